@@ -1,0 +1,244 @@
+//! `firehose.toml` after validation: types that cannot be wrong. Reading and diagnosing the file
+//! as typed is `config/written.rs` and its neighbours.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The whole file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Journal, spool and checkpoints live here, one directory per stream.
+    pub state_dir: PathBuf,
+    /// Bytes of records, blocks, encoders and indexes in memory, shared by all streams.
+    pub memory_limit: u64,
+    /// The HTTP listener.
+    pub http: HttpSettings,
+    /// How long a stop may take before the process exits non-zero.
+    pub shutdown_grace: Duration,
+    /// The delivery streams by name.
+    pub streams: BTreeMap<String, StreamSettings>,
+}
+
+/// The HTTP listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpSettings {
+    /// Direct PUT API, health, metrics and status page.
+    pub listen: SocketAddr,
+}
+
+/// One delivery stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamSettings {
+    /// The stream's name: `[a-zA-Z0-9_.-]{1,64}`.
+    pub name: String,
+    /// Where records come from.
+    pub source: SourceSettings,
+    /// Dynamic partitioning; the defaults when the table is missing.
+    pub partitioning: PartitioningSettings,
+    /// When a batch is full.
+    pub buffering: BufferingSettings,
+    /// What the objects look like inside.
+    pub format: FormatSettings,
+    /// Where the objects go.
+    pub destination: DestinationSettings,
+    /// The optional copy of every source record.
+    pub backup: Option<BackupSettings>,
+    /// Bound on the bytes of open and sealed batches on disk.
+    pub spool_limit: u64,
+}
+
+/// Where records come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SourceSettings {
+    /// The Direct PUT API and its journal.
+    DirectPut {
+        /// Bound on the journal's bytes on disk; producers are refused when it is full.
+        journal_limit: u64,
+    },
+}
+
+/// How records are sorted into partitions.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct PartitioningSettings {
+    /// A jq query that returns one object of keys.
+    pub query: Option<String>,
+    /// A jq path to the event's time, for `!{eventTime:…}`.
+    pub event_time: Option<String>,
+    /// IANA time zone for `!{timestamp:…}` and `!{eventTime:…}`; UTC when missing.
+    pub time_zone: Option<String>,
+    /// Whether values in keys are percent-escaped.
+    pub key_values: KeyValues,
+    /// Firehose's limit on open partitions, for those who want it.
+    pub partition_limit: Option<u64>,
+}
+
+/// How key values are put into object keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum KeyValues {
+    /// Percent-escaped as Hive does.
+    #[default]
+    Escaped,
+    /// As they are, slashes included; `..` and control bytes fail the record.
+    AsIs,
+}
+
+/// When a batch is full: whichever comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BufferingSettings {
+    /// Bytes of records before compression.
+    pub size: u64,
+    /// Age of the batch; zero delivers within a second.
+    pub interval: Duration,
+}
+
+/// What the objects look like inside. Kept in the checkpoint store while a batch names it, so the
+/// serialised form is durable: add variants and fields, never change their meaning.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FormatSettings {
+    /// Records one after the other, each followed by a delimiter.
+    Json {
+        /// Codec of the object.
+        compression: Compression,
+        /// What follows each record.
+        delimiter: Delimiter,
+    },
+    /// Records one after the other, bytes as they came.
+    Raw {
+        /// Codec of the object.
+        compression: Compression,
+    },
+    /// Columns.
+    Parquet {
+        /// Codec of the pages.
+        compression: ParquetCompression,
+        /// Hive column syntax: `name type, name type …`.
+        schema: String,
+    },
+}
+
+/// What follows each record of a `json` object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Delimiter {
+    /// A line feed; line feeds at the end of the record itself are dropped.
+    Newline,
+    /// Nothing, as Firehose does by default.
+    None,
+    /// A text of the user's.
+    Text(String),
+}
+
+/// Codec of a `json` or `raw` object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Compression {
+    /// No compression.
+    None,
+    /// gzip, several members an object.
+    Gzip,
+    /// Zstandard, several frames an object.
+    Zstd,
+    /// Snappy in the xerial framing, as Firehose writes it.
+    Snappy,
+    /// Snappy in Hadoop's block framing.
+    HadoopSnappy,
+    /// A zip archive of one deflated entry.
+    Zip,
+}
+
+/// Codec of Parquet pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ParquetCompression {
+    /// No compression.
+    None,
+    /// Snappy.
+    Snappy,
+    /// gzip.
+    Gzip,
+    /// Zstandard, level 1.
+    Zstd,
+    /// LZ4 raw blocks.
+    Lz4,
+}
+
+/// Where the objects go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DestinationSettings {
+    /// The store.
+    pub store: StoreSettings,
+    /// Prefix expression of data objects; `None` means Firehose's default.
+    pub prefix: Option<String>,
+    /// Prefix expression of error objects; `None` means Firehose's default.
+    pub error_prefix: Option<String>,
+}
+
+/// The store that objects are published to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreSettings {
+    /// A directory of the local file system.
+    Folder {
+        /// The directory; created where missing.
+        path: PathBuf,
+    },
+    /// An S3-compatible bucket.
+    S3(Box<S3Settings>),
+}
+
+/// An S3-compatible bucket and how to write to it.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct S3Settings {
+    /// The bucket.
+    pub bucket: String,
+    /// Region; the SDK's own search when missing.
+    pub region: Option<String>,
+    /// Endpoint of an S3-compatible store; AWS when missing.
+    pub endpoint: Option<String>,
+    /// Path-style addressing; default true with an endpoint, false without.
+    pub path_style: bool,
+    /// Named profile for credentials.
+    pub profile: Option<String>,
+    /// Access key id; the SDK's own search when missing.
+    pub access_key_id: Option<String>,
+    /// Secret access key, from the file or from `secret_access_key_file`.
+    pub secret_access_key: Option<Secret>,
+    /// Storage class, e.g. `STANDARD_IA`.
+    pub storage_class: Option<String>,
+    /// Server-side encryption.
+    pub encryption: Option<S3Encryption>,
+    /// Canned ACL, e.g. `bucket-owner-full-control`.
+    pub acl: Option<String>,
+    /// Object tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// Server-side encryption of S3 objects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum S3Encryption {
+    /// SSE-S3 (`AES256`).
+    S3,
+    /// SSE-KMS with an optional key id.
+    Kms(Option<String>),
+}
+
+/// A secret: never printed.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Secret(…)")
+    }
+}
+
+/// The optional copy of every source record as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackupSettings {
+    /// Prefix expression (no partition keys); `None` means Firehose's default.
+    pub prefix: Option<String>,
+    /// Format of the backup objects: `Raw` or `Json`.
+    pub format: FormatSettings,
+    /// When a backup batch is full.
+    pub buffering: BufferingSettings,
+}

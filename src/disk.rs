@@ -1,0 +1,65 @@
+//! The file layer under journal, spool and checkpoint store: every durable byte passes here.
+//!
+//! A seam for one reason: the crash tests put a disk under the daemon that loses and tears what
+//! was not synced. Paths are relative to the root that the disk was opened on.
+
+mod host;
+#[cfg(feature = "failpoints")]
+mod torn;
+
+use std::fmt::Debug;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+pub use host::HostDisk;
+#[cfg(feature = "failpoints")]
+pub use torn::TornDisk;
+
+/// How to open a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Open {
+    /// Must exist; opened for reading and writing.
+    Existing,
+    /// Must not exist; created empty. Its directory entry is durable only after
+    /// [`Disk::sync_dir`].
+    New,
+    /// Opened as it is, or created empty.
+    OrCreate,
+}
+
+/// A directory tree whose files survive crashes as far as they were synced.
+pub trait Disk: Send + Sync + Debug {
+    /// Opens or creates a file.
+    fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn DiskFile>>;
+    /// Creates a directory and its parents, durably.
+    fn create_dir_all(&self, path: &Path) -> io::Result<()>;
+    /// Names of the files of a directory (no order; sub-directories left out).
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
+    /// Renames a file inside one directory, replacing the target. Durable after
+    /// [`Disk::sync_dir`].
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a file. Durable after [`Disk::sync_dir`].
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Makes creations, renames and removals in a directory durable.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+}
+
+/// An open file with positioned reads and writes; usable from several threads.
+pub trait DiskFile: Send + Sync + Debug {
+    /// Fills `buffer` from `offset`; `UnexpectedEof` when the file ends before.
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+    /// Writes all of `data` at `offset`, growing the file where needed.
+    fn write_all_at(&self, data: &[u8], offset: u64) -> io::Result<()>;
+    /// Makes every completed write durable. After an error nothing is known about them, and a
+    /// second call proves nothing.
+    fn sync_data(&self) -> io::Result<()>;
+    /// Cuts or extends (with zeros) the file.
+    fn set_len(&self, len: u64) -> io::Result<()>;
+    /// Length in bytes.
+    fn len(&self) -> io::Result<u64>;
+    /// Whether the file is empty.
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+}

@@ -1,0 +1,94 @@
+//! The real file system under a root directory.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{Disk, DiskFile, Open};
+
+/// The real file system under a root directory.
+#[derive(Debug, Clone)]
+pub struct HostDisk {
+    root: PathBuf,
+}
+
+impl HostDisk {
+    /// A disk whose paths are relative to `root`, which is created where it is missing.
+    pub fn new(root: impl Into<PathBuf>) -> io::Result<Self> {
+        let disk = Self { root: root.into() };
+        disk.create_dir_all(Path::new(""))?;
+        Ok(disk)
+    }
+}
+
+impl Disk for HostDisk {
+    fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn DiskFile>> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true);
+        match how {
+            Open::Existing => &mut options,
+            Open::New => options.create_new(true),
+            Open::OrCreate => options.create(true).truncate(false),
+        };
+        Ok(Arc::new(options.open(self.root.join(path))?))
+    }
+
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        let path = self.root.join(path);
+        std::fs::create_dir_all(&path)?;
+        // Each parent up to the root of the file system, so that no link of the chain is lost.
+        for parent in path.canonicalize()?.ancestors() {
+            match File::open(parent).and_then(|dir| dir.sync_all()) {
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => break,
+                result => result?,
+            }
+        }
+        Ok(())
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(self.root.join(dir))? {
+            let entry = entry?;
+            if entry.file_type()?.is_file() {
+                names.push(entry.file_name().to_string_lossy().into_owned());
+            }
+        }
+        Ok(names)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(self.root.join(from), self.root.join(to))
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(self.root.join(path))
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        File::open(self.root.join(dir))?.sync_all()
+    }
+}
+
+impl DiskFile for File {
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        std::os::unix::fs::FileExt::read_exact_at(self, buffer, offset)
+    }
+
+    fn write_all_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
+        std::os::unix::fs::FileExt::write_all_at(self, data, offset)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        File::sync_data(self)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        File::set_len(self, len)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+}

@@ -1,0 +1,87 @@
+//! Why a record failed, and the error object line it becomes (contract: Firehose's error records).
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use serde::{Deserialize, Serialize};
+
+use crate::record::Record;
+
+/// The stage a record failed in: the value of `!{firehose:error-output-type}`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum ErrorOutputType {
+    /// A transform failed the record.
+    ProcessingFailed,
+    /// The record does not fit the Parquet schema.
+    FormatConversionFailed,
+    /// The partition keys or event time could not be had from the record.
+    MetadataExtractionFailed,
+    /// One partition more than `max_open_partitions` under `on_partition_limit = "error"`.
+    ActivePartitionExceeded,
+}
+
+impl ErrorOutputType {
+    /// All types, for metrics and tests.
+    pub const ALL: [Self; 4] = [
+        Self::ProcessingFailed,
+        Self::FormatConversionFailed,
+        Self::MetadataExtractionFailed,
+        Self::ActivePartitionExceeded,
+    ];
+
+    /// Firehose's exact spelling (the styles are mixed there too).
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ProcessingFailed => "processing-failed",
+            Self::FormatConversionFailed => "format-conversion-failed",
+            Self::MetadataExtractionFailed => "metadata-extraction-failed",
+            Self::ActivePartitionExceeded => "activePartitionExceeded",
+        }
+    }
+}
+
+/// A failed record's reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The stage, which names the error prefix.
+    pub output_type: ErrorOutputType,
+    /// Machine-readable code in Firehose's style, e.g. `DataFormatConversion.ParseError`.
+    pub code: Cow<'static, str>,
+    /// One sentence for the person who reads the error object.
+    pub message: Cow<'static, str>,
+}
+
+impl Failure {
+    /// A failure with a fixed code and a message.
+    pub fn new(
+        output_type: ErrorOutputType,
+        code: &'static str,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self { output_type, code: Cow::Borrowed(code), message: message.into() }
+    }
+
+    /// Appends the record's line for an error object: one JSON document and a newline.
+    ///
+    /// `raw_data` of the line is the original record. Conversion failures name their fields
+    /// `lastErrorCode` and `lastErrorMessage`, all others `errorCode` and `errorMessage`, as
+    /// Firehose does. Times are numbers of milliseconds.
+    pub fn write_line(&self, record: &Record<'_>, attempts: u32, now_ms: i64, out: &mut Vec<u8>) {
+        let mut line = serde_json::Map::new();
+        let (code, message) = match self.output_type {
+            ErrorOutputType::FormatConversionFailed => ("lastErrorCode", "lastErrorMessage"),
+            _ => ("errorCode", "errorMessage"),
+        };
+        let raw_data = base64::engine::general_purpose::STANDARD.encode(record.data);
+        line.insert("rawData".into(), raw_data.into());
+        line.insert(code.into(), self.code.as_ref().into());
+        line.insert(message.into(), self.message.as_ref().into());
+        line.insert("attemptsMade".into(), attempts.into());
+        line.insert("arrivalTimestamp".into(), record.arrival_ms.into());
+        line.insert("attemptEndingTimestamp".into(), now_ms.into());
+        line.insert("sequenceNumber".into(), record.position.sequence.0.to_string().into());
+        line.insert("subSequenceNumber".into(), record.position.sub_sequence.into());
+        serde_json::to_writer(&mut *out, &line).expect("strings and numbers always serialise");
+        out.push(b'\n');
+    }
+}

@@ -1,0 +1,33 @@
+//! `firehose`: a delivery daemon. See `ARCHITECTURE.md` for the house and the life of a record.
+//!
+//! Reading order: `pipeline` (one delivery stream), then the stages top to bottom, then the
+//! ground floor.
+
+pub mod cli;
+pub mod daemon;
+pub mod http;
+pub mod pipeline;
+
+// Stages: they never import each other.
+pub mod batch;
+pub mod checkpoint;
+pub mod destination;
+pub mod format;
+pub mod journal;
+pub mod partition;
+pub mod source;
+pub mod spool;
+
+// Ground floor: imports nothing above.
+pub mod budget;
+pub mod clock;
+pub mod config;
+pub mod disk;
+pub mod error;
+pub mod failpoint;
+pub mod failure;
+pub mod nesting;
+pub mod position;
+pub mod record;
+pub mod retry;
+pub mod telemetry;

@@ -1,0 +1,3 @@
+//! The `firehose` binary.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! nesting: being written.

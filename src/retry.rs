@@ -1,0 +1,31 @@
+//! The back-off schedule: exponential, capped, jittered. Pure; the caller sleeps.
+
+use std::time::Duration;
+
+/// First delay of a schedule.
+const FIRST: Duration = Duration::from_millis(100);
+/// Largest delay while an error may pass by itself.
+pub const TRANSIENT_MAX: Duration = Duration::from_secs(10);
+/// Largest delay while an error needs a person.
+pub const PERMANENT_MAX: Duration = Duration::from_secs(30);
+
+/// Delay before retry number `attempt` (1 is the first retry): doubles each time up to `max`,
+/// then a random half of it is taken off, so that many clients spread out.
+pub fn delay(attempt: u32, max: Duration) -> Duration {
+    let doubled = FIRST.saturating_mul(1 << attempt.saturating_sub(1).min(20));
+    doubled.min(max).mul_f64(0.5 + fastrand::f64() / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_grow_to_the_cap_and_stay_there() {
+        for attempt in 1..100 {
+            let ceiling = FIRST.saturating_mul(1 << (attempt - 1).min(20)).min(TRANSIENT_MAX);
+            let delay = delay(attempt, TRANSIENT_MAX);
+            assert!(delay <= ceiling && delay >= ceiling / 2, "attempt {attempt}: {delay:?}");
+        }
+    }
+}

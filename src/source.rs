@@ -1,0 +1,3 @@
+//! Where records come from: chunks of records with positions, released behind a checkpoint.
+
+pub mod direct_put;

@@ -125,9 +125,27 @@ impl Batch {
         std::mem::replace(block, fresh).extents
     }
 
+    /// Replaces all blocks by the object's final bytes; returns the extents that are needed no
+    /// more.
+    pub fn replace_all(&mut self, object: Vec<Extent>) -> Vec<Extent> {
+        let old = std::mem::take(&mut self.blocks);
+        self.push_spooled(true, object);
+        old.into_iter().flat_map(|block| block.extents).collect()
+    }
+
+    /// Whether every byte is final.
+    pub fn is_encoded(&self) -> bool {
+        self.blocks.iter().all(|block| block.encoded || block.is_empty())
+    }
+
     /// Bytes held in memory.
     pub fn memory(&self) -> usize {
         self.blocks.iter().map(Block::memory).sum()
+    }
+
+    /// Bytes that are in no extent.
+    pub fn unspooled(&self) -> u64 {
+        self.blocks.iter().map(Block::unspooled_len).sum()
     }
 
     /// Drops from memory what the spool holds.

@@ -54,17 +54,30 @@ impl Diagnostic {
     /// A fault at a place.
     pub fn fault(place: Place, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { severity: Severity::Fault, place: Some(place), message, help: None }
+        Self {
+            severity: Severity::Fault,
+            place: Some(place),
+            message,
+            help: None,
+        }
     }
 
     /// A warning at a place.
     pub fn warning(place: Place, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, ..Self::fault(place, message) }
+        Self {
+            severity: Severity::Warning,
+            ..Self::fault(place, message)
+        }
     }
 
     /// A fault without a place.
     pub fn placeless(message: impl Into<String>) -> Self {
-        Self { severity: Severity::Fault, place: None, message: message.into(), help: None }
+        Self {
+            severity: Severity::Fault,
+            place: None,
+            message: message.into(),
+            help: None,
+        }
     }
 
     /// Adds what is allowed.
@@ -86,14 +99,25 @@ impl fmt::Display for Diagnostic {
             None => write!(formatter, "{word}{message}")?,
             Some(place) => {
                 let snippet = Snippet::of(place);
-                let Snippet { line, column, text, before, width } = &snippet;
+                let Snippet {
+                    line,
+                    column,
+                    text,
+                    before,
+                    width,
+                } = &snippet;
                 let path = Printable(&place.source.path);
                 let number = line.to_string();
                 let gutter = " ".repeat(number.len());
                 writeln!(formatter, "{path}:{line}:{column}: {word}{message}")?;
                 writeln!(formatter, "{gutter} |")?;
                 writeln!(formatter, "{number} | {text}")?;
-                write!(formatter, "{gutter} | {}{}", " ".repeat(*before), "^".repeat(*width))?;
+                write!(
+                    formatter,
+                    "{gutter} | {}{}",
+                    " ".repeat(*before),
+                    "^".repeat(*width)
+                )?;
             }
         }
         match &self.help {
@@ -141,21 +165,44 @@ impl Snippet {
         let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
         let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
         let line = text[line_start..line_end].trim_end_matches('\r');
-        let line_number = 1 + text[..line_start].bytes().filter(|byte| *byte == b'\n').count();
+        let line_number = 1 + text[..line_start]
+            .bytes()
+            .filter(|byte| *byte == b'\n')
+            .count();
         let column = text[line_start..start].chars().count();
-        let marked = text[start..end.min(line_end)].trim_end_matches('\r').chars().count();
+        let marked = text[start..end.min(line_end)]
+            .trim_end_matches('\r')
+            .chars()
+            .count();
 
         let shown = without_secret(line);
-        let skipped = if column + marked.min(40) > SNIPPET_MAX { column - 20 } else { 0 };
-        let mut cut: String = shown.chars().skip(skipped).take(SNIPPET_MAX).map(visible).collect();
+        let skipped = if column + marked.min(40) > SNIPPET_MAX {
+            column - 20
+        } else {
+            0
+        };
+        let mut cut: String = shown
+            .chars()
+            .skip(skipped)
+            .take(SNIPPET_MAX)
+            .map(visible)
+            .collect();
         if shown.chars().count() > skipped + SNIPPET_MAX {
             cut.push('…');
         }
         let lead = if skipped > 0 { "…" } else { "" };
         let text = format!("{lead}{cut}");
         let before = column - skipped + lead.chars().count();
-        let width = marked.min(text.chars().count().saturating_sub(before)).max(1);
-        Self { line: line_number, column: column + 1, text, before, width }
+        let width = marked
+            .min(text.chars().count().saturating_sub(before))
+            .max(1);
+        Self {
+            line: line_number,
+            column: column + 1,
+            text,
+            before,
+            width,
+        }
     }
 }
 
@@ -193,7 +240,9 @@ impl Diagnostics {
 
     /// Whether any of them is a fault.
     pub fn has_faults(&self) -> bool {
-        self.0.iter().any(|diagnostic| diagnostic.severity == Severity::Fault)
+        self.0
+            .iter()
+            .any(|diagnostic| diagnostic.severity == Severity::Fault)
     }
 
     /// Adds one at its place in the order.
@@ -206,7 +255,9 @@ impl Diagnostics {
 
     /// Adds many.
     pub fn extend(&mut self, others: impl IntoIterator<Item = Diagnostic>) {
-        others.into_iter().for_each(|diagnostic| self.push(diagnostic));
+        others
+            .into_iter()
+            .for_each(|diagnostic| self.push(diagnostic));
     }
 
     /// All of them in order.

@@ -48,12 +48,19 @@ pub fn parse(
     path: &Path,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Loaded, Diagnostics> {
-    let source = Arc::new(Source { path: path.display().to_string(), text: text.into() });
+    let source = Arc::new(Source {
+        path: path.display().to_string(),
+        text: text.into(),
+    });
     let tree = match DeTable::parse_recoverable(&source.text) {
         (tree, faults) if faults.is_empty() => tree,
         (_, faults) => return Err(syntax(&source, &faults)),
     };
-    let file = File { source: Arc::clone(&source), env, found: RefCell::default() };
+    let file = File {
+        source: Arc::clone(&source),
+        env,
+        found: RefCell::default(),
+    };
     let base = path.parent().unwrap_or(Path::new(""));
     let mut spans = SpanMap::default();
     let config = written::config(Table::root(&file, tree.get_ref()), base, &mut spans);
@@ -61,7 +68,11 @@ pub fn parse(
     found.extend(file.found.into_inner());
     match found.has_faults() {
         true => Err(found),
-        false => Ok(Loaded { config, warnings: found, spans }),
+        false => Ok(Loaded {
+            config,
+            warnings: found,
+            spans,
+        }),
     }
 }
 
@@ -69,8 +80,14 @@ fn syntax(source: &Arc<Source>, faults: &[toml::de::Error]) -> Diagnostics {
     let mut found = Diagnostics::default();
     for fault in faults.iter().take(SYNTAX_MAX) {
         let at = fault.span().unwrap_or(0..0);
-        let place = Place { source: Arc::clone(source), at };
-        found.push(Diagnostic::fault(place, format!("not TOML: {}", fault.message())));
+        let place = Place {
+            source: Arc::clone(source),
+            at,
+        };
+        found.push(Diagnostic::fault(
+            place,
+            format!("not TOML: {}", fault.message()),
+        ));
     }
     found
 }
@@ -79,7 +96,9 @@ fn syntax(source: &Arc<Source>, faults: &[toml::de::Error]) -> Diagnostics {
 pub(super) fn read_bounded(path: &Path, max: u64) -> Result<String, String> {
     let file = std::fs::File::open(path).map_err(|cause| cause.to_string())?;
     let mut bytes = Vec::new();
-    file.take(max + 1).read_to_end(&mut bytes).map_err(|cause| cause.to_string())?;
+    file.take(max + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|cause| cause.to_string())?;
     if bytes.len() as u64 > max {
         return Err(format!("it is larger than {max} bytes"));
     }

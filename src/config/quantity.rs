@@ -52,12 +52,17 @@ pub(super) fn duration(text: &str) -> Result<Duration, QuantityFault> {
 /// `15MiB` → `(Some(15), "MiB")`; `None` where there is no whole number in front.
 fn split(text: &str) -> (Option<u64>, &str) {
     let text = text.trim();
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     (text[..end].parse().ok(), text[end..].trim_start())
 }
 
 fn not_a(kind: &str, text: &str, help: &str) -> QuantityFault {
-    QuantityFault { message: format!("\"{text}\" is not a {kind}"), help: help.to_owned() }
+    QuantityFault {
+        message: format!("\"{text}\" is not a {kind}"),
+        help: help.to_owned(),
+    }
 }
 
 fn scale(
@@ -69,7 +74,9 @@ fn scale(
     help: &str,
 ) -> Result<u64, QuantityFault> {
     if let Some((_, factor)) = units.iter().find(|(name, _)| *name == unit) {
-        return count.checked_mul(*factor).ok_or_else(|| not_a(kind, text, help));
+        return count
+            .checked_mul(*factor)
+            .ok_or_else(|| not_a(kind, text, help));
     }
     let help = match nearest_unit(unit, units) {
         Some(right) => format!("did you mean \"{count}{right}\"?"),
@@ -85,14 +92,28 @@ fn scale(
 /// The unit that was meant: the same but for its case, or the one that shares its first letter.
 fn nearest_unit(unit: &str, units: &[(&'static str, u64)]) -> Option<&'static str> {
     let same_letters = |name: &str| name.eq_ignore_ascii_case(unit);
-    let long_names =
-        [("min", "m"), ("sec", "s"), ("mil", "ms"), ("ms", "ms"), ("hou", "h"), ("hr", "h")];
+    let long_names = [
+        ("min", "m"),
+        ("sec", "s"),
+        ("mil", "ms"),
+        ("ms", "ms"),
+        ("hou", "h"),
+        ("hr", "h"),
+    ];
     let first = unit.chars().next()?;
-    let exact = units.iter().map(|(name, _)| *name).find(|name| same_letters(name));
+    let exact = units
+        .iter()
+        .map(|(name, _)| *name)
+        .find(|name| same_letters(name));
     let long = long_names
         .into_iter()
         .find(|(start, _)| unit.to_ascii_lowercase().starts_with(start))
-        .and_then(|(_, short)| units.iter().map(|(name, _)| *name).find(|name| *name == short));
+        .and_then(|(_, short)| {
+            units
+                .iter()
+                .map(|(name, _)| *name)
+                .find(|name| *name == short)
+        });
     let initial = || {
         units
             .iter()
@@ -105,7 +126,10 @@ fn nearest_unit(unit: &str, units: &[(&'static str, u64)]) -> Option<&'static st
 /// A size the way people write it: the largest binary unit that divides it.
 pub fn display_size(bytes: u64) -> String {
     let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    match units.into_iter().find(|(unit, _)| bytes >= *unit && bytes % unit == 0) {
+    match units
+        .into_iter()
+        .find(|(unit, _)| bytes >= *unit && bytes % unit == 0)
+    {
         Some((unit, name)) => format!("{}{name}", bytes / unit),
         None => format!("{bytes}B"),
     }
@@ -115,7 +139,10 @@ pub fn display_size(bytes: u64) -> String {
 pub fn display_duration(duration: Duration) -> String {
     let millis = duration.as_millis();
     let units = [(3_600_000, "h"), (60_000, "m"), (1_000, "s")];
-    match units.into_iter().find(|(unit, _)| millis >= *unit && millis % unit == 0) {
+    match units
+        .into_iter()
+        .find(|(unit, _)| millis >= *unit && millis % unit == 0)
+    {
         Some((unit, name)) => format!("{}{name}", millis / unit),
         None if millis == 0 => "0s".to_owned(),
         None => format!("{millis}ms"),
@@ -145,9 +172,12 @@ mod tests {
                 "{text}"
             );
         }
-        for (text, right) in
-            [("15min", "15m"), ("30 seconds", "30s"), ("2H", "2h"), ("5msec", "5ms")]
-        {
+        for (text, right) in [
+            ("15min", "15m"),
+            ("30 seconds", "30s"),
+            ("2H", "2h"),
+            ("5msec", "5ms"),
+        ] {
             let help = duration(text).unwrap_err().help;
             assert_eq!(help, format!("did you mean \"{right}\"?"), "{text}");
         }
@@ -156,7 +186,10 @@ mod tests {
     #[test]
     fn a_bare_number_is_bytes_as_a_size_and_a_fault_as_a_duration() {
         assert_eq!(size("4096"), Ok(4096));
-        assert_eq!(duration("900").unwrap_err().message, "the duration \"900\" has no unit");
+        assert_eq!(
+            duration("900").unwrap_err().message,
+            "the duration \"900\" has no unit"
+        );
     }
 
     #[test]

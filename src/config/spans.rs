@@ -39,7 +39,9 @@ impl SpanMap {
         field: StageField,
         range: Option<Range<usize>>,
     ) -> Option<Place> {
-        self.0.get(&(stream.to_owned(), field)).map(|origin| origin.place(range))
+        self.0
+            .get(&(stream.to_owned(), field))
+            .map(|origin| origin.place(range))
     }
 
     /// Remembers where a value stands and hands the value on.

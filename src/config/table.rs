@@ -24,7 +24,10 @@ pub(super) struct File<'f> {
 
 impl File<'_> {
     pub(super) fn place(&self, at: Range<usize>) -> Place {
-        Place { source: Arc::clone(&self.source), at }
+        Place {
+            source: Arc::clone(&self.source),
+            at,
+        }
     }
 
     pub(super) fn report(&self, diagnostic: Diagnostic) {
@@ -87,7 +90,9 @@ impl<'f> Table<'f> {
 
     fn entry(&mut self, key: &'static str) -> Option<Entry<'f>> {
         self.asked.push(key);
-        self.entries.get_key_value(key).map(|(key, value)| (key.span(), value))
+        self.entries
+            .get_key_value(key)
+            .map(|(key, value)| (key.span(), value))
     }
 
     fn wrong_type(&self, key: &str, value: &Spanned<DeValue<'_>>, expected: &str) {
@@ -99,13 +104,15 @@ impl<'f> Table<'f> {
         };
         let fault = Diagnostic::fault(self.file.place(value.span()), message);
         let helps = matches!(value.get_ref(), DeValue::Integer(_)) && expected == "a string";
-        self.file.report(if helps { fault.help(help) } else { fault });
+        self.file
+            .report(if helps { fault.help(help) } else { fault });
     }
 
     /// Says that a required key is missing.
     pub(super) fn missing(&self, key: &str, help: &str) {
         let message = format!("`{key}` is missing in {}", self.name());
-        self.file.report(Diagnostic::fault(self.place(), message).help(help));
+        self.file
+            .report(Diagnostic::fault(self.place(), message).help(help));
     }
 
     /// Whether the key is there; it does not become a known key.
@@ -115,7 +122,10 @@ impl<'f> Table<'f> {
 
     /// The value's place; for faults between keys.
     pub(super) fn place_of(&self, key: &str) -> Place {
-        let at = self.entries.get(key).map_or_else(|| self.at.clone(), Spanned::span);
+        let at = self
+            .entries
+            .get(key)
+            .map_or_else(|| self.at.clone(), Spanned::span);
         self.file.place(at)
     }
 
@@ -146,7 +156,8 @@ impl<'f> Table<'f> {
         } else {
             return Some(text.value);
         };
-        self.file.report(Diagnostic::fault(text.origin.place(None), fault));
+        self.file
+            .report(Diagnostic::fault(text.origin.place(None), fault));
         None
     }
 
@@ -159,12 +170,20 @@ impl<'f> Table<'f> {
         let text = self.string(key)?;
         let place = text.origin.place(None);
         if let Some((_, choice)) = choices.iter().find(|(word, _)| *word == text.value) {
-            return Some(Found { value: choice.clone(), at: place.at });
+            return Some(Found {
+                value: choice.clone(),
+                at: place.at,
+            });
         }
         let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
-        let message = format!("unknown word \"{}\" for `{key}` in {}", text.value, self.name());
+        let message = format!(
+            "unknown word \"{}\" for `{key}` in {}",
+            text.value,
+            self.name()
+        );
         let help = words::choose(&text.value, &words, '"');
-        self.file.report(Diagnostic::fault(place, message).help(help));
+        self.file
+            .report(Diagnostic::fault(place, message).help(help));
         None
     }
 
@@ -196,7 +215,10 @@ impl<'f> Table<'f> {
             let help = format!("allowed: {} to {}", bounds.start(), bounds.end());
             self.file.fault(value.span(), message, help);
         }
-        number.map(|number| Found { value: number, at: value.span() })
+        number.map(|number| Found {
+            value: number,
+            at: value.span(),
+        })
     }
 
     /// A number of bytes.
@@ -210,7 +232,9 @@ impl<'f> Table<'f> {
             DeValue::Integer(number) => (number.to_string(), value.span()),
             _ => self.quantity_text(key, value, "a size such as \"128MiB\"")?,
         };
-        self.bounded(key, at, quantity::size(&written), bounds, |size| display_size(*size))
+        self.bounded(key, at, quantity::size(&written), bounds, |size| {
+            display_size(*size)
+        })
     }
 
     /// A duration.
@@ -225,7 +249,9 @@ impl<'f> Table<'f> {
             _ => self.quantity_text(key, value, "a duration such as \"900s\"")?,
         };
         let duration = quantity::duration(&written);
-        self.bounded(key, at, duration, bounds, |duration| display_duration(*duration))
+        self.bounded(key, at, duration, bounds, |duration| {
+            display_duration(*duration)
+        })
     }
 
     fn quantity_text(
@@ -255,7 +281,11 @@ impl<'f> Table<'f> {
         match value {
             Ok(value) if bounds.contains(&value) => return Some(Found { value, at }),
             Ok(value) => {
-                let side = if value < *bounds.start() { "small" } else { "large" };
+                let side = if value < *bounds.start() {
+                    "small"
+                } else {
+                    "large"
+                };
                 let message = format!("`{key}` is too {side}: {}", display(&value));
                 let help = format!(
                     "allowed: \"{}\" to \"{}\"",
@@ -277,7 +307,8 @@ impl<'f> Table<'f> {
             let message = format!("\"{}\" is not an address with a port", text.value);
             let help = "write an IP address and a port, such as \"127.0.0.1:4585\", \
                         \"0.0.0.0:4585\" or \"[::]:4585\"";
-            self.file.report(Diagnostic::fault(text.origin.place(None), message).help(help));
+            self.file
+                .report(Diagnostic::fault(text.origin.place(None), message).help(help));
         }
         address
     }
@@ -300,7 +331,11 @@ impl<'f> Table<'f> {
             self.file.fault(value.span(), message, help);
             return None;
         };
-        let at = if value.span().is_empty() { at } else { value.span() };
+        let at = if value.span().is_empty() {
+            at
+        } else {
+            value.span()
+        };
         Some(Self {
             file: self.file,
             path,
@@ -316,7 +351,11 @@ impl<'f> Table<'f> {
     pub(super) fn tables(self) -> impl Iterator<Item = (&'f str, Place, Option<Table<'f>>)> {
         self.entries.iter().map(move |(key, value)| {
             let name: &'f str = key.get_ref();
-            (name, self.file.place(key.span()), self.open(name, key.span(), value))
+            (
+                name,
+                self.file.place(key.span()),
+                self.open(name, key.span(), value),
+            )
         })
     }
 
@@ -371,9 +410,10 @@ impl<'f> Table<'f> {
             let message = format!("unknown key \"{word}\" in {}", self.name());
             let choice = self.elsewhere.iter().find(|(keys, _)| keys.contains(&word));
             let (message, help) = match choice {
-                Some((_, choice)) => {
-                    (format!("`{word}` is only for {choice}"), format!("in {}", self.name()))
-                }
+                Some((_, choice)) => (
+                    format!("`{word}` is only for {choice}"),
+                    format!("in {}", self.name()),
+                ),
                 None => (message, words::key_help(word, &self.asked)),
             };
             self.file.fault(key.span(), message, help);
@@ -383,5 +423,9 @@ impl<'f> Table<'f> {
 
 /// The indefinite article of a TOML type's name.
 fn article(word: &str) -> &'static str {
-    if word.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
+    if word.starts_with(['a', 'e', 'i', 'o', 'u']) {
+        "an"
+    } else {
+        "a"
+    }
 }

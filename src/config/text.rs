@@ -29,7 +29,11 @@ impl Origin {
     pub(super) fn file(source: Arc<Source>) -> Self {
         let length = u32::try_from(source.text.len()).unwrap_or(u32::MAX);
         let bytes = (0..length).map(|at| (at, at + 1)).collect();
-        Self { whole: 0..0, bytes: Some(bytes), source }
+        Self {
+            whole: 0..0,
+            bytes: Some(bytes),
+            source,
+        }
     }
 
     /// The place of a range of the value's bytes; of the whole value when `None`.
@@ -40,8 +44,16 @@ impl Origin {
                 let first = range.start.min(bytes.len());
                 let last = range.end.clamp(first, bytes.len());
                 let start = bytes.get(first).or(bytes.last()).map_or(0, |byte| byte.0);
-                let start = if first == bytes.len() { bytes[first - 1].1 } else { start };
-                let end = if last > first { bytes[last - 1].1 } else { start };
+                let start = if first == bytes.len() {
+                    bytes[first - 1].1
+                } else {
+                    start
+                };
+                let end = if last > first {
+                    bytes[last - 1].1
+                } else {
+                    start
+                };
                 start as usize..end as usize
             }
             _ => self.whole.clone(),
@@ -60,15 +72,31 @@ pub(super) fn read(
     let bytes = trace(decoded, &source.text, at.clone());
     let mut out = Expansion {
         decoded,
-        from: Origin { source: Arc::clone(source), whole: at.clone(), bytes },
+        from: Origin {
+            source: Arc::clone(source),
+            whole: at.clone(),
+            bytes,
+        },
         value: String::with_capacity(decoded.len()),
         bytes: Vec::new(),
         faults: Vec::new(),
     };
     out.run(env);
-    let Expansion { from, value, bytes, faults, .. } = out;
+    let Expansion {
+        from,
+        value,
+        bytes,
+        faults,
+        ..
+    } = out;
     let bytes = from.bytes.is_some().then_some(bytes);
-    (Text { value, origin: Origin { bytes, ..from } }, faults)
+    (
+        Text {
+            value,
+            origin: Origin { bytes, ..from },
+        },
+        faults,
+    )
 }
 
 /// One pass over a string that replaces its variables.
@@ -142,7 +170,8 @@ impl Expansion<'_> {
 
     fn fault(&mut self, at: Range<usize>, message: &str, help: &str) {
         let place = self.from.place(Some(at));
-        self.faults.push(Diagnostic::fault(place, message).help(help));
+        self.faults
+            .push(Diagnostic::fault(place, message).help(help));
     }
 }
 
@@ -153,12 +182,19 @@ const ESCAPE_HELP: &str = "`${NAME}` and `${NAME:-default}` stand for environmen
 /// quotes. `None` where the two cannot be matched.
 fn trace(decoded: &str, text: &str, at: Range<usize>) -> Option<Vec<(u32, u32)>> {
     let written = text.get(at.clone())?;
-    let quotes = if written.starts_with("\"\"\"") || written.starts_with("'''") { 3 } else { 1 };
+    let quotes = if written.starts_with("\"\"\"") || written.starts_with("'''") {
+        3
+    } else {
+        1
+    };
     let escapes = written.starts_with('"');
     let mut rest = written.get(quotes..written.len().checked_sub(quotes)?)?;
     let mut position = at.start + quotes;
     if quotes == 3 {
-        let trimmed = rest.strip_prefix("\r\n").or(rest.strip_prefix('\n')).unwrap_or(rest);
+        let trimmed = rest
+            .strip_prefix("\r\n")
+            .or(rest.strip_prefix('\n'))
+            .unwrap_or(rest);
         position += rest.len() - trimmed.len();
         rest = trimmed;
     }

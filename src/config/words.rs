@@ -15,12 +15,18 @@ const TRANSLATIONS: &[(&str, &str)] = &[
         "bufferinghints",
         "Firehose's BufferingHints are `size` and `interval` in [stream.NAME.buffering]",
     ),
-    ("sizeinmbs", "Firehose's SizeInMBs is `size` in [stream.NAME.buffering], such as \"128MiB\""),
+    (
+        "sizeinmbs",
+        "Firehose's SizeInMBs is `size` in [stream.NAME.buffering], such as \"128MiB\"",
+    ),
     (
         "intervalinseconds",
         "Firehose's IntervalInSeconds is `interval` in [stream.NAME.buffering], such as \"900s\"",
     ),
-    ("compressionformat", "Firehose's CompressionFormat is `compression` in [stream.NAME.format]"),
+    (
+        "compressionformat",
+        "Firehose's CompressionFormat is `compression` in [stream.NAME.format]",
+    ),
     (
         "dataformatconversionconfiguration",
         "Firehose's DataFormatConversionConfiguration is [stream.NAME.format] with `type = \"parquet\"`",
@@ -37,9 +43,18 @@ const TRANSLATIONS: &[(&str, &str)] = &[
         "metadataextractionquery",
         "Firehose's MetadataExtractionQuery is `query` in [stream.NAME.partitioning]",
     ),
-    ("customtimezone", "Firehose's CustomTimeZone is `time_zone` in [stream.NAME.partitioning]"),
-    ("s3backupmode", "Firehose's S3BackupMode is on when there is a table [stream.NAME.backup]"),
-    ("s3backupconfiguration", "Firehose's S3BackupConfiguration is [stream.NAME.backup]"),
+    (
+        "customtimezone",
+        "Firehose's CustomTimeZone is `time_zone` in [stream.NAME.partitioning]",
+    ),
+    (
+        "s3backupmode",
+        "Firehose's S3BackupMode is on when there is a table [stream.NAME.backup]",
+    ),
+    (
+        "s3backupconfiguration",
+        "Firehose's S3BackupConfiguration is [stream.NAME.backup]",
+    ),
     (
         "extendeds3destinationconfiguration",
         "Firehose's ExtendedS3DestinationConfiguration is [stream.NAME.destination] with `type = \"s3\"`",
@@ -48,7 +63,10 @@ const TRANSLATIONS: &[(&str, &str)] = &[
         "s3destinationconfiguration",
         "Firehose's S3DestinationConfiguration is [stream.NAME.destination] with `type = \"s3\"`",
     ),
-    ("bucketarn", "Firehose's BucketARN is `bucket` in [stream.NAME.destination], the name alone"),
+    (
+        "bucketarn",
+        "Firehose's BucketARN is `bucket` in [stream.NAME.destination], the name alone",
+    ),
     (
         "rolearn",
         "there is no role to name: credentials come from the environment, a profile or web identity as the AWS SDK finds them",
@@ -57,22 +75,43 @@ const TRANSLATIONS: &[(&str, &str)] = &[
         "encryptionconfiguration",
         "Firehose's EncryptionConfiguration is `encryption` and `kms_key_id` in [stream.NAME.destination]",
     ),
-    ("awskmskeyarn", "Firehose's AWSKMSKeyARN is `kms_key_id` in [stream.NAME.destination]"),
-    ("kmskeyarn", "Firehose's KMSKeyArn is `kms_key_id` in [stream.NAME.destination]"),
+    (
+        "awskmskeyarn",
+        "Firehose's AWSKMSKeyARN is `kms_key_id` in [stream.NAME.destination]",
+    ),
+    (
+        "kmskeyarn",
+        "Firehose's KMSKeyArn is `kms_key_id` in [stream.NAME.destination]",
+    ),
     (
         "appenddelimitertorecord",
         "Firehose's AppendDelimiterToRecord is `delimiter = \"newline\"` in [stream.NAME.format], the default",
     ),
-    ("fileextension", "the extension follows from format and compression; it cannot be set"),
-    ("processingconfiguration", "transforms do not exist yet in this version"),
-    ("deliverystreamname", "a delivery stream is named by its table: [stream.NAME.source]"),
+    (
+        "fileextension",
+        "the extension follows from format and compression; it cannot be set",
+    ),
+    (
+        "processingconfiguration",
+        "transforms do not exist yet in this version",
+    ),
+    (
+        "deliverystreamname",
+        "a delivery stream is named by its table: [stream.NAME.source]",
+    ),
 ];
 
 /// Keys and the table they belong to, for keys that stand in a wrong one.
 const HOMES: &[(&str, &str)] = &[
     ("state_dir", "at the top level, before the first [header]"),
-    ("memory_limit", "at the top level, before the first [header]"),
-    ("shutdown_grace", "at the top level, before the first [header]"),
+    (
+        "memory_limit",
+        "at the top level, before the first [header]",
+    ),
+    (
+        "shutdown_grace",
+        "at the top level, before the first [header]",
+    ),
     ("listen", "in [http]"),
     ("spool_limit", "in [stream.NAME]"),
     ("journal_limit", "in [stream.NAME.source]"),
@@ -119,7 +158,11 @@ pub(super) fn choose(word: &str, allowed: &[&str], quote: char) -> String {
     let mut sorted = allowed.to_vec();
     sorted.sort_unstable();
     sorted.dedup();
-    let list: Vec<String> = sorted.iter().take(LISTED_MAX).map(|word| quoted(word)).collect();
+    let list: Vec<String> = sorted
+        .iter()
+        .take(LISTED_MAX)
+        .map(|word| quoted(word))
+        .collect();
     let list = list.join(", ");
     match nearest(word, allowed) {
         Some(right) => format!("did you mean {}? allowed: {list}", quoted(right)),
@@ -137,14 +180,20 @@ pub(super) fn nearest<'w>(word: &str, allowed: &[&'w str]) -> Option<&'w str> {
     }
     let folded = fold(word);
     let distance = |right: &str| strsim::osa_distance(&folded, &fold(right));
-    let best = allowed.iter().copied().min_by_key(|right| distance(right))?;
+    let best = allowed
+        .iter()
+        .copied()
+        .min_by_key(|right| distance(right))?;
     let tolerated = best.len().max(folded.len()).div_ceil(3).min(3);
     (distance(best) <= tolerated).then_some(best)
 }
 
 /// A word without case, hyphens and underscores: `ErrorOutputPrefix` = `error_output_prefix`.
 fn fold(word: &str) -> String {
-    word.chars().filter(|c| !matches!(c, '_' | '-')).flat_map(char::to_lowercase).collect()
+    word.chars()
+        .filter(|c| !matches!(c, '_' | '-'))
+        .flat_map(char::to_lowercase)
+        .collect()
 }
 
 #[cfg(test)]
@@ -153,7 +202,10 @@ mod tests {
 
     #[test]
     fn the_nearest_word_is_offered_only_when_it_is_near() {
-        assert_eq!(nearest("intervall", &["size", "interval"]), Some("interval"));
+        assert_eq!(
+            nearest("intervall", &["size", "interval"]),
+            Some("interval")
+        );
         assert_eq!(nearest("Interval", &["size", "interval"]), Some("interval"));
         assert_eq!(nearest("state-dir", &["state_dir"]), Some("state_dir"));
         assert_eq!(nearest("zts", &["none", "gzip", "zstd"]), Some("zstd"));

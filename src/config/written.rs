@@ -33,7 +33,12 @@ pub(super) fn config(mut root: Table<'_>, base: &Path, spans: &mut SpanMap) -> C
     let memory_limit = root.size("memory_limit", 64 * MIB..=64 * TIB);
     let hour = Duration::from_hours(1);
     let grace = root.duration("shutdown_grace", Duration::from_secs(1)..=hour);
-    let http = root.table("http").map_or(HttpSettings { listen: DEFAULT_LISTEN }, http);
+    let http = root.table("http").map_or(
+        HttpSettings {
+            listen: DEFAULT_LISTEN,
+        },
+        http,
+    );
     let streams = streams(&mut root, base, spans);
     root.finish();
     Config {

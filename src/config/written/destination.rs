@@ -59,7 +59,11 @@ pub(super) fn read(
     }
     let kind = table.word("type", &[("folder", Kind::Folder), ("s3", Kind::S3)]);
     let prefix = spans.keep(stream, StageField::Prefix, table.string("prefix"));
-    let error_prefix = spans.keep(stream, StageField::ErrorPrefix, table.string("error_prefix"));
+    let error_prefix = spans.keep(
+        stream,
+        StageField::ErrorPrefix,
+        table.string("error_prefix"),
+    );
     let store = match kind.map(|found| found.value) {
         Some(Kind::Folder) => folder(&mut table),
         Some(Kind::S3) => s3(&mut table, base),
@@ -70,13 +74,20 @@ pub(super) fn read(
         }
     };
     table.finish();
-    Some(DestinationSettings { store: store?, prefix, error_prefix })
+    Some(DestinationSettings {
+        store: store?,
+        prefix,
+        error_prefix,
+    })
 }
 
 fn folder(table: &mut Table<'_>) -> Option<StoreSettings> {
     table.only_with(S3_KEYS, "`type = \"s3\"`");
     if !table.has("path") {
-        table.missing("path", "name the directory that objects go to: path = \"data/out\"");
+        table.missing(
+            "path",
+            "name the directory that objects go to: path = \"data/out\"",
+        );
     }
     super::path(table, "path").map(|path| StoreSettings::Folder { path })
 }
@@ -119,7 +130,9 @@ fn bucket(table: &mut Table<'_>) -> Option<String> {
     if !arn && (bucket.contains('/') || bucket.contains(char::is_whitespace)) {
         let help = "write the bucket's name alone; folders in it belong into `prefix`";
         let message = format!("\"{bucket}\" is not the name of a bucket");
-        table.file.report(Diagnostic::fault(place, message).help(help));
+        table
+            .file
+            .report(Diagnostic::fault(place, message).help(help));
         return None;
     }
     Some(bucket)
@@ -128,11 +141,15 @@ fn bucket(table: &mut Table<'_>) -> Option<String> {
 fn endpoint(table: &mut Table<'_>) -> Option<String> {
     let place = table.place_of("endpoint");
     let endpoint = table.name_text("endpoint", NAME_MAX)?;
-    let host = endpoint.strip_prefix("http://").or(endpoint.strip_prefix("https://"));
+    let host = endpoint
+        .strip_prefix("http://")
+        .or(endpoint.strip_prefix("https://"));
     if host.is_none_or(|host| host.is_empty() || host.contains(char::is_whitespace)) {
         let help = "write the URL of the store, such as \"http://127.0.0.1:8333\"";
         let message = format!("\"{endpoint}\" is not an http or https URL");
-        table.file.report(Diagnostic::fault(place, message).help(help));
+        table
+            .file
+            .report(Diagnostic::fault(place, message).help(help));
         return None;
     }
     Some(endpoint)
@@ -144,14 +161,19 @@ fn credentials(table: &mut Table<'_>, base: &Path) -> (Option<String>, Option<Se
     let has_secret = table.has("secret_access_key");
     let has_file = table.has("secret_access_key_file");
     let id_place = table.place_of("access_key_id");
-    let secret_place =
-        table.place_of(if has_secret { "secret_access_key" } else { "secret_access_key_file" });
+    let secret_place = table.place_of(if has_secret {
+        "secret_access_key"
+    } else {
+        "secret_access_key_file"
+    });
     let file_place = table.place_of("secret_access_key_file");
     let id = table.name_text("access_key_id", NAME_MAX);
     let secret = table.name_text("secret_access_key", NAME_MAX);
     let named = super::path(table, "secret_access_key_file");
     let fault = |place, message: &str, help: &str| {
-        table.file.report(Diagnostic::fault(place, message).help(help));
+        table
+            .file
+            .report(Diagnostic::fault(place, message).help(help));
     };
     if has_secret && has_file {
         let message = "`secret_access_key` and `secret_access_key_file` exclude each other";
@@ -159,16 +181,28 @@ fn credentials(table: &mut Table<'_>, base: &Path) -> (Option<String>, Option<Se
     }
     if has_id && !has_secret && !has_file {
         let help = "add secret_access_key_file = \"…\" or secret_access_key = \"${…}\"";
-        fault(id_place, "`access_key_id` is given without its secret", help);
+        fault(
+            id_place,
+            "`access_key_id` is given without its secret",
+            help,
+        );
     } else if !has_id && (has_secret || has_file) {
-        fault(secret_place, "a secret is given without `access_key_id`", "add access_key_id");
+        fault(
+            secret_place,
+            "a secret is given without `access_key_id`",
+            "add access_key_id",
+        );
     }
     let from_file = named.and_then(|named| {
         let path = base.join(named);
         match super::super::read_bounded(&path, SECRET_MAX) {
             Ok(text) if !text.trim().is_empty() => Some(text.trim().to_owned()),
             Ok(_) => {
-                fault(file_place, &format!("{} is empty", path.display()), "it holds the secret");
+                fault(
+                    file_place,
+                    &format!("{} is empty", path.display()),
+                    "it holds the secret",
+                );
                 None
             }
             Err(cause) => {
@@ -189,7 +223,9 @@ fn encryption(table: &mut Table<'_>) -> Option<S3Encryption> {
     let key = table.name_text("kms_key_id", NAME_MAX);
     if key.is_some() && encryption != Some(Encryption::Kms) {
         let message = "`kms_key_id` is only for `encryption = \"kms\"`";
-        table.file.report(Diagnostic::fault(place, message).help("add encryption = \"kms\""));
+        table
+            .file
+            .report(Diagnostic::fault(place, message).help("add encryption = \"kms\""));
     }
     Some(match encryption? {
         Encryption::S3 => S3Encryption::S3,
@@ -214,5 +250,7 @@ fn tags(table: Table<'_>) -> BTreeMap<String, String> {
             file.report(Diagnostic::fault(place, message));
         }
     }
-    tags.into_iter().map(|(key, text)| (key, text.value)).collect()
+    tags.into_iter()
+        .map(|(key, text)| (key, text.value))
+        .collect()
 }

@@ -40,7 +40,10 @@ enum Kind {
 
 /// The format of a stream that says nothing about it: JSON lines without compression.
 pub(super) fn default() -> FormatSettings {
-    FormatSettings::Json { compression: Compression::None, delimiter: Delimiter::Newline }
+    FormatSettings::Json {
+        compression: Compression::None,
+        delimiter: Delimiter::Newline,
+    }
 }
 
 /// `[stream.X.format]`; `None` when it cannot be had (the fault is reported).
@@ -50,7 +53,11 @@ pub(super) fn read(
     base: &Path,
     spans: &mut SpanMap,
 ) -> Option<FormatSettings> {
-    let kinds = [("json", Kind::Json), ("raw", Kind::Raw), ("parquet", Kind::Parquet)];
+    let kinds = [
+        ("json", Kind::Json),
+        ("raw", Kind::Raw),
+        ("parquet", Kind::Parquet),
+    ];
     match kind(&mut table, &kinds)? {
         Kind::Parquet => parquet(stream, table, base, spans),
         lines => of_lines(lines, table),
@@ -74,7 +81,9 @@ fn kind(table: &mut Table<'_>, kinds: &[(&'static str, Kind)]) -> Option<Kind> {
 fn of_lines(kind: Kind, mut table: Table<'_>) -> Option<FormatSettings> {
     table.only_with(&["schema", "schema_file"], "`type = \"parquet\"`");
     let compression = match table.has("compression") {
-        true => table.word("compression", &COMPRESSIONS).map(|found| found.value),
+        true => table
+            .word("compression", &COMPRESSIONS)
+            .map(|found| found.value),
         false => {
             table.know("compression");
             Some(Compression::None)
@@ -84,7 +93,10 @@ fn of_lines(kind: Kind, mut table: Table<'_>) -> Option<FormatSettings> {
         Kind::Json => {
             let delimiter = delimiter(&mut table);
             compression.and_then(|compression| {
-                Some(FormatSettings::Json { compression, delimiter: delimiter? })
+                Some(FormatSettings::Json {
+                    compression,
+                    delimiter: delimiter?,
+                })
             })
         }
         _ => {
@@ -107,7 +119,9 @@ fn delimiter(table: &mut Table<'_>) -> Option<Delimiter> {
         "none" => return Some(Delimiter::None),
         "" => {
             let help = "write \"none\" for no delimiter, \"newline\" or a text of your own";
-            table.file.report(Diagnostic::fault(place, "`delimiter` is empty").help(help));
+            table
+                .file
+                .report(Diagnostic::fault(place, "`delimiter` is empty").help(help));
             return None;
         }
         long if long.len() > DELIMITER_MAX => {
@@ -122,7 +136,9 @@ fn delimiter(table: &mut Table<'_>) -> Option<Delimiter> {
     {
         let message = format!("the text \"{}\" itself will follow each record", text.value);
         let help = format!("did you mean \"{word}\"?");
-        table.file.report(Diagnostic::warning(place, message).help(help));
+        table
+            .file
+            .report(Diagnostic::warning(place, message).help(help));
     }
     Some(Delimiter::Text(text.value))
 }
@@ -135,7 +151,9 @@ fn parquet(
 ) -> Option<FormatSettings> {
     table.only_with(&["delimiter"], "`type = \"json\"`");
     let compression = match table.has("compression") {
-        true => table.word("compression", &PARQUET_COMPRESSIONS).map(|found| found.value),
+        true => table
+            .word("compression", &PARQUET_COMPRESSIONS)
+            .map(|found| found.value),
         false => {
             table.know("compression");
             Some(ParquetCompression::Zstd)
@@ -143,7 +161,10 @@ fn parquet(
     };
     let schema = schema(stream, &mut table, base, spans);
     table.finish();
-    Some(FormatSettings::Parquet { compression: compression?, schema: schema? })
+    Some(FormatSettings::Parquet {
+        compression: compression?,
+        schema: schema?,
+    })
 }
 
 /// `schema`, or the text of `schema_file`: exactly one of them.
@@ -171,14 +192,19 @@ fn schema(stream: &str, table: &mut Table<'_>, base: &Path, spans: &mut SpanMap)
     match super::super::read_bounded(&base.join(&named), SCHEMA_MAX) {
         Ok(text) => {
             let path = base.join(&named).display().to_string();
-            let source = Arc::new(Source { path, text: text.clone() });
+            let source = Arc::new(Source {
+                path,
+                text: text.clone(),
+            });
             spans.keep_origin(stream, StageField::Schema, Origin::file(source));
             Some(text)
         }
         Err(cause) => {
             let message = format!("{} cannot be read: {cause}", base.join(&named).display());
             let help = "a relative path starts at the folder of the config file";
-            table.file.report(Diagnostic::fault(file_place, message).help(help));
+            table
+                .file
+                .report(Diagnostic::fault(file_place, message).help(help));
             None
         }
     }

@@ -37,18 +37,23 @@ pub(super) fn read(
     let partitioning = table
         .table("partitioning")
         .map(|partitioning| self::partitioning(name, partitioning, spans));
-    let buffering = BufferingSettings { size: DEFAULT_SIZE, interval: DEFAULT_INTERVAL };
-    let buffering = table
-        .table("buffering")
-        .map_or(buffering, |table| self::buffering(table, buffering, spool_limit));
-    let format = table
-        .table("format")
-        .map_or_else(|| Some(format::default()), |table| format::read(name, table, base, spans));
+    let buffering = BufferingSettings {
+        size: DEFAULT_SIZE,
+        interval: DEFAULT_INTERVAL,
+    };
+    let buffering = table.table("buffering").map_or(buffering, |table| {
+        self::buffering(table, buffering, spool_limit)
+    });
+    let format = table.table("format").map_or_else(
+        || Some(format::default()),
+        |table| format::read(name, table, base, spans),
+    );
     let destination = required(&mut table, "destination", "type = \"folder\" or \"s3\"")
         .and_then(|table| destination::read(name, table, base, spans));
     let has_backup = table.has("backup");
-    let backup =
-        table.table("backup").and_then(|table| backup(name, table, buffering, base, spans));
+    let backup = table
+        .table("backup")
+        .and_then(|table| backup(name, table, buffering, base, spans));
     table.finish();
     Some(StreamSettings {
         name: name.to_owned(),
@@ -73,8 +78,15 @@ fn required<'f>(table: &mut Table<'f>, key: &'static str, example: &str) -> Opti
 
 fn refuse_transforms(table: &mut Table<'_>) {
     for key in ["transform", "transforms"] {
-        let message = format!("transforms do not exist yet in this version, in {}", table.name());
-        table.refuse(key, &message, "remove the table: records would be delivered untransformed");
+        let message = format!(
+            "transforms do not exist yet in this version, in {}",
+            table.name()
+        );
+        table.refuse(
+            key,
+            &message,
+            "remove the table: records would be delivered untransformed",
+        );
     }
 }
 
@@ -96,9 +108,15 @@ fn source(mut table: Table<'_>) -> Option<SourceSettings> {
         table.accept(&["stream", "region", "endpoint", "start"]);
         "`type = \"kinesis\"` does not exist yet in this version".to_owned()
     } else {
-        format!("unknown word \"{}\" for `type` in {}", wrong.value, table.name())
+        format!(
+            "unknown word \"{}\" for `type` in {}",
+            wrong.value,
+            table.name()
+        )
     };
-    table.file.report(Diagnostic::fault(place, message).help(help));
+    table
+        .file
+        .report(Diagnostic::fault(place, message).help(help));
     table.finish();
     None
 }
@@ -108,7 +126,10 @@ fn partitioning(stream: &str, mut table: Table<'_>, spans: &mut SpanMap) -> Part
     let event_time = spans.keep(stream, StageField::EventTime, table.string("event_time"));
     let time_zone = spans.keep(stream, StageField::TimeZone, table.string("time_zone"));
     let key_values = table
-        .word("key_values", &[("escaped", KeyValues::Escaped), ("as-is", KeyValues::AsIs)])
+        .word(
+            "key_values",
+            &[("escaped", KeyValues::Escaped), ("as-is", KeyValues::AsIs)],
+        )
         .map_or(KeyValues::Escaped, |found| found.value);
     let on_limit = table.word("on_partition_limit", &[("error", ())]);
     let most = table.integer("max_open_partitions", 1..=10_000_000);
@@ -119,11 +140,19 @@ fn partitioning(stream: &str, mut table: Table<'_>, spans: &mut SpanMap) -> Part
         let help = "add on_partition_limit = \"error\" to send records of further partitions to \
                     the error prefix; without it there is no limit";
         let place = table.file.place(most.at.clone());
-        table.file.report(Diagnostic::fault(place, message).help(help));
+        table
+            .file
+            .report(Diagnostic::fault(place, message).help(help));
     }
     table.finish();
     let partition_limit = on_limit.map(|_| most.map_or(DEFAULT_PARTITION_LIMIT, |most| most.value));
-    PartitioningSettings { query, event_time, time_zone, key_values, partition_limit }
+    PartitioningSettings {
+        query,
+        event_time,
+        time_zone,
+        key_values,
+        partition_limit,
+    }
 }
 
 fn buffering(
@@ -137,7 +166,9 @@ fn buffering(
         let place = table.file.place(size.at.clone());
         let message = "no batch can reach this size: it is more than `spool_limit`";
         let help = "batches are sealed early when the spool is full; raise `spool_limit`";
-        table.file.report(Diagnostic::warning(place, message).help(help));
+        table
+            .file
+            .report(Diagnostic::warning(place, message).help(help));
     }
     table.finish();
     BufferingSettings {
@@ -155,9 +186,16 @@ fn backup(
 ) -> Option<BackupSettings> {
     let _ = base;
     let prefix = spans.keep(stream, StageField::BackupPrefix, table.string("prefix"));
-    let format = table.table("format").map_or_else(|| Some(format::default()), format::read_lines);
-    let buffering =
-        table.table("buffering").map_or(of_stream, |table| buffering(table, of_stream, u64::MAX));
+    let format = table
+        .table("format")
+        .map_or_else(|| Some(format::default()), format::read_lines);
+    let buffering = table
+        .table("buffering")
+        .map_or(of_stream, |table| buffering(table, of_stream, u64::MAX));
     table.finish();
-    Some(BackupSettings { prefix, format: format?, buffering })
+    Some(BackupSettings {
+        prefix,
+        format: format?,
+        buffering,
+    })
 }

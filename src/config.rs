@@ -1,6 +1,7 @@
 //! `firehose.toml` after validation: types that cannot be wrong. Reading and diagnosing the file
 //! as typed is `config/written.rs` and its neighbours.
 
+mod depth;
 mod diagnostic;
 mod load;
 mod quantity;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 use super::Config;
+use super::depth;
 use super::diagnostic::{Diagnostic, Diagnostics, Place, Source};
 use super::spans::SpanMap;
 use super::table::{File, Table};
@@ -52,6 +53,10 @@ pub fn parse(
         path: path.display().to_string(),
         text: text.into(),
     });
+    if let Some(at) = depth::too_deep(&source.text) {
+        let place = Place { source, at };
+        return Err(Diagnostic::fault(place, "a key of too many parts").into());
+    }
     let tree = match DeTable::parse_recoverable(&source.text) {
         (tree, faults) if faults.is_empty() => tree,
         (_, faults) => return Err(syntax(&source, &faults)),

@@ -51,7 +51,10 @@ fn end_of_string(bytes: &[u8], from: usize, quote: u8) -> usize {
             byte if byte == quote && !spans_lines => return at + 1,
             _ if spans_lines && bytes[at..].starts_with(&triple) => {
                 // Up to two quotes may stand directly before the closing three.
-                let more = bytes[at + 3..].iter().take(2).take_while(|byte| **byte == quote);
+                let more = bytes[at + 3..]
+                    .iter()
+                    .take(2)
+                    .take_while(|byte| **byte == quote);
                 return at + 3 + more.count();
             }
             _ => {}

@@ -80,6 +80,14 @@ impl Diagnostic {
         }
     }
 
+    /// A warning without a place.
+    pub fn doubt(message: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Warning,
+            ..Self::placeless(message)
+        }
+    }
+
     /// Adds what is allowed.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {

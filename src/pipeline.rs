@@ -5,138 +5,181 @@
 //! Work that takes CPU or I/O is handed out and comes back as an event; nothing else touches the
 //! state.
 
+mod apply;
 mod commit;
 mod encode;
 mod event;
+mod home;
 mod outputs;
 mod publish;
-mod recover;
 mod route;
 mod router;
+mod seal;
+mod status;
 mod table;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::batch::Batch;
-use crate::checkpoint::{Lane, SealedObject, Store};
+use crate::checkpoint::{SealedObject, Store};
 use crate::clock::Clock;
-use crate::destination::{Conditional, Destination};
+use crate::config::StreamSettings;
+use crate::destination::{Conditional, Destination, PublishError};
 use crate::error::StreamError;
 use crate::extent::Extent;
 use crate::failpoint;
-use crate::failure::{ErrorOutputType, Failure};
-use crate::format::Shape;
-use crate::journal::Journal;
+use crate::journal::{Journal, MissingRange};
 use crate::position::Position;
 use crate::spool::Spool;
-use crate::telemetry::{StreamMetrics, StreamState};
+use crate::telemetry::State;
 
-use commit::{CheckpointError, Committed, Draft, DraftBatch};
-use encode::{Done, EncoderPool, Source, Work};
-pub use event::Event;
-pub use outputs::{Outputs, lane_name, store_name};
+use commit::{CheckpointError, Committed};
+use encode::EncoderPool;
+use event::Event;
+pub use home::{Claim, Home, open};
+use outputs::Outputs;
+pub use outputs::store_name;
 use publish::{Setback, Waiting};
-pub use recover::{StreamHome, open_home};
-pub use route::{Group, Routed, route};
-use table::{Entry, Table, Triggers};
+use route::Routed;
+pub use status::Status;
+use table::{Table, Triggers};
 
-/// A checkpoint is taken at least this often while something changes.
-const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
 /// How often the loop looks at the time when nothing else happens.
 const TICK: Duration = Duration::from_millis(100);
-/// One encoding job takes about so many raw bytes…
-const JOB_BYTES: usize = 1 << 20;
-/// …or so many small batches.
-const JOB_WORKS: usize = 256;
-/// Spool room that reading leaves to encoding, sealing and checkpoints.
-const SPOOL_RESERVE: u64 = 32 << 20;
-/// Batches sealed early at a time, when the spool is full.
-const EARLY_SEALS: usize = 8;
 
-/// What a pipeline is made of; see [`open_home`] for where it comes from.
-#[derive(Debug)]
-pub struct Parts {
-    /// The stream's name.
-    pub name: String,
+/// What a pipeline shares with the rest of the process.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
     /// Time.
     pub clock: Clock,
-    /// Compiled outputs.
-    pub outputs: Arc<Outputs>,
-    /// When batches are full.
-    pub triggers: (crate::config::BufferingSettings, crate::config::BufferingSettings),
-    /// Firehose's limit on open partitions, where wanted.
-    pub partition_limit: Option<u64>,
-    /// Bound on the spool's bytes.
-    pub spool_limit: u64,
-    /// Bytes of memory this stream's blocks may take.
-    pub memory_limit: usize,
-    /// CPU jobs at a time, over all streams.
+    /// CPU jobs at a time, over all streams: one permit a core.
     pub workers: Arc<Semaphore>,
-    /// Counters and the stream's state for the outside.
-    pub metrics: Arc<StreamMetrics>,
+    /// Number of those permits.
+    pub cores: usize,
+    /// Bytes of memory that this stream's batches may take.
+    pub memory_limit: usize,
+    /// The stream's state for the outside.
+    pub status: Arc<Status>,
 }
 
 /// The running pipeline of one delivery stream.
-#[derive(Debug)]
 pub struct Pipeline {
-    parts: Parts,
+    settings: Arc<StreamSettings>,
+    around: Surroundings,
+    outputs: Arc<Outputs>,
     journal: Journal,
     spool: Arc<Spool>,
     store: Arc<Store>,
-    table: Table,
-    waiting: Waiting,
     encoders: Arc<EncoderPool>,
+    /// `None` until it is open and our epoch is claimed there.
     destination: Option<Destination>,
     events: mpsc::UnboundedSender<Event>,
     inbox: mpsc::UnboundedReceiver<Event>,
-    /// Everything up to it is in the table or beyond.
+
+    /// Every record up to it has been applied.
     frontier: Option<Position>,
-    /// The frontier of the last checkpoint that was begun.
-    checkpointed: Option<Position>,
-    /// Blocks and batches to be encoded, oldest first.
-    encode_queue: std::collections::VecDeque<(Uuid, Option<u32>)>,
+    table: Table,
+    waiting: Waiting,
+    /// What is to be encoded, oldest first: a block of a batch, or all of a sealed one.
+    encode_queue: VecDeque<(Uuid, Option<u32>)>,
     encoding: usize,
-    /// Batches whose bytes are all final, for the next checkpoint.
-    sealed: Vec<Uuid>,
-    closed: Vec<Uuid>,
-    objects: Vec<SealedObject>,
-    published: Vec<Uuid>,
-    freed: Vec<Extent>,
-    checkpointing: bool,
-    last_checkpoint: Instant,
-    /// The source has ended: seal everything, publish, stop.
+    /// The source has ended: everything is sealed and published, then the pipeline stops.
     ending: bool,
+
+    /// What the next checkpoint holds beside frontier and changed batches.
+    pending: Pending,
+    checkpointing: bool,
+    checkpoint_begun: Instant,
+}
+
+/// Changes since the last checkpoint was put together.
+#[derive(Debug, Default)]
+struct Pending {
+    /// Whether records were applied.
+    applied: bool,
+    /// Batches whose bytes are all final: they become sealed objects.
+    sealed: Vec<Uuid>,
+    /// Batches that ended without an object.
+    closed: Vec<Uuid>,
+    /// Objects of which the multipart upload has changed.
+    objects: Vec<SealedObject>,
+    /// Objects that were published.
+    published: Vec<Uuid>,
+    /// Ranges of the journal found lost to damage.
+    missing: Vec<MissingRange>,
+    /// Extents that the next checkpoint names no more.
+    freed: Vec<Extent>,
+}
+
+/// Runs a stream from what [`open`] found until its journal has been stopped and everything is
+/// published, or until an error. After an error nothing durable is lost: open the home again.
+pub async fn run(
+    home: Home,
+    settings: Arc<StreamSettings>,
+    around: Surroundings,
+) -> Result<(), StreamError> {
+    let (events, inbox) = mpsc::unbounded_channel();
+    let claim = Claim::of(&home, &settings.name, around.clock.now_ms());
+    let named = home.sealed.iter().map(|object| object.id).collect();
+    let claiming =
+        tokio::spawn(home::claim(Arc::clone(&settings), claim, named, events.clone()));
+    let routed = router::start(
+        home.reader,
+        Arc::clone(&home.outputs),
+        Arc::clone(&around.workers),
+        around.cores,
+        around.clock.clone(),
+    );
+    let buffering = settings.buffering;
+    let backup = settings.backup.as_ref().map_or(buffering, |backup| backup.buffering);
+    let mut table = Table::new(Triggers { data: buffering, backup });
+    table.reload(home.open, around.clock.now_ms());
+    let mut waiting = Waiting::default();
+    for sealed in home.sealed {
+        waiting.add(sealed, home.outputs.store());
+    }
+    let mut pipeline = Pipeline {
+        settings,
+        around,
+        outputs: home.outputs,
+        journal: home.journal,
+        spool: home.spool,
+        store: home.store,
+        encoders: Arc::default(),
+        destination: None,
+        events,
+        inbox,
+        frontier: home.frontier,
+        table,
+        waiting,
+        encode_queue: VecDeque::new(),
+        encoding: 0,
+        ending: false,
+        pending: Pending::default(),
+        checkpointing: false,
+        checkpoint_begun: Instant::now(),
+    };
+    pipeline.resume_batches();
+    let result = pipeline.turn(routed).await;
+    claiming.abort();
+    pipeline.wind_down().await;
+    result
 }
 
 impl Pipeline {
-    /// Runs until the source has ended and everything is published, or until an error. On an error
-    /// nothing durable is lost: open the home again.
-    pub async fn run(mut self, routed: mpsc::Receiver<Result<Routed, StreamError>>) -> Result<(), StreamError> {
-        let result = self.turn(routed).await;
-        // Jobs still under way write only what no checkpoint names yet, or repeat what one names.
-        while self.checkpointing || self.encoding > 0 || self.waiting.is_busy() {
-            match self.inbox.recv().await {
-                Some(Event::Checkpointed(_)) => self.checkpointing = false,
-                Some(Event::Encoded(_)) => self.encoding -= 1,
-                Some(Event::Sent { .. }) => self.waiting.landed(),
-                Some(_) => {}
-                None => break,
-            }
-        }
-        result
-    }
-
-    async fn turn(&mut self, mut routed: mpsc::Receiver<Result<Routed, StreamError>>) -> Result<(), StreamError> {
+    async fn turn(
+        &mut self,
+        mut routed: mpsc::Receiver<Result<Routed, StreamError>>,
+    ) -> Result<(), StreamError> {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            self.restore_invariants()?;
+            self.restore_invariants();
             if self.is_done() {
                 return Ok(());
             }
@@ -145,7 +188,7 @@ impl Pipeline {
                 biased;
                 Some(event) = self.inbox.recv() => self.apply_event(event)?,
                 chunk = routed.recv(), if may_read => match chunk {
-                    Some(chunk) => self.apply_chunk(&chunk?),
+                    Some(chunk) => self.apply_chunk(chunk?),
                     None => self.end(),
                 },
                 _ = tick.tick() => self.report(),
@@ -153,92 +196,31 @@ impl Pipeline {
         }
     }
 
-    /// The sender of this pipeline's events.
-    pub fn events(&self) -> mpsc::UnboundedSender<Event> {
-        self.events.clone()
-    }
-
-    // === Applying records
-
-    fn apply_chunk(&mut self, routed: &Routed) {
-        for group in &routed.groups {
-            self.apply_group(routed, group);
-        }
-        self.frontier = Some(routed.frontier);
-        failpoint::hit("apply");
-    }
-
-    fn apply_group(&mut self, routed: &Routed, group: &Group) {
-        let identity = routed.identity(group);
-        let id = match self.table.find(group.lane, identity) {
-            Some(id) => id,
-            None if group.lane == Lane::Data && self.is_over_partition_limit() => {
-                return self.refuse_partition(routed, group);
+    /// Waits for the jobs under way. What they write is named by no checkpoint yet, or repeats
+    /// what one names.
+    async fn wind_down(&mut self) {
+        while self.checkpointing || self.encoding > 0 || self.waiting.is_busy() {
+            match self.inbox.recv().await {
+                Some(Event::Checkpointed(_)) => self.checkpointing = false,
+                Some(Event::Encoded(_)) => self.encoding -= 1,
+                Some(Event::Sent { .. }) => self.waiting.landed(),
+                Some(_) => {}
+                None => return,
             }
-            None => self.open(group.lane, identity, group.arrival_ms),
-        };
-        if let Lane::Error(output_type) = group.lane {
-            self.parts.metrics.failed(output_type, group.records);
         }
-        self.append(id, routed.staged(group), group.records, group.bytes);
     }
 
-    fn append(&mut self, id: Uuid, staged: &[u8], records: u64, bytes: u64) {
-        let filled =
-            self.table.change(id, |entry| entry.batch.append(staged, records, bytes)).flatten();
-        if self.table.is_full(id) {
+    fn restore_invariants(&mut self) {
+        let now_ms = self.around.clock.now_ms();
+        while let Some(id) = self.table.next_due(now_ms) {
             self.seal(id);
-        } else if let Some(serial) = filled && self.shape(id) == Some(Shape::Blocks) {
-            self.encode_queue.push_back((id, Some(serial)));
         }
-    }
-
-    fn open(&mut self, lane: Lane, identity: &str, arrival_ms: i64) -> Uuid {
-        let id = Uuid::new_v4();
-        self.table.insert(Entry {
-            batch: Batch::open(id, self.parts.clock.now_ms()),
-            lane,
-            identity: identity.into(),
-            target: self.parts.outputs.target(lane, identity, arrival_ms, id),
-            arrival_ms,
-            sealing: false,
-            dirty: false,
-        });
-        id
-    }
-
-    fn is_over_partition_limit(&self) -> bool {
-        let open = self.table.open_partitions() as u64;
-        self.parts.partition_limit.is_some_and(|limit| open >= limit)
-    }
-
-    /// Firehose's way with a partition too many: its records go to the error prefix.
-    fn refuse_partition(&mut self, routed: &Routed, group: &Group) {
-        let limit = self.parts.partition_limit.unwrap_or_default();
-        let failure = Failure::new(
-            ErrorOutputType::ActivePartitionExceeded,
-            "DynamicPartitioning.ActivePartitionsLimitExceeded",
-            format!("{limit} partitions are open, which is the stream's max_open_partitions"),
-        );
-        let lane = Lane::Error(failure.output_type);
-        let id = self.table.find(lane, "");
-        let id = id.unwrap_or_else(|| self.open(lane, "", group.arrival_ms));
-        let (mut lines, now_ms) = (Vec::new(), self.parts.clock.now_ms());
-        for record in routed.records_of(group) {
-            failure.write_line(&record, 1, now_ms, &mut lines);
+        self.seal_early();
+        self.dispatch_encoding();
+        self.begin_checkpoint();
+        if let Some(destination) = &self.destination {
+            self.waiting.dispatch(destination, &self.outputs, &self.spool, &self.events);
         }
-        self.parts.metrics.failed(failure.output_type, group.records);
-        self.append(id, &lines, group.records, group.bytes);
-    }
-
-    /// Whether another chunk may be applied: memory, encoders and spool have room.
-    fn has_room(&self) -> bool {
-        let limit = self.parts.memory_limit;
-        let spool = self.spool.bytes() + self.table.unspooled() + SPOOL_RESERVE;
-        self.table.memory() < limit
-            && self.table.unspooled() < (limit / 2) as u64
-            && self.encode_queue.len() < 4 * JOB_WORKS
-            && spool < self.parts.spool_limit
     }
 
     fn end(&mut self) {
@@ -248,7 +230,13 @@ impl Pipeline {
         }
     }
 
-    // === Events
+    fn is_done(&self) -> bool {
+        self.ending
+            && self.table.is_empty()
+            && self.waiting.is_empty()
+            && !self.checkpointing
+            && !self.has_changes()
+    }
 
     fn apply_event(&mut self, event: Event) -> Result<(), StreamError> {
         match event {
@@ -262,23 +250,18 @@ impl Pipeline {
                 self.checkpointing = false;
                 self.apply_checkpoint((*result).map_err(checkpoint_error)?);
             }
-            Event::Claimed { destination, conditional } => self.claim(destination, conditional),
+            Event::Claimed { destination, conditional } => self.claimed(destination, conditional),
             Event::ClaimStalled(cause) => {
-                self.parts.metrics.set_state(StreamState::Stalled { cause });
+                tracing::warn!(stream = self.settings.name, cause, "destination not ready");
+                self.around.status.set_state(State::Stalled { cause });
             }
             Event::Sent { begun, published } => {
                 self.waiting.landed();
-                for (id, upload) in begun {
-                    match upload {
-                        Ok(upload_id) => self.objects.extend(self.waiting.set_upload(id, Some(upload_id))),
-                        Err(error) => self.set_back(id, error)?,
-                    }
+                for (id, begun) in begun {
+                    self.apply_begun(id, begun)?;
                 }
                 for (id, result) in published {
-                    match result {
-                        Ok(()) => self.apply_published(id),
-                        Err(error) => self.set_back(id, error)?,
-                    }
+                    self.apply_sent(id, result)?;
                 }
             }
             Event::RetryDue(id) => self.waiting.retry(id),
@@ -287,319 +270,109 @@ impl Pipeline {
         Ok(())
     }
 
-    fn claim(&mut self, destination: Destination, conditional: Conditional) {
+    fn claimed(&mut self, destination: Destination, conditional: Conditional) {
+        let (stream, store) = (&self.settings.name, destination.describe());
         if conditional == Conditional::No {
             tracing::warn!(
-                stream = self.parts.name,
-                destination = destination.describe(),
+                stream,
+                store,
                 "the store ignores If-None-Match: a foreign object under one of our keys would be \
                  overwritten; our own keys still never repeat"
             );
         }
+        if self.waiting.stranded() > 0 {
+            let objects = self.waiting.stranded();
+            tracing::error!(
+                stream,
+                store,
+                objects,
+                "objects wait for a store that the config no longer names: name it again"
+            );
+        }
         failpoint::hit("recovery-claimed");
-        self.parts.metrics.set_state(StreamState::Running);
+        self.around.status.set_state(State::Running);
         self.destination = Some(destination);
     }
 
-    fn apply_encoded(&mut self, done: Done) {
-        match done {
-            Done::Block { id, serial, encoded } => {
-                let freed = self.table.change(id, |entry| entry.batch.replace(serial, encoded));
-                self.freed.extend(freed.unwrap_or_default());
-                self.finish_if_encoded(id);
-            }
-            Done::Object { id, extents, records, failed } => {
-                for lines in failed {
-                    let lane = Lane::Error(lines.output_type);
-                    let error_id = self.table.find(lane, "");
-                    let error_id =
-                        error_id.unwrap_or_else(|| self.open(lane, "", lines.arrival_ms));
-                    self.parts.metrics.failed(lines.output_type, lines.records);
-                    self.table.change(error_id, |entry| {
-                        entry.batch.push_spooled(true, lines.extents);
-                        entry.batch.records += lines.records;
-                        entry.batch.bytes += lines.bytes;
-                    });
-                    // While stopping, nothing else would seal what opens now.
-                    if self.ending || self.table.is_full(error_id) {
-                        self.seal(error_id);
-                    }
-                }
-                let freed = self.table.change(id, |entry| {
-                    entry.batch.records = records;
-                    entry.batch.replace_all(extents)
-                });
-                self.freed.extend(freed.unwrap_or_default());
-                self.finish_if_encoded(id);
-            }
-        }
-    }
-
     fn apply_checkpoint(&mut self, committed: Committed) {
-        self.freed.extend(commit::settle(&mut self.table, &committed));
+        self.pending.freed.extend(commit::settle(&mut self.table, &committed));
         for sealed in committed.sealed {
             self.table.remove(sealed.id);
-            self.waiting.add(sealed, self.parts.outputs.store());
+            self.waiting.add(sealed, self.outputs.store());
         }
         for id in committed.published {
             failpoint::hit("published-after-record");
             if let Some(sealed) = self.waiting.remove(id) {
-                self.freed.extend(sealed.extents);
+                self.pending.freed.extend(sealed.extents);
             }
         }
-        for object in committed.updated {
-            self.waiting.retry(object);
+        for id in committed.updated {
+            self.waiting.retry(id);
         }
-        if self.table.memory() > self.parts.memory_limit / 2 {
+        if self.table.memory() > self.around.memory_limit / 2 {
             self.table.shed();
         }
-        self.parts.metrics.checkpointed(self.last_checkpoint.elapsed());
+        self.around.status.checkpointed(committed.frontier, self.checkpoint_begun.elapsed());
     }
 
-    fn apply_published(&mut self, id: Uuid) {
+    fn apply_begun(
+        &mut self,
+        id: Uuid,
+        begun: Result<String, PublishError>,
+    ) -> Result<(), StreamError> {
+        match begun {
+            Ok(upload_id) => {
+                self.pending.objects.extend(self.waiting.set_upload(id, Some(upload_id)));
+                Ok(())
+            }
+            Err(error) => self.set_back(id, error),
+        }
+    }
+
+    fn apply_sent(
+        &mut self,
+        id: Uuid,
+        result: Result<(), PublishError>,
+    ) -> Result<(), StreamError> {
+        if let Err(error) = result {
+            return self.set_back(id, error);
+        }
         failpoint::hit("published-before-record");
         if let Some(sealed) = self.waiting.publish(id) {
-            self.parts.metrics.delivered(sealed, self.parts.clock.now_ms());
-            self.published.push(id);
+            self.around.status.delivered(sealed);
+            self.pending.published.push(id);
         }
-        self.parts.metrics.clear_stall();
+        self.around.status.clear_stall();
+        Ok(())
     }
 
-    fn set_back(&mut self, id: Uuid, error: crate::destination::PublishError) -> Result<(), StreamError> {
+    fn set_back(&mut self, id: Uuid, error: PublishError) -> Result<(), StreamError> {
+        let stream = &self.settings.name;
         match self.waiting.set_back(id, error, &self.events) {
-            Setback::Retry(cause) => self.parts.metrics.publish_retried(&cause),
-            Setback::Stalled(cause) => {
-                self.parts.metrics.publish_retried(&cause);
-                self.parts.metrics.set_state(StreamState::Stalled { cause });
+            Setback::Retry(cause) => {
+                tracing::warn!(stream, cause, "publishing is tried again");
+                self.around.status.metrics().publish_retries.add(1);
             }
-            Setback::ForgetUpload => self.objects.extend(self.waiting.set_upload(id, None)),
+            Setback::Stalled(cause) => {
+                tracing::error!(stream, cause, "publishing is stalled, and tried again slowly");
+                self.around.status.metrics().publish_retries.add(1);
+                self.around.status.set_state(State::Stalled { cause });
+            }
+            Setback::ForgetUpload => {
+                self.pending.objects.extend(self.waiting.set_upload(id, None));
+            }
             Setback::Stop { cause, advice } => return Err(StreamError::LoudStop { cause, advice }),
         }
         Ok(())
     }
 
-    // === Invariants
-
-    fn restore_invariants(&mut self) -> Result<(), StreamError> {
-        let now_ms = self.parts.clock.now_ms();
-        while let Some(id) = self.table.next_due(now_ms) {
-            self.seal(id);
-        }
-        self.seal_early();
-        self.dispatch_encoding();
-        self.begin_checkpoint();
-        if let Some(destination) = &self.destination {
-            self.waiting.dispatch(destination, &self.parts.outputs, &self.spool, &self.events);
-        }
-        Ok(())
-    }
-
-    fn shape(&self, id: Uuid) -> Option<Shape> {
-        let entry = self.table.get(id)?;
-        self.parts.outputs.format(entry.target.format).map(|format| format.shape())
-    }
-
-    fn seal(&mut self, id: Uuid) {
-        if !self.table.seal(id) {
-            return;
-        }
-        failpoint::hit("seal");
-        self.encode_sealed(id);
-    }
-
-    /// Queues what a sealed batch still needs before its bytes are final.
-    fn encode_sealed(&mut self, id: Uuid) {
-        match self.shape(id) {
-            Some(Shape::Whole) => self.encode_queue.push_back((id, None)),
-            _ => {
-                let Some(entry) = self.table.get(id) else { return };
-                let raw = entry.batch.blocks.iter().filter(|block| !block.encoded);
-                let queued: std::collections::HashSet<u32> = self
-                    .encode_queue
-                    .iter()
-                    .filter_map(|(queued, serial)| serial.filter(|_| *queued == id))
-                    .collect();
-                let serials: Vec<u32> = raw
-                    .filter(|block| !block.is_empty() && !block.is_encoding())
-                    .map(|block| block.serial)
-                    .filter(|serial| !queued.contains(serial))
-                    .collect();
-                self.encode_queue.extend(serials.into_iter().map(|serial| (id, Some(serial))));
-                self.finish_if_encoded(id);
-            }
-        }
-    }
-
-    fn finish_if_encoded(&mut self, id: Uuid) {
-        let Some(entry) = self.table.get(id) else { return };
-        if !entry.sealing || !entry.batch.is_encoded() {
-            return;
-        }
-        if entry.batch.records == 0 {
-            // Nothing fitted: there is no object, only the failed records elsewhere.
-            self.table.remove(id);
-            self.closed.push(id);
-        } else {
-            self.sealed.push(id);
-        }
-    }
-
-    /// When reading has stopped for want of room and nothing waits to be published, only sealing
-    /// gives room back.
-    fn seal_early(&mut self) {
-        let full = self.spool.bytes() + self.table.unspooled() + SPOOL_RESERVE
-            >= self.parts.spool_limit;
-        let idle = self.waiting.is_empty()
-            && self.encode_queue.is_empty()
-            && self.encoding == 0
-            && self.sealed.is_empty()
-            && !self.checkpointing;
-        if full && idle {
-            for id in self.table.largest(EARLY_SEALS) {
-                self.parts.metrics.sealed_early();
-                self.seal(id);
-            }
-        }
-    }
-
-    fn dispatch_encoding(&mut self) {
-        while self.encoding <= self.parts.workers.available_permits() && !self.encode_queue.is_empty() {
-            let (works, hash) = self.next_works();
-            if works.is_empty() {
-                continue;
-            }
-            self.encoding += 1;
-            let (pool, spool) = (Arc::clone(&self.encoders), Arc::clone(&self.spool));
-            let (workers, events) = (Arc::clone(&self.parts.workers), self.events.clone());
-            let now_ms = self.parts.clock.now_ms();
-            tokio::spawn(async move {
-                let permit = workers.acquire_owned().await;
-                let job = tokio::task::spawn_blocking(move || {
-                    let _permit = permit;
-                    encode::run(works, hash, &pool, &spool, now_ms)
-                });
-                let done = job.await.unwrap_or_else(|panic| Err(std::io::Error::other(panic)));
-                let _ = events.send(Event::Encoded(done));
-            });
-        }
-    }
-
-    /// Takes works of one format from the queue, up to one job's worth.
-    fn next_works(&mut self) -> (Vec<Work>, u64) {
-        let (mut works, mut bytes, mut hash) = (Vec::new(), 0, None);
-        while let Some((id, serial)) = self.encode_queue.front().copied() {
-            let Some(entry) = self.table.get(id) else {
-                self.encode_queue.pop_front();
-                continue;
-            };
-            let format_hash = entry.target.format;
-            if works.len() >= JOB_WORKS || bytes >= JOB_BYTES || hash.is_some_and(|hash| hash != format_hash) {
-                break;
-            }
-            self.encode_queue.pop_front();
-            let Some(format) = self.parts.outputs.format(format_hash).cloned() else { continue };
-            hash = Some(format_hash);
-            let work = match serial {
-                Some(serial) => {
-                    let Some(first) = entry.batch.blocks.iter().position(|block| block.serial == serial)
-                    else {
-                        continue;
-                    };
-                    let source = Source::of(&entry.batch.blocks[first]);
-                    bytes += source.len();
-                    Work::Block { id, serial, first: first == 0, source, format }
-                }
-                None => {
-                    let sources: Vec<Source> = entry.batch.blocks.iter().map(Source::of).collect();
-                    bytes += sources.iter().map(Source::len).sum::<usize>();
-                    Work::Object { id, sources, format }
-                }
-            };
-            if let Some(serial) = serial {
-                self.table.settle(id, |entry| entry.batch.mark_encoding(serial));
-            }
-            works.push(work);
-        }
-        (works, hash.unwrap_or_default())
-    }
-
-    fn begin_checkpoint(&mut self) {
-        let changed = self.table.is_dirty()
-            || self.frontier != self.checkpointed
-            || !self.closed.is_empty()
-            || !self.published.is_empty();
-        let urgent = !self.sealed.is_empty()
-            || !self.objects.is_empty()
-            || !self.published.is_empty()
-            || self.ending
-            || self.table.unspooled() >= (self.parts.memory_limit / 4) as u64;
-        let due = self.last_checkpoint.elapsed() >= CHECKPOINT_EVERY;
-        if self.checkpointing || !(changed && (urgent || due) || !self.objects.is_empty()) {
-            return;
-        }
-        let draft = self.draft();
-        let updated = draft.objects.iter().map(|object| object.id).collect();
-        self.checkpointing = true;
-        self.last_checkpoint = Instant::now();
-        let (spool, store) = (Arc::clone(&self.spool), Arc::clone(&self.store));
-        let (journal, events) = (self.journal.clone(), self.events.clone());
-        tokio::task::spawn_blocking(move || {
-            let result = commit::commit(draft, updated, &spool, &store, &journal);
-            let _ = events.send(Event::Checkpointed(Box::new(result)));
-        });
-    }
-
-    fn draft(&mut self) -> Draft {
-        let sparse = if self.spool.bytes() > 2 * self.spool.live_bytes() + 4 * SPOOL_RESERVE {
-            self.spool.sparse_files()
-        } else {
-            std::collections::BTreeSet::new()
-        };
-        let moved = |extent: &Extent| sparse.contains(&extent.file);
-        if !sparse.is_empty() {
-            self.table.mark(|entry| {
-                entry.batch.blocks.iter().flat_map(|block| &block.extents).any(moved)
-            });
-        }
-        let sealed: std::collections::HashSet<Uuid> = self.sealed.drain(..).collect();
-        let dirty = self.table.take_dirty();
-        let batches = dirty
-            .into_iter()
-            .filter_map(|id| self.table.get(id))
-            .map(|entry| DraftBatch::of(entry, sealed.contains(&entry.batch.id), &moved))
-            .collect();
-        self.checkpointed = self.frontier;
-        Draft {
-            frontier: self.frontier,
-            batches,
-            closed: std::mem::take(&mut self.closed),
-            objects: std::mem::take(&mut self.objects),
-            published: std::mem::take(&mut self.published),
-            freed: std::mem::take(&mut self.freed),
-        }
-    }
-
-    fn is_done(&self) -> bool {
-        self.ending
-            && self.table.len() == 0
-            && self.waiting.is_empty()
-            && !self.checkpointing
-            && !self.waiting.is_busy()
-            && self.frontier == self.checkpointed
-            && self.closed.is_empty()
-            && self.published.is_empty()
-    }
-
     fn report(&self) {
         let oldest = [self.table.oldest_arrival_ms(), self.waiting.oldest_arrival_ms()];
-        self.parts.metrics.observe(&crate::telemetry::Observation {
+        self.around.status.observe(status::Observation {
             open_partitions: self.table.open_partitions() as u64,
-            waiting_objects: self.waiting.len() as u64,
-            stranded_objects: self.waiting.stranded() as u64,
+            waiting: self.waiting.len() as u64,
             journal_bytes: self.journal.bytes(),
             spool_bytes: self.spool.bytes(),
-            memory_bytes: self.table.memory() as u64,
-            frontier: self.frontier,
             oldest_arrival_ms: oldest.into_iter().flatten().min(),
         });
     }

@@ -1,22 +1,32 @@
 //! Checkpoints: what changed is spooled with one fsync and named by one transaction.
 
+use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::Pipeline;
+use super::event::Event;
 use super::table::{Entry, Table};
 use crate::batch::Unspooled;
 use crate::checkpoint::{Commit, OpenBatch, SealedObject, SpooledBlock, Store, StoreError};
 use crate::extent::{Extent, sum};
 use crate::failpoint;
-use crate::journal::Journal;
+use crate::journal::{Journal, MissingRange};
 use crate::position::Position;
 use crate::spool::Spool;
 
+/// A checkpoint is taken at least this often while something changes.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
+/// Dead bytes in the spool beyond which sparse files are emptied.
+const SPARSE_BYTES: u64 = 128 << 20;
+
 /// A checkpoint put together by the pipeline, not yet durable.
 #[derive(Debug, Default)]
-pub struct Draft {
+pub(super) struct Draft {
     /// Every record up to it has been applied.
     pub frontier: Option<Position>,
     /// Changed batches.
@@ -27,13 +37,15 @@ pub struct Draft {
     pub objects: Vec<SealedObject>,
     /// Objects that were published.
     pub published: Vec<Uuid>,
+    /// Ranges of the journal that turned out to be lost to damage.
+    pub missing: Vec<MissingRange>,
     /// Extents that this checkpoint names no more.
     pub freed: Vec<Extent>,
 }
 
 /// A changed batch: its row, and the bytes that go to the spool first.
 #[derive(Debug)]
-pub struct DraftBatch {
+pub(super) struct DraftBatch {
     row: OpenBatch,
     /// Index of the block in the row, and what to write for it.
     writes: Vec<(usize, Unspooled)>,
@@ -43,20 +55,22 @@ pub struct DraftBatch {
 
 /// A checkpoint after its commit.
 #[derive(Debug, Default)]
-pub struct Committed {
+pub(super) struct Committed {
     /// The frontier it holds.
     pub frontier: Option<Position>,
     /// What was written: batch, block, extents kept before it, where it lies.
     pub written: Vec<(Uuid, u32, usize, Extent)>,
     /// Objects to be published from now on.
     pub sealed: Vec<SealedObject>,
+    /// Objects whose row was changed: their multipart upload is named, or forgotten.
+    pub updated: Vec<Uuid>,
     /// Objects whose publication is recorded.
     pub published: Vec<Uuid>,
 }
 
 /// Why a checkpoint has no known outcome.
 #[derive(Debug, thiserror::Error)]
-pub enum CheckpointError {
+pub(super) enum CheckpointError {
     /// Spool or journal failed.
     #[error("write a checkpoint: {0}")]
     Io(#[from] io::Error),
@@ -67,7 +81,7 @@ pub enum CheckpointError {
 
 impl DraftBatch {
     /// The row of a batch as it is now. Extents of which `moved` is true are written anew.
-    pub fn of(entry: &Entry, sealed: bool, moved: &dyn Fn(&Extent) -> bool) -> Self {
+    pub(super) fn of(entry: &Entry, sealed: bool, moved: &dyn Fn(&Extent) -> bool) -> Self {
         let batch = &entry.batch;
         let mut writes = Vec::new();
         let blocks = batch.blocks.iter().enumerate().map(|(index, block)| {
@@ -93,7 +107,7 @@ impl DraftBatch {
 }
 
 /// Makes a draft durable: spool, fsync, transaction; then frees and releases what it allows.
-pub fn commit(
+pub(super) fn commit(
     mut draft: Draft,
     spool: &Spool,
     store: &Store,
@@ -108,6 +122,7 @@ pub fn commit(
         frontier: draft.frontier,
         closed: draft.closed,
         published: draft.published,
+        missing: draft.missing.iter().map(|range| (range.first, range.last)).collect(),
         ..Commit::default()
     };
     let mut sealed = Vec::new();
@@ -120,13 +135,14 @@ pub fn commit(
         }
     }
     commit.sealed.clone_from(&sealed);
+    let updated = draft.objects.iter().map(|object| object.id).collect();
     commit.sealed.extend(draft.objects);
     store.commit(&commit)?;
     spool.free(&draft.freed)?;
     if let Some(frontier) = draft.frontier {
         journal.release(frontier.sequence)?;
     }
-    Ok(Committed { frontier: draft.frontier, written, sealed, published: commit.published })
+    Ok(Committed { frontier: draft.frontier, written, sealed, updated, published: commit.published })
 }
 
 /// Appends all unspooled bytes in one go and completes the rows with their extents.
@@ -187,7 +203,7 @@ fn sealed_object(row: OpenBatch) -> SealedObject {
 }
 
 /// Takes over what a checkpoint has written. Returns extents that no later checkpoint names.
-pub fn settle(table: &mut Table, committed: &Committed) -> Vec<Extent> {
+pub(super) fn settle(table: &mut Table, committed: &Committed) -> Vec<Extent> {
     let mut stale = Vec::new();
     for (id, serial, keep, extent) in &committed.written {
         let replaced = table.settle(*id, |entry| {
@@ -197,9 +213,8 @@ pub fn settle(table: &mut Table, committed: &Committed) -> Vec<Extent> {
         });
         match replaced {
             Some(Some(replaced)) => stale.extend(replaced),
-            // The block was encoded in the meantime: the next checkpoint names that instead.
-            Some(None) => stale.push(*extent),
-            None => {}
+            // Encoded or gone in the meantime: the next checkpoint does not name it.
+            Some(None) | None => stale.push(*extent),
         }
     }
     stale
@@ -207,7 +222,7 @@ pub fn settle(table: &mut Table, committed: &Committed) -> Vec<Extent> {
 
 /// The spool's bytes of a sealed object, verified as they are read.
 #[derive(Debug)]
-pub struct SpoolBody {
+pub(super) struct SpoolBody {
     /// Where the bytes are.
     pub spool: Arc<Spool>,
     /// The object's bytes, in order.
@@ -230,5 +245,73 @@ impl crate::destination::Body for SpoolBody {
             start = end;
         }
         Ok(bytes.into())
+    }
+}
+
+impl Pipeline {
+    /// Whether a checkpoint would hold anything new.
+    pub(super) fn has_changes(&self) -> bool {
+        let pending = &self.pending;
+        self.table.is_dirty()
+            || pending.applied
+            || !pending.closed.is_empty()
+            || !pending.objects.is_empty()
+            || !pending.published.is_empty()
+    }
+
+    /// Begins a checkpoint when one is due: at once when something waits for it, within a second
+    /// otherwise.
+    pub(super) fn begin_checkpoint(&mut self) {
+        let pending = &self.pending;
+        let urgent = !pending.sealed.is_empty()
+            || !pending.objects.is_empty()
+            || !pending.published.is_empty()
+            || self.ending
+            || self.table.unspooled() >= (self.around.memory_limit / 4) as u64;
+        let due = urgent || self.checkpoint_begun.elapsed() >= CHECKPOINT_EVERY;
+        if self.checkpointing || !due || !self.has_changes() {
+            return;
+        }
+        self.checkpointing = true;
+        self.checkpoint_begun = Instant::now();
+        let draft = self.draft();
+        let (spool, store) = (Arc::clone(&self.spool), Arc::clone(&self.store));
+        let (journal, events) = (self.journal.clone(), self.events.clone());
+        tokio::spawn(async move {
+            let job =
+                tokio::task::spawn_blocking(move || commit(draft, &spool, &store, &journal));
+            let result = job.await.unwrap_or_else(|panic| Err(io::Error::other(panic).into()));
+            let _ = events.send(Event::Checkpointed(Box::new(result)));
+        });
+    }
+
+    fn draft(&mut self) -> Draft {
+        let sparse = if self.spool.bytes() > 2 * self.spool.live_bytes() + SPARSE_BYTES {
+            self.spool.sparse_files()
+        } else {
+            BTreeSet::new()
+        };
+        let moved = |extent: &Extent| sparse.contains(&extent.file);
+        if !sparse.is_empty() {
+            self.table.mark(|entry| {
+                entry.batch.blocks.iter().flat_map(|block| &block.extents).any(&moved)
+            });
+        }
+        let pending = std::mem::take(&mut self.pending);
+        let sealed: HashSet<Uuid> = pending.sealed.into_iter().collect();
+        let dirty = self.table.take_dirty();
+        let entries = dirty.into_iter().filter_map(|id| self.table.get(id));
+        let batches = entries
+            .map(|entry| DraftBatch::of(entry, sealed.contains(&entry.batch.id), &moved))
+            .collect();
+        Draft {
+            frontier: self.frontier,
+            batches,
+            closed: pending.closed,
+            objects: pending.objects,
+            published: pending.published,
+            missing: pending.missing,
+            freed: pending.freed,
+        }
     }
 }

@@ -13,12 +13,16 @@ use crate::failure::ErrorOutputType;
 use crate::format::{Encoder, Format};
 use crate::spool::Spool;
 
+/// One job takes about so many raw bytes…
+pub(super) const JOB_BYTES: usize = 1 << 20;
+/// …or so many small batches.
+pub(super) const JOB_WORKS: usize = 256;
 /// Final bytes and error lines go to the spool in pieces of about this size.
 const PIECE_BYTES: usize = 1 << 20;
 
 /// One piece of encoding work, with everything it needs.
 #[derive(Debug)]
-pub enum Work {
+pub(super) enum Work {
     /// A raw block of a batch whose blocks are encoded one by one.
     Block {
         /// The batch.
@@ -45,20 +49,20 @@ pub enum Work {
 
 /// The bytes of one block: a head in the spool and a rest in memory.
 #[derive(Debug)]
-pub struct Source {
+pub(super) struct Source {
     head: Vec<Extent>,
     rest: Bytes,
 }
 
 impl Source {
     /// The bytes of a frozen block.
-    pub fn of(block: &Block) -> Self {
+    pub(super) fn of(block: &Block) -> Self {
         let (head, rest) = block.parts();
         Self { head, rest }
     }
 
     /// Bytes to be encoded.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.rest.len() + self.head.iter().map(|extent| extent.len as usize).sum::<usize>()
     }
 
@@ -74,7 +78,7 @@ impl Source {
 
 /// What came of a piece of work.
 #[derive(Debug)]
-pub enum Done {
+pub(super) enum Done {
     /// A block's final bytes.
     Block {
         /// The batch.
@@ -99,7 +103,7 @@ pub enum Done {
 
 /// Error lines of one type, in the spool already.
 #[derive(Debug)]
-pub struct FailedLines {
+pub(super) struct FailedLines {
     /// The type.
     pub output_type: ErrorOutputType,
     /// Arrival of the first record.
@@ -115,7 +119,7 @@ pub struct FailedLines {
 
 /// Encoders that no worker uses just now, by format.
 #[derive(Debug, Default)]
-pub struct EncoderPool(Mutex<HashMap<u64, Vec<Encoder>>>);
+pub(super) struct EncoderPool(Mutex<HashMap<u64, Vec<Encoder>>>);
 
 impl EncoderPool {
     fn take(&self, hash: u64, format: &Format) -> Encoder {
@@ -130,7 +134,7 @@ impl EncoderPool {
 }
 
 /// Does the work, one piece after the other. `hash` names the format, the same for all pieces.
-pub fn run(
+pub(super) fn run(
     works: Vec<Work>,
     hash: u64,
     pool: &EncoderPool,

@@ -10,7 +10,7 @@ use crate::error::StreamError;
 /// Something that has happened. Each job sends one, and jobs are bounded in number, so that the
 /// queue of events is bounded too.
 #[derive(Debug)]
-pub enum Event {
+pub(super) enum Event {
     /// Encoding work has ended.
     Encoded(std::io::Result<Vec<Done>>),
     /// A checkpoint has ended.

@@ -6,9 +6,8 @@ use uuid::Uuid;
 
 use crate::checkpoint::{Lane, Target};
 use crate::config::{Compression, FormatSettings, StoreSettings, StreamSettings};
-use crate::failure::ErrorOutputType;
 use crate::format::Format;
-use crate::partition::{ErrorPrefix, Partitioner, object_name};
+use crate::partition::{ErrorPrefix, PartitionFault, Partitioner, object_name};
 
 /// Error objects hold finished lines.
 const ERROR_FORMAT: FormatSettings = FormatSettings::Raw { compression: Compression::None };
@@ -17,11 +16,9 @@ const ERROR_FORMAT: FormatSettings = FormatSettings::Raw { compression: Compress
 const STREAM_VERSION: u32 = 1;
 
 /// The compiled outputs of one stream.
-#[derive(Debug)]
 pub struct Outputs {
     stream: String,
     store: String,
-    time_zone: Option<String>,
     /// Sorts records of the data lane.
     pub partitioner: Partitioner,
     backup: Option<Partitioner>,
@@ -60,19 +57,14 @@ impl Outputs {
         let error_format = add(&ERROR_FORMAT)?;
         let (mut backup, mut backup_format) = (None, None);
         if let Some(settings_of_backup) = &settings.backup {
-            let partitioning = crate::config::PartitioningSettings {
-                time_zone: time_zone.clone(),
-                ..Default::default()
-            };
             let prefix = settings_of_backup.prefix.as_deref();
-            let compiled = Partitioner::compile(&settings.name, &partitioning, prefix);
+            let compiled = Partitioner::compile_backup(prefix, time_zone.as_deref());
             backup = Some(compiled.map_err(|faults| join(&faults))?);
             backup_format = Some(add(&settings_of_backup.format)?);
         }
         Ok(Self {
             stream: settings.name.clone(),
             store: store_name(&settings.destination.store),
-            time_zone,
             partitioner,
             backup,
             error_prefix,
@@ -130,7 +122,7 @@ impl Outputs {
             Lane::Error(_) => "",
             _ => self.format(format).map_or("", Format::extension),
         };
-        let zone = self.time_zone.as_deref();
+        let zone = self.partitioner.zone();
         let name = object_name(&self.stream, STREAM_VERSION, arrival_ms, id, extension, zone);
         Target { store: self.store.clone(), key: prefix + &name, format }
     }
@@ -155,20 +147,11 @@ pub fn store_name(store: &StoreSettings) -> String {
     }
 }
 
-/// A lane's name in logs and metrics.
-pub fn lane_name(lane: Lane) -> &'static str {
-    match lane {
-        Lane::Data => "data",
-        Lane::Backup => "backup",
-        Lane::Error(output_type) => ErrorOutputType::as_str(output_type),
-    }
-}
-
 fn format_hash(settings: &FormatSettings) -> u64 {
     let json = serde_json::to_vec(settings).expect("settings are plain data");
     crc_fast::crc64_nvme(&json)
 }
 
-fn join(faults: &[impl ToString]) -> String {
-    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+fn join(faults: &[PartitionFault]) -> String {
+    faults.iter().map(|fault| fault.message.as_str()).collect::<Vec<_>>().join("; ")
 }

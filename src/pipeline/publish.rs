@@ -17,7 +17,7 @@ use crate::spool::Spool;
 
 /// Sealed objects whose publication is not recorded yet.
 #[derive(Debug, Default)]
-pub struct Waiting {
+pub(super) struct Waiting {
     objects: HashMap<Uuid, Object, foldhash::fast::RandomState>,
     /// Objects to be sent next.
     queue: VecDeque<Uuid>,
@@ -36,7 +36,7 @@ struct Object {
 
 /// What is to be done about an object that could not be sent.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Setback {
+pub(super) enum Setback {
     /// It is tried again by itself; the cause is worth a warning.
     Retry(String),
     /// It is tried again slowly; a person should look.
@@ -54,7 +54,7 @@ pub enum Setback {
 
 impl Waiting {
     /// Adds an object that a durable checkpoint lists.
-    pub fn add(&mut self, sealed: SealedObject, store: &str) {
+    pub(super) fn add(&mut self, sealed: SealedObject, store: &str) {
         self.bytes += sealed.size;
         if sealed.target.store == store {
             self.queue.push_back(sealed.id);
@@ -65,7 +65,7 @@ impl Waiting {
     }
 
     /// Starts as many publications as the destination takes at once.
-    pub fn dispatch(
+    pub(super) fn dispatch(
         &mut self,
         destination: &Destination,
         outputs: &Outputs,
@@ -89,26 +89,26 @@ impl Waiting {
     }
 
     /// Notes that a publication has come to an end.
-    pub fn landed(&mut self) {
+    pub(super) fn landed(&mut self) {
         self.in_flight -= 1;
     }
 
     /// Marks an object as published; it stays until a checkpoint has recorded it.
-    pub fn publish(&mut self, id: Uuid) -> Option<&SealedObject> {
+    pub(super) fn publish(&mut self, id: Uuid) -> Option<&SealedObject> {
         let object = self.objects.get_mut(&id)?;
         object.published = true;
         Some(&object.sealed)
     }
 
     /// Forgets an object whose publication is recorded; returns it, with its extents.
-    pub fn remove(&mut self, id: Uuid) -> Option<SealedObject> {
+    pub(super) fn remove(&mut self, id: Uuid) -> Option<SealedObject> {
         let object = self.objects.remove(&id)?;
         self.bytes -= object.sealed.size;
         Some(object.sealed)
     }
 
     /// Decides about a failed attempt, and schedules the next where there is one.
-    pub fn set_back(
+    pub(super) fn set_back(
         &mut self,
         id: Uuid,
         error: PublishError,
@@ -135,41 +135,41 @@ impl Waiting {
     }
 
     /// Queues an object again.
-    pub fn retry(&mut self, id: Uuid) {
+    pub(super) fn retry(&mut self, id: Uuid) {
         if self.objects.get(&id).is_some_and(|object| !object.published) {
             self.queue.push_back(id);
         }
     }
 
     /// Sets or forgets the multipart upload of an object; returns its new row.
-    pub fn set_upload(&mut self, id: Uuid, upload_id: Option<String>) -> Option<SealedObject> {
+    pub(super) fn set_upload(&mut self, id: Uuid, upload_id: Option<String>) -> Option<SealedObject> {
         let object = self.objects.get_mut(&id)?;
         object.sealed.upload_id = upload_id;
         Some(object.sealed.clone())
     }
 
     /// Objects not yet published and recorded.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.objects.len()
     }
 
     /// Whether none waits.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.objects.is_empty()
     }
 
     /// Objects that wait for a store that the config no longer names.
-    pub const fn stranded(&self) -> usize {
+    pub(super) const fn stranded(&self) -> usize {
         self.stranded
     }
 
     /// Whether a publication is under way.
-    pub const fn is_busy(&self) -> bool {
+    pub(super) const fn is_busy(&self) -> bool {
         self.in_flight > 0
     }
 
     /// Arrival of the oldest record in an object not yet published, in ms.
-    pub fn oldest_arrival_ms(&self) -> Option<i64> {
+    pub(super) fn oldest_arrival_ms(&self) -> Option<i64> {
         let unpublished = self.objects.values().filter(|object| !object.published);
         unpublished.map(|object| object.sealed.arrival_ms).min()
     }

@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::outputs::Outputs;
 use crate::checkpoint::Lane;
 use crate::failure::{ErrorOutputType, Failure};
+use crate::journal::MissingRange;
 use crate::partition::Scratch;
 use crate::position::Position;
 use crate::record::{Chunk, Record};
@@ -15,7 +16,7 @@ const GROUP_BYTES: usize = 64 << 10;
 
 /// A chunk after routing. Applied wholly or not at all.
 #[derive(Debug)]
-pub struct Routed {
+pub(super) struct Routed {
     /// Position of the chunk's last record.
     pub frontier: Position,
     /// Records of the chunk.
@@ -24,6 +25,8 @@ pub struct Routed {
     pub bytes: u64,
     /// Runs of records of one partition.
     pub groups: Vec<Group>,
+    /// Ranges of the journal before this chunk that are lost to damage.
+    pub missing: Vec<MissingRange>,
     identities: String,
     staged: Vec<u8>,
     chunk: Chunk,
@@ -32,7 +35,7 @@ pub struct Routed {
 
 /// Some records of one partition, staged.
 #[derive(Clone, Debug)]
-pub struct Group {
+pub(super) struct Group {
     /// Which output it belongs to.
     pub lane: Lane,
     /// Arrival of the first record, in ms.
@@ -48,23 +51,23 @@ pub struct Group {
 
 impl Routed {
     /// The partition of a group.
-    pub fn identity(&self, group: &Group) -> &str {
+    pub(super) fn identity(&self, group: &Group) -> &str {
         &self.identities[group.identity.clone()]
     }
 
     /// The staged bytes of a group.
-    pub fn staged(&self, group: &Group) -> &[u8] {
+    pub(super) fn staged(&self, group: &Group) -> &[u8] {
         &self.staged[group.staged.clone()]
     }
 
     /// The records of a data group as they came.
-    pub fn records_of(&self, group: &Group) -> impl Iterator<Item = Record<'_>> {
+    pub(super) fn records_of(&self, group: &Group) -> impl Iterator<Item = Record<'_>> {
         self.order[group.order.clone()].iter().map(|index| self.chunk.record(*index as usize))
     }
 }
 
 /// Routes a chunk. `now_ms` is the time that error lines carry.
-pub fn route(outputs: &Outputs, scratch: &mut Scratch, chunk: Chunk, now_ms: i64) -> Routed {
+pub(super) fn route(outputs: &Outputs, scratch: &mut Scratch, chunk: Chunk, now_ms: i64) -> Routed {
     let mut router = Router::default();
     router.assign(outputs, scratch, &chunk, now_ms);
     let order = router.order();
@@ -78,6 +81,7 @@ pub fn route(outputs: &Outputs, scratch: &mut Scratch, chunk: Chunk, now_ms: i64
         records: chunk.len() as u64,
         bytes: chunk.bytes() as u64,
         groups: router.groups,
+        missing: Vec::new(),
         identities: router.identities,
         staged: router.staged,
         chunk,

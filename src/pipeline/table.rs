@@ -14,7 +14,7 @@ const ENTRY_BYTES: usize = 640;
 
 /// A batch and what the pipeline knows about it.
 #[derive(Debug)]
-pub struct Entry {
+pub(super) struct Entry {
     /// Its bytes.
     pub batch: Batch,
     /// Which kind of output it collects.
@@ -33,7 +33,7 @@ pub struct Entry {
 
 /// When batches of a lane are full.
 #[derive(Clone, Copy, Debug)]
-pub struct Triggers {
+pub(super) struct Triggers {
     /// For data and error batches.
     pub data: BufferingSettings,
     /// For backup batches.
@@ -48,7 +48,7 @@ impl Triggers {
 
 /// All batches of a stream that are not durably sealed yet.
 #[derive(Debug)]
-pub struct Table {
+pub(super) struct Table {
     entries: HashMap<Uuid, Entry, foldhash::fast::RandomState>,
     /// Open data batches by partition.
     data: HashMap<Box<str>, Uuid, foldhash::fast::RandomState>,
@@ -64,7 +64,7 @@ pub struct Table {
 
 impl Table {
     /// A table without batches.
-    pub fn new(triggers: Triggers) -> Self {
+    pub(super) fn new(triggers: Triggers) -> Self {
         Self {
             entries: HashMap::default(),
             data: HashMap::default(),
@@ -78,7 +78,7 @@ impl Table {
     }
 
     /// The open batch of a partition.
-    pub fn find(&self, lane: Lane, identity: &str) -> Option<Uuid> {
+    pub(super) fn find(&self, lane: Lane, identity: &str) -> Option<Uuid> {
         match lane {
             Lane::Data => self.data.get(identity).copied(),
             _ => self.others.get(&lane).copied(),
@@ -86,7 +86,7 @@ impl Table {
     }
 
     /// Adds a batch; an open one is found by its partition from now on.
-    pub fn insert(&mut self, entry: Entry) {
+    pub(super) fn insert(&mut self, entry: Entry) {
         let id = entry.batch.id;
         if !entry.sealing {
             match entry.lane {
@@ -100,7 +100,7 @@ impl Table {
     }
 
     /// Adds the batches that a checkpoint names, oldest first.
-    pub fn reload(&mut self, mut rows: Vec<OpenBatch>, now_ms: i64) {
+    pub(super) fn reload(&mut self, mut rows: Vec<OpenBatch>, now_ms: i64) {
         rows.sort_by_key(|row| row.opened_ms);
         for row in rows {
             // A clock that was set back must not keep a batch open for longer than its interval.
@@ -122,7 +122,7 @@ impl Table {
     }
 
     /// Changes a batch, keeps the accounts, and marks it for the next checkpoint.
-    pub fn change<T>(&mut self, id: Uuid, change: impl FnOnce(&mut Entry) -> T) -> Option<T> {
+    pub(super) fn change<T>(&mut self, id: Uuid, change: impl FnOnce(&mut Entry) -> T) -> Option<T> {
         let entry = self.entries.get_mut(&id)?;
         let before = (entry.batch.memory(), entry.batch.unspooled());
         let result = change(entry);
@@ -136,7 +136,7 @@ impl Table {
     }
 
     /// The same without marking: for what a checkpoint itself has changed.
-    pub fn settle<T>(&mut self, id: Uuid, change: impl FnOnce(&mut Entry) -> T) -> Option<T> {
+    pub(super) fn settle<T>(&mut self, id: Uuid, change: impl FnOnce(&mut Entry) -> T) -> Option<T> {
         let entry = self.entries.get_mut(&id)?;
         let before = (entry.batch.memory(), entry.batch.unspooled());
         let result = change(entry);
@@ -146,7 +146,7 @@ impl Table {
     }
 
     /// Closes a batch for records: its record set is fixed. False if it was closed before.
-    pub fn seal(&mut self, id: Uuid) -> bool {
+    pub(super) fn seal(&mut self, id: Uuid) -> bool {
         let sealed = self.change(id, |entry| {
             let first = !entry.sealing;
             entry.sealing = true;
@@ -162,7 +162,7 @@ impl Table {
     }
 
     /// Takes a batch out for good.
-    pub fn remove(&mut self, id: Uuid) -> Option<Entry> {
+    pub(super) fn remove(&mut self, id: Uuid) -> Option<Entry> {
         let entry = self.entries.remove(&id)?;
         self.memory -= entry.batch.memory() + ENTRY_BYTES;
         self.unspooled -= entry.batch.unspooled();
@@ -170,12 +170,12 @@ impl Table {
     }
 
     /// A batch by its id.
-    pub fn get(&self, id: Uuid) -> Option<&Entry> {
+    pub(super) fn get(&self, id: Uuid) -> Option<&Entry> {
         self.entries.get(&id)
     }
 
     /// The next open batch whose interval has passed.
-    pub fn next_due(&mut self, now_ms: i64) -> Option<Uuid> {
+    pub(super) fn next_due(&mut self, now_ms: i64) -> Option<Uuid> {
         for (queue, buffering) in
             self.opened.iter_mut().zip([self.triggers.data, self.triggers.backup])
         {
@@ -197,14 +197,14 @@ impl Table {
     }
 
     /// Whether a batch has reached its size.
-    pub fn is_full(&self, id: Uuid) -> bool {
+    pub(super) fn is_full(&self, id: Uuid) -> bool {
         self.entries
             .get(&id)
             .is_some_and(|entry| entry.batch.bytes >= self.triggers.of(entry.lane).size)
     }
 
     /// Open batches, largest first: `count` of them.
-    pub fn largest(&self, count: usize) -> Vec<Uuid> {
+    pub(super) fn largest(&self, count: usize) -> Vec<Uuid> {
         let open = self.entries.values().filter(|entry| !entry.sealing);
         let mut sizes: Vec<(u64, Uuid)> =
             open.map(|entry| (entry.batch.bytes, entry.batch.id)).collect();
@@ -212,13 +212,21 @@ impl Table {
         sizes.into_iter().take(count).map(|(_, id)| id).collect()
     }
 
+    /// Id, lane, whether sealing, and format of every batch.
+    pub(super) fn summaries(&self) -> Vec<(Uuid, Lane, bool, u64)> {
+        let entries = self.entries.values();
+        entries
+            .map(|entry| (entry.batch.id, entry.lane, entry.sealing, entry.target.format))
+            .collect()
+    }
+
     /// Ids of all open batches.
-    pub fn open_ids(&self) -> Vec<Uuid> {
+    pub(super) fn open_ids(&self) -> Vec<Uuid> {
         self.entries.values().filter(|entry| !entry.sealing).map(|entry| entry.batch.id).collect()
     }
 
     /// Takes the list of batches that changed since the last call.
-    pub fn take_dirty(&mut self) -> Vec<Uuid> {
+    pub(super) fn take_dirty(&mut self) -> Vec<Uuid> {
         let dirty = std::mem::take(&mut self.dirty);
         for id in &dirty {
             if let Some(entry) = self.entries.get_mut(id) {
@@ -229,7 +237,7 @@ impl Table {
     }
 
     /// Marks the batches of which `wanted` is true.
-    pub fn mark(&mut self, wanted: impl Fn(&Entry) -> bool) {
+    pub(super) fn mark(&mut self, wanted: impl Fn(&Entry) -> bool) {
         for (id, entry) in &mut self.entries {
             if !entry.dirty && wanted(entry) {
                 entry.dirty = true;
@@ -239,7 +247,7 @@ impl Table {
     }
 
     /// Drops from memory what the spool holds.
-    pub fn shed(&mut self) {
+    pub(super) fn shed(&mut self) {
         for entry in self.entries.values_mut() {
             let before = entry.batch.memory();
             entry.batch.shed();
@@ -248,32 +256,37 @@ impl Table {
     }
 
     /// Whether something changed since the last checkpoint was put together.
-    pub fn is_dirty(&self) -> bool {
+    pub(super) fn is_dirty(&self) -> bool {
         !self.dirty.is_empty()
     }
 
     /// Bytes of memory held.
-    pub const fn memory(&self) -> usize {
+    pub(super) const fn memory(&self) -> usize {
         self.memory
     }
 
     /// Bytes that are in no extent yet.
-    pub const fn unspooled(&self) -> u64 {
+    pub(super) const fn unspooled(&self) -> u64 {
         self.unspooled
     }
 
     /// Number of batches, sealing ones included.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
 
+    /// Whether there is no batch.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// Number of open data batches.
-    pub fn open_partitions(&self) -> usize {
+    pub(super) fn open_partitions(&self) -> usize {
         self.data.len()
     }
 
     /// Arrival of the oldest record that is not durably sealed, in ms.
-    pub fn oldest_arrival_ms(&self) -> Option<i64> {
+    pub(super) fn oldest_arrival_ms(&self) -> Option<i64> {
         // Batches open in order of arrival, near enough for a gauge; sealing ones are few.
         let fronts = self.opened.iter().filter_map(|queue| {
             queue.iter().find_map(|id| self.entries.get(id)).map(|entry| entry.arrival_ms)

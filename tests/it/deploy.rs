@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::servers;
+use crate::support::python::python;
 
 #[test]
 fn systemd_has_nothing_to_say_about_the_unit() {
@@ -24,7 +24,7 @@ fn the_manifests_are_valid_against_the_schemas_of_kubernetes() {
         manifests.push(entry.unwrap().path());
     }
     assert!(!manifests.is_empty());
-    let output = Command::new(servers::python())
+    let output = Command::new(python())
         .args(["-m", "kubernetes_validate", "--strict", "--quiet"])
         .args(&manifests)
         .output()

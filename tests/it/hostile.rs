@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::daemon::{Site, was_killed};
 use crate::support::http::Connection;
 use crate::support::lake;
-use crate::support::servers;
+use crate::support::python::python;
 
 #[test]
 fn hostile_records_end_in_one_json_or_error_object_as_they_came() {
@@ -163,7 +163,7 @@ fn put_all(site: &Site, records: &[Vec<u8>]) -> std::io::Result<Value> {
 fn parquet_rows(dir: &std::path::Path) -> usize {
     let script = "import pathlib, sys, pyarrow.parquet as p\n\
                   print(sum(p.read_table(f).num_rows for f in pathlib.Path(sys.argv[1]).rglob('*.parquet')))";
-    let output = Command::new(servers::python())
+    let output = Command::new(python())
         .args(["-c", script])
         .arg(dir)
         .output()

@@ -6,4 +6,4 @@ pub mod http;
 pub mod lake;
 pub mod oracle;
 pub mod producer;
-pub mod servers;
+pub mod python;

@@ -214,11 +214,13 @@ impl Snippet {
     }
 }
 
-/// The line without its value where the key says that the value is a secret.
+/// The line without what follows a key that says that its value is a secret.
 fn without_secret(line: &str) -> std::borrow::Cow<'_, str> {
-    match line.split_once('=') {
-        Some((key, _)) if key.to_ascii_lowercase().contains("secret") => format!("{key}= …").into(),
-        _ => line.into(),
+    let secret = line.to_ascii_lowercase().find("secret");
+    let equals = secret.and_then(|at| Some(at + line[at..].find('=')?));
+    match equals {
+        Some(equals) => format!("{}= …", &line[..equals]).into(),
+        None => line.into(),
     }
 }
 

@@ -85,14 +85,16 @@ fn syntax(source: &Arc<Source>, faults: &[toml::de::Error]) -> Diagnostics {
     let mut found = Diagnostics::default();
     for fault in faults.iter().take(SYNTAX_MAX) {
         let at = fault.span().unwrap_or(0..0);
+        // The parser's words for nothing at all after `=` speak of quotes.
+        let message = match fault.message() {
+            unquoted if unquoted.starts_with("string values") && at.is_empty() => "missing value",
+            message => message,
+        };
         let place = Place {
             source: Arc::clone(source),
             at,
         };
-        found.push(Diagnostic::fault(
-            place,
-            format!("not TOML: {}", fault.message()),
-        ));
+        found.push(Diagnostic::fault(place, format!("not TOML: {message}")));
     }
     found
 }

@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 /// Units of sizes, in bytes.
-const SIZES: [(&str, u64); 7] = [
+const SIZES: [(&str, u64); 9] = [
     ("B", 1),
     ("KiB", 1 << 10),
     ("MiB", 1 << 20),
     ("GiB", 1 << 30),
+    ("TiB", 1 << 40),
     ("kB", 1_000),
     ("MB", 1_000_000),
     ("GB", 1_000_000_000),
+    ("TB", 1_000_000_000_000),
 ];
 /// Units of durations, in milliseconds.
 const DURATIONS: [(&str, u64); 4] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
@@ -125,7 +127,12 @@ fn nearest_unit(unit: &str, units: &[(&'static str, u64)]) -> Option<&'static st
 
 /// A size the way people write it: the largest binary unit that divides it.
 pub fn display_size(bytes: u64) -> String {
-    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    let units = [
+        (1 << 40, "TiB"),
+        (1 << 30, "GiB"),
+        (1 << 20, "MiB"),
+        (1 << 10, "KiB"),
+    ];
     match units
         .into_iter()
         .find(|(unit, _)| bytes >= *unit && bytes % unit == 0)

@@ -75,11 +75,11 @@ impl<'f> Table<'f> {
         }
     }
 
-    /// The table's header for messages.
-    pub(super) fn name(&self) -> String {
+    /// Where a key stands, for messages: `in [stream.clicks]`.
+    pub(super) fn here(&self) -> String {
         match self.path.as_str() {
-            "" => "the top level".to_owned(),
-            path => format!("[{path}]"),
+            "" => "at the top level".to_owned(),
+            path => format!("in [{path}]"),
         }
     }
 
@@ -98,19 +98,18 @@ impl<'f> Table<'f> {
     fn wrong_type(&self, key: &str, value: &Spanned<DeValue<'_>>, expected: &str) {
         let found = value.get_ref().type_str();
         let message = format!("`{key}` is {} {found}, expected {expected}", article(found));
-        let help = match value.get_ref() {
-            DeValue::Integer(number) => format!("write {key} = \"{number}\""),
-            _ => format!("see {} in the README", self.name()),
-        };
         let fault = Diagnostic::fault(self.file.place(value.span()), message);
-        let helps = matches!(value.get_ref(), DeValue::Integer(_)) && expected == "a string";
-        self.file
-            .report(if helps { fault.help(help) } else { fault });
+        self.file.report(match value.get_ref() {
+            DeValue::Integer(number) if expected == "a string" => {
+                fault.help(format!("write {key} = \"{number}\""))
+            }
+            _ => fault,
+        });
     }
 
     /// Says that a required key is missing.
     pub(super) fn missing(&self, key: &str, help: &str) {
-        let message = format!("`{key}` is missing in {}", self.name());
+        let message = format!("`{key}` is missing {}", self.here());
         self.file
             .report(Diagnostic::fault(self.place(), message).help(help));
     }
@@ -177,9 +176,9 @@ impl<'f> Table<'f> {
         }
         let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
         let message = format!(
-            "unknown word \"{}\" for `{key}` in {}",
+            "unknown word \"{}\" for `{key}` {}",
             text.value,
-            self.name()
+            self.here()
         );
         let help = words::choose(&text.value, &words, '"');
         self.file
@@ -407,16 +406,28 @@ impl<'f> Table<'f> {
             if self.asked.contains(&word) || self.silent.contains(&word) {
                 continue;
             }
-            let message = format!("unknown key \"{word}\" in {}", self.name());
+            let place = self.file.place(key.span());
             let choice = self.elsewhere.iter().find(|(keys, _)| keys.contains(&word));
-            let (message, help) = match choice {
-                Some((_, choice)) => (
-                    format!("`{word}` is only for {choice}"),
-                    format!("in {}", self.name()),
-                ),
-                None => (message, words::key_help(word, &self.asked)),
-            };
-            self.file.fault(key.span(), message, help);
+            self.file.report(if let Some((_, choice)) = choice {
+                let message = format!("`{word}` {} is only for {choice}", self.here());
+                Diagnostic::fault(place, message)
+            } else {
+                let message = format!("unknown key \"{word}\" {}", self.here());
+                Diagnostic::fault(place, message).help(self.help_for(word))
+            });
+        }
+    }
+
+    /// Help for an unknown key, with the stream's own name in it.
+    fn help_for(&self, word: &str) -> String {
+        let help = words::key_help(word, &self.asked);
+        let stream = self
+            .path
+            .strip_prefix("stream.")
+            .and_then(|path| path.split('.').next());
+        match stream {
+            Some(stream) => help.replace("stream.NAME", &format!("stream.{stream}")),
+            None => help,
         }
     }
 }

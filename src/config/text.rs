@@ -209,7 +209,7 @@ fn trace(decoded: &str, text: &str, at: Range<usize>) -> Option<Vec<(u32, u32)>>
         let Some(Piece::Character(length)) = length else {
             return None;
         };
-        let plain = !(escapes && rest.starts_with('\\')) && !rest.starts_with('\r');
+        let plain = !(escapes && rest.starts_with('\\'));
         if plain && !rest.starts_with(character) {
             return None;
         }
@@ -231,9 +231,6 @@ enum Piece {
 
 fn written_length(rest: &str, escapes: bool) -> Option<Piece> {
     let first = rest.chars().next()?;
-    if first == '\r' && rest.starts_with("\r\n") {
-        return Some(Piece::Character(2));
-    }
     if first != '\\' || !escapes {
         return Some(Piece::Character(first.len_utf8()));
     }

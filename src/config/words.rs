@@ -137,6 +137,8 @@ const HOMES: &[(&str, &str)] = &[
 
 /// Allowed words that are listed in full.
 const LISTED_MAX: usize = 24;
+/// Allowed words that are listed even beside the one that was probably meant.
+const LISTED_BESIDE_MAX: usize = 8;
 
 /// Help for an unknown key of a table that knows `allowed`.
 pub(super) fn key_help(word: &str, allowed: &[&str]) -> String {
@@ -165,6 +167,9 @@ pub(super) fn choose(word: &str, allowed: &[&str], quote: char) -> String {
         .collect();
     let list = list.join(", ");
     match nearest(word, allowed) {
+        Some(right) if sorted.len() > LISTED_BESIDE_MAX => {
+            format!("did you mean {}?", quoted(right))
+        }
         Some(right) => format!("did you mean {}? allowed: {list}", quoted(right)),
         None if allowed.is_empty() => "no key is allowed here".to_owned(),
         None => format!("allowed: {list}"),

@@ -128,7 +128,7 @@ fn bucket(table: &mut Table<'_>) -> Option<String> {
     let bucket = table.name_text("bucket", NAME_MAX)?;
     let arn = bucket.starts_with("arn:");
     if !arn && (bucket.contains('/') || bucket.contains(char::is_whitespace)) {
-        let help = "write the bucket's name alone; folders in it belong into `prefix`";
+        let help = "write the bucket's name alone; folders in it belong in `prefix`";
         let message = format!("\"{bucket}\" is not the name of a bucket");
         table
             .file

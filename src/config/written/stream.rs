@@ -70,8 +70,8 @@ pub(super) fn read(
 /// Opens a table that must be there.
 fn required<'f>(table: &mut Table<'f>, key: &'static str, example: &str) -> Option<Table<'f>> {
     if !table.has(key) {
-        let header = table.name().replace(']', "");
-        table.missing(key, &format!("write {header}.{key}] with {example}"));
+        let header = table.here().replace("in [", "").replace(']', "");
+        table.missing(key, &format!("write [{header}.{key}] with {example}"));
     }
     table.table(key)
 }
@@ -79,8 +79,8 @@ fn required<'f>(table: &mut Table<'f>, key: &'static str, example: &str) -> Opti
 fn refuse_transforms(table: &mut Table<'_>) {
     for key in ["transform", "transforms"] {
         let message = format!(
-            "transforms do not exist yet in this version, in {}",
-            table.name()
+            "transforms do not exist yet in this version, {}",
+            table.here()
         );
         table.refuse(
             key,
@@ -109,9 +109,9 @@ fn source(mut table: Table<'_>) -> Option<SourceSettings> {
         "`type = \"kinesis\"` does not exist yet in this version".to_owned()
     } else {
         format!(
-            "unknown word \"{}\" for `type` in {}",
+            "unknown word \"{}\" for `type` {}",
             wrong.value,
-            table.name()
+            table.here()
         )
     };
     table

@@ -1,1 +1,3 @@
 //! cli: being written.
+
+pub mod put;

@@ -5,6 +5,7 @@
 
 pub mod check;
 pub mod demo;
+pub mod put;
 pub mod run;
 mod settings;
 
@@ -52,6 +53,15 @@ pub enum CommandError {
     Io(#[from] io::Error),
 }
 
+impl From<put::PutError> for CommandError {
+    fn from(error: put::PutError) -> Self {
+        match error {
+            put::PutError::Usage(message) => Self::Usage(message),
+            put::PutError::Failed(message) => Self::Failed(anyhow::anyhow!(message)),
+        }
+    }
+}
+
 /// A delivery daemon: what Amazon Data Firehose does, in one binary and one file.
 #[derive(Debug, Parser)]
 #[command(name = "firehose", version, disable_help_subcommand = true)]
@@ -82,6 +92,7 @@ enum Command {
     Run,
     /// Validate the config, compile queries, prefixes and schemas; touch nothing.
     Check,
+    Put(put::PutArgs),
     /// Run an embedded stream with a sample producer and show what lands.
     Demo(demo::DemoArgs),
 }
@@ -139,6 +150,7 @@ fn dispatch(
     let config = line.config.path;
     match line.command.unwrap_or(Command::Run) {
         Command::Run => run::run(config, err),
+        Command::Put(args) => Ok(runtime()?.block_on(put::run(&args, out))?),
         Command::Check => check::run(&config, out, err),
         Command::Demo(args) => demo::run(&args, out),
     }

@@ -22,7 +22,7 @@ const RANDOM_STRING_CHARS: usize = 11;
 /// First byte of a hole; the second is its index plus [`HOLE_BASE`]. Values and literals hold no
 /// control bytes.
 const HOLE_MARK: u8 = 0x01;
-const HOLE_BASE: u8 = 0x80;
+const HOLE_BASE: u8 = 0x20;
 
 /// Where the values of a record are found while its identity is written.
 pub(super) struct Values<'a> {

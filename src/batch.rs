@@ -46,6 +46,8 @@ pub struct Block {
     pub encoded: bool,
     /// Where the spooled head lies.
     pub extents: Vec<Extent>,
+    /// Whether it was handed out to be encoded.
+    pub encoding: bool,
     spooled: u64,
     memory: Memory,
     memory_start: u64,
@@ -118,6 +120,7 @@ impl Batch {
             serial: next,
             encoded: true,
             extents: Vec::new(),
+            encoding: false,
             spooled: 0,
             memory: Memory::Frozen(encoded),
             memory_start: 0,
@@ -125,9 +128,41 @@ impl Batch {
         std::mem::replace(block, fresh).extents
     }
 
+    /// Replaces all blocks by the object's final bytes; returns the extents that are needed no
+    /// more.
+    pub fn replace_all(&mut self, object: Vec<Extent>) -> Vec<Extent> {
+        let old = std::mem::take(&mut self.blocks);
+        self.push_spooled(true, object);
+        old.into_iter().flat_map(|block| block.extents).collect()
+    }
+
+    /// Raw blocks that take no more records and are not being encoded yet; they count as being
+    /// encoded from now on.
+    pub fn take_raw(&mut self) -> Vec<u32> {
+        let raw = self.blocks.iter_mut().filter(|block| {
+            let frozen = matches!(block.memory, Memory::Frozen(_));
+            frozen && !block.encoded && !block.encoding && !block.is_empty()
+        });
+        let taken = raw.map(|block| {
+            block.encoding = true;
+            block.serial
+        });
+        taken.collect()
+    }
+
+    /// Whether every byte is final.
+    pub fn is_encoded(&self) -> bool {
+        self.blocks.iter().all(|block| block.encoded || block.is_empty())
+    }
+
     /// Bytes held in memory.
     pub fn memory(&self) -> usize {
         self.blocks.iter().map(Block::memory).sum()
+    }
+
+    /// Bytes that are in no extent.
+    pub fn unspooled(&self) -> u64 {
+        self.blocks.iter().map(Block::unspooled_len).sum()
     }
 
     /// Drops from memory what the spool holds.
@@ -143,6 +178,7 @@ impl Batch {
             serial,
             encoded,
             extents,
+            encoding: false,
             spooled,
             memory,
             memory_start: spooled,

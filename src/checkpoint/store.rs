@@ -85,8 +85,8 @@ pub struct Commit {
     pub sealed: Vec<SealedObject>,
     /// Objects that were published.
     pub published: Vec<Uuid>,
-    /// Format settings that rows name from now on.
-    pub formats: Vec<(u64, FormatSettings)>,
+    /// Ranges of the journal that turned out to be lost to damage: first to last.
+    pub missing: Vec<(Sequence, Sequence)>,
 }
 
 /// The durable state, as the last checkpoint left it.
@@ -161,9 +161,9 @@ impl Store {
             for id in &commit.published {
                 sealed.remove(id.as_u128())?;
             }
-            let mut formats = write.open_table(FORMATS)?;
-            for (hash, settings) in &commit.formats {
-                formats.insert(hash, encode(settings).as_slice())?;
+            let mut missing = write.open_table(MISSING)?;
+            for (first, last) in &commit.missing {
+                missing.insert(first.0, last.0)?;
             }
         }
         failpoint::hit("checkpoint-before-commit");
@@ -172,11 +172,13 @@ impl Store {
         Ok(())
     }
 
-    /// Records the epoch of a recovery and the journal ranges that it found missing.
+    /// Records the epoch of a recovery, the journal ranges that it found missing, and all format
+    /// settings that batches name or will name.
     pub fn begin_epoch(
         &self,
         epoch: u32,
         missing: &[(Sequence, Sequence)],
+        formats: &[(u64, FormatSettings)],
     ) -> Result<(), StoreError> {
         let write = self.database.begin_write()?;
         put_meta(&write, "epoch", &epoch)?;
@@ -184,6 +186,10 @@ impl Store {
             let mut table = write.open_table(MISSING)?;
             for (first, last) in missing {
                 table.insert(first.0, last.0)?;
+            }
+            let mut table = write.open_table(FORMATS)?;
+            for (hash, settings) in formats {
+                table.insert(hash, encode(settings).as_slice())?;
             }
         }
         Ok(write.commit()?)

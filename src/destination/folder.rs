@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use self::durable::{Durability, Pass};
+use self::durable::Durability;
 use self::staging::Temporary;
 use super::{Publication, PublishError};
 use crate::failpoint;

@@ -67,13 +67,15 @@ fn a_commit_is_read_back_and_the_next_one_changes_only_what_it_names() {
         ..Commit::default()
     };
     store.commit(&closing).unwrap();
-    store.begin_epoch(3, &[(Sequence(1), Sequence(2))]).unwrap();
+    let settings = FormatSettings::Raw { compression: crate::config::Compression::Gzip };
+    store.begin_epoch(3, &[(Sequence(1), Sequence(2))], &[(5, settings.clone())]).unwrap();
     drop(store);
     let (store, recovered) = open(dir.path());
     assert_eq!(recovered.open, [kept]);
     assert_eq!(recovered.sealed, [object]);
     assert_eq!(recovered.frontier, Some(frontier));
     assert_eq!(recovered.epoch, 3);
+    assert_eq!(recovered.formats, [(5, settings)].into());
     assert_eq!(recovered.missing, [(Sequence(1), Sequence(2))]);
     store.commit(&Commit { published: vec![sealed.id], ..Commit::default() }).unwrap();
     drop(store);

@@ -28,7 +28,8 @@ impl Temporary {
     /// Takes the name of an object, unless earlier work still uses it.
     pub(super) fn take(dir: &Path, object_id: Uuid) -> Option<Self> {
         let path = dir.join(object_id.to_string());
-        in_use().insert(path.clone()).then_some(Self(path))
+        let free = in_use().insert(path.clone());
+        free.then(|| Self(path))
     }
 
     /// The temporary file's path.

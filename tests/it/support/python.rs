@@ -2,6 +2,7 @@
 //! made once under `target/`.
 
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -18,38 +19,41 @@ const PACKAGES: &[&str] = &[
 /// The interpreter. Makes the environment first where it is missing.
 pub fn python() -> PathBuf {
     static MADE: OnceLock<PathBuf> = OnceLock::new();
-    MADE.get_or_init(|| make(Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-env")))
-        .clone()
+    MADE.get_or_init(|| {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-env");
+        make(&dir).unwrap_or_else(|error| {
+            panic!(
+                "{error}\nthe tests need python3 with venv and pip: install the packages \
+                 `python3` and `python3-venv`"
+            )
+        });
+        dir.join("bin/python")
+    })
+    .clone()
 }
 
-fn make(dir: PathBuf) -> PathBuf {
-    fs::create_dir_all(&dir).unwrap();
+fn make(dir: &Path) -> io::Result<()> {
+    fs::create_dir_all(dir)?;
     // Two test processes may want it at once.
-    let lock = File::create(dir.join("lock")).unwrap();
-    lock.lock().unwrap();
+    let lock = File::create(dir.join("lock"))?;
+    lock.lock()?;
     let stamp = dir.join("packages");
     let wanted = PACKAGES.join("\n");
-    let python = dir.join("bin/python");
     if fs::read_to_string(&stamp).is_ok_and(|made| made == wanted) {
-        return python;
+        return Ok(());
     }
-    run(Command::new("python3").args(["-m", "venv"]).arg(&dir));
-    run(Command::new(&python)
+    run(Command::new("python3").args(["-m", "venv"]).arg(dir))?;
+    run(Command::new(dir.join("bin/python"))
         .args(["-m", "pip", "install", "--quiet"])
-        .args(PACKAGES));
-    fs::write(stamp, wanted).unwrap();
-    python
+        .args(PACKAGES))?;
+    fs::write(stamp, wanted)
 }
 
-fn run(command: &mut Command) {
-    let advice = "the tests need python3 with venv and pip: install the packages `python3` and \
-                  `python3-venv`";
-    let output = command
-        .output()
-        .unwrap_or_else(|error| panic!("{advice} ({error})"));
-    assert!(
-        output.status.success(),
-        "{command:?} failed: {}\n{advice}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+fn run(command: &mut Command) -> io::Result<()> {
+    let output = command.output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    Err(io::Error::other(format!("{command:?} failed: {complaint}")))
 }

@@ -104,6 +104,15 @@ impl JournalReader {
         }
     }
 
+    /// Whether [`JournalReader::next`] has something to read at once.
+    pub fn has_more(&self) -> bool {
+        match &self.state {
+            State::Idle(cursor) => matches!(cursor.ahead(), Ahead::Records),
+            State::Reading(_) => true,
+            State::Lost => false,
+        }
+    }
+
     /// Ranges of sequence numbers that turned out to be damaged since the last call, to be
     /// recorded with the next checkpoint. Those of [`super::Opened::missing`] are not repeated.
     pub fn take_missing(&mut self) -> Vec<MissingRange> {

@@ -147,9 +147,12 @@ impl TornDisk {
     }
 
     /// The power goes after `calls` more calls that change anything: all later calls fail, and
-    /// [`TornDisk::crash`] tells what is left.
+    /// [`TornDisk::crash`] tells what is left. Once off it stays off.
     pub fn power_off_after(&self, calls: u64) {
-        self.lock().power = calls;
+        let mut state = self.lock();
+        if state.power > 0 {
+            state.power = calls;
+        }
     }
 
     /// Whether the power is off.

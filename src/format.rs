@@ -17,6 +17,7 @@ mod archive;
 mod codec;
 mod frame;
 mod lines;
+mod parquet;
 mod snappy;
 
 use codec::{BlockCodec, Compressor};
@@ -52,9 +53,15 @@ pub struct Format {
 #[derive(Debug)]
 enum Inner {
     /// Records laid one after the other.
-    Text { layout: Layout, codec: BlockCodec },
+    Text {
+        layout: Layout,
+        codec: BlockCodec,
+    },
     /// The same, in a zip archive.
-    Archive { layout: Layout },
+    Archive {
+        layout: Layout,
+    },
+    Parquet(parquet::Table),
 }
 
 /// A worker's scratch: compressor and buffers, reused from block to block.
@@ -67,6 +74,7 @@ pub struct Encoder {
 enum Scratch {
     Text(Box<Compressor>),
     Archive,
+    Parquet(Box<parquet::Decoder>),
 }
 
 impl Format {
@@ -78,11 +86,13 @@ impl Format {
                 delimiter,
             } => (Layout::json(delimiter), *compression),
             FormatSettings::Raw { compression } => (Layout::raw(), *compression),
-            FormatSettings::Parquet { .. } => {
-                return Err(FormatFault {
-                    at: None,
-                    message: "parquet is not built yet".to_owned(),
-                    help: None,
+            FormatSettings::Parquet {
+                compression,
+                schema,
+            } => {
+                let table = parquet::Table::compile(schema, *compression)?;
+                return Ok(Self {
+                    inner: Arc::new(Inner::Parquet(table)),
                 });
             }
         };
@@ -119,6 +129,7 @@ impl Format {
         match &*self.inner {
             Inner::Text { codec, .. } => codec.extension(),
             Inner::Archive { .. } => ".zip",
+            Inner::Parquet(_) => ".parquet",
         }
     }
 
@@ -127,6 +138,8 @@ impl Format {
         match &*self.inner {
             Inner::Text { codec, .. } => codec.content_encoding(),
             Inner::Archive { .. } => Some("zip"),
+            // Firehose was seen to send a codec's name; a Parquet file as such is not encoded.
+            Inner::Parquet(_) => None,
         }
     }
 
@@ -139,7 +152,7 @@ impl Format {
     pub fn shape(&self) -> Shape {
         match &*self.inner {
             Inner::Text { .. } => Shape::Blocks,
-            Inner::Archive { .. } => Shape::Whole,
+            Inner::Archive { .. } | Inner::Parquet(_) => Shape::Whole,
         }
     }
 
@@ -147,7 +160,7 @@ impl Format {
     pub fn stage(&self, record: &Record<'_>, out: &mut Vec<u8>) {
         match &*self.inner {
             Inner::Text { layout, .. } => layout.append(record.data, out),
-            Inner::Archive { .. } => frame::append(record, out),
+            Inner::Archive { .. } | Inner::Parquet(_) => frame::append(record, out),
         }
     }
 
@@ -156,6 +169,7 @@ impl Format {
         let scratch = match &*self.inner {
             Inner::Text { codec, .. } => Scratch::Text(Box::new(codec.compressor())),
             Inner::Archive { .. } => Scratch::Archive,
+            Inner::Parquet(table) => Scratch::Parquet(Box::new(table.decoder())),
         };
         Encoder { scratch }
     }
@@ -187,17 +201,23 @@ impl Format {
         encoder: &mut Encoder,
         next: &mut dyn FnMut() -> io::Result<Option<Vec<u8>>>,
         out: &mut dyn io::Write,
-        _failed: &mut dyn FnMut(&Record<'_>, Failure),
+        failed: &mut dyn FnMut(&Record<'_>, Failure),
     ) -> io::Result<u64> {
         match (&*self.inner, &mut encoder.scratch) {
             (Inner::Archive { layout }, Scratch::Archive) => archive::encode(layout, next, out),
+            (Inner::Parquet(table), Scratch::Parquet(decoder)) => {
+                table.encode(decoder, next, out, failed)
+            }
             _ => Err(mismatch()),
         }
     }
 
     /// Whether the record would fit: what `encode_object` would say about it.
-    pub fn check(&self, _encoder: &mut Encoder, _record: &Record<'_>) -> Result<(), Failure> {
-        Ok(())
+    pub fn check(&self, encoder: &mut Encoder, record: &Record<'_>) -> Result<(), Failure> {
+        match &mut encoder.scratch {
+            Scratch::Parquet(decoder) => decoder.check(record.data),
+            Scratch::Text(_) | Scratch::Archive => Ok(()),
+        }
     }
 }
 

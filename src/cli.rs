@@ -6,6 +6,7 @@
 pub mod check;
 pub mod demo;
 pub mod explain;
+pub mod put;
 pub mod run;
 mod settings;
 
@@ -53,6 +54,15 @@ pub enum CommandError {
     Io(#[from] io::Error),
 }
 
+impl From<put::PutError> for CommandError {
+    fn from(error: put::PutError) -> Self {
+        match error {
+            put::PutError::Usage(message) => Self::Usage(message),
+            put::PutError::Failed(message) => Self::Failed(anyhow::anyhow!(message)),
+        }
+    }
+}
+
 /// A delivery daemon: what Amazon Data Firehose does, in one binary and one file.
 #[derive(Debug, Parser)]
 #[command(
@@ -90,6 +100,7 @@ enum Command {
     Check,
     /// Show what would happen to records, line by line; write nothing.
     Explain(explain::ExplainArgs),
+    Put(put::PutArgs),
     /// Run an embedded stream with a sample producer and show what lands.
     Demo(demo::DemoArgs),
 }
@@ -149,6 +160,7 @@ fn dispatch(
         Command::Run => run::run(config, err),
         Command::Check => check::run(&config, out, err),
         Command::Explain(args) => explain::run(&config, &args, out),
+        Command::Put(args) => Ok(runtime()?.block_on(put::run(&args, out))?),
         Command::Demo(args) => demo::run(&args, out),
     }
 }

@@ -4,6 +4,7 @@
 //! somebody else's by its object id, size and CRC-64/NVME, and nothing is ever overwritten.
 
 mod folder;
+mod s3;
 
 use std::collections::HashSet;
 use std::io;
@@ -15,12 +16,15 @@ use uuid::Uuid;
 use crate::config::StoreSettings;
 
 pub use folder::Folder;
+pub use s3::S3;
 
 /// A place that objects are published to. Cheap to clone.
 #[derive(Clone, Debug)]
 pub enum Destination {
     /// A directory of the local file system.
     Folder(Folder),
+    /// An S3-compatible bucket.
+    S3(S3),
 }
 
 /// The bytes of a sealed object.
@@ -136,10 +140,7 @@ impl Destination {
     pub async fn connect(settings: &StoreSettings) -> Result<Self, PublishError> {
         match settings {
             StoreSettings::Folder { path } => Folder::open(path.clone()).await.map(Self::Folder),
-            StoreSettings::S3(_) => Err(PublishError::Permanent {
-                cause: "the s3 destination is not built yet".into(),
-                advice: "use a folder".into(),
-            }),
+            StoreSettings::S3(settings) => S3::connect(settings).await.map(Self::S3),
         }
     }
 
@@ -147,6 +148,7 @@ impl Destination {
     pub fn describe(&self) -> String {
         match self {
             Self::Folder(folder) => folder.describe(),
+            Self::S3(s3) => s3.describe(),
         }
     }
 
@@ -154,6 +156,7 @@ impl Destination {
     pub const fn group_max(&self) -> usize {
         match self {
             Self::Folder(_) => folder::GROUP_MAX,
+            Self::S3(_) => 1,
         }
     }
 
@@ -161,14 +164,16 @@ impl Destination {
     pub const fn in_flight_max(&self) -> usize {
         match self {
             Self::Folder(_) => folder::IN_FLIGHT_MAX,
+            Self::S3(_) => s3::IN_FLIGHT_MAX,
         }
     }
 
     /// Whether an object of `size` bytes goes as a multipart upload, whose id must be durable
     /// before [`Destination::publish`].
-    pub const fn needs_upload(&self, _size: u64) -> bool {
+    pub const fn needs_upload(&self, size: u64) -> bool {
         match self {
             Self::Folder(_) => false,
+            Self::S3(_) => S3::needs_upload(size),
         }
     }
 
@@ -179,6 +184,7 @@ impl Destination {
                 cause: format!("{}: folders know no multipart uploads", publication.key),
                 advice: "this is a defect of firehose: please report it".into(),
             }),
+            Self::S3(s3) => s3.begin_upload(publication).await,
         }
     }
 
@@ -187,6 +193,7 @@ impl Destination {
     pub async fn publish(&self, group: &[Publication]) -> Vec<Result<(), PublishError>> {
         match self {
             Self::Folder(folder) => folder.publish(group).await,
+            Self::S3(s3) => s3.publish(group).await,
         }
     }
 
@@ -196,6 +203,7 @@ impl Destination {
     pub async fn claim(&self, key: &str, body: &[u8]) -> Result<bool, PublishError> {
         match self {
             Self::Folder(folder) => folder.claim(key, body).await,
+            Self::S3(s3) => s3.claim(key, body).await,
         }
     }
 
@@ -204,20 +212,25 @@ impl Destination {
     pub async fn recover(&self, named: &HashSet<Uuid>) -> Result<(), PublishError> {
         match self {
             Self::Folder(folder) => folder.recover(named).await,
+            Self::S3(_) => Ok(()),
         }
     }
 
     /// Gives up a multipart upload of ours; one that is gone already is fine.
-    pub async fn abort_upload(&self, _key: &str, _upload_id: &str) -> Result<(), PublishError> {
+    pub async fn abort_upload(&self, key: &str, upload_id: &str) -> Result<(), PublishError> {
         match self {
             Self::Folder(_) => Ok(()),
+            Self::S3(s3) => s3.abort_upload(key, upload_id).await,
         }
     }
 
-    /// Whether the store keeps objects from being overwritten.
-    pub async fn probe(&self) -> Result<Conditional, PublishError> {
+    /// Whether the store keeps objects from being overwritten. A bucket is asked by putting a small
+    /// marker under `key` twice, which stays there; where it lacks conditional writes, it is from
+    /// now on asked for an object before each is put.
+    pub async fn probe(&self, key: &str) -> Result<Conditional, PublishError> {
         match self {
             Self::Folder(_) => Ok(Conditional::Yes),
+            Self::S3(s3) => s3.probe(key).await,
         }
     }
 
@@ -226,6 +239,7 @@ impl Destination {
     pub fn syncs(&self) -> u64 {
         match self {
             Self::Folder(folder) => folder.syncs(),
+            Self::S3(_) => 0,
         }
     }
 }

@@ -171,5 +171,6 @@ impl Decoder {
     }
 }
 
+
 #[cfg(test)]
 mod tests;

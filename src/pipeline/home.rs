@@ -136,6 +136,8 @@ pub struct Claim {
     pub key: String,
     /// Its body; holds a random number, so that only this claim can have written it.
     pub body: Vec<u8>,
+    /// Key of the object that is put twice, to see whether the store refuses to overwrite.
+    pub probe_key: String,
 }
 
 impl Claim {
@@ -148,6 +150,7 @@ impl Claim {
         Self {
             key: format!("{head}.firehose/{incarnation}/{epoch}"),
             body: body.to_string().into_bytes(),
+            probe_key: format!("{head}.firehose/{incarnation}/probe"),
         }
     }
 }
@@ -199,6 +202,6 @@ async fn try_claim(
         });
     }
     destination.recover(named).await?;
-    let conditional = destination.probe().await?;
+    let conditional = destination.probe(&claim.probe_key).await?;
     Ok((destination, conditional))
 }

@@ -21,8 +21,6 @@ pub(super) struct Routed {
     pub frontier: Position,
     /// Records of the chunk.
     pub records: u64,
-    /// Their bytes.
-    pub bytes: u64,
     /// Runs of records of one partition.
     pub groups: Vec<Group>,
     /// Ranges of the journal before this chunk that are lost to damage.
@@ -79,7 +77,6 @@ pub(super) fn route(outputs: &Outputs, scratch: &mut Scratch, chunk: Chunk, now_
     Routed {
         frontier: chunk.last_position().unwrap_or_default(),
         records: chunk.len() as u64,
-        bytes: chunk.bytes() as u64,
         groups: router.groups,
         missing: Vec::new(),
         identities: router.identities,

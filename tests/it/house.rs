@@ -22,6 +22,7 @@ const GROUND_FLOOR: &[&str] = &[
     "config",
     "disk",
     "error",
+    "extent",
     "failpoint",
     "failure",
     "nesting",

@@ -9,7 +9,18 @@
     clippy::print_stderr,
     reason = "a failing test shows the logs of its processes"
 )]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper of a test fails as the test does"
+)]
 
 mod dependencies;
+mod deploy;
+mod drain;
+mod exactly_once;
+mod hostile;
 mod house;
+mod oracle_bites;
+mod partitions;
+mod streams;
 mod support;

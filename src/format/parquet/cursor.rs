@@ -71,7 +71,7 @@ impl<'a> Cursor<'a> {
 
     /// A fault at the next byte.
     #[cold]
-    pub(super) fn syntax(&self, what: &'static str) -> Box<Fault> {
+    pub(super) fn syntax(&self, what: &'static str) -> Fault {
         Fault::syntax(self.at, what)
     }
 

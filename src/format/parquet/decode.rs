@@ -294,11 +294,7 @@ impl Cells {
         let text = content(body, &mut scratch.text)?;
         let number = || Number::from_string(text);
         let taken = match self {
-            Self::Boolean(values) => match text {
-                _ if text.eq_ignore_ascii_case(b"true") => Some(values.append(true)),
-                _ if text.eq_ignore_ascii_case(b"false") => Some(values.append(false)),
-                _ => None,
-            },
+            Self::Boolean(values) => boolean(text).map(|value| values.append(value)),
             Self::Binary(strings) => {
                 let decoded =
                     base64::engine::general_purpose::STANDARD.decode_vec(text, &mut strings.bytes);
@@ -436,9 +432,17 @@ fn content<'b>(body: Body<'b>, scratch: &'b mut Vec<u8>) -> Fit<&'b [u8]> {
     Ok(scratch)
 }
 
+fn boolean(text: &[u8]) -> Option<bool> {
+    if text.eq_ignore_ascii_case(b"true") {
+        Some(true)
+    } else {
+        text.eq_ignore_ascii_case(b"false").then_some(false)
+    }
+}
+
 /// A surrogate without its partner at offset `at` of a string's inside.
 #[cold]
-fn lone(body: Body<'_>, at: usize) -> Box<Fault> {
+fn lone(body: Body<'_>, at: usize) -> Fault {
     Fault::syntax(
         body.at + 1 + at,
         "a surrogate to be followed by its partner",

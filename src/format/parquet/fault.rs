@@ -11,12 +11,15 @@ const EXCERPT: usize = 60;
 /// Characters of a map key that a path shows at most.
 const KEY_SHOWN: usize = 40;
 
-/// What the decoder returns; the fault is boxed to keep the good road short.
-pub(super) type Fit<T> = Result<T, Box<Fault>>;
+/// What the decoder returns.
+pub(super) type Fit<T> = Result<T, Fault>;
 
-/// A reason and the way to it.
+/// A reason and the way to it, boxed to keep the good road short.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub(super) struct Fault(Box<Told>);
+
+#[derive(Debug)]
+struct Told {
     reason: Reason,
     /// Innermost first.
     path: Vec<Step>,
@@ -46,13 +49,13 @@ enum Step {
 impl Fault {
     /// The text is no JSON at byte `at`, where `what` was expected.
     #[cold]
-    pub(super) fn syntax(at: usize, what: &'static str) -> Box<Self> {
+    pub(super) fn syntax(at: usize, what: &'static str) -> Self {
         Self::new(Reason::Syntax { at, what })
     }
 
     /// The value at byte `at` is no `expected` (a Hive type); `why` adds a reason or is empty.
     #[cold]
-    pub(super) fn mismatch(at: usize, expected: impl fmt::Display, why: &'static str) -> Box<Self> {
+    pub(super) fn mismatch(at: usize, expected: impl fmt::Display, why: &'static str) -> Self {
         Self::new(Reason::Mismatch {
             at,
             expected: expected.to_string().into(),
@@ -62,46 +65,46 @@ impl Fault {
 
     /// A sentence that says it all.
     #[cold]
-    pub(super) fn other(message: &'static str) -> Box<Self> {
+    pub(super) fn other(message: &'static str) -> Self {
         Self::new(Reason::Other(message))
     }
 
-    fn new(reason: Reason) -> Box<Self> {
-        Box::new(Self {
+    fn new(reason: Reason) -> Self {
+        Self(Box::new(Told {
             reason,
             path: Vec::new(),
-        })
+        }))
     }
 
     /// The fault lies in the column or field of this name.
     #[cold]
-    pub(super) fn named(mut self: Box<Self>, name: &str) -> Box<Self> {
-        self.path.push(Step::Name(name.into()));
+    pub(super) fn named(mut self, name: &str) -> Self {
+        self.0.path.push(Step::Name(name.into()));
         self
     }
 
     /// The fault lies in the item of this index.
     #[cold]
-    pub(super) fn item(mut self: Box<Self>, index: usize) -> Box<Self> {
-        self.path.push(Step::Index(index));
+    pub(super) fn item(mut self, index: usize) -> Self {
+        self.0.path.push(Step::Index(index));
         self
     }
 
     /// The fault lies at this key of a map.
     #[cold]
-    pub(super) fn key(mut self: Box<Self>, key: &[u8]) -> Box<Self> {
+    pub(super) fn key(mut self, key: &[u8]) -> Self {
         let key: String = String::from_utf8_lossy(key)
             .chars()
             .take(KEY_SHOWN)
             .collect();
-        self.path.push(Step::Key(key.into()));
+        self.0.path.push(Step::Key(key.into()));
         self
     }
 
     /// What the error object says: Firehose's code and sentence, then the details.
     #[cold]
     pub(super) fn failure(&self, record: &[u8]) -> Failure {
-        let (code, message): (_, Cow<'static, str>) = match &self.reason {
+        let (code, message): (_, Cow<'static, str>) = match &self.0.reason {
             Reason::Syntax { at, what } => {
                 let message = format!("Encountered malformed JSON. At byte {at}: expected {what}.");
                 ("DataFormatConversion.ParseError", message.into())
@@ -130,7 +133,7 @@ impl Fault {
 
     fn path(&self) -> String {
         let mut path = String::new();
-        for step in self.path.iter().rev() {
+        for step in self.0.path.iter().rev() {
             match step {
                 Step::Name(name) if path.is_empty() => path.push_str(name),
                 Step::Name(name) => {

@@ -1,6 +1,6 @@
 //! Dates and timestamps as text and as numbers.
 //!
-//! Timestamps are what Firehose's OpenX deserializer reads: `yyyy-MM-dd'T'HH:mm:ss[.S{1,9}]['Z']`,
+//! Timestamps are what Firehose's `OpenX` deserializer reads: `yyyy-MM-dd'T'HH:mm:ss[.S{1,9}]['Z']`,
 //! `yyyy-[M]M-[d]d [H]H:[m]m:[s]s[.S{1,9}]`, and seconds or milliseconds since the epoch as a number
 //! or a string with a number. Beyond it, an offset from UTC may follow the time (`+01:00`, `-0530`).
 //! Times without one are UTC. Digits below the microsecond are cut off. The years are 1 to 9999:

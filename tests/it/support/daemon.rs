@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::http;
 
 /// A guard against waiting for ever: far above what anything waited for takes.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A working directory with a configuration; `data/state` below it survives the processes.
 #[derive(Debug)]
@@ -169,14 +169,35 @@ impl Daemon {
         );
     }
 
-    /// Largest resident memory so far, in bytes.
-    pub fn peak_memory(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+    /// As [`Daemon::drain`], watching the memory: the largest resident size ever, in bytes.
+    pub fn drain_measured(mut self) -> u64 {
+        kill_process(self.pid(), Signal::TERM).unwrap();
+        let mut peak = 0;
+        let status = loop {
+            // Missing once the process is a zombie.
+            peak = self.peak_memory().unwrap_or(peak);
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        assert!(
+            status.success(),
+            "SIGTERM must end in exit code 0, was {status}"
+        );
+        peak
+    }
+
+    fn peak_memory(&self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
         let line = status
             .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:"))
-            .unwrap();
-        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+            .find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.trim()
+            .trim_end_matches(" kB")
+            .parse::<u64>()
+            .ok()
+            .map(|kilobytes| kilobytes * 1024)
     }
 
     fn pid(&self) -> Pid {

@@ -5,6 +5,7 @@
 
 pub mod check;
 pub mod demo;
+pub mod explain;
 pub mod put;
 pub mod run;
 mod settings;
@@ -64,7 +65,12 @@ impl From<put::PutError> for CommandError {
 
 /// A delivery daemon: what Amazon Data Firehose does, in one binary and one file.
 #[derive(Debug, Parser)]
-#[command(name = "firehose", version, disable_help_subcommand = true)]
+#[command(
+    name = "firehose",
+    version,
+    disable_help_subcommand = true,
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage or config."
+)]
 struct CommandLine {
     #[command(flatten)]
     config: ConfigFile,
@@ -92,6 +98,8 @@ enum Command {
     Run,
     /// Validate the config, compile queries, prefixes and schemas; touch nothing.
     Check,
+    /// Show what would happen to records, line by line; write nothing.
+    Explain(explain::ExplainArgs),
     Put(put::PutArgs),
     /// Run an embedded stream with a sample producer and show what lands.
     Demo(demo::DemoArgs),
@@ -150,8 +158,9 @@ fn dispatch(
     let config = line.config.path;
     match line.command.unwrap_or(Command::Run) {
         Command::Run => run::run(config, err),
-        Command::Put(args) => Ok(runtime()?.block_on(put::run(&args, out))?),
         Command::Check => check::run(&config, out, err),
+        Command::Explain(args) => explain::run(&config, &args, out),
+        Command::Put(args) => Ok(runtime()?.block_on(put::run(&args, out))?),
         Command::Demo(args) => demo::run(&args, out),
     }
 }

@@ -23,6 +23,7 @@ use load::read_bounded;
 pub use load::{Loaded, load, parse};
 pub use quantity::{display_duration, display_size};
 pub use spans::{SpanMap, StageField};
+pub use words::choose;
 
 /// The whole file.
 #[derive(Clone, Debug, PartialEq, Eq)]

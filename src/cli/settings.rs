@@ -9,7 +9,8 @@ use crate::config::{
     self, Config, Diagnostic, Diagnostics, Loaded, SpanMap, StageField, StreamSettings,
     display_size,
 };
-use crate::format::Format;
+use crate::format::{Format, FormatFault};
+use crate::partition::{ErrorPrefix, Field, PartitionFault, Partitioner};
 
 /// Loads the file and compiles its expressions; the environment is the process's own.
 pub(super) fn load(path: &Path) -> Result<Loaded, Diagnostics> {
@@ -28,21 +29,63 @@ pub(super) fn load(path: &Path) -> Result<Loaded, Diagnostics> {
 pub(super) fn check_stages(config: &Config, spans: &SpanMap) -> Diagnostics {
     let mut found = Diagnostics::default();
     for stream in config.streams.values() {
-        found.extend(format_faults(stream, spans));
+        for PartitionFault {
+            field,
+            at,
+            message,
+            help,
+        } in partition_faults(stream)
+        {
+            found.push(diagnostic(
+                stream,
+                spans,
+                stage_field(field),
+                at,
+                message,
+                help,
+            ));
+        }
+        if let Err(FormatFault { at, message, help }) = Format::compile(&stream.format) {
+            found.push(diagnostic(
+                stream,
+                spans,
+                StageField::Schema,
+                at,
+                message,
+                help,
+            ));
+        }
     }
     found
 }
 
-fn format_faults(stream: &StreamSettings, spans: &SpanMap) -> Option<Diagnostic> {
-    let fault = Format::compile(&stream.format).err()?;
-    Some(diagnostic(
-        stream,
-        spans,
-        StageField::Schema,
-        fault.at,
-        fault.message,
-        fault.help,
-    ))
+fn partition_faults(stream: &StreamSettings) -> Vec<PartitionFault> {
+    let partitioning = &stream.partitioning;
+    let time_zone = partitioning.time_zone.as_deref();
+    let prefix = stream.destination.prefix.as_deref();
+    let error_prefix = stream.destination.error_prefix.as_deref();
+    let data = Partitioner::compile(&stream.name, partitioning, prefix).err();
+    let errors = ErrorPrefix::compile(error_prefix, prefix, time_zone).err();
+    let backup = stream
+        .backup
+        .as_ref()
+        .and_then(|backup| Partitioner::compile_backup(backup.prefix.as_deref(), time_zone).err());
+    [data, errors, backup]
+        .into_iter()
+        .flatten()
+        .flatten()
+        .collect()
+}
+
+const fn stage_field(field: Field) -> StageField {
+    match field {
+        Field::Query => StageField::Query,
+        Field::EventTime => StageField::EventTime,
+        Field::Prefix => StageField::Prefix,
+        Field::ErrorPrefix => StageField::ErrorPrefix,
+        Field::BackupPrefix => StageField::BackupPrefix,
+        Field::TimeZone => StageField::TimeZone,
+    }
 }
 
 fn diagnostic(

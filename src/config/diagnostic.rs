@@ -255,8 +255,11 @@ impl Diagnostics {
             .any(|diagnostic| diagnostic.severity == Severity::Fault)
     }
 
-    /// Adds one at its place in the order.
+    /// Adds one at its place in the order; what was said already is not said again.
     pub fn push(&mut self, diagnostic: Diagnostic) {
+        if self.0.contains(&diagnostic) {
+            return;
+        }
         let order = |of: &Diagnostic| of.place.as_ref().map(|place| place.at.start);
         let key = order(&diagnostic);
         let at = self.0.partition_point(|earlier| order(earlier) <= key);

@@ -154,8 +154,8 @@ pub(super) fn key_help(word: &str, allowed: &[&str]) -> String {
     choose(word, allowed, '`')
 }
 
-/// "did you mean" and the list of what is allowed.
-pub(super) fn choose(word: &str, allowed: &[&str], quote: char) -> String {
+/// "did you mean" and the list of what is allowed, each word in `quote`s.
+pub fn choose(word: &str, allowed: &[&str], quote: char) -> String {
     let quoted = |word: &str| format!("{quote}{word}{quote}");
     let mut sorted = allowed.to_vec();
     sorted.sort_unstable();

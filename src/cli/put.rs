@@ -24,7 +24,7 @@ use crate::record::RECORD_BYTES_MAX;
 use crate::retry;
 
 /// How long one attempt may take, from connecting to the last byte of the answer.
-const ATTEMPT: Duration = Duration::from_secs(60);
+const ATTEMPT: Duration = Duration::from_mins(1);
 /// Largest `--batch-bytes`: what the daemon takes in one request.
 const BATCH_BYTES_MAX: usize = 16 << 20;
 /// Largest answer that is read.
@@ -94,7 +94,7 @@ pub async fn run(args: &PutArgs, out: &mut dyn Write) -> Result<(), PutError> {
     }
     let file = File::open(&args.file).map_err(unreadable)?;
     let length = file.metadata().map_err(unreadable)?;
-    let length = length.is_file().then(|| length.len());
+    let length = length.is_file().then_some(length.len());
     send(args, BufReader::with_capacity(256 << 10, file), length, out).await
 }
 

@@ -136,7 +136,7 @@ impl ApiError {
         Self {
             status: StatusCode::INTERNAL_SERVER_ERROR,
             kind: "ServiceUnavailableException",
-            message: format!("Slow down. {cause}").into(),
+            message: format!("Slow down. ({cause})").into(),
         }
     }
 

@@ -1,0 +1,391 @@
+//! Java's `DateTimeFormatter` patterns, as in `!{timestamp:yyyy/MM/dd}`.
+//!
+//! Letters and counts follow `java.time.format.DateTimeFormatterBuilder.appendPattern` with the
+//! locale en-US, which is what Firehose shows: English names, weeks that begin on Sunday. Times
+//! have second precision: `S` and `n` yield zeros, as Firehose does.
+
+use std::fmt::Write as _;
+use std::ops::Range;
+
+use jiff::civil::{Date, Weekday};
+use jiff::{SignedDuration, Timestamp, Zoned};
+
+/// Letters of a pattern that are understood, for help texts.
+const LETTERS: &str = "G y u Y Q M L w d D E e a H h K k m s S n z Z X x V";
+
+const MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
+/// Sunday first, as `Weekday::to_sunday_zero_offset` counts.
+const DAYS: [&str; 7] = [
+    "Sunday",
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+];
+
+/// A time zone and the name it was asked for by.
+#[derive(Clone, Debug)]
+pub struct Zone {
+    name: String,
+    zone: jiff::tz::TimeZone,
+}
+
+impl Zone {
+    /// Coordinated universal time.
+    pub fn utc() -> Self {
+        Self {
+            name: "UTC".into(),
+            zone: jiff::tz::TimeZone::UTC,
+        }
+    }
+
+    /// The IANA zone of that name; `None` and the empty name mean UTC.
+    pub fn find(name: Option<&str>) -> Result<Self, String> {
+        let Some(name) = name.filter(|name| !name.is_empty()) else {
+            return Ok(Self::utc());
+        };
+        let zone = jiff::tz::TimeZone::get(name)
+            .map_err(|_| format!("\"{name}\" is no time zone known to this machine"))?;
+        Ok(Self {
+            name: name.into(),
+            zone,
+        })
+    }
+
+    /// The instant in this zone; what lies beyond the calendar is moved to its edge.
+    pub(super) fn at(&self, epoch_second: i64) -> Zoned {
+        let edge = if epoch_second < 0 {
+            Timestamp::MIN
+        } else {
+            Timestamp::MAX
+        };
+        Timestamp::from_second(epoch_second)
+            .unwrap_or(edge)
+            .to_zoned(self.zone.clone())
+    }
+
+    /// The zone's distance from UTC at an instant, in seconds.
+    pub(super) fn offset_seconds(&self, epoch_second: i64) -> i64 {
+        self.at(epoch_second).offset().seconds().into()
+    }
+}
+
+/// A compiled pattern.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct DatePattern {
+    tokens: Vec<Token>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Token {
+    Literal(String),
+    Field(char, usize),
+}
+
+/// What is wrong with a pattern, and where.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct PatternFault {
+    /// Bytes inside the pattern.
+    pub(super) at: Range<usize>,
+    pub(super) message: String,
+    pub(super) help: Option<String>,
+}
+
+impl DatePattern {
+    /// Compiles a pattern.
+    pub(super) fn parse(pattern: &str) -> Result<Self, PatternFault> {
+        let mut tokens = Vec::new();
+        let mut rest = pattern.char_indices().peekable();
+        while let Some((start, letter)) = rest.next() {
+            match letter {
+                '\'' => {
+                    let text = quoted(pattern, start)?;
+                    let end = start + 1 + text.len() + 1;
+                    while rest.next_if(|(at, _)| *at < end).is_some() {}
+                    let text = if text.is_empty() {
+                        "'".into()
+                    } else {
+                        text.replace("''", "'")
+                    };
+                    literal(&mut tokens, &text);
+                }
+                'A'..='Z' | 'a'..='z' => {
+                    let mut count = 1;
+                    while rest.next_if(|(_, next)| *next == letter).is_some() {
+                        count += 1;
+                    }
+                    check(letter, count).map_err(|fault| fault.found_at(start..start + count))?;
+                    tokens.push(Token::Field(letter, count));
+                }
+                '[' | ']' | '{' | '}' | '#' => {
+                    return Err(PatternFault {
+                        at: start..start + 1,
+                        message: format!("'{letter}' has no meaning in a date pattern"),
+                        help: Some(format!("write '{letter}' in single quotes to mean itself")),
+                    });
+                }
+                _ => literal(&mut tokens, letter.encode_utf8(&mut [0; 4])),
+            }
+        }
+        Ok(Self { tokens })
+    }
+
+    /// The text of a pattern that has no field.
+    pub(super) fn constant(&self) -> Option<&str> {
+        match self.tokens.as_slice() {
+            [] => Some(""),
+            [Token::Literal(text)] => Some(text),
+            _ => None,
+        }
+    }
+
+    /// How long a stretch of time yields the same text, in seconds, where the zone's offset is a
+    /// multiple of it.
+    pub(super) fn granularity(&self) -> i64 {
+        let of = |token: &Token| match token {
+            Token::Field('s', _) => 1,
+            Token::Field('m', _) => 60,
+            _ => 900,
+        };
+        self.tokens.iter().map(of).min().unwrap_or(900)
+    }
+
+    /// The most characters that an instant of the years 1 to 9999 takes.
+    pub(super) fn width_max(&self, zone: &Zone) -> usize {
+        let of = |token: &Token| match token {
+            Token::Literal(text) => text.chars().count(),
+            Token::Field('G' | 'Q', 4) => "Anno Domini".len(),
+            Token::Field('V', _) => zone.name.chars().count(),
+            Token::Field(_, count) => (*count).max(9),
+        };
+        self.tokens.iter().map(of).sum()
+    }
+
+    /// Appends the text of an instant.
+    pub(super) fn format(&self, at: &Zoned, zone: &Zone, out: &mut String) {
+        for token in &self.tokens {
+            match token {
+                Token::Literal(text) => out.push_str(text),
+                Token::Field(letter, count) => field(*letter, *count, at, zone, out),
+            }
+        }
+    }
+}
+
+impl PatternFault {
+    fn found_at(self, at: Range<usize>) -> Self {
+        Self { at, ..self }
+    }
+}
+
+/// The text between the quote at `start` and the one that ends it; `''` inside stands for one.
+fn quoted(pattern: &str, start: usize) -> Result<&str, PatternFault> {
+    let text = &pattern[start + 1..];
+    let mut end = 0;
+    while let Some(found) = text[end..].find('\'') {
+        end += found;
+        if end == 0 || !text[end + 1..].starts_with('\'') {
+            return Ok(&text[..end]);
+        }
+        end += 2;
+    }
+    Err(PatternFault {
+        at: start..pattern.len(),
+        message: "the quoted text has no end".into(),
+        help: Some("write two single quotes ('') for a quote itself".into()),
+    })
+}
+
+fn literal(tokens: &mut Vec<Token>, text: &str) {
+    if let Some(Token::Literal(before)) = tokens.last_mut() {
+        before.push_str(text);
+    } else {
+        tokens.push(Token::Literal(text.into()));
+    }
+}
+
+/// Java's limits on how often a letter may stand in a row.
+fn check(letter: char, count: usize) -> Result<(), PatternFault> {
+    let allowed = match letter {
+        'a' => 1..=1,
+        'd' | 'h' | 'H' | 'k' | 'K' | 'm' | 's' | 'w' => 1..=2,
+        'D' | 'z' => 1..=3,
+        'M' | 'L' | 'Q' | 'E' | 'e' | 'G' | 'X' | 'x' | 'Z' => 1..=5,
+        'y' | 'u' | 'Y' | 'S' | 'n' => 1..=9,
+        'V' => 2..=2,
+        _ => {
+            return Err(PatternFault {
+                at: 0..0,
+                message: format!("the pattern letter '{letter}' is not supported"),
+                help: Some(format!("letters: {LETTERS}; other text in single quotes")),
+            });
+        }
+    };
+    if allowed.contains(&count) {
+        return Ok(());
+    }
+    let written = letter.to_string().repeat(count.min(24));
+    let limits = match (allowed.start(), allowed.end()) {
+        (1, 1) => "once".into(),
+        (from, to) if from == to => format!("exactly {from} times"),
+        (_, to) => format!("at most {to} times"),
+    };
+    Err(PatternFault {
+        at: 0..0,
+        message: format!("\"{written}\": the pattern letter '{letter}' may stand {limits}"),
+        help: (letter == 'd').then(|| "the day of the year is \"DDD\"".into()),
+    })
+}
+
+fn field(letter: char, count: usize, at: &Zoned, zone: &Zone, out: &mut String) {
+    let number = |out: &mut String, value: i64| {
+        write!(out, "{value:0count$}").expect("a string takes any text");
+    };
+    let hour = i64::from(at.hour());
+    match letter {
+        'u' => year(at.year().into(), count, out),
+        'y' => year(year_of_era(at.year()), count, out),
+        'Y' => year(us_week(at.date()).0, count, out),
+        'w' => number(out, us_week(at.date()).1),
+        'Q' => match (i64::from(at.month() - 1) / 3 + 1, count) {
+            (quarter, 1 | 2) => number(out, quarter),
+            (quarter, 3) => out.push_str(&format!("Q{quarter}")),
+            (quarter, 4) => {
+                let names = ["1st quarter", "2nd quarter", "3rd quarter", "4th quarter"];
+                out.push_str(names[usize::try_from(quarter - 1).unwrap_or(0)]);
+            }
+            (quarter, _) => out.push_str(&quarter.to_string()),
+        },
+        'M' | 'L' if count > 2 => {
+            let month = usize::try_from(at.month() - 1).unwrap_or(0);
+            name(MONTHS[month], count, out);
+        }
+        'M' | 'L' => number(out, at.month().into()),
+        'd' => number(out, at.day().into()),
+        'D' => number(out, at.day_of_year().into()),
+        'e' if count < 3 => number(out, i64::from(sunday_first(at.weekday())) + 1),
+        'E' | 'e' => {
+            let day = usize::try_from(sunday_first(at.weekday())).unwrap_or(0);
+            name(DAYS[day], count.max(3), out);
+        }
+        'a' => out.push_str(if hour < 12 { "AM" } else { "PM" }),
+        'H' => number(out, hour),
+        'k' => number(out, if hour == 0 { 24 } else { hour }),
+        'K' => number(out, hour % 12),
+        'h' => number(out, if hour % 12 == 0 { 12 } else { hour % 12 }),
+        'm' => number(out, at.minute().into()),
+        's' => number(out, at.second().into()),
+        'S' | 'n' => number(out, 0),
+        'G' => out.push_str(match (at.year() > 0, count) {
+            (true, 4) => "Anno Domini",
+            (true, 5) => "A",
+            (true, _) => "AD",
+            (false, 4) => "Before Christ",
+            (false, 5) => "B",
+            (false, _) => "BC",
+        }),
+        'V' => out.push_str(&zone.name),
+        'z' => {
+            out.push_str(at.time_zone().to_offset_info(at.timestamp()).abbreviation());
+        }
+        _ => offset(letter, count, at.offset().seconds(), out),
+    }
+}
+
+fn year_of_era(year: i16) -> i64 {
+    let year = i64::from(year);
+    if year > 0 { year } else { 1 - year }
+}
+
+/// Java's year: two letters keep the last two digits, four and more sign what they cannot hold.
+fn year(year: i64, count: usize, out: &mut String) {
+    let (sign, size) = (if year < 0 { "-" } else { "" }, year.abs());
+    let written = match count {
+        2 => write!(out, "{:02}", size % 100),
+        4.. if year > 0 && size.to_string().len() > count => write!(out, "+{size}"),
+        _ => write!(out, "{sign}{size:0count$}"),
+    };
+    written.expect("a string takes any text");
+}
+
+/// Short, full and one-letter names by the number of pattern letters.
+fn name(full: &str, count: usize, out: &mut String) {
+    out.push_str(match count {
+        4 => full,
+        5 => &full[..1],
+        _ => &full[..3],
+    });
+}
+
+fn sunday_first(day: Weekday) -> i8 {
+    day.to_sunday_zero_offset()
+}
+
+/// Week-based year and week in the United States: weeks begin on Sunday, the first is the one
+/// with the first of January.
+fn us_week(date: Date) -> (i64, i64) {
+    let year = i64::from(date.year());
+    let week_start = date
+        .checked_sub(SignedDuration::from_hours(
+            24 * i64::from(sunday_first(date.weekday())),
+        ))
+        .unwrap_or(date);
+    let week_end = week_start
+        .checked_add(SignedDuration::from_hours(24 * 6))
+        .unwrap_or(date);
+    if week_end.year() > date.year() {
+        return (year + 1, 1);
+    }
+    let first = i64::from(sunday_first(date.first_of_year().weekday()));
+    (year, (i64::from(date.day_of_year()) - 1 + first) / 7 + 1)
+}
+
+/// `X`, `x` and `Z`: the offset from UTC.
+fn offset(letter: char, count: usize, seconds: i32, out: &mut String) {
+    if seconds == 0 && (letter == 'X' || (letter == 'Z' && count == 5)) {
+        out.push('Z');
+        return;
+    }
+    if letter == 'Z' && count == 4 {
+        out.push_str("GMT");
+        if seconds == 0 {
+            return;
+        }
+    }
+    let sign = if seconds < 0 { '-' } else { '+' };
+    let (hours, minutes, rest) = (
+        seconds.abs() / 3600,
+        seconds.abs() / 60 % 60,
+        seconds.abs() % 60,
+    );
+    let colon = match (letter, count) {
+        ('Z', 4 | 5) | ('X' | 'x', 3 | 5) => ":",
+        _ => "",
+    };
+    let written = match (letter, count) {
+        ('X' | 'x', 1) if minutes == 0 => write!(out, "{sign}{hours:02}"),
+        ('X' | 'x' | 'Z', 4 | 5) if rest != 0 => {
+            write!(out, "{sign}{hours:02}{colon}{minutes:02}{colon}{rest:02}")
+        }
+        _ => write!(out, "{sign}{hours:02}{colon}{minutes:02}"),
+    };
+    written.expect("a string takes any text");
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,129 @@
+//! Where failed records go, and what objects are called.
+
+use uuid::Uuid;
+
+use super::date_pattern::{DatePattern, Zone};
+use super::expression::{self, Part};
+use super::fault::{Field, PartitionFault};
+use super::template;
+use crate::failure::ErrorOutputType;
+
+/// A compiled error prefix.
+#[derive(Clone, Debug)]
+pub struct ErrorPrefix {
+    parts: Vec<Part>,
+    zone: Zone,
+}
+
+impl ErrorPrefix {
+    /// Compiles `destination.error_prefix`, or the default where it is missing, which
+    /// needs a `destination.prefix` without expressions.
+    pub fn compile(
+        error_prefix: Option<&str>,
+        prefix: Option<&str>,
+        time_zone: Option<&str>,
+    ) -> Result<Self, Vec<PartitionFault>> {
+        let mut faults = Vec::new();
+        let zone = template::zone(time_zone, &mut faults);
+        let parts = match error_prefix {
+            Some(text) => {
+                let pieces = expression::parse(text, Field::ErrorPrefix, &mut faults);
+                let names_type = pieces
+                    .iter()
+                    .any(|piece| piece.part == Part::ErrorOutputType);
+                if expression::has_expression(text) && !names_type && faults.is_empty() {
+                    faults.push(
+                        PartitionFault::whole(
+                            Field::ErrorPrefix,
+                            "an error prefix with expressions must name the type of error",
+                        )
+                        .help("add !{firehose:error-output-type}/"),
+                    );
+                }
+                let mut parts = expression::joined(pieces);
+                template::check(&parts, &zone, Field::ErrorPrefix, &mut faults);
+                if !expression::has_expression(text) {
+                    parts.push(expression::default_time());
+                }
+                parts
+            }
+            None => default_parts(prefix.unwrap_or(""), &mut faults),
+        };
+        if faults.is_empty() {
+            Ok(Self { parts, zone })
+        } else {
+            Err(faults)
+        }
+    }
+
+    /// The prefix of an error object that opens with a record that arrived at `arrival_ms`.
+    pub fn open_prefix(&self, kind: ErrorOutputType, arrival_ms: i64) -> String {
+        let at = self.zone.at(arrival_ms.div_euclid(1000));
+        let mut text = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Literal(literal) => text.push_str(literal),
+                Part::Timestamp(pattern) => pattern.format(&at, &self.zone, &mut text),
+                Part::RandomString => template::random_string(&mut text),
+                Part::ErrorOutputType => text.push_str(kind.as_str()),
+                Part::EventTime(_) | Part::Key(_) => {} // refused when compiled
+            }
+        }
+        text
+    }
+
+    /// The text before the first expression, cut back to its last slash: where the stream's own
+    /// markers live.
+    pub fn literal_head(&self) -> &str {
+        match self.parts.first() {
+            Some(Part::Literal(text)) => &text[..text.rfind('/').map_or(0, |slash| slash + 1)],
+            _ => "",
+        }
+    }
+
+    /// The time zone of the stream's timestamps, for [`object_name`].
+    pub fn zone(&self) -> &Zone {
+        &self.zone
+    }
+}
+
+/// Firehose's error prefix where none is given: `<prefix><error-output-type>/yyyy/MM/dd/HH/`.
+fn default_parts(prefix: &str, faults: &mut Vec<PartitionFault>) -> Vec<Part> {
+    if expression::has_expression(prefix) {
+        faults.push(
+            PartitionFault::whole(
+                Field::ErrorPrefix,
+                "error_prefix is missing: a prefix with expressions needs one",
+            )
+            .help("error_prefix = \"errors/!{firehose:error-output-type}/\""),
+        );
+    }
+    let mut parts = vec![Part::Literal(prefix.into())];
+    parts.retain(|part| *part != Part::Literal(String::new()));
+    parts.extend([
+        Part::ErrorOutputType,
+        Part::Literal("/".into()),
+        expression::default_time(),
+    ]);
+    parts
+}
+
+/// Longest object name with a stream's name of 64 characters, a version of 10 digits and an
+/// extension of 16, in bytes.
+pub(super) const OBJECT_NAME_BYTES_MAX: usize = 64 + 1 + 10 + 1 + 19 + 1 + 36 + 16;
+
+/// The name of an object after its prefix: `<stream>-<version>-<yyyy-MM-dd-HH-mm-ss>-<uuid><ext>`.
+pub fn object_name(
+    stream: &str,
+    version: u32,
+    arrival_ms: i64,
+    object_id: Uuid,
+    extension: &str,
+    zone: &Zone,
+) -> String {
+    let mut time = String::new();
+    DatePattern::parse("yyyy-MM-dd-HH-mm-ss")
+        .expect("the pattern of object names is sound")
+        .format(&zone.at(arrival_ms.div_euclid(1000)), zone, &mut time);
+    format!("{stream}-{version}-{time}-{object_id}{extension}")
+}

@@ -1,0 +1,251 @@
+//! Prefix expressions as written: literal text and `!{namespace:value}`.
+
+use std::ops::Range;
+
+use super::date_pattern::DatePattern;
+use super::fault::{Field, PartitionFault, nearest};
+
+/// The longest prefix expression, in characters (Firehose's API accepts no longer one).
+const EXPRESSION_CHARS_MAX: usize = 1024;
+
+/// What Firehose appends to a prefix that has no expression.
+pub(super) const DEFAULT_TIME: &str = "yyyy/MM/dd/HH/";
+
+/// A piece of a prefix expression.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Literal(String),
+    /// `!{timestamp:…}`: arrival time of the object's first record.
+    Timestamp(DatePattern),
+    /// `!{eventTime:…}`: time of the event, part of the partition's identity.
+    EventTime(DatePattern),
+    /// `!{firehose:random-string}`.
+    RandomString,
+    /// `!{firehose:error-output-type}`.
+    ErrorOutputType,
+    /// `!{partitionKeyFromQuery:…}`.
+    Key(String),
+}
+
+/// A part and the bytes it was written in.
+#[derive(Clone, Debug)]
+pub(super) struct Piece {
+    pub(super) part: Part,
+    pub(super) at: Range<usize>,
+}
+
+/// Reads a prefix expression; what cannot be read, or has no place in that field, is a fault.
+pub(super) fn parse(text: &str, field: Field, faults: &mut Vec<PartitionFault>) -> Vec<Piece> {
+    let mut pieces: Vec<Piece> = Vec::new();
+    if text.chars().count() > EXPRESSION_CHARS_MAX {
+        faults.push(PartitionFault::whole(
+            field,
+            format!("the expression is longer than {EXPRESSION_CHARS_MAX} characters"),
+        ));
+        return pieces;
+    }
+    let mut at = 0;
+    while let Some(found) = text[at..].find("!{") {
+        let start = at + found;
+        push_literal(&mut pieces, text, at..start);
+        let Some(length) = text[start..].find('}') else {
+            faults.push(
+                PartitionFault::at(field, start..text.len(), "the expression has no closing }")
+                    .help("!{namespace:value}"),
+            );
+            return pieces;
+        };
+        at = start + length + 1;
+        match expression(&text[start + 2..at - 1], start + 2, field) {
+            Ok(part) => pieces.push(Piece {
+                part,
+                at: start..at,
+            }),
+            Err(fault) => faults.push(*fault),
+        }
+    }
+    push_literal(&mut pieces, text, at..text.len());
+    faults.extend(pieces.iter().filter_map(|piece| control_byte(piece, field)));
+    pieces
+}
+
+fn push_literal(pieces: &mut Vec<Piece>, text: &str, at: Range<usize>) {
+    if !at.is_empty() {
+        pieces.push(Piece {
+            part: Part::Literal(text[at.clone()].into()),
+            at,
+        });
+    }
+}
+
+fn control_byte(piece: &Piece, field: Field) -> Option<PartitionFault> {
+    let Part::Literal(text) = &piece.part else {
+        return None;
+    };
+    let at = piece.at.start + text.bytes().position(|byte| byte.is_ascii_control())?;
+    Some(PartitionFault::at(
+        field,
+        at..at + 1,
+        "a key cannot hold control characters",
+    ))
+}
+
+/// One expression without its braces, which begins at byte `start` of the field.
+fn expression(text: &str, start: usize, field: Field) -> Result<Part, Box<PartitionFault>> {
+    let all = start - 2..start + text.len() + 1;
+    let Some((namespace, value)) = text.split_once(':') else {
+        return Err(Box::new(
+            PartitionFault::at(field, all, format!("\"{text}\" has no namespace")).help(format!(
+                "!{{namespace:value}} with one of {}",
+                allowed(field).join(", ")
+            )),
+        ));
+    };
+    let value_at = start + namespace.len() + 1..start + text.len();
+    if !NAMESPACES.contains(&namespace) {
+        let fault = PartitionFault::at(
+            field,
+            start..start + namespace.len(),
+            format!("unknown namespace \"{namespace}\""),
+        );
+        return Err(Box::new(fault.help(unknown(namespace, field))));
+    }
+    if let Some(fault) = misplaced(namespace, value, all, field) {
+        return Err(Box::new(fault));
+    }
+    let pattern = |value: &str| {
+        DatePattern::parse(value).map_err(|fault| {
+            let at = value_at.start + fault.at.start..value_at.start + fault.at.end;
+            Box::new(PartitionFault {
+                field,
+                at: Some(at),
+                message: fault.message,
+                help: fault.help,
+            })
+        })
+    };
+    match (namespace, value) {
+        (_, "") => Err(Box::new(PartitionFault::at(
+            field,
+            value_at.start - 1..value_at.end + 1,
+            format!("\"{namespace}\" needs a value after the colon"),
+        ))),
+        ("timestamp" | "eventTime", value) => {
+            let pattern = pattern(value)?;
+            Ok(match (pattern.constant(), namespace) {
+                (Some(text), _) => Part::Literal(text.into()),
+                (None, "timestamp") => Part::Timestamp(pattern),
+                (None, _) => Part::EventTime(pattern),
+            })
+        }
+        ("firehose", "random-string") => Ok(Part::RandomString),
+        ("firehose", "error-output-type") => Ok(Part::ErrorOutputType),
+        ("firehose", other) => {
+            let words = ["random-string", "error-output-type"];
+            let fault = PartitionFault::at(field, value_at, format!("unknown value \"{other}\""));
+            Err(Box::new(fault.help(match nearest(other, &words) {
+                Some(word) => format!("did you mean \"{word}\"?"),
+                None => format!("allowed: {}", words.join(", ")),
+            })))
+        }
+        (_, key) => Ok(Part::Key(key.into())),
+    }
+}
+
+const NAMESPACES: [&str; 6] = [
+    "timestamp",
+    "firehose",
+    "partitionKeyFromQuery",
+    "eventTime",
+    "partitionKeyFromLambda",
+    "partitionKeyFromTransform",
+];
+
+fn allowed(field: Field) -> &'static [&'static str] {
+    match field {
+        Field::Prefix => &[
+            "timestamp",
+            "firehose",
+            "partitionKeyFromQuery",
+            "eventTime",
+        ],
+        _ => &["timestamp", "firehose"],
+    }
+}
+
+fn unknown(namespace: &str, field: Field) -> String {
+    match nearest(namespace, allowed(field)) {
+        Some(word) => format!("did you mean \"{word}\"?"),
+        None => format!("allowed: {}", allowed(field).join(", ")),
+    }
+}
+
+/// A known expression in a field that cannot have it.
+fn misplaced(
+    namespace: &str,
+    value: &str,
+    at: Range<usize>,
+    field: Field,
+) -> Option<PartitionFault> {
+    if matches!(
+        namespace,
+        "partitionKeyFromLambda" | "partitionKeyFromTransform"
+    ) {
+        return Some(
+            PartitionFault::at(
+                field,
+                at,
+                "there are no transforms yet, so no keys come from them",
+            )
+            .help("take the key from a jq query: !{partitionKeyFromQuery:…}"),
+        );
+    }
+    let error_type = namespace == "firehose" && value == "error-output-type";
+    match field {
+        Field::Prefix | Field::BackupPrefix if error_type => Some(
+            PartitionFault::at(
+                field,
+                at,
+                "error-output-type has a value only in error_prefix",
+            )
+            .help("remove it here and use it in error_prefix"),
+        ),
+        Field::ErrorPrefix | Field::BackupPrefix
+            if matches!(namespace, "partitionKeyFromQuery" | "eventTime") =>
+        {
+            let why = if field == Field::ErrorPrefix {
+                "a record that failed may have none"
+            } else {
+                "backup keeps records as they came"
+            };
+            Some(
+                PartitionFault::at(field, at, format!("{namespace} has no place here: {why}"))
+                    .help(format!("allowed: {}", allowed(field).join(", "))),
+            )
+        }
+        _ => None,
+    }
+}
+
+/// Whether a prefix has any expression, so that nothing is appended to it.
+pub(super) fn has_expression(text: &str) -> bool {
+    text.contains("!{")
+}
+
+/// Joins neighbouring literals and drops empty ones.
+pub(super) fn joined(pieces: Vec<Piece>) -> Vec<Part> {
+    let mut parts: Vec<Part> = Vec::with_capacity(pieces.len());
+    for piece in pieces {
+        match (parts.last_mut(), piece.part) {
+            (Some(Part::Literal(before)), Part::Literal(text)) => before.push_str(&text),
+            (_, part) => parts.push(part),
+        }
+    }
+    parts.retain(|part| *part != Part::Literal(String::new()));
+    parts
+}
+
+/// The default time path as a part.
+pub(super) fn default_time() -> Part {
+    Part::Timestamp(DatePattern::parse(DEFAULT_TIME).expect("the default pattern is sound"))
+}

@@ -1,0 +1,75 @@
+//! Faults in the expressions of a stream's partitioning, for diagnostics.
+
+use std::ops::Range;
+
+/// The setting a fault is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Field {
+    /// `partitioning.query`.
+    Query,
+    /// `partitioning.event_time`.
+    EventTime,
+    /// `destination.prefix`.
+    Prefix,
+    /// `destination.error_prefix`.
+    ErrorPrefix,
+    /// `backup.prefix`.
+    BackupPrefix,
+    /// `partitioning.time_zone`.
+    TimeZone,
+}
+
+/// A fault in one of the expressions, for diagnostics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionFault {
+    /// The setting.
+    pub field: Field,
+    /// Bytes inside that setting's value; `None` when the fault is the whole value or its absence.
+    pub at: Option<Range<usize>>,
+    /// What is wrong, one sentence.
+    pub message: String,
+    /// What to write instead.
+    pub help: Option<String>,
+}
+
+impl PartitionFault {
+    pub(super) fn at(field: Field, at: Range<usize>, message: impl Into<String>) -> Self {
+        Self {
+            field,
+            at: Some(at),
+            message: message.into(),
+            help: None,
+        }
+    }
+
+    pub(super) fn whole(field: Field, message: impl Into<String>) -> Self {
+        Self {
+            field,
+            at: None,
+            message: message.into(),
+            help: None,
+        }
+    }
+
+    pub(super) fn help(self, help: impl Into<String>) -> Self {
+        Self {
+            help: Some(help.into()),
+            ..self
+        }
+    }
+}
+
+/// The word most like `word`, if one is like enough to have been meant.
+pub(super) fn nearest<'a, S: AsRef<str>>(word: &str, words: &'a [S]) -> Option<&'a str> {
+    words
+        .iter()
+        .map(|candidate| {
+            (
+                strsim::jaro_winkler(word, candidate.as_ref()),
+                candidate.as_ref(),
+            )
+        })
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}

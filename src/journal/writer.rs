@@ -176,10 +176,17 @@ impl Writer {
     /// Starts a segment that takes a frame of `need` bytes. Once it is durable, nothing beyond
     /// the end of the one before can ever be read.
     fn start_segment(&mut self, need: u64) -> Result<(), Refused> {
+        let capacity = self.shared.settings.segment_bytes.max(HEADER_BYTES + need);
+        let (spare, bytes) = {
+            let mut segments = self.shared.segments();
+            (segments.spares.pop(), segments.bytes())
+        };
+        let full = bytes + HEADER_BYTES + need > self.shared.settings.limit;
+        if full && spare.is_none() && self.doubtful.is_empty() {
+            return Err(self.refused_as_full());
+        }
         let number = self.number;
         self.number += 1;
-        let capacity = self.shared.settings.segment_bytes.max(HEADER_BYTES + need);
-        let spare = self.shared.segments().spares.pop();
         let header = Header {
             incarnation: self.shared.incarnation,
             number,
@@ -249,6 +256,13 @@ impl Writer {
         }
         active.filled = to;
         Ok(())
+    }
+
+    fn refused_as_full(&self) -> Refused {
+        Refused::JournalFull {
+            stream: self.shared.settings.stream.clone(),
+            limit: self.shared.settings.limit,
+        }
     }
 
     /// Writes and fsyncs one frame for each request, then lets the reader see them. Gives their

@@ -5,12 +5,16 @@
 //!
 //! Reading order: `segment` and `frame` (what is on disk), `writer`, `reader`, `recovery`.
 
+mod birth;
 mod frame;
+mod group;
 mod queue;
 mod reader;
 mod recovery;
 mod segment;
 mod shared;
+mod survey;
+mod walk;
 mod window;
 mod writer;
 

@@ -192,7 +192,6 @@ impl World {
         self.read(&mut reader, 1 << 20).await;
     }
 
-    #[expect(clippy::type_complexity, reason = "used once")]
     fn append(
         &mut self,
         journal: &Journal,

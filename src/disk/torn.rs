@@ -156,6 +156,13 @@ impl TornDisk {
         state.faults.push((operation, at, error));
     }
 
+    /// Forgets the faults that have not come up yet, and the bound on the files' lengths.
+    pub fn mend(&self) {
+        let mut state = self.lock();
+        state.faults.clear();
+        state.capacity = u64::MAX;
+    }
+
     /// The power goes after `calls` more calls that change anything: all later calls fail, and
     /// [`TornDisk::crash`] tells what is left. Once off it stays off.
     pub fn power_off_after(&self, calls: u64) {

@@ -268,6 +268,23 @@ async fn what_a_failed_fsync_refused_is_never_read_not_even_after_a_crash() {
 }
 
 #[tokio::test]
+async fn a_file_whose_fsync_failed_is_never_written_again() {
+    let disk = TornDisk::new(0);
+    let opened = open(&disk, known(0, None));
+    append(&opened.journal, 0..1).await;
+    disk.fail(Operation::Sync, 1, ErrorKind::Other);
+    opened.journal.append(batch(99)).await.unwrap_err();
+    append(&opened.journal, 1..5).await;
+    let last = opened.journal.next_sequence().0 - 1;
+    opened.journal.release(Sequence(last)).unwrap();
+    assert!(!exists(&disk, Kind::Segment, 1) && !exists(&disk, Kind::Spare, 1));
+    assert!(
+        exists(&disk, Kind::Spare, 2),
+        "a sound file is kept for reuse"
+    );
+}
+
+#[tokio::test]
 async fn a_refusal_waits_until_no_crash_can_bring_the_record_back() {
     let disk = TornDisk::new(0);
     let opened = open(&disk, known(0, None));

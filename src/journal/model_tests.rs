@@ -129,6 +129,7 @@ impl World {
         if self.disk.is_off() || life.crash.is_some() {
             self.disk = self.disk.crash(life.crash.unwrap_or(0));
         }
+        self.disk.mend();
         let frontier = self.frontier;
         self.delivered
             .retain(|(sequence, _)| Some(*sequence) <= frontier);

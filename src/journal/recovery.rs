@@ -104,6 +104,7 @@ impl Recovery<'_> {
                 end: HEADER_BYTES,
                 len: found.len,
                 quarantined: found.quarantined,
+                sound: false,
             };
             self.shared.segments().live.push_back(live);
             if header.is_none() {
@@ -179,6 +180,7 @@ impl Recovery<'_> {
             end: HEADER_BYTES,
             len: HEADER_BYTES,
             quarantined: false,
+            sound: true,
         };
         if let Some((last, cut, cut_next)) = tail.filter(|(last, cut, _)| last.end < *cut) {
             let last = self.current(&last);

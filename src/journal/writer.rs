@@ -211,6 +211,7 @@ impl Writer {
             end: HEADER_BYTES,
             len,
             quarantined: false,
+            sound: true,
         });
         let capacity = capacity.max(len);
         self.active = Some(Active {
@@ -304,6 +305,9 @@ impl Writer {
         tracing::error!(%dir, %error, "writing the journal failed: leaving this segment");
         self.seal();
         self.active = None;
+        if let Some(live) = self.shared.segments().live.back_mut() {
+            live.sound = false;
+        }
         self.epoch += 1;
         self.next = Sequence::first_of(self.epoch);
         self.doubtful

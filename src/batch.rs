@@ -1,1 +1,284 @@
-//! batch: being written.
+//! One open batch per partition: fills until size or interval. Pure: no I/O, time is an argument.
+//!
+//! A batch is a list of blocks. The last one grows; a full one is frozen and may later be replaced
+//! by its encoded form. A block's bytes are a spooled head and a head- or tail-part in memory:
+//!
+//! ```text
+//! 0          memory_start    spooled        len
+//! |-- extents, in the spool ----|            |
+//! |              |------- in memory ---------|      memory_start <= spooled
+//! ```
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use crate::extent::Extent;
+
+/// A growing block is frozen when it has this many bytes.
+pub const BLOCK_BYTES: usize = 256 << 10;
+/// Extents smaller than this are merged when they pile up.
+const SMALL_EXTENT: u32 = 16 << 10;
+/// So many small extents at the end of a block are worth merging.
+const SMALL_EXTENTS_MAX: usize = 16;
+
+/// One open or sealing batch.
+#[derive(Debug)]
+pub struct Batch {
+    /// Drawn at random at opening; the object's id.
+    pub id: Uuid,
+    /// When it opened, by our clock, in ms.
+    pub opened_ms: i64,
+    /// Records so far.
+    pub records: u64,
+    /// Bytes of records so far, before encoding: what the size trigger counts.
+    pub bytes: u64,
+    /// Its bytes, in order.
+    pub blocks: Vec<Block>,
+    next_serial: u32,
+}
+
+/// Some bytes of a batch: staged records, or final bytes of the object.
+#[derive(Debug)]
+pub struct Block {
+    /// Names the block inside its batch for as long as the process lives.
+    pub serial: u32,
+    /// Whether these are final bytes of the object.
+    pub encoded: bool,
+    /// Where the spooled head lies.
+    pub extents: Vec<Extent>,
+    /// Whether it was handed out to be encoded.
+    pub encoding: bool,
+    spooled: u64,
+    memory: Memory,
+    memory_start: u64,
+}
+
+#[derive(Debug)]
+enum Memory {
+    Growing(Vec<u8>),
+    Frozen(Bytes),
+}
+
+/// What a checkpoint must write for one block.
+#[derive(Debug)]
+pub struct Unspooled {
+    /// The block.
+    pub serial: u32,
+    /// Extents at the head of the block that stay as they are.
+    pub keep: usize,
+    /// Extents after those, to be read back and written again in front of `bytes`.
+    pub merge: Vec<Extent>,
+    /// The bytes that are in no extent yet.
+    pub bytes: Bytes,
+}
+
+impl Batch {
+    /// A batch without records.
+    pub const fn open(id: Uuid, opened_ms: i64) -> Self {
+        Self { id, opened_ms, records: 0, bytes: 0, blocks: Vec::new(), next_serial: 0 }
+    }
+
+    /// Appends `staged` bytes holding `records` whole records of `bytes` bytes. Returns the serial
+    /// number of the block that this has filled, if it has.
+    pub fn append(&mut self, staged: &[u8], records: u64, bytes: u64) -> Option<u32> {
+        self.records += records;
+        self.bytes += bytes;
+        if !matches!(self.blocks.last(), Some(Block { memory: Memory::Growing(_), .. })) {
+            self.push(false, Vec::new(), Memory::Growing(Vec::new()));
+        }
+        let block = self.blocks.last_mut()?;
+        let Memory::Growing(memory) = &mut block.memory else { return None };
+        memory.extend_from_slice(staged);
+        (block.len() >= BLOCK_BYTES as u64).then(|| block.freeze())
+    }
+
+    /// Adds a block whose bytes are all in the spool, as recovery finds them.
+    pub fn push_spooled(&mut self, encoded: bool, extents: Vec<Extent>) {
+        // Only the last block grows on; that it is followed by another one freezes it.
+        if let Some(last) = self.blocks.last_mut() {
+            last.freeze();
+        }
+        let memory =
+            if encoded { Memory::Frozen(Bytes::new()) } else { Memory::Growing(Vec::new()) };
+        self.push(encoded, extents, memory);
+    }
+
+    /// Freezes the growing block, so that its bytes can be shared. Returns its serial number.
+    pub fn freeze(&mut self) -> Option<u32> {
+        let last = self.blocks.last_mut()?;
+        matches!(last.memory, Memory::Growing(_)).then(|| last.freeze())
+    }
+
+    /// Replaces a block by its encoded bytes; returns the extents that are needed no more.
+    pub fn replace(&mut self, serial: u32, encoded: Bytes) -> Vec<Extent> {
+        let next = self.next_serial;
+        let Some(block) = self.blocks.iter_mut().find(|block| block.serial == serial) else {
+            return Vec::new();
+        };
+        self.next_serial += 1;
+        let fresh = Block {
+            serial: next,
+            encoded: true,
+            extents: Vec::new(),
+            encoding: false,
+            spooled: 0,
+            memory: Memory::Frozen(encoded),
+            memory_start: 0,
+        };
+        std::mem::replace(block, fresh).extents
+    }
+
+    /// Replaces all blocks by the object's final bytes; returns the extents that are needed no
+    /// more.
+    pub fn replace_all(&mut self, object: Vec<Extent>) -> Vec<Extent> {
+        let old = std::mem::take(&mut self.blocks);
+        self.push_spooled(true, object);
+        old.into_iter().flat_map(|block| block.extents).collect()
+    }
+
+    /// Raw blocks that take no more records and are not being encoded yet; they count as being
+    /// encoded from now on.
+    pub fn take_raw(&mut self) -> Vec<u32> {
+        let raw = self.blocks.iter_mut().filter(|block| {
+            let frozen = matches!(block.memory, Memory::Frozen(_));
+            frozen && !block.encoded && !block.encoding && !block.is_empty()
+        });
+        let taken = raw.map(|block| {
+            block.encoding = true;
+            block.serial
+        });
+        taken.collect()
+    }
+
+    /// Whether every byte is final.
+    pub fn is_encoded(&self) -> bool {
+        self.blocks.iter().all(|block| block.encoded || block.is_empty())
+    }
+
+    /// Bytes held in memory.
+    pub fn memory(&self) -> usize {
+        self.blocks.iter().map(Block::memory).sum()
+    }
+
+    /// Bytes that are in no extent.
+    pub fn unspooled(&self) -> u64 {
+        self.blocks.iter().map(Block::unspooled_len).sum()
+    }
+
+    /// Drops from memory what the spool holds.
+    pub fn shed(&mut self) {
+        self.blocks.iter_mut().for_each(Block::shed);
+    }
+
+    fn push(&mut self, encoded: bool, extents: Vec<Extent>, memory: Memory) {
+        let spooled = extents.iter().map(|extent| u64::from(extent.len)).sum();
+        let serial = self.next_serial;
+        self.next_serial += 1;
+        self.blocks.push(Block {
+            serial,
+            encoded,
+            extents,
+            encoding: false,
+            spooled,
+            memory,
+            memory_start: spooled,
+        });
+    }
+}
+
+impl Block {
+    /// Length in bytes.
+    pub fn len(&self) -> u64 {
+        self.memory_start + self.in_memory().len() as u64
+    }
+
+    /// Whether the block has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The head that is only in the spool, and the rest, of a frozen block.
+    pub fn parts(&self) -> (Vec<Extent>, Bytes) {
+        let Memory::Frozen(memory) = &self.memory else {
+            return (self.extents.clone(), Bytes::new());
+        };
+        let mut covered = 0;
+        let head = self.extents.iter().take_while(|extent| {
+            let needed = covered < self.memory_start;
+            covered += if needed { u64::from(extent.len) } else { 0 };
+            needed
+        });
+        let head = head.copied().collect();
+        // A merged extent may reach past the point where memory begins.
+        let from = usize::try_from(covered - self.memory_start).unwrap_or(usize::MAX);
+        (head, memory.slice(from.min(memory.len())..))
+    }
+
+    /// What a checkpoint must write; `None` when nothing. Extents in `sparse` files are moved.
+    pub fn unspooled(&self, moved: &dyn Fn(&Extent) -> bool) -> Option<Unspooled> {
+        let small = self.extents.iter().rev().take_while(|extent| extent.len < SMALL_EXTENT);
+        let small = small.count();
+        let mut keep = self.extents.len();
+        if small >= SMALL_EXTENTS_MAX {
+            keep -= small;
+        }
+        keep = keep.min(self.extents.iter().position(moved).unwrap_or(keep));
+        let merge = self.extents[keep..].to_vec();
+        let from = usize::try_from(self.spooled - self.memory_start).ok()?;
+        let bytes = match &self.memory {
+            Memory::Growing(memory) => Bytes::copy_from_slice(&memory[from..]),
+            Memory::Frozen(memory) => memory.slice(from..),
+        };
+        let nothing = merge.is_empty() && bytes.is_empty();
+        (!nothing).then_some(Unspooled { serial: self.serial, keep, merge, bytes })
+    }
+
+    /// Records that a checkpoint has written an [`Unspooled`] as `extent`. Returns the extents that
+    /// it took the place of.
+    pub fn spooled(&mut self, keep: usize, extent: Extent) -> Vec<Extent> {
+        let replaced = self.extents.split_off(keep);
+        self.extents.push(extent);
+        self.spooled = self.extents.iter().map(|extent| u64::from(extent.len)).sum();
+        replaced
+    }
+
+    /// Bytes in memory that are in no extent.
+    pub fn unspooled_len(&self) -> u64 {
+        self.len() - self.spooled
+    }
+
+    fn in_memory(&self) -> &[u8] {
+        match &self.memory {
+            Memory::Growing(memory) => memory,
+            Memory::Frozen(memory) => memory,
+        }
+    }
+
+    fn memory(&self) -> usize {
+        match &self.memory {
+            Memory::Growing(memory) => memory.capacity(),
+            Memory::Frozen(memory) => memory.len(),
+        }
+    }
+
+    fn freeze(&mut self) -> u32 {
+        if let Memory::Growing(memory) = &mut self.memory {
+            self.memory = Memory::Frozen(Bytes::from(std::mem::take(memory)));
+        }
+        self.serial
+    }
+
+    fn shed(&mut self) {
+        if self.spooled < self.len() {
+            return;
+        }
+        self.memory_start = self.spooled;
+        match &mut self.memory {
+            Memory::Growing(memory) => *memory = Vec::new(),
+            Memory::Frozen(memory) => *memory = Bytes::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,11 @@
-//! checkpoint: being written.
+//! The durable state of one delivery stream: one transaction, one recovery.
+//!
+//! The store is a redb database. Pure Rust and copy-on-write, it commits with one fsync, and its
+//! storage is a seam of ours ([`crate::disk::DiskFile`]), so the crash tests can lose and tear its
+//! writes as they do those of journal and spool.
+
+mod rows;
+mod store;
+
+pub use rows::{Lane, OpenBatch, SealedObject, SpooledBlock, Target};
+pub use store::{Commit, Recovered, Store, StoreError};

@@ -1,12 +1,29 @@
 //! `firehose.toml` after validation: types that cannot be wrong. Reading and diagnosing the file
 //! as typed is `config/written.rs` and its neighbours.
 
+mod depth;
+mod diagnostic;
+mod load;
+mod quantity;
+mod spans;
+mod table;
+mod text;
+mod words;
+mod written;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity, Source};
+use load::read_bounded;
+pub use load::{Loaded, load, parse};
+pub use quantity::{display_duration, display_size};
+pub use spans::{SpanMap, StageField};
+pub use words::choose;
 
 /// The whole file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -242,3 +259,6 @@ pub struct BackupSettings {
     /// When a backup batch is full.
     pub buffering: BufferingSettings,
 }
+
+#[cfg(test)]
+mod tests;

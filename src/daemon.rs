@@ -1,1 +1,188 @@
-//! daemon: being written.
+//! The process: one supervised pipeline per stream, the HTTP listener, signals, and a stop in
+//! order: producers are refused first, then what was accepted is delivered.
+
+mod door;
+mod supervisor;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::disk::{Disk, HostDisk};
+use crate::http::{self, ApiState, Limits, StreamInfo};
+use crate::pipeline::{Status, Surroundings};
+use crate::source::direct_put::Intake;
+use crate::telemetry::{Metrics, StreamMetrics};
+use supervisor::Supervisor;
+
+/// Part of the memory limit that batches may take; the rest is for chunks, encoders, uploads and
+/// requests.
+const BATCHES_PART: u64 = 2;
+/// Every stream may hold at least this much in batches.
+const BATCHES_MIN: u64 = 8 << 20;
+
+/// What the command line says beyond the config.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// The file the config came from.
+    pub config_path: PathBuf,
+}
+
+/// A running daemon.
+pub struct Daemon {
+    /// Where the HTTP API listens.
+    pub address: SocketAddr,
+    /// The streams' states by name.
+    pub streams: BTreeMap<String, Arc<Status>>,
+    /// The streams' doors by name.
+    pub doors: BTreeMap<String, Arc<dyn Intake>>,
+    supervisors: Vec<JoinHandle<bool>>,
+    http: JoinHandle<std::io::Result<()>>,
+    http_stop: CancellationToken,
+    streams_stop: CancellationToken,
+    grace: Duration,
+    /// Held for as long as the process uses the state folder.
+    _lock: File,
+}
+
+/// Runs every stream of the config until the process is told to stop.
+pub async fn run(config: Config, options: RunOptions) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let daemon = Daemon::start(config).await?;
+    let url = format!("http://{}", daemon.address);
+    tracing::info!(config = %options.config_path.display(), url, "accepting records");
+    // Systemd may not be there: nobody is told then.
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    let asked = tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    };
+    tracing::info!(signal = asked, "stopping: delivering what was accepted");
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    tokio::select! {
+        stopped = daemon.stop() => stopped,
+        _ = interrupt.recv() => anyhow::bail!("stopped at once by a second SIGINT: what is not published is safe in state_dir"),
+    }
+}
+
+impl Daemon {
+    /// Opens every stream's state and starts to accept records.
+    pub async fn start(config: Config) -> anyhow::Result<Self> {
+        let lock = lock(&config.state_dir)?;
+        let listen = config.http.listen;
+        let listener =
+            TcpListener::bind(listen).await.with_context(|| format!("listen on {listen}"))?;
+        let clock = Clock::system();
+        let metrics = Arc::new(Metrics::new()?);
+        let cores = std::thread::available_parallelism()?.get();
+        let workers = Arc::new(Semaphore::new(cores));
+        let share = config.memory_limit / BATCHES_PART / config.streams.len().max(1) as u64;
+        warn_of_orphans(&config);
+        let streams_stop = CancellationToken::new();
+        let (mut infos, mut supervisors) = (Vec::new(), Vec::new());
+        let (mut streams, mut doors) = (BTreeMap::new(), BTreeMap::new());
+        for (name, settings) in config.streams {
+            let stream_metrics = StreamMetrics::new(&metrics, &name);
+            let status = Arc::new(Status::new(stream_metrics.clone(), clock.clone()));
+            let around = Surroundings {
+                clock: clock.clone(),
+                workers: Arc::clone(&workers),
+                cores,
+                memory_limit: usize::try_from(share.max(BATCHES_MIN))?,
+                status: Arc::clone(&status),
+            };
+            let disk: Arc<dyn Disk> = Arc::new(HostDisk::new(config.state_dir.join(&name))?);
+            let settings = Arc::new(settings);
+            let supervisor = Supervisor::open(Arc::clone(&settings), disk, around).await;
+            infos.push(StreamInfo {
+                name: name.clone(),
+                created_at_ms: supervisor.created_ms(),
+                settings: (*settings).clone(),
+                intake: supervisor.door(),
+                status: Arc::clone(&status) as _,
+                metrics: stream_metrics,
+            });
+            doors.insert(name.clone(), supervisor.door());
+            streams.insert(name, status);
+            supervisors.push(tokio::spawn(supervisor.run(streams_stop.clone())));
+        }
+        let state = Arc::new(ApiState::new(infos, clock, metrics, Limits::default()));
+        let http_stop = CancellationToken::new();
+        Ok(Self {
+            address: listener.local_addr()?,
+            streams,
+            doors,
+            supervisors,
+            http: tokio::spawn(http::serve(listener, state, http_stop.clone())),
+            http_stop,
+            streams_stop,
+            grace: config.shutdown_grace,
+            _lock: lock,
+        })
+    }
+
+    /// Refuses producers, delivers what was accepted, and returns when all is published. An error
+    /// says that something is left; it is safe in the state folder and goes on at the next start.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        let grace = self.grace;
+        let stopping = async {
+            self.http_stop.cancel();
+            let _ = self.http.await;
+            self.streams_stop.cancel();
+            let mut clean = true;
+            for supervisor in self.supervisors {
+                clean &= supervisor.await.unwrap_or(false);
+            }
+            clean
+        };
+        match tokio::time::timeout(grace, stopping).await {
+            Ok(true) => Ok(()),
+            Ok(false) => anyhow::bail!("a stream had stopped before: see its cause in the log"),
+            Err(_) => anyhow::bail!(
+                "not everything was published within shutdown_grace ({grace:?}): the rest is safe \
+                 in state_dir and is published after the next start"
+            ),
+        }
+    }
+}
+
+/// One daemon a state folder (C6).
+fn lock(state_dir: &Path) -> anyhow::Result<File> {
+    HostDisk::new(state_dir).with_context(|| format!("create {}", state_dir.display()))?;
+    let path = state_dir.join("lock");
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.with_context(|| format!("open {}", path.display()))?;
+    file.try_lock().with_context(|| {
+        format!("{} is in use by another firehose: one daemon a state folder", state_dir.display())
+    })?;
+    Ok(file)
+}
+
+/// State of streams that the config no longer names may hold accepted records.
+fn warn_of_orphans(config: &Config) {
+    let Ok(entries) = std::fs::read_dir(&config.state_dir) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if entry.path().join("checkpoint.redb").exists() && !config.streams.contains_key(&name) {
+            tracing::error!(
+                stream = name,
+                state = %entry.path().display(),
+                "state of a stream that the config does not name: records in it wait for ever. \
+                 Name the stream again to drain it, or remove the directory to discard them"
+            );
+        }
+    }
+}

@@ -1,1 +1,245 @@
-//! destination: being written.
+//! Where sealed objects become visible: a folder or an S3-compatible bucket.
+//!
+//! Publishing is idempotent (design C4, C5): an object that is already there is told from
+//! somebody else's by its object id, size and CRC-64/NVME, and nothing is ever overwritten.
+
+mod folder;
+mod s3;
+
+use std::collections::HashSet;
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use crate::config::StoreSettings;
+
+pub use folder::Folder;
+pub use s3::S3;
+
+/// A place that objects are published to. Cheap to clone.
+#[derive(Clone, Debug)]
+pub enum Destination {
+    /// A directory of the local file system.
+    Folder(Folder),
+    /// An S3-compatible bucket.
+    S3(S3),
+}
+
+/// The bytes of a sealed object.
+pub trait Body: Send + Sync {
+    /// Exactly `len` verified bytes from `offset`. Readers go through the object in order, in
+    /// pieces of their own choosing, and start again from zero for another attempt. It may
+    /// block. `InvalidData` says that the bytes are damaged, so that another attempt is of no use.
+    fn read(&self, offset: u64, len: usize) -> io::Result<Bytes>;
+}
+
+/// A sealed object, as a durable checkpoint lists it.
+#[derive(Clone)]
+pub struct Publication {
+    /// The batch's random id: how we know an object of ours again.
+    pub object_id: Uuid,
+    /// The object's whole key, or its path below the folder.
+    pub key: String,
+    /// Length in bytes.
+    pub size: u64,
+    /// CRC-64/NVME of the whole object, as the checkpoint keeps it.
+    pub crc64nvme: u64,
+    /// The `Content-Type` of the object.
+    pub content_type: &'static str,
+    /// The `Content-Encoding` of the object, where it has one.
+    pub content_encoding: Option<&'static str>,
+    /// The multipart upload that carries the object; already named by a durable checkpoint.
+    pub upload_id: Option<String>,
+    /// The object's bytes.
+    pub body: Arc<dyn Body>,
+}
+
+impl Publication {
+    /// The object's next bytes from `offset`, at most `max` of them.
+    fn piece(&self, offset: u64, max: usize) -> Result<Bytes, PublishError> {
+        let len = usize::try_from(self.size.saturating_sub(offset))
+            .unwrap_or(max)
+            .min(max);
+        match self.body.read(offset, len) {
+            Ok(piece) if piece.len() == len => Ok(piece),
+            Ok(_) => Err(self.damaged()),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(self.damaged()),
+            Err(error) => Err(PublishError::Transient(format!(
+                "reading object {}: {error}",
+                self.key
+            ))),
+        }
+    }
+
+    /// The spool no longer holds what the checkpoint names.
+    fn damaged(&self) -> PublishError {
+        PublishError::Permanent {
+            cause: format!(
+                "the spooled bytes of {} are not the checkpointed ones",
+                self.key
+            ),
+            advice: "the disk of `state_dir` has damaged them; see to the disk".into(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Publication {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Publication")
+            .field("object_id", &self.object_id)
+            .field("key", &self.key)
+            .field("size", &self.size)
+            .field("upload_id", &self.upload_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why an object was not published.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// It may pass by itself: another attempt, with the ordinary back-off.
+    #[error("{0}")]
+    Transient(String),
+    /// It needs a person; attempts go on slowly, so that mending the cause is enough.
+    #[error("{cause} ({advice})")]
+    Permanent {
+        /// What was refused, and by whom.
+        cause: String,
+        /// Which setting or permission to look at.
+        advice: String,
+    },
+    /// The multipart upload is no more and the key holds no object of ours: forget the upload in
+    /// a checkpoint, then send the object anew.
+    #[error("the multipart upload has vanished")]
+    UploadGone,
+    /// The key holds something else: the stream stops, nothing is overwritten.
+    #[error("{cause} ({advice})")]
+    Foreign {
+        /// What was found under the key.
+        cause: String,
+        /// What a person can do.
+        advice: String,
+    },
+}
+
+/// Whether a store honours `If-None-Match: *`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conditional {
+    /// An object that exists is never overwritten.
+    Yes,
+    /// The store overwrites all the same: keys still never repeat, but a foreign object under the
+    /// same key would be lost.
+    No,
+}
+
+impl Destination {
+    /// Opens the destination; a folder is created where it is missing, a bucket is not asked yet.
+    pub async fn connect(settings: &StoreSettings) -> Result<Self, PublishError> {
+        match settings {
+            StoreSettings::Folder { path } => Folder::open(path.clone()).await.map(Self::Folder),
+            StoreSettings::S3(settings) => S3::connect(settings).await.map(Self::S3),
+        }
+    }
+
+    /// The destination in a few words, for logs.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Folder(folder) => folder.describe(),
+            Self::S3(s3) => s3.describe(),
+        }
+    }
+
+    /// How many objects one call of [`Destination::publish`] is meant for.
+    pub const fn group_max(&self) -> usize {
+        match self {
+            Self::Folder(_) => folder::GROUP_MAX,
+            Self::S3(_) => 1,
+        }
+    }
+
+    /// How many calls of [`Destination::publish`] are useful at the same time.
+    pub const fn in_flight_max(&self) -> usize {
+        match self {
+            Self::Folder(_) => folder::IN_FLIGHT_MAX,
+            Self::S3(_) => s3::IN_FLIGHT_MAX,
+        }
+    }
+
+    /// Whether an object of `size` bytes goes as a multipart upload, whose id must be durable
+    /// before [`Destination::publish`].
+    pub const fn needs_upload(&self, size: u64) -> bool {
+        match self {
+            Self::Folder(_) => false,
+            Self::S3(_) => S3::needs_upload(size),
+        }
+    }
+
+    /// Starts the multipart upload of an object that needs one.
+    pub async fn begin_upload(&self, publication: &Publication) -> Result<String, PublishError> {
+        match self {
+            Self::Folder(_) => Err(PublishError::Permanent {
+                cause: format!("{}: folders know no multipart uploads", publication.key),
+                advice: "this is a defect of firehose: please report it".into(),
+            }),
+            Self::S3(s3) => s3.begin_upload(publication).await,
+        }
+    }
+
+    /// Makes objects visible and durable; one result for each, in order. May be repeated for
+    /// objects whose outcome is unknown.
+    pub async fn publish(&self, group: &[Publication]) -> Vec<Result<(), PublishError>> {
+        match self {
+            Self::Folder(folder) => folder.publish(group).await,
+            Self::S3(s3) => s3.publish(group).await,
+        }
+    }
+
+    /// Creates a marker object if the key is free, durably. `Ok(true)`: the key holds `body`, put
+    /// there now or by an attempt whose reply was lost, so `body` must tell its writer apart.
+    /// `Ok(false)`: somebody else's marker is there.
+    pub async fn claim(&self, key: &str, body: &[u8]) -> Result<bool, PublishError> {
+        match self {
+            Self::Folder(folder) => folder.claim(key, body).await,
+            Self::S3(s3) => s3.claim(key, body).await,
+        }
+    }
+
+    /// Clears what attempts of dead processes left behind, except for the objects in `named`,
+    /// which will be published again.
+    pub async fn recover(&self, named: &HashSet<Uuid>) -> Result<(), PublishError> {
+        match self {
+            Self::Folder(folder) => folder.recover(named).await,
+            Self::S3(_) => Ok(()),
+        }
+    }
+
+    /// Gives up a multipart upload of ours; one that is gone already is fine.
+    pub async fn abort_upload(&self, key: &str, upload_id: &str) -> Result<(), PublishError> {
+        match self {
+            Self::Folder(_) => Ok(()),
+            Self::S3(s3) => s3.abort_upload(key, upload_id).await,
+        }
+    }
+
+    /// Whether the store keeps objects from being overwritten. A bucket is asked by putting a small
+    /// marker under `key` twice, which stays there; where it lacks conditional writes, it is from
+    /// now on asked for an object before each is put.
+    pub async fn probe(&self, key: &str) -> Result<Conditional, PublishError> {
+        match self {
+            Self::Folder(_) => Ok(Conditional::Yes),
+            Self::S3(s3) => s3.probe(key).await,
+        }
+    }
+
+    /// How often the destination was asked to make bytes or names durable (fsync, syncfs). Zero
+    /// for a bucket.
+    pub fn syncs(&self) -> u64 {
+        match self {
+            Self::Folder(folder) => folder.syncs(),
+            Self::S3(_) => 0,
+        }
+    }
+}

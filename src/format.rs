@@ -1,1 +1,232 @@
-//! format: being written.
+//! What an object looks like inside: records in, object bytes out.
+//!
+//! Two shapes. In `Blocks` (`json` and `raw` with any streaming codec) a raw block of staged records
+//! becomes final bytes on its own, and the object is the concatenation of its blocks. In `Whole`
+//! (`parquet`, `zip`) records are staged in frames that keep their position and arrival, and the
+//! object is encoded at seal, when a record may still turn out not to fit.
+
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::config::{Compression, FormatSettings};
+use crate::failure::Failure;
+use crate::record::Record;
+
+mod archive;
+mod codec;
+mod frame;
+mod lines;
+mod parquet;
+mod snappy;
+
+use codec::{BlockCodec, Compressor};
+use lines::Layout;
+
+/// Whether a raw block can become final bytes on its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// Each raw block becomes final bytes at once.
+    Blocks,
+    /// The object is encoded when all of its raw blocks are known.
+    Whole,
+}
+
+/// What is wrong with the settings of a format.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct FormatFault {
+    /// Bytes of the schema text the fault is about.
+    pub at: Option<Range<usize>>,
+    /// What is wrong and what is allowed.
+    pub message: String,
+    /// A suggestion, such as the nearest right word.
+    pub help: Option<String>,
+}
+
+/// A compiled format: immutable, shared by all workers of a stream.
+#[derive(Clone, Debug)]
+pub struct Format {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+enum Inner {
+    /// Records laid one after the other.
+    Text {
+        layout: Layout,
+        codec: BlockCodec,
+    },
+    /// The same, in a zip archive.
+    Archive {
+        layout: Layout,
+    },
+    Parquet(parquet::Table),
+}
+
+/// A worker's scratch: compressor and buffers, reused from block to block.
+#[derive(Debug)]
+pub struct Encoder {
+    scratch: Scratch,
+}
+
+#[derive(Debug)]
+enum Scratch {
+    Text(Box<Compressor>),
+    Archive,
+    Parquet(Box<parquet::Decoder>),
+}
+
+impl Format {
+    /// Compiles settings. The fault says which bytes of the schema are wrong and why.
+    pub fn compile(settings: &FormatSettings) -> Result<Self, FormatFault> {
+        let (layout, compression) = match settings {
+            FormatSettings::Json {
+                compression,
+                delimiter,
+            } => (Layout::json(delimiter), *compression),
+            FormatSettings::Raw { compression } => (Layout::raw(), *compression),
+            FormatSettings::Parquet {
+                compression,
+                schema,
+            } => {
+                let table = parquet::Table::compile(schema, *compression)?;
+                return Ok(Self {
+                    inner: Arc::new(Inner::Parquet(table)),
+                });
+            }
+        };
+        let inner = match compression {
+            Compression::None => Inner::Text {
+                layout,
+                codec: BlockCodec::None,
+            },
+            Compression::Gzip => Inner::Text {
+                layout,
+                codec: BlockCodec::Gzip,
+            },
+            Compression::Zstd => Inner::Text {
+                layout,
+                codec: BlockCodec::Zstd,
+            },
+            Compression::Snappy => Inner::Text {
+                layout,
+                codec: BlockCodec::Snappy,
+            },
+            Compression::HadoopSnappy => Inner::Text {
+                layout,
+                codec: BlockCodec::HadoopSnappy,
+            },
+            Compression::Zip => Inner::Archive { layout },
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Ending of the object's name, dot included; Firehose's own where Firehose has the format.
+    pub fn extension(&self) -> &'static str {
+        match &*self.inner {
+            Inner::Text { codec, .. } => codec.extension(),
+            Inner::Archive { .. } => ".zip",
+            Inner::Parquet(_) => ".parquet",
+        }
+    }
+
+    /// Value of the object's `Content-Encoding`, as Firehose sets it.
+    pub fn content_encoding(&self) -> Option<&'static str> {
+        match &*self.inner {
+            Inner::Text { codec, .. } => codec.content_encoding(),
+            Inner::Archive { .. } => Some("zip"),
+            // Firehose was seen to send a codec's name; a Parquet file as such is not encoded.
+            Inner::Parquet(_) => None,
+        }
+    }
+
+    /// Value of the object's `Content-Type`: Firehose always sends this one.
+    pub fn content_type(&self) -> &'static str {
+        "application/octet-stream"
+    }
+
+    /// Whether raw blocks become final bytes one by one.
+    pub fn shape(&self) -> Shape {
+        match &*self.inner {
+            Inner::Text { .. } => Shape::Blocks,
+            Inner::Archive { .. } | Inner::Parquet(_) => Shape::Whole,
+        }
+    }
+
+    /// Appends a record to a raw block: final bytes for `Shape::Blocks`, a frame for `Shape::Whole`.
+    pub fn stage(&self, record: &Record<'_>, out: &mut Vec<u8>) {
+        match &*self.inner {
+            Inner::Text { layout, .. } => layout.append(record.data, out),
+            Inner::Archive { .. } | Inner::Parquet(_) => frame::append(record, out),
+        }
+    }
+
+    /// A worker's scratch for this format. It fits no other format.
+    pub fn encoder(&self) -> Encoder {
+        let scratch = match &*self.inner {
+            Inner::Text { codec, .. } => Scratch::Text(Box::new(codec.compressor())),
+            Inner::Archive { .. } => Scratch::Archive,
+            Inner::Parquet(table) => Scratch::Parquet(Box::new(table.decoder())),
+        };
+        Encoder { scratch }
+    }
+
+    /// Appends the final bytes of one raw block; `first` tells that it opens the object.
+    ///
+    /// Fails with `InvalidInput` for `Shape::Whole` or the encoder of another format.
+    pub fn encode_block(
+        &self,
+        encoder: &mut Encoder,
+        first: bool,
+        raw: &[u8],
+        out: &mut Vec<u8>,
+    ) -> io::Result<()> {
+        match (&*self.inner, &mut encoder.scratch) {
+            (Inner::Text { .. }, Scratch::Text(compressor)) => compressor.append(first, raw, out),
+            _ => Err(mismatch()),
+        }
+    }
+
+    /// Encodes a whole object from the raw blocks that `next` yields in order.
+    ///
+    /// `out` takes the object's bytes in pieces; `failed` gets each record that does not fit, with
+    /// its reason. Returns the number of records in the object: with 0, nothing that was written
+    /// to `out` is an object. Fails with `InvalidData` for a damaged frame, with `InvalidInput` for
+    /// `Shape::Blocks` or the encoder of another format.
+    pub fn encode_object(
+        &self,
+        encoder: &mut Encoder,
+        next: &mut dyn FnMut() -> io::Result<Option<Vec<u8>>>,
+        out: &mut dyn io::Write,
+        failed: &mut dyn FnMut(&Record<'_>, Failure),
+    ) -> io::Result<u64> {
+        match (&*self.inner, &mut encoder.scratch) {
+            (Inner::Archive { layout }, Scratch::Archive) => archive::encode(layout, next, out),
+            (Inner::Parquet(table), Scratch::Parquet(decoder)) => {
+                table.encode(decoder, next, out, failed)
+            }
+            _ => Err(mismatch()),
+        }
+    }
+
+    /// Whether the record would fit: what `encode_object` would say about it.
+    pub fn check(&self, encoder: &mut Encoder, record: &Record<'_>) -> Result<(), Failure> {
+        match &mut encoder.scratch {
+            Scratch::Parquet(decoder) => decoder.check(record.data),
+            Scratch::Text(_) | Scratch::Archive => Ok(()),
+        }
+    }
+}
+
+fn mismatch() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidInput,
+        "the encoder or the call does not fit the format",
+    )
+}
+
+#[cfg(test)]
+mod tests;

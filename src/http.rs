@@ -1,1 +1,186 @@
-//! http: being written.
+//! The HTTP listener: Firehose's own API, line-wise puts, health, metrics, the status page.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `POST /` | Amazon Data Firehose's AWS JSON 1.1 protocol ([`api`]) |
+//! | `POST /streams/NAME/records` | newline-delimited records ([`records`]) |
+//! | `GET /healthz` | 200 while the process lives |
+//! | `GET /readyz` | 200, or 503 with the causes while a stream is stalled or stopped |
+//! | `GET /metrics` | Prometheus text |
+//! | `GET /` | the status page |
+//!
+//! Requests are neither authenticated nor encrypted here: any credentials pass, signatures are not
+//! verified. Bind to loopback or put a proxy in front.
+
+mod api;
+mod body;
+mod lines;
+mod observe;
+mod records;
+mod server;
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+
+use crate::clock::Clock;
+use crate::config::StreamSettings;
+use crate::source::direct_put::Intake;
+use crate::telemetry::{Metrics, StreamMetrics, StreamStatus};
+
+pub use server::serve;
+
+/// One delivery stream as the HTTP listener sees it.
+#[derive(Clone)]
+pub struct StreamInfo {
+    /// The stream's name.
+    pub name: String,
+    /// When its state was created, in milliseconds since the Unix epoch (`CreateTimestamp`).
+    pub created_at_ms: i64,
+    /// Its settings, for `DescribeDeliveryStream`.
+    pub settings: StreamSettings,
+    /// Its door.
+    pub intake: Arc<dyn Intake>,
+    /// Its state.
+    pub status: Arc<dyn StreamStatus>,
+    /// Its counters, shared with its pipeline.
+    pub metrics: StreamMetrics,
+}
+
+impl fmt::Debug for StreamInfo {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("StreamInfo")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Bounds on connections and bodies.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections open at once; more wait in the listen queue.
+    pub connections: usize,
+    /// Bytes of request bodies in memory at once, all connections together; more wait.
+    pub body_memory: usize,
+    /// How long a request may wait for its share of `body_memory`.
+    pub body_wait: Duration,
+    /// How long a connection may be idle, or take to send a request's head.
+    pub head: Duration,
+    /// How long a body may pause.
+    pub body_idle: Duration,
+    /// How long a whole body may take.
+    pub body_total: Duration,
+    /// How long requests under way may take once a stop has begun.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 1024,
+            body_memory: 64 << 20,
+            body_wait: Duration::from_secs(10),
+            head: Duration::from_mins(1),
+            body_idle: Duration::from_secs(30),
+            body_total: Duration::from_mins(5),
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What the requests work on.
+#[derive(Debug)]
+pub struct ApiState {
+    streams: BTreeMap<String, StreamInfo>,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    limits: Limits,
+    bodies: body::Budget,
+}
+
+impl ApiState {
+    /// The state for these streams.
+    pub fn new(
+        streams: impl IntoIterator<Item = StreamInfo>,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+        limits: Limits,
+    ) -> Self {
+        let streams = streams
+            .into_iter()
+            .map(|stream| (stream.name.clone(), stream))
+            .collect();
+        let bodies = body::Budget::new(limits.body_memory, limits.body_wait);
+        Self {
+            streams,
+            clock,
+            metrics,
+            limits,
+            bodies,
+        }
+    }
+
+    /// The stream whose name is nearest to `wanted`, if it is near at all.
+    fn nearest(&self, wanted: &str) -> Option<&str> {
+        let distance = |name: &str| strsim::damerau_levenshtein(name, wanted);
+        let near = self.streams.keys().min_by_key(|name| distance(name))?;
+        (distance(near) <= 2.max(near.len() / 3)).then_some(near)
+    }
+}
+
+/// The routes.
+fn router(state: Arc<ApiState>) -> Router {
+    Router::new()
+        .route("/", get(observe::page).post(api::answer))
+        .route("/streams/{name}/records", post(records::put))
+        .route("/healthz", get(observe::healthz))
+        .route("/readyz", get(observe::readyz))
+        .route("/metrics", get(observe::metrics))
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(state)
+}
+
+async fn no_such_path(uri: axum::http::Uri) -> Response {
+    let error = format!(
+        "no {} here: POST /streams/NAME/records, POST / (Amazon Data Firehose API), \
+         GET /healthz, /readyz, /metrics, /",
+        uri.path()
+    );
+    json(
+        StatusCode::NOT_FOUND,
+        &serde_json::json!({ "error": error }),
+    )
+}
+
+async fn wrong_method(method: axum::http::Method, uri: axum::http::Uri) -> Response {
+    let error = format!(
+        "{} does not take {method}: see the Allow header",
+        uri.path()
+    );
+    json(
+        StatusCode::METHOD_NOT_ALLOWED,
+        &serde_json::json!({ "error": error }),
+    )
+}
+
+/// A plain JSON answer with a newline at its end, for people with curl.
+fn json(status: StatusCode, value: &serde_json::Value) -> Response {
+    (
+        status,
+        [(CONTENT_TYPE, "application/json")],
+        format!("{value}\n"),
+    )
+        .into_response()
+}

@@ -1,1 +1,268 @@
-//! journal: being written.
+//! The journal: the durable log behind Direct PUT, our embedded stream.
+//!
+//! Appends of many requests share one fsync (group commit); only fsynced records are read;
+//! segments behind the released frontier go. Design: §3, rule C6.
+//!
+//! Reading order: `segment` and `frame` (what is on disk), `writer`, `reader`, `recovery`.
+
+mod frame;
+mod queue;
+mod reader;
+mod recovery;
+mod segment;
+mod shared;
+mod window;
+mod writer;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::disk::Disk;
+use crate::position::Sequence;
+use crate::source::direct_put::{Accepted, Appending, Intake, PutBatch, Refused};
+pub use reader::JournalReader;
+
+use queue::Request;
+use recovery::Recovered;
+use shared::Shared;
+use writer::Writer;
+
+/// Epochs that fit above the counter of a sequence number.
+const EPOCHS_MAX: u32 = 1 << 20;
+
+/// How a journal is kept.
+#[derive(Clone, Debug)]
+pub struct JournalSettings {
+    /// The delivery stream, for messages.
+    pub stream: String,
+    /// Its directory, relative to the disk's root; nothing else may live there.
+    pub dir: PathBuf,
+    /// Bound on the bytes of all segments on disk.
+    pub limit: u64,
+    /// Bytes of one segment; a larger batch gets a larger segment. Callers use the smaller of
+    /// 64 MiB and a quarter of the limit.
+    pub segment_bytes: u64,
+}
+
+/// What the checkpoint store knows, handed in at opening.
+#[derive(Clone, Copy, Debug)]
+pub struct Known {
+    /// Drawn when the checkpoint store was created; every segment carries it.
+    pub incarnation: Uuid,
+    /// The largest epoch that the checkpoint store names; 0: no journal was ever opened with it.
+    pub epoch: u32,
+    /// Every record up to it has been applied.
+    pub frontier: Option<Sequence>,
+}
+
+/// An opened journal.
+pub struct Opened {
+    /// The door for appends.
+    pub journal: Journal,
+    /// The epoch that this opening began: 1 + the largest known anywhere.
+    pub epoch: u32,
+    /// Starts just after [`Known::frontier`].
+    pub reader: JournalReader,
+    /// Ranges beyond the frontier that are damaged in the segment written last; ranges that are
+    /// found later come from [`JournalReader::take_missing`].
+    pub missing: Vec<MissingRange>,
+}
+
+/// Sequence numbers whose records are lost to damage on disk, as far as the records around them
+/// tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MissingRange {
+    /// The first that is missing.
+    pub first: Sequence,
+    /// The last that is missing.
+    pub last: Sequence,
+}
+
+impl MissingRange {
+    /// What is missing from `first` on when the next record is `next`.
+    fn between(first: Sequence, next: Sequence) -> Option<Self> {
+        (first < next).then(|| Self {
+            first,
+            last: Sequence(next.0 - 1),
+        })
+    }
+
+    /// The part beyond `frontier`.
+    fn after(self, frontier: Option<Sequence>) -> Option<Self> {
+        let first = frontier.map_or(self.first, |frontier| self.first.max(frontier.plus(1)));
+        (first <= self.last).then_some(Self { first, ..self })
+    }
+}
+
+/// Why a journal cannot be opened or read.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The disk said no.
+    #[error("{action} {path}: {source}")]
+    Io {
+        /// What was being done.
+        action: &'static str,
+        /// To which file or directory.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// Going on could lose or double records: a person must decide.
+    #[error("{cause} ({advice})")]
+    LoudStop {
+        /// What was found.
+        cause: String,
+        /// What a person can do.
+        advice: String,
+    },
+}
+
+impl JournalError {
+    fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.as_ref().to_owned();
+        move |source| Self::Io {
+            action,
+            path,
+            source,
+        }
+    }
+}
+
+/// The durable log behind Direct PUT. Cheap to clone; when the last clone is dropped, it stops.
+#[derive(Clone)]
+pub struct Journal(Arc<Handle>);
+
+struct Handle(Arc<Shared>);
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.queue.close();
+    }
+}
+
+impl Journal {
+    /// Opens the journal, or creates it where neither it nor the checkpoint store has a past, and
+    /// begins a new epoch. Blocks on the disk.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        clock: Clock,
+        settings: JournalSettings,
+        known: Known,
+    ) -> Result<Opened, JournalError> {
+        let dir = settings.dir.clone();
+        let name = format!("journal-{}", settings.stream);
+        let Recovered {
+            shared,
+            active,
+            epoch,
+            missing,
+        } = recovery::recover(disk, settings, known)?;
+        let reader = JournalReader::new(Arc::clone(&shared), known.frontier, missing.clone());
+        let writer = Writer::new(Arc::clone(&shared), clock, active, epoch);
+        std::thread::Builder::new()
+            .name(name)
+            .spawn(move || writer.run())
+            .map_err(JournalError::io("starting the writer of", dir))?;
+        let journal = Self(Arc::new(Handle(shared)));
+        Ok(Opened {
+            journal,
+            epoch,
+            reader,
+            missing,
+        })
+    }
+
+    /// Lets go of what lies at or before `frontier`, which must be durable in the checkpoint
+    /// store. Blocks on the disk, shortly.
+    pub fn release(&self, frontier: Sequence) -> io::Result<()> {
+        self.0.0.release(frontier)
+    }
+
+    /// Bytes of all segments on disk.
+    pub fn bytes(&self) -> u64 {
+        self.0.0.segments().bytes()
+    }
+
+    /// The sequence number that the next accepted record gets.
+    pub fn next_sequence(&self) -> Sequence {
+        self.0.0.segments().next
+    }
+
+    /// Refuses appends from now on. What waits is finished; then the reader gives what is left,
+    /// then `None`.
+    pub fn stop(&self) {
+        self.0.0.queue.close();
+    }
+
+    /// Resolves when a stopped journal has written its last byte. Only then may the same
+    /// directory be opened again by this process.
+    pub async fn stopped(&self) {
+        let mut changed = self.0.0.changed.subscribe();
+        while !self.0.0.segments().stopped {
+            // The sender is ours: this cannot fail.
+            let _ = changed.changed().await;
+        }
+    }
+}
+
+impl Intake for Journal {
+    fn append(&self, batch: PutBatch) -> Appending<'_> {
+        let shared = &self.0.0;
+        Box::pin(async move {
+            let stream = || shared.settings.stream.clone();
+            if batch.is_empty() {
+                return Ok(Accepted {
+                    first: shared.segments().next,
+                    count: 0,
+                });
+            }
+            if !well_formed(&batch) {
+                let cause = "record ends and bytes of the batch do not fit together".to_owned();
+                return Err(Refused::Disk {
+                    stream: stream(),
+                    cause,
+                });
+            }
+            let bytes = batch.data.len() + batch.ends.len() * 4;
+            let Some(room) = shared.queue.room(bytes).await else {
+                return Err(Refused::Stopping { stream: stream() });
+            };
+            let (reply, answer) = oneshot::channel();
+            if !shared.queue.push(Request {
+                batch,
+                reply,
+                _room: room,
+            }) {
+                return Err(Refused::Stopping { stream: stream() });
+            }
+            answer.await.unwrap_or_else(|_| {
+                let cause = "its writer has ended unexpectedly".to_owned();
+                Err(Refused::Disk {
+                    stream: stream(),
+                    cause,
+                })
+            })
+        })
+    }
+}
+
+/// Whether the record ends rise to exactly the end of the data.
+fn well_formed(batch: &PutBatch) -> bool {
+    batch.ends.is_sorted()
+        && batch
+            .ends
+            .last()
+            .is_some_and(|end| *end as usize == batch.data.len())
+}
+
+#[cfg(test)]
+mod damage_tests;
+#[cfg(test)]
+mod model_tests;
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,7 @@ pub mod clock;
 pub mod config;
 pub mod disk;
 pub mod error;
+pub mod extent;
 pub mod failpoint;
 pub mod failure;
 pub mod nesting;

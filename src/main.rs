@@ -1,3 +1,31 @@
-//! The `firehose` binary.
+//! The `firehose` binary: allocator, CPU, log, arguments, exit code.
 
-fn main() {}
+mod cpu;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use firehose::cli::{self, Exit};
+use firehose::telemetry::logging;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    // First of all: what follows may already need what the CPU lacks.
+    match cpu::missing() {
+        None => start(),
+        Some(feature) => cpu::refuse(feature),
+    }
+}
+
+#[inline(never)]
+fn start() -> ExitCode {
+    let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+    if let Err(fault) = logging::init() {
+        // Nobody is left to be told when this fails.
+        let _ = writeln!(err, "error: {fault}");
+        return Exit::Usage.into();
+    }
+    cli::run(std::env::args_os(), &mut out, &mut err).into()
+}

@@ -1,1 +1,405 @@
-//! pipeline: being written.
+//! One delivery stream: the only owner of its state.
+//!
+//! The loop waits for one event, applies it, and restores its invariants: what is due is sealed,
+//! what is full is encoded, what changed is checkpointed, what a checkpoint lists is published.
+//! Work that takes CPU or I/O is handed out and comes back as an event; nothing else touches the
+//! state.
+
+mod apply;
+mod commit;
+mod encode;
+mod event;
+mod home;
+mod outputs;
+mod publish;
+mod route;
+mod router;
+mod seal;
+mod status;
+mod table;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::checkpoint::{SealedObject, Store};
+use crate::clock::Clock;
+use crate::config::StreamSettings;
+use crate::destination::{Conditional, Destination, PublishError};
+use crate::error::StreamError;
+use crate::extent::Extent;
+use crate::failpoint;
+use crate::journal::{Journal, MissingRange};
+use crate::position::Position;
+use crate::spool::Spool;
+use crate::telemetry::State;
+
+use commit::{CheckpointError, Committed};
+use encode::EncoderPool;
+use event::Event;
+pub use home::{Claim, Home, open};
+pub use outputs::{Outputs, store_name};
+use publish::{Setback, Waiting};
+use route::Routed;
+pub use status::{Landed, Status};
+use table::{Table, Triggers};
+
+/// How often the loop looks at the time when nothing else happens.
+const TICK: Duration = Duration::from_millis(100);
+
+/// What a pipeline shares with the rest of the process.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// Time.
+    pub clock: Clock,
+    /// CPU jobs at a time, over all streams: one permit a core.
+    pub workers: Arc<Semaphore>,
+    /// Number of those permits.
+    pub cores: usize,
+    /// Bytes of memory that this stream's batches may take.
+    pub memory_limit: usize,
+    /// The stream's state for the outside.
+    pub status: Arc<Status>,
+}
+
+/// The running pipeline of one delivery stream.
+pub struct Pipeline {
+    settings: Arc<StreamSettings>,
+    around: Surroundings,
+    outputs: Arc<Outputs>,
+    journal: Journal,
+    spool: Arc<Spool>,
+    store: Arc<Store>,
+    encoders: Arc<EncoderPool>,
+    /// `None` until it is open and our epoch is claimed there.
+    destination: Option<Destination>,
+    events: mpsc::UnboundedSender<Event>,
+    inbox: mpsc::UnboundedReceiver<Event>,
+
+    /// Every record up to it has been applied.
+    frontier: Option<Position>,
+    table: Table,
+    waiting: Waiting,
+    /// What is to be encoded, oldest first: a block of a batch, or all of a sealed one.
+    encode_queue: VecDeque<(Uuid, Option<u32>)>,
+    encoding: usize,
+    /// The source has ended: everything is sealed and published, then the pipeline stops.
+    ending: bool,
+    /// Whether everything that was open at that moment is sealed.
+    ending_sealed: bool,
+
+    /// What the next checkpoint holds beside frontier and changed batches.
+    pending: Pending,
+    checkpointing: bool,
+    checkpoint_begun: Instant,
+}
+
+/// Changes since the last checkpoint was put together.
+#[derive(Debug, Default)]
+struct Pending {
+    /// Whether records were applied.
+    applied: bool,
+    /// Batches whose bytes are all final: they become sealed objects.
+    sealed: Vec<Uuid>,
+    /// Batches that ended without an object.
+    closed: Vec<Uuid>,
+    /// Objects of which the multipart upload has changed.
+    objects: Vec<SealedObject>,
+    /// Objects that were published.
+    published: Vec<Uuid>,
+    /// Ranges of the journal found lost to damage.
+    missing: Vec<MissingRange>,
+    /// Extents that the next checkpoint names no more.
+    freed: Vec<Extent>,
+}
+
+/// Runs a stream from what [`open`] found until its journal has been stopped and everything is
+/// published, or until an error. After an error nothing durable is lost: open the home again.
+pub async fn run(
+    home: Home,
+    settings: Arc<StreamSettings>,
+    around: Surroundings,
+) -> Result<(), StreamError> {
+    let (events, inbox) = mpsc::unbounded_channel();
+    let claim = Claim::of(&home, &settings.name, around.clock.now_ms());
+    let named = home.sealed.iter().map(|object| object.id).collect();
+    let claiming =
+        tokio::spawn(home::claim(Arc::clone(&settings), claim, named, events.clone()));
+    let routed = router::start(
+        home.reader,
+        Arc::clone(&home.outputs),
+        Arc::clone(&around.workers),
+        around.cores,
+        around.clock.clone(),
+    );
+    let buffering = settings.buffering;
+    let backup = settings.backup.as_ref().map_or(buffering, |backup| backup.buffering);
+    let mut table = Table::new(Triggers { data: buffering, backup });
+    table.reload(home.open, around.clock.now_ms());
+    let mut waiting = Waiting::default();
+    for sealed in home.sealed {
+        waiting.add(sealed, home.outputs.store());
+    }
+    let mut pipeline = Pipeline {
+        settings,
+        around,
+        outputs: home.outputs,
+        journal: home.journal,
+        spool: home.spool,
+        store: home.store,
+        encoders: Arc::default(),
+        destination: None,
+        events,
+        inbox,
+        frontier: home.frontier,
+        table,
+        waiting,
+        encode_queue: VecDeque::new(),
+        encoding: 0,
+        ending: false,
+        ending_sealed: false,
+        pending: Pending::default(),
+        checkpointing: false,
+        checkpoint_begun: Instant::now(),
+    };
+    pipeline.resume_batches();
+    let result = pipeline.turn(routed).await;
+    claiming.abort();
+    pipeline.wind_down().await;
+    result
+}
+
+impl Pipeline {
+    async fn turn(
+        &mut self,
+        mut routed: mpsc::Receiver<Result<Routed, StreamError>>,
+    ) -> Result<(), StreamError> {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            self.restore_invariants();
+            if self.is_done() {
+                return Ok(());
+            }
+            let may_read = !self.ending && self.has_room();
+            tokio::select! {
+                biased;
+                Some(event) = self.inbox.recv() => self.apply_event(event)?,
+                chunk = routed.recv(), if may_read => match chunk {
+                    Some(chunk) => self.apply_chunk(chunk?),
+                    None => self.ending = true,
+                },
+                _ = tick.tick() => self.report(),
+            }
+        }
+    }
+
+    /// Waits for the jobs under way. What they write is named by no checkpoint yet, or repeats
+    /// what one names.
+    async fn wind_down(&mut self) {
+        while self.checkpointing || self.encoding > 0 || self.waiting.is_busy() {
+            match self.inbox.recv().await {
+                Some(Event::Checkpointed(_)) => self.checkpointing = false,
+                Some(Event::Encoded(_)) => self.encoding -= 1,
+                Some(Event::Sent { .. }) => self.waiting.landed(),
+                Some(_) => {}
+                None => return,
+            }
+        }
+    }
+
+    fn restore_invariants(&mut self) {
+        let now_ms = self.around.clock.now_ms();
+        while let Some(id) = self.table.next_due(now_ms) {
+            self.seal(id);
+        }
+        // Sealed Parquet may still fail records: their error batches are sealed when all are known.
+        if self.ending && (self.encoding == 0 || !self.ending_sealed) {
+            self.ending_sealed = true;
+            self.seal_all();
+        }
+        self.seal_early();
+        self.dispatch_encoding();
+        self.begin_checkpoint();
+        if let Some(destination) = &self.destination {
+            self.waiting.dispatch(destination, &self.outputs, &self.spool, &self.events);
+        }
+    }
+
+    fn seal_all(&mut self) {
+        for id in self.table.open_ids() {
+            self.seal(id);
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.ending
+            && self.table.is_empty()
+            && self.waiting.is_empty()
+            && !self.checkpointing
+            && !self.has_changes()
+    }
+
+    fn apply_event(&mut self, event: Event) -> Result<(), StreamError> {
+        match event {
+            Event::Encoded(done) => {
+                self.encoding -= 1;
+                for done in done.map_err(|error| state_error("encode a batch", &error))? {
+                    self.apply_encoded(done);
+                }
+            }
+            Event::Checkpointed(result) => {
+                self.checkpointing = false;
+                self.apply_checkpoint((*result).map_err(checkpoint_error)?);
+            }
+            Event::Claimed { destination, conditional } => self.claimed(destination, conditional),
+            Event::ClaimStalled(cause) => {
+                tracing::warn!(stream = self.settings.name, cause, "destination not ready");
+                self.around.status.set_state(State::Stalled { cause });
+            }
+            Event::Sent { begun, published } => {
+                self.waiting.landed();
+                for (id, begun) in begun {
+                    self.apply_begun(id, begun)?;
+                }
+                for (id, result) in published {
+                    self.apply_sent(id, result)?;
+                }
+            }
+            Event::RetryDue(id) => self.waiting.retry(id),
+            Event::Failed(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn claimed(&mut self, destination: Destination, conditional: Conditional) {
+        let (stream, store) = (&self.settings.name, destination.describe());
+        if conditional == Conditional::No {
+            tracing::warn!(
+                stream,
+                store,
+                "the store ignores If-None-Match: a foreign object under one of our keys would be \
+                 overwritten; our own keys still never repeat"
+            );
+        }
+        if self.waiting.stranded() > 0 {
+            let objects = self.waiting.stranded();
+            tracing::error!(
+                stream,
+                store,
+                objects,
+                "objects wait for a store that the config no longer names: name it again"
+            );
+        }
+        failpoint::hit("recovery-claimed");
+        self.around.status.set_state(State::Running);
+        self.destination = Some(destination);
+    }
+
+    fn apply_checkpoint(&mut self, committed: Committed) {
+        self.pending.freed.extend(commit::settle(&mut self.table, &committed));
+        for sealed in committed.sealed {
+            self.table.remove(sealed.id);
+            self.waiting.add(sealed, self.outputs.store());
+        }
+        for id in committed.published {
+            failpoint::hit("published-after-record");
+            if let Some(sealed) = self.waiting.remove(id) {
+                self.pending.freed.extend(sealed.extents);
+            }
+        }
+        for id in committed.updated {
+            self.waiting.retry(id);
+        }
+        if self.table.memory() > self.around.memory_limit / 2 {
+            self.table.shed();
+        }
+        self.around.status.checkpointed(committed.frontier, self.checkpoint_begun.elapsed());
+    }
+
+    fn apply_begun(
+        &mut self,
+        id: Uuid,
+        begun: Result<String, PublishError>,
+    ) -> Result<(), StreamError> {
+        match begun {
+            Ok(upload_id) => {
+                self.pending.objects.extend(self.waiting.set_upload(id, Some(upload_id)));
+                Ok(())
+            }
+            Err(error) => self.set_back(id, error),
+        }
+    }
+
+    fn apply_sent(
+        &mut self,
+        id: Uuid,
+        result: Result<(), PublishError>,
+    ) -> Result<(), StreamError> {
+        if let Err(error) = result {
+            return self.set_back(id, error);
+        }
+        failpoint::hit("published-before-record");
+        if let Some(sealed) = self.waiting.publish(id) {
+            self.around.status.delivered(sealed);
+            self.pending.published.push(id);
+        }
+        self.around.status.clear_stall();
+        Ok(())
+    }
+
+    fn set_back(&mut self, id: Uuid, error: PublishError) -> Result<(), StreamError> {
+        let stream = &self.settings.name;
+        match self.waiting.set_back(id, error, &self.events) {
+            Setback::Retry(cause) => {
+                tracing::warn!(stream, cause, "publishing is tried again");
+                self.around.status.metrics().publish_retries.add(1);
+            }
+            Setback::Stalled(cause) => {
+                tracing::error!(stream, cause, "publishing is stalled, and tried again slowly");
+                self.around.status.metrics().publish_retries.add(1);
+                self.around.status.set_state(State::Stalled { cause });
+            }
+            Setback::ForgetUpload => {
+                self.pending.objects.extend(self.waiting.set_upload(id, None));
+            }
+            Setback::Stop { cause, advice } => return Err(StreamError::LoudStop { cause, advice }),
+        }
+        Ok(())
+    }
+
+    fn report(&self) {
+        let oldest = [self.table.oldest_arrival_ms(), self.waiting.oldest_arrival_ms()];
+        self.around.status.observe(status::Observation {
+            open_partitions: self.table.open_partitions() as u64,
+            waiting: self.waiting.len() as u64,
+            journal_bytes: self.journal.bytes(),
+            spool_bytes: self.spool.bytes(),
+            oldest_arrival_ms: oldest.into_iter().flatten().min(),
+        });
+    }
+}
+
+fn checkpoint_error(error: CheckpointError) -> StreamError {
+    match error {
+        CheckpointError::Io(error) => state_error("write a checkpoint", &error),
+        CheckpointError::Store(error) => {
+            StreamError::State { action: "write a checkpoint", cause: error.to_string() }
+        }
+    }
+}
+
+/// Damage needs a person; everything else is settled by recovering from what is durable.
+fn state_error(action: &'static str, error: &std::io::Error) -> StreamError {
+    if error.kind() == std::io::ErrorKind::InvalidData {
+        return StreamError::LoudStop {
+            cause: format!("{action}: {error}"),
+            advice: "the disk under state_dir has damaged spooled records: see to the disk".into(),
+        };
+    }
+    StreamError::State { action, cause: error.to_string() }
+}

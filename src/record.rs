@@ -82,12 +82,21 @@ impl Chunk {
         self.spans.last().map(|span| span.position)
     }
 
+    /// The record at `index`, which must be below [`Chunk::len`].
+    pub fn record(&self, index: usize) -> Record<'_> {
+        self.at(&self.spans[index])
+    }
+
     /// The records in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Record<'_>> {
-        self.spans.iter().map(|span| Record {
+        self.spans.iter().map(|span| self.at(span))
+    }
+
+    fn at(&self, span: &Span) -> Record<'_> {
+        Record {
             data: &self.arena[span.start as usize..(span.start + span.len) as usize],
             arrival_ms: span.arrival_ms,
             position: span.position,
-        })
+        }
     }
 }

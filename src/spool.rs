@@ -1,1 +1,283 @@
-//! spool: being written.
+//! Durable bytes of open and sealed batches: append-only files of extents.
+//!
+//! Bytes are written once, at the end of the newest file, and never overwritten: a file is removed
+//! whole when nothing durable names a byte of it any more (design C3). An extent carries the
+//! CRC-64/NVME of its bytes, checked at each reading; sums of extents combine into the checksum of
+//! an object.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::disk::{Disk, DiskFile, Open};
+use crate::extent::Extent;
+
+/// A new file is begun when the newest one has reached this size.
+const FILE_BYTES_MAX: u64 = 64 << 20;
+/// Small pieces are gathered into writes of about this size.
+const WRITE_BYTES: usize = 1 << 20;
+
+/// The spool of one delivery stream. Appends come from several threads.
+#[derive(Debug)]
+pub struct Spool {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    files: BTreeMap<u32, SpoolFile>,
+    /// The file that is appended to; `None` until the first append.
+    current: Option<u32>,
+    next: u32,
+    /// Files with bytes that were not synced yet.
+    dirty: BTreeSet<u32>,
+    /// Whether a file was created since the directory was last synced.
+    created: bool,
+}
+
+#[derive(Debug)]
+struct SpoolFile {
+    file: Arc<dyn DiskFile>,
+    /// Bytes handed out for writing.
+    end: u64,
+    /// Bytes not freed yet.
+    live: u64,
+}
+
+/// The state names bytes that the spool does not have.
+#[derive(Debug, thiserror::Error)]
+pub enum SpoolError {
+    /// The operating system failed.
+    #[error("open the spool: {0}")]
+    Io(#[from] io::Error),
+    /// A file that the checkpoint names is missing or too short.
+    #[error("spool file {file} is {found} bytes long, but the checkpoint names {named}")]
+    Missing {
+        /// The file's path below the stream's state directory.
+        file: String,
+        /// Its length; 0 when it does not exist.
+        found: u64,
+        /// The end of the last extent named.
+        named: u64,
+    },
+}
+
+impl Spool {
+    /// Opens the spool in `dir` of `disk` and cuts it back to the extents that the checkpoint
+    /// names: everything else is removed.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        named: impl Iterator<Item = Extent>,
+    ) -> Result<Self, SpoolError> {
+        disk.create_dir_all(dir)?;
+        let mut used: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
+        for extent in named {
+            let (end, live) = used.entry(extent.file).or_default();
+            *end = (*end).max(extent.offset + u64::from(extent.len));
+            *live += u64::from(extent.len);
+        }
+        let mut inner = Inner::default();
+        for name in disk.list(dir)? {
+            let number = name.strip_suffix(".spool").and_then(|stem| stem.parse::<u32>().ok());
+            let Some(number) = number else { continue };
+            inner.next = inner.next.max(number + 1);
+            let path = dir.join(&name);
+            let Some((end, live)) = used.remove(&number) else {
+                disk.remove(&path)?;
+                continue;
+            };
+            let file = disk.open(&path, Open::Existing)?;
+            let found = file.len()?;
+            if found < end {
+                return Err(SpoolError::Missing { file: name, found, named: end });
+            }
+            file.set_len(end)?;
+            inner.files.insert(number, SpoolFile { file, end, live });
+        }
+        if let Some((number, (named, _))) = used.pop_first() {
+            return Err(SpoolError::Missing { file: file_name(number), found: 0, named });
+        }
+        disk.sync_dir(dir)?;
+        Ok(Self { disk, dir: dir.to_owned(), inner: Mutex::new(inner) })
+    }
+
+    /// Appends `pieces` in order and tells where they lie. They are durable after [`Spool::sync`]
+    /// and live until [`Spool::free`]. After an error the pieces count as never written.
+    pub fn append(&self, pieces: &[&[u8]]) -> io::Result<Vec<Extent>> {
+        let mut extents = Vec::with_capacity(pieces.len());
+        let mut rest = pieces;
+        while !rest.is_empty() {
+            let (file, number, start, count) = self.reserve(rest)?;
+            let (now, later) = rest.split_at(count);
+            write_run(&*file, number, start, now, &mut extents)?;
+            rest = later;
+        }
+        Ok(extents)
+    }
+
+    /// Makes every append that has returned durable. After an error the outcome is unknown: the
+    /// spool must be opened anew.
+    pub fn sync(&self) -> io::Result<()> {
+        let (files, created) = {
+            let mut inner = self.lock();
+            let dirty = std::mem::take(&mut inner.dirty);
+            let files: Vec<_> = dirty
+                .iter()
+                .filter_map(|number| inner.files.get(number))
+                .map(|spool_file| Arc::clone(&spool_file.file))
+                .collect();
+            (files, std::mem::take(&mut inner.created))
+        };
+        for file in files {
+            file.sync_data()?;
+        }
+        if created {
+            self.disk.sync_dir(&self.dir)?;
+        }
+        Ok(())
+    }
+
+    /// Reads one extent and verifies it.
+    pub fn read(&self, extent: Extent) -> io::Result<Vec<u8>> {
+        let file = {
+            let inner = self.lock();
+            let spool_file = inner.files.get(&extent.file).ok_or_else(|| {
+                let name = file_name(extent.file);
+                io::Error::new(io::ErrorKind::NotFound, format!("{name} is not in the spool"))
+            })?;
+            Arc::clone(&spool_file.file)
+        };
+        let mut bytes = vec![0; extent.len as usize];
+        file.read_exact_at(&mut bytes, extent.offset)?;
+        if crc_fast::crc64_nvme(&bytes) != extent.crc64 {
+            let name = file_name(extent.file);
+            let message = format!("{name} is damaged at {}: checksum differs", extent.offset);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        }
+        Ok(bytes)
+    }
+
+    /// Gives back extents that nothing durable names and nobody reads any more.
+    pub fn free(&self, extents: &[Extent]) -> io::Result<()> {
+        let mut inner = self.lock();
+        for extent in extents {
+            if let Some(spool_file) = inner.files.get_mut(&extent.file) {
+                spool_file.live = spool_file.live.saturating_sub(u64::from(extent.len));
+            }
+        }
+        let current = inner.current;
+        let empty: Vec<u32> = inner
+            .files
+            .iter()
+            .filter(|(number, file)| file.live == 0 && Some(**number) != current)
+            .map(|(number, _)| *number)
+            .collect();
+        for number in empty {
+            inner.files.remove(&number);
+            inner.dirty.remove(&number);
+            self.disk.remove(&self.dir.join(file_name(number)))?;
+        }
+        Ok(())
+    }
+
+    /// Bytes on disk.
+    pub fn bytes(&self) -> u64 {
+        self.lock().files.values().map(|file| file.end).sum()
+    }
+
+    /// Bytes that something names.
+    pub fn live_bytes(&self) -> u64 {
+        self.lock().files.values().map(|file| file.live).sum()
+    }
+
+    /// Files of which less than a quarter is alive: worth moving what is left elsewhere.
+    pub fn sparse_files(&self) -> BTreeSet<u32> {
+        let inner = self.lock();
+        let sparse = |(number, file): (&u32, &SpoolFile)| {
+            (Some(*number) != inner.current && file.live * 4 < file.end).then_some(*number)
+        };
+        inner.files.iter().filter_map(sparse).collect()
+    }
+
+    /// Hands out room for as many of `pieces` as the newest file takes (one at least).
+    fn reserve(&self, pieces: &[&[u8]]) -> io::Result<(Arc<dyn DiskFile>, u32, u64, usize)> {
+        let mut inner = self.lock();
+        let full = |file: &SpoolFile| file.end >= FILE_BYTES_MAX;
+        let number = match inner.current {
+            Some(number) if !inner.files.get(&number).is_none_or(full) => number,
+            _ => self.begin_file(&mut inner)?,
+        };
+        inner.dirty.insert(number);
+        let spool_file =
+            inner.files.get_mut(&number).ok_or_else(|| io::Error::other("spool file vanished"))?;
+        let start = spool_file.end;
+        let mut count = 0;
+        for piece in pieces {
+            if spool_file.end >= FILE_BYTES_MAX && count > 0 {
+                break;
+            }
+            spool_file.end += piece.len() as u64;
+            spool_file.live += piece.len() as u64;
+            count += 1;
+        }
+        Ok((Arc::clone(&spool_file.file), number, start, count))
+    }
+
+    fn begin_file(&self, inner: &mut Inner) -> io::Result<u32> {
+        let number = inner.next;
+        let file = self.disk.open(&self.dir.join(file_name(number)), Open::New)?;
+        inner.next += 1;
+        inner.files.insert(number, SpoolFile { file, end: 0, live: 0 });
+        inner.current = Some(number);
+        inner.created = true;
+        Ok(number)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn file_name(number: u32) -> String {
+    format!("{number:010}.spool")
+}
+
+/// Writes `pieces` one after the other from `offset` on, small ones gathered.
+fn write_run(
+    file: &dyn DiskFile,
+    number: u32,
+    mut offset: u64,
+    pieces: &[&[u8]],
+    extents: &mut Vec<Extent>,
+) -> io::Result<()> {
+    let mut gathered: Vec<u8> = Vec::new();
+    let mut written = offset;
+    for piece in pieces {
+        let len = u32::try_from(piece.len())
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "a piece of 4 GiB"))?;
+        extents.push(Extent { file: number, offset, len, crc64: crc_fast::crc64_nvme(piece) });
+        offset += u64::from(len);
+        if gathered.len() + piece.len() > WRITE_BYTES && !gathered.is_empty() {
+            file.write_all_at(&gathered, written)?;
+            written += gathered.len() as u64;
+            gathered.clear();
+        }
+        if piece.len() >= WRITE_BYTES / 4 && gathered.is_empty() {
+            file.write_all_at(piece, written)?;
+            written += piece.len() as u64;
+        } else {
+            gathered.extend_from_slice(piece);
+        }
+    }
+    if !gathered.is_empty() {
+        file.write_all_at(&gathered, written)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,8 @@
-//! telemetry: being written.
+//! What an operator sees of the daemon: logs, metrics, the state of each delivery stream.
+
+pub mod logging;
+pub mod metrics;
+pub mod status;
+
+pub use metrics::{Metrics, StreamMetrics};
+pub use status::{LastObject, State, StatusSnapshot, StreamStatus};

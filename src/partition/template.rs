@@ -20,9 +20,10 @@ const SEGMENT_BYTES_MAX: usize = 255;
 const RANDOM_STRING_CHARS: usize = 11;
 
 /// First byte of a hole; the second is its index plus [`HOLE_BASE`]. Values and literals hold no
-/// control bytes.
+/// control bytes. Both are ASCII, so that an identity is text, and the second is no dot or slash:
+/// 1,024 characters hold fewer than 79 expressions, which ends at `~`.
 const HOLE_MARK: u8 = 0x01;
-const HOLE_BASE: u8 = 0x80;
+const HOLE_BASE: u8 = b'0';
 
 /// Where the values of a record are found while its identity is written.
 pub(super) struct Values<'a> {

@@ -1,0 +1,112 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn extent(offset: u64, len: u32) -> Extent {
+    Extent { file: 0, offset, len, crc64: 0 }
+}
+
+/// A spool in a vector: enough to hold a batch against what was appended to it.
+#[derive(Default)]
+struct Bytestore(Vec<u8>);
+
+impl Bytestore {
+    fn write(&mut self, bytes: &[u8]) -> Extent {
+        let extent = extent(self.0.len() as u64, u32::try_from(bytes.len()).unwrap());
+        self.0.extend_from_slice(bytes);
+        extent
+    }
+
+    fn read(&self, extent: &Extent) -> &[u8] {
+        &self.0[usize::try_from(extent.offset).unwrap()..][..extent.len as usize]
+    }
+
+    fn spool(&mut self, batch: &mut Batch, moved: &dyn Fn(&Extent) -> bool) {
+        for block in &mut batch.blocks {
+            if let Some(unspooled) = block.unspooled(moved) {
+                let mut bytes: Vec<u8> =
+                    unspooled.merge.iter().flat_map(|extent| self.read(extent).to_vec()).collect();
+                bytes.extend_from_slice(&unspooled.bytes);
+                let extent = self.write(&bytes);
+                block.spooled(unspooled.keep, extent);
+            }
+        }
+    }
+
+    fn whole(&self, batch: &mut Batch) -> Vec<u8> {
+        batch.freeze();
+        let mut whole = Vec::new();
+        for block in &batch.blocks {
+            let (head, rest) = block.parts();
+            head.iter().for_each(|extent| whole.extend_from_slice(self.read(extent)));
+            whole.extend_from_slice(&rest);
+        }
+        whole
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Append(u8, usize),
+    Spool,
+    Move(u64),
+    Shed,
+    Restart,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (any::<u8>(), 0..3000_usize).prop_map(|(byte, len)| Step::Append(byte, len)),
+        1 => (any::<u8>(), 0..300_000_usize).prop_map(|(byte, len)| Step::Append(byte, len)),
+        4 => Just(Step::Spool),
+        1 => (0..1_000_000_u64).prop_map(Step::Move),
+        1 => Just(Step::Shed),
+        1 => Just(Step::Restart),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn bytes_stay_whole_and_in_order_however_they_are_spooled(
+        steps in prop::collection::vec(step(), 1..120),
+    ) {
+        let mut batch = Batch::open(Uuid::nil(), 0);
+        let (mut store, mut written) = (Bytestore::default(), Vec::new());
+        for step in steps {
+            match step {
+                Step::Append(byte, len) => {
+                    batch.append(&vec![byte; len], 1, len as u64);
+                    written.extend(std::iter::repeat_n(byte, len));
+                }
+                Step::Spool => store.spool(&mut batch, &|_| false),
+                Step::Move(offset) => store.spool(&mut batch, &|extent| extent.offset < offset),
+                Step::Shed => batch.shed(),
+                Step::Restart => {
+                    store.spool(&mut batch, &|_| false);
+                    let mut restarted = Batch::open(Uuid::nil(), 0);
+                    for block in &batch.blocks {
+                        restarted.push_spooled(block.encoded, block.extents.clone());
+                    }
+                    restarted.bytes = batch.bytes;
+                    batch = restarted;
+                }
+            }
+            for block in &batch.blocks {
+                prop_assert!(block.extents.len() <= 64, "extents pile up");
+            }
+        }
+        prop_assert_eq!(batch.bytes, written.len() as u64);
+        prop_assert!(store.whole(&mut batch) == written);
+    }
+}
+
+#[test]
+fn a_replaced_block_gives_back_its_extents() {
+    let mut batch = Batch::open(Uuid::nil(), 0);
+    let mut store = Bytestore::default();
+    let serial = batch.append(&vec![1; BLOCK_BYTES], 1, 1).unwrap();
+    store.spool(&mut batch, &|_| false);
+    assert_eq!(batch.replace(serial, Bytes::from_static(b"small")).len(), 1);
+    assert!(batch.blocks[0].encoded);
+    assert_eq!(store.whole(&mut batch), b"small");
+}

@@ -1,0 +1,90 @@
+//! What a checkpoint holds, and its durable form (JSON, so that an operator can read it; unknown
+//! members are ignored and new ones have defaults).
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::extent::Extent;
+use crate::failure::ErrorOutputType;
+
+/// Which kind of output a batch collects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Lane {
+    /// Records for the data prefix.
+    Data,
+    /// Copies of source records.
+    Backup,
+    /// Failed records of one type.
+    Error(ErrorOutputType),
+}
+
+/// A batch that still takes records, or whose sealing was not finished.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenBatch {
+    /// Drawn at random when the batch opened; names the object.
+    pub id: Uuid,
+    /// Which kind of output it collects.
+    pub lane: Lane,
+    /// The partition: the evaluated prefix with holes for time and random strings.
+    pub identity: String,
+    /// Where the object goes: destination and key, fixed at opening.
+    pub target: Target,
+    /// When it opened, by our clock, in ms.
+    pub opened_ms: i64,
+    /// Arrival of its first record, in ms.
+    pub arrival_ms: i64,
+    /// Records so far.
+    pub records: u64,
+    /// Bytes of records so far, before encoding.
+    pub bytes: u64,
+    /// Set when it was sealed: no record may be added any more.
+    pub sealing: bool,
+    /// Its bytes, in order.
+    pub blocks: Vec<SpooledBlock>,
+}
+
+/// Destination, key and format of an object, fixed when its batch opened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// The store, as `Destination::describe` names it.
+    pub store: String,
+    /// The object's key.
+    pub key: String,
+    /// Hash of the format settings; the store keeps them by it.
+    pub format: u64,
+}
+
+/// Some bytes of an open batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpooledBlock {
+    /// Whether these are final bytes of the object, or records as they were staged.
+    pub encoded: bool,
+    /// Where they lie.
+    pub extents: Vec<Extent>,
+}
+
+/// An object in its final bytes, to be published.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedObject {
+    /// The batch's id.
+    pub id: Uuid,
+    /// Which kind of output it holds.
+    pub lane: Lane,
+    /// Where it goes.
+    pub target: Target,
+    /// Arrival of its first record, in ms.
+    pub arrival_ms: i64,
+    /// Records in it.
+    pub records: u64,
+    /// Their bytes before encoding.
+    pub bytes: u64,
+    /// Size of the object.
+    pub size: u64,
+    /// CRC-64/NVME of the object.
+    pub crc64: u64,
+    /// The object's bytes, in order.
+    pub extents: Vec<Extent>,
+    /// Multipart upload that was begun for it.
+    #[serde(default)]
+    pub upload_id: Option<String>,
+}

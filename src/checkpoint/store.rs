@@ -1,0 +1,308 @@
+//! The checkpoint store of one delivery stream.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use redb::{
+    Database, ReadableDatabase as _, ReadableTable as _, StorageBackend, TableDefinition,
+    WriteTransaction,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use super::{OpenBatch, SealedObject};
+use crate::config::FormatSettings;
+use crate::disk::{Disk, DiskFile, Open};
+use crate::failpoint;
+use crate::position::{Position, Sequence};
+
+/// Facts about the store itself: JSON values by name.
+const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
+/// Frontier by shard.
+const FRONTIERS: TableDefinition<'_, &str, (u64, u32)> = TableDefinition::new("frontiers");
+/// [`OpenBatch`] by object id.
+const OPEN: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("open");
+/// [`SealedObject`] by object id.
+const SEALED: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("sealed");
+/// [`FormatSettings`] by hash, for as long as a row names them.
+const FORMATS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("formats");
+/// Ranges of the journal that were lost to damage: first to last sequence number.
+const MISSING: TableDefinition<'_, u64, u64> = TableDefinition::new("missing");
+
+/// The journal is one shard.
+const JOURNAL_SHARD: &str = "journal";
+/// Version of the tables above; a store with a greater one is refused.
+const VERSION: u32 = 1;
+/// Page cache of the database, in bytes.
+const CACHE_BYTES: usize = 8 << 20;
+
+/// Why the store cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database failed; the outcome of what was asked is unknown.
+    #[error("checkpoint store: {0}")]
+    Database(String),
+    /// A row cannot be read.
+    #[error("checkpoint store: row {row} is damaged: {cause}")]
+    Row {
+        /// Table and key.
+        row: String,
+        /// What the decoder said.
+        cause: String,
+    },
+    /// A later version of the daemon wrote it.
+    #[error("checkpoint store has version {found}, this daemon knows up to {VERSION}")]
+    Version {
+        /// The version found.
+        found: u32,
+    },
+}
+
+macro_rules! database_error {
+    ($($error:ident)*) => {$(
+        impl From<redb::$error> for StoreError {
+            fn from(error: redb::$error) -> Self {
+                Self::Database(error.to_string())
+            }
+        }
+    )*};
+}
+database_error!(DatabaseError TransactionError TableError StorageError CommitError);
+
+/// One checkpoint: what changed since the one before.
+#[derive(Debug, Default)]
+pub struct Commit {
+    /// Every record up to it has been applied to all its outputs.
+    pub frontier: Option<Position>,
+    /// Open batches as they are now.
+    pub open: Vec<OpenBatch>,
+    /// Batches that are open no more.
+    pub closed: Vec<Uuid>,
+    /// Objects to be published, as they are now.
+    pub sealed: Vec<SealedObject>,
+    /// Objects that were published.
+    pub published: Vec<Uuid>,
+    /// Ranges of the journal that turned out to be lost to damage: first to last.
+    pub missing: Vec<(Sequence, Sequence)>,
+}
+
+/// The durable state, as the last checkpoint left it.
+#[derive(Debug)]
+pub struct Recovered {
+    /// Names this state folder for good; journal and markers carry it.
+    pub incarnation: Uuid,
+    /// The largest epoch known to the store.
+    pub epoch: u32,
+    /// When the store was created, in ms.
+    pub created_ms: i64,
+    /// The journal's frontier.
+    pub frontier: Option<Position>,
+    /// Open batches, in no order.
+    pub open: Vec<OpenBatch>,
+    /// Objects to be published, in no order.
+    pub sealed: Vec<SealedObject>,
+    /// Format settings by hash.
+    pub formats: BTreeMap<u64, FormatSettings>,
+    /// Ranges of the journal that were lost to damage, as (first, last).
+    pub missing: Vec<(Sequence, Sequence)>,
+}
+
+/// The checkpoint store of one delivery stream.
+#[derive(Debug)]
+pub struct Store {
+    database: Database,
+}
+
+impl Store {
+    /// Opens the store at `path` of `disk`, creating it where it is missing, and reads what it
+    /// holds.
+    pub fn open(
+        disk: &dyn Disk,
+        path: &Path,
+        now_ms: i64,
+    ) -> Result<(Self, Recovered), StoreError> {
+        let opened = disk.open(path, Open::OrCreate).and_then(|file| {
+            disk.sync_dir(path.parent().unwrap_or(Path::new("")))?;
+            Ok(file)
+        });
+        let file = opened.map_err(|error| StoreError::Database(error.to_string()))?;
+        let database = Database::builder()
+            .set_cache_size(CACHE_BYTES)
+            .create_with_backend(Backend(file))?;
+        let store = Self { database };
+        store.create_tables(now_ms)?;
+        let recovered = store.read()?;
+        Ok((store, recovered))
+    }
+
+    /// Writes one checkpoint durably. After an error the outcome is unknown: the store must be
+    /// opened anew.
+    pub fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
+        let write = self.database.begin_write()?;
+        if let Some(frontier) = commit.frontier {
+            let value = (frontier.sequence.0, frontier.sub_sequence);
+            write.open_table(FRONTIERS)?.insert(JOURNAL_SHARD, value)?;
+        }
+        {
+            let mut open = write.open_table(OPEN)?;
+            for id in &commit.closed {
+                open.remove(id.as_u128())?;
+            }
+            for batch in &commit.open {
+                open.insert(batch.id.as_u128(), encode(batch).as_slice())?;
+            }
+            let mut sealed = write.open_table(SEALED)?;
+            for object in &commit.sealed {
+                sealed.insert(object.id.as_u128(), encode(object).as_slice())?;
+            }
+            for id in &commit.published {
+                sealed.remove(id.as_u128())?;
+            }
+            let mut missing = write.open_table(MISSING)?;
+            for (first, last) in &commit.missing {
+                missing.insert(first.0, last.0)?;
+            }
+        }
+        failpoint::hit("checkpoint-before-commit");
+        write.commit()?;
+        failpoint::hit("checkpoint-after-commit");
+        Ok(())
+    }
+
+    /// Records the epoch of a recovery, the journal ranges that it found missing, and all format
+    /// settings that batches name or will name.
+    pub fn begin_epoch(
+        &self,
+        epoch: u32,
+        missing: &[(Sequence, Sequence)],
+        formats: &[(u64, FormatSettings)],
+    ) -> Result<(), StoreError> {
+        let write = self.database.begin_write()?;
+        put_meta(&write, "epoch", &epoch)?;
+        {
+            let mut table = write.open_table(MISSING)?;
+            for (first, last) in missing {
+                table.insert(first.0, last.0)?;
+            }
+            let mut table = write.open_table(FORMATS)?;
+            for (hash, settings) in formats {
+                table.insert(hash, encode(settings).as_slice())?;
+            }
+        }
+        Ok(write.commit()?)
+    }
+
+    fn create_tables(&self, now_ms: i64) -> Result<(), StoreError> {
+        let write = self.database.begin_write()?;
+        let found: Option<u32> = get_meta(&write, "version")?;
+        match found {
+            Some(found) if found > VERSION => return Err(StoreError::Version { found }),
+            Some(_) => return Ok(write.abort()?),
+            None => {}
+        }
+        put_meta(&write, "version", &VERSION)?;
+        put_meta(&write, "incarnation", &Uuid::new_v4())?;
+        put_meta(&write, "created_ms", &now_ms)?;
+        write.open_table(FRONTIERS)?;
+        write.open_table(OPEN)?;
+        write.open_table(SEALED)?;
+        write.open_table(FORMATS)?;
+        write.open_table(MISSING)?;
+        Ok(write.commit()?)
+    }
+
+    fn read(&self) -> Result<Recovered, StoreError> {
+        let read = self.database.begin_read()?;
+        let meta = read.open_table(META)?;
+        let get = |name: &'static str| -> Result<Option<Vec<u8>>, StoreError> {
+            Ok(meta.get(name)?.map(|value| value.value().to_vec()))
+        };
+        let frontier = read.open_table(FRONTIERS)?.get(JOURNAL_SHARD)?.map(|value| {
+            let (sequence, sub_sequence) = value.value();
+            Position { sequence: Sequence(sequence), sub_sequence }
+        });
+        let mut recovered = Recovered {
+            incarnation: decode("meta/incarnation", &get("incarnation")?.unwrap_or_default())?,
+            epoch: get("epoch")?.map_or(Ok(0), |value| decode("meta/epoch", &value))?,
+            created_ms: decode("meta/created_ms", &get("created_ms")?.unwrap_or_default())?,
+            frontier,
+            open: Vec::new(),
+            sealed: Vec::new(),
+            formats: BTreeMap::new(),
+            missing: Vec::new(),
+        };
+        for row in read.open_table(OPEN)?.iter()? {
+            let (id, value) = row?;
+            recovered.open.push(decode(&format!("open/{:x}", id.value()), value.value())?);
+        }
+        for row in read.open_table(SEALED)?.iter()? {
+            let (id, value) = row?;
+            recovered.sealed.push(decode(&format!("sealed/{:x}", id.value()), value.value())?);
+        }
+        for row in read.open_table(FORMATS)?.iter()? {
+            let (hash, value) = row?;
+            let settings = decode(&format!("formats/{:x}", hash.value()), value.value())?;
+            recovered.formats.insert(hash.value(), settings);
+        }
+        for row in read.open_table(MISSING)?.iter()? {
+            let (first, last) = row?;
+            recovered.missing.push((Sequence(first.value()), Sequence(last.value())));
+        }
+        Ok(recovered)
+    }
+}
+
+fn put_meta(write: &WriteTransaction, name: &str, value: &impl Serialize) -> Result<(), StoreError> {
+    write.open_table(META)?.insert(name, encode(value).as_slice())?;
+    Ok(())
+}
+
+fn get_meta<T: DeserializeOwned>(
+    write: &WriteTransaction,
+    name: &str,
+) -> Result<Option<T>, StoreError> {
+    let table = write.open_table(META)?;
+    let value = table.get(name)?;
+    value.map(|value| decode(name, value.value())).transpose()
+}
+
+fn encode(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("rows are plain data")
+}
+
+fn decode<T: DeserializeOwned>(row: &str, value: &[u8]) -> Result<T, StoreError> {
+    serde_json::from_slice(value)
+        .map_err(|error| StoreError::Row { row: row.to_owned(), cause: error.to_string() })
+}
+
+/// redb's storage on our disk seam. The state directory is locked as a whole, by the daemon.
+#[derive(Debug)]
+struct Backend(Arc<dyn DiskFile>);
+
+impl StorageBackend for Backend {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read_exact_at(out, offset)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write_all_at(data, offset)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,83 @@
+use std::path::Path;
+
+use uuid::Uuid;
+
+use super::*;
+use crate::checkpoint::{Lane, SpooledBlock, Target};
+use crate::disk::HostDisk;
+use crate::extent::Extent;
+
+fn open(dir: &Path) -> (Store, Recovered) {
+    let disk = HostDisk::new(dir).unwrap();
+    Store::open(&disk, Path::new("checkpoint.redb"), 1).unwrap()
+}
+
+fn batch(id: Uuid) -> OpenBatch {
+    let extent = Extent { file: 1, offset: 2, len: 3, crc64: u64::MAX };
+    OpenBatch {
+        id,
+        lane: Lane::Data,
+        identity: "a=\u{1}0/".into(),
+        target: Target { store: "folder:out".into(), key: "a=1/x".into(), format: u64::MAX },
+        opened_ms: 5,
+        arrival_ms: 4,
+        records: 9,
+        bytes: 99,
+        sealing: false,
+        blocks: vec![SpooledBlock { encoded: true, extents: vec![extent] }],
+    }
+}
+
+#[test]
+fn a_new_store_is_empty_and_keeps_its_incarnation() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, first) = open(dir.path());
+    assert!(first.open.is_empty() && first.sealed.is_empty() && first.frontier.is_none());
+    drop(store);
+    assert_eq!(open(dir.path()).1.incarnation, first.incarnation);
+}
+
+#[test]
+fn a_commit_is_read_back_and_the_next_one_changes_only_what_it_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    let (kept, sealed) = (batch(Uuid::new_v4()), batch(Uuid::new_v4()));
+    let frontier = Position { sequence: Sequence(7), sub_sequence: 0 };
+    let commit = Commit {
+        frontier: Some(frontier),
+        open: vec![kept.clone(), sealed.clone()],
+        ..Commit::default()
+    };
+    store.commit(&commit).unwrap();
+    let object = SealedObject {
+        id: sealed.id,
+        lane: sealed.lane,
+        target: sealed.target.clone(),
+        arrival_ms: 4,
+        records: 9,
+        bytes: 99,
+        size: 3,
+        crc64: u64::MAX,
+        extents: sealed.blocks[0].extents.clone(),
+        upload_id: None,
+    };
+    let closing = Commit {
+        closed: vec![sealed.id],
+        sealed: vec![object.clone()],
+        ..Commit::default()
+    };
+    store.commit(&closing).unwrap();
+    let settings = FormatSettings::Raw { compression: crate::config::Compression::Gzip };
+    store.begin_epoch(3, &[(Sequence(1), Sequence(2))], &[(5, settings.clone())]).unwrap();
+    drop(store);
+    let (store, recovered) = open(dir.path());
+    assert_eq!(recovered.open, [kept]);
+    assert_eq!(recovered.sealed, [object]);
+    assert_eq!(recovered.frontier, Some(frontier));
+    assert_eq!(recovered.epoch, 3);
+    assert_eq!(recovered.formats, [(5, settings)].into());
+    assert_eq!(recovered.missing, [(Sequence(1), Sequence(2))]);
+    store.commit(&Commit { published: vec![sealed.id], ..Commit::default() }).unwrap();
+    drop(store);
+    assert!(open(dir.path()).1.sealed.is_empty());
+}

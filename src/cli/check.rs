@@ -1,0 +1,118 @@
+//! `firehose check`: validates the config and says in a line or two what each stream does.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use super::{CommandError, settings};
+use crate::config::{
+    Compression, FormatSettings, ParquetCompression, StoreSettings, StreamSettings,
+    display_duration, display_size,
+};
+
+/// Checks the file and prints the summary to `out`, warnings to `err`.
+pub(super) fn run(
+    path: &Path,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<(), CommandError> {
+    let loaded = settings::load(path)?;
+    if !loaded.warnings.is_empty() {
+        writeln!(err, "{}\n", loaded.warnings)?;
+    }
+    let streams = &loaded.config.streams;
+    let count = streams.len();
+    let noun = if count == 1 { "stream" } else { "streams" };
+    writeln!(out, "{} is valid: {count} delivery {noun}", path.display())?;
+    for stream in streams.values() {
+        summary(stream, out)?;
+    }
+    Ok(())
+}
+
+fn summary(stream: &StreamSettings, out: &mut dyn Write) -> io::Result<()> {
+    let mut steps = vec!["direct-put".to_owned()];
+    let partitioning = &stream.partitioning;
+    if partitioning.query.is_some() {
+        let prefix = stream.destination.prefix.as_deref().unwrap_or_default();
+        steps.push(format!("jq {{{}}}", key_names(prefix).join(", ")));
+    }
+    if let Some(path) = &partitioning.event_time {
+        steps.push(format!("event time {path}"));
+    }
+    steps.push(format(&stream.format));
+    steps.push(store(stream));
+    let size = display_size(stream.buffering.size);
+    let interval = display_duration(stream.buffering.interval);
+    writeln!(
+        out,
+        "{}: {}; {size} or {interval}",
+        stream.name,
+        steps.join(" → ")
+    )?;
+    if let Some(backup) = &stream.backup {
+        let prefix = head(backup.prefix.as_deref().unwrap_or_default());
+        writeln!(out, "  backup: {} under {prefix}", format(&backup.format))?;
+    }
+    Ok(())
+}
+
+/// The partition keys that a prefix uses, in their order.
+fn key_names(prefix: &str) -> Vec<&str> {
+    let mut names = Vec::new();
+    for piece in prefix.split("!{partitionKeyFromQuery:").skip(1) {
+        let name = piece.split('}').next().unwrap_or_default();
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+fn format(format: &FormatSettings) -> String {
+    let (kind, compression) = match format {
+        FormatSettings::Json { compression, .. } => ("json", compression_word(*compression)),
+        FormatSettings::Raw { compression } => ("raw", compression_word(*compression)),
+        FormatSettings::Parquet { compression, .. } => ("parquet", parquet_word(*compression)),
+    };
+    match compression {
+        "none" => kind.to_owned(),
+        word => format!("{kind} {word}"),
+    }
+}
+
+const fn compression_word(compression: Compression) -> &'static str {
+    match compression {
+        Compression::None => "none",
+        Compression::Gzip => "gzip",
+        Compression::Zstd => "zstd",
+        Compression::Snappy => "snappy",
+        Compression::HadoopSnappy => "hadoop-snappy",
+        Compression::Zip => "zip",
+    }
+}
+
+const fn parquet_word(compression: ParquetCompression) -> &'static str {
+    match compression {
+        ParquetCompression::None => "none",
+        ParquetCompression::Snappy => "snappy",
+        ParquetCompression::Gzip => "gzip",
+        ParquetCompression::Zstd => "zstd",
+        ParquetCompression::Lz4 => "lz4",
+    }
+}
+
+/// The store and the fixed beginning of the prefix.
+fn store(stream: &StreamSettings) -> String {
+    let destination = &stream.destination;
+    let prefix = head(destination.prefix.as_deref().unwrap_or_default());
+    match &destination.store {
+        StoreSettings::Folder { path } => path.join(prefix).display().to_string(),
+        StoreSettings::S3(s3) => format!("s3://{}/{prefix}", s3.bucket),
+    }
+}
+
+/// A prefix up to its first expression.
+fn head(prefix: &str) -> String {
+    let fixed = prefix.split("!{").next().unwrap_or_default();
+    format!("{fixed}…")
+}

@@ -1,0 +1,359 @@
+//! `firehose put`: sends the lines of a file or of standard input to a running daemon.
+//!
+//! Batches go one after the other, so the records keep their order. A batch whose answer was lost
+//! (the connection broke, or a time-out) is sent again although it may have been accepted: at
+//! least once. The summary says how often that was.
+
+mod input;
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{Request, StatusCode, Uri};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Deserialize;
+
+use crate::retry;
+
+use input::{read_in_thread, without_records};
+
+/// How long one attempt may take, from connecting to the last byte of the answer.
+const ATTEMPT: Duration = Duration::from_mins(1);
+/// Largest `--batch-bytes`: what the daemon takes in one request.
+const BATCH_BYTES_MAX: usize = 16 << 20;
+/// Largest answer that is read.
+const ANSWER_BYTES_MAX: usize = 64 << 10;
+
+/// Send lines to a delivery stream, one record a line.
+#[derive(Debug, Clone, clap::Args)]
+pub struct PutArgs {
+    /// The delivery stream's name.
+    pub stream: String,
+    /// The file to send; `-` is standard input.
+    #[arg(default_value = "-")]
+    pub file: PathBuf,
+    /// Where the daemon listens.
+    #[arg(long, default_value = "http://127.0.0.1:4585", value_name = "URL")]
+    pub url: String,
+    /// Bytes of lines in one request, such as 512KiB; at most 16MiB.
+    #[arg(long, default_value = "1MiB", value_name = "SIZE", value_parser = batch_bytes)]
+    pub batch_bytes: usize,
+    /// How often a batch is sent again before giving up.
+    #[arg(long, default_value_t = 10, value_name = "COUNT")]
+    pub retries: u32,
+}
+
+/// Why not everything was sent.
+#[derive(Debug, thiserror::Error)]
+pub enum PutError {
+    /// The command line is wrong.
+    #[error("{0}")]
+    Usage(String),
+    /// The input could not be read, or the daemon refused.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl PutError {
+    /// The process's exit code.
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => 2,
+            Self::Failed(_) => 1,
+        }
+    }
+}
+
+/// What was sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// Records that the daemon accepted.
+    pub records: u64,
+    /// Their bytes, without line ends.
+    pub bytes: u64,
+    /// Attempts after the first.
+    pub retries: u64,
+    /// Retries after a lost answer: their records may be in twice.
+    pub lost_answers: u64,
+}
+
+/// Runs `firehose put`. The summary goes to `out`, also when it fails midway; a progress bar goes
+/// to standard error if that is a terminal.
+pub async fn run(args: &PutArgs, out: &mut dyn Write) -> Result<(), PutError> {
+    let unreadable = |error: io::Error| {
+        PutError::Failed(format!("{} cannot be read: {error}", args.file.display()))
+    };
+    if args.file == Path::new("-") {
+        return send(args, BufReader::new(io::stdin()), None, out).await;
+    }
+    let file = File::open(&args.file).map_err(unreadable)?;
+    let length = file.metadata().map_err(unreadable)?;
+    let length = length.is_file().then_some(length.len());
+    send(args, BufReader::with_capacity(256 << 10, file), length, out).await
+}
+
+/// Sends the lines of `input`, whose length in bytes may be known.
+pub async fn send(
+    args: &PutArgs,
+    input: impl BufRead + Send + 'static,
+    length: Option<u64>,
+    out: &mut dyn Write,
+) -> Result<(), PutError> {
+    let mut sender = Sender::new(args)?;
+    let bar = bar(length);
+    let start = Instant::now();
+    let mut batches = read_in_thread(input, args.batch_bytes);
+    let mut result = Ok(());
+    while let Some(batch) = batches.recv().await {
+        let length = batch.as_ref().map_or(0, Bytes::len);
+        result = match batch {
+            Ok(batch) => sender.send_until_accepted(batch).await,
+            Err(error) => Err(PutError::Failed(error)),
+        };
+        if result.is_err() {
+            break;
+        }
+        bar.inc(length as u64);
+        bar.set_message(format!("{} records", sender.sent.records));
+    }
+    bar.finish_and_clear();
+    summary(&args.stream, sender.sent, start.elapsed(), out)
+        .map_err(|error| PutError::Failed(format!("the summary cannot be written: {error}")))?;
+    result
+}
+
+fn summary(stream: &str, sent: Sent, took: Duration, out: &mut dyn Write) -> io::Result<()> {
+    let Sent {
+        records,
+        bytes,
+        retries,
+        lost_answers,
+    } = sent;
+    let took = took.as_secs_f64();
+    writeln!(
+        out,
+        "{stream}: {records} records accepted, {bytes} bytes, {took:.1} s"
+    )?;
+    if retries > 0 {
+        writeln!(
+            out,
+            "{retries} retries, {lost_answers} of them after a lost answer"
+        )?;
+    }
+    if lost_answers > 0 {
+        writeln!(out, "records whose answer was lost may be in twice")?;
+    }
+    out.flush()
+}
+
+fn bar(length: Option<u64>) -> ProgressBar {
+    let (bar, template) = match length {
+        Some(length) => (
+            ProgressBar::new(length),
+            "{wide_bar} {bytes}/{total_bytes} {binary_bytes_per_sec} {msg} eta {eta}",
+        ),
+        None => (
+            ProgressBar::no_length(),
+            "{spinner} {bytes} {binary_bytes_per_sec} {msg} {elapsed}",
+        ),
+    };
+    bar.with_style(ProgressStyle::with_template(template).expect("the template is valid"))
+}
+
+/// What the daemon answers.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Answer {
+    accepted: u64,
+    bytes: u64,
+    error: String,
+}
+
+/// How one attempt ended.
+enum Outcome {
+    Accepted(Answer),
+    /// Not accepted (or only the first records of it); worth another try, after so long if said.
+    Refused(Answer, Option<Duration>),
+    /// Whether it was accepted is not known.
+    Lost(String),
+    /// Could not connect: surely not accepted.
+    Unreachable(String),
+    /// No retry will help.
+    Final(String),
+}
+
+/// Sends batches and counts.
+struct Sender {
+    client: Client<HttpConnector, Full<Bytes>>,
+    uri: Uri,
+    retries: u32,
+    sent: Sent,
+}
+
+impl Sender {
+    fn new(args: &PutArgs) -> Result<Self, PutError> {
+        let PutArgs { stream, url, .. } = args;
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+        if stream.is_empty() || stream.len() > 64 || !stream.bytes().all(allowed) {
+            return Err(PutError::Usage(format!(
+                "{stream:?} is no delivery stream's name (allowed: 1 to 64 of a-z A-Z 0-9 _ . -)"
+            )));
+        }
+        let uri: Uri = format!("{}/streams/{stream}/records", url.trim_end_matches('/'))
+            .parse()
+            .map_err(|error| PutError::Usage(format!("--url {url}: {error}")))?;
+        if uri.scheme_str() != Some("http") || uri.host().is_none_or(str::is_empty) {
+            return Err(PutError::Usage(format!(
+                "--url {url}: must be http://HOST:PORT (the daemon itself speaks no TLS)"
+            )));
+        }
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        let client = Client::builder(TokioExecutor::new()).build(connector);
+        Ok(Self {
+            client,
+            uri,
+            retries: args.retries,
+            sent: Sent::default(),
+        })
+    }
+
+    /// Sends a batch until it is accepted whole, with back-off.
+    async fn send_until_accepted(&mut self, mut batch: Bytes) -> Result<(), PutError> {
+        let mut attempt = 0;
+        loop {
+            let (cause, wait) = match self.attempt(batch.clone()).await {
+                Outcome::Accepted(answer) => {
+                    self.count(&answer);
+                    return Ok(());
+                }
+                Outcome::Refused(answer, wait) => {
+                    self.count(&answer);
+                    batch = without_records(batch, answer.accepted);
+                    (answer.error, wait)
+                }
+                Outcome::Lost(cause) => {
+                    self.sent.lost_answers += u64::from(attempt < self.retries);
+                    (cause, None)
+                }
+                Outcome::Unreachable(cause) => (cause, None),
+                Outcome::Final(cause) => return Err(PutError::Failed(cause)),
+            };
+            if attempt == self.retries {
+                return Err(PutError::Failed(format!(
+                    "gave up after {attempt} retries: {cause}"
+                )));
+            }
+            attempt += 1;
+            self.sent.retries += 1;
+            let delay = retry::delay(attempt, retry::TRANSIENT_MAX);
+            tokio::time::sleep(delay.max(wait.unwrap_or_default())).await;
+        }
+    }
+
+    fn count(&mut self, answer: &Answer) {
+        self.sent.records += answer.accepted;
+        self.sent.bytes += answer.bytes;
+    }
+
+    async fn attempt(&self, batch: Bytes) -> Outcome {
+        let request = Request::post(self.uri.clone())
+            .header(CONTENT_TYPE, "application/x-ndjson")
+            .body(Full::new(batch))
+            .expect("the URI was checked");
+        let exchange = async {
+            let response = match self.client.request(request).await {
+                Ok(response) => response,
+                Err(error) if error.is_connect() => {
+                    return Outcome::Unreachable(format!(
+                        "{} cannot be reached: {}",
+                        self.uri,
+                        chain(&error)
+                    ));
+                }
+                Err(error) => return Outcome::Lost(format!("no answer: {}", chain(&error))),
+            };
+            let (head, body) = response.into_parts();
+            let wait = head
+                .headers
+                .get(RETRY_AFTER)
+                .and_then(|value| value.to_str().ok()?.parse().ok())
+                .map(|seconds: u64| Duration::from_secs(seconds).min(retry::TRANSIENT_MAX));
+            match Limited::new(body, ANSWER_BYTES_MAX).collect().await {
+                Ok(body) => judge(head.status, &body.to_bytes(), wait),
+                Err(error) => Outcome::Lost(format!("the answer broke off: {error}")),
+            }
+        };
+        match tokio::time::timeout(ATTEMPT, exchange).await {
+            Ok(outcome) => outcome,
+            Err(_) => Outcome::Lost(format!("no answer within {} s", ATTEMPT.as_secs())),
+        }
+    }
+}
+
+/// What an answer means.
+fn judge(status: StatusCode, body: &[u8], wait: Option<Duration>) -> Outcome {
+    let answer = serde_json::from_slice::<Answer>(body);
+    match answer {
+        Ok(answer) if status == StatusCode::OK => Outcome::Accepted(answer),
+        // Our own refusal says what was accepted; any other 5xx (a proxy's) says nothing.
+        Ok(answer) if status == StatusCode::SERVICE_UNAVAILABLE && !answer.error.is_empty() => {
+            Outcome::Refused(answer, wait)
+        }
+        answer => {
+            let text = answer.map_or_else(
+                |_| String::from_utf8_lossy(&body[..body.len().min(200)]).into_owned(),
+                |answer| answer.error,
+            );
+            let cause = format!("{status}: {text}");
+            let passing = status.is_server_error()
+                || [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status);
+            if passing {
+                Outcome::Lost(cause)
+            } else {
+                Outcome::Final(cause)
+            }
+        }
+    }
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
+/// Parses `--batch-bytes`.
+fn batch_bytes(text: &str) -> Result<usize, String> {
+    let unit = text.trim_start_matches(|character: char| character.is_ascii_digit());
+    let number = &text[..text.len() - unit.len()];
+    let factor = match unit {
+        "" | "B" => Some(1),
+        "KiB" => Some(1 << 10),
+        "MiB" => Some(1 << 20),
+        _ => None,
+    };
+    number
+        .parse::<usize>()
+        .ok()
+        .zip(factor)
+        .and_then(|(number, factor)| number.checked_mul(factor))
+        .filter(|bytes| (1..=BATCH_BYTES_MAX).contains(bytes))
+        .ok_or_else(|| "must be a size from 1 to 16MiB, such as 512KiB or 1MiB".to_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,168 @@
+//! Reading batches, judging answers, and whole runs against the real listener.
+
+use std::io::Cursor;
+
+use super::input::read_batch;
+use super::*;
+use crate::http::tests::Server;
+use crate::record::RECORD_BYTES_MAX;
+
+fn batches(input: &str, batch_bytes: usize) -> Vec<String> {
+    let (mut input, mut lines, mut carry) = (Cursor::new(input.to_owned()), 0, Vec::new());
+    let mut batches = Vec::new();
+    loop {
+        let batch = read_batch(&mut input, batch_bytes, &mut lines, &mut carry).unwrap();
+        if batch.is_empty() {
+            return batches;
+        }
+        batches.push(String::from_utf8(batch).unwrap());
+    }
+}
+
+#[test]
+fn batches_hold_whole_lines_up_to_the_bound_or_one_longer_line() {
+    assert_eq!(batches("aa\nbb\ncc", 6), ["aa\nbb\n", "cc"]);
+    assert_eq!(batches("aa\nbb\ncc", 5), ["aa\n", "bb\ncc"]);
+    assert_eq!(batches("long line\na\nb\n", 4), ["long line\n", "a\nb\n"]);
+    assert_eq!(
+        batches("a\nlong line\nb\n", 4),
+        ["a\n", "long line\n", "b\n"]
+    );
+    assert_eq!(batches("", 4), [""; 0]);
+}
+
+#[test]
+fn a_line_that_no_daemon_would_take_is_named_before_it_is_sent() {
+    let read = |length: usize| {
+        let input = [b"a\n", &vec![b'x'; length][..], b"\r\nb"].concat();
+        let (mut lines, mut carry) = (0, Vec::new());
+        read_batch(&mut Cursor::new(input), 4 << 20, &mut lines, &mut carry)
+    };
+    assert_eq!(read(RECORD_BYTES_MAX).unwrap().len(), RECORD_BYTES_MAX + 5);
+    let error = read(RECORD_BYTES_MAX + 1).unwrap_err();
+    assert_eq!(error, "line 2 is longer than 1024000 bytes");
+    assert_eq!(read(3 * RECORD_BYTES_MAX).unwrap_err(), error);
+}
+
+#[test]
+fn what_was_accepted_of_a_batch_is_not_sent_again() {
+    let batch = Bytes::from_static(b"\na\n\r\n\nb\r\n\r\r\nc");
+    for (records, rest) in [
+        (0, "\na\n\r\n\nb\r\n\r\r\nc"),
+        (1, "\r\n\nb\r\n\r\r\nc"),
+        (2, "\r\r\nc"),
+        (3, "c"),
+        (4, ""),
+        (9, ""),
+    ] {
+        assert_eq!(without_records(batch.clone(), records), rest, "{records}");
+    }
+}
+
+#[test]
+fn sizes_of_batches_are_bounded() {
+    for (text, bytes) in [("1", 1), ("512KiB", 512 << 10), ("16MiB", 16 << 20)] {
+        assert_eq!(batch_bytes(text), Ok(bytes));
+    }
+    for text in [
+        "0",
+        "",
+        "MiB",
+        "17MiB",
+        "1MB",
+        "-1",
+        "1 MiB",
+        "99999999999999999999MiB",
+    ] {
+        assert!(batch_bytes(text).is_err(), "{text}");
+    }
+}
+
+fn args(server: &Server, batch_bytes: usize, retries: u32) -> PutArgs {
+    let url = format!("http://{}/", server.address);
+    PutArgs {
+        stream: "clicks".into(),
+        file: "-".into(),
+        url,
+        batch_bytes,
+        retries,
+    }
+}
+
+async fn run_with(args: &PutArgs, input: String) -> (Result<(), PutError>, String) {
+    let mut out = Vec::new();
+    let result = send(args, Cursor::new(input), None, &mut out).await;
+    (result, String::from_utf8(out).unwrap())
+}
+
+#[tokio::test]
+async fn every_line_arrives_once_and_in_order() {
+    let server = Server::start().await;
+    let lines: Vec<String> = (0..5000).map(|n| format!("{{\"n\":{n}}}")).collect();
+    let (result, out) = run_with(&args(&server, 1000, 0), lines.join("\n")).await;
+    result.unwrap();
+    let sent: Vec<Vec<u8>> = lines.iter().map(|line| line.clone().into_bytes()).collect();
+    assert_eq!(server.memory.records(), sent);
+    assert!(
+        out.starts_with("clicks: 5000 records accepted, 48890 bytes, "),
+        "{out}"
+    );
+    assert_eq!(out.lines().count(), 1, "{out}");
+}
+
+#[tokio::test]
+async fn a_batch_accepted_in_part_is_finished_without_doubling() {
+    let server = Server::start().await;
+    server.memory.set_room(9_000_000);
+    let lines: Vec<String> = (b'a'..b'p')
+        .map(|byte| char::from(byte).to_string().repeat(900_000))
+        .collect();
+    let (result, _) = run_with(&args(&server, 16 << 20, 0), lines.join("\n")).await;
+    assert_eq!(result.unwrap_err().exit_code(), 1);
+    let before = server.memory.count();
+    assert!((1..15).contains(&before), "{before}");
+
+    let patient = args(&server, 16 << 20, 9);
+    server.memory.make_room_after_refusals(2);
+    let (result, out) = run_with(&patient, lines.join("\n")).await;
+    result.unwrap();
+    assert!(
+        out.contains("2 retries, 0 of them after a lost answer"),
+        "{out}"
+    );
+    let sent: Vec<Vec<u8>> = lines.into_iter().map(String::into_bytes).collect();
+    assert_eq!(server.memory.records()[before..], sent);
+}
+
+#[tokio::test]
+async fn a_wrong_name_or_url_is_a_usage_error_and_an_unknown_stream_a_failure() {
+    let server = Server::start().await;
+    for (stream, url, code) in [
+        ("click", format!("http://{}", server.address), 1),
+        ("a/b", format!("http://{}", server.address), 2),
+        ("clicks", format!("https://{}", server.address), 2),
+        ("clicks", "127.0.0.1:1".to_owned(), 2),
+        ("clicks", "http://127.0.0.1:1".to_owned(), 1),
+    ] {
+        let args = PutArgs {
+            stream: stream.into(),
+            url,
+            ..args(&server, 1000, 0)
+        };
+        let (result, _) = run_with(&args, "a\n".into()).await;
+        let error = result.unwrap_err();
+        assert_eq!(error.exit_code(), code, "{stream}: {error}");
+    }
+    let args = PutArgs {
+        stream: "click".into(),
+        ..args(&server, 1000, 0)
+    };
+    let (result, out) = run_with(&args, "a\n".into()).await;
+    assert!(
+        result
+            .unwrap_err()
+            .to_string()
+            .contains("did you mean clicks?")
+    );
+    assert!(out.starts_with("click: 0 records accepted"), "{out}");
+}

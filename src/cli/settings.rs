@@ -1,0 +1,127 @@
+//! The config file, compiled as far as can be without touching anything: what the loader cannot
+//! judge (queries, prefixes, schemas) is judged by the stages that will run it, and each of their
+//! faults is shown at its place in the file.
+
+use std::ops::Range;
+use std::path::Path;
+
+use crate::config::{
+    self, Config, Diagnostic, Diagnostics, Loaded, SpanMap, StageField, StreamSettings,
+    display_size,
+};
+use crate::format::{Format, FormatFault};
+use crate::partition::{ErrorPrefix, Field, PartitionFault, Partitioner};
+
+/// Loads the file and compiles its expressions; the environment is the process's own.
+pub(super) fn load(path: &Path) -> Result<Loaded, Diagnostics> {
+    let mut loaded = config::load(path, &|name| std::env::var(name).ok())?;
+    let faults = check_stages(&loaded.config, &loaded.spans);
+    if !faults.is_empty() {
+        let mut found = faults;
+        found.extend(loaded.warnings);
+        return Err(found);
+    }
+    loaded.warnings.extend(disk_room(&loaded.config));
+    Ok(loaded)
+}
+
+/// Everything that the stages refuse to compile.
+pub(super) fn check_stages(config: &Config, spans: &SpanMap) -> Diagnostics {
+    let mut found = Diagnostics::default();
+    for stream in config.streams.values() {
+        for PartitionFault {
+            field,
+            at,
+            message,
+            help,
+        } in partition_faults(stream)
+        {
+            found.push(diagnostic(
+                stream,
+                spans,
+                stage_field(field),
+                at,
+                message,
+                help,
+            ));
+        }
+        if let Err(FormatFault { at, message, help }) = Format::compile(&stream.format) {
+            found.push(diagnostic(
+                stream,
+                spans,
+                StageField::Schema,
+                at,
+                message,
+                help,
+            ));
+        }
+    }
+    found
+}
+
+fn partition_faults(stream: &StreamSettings) -> Vec<PartitionFault> {
+    let partitioning = &stream.partitioning;
+    let time_zone = partitioning.time_zone.as_deref();
+    let prefix = stream.destination.prefix.as_deref();
+    let error_prefix = stream.destination.error_prefix.as_deref();
+    let data = Partitioner::compile(&stream.name, partitioning, prefix).err();
+    let errors = ErrorPrefix::compile(error_prefix, prefix, time_zone).err();
+    let backup = stream
+        .backup
+        .as_ref()
+        .and_then(|backup| Partitioner::compile_backup(backup.prefix.as_deref(), time_zone).err());
+    [data, errors, backup]
+        .into_iter()
+        .flatten()
+        .flatten()
+        .collect()
+}
+
+const fn stage_field(field: Field) -> StageField {
+    match field {
+        Field::Query => StageField::Query,
+        Field::EventTime => StageField::EventTime,
+        Field::Prefix => StageField::Prefix,
+        Field::ErrorPrefix => StageField::ErrorPrefix,
+        Field::BackupPrefix => StageField::BackupPrefix,
+        Field::TimeZone => StageField::TimeZone,
+    }
+}
+
+fn diagnostic(
+    stream: &StreamSettings,
+    spans: &SpanMap,
+    field: StageField,
+    at: Option<Range<usize>>,
+    message: String,
+    help: Option<String>,
+) -> Diagnostic {
+    let mut diagnostic = match spans.place(&stream.name, field, at) {
+        Some(place) => Diagnostic::fault(place, message),
+        None => Diagnostic::placeless(format!("stream {}: {message}", stream.name)),
+    };
+    diagnostic.help = help;
+    diagnostic
+}
+
+/// Warns when journals and spools may grow beyond what the disk has free.
+fn disk_room(config: &Config) -> Option<Diagnostic> {
+    let existing = config.state_dir.ancestors().find(|dir| dir.is_dir());
+    let dir = existing.unwrap_or(Path::new("."));
+    let stat = rustix::fs::statvfs(dir).ok()?;
+    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    let limits = config.streams.values().map(|stream| {
+        let config::SourceSettings::DirectPut { journal_limit } = stream.source;
+        journal_limit.saturating_add(stream.spool_limit)
+    });
+    let limit = limits.fold(0, u64::saturating_add);
+    (limit > free).then(|| {
+        let message = format!(
+            "journal_limit and spool_limit of all streams add up to {}, but {} has {} free",
+            display_size(limit),
+            config.state_dir.display(),
+            display_size(free >> 20 << 20),
+        );
+        Diagnostic::doubt(message).help("lower the limits, or put state_dir on a larger disk")
+    })
+}

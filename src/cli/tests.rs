@@ -1,0 +1,270 @@
+//! The command line from arguments to exit code.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::explain::explain;
+use super::{Exit, run, settings};
+use crate::config::{Config, SourceSettings, parse};
+use crate::record::RECORD_BYTES_MAX;
+
+const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/firehose.toml");
+/// 2026-11-22T06:44:44.5Z
+const NOW_MS: i64 = 1_795_329_884_500;
+
+/// Exit code, output, errors of `firehose` with `arguments`.
+fn firehose(arguments: &[&str]) -> (Exit, String, String) {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let arguments = std::iter::once("firehose").chain(arguments.iter().copied());
+    let exit = run(arguments.map(Into::into), &mut out, &mut err);
+    (
+        exit,
+        String::from_utf8(out).unwrap(),
+        String::from_utf8(err).unwrap(),
+    )
+}
+
+fn config(text: &str) -> Config {
+    parse(text, Path::new("firehose.toml"), &|_| None)
+        .unwrap_or_else(|faults| panic!("{faults}"))
+        .config
+}
+
+/// Faults and warnings that the stages find in a config.
+fn stage_faults(text: &str) -> String {
+    let loaded = parse(text, Path::new("firehose.toml"), &|_| None);
+    let loaded = loaded.unwrap_or_else(|faults| panic!("{faults}"));
+    settings::check_stages(&loaded.config, &loaded.spans).to_string()
+}
+
+/// What `explain` says of `input` under the only stream of `config`.
+fn explained(config: &Config, input: &[u8], as_json: bool) -> String {
+    let stream = config.streams.values().next().unwrap();
+    let mut out = Vec::new();
+    explain(stream, input, as_json, NOW_MS, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn help_and_version_are_output_and_a_wrong_word_is_a_usage_error() {
+    let (exit, out, _) = firehose(&["--version"]);
+    assert_eq!((exit, out.as_str()), (Exit::Done, "firehose 0.1.0\n"));
+    let (exit, out, _) = firehose(&["--help"]);
+    assert_eq!(exit, Exit::Done);
+    assert!(out.contains("Usage: firehose"), "{out}");
+    let (exit, out, err) = firehose(&["chekc"]);
+    assert_eq!((exit, out.as_str()), (Exit::Usage, ""));
+    assert!(err.contains("'check'"), "{err}");
+}
+
+#[test]
+fn the_command_line_is_consistent() {
+    use clap::CommandFactory as _;
+    super::CommandLine::command().debug_assert();
+}
+
+#[test]
+fn a_missing_config_file_is_named_and_ends_in_exit_code_2() {
+    let (exit, out, err) = firehose(&["check", "--config", "no/such.toml"]);
+    assert_eq!((exit, out.as_str()), (Exit::Usage, ""));
+    let expected = "no/such.toml cannot be read: No such file or directory (os error 2)\n  \
+                    help: name another file with --config FILE\n";
+    assert_eq!(err, expected);
+}
+
+#[test]
+fn check_says_what_the_shipped_file_does() {
+    let (exit, out, _) = firehose(&["check", "--config", SHIPPED]);
+    let expected = "clicks: direct-put → jq {event_type} → event time .ts → parquet zstd → \
+                    data/out/clicks/event_type=…; 128MiB or 5s\n";
+    assert_eq!(exit, Exit::Done);
+    assert!(out.ends_with(expected), "{out}");
+}
+
+#[test]
+fn limits_beyond_the_disk_are_warned_of_and_no_fault() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("firehose.toml");
+    let text = "[stream.c]\nsource = { type = \"direct-put\", journal_limit = \"64TiB\" }\n\
+                spool_limit = \"64TiB\"\ndestination = { type = \"folder\", path = \"out\" }\n";
+    std::fs::write(&path, text).unwrap();
+    let loaded = settings::load(&path).unwrap();
+    let SourceSettings::DirectPut { journal_limit } = loaded.config.streams["c"].source;
+    assert_eq!(journal_limit, 64 << 40);
+    let expected = "warning: journal_limit and spool_limit of all streams add up to 128TiB, but";
+    assert!(
+        loaded.warnings.to_string().starts_with(expected),
+        "{}",
+        loaded.warnings
+    );
+}
+
+#[test]
+fn a_fault_inside_a_query_a_prefix_or_a_schema_is_shown_at_its_place() {
+    let text = r#"[stream.c.source]
+type = "direct-put"
+[stream.c.partitioning]
+query = "{a: .a | nosuch}"
+[stream.c.format]
+type = "parquet"
+schema = """
+id string,
+user struct<id:bigit>
+"""
+[stream.c.destination]
+type = "folder"
+path = "out"
+prefix = "\u0061/!{partitionKeyFromQuery:a}/!{nosuch:x}/"
+error_prefix = "errors/!{firehose:error-output-type}/"
+[stream.c.backup]
+prefix = "raw/!{timestamp:yyyyb}/"
+"#;
+    let shown = stage_faults(text);
+    for place in [
+        "firehose.toml:4:",
+        "firehose.toml:9:16: ",
+        "firehose.toml:14:47: ",
+        "firehose.toml:17:31: ",
+    ] {
+        assert!(shown.contains(place), "{place} in\n{shown}");
+    }
+    assert!(
+        shown.contains("9 | user struct<id:bigit>\n  |                ^^^^^\n"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_wrong_time_zone_is_told_once_though_several_expressions_use_it() {
+    let text = r#"[stream.c]
+source = { type = "direct-put" }
+partitioning.time_zone = "Europe/Berlim"
+destination = { type = "folder", path = "out", prefix = "x/!{timestamp:yyyy}/", error_prefix = "e/!{firehose:error-output-type}/" }
+backup = { prefix = "raw/" }
+"#;
+    assert_eq!(
+        stage_faults(text).matches("firehose.toml:3:26: ").count(),
+        1
+    );
+}
+
+#[test]
+fn explain_shows_keys_and_object_or_the_error_that_a_record_becomes() {
+    let config = config(&std::fs::read_to_string(SHIPPED).unwrap());
+    let input = br#"{"event_type":"click","ts":"2026-11-21T23:59:59Z","user":{"id":7}}
+
+not json
+{"event_type":"click","ts":"2026-11-21T23:59:59Z","user":{"id":"seven"}}
+"#;
+    let said = explained(&config, input, true);
+    let said: Vec<Value> = said
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(said.len(), 3);
+    assert_eq!(said[0]["outcome"], "delivered");
+    assert_eq!(said[0]["keys"]["event_type"], "click");
+    assert_eq!(said[0]["keys"]["eventTime"], "2026-11-21T23:59:59Z");
+    assert_eq!(
+        said[0]["object"],
+        "data/out/clicks/event_type=click/year=2026/month=11/day=21/\
+         clicks-1-2026-11-22-06-44-44-<uuid>.parquet"
+    );
+    assert_eq!(
+        (&said[1]["line"], &said[1]["outcome"]),
+        (&3.into(), &"failed".into())
+    );
+    assert_eq!(
+        said[1]["object"],
+        "data/out/errors/metadata-extraction-failed/year=2026/month=11/day=22/\
+         clicks-1-2026-11-22-06-44-44-<uuid>"
+    );
+    assert_eq!(said[1]["errorRecord"]["rawData"], "bm90IGpzb24=");
+    assert_eq!(said[1]["errorRecord"]["arrivalTimestamp"], NOW_MS);
+    assert_eq!(said[2]["errorOutputType"], "format-conversion-failed");
+    let text = explained(&config, input, false);
+    assert!(
+        text.starts_with("1: delivered\n   keys    event_type=click, "),
+        "{text}"
+    );
+    assert!(
+        text.ends_with("1 delivered, 2 failed, 0 refused\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn explain_reads_lines_of_any_length_and_refuses_what_the_api_refuses() {
+    let config = config(
+        "[stream.c]\nsource.type = \"direct-put\"\n\
+         destination = { type = \"folder\", path = \"out\" }\nbackup = { prefix = \"raw/\" }",
+    );
+    let fits = "x".repeat(RECORD_BYTES_MAX);
+    let input = format!("{fits}\r\n{fits}x\n{fits}{fits}{fits}\n\r\n\n{fits}\nlast");
+    let said = explained(&config, input.as_bytes(), true);
+    let outcome = |line: &str| {
+        let said: Value = serde_json::from_str(line).unwrap();
+        (
+            said["line"].as_u64().unwrap(),
+            said["outcome"].as_str().unwrap().to_owned(),
+        )
+    };
+    let outcomes: Vec<(u64, String)> = said.lines().map(outcome).collect();
+    let expected = [
+        (1, "delivered"),
+        (2, "refused"),
+        (3, "refused"),
+        (6, "delivered"),
+        (7, "delivered"),
+    ];
+    assert_eq!(
+        outcomes,
+        expected.map(|(line, word)| (line, word.to_owned()))
+    );
+    assert!(
+        said.contains("\"backup\":\"out/raw/2026/11/22/06/c-1-"),
+        "{said:.300}"
+    );
+}
+
+#[test]
+fn explain_shows_no_control_character_of_a_record() {
+    let config = config(
+        "[stream.c]\nsource.type = \"direct-put\"\npartitioning.query = \"{k: .k}\"\n\
+         destination = { type = \"folder\", path = \"out\", \
+         prefix = \"!{partitionKeyFromQuery:k}/\", \
+         error_prefix = \"e/!{firehose:error-output-type}/\" }",
+    );
+    let text = explained(&config, br#"{"k":"\u001b[2J\u0007"}"#, false);
+    assert!(
+        !text.contains(|c: char| c.is_control() && c != '\n'),
+        "{text:?}"
+    );
+}
+
+#[test]
+fn explain_names_the_streams_when_asked_for_another() {
+    let (exit, _, err) = firehose(&["explain", "clickz", "-", "--config", SHIPPED]);
+    assert_eq!(exit, Exit::Usage);
+    let expected = "error: the config has no stream \"clickz\"; did you mean \"clicks\"? allowed: \
+                    \"clicks\"\n";
+    assert_eq!(err, expected);
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    struct Closed;
+    impl std::io::Write for Closed {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(std::io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let arguments = ["firehose", "check", "--config", SHIPPED].map(Into::into);
+    let mut err = Vec::new();
+    assert_eq!(run(arguments, &mut Closed, &mut err), Exit::Done);
+    assert_eq!(err, b"");
+}

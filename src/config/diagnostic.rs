@@ -1,0 +1,312 @@
+//! Faults and warnings with their place in a file, and how they look: `file:line:column: what`,
+//! the line with the place underlined, and what would be right.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Faults shown at once; the rest is counted.
+const SHOWN_MAX: usize = 50;
+/// Characters of a line that a snippet shows around the place.
+const SNIPPET_MAX: usize = 120;
+
+/// A text file that diagnostics point into.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The path as the user gave it.
+    pub path: String,
+    /// The whole text.
+    pub text: String,
+}
+
+/// A range of bytes in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The file.
+    pub source: Arc<Source>,
+    /// Bytes of its text; clipped to it where it is longer.
+    pub at: Range<usize>,
+}
+
+/// Whether a diagnostic stops the daemon from starting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// It does.
+    Fault,
+    /// It does not.
+    Warning,
+}
+
+/// One thing that is wrong or doubtful.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// Whether it stops the daemon from starting.
+    pub severity: Severity,
+    /// Where it is; `None` when it has no place in a file.
+    pub place: Option<Place>,
+    /// What is wrong, without a full stop.
+    pub message: String,
+    /// What is allowed, or the nearest right word.
+    pub help: Option<String>,
+}
+
+impl Diagnostic {
+    /// A fault at a place.
+    pub fn fault(place: Place, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self {
+            severity: Severity::Fault,
+            place: Some(place),
+            message,
+            help: None,
+        }
+    }
+
+    /// A warning at a place.
+    pub fn warning(place: Place, message: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Warning,
+            ..Self::fault(place, message)
+        }
+    }
+
+    /// A fault without a place.
+    pub fn placeless(message: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Fault,
+            place: None,
+            message: message.into(),
+            help: None,
+        }
+    }
+
+    /// A warning without a place.
+    pub fn doubt(message: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Warning,
+            ..Self::placeless(message)
+        }
+    }
+
+    /// Adds what is allowed.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = match self.severity {
+            Severity::Fault => "",
+            Severity::Warning => "warning: ",
+        };
+        let message = Printable(&self.message);
+        match &self.place {
+            None => write!(formatter, "{word}{message}")?,
+            Some(place) => {
+                let snippet = Snippet::of(place);
+                let Snippet {
+                    line,
+                    column,
+                    text,
+                    before,
+                    width,
+                } = &snippet;
+                let path = Printable(&place.source.path);
+                let number = line.to_string();
+                let gutter = " ".repeat(number.len());
+                writeln!(formatter, "{path}:{line}:{column}: {word}{message}")?;
+                writeln!(formatter, "{gutter} |")?;
+                writeln!(formatter, "{number} | {text}")?;
+                write!(
+                    formatter,
+                    "{gutter} | {}{}",
+                    " ".repeat(*before),
+                    "^".repeat(*width)
+                )?;
+            }
+        }
+        match &self.help {
+            Some(help) => write!(formatter, "\n  help: {}", Printable(help)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Text without control characters, so that no file can steer the terminal it is shown on.
+struct Printable<'a>(&'a str);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0;
+        while let Some(at) = rest.find(|c: char| c.is_control() && c != '\n') {
+            formatter.write_str(&rest[..at])?;
+            let control = rest[at..].chars().next().unwrap_or_default();
+            write!(formatter, "{}", control.escape_default())?;
+            rest = &rest[at + control.len_utf8()..];
+        }
+        formatter.write_str(rest)
+    }
+}
+
+/// The line of a place, cut to fit, and where the underline goes.
+struct Snippet {
+    /// Line number from 1.
+    line: usize,
+    /// Column in characters from 1.
+    column: usize,
+    /// The shown part of the line.
+    text: String,
+    /// Characters before the underline.
+    before: usize,
+    /// Characters underlined, at least 1.
+    width: usize,
+}
+
+impl Snippet {
+    fn of(place: &Place) -> Self {
+        let text = place.source.text.as_str();
+        let start = floor_boundary(text, place.at.start);
+        let end = floor_boundary(text, place.at.end).max(start);
+        let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
+        let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
+        let line = text[line_start..line_end].trim_end_matches('\r');
+        let line_number = 1 + text[..line_start]
+            .bytes()
+            .filter(|byte| *byte == b'\n')
+            .count();
+        let column = text[line_start..start].chars().count();
+        let marked = text[start..end.min(line_end)]
+            .trim_end_matches('\r')
+            .chars()
+            .count();
+
+        let shown = without_secret(line);
+        let skipped = if column + marked.min(40) > SNIPPET_MAX {
+            column - 20
+        } else {
+            0
+        };
+        let mut cut: String = shown
+            .chars()
+            .skip(skipped)
+            .take(SNIPPET_MAX)
+            .map(visible)
+            .collect();
+        if shown.chars().count() > skipped + SNIPPET_MAX {
+            cut.push('…');
+        }
+        let lead = if skipped > 0 { "…" } else { "" };
+        let text = format!("{lead}{cut}");
+        let before = column - skipped + lead.chars().count();
+        let width = marked
+            .min(text.chars().count().saturating_sub(before))
+            .max(1);
+        Self {
+            line: line_number,
+            column: column + 1,
+            text,
+            before,
+            width,
+        }
+    }
+}
+
+/// The line without what follows a key that says that its value is a secret.
+fn without_secret(line: &str) -> std::borrow::Cow<'_, str> {
+    let secret = line.to_ascii_lowercase().find("secret");
+    let equals = secret.and_then(|at| Some(at + line[at..].find('=')?));
+    match equals {
+        Some(equals) => format!("{}= …", &line[..equals]).into(),
+        None => line.into(),
+    }
+}
+
+/// Tabs and control characters would move the underline or the cursor.
+fn visible(character: char) -> char {
+    match character {
+        '\t' => ' ',
+        control if control.is_control() => '\u{fffd}',
+        other => other,
+    }
+}
+
+/// The nearest character boundary at or before `at`.
+fn floor_boundary(text: &str, at: usize) -> usize {
+    text.floor_char_boundary(at.min(text.len()))
+}
+
+/// Everything that was found, in the order of the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Diagnostics(Vec<Diagnostic>);
+
+impl Diagnostics {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether any of them is a fault.
+    pub fn has_faults(&self) -> bool {
+        self.0
+            .iter()
+            .any(|diagnostic| diagnostic.severity == Severity::Fault)
+    }
+
+    /// Adds one at its place in the order; what was said already is not said again.
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        if self.0.contains(&diagnostic) {
+            return;
+        }
+        let order = |of: &Diagnostic| of.place.as_ref().map(|place| place.at.start);
+        let key = order(&diagnostic);
+        let at = self.0.partition_point(|earlier| order(earlier) <= key);
+        self.0.insert(at, diagnostic);
+    }
+
+    /// Adds many.
+    pub fn extend(&mut self, others: impl IntoIterator<Item = Diagnostic>) {
+        others
+            .into_iter()
+            .for_each(|diagnostic| self.push(diagnostic));
+    }
+
+    /// All of them in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Diagnostic> {
+        self.0.iter()
+    }
+}
+
+impl IntoIterator for Diagnostics {
+    type Item = Diagnostic;
+    type IntoIter = std::vec::IntoIter<Diagnostic>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl From<Diagnostic> for Diagnostics {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Self(vec![diagnostic])
+    }
+}
+
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, diagnostic) in self.0.iter().take(SHOWN_MAX).enumerate() {
+            if index > 0 {
+                formatter.write_str("\n\n")?;
+            }
+            write!(formatter, "{diagnostic}")?;
+        }
+        match self.0.len().saturating_sub(SHOWN_MAX) {
+            0 => Ok(()),
+            more => write!(formatter, "\n\nand {more} more"),
+        }
+    }
+}
+
+impl std::error::Error for Diagnostics {}

@@ -1,0 +1,117 @@
+//! From the file on disk to validated settings, or to everything that is wrong with it.
+
+use std::cell::RefCell;
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use toml::de::DeTable;
+
+use super::Config;
+use super::depth;
+use super::diagnostic::{Diagnostic, Diagnostics, Place, Source};
+use super::spans::SpanMap;
+use super::table::{File, Table};
+use super::written;
+
+/// Bytes of a config file: far more than any has, and a bound on what a wrong path can cost.
+const FILE_MAX: u64 = 1 << 20;
+/// Syntax faults shown: the first is the true one, the next ones often follow from it.
+const SYNTAX_MAX: usize = 3;
+
+/// Settings without faults, and what is needed to speak about them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loaded {
+    /// The settings.
+    pub config: Config,
+    /// What is doubtful but no fault.
+    pub warnings: Diagnostics,
+    /// Where queries, prefixes and schemas stand in the file.
+    pub spans: SpanMap,
+}
+
+/// Reads and validates the config file at `path`. `env` gives the environment's variables.
+pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Diagnostics> {
+    match read_bounded(path, FILE_MAX) {
+        Ok(text) => parse(text, path, env),
+        Err(cause) => {
+            let message = format!("{} cannot be read: {cause}", path.display());
+            let help = "name another file with --config FILE";
+            Err(Diagnostic::placeless(message).help(help).into())
+        }
+    }
+}
+
+/// Validates the text of a config file that stands at `path` (relative files start at its
+/// folder).
+pub fn parse(
+    text: impl Into<String>,
+    path: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Loaded, Diagnostics> {
+    let source = Arc::new(Source {
+        path: path.display().to_string(),
+        text: text.into(),
+    });
+    if let Some(at) = depth::too_deep(&source.text) {
+        let place = Place { source, at };
+        return Err(Diagnostic::fault(place, "a key of too many parts").into());
+    }
+    let tree = match DeTable::parse_recoverable(&source.text) {
+        (tree, faults) if faults.is_empty() => tree,
+        (_, faults) => return Err(syntax(&source, &faults)),
+    };
+    let file = File {
+        source: Arc::clone(&source),
+        env,
+        found: RefCell::default(),
+    };
+    let base = path.parent().unwrap_or(Path::new(""));
+    let mut spans = SpanMap::default();
+    let config = written::config(Table::root(&file, tree.get_ref()), base, &mut spans);
+    let mut found = Diagnostics::default();
+    found.extend(file.found.into_inner());
+    match found.has_faults() {
+        true => Err(found),
+        false => Ok(Loaded {
+            config,
+            warnings: found,
+            spans,
+        }),
+    }
+}
+
+fn syntax(source: &Arc<Source>, faults: &[toml::de::Error]) -> Diagnostics {
+    let mut found = Diagnostics::default();
+    for fault in faults.iter().take(SYNTAX_MAX) {
+        let at = fault.span().unwrap_or(0..0);
+        // The parser's words for nothing at all after `=` speak of quotes.
+        let message = match fault.message() {
+            unquoted if unquoted.starts_with("string values") && at.is_empty() => "missing value",
+            message => message,
+        };
+        let place = Place {
+            source: Arc::clone(source),
+            at,
+        };
+        found.push(Diagnostic::fault(place, format!("not TOML: {message}")));
+    }
+    found
+}
+
+/// The text of a file of at most `max` bytes; the error is a sentence's end.
+pub(super) fn read_bounded(path: &Path, max: u64) -> Result<String, String> {
+    let file = std::fs::File::open(path).map_err(|cause| cause.to_string())?;
+    let mut bytes = Vec::new();
+    file.take(max + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|cause| cause.to_string())?;
+    if bytes.len() as u64 > max {
+        return Err(format!("it is larger than {max} bytes"));
+    }
+    String::from_utf8(bytes).map_err(|fault| {
+        let valid = &fault.as_bytes()[..fault.utf8_error().valid_up_to()];
+        let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
+        format!("line {line} is not UTF-8")
+    })
+}

@@ -1,0 +1,442 @@
+//! A cursor over one table of the file: typed reads that collect faults, and at the end the keys
+//! that nobody asked for.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::ops::{Range, RangeInclusive};
+use std::sync::Arc;
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::diagnostic::{Diagnostic, Place, Source};
+use super::quantity::{self, QuantityFault, display_duration, display_size};
+use super::text::{self, Text};
+use super::words;
+
+/// What all tables of one file share.
+pub(super) struct File<'f> {
+    pub(super) source: Arc<Source>,
+    pub(super) env: &'f dyn Fn(&str) -> Option<String>,
+    pub(super) found: RefCell<Vec<Diagnostic>>,
+}
+
+impl File<'_> {
+    pub(super) fn place(&self, at: Range<usize>) -> Place {
+        Place {
+            source: Arc::clone(&self.source),
+            at,
+        }
+    }
+
+    pub(super) fn report(&self, diagnostic: Diagnostic) {
+        self.found.borrow_mut().push(diagnostic);
+    }
+
+    fn fault(&self, at: Range<usize>, message: impl Into<String>, help: impl Into<String>) {
+        self.report(Diagnostic::fault(self.place(at), message).help(help));
+    }
+}
+
+/// A value with its place.
+pub(super) struct Found<T> {
+    pub(super) value: T,
+    pub(super) at: Range<usize>,
+}
+
+/// One table; every key that is asked for is a known key.
+pub(super) struct Table<'f> {
+    pub(super) file: &'f File<'f>,
+    /// As in a header: `stream.clicks.source`; empty at the top level.
+    path: String,
+    /// The header, or the key of an inline table.
+    at: Range<usize>,
+    entries: &'f DeTable<'f>,
+    asked: Vec<&'static str>,
+    /// Keys that are not reported again, nor listed as allowed.
+    silent: Vec<&'static str>,
+    elsewhere: Vec<(&'static [&'static str], &'static str)>,
+}
+
+type Entry<'f> = (Range<usize>, &'f Spanned<DeValue<'f>>);
+
+impl<'f> Table<'f> {
+    /// The top level of a file.
+    pub(super) fn root(file: &'f File<'f>, entries: &'f DeTable<'f>) -> Self {
+        Self {
+            file,
+            path: String::new(),
+            at: 0..0,
+            entries,
+            asked: vec![],
+            silent: vec![],
+            elsewhere: vec![],
+        }
+    }
+
+    /// Where a key stands, for messages: `in [stream.clicks]`.
+    pub(super) fn here(&self) -> String {
+        match self.path.as_str() {
+            "" => "at the top level".to_owned(),
+            path => format!("in [{path}]"),
+        }
+    }
+
+    /// Where the table begins.
+    pub(super) fn place(&self) -> Place {
+        self.file.place(self.at.clone())
+    }
+
+    fn entry(&mut self, key: &'static str) -> Option<Entry<'f>> {
+        self.asked.push(key);
+        self.entries
+            .get_key_value(key)
+            .map(|(key, value)| (key.span(), value))
+    }
+
+    fn wrong_type(&self, key: &str, value: &Spanned<DeValue<'_>>, expected: &str) {
+        let found = value.get_ref().type_str();
+        let message = format!("`{key}` is {} {found}, expected {expected}", article(found));
+        let fault = Diagnostic::fault(self.file.place(value.span()), message);
+        self.file.report(match value.get_ref() {
+            DeValue::Integer(number) if expected == "a string" => {
+                fault.help(format!("write {key} = \"{number}\""))
+            }
+            _ => fault,
+        });
+    }
+
+    /// Says that a required key is missing.
+    pub(super) fn missing(&self, key: &str, help: &str) {
+        let message = format!("`{key}` is missing {}", self.here());
+        self.file
+            .report(Diagnostic::fault(self.place(), message).help(help));
+    }
+
+    /// Whether the key is there; it does not become a known key.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.entries.contains_key(key)
+    }
+
+    /// The value's place; for faults between keys.
+    pub(super) fn place_of(&self, key: &str) -> Place {
+        let at = self
+            .entries
+            .get(key)
+            .map_or_else(|| self.at.clone(), Spanned::span);
+        self.file.place(at)
+    }
+
+    /// A string.
+    pub(super) fn string(&mut self, key: &'static str) -> Option<Text> {
+        let (_, value) = self.entry(key)?;
+        let DeValue::String(decoded) = value.get_ref() else {
+            self.wrong_type(key, value, "a string");
+            return None;
+        };
+        let (text, faults) = text::read(decoded, value.span(), &self.file.source, self.file.env);
+        if faults.is_empty() {
+            return Some(text);
+        }
+        faults.into_iter().for_each(|fault| self.file.report(fault));
+        None
+    }
+
+    /// A string that must hold something and no control characters, at most `max` bytes.
+    pub(super) fn name_text(&mut self, key: &'static str, max: usize) -> Option<String> {
+        let text = self.string(key)?;
+        let fault = if text.value.is_empty() {
+            format!("`{key}` is empty")
+        } else if text.value.contains(char::is_control) {
+            format!("`{key}` holds a control character")
+        } else if text.value.len() > max {
+            format!("`{key}` is longer than {max} bytes")
+        } else {
+            return Some(text.value);
+        };
+        self.file
+            .report(Diagnostic::fault(text.origin.place(None), fault));
+        None
+    }
+
+    /// A string that names one of `choices`.
+    pub(super) fn word<T: Clone>(
+        &mut self,
+        key: &'static str,
+        choices: &[(&'static str, T)],
+    ) -> Option<Found<T>> {
+        let text = self.string(key)?;
+        let place = text.origin.place(None);
+        if let Some((_, choice)) = choices.iter().find(|(word, _)| *word == text.value) {
+            return Some(Found {
+                value: choice.clone(),
+                at: place.at,
+            });
+        }
+        let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+        let message = format!(
+            "unknown word \"{}\" for `{key}` {}",
+            text.value,
+            self.here()
+        );
+        let help = words::choose(&text.value, &words, '"');
+        self.file
+            .report(Diagnostic::fault(place, message).help(help));
+        None
+    }
+
+    /// A boolean.
+    pub(super) fn boolean(&mut self, key: &'static str) -> Option<bool> {
+        let (_, value) = self.entry(key)?;
+        let found = value.get_ref().as_bool();
+        if found.is_none() {
+            self.wrong_type(key, value, "true or false");
+        }
+        found
+    }
+
+    /// A whole number.
+    pub(super) fn integer(
+        &mut self,
+        key: &'static str,
+        bounds: RangeInclusive<u64>,
+    ) -> Option<Found<u64>> {
+        let (_, value) = self.entry(key)?;
+        let DeValue::Integer(number) = value.get_ref() else {
+            self.wrong_type(key, value, "a whole number");
+            return None;
+        };
+        let number = u64::from_str_radix(number.as_str(), number.radix()).ok();
+        let number = number.filter(|number| bounds.contains(number));
+        if number.is_none() {
+            let message = format!("`{key}` is out of bounds");
+            let help = format!("allowed: {} to {}", bounds.start(), bounds.end());
+            self.file.fault(value.span(), message, help);
+        }
+        number.map(|number| Found {
+            value: number,
+            at: value.span(),
+        })
+    }
+
+    /// A number of bytes.
+    pub(super) fn size(
+        &mut self,
+        key: &'static str,
+        bounds: RangeInclusive<u64>,
+    ) -> Option<Found<u64>> {
+        let (_, value) = self.entry(key)?;
+        let (written, at) = match value.get_ref() {
+            DeValue::Integer(number) => (number.to_string(), value.span()),
+            _ => self.quantity_text(key, value, "a size such as \"128MiB\"")?,
+        };
+        self.bounded(key, at, quantity::size(&written), bounds, |size| {
+            display_size(*size)
+        })
+    }
+
+    /// A duration.
+    pub(super) fn duration(
+        &mut self,
+        key: &'static str,
+        bounds: RangeInclusive<Duration>,
+    ) -> Option<Found<Duration>> {
+        let (_, value) = self.entry(key)?;
+        let (written, at) = match value.get_ref() {
+            DeValue::Integer(number) => (number.to_string(), value.span()),
+            _ => self.quantity_text(key, value, "a duration such as \"900s\"")?,
+        };
+        let duration = quantity::duration(&written);
+        self.bounded(key, at, duration, bounds, |duration| {
+            display_duration(*duration)
+        })
+    }
+
+    fn quantity_text(
+        &self,
+        key: &str,
+        value: &Spanned<DeValue<'_>>,
+        expected: &str,
+    ) -> Option<(String, Range<usize>)> {
+        let DeValue::String(decoded) = value.get_ref() else {
+            self.wrong_type(key, value, expected);
+            return None;
+        };
+        let (text, faults) = text::read(decoded, value.span(), &self.file.source, self.file.env);
+        let clean = faults.is_empty();
+        faults.into_iter().for_each(|fault| self.file.report(fault));
+        clean.then(|| (text.value, value.span()))
+    }
+
+    fn bounded<T: PartialOrd>(
+        &self,
+        key: &str,
+        at: Range<usize>,
+        value: Result<T, QuantityFault>,
+        bounds: RangeInclusive<T>,
+        display: impl Fn(&T) -> String,
+    ) -> Option<Found<T>> {
+        match value {
+            Ok(value) if bounds.contains(&value) => return Some(Found { value, at }),
+            Ok(value) => {
+                let side = if value < *bounds.start() {
+                    "small"
+                } else {
+                    "large"
+                };
+                let message = format!("`{key}` is too {side}: {}", display(&value));
+                let help = format!(
+                    "allowed: \"{}\" to \"{}\"",
+                    display(bounds.start()),
+                    display(bounds.end())
+                );
+                self.file.fault(at, message, help);
+            }
+            Err(QuantityFault { message, help }) => self.file.fault(at, message, help),
+        }
+        None
+    }
+
+    /// An address and port to listen on.
+    pub(super) fn address(&mut self, key: &'static str) -> Option<SocketAddr> {
+        let text = self.string(key)?;
+        let address = text.value.parse().ok();
+        if address.is_none() {
+            let message = format!("\"{}\" is not an address with a port", text.value);
+            let help = "write an IP address and a port, such as \"127.0.0.1:4585\", \
+                        \"0.0.0.0:4585\" or \"[::]:4585\"";
+            self.file
+                .report(Diagnostic::fault(text.origin.place(None), message).help(help));
+        }
+        address
+    }
+
+    /// A table in this one.
+    pub(super) fn table(&mut self, key: &'static str) -> Option<Table<'f>> {
+        let (at, value) = self.entry(key)?;
+        self.open(key, at, value)
+    }
+
+    fn open(&self, key: &str, at: Range<usize>, value: &'f Spanned<DeValue<'f>>) -> Option<Self> {
+        let path = match self.path.as_str() {
+            "" => key.to_owned(),
+            parent => format!("{parent}.{key}"),
+        };
+        let DeValue::Table(entries) = value.get_ref() else {
+            let found = value.get_ref().type_str();
+            let message = format!("`{key}` is {} {found}, expected a table", article(found));
+            let help = format!("write a header: [{path}]");
+            self.file.fault(value.span(), message, help);
+            return None;
+        };
+        let at = if value.span().is_empty() {
+            at
+        } else {
+            value.span()
+        };
+        Some(Self {
+            file: self.file,
+            path,
+            at,
+            entries,
+            asked: vec![],
+            silent: vec![],
+            elsewhere: vec![],
+        })
+    }
+
+    /// All tables in this one, with their names: its keys are the user's own.
+    pub(super) fn tables(self) -> impl Iterator<Item = (&'f str, Place, Option<Table<'f>>)> {
+        self.entries.iter().map(move |(key, value)| {
+            let name: &'f str = key.get_ref();
+            (
+                name,
+                self.file.place(key.span()),
+                self.open(name, key.span(), value),
+            )
+        })
+    }
+
+    /// All strings in this one, with their names: its keys are the user's own.
+    pub(super) fn strings(self) -> Vec<(String, Text)> {
+        let file = self.file;
+        let read = |(key, value): (&Spanned<_>, &'f Spanned<DeValue<'f>>)| {
+            let key: &std::borrow::Cow<'_, str> = key.get_ref();
+            let DeValue::String(decoded) = value.get_ref() else {
+                self.wrong_type(key, value, "a string");
+                return None;
+            };
+            let (text, faults) = text::read(decoded, value.span(), &file.source, file.env);
+            faults.into_iter().for_each(|fault| file.report(fault));
+            Some((key.to_string(), text))
+        };
+        self.entries.iter().filter_map(read).collect()
+    }
+
+    /// Marks keys that are right only with another choice, such as `bucket` without
+    /// `type = "s3"`.
+    pub(super) fn only_with(&mut self, keys: &'static [&'static str], choice: &'static str) {
+        self.elsewhere.push((keys, choice));
+    }
+
+    /// Makes a key known that the caller has seen to be missing.
+    pub(super) fn know(&mut self, key: &'static str) {
+        self.asked.push(key);
+    }
+
+    /// Accepts keys that cannot be judged because the choice they depend on is wrong.
+    pub(super) fn accept(&mut self, keys: &[&'static str]) {
+        self.silent.extend(keys);
+    }
+
+    /// Reports a key, where it is there, as known and refused.
+    pub(super) fn refuse(&mut self, key: &'static str, message: &str, help: &str) {
+        if let Some((at, _)) = self.entry(key) {
+            self.file.fault(at, message, help);
+            self.asked.pop();
+            self.silent.push(key);
+        }
+    }
+
+    /// Reports every key that was not asked for.
+    pub(super) fn finish(self) {
+        for (key, _) in self.entries {
+            let word: &str = key.get_ref();
+            if self.asked.contains(&word) || self.silent.contains(&word) {
+                continue;
+            }
+            let place = self.file.place(key.span());
+            let choice = self.elsewhere.iter().find(|(keys, _)| keys.contains(&word));
+            self.file.report(if let Some((_, choice)) = choice {
+                let message = format!("`{word}` {} is only for {choice}", self.here());
+                Diagnostic::fault(place, message)
+            } else {
+                let message = format!("unknown key \"{word}\" {}", self.here());
+                Diagnostic::fault(place, message).help(self.help_for(word))
+            });
+        }
+    }
+
+    /// Help for an unknown key, with the stream's own name in it.
+    fn help_for(&self, word: &str) -> String {
+        let help = words::key_help(word, &self.asked);
+        let stream = self
+            .path
+            .strip_prefix("stream.")
+            .and_then(|path| path.split('.').next());
+        match stream {
+            Some(stream) => help.replace("stream.NAME", &format!("stream.{stream}")),
+            None => help,
+        }
+    }
+}
+
+/// The indefinite article of a TOML type's name.
+fn article(word: &str) -> &'static str {
+    if word.starts_with(['a', 'e', 'i', 'o', 'u']) {
+        "an"
+    } else {
+        "a"
+    }
+}

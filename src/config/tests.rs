@@ -1,0 +1,367 @@
+//! The loader as a whole: what it accepts, and the exact words for what it does not.
+
+use std::path::Path;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::{
+    BackupSettings, BufferingSettings, Compression, Config, Delimiter, Diagnostics, FormatSettings,
+    KeyValues, Loaded, ParquetCompression, PartitioningSettings, S3Encryption, S3Settings, Secret,
+    SourceSettings, StageField, StoreSettings, parse,
+};
+
+const SHIPPED: &str = include_str!("../../firehose.toml");
+/// The design's full sample without the transform, and every other key there is.
+const FULL: &str = include_str!("tests/full.toml");
+const MINIMAL: &str = "[stream.c]\nsource.type = \"direct-put\"\n\
+                       destination = { type = \"folder\", path = \"out\" }\n";
+
+fn env(name: &str) -> Option<String> {
+    (name == "SECRET").then(|| "s3cr3t".to_owned())
+}
+
+fn load(text: &str) -> Loaded {
+    parse(text, Path::new("firehose.toml"), &env).unwrap_or_else(|faults| panic!("{faults}"))
+}
+
+fn faults(text: &str) -> Diagnostics {
+    let found = parse(text, Path::new("firehose.toml"), &env);
+    found.expect_err("the text has faults")
+}
+
+/// A config with `lines` in the only stream's destination.
+fn with_destination(lines: &str) -> String {
+    format!(
+        "[stream.c.source]\ntype = \"direct-put\"\n\
+         [stream.c.destination]\ntype = \"folder\"\npath = \"out\"\n{lines}"
+    )
+}
+
+#[test]
+fn each_fault_is_told_in_these_words() {
+    let cases = include_str!("tests/faults.txt").split("=== ").skip(1);
+    let mut count = 0;
+    for case in cases {
+        let (name, rest) = case.split_once('\n').unwrap();
+        let (text, expected) = rest.split_once("--- faults\n").unwrap();
+        assert_eq!(faults(text).to_string(), expected.trim_end(), "{name}");
+        count += 1;
+    }
+    assert!(count >= 39, "only {count} cases were read");
+}
+
+#[test]
+fn what_is_not_written_has_its_default() {
+    let Config {
+        state_dir,
+        memory_limit,
+        http,
+        shutdown_grace,
+        mut streams,
+    } = load(MINIMAL).config;
+    assert_eq!(state_dir, Path::new("data/state"));
+    assert_eq!(memory_limit, 512 << 20);
+    assert_eq!(http.listen.to_string(), "127.0.0.1:4585");
+    assert_eq!(shutdown_grace, Duration::from_secs(30));
+    let stream = streams.remove("c").unwrap();
+    assert_eq!(
+        stream.source,
+        SourceSettings::DirectPut {
+            journal_limit: 4 << 30
+        }
+    );
+    assert_eq!(stream.spool_limit, 16 << 30);
+    assert_eq!(stream.partitioning, PartitioningSettings::default());
+    let buffering = BufferingSettings {
+        size: 128 << 20,
+        interval: Duration::from_secs(300),
+    };
+    assert_eq!(stream.buffering, buffering);
+    let json = FormatSettings::Json {
+        compression: Compression::None,
+        delimiter: Delimiter::Newline,
+    };
+    assert_eq!(stream.format, json);
+    assert_eq!(
+        stream.destination.store,
+        StoreSettings::Folder { path: "out".into() }
+    );
+    assert_eq!(
+        (stream.destination.prefix, stream.destination.error_prefix),
+        (None, None)
+    );
+    assert_eq!(stream.backup, None);
+}
+
+#[test]
+fn writing_the_defaults_down_changes_nothing() {
+    let written = r#"
+state_dir = "data/state"
+memory_limit = "512MiB"
+shutdown_grace = "30s"
+http.listen = "127.0.0.1:4585"
+[stream.c]
+spool_limit = "16GiB"
+source = { type = "direct-put", journal_limit = "4GiB" }
+partitioning.key_values = "escaped"
+buffering = { size = "128MiB", interval = "300s" }
+format = { type = "json", compression = "none", delimiter = "newline" }
+destination = { type = "folder", path = "out" }
+"#;
+    assert_eq!(load(written).config, load(MINIMAL).config);
+}
+
+#[test]
+fn every_key_of_the_full_sample_is_accepted_and_means_what_it_says() {
+    let loaded = load(FULL);
+    assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+    let stream = &loaded.config.streams["clicks"];
+    assert_eq!(
+        stream.partitioning,
+        PartitioningSettings {
+            query: Some("{event_type: .event_type, region: .geo.region}".into()),
+            event_time: Some(".ts".into()),
+            time_zone: Some("Europe/Berlin".into()),
+            key_values: KeyValues::AsIs,
+            partition_limit: Some(1000),
+        }
+    );
+    let schema = "event_id string, ts timestamp, event_type string, geo struct<region:string>";
+    let parquet = FormatSettings::Parquet {
+        compression: ParquetCompression::Zstd,
+        schema: schema.to_owned(),
+    };
+    assert_eq!(stream.format, parquet);
+    let StoreSettings::S3(s3) = &stream.destination.store else {
+        panic!("not s3")
+    };
+    let tags = [("team".to_owned(), "web".to_owned())];
+    let expected = S3Settings {
+        bucket: "lake".into(),
+        region: Some("eu-central-1".into()),
+        endpoint: Some("http://127.0.0.1:8333".into()),
+        path_style: false,
+        profile: Some("prod".into()),
+        access_key_id: Some("AKIA".into()),
+        secret_access_key: Some(Secret("s3cr3t".into())),
+        storage_class: Some("STANDARD_IA".into()),
+        encryption: Some(S3Encryption::Kms(Some("alias/lake".into()))),
+        acl: Some("bucket-owner-full-control".into()),
+        tags: tags.into(),
+    };
+    assert_eq!(**s3, expected);
+    let backup = BackupSettings {
+        prefix: Some("raw/year=!{timestamp:yyyy}/".into()),
+        format: FormatSettings::Raw {
+            compression: Compression::HadoopSnappy,
+        },
+        buffering: BufferingSettings {
+            size: 5 << 20,
+            interval: Duration::from_mins(1),
+        },
+    };
+    assert_eq!(stream.backup, Some(backup));
+}
+
+#[test]
+fn the_shipped_file_is_accepted_without_warnings() {
+    let loaded = load(SHIPPED);
+    assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+    assert_eq!(
+        loaded.config.streams["clicks"].buffering.interval,
+        Duration::from_secs(5)
+    );
+}
+
+#[test]
+fn an_endpoint_means_path_style_unless_the_file_says_otherwise() {
+    let path_style = |lines: &str| {
+        let text = format!(
+            "{MINIMAL}[stream.d]\nsource.type = \"direct-put\"\n[stream.d.destination]\ntype = \"s3\"\nbucket = \"b\"\n{lines}"
+        );
+        let StoreSettings::S3(s3) = &load(&text).config.streams["d"].destination.store else {
+            panic!("not s3")
+        };
+        s3.path_style
+    };
+    assert!(!path_style(""));
+    assert!(path_style("endpoint = \"http://127.0.0.1:1\""));
+    assert!(!path_style(
+        "endpoint = \"http://127.0.0.1:1\"\npath_style = false"
+    ));
+}
+
+#[test]
+fn schema_and_secret_files_start_at_the_folder_of_the_config() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("c.sql"), "a string").unwrap();
+    std::fs::write(dir.path().join("key"), "hunter2\n").unwrap();
+    let text = "[stream.c]\nsource.type = \"direct-put\"\n\
+                format = { type = \"parquet\", schema_file = \"c.sql\" }\n\
+                [stream.c.destination]\ntype = \"s3\"\nbucket = \"b\"\naccess_key_id = \"A\"\n\
+                secret_access_key_file = \"key\"";
+    let path = dir.path().join("firehose.toml");
+    let loaded = parse(text, &path, &env).unwrap_or_else(|faults| panic!("{faults}"));
+    let stream = &loaded.config.streams["c"];
+    let FormatSettings::Parquet { schema, .. } = &stream.format else {
+        panic!("not parquet")
+    };
+    assert_eq!(schema, "a string");
+    let StoreSettings::S3(s3) = &stream.destination.store else {
+        panic!("not s3")
+    };
+    assert_eq!(s3.secret_access_key, Some(Secret("hunter2".into())));
+    let place = loaded
+        .spans
+        .place("c", StageField::Schema, Some(2..8))
+        .unwrap();
+    assert_eq!(&place.source.text[place.at], "string");
+    assert!(place.source.path.ends_with("c.sql"));
+}
+
+#[test]
+fn a_range_of_a_value_is_found_where_it_was_written() {
+    let cases = [
+        ("prefix = \"ab!{x}cd\"", "!{x}", "!{x}"),
+        ("prefix = 'ab!{x}cd'", "!{x}", "!{x}"),
+        (r#"prefix = "\u00e4\t\x41!{x}""#, "!{x}", "!{x}"),
+        (r#"prefix = "a\\\"!{x}""#, "\"!{x}", "\\\"!{x}"),
+        ("prefix = \"\"\"\nab\n  !{x}\"\"\"", "!{x}", "!{x}"),
+        ("prefix = \"\"\"ab \\\n   !{x}\"\"\"", "!{x}", "!{x}"),
+        ("prefix = \"\"\"\r\nab\r\ncd!{x}\"\"\"", "d!{x}", "d!{x}"),
+        ("prefix = '''\nab!{x}'''", "b!{x}", "b!{x}"),
+        ("prefix = \"${SECRET}/!{x}\"", "/!{x}", "/!{x}"),
+        ("prefix = \"a${SECRET}/!{x}\"", "cr3t/", "${SECRET}/"),
+        ("prefix = \"a$${b}\"", "{b", "{b"),
+    ];
+    for (line, in_value, in_file) in cases {
+        let loaded = load(&with_destination(line));
+        let stream = &loaded.config.streams["c"];
+        let value = stream.destination.prefix.as_deref().unwrap();
+        let start = value
+            .find(in_value)
+            .unwrap_or_else(|| panic!("{in_value} in {value:?}"));
+        let range = start..start + in_value.len();
+        let place = loaded
+            .spans
+            .place("c", StageField::Prefix, Some(range))
+            .unwrap();
+        assert_eq!(&place.source.text[place.at], in_file, "{line}");
+    }
+}
+
+#[test]
+fn variables_are_expanded_in_values_and_never_in_keys_or_comments() {
+    let prefix = |line: &str| {
+        let loaded = load(&with_destination(line));
+        loaded.config.streams["c"]
+            .destination
+            .prefix
+            .clone()
+            .unwrap()
+    };
+    assert_eq!(
+        prefix("prefix = \"${SECRET}/${SECRET:-x}/${NONE:-d}/${NONE:-}\""),
+        "s3cr3t/s3cr3t/d/"
+    );
+    assert_eq!(
+        prefix("prefix = \"$${SECRET}/$SECRET/$$\" # ${NONE}"),
+        "${SECRET}/$SECRET/$$"
+    );
+}
+
+#[test]
+fn a_variable_cannot_bring_syntax_into_the_file() {
+    let env = |_: &str| Some("\"\nstate_dir = \"${X}".to_owned());
+    let text = with_destination("prefix = \"${X}\"");
+    let loaded = parse(text, Path::new("firehose.toml"), &env).unwrap();
+    let prefix = loaded.config.streams["c"].destination.prefix.as_deref();
+    assert_eq!(prefix, Some("\"\nstate_dir = \"${X}"));
+    assert_eq!(loaded.config.state_dir, Path::new("data/state"));
+}
+
+#[test]
+fn a_delimiter_that_looks_like_a_misspelt_word_is_a_warning() {
+    let text = format!("{MINIMAL}format = {{ type = \"json\", delimiter = \"new-line\" }}\n");
+    let loaded = load(&text);
+    let expected = "firehose.toml:4:39: warning: the text \"new-line\" itself will follow each record\n  \
+                    |\n4 | format = { type = \"json\", delimiter = \"new-line\" }\n  \
+                    |                                       ^^^^^^^^^^\n  \
+                    help: did you mean \"newline\"?";
+    assert_eq!(loaded.warnings.to_string(), expected);
+}
+
+#[test]
+fn a_file_cannot_steer_the_terminal_it_is_shown_on() {
+    let shown = faults("\"\\u001b[2J\" = 1 # \u{7}").to_string();
+    assert!(
+        !shown.contains(|c: char| c.is_control() && c != '\n'),
+        "{shown:?}"
+    );
+}
+
+#[test]
+fn of_very_many_faults_the_first_are_shown_and_the_rest_counted() {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    (0..1000).for_each(|number| writeln!(text, "wrong{number} = 1").unwrap());
+    let shown = faults(&text).to_string();
+    assert!(
+        shown.ends_with("\n\nand 951 more"),
+        "{}",
+        &shown[shown.len() - 100..]
+    );
+}
+
+#[test]
+fn nesting_of_any_depth_ends_in_a_fault() {
+    for (open, close) in [("[", "]"), ("{a=", "}")] {
+        let text = format!("x = {}1{}", open.repeat(100_000), close.repeat(100_000));
+        assert!(faults(&text).to_string().len() < 4096);
+    }
+}
+
+/// Texts that come near to a config: pieces of the full sample and of TOML's syntax, shuffled.
+fn near_toml() -> impl Strategy<Value = String> {
+    let lines: Vec<&str> = FULL.lines().collect();
+    let piece = prop_oneof![
+        4 => proptest::sample::select(lines).prop_map(|line| format!("{line}\n")),
+        1 => proptest::sample::select(vec![
+            "[", "]", "{", "}", "\"", "\"\"\"", "'", "=", ".", "\\", "\r\n", "${", "}", "#", "ä",
+            "[stream.", "1979-05-27", "0x", "\\u00", "\u{0}", "inf", ",",
+        ]).prop_map(str::to_owned),
+        1 => "\\PC{0,12}",
+    ];
+    proptest::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn no_text_panics_and_every_refusal_says_why(text in near_toml()) {
+        if let Err(faults) = parse(text, Path::new("firehose.toml"), &env) {
+            prop_assert!(!faults.to_string().is_empty());
+        }
+    }
+
+    #[test]
+    fn no_random_text_panics(text in any::<String>()) {
+        let _ = parse(text, Path::new("firehose.toml"), &env);
+    }
+
+    #[test]
+    fn every_byte_of_a_value_has_its_place(value in "[ -~\\t\\n\\räß€🦀]{0,30}") {
+        // What the toml crate's own writer makes of the value, in whatever quotes it picks.
+        let written = toml::Value::String(value.clone()).to_string();
+        let text = with_destination(&format!("prefix = {}", written.replace("${", "$${")));
+        let loaded = load(&text);
+        let prefix = loaded.config.streams["c"].destination.prefix.clone().unwrap();
+        prop_assert_eq!(&prefix, &value);
+        for (at, character) in value.char_indices().filter(|(_, c)| c.is_ascii_alphanumeric()) {
+            let place = loaded.spans.place("c", StageField::Prefix, Some(at..at + 1)).unwrap();
+            prop_assert_eq!(place.source.text[place.at].to_owned(), character.to_string());
+        }
+    }
+}

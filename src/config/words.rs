@@ -1,0 +1,240 @@
+//! The nearest right word for a wrong one, and where the words of Amazon Data Firehose went.
+
+/// Firehose's own words and common slips, folded (see [`fold`]), with what to write instead.
+const TRANSLATIONS: &[(&str, &str)] = &[
+    (
+        "backupprefix",
+        "failed records go under `error_prefix` in [stream.NAME.destination]; the \
+                      prefix of the source backup is `prefix` in [stream.NAME.backup]",
+    ),
+    (
+        "erroroutputprefix",
+        "Firehose's ErrorOutputPrefix is `error_prefix` in [stream.NAME.destination]",
+    ),
+    (
+        "bufferinghints",
+        "Firehose's BufferingHints are `size` and `interval` in [stream.NAME.buffering]",
+    ),
+    (
+        "sizeinmbs",
+        "Firehose's SizeInMBs is `size` in [stream.NAME.buffering], such as \"128MiB\"",
+    ),
+    (
+        "intervalinseconds",
+        "Firehose's IntervalInSeconds is `interval` in [stream.NAME.buffering], such as \"900s\"",
+    ),
+    (
+        "compressionformat",
+        "Firehose's CompressionFormat is `compression` in [stream.NAME.format]",
+    ),
+    (
+        "dataformatconversionconfiguration",
+        "Firehose's DataFormatConversionConfiguration is [stream.NAME.format] with `type = \"parquet\"`",
+    ),
+    (
+        "schemaconfiguration",
+        "Firehose's SchemaConfiguration is `schema` or `schema_file` in [stream.NAME.format]",
+    ),
+    (
+        "dynamicpartitioningconfiguration",
+        "Firehose's DynamicPartitioningConfiguration is [stream.NAME.partitioning]",
+    ),
+    (
+        "metadataextractionquery",
+        "Firehose's MetadataExtractionQuery is `query` in [stream.NAME.partitioning]",
+    ),
+    (
+        "customtimezone",
+        "Firehose's CustomTimeZone is `time_zone` in [stream.NAME.partitioning]",
+    ),
+    (
+        "s3backupmode",
+        "Firehose's S3BackupMode is on when there is a table [stream.NAME.backup]",
+    ),
+    (
+        "s3backupconfiguration",
+        "Firehose's S3BackupConfiguration is [stream.NAME.backup]",
+    ),
+    (
+        "extendeds3destinationconfiguration",
+        "Firehose's ExtendedS3DestinationConfiguration is [stream.NAME.destination] with `type = \"s3\"`",
+    ),
+    (
+        "s3destinationconfiguration",
+        "Firehose's S3DestinationConfiguration is [stream.NAME.destination] with `type = \"s3\"`",
+    ),
+    (
+        "bucketarn",
+        "Firehose's BucketARN is `bucket` in [stream.NAME.destination], the name alone",
+    ),
+    (
+        "rolearn",
+        "there is no role to name: credentials come from the environment, a profile or web identity as the AWS SDK finds them",
+    ),
+    (
+        "encryptionconfiguration",
+        "Firehose's EncryptionConfiguration is `encryption` and `kms_key_id` in [stream.NAME.destination]",
+    ),
+    (
+        "awskmskeyarn",
+        "Firehose's AWSKMSKeyARN is `kms_key_id` in [stream.NAME.destination]",
+    ),
+    (
+        "kmskeyarn",
+        "Firehose's KMSKeyArn is `kms_key_id` in [stream.NAME.destination]",
+    ),
+    (
+        "appenddelimitertorecord",
+        "Firehose's AppendDelimiterToRecord is `delimiter = \"newline\"` in [stream.NAME.format], the default",
+    ),
+    (
+        "fileextension",
+        "the extension follows from format and compression; it cannot be set",
+    ),
+    (
+        "processingconfiguration",
+        "transforms do not exist yet in this version",
+    ),
+    (
+        "deliverystreamname",
+        "a delivery stream is named by its table: [stream.NAME.source]",
+    ),
+];
+
+/// Keys and the table they belong to, for keys that stand in a wrong one.
+const HOMES: &[(&str, &str)] = &[
+    ("state_dir", "at the top level, before the first [header]"),
+    (
+        "memory_limit",
+        "at the top level, before the first [header]",
+    ),
+    (
+        "shutdown_grace",
+        "at the top level, before the first [header]",
+    ),
+    ("listen", "in [http]"),
+    ("spool_limit", "in [stream.NAME]"),
+    ("journal_limit", "in [stream.NAME.source]"),
+    ("query", "in [stream.NAME.partitioning]"),
+    ("event_time", "in [stream.NAME.partitioning]"),
+    ("time_zone", "in [stream.NAME.partitioning]"),
+    ("key_values", "in [stream.NAME.partitioning]"),
+    ("on_partition_limit", "in [stream.NAME.partitioning]"),
+    ("max_open_partitions", "in [stream.NAME.partitioning]"),
+    ("size", "in [stream.NAME.buffering]"),
+    ("interval", "in [stream.NAME.buffering]"),
+    ("compression", "in [stream.NAME.format]"),
+    ("delimiter", "in [stream.NAME.format]"),
+    ("schema", "in [stream.NAME.format]"),
+    ("schema_file", "in [stream.NAME.format]"),
+    ("prefix", "in [stream.NAME.destination]"),
+    ("error_prefix", "in [stream.NAME.destination]"),
+    ("bucket", "in [stream.NAME.destination]"),
+    ("region", "in [stream.NAME.destination]"),
+    ("endpoint", "in [stream.NAME.destination]"),
+    ("path", "in [stream.NAME.destination]"),
+];
+
+/// Allowed words that are listed in full.
+const LISTED_MAX: usize = 24;
+/// Allowed words that are listed even beside the one that was probably meant.
+const LISTED_BESIDE_MAX: usize = 8;
+
+/// Help for an unknown key of a table that knows `allowed`.
+pub(super) fn key_help(word: &str, allowed: &[&str]) -> String {
+    let folded = fold(word);
+    if !allowed.iter().any(|right| fold(right) == folded) {
+        if let Some((_, help)) = TRANSLATIONS.iter().find(|(theirs, _)| *theirs == folded) {
+            return (*help).to_owned();
+        }
+        if let Some((key, home)) = HOMES.iter().find(|(key, _)| fold(key) == folded) {
+            return format!("`{key}` belongs {home}");
+        }
+    }
+    choose(word, allowed, '`')
+}
+
+/// "did you mean" and the list of what is allowed, each word in `quote`s.
+pub fn choose(word: &str, allowed: &[&str], quote: char) -> String {
+    let quoted = |word: &str| format!("{quote}{word}{quote}");
+    let mut sorted = allowed.to_vec();
+    sorted.sort_unstable();
+    sorted.dedup();
+    let list: Vec<String> = sorted
+        .iter()
+        .take(LISTED_MAX)
+        .map(|word| quoted(word))
+        .collect();
+    let list = list.join(", ");
+    match nearest(word, allowed) {
+        Some(right) if sorted.len() > LISTED_BESIDE_MAX => {
+            format!("did you mean {}?", quoted(right))
+        }
+        Some(right) => format!("did you mean {}? allowed: {list}", quoted(right)),
+        None if allowed.is_empty() => "no key is allowed here".to_owned(),
+        None => format!("allowed: {list}"),
+    }
+}
+
+/// The allowed word that was probably meant.
+pub(super) fn nearest<'w>(word: &str, allowed: &[&'w str]) -> Option<&'w str> {
+    /// No right word is longer, and the distance takes time by both lengths.
+    const WORD_MAX: usize = 64;
+    if word.len() > WORD_MAX {
+        return None;
+    }
+    let folded = fold(word);
+    let distance = |right: &str| strsim::osa_distance(&folded, &fold(right));
+    let best = allowed
+        .iter()
+        .copied()
+        .min_by_key(|right| distance(right))?;
+    let tolerated = best.len().max(folded.len()).div_ceil(3).min(3);
+    (distance(best) <= tolerated).then_some(best)
+}
+
+/// A word without case, hyphens and underscores: `ErrorOutputPrefix` = `error_output_prefix`.
+fn fold(word: &str) -> String {
+    word.chars()
+        .filter(|c| !matches!(c, '_' | '-'))
+        .flat_map(char::to_lowercase)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{HOMES, TRANSLATIONS, fold, key_help, nearest};
+
+    #[test]
+    fn the_nearest_word_is_offered_only_when_it_is_near() {
+        assert_eq!(
+            nearest("intervall", &["size", "interval"]),
+            Some("interval")
+        );
+        assert_eq!(nearest("Interval", &["size", "interval"]), Some("interval"));
+        assert_eq!(nearest("state-dir", &["state_dir"]), Some("state_dir"));
+        assert_eq!(nearest("zts", &["none", "gzip", "zstd"]), Some("zstd"));
+        assert_eq!(nearest("colour", &["size", "interval"]), None);
+        assert_eq!(nearest(&"x".repeat(1 << 20), &["size"]), None);
+    }
+
+    #[test]
+    fn a_key_of_another_table_is_answered_with_its_table() {
+        let help = key_help("error_prefix", &["source", "destination"]);
+        assert_eq!(help, "`error_prefix` belongs in [stream.NAME.destination]");
+    }
+
+    #[test]
+    fn words_of_firehose_are_translated() {
+        let help = key_help("SizeInMBs", &["size", "interval"]);
+        assert!(help.contains("`size` in [stream.NAME.buffering]"), "{help}");
+        assert!(key_help("backup_prefix", &["prefix"]).contains("`error_prefix`"));
+        assert!(key_help("Prefix", &["prefix"]).contains("did you mean `prefix`"));
+    }
+
+    #[test]
+    fn the_translations_are_folded_so_that_they_can_be_found() {
+        assert!(TRANSLATIONS.iter().all(|(word, _)| fold(word) == *word));
+        assert!(HOMES.iter().all(|(word, _)| fold(word) != ""));
+    }
+}

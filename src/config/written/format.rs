@@ -1,0 +1,211 @@
+//! The format tables: what the objects look like inside.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::config::diagnostic::{Diagnostic, Source};
+use crate::config::spans::{SpanMap, StageField};
+use crate::config::table::Table;
+use crate::config::text::Origin;
+use crate::config::{Compression, Delimiter, FormatSettings, ParquetCompression, words};
+
+/// Words of `compression` for `json` and `raw`.
+const COMPRESSIONS: [(&str, Compression); 6] = [
+    ("none", Compression::None),
+    ("gzip", Compression::Gzip),
+    ("zstd", Compression::Zstd),
+    ("snappy", Compression::Snappy),
+    ("hadoop-snappy", Compression::HadoopSnappy),
+    ("zip", Compression::Zip),
+];
+/// Words of `compression` for `parquet`.
+const PARQUET_COMPRESSIONS: [(&str, ParquetCompression); 5] = [
+    ("none", ParquetCompression::None),
+    ("snappy", ParquetCompression::Snappy),
+    ("gzip", ParquetCompression::Gzip),
+    ("zstd", ParquetCompression::Zstd),
+    ("lz4", ParquetCompression::Lz4),
+];
+/// Bytes of a delimiter of the user's.
+const DELIMITER_MAX: usize = 256;
+/// Bytes of a schema file.
+const SCHEMA_MAX: u64 = 1 << 20;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Json,
+    Raw,
+    Parquet,
+}
+
+/// The format of a stream that says nothing about it: JSON lines without compression.
+pub(super) fn default() -> FormatSettings {
+    FormatSettings::Json {
+        compression: Compression::None,
+        delimiter: Delimiter::Newline,
+    }
+}
+
+/// `[stream.X.format]`; `None` when it cannot be had (the fault is reported).
+pub(super) fn read(
+    stream: &str,
+    mut table: Table<'_>,
+    base: &Path,
+    spans: &mut SpanMap,
+) -> Option<FormatSettings> {
+    let kinds = [
+        ("json", Kind::Json),
+        ("raw", Kind::Raw),
+        ("parquet", Kind::Parquet),
+    ];
+    match kind(&mut table, &kinds)? {
+        Kind::Parquet => parquet(stream, table, base, spans),
+        lines => of_lines(lines, table),
+    }
+}
+
+/// `[stream.X.backup.format]`: the source records as they came, so never columns.
+pub(super) fn read_lines(mut table: Table<'_>) -> Option<FormatSettings> {
+    let kind = kind(&mut table, &[("json", Kind::Json), ("raw", Kind::Raw)])?;
+    of_lines(kind, table)
+}
+
+fn kind(table: &mut Table<'_>, kinds: &[(&'static str, Kind)]) -> Option<Kind> {
+    if !table.has("type") {
+        table.know("type");
+        return Some(Kind::Json);
+    }
+    table.word("type", kinds).map(|found| found.value)
+}
+
+fn of_lines(kind: Kind, mut table: Table<'_>) -> Option<FormatSettings> {
+    table.only_with(&["schema", "schema_file"], "`type = \"parquet\"`");
+    let compression = match table.has("compression") {
+        true => table
+            .word("compression", &COMPRESSIONS)
+            .map(|found| found.value),
+        false => {
+            table.know("compression");
+            Some(Compression::None)
+        }
+    };
+    let format = match kind {
+        Kind::Json => {
+            let delimiter = delimiter(&mut table);
+            compression.and_then(|compression| {
+                Some(FormatSettings::Json {
+                    compression,
+                    delimiter: delimiter?,
+                })
+            })
+        }
+        _ => {
+            table.only_with(&["delimiter"], "`type = \"json\"`");
+            compression.map(|compression| FormatSettings::Raw { compression })
+        }
+    };
+    table.finish();
+    format
+}
+
+fn delimiter(table: &mut Table<'_>) -> Option<Delimiter> {
+    let present = table.has("delimiter");
+    let Some(text) = table.string("delimiter") else {
+        return (!present).then_some(Delimiter::Newline);
+    };
+    let place = text.origin.place(None);
+    match text.value.as_str() {
+        "newline" => return Some(Delimiter::Newline),
+        "none" => return Some(Delimiter::None),
+        "" => {
+            let help = "write \"none\" for no delimiter, \"newline\" or a text of your own";
+            table
+                .file
+                .report(Diagnostic::fault(place, "`delimiter` is empty").help(help));
+            return None;
+        }
+        long if long.len() > DELIMITER_MAX => {
+            let message = format!("`delimiter` is longer than {DELIMITER_MAX} bytes");
+            table.file.report(Diagnostic::fault(place, message));
+            return None;
+        }
+        _ => {}
+    }
+    if let Some(word) = words::nearest(&text.value, &["newline", "none"])
+        && text.value.len() > 2
+    {
+        let message = format!("the text \"{}\" itself will follow each record", text.value);
+        let help = format!("did you mean \"{word}\"?");
+        table
+            .file
+            .report(Diagnostic::warning(place, message).help(help));
+    }
+    Some(Delimiter::Text(text.value))
+}
+
+fn parquet(
+    stream: &str,
+    mut table: Table<'_>,
+    base: &Path,
+    spans: &mut SpanMap,
+) -> Option<FormatSettings> {
+    table.only_with(&["delimiter"], "`type = \"json\"`");
+    let compression = match table.has("compression") {
+        true => table
+            .word("compression", &PARQUET_COMPRESSIONS)
+            .map(|found| found.value),
+        false => {
+            table.know("compression");
+            Some(ParquetCompression::Zstd)
+        }
+    };
+    let schema = schema(stream, &mut table, base, spans);
+    table.finish();
+    Some(FormatSettings::Parquet {
+        compression: compression?,
+        schema: schema?,
+    })
+}
+
+/// `schema`, or the text of `schema_file`: exactly one of them.
+fn schema(stream: &str, table: &mut Table<'_>, base: &Path, spans: &mut SpanMap) -> Option<String> {
+    let both = table.has("schema") && table.has("schema_file");
+    let neither = !table.has("schema") && !table.has("schema_file");
+    let inline = table.string("schema");
+    let file_place = table.place_of("schema_file");
+    let named = super::path(table, "schema_file");
+    if both {
+        let message = "`schema` and `schema_file` exclude each other";
+        let fault = Diagnostic::fault(file_place, message).help("remove one of them");
+        table.file.report(fault);
+        return None;
+    }
+    if neither {
+        let help = "write the columns in Hive syntax, such as \
+                    schema = \"event_id string, ts timestamp\", or name a schema_file";
+        table.missing("schema", help);
+        return None;
+    }
+    let Some(named) = named else {
+        return spans.keep(stream, StageField::Schema, inline);
+    };
+    match super::super::read_bounded(&base.join(&named), SCHEMA_MAX) {
+        Ok(text) => {
+            let path = base.join(&named).display().to_string();
+            let source = Arc::new(Source {
+                path,
+                text: text.clone(),
+            });
+            spans.keep_origin(stream, StageField::Schema, Origin::file(source));
+            Some(text)
+        }
+        Err(cause) => {
+            let message = format!("{} cannot be read: {cause}", base.join(&named).display());
+            let help = "a relative path starts at the folder of the config file";
+            table
+                .file
+                .report(Diagnostic::fault(file_place, message).help(help));
+            None
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! One delivery stream's tables, all but format and destination.
+
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::time::Duration;
+
+use super::{GIB, KIB, MIB, TIB, destination, format};
+use crate::config::diagnostic::Diagnostic;
+use crate::config::spans::{SpanMap, StageField};
+use crate::config::table::Table;
+use crate::config::{
+    BackupSettings, BufferingSettings, KeyValues, PartitioningSettings, SourceSettings,
+    StreamSettings,
+};
+
+/// Far beyond Firehose's 1 to 128 MiB; S3's largest object is 5 TiB, one upload of 10,000 parts.
+const SIZE_BOUNDS: RangeInclusive<u64> = KIB..=5 * GIB;
+const DEFAULT_SIZE: u64 = 128 * MIB;
+const INTERVAL_BOUNDS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(24);
+const DEFAULT_INTERVAL: Duration = Duration::from_mins(5);
+const DEFAULT_JOURNAL_LIMIT: u64 = 4 * GIB;
+const DEFAULT_SPOOL_LIMIT: u64 = 16 * GIB;
+/// Firehose's quota of active partitions.
+const DEFAULT_PARTITION_LIMIT: u64 = 500;
+
+/// Reads the stream; `None` when source or destination cannot be had.
+pub(super) fn read(
+    name: &str,
+    mut table: Table<'_>,
+    base: &Path,
+    spans: &mut SpanMap,
+) -> Option<StreamSettings> {
+    let spool_limit = table.size("spool_limit", 64 * MIB..=64 * TIB);
+    let spool_limit = spool_limit.map_or(DEFAULT_SPOOL_LIMIT, |limit| limit.value);
+    refuse_transforms(&mut table);
+    let source = required(&mut table, "source", "type = \"direct-put\"").and_then(source);
+    let partitioning = table
+        .table("partitioning")
+        .map(|partitioning| self::partitioning(name, partitioning, spans));
+    let buffering = BufferingSettings {
+        size: DEFAULT_SIZE,
+        interval: DEFAULT_INTERVAL,
+    };
+    let buffering = table.table("buffering").map_or(buffering, |table| {
+        self::buffering(table, buffering, spool_limit)
+    });
+    let format = table.table("format").map_or_else(
+        || Some(format::default()),
+        |table| format::read(name, table, base, spans),
+    );
+    let destination = required(&mut table, "destination", "type = \"folder\" or \"s3\"")
+        .and_then(|table| destination::read(name, table, base, spans));
+    let has_backup = table.has("backup");
+    let backup = table
+        .table("backup")
+        .and_then(|table| backup(name, table, buffering, base, spans));
+    table.finish();
+    Some(StreamSettings {
+        name: name.to_owned(),
+        source: source?,
+        partitioning: partitioning.unwrap_or_default(),
+        buffering,
+        format: format?,
+        destination: destination?,
+        backup: if has_backup { Some(backup?) } else { None },
+        spool_limit,
+    })
+}
+
+/// Opens a table that must be there.
+fn required<'f>(table: &mut Table<'f>, key: &'static str, example: &str) -> Option<Table<'f>> {
+    if !table.has(key) {
+        let header = table.here().replace("in [", "").replace(']', "");
+        table.missing(key, &format!("write [{header}.{key}] with {example}"));
+    }
+    table.table(key)
+}
+
+fn refuse_transforms(table: &mut Table<'_>) {
+    for key in ["transform", "transforms"] {
+        let message = format!(
+            "transforms do not exist yet in this version, {}",
+            table.here()
+        );
+        table.refuse(
+            key,
+            &message,
+            "remove the table: records would be delivered untransformed",
+        );
+    }
+}
+
+fn source(mut table: Table<'_>) -> Option<SourceSettings> {
+    let written = table.string("type");
+    if written.is_none() && !table.has("type") {
+        table.missing("type", "write type = \"direct-put\"");
+    }
+    let limit = table.size("journal_limit", MIB..=64 * TIB);
+    let kind = written.filter(|text| text.value != "direct-put");
+    let Some(wrong) = kind else {
+        table.finish();
+        let journal_limit = limit.map_or(DEFAULT_JOURNAL_LIMIT, |limit| limit.value);
+        return Some(SourceSettings::DirectPut { journal_limit });
+    };
+    let place = wrong.origin.place(None);
+    let help = "only \"direct-put\" in this version";
+    let message = if wrong.value == "kinesis" {
+        table.accept(&["stream", "region", "endpoint", "start"]);
+        "`type = \"kinesis\"` does not exist yet in this version".to_owned()
+    } else {
+        format!(
+            "unknown word \"{}\" for `type` {}",
+            wrong.value,
+            table.here()
+        )
+    };
+    table
+        .file
+        .report(Diagnostic::fault(place, message).help(help));
+    table.finish();
+    None
+}
+
+fn partitioning(stream: &str, mut table: Table<'_>, spans: &mut SpanMap) -> PartitioningSettings {
+    let query = spans.keep(stream, StageField::Query, table.string("query"));
+    let event_time = spans.keep(stream, StageField::EventTime, table.string("event_time"));
+    let time_zone = spans.keep(stream, StageField::TimeZone, table.string("time_zone"));
+    let key_values = table
+        .word(
+            "key_values",
+            &[("escaped", KeyValues::Escaped), ("as-is", KeyValues::AsIs)],
+        )
+        .map_or(KeyValues::Escaped, |found| found.value);
+    let on_limit = table.word("on_partition_limit", &[("error", ())]);
+    let most = table.integer("max_open_partitions", 1..=10_000_000);
+    if let (None, Some(most)) = (&on_limit, &most)
+        && !table.has("on_partition_limit")
+    {
+        let message = "`max_open_partitions` does nothing without `on_partition_limit`";
+        let help = "add on_partition_limit = \"error\" to send records of further partitions to \
+                    the error prefix; without it there is no limit";
+        let place = table.file.place(most.at.clone());
+        table
+            .file
+            .report(Diagnostic::fault(place, message).help(help));
+    }
+    table.finish();
+    let partition_limit = on_limit.map(|_| most.map_or(DEFAULT_PARTITION_LIMIT, |most| most.value));
+    PartitioningSettings {
+        query,
+        event_time,
+        time_zone,
+        key_values,
+        partition_limit,
+    }
+}
+
+fn buffering(
+    mut table: Table<'_>,
+    default: BufferingSettings,
+    spool_limit: u64,
+) -> BufferingSettings {
+    let size = table.size("size", SIZE_BOUNDS);
+    let interval = table.duration("interval", INTERVAL_BOUNDS);
+    if let Some(size) = size.as_ref().filter(|size| size.value > spool_limit) {
+        let place = table.file.place(size.at.clone());
+        let message = "no batch can reach this size: it is more than `spool_limit`";
+        let help = "batches are sealed early when the spool is full; raise `spool_limit`";
+        table
+            .file
+            .report(Diagnostic::warning(place, message).help(help));
+    }
+    table.finish();
+    BufferingSettings {
+        size: size.map_or(default.size, |size| size.value),
+        interval: interval.map_or(default.interval, |interval| interval.value),
+    }
+}
+
+fn backup(
+    stream: &str,
+    mut table: Table<'_>,
+    of_stream: BufferingSettings,
+    base: &Path,
+    spans: &mut SpanMap,
+) -> Option<BackupSettings> {
+    let _ = base;
+    let prefix = spans.keep(stream, StageField::BackupPrefix, table.string("prefix"));
+    let format = table
+        .table("format")
+        .map_or_else(|| Some(format::default()), format::read_lines);
+    let buffering = table
+        .table("buffering")
+        .map_or(of_stream, |table| buffering(table, of_stream, u64::MAX));
+    table.finish();
+    Some(BackupSettings {
+        prefix,
+        format: format?,
+        buffering,
+    })
+}

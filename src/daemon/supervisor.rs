@@ -1,0 +1,126 @@
+//! Keeps one stream running: opens its state, runs its pipeline, and after a fault of the disk
+//! opens the state again, for as long as it takes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::door::SharedDoor;
+use crate::config::StreamSettings;
+use crate::disk::Disk;
+use crate::error::StreamError;
+use crate::pipeline::{self, Home, Surroundings};
+use crate::retry;
+use crate::source::direct_put::Intake;
+use crate::telemetry::State;
+
+/// A stream and what keeps it running.
+pub(super) struct Supervisor {
+    settings: Arc<StreamSettings>,
+    disk: Arc<dyn Disk>,
+    around: Surroundings,
+    door: SharedDoor,
+    home: Option<Result<Home, StreamError>>,
+}
+
+impl Supervisor {
+    /// Opens the stream's state for the first time. A fault is dealt with by [`Supervisor::run`].
+    pub(super) async fn open(
+        settings: Arc<StreamSettings>,
+        disk: Arc<dyn Disk>,
+        around: Surroundings,
+    ) -> Self {
+        let door = SharedDoor::default();
+        let mut supervisor = Self { settings, disk, around, door, home: None };
+        supervisor.home = Some(supervisor.open_home().await);
+        supervisor
+    }
+
+    /// When the stream's state was created, in ms; now, where it could not be opened.
+    pub(super) fn created_ms(&self) -> i64 {
+        match &self.home {
+            Some(Ok(home)) => home.created_ms,
+            _ => self.around.clock.now_ms(),
+        }
+    }
+
+    /// Where producers knock.
+    pub(super) fn door(&self) -> Arc<dyn Intake> {
+        Arc::clone(&self.door) as _
+    }
+
+    /// Runs the stream until `stop`, then until everything accepted is published. False: it ended
+    /// with a loud stop.
+    pub(super) async fn run(mut self, stop: CancellationToken) -> bool {
+        let mut attempt = 0;
+        loop {
+            let home = match self.home.take() {
+                Some(home) => home,
+                None => self.open_home().await,
+            };
+            let result = match home {
+                Ok(home) => {
+                    attempt = 0;
+                    self.run_pipeline(home, &stop).await
+                }
+                Err(error) => Err(error),
+            };
+            match result {
+                Ok(()) => return true,
+                Err(StreamError::LoudStop { cause, advice }) => {
+                    self.stop_loudly(cause, advice);
+                    stop.cancelled().await;
+                    return false;
+                }
+                Err(error @ StreamError::State { .. }) => {
+                    attempt += 1;
+                    self.stall(&error);
+                    tokio::time::sleep(retry::delay(attempt, Duration::from_secs(5))).await;
+                }
+            }
+        }
+    }
+
+    async fn run_pipeline(&self, home: Home, stop: &CancellationToken) -> Result<(), StreamError> {
+        let journal = home.journal.clone();
+        self.door.open(journal.clone());
+        let stopper = tokio::spawn({
+            let (journal, stop) = (journal.clone(), stop.clone());
+            async move {
+                stop.cancelled().await;
+                journal.stop();
+            }
+        });
+        let result =
+            pipeline::run(home, Arc::clone(&self.settings), self.around.clone()).await;
+        stopper.abort();
+        self.door.shut(&self.settings.name, "the stream's state is being recovered".to_owned());
+        journal.stop();
+        journal.stopped().await;
+        result
+    }
+
+    async fn open_home(&self) -> Result<Home, StreamError> {
+        let (settings, disk) = (Arc::clone(&self.settings), Arc::clone(&self.disk));
+        let clock = self.around.clock.clone();
+        let opening = tokio::task::spawn_blocking(move || pipeline::open(&settings, &disk, &clock));
+        opening.await.unwrap_or_else(|panic| {
+            Err(StreamError::State { action: "open the state", cause: panic.to_string() })
+        })
+    }
+
+    fn stop_loudly(&self, cause: String, advice: String) {
+        let stream = &self.settings.name;
+        tracing::error!(stream, cause, advice, "the stream has stopped: a person must decide");
+        self.door.shut(stream, cause.clone());
+        self.around.status.set_state(State::Stopped { cause, advice });
+    }
+
+    fn stall(&self, error: &StreamError) {
+        let (stream, cause) = (&self.settings.name, error.to_string());
+        tracing::error!(stream, cause, "recovering from the last checkpoint");
+        self.door.shut(stream, cause.clone());
+        self.around.status.set_state(State::Stalled { cause });
+    }
+}

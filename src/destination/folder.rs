@@ -1,0 +1,286 @@
+//! A folder as destination: written aside, made durable, linked into place, made durable again.
+//!
+//! A group of objects shares its syncs. Few objects are fsynced one by one; for many, one
+//! `syncfs` makes all their bytes durable, they are linked, and one more makes the names durable.
+
+mod durable;
+mod key;
+mod staging;
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use self::durable::Durability;
+use self::staging::Temporary;
+use super::{Publication, PublishError};
+use crate::failpoint;
+
+/// Objects in one call of [`Folder::publish`].
+pub(super) const GROUP_MAX: usize = 1024;
+/// Calls at the same time: one writes while another waits for the disk.
+pub(super) const IN_FLIGHT_MAX: usize = 2;
+/// Where objects are written before they are linked into place.
+const STAGING_DIR: &str = ".firehose-tmp";
+
+/// A directory of the local file system. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Folder(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    root: PathBuf,
+    temporaries: PathBuf,
+    durability: Durability,
+}
+
+/// An object on its way.
+struct Staged {
+    /// Where it belongs.
+    target: PathBuf,
+    /// What to link there; `None` when the target holds the object already.
+    temporary: Option<Temporary>,
+}
+
+impl Folder {
+    /// Opens the folder, created where it is missing.
+    pub(super) async fn open(path: PathBuf) -> Result<Self, PublishError> {
+        blocking(move || {
+            let named = |error| refused(&format!("creating the folder {}", path.display()), &error);
+            std::fs::create_dir_all(path.join(STAGING_DIR)).map_err(named)?;
+            let root = path.canonicalize().map_err(named)?;
+            let durability = Durability::open(&root).map_err(named)?;
+            Ok(Self(Arc::new(Inner {
+                temporaries: root.join(STAGING_DIR),
+                root,
+                durability,
+            })))
+        })
+        .await
+    }
+
+    /// The folder in a few words.
+    pub(super) fn describe(&self) -> String {
+        format!("folder {}", self.0.root.display())
+    }
+
+    /// Calls of fsync and syncfs so far.
+    pub(super) fn syncs(&self) -> u64 {
+        self.0.durability.syncs()
+    }
+
+    /// See [`super::Destination::publish`].
+    pub(super) async fn publish(&self, group: &[Publication]) -> Vec<Result<(), PublishError>> {
+        let (inner, owned) = (Arc::clone(&self.0), group.to_vec());
+        match blocking(move || Ok(inner.publish(&owned))).await {
+            Ok(results) => results,
+            Err(error) => group.iter().map(|_| Err(error.clone())).collect(),
+        }
+    }
+
+    /// See [`super::Destination::claim`].
+    pub(super) async fn claim(&self, key: &str, body: &[u8]) -> Result<bool, PublishError> {
+        let (inner, key, body) = (Arc::clone(&self.0), key.to_owned(), body.to_vec());
+        blocking(move || inner.claim(&key, &body)).await
+    }
+
+    /// See [`super::Destination::recover`].
+    pub(super) async fn recover(&self, named: &HashSet<Uuid>) -> Result<(), PublishError> {
+        let (inner, named) = (Arc::clone(&self.0), named.clone());
+        blocking(move || {
+            staging::clear(&inner.temporaries, &named)
+                .map_err(|error| refused("clearing temporary files", &error))
+        })
+        .await
+    }
+}
+
+impl Inner {
+    /// Publishes a group: bytes, one sync, names, one sync.
+    fn publish(&self, group: &[Publication]) -> Vec<Result<(), PublishError>> {
+        let pass = match self.durability.begin() {
+            Ok(pass) => pass,
+            Err(error) => {
+                let error = refused("opening the destination folder", &error);
+                return group.iter().map(|_| Err(error.clone())).collect();
+            }
+        };
+        let many = pass.is_many(group.len());
+        let mut staged: Vec<_> = group.iter().map(|one| self.stage(one, many)).collect();
+        if many && let Err(error) = pass.sync_all() {
+            let error = refused("making objects durable", &error);
+            staged
+                .iter_mut()
+                .for_each(|entry| advance(entry, |_| Err(error.clone())));
+        }
+        for (entry, publication) in staged.iter_mut().zip(group) {
+            advance(entry, |staged| {
+                self.link(staged, publication.size, publication.crc64nvme)
+            });
+        }
+        let parents = staged
+            .iter()
+            .flatten()
+            .filter_map(|staged| staged.target.parent());
+        if let Err(error) = pass.sync_names(parents) {
+            let error = refused("making folders durable", &error);
+            staged
+                .iter_mut()
+                .for_each(|entry| advance(entry, |_| Err(error.clone())));
+        }
+        staged.into_iter().map(|entry| entry.map(drop)).collect()
+    }
+
+    /// Writes an object aside, unless the key holds it already; durably, unless a sync of the
+    /// whole group follows.
+    fn stage(&self, publication: &Publication, group_sync: bool) -> Result<Staged, PublishError> {
+        let target = self.root.join(key::check(&publication.key)?);
+        let (temporary, file) = if holds(&target, publication.size, publication.crc64nvme)? {
+            (
+                None,
+                File::open(&target).map_err(|error| at(&target, &error))?,
+            )
+        } else {
+            let temporary = self.temporary(publication.object_id)?;
+            failpoint::hit("publish-before-put");
+            let file = temporary.write(publication)?;
+            failpoint::hit("publish-after-put");
+            (Some(temporary), file)
+        };
+        if !group_sync {
+            self.durability
+                .sync_file(&file)
+                .map_err(|error| at(&target, &error))?;
+        }
+        Ok(Staged { target, temporary })
+    }
+
+    /// Gives a durable file its name, unless the name holds the same bytes already.
+    fn link(&self, staged: &mut Staged, size: u64, crc64nvme: u64) -> Result<(), PublishError> {
+        let Some(temporary) = staged.temporary.take() else {
+            return Ok(());
+        };
+        let target = &staged.target;
+        match self.durability.link(temporary.path(), target) {
+            Ok(()) => {
+                failpoint::hit("publish-after-link");
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                holds(target, size, crc64nvme)?;
+                self.durability
+                    .sync_path(target)
+                    .map_err(|error| at(target, &error))
+            }
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::PERM.raw_os_error()) => {
+                Err(at(
+                    target,
+                    &io::Error::new(io::ErrorKind::Unsupported, error),
+                ))
+            }
+            Err(error) => Err(at(target, &error)),
+        }
+    }
+
+    /// Creates a marker durably if its name is free.
+    fn claim(&self, key: &str, body: &[u8]) -> Result<bool, PublishError> {
+        let target = self.root.join(key::check(key)?);
+        let failed = |error: io::Error| at(&target, &error);
+        let pass = self.durability.begin().map_err(failed)?;
+        let temporary = self.temporary(Uuid::new_v4())?;
+        let file = temporary.write_marker(body).map_err(failed)?;
+        self.durability.sync_file(&file).map_err(failed)?;
+        match self.durability.link(temporary.path(), &target) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                if std::fs::read(&target).map_err(failed)? != body {
+                    return Ok(false);
+                }
+                self.durability.sync_path(&target).map_err(failed)?;
+            }
+            result => result.map_err(failed)?,
+        }
+        pass.sync_names(target.parent().into_iter())
+            .map_err(failed)?;
+        Ok(true)
+    }
+
+    /// The temporary file of an object.
+    fn temporary(&self, object_id: Uuid) -> Result<Temporary, PublishError> {
+        Temporary::take(&self.temporaries, object_id).ok_or_else(|| {
+            PublishError::Transient(format!(
+                "an earlier attempt still writes object {object_id}"
+            ))
+        })
+    }
+}
+
+/// Takes an object that is still fine one step further.
+fn advance(
+    entry: &mut Result<Staged, PublishError>,
+    step: impl FnOnce(&mut Staged) -> Result<(), PublishError>,
+) {
+    if let Ok(staged) = entry
+        && let Err(error) = step(staged)
+    {
+        *entry = Err(error);
+    }
+}
+
+/// Whether the target holds these bytes; something else there is foreign.
+fn holds(target: &Path, size: u64, crc64nvme: u64) -> Result<bool, PublishError> {
+    match staging::matches(target, size, crc64nvme).map_err(|error| at(target, &error))? {
+        Some(true) => Ok(true),
+        None => Ok(false),
+        Some(false) => Err(PublishError::Foreign {
+            cause: format!(
+                "{} holds something other than this object",
+                target.display()
+            ),
+            advice: "nothing was overwritten; find out who wrote it and move it away".into(),
+        }),
+    }
+}
+
+/// A file error at a target.
+fn at(target: &Path, error: &io::Error) -> PublishError {
+    refused(&format!("publishing {}", target.display()), error)
+}
+
+/// What a file error means for publishing.
+fn refused(what: &str, error: &io::Error) -> PublishError {
+    use io::ErrorKind as Kind;
+    let cause = format!("{what}: {error}");
+    let advice = match error.kind() {
+        Kind::PermissionDenied => "let firehose write to the destination's `path`",
+        Kind::ReadOnlyFilesystem => "the destination's `path` is on a read-only file system",
+        Kind::NotADirectory | Kind::IsADirectory => {
+            "a file and a folder of the destination want the same name; change the prefix"
+        }
+        Kind::InvalidFilename => "the file system takes no name this long; shorten the prefix",
+        Kind::CrossesDevices => {
+            "a part of the destination is another mount; `path` must be one file system"
+        }
+        Kind::Unsupported => "the file system of `path` must support hard links",
+        _ => return PublishError::Transient(cause),
+    };
+    PublishError::Permanent {
+        cause,
+        advice: advice.into(),
+    }
+}
+
+/// Runs file work off the async threads. Work once begun is finished even when nobody waits.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, PublishError> + Send + 'static,
+) -> Result<T, PublishError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(PublishError::Transient(format!("file work ended: {error}"))))
+}
+
+#[cfg(test)]
+mod tests;

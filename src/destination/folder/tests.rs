@@ -1,0 +1,238 @@
+//! What a folder promises as a destination.
+
+use std::collections::HashSet;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use super::STAGING_DIR;
+use crate::config::StoreSettings;
+use crate::destination::{Body, Destination, Publication, PublishError};
+
+struct Memory(Bytes);
+
+impl Body for Memory {
+    fn read(&self, offset: u64, len: usize) -> io::Result<Bytes> {
+        let from = usize::try_from(offset).expect("small");
+        Ok(self.0.slice(from..from + len))
+    }
+}
+
+fn publication(key: &str, bytes: &[u8]) -> Publication {
+    Publication {
+        object_id: Uuid::new_v4(),
+        key: key.into(),
+        size: bytes.len() as u64,
+        crc64nvme: crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, bytes),
+        content_type: "application/octet-stream",
+        content_encoding: None,
+        upload_id: None,
+        body: Arc::new(Memory(Bytes::copy_from_slice(bytes))),
+    }
+}
+
+async fn folder(path: &Path) -> Destination {
+    let settings = StoreSettings::Folder {
+        path: path.join("made/anew"),
+    };
+    Destination::connect(&settings).await.expect("folder opens")
+}
+
+async fn publish(to: &Destination, one: &Publication) -> Result<(), PublishError> {
+    to.publish(std::slice::from_ref(one))
+        .await
+        .pop()
+        .expect("one result")
+}
+
+fn staged(path: &Path) -> usize {
+    std::fs::read_dir(path.join("made/anew").join(STAGING_DIR))
+        .expect("listed")
+        .count()
+}
+
+fn is_permanent(result: &Result<(), PublishError>) -> bool {
+    matches!(result, Err(PublishError::Permanent { .. }))
+}
+
+#[tokio::test]
+async fn a_thousand_objects_in_as_many_folders_cost_two_syncs() {
+    let dir = tempfile::tempdir().expect("dir");
+    let to = folder(dir.path()).await;
+    let group: Vec<_> = (0..1000)
+        .map(|n| {
+            publication(
+                &format!("k={n}/day={}/part.json", n % 7),
+                format!("{n}\n").as_bytes(),
+            )
+        })
+        .collect();
+    let before = to.syncs();
+    assert!(to.publish(&group).await.iter().all(Result::is_ok));
+    assert_eq!(to.syncs() - before, 2);
+    for one in &group {
+        let bytes = std::fs::read(dir.path().join("made/anew").join(&one.key)).expect("there");
+        assert_eq!(bytes, one.body.read(0, bytes.len()).expect("bytes"));
+    }
+    assert_eq!(staged(dir.path()), 0);
+}
+
+#[tokio::test]
+async fn each_new_folder_is_synced_into_its_parent_once() {
+    let dir = tempfile::tempdir().expect("dir");
+    let to = folder(dir.path()).await;
+    let before = to.syncs();
+    publish(&to, &publication("a/b/c/1", b"x"))
+        .await
+        .expect("published");
+    // The file; the folders a/b/c, a/b, a and the root.
+    assert_eq!(to.syncs() - before, 5);
+    publish(&to, &publication("a/b/c/2", b"x"))
+        .await
+        .expect("published");
+    // The file; the folder that holds the new name.
+    assert_eq!(to.syncs() - before, 7);
+    std::fs::remove_dir_all(dir.path().join("made/anew/a")).expect("removed");
+    publish(&to, &publication("a/b/c/3", b"x"))
+        .await
+        .expect("published");
+    assert_eq!(to.syncs() - before, 12);
+}
+
+#[tokio::test]
+async fn one_bad_object_of_a_group_does_not_hold_up_its_neighbours() {
+    let dir = tempfile::tempdir().expect("dir");
+    let to = folder(dir.path()).await;
+    let mut torn = publication("torn", b"torn");
+    torn.crc64nvme ^= 1;
+    let group = [
+        publication("fine/1", b"1"),
+        torn,
+        publication("../up", b"2"),
+        publication("fine/3", b"3"),
+    ];
+    let results = to.publish(&group).await;
+    assert!(results[0].is_ok() && results[3].is_ok());
+    assert!(
+        is_permanent(&results[1]) && is_permanent(&results[2]),
+        "{results:?}"
+    );
+    assert!(!dir.path().join("made/anew/torn").exists());
+    assert_eq!(staged(dir.path()), 0);
+}
+
+#[tokio::test]
+async fn keys_that_are_no_file_names_are_refused_with_the_fault() {
+    let dir = tempfile::tempdir().expect("dir");
+    let to = folder(dir.path()).await;
+    let long = format!("a/{}", "x".repeat(256));
+    let deep = "d/".repeat(2100) + "x";
+    for key in [
+        "",
+        "/etc/x",
+        "../x",
+        "a/../../x",
+        "a/./x",
+        "a//x",
+        "a/",
+        "a\0b",
+        ".firehose-tmp/x",
+        &long,
+        &deep,
+    ] {
+        let result = publish(&to, &publication(key, b"x")).await;
+        assert!(is_permanent(&result), "{key:?}: {result:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_collides_with_a_folder_or_lies_below_a_file_is_refused() {
+    let dir = tempfile::tempdir().expect("dir");
+    let to = folder(dir.path()).await;
+    publish(&to, &publication("a/b", b"x"))
+        .await
+        .expect("published");
+    for key in ["a", "a/b/c"] {
+        let result = publish(&to, &publication(key, b"x")).await;
+        assert!(is_permanent(&result), "{key:?}: {result:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_link_or_a_pipe_under_the_key_is_foreign() {
+    let dir = tempfile::tempdir().expect("dir");
+    let to = folder(dir.path()).await;
+    let one = publication("pipe", b"x");
+    let root = dir.path().join("made/anew");
+    std::os::unix::fs::symlink("/nowhere", root.join("pipe")).expect("linked");
+    let result = publish(&to, &one).await;
+    assert!(
+        matches!(result, Err(PublishError::Foreign { .. })),
+        "{result:?}"
+    );
+}
+
+#[tokio::test]
+async fn recovery_removes_temporary_files_that_no_checkpoint_names() {
+    let dir = tempfile::tempdir().expect("dir");
+    let to = folder(dir.path()).await;
+    let named = publication("named", b"whole");
+    let root = dir.path().join("made/anew").join(STAGING_DIR);
+    for name in [
+        named.object_id.to_string(),
+        Uuid::new_v4().to_string(),
+        "other".into(),
+    ] {
+        std::fs::write(root.join(name), b"torn half of a longer fi").expect("written");
+    }
+    to.recover(&HashSet::from([named.object_id]))
+        .await
+        .expect("recovered");
+    assert_eq!(staged(dir.path()), 1);
+    publish(&to, &named).await.expect("published");
+    assert_eq!(
+        std::fs::read(dir.path().join("made/anew/named")).expect("there"),
+        b"whole"
+    );
+    assert_eq!(staged(dir.path()), 0);
+}
+
+#[tokio::test]
+async fn two_attempts_at_one_object_never_share_a_temporary_file() {
+    /// Gives its first byte only when the other attempt has been refused.
+    struct Held(std::sync::Mutex<std::sync::mpsc::Receiver<()>>);
+    impl Body for Held {
+        fn read(&self, _offset: u64, len: usize) -> io::Result<Bytes> {
+            self.0.lock().expect("lock").recv().expect("signal");
+            Ok(Bytes::from(vec![b'x'; len]))
+        }
+    }
+    let dir = tempfile::tempdir().expect("dir");
+    let to = folder(dir.path()).await;
+    let (go, held) = std::sync::mpsc::channel();
+    let mut first = publication("key", b"x");
+    first.body = Arc::new(Held(std::sync::Mutex::new(held)));
+    let second = Publication {
+        body: Arc::new(Memory(Bytes::from_static(b"x"))),
+        ..first.clone()
+    };
+    let abandoned = tokio::spawn({
+        let to = to.clone();
+        async move { publish(&to, &first).await }
+    });
+    let temporary = dir.path().join("made/anew").join(STAGING_DIR);
+    while !temporary.join(second.object_id.to_string()).exists() {
+        tokio::task::yield_now().await;
+    }
+    let refused = publish(&to, &second).await;
+    assert!(
+        matches!(refused, Err(PublishError::Transient(_))),
+        "{refused:?}"
+    );
+    go.send(()).expect("sent");
+    abandoned.await.expect("ran").expect("published");
+    publish(&to, &second).await.expect("ours already");
+}

@@ -1,0 +1,408 @@
+//! An S3-compatible bucket as destination: one conditional PUT when small, a multipart upload when
+//! large, and a HEAD whenever the outcome is in doubt.
+//!
+//! The request carries the checkpointed CRC-64/NVME as a header, so the store refuses bytes that
+//! were damaged anywhere after the checkpoint. The pipeline owns retries: a request is sent once.
+
+mod answer;
+mod connect;
+mod upload;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::ChecksumMode;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use crc_fast::{CrcAlgorithm, checksum};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use self::answer::Answer;
+use super::{Conditional, Publication, PublishError};
+use crate::config::S3Settings;
+use crate::failpoint;
+
+/// Calls of [`S3::publish`] at the same time.
+pub(super) const IN_FLIGHT_MAX: usize = 32;
+/// Bytes of bodies in memory at the same time, over all calls (a single larger part goes alone).
+pub(super) const IN_FLIGHT_BYTES: usize = 64 << 20;
+/// From this size on, an object goes as a multipart upload.
+const UPLOAD_FROM: u64 = 16 << 20;
+/// Longest object key S3 takes, in bytes of UTF-8.
+const KEY_MAX: usize = 1024;
+/// The metadata that tells our objects apart (`x-amz-meta-firehose-object-id`).
+const OBJECT_ID: &str = "firehose-object-id";
+/// Time to establish a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time for a request without a body, from its start to the last byte of the answer.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// A body adds one second for this many bytes.
+const SLOWEST_RATE: u64 = 256 << 10;
+
+/// An S3-compatible bucket. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct S3(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    client: Client,
+    settings: S3Settings,
+    tagging: Option<String>,
+    room: Semaphore,
+    /// Whether `If-None-Match` is sent; cleared when a probe finds that the store lacks it.
+    conditional: AtomicBool,
+}
+
+/// What a key holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Held {
+    /// This very object.
+    Ours,
+    /// No object.
+    Nothing,
+}
+
+/// Applies the settings shared by PutObject and CreateMultipartUpload to a request.
+macro_rules! with_settings {
+    ($request:expr, $inner:expr) => {{
+        let settings = &$inner.settings;
+        let (encryption, key) = match &settings.encryption {
+            None => (None, None),
+            Some(crate::config::S3Encryption::S3) => (Some("AES256"), None),
+            Some(crate::config::S3Encryption::Kms(key)) => (Some("aws:kms"), key.clone()),
+        };
+        $request
+            .bucket(&settings.bucket)
+            .set_storage_class(settings.storage_class.as_deref().map(Into::into))
+            .set_acl(settings.acl.as_deref().map(Into::into))
+            .set_server_side_encryption(encryption.map(Into::into))
+            .set_ssekms_key_id(key)
+            .set_tagging($inner.tagging.clone())
+    }};
+}
+use with_settings;
+
+impl S3 {
+    /// Builds the client; the bucket is not asked yet.
+    pub(super) async fn connect(settings: &S3Settings) -> Result<Self, PublishError> {
+        let client = connect::client(settings).await?;
+        let tags = settings.tags.iter();
+        let tagging = tags.map(|(key, value)| format!("{}={}", escape(key), escape(value)));
+        let tagging = tagging.collect::<Vec<_>>().join("&");
+        Ok(Self(Arc::new(Inner {
+            client,
+            settings: settings.clone(),
+            tagging: Some(tagging).filter(|tagging| !tagging.is_empty()),
+            room: Semaphore::new(IN_FLIGHT_BYTES / 1024),
+            conditional: AtomicBool::new(true),
+        })))
+    }
+
+    /// The bucket in a few words.
+    pub(super) fn describe(&self) -> String {
+        let S3Settings {
+            bucket, endpoint, ..
+        } = &self.0.settings;
+        match endpoint {
+            Some(endpoint) => format!("s3://{bucket} at {endpoint}"),
+            None => format!("s3://{bucket}"),
+        }
+    }
+
+    /// See [`super::Destination::needs_upload`].
+    pub(super) const fn needs_upload(size: u64) -> bool {
+        size >= UPLOAD_FROM
+    }
+
+    /// Publishes one object after the other; for many at a time, call it from many tasks.
+    pub(super) async fn publish(&self, group: &[Publication]) -> Vec<Result<(), PublishError>> {
+        let mut results = Vec::with_capacity(group.len());
+        for publication in group {
+            results.push(self.0.publish(publication).await);
+        }
+        results
+    }
+
+    /// See [`super::Destination::begin_upload`].
+    pub(super) async fn begin_upload(&self, object: &Publication) -> Result<String, PublishError> {
+        check_key(&object.key)?;
+        self.0.begin_upload(object).await
+    }
+
+    /// See [`super::Destination::abort_upload`].
+    pub(super) async fn abort_upload(&self, key: &str, id: &str) -> Result<(), PublishError> {
+        self.0.abort_upload(key, id).await
+    }
+
+    /// See [`super::Destination::claim`]. The key is read first, so that a store without
+    /// conditional writes still tells a marker that was there before.
+    pub(super) async fn claim(&self, key: &str, body: &[u8]) -> Result<bool, PublishError> {
+        check_key(key)?;
+        match self.0.read_marker(key).await {
+            Ok(Some(found)) => return Ok(found == body),
+            // Without s3:ListBucket, S3 denies reading what does not exist.
+            Ok(None) | Err(PublishError::Permanent { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let Err(answer) = self.0.put_marker(key, body).await else {
+            return Ok(true);
+        };
+        if !answer.is_taken() && !answer.is_lost() {
+            return Err(self.0.error(&answer, "claiming", key));
+        }
+        match self.0.read_marker(key).await? {
+            Some(found) => Ok(found == body),
+            None => Err(self.0.error(&answer, "claiming", key)),
+        }
+    }
+
+    /// See [`super::Destination::probe`].
+    pub(super) async fn probe(&self, key: &str) -> Result<Conditional, PublishError> {
+        const MARKER: &[u8] = b"firehose asks here whether the store honours If-None-Match\n";
+        check_key(key)?;
+        self.0.conditional.store(true, Ordering::Relaxed);
+        // The first may find the marker of an earlier probe; then that is the answer already.
+        for _ in 0..2 {
+            match self.0.put_marker(key, MARKER).await {
+                Ok(()) => {}
+                Err(answer) if answer.is_taken() => return Ok(Conditional::Yes),
+                Err(answer) if answer.is_not_implemented() => break,
+                Err(answer) => return Err(self.0.error(&answer, "probing", key)),
+            }
+        }
+        self.0.conditional.store(false, Ordering::Relaxed);
+        Ok(Conditional::No)
+    }
+}
+
+impl Inner {
+    async fn publish(self: &Arc<Self>, object: &Publication) -> Result<(), PublishError> {
+        check_key(&object.key)?;
+        match &object.upload_id {
+            Some(upload_id) => self.finish_upload(object, upload_id).await,
+            None if S3::needs_upload(object.size) => Err(PublishError::UploadGone),
+            None => self.put(object).await,
+        }
+    }
+
+    /// Publishes an object by one PUT.
+    async fn put(&self, object: &Publication) -> Result<(), PublishError> {
+        if !self.is_conditional() && self.ask(object).await? == Held::Ours {
+            return Ok(());
+        }
+        let _room = self.room(object.size).await;
+        let body = read(object, 0, object.size).await?;
+        let request = with_settings!(self.client.put_object(), self)
+            .key(&object.key)
+            .metadata(OBJECT_ID, object.object_id.to_string())
+            .content_type(object.content_type)
+            .set_content_encoding(object.content_encoding.map(str::to_owned))
+            .checksum_crc64_nvme(header(object.crc64nvme))
+            .set_if_none_match(self.if_none_match())
+            .body(ByteStream::from(body));
+        failpoint::hit("publish-before-put");
+        let sent = request
+            .customize()
+            .config_override(timeout(object.size))
+            .send()
+            .await;
+        let Err(error) = sent else {
+            failpoint::hit("publish-after-put");
+            return Ok(());
+        };
+        let answer = Answer::of(&error);
+        match self.settle(object, &answer, answer.is_taken()).await? {
+            Held::Ours => Ok(()),
+            Held::Nothing => Err(self.error(&answer, "putting", &object.key)),
+        }
+    }
+
+    /// Settles what an answer leaves open (C5): does the key hold this object? `must_know`: there
+    /// is no going on without a reply; otherwise another attempt is as good.
+    async fn settle(
+        &self,
+        object: &Publication,
+        answer: &Answer,
+        must_know: bool,
+    ) -> Result<Held, PublishError> {
+        let must_know = must_know || answer.is_taken();
+        if !must_know && !answer.is_lost() {
+            return Ok(Held::Nothing);
+        }
+        match self.ask(object).await {
+            Ok(held) => Ok(held),
+            Err(error) if must_know || matches!(error, PublishError::Foreign { .. }) => Err(error),
+            // What went wrong first says more than what went wrong when asking about it.
+            Err(_) => Ok(Held::Nothing),
+        }
+    }
+
+    /// Asks whether the key holds this object. Anything else there is [`PublishError::Foreign`].
+    async fn ask(&self, object: &Publication) -> Result<Held, PublishError> {
+        let request = self
+            .client
+            .head_object()
+            .bucket(&self.settings.bucket)
+            .key(&object.key);
+        let found = match request.checksum_mode(ChecksumMode::Enabled).send().await {
+            Ok(found) => found,
+            Err(error) => {
+                let answer = Answer::of(&error);
+                if answer.is_missing() {
+                    return Ok(Held::Nothing);
+                }
+                return Err(self.error(&answer, "asking for", &object.key));
+            }
+        };
+        let id = object.object_id.to_string();
+        let written_as = found
+            .metadata()
+            .and_then(|metadata| metadata.get(OBJECT_ID));
+        let size = found
+            .content_length()
+            .and_then(|size| u64::try_from(size).ok());
+        let checksum = found.checksum_crc64_nvme();
+        let same_bytes = size == Some(object.size)
+            && checksum.is_none_or(|checksum| checksum == header(object.crc64nvme));
+        if written_as == Some(&id) && same_bytes {
+            return Ok(Held::Ours);
+        }
+        Err(PublishError::Foreign {
+            cause: format!(
+                "{} holds another object: its {OBJECT_ID} is {}, its size {}, its CRC-64/NVME {}; \
+                 ours are {id}, {} and {}",
+                self.url(&object.key),
+                written_as.map_or("missing", String::as_str),
+                size.map_or_else(|| "unknown".into(), |size| size.to_string()),
+                checksum.unwrap_or("unknown"),
+                object.size,
+                header(object.crc64nvme),
+            ),
+            advice: "nothing was overwritten; find out who wrote it and move it away".into(),
+        })
+    }
+
+    /// Creates a small object if the key is free.
+    async fn put_marker(&self, key: &str, body: &[u8]) -> Result<(), Answer> {
+        with_settings!(self.client.put_object(), self)
+            .key(key)
+            .content_type("text/plain")
+            .checksum_crc64_nvme(header(checksum(CrcAlgorithm::Crc64Nvme, body)))
+            .set_if_none_match(self.if_none_match())
+            .body(ByteStream::from(Bytes::copy_from_slice(body)))
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| Answer::of(&error))
+    }
+
+    /// The bytes of a small object; `None` when there is none.
+    async fn read_marker(&self, key: &str) -> Result<Option<Bytes>, PublishError> {
+        let request = self
+            .client
+            .get_object()
+            .bucket(&self.settings.bucket)
+            .key(key);
+        let found = match request.send().await {
+            Ok(found) => found,
+            Err(error) => {
+                let answer = Answer::of(&error);
+                if answer.is_missing() {
+                    return Ok(None);
+                }
+                return Err(self.error(&answer, "reading", key));
+            }
+        };
+        let body = found.body.collect().await.map_err(|error| {
+            PublishError::Transient(format!("reading {}: {error}", self.url(key)))
+        })?;
+        Ok(Some(body.into_bytes()))
+    }
+
+    /// What an answer means for the object at `key`.
+    fn error(&self, answer: &Answer, doing: &str, key: &str) -> PublishError {
+        answer.error(&format!("{doing} {}", self.url(key)))
+    }
+
+    fn url(&self, key: &str) -> String {
+        format!("s3://{}/{key}", self.settings.bucket)
+    }
+
+    fn is_conditional(&self) -> bool {
+        self.conditional.load(Ordering::Relaxed)
+    }
+
+    fn if_none_match(&self) -> Option<String> {
+        self.is_conditional().then(|| "*".to_owned())
+    }
+
+    /// Waits until a body of `size` bytes may be held in memory.
+    async fn room(&self, size: u64) -> Option<SemaphorePermit<'_>> {
+        let wanted = kibibytes(size).min(kibibytes(IN_FLIGHT_BYTES as u64));
+        // The semaphore is never closed.
+        self.room.acquire_many(wanted).await.ok()
+    }
+}
+
+/// Refuses keys that S3 cannot hold.
+fn check_key(key: &str) -> Result<(), PublishError> {
+    if (1..=KEY_MAX).contains(&key.len()) {
+        return Ok(());
+    }
+    Err(PublishError::Permanent {
+        cause: format!(
+            "the key {key:?} has {} bytes; S3 takes 1 to {KEY_MAX}",
+            key.len()
+        ),
+        advice: "shorten the prefix".into(),
+    })
+}
+
+/// A part of an object's bytes, read off the async threads.
+async fn read(object: &Publication, offset: u64, len: u64) -> Result<Bytes, PublishError> {
+    let object = object.clone();
+    let len = usize::try_from(len).unwrap_or(usize::MAX);
+    tokio::task::spawn_blocking(move || object.piece(offset, len))
+        .await
+        .unwrap_or_else(|error| Err(PublishError::Transient(format!("reading: {error}"))))
+}
+
+/// Configuration of a request that sends `size` bytes: as patient as a slow line needs.
+fn timeout(size: u64) -> aws_sdk_s3::config::Builder {
+    aws_sdk_s3::config::Config::builder().timeout_config(timeouts(size))
+}
+
+/// The time that a request with a body of `size` bytes may take.
+fn timeouts(size: u64) -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .operation_attempt_timeout(REQUEST_TIMEOUT + Duration::from_secs(size / SLOWEST_RATE))
+        .build()
+}
+
+/// A CRC-64/NVME as S3 writes it: base64 of its big-endian bytes.
+fn header(crc64nvme: u64) -> String {
+    BASE64.encode(crc64nvme.to_be_bytes())
+}
+
+fn kibibytes(bytes: u64) -> u32 {
+    u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX)
+}
+
+/// Percent-escapes a tag's name or value for the `x-amz-tagging` header (RFC 3986, unreserved).
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            escaped.push(byte.into());
+        } else {
+            escaped.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    escaped
+}

@@ -1,0 +1,293 @@
+//! Large objects: a multipart upload whose id a checkpoint names before its first part is sent.
+//!
+//! Another attempt asks which parts have arrived and sends the rest, so it may begin anywhere.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{
+    ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart, Part,
+};
+use crc_fast::{CrcAlgorithm, checksum, checksum_combine};
+use tokio::task::JoinSet;
+
+use super::answer::Answer;
+use super::{Held, Inner, OBJECT_ID, header, read, timeout, with_settings};
+use crate::destination::{Publication, PublishError};
+use crate::failpoint;
+
+/// Size of a part, unless the object would need more than [`PARTS_MAX`] of them.
+const PART: u64 = 8 << 20;
+/// S3's limit on the parts of an upload.
+const PARTS_MAX: u64 = 10_000;
+/// Parts of one object on their way at the same time.
+const PARTS_IN_FLIGHT: usize = 4;
+
+/// Why an upload was not completed.
+enum Stopped {
+    /// For a reason of our own.
+    Here(PublishError),
+    /// By what the store said.
+    There(Answer),
+    /// By a store that will never complete this upload.
+    ForGood(Answer),
+}
+
+/// A part that has arrived.
+struct Sent {
+    number: i32,
+    tag: Option<String>,
+    crc64nvme: u64,
+    len: u64,
+}
+
+impl Inner {
+    /// Starts the upload of an object; nobody has seen a byte of it yet.
+    pub(super) async fn begin_upload(&self, object: &Publication) -> Result<String, PublishError> {
+        let started = with_settings!(self.client.create_multipart_upload(), self)
+            .key(&object.key)
+            .metadata(OBJECT_ID, object.object_id.to_string())
+            .content_type(object.content_type)
+            .set_content_encoding(object.content_encoding.map(str::to_owned))
+            .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
+            .checksum_type(ChecksumType::FullObject)
+            .send()
+            .await
+            .map_err(|error| self.error(&Answer::of(&error), "starting", &object.key))?;
+        started.upload_id().map(str::to_owned).ok_or_else(|| {
+            PublishError::Transient(format!("{}: no upload id was given", self.url(&object.key)))
+        })
+    }
+
+    /// Gives up an upload of ours.
+    pub(super) async fn abort_upload(&self, key: &str, id: &str) -> Result<(), PublishError> {
+        let request = self
+            .client
+            .abort_multipart_upload()
+            .bucket(&self.settings.bucket);
+        let Err(error) = request.key(key).upload_id(id).send().await else {
+            return Ok(());
+        };
+        let answer = Answer::of(&error);
+        if answer.is_upload_gone() {
+            Ok(())
+        } else {
+            Err(self.error(&answer, "aborting", key))
+        }
+    }
+
+    /// Sends what is missing of an upload and completes it.
+    pub(super) async fn finish_upload(
+        self: &Arc<Self>,
+        object: &Publication,
+        upload_id: &str,
+    ) -> Result<(), PublishError> {
+        if !self.is_conditional() && self.ask(object).await? == Held::Ours {
+            return Ok(());
+        }
+        let (answer, for_good) = match self.send(object, upload_id).await {
+            Ok(()) => return Ok(()),
+            Err(Stopped::Here(error)) => return Err(error),
+            Err(Stopped::There(answer)) => {
+                let gone = answer.is_upload_gone();
+                (answer, gone)
+            }
+            Err(Stopped::ForGood(answer)) => (answer, true),
+        };
+        match self.settle(object, &answer, for_good).await? {
+            Held::Ours => Ok(()),
+            Held::Nothing if for_good => {
+                let url = self.url(&object.key);
+                tracing::warn!(object = %url, cause = %answer.text(), "a multipart upload is lost");
+                Err(PublishError::UploadGone)
+            }
+            Held::Nothing => Err(self.error(&answer, "uploading", &object.key)),
+        }
+    }
+
+    async fn send(self: &Arc<Self>, object: &Publication, upload_id: &str) -> Result<(), Stopped> {
+        let arrived = self
+            .arrived(object, upload_id)
+            .await
+            .map_err(Stopped::There)?;
+        let parts = self.send_parts(object, upload_id, arrived).await?;
+        let whole = parts.iter().fold(0, |crc, part| {
+            checksum_combine(CrcAlgorithm::Crc64Nvme, crc, part.crc64nvme, part.len)
+        });
+        if whole != object.crc64nvme {
+            return Err(Stopped::Here(object.damaged()));
+        }
+        let listed = parts.into_iter().map(|part| {
+            CompletedPart::builder()
+                .part_number(part.number)
+                .set_e_tag(part.tag)
+                .checksum_crc64_nvme(header(part.crc64nvme))
+                .build()
+        });
+        let listed = CompletedMultipartUpload::builder()
+            .set_parts(Some(listed.collect()))
+            .build();
+        self.client
+            .complete_multipart_upload()
+            .bucket(&self.settings.bucket)
+            .key(&object.key)
+            .upload_id(upload_id)
+            .multipart_upload(listed)
+            .checksum_crc64_nvme(header(object.crc64nvme))
+            .checksum_type(ChecksumType::FullObject)
+            .mpu_object_size(i64::try_from(object.size).unwrap_or(i64::MAX))
+            .set_if_none_match(self.if_none_match())
+            .customize()
+            .config_override(timeout(object.size))
+            .send()
+            .await
+            .map_err(|error| {
+                let answer = Answer::of(&error);
+                let refused = answer.is_refused_upload();
+                if refused {
+                    Stopped::ForGood(answer)
+                } else {
+                    Stopped::There(answer)
+                }
+            })?;
+        failpoint::hit("upload-after-complete");
+        Ok(())
+    }
+
+    /// The parts that have arrived by number. A store that does not tell gets all of them anew.
+    async fn arrived(
+        &self,
+        object: &Publication,
+        upload_id: &str,
+    ) -> Result<HashMap<i32, Part>, Answer> {
+        let request = self
+            .client
+            .list_parts()
+            .bucket(&self.settings.bucket)
+            .key(&object.key);
+        let mut pages = request.upload_id(upload_id).into_paginator().send();
+        let mut arrived = HashMap::new();
+        while let Some(page) = pages.next().await {
+            match page.map_err(|error| Answer::of(&error)) {
+                Ok(page) => arrived.extend(
+                    page.parts
+                        .into_iter()
+                        .flatten()
+                        .filter_map(|part| Some((part.part_number?, part))),
+                ),
+                Err(answer) if answer.is_denied() || answer.is_not_implemented() => break,
+                Err(answer) => return Err(answer),
+            }
+        }
+        Ok(arrived)
+    }
+
+    /// Sends the parts that are missing, a few at a time; all parts in order.
+    async fn send_parts(
+        self: &Arc<Self>,
+        object: &Publication,
+        upload_id: &str,
+        mut arrived: HashMap<i32, Part>,
+    ) -> Result<Vec<Sent>, Stopped> {
+        let part = part_size(object.size);
+        let mut waiting = (1..).zip((0..object.size).step_by(usize::try_from(part).unwrap_or(1)));
+        let mut sending = JoinSet::new();
+        let mut sent = Vec::new();
+        loop {
+            while sending.len() < PARTS_IN_FLIGHT
+                && let Some((number, offset)) = waiting.next()
+            {
+                let (inner, object) = (Arc::clone(self), object.clone());
+                let (upload_id, arrived) = (upload_id.to_owned(), arrived.remove(&number));
+                let len = part.min(object.size - offset);
+                sending.spawn(async move {
+                    inner
+                        .send_part(&object, &upload_id, number, offset, len, arrived)
+                        .await
+                });
+            }
+            match sending.join_next().await {
+                Some(Ok(part)) => sent.push(part?),
+                Some(Err(error)) => {
+                    let cause = format!("sending a part ended: {error}");
+                    return Err(Stopped::Here(PublishError::Transient(cause)));
+                }
+                None => break,
+            }
+        }
+        sent.sort_unstable_by_key(|part| part.number);
+        Ok(sent)
+    }
+
+    /// Sends one part, unless it has arrived already as it should be.
+    async fn send_part(
+        &self,
+        object: &Publication,
+        upload_id: &str,
+        number: i32,
+        offset: u64,
+        len: u64,
+        arrived: Option<Part>,
+    ) -> Result<Sent, Stopped> {
+        let _room = self.room(len).await;
+        let bytes = read(object, offset, len).await.map_err(Stopped::Here)?;
+        let crc64nvme = checksum(CrcAlgorithm::Crc64Nvme, &bytes);
+        let there = arrived.filter(|part| {
+            part.size() == i64::try_from(len).ok()
+                && part.checksum_crc64_nvme() == Some(&header(crc64nvme))
+        });
+        if let Some(part) = there {
+            return Ok(Sent {
+                number,
+                tag: part.e_tag,
+                crc64nvme,
+                len,
+            });
+        }
+        let uploaded = self
+            .client
+            .upload_part()
+            .bucket(&self.settings.bucket)
+            .key(&object.key)
+            .upload_id(upload_id)
+            .part_number(number)
+            .checksum_crc64_nvme(header(crc64nvme))
+            .body(ByteStream::from(bytes))
+            .customize()
+            .config_override(timeout(len))
+            .send()
+            .await
+            .map_err(|error| Stopped::There(Answer::of(&error)))?;
+        failpoint::hit("upload-after-part");
+        Ok(Sent {
+            number,
+            tag: uploaded.e_tag,
+            crc64nvme,
+            len,
+        })
+    }
+}
+
+/// Size of all parts but the last: a pure function of the object's size, so that every attempt
+/// cuts it alike.
+fn part_size(size: u64) -> u64 {
+    const MIB: u64 = 1 << 20;
+    size.div_ceil(PARTS_MAX)
+        .div_ceil(MIB)
+        .saturating_mul(MIB)
+        .max(PART)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_of_any_size_fits_into_the_parts_of_an_upload() {
+        for size in [1, PART, PART * PARTS_MAX, PART * PARTS_MAX + 1, 5 << 40] {
+            assert!(size.div_ceil(part_size(size)) <= PARTS_MAX, "{size}");
+        }
+        assert_eq!(part_size(1 << 30), PART);
+    }
+}

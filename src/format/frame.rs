@@ -1,0 +1,110 @@
+//! Frames of a raw block of `Shape::Whole`: a record with what a failure needs to name it.
+//!
+//! Layout, little-endian: length of the data u32, arrival i64 (ms), sequence u64, sub-sequence u32,
+//! data. Integrity is the spool's matter (every extent has a checksum).
+
+use std::io;
+
+use crate::position::{Position, Sequence};
+use crate::record::Record;
+
+const HEADER: usize = 4 + 8 + 8 + 4;
+
+/// Appends a record.
+pub(super) fn append(record: &Record<'_>, out: &mut Vec<u8>) {
+    let length = u32::try_from(record.data.len()).expect("a record is far below 4 GiB");
+    out.reserve(HEADER + record.data.len());
+    out.extend_from_slice(&length.to_le_bytes());
+    out.extend_from_slice(&record.arrival_ms.to_le_bytes());
+    out.extend_from_slice(&record.position.sequence.0.to_le_bytes());
+    out.extend_from_slice(&record.position.sub_sequence.to_le_bytes());
+    out.extend_from_slice(record.data);
+}
+
+/// The records of a raw block, in order. Yields `InvalidData` once where the block is torn.
+pub(super) fn records(block: &[u8]) -> Records<'_> {
+    Records { rest: block }
+}
+
+/// Iterator over the records of a raw block.
+#[derive(Debug)]
+pub(super) struct Records<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = io::Result<Record<'a>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let split = split(self.rest);
+        self.rest = split.map_or(&[], |(_, rest)| rest);
+        Some(split.map(|(record, _)| record).ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::InvalidData,
+                "a raw block ends inside a record",
+            )
+        }))
+    }
+}
+
+fn split(block: &[u8]) -> Option<(Record<'_>, &[u8])> {
+    let (length, rest) = block.split_first_chunk::<4>()?;
+    let (arrival, rest) = rest.split_first_chunk::<8>()?;
+    let (sequence, rest) = rest.split_first_chunk::<8>()?;
+    let (sub_sequence, rest) = rest.split_first_chunk::<4>()?;
+    let (data, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+    let position = Position {
+        sequence: Sequence(u64::from_le_bytes(*sequence)),
+        sub_sequence: u32::from_le_bytes(*sub_sequence),
+    };
+    Some((
+        Record {
+            data,
+            arrival_ms: i64::from_le_bytes(*arrival),
+            position,
+        },
+        rest,
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{append, records};
+    use crate::position::{Position, Sequence};
+    use crate::record::Record;
+
+    proptest! {
+        #[test]
+        fn a_block_gives_its_records_back_and_a_torn_one_says_so(
+            written in proptest::collection::vec(
+                (proptest::collection::vec(any::<u8>(), 0..40), any::<i64>(), any::<u64>(), any::<u32>()),
+                1..8,
+            ),
+            cut in 1_usize..24,
+        ) {
+            let written: Vec<_> = written
+                .iter()
+                .map(|(data, arrival_ms, sequence, sub_sequence)| Record {
+                    data,
+                    arrival_ms: *arrival_ms,
+                    position: Position { sequence: Sequence(*sequence), sub_sequence: *sub_sequence },
+                })
+                .collect();
+            let mut block = Vec::new();
+            for record in &written {
+                append(record, &mut block);
+            }
+            let read: Vec<_> = records(&block).map(Result::unwrap).collect();
+            prop_assert_eq!(&read, &written);
+
+            let torn: Vec<_> = records(&block[..block.len() - cut]).collect();
+            prop_assert!(torn.last().unwrap().is_err());
+            prop_assert_eq!(torn.iter().filter(|record| record.is_err()).count(), 1);
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Why a record does not become rows, gathered on the way out of the decoder.
+
+use std::borrow::Cow;
+use std::fmt::{self, Write as _};
+
+use crate::failure::{ErrorOutputType, Failure};
+
+/// Characters of the record that a message quotes at most.
+const EXCERPT: usize = 60;
+
+/// Characters of a map key that a path shows at most.
+const KEY_SHOWN: usize = 40;
+
+/// What the decoder returns.
+pub(super) type Fit<T> = Result<T, Fault>;
+
+/// A reason and the way to it, boxed to keep the good road short.
+#[derive(Debug)]
+pub(super) struct Fault(Box<Told>);
+
+#[derive(Debug)]
+struct Told {
+    reason: Reason,
+    /// Innermost first.
+    path: Vec<Step>,
+}
+
+#[derive(Debug)]
+enum Reason {
+    /// Not JSON.
+    Syntax { at: usize, what: &'static str },
+    /// JSON that the column cannot take; `at` is where the value starts.
+    Mismatch {
+        at: usize,
+        expected: Box<str>,
+        why: &'static str,
+    },
+    /// Anything else.
+    Other(&'static str),
+}
+
+#[derive(Debug)]
+enum Step {
+    Name(Box<str>),
+    Index(usize),
+    Key(Box<str>),
+}
+
+impl Fault {
+    /// The text is no JSON at byte `at`, where `what` was expected.
+    #[cold]
+    pub(super) fn syntax(at: usize, what: &'static str) -> Self {
+        Self::new(Reason::Syntax { at, what })
+    }
+
+    /// The value at byte `at` is no `expected` (a Hive type); `why` adds a reason or is empty.
+    #[cold]
+    pub(super) fn mismatch(at: usize, expected: impl fmt::Display, why: &'static str) -> Self {
+        Self::new(Reason::Mismatch {
+            at,
+            expected: expected.to_string().into(),
+            why,
+        })
+    }
+
+    /// A sentence that says it all.
+    #[cold]
+    pub(super) fn other(message: &'static str) -> Self {
+        Self::new(Reason::Other(message))
+    }
+
+    fn new(reason: Reason) -> Self {
+        Self(Box::new(Told {
+            reason,
+            path: Vec::new(),
+        }))
+    }
+
+    /// The fault lies in the column or field of this name.
+    #[cold]
+    pub(super) fn named(mut self, name: &str) -> Self {
+        self.0.path.push(Step::Name(name.into()));
+        self
+    }
+
+    /// The fault lies in the item of this index.
+    #[cold]
+    pub(super) fn item(mut self, index: usize) -> Self {
+        self.0.path.push(Step::Index(index));
+        self
+    }
+
+    /// The fault lies at this key of a map.
+    #[cold]
+    pub(super) fn key(mut self, key: &[u8]) -> Self {
+        let key: String = String::from_utf8_lossy(key)
+            .chars()
+            .take(KEY_SHOWN)
+            .collect();
+        self.0.path.push(Step::Key(key.into()));
+        self
+    }
+
+    /// What the error object says: Firehose's code and sentence, then the details.
+    #[cold]
+    pub(super) fn failure(&self, record: &[u8]) -> Failure {
+        let (code, message): (_, Cow<'static, str>) = match &self.0.reason {
+            Reason::Syntax { at, what } => {
+                let message = format!("Encountered malformed JSON. At byte {at}: expected {what}.");
+                ("DataFormatConversion.ParseError", message.into())
+            }
+            Reason::Mismatch { at, expected, why } => {
+                let mut message = "Data does not match the schema. ".to_owned();
+                let path = self.path();
+                if !path.is_empty() {
+                    _ = write!(message, "Column `{path}`: ");
+                }
+                _ = write!(
+                    message,
+                    "expected {expected}, found {}",
+                    excerpt(record, *at)
+                );
+                if !why.is_empty() {
+                    _ = write!(message, " ({why})");
+                }
+                message.push('.');
+                ("DataFormatConversion.MalformedData", message.into())
+            }
+            Reason::Other(message) => ("DataFormatConversion.MalformedData", (*message).into()),
+        };
+        Failure::new(ErrorOutputType::FormatConversionFailed, code, message)
+    }
+
+    fn path(&self) -> String {
+        let mut path = String::new();
+        for step in self.0.path.iter().rev() {
+            match step {
+                Step::Name(name) if path.is_empty() => path.push_str(name),
+                Step::Name(name) => {
+                    path.push('.');
+                    path.push_str(name);
+                }
+                Step::Index(index) => _ = write!(path, "[{index}]"),
+                Step::Key(key) => _ = write!(path, "[{key:?}]"),
+            }
+        }
+        path
+    }
+}
+
+/// The value at `at`, cut short where it is long.
+fn excerpt(record: &[u8], at: usize) -> String {
+    let rest = record.get(at..).unwrap_or_default();
+    let mut cursor = super::cursor::Cursor::new(rest);
+    let length = cursor.skip_value(0).map_or(rest.len(), |()| cursor.at());
+    // Four bytes a character at most, and one character more to see that there is more.
+    let shown = String::from_utf8_lossy(&rest[..length.min(4 * EXCERPT + 4)]);
+    match shown.char_indices().nth(EXCERPT) {
+        Some((end, _)) => format!("{}…", &shown[..end]),
+        None => shown.into_owned(),
+    }
+}

@@ -1,0 +1,69 @@
+//! Which field a member's name means.
+
+use std::collections::HashMap;
+
+/// The names of a struct's fields, found without regard to ASCII case.
+///
+/// Records of one stream look alike: a guess (the field that followed the previous one last time,
+/// in the spelling it had then) is nearly always right and costs one comparison.
+#[derive(Debug)]
+pub(super) struct Names {
+    declared: Vec<Box<str>>,
+    by_name: HashMap<Box<[u8]>, usize, foldhash::fast::RandomState>,
+    /// How each field was spelled last.
+    spellings: Vec<Box<[u8]>>,
+    /// Which field came last time after each field (shifted by one: the first entry is the start).
+    followers: Vec<usize>,
+    lower: Vec<u8>,
+}
+
+impl Names {
+    pub(super) fn new<'a>(names: impl Iterator<Item = &'a str>) -> Self {
+        let declared: Vec<Box<str>> = names.map(Into::into).collect();
+        let lower = |name: &str| name.to_ascii_lowercase().into_bytes().into_boxed_slice();
+        Self {
+            by_name: declared
+                .iter()
+                .enumerate()
+                .map(|(index, name)| (lower(name), index))
+                .collect(),
+            spellings: declared.iter().map(|name| name.as_bytes().into()).collect(),
+            followers: (0..=declared.len())
+                .map(|index| index % declared.len().max(1))
+                .collect(),
+            declared,
+            lower: Vec::new(),
+        }
+    }
+
+    /// The name as declared.
+    pub(super) fn declared(&self, index: usize) -> &str {
+        &self.declared[index]
+    }
+
+    /// The field that `key` means; `previous` is the field found before it in the same object.
+    #[inline]
+    pub(super) fn find(&mut self, key: &[u8], previous: Option<usize>) -> Option<usize> {
+        let place = previous.map_or(0, |index| index + 1);
+        let guess = self.followers[place];
+        if &*self.spellings[guess] == key {
+            return Some(guess);
+        }
+        self.search(key, place)
+    }
+
+    fn search(&mut self, key: &[u8], place: usize) -> Option<usize> {
+        let found = if let Some(&index) = self.by_name.get(key) {
+            index
+        } else {
+            self.lower.clear();
+            self.lower.extend(key.iter().map(u8::to_ascii_lowercase));
+            *self.by_name.get(self.lower.as_slice())?
+        };
+        self.followers[place] = found;
+        if &*self.spellings[found] != key {
+            self.spellings[found] = key.into();
+        }
+        Some(found)
+    }
+}

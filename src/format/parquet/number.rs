@@ -1,0 +1,227 @@
+//! JSON numbers, read once into digits and exponent, and what each numeric type makes of them.
+
+/// Powers of ten that a double holds exactly.
+const EXACT_POWERS: [f64; 23] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
+    1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+];
+
+/// A number as written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Number<'a> {
+    /// The text, which has JSON's syntax.
+    pub(super) text: &'a [u8],
+    negative: bool,
+    /// All digits as one integer, if they fit.
+    digits: Option<u64>,
+    /// Power of ten to multiply the digits with.
+    exponent: i32,
+}
+
+impl<'a> Number<'a> {
+    /// Reads the number that `text` begins with, and its length. The error is an offset.
+    #[inline]
+    pub(super) fn read(text: &'a [u8]) -> Result<(Self, usize), usize> {
+        let negative = text.first() == Some(&b'-');
+        let start = usize::from(negative);
+        let mut digits = Some(0_u64);
+        let mut at = run(text, start, &mut digits);
+        if at == start {
+            return Err(at);
+        }
+        if text[start] == b'0' && at > start + 1 {
+            return Err(start + 1); // no leading zeros
+        }
+        let mut exponent = 0;
+        if text.get(at) == Some(&b'.') {
+            let end = run(text, at + 1, &mut digits);
+            if end == at + 1 {
+                return Err(end);
+            }
+            exponent =
+                i32::try_from(at + 1).unwrap_or(i32::MAX) - i32::try_from(end).unwrap_or(i32::MAX);
+            at = end;
+        }
+        if let Some(b'e' | b'E') = text.get(at) {
+            let (written, end) = read_exponent(text, at + 1)?;
+            exponent = exponent.saturating_add(written);
+            at = end;
+        }
+        Ok((
+            Self {
+                text: &text[..at],
+                negative,
+                digits,
+                exponent,
+            },
+            at,
+        ))
+    }
+
+    /// Reads a string's content as a number: as in JSON, but a plus sign and leading zeros may be.
+    pub(super) fn from_string(text: &'a [u8]) -> Option<Self> {
+        let unsigned = text
+            .strip_prefix(b"+")
+            .or_else(|| text.strip_prefix(b"-"))
+            .unwrap_or(text);
+        let zeros = unsigned.iter().take_while(|&&byte| byte == b'0').count();
+        let zeros = if unsigned.get(zeros).is_some_and(u8::is_ascii_digit) {
+            zeros
+        } else {
+            zeros.saturating_sub(1)
+        };
+        let trimmed = &unsigned[zeros..];
+        if trimmed.first() == Some(&b'-') {
+            return None;
+        }
+        let (number, length) = Self::read(trimmed).ok()?;
+        (length == trimmed.len()).then_some(Self {
+            negative: text.first() == Some(&b'-'),
+            ..number
+        })
+    }
+
+    /// The integer, if it is one and fits.
+    #[inline]
+    pub(super) fn to_i64(self) -> Option<i64> {
+        match self.digits {
+            Some(digits) if self.exponent == 0 => {
+                let value = i64::try_from(digits).ok();
+                if self.negative {
+                    value.map(|value| -value).or_else(|| lowest(digits))
+                } else {
+                    value
+                }
+            }
+            _ => {
+                let (value, exact) = self.scaled(0)?;
+                exact.then(|| i64::try_from(value).ok())?
+            }
+        }
+    }
+
+    /// The nearest double, if the number is within its range.
+    #[inline]
+    pub(super) fn to_f64(self) -> Option<f64> {
+        if let Some(digits) = self.digits
+            && digits <= 1 << 53
+            && let Some(&power) = EXACT_POWERS.get(self.exponent.unsigned_abs() as usize)
+        {
+            // Both are exact, so one operation rounds once (Clinger's fast path).
+            #[expect(clippy::cast_precision_loss, reason = "at most 53 bits")]
+            let value = digits as f64;
+            let value = if self.exponent < 0 {
+                value / power
+            } else {
+                value * power
+            };
+            return Some(if self.negative { -value } else { value });
+        }
+        let value: f64 = self.unsigned_text()?.parse().ok()?;
+        value
+            .is_finite()
+            .then_some(if self.negative { -value } else { value })
+    }
+
+    /// The nearest float, if the number is within its range.
+    pub(super) fn to_f32(self) -> Option<f32> {
+        let value: f32 = self.unsigned_text()?.parse().ok()?;
+        value
+            .is_finite()
+            .then_some(if self.negative { -value } else { value })
+    }
+
+    /// The number times ten to the power of `scale`, rounded half away from zero, and whether nothing
+    /// was rounded off; `None` where that is beyond 38 digits.
+    pub(super) fn scaled(self, scale: i32) -> Option<(i128, bool)> {
+        let (digits, exponent) = match self.digits {
+            Some(digits) => (i128::from(digits), self.exponent),
+            None => return self.scaled_long(scale),
+        };
+        let shift = exponent.saturating_add(scale);
+        let (magnitude, exact) = if shift >= 0 {
+            let power = if digits == 0 { 1 } else { power_of_ten(shift)? };
+            (digits.checked_mul(power)?, true)
+        } else if let Some(power) = power_of_ten(shift.saturating_neg()) {
+            let (quotient, rest) = (digits / power, digits % power);
+            (quotient + i128::from(rest >= power - rest), rest == 0)
+        } else {
+            (0, digits == 0)
+        };
+        Some((if self.negative { -magnitude } else { magnitude }, exact))
+    }
+
+    /// The same for more digits than an integer holds: digit by digit.
+    fn scaled_long(self, scale: i32) -> Option<(i128, bool)> {
+        let mantissa = self.text.split(|byte| matches!(byte, b'e' | b'E')).next()?;
+        let count = mantissa.iter().filter(|byte| byte.is_ascii_digit()).count();
+        let shift = i64::from(self.exponent) + i64::from(scale);
+        // So many leading digits stand before the point; what follows is rounded off.
+        let kept = i64::try_from(count).ok()? + shift;
+        let (mut value, mut rounds_up, mut exact) = (0_i128, false, true);
+        for (index, digit) in mantissa
+            .iter()
+            .filter(|byte| byte.is_ascii_digit())
+            .enumerate()
+        {
+            let digit = i128::from(digit - b'0');
+            let index = i64::try_from(index).ok()?;
+            if index < kept {
+                value = value.checked_mul(10)?.checked_add(digit)?;
+            } else {
+                rounds_up |= index == kept && digit >= 5;
+                exact &= digit == 0;
+            }
+        }
+        if shift > 0 && value != 0 {
+            value = value.checked_mul(power_of_ten(i32::try_from(shift).ok()?)?)?;
+        }
+        let magnitude = value.checked_add(i128::from(rounds_up))?;
+        Some((if self.negative { -magnitude } else { magnitude }, exact))
+    }
+
+    fn unsigned_text(&self) -> Option<&str> {
+        let text = self.text.strip_prefix(b"-").unwrap_or(self.text);
+        std::str::from_utf8(text).ok()
+    }
+}
+
+/// Steps over digits from `at` on and takes them into `digits` while they fit.
+#[inline]
+fn run(text: &[u8], mut at: usize, digits: &mut Option<u64>) -> usize {
+    while let Some(digit @ b'0'..=b'9') = text.get(at) {
+        *digits = digits
+            .and_then(|value| value.checked_mul(10))
+            .and_then(|value| value.checked_add(u64::from(digit - b'0')));
+        at += 1;
+    }
+    at
+}
+
+/// Reads an exponent with its sign from `at` on; beyond reason it is cut to what is as good.
+fn read_exponent(text: &[u8], mut at: usize) -> Result<(i32, usize), usize> {
+    let negative = text.get(at) == Some(&b'-');
+    if let Some(b'-' | b'+') = text.get(at) {
+        at += 1;
+    }
+    let start = at;
+    let mut exponent = 0_i32;
+    while let Some(digit @ b'0'..=b'9') = text.get(at) {
+        // A record is below 2^21 bytes, so no fraction can balance an exponent as large as this.
+        exponent = (exponent * 10 + i32::from(digit - b'0')).min(100_000_000);
+        at += 1;
+    }
+    if at == start {
+        return Err(at);
+    }
+    Ok((if negative { -exponent } else { exponent }, at))
+}
+
+fn lowest(digits: u64) -> Option<i64> {
+    (digits == i64::MIN.unsigned_abs()).then_some(i64::MIN)
+}
+
+/// Ten to the power of 0–38.
+pub(super) fn power_of_ten(power: i32) -> Option<i128> {
+    10_i128.checked_pow(u32::try_from(power).ok()?)
+}

@@ -1,0 +1,157 @@
+//! The declared columns: Hive's types, and what they are in Arrow (and so in Parquet).
+//!
+//! | Hive | Parquet |
+//! |---|---|
+//! | `boolean`, `float`, `double` | BOOLEAN, FLOAT, DOUBLE |
+//! | `tinyint`, `smallint`, `int`, `bigint` | INT32 (INT 8, 16, 32), INT64 |
+//! | `decimal(p,s)` | INT32 to 9 digits, INT64 to 18, above that fixed-length bytes; DECIMAL |
+//! | `string`, `varchar(n)`, `char(n)` | BYTE_ARRAY, STRING (not padded) |
+//! | `binary` | BYTE_ARRAY |
+//! | `date` | INT32, DATE |
+//! | `timestamp` | INT64, TIMESTAMP(MICROS, adjusted to UTC): an instant in Athena, Spark and DuckDB |
+//! | `array`, `map`, `struct` | LIST (`list.element`), MAP (`key_value.key/value`), group |
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow_schema::{DataType, Field as ArrowField, Fields, TimeUnit};
+
+mod parse;
+
+pub(super) use parse::parse;
+
+/// A column, or a field of a struct.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Field {
+    /// As declared; matched without regard to ASCII case.
+    pub(super) name: String,
+    pub(super) kind: Kind,
+}
+
+/// A Hive type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Boolean,
+    TinyInt,
+    SmallInt,
+    Int,
+    BigInt,
+    Float,
+    Double,
+    /// 1–38 digits, of them 0–precision after the point.
+    Decimal {
+        precision: u8,
+        scale: u8,
+    },
+    String,
+    /// At most so many characters.
+    Varchar(u32),
+    /// At most so many characters; not padded.
+    Char(u32),
+    Binary,
+    Date,
+    Timestamp,
+    Array(Box<Kind>),
+    /// The key is a primitive type.
+    Map(Box<Kind>, Box<Kind>),
+    Struct(Vec<Field>),
+}
+
+/// Hive's own spelling, backquoted where a name needs it.
+impl fmt::Display for Kind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Boolean => formatter.write_str("boolean"),
+            Self::TinyInt => formatter.write_str("tinyint"),
+            Self::SmallInt => formatter.write_str("smallint"),
+            Self::Int => formatter.write_str("int"),
+            Self::BigInt => formatter.write_str("bigint"),
+            Self::Float => formatter.write_str("float"),
+            Self::Double => formatter.write_str("double"),
+            Self::Decimal { precision, scale } => write!(formatter, "decimal({precision},{scale})"),
+            Self::String => formatter.write_str("string"),
+            Self::Varchar(length) => write!(formatter, "varchar({length})"),
+            Self::Char(length) => write!(formatter, "char({length})"),
+            Self::Binary => formatter.write_str("binary"),
+            Self::Date => formatter.write_str("date"),
+            Self::Timestamp => formatter.write_str("timestamp"),
+            Self::Array(item) => write!(formatter, "array<{item}>"),
+            Self::Map(key, value) => write!(formatter, "map<{key},{value}>"),
+            Self::Struct(fields) => {
+                formatter.write_str("struct<")?;
+                for (index, field) in fields.iter().enumerate() {
+                    let comma = if index == 0 { "" } else { "," };
+                    let Field { name, kind } = field;
+                    if parse::is_plain(name) {
+                        write!(formatter, "{comma}{name}:{kind}")?;
+                    } else {
+                        write!(formatter, "{comma}`{}`:{kind}", name.replace('`', "``"))?;
+                    }
+                }
+                formatter.write_str(">")
+            }
+        }
+    }
+}
+
+impl Kind {
+    /// Whether values have no parts.
+    pub(super) fn is_primitive(&self) -> bool {
+        !matches!(self, Self::Array(_) | Self::Map(..) | Self::Struct(_))
+    }
+
+    /// Number of leaf columns in Parquet.
+    pub(super) fn leaves(&self) -> usize {
+        match self {
+            Self::Array(item) => item.leaves(),
+            Self::Map(_, value) => 1 + value.leaves(),
+            Self::Struct(fields) => fields.iter().map(|field| field.kind.leaves()).sum(),
+            _ => 1,
+        }
+    }
+
+    /// The Arrow type that is written as the Parquet type of the table above.
+    pub(super) fn arrow(&self) -> DataType {
+        match self {
+            Self::Boolean => DataType::Boolean,
+            Self::TinyInt => DataType::Int8,
+            Self::SmallInt => DataType::Int16,
+            Self::Int => DataType::Int32,
+            Self::BigInt => DataType::Int64,
+            Self::Float => DataType::Float32,
+            Self::Double => DataType::Float64,
+            Self::Decimal { precision, scale } => {
+                DataType::Decimal128(*precision, scale.cast_signed())
+            }
+            Self::String | Self::Varchar(_) | Self::Char(_) => DataType::Utf8,
+            Self::Binary => DataType::Binary,
+            Self::Date => DataType::Date32,
+            Self::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            Self::Array(item) => DataType::List(item_field(item)),
+            Self::Map(key, value) => DataType::Map(entries_field(key, value), false),
+            Self::Struct(fields) => DataType::Struct(arrow_fields(fields)),
+        }
+    }
+}
+
+/// Arrow fields, all of them nullable.
+pub(super) fn arrow_fields(fields: &[Field]) -> Fields {
+    fields
+        .iter()
+        .map(|field| ArrowField::new(&field.name, field.kind.arrow(), true))
+        .collect()
+}
+
+/// The field of a list's items, named as the Parquet specification asks.
+pub(super) fn item_field(item: &Kind) -> Arc<ArrowField> {
+    Arc::new(ArrowField::new("element", item.arrow(), true))
+}
+
+/// The field of a map's entries, named as the Parquet specification asks.
+pub(super) fn entries_field(key: &Kind, value: &Kind) -> Arc<ArrowField> {
+    let entry = Fields::from(vec![
+        ArrowField::new("key", key.arrow(), false),
+        ArrowField::new("value", value.arrow(), true),
+    ]);
+    Arc::new(ArrowField::new("key_value", DataType::Struct(entry), false))
+}

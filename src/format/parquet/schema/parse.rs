@@ -1,0 +1,460 @@
+//! Hive column syntax, the language of Glue and Athena tables, with faults that point.
+//!
+//! ```text
+//! columns := column ((',' | newline) column)* [',']
+//! column  := name type [COMMENT 'text']
+//! type    := word ['(' number [',' number] ')'] | array<type> | map<type,type>
+//!          | struct<name:type [COMMENT 'text'], …>
+//! name    := letters, digits, '_', '-', '.', '$', '@' | '`' anything '`'
+//! ```
+
+use std::collections::HashSet;
+use std::ops::Range;
+
+use super::{Field, Kind};
+use crate::format::FormatFault;
+
+/// Types nest at most so deep: decoding recurses along them.
+const DEPTH_MAX: usize = 32;
+
+/// Leaf columns at most: each costs buffers while an object is encoded.
+const LEAVES_MAX: usize = 4096;
+
+/// Every type word, for the nearest right one.
+const WORDS: [&str; 18] = [
+    "boolean",
+    "tinyint",
+    "smallint",
+    "int",
+    "integer",
+    "bigint",
+    "float",
+    "double",
+    "decimal",
+    "string",
+    "varchar",
+    "char",
+    "binary",
+    "date",
+    "timestamp",
+    "array",
+    "map",
+    "struct",
+];
+
+/// Words of other systems and what Hive calls them.
+const FOREIGN: [(&str, &str); 16] = [
+    ("set", "array"),
+    ("list", "array"),
+    ("record", "struct"),
+    ("object", "struct"),
+    ("text", "string"),
+    ("utf8", "string"),
+    ("long", "bigint"),
+    ("int8", "tinyint"),
+    ("int16", "smallint"),
+    ("int32", "int"),
+    ("int64", "bigint"),
+    ("real", "float"),
+    ("number", "double"),
+    ("numeric", "decimal"),
+    ("bool", "boolean"),
+    ("timestamptz", "timestamp"),
+];
+
+/// Parses a column list. The fault names the first wrong bytes.
+pub(crate) fn parse(text: &str) -> Result<Vec<Field>, FormatFault> {
+    let mut parser = Parser { text, at: 0 };
+    let columns = parser.columns()?;
+    let leaves: usize = columns.iter().map(|column| column.kind.leaves()).sum();
+    if leaves > LEAVES_MAX {
+        let message =
+            format!("the schema has {leaves} leaf columns; at most {LEAVES_MAX} are allowed");
+        return Err(FormatFault {
+            at: Some(0..text.len()),
+            message,
+            help: None,
+        });
+    }
+    Ok(columns)
+}
+
+/// Whether a name needs no backquotes.
+pub(super) fn is_plain(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(is_name_char)
+}
+
+fn is_name_char(character: char) -> bool {
+    character.is_alphanumeric() || matches!(character, '_' | '-' | '.' | '$' | '@')
+}
+
+struct Parser<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl Parser<'_> {
+    fn columns(&mut self) -> Result<Vec<Field>, FormatFault> {
+        let mut columns = Vec::new();
+        let mut names = HashSet::new();
+        self.space();
+        while self.peek().is_some() {
+            let start = self.at;
+            let name = self.name("a column name")?;
+            self.unique(&mut names, &name, start, "column")?;
+            self.space();
+            if self.peek() == Some(':') {
+                self.at += 1; // `name: type`, as inside a struct, is as clear
+            }
+            let kind = self.kind(1)?;
+            self.comment()?;
+            columns.push(Field { name, kind });
+            if !self.separator()? {
+                break;
+            }
+        }
+        if columns.is_empty() {
+            return Err(self.fault(0..self.text.len(), "the schema names no column".to_owned()));
+        }
+        Ok(columns)
+    }
+
+    /// Steps over what stands between two columns; false at the end of the text.
+    fn separator(&mut self) -> Result<bool, FormatFault> {
+        let new_line = self.space();
+        match self.peek() {
+            None => Ok(false),
+            Some(',') => {
+                self.at += 1;
+                self.space();
+                Ok(true)
+            }
+            Some(_) if new_line => Ok(true),
+            Some(_) => Err(self.fault(
+                self.token(),
+                format!("expected `,` or the end, found {}", self.found()),
+            )),
+        }
+    }
+
+    fn kind(&mut self, depth: usize) -> Result<Kind, FormatFault> {
+        self.space();
+        let start = self.at;
+        let length = self.text[start..]
+            .chars()
+            .take_while(|&c| is_name_char(c))
+            .map(char::len_utf8)
+            .sum::<usize>();
+        self.at += length;
+        let span = start..self.at;
+        if depth > DEPTH_MAX {
+            return Err(self.fault(
+                span,
+                format!("types are nested deeper than {DEPTH_MAX} levels"),
+            ));
+        }
+        let word = self.text[span.clone()].to_ascii_lowercase();
+        Ok(match word.as_str() {
+            "boolean" => Kind::Boolean,
+            "tinyint" => Kind::TinyInt,
+            "smallint" => Kind::SmallInt,
+            "int" | "integer" => Kind::Int,
+            "bigint" => Kind::BigInt,
+            "float" => Kind::Float,
+            "double" => Kind::Double,
+            "decimal" => self.decimal()?,
+            "string" => Kind::String,
+            "varchar" => Kind::Varchar(self.length(&span, "varchar", 65_535)?),
+            "char" => Kind::Char(self.length(&span, "char", 255)?),
+            "binary" => Kind::Binary,
+            "date" => Kind::Date,
+            "timestamp" => Kind::Timestamp,
+            "array" => {
+                self.expect('<', "after `array`")?;
+                let item = self.kind(depth + 1)?;
+                self.expect('>', "after the type of the items")?;
+                Kind::Array(Box::new(item))
+            }
+            "map" => self.map(depth)?,
+            "struct" => self.fields(depth)?,
+            _ => return Err(self.unknown(span, &word)),
+        })
+    }
+
+    fn map(&mut self, depth: usize) -> Result<Kind, FormatFault> {
+        self.expect('<', "after `map`")?;
+        self.space();
+        let start = self.at;
+        let key = self.kind(depth + 1)?;
+        if !key.is_primitive() {
+            let message = "a map's key must be a primitive type, such as `string`".to_owned();
+            return Err(self.fault(start..self.at, message));
+        }
+        self.expect(',', "between the types of key and value")?;
+        let value = self.kind(depth + 1)?;
+        self.expect('>', "after the type of the values")?;
+        Ok(Kind::Map(Box::new(key), Box::new(value)))
+    }
+
+    fn fields(&mut self, depth: usize) -> Result<Kind, FormatFault> {
+        self.expect('<', "after `struct`")?;
+        let mut fields = Vec::new();
+        let mut names = HashSet::new();
+        loop {
+            self.space();
+            let start = self.at;
+            let name = self.name("a field name")?;
+            self.unique(&mut names, &name, start, "field")?;
+            self.expect(':', "after the field's name")?;
+            let kind = self.kind(depth + 1)?;
+            self.comment()?;
+            fields.push(Field { name, kind });
+            self.space();
+            if self.peek() == Some(',') {
+                self.at += 1;
+                continue;
+            }
+            self.expect('>', "or `,` after the field's type")?;
+            return Ok(Kind::Struct(fields));
+        }
+    }
+
+    /// `(precision[,scale])`; Hive's `decimal` alone is `decimal(10,0)`.
+    fn decimal(&mut self) -> Result<Kind, FormatFault> {
+        self.space();
+        if self.peek() != Some('(') {
+            return Ok(Kind::Decimal {
+                precision: 10,
+                scale: 0,
+            });
+        }
+        self.at += 1;
+        let (precision, at) = self.number()?;
+        if !(1..=38).contains(&precision) {
+            return Err(self.fault(at, "a decimal's precision is 1 to 38 digits".to_owned()));
+        }
+        self.space();
+        let mut scale = 0;
+        if self.peek() == Some(',') {
+            self.at += 1;
+            let (digits, at) = self.number()?;
+            if digits > precision {
+                let message = format!("a decimal's scale is 0 to its precision, here {precision}");
+                return Err(self.fault(at, message));
+            }
+            scale = digits;
+        }
+        self.expect(')', "after the decimal's digits")?;
+        let digits = |number: u32| u8::try_from(number).unwrap_or(u8::MAX);
+        Ok(Kind::Decimal {
+            precision: digits(precision),
+            scale: digits(scale),
+        })
+    }
+
+    fn length(&mut self, word: &Range<usize>, name: &str, max: u32) -> Result<u32, FormatFault> {
+        self.space();
+        if self.peek() != Some('(') {
+            let message = format!("`{name}` needs a length: `{name}(n)`");
+            return Err(self.fault(word.clone(), message));
+        }
+        self.at += 1;
+        let (length, at) = self.number()?;
+        if !(1..=max).contains(&length) {
+            return Err(self.fault(at, format!("a {name}'s length is 1 to {max} characters")));
+        }
+        self.expect(')', "after the length")?;
+        Ok(length)
+    }
+
+    fn number(&mut self) -> Result<(u32, Range<usize>), FormatFault> {
+        self.space();
+        let start = self.at;
+        self.at += self.text[start..]
+            .bytes()
+            .take_while(u8::is_ascii_digit)
+            .count();
+        if start == self.at {
+            return Err(self.fault(
+                self.token(),
+                format!("expected a number, found {}", self.found()),
+            ));
+        }
+        // Too many digits are too large for every bound.
+        Ok((
+            self.text[start..self.at].parse().unwrap_or(u32::MAX),
+            start..self.at,
+        ))
+    }
+
+    fn name(&mut self, what: &str) -> Result<String, FormatFault> {
+        let start = self.at;
+        if self.peek() == Some('`') {
+            return self.quoted(what);
+        }
+        let length = self.text[start..]
+            .chars()
+            .take_while(|&c| is_name_char(c))
+            .map(char::len_utf8)
+            .sum::<usize>();
+        self.at += length;
+        if length == 0 {
+            return Err(self.fault(
+                self.token(),
+                format!("expected {what}, found {}", self.found()),
+            ));
+        }
+        Ok(self.text[start..self.at].to_owned())
+    }
+
+    fn quoted(&mut self, what: &str) -> Result<String, FormatFault> {
+        let start = self.at;
+        self.at += 1;
+        let mut name = String::new();
+        loop {
+            let rest = &self.text[self.at..];
+            let Some(end) = rest.find('`') else {
+                return Err(self.fault(
+                    start..self.text.len(),
+                    "this backquote is never closed".to_owned(),
+                ));
+            };
+            name.push_str(&rest[..end]);
+            self.at += end + 1;
+            if self.peek() != Some('`') {
+                break;
+            }
+            name.push('`'); // two of them are one inside a name
+            self.at += 1;
+        }
+        if name.is_empty() {
+            return Err(self.fault(
+                start..self.at,
+                format!("expected {what} between the backquotes"),
+            ));
+        }
+        Ok(name)
+    }
+
+    /// `COMMENT 'text'` carries no meaning here.
+    fn comment(&mut self) -> Result<(), FormatFault> {
+        let before = self.at;
+        self.space();
+        let is_comment = self.text.as_bytes()[self.at..]
+            .get(..7)
+            .is_some_and(|word| word.eq_ignore_ascii_case(b"comment"));
+        let after = self.at + 7;
+        let quote = is_comment
+            .then(|| self.text[after..].trim_start())
+            .and_then(|rest| rest.chars().next());
+        let Some(quote @ ('\'' | '"')) = quote else {
+            self.at = before; // a column may be called `comment`
+            return Ok(());
+        };
+        self.at = after;
+        self.space();
+        let start = self.at;
+        let mut escaped = false;
+        for (index, character) in self.text[start + 1..].char_indices() {
+            match character {
+                _ if escaped => escaped = false,
+                '\\' => escaped = true,
+                _ if character == quote => {
+                    self.at = start + 1 + index + 1;
+                    return Ok(());
+                }
+                _ => {}
+            }
+        }
+        Err(self.fault(
+            start..self.text.len(),
+            "this comment is never closed".to_owned(),
+        ))
+    }
+
+    fn unique(
+        &self,
+        names: &mut HashSet<String>,
+        name: &str,
+        start: usize,
+        what: &str,
+    ) -> Result<(), FormatFault> {
+        if !names.insert(name.to_ascii_lowercase()) {
+            let message =
+                format!("the {what} `{name}` is declared twice (case does not tell names apart)");
+            return Err(self.fault(start..self.at, message));
+        }
+        Ok(())
+    }
+
+    fn expect(&mut self, wanted: char, place: &str) -> Result<(), FormatFault> {
+        self.space();
+        if self.peek() == Some(wanted) {
+            self.at += wanted.len_utf8();
+            return Ok(());
+        }
+        let message = format!("expected `{wanted}` {place}, found {}", self.found());
+        Err(self.fault(self.token(), message))
+    }
+
+    fn unknown(&self, span: Range<usize>, word: &str) -> FormatFault {
+        if word.is_empty() {
+            return self.fault(
+                self.token(),
+                format!("expected a type, found {}", self.found()),
+            );
+        }
+        let nearest = FOREIGN
+            .iter()
+            .find(|(foreign, _)| *foreign == word)
+            .map(|(_, hive)| *hive)
+            .or_else(|| {
+                let nearest = WORDS
+                    .iter()
+                    .min_by_key(|known| strsim::damerau_levenshtein(known, word))?;
+                (strsim::damerau_levenshtein(nearest, word) <= 1 + word.len() / 4)
+                    .then_some(*nearest)
+            });
+        FormatFault {
+            at: Some(span),
+            message: format!("unknown type `{word}`; the types are {}", WORDS.join(", ")),
+            help: nearest.map(|nearest| format!("did you mean `{nearest}`?")),
+        }
+    }
+
+    /// Steps over white space; true if it held a line end.
+    fn space(&mut self) -> bool {
+        let rest = &self.text[self.at..];
+        let length = rest.len() - rest.trim_start().len();
+        self.at += length;
+        rest[..length].contains('\n')
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.text[self.at..].chars().next()
+    }
+
+    fn found(&self) -> String {
+        self.peek().map_or_else(
+            || "the end".to_owned(),
+            |character| format!("`{character}`"),
+        )
+    }
+
+    /// The next character, for a fault to point at.
+    fn token(&self) -> Range<usize> {
+        self.at..self.at + self.peek().map_or(0, char::len_utf8)
+    }
+
+    #[expect(clippy::unused_self, reason = "reads as the parser's verdict")]
+    fn fault(&self, at: Range<usize>, message: String) -> FormatFault {
+        FormatFault {
+            at: Some(at),
+            message,
+            help: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

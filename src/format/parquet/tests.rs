@@ -1,0 +1,554 @@
+//! Records through the decoder and the writer, read back by the parquet crate's own reader.
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{
+    Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
+    Int64Type, TimestampMicrosecondType,
+};
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_schema::DataType;
+use bytes::Bytes;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::config::{FormatSettings, ParquetCompression};
+use crate::failure::Failure;
+use crate::format::Format;
+use crate::position::{Position, Sequence};
+use crate::record::Record;
+
+mod oracle;
+
+pub(super) fn compile(schema: &str, compression: ParquetCompression) -> Format {
+    Format::compile(&FormatSettings::Parquet {
+        compression,
+        schema: schema.to_owned(),
+    })
+    .unwrap()
+}
+
+/// The object of these records, and the index and reason of each that failed.
+pub(super) fn convert<R: AsRef<[u8]>>(
+    format: &Format,
+    records: &[R],
+) -> (Vec<u8>, Vec<(u64, Failure)>) {
+    let mut blocks = Vec::new();
+    for (first, records) in records.chunks(3000).enumerate() {
+        let mut block = Vec::new();
+        for (index, data) in records.iter().enumerate() {
+            let sequence = Sequence((first * 3000 + index) as u64);
+            let position = Position {
+                sequence,
+                sub_sequence: 0,
+            };
+            format.stage(
+                &Record {
+                    data: data.as_ref(),
+                    arrival_ms: 5,
+                    position,
+                },
+                &mut block,
+            );
+        }
+        blocks.push(block);
+    }
+    let (mut out, mut failures) = (Vec::new(), Vec::new());
+    let mut blocks = blocks.into_iter();
+    let count = format
+        .encode_object(
+            &mut format.encoder(),
+            &mut || Ok(blocks.next()),
+            &mut out,
+            &mut |record, failure| {
+                failures.push((record.position.sequence.0, failure));
+            },
+        )
+        .unwrap();
+    assert_eq!(count as usize + failures.len(), records.len());
+    assert_eq!(
+        count == 0,
+        out.is_empty(),
+        "an object of no records has no bytes"
+    );
+    (out, failures)
+}
+
+/// The rows as JSON: timestamps and dates as numbers, decimals as text, binary as lossy text.
+pub(super) fn rows(object: &[u8]) -> Vec<Value> {
+    if object.is_empty() {
+        return Vec::new();
+    }
+    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::copy_from_slice(object))
+        .unwrap()
+        .build()
+        .unwrap();
+    let mut rows = Vec::new();
+    for batch in reader {
+        let batch: RecordBatch = batch.unwrap();
+        for row in 0..batch.num_rows() {
+            let fields = batch
+                .schema()
+                .fields()
+                .iter()
+                .zip(batch.columns())
+                .map(|(field, column)| (field.name().clone(), value(column, row)))
+                .collect();
+            rows.push(Value::Object(fields));
+        }
+    }
+    rows
+}
+
+fn value(column: &ArrayRef, row: usize) -> Value {
+    if column.is_null(row) {
+        return Value::Null;
+    }
+    match column.data_type() {
+        DataType::Boolean => column.as_boolean().value(row).into(),
+        DataType::Int8 => column.as_primitive::<Int8Type>().value(row).into(),
+        DataType::Int16 => column.as_primitive::<Int16Type>().value(row).into(),
+        DataType::Int32 => column.as_primitive::<Int32Type>().value(row).into(),
+        DataType::Int64 => column.as_primitive::<Int64Type>().value(row).into(),
+        DataType::Float32 => column.as_primitive::<Float32Type>().value(row).into(),
+        DataType::Float64 => column.as_primitive::<Float64Type>().value(row).into(),
+        DataType::Decimal128(..) => column
+            .as_primitive::<Decimal128Type>()
+            .value_as_string(row)
+            .into(),
+        DataType::Utf8 => column.as_string::<i32>().value(row).into(),
+        DataType::Binary => String::from_utf8_lossy(column.as_binary::<i32>().value(row)).into(),
+        DataType::Date32 => column.as_primitive::<Date32Type>().value(row).into(),
+        DataType::Timestamp(..) => column
+            .as_primitive::<TimestampMicrosecondType>()
+            .value(row)
+            .into(),
+        DataType::List(_) => {
+            let items = column.as_list::<i32>().value(row);
+            (0..items.len()).map(|item| value(&items, item)).collect()
+        }
+        DataType::Map(..) => {
+            let entries = column.as_map().value(row);
+            (0..entries.len())
+                .map(|entry| {
+                    let key = match value(entries.column(0), entry) {
+                        Value::String(key) => key,
+                        other => other.to_string(),
+                    };
+                    (key, value(entries.column(1), entry))
+                })
+                .collect::<serde_json::Map<_, _>>()
+                .into()
+        }
+        DataType::Struct(fields) => {
+            let group = column.as_struct();
+            fields
+                .iter()
+                .zip(group.columns())
+                .map(|(field, column)| (field.name().clone(), value(column, row)))
+                .collect::<serde_json::Map<_, _>>()
+                .into()
+        }
+        other => panic!("{other} is no type of ours"),
+    }
+}
+
+/// What one value becomes in a column of this type, or why it does not fit.
+fn cell(kind: &str, json: &str) -> Result<Value, String> {
+    let format = compile(&format!("c {kind}"), ParquetCompression::None);
+    let (object, failures) = convert(&format, &[format!("{{\"c\":{json}}}")]);
+    match failures.first() {
+        Some((_, failure)) => Err(format!("{}: {}", failure.code, failure.message)),
+        None => Ok(rows(&object)[0]["c"].clone()),
+    }
+}
+
+#[test]
+fn every_type_takes_what_it_should() {
+    for (kind, json, expected) in [
+        ("boolean", "true", json!(true)),
+        ("boolean", "\"FALSE\"", json!(false)),
+        ("tinyint", "-128", json!(-128)),
+        ("smallint", "32767", json!(32767)),
+        ("int", "\"20\"", json!(20)),
+        ("int", "\"+007\"", json!(7)),
+        ("int", "-2147483648", json!(-2_147_483_648_i64)),
+        ("int", "1.0", json!(1)),
+        ("int", "12e2", json!(1200)),
+        ("int", "1200e-2", json!(12)),
+        ("bigint", "-9223372036854775808", json!(i64::MIN)),
+        ("bigint", "9223372036854775807", json!(i64::MAX)),
+        ("bigint", "1.00000000000000000000000000", json!(1)),
+        ("float", "1.5", json!(1.5)),
+        ("double", "-0.1", json!(-0.1)),
+        ("double", "1e308", json!(1e308)),
+        ("double", "\"2.5\"", json!(2.5)),
+        (
+            "double",
+            "123456789012345678901234567890",
+            json!(123_456_789_012_345_678_901_234_567_890_f64),
+        ),
+        ("decimal(10,2)", "12.345", json!("12.35")),
+        ("decimal(10,2)", "-12.345", json!("-12.35")),
+        ("decimal(10,2)", "\"12.344\"", json!("12.34")),
+        ("decimal(3,0)", "999.4", json!("999")),
+        (
+            "decimal(38,0)",
+            "99999999999999999999999999999999999999",
+            json!("99999999999999999999999999999999999999"),
+        ),
+        (
+            "decimal(38,10)",
+            "0.00000000015000000000000000000000",
+            json!("0.0000000002"),
+        ),
+        ("decimal(10,2)", "1e-400", json!("0.00")),
+        ("string", "\"a\\u00e9\\ud83d\\ude00\\n\"", json!("aé😀\n")),
+        ("string", "1.50", json!("1.50")),
+        ("string", "true", json!("true")),
+        (
+            "string",
+            "{ \"A b\" : [ 1 , \" x \\\" \" ] }",
+            json!("{\"A b\":[1,\" x \\\" \"]}"),
+        ),
+        ("varchar(3)", "\"äöü\"", json!("äöü")),
+        ("char(3)", "\"ab\"", json!("ab")),
+        ("binary", "\"aGVsbG8=\"", json!("hello")),
+        ("date", "\"1970-01-02\"", json!(1)),
+        ("timestamp", "\"1970-01-01T00:00:01.5Z\"", json!(1_500_000)),
+        (
+            "timestamp",
+            "\"1700000000\"",
+            json!(1_700_000_000_000_000_i64),
+        ),
+        (
+            "timestamp",
+            "1700000000.25",
+            json!(1_700_000_000_250_000_i64),
+        ),
+        ("array<int>", "[1,null,\"3\"]", json!([1, null, 3])),
+        ("array<int>", "[]", json!([])),
+        ("array<string>", "\"one\"", json!(["one"])),
+        ("array<array<int>>", "[[1],[],null]", json!([[1], [], null])),
+        (
+            "map<string,int>",
+            "{\"a\":1,\"b\":null}",
+            json!({"a": 1, "b": null}),
+        ),
+        (
+            "map<string,int>",
+            "{\"a\":1,\"b\":2,\"\\u0061\":3,\"a\":4}",
+            json!({"a": 4, "b": 2}),
+        ),
+        (
+            "map<int,array<int>>",
+            "{\"1\":[1,2],\"2\":[],\"1\":[3]}",
+            json!({"1": [3], "2": []}),
+        ),
+        (
+            "struct<a:int,B:string>",
+            "{\"A\":1,\"b\":\"x\",\"z\":[{}]}",
+            json!({"a": 1, "B": "x"}),
+        ),
+        (
+            "struct<a:int,b:string>",
+            "{}",
+            json!({"a": null, "b": null}),
+        ),
+        (
+            "struct<a:array<int>>",
+            "{\"a\":[1,2],\"a\":[3]}",
+            json!({"a": [3]}),
+        ),
+        (
+            "array<struct<a:int>>",
+            "[{\"a\":1},null,{}]",
+            json!([{"a": 1}, null, {"a": null}]),
+        ),
+        ("struct<a:int>", "null", json!(null)),
+    ] {
+        assert_eq!(cell(kind, json), Ok(expected), "{json} as {kind}");
+    }
+}
+
+#[test]
+fn every_type_refuses_what_it_should_and_names_the_place() {
+    for (kind, json, expected) in [
+        ("boolean", "1", "boolean"),
+        ("boolean", "\"yes\"", "boolean"),
+        ("tinyint", "128", "tinyint, found 128 (it is out of range)"),
+        ("smallint", "-32769", "smallint"),
+        ("int", "2147483648", "int"),
+        ("int", "1.5", "int, found 1.5 (it has a fraction)"),
+        ("int", "\"\"", "int"),
+        ("int", "\" 1\"", "int"),
+        ("int", "\"1x\"", "int, found \"1x\"."),
+        ("int", "true", "int"),
+        ("bigint", "9223372036854775808", "bigint"),
+        ("bigint", "1e19", "bigint"),
+        ("bigint", "1e100000000000", "bigint"),
+        ("float", "1e39", "float"),
+        ("double", "1e309", "double"),
+        ("double", "\"NaN\"", "double"),
+        ("double", "\"Infinity\"", "double"),
+        (
+            "decimal(3,0)",
+            "999.5",
+            "decimal(3,0), found 999.5 (it has too many digits)",
+        ),
+        ("decimal(38,38)", "1", "decimal(38,38)"),
+        (
+            "varchar(3)",
+            "\"abcd\"",
+            "varchar(3), found \"abcd\" (it is too long)",
+        ),
+        ("char(3)", "12345", "char(3)"),
+        ("binary", "\"a\"", "binary"),
+        ("binary", "1", "binary"),
+        ("date", "\"1970-02-30\"", "date"),
+        ("date", "1", "date"),
+        (
+            "timestamp",
+            "\"tomorrow\"",
+            "timestamp, found \"tomorrow\".",
+        ),
+        ("timestamp", "true", "timestamp"),
+        ("array<int>", "{}", "array, found {}."),
+        ("map<string,int>", "[]", "map (a JSON object), found []."),
+        ("map<int,int>", "{\"x\":1}", "int, found \"x\"."),
+        ("struct<a:int>", "1", "struct (a JSON object), found 1."),
+    ] {
+        let message = cell(kind, json).expect_err(json);
+        let start = "DataFormatConversion.MalformedData: Data does not match the schema. Column `c";
+        assert!(message.starts_with(start), "{message}");
+        assert!(
+            message.contains(&format!("expected {expected}")),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn a_message_names_the_path_and_quotes_little() {
+    let kind = "struct<list:array<map<string,struct<n:int>>>>";
+    let long = "y".repeat(500_000);
+    let json = format!("{{\"list\":[{{}},{{\"k\\\"ey\":{{\"n\":\"{long}\"}}}}]}}");
+    let message = cell(kind, &json).unwrap_err();
+    assert!(
+        message.contains("Column `c.list[1][\"k\\\\\\\"ey\"].n`: expected int, found \"yyy"),
+        "{message}"
+    );
+    assert!(message.ends_with("y…."), "{message}");
+    assert!(message.len() < 300);
+}
+
+#[test]
+fn what_is_no_json_object_fails() {
+    let format = compile("a int", ParquetCompression::None);
+    for (record, expected) in [
+        (
+            "",
+            "MalformedData: The record was empty or contained only whitespace.",
+        ),
+        (
+            " \n",
+            "MalformedData: The record was empty or contained only whitespace.",
+        ),
+        (
+            "hello",
+            "ParseError: Encountered malformed JSON. At byte 0: expected a value.",
+        ),
+        (
+            "{\"a\":1",
+            "ParseError: Encountered malformed JSON. At byte 6: expected `,` or `}`.",
+        ),
+        (
+            "{\"a\":1}}",
+            "ParseError: Encountered malformed JSON. At byte 7: expected a value.",
+        ),
+        ("{\"b\":\"\\ud800\",\"a\":\"\\ud800\"}", "ParseError"),
+        ("{\"\\ud800\":1}", "ParseError"),
+        (
+            "[{\"a\":1}]",
+            "MalformedData: Data does not match the schema. expected a JSON object, found [{\"a\":1}].",
+        ),
+        ("1", "MalformedData"),
+        (
+            "{\"a\":1}{\"a\":\"x\"}",
+            "MalformedData: Data does not match the schema. Column `a`: expected int",
+        ),
+    ] {
+        let (object, failures) = convert(&format, &[record]);
+        assert!(object.is_empty());
+        let failure = &failures[0].1;
+        let told = format!("{}: {}", failure.code, failure.message);
+        assert!(
+            told.starts_with(&format!("DataFormatConversion.{expected}")),
+            "{record:?}: {told}"
+        );
+    }
+    let (object, _) = convert(
+        &format,
+        &[b"{\"a\":1}\xff".as_slice(), b"{\"\xff\":1}", b"{\"a\":2}"],
+    );
+    assert_eq!(rows(&object), [json!({"a": 2})]);
+}
+
+#[test]
+fn objects_one_after_the_other_in_one_record_are_rows() {
+    let format = compile("a int", ParquetCompression::None);
+    let (object, failures) = convert(
+        &format,
+        &["{\"a\":1}{\"a\":2}\n{}", "{\"a\":3}{\"a\":[]}", "{\"a\":4}"],
+    );
+    assert_eq!(
+        rows(&object),
+        [
+            json!({"a": 1}),
+            json!({"a": 2}),
+            json!({"a": null}),
+            json!({"a": 4})
+        ]
+    );
+    assert_eq!(
+        failures.iter().map(|(index, _)| *index).collect::<Vec<_>>(),
+        [1]
+    );
+}
+
+#[test]
+fn deep_and_sparse_records_fail_without_harm() {
+    let format = compile(
+        "a int, b array<struct<x:int,y:int,z:int>>",
+        ParquetCompression::None,
+    );
+    let deep = |bytes: usize| format!("{{\"skipped\":{}", "[".repeat(bytes)).into_bytes();
+    let objects = format!("{{\"b\":[{}]}}", vec!["{}"; 340_000].join(","));
+    let documents = "{}".repeat(500_000);
+    let many = |count| format!("{{\"b\":[{}]}}", vec!["[null"; count].join(","));
+    let records = [
+        deep(40_000),
+        deep(1_000_000),
+        "[".repeat(1_000_000).into_bytes(),
+        many(100_000).into_bytes(),
+        objects.into_bytes(),
+        documents.into_bytes(),
+        b"{\"a\":1}".to_vec(),
+    ];
+    let (object, failures) = convert(&format, &records);
+    assert_eq!(
+        failures.iter().map(|(index, _)| *index).collect::<Vec<_>>(),
+        [0, 1, 2, 3]
+    );
+    assert_eq!(rows(&object).len(), 500_000 + 2);
+    let wide: Vec<String> = (0..1000).map(|index| format!("c{index}:int")).collect();
+    let format = compile(
+        &format!("b array<struct<{}>>", wide.join(",")),
+        ParquetCompression::None,
+    );
+    let objects = format!("{{\"b\":[{}]}}", vec!["{}"; 340_000].join(","));
+    let (_, failures) = convert(&format, &[objects]);
+    assert!(failures[0].1.message.contains("too sparse"));
+}
+
+#[test]
+fn nesting_is_allowed_to_128_levels() {
+    let format = compile("a int, t string", ParquetCompression::None);
+    let nested = |levels: usize| {
+        format!(
+            "{{\"t\":{}{}}}",
+            "[".repeat(levels - 1),
+            "]".repeat(levels - 1)
+        )
+    };
+    let (_, failures) = convert(&format, &[nested(128), nested(129)]);
+    assert_eq!(failures.len(), 1);
+    assert_eq!(failures[0].0, 1);
+}
+
+#[test]
+fn every_codec_reads_back() {
+    for compression in [
+        ParquetCompression::None,
+        ParquetCompression::Snappy,
+        ParquetCompression::Gzip,
+        ParquetCompression::Zstd,
+        ParquetCompression::Lz4,
+    ] {
+        let format = compile("id bigint, name string", compression);
+        let records: Vec<String> = (0..5000)
+            .map(|id| format!("{{\"id\":{id},\"name\":\"n{}\"}}", id % 7))
+            .collect();
+        let (object, failures) = convert(&format, &records);
+        assert!(failures.is_empty());
+        let read = rows(&object);
+        assert_eq!(read.len(), 5000);
+        assert_eq!(read[4999], json!({"id": 4999, "name": "n1"}));
+        assert_eq!(
+            (format.extension(), format.content_encoding()),
+            (".parquet", None)
+        );
+    }
+}
+
+#[test]
+fn check_says_what_encoding_would_and_leaves_no_rows() {
+    let format = compile("a int", ParquetCompression::None);
+    let mut encoder = format.encoder();
+    let position = Position::default();
+    let record = |data| Record {
+        data,
+        arrival_ms: 0,
+        position,
+    };
+    assert_eq!(format.check(&mut encoder, &record(b"{\"a\":1}")), Ok(()));
+    let failure = format
+        .check(&mut encoder, &record(b"{\"a\":[]}"))
+        .unwrap_err();
+    assert_eq!(failure.code, "DataFormatConversion.MalformedData");
+    let mut block = Vec::new();
+    format.stage(&record(b"{\"a\":2}"), &mut block);
+    let mut next = Some(block);
+    let mut out = Vec::new();
+    format
+        .encode_object(
+            &mut encoder,
+            &mut || Ok(next.take()),
+            &mut out,
+            &mut |_, _| (),
+        )
+        .unwrap();
+    assert_eq!(rows(&out), [json!({"a": 2})]);
+}
+
+/// Any text up to a few characters of the kind that JSON and our types are made of.
+fn junk() -> impl Strategy<Value = String> {
+    "[\\[\\]{}:,\"\\\\ue0-9tfn.+ \\-a\u{e9}]{0,24}"
+}
+
+proptest! {
+    #[test]
+    fn a_bad_record_fails_alone(
+        good in proptest::collection::vec((any::<i32>(), "[a-z]{0,5}", proptest::collection::vec(any::<bool>(), 0..3)), 1..30),
+        bad in proptest::collection::vec((any::<prop::sample::Index>(), junk()), 0..10),
+    ) {
+        let format = compile("id int, s struct<t:string,m:map<string,int>>, f array<boolean>", ParquetCompression::Snappy);
+        let good: Vec<String> = good.iter()
+            .map(|(id, text, flags)| json!({"id": id, "s": {"t": text, "m": {text: id}}, "f": flags}).to_string())
+            .collect();
+        let (alone, _) = convert(&format, &good);
+        let mut mixed = good.clone();
+        let mut count = 0;
+        for (at, junk) in &bad {
+            // Good to the last member, so that there is something to cut back.
+            let record = format!("{{\"id\":1,\"s\":{{\"t\":\"x\",\"m\":{{\"a\":1,\"b\":2}}}},\"f\":[true,{junk}");
+            if serde_json::from_str::<Value>(&record).is_err() {
+                mixed.insert(at.index(mixed.len() + 1), record);
+                count += 1;
+            }
+        }
+        let (beside, failures) = convert(&format, &mixed);
+        prop_assert_eq!(failures.len(), count);
+        prop_assert!(alone == beside, "the neighbours are the same to the bit");
+    }
+}

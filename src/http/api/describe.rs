@@ -1,0 +1,248 @@
+//! `DescribeDeliveryStream` and `ListDeliveryStreams`.
+
+use std::ops::Bound;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{ACCOUNT, ApiError, Operation, Text, Violations, parse, stream};
+use crate::config::{
+    BufferingSettings, Compression, FormatSettings, ParquetCompression, S3Encryption,
+    StoreSettings, StreamSettings,
+};
+use crate::http::{ApiState, StreamInfo};
+
+/// The region in ARNs where the destination names none.
+const DEFAULT_REGION: &str = "us-east-1";
+/// How many names a listing has without `Limit`.
+const LIST_DEFAULT: usize = 10;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Describe<'a> {
+    #[serde(borrow)]
+    delivery_stream_name: Option<Text<'a>>,
+    limit: Option<i64>,
+    #[serde(borrow)]
+    exclusive_start_destination_id: Option<Text<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct List<'a> {
+    limit: Option<i64>,
+    #[serde(borrow)]
+    delivery_stream_type: Option<Text<'a>>,
+    #[serde(borrow)]
+    exclusive_start_delivery_stream_name: Option<Text<'a>>,
+}
+
+/// `ListDeliveryStreams`: the answer's JSON.
+pub(super) fn list(state: &ApiState, body: &[u8]) -> Result<String, ApiError> {
+    let request: List<'_> = parse(Operation::ListDeliveryStreams, body)?;
+    let mut violations = Violations::default();
+    violations.check_limit(request.limit);
+    let start = request
+        .exclusive_start_delivery_stream_name
+        .as_ref()
+        .map(|text| &*text.0);
+    if start.is_some() {
+        violations.check_name("exclusiveStartDeliveryStreamName", start);
+    }
+    let wanted = request.delivery_stream_type.as_ref().map(|text| &*text.0);
+    let types = [
+        "DirectPut",
+        "KinesisStreamAsSource",
+        "MSKAsSource",
+        "DatabaseAsSource",
+    ];
+    if wanted.is_some_and(|wanted| !types.contains(&wanted)) {
+        violations.push(
+            "deliveryStreamType",
+            &format!("Member must satisfy enum value set: [{}]", types.join(", ")),
+        );
+    }
+    violations.into_result()?;
+
+    let limit = request
+        .limit
+        .and_then(|limit| usize::try_from(limit).ok())
+        .unwrap_or(LIST_DEFAULT);
+    let after = start.map_or(Bound::Unbounded, Bound::Excluded);
+    let mut names = state
+        .streams
+        .range::<str, _>((after, Bound::Unbounded))
+        .filter(|_| wanted.is_none_or(|wanted| wanted == "DirectPut"))
+        .map(|(name, _)| name.as_str());
+    let page: Vec<&str> = names.by_ref().take(limit).collect();
+    let more = names.next().is_some();
+    Ok(json!({ "DeliveryStreamNames": page, "HasMoreDeliveryStreams": more }).to_string())
+}
+
+/// `DescribeDeliveryStream`: the answer's JSON.
+pub(super) fn describe(state: &ApiState, body: &[u8]) -> Result<String, ApiError> {
+    let request: Describe<'_> = parse(Operation::DescribeDeliveryStream, body)?;
+    let mut violations = Violations::default();
+    let name = request.delivery_stream_name.as_ref();
+    violations.check_name("deliveryStreamName", name.map(|text| &*text.0));
+    violations.check_limit(request.limit);
+    violations.into_result()?;
+    let stream = stream(state, name)?;
+    let mut description = description(stream);
+    // There is one destination: a page after it is empty.
+    if request.exclusive_start_destination_id.is_some() {
+        description["Destinations"] = json!([]);
+    }
+    Ok(json!({ "DeliveryStreamDescription": description }).to_string())
+}
+
+fn description(stream: &StreamInfo) -> Value {
+    let settings = &stream.settings;
+    let name = &stream.name;
+    let region = region(settings);
+    let mut description = json!({
+        "DeliveryStreamName": name,
+        "DeliveryStreamARN": format!("arn:aws:firehose:{region}:{ACCOUNT}:deliverystream/{name}"),
+        "DeliveryStreamStatus": "ACTIVE",
+        "DeliveryStreamEncryptionConfiguration": { "Status": "DISABLED" },
+        "DeliveryStreamType": "DirectPut",
+        "VersionId": "1",
+        "CreateTimestamp": seconds(stream.created_at_ms),
+        "Destinations": [{
+            "DestinationId": "destinationId-000000000001",
+            "S3DestinationDescription": s3_description(settings),
+            "ExtendedS3DestinationDescription": extended_s3_description(settings),
+        }],
+        "HasMoreDestinations": false,
+    });
+    // Firehose calls a stream that cannot deliver ACTIVE too; at least say what is wrong.
+    if let Some(cause) = stream.status.snapshot().state.cause() {
+        description["FailureDescription"] = json!({ "Type": "UNKNOWN_ERROR", "Details": cause });
+    }
+    description
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "milliseconds since 1970 fit 53 bits"
+)]
+fn seconds(ms: i64) -> f64 {
+    ms as f64 / 1000.0
+}
+
+fn region(settings: &StreamSettings) -> &str {
+    match &settings.destination.store {
+        StoreSettings::S3(s3) => s3.region.as_deref().unwrap_or(DEFAULT_REGION),
+        StoreSettings::Folder { .. } => DEFAULT_REGION,
+    }
+}
+
+/// What both S3 descriptions hold.
+fn s3_description(settings: &StreamSettings) -> Value {
+    let destination = &settings.destination;
+    let (bucket, encryption) = match &destination.store {
+        StoreSettings::S3(s3) => (
+            format!("arn:aws:s3:::{}", s3.bucket),
+            s3.encryption.as_ref(),
+        ),
+        // No bucket: a name that no store will take for one.
+        StoreSettings::Folder { path } => {
+            (format!("arn:firehose:folder:::{}", path.display()), None)
+        }
+    };
+    let mut description = json!({
+        "RoleARN": format!("arn:aws:iam::{ACCOUNT}:role/firehose"),
+        "BucketARN": bucket,
+        "BufferingHints": hints(settings.buffering),
+        "CompressionFormat": compression_format(&settings.format),
+        "EncryptionConfiguration": match encryption {
+            Some(S3Encryption::Kms(key)) => json!({
+                "KMSEncryptionConfig": { "AWSKMSKeyARN": key.as_deref().unwrap_or("alias/aws/s3") },
+            }),
+            Some(S3Encryption::S3) | None => json!({ "NoEncryptionConfig": "NoEncryption" }),
+        },
+        "CloudWatchLoggingOptions": { "Enabled": false },
+    });
+    if let Some(prefix) = &destination.prefix {
+        description["Prefix"] = prefix.as_str().into();
+    }
+    if let Some(prefix) = &destination.error_prefix {
+        description["ErrorOutputPrefix"] = prefix.as_str().into();
+    }
+    description
+}
+
+fn extended_s3_description(settings: &StreamSettings) -> Value {
+    let mut description = s3_description(settings);
+    let mut processors = Vec::new();
+    if let Some(query) = &settings.partitioning.query {
+        processors.push(json!({
+            "Type": "MetadataExtraction",
+            "Parameters": [
+                { "ParameterName": "MetadataExtractionQuery", "ParameterValue": query },
+                { "ParameterName": "JsonParsingEngine", "ParameterValue": "JQ-1.6" },
+            ],
+        }));
+        description["DynamicPartitioningConfiguration"] = json!({ "Enabled": true });
+    }
+    description["ProcessingConfiguration"] =
+        json!({ "Enabled": !processors.is_empty(), "Processors": processors });
+    description["S3BackupMode"] = "Disabled".into();
+    if let Some(backup) = &settings.backup {
+        let mut copy = s3_description(settings);
+        copy["BufferingHints"] = hints(backup.buffering);
+        copy["CompressionFormat"] = compression_format(&backup.format).into();
+        let fields = copy.as_object_mut().expect("a description is an object");
+        fields.remove("ErrorOutputPrefix");
+        match &backup.prefix {
+            Some(prefix) => fields.insert("Prefix".into(), prefix.as_str().into()),
+            None => fields.remove("Prefix"),
+        };
+        description["S3BackupMode"] = "Enabled".into();
+        description["S3BackupDescription"] = copy;
+    }
+    if let FormatSettings::Parquet { compression, .. } = &settings.format {
+        let compression = match compression {
+            ParquetCompression::None => "UNCOMPRESSED",
+            ParquetCompression::Snappy => "SNAPPY",
+            ParquetCompression::Gzip => "GZIP",
+            ParquetCompression::Zstd => "ZSTD",
+            ParquetCompression::Lz4 => "LZ4",
+        };
+        description["DataFormatConversionConfiguration"] = json!({
+            "Enabled": true,
+            "InputFormatConfiguration": { "Deserializer": { "OpenXJsonSerDe": {} } },
+            "OutputFormatConfiguration": {
+                "Serializer": { "ParquetSerDe": { "Compression": compression } },
+            },
+        });
+    }
+    if let Some(zone) = &settings.partitioning.time_zone {
+        description["CustomTimeZone"] = zone.as_str().into();
+    }
+    description
+}
+
+fn hints(buffering: BufferingSettings) -> Value {
+    json!({
+        "SizeInMBs": buffering.size.div_ceil(1 << 20),
+        "IntervalInSeconds": buffering.interval.as_secs(),
+    })
+}
+
+/// Firehose's names; it has none for zstd, which is named in the same style.
+fn compression_format(format: &FormatSettings) -> &'static str {
+    match format {
+        FormatSettings::Parquet { .. } => "UNCOMPRESSED",
+        FormatSettings::Json { compression, .. } | FormatSettings::Raw { compression } => {
+            match compression {
+                Compression::None => "UNCOMPRESSED",
+                Compression::Gzip => "GZIP",
+                Compression::Zstd => "ZSTD",
+                Compression::Snappy => "Snappy",
+                Compression::HadoopSnappy => "HADOOP_SNAPPY",
+                Compression::Zip => "ZIP",
+            }
+        }
+    }
+}

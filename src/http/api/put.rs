@@ -1,0 +1,207 @@
+//! `PutRecord` and `PutRecordBatch`.
+//!
+//! A request's records are accepted together or not at all: they are one append to the journal.
+//! So `FailedPutCount` is 0 in every success, and a refusal fails the whole call with
+//! `ServiceUnavailableException`, which SDKs retry by themselves.
+
+use std::fmt::Write as _;
+use std::time::Instant;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+
+use super::{ApiError, Operation, Text, Violations, parse, stream};
+use crate::http::{ApiState, StreamInfo};
+use crate::position::Sequence;
+use crate::record::RECORD_BYTES_MAX;
+use crate::source::direct_put::{Accepted, PutBatch};
+
+/// Most records in a batch.
+const BATCH_RECORDS_MAX: usize = 500;
+/// Most bytes of records in a batch, before base64.
+const BATCH_BYTES_MAX: usize = 4 << 20;
+
+pub(super) const DATA_TOO_LONG: &str = "Member must have length less than or equal to 1024000";
+const NULL: &str = "Member must not be null";
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct PutRecord<'a> {
+    #[serde(borrow)]
+    delivery_stream_name: Option<Text<'a>>,
+    #[serde(borrow)]
+    record: Option<Entry<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct PutRecordBatch<'a> {
+    #[serde(borrow)]
+    delivery_stream_name: Option<Text<'a>>,
+    #[serde(borrow)]
+    records: Option<Vec<Option<Entry<'a>>>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Entry<'a> {
+    #[serde(borrow)]
+    data: Option<Text<'a>>,
+}
+
+/// `PutRecord`: the answer's JSON.
+pub(super) async fn put_record(state: &ApiState, body: &[u8]) -> Result<String, ApiError> {
+    let request: PutRecord<'_> = parse(Operation::PutRecord, body)?;
+    let mut violations = Violations::default();
+    let mut batch = PutBatch::default();
+    check_name(&mut violations, request.delivery_stream_name.as_ref());
+    match request.record {
+        None => violations.push("record", NULL),
+        Some(Entry { data: None }) => violations.push("record.data", NULL),
+        Some(Entry { data: Some(data) }) => {
+            let length = decode(&data, &mut batch, &"record.data")?;
+            if length > RECORD_BYTES_MAX {
+                violations.push("record.data", DATA_TOO_LONG);
+            }
+        }
+    }
+    violations.into_result()?;
+    let stream = stream(state, request.delivery_stream_name.as_ref())?;
+    let accepted = append(stream, batch).await?;
+    Ok(format!(
+        r#"{{"RecordId":"{:016x}","Encrypted":false}}"#,
+        accepted.first.0
+    ))
+}
+
+/// `PutRecordBatch`: the answer's JSON.
+pub(super) async fn put_record_batch(state: &ApiState, body: &[u8]) -> Result<String, ApiError> {
+    let request: PutRecordBatch<'_> = parse(Operation::PutRecordBatch, body)?;
+    let mut violations = Violations::default();
+    check_name(&mut violations, request.delivery_stream_name.as_ref());
+    let records = request.records.as_deref().unwrap_or_default();
+    match &request.records {
+        None => violations.push("records", NULL),
+        Some(records) if records.is_empty() => {
+            violations.push(
+                "records",
+                "Member must have length greater than or equal to 1",
+            );
+        }
+        Some(_) => {}
+    }
+    if records.len() > BATCH_RECORDS_MAX {
+        violations.push(
+            "records",
+            "Member must have length less than or equal to 500",
+        );
+        return Err(violations.into_error());
+    }
+    let batch = decode_all(records, &mut violations)?;
+    violations.into_result()?;
+    if batch.data.len() > BATCH_BYTES_MAX {
+        return Err(batch_too_large());
+    }
+    let stream = stream(state, request.delivery_stream_name.as_ref())?;
+    let accepted = append(stream, batch).await?;
+    Ok(batch_answer(accepted))
+}
+
+/// The service's answer to more than 4 MiB of records.
+pub(super) fn batch_too_large() -> ApiError {
+    ApiError::client(
+        "InvalidArgumentException",
+        "Records size exceeds 4 MB limit",
+    )
+}
+
+fn check_name(violations: &mut Violations, name: Option<&Text<'_>>) {
+    violations.check_name("deliveryStreamName", name.map(|text| &*text.0));
+}
+
+/// Decodes the records, one after the other, into one arena.
+fn decode_all(
+    records: &[Option<Entry<'_>>],
+    violations: &mut Violations,
+) -> Result<PutBatch, ApiError> {
+    let encoded =
+        |entry: &Option<Entry<'_>>| entry.as_ref()?.data.as_ref().map(|data| data.0.len());
+    let bytes: usize = records
+        .iter()
+        .filter_map(encoded)
+        .map(base64::decoded_len_estimate)
+        .sum();
+    let mut batch = PutBatch {
+        data: Vec::with_capacity(bytes),
+        ends: Vec::with_capacity(records.len()),
+    };
+    for (index, entry) in records.iter().enumerate() {
+        let number = index + 1;
+        match entry {
+            None => violations.push(format_args!("records.{number}.member"), NULL),
+            Some(Entry { data: None }) => {
+                violations.push(format_args!("records.{number}.member.data"), NULL);
+            }
+            Some(Entry { data: Some(data) }) => {
+                let path = format_args!("records.{number}.member.data");
+                if decode(data, &mut batch, &path)? > RECORD_BYTES_MAX {
+                    violations.push(path, DATA_TOO_LONG);
+                }
+            }
+        }
+    }
+    Ok(batch)
+}
+
+/// Appends a decoded record to the arena; its length.
+fn decode(
+    data: &Text<'_>,
+    batch: &mut PutBatch,
+    path: &dyn std::fmt::Display,
+) -> Result<usize, ApiError> {
+    let start = batch.data.len();
+    STANDARD
+        .decode_vec(data.0.as_bytes(), &mut batch.data)
+        .map_err(|error| {
+            ApiError::client(
+                "SerializationException",
+                format!("'{path}' is not base64: {error}"),
+            )
+        })?;
+    let end = u32::try_from(batch.data.len()).expect("a body is far below 4 GiB");
+    batch.ends.push(end);
+    Ok(batch.data.len() - start)
+}
+
+async fn append(stream: &StreamInfo, batch: PutBatch) -> Result<Accepted, ApiError> {
+    let start = Instant::now();
+    let (records, bytes) = (batch.len() as u64, batch.data.len() as u64);
+    match stream.intake.append(batch).await {
+        Ok(accepted) => {
+            stream.metrics.incoming_requests.add(1);
+            stream.metrics.incoming_records.add(records);
+            stream.metrics.incoming_bytes.add(bytes);
+            stream.metrics.put.since(start);
+            Ok(accepted)
+        }
+        Err(refused) => {
+            stream.metrics.refused_records.add(records);
+            Err(ApiError::slow_down(&refused))
+        }
+    }
+}
+
+/// One entry for each record, in the request's order. A record's id is its sequence number in the
+/// journal, in hexadecimal.
+fn batch_answer(accepted: Accepted) -> String {
+    let mut text = String::with_capacity(80 + accepted.count * 32);
+    text.push_str(r#"{"FailedPutCount":0,"Encrypted":false,"RequestResponses":["#);
+    for index in 0..accepted.count {
+        let Sequence(number) = accepted.first.plus(index as u64);
+        let comma = if index == 0 { "" } else { "," };
+        write!(text, r#"{comma}{{"RecordId":"{number:016x}"}}"#).expect("a string takes all");
+    }
+    text.push_str("]}");
+    text
+}

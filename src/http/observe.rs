@@ -1,0 +1,190 @@
+//! Health, readiness, metrics and the status page.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header::{CONTENT_TYPE, HeaderName};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use serde_json::json;
+
+use super::{ApiState, json};
+use crate::telemetry::StatusSnapshot;
+
+/// `GET /healthz`: the process is alive and answers.
+pub(super) async fn healthz() -> Response {
+    json(StatusCode::OK, &json!({ "status": "alive" }))
+}
+
+/// `GET /readyz`: 200 if every stream runs, else 503 with what each of the others says.
+pub(super) async fn readyz(State(state): State<Arc<ApiState>>) -> Response {
+    let mut streams = serde_json::Map::new();
+    let mut ready = true;
+    for (name, stream) in &state.streams {
+        let snapshot = stream.status.snapshot();
+        ready &= snapshot.state.is_ready();
+        let mut shown = json!({ "state": snapshot.state.as_str() });
+        if let Some(cause) = snapshot.state.cause() {
+            shown["cause"] = cause.into();
+        }
+        if let Some(advice) = snapshot.state.advice() {
+            shown["advice"] = advice.into();
+        }
+        streams.insert(name.clone(), shown);
+    }
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    json(status, &json!({ "ready": ready, "streams": streams }))
+}
+
+/// `GET /metrics`: Prometheus text.
+pub(super) async fn metrics(State(state): State<Arc<ApiState>>) -> Response {
+    for stream in state.streams.values() {
+        stream.metrics.observe(&stream.status.snapshot());
+    }
+    let text = state.metrics.render();
+    (
+        [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
+        text,
+    )
+        .into_response()
+}
+
+const HEAD: &str = "<!doctype html>
+<html lang=\"en\"><head><meta charset=\"utf-8\"><title>firehose</title>
+<meta name=\"viewport\" content=\"width=device-width\"><meta http-equiv=\"refresh\" content=\"5\">
+<style>
+body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:72rem;padding:0 1rem;color:#222}
+h1{font-size:1.3rem}table{border-collapse:collapse;width:100%}
+th,td{text-align:left;padding:.35rem .7rem;border-bottom:1px solid #ddd;vertical-align:top}
+td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}code{overflow-wrap:anywhere}
+.running{color:#176d2b}.stalled,.stopped{color:#b3261e;font-weight:600}small{color:#666}
+@media(prefers-color-scheme:dark){body{background:#16181c;color:#ddd}th,td{border-color:#3a3d44}
+.running{color:#6fd08c}.stalled,.stopped{color:#ff8a80}small{color:#999}}
+</style></head><body>
+";
+
+/// `GET /`: the status page. One page, no script, nothing fetched from elsewhere.
+pub(super) async fn page(State(state): State<Arc<ApiState>>) -> Response {
+    let mut html = String::from(HEAD);
+    let version = env!("CARGO_PKG_VERSION");
+    let now_ms = state.clock.now_ms();
+    let _ = write!(
+        html,
+        "<h1>firehose <small>{version}</small></h1>\n<table>\n<tr><th>delivery stream<th>state\
+         <th class=n>records in<th class=n>delivered<th class=n>failed<th class=n>open partitions\
+         <th class=n>waiting<th class=n>journal<th class=n>spool<th class=n>oldest unpublished\
+         <th>last object</tr>\n"
+    );
+    for (name, stream) in &state.streams {
+        row(&mut html, name, &stream.status.snapshot(), now_ms);
+    }
+    html.push_str("</table>\n");
+    if state.streams.is_empty() {
+        html.push_str("<p>No delivery stream is defined in firehose.toml.</p>\n");
+    }
+    html.push_str(
+        "<p><small>Put records: <code>POST /streams/NAME/records</code>, one a line, or Amazon \
+         Data Firehose's API on <code>POST /</code>. Also <a href=\"/metrics\">/metrics</a>, \
+         <a href=\"/readyz\">/readyz</a>, <a href=\"/healthz\">/healthz</a>.</small></p>\n\
+         </body></html>\n",
+    );
+    // Nothing on the page may load anything: keys of objects are shown on it.
+    let policy = "default-src 'none'; style-src 'unsafe-inline'";
+    let headers: [(HeaderName, &str); 3] = [
+        (CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CONTENT_SECURITY_POLICY, policy),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    (headers, html).into_response()
+}
+
+fn row(html: &mut String, name: &str, status: &StatusSnapshot, now_ms: i64) {
+    let state = status.state.as_str();
+    let _ = write!(
+        html,
+        "<tr><td>{}<td><span class={state}>{state}</span>",
+        Escaped(name)
+    );
+    for text in [status.state.cause(), status.state.advice()]
+        .into_iter()
+        .flatten()
+    {
+        let _ = write!(html, "<br><small>{}</small>", Escaped(text));
+    }
+    let failed: u64 = status.records_failed.iter().sum();
+    let age = status
+        .oldest_unpublished_age_ms
+        .map_or_else(|| "–".to_owned(), duration);
+    let _ = write!(
+        html,
+        "<td class=n>{}<td class=n>{}<td class=n>{failed}<td class=n>{}<td class=n>{}\
+         <td class=n>{}<td class=n>{}<td class=n>{age}<td>",
+        status.records_in,
+        status.records_delivered,
+        status.open_partitions,
+        status.sealed_waiting,
+        size(status.journal_bytes),
+        size(status.spool_bytes),
+    );
+    match &status.last_object {
+        None => html.push('–'),
+        Some(object) => {
+            let ago = u64::try_from(now_ms.saturating_sub(object.published_ms)).unwrap_or(0);
+            let _ = write!(
+                html,
+                "<code>{}</code><br><small>{} records, {}, {} ago</small>",
+                Escaped(&object.key),
+                object.records,
+                size(object.bytes),
+                duration(ago),
+            );
+        }
+    }
+    html.push_str("</tr>\n");
+}
+
+/// Text as HTML shows it.
+struct Escaped<'a>(&'a str);
+
+impl std::fmt::Display for Escaped<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for character in self.0.chars() {
+            match character {
+                '&' => formatter.write_str("&amp;")?,
+                '<' => formatter.write_str("&lt;")?,
+                '>' => formatter.write_str("&gt;")?,
+                '"' => formatter.write_str("&quot;")?,
+                other => formatter.write_char(other)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Bytes for people: three digits and a unit.
+#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+fn size(bytes: u64) -> String {
+    let mut value = bytes as f64;
+    for unit in ["B", "KiB", "MiB", "GiB"] {
+        if value < 1024.0 {
+            let decimals = usize::from(unit != "B" && value < 100.0);
+            return format!("{value:.decimals$} {unit}");
+        }
+        value /= 1024.0;
+    }
+    format!("{value:.1} TiB")
+}
+
+/// Milliseconds for people.
+fn duration(ms: u64) -> String {
+    match ms / 1000 {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds @ 120..7200 => format!("{} min", seconds / 60),
+        seconds => format!("{} h", seconds / 3600),
+    }
+}

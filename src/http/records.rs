@@ -1,0 +1,197 @@
+//! `POST /streams/NAME/records`: one record a line.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{Path, Request, State};
+use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, RETRY_AFTER};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::Response;
+use serde_json::json;
+
+use super::body::{BodyError, Frames, Reservation};
+use super::lines::{BODY_BYTES_MAX, Decoding, LineError};
+use super::{ApiState, StreamInfo, json};
+use crate::source::direct_put::PutBatch;
+
+/// First reservation for a body of unknown length.
+const UNKNOWN_LENGTH: usize = 1 << 20;
+/// What `Retry-After` says, in seconds.
+const RETRY_AFTER_SECONDS: &str = "1";
+
+/// Accepts the lines of a body together: nothing is handed over before the whole body is checked.
+///
+/// 200 `{"accepted": records, "bytes": bytes}` after they are durable. A body beyond 4 MiB becomes
+/// several batches in order; where a later one is refused, the 503 says how many records (from the
+/// first line on) were accepted before it.
+pub(super) async fn put(
+    State(state): State<Arc<ApiState>>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Response {
+    let (head, body) = request.into_parts();
+    let frames = Frames::new(&head.headers, body, &state.limits);
+    let Some(stream) = state.streams.get(&name) else {
+        frames.discard().await;
+        return unknown_stream(&state, &name);
+    };
+    let encoding = head
+        .headers
+        .get(CONTENT_ENCODING)
+        .map_or(&b""[..], HeaderValue::as_bytes);
+    let announced = frames
+        .announced()
+        .map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+    let known = announced.unwrap_or(UNKNOWN_LENGTH).min(BODY_BYTES_MAX);
+    let Some(decoding) = Decoding::new(encoding, known) else {
+        frames.discard().await;
+        return unsupported_encoding(encoding);
+    };
+    if announced.is_some_and(|length| length > BODY_BYTES_MAX) {
+        frames.discard().await;
+        return failed(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            &LineError::TooLarge.to_string(),
+        );
+    }
+    let reservation = match state.bodies.reserve(decoding.memory().max(known)).await {
+        Ok(reservation) => reservation,
+        Err(error) => return body_failed(&error),
+    };
+    match receive(frames, decoding, reservation).await {
+        Ok((batches, _reservation)) => hand_over(stream, batches).await,
+        Err(answer) => answer,
+    }
+}
+
+/// Reads the body into batches; the answer where that fails.
+async fn receive(
+    mut frames: Frames,
+    mut decoding: Decoding,
+    mut reservation: Reservation,
+) -> Result<(Vec<PutBatch>, Reservation), Response> {
+    let mut received = 0;
+    loop {
+        match frames.next().await {
+            Ok(Some(piece)) => {
+                received += piece.len();
+                let fed = if received > BODY_BYTES_MAX {
+                    Err(LineError::TooLarge)
+                } else {
+                    decoding.feed(&piece)
+                };
+                if let Err(error) = fed {
+                    frames.discard().await;
+                    return Err(line_failed(&error));
+                }
+                reservation
+                    .grow_to(decoding.memory())
+                    .map_err(|error| body_failed(&error))?;
+            }
+            Ok(None) => break,
+            Err(error) => return Err(body_failed(&error)),
+        }
+    }
+    if received == 0 {
+        return Ok((Vec::new(), reservation)); // no bytes are no records, whatever their encoding
+    }
+    let batches = decoding.finish().map_err(|error| line_failed(&error))?;
+    Ok((batches, reservation))
+}
+
+/// Hands the batches to the intake in order and answers when the last is durable.
+async fn hand_over(stream: &StreamInfo, batches: Vec<PutBatch>) -> Response {
+    let start = Instant::now();
+    let (mut accepted, mut bytes) = (0, 0);
+    let mut batches = batches.into_iter();
+    while let Some(batch) = batches.next() {
+        let (batch_records, batch_bytes) = (batch.len() as u64, batch.data.len() as u64);
+        match stream.intake.append(batch).await {
+            Ok(_) => {
+                accepted += batch_records;
+                bytes += batch_bytes;
+                stream.metrics.incoming_records.add(batch_records);
+                stream.metrics.incoming_bytes.add(batch_bytes);
+            }
+            Err(refused) => {
+                let rest = batches.map(|batch| batch.len() as u64).sum::<u64>();
+                stream.metrics.refused_records.add(batch_records + rest);
+                let body = json!({
+                    "error": refused.to_string(), "accepted": accepted, "bytes": bytes,
+                });
+                return with(
+                    json(StatusCode::SERVICE_UNAVAILABLE, &body),
+                    RETRY_AFTER,
+                    RETRY_AFTER_SECONDS,
+                );
+            }
+        }
+    }
+    stream.metrics.incoming_requests.add(1);
+    stream.metrics.put.since(start);
+    json(
+        StatusCode::OK,
+        &json!({ "accepted": accepted, "bytes": bytes }),
+    )
+}
+
+fn failed(status: StatusCode, error: &str) -> Response {
+    json(
+        status,
+        &json!({ "error": error, "accepted": 0, "bytes": 0 }),
+    )
+}
+
+fn unknown_stream(state: &ApiState, name: &str) -> Response {
+    let hint = match state.nearest(name) {
+        Some(near) => format!("; did you mean {near}?"),
+        None => String::new(),
+    };
+    failed(
+        StatusCode::NOT_FOUND,
+        &format!("no delivery stream is named {name:?}{hint}"),
+    )
+}
+
+fn unsupported_encoding(encoding: &[u8]) -> Response {
+    let encoding = String::from_utf8_lossy(encoding);
+    let error = format!(
+        "content encoding {encoding:?} is not supported (allowed: {})",
+        Decoding::ACCEPTED
+    );
+    let answer = failed(StatusCode::UNSUPPORTED_MEDIA_TYPE, &error);
+    with(answer, ACCEPT_ENCODING, Decoding::ACCEPTED)
+}
+
+fn line_failed(error: &LineError) -> Response {
+    let (status, line) = match error {
+        LineError::LineTooLong { line } => (StatusCode::PAYLOAD_TOO_LARGE, Some(line)),
+        LineError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, None),
+        LineError::Encoding { .. } => (StatusCode::BAD_REQUEST, None),
+    };
+    let mut body = json!({ "error": error.to_string(), "accepted": 0, "bytes": 0 });
+    if let Some(line) = line {
+        body["line"] = (*line).into();
+    }
+    json(status, &body)
+}
+
+fn body_failed(error: &BodyError) -> Response {
+    let message = error.to_string();
+    match error {
+        BodyError::TooLarge { .. } => failed(StatusCode::PAYLOAD_TOO_LARGE, &message),
+        BodyError::TimedOut => failed(StatusCode::REQUEST_TIMEOUT, &message),
+        BodyError::Broken(_) => failed(StatusCode::BAD_REQUEST, &message),
+        BodyError::Busy => {
+            let answer = failed(StatusCode::SERVICE_UNAVAILABLE, &message);
+            with(answer, RETRY_AFTER, RETRY_AFTER_SECONDS)
+        }
+    }
+}
+
+fn with(mut answer: Response, name: HeaderName, value: &'static str) -> Response {
+    answer
+        .headers_mut()
+        .insert(name, HeaderValue::from_static(value));
+    answer
+}

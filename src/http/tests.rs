@@ -1,0 +1,271 @@
+//! The listener over real connections.
+
+mod connections;
+mod support;
+
+use serde_json::{Value, json};
+
+use super::Limits;
+use crate::record::RECORD_BYTES_MAX;
+use crate::telemetry::{LastObject, State};
+
+pub(crate) use support::{Answer, Server};
+
+#[tokio::test]
+async fn lines_become_records_without_their_line_ends() {
+    let server = Server::start().await;
+    let answer = server.put("{\"a\":1}\n\n\r\nb\r\n c \nlast").await;
+    assert_eq!(
+        (answer.status, answer.json()),
+        (200, json!({"accepted": 4, "bytes": 15}))
+    );
+    assert_eq!(
+        server.memory.records(),
+        [&b"{\"a\":1}"[..], b"b", b" c ", b"last"]
+    );
+    assert_eq!(
+        server.put("").await.json(),
+        json!({"accepted": 0, "bytes": 0})
+    );
+}
+
+#[tokio::test]
+async fn gzip_and_zstd_bodies_are_accepted_and_others_are_415() {
+    let server = Server::start().await;
+    let put = async |encoding: &str, body: Vec<u8>| {
+        server
+            .ask(
+                "POST",
+                "/streams/clicks/records",
+                &[("content-encoding", encoding)],
+                body,
+            )
+            .await
+    };
+    // Two members and two frames: both formats allow concatenation.
+    let members = [gzip(b"one\ntw"), gzip(b"o\n")].concat();
+    assert_eq!(put("gzip", members).await.json()["accepted"], 2);
+    let frames = [
+        zstd::encode_all(&b"three\nfo"[..], 3).unwrap(),
+        zstd::encode_all(&b"ur"[..], 3).unwrap(),
+    ];
+    assert_eq!(put("ZSTD", frames.concat()).await.json()["accepted"], 2);
+    assert_eq!(
+        server.memory.records(),
+        [&b"one"[..], b"two", b"three", b"four"]
+    );
+
+    let answer = put("br", b"x".to_vec()).await;
+    assert_eq!(answer.status, 415);
+    assert_eq!(answer.headers["accept-encoding"], "gzip, zstd, identity");
+    for (encoding, body) in [
+        ("gzip", gzip(b"cut\n")),
+        ("zstd", zstd::encode_all(&b"cut\n"[..], 3).unwrap()),
+    ] {
+        let cut = put(encoding, body[..body.len() - 3].to_vec()).await;
+        assert_eq!(cut.status, 400, "{cut:?}");
+        assert_eq!(
+            put(encoding, b"not compressed\n".to_vec()).await.status,
+            400
+        );
+    }
+    assert_eq!(
+        server.memory.count(),
+        4,
+        "a broken body leaves nothing behind"
+    );
+}
+
+fn gzip(data: &[u8]) -> Vec<u8> {
+    use std::io::Write as _;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(data).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[tokio::test]
+async fn a_bomb_is_refused_after_16_mib_of_what_it_holds() {
+    let server = Server::start().await;
+    let line = [vec![b'x'; 1023], vec![b'\n']].concat();
+    let body = line.repeat(16 << 10); // 16 MiB to the byte
+    let more = [&body[..], b"\n"].concat();
+    let zstd = |data: &[u8]| zstd::encode_all(data, 3).unwrap();
+    for (encoding, body, status, accepted) in [
+        ("identity", body.clone(), 200, 16 << 10),
+        ("identity", more.clone(), 413, 0),
+        ("zstd", zstd(&body), 200, 16 << 10),
+        ("zstd", zstd(&more), 413, 0),
+    ] {
+        let headers = [("content-encoding", encoding)];
+        let answer = server
+            .ask("POST", "/streams/clicks/records", &headers, body)
+            .await;
+        assert_eq!(answer.status, status, "{encoding}: {answer:?}");
+        assert_eq!(answer.json()["accepted"], accepted, "{encoding}");
+    }
+    assert_eq!(server.memory.count(), 2 * (16 << 10));
+}
+
+#[tokio::test]
+async fn a_line_of_1024000_bytes_passes_and_one_more_is_named_and_nothing_accepted() {
+    let server = Server::start().await;
+    let longest = [b"a\n", &vec![b'x'; RECORD_BYTES_MAX][..], b"\r\nb\n"].concat();
+    assert_eq!(server.put(longest).await.json()["accepted"], 3);
+    let longer = [b"a\n", &vec![b'x'; RECORD_BYTES_MAX + 1][..], b"\nb\n"].concat();
+    let answer = server.put(longer.clone()).await;
+    assert_eq!(answer.status, 413);
+    assert_eq!(answer.json()["line"], 2);
+    assert_eq!(
+        answer.json()["error"],
+        "line 2 is longer than 1024000 bytes"
+    );
+    assert_eq!(server.memory.count(), 3);
+}
+
+#[tokio::test]
+async fn a_large_body_goes_in_batches_in_order_and_a_partial_refusal_is_counted_truthfully() {
+    let server = Server::start().await;
+    let lines: Vec<Vec<u8>> = (0..16).map(|n| vec![b'a' + n; 900_000]).collect();
+    let body = lines.join(&b'\n');
+    server.memory.set_room(9_000_000);
+    let answer = server.put(body.clone()).await;
+    assert_eq!(answer.status, 503);
+    assert_eq!(answer.headers["retry-after"], "1");
+    let told = usize::try_from(answer.json()["accepted"].as_u64().unwrap()).unwrap();
+    assert!((1..16).contains(&told), "{answer:?}");
+    assert_eq!(server.memory.records(), lines[..told]);
+    assert!(
+        answer.text.contains("the journal of stream clicks is full"),
+        "{answer:?}"
+    );
+
+    server.memory.set_room(usize::MAX);
+    assert_eq!(server.put(body).await.json()["accepted"], 16);
+    assert_eq!(server.memory.records()[told..], lines);
+}
+
+#[tokio::test]
+async fn an_unknown_stream_is_404_with_the_nearest_name() {
+    let server = Server::start().await;
+    let answer = server
+        .ask("POST", "/streams/click/records", &[], "a\n")
+        .await;
+    assert_eq!(answer.status, 404);
+    let error = answer.json()["error"].as_str().unwrap().to_owned();
+    assert_eq!(
+        error,
+        "no delivery stream is named \"click\"; did you mean clicks?"
+    );
+    let far = server
+        .ask("POST", "/streams/orders/records", &[], "a\n")
+        .await;
+    assert_eq!(
+        far.json()["error"],
+        "no delivery stream is named \"orders\""
+    );
+}
+
+#[tokio::test]
+async fn a_wrong_method_is_405_with_allow_and_a_wrong_path_404() {
+    let server = Server::start().await;
+    for (method, path, allow) in [
+        ("GET", "/streams/clicks/records", "POST"),
+        ("DELETE", "/", "GET,HEAD,POST"),
+        ("POST", "/healthz", "GET,HEAD"),
+    ] {
+        let answer = server.ask(method, path, &[], "").await;
+        assert_eq!(answer.status, 405, "{method} {path}");
+        assert_eq!(answer.headers["allow"], allow, "{method} {path}");
+        assert!(
+            answer.json()["error"].as_str().unwrap().contains(method),
+            "{answer:?}"
+        );
+    }
+    assert_eq!(server.get("/nope").await.status, 404);
+}
+
+#[tokio::test]
+async fn readiness_turns_red_with_the_causes_while_health_stays_green() {
+    let server = Server::with(&["clicks", "orders"], Limits::default()).await;
+    assert_eq!(server.get("/readyz").await.status, 200);
+    let states = [
+        State::Stalled {
+            cause: "bucket lake: access denied".into(),
+        },
+        State::Stopped {
+            cause: "epoch 4 is taken".into(),
+            advice: "firehose state adopt".into(),
+        },
+    ];
+    for state in states {
+        let (cause, advice) = (
+            state.cause().map(str::to_owned),
+            state.advice().map(str::to_owned),
+        );
+        server.memory.status.lock().unwrap().state = state;
+        let answer = server.get("/readyz").await;
+        assert_eq!(
+            (answer.status, &answer.json()["ready"]),
+            (503, &Value::Bool(false))
+        );
+        assert_eq!(
+            answer.json()["streams"]["clicks"]["cause"].as_str(),
+            cause.as_deref()
+        );
+        assert_eq!(
+            answer.json()["streams"]["clicks"]["advice"].as_str(),
+            advice.as_deref()
+        );
+        assert_eq!(server.get("/healthz").await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn metrics_count_what_was_accepted_and_what_was_refused() {
+    let server = Server::start().await;
+    server.put("aa\nbbb\n").await;
+    server.memory.set_room(0);
+    server.put("c\n").await;
+    server.memory.status.lock().unwrap().open_partitions = 12;
+    let page = server.get("/metrics").await;
+    for line in [
+        "firehose_incoming_records_total{stream=\"clicks\"} 2",
+        "firehose_incoming_bytes_total{stream=\"clicks\"} 5",
+        "firehose_incoming_requests_total{stream=\"clicks\"} 1",
+        "firehose_refused_records_total{stream=\"clicks\"} 1",
+        "firehose_put_seconds_count{stream=\"clicks\"} 1",
+        "firehose_open_partitions{stream=\"clicks\"} 12",
+        "firehose_http_connections 1",
+    ] {
+        assert!(
+            page.text.contains(&format!("{line}\n")),
+            "{line}: {}",
+            page.text
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_status_page_shows_hostile_keys_as_text() {
+    let server = Server::start().await;
+    server.memory.status.lock().unwrap().last_object = Some(LastObject {
+        key: "<script>alert(1)</script>/k&\"".into(),
+        records: 7,
+        bytes: 3 << 20,
+        published_ms: 1_700_000_040_000,
+    });
+    let page = server.get("/").await;
+    assert_eq!(page.status, 200);
+    assert!(
+        page.text
+            .contains("&lt;script&gt;alert(1)&lt;/script&gt;/k&amp;&quot;"),
+        "{}",
+        page.text
+    );
+    assert!(
+        page.text.contains("7 records, 3.0 MiB, 60 s ago"),
+        "{}",
+        page.text
+    );
+    assert!(!page.text.contains("<script"), "{}", page.text);
+}

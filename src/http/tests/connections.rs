@@ -1,0 +1,186 @@
+//! Connections that dawdle, break off, lie or come in numbers, and the stop.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+
+use super::support::Server;
+use crate::http::Limits;
+
+const HEAD: &str = "POST /streams/clicks/records HTTP/1.1\r\nhost: x\r\n";
+
+#[tokio::test]
+async fn a_stop_finishes_requests_under_way_and_does_not_wait_for_idle_connections() {
+    let server = Server::start().await;
+    let mut idle = TcpStream::connect(server.address).await.unwrap();
+    server.put("kept alive\n").await; // the client's pool holds this connection open
+    server.memory.gate.forget_permits(Semaphore::MAX_PERMITS);
+    let mut busy = TcpStream::connect(server.address).await.unwrap();
+    busy.write_all(format!("{HEAD}content-length: 2\r\n\r\na\n").as_bytes())
+        .await
+        .unwrap();
+    let _both = server.memory.arrived.acquire_many(2).await.unwrap(); // it waits at the gate
+    server.stop.cancel();
+    assert_eq!(
+        idle.read(&mut [0; 1]).await.unwrap(),
+        0,
+        "an idle connection is closed"
+    );
+    assert!(!server.served.is_finished(), "a request is under way");
+    server.memory.gate.add_permits(1);
+    let mut answer = String::new();
+    busy.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    server.served.await.unwrap().unwrap();
+    assert_eq!(server.memory.records(), [&b"kept alive"[..], b"a"]);
+    let refused = TcpStream::connect(server.address).await;
+    assert!(refused.is_err(), "the listener is gone");
+}
+
+#[tokio::test]
+async fn a_request_that_never_ends_is_cut_off_when_the_drain_is_over() {
+    let limits = Limits {
+        drain: Duration::from_millis(50),
+        ..Limits::default()
+    };
+    let server = Server::with(&["clicks"], limits).await;
+    let mut slow = TcpStream::connect(server.address).await.unwrap();
+    slow.write_all(format!("{HEAD}content-length: 9\r\nexpect: 100-continue\r\n\r\n").as_bytes())
+        .await
+        .unwrap();
+    let mut invitation = [0; 25];
+    slow.read_exact(&mut invitation).await.unwrap();
+    assert_eq!(
+        &invitation, b"HTTP/1.1 100 Continue\r\n\r\n",
+        "the request is under way"
+    );
+    slow.write_all(b"half").await.unwrap();
+    server.stop.cancel();
+    server.served.await.unwrap().unwrap();
+    assert_eq!(server.memory.count(), 0);
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_leaves_nothing_behind() {
+    let server = Server::start().await;
+    let mut broken = TcpStream::connect(server.address).await.unwrap();
+    let request = format!("{HEAD}content-length: 100\r\n\r\none\ntwo\nthr");
+    broken.write_all(request.as_bytes()).await.unwrap();
+    broken.shutdown().await.unwrap();
+    let mut answer = String::new();
+    broken.read_to_string(&mut answer).await.unwrap();
+    assert!(!answer.contains("200 OK"), "{answer}");
+    let answer = server
+        .raw(format!("{HEAD}transfer-encoding: chunked\r\n\r\n4\r\none\n\r\nXX\r\n").as_bytes())
+        .await;
+    assert!(!answer.contains("200 OK"), "{answer}");
+    assert_eq!(server.memory.count(), 0);
+}
+
+#[tokio::test]
+async fn heads_and_bodies_that_dawdle_are_timed_out() {
+    let soon = Duration::from_millis(50);
+    let limits = Limits {
+        head: soon,
+        body_idle: soon,
+        ..Limits::default()
+    };
+    let server = Server::with(&["clicks"], limits).await;
+    assert_eq!(server.raw(b"POST /streams/cli").await, "", "closed");
+    let answer = server
+        .raw(format!("{HEAD}content-length: 9\r\n\r\nhalf").as_bytes())
+        .await;
+    assert!(
+        answer.starts_with("HTTP/1.1 408 Request Timeout"),
+        "{answer}"
+    );
+    let limits = Limits {
+        body_total: soon,
+        ..Limits::default()
+    };
+    let server = Server::with(&["clicks"], limits).await;
+    let answer = server
+        .raw(format!("{HEAD}content-length: 9\r\n\r\nhalf").as_bytes())
+        .await;
+    assert!(
+        answer.starts_with("HTTP/1.1 408 Request Timeout"),
+        "{answer}"
+    );
+    assert_eq!(server.memory.count(), 0);
+}
+
+#[tokio::test]
+async fn more_connections_than_allowed_wait_for_a_place() {
+    let limits = Limits {
+        connections: 1,
+        ..Limits::default()
+    };
+    let server = Server::with(&["clicks"], limits).await;
+    let mut first = TcpStream::connect(server.address).await.unwrap();
+    let request = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
+    first.write_all(request.as_bytes()).await.unwrap();
+    let mut byte = [0; 1];
+    first.read_exact(&mut byte).await.unwrap();
+    let mut second = TcpStream::connect(server.address).await.unwrap();
+    second.write_all(request.as_bytes()).await.unwrap();
+    let early = tokio::time::timeout(Duration::from_millis(50), second.read(&mut byte)).await;
+    assert!(
+        early.is_err(),
+        "the second is not served while the first is open"
+    );
+    drop(first);
+    second.read_exact(&mut byte).await.unwrap();
+}
+
+#[tokio::test]
+async fn bodies_beyond_the_memory_for_them_are_told_to_slow_down() {
+    let limits = Limits {
+        body_memory: 1 << 20,
+        body_wait: Duration::from_millis(20),
+        ..Limits::default()
+    };
+    let server = Server::with(&["clicks"], limits).await;
+    let mut holder = TcpStream::connect(server.address).await.unwrap();
+    let length = 1 << 20;
+    holder
+        .write_all(
+            format!("{HEAD}content-length: {length}\r\nexpect: 100-continue\r\n\r\n").as_bytes(),
+        )
+        .await
+        .unwrap();
+    let mut invitation = [0; 25];
+    holder.read_exact(&mut invitation).await.unwrap(); // it holds all the memory now
+    let answer = server.put("a\n").await;
+    assert_eq!(
+        (answer.status, &answer.headers["retry-after"]),
+        (503, &"1".parse().unwrap())
+    );
+    drop(holder);
+    let limits = Limits {
+        body_memory: 1 << 10,
+        ..Limits::default()
+    };
+    let server = Server::with(&["clicks"], limits).await;
+    assert_eq!(
+        server.put("a\n".repeat(100_000)).await.status,
+        200,
+        "one alone may have it all"
+    );
+}
+
+#[tokio::test]
+async fn a_body_announced_as_too_large_is_refused_unread() {
+    let server = Server::start().await;
+    let length = (16 << 20) + 1;
+    let request = format!("{HEAD}content-length: {length}\r\nexpect: 100-continue\r\n\r\n");
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut head = [0; 12];
+    stream.read_exact(&mut head).await.unwrap();
+    assert_eq!(&head, b"HTTP/1.1 413");
+    let huge = format!("{HEAD}content-length: 99999999999999\r\n\r\nab");
+    let answer = server.raw(huge.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+}

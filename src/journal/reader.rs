@@ -1,0 +1,303 @@
+//! Reads durable records in order, across segments and epochs, around damage.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::frame::Frame;
+use super::segment::{HEADER_BYTES, u32_at};
+use super::shared::{Live, Shared};
+use super::window::Window;
+use super::{JournalError, MissingRange};
+use crate::position::Sequence;
+use crate::record::Chunk;
+
+/// A chunk holds at most one record for this many bytes asked for: empty records are bounded too.
+const BYTES_PER_RECORD: usize = 16;
+
+/// Reads durable records in order; made by [`super::Journal::open`].
+pub struct JournalReader {
+    state: State,
+    changed: watch::Receiver<()>,
+}
+
+enum State {
+    Idle(Box<Cursor>),
+    /// A read that outlives the future that started it, so that none is lost when it is dropped.
+    Reading(JoinHandle<(Box<Cursor>, Result<Chunk, JournalError>)>),
+    /// A read was lost: the runtime went away under it.
+    Lost,
+}
+
+impl JournalReader {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        frontier: Option<Sequence>,
+        reported: Vec<MissingRange>,
+    ) -> Self {
+        let changed = shared.changed.subscribe();
+        let cursor = Cursor {
+            shared,
+            number: 0,
+            window: None,
+            offset: 0,
+            open: None,
+            expected: frontier.map_or(Sequence(0), |frontier| frontier.plus(1)),
+            reported,
+            missing: Vec::new(),
+        };
+        Self {
+            state: State::Idle(Box::new(cursor)),
+            changed,
+        }
+    }
+
+    /// The next records: at most about `max_bytes` of data (a single larger record comes alone).
+    /// Waits for more where there are none; `None` once the journal is stopped and all is read.
+    ///
+    /// Dropping the future loses nothing. After an error the same place is tried again.
+    pub async fn next(&mut self, max_bytes: usize) -> Result<Option<Chunk>, JournalError> {
+        loop {
+            self.changed.mark_unchanged();
+            let chunk = self.available(max_bytes).await?;
+            if !chunk.is_empty() {
+                return Ok(Some(chunk));
+            }
+            if matches!(&self.state, State::Idle(cursor) if matches!(cursor.ahead(), Ahead::End)) {
+                return Ok(None);
+            }
+            // The sender lives as long as the cursor: this cannot fail.
+            let _ = self.changed.changed().await;
+        }
+    }
+
+    /// Like [`JournalReader::next`], but gives an empty chunk instead of waiting for appends.
+    pub async fn available(&mut self, max_bytes: usize) -> Result<Chunk, JournalError> {
+        loop {
+            match std::mem::replace(&mut self.state, State::Lost) {
+                State::Idle(mut cursor) => {
+                    if !matches!(cursor.ahead(), Ahead::Records) {
+                        self.state = State::Idle(cursor);
+                        return Ok(Chunk::default());
+                    }
+                    self.state = State::Reading(tokio::task::spawn_blocking(move || {
+                        let chunk = cursor.read(max_bytes);
+                        (cursor, chunk)
+                    }));
+                }
+                other => self.state = other,
+            }
+            let State::Reading(reading) = &mut self.state else {
+                return Err(JournalError::LoudStop {
+                    cause: "a read of the journal was broken off".to_owned(),
+                    advice: "restart the daemon".to_owned(),
+                });
+            };
+            let Ok((cursor, chunk)) = reading.await else {
+                self.state = State::Lost;
+                continue;
+            };
+            self.state = State::Idle(cursor);
+            let chunk = chunk?;
+            if !chunk.is_empty() {
+                return Ok(chunk);
+            }
+        }
+    }
+
+    /// Ranges of sequence numbers that turned out to be damaged since the last call, to be
+    /// recorded with the next checkpoint. Those of [`super::Opened::missing`] are not repeated.
+    pub fn take_missing(&mut self) -> Vec<MissingRange> {
+        match &mut self.state {
+            State::Idle(cursor) => std::mem::take(&mut cursor.missing),
+            _ => Vec::new(),
+        }
+    }
+}
+
+enum Ahead {
+    Records,
+    Nothing,
+    End,
+}
+
+/// Where the reader stands.
+struct Cursor {
+    shared: Arc<Shared>,
+    /// The segment being read; 0 before the first.
+    number: u64,
+    window: Option<Window>,
+    /// Where the next frame starts.
+    offset: u64,
+    /// The verified frame that is being handed out, and the index of its next record.
+    open: Option<(Frame, usize)>,
+    /// Records below this have been delivered before, or are not wanted.
+    expected: Sequence,
+    reported: Vec<MissingRange>,
+    missing: Vec<MissingRange>,
+}
+
+impl Cursor {
+    /// What lies ahead, without reading.
+    fn ahead(&self) -> Ahead {
+        if self.open.is_some() {
+            return Ahead::Records;
+        }
+        let segments = self.shared.segments();
+        let mut live = segments
+            .live
+            .iter()
+            .filter(|segment| segment.number >= self.number);
+        let more = live.any(|segment| segment.number > self.number || segment.end > self.offset);
+        match (more, segments.stopped) {
+            (true, _) => Ahead::Records,
+            (false, true) => Ahead::End,
+            (false, false) => Ahead::Nothing,
+        }
+    }
+
+    /// Reads until the chunk is full or nothing durable is left; may give an empty chunk.
+    fn read(&mut self, max_bytes: usize) -> Result<Chunk, JournalError> {
+        let mut chunk = None;
+        while let Some(segment) = self.segment()? {
+            if self.open.is_none() {
+                self.next_frame(&segment)?;
+            }
+            let available = usize::try_from(segment.end - self.offset).unwrap_or(max_bytes);
+            let chunk = chunk.get_or_insert_with(|| Chunk::with_capacity(available.min(max_bytes)));
+            if !self.hand_out(&segment, chunk, max_bytes)? {
+                break;
+            }
+        }
+        Ok(chunk.unwrap_or_default())
+    }
+
+    /// The segment to read from, moving on to the next one at its end; `None`: all is read.
+    fn segment(&mut self) -> Result<Option<Live>, JournalError> {
+        loop {
+            let segments = self.shared.segments();
+            let mut live = segments
+                .live
+                .iter()
+                .filter(|live| live.number >= self.number);
+            let Some(segment) = live.next().copied() else {
+                return Ok(None);
+            };
+            if segment.number == self.number {
+                if self.open.is_some() || self.offset < segment.end {
+                    return Ok(Some(segment));
+                }
+                let Some(next) = live.next().copied() else {
+                    return Ok(None);
+                };
+                drop(segments);
+                self.enter(&next)?;
+            } else {
+                drop(segments);
+                self.enter(&segment)?;
+            }
+        }
+    }
+
+    fn enter(&mut self, segment: &Live) -> Result<(), JournalError> {
+        let file = self.shared.open(segment)?;
+        self.window = Some(Window::new(file, self.shared.seed(segment.number)));
+        self.number = segment.number;
+        self.offset = HEADER_BYTES;
+        self.open = None;
+        self.expected = self.expected.max(segment.first);
+        Ok(())
+    }
+
+    /// Opens the next whole frame of the segment that holds anything new, if there is one.
+    fn next_frame(&mut self, segment: &Live) -> Result<(), JournalError> {
+        let path = || self.shared.path(segment.kind(), segment.number);
+        let Some(window) = &mut self.window else {
+            return Ok(());
+        };
+        let failed = |error| JournalError::io("reading", path())(error);
+        while self.offset < segment.end {
+            let header = window.header(self.offset, segment.end).map_err(failed)?;
+            if let Some(frame) = header
+                && frame.next() <= self.expected
+            {
+                self.offset = frame.end();
+                continue;
+            }
+            if let Some(frame) = window.frame(self.offset, segment.end).map_err(failed)? {
+                let known = self.expected.0.saturating_sub(frame.first.0);
+                self.open = Some((frame, usize::try_from(known).unwrap_or(usize::MAX)));
+                return Ok(());
+            }
+            let found = window.find(self.offset + 8, segment.end).map_err(failed)?;
+            let (offset, next) = found.map_or((segment.end, segment.next), |frame| {
+                (frame.offset, frame.first)
+            });
+            let range = MissingRange::between(self.expected, next);
+            damage_found(&self.shared, segment, self.offset..offset, range);
+            if let Some(range) = range.filter(|range| !self.reported.contains(range)) {
+                self.missing.push(range);
+            }
+            self.offset = offset;
+        }
+        Ok(())
+    }
+
+    /// Moves records of the open frame into the chunk; `false`: the chunk is full.
+    fn hand_out(
+        &mut self,
+        segment: &Live,
+        chunk: &mut Chunk,
+        max_bytes: usize,
+    ) -> Result<bool, JournalError> {
+        let (Some((frame, index)), Some(window)) = (&mut self.open, &mut self.window) else {
+            return Ok(true);
+        };
+        let payload = window.payload(frame, segment.end).map_err(|error| {
+            JournalError::io("reading", self.shared.path(segment.kind(), segment.number))(error)
+        })?;
+        let count = frame.count as usize;
+        let (ends, data) = payload.split_at(count * 4);
+        let end_of = |index: usize| u32_at(ends, index * 4) as usize;
+        let mut start = if *index == 0 { 0 } else { end_of(*index - 1) };
+        while *index < count {
+            let end = end_of(*index);
+            let full = chunk.bytes() + (end - start) > max_bytes
+                || chunk.len() >= max_bytes / BYTES_PER_RECORD;
+            if full && !chunk.is_empty() {
+                return Ok(false);
+            }
+            chunk.push(
+                &data[start..end],
+                frame.arrival_ms,
+                frame.first.plus(*index as u64),
+            );
+            start = end;
+            *index += 1;
+        }
+        self.expected = self.expected.max(frame.next());
+        self.offset = frame.end();
+        self.open = None;
+        Ok(true)
+    }
+}
+
+/// Says loudly what was found, and sets the segment aside.
+pub(super) fn damage_found(
+    shared: &Shared,
+    segment: &Live,
+    bytes: std::ops::Range<u64>,
+    range: Option<MissingRange>,
+) {
+    tracing::error!(
+        stream = %shared.settings.stream,
+        segment = %shared.path(segment.kind(), segment.number).display(),
+        from_byte = bytes.start,
+        to_byte = bytes.end,
+        first_missing = range.map(|range| range.first.0),
+        last_missing = range.map(|range| range.last.0),
+        "the journal is damaged: the records in this range are lost, all others are delivered"
+    );
+    shared.quarantine(segment.number);
+}

@@ -1,0 +1,120 @@
+//! A moving window over one segment file: few large reads, bounded memory, frames verified.
+
+use std::io;
+use std::sync::Arc;
+
+use memchr::memmem;
+
+use super::frame::{ALIGN, FRAME_HEADER_BYTES, FRAME_MAGIC, Frame, MAGIC_AT, Seed, payload_sum};
+use super::segment::u32_at;
+use crate::disk::DiskFile;
+
+/// Bytes read at once, where there are as many.
+const READ_BYTES: usize = 1 << 20;
+
+/// A moving window over one segment file.
+pub(super) struct Window {
+    file: Arc<dyn DiskFile>,
+    seed: Seed,
+    /// Offset in the file of the first byte held.
+    start: u64,
+    /// Bytes of `buffer` that hold the file's.
+    held: usize,
+    buffer: Vec<u8>,
+}
+
+impl Window {
+    pub(super) fn new(file: Arc<dyn DiskFile>, seed: Seed) -> Self {
+        Self {
+            file,
+            seed,
+            start: 0,
+            held: 0,
+            buffer: Vec::new(),
+        }
+    }
+
+    /// The frame that starts at `offset` and ends at or before `limit`, whole and verified.
+    pub(super) fn frame(&mut self, offset: u64, limit: u64) -> io::Result<Option<Frame>> {
+        let Some(frame) = self.header(offset, limit)? else {
+            return Ok(None);
+        };
+        let payload = self.payload(&frame, limit)?;
+        let (ends, data) = payload.split_at(frame.count as usize * 4);
+        let mut previous = 0;
+        let rising = (0..frame.count as usize).all(|index| {
+            let end = u32_at(ends, index * 4);
+            std::mem::replace(&mut previous, end) <= end
+        });
+        let whole = rising
+            && previous as usize == data.len()
+            && payload_sum(&[payload]) == frame.payload_sum;
+        Ok(whole.then_some(frame))
+    }
+
+    /// The header of the frame that starts at `offset` and ends at or before `limit`; its payload
+    /// may be damaged.
+    pub(super) fn header(&mut self, offset: u64, limit: u64) -> io::Result<Option<Frame>> {
+        if limit.saturating_sub(offset) < FRAME_HEADER_BYTES as u64 {
+            return Ok(None);
+        }
+        let seed = self.seed;
+        let bytes = self.bytes(offset, FRAME_HEADER_BYTES, limit)?;
+        Ok(Frame::decode(seed, offset, bytes).filter(|frame| frame.end() <= limit))
+    }
+
+    /// Record ends and data of a frame.
+    pub(super) fn payload(&mut self, frame: &Frame, limit: u64) -> io::Result<&[u8]> {
+        let start = frame.offset + FRAME_HEADER_BYTES as u64;
+        self.bytes(start, frame.payload_bytes(), limit)
+    }
+
+    /// The first whole frame that starts at or after `from` and ends at or before `limit`.
+    pub(super) fn find(&mut self, from: u64, limit: u64) -> io::Result<Option<Frame>> {
+        let mut at = from.next_multiple_of(ALIGN);
+        while at + (FRAME_HEADER_BYTES as u64) <= limit {
+            let len = usize::try_from(limit - at)
+                .unwrap_or(READ_BYTES)
+                .min(READ_BYTES);
+            let found = memmem::find(self.bytes(at, len, limit)?, &FRAME_MAGIC);
+            let Some(index) = found else {
+                at += len as u64; // a multiple of ALIGN, so no magic straddles the edge
+                continue;
+            };
+            let magic = at + index as u64;
+            let candidate = magic.checked_sub(MAGIC_AT as u64);
+            if let Some(offset) = candidate.filter(|at| *at >= from && at.is_multiple_of(ALIGN))
+                && let Some(frame) = self.frame(offset, limit)?
+            {
+                return Ok(Some(frame));
+            }
+            at = (magic + 1).next_multiple_of(ALIGN);
+        }
+        Ok(None)
+    }
+
+    /// `len` bytes from `offset`; reads ahead, but never beyond `limit`.
+    fn bytes(&mut self, offset: u64, len: usize, limit: u64) -> io::Result<&[u8]> {
+        let inside = offset
+            .checked_sub(self.start)
+            .and_then(|skip| usize::try_from(skip).ok())
+            .filter(|skip| *skip <= self.held);
+        let mut skip = inside.unwrap_or(self.held);
+        if inside.is_none() || skip + len > self.held {
+            self.buffer.copy_within(skip..self.held, 0);
+            self.held -= skip;
+            self.start = offset;
+            skip = 0;
+            let ahead = usize::try_from(limit.saturating_sub(offset)).unwrap_or(READ_BYTES);
+            let wanted = len.max(ahead.min(READ_BYTES));
+            if self.buffer.len() < wanted {
+                self.buffer.resize(wanted, 0);
+            }
+            let from = offset + self.held as u64;
+            self.file
+                .read_exact_at(&mut self.buffer[self.held..wanted], from)?;
+            self.held = wanted;
+        }
+        Ok(&self.buffer[skip..skip + len])
+    }
+}

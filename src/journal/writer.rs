@@ -1,0 +1,446 @@
+//! The one thread that writes: everything that waits, one write, one fsync, then all answers.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::frame::{Frame, Seed, frame_bytes, payload_sum};
+use super::queue::{Reply, Request};
+use super::segment::{HEADER_BYTES, Header, Kind, Link};
+use super::shared::{Live, Shared, Spare};
+use crate::clock::Clock;
+use crate::disk::{DiskFile, Open};
+use crate::failpoint;
+use crate::position::Sequence;
+use crate::source::direct_put::{Accepted, Refused};
+
+/// A new file grows by this much zeros at a time, ahead of what is written: writing over what is
+/// there already makes the fsync much faster.
+const GROWTH: u64 = 4 << 20;
+/// Data of this size is written from where it lies; smaller data is gathered into one write.
+const GATHER_MAX: usize = 64 << 10;
+/// How long to wait before trying again to start a segment while answers depend on it.
+const DOUBT: Duration = Duration::from_secs(1);
+
+/// The segment being written.
+pub(super) struct Active {
+    pub(super) file: Arc<dyn DiskFile>,
+    pub(super) number: u64,
+    /// Durable up to here; the next frame starts here.
+    pub(super) end: u64,
+    /// Filled with something up to here: writing does not make the file longer.
+    pub(super) filled: u64,
+    /// The most it may hold.
+    pub(super) capacity: u64,
+}
+
+/// The one thread that writes.
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    clock: Clock,
+    /// `None` after an error, until a new segment could be started.
+    active: Option<Active>,
+    /// Where the segment before the next one ends.
+    link: Link,
+    epoch: u32,
+    next: Sequence,
+    /// The number that the next segment gets.
+    number: u64,
+    scratch: Vec<u8>,
+    /// Their fsync failed and no later segment says yet that their bytes do not count: a crash
+    /// could still bring them back, so they are not refused until one does.
+    doubtful: Vec<Reply>,
+}
+
+impl Writer {
+    pub(super) fn new(shared: Arc<Shared>, clock: Clock, active: Active, epoch: u32) -> Self {
+        let next = shared.segments().next;
+        let number = active.number + 1;
+        let mut writer = Self {
+            shared,
+            clock,
+            active: Some(active),
+            link: Link {
+                number: 0,
+                end: 0,
+                next,
+            },
+            epoch,
+            next,
+            number,
+            scratch: Vec::new(),
+            doubtful: Vec::new(),
+        };
+        writer.seal();
+        writer
+    }
+
+    /// Writes until the queue is closed and empty.
+    pub(super) fn run(mut self) {
+        let _ending = Ending(Arc::clone(&self.shared));
+        loop {
+            let patience = (!self.doubtful.is_empty()).then_some(DOUBT);
+            let Some(mut waiting) = self.shared.queue.take(patience) else {
+                break;
+            };
+            if !self.doubtful.is_empty()
+                && let Err(refused) = self.start_segment(0)
+            {
+                tracing::warn!(error = %refused, "still no segment to write to");
+            }
+            while !waiting.is_empty() {
+                self.commit_some(&mut waiting);
+            }
+        }
+        if !self.doubtful.is_empty() {
+            let _ = self.start_segment(0);
+        }
+        let cause = "the outcome is unknown: the fsync failed, then the journal stopped";
+        for reply in self.doubtful.drain(..) {
+            let _ = reply.send(Err(refused_by_disk(&self.shared, cause)));
+        }
+    }
+
+    /// Accepts or refuses at least one of those that wait: as many as the segment takes.
+    fn commit_some(&mut self, waiting: &mut VecDeque<Request>) {
+        let Some(first) = waiting.front() else { return };
+        let need = size(first);
+        let ready = self.ready_segment(need, first.batch.len() as u64);
+        let capacity = match ready {
+            Ok(capacity) => capacity,
+            Err(refused) => return refuse(waiting.drain(..), &refused),
+        };
+        let mut taken = 0;
+        let mut bytes = 0;
+        for request in waiting.iter() {
+            if taken > 0 && bytes + size(request) > capacity {
+                break;
+            }
+            bytes += size(request);
+            taken += 1;
+        }
+        let group: Vec<Request> = waiting.drain(..taken).collect();
+        if let Err(refused) = self.fill(bytes) {
+            return refuse(group, &refused);
+        }
+        failpoint::hit("journal-before-write");
+        match self.write(&group) {
+            Ok(firsts) => {
+                for (request, first) in group.into_iter().zip(firsts) {
+                    let count = request.batch.len();
+                    let _ = request.reply.send(Ok(Accepted { first, count }));
+                }
+            }
+            Err(error) => self.abandon(&error, group),
+        }
+    }
+
+    /// Sees to it that the segment takes a frame of `need` bytes; gives the bytes it has left.
+    fn ready_segment(&mut self, need: u64, records: u64) -> Result<u64, Refused> {
+        if self.next.plus(records).epoch() != self.epoch {
+            self.seal();
+            self.active = None;
+            self.epoch += 1;
+            self.next = Sequence::first_of(self.epoch);
+        }
+        let quarantined = self
+            .shared
+            .segments()
+            .live
+            .back()
+            .is_some_and(|live| live.quarantined);
+        let left = |active: &Active| active.capacity - active.end;
+        match &self.active {
+            Some(active) if !quarantined && left(active) >= need => Ok(left(active)),
+            _ => {
+                self.seal();
+                self.active = None;
+                self.start_segment(need)?;
+                Ok(self.active.as_ref().map_or(need, left))
+            }
+        }
+    }
+
+    /// Notes where the active segment ends, for the next one's header.
+    fn seal(&mut self) {
+        if let (Some(active), Some(live)) = (&self.active, self.shared.segments().live.back()) {
+            self.link = Link {
+                number: active.number,
+                end: active.end,
+                next: live.next,
+            };
+        }
+    }
+
+    /// Starts a segment that takes a frame of `need` bytes. Once it is durable, nothing beyond
+    /// the end of the one before can ever be read.
+    fn start_segment(&mut self, need: u64) -> Result<(), Refused> {
+        let number = self.number;
+        self.number += 1;
+        let capacity = self.shared.settings.segment_bytes.max(HEADER_BYTES + need);
+        let spare = self.shared.segments().spares.pop();
+        let header = Header {
+            incarnation: self.shared.incarnation,
+            number,
+            epoch: self.epoch,
+            first: self.next,
+            durable: HEADER_BYTES,
+            link: self.link,
+        };
+        let begun = begin_file(&self.shared, spare, number).and_then(|(file, kind, old)| {
+            let len = old.map_or(HEADER_BYTES, |spare| spare.len.max(HEADER_BYTES));
+            finish_file(&self.shared, file.as_ref(), &header, kind, old).map(|()| (file, len))
+        });
+        let (file, len) = begun.map_err(|error| {
+            tracing::error!(dir = %self.shared.settings.dir.display(), %error, "cannot start a segment");
+            refused_by_disk(&self.shared, &error.to_string())
+        })?;
+        failpoint::hit("journal-new-segment");
+        self.shared.segments().live.push_back(Live {
+            number,
+            first: self.next,
+            next: self.link.next,
+            end: HEADER_BYTES,
+            len,
+            quarantined: false,
+        });
+        let capacity = capacity.max(len);
+        self.active = Some(Active {
+            file,
+            number,
+            end: HEADER_BYTES,
+            filled: len,
+            capacity,
+        });
+        let refused = refused_by_disk(&self.shared, "writing or fsyncing failed");
+        for reply in self.doubtful.drain(..) {
+            let _ = reply.send(Err(refused.clone()));
+        }
+        Ok(())
+    }
+
+    /// Makes the file long enough for `bytes` more, if the limit and the disk allow it.
+    fn fill(&mut self, bytes: u64) -> Result<(), Refused> {
+        let Some(active) = &mut self.active else {
+            return Ok(());
+        };
+        let end = active.end + bytes;
+        if end <= active.filled {
+            return Ok(());
+        }
+        let ahead = end.next_multiple_of(GROWTH).min(active.capacity);
+        let exact = end.next_multiple_of(HEADER_BYTES).min(active.capacity);
+        let to = [ahead, exact]
+            .into_iter()
+            .find(|to| self.shared.reserve(to - active.filled));
+        let Some(to) = to else {
+            let stream = self.shared.settings.stream.clone();
+            return Err(Refused::JournalFull {
+                stream,
+                limit: self.shared.settings.limit,
+            });
+        };
+        let filled = fill_with_zeros(active.file.as_ref(), active.filled, to);
+        if let Err(error) = filled {
+            self.shared.unreserve(to - active.filled);
+            tracing::error!(%error, "cannot make the segment longer");
+            return Err(refused_by_disk(&self.shared, &error.to_string()));
+        }
+        active.filled = to;
+        Ok(())
+    }
+
+    /// Writes and fsyncs one frame for each request, then lets the reader see them. Gives their
+    /// first sequence numbers.
+    fn write(&mut self, group: &[Request]) -> io::Result<Vec<Sequence>> {
+        let Some(active) = &mut self.active else {
+            return Err(io::Error::other("there is no segment"));
+        };
+        let seed = self.shared.seed(active.number);
+        let mut frames = Frames::new(active, seed, self.next, &mut self.scratch);
+        let arrival_ms = self.clock.now_ms();
+        let mut firsts = Vec::with_capacity(group.len());
+        for request in group {
+            firsts.push(frames.next);
+            frames.write(&request.batch.ends, &request.batch.data, arrival_ms)?;
+        }
+        frames.flush()?;
+        let (end, next) = (frames.at, frames.next);
+        failpoint::hit("journal-after-write");
+        active.file.sync_data()?;
+        failpoint::hit("journal-after-fsync");
+        active.end = end;
+        self.next = next;
+        let mut segments = self.shared.segments();
+        segments.next = next;
+        if let Some(live) = segments.live.back_mut() {
+            live.end = end;
+            live.next = next;
+        }
+        drop(segments);
+        self.shared.changed.send_replace(());
+        Ok(firsts)
+    }
+
+    /// After a failed write or fsync nothing is known about the bytes beyond the durable end:
+    /// the segment is never touched again, and a new one, in a new epoch, names that end.
+    fn abandon(&mut self, error: &io::Error, group: Vec<Request>) {
+        let dir = self.shared.settings.dir.display();
+        tracing::error!(%dir, %error, "writing the journal failed: leaving this segment");
+        self.seal();
+        self.active = None;
+        self.epoch += 1;
+        self.next = Sequence::first_of(self.epoch);
+        self.doubtful
+            .extend(group.into_iter().map(|request| request.reply));
+        // Failing here is noted: the requests stay in doubt, later ones are refused.
+        let _ = self.start_segment(0);
+    }
+}
+
+/// Frames of one group commit on their way into the file.
+struct Frames<'a> {
+    file: &'a dyn DiskFile,
+    seed: Seed,
+    durable: u64,
+    /// Where the next frame starts.
+    at: u64,
+    next: Sequence,
+    scratch: &'a mut Vec<u8>,
+    /// Where the bytes in `scratch` belong.
+    scratch_at: u64,
+}
+
+impl<'a> Frames<'a> {
+    fn new(active: &'a Active, seed: Seed, next: Sequence, scratch: &'a mut Vec<u8>) -> Self {
+        scratch.clear();
+        let (file, durable) = (active.file.as_ref(), active.end);
+        Self {
+            file,
+            seed,
+            durable,
+            at: durable,
+            next,
+            scratch,
+            scratch_at: durable,
+        }
+    }
+
+    fn write(&mut self, ends: &[u32], data: &[u8], arrival_ms: i64) -> io::Result<()> {
+        let pad = usize::try_from(self.at - self.scratch_at).map_err(io::Error::other)?;
+        self.scratch.resize(pad, 0);
+        let start = self.scratch.len();
+        let ends: Vec<u8> = ends.iter().flat_map(|end| end.to_le_bytes()).collect();
+        let frame = Frame {
+            offset: self.at,
+            payload_sum: payload_sum(&[&ends, data]),
+            first: self.next,
+            arrival_ms,
+            durable: self.durable,
+            data_bytes: u32::try_from(data.len()).map_err(io::Error::other)?,
+            count: u32::try_from(ends.len() / 4).map_err(io::Error::other)?,
+        };
+        frame.encode(self.seed, self.scratch);
+        self.scratch.extend_from_slice(&ends);
+        if data.len() <= GATHER_MAX {
+            self.scratch.extend_from_slice(data);
+        } else {
+            let data_at = self.at + (self.scratch.len() - start) as u64;
+            self.flush()?;
+            self.file.write_all_at(data, data_at)?;
+            self.scratch_at = frame.end();
+        }
+        self.at = frame.end();
+        self.next = frame.next();
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if !self.scratch.is_empty() {
+            self.file.write_all_at(self.scratch, self.scratch_at)?;
+            self.scratch.clear();
+        }
+        self.scratch_at = self.at;
+        Ok(())
+    }
+}
+
+/// Opens the file that is to become a segment: a spare, or a new one.
+pub(super) fn begin_file(
+    shared: &Shared,
+    spare: Option<Spare>,
+    number: u64,
+) -> io::Result<(Arc<dyn DiskFile>, Kind, Option<Spare>)> {
+    let (kind, number, how) = match spare {
+        Some(spare) => (Kind::Spare, spare.number, Open::Existing),
+        None => (Kind::New, number, Open::New),
+    };
+    let file = shared.disk.open(&shared.path(kind, number), how)?;
+    Ok((file, kind, spare))
+}
+
+/// Makes the file a durable segment: header, fsync, name, directory fsync.
+pub(super) fn finish_file(
+    shared: &Shared,
+    file: &dyn DiskFile,
+    header: &Header,
+    kind: Kind,
+    spare: Option<Spare>,
+) -> io::Result<()> {
+    let from = shared.path(kind, spare.map_or(header.number, |spare| spare.number));
+    let to = shared.path(Kind::Segment, header.number);
+    let finished = file
+        .write_all_at(&header.encode(), 0)
+        .and_then(|()| file.sync_data())
+        .and_then(|()| shared.disk.rename(&from, &to))
+        .and_then(|()| shared.disk.sync_dir(&shared.settings.dir));
+    if finished.is_err() {
+        // Its number is never used again; what cannot be removed now is removed at the next start.
+        let _ = shared.disk.remove(&from);
+        let _ = shared.disk.remove(&to);
+    }
+    finished
+}
+
+fn fill_with_zeros(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<()> {
+    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+    let mut at = from;
+    while at < to {
+        let len = usize::try_from(to - at)
+            .unwrap_or(ZEROS.len())
+            .min(ZEROS.len());
+        file.write_all_at(&ZEROS[..len], at)?;
+        at += len as u64;
+    }
+    Ok(())
+}
+
+fn size(request: &Request) -> u64 {
+    frame_bytes(request.batch.len(), request.batch.data.len())
+}
+
+fn refuse(requests: impl IntoIterator<Item = Request>, refused: &Refused) {
+    for request in requests {
+        let _ = request.reply.send(Err(refused.clone()));
+    }
+}
+
+fn refused_by_disk(shared: &Shared, cause: &str) -> Refused {
+    Refused::Disk {
+        stream: shared.settings.stream.clone(),
+        cause: cause.to_owned(),
+    }
+}
+
+/// However the writer ends: nothing waits for it in vain.
+struct Ending(Arc<Shared>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.queue.close();
+        while self.0.queue.take(None).is_some() {}
+        self.0.segments().stopped = true;
+        self.0.changed.send_replace(());
+    }
+}

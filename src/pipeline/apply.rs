@@ -1,0 +1,110 @@
+//! Records into batches.
+
+use uuid::Uuid;
+
+use super::Pipeline;
+use super::encode::JOB_WORKS;
+use super::route::{Group, Routed};
+use super::table::Entry;
+use crate::batch::Batch;
+use crate::checkpoint::Lane;
+use crate::failpoint;
+use crate::failure::{ErrorOutputType, Failure};
+use crate::format::Shape;
+
+/// Spool room that reading leaves to encoding, sealing and checkpoints, in bytes.
+pub(super) const SPOOL_RESERVE: u64 = 32 << 20;
+
+impl Pipeline {
+    /// Applies a chunk wholly: after this, each output of each of its records is in a batch.
+    pub(super) fn apply_chunk(&mut self, mut routed: Routed) {
+        self.pending.missing.append(&mut routed.missing);
+        for group in &routed.groups {
+            self.apply_group(&routed, group);
+        }
+        self.frontier = Some(routed.frontier);
+        self.pending.applied = true;
+        self.around.status.metrics().read_records.add(routed.records);
+        failpoint::hit("apply");
+    }
+
+    fn apply_group(&mut self, routed: &Routed, group: &Group) {
+        let identity = routed.identity(group);
+        let id = match self.table.find(group.lane, identity) {
+            Some(id) => id,
+            None if group.lane == Lane::Data && self.is_over_partition_limit() => {
+                return self.refuse_partition(routed, group);
+            }
+            None => self.open(group.lane, identity, group.arrival_ms),
+        };
+        if let Lane::Error(output_type) = group.lane {
+            self.around.status.failed(output_type, group.records);
+        }
+        self.append(id, routed.staged(group), group.records, group.bytes);
+    }
+
+    fn append(&mut self, id: Uuid, staged: &[u8], records: u64, bytes: u64) {
+        let filled =
+            self.table.change(id, |entry| entry.batch.append(staged, records, bytes)).flatten();
+        if self.table.is_full(id) {
+            self.seal(id);
+        } else if filled.is_some() && self.shape(id) == Some(Shape::Blocks) {
+            self.encode_raw(id);
+        }
+    }
+
+    /// The open batch of the lane's only partition.
+    pub(super) fn open_lane(&mut self, lane: Lane, arrival_ms: i64) -> Uuid {
+        self.table.find(lane, "").unwrap_or_else(|| self.open(lane, "", arrival_ms))
+    }
+
+    fn open(&mut self, lane: Lane, identity: &str, arrival_ms: i64) -> Uuid {
+        let id = Uuid::new_v4();
+        self.table.insert(Entry {
+            batch: Batch::open(id, self.around.clock.now_ms()),
+            lane,
+            identity: identity.into(),
+            target: self.outputs.target(lane, identity, arrival_ms, id),
+            arrival_ms,
+            sealing: false,
+            dirty: false,
+        });
+        id
+    }
+
+    fn is_over_partition_limit(&self) -> bool {
+        let open = self.table.open_partitions() as u64;
+        self.settings.partitioning.partition_limit.is_some_and(|limit| open >= limit)
+    }
+
+    /// Firehose's way with a partition too many: its records go to the error prefix.
+    fn refuse_partition(&mut self, routed: &Routed, group: &Group) {
+        let limit = self.settings.partitioning.partition_limit.unwrap_or_default();
+        let failure = Failure::new(
+            ErrorOutputType::ActivePartitionExceeded,
+            "DynamicPartitioning.ActivePartitionsLimitExceeded",
+            format!("{limit} partitions are open, which is the stream's max_open_partitions"),
+        );
+        let (mut lines, now_ms) = (Vec::new(), self.around.clock.now_ms());
+        for record in routed.records_of(group) {
+            failure.write_line(&record, 1, now_ms, &mut lines);
+        }
+        self.around.status.failed(failure.output_type, group.records);
+        let id = self.open_lane(Lane::Error(failure.output_type), group.arrival_ms);
+        self.append(id, &lines, group.records, group.bytes);
+    }
+
+    /// Whether another chunk may be applied: memory, encoders and spool have room.
+    pub(super) fn has_room(&self) -> bool {
+        let limit = self.around.memory_limit;
+        self.table.memory() < limit
+            && self.table.unspooled() < (limit / 2) as u64
+            && self.encode_queue.len() < 4 * JOB_WORKS
+            && !self.is_spool_full()
+    }
+
+    /// Whether the spool has come up to its limit, but for the reserve.
+    pub(super) fn is_spool_full(&self) -> bool {
+        self.spool.bytes() + self.table.unspooled() + SPOOL_RESERVE >= self.settings.spool_limit
+    }
+}

@@ -1,0 +1,317 @@
+//! Checkpoints: what changed is spooled with one fsync and named by one transaction.
+
+use std::collections::{BTreeSet, HashSet};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::Pipeline;
+use super::event::Event;
+use super::table::{Entry, Table};
+use crate::batch::Unspooled;
+use crate::checkpoint::{Commit, OpenBatch, SealedObject, SpooledBlock, Store, StoreError};
+use crate::extent::{Extent, sum};
+use crate::failpoint;
+use crate::journal::{Journal, MissingRange};
+use crate::position::Position;
+use crate::spool::Spool;
+
+/// A checkpoint is taken at least this often while something changes.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
+/// Dead bytes in the spool beyond which sparse files are emptied.
+const SPARSE_BYTES: u64 = 128 << 20;
+
+/// A checkpoint put together by the pipeline, not yet durable.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    /// Every record up to it has been applied.
+    pub frontier: Option<Position>,
+    /// Changed batches.
+    pub batches: Vec<DraftBatch>,
+    /// Batches that ended without an object.
+    pub closed: Vec<Uuid>,
+    /// Sealed objects of which something changed.
+    pub objects: Vec<SealedObject>,
+    /// Objects that were published.
+    pub published: Vec<Uuid>,
+    /// Ranges of the journal that turned out to be lost to damage.
+    pub missing: Vec<MissingRange>,
+    /// Extents that this checkpoint names no more.
+    pub freed: Vec<Extent>,
+}
+
+/// A changed batch: its row, and the bytes that go to the spool first.
+#[derive(Debug)]
+pub(super) struct DraftBatch {
+    row: OpenBatch,
+    /// Index of the block in the row, and what to write for it.
+    writes: Vec<(usize, Unspooled)>,
+    /// Whether all its bytes are final: it becomes a sealed object.
+    sealed: bool,
+}
+
+/// A checkpoint after its commit.
+#[derive(Debug, Default)]
+pub(super) struct Committed {
+    /// The frontier it holds.
+    pub frontier: Option<Position>,
+    /// What was written: batch, block, extents kept before it, where it lies.
+    pub written: Vec<(Uuid, u32, usize, Extent)>,
+    /// Objects to be published from now on.
+    pub sealed: Vec<SealedObject>,
+    /// Objects whose row was changed: their multipart upload is named, or forgotten.
+    pub updated: Vec<Uuid>,
+    /// Objects whose publication is recorded.
+    pub published: Vec<Uuid>,
+}
+
+/// Why a checkpoint has no known outcome.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CheckpointError {
+    /// Spool or journal failed.
+    #[error("write a checkpoint: {0}")]
+    Io(#[from] io::Error),
+    /// The checkpoint store failed.
+    #[error("write a checkpoint: {0}")]
+    Store(#[from] StoreError),
+}
+
+impl DraftBatch {
+    /// The row of a batch as it is now. Extents of which `moved` is true are written anew.
+    pub(super) fn of(entry: &Entry, sealed: bool, moved: &dyn Fn(&Extent) -> bool) -> Self {
+        let batch = &entry.batch;
+        let mut writes = Vec::new();
+        let blocks = batch.blocks.iter().enumerate().map(|(index, block)| {
+            if let Some(unspooled) = block.unspooled(moved) {
+                writes.push((index, unspooled));
+            }
+            SpooledBlock { encoded: block.encoded, extents: block.extents.clone() }
+        });
+        let row = OpenBatch {
+            id: batch.id,
+            lane: entry.lane,
+            identity: entry.identity.clone().into(),
+            target: entry.target.clone(),
+            opened_ms: batch.opened_ms,
+            arrival_ms: entry.arrival_ms,
+            records: batch.records,
+            bytes: batch.bytes,
+            sealing: entry.sealing,
+            blocks: blocks.collect(),
+        };
+        Self { row, writes, sealed }
+    }
+}
+
+/// Makes a draft durable: spool, fsync, transaction; then frees and releases what it allows.
+pub(super) fn commit(
+    mut draft: Draft,
+    spool: &Spool,
+    store: &Store,
+    journal: &Journal,
+) -> Result<Committed, CheckpointError> {
+    failpoint::hit("spool-before-write");
+    let written = write(&mut draft.batches, spool)?;
+    failpoint::hit("spool-after-write");
+    spool.sync()?;
+    failpoint::hit("spool-after-fsync");
+    let mut commit = Commit {
+        frontier: draft.frontier,
+        closed: draft.closed,
+        published: draft.published,
+        missing: draft.missing.iter().map(|range| (range.first, range.last)).collect(),
+        ..Commit::default()
+    };
+    let mut sealed = Vec::new();
+    for batch in draft.batches {
+        if batch.sealed {
+            commit.closed.push(batch.row.id);
+            sealed.push(sealed_object(batch.row));
+        } else {
+            commit.open.push(batch.row);
+        }
+    }
+    commit.sealed.clone_from(&sealed);
+    let updated = draft.objects.iter().map(|object| object.id).collect();
+    commit.sealed.extend(draft.objects);
+    store.commit(&commit)?;
+    spool.free(&draft.freed)?;
+    if let Some(frontier) = draft.frontier {
+        journal.release(frontier.sequence)?;
+    }
+    Ok(Committed { frontier: draft.frontier, written, sealed, updated, published: commit.published })
+}
+
+/// Appends all unspooled bytes in one go and completes the rows with their extents.
+fn write(
+    batches: &mut [DraftBatch],
+    spool: &Spool,
+) -> Result<Vec<(Uuid, u32, usize, Extent)>, CheckpointError> {
+    let mut merged = Vec::new();
+    for batch in &*batches {
+        for (_, unspooled) in batch.writes.iter().filter(|(_, write)| !write.merge.is_empty()) {
+            let mut bytes = Vec::new();
+            for extent in &unspooled.merge {
+                bytes.extend_from_slice(&spool.read(*extent)?);
+            }
+            bytes.extend_from_slice(&unspooled.bytes);
+            merged.push(bytes);
+        }
+    }
+    let mut from_merged = merged.iter();
+    let mut pieces: Vec<&[u8]> = Vec::new();
+    for (_, unspooled) in batches.iter().flat_map(|batch| &batch.writes) {
+        pieces.push(match unspooled.merge.is_empty() {
+            true => &unspooled.bytes,
+            false => from_merged.next().map_or(&[], Vec::as_slice),
+        });
+    }
+    let mut extents = spool.append(&pieces)?.into_iter();
+    let mut written = Vec::with_capacity(extents.len());
+    for batch in batches {
+        for (index, unspooled) in &batch.writes {
+            let (Some(extent), Some(block)) = (extents.next(), batch.row.blocks.get_mut(*index))
+            else {
+                continue;
+            };
+            block.extents.truncate(unspooled.keep);
+            block.extents.push(extent);
+            written.push((batch.row.id, unspooled.serial, unspooled.keep, extent));
+        }
+    }
+    Ok(written)
+}
+
+fn sealed_object(row: OpenBatch) -> SealedObject {
+    let extents: Vec<Extent> = row.blocks.into_iter().flat_map(|block| block.extents).collect();
+    let (size, crc64) = sum(&extents);
+    SealedObject {
+        id: row.id,
+        lane: row.lane,
+        target: row.target,
+        arrival_ms: row.arrival_ms,
+        records: row.records,
+        bytes: row.bytes,
+        size,
+        crc64,
+        extents,
+        upload_id: None,
+    }
+}
+
+/// Takes over what a checkpoint has written. Returns extents that no later checkpoint names.
+pub(super) fn settle(table: &mut Table, committed: &Committed) -> Vec<Extent> {
+    let mut stale = Vec::new();
+    for (id, serial, keep, extent) in &committed.written {
+        let replaced = table.settle(*id, |entry| {
+            let blocks = &mut entry.batch.blocks;
+            let block = blocks.iter_mut().find(|block| block.serial == *serial)?;
+            Some(block.spooled(*keep, *extent))
+        });
+        match replaced {
+            Some(Some(replaced)) => stale.extend(replaced),
+            // Encoded or gone in the meantime: the next checkpoint does not name it.
+            Some(None) | None => stale.push(*extent),
+        }
+    }
+    stale
+}
+
+/// The spool's bytes of a sealed object, verified as they are read.
+#[derive(Debug)]
+pub(super) struct SpoolBody {
+    /// Where the bytes are.
+    pub spool: Arc<Spool>,
+    /// The object's bytes, in order.
+    pub extents: Vec<Extent>,
+}
+
+impl crate::destination::Body for SpoolBody {
+    fn read(&self, offset: u64, len: usize) -> io::Result<bytes::Bytes> {
+        let mut bytes = Vec::with_capacity(len);
+        let mut start = 0;
+        for extent in &self.extents {
+            let end = start + u64::from(extent.len);
+            let from = (offset + bytes.len() as u64).max(start);
+            if bytes.len() < len && from < end {
+                let piece = self.spool.read(*extent)?;
+                let skip = usize::try_from(from - start).unwrap_or(usize::MAX);
+                let take = (len - bytes.len()).min(piece.len() - skip);
+                bytes.extend_from_slice(&piece[skip..skip + take]);
+            }
+            start = end;
+        }
+        Ok(bytes.into())
+    }
+}
+
+impl Pipeline {
+    /// Whether a checkpoint would hold anything new.
+    pub(super) fn has_changes(&self) -> bool {
+        let pending = &self.pending;
+        self.table.is_dirty()
+            || pending.applied
+            || !pending.closed.is_empty()
+            || !pending.objects.is_empty()
+            || !pending.published.is_empty()
+    }
+
+    /// Begins a checkpoint when one is due: at once when something waits for it, within a second
+    /// otherwise.
+    pub(super) fn begin_checkpoint(&mut self) {
+        let pending = &self.pending;
+        let urgent = !pending.sealed.is_empty()
+            || !pending.objects.is_empty()
+            || !pending.published.is_empty()
+            || self.ending
+            || self.table.unspooled() >= (self.around.memory_limit / 4) as u64;
+        let due = urgent || self.checkpoint_begun.elapsed() >= CHECKPOINT_EVERY;
+        if self.checkpointing || !due || !self.has_changes() {
+            return;
+        }
+        self.checkpointing = true;
+        self.checkpoint_begun = Instant::now();
+        let draft = self.draft();
+        let (spool, store) = (Arc::clone(&self.spool), Arc::clone(&self.store));
+        let (journal, events) = (self.journal.clone(), self.events.clone());
+        tokio::spawn(async move {
+            let job =
+                tokio::task::spawn_blocking(move || commit(draft, &spool, &store, &journal));
+            let result = job.await.unwrap_or_else(|panic| Err(io::Error::other(panic).into()));
+            let _ = events.send(Event::Checkpointed(Box::new(result)));
+        });
+    }
+
+    fn draft(&mut self) -> Draft {
+        let sparse = if self.spool.bytes() > 2 * self.spool.live_bytes() + SPARSE_BYTES {
+            self.spool.sparse_files()
+        } else {
+            BTreeSet::new()
+        };
+        let moved = |extent: &Extent| sparse.contains(&extent.file);
+        if !sparse.is_empty() {
+            self.table.mark(|entry| {
+                entry.batch.blocks.iter().flat_map(|block| &block.extents).any(&moved)
+            });
+        }
+        let pending = std::mem::take(&mut self.pending);
+        let sealed: HashSet<Uuid> = pending.sealed.into_iter().collect();
+        let dirty = self.table.take_dirty();
+        let entries = dirty.into_iter().filter_map(|id| self.table.get(id));
+        let batches = entries
+            .map(|entry| DraftBatch::of(entry, sealed.contains(&entry.batch.id), &moved))
+            .collect();
+        Draft {
+            frontier: self.frontier,
+            batches,
+            closed: pending.closed,
+            objects: pending.objects,
+            published: pending.published,
+            missing: pending.missing,
+            freed: pending.freed,
+        }
+    }
+}

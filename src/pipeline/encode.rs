@@ -1,0 +1,250 @@
+//! Encoding jobs: full blocks and sealed batches become final bytes, off the I/O threads.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use crate::batch::Block;
+use crate::extent::Extent;
+use crate::failure::ErrorOutputType;
+use crate::format::{Encoder, Format};
+use crate::spool::Spool;
+
+/// One job takes about so many raw bytes…
+pub(super) const JOB_BYTES: usize = 1 << 20;
+/// …or so many small batches.
+pub(super) const JOB_WORKS: usize = 256;
+/// Final bytes and error lines go to the spool in pieces of about this size.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// One piece of encoding work, with everything it needs.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// A raw block of a batch whose blocks are encoded one by one.
+    Block {
+        /// The batch.
+        id: Uuid,
+        /// The block.
+        serial: u32,
+        /// Whether it is the object's first.
+        first: bool,
+        /// Its bytes.
+        source: Source,
+        /// How.
+        format: Format,
+    },
+    /// All blocks of a sealed batch.
+    Object {
+        /// The batch.
+        id: Uuid,
+        /// Its blocks.
+        sources: Vec<Source>,
+        /// How.
+        format: Format,
+    },
+}
+
+/// The bytes of one block: a head in the spool and a rest in memory.
+#[derive(Debug)]
+pub(super) struct Source {
+    head: Vec<Extent>,
+    rest: Bytes,
+}
+
+impl Source {
+    /// The bytes of a frozen block.
+    pub(super) fn of(block: &Block) -> Self {
+        let (head, rest) = block.parts();
+        Self { head, rest }
+    }
+
+    /// Bytes to be encoded.
+    pub(super) fn len(&self) -> usize {
+        self.rest.len() + self.head.iter().map(|extent| extent.len as usize).sum::<usize>()
+    }
+
+    fn read(&self, spool: &Spool) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(self.len());
+        for extent in &self.head {
+            bytes.extend_from_slice(&spool.read(*extent)?);
+        }
+        bytes.extend_from_slice(&self.rest);
+        Ok(bytes)
+    }
+}
+
+/// What came of a piece of work.
+#[derive(Debug)]
+pub(super) enum Done {
+    /// A block's final bytes.
+    Block {
+        /// The batch.
+        id: Uuid,
+        /// The block they take the place of.
+        serial: u32,
+        /// The bytes.
+        encoded: Bytes,
+    },
+    /// An object's final bytes, in the spool already (not yet synced).
+    Object {
+        /// The batch.
+        id: Uuid,
+        /// Where the bytes lie.
+        extents: Vec<Extent>,
+        /// Records in the object.
+        records: u64,
+        /// Records that did not fit.
+        failed: Vec<FailedLines>,
+    },
+}
+
+/// Error lines of one type, in the spool already.
+#[derive(Debug)]
+pub(super) struct FailedLines {
+    /// The type.
+    pub output_type: ErrorOutputType,
+    /// Arrival of the first record.
+    pub arrival_ms: i64,
+    /// Number of lines.
+    pub records: u64,
+    /// Bytes of the records.
+    pub bytes: u64,
+    /// Where the lines lie.
+    pub extents: Vec<Extent>,
+    pending: Vec<u8>,
+}
+
+/// Encoders that no worker uses just now, by format.
+#[derive(Debug, Default)]
+pub(super) struct EncoderPool(Mutex<HashMap<u64, Vec<Encoder>>>);
+
+impl EncoderPool {
+    fn take(&self, hash: u64, format: &Format) -> Encoder {
+        let mut pool = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        pool.get_mut(&hash).and_then(Vec::pop).unwrap_or_else(|| format.encoder())
+    }
+
+    fn give(&self, hash: u64, encoder: Encoder) {
+        let mut pool = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        pool.entry(hash).or_default().push(encoder);
+    }
+}
+
+/// Does the work, one piece after the other. `hash` names the format, the same for all pieces.
+pub(super) fn run(
+    works: Vec<Work>,
+    hash: u64,
+    pool: &EncoderPool,
+    spool: &Arc<Spool>,
+    now_ms: i64,
+) -> io::Result<Vec<Done>> {
+    let Some(Work::Block { format, .. } | Work::Object { format, .. }) = works.first() else {
+        return Ok(Vec::new());
+    };
+    let mut encoder = pool.take(hash, format);
+    let done = works.into_iter().map(|work| encode(work, &mut encoder, spool, now_ms)).collect();
+    pool.give(hash, encoder);
+    done
+}
+
+fn encode(work: Work, encoder: &mut Encoder, spool: &Spool, now_ms: i64) -> io::Result<Done> {
+    match work {
+        Work::Block { id, serial, first, source, format } => {
+            let raw = source.read(spool)?;
+            let mut encoded = Vec::new();
+            format.encode_block(encoder, first, &raw, &mut encoded)?;
+            Ok(Done::Block { id, serial, encoded: Bytes::from(encoded) })
+        }
+        Work::Object { id, sources, format } => {
+            let mut sources = sources.into_iter();
+            let mut next = || sources.next().map(|source| source.read(spool)).transpose();
+            let mut out = SpoolWriter { spool, pending: Vec::new(), extents: Vec::new() };
+            let mut failed = Failed { spool, lines: Vec::new(), fault: None };
+            let records = format.encode_object(encoder, &mut next, &mut out, &mut |record, why| {
+                failed.add(record, &why, now_ms);
+            })?;
+            out.flush()?;
+            Ok(Done::Object { id, extents: out.extents, records, failed: failed.finish()? })
+        }
+    }
+}
+
+/// Writes to the spool in pieces.
+struct SpoolWriter<'a> {
+    spool: &'a Spool,
+    pending: Vec<u8>,
+    extents: Vec<Extent>,
+}
+
+impl Write for SpoolWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.pending.extend_from_slice(bytes);
+        if self.pending.len() >= PIECE_BYTES {
+            self.flush()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if !self.pending.is_empty() {
+            self.extents.extend(self.spool.append(&[&self.pending])?);
+            self.pending.clear();
+        }
+        Ok(())
+    }
+}
+
+/// Error lines of the records that did not fit, by type.
+struct Failed<'a> {
+    spool: &'a Spool,
+    lines: Vec<FailedLines>,
+    fault: Option<io::Error>,
+}
+
+impl Failed<'_> {
+    fn add(&mut self, record: &crate::record::Record<'_>, why: &crate::failure::Failure, now_ms: i64) {
+        let output_type = why.output_type;
+        let index = self.lines.iter().position(|lines| lines.output_type == output_type);
+        let index = index.unwrap_or_else(|| {
+            self.lines.push(FailedLines {
+                output_type,
+                arrival_ms: record.arrival_ms,
+                records: 0,
+                bytes: 0,
+                extents: Vec::new(),
+                pending: Vec::new(),
+            });
+            self.lines.len() - 1
+        });
+        let lines = &mut self.lines[index];
+        why.write_line(record, 1, now_ms, &mut lines.pending);
+        lines.records += 1;
+        lines.bytes += record.data.len() as u64;
+        if lines.pending.len() >= PIECE_BYTES && let Err(error) = lines.flush(self.spool) {
+            self.fault.get_or_insert(error);
+        }
+    }
+
+    fn finish(mut self) -> io::Result<Vec<FailedLines>> {
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
+        for lines in &mut self.lines {
+            lines.flush(self.spool)?;
+        }
+        Ok(self.lines)
+    }
+}
+
+impl FailedLines {
+    fn flush(&mut self, spool: &Spool) -> io::Result<()> {
+        if !self.pending.is_empty() {
+            self.extents.extend(spool.append(&[&self.pending])?);
+            self.pending.clear();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,38 @@
+//! The closed list of things that happen to a pipeline from outside its own turn.
+
+use uuid::Uuid;
+
+use super::commit::{CheckpointError, Committed};
+use super::encode::Done;
+use crate::destination::{Conditional, Destination, PublishError};
+use crate::error::StreamError;
+
+/// Something that has happened. Each job sends one, and jobs are bounded in number, so that the
+/// queue of events is bounded too.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// Encoding work has ended.
+    Encoded(std::io::Result<Vec<Done>>),
+    /// A checkpoint has ended.
+    Checkpointed(Box<Result<Committed, CheckpointError>>),
+    /// The destination is open, and this epoch is ours there.
+    Claimed {
+        /// The destination.
+        destination: Destination,
+        /// Whether it refuses to overwrite.
+        conditional: Conditional,
+    },
+    /// Claiming does not succeed; it goes on.
+    ClaimStalled(String),
+    /// A group of publications has ended.
+    Sent {
+        /// Multipart uploads that were begun, to be named by a checkpoint.
+        begun: Vec<(Uuid, Result<String, PublishError>)>,
+        /// Objects that were sent.
+        published: Vec<(Uuid, Result<(), PublishError>)>,
+    },
+    /// The back-off of an object is over.
+    RetryDue(Uuid),
+    /// The stream cannot go on.
+    Failed(StreamError),
+}

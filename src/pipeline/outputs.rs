@@ -1,0 +1,157 @@
+//! What a stream writes: for each lane its format, and where its objects go.
+
+use std::collections::{BTreeMap, HashMap};
+
+use uuid::Uuid;
+
+use crate::checkpoint::{Lane, Target};
+use crate::config::{Compression, FormatSettings, StoreSettings, StreamSettings};
+use crate::format::Format;
+use crate::partition::{ErrorPrefix, PartitionFault, Partitioner, object_name};
+
+/// Error objects hold finished lines.
+const ERROR_FORMAT: FormatSettings = FormatSettings::Raw { compression: Compression::None };
+
+/// The version in object names. Streams are versioned by their config file, not by us.
+const STREAM_VERSION: u32 = 1;
+
+/// The compiled outputs of one stream.
+pub struct Outputs {
+    stream: String,
+    store: String,
+    /// Sorts records of the data lane.
+    pub partitioner: Partitioner,
+    backup: Option<Partitioner>,
+    error_prefix: ErrorPrefix,
+    formats: HashMap<u64, (FormatSettings, Format)>,
+    data_format: u64,
+    backup_format: Option<u64>,
+    error_format: u64,
+}
+
+impl Outputs {
+    /// Compiles a stream's settings, and the formats that batches from before still name.
+    pub fn compile(
+        settings: &StreamSettings,
+        named: BTreeMap<u64, FormatSettings>,
+    ) -> Result<Self, String> {
+        let prefix = settings.destination.prefix.as_deref();
+        let time_zone = settings.partitioning.time_zone.clone();
+        let partitioner = Partitioner::compile(&settings.name, &settings.partitioning, prefix)
+            .map_err(|faults| join(&faults))?;
+        let error_prefix = settings.destination.error_prefix.as_deref();
+        let error_prefix = ErrorPrefix::compile(error_prefix, prefix, time_zone.as_deref())
+            .map_err(|faults| join(&faults))?;
+        let mut formats = HashMap::new();
+        for (hash, settings) in named {
+            let format = Format::compile(&settings).map_err(|fault| fault.to_string())?;
+            formats.insert(hash, (settings, format));
+        }
+        let mut add = |settings: &FormatSettings| -> Result<u64, String> {
+            let hash = format_hash(settings);
+            let format = Format::compile(settings).map_err(|fault| fault.to_string())?;
+            formats.insert(hash, (settings.clone(), format));
+            Ok(hash)
+        };
+        let data_format = add(&settings.format)?;
+        let error_format = add(&ERROR_FORMAT)?;
+        let (mut backup, mut backup_format) = (None, None);
+        if let Some(settings_of_backup) = &settings.backup {
+            let prefix = settings_of_backup.prefix.as_deref();
+            let compiled = Partitioner::compile_backup(prefix, time_zone.as_deref());
+            backup = Some(compiled.map_err(|faults| join(&faults))?);
+            backup_format = Some(add(&settings_of_backup.format)?);
+        }
+        Ok(Self {
+            stream: settings.name.clone(),
+            store: store_name(&settings.destination.store),
+            partitioner,
+            backup,
+            error_prefix,
+            formats,
+            data_format,
+            backup_format,
+            error_format,
+        })
+    }
+
+    /// Whether source records are copied to the backup lane.
+    pub const fn has_backup(&self) -> bool {
+        self.backup.is_some()
+    }
+
+    /// The store that new batches go to.
+    pub fn store(&self) -> &str {
+        &self.store
+    }
+
+    /// Text of the error prefix before its first expression: where marker objects live.
+    pub fn marker_head(&self) -> &str {
+        self.error_prefix.literal_head()
+    }
+
+    /// The format of new batches of a lane.
+    pub fn lane_format(&self, lane: Lane) -> u64 {
+        match lane {
+            Lane::Data => self.data_format,
+            Lane::Backup => self.backup_format.unwrap_or(self.data_format),
+            Lane::Error(_) => self.error_format,
+        }
+    }
+
+    /// A format by its hash. The checkpoint store keeps every format that a batch names, so one
+    /// that is missing is a fault of ours.
+    pub fn format(&self, hash: u64) -> Option<&Format> {
+        self.formats.get(&hash).map(|(_, format)| format)
+    }
+
+    /// All format settings by hash, for the checkpoint store.
+    pub fn format_settings(&self) -> Vec<(u64, FormatSettings)> {
+        self.formats.iter().map(|(hash, (settings, _))| (*hash, settings.clone())).collect()
+    }
+
+    /// Fixes where a batch that opens now will be published.
+    pub fn target(&self, lane: Lane, identity: &str, arrival_ms: i64, id: Uuid) -> Target {
+        let format = self.lane_format(lane);
+        let prefix = match (lane, &self.backup) {
+            (Lane::Error(output_type), _) => self.error_prefix.open_prefix(output_type, arrival_ms),
+            (Lane::Backup, Some(backup)) => backup.open_prefix(identity.as_bytes(), arrival_ms),
+            _ => self.partitioner.open_prefix(identity.as_bytes(), arrival_ms),
+        };
+        let extension = match lane {
+            Lane::Error(_) => "",
+            _ => self.format(format).map_or("", Format::extension),
+        };
+        let zone = self.partitioner.zone();
+        let name = object_name(&self.stream, STREAM_VERSION, arrival_ms, id, extension, zone);
+        Target { store: self.store.clone(), key: prefix + &name, format }
+    }
+
+    /// The partition of every backup record.
+    pub fn backup_identity(&self) -> String {
+        let record = crate::record::Record { data: b"", arrival_ms: 0, position: Default::default() };
+        let mut identity = Vec::new();
+        if let Some(backup) = &self.backup {
+            // A prefix without keys asks nothing of the record, so this cannot fail.
+            let _ = backup.partition(&mut backup.scratch(), &record, &mut identity);
+        }
+        String::from_utf8(identity).unwrap_or_default()
+    }
+}
+
+/// The store's name in checkpoints: what tells one bucket or folder from another.
+pub fn store_name(store: &StoreSettings) -> String {
+    match store {
+        StoreSettings::Folder { path } => format!("folder:{}", path.display()),
+        StoreSettings::S3(s3) => format!("s3://{}", s3.bucket),
+    }
+}
+
+fn format_hash(settings: &FormatSettings) -> u64 {
+    let json = serde_json::to_vec(settings).expect("settings are plain data");
+    crc_fast::crc64_nvme(&json)
+}
+
+fn join(faults: &[PartitionFault]) -> String {
+    faults.iter().map(|fault| fault.message.as_str()).collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,159 @@
+//! What the outside sees of a pipeline: its state, gauges and counters.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::broadcast;
+
+use crate::checkpoint::{Lane, SealedObject};
+use crate::clock::Clock;
+use crate::failure::ErrorOutputType;
+use crate::position::Position;
+use crate::telemetry::{LastObject, State, StatusSnapshot, StreamMetrics, StreamStatus};
+
+/// The state of one stream, written by its pipeline and read by everybody.
+#[derive(Debug)]
+pub struct Status {
+    metrics: StreamMetrics,
+    clock: Clock,
+    inner: Mutex<Inner>,
+    landed: broadcast::Sender<Landed>,
+}
+
+/// An object that has just become visible.
+#[derive(Clone, Debug)]
+pub struct Landed {
+    /// Its key.
+    pub key: String,
+    /// Records in it.
+    pub records: u64,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// Since the arrival of its first record.
+    pub age: Duration,
+}
+
+/// Landed objects that a slow listener may fall behind.
+const LANDED_MAX: usize = 1024;
+
+#[derive(Debug, Default)]
+struct Inner {
+    snapshot: StatusSnapshot,
+    oldest_arrival_ms: Option<i64>,
+}
+
+/// Gauges of a running pipeline.
+#[derive(Clone, Copy, Debug)]
+pub struct Observation {
+    /// Partitions with an open batch.
+    pub open_partitions: u64,
+    /// Sealed objects that wait to be published.
+    pub waiting: u64,
+    /// Bytes of the journal on disk.
+    pub journal_bytes: u64,
+    /// Bytes of the spool on disk.
+    pub spool_bytes: u64,
+    /// Arrival of the oldest record read that is not published.
+    pub oldest_arrival_ms: Option<i64>,
+}
+
+impl Status {
+    /// A stream that starts. It is ready when it has recovered and its destination is open.
+    pub fn new(metrics: StreamMetrics, clock: Clock) -> Self {
+        let landed = broadcast::Sender::new(LANDED_MAX);
+        let status = Self { metrics, clock, inner: Mutex::default(), landed };
+        status.set_state(State::Stalled { cause: "starting".into() });
+        status
+    }
+
+    /// The stream's counters.
+    pub const fn metrics(&self) -> &StreamMetrics {
+        &self.metrics
+    }
+
+    /// Tells of every object that is published from now on.
+    pub fn landed(&self) -> broadcast::Receiver<Landed> {
+        self.landed.subscribe()
+    }
+
+    /// Changes the stream's state.
+    pub fn set_state(&self, state: State) {
+        self.lock().snapshot.state = state;
+    }
+
+    /// A publication has succeeded: whatever stalled the stream is over.
+    pub fn clear_stall(&self) {
+        let mut inner = self.lock();
+        if matches!(inner.snapshot.state, State::Stalled { .. }) {
+            inner.snapshot.state = State::Running;
+        }
+    }
+
+    /// Counts records that go to the error prefix.
+    pub fn failed(&self, output_type: ErrorOutputType, records: u64) {
+        self.metrics.failed_records(output_type).add(records);
+    }
+
+    /// Counts a published object.
+    pub fn delivered(&self, object: &SealedObject) {
+        self.metrics.delivered_objects.add(1);
+        if object.lane == Lane::Data {
+            self.metrics.delivered_records.add(object.records);
+            self.metrics.delivered_bytes.add(object.size);
+        }
+        let published_ms = self.clock.now_ms();
+        self.lock().snapshot.last_object = Some(LastObject {
+            key: object.target.key.clone(),
+            records: object.records,
+            bytes: object.size,
+            published_ms,
+        });
+        if self.landed.receiver_count() > 0 {
+            let age_ms = u64::try_from(published_ms - object.arrival_ms).unwrap_or(0);
+            // Whoever listened may have just gone.
+            let _ = self.landed.send(Landed {
+                key: object.target.key.clone(),
+                records: object.records,
+                bytes: object.size,
+                age: Duration::from_millis(age_ms),
+            });
+        }
+    }
+
+    /// Notes a durable checkpoint.
+    pub fn checkpointed(&self, frontier: Option<Position>, took: Duration) {
+        self.metrics.checkpoint.record(took);
+        let mut inner = self.lock();
+        inner.snapshot.last_checkpoint_ms = Some(self.clock.now_ms());
+        inner.snapshot.frontier = frontier.map(|frontier| frontier.sequence);
+    }
+
+    /// Takes over the gauges.
+    pub fn observe(&self, observation: Observation) {
+        let mut inner = self.lock();
+        inner.snapshot.open_partitions = observation.open_partitions;
+        inner.snapshot.sealed_waiting = observation.waiting;
+        inner.snapshot.journal_bytes = observation.journal_bytes;
+        inner.snapshot.spool_bytes = observation.spool_bytes;
+        inner.oldest_arrival_ms = observation.oldest_arrival_ms;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl StreamStatus for Status {
+    fn snapshot(&self) -> StatusSnapshot {
+        let inner = self.lock();
+        let now_ms = self.clock.now_ms();
+        let age = |arrival_ms: i64| u64::try_from(now_ms - arrival_ms).unwrap_or(0);
+        StatusSnapshot {
+            oldest_unpublished_age_ms: inner.oldest_arrival_ms.map(age),
+            records_in: self.metrics.read_records.get(),
+            records_delivered: self.metrics.delivered_records.get(),
+            records_failed: self.metrics.failed_totals(),
+            ..inner.snapshot.clone()
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! The open and sealing batches of one stream.
+
+use std::collections::{HashMap, VecDeque};
+
+use uuid::Uuid;
+
+use crate::batch::Batch;
+use crate::checkpoint::{Lane, OpenBatch, Target};
+use crate::config::BufferingSettings;
+
+/// Bytes of memory that an entry takes beside its blocks, for the budget (measured: identity, key,
+/// two maps and the queue).
+const ENTRY_BYTES: usize = 640;
+
+/// A batch and what the pipeline knows about it.
+#[derive(Debug)]
+pub(super) struct Entry {
+    /// Its bytes.
+    pub batch: Batch,
+    /// Which kind of output it collects.
+    pub lane: Lane,
+    /// Its partition.
+    pub identity: Box<str>,
+    /// Where it will be published, fixed when it opened.
+    pub target: Target,
+    /// Arrival of its first record.
+    pub arrival_ms: i64,
+    /// Set when no record may be added any more.
+    pub sealing: bool,
+    /// Set while it is in the list of changed batches.
+    pub dirty: bool,
+}
+
+/// When batches of a lane are full.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Triggers {
+    /// For data and error batches.
+    pub data: BufferingSettings,
+    /// For backup batches.
+    pub backup: BufferingSettings,
+}
+
+impl Triggers {
+    fn of(&self, lane: Lane) -> BufferingSettings {
+        if lane == Lane::Backup { self.backup } else { self.data }
+    }
+}
+
+/// All batches of a stream that are not durably sealed yet.
+#[derive(Debug)]
+pub(super) struct Table {
+    entries: HashMap<Uuid, Entry, foldhash::fast::RandomState>,
+    /// Open data batches by partition.
+    data: HashMap<Box<str>, Uuid, foldhash::fast::RandomState>,
+    /// Open backup and error batches.
+    others: HashMap<Lane, Uuid>,
+    /// Ids in the order of opening: data and errors, then backup. Sealed ones are passed over.
+    opened: [VecDeque<Uuid>; 2],
+    dirty: Vec<Uuid>,
+    triggers: Triggers,
+    memory: usize,
+    unspooled: u64,
+}
+
+impl Table {
+    /// A table without batches.
+    pub(super) fn new(triggers: Triggers) -> Self {
+        Self {
+            entries: HashMap::default(),
+            data: HashMap::default(),
+            others: HashMap::new(),
+            opened: [VecDeque::new(), VecDeque::new()],
+            dirty: Vec::new(),
+            triggers,
+            memory: 0,
+            unspooled: 0,
+        }
+    }
+
+    /// The open batch of a partition.
+    pub(super) fn find(&self, lane: Lane, identity: &str) -> Option<Uuid> {
+        match lane {
+            Lane::Data => self.data.get(identity).copied(),
+            _ => self.others.get(&lane).copied(),
+        }
+    }
+
+    /// Adds a batch; an open one is found by its partition from now on.
+    pub(super) fn insert(&mut self, entry: Entry) {
+        let id = entry.batch.id;
+        if !entry.sealing {
+            match entry.lane {
+                Lane::Data => self.data.insert(entry.identity.clone(), id),
+                lane => self.others.insert(lane, id),
+            };
+        }
+        self.opened[usize::from(entry.lane == Lane::Backup)].push_back(id);
+        self.memory += entry.batch.memory() + ENTRY_BYTES;
+        self.entries.insert(id, entry);
+    }
+
+    /// Adds the batches that a checkpoint names, oldest first.
+    pub(super) fn reload(&mut self, mut rows: Vec<OpenBatch>, now_ms: i64) {
+        rows.sort_by_key(|row| row.opened_ms);
+        for row in rows {
+            // A clock that was set back must not keep a batch open for longer than its interval.
+            let mut batch = Batch::open(row.id, row.opened_ms.min(now_ms));
+            for block in row.blocks {
+                batch.push_spooled(block.encoded, block.extents);
+            }
+            (batch.records, batch.bytes) = (row.records, row.bytes);
+            self.insert(Entry {
+                batch,
+                lane: row.lane,
+                identity: row.identity.into(),
+                target: row.target,
+                arrival_ms: row.arrival_ms,
+                sealing: row.sealing,
+                dirty: false,
+            });
+        }
+    }
+
+    /// Changes a batch, keeps the accounts, and marks it for the next checkpoint.
+    pub(super) fn change<T>(&mut self, id: Uuid, change: impl FnOnce(&mut Entry) -> T) -> Option<T> {
+        let entry = self.entries.get_mut(&id)?;
+        let before = (entry.batch.memory(), entry.batch.unspooled());
+        let result = change(entry);
+        self.memory = self.memory + entry.batch.memory() - before.0;
+        self.unspooled = self.unspooled + entry.batch.unspooled() - before.1;
+        if !entry.dirty {
+            entry.dirty = true;
+            self.dirty.push(id);
+        }
+        Some(result)
+    }
+
+    /// The same without marking: for what a checkpoint itself has changed.
+    pub(super) fn settle<T>(&mut self, id: Uuid, change: impl FnOnce(&mut Entry) -> T) -> Option<T> {
+        let entry = self.entries.get_mut(&id)?;
+        let before = (entry.batch.memory(), entry.batch.unspooled());
+        let result = change(entry);
+        self.memory = self.memory + entry.batch.memory() - before.0;
+        self.unspooled = self.unspooled + entry.batch.unspooled() - before.1;
+        Some(result)
+    }
+
+    /// Closes a batch for records: its record set is fixed. False if it was closed before.
+    pub(super) fn seal(&mut self, id: Uuid) -> bool {
+        let sealed = self.change(id, |entry| {
+            let first = !entry.sealing;
+            entry.sealing = true;
+            entry.batch.freeze();
+            first.then(|| (entry.lane, entry.identity.clone()))
+        });
+        let Some(Some((lane, identity))) = sealed else { return false };
+        match lane {
+            Lane::Data => self.data.remove(&identity),
+            _ => self.others.remove(&lane),
+        };
+        true
+    }
+
+    /// Takes a batch out for good.
+    pub(super) fn remove(&mut self, id: Uuid) -> Option<Entry> {
+        let entry = self.entries.remove(&id)?;
+        self.memory -= entry.batch.memory() + ENTRY_BYTES;
+        self.unspooled -= entry.batch.unspooled();
+        Some(entry)
+    }
+
+    /// A batch by its id.
+    pub(super) fn get(&self, id: Uuid) -> Option<&Entry> {
+        self.entries.get(&id)
+    }
+
+    /// The next open batch whose interval has passed.
+    pub(super) fn next_due(&mut self, now_ms: i64) -> Option<Uuid> {
+        for (queue, buffering) in
+            self.opened.iter_mut().zip([self.triggers.data, self.triggers.backup])
+        {
+            let interval_ms = i64::try_from(buffering.interval.as_millis()).unwrap_or(i64::MAX);
+            while let Some(id) = queue.front().copied() {
+                match self.entries.get(&id) {
+                    Some(entry) if !entry.sealing => {
+                        if now_ms.saturating_sub(entry.batch.opened_ms) < interval_ms {
+                            break;
+                        }
+                        queue.pop_front();
+                        return Some(id);
+                    }
+                    _ => queue.pop_front(),
+                };
+            }
+        }
+        None
+    }
+
+    /// Whether a batch has reached its size.
+    pub(super) fn is_full(&self, id: Uuid) -> bool {
+        self.entries
+            .get(&id)
+            .is_some_and(|entry| entry.batch.bytes >= self.triggers.of(entry.lane).size)
+    }
+
+    /// Open batches, largest first: `count` of them.
+    pub(super) fn largest(&self, count: usize) -> Vec<Uuid> {
+        let open = self.entries.values().filter(|entry| !entry.sealing);
+        let mut sizes: Vec<(u64, Uuid)> =
+            open.map(|entry| (entry.batch.bytes, entry.batch.id)).collect();
+        sizes.sort_unstable_by(|a, b| b.cmp(a));
+        sizes.into_iter().take(count).map(|(_, id)| id).collect()
+    }
+
+    /// Id, lane, whether sealing, and format of every batch.
+    pub(super) fn summaries(&self) -> Vec<(Uuid, Lane, bool, u64)> {
+        let entries = self.entries.values();
+        entries
+            .map(|entry| (entry.batch.id, entry.lane, entry.sealing, entry.target.format))
+            .collect()
+    }
+
+    /// Ids of all open batches.
+    pub(super) fn open_ids(&self) -> Vec<Uuid> {
+        self.entries.values().filter(|entry| !entry.sealing).map(|entry| entry.batch.id).collect()
+    }
+
+    /// Takes the list of batches that changed since the last call.
+    pub(super) fn take_dirty(&mut self) -> Vec<Uuid> {
+        let dirty = std::mem::take(&mut self.dirty);
+        for id in &dirty {
+            if let Some(entry) = self.entries.get_mut(id) {
+                entry.dirty = false;
+            }
+        }
+        dirty
+    }
+
+    /// Marks the batches of which `wanted` is true.
+    pub(super) fn mark(&mut self, wanted: impl Fn(&Entry) -> bool) {
+        for (id, entry) in &mut self.entries {
+            if !entry.dirty && wanted(entry) {
+                entry.dirty = true;
+                self.dirty.push(*id);
+            }
+        }
+    }
+
+    /// Drops from memory what the spool holds.
+    pub(super) fn shed(&mut self) {
+        for entry in self.entries.values_mut() {
+            let before = entry.batch.memory();
+            entry.batch.shed();
+            self.memory = self.memory + entry.batch.memory() - before;
+        }
+    }
+
+    /// Whether something changed since the last checkpoint was put together.
+    pub(super) fn is_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    /// Bytes of memory held.
+    pub(super) const fn memory(&self) -> usize {
+        self.memory
+    }
+
+    /// Bytes that are in no extent yet.
+    pub(super) const fn unspooled(&self) -> u64 {
+        self.unspooled
+    }
+
+    /// Number of batches, sealing ones included.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is no batch.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Number of open data batches.
+    pub(super) fn open_partitions(&self) -> usize {
+        self.data.len()
+    }
+
+    /// Arrival of the oldest record that is not durably sealed, in ms.
+    pub(super) fn oldest_arrival_ms(&self) -> Option<i64> {
+        // Batches open in order of arrival, near enough for a gauge; sealing ones are few.
+        let fronts = self.opened.iter().filter_map(|queue| {
+            queue.iter().find_map(|id| self.entries.get(id)).map(|entry| entry.arrival_ms)
+        });
+        fronts.min()
+    }
+}

@@ -1,0 +1,70 @@
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{Spool, SpoolError};
+use crate::disk::{Disk, HostDisk, Open};
+use crate::extent::{Extent, sum};
+
+fn open(dir: &Path, named: &[Extent]) -> Result<Spool, SpoolError> {
+    let disk = Arc::new(HostDisk::new(dir).unwrap());
+    Spool::open(disk, Path::new("spool"), named.iter().copied())
+}
+
+#[test]
+fn what_was_appended_is_read_back_and_sums_to_the_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = open(dir.path(), &[]).unwrap();
+    let big = vec![7; 300_000];
+    let pieces: [&[u8]; 4] = [b"one", &big, b"", b"three"];
+    let extents = spool.append(&pieces).unwrap();
+    for (piece, extent) in pieces.iter().zip(&extents) {
+        assert_eq!(&spool.read(*extent).unwrap(), piece);
+    }
+    let whole = pieces.concat();
+    assert_eq!(sum(&extents), (whole.len() as u64, crc_fast::crc64_nvme(&whole)));
+}
+
+#[test]
+fn reopening_keeps_what_is_named_and_removes_the_rest() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = open(dir.path(), &[]).unwrap();
+    let kept = spool.append(&[b"kept", b"forgotten"]).unwrap()[0];
+    spool.sync().unwrap();
+    drop(spool);
+    let spool = open(dir.path(), &[kept]).unwrap();
+    assert_eq!(spool.read(kept).unwrap(), b"kept");
+    assert_eq!(spool.bytes(), 4);
+    let fresh = spool.append(&[b"new"]).unwrap()[0];
+    assert_ne!(fresh.file, kept.file, "a reopened spool appends to fresh files only");
+}
+
+#[test]
+fn a_file_goes_when_its_last_extent_is_freed() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = open(dir.path(), &[]).unwrap();
+    let extents = spool.append(&[b"first", b"second"]).unwrap();
+    spool.sync().unwrap();
+    drop(spool);
+    let spool = open(dir.path(), &extents).unwrap();
+    spool.free(&extents[..1]).unwrap();
+    assert_eq!(spool.read(extents[1]).unwrap(), b"second");
+    spool.free(&extents[1..]).unwrap();
+    assert_eq!(spool.bytes(), 0);
+    assert!(spool.read(extents[1]).is_err());
+}
+
+#[test]
+fn damaged_and_missing_bytes_are_told_not_returned() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = open(dir.path(), &[]).unwrap();
+    let extent = spool.append(&[b"precious"]).unwrap()[0];
+    spool.sync().unwrap();
+    let disk = HostDisk::new(dir.path()).unwrap();
+    let file = disk.open(Path::new("spool/0000000000.spool"), Open::Existing).unwrap();
+    file.write_all_at(b"X", 3).unwrap();
+    assert!(spool.read(extent).unwrap_err().to_string().contains("damaged at 0"));
+    file.set_len(4).unwrap();
+    drop(spool);
+    let refused = open(dir.path(), &[extent]).unwrap_err().to_string();
+    assert!(refused.contains("is 4 bytes long, but the checkpoint names 8"), "{refused}");
+}

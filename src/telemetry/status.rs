@@ -1,0 +1,105 @@
+//! The state of one delivery stream as `/readyz`, `/metrics` and the status page show it.
+
+use crate::failure::ErrorOutputType;
+use crate::position::Sequence;
+
+/// Gives the state of one delivery stream; the pipeline implements it.
+pub trait StreamStatus: Send + Sync {
+    /// The state now. Called for each scrape and probe: cheap, never waits for I/O.
+    fn snapshot(&self) -> StatusSnapshot;
+}
+
+/// Whether a delivery stream does its work.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum State {
+    /// Records flow, or would if there were any. Passing errors are retried meanwhile.
+    #[default]
+    Running,
+    /// Publishing fails for a reason that needs a person, and is retried slowly: it goes on by
+    /// itself once the cause is gone.
+    Stalled {
+        /// What fails and how, e.g. `bucket lake: access denied (403) to PutObject`.
+        cause: String,
+    },
+    /// The stream has stopped so as not to lose or double records (a loud stop).
+    Stopped {
+        /// What was found.
+        cause: String,
+        /// What a person can do.
+        advice: String,
+    },
+}
+
+impl State {
+    /// Whether `/readyz` is green as far as this stream is concerned.
+    pub const fn is_ready(&self) -> bool {
+        matches!(self, Self::Running)
+    }
+
+    /// One word for the state.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Stalled { .. } => "stalled",
+            Self::Stopped { .. } => "stopped",
+        }
+    }
+
+    /// What is wrong, if anything is.
+    pub fn cause(&self) -> Option<&str> {
+        match self {
+            Self::Running => None,
+            Self::Stalled { cause } | Self::Stopped { cause, .. } => Some(cause),
+        }
+    }
+
+    /// What a person can do, where that is known.
+    pub fn advice(&self) -> Option<&str> {
+        match self {
+            Self::Running | Self::Stalled { .. } => None,
+            Self::Stopped { advice, .. } => Some(advice),
+        }
+    }
+}
+
+/// A delivery stream at one moment. Counts start at zero with the process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StatusSnapshot {
+    /// Whether it does its work.
+    pub state: State,
+    /// Every record up to here is in a durable checkpoint; `None` before the first.
+    pub frontier: Option<Sequence>,
+    /// Partitions with an open batch.
+    pub open_partitions: u64,
+    /// Sealed objects that wait to be published.
+    pub sealed_waiting: u64,
+    /// Bytes of the journal on disk.
+    pub journal_bytes: u64,
+    /// Bytes of the spool on disk.
+    pub spool_bytes: u64,
+    /// Age of the oldest accepted record that is not yet in a published object; `None` if all are.
+    pub oldest_unpublished_age_ms: Option<u64>,
+    /// When the last checkpoint became durable, in milliseconds since the Unix epoch.
+    pub last_checkpoint_ms: Option<i64>,
+    /// Records read from the source.
+    pub records_in: u64,
+    /// Records in published data objects.
+    pub records_delivered: u64,
+    /// Records sent to the error prefix, by type, in the order of [`ErrorOutputType::ALL`].
+    pub records_failed: [u64; ErrorOutputType::ALL.len()],
+    /// The object published last.
+    pub last_object: Option<LastObject>,
+}
+
+/// A published object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastObject {
+    /// Its key.
+    pub key: String,
+    /// Records in it.
+    pub records: u64,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// When it became visible, in milliseconds since the Unix epoch.
+    pub published_ms: i64,
+}

@@ -1,0 +1,96 @@
+//! SIGTERM: what was accepted is delivered before the process ends, or is safe where it lies.
+
+use std::fs;
+use std::time::Duration;
+
+use crate::support::daemon::{Site, wait_until};
+use crate::support::event::{ERROR_PREFIX, PREFIX, QUERY};
+use crate::support::http::{get, post_records};
+use crate::support::lake;
+use crate::support::oracle::{self, Lake};
+use crate::support::producer::{Load, Producer};
+
+#[test]
+fn sigterm_amid_the_traffic_delivers_every_acknowledged_record_and_exits_0() {
+    let site = Site::new(&settings("900s"));
+    let ledger = site.path("ledger");
+    let daemon = site.start();
+    let load = Load {
+        connections: 3,
+        seed: 1,
+        pause: Duration::ZERO,
+        records: 100,
+        pad: 100,
+    };
+    let producer = Producer::start(site.address, "clicks", load, &ledger);
+    wait_until("some thousands are acknowledged", || {
+        producer.acknowledged() > 5000
+    });
+    daemon.drain();
+    producer.finish();
+    oracle::judge(&ledger, Lake::Folder(&site.path("lake")), None).unwrap();
+}
+
+#[test]
+fn a_drain_leaves_nothing_for_the_next_process_to_deliver() {
+    let site = Site::new(&settings("900s"));
+    let daemon = site.start();
+    let event = br#"{"event_type":"view","geo":{"region":"eu"}}"#;
+    assert_eq!(
+        post_records(site.address, "clicks", event).unwrap().status,
+        200
+    );
+    daemon.drain();
+    let delivered = lake::objects(&site.path("lake"), "data");
+    assert_eq!(delivered.len(), 1);
+    site.start().drain();
+    assert_eq!(lake::objects(&site.path("lake"), "data"), delivered);
+}
+
+#[test]
+fn a_drain_past_its_grace_exits_non_zero_and_the_next_process_delivers() {
+    let site = Site::new(&format!("shutdown_grace = \"1s\"\n{}", settings("0s")));
+    // A file where the lake should be: nothing can be published.
+    fs::write(site.path("lake"), "").unwrap();
+    let mut daemon = site.spawn(&[]);
+    let is_alive = || get(site.address, "/healthz").is_ok_and(|reply| reply.status == 200);
+    daemon.until("/healthz says 200", is_alive).unwrap();
+    let event = br#"{"event_type":"view","geo":{"region":"eu"}}"#;
+    assert_eq!(
+        post_records(site.address, "clicks", event).unwrap().status,
+        200
+    );
+    let status = daemon.terminate();
+    assert_eq!(status.code(), Some(1), "{status}");
+    fs::remove_file(site.path("lake")).unwrap();
+    site.start().drain();
+    assert_eq!(lake::lines(&site.path("lake"), "data"), [event.to_vec()]);
+}
+
+fn settings(interval: &str) -> String {
+    format!(
+        r#"
+state_dir = "state"
+
+[stream.clicks.source]
+type = "direct-put"
+
+[stream.clicks.partitioning]
+query = '{QUERY}'
+
+[stream.clicks.buffering]
+size = "64MiB"
+interval = "{interval}"
+
+[stream.clicks.format]
+type = "json"
+compression = "none"
+
+[stream.clicks.destination]
+type = "folder"
+path = "lake"
+prefix = "{PREFIX}"
+error_prefix = "{ERROR_PREFIX}"
+"#
+    )
+}

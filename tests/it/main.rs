@@ -1,0 +1,26 @@
+//! Integration tests: the real binary, real clients, foreign readers. One test binary, because
+//! linking is a large part of a cold build.
+
+#![expect(
+    unreachable_pub,
+    reason = "nothing outside can reach into a test binary"
+)]
+#![expect(
+    clippy::print_stderr,
+    reason = "a failing test shows the logs of its processes"
+)]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper of a test fails as the test does"
+)]
+
+mod dependencies;
+mod deploy;
+mod drain;
+mod exactly_once;
+mod hostile;
+mod house;
+mod oracle_bites;
+mod partitions;
+mod streams;
+mod support;

@@ -1,0 +1,206 @@
+"""Holds what lies at the destination against the producer's ledger. Knows nothing of the daemon.
+
+Usage: oracle.py LEDGER (--folder DIR | --s3 ENDPOINT BUCKET) [--backup PREFIX]
+
+The ledger has one line an attempt: outcome, kind, id. Every object is read whole by foreign
+readers (gzip and json of Python, PyArrow, DuckDB). Prints a summary as JSON; exit code 1 and the
+findings on standard error when a promise is broken.
+"""
+
+import argparse
+import base64
+import collections
+import gzip
+import json
+import os
+import pathlib
+import re
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import unquote
+
+import duckdb
+import pyarrow.parquet
+
+DATA = re.compile(r"data/event_type=([^/]*)/region=([^/]*)/[^/]+$")
+ERROR = re.compile(r"errors/([A-Za-z-]+)/[^/]+$")
+MARKER = re.compile(r"(errors/)?\.firehose/[^/]+/[^/]+$")
+MARK = re.compile(rb'"(id|end)":"(k\d+x\d+z)"')
+# The error object in which a kind of bad record must lie.
+ERROR_TYPE = {
+    "not-json": "metadata-extraction-failed",
+    "no-keys": "metadata-extraction-failed",
+    "misfit": "format-conversion-failed",
+}
+
+
+class Oracle:
+    def __init__(self, ledger):
+        self.outcome, self.kind = {}, {}
+        for line in open(ledger):
+            outcome, kind, identity = line.split()
+            assert identity not in self.outcome, f"the producer used {identity} twice"
+            self.outcome[identity], self.kind[identity] = outcome, kind
+        self.out = collections.Counter()
+        self.data = collections.Counter()
+        self.backup = collections.Counter()
+        self.objects = collections.Counter()
+        self.findings = collections.defaultdict(list)
+        self.data_files = collections.defaultdict(list)
+
+    def find(self, what, where):
+        self.findings[what].append(str(where))
+
+    def read(self, root, backup_prefix):
+        for directory, _, names in os.walk(root):
+            for name in names:
+                path = pathlib.Path(directory, name)
+                key = path.relative_to(root).as_posix()
+                try:
+                    self.read_object(key, path, backup_prefix)
+                except Exception as error:  # whatever a reader says about it, it is torn
+                    self.find("torn object", f"{key}: {type(error).__name__}: {error}")
+
+    def read_object(self, key, path, backup_prefix):
+        if match := DATA.match(key):
+            self.objects["data"] += 1
+            self.read_data(key, path, [unquote(value) for value in match.groups()])
+        elif match := ERROR.match(key):
+            self.objects["errors"] += 1
+            self.read_errors(key, path, match[1])
+        elif backup_prefix and key.startswith(backup_prefix):
+            self.objects["backup"] += 1
+            data = path.read_bytes()
+            for identity in self.pairs(key, gzip.decompress(data) if key.endswith(".gz") else data):
+                self.backup[identity] += 1
+        elif MARKER.match(key):
+            self.objects["markers"] += 1
+        else:
+            self.find("object outside of every prefix", key)
+
+    def read_data(self, key, path, values):
+        if key.endswith(".parquet"):
+            self.data_files["parquet"].append(str(path))
+            rows = pyarrow.parquet.read_table(path).to_pylist()
+        else:
+            self.data_files["json"].append(str(path))
+            data = path.read_bytes()
+            text = gzip.decompress(data) if key.endswith(".gz") else data
+            assert text.endswith(b"\n"), "the last line is cut"
+            rows = [json.loads(line) for line in text.splitlines()]
+        assert rows, "an empty object"
+        for row in rows:
+            identity = row["id"]
+            self.out[identity] += 1
+            self.data[identity] += 1
+            if row["end"] != identity:
+                self.find("torn record", f"{key}: {row}")
+            if [row["event_type"], row["geo"]["region"]] != values:
+                self.find("record outside of its partition", f"{key}: {identity}")
+            if ERROR_TYPE.get(self.kind.get(identity)) == "metadata-extraction-failed":
+                self.find("bad record among the data", f"{key}: {identity}")
+
+    def read_errors(self, key, path, error_type):
+        data = path.read_bytes()
+        assert data.endswith(b"\n"), "the last line is cut"
+        for line in data.splitlines():
+            document = json.loads(line)
+            assert isinstance(document["arrivalTimestamp"], int), "no arrivalTimestamp"
+            assert isinstance(document["attemptsMade"], int), "no attemptsMade"
+            assert "errorCode" in document or "lastErrorCode" in document, "no code"
+            (identity,) = self.pairs(key, base64.b64decode(document["rawData"], validate=True))
+            self.out[identity] += 1
+            if ERROR_TYPE.get(self.kind.get(identity)) != error_type:
+                self.find("wrong error type", f"{key}: {identity} {self.kind.get(identity)}")
+
+    def pairs(self, key, data):
+        """The ids of records lying one after the other, each seen in front and at the end."""
+        marks = MARK.findall(data)
+        ids = [identity for _, identity in marks[::2]]
+        if [kind for kind, _ in marks] != [b"id", b"end"] * len(ids) or ids != [
+            identity for _, identity in marks[1::2]
+        ]:
+            self.find("torn record", key)
+        return [identity.decode() for identity in ids]
+
+    def judge(self, has_backup):
+        for identity, outcome in self.outcome.items():
+            count = self.out[identity]
+            if outcome == "acknowledged" and count == 0:
+                self.find("lost", f"{identity} ({self.kind[identity]})")
+            if count > 1:
+                self.find("doubled", f"{identity} ({self.kind[identity]}): {count} times")
+            if has_backup and self.backup[identity] != count:
+                self.find("backup differs", f"{identity}: {self.backup[identity]} against {count}")
+        for identity in (self.out.keys() | self.backup.keys()) - self.outcome.keys():
+            self.find("never sent", identity)
+
+    def second_opinion(self):
+        """DuckDB reads all data objects together and must count the same rows and ids."""
+        rows = ids = 0
+        for kind, files in self.data_files.items():
+            names = ", ".join("'" + name.replace("'", "''") + "'" for name in files)
+            source = f"read_parquet([{names}], hive_partitioning = false)"
+            if kind == "json":
+                compression = "gzip" if files[0].endswith(".gz") else "uncompressed"
+                source = (
+                    f"read_json([{names}], hive_partitioning = false, compression = '{compression}',"
+                    " format = 'newline_delimited', columns = {id: 'VARCHAR'})"
+                )
+            try:
+                found = duckdb.execute(f"SELECT count(*), count(DISTINCT id) FROM {source}").fetchone()
+            except duckdb.Error as error:
+                self.find("DuckDB cannot read", error)
+                continue
+            rows, ids = rows + found[0], ids + found[1]
+        if (rows, ids) != (self.data.total(), len(self.data)) and not self.findings:
+            self.find("DuckDB counts otherwise", f"{rows} rows, {ids} ids; {self.data.total()} rows")
+        return rows
+
+
+def download(endpoint, bucket, root):
+    """Every object of the bucket, as files."""
+    import boto3
+
+    client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1")
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+    keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
+
+    def fetch(key):
+        assert ".." not in key.split("/"), f"{key} climbs out of its prefix"
+        path = root / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Not through download_file: that would decode or split on its own terms.
+        path.write_bytes(client.get_object(Bucket=bucket, Key=key)["Body"].read())
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(fetch, keys))
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("ledger")
+    parser.add_argument("--folder", type=pathlib.Path)
+    parser.add_argument("--s3", nargs=2)
+    parser.add_argument("--backup")
+    arguments = parser.parse_args()
+    oracle = Oracle(arguments.ledger)
+    with tempfile.TemporaryDirectory() as scratch:
+        root = arguments.folder
+        if arguments.s3:
+            root = pathlib.Path(scratch)
+            download(*arguments.s3, root)
+        oracle.read(root, arguments.backup)
+        oracle.judge(arguments.backup is not None)
+        rows = oracle.second_opinion()
+    outcomes = collections.Counter(oracle.outcome.values())
+    print(json.dumps({"attempts": outcomes, "objects": oracle.objects, "data_rows": rows,
+                      "delivered": sum(oracle.out.values()),
+                      "findings": {what: len(where) for what, where in oracle.findings.items()}}))
+    for what, where in oracle.findings.items():
+        print(f"{what}: {len(where)}", *where[:10], sep="\n  ", file=sys.stderr)
+    sys.exit(1 if oracle.findings or not oracle.out else 0)
+
+
+main()

@@ -1,0 +1,9 @@
+//! What the integration tests share.
+
+pub mod daemon;
+pub mod event;
+pub mod http;
+pub mod lake;
+pub mod oracle;
+pub mod producer;
+pub mod python;

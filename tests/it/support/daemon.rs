@@ -1,0 +1,240 @@
+//! The real binary under test: a site (working directory, configuration, port) that outlives its
+//! processes, and the process that runs there at the moment.
+
+use std::fs::{self, File};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::http;
+
+/// A guard against waiting for ever: far above what anything waited for takes.
+pub const PATIENCE: Duration = Duration::from_mins(2);
+
+/// A working directory with a configuration; `data/state` below it survives the processes.
+#[derive(Debug)]
+pub struct Site {
+    dir: tempfile::TempDir,
+    pub address: SocketAddr,
+}
+
+impl Site {
+    /// Lays a site. `settings` is the file's text without `[http]`; its relative paths are below
+    /// the site's directory.
+    pub fn new(settings: &str) -> Self {
+        let dir = tempfile::Builder::new()
+            .prefix("firehose-it-")
+            .tempdir()
+            .unwrap();
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+        let site = Self { dir, address };
+        site.configure(settings);
+        site
+    }
+
+    /// Replaces the configuration; the next process reads it.
+    pub fn configure(&self, settings: &str) {
+        let http = format!("\n[http]\nlisten = \"{}\"\n", self.address);
+        fs::write(self.path("firehose.toml"), format!("{settings}{http}")).unwrap();
+    }
+
+    pub fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
+        self.dir.path().join(relative)
+    }
+
+    /// Starts the daemon without waiting for anything.
+    pub fn spawn(&self, environment: &[(&str, &str)]) -> Daemon {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.log())
+            .unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_firehose"))
+            .args(["run", "--config", "firehose.toml"])
+            .current_dir(self.dir.path())
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        Daemon {
+            child,
+            address: self.address,
+        }
+    }
+
+    /// Starts the daemon and waits until it is ready.
+    pub fn start(&self) -> Daemon {
+        let mut daemon = self.spawn(&[]);
+        if let Err(status) = daemon.ready() {
+            panic!("the daemon ended before it was ready: {status}");
+        }
+        daemon
+    }
+
+    /// Everything that the site's processes have logged.
+    pub fn log(&self) -> PathBuf {
+        self.path("firehose.log")
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        let log = fs::read(self.log()).unwrap_or_default();
+        let tail = &log[log.len().saturating_sub(16 * 1024)..];
+        eprintln!(
+            "--- end of the daemon's log\n{}\n---",
+            String::from_utf8_lossy(tail)
+        );
+        if std::env::var_os("FIREHOSE_KEEP").is_some() {
+            self.dir.disable_cleanup(true);
+            eprintln!("kept {}", self.dir.path().display());
+        }
+    }
+}
+
+/// A running daemon; killed when dropped.
+#[derive(Debug)]
+pub struct Daemon {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Daemon {
+    /// Waits until `/readyz` says 200. `Err`: the process ended first.
+    pub fn ready(&mut self) -> Result<(), ExitStatus> {
+        let address = self.address;
+        self.until("/readyz says 200", || {
+            http::get(address, "/readyz").is_ok_and(|reply| reply.status == 200)
+        })
+    }
+
+    /// Polls `condition` until it holds. `Err`: the process ended first.
+    pub fn until(
+        &mut self,
+        what: &str,
+        mut condition: impl FnMut() -> bool,
+    ) -> Result<(), ExitStatus> {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return Err(status);
+            }
+            if condition() {
+                return Ok(());
+            }
+            assert!(begun.elapsed() < PATIENCE, "still waiting until {what}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// SIGKILL, and waits for the end.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits for the process to end by itself.
+    pub fn wait(&mut self) -> ExitStatus {
+        let mut ended = None;
+        let child = &mut self.child;
+        wait_until("the daemon has ended", || {
+            ended = child.try_wait().unwrap();
+            ended.is_some()
+        });
+        ended.unwrap()
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub fn terminate(mut self) -> ExitStatus {
+        kill_process(self.pid(), Signal::TERM).unwrap();
+        self.wait()
+    }
+
+    /// SIGTERM, and everything must have been delivered: exit code 0.
+    pub fn drain(self) {
+        let status = self.terminate();
+        assert!(
+            status.success(),
+            "SIGTERM must end in exit code 0, was {status}"
+        );
+    }
+
+    /// As [`Daemon::drain`], watching the memory: the largest resident size ever, in bytes.
+    pub fn drain_measured(mut self) -> u64 {
+        kill_process(self.pid(), Signal::TERM).unwrap();
+        let mut peak = 0;
+        let status = loop {
+            // Missing once the process is a zombie.
+            peak = self.peak_memory().unwrap_or(peak);
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        assert!(
+            status.success(),
+            "SIGTERM must end in exit code 0, was {status}"
+        );
+        peak
+    }
+
+    fn peak_memory(&self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.trim()
+            .trim_end_matches(" kB")
+            .parse::<u64>()
+            .ok()
+            .map(|kilobytes| kilobytes * 1024)
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// Whether the process died by SIGKILL (ours or a failpoint's).
+pub fn was_killed(status: ExitStatus) -> bool {
+    status.signal() == Some(Signal::KILL.as_raw())
+}
+
+/// Polls `condition` until it holds; panics when it never does.
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < PATIENCE, "still waiting until {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A loopback port that nobody listens on, below the range from which the kernel picks ports for
+/// outgoing connections, so that it stays free between two runs of a daemon.
+pub fn free_port() -> u16 {
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    std::iter::repeat_with(|| fastrand::u16(12_000..32_000))
+        .take(1000)
+        .find(is_free)
+        .ok_or_else(|| io::Error::other("no free port"))
+        .unwrap()
+}

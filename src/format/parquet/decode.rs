@@ -64,12 +64,7 @@ impl Group {
             cursor.bump();
         } else {
             loop {
-                let key = cursor.key()?;
-                let found = if key.escaped {
-                    self.names.find(content(key, &mut scratch.text)?, previous)
-                } else {
-                    self.names.find(key.raw, previous)
-                };
+                let found = self.field(cursor, scratch, previous)?;
                 if let Some(index) = found {
                     previous = found;
                     let column = &mut self.columns[index];
@@ -101,6 +96,25 @@ impl Group {
             }
         }
         Ok(())
+    }
+}
+
+impl Group {
+    /// Reads a member's key: which field it means.
+    #[inline]
+    fn field(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        scratch: &mut Scratch,
+        previous: Option<usize>,
+    ) -> Fit<Option<usize>> {
+        if let Some((guess, spelling)) = self.names.guess(previous)
+            && cursor.this_key(spelling)
+        {
+            return Ok(Some(guess));
+        }
+        let key = cursor.key()?;
+        Ok(self.names.find(content(key, &mut scratch.text)?, previous))
     }
 }
 

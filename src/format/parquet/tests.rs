@@ -521,6 +521,85 @@ fn check_says_what_encoding_would_and_leaves_no_rows() {
     assert_eq!(rows(&out), [json!({"a": 2})]);
 }
 
+#[test]
+fn a_dictionary_is_kept_where_values_repeat_and_only_there() {
+    let format = compile(
+        "id string, kind string, n bigint, few array<struct<x:double>>, m map<string,int>",
+        ParquetCompression::None,
+    );
+    let records: Vec<String> = (0..3000)
+        .map(|n| {
+            let (kind, few) = (n % 7, n % 5);
+            format!(
+                r#"{{"id":"i{n}","kind":"k{kind}","n":{n},"few":[{{"x":{few}}}],"m":{{"k{n}":1}}}}"#
+            )
+        })
+        .collect();
+    let (object, _) = convert(&format, &records);
+    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(object)).unwrap();
+    let dictionaries: Vec<(String, bool)> = reader
+        .metadata()
+        .row_group(0)
+        .columns()
+        .iter()
+        .map(|column| {
+            (
+                column.column_path().string(),
+                column.dictionary_page_offset().is_some(),
+            )
+        })
+        .collect();
+    let expected = [
+        ("id", false),
+        ("kind", true),
+        ("n", false),
+        ("few.list.element.x", true),
+        ("m.key_value.key", false),
+        ("m.key_value.value", true),
+    ];
+    assert_eq!(
+        dictionaries,
+        expected.map(|(path, kept)| (path.to_owned(), kept))
+    );
+}
+
+#[test]
+fn a_row_group_is_closed_before_it_holds_more_than_64_mib_of_records() {
+    let format = compile("id bigint, text string", ParquetCompression::Zstd);
+    let text = "long ".repeat(100_000);
+    let mut count = 0;
+    let mut next = || {
+        let mut block = Vec::new();
+        let data = format!("{{\"id\":{count},\"text\":\"{text}\"}}");
+        let record = Record {
+            data: data.as_bytes(),
+            arrival_ms: 0,
+            position: Position::default(),
+        };
+        format.stage(&record, &mut block);
+        count += 1;
+        Ok((count <= 300).then_some(block))
+    };
+    let mut out = Vec::new();
+    let records = format
+        .encode_object(&mut format.encoder(), &mut next, &mut out, &mut |_, _| ())
+        .unwrap();
+    assert_eq!(records, 300);
+    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(out)).unwrap();
+    let rows: Vec<i64> = reader
+        .metadata()
+        .row_groups()
+        .iter()
+        .map(|group| group.num_rows())
+        .collect();
+    assert_eq!(rows.iter().sum::<i64>(), 300);
+    assert!(rows.len() >= 3, "{rows:?}");
+    assert_eq!(
+        reader.metadata().file_metadata().created_by(),
+        Some("firehose 0.1.0")
+    );
+}
+
 /// Any text up to a few characters of the kind that JSON and our types are made of.
 fn junk() -> impl Strategy<Value = String> {
     "[\\[\\]{}:,\"\\\\ue0-9tfn.+ \\-a\u{e9}]{0,24}"

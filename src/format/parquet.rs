@@ -12,6 +12,7 @@ use crate::record::Record;
 
 use super::{FormatFault, frame};
 
+mod accept;
 mod column;
 mod cursor;
 mod decode;

@@ -316,14 +316,14 @@ fn code_point(raw: &[u8]) -> Option<(char, usize)> {
 /// Appends JSON text that is known to be valid without its white space.
 pub(super) fn compact(json: &[u8], out: &mut Vec<u8>) {
     let mut cursor = Cursor::new(json);
-    while let Some(byte) = cursor.next_token() {
+    while cursor.next_token().is_some() {
         let start = cursor.at();
-        if byte == b'"' {
-            if cursor.string().is_err() {
-                return; // not reached: the text is valid
+        loop {
+            match cursor.peek() {
+                Some(b'"') if cursor.string().is_ok() => {}
+                Some(b' ' | b'\n' | b'\t' | b'\r') | None => break,
+                Some(_) => cursor.bump(),
             }
-        } else {
-            cursor.bump();
         }
         out.extend_from_slice(cursor.since(start));
     }

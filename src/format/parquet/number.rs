@@ -225,3 +225,51 @@ fn lowest(digits: u64) -> Option<i64> {
 pub(super) fn power_of_ten(power: i32) -> Option<i128> {
     10_i128.checked_pow(u32::try_from(power).ok()?)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::Number;
+
+    fn number(text: &str) -> Number<'_> {
+        let (number, length) = Number::read(text.as_bytes()).unwrap();
+        assert_eq!(length, text.len());
+        number
+    }
+
+    #[test]
+    fn what_is_no_number_of_json_is_refused_or_left_over() {
+        for text in [
+            "", "-", "+1", ".5", "-.5", "01", "-00", "1.", "1.e3", "1e", "1e+", "e1",
+        ] {
+            assert!(Number::read(text.as_bytes()).is_err(), "{text}");
+        }
+        assert_eq!(Number::read(b"10,").unwrap().1, 2);
+        for text in [
+            "", "+", "+-1", "--1", " 1", "1 ", "0x10", "1_000", "NaN", "inf", ".5",
+        ] {
+            assert!(Number::from_string(text.as_bytes()).is_none(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn few_digits_and_many_are_rounded_alike(
+            text in "-?(0|[1-9][0-9]{0,9})(\\.[0-9]{1,8})?([eE][+-]?[0-9]{1,2})?",
+            scale in 0..38_i32,
+        ) {
+            let short = number(&text);
+            let long = Number { digits: None, ..short };
+            prop_assert_eq!(short.scaled(scale), long.scaled(scale));
+        }
+
+        #[test]
+        fn integers_are_exact(value in any::<i64>(), zeros in 0_usize..4) {
+            prop_assert_eq!(number(&value.to_string()).to_i64(), Some(value));
+            prop_assert_eq!(number(&format!("{value}.{:0<1$}", "", zeros + 1)).to_i64(), Some(value));
+            let padded = format!("{}{:0>width$}", if value < 0 { "-" } else { "+" }, value.unsigned_abs(), width = zeros + 20);
+            prop_assert_eq!(Number::from_string(padded.as_bytes()).unwrap().to_i64(), Some(value));
+        }
+    }
+}

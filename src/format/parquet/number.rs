@@ -6,13 +6,16 @@ const EXACT_POWERS: [f64; 23] = [
     1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
 ];
 
+/// So many digits fit a 64-bit integer, whatever they are.
+const DIGITS_MAX: usize = 19;
+
 /// A number as written.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Number<'a> {
     /// The text, which has JSON's syntax.
     pub(super) text: &'a [u8],
     negative: bool,
-    /// All digits as one integer, if they fit.
+    /// All digits as one integer, if they are few enough to fit.
     digits: Option<u64>,
     /// Power of ten to multiply the digits with.
     exponent: i32,
@@ -24,8 +27,9 @@ impl<'a> Number<'a> {
     pub(super) fn read(text: &'a [u8]) -> Result<(Self, usize), usize> {
         let negative = text.first() == Some(&b'-');
         let start = usize::from(negative);
-        let mut digits = Some(0_u64);
+        let mut digits = 0;
         let mut at = run(text, start, &mut digits);
+        let mut count = at - start;
         if at == start {
             return Err(at);
         }
@@ -35,6 +39,7 @@ impl<'a> Number<'a> {
         let mut exponent = 0;
         if text.get(at) == Some(&b'.') {
             let end = run(text, at + 1, &mut digits);
+            count += end - (at + 1);
             if end == at + 1 {
                 return Err(end);
             }
@@ -47,6 +52,7 @@ impl<'a> Number<'a> {
             exponent = exponent.saturating_add(written);
             at = end;
         }
+        let digits = (count <= DIGITS_MAX).then_some(digits);
         Ok((
             Self {
                 text: &text[..at],
@@ -186,13 +192,13 @@ impl<'a> Number<'a> {
     }
 }
 
-/// Steps over digits from `at` on and takes them into `digits` while they fit.
+/// Steps over digits from `at` on and takes them into `digits`, which holds `DIGITS_MAX` of them.
 #[inline]
-fn run(text: &[u8], mut at: usize, digits: &mut Option<u64>) -> usize {
+fn run(text: &[u8], mut at: usize, digits: &mut u64) -> usize {
     while let Some(digit @ b'0'..=b'9') = text.get(at) {
         *digits = digits
-            .and_then(|value| value.checked_mul(10))
-            .and_then(|value| value.checked_add(u64::from(digit - b'0')));
+            .wrapping_mul(10)
+            .wrapping_add(u64::from(digit - b'0'));
         at += 1;
     }
     at

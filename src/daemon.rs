@@ -23,6 +23,7 @@ use crate::config::Config;
 use crate::disk::{Disk, HostDisk};
 use crate::http::{self, ApiState, Limits, StreamInfo};
 use crate::pipeline::{Status, Surroundings};
+use crate::source::direct_put::Intake;
 use crate::telemetry::{Metrics, StreamMetrics};
 use supervisor::Supervisor;
 
@@ -40,12 +41,13 @@ pub struct RunOptions {
 }
 
 /// A running daemon.
-#[derive(Debug)]
 pub struct Daemon {
     /// Where the HTTP API listens.
     pub address: SocketAddr,
     /// The streams' states by name.
     pub streams: BTreeMap<String, Arc<Status>>,
+    /// The streams' doors by name.
+    pub doors: BTreeMap<String, Arc<dyn Intake>>,
     supervisors: Vec<JoinHandle<bool>>,
     http: JoinHandle<std::io::Result<()>>,
     http_stop: CancellationToken,
@@ -91,7 +93,7 @@ impl Daemon {
         warn_of_orphans(&config);
         let streams_stop = CancellationToken::new();
         let (mut infos, mut supervisors) = (Vec::new(), Vec::new());
-        let mut streams = BTreeMap::new();
+        let (mut streams, mut doors) = (BTreeMap::new(), BTreeMap::new());
         for (name, settings) in config.streams {
             let stream_metrics = StreamMetrics::new(&metrics, &name);
             let status = Arc::new(Status::new(stream_metrics.clone(), clock.clone()));
@@ -113,6 +115,7 @@ impl Daemon {
                 status: Arc::clone(&status) as _,
                 metrics: stream_metrics,
             });
+            doors.insert(name.clone(), supervisor.door());
             streams.insert(name, status);
             supervisors.push(tokio::spawn(supervisor.run(streams_stop.clone())));
         }
@@ -121,6 +124,7 @@ impl Daemon {
         Ok(Self {
             address: listener.local_addr()?,
             streams,
+            doors,
             supervisors,
             http: tokio::spawn(http::serve(listener, state, http_stop.clone())),
             http_stop,

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 pub use host::HostDisk;
 #[cfg(feature = "failpoints")]
-pub use torn::TornDisk;
+pub use torn::{Operation, TornDisk};
 
 /// How to open a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

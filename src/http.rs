@@ -91,9 +91,9 @@ impl Default for Limits {
             connections: 1024,
             body_memory: 64 << 20,
             body_wait: Duration::from_secs(10),
-            head: Duration::from_secs(60),
+            head: Duration::from_mins(1),
             body_idle: Duration::from_secs(30),
-            body_total: Duration::from_secs(300),
+            body_total: Duration::from_mins(5),
             drain: Duration::from_secs(10),
         }
     }

@@ -261,4 +261,8 @@ fn well_formed(batch: &PutBatch) -> bool {
 }
 
 #[cfg(test)]
+mod damage_tests;
+#[cfg(test)]
+mod model_tests;
+#[cfg(test)]
 mod tests;

@@ -45,7 +45,7 @@ pub use home::{Claim, Home, open};
 pub use outputs::{Outputs, store_name};
 use publish::{Setback, Waiting};
 use route::Routed;
-pub use status::Status;
+pub use status::{Landed, Status};
 use table::{Table, Triggers};
 
 /// How often the loop looks at the time when nothing else happens.
@@ -89,6 +89,8 @@ pub struct Pipeline {
     encoding: usize,
     /// The source has ended: everything is sealed and published, then the pipeline stops.
     ending: bool,
+    /// Whether everything that was open at that moment is sealed.
+    ending_sealed: bool,
 
     /// What the next checkpoint holds beside frontier and changed batches.
     pending: Pending,
@@ -159,6 +161,7 @@ pub async fn run(
         encode_queue: VecDeque::new(),
         encoding: 0,
         ending: false,
+        ending_sealed: false,
         pending: Pending::default(),
         checkpointing: false,
         checkpoint_begun: Instant::now(),
@@ -188,7 +191,7 @@ impl Pipeline {
                 Some(event) = self.inbox.recv() => self.apply_event(event)?,
                 chunk = routed.recv(), if may_read => match chunk {
                     Some(chunk) => self.apply_chunk(chunk?),
-                    None => self.end(),
+                    None => self.ending = true,
                 },
                 _ = tick.tick() => self.report(),
             }
@@ -214,6 +217,11 @@ impl Pipeline {
         while let Some(id) = self.table.next_due(now_ms) {
             self.seal(id);
         }
+        // Sealed Parquet may still fail records: their error batches are sealed when all are known.
+        if self.ending && (self.encoding == 0 || !self.ending_sealed) {
+            self.ending_sealed = true;
+            self.seal_all();
+        }
         self.seal_early();
         self.dispatch_encoding();
         self.begin_checkpoint();
@@ -222,8 +230,7 @@ impl Pipeline {
         }
     }
 
-    fn end(&mut self) {
-        self.ending = true;
+    fn seal_all(&mut self) {
         for id in self.table.open_ids() {
             self.seal(id);
         }

@@ -1,12 +1,35 @@
-//! `firehose demo`: one command that shows data arriving.
+//! `firehose demo`: one command that shows data arriving. An embedded stream, a sample producer,
+//! partitioned Parquet in a local folder; no cloud, no account.
 
-use std::io::Write;
+mod clicks;
+
+use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::Args;
+use indicatif::HumanBytes;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
 
-use super::CommandError;
+use super::{CommandError, runtime};
+use crate::clock::Clock;
+use crate::config;
+use crate::daemon::Daemon;
+use crate::pipeline::{Landed, Status};
+use crate::source::direct_put::{Intake, PutBatch};
+use clicks::Clicks;
+
+/// The demo's stream.
+const STREAM: &str = "demo";
+/// Its configuration.
+const CONFIG: &str = include_str!("demo/firehose.toml");
+/// The producer sends this often.
+const SEND_EVERY: Duration = Duration::from_millis(100);
 
 /// Arguments of `demo`.
 #[derive(Debug, Args)]
@@ -25,7 +48,129 @@ pub struct DemoArgs {
     pub listen: SocketAddr,
 }
 
-/// Runs the demo.
-pub fn run(_args: &DemoArgs, _out: &mut dyn Write) -> Result<(), CommandError> {
-    Err(CommandError::Usage("this build has no demo".to_owned()))
+/// Runs the demo until Ctrl-C, or for as long as it was asked to.
+pub fn run(args: &DemoArgs, out: &mut dyn Write) -> Result<(), CommandError> {
+    let environment = |name: &str| match name {
+        "DEMO_DIR" => Some(args.dir.display().to_string()),
+        "DEMO_LISTEN" => Some(args.listen.to_string()),
+        _ => None,
+    };
+    let loaded = config::parse(CONFIG, Path::new("demo/firehose.toml"), &environment)?;
+    runtime()?.block_on(show(args, loaded.config, out))?;
+    Ok(())
+}
+
+async fn show(
+    args: &DemoArgs,
+    config: config::Config,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let daemon = Daemon::start(config).await?;
+    let (status, door) = (daemon.streams.get(STREAM), daemon.doors.get(STREAM));
+    let (status, door) = status.zip(door).context("the demo's stream is missing")?;
+    let (status, door) = (Arc::clone(status), Arc::clone(door));
+    let mut landed = status.landed();
+    introduce(args, daemon.address, out)?;
+    let stop = CancellationToken::new();
+    let producer = tokio::spawn(produce(door, args.rate, stop.clone()));
+    let end = async {
+        match args.seconds {
+            Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::pin!(end);
+    loop {
+        tokio::select! {
+            object = landed.recv() => match object {
+                Ok(object) => tell(&object, out)?,
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => break,
+            },
+            result = tokio::signal::ctrl_c() => { result?; break }
+            () = &mut end => break,
+        }
+    }
+    writeln!(out, "\nstopping: what is open is sealed and published …")?;
+    stop.cancel();
+    let sent = producer.await?;
+    let stopped = daemon.stop().await;
+    while let Ok(object) = landed.try_recv() {
+        tell(&object, out)?;
+    }
+    conclude(&status, sent, out)?;
+    stopped
+}
+
+fn introduce(args: &DemoArgs, address: SocketAddr, out: &mut dyn Write) -> io::Result<()> {
+    let (rate, dir) = (args.rate, args.dir.display());
+    writeln!(
+        out,
+        "\
+A sample producer sends {rate} click events a second; one in a hundred is bad.
+  objects   {dir}/lake/clicks/event_type=…/year=…/month=…/day=…/
+  failures  {dir}/lake/errors/
+  status    http://{address}/  /readyz  /metrics
+
+Send your own:
+  curl --data-binary '{{\"event_id\":\"mine\",\"event_type\":\"hello\",\"ts\":\"2026-01-01T00:00:00Z\"}}' \\
+    http://{address}/streams/{STREAM}/records
+  AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any aws firehose put-record-batch \\
+    --endpoint-url http://{address} --region us-east-1 --delivery-stream-name {STREAM} \\
+    --records Data=eyJldmVudF9pZCI6Im1pbmUiLCJldmVudF90eXBlIjoiaGVsbG8iLCJ0cyI6IjIwMjYtMDEtMDFUMDA6MDA6MDBaIn0=
+
+Ctrl-C stops and delivers what is left. What lands:"
+    )?;
+    out.flush()
+}
+
+fn tell(object: &Landed, out: &mut dyn Write) -> io::Result<()> {
+    let Landed { key, records, bytes, age } = object;
+    let (size, age) = (HumanBytes(*bytes).to_string(), age.as_secs_f64());
+    writeln!(out, "{records:>7} records {size:>11}  {age:>4.1} s old  {key}")?;
+    out.flush()
+}
+
+fn conclude(status: &Status, sent: Sent, out: &mut dyn Write) -> io::Result<()> {
+    let metrics = status.metrics();
+    let failed: u64 = metrics.failed_totals().iter().sum();
+    let (objects, delivered) = (metrics.delivered_objects.get(), metrics.delivered_records.get());
+    let (accepted, refused) = (sent.accepted, sent.refused);
+    writeln!(
+        out,
+        "\nproduced {accepted} records ({refused} refused), read {}; delivered {delivered} in data \
+         objects and {failed} in error objects: {objects} objects in all",
+        metrics.read_records.get(),
+    )
+}
+
+/// What the producer was told.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sent {
+    accepted: usize,
+    refused: usize,
+}
+
+async fn produce(door: Arc<dyn Intake>, rate: u32, stop: CancellationToken) -> Sent {
+    let (mut clicks, mut sent, start) = (Clicks::new(), Sent::default(), Instant::now());
+    let mut tick = tokio::time::interval(SEND_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let clock = Clock::system();
+    while !stop.is_cancelled() {
+        tick.tick().await;
+        let due = start.elapsed().as_millis() * u128::from(rate) / 1000;
+        let due = usize::try_from(due).unwrap_or(usize::MAX);
+        let mut batch = PutBatch::default();
+        // After a pause (a suspended laptop) the producer does not catch up all at once.
+        let missing = due.saturating_sub(sent.accepted + sent.refused).min(rate as usize);
+        for _ in 0..missing {
+            batch.push(clicks.next(clock.now_ms()).as_bytes());
+        }
+        let count = batch.len();
+        match door.append(batch).await {
+            Ok(accepted) => sent.accepted += accepted.count,
+            Err(_) => sent.refused += count,
+        }
+    }
+    sent
 }

@@ -4,8 +4,10 @@
 //! (the connection broke, or a time-out) is sent again although it may have been accepted: at
 //! least once. The summary says how often that was.
 
+mod input;
+
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -18,13 +20,13 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
-use tokio::sync::mpsc;
 
-use crate::record::RECORD_BYTES_MAX;
 use crate::retry;
 
+use input::{read_in_thread, without_records};
+
 /// How long one attempt may take, from connecting to the last byte of the answer.
-const ATTEMPT: Duration = Duration::from_secs(60);
+const ATTEMPT: Duration = Duration::from_mins(1);
 /// Largest `--batch-bytes`: what the daemon takes in one request.
 const BATCH_BYTES_MAX: usize = 16 << 20;
 /// Largest answer that is read.
@@ -94,7 +96,7 @@ pub async fn run(args: &PutArgs, out: &mut dyn Write) -> Result<(), PutError> {
     }
     let file = File::open(&args.file).map_err(unreadable)?;
     let length = file.metadata().map_err(unreadable)?;
-    let length = length.is_file().then(|| length.len());
+    let length = length.is_file().then_some(length.len());
     send(args, BufReader::with_capacity(256 << 10, file), length, out).await
 }
 
@@ -164,66 +166,6 @@ fn bar(length: Option<u64>) -> ProgressBar {
         ),
     };
     bar.with_style(ProgressStyle::with_template(template).expect("the template is valid"))
-}
-
-/// Reads batches ahead in a thread of its own: a read of standard input cannot be taken back, and
-/// no runtime should wait for it.
-fn read_in_thread(
-    mut input: impl BufRead + Send + 'static,
-    batch_bytes: usize,
-) -> mpsc::Receiver<Result<Bytes, String>> {
-    let (sender, receiver) = mpsc::channel(1);
-    std::thread::spawn(move || {
-        let (mut lines, mut carry) = (0, Vec::new());
-        loop {
-            let batch = read_batch(&mut input, batch_bytes, &mut lines, &mut carry);
-            if batch.as_ref().is_ok_and(Vec::is_empty) {
-                return;
-            }
-            let failed = batch.is_err();
-            if sender.blocking_send(batch.map(Bytes::from)).is_err() || failed {
-                return;
-            }
-        }
-    });
-    receiver
-}
-
-/// Reads whole lines of together at most `batch_bytes`, or one longer line. Empty at the end.
-/// `carry` keeps the line that did not fit any more.
-fn read_batch(
-    input: &mut impl BufRead,
-    batch_bytes: usize,
-    lines: &mut u64,
-    carry: &mut Vec<u8>,
-) -> Result<Vec<u8>, String> {
-    // The longest record, a carriage return, a newline, and one byte to see that it is too long.
-    const LINE_MAX: usize = RECORD_BYTES_MAX + 3;
-    let mut batch = std::mem::take(carry);
-    while batch.len() < batch_bytes {
-        let before = batch.len();
-        let read = input
-            .by_ref()
-            .take(LINE_MAX as u64)
-            .read_until(b'\n', &mut batch)
-            .map_err(|error| format!("the input cannot be read after line {lines}: {error}"))?;
-        if read == 0 {
-            break;
-        }
-        *lines += 1;
-        let line = &batch[before..];
-        let line = line.strip_suffix(b"\n").unwrap_or(line);
-        if line.strip_suffix(b"\r").unwrap_or(line).len() > RECORD_BYTES_MAX {
-            return Err(format!(
-                "line {lines} is longer than {RECORD_BYTES_MAX} bytes"
-            ));
-        }
-        if batch.len() > batch_bytes && before > 0 {
-            *carry = batch.split_off(before);
-            break;
-        }
-    }
-    Ok(batch)
 }
 
 /// What the daemon answers.
@@ -381,22 +323,6 @@ fn judge(status: StatusCode, body: &[u8], wait: Option<Duration>) -> Outcome {
             }
         }
     }
-}
-
-/// The batch without its first `records` records, which are in already.
-fn without_records(mut batch: Bytes, records: u64) -> Bytes {
-    for _ in 0..records {
-        loop {
-            let end = memchr::memchr(b'\n', &batch).map_or(batch.len(), |at| at + 1);
-            let line = batch.split_to(end);
-            let record = line.strip_suffix(b"\n").unwrap_or(&line);
-            let record = record.strip_suffix(b"\r").unwrap_or(record);
-            if !record.is_empty() || batch.is_empty() {
-                break;
-            }
-        }
-    }
-    batch
 }
 
 /// An error with its causes.

@@ -5,12 +5,12 @@
 
 mod describe;
 mod put;
+mod violations;
 
 #[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -22,13 +22,12 @@ use serde::Deserialize;
 
 use super::body::{BodyError, Frames, Reservation, read_whole};
 use super::{ApiState, StreamInfo};
+use violations::Violations;
 
 /// Account number in ARNs and messages: there are no accounts here.
 pub(super) const ACCOUNT: &str = "000000000000";
 /// Largest body: 4 MiB of records in base64, and generous room for the JSON around them.
 const BODY_BYTES_MAX: usize = 8 << 20;
-/// Largest name of a delivery stream.
-const NAME_LENGTH_MAX: usize = 64;
 
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.1");
 const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
@@ -136,7 +135,7 @@ impl ApiError {
         Self {
             status: StatusCode::INTERNAL_SERVER_ERROR,
             kind: "ServiceUnavailableException",
-            message: format!("Slow down. {cause}").into(),
+            message: format!("Slow down. ({cause})").into(),
         }
     }
 
@@ -161,79 +160,6 @@ impl From<BodyError> for ApiError {
             BodyError::TooLarge { .. } | BodyError::Broken(_) => {
                 Self::client("SerializationException", message)
             }
-        }
-    }
-}
-
-/// Violations of the model's constraints, gathered into one `ValidationException`.
-#[derive(Debug, Default)]
-struct Violations {
-    count: usize,
-    text: String,
-}
-
-impl Violations {
-    /// Notes that the value at `path` violates `constraint`.
-    fn push(&mut self, path: impl std::fmt::Display, constraint: &str) {
-        if self.count > 0 {
-            self.text.push_str("; ");
-        }
-        self.count += 1;
-        write!(
-            self.text,
-            "Value at '{path}' failed to satisfy constraint: {constraint}"
-        )
-        .expect("a string takes all");
-    }
-
-    /// Checks a delivery stream's name.
-    fn check_name(&mut self, path: &str, name: Option<&str>) {
-        let Some(name) = name else {
-            return self.push(path, "Member must not be null");
-        };
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
-        if name.is_empty() {
-            self.push(path, "Member must have length greater than or equal to 1");
-        }
-        if name.len() > NAME_LENGTH_MAX {
-            self.push(path, "Member must have length less than or equal to 64");
-        }
-        if name.is_empty() || !name.bytes().all(allowed) {
-            self.push(
-                path,
-                "Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+",
-            );
-        }
-    }
-
-    /// Checks `Limit` of the listing operations.
-    fn check_limit(&mut self, limit: Option<i64>) {
-        match limit {
-            Some(..1) => self.push("limit", "Member must have value greater than or equal to 1"),
-            Some(10_001..) => {
-                self.push(
-                    "limit",
-                    "Member must have value less than or equal to 10000",
-                );
-            }
-            _ => {}
-        }
-    }
-
-    fn into_error(self) -> ApiError {
-        let plural = if self.count == 1 { "" } else { "s" };
-        let message = format!(
-            "{} validation error{plural} detected: {}",
-            self.count, self.text
-        );
-        ApiError::client("ValidationException", message)
-    }
-
-    fn into_result(self) -> Result<(), ApiError> {
-        if self.count == 0 {
-            Ok(())
-        } else {
-            Err(self.into_error())
         }
     }
 }

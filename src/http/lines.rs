@@ -257,3 +257,6 @@ impl Decoding {
         self.lines_mut().fault.take().unwrap_or_else(decoder)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,238 +1,15 @@
-//! The listener over real connections, in front of an intake that keeps records in memory.
+//! The listener over real connections.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+mod connections;
+mod support;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
-use super::{ApiState, Limits, StreamInfo, serve};
-use crate::clock::Clock;
-use crate::config::{
-    BufferingSettings, Compression, Delimiter, DestinationSettings, FormatSettings,
-    PartitioningSettings, SourceSettings, StoreSettings, StreamSettings,
-};
-use crate::position::Sequence;
+use super::Limits;
 use crate::record::RECORD_BYTES_MAX;
-use crate::source::direct_put::{Accepted, Appending, Intake, PutBatch, Refused};
-use crate::telemetry::{Metrics, State, StatusSnapshot, StreamMetrics, StreamStatus};
+use crate::telemetry::{LastObject, State};
 
-/// An intake that keeps what it accepts in memory, in the order of acceptance.
-pub(crate) struct Memory {
-    /// The records accepted so far.
-    pub(crate) records: Mutex<Vec<Vec<u8>>>,
-    /// Bytes after which everything is refused.
-    room: Mutex<usize>,
-    /// So many refusals more, and there is room again.
-    refusals: Mutex<Option<u32>>,
-    /// An append adds a permit here, then waits for one at the gate and takes it.
-    arrived: Semaphore,
-    gate: Semaphore,
-    pub(crate) status: Mutex<StatusSnapshot>,
-}
-
-impl Memory {
-    pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self {
-            records: Mutex::default(),
-            room: Mutex::new(usize::MAX),
-            refusals: Mutex::default(),
-            arrived: Semaphore::new(0),
-            gate: Semaphore::new(Semaphore::MAX_PERMITS),
-            status: Mutex::default(),
-        })
-    }
-
-    pub(crate) fn set_room(&self, bytes: usize) {
-        *self.room.lock().unwrap() = bytes;
-    }
-
-    pub(crate) fn make_room_after_refusals(&self, count: u32) {
-        *self.refusals.lock().unwrap() = Some(count);
-    }
-
-    pub(crate) fn records(&self) -> Vec<Vec<u8>> {
-        self.records.lock().unwrap().clone()
-    }
-
-    pub(crate) fn count(&self) -> usize {
-        self.records.lock().unwrap().len()
-    }
-}
-
-impl Intake for Memory {
-    fn append(&self, batch: PutBatch) -> Appending<'_> {
-        Box::pin(async move {
-            self.arrived.add_permits(1);
-            self.gate.acquire().await.unwrap().forget();
-            let mut room = self.room.lock().unwrap();
-            let Some(rest) = room.checked_sub(batch.data.len()) else {
-                if let Some(left) = self.refusals.lock().unwrap().as_mut() {
-                    *left -= 1;
-                    *room = if *left == 0 { usize::MAX } else { *room };
-                }
-                return Err(Refused::JournalFull {
-                    stream: "clicks".into(),
-                    limit: 7,
-                });
-            };
-            *room = rest;
-            let mut records = self.records.lock().unwrap();
-            let first = Sequence::first_of(1).plus(records.len() as u64);
-            let mut start = 0;
-            for &end in &batch.ends {
-                records.push(batch.data[start..end as usize].to_vec());
-                start = end as usize;
-            }
-            Ok(Accepted {
-                first,
-                count: batch.len(),
-            })
-        })
-    }
-}
-
-impl StreamStatus for Memory {
-    fn snapshot(&self) -> StatusSnapshot {
-        self.status.lock().unwrap().clone()
-    }
-}
-
-pub(crate) fn settings(name: &str) -> StreamSettings {
-    StreamSettings {
-        name: name.into(),
-        source: SourceSettings::DirectPut {
-            journal_limit: 1 << 30,
-        },
-        partitioning: PartitioningSettings::default(),
-        buffering: BufferingSettings {
-            size: 5 << 20,
-            interval: Duration::from_secs(300),
-        },
-        format: FormatSettings::Json {
-            compression: Compression::Gzip,
-            delimiter: Delimiter::Newline,
-        },
-        destination: DestinationSettings {
-            store: StoreSettings::Folder {
-                path: PathBuf::from("/lake"),
-            },
-            prefix: None,
-            error_prefix: None,
-        },
-        backup: None,
-        spool_limit: 1 << 30,
-    }
-}
-
-/// A listener that serves until the test ends it.
-pub(crate) struct Server {
-    pub(crate) address: SocketAddr,
-    pub(crate) memory: Arc<Memory>,
-    stop: CancellationToken,
-    served: JoinHandle<std::io::Result<()>>,
-    client: Client<HttpConnector, Full<Bytes>>,
-}
-
-/// An answer read whole.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) headers: axum::http::HeaderMap,
-    pub(crate) text: String,
-}
-
-impl Answer {
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
-}
-
-impl Server {
-    /// With one stream, `clicks`.
-    pub(crate) async fn start() -> Self {
-        Self::with(&["clicks"], Limits::default()).await
-    }
-
-    /// With these streams, all on one intake.
-    pub(crate) async fn with(names: &[&str], limits: Limits) -> Self {
-        let memory = Memory::new();
-        let metrics = Arc::new(Metrics::new().unwrap());
-        let streams = names.iter().map(|&name| StreamInfo {
-            name: name.into(),
-            created_at_ms: 1_700_000_000_500,
-            settings: settings(name),
-            intake: memory.clone(),
-            status: memory.clone(),
-            metrics: StreamMetrics::new(&metrics, name),
-        });
-        let clock = Clock::manual(1_700_000_100_000);
-        let state = Arc::new(ApiState::new(streams, clock, metrics.clone(), limits));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let stop = CancellationToken::new();
-        let served = tokio::spawn(serve(listener, state, stop.clone()));
-        let client = Client::builder(TokioExecutor::new()).build_http();
-        Self {
-            address,
-            memory,
-            stop,
-            served,
-            client,
-        }
-    }
-
-    pub(crate) async fn ask(
-        &self,
-        method: &str,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: impl Into<Bytes>,
-    ) -> Answer {
-        let uri = format!("http://{}{path}", self.address);
-        let mut request = axum::http::Request::builder().method(method).uri(uri);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let request = request.body(Full::new(body.into())).unwrap();
-        let (head, body) = self.client.request(request).await.unwrap().into_parts();
-        let bytes = body.collect().await.unwrap().to_bytes();
-        let text = String::from_utf8(bytes.to_vec()).unwrap();
-        Answer {
-            status: head.status.as_u16(),
-            headers: head.headers,
-            text,
-        }
-    }
-
-    async fn put(&self, body: impl Into<Bytes>) -> Answer {
-        self.ask("POST", "/streams/clicks/records", &[], body).await
-    }
-
-    async fn get(&self, path: &str) -> Answer {
-        self.ask("GET", path, &[], "").await
-    }
-
-    /// Sends bytes as they are and reads until the server closes.
-    async fn raw(&self, bytes: &[u8]) -> String {
-        let mut stream = TcpStream::connect(self.address).await.unwrap();
-        stream.write_all(bytes).await.unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).await.unwrap();
-        String::from_utf8(answer).unwrap()
-    }
-}
+pub(crate) use support::{Answer, Server};
 
 #[tokio::test]
 async fn lines_become_records_without_their_line_ends() {
@@ -354,9 +131,9 @@ async fn a_large_body_goes_in_batches_in_order_and_a_partial_refusal_is_counted_
     let answer = server.put(body.clone()).await;
     assert_eq!(answer.status, 503);
     assert_eq!(answer.headers["retry-after"], "1");
-    let told = answer.json()["accepted"].as_u64().unwrap();
+    let told = usize::try_from(answer.json()["accepted"].as_u64().unwrap()).unwrap();
     assert!((1..16).contains(&told), "{answer:?}");
-    assert_eq!(server.memory.records(), lines[..told as usize]);
+    assert_eq!(server.memory.records(), lines[..told]);
     assert!(
         answer.text.contains("the journal of stream clicks is full"),
         "{answer:?}"
@@ -364,7 +141,7 @@ async fn a_large_body_goes_in_batches_in_order_and_a_partial_refusal_is_counted_
 
     server.memory.set_room(usize::MAX);
     assert_eq!(server.put(body).await.json()["accepted"], 16);
-    assert_eq!(server.memory.records()[told as usize..], lines);
+    assert_eq!(server.memory.records()[told..], lines);
 }
 
 #[tokio::test]
@@ -471,7 +248,7 @@ async fn metrics_count_what_was_accepted_and_what_was_refused() {
 #[tokio::test]
 async fn the_status_page_shows_hostile_keys_as_text() {
     let server = Server::start().await;
-    server.memory.status.lock().unwrap().last_object = Some(crate::telemetry::LastObject {
+    server.memory.status.lock().unwrap().last_object = Some(LastObject {
         key: "<script>alert(1)</script>/k&\"".into(),
         records: 7,
         bytes: 3 << 20,
@@ -492,5 +269,3 @@ async fn the_status_page_shows_hostile_keys_as_text() {
     );
     assert!(!page.text.contains("<script"), "{}", page.text);
 }
-
-mod connections;

@@ -60,46 +60,48 @@ impl JournalReader {
     pub async fn next(&mut self, max_bytes: usize) -> Result<Option<Chunk>, JournalError> {
         loop {
             self.changed.mark_unchanged();
+            let chunk = self.available(max_bytes).await?;
+            if !chunk.is_empty() {
+                return Ok(Some(chunk));
+            }
+            if matches!(&self.state, State::Idle(cursor) if matches!(cursor.ahead(), Ahead::End)) {
+                return Ok(None);
+            }
+            // The sender lives as long as the cursor: this cannot fail.
+            let _ = self.changed.changed().await;
+        }
+    }
+
+    /// Like [`JournalReader::next`], but gives an empty chunk instead of waiting for appends.
+    pub async fn available(&mut self, max_bytes: usize) -> Result<Chunk, JournalError> {
+        loop {
             match std::mem::replace(&mut self.state, State::Lost) {
-                State::Idle(cursor) => match cursor.ahead() {
-                    Ahead::Records => {
-                        let mut cursor = cursor;
-                        self.state = State::Reading(tokio::task::spawn_blocking(move || {
-                            let chunk = cursor.read(max_bytes);
-                            (cursor, chunk)
-                        }));
-                    }
-                    Ahead::End => {
+                State::Idle(mut cursor) => {
+                    if !matches!(cursor.ahead(), Ahead::Records) {
                         self.state = State::Idle(cursor);
-                        return Ok(None);
+                        return Ok(Chunk::default());
                     }
-                    Ahead::Nothing => {
-                        self.state = State::Idle(cursor);
-                        // The sender lives as long as the cursor: this cannot fail.
-                        let _ = self.changed.changed().await;
-                    }
-                },
-                State::Reading(reading) => {
-                    self.state = State::Reading(reading);
-                    let State::Reading(reading) = &mut self.state else {
-                        continue;
-                    };
-                    let Ok((cursor, chunk)) = reading.await else {
-                        self.state = State::Lost;
-                        continue;
-                    };
-                    self.state = State::Idle(cursor);
-                    let chunk = chunk?;
-                    if !chunk.is_empty() {
-                        return Ok(Some(chunk));
-                    }
+                    self.state = State::Reading(tokio::task::spawn_blocking(move || {
+                        let chunk = cursor.read(max_bytes);
+                        (cursor, chunk)
+                    }));
                 }
-                State::Lost => {
-                    return Err(JournalError::LoudStop {
-                        cause: "a read of the journal was broken off".to_owned(),
-                        advice: "restart the daemon".to_owned(),
-                    });
-                }
+                other => self.state = other,
+            }
+            let State::Reading(reading) = &mut self.state else {
+                return Err(JournalError::LoudStop {
+                    cause: "a read of the journal was broken off".to_owned(),
+                    advice: "restart the daemon".to_owned(),
+                });
+            };
+            let Ok((cursor, chunk)) = reading.await else {
+                self.state = State::Lost;
+                continue;
+            };
+            self.state = State::Idle(cursor);
+            let chunk = chunk?;
+            if !chunk.is_empty() {
+                return Ok(chunk);
             }
         }
     }

@@ -182,10 +182,9 @@ impl Pipeline {
             entry.batch.records += lines.records;
             entry.batch.bytes += lines.bytes;
         });
-        // A growing block in front of the lines is frozen now. While stopping, nothing else would
-        // seal what opens now.
+        // A growing block in front of the lines is frozen now.
         self.encode_raw(id);
-        if self.ending || self.table.is_full(id) {
+        if self.table.is_full(id) {
             self.seal(id);
         }
     }

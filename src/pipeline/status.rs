@@ -3,6 +3,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::broadcast;
+
 use crate::checkpoint::{Lane, SealedObject};
 use crate::clock::Clock;
 use crate::failure::ErrorOutputType;
@@ -15,7 +17,24 @@ pub struct Status {
     metrics: StreamMetrics,
     clock: Clock,
     inner: Mutex<Inner>,
+    landed: broadcast::Sender<Landed>,
 }
+
+/// An object that has just become visible.
+#[derive(Clone, Debug)]
+pub struct Landed {
+    /// Its key.
+    pub key: String,
+    /// Records in it.
+    pub records: u64,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// Since the arrival of its first record.
+    pub age: Duration,
+}
+
+/// Landed objects that a slow listener may fall behind.
+const LANDED_MAX: usize = 1024;
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -41,7 +60,8 @@ pub struct Observation {
 impl Status {
     /// A stream that starts. It is ready when it has recovered and its destination is open.
     pub fn new(metrics: StreamMetrics, clock: Clock) -> Self {
-        let status = Self { metrics, clock, inner: Mutex::default() };
+        let landed = broadcast::Sender::new(LANDED_MAX);
+        let status = Self { metrics, clock, inner: Mutex::default(), landed };
         status.set_state(State::Stalled { cause: "starting".into() });
         status
     }
@@ -49,6 +69,11 @@ impl Status {
     /// The stream's counters.
     pub const fn metrics(&self) -> &StreamMetrics {
         &self.metrics
+    }
+
+    /// Tells of every object that is published from now on.
+    pub fn landed(&self) -> broadcast::Receiver<Landed> {
+        self.landed.subscribe()
     }
 
     /// Changes the stream's state.
@@ -76,12 +101,23 @@ impl Status {
             self.metrics.delivered_records.add(object.records);
             self.metrics.delivered_bytes.add(object.size);
         }
+        let published_ms = self.clock.now_ms();
         self.lock().snapshot.last_object = Some(LastObject {
             key: object.target.key.clone(),
             records: object.records,
             bytes: object.size,
-            published_ms: self.clock.now_ms(),
+            published_ms,
         });
+        if self.landed.receiver_count() > 0 {
+            let age_ms = u64::try_from(published_ms - object.arrival_ms).unwrap_or(0);
+            // Whoever listened may have just gone.
+            let _ = self.landed.send(Landed {
+                key: object.target.key.clone(),
+                records: object.records,
+                bytes: object.size,
+                age: Duration::from_millis(age_ms),
+            });
+        }
     }
 
     /// Notes a durable checkpoint.

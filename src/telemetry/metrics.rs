@@ -59,10 +59,10 @@ mod name {
 #[rustfmt::skip]
 const DESCRIPTIONS: [(&str, Kind, Unit, &str); 22] = [
     (name::INCOMING_REQUESTS, Kind::Counter, Unit::Count, "Put requests answered with success."),
-    (name::INCOMING_RECORDS, Kind::Counter, Unit::Count, "Records accepted: durable in the journal."),
+    (name::INCOMING_RECORDS, Kind::Counter, Unit::Count, "Records accepted (durable in the journal) and answered."),
     (name::INCOMING_BYTES, Kind::Counter, Unit::Bytes, "Bytes of accepted records."),
     (name::REFUSED_RECORDS, Kind::Counter, Unit::Count, "Records refused for want of room or because of a disk error; the producer was told."),
-    (name::PUT, Kind::Histogram, Unit::Seconds, "From a put request's last byte to its durable acceptance."),
+    (name::PUT, Kind::Histogram, Unit::Seconds, "From a checked put request to its durable acceptance."),
     (name::READ_RECORDS, Kind::Counter, Unit::Count, "Records read from the source and applied."),
     (name::DELIVERED_RECORDS, Kind::Counter, Unit::Count, "Records in published data objects."),
     (name::DELIVERED_BYTES, Kind::Counter, Unit::Bytes, "Bytes of published data objects as stored."),
@@ -200,13 +200,13 @@ impl Timing {
 pub struct StreamMetrics {
     /// Put requests answered with success.
     pub incoming_requests: Total,
-    /// Records accepted.
+    /// Records accepted and answered.
     pub incoming_records: Total,
     /// Bytes of accepted records.
     pub incoming_bytes: Total,
     /// Records refused.
     pub refused_records: Total,
-    /// From a put request's last byte to its durable acceptance.
+    /// From a checked put request to its durable acceptance.
     pub put: Timing,
     /// Records read from the source and applied.
     pub read_records: Total,

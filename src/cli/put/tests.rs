@@ -2,8 +2,10 @@
 
 use std::io::Cursor;
 
+use super::input::read_batch;
 use super::*;
 use crate::http::tests::Server;
+use crate::record::RECORD_BYTES_MAX;
 
 fn batches(input: &str, batch_bytes: usize) -> Vec<String> {
     let (mut input, mut lines, mut carry) = (Cursor::new(input.to_owned()), 0, Vec::new());

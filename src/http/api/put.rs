@@ -80,18 +80,16 @@ pub(super) async fn put_record_batch(state: &ApiState, body: &[u8]) -> Result<St
     let request: PutRecordBatch<'_> = parse(Operation::PutRecordBatch, body)?;
     let mut violations = Violations::default();
     check_name(&mut violations, request.delivery_stream_name.as_ref());
-    let records = match &request.records {
-        Some(records) => records.as_slice(),
-        None => {
-            violations.push("records", NULL);
-            &[]
+    let records = request.records.as_deref().unwrap_or_default();
+    match &request.records {
+        None => violations.push("records", NULL),
+        Some(records) if records.is_empty() => {
+            violations.push(
+                "records",
+                "Member must have length greater than or equal to 1",
+            );
         }
-    };
-    if request.records.is_some() && records.is_empty() {
-        violations.push(
-            "records",
-            "Member must have length greater than or equal to 1",
-        );
+        Some(_) => {}
     }
     if records.len() > BATCH_RECORDS_MAX {
         violations.push(

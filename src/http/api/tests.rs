@@ -93,7 +93,7 @@ async fn a_batch_of_500_is_answered_in_order_and_501_are_refused() {
 #[tokio::test]
 async fn a_record_of_1024000_bytes_passes_and_one_byte_more_fails_the_call() {
     let server = Server::start().await;
-    let (longest, longer) = (data(&[b'x'; 1_024_000]), data(&[b'x'; 1_024_001]));
+    let (longest, longer) = (data(&vec![b'x'; 1_024_000]), data(&vec![b'x'; 1_024_001]));
     let put = |record: &Value| json!({ "DeliveryStreamName": "clicks", "Record": record });
     assert_eq!(
         call_json(&server, "PutRecord", put(&longest)).await.status,
@@ -117,8 +117,8 @@ async fn a_record_of_1024000_bytes_passes_and_one_byte_more_fails_the_call() {
 #[tokio::test]
 async fn a_batch_of_4_mib_passes_and_one_byte_more_is_told_so() {
     let server = Server::start().await;
-    let mut records: Vec<Value> = (0..4).map(|_| data(&[b'x'; 1_000_000])).collect();
-    records.push(data(&[b'x'; 194_304]));
+    let mut records: Vec<Value> = (0..4).map(|_| data(&vec![b'x'; 1_000_000])).collect();
+    records.push(data(&vec![b'x'; 194_304]));
     assert_eq!(
         call_json(&server, "PutRecordBatch", batch(&records))
             .await
@@ -130,7 +130,7 @@ async fn a_batch_of_4_mib_passes_and_one_byte_more_is_told_so() {
     let message = "Records size exceeds 4 MB limit";
     assert_error(&answer, 400, "InvalidArgumentException", message);
     // A body beyond any such batch is not even kept, and answered in the same words.
-    let many: Vec<Value> = (0..9).map(|_| data(&[b'x'; 1_000_000])).collect();
+    let many: Vec<Value> = (0..9).map(|_| data(&vec![b'x'; 1_000_000])).collect();
     let answer = call_json(&server, "PutRecordBatch", batch(&many)).await;
     assert_error(&answer, 400, "InvalidArgumentException", message);
     assert_eq!(server.memory.count(), 5);
@@ -215,7 +215,7 @@ async fn a_refusal_is_a_500_that_sdks_back_off_on() {
     let server = Server::start().await;
     server.memory.set_room(0);
     let answer = call_json(&server, "PutRecordBatch", batch(&[data(b"a")])).await;
-    let message = "Slow down. the journal of stream clicks is full (7 bytes): delivery is behind";
+    let message = "Slow down. (the journal of stream clicks is full (7 bytes): delivery is behind)";
     assert_error(&answer, 500, "ServiceUnavailableException", message);
     server.memory.set_room(1);
     let answer = call_json(&server, "PutRecordBatch", batch(&[data(b"a")])).await;

@@ -1,6 +1,13 @@
 //! Connections that dawdle, break off, lie or come in numbers, and the stop.
 
-use super::*;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+
+use super::support::Server;
+use crate::http::Limits;
 
 const HEAD: &str = "POST /streams/clicks/records HTTP/1.1\r\nhost: x\r\n";
 

@@ -1,0 +1,84 @@
+//! The lines to send, in batches.
+
+use std::io::{BufRead, Read as _};
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use crate::record::RECORD_BYTES_MAX;
+
+/// Reads batches ahead in a thread of its own: a read of standard input cannot be taken back, and
+/// no runtime should wait for it.
+pub(super) fn read_in_thread(
+    mut input: impl BufRead + Send + 'static,
+    batch_bytes: usize,
+) -> mpsc::Receiver<Result<Bytes, String>> {
+    let (sender, receiver) = mpsc::channel(1);
+    std::thread::spawn(move || {
+        let (mut lines, mut carry) = (0, Vec::new());
+        loop {
+            let batch = read_batch(&mut input, batch_bytes, &mut lines, &mut carry);
+            if batch.as_ref().is_ok_and(Vec::is_empty) {
+                return;
+            }
+            let failed = batch.is_err();
+            if sender.blocking_send(batch.map(Bytes::from)).is_err() || failed {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// Reads whole lines of together at most `batch_bytes`, or one longer line. Empty at the end.
+/// `carry` keeps the line that did not fit any more.
+pub(super) fn read_batch(
+    input: &mut impl BufRead,
+    batch_bytes: usize,
+    lines: &mut u64,
+    carry: &mut Vec<u8>,
+) -> Result<Vec<u8>, String> {
+    // The longest record, a carriage return, a newline, and one byte to see that it is too long.
+    const LINE_MAX: usize = RECORD_BYTES_MAX + 3;
+    let mut batch = std::mem::take(carry);
+    while batch.len() < batch_bytes {
+        let before = batch.len();
+        let read = input
+            .by_ref()
+            .take(LINE_MAX as u64)
+            .read_until(b'\n', &mut batch)
+            .map_err(|error| format!("the input cannot be read after line {lines}: {error}"))?;
+        if read == 0 {
+            break;
+        }
+        *lines += 1;
+        let line = &batch[before..];
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        if line.strip_suffix(b"\r").unwrap_or(line).len() > RECORD_BYTES_MAX {
+            return Err(format!(
+                "line {lines} is longer than {RECORD_BYTES_MAX} bytes"
+            ));
+        }
+        if batch.len() > batch_bytes && before > 0 {
+            *carry = batch.split_off(before);
+            break;
+        }
+    }
+    Ok(batch)
+}
+
+/// The batch without its first `records` records, which are in already.
+pub(super) fn without_records(mut batch: Bytes, records: u64) -> Bytes {
+    for _ in 0..records {
+        loop {
+            let end = memchr::memchr(b'\n', &batch).map_or(batch.len(), |at| at + 1);
+            let line = batch.split_to(end);
+            let record = line.strip_suffix(b"\n").unwrap_or(&line);
+            let record = record.strip_suffix(b"\r").unwrap_or(record);
+            if !record.is_empty() || batch.is_empty() {
+                break;
+            }
+        }
+    }
+    batch
+}

@@ -1,0 +1,71 @@
+//! Splitting is the same however the body arrives, compressed or not.
+
+use std::io::Write as _;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn records(batches: &[PutBatch]) -> Vec<Vec<u8>> {
+    let mut records = Vec::new();
+    for batch in batches {
+        let mut start = 0;
+        for &end in &batch.ends {
+            records.push(batch.data[start..end as usize].to_vec());
+            start = end as usize;
+        }
+        assert_eq!(start, batch.data.len(), "no byte belongs to no record");
+    }
+    records
+}
+
+fn fed(encoding: &[u8], body: &[u8], pieces: usize) -> Vec<PutBatch> {
+    let mut decoding = Decoding::new(encoding, 0).unwrap();
+    for piece in body.chunks(pieces) {
+        decoding.feed(piece).unwrap();
+    }
+    decoding.finish().unwrap()
+}
+
+/// The plain definition: split, drop one carriage return, skip what is empty.
+fn expected(body: &[u8]) -> Vec<Vec<u8>> {
+    body.split(|&byte| byte == b'\n')
+        .map(|line| line.strip_suffix(b"\r").unwrap_or(line).to_vec())
+        .filter(|line| !line.is_empty())
+        .collect()
+}
+
+proptest! {
+    #[test]
+    fn any_body_in_any_pieces_and_encoding_gives_the_lines_of_its_plain_definition(
+        body in proptest::collection::vec(prop_oneof![
+            4 => proptest::num::u8::ANY,
+            2 => Just(b'\n'),
+            1 => Just(b'\r'),
+        ], 1..300),
+        pieces in 1_usize..50,
+    ) {
+        let lines = expected(&body);
+        prop_assert_eq!(&records(&fed(b"", &body, pieces)), &lines);
+        let zstd = zstd::encode_all(&body[..], 1).unwrap();
+        prop_assert_eq!(&records(&fed(b"zstd", &zstd, pieces)), &lines);
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(&body).unwrap();
+        let gzip = gzip.finish().unwrap();
+        prop_assert_eq!(&records(&fed(b"gzip", &gzip, pieces)), &lines);
+    }
+}
+
+#[test]
+fn batches_stay_within_4_mib_of_records_and_offsets() {
+    let wide = [vec![b'x'; 1_000_000], vec![b'\n']].concat().repeat(16);
+    let narrow = b"a\n".repeat(4 << 20);
+    for body in [wide, narrow] {
+        let batches = fed(b"", &body, 100_000);
+        assert!(batches.len() > 1);
+        for batch in &batches {
+            assert!(batch.data.len() + batch.len() * size_of::<u32>() <= BATCH_BYTES_MAX);
+        }
+        assert_eq!(records(&batches), expected(&body));
+    }
+}

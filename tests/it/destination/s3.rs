@@ -302,3 +302,47 @@ async fn a_store_that_is_down_is_waited_for() {
         "{failed:?}"
     );
 }
+
+#[tokio::test]
+async fn through_a_bad_network_every_object_arrives_once() {
+    let bucket = Weed::shared().bucket();
+    let faults = [
+        Fault::InternalError,
+        Fault::SlowDown,
+        Fault::ResetBefore,
+        Fault::ResetAfter,
+        Fault::Slow,
+    ];
+    let proxy = Proxy::start(
+        Weed::shared().address(),
+        7,
+        &faults.map(|fault| (fault, 100)),
+    );
+    let settings = S3Settings {
+        endpoint: Some(proxy.endpoint()),
+        ..bucket.settings()
+    };
+    let to = connect(settings).await;
+    let mut wanted = Vec::new();
+    for n in 0..40 {
+        let one = object(&format!("data/{n:02}"), noise(1000 + n));
+        while let Err(error) = publish(&to, &one).await {
+            assert!(matches!(error, PublishError::Transient(_)), "{error:?}");
+        }
+        wanted.push(one.key);
+    }
+    let counts = proxy.counts();
+    for fault in faults {
+        assert!(
+            counts.contains_key(&fault),
+            "no request met {fault:?}: {counts:?}"
+        );
+    }
+    proxy.calm();
+    proxy.passed();
+    publish(&to, &object("data/40", noise(1))).await.unwrap();
+    assert!(proxy.passed().iter().all(|one| one.fault == Fault::Pass));
+    wanted.push("data/40".into());
+    assert_eq!(bucket.keys(), wanted);
+    assert_eq!(bucket.get("data/07").unwrap().bytes, noise(1007));
+}

@@ -94,10 +94,6 @@ impl Proxy {
         }
     }
 
-    pub const fn address(&self) -> SocketAddr {
-        self.address
-    }
-
     /// What to use as the endpoint.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)

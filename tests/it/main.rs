@@ -16,6 +16,7 @@
 
 mod dependencies;
 mod deploy;
+mod destination;
 mod drain;
 mod exactly_once;
 mod hostile;

@@ -6,4 +6,6 @@ pub mod http;
 pub mod lake;
 pub mod oracle;
 pub mod producer;
+pub mod proxy;
 pub mod python;
+pub mod servers;

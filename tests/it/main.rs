@@ -16,11 +16,13 @@
 
 mod dependencies;
 mod deploy;
+mod documents;
 mod drain;
 mod exactly_once;
 mod hostile;
 mod house;
 mod oracle_bites;
 mod partitions;
+mod readme;
 mod streams;
 mod support;

@@ -9,7 +9,8 @@ use std::sync::OnceLock;
 
 /// What is installed; a changed list makes the environment anew.
 const PACKAGES: &[&str] = &[
-    "boto3==1.44.5",
+    "awscli==1.46.3",
+    "boto3==1.44.3",
     "duckdb==1.5.5",
     "kubernetes-validate==1.37.0",
     "pyarrow==26.0.1",

@@ -159,8 +159,9 @@ impl Daemon {
     }
 }
 
-/// One daemon a state folder (C6).
-fn lock(state_dir: &Path) -> anyhow::Result<File> {
+/// Takes the state folder for this process, for as long as the file is held: one daemon a state
+/// folder (C6).
+pub(crate) fn lock(state_dir: &Path) -> anyhow::Result<File> {
     HostDisk::new(state_dir).with_context(|| format!("create {}", state_dir.display()))?;
     let path = state_dir.join("lock");
     let file = File::options().create(true).truncate(false).write(true).open(&path);

@@ -32,6 +32,10 @@ pub enum Shape {
     Whole,
 }
 
+/// Bytes of memory to set aside for an encoder of `Shape::Whole` while it encodes an object. One of
+/// `Shape::Blocks` needs about three raw blocks and less than a MiB more.
+pub const ENCODER_MEMORY: usize = parquet::MEMORY;
+
 /// What is wrong with the settings of a format.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]

@@ -286,25 +286,36 @@ impl Pipeline {
                  overwritten; our own keys still never repeat"
             );
         }
-        if self.waiting.stranded() > 0 {
-            let objects = self.waiting.stranded();
-            tracing::error!(
-                stream,
-                store,
-                objects,
-                "objects wait for a store that the config no longer names: name it again"
-            );
-        }
         failpoint::hit("recovery-claimed");
         self.around.status.set_state(State::Running);
         self.destination = Some(destination);
+        self.tell_of_stranded();
+    }
+
+    /// Objects whose bucket or folder the config no longer names wait until a person decides (C7).
+    fn tell_of_stranded(&self) {
+        let objects = self.waiting.stranded();
+        if objects == 0 {
+            return;
+        }
+        let (stream, store) = (&self.settings.name, self.outputs.store());
+        let cause = format!(
+            "{objects} objects wait for another destination than {store}: name it again, or stop \
+             the daemon and run `firehose state retarget {stream}`"
+        );
+        tracing::error!(stream, cause, "objects are stranded");
+        self.around.status.set_state(State::Stalled { cause });
     }
 
     fn apply_checkpoint(&mut self, committed: Committed) {
         self.pending.freed.extend(commit::settle(&mut self.table, &committed));
+        let stranded = self.waiting.stranded();
         for sealed in committed.sealed {
             self.table.remove(sealed.id);
             self.waiting.add(sealed, self.outputs.store());
+        }
+        if self.waiting.stranded() > stranded {
+            self.tell_of_stranded();
         }
         for id in committed.published {
             failpoint::hit("published-after-record");
@@ -348,7 +359,9 @@ impl Pipeline {
             self.around.status.delivered(sealed);
             self.pending.published.push(id);
         }
-        self.around.status.clear_stall();
+        if self.waiting.stranded() == 0 {
+            self.around.status.clear_stall();
+        }
         Ok(())
     }
 
@@ -403,3 +416,6 @@ fn state_error(action: &'static str, error: &std::io::Error) -> StreamError {
     }
     StreamError::State { action, cause: error.to_string() }
 }
+
+#[cfg(all(test, feature = "failpoints"))]
+mod tests;

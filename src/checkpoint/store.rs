@@ -195,6 +195,27 @@ impl Store {
         Ok(write.commit()?)
     }
 
+    /// Sends everything that waits for another store to `store` instead (C7). Returns the number of
+    /// open batches and sealed objects moved.
+    pub fn retarget(&self, store: &str) -> Result<(usize, usize), StoreError> {
+        let recovered = self.read()?;
+        let mut open = recovered.open;
+        open.retain(|batch| batch.target.store != store);
+        let mut sealed = recovered.sealed;
+        sealed.retain(|object| object.target.store != store);
+        for batch in &mut open {
+            store.clone_into(&mut batch.target.store);
+        }
+        for object in &mut sealed {
+            store.clone_into(&mut object.target.store);
+            // An upload belongs to the bucket that it was begun in.
+            object.upload_id = None;
+        }
+        let moved = (open.len(), sealed.len());
+        self.commit(&Commit { open, sealed, ..Commit::default() })?;
+        Ok(moved)
+    }
+
     fn create_tables(&self, now_ms: i64) -> Result<(), StoreError> {
         let write = self.database.begin_write()?;
         let found: Option<u32> = get_meta(&write, "version")?;

@@ -12,9 +12,11 @@ use crate::record::Record;
 
 use super::{FormatFault, frame};
 
+mod accept;
 mod column;
 mod cursor;
 mod decode;
+mod dictionary;
 mod fault;
 mod names;
 mod number;
@@ -33,6 +35,10 @@ const BATCH_ROWS: usize = 1024;
 
 /// Bytes of records that are decoded before they are written, where records are large.
 const BATCH_BYTES: usize = 1 << 20;
+
+/// Memory that a worker holds while it encodes an object: a row group's pages, the largest column
+/// of it once more, a batch of rows, and a raw block.
+pub(super) const MEMORY: usize = writer::ROW_GROUP_MEMORY + (16 << 20);
 
 /// Cells that a batch may leave empty before it is written.
 const BATCH_EMPTY: usize = 1 << 20;
@@ -170,7 +176,6 @@ impl Decoder {
         RecordBatch::try_new(Arc::clone(schema), columns).map_err(io::Error::other)
     }
 }
-
 
 #[cfg(test)]
 mod tests;

@@ -171,7 +171,10 @@ impl DatePattern {
             Token::Literal(text) => text.chars().count(),
             Token::Field('G' | 'Q', 4) => "Anno Domini".len(),
             Token::Field('V', _) => zone.name.chars().count(),
-            Token::Field(_, count) => (*count).max(9),
+            Token::Field('Z' | 'X' | 'x', _) => "GMT+00:00:00".len(),
+            Token::Field('E' | 'z', _) | Token::Field('M' | 'L' | 'e', 3..) => "September".len(),
+            Token::Field('y' | 'u' | 'Y', count) => (*count).max(5),
+            Token::Field(_, count) => (*count).max(3),
         };
         self.tokens.iter().map(of).sum()
     }

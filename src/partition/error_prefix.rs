@@ -41,7 +41,9 @@ impl ErrorPrefix {
                     );
                 }
                 let mut parts = expression::joined(pieces);
-                template::check(&parts, &zone, Field::ErrorPrefix, &mut faults);
+                if faults.is_empty() {
+                    template::check(&parts, &zone, Field::ErrorPrefix, &mut faults);
+                }
                 if !expression::has_expression(text) {
                     parts.push(expression::default_time());
                 }

@@ -1,50 +1,151 @@
-//! Partition queries on jaq.
+//! Partition queries on jaq, bounded and pure.
+//!
+//! A query sees one record and nothing else: functions that look at the clock, the environment or
+//! other inputs are refused when it is compiled. Its evaluation is bounded by fuel and by native
+//! stack ([`meter`]); its values are ours so that nothing escapes the count ([`value`]).
 
+mod guard;
+mod meter;
+mod natives;
+mod read;
+mod value;
+
+use std::fmt::{self, Write as _};
+
+use jaq_core::data::HasLut;
 use jaq_core::load::{Arena, File, Loader};
-use jaq_core::{Compiler, Ctx, Vars, data, unwrap_valr};
-use jaq_json::Val;
+use jaq_core::{Compiler, Ctx, DataT, Lut, Vars};
 
 use super::fault::{Field, PartitionFault};
+pub(super) use guard::{Key, literal, parse};
+pub(super) use natives::{entries, get};
+pub(super) use read::read;
+pub(super) use value::Value;
+
+/// The longest query, in bytes (Firehose's limit on a processor parameter, which counts
+/// characters).
+const QUERY_BYTES_MAX: usize = 5120;
+/// Stack of the thread that compiles: the parser recurses as deep as the query nests.
+const COMPILE_STACK_BYTES: usize = 256 << 20;
+/// The longest part of jaq's own message in a failure, in bytes.
+const MESSAGE_BYTES_MAX: usize = 200;
 
 /// A compiled query.
 pub(super) struct Query {
-    filter: jaq_core::Filter<data::JustLut<Val>>,
+    filter: jaq_core::Filter<Kind>,
+    /// Keys of the object it returns, where they can be told without running it, with the bytes
+    /// each is written in.
+    pub(super) keys: Option<Vec<Key>>,
+}
+
+/// jaq's view of our data: our values, and a table of terms that counts who asks for it.
+struct Kind;
+
+impl DataT for Kind {
+    type V<'a> = Value;
+    type Data<'a> = Metered<'a>;
+}
+
+#[derive(Clone)]
+struct Metered<'a>(&'a Lut<Kind>);
+
+impl<'a> HasLut<'a, Kind> for Metered<'a> {
+    fn lut(&self) -> &'a Lut<Kind> {
+        meter::step();
+        self.0
+    }
 }
 
 impl Query {
+    /// Compiles a query; faults say what is wrong and where.
     pub(super) fn compile(text: &str, field: Field) -> Result<Self, Vec<PartitionFault>> {
-        let defs = jaq_core::defs()
-            .chain(jaq_std::defs())
-            .chain(jaq_json::defs());
-        let funs = jaq_core::funs()
-            .chain(jaq_std::funs())
-            .chain(jaq_json::funs());
-        let arena = Arena::default();
-        let fault = |message: String| vec![PartitionFault::whole(field, message)];
-        let modules = Loader::new(defs)
-            .load(
-                &arena,
-                File {
-                    code: text,
-                    path: (),
-                },
-            )
-            .map_err(|_| fault("the query does not parse".into()))?;
-        let filter = Compiler::default()
-            .with_funs(funs)
-            .compile(modules)
-            .map_err(|_| fault("the query does not compile".into()))?;
-        Ok(Self { filter })
+        if text.len() > QUERY_BYTES_MAX {
+            let message = format!("the query is longer than {QUERY_BYTES_MAX} bytes");
+            return Err(vec![PartitionFault::whole(field, message)]);
+        }
+        std::thread::scope(|scope| {
+            let builder = std::thread::Builder::new().stack_size(COMPILE_STACK_BYTES);
+            let thread = builder.spawn_scoped(scope, || compile(text, field));
+            let done = thread.ok().and_then(|thread| thread.join().ok());
+            done.unwrap_or_else(|| {
+                Err(vec![PartitionFault::whole(
+                    field,
+                    "the query could not be compiled",
+                )])
+            })
+        })
     }
 
-    pub(super) fn run(&self, input: Val) -> Result<Val, String> {
-        let ctx = Ctx::<data::JustLut<Val>>::new(&self.filter.lut, Vars::new([]));
-        let mut outputs = self.filter.id.run((ctx, input)).map(unwrap_valr);
-        let first = outputs.next().ok_or("the query has no output")?;
-        let first = first.map_err(|error| error.to_string())?;
-        match outputs.next() {
-            None => Ok(first),
-            Some(_) => Err("the query has more than one output".into()),
-        }
+    /// The query's one output for a record; the error is a sentence for the failed record.
+    pub(super) fn run(&self, input: Value) -> Result<Value, String> {
+        let done = meter::bounded(|| {
+            let ctx = Ctx::<Kind>::new(Metered(&self.filter.lut), Vars::new([]));
+            let mut outputs = self.filter.id.run((ctx, input));
+            let message = |error: jaq_core::Exn<'_, Value>| match error.get_err() {
+                Ok(error) => bounded_message(&error),
+                Err(_) => "the query failed: it breaks out of itself".into(),
+            };
+            let first = outputs
+                .next()
+                .ok_or("the query returned nothing")?
+                .map_err(message)?;
+            match outputs.next() {
+                None => Ok(first),
+                Some(Ok(_)) => Err("the query returned more than one value".into()),
+                Some(Err(error)) => Err(message(error)),
+            }
+        });
+        done.unwrap_or_else(|stopped| Err(stopped.into()))
     }
 }
+
+fn compile(text: &str, field: Field) -> Result<Query, Vec<PartitionFault>> {
+    let keys = guard::check(text, field)?;
+    let arena = Arena::default();
+    let loaded = Loader::new(natives::defs()).load(
+        &arena,
+        File {
+            code: text,
+            path: (),
+        },
+    );
+    let modules = loaded.map_err(|_| {
+        vec![PartitionFault::whole(
+            field,
+            "a query cannot import or include modules",
+        )]
+    })?;
+    let compiled = Compiler::default()
+        .with_funs(natives::funs())
+        .compile(modules);
+    let filter = compiled.map_err(|errors| guard::undefined(text, field, &errors))?;
+    Ok(Query { filter, keys })
+}
+
+/// jaq's message, cut where it gets long (it may quote a whole record).
+fn bounded_message(error: &value::Error) -> String {
+    struct Bounded(String);
+    impl fmt::Write for Bounded {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            let room = MESSAGE_BYTES_MAX.saturating_sub(self.0.len());
+            if text.len() <= room {
+                self.0.push_str(text);
+                return Ok(());
+            }
+            let cut = (0..=room)
+                .rev()
+                .find(|at| text.is_char_boundary(*at))
+                .unwrap_or(0);
+            self.0.push_str(&text[..cut]);
+            self.0.push('…');
+            Err(fmt::Error)
+        }
+    }
+    let mut message = Bounded(String::new());
+    // An error here means that the message was long enough.
+    let _ = write!(message, "{error}");
+    format!("the query failed: {}", message.0)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::failure::ErrorOutputType;
 use crate::position::{Position, Sequence};
 use proptest::prelude::*;
 
@@ -164,5 +165,477 @@ fn records_without_a_usable_key_fail_in_firehose_words() {
         );
         assert_eq!(failure.code, "DynamicPartitioning.MetadataExtractionFailed");
         assert_eq!(out, b"before");
+    }
+}
+
+#[test]
+fn what_firehose_rejects_is_a_fault_with_its_place_and_the_right_word() {
+    let key = "!{partitionKeyFromQuery:a}/";
+    for (query, event_time, prefix, field, at, message, help) in [
+        (
+            "",
+            "",
+            "a/!{time:yyyy}/",
+            Field::Prefix,
+            Some(4..8),
+            "\"time\"",
+            "timestamp",
+        ),
+        (
+            "",
+            "",
+            "a/!{timestmp:yyyy}/",
+            Field::Prefix,
+            Some(4..12),
+            "\"timestmp\"",
+            "\"timestamp\"",
+        ),
+        (
+            "",
+            "",
+            "a/!{yyyy}/",
+            Field::Prefix,
+            Some(2..9),
+            "no namespace",
+            "timestamp",
+        ),
+        (
+            "",
+            "",
+            "a/!{timestamp:yyyy",
+            Field::Prefix,
+            Some(2..18),
+            "closing",
+            "",
+        ),
+        (
+            "",
+            "",
+            "a/!{timestamp:}/",
+            Field::Prefix,
+            Some(13..15),
+            "needs a value",
+            "",
+        ),
+        (
+            "",
+            "",
+            "a/!{timestamp:yyyy-bb}/",
+            Field::Prefix,
+            Some(19..21),
+            "'b'",
+            "letters",
+        ),
+        (
+            "",
+            "",
+            "!{firehose:random}/",
+            Field::Prefix,
+            Some(11..17),
+            "\"random\"",
+            "random-string",
+        ),
+        (
+            "",
+            "",
+            "!{firehose:error-output-type}/",
+            Field::Prefix,
+            Some(0..29),
+            "error_prefix",
+            "",
+        ),
+        (
+            "",
+            "",
+            key,
+            Field::Prefix,
+            Some(0..26),
+            "no partitioning.query",
+            "query =",
+        ),
+        (
+            "{b: .a}",
+            "",
+            key,
+            Field::Prefix,
+            Some(0..26),
+            "no key \"a\"",
+            "keys of the query: b",
+        ),
+        (
+            "{a, ab: .b}",
+            "",
+            key,
+            Field::Query,
+            Some(4..6),
+            "\"ab\"",
+            "put !{partitionKeyFromQuery:ab}",
+        ),
+        ("{a}", "", "data/", Field::Query, Some(1..2), "\"a\"", ""),
+        (
+            ".",
+            "",
+            "data/",
+            Field::Prefix,
+            None,
+            "none of the query's keys",
+            "",
+        ),
+        ("{a: .a", "", key, Field::Query, Some(6..6), "expected", ""),
+        (
+            "{a: now}",
+            "",
+            key,
+            Field::Query,
+            Some(4..7),
+            "\"now\"",
+            "timestamp",
+        ),
+        (
+            "",
+            "",
+            "!{eventTime:yyyy}/",
+            Field::Prefix,
+            Some(0..17),
+            "no partitioning.event_time",
+            "",
+        ),
+        (
+            "",
+            ".ts",
+            "data/",
+            Field::EventTime,
+            None,
+            "does not use",
+            "",
+        ),
+        (
+            "",
+            ".ts |",
+            "!{eventTime:yyyy}/",
+            Field::EventTime,
+            Some(5..5),
+            "expected",
+            "",
+        ),
+        (
+            "",
+            "",
+            "!{partitionKeyFromLambda:a}/",
+            Field::Prefix,
+            Some(0..27),
+            "no transforms yet",
+            "FromQuery",
+        ),
+        (
+            "",
+            "",
+            "!{partitionKeyFromTransform:a}/",
+            Field::Prefix,
+            Some(0..30),
+            "no transforms yet",
+            "",
+        ),
+        ("", "", "a/../b/", Field::Prefix, None, "\"..\"", ""),
+        (
+            "",
+            "",
+            "a/!{timestamp:'..'}/b/",
+            Field::Prefix,
+            None,
+            "\"..\"",
+            "",
+        ),
+        ("", "", "/a/", Field::Prefix, None, "slash", ""),
+        ("", "", "a\u{1}b/", Field::Prefix, Some(1..2), "control", ""),
+        ("", "", &"x".repeat(513), Field::Prefix, None, "513", ""),
+    ] {
+        let found = faults(&settings(query, event_time), prefix);
+        let fault = found
+            .first()
+            .unwrap_or_else(|| panic!("{query} {prefix} is accepted"));
+        assert_eq!(
+            (fault.field, fault.at.clone()),
+            (field, at),
+            "{query} {prefix}: {found:?}"
+        );
+        assert!(fault.message.contains(message), "{prefix}: {found:?}");
+        assert!(
+            fault.help.as_deref().unwrap_or("").contains(help),
+            "{prefix}: {found:?}"
+        );
+    }
+    let zone = PartitioningSettings {
+        time_zone: Some("Mars/Base".into()),
+        ..Default::default()
+    };
+    assert_eq!(faults(&zone, "a/")[0].field, Field::TimeZone);
+}
+
+#[test]
+fn several_faults_are_reported_in_one_go() {
+    let found = faults(
+        &settings("{a: now}", ".ts | env"),
+        "!{foo:1}/!{timestamp:b}/!{eventTime:yyyy}",
+    );
+    let fields: Vec<_> = found.iter().map(|fault| fault.field).collect();
+    assert_eq!(
+        fields,
+        [Field::Prefix, Field::Prefix, Field::Query, Field::EventTime]
+    );
+}
+
+#[test]
+fn a_literal_prefix_of_512_characters_is_accepted() {
+    let prefix = format!(
+        "{}/{}/{}/",
+        "x".repeat(200),
+        "y".repeat(200),
+        "z".repeat(109)
+    );
+    let partitioner = compile(&PartitioningSettings::default(), Some(&prefix));
+    assert_eq!(
+        prefix_of(&partitioner, ""),
+        Ok(format!("{prefix}2026/07/13/14/"))
+    );
+}
+
+#[test]
+fn a_key_that_makes_the_prefix_too_long_fails_the_record() {
+    let keys = "a=!{partitionKeyFromQuery:a}/b=!{partitionKeyFromQuery:b}/!{timestamp:yyyy}/";
+    let partitioner = compile(&settings("{a, b}", ""), Some(keys));
+    let of = |a: usize, b: usize| {
+        prefix_of(
+            &partitioner,
+            &format!(r#"{{"a":"{}","b":"{}"}}"#, "x".repeat(a), "y".repeat(b)),
+        )
+    };
+    assert!(of(250, 248).is_ok());
+    assert!(of(250, 253).unwrap_err().contains("512 characters"));
+    assert!(of(254, 10).unwrap_err().contains("255 bytes"));
+    let wide = format!(r#"{{"a":"{}","b":"b"}}"#, "é".repeat(127));
+    assert!(
+        prefix_of(&partitioner, &wide)
+            .unwrap_err()
+            .contains("255 bytes")
+    );
+    assert!(of(1_000_000, 1).is_err());
+}
+
+#[test]
+fn values_as_they_are_keep_slashes_but_cannot_climb() {
+    let as_is = PartitioningSettings {
+        key_values: KeyValues::AsIs,
+        ..settings("{a}", "")
+    };
+    let partitioner = compile(&as_is, Some("data/!{partitionKeyFromQuery:a}/"));
+    let of = |value: &str| prefix_of(&partitioner, &serde_json::json!({"a": value}).to_string());
+    assert_eq!(of("x=1/y"), Ok("data/x=1/y/".into()));
+    for value in ["..", "a/..", "../../etc", ".", "a\u{1}b", "\0", "a\n"] {
+        assert!(of(value).is_err(), "{value:?}");
+    }
+    let first = compile(&as_is, Some("!{partitionKeyFromQuery:a}/"));
+    assert!(
+        prefix_of(&first, r#"{"a":"/etc"}"#)
+            .unwrap_err()
+            .contains("slash")
+    );
+    let dotted = compile(&as_is, Some("data/.!{partitionKeyFromQuery:a}/"));
+    assert!(prefix_of(&dotted, r#"{"a":"."}"#).is_err());
+}
+
+#[test]
+fn key_values_render_as_jq_prints_them() {
+    let partitioner = compile(
+        &settings("{a: .a}", ""),
+        Some("!{partitionKeyFromQuery:a}/"),
+    );
+    for (value, expected) in [
+        ("\"text\"", "text"),
+        ("true", "true"),
+        ("false", "false"),
+        ("1", "1"),
+        ("1.0", "1"),
+        ("1e3", "1000"),
+        ("0.00001", "1e-05"),
+        ("-0", "-0"),
+        ("12345678901234567890", "12345678901234567890"),
+        ("9007199254740993", "9007199254740993"),
+        ("1e400", "1.7976931348623157e+308"),
+        ("\"\\u00e9\\u0041\"", "éA"),
+        ("\"a b\"", "a b"),
+    ] {
+        let data = format!("{{\"a\":{value}}}");
+        assert_eq!(
+            prefix_of(&partitioner, &data),
+            Ok(format!("{expected}/")),
+            "{value}"
+        );
+    }
+}
+
+#[test]
+fn deep_records_fail_with_a_message_whatever_the_query() {
+    for query in ["{a: .a}", "{a: (.a | .)}"] {
+        let partitioner = compile(&settings(query, ""), Some("!{partitionKeyFromQuery:a}/"));
+        for size in [40_000, 1_000_000] {
+            let error = prefix_of(&partitioner, &"[".repeat(size)).unwrap_err();
+            assert!(error.contains("deeper than 128"), "{error}");
+            let data = format!(r#"{{"a":"x","b":{}"#, "[".repeat(size));
+            assert!(
+                prefix_of(&partitioner, &data)
+                    .unwrap_err()
+                    .contains("deeper than 128")
+            );
+        }
+    }
+}
+
+#[test]
+fn event_times_beyond_the_calendar_fail_the_record() {
+    let partitioner = compile(&settings("", ".ts"), Some("!{eventTime:yyyy/MM}/"));
+    for (ts, expected) in [
+        ("1783915506", Some("2026/07/")),
+        ("1783915506789", Some("2026/07/")),
+        ("\"2026-07-13 04:05:06\"", Some("2026/07/")),
+        ("\"0001-01-01T00:00:00Z\"", Some("0001/01/")),
+        ("1e30", None),
+        ("null", None),
+        ("true", None),
+        ("[1]", None),
+        ("\"soon\"", None),
+        ("\"\"", None),
+    ] {
+        let found = prefix_of(&partitioner, &format!("{{\"ts\":{ts}}}"));
+        assert_eq!(found.as_deref().ok(), expected, "{ts}");
+    }
+}
+
+#[test]
+fn a_time_zone_applies_to_arrival_and_event_time() {
+    let zone = PartitioningSettings {
+        time_zone: Some("Asia/Kolkata".into()),
+        ..settings("", ".t")
+    };
+    let partitioner = compile(&zone, Some("!{timestamp:HHmm}/!{eventTime:HHmm}/"));
+    assert_eq!(
+        prefix_of(&partitioner, r#"{"t":0}"#).as_deref(),
+        Ok("1935/0530/")
+    );
+    let name = object_name(
+        "clicks",
+        1,
+        ARRIVAL_MS,
+        uuid::Uuid::nil(),
+        ".gz",
+        partitioner.zone(),
+    );
+    assert_eq!(
+        name,
+        "clicks-1-2026-07-13-19-35-06-00000000-0000-0000-0000-000000000000.gz"
+    );
+}
+
+#[test]
+fn error_prefixes_follow_firehose_rules() {
+    let kind = ErrorOutputType::MetadataExtractionFailed;
+    for (error_prefix, prefix, expected, head) in [
+        (None, None, "metadata-extraction-failed/2026/07/13/14/", ""),
+        (
+            None,
+            Some("data/x"),
+            "data/xmetadata-extraction-failed/2026/07/13/14/",
+            "data/",
+        ),
+        (Some("errors/"), None, "errors/2026/07/13/14/", "errors/"),
+        (
+            Some("e/!{firehose:error-output-type}/!{timestamp:yyyy}/"),
+            None,
+            "e/metadata-extraction-failed/2026/",
+            "e/",
+        ),
+        (
+            Some("e/t=!{firehose:error-output-type}/"),
+            Some("!{timestamp:yyyy}"),
+            "e/t=metadata-extraction-failed/",
+            "e/",
+        ),
+    ] {
+        let compiled = ErrorPrefix::compile(error_prefix, prefix, None).unwrap();
+        assert_eq!(compiled.open_prefix(kind, ARRIVAL_MS), expected);
+        assert_eq!(compiled.literal_head(), head);
+    }
+    for (error_prefix, prefix, message) in [
+        (None, Some("!{timestamp:yyyy}/"), "missing"),
+        (Some("e/!{timestamp:yyyy}/"), None, "type of error"),
+        (
+            Some("!{firehose:error-output-type}/!{partitionKeyFromQuery:a}"),
+            None,
+            "no place",
+        ),
+        (
+            Some("!{firehose:error-output-type}/!{eventTime:yyyy}"),
+            None,
+            "no place",
+        ),
+        (Some("../!{firehose:error-output-type}/"), None, "\"..\""),
+    ] {
+        let faults = ErrorPrefix::compile(error_prefix, prefix, None).unwrap_err();
+        assert_eq!(faults[0].field, Field::ErrorPrefix);
+        assert!(faults[0].message.contains(message), "{faults:?}");
+    }
+}
+
+#[test]
+fn backup_prefixes_know_no_keys() {
+    let backup = Partitioner::compile_backup(Some("raw/!{timestamp:yyyy}/"), None).unwrap();
+    assert_eq!(prefix_of(&backup, "anything").as_deref(), Ok("raw/2026/"));
+    for prefix in [
+        "!{partitionKeyFromQuery:a}",
+        "!{eventTime:yyyy}",
+        "!{firehose:error-output-type}",
+    ] {
+        let faults = Partitioner::compile_backup(Some(prefix), None)
+            .err()
+            .unwrap();
+        assert_eq!(faults[0].field, Field::BackupPrefix);
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_record_climbs_out_of_its_prefix(
+        a in json::tests::any_json(), b in any::<String>(), as_is: bool, dots in "[./]{0,4}",
+    ) {
+        let key_values = if as_is { KeyValues::AsIs } else { KeyValues::Escaped };
+        let settings = PartitioningSettings { key_values, ..settings("{a, b, c}", "") };
+        let template = "lake/.!{partitionKeyFromQuery:a}/!{partitionKeyFromQuery:b}!{partitionKeyFromQuery:c}/!{firehose:random-string}/";
+        let partitioner = compile(&settings, Some(template));
+        let data = serde_json::json!({"a": a, "b": b, "c": dots}).to_string();
+        if let Ok(prefix) = prefix_of(&partitioner, &data) {
+            prop_assert!(prefix.starts_with("lake/."));
+            prop_assert!(prefix.split('/').all(|segment| segment != ".." && segment != "."));
+            prop_assert!(!prefix.bytes().any(|byte| byte.is_ascii_control()));
+            prop_assert!(prefix.chars().count() <= 512);
+            if !as_is {
+                prop_assert_eq!(prefix.matches('/').count(), template.matches('/').count());
+            }
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_sorted_or_fail_without_panic(bytes: Vec<u8>) {
+        let partitioner = compile(&settings("{a}", ".ts"), Some("!{partitionKeyFromQuery:a}/!{eventTime:yyyy}"));
+        let mut out = Vec::new();
+        let _ = partitioner.partition(&mut partitioner.scratch(), &record(&bytes), &mut out);
+    }
+
+    #[test]
+    fn any_expression_compiles_or_is_a_fault_inside_it(text in "([a-z/]|!\\{|\\}|:|timestamp|firehose|yyyy|'|é){0,12}") {
+        for fault in faults(&PartitioningSettings::default(), &text) {
+            if let Some(at) = fault.at {
+                prop_assert!(text.get(at).is_some());
+            }
+        }
     }
 }

@@ -108,6 +108,10 @@ impl Table {
             for block in row.blocks {
                 batch.push_spooled(block.encoded, block.extents);
             }
+            if row.sealing {
+                // Its record set is fixed: the last block, too, waits to be encoded.
+                batch.freeze();
+            }
             (batch.records, batch.bytes) = (row.records, row.bytes);
             self.insert(Entry {
                 batch,

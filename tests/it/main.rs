@@ -16,6 +16,7 @@
 
 mod dependencies;
 mod deploy;
+mod destination;
 mod documents;
 mod drain;
 mod exactly_once;

@@ -7,4 +7,6 @@ pub mod lake;
 pub mod markdown;
 pub mod oracle;
 pub mod producer;
+pub mod proxy;
 pub mod python;
+pub mod servers;

@@ -81,3 +81,18 @@ fn a_commit_is_read_back_and_the_next_one_changes_only_what_it_names() {
     drop(store);
     assert!(open(dir.path()).1.sealed.is_empty());
 }
+
+#[test]
+fn retargeting_moves_what_waits_for_another_store_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    let (moved, mut stays) = (batch(Uuid::new_v4()), batch(Uuid::new_v4()));
+    stays.target.store = "s3://lake".into();
+    store.commit(&Commit { open: vec![moved.clone(), stays], ..Commit::default() }).unwrap();
+    assert_eq!(store.retarget("s3://lake").unwrap(), (1, 0));
+    assert_eq!(store.retarget("s3://lake").unwrap(), (0, 0));
+    drop(store);
+    let recovered = open(dir.path()).1;
+    assert!(recovered.open.iter().all(|batch| batch.target.store == "s3://lake"));
+    assert!(recovered.open.iter().any(|batch| batch.target.key == moved.target.key));
+}

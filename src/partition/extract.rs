@@ -1,0 +1,305 @@
+//! From a record to the values that sort it: partition keys and event time.
+
+use std::borrow::Cow;
+
+use super::event_time;
+use super::expression::{Part, Piece};
+use super::fault::{Field, PartitionFault, nearest};
+use super::jq::{self, Query, Value};
+use super::paths::{self, Odd, Paths, Scalar};
+use crate::config::PartitioningSettings;
+use crate::failure::{ErrorOutputType, Failure};
+use crate::nesting;
+
+/// What a stream's query and event time yield, compiled.
+pub(super) struct Extractor {
+    /// Names of the keys that the prefix uses, in order of first use.
+    pub(super) key_names: Vec<String>,
+    query: Option<Query>,
+    event_time: Option<Query>,
+    fast: Option<Fast>,
+}
+
+/// Both as one scan. Columns of the keys stand in the order of the names, the event time last.
+struct Fast {
+    paths: Paths,
+    event_time: bool,
+}
+
+/// The values of one record; reused for the next.
+#[derive(Default)]
+pub(super) struct Extracted {
+    /// Key values, one after the other.
+    pub(super) values: Vec<u8>,
+    ends: Vec<usize>,
+    /// Second of the epoch.
+    pub(super) event_time: Option<i64>,
+}
+
+impl Extracted {
+    /// The value of the key with that index.
+    pub(super) fn value(&self, index: usize) -> &[u8] {
+        let start = if index == 0 { 0 } else { self.ends[index - 1] };
+        &self.values[start..self.ends[index]]
+    }
+
+    fn clear(&mut self) {
+        self.values.clear();
+        self.ends.clear();
+        self.event_time = None;
+    }
+}
+
+impl Extractor {
+    /// Compiles query and event time for a prefix of these pieces.
+    pub(super) fn compile(
+        settings: &PartitioningSettings,
+        pieces: &[Piece],
+        faults: &mut Vec<PartitionFault>,
+    ) -> Self {
+        let mut key_names: Vec<String> = Vec::new();
+        for piece in pieces {
+            if let Part::Key(name) = &piece.part
+                && !key_names.contains(name)
+            {
+                key_names.push(name.clone());
+            }
+        }
+        let mut compile = |text: &Option<String>, field| {
+            let compiled = Query::compile(text.as_ref()?, field);
+            compiled.map_err(|found| faults.extend(found)).ok()
+        };
+        let query = compile(&settings.query, Field::Query);
+        let event_time = compile(&settings.event_time, Field::EventTime);
+        unmatched_keys(settings, pieces, query.as_ref(), faults);
+        unmatched_event_time(settings, pieces, faults);
+        let fast = if faults.is_empty() {
+            Fast::compile(settings, &key_names)
+        } else {
+            None
+        };
+        Self {
+            key_names,
+            query,
+            event_time,
+            fast,
+        }
+    }
+
+    /// The index of a key that the prefix uses.
+    pub(super) fn key_index(&self, name: &str) -> usize {
+        self.key_names
+            .iter()
+            .position(|key| key == name)
+            .unwrap_or(0)
+    }
+
+    /// Takes the values from a record.
+    pub(super) fn extract(&self, record: &[u8], out: &mut Extracted) -> Result<(), Failure> {
+        out.clear();
+        if let Some(fast) = &self.fast {
+            if fast.extract(record, self.key_names.len(), out).is_ok() {
+                return Ok(());
+            }
+            out.clear();
+        }
+        self.evaluate(record, out)
+    }
+
+    /// Takes the values from a record by jaq alone.
+    pub(super) fn evaluate(&self, record: &[u8], out: &mut Extracted) -> Result<(), Failure> {
+        if self.query.is_none() && self.event_time.is_none() {
+            return Ok(());
+        }
+        if nesting::exceeds(record, nesting::NESTING_MAX) {
+            let max = nesting::NESTING_MAX;
+            return Err(failed(format!("the record nests deeper than {max} levels")));
+        }
+        let input = jq::read(record).map_err(|_| failed("Non JSON record provided"))?;
+        if let Some(query) = &self.query {
+            let output = query.run(input.clone()).map_err(failed)?;
+            self.take_keys(&output, out)?;
+        }
+        let Some(query) = &self.event_time else {
+            return Ok(());
+        };
+        let output = query
+            .run(input)
+            .map_err(|why| failed(format!("event_time: {why}")))?;
+        let at = match &output {
+            Value::Number(number) => event_time::from_number(number.float()),
+            Value::Text(text) => event_time::from_text(text),
+            _ => None,
+        };
+        if at.is_none() {
+            return Err(failed(
+                "the event time is neither RFC 3339, nor yyyy-MM-dd HH:mm:ss, nor epoch seconds \
+                 or milliseconds, of the years 1 to 9999",
+            ));
+        }
+        out.event_time = at;
+        Ok(())
+    }
+
+    fn take_keys(&self, output: &Value, out: &mut Extracted) -> Result<(), Failure> {
+        let Some(entries) = jq::entries(output) else {
+            return Err(failed("the query must return one object"));
+        };
+        for (_, value) in entries {
+            match value {
+                Value::Null => return Err(failed(NULL_OR_EMPTY)),
+                Value::Text(text) if text.is_empty() => return Err(failed(NULL_OR_EMPTY)),
+                Value::Number(number) if number.float().is_nan() => {
+                    return Err(failed(NULL_OR_EMPTY));
+                }
+                Value::Array(_) | Value::Object(_) => {
+                    return Err(failed("partitionKeys values must not be arrays or objects"));
+                }
+                _ => {}
+            }
+        }
+        for name in &self.key_names {
+            match jq::get(output, name) {
+                Some(Value::Text(text)) => out.values.extend_from_slice(text),
+                Some(Value::Number(number)) => number.render(&mut out.values),
+                Some(Value::Bool(true)) => out.values.extend_from_slice(b"true"),
+                Some(Value::Bool(false)) => out.values.extend_from_slice(b"false"),
+                _ => return Err(failed(NULL_OR_EMPTY)),
+            }
+            out.ends.push(out.values.len());
+        }
+        Ok(())
+    }
+}
+
+/// Firehose's own words.
+const NULL_OR_EMPTY: &str = "partitionKeys values must not be null or empty";
+
+/// A record that cannot be sorted.
+pub(super) fn failed(message: impl Into<Cow<'static, str>>) -> Failure {
+    Failure::new(
+        ErrorOutputType::MetadataExtractionFailed,
+        "DynamicPartitioning.MetadataExtractionFailed",
+        message,
+    )
+}
+
+impl Fast {
+    fn compile(settings: &PartitioningSettings, key_names: &[String]) -> Option<Self> {
+        let mut columns = Vec::new();
+        if let Some(text) = &settings.query {
+            let named = paths::query_columns(text)?;
+            for key in key_names {
+                columns.push(named.iter().find(|(name, _)| name == key)?.1.clone());
+            }
+            if columns.len() < named.len() {
+                return None;
+            }
+        }
+        if let Some(text) = &settings.event_time {
+            columns.push(paths::event_time_column(text)?);
+        }
+        let event_time = settings.event_time.is_some();
+        (!columns.is_empty()).then(|| {
+            Some(Self {
+                paths: Paths::new(columns)?,
+                event_time,
+            })
+        })?
+    }
+
+    fn extract(&self, record: &[u8], keys: usize, out: &mut Extracted) -> Result<(), Odd> {
+        let row = self.paths.scan(record)?;
+        for column in 0..keys {
+            row.text(column, &mut out.values)?;
+            out.ends.push(out.values.len());
+        }
+        if self.event_time {
+            let start = out.values.len();
+            let at = match row.scalar(keys, &mut out.values)? {
+                Scalar::Number(number) => event_time::from_number(number),
+                Scalar::Text => event_time::from_text(&out.values[start..]),
+            };
+            out.values.truncate(start);
+            out.event_time = Some(at.ok_or(Odd)?);
+        }
+        Ok(())
+    }
+}
+
+/// Every key of the query must be used in the prefix and the other way round, as Firehose demands.
+fn unmatched_keys(
+    settings: &PartitioningSettings,
+    pieces: &[Piece],
+    query: Option<&Query>,
+    faults: &mut Vec<PartitionFault>,
+) {
+    let used = |piece: &Piece| match &piece.part {
+        Part::Key(name) => Some((name.clone(), piece.at.clone())),
+        _ => None,
+    };
+    let used: Vec<_> = pieces.iter().filter_map(used).collect();
+    let Some(text) = &settings.query else {
+        faults.extend(used.iter().map(|(name, at)| {
+            let message = "the prefix uses a partition key, but there is no partitioning.query";
+            PartitionFault::at(Field::Prefix, at.clone(), message)
+                .help(format!("query = '{{{name}: .path.to.it}}'"))
+        }));
+        return;
+    };
+    let Some(query) = query else { return };
+    let Some(keys) = &query.keys else {
+        if used.is_empty() && !text.is_empty() {
+            faults.push(
+                PartitionFault::whole(Field::Prefix, "the prefix uses none of the query's keys")
+                    .help("!{partitionKeyFromQuery:name}"),
+            );
+        }
+        return;
+    };
+    let names: Vec<&str> = keys.iter().map(|key| key.name.as_str()).collect();
+    for (name, at) in &used {
+        if !names.contains(&name.as_str()) {
+            let message = format!("the query returns no key \"{name}\"");
+            let fault = PartitionFault::at(Field::Prefix, at.clone(), message);
+            faults.push(fault.help(match nearest(name, &names) {
+                Some(word) => format!("did you mean \"{word}\"?"),
+                None => format!("keys of the query: {}", names.join(", ")),
+            }));
+        }
+    }
+    for key in keys
+        .iter()
+        .filter(|key| !used.iter().any(|(name, _)| *name == key.name))
+    {
+        let message = format!("the prefix does not use the key \"{}\"", key.name);
+        faults.push(
+            PartitionFault::at(Field::Query, key.at.clone(), message).help(format!(
+                "put !{{partitionKeyFromQuery:{}}} into the prefix, or remove the key",
+                key.name
+            )),
+        );
+    }
+}
+
+fn unmatched_event_time(
+    settings: &PartitioningSettings,
+    pieces: &[Piece],
+    faults: &mut Vec<PartitionFault>,
+) {
+    let used = pieces
+        .iter()
+        .find(|piece| matches!(piece.part, Part::EventTime(_)));
+    match (used, &settings.event_time) {
+        (Some(piece), None) => {
+            let message = "the prefix uses eventTime, but there is no partitioning.event_time";
+            let fault = PartitionFault::at(Field::Prefix, piece.at.clone(), message);
+            faults.push(fault.help("event_time = '.path.to.the.time'"));
+        }
+        (None, Some(_)) => faults.push(
+            PartitionFault::whole(Field::EventTime, "the prefix does not use the event time")
+                .help("put !{eventTime:yyyy} and the like into the prefix, or remove event_time"),
+        ),
+        _ => {}
+    }
+}

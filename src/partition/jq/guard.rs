@@ -1,0 +1,263 @@
+//! What can be said about a query before it runs: whether it parses, what it calls that it must
+//! not, which keys it returns.
+
+use std::ops::Range;
+
+use jaq_core::compile::Undefined;
+use jaq_core::load::lex::{Lexer, StrPart, Token};
+use jaq_core::load::parse::{BinaryOp, Def, Expect, Parser, Pattern, Term};
+use jaq_core::load::span;
+use jaq_core::path::Part;
+
+use super::natives::{self, REFUSED};
+use crate::partition::fault::{Field, PartitionFault, nearest};
+
+/// A key of the object that a query returns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::partition) struct Key {
+    pub(in crate::partition) name: String,
+    /// Bytes of the query.
+    pub(in crate::partition) at: Range<usize>,
+}
+
+/// Parses a query and refuses what has no place in it; returns the keys if they can be told.
+pub(super) fn check(text: &str, field: Field) -> Result<Option<Vec<Key>>, Vec<PartitionFault>> {
+    let term = parse(text, field)?;
+    let mut faults = Vec::new();
+    walk(&term, &mut |name, _, _| {
+        if let Some((_, why)) = REFUSED.iter().find(|(refused, _)| *refused == name) {
+            let message = format!("a query cannot call \"{name}\"");
+            faults.push(PartitionFault::at(field, span(text, name), message).help(*why));
+        }
+    });
+    recursion(text, field, &term, &mut faults);
+    if faults.is_empty() {
+        Ok(keys(text, &term))
+    } else {
+        Err(faults)
+    }
+}
+
+/// Parses a query.
+pub(in crate::partition) fn parse(
+    text: &str,
+    field: Field,
+) -> Result<Term<&str>, Vec<PartitionFault>> {
+    let at = |found: &str| {
+        let start = span(text, found).start;
+        start..(start + found.chars().next().map_or(0, char::len_utf8)).max(start)
+    };
+    let tokens = Lexer::new(text).lex().map_err(|errors| {
+        let fault = |(expected, found): &(jaq_core::load::lex::Expect<&str>, &str)| {
+            let message = format!("expected {}", expected.as_str());
+            PartitionFault::at(field, at(found), message)
+        };
+        errors.iter().map(fault).collect::<Vec<_>>()
+    })?;
+    Parser::new(&tokens)
+        .parse(|parser| parser.term())
+        .map_err(|errors| {
+            let fault = |(expected, found): &(Expect<&str>, Option<&Token<&str>>)| {
+                let found = Token::opt_as_str(*found, text);
+                let what = if found.is_empty() { "the end" } else { found };
+                let message = format!("expected {}, found {what}", expected.as_str());
+                PartitionFault::at(field, span(text, found), message)
+            };
+            errors.iter().map(fault).collect()
+        })
+}
+
+/// Faults for names that nothing defines.
+pub(super) fn undefined<P>(
+    text: &str,
+    field: Field,
+    errors: &jaq_core::compile::Errors<&str, P>,
+) -> Vec<PartitionFault> {
+    let errors = errors.iter().flat_map(|(_, errors)| errors);
+    let fault = |(name, kind): &(&str, Undefined)| {
+        let what = match kind {
+            Undefined::Filter(0) => format!("no function \"{name}\" without arguments is known"),
+            Undefined::Filter(1) => format!("no function \"{name}\" with one argument is known"),
+            Undefined::Filter(count) => {
+                format!("no function \"{name}\" with {count} arguments is known")
+            }
+            other => format!("no {} \"{name}\" is known", other.as_str()),
+        };
+        let fault = PartitionFault::at(field, span(text, name), what);
+        match nearest(name, &names()) {
+            Some(word) if matches!(kind, Undefined::Filter(_)) => {
+                fault.help(format!("did you mean \"{word}\"?"))
+            }
+            _ => fault,
+        }
+    };
+    errors.map(fault).collect()
+}
+
+fn names() -> Vec<&'static str> {
+    let natives = natives::funs::<super::Kind>().map(|(name, ..)| name);
+    let mut names: Vec<_> = natives.chain(natives::defs().map(|def| def.name)).collect();
+    names.retain(|name| !name.starts_with("regex_") && *name != "meter_regex");
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+type Visit<'v, 's> = dyn FnMut(&'s str, usize, &[Def<&'s str>]) + 'v;
+
+/// Definitions that call themselves are refused: their function arguments can nest without bound
+/// on the heap, and dropping such a nest overflows the stack. (A query has only functions that
+/// come before it in the text, so no other call leads back.)
+fn recursion(text: &str, field: Field, term: &Term<&str>, faults: &mut Vec<PartitionFault>) {
+    walk(term, &mut |_, _, defs| {
+        for def in defs {
+            walk(&def.body, &mut |name, count, _| {
+                if name == def.name && count == def.args.len() {
+                    let message = format!("the definition of \"{name}\" calls itself");
+                    let fault = PartitionFault::at(field, span(text, name), message);
+                    faults.push(
+                        fault.help("loop with reduce, foreach, limit, until, while or recurse"),
+                    );
+                }
+            });
+        }
+    });
+}
+
+/// Visits the names of all functions and variables that a term uses, with the number of their
+/// arguments, and its groups of definitions (under an empty name).
+fn walk<'s>(term: &Term<&'s str>, visit: &mut Visit<'_, 's>) {
+    match term {
+        Term::Id | Term::Recurse | Term::Num(_) | Term::Break(_) => {}
+        Term::Str(format, parts) => {
+            if let Some(format) = format {
+                visit(format, 0, &[]);
+            }
+            for part in parts {
+                if let StrPart::Term(term) = part {
+                    walk(term, visit);
+                }
+            }
+        }
+        Term::Arr(inner) => inner.iter().for_each(|inner| walk(inner, visit)),
+        Term::Obj(entries) => {
+            for (key, value) in entries {
+                walk(key, visit);
+                value.iter().for_each(|value| walk(value, visit));
+            }
+        }
+        Term::Neg(inner) | Term::Label(_, inner) => walk(inner, visit),
+        Term::BinOp(left, op, right) => {
+            walk(left, visit);
+            if let BinaryOp::Pipe(Some(pattern)) = op {
+                walk_pattern(pattern, visit);
+            }
+            walk(right, visit);
+        }
+        Term::Fold(_, source, pattern, arguments) => {
+            walk(source, visit);
+            walk_pattern(pattern, visit);
+            arguments.iter().for_each(|argument| walk(argument, visit));
+        }
+        Term::TryCatch(inner, catch) => {
+            walk(inner, visit);
+            catch.iter().for_each(|catch| walk(catch, visit));
+        }
+        Term::IfThenElse(branches, otherwise) => {
+            for (condition, branch) in branches {
+                walk(condition, visit);
+                walk(branch, visit);
+            }
+            otherwise
+                .iter()
+                .for_each(|otherwise| walk(otherwise, visit));
+        }
+        Term::Def(defs, inner) => {
+            visit("", 0, defs);
+            defs.iter().for_each(|def| walk(&def.body, visit));
+            walk(inner, visit);
+        }
+        Term::Call(name, arguments) => {
+            visit(name, arguments.len(), &[]);
+            arguments.iter().for_each(|argument| walk(argument, visit));
+        }
+        Term::Var(name) => visit(name, 0, &[]),
+        Term::Path(inner, path) => {
+            walk(inner, visit);
+            for (part, _) in &path.0 {
+                match part {
+                    Part::Index(index) => walk(index, visit),
+                    Part::Range(from, to) => {
+                        from.iter().chain(to).for_each(|bound| walk(bound, visit));
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn walk_pattern<'s>(pattern: &Pattern<&'s str>, visit: &mut Visit<'_, 's>) {
+    match pattern {
+        Pattern::Var(_) => {}
+        Pattern::Arr(patterns) => patterns.iter().for_each(|inner| walk_pattern(inner, visit)),
+        Pattern::Obj(entries) => {
+            for (key, inner) in entries {
+                walk(key, visit);
+                walk_pattern(inner, visit);
+            }
+        }
+    }
+}
+
+/// The keys of the object that a term returns, if it is plain which.
+fn keys(text: &str, term: &Term<&str>) -> Option<Vec<Key>> {
+    match term {
+        Term::Obj(entries) => {
+            let mut found: Vec<Key> = Vec::new();
+            for (key, _) in entries {
+                let (name, at) = literal_key(text, key)?;
+                found.retain(|known| known.name != name);
+                found.push(Key { name, at });
+            }
+            Some(found)
+        }
+        Term::BinOp(_, BinaryOp::Pipe(_), right) | Term::Def(_, right) => keys(text, right),
+        _ => None,
+    }
+}
+
+/// A key written as a name, a plain string or `$name`.
+pub(in crate::partition) fn literal_key(
+    text: &str,
+    key: &Term<&str>,
+) -> Option<(String, Range<usize>)> {
+    match key {
+        Term::Var(name) => Some((name.strip_prefix('$')?.into(), span(text, name))),
+        _ => {
+            let name = literal(key)?;
+            let Term::Str(_, parts) = key else {
+                return None;
+            };
+            let at = match parts.as_slice() {
+                [StrPart::Str(written)] => span(text, written),
+                _ => 0..0,
+            };
+            Some((name, at))
+        }
+    }
+}
+
+/// The text of a string literal.
+pub(in crate::partition) fn literal(term: &Term<&str>) -> Option<String> {
+    let Term::Str(None, parts) = term else {
+        return None;
+    };
+    parts.iter().try_fold(String::new(), |mut text, part| {
+        match part {
+            StrPart::Str(part) => text.push_str(part),
+            StrPart::Char(char) => text.push(*char),
+            StrPart::Term(_) => return None,
+        }
+        Some(text)
+    })
+}

@@ -1,0 +1,298 @@
+//! What queries can call: jaq's library without what is impure or unbounded, and our own parts.
+
+use jaq_core::box_iter::box_once;
+use jaq_core::load::parse::Def;
+use jaq_core::native::{Filter, Fun, bome, run, unary, v};
+use jaq_core::{Bind, DataT, Exn, RunPtr, ValXs};
+
+use super::meter::{charge, in_path};
+use super::read::read;
+use super::value::{Error, Value};
+use crate::nesting;
+
+/// Functions that jq has and a partition query cannot call, each with the reason.
+pub(super) const REFUSED: [(&str, &str); 18] = [
+    ("now", CLOCK),
+    ("localtime", ZONE),
+    ("strflocaltime", ZONE),
+    ("env", MACHINE),
+    ("$ENV", MACHINE),
+    ("get_search_list", MACHINE),
+    ("input_filename", MACHINE),
+    ("input_line_number", INPUT),
+    ("input", INPUT),
+    ("inputs", INPUT),
+    ("$__prog_args", MACHINE),
+    ("debug", OUTPUT),
+    ("stderr", OUTPUT),
+    ("halt", HALT),
+    ("halt_error", HALT),
+    ("jn", BESSEL),
+    ("yn", BESSEL),
+    ("rand", "the same record must always get the same keys"),
+];
+const CLOCK: &str = "the same record must get the same keys whenever it is read; \
+                     use !{timestamp:…} for the arrival time";
+const ZONE: &str = "the result would depend on the machine; set partitioning.time_zone instead";
+const MACHINE: &str = "the result would depend on the machine";
+const INPUT: &str = "a query sees one record at a time";
+const OUTPUT: &str = "a query has nowhere to print to";
+const HALT: &str = "a query cannot stop the daemon; use error(\"…\") to fail the record";
+const BESSEL: &str = "its time has no bound";
+
+/// Definitions of ours that come before and after jaq's: regular expressions burn fuel by the size
+/// of pattern and text, and what jq 1.6 has and jaq lacks.
+const BEFORE: &str = "
+def matches($re; $flags): meter_regex($re) | regex_matches($re; $flags);
+def split_matches($re; $flags): meter_regex($re) | regex_split_matches($re; $flags);
+def split_($re; $flags): meter_regex($re) | regex_split($re; $flags);
+";
+const AFTER: &str = r#"
+def leaf_paths: paths(scalars);
+def todate: strftime("%Y-%m-%dT%H:%M:%SZ");
+def dateadd(u; n): . + n;
+def datesub(u; n): . - n;
+def date: todate;
+def ascii: [.] | implode;
+def isvalid(f): try (f | true) catch false;
+def IN(s): any(s == .; .);
+def IN(source; s): any(source == s; .);
+def INDEX(stream; f): reduce stream as $row ({}; .[$row | f | tostring] |= $row);
+def INDEX(f): INDEX(.[]; f);
+def from_entries: reduce .[] as $x ({};
+  . + { ($x | if .key == null then .k // .name // .Name // .K // .Key else .key end
+        | if type == "string" then . else tojson end):
+        ($x | if has("value") then .value elif has("Value") then .Value else .v end) });
+def with_entries(f): to_entries | map(f) | from_entries;
+def @csv: map(if type == "number" then tostring
+  elif type == "boolean" then tostring
+  elif type == "null" then ""
+  elif type == "string" then "\"" + (split("\"") | join("\"\"")) + "\""
+  else error("\(type) cannot be csv-formatted, only strings, numbers and booleans can") end) | join(",");
+def @tsv: map(if type == "null" then ""
+  elif type == "array" or type == "object" then error("\(type) cannot be tsv-formatted")
+  else tostring | split("\\") | join("\\\\") | split("\t") | join("\\t")
+    | split("\n") | join("\\n") | split("\r") | join("\\r") end) | join("\t");
+"#;
+
+/// The definitions that queries see.
+pub(super) fn defs() -> impl Iterator<Item = Def<&'static str>> {
+    let ours = |text: &'static str| {
+        let parsed = jaq_core::load::parse(text, |parser| parser.defs());
+        parsed.unwrap_or_default().into_iter()
+    };
+    let theirs = jaq_core::defs()
+        .chain(jaq_std::defs())
+        .chain(jaq_json::defs());
+    ours(BEFORE)
+        .chain(theirs.filter(|def| !refused(def.name)))
+        .chain(ours(AFTER))
+}
+
+fn refused(name: &str) -> bool {
+    REFUSED.iter().any(|(refused, _)| *refused == name)
+}
+
+/// The native functions that those definitions and queries call.
+pub(super) fn funs<D: for<'a> DataT<V<'a> = Value>>() -> impl Iterator<Item = Fun<D>> {
+    let core =
+        jaq_core::funs().filter(|(name, ..)| !matches!(*name, "range" | "path" | "path_value"));
+    let std = jaq_std::funs().filter_map(|(name, arguments, fun)| {
+        let name = match name {
+            "debug_empty" | "stderr_empty" => return None,
+            name if refused(name) => return None,
+            "matches" => "regex_matches",
+            "split_matches" => "regex_split_matches",
+            "split_" => "regex_split",
+            name => name,
+        };
+        Some((name, arguments, fun))
+    });
+    core.chain(std).chain(own().into_vec().into_iter().map(run))
+}
+
+fn own<D: for<'a> DataT<V<'a> = Value>>() -> Box<[Filter<RunPtr<D>>]> {
+    Box::new([
+        ("range", v(3), |mut cv| {
+            let (by, to, from) = (cv.0.pop_var(), cv.0.pop_var(), cv.0.pop_var());
+            range(&from, &to, &by)
+        }),
+        ("path", [Bind::Fun(())].into(), |mut cv| {
+            let (f, context) = cv.0.pop_fun();
+            let mut paths = in_path(|| f.paths((context, (cv.1, Default::default()))));
+            Box::new(std::iter::from_fn(move || {
+                let (_, path) = match in_path(|| paths.next())? {
+                    Ok(found) => found,
+                    Err(error) => return Some(Err(error)),
+                };
+                let mut keys: Vec<Value> = path.iter().cloned().collect();
+                keys.reverse();
+                Some(Ok(Value::array(keys)))
+            }))
+        }),
+        ("path_value", [Bind::Fun(())].into(), |mut cv| {
+            let (f, context) = cv.0.pop_fun();
+            let mut paths = in_path(|| f.paths((context, (cv.1, Default::default()))));
+            Box::new(std::iter::from_fn(move || {
+                let (value, path) = match in_path(|| paths.next())? {
+                    Ok(found) => found,
+                    Err(error) => return Some(Err(error)),
+                };
+                let mut keys: Vec<Value> = path.iter().cloned().collect();
+                keys.reverse();
+                Some(Ok(Value::array(vec![Value::array(keys), value])))
+            }))
+        }),
+        ("meter_regex", v(1), |cv| {
+            unary(cv, |text, pattern| {
+                let length = |value: &Value| match value {
+                    Value::Text(text) => text.len(),
+                    _ => 0,
+                };
+                charge(200 + length(&pattern).saturating_mul(16 + length(&text) / 256));
+                Ok(text)
+            })
+        }),
+        ("tojson", v(0), |cv| bome(Ok(Value::text(cv.1.to_json())))),
+        ("fromjson", v(0), |cv| bome(from_json(cv.1))),
+        ("length", v(0), |cv| bome(length(cv.1))),
+        ("contains", v(1), |cv| {
+            unary(cv, |value, part| contains(&value, &part).map(Value::Bool))
+        }),
+        ("has", v(1), |cv| unary(cv, |value, key| has(&value, &key))),
+        ("indices", v(1), |cv| {
+            unary(cv, |value, part| value.indices_of(&part))
+        }),
+        ("bsearch", v(1), |cv| {
+            unary(cv, |value, wanted| match &value {
+                Value::Array(array) => Ok(match array.items.binary_search(&wanted) {
+                    Ok(found) => Value::length(found),
+                    Err(place) => (-Value::length(place + 1))?,
+                }),
+                _ => Err(Error::typ(value, "array")),
+            })
+        }),
+    ])
+}
+
+fn range<'a>(from: &Value, to: &Value, by: &Value) -> ValXs<'a, Value> {
+    let (Value::Number(from), Value::Number(to), Value::Number(by)) = (from, to, by) else {
+        return box_once(Err(Exn::from(Error::str("range bounds must be numeric"))));
+    };
+    let (mut at, to, by) = (from.float, to.float, by.float);
+    Box::new(std::iter::from_fn(move || {
+        charge(1);
+        let inside = if by > 0.0 {
+            at < to
+        } else {
+            by < 0.0 && at > to
+        };
+        let value = Value::float(at);
+        at += by;
+        inside.then_some(Ok(value))
+    }))
+}
+
+fn from_json(value: Value) -> Result<Value, Error> {
+    let Value::Text(text) = &value else {
+        return Err(Error::typ(value, "string"));
+    };
+    charge(text.len() / 8);
+    if text.as_ref() == b"nan" {
+        return Ok(Value::float(f64::NAN));
+    }
+    if nesting::exceeds(text, nesting::NESTING_MAX) {
+        return Err(Error::str("the JSON text nests too deep"));
+    }
+    read(text).map_err(|_| Error::str(format_args!("cannot parse {value} as JSON")))
+}
+
+fn length(value: Value) -> Result<Value, Error> {
+    Ok(match value {
+        Value::Null => Value::length(0),
+        Value::Bool(_) => return Err(Error::str(format_args!("{value} has no length"))),
+        Value::Number(number) => Value::float(number.float().abs()),
+        Value::Text(text) => {
+            charge(text.len() / 64);
+            Value::length(str::from_utf8(&text).map_or(0, |text| text.chars().count()))
+        }
+        Value::Array(array) => Value::length(array.items.len()),
+        Value::Object(object) => Value::length(object.entries.len()),
+    })
+}
+
+fn contains(value: &Value, part: &Value) -> Result<bool, Error> {
+    charge(1);
+    match (value, part) {
+        (Value::Object(value), Value::Object(part)) => {
+            for (key, part) in &part.entries {
+                match value.entries.get(key) {
+                    Some(value) if contains(value, part)? => {}
+                    _ => return Ok(false),
+                }
+            }
+            Ok(true)
+        }
+        (Value::Array(value), Value::Array(part)) => {
+            for part in &part.items {
+                let mut found = false;
+                for value in &value.items {
+                    if same_kind(value, part) && contains(value, part)? {
+                        found = true;
+                        break;
+                    }
+                }
+                if !found {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        }
+        (Value::Text(value), Value::Text(part)) => {
+            charge((value.len() + part.len()) / 16);
+            Ok(memchr::memmem::find(value, part).is_some())
+        }
+        (value, part) if same_kind(value, part) => Ok(value == part),
+        (value, part) => Err(Error::str(format_args!(
+            "{value} and {part} cannot have their containment checked"
+        ))),
+    }
+}
+
+fn same_kind(left: &Value, right: &Value) -> bool {
+    use Value::Bool;
+    matches!((left, right), (Bool(_), Bool(_)))
+        || std::mem::discriminant(left) == std::mem::discriminant(right)
+}
+
+fn has(value: &Value, key: &Value) -> Result<Value, Error> {
+    match (value, key) {
+        (Value::Object(object), Value::Text(key)) => {
+            Ok(Value::Bool(object.entries.contains_key(key)))
+        }
+        (Value::Array(array), Value::Number(index)) => {
+            let inside = index.float() >= 0.0
+                && Value::float(index.float()) < Value::length(array.items.len());
+            Ok(Value::Bool(inside))
+        }
+        _ => Err(Error::index(value.clone(), key.clone())),
+    }
+}
+
+/// The value of a key of an object.
+pub(in crate::partition) fn get<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
+    match value {
+        Value::Object(object) => object.entries.get(key.as_bytes()),
+        _ => None,
+    }
+}
+
+/// The entries of an object.
+pub(in crate::partition) fn entries(
+    value: &Value,
+) -> Option<impl Iterator<Item = (&[u8], &Value)>> {
+    match value {
+        Value::Object(object) => Some(object.entries.iter().map(|(key, value)| (&**key, value))),
+        _ => None,
+    }
+}

@@ -1,0 +1,164 @@
+use super::*;
+
+fn run(query: &str, input: &str) -> Result<String, String> {
+    let compiled =
+        Query::compile(query, Field::Query).unwrap_or_else(|faults| panic!("{query}: {faults:?}"));
+    let input = read(input.as_bytes()).expect("the input is JSON");
+    compiled.run(input).map(|output| output.to_string())
+}
+
+#[test]
+fn queries_without_a_bound_of_their_own_are_stopped() {
+    for query in [
+        "[reduce range(400000) as $x ((1, 2); .)] | until(false; .)",
+        "[foreach range(400000) as $x ((1, 2); .)] | until(false; .)",
+        "last(path(recurse(.a)))",
+        "path(last(recurse(.a)))",
+        "path(until(false; .a))",
+        "last(path(while(true; .a)))",
+        "last(path(repeat(.a)))",
+        "recurse(.a) |= .",
+        "repeat(.a) |= .",
+        "until(false; .a) = 1",
+        "getpath([range(200000) | \"a\"]) |= 1",
+        "setpath([range(200000) | \"a\"]; 1)",
+        "[range(1e12)]",
+        "[range(0; 1; 1e-12)]",
+        "last(range(1e12))",
+        "isempty(range(1e12) | select(false))",
+        "[limit(1e12; repeat(1))]",
+        "[skip(1e12; repeat(1))]",
+        "[repeat(.)]",
+        "first(repeat(empty))",
+        "until(false; .)",
+        "[while(true; .)]",
+        "[recurse(.)]",
+        "last(recurse(. + 1))",
+        "\"x\" * 1e9",
+        "\"x\" * 1e300",
+        "reduce range(64) as $i (\"x\"; . + .)",
+        "reduce range(64) as $i ([1]; . + .)",
+        "reduce range(64) as $i ([1]; [., .]) | tojson",
+        "reduce range(64) as $i ([1]; [., .]) | [..]",
+        "reduce range(64) as $i ([1]; [., .]) | . == .",
+        "reduce range(64) as $i ([1]; [., .]) | error",
+        "reduce range(64) as $i ({}; {a: ., b: .}) | [paths]",
+        "reduce range(64) as $i ({}; {a: ., b: .}) | . * .",
+        "reduce range(1e5) as $i (0; [.])",
+        "reduce range(1e5) as $i ({}; {a: .})",
+        "reduce range(1e5) as $i (null; {a: 1} | .a = $i) | until(false; [.])",
+        "[.[range(100)]?, .[range(100)][range(100)][range(100)][range(100)]]",
+        "[range(1000) | range(1000) | range(1000)]",
+        "def a: ., .; def b: a | a; def c: b | b; def d: c | c; def e: d | d; def f: e | e; [f]",
+        "[range(1e6)] | map([range(1e6)])",
+        "[range(300000)] | combinations",
+        "[range(2000)] | [combinations(3)]",
+        "\"aXb\" | until(false; if test(\"(a|b)*c\") then 1 else . end)",
+        "\"a\" * 100000 | [match(\"a\"; \"g\")] | until(false; .)",
+        "[range(100000)] | sort_by(-.) | until(false; sort)",
+        "[range(100000) | tostring] | join(\",\") | until(false; ascii_upcase)",
+        "\"a\" * 1000000 | until(false; explode | implode)",
+        "\" \" * 1000000 | [repeat(trim)] ",
+        "{} | until(false; .[tostring] = 1)",
+        "[] | until(false; . + [1])",
+    ] {
+        let error = run(query, "null").unwrap_err();
+        let stopped = ["too many steps", "too deep"]
+            .iter()
+            .any(|why| error.contains(why));
+        assert!(stopped, "{query}: {error}");
+    }
+}
+
+#[test]
+fn deep_queries_neither_overflow_the_stack_when_compiled_nor_when_run() {
+    for (open, close) in [
+        ("(", ")"),
+        ("[", "]"),
+        ("-", ""),
+        ("{a:", "}"),
+        ("try ", ""),
+        ("1+", ""),
+        ("1|", ""),
+        ("1,", ""),
+        ("if ", " then 1 end"),
+    ] {
+        let count = (QUERY_BYTES_MAX - 1) / (open.len() + close.len());
+        let query = format!("{}1{}", open.repeat(count), close.repeat(count));
+        if let Ok(query) = Query::compile(&query, Field::Query) {
+            let _ = query.run(Value::Null);
+        }
+    }
+}
+
+#[test]
+fn impure_functions_are_faults_that_name_them_and_their_place() {
+    for (query, at) in [
+        ("{a: now}", 4..7),
+        ("{a: (.x | env)}", 10..13),
+        ("{a: $ENV.HOME}", 4..8),
+        ("[1] | localtime", 6..15),
+        ("input", 0..5),
+        (". as {a: $x} | \"\\(inputs)\"", 18..24),
+        ("def f: debug; f", 7..12),
+        ("reduce .[] as $x (0; stderr)", 21..27),
+        ("halt_error", 0..10),
+        ("if . then halt else 1 end", 10..14),
+        (".[input_line_number]", 2..19),
+        ("jn(1; 2)", 0..2),
+    ] {
+        let faults = Query::compile(query, Field::Query).err().unwrap();
+        assert_eq!(faults[0].at, Some(at.clone()), "{query}");
+        assert!(
+            faults[0].message.contains(&query[at]),
+            "{}",
+            faults[0].message
+        );
+        assert!(faults[0].help.is_some());
+    }
+}
+
+#[test]
+fn definitions_that_call_themselves_are_faults() {
+    for (query, at) in [
+        ("def f: f; f", 7..8),
+        ("def f(x): f(x | x); f(.)", 10..11),
+        ("def f: def g: 1 + f; g; f", 18..19),
+        ("[.[] | def f($a): if . then f(1) else . end; f(2)]", 28..29),
+    ] {
+        let faults = Query::compile(query, Field::Query).err().unwrap();
+        assert_eq!(faults[0].at, Some(at), "{query}");
+    }
+    assert_eq!(
+        run("def f: 1; def f(x): f + x; f(2)", "null").as_deref(),
+        Ok("3")
+    );
+}
+
+#[test]
+fn a_query_that_does_not_compile_is_a_fault_with_its_place() {
+    for (query, at, part) in [
+        ("{a: .a", Some(6..6), "brace"),
+        ("{a: }", Some(4..5), "term"),
+        ("{a: .a} }", Some(8..9), "expected"),
+        ("{a: foo}", Some(4..7), "\"foo\""),
+        ("{a: .a | tostrin}", Some(9..16), "\"tostrin\""),
+        ("{a: $x}", Some(4..6), "variable"),
+        ("{a: \"x}", None, "expected"),
+        ("import \"m\" as m; 1", None, "expected"),
+        ("", Some(0..0), "term"),
+    ] {
+        let faults = Query::compile(query, Field::Query).err().unwrap();
+        assert!(faults[0].message.contains(part), "{query}: {faults:?}");
+        if at.is_some() {
+            assert_eq!(faults[0].at, at, "{query}: {faults:?}");
+        }
+    }
+    let faults = Query::compile("{a: .a | tostrin}", Field::Query)
+        .err()
+        .unwrap();
+    assert_eq!(
+        faults[0].help.as_deref(),
+        Some("did you mean \"tostring\"?")
+    );
+}

@@ -22,7 +22,10 @@ pub fn hit(name: &'static str) {
         return;
     }
     if let Ok(path) = std::env::var("FIREHOSE_KILL_LOG")
-        && let Ok(mut log) = std::fs::OpenOptions::new().append(true).create(true).open(path)
+        && let Ok(mut log) = std::fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(path)
     {
         let _ = writeln!(log, "{name}");
     }

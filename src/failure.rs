@@ -58,7 +58,11 @@ impl Failure {
         code: &'static str,
         message: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { output_type, code: Cow::Borrowed(code), message: message.into() }
+        Self {
+            output_type,
+            code: Cow::Borrowed(code),
+            message: message.into(),
+        }
     }
 
     /// Appends the record's line for an error object: one JSON document and a newline.
@@ -79,8 +83,14 @@ impl Failure {
         line.insert("attemptsMade".into(), attempts.into());
         line.insert("arrivalTimestamp".into(), record.arrival_ms.into());
         line.insert("attemptEndingTimestamp".into(), now_ms.into());
-        line.insert("sequenceNumber".into(), record.position.sequence.0.to_string().into());
-        line.insert("subSequenceNumber".into(), record.position.sub_sequence.into());
+        line.insert(
+            "sequenceNumber".into(),
+            record.position.sequence.0.to_string().into(),
+        );
+        line.insert(
+            "subSequenceNumber".into(),
+            record.position.sub_sequence.into(),
+        );
         serde_json::to_writer(&mut *out, &line).expect("strings and numbers always serialise");
         out.push(b'\n');
     }

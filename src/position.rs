@@ -9,7 +9,9 @@ const COUNTER_BITS: u32 = 44;
 
 /// A sequence number in one shard. In our own journal it is `epoch << 44 | counter`, so that a
 /// recovery, which starts a new epoch, can never hand out a number twice.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct Sequence(pub u64);
 
 impl Sequence {
@@ -19,7 +21,6 @@ impl Sequence {
     }
 
     /// The epoch this number was handed out in.
-    #[expect(clippy::cast_possible_truncation, reason = "20 bits remain after the shift")]
     pub const fn epoch(self) -> u32 {
         (self.0 >> COUNTER_BITS) as u32
     }
@@ -32,7 +33,9 @@ impl Sequence {
 }
 
 /// Total order inside a shard: the sequence number, then the index inside an aggregated record.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct Position {
     /// The record's sequence number.
     pub sequence: Sequence,

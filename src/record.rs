@@ -34,7 +34,10 @@ struct Span {
 impl Chunk {
     /// An empty chunk with room for `bytes` of record data. A chunk holds less than 4 GiB.
     pub fn with_capacity(bytes: usize) -> Self {
-        Self { arena: Vec::with_capacity(bytes), spans: Vec::new() }
+        Self {
+            arena: Vec::with_capacity(bytes),
+            spans: Vec::new(),
+        }
     }
 
     /// Appends a record; `sequence` must be greater than that of the record before.
@@ -42,8 +45,16 @@ impl Chunk {
         let start = u32::try_from(self.arena.len()).expect("a chunk is far below 4 GiB");
         let len = u32::try_from(data.len()).expect("a record is far below 4 GiB");
         self.arena.extend_from_slice(data);
-        let position = Position { sequence, sub_sequence: 0 };
-        self.spans.push(Span { start, len, arrival_ms, position });
+        let position = Position {
+            sequence,
+            sub_sequence: 0,
+        };
+        self.spans.push(Span {
+            start,
+            len,
+            arrival_ms,
+            position,
+        });
     }
 
     /// Number of records.

@@ -23,9 +23,14 @@ mod tests {
     #[test]
     fn delays_grow_to_the_cap_and_stay_there() {
         for attempt in 1..100 {
-            let ceiling = FIRST.saturating_mul(1 << (attempt - 1).min(20)).min(TRANSIENT_MAX);
+            let ceiling = FIRST
+                .saturating_mul(1 << (attempt - 1).min(20))
+                .min(TRANSIENT_MAX);
             let delay = delay(attempt, TRANSIENT_MAX);
-            assert!(delay <= ceiling && delay >= ceiling / 2, "attempt {attempt}: {delay:?}");
+            assert!(
+                delay <= ceiling && delay >= ceiling / 2,
+                "attempt {attempt}: {delay:?}"
+            );
         }
     }
 }

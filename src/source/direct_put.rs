@@ -18,7 +18,8 @@ impl PutBatch {
     /// Appends a record.
     pub fn push(&mut self, record: &[u8]) {
         self.data.extend_from_slice(record);
-        self.ends.push(u32::try_from(self.data.len()).expect("a request is far below 4 GiB"));
+        self.ends
+            .push(u32::try_from(self.data.len()).expect("a request is far below 4 GiB"));
     }
 
     /// Number of records.

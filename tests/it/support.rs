@@ -5,6 +5,7 @@ pub mod daemon;
 pub mod event;
 pub mod http;
 pub mod lake;
+pub mod markdown;
 pub mod oracle;
 pub mod producer;
 pub mod proxy;

@@ -185,9 +185,10 @@ fn write(
     let mut from_merged = merged.iter();
     let mut pieces: Vec<&[u8]> = Vec::new();
     for (_, unspooled) in batches.iter().flat_map(|batch| &batch.writes) {
-        pieces.push(match unspooled.merge.is_empty() {
-            true => &unspooled.bytes,
-            false => from_merged.next().map_or(&[], Vec::as_slice),
+        pieces.push(if unspooled.merge.is_empty() {
+            &unspooled.bytes
+        } else {
+            from_merged.next().map_or(&[], Vec::as_slice)
         });
     }
     let mut extents = spool.append(&pieces)?.into_iter();

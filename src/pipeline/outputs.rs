@@ -150,7 +150,7 @@ impl Outputs {
         let record = crate::record::Record {
             data: b"",
             arrival_ms: 0,
-            position: Default::default(),
+            position: crate::position::Position::default(),
         };
         let mut identity = Vec::new();
         if let Some(backup) = &self.backup {

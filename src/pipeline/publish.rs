@@ -12,6 +12,7 @@ use super::outputs::Outputs;
 use crate::checkpoint::SealedObject;
 use crate::destination::{Destination, Publication, PublishError};
 use crate::failpoint;
+use crate::format::Format;
 use crate::retry;
 use crate::spool::Spool;
 
@@ -198,7 +199,7 @@ fn publication(sealed: &SealedObject, outputs: &Outputs, spool: &Arc<Spool>) -> 
         size: sealed.size,
         crc64nvme: sealed.crc64,
         content_type: format.map_or("application/octet-stream", |format| format.content_type()),
-        content_encoding: format.and_then(|format| format.content_encoding()),
+        content_encoding: format.and_then(Format::content_encoding),
         upload_id: sealed.upload_id.clone(),
         body: Arc::new(SpoolBody {
             spool: Arc::clone(spool),

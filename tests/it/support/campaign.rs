@@ -116,14 +116,12 @@ impl<'a> Campaign<'a> {
 
     /// Prints hits per row of the life-of-a-record table; fails if one is zero.
     pub fn report(&self, summary: &serde_json::Value) {
-        let mut text = format!(
-            "seed {}: {} kills at random times",
-            self.seed, self.at_random
-        );
+        let (seed, at_random) = (self.seed, self.at_random);
+        say(&format!("seed {seed}: {at_random} kills at random times"));
         for (name, hits) in &self.hits {
-            text.push_str(&format!("\n{hits:6} {name}"));
+            say(&format!("{hits:6} {name}"));
         }
-        say(&format!("{text}\n{summary}"));
+        say(&summary.to_string());
         assert!(
             self.hits.values().all(|hits| *hits > 0),
             "a row was never hit"

@@ -63,16 +63,11 @@ impl Query {
             let message = format!("the query is longer than {QUERY_BYTES_MAX} bytes");
             return Err(vec![PartitionFault::whole(field, message)]);
         }
-        std::thread::scope(|scope| {
-            let builder = std::thread::Builder::new().stack_size(COMPILE_STACK_BYTES);
-            let thread = builder.spawn_scoped(scope, || compile(text, field));
-            let done = thread.ok().and_then(|thread| thread.join().ok());
-            done.unwrap_or_else(|| {
-                Err(vec![PartitionFault::whole(
-                    field,
-                    "the query could not be compiled",
-                )])
-            })
+        on_deep_stack(|| compile(text, field)).unwrap_or_else(|| {
+            Err(vec![PartitionFault::whole(
+                field,
+                "the query could not be compiled",
+            )])
         })
     }
 
@@ -97,6 +92,14 @@ impl Query {
         });
         done.unwrap_or_else(|stopped| Err(stopped.into()))
     }
+}
+
+/// Runs what recurses as deep as a query nests; nothing if it fails inside.
+pub(super) fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
+    std::thread::scope(|scope| {
+        let builder = std::thread::Builder::new().stack_size(COMPILE_STACK_BYTES);
+        builder.spawn_scoped(scope, work).ok()?.join().ok()
+    })
 }
 
 fn compile(text: &str, field: Field) -> Result<Query, Vec<PartitionFault>> {

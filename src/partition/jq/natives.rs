@@ -3,7 +3,7 @@
 use jaq_core::box_iter::box_once;
 use jaq_core::load::parse::Def;
 use jaq_core::native::{Filter, Fun, bome, run, unary, v};
-use jaq_core::{Bind, DataT, Exn, RunPtr, ValXs};
+use jaq_core::{Bind, Cv, DataT, Exn, RunPtr, ValX, ValXs};
 
 use super::meter::{charge, in_path};
 use super::read::read;
@@ -117,31 +117,12 @@ fn own<D: for<'a> DataT<V<'a> = Value>>() -> Box<[Filter<RunPtr<D>>]> {
             let (by, to, from) = (cv.0.pop_var(), cv.0.pop_var(), cv.0.pop_var());
             range(&from, &to, &by)
         }),
-        ("path", [Bind::Fun(())].into(), |mut cv| {
-            let (f, context) = cv.0.pop_fun();
-            let mut paths = in_path(|| f.paths((context, (cv.1, Default::default()))));
-            Box::new(std::iter::from_fn(move || {
-                let (_, path) = match in_path(|| paths.next())? {
-                    Ok(found) => found,
-                    Err(error) => return Some(Err(error)),
-                };
-                let mut keys: Vec<Value> = path.iter().cloned().collect();
-                keys.reverse();
-                Some(Ok(Value::array(keys)))
-            }))
+        ("path", [Bind::Fun(())].into(), |cv| {
+            Box::new(paths(cv).map(|found| Ok(found?.0)))
         }),
-        ("path_value", [Bind::Fun(())].into(), |mut cv| {
-            let (f, context) = cv.0.pop_fun();
-            let mut paths = in_path(|| f.paths((context, (cv.1, Default::default()))));
-            Box::new(std::iter::from_fn(move || {
-                let (value, path) = match in_path(|| paths.next())? {
-                    Ok(found) => found,
-                    Err(error) => return Some(Err(error)),
-                };
-                let mut keys: Vec<Value> = path.iter().cloned().collect();
-                keys.reverse();
-                Some(Ok(Value::array(vec![Value::array(keys), value])))
-            }))
+        ("path_value", [Bind::Fun(())].into(), |cv| {
+            let pair = |(path, value)| Value::array(vec![path, value]);
+            Box::new(paths(cv).map(move |found| found.map(pair)))
         }),
         ("meter_regex", v(1), |cv| {
             unary(cv, |text, pattern| {
@@ -173,6 +154,23 @@ fn own<D: for<'a> DataT<V<'a> = Value>>() -> Box<[Filter<RunPtr<D>>]> {
             })
         }),
     ])
+}
+
+/// The paths, and the values there, of a function argument.
+fn paths<'a, D: DataT<V<'a> = Value>>(
+    mut cv: Cv<'a, D>,
+) -> impl Iterator<Item = ValX<'a, (Value, Value), Value>> {
+    let (f, context) = cv.0.pop_fun();
+    #[expect(clippy::default_trait_access, reason = "jaq's list of keys has no public name")]
+    let start = (cv.1, Default::default());
+    let mut paths = in_path(|| f.paths((context, start)));
+    std::iter::from_fn(move || {
+        Some(in_path(|| paths.next())?.map(|(value, path)| {
+            let mut keys: Vec<Value> = path.iter().cloned().collect();
+            keys.reverse();
+            (Value::array(keys), value)
+        }))
+    })
 }
 
 fn range<'a>(from: &Value, to: &Value, by: &Value) -> ValXs<'a, Value> {

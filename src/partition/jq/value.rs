@@ -474,15 +474,12 @@ impl jaq_core::ValT for Value {
                     .get_mut(key)
                     .map(std::mem::take)
                     .unwrap_or_default();
-                match f(old).next().transpose()? {
-                    Some(new) => {
-                        target.depth = target.depth.max(deeper(new.depth()));
-                        target.entries.insert(key.clone(), new);
-                    }
-                    None => {
-                        charge(target.entries.len());
-                        target.entries.shift_remove(key);
-                    }
+                if let Some(new) = f(old).next().transpose()? {
+                    target.depth = target.depth.max(deeper(new.depth()));
+                    target.entries.insert(key.clone(), new);
+                } else {
+                    charge(target.entries.len());
+                    target.entries.shift_remove(key);
                 }
                 Ok(Self::Object(object))
             }
@@ -494,15 +491,12 @@ impl jaq_core::ValT for Value {
                 };
                 let target = items_mut(&mut array);
                 let old = std::mem::take(&mut target.items[at]);
-                match f(old).next().transpose()? {
-                    Some(new) => {
-                        target.depth = target.depth.max(deeper(new.depth()));
-                        target.items[at] = new;
-                    }
-                    None => {
-                        charge(target.items.len());
-                        target.items.remove(at);
-                    }
+                if let Some(new) = f(old).next().transpose()? {
+                    target.depth = target.depth.max(deeper(new.depth()));
+                    target.items[at] = new;
+                } else {
+                    charge(target.items.len());
+                    target.items.remove(at);
                 }
                 Ok(Self::Array(array))
             }

@@ -3,6 +3,22 @@
 //! A query sees one record and nothing else: functions that look at the clock, the environment or
 //! other inputs are refused when it is compiled. Its evaluation is bounded by fuel and by native
 //! stack ([`meter`]); its values are ours so that nothing escapes the count ([`value`]).
+//!
+//! Differences from jq 1.6 (the differential test allows no others):
+//! - Integers beyond 2^53 keep their digits until they are calculated with.
+//! - A record is strict JSON in UTF-8: no `nan`, no invalid bytes, exactly one value.
+//! - Refused when the stream is loaded: `now`, `localtime`, `strflocaltime`, `env`, `$ENV`,
+//!   `input`, `inputs`, `debug`, `stderr`, `halt`, `halt_error`, `input_filename`,
+//!   `input_line_number`, `get_search_list`, `jn`, `yn`, modules, and definitions that call
+//!   themselves.
+//! - A query that takes too many steps, makes too much data or recurses too deep fails the record.
+//! - Regular expressions have neither look-around nor back-references.
+//! - `from_entries` takes `k` and `v` too; `fromdate` reads fractions of seconds, and fractions
+//!   are exact in `gmtime`.
+//! - Missing: `JOIN`, `tostream`, `fromstream`, `truncate_stream`, `format`, `builtins`,
+//!   `lgamma_r`, `$__loc__` and what tells about the program itself.
+//! - A query's own text writes characters beyond U+FFFF as they are, not as surrogate pairs.
+//! - Messages of failures are jaq's.
 
 mod guard;
 mod meter;

@@ -95,7 +95,7 @@ pub(super) fn undefined<P>(
 fn names() -> Vec<&'static str> {
     let natives = natives::funs::<super::Kind>().map(|(name, ..)| name);
     let mut names: Vec<_> = natives.chain(natives::defs().map(|def| def.name)).collect();
-    names.retain(|name| !name.starts_with("regex_") && *name != "meter_regex");
+    names.retain(|name| !natives::INNER.contains(name));
     names.sort_unstable();
     names.dedup();
     names

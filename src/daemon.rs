@@ -83,8 +83,9 @@ impl Daemon {
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let lock = lock(&config.state_dir)?;
         let listen = config.http.listen;
-        let listener =
-            TcpListener::bind(listen).await.with_context(|| format!("listen on {listen}"))?;
+        let listener = TcpListener::bind(listen)
+            .await
+            .with_context(|| format!("listen on {listen}"))?;
         let clock = Clock::system();
         let metrics = Arc::new(Metrics::new()?);
         let cores = std::thread::available_parallelism()?.get();
@@ -164,17 +165,26 @@ impl Daemon {
 pub(crate) fn lock(state_dir: &Path) -> anyhow::Result<File> {
     HostDisk::new(state_dir).with_context(|| format!("create {}", state_dir.display()))?;
     let path = state_dir.join("lock");
-    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path);
     let file = file.with_context(|| format!("open {}", path.display()))?;
     file.try_lock().with_context(|| {
-        format!("{} is in use by another firehose: one daemon a state folder", state_dir.display())
+        format!(
+            "{} is in use by another firehose: one daemon a state folder",
+            state_dir.display()
+        )
     })?;
     Ok(file)
 }
 
 /// State of streams that the config no longer names may hold accepted records.
 fn warn_of_orphans(config: &Config) {
-    let Ok(entries) = std::fs::read_dir(&config.state_dir) else { return };
+    let Ok(entries) = std::fs::read_dir(&config.state_dir) else {
+        return;
+    };
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         if entry.path().join("checkpoint.redb").exists() && !config.streams.contains_key(&name) {

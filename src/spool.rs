@@ -82,7 +82,9 @@ impl Spool {
         }
         let mut inner = Inner::default();
         for name in disk.list(dir)? {
-            let number = name.strip_suffix(".spool").and_then(|stem| stem.parse::<u32>().ok());
+            let number = name
+                .strip_suffix(".spool")
+                .and_then(|stem| stem.parse::<u32>().ok());
             let Some(number) = number else { continue };
             inner.next = inner.next.max(number + 1);
             let path = dir.join(&name);
@@ -93,16 +95,28 @@ impl Spool {
             let file = disk.open(&path, Open::Existing)?;
             let found = file.len()?;
             if found < end {
-                return Err(SpoolError::Missing { file: name, found, named: end });
+                return Err(SpoolError::Missing {
+                    file: name,
+                    found,
+                    named: end,
+                });
             }
             file.set_len(end)?;
             inner.files.insert(number, SpoolFile { file, end, live });
         }
         if let Some((number, (named, _))) = used.pop_first() {
-            return Err(SpoolError::Missing { file: file_name(number), found: 0, named });
+            return Err(SpoolError::Missing {
+                file: file_name(number),
+                found: 0,
+                named,
+            });
         }
         disk.sync_dir(dir)?;
-        Ok(Self { disk, dir: dir.to_owned(), inner: Mutex::new(inner) })
+        Ok(Self {
+            disk,
+            dir: dir.to_owned(),
+            inner: Mutex::new(inner),
+        })
     }
 
     /// Appends `pieces` in order and tells where they lie. They are durable after [`Spool::sync`]
@@ -147,7 +161,10 @@ impl Spool {
             let inner = self.lock();
             let spool_file = inner.files.get(&extent.file).ok_or_else(|| {
                 let name = file_name(extent.file);
-                io::Error::new(io::ErrorKind::NotFound, format!("{name} is not in the spool"))
+                io::Error::new(
+                    io::ErrorKind::NotFound,
+                    format!("{name} is not in the spool"),
+                )
             })?;
             Arc::clone(&spool_file.file)
         };
@@ -212,8 +229,10 @@ impl Spool {
             _ => self.begin_file(&mut inner)?,
         };
         inner.dirty.insert(number);
-        let spool_file =
-            inner.files.get_mut(&number).ok_or_else(|| io::Error::other("spool file vanished"))?;
+        let spool_file = inner
+            .files
+            .get_mut(&number)
+            .ok_or_else(|| io::Error::other("spool file vanished"))?;
         let start = spool_file.end;
         let mut count = 0;
         for piece in pieces {
@@ -229,9 +248,18 @@ impl Spool {
 
     fn begin_file(&self, inner: &mut Inner) -> io::Result<u32> {
         let number = inner.next;
-        let file = self.disk.open(&self.dir.join(file_name(number)), Open::New)?;
+        let file = self
+            .disk
+            .open(&self.dir.join(file_name(number)), Open::New)?;
         inner.next += 1;
-        inner.files.insert(number, SpoolFile { file, end: 0, live: 0 });
+        inner.files.insert(
+            number,
+            SpoolFile {
+                file,
+                end: 0,
+                live: 0,
+            },
+        );
         inner.current = Some(number);
         inner.created = true;
         Ok(number)
@@ -259,7 +287,12 @@ fn write_run(
     for piece in pieces {
         let len = u32::try_from(piece.len())
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "a piece of 4 GiB"))?;
-        extents.push(Extent { file: number, offset, len, crc64: crc_fast::crc64_nvme(piece) });
+        extents.push(Extent {
+            file: number,
+            offset,
+            len,
+            crc64: crc_fast::crc64_nvme(piece),
+        });
         offset += u64::from(len);
         if gathered.len() + piece.len() > WRITE_BYTES && !gathered.is_empty() {
             file.write_all_at(&gathered, written)?;

@@ -33,16 +33,26 @@ pub(super) fn run(
     let config = settings::load(config_path)?.config;
     let settings = config.streams.get(stream).ok_or_else(|| {
         let names: Vec<&str> = config.streams.keys().map(String::as_str).collect();
-        CommandError::Usage(format!("no stream {stream}; there are: {}", names.join(", ")))
+        CommandError::Usage(format!(
+            "no stream {stream}; there are: {}",
+            names.join(", ")
+        ))
     })?;
     let _lock = daemon::lock(&config.state_dir)?;
     let dir = config.state_dir.join(stream);
     if !dir.join("checkpoint.redb").exists() {
-        return Err(CommandError::Usage(format!("stream {stream} has no state in {}", dir.display())));
+        return Err(CommandError::Usage(format!(
+            "stream {stream} has no state in {}",
+            dir.display()
+        )));
     }
     let disk = HostDisk::new(&dir)?;
-    let (store, _) = Store::open(&disk, Path::new("checkpoint.redb"), Clock::system().now_ms())
-        .context("open the checkpoint store")?;
+    let (store, _) = Store::open(
+        &disk,
+        Path::new("checkpoint.redb"),
+        Clock::system().now_ms(),
+    )
+    .context("open the checkpoint store")?;
     let target = store_name(&settings.destination.store);
     let (open, sealed) = store.retarget(&target).context("retarget")?;
     writeln!(

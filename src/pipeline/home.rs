@@ -59,9 +59,10 @@ pub fn open(
     clock: &Clock,
 ) -> Result<Home, StreamError> {
     failpoint::hit("recovery-start");
-    let (store, recovered) =
-        Store::open(&**disk, Path::new("checkpoint.redb"), clock.now_ms()).map_err(|error| {
-            StreamError::State { action: "open the checkpoint store", cause: error.to_string() }
+    let (store, recovered) = Store::open(&**disk, Path::new("checkpoint.redb"), clock.now_ms())
+        .map_err(|error| StreamError::State {
+            action: "open the checkpoint store",
+            cause: error.to_string(),
         })?;
     let outputs = Outputs::compile(settings, recovered.formats).map_err(|cause| {
         let advice = "mend the stream's settings".to_owned();
@@ -85,10 +86,17 @@ pub fn open(
         frontier: recovered.frontier.map(|frontier| frontier.sequence),
     };
     let opened = Journal::open(Arc::clone(disk), clock.clone(), journal, known)?;
-    let missing: Vec<_> = opened.missing.iter().map(|range| (range.first, range.last)).collect();
-    store.begin_epoch(opened.epoch, &missing, &outputs.format_settings()).map_err(|error| {
-        StreamError::State { action: "record the epoch", cause: error.to_string() }
-    })?;
+    let missing: Vec<_> = opened
+        .missing
+        .iter()
+        .map(|range| (range.first, range.last))
+        .collect();
+    store
+        .begin_epoch(opened.epoch, &missing, &outputs.format_settings())
+        .map_err(|error| StreamError::State {
+            action: "record the epoch",
+            cause: error.to_string(),
+        })?;
     Ok(Home {
         journal: opened.journal,
         reader: opened.reader,
@@ -108,23 +116,26 @@ impl From<JournalError> for StreamError {
     fn from(error: JournalError) -> Self {
         match error {
             JournalError::LoudStop { cause, advice } => Self::LoudStop { cause, advice },
-            error @ JournalError::Io { .. } => {
-                Self::State { action: "use the journal", cause: error.to_string() }
-            }
+            error @ JournalError::Io { .. } => Self::State {
+                action: "use the journal",
+                cause: error.to_string(),
+            },
         }
     }
 }
 
 fn spool_error(error: SpoolError) -> StreamError {
     match error {
-        SpoolError::Io(error) => {
-            StreamError::State { action: "open the spool", cause: error.to_string() }
-        }
+        SpoolError::Io(error) => StreamError::State {
+            action: "open the spool",
+            cause: error.to_string(),
+        },
         missing @ SpoolError::Missing { .. } => StreamError::LoudStop {
             cause: missing.to_string(),
-            advice: "part of the stream's state folder is gone: put it back, or discard the folder \
+            advice:
+                "part of the stream's state folder is gone: put it back, or discard the folder \
                      and with it what was not yet published"
-                .to_owned(),
+                    .to_owned(),
         },
     }
 }
@@ -165,7 +176,10 @@ pub(super) async fn claim(
     let mut attempt = 0;
     loop {
         let event = match try_claim(&settings, &claim, &named).await {
-            Ok((destination, conditional)) => Event::Claimed { destination, conditional },
+            Ok((destination, conditional)) => Event::Claimed {
+                destination,
+                conditional,
+            },
             Err(PublishError::Foreign { cause, advice }) => {
                 Event::Failed(StreamError::LoudStop { cause, advice })
             }

@@ -26,19 +26,26 @@ const LIVES: u32 = 12;
 fn settings(lake: &Path) -> StreamSettings {
     StreamSettings {
         name: "torn".into(),
-        source: SourceSettings::DirectPut { journal_limit: 8 << 20 },
+        source: SourceSettings::DirectPut {
+            journal_limit: 8 << 20,
+        },
         partitioning: PartitioningSettings {
             query: Some("{k: .k}".into()),
             key_values: KeyValues::Escaped,
             ..PartitioningSettings::default()
         },
-        buffering: BufferingSettings { size: 4 << 10, interval: Duration::from_millis(50) },
+        buffering: BufferingSettings {
+            size: 4 << 10,
+            interval: Duration::from_millis(50),
+        },
         format: FormatSettings::Json {
             compression: Compression::None,
             delimiter: Delimiter::Newline,
         },
         destination: DestinationSettings {
-            store: StoreSettings::Folder { path: lake.to_owned() },
+            store: StoreSettings::Folder {
+                path: lake.to_owned(),
+            },
             prefix: Some("data/k=!{partitionKeyFromQuery:k}/".into()),
             error_prefix: Some("errors/!{firehose:error-output-type}/".into()),
         },
@@ -89,7 +96,12 @@ async fn produce(journal: crate::journal::Journal, ledger: Arc<Mutex<Ledger>>, s
 }
 
 /// One life of the process: until the power fails, or, with none to fail, to a clean stop.
-async fn live(lake: &Path, disk: &TornDisk, ledger: &Arc<Mutex<Ledger>>, seed: u64) -> Result<(), StreamError> {
+async fn live(
+    lake: &Path,
+    disk: &TornDisk,
+    ledger: &Arc<Mutex<Ledger>>,
+    seed: u64,
+) -> Result<(), StreamError> {
     let (settings, around) = (Arc::new(settings(lake)), surroundings());
     let dynamic: Arc<dyn Disk> = Arc::new(disk.clone());
     let opening = tokio::task::spawn_blocking({
@@ -129,10 +141,15 @@ fn lines_below(dir: &Path, found: &mut BTreeMap<u64, Vec<PathBuf>>) {
             let mut value: serde_json::Value = serde_json::from_str(line).unwrap();
             if let Some(raw) = value["rawData"].as_str() {
                 use base64::Engine as _;
-                let raw = base64::engine::general_purpose::STANDARD.decode(raw).unwrap();
+                let raw = base64::engine::general_purpose::STANDARD
+                    .decode(raw)
+                    .unwrap();
                 value = serde_json::from_slice(&raw).unwrap();
             }
-            found.entry(value["id"].as_u64().unwrap()).or_default().push(path.clone());
+            found
+                .entry(value["id"].as_u64().unwrap())
+                .or_default()
+                .push(path.clone());
         }
     }
 }
@@ -142,8 +159,11 @@ fn every_record_is_delivered_once_through_power_failures(seed: u64) {
     let ledger = Arc::new(Mutex::new(Ledger::default()));
     let mut disk = TornDisk::new(seed);
     let mut random = fastrand::Rng::with_seed(seed);
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
     for life in 1..=LIVES {
         disk.power_off_after(random.u64(5..600));
         let ended = runtime.block_on(live(lake.path(), &disk, &ledger, u64::from(life)));
@@ -153,15 +173,38 @@ fn every_record_is_delivered_once_through_power_failures(seed: u64) {
         }
         disk = disk.crash(random.u64(..));
     }
-    runtime.block_on(live(lake.path(), &disk, &ledger, 0)).unwrap();
+    runtime
+        .block_on(live(lake.path(), &disk, &ledger, 0))
+        .unwrap();
     let mut found = BTreeMap::new();
     lines_below(lake.path(), &mut found);
     let ledger = ledger.lock().unwrap();
-    let lost: Vec<_> = ledger.accepted.iter().filter(|id| !found.contains_key(id)).collect();
-    let doubled: Vec<_> = found.iter().filter(|(_, objects)| objects.len() > 1).collect();
-    assert!(lost.is_empty(), "seed {seed}: {} of {} lost: {:?}", lost.len(), ledger.accepted.len(), lost.first());
-    assert!(doubled.is_empty(), "seed {seed}: {} doubled: {:?}", doubled.len(), doubled.first());
-    assert!(ledger.accepted.len() > 100, "seed {seed}: the test accepted too little to say anything");
+    let lost: Vec<_> = ledger
+        .accepted
+        .iter()
+        .filter(|id| !found.contains_key(id))
+        .collect();
+    let doubled: Vec<_> = found
+        .iter()
+        .filter(|(_, objects)| objects.len() > 1)
+        .collect();
+    assert!(
+        lost.is_empty(),
+        "seed {seed}: {} of {} lost: {:?}",
+        lost.len(),
+        ledger.accepted.len(),
+        lost.first()
+    );
+    assert!(
+        doubled.is_empty(),
+        "seed {seed}: {} doubled: {:?}",
+        doubled.len(),
+        doubled.first()
+    );
+    assert!(
+        ledger.accepted.len() > 100,
+        "seed {seed}: the test accepted too little to say anything"
+    );
 }
 
 #[test]

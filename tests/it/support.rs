@@ -1,5 +1,6 @@
 //! What the integration tests share.
 
+pub mod campaign;
 pub mod daemon;
 pub mod event;
 pub mod http;

@@ -78,6 +78,14 @@ fn every_type_takes_what_it_should() {
             "1700000000.25",
             json!(1_700_000_000_250_000_i64),
         ),
+    ] {
+        assert_eq!(cell(kind, json), Ok(expected), "{json} as {kind}");
+    }
+}
+
+#[test]
+fn nested_types_take_what_they_should() {
+    for (kind, json, expected) in [
         ("array<int>", "[1,null,\"3\"]", json!([1, null, 3])),
         ("array<int>", "[]", json!([])),
         ("array<string>", "\"one\"", json!(["one"])),

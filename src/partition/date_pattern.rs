@@ -265,15 +265,7 @@ fn field(letter: char, count: usize, at: &Zoned, zone: &Zone, out: &mut String) 
         'y' => year(year_of_era(at.year()), count, out),
         'Y' => year(us_week(at.date()).0, count, out),
         'w' => number(out, us_week(at.date()).1),
-        'Q' => match (i64::from(at.month() - 1) / 3 + 1, count) {
-            (quarter, 1 | 2) => number(out, quarter),
-            (quarter, 3) => out.push_str(&format!("Q{quarter}")),
-            (quarter, 4) => {
-                let names = ["1st quarter", "2nd quarter", "3rd quarter", "4th quarter"];
-                out.push_str(names[usize::try_from(quarter - 1).unwrap_or(0)]);
-            }
-            (quarter, _) => out.push_str(&quarter.to_string()),
-        },
+        'Q' => quarter(i64::from(at.month() + 2) / 3, count, out),
         'M' | 'L' if count > 2 => {
             let month = usize::try_from(at.month() - 1).unwrap_or(0);
             name(MONTHS[month], count, out);
@@ -308,6 +300,19 @@ fn field(letter: char, count: usize, at: &Zoned, zone: &Zone, out: &mut String) 
         }
         _ => offset(letter, count, at.offset().seconds(), out),
     }
+}
+
+fn quarter(quarter: i64, count: usize, out: &mut String) {
+    let suffix = ["st", "nd", "rd"]
+        .get(usize::try_from(quarter - 1).unwrap_or(3))
+        .unwrap_or(&"th");
+    let written = match count {
+        1 | 5 => write!(out, "{quarter}"),
+        2 => write!(out, "{quarter:02}"),
+        3 => write!(out, "Q{quarter}"),
+        _ => write!(out, "{quarter}{suffix} quarter"),
+    };
+    written.expect("a string takes any text");
 }
 
 fn year_of_era(year: i16) -> i64 {

@@ -73,10 +73,9 @@ impl Extractor {
         let event_time = compile(&settings.event_time, Field::EventTime);
         unmatched_keys(settings, pieces, query.as_ref(), faults);
         unmatched_event_time(settings, pieces, faults);
-        let fast = if faults.is_empty() {
-            Fast::compile(settings, &key_names)
-        } else {
-            None
+        let fast = match faults.as_slice() {
+            [] => jq::on_deep_stack(|| Fast::compile(settings, &key_names)).flatten(),
+            _ => None,
         };
         Self {
             key_names,

@@ -3,6 +3,22 @@
 //! A query sees one record and nothing else: functions that look at the clock, the environment or
 //! other inputs are refused when it is compiled. Its evaluation is bounded by fuel and by native
 //! stack ([`meter`]); its values are ours so that nothing escapes the count ([`value`]).
+//!
+//! Differences from jq 1.6 (the differential test allows no others):
+//! - Integers beyond 2^53 keep their digits until they are calculated with.
+//! - A record is strict JSON in UTF-8: no `nan`, no invalid bytes, exactly one value.
+//! - Refused when the stream is loaded: `now`, `localtime`, `strflocaltime`, `env`, `$ENV`,
+//!   `input`, `inputs`, `debug`, `stderr`, `halt`, `halt_error`, `input_filename`,
+//!   `input_line_number`, `get_search_list`, `jn`, `yn`, modules, and definitions that call
+//!   themselves.
+//! - A query that takes too many steps, makes too much data or recurses too deep fails the record.
+//! - Regular expressions have neither look-around nor back-references.
+//! - `from_entries` takes `k` and `v` too; `fromdate` reads fractions of seconds, and fractions
+//!   are exact in `gmtime`.
+//! - Missing: `JOIN`, `tostream`, `fromstream`, `truncate_stream`, `format`, `builtins`,
+//!   `lgamma_r`, `$__loc__` and what tells about the program itself.
+//! - A query's own text writes characters beyond U+FFFF as they are, not as surrogate pairs.
+//! - Messages of failures are jaq's.
 
 mod guard;
 mod meter;
@@ -63,16 +79,11 @@ impl Query {
             let message = format!("the query is longer than {QUERY_BYTES_MAX} bytes");
             return Err(vec![PartitionFault::whole(field, message)]);
         }
-        std::thread::scope(|scope| {
-            let builder = std::thread::Builder::new().stack_size(COMPILE_STACK_BYTES);
-            let thread = builder.spawn_scoped(scope, || compile(text, field));
-            let done = thread.ok().and_then(|thread| thread.join().ok());
-            done.unwrap_or_else(|| {
-                Err(vec![PartitionFault::whole(
-                    field,
-                    "the query could not be compiled",
-                )])
-            })
+        on_deep_stack(|| compile(text, field)).unwrap_or_else(|| {
+            Err(vec![PartitionFault::whole(
+                field,
+                "the query could not be compiled",
+            )])
         })
     }
 
@@ -97,6 +108,14 @@ impl Query {
         });
         done.unwrap_or_else(|stopped| Err(stopped.into()))
     }
+}
+
+/// Runs what recurses as deep as a query nests; nothing if it fails inside.
+pub(super) fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
+    std::thread::scope(|scope| {
+        let builder = std::thread::Builder::new().stack_size(COMPILE_STACK_BYTES);
+        builder.spawn_scoped(scope, work).ok()?.join().ok()
+    })
 }
 
 fn compile(text: &str, field: Field) -> Result<Query, Vec<PartitionFault>> {

@@ -300,7 +300,9 @@ impl<'a> Row<'_, 'a> {
                     out.extend_from_slice(default.as_bytes());
                     text = true;
                 }
-                (Step::Default(_), ..) | (Step::ToString, true, _) => {}
+                (Step::Default(_), ..)
+                | (Step::ToString, true, _)
+                | (Step::Slice(..), false, Found::Nothing) => {}
                 (Step::ToString, false, found) => {
                     match found {
                         Found::Nothing => out.extend_from_slice(b"null"),
@@ -311,7 +313,6 @@ impl<'a> Row<'_, 'a> {
                 (Step::Downcase, true, _) => out[start..].make_ascii_lowercase(),
                 (Step::Upcase, true, _) => out[start..].make_ascii_uppercase(),
                 (Step::Slice(from, to), true, _) => slice(out, start, *from, *to)?,
-                (Step::Slice(..), false, Found::Nothing) => {}
                 _ => return Err(Odd),
             }
             if text {

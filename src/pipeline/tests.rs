@@ -115,12 +115,15 @@ async fn live(
         .collect();
     if seed == 0 {
         // The last life delivers what the earlier ones left, and some more.
+        let journal = journal.clone();
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_millis(300)).await;
             journal.stop();
         });
     }
     let result = run(home, settings, around).await;
+    // Appends that wait for a dead disk are let go.
+    journal.stop();
     for producer in producers {
         producer.await.unwrap();
     }

@@ -9,7 +9,7 @@
 //! | `console daemon` | started, and kept running below it |
 //! | `console ctrl-c` | started, interrupted once it has printed the other lines, whatever their numbers |
 //! | `python` | must succeed |
-//! | `toml` | the shipped `firehose.toml`, or tables for it |
+//! | `toml` | the shipped `firehose.toml`, or tables for it, which must deliver if they name S3 |
 //! | `json` | a line of an error object that the blocks have brought about, whatever its numbers |
 //! | `text` | a picture, without commands |
 //!
@@ -28,9 +28,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::support::daemon::{PATIENCE, free_port, wait_until};
+use crate::support::http::post_records;
 use crate::support::lake;
 use crate::support::markdown::{self, Block};
 use crate::support::python::python;
+use crate::support::servers::{Bucket, Weed};
 
 const SHIPPED: &str = include_str!("../../firehose.toml");
 const PORT: &str = "4585";
@@ -200,10 +202,39 @@ impl Session {
             !block.text.contains("state_dir"),
             "{block}: is not the shipped file"
         );
-        let config = overlaid(&block.text).to_string();
-        fs::write(self.dir.path().join("overlaid.toml"), config).unwrap();
+        let mut config = overlaid(&block.text);
+        self.write(&config);
         let checked = self.output(self.bash("firehose check --config overlaid.toml"));
         checked.unwrap_or_else(|why| panic!("{block}: {why}"));
+        let destination = config["stream"]["clicks"]["destination"]["type"].as_str();
+        if destination == Some("s3") {
+            let bucket = Weed::shared().bucket();
+            into(&bucket, &mut config);
+            self.write(&config);
+            self.deliver(&config, &bucket);
+        }
+    }
+
+    /// Whether a record arrives in the bucket.
+    fn deliver(&self, config: &toml::Table, bucket: &Bucket) {
+        let daemon = Running::start(self.bash("exec firehose --config overlaid.toml"));
+        let address = config["http"]["listen"].as_str().unwrap().parse().unwrap();
+        let event = br#"{"event_id":"e-7","event_type":"view","ts":"2026-11-22T10:00:00Z"}"#;
+        wait_until("the daemon takes a record", || {
+            post_records(address, "clicks", event).is_ok_and(|reply| reply.status == 200)
+        });
+        assert!(
+            daemon.end(Signal::TERM),
+            "the daemon must drain into the bucket"
+        );
+        let place = "clicks/event_type=view/year=2026/month=11/day=22/";
+        let keys = bucket.keys();
+        assert!(keys.iter().any(|key| key.starts_with(place)), "{keys:#?}");
+    }
+
+    fn write(&self, config: &toml::Table) {
+        let path = self.dir.path().join("overlaid.toml");
+        fs::write(path, config.to_string()).unwrap();
     }
 
     /// Whether the blocks have brought about an error object with this line.
@@ -334,6 +365,27 @@ fn overlaid(text: &str) -> toml::Table {
         stream.extend(tables.as_table().unwrap().clone());
     }
     config
+}
+
+/// The same with an S3 store that is there, and with state and a port of its own.
+fn into(bucket: &Bucket, config: &mut toml::Table) {
+    let destination = config["stream"]["clicks"]["destination"]
+        .as_table_mut()
+        .unwrap();
+    for (key, value) in [
+        ("bucket", bucket.name.as_str()),
+        ("endpoint", &bucket.endpoint),
+        ("access_key_id", bucket.access_key_id),
+        ("secret_access_key", bucket.secret_access_key),
+    ] {
+        destination.insert(key.to_owned(), value.into());
+    }
+    config.insert("state_dir".to_owned(), "data/state-of-s3".into());
+    let listen = format!("127.0.0.1:{}", free_port());
+    config["http"]
+        .as_table_mut()
+        .unwrap()
+        .insert("listen".to_owned(), listen.into());
 }
 
 fn is_shown(shown: &str, printed: &str) -> bool {

@@ -54,17 +54,15 @@ pub(in crate::partition) fn parse(
         };
         errors.iter().map(fault).collect::<Vec<_>>()
     })?;
-    Parser::new(&tokens)
-        .parse(|parser| parser.term())
-        .map_err(|errors| {
-            let fault = |(expected, found): &(Expect<&str>, Option<&Token<&str>>)| {
-                let found = Token::opt_as_str(*found, text);
-                let what = if found.is_empty() { "the end" } else { found };
-                let message = format!("expected {}, found {what}", expected.as_str());
-                PartitionFault::at(field, span(text, found), message)
-            };
-            errors.iter().map(fault).collect()
-        })
+    Parser::new(&tokens).parse(Parser::term).map_err(|errors| {
+        let fault = |(expected, found): &(Expect<&str>, Option<&Token<&str>>)| {
+            let found = Token::opt_as_str(*found, text);
+            let what = if found.is_empty() { "the end" } else { found };
+            let message = format!("expected {}, found {what}", expected.as_str());
+            PartitionFault::at(field, span(text, found), message)
+        };
+        errors.iter().map(fault).collect()
+    })
 }
 
 /// Faults for names that nothing defines.
@@ -97,7 +95,7 @@ pub(super) fn undefined<P>(
 fn names() -> Vec<&'static str> {
     let natives = natives::funs::<super::Kind>().map(|(name, ..)| name);
     let mut names: Vec<_> = natives.chain(natives::defs().map(|def| def.name)).collect();
-    names.retain(|name| !name.starts_with("regex_") && *name != "meter_regex");
+    names.retain(|name| !natives::INNER.contains(name));
     names.sort_unstable();
     names.dedup();
     names
@@ -139,11 +137,11 @@ fn walk<'s>(term: &Term<&'s str>, visit: &mut Visit<'_, 's>) {
                 }
             }
         }
-        Term::Arr(inner) => inner.iter().for_each(|inner| walk(inner, visit)),
+        Term::Arr(inner) => walk_all(inner.as_deref(), visit),
         Term::Obj(entries) => {
             for (key, value) in entries {
                 walk(key, visit);
-                value.iter().for_each(|value| walk(value, visit));
+                walk_all(value, visit);
             }
         }
         Term::Neg(inner) | Term::Label(_, inner) => walk(inner, visit),
@@ -157,29 +155,27 @@ fn walk<'s>(term: &Term<&'s str>, visit: &mut Visit<'_, 's>) {
         Term::Fold(_, source, pattern, arguments) => {
             walk(source, visit);
             walk_pattern(pattern, visit);
-            arguments.iter().for_each(|argument| walk(argument, visit));
+            walk_all(arguments, visit);
         }
         Term::TryCatch(inner, catch) => {
             walk(inner, visit);
-            catch.iter().for_each(|catch| walk(catch, visit));
+            walk_all(catch.as_deref(), visit);
         }
         Term::IfThenElse(branches, otherwise) => {
             for (condition, branch) in branches {
                 walk(condition, visit);
                 walk(branch, visit);
             }
-            otherwise
-                .iter()
-                .for_each(|otherwise| walk(otherwise, visit));
+            walk_all(otherwise.as_deref(), visit);
         }
         Term::Def(defs, inner) => {
             visit("", 0, defs);
-            defs.iter().for_each(|def| walk(&def.body, visit));
+            walk_all(defs.iter().map(|def| &def.body), visit);
             walk(inner, visit);
         }
         Term::Call(name, arguments) => {
             visit(name, arguments.len(), &[]);
-            arguments.iter().for_each(|argument| walk(argument, visit));
+            walk_all(arguments, visit);
         }
         Term::Var(name) => visit(name, 0, &[]),
         Term::Path(inner, path) => {
@@ -188,7 +184,7 @@ fn walk<'s>(term: &Term<&'s str>, visit: &mut Visit<'_, 's>) {
                 match part {
                     Part::Index(index) => walk(index, visit),
                     Part::Range(from, to) => {
-                        from.iter().chain(to).for_each(|bound| walk(bound, visit));
+                        walk_all(from.iter().chain(to), visit);
                     }
                 }
             }
@@ -196,10 +192,23 @@ fn walk<'s>(term: &Term<&'s str>, visit: &mut Visit<'_, 's>) {
     }
 }
 
+fn walk_all<'t, 's: 't>(
+    terms: impl IntoIterator<Item = &'t Term<&'s str>>,
+    visit: &mut Visit<'_, 's>,
+) {
+    for term in terms {
+        walk(term, visit);
+    }
+}
+
 fn walk_pattern<'s>(pattern: &Pattern<&'s str>, visit: &mut Visit<'_, 's>) {
     match pattern {
         Pattern::Var(_) => {}
-        Pattern::Arr(patterns) => patterns.iter().for_each(|inner| walk_pattern(inner, visit)),
+        Pattern::Arr(patterns) => {
+            for inner in patterns {
+                walk_pattern(inner, visit);
+            }
+        }
         Pattern::Obj(entries) => {
             for (key, inner) in entries {
                 walk(key, visit);
@@ -227,24 +236,19 @@ fn keys(text: &str, term: &Term<&str>) -> Option<Vec<Key>> {
 }
 
 /// A key written as a name, a plain string or `$name`.
-pub(in crate::partition) fn literal_key(
-    text: &str,
-    key: &Term<&str>,
-) -> Option<(String, Range<usize>)> {
-    match key {
-        Term::Var(name) => Some((name.strip_prefix('$')?.into(), span(text, name))),
-        _ => {
-            let name = literal(key)?;
-            let Term::Str(_, parts) = key else {
-                return None;
-            };
-            let at = match parts.as_slice() {
-                [StrPart::Str(written)] => span(text, written),
-                _ => 0..0,
-            };
-            Some((name, at))
-        }
+fn literal_key(text: &str, key: &Term<&str>) -> Option<(String, Range<usize>)> {
+    if let Term::Var(name) = key {
+        return Some((name.strip_prefix('$')?.into(), span(text, name)));
     }
+    let name = literal(key)?;
+    let at = match key {
+        Term::Str(_, parts) => match parts.as_slice() {
+            [StrPart::Str(written)] => span(text, written),
+            _ => 0..text.len(),
+        },
+        _ => 0..text.len(),
+    };
+    Some((name, at))
 }
 
 /// The text of a string literal.

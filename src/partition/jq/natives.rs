@@ -3,7 +3,7 @@
 use jaq_core::box_iter::box_once;
 use jaq_core::load::parse::Def;
 use jaq_core::native::{Filter, Fun, bome, run, unary, v};
-use jaq_core::{Bind, DataT, Exn, RunPtr, ValXs};
+use jaq_core::{Bind, Cv, DataT, Exn, RunPtr, ValX, ValXs};
 
 use super::meter::{charge, in_path};
 use super::read::read;
@@ -40,21 +40,32 @@ const OUTPUT: &str = "a query has nowhere to print to";
 const HALT: &str = "a query cannot stop the daemon; use error(\"…\") to fail the record";
 const BESSEL: &str = "its time has no bound";
 
+/// Names that only our own definitions call.
+pub(super) const INNER: [&str; 7] = [
+    "regex_matches",
+    "regex_split_matches",
+    "regex_split",
+    "meter_regex",
+    "strip_left",
+    "strip_right",
+    "is_text",
+];
+
 /// Definitions of ours that come before and after jaq's: regular expressions burn fuel by the size
 /// of pattern and text, and what jq 1.6 has and jaq lacks.
 const BEFORE: &str = "
 def matches($re; $flags): meter_regex($re) | regex_matches($re; $flags);
 def split_matches($re; $flags): meter_regex($re) | regex_split_matches($re; $flags);
 def split_($re; $flags): meter_regex($re) | regex_split($re; $flags);
+def ltrimstr($x): if is_text and ($x | is_text) then strip_left($x) else . end;
+def rtrimstr($x): if is_text and ($x | is_text) then strip_right($x) else . end;
 ";
 const AFTER: &str = r#"
 def leaf_paths: paths(scalars);
+def recurse_down: recurse;
 def todate: strftime("%Y-%m-%dT%H:%M:%SZ");
-def dateadd(u; n): . + n;
-def datesub(u; n): . - n;
-def date: todate;
-def ascii: [.] | implode;
-def isvalid(f): try (f | true) catch false;
+def delpaths($paths): reduce ($paths | sort | reverse[]) as $path (.; getpath($path) |= empty);
+def del(f): delpaths([path(f)]);
 def IN(s): any(s == .; .);
 def IN(source; s): any(source == s; .);
 def INDEX(stream; f): reduce stream as $row ({}; .[$row | f | tostring] |= $row);
@@ -84,8 +95,9 @@ pub(super) fn defs() -> impl Iterator<Item = Def<&'static str>> {
     let theirs = jaq_core::defs()
         .chain(jaq_std::defs())
         .chain(jaq_json::defs());
+    let replaced = |name| refused(name) || matches!(name, "nan" | "infinite");
     ours(BEFORE)
-        .chain(theirs.filter(|def| !refused(def.name)))
+        .chain(theirs.filter(move |def| !replaced(def.name)))
         .chain(ours(AFTER))
 }
 
@@ -104,6 +116,8 @@ pub(super) fn funs<D: for<'a> DataT<V<'a> = Value>>() -> impl Iterator<Item = Fu
             "matches" => "regex_matches",
             "split_matches" => "regex_split_matches",
             "split_" => "regex_split",
+            "ltrimstr" => "strip_left",
+            "rtrimstr" => "strip_right",
             name => name,
         };
         Some((name, arguments, fun))
@@ -117,31 +131,12 @@ fn own<D: for<'a> DataT<V<'a> = Value>>() -> Box<[Filter<RunPtr<D>>]> {
             let (by, to, from) = (cv.0.pop_var(), cv.0.pop_var(), cv.0.pop_var());
             range(&from, &to, &by)
         }),
-        ("path", [Bind::Fun(())].into(), |mut cv| {
-            let (f, context) = cv.0.pop_fun();
-            let mut paths = in_path(|| f.paths((context, (cv.1, Default::default()))));
-            Box::new(std::iter::from_fn(move || {
-                let (_, path) = match in_path(|| paths.next())? {
-                    Ok(found) => found,
-                    Err(error) => return Some(Err(error)),
-                };
-                let mut keys: Vec<Value> = path.iter().cloned().collect();
-                keys.reverse();
-                Some(Ok(Value::array(keys)))
-            }))
+        ("path", [Bind::Fun(())].into(), |cv| {
+            Box::new(paths(cv).map(|found| Ok(found?.0)))
         }),
-        ("path_value", [Bind::Fun(())].into(), |mut cv| {
-            let (f, context) = cv.0.pop_fun();
-            let mut paths = in_path(|| f.paths((context, (cv.1, Default::default()))));
-            Box::new(std::iter::from_fn(move || {
-                let (value, path) = match in_path(|| paths.next())? {
-                    Ok(found) => found,
-                    Err(error) => return Some(Err(error)),
-                };
-                let mut keys: Vec<Value> = path.iter().cloned().collect();
-                keys.reverse();
-                Some(Ok(Value::array(vec![Value::array(keys), value])))
-            }))
+        ("path_value", [Bind::Fun(())].into(), |cv| {
+            let pair = |(path, value)| Value::array(vec![path, value]);
+            Box::new(paths(cv).map(move |found| found.map(pair)))
         }),
         ("meter_regex", v(1), |cv| {
             unary(cv, |text, pattern| {
@@ -152,6 +147,11 @@ fn own<D: for<'a> DataT<V<'a> = Value>>() -> Box<[Filter<RunPtr<D>>]> {
                 charge(200 + length(&pattern).saturating_mul(16 + length(&text) / 256));
                 Ok(text)
             })
+        }),
+        ("nan", v(0), |_| bome(Ok(Value::float(f64::NAN)))),
+        ("infinite", v(0), |_| bome(Ok(Value::float(f64::INFINITY)))),
+        ("is_text", v(0), |cv| {
+            bome(Ok(Value::Bool(matches!(cv.1, Value::Text(_)))))
         }),
         ("tojson", v(0), |cv| bome(Ok(Value::text(cv.1.to_json())))),
         ("fromjson", v(0), |cv| bome(from_json(cv.1))),
@@ -173,6 +173,26 @@ fn own<D: for<'a> DataT<V<'a> = Value>>() -> Box<[Filter<RunPtr<D>>]> {
             })
         }),
     ])
+}
+
+/// The paths, and the values there, of a function argument.
+fn paths<'a, D: DataT<V<'a> = Value>>(
+    mut cv: Cv<'a, D>,
+) -> impl Iterator<Item = ValX<'a, (Value, Value), Value>> {
+    let (f, context) = cv.0.pop_fun();
+    #[expect(
+        clippy::default_trait_access,
+        reason = "jaq's list of keys has no public name"
+    )]
+    let start = (cv.1, Default::default());
+    let mut paths = in_path(|| f.paths((context, start)));
+    std::iter::from_fn(move || {
+        Some(in_path(|| paths.next())?.map(|(value, path)| {
+            let mut keys: Vec<Value> = path.iter().cloned().collect();
+            keys.reverse();
+            (Value::array(keys), value)
+        }))
+    })
 }
 
 fn range<'a>(from: &Value, to: &Value, by: &Value) -> ValXs<'a, Value> {
@@ -198,9 +218,6 @@ fn from_json(value: Value) -> Result<Value, Error> {
         return Err(Error::typ(value, "string"));
     };
     charge(text.len() / 8);
-    if text.as_ref() == b"nan" {
-        return Ok(Value::float(f64::NAN));
-    }
     if nesting::exceeds(text, nesting::NESTING_MAX) {
         return Err(Error::str("the JSON text nests too deep"));
     }

@@ -389,6 +389,8 @@ impl jaq_core::ValT for Value {
             (Self::Object(object), Self::Text(key)) => {
                 Ok(object.entries.get(key).cloned().unwrap_or_default())
             }
+            // As in jq 1.6, nothing stands between two items.
+            (Self::Array(_), Self::Number(index)) if index.float.fract() != 0.0 => Ok(Self::Null),
             (Self::Array(array), Self::Number(index)) => {
                 let item = wrap(index.floor(), array.items.len()).map(|at| array.items[at].clone());
                 Ok(item.unwrap_or_default())
@@ -467,6 +469,7 @@ impl jaq_core::ValT for Value {
                         .collect(),
                 ))
             }
+            (Self::Null, Self::Number(_)) => Self::array(Vec::new()).map_index(index, opt, f),
             (Self::Object(mut object), Self::Text(key)) => {
                 let target = entries_mut(&mut object);
                 let old = target
@@ -474,35 +477,44 @@ impl jaq_core::ValT for Value {
                     .get_mut(key)
                     .map(std::mem::take)
                     .unwrap_or_default();
-                match f(old).next().transpose()? {
-                    Some(new) => {
-                        target.depth = target.depth.max(deeper(new.depth()));
-                        target.entries.insert(key.clone(), new);
-                    }
-                    None => {
-                        charge(target.entries.len());
-                        target.entries.shift_remove(key);
-                    }
+                if let Some(new) = f(old).next().transpose()? {
+                    target.depth = target.depth.max(deeper(new.depth()));
+                    target.entries.insert(key.clone(), new);
+                } else {
+                    charge(target.entries.len());
+                    target.entries.shift_remove(key);
                 }
                 Ok(Self::Object(object))
             }
             (Self::Array(mut array), Self::Number(index)) => {
-                let Some(at) = wrap(index.floor(), array.items.len()) else {
-                    let index = Self::Number(index.clone());
-                    let error = Error::str(format_args!("index {index} out of bounds"));
+                let length = array.items.len();
+                let beyond = || {
+                    usize::try_from(index.floor())
+                        .ok()
+                        .filter(|at| *at >= length)
+                };
+                let Some(at) = wrap(index.floor(), length).or_else(beyond) else {
+                    let error = Error::str("out of bounds negative array index");
                     return opt.fail(Self::Array(array), |_| Exn::from(error));
                 };
                 let target = items_mut(&mut array);
+                if at >= length {
+                    let Some(new) = f(Self::Null).next().transpose()? else {
+                        return Ok(Self::Array(array));
+                    };
+                    charge(at - length);
+                    target.items.resize(at, Self::Null);
+                    target.depth = target.depth.max(deeper(new.depth()));
+                    target.items.push(new);
+                    return Ok(Self::Array(array));
+                }
                 let old = std::mem::take(&mut target.items[at]);
-                match f(old).next().transpose()? {
-                    Some(new) => {
-                        target.depth = target.depth.max(deeper(new.depth()));
-                        target.items[at] = new;
-                    }
-                    None => {
-                        charge(target.items.len());
-                        target.items.remove(at);
-                    }
+                if let Some(new) = f(old).next().transpose()? {
+                    target.depth = target.depth.max(deeper(new.depth()));
+                    target.items[at] = new;
+                } else {
+                    charge(target.items.len());
+                    target.items.remove(at);
                 }
                 Ok(Self::Array(array))
             }

@@ -139,8 +139,8 @@ impl std::ops::Mul for Value {
     fn mul(self, other: Self) -> ValR<Self> {
         match (self, other) {
             (Self::Number(left), Self::Number(right)) => Ok(Self::float(left.float * right.float)),
-            // As in jq 1.6, a text is repeated by a number only from the left.
-            (Self::Text(text), Self::Number(times)) => {
+            // As in jq 1.6: null for nothing and less, at least once for any part of one.
+            (Self::Text(text), Self::Number(times)) | (Self::Number(times), Self::Text(text)) => {
                 if times.float.is_nan() || times.float <= 0.0 {
                     return Ok(Self::Null);
                 }
@@ -149,7 +149,7 @@ impl std::ops::Mul for Value {
                     clippy::cast_sign_loss,
                     reason = "saturates"
                 )]
-                let times = times.float.ceil() as usize;
+                let times = times.float.max(1.0) as usize;
                 charge(text.len().saturating_mul(times) / 16 + 1);
                 Ok(Self::text(text.repeat(times)))
             }

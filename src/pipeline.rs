@@ -450,5 +450,5 @@ fn state_error(action: &'static str, error: &std::io::Error) -> StreamError {
     }
 }
 
-#[cfg(all(test, feature = "failpoints"))]
+#[cfg(test)]
 mod tests;

@@ -112,23 +112,7 @@ async fn respond(sink: &Sink, request: Request) -> anyhow::Result<Response> {
             );
             Ok(reply(StatusCode::OK, &HeaderMap::new(), Body::from(text)))
         }
-        (&Method::GET, Some(upload_id)) => {
-            let uploads = sink.uploads.lock().expect("no panic");
-            let Some(upload) = uploads.get(upload_id) else {
-                return Ok(StatusCode::NOT_FOUND.into_response());
-            };
-            let part = |(number, bytes): (&u32, &Bytes)| {
-                format!(
-                    "<Part><PartNumber>{number}</PartNumber><ETag>\"sink\"</ETag><Size>{}</Size></Part>",
-                    bytes.len()
-                )
-            };
-            let parts: String = upload.parts.iter().map(part).collect();
-            let text = format!(
-                "<ListPartsResult><IsTruncated>false</IsTruncated>{parts}</ListPartsResult>"
-            );
-            Ok(reply(StatusCode::OK, &HeaderMap::new(), Body::from(text)))
-        }
+        (&Method::GET, Some(upload_id)) => Ok(list_parts(sink, upload_id)),
         (&Method::DELETE, _) => {
             sink.objects.lock().expect("no panic").remove(key);
             let _ = std::fs::remove_file(sink.root.join(key));
@@ -146,6 +130,23 @@ async fn respond(sink: &Sink, request: Request) -> anyhow::Result<Response> {
             ))
         }
     }
+}
+
+fn list_parts(sink: &Sink, upload_id: &str) -> Response {
+    let uploads = sink.uploads.lock().expect("no panic");
+    let Some(upload) = uploads.get(upload_id) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let part = |(number, bytes): (&u32, &Bytes)| {
+        format!(
+            "<Part><PartNumber>{number}</PartNumber><ETag>\"sink\"</ETag><Size>{}</Size></Part>",
+            bytes.len()
+        )
+    };
+    let parts: String = upload.parts.iter().map(part).collect();
+    let text =
+        format!("<ListPartsResult><IsTruncated>false</IsTruncated>{parts}</ListPartsResult>");
+    reply(StatusCode::OK, &HeaderMap::new(), Body::from(text))
 }
 
 impl Sink {

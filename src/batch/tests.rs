@@ -1,3 +1,5 @@
+//! A batch held against the bytes that were appended to it.
+
 use proptest::prelude::*;
 
 use super::*;
@@ -46,8 +48,9 @@ impl Bytestore {
         let mut whole = Vec::new();
         for block in &batch.blocks {
             let (head, rest) = block.parts();
-            head.iter()
-                .for_each(|extent| whole.extend_from_slice(self.read(extent)));
+            for extent in &head {
+                whole.extend_from_slice(self.read(extent));
+            }
             whole.extend_from_slice(&rest);
         }
         whole

@@ -1,3 +1,5 @@
+//! The spool on a real directory.
+
 use std::path::Path;
 use std::sync::Arc;
 

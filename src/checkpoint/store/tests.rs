@@ -1,3 +1,5 @@
+//! The checkpoint store on a real directory.
+
 use std::path::Path;
 
 use uuid::Uuid;

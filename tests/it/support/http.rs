@@ -43,12 +43,12 @@ impl Connection {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> io::Result<Response> {
-        let mut head = format!("{method} {path} HTTP/1.1\r\nhost: firehose\r\n");
+        let mut request = Vec::new();
+        write!(request, "{method} {path} HTTP/1.1\r\nhost: firehose\r\n")?;
         for (name, value) in headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            write!(request, "{name}: {value}\r\n")?;
         }
-        head.push_str(&format!("content-length: {}\r\n\r\n", body.len()));
-        let mut request = head.into_bytes();
+        write!(request, "content-length: {}\r\n\r\n", body.len())?;
         request.extend_from_slice(body);
         self.stream.get_mut().write_all(&request)?;
         self.response()

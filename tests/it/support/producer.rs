@@ -68,7 +68,7 @@ impl Producer {
                         random,
                         shared,
                     }
-                    .run()
+                    .run();
                 })
             })
             .collect();

@@ -27,9 +27,13 @@ use crate::source::direct_put::Intake;
 use crate::telemetry::{Metrics, StreamMetrics};
 use supervisor::Supervisor;
 
-/// Part of the memory limit that batches may take; the rest is for chunks, encoders, uploads and
-/// requests.
-const BATCHES_PART: u64 = 2;
+/// One in so many bytes of the memory limit is for batches; the rest is for chunks, encoders,
+/// checkpoints, uploads and requests.
+const BATCHES_PART: u64 = 4;
+/// One in so many bytes of the memory limit is for request bodies.
+const BODIES_PART: u64 = 8;
+/// Request bodies may take at least this much: two of the largest.
+const BODIES_MIN: u64 = 16 << 20;
 /// Every stream may hold at least this much in batches.
 const BATCHES_MIN: u64 = 8 << 20;
 
@@ -120,7 +124,12 @@ impl Daemon {
             streams.insert(name, status);
             supervisors.push(tokio::spawn(supervisor.run(streams_stop.clone())));
         }
-        let state = Arc::new(ApiState::new(infos, clock, metrics, Limits::default()));
+        let bodies = (config.memory_limit / BODIES_PART).max(BODIES_MIN);
+        let limits = Limits {
+            body_memory: usize::try_from(bodies)?,
+            ..Limits::default()
+        };
+        let state = Arc::new(ApiState::new(infos, clock, metrics, limits));
         let http_stop = CancellationToken::new();
         Ok(Self {
             address: listener.local_addr()?,

@@ -3,6 +3,7 @@
 use super::*;
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table, one fault after the other")]
 fn what_firehose_rejects_is_a_fault_with_its_place_and_the_right_word() {
     let key = "!{partitionKeyFromQuery:a}/";
     for (query, event_time, prefix, field, at, message, help) in [

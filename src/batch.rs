@@ -97,7 +97,14 @@ impl Batch {
                 ..
             })
         ) {
-            self.push(false, Vec::new(), Memory::Growing(Vec::new()));
+            // A partition that has filled a block will fill the next one too.
+            let capacity = if self.bytes >= BLOCK_BYTES as u64 {
+                BLOCK_BYTES + BLOCK_BYTES / 4
+            } else {
+                0
+            };
+            let memory = Memory::Growing(Vec::with_capacity(capacity));
+            self.push(false, Vec::new(), memory);
         }
         let block = self.blocks.last_mut()?;
         let Memory::Growing(memory) = &mut block.memory else {

@@ -157,6 +157,13 @@ impl Spool {
 
     /// Reads one extent and verifies it.
     pub fn read(&self, extent: Extent) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.read_onto(extent, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Appends the bytes of one extent, verified, to `bytes`. After an error `bytes` is as before.
+    pub fn read_onto(&self, extent: Extent, bytes: &mut Vec<u8>) -> io::Result<()> {
         let file = {
             let inner = self.lock();
             let spool_file = inner.files.get(&extent.file).ok_or_else(|| {
@@ -168,14 +175,21 @@ impl Spool {
             })?;
             Arc::clone(&spool_file.file)
         };
-        let mut bytes = vec![0; extent.len as usize];
-        file.read_exact_at(&mut bytes, extent.offset)?;
-        if crc_fast::crc64_nvme(&bytes) != extent.crc64 {
+        let start = bytes.len();
+        bytes.resize(start + extent.len as usize, 0);
+        let read = file.read_exact_at(&mut bytes[start..], extent.offset);
+        let sound = read.and_then(|()| {
+            if crc_fast::crc64_nvme(&bytes[start..]) == extent.crc64 {
+                return Ok(());
+            }
             let name = file_name(extent.file);
             let message = format!("{name} is damaged at {}: checksum differs", extent.offset);
-            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+            Err(io::Error::new(io::ErrorKind::InvalidData, message))
+        });
+        if sound.is_err() {
+            bytes.truncate(start);
         }
-        Ok(bytes)
+        sound
     }
 
     /// Gives back extents that nothing durable names and nobody reads any more.

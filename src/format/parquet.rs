@@ -1,5 +1,6 @@
 //! `parquet`: declared columns, JSON records in, row groups out.
 
+use bytes::Bytes;
 use std::io;
 use std::sync::Arc;
 
@@ -79,7 +80,7 @@ impl Table {
     pub(super) fn encode(
         &self,
         decoder: &mut Decoder,
-        next: &mut dyn FnMut() -> io::Result<Option<Vec<u8>>>,
+        next: &mut dyn FnMut() -> io::Result<Option<Bytes>>,
         out: &mut dyn io::Write,
         failed: &mut dyn FnMut(&Record<'_>, Failure),
     ) -> io::Result<u64> {

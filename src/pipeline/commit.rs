@@ -176,7 +176,7 @@ fn write(
         {
             let mut bytes = Vec::new();
             for extent in &unspooled.merge {
-                bytes.extend_from_slice(&spool.read(*extent)?);
+                spool.read_onto(*extent, &mut bytes)?;
             }
             bytes.extend_from_slice(&unspooled.bytes);
             merged.push(bytes);
@@ -246,6 +246,9 @@ pub(super) fn settle(table: &mut Table, committed: &Committed) -> Vec<Extent> {
     stale
 }
 
+/// Room for the end of an extent beyond what a reader asks for, in bytes.
+const EXTENT_SLACK: usize = 1 << 20;
+
 /// The spool's bytes of a sealed object, verified as they are read.
 #[derive(Debug)]
 pub(super) struct SpoolBody {
@@ -257,19 +260,27 @@ pub(super) struct SpoolBody {
 
 impl crate::destination::Body for SpoolBody {
     fn read(&self, offset: u64, len: usize) -> io::Result<bytes::Bytes> {
-        let mut bytes = Vec::with_capacity(len);
+        let rest: u64 = self
+            .extents
+            .iter()
+            .map(|extent| u64::from(extent.len))
+            .sum();
+        let rest = usize::try_from(rest.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let mut bytes = Vec::with_capacity((len + EXTENT_SLACK).min(rest));
         let mut start = 0;
         for extent in &self.extents {
             let end = start + u64::from(extent.len);
             let from = (offset + bytes.len() as u64).max(start);
             if bytes.len() < len && from < end {
-                let piece = self.spool.read(*extent)?;
+                let at = bytes.len();
+                self.spool.read_onto(*extent, &mut bytes)?;
+                // The first extent may begin before what is asked for.
                 let skip = usize::try_from(from - start).unwrap_or(usize::MAX);
-                let take = (len - bytes.len()).min(piece.len() - skip);
-                bytes.extend_from_slice(&piece[skip..skip + take]);
+                bytes.drain(at..at + skip);
             }
             start = end;
         }
+        bytes.truncate(len);
         Ok(bytes.into())
     }
 }

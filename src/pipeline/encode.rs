@@ -71,13 +71,16 @@ impl Source {
                 .sum::<usize>()
     }
 
-    fn read(&self, spool: &Spool) -> io::Result<Vec<u8>> {
+    fn read(&self, spool: &Spool) -> io::Result<Bytes> {
+        if self.head.is_empty() {
+            return Ok(self.rest.clone());
+        }
         let mut bytes = Vec::with_capacity(self.len());
         for extent in &self.head {
-            bytes.extend_from_slice(&spool.read(*extent)?);
+            spool.read_onto(*extent, &mut bytes)?;
         }
         bytes.extend_from_slice(&self.rest);
-        Ok(bytes)
+        Ok(bytes.into())
     }
 }
 

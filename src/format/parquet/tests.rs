@@ -60,7 +60,7 @@ pub(super) fn convert<R: AsRef<[u8]>>(
     let count = format
         .encode_object(
             &mut format.encoder(),
-            &mut || Ok(blocks.next()),
+            &mut || Ok(blocks.next().map(Into::into)),
             &mut out,
             &mut |record, failure| {
                 failures.push((record.position.sequence.0, failure));
@@ -326,7 +326,7 @@ fn check_says_what_encoding_would_and_leaves_no_rows() {
     format
         .encode_object(
             &mut encoder,
-            &mut || Ok(next.take()),
+            &mut || Ok(next.take().map(Into::into)),
             &mut out,
             &mut |_, _| (),
         )
@@ -391,7 +391,7 @@ fn a_row_group_is_closed_before_it_holds_more_than_64_mib_of_records() {
         };
         format.stage(&record, &mut block);
         count += 1;
-        Ok((count <= 300).then_some(block))
+        Ok((count <= 300).then(|| block.into()))
     };
     let mut out = Vec::new();
     let records = format

@@ -111,9 +111,10 @@ A sample producer sends {rate} click events a second; one in a hundred is bad.
 Send your own:
   curl --data-binary '{{\"event_id\":\"mine\",\"event_type\":\"hello\",\"ts\":\"2026-01-01T00:00:00Z\"}}' \\
     http://{address}/streams/{STREAM}/records
-  AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any aws firehose put-record-batch \\
-    --endpoint-url http://{address} --region us-east-1 --delivery-stream-name {STREAM} \\
+  export AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any AWS_DEFAULT_REGION=us-east-1
+  aws firehose put-record-batch --endpoint-url http://{address} --delivery-stream-name {STREAM} \\
     --records Data=eyJldmVudF9pZCI6Im1pbmUiLCJldmVudF90eXBlIjoiaGVsbG8iLCJ0cyI6IjIwMjYtMDEtMDFUMDA6MDA6MDBaIn0=
+  (That is for AWS CLI 2. Version 1 does not decode base64: give it the record itself.)
 
 Ctrl-C stops and delivers what is left. What lands:"
     )?;

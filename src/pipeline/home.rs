@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::event::Event;
 use super::outputs::Outputs;
-use crate::checkpoint::{OpenBatch, SealedObject, Store};
+use crate::checkpoint::{OpenBatch, SealedObject, Store, StoreError};
 use crate::clock::Clock;
 use crate::config::{SourceSettings, StreamSettings};
 use crate::destination::{Conditional, Destination, PublishError};
@@ -59,11 +59,8 @@ pub fn open(
     clock: &Clock,
 ) -> Result<Home, StreamError> {
     failpoint::hit("recovery-start");
-    let (store, recovered) = Store::open(&**disk, Path::new("checkpoint.redb"), clock.now_ms())
-        .map_err(|error| StreamError::State {
-            action: "open the checkpoint store",
-            cause: error.to_string(),
-        })?;
+    let (store, recovered) =
+        Store::open(&**disk, Path::new("checkpoint.redb"), clock.now_ms()).map_err(store_error)?;
     let outputs = Outputs::compile(settings, recovered.formats).map_err(|cause| {
         let advice = "mend the stream's settings".to_owned();
         StreamError::LoudStop { cause, advice }
@@ -121,6 +118,28 @@ impl From<JournalError> for StreamError {
                 cause: error.to_string(),
             },
         }
+    }
+}
+
+/// A newer daemon's store needs a newer daemon; a damaged row a person. The rest may pass.
+fn store_error(error: StoreError) -> StreamError {
+    let cause = error.to_string();
+    match error {
+        StoreError::Version { .. } => StreamError::LoudStop {
+            cause,
+            advice: "run the version of the daemon that wrote it, or a later one".to_owned(),
+        },
+        StoreError::Row { .. } => StreamError::LoudStop {
+            cause,
+            advice:
+                "put a sound copy of the stream's state folder back, or discard the folder and \
+                     with it what was not yet published"
+                    .to_owned(),
+        },
+        StoreError::Database(_) => StreamError::State {
+            action: "open the checkpoint store",
+            cause,
+        },
     }
 }
 

@@ -59,8 +59,8 @@ pub fn open(
     clock: &Clock,
 ) -> Result<Home, StreamError> {
     failpoint::hit("recovery-start");
-    let (store, recovered) =
-        Store::open(&**disk, Path::new("checkpoint.redb"), clock.now_ms()).map_err(store_error)?;
+    let (store, recovered) = Store::open(&**disk, Path::new("checkpoint.redb"), clock.now_ms())
+        .map_err(|error| store_error(&error))?;
     let outputs = Outputs::compile(settings, recovered.formats).map_err(|cause| {
         let advice = "mend the stream's settings".to_owned();
         StreamError::LoudStop { cause, advice }
@@ -122,7 +122,7 @@ impl From<JournalError> for StreamError {
 }
 
 /// A newer daemon's store needs a newer daemon; a damaged row a person. The rest may pass.
-fn store_error(error: StoreError) -> StreamError {
+fn store_error(error: &StoreError) -> StreamError {
     let cause = error.to_string();
     match error {
         StoreError::Version { .. } => StreamError::LoudStop {

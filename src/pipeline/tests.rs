@@ -17,7 +17,7 @@ use crate::config::{
 };
 use crate::disk::{Disk, TornDisk};
 use crate::error::StreamError;
-use crate::source::direct_put::{Intake as _, PutBatch};
+use crate::source::direct_put::{Intake as _, PutBatch, Refused};
 use crate::telemetry::{Metrics, StreamMetrics};
 
 /// Power failures a seed.
@@ -88,8 +88,14 @@ async fn produce(journal: crate::journal::Journal, ledger: Arc<Mutex<Ledger>>, s
             let key = if id % 50 == 49 { "x" } else { "k" };
             batch.push(format!(r#"{{"{key}":"{}","id":{id}}}"#, random.u8(0..4)).as_bytes());
         }
-        if journal.append(batch).await.is_err() {
-            return;
+        match journal.append(batch).await {
+            Ok(_) => {}
+            // Nothing of it is in: a producer backs off and goes on.
+            Err(Refused::JournalFull { .. }) => {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                continue;
+            }
+            Err(_) => return,
         }
         ledger.lock().unwrap().accepted.extend(first..first + count);
     }

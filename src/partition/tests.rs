@@ -423,6 +423,22 @@ fn a_key_that_makes_the_prefix_too_long_fails_the_record() {
 }
 
 #[test]
+fn a_scan_that_trusts_the_rest_differs_only_behind_the_values() {
+    let settings = settings("{a: .a, b: .b.c}", ".ts");
+    let prefix = "!{partitionKeyFromQuery:a}/!{partitionKeyFromQuery:b}/!{eventTime:yyyy}/";
+    let strict = compile(&settings, Some(prefix));
+    let trusting = compile(&settings, Some(prefix)).trusting_the_rest();
+    let whole = r#"{"a":"x","b":{"c":"y"},"ts":0,"z":1}"#;
+    assert_eq!(prefix_of(&strict, whole).as_deref(), Ok("x/y/1970/"));
+    assert_eq!(prefix_of(&trusting, whole).as_deref(), Ok("x/y/1970/"));
+    let broken = r#"{"a":"x","b":{"c":"y"},"ts":0,"z":"#;
+    assert!(prefix_of(&strict, broken).is_err());
+    assert_eq!(prefix_of(&trusting, broken).as_deref(), Ok("x/y/1970/"));
+    let before = r#"{"z":01,"a":"x","b":{"c":"y"},"ts":0}"#;
+    assert!(prefix_of(&strict, before).is_err() && prefix_of(&trusting, before).is_err());
+}
+
+#[test]
 fn values_as_they_are_keep_slashes_but_cannot_climb() {
     let as_is = PartitioningSettings {
         key_values: KeyValues::AsIs,

@@ -75,7 +75,14 @@ pub struct Unspooled {
 impl Batch {
     /// A batch without records.
     pub const fn open(id: Uuid, opened_ms: i64) -> Self {
-        Self { id, opened_ms, records: 0, bytes: 0, blocks: Vec::new(), next_serial: 0 }
+        Self {
+            id,
+            opened_ms,
+            records: 0,
+            bytes: 0,
+            blocks: Vec::new(),
+            next_serial: 0,
+        }
     }
 
     /// Appends `staged` bytes holding `records` whole records of `bytes` bytes. Returns the serial
@@ -83,11 +90,26 @@ impl Batch {
     pub fn append(&mut self, staged: &[u8], records: u64, bytes: u64) -> Option<u32> {
         self.records += records;
         self.bytes += bytes;
-        if !matches!(self.blocks.last(), Some(Block { memory: Memory::Growing(_), .. })) {
-            self.push(false, Vec::new(), Memory::Growing(Vec::new()));
+        if !matches!(
+            self.blocks.last(),
+            Some(Block {
+                memory: Memory::Growing(_),
+                ..
+            })
+        ) {
+            // A partition that has filled a block will fill the next one too.
+            let capacity = if self.bytes >= BLOCK_BYTES as u64 {
+                BLOCK_BYTES + BLOCK_BYTES / 4
+            } else {
+                0
+            };
+            let memory = Memory::Growing(Vec::with_capacity(capacity));
+            self.push(false, Vec::new(), memory);
         }
         let block = self.blocks.last_mut()?;
-        let Memory::Growing(memory) = &mut block.memory else { return None };
+        let Memory::Growing(memory) = &mut block.memory else {
+            return None;
+        };
         memory.extend_from_slice(staged);
         (block.len() >= BLOCK_BYTES as u64).then(|| block.freeze())
     }
@@ -98,8 +120,11 @@ impl Batch {
         if let Some(last) = self.blocks.last_mut() {
             last.freeze();
         }
-        let memory =
-            if encoded { Memory::Frozen(Bytes::new()) } else { Memory::Growing(Vec::new()) };
+        let memory = if encoded {
+            Memory::Frozen(Bytes::new())
+        } else {
+            Memory::Growing(Vec::new())
+        };
         self.push(encoded, extents, memory);
     }
 
@@ -152,7 +177,9 @@ impl Batch {
 
     /// Whether every byte is final.
     pub fn is_encoded(&self) -> bool {
-        self.blocks.iter().all(|block| block.encoded || block.is_empty())
+        self.blocks
+            .iter()
+            .all(|block| block.encoded || block.is_empty())
     }
 
     /// Bytes held in memory.
@@ -216,7 +243,11 @@ impl Block {
 
     /// What a checkpoint must write; `None` when nothing. Extents in `sparse` files are moved.
     pub fn unspooled(&self, moved: &dyn Fn(&Extent) -> bool) -> Option<Unspooled> {
-        let small = self.extents.iter().rev().take_while(|extent| extent.len < SMALL_EXTENT);
+        let small = self
+            .extents
+            .iter()
+            .rev()
+            .take_while(|extent| extent.len < SMALL_EXTENT);
         let small = small.count();
         let mut keep = self.extents.len();
         if small >= SMALL_EXTENTS_MAX {
@@ -230,7 +261,12 @@ impl Block {
             Memory::Frozen(memory) => memory.slice(from..),
         };
         let nothing = merge.is_empty() && bytes.is_empty();
-        (!nothing).then_some(Unspooled { serial: self.serial, keep, merge, bytes })
+        (!nothing).then_some(Unspooled {
+            serial: self.serial,
+            keep,
+            merge,
+            bytes,
+        })
     }
 
     /// Records that a checkpoint has written an [`Unspooled`] as `extent`. Returns the extents that
@@ -238,7 +274,11 @@ impl Block {
     pub fn spooled(&mut self, keep: usize, extent: Extent) -> Vec<Extent> {
         let replaced = self.extents.split_off(keep);
         self.extents.push(extent);
-        self.spooled = self.extents.iter().map(|extent| u64::from(extent.len)).sum();
+        self.spooled = self
+            .extents
+            .iter()
+            .map(|extent| u64::from(extent.len))
+            .sum();
         replaced
     }
 

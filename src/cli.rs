@@ -9,6 +9,7 @@ pub mod explain;
 pub mod put;
 pub mod run;
 mod settings;
+pub mod state;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -101,6 +102,9 @@ enum Command {
     /// Show what would happen to records, line by line; write nothing.
     Explain(explain::ExplainArgs),
     Put(put::PutArgs),
+    /// Look after the state folder of a stopped daemon.
+    #[command(subcommand)]
+    State(state::StateCommand),
     /// Run an embedded stream with a sample producer and show what lands.
     Demo(demo::DemoArgs),
 }
@@ -161,6 +165,7 @@ fn dispatch(
         Command::Check => check::run(&config, out, err),
         Command::Explain(args) => explain::run(&config, &args, out),
         Command::Put(args) => Ok(runtime()?.block_on(put::run(&args, out))?),
+        Command::State(command) => state::run(&command, &config, out),
         Command::Demo(args) => demo::run(&args, out),
     }
 }

@@ -27,9 +27,13 @@ use crate::source::direct_put::Intake;
 use crate::telemetry::{Metrics, StreamMetrics};
 use supervisor::Supervisor;
 
-/// Part of the memory limit that batches may take; the rest is for chunks, encoders, uploads and
-/// requests.
-const BATCHES_PART: u64 = 2;
+/// One in so many bytes of the memory limit is for batches; the rest is for chunks, encoders,
+/// checkpoints, uploads and requests.
+const BATCHES_PART: u64 = 4;
+/// One in so many bytes of the memory limit is for request bodies.
+const BODIES_PART: u64 = 8;
+/// Request bodies may take at least this much: two of the largest.
+const BODIES_MIN: u64 = 16 << 20;
 /// Every stream may hold at least this much in batches.
 const BATCHES_MIN: u64 = 8 << 20;
 
@@ -83,8 +87,9 @@ impl Daemon {
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let lock = lock(&config.state_dir)?;
         let listen = config.http.listen;
-        let listener =
-            TcpListener::bind(listen).await.with_context(|| format!("listen on {listen}"))?;
+        let listener = TcpListener::bind(listen)
+            .await
+            .with_context(|| format!("listen on {listen}"))?;
         let clock = Clock::system();
         let metrics = Arc::new(Metrics::new()?);
         let cores = std::thread::available_parallelism()?.get();
@@ -119,7 +124,12 @@ impl Daemon {
             streams.insert(name, status);
             supervisors.push(tokio::spawn(supervisor.run(streams_stop.clone())));
         }
-        let state = Arc::new(ApiState::new(infos, clock, metrics, Limits::default()));
+        let bodies = (config.memory_limit / BODIES_PART).max(BODIES_MIN);
+        let limits = Limits {
+            body_memory: usize::try_from(bodies)?,
+            ..Limits::default()
+        };
+        let state = Arc::new(ApiState::new(infos, clock, metrics, limits));
         let http_stop = CancellationToken::new();
         Ok(Self {
             address: listener.local_addr()?,
@@ -159,21 +169,31 @@ impl Daemon {
     }
 }
 
-/// One daemon a state folder (C6).
-fn lock(state_dir: &Path) -> anyhow::Result<File> {
+/// Takes the state folder for this process, for as long as the file is held: one daemon a state
+/// folder (C6).
+pub(crate) fn lock(state_dir: &Path) -> anyhow::Result<File> {
     HostDisk::new(state_dir).with_context(|| format!("create {}", state_dir.display()))?;
     let path = state_dir.join("lock");
-    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path);
     let file = file.with_context(|| format!("open {}", path.display()))?;
     file.try_lock().with_context(|| {
-        format!("{} is in use by another firehose: one daemon a state folder", state_dir.display())
+        format!(
+            "{} is in use by another firehose: one daemon a state folder",
+            state_dir.display()
+        )
     })?;
     Ok(file)
 }
 
 /// State of streams that the config no longer names may hold accepted records.
 fn warn_of_orphans(config: &Config) {
-    let Ok(entries) = std::fs::read_dir(&config.state_dir) else { return };
+    let Ok(entries) = std::fs::read_dir(&config.state_dir) else {
+        return;
+    };
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         if entry.path().join("checkpoint.redb").exists() && !config.streams.contains_key(&name) {

@@ -5,6 +5,7 @@
 //! (`parquet`, `zip`) records are staged in frames that keep their position and arrival, and the
 //! object is encoded at seal, when a record may still turn out not to fit.
 
+use bytes::Bytes;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -31,6 +32,10 @@ pub enum Shape {
     /// The object is encoded when all of its raw blocks are known.
     Whole,
 }
+
+/// Bytes of memory to set aside for an encoder of `Shape::Whole` while it encodes an object. One of
+/// `Shape::Blocks` needs about three raw blocks and less than a MiB more.
+pub const ENCODER_MEMORY: usize = parquet::MEMORY;
 
 /// What is wrong with the settings of a format.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -199,7 +204,7 @@ impl Format {
     pub fn encode_object(
         &self,
         encoder: &mut Encoder,
-        next: &mut dyn FnMut() -> io::Result<Option<Vec<u8>>>,
+        next: &mut dyn FnMut() -> io::Result<Option<Bytes>>,
         out: &mut dyn io::Write,
         failed: &mut dyn FnMut(&Record<'_>, Failure),
     ) -> io::Result<u64> {

@@ -5,12 +5,16 @@
 //!
 //! Reading order: `segment` and `frame` (what is on disk), `writer`, `reader`, `recovery`.
 
+mod birth;
 mod frame;
+mod group;
 mod queue;
 mod reader;
 mod recovery;
 mod segment;
 mod shared;
+mod survey;
+mod walk;
 mod window;
 mod writer;
 
@@ -42,7 +46,8 @@ pub struct JournalSettings {
     pub stream: String,
     /// Its directory, relative to the disk's root; nothing else may live there.
     pub dir: PathBuf,
-    /// Bound on the bytes of all segments on disk.
+    /// Bound on the bytes of all segments on disk. Only an opening (by the few bytes it brings
+    /// over, and a header) and the segment that follows a failed fsync (by a header) may exceed it.
     pub limit: u64,
     /// Bytes of one segment; a larger batch gets a larger segment. Callers use the smaller of
     /// 64 MiB and a quarter of the limit.

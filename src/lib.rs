@@ -19,7 +19,6 @@ pub mod source;
 pub mod spool;
 
 // Ground floor: imports nothing above.
-pub mod budget;
 pub mod clock;
 pub mod config;
 pub mod disk;

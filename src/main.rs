@@ -21,6 +21,10 @@ fn main() -> ExitCode {
 
 #[inline(never)]
 fn start() -> ExitCode {
+    // The allocator asks for huge pages, which the kernel clears whole although little of them is
+    // used: with them, sorting 0.2 GB into 96 partitions took 20 instead of 16 CPU-seconds a GB
+    // and 509 instead of 270 MB. Where the kernel refuses, nothing is lost but that.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
     if let Err(fault) = logging::init() {
         // Nobody is left to be told when this fails.

@@ -127,8 +127,12 @@ pub async fn run(
     let (events, inbox) = mpsc::unbounded_channel();
     let claim = Claim::of(&home, &settings.name, around.clock.now_ms());
     let named = home.sealed.iter().map(|object| object.id).collect();
-    let claiming =
-        tokio::spawn(home::claim(Arc::clone(&settings), claim, named, events.clone()));
+    let claiming = tokio::spawn(home::claim(
+        Arc::clone(&settings),
+        claim,
+        named,
+        events.clone(),
+    ));
     let routed = router::start(
         home.reader,
         Arc::clone(&home.outputs),
@@ -137,8 +141,14 @@ pub async fn run(
         around.clock.clone(),
     );
     let buffering = settings.buffering;
-    let backup = settings.backup.as_ref().map_or(buffering, |backup| backup.buffering);
-    let mut table = Table::new(Triggers { data: buffering, backup });
+    let backup = settings
+        .backup
+        .as_ref()
+        .map_or(buffering, |backup| backup.buffering);
+    let mut table = Table::new(Triggers {
+        data: buffering,
+        backup,
+    });
     table.reload(home.open, around.clock.now_ms());
     let mut waiting = Waiting::default();
     for sealed in home.sealed {
@@ -226,7 +236,8 @@ impl Pipeline {
         self.dispatch_encoding();
         self.begin_checkpoint();
         if let Some(destination) = &self.destination {
-            self.waiting.dispatch(destination, &self.outputs, &self.spool, &self.events);
+            self.waiting
+                .dispatch(destination, &self.outputs, &self.spool, &self.events);
         }
     }
 
@@ -256,7 +267,10 @@ impl Pipeline {
                 self.checkpointing = false;
                 self.apply_checkpoint((*result).map_err(checkpoint_error)?);
             }
-            Event::Claimed { destination, conditional } => self.claimed(destination, conditional),
+            Event::Claimed {
+                destination,
+                conditional,
+            } => self.claimed(destination, conditional),
             Event::ClaimStalled(cause) => {
                 tracing::warn!(stream = self.settings.name, cause, "destination not ready");
                 self.around.status.set_state(State::Stalled { cause });
@@ -286,25 +300,38 @@ impl Pipeline {
                  overwritten; our own keys still never repeat"
             );
         }
-        if self.waiting.stranded() > 0 {
-            let objects = self.waiting.stranded();
-            tracing::error!(
-                stream,
-                store,
-                objects,
-                "objects wait for a store that the config no longer names: name it again"
-            );
-        }
         failpoint::hit("recovery-claimed");
         self.around.status.set_state(State::Running);
         self.destination = Some(destination);
+        self.tell_of_stranded();
+    }
+
+    /// Objects whose bucket or folder the config no longer names wait until a person decides (C7).
+    fn tell_of_stranded(&self) {
+        let objects = self.waiting.stranded();
+        if objects == 0 {
+            return;
+        }
+        let (stream, store) = (&self.settings.name, self.outputs.store());
+        let cause = format!(
+            "{objects} objects wait for another destination than {store}: name it again, or stop \
+             the daemon and run `firehose state retarget {stream}`"
+        );
+        tracing::error!(stream, cause, "objects are stranded");
+        self.around.status.set_state(State::Stalled { cause });
     }
 
     fn apply_checkpoint(&mut self, committed: Committed) {
-        self.pending.freed.extend(commit::settle(&mut self.table, &committed));
+        self.pending
+            .freed
+            .extend(commit::settle(&mut self.table, &committed));
+        let stranded = self.waiting.stranded();
         for sealed in committed.sealed {
             self.table.remove(sealed.id);
             self.waiting.add(sealed, self.outputs.store());
+        }
+        if self.waiting.stranded() > stranded {
+            self.tell_of_stranded();
         }
         for id in committed.published {
             failpoint::hit("published-after-record");
@@ -318,7 +345,9 @@ impl Pipeline {
         if self.table.memory() > self.around.memory_limit / 2 {
             self.table.shed();
         }
-        self.around.status.checkpointed(committed.frontier, self.checkpoint_begun.elapsed());
+        self.around
+            .status
+            .checkpointed(committed.frontier, self.checkpoint_begun.elapsed());
     }
 
     fn apply_begun(
@@ -328,7 +357,9 @@ impl Pipeline {
     ) -> Result<(), StreamError> {
         match begun {
             Ok(upload_id) => {
-                self.pending.objects.extend(self.waiting.set_upload(id, Some(upload_id)));
+                self.pending
+                    .objects
+                    .extend(self.waiting.set_upload(id, Some(upload_id)));
                 Ok(())
             }
             Err(error) => self.set_back(id, error),
@@ -348,7 +379,9 @@ impl Pipeline {
             self.around.status.delivered(sealed);
             self.pending.published.push(id);
         }
-        self.around.status.clear_stall();
+        if self.waiting.stranded() == 0 {
+            self.around.status.clear_stall();
+        }
         Ok(())
     }
 
@@ -360,12 +393,18 @@ impl Pipeline {
                 self.around.status.metrics().publish_retries.add(1);
             }
             Setback::Stalled(cause) => {
-                tracing::error!(stream, cause, "publishing is stalled, and tried again slowly");
+                tracing::error!(
+                    stream,
+                    cause,
+                    "publishing is stalled, and tried again slowly"
+                );
                 self.around.status.metrics().publish_retries.add(1);
                 self.around.status.set_state(State::Stalled { cause });
             }
             Setback::ForgetUpload => {
-                self.pending.objects.extend(self.waiting.set_upload(id, None));
+                self.pending
+                    .objects
+                    .extend(self.waiting.set_upload(id, None));
             }
             Setback::Stop { cause, advice } => return Err(StreamError::LoudStop { cause, advice }),
         }
@@ -373,7 +412,10 @@ impl Pipeline {
     }
 
     fn report(&self) {
-        let oldest = [self.table.oldest_arrival_ms(), self.waiting.oldest_arrival_ms()];
+        let oldest = [
+            self.table.oldest_arrival_ms(),
+            self.waiting.oldest_arrival_ms(),
+        ];
         self.around.status.observe(status::Observation {
             open_partitions: self.table.open_partitions() as u64,
             waiting: self.waiting.len() as u64,
@@ -387,9 +429,10 @@ impl Pipeline {
 fn checkpoint_error(error: CheckpointError) -> StreamError {
     match error {
         CheckpointError::Io(error) => state_error("write a checkpoint", &error),
-        CheckpointError::Store(error) => {
-            StreamError::State { action: "write a checkpoint", cause: error.to_string() }
-        }
+        CheckpointError::Store(error) => StreamError::State {
+            action: "write a checkpoint",
+            cause: error.to_string(),
+        },
     }
 }
 
@@ -401,5 +444,11 @@ fn state_error(action: &'static str, error: &std::io::Error) -> StreamError {
             advice: "the disk under state_dir has damaged spooled records: see to the disk".into(),
         };
     }
-    StreamError::State { action, cause: error.to_string() }
+    StreamError::State {
+        action,
+        cause: error.to_string(),
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,10 +21,6 @@ impl Sequence {
     }
 
     /// The epoch this number was handed out in.
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "20 bits remain after the shift"
-    )]
     pub const fn epoch(self) -> u32 {
         (self.0 >> COUNTER_BITS) as u32
     }

@@ -82,7 +82,9 @@ impl Spool {
         }
         let mut inner = Inner::default();
         for name in disk.list(dir)? {
-            let number = name.strip_suffix(".spool").and_then(|stem| stem.parse::<u32>().ok());
+            let number = name
+                .strip_suffix(".spool")
+                .and_then(|stem| stem.parse::<u32>().ok());
             let Some(number) = number else { continue };
             inner.next = inner.next.max(number + 1);
             let path = dir.join(&name);
@@ -93,16 +95,28 @@ impl Spool {
             let file = disk.open(&path, Open::Existing)?;
             let found = file.len()?;
             if found < end {
-                return Err(SpoolError::Missing { file: name, found, named: end });
+                return Err(SpoolError::Missing {
+                    file: name,
+                    found,
+                    named: end,
+                });
             }
             file.set_len(end)?;
             inner.files.insert(number, SpoolFile { file, end, live });
         }
         if let Some((number, (named, _))) = used.pop_first() {
-            return Err(SpoolError::Missing { file: file_name(number), found: 0, named });
+            return Err(SpoolError::Missing {
+                file: file_name(number),
+                found: 0,
+                named,
+            });
         }
         disk.sync_dir(dir)?;
-        Ok(Self { disk, dir: dir.to_owned(), inner: Mutex::new(inner) })
+        Ok(Self {
+            disk,
+            dir: dir.to_owned(),
+            inner: Mutex::new(inner),
+        })
     }
 
     /// Appends `pieces` in order and tells where they lie. They are durable after [`Spool::sync`]
@@ -143,22 +157,39 @@ impl Spool {
 
     /// Reads one extent and verifies it.
     pub fn read(&self, extent: Extent) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.read_onto(extent, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Appends the bytes of one extent, verified, to `bytes`. After an error `bytes` is as before.
+    pub fn read_onto(&self, extent: Extent, bytes: &mut Vec<u8>) -> io::Result<()> {
         let file = {
             let inner = self.lock();
             let spool_file = inner.files.get(&extent.file).ok_or_else(|| {
                 let name = file_name(extent.file);
-                io::Error::new(io::ErrorKind::NotFound, format!("{name} is not in the spool"))
+                io::Error::new(
+                    io::ErrorKind::NotFound,
+                    format!("{name} is not in the spool"),
+                )
             })?;
             Arc::clone(&spool_file.file)
         };
-        let mut bytes = vec![0; extent.len as usize];
-        file.read_exact_at(&mut bytes, extent.offset)?;
-        if crc_fast::crc64_nvme(&bytes) != extent.crc64 {
+        let start = bytes.len();
+        bytes.resize(start + extent.len as usize, 0);
+        let read = file.read_exact_at(&mut bytes[start..], extent.offset);
+        let sound = read.and_then(|()| {
+            if crc_fast::crc64_nvme(&bytes[start..]) == extent.crc64 {
+                return Ok(());
+            }
             let name = file_name(extent.file);
             let message = format!("{name} is damaged at {}: checksum differs", extent.offset);
-            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+            Err(io::Error::new(io::ErrorKind::InvalidData, message))
+        });
+        if sound.is_err() {
+            bytes.truncate(start);
         }
-        Ok(bytes)
+        sound
     }
 
     /// Gives back extents that nothing durable names and nobody reads any more.
@@ -212,8 +243,10 @@ impl Spool {
             _ => self.begin_file(&mut inner)?,
         };
         inner.dirty.insert(number);
-        let spool_file =
-            inner.files.get_mut(&number).ok_or_else(|| io::Error::other("spool file vanished"))?;
+        let spool_file = inner
+            .files
+            .get_mut(&number)
+            .ok_or_else(|| io::Error::other("spool file vanished"))?;
         let start = spool_file.end;
         let mut count = 0;
         for piece in pieces {
@@ -229,9 +262,18 @@ impl Spool {
 
     fn begin_file(&self, inner: &mut Inner) -> io::Result<u32> {
         let number = inner.next;
-        let file = self.disk.open(&self.dir.join(file_name(number)), Open::New)?;
+        let file = self
+            .disk
+            .open(&self.dir.join(file_name(number)), Open::New)?;
         inner.next += 1;
-        inner.files.insert(number, SpoolFile { file, end: 0, live: 0 });
+        inner.files.insert(
+            number,
+            SpoolFile {
+                file,
+                end: 0,
+                live: 0,
+            },
+        );
         inner.current = Some(number);
         inner.created = true;
         Ok(number)
@@ -259,7 +301,12 @@ fn write_run(
     for piece in pieces {
         let len = u32::try_from(piece.len())
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "a piece of 4 GiB"))?;
-        extents.push(Extent { file: number, offset, len, crc64: crc_fast::crc64_nvme(piece) });
+        extents.push(Extent {
+            file: number,
+            offset,
+            len,
+            crc64: crc_fast::crc64_nvme(piece),
+        });
         offset += u64::from(len);
         if gathered.len() + piece.len() > WRITE_BYTES && !gathered.is_empty() {
             file.write_all_at(&gathered, written)?;

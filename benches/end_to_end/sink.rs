@@ -112,6 +112,14 @@ async fn respond(sink: &Sink, request: Request) -> anyhow::Result<Response> {
             );
             Ok(reply(StatusCode::OK, &HeaderMap::new(), Body::from(text)))
         }
+        (&Method::GET, Some(upload_id)) => {
+            let uploads = sink.uploads.lock().expect("no panic");
+            let Some(upload) = uploads.get(upload_id) else {
+                return Ok(StatusCode::NOT_FOUND.into_response());
+            };
+            let text = part_list(upload);
+            Ok(reply(StatusCode::OK, &HeaderMap::new(), Body::from(text)))
+        }
         (&Method::DELETE, _) => {
             sink.objects.lock().expect("no panic").remove(key);
             let _ = std::fs::remove_file(sink.root.join(key));
@@ -155,6 +163,18 @@ impl Sink {
         objects.insert(key.to_owned(), headers.clone());
         Ok(reply(StatusCode::OK, &headers, Body::empty()))
     }
+}
+
+/// The parts of an upload that have arrived, as `ListParts` tells them.
+fn part_list(upload: &Upload) -> String {
+    let part = |(number, bytes): (&u32, &Bytes)| {
+        let size = bytes.len();
+        format!(
+            "<Part><PartNumber>{number}</PartNumber><ETag>\"sink\"</ETag><Size>{size}</Size></Part>"
+        )
+    };
+    let parts: String = upload.parts.iter().map(part).collect();
+    format!("<ListPartsResult><IsTruncated>false</IsTruncated>{parts}</ListPartsResult>")
 }
 
 /// What S3 gives back of a request's headers: content type, metadata and checksums.

@@ -1,9 +1,16 @@
+//! A batch held against the bytes that were appended to it.
+
 use proptest::prelude::*;
 
 use super::*;
 
 fn extent(offset: u64, len: u32) -> Extent {
-    Extent { file: 0, offset, len, crc64: 0 }
+    Extent {
+        file: 0,
+        offset,
+        len,
+        crc64: 0,
+    }
 }
 
 /// A spool in a vector: enough to hold a batch against what was appended to it.
@@ -24,8 +31,11 @@ impl Bytestore {
     fn spool(&mut self, batch: &mut Batch, moved: &dyn Fn(&Extent) -> bool) {
         for block in &mut batch.blocks {
             if let Some(unspooled) = block.unspooled(moved) {
-                let mut bytes: Vec<u8> =
-                    unspooled.merge.iter().flat_map(|extent| self.read(extent).to_vec()).collect();
+                let mut bytes: Vec<u8> = unspooled
+                    .merge
+                    .iter()
+                    .flat_map(|extent| self.read(extent).to_vec())
+                    .collect();
                 bytes.extend_from_slice(&unspooled.bytes);
                 let extent = self.write(&bytes);
                 block.spooled(unspooled.keep, extent);
@@ -38,7 +48,9 @@ impl Bytestore {
         let mut whole = Vec::new();
         for block in &batch.blocks {
             let (head, rest) = block.parts();
-            head.iter().for_each(|extent| whole.extend_from_slice(self.read(extent)));
+            for extent in &head {
+                whole.extend_from_slice(self.read(extent));
+            }
             whole.extend_from_slice(&rest);
         }
         whole

@@ -195,6 +195,31 @@ impl Store {
         Ok(write.commit()?)
     }
 
+    /// Sends everything that waits for another store to `store` instead (C7). Returns the number of
+    /// open batches and sealed objects moved.
+    pub fn retarget(&self, store: &str) -> Result<(usize, usize), StoreError> {
+        let recovered = self.read()?;
+        let mut open = recovered.open;
+        open.retain(|batch| batch.target.store != store);
+        let mut sealed = recovered.sealed;
+        sealed.retain(|object| object.target.store != store);
+        for batch in &mut open {
+            store.clone_into(&mut batch.target.store);
+        }
+        for object in &mut sealed {
+            store.clone_into(&mut object.target.store);
+            // An upload belongs to the bucket that it was begun in.
+            object.upload_id = None;
+        }
+        let moved = (open.len(), sealed.len());
+        self.commit(&Commit {
+            open,
+            sealed,
+            ..Commit::default()
+        })?;
+        Ok(moved)
+    }
+
     fn create_tables(&self, now_ms: i64) -> Result<(), StoreError> {
         let write = self.database.begin_write()?;
         let found: Option<u32> = get_meta(&write, "version")?;
@@ -220,10 +245,16 @@ impl Store {
         let get = |name: &'static str| -> Result<Option<Vec<u8>>, StoreError> {
             Ok(meta.get(name)?.map(|value| value.value().to_vec()))
         };
-        let frontier = read.open_table(FRONTIERS)?.get(JOURNAL_SHARD)?.map(|value| {
-            let (sequence, sub_sequence) = value.value();
-            Position { sequence: Sequence(sequence), sub_sequence }
-        });
+        let frontier = read
+            .open_table(FRONTIERS)?
+            .get(JOURNAL_SHARD)?
+            .map(|value| {
+                let (sequence, sub_sequence) = value.value();
+                Position {
+                    sequence: Sequence(sequence),
+                    sub_sequence,
+                }
+            });
         let mut recovered = Recovered {
             incarnation: decode("meta/incarnation", &get("incarnation")?.unwrap_or_default())?,
             epoch: get("epoch")?.map_or(Ok(0), |value| decode("meta/epoch", &value))?,
@@ -236,11 +267,15 @@ impl Store {
         };
         for row in read.open_table(OPEN)?.iter()? {
             let (id, value) = row?;
-            recovered.open.push(decode(&format!("open/{:x}", id.value()), value.value())?);
+            recovered
+                .open
+                .push(decode(&format!("open/{:x}", id.value()), value.value())?);
         }
         for row in read.open_table(SEALED)?.iter()? {
             let (id, value) = row?;
-            recovered.sealed.push(decode(&format!("sealed/{:x}", id.value()), value.value())?);
+            recovered
+                .sealed
+                .push(decode(&format!("sealed/{:x}", id.value()), value.value())?);
         }
         for row in read.open_table(FORMATS)?.iter()? {
             let (hash, value) = row?;
@@ -249,14 +284,22 @@ impl Store {
         }
         for row in read.open_table(MISSING)?.iter()? {
             let (first, last) = row?;
-            recovered.missing.push((Sequence(first.value()), Sequence(last.value())));
+            recovered
+                .missing
+                .push((Sequence(first.value()), Sequence(last.value())));
         }
         Ok(recovered)
     }
 }
 
-fn put_meta(write: &WriteTransaction, name: &str, value: &impl Serialize) -> Result<(), StoreError> {
-    write.open_table(META)?.insert(name, encode(value).as_slice())?;
+fn put_meta(
+    write: &WriteTransaction,
+    name: &str,
+    value: &impl Serialize,
+) -> Result<(), StoreError> {
+    write
+        .open_table(META)?
+        .insert(name, encode(value).as_slice())?;
     Ok(())
 }
 
@@ -274,8 +317,10 @@ fn encode(value: &impl Serialize) -> Vec<u8> {
 }
 
 fn decode<T: DeserializeOwned>(row: &str, value: &[u8]) -> Result<T, StoreError> {
-    serde_json::from_slice(value)
-        .map_err(|error| StoreError::Row { row: row.to_owned(), cause: error.to_string() })
+    serde_json::from_slice(value).map_err(|error| StoreError::Row {
+        row: row.to_owned(),
+        cause: error.to_string(),
+    })
 }
 
 /// redb's storage on our disk seam. The state directory is locked as a whole, by the daemon.

@@ -60,11 +60,7 @@ pub fn run(args: &DemoArgs, out: &mut dyn Write) -> Result<(), CommandError> {
     Ok(())
 }
 
-async fn show(
-    args: &DemoArgs,
-    config: config::Config,
-    out: &mut dyn Write,
-) -> anyhow::Result<()> {
+async fn show(args: &DemoArgs, config: config::Config, out: &mut dyn Write) -> anyhow::Result<()> {
     let daemon = Daemon::start(config).await?;
     let (status, door) = (daemon.streams.get(STREAM), daemon.doors.get(STREAM));
     let (status, door) = status.zip(door).context("the demo's stream is missing")?;
@@ -115,9 +111,10 @@ A sample producer sends {rate} click events a second; one in a hundred is bad.
 Send your own:
   curl --data-binary '{{\"event_id\":\"mine\",\"event_type\":\"hello\",\"ts\":\"2026-01-01T00:00:00Z\"}}' \\
     http://{address}/streams/{STREAM}/records
-  AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any aws firehose put-record-batch \\
-    --endpoint-url http://{address} --region us-east-1 --delivery-stream-name {STREAM} \\
+  export AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any AWS_DEFAULT_REGION=us-east-1
+  aws firehose put-record-batch --endpoint-url http://{address} --delivery-stream-name {STREAM} \\
     --records Data=eyJldmVudF9pZCI6Im1pbmUiLCJldmVudF90eXBlIjoiaGVsbG8iLCJ0cyI6IjIwMjYtMDEtMDFUMDA6MDA6MDBaIn0=
+  (That is for AWS CLI 2. Version 1 does not decode base64: give it the record itself.)
 
 Ctrl-C stops and delivers what is left. What lands:"
     )?;
@@ -125,16 +122,27 @@ Ctrl-C stops and delivers what is left. What lands:"
 }
 
 fn tell(object: &Landed, out: &mut dyn Write) -> io::Result<()> {
-    let Landed { key, records, bytes, age } = object;
+    let Landed {
+        key,
+        records,
+        bytes,
+        age,
+    } = object;
     let (size, age) = (HumanBytes(*bytes).to_string(), age.as_secs_f64());
-    writeln!(out, "{records:>7} records {size:>11}  {age:>4.1} s old  {key}")?;
+    writeln!(
+        out,
+        "{records:>7} records {size:>11}  {age:>4.1} s old  {key}"
+    )?;
     out.flush()
 }
 
 fn conclude(status: &Status, sent: Sent, out: &mut dyn Write) -> io::Result<()> {
     let metrics = status.metrics();
     let failed: u64 = metrics.failed_totals().iter().sum();
-    let (objects, delivered) = (metrics.delivered_objects.get(), metrics.delivered_records.get());
+    let (objects, delivered) = (
+        metrics.delivered_objects.get(),
+        metrics.delivered_records.get(),
+    );
     let (accepted, refused) = (sent.accepted, sent.refused);
     writeln!(
         out,
@@ -162,7 +170,9 @@ async fn produce(door: Arc<dyn Intake>, rate: u32, stop: CancellationToken) -> S
         let due = usize::try_from(due).unwrap_or(usize::MAX);
         let mut batch = PutBatch::default();
         // After a pause (a suspended laptop) the producer does not catch up all at once.
-        let missing = due.saturating_sub(sent.accepted + sent.refused).min(rate as usize);
+        let missing = due
+            .saturating_sub(sent.accepted + sent.refused)
+            .min(rate as usize);
         for _ in 0..missing {
             batch.push(clicks.next(clock.now_ms()).as_bytes());
         }

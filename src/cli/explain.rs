@@ -4,6 +4,7 @@
 //! by itself, as if it were the first of its batch: what depends on others (a full journal, the
 //! limit of open partitions) is not foreseen.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read as _, Write};
 use std::path::{Path, PathBuf};
@@ -162,7 +163,7 @@ struct Explainer<'s> {
 
 impl<'s> Explainer<'s> {
     fn new(stream: &'s StreamSettings, now_ms: i64) -> anyhow::Result<Self> {
-        let outputs = Outputs::compile(stream, Default::default()).map_err(anyhow::Error::msg)?;
+        let outputs = Outputs::compile(stream, BTreeMap::new()).map_err(anyhow::Error::msg)?;
         let format = Format::compile(&stream.format)?;
         let (scratch, encoder) = (outputs.partitioner.scratch(), format.encoder());
         Ok(Self {
@@ -324,9 +325,12 @@ fn shown(text: &str) -> String {
     if cut.len() < text.len() {
         cut.push('…');
     }
-    let escape = |c: char| match c.is_control() {
-        true => c.escape_default().to_string(),
-        false => c.to_string(),
+    let escape = |c: char| {
+        if c.is_control() {
+            c.escape_default().to_string()
+        } else {
+            c.to_string()
+        }
     };
     cut.chars().map(escape).collect()
 }

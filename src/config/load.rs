@@ -71,14 +71,14 @@ pub fn parse(
     let config = written::config(Table::root(&file, tree.get_ref()), base, &mut spans);
     let mut found = Diagnostics::default();
     found.extend(file.found.into_inner());
-    match found.has_faults() {
-        true => Err(found),
-        false => Ok(Loaded {
-            config,
-            warnings: found,
-            spans,
-        }),
+    if found.has_faults() {
+        return Err(found);
     }
+    Ok(Loaded {
+        config,
+        warnings: found,
+        spans,
+    })
 }
 
 fn syntax(source: &Arc<Source>, faults: &[toml::de::Error]) -> Diagnostics {
@@ -111,7 +111,7 @@ pub(super) fn read_bounded(path: &Path, max: u64) -> Result<String, String> {
     }
     String::from_utf8(bytes).map_err(|fault| {
         let valid = &fault.as_bytes()[..fault.utf8_error().valid_up_to()];
-        let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
+        let line = 1 + memchr::memchr_iter(b'\n', valid).count();
         format!("line {line} is not UTF-8")
     })
 }

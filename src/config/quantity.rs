@@ -84,9 +84,10 @@ fn scale(
         Some(right) => format!("did you mean \"{count}{right}\"?"),
         None => help.to_owned(),
     };
-    let message = match unit.starts_with(['.', ',']) {
-        true => format!("\"{text}\" is not a whole number of a unit"),
-        false => format!("unknown unit \"{unit}\" in the {kind} \"{text}\""),
+    let message = if unit.starts_with(['.', ',']) {
+        format!("\"{text}\" is not a whole number of a unit")
+    } else {
+        format!("unknown unit \"{unit}\" in the {kind} \"{text}\"")
     };
     Err(QuantityFault { message, help })
 }
@@ -135,7 +136,7 @@ pub fn display_size(bytes: u64) -> String {
     ];
     match units
         .into_iter()
-        .find(|(unit, _)| bytes >= *unit && bytes % unit == 0)
+        .find(|(unit, _)| bytes >= *unit && bytes.is_multiple_of(*unit))
     {
         Some((unit, name)) => format!("{}{name}", bytes / unit),
         None => format!("{bytes}B"),
@@ -148,7 +149,7 @@ pub fn display_duration(duration: Duration) -> String {
     let units = [(3_600_000, "h"), (60_000, "m"), (1_000, "s")];
     match units
         .into_iter()
-        .find(|(unit, _)| millis >= *unit && millis % unit == 0)
+        .find(|(unit, _)| millis >= *unit && millis.is_multiple_of(*unit))
     {
         Some((unit, name)) => format!("{}{name}", millis / unit),
         None if millis == 0 => "0s".to_owned(),

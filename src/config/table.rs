@@ -37,6 +37,14 @@ impl File<'_> {
     fn fault(&self, at: Range<usize>, message: impl Into<String>, help: impl Into<String>) {
         self.report(Diagnostic::fault(self.place(at), message).help(help));
     }
+
+    /// A string with its variables expanded; `None` when one of them has a fault.
+    fn expand(&self, decoded: &str, at: Range<usize>) -> Option<Text> {
+        let (text, faults) = text::read(decoded, at, &self.source, self.env);
+        let clean = faults.is_empty();
+        self.found.borrow_mut().extend(faults);
+        clean.then_some(text)
+    }
 }
 
 /// A value with its place.
@@ -135,12 +143,7 @@ impl<'f> Table<'f> {
             self.wrong_type(key, value, "a string");
             return None;
         };
-        let (text, faults) = text::read(decoded, value.span(), &self.file.source, self.file.env);
-        if faults.is_empty() {
-            return Some(text);
-        }
-        faults.into_iter().for_each(|fault| self.file.report(fault));
-        None
+        self.file.expand(decoded, value.span())
     }
 
     /// A string that must hold something and no control characters, at most `max` bytes.
@@ -184,6 +187,18 @@ impl<'f> Table<'f> {
         self.file
             .report(Diagnostic::fault(place, message).help(help));
         None
+    }
+
+    /// A string that names one of `choices`, or `default` when the key is not there.
+    pub(super) fn word_or<T: Clone>(
+        &mut self,
+        key: &'static str,
+        choices: &[(&'static str, T)],
+        default: T,
+    ) -> Option<T> {
+        let present = self.has(key);
+        let found = self.word(key, choices).map(|found| found.value);
+        if present { found } else { Some(default) }
     }
 
     /// A boolean.
@@ -263,10 +278,8 @@ impl<'f> Table<'f> {
             self.wrong_type(key, value, expected);
             return None;
         };
-        let (text, faults) = text::read(decoded, value.span(), &self.file.source, self.file.env);
-        let clean = faults.is_empty();
-        faults.into_iter().for_each(|fault| self.file.report(fault));
-        clean.then(|| (text.value, value.span()))
+        let text = self.file.expand(decoded, value.span())?;
+        Some((text.value, value.span()))
     }
 
     fn bounded<T: PartialOrd>(
@@ -360,16 +373,13 @@ impl<'f> Table<'f> {
 
     /// All strings in this one, with their names: its keys are the user's own.
     pub(super) fn strings(self) -> Vec<(String, Text)> {
-        let file = self.file;
         let read = |(key, value): (&Spanned<_>, &'f Spanned<DeValue<'f>>)| {
             let key: &std::borrow::Cow<'_, str> = key.get_ref();
             let DeValue::String(decoded) = value.get_ref() else {
                 self.wrong_type(key, value, "a string");
                 return None;
             };
-            let (text, faults) = text::read(decoded, value.span(), &file.source, file.env);
-            faults.into_iter().for_each(|fault| file.report(fault));
-            Some((key.to_string(), text))
+            Some((key.to_string(), self.file.expand(decoded, value.span())?))
         };
         self.entries.iter().filter_map(read).collect()
     }
@@ -378,11 +388,6 @@ impl<'f> Table<'f> {
     /// `type = "s3"`.
     pub(super) fn only_with(&mut self, keys: &'static [&'static str], choice: &'static str) {
         self.elsewhere.push((keys, choice));
-    }
-
-    /// Makes a key known that the caller has seen to be missing.
-    pub(super) fn know(&mut self, key: &'static str) {
-        self.asked.push(key);
     }
 
     /// Accepts keys that cannot be judged because the choice they depend on is wrong.

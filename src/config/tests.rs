@@ -75,7 +75,7 @@ fn what_is_not_written_has_its_default() {
     assert_eq!(stream.partitioning, PartitioningSettings::default());
     let buffering = BufferingSettings {
         size: 128 << 20,
-        interval: Duration::from_secs(300),
+        interval: Duration::from_mins(5),
     };
     assert_eq!(stream.buffering, buffering);
     let json = FormatSettings::Json {

@@ -146,19 +146,15 @@ impl Expansion<'_> {
             return self.fault(at, &message, ESCAPE_HELP);
         }
         let set = env(name).filter(|value| default.is_none() || !value.is_empty());
-        match set.as_deref().or(default) {
-            Some(value) => {
-                let place = self.from.place(Some(at)).at;
-                let place = (offset(place.start), offset(place.end));
-                self.bytes.extend(std::iter::repeat_n(place, value.len()));
-                self.value.push_str(value);
-            }
-            None => {
-                let message = format!("the environment variable {name} is not set");
-                let help = format!("set it, or give a default: `${{{name}:-…}}`");
-                self.fault(at, &message, &help);
-            }
-        }
+        let Some(value) = set.as_deref().or(default) else {
+            let message = format!("the environment variable {name} is not set");
+            let help = format!("set it, or give a default: `${{{name}:-…}}`");
+            return self.fault(at, &message, &help);
+        };
+        let place = self.from.place(Some(at)).at;
+        let place = (offset(place.start), offset(place.end));
+        self.bytes.extend(std::iter::repeat_n(place, value.len()));
+        self.value.push_str(value);
     }
 
     fn copy(&mut self, range: Range<usize>) {

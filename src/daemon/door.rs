@@ -16,7 +16,10 @@ enum Behind {
 
 impl Default for Behind {
     fn default() -> Self {
-        Self::Shut { stream: String::new(), cause: String::new() }
+        Self::Shut {
+            stream: String::new(),
+            cause: String::new(),
+        }
     }
 }
 
@@ -28,7 +31,10 @@ impl Door {
 
     /// Refuses producers, with the cause.
     pub(super) fn shut(&self, stream: &str, cause: String) {
-        self.set(Behind::Shut { stream: stream.to_owned(), cause });
+        self.set(Behind::Shut {
+            stream: stream.to_owned(),
+            cause,
+        });
     }
 
     fn set(&self, behind: Behind) {
@@ -40,9 +46,10 @@ impl Intake for Door {
     fn append(&self, batch: PutBatch) -> Appending<'_> {
         let journal = match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
             Behind::Open(journal) => Ok(journal.clone()),
-            Behind::Shut { stream, cause } => {
-                Err(Refused::Disk { stream: stream.clone(), cause: cause.clone() })
-            }
+            Behind::Shut { stream, cause } => Err(Refused::Disk {
+                stream: stream.clone(),
+                cause: cause.clone(),
+            }),
         };
         Box::pin(async move { journal?.append(batch).await })
     }

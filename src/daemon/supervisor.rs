@@ -32,7 +32,13 @@ impl Supervisor {
         around: Surroundings,
     ) -> Self {
         let door = SharedDoor::default();
-        let mut supervisor = Self { settings, disk, around, door, home: None };
+        let mut supervisor = Self {
+            settings,
+            disk,
+            around,
+            door,
+            home: None,
+        };
         supervisor.home = Some(supervisor.open_home().await);
         supervisor
     }
@@ -92,10 +98,12 @@ impl Supervisor {
                 journal.stop();
             }
         });
-        let result =
-            pipeline::run(home, Arc::clone(&self.settings), self.around.clone()).await;
+        let result = pipeline::run(home, Arc::clone(&self.settings), self.around.clone()).await;
         stopper.abort();
-        self.door.shut(&self.settings.name, "the stream's state is being recovered".to_owned());
+        self.door.shut(
+            &self.settings.name,
+            "the stream's state is being recovered".to_owned(),
+        );
         journal.stop();
         journal.stopped().await;
         result
@@ -106,15 +114,25 @@ impl Supervisor {
         let clock = self.around.clock.clone();
         let opening = tokio::task::spawn_blocking(move || pipeline::open(&settings, &disk, &clock));
         opening.await.unwrap_or_else(|panic| {
-            Err(StreamError::State { action: "open the state", cause: panic.to_string() })
+            Err(StreamError::State {
+                action: "open the state",
+                cause: panic.to_string(),
+            })
         })
     }
 
     fn stop_loudly(&self, cause: String, advice: String) {
         let stream = &self.settings.name;
-        tracing::error!(stream, cause, advice, "the stream has stopped: a person must decide");
+        tracing::error!(
+            stream,
+            cause,
+            advice,
+            "the stream has stopped: a person must decide"
+        );
         self.door.shut(stream, cause.clone());
-        self.around.status.set_state(State::Stopped { cause, advice });
+        self.around
+            .status
+            .set_state(State::Stopped { cause, advice });
     }
 
     fn stall(&self, error: &StreamError) {

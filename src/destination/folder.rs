@@ -113,9 +113,7 @@ impl Inner {
         let mut staged: Vec<_> = group.iter().map(|one| self.stage(one, many)).collect();
         if many && let Err(error) = pass.sync_all() {
             let error = refused("making objects durable", &error);
-            staged
-                .iter_mut()
-                .for_each(|entry| advance(entry, |_| Err(error.clone())));
+            fail_all(&mut staged, &error);
         }
         for (entry, publication) in staged.iter_mut().zip(group) {
             advance(entry, |staged| {
@@ -128,9 +126,7 @@ impl Inner {
             .filter_map(|staged| staged.target.parent());
         if let Err(error) = pass.sync_names(parents) {
             let error = refused("making folders durable", &error);
-            staged
-                .iter_mut()
-                .for_each(|entry| advance(entry, |_| Err(error.clone())));
+            fail_all(&mut staged, &error);
         }
         staged.into_iter().map(|entry| entry.map(drop)).collect()
     }
@@ -227,6 +223,13 @@ fn advance(
         && let Err(error) = step(staged)
     {
         *entry = Err(error);
+    }
+}
+
+/// Fails every object that is still fine.
+fn fail_all(staged: &mut [Result<Staged, PublishError>], error: &PublishError) {
+    for entry in staged {
+        advance(entry, |_| Err(error.clone()));
     }
 }
 

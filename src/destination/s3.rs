@@ -8,6 +8,7 @@ mod answer;
 mod connect;
 mod upload;
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -67,7 +68,7 @@ enum Held {
     Nothing,
 }
 
-/// Applies the settings shared by PutObject and CreateMultipartUpload to a request.
+/// Applies the settings shared by `PutObject` and `CreateMultipartUpload` to a request.
 macro_rules! with_settings {
     ($request:expr, $inner:expr) => {{
         let settings = &$inner.settings;
@@ -401,7 +402,7 @@ fn escape(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             escaped.push(byte.into());
         } else {
-            escaped.push_str(&format!("%{byte:02X}"));
+            let _ = write!(escaped, "%{byte:02X}");
         }
     }
     escaped

@@ -97,7 +97,12 @@ impl NameChange {
 impl TornDisk {
     /// An empty disk; `seed` settles what failing calls leave behind.
     pub fn new(seed: u64) -> Self {
-        Self::from_parts(BTreeMap::new(), BTreeMap::new(), BTreeSet::from([PathBuf::new()]), seed)
+        Self::from_parts(
+            BTreeMap::new(),
+            BTreeMap::new(),
+            BTreeSet::from([PathBuf::new()]),
+            seed,
+        )
     }
 
     fn from_parts(
@@ -134,8 +139,13 @@ impl TornDisk {
                 change.apply(&mut names);
             }
         }
-        let files = state.files.iter().filter(|(file, _)| names.values().any(|name| name == *file));
-        let files = files.map(|(file, content)| (*file, content.crashed(&mut random))).collect();
+        let files = state
+            .files
+            .iter()
+            .filter(|(file, _)| names.values().any(|name| name == *file));
+        let files = files
+            .map(|(file, content)| (*file, content.crashed(&mut random)))
+            .collect();
         Self::from_parts(files, names, state.dirs.clone(), random.u64(..))
     }
 
@@ -144,6 +154,13 @@ impl TornDisk {
         let mut state = self.lock();
         let at = state.counts.get(&operation).copied().unwrap_or(0) + nth;
         state.faults.push((operation, at, error));
+    }
+
+    /// Forgets the faults that have not come up yet, and the bound on the files' lengths.
+    pub fn mend(&self) {
+        let mut state = self.lock();
+        state.faults.clear();
+        state.capacity = u64::MAX;
     }
 
     /// The power goes after `calls` more calls that change anything: all later calls fail, and
@@ -195,18 +212,27 @@ impl State {
         let count = self.counts.entry(operation).or_insert(0);
         *count += 1;
         let now = (operation, *count);
-        match self.faults.iter().position(|(operation, at, _)| (*operation, *at) == now) {
+        match self
+            .faults
+            .iter()
+            .position(|(operation, at, _)| (*operation, *at) == now)
+        {
             Some(index) => Err(self.faults.swap_remove(index).2.into()),
             None => Ok(()),
         }
     }
 
     fn find(&self, path: &Path) -> io::Result<u64> {
-        self.names.get(path).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.names
+            .get(path)
+            .copied()
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn content(&mut self, file: u64) -> io::Result<&mut Content> {
-        self.files.get_mut(&file).ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.files
+            .get_mut(&file)
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn change_names(&mut self, change: NameChange) {
@@ -251,7 +277,10 @@ impl Disk for TornDisk {
                 file
             }
         };
-        Ok(Arc::new(TornFile { disk: self.clone(), file }))
+        Ok(Arc::new(TornFile {
+            disk: self.clone(),
+            file,
+        }))
     }
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
@@ -267,7 +296,9 @@ impl Disk for TornDisk {
         }
         let paths = state.names.keys().filter(|path| parent(path) == dir);
         let names = paths.filter_map(|path| path.file_name());
-        Ok(names.map(|name| name.to_string_lossy().into_owned()).collect())
+        Ok(names
+            .map(|name| name.to_string_lossy().into_owned())
+            .collect())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -322,7 +353,9 @@ impl DiskFile for TornFile {
         let mut state = self.disk.lock();
         let len = state.content(self.file)?.len();
         let growth = (offset + data.len() as u64).saturating_sub(len);
-        let allowed = state.enter(Operation::Write).and_then(|()| state.check_room(growth));
+        let allowed = state
+            .enter(Operation::Write)
+            .and_then(|()| state.check_room(growth));
         let written = match &allowed {
             Ok(()) => data.len(),
             // A failing write may have got some way, but not beyond the room there is.

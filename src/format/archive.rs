@@ -1,5 +1,6 @@
 //! zip: an archive with one deflated entry named by a UUID, as Firehose writes it.
 
+use bytes::Bytes;
 use std::io::{self, Write};
 
 use uuid::Uuid;
@@ -15,7 +16,7 @@ const PIECE: usize = 256 * 1024;
 /// Encodes the records of all raw blocks. Returns their number.
 pub(super) fn encode(
     layout: &Layout,
-    next: &mut dyn FnMut() -> io::Result<Option<Vec<u8>>>,
+    next: &mut dyn FnMut() -> io::Result<Option<Bytes>>,
     out: &mut dyn Write,
 ) -> io::Result<u64> {
     let mut writer = ZipWriter::new_stream(out);

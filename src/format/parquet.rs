@@ -1,5 +1,6 @@
 //! `parquet`: declared columns, JSON records in, row groups out.
 
+use bytes::Bytes;
 use std::io;
 use std::sync::Arc;
 
@@ -12,9 +13,11 @@ use crate::record::Record;
 
 use super::{FormatFault, frame};
 
+mod accept;
 mod column;
 mod cursor;
 mod decode;
+mod dictionary;
 mod fault;
 mod names;
 mod number;
@@ -33,6 +36,10 @@ const BATCH_ROWS: usize = 1024;
 
 /// Bytes of records that are decoded before they are written, where records are large.
 const BATCH_BYTES: usize = 1 << 20;
+
+/// Memory that a worker holds while it encodes an object: a row group's pages, the largest column
+/// of it once more, a batch of rows, and a raw block.
+pub(super) const MEMORY: usize = writer::ROW_GROUP_MEMORY + (16 << 20);
 
 /// Cells that a batch may leave empty before it is written.
 const BATCH_EMPTY: usize = 1 << 20;
@@ -73,7 +80,7 @@ impl Table {
     pub(super) fn encode(
         &self,
         decoder: &mut Decoder,
-        next: &mut dyn FnMut() -> io::Result<Option<Vec<u8>>>,
+        next: &mut dyn FnMut() -> io::Result<Option<Bytes>>,
         out: &mut dyn io::Write,
         failed: &mut dyn FnMut(&Record<'_>, Failure),
     ) -> io::Result<u64> {
@@ -170,7 +177,6 @@ impl Decoder {
         RecordBatch::try_new(Arc::clone(schema), columns).map_err(io::Error::other)
     }
 }
-
 
 #[cfg(test)]
 mod tests;

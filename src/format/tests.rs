@@ -57,7 +57,7 @@ fn object(format: &Format, records: &[Vec<u8>], block: usize) -> Vec<u8> {
             let count = format
                 .encode_object(
                     &mut encoder,
-                    &mut || Ok(blocks.next()),
+                    &mut || Ok(blocks.next().map(Into::into)),
                     &mut out,
                     &mut |_, failure| panic!("{failure:?}"),
                 )

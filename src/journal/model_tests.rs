@@ -63,7 +63,11 @@ fn life() -> impl Strategy<Value = Life> {
         prop::collection::vec(step(), 0..14),
         prop::option::weighted(0.8, any::<u64>()),
     )
-        .prop_map(|(power_at_open, steps, crash)| Life { power_at_open, steps, crash })
+        .prop_map(|(power_at_open, steps, crash)| Life {
+            power_at_open,
+            steps,
+            crash,
+        })
 }
 
 /// What the producer was told about a record.
@@ -90,15 +94,23 @@ struct World {
 
 impl World {
     fn open(&mut self) -> Result<Opened, JournalError> {
-        let known =
-            Known { incarnation: Uuid::from_u128(9), epoch: self.epoch, frontier: self.frontier };
+        let known = Known {
+            incarnation: Uuid::from_u128(9),
+            epoch: self.epoch,
+            frontier: self.frontier,
+        };
         let settings = JournalSettings {
             stream: "model".to_owned(),
             dir: PathBuf::from("streams/model"),
             limit: LIMIT,
             segment_bytes: SEGMENT_BYTES,
         };
-        let opened = Journal::open(Arc::new(self.disk.clone()), Clock::manual(5), settings, known)?;
+        let opened = Journal::open(
+            Arc::new(self.disk.clone()),
+            Clock::manual(5),
+            settings,
+            known,
+        )?;
         assert!(opened.epoch > self.epoch);
         self.epoch = opened.epoch;
         assert_eq!(opened.missing, []);
@@ -117,12 +129,18 @@ impl World {
         if self.disk.is_off() || life.crash.is_some() {
             self.disk = self.disk.crash(life.crash.unwrap_or(0));
         }
+        self.disk.mend();
         let frontier = self.frontier;
-        self.delivered.retain(|(sequence, _)| Some(*sequence) <= frontier);
+        self.delivered
+            .retain(|(sequence, _)| Some(*sequence) <= frontier);
     }
 
     async fn run(&mut self, opened: Opened, steps: &[Step]) {
-        let Opened { journal, mut reader, .. } = opened;
+        let Opened {
+            journal,
+            mut reader,
+            ..
+        } = opened;
         let mut waiting = Vec::new();
         for step in steps {
             match step {
@@ -135,16 +153,28 @@ impl World {
                 }
                 Step::Read(max_bytes) => self.read(&mut reader, *max_bytes).await,
                 Step::Release => {
-                    self.frontier = self.delivered.last().map(|(sequence, _)| *sequence).max(self.frontier);
+                    self.frontier = self
+                        .delivered
+                        .last()
+                        .map(|(sequence, _)| *sequence)
+                        .max(self.frontier);
                     if let Some(frontier) = self.frontier {
                         let released = journal.release(frontier);
-                        assert!(released.is_ok() || self.disk.is_off() || steps.iter().any(|step| matches!(step, Step::Fail(..))));
+                        assert!(
+                            released.is_ok()
+                                || self.disk.is_off()
+                                || steps.iter().any(|step| matches!(step, Step::Fail(..)))
+                        );
                     }
                 }
                 Step::Fail(operation, nth, kind) => self.disk.fail(*operation, *nth, *kind),
                 Step::PowerOff(calls) => self.disk.power_off_after(*calls),
             }
-            assert!(journal.bytes() <= LIMIT + 2 * SEGMENT_BYTES, "{} bytes", journal.bytes());
+            assert!(
+                journal.bytes() <= LIMIT + 2 * SEGMENT_BYTES,
+                "{} bytes",
+                journal.bytes()
+            );
         }
         journal.stop();
         for (ids, appending) in waiting {
@@ -152,7 +182,9 @@ impl World {
             for (offset, id) in ids.enumerate() {
                 self.answers[id] = match &answer {
                     Ok(accepted) => Answer::Accepted(accepted.first.plus(offset as u64)),
-                    Err(Refused::Disk { cause, .. }) if cause.contains("unknown") => Answer::Unknown,
+                    Err(Refused::Disk { cause, .. }) if cause.contains("unknown") => {
+                        Answer::Unknown
+                    }
                     Err(_) => Answer::Refused,
                 };
             }
@@ -161,12 +193,14 @@ impl World {
         self.read(&mut reader, 1 << 20).await;
     }
 
-    #[expect(clippy::type_complexity, reason = "used once")]
     fn append(
         &mut self,
         journal: &Journal,
         sizes: &[usize],
-    ) -> (std::ops::Range<usize>, tokio::task::JoinHandle<Result<Accepted, Refused>>) {
+    ) -> (
+        std::ops::Range<usize>,
+        tokio::task::JoinHandle<Result<Accepted, Refused>>,
+    ) {
         let mut batch = PutBatch::default();
         let start = self.answers.len();
         for size in sizes {
@@ -195,8 +229,15 @@ impl World {
                 assert!(record.data == content(id, record.data.len() - 4), "torn");
                 let sequence = record.position.sequence;
                 let before = self.delivered.last().map(|(sequence, _)| *sequence);
-                assert!(before.max(self.frontier) < Some(sequence), "in order, beyond the frontier");
-                assert_eq!(*self.meaning.entry(sequence).or_insert(id), id, "one meaning");
+                assert!(
+                    before.max(self.frontier) < Some(sequence),
+                    "in order, beyond the frontier"
+                );
+                assert_eq!(
+                    *self.meaning.entry(sequence).or_insert(id),
+                    id,
+                    "one meaning"
+                );
                 self.delivered.push((sequence, id));
             }
         }

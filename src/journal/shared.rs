@@ -35,6 +35,9 @@ pub(super) struct Live {
     pub(super) len: u64,
     /// Has damage inside.
     pub(super) quarantined: bool,
+    /// All of its file is known to be durable, its length too: this process made it, and no write
+    /// or fsync of it has failed.
+    pub(super) sound: bool,
 }
 
 impl Live {
@@ -172,7 +175,8 @@ impl Shared {
         if released.quarantined {
             return self.trim_quarantine(number);
         }
-        if len != self.settings.segment_bytes || segments.spares.len() >= SPARES_MAX {
+        let reusable = released.sound && len == self.settings.segment_bytes;
+        if !reusable || segments.spares.len() >= SPARES_MAX {
             return self.disk.remove(&path);
         }
         self.disk.rename(&path, &self.path(Kind::Spare, number))?;

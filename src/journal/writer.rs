@@ -5,12 +5,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::frame::{Frame, Seed, frame_bytes, payload_sum};
+use super::birth::{begin_file, fill_with_zeros, finish_file};
+use super::frame::frame_bytes;
+use super::group::Frames;
 use super::queue::{Reply, Request};
-use super::segment::{HEADER_BYTES, Header, Kind, Link};
-use super::shared::{Live, Shared, Spare};
+use super::segment::{HEADER_BYTES, Header, Link};
+use super::shared::{Live, Shared};
 use crate::clock::Clock;
-use crate::disk::{DiskFile, Open};
+use crate::disk::DiskFile;
 use crate::failpoint;
 use crate::position::Sequence;
 use crate::source::direct_put::{Accepted, Refused};
@@ -18,8 +20,6 @@ use crate::source::direct_put::{Accepted, Refused};
 /// A new file grows by this much zeros at a time, ahead of what is written: writing over what is
 /// there already makes the fsync much faster.
 const GROWTH: u64 = 4 << 20;
-/// Data of this size is written from where it lies; smaller data is gathered into one write.
-const GATHER_MAX: usize = 64 << 10;
 /// How long to wait before trying again to start a segment while answers depend on it.
 const DOUBT: Duration = Duration::from_secs(1);
 
@@ -176,10 +176,17 @@ impl Writer {
     /// Starts a segment that takes a frame of `need` bytes. Once it is durable, nothing beyond
     /// the end of the one before can ever be read.
     fn start_segment(&mut self, need: u64) -> Result<(), Refused> {
+        let capacity = self.shared.settings.segment_bytes.max(HEADER_BYTES + need);
+        let (spare, bytes) = {
+            let mut segments = self.shared.segments();
+            (segments.spares.pop(), segments.bytes())
+        };
+        let full = bytes + HEADER_BYTES + need > self.shared.settings.limit;
+        if full && spare.is_none() && self.doubtful.is_empty() {
+            return Err(self.refused_as_full());
+        }
         let number = self.number;
         self.number += 1;
-        let capacity = self.shared.settings.segment_bytes.max(HEADER_BYTES + need);
-        let spare = self.shared.segments().spares.pop();
         let header = Header {
             incarnation: self.shared.incarnation,
             number,
@@ -204,6 +211,7 @@ impl Writer {
             end: HEADER_BYTES,
             len,
             quarantined: false,
+            sound: true,
         });
         let capacity = capacity.max(len);
         self.active = Some(Active {
@@ -251,6 +259,13 @@ impl Writer {
         Ok(())
     }
 
+    fn refused_as_full(&self) -> Refused {
+        Refused::JournalFull {
+            stream: self.shared.settings.stream.clone(),
+            limit: self.shared.settings.limit,
+        }
+    }
+
     /// Writes and fsyncs one frame for each request, then lets the reader see them. Gives their
     /// first sequence numbers.
     fn write(&mut self, group: &[Request]) -> io::Result<Vec<Sequence>> {
@@ -290,6 +305,9 @@ impl Writer {
         tracing::error!(%dir, %error, "writing the journal failed: leaving this segment");
         self.seal();
         self.active = None;
+        if let Some(live) = self.shared.segments().live.back_mut() {
+            live.sound = false;
+        }
         self.epoch += 1;
         self.next = Sequence::first_of(self.epoch);
         self.doubtful
@@ -297,123 +315,6 @@ impl Writer {
         // Failing here is noted: the requests stay in doubt, later ones are refused.
         let _ = self.start_segment(0);
     }
-}
-
-/// Frames of one group commit on their way into the file.
-struct Frames<'a> {
-    file: &'a dyn DiskFile,
-    seed: Seed,
-    durable: u64,
-    /// Where the next frame starts.
-    at: u64,
-    next: Sequence,
-    scratch: &'a mut Vec<u8>,
-    /// Where the bytes in `scratch` belong.
-    scratch_at: u64,
-}
-
-impl<'a> Frames<'a> {
-    fn new(active: &'a Active, seed: Seed, next: Sequence, scratch: &'a mut Vec<u8>) -> Self {
-        scratch.clear();
-        let (file, durable) = (active.file.as_ref(), active.end);
-        Self {
-            file,
-            seed,
-            durable,
-            at: durable,
-            next,
-            scratch,
-            scratch_at: durable,
-        }
-    }
-
-    fn write(&mut self, ends: &[u32], data: &[u8], arrival_ms: i64) -> io::Result<()> {
-        let pad = usize::try_from(self.at - self.scratch_at).map_err(io::Error::other)?;
-        self.scratch.resize(pad, 0);
-        let start = self.scratch.len();
-        let ends: Vec<u8> = ends.iter().flat_map(|end| end.to_le_bytes()).collect();
-        let frame = Frame {
-            offset: self.at,
-            payload_sum: payload_sum(&[&ends, data]),
-            first: self.next,
-            arrival_ms,
-            durable: self.durable,
-            data_bytes: u32::try_from(data.len()).map_err(io::Error::other)?,
-            count: u32::try_from(ends.len() / 4).map_err(io::Error::other)?,
-        };
-        frame.encode(self.seed, self.scratch);
-        self.scratch.extend_from_slice(&ends);
-        if data.len() <= GATHER_MAX {
-            self.scratch.extend_from_slice(data);
-        } else {
-            let data_at = self.at + (self.scratch.len() - start) as u64;
-            self.flush()?;
-            self.file.write_all_at(data, data_at)?;
-            self.scratch_at = frame.end();
-        }
-        self.at = frame.end();
-        self.next = frame.next();
-        Ok(())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        if !self.scratch.is_empty() {
-            self.file.write_all_at(self.scratch, self.scratch_at)?;
-            self.scratch.clear();
-        }
-        self.scratch_at = self.at;
-        Ok(())
-    }
-}
-
-/// Opens the file that is to become a segment: a spare, or a new one.
-pub(super) fn begin_file(
-    shared: &Shared,
-    spare: Option<Spare>,
-    number: u64,
-) -> io::Result<(Arc<dyn DiskFile>, Kind, Option<Spare>)> {
-    let (kind, number, how) = match spare {
-        Some(spare) => (Kind::Spare, spare.number, Open::Existing),
-        None => (Kind::New, number, Open::New),
-    };
-    let file = shared.disk.open(&shared.path(kind, number), how)?;
-    Ok((file, kind, spare))
-}
-
-/// Makes the file a durable segment: header, fsync, name, directory fsync.
-pub(super) fn finish_file(
-    shared: &Shared,
-    file: &dyn DiskFile,
-    header: &Header,
-    kind: Kind,
-    spare: Option<Spare>,
-) -> io::Result<()> {
-    let from = shared.path(kind, spare.map_or(header.number, |spare| spare.number));
-    let to = shared.path(Kind::Segment, header.number);
-    let finished = file
-        .write_all_at(&header.encode(), 0)
-        .and_then(|()| file.sync_data())
-        .and_then(|()| shared.disk.rename(&from, &to))
-        .and_then(|()| shared.disk.sync_dir(&shared.settings.dir));
-    if finished.is_err() {
-        // Its number is never used again; what cannot be removed now is removed at the next start.
-        let _ = shared.disk.remove(&from);
-        let _ = shared.disk.remove(&to);
-    }
-    finished
-}
-
-fn fill_with_zeros(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<()> {
-    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
-    let mut at = from;
-    while at < to {
-        let len = usize::try_from(to - at)
-            .unwrap_or(ZEROS.len())
-            .min(ZEROS.len());
-        file.write_all_at(&ZEROS[..len], at)?;
-        at += len as u64;
-    }
-    Ok(())
 }
 
 fn size(request: &Request) -> u64 {

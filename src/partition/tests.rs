@@ -1,3 +1,5 @@
+//! Records to partitions: prefixes, keys, hostile records.
+
 use super::*;
 use crate::failure::ErrorOutputType;
 use crate::position::{Position, Sequence};

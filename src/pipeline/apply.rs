@@ -24,7 +24,11 @@ impl Pipeline {
         }
         self.frontier = Some(routed.frontier);
         self.pending.applied = true;
-        self.around.status.metrics().read_records.add(routed.records);
+        self.around
+            .status
+            .metrics()
+            .read_records
+            .add(routed.records);
         failpoint::hit("apply");
     }
 
@@ -44,8 +48,10 @@ impl Pipeline {
     }
 
     fn append(&mut self, id: Uuid, staged: &[u8], records: u64, bytes: u64) {
-        let filled =
-            self.table.change(id, |entry| entry.batch.append(staged, records, bytes)).flatten();
+        let filled = self
+            .table
+            .change(id, |entry| entry.batch.append(staged, records, bytes))
+            .flatten();
         if self.table.is_full(id) {
             self.seal(id);
         } else if filled.is_some() && self.shape(id) == Some(Shape::Blocks) {
@@ -55,7 +61,9 @@ impl Pipeline {
 
     /// The open batch of the lane's only partition.
     pub(super) fn open_lane(&mut self, lane: Lane, arrival_ms: i64) -> Uuid {
-        self.table.find(lane, "").unwrap_or_else(|| self.open(lane, "", arrival_ms))
+        self.table
+            .find(lane, "")
+            .unwrap_or_else(|| self.open(lane, "", arrival_ms))
     }
 
     fn open(&mut self, lane: Lane, identity: &str, arrival_ms: i64) -> Uuid {
@@ -74,12 +82,19 @@ impl Pipeline {
 
     fn is_over_partition_limit(&self) -> bool {
         let open = self.table.open_partitions() as u64;
-        self.settings.partitioning.partition_limit.is_some_and(|limit| open >= limit)
+        self.settings
+            .partitioning
+            .partition_limit
+            .is_some_and(|limit| open >= limit)
     }
 
     /// Firehose's way with a partition too many: its records go to the error prefix.
     fn refuse_partition(&mut self, routed: &Routed, group: &Group) {
-        let limit = self.settings.partitioning.partition_limit.unwrap_or_default();
+        let limit = self
+            .settings
+            .partitioning
+            .partition_limit
+            .unwrap_or_default();
         let failure = Failure::new(
             ErrorOutputType::ActivePartitionExceeded,
             "DynamicPartitioning.ActivePartitionsLimitExceeded",
@@ -89,7 +104,9 @@ impl Pipeline {
         for record in routed.records_of(group) {
             failure.write_line(&record, 1, now_ms, &mut lines);
         }
-        self.around.status.failed(failure.output_type, group.records);
+        self.around
+            .status
+            .failed(failure.output_type, group.records);
         let id = self.open_lane(Lane::Error(failure.output_type), group.arrival_ms);
         self.append(id, &lines, group.records, group.bytes);
     }

@@ -88,7 +88,10 @@ impl DraftBatch {
             if let Some(unspooled) = block.unspooled(moved) {
                 writes.push((index, unspooled));
             }
-            SpooledBlock { encoded: block.encoded, extents: block.extents.clone() }
+            SpooledBlock {
+                encoded: block.encoded,
+                extents: block.extents.clone(),
+            }
         });
         let row = OpenBatch {
             id: batch.id,
@@ -102,7 +105,11 @@ impl DraftBatch {
             sealing: entry.sealing,
             blocks: blocks.collect(),
         };
-        Self { row, writes, sealed }
+        Self {
+            row,
+            writes,
+            sealed,
+        }
     }
 }
 
@@ -122,7 +129,11 @@ pub(super) fn commit(
         frontier: draft.frontier,
         closed: draft.closed,
         published: draft.published,
-        missing: draft.missing.iter().map(|range| (range.first, range.last)).collect(),
+        missing: draft
+            .missing
+            .iter()
+            .map(|range| (range.first, range.last))
+            .collect(),
         ..Commit::default()
     };
     let mut sealed = Vec::new();
@@ -142,7 +153,13 @@ pub(super) fn commit(
     if let Some(frontier) = draft.frontier {
         journal.release(frontier.sequence)?;
     }
-    Ok(Committed { frontier: draft.frontier, written, sealed, updated, published: commit.published })
+    Ok(Committed {
+        frontier: draft.frontier,
+        written,
+        sealed,
+        updated,
+        published: commit.published,
+    })
 }
 
 /// Appends all unspooled bytes in one go and completes the rows with their extents.
@@ -152,10 +169,14 @@ fn write(
 ) -> Result<Vec<(Uuid, u32, usize, Extent)>, CheckpointError> {
     let mut merged = Vec::new();
     for batch in &*batches {
-        for (_, unspooled) in batch.writes.iter().filter(|(_, write)| !write.merge.is_empty()) {
+        for (_, unspooled) in batch
+            .writes
+            .iter()
+            .filter(|(_, write)| !write.merge.is_empty())
+        {
             let mut bytes = Vec::new();
             for extent in &unspooled.merge {
-                bytes.extend_from_slice(&spool.read(*extent)?);
+                spool.read_onto(*extent, &mut bytes)?;
             }
             bytes.extend_from_slice(&unspooled.bytes);
             merged.push(bytes);
@@ -164,9 +185,10 @@ fn write(
     let mut from_merged = merged.iter();
     let mut pieces: Vec<&[u8]> = Vec::new();
     for (_, unspooled) in batches.iter().flat_map(|batch| &batch.writes) {
-        pieces.push(match unspooled.merge.is_empty() {
-            true => &unspooled.bytes,
-            false => from_merged.next().map_or(&[], Vec::as_slice),
+        pieces.push(if unspooled.merge.is_empty() {
+            &unspooled.bytes
+        } else {
+            from_merged.next().map_or(&[], Vec::as_slice)
         });
     }
     let mut extents = spool.append(&pieces)?.into_iter();
@@ -186,7 +208,11 @@ fn write(
 }
 
 fn sealed_object(row: OpenBatch) -> SealedObject {
-    let extents: Vec<Extent> = row.blocks.into_iter().flat_map(|block| block.extents).collect();
+    let extents: Vec<Extent> = row
+        .blocks
+        .into_iter()
+        .flat_map(|block| block.extents)
+        .collect();
     let (size, crc64) = sum(&extents);
     SealedObject {
         id: row.id,
@@ -220,6 +246,9 @@ pub(super) fn settle(table: &mut Table, committed: &Committed) -> Vec<Extent> {
     stale
 }
 
+/// Room for the end of an extent beyond what a reader asks for, in bytes.
+const EXTENT_SLACK: usize = 1 << 20;
+
 /// The spool's bytes of a sealed object, verified as they are read.
 #[derive(Debug)]
 pub(super) struct SpoolBody {
@@ -231,19 +260,27 @@ pub(super) struct SpoolBody {
 
 impl crate::destination::Body for SpoolBody {
     fn read(&self, offset: u64, len: usize) -> io::Result<bytes::Bytes> {
-        let mut bytes = Vec::with_capacity(len);
+        let rest: u64 = self
+            .extents
+            .iter()
+            .map(|extent| u64::from(extent.len))
+            .sum();
+        let rest = usize::try_from(rest.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let mut bytes = Vec::with_capacity((len + EXTENT_SLACK).min(rest));
         let mut start = 0;
         for extent in &self.extents {
             let end = start + u64::from(extent.len);
             let from = (offset + bytes.len() as u64).max(start);
             if bytes.len() < len && from < end {
-                let piece = self.spool.read(*extent)?;
+                let at = bytes.len();
+                self.spool.read_onto(*extent, &mut bytes)?;
+                // The first extent may begin before what is asked for.
                 let skip = usize::try_from(from - start).unwrap_or(usize::MAX);
-                let take = (len - bytes.len()).min(piece.len() - skip);
-                bytes.extend_from_slice(&piece[skip..skip + take]);
+                bytes.drain(at..at + skip);
             }
             start = end;
         }
+        bytes.truncate(len);
         Ok(bytes.into())
     }
 }
@@ -278,9 +315,10 @@ impl Pipeline {
         let (spool, store) = (Arc::clone(&self.spool), Arc::clone(&self.store));
         let (journal, events) = (self.journal.clone(), self.events.clone());
         tokio::spawn(async move {
-            let job =
-                tokio::task::spawn_blocking(move || commit(draft, &spool, &store, &journal));
-            let result = job.await.unwrap_or_else(|panic| Err(io::Error::other(panic).into()));
+            let job = tokio::task::spawn_blocking(move || commit(draft, &spool, &store, &journal));
+            let result = job
+                .await
+                .unwrap_or_else(|panic| Err(io::Error::other(panic).into()));
             let _ = events.send(Event::Checkpointed(Box::new(result)));
         });
     }
@@ -294,7 +332,12 @@ impl Pipeline {
         let moved = |extent: &Extent| sparse.contains(&extent.file);
         if !sparse.is_empty() {
             self.table.mark(|entry| {
-                entry.batch.blocks.iter().flat_map(|block| &block.extents).any(&moved)
+                entry
+                    .batch
+                    .blocks
+                    .iter()
+                    .flat_map(|block| &block.extents)
+                    .any(&moved)
             });
         }
         let pending = std::mem::take(&mut self.pending);

@@ -63,16 +63,24 @@ impl Source {
 
     /// Bytes to be encoded.
     pub(super) fn len(&self) -> usize {
-        self.rest.len() + self.head.iter().map(|extent| extent.len as usize).sum::<usize>()
+        self.rest.len()
+            + self
+                .head
+                .iter()
+                .map(|extent| extent.len as usize)
+                .sum::<usize>()
     }
 
-    fn read(&self, spool: &Spool) -> io::Result<Vec<u8>> {
+    fn read(&self, spool: &Spool) -> io::Result<Bytes> {
+        if self.head.is_empty() {
+            return Ok(self.rest.clone());
+        }
         let mut bytes = Vec::with_capacity(self.len());
         for extent in &self.head {
-            bytes.extend_from_slice(&spool.read(*extent)?);
+            spool.read_onto(*extent, &mut bytes)?;
         }
         bytes.extend_from_slice(&self.rest);
-        Ok(bytes)
+        Ok(bytes.into())
     }
 }
 
@@ -124,7 +132,9 @@ pub(super) struct EncoderPool(Mutex<HashMap<u64, Vec<Encoder>>>);
 impl EncoderPool {
     fn take(&self, hash: u64, format: &Format) -> Encoder {
         let mut pool = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        pool.get_mut(&hash).and_then(Vec::pop).unwrap_or_else(|| format.encoder())
+        pool.get_mut(&hash)
+            .and_then(Vec::pop)
+            .unwrap_or_else(|| format.encoder())
     }
 
     fn give(&self, hash: u64, encoder: Encoder) {
@@ -145,29 +155,60 @@ pub(super) fn run(
         return Ok(Vec::new());
     };
     let mut encoder = pool.take(hash, format);
-    let done = works.into_iter().map(|work| encode(work, &mut encoder, spool, now_ms)).collect();
+    let done = works
+        .into_iter()
+        .map(|work| encode(work, &mut encoder, spool, now_ms))
+        .collect();
     pool.give(hash, encoder);
     done
 }
 
 fn encode(work: Work, encoder: &mut Encoder, spool: &Spool, now_ms: i64) -> io::Result<Done> {
     match work {
-        Work::Block { id, serial, first, source, format } => {
+        Work::Block {
+            id,
+            serial,
+            first,
+            source,
+            format,
+        } => {
             let raw = source.read(spool)?;
             let mut encoded = Vec::new();
             format.encode_block(encoder, first, &raw, &mut encoded)?;
-            Ok(Done::Block { id, serial, encoded: Bytes::from(encoded) })
+            Ok(Done::Block {
+                id,
+                serial,
+                encoded: Bytes::from(encoded),
+            })
         }
-        Work::Object { id, sources, format } => {
+        Work::Object {
+            id,
+            sources,
+            format,
+        } => {
             let mut sources = sources.into_iter();
             let mut next = || sources.next().map(|source| source.read(spool)).transpose();
-            let mut out = SpoolWriter { spool, pending: Vec::new(), extents: Vec::new() };
-            let mut failed = Failed { spool, lines: Vec::new(), fault: None };
-            let records = format.encode_object(encoder, &mut next, &mut out, &mut |record, why| {
-                failed.add(record, &why, now_ms);
-            })?;
+            let mut out = SpoolWriter {
+                spool,
+                pending: Vec::new(),
+                extents: Vec::new(),
+            };
+            let mut failed = Failed {
+                spool,
+                lines: Vec::new(),
+                fault: None,
+            };
+            let records =
+                format.encode_object(encoder, &mut next, &mut out, &mut |record, why| {
+                    failed.add(record, &why, now_ms);
+                })?;
             out.flush()?;
-            Ok(Done::Object { id, extents: out.extents, records, failed: failed.finish()? })
+            Ok(Done::Object {
+                id,
+                extents: out.extents,
+                records,
+                failed: failed.finish()?,
+            })
         }
     }
 }
@@ -205,9 +246,17 @@ struct Failed<'a> {
 }
 
 impl Failed<'_> {
-    fn add(&mut self, record: &crate::record::Record<'_>, why: &crate::failure::Failure, now_ms: i64) {
+    fn add(
+        &mut self,
+        record: &crate::record::Record<'_>,
+        why: &crate::failure::Failure,
+        now_ms: i64,
+    ) {
         let output_type = why.output_type;
-        let index = self.lines.iter().position(|lines| lines.output_type == output_type);
+        let index = self
+            .lines
+            .iter()
+            .position(|lines| lines.output_type == output_type);
         let index = index.unwrap_or_else(|| {
             self.lines.push(FailedLines {
                 output_type,
@@ -223,7 +272,9 @@ impl Failed<'_> {
         why.write_line(record, 1, now_ms, &mut lines.pending);
         lines.records += 1;
         lines.bytes += record.data.len() as u64;
-        if lines.pending.len() >= PIECE_BYTES && let Err(error) = lines.flush(self.spool) {
+        if lines.pending.len() >= PIECE_BYTES
+            && let Err(error) = lines.flush(self.spool)
+        {
             self.fault.get_or_insert(error);
         }
     }

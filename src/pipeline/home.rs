@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::event::Event;
 use super::outputs::Outputs;
-use crate::checkpoint::{OpenBatch, SealedObject, Store};
+use crate::checkpoint::{OpenBatch, SealedObject, Store, StoreError};
 use crate::clock::Clock;
 use crate::config::{SourceSettings, StreamSettings};
 use crate::destination::{Conditional, Destination, PublishError};
@@ -59,10 +59,8 @@ pub fn open(
     clock: &Clock,
 ) -> Result<Home, StreamError> {
     failpoint::hit("recovery-start");
-    let (store, recovered) =
-        Store::open(&**disk, Path::new("checkpoint.redb"), clock.now_ms()).map_err(|error| {
-            StreamError::State { action: "open the checkpoint store", cause: error.to_string() }
-        })?;
+    let (store, recovered) = Store::open(&**disk, Path::new("checkpoint.redb"), clock.now_ms())
+        .map_err(|error| store_error(&error))?;
     let outputs = Outputs::compile(settings, recovered.formats).map_err(|cause| {
         let advice = "mend the stream's settings".to_owned();
         StreamError::LoudStop { cause, advice }
@@ -85,10 +83,17 @@ pub fn open(
         frontier: recovered.frontier.map(|frontier| frontier.sequence),
     };
     let opened = Journal::open(Arc::clone(disk), clock.clone(), journal, known)?;
-    let missing: Vec<_> = opened.missing.iter().map(|range| (range.first, range.last)).collect();
-    store.begin_epoch(opened.epoch, &missing, &outputs.format_settings()).map_err(|error| {
-        StreamError::State { action: "record the epoch", cause: error.to_string() }
-    })?;
+    let missing: Vec<_> = opened
+        .missing
+        .iter()
+        .map(|range| (range.first, range.last))
+        .collect();
+    store
+        .begin_epoch(opened.epoch, &missing, &outputs.format_settings())
+        .map_err(|error| StreamError::State {
+            action: "record the epoch",
+            cause: error.to_string(),
+        })?;
     Ok(Home {
         journal: opened.journal,
         reader: opened.reader,
@@ -108,23 +113,48 @@ impl From<JournalError> for StreamError {
     fn from(error: JournalError) -> Self {
         match error {
             JournalError::LoudStop { cause, advice } => Self::LoudStop { cause, advice },
-            error @ JournalError::Io { .. } => {
-                Self::State { action: "use the journal", cause: error.to_string() }
-            }
+            error @ JournalError::Io { .. } => Self::State {
+                action: "use the journal",
+                cause: error.to_string(),
+            },
         }
+    }
+}
+
+/// A newer daemon's store needs a newer daemon; a damaged row a person. The rest may pass.
+fn store_error(error: &StoreError) -> StreamError {
+    let cause = error.to_string();
+    match error {
+        StoreError::Version { .. } => StreamError::LoudStop {
+            cause,
+            advice: "run the version of the daemon that wrote it, or a later one".to_owned(),
+        },
+        StoreError::Row { .. } => StreamError::LoudStop {
+            cause,
+            advice:
+                "put a sound copy of the stream's state folder back, or discard the folder and \
+                     with it what was not yet published"
+                    .to_owned(),
+        },
+        StoreError::Database(_) => StreamError::State {
+            action: "open the checkpoint store",
+            cause,
+        },
     }
 }
 
 fn spool_error(error: SpoolError) -> StreamError {
     match error {
-        SpoolError::Io(error) => {
-            StreamError::State { action: "open the spool", cause: error.to_string() }
-        }
+        SpoolError::Io(error) => StreamError::State {
+            action: "open the spool",
+            cause: error.to_string(),
+        },
         missing @ SpoolError::Missing { .. } => StreamError::LoudStop {
             cause: missing.to_string(),
-            advice: "part of the stream's state folder is gone: put it back, or discard the folder \
+            advice:
+                "part of the stream's state folder is gone: put it back, or discard the folder \
                      and with it what was not yet published"
-                .to_owned(),
+                    .to_owned(),
         },
     }
 }
@@ -165,7 +195,10 @@ pub(super) async fn claim(
     let mut attempt = 0;
     loop {
         let event = match try_claim(&settings, &claim, &named).await {
-            Ok((destination, conditional)) => Event::Claimed { destination, conditional },
+            Ok((destination, conditional)) => Event::Claimed {
+                destination,
+                conditional,
+            },
             Err(PublishError::Foreign { cause, advice }) => {
                 Event::Failed(StreamError::LoudStop { cause, advice })
             }

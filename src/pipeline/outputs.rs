@@ -10,7 +10,9 @@ use crate::format::Format;
 use crate::partition::{ErrorPrefix, PartitionFault, Partitioner, object_name};
 
 /// Error objects hold finished lines.
-const ERROR_FORMAT: FormatSettings = FormatSettings::Raw { compression: Compression::None };
+const ERROR_FORMAT: FormatSettings = FormatSettings::Raw {
+    compression: Compression::None,
+};
 
 /// The version in object names. Streams are versioned by their config file, not by us.
 const STREAM_VERSION: u32 = 1;
@@ -107,7 +109,10 @@ impl Outputs {
 
     /// All format settings by hash, for the checkpoint store.
     pub fn format_settings(&self) -> Vec<(u64, FormatSettings)> {
-        self.formats.iter().map(|(hash, (settings, _))| (*hash, settings.clone())).collect()
+        self.formats
+            .iter()
+            .map(|(hash, (settings, _))| (*hash, settings.clone()))
+            .collect()
     }
 
     /// Fixes where a batch that opens now will be published.
@@ -116,20 +121,37 @@ impl Outputs {
         let prefix = match (lane, &self.backup) {
             (Lane::Error(output_type), _) => self.error_prefix.open_prefix(output_type, arrival_ms),
             (Lane::Backup, Some(backup)) => backup.open_prefix(identity.as_bytes(), arrival_ms),
-            _ => self.partitioner.open_prefix(identity.as_bytes(), arrival_ms),
+            _ => self
+                .partitioner
+                .open_prefix(identity.as_bytes(), arrival_ms),
         };
         let extension = match lane {
             Lane::Error(_) => "",
             _ => self.format(format).map_or("", Format::extension),
         };
         let zone = self.partitioner.zone();
-        let name = object_name(&self.stream, STREAM_VERSION, arrival_ms, id, extension, zone);
-        Target { store: self.store.clone(), key: prefix + &name, format }
+        let name = object_name(
+            &self.stream,
+            STREAM_VERSION,
+            arrival_ms,
+            id,
+            extension,
+            zone,
+        );
+        Target {
+            store: self.store.clone(),
+            key: prefix + &name,
+            format,
+        }
     }
 
     /// The partition of every backup record.
     pub fn backup_identity(&self) -> String {
-        let record = crate::record::Record { data: b"", arrival_ms: 0, position: Default::default() };
+        let record = crate::record::Record {
+            data: b"",
+            arrival_ms: 0,
+            position: crate::position::Position::default(),
+        };
         let mut identity = Vec::new();
         if let Some(backup) = &self.backup {
             // A prefix without keys asks nothing of the record, so this cannot fail.
@@ -153,5 +175,9 @@ fn format_hash(settings: &FormatSettings) -> u64 {
 }
 
 fn join(faults: &[PartitionFault]) -> String {
-    faults.iter().map(|fault| fault.message.as_str()).collect::<Vec<_>>().join("; ")
+    faults
+        .iter()
+        .map(|fault| fault.message.as_str())
+        .collect::<Vec<_>>()
+        .join("; ")
 }

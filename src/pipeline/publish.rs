@@ -12,6 +12,7 @@ use super::outputs::Outputs;
 use crate::checkpoint::SealedObject;
 use crate::destination::{Destination, Publication, PublishError};
 use crate::failpoint;
+use crate::format::Format;
 use crate::retry;
 use crate::spool::Spool;
 
@@ -61,7 +62,14 @@ impl Waiting {
         } else {
             self.stranded += 1;
         }
-        self.objects.insert(sealed.id, Object { sealed, attempts: 0, published: false });
+        self.objects.insert(
+            sealed.id,
+            Object {
+                sealed,
+                attempts: 0,
+                published: false,
+            },
+        );
     }
 
     /// Starts as many publications as the destination takes at once.
@@ -136,13 +144,21 @@ impl Waiting {
 
     /// Queues an object again.
     pub(super) fn retry(&mut self, id: Uuid) {
-        if self.objects.get(&id).is_some_and(|object| !object.published) {
+        if self
+            .objects
+            .get(&id)
+            .is_some_and(|object| !object.published)
+        {
             self.queue.push_back(id);
         }
     }
 
     /// Sets or forgets the multipart upload of an object; returns its new row.
-    pub(super) fn set_upload(&mut self, id: Uuid, upload_id: Option<String>) -> Option<SealedObject> {
+    pub(super) fn set_upload(
+        &mut self,
+        id: Uuid,
+        upload_id: Option<String>,
+    ) -> Option<SealedObject> {
         let object = self.objects.get_mut(&id)?;
         object.sealed.upload_id = upload_id;
         Some(object.sealed.clone())
@@ -183,29 +199,35 @@ fn publication(sealed: &SealedObject, outputs: &Outputs, spool: &Arc<Spool>) -> 
         size: sealed.size,
         crc64nvme: sealed.crc64,
         content_type: format.map_or("application/octet-stream", |format| format.content_type()),
-        content_encoding: format.and_then(|format| format.content_encoding()),
+        content_encoding: format.and_then(Format::content_encoding),
         upload_id: sealed.upload_id.clone(),
-        body: Arc::new(SpoolBody { spool: Arc::clone(spool), extents: sealed.extents.clone() }),
+        body: Arc::new(SpoolBody {
+            spool: Arc::clone(spool),
+            extents: sealed.extents.clone(),
+        }),
     }
 }
 
 /// Sends one group. A large object without an upload gets one first: it comes back as an event and
 /// is sent when a checkpoint has named it (C1).
-async fn send(
-    destination: Destination,
-    group: Vec<Publication>,
-    events: UnboundedSender<Event>,
-) {
+async fn send(destination: Destination, group: Vec<Publication>, events: UnboundedSender<Event>) {
     let (begin, publish): (Vec<_>, Vec<_>) = group.into_iter().partition(|publication| {
         publication.upload_id.is_none() && destination.needs_upload(publication.size)
     });
     let mut begun = Vec::new();
     for publication in begin {
-        begun.push((publication.object_id, destination.begin_upload(&publication).await));
+        begun.push((
+            publication.object_id,
+            destination.begin_upload(&publication).await,
+        ));
     }
     failpoint::hit("publish-before-put");
     let results = destination.publish(&publish).await;
     failpoint::hit("publish-after-put");
-    let published = publish.iter().map(|publication| publication.object_id).zip(results).collect();
+    let published = publish
+        .iter()
+        .map(|publication| publication.object_id)
+        .zip(results)
+        .collect();
     let _ = events.send(Event::Sent { begun, published });
 }

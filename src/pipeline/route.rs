@@ -60,7 +60,9 @@ impl Routed {
 
     /// The records of a data group as they came.
     pub(super) fn records_of(&self, group: &Group) -> impl Iterator<Item = Record<'_>> {
-        self.order[group.order.clone()].iter().map(|index| self.chunk.record(*index as usize))
+        self.order[group.order.clone()]
+            .iter()
+            .map(|index| self.chunk.record(*index as usize))
     }
 }
 
@@ -116,7 +118,10 @@ impl Router {
         self.assigned.reserve(chunk.len());
         for record in chunk.iter() {
             identity.clear();
-            let partition = match outputs.partitioner.partition(scratch, &record, &mut identity) {
+            let partition = match outputs
+                .partitioner
+                .partition(scratch, &record, &mut identity)
+            {
                 Ok(()) => match known.get(&identity) {
                     Some(partition) => *partition,
                     None => self.add_partition(&mut known, &identity),
@@ -149,7 +154,10 @@ impl Router {
 
     fn fail(&mut self, failure: &Failure, record: &Record<'_>, now_ms: i64) {
         let output_type = failure.output_type;
-        let index = self.errors.iter().position(|errors| errors.output_type == output_type);
+        let index = self
+            .errors
+            .iter()
+            .position(|errors| errors.output_type == output_type);
         let index = index.unwrap_or_else(|| {
             self.errors.push(ErrorLines {
                 output_type,
@@ -185,7 +193,9 @@ impl Router {
     }
 
     fn stage_data(&mut self, outputs: &Outputs, chunk: &Chunk, order: &[u32]) {
-        let Some(format) = outputs.format(outputs.lane_format(Lane::Data)) else { return };
+        let Some(format) = outputs.format(outputs.lane_format(Lane::Data)) else {
+            return;
+        };
         self.staged.reserve(chunk.bytes() + chunk.len() * 24);
         let mut start = 0;
         for (identity, count) in std::mem::take(&mut self.partitions) {
@@ -231,7 +241,9 @@ impl Router {
     }
 
     fn stage_backup(&mut self, outputs: &Outputs, chunk: &Chunk) {
-        let Some(format) = outputs.format(outputs.lane_format(Lane::Backup)) else { return };
+        let Some(format) = outputs.format(outputs.lane_format(Lane::Backup)) else {
+            return;
+        };
         let identity_start = self.identities.len();
         self.identities.push_str(&outputs.backup_identity());
         let identity = identity_start..self.identities.len();

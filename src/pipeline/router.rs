@@ -70,7 +70,9 @@ async fn read(
             let mut scratch = scratch.unwrap_or_else(|| outputs.partitioner.scratch());
             let mut routed = route(&outputs, &mut scratch, chunk, now_ms);
             routed.missing = missing;
-            idle.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
+            idle.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(scratch);
             routed
         });
         if routing.send(job).await.is_err() {

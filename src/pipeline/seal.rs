@@ -21,7 +21,9 @@ impl Pipeline {
     /// How the objects of a batch are encoded.
     pub(super) fn shape(&self, id: Uuid) -> Option<Shape> {
         let format = self.table.get(id)?.target.format;
-        self.outputs.format(format).map(crate::format::Format::shape)
+        self.outputs
+            .format(format)
+            .map(crate::format::Format::shape)
     }
 
     /// Fixes a batch's record set.
@@ -48,8 +50,12 @@ impl Pipeline {
 
     /// Queues the full raw blocks of a batch whose blocks are encoded one by one.
     pub(super) fn encode_raw(&mut self, id: Uuid) {
-        let raw = self.table.settle(id, |entry| entry.batch.take_raw()).unwrap_or_default();
-        self.encode_queue.extend(raw.into_iter().map(|serial| (id, Some(serial))));
+        let raw = self
+            .table
+            .settle(id, |entry| entry.batch.take_raw())
+            .unwrap_or_default();
+        self.encode_queue
+            .extend(raw.into_iter().map(|serial| (id, Some(serial))));
     }
 
     fn encode_sealed(&mut self, id: Uuid) {
@@ -62,7 +68,10 @@ impl Pipeline {
     }
 
     fn finish_if_encoded(&mut self, id: Uuid) {
-        let finished = self.table.get(id).filter(|entry| entry.sealing && entry.batch.is_encoded());
+        let finished = self
+            .table
+            .get(id)
+            .filter(|entry| entry.sealing && entry.batch.is_encoded());
         match finished.map(|entry| entry.batch.records) {
             None => {}
             // Nothing fitted: there is no object, only the failed records elsewhere.
@@ -112,7 +121,9 @@ impl Pipeline {
                     let _permit = permit;
                     encode::run(works, hash, &pool, &spool, now_ms)
                 });
-                let done = job.await.unwrap_or_else(|panic| Err(std::io::Error::other(panic)));
+                let done = job
+                    .await
+                    .unwrap_or_else(|panic| Err(std::io::Error::other(panic)));
                 let _ = events.send(Event::Encoded(done));
             });
         }
@@ -144,22 +155,49 @@ impl Pipeline {
         let Some(serial) = serial else {
             let sources: Vec<Source> = blocks.iter().map(Source::of).collect();
             let size = sources.iter().map(Source::len).sum();
-            return Some((Work::Object { id, sources, format }, size));
+            return Some((
+                Work::Object {
+                    id,
+                    sources,
+                    format,
+                },
+                size,
+            ));
         };
         let index = blocks.iter().position(|block| block.serial == serial)?;
         let source = Source::of(&blocks[index]);
         let size = source.len();
-        Some((Work::Block { id, serial, first: index == 0, source, format }, size))
+        Some((
+            Work::Block {
+                id,
+                serial,
+                first: index == 0,
+                source,
+                format,
+            },
+            size,
+        ))
     }
 
     /// Takes over final bytes, and the records that did not fit, in one turn: one checkpoint
     /// holds both.
     pub(super) fn apply_encoded(&mut self, done: Done) {
         let (id, freed) = match done {
-            Done::Block { id, serial, encoded } => {
-                (id, self.table.change(id, |entry| entry.batch.replace(serial, encoded)))
-            }
-            Done::Object { id, extents, records, failed } => {
+            Done::Block {
+                id,
+                serial,
+                encoded,
+            } => (
+                id,
+                self.table
+                    .change(id, |entry| entry.batch.replace(serial, encoded)),
+            ),
+            Done::Object {
+                id,
+                extents,
+                records,
+                failed,
+            } => {
                 for lines in failed {
                     self.apply_failed(lines);
                 }

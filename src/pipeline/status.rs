@@ -61,8 +61,15 @@ impl Status {
     /// A stream that starts. It is ready when it has recovered and its destination is open.
     pub fn new(metrics: StreamMetrics, clock: Clock) -> Self {
         let landed = broadcast::Sender::new(LANDED_MAX);
-        let status = Self { metrics, clock, inner: Mutex::default(), landed };
-        status.set_state(State::Stalled { cause: "starting".into() });
+        let status = Self {
+            metrics,
+            clock,
+            inner: Mutex::default(),
+            landed,
+        };
+        status.set_state(State::Stalled {
+            cause: "starting".into(),
+        });
         status
     }
 

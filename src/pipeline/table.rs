@@ -42,7 +42,11 @@ pub(super) struct Triggers {
 
 impl Triggers {
     fn of(&self, lane: Lane) -> BufferingSettings {
-        if lane == Lane::Backup { self.backup } else { self.data }
+        if lane == Lane::Backup {
+            self.backup
+        } else {
+            self.data
+        }
     }
 }
 
@@ -108,6 +112,10 @@ impl Table {
             for block in row.blocks {
                 batch.push_spooled(block.encoded, block.extents);
             }
+            if row.sealing {
+                // Its record set is fixed: the last block, too, waits to be encoded.
+                batch.freeze();
+            }
             (batch.records, batch.bytes) = (row.records, row.bytes);
             self.insert(Entry {
                 batch,
@@ -122,7 +130,11 @@ impl Table {
     }
 
     /// Changes a batch, keeps the accounts, and marks it for the next checkpoint.
-    pub(super) fn change<T>(&mut self, id: Uuid, change: impl FnOnce(&mut Entry) -> T) -> Option<T> {
+    pub(super) fn change<T>(
+        &mut self,
+        id: Uuid,
+        change: impl FnOnce(&mut Entry) -> T,
+    ) -> Option<T> {
         let entry = self.entries.get_mut(&id)?;
         let before = (entry.batch.memory(), entry.batch.unspooled());
         let result = change(entry);
@@ -136,7 +148,11 @@ impl Table {
     }
 
     /// The same without marking: for what a checkpoint itself has changed.
-    pub(super) fn settle<T>(&mut self, id: Uuid, change: impl FnOnce(&mut Entry) -> T) -> Option<T> {
+    pub(super) fn settle<T>(
+        &mut self,
+        id: Uuid,
+        change: impl FnOnce(&mut Entry) -> T,
+    ) -> Option<T> {
         let entry = self.entries.get_mut(&id)?;
         let before = (entry.batch.memory(), entry.batch.unspooled());
         let result = change(entry);
@@ -153,7 +169,9 @@ impl Table {
             entry.batch.freeze();
             first.then(|| (entry.lane, entry.identity.clone()))
         });
-        let Some(Some((lane, identity))) = sealed else { return false };
+        let Some(Some((lane, identity))) = sealed else {
+            return false;
+        };
         match lane {
             Lane::Data => self.data.remove(&identity),
             _ => self.others.remove(&lane),
@@ -176,8 +194,10 @@ impl Table {
 
     /// The next open batch whose interval has passed.
     pub(super) fn next_due(&mut self, now_ms: i64) -> Option<Uuid> {
-        for (queue, buffering) in
-            self.opened.iter_mut().zip([self.triggers.data, self.triggers.backup])
+        for (queue, buffering) in self
+            .opened
+            .iter_mut()
+            .zip([self.triggers.data, self.triggers.backup])
         {
             let interval_ms = i64::try_from(buffering.interval.as_millis()).unwrap_or(i64::MAX);
             while let Some(id) = queue.front().copied() {
@@ -206,8 +226,9 @@ impl Table {
     /// Open batches, largest first: `count` of them.
     pub(super) fn largest(&self, count: usize) -> Vec<Uuid> {
         let open = self.entries.values().filter(|entry| !entry.sealing);
-        let mut sizes: Vec<(u64, Uuid)> =
-            open.map(|entry| (entry.batch.bytes, entry.batch.id)).collect();
+        let mut sizes: Vec<(u64, Uuid)> = open
+            .map(|entry| (entry.batch.bytes, entry.batch.id))
+            .collect();
         sizes.sort_unstable_by(|a, b| b.cmp(a));
         sizes.into_iter().take(count).map(|(_, id)| id).collect()
     }
@@ -216,13 +237,24 @@ impl Table {
     pub(super) fn summaries(&self) -> Vec<(Uuid, Lane, bool, u64)> {
         let entries = self.entries.values();
         entries
-            .map(|entry| (entry.batch.id, entry.lane, entry.sealing, entry.target.format))
+            .map(|entry| {
+                (
+                    entry.batch.id,
+                    entry.lane,
+                    entry.sealing,
+                    entry.target.format,
+                )
+            })
             .collect()
     }
 
     /// Ids of all open batches.
     pub(super) fn open_ids(&self) -> Vec<Uuid> {
-        self.entries.values().filter(|entry| !entry.sealing).map(|entry| entry.batch.id).collect()
+        self.entries
+            .values()
+            .filter(|entry| !entry.sealing)
+            .map(|entry| entry.batch.id)
+            .collect()
     }
 
     /// Takes the list of batches that changed since the last call.
@@ -289,7 +321,10 @@ impl Table {
     pub(super) fn oldest_arrival_ms(&self) -> Option<i64> {
         // Batches open in order of arrival, near enough for a gauge; sealing ones are few.
         let fronts = self.opened.iter().filter_map(|queue| {
-            queue.iter().find_map(|id| self.entries.get(id)).map(|entry| entry.arrival_ms)
+            queue
+                .iter()
+                .find_map(|id| self.entries.get(id))
+                .map(|entry| entry.arrival_ms)
         });
         fronts.min()
     }

@@ -1,3 +1,5 @@
+//! The spool on a real directory.
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,7 +23,10 @@ fn what_was_appended_is_read_back_and_sums_to_the_whole() {
         assert_eq!(&spool.read(*extent).unwrap(), piece);
     }
     let whole = pieces.concat();
-    assert_eq!(sum(&extents), (whole.len() as u64, crc_fast::crc64_nvme(&whole)));
+    assert_eq!(
+        sum(&extents),
+        (whole.len() as u64, crc_fast::crc64_nvme(&whole))
+    );
 }
 
 #[test]
@@ -35,7 +40,10 @@ fn reopening_keeps_what_is_named_and_removes_the_rest() {
     assert_eq!(spool.read(kept).unwrap(), b"kept");
     assert_eq!(spool.bytes(), 4);
     let fresh = spool.append(&[b"new"]).unwrap()[0];
-    assert_ne!(fresh.file, kept.file, "a reopened spool appends to fresh files only");
+    assert_ne!(
+        fresh.file, kept.file,
+        "a reopened spool appends to fresh files only"
+    );
 }
 
 #[test]
@@ -60,11 +68,22 @@ fn damaged_and_missing_bytes_are_told_not_returned() {
     let extent = spool.append(&[b"precious"]).unwrap()[0];
     spool.sync().unwrap();
     let disk = HostDisk::new(dir.path()).unwrap();
-    let file = disk.open(Path::new("spool/0000000000.spool"), Open::Existing).unwrap();
+    let file = disk
+        .open(Path::new("spool/0000000000.spool"), Open::Existing)
+        .unwrap();
     file.write_all_at(b"X", 3).unwrap();
-    assert!(spool.read(extent).unwrap_err().to_string().contains("damaged at 0"));
+    assert!(
+        spool
+            .read(extent)
+            .unwrap_err()
+            .to_string()
+            .contains("damaged at 0")
+    );
     file.set_len(4).unwrap();
     drop(spool);
     let refused = open(dir.path(), &[extent]).unwrap_err().to_string();
-    assert!(refused.contains("is 4 bytes long, but the checkpoint names 8"), "{refused}");
+    assert!(
+        refused.contains("is 4 bytes long, but the checkpoint names 8"),
+        "{refused}"
+    );
 }

@@ -4,19 +4,18 @@
 //! By hand: `FIREHOSE_KILLS=500 cargo test --test it exactly_once -- --nocapture` (kills a
 //! campaign; `FIREHOSE_SEED` repeats the choices of one that failed).
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::io::Write as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::support::daemon::{Site, was_killed};
-use crate::support::event::{ERROR_PREFIX, PREFIX, QUERY};
+use crate::support::campaign::{Campaign, Failpoints, say};
+use crate::support::daemon::Site;
+use crate::support::event::{ERROR_PREFIX, PREFIX, QUERY, SCHEMA};
 use crate::support::oracle::{self, Lake};
 use crate::support::producer::{Load, Producer};
+use crate::support::proxy::{Fault, Proxy};
+use crate::support::servers::{Bucket, Weed};
 
-/// Rows of the life-of-a-record table where every process can be killed, and how often a process
-/// passes there at least while records flow.
-const EVERYWHERE: &[(&str, u32)] = &[
+/// Rows of the life-of-a-record table that every stream passes.
+const EVERYWHERE: Failpoints = &[
     ("apply", 5),
     ("checkpoint-after-commit", 5),
     ("checkpoint-before-commit", 5),
@@ -24,7 +23,7 @@ const EVERYWHERE: &[(&str, u32)] = &[
     ("journal-after-write", 20),
     ("journal-before-write", 20),
     ("journal-new-segment", 1),
-    ("journal-release", 1),
+    ("publish-after-put", 5),
     ("publish-before-put", 5),
     ("published-after-record", 3),
     ("published-before-record", 3),
@@ -35,13 +34,152 @@ const EVERYWHERE: &[(&str, u32)] = &[
     ("spool-after-write", 5),
     ("spool-before-write", 5),
 ];
-const FOLDER_ONLY: &[(&str, u32)] = &[("publish-after-link", 5)];
+/// Needs a whole journal segment of records.
+const RELEASE: Failpoints = &[("journal-release", 1)];
+const FOLDER_ONLY: Failpoints = &[("publish-after-link", 5)];
+/// Passed by objects large enough for a multipart upload.
+const UPLOADS: Failpoints = &[
+    ("apply", 20),
+    ("checkpoint-after-commit", 20),
+    ("publish-after-put", 1),
+    ("publish-before-put", 1),
+    ("published-after-record", 1),
+    ("published-before-record", 1),
+    ("upload-after-complete", 1),
+    ("upload-after-part", 3),
+];
+/// What the network and the store do to a thousand requests.
+const FAULTS: &[(Fault, u32)] = &[
+    (Fault::InternalError, 30),
+    (Fault::SlowDown, 30),
+    (Fault::ResetBefore, 40),
+    (Fault::ResetAfter, 60),
+    (Fault::Slow, 40),
+];
 
 #[test]
 fn a_folder_holds_every_acknowledged_record_once_whatever_was_killed() {
-    let site = Site::new(&format!(
+    let site = Site::new(&settings(
+        "size = \"256KiB\"\ninterval = \"1s\"",
+        "type = \"json\"\ncompression = \"gzip\"",
+        "type = \"folder\"\npath = \"lake\"",
+    ));
+    let mut campaign = Campaign::new(&site, &[EVERYWHERE, RELEASE, FOLDER_ONLY], 34);
+    let load = Load {
+        connections: 3,
+        seed: campaign.seed,
+        ..LOAD
+    };
+    let producer = Producer::start(site.address, "clicks", load, &site.path("ledger"));
+    campaign.run();
+    let daemon = site.start();
+    producer.finish();
+    daemon.drain();
+    judge(&site, &campaign, Lake::Folder(&site.path("lake")));
+}
+
+#[test]
+fn parquet_in_s3_behind_a_bad_network_holds_every_acknowledged_record_once() {
+    let bucket = Weed::shared().bucket();
+    let site = Site::new("");
+    let mut campaign = Campaign::new(&site, &[EVERYWHERE], 26);
+    let proxy = Proxy::start(Weed::shared().address(), campaign.seed, FAULTS);
+    site.configure(&settings(
+        "size = \"1MiB\"\ninterval = \"1s\"",
+        &format!("type = \"parquet\"\nschema = \"{SCHEMA}\""),
+        &store(&bucket, &proxy),
+    ));
+    let load = Load {
+        connections: 3,
+        seed: campaign.seed,
+        ..LOAD
+    };
+    deliver(&site, &mut campaign, load, &proxy);
+    judge(&site, &campaign, lake(&bucket));
+}
+
+#[test]
+fn large_objects_in_s3_behind_a_bad_network_hold_every_acknowledged_record_once() {
+    let bucket = Weed::shared().bucket();
+    let site = Site::new("");
+    let mut campaign = Campaign::new(&site, &[UPLOADS], 10);
+    let proxy = Proxy::start(Weed::shared().address(), campaign.seed, FAULTS);
+    site.configure(&settings(
+        "size = \"20MiB\"\ninterval = \"900s\"",
+        "type = \"json\"\ncompression = \"none\"",
+        &store(&bucket, &proxy),
+    ));
+    let load = Load {
+        connections: 3,
+        seed: campaign.seed,
+        records: 40,
+        pad: 40_000,
+        narrow: true,
+        ..LOAD
+    };
+    deliver(&site, &mut campaign, load, &proxy);
+    judge(&site, &campaign, lake(&bucket));
+}
+
+/// Records of some hundred bytes at a pace that a test build keeps up with.
+const LOAD: Load = Load {
+    connections: 1,
+    seed: 0,
+    pause: Duration::from_millis(5),
+    records: 60,
+    pad: 400,
+    narrow: false,
+};
+
+/// Sends and kills; then the network calms down, and a last process delivers the rest.
+fn deliver(site: &Site, campaign: &mut Campaign<'_>, load: Load, proxy: &Proxy) {
+    let producer = Producer::start(site.address, "clicks", load, &site.path("ledger"));
+    campaign.run();
+    producer.finish();
+    let counts = proxy.counts();
+    say(&format!("requests to the store: {counts:?}"));
+    for (fault, _) in FAULTS {
+        assert!(
+            counts.contains_key(fault),
+            "seed {}: {fault:?} hit no request",
+            campaign.seed
+        );
+    }
+    proxy.calm();
+    site.start().drain();
+}
+
+fn judge(site: &Site, campaign: &Campaign<'_>, lake: Lake<'_>) {
+    let summary = oracle::judge(&site.path("ledger"), lake, Some("raw/"));
+    let summary = summary.unwrap_or_else(|findings| panic!("seed {}: {findings}", campaign.seed));
+    campaign.report(&summary);
+}
+
+fn lake(bucket: &Bucket) -> Lake<'_> {
+    Lake::S3 {
+        endpoint: &bucket.endpoint,
+        bucket: &bucket.name,
+        access_key_id: bucket.access_key_id,
+        secret_access_key: bucket.secret_access_key,
+    }
+}
+
+fn store(bucket: &Bucket, proxy: &Proxy) -> String {
+    format!(
+        "type = \"s3\"\nbucket = \"{}\"\nregion = \"us-east-1\"\nendpoint = \"{}\"\n\
+         access_key_id = \"{}\"\nsecret_access_key = \"{}\"",
+        bucket.name,
+        proxy.endpoint(),
+        bucket.access_key_id,
+        bucket.secret_access_key
+    )
+}
+
+fn settings(buffering: &str, format: &str, store: &str) -> String {
+    format!(
         r#"
 state_dir = "state"
+shutdown_grace = "100s"
 
 [stream.clicks.source]
 type = "direct-put"
@@ -50,165 +188,18 @@ type = "direct-put"
 query = '{QUERY}'
 
 [stream.clicks.buffering]
-size = "256KiB"
-interval = "1s"
+{buffering}
 
 [stream.clicks.format]
-type = "json"
-compression = "gzip"
+{format}
 
 [stream.clicks.destination]
-type = "folder"
-path = "lake"
+{store}
 prefix = "{PREFIX}"
 error_prefix = "{ERROR_PREFIX}"
 
 [stream.clicks.backup]
 prefix = "raw/"
 "#
-    ));
-    let mut campaign = Campaign::new(&site, &[EVERYWHERE, FOLDER_ONLY], 34);
-    let ledger = site.path("ledger");
-    let load = Load {
-        connections: 3,
-        seed: campaign.seed,
-        pause: Duration::from_millis(5),
-        records: 60,
-        pad: 400,
-    };
-    let producer = Producer::start(site.address, "clicks", load, &ledger);
-    campaign.run();
-    let daemon = site.start();
-    producer.finish();
-    daemon.drain();
-    let summary = oracle::judge(&ledger, Lake::Folder(&site.path("lake")), Some("raw/"));
-    let summary = summary.unwrap_or_else(|findings| panic!("seed {}: {findings}", campaign.seed));
-    campaign.report(&summary);
-}
-
-/// A series of kills over one site.
-struct Campaign<'a> {
-    site: &'a Site,
-    seed: u64,
-    random: fastrand::Rng,
-    plan: Vec<Kill>,
-    hits: BTreeMap<&'static str, u32>,
-    at_random: u32,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Kill {
-    /// At the n-th passing of a failpoint.
-    Failpoint(&'static str, u32),
-    /// By SIGKILL, some time after the start.
-    After(Duration),
-}
-
-impl<'a> Campaign<'a> {
-    /// Plans at least one kill at each failpoint, the others by lot, in random order.
-    fn new(site: &'a Site, failpoints: &[&[(&'static str, u32)]], kills: usize) -> Self {
-        let number = |name| {
-            std::env::var(name)
-                .ok()
-                .map(|text| text.parse::<u64>().unwrap())
-        };
-        let seed = number("FIREHOSE_SEED").unwrap_or_else(|| fastrand::u64(..1_000_000));
-        let kills = number("FIREHOSE_KILLS").map_or(kills, |kills| usize::try_from(kills).unwrap());
-        let mut random = fastrand::Rng::with_seed(seed);
-        let failpoints = failpoints.concat();
-        let mut plan: Vec<Kill> = Vec::new();
-        for &(name, passes) in &failpoints {
-            plan.push(Kill::Failpoint(name, random.u32(1..=passes)));
-        }
-        while plan.len() < kills {
-            plan.push(if random.bool() {
-                let (name, passes) = failpoints[random.usize(..failpoints.len())];
-                Kill::Failpoint(name, random.u32(1..=passes))
-            } else {
-                Kill::After(Duration::from_millis(random.u64(0..4000)))
-            });
-        }
-        random.shuffle(&mut plan);
-        let hits = failpoints.iter().map(|(name, _)| (*name, 0)).collect();
-        Self {
-            site,
-            seed,
-            random,
-            plan,
-            hits,
-            at_random: 0,
-        }
-    }
-
-    fn run(&mut self) {
-        for (number, kill) in std::mem::take(&mut self.plan).into_iter().enumerate() {
-            match kill {
-                Kill::Failpoint(name, count) => self.kill_at(name, count),
-                Kill::After(time) => self.kill_after(time),
-            }
-            if self.random.u32(..10) == 0 {
-                say(&format!("seed {}: {} kills", self.seed, number + 1));
-            }
-        }
-    }
-
-    fn kill_at(&mut self, name: &'static str, count: u32) {
-        let log = self.site.path("kills");
-        let at = format!("{name}:{count}");
-        let mut daemon = self.site.spawn(&[
-            ("FIREHOSE_KILL_AT", &at),
-            ("FIREHOSE_KILL_LOG", log.to_str().unwrap()),
-        ]);
-        let begun = Instant::now();
-        let status = daemon.wait();
-        assert!(
-            was_killed(status),
-            "seed {}: {at}: the daemon ended by itself: {status}",
-            self.seed
-        );
-        let killed_at = fs::read_to_string(&log).unwrap_or_default();
-        assert_eq!(killed_at.trim_end(), name, "seed {}: {at}", self.seed);
-        fs::remove_file(&log).unwrap();
-        *self.hits.get_mut(name).unwrap() += 1;
-        let took = begun.elapsed();
-        if took > Duration::from_secs(20) {
-            say(&format!(
-                "seed {}: {at} was passed only after {took:?}",
-                self.seed
-            ));
-        }
-    }
-
-    fn kill_after(&mut self, time: Duration) {
-        let mut daemon = self.site.spawn(&[]);
-        let begun = Instant::now();
-        if let Err(status) = daemon.until("it is time to kill", || begun.elapsed() >= time) {
-            panic!("seed {}: the daemon ended by itself: {status}", self.seed);
-        }
-        daemon.kill();
-        self.at_random += 1;
-    }
-
-    /// Prints hits per row of the life-of-a-record table; fails if one is zero.
-    fn report(&self, summary: &serde_json::Value) {
-        let mut text = format!(
-            "seed {}: {} kills at random times",
-            self.seed, self.at_random
-        );
-        for (name, hits) in &self.hits {
-            text.push_str(&format!("\n{hits:6} {name}"));
-        }
-        say(&format!("{text}\n{summary}"));
-        assert!(
-            self.hits.values().all(|hits| *hits > 0),
-            "a row was never hit"
-        );
-    }
-}
-
-/// Prints past the test harness, so that the figures are seen when the test passes too.
-fn say(text: &str) {
-    std::io::stderr()
-        .write_all(format!("{text}\n").as_bytes())
-        .unwrap();
+    )
 }

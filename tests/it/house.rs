@@ -17,7 +17,6 @@ const STAGES: &[&str] = &[
     "transform",
 ];
 const GROUND_FLOOR: &[&str] = &[
-    "budget",
     "clock",
     "config",
     "disk",

@@ -14,13 +14,17 @@
     reason = "a helper of a test fails as the test does"
 )]
 
+mod clients;
 mod dependencies;
 mod deploy;
+mod destination;
+mod documents;
 mod drain;
 mod exactly_once;
 mod hostile;
 mod house;
 mod oracle_bites;
 mod partitions;
+mod readme;
 mod streams;
 mod support;

@@ -1,9 +1,13 @@
 //! What the integration tests share.
 
+pub mod campaign;
 pub mod daemon;
 pub mod event;
 pub mod http;
 pub mod lake;
+pub mod markdown;
 pub mod oracle;
 pub mod producer;
+pub mod proxy;
 pub mod python;
+pub mod servers;

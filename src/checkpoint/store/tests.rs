@@ -1,3 +1,5 @@
+//! The checkpoint store on a real directory.
+
 use std::path::Path;
 
 use uuid::Uuid;
@@ -13,18 +15,30 @@ fn open(dir: &Path) -> (Store, Recovered) {
 }
 
 fn batch(id: Uuid) -> OpenBatch {
-    let extent = Extent { file: 1, offset: 2, len: 3, crc64: u64::MAX };
+    let extent = Extent {
+        file: 1,
+        offset: 2,
+        len: 3,
+        crc64: u64::MAX,
+    };
     OpenBatch {
         id,
         lane: Lane::Data,
         identity: "a=\u{1}0/".into(),
-        target: Target { store: "folder:out".into(), key: "a=1/x".into(), format: u64::MAX },
+        target: Target {
+            store: "folder:out".into(),
+            key: "a=1/x".into(),
+            format: u64::MAX,
+        },
         opened_ms: 5,
         arrival_ms: 4,
         records: 9,
         bytes: 99,
         sealing: false,
-        blocks: vec![SpooledBlock { encoded: true, extents: vec![extent] }],
+        blocks: vec![SpooledBlock {
+            encoded: true,
+            extents: vec![extent],
+        }],
     }
 }
 
@@ -42,7 +56,10 @@ fn a_commit_is_read_back_and_the_next_one_changes_only_what_it_names() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = open(dir.path());
     let (kept, sealed) = (batch(Uuid::new_v4()), batch(Uuid::new_v4()));
-    let frontier = Position { sequence: Sequence(7), sub_sequence: 0 };
+    let frontier = Position {
+        sequence: Sequence(7),
+        sub_sequence: 0,
+    };
     let commit = Commit {
         frontier: Some(frontier),
         open: vec![kept.clone(), sealed.clone()],
@@ -67,8 +84,12 @@ fn a_commit_is_read_back_and_the_next_one_changes_only_what_it_names() {
         ..Commit::default()
     };
     store.commit(&closing).unwrap();
-    let settings = FormatSettings::Raw { compression: crate::config::Compression::Gzip };
-    store.begin_epoch(3, &[(Sequence(1), Sequence(2))], &[(5, settings.clone())]).unwrap();
+    let settings = FormatSettings::Raw {
+        compression: crate::config::Compression::Gzip,
+    };
+    store
+        .begin_epoch(3, &[(Sequence(1), Sequence(2))], &[(5, settings.clone())])
+        .unwrap();
     drop(store);
     let (store, recovered) = open(dir.path());
     assert_eq!(recovered.open, [kept]);
@@ -77,7 +98,42 @@ fn a_commit_is_read_back_and_the_next_one_changes_only_what_it_names() {
     assert_eq!(recovered.epoch, 3);
     assert_eq!(recovered.formats, [(5, settings)].into());
     assert_eq!(recovered.missing, [(Sequence(1), Sequence(2))]);
-    store.commit(&Commit { published: vec![sealed.id], ..Commit::default() }).unwrap();
+    store
+        .commit(&Commit {
+            published: vec![sealed.id],
+            ..Commit::default()
+        })
+        .unwrap();
     drop(store);
     assert!(open(dir.path()).1.sealed.is_empty());
+}
+
+#[test]
+fn retargeting_moves_what_waits_for_another_store_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    let (moved, mut stays) = (batch(Uuid::new_v4()), batch(Uuid::new_v4()));
+    stays.target.store = "s3://lake".into();
+    store
+        .commit(&Commit {
+            open: vec![moved.clone(), stays],
+            ..Commit::default()
+        })
+        .unwrap();
+    assert_eq!(store.retarget("s3://lake").unwrap(), (1, 0));
+    assert_eq!(store.retarget("s3://lake").unwrap(), (0, 0));
+    drop(store);
+    let recovered = open(dir.path()).1;
+    assert!(
+        recovered
+            .open
+            .iter()
+            .all(|batch| batch.target.store == "s3://lake")
+    );
+    assert!(
+        recovered
+            .open
+            .iter()
+            .any(|batch| batch.target.key == moved.target.key)
+    );
 }

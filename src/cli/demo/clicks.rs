@@ -6,11 +6,22 @@ use uuid::Uuid;
 /// One record in so many is bad.
 const BAD_ONE_IN: u64 = 100;
 
-const EVENT_TYPES: [&str; 6] = ["page_view", "page_view", "page_view", "click", "search", "order"];
+const EVENT_TYPES: [&str; 6] = [
+    "page_view",
+    "page_view",
+    "page_view",
+    "click",
+    "search",
+    "order",
+];
 const COUNTRIES: [&str; 6] = ["DE", "US", "FR", "IN", "BR", "JP"];
 const PAGES: [&str; 5] = ["/", "/search", "/product/42", "/cart", "/checkout"];
-const DEVICES: [(&str, &str); 4] =
-    [("ios", "iPhone 17"), ("android", "Pixel 11"), ("macos", "MacBook"), ("windows", "PC")];
+const DEVICES: [(&str, &str); 4] = [
+    ("ios", "iPhone 17"),
+    ("android", "Pixel 11"),
+    ("macos", "MacBook"),
+    ("windows", "PC"),
+];
 const TAGS: [&str; 4] = ["new", "returning", "newsletter", "ad"];
 
 /// A sample producer's events.

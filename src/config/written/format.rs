@@ -71,41 +71,29 @@ pub(super) fn read_lines(mut table: Table<'_>) -> Option<FormatSettings> {
 }
 
 fn kind(table: &mut Table<'_>, kinds: &[(&'static str, Kind)]) -> Option<Kind> {
-    if !table.has("type") {
-        table.know("type");
-        return Some(Kind::Json);
-    }
-    table.word("type", kinds).map(|found| found.value)
+    table.word_or("type", kinds, Kind::Json)
 }
 
 fn of_lines(kind: Kind, mut table: Table<'_>) -> Option<FormatSettings> {
     table.only_with(&["schema", "schema_file"], "`type = \"parquet\"`");
-    let compression = match table.has("compression") {
-        true => table
-            .word("compression", &COMPRESSIONS)
-            .map(|found| found.value),
-        false => {
-            table.know("compression");
-            Some(Compression::None)
-        }
-    };
-    let format = match kind {
-        Kind::Json => {
-            let delimiter = delimiter(&mut table);
-            compression.and_then(|compression| {
-                Some(FormatSettings::Json {
-                    compression,
-                    delimiter: delimiter?,
-                })
-            })
-        }
-        _ => {
-            table.only_with(&["delimiter"], "`type = \"json\"`");
-            compression.map(|compression| FormatSettings::Raw { compression })
-        }
+    let compression = table.word_or("compression", &COMPRESSIONS, Compression::None);
+    let delimiter = if kind == Kind::Json {
+        delimiter(&mut table)
+    } else {
+        table.only_with(&["delimiter"], "`type = \"json\"`");
+        None
     };
     table.finish();
-    format
+    let compression = compression?;
+    Some(if kind == Kind::Json {
+        let delimiter = delimiter?;
+        FormatSettings::Json {
+            compression,
+            delimiter,
+        }
+    } else {
+        FormatSettings::Raw { compression }
+    })
 }
 
 fn delimiter(table: &mut Table<'_>) -> Option<Delimiter> {
@@ -150,15 +138,11 @@ fn parquet(
     spans: &mut SpanMap,
 ) -> Option<FormatSettings> {
     table.only_with(&["delimiter"], "`type = \"json\"`");
-    let compression = match table.has("compression") {
-        true => table
-            .word("compression", &PARQUET_COMPRESSIONS)
-            .map(|found| found.value),
-        false => {
-            table.know("compression");
-            Some(ParquetCompression::Zstd)
-        }
-    };
+    let compression = table.word_or(
+        "compression",
+        &PARQUET_COMPRESSIONS,
+        ParquetCompression::Zstd,
+    );
     let schema = schema(stream, &mut table, base, spans);
     table.finish();
     Some(FormatSettings::Parquet {

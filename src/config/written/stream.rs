@@ -53,7 +53,7 @@ pub(super) fn read(
     let has_backup = table.has("backup");
     let backup = table
         .table("backup")
-        .and_then(|table| backup(name, table, buffering, base, spans));
+        .and_then(|table| backup(name, table, buffering, spans));
     table.finish();
     Some(StreamSettings {
         name: name.to_owned(),
@@ -181,10 +181,8 @@ fn backup(
     stream: &str,
     mut table: Table<'_>,
     of_stream: BufferingSettings,
-    base: &Path,
     spans: &mut SpanMap,
 ) -> Option<BackupSettings> {
-    let _ = base;
     let prefix = spans.keep(stream, StageField::BackupPrefix, table.string("prefix"));
     let format = table
         .table("format")

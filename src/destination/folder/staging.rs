@@ -66,7 +66,7 @@ impl Temporary {
     /// A new file, whatever a dead process may have left under the name.
     fn create(&self) -> io::Result<File> {
         match std::fs::remove_file(&self.0) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => OpenOptions::new()
                 .write(true)
                 .create_new(true)

@@ -117,10 +117,13 @@ const REFUSED_UPLOAD: &[&str] = &[
     "ConditionalRequestConflict",
 ];
 
-/// How the SDK's credential chain begins its sentence when it has come to its end.
-const NO_CREDENTIALS: [&str; 2] = [
+/// How the errors of the SDK's credential chain begin. It has no other sign of them here.
+const NO_CREDENTIALS: [&str; 5] = [
     "the credential provider was not enabled",
-    "the credentials provider was not properly",
+    "credentials provider timed out",
+    "the credentials provider was not properly configured",
+    "an error occurred while loading credentials",
+    "unexpected credentials error",
 ];
 
 impl Answer {
@@ -213,7 +216,8 @@ impl Answer {
         };
         if self.unsent {
             return permanent(
-                "no request could be made: check `access_key_id`, `profile`, `endpoint` and `region`",
+                "no request could be made: check the credentials (`access_key_id`, `profile`, the \
+                 environment), `endpoint` and `region`",
             );
         }
         let code = self.code.as_str();

@@ -67,7 +67,10 @@ impl Content {
 
     pub(super) fn read(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         let offset = to_usize(offset);
-        let bytes = self.now.get(offset..).and_then(|bytes| bytes.get(..buffer.len()));
+        let bytes = self
+            .now
+            .get(offset..)
+            .and_then(|bytes| bytes.get(..buffer.len()));
         buffer.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
         Ok(())
     }
@@ -78,7 +81,10 @@ impl Content {
             return;
         }
         overwrite(&mut self.now, offset, data);
-        self.unsynced.push(Change::Write { offset, data: data.to_vec() });
+        self.unsynced.push(Change::Write {
+            offset,
+            data: data.to_vec(),
+        });
     }
 
     pub(super) fn set_len(&mut self, len: u64) {
@@ -105,7 +111,11 @@ impl Content {
     /// The file as it is found after a crash.
     pub(super) fn crashed(&self, random: &mut fastrand::Rng) -> Self {
         let bytes = self.torn(random);
-        Self { now: bytes.clone(), durable: bytes, unsynced: Vec::new() }
+        Self {
+            now: bytes.clone(),
+            durable: bytes,
+            unsynced: Vec::new(),
+        }
     }
 
     pub(super) fn rot(&mut self, offset: u64, flip: u8) {

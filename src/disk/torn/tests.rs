@@ -34,9 +34,15 @@ fn an_unsynced_write_is_kept_dropped_or_torn_at_sectors() {
     let mut seen = BTreeSet::new();
     for seed in 0..200 {
         let crashed = bytes(&disk.crash(seed), "f").unwrap();
-        assert_eq!(crashed, bytes(&disk.crash(seed), "f").unwrap(), "same seed, same bytes");
-        let sectors: Vec<bool> =
-            [256, 512, 1024].into_iter().map(|at| crashed[at] == b'b').collect();
+        assert_eq!(
+            crashed,
+            bytes(&disk.crash(seed), "f").unwrap(),
+            "same seed, same bytes"
+        );
+        let sectors: Vec<bool> = [256, 512, 1024]
+            .into_iter()
+            .map(|at| crashed[at] == b'b')
+            .collect();
         for (at, byte) in crashed.iter().enumerate() {
             let written = (256..1280).contains(&at) && sectors[at / 512];
             assert_eq!(*byte == b'b', written, "byte {at}");
@@ -57,8 +63,10 @@ fn names_that_were_not_synced_may_be_undone() {
         seen.insert(disk.crash(seed).list(Path::new("")).unwrap());
     }
     let lists = [&["f"][..], &["f", "h"], &["g"], &["g", "h"]];
-    let expected: BTreeSet<Vec<String>> =
-        lists.iter().map(|list| list.iter().map(|name| (*name).to_owned()).collect()).collect();
+    let expected: BTreeSet<Vec<String>> = lists
+        .iter()
+        .map(|list| list.iter().map(|name| (*name).to_owned()).collect())
+        .collect();
     assert_eq!(seen, expected);
 }
 
@@ -71,10 +79,17 @@ fn a_failed_sync_settles_what_is_durable_for_good() {
         disk.fail(Operation::Sync, 1, io::ErrorKind::Other);
         file.sync_data().unwrap_err();
         file.sync_data().unwrap();
-        assert_eq!(bytes(&disk, "f").unwrap(), [round; 512], "it still reads as written");
+        assert_eq!(
+            bytes(&disk, "f").unwrap(),
+            [round; 512],
+            "it still reads as written"
+        );
         lost += u32::from(bytes(&disk.crash(0), "f").unwrap() != [round; 512]);
     }
-    assert!(lost > 0, "a sync after a failed one must not bring the bytes back");
+    assert!(
+        lost > 0,
+        "a sync after a failed one must not bring the bytes back"
+    );
 }
 
 #[test]

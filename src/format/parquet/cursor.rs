@@ -91,6 +91,22 @@ impl<'a> Cursor<'a> {
         Ok(key)
     }
 
+    /// Reads a member's key and the colon after it, if the key is this one; else stays.
+    ///
+    /// `key` holds nothing that would be escaped. The cursor stands at the key's quote.
+    #[inline]
+    pub(super) fn this_key(&mut self, key: &[u8]) -> bool {
+        let rest = &self.text[self.at..];
+        let end = key.len() + 1;
+        let is_it =
+            rest.get(end..end + 2) == Some(b"\":") && rest[0] == b'"' && same(&rest[1..end], key);
+        if is_it {
+            self.at += end + 2;
+            self.space();
+        }
+        is_it
+    }
+
     /// Reads a string; the cursor stands at its quote.
     #[inline]
     pub(super) fn string(&mut self) -> Fit<Body<'a>> {
@@ -212,6 +228,21 @@ impl<'a> Cursor<'a> {
     }
 }
 
+/// Whether two slices of one length are equal: in place, as keys are too short for a call.
+#[inline]
+fn same(mut left: &[u8], mut right: &[u8]) -> bool {
+    while let (Some((a, more_left)), Some((b, more_right))) = (
+        left.split_first_chunk::<8>(),
+        right.split_first_chunk::<8>(),
+    ) {
+        if a != b {
+            return false;
+        }
+        (left, right) = (more_left, more_right);
+    }
+    left.iter().eq(right)
+}
+
 /// Length of the leading bytes that are neither quote, backslash nor control character.
 #[inline]
 fn plain_run(text: &[u8]) -> usize {
@@ -285,14 +316,14 @@ fn code_point(raw: &[u8]) -> Option<(char, usize)> {
 /// Appends JSON text that is known to be valid without its white space.
 pub(super) fn compact(json: &[u8], out: &mut Vec<u8>) {
     let mut cursor = Cursor::new(json);
-    while let Some(byte) = cursor.next_token() {
+    while cursor.next_token().is_some() {
         let start = cursor.at();
-        if byte == b'"' {
-            if cursor.string().is_err() {
-                return; // not reached: the text is valid
+        loop {
+            match cursor.peek() {
+                Some(b'"') if cursor.string().is_ok() => {}
+                Some(b' ' | b'\n' | b'\t' | b'\r') | None => break,
+                Some(_) => cursor.bump(),
             }
-        } else {
-            cursor.bump();
         }
         out.extend_from_slice(cursor.since(start));
     }

@@ -10,8 +10,8 @@ use std::collections::HashMap;
 pub(super) struct Names {
     declared: Vec<Box<str>>,
     by_name: HashMap<Box<[u8]>, usize, foldhash::fast::RandomState>,
-    /// How each field was spelled last.
-    spellings: Vec<Box<[u8]>>,
+    /// How each field was spelled last, where that is the same inside and outside of quotes.
+    spellings: Vec<Option<Box<[u8]>>>,
     /// Which field came last time after each field (shifted by one: the first entry is the start).
     followers: Vec<usize>,
     lower: Vec<u8>,
@@ -27,7 +27,10 @@ impl Names {
                 .enumerate()
                 .map(|(index, name)| (lower(name), index))
                 .collect(),
-            spellings: declared.iter().map(|name| name.as_bytes().into()).collect(),
+            spellings: declared
+                .iter()
+                .map(|name| spelling(name.as_bytes()))
+                .collect(),
             followers: (0..=declared.len())
                 .map(|index| index % declared.len().max(1))
                 .collect(),
@@ -41,18 +44,15 @@ impl Names {
         &self.declared[index]
     }
 
-    /// The field that `key` means; `previous` is the field found before it in the same object.
+    /// The field that is likely next after `previous` in the same object, and how it was spelled.
     #[inline]
-    pub(super) fn find(&mut self, key: &[u8], previous: Option<usize>) -> Option<usize> {
-        let place = previous.map_or(0, |index| index + 1);
-        let guess = self.followers[place];
-        if &*self.spellings[guess] == key {
-            return Some(guess);
-        }
-        self.search(key, place)
+    pub(super) fn guess(&self, previous: Option<usize>) -> Option<(usize, &[u8])> {
+        let guess = self.followers[previous.map_or(0, |index| index + 1)];
+        Some((guess, self.spellings[guess].as_deref()?))
     }
 
-    fn search(&mut self, key: &[u8], place: usize) -> Option<usize> {
+    /// The field that `key` means; `previous` is the field found before it in the same object.
+    pub(super) fn find(&mut self, key: &[u8], previous: Option<usize>) -> Option<usize> {
         let found = if let Some(&index) = self.by_name.get(key) {
             index
         } else {
@@ -60,10 +60,17 @@ impl Names {
             self.lower.extend(key.iter().map(u8::to_ascii_lowercase));
             *self.by_name.get(self.lower.as_slice())?
         };
-        self.followers[place] = found;
-        if &*self.spellings[found] != key {
-            self.spellings[found] = key.into();
+        self.followers[previous.map_or(0, |index| index + 1)] = found;
+        if self.spellings[found].as_deref() != Some(key) {
+            self.spellings[found] = spelling(key);
         }
         Some(found)
     }
+}
+
+fn spelling(key: &[u8]) -> Option<Box<[u8]>> {
+    let plain = key
+        .iter()
+        .all(|&byte| byte >= 0x20 && byte != b'"' && byte != b'\\');
+    plain.then(|| key.into())
 }

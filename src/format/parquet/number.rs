@@ -6,13 +6,16 @@ const EXACT_POWERS: [f64; 23] = [
     1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
 ];
 
+/// So many digits fit a 64-bit integer, whatever they are.
+const DIGITS_MAX: usize = 19;
+
 /// A number as written.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Number<'a> {
     /// The text, which has JSON's syntax.
     pub(super) text: &'a [u8],
     negative: bool,
-    /// All digits as one integer, if they fit.
+    /// All digits as one integer, if they are few enough to fit.
     digits: Option<u64>,
     /// Power of ten to multiply the digits with.
     exponent: i32,
@@ -24,8 +27,9 @@ impl<'a> Number<'a> {
     pub(super) fn read(text: &'a [u8]) -> Result<(Self, usize), usize> {
         let negative = text.first() == Some(&b'-');
         let start = usize::from(negative);
-        let mut digits = Some(0_u64);
+        let mut digits = 0;
         let mut at = run(text, start, &mut digits);
+        let mut count = at - start;
         if at == start {
             return Err(at);
         }
@@ -35,6 +39,7 @@ impl<'a> Number<'a> {
         let mut exponent = 0;
         if text.get(at) == Some(&b'.') {
             let end = run(text, at + 1, &mut digits);
+            count += end - (at + 1);
             if end == at + 1 {
                 return Err(end);
             }
@@ -47,6 +52,7 @@ impl<'a> Number<'a> {
             exponent = exponent.saturating_add(written);
             at = end;
         }
+        let digits = (count <= DIGITS_MAX).then_some(digits);
         Ok((
             Self {
                 text: &text[..at],
@@ -186,13 +192,13 @@ impl<'a> Number<'a> {
     }
 }
 
-/// Steps over digits from `at` on and takes them into `digits` while they fit.
+/// Steps over digits from `at` on and takes them into `digits`, which holds `DIGITS_MAX` of them.
 #[inline]
-fn run(text: &[u8], mut at: usize, digits: &mut Option<u64>) -> usize {
+fn run(text: &[u8], mut at: usize, digits: &mut u64) -> usize {
     while let Some(digit @ b'0'..=b'9') = text.get(at) {
         *digits = digits
-            .and_then(|value| value.checked_mul(10))
-            .and_then(|value| value.checked_add(u64::from(digit - b'0')));
+            .wrapping_mul(10)
+            .wrapping_add(u64::from(digit - b'0'));
         at += 1;
     }
     at
@@ -224,4 +230,52 @@ fn lowest(digits: u64) -> Option<i64> {
 /// Ten to the power of 0–38.
 pub(super) fn power_of_ten(power: i32) -> Option<i128> {
     10_i128.checked_pow(u32::try_from(power).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::Number;
+
+    fn number(text: &str) -> Number<'_> {
+        let (number, length) = Number::read(text.as_bytes()).unwrap();
+        assert_eq!(length, text.len());
+        number
+    }
+
+    #[test]
+    fn what_is_no_number_of_json_is_refused_or_left_over() {
+        for text in [
+            "", "-", "+1", ".5", "-.5", "01", "-00", "1.", "1.e3", "1e", "1e+", "e1",
+        ] {
+            assert!(Number::read(text.as_bytes()).is_err(), "{text}");
+        }
+        assert_eq!(Number::read(b"10,").unwrap().1, 2);
+        for text in [
+            "", "+", "+-1", "--1", " 1", "1 ", "0x10", "1_000", "NaN", "inf", ".5",
+        ] {
+            assert!(Number::from_string(text.as_bytes()).is_none(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn few_digits_and_many_are_rounded_alike(
+            text in "-?(0|[1-9][0-9]{0,9})(\\.[0-9]{1,8})?([eE][+-]?[0-9]{1,2})?",
+            scale in 0..38_i32,
+        ) {
+            let short = number(&text);
+            let long = Number { digits: None, ..short };
+            prop_assert_eq!(short.scaled(scale), long.scaled(scale));
+        }
+
+        #[test]
+        fn integers_are_exact(value in any::<i64>(), zeros in 0_usize..4) {
+            prop_assert_eq!(number(&value.to_string()).to_i64(), Some(value));
+            prop_assert_eq!(number(&format!("{value}.{:0<1$}", "", zeros + 1)).to_i64(), Some(value));
+            let padded = format!("{}{:0>width$}", if value < 0 { "-" } else { "+" }, value.unsigned_abs(), width = zeros + 20);
+            prop_assert_eq!(Number::from_string(padded.as_bytes()).unwrap().to_i64(), Some(value));
+        }
+    }
 }

@@ -11,7 +11,6 @@
 //! | `timestamp` | INT64, TIMESTAMP(MICROS, adjusted to UTC): an instant in Athena, Spark and DuckDB |
 //! | `array`, `map`, `struct` | LIST (`list.element`), MAP (`key_value.key/value`), group |
 
-use std::fmt;
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field as ArrowField, Fields, TimeUnit};
@@ -55,43 +54,6 @@ pub(super) enum Kind {
     /// The key is a primitive type.
     Map(Box<Kind>, Box<Kind>),
     Struct(Vec<Field>),
-}
-
-/// Hive's own spelling, backquoted where a name needs it.
-impl fmt::Display for Kind {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Boolean => formatter.write_str("boolean"),
-            Self::TinyInt => formatter.write_str("tinyint"),
-            Self::SmallInt => formatter.write_str("smallint"),
-            Self::Int => formatter.write_str("int"),
-            Self::BigInt => formatter.write_str("bigint"),
-            Self::Float => formatter.write_str("float"),
-            Self::Double => formatter.write_str("double"),
-            Self::Decimal { precision, scale } => write!(formatter, "decimal({precision},{scale})"),
-            Self::String => formatter.write_str("string"),
-            Self::Varchar(length) => write!(formatter, "varchar({length})"),
-            Self::Char(length) => write!(formatter, "char({length})"),
-            Self::Binary => formatter.write_str("binary"),
-            Self::Date => formatter.write_str("date"),
-            Self::Timestamp => formatter.write_str("timestamp"),
-            Self::Array(item) => write!(formatter, "array<{item}>"),
-            Self::Map(key, value) => write!(formatter, "map<{key},{value}>"),
-            Self::Struct(fields) => {
-                formatter.write_str("struct<")?;
-                for (index, field) in fields.iter().enumerate() {
-                    let comma = if index == 0 { "" } else { "," };
-                    let Field { name, kind } = field;
-                    if parse::is_plain(name) {
-                        write!(formatter, "{comma}{name}:{kind}")?;
-                    } else {
-                        write!(formatter, "{comma}`{}`:{kind}", name.replace('`', "``"))?;
-                    }
-                }
-                formatter.write_str(">")
-            }
-        }
-    }
 }
 
 impl Kind {

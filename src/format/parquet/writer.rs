@@ -1,18 +1,22 @@
-//! Row groups out of record batches, one writer at a time, in bounded memory.
+//! Row groups out of record batches, one object at a time, in bounded memory.
 
-use std::io;
-use std::sync::Arc;
+use std::io::{self, Write};
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow_array::RecordBatch;
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::arrow_writer::{
+    ArrowColumnWriter, ArrowRowGroupWriterFactory, ArrowWriterOptions, compute_leaves,
+};
 use parquet::basic::{Compression, GzipLevel, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
+use parquet::file::writer::SerializedFileWriter;
 
 use crate::config::ParquetCompression;
 
-use super::Table;
+use super::{Table, dictionary};
 
 /// A row group is closed at this many bytes of records.
 const ROW_GROUP_BYTES: usize = 64 << 20;
@@ -20,8 +24,8 @@ const ROW_GROUP_BYTES: usize = 64 << 20;
 /// A row group is closed at this many rows.
 const ROW_GROUP_ROWS: usize = 1_000_000;
 
-/// A row group is closed when its buffers hold this much memory.
-const ROW_GROUP_MEMORY: usize = 32 << 20;
+/// A row group is closed when its encoded pages and dictionaries hold this much memory.
+pub(super) const ROW_GROUP_MEMORY: usize = 32 << 20;
 
 /// Level of Zstandard: higher ones measured slower without being smaller.
 const ZSTD_LEVEL: i32 = 1;
@@ -32,19 +36,58 @@ const GZIP_LEVEL: u32 = 6;
 /// The writer of one object. Nothing is written before the first batch.
 pub(super) struct Writer<'a> {
     table: &'a Table,
-    out: &'a mut dyn io::Write,
-    file: Option<ArrowWriter<Vec<u8>>>,
+    out: &'a mut dyn Write,
+    file: Option<File>,
+}
+
+struct File {
+    writer: SerializedFileWriter<Sink>,
+    factory: ArrowRowGroupWriterFactory,
+    sink: Sink,
+    /// Writers of the leaf columns of the row group being filled.
+    columns: Vec<ArrowColumnWriter>,
+    /// Rows in the row group being filled.
+    rows: usize,
     /// Bytes of records in the row group being filled.
     bytes: usize,
 }
 
+/// What the file writer wrote last: `out` itself cannot be given to it, as it wants to own its sink
+/// and to be free to move to another thread.
+#[derive(Clone, Default)]
+struct Sink(Arc<Mutex<Vec<u8>>>);
+
+impl Sink {
+    fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Moves everything to `out`.
+    fn drain(&self, out: &mut dyn Write) -> io::Result<()> {
+        let mut bytes = self.lock();
+        out.write_all(&bytes)?;
+        bytes.clear();
+        Ok(())
+    }
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.lock().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 impl<'a> Writer<'a> {
-    pub(super) fn new(table: &'a Table, out: &'a mut dyn io::Write) -> Self {
+    pub(super) fn new(table: &'a Table, out: &'a mut dyn Write) -> Self {
         Self {
             table,
             out,
             file: None,
-            bytes: 0,
         }
     }
 
@@ -52,54 +95,108 @@ impl<'a> Writer<'a> {
     pub(super) fn write(&mut self, batch: &RecordBatch, bytes: usize) -> io::Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
-            empty => empty.insert(open(self.table)?),
+            empty => empty.insert(File::open(self.table, batch)?),
         };
         file.write(batch).map_err(error)?;
-        self.bytes += bytes;
-        if self.bytes >= ROW_GROUP_BYTES
-            || file.in_progress_rows() >= ROW_GROUP_ROWS
-            || file.memory_size() >= ROW_GROUP_MEMORY
+        file.bytes += bytes;
+        let memory: usize = file
+            .columns
+            .iter()
+            .map(ArrowColumnWriter::memory_size)
+            .sum();
+        if file.bytes >= ROW_GROUP_BYTES
+            || file.rows >= ROW_GROUP_ROWS
+            || memory >= ROW_GROUP_MEMORY
         {
-            file.flush().map_err(error)?;
-            file.sync()?;
-            self.out.write_all(file.inner())?;
-            file.inner_mut().clear();
-            self.bytes = 0;
+            file.close_row_group(self.out)?;
         }
         Ok(())
     }
 
     /// Writes the last row group and the footer, if anything was written at all.
     pub(super) fn finish(self) -> io::Result<()> {
-        let Some(file) = self.file else { return Ok(()) };
-        let rest = file.into_inner().map_err(error)?;
-        self.out.write_all(&rest)
+        let Some(mut file) = self.file else {
+            return Ok(());
+        };
+        file.close_row_group(self.out)?;
+        file.writer.finish().map_err(error)?;
+        file.sink.drain(self.out)
     }
 }
 
-fn open(table: &Table) -> io::Result<ArrowWriter<Vec<u8>>> {
-    let compression = match table.compression {
+impl File {
+    /// Starts a file; its first rows tell which columns a dictionary would not help.
+    fn open(table: &Table, first: &RecordBatch) -> io::Result<Self> {
+        let mut properties = WriterProperties::builder()
+            .set_compression(codec(table.compression).map_err(error)?)
+            .set_created_by(concat!("firehose ", env!("CARGO_PKG_VERSION")).to_owned());
+        for column in dictionary::useless(first) {
+            properties = properties.set_column_dictionary_enabled(column, false);
+        }
+        // The Arrow schema is left out: the Parquet types say it all.
+        let options = ArrowWriterOptions::new()
+            .with_properties(properties.build())
+            .with_skip_arrow_metadata(true)
+            .with_schema_root("schema".to_owned());
+        let sink = Sink::default();
+        let schema = Arc::clone(&table.arrow);
+        let (writer, factory) = ArrowWriter::try_new_with_options(sink.clone(), schema, options)
+            .and_then(ArrowWriter::into_serialized_writer)
+            .map_err(error)?;
+        Ok(Self {
+            writer,
+            factory,
+            sink,
+            columns: Vec::new(),
+            rows: 0,
+            bytes: 0,
+        })
+    }
+
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), ParquetError> {
+        if self.columns.is_empty() {
+            let group = self.writer.flushed_row_groups().len();
+            self.columns = self.factory.create_column_writers(group)?;
+        }
+        let mut writers = self.columns.iter_mut();
+        for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
+            let leaves = compute_leaves(field, column)?;
+            for (writer, leaf) in writers.by_ref().take(leaves.len()).zip(&leaves) {
+                writer.write(leaf)?;
+            }
+        }
+        self.rows += batch.num_rows();
+        Ok(())
+    }
+
+    /// Closes the row group, one column after the other, so that no more than one is held twice.
+    fn close_row_group(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        let columns = mem::take(&mut self.columns);
+        if columns.is_empty() {
+            return Ok(());
+        }
+        let mut group = self.writer.next_row_group().map_err(error)?;
+        for column in columns {
+            column
+                .close()
+                .and_then(|chunk| chunk.append_to_row_group(&mut group))
+                .map_err(error)?;
+            self.sink.drain(out)?;
+        }
+        group.close().map_err(error)?;
+        (self.rows, self.bytes) = (0, 0);
+        Ok(())
+    }
+}
+
+fn codec(compression: ParquetCompression) -> Result<Compression, ParquetError> {
+    Ok(match compression {
         ParquetCompression::None => Compression::UNCOMPRESSED,
         ParquetCompression::Snappy => Compression::SNAPPY,
-        ParquetCompression::Gzip => {
-            Compression::GZIP(GzipLevel::try_new(GZIP_LEVEL).map_err(error)?)
-        }
-        ParquetCompression::Zstd => {
-            Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL).map_err(error)?)
-        }
+        ParquetCompression::Gzip => Compression::GZIP(GzipLevel::try_new(GZIP_LEVEL)?),
+        ParquetCompression::Zstd => Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?),
         ParquetCompression::Lz4 => Compression::LZ4_RAW,
-    };
-    let properties = WriterProperties::builder()
-        .set_compression(compression)
-        .set_created_by(concat!("firehose ", env!("CARGO_PKG_VERSION")).to_owned())
-        .set_max_row_group_row_count(None)
-        .build();
-    // The Arrow schema is left out: the Parquet types say it all.
-    let options = ArrowWriterOptions::new()
-        .with_properties(properties)
-        .with_skip_arrow_metadata(true)
-        .with_schema_root("schema".to_owned());
-    ArrowWriter::try_new_with_options(Vec::new(), Arc::clone(&table.arrow), options).map_err(error)
+    })
 }
 
 fn error(error: ParquetError) -> io::Error {

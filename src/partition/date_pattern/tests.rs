@@ -1,3 +1,5 @@
+//! Java date patterns.
+
 use super::*;
 
 /// 2026-07-13T04:05:06Z, a Monday.

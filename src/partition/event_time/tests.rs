@@ -1,3 +1,5 @@
+//! Event times.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! Queries: bounds, purity, and jq 1.6.
+
 use super::*;
 
 fn run(query: &str, input: &str) -> Result<String, String> {

@@ -1,3 +1,5 @@
+//! The JSON scanner against a real parser.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! Compiled paths against jaq.
+
 use super::*;
 use crate::config::PartitioningSettings;
 use crate::partition::expression::{Part, Piece};

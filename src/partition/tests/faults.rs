@@ -9,6 +9,7 @@ fn faults(settings: &PartitioningSettings, prefix: &str) -> Vec<PartitionFault> 
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn what_firehose_rejects_is_a_fault_with_its_place_and_the_right_word() {
     let key = "!{partitionKeyFromQuery:a}/";
     for (query, event_time, prefix, field, at, message, help) in [

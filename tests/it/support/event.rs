@@ -43,15 +43,21 @@ const EVENT_TYPES: [&str; 4] = ["view", "click", "purchase", "a/../../b=c %é"];
 const REGIONS: [&str; 3] = ["eu-central-1", "us-east-1", ".."];
 
 /// Writes the record of attempt `id` to `out`, without a line feed, and says what it is. The pad has
-/// up to `pad_max` bytes that do not compress well.
+/// up to `pad_max` bytes that do not compress well. `narrow`: all good ones are of one partition.
 pub fn write_event(
     random: &mut fastrand::Rng,
     id: &str,
     pad_max: usize,
+    narrow: bool,
     out: &mut Vec<u8>,
 ) -> Kind {
-    let event_type = EVENT_TYPES[random.usize(..EVENT_TYPES.len())];
-    let region = REGIONS[random.usize(..REGIONS.len())];
+    let (event_types, regions) = if narrow {
+        (1, 1)
+    } else {
+        (EVENT_TYPES.len(), REGIONS.len())
+    };
+    let event_type = EVENT_TYPES[random.usize(..event_types)];
+    let region = REGIONS[random.usize(..regions)];
     let pad_len = random.usize(..=pad_max);
     let pad: String = std::iter::repeat_with(|| random.alphanumeric())
         .take(pad_len)

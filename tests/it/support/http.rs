@@ -28,8 +28,8 @@ impl Connection {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         // A guard against hanging for ever, far above what any reply takes.
-        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
-        stream.set_write_timeout(Some(Duration::from_secs(60)))?;
+        stream.set_read_timeout(Some(Duration::from_mins(1)))?;
+        stream.set_write_timeout(Some(Duration::from_mins(1)))?;
         Ok(Self {
             stream: BufReader::new(stream),
         })
@@ -43,12 +43,12 @@ impl Connection {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> io::Result<Response> {
-        let mut head = format!("{method} {path} HTTP/1.1\r\nhost: firehose\r\n");
+        let mut request = Vec::new();
+        write!(request, "{method} {path} HTTP/1.1\r\nhost: firehose\r\n")?;
         for (name, value) in headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            write!(request, "{name}: {value}\r\n")?;
         }
-        head.push_str(&format!("content-length: {}\r\n\r\n", body.len()));
-        let mut request = head.into_bytes();
+        write!(request, "content-length: {}\r\n\r\n", body.len())?;
         request.extend_from_slice(body);
         self.stream.get_mut().write_all(&request)?;
         self.response()

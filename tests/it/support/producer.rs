@@ -31,6 +31,8 @@ pub struct Load {
     pub records: usize,
     /// Largest number of bytes by which a record is padded.
     pub pad: usize,
+    /// Whether all good records are of one partition.
+    pub narrow: bool,
 }
 
 #[derive(Debug)]
@@ -66,7 +68,7 @@ impl Producer {
                         random,
                         shared,
                     }
-                    .run()
+                    .run();
                 })
             })
             .collect();
@@ -122,13 +124,14 @@ impl Sender {
 
     /// Sends one batch of new attempts. True: acknowledged, go on at once.
     fn send(&mut self, connection: &mut Connection) -> bool {
-        let count = 1 + self.random.usize(..self.shared.load.records);
+        let load = self.shared.load;
+        let count = 1 + self.random.usize(..load.records);
         let mut body = Vec::new();
         let mut attempts: Vec<(Kind, String)> = Vec::with_capacity(count);
         for _ in 0..count {
             self.attempts += 1;
             let id = format!("k{}x{}z", self.number, self.attempts);
-            let kind = write_event(&mut self.random, &id, self.shared.load.pad, &mut body);
+            let kind = write_event(&mut self.random, &id, load.pad, load.narrow, &mut body);
             body.push(b'\n');
             attempts.push((kind, id));
         }

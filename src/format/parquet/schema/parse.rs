@@ -79,11 +79,6 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Field>, FormatFault> {
     Ok(columns)
 }
 
-/// Whether a name needs no backquotes.
-pub(super) fn is_plain(name: &str) -> bool {
-    !name.is_empty() && name.chars().all(is_name_char)
-}
-
 fn is_name_char(character: char) -> bool {
     character.is_alphanumeric() || matches!(character, '_' | '-' | '.' | '$' | '@')
 }

@@ -1,0 +1,251 @@
+//! What every destination promises, held against a folder and against an S3 store, and what S3
+//! promises on top. Objects in S3 are read back with boto3.
+
+mod s3;
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use firehose::config::StoreSettings;
+use firehose::destination::{Body, Destination, Publication, PublishError};
+use uuid::Uuid;
+
+use crate::support::servers::{Bucket, Weed};
+
+/// The bytes of a sealed object, in memory.
+#[derive(Debug)]
+struct Memory(Bytes);
+
+impl Body for Memory {
+    fn read(&self, offset: u64, len: usize) -> io::Result<Bytes> {
+        let from = usize::try_from(offset).unwrap();
+        Ok(self.0.slice(from..from + len))
+    }
+}
+
+/// A sealed object.
+fn object(key: &str, bytes: impl Into<Bytes>) -> Publication {
+    let bytes = bytes.into();
+    Publication {
+        object_id: Uuid::new_v4(),
+        key: key.into(),
+        size: bytes.len() as u64,
+        crc64nvme: crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, &bytes),
+        content_type: "application/octet-stream",
+        content_encoding: None,
+        upload_id: None,
+        body: Arc::new(Memory(bytes)),
+    }
+}
+
+/// Bytes that do not repeat.
+fn noise(len: usize) -> Bytes {
+    let mut random = fastrand::Rng::with_seed(len as u64);
+    let mut bytes = vec![0; len];
+    random.fill(&mut bytes);
+    bytes.into()
+}
+
+/// A destination and a way around it.
+#[derive(Debug)]
+struct Place {
+    to: Destination,
+    behind: Behind,
+}
+
+#[derive(Debug)]
+enum Behind {
+    Folder(tempfile::TempDir),
+    S3(Bucket),
+}
+
+impl Place {
+    async fn folder() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = StoreSettings::Folder {
+            path: dir.path().join("lake"),
+        };
+        let to = Destination::connect(&settings).await.unwrap();
+        Self {
+            to,
+            behind: Behind::Folder(dir),
+        }
+    }
+
+    async fn s3() -> Self {
+        let bucket = Weed::shared().bucket();
+        let settings = StoreSettings::S3(Box::new(bucket.settings()));
+        let to = Destination::connect(&settings).await.unwrap();
+        Self {
+            to,
+            behind: Behind::S3(bucket),
+        }
+    }
+
+    /// What somebody else finds under the key.
+    fn get(&self, key: &str) -> Option<Bytes> {
+        match &self.behind {
+            Behind::Folder(dir) => std::fs::read(dir.path().join("lake").join(key))
+                .ok()
+                .map(Bytes::from),
+            Behind::S3(bucket) => bucket.get(key).map(|object| object.bytes.into()),
+        }
+    }
+
+    /// Somebody else writes under the key.
+    fn plant(&self, key: &str, bytes: &[u8]) {
+        match &self.behind {
+            Behind::Folder(dir) => {
+                let path = dir.path().join("lake").join(key);
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(path, bytes).unwrap();
+            }
+            Behind::S3(bucket) => bucket.put(key, bytes),
+        }
+    }
+
+    async fn publish(&self, one: &Publication) -> Result<(), PublishError> {
+        publish(&self.to, one).await
+    }
+}
+
+async fn publish(to: &Destination, one: &Publication) -> Result<(), PublishError> {
+    to.publish(std::slice::from_ref(one)).await.pop().unwrap()
+}
+
+fn is_foreign(result: &Result<(), PublishError>) -> bool {
+    matches!(result, Err(PublishError::Foreign { .. }))
+}
+
+fn is_permanent(result: &Result<(), PublishError>) -> bool {
+    matches!(result, Err(PublishError::Permanent { .. }))
+}
+
+async fn an_object_is_there_whole_once_published(place: Place) {
+    for len in [0, 1, 3 << 20] {
+        let one = object(&format!("data/day=1/{len}.json"), noise(len));
+        place.publish(&one).await.unwrap();
+        assert_eq!(place.get(&one.key), Some(noise(len)));
+    }
+}
+
+async fn publishing_again_changes_nothing(place: Place) {
+    let one = object("data/1", noise(1000));
+    place.publish(&one).await.unwrap();
+    place.publish(&one).await.unwrap();
+    assert_eq!(place.get(&one.key), Some(noise(1000)));
+}
+
+async fn what_others_wrote_is_refused_and_untouched(place: Place) {
+    for theirs in [&b"shorter"[..], &noise(2000)[..1000]] {
+        let one = object(&format!("data/{}", theirs.len()), noise(1000));
+        place.plant(&one.key, theirs);
+        let refused = place.publish(&one).await;
+        assert!(is_foreign(&refused), "{refused:?}");
+        assert_eq!(place.get(&one.key).as_deref(), Some(theirs));
+    }
+}
+
+async fn our_id_with_other_content_is_refused_and_untouched(place: Place) {
+    let first = object("data/1", noise(1000));
+    place.publish(&first).await.unwrap();
+    for bytes in [noise(999), noise(2000).slice(..1000)] {
+        let other = Publication {
+            object_id: first.object_id,
+            ..object("data/1", bytes)
+        };
+        let refused = place.publish(&other).await;
+        assert!(is_foreign(&refused), "{refused:?}");
+    }
+    assert_eq!(place.get("data/1"), Some(noise(1000)));
+}
+
+async fn bytes_that_are_not_the_checkpointed_ones_stay_invisible(place: Place) {
+    let mut one = object("data/1", noise(1000));
+    one.crc64nvme ^= 1;
+    let refused = place.publish(&one).await;
+    assert!(is_permanent(&refused), "{refused:?}");
+    assert_eq!(place.get(&one.key), None);
+}
+
+async fn an_object_of_many_parts_is_there_whole(place: Place) {
+    let bytes = noise((20 << 20) + 12345);
+    let mut one = object("data/large", bytes.clone());
+    if place.to.needs_upload(one.size) {
+        one.upload_id = Some(place.to.begin_upload(&one).await.unwrap());
+        assert_eq!(place.get(&one.key), None);
+    }
+    place.publish(&one).await.unwrap();
+    place.publish(&one).await.unwrap();
+    assert!(place.get(&one.key) == Some(bytes), "the bytes differ");
+}
+
+async fn odd_keys_keep_their_spelling(place: Place) {
+    for key in [
+        "a b/c+d=e%20f/ü",
+        "~!@#$&*()'\";:,?<>[]{}|\\^`",
+        "x=%2F..%2F/日本",
+    ] {
+        let one = object(key, key.as_bytes().to_vec());
+        place.publish(&one).await.unwrap();
+        assert_eq!(place.get(key).as_deref(), Some(key.as_bytes()), "{key:?}");
+    }
+}
+
+async fn of_many_claims_one_wins_and_may_be_repeated(place: Place) {
+    let mut claims = tokio::task::JoinSet::new();
+    for n in 0..16 {
+        let to = place.to.clone();
+        claims.spawn(async move {
+            let body = format!("process {n}");
+            let won = to
+                .claim("errors/.firehose/1", body.as_bytes())
+                .await
+                .unwrap();
+            won.then_some(body)
+        });
+    }
+    let winners: Vec<String> = claims.join_all().await.into_iter().flatten().collect();
+    let [winner] = &winners[..] else {
+        panic!("winners: {winners:?}")
+    };
+    assert_eq!(
+        place.get("errors/.firehose/1").as_deref(),
+        Some(winner.as_bytes())
+    );
+    assert_eq!(
+        place
+            .to
+            .claim("errors/.firehose/1", winner.as_bytes())
+            .await,
+        Ok(true)
+    );
+    assert_eq!(
+        place.to.claim("errors/.firehose/1", b"late").await,
+        Ok(false)
+    );
+}
+
+/// Runs each promise against both destinations.
+macro_rules! conformance {
+    ($($promise:ident)*) => {
+        mod folder {
+            $(#[tokio::test] async fn $promise() { super::$promise(super::Place::folder().await).await; })*
+        }
+        mod seaweed {
+            $(#[tokio::test] async fn $promise() { super::$promise(super::Place::s3().await).await; })*
+        }
+    };
+}
+
+conformance! {
+    an_object_is_there_whole_once_published
+    publishing_again_changes_nothing
+    what_others_wrote_is_refused_and_untouched
+    our_id_with_other_content_is_refused_and_untouched
+    bytes_that_are_not_the_checkpointed_ones_stay_invisible
+    an_object_of_many_parts_is_there_whole
+    odd_keys_keep_their_spelling
+    of_many_claims_one_wins_and_may_be_repeated
+}

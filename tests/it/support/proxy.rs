@@ -1,0 +1,307 @@
+//! A proxy between the daemon and an HTTP/1.1 server that does to requests what networks and
+//! overloaded stores do, by a plan whose choices follow a seed.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+
+/// How long a slow exchange is held up.
+const SLOW: Duration = Duration::from_millis(200);
+/// Longest head of a message.
+const HEAD_MAX: usize = 64 << 10;
+
+/// What happens to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Fault {
+    /// Nothing: it is forwarded and answered.
+    Pass,
+    /// The store answers 500 `InternalError`; it has not seen the request.
+    InternalError,
+    /// The store answers 503 `SlowDown`; it has not seen the request.
+    SlowDown,
+    /// The connection is reset before the store has seen the request.
+    ResetBefore,
+    /// The connection is reset after the store has carried the request out: a lost reply.
+    ResetAfter,
+    /// It takes its time.
+    Slow,
+}
+
+/// One request as it passed.
+#[derive(Clone, Debug)]
+pub struct Passed {
+    /// Method and target, e.g. `PUT /bucket/key?partNumber=1`.
+    pub line: String,
+    pub fault: Fault,
+}
+
+/// The proxy; it ends when this is dropped.
+#[derive(Debug)]
+pub struct Proxy {
+    address: SocketAddr,
+    plan: Arc<Mutex<Plan>>,
+    _end: oneshot::Sender<()>,
+}
+
+#[derive(Debug)]
+struct Plan {
+    random: fastrand::Rng,
+    /// Faults with the number of requests in a thousand that they hit; the others pass.
+    mix: Vec<(Fault, u32)>,
+    /// Faults for the next requests with this method, before the mix is asked.
+    next: VecDeque<(String, Fault)>,
+    passed: Vec<Passed>,
+}
+
+impl Proxy {
+    /// Starts a proxy in front of `upstream`. `mix`: faults and the number of requests in a
+    /// thousand that each hits.
+    pub fn start(upstream: SocketAddr, seed: u64, mix: &[(Fault, u32)]) -> Self {
+        let plan = Arc::new(Mutex::new(Plan {
+            random: fastrand::Rng::with_seed(seed),
+            mix: mix.to_vec(),
+            next: VecDeque::new(),
+            passed: Vec::new(),
+        }));
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (end, ended) = oneshot::channel();
+        let plans = Arc::clone(&plan);
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                let listener = TcpListener::from_std(listener).unwrap();
+                tokio::select! {
+                    () = accept(&listener, upstream, &plans) => {}
+                    _ = ended => {}
+                }
+            });
+        });
+        Self {
+            address,
+            plan,
+            _end: end,
+        }
+    }
+
+    /// What to use as the endpoint.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// From now on everything passes.
+    pub fn calm(&self) {
+        let mut plan = self.plan.lock().unwrap();
+        plan.mix.clear();
+        plan.next.clear();
+    }
+
+    /// The next request with this method suffers `fault`; calls queue up.
+    pub fn next(&self, method: &str, fault: Fault) {
+        self.plan
+            .lock()
+            .unwrap()
+            .next
+            .push_back((method.to_owned(), fault));
+    }
+
+    /// How many requests each fault has hit, those that passed included.
+    pub fn counts(&self) -> BTreeMap<Fault, usize> {
+        let mut counts = BTreeMap::new();
+        for passed in &self.plan.lock().unwrap().passed {
+            *counts.entry(passed.fault).or_default() += 1;
+        }
+        counts
+    }
+
+    /// Forgets and returns the requests seen so far, in order.
+    pub fn passed(&self) -> Vec<Passed> {
+        std::mem::take(&mut self.plan.lock().unwrap().passed)
+    }
+}
+
+impl Plan {
+    /// What happens to a request.
+    fn choose(&mut self, line: &str) -> Fault {
+        let method = line.split(' ').next().unwrap_or_default();
+        let waiting = self.next.iter().position(|(wanted, _)| wanted == method);
+        let fault = match waiting.and_then(|at| self.next.remove(at)) {
+            Some((_, fault)) => fault,
+            None => self.roll(),
+        };
+        let line = line.trim_end().trim_end_matches(" HTTP/1.1").to_owned();
+        self.passed.push(Passed { line, fault });
+        fault
+    }
+
+    fn roll(&mut self) -> Fault {
+        let mut roll = self.random.u32(0..1000);
+        for (fault, share) in &self.mix {
+            match roll.checked_sub(*share) {
+                Some(left) => roll = left,
+                None => return *fault,
+            }
+        }
+        Fault::Pass
+    }
+}
+
+async fn accept(listener: &TcpListener, upstream: SocketAddr, plan: &Arc<Mutex<Plan>>) {
+    while let Ok((client, _)) = listener.accept().await {
+        let plan = Arc::clone(plan);
+        tokio::spawn(async move {
+            // A side that hangs up ends the connection; both see it.
+            let _ = serve(client, upstream, &plan).await;
+        });
+    }
+}
+
+/// Carries requests of one client connection until a side closes or a fault resets it.
+async fn serve(client: TcpStream, upstream: SocketAddr, plan: &Mutex<Plan>) -> io::Result<()> {
+    client.set_nodelay(true)?;
+    let mut client = BufReader::new(client);
+    let store = TcpStream::connect(upstream).await?;
+    store.set_nodelay(true)?;
+    let mut store = BufReader::new(store);
+    while let Some(request) = Message::read(&mut client, false).await? {
+        let fault = plan.lock().unwrap().choose(request.first_line());
+        match fault {
+            Fault::InternalError => client.write_all(&refusal(500, "InternalError")).await?,
+            Fault::SlowDown => client.write_all(&refusal(503, "SlowDown")).await?,
+            Fault::ResetBefore => return client.get_ref().set_zero_linger(),
+            Fault::Pass | Fault::ResetAfter | Fault::Slow => {
+                store.write_all(&request.bytes).await?;
+                let bodiless = request.first_line().starts_with("HEAD ");
+                let Some(reply) = Message::read(&mut store, bodiless).await? else {
+                    return Ok(());
+                };
+                if fault == Fault::ResetAfter {
+                    return client.get_ref().set_zero_linger();
+                }
+                if fault == Fault::Slow {
+                    tokio::time::sleep(SLOW).await;
+                }
+                client.write_all(&reply.bytes).await?;
+                if reply.ends_connection {
+                    return Ok(());
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// An S3 error as the store would send it.
+fn refusal(status: u16, code: &str) -> Vec<u8> {
+    let body = format!("<Error><Code>{code}</Code><Message>injected</Message></Error>");
+    let length = body.len();
+    format!(
+        "HTTP/1.1 {status} {code}\r\ncontent-type: application/xml\r\n\
+         content-length: {length}\r\n\r\n{body}"
+    )
+    .into_bytes()
+}
+
+/// A request or reply, whole and as it came.
+struct Message {
+    bytes: Vec<u8>,
+    first_line: usize,
+    ends_connection: bool,
+}
+
+impl Message {
+    /// The next message; `None` when the side has closed. `bodiless`: the reply to a HEAD.
+    async fn read(from: &mut BufReader<TcpStream>, bodiless: bool) -> io::Result<Option<Self>> {
+        let mut message = Self {
+            bytes: Vec::new(),
+            first_line: 0,
+            ends_connection: false,
+        };
+        let (mut length, mut chunked) = (None, false);
+        loop {
+            let begin = message.bytes.len();
+            if from.read_until(b'\n', &mut message.bytes).await? == 0 {
+                return if begin == 0 {
+                    Ok(None)
+                } else {
+                    Err(io::ErrorKind::UnexpectedEof.into())
+                };
+            }
+            if message.bytes.len() > HEAD_MAX {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            let line = String::from_utf8_lossy(&message.bytes[begin..]).to_ascii_lowercase();
+            let line = line.trim_end();
+            if begin == 0 {
+                message.first_line = message.bytes.len();
+            } else if line.is_empty() {
+                break;
+            } else if let Some((name, value)) = line.split_once(':') {
+                match (name, value.trim()) {
+                    ("content-length", value) => length = value.parse::<u64>().ok(),
+                    ("transfer-encoding", "chunked") => chunked = true,
+                    ("connection", "close") => message.ends_connection = true,
+                    ("expect", _) => from.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?,
+                    _ => {}
+                }
+            }
+        }
+        let first_line = message.first_line().to_owned();
+        let is_reply = first_line.starts_with("HTTP/");
+        if is_reply && first_line.contains(" 100 ") {
+            return Box::pin(Self::read(from, bodiless)).await;
+        }
+        let empty = is_reply && (first_line.contains(" 204 ") || first_line.contains(" 304 "));
+        if bodiless || empty {
+            return Ok(Some(message));
+        }
+        if chunked {
+            message.read_chunks(from).await?;
+        } else if let Some(length) = length {
+            let body = from.take(length).read_to_end(&mut message.bytes).await?;
+            if body as u64 != length {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        } else if is_reply {
+            from.read_to_end(&mut message.bytes).await?;
+            message.ends_connection = true;
+        }
+        Ok(Some(message))
+    }
+
+    /// Chunks up to the last, empty one, and the trailer.
+    async fn read_chunks(&mut self, from: &mut BufReader<TcpStream>) -> io::Result<()> {
+        loop {
+            let begin = self.bytes.len();
+            from.read_until(b'\n', &mut self.bytes).await?;
+            let line = String::from_utf8_lossy(&self.bytes[begin..]);
+            let size = line.split(';').next().unwrap_or_default().trim();
+            let size = u64::from_str_radix(size, 16).map_err(io::Error::other)?;
+            if size == 0 {
+                break;
+            }
+            from.take(size + 2).read_to_end(&mut self.bytes).await?;
+        }
+        loop {
+            let begin = self.bytes.len();
+            from.read_until(b'\n', &mut self.bytes).await?;
+            if self.bytes[begin..].iter().all(u8::is_ascii_whitespace) {
+                return Ok(());
+            }
+        }
+    }
+
+    fn first_line(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..self.first_line]).unwrap_or_default()
+    }
+}

@@ -1,0 +1,252 @@
+//! Real servers for the tests, on free loopback ports.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use firehose::config::{S3Settings, Secret};
+use serde_json::Value;
+
+use super::python::python;
+
+const ACCESS_KEY_ID: &str = "firehose-tests";
+const SECRET_ACCESS_KEY: &str = "firehose-tests-secret";
+
+/// `SeaweedFS` as an S3 store with a data directory of its own. It ends with the tests, however
+/// those end.
+#[derive(Debug)]
+pub struct Weed {
+    dir: tempfile::TempDir,
+    address: SocketAddr,
+    buckets: AtomicU32,
+    supervisor: Child,
+}
+
+/// A bucket, and where to reach it.
+#[derive(Clone, Debug)]
+pub struct Bucket {
+    pub endpoint: String,
+    pub name: String,
+    pub access_key_id: &'static str,
+    pub secret_access_key: &'static str,
+}
+
+/// An object as the foreign client sees it.
+#[derive(Debug)]
+pub struct Object {
+    pub bytes: Vec<u8>,
+    /// See `s3.py` for the fields.
+    pub told: Value,
+}
+
+impl Weed {
+    /// The server that all tests of this process share; each takes a bucket of its own.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Weed> = OnceLock::new();
+        SHARED.get_or_init(Self::start)
+    }
+
+    /// Starts a server. It is ready when its first bucket is.
+    pub fn start() -> Self {
+        let dir = tempfile::Builder::new()
+            .prefix("firehose-weed-")
+            .tempdir()
+            .unwrap();
+        let identities = serde_json::json!({"identities": [{
+            "name": "tests",
+            "credentials": [{"accessKey": ACCESS_KEY_ID, "secretKey": SECRET_ACCESS_KEY}],
+            "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+        }]});
+        let config = dir.path().join("s3.json");
+        fs::write(&config, identities.to_string()).unwrap();
+        let [
+            s3,
+            s3_grpc,
+            master,
+            master_grpc,
+            volume,
+            volume_grpc,
+            filer,
+            filer_grpc,
+        ] = free_ports();
+        let log = File::create(dir.path().join("log")).unwrap();
+        let python = python();
+        let supervisor = Command::new(&python)
+            .arg(concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/tests/it/support/supervise.py"
+            ))
+            .arg(python.with_file_name("weed"))
+            .args([
+                "-logtostderr=true",
+                "server",
+                "-ip=127.0.0.1",
+                "-ip.bind=127.0.0.1",
+                "-filer",
+            ])
+            .args([
+                "-s3",
+                "-s3.autoCreateBucket=false",
+                "-s3.port.iceberg=0",
+                "-s3.port.lance=0",
+            ])
+            .args([
+                "-volume.max=1000",
+                "-volume.preStopSeconds=0",
+                "-master.telemetry=false",
+            ])
+            .arg("-master.volumeSizeLimitMB=1024")
+            .arg(format!("-dir={}", dir.path().display()))
+            .arg(format!("-s3.config={}", config.display()))
+            .args([format!("-s3.port={s3}"), format!("-s3.port.grpc={s3_grpc}")])
+            .args([
+                format!("-master.port={master}"),
+                format!("-master.port.grpc={master_grpc}"),
+            ])
+            .args([
+                format!("-volume.port={volume}"),
+                format!("-volume.port.grpc={volume_grpc}"),
+            ])
+            .args([
+                format!("-filer.port={filer}"),
+                format!("-filer.port.grpc={filer_grpc}"),
+            ])
+            // Each bucket takes volumes of its own: one, not seven.
+            .env("WEED_MASTER_VOLUME_GROWTH_COPY_1", "1")
+            // Without a key it has no SSE-S3.
+            .env("WEED_S3_SSE_KEK", "5e".repeat(32))
+            .env("WEED_S3_SSE_KEK_PASSPHRASE", "tests")
+            .stdin(Stdio::piped())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, s3));
+        Self {
+            dir,
+            address,
+            buckets: AtomicU32::new(0),
+            supervisor,
+        }
+    }
+
+    /// Where S3 is served.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A new bucket. Waits until the server is ready.
+    pub fn bucket(&self) -> Bucket {
+        let bucket = Bucket {
+            endpoint: format!("http://{}", self.address),
+            name: format!("bucket-{}", self.buckets.fetch_add(1, Ordering::Relaxed)),
+            access_key_id: ACCESS_KEY_ID,
+            secret_access_key: SECRET_ACCESS_KEY,
+        };
+        if let Err(error) = bucket.ask("create", &[]) {
+            let log = fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
+            panic!("{error}\n--- the server's log\n{log}");
+        }
+        bucket
+    }
+}
+
+impl Drop for Weed {
+    fn drop(&mut self) {
+        drop(self.supervisor.stdin.take());
+        let _ = self.supervisor.wait();
+    }
+}
+
+impl Bucket {
+    /// The destination's settings.
+    pub fn settings(&self) -> S3Settings {
+        S3Settings {
+            bucket: self.name.clone(),
+            region: Some("us-east-1".into()),
+            endpoint: Some(self.endpoint.clone()),
+            path_style: true,
+            access_key_id: Some(self.access_key_id.into()),
+            secret_access_key: Some(Secret(self.secret_access_key.into())),
+            ..S3Settings::default()
+        }
+    }
+
+    /// An object as boto3 sees it; `None` when there is none.
+    pub fn get(&self, key: &str) -> Option<Object> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        match self.ask("get", &[key, path(file.path())]) {
+            Ok(told) => Some(Object {
+                bytes: fs::read(file.path()).unwrap(),
+                told,
+            }),
+            Err(error) if error.contains("NoSuchKey") => None,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Puts somebody else's object.
+    pub fn put(&self, key: &str, bytes: &[u8]) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), bytes).unwrap();
+        self.ask("put", &[key, path(file.path())]).unwrap();
+    }
+
+    /// All keys.
+    pub fn keys(&self) -> Vec<String> {
+        strings(&self.ask("keys", &[]).unwrap())
+    }
+
+    /// Multipart uploads that are neither completed nor aborted.
+    pub fn uploads(&self) -> Vec<String> {
+        strings(&self.ask("uploads", &[]).unwrap())
+    }
+
+    fn ask(&self, action: &str, arguments: &[&str]) -> Result<Value, String> {
+        let output = Command::new(python())
+            .arg(concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/tests/it/support/s3.py"
+            ))
+            .args([&self.endpoint, self.access_key_id, self.secret_access_key])
+            .args([action, &self.name])
+            .args(arguments)
+            .output()
+            .unwrap();
+        if output.status.success() {
+            return Ok(serde_json::from_slice(&output.stdout).unwrap());
+        }
+        Err(format!(
+            "{action} {arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        ))
+    }
+}
+
+fn strings(list: &Value) -> Vec<String> {
+    let items = list.as_array().unwrap().iter();
+    items
+        .map(|item| item.as_str().unwrap().to_owned())
+        .collect()
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// Ports that nobody listens on. All are held until all are found, so that none repeats.
+fn free_ports<const N: usize>() -> [u16; N] {
+    let held: Vec<_> = (0..N)
+        .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap())
+        .collect();
+    let ports: HashSet<u16> = held
+        .iter()
+        .map(|listener| listener.local_addr().unwrap().port())
+        .collect();
+    let ports: Vec<u16> = ports.into_iter().collect();
+    ports.try_into().unwrap()
+}

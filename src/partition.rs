@@ -157,6 +157,15 @@ impl Partitioner {
         Ok(())
     }
 
+    /// Lets the scan of a record stop where all its values are found: for formats that parse every
+    /// record whole anyway, which then find what is malformed behind them. Of a key that a record
+    /// has twice, the first value may count instead of the last.
+    #[must_use]
+    pub fn trusting_the_rest(mut self) -> Self {
+        self.extractor.stop_early();
+        self
+    }
+
     /// Fills the holes when a batch opens: arrival time of its first record, random strings drawn
     /// now.
     pub fn open_prefix(&self, identity: &[u8], arrival_ms: i64) -> String {

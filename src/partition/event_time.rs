@@ -11,12 +11,17 @@ const MILLISECONDS_FROM: f64 = 1e12;
 
 /// An epoch number as second of the epoch, if it lies in the years 1 to 9999.
 pub(super) fn from_number(number: f64) -> Option<i64> {
-    let seconds = if number.abs() >= MILLISECONDS_FROM {
+    let milliseconds = number.abs() >= MILLISECONDS_FROM;
+    from_number_of_seconds(if milliseconds {
         number / 1000.0
     } else {
         number
-    }
-    .floor();
+    })
+}
+
+/// Seconds of the epoch without their fraction, if they lie in the years 1 to 9999.
+pub(super) fn from_number_of_seconds(seconds: f64) -> Option<i64> {
+    let seconds = seconds.floor();
     #[expect(
         clippy::cast_possible_truncation,
         reason = "a float cast saturates; NaN is refused"

@@ -93,6 +93,13 @@ impl Extractor {
             .unwrap_or(0)
     }
 
+    /// Lets the scan of a record stop where all values are found.
+    pub(super) fn stop_early(&mut self) {
+        if let Some(fast) = &mut self.fast {
+            fast.paths.stop_early();
+        }
+    }
+
     /// Takes the values from a record.
     pub(super) fn extract(&self, record: &[u8], out: &mut Extracted) -> Result<(), Failure> {
         out.clear();
@@ -208,7 +215,8 @@ impl Fast {
     }
 
     fn extract(&self, record: &[u8], keys: usize, out: &mut Extracted) -> Result<(), Odd> {
-        let row = self.paths.scan(record)?;
+        let mut row = self.paths.row();
+        row.scan(record)?;
         for column in 0..keys {
             row.text(column, &mut out.values)?;
             out.ends.push(out.values.len());

@@ -7,7 +7,7 @@ use crate::nesting::NESTING_MAX;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
 
-/// A place in a JSON text. The text must be UTF-8 as a whole; that is checked apart.
+/// A place in a JSON text. The text must be UTF-8 as a whole: see [`is_text`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cursor<'a> {
     text: &'a [u8],
@@ -56,39 +56,221 @@ const fn special(word: u64) -> u64 {
     (quote | backslash | control) & HIGHS
 }
 
+// The scanner's parts take a place and return the next one: places then live in registers.
+
+/// The first place from `at` on that is no white space.
+#[inline]
+fn token(text: &[u8], mut at: usize) -> Result<(usize, u8), Malformed> {
+    loop {
+        match *text.get(at).ok_or(Malformed)? {
+            byte if byte > b' ' => return Ok((at, byte)),
+            b' ' | b'\n' | b'\r' | b'\t' => at += 1,
+            _ => return Err(Malformed),
+        }
+    }
+}
+
+/// The place after `byte`, which must be the next token.
+#[inline]
+fn after(text: &[u8], at: usize, byte: u8) -> Result<usize, Malformed> {
+    match token(text, at)? {
+        (at, found) if found == byte => Ok(at + 1),
+        _ => Err(Malformed),
+    }
+}
+
+/// The end of the plain run of a string's text: its quote, a backslash, a control byte or the
+/// end of all.
+#[inline]
+fn run_end(text: &[u8], mut at: usize) -> usize {
+    while let Some(word) = text.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+        let found = special(u64::from_le_bytes(*word));
+        if found != 0 {
+            return at + found.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    while text
+        .get(at)
+        .is_some_and(|&byte| byte >= 0x20 && byte != b'"' && byte != b'\\')
+    {
+        at += 1;
+    }
+    at
+}
+
+/// The place after a string of which the opening quote has been read.
+#[inline]
+fn string_end(text: &[u8], at: usize) -> Result<usize, Malformed> {
+    let end = run_end(text, at);
+    if text.get(end) == Some(&b'"') {
+        Ok(end + 1)
+    } else {
+        escaped_end(text, end)
+    }
+}
+
+/// The same from a place inside the string on where its plain text ends.
+#[cold]
+fn escaped_end(text: &[u8], mut at: usize) -> Result<usize, Malformed> {
+    loop {
+        match *text.get(at).ok_or(Malformed)? {
+            b'"' => return Ok(at + 1),
+            b'\\' => {
+                at += match text.get(at + 1).ok_or(Malformed)? {
+                    b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => 2,
+                    b'u' => unicode(&text[at..]).ok_or(Malformed)?.1,
+                    _ => return Err(Malformed),
+                };
+            }
+            _ => return Err(Malformed),
+        }
+        at = run_end(text, at);
+    }
+}
+
+/// The place after an object's key and its colon.
+#[inline]
+fn key_end(text: &[u8], at: usize) -> Result<usize, Malformed> {
+    let at = after(text, at, b'"')?;
+    after(text, string_end(text, at)?, b':')
+}
+
+#[inline]
+fn digits_end(text: &[u8], at: usize) -> Result<usize, Malformed> {
+    let mut end = at;
+    while text.get(end).is_some_and(u8::is_ascii_digit) {
+        end += 1;
+    }
+    if end > at { Ok(end) } else { Err(Malformed) }
+}
+
+/// The places after a number's whole part and after all of it.
+#[inline]
+fn number_end(text: &[u8], mut at: usize) -> Result<(usize, usize), Malformed> {
+    at += usize::from(text.get(at) == Some(&b'-'));
+    let whole = if text.get(at) == Some(&b'0') {
+        at + 1
+    } else {
+        digits_end(text, at)?
+    };
+    at = whole;
+    if text.get(at) == Some(&b'.') {
+        at = digits_end(text, at + 1)?;
+    }
+    if matches!(text.get(at), Some(b'e' | b'E')) {
+        at += 1;
+        at += usize::from(matches!(text.get(at), Some(b'+' | b'-')));
+        at = digits_end(text, at)?;
+    }
+    Ok((whole, at))
+}
+
+#[inline]
+fn word_end(text: &[u8], at: usize, word: &[u8]) -> Result<usize, Malformed> {
+    let end = at + word.len();
+    if text.get(at..end) == Some(word) {
+        Ok(end)
+    } else {
+        Err(Malformed)
+    }
+}
+
+/// The place after a scalar that begins with `first` at `at`.
+#[inline]
+fn scalar_end(text: &[u8], at: usize, first: u8) -> Result<usize, Malformed> {
+    match first {
+        b'"' => string_end(text, at + 1),
+        b'-' | b'0'..=b'9' => Ok(number_end(text, at)?.1),
+        b't' => word_end(text, at, b"true"),
+        b'f' => word_end(text, at, b"false"),
+        b'n' => word_end(text, at, b"null"),
+        _ => Err(Malformed),
+    }
+}
+
+/// The place after an array or object that stands inside `depth` others.
+fn nested_end(text: &[u8], mut at: usize, depth: usize) -> Result<usize, Malformed> {
+    // One bit for each open bracket: set in objects.
+    let (mut kinds, mut open) = (0_u128, 0);
+    loop {
+        let (place, first) = token(text, at)?;
+        at = place;
+        if matches!(first, b'{' | b'[') {
+            if depth + open >= NESTING_MAX {
+                return Err(Malformed);
+            }
+            let object = first == b'{';
+            (kinds, open) = (kinds << 1 | u128::from(object), open + 1);
+            let (place, next) = token(text, at + 1)?;
+            at = place;
+            if next != closing(object) {
+                if object {
+                    at = key_end(text, at)?;
+                }
+                continue;
+            }
+        } else {
+            at = scalar_end(text, at, first)?;
+        }
+        // A value has ended: close what ends with it, until another begins.
+        loop {
+            let object = kinds & 1 == 1;
+            let (place, next) = token(text, at)?;
+            at = place + 1;
+            if next == b',' {
+                if object {
+                    at = key_end(text, at)?;
+                }
+                break;
+            }
+            if next != closing(object) {
+                return Err(Malformed);
+            }
+            (kinds, open) = (kinds >> 1, open - 1);
+            if open == 0 {
+                return Ok(at);
+            }
+        }
+    }
+}
+
+const fn closing(object: bool) -> u8 {
+    if object { b'}' } else { b']' }
+}
+
+/// Whether a record can be JSON text at all: UTF-8.
+pub(super) fn is_text(record: &[u8]) -> bool {
+    record.is_ascii() || std::str::from_utf8(record).is_ok()
+}
+
 impl<'a> Cursor<'a> {
     pub(super) fn new(text: &'a [u8]) -> Self {
         Self { text, at: 0 }
     }
 
-    /// The next byte that is no white space.
-    pub(super) fn peek(&mut self) -> Option<u8> {
-        loop {
-            match self.text.get(self.at) {
-                Some(b' ' | b'\n' | b'\r' | b'\t') => self.at += 1,
-                other => return other.copied(),
-            }
-        }
-    }
-
     /// Steps over `byte` and white space before it, if it is next.
+    #[inline]
     pub(super) fn eat(&mut self, byte: u8) -> bool {
-        let found = self.peek() == Some(byte);
-        self.at += usize::from(found);
-        found
+        match after(self.text, self.at, byte) {
+            Ok(at) => {
+                self.at = at;
+                true
+            }
+            Err(Malformed) => false,
+        }
     }
 
+    #[inline]
     pub(super) fn expect(&mut self, byte: u8) -> Result<(), Malformed> {
-        if self.eat(byte) {
-            Ok(())
-        } else {
-            Err(Malformed)
-        }
+        self.at = after(self.text, self.at, byte)?;
+        Ok(())
     }
 
     /// Nothing but white space may follow.
-    pub(super) fn end(&mut self) -> Result<(), Malformed> {
-        if self.peek().is_none() {
+    pub(super) fn end(&self) -> Result<(), Malformed> {
+        let white = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
+        if self.text[self.at..].iter().all(white) {
             Ok(())
         } else {
             Err(Malformed)
@@ -97,170 +279,69 @@ impl<'a> Cursor<'a> {
 
     /// Reads a scalar whole, or the bracket that opens an array or object.
     pub(super) fn start(&mut self) -> Result<Start<'a>, Malformed> {
-        match self.peek().ok_or(Malformed)? {
-            b'"' => {
-                self.at += 1;
-                self.string().map(Start::String)
+        let (at, first) = token(self.text, self.at)?;
+        self.at = at + 1;
+        match first {
+            b'"' => Ok(Start::String(self.string()?)),
+            b'{' => Ok(Start::Object),
+            b'[' => Ok(Start::Array),
+            b'-' | b'0'..=b'9' => {
+                let (whole, end) = number_end(self.text, at)?;
+                self.at = end;
+                let text = std::str::from_utf8(&self.text[at..end]).map_err(|_| Malformed)?;
+                Ok(Start::Number(RawNumber {
+                    text,
+                    integer: whole == end,
+                }))
             }
-            b'{' => {
-                self.at += 1;
-                Ok(Start::Object)
+            _ => {
+                self.at = scalar_end(self.text, at, first)?;
+                Ok(match first {
+                    b't' => Start::Bool(true),
+                    b'f' => Start::Bool(false),
+                    _ => Start::Null,
+                })
             }
-            b'[' => {
-                self.at += 1;
-                Ok(Start::Array)
-            }
-            b'-' | b'0'..=b'9' => self.number().map(Start::Number),
-            b't' => self.word(b"true").map(|()| Start::Bool(true)),
-            b'f' => self.word(b"false").map(|()| Start::Bool(false)),
-            b'n' => self.word(b"null").map(|()| Start::Null),
-            _ => Err(Malformed),
         }
     }
 
     /// An object's next key and the colon after it.
+    #[inline]
     pub(super) fn key(&mut self) -> Result<RawString<'a>, Malformed> {
-        self.expect(b'"')?;
+        self.at = after(self.text, self.at, b'"')?;
         let key = self.string()?;
-        self.expect(b':')?;
+        self.at = after(self.text, self.at, b':')?;
         Ok(key)
     }
 
-    fn word(&mut self, word: &[u8]) -> Result<(), Malformed> {
-        let end = self.at + word.len();
-        if self.text.get(self.at..end) != Some(word) {
-            return Err(Malformed);
-        }
-        self.at = end;
-        Ok(())
-    }
-
     /// The string whose opening quote has been read.
+    #[inline]
     fn string(&mut self) -> Result<RawString<'a>, Malformed> {
         let start = self.at;
-        let mut escaped = false;
-        loop {
-            while let Some(word) = self.text[self.at..].first_chunk::<8>() {
-                let found = special(u64::from_le_bytes(*word));
-                if found != 0 {
-                    self.at += found.trailing_zeros() as usize / 8;
-                    break;
-                }
-                self.at += 8;
-            }
-            match *self.text.get(self.at).ok_or(Malformed)? {
-                b'"' => {
-                    let text = &self.text[start..self.at];
-                    self.at += 1;
-                    return Ok(RawString { text, escaped });
-                }
-                b'\\' => {
-                    escaped = true;
-                    self.escape()?;
-                }
-                0..=0x1f => return Err(Malformed),
-                _ => self.at += 1,
-            }
+        let end = run_end(self.text, start);
+        if self.text.get(end) == Some(&b'"') {
+            self.at = end + 1;
+            return Ok(RawString {
+                text: &self.text[start..end],
+                escaped: false,
+            });
         }
-    }
-
-    fn escape(&mut self) -> Result<(), Malformed> {
-        let rest = &self.text[self.at..];
-        self.at += match rest.get(1).ok_or(Malformed)? {
-            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => 2,
-            b'u' => unicode(rest).ok_or(Malformed)?.1,
-            _ => return Err(Malformed),
-        };
-        Ok(())
-    }
-
-    fn digits(&mut self) -> Result<(), Malformed> {
-        let start = self.at;
-        while self.text.get(self.at).is_some_and(u8::is_ascii_digit) {
-            self.at += 1;
-        }
-        if self.at > start {
-            Ok(())
-        } else {
-            Err(Malformed)
-        }
-    }
-
-    fn number(&mut self) -> Result<RawNumber<'a>, Malformed> {
-        let start = self.at;
-        self.at += usize::from(self.text[self.at] == b'-');
-        if self.text.get(self.at) == Some(&b'0') {
-            self.at += 1;
-        } else {
-            self.digits()?;
-        }
-        let integer_end = self.at;
-        if self.text.get(self.at) == Some(&b'.') {
-            self.at += 1;
-            self.digits()?;
-        }
-        if matches!(self.text.get(self.at), Some(b'e' | b'E')) {
-            self.at += 1;
-            self.at += usize::from(matches!(self.text.get(self.at), Some(b'+' | b'-')));
-            self.digits()?;
-        }
-        let text = std::str::from_utf8(&self.text[start..self.at]).map_err(|_| Malformed)?;
-        Ok(RawNumber {
-            text,
-            integer: self.at == integer_end,
+        self.at = escaped_end(self.text, end)?;
+        Ok(RawString {
+            text: &self.text[start..self.at - 1],
+            escaped: true,
         })
     }
 
     /// Steps over a value that stands inside `depth` arrays and objects.
+    #[inline]
     pub(super) fn skip(&mut self, depth: usize) -> Result<(), Malformed> {
-        let start = self.start()?;
-        self.skip_from(start, depth)
-    }
-
-    /// Steps over the rest of a value of which the start has been read.
-    pub(super) fn skip_from(&mut self, start: Start<'a>, depth: usize) -> Result<(), Malformed> {
-        // One bit for each open bracket: set in objects.
-        let (mut kinds, mut open) = (0_u128, 0);
-        let mut start = start;
-        loop {
-            let object = start == Start::Object;
-            if object || start == Start::Array {
-                if depth + open >= NESTING_MAX {
-                    return Err(Malformed);
-                }
-                (kinds, open) = (kinds << 1 | u128::from(object), open + 1);
-                if !self.eat(if object { b'}' } else { b']' }) {
-                    if object {
-                        self.key()?;
-                    }
-                    start = self.start()?;
-                    continue;
-                }
-                (kinds, open) = (kinds >> 1, open - 1);
-            }
-            // A value has ended: close what ends with it, until another begins.
-            loop {
-                if open == 0 {
-                    return Ok(());
-                }
-                let object = kinds & 1 == 1;
-                match self.peek().ok_or(Malformed)? {
-                    b',' => {
-                        self.at += 1;
-                        if object {
-                            self.key()?;
-                        }
-                        start = self.start()?;
-                        break;
-                    }
-                    byte if byte == if object { b'}' } else { b']' } => {
-                        self.at += 1;
-                        (kinds, open) = (kinds >> 1, open - 1);
-                    }
-                    _ => return Err(Malformed),
-                }
-            }
-        }
+        let (at, first) = token(self.text, self.at)?;
+        self.at = match first {
+            b'{' | b'[' => nested_end(self.text, at, depth)?,
+            _ => scalar_end(self.text, at, first)?,
+        };
+        Ok(())
     }
 }
 
@@ -298,9 +379,22 @@ impl RawNumber<'_> {
     pub(super) fn render(&self, out: &mut Vec<u8>) {
         if self.integer {
             out.extend_from_slice(self.text.as_bytes());
+        } else if let Some(text) = self.plain_decimal() {
+            out.extend_from_slice(text.as_bytes());
         } else {
             number::render(self.float(), out);
         }
+    }
+
+    /// The text that jq prints, where that is plain from the text itself: of at most 15 digits
+    /// every one survives in a float, and only zeros at the end go.
+    fn plain_decimal(&self) -> Option<&str> {
+        let (whole, fraction) = self.text.split_once('.')?;
+        let zero = matches!(whole, "0" | "-0");
+        if self.text.len() > 16 || zero || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        Some(self.text.trim_end_matches('0').trim_end_matches('.'))
     }
 
     /// The nearest float; beyond the largest it is infinite.

@@ -11,7 +11,7 @@ use jaq_core::path::{Opt, Part};
 
 use super::fault::Field;
 use super::jq;
-use super::json::{Cursor, RawNumber, RawString, Start};
+use super::json::{Cursor, RawNumber, RawString, Start, is_text};
 
 /// Compiled values.
 #[derive(Debug)]
@@ -19,6 +19,10 @@ pub(super) struct Paths {
     /// A tree of the keys on all paths; the first node is the record.
     nodes: Vec<Node>,
     columns: Vec<Column>,
+    /// How many different scalars the columns take.
+    slots: usize,
+    /// Whether the record is scanned to its end even when all scalars are found.
+    to_end: bool,
 }
 
 #[derive(Debug, Default)]
@@ -50,7 +54,7 @@ enum Step {
 /// Most nodes of the tree: one bit each says that a record had it.
 const NODES_MAX: usize = 64;
 /// Most different paths.
-const SLOTS_MAX: usize = 12;
+const SLOTS_MAX: usize = 8;
 
 /// A scalar found in a record.
 #[derive(Clone, Copy, Debug, Default)]
@@ -182,8 +186,9 @@ impl Paths {
         let mut paths = Self {
             nodes: vec![Node::default()],
             columns,
+            slots: 0,
+            to_end: true,
         };
-        let mut slots = 0;
         for column in &mut paths.columns {
             let mut node = 0;
             for key in &column.path {
@@ -200,39 +205,61 @@ impl Paths {
                     child
                 };
             }
-            let slot = *paths.nodes[node].slot.get_or_insert(slots);
-            slots = slots.max(slot + 1);
+            let slot = *paths.nodes[node].slot.get_or_insert(paths.slots);
+            paths.slots = paths.slots.max(slot + 1);
             column.slot = slot;
         }
-        (paths.nodes.len() <= NODES_MAX && slots <= SLOTS_MAX).then_some(paths)
+        (paths.nodes.len() <= NODES_MAX && paths.slots <= SLOTS_MAX).then_some(paths)
     }
 
-    /// Scans a record.
-    pub(super) fn scan<'a>(&self, record: &'a [u8]) -> Result<Row<'_, 'a>, Odd> {
-        std::str::from_utf8(record).map_err(|_| Odd)?;
-        let mut row = Row {
+    /// Lets scans stop as soon as all scalars are found.
+    pub(super) fn stop_early(&mut self) {
+        self.to_end = false;
+    }
+
+    /// A row to scan a record into.
+    pub(super) fn row(&self) -> Row<'_, '_> {
+        Row {
             paths: self,
             seen: 0,
+            left: self.slots,
             found: [Found::Nothing; SLOTS_MAX],
-        };
-        let mut cursor = Cursor::new(record);
-        match cursor.start() {
-            Ok(Start::Object) => row.object(&mut cursor, 0, 1)?,
-            _ => return Err(Odd),
         }
-        cursor.end().map_err(|_| Odd)?;
-        Ok(row)
     }
 }
 
 /// What a scan found.
 pub(super) struct Row<'p, 'a> {
     paths: &'p Paths,
+    /// A bit for each node that the record has.
     seen: u64,
+    /// Scalars not yet found.
+    left: usize,
     found: [Found<'a>; SLOTS_MAX],
 }
 
 impl<'a> Row<'_, 'a> {
+    /// Scans a record.
+    pub(super) fn scan(&mut self, record: &'a [u8]) -> Result<(), Odd> {
+        if !is_text(record) {
+            return Err(Odd);
+        }
+        let mut cursor = Cursor::new(record);
+        match cursor.start() {
+            Ok(Start::Object) => self.object(&mut cursor, 0, 1)?,
+            _ => return Err(Odd),
+        }
+        if self.is_done() {
+            return Ok(());
+        }
+        cursor.end().map_err(|_| Odd)
+    }
+
+    /// Whether all is found and the rest need not be looked at.
+    fn is_done(&self) -> bool {
+        self.left == 0 && !self.paths.to_end
+    }
+
     /// Reads the object of a node, of which the bracket has been read, at a nesting of `depth`.
     fn object(&mut self, cursor: &mut Cursor<'a>, node: usize, depth: usize) -> Result<(), Odd> {
         let children = &self.paths.nodes[node].children;
@@ -245,7 +272,12 @@ impl<'a> Row<'_, 'a> {
                 return Err(Odd);
             }
             match children.iter().find(|(name, _)| **name == *key.text) {
-                Some((_, child)) => self.child(cursor, *child, depth)?,
+                Some((_, child)) => {
+                    self.child(cursor, *child, depth)?;
+                    if self.is_done() {
+                        return Ok(());
+                    }
+                }
                 None => cursor.skip(depth).map_err(|_| Odd)?,
             }
             if !cursor.eat(b',') {
@@ -269,7 +301,10 @@ impl<'a> Row<'_, 'a> {
             Start::String(text) => Found::Text(text),
         };
         match slot {
-            Some(slot) if children.is_empty() => self.found[*slot] = found,
+            Some(slot) if children.is_empty() => {
+                self.found[*slot] = found;
+                self.left -= 1;
+            }
             _ => return Err(Odd),
         }
         Ok(())

@@ -1,11 +1,9 @@
-//! Records to partitions: prefixes, keys, faults, hostile records.
+//! Records to partitions: prefixes, keys, hostile records.
 
 use super::*;
 use crate::failure::ErrorOutputType;
 use crate::position::{Position, Sequence};
 use proptest::prelude::*;
-
-mod faults;
 
 /// 2026-07-13T14:05:06.789Z.
 const ARRIVAL_MS: i64 = 1_783_951_506_789;
@@ -45,11 +43,7 @@ fn prefix_of(partitioner: &Partitioner, data: &str) -> Result<String, String> {
     Ok(partitioner.open_prefix(&identity, ARRIVAL_MS))
 }
 
-fn faults(settings: &PartitioningSettings, prefix: &str) -> Vec<PartitionFault> {
-    Partitioner::compile("clicks", settings, Some(prefix))
-        .err()
-        .unwrap_or_default()
-}
+mod faults;
 
 #[test]
 fn prefixes_without_expressions_get_the_arrival_hour_appended() {
@@ -173,34 +167,6 @@ fn records_without_a_usable_key_fail_in_firehose_words() {
 }
 
 #[test]
-fn several_faults_are_reported_in_one_go() {
-    let found = faults(
-        &settings("{a: now}", ".ts | env"),
-        "!{foo:1}/!{timestamp:b}/!{eventTime:yyyy}",
-    );
-    let fields: Vec<_> = found.iter().map(|fault| fault.field).collect();
-    assert_eq!(
-        fields,
-        [Field::Prefix, Field::Prefix, Field::Query, Field::EventTime]
-    );
-}
-
-#[test]
-fn a_literal_prefix_of_512_characters_is_accepted() {
-    let prefix = format!(
-        "{}/{}/{}/",
-        "x".repeat(200),
-        "y".repeat(200),
-        "z".repeat(109)
-    );
-    let partitioner = compile(&PartitioningSettings::default(), Some(&prefix));
-    assert_eq!(
-        prefix_of(&partitioner, ""),
-        Ok(format!("{prefix}2026/07/13/14/"))
-    );
-}
-
-#[test]
 fn a_key_that_makes_the_prefix_too_long_fails_the_record() {
     let keys = "a=!{partitionKeyFromQuery:a}/b=!{partitionKeyFromQuery:b}/!{timestamp:yyyy}/";
     let partitioner = compile(&settings("{a, b}", ""), Some(keys));
@@ -220,6 +186,22 @@ fn a_key_that_makes_the_prefix_too_long_fails_the_record() {
             .contains("255 bytes")
     );
     assert!(of(1_000_000, 1).is_err());
+}
+
+#[test]
+fn a_scan_that_trusts_the_rest_differs_only_behind_the_values() {
+    let settings = settings("{a: .a, b: .b.c}", ".ts");
+    let prefix = "!{partitionKeyFromQuery:a}/!{partitionKeyFromQuery:b}/!{eventTime:yyyy}/";
+    let strict = compile(&settings, Some(prefix));
+    let trusting = compile(&settings, Some(prefix)).trusting_the_rest();
+    let whole = r#"{"a":"x","b":{"c":"y"},"ts":0,"z":1}"#;
+    assert_eq!(prefix_of(&strict, whole).as_deref(), Ok("x/y/1970/"));
+    assert_eq!(prefix_of(&trusting, whole).as_deref(), Ok("x/y/1970/"));
+    let broken = r#"{"a":"x","b":{"c":"y"},"ts":0,"z":"#;
+    assert!(prefix_of(&strict, broken).is_err());
+    assert_eq!(prefix_of(&trusting, broken).as_deref(), Ok("x/y/1970/"));
+    let before = r#"{"z":01,"a":"x","b":{"c":"y"},"ts":0}"#;
+    assert!(prefix_of(&strict, before).is_err() && prefix_of(&trusting, before).is_err());
 }
 
 #[test]
@@ -336,72 +318,6 @@ fn a_time_zone_applies_to_arrival_and_event_time() {
     );
 }
 
-#[test]
-fn error_prefixes_follow_firehose_rules() {
-    let kind = ErrorOutputType::MetadataExtractionFailed;
-    for (error_prefix, prefix, expected, head) in [
-        (None, None, "metadata-extraction-failed/2026/07/13/14/", ""),
-        (
-            None,
-            Some("data/x"),
-            "data/xmetadata-extraction-failed/2026/07/13/14/",
-            "data/",
-        ),
-        (Some("errors/"), None, "errors/2026/07/13/14/", "errors/"),
-        (
-            Some("e/!{firehose:error-output-type}/!{timestamp:yyyy}/"),
-            None,
-            "e/metadata-extraction-failed/2026/",
-            "e/",
-        ),
-        (
-            Some("e/t=!{firehose:error-output-type}/"),
-            Some("!{timestamp:yyyy}"),
-            "e/t=metadata-extraction-failed/",
-            "e/",
-        ),
-    ] {
-        let compiled = ErrorPrefix::compile(error_prefix, prefix, None).unwrap();
-        assert_eq!(compiled.open_prefix(kind, ARRIVAL_MS), expected);
-        assert_eq!(compiled.literal_head(), head);
-    }
-    for (error_prefix, prefix, message) in [
-        (None, Some("!{timestamp:yyyy}/"), "missing"),
-        (Some("e/!{timestamp:yyyy}/"), None, "type of error"),
-        (
-            Some("!{firehose:error-output-type}/!{partitionKeyFromQuery:a}"),
-            None,
-            "no place",
-        ),
-        (
-            Some("!{firehose:error-output-type}/!{eventTime:yyyy}"),
-            None,
-            "no place",
-        ),
-        (Some("../!{firehose:error-output-type}/"), None, "\"..\""),
-    ] {
-        let faults = ErrorPrefix::compile(error_prefix, prefix, None).unwrap_err();
-        assert_eq!(faults[0].field, Field::ErrorPrefix);
-        assert!(faults[0].message.contains(message), "{faults:?}");
-    }
-}
-
-#[test]
-fn backup_prefixes_know_no_keys() {
-    let backup = Partitioner::compile_backup(Some("raw/!{timestamp:yyyy}/"), None).unwrap();
-    assert_eq!(prefix_of(&backup, "anything").as_deref(), Ok("raw/2026/"));
-    for prefix in [
-        "!{partitionKeyFromQuery:a}",
-        "!{eventTime:yyyy}",
-        "!{firehose:error-output-type}",
-    ] {
-        let faults = Partitioner::compile_backup(Some(prefix), None)
-            .err()
-            .unwrap();
-        assert_eq!(faults[0].field, Field::BackupPrefix);
-    }
-}
-
 proptest! {
     #[test]
     fn no_record_climbs_out_of_its_prefix(
@@ -428,14 +344,5 @@ proptest! {
         let partitioner = compile(&settings("{a}", ".ts"), Some("!{partitionKeyFromQuery:a}/!{eventTime:yyyy}"));
         let mut out = Vec::new();
         let _ = partitioner.partition(&mut partitioner.scratch(), &record(&bytes), &mut out);
-    }
-
-    #[test]
-    fn any_expression_compiles_or_is_a_fault_inside_it(text in "([a-z/]|!\\{|\\}|:|timestamp|firehose|yyyy|'|é){0,12}") {
-        for fault in faults(&PartitioningSettings::default(), &text) {
-            if let Some(at) = fault.at {
-                prop_assert!(text.get(at).is_some());
-            }
-        }
     }
 }

@@ -9,6 +9,7 @@ use super::meter::{charge, in_path};
 use super::read::read;
 use super::value::{Error, Value};
 use crate::nesting;
+use crate::partition::event_time;
 
 /// Functions that jq has and a partition query cannot call, each with the reason.
 pub(super) const REFUSED: [(&str, &str); 18] = [
@@ -41,7 +42,10 @@ const HALT: &str = "a query cannot stop the daemon; use error(\"…\") to fail t
 const BESSEL: &str = "its time has no bound";
 
 /// Names that only our own definitions call.
-pub(super) const INNER: [&str; 7] = [
+pub(super) const INNER: [&str; 10] = [
+    "gmtime_of",
+    "strftime_of",
+    "in_calendar",
     "regex_matches",
     "regex_split_matches",
     "regex_split",
@@ -57,6 +61,8 @@ const BEFORE: &str = "
 def matches($re; $flags): meter_regex($re) | regex_matches($re; $flags);
 def split_matches($re; $flags): meter_regex($re) | regex_split_matches($re; $flags);
 def split_($re; $flags): meter_regex($re) | regex_split($re; $flags);
+def gmtime: in_calendar | gmtime_of;
+def strftime($format): in_calendar | strftime_of($format);
 def ltrimstr($x): if is_text and ($x | is_text) then strip_left($x) else . end;
 def rtrimstr($x): if is_text and ($x | is_text) then strip_right($x) else . end;
 ";
@@ -116,6 +122,8 @@ pub(super) fn funs<D: for<'a> DataT<V<'a> = Value>>() -> impl Iterator<Item = Fu
             "matches" => "regex_matches",
             "split_matches" => "regex_split_matches",
             "split_" => "regex_split",
+            "gmtime" => "gmtime_of",
+            "strftime" => "strftime_of",
             "ltrimstr" => "strip_left",
             "rtrimstr" => "strip_right",
             name => name,
@@ -148,6 +156,7 @@ fn own<D: for<'a> DataT<V<'a> = Value>>() -> Box<[Filter<RunPtr<D>>]> {
                 Ok(text)
             })
         }),
+        ("in_calendar", v(0), |cv| bome(in_calendar(cv.1))),
         ("nan", v(0), |_| bome(Ok(Value::float(f64::NAN)))),
         ("infinite", v(0), |_| bome(Ok(Value::float(f64::INFINITY)))),
         ("is_text", v(0), |cv| {
@@ -222,6 +231,16 @@ fn from_json(value: Value) -> Result<Value, Error> {
         return Err(Error::str("the JSON text nests too deep"));
     }
     read(text).map_err(|_| Error::str(format_args!("cannot parse {value} as JSON")))
+}
+
+/// Lets times pass that jaq can calculate with: its arithmetic on others overflows.
+fn in_calendar(value: Value) -> Result<Value, Error> {
+    match &value {
+        Value::Number(time) if event_time::from_number_of_seconds(time.float()).is_none() => Err(
+            Error::str(format_args!("{value} is no time of the years 1 to 9999")),
+        ),
+        _ => Ok(value),
+    }
 }
 
 fn length(value: Value) -> Result<Value, Error> {

@@ -3,13 +3,15 @@
 use bytes::Bytes;
 
 use super::value::{Map, Value};
-use crate::partition::json::{Cursor, Malformed, RawString, Start};
+use crate::partition::json::{Cursor, Malformed, RawString, Start, is_text};
 
 /// Reads a text that is exactly one JSON value and nests at most as deep as records may; of a key
 /// that occurs twice the last value counts, as in jq.
 pub(in crate::partition) fn read(json: &[u8]) -> Result<Value, Malformed> {
-    std::str::from_utf8(json).map_err(|_| Malformed)?;
     // The cursor's own bound on nesting guards the recursion below.
+    if !is_text(json) {
+        return Err(Malformed);
+    }
     let mut cursor = Cursor::new(json);
     cursor.skip(0)?;
     cursor.end()?;

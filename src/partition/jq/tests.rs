@@ -121,6 +121,32 @@ fn impure_functions_are_faults_that_name_them_and_their_place() {
 }
 
 #[test]
+fn calculations_beyond_the_calendar_fail_the_record() {
+    for query in [
+        "[1, 127, 1, 1, 1, 1] | mktime",
+        "[1e18, 0, 1, 1, 1, 1] | mktime",
+        "1e18 | todate",
+        "9e15 | todate",
+        "9e15 | gmtime",
+        "-9e15 | strftime(\"%Y\")",
+        "nan | gmtime",
+        "infinite | todate",
+        "\"9999999999-01-01T00:00:00Z\" | fromdate",
+        "1 | strftime(\"%\")",
+        "1 | strftime(\"%999999999999Y\")",
+        "\"x\" | test(\"(\")",
+        "\"x\" | test(\"(x{1000}){1000}\")",
+        "[1114112] | implode",
+        "\"!\" | @base64d",
+        "[] | first | error",
+        "ldexp(1; 1e300)",
+        "[.[]] | transpose",
+    ] {
+        assert!(run(query, "null").is_err(), "{query}");
+    }
+}
+
+#[test]
 fn definitions_that_call_themselves_are_faults() {
     for (query, at) in [
         ("def f: f; f", 7..8),

@@ -9,13 +9,12 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use jaq_core::{Exn, ValR, ValX};
 
-use super::meter::{charge, step_into_nothing, stop};
+use super::meter::{charge, stop};
 use crate::partition::json::RawNumber;
 use crate::partition::number;
 
-mod operators;
+mod access;
 mod ops;
 
 /// Deepest nesting of a value, twice what a record may have.
@@ -184,46 +183,6 @@ impl Value {
         self.write_json(&mut out);
         out
     }
-
-    fn indices(&self, wanted: &Self) -> Result<Vec<usize>, Error> {
-        match (self, wanted) {
-            (Self::Text(_), Self::Text(wanted)) if wanted.is_empty() => Ok(Vec::new()),
-            (Self::Text(text), Self::Text(wanted)) => {
-                // Like jq 1.6, in bytes; overlapping.
-                charge(text.len() * (1 + wanted.len() / 16) / 16);
-                let windows = text.windows(wanted.len()).enumerate();
-                Ok(windows
-                    .filter(|(_, window)| *window == &**wanted)
-                    .map(|(at, _)| at)
-                    .collect())
-            }
-            (Self::Array(_), Self::Array(wanted)) if wanted.items.is_empty() => Ok(Vec::new()),
-            (Self::Array(array), Self::Array(wanted)) => {
-                let windows = array.items.windows(wanted.items.len()).enumerate();
-                Ok(windows
-                    .filter(|(_, window)| *window == wanted.items)
-                    .map(|(at, _)| at)
-                    .collect())
-            }
-            (Self::Array(array), wanted) => {
-                let items = array.items.iter().enumerate();
-                Ok(items
-                    .filter(|(_, item)| *item == wanted)
-                    .map(|(at, _)| at)
-                    .collect())
-            }
-            (other, wanted) => Err(Error::index(other.clone(), wanted.clone())),
-        }
-    }
-
-    pub(super) fn indices_of(&self, wanted: &Self) -> ValR<Self> {
-        Ok(Self::array(
-            self.indices(wanted)?
-                .into_iter()
-                .map(Self::length)
-                .collect(),
-        ))
-    }
 }
 
 fn deeper(depth: u16) -> u16 {
@@ -268,65 +227,4 @@ fn entries_mut(object: &mut Rc<Object>) -> &mut Object {
         0
     });
     Rc::make_mut(object)
-}
-
-/// Where an index counted from the end, if negative, points.
-fn wrap(index: i64, length: usize) -> Option<usize> {
-    let length = i64::try_from(length).ok()?;
-    let index = if index < 0 {
-        index.checked_add(length)?
-    } else {
-        index
-    };
-    (0..length)
-        .contains(&index)
-        .then(|| usize::try_from(index).ok())?
-}
-
-/// The bounds of a slice of `length` elements: floor of the start, ceiling of the end, as in jq.
-fn bounds(range: &std::ops::Range<Option<&Value>>, length: usize) -> Result<(usize, usize), Error> {
-    let clip = |bound: f64| {
-        let bound = if bound < 0.0 {
-            bound + length_float(length)
-        } else {
-            bound
-        };
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "saturates"
-        )]
-        let bound = bound.max(0.0) as usize;
-        bound.min(length)
-    };
-    let number = |value: Option<&Value>, default: f64| match value {
-        None | Some(Value::Null) => Ok(default),
-        Some(Value::Number(number)) => Ok(number.float),
-        Some(other) => Err(Error::typ(other.clone(), "integer")),
-    };
-    let start = clip(number(range.start, 0.0)?.floor());
-    let end = clip(number(range.end, length_float(length))?.ceil());
-    Ok((start, end.max(start)))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "lengths are far below 2^53")]
-fn length_float(length: usize) -> f64 {
-    length as f64
-}
-
-/// The part of a text between two characters.
-fn slice_text(
-    text: &Bytes,
-    range: &std::ops::Range<Option<&Value>>,
-) -> Result<(usize, usize), Error> {
-    charge(text.len() / 16);
-    let string = str::from_utf8(text).unwrap_or("");
-    let (start, end) = bounds(range, string.chars().count())?;
-    let byte = |char: usize| {
-        string
-            .char_indices()
-            .nth(char)
-            .map_or(string.len(), |(at, _)| at)
-    };
-    Ok((byte(start), byte(end)))
 }

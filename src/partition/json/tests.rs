@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 fn valid(text: &[u8]) -> bool {
     let mut cursor = Cursor::new(text);
-    std::str::from_utf8(text).is_ok() && cursor.skip(0).and_then(|()| cursor.end()).is_ok()
+    is_text(text) && cursor.skip(0).and_then(|()| cursor.end()).is_ok()
 }
 
 fn decoded(json: &str) -> String {

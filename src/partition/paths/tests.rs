@@ -153,7 +153,8 @@ fn plain_records_never_reach_jaq() {
     let columns = query_columns("{a: .a.b, b: (.b // \"x\" | ascii_upcase), c: .c[0:2]}").unwrap();
     let paths = Paths::new(columns.into_iter().map(|(_, column)| column).collect()).unwrap();
     let record = br#"{"z":[1,{"a":2}],"a":{"c":1,"b":12.50},"c":"n\u00e9e","y":"\"{"}"#;
-    let row = paths.scan(record).unwrap();
+    let mut row = paths.row();
+    row.scan(record).unwrap();
     let text = |column| {
         let mut out = Vec::new();
         row.text(column, &mut out).unwrap();

@@ -1,9 +1,15 @@
-//! What Firehose rejects at create, we reject at load.
+//! What is refused when a stream's prefixes and queries are compiled, and how.
 
 use super::*;
 
+fn faults(settings: &PartitioningSettings, prefix: &str) -> Vec<PartitionFault> {
+    Partitioner::compile("clicks", settings, Some(prefix))
+        .err()
+        .unwrap_or_default()
+}
+
 #[test]
-#[expect(clippy::too_many_lines, reason = "a table, one fault after the other")]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn what_firehose_rejects_is_a_fault_with_its_place_and_the_right_word() {
     let key = "!{partitionKeyFromQuery:a}/";
     for (query, event_time, prefix, field, at, message, help) in [
@@ -205,4 +211,109 @@ fn what_firehose_rejects_is_a_fault_with_its_place_and_the_right_word() {
         ..Default::default()
     };
     assert_eq!(faults(&zone, "a/")[0].field, Field::TimeZone);
+}
+
+#[test]
+fn several_faults_are_reported_in_one_go() {
+    let found = faults(
+        &settings("{a: now}", ".ts | env"),
+        "!{foo:1}/!{timestamp:b}/!{eventTime:yyyy}",
+    );
+    let fields: Vec<_> = found.iter().map(|fault| fault.field).collect();
+    assert_eq!(
+        fields,
+        [Field::Prefix, Field::Prefix, Field::Query, Field::EventTime]
+    );
+}
+
+#[test]
+fn a_literal_prefix_of_512_characters_is_accepted() {
+    let prefix = format!(
+        "{}/{}/{}/",
+        "x".repeat(200),
+        "y".repeat(200),
+        "z".repeat(109)
+    );
+    let partitioner = compile(&PartitioningSettings::default(), Some(&prefix));
+    assert_eq!(
+        prefix_of(&partitioner, ""),
+        Ok(format!("{prefix}2026/07/13/14/"))
+    );
+}
+
+#[test]
+fn error_prefixes_follow_firehose_rules() {
+    let kind = ErrorOutputType::MetadataExtractionFailed;
+    for (error_prefix, prefix, expected, head) in [
+        (None, None, "metadata-extraction-failed/2026/07/13/14/", ""),
+        (
+            None,
+            Some("data/x"),
+            "data/xmetadata-extraction-failed/2026/07/13/14/",
+            "data/",
+        ),
+        (Some("errors/"), None, "errors/2026/07/13/14/", "errors/"),
+        (
+            Some("e/!{firehose:error-output-type}/!{timestamp:yyyy}/"),
+            None,
+            "e/metadata-extraction-failed/2026/",
+            "e/",
+        ),
+        (
+            Some("e/t=!{firehose:error-output-type}/"),
+            Some("!{timestamp:yyyy}"),
+            "e/t=metadata-extraction-failed/",
+            "e/",
+        ),
+    ] {
+        let compiled = ErrorPrefix::compile(error_prefix, prefix, None).unwrap();
+        assert_eq!(compiled.open_prefix(kind, ARRIVAL_MS), expected);
+        assert_eq!(compiled.literal_head(), head);
+    }
+    for (error_prefix, prefix, message) in [
+        (None, Some("!{timestamp:yyyy}/"), "missing"),
+        (Some("e/!{timestamp:yyyy}/"), None, "type of error"),
+        (
+            Some("!{firehose:error-output-type}/!{partitionKeyFromQuery:a}"),
+            None,
+            "no place",
+        ),
+        (
+            Some("!{firehose:error-output-type}/!{eventTime:yyyy}"),
+            None,
+            "no place",
+        ),
+        (Some("../!{firehose:error-output-type}/"), None, "\"..\""),
+    ] {
+        let faults = ErrorPrefix::compile(error_prefix, prefix, None).unwrap_err();
+        assert_eq!(faults[0].field, Field::ErrorPrefix);
+        assert!(faults[0].message.contains(message), "{faults:?}");
+    }
+}
+
+#[test]
+fn backup_prefixes_know_no_keys() {
+    let backup = Partitioner::compile_backup(Some("raw/!{timestamp:yyyy}/"), None).unwrap();
+    assert_eq!(prefix_of(&backup, "anything").as_deref(), Ok("raw/2026/"));
+    for prefix in [
+        "!{partitionKeyFromQuery:a}",
+        "!{eventTime:yyyy}",
+        "!{firehose:error-output-type}",
+    ] {
+        let faults = Partitioner::compile_backup(Some(prefix), None)
+            .err()
+            .unwrap();
+        assert_eq!(faults[0].field, Field::BackupPrefix);
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_expression_compiles_or_is_a_fault_inside_it(text in "([a-z/]|!\\{|\\}|:|timestamp|firehose|yyyy|'|é){0,12}") {
+        for fault in faults(&PartitioningSettings::default(), &text) {
+            if let Some(at) = fault.at {
+                prop_assert!(text.get(at).is_some());
+            }
+        }
+    }
 }

@@ -1,9 +1,156 @@
-//! What jaq asks of a value: indexing, slicing and updates.
+//! Indexing, slicing, iterating and updating query values.
 
-use super::{
-    Error, Exn, Map, RawNumber, Rc, ValR, ValX, Value, bounds, charge, deeper, entries_mut,
-    items_mut, slice_text, step_into_nothing, wrap,
-};
+use std::rc::Rc;
+
+use bytes::Bytes;
+use jaq_core::path::Opt;
+use jaq_core::{Exn, ValR, ValX};
+
+use super::{Array, Error, Map, RawNumber, Value, charge, deeper, entries_mut, items_mut};
+use crate::partition::jq::meter::step_into_nothing;
+
+impl Value {
+    fn indices(&self, wanted: &Self) -> Result<Vec<usize>, Error> {
+        match (self, wanted) {
+            (Self::Text(_), Self::Text(wanted)) if wanted.is_empty() => Ok(Vec::new()),
+            (Self::Text(text), Self::Text(wanted)) => {
+                // Like jq 1.6, in bytes; overlapping.
+                charge(text.len() * (1 + wanted.len() / 16) / 16);
+                let windows = text.windows(wanted.len()).enumerate();
+                Ok(windows
+                    .filter(|(_, window)| *window == &**wanted)
+                    .map(|(at, _)| at)
+                    .collect())
+            }
+            (Self::Array(_), Self::Array(wanted)) if wanted.items.is_empty() => Ok(Vec::new()),
+            (Self::Array(array), Self::Array(wanted)) => {
+                let windows = array.items.windows(wanted.items.len()).enumerate();
+                Ok(windows
+                    .filter(|(_, window)| *window == wanted.items)
+                    .map(|(at, _)| at)
+                    .collect())
+            }
+            (Self::Array(array), wanted) => {
+                let items = array.items.iter().enumerate();
+                Ok(items
+                    .filter(|(_, item)| *item == wanted)
+                    .map(|(at, _)| at)
+                    .collect())
+            }
+            (other, wanted) => Err(Error::index(other.clone(), wanted.clone())),
+        }
+    }
+
+    pub(in crate::partition) fn indices_of(&self, wanted: &Self) -> ValR<Self> {
+        Ok(Self::array(
+            self.indices(wanted)?
+                .into_iter()
+                .map(Self::length)
+                .collect(),
+        ))
+    }
+}
+
+/// Where an index counted from the end, if negative, points.
+fn wrap(index: i64, length: usize) -> Option<usize> {
+    let length = i64::try_from(length).ok()?;
+    let index = if index < 0 {
+        index.checked_add(length)?
+    } else {
+        index
+    };
+    (0..length)
+        .contains(&index)
+        .then(|| usize::try_from(index).ok())?
+}
+
+/// The bounds of a slice of `length` elements: floor of the start, ceiling of the end, as in jq.
+fn bounds(range: &std::ops::Range<Option<&Value>>, length: usize) -> Result<(usize, usize), Error> {
+    let clip = |bound: f64| {
+        let bound = if bound < 0.0 {
+            bound + length_float(length)
+        } else {
+            bound
+        };
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "saturates"
+        )]
+        let bound = bound.max(0.0) as usize;
+        bound.min(length)
+    };
+    let number = |value: Option<&Value>, default: f64| match value {
+        None | Some(Value::Null) => Ok(default),
+        Some(Value::Number(number)) => Ok(number.float),
+        Some(other) => Err(Error::typ(other.clone(), "integer")),
+    };
+    let start = clip(number(range.start, 0.0)?.floor());
+    let end = clip(number(range.end, length_float(length))?.ceil());
+    Ok((start, end.max(start)))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "lengths are far below 2^53")]
+fn length_float(length: usize) -> f64 {
+    length as f64
+}
+
+/// The part of a text between two characters.
+fn slice_text(
+    text: &Bytes,
+    range: &std::ops::Range<Option<&Value>>,
+) -> Result<(usize, usize), Error> {
+    charge(text.len() / 16);
+    let string = str::from_utf8(text).unwrap_or("");
+    let (start, end) = bounds(range, string.chars().count())?;
+    let byte = |char: usize| {
+        string
+            .char_indices()
+            .nth(char)
+            .map_or(string.len(), |(at, _)| at)
+    };
+    Ok((byte(start), byte(end)))
+}
+
+/// Replaces the item at an index by what `f` makes of it. Like jq, writes beyond the end, with
+/// nulls between.
+fn map_item<'a, I: Iterator<Item = ValX<'a, Value>>>(
+    mut array: Rc<Array>,
+    index: i64,
+    opt: Opt,
+    f: impl Fn(Value) -> I,
+) -> ValX<'a, Value> {
+    let length = array.items.len();
+    let beyond = || usize::try_from(index).ok().filter(|at| *at >= length);
+    let Some(at) = wrap(index, length).or_else(beyond) else {
+        let error = Error::str("out of bounds negative array index");
+        return opt.fail(Value::Array(array), |_| Exn::from(error));
+    };
+    let target = items_mut(&mut array);
+    let old = target
+        .items
+        .get_mut(at)
+        .map(std::mem::take)
+        .unwrap_or_default();
+    match f(old).next().transpose()? {
+        Some(new) => {
+            target.depth = target.depth.max(deeper(new.depth()));
+            if at < length {
+                target.items[at] = new;
+            } else {
+                charge(at - length);
+                target.items.resize(at, Value::Null);
+                target.items.push(new);
+            }
+        }
+        None if at < length => {
+            charge(length);
+            target.items.remove(at);
+        }
+        None => {}
+    }
+    Ok(Value::Array(array))
+}
 
 impl jaq_core::ValT for Value {
     fn from_num(text: &str) -> ValR<Self> {
@@ -98,7 +245,7 @@ impl jaq_core::ValT for Value {
 
     fn map_values<'a, I: Iterator<Item = ValX<'a, Self>>>(
         self,
-        opt: jaq_core::path::Opt,
+        opt: Opt,
         f: impl Fn(Self) -> I,
     ) -> ValX<'a, Self> {
         match self {
@@ -126,7 +273,7 @@ impl jaq_core::ValT for Value {
     fn map_index<'a, I: Iterator<Item = ValX<'a, Self>>>(
         self,
         index: &Self,
-        opt: jaq_core::path::Opt,
+        opt: Opt,
         f: impl Fn(Self) -> I,
     ) -> ValX<'a, Self> {
         charge(1);
@@ -161,38 +308,7 @@ impl jaq_core::ValT for Value {
                 }
                 Ok(Self::Object(object))
             }
-            (Self::Array(mut array), Self::Number(index)) => {
-                let length = array.items.len();
-                let beyond = || {
-                    usize::try_from(index.floor())
-                        .ok()
-                        .filter(|at| *at >= length)
-                };
-                let Some(at) = wrap(index.floor(), length).or_else(beyond) else {
-                    let error = Error::str("out of bounds negative array index");
-                    return opt.fail(Self::Array(array), |_| Exn::from(error));
-                };
-                let target = items_mut(&mut array);
-                if at >= length {
-                    let Some(new) = f(Self::Null).next().transpose()? else {
-                        return Ok(Self::Array(array));
-                    };
-                    charge(at - length);
-                    target.items.resize(at, Self::Null);
-                    target.depth = target.depth.max(deeper(new.depth()));
-                    target.items.push(new);
-                    return Ok(Self::Array(array));
-                }
-                let old = std::mem::take(&mut target.items[at]);
-                if let Some(new) = f(old).next().transpose()? {
-                    target.depth = target.depth.max(deeper(new.depth()));
-                    target.items[at] = new;
-                } else {
-                    charge(target.items.len());
-                    target.items.remove(at);
-                }
-                Ok(Self::Array(array))
-            }
+            (Self::Array(array), Self::Number(index)) => map_item(array, index.floor(), opt, f),
             (value, index) => {
                 opt.fail(value, |value| Exn::from(Error::index(value, index.clone())))
             }
@@ -202,7 +318,7 @@ impl jaq_core::ValT for Value {
     fn map_range<'a, I: Iterator<Item = ValX<'a, Self>>>(
         self,
         range: jaq_core::val::Range<&Self>,
-        opt: jaq_core::path::Opt,
+        opt: Opt,
         f: impl Fn(Self) -> I,
     ) -> ValX<'a, Self> {
         let Self::Array(array) = self else {

@@ -2,8 +2,8 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | `POST /` | Amazon Data Firehose's AWS JSON 1.1 protocol ([`api`]) |
-//! | `POST /streams/NAME/records` | newline-delimited records ([`records`]) |
+//! | `POST /` | Amazon Data Firehose's AWS JSON 1.1 protocol (`http/api.rs`) |
+//! | `POST /streams/NAME/records` | newline-delimited records (`http/records.rs`) |
 //! | `GET /healthz` | 200 while the process lives |
 //! | `GET /readyz` | 200, or 503 with the causes while a stream is stalled or stopped |
 //! | `GET /metrics` | Prometheus text |

@@ -12,6 +12,7 @@
 use bytes::Bytes;
 use uuid::Uuid;
 
+use crate::buffer::Buffer;
 use crate::extent::Extent;
 
 /// A growing block is frozen when it has this many bytes.
@@ -55,7 +56,7 @@ pub struct Block {
 
 #[derive(Debug)]
 enum Memory {
-    Growing(Vec<u8>),
+    Growing(Buffer),
     Frozen(Bytes),
 }
 
@@ -85,9 +86,14 @@ impl Batch {
         }
     }
 
-    /// Appends `staged` bytes holding `records` whole records of `bytes` bytes. Returns the serial
-    /// number of the block that this has filled, if it has.
-    pub fn append(&mut self, staged: &[u8], records: u64, bytes: u64) -> Option<u32> {
+    /// Appends `records` whole records of `bytes` bytes, which `stage` writes behind what it finds
+    /// in the block. Returns the serial number of the block that this has filled, if it has.
+    pub fn append(
+        &mut self,
+        records: u64,
+        bytes: u64,
+        stage: impl FnOnce(&mut Vec<u8>),
+    ) -> Option<u32> {
         self.records += records;
         self.bytes += bytes;
         if !matches!(
@@ -98,19 +104,18 @@ impl Batch {
             })
         ) {
             // A partition that has filled a block will fill the next one too.
-            let capacity = if self.bytes >= BLOCK_BYTES as u64 {
-                BLOCK_BYTES + BLOCK_BYTES / 4
+            let buffer = if self.bytes >= BLOCK_BYTES as u64 {
+                Buffer::for_block()
             } else {
-                0
+                Buffer::default()
             };
-            let memory = Memory::Growing(Vec::with_capacity(capacity));
-            self.push(false, Vec::new(), memory);
+            self.push(false, Vec::new(), Memory::Growing(buffer));
         }
         let block = self.blocks.last_mut()?;
         let Memory::Growing(memory) = &mut block.memory else {
             return None;
         };
-        memory.extend_from_slice(staged);
+        stage(memory);
         (block.len() >= BLOCK_BYTES as u64).then(|| block.freeze())
     }
 
@@ -123,7 +128,7 @@ impl Batch {
         let memory = if encoded {
             Memory::Frozen(Bytes::new())
         } else {
-            Memory::Growing(Vec::new())
+            Memory::Growing(Buffer::default())
         };
         self.push(encoded, extents, memory);
     }
@@ -192,9 +197,13 @@ impl Batch {
         self.blocks.iter().map(Block::unspooled_len).sum()
     }
 
-    /// Drops from memory what the spool holds.
-    pub fn shed(&mut self) {
-        self.blocks.iter_mut().for_each(Block::shed);
+    /// Drops from memory what the spool holds: of full blocks only, or of the growing one too.
+    pub fn shed(&mut self, growing: bool) {
+        for block in &mut self.blocks {
+            if growing || matches!(block.memory, Memory::Frozen(_)) {
+                block.shed();
+            }
+        }
     }
 
     fn push(&mut self, encoded: bool, extents: Vec<Extent>, memory: Memory) {
@@ -270,7 +279,7 @@ impl Block {
     }
 
     /// Records that a checkpoint has written an [`Unspooled`] as `extent`. Returns the extents that
-    /// it took the place of.
+    /// it took the place of. Final bytes are sent from the spool, so they leave the memory.
     pub fn spooled(&mut self, keep: usize, extent: Extent) -> Vec<Extent> {
         let replaced = self.extents.split_off(keep);
         self.extents.push(extent);
@@ -279,6 +288,9 @@ impl Block {
             .iter()
             .map(|extent| u64::from(extent.len))
             .sum();
+        if self.encoded {
+            self.shed();
+        }
         replaced
     }
 
@@ -303,7 +315,7 @@ impl Block {
 
     fn freeze(&mut self) -> u32 {
         if let Memory::Growing(memory) = &mut self.memory {
-            self.memory = Memory::Frozen(Bytes::from(std::mem::take(memory)));
+            self.memory = Memory::Frozen(Bytes::from_owner(std::mem::take(memory)));
         }
         self.serial
     }
@@ -314,7 +326,7 @@ impl Block {
         }
         self.memory_start = self.spooled;
         match &mut self.memory {
-            Memory::Growing(memory) => *memory = Vec::new(),
+            Memory::Growing(memory) => *memory = Buffer::default(),
             Memory::Frozen(memory) => *memory = Bytes::new(),
         }
     }

@@ -7,6 +7,7 @@
 
 mod birth;
 mod frame;
+mod fresh;
 mod group;
 mod queue;
 mod reader;
@@ -238,11 +239,7 @@ impl Intake for Journal {
                 return Err(Refused::Stopping { stream: stream() });
             };
             let (reply, answer) = oneshot::channel();
-            if !shared.queue.push(Request {
-                batch,
-                reply,
-                _room: room,
-            }) {
+            if !shared.queue.push(Request { batch, reply, room }) {
                 return Err(Refused::Stopping { stream: stream() });
             }
             answer.await.unwrap_or_else(|_| {

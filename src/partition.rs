@@ -157,9 +157,9 @@ impl Partitioner {
         Ok(())
     }
 
-    /// Lets the scan of a record stop where all its values are found: for formats that parse every
-    /// record whole anyway, which then find what is malformed behind them. Of a key that a record
-    /// has twice, the first value may count instead of the last.
+    /// Lets the scan of a record stop where all its values are found, unless a key may come again
+    /// behind them (the last one counts): for formats that parse every record whole anyway, which
+    /// then find what is malformed behind them.
     #[must_use]
     pub fn trusting_the_rest(mut self) -> Self {
         self.extractor.stop_early();

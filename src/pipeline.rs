@@ -342,8 +342,11 @@ impl Pipeline {
         for id in committed.updated {
             self.waiting.retry(id);
         }
-        if self.table.memory() > self.around.memory_limit / 2 {
-            self.table.shed();
+        // Blocks that grow on are needed next, so they go last.
+        for growing in [false, true] {
+            if self.table.memory() > self.around.memory_limit / 4 * 3 {
+                self.table.shed(growing);
+            }
         }
         self.around
             .status

@@ -1,5 +1,7 @@
 //! Records and chunks: the unit of work is a chunk (about 1 MiB of records in one arena).
 
+use bytes::Bytes;
+
 use crate::position::{Position, Sequence};
 
 /// The largest record that Direct PUT accepts, in bytes (Firehose: 1,000 KiB).
@@ -19,7 +21,7 @@ pub struct Record<'a> {
 /// Records of one shard, in order, in one arena.
 #[derive(Debug, Default, Clone)]
 pub struct Chunk {
-    arena: Vec<u8>,
+    arena: Bytes,
     spans: Vec<Span>,
 }
 
@@ -31,7 +33,28 @@ struct Span {
     position: Position,
 }
 
-impl Chunk {
+impl Span {
+    fn new(start: usize, len: usize, arrival_ms: i64, sequence: Sequence) -> Self {
+        Self {
+            start: u32::try_from(start).expect("a chunk is far below 4 GiB"),
+            len: u32::try_from(len).expect("a record is far below 4 GiB"),
+            arrival_ms,
+            position: Position {
+                sequence,
+                sub_sequence: 0,
+            },
+        }
+    }
+}
+
+/// A chunk that is being put together from copies.
+#[derive(Debug)]
+pub struct ChunkBuilder {
+    arena: Vec<u8>,
+    spans: Vec<Span>,
+}
+
+impl ChunkBuilder {
     /// An empty chunk with room for `bytes` of record data. A chunk holds less than 4 GiB.
     pub fn with_capacity(bytes: usize) -> Self {
         Self {
@@ -42,19 +65,10 @@ impl Chunk {
 
     /// Appends a record; `sequence` must be greater than that of the record before.
     pub fn push(&mut self, data: &[u8], arrival_ms: i64, sequence: Sequence) {
-        let start = u32::try_from(self.arena.len()).expect("a chunk is far below 4 GiB");
-        let len = u32::try_from(data.len()).expect("a record is far below 4 GiB");
+        let start = self.arena.len();
         self.arena.extend_from_slice(data);
-        let position = Position {
-            sequence,
-            sub_sequence: 0,
-        };
-        self.spans.push(Span {
-            start,
-            len,
-            arrival_ms,
-            position,
-        });
+        self.spans
+            .push(Span::new(start, data.len(), arrival_ms, sequence));
     }
 
     /// Number of records.
@@ -72,9 +86,46 @@ impl Chunk {
         self.arena.len()
     }
 
-    /// Bytes of memory held, for the budget.
-    pub fn memory(&self) -> usize {
-        self.arena.capacity() + self.spans.capacity() * size_of::<Span>()
+    /// The chunk.
+    pub fn finish(self) -> Chunk {
+        Chunk {
+            arena: self.arena.into(),
+            spans: self.spans,
+        }
+    }
+}
+
+impl Chunk {
+    /// The records that lie one after the other in `arena` and end at `ends` (rising), taken over
+    /// without a copy. They arrived together and are numbered one by one from `first` on.
+    pub fn adopt(
+        arena: Bytes,
+        ends: impl ExactSizeIterator<Item = usize>,
+        arrival_ms: i64,
+        first: Sequence,
+    ) -> Self {
+        let mut spans = Vec::with_capacity(ends.len());
+        let mut start = 0;
+        for (index, end) in (0..).zip(ends) {
+            spans.push(Span::new(start, end - start, arrival_ms, first.plus(index)));
+            start = end;
+        }
+        Self { arena, spans }
+    }
+
+    /// Number of records.
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// Whether there is no record.
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    /// Bytes of record data.
+    pub fn bytes(&self) -> usize {
+        self.arena.len()
     }
 
     /// Position of the last record.

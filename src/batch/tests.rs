@@ -62,7 +62,7 @@ enum Step {
     Append(u8, usize),
     Spool,
     Move(u64),
-    Shed,
+    Shed(bool),
     Restart,
 }
 
@@ -72,7 +72,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (any::<u8>(), 0..300_000_usize).prop_map(|(byte, len)| Step::Append(byte, len)),
         4 => Just(Step::Spool),
         1 => (0..1_000_000_u64).prop_map(Step::Move),
-        1 => Just(Step::Shed),
+        1 => any::<bool>().prop_map(Step::Shed),
         1 => Just(Step::Restart),
     ]
 }
@@ -87,12 +87,12 @@ proptest! {
         for step in steps {
             match step {
                 Step::Append(byte, len) => {
-                    batch.append(&vec![byte; len], 1, len as u64);
+                    batch.append(1, len as u64, |block| block.resize(block.len() + len, byte));
                     written.extend(std::iter::repeat_n(byte, len));
                 }
                 Step::Spool => store.spool(&mut batch, &|_| false),
                 Step::Move(offset) => store.spool(&mut batch, &|extent| extent.offset < offset),
-                Step::Shed => batch.shed(),
+                Step::Shed(growing) => batch.shed(growing),
                 Step::Restart => {
                     store.spool(&mut batch, &|_| false);
                     let mut restarted = Batch::open(Uuid::nil(), 0);
@@ -116,7 +116,9 @@ proptest! {
 fn a_replaced_block_gives_back_its_extents() {
     let mut batch = Batch::open(Uuid::nil(), 0);
     let mut store = Bytestore::default();
-    let serial = batch.append(&vec![1; BLOCK_BYTES], 1, 1).unwrap();
+    let serial = batch
+        .append(1, 1, |block| block.resize(BLOCK_BYTES, 1))
+        .unwrap();
     store.spool(&mut batch, &|_| false);
     assert_eq!(batch.replace(serial, Bytes::from_static(b"small")).len(), 1);
     assert!(batch.blocks[0].encoded);

@@ -21,7 +21,7 @@ pub(super) struct Request {
     pub(super) batch: PutBatch,
     pub(super) reply: Reply,
     /// Gives the room back when the request is answered.
-    pub(super) _room: OwnedSemaphorePermit,
+    pub(super) room: OwnedSemaphorePermit,
 }
 
 #[derive(Default)]

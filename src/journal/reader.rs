@@ -6,15 +6,19 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::frame::Frame;
+use super::fresh::FreshFrame;
 use super::segment::{HEADER_BYTES, u32_at};
 use super::shared::{Live, Shared};
 use super::window::Window;
 use super::{JournalError, MissingRange};
 use crate::position::Sequence;
-use crate::record::Chunk;
+use crate::record::{Chunk, ChunkBuilder};
 
 /// A chunk holds at most one record for this many bytes asked for: empty records are bounded too.
 const BYTES_PER_RECORD: usize = 16;
+/// An append that is still in memory becomes a chunk of its own, without a copy, when it has at
+/// least this part of the bytes asked for.
+const ADOPT_PART: usize = 4;
 
 /// Reads durable records in order; made by [`super::Journal::open`].
 pub struct JournalReader {
@@ -122,6 +126,14 @@ enum Ahead {
     End,
 }
 
+/// A frame that is being handed out.
+enum Open {
+    /// Verified, to be read from the window.
+    OnDisk(Frame),
+    /// Still in memory from its append.
+    InMemory(FreshFrame),
+}
+
 /// Where the reader stands.
 struct Cursor {
     shared: Arc<Shared>,
@@ -130,8 +142,8 @@ struct Cursor {
     window: Option<Window>,
     /// Where the next frame starts.
     offset: u64,
-    /// The verified frame that is being handed out, and the index of its next record.
-    open: Option<(Frame, usize)>,
+    /// The frame that is being handed out, and the index of its next record.
+    open: Option<(Open, usize)>,
     /// Records below this have been delivered before, or are not wanted.
     expected: Sequence,
     reported: Vec<MissingRange>,
@@ -159,18 +171,23 @@ impl Cursor {
 
     /// Reads until the chunk is full or nothing durable is left; may give an empty chunk.
     fn read(&mut self, max_bytes: usize) -> Result<Chunk, JournalError> {
-        let mut chunk = None;
+        let mut chunk: Option<ChunkBuilder> = None;
         while let Some(segment) = self.segment()? {
             if self.open.is_none() {
                 self.next_frame(&segment)?;
             }
+            if self.is_adoptable(max_bytes) {
+                let adopted = || self.adopt(max_bytes);
+                return Ok(chunk.map_or_else(adopted, ChunkBuilder::finish));
+            }
             let available = usize::try_from(segment.end - self.offset).unwrap_or(max_bytes);
-            let chunk = chunk.get_or_insert_with(|| Chunk::with_capacity(available.min(max_bytes)));
+            let chunk =
+                chunk.get_or_insert_with(|| ChunkBuilder::with_capacity(available.min(max_bytes)));
             if !self.hand_out(&segment, chunk, max_bytes)? {
                 break;
             }
         }
-        Ok(chunk.unwrap_or_default())
+        Ok(chunk.map(ChunkBuilder::finish).unwrap_or_default())
     }
 
     /// The segment to read from, moving on to the next one at its end; `None`: all is read.
@@ -218,6 +235,17 @@ impl Cursor {
         };
         let failed = |error| JournalError::io("reading", path())(error);
         while self.offset < segment.end {
+            let fresh = self.shared.segments().fresh.take(self.number, self.offset);
+            if let Some(fresh) = fresh {
+                if fresh.next() <= self.expected {
+                    self.offset = fresh.end;
+                    continue;
+                }
+                let known = self.expected.0.saturating_sub(fresh.first.0);
+                let known = usize::try_from(known).unwrap_or(usize::MAX);
+                self.open = Some((Open::InMemory(fresh), known));
+                return Ok(());
+            }
             let header = window.header(self.offset, segment.end).map_err(failed)?;
             if let Some(frame) = header
                 && frame.next() <= self.expected
@@ -227,7 +255,8 @@ impl Cursor {
             }
             if let Some(frame) = window.frame(self.offset, segment.end).map_err(failed)? {
                 let known = self.expected.0.saturating_sub(frame.first.0);
-                self.open = Some((frame, usize::try_from(known).unwrap_or(usize::MAX)));
+                let known = usize::try_from(known).unwrap_or(usize::MAX);
+                self.open = Some((Open::OnDisk(frame), known));
                 return Ok(());
             }
             let found = window.find(self.offset + 8, segment.end).map_err(failed)?;
@@ -244,42 +273,119 @@ impl Cursor {
         Ok(())
     }
 
-    /// Moves records of the open frame into the chunk; `false`: the chunk is full.
+    /// Whether the open frame is in memory and worth a chunk of its own.
+    fn is_adoptable(&self, max_bytes: usize) -> bool {
+        matches!(&self.open, Some((Open::InMemory(fresh), _))
+            if fresh.data.len() >= max_bytes / ADOPT_PART)
+    }
+
+    /// Makes a chunk of the open frame's next records, without copying them.
+    fn adopt(&mut self, max_bytes: usize) -> Chunk {
+        let Some((Open::InMemory(fresh), index)) = &mut self.open else {
+            return Chunk::default();
+        };
+        let from = *index;
+        let start = from.checked_sub(1).map_or(0, |last| fresh.ends[last]) as usize;
+        let ends = fresh.ends[from..].iter().map(|end| *end as usize - start);
+        let fitting = ends.clone().take(max_bytes / BYTES_PER_RECORD);
+        let count = fitting.take_while(|end| *end <= max_bytes).count().max(1);
+        let end = fresh.ends[from + count - 1] as usize;
+        let chunk = Chunk::adopt(
+            fresh.data.slice(start..end),
+            ends.take(count),
+            fresh.arrival_ms,
+            fresh.first.plus(from as u64),
+        );
+        *index += count;
+        if *index == fresh.ends.len() {
+            let (next, end) = (fresh.next(), fresh.end);
+            self.pass(next, end);
+        }
+        chunk
+    }
+
+    /// Copies records of the open frame into the chunk; `false`: the chunk is full.
     fn hand_out(
         &mut self,
         segment: &Live,
-        chunk: &mut Chunk,
+        chunk: &mut ChunkBuilder,
         max_bytes: usize,
     ) -> Result<bool, JournalError> {
-        let (Some((frame, index)), Some(window)) = (&mut self.open, &mut self.window) else {
+        let (Some((open, index)), Some(window)) = (&mut self.open, &mut self.window) else {
             return Ok(true);
         };
-        let payload = window.payload(frame, segment.end).map_err(|error| {
-            JournalError::io("reading", self.shared.path(segment.kind(), segment.number))(error)
-        })?;
-        let count = frame.count as usize;
-        let (ends, data) = payload.split_at(count * 4);
-        let end_of = |index: usize| u32_at(ends, index * 4) as usize;
-        let mut start = if *index == 0 { 0 } else { end_of(*index - 1) };
-        while *index < count {
-            let end = end_of(*index);
+        let (next, end) = match open {
+            Open::OnDisk(frame) => {
+                let payload = window.payload(frame, segment.end).map_err(|error| {
+                    let path = self.shared.path(segment.kind(), segment.number);
+                    JournalError::io("reading", path)(error)
+                })?;
+                let count = frame.count as usize;
+                let (ends, data) = payload.split_at(count * 4);
+                let records = Records {
+                    data,
+                    end_of: |index: usize| u32_at(ends, index * 4) as usize,
+                    count,
+                    arrival_ms: frame.arrival_ms,
+                    first: frame.first,
+                };
+                if !records.copy(index, chunk, max_bytes) {
+                    return Ok(false);
+                }
+                (frame.next(), frame.end())
+            }
+            Open::InMemory(fresh) => {
+                let records = Records {
+                    data: &fresh.data,
+                    end_of: |index: usize| fresh.ends[index] as usize,
+                    count: fresh.ends.len(),
+                    arrival_ms: fresh.arrival_ms,
+                    first: fresh.first,
+                };
+                if !records.copy(index, chunk, max_bytes) {
+                    return Ok(false);
+                }
+                (fresh.next(), fresh.end)
+            }
+        };
+        self.pass(next, end);
+        Ok(true)
+    }
+
+    /// The open frame is handed out whole.
+    fn pass(&mut self, next: Sequence, end: u64) {
+        self.expected = self.expected.max(next);
+        self.offset = end;
+        self.open = None;
+    }
+}
+
+/// The records of one frame, wherever they lie.
+struct Records<'a, E> {
+    data: &'a [u8],
+    end_of: E,
+    count: usize,
+    arrival_ms: i64,
+    first: Sequence,
+}
+
+impl<E: Fn(usize) -> usize> Records<'_, E> {
+    /// Copies records from `index` on; `false`: the chunk is full.
+    fn copy(&self, index: &mut usize, chunk: &mut ChunkBuilder, max_bytes: usize) -> bool {
+        let mut start = index.checked_sub(1).map_or(0, &self.end_of);
+        while *index < self.count {
+            let end = (self.end_of)(*index);
             let full = chunk.bytes() + (end - start) > max_bytes
                 || chunk.len() >= max_bytes / BYTES_PER_RECORD;
             if full && !chunk.is_empty() {
-                return Ok(false);
+                return false;
             }
-            chunk.push(
-                &data[start..end],
-                frame.arrival_ms,
-                frame.first.plus(*index as u64),
-            );
+            let sequence = self.first.plus(*index as u64);
+            chunk.push(&self.data[start..end], self.arrival_ms, sequence);
             start = end;
             *index += 1;
         }
-        self.expected = self.expected.max(frame.next());
-        self.offset = frame.end();
-        self.open = None;
-        Ok(true)
+        true
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::frame::Seed;
+use super::fresh::Fresh;
 use super::queue::Queue;
 use super::segment::Kind;
 use super::{JournalError, JournalSettings};
@@ -64,6 +65,8 @@ pub(super) struct Segments {
     pub(super) spares: Vec<Spare>,
     /// The sequence number that the next accepted record gets.
     pub(super) next: Sequence,
+    /// The newest durable appends.
+    pub(super) fresh: Fresh,
     /// The writer has ended: nothing will be added.
     pub(super) stopped: bool,
 }

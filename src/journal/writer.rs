@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::birth::{begin_file, fill_with_zeros, finish_file};
 use super::frame::frame_bytes;
+use super::fresh::FreshFrame;
 use super::group::Frames;
 use super::queue::{Reply, Request};
 use super::segment::{HEADER_BYTES, Header, Link};
@@ -33,6 +34,14 @@ pub(super) struct Active {
     pub(super) filled: u64,
     /// The most it may hold.
     pub(super) capacity: u64,
+}
+
+/// Where the records of one append stand.
+struct Place {
+    offset: u64,
+    end: u64,
+    first: Sequence,
+    arrival_ms: i64,
 }
 
 /// The one thread that writes.
@@ -126,12 +135,7 @@ impl Writer {
         }
         failpoint::hit("journal-before-write");
         match self.write(&group) {
-            Ok(firsts) => {
-                for (request, first) in group.into_iter().zip(firsts) {
-                    let count = request.batch.len();
-                    let _ = request.reply.send(Ok(Accepted { first, count }));
-                }
-            }
+            Ok(places) => self.publish(group, places),
             Err(error) => self.abandon(&error, group),
         }
     }
@@ -266,19 +270,24 @@ impl Writer {
         }
     }
 
-    /// Writes and fsyncs one frame for each request, then lets the reader see them. Gives their
-    /// first sequence numbers.
-    fn write(&mut self, group: &[Request]) -> io::Result<Vec<Sequence>> {
+    /// Writes and fsyncs one frame for each request.
+    fn write(&mut self, group: &[Request]) -> io::Result<Vec<Place>> {
         let Some(active) = &mut self.active else {
             return Err(io::Error::other("there is no segment"));
         };
         let seed = self.shared.seed(active.number);
         let mut frames = Frames::new(active, seed, self.next, &mut self.scratch);
         let arrival_ms = self.clock.now_ms();
-        let mut firsts = Vec::with_capacity(group.len());
+        let mut places = Vec::with_capacity(group.len());
         for request in group {
-            firsts.push(frames.next);
+            let (offset, first) = (frames.at, frames.next);
             frames.write(&request.batch.ends, &request.batch.data, arrival_ms)?;
+            places.push(Place {
+                offset,
+                end: frames.at,
+                first,
+                arrival_ms,
+            });
         }
         frames.flush()?;
         let (end, next) = (frames.at, frames.next);
@@ -287,15 +296,38 @@ impl Writer {
         failpoint::hit("journal-after-fsync");
         active.end = end;
         self.next = next;
+        Ok(places)
+    }
+
+    /// Lets the reader see what has become durable, and answers.
+    fn publish(&mut self, group: Vec<Request>, places: Vec<Place>) {
+        let Some(active) = &self.active else { return };
+        let mut replies = Vec::with_capacity(group.len());
         let mut segments = self.shared.segments();
-        segments.next = next;
+        segments.next = self.next;
         if let Some(live) = segments.live.back_mut() {
-            live.end = end;
-            live.next = next;
+            live.end = active.end;
+            live.next = self.next;
+        }
+        for (request, place) in group.into_iter().zip(places) {
+            let Request { batch, reply, room } = request;
+            let (first, count) = (place.first, batch.len());
+            replies.push((reply, room, Accepted { first, count }));
+            segments.fresh.push(FreshFrame {
+                number: active.number,
+                offset: place.offset,
+                end: place.end,
+                first,
+                arrival_ms: place.arrival_ms,
+                ends: batch.ends,
+                data: batch.data.into(),
+            });
         }
         drop(segments);
         self.shared.changed.send_replace(());
-        Ok(firsts)
+        for (reply, _room, accepted) in replies {
+            let _ = reply.send(Ok(accepted));
+        }
     }
 
     /// After a failed write or fsync nothing is known about the bytes beyond the durable end:

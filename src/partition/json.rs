@@ -267,6 +267,11 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
+    /// What has not been read.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        &self.text[self.at..]
+    }
+
     /// Nothing but white space may follow.
     pub(super) fn end(&self) -> Result<(), Malformed> {
         let white = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');

@@ -3,11 +3,14 @@
 //! What compiles: one object construction (and an `event_time` beside it) whose values are plain
 //! paths (`.a.b`, `.a["b"]`, `{a}`), with `// "default"`, `tostring`, `ascii_downcase`,
 //! `ascii_upcase` and slices like `.ts[0:10]` behind them. The scan checks the whole record to be
-//! JSON, and gives an answer only where the answer is plain; everything odd (a key twice or with
-//! escapes, a value that is missing or no scalar) is left to jaq, so both give one outcome.
+//! JSON (unless told that somebody else will), and gives an answer only where the answer is plain;
+//! everything odd (a key twice or with escapes, a value that is missing or no scalar) is left to
+//! jaq, so both give one outcome.
 
 use jaq_core::load::parse::{BinaryOp, Term};
 use jaq_core::path::{Opt, Part};
+use memchr::memchr;
+use memchr::memmem::Finder;
 
 use super::fault::Field;
 use super::jq;
@@ -21,8 +24,8 @@ pub(super) struct Paths {
     columns: Vec<Column>,
     /// How many different scalars the columns take.
     slots: usize,
-    /// Whether the record is scanned to its end even when all scalars are found.
-    to_end: bool,
+    /// Finds each key of the paths, in its quotes, where scans may stop early.
+    again: Option<Vec<Finder<'static>>>,
 }
 
 #[derive(Debug, Default)]
@@ -187,7 +190,7 @@ impl Paths {
             nodes: vec![Node::default()],
             columns,
             slots: 0,
-            to_end: true,
+            again: None,
         };
         for column in &mut paths.columns {
             let mut node = 0;
@@ -212,17 +215,29 @@ impl Paths {
         (paths.nodes.len() <= NODES_MAX && paths.slots <= SLOTS_MAX).then_some(paths)
     }
 
-    /// Lets scans stop as soon as all scalars are found.
+    /// Lets scans stop as soon as all scalars are found, where the rest cannot hold another value
+    /// for them. It need not be JSON.
     pub(super) fn stop_early(&mut self) {
-        self.to_end = false;
+        let names = self.nodes.iter().flat_map(|node| &node.children);
+        let quoted = names.map(|(name, _)| [b"\"", &**name, b"\""].concat());
+        self.again = Some(quoted.map(|key| Finder::new(&key).into_owned()).collect());
+    }
+
+    /// Whether the rest of a record may name a key of the paths once more: jq takes the last.
+    fn may_repeat(&self, rest: &[u8]) -> bool {
+        let Some(again) = &self.again else {
+            return true;
+        };
+        memchr(b'\\', rest).is_some() || again.iter().any(|key| key.find(rest).is_some())
     }
 
     /// A row to scan a record into.
-    pub(super) fn row(&self) -> Row<'_, '_> {
+    pub(super) fn row<'a>(&self) -> Row<'_, 'a> {
         Row {
             paths: self,
             seen: 0,
             left: self.slots,
+            to_end: self.again.is_none(),
             found: [Found::Nothing; SLOTS_MAX],
         }
     }
@@ -235,6 +250,8 @@ pub(super) struct Row<'p, 'a> {
     seen: u64,
     /// Scalars not yet found.
     left: usize,
+    /// Whether the scan goes on to the end of the record although all scalars are found.
+    to_end: bool,
     found: [Found<'a>; SLOTS_MAX],
 }
 
@@ -249,15 +266,20 @@ impl<'a> Row<'_, 'a> {
             Ok(Start::Object) => self.object(&mut cursor, 0, 1)?,
             _ => return Err(Odd),
         }
-        if self.is_done() {
+        if !self.is_done() {
+            return cursor.end().map_err(|_| Odd);
+        }
+        if !self.paths.may_repeat(cursor.rest()) {
             return Ok(());
         }
-        cursor.end().map_err(|_| Odd)
+        *self = self.paths.row();
+        self.to_end = true;
+        self.scan(record)
     }
 
-    /// Whether all is found and the rest need not be looked at.
+    /// Whether all is found and the rest need not be scanned.
     fn is_done(&self) -> bool {
-        self.left == 0 && !self.paths.to_end
+        self.left == 0 && !self.to_end
     }
 
     /// Reads the object of a node, of which the bracket has been read, at a nesting of `depth`.

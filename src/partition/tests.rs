@@ -200,6 +200,14 @@ fn a_scan_that_trusts_the_rest_differs_only_behind_the_values() {
     let broken = r#"{"a":"x","b":{"c":"y"},"ts":0,"z":"#;
     assert!(prefix_of(&strict, broken).is_err());
     assert_eq!(prefix_of(&trusting, broken).as_deref(), Ok("x/y/1970/"));
+    for again in [
+        r#"{"a":"x","b":{"c":"y"},"ts":0,"a":"last"}"#,
+        r#"{"a":"x","b":{"c":"y"},"ts":0,"b":{"c":"last"}}"#,
+        r#"{"a":"x","b":{"c":"y"},"ts":0,"\u0061":"last"}"#,
+        r#"{"a":"x","b":{"c":"y"},"ts":0,"other":"\\"}"#,
+    ] {
+        assert_eq!(prefix_of(&trusting, again), prefix_of(&strict, again));
+    }
     let before = r#"{"z":01,"a":"x","b":{"c":"y"},"ts":0}"#;
     assert!(prefix_of(&strict, before).is_err() && prefix_of(&trusting, before).is_err());
 }

@@ -1,5 +1,7 @@
 //! Records into batches.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use super::Pipeline;
@@ -44,13 +46,18 @@ impl Pipeline {
         if let Lane::Error(output_type) = group.lane {
             self.around.status.failed(output_type, group.records);
         }
-        self.append(id, routed.staged(group), group.records, group.bytes);
+        let outputs = Arc::clone(&self.outputs);
+        let format = outputs.lane_format(group.lane);
+        let format = outputs.format(format).expect("every lane has a format");
+        self.append(id, group.records, group.bytes, |block| {
+            routed.stage(group, format, block);
+        });
     }
 
-    fn append(&mut self, id: Uuid, staged: &[u8], records: u64, bytes: u64) {
+    fn append(&mut self, id: Uuid, records: u64, bytes: u64, stage: impl FnOnce(&mut Vec<u8>)) {
         let filled = self
             .table
-            .change(id, |entry| entry.batch.append(staged, records, bytes))
+            .change(id, |entry| entry.batch.append(records, bytes, stage))
             .flatten();
         if self.table.is_full(id) {
             self.seal(id);
@@ -108,14 +115,16 @@ impl Pipeline {
             .status
             .failed(failure.output_type, group.records);
         let id = self.open_lane(Lane::Error(failure.output_type), group.arrival_ms);
-        self.append(id, &lines, group.records, group.bytes);
+        self.append(id, group.records, group.bytes, |block| {
+            block.extend_from_slice(&lines);
+        });
     }
 
     /// Whether another chunk may be applied: memory, encoders and spool have room.
     pub(super) fn has_room(&self) -> bool {
         let limit = self.around.memory_limit;
         self.table.memory() < limit
-            && self.table.unspooled() < (limit / 2) as u64
+            && self.table.unspooled() < (limit / 4 * 3) as u64
             && self.encode_queue.len() < 4 * JOB_WORKS
             && !self.is_spool_full()
     }

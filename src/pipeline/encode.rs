@@ -127,19 +127,29 @@ pub(super) struct FailedLines {
 
 /// Encoders that no worker uses just now, by format.
 #[derive(Debug, Default)]
-pub(super) struct EncoderPool(Mutex<HashMap<u64, Vec<Encoder>>>);
+pub(super) struct EncoderPool(Mutex<HashMap<u64, Vec<Bench>>>);
+
+/// What a worker needs to encode: all of it is used again.
+#[derive(Debug)]
+struct Bench {
+    encoder: Encoder,
+    /// Room for an encoded block.
+    out: Vec<u8>,
+}
 
 impl EncoderPool {
-    fn take(&self, hash: u64, format: &Format) -> Encoder {
+    fn take(&self, hash: u64, format: &Format) -> Bench {
         let mut pool = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        pool.get_mut(&hash)
-            .and_then(Vec::pop)
-            .unwrap_or_else(|| format.encoder())
+        let idle = pool.get_mut(&hash).and_then(Vec::pop);
+        idle.unwrap_or_else(|| Bench {
+            encoder: format.encoder(),
+            out: Vec::new(),
+        })
     }
 
-    fn give(&self, hash: u64, encoder: Encoder) {
+    fn give(&self, hash: u64, bench: Bench) {
         let mut pool = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        pool.entry(hash).or_default().push(encoder);
+        pool.entry(hash).or_default().push(bench);
     }
 }
 
@@ -154,16 +164,17 @@ pub(super) fn run(
     let Some(Work::Block { format, .. } | Work::Object { format, .. }) = works.first() else {
         return Ok(Vec::new());
     };
-    let mut encoder = pool.take(hash, format);
+    let mut bench = pool.take(hash, format);
     let done = works
         .into_iter()
-        .map(|work| encode(work, &mut encoder, spool, now_ms))
+        .map(|work| encode(work, &mut bench, spool, now_ms))
         .collect();
-    pool.give(hash, encoder);
+    pool.give(hash, bench);
     done
 }
 
-fn encode(work: Work, encoder: &mut Encoder, spool: &Spool, now_ms: i64) -> io::Result<Done> {
+fn encode(work: Work, bench: &mut Bench, spool: &Spool, now_ms: i64) -> io::Result<Done> {
+    let Bench { encoder, out } = bench;
     match work {
         Work::Block {
             id,
@@ -173,12 +184,12 @@ fn encode(work: Work, encoder: &mut Encoder, spool: &Spool, now_ms: i64) -> io::
             format,
         } => {
             let raw = source.read(spool)?;
-            let mut encoded = Vec::new();
-            format.encode_block(encoder, first, &raw, &mut encoded)?;
+            out.clear();
+            format.encode_block(encoder, first, &raw, out)?;
             Ok(Done::Block {
                 id,
                 serial,
-                encoded: Bytes::from(encoded),
+                encoded: Bytes::copy_from_slice(out),
             })
         }
         Work::Object {

@@ -39,8 +39,12 @@ impl Outputs {
     ) -> Result<Self, String> {
         let prefix = settings.destination.prefix.as_deref();
         let time_zone = settings.partitioning.time_zone.clone();
-        let partitioner = Partitioner::compile(&settings.name, &settings.partitioning, prefix)
+        let mut partitioner = Partitioner::compile(&settings.name, &settings.partitioning, prefix)
             .map_err(|faults| join(&faults))?;
+        if matches!(settings.format, FormatSettings::Parquet { .. }) {
+            // Its decoder reads every record to the end.
+            partitioner = partitioner.trusting_the_rest();
+        }
         let error_prefix = settings.destination.error_prefix.as_deref();
         let error_prefix = ErrorPrefix::compile(error_prefix, prefix, time_zone.as_deref())
             .map_err(|faults| join(&faults))?;

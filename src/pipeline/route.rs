@@ -1,4 +1,4 @@
-//! CPU work on a chunk: each record to its partition, staged as its format wants it.
+//! CPU work on a chunk: each record to its partition.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -6,13 +6,14 @@ use std::ops::Range;
 use super::outputs::Outputs;
 use crate::checkpoint::Lane;
 use crate::failure::{ErrorOutputType, Failure};
+use crate::format::Format;
 use crate::journal::MissingRange;
 use crate::partition::Scratch;
 use crate::position::Position;
 use crate::record::{Chunk, Record};
 
-/// A group is cut when its staged bytes reach this, so that the size trigger can act in between.
-const GROUP_BYTES: usize = 64 << 10;
+/// A group is cut when its records have this many bytes, so that the size trigger can act in between.
+const GROUP_BYTES: u64 = 64 << 10;
 
 /// A chunk after routing. Applied wholly or not at all.
 #[derive(Debug)]
@@ -26,12 +27,14 @@ pub(super) struct Routed {
     /// Ranges of the journal before this chunk that are lost to damage.
     pub missing: Vec<MissingRange>,
     identities: String,
-    staged: Vec<u8>,
+    /// Error lines.
+    lines: Vec<u8>,
     chunk: Chunk,
+    /// Indexes of the records of data groups, by partition.
     order: Vec<u32>,
 }
 
-/// Some records of one partition, staged.
+/// Some records of one partition.
 #[derive(Clone, Debug)]
 pub(super) struct Group {
     /// Which output it belongs to.
@@ -43,8 +46,18 @@ pub(super) struct Group {
     /// Their bytes, before staging.
     pub bytes: u64,
     identity: Range<usize>,
-    staged: Range<usize>,
-    order: Range<usize>,
+    content: Content,
+}
+
+/// What a group holds.
+#[derive(Clone, Debug)]
+enum Content {
+    /// The records that these indexes in the order name.
+    Sorted(Range<usize>),
+    /// Records of the chunk, as they came.
+    AsTheyCame(Range<usize>),
+    /// Finished error lines.
+    Lines(Range<usize>),
 }
 
 impl Routed {
@@ -53,16 +66,30 @@ impl Routed {
         &self.identities[group.identity.clone()]
     }
 
-    /// The staged bytes of a group.
-    pub(super) fn staged(&self, group: &Group) -> &[u8] {
-        &self.staged[group.staged.clone()]
+    /// Appends a group to a raw block, as its format wants it.
+    pub(super) fn stage(&self, group: &Group, format: &Format, block: &mut Vec<u8>) {
+        match &group.content {
+            Content::Sorted(_) => {
+                for record in self.records_of(group) {
+                    format.stage(&record, block);
+                }
+            }
+            Content::AsTheyCame(range) => {
+                for index in range.clone() {
+                    format.stage(&self.chunk.record(index), block);
+                }
+            }
+            Content::Lines(range) => block.extend_from_slice(&self.lines[range.clone()]),
+        }
     }
 
-    /// The records of a data group as they came.
+    /// The records of a data group.
     pub(super) fn records_of(&self, group: &Group) -> impl Iterator<Item = Record<'_>> {
-        self.order[group.order.clone()]
-            .iter()
-            .map(|index| self.chunk.record(*index as usize))
+        let order = match &group.content {
+            Content::Sorted(range) => &self.order[range.clone()],
+            _ => &[],
+        };
+        order.iter().map(|index| self.chunk.record(*index as usize))
     }
 }
 
@@ -71,10 +98,10 @@ pub(super) fn route(outputs: &Outputs, scratch: &mut Scratch, chunk: Chunk, now_
     let mut router = Router::default();
     router.assign(outputs, scratch, &chunk, now_ms);
     let order = router.order();
-    router.stage_data(outputs, &chunk, &order);
-    router.stage_errors();
+    router.group_data(&chunk, &order);
+    router.group_errors();
     if outputs.has_backup() {
-        router.stage_backup(outputs, &chunk);
+        router.group_backup(outputs, &chunk);
     }
     Routed {
         frontier: chunk.last_position().unwrap_or_default(),
@@ -82,7 +109,7 @@ pub(super) fn route(outputs: &Outputs, scratch: &mut Scratch, chunk: Chunk, now_
         groups: router.groups,
         missing: Vec::new(),
         identities: router.identities,
-        staged: router.staged,
+        lines: router.lines,
         chunk,
         order,
     }
@@ -99,7 +126,7 @@ struct Router {
     /// Partition of each record.
     assigned: Vec<u32>,
     errors: Vec<ErrorLines>,
-    staged: Vec<u8>,
+    lines: Vec<u8>,
     groups: Vec<Group>,
 }
 
@@ -192,98 +219,85 @@ impl Router {
         order
     }
 
-    fn stage_data(&mut self, outputs: &Outputs, chunk: &Chunk, order: &[u32]) {
-        let Some(format) = outputs.format(outputs.lane_format(Lane::Data)) else {
-            return;
-        };
-        self.staged.reserve(chunk.bytes() + chunk.len() * 24);
+    fn group_data(&mut self, chunk: &Chunk, order: &[u32]) {
         let mut start = 0;
         for (identity, count) in std::mem::take(&mut self.partitions) {
             let end = start + count;
-            let mut group = Draft::default();
-            for (at, index) in (start..end).zip(&order[start..end]) {
-                let record = chunk.record(*index as usize);
-                group.begin(at, self.staged.len(), record.arrival_ms);
-                format.stage(&record, &mut self.staged);
-                group.records += 1;
-                group.bytes += record.data.len() as u64;
-                if self.staged.len() - group.staged >= GROUP_BYTES || at + 1 == end {
-                    self.groups.push(Group {
-                        lane: Lane::Data,
-                        arrival_ms: group.arrival_ms,
-                        records: group.records,
-                        bytes: group.bytes,
-                        identity: identity.clone(),
-                        staged: group.staged..self.staged.len(),
-                        order: group.order..at + 1,
-                    });
-                    group = Draft::default();
-                }
-            }
+            let records = (start..end).map(|at| (at, chunk.record(order[at] as usize)));
+            cut(records, |group, range| {
+                self.groups.push(Group {
+                    lane: Lane::Data,
+                    identity: identity.clone(),
+                    content: Content::Sorted(range),
+                    ..group
+                });
+            });
             start = end;
         }
     }
 
-    fn stage_errors(&mut self) {
+    fn group_errors(&mut self) {
         for errors in std::mem::take(&mut self.errors) {
-            let start = self.staged.len();
-            self.staged.extend_from_slice(&errors.lines);
+            let start = self.lines.len();
+            self.lines.extend_from_slice(&errors.lines);
             self.groups.push(Group {
                 lane: Lane::Error(errors.output_type),
                 arrival_ms: errors.arrival_ms,
                 records: errors.records,
                 bytes: errors.bytes,
                 identity: 0..0,
-                staged: start..self.staged.len(),
-                order: 0..0,
+                content: Content::Lines(start..self.lines.len()),
             });
         }
     }
 
-    fn stage_backup(&mut self, outputs: &Outputs, chunk: &Chunk) {
-        let Some(format) = outputs.format(outputs.lane_format(Lane::Backup)) else {
-            return;
-        };
-        let identity_start = self.identities.len();
+    fn group_backup(&mut self, outputs: &Outputs, chunk: &Chunk) {
+        let start = self.identities.len();
         self.identities.push_str(&outputs.backup_identity());
-        let identity = identity_start..self.identities.len();
-        let mut group = Draft::default();
-        let last = chunk.len().saturating_sub(1);
-        for (at, record) in chunk.iter().enumerate() {
-            group.begin(0, self.staged.len(), record.arrival_ms);
-            format.stage(&record, &mut self.staged);
-            group.records += 1;
-            group.bytes += record.data.len() as u64;
-            if self.staged.len() - group.staged >= GROUP_BYTES || at == last {
-                self.groups.push(Group {
-                    lane: Lane::Backup,
-                    arrival_ms: group.arrival_ms,
-                    records: group.records,
-                    bytes: group.bytes,
-                    identity: identity.clone(),
-                    staged: group.staged..self.staged.len(),
-                    order: 0..0,
-                });
-                group = Draft::default();
-            }
-        }
+        let identity = start..self.identities.len();
+        cut(chunk.iter().enumerate(), |group, range| {
+            self.groups.push(Group {
+                lane: Lane::Backup,
+                identity: identity.clone(),
+                content: Content::AsTheyCame(range),
+                ..group
+            });
+        });
     }
 }
 
-/// A group that is being filled.
-#[derive(Default)]
-struct Draft {
-    order: usize,
-    staged: usize,
-    arrival_ms: i64,
-    records: u64,
-    bytes: u64,
+/// Cuts numbered records into groups of about [`GROUP_BYTES`].
+fn cut<'a>(
+    records: impl Iterator<Item = (usize, Record<'a>)>,
+    mut push: impl FnMut(Group, Range<usize>),
+) {
+    let mut open: Option<(Group, usize)> = None;
+    let mut next = 0;
+    for (at, record) in records {
+        let (group, _) = open.get_or_insert_with(|| (Group::begin(record.arrival_ms), at));
+        group.records += 1;
+        group.bytes += record.data.len() as u64;
+        next = at + 1;
+        if group.bytes >= GROUP_BYTES
+            && let Some((group, start)) = open.take()
+        {
+            push(group, start..next);
+        }
+    }
+    if let Some((group, start)) = open {
+        push(group, start..next);
+    }
 }
 
-impl Draft {
-    fn begin(&mut self, order: usize, staged: usize, arrival_ms: i64) {
-        if self.records == 0 {
-            (self.order, self.staged, self.arrival_ms) = (order, staged, arrival_ms);
+impl Group {
+    const fn begin(arrival_ms: i64) -> Self {
+        Self {
+            lane: Lane::Data,
+            arrival_ms,
+            records: 0,
+            bytes: 0,
+            identity: 0..0,
+            content: Content::Lines(0..0),
         }
     }
 }

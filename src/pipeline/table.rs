@@ -278,11 +278,11 @@ impl Table {
         }
     }
 
-    /// Drops from memory what the spool holds.
-    pub(super) fn shed(&mut self) {
+    /// Drops from memory what the spool holds: full blocks, or those that grow on too.
+    pub(super) fn shed(&mut self, growing: bool) {
         for entry in self.entries.values_mut() {
             let before = entry.batch.memory();
-            entry.batch.shed();
+            entry.batch.shed(growing);
             self.memory = self.memory + entry.batch.memory() - before;
         }
     }

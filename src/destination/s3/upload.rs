@@ -9,12 +9,13 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{
     ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart, Part,
 };
-use crc_fast::{CrcAlgorithm, checksum, checksum_combine};
+use crc_fast::{CrcAlgorithm, checksum};
 use tokio::task::JoinSet;
 
 use super::answer::Answer;
 use super::{Held, Inner, OBJECT_ID, header, read, timeout, with_settings};
 use crate::destination::{Publication, PublishError};
+use crate::extent::combine;
 use crate::failpoint;
 
 /// Size of a part, unless the object would need more than [`PARTS_MAX`] of them.
@@ -112,9 +113,9 @@ impl Inner {
             .await
             .map_err(Stopped::There)?;
         let parts = self.send_parts(object, upload_id, arrived).await?;
-        let whole = parts.iter().fold(0, |crc, part| {
-            checksum_combine(CrcAlgorithm::Crc64Nvme, crc, part.crc64nvme, part.len)
-        });
+        let whole = parts
+            .iter()
+            .fold(0, |crc, part| combine(crc, part.crc64nvme, part.len));
         if whole != object.crc64nvme {
             return Err(Stopped::Here(object.damaged()));
         }

@@ -105,7 +105,7 @@ impl Batch {
         ) {
             // A partition that has filled a block will fill the next one too.
             let buffer = if self.bytes >= BLOCK_BYTES as u64 {
-                Buffer::for_block()
+                Buffer::with_room(BLOCK_BYTES + BLOCK_BYTES / 4)
             } else {
                 Buffer::default()
             };

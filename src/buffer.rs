@@ -1,25 +1,64 @@
-//! Block buffers that are kept for the next block: in fresh memory the kernel clears every page.
+//! Large buffers that serve again: in fresh memory the kernel clears every page, and memory given
+//! back to the allocator stays resident for a while.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Capacity of a kept buffer: a block of 256 KiB and the records that fill it to beyond that.
-const KEPT_CAPACITY: usize = (256 + 64) << 10;
-/// At most so many buffers are kept: 10 MiB.
-const KEPT_MAX: usize = 32;
+/// Buffers from this capacity on are kept…
+const KEPT_MIN: usize = 256 << 10;
+/// …up to this one.
+const KEPT_CAPACITY_MAX: usize = 4 << 20;
+/// Bytes of all kept buffers together, at most.
+const KEPT_BYTES: usize = 16 << 20;
 
-static KEPT: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+static KEPT: Mutex<Kept> = Mutex::new(Kept {
+    buffers: Vec::new(),
+    bytes: 0,
+});
+
+/// Buffers that nobody uses just now.
+struct Kept {
+    buffers: Vec<Vec<u8>>,
+    bytes: usize,
+}
 
 /// Bytes that grow. The memory of a large one serves again when it is dropped.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Buffer(Vec<u8>);
 
 impl Buffer {
-    /// An empty buffer with room for a whole block.
-    pub fn for_block() -> Self {
-        let kept = kept().pop();
-        Self(kept.unwrap_or_else(|| Vec::with_capacity(KEPT_CAPACITY)))
+    /// An empty buffer with room for so many bytes. Large ones get up to half as much more.
+    pub fn with_room(bytes: usize) -> Self {
+        let Some(capacity) = class(bytes) else {
+            return Self(Vec::with_capacity(bytes));
+        };
+        let mut kept = kept();
+        // The one dropped last is the most likely to be in a cache.
+        let index = kept
+            .buffers
+            .iter()
+            .rposition(|buffer| buffer.capacity() == capacity);
+        if let Some(index) = index {
+            kept.bytes -= capacity;
+            return Self(kept.buffers.swap_remove(index));
+        }
+        drop(kept);
+        Self(Vec::with_capacity(capacity))
     }
+}
+
+/// The capacity that is kept for buffers of this size: powers of two and the middles between them.
+fn class(bytes: usize) -> Option<usize> {
+    if !(KEPT_MIN / 2..=KEPT_CAPACITY_MAX).contains(&bytes) {
+        return None;
+    }
+    let above = bytes.next_power_of_two().max(KEPT_MIN);
+    let middle = above / 4 * 3;
+    Some(if bytes <= middle && middle >= KEPT_MIN {
+        middle
+    } else {
+        above
+    })
 }
 
 impl Deref for Buffer {
@@ -44,18 +83,20 @@ impl AsRef<[u8]> for Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        if self.0.capacity() != KEPT_CAPACITY {
+        let capacity = self.0.capacity();
+        if class(capacity) != Some(capacity) {
             return;
         }
         let mut kept = kept();
-        if kept.len() < KEPT_MAX {
+        if kept.bytes + capacity <= KEPT_BYTES {
             self.0.clear();
-            kept.push(std::mem::take(&mut self.0));
+            kept.bytes += capacity;
+            kept.buffers.push(std::mem::take(&mut self.0));
         }
     }
 }
 
-fn kept() -> MutexGuard<'static, Vec<Vec<u8>>> {
+fn kept() -> MutexGuard<'static, Kept> {
     KEPT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -64,15 +105,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_buffer_comes_back_empty_and_only_as_large_as_it_was() {
-        let mut buffer = Buffer::for_block();
-        buffer.extend_from_slice(b"old");
-        drop(bytes::Bytes::from_owner(buffer));
-        for _ in 0..2 * KEPT_MAX {
-            let mut buffer = Buffer::for_block();
-            assert!(buffer.is_empty() && buffer.capacity() == KEPT_CAPACITY);
-            buffer.resize(2 * KEPT_CAPACITY, 0);
+    fn there_is_room_for_what_was_asked_and_not_twice_as_much() {
+        for bytes in (0..8 << 20).step_by(4093) {
+            let buffer = Buffer::with_room(bytes);
+            assert!(buffer.is_empty() && buffer.capacity() >= bytes);
+            assert!(buffer.capacity() < 2 * bytes + 2 || bytes < KEPT_MIN);
+            assert_eq!(class(buffer.capacity()).is_some(), class(bytes).is_some());
         }
-        assert!(kept().len() <= KEPT_MAX);
+    }
+
+    #[test]
+    fn a_buffer_serves_again_empty_and_what_is_kept_is_bounded() {
+        let buffers: Vec<_> = (0..64)
+            .map(|_| {
+                let mut buffer = Buffer::with_room(1 << 20);
+                buffer.extend_from_slice(b"old");
+                bytes::Bytes::from_owner(buffer)
+            })
+            .collect();
+        drop(buffers);
+        assert!(kept().bytes <= KEPT_BYTES);
+        assert!(Buffer::with_room(1 << 20).is_empty());
     }
 }

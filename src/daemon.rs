@@ -14,7 +14,6 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -22,7 +21,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::disk::{Disk, HostDisk};
 use crate::http::{self, ApiState, Limits, StreamInfo};
-use crate::pipeline::{Status, Surroundings};
+use crate::pipeline::{Status, Surroundings, Workers};
 use crate::source::direct_put::Intake;
 use crate::telemetry::{Metrics, StreamMetrics};
 use supervisor::Supervisor;
@@ -92,8 +91,7 @@ impl Daemon {
             .with_context(|| format!("listen on {listen}"))?;
         let clock = Clock::system();
         let metrics = Arc::new(Metrics::new()?);
-        let cores = std::thread::available_parallelism()?.get();
-        let workers = Arc::new(Semaphore::new(cores));
+        let workers = Workers::start(std::thread::available_parallelism()?.get())?;
         let share = config.memory_limit / BATCHES_PART / config.streams.len().max(1) as u64;
         warn_of_orphans(&config);
         let streams_stop = CancellationToken::new();
@@ -104,8 +102,7 @@ impl Daemon {
             let status = Arc::new(Status::new(stream_metrics.clone(), clock.clone()));
             let around = Surroundings {
                 clock: clock.clone(),
-                workers: Arc::clone(&workers),
-                cores,
+                workers: workers.clone(),
                 memory_limit: usize::try_from(share.max(BATCHES_MIN))?,
                 status: Arc::clone(&status),
             };

@@ -17,12 +17,13 @@ mod router;
 mod seal;
 mod status;
 mod table;
+mod workers;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -47,6 +48,7 @@ use publish::{Setback, Waiting};
 use route::Routed;
 pub use status::{Landed, Status};
 use table::{Table, Triggers};
+pub use workers::Workers;
 
 /// How often the loop looks at the time when nothing else happens.
 const TICK: Duration = Duration::from_millis(100);
@@ -56,10 +58,8 @@ const TICK: Duration = Duration::from_millis(100);
 pub struct Surroundings {
     /// Time.
     pub clock: Clock,
-    /// CPU jobs at a time, over all streams: one permit a core.
-    pub workers: Arc<Semaphore>,
-    /// Number of those permits.
-    pub cores: usize,
+    /// Threads for CPU work, shared by all streams.
+    pub workers: Workers,
     /// Bytes of memory that this stream's batches may take.
     pub memory_limit: usize,
     /// The stream's state for the outside.
@@ -136,8 +136,7 @@ pub async fn run(
     let routed = router::start(
         home.reader,
         Arc::clone(&home.outputs),
-        Arc::clone(&around.workers),
-        around.cores,
+        around.workers.clone(),
         around.clock.clone(),
     );
     let buffering = settings.buffering;

@@ -10,6 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::buffer::Buffer;
 use crate::disk::{Disk, DiskFile, Open};
 use crate::extent::Extent;
 
@@ -296,7 +297,7 @@ fn write_run(
     pieces: &[&[u8]],
     extents: &mut Vec<Extent>,
 ) -> io::Result<()> {
-    let mut gathered: Vec<u8> = Vec::new();
+    let mut gathered = Buffer::default();
     let mut written = offset;
     for piece in pieces {
         let len = u32::try_from(piece.len())
@@ -317,6 +318,9 @@ fn write_run(
             file.write_all_at(piece, written)?;
             written += piece.len() as u64;
         } else {
+            if gathered.capacity() == 0 && pieces.len() > 1 {
+                gathered = Buffer::with_room(WRITE_BYTES);
+            }
             gathered.extend_from_slice(piece);
         }
     }

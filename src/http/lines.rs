@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use zstd::stream::raw::{DParameter, Decoder as ZstdDecoder};
 use zstd::stream::zio;
 
+use crate::buffer::Buffer;
 use crate::record::RECORD_BYTES_MAX;
 use crate::source::direct_put::PutBatch;
 
@@ -57,7 +58,7 @@ pub(super) struct Lines {
 impl Lines {
     /// Room for a body of about `bytes`.
     pub(super) fn with_capacity(bytes: usize) -> Self {
-        let data = Vec::with_capacity(bytes.min(BATCH_BYTES_MAX));
+        let data = Buffer::with_room(bytes.min(BATCH_BYTES_MAX));
         Self {
             open: PutBatch {
                 data,
@@ -132,7 +133,7 @@ impl Lines {
 
     /// Moves the current line into a batch of its own.
     fn begin_batch(&mut self) {
-        let mut data = Vec::with_capacity(BATCH_BYTES_MAX / 4);
+        let mut data = Buffer::with_room(BATCH_BYTES_MAX / 4);
         data.extend_from_slice(&self.open.data[self.line_start..]);
         self.open.data.truncate(self.line_start);
         let open = PutBatch {

@@ -5,6 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::birth::{begin_file, fill_with_zeros, finish_file};
 use super::frame::frame_bytes;
 use super::fresh::FreshFrame;
@@ -320,7 +322,7 @@ impl Writer {
                 first,
                 arrival_ms: place.arrival_ms,
                 ends: batch.ends,
-                data: batch.data.into(),
+                data: Bytes::from_owner(batch.data),
             });
         }
         drop(segments);

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::Pipeline;
-use super::encode::JOB_WORKS;
 use super::route::{Group, Routed};
 use super::table::Entry;
 use crate::batch::Batch;
@@ -14,6 +13,9 @@ use crate::failpoint;
 use crate::failure::{ErrorOutputType, Failure};
 use crate::format::Shape;
 
+/// Reading waits while so much is to be encoded beyond what the encoders are at: blocks that wait
+/// would be spooled as they are, then again in their final form.
+const ENCODE_BACKLOG: usize = 8;
 /// Spool room that reading leaves to encoding, sealing and checkpoints, in bytes.
 pub(super) const SPOOL_RESERVE: u64 = 32 << 20;
 
@@ -125,7 +127,7 @@ impl Pipeline {
         let limit = self.around.memory_limit;
         self.table.memory() < limit
             && self.table.unspooled() < (limit / 4 * 3) as u64
-            && self.encode_queue.len() < 4 * JOB_WORKS
+            && self.encode_queue.len() < ENCODE_BACKLOG
             && !self.is_spool_full()
     }
 

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use crate::batch::Block;
+use crate::buffer::Buffer;
 use crate::extent::Extent;
 use crate::failure::ErrorOutputType;
 use crate::format::{Encoder, Format};
@@ -75,12 +76,12 @@ impl Source {
         if self.head.is_empty() {
             return Ok(self.rest.clone());
         }
-        let mut bytes = Vec::with_capacity(self.len());
+        let mut bytes = Buffer::with_room(self.len());
         for extent in &self.head {
             spool.read_onto(*extent, &mut bytes)?;
         }
         bytes.extend_from_slice(&self.rest);
-        Ok(bytes.into())
+        Ok(Bytes::from_owner(bytes))
     }
 }
 

@@ -3,11 +3,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinHandle;
+use tokio::sync::{mpsc, oneshot};
 
 use super::outputs::Outputs;
 use super::route::{Routed, route};
+use super::workers::Workers;
 use crate::clock::Clock;
 use crate::error::StreamError;
 use crate::journal::JournalReader;
@@ -22,11 +22,10 @@ const CHUNKS_READY: usize = 2;
 pub(super) fn start(
     reader: JournalReader,
     outputs: Arc<Outputs>,
-    workers: Arc<Semaphore>,
-    cores: usize,
+    workers: Workers,
     clock: Clock,
 ) -> mpsc::Receiver<Result<Routed, StreamError>> {
-    let (routing, mut in_order) = mpsc::channel(cores);
+    let (routing, mut in_order) = mpsc::channel(workers.threads());
     let (ready, routed) = mpsc::channel(CHUNKS_READY);
     let failed = ready.clone();
     tokio::spawn(async move {
@@ -36,10 +35,10 @@ pub(super) fn start(
     });
     tokio::spawn(async move {
         while let Some(job) = in_order.recv().await {
-            let job: JoinHandle<Routed> = job;
-            let routed = job.await.map_err(|panic| StreamError::State {
+            let job: oneshot::Receiver<Routed> = job;
+            let routed = job.await.map_err(|_| StreamError::State {
                 action: "route records",
-                cause: panic.to_string(),
+                cause: "the job panicked".to_owned(),
             });
             if ready.send(routed).await.is_err() {
                 return;
@@ -52,9 +51,9 @@ pub(super) fn start(
 async fn read(
     mut reader: JournalReader,
     outputs: Arc<Outputs>,
-    workers: Arc<Semaphore>,
+    workers: Workers,
     clock: Clock,
-    routing: &mpsc::Sender<JoinHandle<Routed>>,
+    routing: &mpsc::Sender<oneshot::Receiver<Routed>>,
 ) -> Result<(), StreamError> {
     let idle: Arc<Mutex<Vec<Scratch>>> = Arc::default();
     loop {
@@ -62,10 +61,8 @@ async fn read(
             return Ok(());
         };
         let missing = reader.take_missing();
-        let permit = Arc::clone(&workers).acquire_owned().await;
         let (outputs, idle, now_ms) = (Arc::clone(&outputs), Arc::clone(&idle), clock.now_ms());
-        let job = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
+        let job = workers.run(move || {
             let scratch = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let mut scratch = scratch.unwrap_or_else(|| outputs.partitioner.scratch());
             let mut routed = route(&outputs, &mut scratch, chunk, now_ms);

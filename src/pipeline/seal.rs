@@ -106,25 +106,21 @@ impl Pipeline {
 
     /// Hands encoding work to the workers, a bounded number of jobs at a time.
     pub(super) fn dispatch_encoding(&mut self) {
-        while self.encoding < 2 * self.around.cores && !self.encode_queue.is_empty() {
+        while self.encoding < 2 * self.around.workers.threads() && !self.encode_queue.is_empty() {
             let (works, hash) = self.next_works();
             if works.is_empty() {
                 continue;
             }
             self.encoding += 1;
             let (pool, spool) = (Arc::clone(&self.encoders), Arc::clone(&self.spool));
-            let (workers, events) = (Arc::clone(&self.around.workers), self.events.clone());
-            let now_ms = self.around.clock.now_ms();
+            let (events, now_ms) = (self.events.clone(), self.around.clock.now_ms());
+            let job = self
+                .around
+                .workers
+                .run(move || encode::run(works, hash, &pool, &spool, now_ms));
             tokio::spawn(async move {
-                let permit = workers.acquire_owned().await;
-                let job = tokio::task::spawn_blocking(move || {
-                    let _permit = permit;
-                    encode::run(works, hash, &pool, &spool, now_ms)
-                });
-                let done = job
-                    .await
-                    .unwrap_or_else(|panic| Err(std::io::Error::other(panic)));
-                let _ = events.send(Event::Encoded(done));
+                let panicked = |_| Err(std::io::Error::other("the job panicked"));
+                let _ = events.send(Event::Encoded(job.await.unwrap_or_else(panicked)));
             });
         }
     }

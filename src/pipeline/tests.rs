@@ -7,9 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-
-use super::{Status, Surroundings, open, run};
+use super::{Status, Surroundings, Workers, open, run};
 use crate::clock::Clock;
 use crate::config::{
     BufferingSettings, Compression, Delimiter, DestinationSettings, FormatSettings, KeyValues,
@@ -58,8 +56,7 @@ fn surroundings() -> Surroundings {
     let (clock, metrics) = (Clock::system(), Metrics::new().unwrap());
     Surroundings {
         clock: clock.clone(),
-        workers: Arc::new(Semaphore::new(2)),
-        cores: 2,
+        workers: Workers::start(2).unwrap(),
         memory_limit: 4 << 20,
         status: Arc::new(Status::new(StreamMetrics::new(&metrics, "torn"), clock)),
     }

@@ -3,13 +3,14 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use crate::buffer::Buffer;
 use crate::position::Sequence;
 
 /// Records of one request, in one arena, to be accepted together.
 #[derive(Debug, Default, Clone)]
 pub struct PutBatch {
     /// The records' bytes, one after the other.
-    pub data: Vec<u8>,
+    pub data: Buffer,
     /// Where each record ends in `data`.
     pub ends: Vec<u32>,
 }

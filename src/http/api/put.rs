@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
 use super::{ApiError, Operation, Text, Violations, parse, stream};
+use crate::buffer::Buffer;
 use crate::http::{ApiState, StreamInfo};
 use crate::position::Sequence;
 use crate::record::RECORD_BYTES_MAX;
@@ -133,7 +134,7 @@ fn decode_all(
         .map(base64::decoded_len_estimate)
         .sum();
     let mut batch = PutBatch {
-        data: Vec::with_capacity(bytes),
+        data: Buffer::with_room(bytes),
         ends: Vec::with_capacity(records.len()),
     };
     for (index, entry) in records.iter().enumerate() {

@@ -184,6 +184,45 @@ async fn damage_while_running_is_read_around_and_writing_moves_on() {
 }
 
 #[tokio::test]
+async fn large_appends_are_whole_from_memory_and_from_disk_and_alone_in_their_damage() {
+    for (behind, damaged) in [(false, false), (true, false), (true, true)] {
+        let disk = TornDisk::new(0);
+        let settings = JournalSettings {
+            stream: "clicks".to_owned(),
+            dir: PathBuf::from("journal"),
+            limit: 8 << 20,
+            segment_bytes: 2 << 20,
+        };
+        let clock = Clock::manual(0);
+        let opened = Journal::open(Arc::new(disk.clone()), clock, settings, known(0, None));
+        let mut opened = opened.unwrap();
+        append(&opened.journal, 0..1).await;
+        let mut large = PutBatch::default();
+        for name in 1_u64..=400 {
+            large.push(&[&name.to_le_bytes(), &[9; 1_000][..]].concat());
+        }
+        opened.journal.append(large).await.unwrap();
+        append(&opened.journal, 401..402).await;
+        if behind {
+            opened.journal.0.0.segments().fresh = Fresh::default();
+        }
+        if damaged {
+            disk.rot(&segment(1), HEADER_BYTES + FRAME + 200_000, 0x01)
+                .unwrap();
+        }
+        let expected = if damaged {
+            vec![0, 401]
+        } else {
+            (0..402).collect()
+        };
+        assert_eq!(read(&mut opened.reader).await, expected);
+        let missing = damaged.then(|| numbers(1, 1, 400));
+        let missing: Vec<_> = missing.into_iter().collect();
+        assert_eq!(opened.reader.take_missing(), missing);
+    }
+}
+
+#[tokio::test]
 async fn a_destroyed_header_costs_no_record() {
     for destroyed in 1..=3 {
         let disk = TornDisk::new(0);

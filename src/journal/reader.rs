@@ -16,9 +16,11 @@ use crate::record::{Chunk, ChunkBuilder};
 
 /// A chunk holds at most one record for this many bytes asked for: empty records are bounded too.
 const BYTES_PER_RECORD: usize = 16;
-/// An append that is still in memory becomes a chunk of its own, without a copy, when it has at
-/// least this part of the bytes asked for.
+/// A frame in memory becomes a chunk of its own, without a copy, when it has at least this part of
+/// the bytes asked for.
 const ADOPT_PART: usize = 4;
+/// A frame of at least so many bytes is read into memory of its own instead of the window.
+const LOAD_BYTES: usize = 128 << 10;
 
 /// Reads durable records in order; made by [`super::Journal::open`].
 pub struct JournalReader {
@@ -126,12 +128,35 @@ enum Ahead {
     End,
 }
 
-/// A frame that is being handed out.
+/// A frame that is being handed out, verified.
 enum Open {
-    /// Verified, to be read from the window.
+    /// A small one, to be read from the window.
     OnDisk(Frame),
-    /// Still in memory from its append.
+    /// A large one, or one that is still in memory from its append.
     InMemory(FreshFrame),
+}
+
+impl Open {
+    const fn first(&self) -> Sequence {
+        match self {
+            Self::OnDisk(frame) => frame.first,
+            Self::InMemory(fresh) => fresh.first,
+        }
+    }
+
+    const fn next(&self) -> Sequence {
+        match self {
+            Self::OnDisk(frame) => frame.next(),
+            Self::InMemory(fresh) => fresh.next(),
+        }
+    }
+
+    const fn end(&self) -> u64 {
+        match self {
+            Self::OnDisk(frame) => frame.end(),
+            Self::InMemory(fresh) => fresh.end,
+        }
+    }
 }
 
 /// Where the reader stands.
@@ -236,27 +261,30 @@ impl Cursor {
         let failed = |error| JournalError::io("reading", path())(error);
         while self.offset < segment.end {
             let fresh = self.shared.segments().fresh.take(self.number, self.offset);
-            if let Some(fresh) = fresh {
-                if fresh.next() <= self.expected {
-                    self.offset = fresh.end;
+            let open = match fresh {
+                Some(fresh) => Some(Open::InMemory(fresh)),
+                None => match window.header(self.offset, segment.end).map_err(failed)? {
+                    Some(frame) if frame.next() <= self.expected => {
+                        self.offset = frame.end();
+                        continue;
+                    }
+                    Some(frame) if frame.payload_bytes() >= LOAD_BYTES => {
+                        window.load(&frame).map_err(failed)?.map(Open::InMemory)
+                    }
+                    _ => window
+                        .frame(self.offset, segment.end)
+                        .map_err(failed)?
+                        .map(Open::OnDisk),
+                },
+            };
+            if let Some(open) = open {
+                if open.next() <= self.expected {
+                    self.offset = open.end();
                     continue;
                 }
-                let known = self.expected.0.saturating_sub(fresh.first.0);
+                let known = self.expected.0.saturating_sub(open.first().0);
                 let known = usize::try_from(known).unwrap_or(usize::MAX);
-                self.open = Some((Open::InMemory(fresh), known));
-                return Ok(());
-            }
-            let header = window.header(self.offset, segment.end).map_err(failed)?;
-            if let Some(frame) = header
-                && frame.next() <= self.expected
-            {
-                self.offset = frame.end();
-                continue;
-            }
-            if let Some(frame) = window.frame(self.offset, segment.end).map_err(failed)? {
-                let known = self.expected.0.saturating_sub(frame.first.0);
-                let known = usize::try_from(known).unwrap_or(usize::MAX);
-                self.open = Some((Open::OnDisk(frame), known));
+                self.open = Some((open, known));
                 return Ok(());
             }
             let found = window.find(self.offset + 8, segment.end).map_err(failed)?;

@@ -3,14 +3,28 @@
 use std::io;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use memchr::memmem;
 
 use super::frame::{ALIGN, FRAME_HEADER_BYTES, FRAME_MAGIC, Frame, MAGIC_AT, Seed, payload_sum};
+use super::fresh::FreshFrame;
 use super::segment::u32_at;
+use crate::buffer::Buffer;
 use crate::disk::DiskFile;
 
-/// Bytes read at once, where there are as many.
-const READ_BYTES: usize = 1 << 20;
+/// Bytes read at once, where there are as many. Large frames are read apart from the window.
+const READ_BYTES: usize = 256 << 10;
+
+/// Whether record ends rise to the end of the data, and all has the sum that the header tells.
+fn is_whole(frame: &Frame, payload: &[u8]) -> bool {
+    let (ends, data) = payload.split_at(frame.count as usize * 4);
+    let mut previous = 0;
+    let rising = (0..frame.count as usize).all(|index| {
+        let end = u32_at(ends, index * 4);
+        std::mem::replace(&mut previous, end) <= end
+    });
+    rising && previous as usize == data.len() && payload_sum(&[payload]) == frame.payload_sum
+}
 
 /// A moving window over one segment file.
 pub(super) struct Window {
@@ -40,16 +54,37 @@ impl Window {
             return Ok(None);
         };
         let payload = self.payload(&frame, limit)?;
-        let (ends, data) = payload.split_at(frame.count as usize * 4);
-        let mut previous = 0;
-        let rising = (0..frame.count as usize).all(|index| {
-            let end = u32_at(ends, index * 4);
-            std::mem::replace(&mut previous, end) <= end
-        });
-        let whole = rising
-            && previous as usize == data.len()
-            && payload_sum(&[payload]) == frame.payload_sum;
-        Ok(whole.then_some(frame))
+        Ok(is_whole(&frame, payload).then_some(frame))
+    }
+
+    /// The payload of a frame of which [`Window::header`] has read the header, in memory of its
+    /// own, verified; `None` where it is damaged.
+    pub(super) fn load(&mut self, frame: &Frame) -> io::Result<Option<FreshFrame>> {
+        let start = frame.offset + FRAME_HEADER_BYTES as u64;
+        let mut payload = Buffer::with_room(frame.payload_bytes());
+        let skip = start.checked_sub(self.start).map(usize::try_from);
+        if let Some(Ok(skip)) = skip
+            && let Some(held) = self.buffer[..self.held].get(skip..)
+        {
+            payload.extend_from_slice(&held[..held.len().min(frame.payload_bytes())]);
+        }
+        let held = payload.len();
+        payload.resize(frame.payload_bytes(), 0);
+        self.file
+            .read_exact_at(&mut payload[held..], start + held as u64)?;
+        if !is_whole(frame, &payload) {
+            return Ok(None);
+        }
+        let ends = (0..frame.count as usize).map(|index| u32_at(&payload, index * 4));
+        Ok(Some(FreshFrame {
+            number: self.seed.number,
+            offset: frame.offset,
+            end: frame.end(),
+            first: frame.first,
+            arrival_ms: frame.arrival_ms,
+            ends: ends.collect(),
+            data: Bytes::from_owner(payload).slice(frame.count as usize * 4..),
+        }))
     }
 
     /// The header of the frame that starts at `offset` and ends at or before `limit`; its payload

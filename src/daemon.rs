@@ -19,9 +19,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::disk::{Disk, HostDisk};
+use crate::disk::{Disk, HostDisk, Reserve, Shortage};
 use crate::http::{self, ApiState, Limits, StreamInfo};
-use crate::pipeline::{Status, Surroundings, Workers};
+use crate::pipeline::{self, Status, Surroundings, Workers};
 use crate::source::direct_put::Intake;
 use crate::telemetry::{Metrics, StreamMetrics};
 use supervisor::Supervisor;
@@ -95,18 +95,22 @@ impl Daemon {
         let share = config.memory_limit / BATCHES_PART / config.streams.len().max(1) as u64;
         warn_of_orphans(&config);
         let streams_stop = CancellationToken::new();
+        let shortage = Shortage::default();
         let (mut infos, mut supervisors) = (Vec::new(), Vec::new());
         let (mut streams, mut doors) = (BTreeMap::new(), BTreeMap::new());
         for (name, settings) in config.streams {
             let stream_metrics = StreamMetrics::new(&metrics, &name);
             let status = Arc::new(Status::new(stream_metrics.clone(), clock.clone()));
+            let disk: Arc<dyn Disk> = Arc::new(HostDisk::new(config.state_dir.join(&name))?);
+            let bytes = pipeline::reserve_bytes(&settings);
+            let reserve = Reserve::new(Arc::clone(&disk), bytes, shortage.clone());
             let around = Surroundings {
                 clock: clock.clone(),
                 workers: workers.clone(),
                 memory_limit: usize::try_from(share.max(BATCHES_MIN))?,
+                reserve: Arc::new(reserve),
                 status: Arc::clone(&status),
             };
-            let disk: Arc<dyn Disk> = Arc::new(HostDisk::new(config.state_dir.join(&name))?);
             let settings = Arc::new(settings);
             let supervisor = Supervisor::open(Arc::clone(&settings), disk, around).await;
             infos.push(StreamInfo {

@@ -4,6 +4,7 @@
 //! was not synced. Paths are relative to the root that the disk was opened on.
 
 mod host;
+mod reserve;
 #[cfg(feature = "failpoints")]
 mod torn;
 
@@ -13,6 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use host::HostDisk;
+pub use reserve::{DISK_IS_FULL, Reserve, Shortage};
 #[cfg(feature = "failpoints")]
 pub use torn::{Operation, TornDisk};
 
@@ -43,6 +45,8 @@ pub trait Disk: Send + Sync + Debug {
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Makes creations, renames and removals in a directory durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Bytes that may still be written.
+    fn room(&self) -> io::Result<u64>;
 }
 
 /// An open file with positioned reads and writes; usable from several threads.
@@ -56,10 +60,21 @@ pub trait DiskFile: Send + Sync + Debug {
     fn sync_data(&self) -> io::Result<()>;
     /// Cuts or extends (with zeros) the file.
     fn set_len(&self, len: u64) -> io::Result<()>;
+    /// Makes the file at least `len` bytes long, of blocks that are really there: writing to them
+    /// later finds room. After an error the length is anything.
+    fn allocate(&self, len: u64) -> io::Result<()>;
     /// Length in bytes.
     fn len(&self) -> io::Result<u64>;
     /// Whether the file is empty.
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
     }
+}
+
+/// Whether the disk, or its owner's share of it, has no room left.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }

@@ -1,5 +1,9 @@
 //! Errors that stop a delivery stream.
 
+use std::io;
+
+use crate::disk;
+
 /// What ends a stream's run.
 #[derive(Debug, thiserror::Error)]
 pub enum StreamError {
@@ -11,6 +15,14 @@ pub enum StreamError {
         /// What went wrong.
         cause: String,
     },
+    /// The disk is full. As [`StreamError::State`], and the reserve is given up first (design C8).
+    #[error("{action}: {cause}")]
+    DiskFull {
+        /// What was being done.
+        action: &'static str,
+        /// What the operating system said.
+        cause: String,
+    },
     /// Going on could lose or double records: a person must decide (design C4, C6).
     #[error("{cause} ({advice})")]
     LoudStop {
@@ -19,4 +31,20 @@ pub enum StreamError {
         /// What a person can do.
         advice: String,
     },
+}
+
+impl StreamError {
+    /// What a failing disk means to a stream: it recovers from what is durable.
+    pub fn of_disk(action: &'static str, error: &io::Error) -> Self {
+        Self::of_state(action, disk::is_full(error), error.to_string())
+    }
+
+    /// The same where the error itself is gone: whether the disk was full, and what was said.
+    pub fn of_state(action: &'static str, full: bool, cause: String) -> Self {
+        if full {
+            Self::DiskFull { action, cause }
+        } else {
+            Self::State { action, cause }
+        }
+    }
 }

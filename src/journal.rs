@@ -189,6 +189,12 @@ impl Journal {
         self.0.0.release(frontier)
     }
 
+    /// Gives the files back that are kept to be written over: the disk is full. Blocks on the
+    /// disk, shortly.
+    pub fn drop_spares(&self) {
+        self.0.0.drop_spares(&mut self.0.0.segments());
+    }
+
     /// Bytes of all segments on disk.
     pub fn bytes(&self) -> u64 {
         self.0.0.segments().bytes()

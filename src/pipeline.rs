@@ -31,6 +31,7 @@ use crate::checkpoint::{SealedObject, Store};
 use crate::clock::Clock;
 use crate::config::StreamSettings;
 use crate::destination::{Conditional, Destination, PublishError};
+use crate::disk::{DISK_IS_FULL, Reserve};
 use crate::error::StreamError;
 use crate::extent::Extent;
 use crate::failpoint;
@@ -42,7 +43,7 @@ use crate::telemetry::State;
 use commit::{CheckpointError, Committed};
 use encode::EncoderPool;
 use event::Event;
-pub use home::{Claim, Home, open};
+pub use home::{Claim, Home, open, reserve_bytes};
 pub use outputs::{Outputs, store_name};
 use publish::{Setback, Waiting};
 use route::Routed;
@@ -52,6 +53,8 @@ pub use workers::Workers;
 
 /// How often the loop looks at the time when nothing else happens.
 const TICK: Duration = Duration::from_millis(100);
+/// How often a stream without its reserve looks for room.
+const RESERVE_EVERY: Duration = Duration::from_secs(1);
 
 /// What a pipeline shares with the rest of the process.
 #[derive(Clone, Debug)]
@@ -62,6 +65,8 @@ pub struct Surroundings {
     pub workers: Workers,
     /// Bytes of memory that this stream's batches may take.
     pub memory_limit: usize,
+    /// What the stream keeps back for a full disk.
+    pub reserve: Arc<Reserve>,
     /// The stream's state for the outside.
     pub status: Arc<Status>,
 }
@@ -96,6 +101,8 @@ pub struct Pipeline {
     pending: Pending,
     checkpointing: bool,
     checkpoint_begun: Instant,
+    /// When the reserve was last tried to be made again.
+    reserve_tried: Instant,
 }
 
 /// Changes since the last checkpoint was put together.
@@ -174,11 +181,16 @@ pub async fn run(
         pending: Pending::default(),
         checkpointing: false,
         checkpoint_begun: Instant::now(),
+        reserve_tried: Instant::now(),
     };
     pipeline.resume_batches();
     let result = pipeline.turn(routed).await;
     claiming.abort();
     pipeline.wind_down().await;
+    if let Err(StreamError::DiskFull { .. }) = result {
+        let reserve = Arc::clone(&pipeline.around.reserve);
+        let _ = tokio::task::spawn_blocking(move || reserve.give_up()).await;
+    }
     result
 }
 
@@ -202,7 +214,10 @@ impl Pipeline {
                     Some(chunk) => self.apply_chunk(chunk?),
                     None => self.ending = true,
                 },
-                _ = tick.tick() => self.report(),
+                _ = tick.tick() => {
+                    self.mind_the_room();
+                    self.report();
+                }
             }
         }
     }
@@ -413,6 +428,28 @@ impl Pipeline {
         Ok(())
     }
 
+    /// On a full disk: gives back what can be spared, and makes the reserve again when there is
+    /// room.
+    fn mind_the_room(&mut self) {
+        let reserve = &self.around.reserve;
+        let short = reserve.is_short();
+        self.around
+            .status
+            .set_shortage(short.then_some(DISK_IS_FULL));
+        if !short {
+            return;
+        }
+        self.journal.drop_spares();
+        if reserve.is_given_up() && self.reserve_tried.elapsed() >= RESERVE_EVERY {
+            self.reserve_tried = Instant::now();
+            let (stream, reserve) = (self.settings.name.clone(), Arc::clone(reserve));
+            tokio::task::spawn_blocking(move || match reserve.keep() {
+                Ok(()) => tracing::info!(stream, "the disk has room again"),
+                Err(error) => tracing::debug!(stream, %error, "the disk is still full"),
+            });
+        }
+    }
+
     fn report(&self) {
         let oldest = [
             self.table.oldest_arrival_ms(),
@@ -431,10 +468,7 @@ impl Pipeline {
 fn checkpoint_error(error: CheckpointError) -> StreamError {
     match error {
         CheckpointError::Io(error) => state_error("write a checkpoint", &error),
-        CheckpointError::Store(error) => StreamError::State {
-            action: "write a checkpoint",
-            cause: error.to_string(),
-        },
+        CheckpointError::Store(error) => home::store_error("write a checkpoint", &error),
     }
 }
 
@@ -446,10 +480,7 @@ fn state_error(action: &'static str, error: &std::io::Error) -> StreamError {
             advice: "the disk under state_dir has damaged spooled records: see to the disk".into(),
         };
     }
-    StreamError::State {
-        action,
-        cause: error.to_string(),
-    }
+    StreamError::of_disk(action, error)
 }
 
 #[cfg(test)]

@@ -16,6 +16,8 @@ use crate::extent::Extent;
 
 /// A new file is begun when the newest one has reached this size.
 const FILE_BYTES_MAX: u64 = 64 << 20;
+/// The newest file is removed, too, when nothing in it is alive and it has reached this size.
+const FILE_BYTES_MIN: u64 = 4 << 20;
 /// Small pieces are gathered into writes of about this size.
 const WRITE_BYTES: usize = 1 << 20;
 
@@ -201,7 +203,11 @@ impl Spool {
                 spool_file.live = spool_file.live.saturating_sub(u64::from(extent.len));
             }
         }
-        let current = inner.current;
+        // Little is gained by beginning a new file after every few bytes.
+        let current = inner.current.filter(|number| {
+            let file = inner.files.get(number);
+            file.is_none_or(|file| file.end < FILE_BYTES_MIN)
+        });
         let empty: Vec<u32> = inner
             .files
             .iter()

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::{OpenBatch, SealedObject};
 use crate::config::FormatSettings;
-use crate::disk::{Disk, DiskFile, Open};
+use crate::disk::{self, Disk, DiskFile, Open};
 use crate::failpoint;
 use crate::position::{Position, Sequence};
 
@@ -45,6 +45,9 @@ pub enum StoreError {
     /// The database failed; the outcome of what was asked is unknown.
     #[error("checkpoint store: {0}")]
     Database(String),
+    /// The disk is full; the outcome of what was asked is unknown.
+    #[error("checkpoint store: {0}")]
+    Full(io::Error),
     /// A row cannot be read.
     #[error("checkpoint store: row {row} is damaged: {cause}")]
     Row {
@@ -65,12 +68,25 @@ macro_rules! database_error {
     ($($error:ident)*) => {$(
         impl From<redb::$error> for StoreError {
             fn from(error: redb::$error) -> Self {
-                Self::Database(error.to_string())
+                match redb::Error::from(error) {
+                    redb::Error::Io(error) => Self::from(error),
+                    error => Self::Database(error.to_string()),
+                }
             }
         }
     )*};
 }
 database_error!(DatabaseError TransactionError TableError StorageError CommitError);
+
+impl From<io::Error> for StoreError {
+    fn from(error: io::Error) -> Self {
+        if disk::is_full(&error) {
+            Self::Full(error)
+        } else {
+            Self::Database(error.to_string())
+        }
+    }
+}
 
 /// One checkpoint: what changed since the one before.
 #[derive(Debug, Default)]
@@ -124,11 +140,8 @@ impl Store {
         path: &Path,
         now_ms: i64,
     ) -> Result<(Self, Recovered), StoreError> {
-        let opened = disk.open(path, Open::OrCreate).and_then(|file| {
-            disk.sync_dir(path.parent().unwrap_or(Path::new("")))?;
-            Ok(file)
-        });
-        let file = opened.map_err(|error| StoreError::Database(error.to_string()))?;
+        let file = disk.open(path, Open::OrCreate)?;
+        disk.sync_dir(path.parent().unwrap_or(Path::new("")))?;
         let database = Database::builder()
             .set_cache_size(CACHE_BYTES)
             .create_with_backend(Backend(file))?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::door::SharedDoor;
+use super::door::{Door, SharedDoor};
 use crate::config::StreamSettings;
 use crate::disk::Disk;
 use crate::error::StreamError;
@@ -31,7 +31,7 @@ impl Supervisor {
         disk: Arc<dyn Disk>,
         around: Surroundings,
     ) -> Self {
-        let door = SharedDoor::default();
+        let door = Door::new(&settings.name, around.reserve.shortage());
         let mut supervisor = Self {
             settings,
             disk,
@@ -79,7 +79,7 @@ impl Supervisor {
                     stop.cancelled().await;
                     return false;
                 }
-                Err(error @ StreamError::State { .. }) => {
+                Err(error) => {
                     attempt += 1;
                     self.stall(&error);
                     tokio::time::sleep(retry::delay(attempt, Duration::from_secs(5))).await;
@@ -100,10 +100,8 @@ impl Supervisor {
         });
         let result = pipeline::run(home, Arc::clone(&self.settings), self.around.clone()).await;
         stopper.abort();
-        self.door.shut(
-            &self.settings.name,
-            "the stream's state is being recovered".to_owned(),
-        );
+        self.door
+            .shut("the stream's state is being recovered".to_owned());
         journal.stop();
         journal.stopped().await;
         result
@@ -111,8 +109,9 @@ impl Supervisor {
 
     async fn open_home(&self) -> Result<Home, StreamError> {
         let (settings, disk) = (Arc::clone(&self.settings), Arc::clone(&self.disk));
-        let clock = self.around.clock.clone();
-        let opening = tokio::task::spawn_blocking(move || pipeline::open(&settings, &disk, &clock));
+        let around = self.around.clone();
+        let opening =
+            tokio::task::spawn_blocking(move || pipeline::open(&settings, &disk, &around));
         opening.await.unwrap_or_else(|panic| {
             Err(StreamError::State {
                 action: "open the state",
@@ -129,7 +128,8 @@ impl Supervisor {
             advice,
             "the stream has stopped: a person must decide"
         );
-        self.door.shut(stream, cause.clone());
+        self.around.reserve.retire();
+        self.door.shut(cause.clone());
         self.around
             .status
             .set_state(State::Stopped { cause, advice });
@@ -138,7 +138,7 @@ impl Supervisor {
     fn stall(&self, error: &StreamError) {
         let (stream, cause) = (&self.settings.name, error.to_string());
         tracing::error!(stream, cause, "recovering from the last checkpoint");
-        self.door.shut(stream, cause.clone());
+        self.door.shut(cause.clone());
         self.around.status.set_state(State::Stalled { cause });
     }
 }

@@ -69,6 +69,11 @@ impl Disk for HostDisk {
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         File::open(self.root.join(dir))?.sync_all()
     }
+
+    fn room(&self) -> io::Result<u64> {
+        let stat = rustix::fs::statvfs(&self.root)?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
 }
 
 impl DiskFile for File {
@@ -86,6 +91,22 @@ impl DiskFile for File {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         File::set_len(self, len)
+    }
+
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        use rustix::fs::{FallocateFlags, fallocate};
+        use rustix::io::Errno;
+        match fallocate(self, FallocateFlags::empty(), 0, len) {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
+            result => return Ok(result?),
+        }
+        // A file system without it: bytes that are written have blocks.
+        let zeros = vec![0; 1 << 20];
+        for offset in (0..len).step_by(zeros.len()) {
+            let rest = usize::try_from(len - offset).unwrap_or(zeros.len());
+            self.write_all_at(&zeros[..rest.min(zeros.len())], offset)?;
+        }
+        Ok(())
     }
 
     fn len(&self) -> io::Result<u64> {

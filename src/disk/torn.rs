@@ -240,11 +240,16 @@ impl State {
         self.unsynced_names.push(change);
     }
 
+    /// Bytes that files may still grow by.
+    fn room(&self) -> u64 {
+        let named = self.names.values().filter_map(|file| self.files.get(file));
+        self.capacity
+            .saturating_sub(named.map(Content::len).sum::<u64>())
+    }
+
     /// Whether a file may grow by this much.
     fn check_room(&self, growth: u64) -> io::Result<()> {
-        let named = self.names.values().filter_map(|file| self.files.get(file));
-        let used: u64 = named.map(Content::len).sum();
-        if growth > 0 && used.saturating_add(growth) > self.capacity {
+        if growth > self.room() {
             return Err(io::ErrorKind::StorageFull.into());
         }
         Ok(())
@@ -333,6 +338,10 @@ impl Disk for TornDisk {
         }
         Ok(())
     }
+
+    fn room(&self) -> io::Result<u64> {
+        Ok(self.lock().room())
+    }
 }
 
 /// An open file of a [`TornDisk`].
@@ -387,6 +396,11 @@ impl DiskFile for TornFile {
         state.check_room(growth)?;
         state.content(self.file)?.set_len(len);
         Ok(())
+    }
+
+    /// Files have no holes here.
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        self.set_len(len)
     }
 
     fn len(&self) -> io::Result<u64> {

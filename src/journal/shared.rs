@@ -151,7 +151,7 @@ impl Shared {
         self.drop_spares(&mut segments);
     }
 
-    fn drop_spares(&self, segments: &mut Segments) {
+    pub(super) fn drop_spares(&self, segments: &mut Segments) {
         for spare in segments.spares.drain(..) {
             let path = self.path(Kind::Spare, spare.number);
             if let Err(error) = self.disk.remove(&path) {

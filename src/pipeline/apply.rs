@@ -19,6 +19,9 @@ const ENCODE_BACKLOG: usize = 8;
 /// Spool room that reading leaves to encoding, sealing and checkpoints, in bytes.
 pub(super) const SPOOL_RESERVE: u64 = 32 << 20;
 
+/// On a full disk the spool may take one part in so many of the reserve before reading stops.
+const SHORT_STEPS: u64 = 4;
+
 impl Pipeline {
     /// Applies a chunk wholly: after this, each output of each of its records is in a batch.
     pub(super) fn apply_chunk(&mut self, mut routed: Routed) {
@@ -131,8 +134,15 @@ impl Pipeline {
             && !self.is_spool_full()
     }
 
-    /// Whether the spool has come up to its limit, but for the reserve.
+    /// Whether the spool has come up to its limit, but for the reserve. On a full disk the reserve
+    /// is all there is: small steps, each published before the next.
     pub(super) fn is_spool_full(&self) -> bool {
-        self.spool.bytes() + self.table.unspooled() + SPOOL_RESERVE >= self.settings.spool_limit
+        let reserve = &self.around.reserve;
+        let limit = if reserve.is_short() {
+            reserve.bytes() / SHORT_STEPS
+        } else {
+            self.settings.spool_limit.saturating_sub(SPOOL_RESERVE)
+        };
+        self.spool.bytes() + self.table.unspooled() >= limit
     }
 }

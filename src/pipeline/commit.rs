@@ -294,6 +294,7 @@ impl Pipeline {
             || !pending.closed.is_empty()
             || !pending.objects.is_empty()
             || !pending.published.is_empty()
+            || (!pending.freed.is_empty() && self.is_spool_full())
     }
 
     /// Begins a checkpoint when one is due: at once when something waits for it, within a second

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
 use uuid::Uuid;
 
+use super::Surroundings;
+use super::apply::SPOOL_RESERVE;
 use super::event::Event;
 use super::outputs::Outputs;
 use crate::checkpoint::{OpenBatch, SealedObject, Store, StoreError};
 use crate::clock::Clock;
 use crate::config::{SourceSettings, StreamSettings};
 use crate::destination::{Conditional, Destination, PublishError};
-use crate::disk::Disk;
+use crate::disk::{self, DISK_IS_FULL, Disk};
 use crate::error::StreamError;
 use crate::failpoint;
 use crate::journal::{Journal, JournalError, JournalReader, JournalSettings, Known};
@@ -51,16 +53,44 @@ pub struct Home {
     pub created_ms: i64,
 }
 
-/// Opens a stream's state on `disk`, whose root is the stream's own directory. Blocks on the disk.
-/// Repeatable: it may die at any point and begin again.
+/// Bytes of the reserve of a stream: what a recovery may have to bring over from the last journal
+/// segment, a row group, and the growth of the checkpoint store.
+pub fn reserve_bytes(settings: &StreamSettings) -> u64 {
+    let SourceSettings::DirectPut { journal_limit } = settings.source;
+    (segment_bytes(journal_limit) + SPOOL_RESERVE).min(settings.spool_limit / 2)
+}
+
+fn segment_bytes(journal_limit: u64) -> u64 {
+    SEGMENT_BYTES_MAX.min(journal_limit / SEGMENTS_MIN)
+}
+
+/// Opens a stream's state on `disk`, whose root is the stream's own directory. On a full disk it
+/// gives the reserve up. Blocks on the disk. Repeatable: it may die at any point and begin again.
 pub fn open(
+    settings: &StreamSettings,
+    disk: &Arc<dyn Disk>,
+    around: &Surroundings,
+) -> Result<Home, StreamError> {
+    if let Err(error) = around.reserve.keep() {
+        let stream = &settings.name;
+        tracing::error!(stream, %error, "{DISK_IS_FULL}");
+    }
+    match open_state(settings, disk, &around.clock) {
+        Err(StreamError::DiskFull { .. }) if around.reserve.give_up() => {
+            open_state(settings, disk, &around.clock)
+        }
+        opened => opened,
+    }
+}
+
+fn open_state(
     settings: &StreamSettings,
     disk: &Arc<dyn Disk>,
     clock: &Clock,
 ) -> Result<Home, StreamError> {
     failpoint::hit("recovery-start");
     let (store, recovered) = Store::open(&**disk, Path::new("checkpoint.redb"), clock.now_ms())
-        .map_err(|error| store_error(&error))?;
+        .map_err(|error| store_error("open the checkpoint store", &error))?;
     let outputs = Outputs::compile(settings, recovered.formats).map_err(|cause| {
         let advice = "mend the stream's settings".to_owned();
         StreamError::LoudStop { cause, advice }
@@ -75,7 +105,7 @@ pub fn open(
         stream: settings.name.clone(),
         dir: "journal".into(),
         limit: journal_limit,
-        segment_bytes: SEGMENT_BYTES_MAX.min(journal_limit / SEGMENTS_MIN),
+        segment_bytes: segment_bytes(journal_limit),
     };
     let known = Known {
         incarnation: recovered.incarnation,
@@ -90,10 +120,7 @@ pub fn open(
         .collect();
     store
         .begin_epoch(opened.epoch, &missing, &outputs.format_settings())
-        .map_err(|error| StreamError::State {
-            action: "record the epoch",
-            cause: error.to_string(),
-        })?;
+        .map_err(|error| store_error("record the epoch", &error))?;
     Ok(Home {
         journal: opened.journal,
         reader: opened.reader,
@@ -113,16 +140,16 @@ impl From<JournalError> for StreamError {
     fn from(error: JournalError) -> Self {
         match error {
             JournalError::LoudStop { cause, advice } => Self::LoudStop { cause, advice },
-            error @ JournalError::Io { .. } => Self::State {
-                action: "use the journal",
-                cause: error.to_string(),
-            },
+            JournalError::Io { ref source, .. } => {
+                let full = disk::is_full(source);
+                Self::of_state("use the journal", full, error.to_string())
+            }
         }
     }
 }
 
 /// A newer daemon's store needs a newer daemon; a damaged row a person. The rest may pass.
-fn store_error(error: &StoreError) -> StreamError {
+pub(super) fn store_error(action: &'static str, error: &StoreError) -> StreamError {
     let cause = error.to_string();
     match error {
         StoreError::Version { .. } => StreamError::LoudStop {
@@ -136,19 +163,14 @@ fn store_error(error: &StoreError) -> StreamError {
                      with it what was not yet published"
                     .to_owned(),
         },
-        StoreError::Database(_) => StreamError::State {
-            action: "open the checkpoint store",
-            cause,
-        },
+        StoreError::Database(_) => StreamError::of_state(action, false, cause),
+        StoreError::Full(_) => StreamError::of_state(action, true, cause),
     }
 }
 
 fn spool_error(error: SpoolError) -> StreamError {
     match error {
-        SpoolError::Io(error) => StreamError::State {
-            action: "open the spool",
-            cause: error.to_string(),
-        },
+        SpoolError::Io(error) => StreamError::of_disk("open the spool", &error),
         missing @ SpoolError::Missing { .. } => StreamError::LoudStop {
             cause: missing.to_string(),
             advice:

@@ -106,6 +106,10 @@ impl Pipeline {
 
     /// Hands encoding work to the workers, a bounded number of jobs at a time.
     pub(super) fn dispatch_encoding(&mut self) {
+        // On a full disk publishing comes first: it gives room, encoding takes some.
+        if self.around.reserve.is_short() && self.waiting.len() > self.waiting.stranded() {
+            return;
+        }
         while self.encoding < 2 * self.around.workers.threads() && !self.encode_queue.is_empty() {
             let (works, hash) = self.next_works();
             if works.is_empty() {

@@ -40,6 +40,8 @@ const LANDED_MAX: usize = 1024;
 struct Inner {
     snapshot: StatusSnapshot,
     oldest_arrival_ms: Option<i64>,
+    /// Set while the disk is full.
+    shortage: Option<&'static str>,
 }
 
 /// Gauges of a running pipeline.
@@ -86,6 +88,11 @@ impl Status {
     /// Changes the stream's state.
     pub fn set_state(&self, state: State) {
         self.lock().snapshot.state = state;
+    }
+
+    /// Sets what is said while the disk is full; `None`: it has room.
+    pub fn set_shortage(&self, shortage: Option<&'static str>) {
+        self.lock().shortage = shortage;
     }
 
     /// A publication has succeeded: whatever stalled the stream is over.
@@ -155,7 +162,17 @@ impl StreamStatus for Status {
         let inner = self.lock();
         let now_ms = self.clock.now_ms();
         let age = |arrival_ms: i64| u64::try_from(now_ms - arrival_ms).unwrap_or(0);
+        let state = match (&inner.snapshot.state, inner.shortage) {
+            (State::Running, Some(shortage)) => State::Stalled {
+                cause: shortage.to_owned(),
+            },
+            (State::Stalled { cause }, Some(shortage)) => State::Stalled {
+                cause: format!("{shortage}; {cause}"),
+            },
+            (state, _) => state.clone(),
+        };
         StatusSnapshot {
+            state,
             oldest_unpublished_age_ms: inner.oldest_arrival_ms.map(age),
             records_in: self.metrics.read_records.get(),
             records_delivered: self.metrics.delivered_records.get(),

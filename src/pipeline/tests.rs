@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{Status, Surroundings, Workers, open, run};
+use super::{Status, Surroundings, Workers, open, reserve_bytes, run};
 use crate::clock::Clock;
 use crate::config::{
     BufferingSettings, Compression, Delimiter, DestinationSettings, FormatSettings, KeyValues,
     PartitioningSettings, SourceSettings, StoreSettings, StreamSettings,
 };
-use crate::disk::{Disk, TornDisk};
+use crate::disk::{Disk, Reserve, Shortage, TornDisk};
 use crate::error::StreamError;
 use crate::source::direct_put::{Intake as _, PutBatch, Refused};
 use crate::telemetry::{Metrics, StreamMetrics};
@@ -52,12 +52,15 @@ fn settings(lake: &Path) -> StreamSettings {
     }
 }
 
-fn surroundings() -> Surroundings {
+fn surroundings(settings: &StreamSettings, disk: &TornDisk) -> Surroundings {
     let (clock, metrics) = (Clock::system(), Metrics::new().unwrap());
+    let bytes = reserve_bytes(settings);
+    let reserve = Reserve::new(Arc::new(disk.clone()), bytes, Shortage::default());
     Surroundings {
         clock: clock.clone(),
         workers: Workers::start(2).unwrap(),
         memory_limit: 4 << 20,
+        reserve: Arc::new(reserve),
         status: Arc::new(Status::new(StreamMetrics::new(&metrics, "torn"), clock)),
     }
 }
@@ -112,11 +115,12 @@ async fn live(
     seed: u64,
     batches: u32,
 ) -> Result<(), StreamError> {
-    let (settings, around) = (Arc::new(settings(lake)), surroundings());
+    let settings = Arc::new(settings(lake));
+    let around = surroundings(&settings, disk);
     let dynamic: Arc<dyn Disk> = Arc::new(disk.clone());
     let opening = tokio::task::spawn_blocking({
-        let (settings, clock) = (Arc::clone(&settings), around.clock.clone());
-        move || open(&settings, &dynamic, &clock)
+        let (settings, around) = (Arc::clone(&settings), around.clone());
+        move || open(&settings, &dynamic, &around)
     });
     let home = opening.await.unwrap()?;
     let journal = home.journal.clone();

@@ -18,6 +18,7 @@ mod clients;
 mod dependencies;
 mod deploy;
 mod destination;
+mod disk_full;
 mod documents;
 mod drain;
 mod exactly_once;

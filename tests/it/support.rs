@@ -11,3 +11,4 @@ pub mod producer;
 pub mod proxy;
 pub mod python;
 pub mod servers;
+pub mod small_disk;

@@ -1,6 +1,7 @@
 //! The real binary under test: a site (working directory, configuration, port) that outlives its
 //! processes, and the process that runs there at the moment.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::http;
+use super::small_disk::SmallDisk;
 
 /// A guard against waiting for ever: far above what anything waited for takes.
 pub const PATIENCE: Duration = Duration::from_mins(2);
@@ -21,6 +23,8 @@ pub const PATIENCE: Duration = Duration::from_mins(2);
 pub struct Site {
     dir: tempfile::TempDir,
     pub address: SocketAddr,
+    /// What the daemon's command line begins with.
+    inside: Vec<OsString>,
 }
 
 impl Site {
@@ -32,9 +36,18 @@ impl Site {
             .tempdir()
             .unwrap();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
-        let site = Self { dir, address };
+        let site = Self {
+            dir,
+            address,
+            inside: Vec::new(),
+        };
         site.configure(settings);
         site
+    }
+
+    /// The daemon runs where this disk is seen.
+    pub fn enter(&mut self, disk: &SmallDisk) {
+        self.inside = disk.inside(self.dir.path());
     }
 
     /// Replaces the configuration; the next process reads it.
@@ -54,7 +67,10 @@ impl Site {
             .append(true)
             .open(self.log())
             .unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_firehose"))
+        let mut line = self.inside.clone();
+        line.push(env!("CARGO_BIN_EXE_firehose").into());
+        let child = Command::new(&line[0])
+            .args(&line[1..])
             .args(["run", "--config", "firehose.toml"])
             .current_dir(self.dir.path())
             .envs(environment.iter().copied())

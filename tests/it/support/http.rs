@@ -4,6 +4,8 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use base64::Engine as _;
+
 /// A reply, read whole.
 #[derive(Debug)]
 pub struct Response {
@@ -118,6 +120,17 @@ pub fn get(address: SocketAddr, path: &str) -> io::Result<Response> {
 pub fn post_records(address: SocketAddr, stream: &str, body: &[u8]) -> io::Result<Response> {
     let path = format!("/streams/{stream}/records");
     Connection::open(address)?.request("POST", &path, &[], body)
+}
+
+/// One record by Firehose's own API, on its own connection.
+pub fn put_record(address: SocketAddr, stream: &str, data: &[u8]) -> io::Result<Response> {
+    let data = base64::engine::general_purpose::STANDARD.encode(data);
+    let body = format!(r#"{{"DeliveryStreamName":"{stream}","Record":{{"Data":"{data}"}}}}"#);
+    let headers = [
+        ("content-type", "application/x-amz-json-1.1"),
+        ("x-amz-target", "Firehose_20150804.PutRecord"),
+    ];
+    Connection::open(address)?.request("POST", "/", &headers, body.as_bytes())
 }
 
 fn malformed(line: &str) -> io::Error {

@@ -1,0 +1,215 @@
+//! Blocks kept back for the day when the disk is full (design C8).
+//!
+//! Each stream keeps a file whose blocks are really there. When the disk is full the stream gives
+//! them up, so that recovery, encoding, sealing and checkpoints go on, what waits is published,
+//! and its room comes back. For as long as one stream has given up its own, no stream takes
+//! records: nothing else may eat what it has given up.
+
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{Disk, Open};
+
+/// The file, below a stream's directory.
+const NAME: &str = "reserve";
+/// What producers and `/readyz` are told.
+pub const DISK_IS_FULL: &str = "the disk under state_dir is full: no records are taken until there \
+                                is room; what waits is published meanwhile";
+
+/// Whether any stream on the disk is without its reserve. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Shortage(Arc<AtomicUsize>);
+
+impl Shortage {
+    /// Whether one is.
+    pub fn is_on(&self) -> bool {
+        self.0.load(Ordering::SeqCst) > 0
+    }
+}
+
+/// The reserve of one stream.
+#[derive(Debug)]
+pub struct Reserve {
+    disk: Arc<dyn Disk>,
+    bytes: u64,
+    shortage: Shortage,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kept {
+    /// Nobody has looked yet.
+    Unknown,
+    Held,
+    /// Counted in the shortage.
+    GivenUp,
+    /// The stream has stopped: whether it has a reserve matters to nobody.
+    Retired,
+}
+
+impl Reserve {
+    /// The reserve of `bytes` bytes on a stream's `disk`. Touches nothing.
+    pub fn new(disk: Arc<dyn Disk>, bytes: u64, shortage: Shortage) -> Self {
+        Self {
+            disk,
+            bytes,
+            shortage,
+            kept: Mutex::new(Kept::Unknown),
+        }
+    }
+
+    /// What it shares with the reserves of the other streams.
+    pub fn shortage(&self) -> Shortage {
+        self.shortage.clone()
+    }
+
+    /// Its size, in bytes.
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Whether this stream or another one is without its reserve.
+    pub fn is_short(&self) -> bool {
+        self.shortage.is_on()
+    }
+
+    /// Whether this stream is without its reserve.
+    pub fn is_given_up(&self) -> bool {
+        *self.lock() == Kept::GivenUp
+    }
+
+    /// Sees to it that the blocks are there. They are made only where the disk has room for them
+    /// twice, so that there is room to work with beside them, and the next write does not cost
+    /// them again. Blocks on the disk.
+    pub fn keep(&self) -> io::Result<()> {
+        let mut kept = self.lock();
+        if matches!(*kept, Kept::Held | Kept::Retired) {
+            return Ok(());
+        }
+        let made = self.make();
+        if made.is_err() {
+            // Less than the whole is worth nothing, and would be taken for it.
+            self.remove();
+        }
+        self.set(
+            &mut kept,
+            if made.is_ok() {
+                Kept::Held
+            } else {
+                Kept::GivenUp
+            },
+        );
+        made
+    }
+
+    /// Gives the blocks back to the disk. False: there were none to give. Blocks on the disk.
+    pub fn give_up(&self) -> bool {
+        let mut kept = self.lock();
+        let held = *kept == Kept::Held;
+        if held {
+            self.remove();
+        }
+        if *kept != Kept::Retired {
+            self.set(&mut kept, Kept::GivenUp);
+        }
+        held
+    }
+
+    /// The stream has stopped for good: the others need not wait for its reserve.
+    pub fn retire(&self) {
+        self.set(&mut self.lock(), Kept::Retired);
+    }
+
+    fn make(&self) -> io::Result<()> {
+        let path = Path::new(NAME);
+        let found = self.disk.open(path, Open::Existing);
+        if let Ok(file) = &found
+            && file.len()? == self.bytes
+        {
+            return Ok(());
+        }
+        drop(found);
+        let (room, wanted) = (self.disk.room()?, 2 * self.bytes);
+        if room < wanted {
+            let message = format!("{} MiB must be free, {} are", wanted >> 20, room >> 20);
+            return Err(io::Error::new(io::ErrorKind::StorageFull, message));
+        }
+        let file = self.disk.open(path, Open::OrCreate)?;
+        file.allocate(wanted)?;
+        file.set_len(self.bytes)
+    }
+
+    fn remove(&self) {
+        match self.disk.remove(Path::new(NAME)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::error!(%error, "cannot remove the reserve");
+            }
+            _ => {}
+        }
+    }
+
+    fn set(&self, kept: &mut Kept, now: Kept) {
+        match (*kept == Kept::GivenUp, now == Kept::GivenUp) {
+            (false, true) => self.shortage.0.fetch_add(1, Ordering::SeqCst),
+            (true, false) => self.shortage.0.fetch_sub(1, Ordering::SeqCst),
+            _ => 0,
+        };
+        *kept = now;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(all(test, feature = "failpoints"))]
+mod tests {
+    use super::*;
+    use crate::disk::TornDisk;
+
+    fn reserve(disk: &TornDisk, shortage: &Shortage) -> Reserve {
+        Reserve::new(Arc::new(disk.clone()), 1000, shortage.clone())
+    }
+
+    #[test]
+    fn it_is_made_where_there_is_room_twice_and_its_blocks_are_taken() {
+        let (disk, shortage) = (TornDisk::new(0), Shortage::default());
+        let reserve = reserve(&disk, &shortage);
+        disk.set_capacity(1999);
+        assert!(reserve.keep().unwrap_err().to_string().contains("free"));
+        assert!(reserve.is_given_up() && shortage.is_on());
+        disk.set_capacity(2000);
+        reserve.keep().unwrap();
+        assert!(!reserve.is_given_up() && !shortage.is_on());
+        assert_eq!(disk.room().unwrap(), 1000);
+        assert!(reserve.give_up(), "it was held");
+        assert!(shortage.is_on() && !reserve.give_up());
+        assert_eq!(disk.room().unwrap(), 2000);
+    }
+
+    #[test]
+    fn what_an_attempt_leaves_behind_is_not_taken_for_a_reserve() {
+        let (disk, shortage) = (TornDisk::new(0), Shortage::default());
+        disk.fail(
+            crate::disk::Operation::SetLen,
+            2,
+            io::ErrorKind::StorageFull,
+        );
+        assert!(reserve(&disk, &shortage).keep().is_err());
+        assert_eq!(disk.list(Path::new("")).unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn a_stream_that_has_stopped_holds_up_no_other() {
+        let (disk, shortage) = (TornDisk::new(0), Shortage::default());
+        let (first, second) = (reserve(&disk, &shortage), reserve(&disk, &shortage));
+        first.give_up();
+        second.give_up();
+        first.retire();
+        assert!(shortage.is_on());
+        second.retire();
+        assert!(!shortage.is_on() && !second.give_up());
+    }
+}

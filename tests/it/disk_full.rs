@@ -1,0 +1,159 @@
+//! A disk that is really full: producers are refused, nothing accepted is lost, and the service
+//! goes on by itself when there is room.
+
+use std::fs;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::support::daemon::{Daemon, Site, wait_until};
+use crate::support::event::{ERROR_PREFIX, PREFIX, QUERY};
+use crate::support::http::{get, put_record};
+use crate::support::oracle::{self, Lake};
+use crate::support::producer::{Load, Producer};
+use crate::support::small_disk::SmallDisk;
+
+/// What `/readyz` and refused producers are told.
+const CAUSE: &str = "the disk under state_dir is full";
+/// Large records: the disk is full soon.
+const LOAD: Load = Load {
+    connections: 3,
+    seed: 5,
+    pause: Duration::ZERO,
+    records: 40,
+    pad: 40_000,
+    narrow: false,
+};
+
+#[test]
+fn a_full_disk_and_a_kill_on_it_lose_nothing_and_the_service_resumes() {
+    // The spool has no limit to speak of: checkpoints find the disk full.
+    let (site, disk) = site_on_a_disk_of(96 << 20, "256MiB", "48MiB");
+    // A file where the lake should be: nothing can be published, so the disk fills.
+    fs::write(site.path("lake"), "").unwrap();
+    let mut daemon = site.spawn(&[]);
+    alive(&site, &mut daemon);
+    let ledger = site.path("ledger");
+    let producer = Producer::start(site.address, "clicks", LOAD, &ledger);
+    says_full(&site, &mut daemon);
+    let filler = disk.fill();
+    is_refused(&site);
+
+    daemon.kill();
+    let mut daemon = site.spawn(&[]);
+    alive(&site, &mut daemon);
+    is_refused(&site);
+    let reply = get(site.address, "/readyz").unwrap();
+    assert_eq!(reply.status, 503, "{}", reply.text());
+
+    let before = producer.acknowledged();
+    fs::remove_file(filler).unwrap();
+    fs::remove_file(site.path("lake")).unwrap();
+    daemon.ready().unwrap();
+    wait_until("producers are served again", || {
+        producer.acknowledged() > before
+    });
+    producer.finish();
+    daemon.drain();
+    oracle::judge(&ledger, Lake::Folder(&site.path("lake")), None).unwrap();
+}
+
+#[test]
+fn on_a_disk_that_stays_full_the_reserve_publishes_what_waits_and_room_comes_back() {
+    // Reading stops at half of the spool's limit: the journal finds the disk full.
+    let (site, disk) = site_on_a_disk_of(160 << 20, "64MiB", "128MiB");
+    fs::write(site.path("lake"), "").unwrap();
+    let mut daemon = site.spawn(&[]);
+    alive(&site, &mut daemon);
+    let ledger = site.path("ledger");
+    let producer = Producer::start(site.address, "clicks", LOAD, &ledger);
+    wait_until("the journal has taken all room but the reserve", || {
+        disk.room() < 64 << 10
+    });
+    let filler = disk.fill();
+    daemon.kill();
+
+    let mut daemon = site.spawn(&[]);
+    alive(&site, &mut daemon);
+    says_full(&site, &mut daemon);
+    is_refused(&site);
+
+    let before = producer.acknowledged();
+    fs::remove_file(site.path("lake")).unwrap();
+    daemon.ready().unwrap();
+    wait_until("producers are served again", || {
+        producer.acknowledged() > before
+    });
+    assert!(filler.exists(), "nobody made room but the stream itself");
+    producer.finish();
+    daemon.drain();
+    oracle::judge(&ledger, Lake::Folder(&site.path("lake")), None).unwrap();
+}
+
+fn site_on_a_disk_of(bytes: u64, spool: &str, journal: &str) -> (Site, SmallDisk) {
+    let mut site = Site::new(&settings(spool, journal));
+    let disk = SmallDisk::mount(&site.path("state"), bytes);
+    site.enter(&disk);
+    (site, disk)
+}
+
+fn alive(site: &Site, daemon: &mut Daemon) {
+    let is_alive = || get(site.address, "/healthz").is_ok_and(|reply| reply.status == 200);
+    daemon.until("/healthz says 200", is_alive).unwrap();
+}
+
+fn says_full(site: &Site, daemon: &mut Daemon) {
+    let is_told = || {
+        let reply = get(site.address, "/readyz").unwrap();
+        reply.status == 503 && reply.text().contains(CAUSE)
+    };
+    daemon
+        .until("/readyz says that the disk is full", is_told)
+        .unwrap();
+}
+
+/// Refused in Firehose's shape, with the cause.
+fn is_refused(site: &Site) {
+    let reply = put_record(site.address, "clicks", b"{}").unwrap();
+    assert_eq!(reply.status, 500, "{}", reply.text());
+    let error: Value = serde_json::from_slice(&reply.body).unwrap();
+    assert_eq!(error["__type"], "ServiceUnavailableException", "{error}");
+    let message = error["message"].as_str().unwrap();
+    assert!(
+        message.contains(CAUSE) || message.contains("No space left"),
+        "{message}"
+    );
+}
+
+fn settings(spool: &str, journal: &str) -> String {
+    format!(
+        r#"
+state_dir = "state"
+shutdown_grace = "100s"
+
+[stream.clicks]
+spool_limit = "{spool}"
+
+[stream.clicks.source]
+type = "direct-put"
+journal_limit = "{journal}"
+
+[stream.clicks.partitioning]
+query = '{QUERY}'
+
+[stream.clicks.buffering]
+size = "1MiB"
+interval = "1s"
+
+[stream.clicks.format]
+type = "json"
+compression = "none"
+
+[stream.clicks.destination]
+type = "folder"
+path = "lake"
+prefix = "{PREFIX}"
+error_prefix = "{ERROR_PREFIX}"
+"#
+    )
+}

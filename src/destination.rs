@@ -35,7 +35,7 @@ pub trait Body: Send + Sync {
     fn read(&self, offset: u64, len: usize) -> io::Result<Bytes>;
 }
 
-/// A sealed object, as a durable checkpoint lists it.
+/// A sealed object, or the final head of one that still fills, as a durable checkpoint lists it.
 #[derive(Clone)]
 pub struct Publication {
     /// The batch's random id: how we know an object of ours again.
@@ -185,6 +185,29 @@ impl Destination {
                 advice: "this is a defect of firehose: please report it".into(),
             }),
             Self::S3(s3) => s3.begin_upload(publication).await,
+        }
+    }
+
+    /// How many parts of an upload are full when the first `size` bytes of an object are final. Part
+    /// boundaries depend on the number of the part alone. 0 for a folder: it knows no parts.
+    pub fn full_parts(&self, size: u64) -> u32 {
+        match self {
+            Self::Folder(_) => 0,
+            Self::S3(_) => S3::full_parts(size),
+        }
+    }
+
+    /// Sends the full parts beyond number `after` of an object whose head is final while its end is
+    /// not; `head` has the size and checksum of that head. Those that have arrived are not sent
+    /// again.
+    pub async fn send_full_parts(
+        &self,
+        head: &Publication,
+        after: u32,
+    ) -> Result<(), PublishError> {
+        match self {
+            Self::Folder(_) => Ok(()),
+            Self::S3(s3) => s3.send_full_parts(head, after).await,
         }
     }
 

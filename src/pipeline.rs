@@ -9,6 +9,7 @@ mod apply;
 mod commit;
 mod encode;
 mod event;
+mod filling;
 mod home;
 mod outputs;
 mod publish;
@@ -92,6 +93,8 @@ pub struct Pipeline {
     /// What is to be encoded, oldest first: a block of a batch, or all of a sealed one.
     encode_queue: VecDeque<(Uuid, Option<u32>)>,
     encoding: usize,
+    /// Open batches with requests of their uploads under way.
+    filling: usize,
     /// The source has ended: everything is sealed and published, then the pipeline stops.
     ending: bool,
     /// Whether everything that was open at that moment is sealed.
@@ -176,6 +179,7 @@ pub async fn run(
         waiting,
         encode_queue: VecDeque::new(),
         encoding: 0,
+        filling: 0,
         ending: false,
         ending_sealed: false,
         pending: Pending::default(),
@@ -225,10 +229,12 @@ impl Pipeline {
     /// Waits for the jobs under way. What they write is named by no checkpoint yet, or repeats
     /// what one names.
     async fn wind_down(&mut self) {
-        while self.checkpointing || self.encoding > 0 || self.waiting.is_busy() {
+        while self.checkpointing || self.encoding > 0 || self.filling > 0 || self.waiting.is_busy()
+        {
             match self.inbox.recv().await {
                 Some(Event::Checkpointed(_)) => self.checkpointing = false,
                 Some(Event::Encoded(_)) => self.encoding -= 1,
+                Some(Event::Filled(..)) => self.filling -= 1,
                 Some(Event::Sent { .. }) => self.waiting.landed(),
                 Some(_) => {}
                 None => return,
@@ -298,6 +304,7 @@ impl Pipeline {
                     self.apply_sent(id, result)?;
                 }
             }
+            Event::Filled(id, result) => self.apply_filled(id, &result),
             Event::RetryDue(id) => self.waiting.retry(id),
             Event::Failed(error) => return Err(error),
         }
@@ -355,6 +362,9 @@ impl Pipeline {
         }
         for id in committed.updated {
             self.waiting.retry(id);
+        }
+        for row in committed.open {
+            self.fill(row);
         }
         // Blocks that grow on are needed next, so they go last.
         for growing in [false, true] {
@@ -483,5 +493,7 @@ fn state_error(action: &'static str, error: &std::io::Error) -> StreamError {
     StreamError::of_disk(action, error)
 }
 
+#[cfg(test)]
+mod model_tests;
 #[cfg(test)]
 mod tests;

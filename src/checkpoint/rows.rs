@@ -41,6 +41,29 @@ pub struct OpenBatch {
     pub sealing: bool,
     /// Its bytes, in order.
     pub blocks: Vec<SpooledBlock>,
+    /// Multipart upload that was begun for it.
+    #[serde(default)]
+    pub upload_id: Option<String>,
+}
+
+impl OpenBatch {
+    /// Bytes of the object that will never change: those of the blocks in front that are encoded.
+    pub fn final_len(&self) -> u64 {
+        let extents = self.final_head().flat_map(|block| &block.extents);
+        extents.map(|extent| u64::from(extent.len)).sum()
+    }
+
+    /// The batch without what may still change.
+    #[must_use]
+    pub fn into_final_head(mut self) -> Self {
+        let blocks = self.final_head().count();
+        self.blocks.truncate(blocks);
+        self
+    }
+
+    fn final_head(&self) -> impl Iterator<Item = &SpooledBlock> {
+        self.blocks.iter().take_while(|block| block.encoded)
+    }
 }
 
 /// Destination, key and format of an object, fixed when its batch opened.

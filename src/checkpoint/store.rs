@@ -218,10 +218,11 @@ impl Store {
         sealed.retain(|object| object.target.store != store);
         for batch in &mut open {
             store.clone_into(&mut batch.target.store);
+            // An upload belongs to the bucket that it was begun in.
+            batch.upload_id = None;
         }
         for object in &mut sealed {
             store.clone_into(&mut object.target.store);
-            // An upload belongs to the bucket that it was begun in.
             object.upload_id = None;
         }
         let moved = (open.len(), sealed.len());

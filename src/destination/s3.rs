@@ -6,6 +6,7 @@
 
 mod answer;
 mod connect;
+mod parts;
 mod upload;
 
 use std::fmt::Write as _;
@@ -133,6 +134,23 @@ impl S3 {
     pub(super) async fn begin_upload(&self, object: &Publication) -> Result<String, PublishError> {
         check_key(&object.key)?;
         self.0.begin_upload(object).await
+    }
+
+    /// See [`super::Destination::full_parts`].
+    pub(super) fn full_parts(size: u64) -> u32 {
+        u32::try_from(parts::full(size).count()).unwrap_or(u32::MAX)
+    }
+
+    /// See [`super::Destination::send_full_parts`].
+    pub(super) async fn send_full_parts(
+        &self,
+        head: &Publication,
+        after: u32,
+    ) -> Result<(), PublishError> {
+        match &head.upload_id {
+            Some(upload_id) => self.0.send_full_parts(head, upload_id, after).await,
+            None => Err(PublishError::UploadGone),
+        }
     }
 
     /// See [`super::Destination::abort_upload`].

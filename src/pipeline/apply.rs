@@ -5,6 +5,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::Pipeline;
+use super::filling::Upload;
 use super::route::{Group, Routed};
 use super::table::Entry;
 use crate::batch::Batch;
@@ -87,6 +88,7 @@ impl Pipeline {
             target: self.outputs.target(lane, identity, arrival_ms, id),
             arrival_ms,
             sealing: false,
+            upload: Upload::default(),
             dirty: false,
         });
         id

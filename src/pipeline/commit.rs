@@ -60,6 +60,8 @@ pub(super) struct Committed {
     pub frontier: Option<Position>,
     /// What was written: batch, block, extents kept before it, where it lies.
     pub written: Vec<(Uuid, u32, usize, Extent)>,
+    /// Open batches with final bytes, as they are in the store now.
+    pub open: Vec<OpenBatch>,
     /// Objects to be published from now on.
     pub sealed: Vec<SealedObject>,
     /// Objects whose row was changed: their multipart upload is named, or forgotten.
@@ -104,6 +106,7 @@ impl DraftBatch {
             bytes: batch.bytes,
             sealing: entry.sealing,
             blocks: blocks.collect(),
+            upload_id: entry.upload.id.clone(),
         };
         Self {
             row,
@@ -150,12 +153,14 @@ pub(super) fn commit(
     commit.sealed.extend(draft.objects);
     store.commit(&commit)?;
     spool.free(&draft.freed)?;
+    commit.open.retain(|row| row.final_len() > 0);
     if let Some(frontier) = draft.frontier {
         journal.release(frontier.sequence)?;
     }
     Ok(Committed {
         frontier: draft.frontier,
         written,
+        open: commit.open,
         sealed,
         updated,
         published: commit.published,
@@ -207,7 +212,8 @@ fn write(
     Ok(written)
 }
 
-fn sealed_object(row: OpenBatch) -> SealedObject {
+/// The object that the blocks of a batch make.
+pub(super) fn sealed_object(row: OpenBatch) -> SealedObject {
     let extents: Vec<Extent> = row
         .blocks
         .into_iter()
@@ -224,7 +230,7 @@ fn sealed_object(row: OpenBatch) -> SealedObject {
         size,
         crc64,
         extents,
-        upload_id: None,
+        upload_id: row.upload_id,
     }
 }
 

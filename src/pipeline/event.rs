@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::commit::{CheckpointError, Committed};
 use super::encode::Done;
+use super::filling::Filled;
 use crate::destination::{Conditional, Destination, PublishError};
 use crate::error::StreamError;
 
@@ -31,6 +32,8 @@ pub(super) enum Event {
         /// Objects that were sent.
         published: Vec<(Uuid, Result<(), PublishError>)>,
     },
+    /// A step of the upload of a batch that still fills has ended.
+    Filled(Uuid, Result<Filled, PublishError>),
     /// The back-off of an object is over.
     RetryDue(Uuid),
     /// The stream cannot go on.

@@ -191,7 +191,12 @@ impl Waiting {
     }
 }
 
-fn publication(sealed: &SealedObject, outputs: &Outputs, spool: &Arc<Spool>) -> Publication {
+/// A sealed object, or the final head of an open batch, as the destination takes it.
+pub(super) fn publication(
+    sealed: &SealedObject,
+    outputs: &Outputs,
+    spool: &Arc<Spool>,
+) -> Publication {
     let format = outputs.format(sealed.target.format);
     Publication {
         object_id: sealed.id,

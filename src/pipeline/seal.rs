@@ -67,11 +67,13 @@ impl Pipeline {
         }
     }
 
-    fn finish_if_encoded(&mut self, id: Uuid) {
+    /// Hands a sealed batch to the next checkpoint when its last byte is final and no request of its
+    /// upload is under way.
+    pub(super) fn finish_if_encoded(&mut self, id: Uuid) {
         let finished = self
             .table
             .get(id)
-            .filter(|entry| entry.sealing && entry.batch.is_encoded());
+            .filter(|entry| entry.sealing && entry.batch.is_encoded() && !entry.upload.busy);
         match finished.map(|entry| entry.batch.records) {
             None => {}
             // Nothing fitted: there is no object, only the failed records elsewhere.
@@ -91,6 +93,7 @@ impl Pipeline {
         let idle = self.waiting.is_empty()
             && self.encode_queue.is_empty()
             && self.encoding == 0
+            && self.filling == 0
             && self.pending.sealed.is_empty()
             && self.table.unspooled() == 0
             && !self.checkpointing;

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use uuid::Uuid;
 
+use super::filling::Upload;
 use crate::batch::Batch;
 use crate::checkpoint::{Lane, OpenBatch, Target};
 use crate::config::BufferingSettings;
@@ -27,6 +28,8 @@ pub(super) struct Entry {
     pub arrival_ms: i64,
     /// Set when no record may be added any more.
     pub sealing: bool,
+    /// Its multipart upload.
+    pub upload: Upload,
     /// Set while it is in the list of changed batches.
     pub dirty: bool,
 }
@@ -124,6 +127,7 @@ impl Table {
                 target: row.target,
                 arrival_ms: row.arrival_ms,
                 sealing: row.sealing,
+                upload: Upload::named(row.upload_id),
                 dirty: false,
             });
         }

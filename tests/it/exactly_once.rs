@@ -37,10 +37,12 @@ const EVERYWHERE: Failpoints = &[
 /// Needs a whole journal segment of records.
 const RELEASE: Failpoints = &[("journal-release", 1)];
 const FOLDER_ONLY: Failpoints = &[("publish-after-link", 5)];
-/// Passed by objects large enough for a multipart upload.
+/// Passed by objects large enough for a multipart upload, which begins while they fill.
 const UPLOADS: Failpoints = &[
     ("apply", 20),
     ("checkpoint-after-commit", 20),
+    ("filling-after-part", 2),
+    ("filling-begun", 1),
     ("publish-after-put", 1),
     ("publish-before-put", 1),
     ("published-after-record", 1),
@@ -102,11 +104,11 @@ fn parquet_in_s3_behind_a_bad_network_holds_every_acknowledged_record_once() {
 fn large_objects_in_s3_behind_a_bad_network_hold_every_acknowledged_record_once() {
     let bucket = Weed::shared().bucket();
     let site = Site::new("");
-    let mut campaign = Campaign::new(&site, &[UPLOADS], 10);
+    let mut campaign = Campaign::new(&site, &[UPLOADS], 14);
     let proxy = Proxy::start(Weed::shared().address(), campaign.seed, FAULTS);
     site.configure(&settings(
-        "size = \"20MiB\"\ninterval = \"900s\"",
-        "type = \"json\"\ncompression = \"none\"",
+        "size = \"28MiB\"\ninterval = \"900s\"",
+        "type = \"json\"\ncompression = \"gzip\"",
         &store(&bucket, &proxy),
     ));
     let load = Load {

@@ -39,6 +39,7 @@ fn batch(id: Uuid) -> OpenBatch {
             encoded: true,
             extents: vec![extent],
         }],
+        upload_id: None,
     }
 }
 

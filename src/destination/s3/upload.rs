@@ -1,27 +1,25 @@
 //! Large objects: a multipart upload whose id a checkpoint names before its first part is sent.
 //!
-//! Another attempt asks which parts have arrived and sends the rest, so it may begin anywhere.
+//! Another attempt asks which parts have arrived and sends the rest, so it may begin anywhere. Full
+//! parts may go while the object still grows at its end.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{
-    ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart, Part,
+    ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart, Part as Arrived,
 };
 use crc_fast::{CrcAlgorithm, checksum};
 use tokio::task::JoinSet;
 
 use super::answer::Answer;
+use super::parts::{self, Part};
 use super::{Held, Inner, OBJECT_ID, header, read, timeout, with_settings};
 use crate::destination::{Publication, PublishError};
 use crate::extent::combine;
 use crate::failpoint;
 
-/// Size of a part, unless the object would need more than [`PARTS_MAX`] of them.
-const PART: u64 = 8 << 20;
-/// S3's limit on the parts of an upload.
-const PARTS_MAX: u64 = 10_000;
 /// Parts of one object on their way at the same time.
 const PARTS_IN_FLIGHT: usize = 4;
 
@@ -78,6 +76,32 @@ impl Inner {
         }
     }
 
+    /// Sends the full parts of what is known of an object beyond part number `after`, but those that
+    /// have arrived.
+    pub(super) async fn send_full_parts(
+        self: &Arc<Self>,
+        head: &Publication,
+        upload_id: &str,
+        after: u32,
+    ) -> Result<(), PublishError> {
+        let later = parts::full(head.size).skip(after as usize);
+        let sent = match self.arrived(head, upload_id, after).await {
+            Ok(arrived) => {
+                let hit = || failpoint::hit("filling-after-part");
+                self.send_parts(head, upload_id, later, arrived, hit).await
+            }
+            Err(answer) => Err(Stopped::There(answer)),
+        };
+        match sent {
+            Ok(_) => Ok(()),
+            Err(Stopped::Here(error)) => Err(error),
+            Err(Stopped::There(answer)) if answer.is_upload_gone() => Err(PublishError::UploadGone),
+            Err(Stopped::There(answer) | Stopped::ForGood(answer)) => {
+                Err(self.error(&answer, "uploading", &head.key))
+            }
+        }
+    }
+
     /// Sends what is missing of an upload and completes it.
     pub(super) async fn finish_upload(
         self: &Arc<Self>,
@@ -109,10 +133,14 @@ impl Inner {
 
     async fn send(self: &Arc<Self>, object: &Publication, upload_id: &str) -> Result<(), Stopped> {
         let arrived = self
-            .arrived(object, upload_id)
+            .arrived(object, upload_id, 0)
             .await
             .map_err(Stopped::There)?;
-        let parts = self.send_parts(object, upload_id, arrived).await?;
+        let hit = || failpoint::hit("upload-after-part");
+        let parts = parts::of(object.size);
+        let parts = self
+            .send_parts(object, upload_id, parts, arrived, hit)
+            .await?;
         let whole = parts
             .iter()
             .fold(0, |crc, part| combine(crc, part.crc64nvme, part.len));
@@ -156,16 +184,19 @@ impl Inner {
         Ok(())
     }
 
-    /// The parts that have arrived by number. A store that does not tell gets all of them anew.
+    /// The parts beyond number `after` that have arrived, by number. A store that does not tell gets
+    /// all of them anew.
     async fn arrived(
         &self,
         object: &Publication,
         upload_id: &str,
-    ) -> Result<HashMap<i32, Part>, Answer> {
+        after: u32,
+    ) -> Result<HashMap<i32, Arrived>, Answer> {
         let request = self
             .client
             .list_parts()
             .bucket(&self.settings.bucket)
+            .set_part_number_marker((after > 0).then(|| after.to_string()))
             .key(&object.key);
         let mut pages = request.upload_id(upload_id).into_paginator().send();
         let mut arrived = HashMap::new();
@@ -184,27 +215,27 @@ impl Inner {
         Ok(arrived)
     }
 
-    /// Sends the parts that are missing, a few at a time; all parts in order.
+    /// Sends those of `parts` that are missing, a few at a time; all of them in order. `hit` is
+    /// called after each that was sent.
     async fn send_parts(
         self: &Arc<Self>,
         object: &Publication,
         upload_id: &str,
-        mut arrived: HashMap<i32, Part>,
+        mut parts: impl Iterator<Item = Part>,
+        mut arrived: HashMap<i32, Arrived>,
+        hit: fn(),
     ) -> Result<Vec<Sent>, Stopped> {
-        let part = part_size(object.size);
-        let mut waiting = (1..).zip((0..object.size).step_by(usize::try_from(part).unwrap_or(1)));
         let mut sending = JoinSet::new();
         let mut sent = Vec::new();
         loop {
             while sending.len() < PARTS_IN_FLIGHT
-                && let Some((number, offset)) = waiting.next()
+                && let Some(part) = parts.next()
             {
                 let (inner, object) = (Arc::clone(self), object.clone());
-                let (upload_id, arrived) = (upload_id.to_owned(), arrived.remove(&number));
-                let len = part.min(object.size - offset);
+                let (upload_id, arrived) = (upload_id.to_owned(), arrived.remove(&part.number));
                 sending.spawn(async move {
                     inner
-                        .send_part(&object, &upload_id, number, offset, len, arrived)
+                        .send_part(&object, &upload_id, part, arrived, hit)
                         .await
                 });
             }
@@ -226,10 +257,13 @@ impl Inner {
         &self,
         object: &Publication,
         upload_id: &str,
-        number: i32,
-        offset: u64,
-        len: u64,
-        arrived: Option<Part>,
+        Part {
+            number,
+            offset,
+            len,
+        }: Part,
+        arrived: Option<Arrived>,
+        hit: fn(),
     ) -> Result<Sent, Stopped> {
         let _room = self.room(len).await;
         let bytes = read(object, offset, len).await.map_err(Stopped::Here)?;
@@ -265,35 +299,12 @@ impl Inner {
             .send()
             .await
             .map_err(|error| Stopped::There(Answer::of(&error)))?;
-        failpoint::hit("upload-after-part");
+        hit();
         Ok(Sent {
             number,
             tag: uploaded.e_tag,
             crc64nvme,
             len,
         })
-    }
-}
-
-/// Size of all parts but the last: a pure function of the object's size, so that every attempt
-/// cuts it alike.
-fn part_size(size: u64) -> u64 {
-    const MIB: u64 = 1 << 20;
-    size.div_ceil(PARTS_MAX)
-        .div_ceil(MIB)
-        .saturating_mul(MIB)
-        .max(PART)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_object_of_any_size_fits_into_the_parts_of_an_upload() {
-        for size in [1, PART, PART * PARTS_MAX, PART * PARTS_MAX + 1, 5 << 40] {
-            assert!(size.div_ceil(part_size(size)) <= PARTS_MAX, "{size}");
-        }
-        assert_eq!(part_size(1 << 30), PART);
     }
 }

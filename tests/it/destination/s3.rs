@@ -169,6 +169,53 @@ async fn an_upload_goes_on_where_it_was_interrupted() {
 }
 
 #[tokio::test]
+async fn parts_of_an_object_that_still_grows_are_sent_once() {
+    let (to, bucket, proxy) = through_proxy().await;
+    let bytes = noise(20 << 20);
+    let whole = object("data/large", bytes.clone());
+    let upload_id = to.begin_upload(&whole).await.unwrap();
+    let head = |len: usize| Publication {
+        upload_id: Some(upload_id.clone()),
+        object_id: whole.object_id,
+        ..object("data/large", bytes.slice(..len))
+    };
+    let (early, later) = (head(9 << 20), head(17 << 20));
+    assert_eq!(to.full_parts(early.size), 1);
+    assert_eq!(to.full_parts(later.size), 2);
+    proxy.passed();
+    to.send_full_parts(&early, 0).await.unwrap();
+    assert_eq!(methods(&proxy), ["GET", "PUT"]);
+    // Another process does not know, and asks.
+    to.send_full_parts(&early, 0).await.unwrap();
+    assert_eq!(methods(&proxy), ["GET"]);
+    proxy.next("PUT", Fault::SlowDown);
+    let failed = to.send_full_parts(&later, 1).await;
+    assert!(
+        matches!(failed, Err(PublishError::Transient(_))),
+        "{failed:?}"
+    );
+    to.send_full_parts(&later, 1).await.unwrap();
+    proxy.passed();
+    publish(&to, &head(20 << 20)).await.unwrap();
+    assert_eq!(methods(&proxy), ["GET", "PUT", "POST"], "one part was left");
+    assert!(
+        bucket.get("data/large").unwrap().bytes == bytes,
+        "the bytes differ"
+    );
+}
+
+#[tokio::test]
+async fn an_object_smaller_than_a_part_completes_the_upload_that_was_begun_for_it() {
+    let bucket = Weed::shared().bucket();
+    let to = connect(bucket.settings()).await;
+    let mut one = object("data/small", noise(1000));
+    one.upload_id = Some(to.begin_upload(&one).await.unwrap());
+    publish(&to, &one).await.unwrap();
+    assert_eq!(bucket.get("data/small").unwrap().bytes, noise(1000));
+    assert_eq!(bucket.uploads(), [""; 0]);
+}
+
+#[tokio::test]
 async fn a_lost_completion_is_settled() {
     let (to, bucket, proxy) = through_proxy().await;
     let one = begun(&to, "data/large").await;
@@ -189,6 +236,10 @@ async fn a_vanished_upload_is_reported_and_can_be_sent_anew() {
     let upload_id = one.upload_id.clone().unwrap();
     to.abort_upload(&one.key, &upload_id).await.unwrap();
     to.abort_upload(&one.key, &upload_id).await.unwrap();
+    assert_eq!(
+        to.send_full_parts(&one, 0).await,
+        Err(PublishError::UploadGone)
+    );
     assert_eq!(publish(&to, &one).await, Err(PublishError::UploadGone));
     one.upload_id = None;
     assert_eq!(publish(&to, &one).await, Err(PublishError::UploadGone));

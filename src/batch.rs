@@ -45,6 +45,9 @@ pub struct Block {
     pub serial: u32,
     /// Whether these are final bytes of the object.
     pub encoded: bool,
+    /// Whether these are no bytes of the object at all, but what the final ones before them leave
+    /// for its end.
+    pub footer: bool,
     /// Where the spooled head lies.
     pub extents: Vec<Extent>,
     /// Whether it was handed out to be encoded.
@@ -133,6 +136,14 @@ impl Batch {
         self.push(encoded, extents, memory);
     }
 
+    /// Adds a footer whose bytes are all in the spool.
+    pub fn push_footer(&mut self, extents: Vec<Extent>) {
+        self.push_spooled(true, extents);
+        if let Some(block) = self.blocks.last_mut() {
+            (block.encoded, block.footer) = (false, true);
+        }
+    }
+
     /// Freezes the growing block, so that its bytes can be shared. Returns its serial number.
     pub fn freeze(&mut self) -> Option<u32> {
         let last = self.blocks.last_mut()?;
@@ -149,6 +160,7 @@ impl Batch {
         let fresh = Block {
             serial: next,
             encoded: true,
+            footer: false,
             extents: Vec::new(),
             encoding: false,
             spooled: 0,
@@ -158,26 +170,66 @@ impl Batch {
         std::mem::replace(block, fresh).extents
     }
 
-    /// Replaces all blocks by the object's final bytes; returns the extents that are needed no
-    /// more.
-    pub fn replace_all(&mut self, object: Vec<Extent>) -> Vec<Extent> {
-        let old = std::mem::take(&mut self.blocks);
-        self.push_spooled(true, object);
+    /// Replaces raw blocks that lie one after the other by their final bytes and a footer, or by
+    /// nothing where they have become nothing; returns the extents that are needed no more.
+    pub fn replace_run(
+        &mut self,
+        serials: &[u32],
+        encoded: Vec<Extent>,
+        footer: Vec<Extent>,
+    ) -> Vec<Extent> {
+        let is_of_run = |block: &Block| serials.contains(&block.serial);
+        let Some(at) = self.blocks.iter().position(is_of_run) else {
+            return Vec::new();
+        };
+        let mut old = std::mem::take(&mut self.blocks);
+        let rest = old.split_off(at);
+        self.blocks = old;
+        if !encoded.is_empty() {
+            self.push_spooled(true, encoded);
+            self.push_footer(footer);
+        }
+        let (run, rest): (Vec<Block>, Vec<Block>) = rest.into_iter().partition(is_of_run);
+        self.blocks.extend(rest);
+        run.into_iter().flat_map(|block| block.extents).collect()
+    }
+
+    /// Replaces all that is not final by the last of the object's final bytes; returns the extents
+    /// that are needed no more.
+    pub fn finish(&mut self, rest: Vec<Extent>) -> Vec<Extent> {
+        let blocks = std::mem::take(&mut self.blocks);
+        let (encoded, old): (Vec<Block>, Vec<Block>) =
+            blocks.into_iter().partition(|block| block.encoded);
+        self.blocks = encoded;
+        self.push_spooled(true, rest);
         old.into_iter().flat_map(|block| block.extents).collect()
     }
 
     /// Raw blocks that take no more records and are not being encoded yet; they count as being
     /// encoded from now on.
     pub fn take_raw(&mut self) -> Vec<u32> {
-        let raw = self.blocks.iter_mut().filter(|block| {
-            let frozen = matches!(block.memory, Memory::Frozen(_));
-            frozen && !block.encoded && !block.encoding && !block.is_empty()
-        });
+        let raw = self
+            .blocks
+            .iter_mut()
+            .filter(|block| block.is_raw() && !block.is_empty());
         let taken = raw.map(|block| {
             block.encoding = true;
             block.serial
         });
         taken.collect()
+    }
+
+    /// Bytes of the raw blocks that [`Batch::take_raw`] would take; those in memory apart.
+    pub fn raw(&self) -> (u64, usize) {
+        let raw = self.blocks.iter().filter(|block| block.is_raw());
+        raw.fold((0, 0), |(len, memory), block| {
+            (len + block.len(), memory + block.memory())
+        })
+    }
+
+    /// Whether blocks are being encoded.
+    pub fn is_encoding(&self) -> bool {
+        self.blocks.iter().any(|block| block.encoding)
     }
 
     /// Whether every byte is final.
@@ -213,6 +265,7 @@ impl Batch {
         self.blocks.push(Block {
             serial,
             encoded,
+            footer: false,
             extents,
             encoding: false,
             spooled,
@@ -299,6 +352,12 @@ impl Block {
         self.len() - self.spooled
     }
 
+    /// Whether it holds records, takes no more of them, and is not being encoded.
+    fn is_raw(&self) -> bool {
+        let frozen = matches!(self.memory, Memory::Frozen(_));
+        frozen && !self.encoded && !self.footer && !self.encoding
+    }
+
     fn in_memory(&self) -> &[u8] {
         match &self.memory {
             Memory::Growing(memory) => memory,
@@ -321,7 +380,8 @@ impl Block {
     }
 
     fn shed(&mut self) {
-        if self.spooled < self.len() {
+        // Whoever encodes it holds its bytes, too.
+        if self.spooled < self.len() || self.encoding {
             return;
         }
         self.memory_start = self.spooled;

@@ -1,9 +1,10 @@
 //! What an object looks like inside: records in, object bytes out.
 //!
-//! Two shapes. In `Blocks` (`json` and `raw` with any streaming codec) a raw block of staged records
-//! becomes final bytes on its own, and the object is the concatenation of its blocks. In `Whole`
-//! (`parquet`, `zip`) records are staged in frames that keep their position and arrival, and the
-//! object is encoded at seal, when a record may still turn out not to fit.
+//! Three shapes. In `Blocks` (`json` and `raw` with any streaming codec) a raw block of staged records
+//! becomes final bytes on its own, and the object is the concatenation of its blocks. In the others
+//! records are staged in frames that keep their position and arrival, and may still turn out not to
+//! fit when they are encoded: in `Runs` (`parquet`) many blocks at a time, at the end with a footer
+//! about them all, in `Whole` (`zip`) at the seal.
 
 use bytes::Bytes;
 use std::io;
@@ -29,13 +30,27 @@ use lines::Layout;
 pub enum Shape {
     /// Each raw block becomes final bytes at once.
     Blocks,
+    /// A run of raw blocks becomes final bytes at once; what it leaves for the object's end is kept.
+    Runs,
     /// The object is encoded when all of its raw blocks are known.
     Whole,
 }
 
-/// Bytes of memory to set aside for an encoder of `Shape::Whole` while it encodes an object. One of
+/// Bytes of memory to set aside for an encoder of `Shape::Runs` while it encodes a run. One of
 /// `Shape::Blocks` needs about three raw blocks and less than a MiB more.
 pub const ENCODER_MEMORY: usize = parquet::MEMORY;
+
+/// So many raw bytes are worth a run of `Shape::Runs`.
+pub const RUN_BYTES: u64 = parquet::RUN_BYTES;
+
+/// What of an object is final already, in `Shape::Runs`.
+#[derive(Debug, Default)]
+pub struct Head {
+    /// Its length in bytes.
+    pub len: u64,
+    /// The footers of its runs, in order.
+    pub footers: Vec<Bytes>,
+}
 
 /// What is wrong with the settings of a format.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -157,11 +172,12 @@ impl Format {
     pub fn shape(&self) -> Shape {
         match &*self.inner {
             Inner::Text { .. } => Shape::Blocks,
-            Inner::Archive { .. } | Inner::Parquet(_) => Shape::Whole,
+            Inner::Parquet(_) => Shape::Runs,
+            Inner::Archive { .. } => Shape::Whole,
         }
     }
 
-    /// Appends a record to a raw block: final bytes for `Shape::Blocks`, a frame for `Shape::Whole`.
+    /// Appends a record to a raw block: final bytes for `Shape::Blocks`, a frame otherwise.
     pub fn stage(&self, record: &Record<'_>, out: &mut Vec<u8>) {
         match &*self.inner {
             Inner::Text { layout, .. } => layout.append(record.data, out),
@@ -181,7 +197,7 @@ impl Format {
 
     /// Appends the final bytes of one raw block; `first` tells that it opens the object.
     ///
-    /// Fails with `InvalidInput` for `Shape::Whole` or the encoder of another format.
+    /// Fails with `InvalidInput` for another shape than `Shape::Blocks` or the encoder of another format.
     pub fn encode_block(
         &self,
         encoder: &mut Encoder,
@@ -195,15 +211,39 @@ impl Format {
         }
     }
 
-    /// Encodes a whole object from the raw blocks that `next` yields in order.
+    /// Encodes a run of raw blocks, which `next` yields in order, for an object of which `start`
+    /// bytes are final. Returns the number of records in it, and its footer, to be kept for the
+    /// object's end; none when no record fitted, and nothing was written then.
+    ///
+    /// `out` and `failed` as for [`Format::encode_object`]. Fails with `InvalidData` for a damaged
+    /// frame, with `InvalidInput` for another shape than `Shape::Runs` or the encoder of another
+    /// format.
+    pub fn encode_run(
+        &self,
+        encoder: &mut Encoder,
+        start: u64,
+        next: &mut dyn FnMut() -> io::Result<Option<Bytes>>,
+        out: &mut dyn io::Write,
+        failed: &mut dyn FnMut(&Record<'_>, Failure),
+    ) -> io::Result<(u64, Option<Bytes>)> {
+        match (&*self.inner, &mut encoder.scratch) {
+            (Inner::Parquet(table), Scratch::Parquet(decoder)) => {
+                table.encode_run(decoder, start, next, out, failed)
+            }
+            _ => Err(mismatch()),
+        }
+    }
+
+    /// Encodes the rest of an object, after `head`, from the raw blocks that `next` yields in order.
     ///
     /// `out` takes the object's bytes in pieces; `failed` gets each record that does not fit, with
-    /// its reason. Returns the number of records in the object: with 0, nothing that was written
-    /// to `out` is an object. Fails with `InvalidData` for a damaged frame, with `InvalidInput` for
+    /// its reason. Returns the number of records in the rest: with 0 and no head, nothing that was
+    /// written to `out` is an object. Fails with `InvalidData` for a damaged frame, with `InvalidInput` for
     /// `Shape::Blocks` or the encoder of another format.
     pub fn encode_object(
         &self,
         encoder: &mut Encoder,
+        head: &Head,
         next: &mut dyn FnMut() -> io::Result<Option<Bytes>>,
         out: &mut dyn io::Write,
         failed: &mut dyn FnMut(&Record<'_>, Failure),
@@ -211,7 +251,7 @@ impl Format {
         match (&*self.inner, &mut encoder.scratch) {
             (Inner::Archive { layout }, Scratch::Archive) => archive::encode(layout, next, out),
             (Inner::Parquet(table), Scratch::Parquet(decoder)) => {
-                table.encode(decoder, next, out, failed)
+                table.encode(decoder, head, next, out, failed)
             }
             _ => Err(mismatch()),
         }

@@ -13,6 +13,7 @@ mod filling;
 mod home;
 mod outputs;
 mod publish;
+mod room;
 mod route;
 mod router;
 mod seal;
@@ -42,7 +43,7 @@ use crate::spool::Spool;
 use crate::telemetry::State;
 
 use commit::{CheckpointError, Committed};
-use encode::EncoderPool;
+use encode::{EncoderPool, Piece};
 use event::Event;
 pub use home::{Claim, Home, open, reserve_bytes};
 pub use outputs::{Outputs, store_name};
@@ -90,8 +91,8 @@ pub struct Pipeline {
     frontier: Option<Position>,
     table: Table,
     waiting: Waiting,
-    /// What is to be encoded, oldest first: a block of a batch, or all of a sealed one.
-    encode_queue: VecDeque<(Uuid, Option<u32>)>,
+    /// What is to be encoded, oldest first.
+    encode_queue: VecDeque<(Uuid, Piece)>,
     encoding: usize,
     /// Open batches with requests of their uploads under way.
     filling: usize,
@@ -366,12 +367,7 @@ impl Pipeline {
         for row in committed.open {
             self.fill(row);
         }
-        // Blocks that grow on are needed next, so they go last.
-        for growing in [false, true] {
-            if self.table.memory() > self.around.memory_limit / 4 * 3 {
-                self.table.shed(growing);
-            }
-        }
+        self.give_up_memory();
         self.around
             .status
             .checkpointed(committed.frontier, self.checkpoint_begun.elapsed());

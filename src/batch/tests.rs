@@ -113,6 +113,48 @@ proptest! {
 }
 
 #[test]
+fn a_run_becomes_final_bytes_and_a_footer_while_records_go_on() {
+    let mut batch = Batch::open(Uuid::nil(), 0);
+    let mut store = Bytestore::default();
+    for byte in 1..=2 {
+        batch.append(1, 1, |block| block.resize(BLOCK_BYTES, byte));
+    }
+    batch.append(1, 1, |block| block.extend_from_slice(b"rest"));
+    store.spool(&mut batch, &|_| false);
+    let (len, memory) = batch.raw();
+    assert_eq!((len, memory), (2 * BLOCK_BYTES as u64, 2 * BLOCK_BYTES));
+    let run = batch.take_raw();
+    assert!(batch.is_encoding() && batch.raw().0 == 0);
+    batch.append(1, 1, |block| block.extend_from_slice(b"more"));
+    let (group, footer) = (store.write(b"group"), store.write(b"footer"));
+    assert_eq!(batch.replace_run(&run, vec![group], vec![footer]).len(), 2);
+    batch.append(1, 1, |block| block.extend_from_slice(b"end"));
+    assert!(!batch.is_encoding() && !batch.is_encoded());
+    assert_eq!(store.whole(&mut batch), b"groupfooterrestmoreend");
+    let kinds: Vec<_> = batch
+        .blocks
+        .iter()
+        .map(|block| (block.encoded, block.footer))
+        .collect();
+    assert_eq!(kinds, [(true, false), (false, true), (false, false)]);
+    // At the end only what is final is left.
+    let last = store.write(b"last");
+    assert_eq!(batch.finish(vec![last]).len(), 2);
+    assert!(batch.is_encoded());
+    assert_eq!(store.whole(&mut batch), b"grouplast");
+}
+
+#[test]
+fn a_run_of_which_nothing_fitted_leaves_no_block() {
+    let mut batch = Batch::open(Uuid::nil(), 0);
+    batch.append(1, 1, |block| block.resize(BLOCK_BYTES, 1));
+    batch.append(1, 1, |block| block.extend_from_slice(b"rest"));
+    let run = batch.take_raw();
+    batch.replace_run(&run, Vec::new(), Vec::new());
+    assert_eq!(Bytestore::default().whole(&mut batch), b"rest");
+}
+
+#[test]
 fn a_replaced_block_gives_back_its_extents() {
     let mut batch = Batch::open(Uuid::nil(), 0);
     let mut store = Bytestore::default();

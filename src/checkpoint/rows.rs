@@ -56,13 +56,14 @@ impl OpenBatch {
     /// The batch without what may still change.
     #[must_use]
     pub fn into_final_head(mut self) -> Self {
-        let blocks = self.final_head().count();
-        self.blocks.truncate(blocks);
+        self.blocks = self.final_head().cloned().collect();
         self
     }
 
     fn final_head(&self) -> impl Iterator<Item = &SpooledBlock> {
-        self.blocks.iter().take_while(|block| block.encoded)
+        let head = self.blocks.iter();
+        let head = head.take_while(|block| block.encoded || block.footer);
+        head.filter(|block| block.encoded)
     }
 }
 
@@ -82,6 +83,10 @@ pub struct Target {
 pub struct SpooledBlock {
     /// Whether these are final bytes of the object, or records as they were staged.
     pub encoded: bool,
+    /// Whether these are no bytes of the object, but what the final ones before them leave for its
+    /// end.
+    #[serde(default)]
+    pub footer: bool,
     /// Where they lie.
     pub extents: Vec<Extent>,
 }

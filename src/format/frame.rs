@@ -1,4 +1,4 @@
-//! Frames of a raw block of `Shape::Whole`: a record with what a failure needs to name it.
+//! Frames of a raw block of `Shape::Runs` and `Shape::Whole`: a record with what a failure needs to name it.
 //!
 //! Layout, little-endian: length of the data u32, arrival i64 (ms), sequence u64, sub-sequence u32,
 //! data. Integrity is the spool's matter (every extent has a checksum).

@@ -11,7 +11,7 @@ use crate::config::ParquetCompression;
 use crate::failure::Failure;
 use crate::record::Record;
 
-use super::{FormatFault, frame};
+use super::{FormatFault, Head, frame};
 
 mod accept;
 mod column;
@@ -19,9 +19,11 @@ mod cursor;
 mod decode;
 mod dictionary;
 mod fault;
+mod footer;
 mod names;
 mod number;
 mod schema;
+mod sink;
 mod time;
 mod writer;
 
@@ -40,6 +42,9 @@ const BATCH_BYTES: usize = 1 << 20;
 /// Memory that a worker holds while it encodes an object: a row group's pages, the largest column
 /// of it once more, a batch of rows, and a raw block.
 pub(super) const MEMORY: usize = writer::ROW_GROUP_MEMORY + (16 << 20);
+
+/// Raw bytes that make a row group.
+pub(super) const RUN_BYTES: u64 = writer::ROW_GROUP_BYTES as u64;
 
 /// Cells that a batch may leave empty before it is written.
 const BATCH_EMPTY: usize = 1 << 20;
@@ -76,16 +81,33 @@ impl Table {
         }
     }
 
-    /// Encodes an object; see `Format::encode_object`.
+    /// Encodes the rest of an object and its footer; see `Format::encode_object`.
     pub(super) fn encode(
         &self,
         decoder: &mut Decoder,
+        head: &Head,
         next: &mut dyn FnMut() -> io::Result<Option<Bytes>>,
         out: &mut dyn io::Write,
         failed: &mut dyn FnMut(&Record<'_>, Failure),
     ) -> io::Result<u64> {
-        decoder.reset(); // an object given up half-way may have left rows
-        let mut writer = Writer::new(self, out);
+        let (records, last) = self.encode_run(decoder, head.len, next, out, failed)?;
+        let mut footers = head.footers.clone();
+        footers.extend(last);
+        footer::write(&footers, out)?;
+        Ok(records)
+    }
+
+    /// Encodes a run of row groups; see `Format::encode_run`.
+    pub(super) fn encode_run(
+        &self,
+        decoder: &mut Decoder,
+        start: u64,
+        next: &mut dyn FnMut() -> io::Result<Option<Bytes>>,
+        out: &mut dyn io::Write,
+        failed: &mut dyn FnMut(&Record<'_>, Failure),
+    ) -> io::Result<(u64, Option<Bytes>)> {
+        decoder.reset(); // a run given up half-way may have left rows
+        let mut writer = Writer::new(self, start, out);
         let (mut records, mut bytes, mut empty) = (0, 0, 0);
         while let Some(block) = next()? {
             for record in frame::records(&block) {
@@ -106,8 +128,7 @@ impl Table {
         if decoder.rows > 0 {
             writer.write(&decoder.finish(&self.arrow)?, bytes)?;
         }
-        writer.finish()?;
-        Ok(records)
+        Ok((records, writer.finish()?))
     }
 }
 

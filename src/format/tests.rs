@@ -2,7 +2,7 @@
 
 use std::io::Read as _;
 
-use super::{Format, Shape};
+use super::{Format, Head, Shape};
 use crate::config::{Compression, Delimiter, FormatSettings};
 use crate::position::{Position, Sequence};
 use crate::record::Record;
@@ -52,11 +52,12 @@ fn object(format: &Format, records: &[Vec<u8>], block: usize) -> Vec<u8> {
                     .unwrap();
             }
         }
-        Shape::Whole => {
+        Shape::Whole | Shape::Runs => {
             let mut blocks = blocks.into_iter();
             let count = format
                 .encode_object(
                     &mut encoder,
+                    &Head::default(),
                     &mut || Ok(blocks.next().map(Into::into)),
                     &mut out,
                     &mut |_, failure| panic!("{failure:?}"),
@@ -154,7 +155,13 @@ fn a_call_that_does_not_fit_the_shape_is_refused() {
     let mut none = || Ok(None);
     assert!(
         blocks
-            .encode_object(&mut blocks.encoder(), &mut none, &mut out, &mut |_, _| ())
+            .encode_object(
+                &mut blocks.encoder(),
+                &Head::default(),
+                &mut none,
+                &mut out,
+                &mut |_, _| ()
+            )
             .is_err()
     );
 }

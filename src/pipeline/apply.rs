@@ -12,7 +12,6 @@ use crate::batch::Batch;
 use crate::checkpoint::Lane;
 use crate::failpoint;
 use crate::failure::{ErrorOutputType, Failure};
-use crate::format::Shape;
 
 /// Reading waits while so much is to be encoded beyond what the encoders are at: blocks that wait
 /// would be spooled as they are, then again in their final form.
@@ -67,8 +66,8 @@ impl Pipeline {
             .flatten();
         if self.table.is_full(id) {
             self.seal(id);
-        } else if filled.is_some() && self.shape(id) == Some(Shape::Blocks) {
-            self.encode_raw(id);
+        } else if filled.is_some() {
+            self.encode_filled(id);
         }
     }
 

@@ -92,6 +92,7 @@ impl DraftBatch {
             }
             SpooledBlock {
                 encoded: block.encoded,
+                footer: block.footer,
                 extents: block.extents.clone(),
             }
         });

@@ -11,7 +11,7 @@ use crate::batch::Block;
 use crate::buffer::Buffer;
 use crate::extent::Extent;
 use crate::failure::ErrorOutputType;
-use crate::format::{Encoder, Format};
+use crate::format::{Encoder, Format, Head};
 use crate::spool::Spool;
 
 /// One job takes about so many raw bytes…
@@ -37,15 +37,43 @@ pub(super) enum Work {
         /// How.
         format: Format,
     },
-    /// All blocks of a sealed batch.
-    Object {
+    /// A run of raw blocks of an open batch.
+    Run {
         /// The batch.
         id: Uuid,
-        /// Its blocks.
+        /// The blocks.
+        serials: Vec<u32>,
+        /// Bytes of the object before them.
+        start: u64,
+        /// Their bytes.
         sources: Vec<Source>,
         /// How.
         format: Format,
     },
+    /// All blocks of a sealed batch that are not final.
+    Object {
+        /// The batch.
+        id: Uuid,
+        /// Bytes of the object that are final.
+        start: u64,
+        /// What those leave for the object's end.
+        footers: Vec<Source>,
+        /// Its raw blocks.
+        sources: Vec<Source>,
+        /// How.
+        format: Format,
+    },
+}
+
+/// What of a batch waits to be encoded.
+#[derive(Debug)]
+pub(super) enum Piece {
+    /// One block.
+    Block(u32),
+    /// Several blocks.
+    Run(Vec<u32>),
+    /// All that is left.
+    Object,
 }
 
 /// The bytes of one block: a head in the spool and a rest in memory.
@@ -97,14 +125,25 @@ pub(super) enum Done {
         /// The bytes.
         encoded: Bytes,
     },
-    /// An object's final bytes, in the spool already (not yet synced).
+    /// The final bytes of a run, in the spool already (not yet synced).
+    Run {
+        /// The batch.
+        id: Uuid,
+        /// The blocks they take the place of.
+        serials: Vec<u32>,
+        /// Where the bytes lie; nowhere when no record fitted.
+        extents: Vec<Extent>,
+        /// Where their footer lies.
+        footer: Vec<Extent>,
+        /// Records that did not fit.
+        failed: Vec<FailedLines>,
+    },
+    /// An object's last bytes, in the spool already (not yet synced).
     Object {
         /// The batch.
         id: Uuid,
         /// Where the bytes lie.
         extents: Vec<Extent>,
-        /// Records in the object.
-        records: u64,
         /// Records that did not fit.
         failed: Vec<FailedLines>,
     },
@@ -162,7 +201,9 @@ pub(super) fn run(
     spool: &Arc<Spool>,
     now_ms: i64,
 ) -> io::Result<Vec<Done>> {
-    let Some(Work::Block { format, .. } | Work::Object { format, .. }) = works.first() else {
+    let Some(Work::Block { format, .. } | Work::Run { format, .. } | Work::Object { format, .. }) =
+        works.first()
+    else {
         return Ok(Vec::new());
     };
     let mut bench = pool.take(hash, format);
@@ -193,35 +234,94 @@ fn encode(work: Work, bench: &mut Bench, spool: &Spool, now_ms: i64) -> io::Resu
                 encoded: Bytes::copy_from_slice(out),
             })
         }
-        Work::Object {
+        Work::Run {
             id,
+            serials,
+            start,
             sources,
             format,
         } => {
-            let mut sources = sources.into_iter();
-            let mut next = || sources.next().map(|source| source.read(spool)).transpose();
-            let mut out = SpoolWriter {
+            let mut out = Output::new(spool, now_ms);
+            let (bytes, failed) = (&mut out.bytes, &mut out.failed);
+            let (_, footer) = format.encode_run(
+                encoder,
+                start,
+                &mut reading(sources, spool),
+                bytes,
+                &mut |record, why| failed.add(record, &why),
+            )?;
+            let (extents, failed) = out.finish()?;
+            Ok(Done::Run {
+                id,
+                serials,
+                extents,
+                footer: spool.append(footer.as_deref().as_slice())?,
+                failed,
+            })
+        }
+        Work::Object {
+            id,
+            start,
+            footers,
+            sources,
+            format,
+        } => {
+            let footers = footers.iter().map(|footer| footer.read(spool));
+            let head = Head {
+                len: start,
+                footers: footers.collect::<io::Result<_>>()?,
+            };
+            let mut out = Output::new(spool, now_ms);
+            let (bytes, failed) = (&mut out.bytes, &mut out.failed);
+            format.encode_object(
+                encoder,
+                &head,
+                &mut reading(sources, spool),
+                bytes,
+                &mut |record, why| failed.add(record, &why),
+            )?;
+            let (extents, failed) = out.finish()?;
+            Ok(Done::Object {
+                id,
+                extents,
+                failed,
+            })
+        }
+    }
+}
+
+/// Reads one block after the other.
+fn reading(sources: Vec<Source>, spool: &Spool) -> impl FnMut() -> io::Result<Option<Bytes>> {
+    let mut sources = sources.into_iter();
+    move || sources.next().map(|source| source.read(spool)).transpose()
+}
+
+/// What comes of encoding raw blocks: final bytes, and lines of what did not fit.
+struct Output<'a> {
+    bytes: SpoolWriter<'a>,
+    failed: Failed<'a>,
+}
+
+impl<'a> Output<'a> {
+    const fn new(spool: &'a Spool, now_ms: i64) -> Self {
+        Self {
+            bytes: SpoolWriter {
                 spool,
                 pending: Vec::new(),
                 extents: Vec::new(),
-            };
-            let mut failed = Failed {
+            },
+            failed: Failed {
                 spool,
+                now_ms,
                 lines: Vec::new(),
                 fault: None,
-            };
-            let records =
-                format.encode_object(encoder, &mut next, &mut out, &mut |record, why| {
-                    failed.add(record, &why, now_ms);
-                })?;
-            out.flush()?;
-            Ok(Done::Object {
-                id,
-                extents: out.extents,
-                records,
-                failed: failed.finish()?,
-            })
+            },
         }
+    }
+
+    fn finish(mut self) -> io::Result<(Vec<Extent>, Vec<FailedLines>)> {
+        self.bytes.flush()?;
+        Ok((self.bytes.extents, self.failed.finish()?))
     }
 }
 
@@ -253,17 +353,13 @@ impl Write for SpoolWriter<'_> {
 /// Error lines of the records that did not fit, by type.
 struct Failed<'a> {
     spool: &'a Spool,
+    now_ms: i64,
     lines: Vec<FailedLines>,
     fault: Option<io::Error>,
 }
 
 impl Failed<'_> {
-    fn add(
-        &mut self,
-        record: &crate::record::Record<'_>,
-        why: &crate::failure::Failure,
-        now_ms: i64,
-    ) {
+    fn add(&mut self, record: &crate::record::Record<'_>, why: &crate::failure::Failure) {
         let output_type = why.output_type;
         let index = self
             .lines
@@ -281,7 +377,7 @@ impl Failed<'_> {
             self.lines.len() - 1
         });
         let lines = &mut self.lines[index];
-        why.write_line(record, 1, now_ms, &mut lines.pending);
+        why.write_line(record, 1, self.now_ms, &mut lines.pending);
         lines.records += 1;
         lines.bytes += record.data.len() as u64;
         if lines.pending.len() >= PIECE_BYTES

@@ -6,16 +6,14 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::Pipeline;
-use super::encode::{self, Done, JOB_BYTES, JOB_WORKS, Source, Work};
+use super::encode::{self, Done, JOB_BYTES, JOB_WORKS, Piece, Source, Work};
 use super::event::Event;
+use super::table::Entry;
+use crate::batch::{Batch, Block};
 use crate::checkpoint::Lane;
+use crate::extent::Extent;
 use crate::failpoint;
-use crate::format::Shape;
-
-/// Batches sealed early at a time, when there is no room: at least so many…
-const EARLY_SEALS_MIN: usize = 8;
-/// …or one in so many of those that are open.
-const EARLY_SEALS_PART: usize = 8;
+use crate::format::{RUN_BYTES, Shape};
 
 impl Pipeline {
     /// How the objects of a batch are encoded.
@@ -42,29 +40,55 @@ impl Pipeline {
                 self.encode_sealed(id);
             } else if format != self.outputs.lane_format(lane) {
                 self.seal(id);
-            } else if self.shape(id) == Some(Shape::Blocks) {
-                self.encode_raw(id);
+            } else {
+                self.encode_filled(id);
             }
         }
     }
 
-    /// Queues the full raw blocks of a batch whose blocks are encoded one by one.
-    pub(super) fn encode_raw(&mut self, id: Uuid) {
-        let raw = self
-            .table
-            .settle(id, |entry| entry.batch.take_raw())
-            .unwrap_or_default();
-        self.encode_queue
-            .extend(raw.into_iter().map(|serial| (id, Some(serial))));
+    /// Queues what can be encoded of an open batch: each full raw block, or all of them when they
+    /// are worth a run.
+    pub(super) fn encode_filled(&mut self, id: Uuid) {
+        match self.shape(id) {
+            Some(Shape::Blocks) => {
+                let raw = self.take_raw(id).into_iter();
+                let raw = raw.map(|serial| (id, Piece::Block(serial)));
+                self.encode_queue.extend(raw);
+            }
+            Some(Shape::Runs) => {
+                let is_run =
+                    |entry: &Entry| !entry.batch.is_encoding() && entry.batch.raw().0 >= RUN_BYTES;
+                if self.table.get(id).is_some_and(is_run) {
+                    self.encode_run(id);
+                }
+            }
+            Some(Shape::Whole) | None => {}
+        }
     }
 
+    /// Queues the raw blocks of an open batch as one run.
+    pub(super) fn encode_run(&mut self, id: Uuid) {
+        let serials = self.take_raw(id);
+        self.encode_queue.push_back((id, Piece::Run(serials)));
+    }
+
+    fn take_raw(&mut self, id: Uuid) -> Vec<u32> {
+        let taken = self.table.settle(id, |entry| entry.batch.take_raw());
+        taken.unwrap_or_default()
+    }
+
+    /// Queues all that is not final of a sealed batch; after the run that is under way.
     fn encode_sealed(&mut self, id: Uuid) {
-        if self.shape(id) == Some(Shape::Whole) {
-            self.encode_queue.push_back((id, None));
-        } else {
-            self.encode_raw(id);
-            self.finish_if_encoded(id);
+        let batch = self.table.get(id).map(|entry| &entry.batch);
+        let (is_encoding, is_encoded) = batch.map_or((false, true), |batch| {
+            (batch.is_encoding(), batch.is_encoded())
+        });
+        if self.shape(id) == Some(Shape::Blocks) {
+            self.encode_filled(id);
+        } else if !is_encoding && !is_encoded {
+            self.encode_queue.push_back((id, Piece::Object));
         }
+        self.finish_if_encoded(id);
     }
 
     /// Hands a sealed batch to the next checkpoint when its last byte is final and no request of its
@@ -85,25 +109,6 @@ impl Pipeline {
                 self.table.change(id, |_| ());
                 self.pending.sealed.push(id);
             }
-        }
-    }
-
-    /// When there is no room to read on and nothing is on its way out, only sealing gives room.
-    pub(super) fn seal_early(&mut self) {
-        let idle = self.waiting.is_empty()
-            && self.encode_queue.is_empty()
-            && self.encoding == 0
-            && self.filling == 0
-            && self.pending.sealed.is_empty()
-            && self.table.unspooled() == 0
-            && !self.checkpointing;
-        if !idle || self.has_room() {
-            return;
-        }
-        let count = EARLY_SEALS_MIN.max(self.table.len() / EARLY_SEALS_PART);
-        for id in self.table.largest(count) {
-            self.around.status.metrics().sealed_early.add(1);
-            self.seal(id);
         }
     }
 
@@ -135,14 +140,15 @@ impl Pipeline {
     /// Takes works of one format from the queue, one job's worth.
     fn next_works(&mut self) -> (Vec<Work>, u64) {
         let (mut works, mut bytes, mut hash) = (Vec::new(), 0, None);
-        while let Some((id, serial)) = self.encode_queue.front().copied() {
-            let wanted = self.table.get(id).map(|entry| entry.target.format);
+        while let Some((id, _)) = self.encode_queue.front() {
+            let wanted = self.table.get(*id).map(|entry| entry.target.format);
             let mixed = hash.is_some() && wanted.is_some() && hash != wanted;
             if works.len() >= JOB_WORKS || bytes >= JOB_BYTES || mixed {
                 break;
             }
-            self.encode_queue.pop_front();
-            if let Some((work, size)) = self.prepare(id, serial) {
+            let prepared = self.encode_queue.pop_front();
+            let prepared = prepared.and_then(|(id, piece)| self.prepare(id, piece));
+            if let Some((work, size)) = prepared {
                 works.push(work);
                 bytes += size;
                 hash = wanted;
@@ -151,68 +157,114 @@ impl Pipeline {
         (works, hash.unwrap_or_default())
     }
 
-    fn prepare(&self, id: Uuid, serial: Option<u32>) -> Option<(Work, usize)> {
+    fn prepare(&self, id: Uuid, piece: Piece) -> Option<(Work, usize)> {
         let entry = self.table.get(id)?;
         let blocks = &entry.batch.blocks;
         let format = self.outputs.format(entry.target.format)?.clone();
-        let Some(serial) = serial else {
-            let sources: Vec<Source> = blocks.iter().map(Source::of).collect();
-            let size = sources.iter().map(Source::len).sum();
-            return Some((
-                Work::Object {
+        let sources = |wanted: &dyn Fn(&Block) -> bool| -> Vec<Source> {
+            let wanted = blocks.iter().filter(|block| wanted(block));
+            wanted.map(Source::of).collect()
+        };
+        let encoded = blocks.iter().filter(|block| block.encoded);
+        let start = encoded.map(Block::len).sum();
+        let size = |sources: &[Source]| sources.iter().map(Source::len).sum();
+        Some(match piece {
+            Piece::Block(serial) => {
+                let index = blocks.iter().position(|block| block.serial == serial)?;
+                let source = Source::of(&blocks[index]);
+                let (first, size) = (index == 0, source.len());
+                let work = Work::Block {
                     id,
+                    serial,
+                    first,
+                    source,
+                    format,
+                };
+                (work, size)
+            }
+            Piece::Run(serials) => {
+                let sources = sources(&|block| serials.contains(&block.serial));
+                let size = size(&sources);
+                let work = Work::Run {
+                    id,
+                    serials,
+                    start,
                     sources,
                     format,
-                },
-                size,
-            ));
-        };
-        let index = blocks.iter().position(|block| block.serial == serial)?;
-        let source = Source::of(&blocks[index]);
-        let size = source.len();
-        Some((
-            Work::Block {
-                id,
-                serial,
-                first: index == 0,
-                source,
-                format,
-            },
-            size,
-        ))
+                };
+                (work, size)
+            }
+            Piece::Object => {
+                let sources_of_raw = sources(&|block| !block.encoded && !block.footer);
+                let size = size(&sources_of_raw);
+                let work = Work::Object {
+                    id,
+                    start,
+                    footers: sources(&|block| block.footer),
+                    sources: sources_of_raw,
+                    format,
+                };
+                (work, size)
+            }
+        })
     }
 
     /// Takes over final bytes, and the records that did not fit, in one turn: one checkpoint
     /// holds both.
     pub(super) fn apply_encoded(&mut self, done: Done) {
-        let (id, freed) = match done {
+        match done {
             Done::Block {
                 id,
                 serial,
                 encoded,
-            } => (
+            } => {
+                self.replace(id, Vec::new(), |batch| batch.replace(serial, encoded));
+                self.finish_if_encoded(id);
+            }
+            Done::Run {
                 id,
-                self.table
-                    .change(id, |entry| entry.batch.replace(serial, encoded)),
-            ),
+                serials,
+                extents,
+                footer,
+                failed,
+            } => {
+                self.replace(id, failed, |batch| {
+                    batch.replace_run(&serials, extents, footer)
+                });
+                failpoint::hit("row-groups");
+                if self.table.get(id).is_some_and(|entry| entry.sealing) {
+                    self.encode_sealed(id);
+                } else {
+                    self.encode_filled(id);
+                }
+            }
             Done::Object {
                 id,
                 extents,
-                records,
                 failed,
             } => {
-                for lines in failed {
-                    self.apply_failed(lines);
-                }
-                let freed = self.table.change(id, |entry| {
-                    entry.batch.records = records;
-                    entry.batch.replace_all(extents)
-                });
-                (id, freed)
+                self.replace(id, failed, |batch| batch.finish(extents));
+                self.finish_if_encoded(id);
             }
-        };
+        }
+    }
+
+    /// Gives a batch its final bytes; records that did not fit go elsewhere.
+    fn replace(
+        &mut self,
+        id: Uuid,
+        failed: Vec<encode::FailedLines>,
+        replace: impl FnOnce(&mut Batch) -> Vec<Extent>,
+    ) {
+        let misfits: u64 = failed.iter().map(|lines| lines.records).sum();
+        for lines in failed {
+            self.apply_failed(lines);
+        }
+        let freed = self.table.change(id, |entry| {
+            entry.batch.records = entry.batch.records.saturating_sub(misfits);
+            replace(&mut entry.batch)
+        });
         self.pending.freed.extend(freed.unwrap_or_default());
-        self.finish_if_encoded(id);
     }
 
     fn apply_failed(&mut self, lines: encode::FailedLines) {
@@ -224,7 +276,7 @@ impl Pipeline {
             entry.batch.bytes += lines.bytes;
         });
         // A growing block in front of the lines is frozen now.
-        self.encode_raw(id);
+        self.encode_filled(id);
         if self.table.is_full(id) {
             self.seal(id);
         }

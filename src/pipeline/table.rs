@@ -113,7 +113,11 @@ impl Table {
             // A clock that was set back must not keep a batch open for longer than its interval.
             let mut batch = Batch::open(row.id, row.opened_ms.min(now_ms));
             for block in row.blocks {
-                batch.push_spooled(block.encoded, block.extents);
+                if block.footer {
+                    batch.push_footer(block.extents);
+                } else {
+                    batch.push_spooled(block.encoded, block.extents);
+                }
             }
             if row.sealing {
                 // Its record set is fixed: the last block, too, waits to be encoded.
@@ -225,6 +229,13 @@ impl Table {
         self.entries
             .get(&id)
             .is_some_and(|entry| entry.batch.bytes >= self.triggers.of(entry.lane).size)
+    }
+
+    /// The open batch with the largest `size` of those that have one.
+    pub(super) fn largest_by<T: Ord>(&self, size: impl Fn(&Entry) -> Option<T>) -> Option<Uuid> {
+        let open = self.entries.values().filter(|entry| !entry.sealing);
+        let sizes = open.filter_map(|entry| Some((size(entry)?, entry.batch.id)));
+        sizes.max().map(|(_, id)| id)
     }
 
     /// Open batches, largest first: `count` of them.

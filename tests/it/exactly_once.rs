@@ -50,6 +50,17 @@ const UPLOADS: Failpoints = &[
     ("upload-after-complete", 1),
     ("upload-after-part", 3),
 ];
+/// Passed by Parquet objects of several row groups, which are encoded and sent while they fill.
+const ROW_GROUPS: Failpoints = &[
+    ("apply", 40),
+    ("checkpoint-after-commit", 10),
+    ("filling-after-part", 1),
+    ("filling-begun", 1),
+    ("row-groups", 1),
+    ("spool-after-fsync", 10),
+    ("upload-after-complete", 1),
+    ("upload-after-part", 1),
+];
 /// What the network and the store do to a thousand requests.
 const FAULTS: &[(Fault, u32)] = &[
     (Fault::InternalError, 30),
@@ -112,16 +123,48 @@ fn large_objects_in_s3_behind_a_bad_network_hold_every_acknowledged_record_once(
         &store(&bucket, &proxy),
     ));
     let load = Load {
-        connections: 3,
         seed: campaign.seed,
-        records: 40,
-        pad: 40_000,
-        narrow: true,
-        ..LOAD
+        ..HEAVY
     };
     deliver(&site, &mut campaign, load, &proxy);
     judge(&site, &campaign, lake(&bucket));
 }
+
+#[test]
+fn parquet_of_many_row_groups_sent_while_it_fills_holds_every_acknowledged_record_once() {
+    let bucket = Weed::shared().bucket();
+    let site = Site::new("");
+    let mut campaign = Campaign::new(&site, &[ROW_GROUPS], 10);
+    let proxy = Proxy::start(Weed::shared().address(), campaign.seed, FAULTS);
+    // A batch becomes row groups when memory is short: here at a few dozen MiB.
+    site.configure(&format!(
+        "memory_limit = \"256MiB\"\n{}",
+        settings(
+            "size = \"44MiB\"\ninterval = \"900s\"",
+            &format!("type = \"parquet\"\nschema = \"{SCHEMA}\""),
+            &store(&bucket, &proxy),
+        )
+    ));
+    let load = Load {
+        seed: campaign.seed,
+        ..HEAVY
+    };
+    deliver(&site, &mut campaign, load, &proxy);
+    let summary = judge(&site, &campaign, lake(&bucket));
+    assert!(
+        summary["row_groups_max"].as_u64() > Some(1),
+        "every object has one row group: {summary}"
+    );
+}
+
+/// Large records of one partition.
+const HEAVY: Load = Load {
+    connections: 3,
+    records: 40,
+    pad: 40_000,
+    narrow: true,
+    ..LOAD
+};
 
 /// Records of some hundred bytes at a pace that a test build keeps up with.
 const LOAD: Load = Load {
@@ -151,10 +194,11 @@ fn deliver(site: &Site, campaign: &mut Campaign<'_>, load: Load, proxy: &Proxy) 
     site.start().drain();
 }
 
-fn judge(site: &Site, campaign: &Campaign<'_>, lake: Lake<'_>) {
+fn judge(site: &Site, campaign: &Campaign<'_>, lake: Lake<'_>) -> serde_json::Value {
     let summary = oracle::judge(&site.path("ledger"), lake, Some("raw/"));
     let summary = summary.unwrap_or_else(|findings| panic!("seed {}: {findings}", campaign.seed));
     campaign.report(&summary);
+    summary
 }
 
 fn lake(bucket: &Bucket) -> Lake<'_> {

@@ -46,6 +46,7 @@ class Oracle:
         self.data = collections.Counter()
         self.backup = collections.Counter()
         self.objects = collections.Counter()
+        self.row_groups_max = 0
         self.findings = collections.defaultdict(list)
         self.data_files = collections.defaultdict(list)
 
@@ -83,6 +84,8 @@ class Oracle:
         if key.endswith(".parquet"):
             self.data_files["parquet"].append(str(path))
             rows = pyarrow.parquet.read_table(path).to_pylist()
+            row_groups = pyarrow.parquet.ParquetFile(path).num_row_groups
+            self.row_groups_max = max(self.row_groups_max, row_groups)
         else:
             self.data_files["json"].append(str(path))
             data = path.read_bytes()
@@ -196,6 +199,7 @@ def main():
         rows = oracle.second_opinion()
     outcomes = collections.Counter(oracle.outcome.values())
     print(json.dumps({"attempts": outcomes, "objects": oracle.objects, "data_rows": rows,
+                      "row_groups_max": oracle.row_groups_max,
                       "delivered": sum(oracle.out.values()),
                       "findings": {what: len(where) for what, where in oracle.findings.items()}}))
     for what, where in oracle.findings.items():

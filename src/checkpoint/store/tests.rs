@@ -37,6 +37,7 @@ fn batch(id: Uuid) -> OpenBatch {
         sealing: false,
         blocks: vec![SpooledBlock {
             encoded: true,
+            footer: false,
             extents: vec![extent],
         }],
         upload_id: None,

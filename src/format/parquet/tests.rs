@@ -15,11 +15,12 @@ use serde_json::{Value, json};
 
 use crate::config::{FormatSettings, ParquetCompression};
 use crate::failure::Failure;
-use crate::format::Format;
+use crate::format::{Format, Head};
 use crate::position::{Position, Sequence};
 use crate::record::Record;
 
 mod oracle;
+mod runs;
 mod types;
 
 pub(super) fn compile(schema: &str, compression: ParquetCompression) -> Format {
@@ -60,6 +61,7 @@ pub(super) fn convert<R: AsRef<[u8]>>(
     let count = format
         .encode_object(
             &mut format.encoder(),
+            &Head::default(),
             &mut || Ok(blocks.next().map(Into::into)),
             &mut out,
             &mut |record, failure| {
@@ -326,6 +328,7 @@ fn check_says_what_encoding_would_and_leaves_no_rows() {
     format
         .encode_object(
             &mut encoder,
+            &Head::default(),
             &mut || Ok(next.take().map(Into::into)),
             &mut out,
             &mut |_, _| (),
@@ -395,7 +398,13 @@ fn a_row_group_is_closed_before_it_holds_more_than_64_mib_of_records() {
     };
     let mut out = Vec::new();
     let records = format
-        .encode_object(&mut format.encoder(), &mut next, &mut out, &mut |_, _| ())
+        .encode_object(
+            &mut format.encoder(),
+            &Head::default(),
+            &mut next,
+            &mut out,
+            &mut |_, _| (),
+        )
         .unwrap();
     assert_eq!(records, 300);
     let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(out)).unwrap();

@@ -1,10 +1,11 @@
-//! Row groups out of record batches, one object at a time, in bounded memory.
+//! Row groups out of record batches, one run of them at a time, in bounded memory.
 
 use std::io::{self, Write};
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use arrow_array::RecordBatch;
+use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::{
     ArrowColumnWriter, ArrowRowGroupWriterFactory, ArrowWriterOptions, compute_leaves,
@@ -16,10 +17,11 @@ use parquet::file::writer::SerializedFileWriter;
 
 use crate::config::ParquetCompression;
 
-use super::{Table, dictionary};
+use super::sink::Sink;
+use super::{Table, dictionary, footer};
 
 /// A row group is closed at this many bytes of records.
-const ROW_GROUP_BYTES: usize = 64 << 20;
+pub(super) const ROW_GROUP_BYTES: usize = 64 << 20;
 
 /// A row group is closed at this many rows.
 const ROW_GROUP_ROWS: usize = 1_000_000;
@@ -33,9 +35,11 @@ const ZSTD_LEVEL: i32 = 1;
 /// Level of gzip: zlib's usual one, as readers' own writers take it.
 const GZIP_LEVEL: u32 = 6;
 
-/// The writer of one object. Nothing is written before the first batch.
+/// The writer of one run of row groups. Nothing is written before the first batch.
 pub(super) struct Writer<'a> {
     table: &'a Table,
+    /// Bytes of the object before the run.
+    start: u64,
     out: &'a mut dyn Write,
     file: Option<File>,
 }
@@ -52,40 +56,11 @@ struct File {
     bytes: usize,
 }
 
-/// What the file writer wrote last: `out` itself cannot be given to it, as it wants to own its sink
-/// and to be free to move to another thread.
-#[derive(Clone, Default)]
-struct Sink(Arc<Mutex<Vec<u8>>>);
-
-impl Sink {
-    fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Moves everything to `out`.
-    fn drain(&self, out: &mut dyn Write) -> io::Result<()> {
-        let mut bytes = self.lock();
-        out.write_all(&bytes)?;
-        bytes.clear();
-        Ok(())
-    }
-}
-
-impl Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.lock().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 impl<'a> Writer<'a> {
-    pub(super) fn new(table: &'a Table, out: &'a mut dyn Write) -> Self {
+    pub(super) fn new(table: &'a Table, start: u64, out: &'a mut dyn Write) -> Self {
         Self {
             table,
+            start,
             out,
             file: None,
         }
@@ -95,7 +70,7 @@ impl<'a> Writer<'a> {
     pub(super) fn write(&mut self, batch: &RecordBatch, bytes: usize) -> io::Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
-            empty => empty.insert(File::open(self.table, batch)?),
+            empty => empty.insert(File::open(self.table, batch, self.start)?),
         };
         file.write(batch).map_err(error)?;
         file.bytes += bytes;
@@ -113,20 +88,24 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Writes the last row group and the footer, if anything was written at all.
-    pub(super) fn finish(self) -> io::Result<()> {
+    /// Writes the last row group and returns the footer, if anything was written at all.
+    pub(super) fn finish(self) -> io::Result<Option<Bytes>> {
         let Some(mut file) = self.file else {
-            return Ok(());
+            return Ok(None);
         };
         file.close_row_group(self.out)?;
+        file.writer.flush()?;
+        file.sink.drain(self.out)?;
+        let (offset, mut bytes) = (file.writer.bytes_written() as u64, Vec::new());
         file.writer.finish().map_err(error)?;
-        file.sink.drain(self.out)
+        file.sink.drain(&mut bytes)?;
+        Ok(Some(footer::keep(offset, &bytes)))
     }
 }
 
 impl File {
-    /// Starts a file; its first rows tell which columns a dictionary would not help.
-    fn open(table: &Table, first: &RecordBatch) -> io::Result<Self> {
+    /// Starts a run; its first rows tell which columns a dictionary would not help.
+    fn open(table: &Table, first: &RecordBatch, start: u64) -> io::Result<Self> {
         let mut properties = WriterProperties::builder()
             .set_compression(codec(table.compression).map_err(error)?)
             .set_created_by(concat!("firehose ", env!("CARGO_PKG_VERSION")).to_owned());
@@ -138,11 +117,14 @@ impl File {
             .with_properties(properties.build())
             .with_skip_arrow_metadata(true)
             .with_schema_root("schema".to_owned());
-        let sink = Sink::default();
+        let sink = Sink::after(start);
         let schema = Arc::clone(&table.arrow);
-        let (writer, factory) = ArrowWriter::try_new_with_options(sink.clone(), schema, options)
-            .and_then(ArrowWriter::into_serialized_writer)
-            .map_err(error)?;
+        let (mut writer, factory) =
+            ArrowWriter::try_new_with_options(sink.clone(), schema, options)
+                .and_then(ArrowWriter::into_serialized_writer)
+                .map_err(error)?;
+        let magic = writer.bytes_written() as u64;
+        Sink::catch_up(magic, start, |zeros| writer.write_all(zeros))?;
         Ok(Self {
             writer,
             factory,

@@ -126,6 +126,17 @@ pub struct Recovered {
     pub missing: Vec<(Sequence, Sequence)>,
 }
 
+/// A multipart upload that a checkpoint names, in another store than the one configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UploadElsewhere {
+    /// The store, as a [`super::Target`] names it.
+    pub store: String,
+    /// Key of the object it was begun for.
+    pub key: String,
+    /// Its id.
+    pub upload_id: String,
+}
+
 /// The checkpoint store of one delivery stream.
 #[derive(Debug)]
 pub struct Store {
@@ -206,6 +217,25 @@ impl Store {
             }
         }
         Ok(write.commit()?)
+    }
+
+    /// The uploads that were begun in other stores than `store`, and that [`Store::retarget`] will
+    /// forget.
+    pub fn uploads_elsewhere(&self, store: &str) -> Result<Vec<UploadElsewhere>, StoreError> {
+        let recovered = self.read()?;
+        let open = recovered.open.into_iter();
+        let open = open.map(|batch| (batch.target, batch.upload_id));
+        let sealed = recovered.sealed.into_iter();
+        let sealed = sealed.map(|object| (object.target, object.upload_id));
+        let elsewhere = open.chain(sealed).filter(|(at, _)| at.store != store);
+        let uploads = elsewhere.filter_map(|(target, upload_id)| {
+            Some(UploadElsewhere {
+                store: target.store,
+                key: target.key,
+                upload_id: upload_id?,
+            })
+        });
+        Ok(uploads.collect())
     }
 
     /// Sends everything that waits for another store to `store` instead (C7). Returns the number of

@@ -1,12 +1,14 @@
 //! `firehose state`: what a person can do to the state folder of a stopped daemon.
 
+mod uploads;
+
 use std::io::Write;
 use std::path::Path;
 
 use anyhow::Context as _;
 use clap::Subcommand;
 
-use super::{CommandError, settings};
+use super::{CommandError, runtime, settings};
 use crate::checkpoint::Store;
 use crate::clock::Clock;
 use crate::daemon;
@@ -54,6 +56,8 @@ pub(super) fn run(
     )
     .context("open the checkpoint store")?;
     let target = store_name(&settings.destination.store);
+    let given_up = store.uploads_elsewhere(&target).context("retarget")?;
+    uploads::abort(&given_up, &settings.destination.store, out)?;
     let (open, sealed) = store.retarget(&target).context("retarget")?;
     writeln!(
         out,

@@ -136,9 +136,9 @@ fn parquet_of_many_row_groups_sent_while_it_fills_holds_every_acknowledged_recor
     let site = Site::new("");
     let mut campaign = Campaign::new(&site, &[ROW_GROUPS], 10);
     let proxy = Proxy::start(Weed::shared().address(), campaign.seed, FAULTS);
-    // A batch becomes row groups when memory is short: here at a few dozen MiB.
+    // A batch becomes row groups when memory is short: here at some 24 MiB.
     site.configure(&format!(
-        "memory_limit = \"256MiB\"\n{}",
+        "memory_limit = \"128MiB\"\n{}",
         settings(
             "size = \"44MiB\"\ninterval = \"900s\"",
             &format!("type = \"parquet\"\nschema = \"{SCHEMA}\""),

@@ -114,15 +114,21 @@ fn a_commit_is_read_back_and_the_next_one_changes_only_what_it_names() {
 fn retargeting_moves_what_waits_for_another_store_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = open(dir.path());
-    let (moved, mut stays) = (batch(Uuid::new_v4()), batch(Uuid::new_v4()));
+    let (mut moved, mut stays) = (batch(Uuid::new_v4()), batch(Uuid::new_v4()));
     stays.target.store = "s3://lake".into();
+    stays.upload_id = Some("stays".into());
+    moved.upload_id = Some("given up".into());
     store
         .commit(&Commit {
             open: vec![moved.clone(), stays],
             ..Commit::default()
         })
         .unwrap();
+    let given_up = store.uploads_elsewhere("s3://lake").unwrap();
+    assert_eq!(given_up.len(), 1);
+    assert_eq!(given_up[0].upload_id, "given up");
     assert_eq!(store.retarget("s3://lake").unwrap(), (1, 0));
+    assert!(store.uploads_elsewhere("s3://lake").unwrap().is_empty());
     assert_eq!(store.retarget("s3://lake").unwrap(), (0, 0));
     drop(store);
     let recovered = open(dir.path()).1;
@@ -138,4 +144,11 @@ fn retargeting_moves_what_waits_for_another_store_and_nothing_else() {
             .iter()
             .any(|batch| batch.target.key == moved.target.key)
     );
+    let mut uploads: Vec<_> = recovered
+        .open
+        .iter()
+        .map(|batch| batch.upload_id.as_deref())
+        .collect();
+    uploads.sort_unstable();
+    assert_eq!(uploads, [None, Some("stays")]);
 }

@@ -65,5 +65,16 @@ def uploads():
     return [upload["UploadId"] for upload in found.get("Uploads", [])]
 
 
-answer = {"create": create, "get": get, "put": put, "keys": keys, "uploads": uploads}[action](*rest)
+def parts():
+    """Number of parts that have arrived for those uploads."""
+    found = s3.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
+    lists = [
+        s3.list_parts(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+        for upload in found
+    ]
+    return sum(len(listed.get("Parts", [])) for listed in lists)
+
+
+actions = {"create": create, "get": get, "put": put, "keys": keys, "uploads": uploads, "parts": parts}
+answer = actions[action](*rest)
 json.dump(answer, sys.stdout, default=str)

@@ -206,6 +206,11 @@ impl Bucket {
         strings(&self.ask("uploads", &[]).unwrap())
     }
 
+    /// Number of parts that have arrived for those uploads.
+    pub fn parts(&self) -> u64 {
+        self.ask("parts", &[]).unwrap().as_u64().unwrap()
+    }
+
     fn ask(&self, action: &str, arguments: &[&str]) -> Result<Value, String> {
         let output = Command::new(python())
             .arg(concat!(

@@ -1,0 +1,49 @@
+//! Uploads that a retarget gives up.
+
+use std::io::Write;
+
+use super::{CommandError, runtime};
+use crate::checkpoint::UploadElsewhere;
+use crate::config::StoreSettings;
+use crate::destination::Destination;
+
+/// Aborts uploads of ours in the buckets they were begun in, reached as `now` is. One that cannot
+/// be aborted is named: it holds nothing that is needed, only room.
+pub(super) fn abort(
+    uploads: &[UploadElsewhere],
+    now: &StoreSettings,
+    out: &mut dyn Write,
+) -> Result<(), CommandError> {
+    if uploads.is_empty() {
+        return Ok(());
+    }
+    let runtime = runtime()?;
+    for upload in uploads {
+        let UploadElsewhere {
+            store,
+            key,
+            upload_id,
+        } = upload;
+        if let Err(cause) = runtime.block_on(try_abort(upload, now)) {
+            writeln!(
+                out,
+                "upload {upload_id} of {store}/{key} stays behind, abort it there: {cause}"
+            )?;
+        }
+    }
+    Ok(())
+}
+
+async fn try_abort(upload: &UploadElsewhere, now: &StoreSettings) -> Result<(), String> {
+    let (StoreSettings::S3(settings), Some(bucket)) = (now, upload.store.strip_prefix("s3://"))
+    else {
+        return Err("the config names no bucket any more".to_owned());
+    };
+    let mut settings = settings.clone();
+    bucket.clone_into(&mut settings.bucket);
+    let told = |error: crate::destination::PublishError| error.to_string();
+    let destination = Destination::connect(&StoreSettings::S3(settings)).await;
+    let aborted = destination.map_err(told)?;
+    let aborted = aborted.abort_upload(&upload.key, &upload.upload_id).await;
+    aborted.map_err(told)
+}

@@ -27,6 +27,6 @@ mod house;
 mod oracle_bites;
 mod partitions;
 mod readme;
-mod retarget;
 mod streams;
 mod support;
+mod uploads;

@@ -75,6 +75,11 @@ def parts():
     return sum(len(listed.get("Parts", [])) for listed in lists)
 
 
-actions = {"create": create, "get": get, "put": put, "keys": keys, "uploads": uploads, "parts": parts}
-answer = actions[action](*rest)
+def abort_uploads():
+    for upload in s3.list_multipart_uploads(Bucket=bucket).get("Uploads", []):
+        s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+
+
+actions = [create, get, put, keys, uploads, parts, abort_uploads]
+answer = {each.__name__: each for each in actions}[action](*rest)
 json.dump(answer, sys.stdout, default=str)

@@ -206,6 +206,11 @@ impl Bucket {
         strings(&self.ask("uploads", &[]).unwrap())
     }
 
+    /// Somebody else aborts those uploads.
+    pub fn abort_uploads(&self) {
+        self.ask("abort_uploads", &[]).unwrap();
+    }
+
     /// Number of parts that have arrived for those uploads.
     pub fn parts(&self) -> u64 {
         self.ask("parts", &[]).unwrap().as_u64().unwrap()

@@ -9,6 +9,7 @@ mod birth;
 mod frame;
 mod fresh;
 mod group;
+mod peek;
 mod queue;
 mod reader;
 mod recovery;
@@ -30,6 +31,7 @@ use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::position::Sequence;
 use crate::source::direct_put::{Accepted, Appending, Intake, PutBatch, Refused};
+pub use peek::{Held, peek};
 pub use reader::JournalReader;
 
 use queue::Request;

@@ -279,7 +279,9 @@ impl Pipeline {
             }
             Event::Checkpointed(result) => {
                 self.checkpointing = false;
-                self.apply_checkpoint((*result).map_err(checkpoint_error)?);
+                let stream = &self.settings.name;
+                let committed = result.map_err(|error| checkpoint_error(stream, error))?;
+                self.apply_checkpoint(committed);
             }
             Event::Claimed {
                 destination,
@@ -465,10 +467,10 @@ impl Pipeline {
     }
 }
 
-fn checkpoint_error(error: CheckpointError) -> StreamError {
+fn checkpoint_error(stream: &str, error: CheckpointError) -> StreamError {
     match error {
         CheckpointError::Io(error) => state_error("write a checkpoint", &error),
-        CheckpointError::Store(error) => home::store_error("write a checkpoint", &error),
+        CheckpointError::Store(error) => home::store_error(stream, "write a checkpoint", &error),
     }
 }
 
@@ -477,7 +479,9 @@ fn state_error(action: &'static str, error: &std::io::Error) -> StreamError {
     if error.kind() == std::io::ErrorKind::InvalidData {
         return StreamError::LoudStop {
             cause: format!("{action}: {error}"),
-            advice: "the disk under state_dir has damaged spooled records: see to the disk".into(),
+            advice: "the disk under state_dir has damaged spooled records: see to the disk; \
+                     `firehose state discard` gives up what is not delivered"
+                .into(),
         };
     }
     StreamError::of_disk(action, error)

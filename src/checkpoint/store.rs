@@ -1,5 +1,7 @@
 //! The checkpoint store of one delivery stream.
 
+mod overlay;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
@@ -18,6 +20,7 @@ use crate::config::FormatSettings;
 use crate::disk::{self, Disk, DiskFile, Open};
 use crate::failpoint;
 use crate::position::{Position, Sequence};
+use overlay::Overlay;
 
 /// Facts about the store itself: JSON values by name.
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
@@ -151,6 +154,17 @@ impl Store {
         Ok((store, recovered))
     }
 
+    /// What the store at `path` of `disk` holds, told without changing it.
+    pub fn peek(disk: &dyn Disk, path: &Path) -> Result<Recovered, StoreError> {
+        let file = Overlay::new(disk.open(path, Open::Existing)?)?;
+        let database = Database::builder()
+            .set_cache_size(CACHE_BYTES)
+            .create_with_backend(file)?;
+        let store = Self { database };
+        store.check_version()?;
+        store.read()
+    }
+
     /// Writes one checkpoint durably. After an error the outcome is unknown: the store must be
     /// opened anew.
     pub fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
@@ -234,13 +248,10 @@ impl Store {
     }
 
     fn create_tables(&self, now_ms: i64) -> Result<(), StoreError> {
-        let write = self.database.begin_write()?;
-        let found: Option<u32> = get_meta(&write, "version")?;
-        match found {
-            Some(found) if found > VERSION => return Err(StoreError::Version { found }),
-            Some(_) => return Ok(write.abort()?),
-            None => {}
+        if self.check_version()? {
+            return Ok(());
         }
+        let write = self.database.begin_write()?;
         put_meta(&write, "version", &VERSION)?;
         put_meta(&write, "incarnation", &Uuid::new_v4())?;
         put_meta(&write, "created_ms", &now_ms)?;
@@ -250,6 +261,22 @@ impl Store {
         write.open_table(FORMATS)?;
         write.open_table(MISSING)?;
         Ok(write.commit()?)
+    }
+
+    /// Whether the store has been created. A later version's is an error.
+    fn check_version(&self) -> Result<bool, StoreError> {
+        let read = self.database.begin_read()?;
+        let meta = match read.open_table(META) {
+            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(false),
+            meta => meta?,
+        };
+        let Some(found) = meta.get("version")? else {
+            return Ok(false);
+        };
+        match decode("meta/version", found.value())? {
+            found if found > VERSION => Err(StoreError::Version { found }),
+            _ => Ok(true),
+        }
     }
 
     fn read(&self) -> Result<Recovered, StoreError> {
@@ -314,15 +341,6 @@ fn put_meta(
         .open_table(META)?
         .insert(name, encode(value).as_slice())?;
     Ok(())
-}
-
-fn get_meta<T: DeserializeOwned>(
-    write: &WriteTransaction,
-    name: &str,
-) -> Result<Option<T>, StoreError> {
-    let table = write.open_table(META)?;
-    let value = table.get(name)?;
-    value.map(|value| decode(name, value.value())).transpose()
 }
 
 fn encode(value: &impl Serialize) -> Vec<u8> {

@@ -14,6 +14,7 @@ use super::queue::Queue;
 use super::segment::Kind;
 use super::{JournalError, JournalSettings};
 use crate::disk::{Disk, DiskFile, Open};
+use crate::error;
 use crate::failpoint;
 use crate::position::Sequence;
 
@@ -103,6 +104,11 @@ impl Shared {
             changed: watch::Sender::new(()),
             segments: Mutex::new(segments),
         }
+    }
+
+    /// What a person can do where the halves of the state do not fit together.
+    pub(super) fn put_back_or_discard(&self) -> String {
+        error::put_back_or_discard(&self.settings.stream)
     }
 
     pub(super) fn segments(&self) -> MutexGuard<'_, Segments> {

@@ -85,9 +85,7 @@ fn read_header(
                 header.incarnation,
                 shared.incarnation
             ),
-            advice: "put back the state folder that belongs together, or drain, adopt or discard \
-                     the journal"
-                .to_owned(),
+            advice: shared.put_back_or_discard(),
         });
     }
     Ok((header, len))
@@ -109,22 +107,21 @@ pub(super) fn next_epoch(
     if found.is_empty() && (known.frontier.is_some() || known.epoch > 0) {
         return Err(JournalError::LoudStop {
             cause: format!("the checkpoint store knows a journal, but {dir} holds none"),
-            advice: "put the journal back, or discard the checkpoint store's state".to_owned(),
+            advice: shared.put_back_or_discard(),
         });
     }
     let readable = found.values().all(|found| found.header.is_some());
     if readable && written.is_some_and(|written| written < stored) {
         return Err(JournalError::LoudStop {
             cause: format!("the journal in {dir} is older than the checkpoint store"),
-            advice: "put back the state folder that belongs together, or discard its state"
-                .to_owned(),
+            advice: shared.put_back_or_discard(),
         });
     }
     let epoch = stored.max(written.unwrap_or(0)) + 1;
     if epoch >= EPOCHS_MAX {
         return Err(JournalError::LoudStop {
             cause: format!("the journal in {dir} has used up its {EPOCHS_MAX} epochs"),
-            advice: "drain the stream and discard its state".to_owned(),
+            advice: shared.put_back_or_discard(),
         });
     }
     Ok(epoch)
@@ -162,8 +159,10 @@ pub(super) fn chain(
                 link.next.0 - 1,
                 shared.path(Kind::Segment, link.number).display()
             );
-            let advice = "put the file back, or discard the stream's state".to_owned();
-            return Err(JournalError::LoudStop { cause, advice });
+            return Err(JournalError::LoudStop {
+                cause,
+                advice: shared.put_back_or_discard(),
+            });
         }
         bound = Some((link.end, link.next));
         at = Some(link.number);

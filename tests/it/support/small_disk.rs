@@ -84,7 +84,7 @@ impl SmallDisk {
 
     /// Bytes that are free.
     pub fn room(&self) -> u64 {
-        let stat = rustix::fs::statvfs(&self.path("")).unwrap();
+        let stat = rustix::fs::statvfs(self.path("")).unwrap();
         stat.f_bavail * stat.f_frsize
     }
 

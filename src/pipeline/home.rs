@@ -156,7 +156,7 @@ pub(super) fn store_error(stream: &str, action: &'static str, error: &StoreError
             cause,
             advice: "run the version of the daemon that wrote it, or a later one".to_owned(),
         },
-        StoreError::Row { .. } => StreamError::LoudStop {
+        StoreError::Row { .. } | StoreError::Damaged(_) => StreamError::LoudStop {
             cause,
             advice: put_back_or_discard(stream),
         },

@@ -26,7 +26,7 @@ use crate::disk::{Disk, HostDisk, Reserve, Shortage};
 use crate::http::{self, ApiState, Limits, StreamInfo};
 use crate::pipeline::{self, Status, Surroundings, Workers};
 use crate::source::direct_put::Intake;
-use crate::telemetry::{Metrics, StreamMetrics};
+use crate::telemetry::{Metrics, StreamMetrics, StreamStatus as _};
 pub(crate) use drain::{Drained, drain};
 use supervisor::Supervisor;
 
@@ -154,7 +154,7 @@ impl Daemon {
         };
         match tokio::time::timeout(grace, stopping).await {
             Ok(true) => Ok(()),
-            Ok(false) => anyhow::bail!("a stream had stopped before: see its cause in the log"),
+            Ok(false) => anyhow::bail!("not everything is delivered: {}", causes(&self.streams)),
             Err(_) => anyhow::bail!(
                 "not everything was published within shutdown_grace ({grace:?}): the rest is safe \
                  in state_dir and is published after the next start"
@@ -181,6 +181,15 @@ pub(crate) fn lock(state_dir: &Path) -> anyhow::Result<File> {
         )
     })?;
     Ok(file)
+}
+
+/// Why streams have stopped, and what a person can do.
+fn causes(streams: &BTreeMap<String, Arc<Status>>) -> String {
+    let stopped = streams.iter().filter_map(|(name, status)| {
+        let state = status.snapshot().state;
+        Some(format!("{name}: {} ({})", state.cause()?, state.advice()?))
+    });
+    stopped.collect::<Vec<_>>().join("; ")
 }
 
 /// What all streams of the process share.

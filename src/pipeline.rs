@@ -204,7 +204,7 @@ impl Pipeline {
         loop {
             self.restore_invariants();
             if self.is_done() {
-                return Ok(());
+                return self.stranded().map_or(Ok(()), Err);
             }
             let may_read = !self.ending && self.has_room();
             tokio::select! {
@@ -261,10 +261,11 @@ impl Pipeline {
         }
     }
 
+    /// Whether all that this process can do has been done.
     fn is_done(&self) -> bool {
         self.ending
             && self.table.is_empty()
-            && self.waiting.is_empty()
+            && self.waiting.len() == self.waiting.stranded()
             && !self.checkpointing
             && !self.has_changes()
     }
@@ -323,18 +324,23 @@ impl Pipeline {
     }
 
     /// Objects whose bucket or folder the config no longer names wait until a person decides (C7).
-    fn tell_of_stranded(&self) {
+    fn stranded(&self) -> Option<StreamError> {
         let objects = self.waiting.stranded();
-        if objects == 0 {
-            return;
-        }
         let (stream, store) = (&self.settings.name, self.outputs.store());
-        let cause = format!(
-            "{objects} objects wait for another destination than {store}: name it again, or stop \
-             the daemon and run `firehose state retarget {stream}`"
-        );
-        tracing::error!(stream, cause, "objects are stranded");
-        self.around.status.set_state(State::Stalled { cause });
+        (objects > 0).then(|| StreamError::LoudStop {
+            cause: format!("{objects} objects wait for another destination than {store}"),
+            advice: format!(
+                "name it again, or stop the daemon and run `firehose state retarget {stream}`"
+            ),
+        })
+    }
+
+    fn tell_of_stranded(&self) {
+        if let Some(stranded) = self.stranded() {
+            let (stream, cause) = (&self.settings.name, stranded.to_string());
+            tracing::error!(stream, cause, "objects are stranded");
+            self.around.status.set_state(State::Stalled { cause });
+        }
     }
 
     fn apply_checkpoint(&mut self, committed: Committed) {

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::support::daemon::{Daemon, Site};
-use crate::support::http::{get, post_records};
+use crate::support::http::{get, metric, post_records};
 use crate::support::lake;
 
 #[test]
@@ -125,16 +125,11 @@ fn site_with_undelivered(stream: &str, streams: &[&str]) -> Site {
         assert_eq!(reply.status, 200, "{}", reply.text());
     };
     put(b"{\"n\":1}\n");
-    let checkpointed = || {
-        let metrics = get(site.address, "/metrics").unwrap().text();
-        !metrics.contains(&format!(
-            "firehose_checkpoint_seconds_count{{stream=\"{stream}\"}} 0"
-        )) && metrics.contains(&format!(
-            "firehose_open_partitions{{stream=\"{stream}\"}} 1"
-        ))
-    };
+    let name = format!("firehose_checkpoint_seconds_count{{stream=\"{stream}\"}}");
     daemon
-        .until("the batch is in a checkpoint", checkpointed)
+        .until("the batch is in a checkpoint", || {
+            metric(site.address, &name) > 0.0
+        })
         .unwrap();
     put(b"{\"n\":2}\n");
     daemon.kill();

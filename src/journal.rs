@@ -5,6 +5,7 @@
 //!
 //! Reading order: `segment` and `frame` (what is on disk), `writer`, `reader`, `recovery`.
 
+mod around;
 mod birth;
 mod frame;
 mod fresh;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 
+use super::around::read_around;
 use super::segment::{HEADER_BYTES, Header, Kind, Unreadable};
 use super::shared::Shared;
 use super::{EPOCHS_MAX, JournalError, Known};
@@ -64,7 +65,8 @@ fn read_header(
     let file = shared.disk.open(&path, Open::Existing).map_err(failed())?;
     let len = file.len().map_err(failed())?;
     let mut block = vec![0; usize::try_from(HEADER_BYTES.min(len)).unwrap_or(0)];
-    file.read_exact_at(&mut block, 0).map_err(failed())?;
+    // A hole is damage: neither copy is found then.
+    read_around(&*file, &mut block, 0).map_err(failed())?;
     let header = match Header::decode(&block) {
         // A renamed file that a crash has given its old name back.
         Ok(header) if header.number != number => None,

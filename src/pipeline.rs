@@ -15,6 +15,7 @@ mod publish;
 mod route;
 mod router;
 mod seal;
+mod shortage;
 mod status;
 mod table;
 mod workers;
@@ -31,7 +32,7 @@ use crate::checkpoint::{SealedObject, Store};
 use crate::clock::Clock;
 use crate::config::StreamSettings;
 use crate::destination::{Conditional, Destination, PublishError};
-use crate::disk::{DISK_IS_FULL, Reserve};
+use crate::disk::Reserve;
 use crate::error::StreamError;
 use crate::extent::Extent;
 use crate::failpoint;
@@ -53,8 +54,6 @@ pub use workers::Workers;
 
 /// How often the loop looks at the time when nothing else happens.
 const TICK: Duration = Duration::from_millis(100);
-/// How often a stream without its reserve looks for room.
-const RESERVE_EVERY: Duration = Duration::from_secs(1);
 
 /// What a pipeline shares with the rest of the process.
 #[derive(Clone, Debug)]
@@ -434,28 +433,6 @@ impl Pipeline {
             Setback::Stop { cause, advice } => return Err(StreamError::LoudStop { cause, advice }),
         }
         Ok(())
-    }
-
-    /// On a full disk: gives back what can be spared, and makes the reserve again when there is
-    /// room.
-    fn mind_the_room(&mut self) {
-        let reserve = &self.around.reserve;
-        let short = reserve.is_short();
-        self.around
-            .status
-            .set_shortage(short.then_some(DISK_IS_FULL));
-        if !short {
-            return;
-        }
-        self.journal.drop_spares();
-        if reserve.is_given_up() && self.reserve_tried.elapsed() >= RESERVE_EVERY {
-            self.reserve_tried = Instant::now();
-            let (stream, reserve) = (self.settings.name.clone(), Arc::clone(reserve));
-            tokio::task::spawn_blocking(move || match reserve.keep() {
-                Ok(()) => tracing::info!(stream, "the disk has room again"),
-                Err(error) => tracing::debug!(stream, %error, "the disk is still full"),
-            });
-        }
     }
 
     fn report(&self) {

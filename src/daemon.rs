@@ -2,6 +2,9 @@
 //! order: producers are refused first, then what was accepted is delivered.
 
 mod door;
+mod drain;
+pub(crate) mod holdings;
+mod orphans;
 mod supervisor;
 
 use std::collections::BTreeMap;
@@ -18,12 +21,13 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, StreamSettings};
 use crate::disk::{Disk, HostDisk, Reserve, Shortage};
 use crate::http::{self, ApiState, Limits, StreamInfo};
 use crate::pipeline::{self, Status, Surroundings, Workers};
 use crate::source::direct_put::Intake;
-use crate::telemetry::{Metrics, StreamMetrics};
+use crate::telemetry::{Metrics, StreamMetrics, StreamStatus as _};
+pub(crate) use drain::{Drained, drain};
 use supervisor::Supervisor;
 
 /// One in so many bytes of the memory limit is for batches; the rest is for chunks, encoders,
@@ -89,37 +93,26 @@ impl Daemon {
         let listener = TcpListener::bind(listen)
             .await
             .with_context(|| format!("listen on {listen}"))?;
-        let clock = Clock::system();
-        let metrics = Arc::new(Metrics::new()?);
-        let workers = Workers::start(std::thread::available_parallelism()?.get())?;
-        let share = config.memory_limit / BATCHES_PART / config.streams.len().max(1) as u64;
-        warn_of_orphans(&config);
+        let common = Common::new(&config)?;
+        let (clock, metrics) = (common.clock.clone(), Arc::clone(&common.metrics));
+        let looking = tokio::task::spawn_blocking({
+            let (config, clock, metrics) = (config.clone(), clock.clone(), Arc::clone(&metrics));
+            move || orphans::find(&config, &metrics, &clock)
+        });
+        let orphans = looking.await?;
         let streams_stop = CancellationToken::new();
-        let shortage = Shortage::default();
         let (mut infos, mut supervisors) = (Vec::new(), Vec::new());
         let (mut streams, mut doors) = (BTreeMap::new(), BTreeMap::new());
         for (name, settings) in config.streams {
-            let stream_metrics = StreamMetrics::new(&metrics, &name);
-            let status = Arc::new(Status::new(stream_metrics.clone(), clock.clone()));
-            let disk: Arc<dyn Disk> = Arc::new(HostDisk::new(config.state_dir.join(&name))?);
-            let bytes = pipeline::reserve_bytes(&settings);
-            let reserve = Reserve::new(Arc::clone(&disk), bytes, shortage.clone());
-            let around = Surroundings {
-                clock: clock.clone(),
-                workers: workers.clone(),
-                memory_limit: usize::try_from(share.max(BATCHES_MIN))?,
-                reserve: Arc::new(reserve),
-                status: Arc::clone(&status),
-            };
-            let settings = Arc::new(settings);
-            let supervisor = Supervisor::open(Arc::clone(&settings), disk, around).await;
+            let supervisor = common.open(&config.state_dir, settings.clone()).await?;
+            let status = supervisor.status();
             infos.push(StreamInfo {
                 name: name.clone(),
                 created_at_ms: supervisor.created_ms(),
-                settings: (*settings).clone(),
+                settings,
                 intake: supervisor.door(),
                 status: Arc::clone(&status) as _,
-                metrics: stream_metrics,
+                metrics: status.metrics().clone(),
             });
             doors.insert(name.clone(), supervisor.door());
             streams.insert(name, status);
@@ -130,14 +123,14 @@ impl Daemon {
             body_memory: usize::try_from(bodies)?,
             ..Limits::default()
         };
-        let state = Arc::new(ApiState::new(infos, clock, metrics, limits));
+        let state = ApiState::new(infos, clock, metrics, limits).with_orphans(orphans);
         let http_stop = CancellationToken::new();
         Ok(Self {
             address: listener.local_addr()?,
             streams,
             doors,
             supervisors,
-            http: tokio::spawn(http::serve(listener, state, http_stop.clone())),
+            http: tokio::spawn(http::serve(listener, Arc::new(state), http_stop.clone())),
             http_stop,
             streams_stop,
             grace: config.shutdown_grace,
@@ -161,7 +154,7 @@ impl Daemon {
         };
         match tokio::time::timeout(grace, stopping).await {
             Ok(true) => Ok(()),
-            Ok(false) => anyhow::bail!("a stream had stopped before: see its cause in the log"),
+            Ok(false) => anyhow::bail!("not everything is delivered: {}", causes(&self.streams)),
             Err(_) => anyhow::bail!(
                 "not everything was published within shutdown_grace ({grace:?}): the rest is safe \
                  in state_dir and is published after the next start"
@@ -190,20 +183,51 @@ pub(crate) fn lock(state_dir: &Path) -> anyhow::Result<File> {
     Ok(file)
 }
 
-/// State of streams that the config no longer names may hold accepted records.
-fn warn_of_orphans(config: &Config) {
-    let Ok(entries) = std::fs::read_dir(&config.state_dir) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if entry.path().join("checkpoint.redb").exists() && !config.streams.contains_key(&name) {
-            tracing::error!(
-                stream = name,
-                state = %entry.path().display(),
-                "state of a stream that the config does not name: records in it wait for ever. \
-                 Name the stream again to drain it, or remove the directory to discard them"
-            );
-        }
+/// Why streams have stopped, and what a person can do.
+fn causes(streams: &BTreeMap<String, Arc<Status>>) -> String {
+    let stopped = streams.iter().filter_map(|(name, status)| {
+        let state = status.snapshot().state;
+        Some(format!("{name}: {} ({})", state.cause()?, state.advice()?))
+    });
+    stopped.collect::<Vec<_>>().join("; ")
+}
+
+/// What all streams of the process share.
+struct Common {
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    workers: Workers,
+    /// Bytes that the batches of each stream may take.
+    memory_limit: usize,
+    shortage: Shortage,
+}
+
+impl Common {
+    fn new(config: &Config) -> anyhow::Result<Self> {
+        let share = config.memory_limit / BATCHES_PART / config.streams.len().max(1) as u64;
+        Ok(Self {
+            clock: Clock::system(),
+            metrics: Arc::new(Metrics::new()?),
+            workers: Workers::start(std::thread::available_parallelism()?.get())?,
+            memory_limit: usize::try_from(share.max(BATCHES_MIN))?,
+            shortage: Shortage::default(),
+        })
+    }
+
+    /// Opens the state of one stream.
+    async fn open(&self, state_dir: &Path, settings: StreamSettings) -> anyhow::Result<Supervisor> {
+        let name = &settings.name;
+        let disk: Arc<dyn Disk> = Arc::new(HostDisk::new(state_dir.join(name))?);
+        let bytes = pipeline::reserve_bytes(&settings);
+        let reserve = Reserve::new(Arc::clone(&disk), bytes, self.shortage.clone());
+        let status = Status::new(StreamMetrics::new(&self.metrics, name), self.clock.clone());
+        let around = Surroundings {
+            clock: self.clock.clone(),
+            workers: self.workers.clone(),
+            memory_limit: self.memory_limit,
+            reserve: Arc::new(reserve),
+            status: Arc::new(status),
+        };
+        Ok(Supervisor::open(Arc::new(settings), disk, around).await)
     }
 }

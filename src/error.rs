@@ -48,3 +48,11 @@ impl StreamError {
         }
     }
 }
+
+/// What a person can do about state that is damaged or not whole.
+pub fn put_back_or_discard(stream: &str) -> String {
+    format!(
+        "put the stream's folder under state_dir back as it was, or stop the daemon and run \
+         `firehose state discard {stream}`: what is not delivered is lost then"
+    )
+}

@@ -66,6 +66,26 @@ impl fmt::Debug for StreamInfo {
     }
 }
 
+/// State on disk of a stream that the config does not name: it is shown, and takes no records.
+#[derive(Clone)]
+pub struct Orphan {
+    /// The stream's name.
+    pub name: String,
+    /// What is wrong.
+    pub status: Arc<dyn StreamStatus>,
+    /// Its gauges.
+    pub metrics: StreamMetrics,
+}
+
+impl fmt::Debug for Orphan {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Orphan")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Bounds on connections and bodies.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -103,6 +123,7 @@ impl Default for Limits {
 #[derive(Debug)]
 pub struct ApiState {
     streams: BTreeMap<String, StreamInfo>,
+    orphans: Vec<Orphan>,
     clock: Clock,
     metrics: Arc<Metrics>,
     limits: Limits,
@@ -124,11 +145,26 @@ impl ApiState {
         let bodies = body::Budget::new(limits.body_memory, limits.body_wait);
         Self {
             streams,
+            orphans: Vec::new(),
             clock,
             metrics,
             limits,
             bodies,
         }
+    }
+
+    /// The same, and what else is to be shown.
+    #[must_use]
+    pub fn with_orphans(self, orphans: Vec<Orphan>) -> Self {
+        Self { orphans, ..self }
+    }
+
+    /// Everything that is shown: name, state, gauges.
+    fn shown(&self) -> impl Iterator<Item = (&str, &dyn StreamStatus, &StreamMetrics)> {
+        let streams = self.streams.values();
+        let streams = streams.map(|stream| (&*stream.name, &*stream.status, &stream.metrics));
+        let orphans = self.orphans.iter();
+        streams.chain(orphans.map(|orphan| (&*orphan.name, &*orphan.status, &orphan.metrics)))
     }
 
     /// The stream whose name is nearest to `wanted`, if it is near at all.

@@ -5,10 +5,12 @@
 //!
 //! Reading order: `segment` and `frame` (what is on disk), `writer`, `reader`, `recovery`.
 
+mod around;
 mod birth;
 mod frame;
 mod fresh;
 mod group;
+mod peek;
 mod queue;
 mod reader;
 mod recovery;
@@ -30,6 +32,7 @@ use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::position::Sequence;
 use crate::source::direct_put::{Accepted, Appending, Intake, PutBatch, Refused};
+pub use peek::{Held, peek};
 pub use reader::JournalReader;
 
 use queue::Request;

@@ -17,6 +17,7 @@ mod room;
 mod route;
 mod router;
 mod seal;
+mod shortage;
 mod status;
 mod table;
 mod workers;
@@ -33,7 +34,7 @@ use crate::checkpoint::{SealedObject, Store};
 use crate::clock::Clock;
 use crate::config::StreamSettings;
 use crate::destination::{Conditional, Destination, PublishError};
-use crate::disk::{DISK_IS_FULL, Reserve};
+use crate::disk::Reserve;
 use crate::error::StreamError;
 use crate::extent::Extent;
 use crate::failpoint;
@@ -55,8 +56,6 @@ pub use workers::Workers;
 
 /// How often the loop looks at the time when nothing else happens.
 const TICK: Duration = Duration::from_millis(100);
-/// How often a stream without its reserve looks for room.
-const RESERVE_EVERY: Duration = Duration::from_secs(1);
 
 /// What a pipeline shares with the rest of the process.
 #[derive(Clone, Debug)]
@@ -209,7 +208,7 @@ impl Pipeline {
         loop {
             self.restore_invariants();
             if self.is_done() {
-                return Ok(());
+                return self.stranded().map_or(Ok(()), Err);
             }
             let may_read = !self.ending && self.has_room();
             tokio::select! {
@@ -268,10 +267,11 @@ impl Pipeline {
         }
     }
 
+    /// Whether all that this process can do has been done.
     fn is_done(&self) -> bool {
         self.ending
             && self.table.is_empty()
-            && self.waiting.is_empty()
+            && self.waiting.len() == self.waiting.stranded()
             && !self.checkpointing
             && !self.has_changes()
     }
@@ -286,7 +286,9 @@ impl Pipeline {
             }
             Event::Checkpointed(result) => {
                 self.checkpointing = false;
-                self.apply_checkpoint((*result).map_err(checkpoint_error)?);
+                let stream = &self.settings.name;
+                let committed = result.map_err(|error| checkpoint_error(stream, error))?;
+                self.apply_checkpoint(committed);
             }
             Event::Claimed {
                 destination,
@@ -329,18 +331,23 @@ impl Pipeline {
     }
 
     /// Objects whose bucket or folder the config no longer names wait until a person decides (C7).
-    fn tell_of_stranded(&self) {
+    fn stranded(&self) -> Option<StreamError> {
         let objects = self.waiting.stranded();
-        if objects == 0 {
-            return;
-        }
         let (stream, store) = (&self.settings.name, self.outputs.store());
-        let cause = format!(
-            "{objects} objects wait for another destination than {store}: name it again, or stop \
-             the daemon and run `firehose state retarget {stream}`"
-        );
-        tracing::error!(stream, cause, "objects are stranded");
-        self.around.status.set_state(State::Stalled { cause });
+        (objects > 0).then(|| StreamError::LoudStop {
+            cause: format!("{objects} objects wait for another destination than {store}"),
+            advice: format!(
+                "name it again, or stop the daemon and run `firehose state retarget {stream}`"
+            ),
+        })
+    }
+
+    fn tell_of_stranded(&self) {
+        if let Some(stranded) = self.stranded() {
+            let (stream, cause) = (&self.settings.name, stranded.to_string());
+            tracing::error!(stream, cause, "objects are stranded");
+            self.around.status.set_state(State::Stalled { cause });
+        }
     }
 
     fn apply_checkpoint(&mut self, committed: Committed) {
@@ -434,28 +441,6 @@ impl Pipeline {
         Ok(())
     }
 
-    /// On a full disk: gives back what can be spared, and makes the reserve again when there is
-    /// room.
-    fn mind_the_room(&mut self) {
-        let reserve = &self.around.reserve;
-        let short = reserve.is_short();
-        self.around
-            .status
-            .set_shortage(short.then_some(DISK_IS_FULL));
-        if !short {
-            return;
-        }
-        self.journal.drop_spares();
-        if reserve.is_given_up() && self.reserve_tried.elapsed() >= RESERVE_EVERY {
-            self.reserve_tried = Instant::now();
-            let (stream, reserve) = (self.settings.name.clone(), Arc::clone(reserve));
-            tokio::task::spawn_blocking(move || match reserve.keep() {
-                Ok(()) => tracing::info!(stream, "the disk has room again"),
-                Err(error) => tracing::debug!(stream, %error, "the disk is still full"),
-            });
-        }
-    }
-
     fn report(&self) {
         let oldest = [
             self.table.oldest_arrival_ms(),
@@ -471,10 +456,10 @@ impl Pipeline {
     }
 }
 
-fn checkpoint_error(error: CheckpointError) -> StreamError {
+fn checkpoint_error(stream: &str, error: CheckpointError) -> StreamError {
     match error {
         CheckpointError::Io(error) => state_error("write a checkpoint", &error),
-        CheckpointError::Store(error) => home::store_error("write a checkpoint", &error),
+        CheckpointError::Store(error) => home::store_error(stream, "write a checkpoint", &error),
     }
 }
 
@@ -483,7 +468,9 @@ fn state_error(action: &'static str, error: &std::io::Error) -> StreamError {
     if error.kind() == std::io::ErrorKind::InvalidData {
         return StreamError::LoudStop {
             cause: format!("{action}: {error}"),
-            advice: "the disk under state_dir has damaged spooled records: see to the disk".into(),
+            advice: "the disk under state_dir has damaged spooled records: see to the disk; \
+                     `firehose state discard` gives up what is not delivered"
+                .into(),
         };
     }
     StreamError::of_disk(action, error)

@@ -1,13 +1,15 @@
 //! The checkpoint store of one delivery stream.
 
+mod overlay;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use redb::{
-    Database, ReadableDatabase as _, ReadableTable as _, StorageBackend, TableDefinition,
-    WriteTransaction,
+    Database, Key, ReadTransaction, ReadableDatabase as _, ReadableTable as _, StorageBackend,
+    TableDefinition, Value, WriteTransaction,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -18,6 +20,7 @@ use crate::config::FormatSettings;
 use crate::disk::{self, Disk, DiskFile, Open};
 use crate::failpoint;
 use crate::position::{Position, Sequence};
+use overlay::Overlay;
 
 /// Facts about the store itself: JSON values by name.
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
@@ -56,6 +59,9 @@ pub enum StoreError {
         /// What the decoder said.
         cause: String,
     },
+    /// The database is damaged as a whole.
+    #[error("checkpoint store is damaged: {0}")]
+    Damaged(String),
     /// A later version of the daemon wrote it.
     #[error("checkpoint store has version {found}, this daemon knows up to {VERSION}")]
     Version {
@@ -70,6 +76,7 @@ macro_rules! database_error {
             fn from(error: redb::$error) -> Self {
                 match redb::Error::from(error) {
                     redb::Error::Io(error) => Self::from(error),
+                    redb::Error::Corrupted(cause) => Self::Damaged(cause),
                     error => Self::Database(error.to_string()),
                 }
             }
@@ -80,10 +87,10 @@ database_error!(DatabaseError TransactionError TableError StorageError CommitErr
 
 impl From<io::Error> for StoreError {
     fn from(error: io::Error) -> Self {
-        if disk::is_full(&error) {
-            Self::Full(error)
-        } else {
-            Self::Database(error.to_string())
+        match error.kind() {
+            _ if disk::is_full(&error) => Self::Full(error),
+            io::ErrorKind::InvalidData => Self::Damaged(error.to_string()),
+            _ => Self::Database(error.to_string()),
         }
     }
 }
@@ -146,20 +153,65 @@ pub struct Store {
 impl Store {
     /// Opens the store at `path` of `disk`, creating it where it is missing, and reads what it
     /// holds.
+    ///
+    /// What it holds is written into a fresh file, which takes the place of the old one when it is
+    /// durable. After a failed fsync a file shows bytes that the disk may not have, to later
+    /// processes too, and no second fsync brings them there; whatever is seen once is durable now.
     pub fn open(
         disk: &dyn Disk,
         path: &Path,
         now_ms: i64,
     ) -> Result<(Self, Recovered), StoreError> {
-        let file = disk.open(path, Open::OrCreate)?;
+        let missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+        let old = match disk.open(path, Open::Existing) {
+            Err(error) if missing(&error) => None,
+            file => Some(Self::create(Overlay::new(file?)?)?),
+        };
+        let is_created = match &old {
+            Some(old) => old.check_version()?,
+            None => false,
+        };
+        let fresh = path.with_extension("fresh");
+        match disk.remove(&fresh) {
+            Err(error) if missing(&error) => {}
+            removed => removed?,
+        }
+        let store = Self::create(Backend(disk.open(&fresh, Open::New)?))?;
+        match old.filter(|_| is_created) {
+            Some(old) => store.copy(&old)?,
+            None => store.create_tables(now_ms)?,
+        }
+        disk.rename(&fresh, path)?;
         disk.sync_dir(path.parent().unwrap_or(Path::new("")))?;
-        let database = Database::builder()
-            .set_cache_size(CACHE_BYTES)
-            .create_with_backend(Backend(file))?;
-        let store = Self { database };
-        store.create_tables(now_ms)?;
         let recovered = store.read()?;
         Ok((store, recovered))
+    }
+
+    /// A database on a file that may be empty.
+    fn create(file: impl StorageBackend) -> Result<Self, StoreError> {
+        let database = Database::builder()
+            .set_cache_size(CACHE_BYTES)
+            .create_with_backend(file)?;
+        Ok(Self { database })
+    }
+
+    /// Takes over all rows of another store, durably.
+    fn copy(&self, other: &Self) -> Result<(), StoreError> {
+        let (read, write) = (other.database.begin_read()?, self.database.begin_write()?);
+        copy_table(&read, &write, META)?;
+        copy_table(&read, &write, FRONTIERS)?;
+        copy_table(&read, &write, OPEN)?;
+        copy_table(&read, &write, SEALED)?;
+        copy_table(&read, &write, FORMATS)?;
+        copy_table(&read, &write, MISSING)?;
+        Ok(write.commit()?)
+    }
+
+    /// What the store at `path` of `disk` holds, told without changing it.
+    pub fn peek(disk: &dyn Disk, path: &Path) -> Result<Recovered, StoreError> {
+        let store = Self::create(Overlay::new(disk.open(path, Open::Existing)?)?)?;
+        store.check_version()?;
+        store.read()
     }
 
     /// Writes one checkpoint durably. After an error the outcome is unknown: the store must be
@@ -266,12 +318,6 @@ impl Store {
 
     fn create_tables(&self, now_ms: i64) -> Result<(), StoreError> {
         let write = self.database.begin_write()?;
-        let found: Option<u32> = get_meta(&write, "version")?;
-        match found {
-            Some(found) if found > VERSION => return Err(StoreError::Version { found }),
-            Some(_) => return Ok(write.abort()?),
-            None => {}
-        }
         put_meta(&write, "version", &VERSION)?;
         put_meta(&write, "incarnation", &Uuid::new_v4())?;
         put_meta(&write, "created_ms", &now_ms)?;
@@ -281,6 +327,22 @@ impl Store {
         write.open_table(FORMATS)?;
         write.open_table(MISSING)?;
         Ok(write.commit()?)
+    }
+
+    /// Whether the store has been created. A later version's is an error.
+    fn check_version(&self) -> Result<bool, StoreError> {
+        let read = self.database.begin_read()?;
+        let meta = match read.open_table(META) {
+            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(false),
+            meta => meta?,
+        };
+        let Some(found) = meta.get("version")? else {
+            return Ok(false);
+        };
+        match decode("meta/version", found.value())? {
+            found if found > VERSION => Err(StoreError::Version { found }),
+            _ => Ok(true),
+        }
     }
 
     fn read(&self) -> Result<Recovered, StoreError> {
@@ -336,6 +398,19 @@ impl Store {
     }
 }
 
+fn copy_table<K: Key + 'static, V: Value + 'static>(
+    read: &ReadTransaction,
+    write: &WriteTransaction,
+    table: TableDefinition<'_, K, V>,
+) -> Result<(), StoreError> {
+    let mut to = write.open_table(table)?;
+    for row in read.open_table(table)?.iter()? {
+        let (key, value) = row?;
+        to.insert(key.value(), value.value())?;
+    }
+    Ok(())
+}
+
 fn put_meta(
     write: &WriteTransaction,
     name: &str,
@@ -345,15 +420,6 @@ fn put_meta(
         .open_table(META)?
         .insert(name, encode(value).as_slice())?;
     Ok(())
-}
-
-fn get_meta<T: DeserializeOwned>(
-    write: &WriteTransaction,
-    name: &str,
-) -> Result<Option<T>, StoreError> {
-    let table = write.open_table(META)?;
-    let value = table.get(name)?;
-    value.map(|value| decode(name, value.value())).transpose()
 }
 
 fn encode(value: &impl Serialize) -> Vec<u8> {

@@ -1,23 +1,49 @@
 //! `firehose state`: what a person can do to the state folder of a stopped daemon.
 
 mod uploads;
+mod verbs;
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use clap::Subcommand;
 
 use super::{CommandError, runtime, settings};
-use crate::checkpoint::Store;
-use crate::clock::Clock;
-use crate::daemon;
-use crate::disk::HostDisk;
-use crate::pipeline::store_name;
+use crate::config::{Config, StreamSettings};
+use crate::daemon::{self, holdings};
 
 /// What is done to the state.
 #[derive(Debug, Subcommand)]
 pub enum StateCommand {
+    /// Show what the state of each stream holds; change nothing.
+    List,
+    /// Deliver what the state of a stream holds, exactly as the daemon would, and end.
+    Drain {
+        /// The stream's name, in the config or not.
+        stream: String,
+        /// Take the settings of this stream: for state that the config does not name. Records that
+        /// no batch holds yet are partitioned by its query and prefixes.
+        #[arg(long, value_name = "STREAM")]
+        like: Option<String>,
+    },
+    /// Make the state that the config does not name that of a stream which has none yet.
+    Adopt {
+        /// The name that the state has.
+        old: String,
+        /// A stream that the config names.
+        new: String,
+    },
+    /// Set the state of a stream aside: what it holds is not delivered.
+    Discard {
+        /// The stream's name, in the config or not.
+        stream: String,
+        /// Do it; without, only say what would be thrown away.
+        #[arg(long)]
+        yes: bool,
+        /// Delete the folder instead of renaming it.
+        #[arg(long)]
+        delete: bool,
+    },
     /// Send what waits for another bucket or folder to the one that the config names now.
     Retarget {
         /// The delivery stream's name.
@@ -31,37 +57,45 @@ pub(super) fn run(
     config_path: &Path,
     out: &mut dyn Write,
 ) -> Result<(), CommandError> {
-    let StateCommand::Retarget { stream } = command;
     let config = settings::load(config_path)?.config;
-    let settings = config.streams.get(stream).ok_or_else(|| {
+    let _lock = daemon::lock(&config.state_dir)?;
+    match command {
+        StateCommand::List => verbs::list(&config, out),
+        StateCommand::Drain { stream, like } => verbs::drain(&config, stream, like.as_deref(), out),
+        StateCommand::Adopt { old, new } => verbs::adopt(&config, old, new, out),
+        StateCommand::Discard {
+            stream,
+            yes,
+            delete,
+        } => verbs::discard(&config, stream, *yes, *delete, out),
+        StateCommand::Retarget { stream } => verbs::retarget(&config, stream, out),
+    }
+}
+
+/// The stream of that name in the config.
+fn named<'a>(config: &'a Config, stream: &str) -> Result<&'a StreamSettings, CommandError> {
+    config.streams.get(stream).ok_or_else(|| {
         let names: Vec<&str> = config.streams.keys().map(String::as_str).collect();
         CommandError::Usage(format!(
-            "no stream {stream}; there are: {}",
+            "no stream {stream} in the config; there are: {}",
             names.join(", ")
         ))
-    })?;
-    let _lock = daemon::lock(&config.state_dir)?;
-    let dir = config.state_dir.join(stream);
-    if !dir.join("checkpoint.redb").exists() {
-        return Err(CommandError::Usage(format!(
-            "stream {stream} has no state in {}",
-            dir.display()
-        )));
+    })
+}
+
+/// The directory of a stream that has state.
+fn directory(config: &Config, stream: &str) -> Result<PathBuf, CommandError> {
+    let found = holdings::streams(config)?;
+    if found.iter().any(|name| name == stream) {
+        return Ok(config.state_dir.join(stream));
     }
-    let disk = HostDisk::new(&dir)?;
-    let (store, _) = Store::open(
-        &disk,
-        Path::new("checkpoint.redb"),
-        Clock::system().now_ms(),
-    )
-    .context("open the checkpoint store")?;
-    let target = store_name(&settings.destination.store);
-    let given_up = store.uploads_elsewhere(&target).context("retarget")?;
-    uploads::abort(&given_up, &settings.destination.store, out)?;
-    let (open, sealed) = store.retarget(&target).context("retarget")?;
-    writeln!(
-        out,
-        "{stream}: {open} open batches and {sealed} sealed objects go to {target} from now on"
-    )?;
-    Ok(())
+    let (dir, found) = (config.state_dir.display(), found.join(", "));
+    let there_are = if found.is_empty() {
+        "none has".to_owned()
+    } else {
+        format!("there is state of: {found}")
+    };
+    Err(CommandError::Usage(format!(
+        "stream {stream} has no state in {dir}; {there_are}"
+    )))
 }

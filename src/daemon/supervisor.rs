@@ -10,7 +10,7 @@ use super::door::{Door, SharedDoor};
 use crate::config::StreamSettings;
 use crate::disk::Disk;
 use crate::error::StreamError;
-use crate::pipeline::{self, Home, Surroundings};
+use crate::pipeline::{self, Home, Status, Surroundings};
 use crate::retry;
 use crate::source::direct_put::Intake;
 use crate::telemetry::State;
@@ -49,6 +49,11 @@ impl Supervisor {
             Some(Ok(home)) => home.created_ms,
             _ => self.around.clock.now_ms(),
         }
+    }
+
+    /// The stream's state for the outside.
+    pub(super) fn status(&self) -> Arc<Status> {
+        Arc::clone(&self.around.status)
     }
 
     /// Where producers knock.

@@ -135,13 +135,15 @@ impl Inner {
     /// whole group follows.
     fn stage(&self, publication: &Publication, group_sync: bool) -> Result<Staged, PublishError> {
         let target = self.root.join(key::check(&publication.key)?);
+        let temporary = self.temporary(publication.object_id)?;
         let (temporary, file) = if holds(&target, publication.size, publication.crc64nvme)? {
+            // Its temporary file goes now: a process that died after the link has left it.
+            drop(temporary);
             (
                 None,
                 File::open(&target).map_err(|error| at(&target, &error))?,
             )
         } else {
-            let temporary = self.temporary(publication.object_id)?;
             failpoint::hit("publish-before-put");
             let file = temporary.write(publication)?;
             failpoint::hit("publish-after-put");

@@ -13,6 +13,7 @@ mod file;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -156,10 +157,12 @@ impl TornDisk {
         state.faults.push((operation, at, error));
     }
 
-    /// Forgets the faults that have not come up yet, and the bound on the files' lengths.
+    /// Forgets the faults that have not come up yet, the bound on the files' lengths, and what is
+    /// spoilt.
     pub fn mend(&self) {
         let mut state = self.lock();
         state.faults.clear();
+        state.files.values_mut().for_each(Content::mend);
         state.capacity = u64::MAX;
     }
 
@@ -192,6 +195,14 @@ impl TornDisk {
         let mut state = self.lock();
         let file = state.find(path)?;
         state.content(file)?.rot(offset, flip);
+        Ok(())
+    }
+
+    /// Spoils a file's bytes for good: whoever reads any of them fails with `EIO`.
+    pub fn spoil(&self, path: &Path, bytes: Range<u64>) -> io::Result<()> {
+        let mut state = self.lock();
+        let file = state.find(path)?;
+        state.content(file)?.spoil(bytes);
         Ok(())
     }
 

@@ -21,8 +21,8 @@ pub(super) async fn healthz() -> Response {
 pub(super) async fn readyz(State(state): State<Arc<ApiState>>) -> Response {
     let mut streams = serde_json::Map::new();
     let mut ready = true;
-    for (name, stream) in &state.streams {
-        let snapshot = stream.status.snapshot();
+    for (name, stream, _) in state.shown() {
+        let snapshot = stream.snapshot();
         ready &= snapshot.state.is_ready();
         let mut shown = json!({ "state": snapshot.state.as_str() });
         if let Some(cause) = snapshot.state.cause() {
@@ -31,7 +31,7 @@ pub(super) async fn readyz(State(state): State<Arc<ApiState>>) -> Response {
         if let Some(advice) = snapshot.state.advice() {
             shown["advice"] = advice.into();
         }
-        streams.insert(name.clone(), shown);
+        streams.insert(name.to_owned(), shown);
     }
     let status = if ready {
         StatusCode::OK
@@ -43,8 +43,8 @@ pub(super) async fn readyz(State(state): State<Arc<ApiState>>) -> Response {
 
 /// `GET /metrics`: Prometheus text.
 pub(super) async fn metrics(State(state): State<Arc<ApiState>>) -> Response {
-    for stream in state.streams.values() {
-        stream.metrics.observe(&stream.status.snapshot());
+    for (_, stream, metrics) in state.shown() {
+        metrics.observe(&stream.snapshot());
     }
     let text = state.metrics.render();
     (
@@ -80,8 +80,8 @@ pub(super) async fn page(State(state): State<Arc<ApiState>>) -> Response {
          <th class=n>waiting<th class=n>journal<th class=n>spool<th class=n>oldest unpublished\
          <th>last object</tr>\n"
     );
-    for (name, stream) in &state.streams {
-        row(&mut html, name, &stream.status.snapshot(), now_ms);
+    for (name, stream, _) in state.shown() {
+        row(&mut html, name, &stream.snapshot(), now_ms);
     }
     html.push_str("</table>\n");
     if state.streams.is_empty() {

@@ -11,6 +11,8 @@ use super::segment::{HEADER_BYTES, Kind};
 use super::*;
 use crate::disk::{Open, Operation, TornDisk};
 
+mod sectors;
+
 const SEGMENT_BYTES: u64 = 8 << 10;
 /// Bytes of a frame with one record of 1,000 bytes.
 const FRAME: u64 = 56 + 4 + 1_000 + 4;
@@ -24,11 +26,15 @@ fn known(epoch: u32, frontier: Option<Sequence>) -> Known {
 }
 
 fn try_open(disk: &TornDisk, known: Known) -> Result<Opened, JournalError> {
+    open_with(disk, known, SEGMENT_BYTES)
+}
+
+fn open_with(disk: &TornDisk, known: Known, bytes: u64) -> Result<Opened, JournalError> {
     let settings = JournalSettings {
         stream: "clicks".to_owned(),
         dir: PathBuf::from("journal"),
-        limit: 4 * SEGMENT_BYTES,
-        segment_bytes: SEGMENT_BYTES,
+        limit: 4 * bytes,
+        segment_bytes: bytes,
     };
     Journal::open(Arc::new(disk.clone()), Clock::manual(0), settings, known)
 }

@@ -1,5 +1,6 @@
 //! Reads durable records in order, across segments and epochs, around damage.
 
+use std::io;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -292,7 +293,11 @@ impl Cursor {
                 (frame.offset, frame.first)
             });
             let range = MissingRange::between(self.expected, next);
-            damage_found(&self.shared, segment, self.offset..offset, range);
+            let aside = damage_found(&self.shared, segment, self.offset..offset, range);
+            if window.has_holes() {
+                // Only a disk that still takes the new name has lost no more than a sector.
+                aside.map_err(failed)?;
+            }
             if let Some(range) = range.filter(|range| !self.reported.contains(range)) {
                 self.missing.push(range);
             }
@@ -423,7 +428,7 @@ pub(super) fn damage_found(
     segment: &Live,
     bytes: std::ops::Range<u64>,
     range: Option<MissingRange>,
-) {
+) -> io::Result<()> {
     tracing::error!(
         stream = %shared.settings.stream,
         segment = %shared.path(segment.kind(), segment.number).display(),
@@ -433,5 +438,5 @@ pub(super) fn damage_found(
         last_missing = range.map(|range| range.last.0),
         "the journal is damaged: the records in this range are lost, all others are delivered"
     );
-    shared.quarantine(segment.number);
+    shared.quarantine(segment.number)
 }

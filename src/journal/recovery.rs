@@ -108,7 +108,8 @@ impl Recovery<'_> {
             };
             self.shared.segments().live.push_back(live);
             if header.is_none() {
-                damage_found(self.shared, &live, 0..HEADER_BYTES, None);
+                damage_found(self.shared, &live, 0..HEADER_BYTES, None)
+                    .map_err(JournalError::io("renaming in", &self.shared.settings.dir))?;
             }
             if let Some((end, next)) = found.bound {
                 (live.end, live.next) = (end, next);
@@ -141,7 +142,17 @@ impl Recovery<'_> {
         let live = self.current(live);
         let mut window = Window::new(self.shared.open(&live)?, self.shared.seed(live.number));
         let path = self.shared.path(live.kind(), live.number);
-        walk(&mut window, &live, durable).map_err(JournalError::io("reading", path))
+        let walk = walk(&mut window, &live, durable).map_err(JournalError::io("reading", path))?;
+        if window.has_holes() {
+            // What is lost beyond the recorded end may have been accepted: it is told, too.
+            let aside = if walk.missing.is_empty() {
+                damage_found(self.shared, &live, walk.cut..live.len, None)
+            } else {
+                self.shared.quarantine(live.number)
+            };
+            aside.map_err(JournalError::io("renaming in", &self.shared.settings.dir))?;
+        }
+        Ok(walk)
     }
 
     fn current(&self, live: &Live) -> Live {
@@ -156,7 +167,8 @@ impl Recovery<'_> {
     fn report(&mut self, live: &Live, walk: &Walk) {
         for (bytes, range) in &walk.missing {
             let range = range.and_then(|range| range.after(self.known.frontier));
-            damage_found(self.shared, live, bytes.clone(), range);
+            // Failing to set it aside is told, and costs nothing but the copy for a person.
+            let _ = damage_found(self.shared, live, bytes.clone(), range);
             self.missing.extend(range);
         }
     }

@@ -14,6 +14,7 @@ use super::queue::Queue;
 use super::segment::Kind;
 use super::{JournalError, JournalSettings};
 use crate::disk::{Disk, DiskFile, Open};
+use crate::error;
 use crate::failpoint;
 use crate::position::Sequence;
 
@@ -105,6 +106,11 @@ impl Shared {
         }
     }
 
+    /// What a person can do where the halves of the state do not fit together.
+    pub(super) fn put_back_or_discard(&self) -> String {
+        error::put_back_or_discard(&self.settings.stream)
+    }
+
     pub(super) fn segments(&self) -> MutexGuard<'_, Segments> {
         self.segments.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -187,26 +193,30 @@ impl Shared {
         Ok(())
     }
 
-    /// Sets a damaged segment aside: it is read to its end, but never written over.
-    pub(super) fn quarantine(&self, number: u64) {
+    /// Sets a damaged segment aside: it is read to its end, but never written over. After an error
+    /// it may come back under its old name.
+    pub(super) fn quarantine(&self, number: u64) -> io::Result<()> {
         let mut segments = self.segments();
         let found = segments
             .live
             .iter_mut()
             .find(|segment| segment.number == number);
-        let Some(segment) = found.filter(|segment| !segment.quarantined) else {
-            return;
-        };
+        let Some(segment) = found else { return Ok(()) };
+        if segment.quarantined {
+            return self.disk.sync_dir(&self.settings.dir);
+        }
         let from = self.path(Kind::Segment, number);
         let to = self.path(Kind::Quarantined, number);
         if let Err(error) = self.disk.rename(&from, &to) {
             tracing::error!(path = %from.display(), %error, "cannot set a damaged segment aside");
-            return;
+            return Err(error);
         }
         segment.quarantined = true;
-        if let Err(error) = self.disk.sync_dir(&self.settings.dir) {
+        let synced = self.disk.sync_dir(&self.settings.dir);
+        if let Err(error) = &synced {
             tracing::error!(path = %to.display(), %error, "cannot sync the journal's directory");
         }
+        synced
     }
 
     /// Removes all but the newest quarantined segments up to `released`.

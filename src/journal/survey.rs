@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 
+use super::around::read_around;
 use super::segment::{HEADER_BYTES, Header, Kind, Unreadable};
 use super::shared::Shared;
 use super::{EPOCHS_MAX, JournalError, Known};
@@ -64,7 +65,8 @@ fn read_header(
     let file = shared.disk.open(&path, Open::Existing).map_err(failed())?;
     let len = file.len().map_err(failed())?;
     let mut block = vec![0; usize::try_from(HEADER_BYTES.min(len)).unwrap_or(0)];
-    file.read_exact_at(&mut block, 0).map_err(failed())?;
+    // A hole is damage: neither copy is found then.
+    read_around(&*file, &mut block, 0).map_err(failed())?;
     let header = match Header::decode(&block) {
         // A renamed file that a crash has given its old name back.
         Ok(header) if header.number != number => None,
@@ -85,9 +87,7 @@ fn read_header(
                 header.incarnation,
                 shared.incarnation
             ),
-            advice: "put back the state folder that belongs together, or drain, adopt or discard \
-                     the journal"
-                .to_owned(),
+            advice: shared.put_back_or_discard(),
         });
     }
     Ok((header, len))
@@ -109,22 +109,21 @@ pub(super) fn next_epoch(
     if found.is_empty() && (known.frontier.is_some() || known.epoch > 0) {
         return Err(JournalError::LoudStop {
             cause: format!("the checkpoint store knows a journal, but {dir} holds none"),
-            advice: "put the journal back, or discard the checkpoint store's state".to_owned(),
+            advice: shared.put_back_or_discard(),
         });
     }
     let readable = found.values().all(|found| found.header.is_some());
     if readable && written.is_some_and(|written| written < stored) {
         return Err(JournalError::LoudStop {
             cause: format!("the journal in {dir} is older than the checkpoint store"),
-            advice: "put back the state folder that belongs together, or discard its state"
-                .to_owned(),
+            advice: shared.put_back_or_discard(),
         });
     }
     let epoch = stored.max(written.unwrap_or(0)) + 1;
     if epoch >= EPOCHS_MAX {
         return Err(JournalError::LoudStop {
             cause: format!("the journal in {dir} has used up its {EPOCHS_MAX} epochs"),
-            advice: "drain the stream and discard its state".to_owned(),
+            advice: shared.put_back_or_discard(),
         });
     }
     Ok(epoch)
@@ -162,8 +161,10 @@ pub(super) fn chain(
                 link.next.0 - 1,
                 shared.path(Kind::Segment, link.number).display()
             );
-            let advice = "put the file back, or discard the stream's state".to_owned();
-            return Err(JournalError::LoudStop { cause, advice });
+            return Err(JournalError::LoudStop {
+                cause,
+                advice: shared.put_back_or_discard(),
+            });
         }
         bound = Some((link.end, link.next));
         at = Some(link.number);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use memchr::memmem;
 
+use super::around::read_around;
 use super::frame::{ALIGN, FRAME_HEADER_BYTES, FRAME_MAGIC, Frame, MAGIC_AT, Seed, payload_sum};
 use super::fresh::FreshFrame;
 use super::segment::u32_at;
@@ -35,6 +36,8 @@ pub(super) struct Window {
     /// Bytes of `buffer` that hold the file's.
     held: usize,
     buffer: Vec<u8>,
+    /// Blocks that the disk could not give were passed over, so often.
+    holes: u32,
 }
 
 impl Window {
@@ -45,6 +48,7 @@ impl Window {
             start: 0,
             held: 0,
             buffer: Vec::new(),
+            holes: 0,
         }
     }
 
@@ -53,7 +57,8 @@ impl Window {
         let Some(frame) = self.header(offset, limit)? else {
             return Ok(None);
         };
-        let payload = self.payload(&frame, limit)?;
+        let start = offset + FRAME_HEADER_BYTES as u64;
+        let payload = self.bytes(start, frame.payload_bytes(), limit)?;
         Ok(is_whole(&frame, payload).then_some(frame))
     }
 
@@ -70,8 +75,8 @@ impl Window {
         }
         let held = payload.len();
         payload.resize(frame.payload_bytes(), 0);
-        self.file
-            .read_exact_at(&mut payload[held..], start + held as u64)?;
+        let hole = read_around(&*self.file, &mut payload[held..], start + held as u64)?;
+        self.holes += u32::from(hole);
         if !is_whole(frame, &payload) {
             return Ok(None);
         }
@@ -98,10 +103,20 @@ impl Window {
         Ok(Frame::decode(seed, offset, bytes).filter(|frame| frame.end() <= limit))
     }
 
-    /// Record ends and data of a frame.
+    /// Record ends and data of a frame that is whole.
     pub(super) fn payload(&mut self, frame: &Frame, limit: u64) -> io::Result<&[u8]> {
         let start = frame.offset + FRAME_HEADER_BYTES as u64;
+        let holes = self.holes;
+        self.bytes(start, frame.payload_bytes(), limit)?;
+        if self.holes > holes {
+            return Err(io::Error::other("a frame can be read no more"));
+        }
         self.bytes(start, frame.payload_bytes(), limit)
+    }
+
+    /// Whether the disk could not give all that was read.
+    pub(super) const fn has_holes(&self) -> bool {
+        self.holes > 0
     }
 
     /// The first whole frame that starts at or after `from` and ends at or before `limit`.
@@ -146,8 +161,8 @@ impl Window {
                 self.buffer.resize(wanted, 0);
             }
             let from = offset + self.held as u64;
-            self.file
-                .read_exact_at(&mut self.buffer[self.held..wanted], from)?;
+            let hole = read_around(&*self.file, &mut self.buffer[self.held..wanted], from)?;
+            self.holes += u32::from(hole);
             self.held = wanted;
         }
         Ok(&self.buffer[skip..skip + len])

@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::config::{SourceSettings, StreamSettings};
 use crate::destination::{Conditional, Destination, PublishError};
 use crate::disk::{self, DISK_IS_FULL, Disk};
-use crate::error::StreamError;
+use crate::error::{StreamError, put_back_or_discard};
 use crate::failpoint;
 use crate::journal::{Journal, JournalError, JournalReader, JournalSettings, Known};
 use crate::position::Position;
@@ -90,7 +90,7 @@ fn open_state(
 ) -> Result<Home, StreamError> {
     failpoint::hit("recovery-start");
     let (store, recovered) = Store::open(&**disk, Path::new("checkpoint.redb"), clock.now_ms())
-        .map_err(|error| store_error("open the checkpoint store", &error))?;
+        .map_err(|error| store_error(&settings.name, "open the checkpoint store", &error))?;
     let outputs = Outputs::compile(settings, recovered.formats).map_err(|cause| {
         let advice = "mend the stream's settings".to_owned();
         StreamError::LoudStop { cause, advice }
@@ -99,7 +99,7 @@ fn open_state(
     let named = named.flat_map(|block| &block.extents);
     let named = named.chain(recovered.sealed.iter().flat_map(|object| &object.extents));
     let spool = Spool::open(Arc::clone(disk), Path::new("spool"), named.copied());
-    let spool = spool.map_err(spool_error)?;
+    let spool = spool.map_err(|error| spool_error(&settings.name, error))?;
     let SourceSettings::DirectPut { journal_limit } = settings.source;
     let journal = JournalSettings {
         stream: settings.name.clone(),
@@ -120,7 +120,7 @@ fn open_state(
         .collect();
     store
         .begin_epoch(opened.epoch, &missing, &outputs.format_settings())
-        .map_err(|error| store_error("record the epoch", &error))?;
+        .map_err(|error| store_error(&settings.name, "record the epoch", &error))?;
     Ok(Home {
         journal: opened.journal,
         reader: opened.reader,
@@ -149,34 +149,28 @@ impl From<JournalError> for StreamError {
 }
 
 /// A newer daemon's store needs a newer daemon; a damaged row a person. The rest may pass.
-pub(super) fn store_error(action: &'static str, error: &StoreError) -> StreamError {
+pub(super) fn store_error(stream: &str, action: &'static str, error: &StoreError) -> StreamError {
     let cause = error.to_string();
     match error {
         StoreError::Version { .. } => StreamError::LoudStop {
             cause,
             advice: "run the version of the daemon that wrote it, or a later one".to_owned(),
         },
-        StoreError::Row { .. } => StreamError::LoudStop {
+        StoreError::Row { .. } | StoreError::Damaged(_) => StreamError::LoudStop {
             cause,
-            advice:
-                "put a sound copy of the stream's state folder back, or discard the folder and \
-                     with it what was not yet published"
-                    .to_owned(),
+            advice: put_back_or_discard(stream),
         },
         StoreError::Database(_) => StreamError::of_state(action, false, cause),
         StoreError::Full(_) => StreamError::of_state(action, true, cause),
     }
 }
 
-fn spool_error(error: SpoolError) -> StreamError {
+fn spool_error(stream: &str, error: SpoolError) -> StreamError {
     match error {
         SpoolError::Io(error) => StreamError::of_disk("open the spool", &error),
         missing @ SpoolError::Missing { .. } => StreamError::LoudStop {
             cause: missing.to_string(),
-            advice:
-                "part of the stream's state folder is gone: put it back, or discard the folder \
-                     and with it what was not yet published"
-                    .to_owned(),
+            advice: put_back_or_discard(stream),
         },
     }
 }
@@ -251,9 +245,12 @@ async fn try_claim(
                 claim.key,
                 destination.describe()
             ),
-            advice: "run one daemon a state folder; after restoring a backup of it, discard the \
-                     folder: its records may have been published by its other copy"
-                .to_owned(),
+            advice: format!(
+                "run one daemon a state folder; after restoring a backup of it, stop the daemon \
+                 and run `firehose state discard {}`: its records may have been published by its \
+                 other copy",
+                settings.name
+            ),
         });
     }
     destination.recover(named).await?;

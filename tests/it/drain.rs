@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::support::daemon::{Site, wait_until};
 use crate::support::event::{ERROR_PREFIX, PREFIX, QUERY};
-use crate::support::http::{get, post_records};
+use crate::support::http::{get, metric, post_records};
 use crate::support::lake;
 use crate::support::oracle::{self, Lake};
 use crate::support::producer::{Load, Producer};
@@ -66,6 +66,37 @@ fn a_drain_past_its_grace_exits_non_zero_and_the_next_process_delivers() {
     fs::remove_file(site.path("lake")).unwrap();
     site.start().drain();
     assert_eq!(lake::lines(&site.path("lake"), "data"), [event.to_vec()]);
+}
+
+#[test]
+fn a_drain_that_can_do_no_more_ends_at_once_and_says_which_verb_moves_the_rest() {
+    // The grace is far beyond the patience of this test.
+    let grace = "shutdown_grace = \"1h\"\n";
+    let site = Site::new(&format!("{grace}{}", settings("900s")));
+    let mut daemon = site.start();
+    let event = br#"{"event_type":"view","geo":{"region":"eu"}}"#;
+    let reply = post_records(site.address, "clicks", event).unwrap();
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    // Once a checkpoint has it in a batch for one folder, it waits for that folder.
+    let name = "firehose_checkpoint_seconds_count{stream=\"clicks\"}";
+    daemon
+        .until("there is a checkpoint", || metric(site.address, name) > 0.0)
+        .unwrap();
+    daemon.kill();
+    let elsewhere = settings("900s").replace("\"lake\"", "\"other\"");
+    site.configure(&format!("{grace}{elsewhere}"));
+    let status = site.start().terminate();
+    assert_eq!(status.code(), Some(1), "{status}");
+    let log = fs::read_to_string(site.log()).unwrap();
+    let last = log.trim_end().lines().last().unwrap();
+    assert!(
+        last.contains("1 objects wait") && last.contains("firehose state retarget clicks"),
+        "{last}"
+    );
+    site.command(&["state", "retarget", "clicks"]).done();
+    site.start().drain();
+    assert_eq!(lake::lines(&site.path("other"), "data"), [event.to_vec()]);
+    assert!(lake::objects(&site.path("lake"), "data").is_empty());
 }
 
 fn settings(interval: &str) -> String {

@@ -25,6 +25,7 @@ mod exactly_once;
 mod hostile;
 mod house;
 mod oracle_bites;
+mod orphans;
 mod partitions;
 mod readme;
 mod streams;

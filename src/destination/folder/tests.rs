@@ -201,6 +201,20 @@ async fn recovery_removes_temporary_files_that_no_checkpoint_names() {
 }
 
 #[tokio::test]
+async fn an_object_that_is_found_published_leaves_no_temporary_file() {
+    let dir = tempfile::tempdir().expect("dir");
+    let to = folder(dir.path()).await;
+    let one = publication("k=1/part", b"bytes");
+    publish(&to, &one).await.expect("published");
+    // As a process leaves it that dies between the link and the removal.
+    let root = dir.path().join("made/anew");
+    let left = root.join(STAGING_DIR).join(one.object_id.to_string());
+    std::fs::hard_link(root.join(&one.key), left).expect("linked");
+    publish(&to, &one).await.expect("found");
+    assert_eq!(staged(dir.path()), 0);
+}
+
+#[tokio::test]
 async fn two_attempts_at_one_object_never_share_a_temporary_file() {
     /// Gives its first byte only when the other attempt has been refused.
     struct Held(std::sync::Mutex<std::sync::mpsc::Receiver<()>>);

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::ops::Range;
 
 /// Disks write whole sectors of this many bytes.
 const SECTOR: usize = 512;
@@ -12,6 +13,8 @@ pub(super) struct Content {
     now: Vec<u8>,
     durable: Vec<u8>,
     unsynced: Vec<Change>,
+    /// What the disk cannot give any more.
+    spoilt: Vec<Range<u64>>,
 }
 
 #[derive(Clone, Debug)]
@@ -66,6 +69,11 @@ impl Content {
     }
 
     pub(super) fn read(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let end = offset + buffer.len() as u64;
+        let lost = |spoilt: &Range<u64>| spoilt.start < end && offset < spoilt.end;
+        if self.spoilt.iter().any(lost) {
+            return Err(rustix::io::Errno::IO.into());
+        }
         let offset = to_usize(offset);
         let bytes = self
             .now
@@ -115,7 +123,16 @@ impl Content {
             now: bytes.clone(),
             durable: bytes,
             unsynced: Vec::new(),
+            spoilt: self.spoilt.clone(),
         }
+    }
+
+    pub(super) fn spoil(&mut self, bytes: Range<u64>) {
+        self.spoilt.push(bytes);
+    }
+
+    pub(super) fn mend(&mut self) {
+        self.spoilt.clear();
     }
 
     pub(super) fn rot(&mut self, offset: u64, flip: u8) {

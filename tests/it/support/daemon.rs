@@ -94,6 +94,22 @@ impl Site {
         daemon
     }
 
+    /// Runs another command of the binary to its end, with the site's config.
+    pub fn command(&self, arguments: &[&str]) -> Ended {
+        let output = Command::new(env!("CARGO_BIN_EXE_firehose"))
+            .args(arguments)
+            .current_dir(self.dir.path())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text += &String::from_utf8_lossy(&output.stderr);
+        Ended {
+            status: output.status,
+            text,
+        }
+    }
+
     /// Everything that the site's processes have logged.
     pub fn log(&self) -> PathBuf {
         self.path("firehose.log")
@@ -115,6 +131,27 @@ impl Drop for Site {
             self.dir.disable_cleanup(true);
             eprintln!("kept {}", self.dir.path().display());
         }
+    }
+}
+
+/// A command that has ended.
+#[derive(Debug)]
+pub struct Ended {
+    status: ExitStatus,
+    text: String,
+}
+
+impl Ended {
+    /// What it said; it must have done what it was told.
+    pub fn done(self) -> String {
+        assert!(self.status.success(), "{}: {}", self.status, self.text);
+        self.text
+    }
+
+    /// What it said; it must have ended with this exit code.
+    pub fn refused(self, code: i32) -> String {
+        assert_eq!(self.status.code(), Some(code), "{}", self.text);
+        self.text
     }
 }
 

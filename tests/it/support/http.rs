@@ -116,6 +116,15 @@ pub fn get(address: SocketAddr, path: &str) -> io::Result<Response> {
     Connection::open(address)?.request("GET", path, &[], b"")
 }
 
+/// A number from `/metrics`; 0 where it is not there yet.
+pub fn metric(address: SocketAddr, name: &str) -> f64 {
+    let text = get(address, "/metrics").unwrap().text();
+    let value = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value.map_or(0.0, |value| value.parse().unwrap())
+}
+
 /// One POST of newline-delimited records to a stream, on its own connection.
 pub fn post_records(address: SocketAddr, stream: &str, body: &[u8]) -> io::Result<Response> {
     let path = format!("/streams/{stream}/records");

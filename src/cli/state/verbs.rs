@@ -1,0 +1,190 @@
+//! The verbs of `firehose state`, each from its checks to what it says. The lock is held.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::Context as _;
+
+use super::super::CommandError;
+use super::{directory, named, runtime, uploads};
+use crate::checkpoint::Store;
+use crate::clock::Clock;
+use crate::config::{Config, display_size};
+use crate::daemon::holdings::{self, Holdings, SET_ASIDE};
+use crate::daemon::{self, Drained};
+use crate::disk::HostDisk;
+use crate::pipeline::store_name;
+
+/// `state list`.
+pub(super) fn list(config: &Config, out: &mut dyn Write) -> Result<(), CommandError> {
+    let streams = holdings::streams(config)?;
+    if streams.is_empty() {
+        writeln!(out, "no stream has state in {}", config.state_dir.display())?;
+    }
+    for stream in streams {
+        let whose = if config.streams.contains_key(&stream) {
+            "in the config"
+        } else {
+            "an orphan: the config does not name it"
+        };
+        writeln!(out, "{stream} ({whose})")?;
+        let held = match Holdings::read(&config.state_dir.join(&stream), u64::MAX) {
+            Ok(held) => held,
+            Err(error) => {
+                writeln!(out, "   cannot be read: {error:#}")?;
+                continue;
+            }
+        };
+        let frontier = held
+            .frontier
+            .map_or("none".to_owned(), |frontier| frontier.0.to_string());
+        writeln!(
+            out,
+            "   holds {}\n   incarnation {}, epoch {}, frontier {frontier}, journal {} on disk",
+            held.undelivered(),
+            held.incarnation,
+            held.epoch,
+            display_size(held.journal.disk_bytes),
+        )?;
+    }
+    Ok(())
+}
+
+/// `state drain NAME`.
+pub(super) fn drain(
+    config: &Config,
+    stream: &str,
+    like: Option<&str>,
+    out: &mut dyn Write,
+) -> Result<(), CommandError> {
+    let settings = match (config.streams.get(stream), like) {
+        (Some(_), Some(_)) => {
+            return Err(CommandError::Usage(format!(
+                "the config names {stream}: --like is for state that it does not name"
+            )));
+        }
+        (Some(settings), None) => settings.clone(),
+        (None, Some(like)) => {
+            let mut settings = named(config, like)?.clone();
+            stream.clone_into(&mut settings.name);
+            settings
+        }
+        (None, None) => {
+            return Err(CommandError::Usage(format!(
+                "the config does not name {stream}, and its state does not hold how to reach its \
+                 destination: name it again, or add --like STREAM to deliver with the settings of \
+                 another stream"
+            )));
+        }
+    };
+    directory(config, stream)?;
+    let done = runtime()?.block_on(daemon::drain(config, settings))?;
+    let Drained {
+        objects,
+        records,
+        failed,
+    } = done;
+    writeln!(
+        out,
+        "{stream}: {objects} objects published with {records} records, {failed} failed records \
+         among the error objects; its state holds nothing undelivered"
+    )?;
+    Ok(())
+}
+
+/// `state adopt OLD NEW`.
+pub(super) fn adopt(
+    config: &Config,
+    old: &str,
+    new: &str,
+    out: &mut dyn Write,
+) -> Result<(), CommandError> {
+    named(config, new)?;
+    let from = directory(config, old)?;
+    if config.streams.contains_key(old) {
+        return Err(CommandError::Usage(format!(
+            "the config still names {old}: rename its table to {new} first"
+        )));
+    }
+    let to = config.state_dir.join(new);
+    if holdings::has_state(&to)? {
+        return Err(CommandError::Usage(format!(
+            "{new} has state of its own: deliver what {old} holds with `firehose state drain {old} \
+             --like {new}`"
+        )));
+    }
+    // A start that found no room may have left an empty folder.
+    if to.try_exists()? {
+        fs::remove_dir(&to).with_context(|| format!("remove {}", to.display()))?;
+    }
+    rename(&config.state_dir, &from, &to)?;
+    writeln!(out, "{new} has the state of {old} from now on")?;
+    Ok(())
+}
+
+/// `state discard NAME`.
+pub(super) fn discard(
+    config: &Config,
+    stream: &str,
+    yes: bool,
+    delete: bool,
+    out: &mut dyn Write,
+) -> Result<(), CommandError> {
+    let dir = directory(config, stream)?;
+    let held = match Holdings::read(&dir, u64::MAX) {
+        Ok(held) => held.undelivered(),
+        Err(error) => format!("what cannot be read ({error:#})"),
+    };
+    writeln!(out, "{stream} holds {held}")?;
+    if !yes {
+        return Err(CommandError::Usage(
+            "nothing was done: add --yes to set it aside, --yes --delete to delete it".to_owned(),
+        ));
+    }
+    if delete {
+        fs::remove_dir_all(&dir).with_context(|| format!("delete {}", dir.display()))?;
+        sync(&config.state_dir)?;
+        writeln!(out, "deleted {}", dir.display())?;
+        return Ok(());
+    }
+    let time = Clock::system().now_ms() / 1000;
+    let aside = config.state_dir.join(format!("{stream}{SET_ASIDE}{time}"));
+    rename(&config.state_dir, &dir, &aside)?;
+    writeln!(out, "set aside as {}", aside.display())?;
+    Ok(())
+}
+
+/// `state retarget NAME`.
+pub(super) fn retarget(
+    config: &Config,
+    stream: &str,
+    out: &mut dyn Write,
+) -> Result<(), CommandError> {
+    let settings = named(config, stream)?;
+    let disk = HostDisk::new(directory(config, stream)?)?;
+    let now_ms = Clock::system().now_ms();
+    let (store, _) = Store::open(&disk, Path::new("checkpoint.redb"), now_ms)
+        .context("open the checkpoint store")?;
+    let target = store_name(&settings.destination.store);
+    let given_up = store.uploads_elsewhere(&target).context("retarget")?;
+    uploads::abort(&given_up, &settings.destination.store, out)?;
+    let (open, sealed) = store.retarget(&target).context("retarget")?;
+    writeln!(
+        out,
+        "{stream}: {open} open batches and {sealed} sealed objects go to {target} from now on"
+    )?;
+    Ok(())
+}
+
+/// Renames a stream's directory, durably.
+fn rename(state_dir: &Path, from: &Path, to: &Path) -> anyhow::Result<()> {
+    fs::rename(from, to)
+        .with_context(|| format!("rename {} to {}", from.display(), to.display()))?;
+    sync(state_dir)
+}
+
+fn sync(dir: &Path) -> anyhow::Result<()> {
+    let synced = File::open(dir).and_then(|dir| dir.sync_all());
+    synced.with_context(|| format!("sync {}", dir.display()))
+}

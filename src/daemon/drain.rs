@@ -1,0 +1,54 @@
+//! Delivers what the state of one stream holds, without taking records: the daemon's own stop,
+//! begun at once.
+
+use anyhow::bail;
+use tokio_util::sync::CancellationToken;
+
+use super::Common;
+use super::holdings::Holdings;
+use crate::config::{Config, StreamSettings};
+use crate::telemetry::StreamStatus as _;
+
+/// What was delivered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Drained {
+    /// Objects: data, error, backup.
+    pub(crate) objects: u64,
+    /// Records in data objects.
+    pub(crate) records: u64,
+    /// Records in error objects.
+    pub(crate) failed: u64,
+}
+
+/// Publishes everything that the state of the stream `settings.name` holds, exactly as a running
+/// daemon would; for as long as it takes, until SIGINT. The caller holds the lock.
+pub(crate) async fn drain(config: &Config, settings: StreamSettings) -> anyhow::Result<Drained> {
+    let dir = config.state_dir.join(&settings.name);
+    let supervisor = Common::new(config)?
+        .open(&config.state_dir, settings)
+        .await?;
+    let status = supervisor.status();
+    let stop = CancellationToken::new();
+    stop.cancel();
+    let clean = tokio::select! {
+        clean = supervisor.run(stop) => clean,
+        _ = tokio::signal::ctrl_c() => {
+            bail!("stopped before all was delivered: what is left is safe where it lies")
+        }
+    };
+    let state = status.snapshot().state;
+    if !clean {
+        let cause = state.cause().unwrap_or("the stream has stopped");
+        bail!("{cause} ({})", state.advice().unwrap_or("see the log"));
+    }
+    let held = tokio::task::spawn_blocking(move || Holdings::read(&dir, 1)).await??;
+    if !held.is_delivered() {
+        bail!("there is still {}: run it again", held.undelivered());
+    }
+    let metrics = status.metrics();
+    Ok(Drained {
+        objects: metrics.delivered_objects.get(),
+        records: metrics.delivered_records.get(),
+        failed: metrics.failed_totals().iter().sum(),
+    })
+}

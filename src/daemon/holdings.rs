@@ -1,0 +1,137 @@
+//! What the directories under `state_dir` hold, told without changing them.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::checkpoint::Store;
+use crate::config::{Config, display_size};
+use crate::disk::{Disk, HostDisk};
+use crate::journal::{self, Held, Known};
+use crate::position::Sequence;
+
+/// The checkpoint store's file; a directory with one is a stream's.
+const STORE: &str = "checkpoint.redb";
+/// The journal's directory.
+const JOURNAL: &str = "journal";
+/// What stands in the name of a directory that was set aside, before the time.
+pub(crate) const SET_ASIDE: &str = ".discarded-";
+
+/// What the state of one stream holds.
+#[derive(Debug)]
+pub(crate) struct Holdings {
+    pub(crate) incarnation: Uuid,
+    pub(crate) epoch: u32,
+    pub(crate) frontier: Option<Sequence>,
+    /// Open batches.
+    pub(crate) open: usize,
+    /// Sealed objects that wait to be published.
+    pub(crate) waiting: usize,
+    /// Records in open batches and waiting objects, copies in the backup too.
+    pub(crate) records: u64,
+    /// Their bytes, before encoding.
+    pub(crate) bytes: u64,
+    /// Buckets and folders that they wait for.
+    pub(crate) stores: BTreeSet<String>,
+    /// The journal.
+    pub(crate) journal: Held,
+}
+
+impl Holdings {
+    /// Looks into a stream's directory. `enough` records of the journal end the search there.
+    pub(crate) fn read(dir: &Path, enough: u64) -> anyhow::Result<Self> {
+        let disk: Arc<dyn Disk> = Arc::new(HostDisk::new(dir)?);
+        let found = Store::peek(&*disk, Path::new(STORE))?;
+        let known = Known {
+            incarnation: found.incarnation,
+            epoch: found.epoch,
+            frontier: found.frontier.map(|frontier| frontier.sequence),
+        };
+        let stream = dir.file_name().unwrap_or_default().to_string_lossy();
+        let journal = journal::peek(&disk, Path::new(JOURNAL), &stream, known, enough)?;
+        let open = found.open.iter().map(|batch| (batch.records, batch.bytes));
+        let sealed = found
+            .sealed
+            .iter()
+            .map(|object| (object.records, object.bytes));
+        let (records, bytes) = open
+            .chain(sealed)
+            .fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        let targets = found.open.iter().map(|batch| &batch.target);
+        let targets = targets.chain(found.sealed.iter().map(|object| &object.target));
+        Ok(Self {
+            incarnation: found.incarnation,
+            epoch: found.epoch,
+            frontier: known.frontier,
+            open: found.open.len(),
+            waiting: found.sealed.len(),
+            records,
+            bytes,
+            stores: targets.map(|target| target.store.clone()).collect(),
+            journal,
+        })
+    }
+
+    /// Whether everything that was accepted has been delivered.
+    pub(crate) const fn is_delivered(&self) -> bool {
+        self.open == 0 && self.waiting == 0 && self.journal.records == 0
+    }
+
+    /// What is not delivered, in words.
+    pub(crate) fn undelivered(&self) -> String {
+        if self.is_delivered() {
+            return "nothing undelivered".to_owned();
+        }
+        let stores: Vec<&str> = self.stores.iter().map(String::as_str).collect();
+        let stores = match &*stores {
+            [] => String::new(),
+            stores => format!(", for {}", stores.join(" and ")),
+        };
+        format!(
+            "{} records ({}) in {} open batches and {} waiting objects, {} records ({}) in the \
+             journal{stores}",
+            self.records,
+            size(self.bytes),
+            self.open,
+            self.waiting,
+            self.journal.records,
+            size(self.journal.bytes),
+        )
+    }
+}
+
+/// Bytes in words, to the whole KiB from there on.
+fn size(bytes: u64) -> String {
+    display_size(if bytes < 1024 {
+        bytes
+    } else {
+        bytes >> 10 << 10
+    })
+}
+
+/// The names of all directories of streams under `state_dir`, in order; those that were set aside
+/// left out.
+pub(crate) fn streams(config: &Config) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&config.state_dir)? {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
+        let ours = config.streams.contains_key(&name) || !name.contains(SET_ASIDE);
+        if ours && entry.path().is_dir() && has_state(&entry.path())? {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Whether a directory holds the state of a stream, or a part of it.
+pub(crate) fn has_state(dir: &Path) -> io::Result<bool> {
+    Ok(dir.join(STORE).try_exists()? || dir.join(JOURNAL).try_exists()?)
+}

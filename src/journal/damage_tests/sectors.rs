@@ -1,0 +1,73 @@
+//! Sectors that the disk cannot give any more, and disks that give nothing.
+
+use super::*;
+
+#[tokio::test]
+async fn a_sector_that_cannot_be_read_costs_the_records_of_its_block_and_is_told() {
+    let disk = TornDisk::new(0);
+    let opened = open_with(&disk, known(0, None), 64 << 10).unwrap();
+    append(&opened.journal, 0..70).await; // 57 in the first segment
+    close(opened.journal).await;
+    // The fourth block of the file: parts of the frames 7 to 11.
+    disk.spoil(&segment(1), 13_000..13_512).unwrap();
+
+    let mut opened = open_with(&disk, known(1, None), 64 << 10).unwrap();
+    let whole: Vec<u64> = (0..7).chain(12..70).collect();
+    assert_eq!(read(&mut opened.reader).await, whole);
+    assert_eq!(opened.reader.take_missing(), [numbers(1, 7, 11)]);
+    assert!(exists(&disk, Kind::Quarantined, 1) && !exists(&disk, Kind::Segment, 1));
+}
+
+#[tokio::test]
+async fn a_header_that_cannot_be_read_costs_no_record() {
+    let disk = TornDisk::new(0);
+    let opened = open(&disk, known(0, None));
+    append(&opened.journal, 0..9).await;
+    close(opened.journal).await;
+    disk.spoil(&segment(2), 0..512).unwrap();
+    let mut opened = open(&disk, known(1, None));
+    assert_eq!(read(&mut opened.reader).await, (0..9).collect::<Vec<_>>());
+    assert!(exists(&disk, Kind::Quarantined, 2));
+}
+
+#[tokio::test]
+async fn a_disk_that_gives_nothing_has_lost_nothing_yet() {
+    let disk = TornDisk::new(0);
+    let opened = open_with(&disk, known(0, None), 64 << 10).unwrap();
+    append(&opened.journal, 0..70).await;
+    close(opened.journal).await;
+    let mut opened = open_with(&disk, known(1, None), 64 << 10).unwrap();
+    disk.spoil(&segment(1), 0..64 << 10).unwrap();
+    let error = opened.reader.available(3_000).await.unwrap_err();
+    assert!(matches!(error, JournalError::Io { .. }), "{error}");
+    assert!(exists(&disk, Kind::Segment, 1), "nothing is set aside");
+
+    disk.mend();
+    assert_eq!(read(&mut opened.reader).await, (0..70).collect::<Vec<_>>());
+    assert_eq!(opened.reader.take_missing(), []);
+}
+
+#[tokio::test]
+async fn a_lost_sector_is_believed_only_by_a_disk_that_still_takes_names() {
+    let disk = TornDisk::new(0);
+    let opened = open_with(&disk, known(0, None), 64 << 10).unwrap();
+    append(&opened.journal, 0..70).await;
+    close(opened.journal).await;
+    let mut opened = open_with(&disk, known(1, None), 64 << 10).unwrap();
+    disk.spoil(&segment(1), 13_000..13_512).unwrap();
+    disk.fail(Operation::Rename, 1, ErrorKind::Other);
+    let mut refused = 0;
+    loop {
+        match opened.reader.available(3_000).await {
+            Ok(chunk) if chunk.is_empty() => break,
+            Ok(_) => {}
+            Err(_) => refused += 1,
+        }
+    }
+    assert_eq!(refused, 1);
+    assert_eq!(
+        opened.reader.take_missing(),
+        [numbers(1, 7, 11)],
+        "told once"
+    );
+}

@@ -1,0 +1,206 @@
+//! State that the config no longer names: found, told loudly, and dealt with by `firehose state`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::support::daemon::{Daemon, Site};
+use crate::support::http::{get, metric, post_records};
+use crate::support::lake;
+
+#[test]
+fn an_orphan_with_records_is_a_loud_stop_by_name_until_it_is_drained() {
+    let site = site_with_undelivered("old", &["old", "live"]);
+    site.configure(&settings(&["live"]));
+    let mut daemon = site.spawn(&[]);
+    until_alive(&site, &mut daemon);
+    let reply = get(site.address, "/readyz").unwrap();
+    assert_eq!(reply.status, 503);
+    let told: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+    let orphan = &told["streams"]["old"];
+    assert_eq!(orphan["state"], "stopped", "{told}");
+    let advice = orphan["advice"].as_str().unwrap();
+    for verb in ["drain old", "adopt old", "discard old"] {
+        assert!(advice.contains(&format!("firehose state {verb}")), "{told}");
+    }
+    let metrics = get(site.address, "/metrics").unwrap().text();
+    assert!(
+        metrics.contains("firehose_stream_ready{stream=\"old\"} 0"),
+        "{metrics}"
+    );
+    // The other stream runs, and a drain of the daemon is clean.
+    assert_eq!(told["streams"]["live"]["state"], "running", "{told}");
+    let reply = post_records(site.address, "live", b"{\"n\":9}\n").unwrap();
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    daemon.drain();
+
+    let before = files(&site.path("data/state"));
+    let listed = site.command(&["state", "list"]).done();
+    assert!(
+        listed.contains("old (an orphan: the config does not name it)"),
+        "{listed}"
+    );
+    assert!(
+        listed.contains("live (in the config)\n   holds nothing"),
+        "{listed}"
+    );
+    assert_eq!(files(&site.path("data/state")), before, "list only reads");
+    let refused = site.command(&["state", "drain", "old"]).refused(2);
+    assert!(refused.contains("--like"), "{refused}");
+    let done = site
+        .command(&["state", "drain", "old", "--like", "live"])
+        .done();
+    assert!(done.contains("holds nothing undelivered"), "{done}");
+    assert_eq!(delivered(&site), ["{\"n\":1}", "{\"n\":2}", "{\"n\":9}"]);
+
+    let daemon = site.start();
+    daemon.drain();
+    let done = site.command(&["state", "drain", "live"]).done();
+    assert!(done.contains("0 objects"), "{done}");
+    assert_eq!(delivered(&site), ["{\"n\":1}", "{\"n\":2}", "{\"n\":9}"]);
+}
+
+#[test]
+fn an_orphan_is_adopted_by_a_stream_without_state_and_by_no_other() {
+    let site = site_with_undelivered("old", &["old", "live"]);
+    let refused = site.command(&["state", "adopt", "old", "live"]).refused(2);
+    assert!(refused.contains("still names old"), "{refused}");
+    site.configure(&settings(&["live", "new"]));
+    let refused = site.command(&["state", "adopt", "old", "live"]).refused(2);
+    assert!(
+        refused.contains("state of its own") && refused.contains("drain old --like live"),
+        "{refused}"
+    );
+    let refused = site.command(&["state", "adopt", "old", "lost"]).refused(2);
+    assert!(refused.contains("no stream lost"), "{refused}");
+    site.command(&["state", "adopt", "old", "new"]).done();
+    site.start().drain();
+    assert_eq!(delivered(&site), ["{\"n\":1}", "{\"n\":2}"]);
+}
+
+#[test]
+fn state_is_discarded_only_when_asked_twice_and_is_set_aside() {
+    let site = site_with_undelivered("old", &["old", "live"]);
+    site.configure(&settings(&["live"]));
+    let state = site.path("data/state");
+    let refused = site.command(&["state", "discard", "old"]).refused(2);
+    assert!(
+        refused.contains("records (") && refused.contains("--yes"),
+        "{refused}"
+    );
+    assert!(state.join("old/checkpoint.redb").exists());
+    let done = site.command(&["state", "discard", "old", "--yes"]).done();
+    assert!(done.contains("set aside as"), "{done}");
+    assert!(!state.join("old").exists());
+    let aside = dirs(&state)
+        .into_iter()
+        .find(|name| name.starts_with("old"));
+    assert!(aside.unwrap().starts_with("old.discarded-"));
+    site.start().drain();
+    assert_eq!(delivered(&site), [""; 0]);
+    let done = site
+        .command(&["state", "discard", "live", "--yes", "--delete"])
+        .done();
+    assert!(done.contains("deleted"), "{done}");
+    assert!(!state.join("live").exists());
+}
+
+#[test]
+fn damaged_state_can_be_listed_and_discarded() {
+    let site = site_with_undelivered("old", &["old"]);
+    fs::write(site.path("data/state/old/checkpoint.redb"), "no database").unwrap();
+    let listed = site.command(&["state", "list"]).done();
+    assert!(listed.contains("cannot be read"), "{listed}");
+    site.command(&["state", "discard", "old", "--yes"]).done();
+    site.start().drain();
+}
+
+/// A site on which a stream has accepted two records and was killed: one in a batch, one perhaps
+/// only in the journal.
+fn site_with_undelivered(stream: &str, streams: &[&str]) -> Site {
+    let site = Site::new(&settings(streams));
+    let mut daemon = site.start();
+    let put = |record: &[u8]| {
+        let reply = post_records(site.address, stream, record).unwrap();
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    };
+    put(b"{\"n\":1}\n");
+    let name = format!("firehose_checkpoint_seconds_count{{stream=\"{stream}\"}}");
+    daemon
+        .until("the batch is in a checkpoint", || {
+            metric(site.address, &name) > 0.0
+        })
+        .unwrap();
+    put(b"{\"n\":2}\n");
+    daemon.kill();
+    site
+}
+
+fn until_alive(site: &Site, daemon: &mut Daemon) {
+    let is_alive = || get(site.address, "/healthz").is_ok_and(|reply| reply.status == 200);
+    daemon.until("/healthz says 200", is_alive).unwrap();
+    let settled = || {
+        let text = get(site.address, "/readyz").unwrap().text();
+        !text.contains("starting")
+    };
+    daemon.until("the streams have started", settled).unwrap();
+}
+
+/// The lines of all data objects, in order.
+fn delivered(site: &Site) -> Vec<String> {
+    let mut lines: Vec<String> = lake::lines(&site.path("lake"), "data")
+        .into_iter()
+        .map(|line| String::from_utf8(line).unwrap())
+        .collect();
+    lines.sort();
+    lines
+}
+
+/// Every file below a directory with its bytes; what `reserve` holds means nothing.
+fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else if path.file_name().unwrap() != "reserve" {
+            found.insert(path.clone(), fs::read(&path).unwrap());
+        }
+    }
+    found
+}
+
+fn dirs(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).unwrap();
+    entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect()
+}
+
+fn settings(streams: &[&str]) -> String {
+    let table = |stream: &&str| {
+        format!(
+            r#"
+[stream.{stream}]
+spool_limit = "64MiB"
+
+[stream.{stream}.source]
+type = "direct-put"
+journal_limit = "8MiB"
+
+[stream.{stream}.buffering]
+interval = "900s"
+
+[stream.{stream}.format]
+type = "json"
+
+[stream.{stream}.destination]
+type = "folder"
+path = "lake"
+prefix = "data/{stream}/!{{timestamp:yyyy}}/"
+error_prefix = "errors/!{{firehose:error-output-type}}/"
+"#
+        )
+    };
+    streams.iter().map(table).collect()
+}

@@ -6,10 +6,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Buffers from this capacity on are kept…
 const KEPT_MIN: usize = 256 << 10;
-/// …up to this one.
-const KEPT_CAPACITY_MAX: usize = 4 << 20;
+/// …up to this one: a part of an upload and what is read around it.
+const KEPT_CAPACITY_MAX: usize = 12 << 20;
 /// Bytes of all kept buffers together, at most.
-const KEPT_BYTES: usize = 16 << 20;
+const KEPT_BYTES: usize = 24 << 20;
 
 static KEPT: Mutex<Kept> = Mutex::new(Kept {
     buffers: Vec::new(),
@@ -29,6 +29,20 @@ pub struct Buffer(Vec<u8>);
 impl Buffer {
     /// An empty buffer with room for so many bytes. Large ones get up to half as much more.
     pub fn with_room(bytes: usize) -> Self {
+        let mut buffer = Self::take(bytes);
+        buffer.clear();
+        buffer
+    }
+
+    /// A buffer of so many bytes, to be written over: what they are before is anything.
+    pub fn of_len(bytes: usize) -> Self {
+        let mut buffer = Self::take(bytes);
+        buffer.resize(bytes, 0);
+        buffer
+    }
+
+    /// A buffer that may hold something, with room for so many bytes.
+    fn take(bytes: usize) -> Self {
         let Some(capacity) = class(bytes) else {
             return Self(Vec::with_capacity(bytes));
         };
@@ -89,7 +103,6 @@ impl Drop for Buffer {
         }
         let mut kept = kept();
         if kept.bytes + capacity <= KEPT_BYTES {
-            self.0.clear();
             kept.bytes += capacity;
             kept.buffers.push(std::mem::take(&mut self.0));
         }
@@ -126,5 +139,6 @@ mod tests {
         drop(buffers);
         assert!(kept().bytes <= KEPT_BYTES);
         assert!(Buffer::with_room(1 << 20).is_empty());
+        assert_eq!(Buffer::of_len(1 << 20).len(), 1 << 20);
     }
 }

@@ -160,13 +160,25 @@ impl Spool {
 
     /// Reads one extent and verifies it.
     pub fn read(&self, extent: Extent) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        self.read_onto(extent, &mut bytes)?;
+        let mut bytes = vec![0; extent.len as usize];
+        self.read_into(extent, &mut bytes)?;
         Ok(bytes)
     }
 
-    /// Appends the bytes of one extent, verified, to `bytes`. After an error `bytes` is as before.
-    pub fn read_onto(&self, extent: Extent, bytes: &mut Vec<u8>) -> io::Result<()> {
+    /// Reads extents one after the other into `bytes`, which must be as long as they are together,
+    /// and verifies each. After an error `bytes` holds anything.
+    pub fn read_all(&self, extents: &[Extent], mut bytes: &mut [u8]) -> io::Result<()> {
+        for extent in extents {
+            let (piece, rest) = bytes
+                .split_at_mut_checked(extent.len as usize)
+                .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+            self.read_into(*extent, piece)?;
+            bytes = rest;
+        }
+        Ok(())
+    }
+
+    fn read_into(&self, extent: Extent, bytes: &mut [u8]) -> io::Result<()> {
         let file = {
             let inner = self.lock();
             let spool_file = inner.files.get(&extent.file).ok_or_else(|| {
@@ -178,21 +190,13 @@ impl Spool {
             })?;
             Arc::clone(&spool_file.file)
         };
-        let start = bytes.len();
-        bytes.resize(start + extent.len as usize, 0);
-        let read = file.read_exact_at(&mut bytes[start..], extent.offset);
-        let sound = read.and_then(|()| {
-            if crc_fast::crc64_nvme(&bytes[start..]) == extent.crc64 {
-                return Ok(());
-            }
-            let name = file_name(extent.file);
-            let message = format!("{name} is damaged at {}: checksum differs", extent.offset);
-            Err(io::Error::new(io::ErrorKind::InvalidData, message))
-        });
-        if sound.is_err() {
-            bytes.truncate(start);
+        file.read_exact_at(bytes, extent.offset)?;
+        if crc_fast::crc64_nvme(bytes) == extent.crc64 {
+            return Ok(());
         }
-        sound
+        let name = file_name(extent.file);
+        let message = format!("{name} is damaged at {}: checksum differs", extent.offset);
+        Err(io::Error::new(io::ErrorKind::InvalidData, message))
     }
 
     /// Gives back extents that nothing durable names and nobody reads any more.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 /// Changed whenever the records change, so that an old file is not taken for a new one.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 const EVENT_TYPES: [&str; 8] = [
     "page_view",
@@ -58,19 +58,14 @@ const CITIES: [(&str, &str); 8] = [
     ("ZA", "Durban"),
 ];
 const PAGES: [&str; 6] = [
-    "/products/garden",
-    "/products/kitchen",
-    "/search",
-    "/cart",
-    "/account/orders",
-    "/home",
+    "/garden", "/kitchen", "/search", "/cart", "/orders", "/home",
 ];
 const TAGS: [&str; 6] = ["sale", "new", "returning", "newsletter", "mobile", "beta"];
 const REFERRERS: [&str; 4] = [
-    "https://www.example.com/",
-    "https://news.example.org/today",
+    "https://example.com/",
+    "https://example.org/",
     "direct",
-    "app://home",
+    "app",
 ];
 const CURRENCIES: [&str; 4] = ["EUR", "USD", "INR", "BRL"];
 
@@ -156,7 +151,7 @@ fn write_event(
          \"ts\":\"2026-11-22T{hour:02}:{minute:02}:{second:02}.{:03}Z\",\
          \"event_type\":\"{event_type}\",\"region\":\"{region}\",\"user_id\":{user_id},\
          \"session\":\"{:08x}\",\"device\":{{\"os\":\"{}\",\"model\":\"{}\",\"app\":\"4.{}.{}\"}},\
-         \"geo\":{{\"country\":\"{country}\",\"city\":\"{city}\",\"lat\":{}.{:04},\"lon\":{}.{:04}}},\
+         \"geo\":{{\"country\":\"{country}\",\"city\":\"{city}\",\"lat\":{}.{:05},\"lon\":{}.{:05}}},\
          \"page\":\"{}/{}\",\"items\":[",
         random.next(),
         random.next(),
@@ -167,11 +162,11 @@ fn write_event(
         habit / 64 % 8,
         habit / 512 % 4,
         random.below(60),
-        random.below(10_000),
+        random.below(100_000),
         random.below(120),
-        random.below(10_000),
+        random.below(100_000),
         PAGES[random.index(PAGES.len())],
-        random.below(5000),
+        random.below(50_000),
     )?;
     for item in 0..random.below(3) {
         let comma = if item == 0 { "" } else { "," };

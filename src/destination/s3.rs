@@ -32,7 +32,7 @@ use crate::failpoint;
 /// Calls of [`S3::publish`] at the same time.
 pub(super) const IN_FLIGHT_MAX: usize = 32;
 /// Bytes of bodies in memory at the same time, over all calls (a single larger part goes alone).
-pub(super) const IN_FLIGHT_BYTES: usize = 64 << 20;
+pub(super) const IN_FLIGHT_BYTES: usize = 32 << 20;
 /// From this size on, an object goes as a multipart upload.
 const UPLOAD_FROM: u64 = 16 << 20;
 /// Longest object key S3 takes, in bytes of UTF-8.

@@ -66,15 +66,15 @@ impl Window {
     /// own, verified; `None` where it is damaged.
     pub(super) fn load(&mut self, frame: &Frame) -> io::Result<Option<FreshFrame>> {
         let start = frame.offset + FRAME_HEADER_BYTES as u64;
-        let mut payload = Buffer::with_room(frame.payload_bytes());
+        let mut payload = Buffer::of_len(frame.payload_bytes());
         let skip = start.checked_sub(self.start).map(usize::try_from);
+        let mut held = 0;
         if let Some(Ok(skip)) = skip
-            && let Some(held) = self.buffer[..self.held].get(skip..)
+            && let Some(bytes) = self.buffer[..self.held].get(skip..)
         {
-            payload.extend_from_slice(&held[..held.len().min(frame.payload_bytes())]);
+            held = bytes.len().min(payload.len());
+            payload[..held].copy_from_slice(&bytes[..held]);
         }
-        let held = payload.len();
-        payload.resize(frame.payload_bytes(), 0);
         let hole = read_around(&*self.file, &mut payload[held..], start + held as u64)?;
         self.holes += u32::from(hole);
         if !is_whole(frame, &payload) {

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -12,6 +13,7 @@ use super::Pipeline;
 use super::event::Event;
 use super::table::{Entry, Table};
 use crate::batch::Unspooled;
+use crate::buffer::Buffer;
 use crate::checkpoint::{Commit, OpenBatch, SealedObject, SpooledBlock, Store, StoreError};
 use crate::extent::{Extent, sum};
 use crate::failpoint;
@@ -181,9 +183,15 @@ fn write(
             .filter(|(_, write)| !write.merge.is_empty())
         {
             let mut bytes = Vec::new();
-            for extent in &unspooled.merge {
-                spool.read_onto(*extent, &mut bytes)?;
-            }
+            bytes.resize(
+                unspooled
+                    .merge
+                    .iter()
+                    .map(|extent| extent.len as usize)
+                    .sum(),
+                0,
+            );
+            spool.read_all(&unspooled.merge, &mut bytes)?;
             bytes.extend_from_slice(&unspooled.bytes);
             merged.push(bytes);
         }
@@ -253,9 +261,6 @@ pub(super) fn settle(table: &mut Table, committed: &Committed) -> Vec<Extent> {
     stale
 }
 
-/// Room for the end of an extent beyond what a reader asks for, in bytes.
-const EXTENT_SLACK: usize = 1 << 20;
-
 /// The spool's bytes of a sealed object, verified as they are read.
 #[derive(Debug)]
 pub(super) struct SpoolBody {
@@ -266,29 +271,24 @@ pub(super) struct SpoolBody {
 }
 
 impl crate::destination::Body for SpoolBody {
-    fn read(&self, offset: u64, len: usize) -> io::Result<bytes::Bytes> {
-        let rest: u64 = self
-            .extents
-            .iter()
-            .map(|extent| u64::from(extent.len))
-            .sum();
-        let rest = usize::try_from(rest.saturating_sub(offset)).unwrap_or(usize::MAX);
-        let mut bytes = Vec::with_capacity((len + EXTENT_SLACK).min(rest));
-        let mut start = 0;
+    fn read(&self, offset: u64, len: usize) -> io::Result<Bytes> {
+        let until = offset + len as u64;
+        let (mut start, mut skip) = (0, 0);
+        let mut wanted = Vec::new();
         for extent in &self.extents {
             let end = start + u64::from(extent.len);
-            let from = (offset + bytes.len() as u64).max(start);
-            if bytes.len() < len && from < end {
-                let at = bytes.len();
-                self.spool.read_onto(*extent, &mut bytes)?;
+            if start < until && offset < end {
                 // The first extent may begin before what is asked for.
-                let skip = usize::try_from(from - start).unwrap_or(usize::MAX);
-                bytes.drain(at..at + skip);
+                skip = skip.max(offset.saturating_sub(start));
+                wanted.push(*extent);
             }
             start = end;
         }
-        bytes.truncate(len);
-        Ok(bytes.into())
+        let read: usize = wanted.iter().map(|extent| extent.len as usize).sum();
+        let mut bytes = Buffer::of_len(read);
+        self.spool.read_all(&wanted, &mut bytes)?;
+        let from = usize::try_from(skip).unwrap_or(read).min(read);
+        Ok(Bytes::from_owner(bytes).slice(from..read.min(from + len)))
     }
 }
 

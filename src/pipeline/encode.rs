@@ -104,11 +104,10 @@ impl Source {
         if self.head.is_empty() {
             return Ok(self.rest.clone());
         }
-        let mut bytes = Buffer::with_room(self.len());
-        for extent in &self.head {
-            spool.read_onto(*extent, &mut bytes)?;
-        }
-        bytes.extend_from_slice(&self.rest);
+        let mut bytes = Buffer::of_len(self.len());
+        let head = self.len() - self.rest.len();
+        spool.read_all(&self.head, &mut bytes[..head])?;
+        bytes[head..].copy_from_slice(&self.rest);
         Ok(Bytes::from_owner(bytes))
     }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use crate::support::command::succeed;
 use crate::support::python::python;
 
 #[test]
@@ -24,16 +25,10 @@ fn the_manifests_are_valid_against_the_schemas_of_kubernetes() {
         manifests.push(entry.unwrap().path());
     }
     assert!(!manifests.is_empty());
-    let output = Command::new(python())
-        .args(["-m", "kubernetes_validate", "--strict", "--quiet"])
-        .args(&manifests)
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
+    succeed(
+        Command::new(python())
+            .args(["-m", "kubernetes_validate", "--strict", "--quiet"])
+            .args(&manifests),
     );
 }
 

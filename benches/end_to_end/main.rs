@@ -9,6 +9,8 @@
 #![expect(unreachable_pub, reason = "nothing outside can reach into a benchmark")]
 
 mod generator;
+#[path = "../../tests/it/support/process.rs"]
+mod process;
 mod producer;
 #[path = "../../tests/it/support/python.rs"]
 mod python;
@@ -200,7 +202,7 @@ impl Bench<'_> {
         kill_process(Pid::from_child(&daemon.0), Signal::TERM)?;
         let mut peak_memory = 0;
         let status = loop {
-            peak_memory = peak_of(daemon.0.id()).unwrap_or(peak_memory);
+            peak_memory = process::peak_memory(daemon.0.id()).unwrap_or(peak_memory);
             if let Some(status) = daemon.0.try_wait()? {
                 break status;
             }
@@ -308,19 +310,6 @@ fn cpu_of_ended_children() -> anyhow::Result<[f64; 2]> {
         Ok(fields.next().context("too few fields")?.parse::<f64>()? / TICKS_PER_SECOND)
     };
     Ok([next()?, next()?])
-}
-
-/// Largest resident memory in bytes; `None` once the process has ended.
-fn peak_of(pid: u32) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim()
-        .trim_end_matches(" kB")
-        .parse::<u64>()
-        .ok()
-        .map(|kilobytes| kilobytes * 1024)
 }
 
 fn free_address() -> io::Result<SocketAddr> {

@@ -218,8 +218,10 @@ impl Cursor {
 
     /// The segment to read from, moving on to the next one at its end; `None`: all is read.
     fn segment(&mut self) -> Result<Option<Live>, JournalError> {
+        let shared = Arc::clone(&self.shared);
         loop {
-            let segments = self.shared.segments();
+            // Held until the segment is open: one that lies behind the frontier may be released.
+            let segments = shared.segments();
             let mut live = segments
                 .live
                 .iter()
@@ -234,10 +236,8 @@ impl Cursor {
                 let Some(next) = live.next().copied() else {
                     return Ok(None);
                 };
-                drop(segments);
                 self.enter(&next)?;
             } else {
-                drop(segments);
                 self.enter(&segment)?;
             }
         }

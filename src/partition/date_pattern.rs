@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use std::ops::Range;
 
 use jiff::civil::{Date, Weekday};
+use jiff::tz::{TimeZone, TimeZoneDatabase};
 use jiff::{SignedDuration, Timestamp, Zoned};
 
 /// Letters of a pattern that are understood, for help texts.
@@ -42,7 +43,7 @@ const DAYS: [&str; 7] = [
 #[derive(Clone, Debug)]
 pub struct Zone {
     name: String,
-    zone: jiff::tz::TimeZone,
+    zone: TimeZone,
 }
 
 impl Zone {
@@ -50,7 +51,7 @@ impl Zone {
     pub fn utc() -> Self {
         Self {
             name: "UTC".into(),
-            zone: jiff::tz::TimeZone::UTC,
+            zone: TimeZone::UTC,
         }
     }
 
@@ -59,8 +60,10 @@ impl Zone {
         let Some(name) = name.filter(|name| !name.is_empty()) else {
             return Ok(Self::utc());
         };
-        let zone = jiff::tz::TimeZone::get(name)
-            .map_err(|_| format!("\"{name}\" is no time zone known to this machine"))?;
+        // The machine's zones are the newer ones; what it lacks is among our own.
+        let zone = TimeZone::get(name)
+            .or_else(|_| TimeZoneDatabase::bundled().get(name))
+            .map_err(|_| format!("\"{name}\" is no time zone of the IANA database"))?;
         Ok(Self {
             name: name.into(),
             zone,

@@ -14,7 +14,7 @@
 //! - A query that takes too many steps, makes too much data or recurses too deep fails the record.
 //! - Regular expressions have neither look-around nor back-references.
 //! - `from_entries` takes `k` and `v` too; `fromdate` reads fractions of seconds, and fractions
-//!   are exact in `gmtime`.
+//!   are exact in `gmtime`; `strptime` needs a date.
 //! - Missing: `JOIN`, `tostream`, `fromstream`, `truncate_stream`, `format`, `builtins`,
 //!   `lgamma_r`, `$__loc__` and what tells about the program itself.
 //! - A query's own text writes characters beyond U+FFFF as they are, not as surrogate pairs.

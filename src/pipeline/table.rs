@@ -143,13 +143,10 @@ impl Table {
         id: Uuid,
         change: impl FnOnce(&mut Entry) -> T,
     ) -> Option<T> {
-        let entry = self.entries.get_mut(&id)?;
-        let before = (entry.batch.memory(), entry.batch.unspooled());
-        let result = change(entry);
-        self.memory = self.memory + entry.batch.memory() - before.0;
-        self.unspooled = self.unspooled + entry.batch.unspooled() - before.1;
-        if !entry.dirty {
-            entry.dirty = true;
+        let (marked, result) = self.settle(id, |entry| {
+            (std::mem::replace(&mut entry.dirty, true), change(entry))
+        })?;
+        if !marked {
             self.dirty.push(id);
         }
         Some(result)

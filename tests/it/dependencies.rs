@@ -5,6 +5,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::support::command::succeed;
+
 /// Licences that may be linked into an Apache-2.0 binary without further duties than attribution.
 const LICENCES: &[&str] = &[
     "Apache-2.0",
@@ -103,18 +105,13 @@ fn licence_expressions_are_judged_as_spdx_means_them() {
 }
 
 fn metadata() -> Value {
-    let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version=1", "--locked", "--offline"])
-        .args(["--filter-platform", "x86_64-unknown-linux-gnu"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
+    let printed = succeed(
+        Command::new(env!("CARGO"))
+            .args(["metadata", "--format-version=1", "--locked", "--offline"])
+            .args(["--filter-platform", "x86_64-unknown-linux-gnu"])
+            .current_dir(env!("CARGO_MANIFEST_DIR")),
     );
-    serde_json::from_slice(&output.stdout).unwrap()
+    serde_json::from_slice(&printed).unwrap()
 }
 
 /// The packages that are part of some build on the platform.

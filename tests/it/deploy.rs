@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use crate::support::command::succeed;
+use crate::support::daemon::Site;
 use crate::support::python::python;
 
 #[test]
@@ -24,17 +26,42 @@ fn the_manifests_are_valid_against_the_schemas_of_kubernetes() {
         manifests.push(entry.unwrap().path());
     }
     assert!(!manifests.is_empty());
-    let output = Command::new(python())
-        .args(["-m", "kubernetes_validate", "--strict", "--quiet"])
-        .args(&manifests)
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
+    succeed(
+        Command::new(python())
+            .args(["-m", "kubernetes_validate", "--strict", "--quiet"])
+            .args(&manifests),
     );
+}
+
+#[test]
+fn a_zone_that_the_image_lacks_is_known_all_the_same() {
+    // Small images have no zones, or a few. jiff looks here first, and nowhere else if it finds one.
+    let zones = tempfile::tempdir().unwrap();
+    std::fs::write(zones.path().join("Lonely"), b"TZif2").unwrap();
+    let site = Site::new(
+        r#"
+[stream.clicks.source]
+type = "direct-put"
+
+[stream.clicks.partitioning]
+time_zone = "Asia/Kolkata"
+
+[stream.clicks.destination]
+type = "folder"
+path = "lake"
+prefix = "offset=!{timestamp:xx}/"
+error_prefix = "errors/!{firehose:error-output-type}/"
+"#,
+    );
+    std::fs::write(site.path("record"), "{}\n").unwrap();
+    let explained = succeed(
+        Command::new(env!("CARGO_BIN_EXE_firehose"))
+            .args(["explain", "clicks", "record"])
+            .current_dir(site.path(""))
+            .env("TZDIR", zones.path()),
+    );
+    let explained = String::from_utf8_lossy(&explained);
+    assert!(explained.contains("offset=+0530/"), "{explained}");
 }
 
 fn deploy(path: &str) -> std::path::PathBuf {

@@ -161,6 +161,15 @@ async fn our_id_with_other_content_is_refused_and_untouched(place: Place) {
     assert_eq!(place.get("data/1"), Some(noise(1000)));
 }
 
+async fn a_key_that_is_taken_amid_a_group_is_not_overwritten(place: Place) {
+    // Both see a free key first.
+    let group = [object("data/1", noise(1000)), object("data/1", noise(1001))];
+    let results = place.to.publish(&group).await;
+    assert_eq!(results[0], Ok(()));
+    assert!(is_foreign(&results[1]), "{results:?}");
+    assert_eq!(place.get("data/1"), Some(noise(1000)));
+}
+
 async fn bytes_that_are_not_the_checkpointed_ones_stay_invisible(place: Place) {
     let mut one = object("data/1", noise(1000));
     one.crc64nvme ^= 1;
@@ -244,6 +253,7 @@ conformance! {
     publishing_again_changes_nothing
     what_others_wrote_is_refused_and_untouched
     our_id_with_other_content_is_refused_and_untouched
+    a_key_that_is_taken_amid_a_group_is_not_overwritten
     bytes_that_are_not_the_checkpointed_ones_stay_invisible
     an_object_of_many_parts_is_there_whole
     odd_keys_keep_their_spelling

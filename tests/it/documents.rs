@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::exactly_once;
+
 const README: &str = include_str!("../../README.md");
 const ARCHITECTURE: &str = include_str!("../../ARCHITECTURE.md");
 
@@ -48,10 +50,7 @@ fn every_test_that_the_architecture_names_exists() {
 
 #[test]
 fn the_life_of_a_record_names_every_failpoint_and_no_other() {
-    let calls = sources("src")
-        .into_iter()
-        .flat_map(|text| between(&text, "failpoint::hit(\"", "\""));
-    let calls: BTreeSet<String> = calls.collect();
+    let calls = failpoints();
     let life = section(ARCHITECTURE, "## Life of a record");
     let heads: BTreeSet<&str> = calls
         .iter()
@@ -63,6 +62,12 @@ fn the_life_of_a_record_names_every_failpoint_and_no_other() {
     };
     let named: BTreeSet<String> = code(life).into_iter().filter(looks_like_one).collect();
     assert_eq!(named, calls);
+}
+
+#[test]
+fn some_campaign_kills_at_every_failpoint() {
+    let killed_at: BTreeSet<String> = exactly_once::killed_at().map(str::to_owned).collect();
+    assert_eq!(killed_at, failpoints());
 }
 
 #[test]
@@ -112,6 +117,14 @@ fn the_architecture_names_every_module() {
         .collect();
     assert!(unnamed.is_empty(), "{unnamed:?}");
     assert!(ARCHITECTURE.lines().count() <= 250);
+}
+
+/// The places in the source where a test can kill the process.
+fn failpoints() -> BTreeSet<String> {
+    let sources = sources("src").into_iter();
+    sources
+        .flat_map(|text| between(&text, "failpoint::hit(\"", "\""))
+        .collect()
 }
 
 fn holds_code(file: &Path) -> bool {

@@ -4,15 +4,15 @@ use std::fs;
 use std::time::Duration;
 
 use crate::support::daemon::{Site, wait_until};
-use crate::support::event::{ERROR_PREFIX, PREFIX, QUERY};
 use crate::support::http::{get, metric, post_records};
 use crate::support::lake;
 use crate::support::oracle::{self, Lake};
 use crate::support::producer::{Load, Producer};
+use crate::support::settings::{CLICKS, ToFolder};
 
 #[test]
 fn sigterm_amid_the_traffic_delivers_every_acknowledged_record_and_exits_0() {
-    let site = Site::new(&settings("900s"));
+    let site = Site::new(&CLICKS.settings());
     let ledger = site.path("ledger");
     let daemon = site.start();
     let load = Load {
@@ -34,7 +34,7 @@ fn sigterm_amid_the_traffic_delivers_every_acknowledged_record_and_exits_0() {
 
 #[test]
 fn a_drain_leaves_nothing_for_the_next_process_to_deliver() {
-    let site = Site::new(&settings("900s"));
+    let site = Site::new(&CLICKS.settings());
     let daemon = site.start();
     let event = br#"{"event_type":"view","geo":{"region":"eu"}}"#;
     assert_eq!(
@@ -50,7 +50,12 @@ fn a_drain_leaves_nothing_for_the_next_process_to_deliver() {
 
 #[test]
 fn a_drain_past_its_grace_exits_non_zero_and_the_next_process_delivers() {
-    let site = Site::new(&format!("shutdown_grace = \"1s\"\n{}", settings("0s")));
+    let at_once = ToFolder {
+        interval: "0s",
+        ..CLICKS
+    };
+    let settings = format!("shutdown_grace = \"1s\"\n{}", at_once.settings());
+    let site = Site::new(&settings);
     // A file where the lake should be: nothing can be published.
     fs::write(site.path("lake"), "").unwrap();
     let mut daemon = site.spawn(&[]);
@@ -72,7 +77,7 @@ fn a_drain_past_its_grace_exits_non_zero_and_the_next_process_delivers() {
 fn a_drain_that_can_do_no_more_ends_at_once_and_says_which_verb_moves_the_rest() {
     // The grace is far beyond the patience of this test.
     let grace = "shutdown_grace = \"1h\"\n";
-    let site = Site::new(&format!("{grace}{}", settings("900s")));
+    let site = Site::new(&format!("{grace}{}", CLICKS.settings()));
     let mut daemon = site.start();
     let event = br#"{"event_type":"view","geo":{"region":"eu"}}"#;
     let reply = post_records(site.address, "clicks", event).unwrap();
@@ -83,7 +88,7 @@ fn a_drain_that_can_do_no_more_ends_at_once_and_says_which_verb_moves_the_rest()
         .until("there is a checkpoint", || metric(site.address, name) > 0.0)
         .unwrap();
     daemon.kill();
-    let elsewhere = settings("900s").replace("\"lake\"", "\"other\"");
+    let elsewhere = CLICKS.settings().replace("\"lake\"", "\"other\"");
     site.configure(&format!("{grace}{elsewhere}"));
     let status = site.start().terminate();
     assert_eq!(status.code(), Some(1), "{status}");
@@ -97,32 +102,4 @@ fn a_drain_that_can_do_no_more_ends_at_once_and_says_which_verb_moves_the_rest()
     site.start().drain();
     assert_eq!(lake::lines(&site.path("other"), "data"), [event.to_vec()]);
     assert!(lake::objects(&site.path("lake"), "data").is_empty());
-}
-
-fn settings(interval: &str) -> String {
-    format!(
-        r#"
-state_dir = "state"
-
-[stream.clicks.source]
-type = "direct-put"
-
-[stream.clicks.partitioning]
-query = '{QUERY}'
-
-[stream.clicks.buffering]
-size = "64MiB"
-interval = "{interval}"
-
-[stream.clicks.format]
-type = "json"
-compression = "none"
-
-[stream.clicks.destination]
-type = "folder"
-path = "lake"
-prefix = "{PREFIX}"
-error_prefix = "{ERROR_PREFIX}"
-"#
-    )
 }

@@ -6,10 +6,12 @@ use std::process::Command;
 use base64::Engine as _;
 use serde_json::{Value, json};
 
+use crate::support::command::succeed;
 use crate::support::daemon::{Site, was_killed};
 use crate::support::http::Connection;
 use crate::support::lake;
 use crate::support::python::python;
+use crate::support::settings::{CLICKS, ToFolder};
 
 #[test]
 fn hostile_records_end_in_one_json_or_error_object_as_they_came() {
@@ -44,7 +46,14 @@ fn hostile_records_end_in_one_parquet_or_error_object() {
 /// Lets the records lie in the journal when a process starts, sends them once more while it runs,
 /// and drains it. Returns what was sent, in order.
 fn survive(format: &str) -> (Site, Vec<Vec<u8>>) {
-    let site = Site::new(&settings(format));
+    let hostile = ToFolder {
+        stream: "hostile",
+        query: "{key: .key}",
+        prefix: "data/key=!{partitionKeyFromQuery:key}/",
+        format,
+        ..CLICKS
+    };
+    let site = Site::new(&hostile.settings());
     let records = hostile_records();
     let mut doomed = site.spawn(&[("FIREHOSE_KILL_AT", "apply:1")]);
     doomed.ready().unwrap();
@@ -163,21 +172,8 @@ fn put_all(site: &Site, records: &[Vec<u8>]) -> std::io::Result<Value> {
 fn parquet_rows(dir: &std::path::Path) -> usize {
     let script = "import pathlib, sys, pyarrow.parquet as p\n\
                   print(sum(p.read_table(f).num_rows for f in pathlib.Path(sys.argv[1]).rglob('*.parquet')))";
-    let output = Command::new(python())
-        .args(["-c", script])
-        .arg(dir)
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout)
-        .unwrap()
-        .trim()
-        .parse()
-        .unwrap()
+    let printed = succeed(Command::new(python()).args(["-c", script]).arg(dir));
+    String::from_utf8(printed).unwrap().trim().parse().unwrap()
 }
 
 /// Records cut short, for a message that can be read.
@@ -190,31 +186,4 @@ fn heads(records: &[Vec<u8>]) -> Vec<String> {
         )
     };
     records.iter().map(head).collect()
-}
-
-fn settings(format: &str) -> String {
-    format!(
-        r#"
-state_dir = "state"
-
-[stream.hostile.source]
-type = "direct-put"
-
-[stream.hostile.partitioning]
-query = '{{key: .key}}'
-
-[stream.hostile.buffering]
-size = "64MiB"
-interval = "900s"
-
-[stream.hostile.format]
-{format}
-
-[stream.hostile.destination]
-type = "folder"
-path = "lake"
-prefix = "data/key=!{{partitionKeyFromQuery:key}}/"
-error_prefix = "errors/!{{firehose:error-output-type}}/"
-"#
-    )
 }

@@ -6,6 +6,7 @@
 use crate::support::daemon::Site;
 use crate::support::http::Connection;
 use crate::support::lake;
+use crate::support::settings::{CLICKS, ToFolder};
 
 const MEMORY_LIMIT_MIB: u64 = 256;
 
@@ -13,32 +14,15 @@ const MEMORY_LIMIT_MIB: u64 = 256;
 fn every_partition_becomes_one_object_in_one_interval_and_memory_stays_bounded() {
     let partitions =
         std::env::var("FIREHOSE_PARTITIONS").map_or(20_000, |text| text.parse::<usize>().unwrap());
+    let keys = ToFolder {
+        stream: "keys",
+        query: "{key: .key}",
+        prefix: "data/key=!{partitionKeyFromQuery:key}/",
+        ..CLICKS
+    };
     let site = Site::new(&format!(
-        r#"
-state_dir = "state"
-memory_limit = "{MEMORY_LIMIT_MIB}MiB"
-shutdown_grace = "600s"
-
-[stream.keys.source]
-type = "direct-put"
-
-[stream.keys.partitioning]
-query = '{{key: .key}}'
-
-[stream.keys.buffering]
-size = "64MiB"
-interval = "900s"
-
-[stream.keys.format]
-type = "json"
-compression = "none"
-
-[stream.keys.destination]
-type = "folder"
-path = "lake"
-prefix = "data/key=!{{partitionKeyFromQuery:key}}/"
-error_prefix = "errors/!{{firehose:error-output-type}}/"
-"#
+        "memory_limit = \"{MEMORY_LIMIT_MIB}MiB\"\nshutdown_grace = \"600s\"\n{}",
+        keys.settings()
     ));
     let daemon = site.start();
     let mut connection = Connection::open(site.address).unwrap();

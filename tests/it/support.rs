@@ -1,14 +1,17 @@
 //! What the integration tests share.
 
 pub mod campaign;
+pub mod command;
 pub mod daemon;
 pub mod event;
 pub mod http;
 pub mod lake;
 pub mod markdown;
 pub mod oracle;
+pub mod process;
 pub mod producer;
 pub mod proxy;
 pub mod python;
 pub mod servers;
+pub mod settings;
 pub mod small_disk;

@@ -42,7 +42,9 @@ const HALT: &str = "a query cannot stop the daemon; use error(\"…\") to fail t
 const BESSEL: &str = "its time has no bound";
 
 /// Names that only our own definitions call.
-pub(super) const INNER: [&str; 10] = [
+pub(super) const INNER: [&str; 12] = [
+    "decode_base64",
+    "limit_to",
     "gmtime_of",
     "strftime_of",
     "in_calendar",
@@ -65,6 +67,7 @@ def gmtime: in_calendar | gmtime_of;
 def strftime($format): in_calendar | strftime_of($format);
 def ltrimstr($x): if is_text and ($x | is_text) then strip_left($x) else . end;
 def rtrimstr($x): if is_text and ($x | is_text) then strip_right($x) else . end;
+def limit($n; f): limit_to($n; f);
 ";
 const AFTER: &str = r#"
 def leaf_paths: paths(scalars);
@@ -72,6 +75,10 @@ def recurse_down: recurse;
 def todate: strftime("%Y-%m-%dT%H:%M:%SZ");
 def delpaths($paths): reduce ($paths | sort | reverse[]) as $path (.; getpath($path) |= empty);
 def del(f): delpaths([path(f)]);
+def limit($n; f): if $n < 0 then f else limit_to(if $n == 0 then 1 else $n end; f) end;
+def join($between): [.[] | if type == "null" then ""
+    elif type == "boolean" or type == "number" then tostring else . end]
+  | if . == [] then "" else reduce .[1:][] as $part ("" + .[0]; . + ($between + $part)) end;
 def IN(s): any(s == .; .);
 def IN(source; s): any(source == s; .);
 def INDEX(stream; f): reduce stream as $row ({}; .[$row | f | tostring] |= $row);
@@ -113,11 +120,14 @@ fn refused(name: &str) -> bool {
 
 /// The native functions that those definitions and queries call.
 pub(super) fn funs<D: for<'a> DataT<V<'a> = Value>>() -> impl Iterator<Item = Fun<D>> {
-    let core =
-        jaq_core::funs().filter(|(name, ..)| !matches!(*name, "range" | "path" | "path_value"));
+    let core = jaq_core::funs().filter_map(|(name, arguments, fun)| match name {
+        "range" | "path" | "path_value" => None,
+        "limit" => Some(("limit_to", arguments, fun)),
+        name => Some((name, arguments, fun)),
+    });
     let std = jaq_std::funs().filter_map(|(name, arguments, fun)| {
         let name = match name {
-            "debug_empty" | "stderr_empty" => return None,
+            "debug_empty" | "stderr_empty" | "decode_base64" => return None,
             name if refused(name) => return None,
             "matches" => "regex_matches",
             "split_matches" => "regex_split_matches",
@@ -164,6 +174,7 @@ fn own<D: for<'a> DataT<V<'a> = Value>>() -> Box<[Filter<RunPtr<D>>]> {
         }),
         ("tojson", v(0), |cv| bome(Ok(Value::text(cv.1.to_json())))),
         ("fromjson", v(0), |cv| bome(from_json(cv.1))),
+        ("decode_base64", v(0), |cv| bome(decode_base64(&cv.1))),
         ("length", v(0), |cv| bome(length(cv.1))),
         ("contains", v(1), |cv| {
             unary(cv, |value, part| contains(&value, &part).map(Value::Bool))
@@ -231,6 +242,25 @@ fn from_json(value: Value) -> Result<Value, Error> {
         return Err(Error::str("the JSON text nests too deep"));
     }
     read(text).map_err(|_| Error::str(format_args!("cannot parse {value} as JSON")))
+}
+
+/// Text ends at its padding, or without one; bits beyond the last byte count for nothing.
+fn decode_base64(value: &Value) -> Result<Value, Error> {
+    use base64::alphabet::STANDARD;
+    use base64::engine::{DecodePaddingMode, Engine as _, GeneralPurpose, GeneralPurposeConfig};
+    use jaq_std::ValT as _;
+    const LENIENT: GeneralPurpose = GeneralPurpose::new(
+        &STANDARD,
+        GeneralPurposeConfig::new()
+            .with_decode_allow_trailing_bits(true)
+            .with_decode_padding_mode(DecodePaddingMode::RequireNone),
+    );
+    let text = value.try_as_utf8_bytes()?;
+    let text = text.split(|byte| *byte == b'=').next().unwrap_or_default();
+    let decoded = LENIENT
+        .decode(text)
+        .map_err(|_| Error::str(format_args!("{value} is no base64")))?;
+    Ok(Value::from_utf8_bytes(decoded))
 }
 
 /// Lets times pass that jaq can calculate with: its arithmetic on others overflows.

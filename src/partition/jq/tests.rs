@@ -192,7 +192,7 @@ fn a_query_that_does_not_compile_is_a_fault_with_its_place() {
 }
 
 /// Where outcomes differ from jq's on purpose: the query and how.
-const DIFFERENCES: [(&str, &str); 12] = [
+const DIFFERENCES: [(&str, &str); 13] = [
     ("9007199254740993", BIG),
     ("12345678901234567890", BIG),
     (".big", BIG),
@@ -213,6 +213,10 @@ const DIFFERENCES: [(&str, &str); 12] = [
     (
         "\"2026-07-13T04:05:06.123Z\" | fromdate",
         "fromdate reads fractions of seconds",
+    ),
+    (
+        "\"10:11:12\" | strptime(\"%H:%M:%S\")",
+        "strptime needs a date: jq makes day 0 of 1900 of none",
     ),
 ];
 const BIG: &str = "integers beyond 2^53 keep their digits until they are calculated with";

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::http;
+use super::process::peak_memory;
 use super::small_disk::SmallDisk;
 
 /// A guard against waiting for ever: far above what anything waited for takes.
@@ -228,7 +229,7 @@ impl Daemon {
         let mut peak = 0;
         let status = loop {
             // Missing once the process is a zombie.
-            peak = self.peak_memory().unwrap_or(peak);
+            peak = peak_memory(self.child.id()).unwrap_or(peak);
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
             }
@@ -239,18 +240,6 @@ impl Daemon {
             "SIGTERM must end in exit code 0, was {status}"
         );
         peak
-    }
-
-    fn peak_memory(&self) -> Option<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:"))?;
-        line.trim()
-            .trim_end_matches(" kB")
-            .parse::<u64>()
-            .ok()
-            .map(|kilobytes| kilobytes * 1024)
     }
 
     fn pid(&self) -> Pid {

@@ -135,12 +135,7 @@ impl Parser<'_> {
     fn kind(&mut self, depth: usize) -> Result<Kind, FormatFault> {
         self.space();
         let start = self.at;
-        let length = self.text[start..]
-            .chars()
-            .take_while(|&c| is_name_char(c))
-            .map(char::len_utf8)
-            .sum::<usize>();
-        self.at += length;
+        self.pass_word();
         let span = start..self.at;
         if depth > DEPTH_MAX {
             return Err(self.fault(
@@ -282,18 +277,20 @@ impl Parser<'_> {
         ))
     }
 
+    /// Goes past a run of characters that names and types are made of.
+    fn pass_word(&mut self) {
+        let rest = &self.text[self.at..];
+        let end = rest.find(|c| !is_name_char(c)).unwrap_or(rest.len());
+        self.at += end;
+    }
+
     fn name(&mut self, what: &str) -> Result<String, FormatFault> {
         let start = self.at;
         if self.peek() == Some('`') {
             return self.quoted(what);
         }
-        let length = self.text[start..]
-            .chars()
-            .take_while(|&c| is_name_char(c))
-            .map(char::len_utf8)
-            .sum::<usize>();
-        self.at += length;
-        if length == 0 {
+        self.pass_word();
+        if self.at == start {
             return Err(self.fault(
                 self.token(),
                 format!("expected {what}, found {}", self.found()),

@@ -182,15 +182,8 @@ fn write(
             .iter()
             .filter(|(_, write)| !write.merge.is_empty())
         {
-            let mut bytes = Vec::new();
-            bytes.resize(
-                unspooled
-                    .merge
-                    .iter()
-                    .map(|extent| extent.len as usize)
-                    .sum(),
-                0,
-            );
+            let merged_len = unspooled.merge.iter().map(|extent| extent.len as usize);
+            let mut bytes = vec![0; merged_len.sum()];
             spool.read_all(&unspooled.merge, &mut bytes)?;
             bytes.extend_from_slice(&unspooled.bytes);
             merged.push(bytes);

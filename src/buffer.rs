@@ -9,7 +9,7 @@ const KEPT_MIN: usize = 256 << 10;
 /// …up to this one: a part of an upload and what is read around it.
 const KEPT_CAPACITY_MAX: usize = 12 << 20;
 /// Bytes of all kept buffers together, at most.
-const KEPT_BYTES: usize = 24 << 20;
+const KEPT_BYTES: usize = 16 << 20;
 
 static KEPT: Mutex<Kept> = Mutex::new(Kept {
     buffers: Vec::new(),

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::position::Sequence;
 
 /// Bytes of records kept for the reader.
-const KEPT_BYTES: usize = 8 << 20;
+const KEPT_BYTES: usize = 4 << 20;
 /// Appends kept for the reader, which bounds what small ones cost beside their bytes.
 const KEPT_APPENDS: usize = 8 << 10;
 

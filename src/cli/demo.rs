@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use indicatif::HumanBytes;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -61,6 +62,9 @@ pub fn run(args: &DemoArgs, out: &mut dyn Write) -> Result<(), CommandError> {
 }
 
 async fn show(args: &DemoArgs, config: config::Config, out: &mut dyn Write) -> anyhow::Result<()> {
+    // Listened to from here on: a listener made anew for each object would miss what comes between.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
     let daemon = Daemon::start(config).await?;
     let (status, door) = (daemon.streams.get(STREAM), daemon.doors.get(STREAM));
     let (status, door) = status.zip(door).context("the demo's stream is missing")?;
@@ -83,7 +87,8 @@ async fn show(args: &DemoArgs, config: config::Config, out: &mut dyn Write) -> a
                 Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => break,
             },
-            result = tokio::signal::ctrl_c() => { result?; break }
+            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break,
             () = &mut end => break,
         }
     }

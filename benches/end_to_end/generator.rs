@@ -1,7 +1,7 @@
 //! The work set: nested click events from a fixed seed, and what must be found in the output.
 //!
 //! 8 event types (zipf 1.0) times 12 regions (zipf 0.6) on one date: 96 partitions. Records have
-//! about 460 bytes and 16 columns: two structs, a list of structs, a list of strings, a timestamp.
+//! about 480 bytes and 16 columns: two structs, a list of structs, a list of strings, a timestamp.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};

@@ -54,6 +54,8 @@ pub struct StreamSettings {
     pub name: String,
     /// Where records come from.
     pub source: SourceSettings,
+    /// What changes records on their way, in this order.
+    pub transforms: Vec<TransformSettings>,
     /// Dynamic partitioning; the defaults when the table is missing.
     pub partitioning: PartitioningSettings,
     /// When a batch is full.
@@ -76,6 +78,35 @@ pub enum SourceSettings {
         /// Bound on the journal's bytes on disk; producers are refused when it is full.
         journal_limit: u64,
     },
+}
+
+/// A WebAssembly module that changes records, and its limits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransformSettings {
+    /// The file: a component, or a core module that can be made one.
+    pub module: PathBuf,
+    /// How long one call may take.
+    pub timeout: Duration,
+    /// Bytes of memory that one instance may take.
+    pub memory: u64,
+    /// Bytes of records, keys and messages that one call may return.
+    pub output: u64,
+    /// Log lines a second; further ones are counted only.
+    pub log_lines: u64,
+    /// How long an instance lives.
+    pub isolation: Isolation,
+    /// The `[config]` table as a JSON object, for the module's `configure`.
+    pub config: String,
+}
+
+/// How long an instance of a module lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Isolation {
+    /// From call to call, until it fails.
+    #[default]
+    Reuse,
+    /// For one call.
+    Batch,
 }
 
 /// How records are sorted into partitions.

@@ -1,6 +1,7 @@
 //! Why a record failed, and the error object line it becomes (contract: Firehose's error records).
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,15 @@ impl ErrorOutputType {
     }
 }
 
+/// What is known of a failure in a transform beyond code and message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransformFailure {
+    /// The module, as the config names it.
+    pub module: Arc<str>,
+    /// What went wrong, in our own words beside Firehose's `errorCode`, e.g. `Transform.Timeout`.
+    pub code: &'static str,
+}
+
 /// A failed record's reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
@@ -49,6 +59,8 @@ pub struct Failure {
     pub code: Cow<'static, str>,
     /// One sentence for the person who reads the error object.
     pub message: Cow<'static, str>,
+    /// For a failure in a transform.
+    pub transform: Option<TransformFailure>,
 }
 
 impl Failure {
@@ -62,12 +74,16 @@ impl Failure {
             output_type,
             code: Cow::Borrowed(code),
             message: message.into(),
+            transform: None,
         }
     }
 
     /// Appends the record's line for an error object: one JSON document and a newline.
     ///
-    /// `raw_data` of the line is the original record. Conversion failures name their fields
+    /// `rawData` of the line is the record as the failing stage had it: for a failure in a transform
+    /// the source's; for a later one what the transforms made of it, and then `outputIndex` tells
+    /// which of their outputs it is, so that a replay neither transforms it again nor doubles its
+    /// siblings. Conversion failures name their fields
     /// `lastErrorCode` and `lastErrorMessage`, all others `errorCode` and `errorMessage`, as
     /// Firehose does. Times are numbers of milliseconds.
     pub fn write_line(&self, record: &Record<'_>, attempts: u32, now_ms: i64, out: &mut Vec<u8>) {
@@ -91,6 +107,13 @@ impl Failure {
             "subSequenceNumber".into(),
             record.position.sub_sequence.into(),
         );
+        if let Some(output) = record.output {
+            line.insert("outputIndex".into(), output.into());
+        }
+        if let Some(TransformFailure { module, code }) = &self.transform {
+            line.insert("transform".into(), module.as_ref().into());
+            line.insert("transformErrorCode".into(), (*code).into());
+        }
         serde_json::to_writer(&mut *out, &line).expect("strings and numbers always serialise");
         out.push(b'\n');
     }

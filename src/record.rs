@@ -16,6 +16,23 @@ pub struct Record<'a> {
     pub arrival_ms: i64,
     /// Where the record stands in its shard.
     pub position: Position,
+    /// For what transforms made of a source record: which of its outputs this is, from 0.
+    pub output: Option<u32>,
+    /// Partition keys that transforms set: name and value.
+    pub keys: &'a [(String, String)],
+}
+
+impl<'a> Record<'a> {
+    /// A record as a source has it.
+    pub const fn new(data: &'a [u8], arrival_ms: i64, position: Position) -> Self {
+        Self {
+            data,
+            arrival_ms,
+            position,
+            output: None,
+            keys: &[],
+        }
+    }
 }
 
 /// Records of one shard, in order, in one arena.
@@ -23,6 +40,7 @@ pub struct Record<'a> {
 pub struct Chunk {
     arena: Bytes,
     spans: Vec<Span>,
+    keys: Vec<Vec<(String, String)>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +49,10 @@ struct Span {
     len: u32,
     arrival_ms: i64,
     position: Position,
+    /// Of what transforms made.
+    output: Option<u32>,
+    /// Index of its keys, plus one; 0 is none.
+    keys: u32,
 }
 
 impl Span {
@@ -43,6 +65,8 @@ impl Span {
                 sequence,
                 sub_sequence: 0,
             },
+            output: None,
+            keys: 0,
         }
     }
 }
@@ -52,6 +76,7 @@ impl Span {
 pub struct ChunkBuilder {
     arena: Vec<u8>,
     spans: Vec<Span>,
+    keys: Vec<Vec<(String, String)>>,
 }
 
 impl ChunkBuilder {
@@ -60,6 +85,7 @@ impl ChunkBuilder {
         Self {
             arena: Vec::with_capacity(bytes),
             spans: Vec::new(),
+            keys: Vec::new(),
         }
     }
 
@@ -69,6 +95,35 @@ impl ChunkBuilder {
         self.arena.extend_from_slice(data);
         self.spans
             .push(Span::new(start, data.len(), arrival_ms, sequence));
+    }
+
+    /// Appends what a transform made of `source`, its output number `output`, with the keys that
+    /// `source` had and those that the transform set, which come last.
+    pub fn push_output(
+        &mut self,
+        source: &Record<'_>,
+        output: u32,
+        data: &[u8],
+        set: Vec<(String, String)>,
+    ) {
+        let start = self.arena.len();
+        self.arena.extend_from_slice(data);
+        let mut span = Span::new(
+            start,
+            data.len(),
+            source.arrival_ms,
+            source.position.sequence,
+        );
+        span.position = source.position;
+        span.output = Some(output);
+        if !source.keys.is_empty() || !set.is_empty() {
+            let mut keys = source.keys.to_vec();
+            keys.retain(|(name, _)| !set.iter().any(|(new, _)| new == name));
+            keys.extend(set);
+            self.keys.push(keys);
+            span.keys = u32::try_from(self.keys.len()).expect("fewer keys than records");
+        }
+        self.spans.push(span);
     }
 
     /// Number of records.
@@ -91,6 +146,7 @@ impl ChunkBuilder {
         Chunk {
             arena: self.arena.into(),
             spans: self.spans,
+            keys: self.keys,
         }
     }
 }
@@ -110,7 +166,11 @@ impl Chunk {
             spans.push(Span::new(start, end - start, arrival_ms, first.plus(index)));
             start = end;
         }
-        Self { arena, spans }
+        Self {
+            arena,
+            spans,
+            keys: Vec::new(),
+        }
     }
 
     /// Number of records.
@@ -148,6 +208,11 @@ impl Chunk {
             data: &self.arena[span.start as usize..(span.start + span.len) as usize],
             arrival_ms: span.arrival_ms,
             position: span.position,
+            output: span.output,
+            keys: match span.keys {
+                0 => &[],
+                index => &self.keys[index as usize - 1],
+            },
         }
     }
 }

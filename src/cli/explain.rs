@@ -177,11 +177,7 @@ impl<'s> Explainer<'s> {
     }
 
     fn judge(&mut self, data: &[u8]) -> Verdict {
-        let record = Record {
-            data,
-            arrival_ms: self.now_ms,
-            position: Position::default(),
-        };
+        let record = Record::new(data, self.now_ms, Position::default());
         let backup = self.outputs.has_backup().then(|| {
             let identity = self.outputs.backup_identity();
             self.location(Lane::Backup, &identity)

@@ -1,7 +1,8 @@
 //! Frames of a raw block of `Shape::Runs` and `Shape::Whole`: a record with what a failure needs to name it.
 //!
 //! Layout, little-endian: length of the data u32, arrival i64 (ms), sequence u64, sub-sequence u32,
-//! data. Integrity is the spool's matter (every extent has a checksum).
+//! data. The length's highest bit says that the number of the transforms' output, u32, stands before
+//! the data. Integrity is the spool's matter (every extent has a checksum).
 
 use std::io;
 
@@ -9,15 +10,21 @@ use crate::position::{Position, Sequence};
 use crate::record::Record;
 
 const HEADER: usize = 4 + 8 + 8 + 4;
+/// In the length: an output's number follows the header.
+const IS_OUTPUT: u32 = 1 << 31;
 
 /// Appends a record.
 pub(super) fn append(record: &Record<'_>, out: &mut Vec<u8>) {
     let length = u32::try_from(record.data.len()).expect("a record is far below 4 GiB");
-    out.reserve(HEADER + record.data.len());
-    out.extend_from_slice(&length.to_le_bytes());
+    out.reserve(HEADER + 4 + record.data.len());
+    let mark = record.output.map_or(0, |_| IS_OUTPUT);
+    out.extend_from_slice(&(length | mark).to_le_bytes());
     out.extend_from_slice(&record.arrival_ms.to_le_bytes());
     out.extend_from_slice(&record.position.sequence.0.to_le_bytes());
     out.extend_from_slice(&record.position.sub_sequence.to_le_bytes());
+    if let Some(output) = record.output {
+        out.extend_from_slice(&output.to_le_bytes());
+    }
     out.extend_from_slice(record.data);
 }
 
@@ -55,16 +62,22 @@ fn split(block: &[u8]) -> Option<(Record<'_>, &[u8])> {
     let (arrival, rest) = rest.split_first_chunk::<8>()?;
     let (sequence, rest) = rest.split_first_chunk::<8>()?;
     let (sub_sequence, rest) = rest.split_first_chunk::<4>()?;
-    let (data, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+    let length = u32::from_le_bytes(*length);
+    let (output, rest) = if length & IS_OUTPUT == 0 {
+        (None, rest)
+    } else {
+        let (output, rest) = rest.split_first_chunk::<4>()?;
+        (Some(u32::from_le_bytes(*output)), rest)
+    };
+    let (data, rest) = rest.split_at_checked((length & !IS_OUTPUT) as usize)?;
     let position = Position {
         sequence: Sequence(u64::from_le_bytes(*sequence)),
         sub_sequence: u32::from_le_bytes(*sub_sequence),
     };
     Some((
         Record {
-            data,
-            arrival_ms: i64::from_le_bytes(*arrival),
-            position,
+            output,
+            ..Record::new(data, i64::from_le_bytes(*arrival), position)
         },
         rest,
     ))
@@ -82,17 +95,20 @@ mod tests {
         #[test]
         fn a_block_gives_its_records_back_and_a_torn_one_says_so(
             written in proptest::collection::vec(
-                (proptest::collection::vec(any::<u8>(), 0..40), any::<i64>(), any::<u64>(), any::<u32>()),
+                (proptest::collection::vec(any::<u8>(), 0..40), any::<i64>(), any::<u64>(), any::<u32>(), any::<Option<u32>>()),
                 1..8,
             ),
             cut in 1_usize..24,
         ) {
             let written: Vec<_> = written
                 .iter()
-                .map(|(data, arrival_ms, sequence, sub_sequence)| Record {
-                    data,
-                    arrival_ms: *arrival_ms,
-                    position: Position { sequence: Sequence(*sequence), sub_sequence: *sub_sequence },
+                .map(|(data, arrival_ms, sequence, sub_sequence, output)| Record {
+                    output: *output,
+                    ..Record::new(
+                        data,
+                        *arrival_ms,
+                        Position { sequence: Sequence(*sequence), sub_sequence: *sub_sequence },
+                    )
                 })
                 .collect();
             let mut block = Vec::new();

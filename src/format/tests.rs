@@ -12,11 +12,7 @@ fn record(data: &[u8], index: u64) -> Record<'_> {
         sequence: Sequence(index),
         sub_sequence: 0,
     };
-    Record {
-        data,
-        arrival_ms: 1_700_000_000_000,
-        position,
-    }
+    Record::new(data, 1_700_000_000_000, position)
 }
 
 fn json(compression: Compression) -> Format {

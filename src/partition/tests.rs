@@ -22,11 +22,7 @@ fn record(data: &[u8]) -> Record<'_> {
         sequence: Sequence(1),
         sub_sequence: 0,
     };
-    Record {
-        data,
-        arrival_ms: ARRIVAL_MS,
-        position,
-    }
+    Record::new(data, ARRIVAL_MS, position)
 }
 
 fn compile(settings: &PartitioningSettings, prefix: Option<&str>) -> Partitioner {

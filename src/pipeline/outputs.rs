@@ -151,11 +151,7 @@ impl Outputs {
 
     /// The partition of every backup record.
     pub fn backup_identity(&self) -> String {
-        let record = crate::record::Record {
-            data: b"",
-            arrival_ms: 0,
-            position: crate::position::Position::default(),
-        };
+        let record = crate::record::Record::new(b"", 0, crate::position::Position::default());
         let mut identity = Vec::new();
         if let Some(backup) = &self.backup {
             // A prefix without keys asks nothing of the record, so this cannot fail.

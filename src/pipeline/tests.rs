@@ -59,6 +59,7 @@ fn settings(lake: &Path, load: Load) -> StreamSettings {
         source: SourceSettings::DirectPut {
             journal_limit: 8 << 20,
         },
+        transforms: Vec::new(),
         partitioning: PartitioningSettings {
             query: Some("{k: .k}".into()),
             key_values: KeyValues::Escaped,

@@ -58,6 +58,7 @@ pub(super) fn read(
     Some(StreamSettings {
         name: name.to_owned(),
         source: source?,
+        transforms: Vec::new(),
         partitioning: partitioning.unwrap_or_default(),
         buffering,
         format: format?,

@@ -45,14 +45,7 @@ pub(super) fn convert<R: AsRef<[u8]>>(
                 sequence,
                 sub_sequence: 0,
             };
-            format.stage(
-                &Record {
-                    data: data.as_ref(),
-                    arrival_ms: 5,
-                    position,
-                },
-                &mut block,
-            );
+            format.stage(&Record::new(data.as_ref(), 5, position), &mut block);
         }
         blocks.push(block);
     }
@@ -311,11 +304,7 @@ fn check_says_what_encoding_would_and_leaves_no_rows() {
     let format = compile("a int", ParquetCompression::None);
     let mut encoder = format.encoder();
     let position = Position::default();
-    let record = |data| Record {
-        data,
-        arrival_ms: 0,
-        position,
-    };
+    let record = |data| Record::new(data, 0, position);
     assert_eq!(format.check(&mut encoder, &record(b"{\"a\":1}")), Ok(()));
     let failure = format
         .check(&mut encoder, &record(b"{\"a\":[]}"))
@@ -387,11 +376,7 @@ fn a_row_group_is_closed_before_it_holds_more_than_64_mib_of_records() {
     let mut next = || {
         let mut block = Vec::new();
         let data = format!("{{\"id\":{count},\"text\":\"{text}\"}}");
-        let record = Record {
-            data: data.as_bytes(),
-            arrival_ms: 0,
-            position: Position::default(),
-        };
+        let record = Record::new(data.as_bytes(), 0, Position::default());
         format.stage(&record, &mut block);
         count += 1;
         Ok((count <= 300).then(|| block.into()))

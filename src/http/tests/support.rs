@@ -114,6 +114,7 @@ pub(crate) fn settings(name: &str) -> StreamSettings {
         source: SourceSettings::DirectPut {
             journal_limit: 1 << 30,
         },
+        transforms: Vec::new(),
         partitioning: PartitioningSettings::default(),
         buffering: BufferingSettings {
             size: 5 << 20,

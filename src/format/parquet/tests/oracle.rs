@@ -135,7 +135,7 @@ proptest! {
         let several = documents.collect::<Result<Vec<_>, _>>().is_ok();
         for schema in ["another int", "other string, a double"] {
             let format = compile(schema, ParquetCompression::None);
-            let record = Record { data: bytes, arrival_ms: 0, position: Position::default() };
+            let record = Record::new(bytes, 0, Position::default());
             match format.check(&mut format.encoder(), &record) {
                 Ok(()) => prop_assert!(several, "{} as {}", text, schema),
                 // Half a pair of surrogates is JSON, but no text.

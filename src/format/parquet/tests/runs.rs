@@ -23,11 +23,7 @@ fn in_runs(format: &Format, runs: &[&[String]]) -> (Vec<u8>, Vec<u64>) {
                 sequence: crate::position::Sequence(index),
                 sub_sequence: 0,
             };
-            let record = Record {
-                data: data.as_bytes(),
-                arrival_ms: 5,
-                position,
-            };
+            let record = Record::new(data.as_bytes(), 5, position);
             format.stage(&record, &mut block);
             index += 1;
         }

@@ -1,8 +1,8 @@
 //! The modules that a stream works with now, and their replacement while it runs.
 
-use std::fs;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::SystemTime;
+use std::{fmt, fs};
 
 use super::engine::Engine;
 use super::host::LogSink;
@@ -34,6 +34,12 @@ pub enum Reload {
     Replaced,
     /// The new modules cannot be used; the old ones go on.
     Refused(LoadError),
+}
+
+impl fmt::Debug for Transforms {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Transforms")
+    }
 }
 
 impl Transforms {

@@ -5,6 +5,7 @@ mod door;
 mod drain;
 pub(crate) mod holdings;
 mod orphans;
+mod reload;
 mod supervisor;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock::Clock;
 use crate::config::{Config, StreamSettings};
@@ -27,6 +29,7 @@ use crate::http::{self, ApiState, Limits, StreamInfo};
 use crate::pipeline::{self, Status, Surroundings, Workers};
 use crate::source::direct_put::Intake;
 use crate::telemetry::{Metrics, StreamMetrics, StreamStatus as _};
+use crate::transform::{Engine, Transforms};
 pub(crate) use drain::{Drained, drain};
 use supervisor::Supervisor;
 
@@ -60,6 +63,7 @@ pub struct Daemon {
     http_stop: CancellationToken,
     streams_stop: CancellationToken,
     grace: Duration,
+    _reloading: AbortOnDropHandle<()>,
     /// Held for as long as the process uses the state folder.
     _lock: File,
 }
@@ -103,6 +107,7 @@ impl Daemon {
         let streams_stop = CancellationToken::new();
         let (mut infos, mut supervisors) = (Vec::new(), Vec::new());
         let (mut streams, mut doors) = (BTreeMap::new(), BTreeMap::new());
+        let mut transforms = Vec::new();
         for (name, settings) in config.streams {
             let supervisor = common.open(&config.state_dir, settings.clone()).await?;
             let status = supervisor.status();
@@ -115,6 +120,7 @@ impl Daemon {
                 metrics: status.metrics().clone(),
             });
             doors.insert(name.clone(), supervisor.door());
+            transforms.extend(supervisor.transforms().map(|of| (name.clone(), of)));
             streams.insert(name, status);
             supervisors.push(tokio::spawn(supervisor.run(streams_stop.clone())));
         }
@@ -125,6 +131,7 @@ impl Daemon {
         };
         let state = ApiState::new(infos, clock, metrics, limits).with_orphans(orphans);
         let http_stop = CancellationToken::new();
+        let reloading = tokio::spawn(reload::watch(transforms, reload::hangups()?));
         Ok(Self {
             address: listener.local_addr()?,
             streams,
@@ -134,6 +141,7 @@ impl Daemon {
             http_stop,
             streams_stop,
             grace: config.shutdown_grace,
+            _reloading: AbortOnDropHandle::new(reloading),
             _lock: lock,
         })
     }
@@ -183,6 +191,16 @@ pub(crate) fn lock(state_dir: &Path) -> anyhow::Result<File> {
     Ok(file)
 }
 
+/// The engine for transforms, if any stream has some.
+fn engine(config: &Config) -> anyhow::Result<Option<Engine>> {
+    let wanted = config
+        .streams
+        .values()
+        .any(|stream| !stream.transforms.is_empty());
+    let cache = config.state_dir.join(COMPILED);
+    wanted.then(|| Engine::start(Some(&cache))).transpose()
+}
+
 /// Why streams have stopped, and what a person can do.
 fn causes(streams: &BTreeMap<String, Arc<Status>>) -> String {
     let stopped = streams.iter().filter_map(|(name, status)| {
@@ -200,7 +218,12 @@ struct Common {
     /// Bytes that the batches of each stream may take.
     memory_limit: usize,
     shortage: Shortage,
+    /// Where a stream has transforms.
+    engine: Option<Engine>,
 }
+
+/// Compiled modules are kept here, in `state_dir`. No stream can have this name.
+const COMPILED: &str = "compiled~";
 
 impl Common {
     fn new(config: &Config) -> anyhow::Result<Self> {
@@ -211,12 +234,14 @@ impl Common {
             workers: Workers::start(std::thread::available_parallelism()?.get())?,
             memory_limit: usize::try_from(share.max(BATCHES_MIN))?,
             shortage: Shortage::default(),
+            engine: engine(config)?,
         })
     }
 
     /// Opens the state of one stream.
     async fn open(&self, state_dir: &Path, settings: StreamSettings) -> anyhow::Result<Supervisor> {
         let name = &settings.name;
+        let transforms = self.transforms(&settings).await?;
         let disk: Arc<dyn Disk> = Arc::new(HostDisk::new(state_dir.join(name))?);
         let bytes = pipeline::reserve_bytes(&settings);
         let reserve = Reserve::new(Arc::clone(&disk), bytes, self.shortage.clone());
@@ -224,10 +249,32 @@ impl Common {
         let around = Surroundings {
             clock: self.clock.clone(),
             workers: self.workers.clone(),
+            transforms,
             memory_limit: self.memory_limit,
             reserve: Arc::new(reserve),
             status: Arc::new(status),
         };
         Ok(Supervisor::open(Arc::new(settings), disk, around).await)
+    }
+
+    /// Loads a stream's modules.
+    async fn transforms(
+        &self,
+        settings: &StreamSettings,
+    ) -> anyhow::Result<Option<Arc<Transforms>>> {
+        let Some(engine) = self
+            .engine
+            .clone()
+            .filter(|_| !settings.transforms.is_empty())
+        else {
+            return Ok(None);
+        };
+        let (name, modules) = (settings.name.clone(), settings.transforms.clone());
+        let loading =
+            tokio::task::spawn_blocking(move || Transforms::load(&engine, &name, &modules));
+        let transforms = loading
+            .await?
+            .with_context(|| format!("stream {}", settings.name))?;
+        Ok(Some(Arc::new(transforms)))
     }
 }

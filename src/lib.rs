@@ -17,6 +17,7 @@ pub mod journal;
 pub mod partition;
 pub mod source;
 pub mod spool;
+pub mod transform;
 
 // Ground floor: imports nothing above.
 pub mod buffer;

@@ -42,6 +42,7 @@ use crate::journal::{Journal, MissingRange};
 use crate::position::Position;
 use crate::spool::Spool;
 use crate::telemetry::State;
+use crate::transform::Transforms;
 
 use commit::{CheckpointError, Committed};
 use encode::{EncoderPool, Piece};
@@ -64,6 +65,8 @@ pub struct Surroundings {
     pub clock: Clock,
     /// Threads for CPU work, shared by all streams.
     pub workers: Workers,
+    /// What changes the stream's records on their way.
+    pub transforms: Option<Arc<Transforms>>,
     /// Bytes of memory that this stream's batches may take.
     pub memory_limit: usize,
     /// What the stream keeps back for a full disk.
@@ -143,12 +146,7 @@ pub async fn run(
         named,
         events.clone(),
     ));
-    let routed = router::start(
-        home.reader,
-        Arc::clone(&home.outputs),
-        around.workers.clone(),
-        around.clock.clone(),
-    );
+    let routed = router::start(home.reader, Arc::clone(&home.outputs), &around)?;
     let buffering = settings.buffering;
     let backup = settings
         .backup

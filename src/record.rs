@@ -126,6 +126,16 @@ impl ChunkBuilder {
         self.spans.push(span);
     }
 
+    /// Keeps the first `records` records only.
+    pub fn truncate(&mut self, records: usize) {
+        if let Some(span) = self.spans.get(records) {
+            self.arena.truncate(span.start as usize);
+            self.spans.truncate(records);
+            let kept = self.spans.iter().map(|span| span.keys).max();
+            self.keys.truncate(kept.unwrap_or(0) as usize);
+        }
+    }
+
     /// Number of records.
     pub fn len(&self) -> usize {
         self.spans.len()

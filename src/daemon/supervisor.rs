@@ -14,6 +14,7 @@ use crate::pipeline::{self, Home, Status, Surroundings};
 use crate::retry;
 use crate::source::direct_put::Intake;
 use crate::telemetry::State;
+use crate::transform::Transforms;
 
 /// A stream and what keeps it running.
 pub(super) struct Supervisor {
@@ -54,6 +55,11 @@ impl Supervisor {
     /// The stream's state for the outside.
     pub(super) fn status(&self) -> Arc<Status> {
         Arc::clone(&self.around.status)
+    }
+
+    /// The stream's modules, if it has any.
+    pub(super) fn transforms(&self) -> Option<Arc<Transforms>> {
+        self.around.transforms.clone()
     }
 
     /// Where producers knock.

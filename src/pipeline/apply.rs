@@ -23,7 +23,7 @@ pub(super) const SPOOL_RESERVE: u64 = 32 << 20;
 const SHORT_STEPS: u64 = 4;
 
 impl Pipeline {
-    /// Applies a chunk wholly: after this, each output of each of its records is in a batch.
+    /// Applies a stretch of a chunk wholly: after this, each output of each of its records is in a batch.
     pub(super) fn apply_chunk(&mut self, mut routed: Routed) {
         self.pending.missing.append(&mut routed.missing);
         for group in &routed.groups {
@@ -31,11 +31,9 @@ impl Pipeline {
         }
         self.frontier = Some(routed.frontier);
         self.pending.applied = true;
-        self.around
-            .status
-            .metrics()
-            .read_records
-            .add(routed.records);
+        let metrics = self.around.status.metrics();
+        metrics.read_records.add(routed.records);
+        metrics.dropped_records.add(routed.dropped);
         failpoint::hit("apply");
     }
 

@@ -1,7 +1,8 @@
-//! CPU work on a chunk: each record to its partition.
+//! CPU work on a stretch of a chunk: each record to its partition.
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::outputs::Outputs;
 use crate::checkpoint::Lane;
@@ -11,25 +12,57 @@ use crate::journal::MissingRange;
 use crate::partition::Scratch;
 use crate::position::Position;
 use crate::record::{Chunk, Record};
+use crate::transform::FailedRecord;
 
 /// A group is cut when its records have this many bytes, so that the size trigger can act in between.
 const GROUP_BYTES: u64 = 64 << 10;
 
-/// A chunk after routing. Applied wholly or not at all.
+/// Records of a chunk that are applied together, after the transforms.
+#[derive(Debug)]
+pub(super) struct Stretch {
+    /// The chunk as it was read.
+    pub source: Arc<Chunk>,
+    /// Which of its records: never none.
+    pub range: Range<usize>,
+    /// What is delivered of them: what transforms made, or the chunk itself, which is then one stretch.
+    pub data: Arc<Chunk>,
+    /// What transforms failed.
+    pub failed: Vec<FailedRecord>,
+    /// How many records transforms dropped.
+    pub dropped: u64,
+}
+
+impl Stretch {
+    /// A whole chunk, untransformed.
+    pub(super) fn whole(chunk: Arc<Chunk>) -> Self {
+        Self {
+            range: 0..chunk.len(),
+            data: Arc::clone(&chunk),
+            source: chunk,
+            failed: Vec::new(),
+            dropped: 0,
+        }
+    }
+}
+
+/// A stretch after routing. Applied wholly or not at all.
 #[derive(Debug)]
 pub(super) struct Routed {
-    /// Position of the chunk's last record.
+    /// Position of the stretch's last record.
     pub frontier: Position,
-    /// Records of the chunk.
+    /// Records of the stretch.
     pub records: u64,
+    /// Records that transforms dropped.
+    pub dropped: u64,
     /// Runs of records of one partition.
     pub groups: Vec<Group>,
-    /// Ranges of the journal before this chunk that are lost to damage.
+    /// Ranges of the journal before this stretch that are lost to damage.
     pub missing: Vec<MissingRange>,
     identities: String,
     /// Error lines.
     lines: Vec<u8>,
-    chunk: Chunk,
+    data: Arc<Chunk>,
+    source: Arc<Chunk>,
     /// Indexes of the records of data groups, by partition.
     order: Vec<u32>,
 }
@@ -54,7 +87,7 @@ pub(super) struct Group {
 enum Content {
     /// The records that these indexes in the order name.
     Sorted(Range<usize>),
-    /// Records of the chunk, as they came.
+    /// Records of the source's chunk, as they came.
     AsTheyCame(Range<usize>),
     /// Finished error lines.
     Lines(Range<usize>),
@@ -76,7 +109,7 @@ impl Routed {
             }
             Content::AsTheyCame(range) => {
                 for index in range.clone() {
-                    format.stage(&self.chunk.record(index), block);
+                    format.stage(&self.source.record(index), block);
                 }
             }
             Content::Lines(range) => block.extend_from_slice(&self.lines[range.clone()]),
@@ -89,28 +122,46 @@ impl Routed {
             Content::Sorted(range) => &self.order[range.clone()],
             _ => &[],
         };
-        order.iter().map(|index| self.chunk.record(*index as usize))
+        order.iter().map(|index| self.data.record(*index as usize))
     }
 }
 
-/// Routes a chunk. `now_ms` is the time that error lines carry.
-pub(super) fn route(outputs: &Outputs, scratch: &mut Scratch, chunk: Chunk, now_ms: i64) -> Routed {
+/// Routes a stretch. `now_ms` is the time that error lines carry.
+pub(super) fn route(
+    outputs: &Outputs,
+    scratch: &mut Scratch,
+    stretch: Stretch,
+    now_ms: i64,
+) -> Routed {
+    let Stretch {
+        source,
+        range,
+        data,
+        failed,
+        dropped,
+    } = stretch;
     let mut router = Router::default();
-    router.assign(outputs, scratch, &chunk, now_ms);
+    for failed in failed {
+        router.fail(&failed.failure, &failed.record(), failed.attempts, now_ms);
+    }
+    router.assign(outputs, scratch, &data, now_ms);
     let order = router.order();
-    router.group_data(&chunk, &order);
+    router.group_data(&data, &order);
     router.group_errors();
     if outputs.has_backup() {
-        router.group_backup(outputs, &chunk);
+        router.group_backup(outputs, &source, range.clone());
     }
+    let last = range.clone().next_back().map(|last| source.record(last));
     Routed {
-        frontier: chunk.last_position().unwrap_or_default(),
-        records: chunk.len() as u64,
+        frontier: last.map(|last| last.position).unwrap_or_default(),
+        records: range.len() as u64,
+        dropped,
         groups: router.groups,
         missing: Vec::new(),
         identities: router.identities,
         lines: router.lines,
-        chunk,
+        data,
+        source,
         order,
     }
 }
@@ -154,7 +205,7 @@ impl Router {
                     None => self.add_partition(&mut known, &identity),
                 },
                 Err(failure) => {
-                    self.fail(&failure, &record, now_ms);
+                    self.fail(&failure, &record, 1, now_ms);
                     FAILED
                 }
             };
@@ -179,7 +230,7 @@ impl Router {
         partition
     }
 
-    fn fail(&mut self, failure: &Failure, record: &Record<'_>, now_ms: i64) {
+    fn fail(&mut self, failure: &Failure, record: &Record<'_>, attempts: u32, now_ms: i64) {
         let output_type = failure.output_type;
         let index = self
             .errors
@@ -196,7 +247,7 @@ impl Router {
             self.errors.len() - 1
         });
         let errors = &mut self.errors[index];
-        failure.write_line(record, 1, now_ms, &mut errors.lines);
+        failure.write_line(record, attempts, now_ms, &mut errors.lines);
         errors.records += 1;
         errors.bytes += record.data.len() as u64;
     }
@@ -251,11 +302,12 @@ impl Router {
         }
     }
 
-    fn group_backup(&mut self, outputs: &Outputs, chunk: &Chunk) {
+    fn group_backup(&mut self, outputs: &Outputs, source: &Chunk, range: Range<usize>) {
         let start = self.identities.len();
         self.identities.push_str(&outputs.backup_identity());
         let identity = start..self.identities.len();
-        cut(chunk.iter().enumerate(), |group, range| {
+        let records = range.map(|at| (at, source.record(at)));
+        cut(records, |group, range| {
             self.groups.push(Group {
                 lane: Lane::Backup,
                 identity: identity.clone(),

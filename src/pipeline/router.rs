@@ -1,79 +1,170 @@
-//! From the source to the pipeline: chunks are read, routed on several cores, and handed on in
-//! order.
+//! From the source to the pipeline: chunks are read, transformed and routed on several cores, and
+//! handed on in order.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
+use super::Surroundings;
 use super::outputs::Outputs;
-use super::route::{Routed, route};
+use super::route::{Routed, Stretch, route};
 use super::workers::Workers;
 use crate::clock::Clock;
 use crate::error::StreamError;
 use crate::journal::JournalReader;
 use crate::partition::Scratch;
+use crate::record::Chunk;
+use crate::transform::{Transforms, Workshop};
 
 /// Bytes of records in a chunk.
 const CHUNK_BYTES: usize = 1 << 20;
-/// Routed chunks that may wait for the pipeline.
-const CHUNKS_READY: usize = 2;
+/// Routed stretches that may wait for the pipeline.
+const READY: usize = 2;
+
+type Handed = Result<Routed, StreamError>;
 
 /// Starts reading; the receiver ends when the source has ended.
 pub(super) fn start(
     reader: JournalReader,
     outputs: Arc<Outputs>,
-    workers: Workers,
-    clock: Clock,
-) -> mpsc::Receiver<Result<Routed, StreamError>> {
-    let (routing, mut in_order) = mpsc::channel(workers.threads());
-    let (ready, routed) = mpsc::channel(CHUNKS_READY);
+    around: &Surroundings,
+) -> Result<mpsc::Receiver<Handed>, StreamError> {
+    let bench = Bench::new(outputs, around)?;
+    let (routing, mut in_order) = mpsc::channel(bench.workers.threads());
+    let (ready, routed) = mpsc::channel(READY);
     let failed = ready.clone();
     tokio::spawn(async move {
-        if let Err(error) = read(reader, outputs, workers, clock, &routing).await {
+        if let Err(error) = read(reader, Arc::new(bench), &routing).await {
             let _ = failed.send(Err(error)).await;
         }
     });
     tokio::spawn(async move {
-        while let Some(job) = in_order.recv().await {
-            let job: oneshot::Receiver<Routed> = job;
-            let routed = job.await.map_err(|_| StreamError::State {
-                action: "route records",
-                cause: "the job panicked".to_owned(),
-            });
-            if ready.send(routed).await.is_err() {
-                return;
+        while let Some(stretches) = in_order.recv().await {
+            let mut stretches: mpsc::Receiver<Handed> = stretches;
+            while let Some(routed) = stretches.recv().await {
+                if ready.send(routed).await.is_err() {
+                    return;
+                }
             }
         }
     });
-    routed
+    Ok(routed)
 }
 
+/// Reads chunk after chunk; as many as there are threads are worked on at a time.
 async fn read(
     mut reader: JournalReader,
-    outputs: Arc<Outputs>,
-    workers: Workers,
-    clock: Clock,
-    routing: &mpsc::Sender<oneshot::Receiver<Routed>>,
+    bench: Arc<Bench>,
+    routing: &mpsc::Sender<mpsc::Receiver<Handed>>,
 ) -> Result<(), StreamError> {
-    let idle: Arc<Mutex<Vec<Scratch>>> = Arc::default();
-    loop {
-        let Some(chunk) = reader.next(CHUNK_BYTES).await? else {
-            return Ok(());
-        };
-        let missing = reader.take_missing();
-        let (outputs, idle, now_ms) = (Arc::clone(&outputs), Arc::clone(&idle), clock.now_ms());
-        let job = workers.run(move || {
-            let scratch = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let mut scratch = scratch.unwrap_or_else(|| outputs.partitioner.scratch());
-            let mut routed = route(&outputs, &mut scratch, chunk, now_ms);
-            routed.missing = missing;
-            idle.lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(scratch);
-            routed
-        });
-        if routing.send(job).await.is_err() {
+    while let Some(chunk) = reader.next(CHUNK_BYTES).await? {
+        let mut missing = reader.take_missing();
+        let (stretches, in_order) = mpsc::channel(1);
+        if routing.send(in_order).await.is_err() {
             return Ok(());
         }
+        let (bench, chunk) = (Arc::clone(&bench), Arc::new(chunk));
+        tokio::spawn(async move {
+            let mut start = 0;
+            loop {
+                let (work, of) = (Arc::clone(&bench), Arc::clone(&chunk));
+                let job = bench.workers.run(move || work.stretch(of, start));
+                let worked = job.await.map(|(mut routed, end)| {
+                    routed.missing = std::mem::take(&mut missing);
+                    start = end;
+                    routed
+                });
+                let handed = worked.map_err(|_| StreamError::State {
+                    action: "transform and route records",
+                    cause: "the job panicked".to_owned(),
+                });
+                let failed = handed.is_err();
+                if stretches.send(handed).await.is_err() || failed || start >= chunk.len() {
+                    return;
+                }
+            }
+        });
+    }
+    Ok(())
+}
+
+/// What the work on chunks needs, and keeps from chunk to chunk.
+struct Bench {
+    outputs: Arc<Outputs>,
+    transforms: Option<Arc<Transforms>>,
+    workers: Workers,
+    clock: Clock,
+    scratches: Idle<Scratch>,
+    workshops: Idle<Workshop>,
+}
+
+impl Bench {
+    /// A stream with transforms has threads of its own: a module that takes its time must not make
+    /// other streams wait.
+    fn new(outputs: Arc<Outputs>, around: &Surroundings) -> Result<Self, StreamError> {
+        let workers = match around.transforms {
+            None => around.workers.clone(),
+            Some(_) => Workers::start(around.workers.threads())
+                .map_err(|error| StreamError::of_disk("start threads for transforms", &error))?,
+        };
+        Ok(Self {
+            outputs,
+            transforms: around.transforms.clone(),
+            workers,
+            clock: around.clock.clone(),
+            scratches: Idle::default(),
+            workshops: Idle::default(),
+        })
+    }
+
+    /// Works on the records of a chunk from index `start` on, up to the index that is returned.
+    fn stretch(&self, chunk: Arc<Chunk>, start: usize) -> (Routed, usize) {
+        let stretch = match &self.transforms {
+            None => Stretch::whole(chunk),
+            Some(transforms) => self.transform(transforms, chunk, start),
+        };
+        let end = stretch.range.end;
+        let scratch = self.scratches.take();
+        let mut scratch = scratch.unwrap_or_else(|| self.outputs.partitioner.scratch());
+        let now_ms = self.clock.now_ms();
+        let routed = route(&self.outputs, &mut scratch, stretch, now_ms);
+        self.scratches.put(scratch);
+        (routed, end)
+    }
+
+    fn transform(&self, transforms: &Transforms, chunk: Arc<Chunk>, start: usize) -> Stretch {
+        let chain = transforms.current();
+        // Workshops of modules that were replaced end here.
+        let workshop = self.workshops.take().filter(|idle| idle.is_of(&chain));
+        let mut workshop = workshop.unwrap_or_else(|| Workshop::new(chain));
+        let piece = workshop.work(&chunk, start);
+        self.workshops.put(workshop);
+        Stretch {
+            source: chunk,
+            range: start..piece.end,
+            data: Arc::new(piece.outputs),
+            failed: piece.failed,
+            dropped: piece.dropped,
+        }
+    }
+}
+
+/// Things that no thread uses at the moment.
+struct Idle<T>(Mutex<Vec<T>>);
+
+impl<T> Default for Idle<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T> Idle<T> {
+    fn take(&self) -> Option<T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    fn put(&self, thing: T) {
+        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.push(thing);
     }
 }

@@ -92,6 +92,7 @@ fn surroundings(settings: &StreamSettings, disk: &TornDisk) -> Surroundings {
     Surroundings {
         clock: clock.clone(),
         workers: Workers::start(2).unwrap(),
+        transforms: None,
         memory_limit: 4 << 20,
         reserve: Arc::new(reserve),
         status: Arc::new(Status::new(StreamMetrics::new(&metrics, "torn"), clock)),

@@ -30,4 +30,5 @@ mod partitions;
 mod readme;
 mod streams;
 mod support;
+mod transforms;
 mod uploads;

@@ -1,0 +1,329 @@
+//! Transforms: WebAssembly modules that change records on their way, in place of Firehose's Lambda.
+//!
+//! A stream's modules form a [`Chain`]. A worker takes records through it call by call, depth first,
+//! so that memory stays bounded whatever the modules return. A module can fail a record, and break a
+//! call; it cannot hang, crash or starve the daemon, nor touch anything but its records.
+
+mod abi;
+mod component;
+mod current;
+mod engine;
+mod fault;
+mod host;
+mod instance;
+mod module;
+mod run;
+mod sandbox;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::config::TransformSettings;
+use crate::failure::Failure;
+use crate::position::Position;
+use crate::record::{Chunk, ChunkBuilder, Record};
+
+pub use abi::{Level, Outcome, Output};
+pub use component::{Kind, WIT};
+pub use current::{Reload, Transforms};
+pub use engine::Engine;
+pub use fault::Cause;
+pub use host::LogSink;
+pub use module::{About, LoadError, Module};
+use run::Slot;
+
+/// A piece of a chunk ends when so many bytes have come out of it…
+const PIECE_BYTES: usize = 4 << 20;
+/// …or when it has taken so long: what is done can be delivered while a slow module goes on.
+const PIECE_TIME: Duration = Duration::from_millis(500);
+/// Bytes that may come out of the records of one call to the first module, all modules together, and
+/// out of one record.
+const EXPANSION_BYTES_MAX: usize = 32 << 20;
+
+/// The modules of a stream, in order, as they were loaded together.
+pub struct Chain {
+    modules: Vec<Module>,
+}
+
+/// What a worker keeps from chunk to chunk: an instance of each module.
+pub struct Workshop {
+    chain: Arc<Chain>,
+    slots: Vec<Slot>,
+    numbers: Vec<Numbers>,
+}
+
+/// A piece of a chunk after the last module.
+pub struct Piece {
+    /// What came out, in order.
+    pub outputs: Chunk,
+    /// Records, and outputs of modules before the last, that failed.
+    pub failed: Vec<FailedRecord>,
+    /// Records, and outputs of modules before the last, that were left out on purpose.
+    pub dropped: u64,
+    /// The piece ends before this record of the chunk.
+    pub end: usize,
+}
+
+/// A failed record, with the bytes that the failing module was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedRecord {
+    data: Vec<u8>,
+    arrival_ms: i64,
+    position: Position,
+    output: Option<u32>,
+    /// Why.
+    pub failure: Failure,
+    /// Calls that were made with it.
+    pub attempts: u32,
+}
+
+impl FailedRecord {
+    /// The record.
+    pub fn record(&self) -> Record<'_> {
+        Record {
+            output: self.output,
+            ..Record::new(&self.data, self.arrival_ms, self.position)
+        }
+    }
+}
+
+impl Chain {
+    /// Loads the modules of a stream. `log` is given the place of the module in the chain.
+    pub fn load(
+        engine: &Engine,
+        stream: &str,
+        settings: &[TransformSettings],
+        log: impl Fn(&TransformSettings) -> LogSink,
+    ) -> Result<Self, LoadError> {
+        let load = |settings| Module::load(engine, stream, settings, log(settings));
+        let modules: Result<Vec<_>, _> = settings.iter().map(load).collect();
+        Ok(Self { modules: modules? })
+    }
+
+    /// The modules.
+    pub fn modules(&self) -> &[Module] {
+        &self.modules
+    }
+}
+
+impl Workshop {
+    /// A workshop without instances yet; they start when they are needed.
+    pub fn new(chain: Arc<Chain>) -> Self {
+        let slots = chain.modules.iter().map(|_| Slot::default()).collect();
+        let numbers = chain.modules.iter().map(|_| Numbers::default()).collect();
+        Self {
+            chain,
+            slots,
+            numbers,
+        }
+    }
+
+    /// Whether it works with these modules.
+    pub fn is_of(&self, chain: &Arc<Chain>) -> bool {
+        Arc::ptr_eq(&self.chain, chain)
+    }
+
+    /// The most memory that an instance of each module has held, in bytes.
+    pub fn memory_peaks(&self) -> impl Iterator<Item = usize> {
+        self.slots.iter().map(|slot| slot.memory_peak)
+    }
+
+    /// Takes the records of `chunk` from index `start` on through all modules, until the piece is
+    /// large enough or the chunk ends.
+    pub fn work(&mut self, chunk: &Chunk, start: usize) -> Piece {
+        let chain = Arc::clone(&self.chain);
+        let begun = Instant::now();
+        let mut out = Out::default();
+        let mut end = start;
+        let Some(first) = chain.modules.first() else {
+            unreachable!("a chain has modules")
+        };
+        while end < chunk.len() && out.bytes() < PIECE_BYTES && begun.elapsed() < PIECE_TIME {
+            let ahead: Vec<Record<'_>> = chunk.iter().skip(end).take(run::CALL_RECORDS).collect();
+            let records = &ahead[..run::call_len(first, &ahead)];
+            self.feed_or_single_out(&chain, records, &mut out);
+            end += records.len();
+        }
+        Piece {
+            outputs: out.builder.finish(),
+            failed: out.failed,
+            dropped: out.dropped,
+            end,
+        }
+    }
+
+    /// What one module makes of records, with nothing after it.
+    pub fn step(&mut self, module: usize, records: &Chunk) -> Vec<Result<Outcome, (Failure, u32)>> {
+        let chain = Arc::clone(&self.chain);
+        let records: Vec<Record<'_>> = records.iter().collect();
+        let (module, slot) = (&chain.modules[module], &mut self.slots[module]);
+        let mut verdicts = Vec::with_capacity(records.len());
+        let mut rest = records.as_slice();
+        while !rest.is_empty() {
+            let (call, after) = rest.split_at(run::call_len(module, rest));
+            run::run(module, slot, call, &mut verdicts);
+            rest = after;
+        }
+        verdicts
+    }
+
+    /// Feeds records to the chain; if more comes out of them than may, one by one, and then the
+    /// record of which too much comes fails.
+    fn feed_or_single_out(&mut self, chain: &Chain, records: &[Record<'_>], out: &mut Out) {
+        if self.feed_within(chain, records, out).is_ok() {
+            return;
+        }
+        for record in records {
+            let one = std::slice::from_ref(record);
+            if let Err(Expanded { module }) = self.feed_within(chain, one, out) {
+                let failure = fault::expansion(chain.modules[module].name(), EXPANSION_BYTES_MAX);
+                out.fail(record, failure, 1);
+            }
+        }
+    }
+
+    /// Feeds records to the chain, or leaves `out` as it was.
+    fn feed_within(
+        &mut self,
+        chain: &Chain,
+        records: &[Record<'_>],
+        out: &mut Out,
+    ) -> Result<(), Expanded> {
+        self.numbers.fill(Numbers::default());
+        let mark = out.mark();
+        out.limit = out.bytes() + EXPANSION_BYTES_MAX;
+        let fed = self.feed(chain, 0, records, out);
+        if fed.is_err() {
+            out.back_to(mark);
+        }
+        fed
+    }
+
+    fn feed(
+        &mut self,
+        chain: &Chain,
+        stage: usize,
+        records: &[Record<'_>],
+        out: &mut Out,
+    ) -> Result<(), Expanded> {
+        let module = &chain.modules[stage];
+        let is_last = stage + 1 == chain.modules.len();
+        let mut rest = records;
+        let mut verdicts = Vec::new();
+        while !rest.is_empty() {
+            let (call, after) = rest.split_at(run::call_len(module, rest));
+            rest = after;
+            run::run(module, &mut self.slots[stage], call, &mut verdicts);
+            let mut between = ChunkBuilder::with_capacity(0);
+            for (record, verdict) in call.iter().zip(verdicts.drain(..)) {
+                let numbers = &mut self.numbers[stage];
+                let builder = if is_last {
+                    &mut out.builder
+                } else {
+                    &mut between
+                };
+                let mut push = |output: Output| {
+                    let number = numbers.next(record.position);
+                    builder.push_output(record, number, &output.data, output.keys);
+                };
+                match verdict {
+                    Ok(Outcome::Ok(output)) => push(output),
+                    Ok(Outcome::Many(outputs)) if !outputs.is_empty() => {
+                        outputs.into_iter().for_each(push);
+                    }
+                    Ok(_) => out.dropped += 1,
+                    Err((failure, attempts)) => out.fail(record, failure, attempts),
+                }
+            }
+            if out.bytes() > out.limit {
+                return Err(Expanded { module: stage });
+            }
+            if !is_last {
+                let between = between.finish();
+                let records: Vec<Record<'_>> = between.iter().collect();
+                self.feed(chain, stage + 1, &records, out)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// More came out than may.
+struct Expanded {
+    module: usize,
+}
+
+/// Numbers the outputs of each source record at one stage: they come in order.
+#[derive(Clone, Copy, Default)]
+struct Numbers {
+    of: Option<Position>,
+    next: u32,
+}
+
+impl Numbers {
+    fn next(&mut self, of: Position) -> u32 {
+        if self.of != Some(of) {
+            *self = Self {
+                of: Some(of),
+                next: 0,
+            };
+        }
+        self.next += 1;
+        self.next - 1
+    }
+}
+
+/// What has come out of a piece so far.
+struct Out {
+    builder: ChunkBuilder,
+    failed: Vec<FailedRecord>,
+    failed_bytes: usize,
+    dropped: u64,
+    /// Bytes that may have come out until the records under way are through.
+    limit: usize,
+}
+
+impl Default for Out {
+    fn default() -> Self {
+        Self {
+            builder: ChunkBuilder::with_capacity(0),
+            failed: Vec::new(),
+            failed_bytes: 0,
+            dropped: 0,
+            limit: 0,
+        }
+    }
+}
+
+impl Out {
+    fn bytes(&self) -> usize {
+        self.builder.bytes() + self.failed_bytes
+    }
+
+    fn fail(&mut self, record: &Record<'_>, failure: Failure, attempts: u32) {
+        self.failed_bytes += record.data.len() + failure.message.len();
+        self.failed.push(FailedRecord {
+            data: record.data.to_vec(),
+            arrival_ms: record.arrival_ms,
+            position: record.position,
+            output: record.output,
+            failure,
+            attempts,
+        });
+    }
+
+    fn mark(&self) -> (usize, usize, usize, u64) {
+        let outputs = self.builder.len();
+        (outputs, self.failed.len(), self.failed_bytes, self.dropped)
+    }
+
+    fn back_to(&mut self, (outputs, failed, failed_bytes, dropped): (usize, usize, usize, u64)) {
+        self.builder.truncate(outputs);
+        self.failed.truncate(failed);
+        self.failed_bytes = failed_bytes;
+        self.dropped = dropped;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,212 @@
+//! What an instance may touch: the log, the origin of the records of its call, and its own memory.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use wasmtime::component::{Linker, LinkerInstance};
+use wasmtime::{ResourceLimiter, StoreContextMut};
+
+use super::abi::{HOST, Level, Origin, TYPES};
+use super::fault::{GuestFault, OverMemory, cut};
+use crate::position::Position;
+use crate::record::Record;
+
+/// A log line is cut after so many bytes.
+const LINE_BYTES_MAX: usize = 4 << 10;
+/// Bytes that an element of a table counts for.
+const TABLE_ELEMENT_BYTES: usize = 16;
+
+/// Where log lines of modules go.
+pub type LogSink = Arc<dyn Fn(Level, &str) + Send + Sync>;
+
+/// A module's log: lines beyond its limit a second are counted, not written. Shared by all of its
+/// instances.
+pub(super) struct Log {
+    sink: LogSink,
+    lines_per_second: u64,
+    begun: Instant,
+    /// The second that the counter counts, from `begun`.
+    second: AtomicU64,
+    lines: AtomicU64,
+    /// Lines that were not written.
+    suppressed: AtomicU64,
+}
+
+impl Log {
+    pub(super) fn new(sink: LogSink, lines_per_second: u64) -> Self {
+        Self {
+            sink,
+            lines_per_second,
+            begun: Instant::now(),
+            second: AtomicU64::new(0),
+            lines: AtomicU64::new(0),
+            suppressed: AtomicU64::new(0),
+        }
+    }
+
+    /// Lines that were not written, so far.
+    pub(super) fn suppressed(&self) -> u64 {
+        self.suppressed.load(Ordering::Relaxed)
+    }
+
+    fn write(&self, level: Level, line: &str) {
+        // Two instances may both see a new second and reset the counter; some lines more are no harm.
+        let second = self.begun.elapsed().as_secs();
+        if self.second.swap(second, Ordering::Relaxed) != second {
+            self.lines.store(0, Ordering::Relaxed);
+        }
+        if self.lines.fetch_add(1, Ordering::Relaxed) < self.lines_per_second {
+            (self.sink)(level, cut(line, LINE_BYTES_MAX));
+        } else {
+            self.suppressed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The data of a store: what the host knows about one instance.
+pub(super) struct Host {
+    log: Arc<Log>,
+    stream: Arc<str>,
+    /// Where the records of the call under way stand; empty between calls.
+    positions: Vec<Position>,
+    /// What clocks and random numbers of a call come from.
+    pub(super) now_ms: i64,
+    pub(super) random: fastrand::Rng,
+    /// The last line that the guest logged as an error in the call under way.
+    said: Option<String>,
+    memory: usize,
+    memory_peak: usize,
+    memory_limit: usize,
+}
+
+impl Host {
+    pub(super) fn new(log: Arc<Log>, stream: Arc<str>, memory_limit: usize) -> Self {
+        Self {
+            log,
+            stream,
+            positions: Vec::new(),
+            now_ms: 0,
+            random: fastrand::Rng::with_seed(0),
+            said: None,
+            memory: 0,
+            memory_peak: 0,
+            memory_limit,
+        }
+    }
+
+    /// Before a call: time and randomness of the sandbox come from the record (modules that ask for
+    /// them get one at a time), so that it has the same outcome wherever and whenever it is made.
+    pub(super) fn begin(&mut self, records: &[Record<'_>]) {
+        self.said = None;
+        self.positions.clear();
+        self.positions
+            .extend(records.iter().map(|record| record.position));
+        if let Some(first) = records.first() {
+            self.now_ms = first.arrival_ms;
+            let Position {
+                sequence,
+                sub_sequence,
+            } = first.position;
+            let output = first.output.map_or(0, |output| u64::from(output) + 1);
+            let seed =
+                sequence.0 ^ u64::from(sub_sequence).rotate_left(32) ^ output.rotate_left(48);
+            self.random = fastrand::Rng::with_seed(seed);
+        }
+    }
+
+    /// After a call that broke: the last error that the guest logged in it.
+    pub(super) fn said(&mut self) -> Option<String> {
+        self.said.take()
+    }
+
+    /// Bytes of memory that the instance holds.
+    pub(super) fn memory(&self) -> usize {
+        self.memory
+    }
+
+    /// The most that it has held.
+    pub(super) fn memory_peak(&self) -> usize {
+        self.memory_peak
+    }
+
+    fn grow(&mut self, current: usize, desired: usize) -> wasmtime::Result<bool> {
+        let wanted = self.memory + desired.saturating_sub(current);
+        if wanted > self.memory_limit {
+            let limit = self.memory_limit;
+            return Err(OverMemory { wanted, limit }.into());
+        }
+        self.memory = wanted;
+        self.memory_peak = self.memory_peak.max(wanted);
+        Ok(true)
+    }
+}
+
+/// Memories and tables of the instance together stay below its limit; beyond it the call ends.
+impl ResourceLimiter for Host {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false); // the module's own limit, which it reckons with
+        }
+        self.grow(current, desired)
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        let bytes = |elements: usize| elements.saturating_mul(TABLE_ELEMENT_BYTES);
+        self.grow(bytes(current), bytes(desired))
+    }
+}
+
+/// Offers the interfaces of the contract.
+pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+    linker.instance(TYPES)?;
+    let mut host = linker.instance(HOST)?;
+    link_log(&mut host)?;
+    link_origin(&mut host)
+}
+
+fn link_log(host: &mut LinkerInstance<'_, Host>) -> wasmtime::Result<()> {
+    host.func_wrap(
+        "log",
+        |mut store: StoreContextMut<'_, Host>, (level, message): (Level, String)| {
+            let host = store.data_mut();
+            host.log.write(level, &message);
+            if level == Level::Error {
+                host.said = Some(message);
+            }
+            Ok(())
+        },
+    )
+}
+
+fn link_origin(host: &mut LinkerInstance<'_, Host>) -> wasmtime::Result<()> {
+    host.func_wrap(
+        "origin-of",
+        |store: StoreContextMut<'_, Host>, (index,): (u32,)| {
+            let host = store.data();
+            let position = host.positions.get(index as usize).ok_or(GuestFault(
+                "origin-of: the call has no record of that index",
+            ))?;
+            Ok((Origin {
+                delivery_stream: host.stream.to_string(),
+                shard: "journal".to_owned(),
+                sequence_number: position.sequence.0.to_string(),
+                sub_sequence_number: position.sub_sequence,
+                partition_key: None,
+            },))
+        },
+    )
+}

@@ -1,0 +1,187 @@
+//! A module, loaded: compiled, linked, and tried out with its config.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmtime::component::{InstancePre, Linker};
+
+use super::component::{self, Kind};
+use super::engine::{Engine, TICK};
+use super::fault::Broken;
+use super::host::{self, Host, Log, LogSink};
+use super::instance::Instance;
+use super::sandbox;
+use crate::config::{Isolation, TransformSettings};
+
+/// A larger file is refused: a component with a whole Python in it has 20 MB.
+const FILE_BYTES_MAX: u64 = 256 << 20;
+
+/// Why a module cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("transform module {module}: {cause}")]
+pub struct LoadError {
+    /// The module, as the config names it.
+    pub module: String,
+    /// What is wrong with it.
+    pub cause: String,
+}
+
+/// What is known of a loaded module.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// What the file holds.
+    pub kind: Kind,
+    /// Bytes of the file.
+    pub size: u64,
+    /// CRC-64/NVME of the file.
+    pub crc64: u64,
+    /// Interfaces that it imports.
+    pub imports: Vec<String>,
+    /// How long compiling took, or reading from the cache.
+    pub compile_time: Duration,
+    /// Whether it came from the cache.
+    pub cached: bool,
+}
+
+/// A module with its settings, ready to be instantiated on any thread.
+pub struct Module {
+    settings: TransformSettings,
+    name: Arc<str>,
+    stream: Arc<str>,
+    engine: Engine,
+    pre: InstancePre<Host>,
+    log: Arc<Log>,
+    about: About,
+    /// Whether it is called with one record at a time.
+    one_by_one: bool,
+}
+
+impl Module {
+    /// Reads, compiles and links the module, and starts one instance to see that it takes its config.
+    pub(super) fn load(
+        engine: &Engine,
+        stream: &str,
+        settings: &TransformSettings,
+        log: LogSink,
+    ) -> Result<Self, LoadError> {
+        let fault = |cause: String| LoadError {
+            module: settings.module.display().to_string(),
+            cause,
+        };
+        let bytes = read(&settings.module).map_err(&fault)?;
+        let (size, crc64) = (bytes.len() as u64, crc_fast::crc64_nvme(&bytes));
+        let (kind, component) = component::from_file(engine.get(), bytes)
+            .map_err(|error| fault(format!("{error:#}")))?;
+        let compiled = engine
+            .compile(&component)
+            .map_err(|error| fault(format!("cannot be compiled: {error:#}")))?;
+        let imports =
+            component::imports(&compiled.component).map_err(|error| fault(format!("{error:#}")))?;
+        let pre = link(engine, &compiled.component, &imports)
+            .map_err(|error| fault(format!("does not fit the contract: {error:#}")))?;
+        let module = Self {
+            name: settings.module.display().to_string().into(),
+            stream: stream.into(),
+            engine: engine.clone(),
+            pre,
+            log: Arc::new(Log::new(log, settings.log_lines)),
+            one_by_one: imports.iter().any(|import| component::is_sandboxed(import)),
+            about: About {
+                kind,
+                size,
+                crc64,
+                imports,
+                compile_time: compiled.time,
+                cached: compiled.cached,
+            },
+            settings: settings.clone(),
+        };
+        match Instance::start(&module) {
+            Ok(_) => Ok(module),
+            Err(Broken { message, .. }) => Err(fault(message)),
+        }
+    }
+
+    /// Its name in messages: the path as configured.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// What is known of it.
+    pub const fn about(&self) -> &About {
+        &self.about
+    }
+
+    /// Log lines that were not written for being too many.
+    pub fn suppressed_log_lines(&self) -> u64 {
+        self.log.suppressed()
+    }
+
+    pub(super) fn engine(&self) -> &wasmtime::Engine {
+        self.engine.get()
+    }
+
+    pub(super) const fn pre(&self) -> &InstancePre<Host> {
+        &self.pre
+    }
+
+    /// The data of a new store.
+    pub(super) fn host(&self) -> Host {
+        let memory = usize::try_from(self.settings.memory).unwrap_or(usize::MAX);
+        Host::new(Arc::clone(&self.log), Arc::clone(&self.stream), memory)
+    }
+
+    /// Ticks of the engine until a call that begins now has had its time.
+    pub(super) fn ticks(&self) -> u64 {
+        let ticks = self.settings.timeout.as_millis().div_ceil(TICK.as_millis());
+        // The tick that is under way counts for nothing.
+        u64::try_from(ticks).unwrap_or(u64::MAX - 1) + 1
+    }
+
+    pub(super) fn output_limit(&self) -> usize {
+        usize::try_from(self.settings.output).unwrap_or(usize::MAX / 2)
+    }
+
+    pub(super) fn config(&self) -> &str {
+        &self.settings.config
+    }
+
+    pub(super) const fn one_by_one(&self) -> bool {
+        self.one_by_one
+    }
+
+    /// Whether an instance that holds so much memory serves for another call.
+    pub(super) fn keeps(&self, memory: usize) -> bool {
+        // One that has taken most of what it may have would break in the middle of a call some day.
+        self.settings.isolation == Isolation::Reuse
+            && (memory as u64) < self.settings.memory / 4 * 3
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let size = fs::metadata(path).map_err(|error| error.to_string())?.len();
+    if size > FILE_BYTES_MAX {
+        return Err(format!(
+            "the file has {size} bytes; a module may have {FILE_BYTES_MAX}"
+        ));
+    }
+    fs::read(path).map_err(|error| error.to_string())
+}
+
+fn link(
+    engine: &Engine,
+    component: &wasmtime::component::Component,
+    imports: &[String],
+) -> wasmtime::Result<InstancePre<Host>> {
+    let mut linker = Linker::new(engine.get());
+    host::link(&mut linker)?;
+    for import in imports
+        .iter()
+        .filter(|import| component::is_sandboxed(import))
+    {
+        sandbox::link(&mut linker, import)?;
+    }
+    linker.instantiate_pre(component)
+}

@@ -1,0 +1,138 @@
+//! Records through one module: calls, retries, and the search for the record that breaks a call.
+
+use super::abi::Outcome;
+use super::fault::{Broken, refused_batch, refused_record};
+use super::instance::{CallError, Instance};
+use super::module::Module;
+use crate::failure::Failure;
+use crate::record::Record;
+
+/// Records of one call. Beyond some hundred a call is no cheaper, and its buffers leave the cache.
+pub(super) const CALL_RECORDS: usize = 256;
+/// Bytes of records of one call, but for one record that alone has more.
+const CALL_BYTES: usize = 128 << 10;
+/// Calls with a batch that the module refuses as a whole: Firehose's three retries.
+const ATTEMPTS_MAX: u32 = 4;
+
+/// What became of a record: anything but `Outcome::Failed`, or why it failed and after how many calls
+/// with it.
+pub(super) type Verdict = Result<Outcome, (Failure, u32)>;
+
+/// An instance for the next call, if there is one. Belongs to one thread at a time.
+#[derive(Default)]
+pub(super) struct Slot {
+    instance: Option<Instance>,
+    /// The most memory that an instance has held.
+    pub(super) memory_peak: usize,
+}
+
+/// How many of the records make the next call.
+pub(super) fn call_len(module: &Module, records: &[Record<'_>]) -> usize {
+    if module.one_by_one() {
+        return records.len().min(1);
+    }
+    let mut bytes = 0;
+    let fits = |record: &&Record<'_>| {
+        bytes += record.data.len();
+        bytes <= CALL_BYTES
+    };
+    let count = records.iter().take(CALL_RECORDS).take_while(fits).count();
+    count.max(1).min(records.len())
+}
+
+/// Runs the records of one call; as many verdicts as records are appended, in their order.
+pub(super) fn run(
+    module: &Module,
+    slot: &mut Slot,
+    records: &[Record<'_>],
+    verdicts: &mut Vec<Verdict>,
+) {
+    match attempt(module, slot, records, 0) {
+        Ok((outcomes, attempts)) => {
+            let told = outcomes
+                .into_iter()
+                .map(|outcome| told(module, outcome, attempts));
+            verdicts.extend(told);
+        }
+        // Of several records one has broken the call. One by one, not by halves: a call is cheap
+        // and a time-out is not, and halves would wait for eight of them to find one record of 256.
+        Err(Ended::Broken(_, attempts)) if records.len() > 1 => {
+            for record in records {
+                verdicts.push(alone(module, slot, record, attempts));
+            }
+        }
+        Err(ended) => {
+            let (failure, attempts) = ended.failure(module);
+            verdicts.extend(records.iter().map(|_| Err((failure.clone(), attempts))));
+        }
+    }
+}
+
+fn alone(module: &Module, slot: &mut Slot, record: &Record<'_>, before: u32) -> Verdict {
+    let (mut outcomes, attempts) =
+        attempt(module, slot, &[*record], before).map_err(|ended| ended.failure(module))?;
+    // The instance has checked that there is one.
+    told(module, outcomes.pop().unwrap_or(Outcome::Dropped), attempts)
+}
+
+/// The module's word on a record.
+fn told(module: &Module, outcome: Outcome, attempts: u32) -> Verdict {
+    match outcome {
+        Outcome::Failed(message) => Err((refused_record(module.name(), &message), attempts)),
+        outcome => Ok(outcome),
+    }
+}
+
+/// How attempts ended without outcomes, and how many there were.
+enum Ended {
+    Refused(String, u32),
+    Broken(Broken, u32),
+}
+
+impl Ended {
+    fn failure(self, module: &Module) -> (Failure, u32) {
+        match self {
+            Self::Refused(message, attempts) => (refused_batch(module.name(), &message), attempts),
+            Self::Broken(broken, attempts) => (broken.failure(module.name()), attempts),
+        }
+    }
+}
+
+/// Calls the module, again where it refuses the batch. `before` calls were made with the records.
+fn attempt(
+    module: &Module,
+    slot: &mut Slot,
+    records: &[Record<'_>],
+    before: u32,
+) -> Result<(Vec<Outcome>, u32), Ended> {
+    let mut count = 1;
+    loop {
+        match call(module, slot, records) {
+            Ok(outcomes) => return Ok((outcomes, before + count)),
+            Err(CallError::Refused(_)) if count < ATTEMPTS_MAX => count += 1,
+            Err(CallError::Refused(message)) => {
+                return Err(Ended::Refused(message, before + count));
+            }
+            Err(CallError::Broken(broken)) => return Err(Ended::Broken(broken, before + count)),
+        }
+    }
+}
+
+fn call(
+    module: &Module,
+    slot: &mut Slot,
+    records: &[Record<'_>],
+) -> Result<Vec<Outcome>, CallError> {
+    let mut instance = match slot.instance.take() {
+        Some(instance) => instance,
+        None => Instance::start(module).map_err(CallError::Broken)?,
+    };
+    let result = instance.call(module, records);
+    let (memory, peak) = instance.memory();
+    slot.memory_peak = slot.memory_peak.max(peak);
+    // After a trap or an interrupt a store is of no more use.
+    if !matches!(result, Err(CallError::Broken(_))) && module.keeps(memory) {
+        slot.instance = Some(instance);
+    }
+    result
+}

@@ -131,10 +131,12 @@ static bool next_field(row *row, field *field) {
     uint8_t *text = rest.data + 1;
     size_t len = 0;
     for (end = 1; end < rest.len; end++) {
-        if (rest.data[end] == '"' && !(end + 1 < rest.len && rest.data[++end] == '"')) {
-            field->text = (fh_bytes){text, len};
-            if (end + 1 == rest.len && rest.data[end] == '"') end++; /* it was the row's last byte */
-            return go_on(row, end, FH("text after the closing quote"));
+        if (rest.data[end] == '"') {
+            end++;
+            if (end == rest.len || rest.data[end] != '"') {
+                field->text = (fh_bytes){text, len};
+                return go_on(row, end, FH("text after the closing quote"));
+            }
         }
         text[len++] = rest.data[end];
     }

@@ -3,6 +3,7 @@
 
 mod depth;
 mod diagnostic;
+mod document;
 mod load;
 mod quantity;
 mod spans;
@@ -83,6 +84,8 @@ pub enum SourceSettings {
 /// A WebAssembly module that changes records, and its limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TransformSettings {
+    /// The module's name in messages and metrics: the path as the config file has it.
+    pub name: String,
     /// The file: a component, or a core module that can be made one.
     pub module: PathBuf,
     /// How long one call may take.

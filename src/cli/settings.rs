@@ -64,7 +64,8 @@ fn partition_faults(stream: &StreamSettings) -> Vec<PartitionFault> {
     let time_zone = partitioning.time_zone.as_deref();
     let prefix = stream.destination.prefix.as_deref();
     let error_prefix = stream.destination.error_prefix.as_deref();
-    let data = Partitioner::compile(&stream.name, partitioning, prefix).err();
+    let has_transforms = !stream.transforms.is_empty();
+    let data = Partitioner::compile(partitioning, has_transforms, prefix).err();
     let errors = ErrorPrefix::compile(error_prefix, prefix, time_zone).err();
     let backup = stream
         .backup
@@ -100,7 +101,8 @@ fn diagnostic(
         Some(place) => Diagnostic::fault(place, message),
         None => Diagnostic::placeless(format!("stream {}: {message}", stream.name)),
     };
-    diagnostic.help = help;
+    let own = format!("[stream.{}", stream.name);
+    diagnostic.help = help.map(|help| help.replace("[stream.NAME", &own));
     diagnostic
 }
 

@@ -22,6 +22,7 @@ mod disk_full;
 mod documents;
 mod drain;
 mod exactly_once;
+mod guests;
 mod hostile;
 mod house;
 mod oracle_bites;

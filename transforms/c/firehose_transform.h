@@ -1,7 +1,7 @@
 /* A firehose transform in C, without a C library: include this header in one file, write the two
  * functions below, and compile it to a WebAssembly module with clang:
  *
- *   clang --target=wasm32-unknown-unknown -O3 -nostdlib -Wl,--no-entry -o mine.wasm mine.c
+ *   clang --target=wasm32-unknown-unknown -O2 -mbulk-memory -nostdlib -Wl,--no-entry -o mine.wasm mine.c
  *
  * The header speaks the contract, wit/transform.wit, as the canonical ABI lays it out in memory. The
  * daemon adds the description of the types that a component needs.

@@ -100,6 +100,11 @@ impl Chain {
         Ok(Self { modules: modules? })
     }
 
+    /// Modules that were tried out before.
+    pub const fn of(modules: Vec<Module>) -> Self {
+        Self { modules }
+    }
+
     /// The modules.
     pub fn modules(&self) -> &[Module] {
         &self.modules

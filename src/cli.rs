@@ -6,9 +6,11 @@
 pub mod check;
 pub mod demo;
 pub mod explain;
+mod lines;
 pub mod put;
 pub mod run;
 mod settings;
+mod shown;
 pub mod state;
 
 use std::ffi::OsString;

@@ -5,15 +5,15 @@
 //! limit of open partitions) is not foreseen.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read as _, Write};
+use std::io::{self, BufRead, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use clap::Args;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::lines::{Length, next_line, open, refusal};
+use super::shown::shown;
 use super::{CommandError, settings};
 use crate::checkpoint::Lane;
 use crate::clock::Clock;
@@ -23,10 +23,7 @@ use crate::format::{Encoder, Format};
 use crate::partition::Scratch;
 use crate::pipeline::Outputs;
 use crate::position::Position;
-use crate::record::{RECORD_BYTES_MAX, Record};
-
-/// Characters of an error object's line that the text shows; `--json` shows all.
-const SHOWN_MAX: usize = 300;
+use crate::record::Record;
 
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
@@ -49,25 +46,8 @@ pub(super) fn run(
 ) -> Result<(), CommandError> {
     let loaded = settings::load(config)?;
     let stream = find(&loaded.config, &args.stream)?;
-    if args.file == Path::new("-") {
-        explain(
-            stream,
-            io::stdin().lock(),
-            args.json,
-            Clock::system().now_ms(),
-            out,
-        )
-    } else {
-        let name = args.file.display();
-        let file = File::open(&args.file).with_context(|| format!("{name} cannot be opened"))?;
-        explain(
-            stream,
-            BufReader::new(file),
-            args.json,
-            Clock::system().now_ms(),
-            out,
-        )
-    }
+    let now_ms = Clock::system().now_ms();
+    explain(stream, open(&args.file)?, args.json, now_ms, out)
 }
 
 fn find<'c>(config: &'c Config, name: &str) -> Result<&'c StreamSettings, CommandError> {
@@ -309,55 +289,4 @@ impl Verdict {
             None => Ok(()),
         }
     }
-}
-
-fn refusal() -> String {
-    format!("the record is larger than {RECORD_BYTES_MAX} bytes")
-}
-
-/// Text that neither fills the screen nor steers the terminal.
-fn shown(text: &str) -> String {
-    let mut cut: String = text.chars().take(SHOWN_MAX).collect();
-    if cut.len() < text.len() {
-        cut.push('…');
-    }
-    let escape = |c: char| {
-        if c.is_control() {
-            c.escape_default().to_string()
-        } else {
-            c.to_string()
-        }
-    };
-    cut.chars().map(escape).collect()
-}
-
-/// What kind of line was read.
-enum Length {
-    Empty,
-    Fits,
-    TooLong,
-}
-
-/// Reads the next line as the API's line-wise door does: without its line feed and one carriage
-/// return before it. Of a line that is too long no more than a record's bytes are kept.
-fn next_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Option<Length>> {
-    /// A record, a carriage return, a line feed.
-    const READ_MAX: u64 = RECORD_BYTES_MAX as u64 + 2;
-    line.clear();
-    if input.by_ref().take(READ_MAX).read_until(b'\n', line)? == 0 {
-        return Ok(None);
-    }
-    let is_whole = line.pop_if(|last| *last == b'\n').is_some();
-    let is_cut = !is_whole && line.len() as u64 == READ_MAX;
-    if is_cut {
-        input.skip_until(b'\n')?;
-    }
-    line.pop_if(|last| *last == b'\r');
-    Ok(Some(if line.is_empty() {
-        Length::Empty
-    } else if is_cut || line.len() > RECORD_BYTES_MAX {
-        Length::TooLong
-    } else {
-        Length::Fits
-    }))
 }

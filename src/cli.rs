@@ -12,6 +12,7 @@ pub mod run;
 mod settings;
 mod shown;
 pub mod state;
+pub mod transform;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -107,6 +108,9 @@ enum Command {
     /// Look after the state folder of a stopped daemon.
     #[command(subcommand)]
     State(state::StateCommand),
+    /// Write, test and measure WebAssembly transforms; no daemon is needed.
+    #[command(subcommand)]
+    Transform(transform::TransformCommand),
     /// Run an embedded stream with a sample producer and show what lands.
     Demo(demo::DemoArgs),
 }
@@ -168,6 +172,7 @@ fn dispatch(
         Command::Explain(args) => explain::run(&config, &args, out),
         Command::Put(args) => Ok(runtime()?.block_on(put::run(&args, out))?),
         Command::State(command) => state::run(&command, &config, out),
+        Command::Transform(command) => transform::run(&command, &config, out, err),
         Command::Demo(args) => demo::run(&args, out),
     }
 }

@@ -17,7 +17,7 @@ use super::shown::shown;
 use super::{CommandError, settings};
 use crate::checkpoint::Lane;
 use crate::clock::Clock;
-use crate::config::{Config, StoreSettings, StreamSettings, choose};
+use crate::config::{StoreSettings, StreamSettings};
 use crate::failure::Failure;
 use crate::format::{Encoder, Format};
 use crate::partition::Scratch;
@@ -45,17 +45,9 @@ pub(super) fn run(
     out: &mut dyn Write,
 ) -> Result<(), CommandError> {
     let loaded = settings::load(config)?;
-    let stream = find(&loaded.config, &args.stream)?;
+    let stream = settings::stream(&loaded.config, &args.stream)?;
     let now_ms = Clock::system().now_ms();
     explain(stream, open(&args.file)?, args.json, now_ms, out)
-}
-
-fn find<'c>(config: &'c Config, name: &str) -> Result<&'c StreamSettings, CommandError> {
-    config.streams.get(name).ok_or_else(|| {
-        let names: Vec<&str> = config.streams.keys().map(String::as_str).collect();
-        let help = choose(name, &names, '"');
-        CommandError::Usage(format!("the config has no stream \"{name}\"; {help}"))
-    })
 }
 
 /// Explains the lines of `input` as records that arrive at `now_ms`.

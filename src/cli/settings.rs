@@ -5,8 +5,9 @@
 use std::ops::Range;
 use std::path::Path;
 
+use super::CommandError;
 use crate::config::{
-    self, Config, Diagnostic, Diagnostics, Loaded, SpanMap, StageField, StreamSettings,
+    self, Config, Diagnostic, Diagnostics, Loaded, SpanMap, StageField, StreamSettings, choose,
     display_size,
 };
 use crate::format::{Format, FormatFault};
@@ -23,6 +24,18 @@ pub(super) fn load(path: &Path) -> Result<Loaded, Diagnostics> {
     }
     loaded.warnings.extend(disk_room(&loaded.config));
     Ok(loaded)
+}
+
+/// The stream of that name.
+pub(super) fn stream<'c>(
+    config: &'c Config,
+    name: &str,
+) -> Result<&'c StreamSettings, CommandError> {
+    config.streams.get(name).ok_or_else(|| {
+        let names: Vec<&str> = config.streams.keys().map(String::as_str).collect();
+        let help = choose(name, &names, '"');
+        CommandError::Usage(format!("the config has no stream \"{name}\"; {help}"))
+    })
 }
 
 /// Everything that the stages refuse to compile.

@@ -14,7 +14,7 @@ const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/firehose.toml");
 const NOW_MS: i64 = 1_795_329_884_500;
 
 /// Exit code, output, errors of `firehose` with `arguments`.
-fn firehose(arguments: &[&str]) -> (Exit, String, String) {
+pub(super) fn firehose(arguments: &[&str]) -> (Exit, String, String) {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let arguments = std::iter::once("firehose").chain(arguments.iter().copied());
     let exit = run(arguments.map(Into::into), &mut out, &mut err);

@@ -1,8 +1,11 @@
 //! `firehose transform`: the tools for those who write transforms. They run modules in the host that
 //! the daemon runs, with its limits.
 
-mod fate;
+mod bench;
+pub(super) mod fate;
 mod host;
+mod inspect;
+pub(super) mod log;
 mod pairs;
 mod report;
 mod test;
@@ -19,6 +22,10 @@ use super::CommandError;
 pub enum TransformCommand {
     /// Run records through a module and show what becomes of each.
     Test(test::TestArgs),
+    /// Measure how fast a module is.
+    Bench(bench::BenchArgs),
+    /// Show what a module is and whether it can be used.
+    Inspect(inspect::InspectArgs),
 }
 
 /// Runs `firehose transform …`.
@@ -30,6 +37,8 @@ pub(super) fn run(
 ) -> Result<(), CommandError> {
     match command {
         TransformCommand::Test(args) => test::run(args, config, out, err),
+        TransformCommand::Bench(args) => bench::run(args, config, out, err),
+        TransformCommand::Inspect(args) => inspect::run(args, config, out, err),
     }
 }
 

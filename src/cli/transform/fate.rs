@@ -8,10 +8,7 @@ use serde_json::{Value, json};
 
 use super::super::shown::printable;
 use crate::failure::Failure;
-use crate::transform::{Outcome, Output};
-
-/// What the host says of a record: why it failed comes with the number of calls with it.
-pub(in crate::cli) type Verdict = Result<Outcome, (Failure, u32)>;
+use crate::transform::{Outcome, Output, Verdict};
 
 /// One output or a list of one are the same, and so are none and a drop.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,4 +93,10 @@ impl Fate {
             Self::Failed(message) => json!({"failed": message}),
         }
     }
+}
+
+/// What went wrong in a transform.
+pub(in crate::cli) fn code(failure: &Failure) -> &'static str {
+    let transform = failure.transform.as_ref();
+    transform.map_or("", |transform| transform.code)
 }

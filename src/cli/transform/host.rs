@@ -1,18 +1,16 @@
 //! The module at hand, in the daemon's host with the limits that were asked for.
 
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
-use super::super::shown::printable;
 use super::super::{CommandError, settings};
+use super::log::Log;
 use crate::config::{Isolation, TransformSettings, parse_duration, parse_size};
-use crate::transform::{Chain, Engine, Level, LoadError, Module, Workshop};
+use crate::transform::{Chain, Engine, LoadError, Module, Workshop};
 
 /// The stream that records come from where none is named.
 const STREAM: &str = "test";
@@ -21,25 +19,25 @@ const STREAM: &str = "test";
 #[derive(Debug, Args)]
 pub(super) struct HostArgs {
     /// The module: a component, or a core module that can be made one.
-    pub module: PathBuf,
+    pub(super) module: PathBuf,
     /// Its config: JSON, or @FILE with JSON or TOML.
     #[arg(long, value_name = "JSON|@FILE")]
-    pub module_config: Option<String>,
+    module_config: Option<String>,
     /// How long one call may take, such as 1s.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    pub timeout: Option<Duration>,
+    timeout: Option<Duration>,
     /// Memory that one instance may take, such as 64MiB.
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
-    pub memory: Option<u64>,
+    memory: Option<u64>,
     /// Bytes that one call may return, such as 6MiB.
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
-    pub output: Option<u64>,
+    output: Option<u64>,
     /// How long an instance lives.
     #[arg(long)]
-    pub isolation: Option<IsolationArg>,
+    isolation: Option<IsolationArg>,
     /// Config and limits that the module has in this stream of the config file.
     #[arg(long, value_name = "NAME")]
-    pub stream: Option<String>,
+    stream: Option<String>,
 }
 
 /// How long an instance lives.
@@ -52,6 +50,11 @@ pub(super) enum IsolationArg {
 }
 
 impl HostArgs {
+    /// Whether they name a config.
+    pub(super) const fn has_config(&self) -> bool {
+        self.module_config.is_some() || self.stream.is_some()
+    }
+
     /// The settings that the daemon would have.
     fn settings(&self, config: &Path) -> Result<TransformSettings, CommandError> {
         let mut settings = match &self.stream {
@@ -119,8 +122,7 @@ fn module_config(text: &str) -> Result<String, CommandError> {
 /// A compiled module, not tried out yet.
 pub(super) struct Host {
     pub(super) module: Module,
-    /// What it logs.
-    lines: Receiver<(Level, String)>,
+    pub(super) log: Log,
 }
 
 impl Host {
@@ -129,15 +131,11 @@ impl Host {
         let settings = args.settings(config)?;
         // Without a cache: these commands leave nothing behind.
         let engine = Engine::start(None)?;
-        let (sender, lines) = mpsc::channel();
-        let sink = move |level, line: &str| {
-            // Nobody listens any more when the command ends.
-            let _ = sender.send((level, line.to_owned()));
-        };
+        let log = Log::new();
         let stream = args.stream.as_deref().unwrap_or(STREAM);
-        let module = Module::compile(&engine, stream, &settings, Arc::new(sink))
-            .map_err(anyhow::Error::from)?;
-        Ok(Self { module, lines })
+        let module =
+            Module::compile(&engine, stream, &settings, log.sink()).map_err(anyhow::Error::from)?;
+        Ok(Self { module, log })
     }
 
     /// A place to run the module with `config`, if it takes that.
@@ -148,21 +146,5 @@ impl Host {
         };
         module.try_out()?;
         Ok(Workshop::new(Arc::new(Chain::of(vec![module]))))
-    }
-
-    /// Writes what the module has logged since; returns how many lines that were.
-    pub(super) fn write_log(&self, err: &mut dyn Write) -> io::Result<u64> {
-        let mut count = 0;
-        for (level, line) in self.lines.try_iter() {
-            let level = match level {
-                Level::Error => "error",
-                Level::Warn => "warn",
-                Level::Info => "info",
-                Level::Debug => "debug",
-            };
-            writeln!(err, "log {level}: {}", printable(&line))?;
-            count += 1;
-        }
-        Ok(count)
     }
 }

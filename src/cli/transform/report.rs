@@ -12,10 +12,9 @@ use serde_json::{Value, json};
 use super::super::CommandError;
 use super::super::lines::refusal;
 use super::super::shown::{printable, shown};
-use super::fate::{Fate, Verdict};
+use super::fate::{Fate, code};
 use super::host::Host;
-use crate::failure::Failure;
-use crate::transform::Workshop;
+use crate::transform::{Verdict, Workshop};
 
 /// What shall become of a record.
 #[derive(Default)]
@@ -107,7 +106,7 @@ impl<'w> Report<'w> {
 
     /// Writes what the module has logged since.
     pub(super) fn log(&mut self, host: &Host) -> io::Result<()> {
-        self.log_lines += host.write_log(self.err)?;
+        self.log_lines += host.log.write(self.err)?;
         Ok(())
     }
 
@@ -308,11 +307,6 @@ impl<'w> Report<'w> {
 
 /// What a module says that fails a record on purpose.
 const RECORD_FAILED: &str = "Transform.RecordFailed";
-
-fn code(failure: &Failure) -> &'static str {
-    let transform = failure.transform.as_ref();
-    transform.map_or("", |transform| transform.code)
-}
 
 fn to_json(line: u64, fate: &Fate, verdict: &Verdict) -> Value {
     let mut said = json!({"line": line, "outcome": fate.word(), "out": fate.to_json()});

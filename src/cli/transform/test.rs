@@ -127,7 +127,7 @@ impl Run<'_> {
             match Line::parse(&text).with_context(place)? {
                 Line::Config { config, refused } => {
                     self.flush()?;
-                    self.configure(number, config, refused)?;
+                    self.configure(number, config, refused.as_deref())?;
                 }
                 Line::Pair { record, fate } => {
                     if self.workshop.is_none() {
@@ -145,7 +145,7 @@ impl Run<'_> {
         &mut self,
         line: u64,
         config: String,
-        refused: Option<String>,
+        refused: Option<&str>,
     ) -> Result<(), CommandError> {
         let tried = self.host.workshop(Some(config));
         self.report.log(&self.host)?;
@@ -153,7 +153,7 @@ impl Run<'_> {
             let cause = error.cause.as_str();
             cause.strip_prefix("configure: ").unwrap_or(cause)
         });
-        self.report.config(line, why, refused.as_deref())?;
+        self.report.config(line, why, refused)?;
         self.retire(tried.ok());
         Ok(())
     }

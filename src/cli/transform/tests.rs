@@ -238,3 +238,99 @@ fn a_config_is_given_as_text_or_as_a_file() {
         assert!(err.contains(message), "{err}");
     }
 }
+
+#[test]
+fn inspect_shows_what_a_module_is_without_its_config() {
+    let folder = Folder::new();
+    let (exit, out, err) = folder.run("inspect", &[]);
+    assert_eq!((exit, err.as_str()), (Exit::Done, ""));
+    for line in [
+        "module     guest.wasm\n",
+        "kind       core module\n",
+        "imports    firehose:transform/host@1.0.0, firehose:transform/types@1.0.0\n",
+        "fits       firehose:transform/transform@1.0.0\n",
+        "calls      some hundred records at a time\n",
+        "configure  takes its config, then holds 256.03 KiB of memory\n",
+    ] {
+        assert!(out.contains(line), "{line} in\n{out}");
+    }
+    let refusing = ["--module-config", "{\"refuse\":1}"];
+    let (exit, _, err) = folder.run("inspect", &refusing);
+    assert_eq!(exit, Exit::Failed);
+    assert!(
+        err.ends_with("guest.wasm: configure: refused as configured\n"),
+        "{err}"
+    );
+    let guest = include_str!("../../transform/tests/guest.wat");
+    let always = guest.replace("(i32.gt_u (local.get $len) (i32.const 3))", "(i32.const 1)");
+    let always = always.replace(
+        "(i32.const 2))) (i32.const 114)",
+        "(i32.const 1))) (i32.const 125)",
+    );
+    folder.write("guest.wasm", wat::parse_str(always).unwrap());
+    let (exit, out, _) = folder.run("inspect", &["--json"]);
+    assert_eq!(exit, Exit::Done);
+    let said: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(said["configure"]["error"], "refused as configured");
+    assert_eq!(said["sha256"].as_str().unwrap().len(), 64);
+}
+
+#[test]
+fn inspect_says_why_a_module_cannot_be_used_and_what_is_known_of_it() {
+    let folder = Folder::new();
+    let wat = |text: &str| wat::parse_str(text).unwrap();
+    let filesystem = "(component (import \"wasi:filesystem/preopens@0.2.0\" (instance \
+                      (export \"get-directories\" (func)))))";
+    for (module, why) in [
+        (b"hello".to_vec(), "not a WebAssembly file"),
+        (wat("(module)"), "does not fit the world `transform`"),
+        (wat("(component)"), "has no export `configure`"),
+        (wat(filesystem), "imports `wasi:filesystem/preopens@0.2.0`"),
+    ] {
+        folder.write("guest.wasm", &module);
+        let (exit, out, err) = folder.run("inspect", &[]);
+        assert_eq!(exit, Exit::Failed);
+        assert!(err.contains(why), "{err}");
+        assert!(
+            out.contains(&format!("size       {} bytes\n", module.len())),
+            "{out}"
+        );
+        assert!(!out.contains("fits"), "{out}");
+    }
+    std::fs::remove_file(folder.path("guest.wasm")).unwrap();
+    let (exit, _, err) = folder.run("inspect", &[]);
+    assert_eq!(exit, Exit::Failed);
+    assert!(
+        err.starts_with("error: guest.wasm cannot be read: No such file"),
+        "{err}"
+    );
+}
+
+#[test]
+fn bench_states_what_any_machine_would_and_how_fast_this_one_is() {
+    let folder = Folder::new();
+    let records: String = (0..300).map(|n| format!("{n:09}x\n")).collect();
+    let input = folder.write("in", records + "drop\n2x\nfail\n");
+    let (exit, out, err) = folder.run("bench", &[&input, "--threads", "2", "--json"]);
+    assert_eq!((exit, err.as_str()), (Exit::Done, ""));
+    let said: Value = serde_json::from_str(&out).unwrap();
+    for (name, value) in [
+        ("records", 303),
+        ("bytes", 3010),
+        ("calls", 2),
+        ("callRecordsMax", 256),
+        ("outputs", 2),
+        ("dropped", 301),
+        ("failed", 1),
+        ("threads", 2),
+    ] {
+        assert_eq!(said[name], value, "{name} of {said}");
+    }
+    assert!(said["nsPerRecord"].as_f64().unwrap() > 0.0);
+    let empty = folder.write("empty", "\n");
+    let (exit, _, err) = folder.run("bench", &[&empty]);
+    assert_eq!(
+        (exit, err.as_str()),
+        (Exit::Failed, "error: empty has no records\n")
+    );
+}

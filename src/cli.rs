@@ -100,7 +100,7 @@ struct ConfigFile {
 enum Command {
     /// Accept records and deliver them until stopped (the default).
     Run,
-    /// Validate the config, compile queries, prefixes and schemas; touch nothing.
+    /// Validate the config, compile queries, prefixes, schemas and modules; touch nothing.
     Check,
     /// Show what would happen to records, line by line; write nothing.
     Explain(explain::ExplainArgs),
@@ -169,7 +169,7 @@ fn dispatch(
     match line.command.unwrap_or(Command::Run) {
         Command::Run => run::run(config, err),
         Command::Check => check::run(&config, out, err),
-        Command::Explain(args) => explain::run(&config, &args, out),
+        Command::Explain(args) => explain::run(&config, &args, out, err),
         Command::Put(args) => Ok(runtime()?.block_on(put::run(&args, out))?),
         Command::State(command) => state::run(&command, &config, out),
         Command::Transform(command) => transform::run(&command, &config, out, err),

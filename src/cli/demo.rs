@@ -3,6 +3,7 @@
 
 mod clicks;
 
+use std::fs;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,8 @@ use clicks::Clicks;
 const STREAM: &str = "demo";
 /// Its configuration.
 const CONFIG: &str = include_str!("demo/firehose.toml");
+/// Its transform module.
+const MODULE: &[u8] = include_bytes!("../../transforms/redact.wasm");
 /// The producer sends this often.
 const SEND_EVERY: Duration = Duration::from_millis(100);
 
@@ -51,7 +54,9 @@ pub struct DemoArgs {
 
 /// Runs the demo until Ctrl-C, or for as long as it was asked to.
 pub fn run(args: &DemoArgs, out: &mut dyn Write) -> Result<(), CommandError> {
+    let module = lay_module(&args.dir)?;
     let environment = |name: &str| match name {
+        "DEMO_MODULE" => Some(module.display().to_string()),
         "DEMO_DIR" => Some(args.dir.display().to_string()),
         "DEMO_LISTEN" => Some(args.listen.to_string()),
         _ => None,
@@ -59,6 +64,14 @@ pub fn run(args: &DemoArgs, out: &mut dyn Write) -> Result<(), CommandError> {
     let loaded = config::parse(CONFIG, Path::new("demo/firehose.toml"), &environment)?;
     runtime()?.block_on(show(args, loaded.config, out))?;
     Ok(())
+}
+
+/// Puts the module where the demo's other files are, and says where that is from any folder.
+fn lay_module(dir: &Path) -> anyhow::Result<PathBuf> {
+    let module = std::path::absolute(dir)?.join("redact.wasm");
+    fs::create_dir_all(dir).with_context(|| format!("create {}", dir.display()))?;
+    fs::write(&module, MODULE).with_context(|| format!("write {}", module.display()))?;
+    Ok(module)
 }
 
 async fn show(args: &DemoArgs, config: config::Config, out: &mut dyn Write) -> anyhow::Result<()> {
@@ -111,6 +124,7 @@ fn introduce(args: &DemoArgs, address: SocketAddr, out: &mut dyn Write) -> io::R
 A sample producer sends {rate} click events a second; one in a hundred is bad.
   objects   {dir}/lake/clicks/event_type=…/year=…/month=…/day=…/
   failures  {dir}/lake/errors/
+  transform {dir}/redact.wasm, a WebAssembly module, hashes user.email
   status    http://{address}/  /readyz  /metrics
 
 Send your own:

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use wasmtime::component::Component;
-use wasmtime::{Cache, CacheConfig, Config, Inlining, OptLevel};
+use wasmtime::{Cache, CacheConfig, Config, OptLevel};
 
 /// How often the engine looks whether a call has had its time; the grain of `timeout`.
 pub(super) const TICK: Duration = Duration::from_millis(10);
@@ -45,14 +45,22 @@ impl Engine {
     /// Starts the engine. Compiled code is kept in `cache`, a folder of the daemon's own, where one
     /// is given: it is trusted, so only this user may write there.
     pub fn start(cache: Option<&Path>) -> anyhow::Result<Self> {
+        Self::with(cache, true)
+    }
+
+    /// Starts an engine that cannot interrupt a call: what interruption costs is measured against it.
+    #[cfg(feature = "failpoints")]
+    pub fn start_uninterruptible() -> anyhow::Result<Self> {
+        Self::with(None, false)
+    }
+
+    fn with(cache: Option<&Path>, interruptible: bool) -> anyhow::Result<Self> {
         let cache = cache.map(open_cache).transpose()?;
         let mut config = Config::new();
         config
             .wasm_component_model(true)
-            .epoch_interruption(true)
+            .epoch_interruption(interruptible)
             .cranelift_opt_level(OptLevel::Speed)
-            // Functions that are inlined need no check of the deadline of their own.
-            .compiler_inlining(Inlining::Yes)
             .max_wasm_stack(GUEST_STACK_BYTES)
             .cache(cache.clone());
         let engine = wasmtime::Engine::new(&config)

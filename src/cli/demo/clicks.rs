@@ -57,7 +57,7 @@ fn event(now_ms: i64) -> String {
     let (id, user) = (Uuid::new_v4(), fastrand::u32(1..50_000));
     let price = f64::from(fastrand::u32(99..20_000)) / 100.0;
     format!(
-        r#"{{"event_id":"{id}","ts":"{ts:.3}","event_type":"{}","user":{{"id":{user},"country":"{}"}},"page":"{}","device":{{"os":"{os}","model":"{model}"}},"tags":["{}"],"price":{price}}}"#,
+        r#"{{"event_id":"{id}","ts":"{ts:.3}","event_type":"{}","user":{{"id":{user},"country":"{}","email":"user{user}@example.com"}},"page":"{}","device":{{"os":"{os}","model":"{model}"}},"tags":["{}"],"price":{price}}}"#,
         pick(&EVENT_TYPES),
         pick(&COUNTRIES),
         pick(&PAGES),

@@ -208,9 +208,14 @@ impl Daemon {
         ended.unwrap()
     }
 
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).unwrap();
+    }
+
     /// SIGTERM, and waits for the end.
     pub fn terminate(mut self) -> ExitStatus {
-        kill_process(self.pid(), Signal::TERM).unwrap();
+        self.signal(Signal::TERM);
         self.wait()
     }
 
@@ -225,7 +230,7 @@ impl Daemon {
 
     /// As [`Daemon::drain`], watching the memory: the largest resident size ever, in bytes.
     pub fn drain_measured(mut self) -> u64 {
-        kill_process(self.pid(), Signal::TERM).unwrap();
+        self.signal(Signal::TERM);
         let mut peak = 0;
         let status = loop {
             // Missing once the process is a zombie.

@@ -1,0 +1,248 @@
+//! What transforms cost: records through the whole host path (batching, call, outcome handling) on
+//! one core, beside the same code compiled natively, with and without interruption.
+//!
+//! `cargo bench --bench transform -- [--rounds 9]`
+//!
+//! All contestants take turns inside each round; figures are medians over the rounds, ratios are
+//! medians of the ratios of one round. The modules are those in the repository; the native code is
+//! theirs too (`transforms/native`).
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use clap::Parser;
+use firehose::config::{Isolation, TransformSettings};
+use firehose::position::Sequence;
+use firehose::record::{Chunk, ChunkBuilder};
+use firehose::transform::{Chain, Engine, LogSink, Workshop};
+
+#[derive(Parser)]
+struct Arguments {
+    /// Rounds; medians are reported.
+    #[arg(long, default_value_t = 9)]
+    rounds: usize,
+    /// What cargo passes.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+/// Records of a chunk: about 1 MiB, as the pipeline has it.
+const RECORDS: usize = 2_300;
+/// Chunks a measurement.
+const CHUNKS: usize = 16;
+
+/// A module and its config.
+const JOBS: [(&str, &str); 2] = [("identity", "{}"), ("flatten", "{}")];
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let records = records();
+    let input = root.join("target/bench/transform.ndjson");
+    std::fs::create_dir_all(root.join("target/bench"))?;
+    std::fs::write(&input, records.join("\n"))?;
+    let native = native(root)?;
+    let chunk = chunk(&records);
+    let (engine, free) = (Engine::start(None)?, Engine::start_uninterruptible()?);
+    let chains = |engine: &Engine| -> anyhow::Result<Vec<Arc<Chain>>> {
+        let load = |(module, config): &(&str, &str)| load(engine, root, module, config);
+        JOBS.iter().map(load).collect()
+    };
+    let (chains, free_chains) = (chains(&engine)?, chains(&free)?);
+
+    let mut rounds: Vec<Round> = Vec::new();
+    for _ in 0..arguments.rounds {
+        rounds.push(Round {
+            identity: host(&chains[0], &chunk, 1),
+            identity_free: host(&free_chains[0], &chunk, 1),
+            json: host(&chains[1], &chunk, 1),
+            json_free: host(&free_chains[1], &chunk, 1),
+            json_native: run_native(&native, "flatten", &input)?,
+            json_two: host(&chains[1], &chunk, 2),
+        });
+    }
+    let median = |figure: &dyn Fn(&Round) -> f64| {
+        let mut figures: Vec<f64> = rounds.iter().map(figure).collect();
+        figures.sort_by(f64::total_cmp);
+        figures[figures.len() / 2]
+    };
+    let bytes: usize = records.iter().map(String::len).sum();
+    let mut out = std::io::stdout();
+    writeln!(
+        out,
+        "{} records of {} bytes on average, {} rounds",
+        records.len(),
+        bytes / records.len(),
+        rounds.len()
+    )?;
+    let lines: [(&str, f64, &str); 9] = [
+        (
+            "identity, ns a record",
+            median(&|r| r.identity),
+            "at most 200",
+        ),
+        (
+            "identity, not interruptible",
+            median(&|r| r.identity_free),
+            "",
+        ),
+        ("flatten, ns a record", median(&|r| r.json), ""),
+        ("flatten, not interruptible", median(&|r| r.json_free), ""),
+        ("flatten, native code", median(&|r| r.json_native), ""),
+        (
+            "flatten / native",
+            median(&|r| r.json / r.json_native),
+            "at most 1.5",
+        ),
+        // The guest's own work is what is left when nothing interrupts and nothing is carried over.
+        (
+            "host / the guest's own work",
+            median(&|r| r.json / (r.json_free - r.identity_free) - 1.0),
+            "at most 0.15",
+        ),
+        (
+            "of it interruption",
+            median(&|r| (r.json - r.json_free) / (r.json_free - r.identity_free)),
+            "",
+        ),
+        (
+            "two cores / one",
+            median(&|r| 2.0 * r.json / r.json_two),
+            "at least 1.8",
+        ),
+    ];
+    for (what, figure, goal) in lines {
+        writeln!(out, "{what:<30}{figure:>10.2}   {goal}")?;
+    }
+    Ok(())
+}
+
+/// Nanoseconds a record and core.
+struct Round {
+    identity: f64,
+    identity_free: f64,
+    json: f64,
+    json_free: f64,
+    json_native: f64,
+    json_two: f64,
+}
+
+/// Nested click events with a fixed seed, about 450 bytes each.
+fn records() -> Vec<String> {
+    let mut random = fastrand::Rng::with_seed(42);
+    let record = |n: usize| {
+        let id: String = std::iter::repeat_with(|| random.alphanumeric())
+            .take(32)
+            .collect();
+        let agent: String = std::iter::repeat_with(|| random.alphabetic())
+            .take(70)
+            .collect();
+        format!(
+            "{{\"event_id\":\"{id}\",\"ts\":\"2026-11-22T10:00:{:02}.123Z\",\"event_type\":\"view\",\
+             \"user\":{{\"id\":{},\"country\":\"AT\",\"plan\":\"free\",\"tags\":[\"a\",\"b\",\"c\"]}},\
+             \"page\":{{\"url\":\"https://example.com/products/{}?ref=mail\",\"title\":\"Product {n}\"}},\
+             \"device\":{{\"os\":\"linux\",\"model\":\"x1\",\"agent\":\"{agent}\"}},\
+             \"geo\":{{\"region\":\"eu-central-1\",\"lat\":{:.5},\"lon\":{:.5}}},\
+             \"value\":{:.2},\"session\":\"{id}\"}}",
+            n % 60,
+            random.u32(..),
+            random.u32(..),
+            random.f64() * 90.0,
+            random.f64() * 180.0,
+            random.f64() * 100.0,
+        )
+    };
+    (0..RECORDS).map(record).collect()
+}
+
+fn chunk(records: &[String]) -> Chunk {
+    let mut chunk = ChunkBuilder::with_capacity(1 << 20);
+    for (index, record) in (0..).zip(records) {
+        chunk.push(record.as_bytes(), 1_795_000_000_000, Sequence(index));
+    }
+    chunk.finish()
+}
+
+fn load(engine: &Engine, root: &Path, module: &str, config: &str) -> anyhow::Result<Arc<Chain>> {
+    let settings = TransformSettings {
+        module: root.join(format!("transforms/{module}.wasm")),
+        timeout: Duration::from_secs(1),
+        memory: 64 << 20,
+        output: 6 << 20,
+        log_lines: 100,
+        isolation: Isolation::Reuse,
+        config: config.to_owned(),
+    };
+    let quiet = |_: &TransformSettings| -> LogSink { Arc::new(|_, _| {}) };
+    Ok(Arc::new(Chain::load(engine, "bench", &[settings], quiet)?))
+}
+
+/// Wall time on as many threads as cores are used, a record and core. The threads do nothing else.
+fn host(chain: &Arc<Chain>, chunk: &Chunk, threads: usize) -> f64 {
+    let work = || {
+        let mut workshop = Workshop::new(Arc::clone(chain));
+        let mut measure = |chunks: usize| {
+            let begun = Instant::now();
+            for _ in 0..chunks {
+                let mut start = 0;
+                while start < chunk.len() {
+                    let piece = workshop.work(chunk, start);
+                    assert!(piece.failed.is_empty(), "a record failed");
+                    start = std::hint::black_box(piece).end;
+                }
+            }
+            begun.elapsed()
+        };
+        measure(1); // the instance starts and its memory is touched
+        measure(CHUNKS)
+    };
+    let times: Vec<Duration> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let join =
+            |thread: thread::ScopedJoinHandle<'_, Duration>| thread.join().expect("it works");
+        threads.into_iter().map(join).collect()
+    });
+    let slowest = times.into_iter().max().unwrap_or_default();
+    nanoseconds(slowest)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "some thousand records")]
+fn nanoseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e9 / (CHUNKS * RECORDS) as f64
+}
+
+/// Builds the guests' code for the machine at hand.
+fn native(root: &Path) -> anyhow::Result<PathBuf> {
+    let target = root.join("target/guests/native");
+    let status = Command::new(env!("CARGO"))
+        .args(["build", "--release", "--locked", "--package", "native"])
+        .args(["--manifest-path", "transforms/Cargo.toml", "--target-dir"])
+        .arg(&target)
+        .current_dir(root)
+        .status()?;
+    ensure!(status.success(), "the native code does not build");
+    Ok(target.join("release/native"))
+}
+
+fn run_native(binary: &Path, module: &str, input: &Path) -> anyhow::Result<f64> {
+    let output = Command::new(binary)
+        .arg(module)
+        .arg(input)
+        .arg(CHUNKS.to_string())
+        .output()?;
+    ensure!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let figure = String::from_utf8(output.stdout)?;
+    figure
+        .trim()
+        .parse()
+        .context("the native code prints no number")
+}

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity, Source};
 use load::read_bounded;
 pub use load::{Loaded, load, parse};
-pub use quantity::{display_duration, display_size};
+pub use quantity::{display_duration, display_size, parse_duration, parse_size};
 pub use spans::{SpanMap, StageField};
 pub use words::choose;
 
@@ -100,6 +100,21 @@ pub struct TransformSettings {
     pub isolation: Isolation,
     /// The `[config]` table as a JSON object, for the module's `configure`.
     pub config: String,
+}
+
+impl TransformSettings {
+    /// A module with what holds where the file says nothing.
+    pub fn of(module: PathBuf) -> Self {
+        Self {
+            module,
+            timeout: Duration::from_secs(1),
+            memory: 64 << 20,
+            output: 6 << 20,
+            log_lines: 100,
+            isolation: Isolation::default(),
+            config: "{}".to_owned(),
+        }
+    }
 }
 
 /// How long an instance of a module lives.

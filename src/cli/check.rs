@@ -19,6 +19,10 @@ pub(super) fn run(
     if !loaded.warnings.is_empty() {
         writeln!(err, "{}\n", loaded.warnings)?;
     }
+    let faults = settings::check_modules(&loaded.config)?;
+    if !faults.is_empty() {
+        return Err(faults.into());
+    }
     let streams = &loaded.config.streams;
     let count = streams.len();
     let noun = if count == 1 { "stream" } else { "streams" };

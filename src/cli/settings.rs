@@ -4,13 +4,16 @@
 
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
+use super::CommandError;
 use crate::config::{
     self, Config, Diagnostic, Diagnostics, Loaded, SpanMap, StageField, StreamSettings,
-    display_size,
+    TransformSettings, choose, display_size,
 };
 use crate::format::{Format, FormatFault};
 use crate::partition::{ErrorPrefix, Field, PartitionFault, Partitioner};
+use crate::transform::{Chain, Engine, LogSink};
 
 /// Loads the file and compiles its expressions; the environment is the process's own.
 pub(super) fn load(path: &Path) -> Result<Loaded, Diagnostics> {
@@ -23,6 +26,18 @@ pub(super) fn load(path: &Path) -> Result<Loaded, Diagnostics> {
     }
     loaded.warnings.extend(disk_room(&loaded.config));
     Ok(loaded)
+}
+
+/// The stream of that name.
+pub(super) fn stream<'c>(
+    config: &'c Config,
+    name: &str,
+) -> Result<&'c StreamSettings, CommandError> {
+    config.streams.get(name).ok_or_else(|| {
+        let names: Vec<&str> = config.streams.keys().map(String::as_str).collect();
+        let help = choose(name, &names, '"');
+        CommandError::Usage(format!("the config has no stream \"{name}\"; {help}"))
+    })
 }
 
 /// Everything that the stages refuse to compile.
@@ -57,6 +72,32 @@ pub(super) fn check_stages(config: &Config, spans: &SpanMap) -> Diagnostics {
         }
     }
     found
+}
+
+/// What is wrong with the streams' modules: each is compiled and tried out with its config. That
+/// takes its time and the daemon does it when it starts, so only `check` asks.
+pub(super) fn check_modules(config: &Config) -> anyhow::Result<Diagnostics> {
+    let mut found = Diagnostics::default();
+    let has_transforms = |stream: &&StreamSettings| !stream.transforms.is_empty();
+    let streams: Vec<_> = config.streams.values().filter(has_transforms).collect();
+    if streams.is_empty() {
+        return Ok(found);
+    }
+    // Without a cache: nothing is written.
+    let engine = Engine::start(None)?;
+    for stream in streams {
+        for settings in &stream.transforms {
+            let settings = std::slice::from_ref(settings);
+            let silent = |_: &TransformSettings| -> LogSink { Arc::new(|_, _| {}) };
+            if let Err(error) = Chain::load(&engine, &stream.name, settings, silent) {
+                found.push(Diagnostic::placeless(format!(
+                    "stream {}: {error}",
+                    stream.name
+                )));
+            }
+        }
+    }
+    Ok(found)
 }
 
 fn partition_faults(stream: &StreamSettings) -> Vec<PartitionFault> {

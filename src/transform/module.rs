@@ -11,7 +11,7 @@ use super::component::{self, Kind};
 use super::engine::{Engine, TICK};
 use super::fault::Broken;
 use super::host::{self, Host, Log, LogSink};
-use super::instance::Instance;
+use super::instance::{Fresh, Instance};
 use super::sandbox;
 use crate::config::{Isolation, TransformSettings};
 
@@ -46,6 +46,7 @@ pub struct About {
 }
 
 /// A module with its settings, ready to be instantiated on any thread.
+#[derive(Clone)]
 pub struct Module {
     settings: TransformSettings,
     name: Arc<str>,
@@ -66,6 +67,19 @@ impl Module {
         settings: &TransformSettings,
         log: LogSink,
     ) -> Result<Self, LoadError> {
+        let module = Self::compile(engine, stream, settings, log)?;
+        module.try_out()?;
+        Ok(module)
+    }
+
+    /// Reads, compiles and links the module. Nothing of it runs: it may not be as the contract has
+    /// it, and not take its config.
+    pub fn compile(
+        engine: &Engine,
+        stream: &str,
+        settings: &TransformSettings,
+        log: LogSink,
+    ) -> Result<Self, LoadError> {
         let fault = |cause: String| LoadError {
             module: settings.module.display().to_string(),
             cause,
@@ -81,7 +95,7 @@ impl Module {
             component::imports(&compiled.component).map_err(|error| fault(format!("{error:#}")))?;
         let pre = link(engine, &compiled.component, &imports)
             .map_err(|error| fault(format!("does not fit the contract: {error:#}")))?;
-        let module = Self {
+        Ok(Self {
             name: settings.module.display().to_string().into(),
             stream: stream.into(),
             engine: engine.clone(),
@@ -97,10 +111,40 @@ impl Module {
                 cached: compiled.cached,
             },
             settings: settings.clone(),
+        })
+    }
+
+    /// The same module with another config, which is not tried out.
+    #[must_use]
+    pub fn with_config(&self, config: String) -> Self {
+        let settings = TransformSettings {
+            config,
+            ..self.settings.clone()
         };
-        match Instance::start(&module) {
-            Ok(_) => Ok(module),
-            Err(Broken { message, .. }) => Err(fault(message)),
+        Self {
+            settings,
+            ..self.clone()
+        }
+    }
+
+    /// Starts an instance to see that its exports are as the contract has them, whatever config it
+    /// wants.
+    pub fn check_exports(&self) -> Result<(), LoadError> {
+        let fresh = Fresh::start(self).map(drop);
+        fresh.map_err(|broken| self.fault(broken))
+    }
+
+    /// Starts an instance to see that it takes its config. Returns the memory that it then holds, in
+    /// bytes.
+    pub fn try_out(&self) -> Result<usize, LoadError> {
+        let instance = Instance::start(self).map_err(|broken| self.fault(broken))?;
+        Ok(instance.memory().0)
+    }
+
+    fn fault(&self, broken: Broken) -> LoadError {
+        LoadError {
+            module: self.name.to_string(),
+            cause: broken.message,
         }
     }
 
@@ -148,7 +192,8 @@ impl Module {
         &self.settings.config
     }
 
-    pub(super) const fn one_by_one(&self) -> bool {
+    /// Whether each record has a call of its own.
+    pub const fn one_by_one(&self) -> bool {
         self.one_by_one
     }
 

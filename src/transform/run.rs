@@ -16,7 +16,7 @@ const ATTEMPTS_MAX: u32 = 4;
 
 /// What became of a record: anything but `Outcome::Failed`, or why it failed and after how many calls
 /// with it.
-pub(super) type Verdict = Result<Outcome, (Failure, u32)>;
+pub type Verdict = Result<Outcome, (Failure, u32)>;
 
 /// An instance for the next call, if there is one. Belongs to one thread at a time.
 #[derive(Default)]

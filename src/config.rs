@@ -103,12 +103,14 @@ pub struct TransformSettings {
 }
 
 impl TransformSettings {
-    /// A module with what holds where the file says nothing.
+    /// A module, named as its path is written, with what holds where the file says nothing.
     pub fn of(module: PathBuf) -> Self {
         Self {
+            name: module.display().to_string(),
             module,
             timeout: Duration::from_secs(1),
             memory: 64 << 20,
+            // What a Lambda function may answer.
             output: 6 << 20,
             log_lines: 100,
             isolation: Isolation::default(),

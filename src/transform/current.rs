@@ -95,7 +95,7 @@ fn stamps(settings: &[TransformSettings]) -> Vec<Option<Stamp>> {
 
 /// Lines of a module in the daemon's log.
 fn log(stream: &str, settings: &TransformSettings) -> LogSink {
-    let (stream, module) = (stream.to_owned(), settings.module.display().to_string());
+    let (stream, module) = (stream.to_owned(), settings.name.clone());
     Arc::new(move |level, line| match level {
         Level::Error => tracing::error!(stream, module, "{line}"),
         Level::Warn => tracing::warn!(stream, module, "{line}"),

@@ -16,15 +16,10 @@ use crate::config::{Isolation, TransformSettings};
 /// Modules in a row. Each keeps instances on every core, so the number is bounded.
 const COUNT_MAX: usize = 16;
 const TIMEOUT_BOUNDS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_mins(5);
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
 /// From little more than a stack to all that 32 bits can address.
 const MEMORY_BOUNDS: RangeInclusive<u64> = MIB..=4 * GIB;
-const DEFAULT_MEMORY: u64 = 64 * MIB;
 const OUTPUT_BOUNDS: RangeInclusive<u64> = 64 * KIB..=256 * MIB;
-/// What a Lambda function may answer.
-const DEFAULT_OUTPUT: u64 = 6 * MIB;
 const LOG_LINES_BOUNDS: RangeInclusive<u64> = 0..=1_000_000;
-const DEFAULT_LOG_LINES: u64 = 100;
 
 /// Reads a stream's transforms.
 pub(super) fn read_all(
@@ -63,15 +58,16 @@ fn read(table: &mut Table<'_>, base: &Path) -> Option<TransformSettings> {
         .table("config")
         .map_or_else(|| Some("{}".to_owned()), json_object);
     let (name, module) = module?;
+    let default = TransformSettings::of(module);
     Some(TransformSettings {
         name,
-        module,
-        timeout: timeout.map_or(DEFAULT_TIMEOUT, |timeout| timeout.value),
-        memory: memory.map_or(DEFAULT_MEMORY, |memory| memory.value),
-        output: output.map_or(DEFAULT_OUTPUT, |output| output.value),
-        log_lines: log_lines.map_or(DEFAULT_LOG_LINES, |lines| lines.value),
-        isolation: isolation.map_or(Isolation::default(), |life| life.value),
+        timeout: timeout.map_or(default.timeout, |timeout| timeout.value),
+        memory: memory.map_or(default.memory, |memory| memory.value),
+        output: output.map_or(default.output, |output| output.value),
+        log_lines: log_lines.map_or(default.log_lines, |lines| lines.value),
+        isolation: isolation.map_or(default.isolation, |life| life.value),
         config: config?,
+        ..default
     })
 }
 

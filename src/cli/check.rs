@@ -19,7 +19,7 @@ pub(super) fn run(
     if !loaded.warnings.is_empty() {
         writeln!(err, "{}\n", loaded.warnings)?;
     }
-    let faults = settings::check_modules(&loaded.config)?;
+    let faults = settings::check_modules(&loaded.config, &loaded.spans)?;
     if !faults.is_empty() {
         return Err(faults.into());
     }

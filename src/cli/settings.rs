@@ -4,16 +4,17 @@
 
 use std::ops::Range;
 use std::path::Path;
+use std::slice::from_ref;
 use std::sync::Arc;
 
 use super::CommandError;
 use crate::config::{
     self, Config, Diagnostic, Diagnostics, Loaded, SpanMap, StageField, StreamSettings,
-    TransformSettings, choose, display_size,
+    choose, display_size,
 };
 use crate::format::{Format, FormatFault};
 use crate::partition::{ErrorPrefix, Field, PartitionFault, Partitioner};
-use crate::transform::{Chain, Engine, LogSink};
+use crate::transform::{Chain, Engine, Observer};
 
 /// Loads the file and compiles its expressions; the environment is the process's own.
 pub(super) fn load(path: &Path) -> Result<Loaded, Diagnostics> {
@@ -76,7 +77,7 @@ pub(super) fn check_stages(config: &Config, spans: &SpanMap) -> Diagnostics {
 
 /// What is wrong with the streams' modules: each is compiled and tried out with its config. That
 /// takes its time and the daemon does it when it starts, so only `check` asks.
-pub(super) fn check_modules(config: &Config) -> anyhow::Result<Diagnostics> {
+pub(super) fn check_modules(config: &Config, spans: &SpanMap) -> anyhow::Result<Diagnostics> {
     let mut found = Diagnostics::default();
     let has_transforms = |stream: &&StreamSettings| !stream.transforms.is_empty();
     let streams: Vec<_> = config.streams.values().filter(has_transforms).collect();
@@ -85,15 +86,20 @@ pub(super) fn check_modules(config: &Config) -> anyhow::Result<Diagnostics> {
     }
     // Without a cache: nothing is written.
     let engine = Engine::start(None)?;
+    let silent = Observer::of_log(Arc::new(|_, _| {}))?;
     for stream in streams {
-        for settings in &stream.transforms {
-            let settings = std::slice::from_ref(settings);
-            let silent = |_: &TransformSettings| -> LogSink { Arc::new(|_, _| {}) };
-            if let Err(error) = Chain::load(&engine, &stream.name, settings, silent) {
-                found.push(Diagnostic::placeless(format!(
-                    "stream {}: {error}",
-                    stream.name
-                )));
+        for (index, settings) in stream.transforms.iter().enumerate() {
+            let (one, silent) = (from_ref(settings), from_ref(&silent));
+            if let Err(error) = Chain::load(&engine, &stream.name, one, silent) {
+                let field = StageField::Module(index);
+                found.push(diagnostic(
+                    stream,
+                    spans,
+                    field,
+                    None,
+                    error.to_string(),
+                    None,
+                ));
             }
         }
     }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::explain::explain;
 use super::{Exit, check, run, settings};
-use crate::config::{Config, SourceSettings, TransformSettings, parse};
+use crate::config::{Config, SourceSettings, SpanMap, TransformSettings, parse};
 use crate::record::RECORD_BYTES_MAX;
 
 const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/firehose.toml");
@@ -371,7 +371,7 @@ fn check_tells_every_module_that_cannot_be_used() {
     let transforms = &mut config.streams.get_mut("c").unwrap().transforms;
     transforms[1].config = "{\"refuse\":1}".to_owned();
     transforms[2].module = dir.path().join("none.wasm");
-    let faults = settings::check_modules(&config).unwrap().to_string();
+    let faults = settings::check_modules(&config, &SpanMap::default()).unwrap().to_string();
     let faults = faults.replace(&dir.path().display().to_string(), "");
     let refused = "stream c: transform module /guest.wasm: configure: refused as configured";
     assert!(faults.contains(refused), "{faults}");

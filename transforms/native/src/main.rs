@@ -34,7 +34,7 @@ fn run<T: Transform>(input: &str, rounds: &str) -> Result<f64, Box<dyn std::erro
     let lines: Vec<&[u8]> = text.lines().map(str::as_bytes).collect();
     let rounds: u32 = rounds.parse()?;
     let config = serde_json::from_str("{}")?;
-    let mut transform = T::configure(config).map_err(|failure| failure.into_text())?;
+    let mut transform = T::configure(config).map_err(firehose_transform::Failure::into_text)?;
     let mut round = || -> Result<(), String> {
         // As the host does it: records of a call together, outcomes gathered.
         for call in lines.chunks(256) {
@@ -42,7 +42,7 @@ fn run<T: Transform>(input: &str, rounds: &str) -> Result<f64, Box<dyn std::erro
                 .iter()
                 .map(|line| transform.transform(Record::new(line.to_vec())))
                 .collect();
-            black_box(outcomes.map_err(|failure| failure.into_text())?);
+            black_box(outcomes.map_err(firehose_transform::Failure::into_text)?);
         }
         Ok(())
     };

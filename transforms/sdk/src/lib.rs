@@ -31,6 +31,8 @@
 //! log lines go to standard error and [`Record::origin`] invents an origin. [`pairs`] runs a
 //! transform against a file of inputs and outputs.
 
+#[cfg(any(target_arch = "wasm32", test))]
+mod alloc;
 #[doc(hidden)]
 pub mod bindings;
 #[doc(hidden)]
@@ -94,6 +96,12 @@ impl Failure {
 #[macro_export]
 macro_rules! export {
     ($transform:ty) => {
+        // Natively nothing calls it but tests; the compiler should not take it for dead.
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: () = {
+            let _ = <$transform as $crate::Transform>::configure;
+        };
+
         #[cfg(target_arch = "wasm32")]
         const _: () = {
             struct Module;

@@ -19,6 +19,7 @@ pub mod source;
 pub mod spool;
 
 // Ground floor: imports nothing above.
+pub mod budget;
 pub mod buffer;
 pub mod clock;
 pub mod config;

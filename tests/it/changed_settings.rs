@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::support::daemon::{Site, wait_until};
 use crate::support::event::{ERROR_PREFIX, PREFIX, QUERY, SCHEMA};
-use crate::support::http::{get, metric};
-use crate::support::oracle::{self, Lake};
+use crate::support::http::metric;
+use crate::support::oracle;
 use crate::support::producer::{Load, Producer};
 use crate::support::proxy::{Fault, Proxy};
 use crate::support::servers::Weed;
@@ -90,18 +90,10 @@ fn change(before: Settings<'_>, after: Settings<'_>, later: &str) -> (u64, Value
     // At first the store takes nothing.
     let refusals = [(Fault::SlowDown, 1000)];
     let proxy = Proxy::start(Weed::shared().address(), 1, &refusals);
-    let store = format!(
-        "type = \"s3\"\nbucket = \"{}\"\nregion = \"us-east-1\"\nendpoint = \"{}\"\n\
-         access_key_id = \"{}\"\nsecret_access_key = \"{}\"",
-        bucket.name,
-        proxy.endpoint(),
-        bucket.access_key_id,
-        bucket.secret_access_key
-    );
+    let store = bucket.table(&proxy.endpoint());
     let site = Site::new(&before.text(&store));
     let mut daemon = site.spawn(&[]);
-    let is_alive = || get(site.address, "/healthz").is_ok_and(|reply| reply.status == 200);
-    daemon.until("/healthz says 200", is_alive).unwrap();
+    daemon.alive();
     let ledger = site.path("ledger");
     let producer = Producer::start(site.address, "clicks", LOAD, &ledger);
     let gauge = |name: &str| metric(site.address, &format!("{name}{{stream=\"clicks\"}}"));
@@ -122,13 +114,7 @@ fn change(before: Settings<'_>, after: Settings<'_>, later: &str) -> (u64, Value
     });
     producer.finish();
     daemon.drain();
-    let lake = Lake::S3 {
-        endpoint: &bucket.endpoint,
-        bucket: &bucket.name,
-        access_key_id: bucket.access_key_id,
-        secret_access_key: bucket.secret_access_key,
-    };
-    let summary = oracle::judge_change(&ledger, lake, Some("raw/"), Some(later));
+    let summary = oracle::judge_change(&ledger, bucket.lake(), Some("raw/"), Some(later));
     (held(&listed), summary.unwrap())
 }
 

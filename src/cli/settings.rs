@@ -76,7 +76,7 @@ pub(super) fn check_stages(config: &Config, spans: &SpanMap) -> Diagnostics {
 
 /// What is wrong with the streams' modules: each is compiled and tried out with its config. That
 /// takes its time and the daemon does it when it starts, so only `check` asks.
-pub(super) fn check_modules(config: &Config) -> anyhow::Result<Diagnostics> {
+pub(super) fn check_modules(config: &Config, spans: &SpanMap) -> anyhow::Result<Diagnostics> {
     let mut found = Diagnostics::default();
     let has_transforms = |stream: &&StreamSettings| !stream.transforms.is_empty();
     let streams: Vec<_> = config.streams.values().filter(has_transforms).collect();
@@ -86,14 +86,12 @@ pub(super) fn check_modules(config: &Config) -> anyhow::Result<Diagnostics> {
     // Without a cache: nothing is written.
     let engine = Engine::start(None)?;
     for stream in streams {
-        for settings in &stream.transforms {
+        for (index, settings) in stream.transforms.iter().enumerate() {
             let settings = std::slice::from_ref(settings);
             let silent = |_: &TransformSettings| -> LogSink { Arc::new(|_, _| {}) };
             if let Err(error) = Chain::load(&engine, &stream.name, settings, silent) {
-                found.push(Diagnostic::placeless(format!(
-                    "stream {}: {error}",
-                    stream.name
-                )));
+                let (field, message) = (StageField::Module(index), error.to_string());
+                found.push(diagnostic(stream, spans, field, None, message, None));
             }
         }
     }
@@ -105,7 +103,8 @@ fn partition_faults(stream: &StreamSettings) -> Vec<PartitionFault> {
     let time_zone = partitioning.time_zone.as_deref();
     let prefix = stream.destination.prefix.as_deref();
     let error_prefix = stream.destination.error_prefix.as_deref();
-    let data = Partitioner::compile(&stream.name, partitioning, prefix).err();
+    let has_transforms = !stream.transforms.is_empty();
+    let data = Partitioner::compile(partitioning, has_transforms, prefix).err();
     let errors = ErrorPrefix::compile(error_prefix, prefix, time_zone).err();
     let backup = stream
         .backup
@@ -141,7 +140,8 @@ fn diagnostic(
         Some(place) => Diagnostic::fault(place, message),
         None => Diagnostic::placeless(format!("stream {}: {message}", stream.name)),
     };
-    diagnostic.help = help;
+    let own = format!("[stream.{}", stream.name);
+    diagnostic.help = help.map(|help| help.replace("[stream.NAME", &own));
     diagnostic
 }
 

@@ -5,8 +5,8 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::explain::explain;
-use super::{Exit, run, settings};
-use crate::config::{Config, SourceSettings, TransformSettings, parse};
+use super::{Exit, check, run, settings};
+use crate::config::{Config, SourceSettings, SpanMap, TransformSettings, parse};
 use crate::record::RECORD_BYTES_MAX;
 
 const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/firehose.toml");
@@ -80,6 +80,41 @@ fn check_says_what_the_shipped_file_does() {
                     data/out/clicks/event_type=…; 128MiB or 5s\n";
     assert_eq!(exit, Exit::Done);
     assert!(out.ends_with(expected), "{out}");
+}
+
+#[test]
+fn check_shows_transforms_by_their_files() {
+    let dir = tempfile::tempdir().unwrap();
+    for module in ["first.wasm", "second.wasm"] {
+        std::fs::write(dir.path().join(module), "").unwrap();
+    }
+    let text = "[[stream.c.transform]]\nmodule = \"./first.wasm\"\n\
+                [[stream.c.transform]]\nmodule = \"second.wasm\"\n\
+                [stream.c]\nsource.type = \"direct-put\"\n\
+                destination = { type = \"folder\", path = \"out\" }\n";
+    let loaded = parse(text, &dir.path().join("firehose.toml"), &|_| None).unwrap();
+    let mut out = Vec::new();
+    check::summary(&loaded.config.streams["c"], &mut out).unwrap();
+    let expected = "c: direct-put → first.wasm → second.wasm → json → out/…; 128MiB or 5m\n";
+    assert_eq!(String::from_utf8(out).unwrap(), expected);
+}
+
+#[test]
+fn a_key_of_a_transform_that_is_not_there_is_a_fault_in_the_prefix() {
+    let text = r#"[stream.c.source]
+type = "direct-put"
+[stream.c.destination]
+type = "folder"
+path = "out"
+prefix = "!{partitionKeyFromLambda:k}/"
+error_prefix = "e/!{firehose:error-output-type}/"
+"#;
+    let expected = r#"firehose.toml:6:11: the prefix takes a key from a transform, but the stream has none
+  |
+6 | prefix = "!{partitionKeyFromLambda:k}/"
+  |           ^^^^^^^^^^^^^^^^^^^^^^^^^^^
+  help: add a [[stream.c.transform]], or take the key from a jq query: !{partitionKeyFromQuery:k}"#;
+    assert_eq!(stage_faults(text), expected);
 }
 
 #[test]
@@ -335,8 +370,11 @@ fn check_tells_every_module_that_cannot_be_used() {
     with_guests(&mut config, dir.path(), 3);
     let transforms = &mut config.streams.get_mut("c").unwrap().transforms;
     transforms[1].config = "{\"refuse\":1}".to_owned();
-    transforms[2].module = dir.path().join("none.wasm");
-    let faults = settings::check_modules(&config).unwrap().to_string();
+    transforms[2] = TransformSettings::of(dir.path().join("none.wasm"));
+    let spans = SpanMap::default();
+    let faults = settings::check_modules(&config, &spans)
+        .unwrap()
+        .to_string();
     let faults = faults.replace(&dir.path().display().to_string(), "");
     let refused = "stream c: transform module /guest.wasm: configure: refused as configured";
     assert!(faults.contains(refused), "{faults}");

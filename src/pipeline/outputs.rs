@@ -39,7 +39,8 @@ impl Outputs {
     ) -> Result<Self, String> {
         let prefix = settings.destination.prefix.as_deref();
         let time_zone = settings.partitioning.time_zone.clone();
-        let mut partitioner = Partitioner::compile(&settings.name, &settings.partitioning, prefix)
+        let has_transforms = !settings.transforms.is_empty();
+        let mut partitioner = Partitioner::compile(&settings.partitioning, has_transforms, prefix)
             .map_err(|faults| join(&faults))?;
         if matches!(settings.format, FormatSettings::Parquet { .. }) {
             // Its decoder reads every record to the end.

@@ -81,7 +81,7 @@ impl Module {
         log: LogSink,
     ) -> Result<Self, LoadError> {
         let fault = |cause: String| LoadError {
-            module: settings.module.display().to_string(),
+            module: settings.name.clone(),
             cause,
         };
         let bytes = read(&settings.module).map_err(&fault)?;
@@ -96,7 +96,7 @@ impl Module {
         let pre = link(engine, &compiled.component, &imports)
             .map_err(|error| fault(format!("does not fit the contract: {error:#}")))?;
         Ok(Self {
-            name: settings.module.display().to_string().into(),
+            name: settings.name.as_str().into(),
             stream: stream.into(),
             engine: engine.clone(),
             pre,

@@ -57,13 +57,10 @@ impl Guest {
 
 fn settings(module: &Path) -> TransformSettings {
     TransformSettings {
-        module: module.to_owned(),
         timeout: Duration::from_millis(50),
         memory: 16 << 20,
         output: 1 << 20,
-        log_lines: 100,
-        isolation: Isolation::Reuse,
-        config: "{}".to_owned(),
+        ..TransformSettings::of(module.to_owned())
     }
 }
 

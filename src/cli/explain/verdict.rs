@@ -73,7 +73,9 @@ impl Counts {
                 dropped,
                 ..
             } => {
-                deliveries.iter().for_each(|it| self.add_delivery(it));
+                for delivery in deliveries {
+                    self.add_delivery(delivery);
+                }
                 *self.dropped.get_or_insert_default() += dropped;
             }
             Verdict::Refused => self.refused += 1,

@@ -66,15 +66,10 @@ pub struct Surroundings {
     pub clock: Clock,
     /// Threads for CPU work, shared by all streams.
     pub workers: Workers,
-<<<<<<< HEAD
     /// What changes the stream's records on their way.
     pub transforms: Option<Arc<Transforms>>,
-    /// Bytes of memory that this stream's batches may take.
-    pub memory_limit: usize,
-=======
     /// What this stream's batches may take of the memory for all.
     pub memory: Arc<Share>,
->>>>>>> proof
     /// What the stream keeps back for a full disk.
     pub reserve: Arc<Reserve>,
     /// The stream's state for the outside.

@@ -54,6 +54,9 @@ pub struct Workshop {
     numbers: Vec<Numbers>,
 }
 
+/// Is told what each module (by its index) makes of each record that it is given.
+pub type Watch<'w> = dyn FnMut(usize, &Record<'_>, &Verdict) + 'w;
+
 /// A piece of a chunk after the last module.
 pub struct Piece {
     /// What came out, in order.
@@ -153,13 +156,12 @@ impl Workshop {
         self.work_into(Out::default(), chunk, start)
     }
 
-    /// The same under the eyes of `watch`, which is told what each module (by its index) makes of each
-    /// record that it is given.
+    /// The same under the eyes of `watch`.
     pub fn work_watched<'w>(
         &mut self,
         chunk: &Chunk,
         start: usize,
-        watch: &'w mut dyn FnMut(usize, &Record<'_>, &Verdict),
+        watch: &'w mut Watch<'w>,
     ) -> Piece {
         let out = Out {
             watch: Some(watch),
@@ -321,7 +323,7 @@ struct Out<'w> {
     dropped: u64,
     /// Bytes that may have come out until the records under way are through.
     limit: usize,
-    watch: Option<&'w mut dyn FnMut(usize, &Record<'_>, &Verdict)>,
+    watch: Option<&'w mut Watch<'w>>,
 }
 
 impl Default for Out<'_> {

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use super::CommandError;
 use crate::config::{
-    self, Config, Diagnostic, Diagnostics, Loaded, SpanMap, StageField, StreamSettings,
-    choose, display_size,
+    self, Config, Diagnostic, Diagnostics, Loaded, SpanMap, StageField, StreamSettings, choose,
+    display_size,
 };
 use crate::format::{Format, FormatFault};
 use crate::partition::{ErrorPrefix, Field, PartitionFault, Partitioner};
@@ -91,15 +91,8 @@ pub(super) fn check_modules(config: &Config, spans: &SpanMap) -> anyhow::Result<
         for (index, settings) in stream.transforms.iter().enumerate() {
             let (one, silent) = (from_ref(settings), from_ref(&silent));
             if let Err(error) = Chain::load(&engine, &stream.name, one, silent) {
-                let field = StageField::Module(index);
-                found.push(diagnostic(
-                    stream,
-                    spans,
-                    field,
-                    None,
-                    error.to_string(),
-                    None,
-                ));
+                let (field, message) = (StageField::Module(index), error.to_string());
+                found.push(diagnostic(stream, spans, field, None, message, None));
             }
         }
     }

@@ -353,8 +353,8 @@ fn explain_shows_what_each_transform_makes_of_a_record_and_where_that_goes() {
     let dropped = "3: transformed\n   /guest.wasm: dropped\n   1 dropped\n   backup  ";
     assert!(text.contains(dropped), "{text}");
     let first = "1: transformed\n   /guest.wasm: ok\n      out     {\"k\":1}\n   \
-                 /guest.wasm of output 0: ok\n      out     {\"k\":1}\n   output 0 delivered\n   \
-                 keys    k=1\n   object  out/1/";
+                 /guest.wasm of output 0: ok\n      out     {\"k\":1}\n   output 0 delivered\n      \
+                 keys    k=1\n      object  out/1/";
     assert!(text.starts_with(first), "{text}");
     let last = "1 delivered, 1 dropped, 5 failed, 0 refused\n";
     assert!(text.ends_with(last), "{text}");
@@ -370,8 +370,11 @@ fn check_tells_every_module_that_cannot_be_used() {
     with_guests(&mut config, dir.path(), 3);
     let transforms = &mut config.streams.get_mut("c").unwrap().transforms;
     transforms[1].config = "{\"refuse\":1}".to_owned();
-    transforms[2].module = dir.path().join("none.wasm");
-    let faults = settings::check_modules(&config, &SpanMap::default()).unwrap().to_string();
+    transforms[2] = TransformSettings::of(dir.path().join("none.wasm"));
+    let spans = SpanMap::default();
+    let faults = settings::check_modules(&config, &spans)
+        .unwrap()
+        .to_string();
     let faults = faults.replace(&dir.path().display().to_string(), "");
     let refused = "stream c: transform module /guest.wasm: configure: refused as configured";
     assert!(faults.contains(refused), "{faults}");

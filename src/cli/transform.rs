@@ -6,8 +6,10 @@ pub(super) mod fate;
 mod host;
 mod inspect;
 pub(super) mod log;
+mod new;
 mod pairs;
 mod report;
+mod templates;
 mod test;
 
 use std::io::Write;
@@ -20,6 +22,8 @@ use super::CommandError;
 /// What is done with a module.
 #[derive(Debug, Subcommand)]
 pub enum TransformCommand {
+    /// Write the folder of a new transform, which builds and has a test.
+    New(new::NewArgs),
     /// Run records through a module and show what becomes of each.
     Test(test::TestArgs),
     /// Measure how fast a module is.
@@ -36,6 +40,7 @@ pub(super) fn run(
     err: &mut dyn Write,
 ) -> Result<(), CommandError> {
     match command {
+        TransformCommand::New(args) => new::run(args, out),
         TransformCommand::Test(args) => test::run(args, config, out, err),
         TransformCommand::Bench(args) => bench::run(args, config, out, err),
         TransformCommand::Inspect(args) => inspect::run(args, config, out, err),

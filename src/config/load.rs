@@ -10,6 +10,7 @@ use toml::de::DeTable;
 use super::Config;
 use super::depth;
 use super::diagnostic::{Diagnostic, Diagnostics, Place, Source};
+use super::document::json_object;
 use super::spans::SpanMap;
 use super::table::{File, Table};
 use super::written;
@@ -49,6 +50,36 @@ pub fn parse(
     path: &Path,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Loaded, Diagnostics> {
+    let base = path.parent().unwrap_or(Path::new(""));
+    let mut spans = SpanMap::default();
+    let (config, warnings) = read(text, path, env, |root| {
+        written::config(root, base, &mut spans)
+    })?;
+    Ok(Loaded {
+        config,
+        warnings,
+        spans,
+    })
+}
+
+/// The text of a TOML file that stands at `path` and holds values of the user's own, as the text of a
+/// JSON object: what a `[config]` table comes to.
+pub fn parse_object(
+    text: impl Into<String>,
+    path: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<String, Diagnostics> {
+    let (object, found) = read(text, path, env, json_object)?;
+    object.ok_or(found)
+}
+
+/// Reads a TOML file; what `read` finds beside its result are warnings.
+fn read<T>(
+    text: impl Into<String>,
+    path: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+    read: impl FnOnce(Table<'_>) -> T,
+) -> Result<(T, Diagnostics), Diagnostics> {
     let source = Arc::new(Source {
         path: path.display().to_string(),
         text: text.into(),
@@ -66,19 +97,13 @@ pub fn parse(
         env,
         found: RefCell::default(),
     };
-    let base = path.parent().unwrap_or(Path::new(""));
-    let mut spans = SpanMap::default();
-    let config = written::config(Table::root(&file, tree.get_ref()), base, &mut spans);
+    let result = read(Table::root(&file, tree.get_ref()));
     let mut found = Diagnostics::default();
     found.extend(file.found.into_inner());
     if found.has_faults() {
         return Err(found);
     }
-    Ok(Loaded {
-        config,
-        warnings: found,
-        spans,
-    })
+    Ok((result, found))
 }
 
 fn syntax(source: &Arc<Source>, faults: &[toml::de::Error]) -> Diagnostics {

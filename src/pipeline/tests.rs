@@ -93,12 +93,8 @@ fn surroundings(settings: &StreamSettings, disk: &TornDisk) -> Surroundings {
     Surroundings {
         clock: clock.clone(),
         workers: Workers::start(2).unwrap(),
-<<<<<<< HEAD
         transforms: None,
-        memory_limit: 4 << 20,
-=======
         memory: Arc::new(Budget::new(4 << 20, 1, 0).share()),
->>>>>>> proof
         reserve: Arc::new(reserve),
         status: Arc::new(Status::new(StreamMetrics::new(&metrics, "torn"), clock)),
     }

@@ -78,7 +78,7 @@ impl<'s> Judge<'s> {
                 let failure = verdict.as_ref().err();
                 steps.push(Step {
                     at: module,
-                    module: self.stream.transforms[module].module.display().to_string(),
+                    module: self.stream.transforms[module].name.clone(),
                     input: record.output,
                     fate: Fate::of(verdict),
                     failure: failure.map(|(failure, attempts)| (code(failure), *attempts)),

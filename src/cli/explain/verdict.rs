@@ -73,7 +73,9 @@ impl Counts {
                 dropped,
                 ..
             } => {
-                deliveries.iter().for_each(|it| self.add_delivery(it));
+                for delivery in deliveries {
+                    self.add_delivery(delivery);
+                }
                 *self.dropped.get_or_insert_default() += dropped;
             }
             Verdict::Refused => self.refused += 1,
@@ -136,7 +138,7 @@ impl Verdict {
         let backup = match self {
             Self::Plain { delivery, backup } => {
                 writeln!(out, "{number}: {}", delivery.title())?;
-                delivery.write_text(out)?;
+                delivery.write_text("", out)?;
                 backup
             }
             Self::Transformed {
@@ -155,7 +157,7 @@ impl Verdict {
                         None => "record".to_owned(),
                     };
                     writeln!(out, "   {what} {}", delivery.title())?;
-                    delivery.write_text(out)?;
+                    delivery.write_text("   ", out)?;
                 }
                 if *dropped > 0 {
                     writeln!(out, "   {dropped} dropped")?;
@@ -232,15 +234,15 @@ impl Delivery {
         }
     }
 
-    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+    fn write_text(&self, indent: &str, out: &mut dyn Write) -> io::Result<()> {
         match self {
             Self::Delivered { keys, object, .. } => {
                 if !keys.is_empty() {
                     let pair = |(name, value): &(String, String)| format!("{name}={value}");
                     let keys: Vec<String> = keys.iter().map(pair).collect();
-                    writeln!(out, "   keys    {}", shown(&keys.join(", ")))?;
+                    writeln!(out, "{indent}   keys    {}", shown(&keys.join(", ")))?;
                 }
-                writeln!(out, "   object  {}", shown(object))
+                writeln!(out, "{indent}   object  {}", shown(object))
             }
             Self::Failed {
                 failure,
@@ -249,10 +251,10 @@ impl Delivery {
                 ..
             } => {
                 let (code, message) = (&failure.code, shown(&failure.message));
-                writeln!(out, "   why     {code}: {message}")?;
-                writeln!(out, "   object  {}", shown(object))?;
+                writeln!(out, "{indent}   why     {code}: {message}")?;
+                writeln!(out, "{indent}   object  {}", shown(object))?;
                 let line = String::from_utf8_lossy(line);
-                writeln!(out, "   line    {}", shown(line.trim_end()))
+                writeln!(out, "{indent}   line    {}", shown(line.trim_end()))
             }
         }
     }

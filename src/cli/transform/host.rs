@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::super::{CommandError, settings};
 use super::log::Log;
-use crate::config::{Isolation, TransformSettings, parse_duration, parse_size};
+use crate::config::{self, Isolation, TransformSettings, parse_duration, parse_size};
 use crate::transform::{Chain, Engine, LoadError, Module, Workshop};
 
 /// The stream that records come from where none is named.
@@ -92,6 +92,7 @@ impl HostArgs {
             CommandError::Usage(format!("the stream \"{name}\" has no transform {module}"))
         })?;
         Ok(TransformSettings {
+            name: self.module.display().to_string(),
             module: self.module.clone(),
             ..found.clone()
         })
@@ -101,18 +102,24 @@ impl HostArgs {
 /// Reads `--module-config`.
 fn module_config(text: &str) -> Result<String, CommandError> {
     let usage = |message: String| CommandError::Usage(format!("--module-config: {message}"));
-    let config: Value = match text.strip_prefix('@') {
-        None => serde_json::from_str(text).map_err(|error| usage(format!("not JSON: {error}")))?,
+    let (text, name) = match text.strip_prefix('@') {
+        None => (text.to_owned(), "not JSON"),
         Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .map_err(|error| usage(format!("{path} cannot be read: {error}")))?;
-            if Path::new(path).extension().is_some_and(|it| it == "toml") {
-                toml::from_str(&text).map_err(|error| usage(format!("{path}: {error}")))?
-            } else {
-                serde_json::from_str(&text).map_err(|error| usage(format!("{path}: {error}")))?
+            let read = std::fs::read_to_string(path);
+            let text = read.map_err(|error| usage(format!("{path} cannot be read: {error}")))?;
+            let path = Path::new(path);
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "toml")
+            {
+                let env = |name: &str| std::env::var(name).ok();
+                return Ok(config::parse_object(text, path, &env)?);
             }
+            (text, path.to_str().unwrap_or_default())
         }
     };
+    let config: Value =
+        serde_json::from_str(&text).map_err(|error| usage(format!("{name}: {error}")))?;
     if !config.is_object() {
         return Err(usage("a JSON object is wanted".to_owned()));
     }

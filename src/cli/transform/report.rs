@@ -280,15 +280,11 @@ impl<'w> Report<'w> {
         for (code, count) in &self.failed {
             writeln!(to, "   {count} {code}")?;
         }
-        let each = self
-            .took
-            .checked_div(u32::try_from(self.records).unwrap_or(u32::MAX));
-        let memory = HumanBytes(self.memory_peak as u64);
-        write!(
-            to,
-            "{:.1?} a record, {memory} of memory at most, ",
-            each.unwrap_or_default()
-        )?;
+        if self.records > 0 {
+            let records = u32::try_from(self.records).unwrap_or(u32::MAX);
+            let (each, memory) = (self.took / records, HumanBytes(self.memory_peak as u64));
+            write!(to, "{each:.1?} a record, {memory} of memory at most, ")?;
+        }
         write!(to, "{}", plural(self.log_lines, "log line"))?;
         match host.module.suppressed_log_lines() {
             0 => writeln!(to)?,

@@ -334,3 +334,89 @@ fn bench_states_what_any_machine_would_and_how_fast_this_one_is() {
         (Exit::Failed, "error: empty has no records\n")
     );
 }
+
+#[test]
+fn new_writes_a_folder_for_each_language_and_says_how_it_goes_on() {
+    for (lang, source, command) in [
+        ("rust", "src/lib.rs", "  cargo test "),
+        ("python", "app.py", "componentize-py -d wit"),
+        ("js", "app.js", "  npm run build\n"),
+        (
+            "c",
+            "transform.c",
+            "  clang --target=wasm32-unknown-unknown",
+        ),
+    ] {
+        let folder = Folder::new();
+        let dir = folder.path("drop-bots");
+        let (exit, out, err) = firehose(&["transform", "new", &dir, "--lang", lang]);
+        assert_eq!((exit, err.as_str()), (Exit::Done, ""));
+        assert!(out.contains(&format!("Next:\n\n  cd {dir}\n  ")), "{out}");
+        assert!(out.contains(command), "{out}");
+        assert!(out.contains("pairs.jsonl --pairs\n"), "{out}");
+        let read = |name: &str| std::fs::read_to_string(folder.path("drop-bots/") + name).unwrap();
+        assert!(read("README.md").contains("drop-bots"));
+        assert!(!read("README.md").contains("my-transform"));
+        read(source);
+        read("pairs.jsonl").lines().for_each(|line| {
+            super::pairs::Line::parse(line).unwrap();
+        });
+    }
+}
+
+#[test]
+fn new_refuses_a_full_folder_and_a_name_that_no_crate_can_have() {
+    let folder = Folder::new();
+    folder.write("full-file", "");
+    std::fs::create_dir(folder.path("full")).unwrap();
+    let kept = folder.write("full/kept", "kept");
+    let (exit, out, err) = firehose(&["transform", "new", &folder.path("full"), "--lang", "c"]);
+    assert_eq!((exit, out.as_str()), (Exit::Failed, ""));
+    assert!(err.ends_with("full is not empty\n"), "{err}");
+    assert_eq!(std::fs::read_dir(folder.path("full")).unwrap().count(), 1);
+    assert_eq!(std::fs::read_to_string(kept).unwrap(), "kept");
+    let (exit, _, err) = firehose(&["transform", "new", &folder.path("full-file"), "--lang", "c"]);
+    assert_eq!(exit, Exit::Failed);
+    assert!(err.contains("cannot be read"), "{err}");
+    for name in ["Bots", "1st", "a/..", "drop bots"] {
+        let (exit, _, err) = firehose(&["transform", "new", &folder.path(name), "--lang", "c"]);
+        assert_eq!(exit, Exit::Usage);
+        assert!(err.contains("such as drop-bots"), "{err}");
+    }
+}
+
+#[test]
+fn settings_are_those_of_a_stream_where_one_is_named() {
+    let folder = Folder::new();
+    let config = r#"[stream.clicks]
+source.type = "direct-put"
+destination = { type = "folder", path = "out" }
+[[stream.clicks.transform]]
+module = "guest.wasm"
+config = { refuse = 1 }
+"#;
+    let config = folder.write("firehose.toml", config);
+    let input = folder.write("in", "origin\n");
+    let (exit, _, err) = folder.run("test", &[&input, "--stream", "clicks", "--config", &config]);
+    assert_eq!(exit, Exit::Failed);
+    assert!(err.contains("refused as configured"), "{err}");
+    let arguments = [
+        &input,
+        "--stream",
+        "clicks",
+        "--config",
+        &config,
+        "--module-config",
+        "{}",
+    ];
+    let (exit, out, _) = folder.run("test", &arguments);
+    assert_eq!(exit, Exit::Done);
+    assert!(out.starts_with("1: ok\n   out     clicks\n"), "{out}");
+    let (exit, _, err) = firehose(&["check", "--config", &config]);
+    assert_eq!(exit, Exit::Usage);
+    let place = "firehose.toml:5:";
+    assert!(
+        err.contains(place) && err.contains("configure: refused as configured"),
+        "{err}"
+    );
+}

@@ -221,11 +221,11 @@ impl Daemon {
         ended.unwrap()
     }
 
-<<<<<<< HEAD
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).unwrap();
-=======
+    }
+
     /// Waits for the process to be killed by itself, at a failpoint. A stream that has stopped for
     /// good will not come by there.
     pub fn wait_for_failpoint(&mut self) -> ExitStatus {
@@ -243,7 +243,6 @@ impl Daemon {
             ended.is_some()
         });
         ended.unwrap()
->>>>>>> proof
     }
 
     /// SIGTERM, and waits for the end.

@@ -103,7 +103,7 @@ pub struct TransformSettings {
 }
 
 impl TransformSettings {
-    /// A module with what holds where the file says nothing.
+    /// A module, named as its path is written, with what holds where the file says nothing.
     pub fn of(module: PathBuf) -> Self {
         Self {
             name: module.display().to_string(),

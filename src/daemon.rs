@@ -270,8 +270,10 @@ impl Common {
             return Ok(None);
         };
         let (name, modules) = (settings.name.clone(), settings.transforms.clone());
-        let loading =
-            tokio::task::spawn_blocking(move || Transforms::load(&engine, &name, &modules));
+        let metrics = Arc::clone(&self.metrics);
+        let loading = tokio::task::spawn_blocking(move || {
+            Transforms::load(&engine, &name, &modules, &metrics)
+        });
         let transforms = loading
             .await?
             .with_context(|| format!("stream {}", settings.name))?;

@@ -12,6 +12,7 @@ mod fault;
 mod host;
 mod instance;
 mod module;
+mod observer;
 mod run;
 mod sandbox;
 
@@ -28,8 +29,8 @@ pub use component::{CONTRACT, Kind, WIT};
 pub use current::{Reload, Transforms};
 pub use engine::Engine;
 pub use fault::Cause;
-pub use host::LogSink;
 pub use module::{About, LoadError, Module};
+pub use observer::{LogSink, Observer};
 use run::Slot;
 pub use run::Verdict;
 
@@ -92,15 +93,15 @@ impl FailedRecord {
 }
 
 impl Chain {
-    /// Loads the modules of a stream. `log` is given the place of the module in the chain.
+    /// Loads the modules of a stream, each with who observes it.
     pub fn load(
         engine: &Engine,
         stream: &str,
         settings: &[TransformSettings],
-        log: impl Fn(&TransformSettings) -> LogSink,
+        observers: &[Observer],
     ) -> Result<Self, LoadError> {
-        let load = |settings| Module::load(engine, stream, settings, log(settings));
-        let modules: Result<Vec<_>, _> = settings.iter().map(load).collect();
+        let load = |(settings, observer)| Module::load(engine, stream, settings, observer);
+        let modules: Result<Vec<_>, _> = settings.iter().zip(observers).map(load).collect();
         Ok(Self { modules: modules? })
     }
 

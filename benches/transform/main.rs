@@ -19,7 +19,7 @@ use clap::Parser;
 use firehose::config::TransformSettings;
 use firehose::position::Sequence;
 use firehose::record::{Chunk, ChunkBuilder};
-use firehose::transform::{Chain, Engine, LogSink, Workshop};
+use firehose::transform::{Chain, Engine, Observer, Workshop};
 
 #[derive(Parser)]
 struct Arguments {
@@ -173,8 +173,9 @@ fn load(engine: &Engine, root: &Path, module: &str, config: &str) -> anyhow::Res
         config: config.to_owned(),
         ..TransformSettings::of(root.join(format!("transforms/{module}.wasm")))
     };
-    let quiet = |_: &TransformSettings| -> LogSink { Arc::new(|_, _| {}) };
-    Ok(Arc::new(Chain::load(engine, "bench", &[settings], quiet)?))
+    let observer = Observer::of_log(Arc::new(|_, _| {}))?;
+    let chain = Chain::load(engine, "bench", &[settings], &[observer])?;
+    Ok(Arc::new(chain))
 }
 
 /// Wall time on as many threads as cores are used, a record and core. The threads do nothing else.

@@ -4,16 +4,17 @@
 
 use std::ops::Range;
 use std::path::Path;
+use std::slice::from_ref;
 use std::sync::Arc;
 
 use super::CommandError;
 use crate::config::{
-    self, Config, Diagnostic, Diagnostics, Loaded, SpanMap, StageField, StreamSettings,
-    TransformSettings, choose, display_size,
+    self, Config, Diagnostic, Diagnostics, Loaded, SpanMap, StageField, StreamSettings, choose,
+    display_size,
 };
 use crate::format::{Format, FormatFault};
 use crate::partition::{ErrorPrefix, Field, PartitionFault, Partitioner};
-use crate::transform::{Chain, Engine, LogSink};
+use crate::transform::{Chain, Engine, Observer};
 
 /// Loads the file and compiles its expressions; the environment is the process's own.
 pub(super) fn load(path: &Path) -> Result<Loaded, Diagnostics> {
@@ -85,11 +86,11 @@ pub(super) fn check_modules(config: &Config, spans: &SpanMap) -> anyhow::Result<
     }
     // Without a cache: nothing is written.
     let engine = Engine::start(None)?;
+    let silent = Observer::of_log(Arc::new(|_, _| {}))?;
     for stream in streams {
         for (index, settings) in stream.transforms.iter().enumerate() {
-            let settings = std::slice::from_ref(settings);
-            let silent = |_: &TransformSettings| -> LogSink { Arc::new(|_, _| {}) };
-            if let Err(error) = Chain::load(&engine, &stream.name, settings, silent) {
+            let (one, silent) = (from_ref(settings), from_ref(&silent));
+            if let Err(error) = Chain::load(&engine, &stream.name, one, silent) {
                 let (field, message) = (StageField::Module(index), error.to_string());
                 found.push(diagnostic(stream, spans, field, None, message, None));
             }

@@ -81,7 +81,7 @@ impl Pipeline {
         self.table.insert(Entry {
             batch: Batch::open(id, self.around.clock.now_ms()),
             lane,
-            identity: identity.into(),
+            identity: self.outputs.identity(lane, identity).into(),
             target: self.outputs.target(lane, identity, arrival_ms, id),
             arrival_ms,
             sealing: false,

@@ -10,8 +10,9 @@ use wasmtime::component::{InstancePre, Linker};
 use super::component::{self, Kind};
 use super::engine::{Engine, TICK};
 use super::fault::Broken;
-use super::host::{self, Host, Log, LogSink};
+use super::host::{self, Host, Log};
 use super::instance::{Fresh, Instance};
+use super::observer::Observer;
 use super::sandbox;
 use crate::config::{Isolation, TransformSettings};
 
@@ -54,6 +55,7 @@ pub struct Module {
     engine: Engine,
     pre: InstancePre<Host>,
     log: Arc<Log>,
+    observer: Observer,
     about: About,
     /// Whether it is called with one record at a time.
     one_by_one: bool,
@@ -65,9 +67,9 @@ impl Module {
         engine: &Engine,
         stream: &str,
         settings: &TransformSettings,
-        log: LogSink,
+        observer: &Observer,
     ) -> Result<Self, LoadError> {
-        let module = Self::compile(engine, stream, settings, log)?;
+        let module = Self::compile(engine, stream, settings, observer)?;
         module.try_out()?;
         Ok(module)
     }
@@ -78,7 +80,7 @@ impl Module {
         engine: &Engine,
         stream: &str,
         settings: &TransformSettings,
-        log: LogSink,
+        observer: &Observer,
     ) -> Result<Self, LoadError> {
         let fault = |cause: String| LoadError {
             module: settings.name.clone(),
@@ -95,12 +97,14 @@ impl Module {
             component::imports(&compiled.component).map_err(|error| fault(format!("{error:#}")))?;
         let pre = link(engine, &compiled.component, &imports)
             .map_err(|error| fault(format!("does not fit the contract: {error:#}")))?;
+        observer.metrics.compiled(compiled.time, compiled.cached);
         Ok(Self {
             name: settings.name.as_str().into(),
             stream: stream.into(),
             engine: engine.clone(),
             pre,
-            log: Arc::new(Log::new(log, settings.log_lines)),
+            log: Arc::new(Log::new(observer.clone(), settings.log_lines)),
+            observer: observer.clone(),
             one_by_one: imports.iter().any(|import| component::is_sandboxed(import)),
             about: About {
                 kind,
@@ -160,7 +164,11 @@ impl Module {
 
     /// Log lines that were not written for being too many.
     pub fn suppressed_log_lines(&self) -> u64 {
-        self.log.suppressed()
+        self.observer.metrics.suppressed_log_lines.get()
+    }
+
+    pub(super) const fn observer(&self) -> &Observer {
+        &self.observer
     }
 
     pub(super) fn engine(&self) -> &wasmtime::Engine {

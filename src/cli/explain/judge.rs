@@ -166,6 +166,7 @@ fn workshop(stream: &StreamSettings, log: &Log) -> anyhow::Result<Option<Worksho
     }
     // Without a cache: nothing is written.
     let engine = Engine::start(None)?;
-    let chain = Chain::load(&engine, &stream.name, &stream.transforms, |_| log.sink())?;
+    let observers = vec![log.observer()?; stream.transforms.len()];
+    let chain = Chain::load(&engine, &stream.name, &stream.transforms, &observers)?;
     Ok(Some(Workshop::new(Arc::new(chain))))
 }

@@ -140,8 +140,8 @@ impl Host {
         let engine = Engine::start(None)?;
         let log = Log::new();
         let stream = args.stream.as_deref().unwrap_or(STREAM);
-        let module =
-            Module::compile(&engine, stream, &settings, log.sink()).map_err(anyhow::Error::from)?;
+        let module = Module::compile(&engine, stream, &settings, &log.observer()?)
+            .map_err(anyhow::Error::from)?;
         Ok(Self { module, log })
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 
 use super::super::shown::printable;
-use crate::transform::{Level, LogSink};
+use crate::transform::{Level, Observer};
 
 /// Lines that were logged and not written yet.
 pub(in crate::cli) struct Log {
@@ -19,13 +19,13 @@ impl Log {
         Self { sender, lines }
     }
 
-    /// Where a module's lines go.
-    pub(in crate::cli) fn sink(&self) -> LogSink {
+    /// Takes a module's lines.
+    pub(in crate::cli) fn observer(&self) -> anyhow::Result<Observer> {
         let sender = self.sender.clone();
-        Arc::new(move |level, line| {
+        Observer::of_log(Arc::new(move |level, line| {
             // Nobody listens any more when the command ends.
             let _ = sender.send((level, line.to_owned()));
-        })
+        }))
     }
 
     /// Writes what was logged since; returns how many lines that were.

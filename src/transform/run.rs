@@ -139,12 +139,11 @@ fn call(
         metrics.broken_calls(broken.cause as usize).add(1);
         CallError::Broken(broken)
     };
-    let mut instance = match slot.instance.take() {
-        Some(instance) => instance,
-        None => {
-            metrics.instance_starts.add(1);
-            Instance::start(module).map_err(broken)?
-        }
+    let mut instance = if let Some(instance) = slot.instance.take() {
+        instance
+    } else {
+        metrics.instance_starts.add(1);
+        Instance::start(module).map_err(broken)?
     };
     let begun = Instant::now();
     let result = instance.call(module, records);

@@ -83,10 +83,8 @@ fn the_outs_of_json_make_a_file_of_expectations() {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    let outs: String = said
-        .iter()
-        .map(|said| format!("{}\n", said["out"]))
-        .collect();
+    let outs: Vec<String> = said.iter().map(|said| said["out"].to_string()).collect();
+    let outs = outs.join("\n") + "\n";
     let expected = r#"["abc"]
 "dropped"
 ["2x","2x"]
@@ -309,8 +307,7 @@ fn inspect_says_why_a_module_cannot_be_used_and_what_is_known_of_it() {
 #[test]
 fn bench_states_what_any_machine_would_and_how_fast_this_one_is() {
     let folder = Folder::new();
-    let records: String = (0..300).map(|n| format!("{n:09}x\n")).collect();
-    let input = folder.write("in", records + "drop\n2x\nfail\n");
+    let input = folder.write("in", "000000000x\n".repeat(300) + "drop\n2x\nfail\n");
     let (exit, out, err) = folder.run("bench", &[&input, "--threads", "2", "--json"]);
     assert_eq!((exit, err.as_str()), (Exit::Done, ""));
     let said: Value = serde_json::from_str(&out).unwrap();

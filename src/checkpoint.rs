@@ -8,4 +8,4 @@ mod rows;
 mod store;
 
 pub use rows::{Lane, OpenBatch, SealedObject, SpooledBlock, Target};
-pub use store::{Commit, Recovered, Store, StoreError, UploadElsewhere};
+pub use store::{Commit, NamedUpload, Recovered, Store, StoreError};

@@ -6,10 +6,13 @@
 pub mod check;
 pub mod demo;
 pub mod explain;
+mod lines;
 pub mod put;
 pub mod run;
 mod settings;
+mod shown;
 pub mod state;
+pub mod transform;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -97,7 +100,7 @@ struct ConfigFile {
 enum Command {
     /// Accept records and deliver them until stopped (the default).
     Run,
-    /// Validate the config, compile queries, prefixes and schemas; touch nothing.
+    /// Validate the config, compile queries, prefixes, schemas and modules; touch nothing.
     Check,
     /// Show what would happen to records, line by line; write nothing.
     Explain(explain::ExplainArgs),
@@ -105,6 +108,9 @@ enum Command {
     /// Look after the state folder of a stopped daemon.
     #[command(subcommand)]
     State(state::StateCommand),
+    /// Write, test and measure WebAssembly transforms; no daemon is needed.
+    #[command(subcommand)]
+    Transform(transform::TransformCommand),
     /// Run an embedded stream with a sample producer and show what lands.
     Demo(demo::DemoArgs),
 }
@@ -163,9 +169,10 @@ fn dispatch(
     match line.command.unwrap_or(Command::Run) {
         Command::Run => run::run(config, err),
         Command::Check => check::run(&config, out, err),
-        Command::Explain(args) => explain::run(&config, &args, out),
+        Command::Explain(args) => explain::run(&config, &args, out, err),
         Command::Put(args) => Ok(runtime()?.block_on(put::run(&args, out))?),
         Command::State(command) => state::run(&command, &config, out),
+        Command::Transform(command) => transform::run(&command, &config, out, err),
         Command::Demo(args) => demo::run(&args, out),
     }
 }

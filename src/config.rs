@@ -3,6 +3,7 @@
 
 mod depth;
 mod diagnostic;
+mod document;
 mod load;
 mod quantity;
 mod spans;
@@ -21,7 +22,7 @@ use serde::{Deserialize, Serialize};
 pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity, Source};
 use load::read_bounded;
 pub use load::{Loaded, load, parse};
-pub use quantity::{display_duration, display_size};
+pub use quantity::{display_duration, display_size, parse_duration, parse_size};
 pub use spans::{SpanMap, StageField};
 pub use words::choose;
 
@@ -83,6 +84,8 @@ pub enum SourceSettings {
 /// A WebAssembly module that changes records, and its limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TransformSettings {
+    /// The module's name in messages and metrics: the path as the config file has it.
+    pub name: String,
     /// The file: a component, or a core module that can be made one.
     pub module: PathBuf,
     /// How long one call may take.
@@ -97,6 +100,23 @@ pub struct TransformSettings {
     pub isolation: Isolation,
     /// The `[config]` table as a JSON object, for the module's `configure`.
     pub config: String,
+}
+
+impl TransformSettings {
+    /// A module, named as its path is written, with what holds where the file says nothing.
+    pub fn of(module: PathBuf) -> Self {
+        Self {
+            name: module.display().to_string(),
+            module,
+            timeout: Duration::from_secs(1),
+            memory: 64 << 20,
+            // What a Lambda function may answer.
+            output: 6 << 20,
+            log_lines: 100,
+            isolation: Isolation::default(),
+            config: "{}".to_owned(),
+        }
+    }
 }
 
 /// How long an instance of a module lives.

@@ -22,6 +22,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::config::{Config, StreamSettings};
 use crate::disk::{Disk, HostDisk, Reserve, Shortage};
@@ -41,7 +42,7 @@ const BODIES_PART: u64 = 8;
 /// Request bodies may take at least this much: two of the largest.
 const BODIES_MIN: u64 = 16 << 20;
 /// Every stream may hold at least this much in batches.
-const BATCHES_MIN: u64 = 8 << 20;
+const BATCHES_MIN: usize = 8 << 20;
 
 /// What the command line says beyond the config.
 #[derive(Clone, Debug)]
@@ -215,8 +216,8 @@ struct Common {
     clock: Clock,
     metrics: Arc<Metrics>,
     workers: Workers,
-    /// Bytes that the batches of each stream may take.
-    memory_limit: usize,
+    /// What the batches of all streams may take.
+    budget: Budget,
     shortage: Shortage,
     /// Where a stream has transforms.
     engine: Option<Engine>,
@@ -227,12 +228,12 @@ const COMPILED: &str = "compiled~";
 
 impl Common {
     fn new(config: &Config) -> anyhow::Result<Self> {
-        let share = config.memory_limit / BATCHES_PART / config.streams.len().max(1) as u64;
+        let batches = usize::try_from(config.memory_limit / BATCHES_PART)?;
         Ok(Self {
             clock: Clock::system(),
             metrics: Arc::new(Metrics::new()?),
             workers: Workers::start(std::thread::available_parallelism()?.get())?,
-            memory_limit: usize::try_from(share.max(BATCHES_MIN))?,
+            budget: Budget::new(batches, config.streams.len(), BATCHES_MIN),
             shortage: Shortage::default(),
             engine: engine(config)?,
         })
@@ -250,7 +251,7 @@ impl Common {
             clock: self.clock.clone(),
             workers: self.workers.clone(),
             transforms,
-            memory_limit: self.memory_limit,
+            memory: Arc::new(self.budget.share()),
             reserve: Arc::new(reserve),
             status: Arc::new(status),
         };
@@ -270,8 +271,10 @@ impl Common {
             return Ok(None);
         };
         let (name, modules) = (settings.name.clone(), settings.transforms.clone());
-        let loading =
-            tokio::task::spawn_blocking(move || Transforms::load(&engine, &name, &modules));
+        let metrics = Arc::clone(&self.metrics);
+        let loading = tokio::task::spawn_blocking(move || {
+            Transforms::load(&engine, &name, &modules, &metrics)
+        });
         let transforms = loading
             .await?
             .with_context(|| format!("stream {}", settings.name))?;

@@ -61,8 +61,8 @@ pub trait DiskFile: Send + Sync + Debug {
     /// Cuts or extends (with zeros) the file.
     fn set_len(&self, len: u64) -> io::Result<()>;
     /// Makes the file at least `len` bytes long, of blocks that are really there: writing to them
-    /// later finds room. For a file without content: on a file system that cannot do it otherwise,
-    /// zeros are written from its beginning on. After an error the length is anything.
+    /// later finds room. What it holds stays as it is. Holes that [`DiskFile::set_len`] has left in
+    /// it are filled only by a file system that can. After an error it may be of any greater length.
     fn allocate(&self, len: u64) -> io::Result<()>;
     /// Length in bytes.
     fn len(&self) -> io::Result<u64>;

@@ -20,6 +20,7 @@ pub mod spool;
 pub mod transform;
 
 // Ground floor: imports nothing above.
+pub mod budget;
 pub mod buffer;
 pub mod clock;
 pub mod config;

@@ -1,5 +1,5 @@
-//! Sorting records into partitions: jq keys, event time and prefix expressions (Firehose's dynamic
-//! partitioning and custom prefixes).
+//! Sorting records into partitions: keys of jq and of transforms, event time and prefix expressions
+//! (Firehose's dynamic partitioning and custom prefixes).
 
 mod date_pattern;
 mod error_prefix;
@@ -41,13 +41,14 @@ pub struct Scratch {
 }
 
 impl Partitioner {
-    /// Compiles `partitioning` and `destination.prefix` of a stream.
+    /// Compiles `partitioning` and `destination.prefix` of a stream. Only what a transform made can
+    /// have the keys of `!{partitionKeyFromTransform:…}`.
     pub fn compile(
-        _stream: &str,
         settings: &PartitioningSettings,
+        has_transforms: bool,
         prefix: Option<&str>,
     ) -> Result<Self, Vec<PartitionFault>> {
-        Self::compile_field(settings, prefix, Field::Prefix)
+        Self::compile_field(settings, has_transforms, prefix, Field::Prefix)
     }
 
     /// Compiles `backup.prefix`: no keys, no event time.
@@ -59,11 +60,12 @@ impl Partitioner {
             time_zone: time_zone.map(Into::into),
             ..PartitioningSettings::default()
         };
-        Self::compile_field(&settings, prefix, Field::BackupPrefix)
+        Self::compile_field(&settings, false, prefix, Field::BackupPrefix)
     }
 
     fn compile_field(
         settings: &PartitioningSettings,
+        has_transforms: bool,
         prefix: Option<&str>,
         field: Field,
     ) -> Result<Self, Vec<PartitionFault>> {
@@ -71,7 +73,7 @@ impl Partitioner {
         let zone = template::zone(settings.time_zone.as_deref(), &mut faults);
         let text = prefix.unwrap_or("");
         let pieces = expression::parse(text, field, &mut faults);
-        let extractor = Extractor::compile(settings, &pieces, &mut faults);
+        let extractor = Extractor::compile(settings, has_transforms, &pieces, &mut faults);
         let mut parts = expression::joined(pieces);
         if faults.iter().all(|fault| fault.field != field) {
             template::check(&parts, &zone, field, &mut faults);
@@ -79,7 +81,7 @@ impl Partitioner {
         if !expression::has_expression(text) {
             parts.push(expression::default_time());
         }
-        let (template, times) = Template::new(parts, &zone, |name| extractor.key_index(name));
+        let (template, times) = Template::new(parts, &zone, |part| extractor.key_index(part));
         if !faults.is_empty() {
             return Err(faults);
         }
@@ -118,7 +120,7 @@ impl Partitioner {
     ) -> Result<(), Failure> {
         let start = out.len();
         let Scratch { times, extracted } = scratch;
-        self.extractor.extract(record.data, extracted)?;
+        self.extractor.extract(record, extracted)?;
         let times = extracted
             .event_time
             .map(|at| times.texts(&self.times, &self.zone, at));
@@ -172,19 +174,19 @@ impl Partitioner {
         self.template.open(identity, &self.zone, arrival_ms)
     }
 
-    /// Names and values that sort the record, as they were before escaping: the keys of the query
-    /// that the prefix uses, and the event time in RFC 3339.
+    /// Names and values that sort the record, as they were before escaping: the keys that the prefix
+    /// uses, those of the query before those of transforms, and the event time in RFC 3339.
     pub fn keys(
         &self,
         scratch: &mut Scratch,
         record: &Record<'_>,
     ) -> Result<Vec<(String, String)>, Failure> {
         let extracted = &mut scratch.extracted;
-        self.extractor.extract(record.data, extracted)?;
+        self.extractor.extract(record, extracted)?;
         let value = |index| String::from_utf8_lossy(extracted.value(index)).into_owned();
-        let names = self.extractor.key_names.iter().enumerate();
+        let names = self.extractor.key_names().enumerate();
         let mut keys: Vec<_> = names
-            .map(|(index, name)| (name.clone(), value(index)))
+            .map(|(index, name)| (name.to_owned(), value(index)))
             .collect();
         if let Some(at) = extracted.event_time {
             keys.push((

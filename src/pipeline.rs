@@ -30,6 +30,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::budget::Share;
 use crate::checkpoint::{SealedObject, Store};
 use crate::clock::Clock;
 use crate::config::StreamSettings;
@@ -65,10 +66,15 @@ pub struct Surroundings {
     pub clock: Clock,
     /// Threads for CPU work, shared by all streams.
     pub workers: Workers,
+<<<<<<< HEAD
     /// What changes the stream's records on their way.
     pub transforms: Option<Arc<Transforms>>,
     /// Bytes of memory that this stream's batches may take.
     pub memory_limit: usize,
+=======
+    /// What this stream's batches may take of the memory for all.
+    pub memory: Arc<Share>,
+>>>>>>> proof
     /// What the stream keeps back for a full disk.
     pub reserve: Arc<Reserve>,
     /// The stream's state for the outside.
@@ -107,6 +113,8 @@ pub struct Pipeline {
     pending: Pending,
     checkpointing: bool,
     checkpoint_begun: Instant,
+    /// So many ticks in a row have found no memory left.
+    tight: u32,
     /// When the reserve was last tried to be made again.
     reserve_tried: Instant,
 }
@@ -183,12 +191,15 @@ pub async fn run(
         pending: Pending::default(),
         checkpointing: false,
         checkpoint_begun: Instant::now(),
+        tight: 0,
         reserve_tried: Instant::now(),
     };
     pipeline.resume_batches();
     let result = pipeline.turn(routed).await;
     claiming.abort();
     pipeline.wind_down().await;
+    // A stream that does not run leaves its share to the others.
+    pipeline.around.memory.hold(0);
     if let Err(StreamError::DiskFull { .. }) = result {
         let reserve = Arc::clone(&pipeline.around.reserve);
         let _ = tokio::task::spawn_blocking(move || reserve.give_up()).await;
@@ -217,6 +228,7 @@ impl Pipeline {
                     None => self.ending = true,
                 },
                 _ = tick.tick() => {
+                    self.mind_the_memory();
                     self.mind_the_room();
                     self.report();
                 }
@@ -241,6 +253,7 @@ impl Pipeline {
     }
 
     fn restore_invariants(&mut self) {
+        self.around.memory.hold(self.table.memory());
         let now_ms = self.around.clock.now_ms();
         while let Some(id) = self.table.next_due(now_ms) {
             self.seal(id);

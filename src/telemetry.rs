@@ -4,5 +4,5 @@ pub mod logging;
 pub mod metrics;
 pub mod status;
 
-pub use metrics::{Metrics, StreamMetrics};
+pub use metrics::{Metrics, StreamMetrics, TransformMetrics};
 pub use status::{LastObject, State, StatusSnapshot, StreamStatus};

@@ -12,6 +12,7 @@ mod fault;
 mod host;
 mod instance;
 mod module;
+mod observer;
 mod run;
 mod sandbox;
 
@@ -24,13 +25,14 @@ use crate::position::Position;
 use crate::record::{Chunk, ChunkBuilder, Record};
 
 pub use abi::{Level, Outcome, Output};
-pub use component::{Kind, WIT};
+pub use component::{CONTRACT, Kind, WIT};
 pub use current::{Reload, Transforms};
 pub use engine::Engine;
 pub use fault::Cause;
-pub use host::LogSink;
 pub use module::{About, LoadError, Module};
+pub use observer::{LogSink, Observer};
 use run::Slot;
+pub use run::Verdict;
 
 /// A piece of a chunk ends when so many bytes have come out of it…
 const PIECE_BYTES: usize = 4 << 20;
@@ -88,16 +90,21 @@ impl FailedRecord {
 }
 
 impl Chain {
-    /// Loads the modules of a stream. `log` is given the place of the module in the chain.
+    /// Loads the modules of a stream, each with who observes it.
     pub fn load(
         engine: &Engine,
         stream: &str,
         settings: &[TransformSettings],
-        log: impl Fn(&TransformSettings) -> LogSink,
+        observers: &[Observer],
     ) -> Result<Self, LoadError> {
-        let load = |settings| Module::load(engine, stream, settings, log(settings));
-        let modules: Result<Vec<_>, _> = settings.iter().map(load).collect();
+        let load = |(settings, observer)| Module::load(engine, stream, settings, observer);
+        let modules: Result<Vec<_>, _> = settings.iter().zip(observers).map(load).collect();
         Ok(Self { modules: modules? })
+    }
+
+    /// Modules that were tried out before.
+    pub const fn of(modules: Vec<Module>) -> Self {
+        Self { modules }
     }
 
     /// The modules.
@@ -128,12 +135,42 @@ impl Workshop {
         self.slots.iter().map(|slot| slot.memory_peak)
     }
 
+    /// How many records of `chunk` go into each call to the first module.
+    pub fn call_sizes(&self, chunk: &Chunk) -> Vec<usize> {
+        let records: Vec<Record<'_>> = chunk.iter().collect();
+        let (mut sizes, mut start) = (Vec::new(), 0);
+        while let Some(module) = self.chain.modules.first().filter(|_| start < records.len()) {
+            let size = run::call_len(module, &records[start..]);
+            sizes.push(size);
+            start += size;
+        }
+        sizes
+    }
+
     /// Takes the records of `chunk` from index `start` on through all modules, until the piece is
     /// large enough or the chunk ends.
     pub fn work(&mut self, chunk: &Chunk, start: usize) -> Piece {
+        self.work_into(Out::default(), chunk, start)
+    }
+
+    /// The same under the eyes of `watch`, which is told what each module (by its index) makes of each
+    /// record that it is given.
+    pub fn work_watched<'w>(
+        &mut self,
+        chunk: &Chunk,
+        start: usize,
+        watch: &'w mut dyn FnMut(usize, &Record<'_>, &Verdict),
+    ) -> Piece {
+        let out = Out {
+            watch: Some(watch),
+            ..Out::default()
+        };
+        self.work_into(out, chunk, start)
+    }
+
+    fn work_into(&mut self, mut out: Out<'_>, chunk: &Chunk, start: usize) -> Piece {
         let chain = Arc::clone(&self.chain);
         let begun = Instant::now();
-        let mut out = Out::default();
         let mut end = start;
         let Some(first) = chain.modules.first() else {
             unreachable!("a chain has modules")
@@ -153,7 +190,7 @@ impl Workshop {
     }
 
     /// What one module makes of records, with nothing after it.
-    pub fn step(&mut self, module: usize, records: &Chunk) -> Vec<Result<Outcome, (Failure, u32)>> {
+    pub fn step(&mut self, module: usize, records: &Chunk) -> Vec<Verdict> {
         let chain = Arc::clone(&self.chain);
         let records: Vec<Record<'_>> = records.iter().collect();
         let (module, slot) = (&chain.modules[module], &mut self.slots[module]);
@@ -169,16 +206,16 @@ impl Workshop {
 
     /// Feeds records to the chain; if more comes out of them than may, one by one, and then the
     /// record of which too much comes fails.
-    fn feed_or_single_out(&mut self, chain: &Chain, records: &[Record<'_>], out: &mut Out) {
-        if self.feed_within(chain, records, out).is_ok() {
+    fn feed_or_single_out(&mut self, chain: &Chain, records: &[Record<'_>], out: &mut Out<'_>) {
+        let Err(Expanded { module }) = self.feed_within(chain, records, out) else {
             return;
+        };
+        if let [record] = records {
+            let failure = fault::expansion(chain.modules[module].name(), EXPANSION_BYTES_MAX);
+            return out.fail(record, failure, 1);
         }
         for record in records {
-            let one = std::slice::from_ref(record);
-            if let Err(Expanded { module }) = self.feed_within(chain, one, out) {
-                let failure = fault::expansion(chain.modules[module].name(), EXPANSION_BYTES_MAX);
-                out.fail(record, failure, 1);
-            }
+            self.feed_or_single_out(chain, std::slice::from_ref(record), out);
         }
     }
 
@@ -187,7 +224,7 @@ impl Workshop {
         &mut self,
         chain: &Chain,
         records: &[Record<'_>],
-        out: &mut Out,
+        out: &mut Out<'_>,
     ) -> Result<(), Expanded> {
         self.numbers.fill(Numbers::default());
         let mark = out.mark();
@@ -204,7 +241,7 @@ impl Workshop {
         chain: &Chain,
         stage: usize,
         records: &[Record<'_>],
-        out: &mut Out,
+        out: &mut Out<'_>,
     ) -> Result<(), Expanded> {
         let module = &chain.modules[stage];
         let is_last = stage + 1 == chain.modules.len();
@@ -216,6 +253,9 @@ impl Workshop {
             run::run(module, &mut self.slots[stage], call, &mut verdicts);
             let mut between = ChunkBuilder::with_capacity(0);
             for (record, verdict) in call.iter().zip(verdicts.drain(..)) {
+                if let Some(watch) = &mut out.watch {
+                    watch(stage, record, &verdict);
+                }
                 let numbers = &mut self.numbers[stage];
                 let builder = if is_last {
                     &mut out.builder
@@ -274,16 +314,17 @@ impl Numbers {
 }
 
 /// What has come out of a piece so far.
-struct Out {
+struct Out<'w> {
     builder: ChunkBuilder,
     failed: Vec<FailedRecord>,
     failed_bytes: usize,
     dropped: u64,
     /// Bytes that may have come out until the records under way are through.
     limit: usize,
+    watch: Option<&'w mut dyn FnMut(usize, &Record<'_>, &Verdict)>,
 }
 
-impl Default for Out {
+impl Default for Out<'_> {
     fn default() -> Self {
         Self {
             builder: ChunkBuilder::with_capacity(0),
@@ -291,11 +332,12 @@ impl Default for Out {
             failed_bytes: 0,
             dropped: 0,
             limit: 0,
+            watch: None,
         }
     }
 }
 
-impl Out {
+impl Out<'_> {
     fn bytes(&self) -> usize {
         self.builder.bytes() + self.failed_bytes
     }

@@ -16,10 +16,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use clap::Parser;
-use firehose::config::{Isolation, TransformSettings};
+use firehose::config::TransformSettings;
 use firehose::position::Sequence;
 use firehose::record::{Chunk, ChunkBuilder};
-use firehose::transform::{Chain, Engine, LogSink, Workshop};
+use firehose::transform::{Chain, Engine, Observer, Workshop};
 
 #[derive(Parser)]
 struct Arguments {
@@ -170,16 +170,12 @@ fn chunk(records: &[String]) -> Chunk {
 
 fn load(engine: &Engine, root: &Path, module: &str, config: &str) -> anyhow::Result<Arc<Chain>> {
     let settings = TransformSettings {
-        module: root.join(format!("transforms/{module}.wasm")),
-        timeout: Duration::from_secs(1),
-        memory: 64 << 20,
-        output: 6 << 20,
-        log_lines: 100,
-        isolation: Isolation::Reuse,
         config: config.to_owned(),
+        ..TransformSettings::of(root.join(format!("transforms/{module}.wasm")))
     };
-    let quiet = |_: &TransformSettings| -> LogSink { Arc::new(|_, _| {}) };
-    Ok(Arc::new(Chain::load(engine, "bench", &[settings], quiet)?))
+    let observer = Observer::of_log(Arc::new(|_, _| {}))?;
+    let chain = Chain::load(engine, "bench", &[settings], &[observer])?;
+    Ok(Arc::new(chain))
 }
 
 /// Wall time on as many threads as cores are used, a record and core. The threads do nothing else.

@@ -133,15 +133,33 @@ pub struct Recovered {
     pub missing: Vec<(Sequence, Sequence)>,
 }
 
-/// A multipart upload that a checkpoint names, in another store than the one configured.
+/// A multipart upload that a checkpoint names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UploadElsewhere {
+pub struct NamedUpload {
     /// The store, as a [`super::Target`] names it.
     pub store: String,
     /// Key of the object it was begun for.
     pub key: String,
     /// Its id.
     pub upload_id: String,
+}
+
+impl Recovered {
+    /// The multipart uploads of batches and objects.
+    pub fn uploads(&self) -> Vec<NamedUpload> {
+        let open = self.open.iter();
+        let open = open.map(|batch| (&batch.target, &batch.upload_id));
+        let sealed = self.sealed.iter();
+        let sealed = sealed.map(|object| (&object.target, &object.upload_id));
+        let uploads = open.chain(sealed).filter_map(|(target, upload_id)| {
+            Some(NamedUpload {
+                store: target.store.clone(),
+                key: target.key.clone(),
+                upload_id: upload_id.clone()?,
+            })
+        });
+        uploads.collect()
+    }
 }
 
 /// The checkpoint store of one delivery stream.
@@ -273,21 +291,10 @@ impl Store {
 
     /// The uploads that were begun in other stores than `store`, and that [`Store::retarget`] will
     /// forget.
-    pub fn uploads_elsewhere(&self, store: &str) -> Result<Vec<UploadElsewhere>, StoreError> {
-        let recovered = self.read()?;
-        let open = recovered.open.into_iter();
-        let open = open.map(|batch| (batch.target, batch.upload_id));
-        let sealed = recovered.sealed.into_iter();
-        let sealed = sealed.map(|object| (object.target, object.upload_id));
-        let elsewhere = open.chain(sealed).filter(|(at, _)| at.store != store);
-        let uploads = elsewhere.filter_map(|(target, upload_id)| {
-            Some(UploadElsewhere {
-                store: target.store,
-                key: target.key,
-                upload_id: upload_id?,
-            })
-        });
-        Ok(uploads.collect())
+    pub fn uploads_elsewhere(&self, store: &str) -> Result<Vec<NamedUpload>, StoreError> {
+        let mut uploads = self.read()?.uploads();
+        uploads.retain(|upload| upload.store != store);
+        Ok(uploads)
     }
 
     /// Sends everything that waits for another store to `store` instead (C7). Returns the number of

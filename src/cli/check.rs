@@ -6,7 +6,7 @@ use std::path::Path;
 use super::{CommandError, settings};
 use crate::config::{
     Compression, FormatSettings, ParquetCompression, StoreSettings, StreamSettings,
-    display_duration, display_size,
+    TransformSettings, display_duration, display_size,
 };
 
 /// Checks the file and prints the summary to `out`, warnings to `err`.
@@ -19,6 +19,10 @@ pub(super) fn run(
     if !loaded.warnings.is_empty() {
         writeln!(err, "{}\n", loaded.warnings)?;
     }
+    let faults = settings::check_modules(&loaded.config, &loaded.spans)?;
+    if !faults.is_empty() {
+        return Err(faults.into());
+    }
     let streams = &loaded.config.streams;
     let count = streams.len();
     let noun = if count == 1 { "stream" } else { "streams" };
@@ -29,8 +33,10 @@ pub(super) fn run(
     Ok(())
 }
 
-fn summary(stream: &StreamSettings, out: &mut dyn Write) -> io::Result<()> {
+/// What a stream does, in a line or two.
+pub(super) fn summary(stream: &StreamSettings, out: &mut dyn Write) -> io::Result<()> {
     let mut steps = vec!["direct-put".to_owned()];
+    steps.extend(stream.transforms.iter().map(file_name));
     let partitioning = &stream.partitioning;
     if partitioning.query.is_some() {
         let prefix = stream.destination.prefix.as_deref().unwrap_or_default();
@@ -56,7 +62,13 @@ fn summary(stream: &StreamSettings, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-/// The partition keys that a prefix uses, in their order.
+/// The file of a module without its folders.
+fn file_name(transform: &TransformSettings) -> String {
+    let name = transform.module.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
+/// The query's keys that a prefix uses, in their order.
 fn key_names(prefix: &str) -> Vec<&str> {
     let mut names = Vec::new();
     for piece in prefix.split("!{partitionKeyFromQuery:").skip(1) {

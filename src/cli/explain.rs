@@ -1,32 +1,23 @@
 //! `firehose explain`: what would happen to records, one input line each. Nothing is written.
 //!
-//! The stream's own compiled outputs answer, the ones that the daemon runs. Each record is judged
-//! by itself, as if it were the first of its batch: what depends on others (a full journal, the
-//! limit of open partitions) is not foreseen.
+//! The stream's own compiled outputs and modules answer, the ones that the daemon runs. Each record
+//! is judged by itself, as if it were the first of its batch: what depends on others (a full journal,
+//! the limit of open partitions) is not foreseen.
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read as _, Write};
+mod judge;
+mod verdict;
+
+use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use clap::Args;
-use serde_json::{Value, json};
-use uuid::Uuid;
 
+use super::lines::{Length, next_line, open};
 use super::{CommandError, settings};
-use crate::checkpoint::Lane;
 use crate::clock::Clock;
-use crate::config::{Config, StoreSettings, StreamSettings, choose};
-use crate::failure::Failure;
-use crate::format::{Encoder, Format};
-use crate::partition::Scratch;
-use crate::pipeline::Outputs;
-use crate::position::Position;
-use crate::record::{RECORD_BYTES_MAX, Record};
-
-/// Characters of an error object's line that the text shows; `--json` shows all.
-const SHOWN_MAX: usize = 300;
+use crate::config::StreamSettings;
+use judge::Judge;
+use verdict::{Counts, Verdict};
 
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
@@ -41,41 +32,17 @@ pub struct ExplainArgs {
     pub json: bool,
 }
 
-/// Explains every line of the file to `out`.
+/// Explains every line of the file to `out`; what modules log goes to `err`.
 pub(super) fn run(
     config: &Path,
     args: &ExplainArgs,
     out: &mut dyn Write,
+    err: &mut dyn Write,
 ) -> Result<(), CommandError> {
     let loaded = settings::load(config)?;
-    let stream = find(&loaded.config, &args.stream)?;
-    if args.file == Path::new("-") {
-        explain(
-            stream,
-            io::stdin().lock(),
-            args.json,
-            Clock::system().now_ms(),
-            out,
-        )
-    } else {
-        let name = args.file.display();
-        let file = File::open(&args.file).with_context(|| format!("{name} cannot be opened"))?;
-        explain(
-            stream,
-            BufReader::new(file),
-            args.json,
-            Clock::system().now_ms(),
-            out,
-        )
-    }
-}
-
-fn find<'c>(config: &'c Config, name: &str) -> Result<&'c StreamSettings, CommandError> {
-    config.streams.get(name).ok_or_else(|| {
-        let names: Vec<&str> = config.streams.keys().map(String::as_str).collect();
-        let help = choose(name, &names, '"');
-        CommandError::Usage(format!("the config has no stream \"{name}\"; {help}"))
-    })
+    let stream = settings::stream(&loaded.config, &args.stream)?;
+    let now_ms = Clock::system().now_ms();
+    explain(stream, open(&args.file)?, args.json, now_ms, out, err)
 }
 
 /// Explains the lines of `input` as records that arrive at `now_ms`.
@@ -85,17 +52,19 @@ pub(super) fn explain(
     as_json: bool,
     now_ms: i64,
     out: &mut dyn Write,
+    err: &mut dyn Write,
 ) -> Result<(), CommandError> {
-    let mut explainer = Explainer::new(stream, now_ms)?;
+    let mut judge = Judge::new(stream, now_ms)?;
     let mut line = Vec::new();
     let (mut number, mut counts) = (0_u64, Counts::default());
     while let Some(length) = next_line(&mut input, &mut line)? {
         number += 1;
         let verdict = match length {
             Length::Empty => continue,
-            Length::Fits => explainer.judge(&line),
+            Length::Fits => judge.judge(&line),
             Length::TooLong => Verdict::Refused,
         };
+        judge.log().write(err)?;
         counts.add(&verdict);
         if as_json {
             writeln!(out, "{}", verdict.to_json(number))?;
@@ -104,260 +73,7 @@ pub(super) fn explain(
         }
     }
     if !as_json {
-        let Counts {
-            delivered,
-            failed,
-            refused,
-        } = counts;
-        writeln!(
-            out,
-            "{delivered} delivered, {failed} failed, {refused} refused"
-        )?;
+        writeln!(out, "{counts}")?;
     }
     Ok(())
-}
-
-#[derive(Default)]
-struct Counts {
-    delivered: u64,
-    failed: u64,
-    refused: u64,
-}
-
-impl Counts {
-    fn add(&mut self, verdict: &Verdict) {
-        match verdict {
-            Verdict::Delivered { .. } => self.delivered += 1,
-            Verdict::Failed { .. } => self.failed += 1,
-            Verdict::Refused => self.refused += 1,
-        }
-    }
-}
-
-/// What would become of a record.
-enum Verdict {
-    Delivered {
-        keys: Vec<(String, String)>,
-        object: String,
-        backup: Option<String>,
-    },
-    Failed {
-        failure: Failure,
-        object: String,
-        line: Vec<u8>,
-        backup: Option<String>,
-    },
-    /// Larger than the API accepts.
-    Refused,
-}
-
-/// A stream's outputs with a worker's scratch.
-struct Explainer<'s> {
-    stream: &'s StreamSettings,
-    outputs: Outputs,
-    scratch: Scratch,
-    format: Format,
-    encoder: Encoder,
-    now_ms: i64,
-}
-
-impl<'s> Explainer<'s> {
-    fn new(stream: &'s StreamSettings, now_ms: i64) -> anyhow::Result<Self> {
-        let outputs = Outputs::compile(stream, BTreeMap::new()).map_err(anyhow::Error::msg)?;
-        let format = Format::compile(&stream.format)?;
-        let (scratch, encoder) = (outputs.partitioner.scratch(), format.encoder());
-        Ok(Self {
-            stream,
-            outputs,
-            scratch,
-            format,
-            encoder,
-            now_ms,
-        })
-    }
-
-    fn judge(&mut self, data: &[u8]) -> Verdict {
-        let record = Record::new(data, self.now_ms, Position::default());
-        let backup = self.outputs.has_backup().then(|| {
-            let identity = self.outputs.backup_identity();
-            self.location(Lane::Backup, &identity)
-        });
-        match self.partition(&record) {
-            Ok((keys, identity)) => Verdict::Delivered {
-                keys,
-                object: self.location(Lane::Data, &identity),
-                backup,
-            },
-            Err(failure) => {
-                let mut line = Vec::new();
-                failure.write_line(&record, 1, self.now_ms, &mut line);
-                let object = self.location(Lane::Error(failure.output_type), "");
-                Verdict::Failed {
-                    failure,
-                    object,
-                    line,
-                    backup,
-                }
-            }
-        }
-    }
-
-    /// Keys and identity of the record's partition, if it has one and fits the format.
-    fn partition(
-        &mut self,
-        record: &Record<'_>,
-    ) -> Result<(Vec<(String, String)>, String), Failure> {
-        let mut identity = Vec::new();
-        self.outputs
-            .partitioner
-            .partition(&mut self.scratch, record, &mut identity)?;
-        let keys = self.outputs.partitioner.keys(&mut self.scratch, record)?;
-        self.format.check(&mut self.encoder, record)?;
-        // Identities are put together from text; nothing is lost here.
-        Ok((keys, String::from_utf8_lossy(&identity).into_owned()))
-    }
-
-    /// Where the object would be if a batch opened now.
-    fn location(&self, lane: Lane, identity: &str) -> String {
-        let key = self
-            .outputs
-            .target(lane, identity, self.now_ms, Uuid::nil())
-            .key;
-        let nil = Uuid::nil().to_string();
-        let key = match key.rsplit_once(&nil) {
-            Some((head, extension)) => format!("{head}<uuid>{extension}"),
-            None => key,
-        };
-        match &self.stream.destination.store {
-            StoreSettings::Folder { path } => path.join(key).display().to_string(),
-            StoreSettings::S3(s3) => format!("s3://{}/{key}", s3.bucket),
-        }
-    }
-}
-
-impl Verdict {
-    fn to_json(&self, number: u64) -> Value {
-        match self {
-            Self::Delivered {
-                keys,
-                object,
-                backup,
-            } => {
-                let keys: serde_json::Map<String, Value> = keys
-                    .iter()
-                    .map(|(name, value)| (name.clone(), json!(value)))
-                    .collect();
-                json!({"line": number, "outcome": "delivered", "keys": keys, "object": object,
-                       "backup": backup})
-            }
-            Self::Failed {
-                failure,
-                object,
-                line,
-                backup,
-            } => {
-                let line: Value = serde_json::from_slice(line).unwrap_or_default();
-                json!({"line": number, "outcome": "failed",
-                       "errorOutputType": failure.output_type.as_str(), "errorCode": failure.code,
-                       "errorMessage": failure.message, "object": object, "errorRecord": line,
-                       "backup": backup})
-            }
-            Self::Refused => json!({"line": number, "outcome": "refused",
-                                    "errorMessage": refusal()}),
-        }
-    }
-
-    fn write_text(&self, number: u64, out: &mut dyn Write) -> io::Result<()> {
-        let backup = match self {
-            Self::Delivered {
-                keys,
-                object,
-                backup,
-            } => {
-                writeln!(out, "{number}: delivered")?;
-                if !keys.is_empty() {
-                    let pair = |(name, value): &(String, String)| format!("{name}={value}");
-                    let keys: Vec<String> = keys.iter().map(pair).collect();
-                    writeln!(out, "   keys    {}", shown(&keys.join(", ")))?;
-                }
-                writeln!(out, "   object  {}", shown(object))?;
-                backup
-            }
-            Self::Failed {
-                failure,
-                object,
-                line,
-                backup,
-            } => {
-                let output_type = failure.output_type.as_str();
-                writeln!(out, "{number}: failed, {output_type}")?;
-                writeln!(
-                    out,
-                    "   why     {}: {}",
-                    failure.code,
-                    shown(&failure.message)
-                )?;
-                writeln!(out, "   object  {}", shown(object))?;
-                let line = String::from_utf8_lossy(line);
-                writeln!(out, "   line    {}", shown(line.trim_end()))?;
-                backup
-            }
-            Self::Refused => return writeln!(out, "{number}: refused, {}", refusal()),
-        };
-        match backup {
-            Some(backup) => writeln!(out, "   backup  {}", shown(backup)),
-            None => Ok(()),
-        }
-    }
-}
-
-fn refusal() -> String {
-    format!("the record is larger than {RECORD_BYTES_MAX} bytes")
-}
-
-/// Text that neither fills the screen nor steers the terminal.
-fn shown(text: &str) -> String {
-    let mut cut: String = text.chars().take(SHOWN_MAX).collect();
-    if cut.len() < text.len() {
-        cut.push('…');
-    }
-    let escape = |c: char| {
-        if c.is_control() {
-            c.escape_default().to_string()
-        } else {
-            c.to_string()
-        }
-    };
-    cut.chars().map(escape).collect()
-}
-
-/// What kind of line was read.
-enum Length {
-    Empty,
-    Fits,
-    TooLong,
-}
-
-/// Reads the next line as the API's line-wise door does: without its line feed and one carriage
-/// return before it. Of a line that is too long no more than a record's bytes are kept.
-fn next_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Option<Length>> {
-    /// A record, a carriage return, a line feed.
-    const READ_MAX: u64 = RECORD_BYTES_MAX as u64 + 2;
-    line.clear();
-    if input.by_ref().take(READ_MAX).read_until(b'\n', line)? == 0 {
-        return Ok(None);
-    }
-    let is_whole = line.pop_if(|last| *last == b'\n').is_some();
-    let is_cut = !is_whole && line.len() as u64 == READ_MAX;
-    if is_cut {
-        input.skip_until(b'\n')?;
-    }
-    line.pop_if(|last| *last == b'\r');
-    Ok(Some(if line.is_empty() {
-        Length::Empty
-    } else if is_cut || line.len() > RECORD_BYTES_MAX {
-        Length::TooLong
-    } else {
-        Length::Fits
-    }))
 }

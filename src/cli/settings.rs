@@ -4,13 +4,17 @@
 
 use std::ops::Range;
 use std::path::Path;
+use std::slice::from_ref;
+use std::sync::Arc;
 
+use super::CommandError;
 use crate::config::{
     self, Config, Diagnostic, Diagnostics, Loaded, SpanMap, StageField, StreamSettings,
-    display_size,
+    choose, display_size,
 };
 use crate::format::{Format, FormatFault};
 use crate::partition::{ErrorPrefix, Field, PartitionFault, Partitioner};
+use crate::transform::{Chain, Engine, Observer};
 
 /// Loads the file and compiles its expressions; the environment is the process's own.
 pub(super) fn load(path: &Path) -> Result<Loaded, Diagnostics> {
@@ -23,6 +27,18 @@ pub(super) fn load(path: &Path) -> Result<Loaded, Diagnostics> {
     }
     loaded.warnings.extend(disk_room(&loaded.config));
     Ok(loaded)
+}
+
+/// The stream of that name.
+pub(super) fn stream<'c>(
+    config: &'c Config,
+    name: &str,
+) -> Result<&'c StreamSettings, CommandError> {
+    config.streams.get(name).ok_or_else(|| {
+        let names: Vec<&str> = config.streams.keys().map(String::as_str).collect();
+        let help = choose(name, &names, '"');
+        CommandError::Usage(format!("the config has no stream \"{name}\"; {help}"))
+    })
 }
 
 /// Everything that the stages refuse to compile.
@@ -59,12 +75,44 @@ pub(super) fn check_stages(config: &Config, spans: &SpanMap) -> Diagnostics {
     found
 }
 
+/// What is wrong with the streams' modules: each is compiled and tried out with its config. That
+/// takes its time and the daemon does it when it starts, so only `check` asks.
+pub(super) fn check_modules(config: &Config, spans: &SpanMap) -> anyhow::Result<Diagnostics> {
+    let mut found = Diagnostics::default();
+    let has_transforms = |stream: &&StreamSettings| !stream.transforms.is_empty();
+    let streams: Vec<_> = config.streams.values().filter(has_transforms).collect();
+    if streams.is_empty() {
+        return Ok(found);
+    }
+    // Without a cache: nothing is written.
+    let engine = Engine::start(None)?;
+    let silent = Observer::of_log(Arc::new(|_, _| {}))?;
+    for stream in streams {
+        for (index, settings) in stream.transforms.iter().enumerate() {
+            let (one, silent) = (from_ref(settings), from_ref(&silent));
+            if let Err(error) = Chain::load(&engine, &stream.name, one, silent) {
+                let field = StageField::Module(index);
+                found.push(diagnostic(
+                    stream,
+                    spans,
+                    field,
+                    None,
+                    error.to_string(),
+                    None,
+                ));
+            }
+        }
+    }
+    Ok(found)
+}
+
 fn partition_faults(stream: &StreamSettings) -> Vec<PartitionFault> {
     let partitioning = &stream.partitioning;
     let time_zone = partitioning.time_zone.as_deref();
     let prefix = stream.destination.prefix.as_deref();
     let error_prefix = stream.destination.error_prefix.as_deref();
-    let data = Partitioner::compile(&stream.name, partitioning, prefix).err();
+    let has_transforms = !stream.transforms.is_empty();
+    let data = Partitioner::compile(partitioning, has_transforms, prefix).err();
     let errors = ErrorPrefix::compile(error_prefix, prefix, time_zone).err();
     let backup = stream
         .backup
@@ -100,7 +148,8 @@ fn diagnostic(
         Some(place) => Diagnostic::fault(place, message),
         None => Diagnostic::placeless(format!("stream {}: {message}", stream.name)),
     };
-    diagnostic.help = help;
+    let own = format!("[stream.{}", stream.name);
+    diagnostic.help = help.map(|help| help.replace("[stream.NAME", &own));
     diagnostic
 }
 

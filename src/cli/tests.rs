@@ -5,8 +5,8 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::explain::explain;
-use super::{Exit, run, settings};
-use crate::config::{Config, SourceSettings, parse};
+use super::{Exit, check, run, settings};
+use crate::config::{Config, SourceSettings, SpanMap, TransformSettings, parse};
 use crate::record::RECORD_BYTES_MAX;
 
 const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/firehose.toml");
@@ -14,7 +14,7 @@ const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/firehose.toml");
 const NOW_MS: i64 = 1_795_329_884_500;
 
 /// Exit code, output, errors of `firehose` with `arguments`.
-fn firehose(arguments: &[&str]) -> (Exit, String, String) {
+pub(super) fn firehose(arguments: &[&str]) -> (Exit, String, String) {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let arguments = std::iter::once("firehose").chain(arguments.iter().copied());
     let exit = run(arguments.map(Into::into), &mut out, &mut err);
@@ -42,7 +42,7 @@ fn stage_faults(text: &str) -> String {
 fn explained(config: &Config, input: &[u8], as_json: bool) -> String {
     let stream = config.streams.values().next().unwrap();
     let mut out = Vec::new();
-    explain(stream, input, as_json, NOW_MS, &mut out).unwrap();
+    explain(stream, input, as_json, NOW_MS, &mut out, &mut Vec::new()).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -80,6 +80,41 @@ fn check_says_what_the_shipped_file_does() {
                     data/out/clicks/event_type=…; 128MiB or 5s\n";
     assert_eq!(exit, Exit::Done);
     assert!(out.ends_with(expected), "{out}");
+}
+
+#[test]
+fn check_shows_transforms_by_their_files() {
+    let dir = tempfile::tempdir().unwrap();
+    for module in ["first.wasm", "second.wasm"] {
+        std::fs::write(dir.path().join(module), "").unwrap();
+    }
+    let text = "[[stream.c.transform]]\nmodule = \"./first.wasm\"\n\
+                [[stream.c.transform]]\nmodule = \"second.wasm\"\n\
+                [stream.c]\nsource.type = \"direct-put\"\n\
+                destination = { type = \"folder\", path = \"out\" }\n";
+    let loaded = parse(text, &dir.path().join("firehose.toml"), &|_| None).unwrap();
+    let mut out = Vec::new();
+    check::summary(&loaded.config.streams["c"], &mut out).unwrap();
+    let expected = "c: direct-put → first.wasm → second.wasm → json → out/…; 128MiB or 5m\n";
+    assert_eq!(String::from_utf8(out).unwrap(), expected);
+}
+
+#[test]
+fn a_key_of_a_transform_that_is_not_there_is_a_fault_in_the_prefix() {
+    let text = r#"[stream.c.source]
+type = "direct-put"
+[stream.c.destination]
+type = "folder"
+path = "out"
+prefix = "!{partitionKeyFromLambda:k}/"
+error_prefix = "e/!{firehose:error-output-type}/"
+"#;
+    let expected = r#"firehose.toml:6:11: the prefix takes a key from a transform, but the stream has none
+  |
+6 | prefix = "!{partitionKeyFromLambda:k}/"
+  |           ^^^^^^^^^^^^^^^^^^^^^^^^^^^
+  help: add a [[stream.c.transform]], or take the key from a jq query: !{partitionKeyFromQuery:k}"#;
+    assert_eq!(stage_faults(text), expected);
 }
 
 #[test]
@@ -241,6 +276,107 @@ fn explain_shows_no_control_character_of_a_record() {
         !text.contains(|c: char| c.is_control() && c != '\n'),
         "{text:?}"
     );
+}
+
+/// The stream of `config` with the guest of the transforms' tests as its modules, `count` in a row.
+fn with_guests(config: &mut Config, dir: &Path, count: usize) {
+    let guest = wat::parse_str(include_str!("../transform/tests/guest.wat")).unwrap();
+    std::fs::write(dir.join("guest.wasm"), guest).unwrap();
+    let settings = TransformSettings::of(dir.join("guest.wasm"));
+    let stream = config.streams.values_mut().next().unwrap();
+    stream.transforms = vec![settings; count];
+}
+
+#[test]
+fn explain_shows_what_each_transform_makes_of_a_record_and_where_that_goes() {
+    let mut config = config(
+        "[stream.c]\nsource.type = \"direct-put\"\npartitioning.query = \"{k: .k}\"\n\
+         destination = { type = \"folder\", path = \"out\", \
+         prefix = \"!{partitionKeyFromQuery:k}/\", \
+         error_prefix = \"e/!{firehose:error-output-type}/\" }\nbackup = { prefix = \"raw/\" }",
+    );
+    let dir = tempfile::tempdir().unwrap();
+    with_guests(&mut config, dir.path(), 2);
+    let input = b"{\"k\":1}\n2 is no JSON\ndrop\nfail\n";
+    let said = explained(&config, input, true);
+    let said: Vec<Value> = said
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let outcomes = |said: &Value, list: &str| -> Vec<(Value, Value)> {
+        let list = said[list].as_array().unwrap().iter();
+        list.map(|it| (it["output"].clone(), it["outcome"].clone()))
+            .collect()
+    };
+    let ok = |output: Value| (output, "ok".into());
+    assert_eq!(
+        outcomes(&said[0], "transforms"),
+        [ok(Value::Null), ok(0.into())]
+    );
+    assert_eq!(
+        outcomes(&said[0], "deliveries"),
+        [(0.into(), "delivered".into())]
+    );
+    assert!(
+        said[0]["deliveries"][0]["object"]
+            .as_str()
+            .unwrap()
+            .starts_with("out/1/c-1-")
+    );
+    assert!(said[0]["backup"].as_str().unwrap().starts_with("out/raw/"));
+    // Two outputs, of which the second module makes two each; the query fails them all.
+    assert_eq!(
+        outcomes(&said[1], "transforms"),
+        [ok(Value::Null), ok(0.into()), ok(1.into())]
+    );
+    assert_eq!(said[1]["transforms"][0]["out"][1], "2 is no JSON");
+    let failed = |output: u32| (output.into(), "failed".into());
+    assert_eq!(
+        outcomes(&said[1], "deliveries"),
+        [failed(0), failed(1), failed(2), failed(3)]
+    );
+    assert_eq!(said[1]["deliveries"][3]["errorRecord"]["outputIndex"], 3);
+    assert_eq!(said[2]["dropped"], 1);
+    assert_eq!(outcomes(&said[2], "deliveries"), []);
+    let failed = &said[3]["deliveries"][0];
+    assert_eq!(failed["errorOutputType"], "processing-failed");
+    assert_eq!(failed["output"], Value::Null);
+    assert_eq!(
+        failed["errorRecord"]["transformErrorCode"],
+        "Transform.RecordFailed"
+    );
+    assert_eq!(
+        said[3]["transforms"][0]["errorCode"],
+        "Transform.RecordFailed"
+    );
+    let text = explained(&config, input, false).replace(&dir.path().display().to_string(), "");
+    let dropped = "3: transformed\n   /guest.wasm: dropped\n   1 dropped\n   backup  ";
+    assert!(text.contains(dropped), "{text}");
+    let first = "1: transformed\n   /guest.wasm: ok\n      out     {\"k\":1}\n   \
+                 /guest.wasm of output 0: ok\n      out     {\"k\":1}\n   output 0 delivered\n   \
+                 keys    k=1\n   object  out/1/";
+    assert!(text.starts_with(first), "{text}");
+    let last = "1 delivered, 1 dropped, 5 failed, 0 refused\n";
+    assert!(text.ends_with(last), "{text}");
+}
+
+#[test]
+fn check_tells_every_module_that_cannot_be_used() {
+    let mut config = config(
+        "[stream.c]\nsource.type = \"direct-put\"\n\
+         destination = { type = \"folder\", path = \"out\" }",
+    );
+    let dir = tempfile::tempdir().unwrap();
+    with_guests(&mut config, dir.path(), 3);
+    let transforms = &mut config.streams.get_mut("c").unwrap().transforms;
+    transforms[1].config = "{\"refuse\":1}".to_owned();
+    transforms[2].module = dir.path().join("none.wasm");
+    let faults = settings::check_modules(&config, &SpanMap::default()).unwrap().to_string();
+    let faults = faults.replace(&dir.path().display().to_string(), "");
+    let refused = "stream c: transform module /guest.wasm: configure: refused as configured";
+    assert!(faults.contains(refused), "{faults}");
+    let missing = "stream c: transform module /none.wasm: No such file";
+    assert!(faults.contains(missing), "{faults}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Sizes (`"128MiB"`) and durations (`"900s"`) as people write them.
 
+use std::fmt;
 use std::time::Duration;
 
 /// Units of sizes, in bytes.
@@ -22,6 +23,22 @@ const DURATIONS: [(&str, u64); 4] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h
 pub(super) struct QuantityFault {
     pub(super) message: String,
     pub(super) help: String,
+}
+
+impl fmt::Display for QuantityFault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}; {}", self.message, self.help)
+    }
+}
+
+/// [`size`] of an argument of the command line.
+pub fn parse_size(text: &str) -> Result<u64, String> {
+    size(text).map_err(|fault| fault.to_string())
+}
+
+/// [`duration`] of an argument of the command line.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    duration(text).map_err(|fault| fault.to_string())
 }
 
 /// Bytes: a number with one of KiB, MiB, GiB, kB, MB, GB, B or nothing after it.

@@ -1,5 +1,5 @@
-//! Where the expressions that the stages compile stand in the file: a fault inside a query, a
-//! prefix or a schema is shown at its own place.
+//! Where the values that the stages judge stand in the file: a fault inside a query, a prefix or a
+//! schema, or of a module, is shown at its own place.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -24,6 +24,8 @@ pub enum StageField {
     BackupPrefix,
     /// `schema` or the text of `schema_file` in `[stream.X.format]`.
     Schema,
+    /// `module` in a `[[stream.X.transform]]`, counted from 0.
+    Module(usize),
 }
 
 /// The places of all such values.

@@ -34,12 +34,17 @@ impl File<'_> {
         self.found.borrow_mut().push(diagnostic);
     }
 
-    fn fault(&self, at: Range<usize>, message: impl Into<String>, help: impl Into<String>) {
+    pub(super) fn fault(
+        &self,
+        at: Range<usize>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
         self.report(Diagnostic::fault(self.place(at), message).help(help));
     }
 
     /// A string with its variables expanded; `None` when one of them has a fault.
-    fn expand(&self, decoded: &str, at: Range<usize>) -> Option<Text> {
+    pub(super) fn expand(&self, decoded: &str, at: Range<usize>) -> Option<Text> {
         let (text, faults) = text::read(decoded, at, &self.source, self.env);
         let clean = faults.is_empty();
         self.found.borrow_mut().extend(faults);
@@ -58,6 +63,8 @@ pub(super) struct Table<'f> {
     pub(super) file: &'f File<'f>,
     /// As in a header: `stream.clicks.source`; empty at the top level.
     path: String,
+    /// Whether it is one of an array of tables, with double brackets in its header.
+    is_element: bool,
     /// The header, or the key of an inline table.
     at: Range<usize>,
     entries: &'f DeTable<'f>,
@@ -75,6 +82,7 @@ impl<'f> Table<'f> {
         Self {
             file,
             path: String::new(),
+            is_element: false,
             at: 0..0,
             entries,
             asked: vec![],
@@ -87,7 +95,7 @@ impl<'f> Table<'f> {
     pub(super) fn here(&self) -> String {
         match self.path.as_str() {
             "" => "at the top level".to_owned(),
-            path => format!("in [{path}]"),
+            path => format!("in {}", header(path, self.is_element)),
         }
     }
 
@@ -328,18 +336,54 @@ impl<'f> Table<'f> {
     /// A table in this one.
     pub(super) fn table(&mut self, key: &'static str) -> Option<Table<'f>> {
         let (at, value) = self.entry(key)?;
-        self.open(key, at, value)
+        self.open(key, at, value, false)
     }
 
-    fn open(&self, key: &str, at: Range<usize>, value: &'f Spanned<DeValue<'f>>) -> Option<Self> {
-        let path = match self.path.as_str() {
+    /// The tables of an array of tables in this one.
+    pub(super) fn elements(&mut self, key: &'static str) -> Vec<Table<'f>> {
+        let Some((at, value)) = self.entry(key) else {
+            return vec![];
+        };
+        let DeValue::Array(elements) = value.get_ref() else {
+            let at = if value.span().is_empty() {
+                at
+            } else {
+                value.span()
+            };
+            let found = value.get_ref().type_str();
+            let message = format!(
+                "`{key}` is {} {found}, expected an array of tables",
+                article(found)
+            );
+            let header = header(&self.path_of(key), true);
+            let help = format!("write a header in double brackets for each: {header}");
+            self.file.fault(at, message, help);
+            return vec![];
+        };
+        let open = |element| self.open(key, at.clone(), element, true);
+        elements.iter().filter_map(open).collect()
+    }
+
+    /// The path of a table in this one.
+    fn path_of(&self, key: &str) -> String {
+        match self.path.as_str() {
             "" => key.to_owned(),
             parent => format!("{parent}.{key}"),
-        };
+        }
+    }
+
+    fn open(
+        &self,
+        key: &str,
+        at: Range<usize>,
+        value: &'f Spanned<DeValue<'f>>,
+        is_element: bool,
+    ) -> Option<Self> {
+        let path = self.path_of(key);
         let DeValue::Table(entries) = value.get_ref() else {
             let found = value.get_ref().type_str();
             let message = format!("`{key}` is {} {found}, expected a table", article(found));
-            let help = format!("write a header: [{path}]");
+            let help = format!("write a header: {}", header(&path, is_element));
             self.file.fault(value.span(), message, help);
             return None;
         };
@@ -351,6 +395,7 @@ impl<'f> Table<'f> {
         Some(Self {
             file: self.file,
             path,
+            is_element,
             at,
             entries,
             asked: vec![],
@@ -366,9 +411,14 @@ impl<'f> Table<'f> {
             (
                 name,
                 self.file.place(key.span()),
-                self.open(name, key.span(), value),
+                self.open(name, key.span(), value, false),
             )
         })
+    }
+
+    /// The table as it is: its keys and values are the user's own.
+    pub(super) fn into_entries(self) -> &'f DeTable<'f> {
+        self.entries
     }
 
     /// All strings in this one, with their names: its keys are the user's own.
@@ -393,15 +443,6 @@ impl<'f> Table<'f> {
     /// Accepts keys that cannot be judged because the choice they depend on is wrong.
     pub(super) fn accept(&mut self, keys: &[&'static str]) {
         self.silent.extend(keys);
-    }
-
-    /// Reports a key, where it is there, as known and refused.
-    pub(super) fn refuse(&mut self, key: &'static str, message: &str, help: &str) {
-        if let Some((at, _)) = self.entry(key) {
-            self.file.fault(at, message, help);
-            self.asked.pop();
-            self.silent.push(key);
-        }
     }
 
     /// Reports every key that was not asked for.
@@ -434,6 +475,15 @@ impl<'f> Table<'f> {
             Some(stream) => help.replace("stream.NAME", &format!("stream.{stream}")),
             None => help,
         }
+    }
+}
+
+/// A table's header as it is written.
+fn header(path: &str, is_element: bool) -> String {
+    if is_element {
+        format!("[[{path}]]")
+    } else {
+        format!("[{path}]")
     }
 }
 

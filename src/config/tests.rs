@@ -12,22 +12,39 @@ use super::{
 };
 
 const SHIPPED: &str = include_str!("../../firehose.toml");
-/// The design's full sample without the transform, and every other key there is.
+/// Every key there is.
 const FULL: &str = include_str!("tests/full.toml");
 const MINIMAL: &str = "[stream.c]\nsource.type = \"direct-put\"\n\
                        destination = { type = \"folder\", path = \"out\" }\n";
+
+mod transform;
 
 fn env(name: &str) -> Option<String> {
     (name == "SECRET").then(|| "s3cr3t".to_owned())
 }
 
 fn load(text: &str) -> Loaded {
-    parse(text, Path::new("firehose.toml"), &env).unwrap_or_else(|faults| panic!("{faults}"))
+    load_in(Path::new(""), text)
+}
+
+/// Loads a config that stands in `dir`.
+fn load_in(dir: &Path, text: &str) -> Loaded {
+    parse(text, &dir.join("firehose.toml"), &env).unwrap_or_else(|faults| panic!("{faults}"))
 }
 
 fn faults(text: &str) -> Diagnostics {
     let found = parse(text, Path::new("firehose.toml"), &env);
     found.expect_err("the text has faults")
+}
+
+/// A folder with the modules that the full sample names.
+fn folder_of_modules() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("transforms")).unwrap();
+    for module in ["transforms/csv-to-json.wasm", "last.wasm"] {
+        std::fs::write(dir.path().join(module), "").unwrap();
+    }
+    dir
 }
 
 /// A config with `lines` in the only stream's destination.
@@ -48,7 +65,7 @@ fn each_fault_is_told_in_these_words() {
         assert_eq!(faults(text).to_string(), expected.trim_end(), "{name}");
         count += 1;
     }
-    assert!(count >= 39, "only {count} cases were read");
+    assert!(count >= 45, "only {count} cases were read");
 }
 
 #[test]
@@ -72,6 +89,7 @@ fn what_is_not_written_has_its_default() {
         }
     );
     assert_eq!(stream.spool_limit, 16 << 30);
+    assert_eq!(stream.transforms, []);
     assert_eq!(stream.partitioning, PartitioningSettings::default());
     let buffering = BufferingSettings {
         size: 128 << 20,
@@ -114,7 +132,7 @@ destination = { type = "folder", path = "out" }
 
 #[test]
 fn every_key_of_the_full_sample_is_accepted_and_means_what_it_says() {
-    let loaded = load(FULL);
+    let loaded = load_in(folder_of_modules().path(), FULL);
     assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
     let stream = &loaded.config.streams["clicks"];
     assert_eq!(

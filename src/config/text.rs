@@ -36,6 +36,15 @@ impl Origin {
         }
     }
 
+    /// A value at a place, whose bytes are not traced.
+    pub(super) fn at(Place { source, at }: Place) -> Self {
+        Self {
+            source,
+            whole: at,
+            bytes: None,
+        }
+    }
+
     /// The place of a range of the value's bytes; of the whole value when `None`.
     pub(super) fn place(&self, range: Option<Range<usize>>) -> Place {
         let source = Arc::clone(&self.source);

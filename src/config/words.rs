@@ -93,7 +93,12 @@ const TRANSLATIONS: &[(&str, &str)] = &[
     ),
     (
         "processingconfiguration",
-        "transforms do not exist yet in this version",
+        "Firehose's ProcessingConfiguration is [[stream.NAME.transform]], with a WebAssembly module in \
+         the place of a Lambda function",
+    ),
+    (
+        "transforms",
+        "write [[stream.NAME.transform]] for each transform",
     ),
     (
         "deliverystreamname",
@@ -115,6 +120,10 @@ const HOMES: &[(&str, &str)] = &[
     ("listen", "in [http]"),
     ("spool_limit", "in [stream.NAME]"),
     ("journal_limit", "in [stream.NAME.source]"),
+    ("module", "in [[stream.NAME.transform]]"),
+    ("timeout", "in [[stream.NAME.transform]]"),
+    ("log_lines", "in [[stream.NAME.transform]]"),
+    ("isolation", "in [[stream.NAME.transform]]"),
     ("query", "in [stream.NAME.partitioning]"),
     ("event_time", "in [stream.NAME.partitioning]"),
     ("time_zone", "in [stream.NAME.partitioning]"),

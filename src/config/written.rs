@@ -4,6 +4,7 @@
 mod destination;
 mod format;
 mod stream;
+mod transform;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::checkpoint::Store;
+use crate::checkpoint::{NamedUpload, Store};
 use crate::config::{Config, display_size};
 use crate::disk::{Disk, HostDisk};
 use crate::journal::{self, Held, Known};
@@ -37,6 +37,8 @@ pub(crate) struct Holdings {
     pub(crate) bytes: u64,
     /// Buckets and folders that they wait for.
     pub(crate) stores: BTreeSet<String>,
+    /// Multipart uploads that were begun for them.
+    pub(crate) uploads: Vec<NamedUpload>,
     /// The journal.
     pub(crate) journal: Held,
 }
@@ -53,6 +55,7 @@ impl Holdings {
         };
         let stream = dir.file_name().unwrap_or_default().to_string_lossy();
         let journal = journal::peek(&disk, Path::new(JOURNAL), &stream, known, enough)?;
+        let uploads = found.uploads();
         let open = found.open.iter().map(|batch| (batch.records, batch.bytes));
         let sealed = found
             .sealed
@@ -72,6 +75,7 @@ impl Holdings {
             records,
             bytes,
             stores: targets.map(|target| target.store.clone()).collect(),
+            uploads,
             journal,
         })
     }

@@ -100,16 +100,51 @@ impl DiskFile for File {
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
             result => return Ok(result?),
         }
-        // A file system without it: bytes that are written have blocks.
-        let zeros = vec![0; 1 << 20];
-        for offset in (0..len).step_by(zeros.len()) {
-            let rest = usize::try_from(len - offset).unwrap_or(zeros.len());
-            self.write_all_at(&zeros[..rest.min(zeros.len())], offset)?;
-        }
-        Ok(())
+        write_zeros(self, len)
     }
 
     fn len(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
+    }
+}
+
+/// Writes zeros from the end of the file up to `len`, for a file system that cannot allocate: bytes
+/// that are written have blocks.
+fn write_zeros(file: &File, len: u64) -> io::Result<()> {
+    let zeros = vec![0; 1 << 20];
+    let mut end = DiskFile::len(file)?;
+    while end < len {
+        let rest = usize::try_from(len - end).unwrap_or(zeros.len());
+        let piece = &zeros[..rest.min(zeros.len())];
+        file.write_all_at(piece, end)?;
+        end += piece.len() as u64;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
+    use super::*;
+
+    #[test]
+    fn allocating_without_the_file_system_keeps_what_the_file_holds() {
+        let file = tempfile::tempfile().unwrap();
+        let len = (2 << 20) + 5;
+        file.write_all_at(b"content", 0).unwrap();
+        write_zeros(&file, len).unwrap();
+        assert_eq!(DiskFile::len(&file).unwrap(), len);
+        assert!(
+            file.metadata().unwrap().blocks() * 512 >= len,
+            "blocks are there"
+        );
+        let mut bytes = vec![1; usize::try_from(len).unwrap()];
+        DiskFile::read_exact_at(&file, &mut bytes, 0).unwrap();
+        assert!(bytes.starts_with(b"content"));
+        assert!(bytes[7..].iter().all(|byte| *byte == 0));
+        // It is long enough already.
+        write_zeros(&file, 3).unwrap();
+        assert_eq!(DiskFile::len(&file).unwrap(), len);
     }
 }

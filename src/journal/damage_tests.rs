@@ -43,11 +43,15 @@ fn open(disk: &TornDisk, known: Known) -> Opened {
     try_open(disk, known).unwrap()
 }
 
-fn batch(name: u64) -> PutBatch {
-    let mut batch = PutBatch::default();
+fn record(name: u64) -> Vec<u8> {
     let mut record = vec![7; 1_000];
     record[..8].copy_from_slice(&name.to_le_bytes());
-    batch.push(&record);
+    record
+}
+
+fn batch(name: u64) -> PutBatch {
+    let mut batch = PutBatch::default();
+    batch.push(&record(name));
     batch
 }
 

@@ -68,7 +68,8 @@ impl ErrorPrefix {
                 Part::Timestamp(pattern) => pattern.format(&at, &self.zone, &mut text),
                 Part::RandomString => template::random_string(&mut text),
                 Part::ErrorOutputType => text.push_str(kind.as_str()),
-                Part::EventTime(_) | Part::Key(_) => {} // refused when compiled
+                // Refused when compiled.
+                Part::EventTime(_) | Part::QueryKey(_) | Part::TransformKey(_) => {}
             }
         }
         text

@@ -24,7 +24,9 @@ pub(super) enum Part {
     /// `!{firehose:error-output-type}`.
     ErrorOutputType,
     /// `!{partitionKeyFromQuery:…}`.
-    Key(String),
+    QueryKey(String),
+    /// `!{partitionKeyFromTransform:…}`, or `partitionKeyFromLambda` as Firehose has it.
+    TransformKey(String),
 }
 
 /// A part and the bytes it was written in.
@@ -148,7 +150,8 @@ fn expression(text: &str, start: usize, field: Field) -> Result<Part, Box<Partit
                 None => format!("allowed: {}", words.join(", ")),
             })))
         }
-        (_, key) => Ok(Part::Key(key.into())),
+        ("partitionKeyFromQuery", key) => Ok(Part::QueryKey(key.into())),
+        (_, key) => Ok(Part::TransformKey(key.into())),
     }
 }
 
@@ -156,9 +159,9 @@ const NAMESPACES: [&str; 6] = [
     "timestamp",
     "firehose",
     "partitionKeyFromQuery",
-    "eventTime",
-    "partitionKeyFromLambda",
     "partitionKeyFromTransform",
+    "partitionKeyFromLambda",
+    "eventTime",
 ];
 
 fn allowed(field: Field) -> &'static [&'static str] {
@@ -167,6 +170,7 @@ fn allowed(field: Field) -> &'static [&'static str] {
             "timestamp",
             "firehose",
             "partitionKeyFromQuery",
+            "partitionKeyFromTransform",
             "eventTime",
         ],
         _ => &["timestamp", "firehose"],
@@ -174,7 +178,11 @@ fn allowed(field: Field) -> &'static [&'static str] {
 }
 
 fn unknown(namespace: &str, field: Field) -> String {
-    match nearest(namespace, allowed(field)) {
+    let words = match field {
+        Field::Prefix => &NAMESPACES,
+        _ => allowed(field),
+    };
+    match nearest(namespace, words) {
         Some(word) => format!("did you mean \"{word}\"?"),
         None => format!("allowed: {}", allowed(field).join(", ")),
     }
@@ -187,19 +195,6 @@ fn misplaced(
     at: Range<usize>,
     field: Field,
 ) -> Option<PartitionFault> {
-    if matches!(
-        namespace,
-        "partitionKeyFromLambda" | "partitionKeyFromTransform"
-    ) {
-        return Some(
-            PartitionFault::at(
-                field,
-                at,
-                "there are no transforms yet, so no keys come from them",
-            )
-            .help("take the key from a jq query: !{partitionKeyFromQuery:…}"),
-        );
-    }
     let error_type = namespace == "firehose" && value == "error-output-type";
     match field {
         Field::Prefix | Field::BackupPrefix if error_type => Some(
@@ -211,7 +206,7 @@ fn misplaced(
             .help("remove it here and use it in error_prefix"),
         ),
         Field::ErrorPrefix | Field::BackupPrefix
-            if matches!(namespace, "partitionKeyFromQuery" | "eventTime") =>
+            if !matches!(namespace, "timestamp" | "firehose") =>
         {
             let why = if field == Field::ErrorPrefix {
                 "a record that failed may have none"

@@ -1,4 +1,5 @@
-//! From a record to the values that sort it: partition keys and event time.
+//! From a record to the values that sort it: partition keys, of the query and of transforms, and
+//! event time.
 
 use std::borrow::Cow;
 
@@ -10,11 +11,14 @@ use super::paths::{self, Odd, Paths, Scalar};
 use crate::config::PartitioningSettings;
 use crate::failure::{ErrorOutputType, Failure};
 use crate::nesting;
+use crate::record::Record;
 
-/// What a stream's query and event time yield, compiled.
+/// What a stream's query, event time and transforms yield, compiled.
 pub(super) struct Extractor {
-    /// Names of the keys that the prefix uses, in order of first use.
-    pub(super) key_names: Vec<String>,
+    /// Names of the query's keys that the prefix uses, in order of first use. Their values come first.
+    query_keys: Vec<String>,
+    /// Names of the transforms' keys that the prefix uses, likewise.
+    transform_keys: Vec<String>,
     query: Option<Query>,
     event_time: Option<Query>,
     fast: Option<Fast>,
@@ -43,6 +47,11 @@ impl Extracted {
         &self.values[start..self.ends[index]]
     }
 
+    fn push(&mut self, value: &[u8]) {
+        self.values.extend_from_slice(value);
+        self.ends.push(self.values.len());
+    }
+
     fn clear(&mut self) {
         self.values.clear();
         self.ends.clear();
@@ -54,15 +63,19 @@ impl Extractor {
     /// Compiles query and event time for a prefix of these pieces.
     pub(super) fn compile(
         settings: &PartitioningSettings,
+        has_transforms: bool,
         pieces: &[Piece],
         faults: &mut Vec<PartitionFault>,
     ) -> Self {
-        let mut key_names: Vec<String> = Vec::new();
+        let (mut query_keys, mut transform_keys) = (Vec::new(), Vec::new());
         for piece in pieces {
-            if let Part::Key(name) = &piece.part
-                && !key_names.contains(name)
-            {
-                key_names.push(name.clone());
+            let (names, name) = match &piece.part {
+                Part::QueryKey(name) => (&mut query_keys, name),
+                Part::TransformKey(name) => (&mut transform_keys, name),
+                _ => continue,
+            };
+            if !names.contains(name) {
+                names.push(name.clone());
             }
         }
         let mut compile = |text: &Option<String>, field| {
@@ -72,25 +85,35 @@ impl Extractor {
         let query = compile(&settings.query, Field::Query);
         let event_time = compile(&settings.event_time, Field::EventTime);
         unmatched_keys(settings, pieces, query.as_ref(), faults);
+        unmatched_transform_keys(has_transforms, pieces, faults);
         unmatched_event_time(settings, pieces, faults);
         let fast = match faults.as_slice() {
-            [] => jq::on_deep_stack(|| Fast::compile(settings, &key_names)).flatten(),
+            [] => jq::on_deep_stack(|| Fast::compile(settings, &query_keys)).flatten(),
             _ => None,
         };
         Self {
-            key_names,
+            query_keys,
+            transform_keys,
             query,
             event_time,
             fast,
         }
     }
 
-    /// The index of a key that the prefix uses.
-    pub(super) fn key_index(&self, name: &str) -> usize {
-        self.key_names
-            .iter()
-            .position(|key| key == name)
-            .unwrap_or(0)
+    /// Names of the keys that the prefix uses, in the order of their values.
+    pub(super) fn key_names(&self) -> impl Iterator<Item = &str> {
+        let names = self.query_keys.iter().chain(&self.transform_keys);
+        names.map(String::as_str)
+    }
+
+    /// The index of the value of a part that is a key.
+    pub(super) fn key_index(&self, part: &Part) -> usize {
+        let (names, before, name) = match part {
+            Part::TransformKey(name) => (&self.transform_keys, self.query_keys.len(), name),
+            Part::QueryKey(name) => (&self.query_keys, 0, name),
+            _ => return 0,
+        };
+        before + names.iter().position(|key| key == name).unwrap_or(0)
     }
 
     /// Lets the scan of a record stop where all values are found.
@@ -101,18 +124,28 @@ impl Extractor {
     }
 
     /// Takes the values from a record.
-    pub(super) fn extract(&self, record: &[u8], out: &mut Extracted) -> Result<(), Failure> {
+    pub(super) fn extract(&self, record: &Record<'_>, out: &mut Extracted) -> Result<(), Failure> {
         out.clear();
-        if let Some(fast) = &self.fast {
-            if fast.extract(record, self.key_names.len(), out).is_ok() {
-                return Ok(());
-            }
+        let scanned = self.fast.as_ref().is_some_and(|fast| {
+            fast.extract(record.data, self.query_keys.len(), out)
+                .is_ok()
+        });
+        if !scanned {
             out.clear();
+            self.evaluate(record.data, out)?;
         }
-        self.evaluate(record, out)
+        for name in &self.transform_keys {
+            // Of two values that were set for a name the last one counts.
+            let set = record.keys.iter().rfind(|(key, _)| key == name);
+            let Some((_, value)) = set.filter(|(_, value)| !value.is_empty()) else {
+                return Err(failed(NULL_OR_EMPTY));
+            };
+            out.push(value.as_bytes());
+        }
+        Ok(())
     }
 
-    /// Takes the values from a record by jaq alone.
+    /// Takes the values of query and event time from a record by jaq alone.
     pub(super) fn evaluate(&self, record: &[u8], out: &mut Extracted) -> Result<(), Failure> {
         if self.query.is_none() && self.event_time.is_none() {
             return Ok(());
@@ -164,7 +197,7 @@ impl Extractor {
                 _ => {}
             }
         }
-        for name in &self.key_names {
+        for name in &self.query_keys {
             match jq::get(output, name) {
                 Some(Value::Text(text)) => out.values.extend_from_slice(text),
                 Some(Value::Number(number)) => number.render(&mut out.values),
@@ -191,11 +224,11 @@ pub(super) fn failed(message: impl Into<Cow<'static, str>>) -> Failure {
 }
 
 impl Fast {
-    fn compile(settings: &PartitioningSettings, key_names: &[String]) -> Option<Self> {
+    fn compile(settings: &PartitioningSettings, query_keys: &[String]) -> Option<Self> {
         let mut columns = Vec::new();
         if let Some(text) = &settings.query {
             let named = paths::query_columns(text)?;
-            for key in key_names {
+            for key in query_keys {
                 columns.push(named.iter().find(|(name, _)| name == key)?.1.clone());
             }
             if columns.len() < named.len() {
@@ -242,7 +275,7 @@ fn unmatched_keys(
     faults: &mut Vec<PartitionFault>,
 ) {
     let used = |piece: &Piece| match &piece.part {
-        Part::Key(name) => Some((name.clone(), piece.at.clone())),
+        Part::QueryKey(name) => Some((name.clone(), piece.at.clone())),
         _ => None,
     };
     let used: Vec<_> = pieces.iter().filter_map(used).collect();
@@ -286,6 +319,28 @@ fn unmatched_keys(
                 key.name
             )),
         );
+    }
+}
+
+/// Somebody must set the keys that the prefix takes from transforms.
+fn unmatched_transform_keys(
+    has_transforms: bool,
+    pieces: &[Piece],
+    faults: &mut Vec<PartitionFault>,
+) {
+    if has_transforms {
+        return;
+    }
+    for piece in pieces {
+        let Part::TransformKey(name) = &piece.part else {
+            continue;
+        };
+        let message = "the prefix takes a key from a transform, but the stream has none";
+        let fault = PartitionFault::at(Field::Prefix, piece.at.clone(), message);
+        faults.push(fault.help(format!(
+            "add a [[stream.NAME.transform]], or take the key from a jq query: \
+             !{{partitionKeyFromQuery:{name}}}"
+        )));
     }
 }
 

@@ -27,7 +27,7 @@ const HOLE_BASE: u8 = b'0';
 
 /// Where the values of a record are found while its identity is written.
 pub(super) struct Values<'a> {
-    /// The value of the key with that index, in order of first use in the prefix.
+    /// The value of the key with that index.
     pub(super) key: &'a dyn Fn(usize) -> &'a [u8],
     /// The texts of the event time, where the prefix uses any.
     pub(super) times: Option<&'a Texts<'a>>,
@@ -57,12 +57,12 @@ enum Hole {
 }
 
 impl Template {
-    /// Compiles parts, of which `key` gives the index of a key; returns the patterns of the event
+    /// Compiles parts; `key` gives the index of a part that is a key. Returns the patterns of the event
     /// time in order.
     pub(super) fn new(
         parts: Vec<Part>,
         zone: &Zone,
-        key: impl Fn(&str) -> usize,
+        key: impl Fn(&Part) -> usize,
     ) -> (Self, Vec<DatePattern>) {
         let (mut holes, mut event_times) = (Vec::new(), Vec::new());
         let mut holes_growth = 0;
@@ -86,7 +86,7 @@ impl Template {
                     event_times.push(pattern);
                     Segment::EventTime(event_times.len() - 1)
                 }
-                Part::Key(name) => Segment::Key(key(&name)),
+                Part::QueryKey(_) | Part::TransformKey(_) => Segment::Key(key(&part)),
                 Part::ErrorOutputType => Segment::Literal(String::new()), // refused when parsed
             });
         }
@@ -210,7 +210,7 @@ pub(super) fn check(parts: &[Part], zone: &Zone, field: Field, faults: &mut Vec<
                 let longest = lengths.into_iter().max().unwrap_or(0);
                 (longest, longest)
             }
-            Part::Key(_) => (1, 1),
+            Part::QueryKey(_) | Part::TransformKey(_) => (1, 1),
         };
         (chars, bytes) = (chars + width, bytes + size);
         match part {
@@ -218,7 +218,10 @@ pub(super) fn check(parts: &[Part], zone: &Zone, field: Field, faults: &mut Vec<
             Part::Timestamp(pattern) | Part::EventTime(pattern) => {
                 pattern.format(&at, zone, &mut sample);
             }
-            Part::RandomString | Part::ErrorOutputType | Part::Key(_) => sample.push('x'),
+            Part::RandomString
+            | Part::ErrorOutputType
+            | Part::QueryKey(_)
+            | Part::TransformKey(_) => sample.push('x'),
         }
     }
     if chars > PREFIX_CHARS_MAX || bytes > PREFIX_BYTES_MAX {

@@ -26,7 +26,7 @@ fn record(data: &[u8]) -> Record<'_> {
 }
 
 fn compile(settings: &PartitioningSettings, prefix: Option<&str>) -> Partitioner {
-    Partitioner::compile("clicks", settings, prefix).unwrap_or_else(|faults| panic!("{faults:?}"))
+    Partitioner::compile(settings, true, prefix).unwrap_or_else(|faults| panic!("{faults:?}"))
 }
 
 /// The evaluated prefix of a record that opens a batch.
@@ -159,6 +159,66 @@ fn records_without_a_usable_key_fail_in_firehose_words() {
         );
         assert_eq!(failure.code, "DynamicPartitioning.MetadataExtractionFailed");
         assert_eq!(out, b"before");
+    }
+}
+
+#[test]
+fn keys_of_transforms_stand_beside_those_of_the_query() {
+    let prefix = "!{partitionKeyFromTransform:a}/!{partitionKeyFromQuery:a}/\
+                  !{partitionKeyFromLambda:b}/!{partitionKeyFromTransform:b}/!{eventTime:yyyy}/";
+    let partitioner = compile(&settings("{a: .a}", ".ts"), Some(prefix));
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let set = [
+        pair("b", "early"),
+        pair("a", "of/transform"),
+        pair("other", ""),
+        pair("b", "late"),
+    ];
+    // By the scan, and by jaq for a key with an escape.
+    for data in [
+        r#"{"a":"of query","ts":0}"#,
+        r#"{"\u0061":"of query","ts":0}"#,
+    ] {
+        let record = Record {
+            keys: &set,
+            ..record(data.as_bytes())
+        };
+        let (mut scratch, mut identity) = (partitioner.scratch(), Vec::new());
+        partitioner
+            .partition(&mut scratch, &record, &mut identity)
+            .unwrap();
+        let prefix = partitioner.open_prefix(&identity, ARRIVAL_MS);
+        assert_eq!(prefix, "of%2Ftransform/of query/late/late/1970/");
+        let expected = [
+            pair("a", "of query"),
+            pair("a", "of/transform"),
+            pair("b", "late"),
+            pair("eventTime", "1970-01-01T00:00:00Z"),
+        ];
+        assert_eq!(partitioner.keys(&mut scratch, &record).unwrap(), expected);
+    }
+}
+
+#[test]
+fn a_key_that_no_transform_has_set_fails_the_record_as_one_of_the_query_would() {
+    let prefix = Some("!{partitionKeyFromTransform:a}/");
+    let partitioner = compile(&PartitioningSettings::default(), prefix);
+    assert!(!partitioner.is_static());
+    let key = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
+    let identity_of = |keys: &[(String, String)]| {
+        let (mut scratch, mut identity) = (partitioner.scratch(), Vec::new());
+        let record = Record {
+            keys,
+            ..record(b"no json")
+        };
+        let done = partitioner.partition(&mut scratch, &record, &mut identity);
+        done.map(|()| String::from_utf8(identity).unwrap())
+    };
+    assert_eq!(identity_of(&key("a", "x")), Ok("x/".to_owned()));
+    assert_eq!(identity_of(&key("a", "..")), Ok("%2E%2E/".to_owned()));
+    let missing = failed("partitionKeys values must not be null or empty");
+    for keys in [vec![], key("b", "x"), key("a", "")] {
+        assert_eq!(identity_of(&keys), Err(missing.clone()), "{keys:?}");
     }
 }
 

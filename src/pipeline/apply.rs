@@ -81,7 +81,7 @@ impl Pipeline {
         self.table.insert(Entry {
             batch: Batch::open(id, self.around.clock.now_ms()),
             lane,
-            identity: identity.into(),
+            identity: self.outputs.identity(lane, identity).into(),
             target: self.outputs.target(lane, identity, arrival_ms, id),
             arrival_ms,
             sealing: false,
@@ -126,7 +126,7 @@ impl Pipeline {
 
     /// Whether another chunk may be applied: memory, encoders and spool have room.
     pub(super) fn has_room(&self) -> bool {
-        let limit = self.around.memory_limit;
+        let limit = self.around.memory.limit();
         self.table.memory() < limit
             && self.table.unspooled() < (limit / 4 * 3) as u64
             && self.encode_queue.len() < ENCODE_BACKLOG

@@ -305,7 +305,7 @@ impl Pipeline {
             || !pending.objects.is_empty()
             || !pending.published.is_empty()
             || self.ending
-            || self.table.unspooled() >= (self.around.memory_limit / 8 * 3) as u64;
+            || self.table.unspooled() >= (self.around.memory.limit() / 8 * 3) as u64;
         let due = urgent || self.checkpoint_begun.elapsed() >= CHECKPOINT_EVERY;
         if self.checkpointing || !due || !self.has_changes() {
             return;

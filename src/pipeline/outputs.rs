@@ -25,6 +25,8 @@ pub struct Outputs {
     pub partitioner: Partitioner,
     backup: Option<Partitioner>,
     error_prefix: ErrorPrefix,
+    /// The error prefix as it is written.
+    error_identity: String,
     formats: HashMap<u64, (FormatSettings, Format)>,
     data_format: u64,
     backup_format: Option<u64>,
@@ -39,13 +41,15 @@ impl Outputs {
     ) -> Result<Self, String> {
         let prefix = settings.destination.prefix.as_deref();
         let time_zone = settings.partitioning.time_zone.clone();
-        let mut partitioner = Partitioner::compile(&settings.name, &settings.partitioning, prefix)
+        let has_transforms = !settings.transforms.is_empty();
+        let mut partitioner = Partitioner::compile(&settings.partitioning, has_transforms, prefix)
             .map_err(|faults| join(&faults))?;
         if matches!(settings.format, FormatSettings::Parquet { .. }) {
             // Its decoder reads every record to the end.
             partitioner = partitioner.trusting_the_rest();
         }
         let error_prefix = settings.destination.error_prefix.as_deref();
+        let error_identity = error_prefix.or(prefix).unwrap_or_default().to_owned();
         let error_prefix = ErrorPrefix::compile(error_prefix, prefix, time_zone.as_deref())
             .map_err(|faults| join(&faults))?;
         let mut formats = HashMap::new();
@@ -74,6 +78,7 @@ impl Outputs {
             partitioner,
             backup,
             error_prefix,
+            error_identity,
             formats,
             data_format,
             backup_format,
@@ -103,6 +108,26 @@ impl Outputs {
             Lane::Backup => self.backup_format.unwrap_or(self.data_format),
             Lane::Error(_) => self.error_format,
         }
+    }
+
+    /// The partition under which a batch is kept that opens now. Each error type has one partition,
+    /// named by the error prefix.
+    pub fn identity<'a>(&'a self, lane: Lane, routed: &'a str) -> &'a str {
+        match lane {
+            Lane::Error(_) => &self.error_identity,
+            Lane::Data | Lane::Backup => routed,
+        }
+    }
+
+    /// Whether an open batch from before may take more records: one that opens now would have the
+    /// same store, format and prefix (C7). Where the prefix of data has changed, no record finds it.
+    pub fn is_current(&self, lane: Lane, identity: &str, target: &Target) -> bool {
+        let same_prefix = match lane {
+            Lane::Data => true,
+            Lane::Backup => identity == self.backup_identity(),
+            Lane::Error(_) => identity == self.error_identity,
+        };
+        same_prefix && target.store == self.store && target.format == self.lane_format(lane)
     }
 
     /// A format by its hash. The checkpoint store keeps every format that a batch names, so one

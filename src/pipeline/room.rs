@@ -8,14 +8,27 @@ use crate::format::Shape;
 const EARLY_SEALS_MIN: usize = 8;
 /// …or one in so many of those that are open.
 const EARLY_SEALS_PART: usize = 8;
+/// For so many ticks memory is short before batches are sealed for it: in between, each of the other
+/// streams has found it short, too, and has given up what it can spare.
+const TIGHT_TICKS: u32 = 2;
 /// Raw bytes that are worth a run of their own when memory or disk is short.
 const SHORT_RUN_BYTES: u64 = 16 << 20;
 
 impl Pipeline {
+    /// Once a tick: what others take since the last checkpoint may leave less than is held.
+    pub(super) fn mind_the_memory(&mut self) {
+        if self.table.memory() < self.around.memory.limit() {
+            self.tight = 0;
+        } else {
+            self.tight += 1;
+            self.give_up_memory();
+        }
+    }
+
     /// Short of memory, the largest batch becomes row groups, if that is worth it; otherwise what
     /// the spool holds is dropped.
     pub(super) fn give_up_memory(&mut self) {
-        let enough = self.around.memory_limit / 4 * 3;
+        let enough = self.around.memory.limit() / 4 * 3;
         if self.table.memory() > enough {
             self.encode_largest(|batch| batch.raw().1 as u64);
         }
@@ -37,7 +50,8 @@ impl Pipeline {
             && self.pending.sealed.is_empty()
             && self.table.unspooled() == 0
             && !self.checkpointing;
-        if !idle || self.has_room() || self.encode_largest(|batch| batch.raw().0) {
+        let is_short = self.tight >= TIGHT_TICKS || self.is_spool_full();
+        if !idle || !is_short || self.has_room() || self.encode_largest(|batch| batch.raw().0) {
             return;
         }
         let count = EARLY_SEALS_MIN.max(self.table.len() / EARLY_SEALS_PART);

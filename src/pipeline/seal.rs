@@ -32,16 +32,23 @@ impl Pipeline {
         }
     }
 
-    /// Goes on with the batches that recovery has reloaded: some were being sealed, and those of
-    /// formats that the config no longer names take no more records (C7).
+    /// Goes on with the batches that recovery has reloaded: some were being sealed, and those that
+    /// the config would open otherwise now take no more records (C7).
     pub(super) fn resume_batches(&mut self) {
-        for (id, lane, sealing, format) in self.table.summaries() {
+        let resumed: Vec<(Uuid, bool, bool)> = (self.table.entries())
+            .map(|entry| {
+                let is_current =
+                    (self.outputs).is_current(entry.lane, &entry.identity, &entry.target);
+                (entry.batch.id, entry.sealing, is_current)
+            })
+            .collect();
+        for (id, sealing, is_current) in resumed {
             if sealing {
                 self.encode_sealed(id);
-            } else if format != self.outputs.lane_format(lane) {
-                self.seal(id);
-            } else {
+            } else if is_current {
                 self.encode_filled(id);
+            } else {
+                self.seal(id);
             }
         }
     }

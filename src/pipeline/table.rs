@@ -245,19 +245,9 @@ impl Table {
         sizes.into_iter().take(count).map(|(_, id)| id).collect()
     }
 
-    /// Id, lane, whether sealing, and format of every batch.
-    pub(super) fn summaries(&self) -> Vec<(Uuid, Lane, bool, u64)> {
-        let entries = self.entries.values();
-        entries
-            .map(|entry| {
-                (
-                    entry.batch.id,
-                    entry.lane,
-                    entry.sealing,
-                    entry.target.format,
-                )
-            })
-            .collect()
+    /// Every batch.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values()
     }
 
     /// Ids of all open batches.

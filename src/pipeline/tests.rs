@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::commit::{Draft, commit};
 use super::{Status, Surroundings, Workers, open, reserve_bytes, run};
+use crate::budget::Budget;
 use crate::checkpoint::{Commit, Store};
 use crate::clock::Clock;
 use crate::config::{
@@ -92,8 +93,12 @@ fn surroundings(settings: &StreamSettings, disk: &TornDisk) -> Surroundings {
     Surroundings {
         clock: clock.clone(),
         workers: Workers::start(2).unwrap(),
+<<<<<<< HEAD
         transforms: None,
         memory_limit: 4 << 20,
+=======
+        memory: Arc::new(Budget::new(4 << 20, 1, 0).share()),
+>>>>>>> proof
         reserve: Arc::new(reserve),
         status: Arc::new(Status::new(StreamMetrics::new(&metrics, "torn"), clock)),
     }

@@ -3,6 +3,8 @@
 //! Names follow Firehose's `CloudWatch` metrics in Prometheus style. Bytes and records are counted
 //! in the size and number that the producer sent. Counters start at zero with the process.
 
+mod transform;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,10 +17,13 @@ use metrics_exporter_prometheus::{
 
 use crate::failure::ErrorOutputType;
 use crate::telemetry::StatusSnapshot;
+pub use transform::TransformMetrics;
 
-/// Upper bounds of the buckets of every `_seconds` histogram.
-const SECONDS: [f64; 14] = [
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+/// Upper bounds of the buckets of every `_seconds` histogram: from a call of a fast module to a
+/// publication that had to wait.
+const SECONDS: [f64; 17] = [
+    0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
+    2.5, 5.0, 10.0,
 ];
 
 /// What a metric is.
@@ -51,13 +56,28 @@ mod name {
     pub(super) const JOURNAL_BYTES: &str = "firehose_journal_bytes";
     pub(super) const SPOOL_BYTES: &str = "firehose_spool_bytes";
     pub(super) const OLDEST_UNPUBLISHED: &str = "firehose_oldest_unpublished_seconds";
+    pub(super) const TRANSFORM_CALLS: &str = "firehose_transform_calls_total";
+    pub(super) const TRANSFORM_CALL: &str = "firehose_transform_call_seconds";
+    pub(super) const TRANSFORM_RECORDS_IN: &str = "firehose_transform_incoming_records_total";
+    pub(super) const TRANSFORM_BYTES_IN: &str = "firehose_transform_incoming_bytes_total";
+    pub(super) const TRANSFORM_OUTCOMES: &str = "firehose_transform_outcomes_total";
+    pub(super) const TRANSFORM_RECORDS_OUT: &str = "firehose_transform_outgoing_records_total";
+    pub(super) const TRANSFORM_BYTES_OUT: &str = "firehose_transform_outgoing_bytes_total";
+    pub(super) const TRANSFORM_BROKEN_CALLS: &str = "firehose_transform_broken_calls_total";
+    pub(super) const TRANSFORM_RETRIES: &str = "firehose_transform_retries_total";
+    pub(super) const TRANSFORM_STARTS: &str = "firehose_transform_instance_starts_total";
+    pub(super) const TRANSFORM_LOG_LINES: &str = "firehose_transform_suppressed_log_lines_total";
+    pub(super) const TRANSFORM_MEMORY: &str = "firehose_transform_memory_peak_bytes";
+    pub(super) const TRANSFORM_COMPILE: &str = "firehose_transform_compile_seconds";
+    pub(super) const TRANSFORM_CACHED: &str = "firehose_transform_compile_cached";
+    pub(super) const TRANSFORM_RELOADS: &str = "firehose_transform_reloads_total";
     pub(super) const CONNECTIONS: &str = "firehose_http_connections";
     pub(super) const BUILD_INFO: &str = "firehose_build_info";
 }
 
 /// Kind, unit and help text of every metric.
 #[rustfmt::skip]
-const DESCRIPTIONS: [(&str, Kind, Unit, &str); 22] = [
+const DESCRIPTIONS: [(&str, Kind, Unit, &str); 37] = [
     (name::INCOMING_REQUESTS, Kind::Counter, Unit::Count, "Put requests answered with success."),
     (name::INCOMING_RECORDS, Kind::Counter, Unit::Count, "Records accepted (durable in the journal) and answered."),
     (name::INCOMING_BYTES, Kind::Counter, Unit::Bytes, "Bytes of accepted records."),
@@ -78,6 +98,21 @@ const DESCRIPTIONS: [(&str, Kind, Unit, &str); 22] = [
     (name::JOURNAL_BYTES, Kind::Gauge, Unit::Bytes, "Bytes of the journal on disk."),
     (name::SPOOL_BYTES, Kind::Gauge, Unit::Bytes, "Bytes of the spool on disk."),
     (name::OLDEST_UNPUBLISHED, Kind::Gauge, Unit::Seconds, "Age of the oldest accepted record that is not yet published; 0 if all are."),
+    (name::TRANSFORM_CALLS, Kind::Counter, Unit::Count, "Calls of the module with records."),
+    (name::TRANSFORM_CALL, Kind::Histogram, Unit::Seconds, "Time that one call took."),
+    (name::TRANSFORM_RECORDS_IN, Kind::Counter, Unit::Count, "Records that the module was given, each once."),
+    (name::TRANSFORM_BYTES_IN, Kind::Counter, Unit::Bytes, "Bytes of these records."),
+    (name::TRANSFORM_OUTCOMES, Kind::Counter, Unit::Count, "What became of these records: one came out, many, it was dropped, it failed."),
+    (name::TRANSFORM_RECORDS_OUT, Kind::Counter, Unit::Count, "Records that came out."),
+    (name::TRANSFORM_BYTES_OUT, Kind::Counter, Unit::Bytes, "Bytes of the records that came out."),
+    (name::TRANSFORM_BROKEN_CALLS, Kind::Counter, Unit::Count, "Calls that broke, by cause; the instance went with each."),
+    (name::TRANSFORM_RETRIES, Kind::Counter, Unit::Count, "Calls that were made again because the module refused the batch."),
+    (name::TRANSFORM_STARTS, Kind::Counter, Unit::Count, "Instances started."),
+    (name::TRANSFORM_LOG_LINES, Kind::Counter, Unit::Count, "Log lines of the module that were not written because there were too many."),
+    (name::TRANSFORM_MEMORY, Kind::Gauge, Unit::Bytes, "The most memory that an instance has held."),
+    (name::TRANSFORM_COMPILE, Kind::Gauge, Unit::Seconds, "Time that the last compilation of the module took."),
+    (name::TRANSFORM_CACHED, Kind::Gauge, Unit::Count, "1 if the last compilation came from the cache."),
+    (name::TRANSFORM_RELOADS, Kind::Counter, Unit::Count, "Replacements of the module while the stream ran, by result."),
     (name::CONNECTIONS, Kind::Gauge, Unit::Count, "Open HTTP connections."),
     (name::BUILD_INFO, Kind::Gauge, Unit::Count, "1; the label names the version."),
 ];
@@ -326,6 +361,9 @@ mod tests {
             state: State::Stalled { cause: "x".into() },
             ..StatusSnapshot::default()
         });
+        TransformMetrics::new(&metrics, "clicks", "a.wasm", &["trap"])
+            .call
+            .record(Duration::from_micros(80));
         metrics.connections().set(1.0);
         let page = metrics.render();
         for (name, kind, _, help) in DESCRIPTIONS {

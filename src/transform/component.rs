@@ -14,6 +14,8 @@ use super::sandbox;
 /// The contract.
 pub const WIT: &str = include_str!("../../transforms/wit/transform.wit");
 
+/// The world that modules are made for.
+pub const CONTRACT: &str = "firehose:transform/transform@1.0.0";
 const MAGIC: &[u8] = b"\0asm";
 /// The version field of a core module, and of a component.
 const CORE: [u8; 4] = [1, 0, 0, 0];

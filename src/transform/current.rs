@@ -5,10 +5,11 @@ use std::time::SystemTime;
 use std::{fmt, fs};
 
 use super::engine::Engine;
-use super::host::LogSink;
+
 use super::module::LoadError;
-use super::{Chain, Level};
+use super::{Chain, Level, LogSink, Observer};
 use crate::config::TransformSettings;
+use crate::telemetry::Metrics;
 
 /// The transforms of a running stream. Chunks that are taken up after a replacement go through the
 /// new modules, those before went through the old ones: a change falls between two chunks, as every
@@ -16,6 +17,7 @@ use crate::config::TransformSettings;
 pub struct Transforms {
     stream: String,
     settings: Vec<TransformSettings>,
+    observers: Vec<Observer>,
     engine: Engine,
     current: RwLock<Arc<Chain>>,
     /// What the files looked like when they were last loaded, or tried to be.
@@ -43,17 +45,23 @@ impl fmt::Debug for Transforms {
 }
 
 impl Transforms {
-    /// Loads the modules of a stream.
+    /// Loads the modules of a stream, which will count in `metrics`.
     pub fn load(
         engine: &Engine,
         stream: &str,
         settings: &[TransformSettings],
+        metrics: &Metrics,
     ) -> Result<Self, LoadError> {
         let seen = stamps(settings);
-        let chain = Chain::load(engine, stream, settings, |settings| log(stream, settings))?;
+        let observer = |settings: &TransformSettings| {
+            Observer::new(metrics, stream, &settings.name, log(stream, settings))
+        };
+        let observers: Vec<Observer> = settings.iter().map(observer).collect();
+        let chain = Chain::load(engine, stream, settings, &observers)?;
         Ok(Self {
             stream: stream.to_owned(),
             settings: settings.to_vec(),
+            observers,
             engine: engine.clone(),
             current: RwLock::new(Arc::new(chain)),
             seen: Mutex::new(seen),
@@ -74,8 +82,16 @@ impl Transforms {
             return Reload::Unchanged;
         }
         seen.clone_from(&now);
-        let log = |settings: &TransformSettings| log(&self.stream, settings);
-        match Chain::load(&self.engine, &self.stream, &self.settings, log) {
+        let loaded = Chain::load(&self.engine, &self.stream, &self.settings, &self.observers);
+        for Observer { metrics, .. } in &self.observers {
+            let count = if loaded.is_ok() {
+                &metrics.reloads
+            } else {
+                &metrics.failed_reloads
+            };
+            count.add(1);
+        }
+        match loaded {
             Ok(chain) => {
                 *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(chain);
                 Reload::Replaced
@@ -95,7 +111,7 @@ fn stamps(settings: &[TransformSettings]) -> Vec<Option<Stamp>> {
 
 /// Lines of a module in the daemon's log.
 fn log(stream: &str, settings: &TransformSettings) -> LogSink {
-    let (stream, module) = (stream.to_owned(), settings.module.display().to_string());
+    let (stream, module) = (stream.to_owned(), settings.name.clone());
     Arc::new(move |level, line| match level {
         Level::Error => tracing::error!(stream, module, "{line}"),
         Level::Warn => tracing::warn!(stream, module, "{line}"),

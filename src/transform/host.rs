@@ -9,6 +9,7 @@ use wasmtime::{ResourceLimiter, StoreContextMut};
 
 use super::abi::{HOST, Level, Origin, TYPES};
 use super::fault::{GuestFault, OverMemory, cut};
+use super::observer::Observer;
 use crate::position::Position;
 use crate::record::Record;
 
@@ -17,37 +18,26 @@ const LINE_BYTES_MAX: usize = 4 << 10;
 /// Bytes that an element of a table counts for.
 const TABLE_ELEMENT_BYTES: usize = 16;
 
-/// Where log lines of modules go.
-pub type LogSink = Arc<dyn Fn(Level, &str) + Send + Sync>;
-
 /// A module's log: lines beyond its limit a second are counted, not written. Shared by all of its
 /// instances.
 pub(super) struct Log {
-    sink: LogSink,
+    observer: Observer,
     lines_per_second: u64,
     begun: Instant,
     /// The second that the counter counts, from `begun`.
     second: AtomicU64,
     lines: AtomicU64,
-    /// Lines that were not written.
-    suppressed: AtomicU64,
 }
 
 impl Log {
-    pub(super) fn new(sink: LogSink, lines_per_second: u64) -> Self {
+    pub(super) fn new(observer: Observer, lines_per_second: u64) -> Self {
         Self {
-            sink,
+            observer,
             lines_per_second,
             begun: Instant::now(),
             second: AtomicU64::new(0),
             lines: AtomicU64::new(0),
-            suppressed: AtomicU64::new(0),
         }
-    }
-
-    /// Lines that were not written, so far.
-    pub(super) fn suppressed(&self) -> u64 {
-        self.suppressed.load(Ordering::Relaxed)
     }
 
     fn write(&self, level: Level, line: &str) {
@@ -57,9 +47,9 @@ impl Log {
             self.lines.store(0, Ordering::Relaxed);
         }
         if self.lines.fetch_add(1, Ordering::Relaxed) < self.lines_per_second {
-            (self.sink)(level, cut(line, LINE_BYTES_MAX));
+            (self.observer.log)(level, cut(line, LINE_BYTES_MAX));
         } else {
-            self.suppressed.fetch_add(1, Ordering::Relaxed);
+            self.observer.metrics.suppressed_log_lines.add(1);
         }
     }
 }

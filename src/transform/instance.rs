@@ -22,6 +22,13 @@ pub(super) struct Instance {
     transform: Func,
 }
 
+/// An instance that has not seen its config yet.
+pub(super) struct Fresh {
+    store: Store<Host>,
+    configure: Func,
+    transform: Func,
+}
+
 /// Why a call gave no outcomes.
 #[derive(Debug)]
 pub(super) enum CallError {
@@ -31,26 +38,18 @@ pub(super) enum CallError {
     Broken(Broken),
 }
 
-impl Instance {
-    /// Starts an instance and gives it the config. Bounded in time and memory as any call is.
+impl Fresh {
+    /// Starts an instance whose exports are as the contract has them. Bounded in time and memory as
+    /// any call is, and `configure` after it within the same bounds.
     pub(super) fn start(module: &Module) -> Result<Self, Broken> {
         let mut store = Store::new(module.engine(), module.host());
         store.limiter(|host| host);
         store.set_epoch_deadline(module.ticks());
         store.set_hostcall_fuel(module.output_limit());
-        let start = |error: &wasmtime::Error, said| {
-            let broken = Broken::read(error, said);
-            // What went wrong counts more than when.
-            let cause = match broken.cause {
-                Cause::Trap | Cause::Result => Cause::Start,
-                other => other,
-            };
-            Broken::new(cause, format!("configure: {}", broken.message))
-        };
         let instance = module
             .pre()
             .instantiate(&mut store)
-            .map_err(|error| start(&error, None))?;
+            .map_err(|error| not_started(&error, None))?;
         let func = |store: &mut Store<Host>, name: &str| {
             instance.get_func(store, name).ok_or_else(|| {
                 Broken::new(Cause::Start, format!("the module has no export `{name}`"))
@@ -67,17 +66,50 @@ impl Instance {
         transform
             .typed::<TransformParams<'_>, TransformResult>(&store)
             .map_err(|error| mismatch(TRANSFORM, &error))?;
-        let configure = configure
+        configure
             .typed::<ConfigureParams<'_>, ConfigureResult>(&store)
             .map_err(|error| mismatch(CONFIGURE, &error))?;
-        match configure.call(&mut store, (module.config(),)) {
-            Ok((Ok(()),)) => Ok(Self { store, transform }),
+        Ok(Self {
+            store,
+            configure,
+            transform,
+        })
+    }
+
+    fn configure(self, config: &str) -> Result<Instance, Broken> {
+        let Self {
+            mut store,
+            configure,
+            transform,
+        } = self;
+        let called = configure
+            .typed::<ConfigureParams<'_>, ConfigureResult>(&store)
+            .and_then(|configure| configure.call(&mut store, (config,)));
+        match called {
+            Ok((Ok(()),)) => Ok(Instance { store, transform }),
             Ok((Err(message),)) => Err(Broken::new(Cause::Start, format!("configure: {message}"))),
             Err(error) => {
                 let said = store.data_mut().said();
-                Err(start(&error, said))
+                Err(not_started(&error, said))
             }
         }
+    }
+}
+
+fn not_started(error: &wasmtime::Error, said: Option<String>) -> Broken {
+    let broken = Broken::read(error, said);
+    // What went wrong counts more than when.
+    let cause = match broken.cause {
+        Cause::Trap | Cause::Result => Cause::Start,
+        other => other,
+    };
+    Broken::new(cause, format!("configure: {}", broken.message))
+}
+
+impl Instance {
+    /// Starts an instance and gives it the config.
+    pub(super) fn start(module: &Module) -> Result<Self, Broken> {
+        Fresh::start(module)?.configure(module.config())
     }
 
     /// Calls the module with some records: one outcome each, in their order.

@@ -10,8 +10,9 @@ use wasmtime::component::{InstancePre, Linker};
 use super::component::{self, Kind};
 use super::engine::{Engine, TICK};
 use super::fault::Broken;
-use super::host::{self, Host, Log, LogSink};
-use super::instance::Instance;
+use super::host::{self, Host, Log};
+use super::instance::{Fresh, Instance};
+use super::observer::Observer;
 use super::sandbox;
 use crate::config::{Isolation, TransformSettings};
 
@@ -46,6 +47,7 @@ pub struct About {
 }
 
 /// A module with its settings, ready to be instantiated on any thread.
+#[derive(Clone)]
 pub struct Module {
     settings: TransformSettings,
     name: Arc<str>,
@@ -53,6 +55,7 @@ pub struct Module {
     engine: Engine,
     pre: InstancePre<Host>,
     log: Arc<Log>,
+    observer: Observer,
     about: About,
     /// Whether it is called with one record at a time.
     one_by_one: bool,
@@ -64,10 +67,23 @@ impl Module {
         engine: &Engine,
         stream: &str,
         settings: &TransformSettings,
-        log: LogSink,
+        observer: &Observer,
+    ) -> Result<Self, LoadError> {
+        let module = Self::compile(engine, stream, settings, observer)?;
+        module.try_out()?;
+        Ok(module)
+    }
+
+    /// Reads, compiles and links the module. Nothing of it runs: it may not be as the contract has
+    /// it, and not take its config.
+    pub fn compile(
+        engine: &Engine,
+        stream: &str,
+        settings: &TransformSettings,
+        observer: &Observer,
     ) -> Result<Self, LoadError> {
         let fault = |cause: String| LoadError {
-            module: settings.module.display().to_string(),
+            module: settings.name.clone(),
             cause,
         };
         let bytes = read(&settings.module).map_err(&fault)?;
@@ -81,12 +97,14 @@ impl Module {
             component::imports(&compiled.component).map_err(|error| fault(format!("{error:#}")))?;
         let pre = link(engine, &compiled.component, &imports)
             .map_err(|error| fault(format!("does not fit the contract: {error:#}")))?;
-        let module = Self {
-            name: settings.module.display().to_string().into(),
+        observer.metrics.compiled(compiled.time, compiled.cached);
+        Ok(Self {
+            name: settings.name.as_str().into(),
             stream: stream.into(),
             engine: engine.clone(),
             pre,
-            log: Arc::new(Log::new(log, settings.log_lines)),
+            log: Arc::new(Log::new(observer.clone(), settings.log_lines)),
+            observer: observer.clone(),
             one_by_one: imports.iter().any(|import| component::is_sandboxed(import)),
             about: About {
                 kind,
@@ -97,10 +115,40 @@ impl Module {
                 cached: compiled.cached,
             },
             settings: settings.clone(),
+        })
+    }
+
+    /// The same module with another config, which is not tried out.
+    #[must_use]
+    pub fn with_config(&self, config: String) -> Self {
+        let settings = TransformSettings {
+            config,
+            ..self.settings.clone()
         };
-        match Instance::start(&module) {
-            Ok(_) => Ok(module),
-            Err(Broken { message, .. }) => Err(fault(message)),
+        Self {
+            settings,
+            ..self.clone()
+        }
+    }
+
+    /// Starts an instance to see that its exports are as the contract has them, whatever config it
+    /// wants.
+    pub fn check_exports(&self) -> Result<(), LoadError> {
+        let fresh = Fresh::start(self).map(drop);
+        fresh.map_err(|broken| self.fault(broken))
+    }
+
+    /// Starts an instance to see that it takes its config. Returns the memory that it then holds, in
+    /// bytes.
+    pub fn try_out(&self) -> Result<usize, LoadError> {
+        let instance = Instance::start(self).map_err(|broken| self.fault(broken))?;
+        Ok(instance.memory().0)
+    }
+
+    fn fault(&self, broken: Broken) -> LoadError {
+        LoadError {
+            module: self.name.to_string(),
+            cause: broken.message,
         }
     }
 
@@ -116,7 +164,11 @@ impl Module {
 
     /// Log lines that were not written for being too many.
     pub fn suppressed_log_lines(&self) -> u64 {
-        self.log.suppressed()
+        self.observer.metrics.suppressed_log_lines.get()
+    }
+
+    pub(super) const fn observer(&self) -> &Observer {
+        &self.observer
     }
 
     pub(super) fn engine(&self) -> &wasmtime::Engine {
@@ -148,7 +200,8 @@ impl Module {
         &self.settings.config
     }
 
-    pub(super) const fn one_by_one(&self) -> bool {
+    /// Whether each record has a call of its own.
+    pub const fn one_by_one(&self) -> bool {
         self.one_by_one
     }
 

@@ -1,5 +1,7 @@
 //! Records through one module: calls, retries, and the search for the record that breaks a call.
 
+use std::time::Instant;
+
 use super::abi::Outcome;
 use super::fault::{Broken, refused_batch, refused_record};
 use super::instance::{CallError, Instance};
@@ -16,7 +18,7 @@ const ATTEMPTS_MAX: u32 = 4;
 
 /// What became of a record: anything but `Outcome::Failed`, or why it failed and after how many calls
 /// with it.
-pub(super) type Verdict = Result<Outcome, (Failure, u32)>;
+pub type Verdict = Result<Outcome, (Failure, u32)>;
 
 /// An instance for the next call, if there is one. Belongs to one thread at a time.
 #[derive(Default)]
@@ -47,6 +49,12 @@ pub(super) fn run(
     records: &[Record<'_>],
     verdicts: &mut Vec<Verdict>,
 ) {
+    let before = verdicts.len();
+    settle(module, slot, records, verdicts);
+    module.observer().settled(records, &verdicts[before..]);
+}
+
+fn settle(module: &Module, slot: &mut Slot, records: &[Record<'_>], verdicts: &mut Vec<Verdict>) {
     match attempt(module, slot, records, 0) {
         Ok((outcomes, attempts)) => {
             let told = outcomes
@@ -109,7 +117,10 @@ fn attempt(
     loop {
         match call(module, slot, records) {
             Ok(outcomes) => return Ok((outcomes, before + count)),
-            Err(CallError::Refused(_)) if count < ATTEMPTS_MAX => count += 1,
+            Err(CallError::Refused(_)) if count < ATTEMPTS_MAX => {
+                module.observer().metrics.retries.add(1);
+                count += 1;
+            }
             Err(CallError::Refused(message)) => {
                 return Err(Ended::Refused(message, before + count));
             }
@@ -123,12 +134,28 @@ fn call(
     slot: &mut Slot,
     records: &[Record<'_>],
 ) -> Result<Vec<Outcome>, CallError> {
+    let metrics = &module.observer().metrics;
+    let broken = |broken: Broken| {
+        metrics.broken_calls(broken.cause as usize).add(1);
+        CallError::Broken(broken)
+    };
     let mut instance = match slot.instance.take() {
         Some(instance) => instance,
-        None => Instance::start(module).map_err(CallError::Broken)?,
+        None => {
+            metrics.instance_starts.add(1);
+            Instance::start(module).map_err(broken)?
+        }
     };
+    let begun = Instant::now();
     let result = instance.call(module, records);
+    metrics.call.since(begun);
+    metrics.calls.add(1);
+    let result = result.map_err(|error| match error {
+        CallError::Broken(why) => broken(why),
+        refused @ CallError::Refused(_) => refused,
+    });
     let (memory, peak) = instance.memory();
+    metrics.memory_peak.raise(peak as u64);
     slot.memory_peak = slot.memory_peak.max(peak);
     // After a trap or an interrupt a store is of no more use.
     if !matches!(result, Err(CallError::Broken(_))) && module.keeps(memory) {

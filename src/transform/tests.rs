@@ -8,10 +8,11 @@ use proptest::prelude::*;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{Chain, Engine, Level, LogSink, Piece, Workshop};
+use super::{Chain, Engine, Level, Observer, Piece, Workshop};
 use crate::config::{Isolation, TransformSettings};
 use crate::position::Sequence;
 use crate::record::{Chunk, ChunkBuilder};
+use crate::telemetry::Metrics;
 
 /// Compiled once for all tests of the process.
 static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::start(None).unwrap());
@@ -40,13 +41,15 @@ impl Guest {
         settings(&self.path())
     }
 
-    fn sink(&self) -> LogSink {
+    fn observer(&self) -> Observer {
         let log = Arc::clone(&self.log);
-        Arc::new(move |level, line| log.lock().unwrap().push((level, line.to_owned())))
+        let sink = move |level, line: &str| log.lock().unwrap().push((level, line.to_owned()));
+        Observer::of_log(Arc::new(sink)).unwrap()
     }
 
     fn chain(&self, settings: &[TransformSettings]) -> Result<Arc<Chain>, String> {
-        let chain = Chain::load(&ENGINE, "clicks", settings, |_| self.sink());
+        let observers = vec![self.observer(); settings.len()];
+        let chain = Chain::load(&ENGINE, "clicks", settings, &observers);
         chain.map(Arc::new).map_err(|error| error.to_string())
     }
 
@@ -57,13 +60,10 @@ impl Guest {
 
 fn settings(module: &Path) -> TransformSettings {
     TransformSettings {
-        module: module.to_owned(),
         timeout: Duration::from_millis(50),
         memory: 16 << 20,
         output: 1 << 20,
-        log_lines: 100,
-        isolation: Isolation::Reuse,
-        config: "{}".to_owned(),
+        ..TransformSettings::of(module.to_owned())
     }
 }
 
@@ -367,7 +367,13 @@ fn flipped_bits_are_refused_or_run_within_their_limits() {
 fn one_module_can_replace_another_and_a_bad_one_cannot() {
     use super::{Reload, Transforms};
     let guest = Guest::new();
-    let transforms = Transforms::load(&ENGINE, "clicks", &[guest.settings()]).unwrap();
+    let transforms = Transforms::load(
+        &ENGINE,
+        "clicks",
+        &[guest.settings()],
+        &Metrics::new().unwrap(),
+    )
+    .unwrap();
     let before = transforms.current();
     assert!(matches!(transforms.reload(false), Reload::Unchanged));
     assert!(matches!(transforms.reload(true), Reload::Replaced));
@@ -397,7 +403,8 @@ fn what_was_compiled_is_found_again() {
     let cache = guest.dir.path().join("cache");
     let cached = || {
         let engine = Engine::start(Some(&cache)).unwrap();
-        let chain = Chain::load(&engine, "clicks", &[guest.settings()], |_| guest.sink()).unwrap();
+        let chain = Chain::load(&engine, "clicks", &[guest.settings()], &[guest.observer()]);
+        let chain = chain.unwrap();
         chain.modules()[0].about().cached
     };
     assert_eq!([cached(), cached()], [false, true]);

@@ -32,7 +32,7 @@ fn a_full_disk_and_a_kill_on_it_lose_nothing_and_the_service_resumes() {
     // A file where the lake should be: nothing can be published, so the disk fills.
     fs::write(site.path("lake"), "").unwrap();
     let mut daemon = site.spawn(&[]);
-    alive(&site, &mut daemon);
+    daemon.alive();
     let ledger = site.path("ledger");
     let producer = Producer::start(site.address, "clicks", LOAD, &ledger);
     says_full(&site, &mut daemon);
@@ -41,7 +41,7 @@ fn a_full_disk_and_a_kill_on_it_lose_nothing_and_the_service_resumes() {
 
     daemon.kill();
     let mut daemon = site.spawn(&[]);
-    alive(&site, &mut daemon);
+    daemon.alive();
     is_refused(&site);
     let reply = get(site.address, "/readyz").unwrap();
     assert_eq!(reply.status, 503, "{}", reply.text());
@@ -64,7 +64,7 @@ fn on_a_disk_that_stays_full_the_reserve_publishes_what_waits_and_room_comes_bac
     let (site, disk) = site_on_a_disk_of(160 << 20, "64MiB", "128MiB");
     fs::write(site.path("lake"), "").unwrap();
     let mut daemon = site.spawn(&[]);
-    alive(&site, &mut daemon);
+    daemon.alive();
     let ledger = site.path("ledger");
     let producer = Producer::start(site.address, "clicks", LOAD, &ledger);
     wait_until("the journal has taken all room but the reserve", || {
@@ -74,7 +74,7 @@ fn on_a_disk_that_stays_full_the_reserve_publishes_what_waits_and_room_comes_bac
     daemon.kill();
 
     let mut daemon = site.spawn(&[]);
-    alive(&site, &mut daemon);
+    daemon.alive();
     says_full(&site, &mut daemon);
     is_refused(&site);
 
@@ -95,11 +95,6 @@ fn site_on_a_disk_of(bytes: u64, spool: &str, journal: &str) -> (Site, SmallDisk
     let disk = SmallDisk::mount(&site.path("state"), bytes);
     site.enter(&disk);
     (site, disk)
-}
-
-fn alive(site: &Site, daemon: &mut Daemon) {
-    let is_alive = || get(site.address, "/healthz").is_ok_and(|reply| reply.status == 200);
-    daemon.until("/healthz says 200", is_alive).unwrap();
 }
 
 fn says_full(site: &Site, daemon: &mut Daemon) {

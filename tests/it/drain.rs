@@ -59,8 +59,7 @@ fn a_drain_past_its_grace_exits_non_zero_and_the_next_process_delivers() {
     // A file where the lake should be: nothing can be published.
     fs::write(site.path("lake"), "").unwrap();
     let mut daemon = site.spawn(&[]);
-    let is_alive = || get(site.address, "/healthz").is_ok_and(|reply| reply.status == 200);
-    daemon.until("/healthz says 200", is_alive).unwrap();
+    daemon.alive();
     let event = br#"{"event_type":"view","geo":{"region":"eu"}}"#;
     assert_eq!(
         post_records(site.address, "clicks", event).unwrap().status,
@@ -90,7 +89,13 @@ fn a_drain_that_can_do_no_more_ends_at_once_and_says_which_verb_moves_the_rest()
     daemon.kill();
     let elsewhere = CLICKS.settings().replace("\"lake\"", "\"other\"");
     site.configure(&format!("{grace}{elsewhere}"));
-    let status = site.start().terminate();
+    let mut daemon = site.spawn(&[]);
+    let is_told = || {
+        let reply = get(site.address, "/readyz");
+        reply.is_ok_and(|reply| reply.text().contains("firehose state retarget clicks"))
+    };
+    daemon.until("/readyz names the verb", is_told).unwrap();
+    let status = daemon.terminate();
     assert_eq!(status.code(), Some(1), "{status}");
     let log = fs::read_to_string(site.log()).unwrap();
     let last = log.trim_end().lines().last().unwrap();

@@ -12,7 +12,7 @@ use crate::support::event::{ERROR_PREFIX, PREFIX, QUERY, SCHEMA};
 use crate::support::oracle::{self, Lake};
 use crate::support::producer::{Load, Producer};
 use crate::support::proxy::{Fault, Proxy};
-use crate::support::servers::{Bucket, Weed};
+use crate::support::servers::Weed;
 
 /// Rows of the life-of-a-record table that every stream passes.
 const EVERYWHERE: Failpoints = &[
@@ -114,7 +114,7 @@ fn parquet_in_s3_behind_a_bad_network_holds_every_acknowledged_record_once() {
     site.configure(&settings(
         "size = \"1MiB\"\ninterval = \"1s\"",
         &format!("type = \"parquet\"\nschema = \"{SCHEMA}\""),
-        &store(&bucket, &proxy),
+        &bucket.table(&proxy.endpoint()),
     ));
     let load = Load {
         connections: 3,
@@ -122,7 +122,7 @@ fn parquet_in_s3_behind_a_bad_network_holds_every_acknowledged_record_once() {
         ..LOAD
     };
     deliver(&site, &mut campaign, load, &proxy);
-    judge(&site, &campaign, lake(&bucket));
+    judge(&site, &campaign, bucket.lake());
 }
 
 #[test]
@@ -134,14 +134,14 @@ fn large_objects_in_s3_behind_a_bad_network_hold_every_acknowledged_record_once(
     site.configure(&settings(
         "size = \"28MiB\"\ninterval = \"900s\"",
         "type = \"json\"\ncompression = \"gzip\"",
-        &store(&bucket, &proxy),
+        &bucket.table(&proxy.endpoint()),
     ));
     let load = Load {
         seed: campaign.seed,
         ..HEAVY
     };
     deliver(&site, &mut campaign, load, &proxy);
-    judge(&site, &campaign, lake(&bucket));
+    judge(&site, &campaign, bucket.lake());
     // An upload that no checkpoint has come to name stays behind, but nothing was sent to it (C1).
     assert_eq!(bucket.parts(), 0, "seed {}", campaign.seed);
 }
@@ -158,7 +158,7 @@ fn parquet_of_many_row_groups_sent_while_it_fills_holds_every_acknowledged_recor
         settings(
             "size = \"44MiB\"\ninterval = \"900s\"",
             &format!("type = \"parquet\"\nschema = \"{SCHEMA}\""),
-            &store(&bucket, &proxy),
+            &bucket.table(&proxy.endpoint()),
         )
     ));
     let load = Load {
@@ -166,7 +166,7 @@ fn parquet_of_many_row_groups_sent_while_it_fills_holds_every_acknowledged_recor
         ..HEAVY
     };
     deliver(&site, &mut campaign, load, &proxy);
-    let summary = judge(&site, &campaign, lake(&bucket));
+    let summary = judge(&site, &campaign, bucket.lake());
     assert_eq!(bucket.parts(), 0, "seed {}", campaign.seed);
     assert!(
         summary["row_groups_max"].as_u64() > Some(1),
@@ -227,26 +227,6 @@ fn judge(site: &Site, campaign: &Campaign<'_>, lake: Lake<'_>) -> serde_json::Va
     let summary = summary.unwrap_or_else(|findings| panic!("seed {}: {findings}", campaign.seed));
     campaign.report(&summary);
     summary
-}
-
-fn lake(bucket: &Bucket) -> Lake<'_> {
-    Lake::S3 {
-        endpoint: &bucket.endpoint,
-        bucket: &bucket.name,
-        access_key_id: bucket.access_key_id,
-        secret_access_key: bucket.secret_access_key,
-    }
-}
-
-fn store(bucket: &Bucket, proxy: &Proxy) -> String {
-    format!(
-        "type = \"s3\"\nbucket = \"{}\"\nregion = \"us-east-1\"\nendpoint = \"{}\"\n\
-         access_key_id = \"{}\"\nsecret_access_key = \"{}\"",
-        bucket.name,
-        proxy.endpoint(),
-        bucket.access_key_id,
-        bucket.secret_access_key
-    )
 }
 
 fn settings(buffering: &str, format: &str, store: &str) -> String {

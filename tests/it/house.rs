@@ -24,6 +24,7 @@ const GROUND_FLOOR: &[&str] = &[
     "extent",
     "failpoint",
     "failure",
+    "budget",
     "buffer",
     "nesting",
     "position",

@@ -1,10 +1,13 @@
 """Holds what lies at the destination against the producer's ledger. Knows nothing of the daemon.
 
-Usage: oracle.py LEDGER (--folder DIR | --s3 ENDPOINT BUCKET) [--backup PREFIX]
+Usage: oracle.py LEDGER (--folder DIR | --s3 ENDPOINT BUCKET) [--backup PREFIX] [--later REGEX]
 
 The ledger has one line an attempt: outcome, kind, id. Every object is read whole by foreign
 readers (gzip and json of Python, PyArrow, DuckDB). Prints a summary as JSON; exit code 1 and the
 findings on standard error when a promise is broken.
+
+Keys that REGEX matches are of settings that came later, at one point of each connection's records;
+below `later/` everything is laid out as it is at the top.
 """
 
 import argparse
@@ -36,7 +39,8 @@ ERROR_TYPE = {
 
 
 class Oracle:
-    def __init__(self, ledger):
+    def __init__(self, ledger, later):
+        self.later = later
         self.outcome, self.kind = {}, {}
         for line in open(ledger):
             outcome, kind, identity = line.split()
@@ -46,6 +50,9 @@ class Oracle:
         self.data = collections.Counter()
         self.backup = collections.Counter()
         self.objects = collections.Counter()
+        # Under the first settings and under the later ones: records by what they are, and their ids.
+        self.ages = {False: collections.Counter(), True: collections.Counter()}
+        self.ids_of_age = {False: set(), True: set()}
         self.row_groups_max = 0
         self.findings = collections.defaultdict(list)
         self.data_files = collections.defaultdict(list)
@@ -63,22 +70,31 @@ class Oracle:
                 except Exception as error:  # whatever a reader says about it, it is torn
                     self.find("torn object", f"{key}: {type(error).__name__}: {error}")
 
-    def read_object(self, key, path, backup_prefix):
+    def note(self, key, what, identity):
+        age = bool(self.later and self.later.search(key))
+        self.ages[age][what] += 1
+        # Whether a record fits is found when its batch ends, whatever the settings are by then.
+        if what != "format-conversion-failed":
+            self.ids_of_age[age].add(identity)
+
+    def read_object(self, whole_key, path, backup_prefix):
+        key = whole_key.removeprefix("later/")
         if match := DATA.match(key):
             self.objects["data"] += 1
-            self.read_data(key, path, [unquote(value) for value in match.groups()])
+            self.read_data(whole_key, path, [unquote(value) for value in match.groups()])
         elif match := ERROR.match(key):
             self.objects["errors"] += 1
-            self.read_errors(key, path, match[1])
+            self.read_errors(whole_key, path, match[1])
         elif backup_prefix and key.startswith(backup_prefix):
             self.objects["backup"] += 1
             data = path.read_bytes()
             for identity in self.pairs(key, gzip.decompress(data) if key.endswith(".gz") else data):
                 self.backup[identity] += 1
+                self.note(whole_key, "backup", identity)
         elif MARKER.match(key):
             self.objects["markers"] += 1
         else:
-            self.find("object outside of every prefix", key)
+            self.find("object outside of every prefix", whole_key)
 
     def read_data(self, key, path, values):
         if key.endswith(".parquet"):
@@ -97,6 +113,7 @@ class Oracle:
             identity = row["id"]
             self.out[identity] += 1
             self.data[identity] += 1
+            self.note(key, "parquet" if key.endswith(".parquet") else "json", identity)
             if row["end"] != identity:
                 self.find("torn record", f"{key}: {row}")
             if [row["event_type"], row["geo"]["region"]] != values:
@@ -114,6 +131,7 @@ class Oracle:
             assert "errorCode" in document or "lastErrorCode" in document, "no code"
             (identity,) = self.pairs(key, base64.b64decode(document["rawData"], validate=True))
             self.out[identity] += 1
+            self.note(key, error_type, identity)
             if ERROR_TYPE.get(self.kind.get(identity)) != error_type:
                 self.find("wrong error type", f"{key}: {identity} {self.kind.get(identity)}")
 
@@ -139,6 +157,16 @@ class Oracle:
         for identity in (self.out.keys() | self.backup.keys()) - self.outcome.keys():
             self.find("never sent", identity)
 
+    def judge_change(self):
+        """What came under the later settings came after what did not, by connection."""
+        first = {}
+        for connection, number in map(order, self.ids_of_age[True]):
+            first[connection] = min(number, first.get(connection, number))
+        for identity in self.ids_of_age[False]:
+            connection, number = order(identity)
+            if number >= first.get(connection, number + 1):
+                self.find("under the first settings behind later ones", identity)
+
     def second_opinion(self):
         """DuckDB reads all data objects together and must count the same rows and ids."""
         rows = ids = 0
@@ -160,6 +188,12 @@ class Oracle:
         if (rows, ids) != (self.data.total(), len(self.data)) and not self.findings:
             self.find("DuckDB counts otherwise", f"{rows} rows, {ids} ids; {self.data.total()} rows")
         return rows
+
+
+def order(identity):
+    """The connection that sent a record, and which of its records it is."""
+    connection, number = identity.strip("kz").split("x")
+    return int(connection), int(number)
 
 
 def download(endpoint, bucket, root):
@@ -187,8 +221,9 @@ def main():
     parser.add_argument("--folder", type=pathlib.Path)
     parser.add_argument("--s3", nargs=2)
     parser.add_argument("--backup")
+    parser.add_argument("--later", type=re.compile)
     arguments = parser.parse_args()
-    oracle = Oracle(arguments.ledger)
+    oracle = Oracle(arguments.ledger, arguments.later)
     with tempfile.TemporaryDirectory() as scratch:
         root = arguments.folder
         if arguments.s3:
@@ -196,10 +231,12 @@ def main():
             download(*arguments.s3, root)
         oracle.read(root, arguments.backup)
         oracle.judge(arguments.backup is not None)
+        oracle.judge_change()
         rows = oracle.second_opinion()
     outcomes = collections.Counter(oracle.outcome.values())
     print(json.dumps({"attempts": outcomes, "objects": oracle.objects, "data_rows": rows,
                       "row_groups_max": oracle.row_groups_max,
+                      "first": oracle.ages[False], "later": oracle.ages[True],
                       "delivered": sum(oracle.out.values()),
                       "findings": {what: len(where) for what, where in oracle.findings.items()}}))
     for what, where in oracle.findings.items():

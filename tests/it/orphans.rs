@@ -13,7 +13,7 @@ fn an_orphan_with_records_is_a_loud_stop_by_name_until_it_is_drained() {
     let site = site_with_undelivered("old", &["old", "live"]);
     site.configure(&settings(&["live"]));
     let mut daemon = site.spawn(&[]);
-    until_alive(&site, &mut daemon);
+    until_started(&site, &mut daemon);
     let reply = get(site.address, "/readyz").unwrap();
     assert_eq!(reply.status, 503);
     let told: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
@@ -136,9 +136,8 @@ fn site_with_undelivered(stream: &str, streams: &[&str]) -> Site {
     site
 }
 
-fn until_alive(site: &Site, daemon: &mut Daemon) {
-    let is_alive = || get(site.address, "/healthz").is_ok_and(|reply| reply.status == 200);
-    daemon.until("/healthz says 200", is_alive).unwrap();
+fn until_started(site: &Site, daemon: &mut Daemon) {
+    daemon.alive();
     let settled = || {
         let text = get(site.address, "/readyz").unwrap().text();
         !text.contains("starting")

@@ -12,8 +12,7 @@ fn a_broken_destination_turns_readyz_red_by_name_and_the_other_stream_delivers()
     // A file where the lake of one stream should be: nothing can be published there.
     fs::write(site.path("broken-lake"), "").unwrap();
     let mut daemon = site.spawn(&[]);
-    let is_alive = || get(site.address, "/healthz").is_ok_and(|reply| reply.status == 200);
-    daemon.until("/healthz says 200", is_alive).unwrap();
+    daemon.alive();
     for stream in ["broken", "sound"] {
         let reply = post_records(site.address, stream, b"{\"n\":1}\n{\"n\":2}\n").unwrap();
         assert_eq!(reply.status, 200, "{}", reply.text());

@@ -1,7 +1,7 @@
 //! Uploads of batches that still fill, and what may become of them.
 
+use std::fs;
 use std::ops::Range;
-use std::process::Command;
 
 use crate::support::daemon::Site;
 use crate::support::http::post_records;
@@ -41,19 +41,47 @@ fn what_waits_for_another_bucket_moves_whole_and_its_upload_is_given_up() {
     daemon.kill();
 
     site.configure(&settings(&new));
-    let retarget = Command::new(env!("CARGO_BIN_EXE_firehose"))
-        .args(["state", "retarget", "clicks", "--config", "firehose.toml"])
-        .current_dir(site.path(""))
-        .output()
-        .unwrap();
-    let told = String::from_utf8_lossy(&retarget.stdout);
-    assert!(retarget.status.success(), "{retarget:?}");
+    let told = site.command(&["state", "retarget", "clicks"]).done();
     assert!(told.contains("1 open batches"), "{told}");
     assert_eq!(old.uploads(), [""; 0]);
 
     site.start().drain();
     assert_eq!(objects(&old), [""; 0]);
     holds_one_object(&new, &sent);
+}
+
+#[test]
+fn discarded_state_gives_up_its_uploads_or_names_those_it_cannot_reach() {
+    let bucket = Weed::shared().bucket();
+    let site = Site::new(&settings(&bucket));
+    let mut daemon = site.start();
+    send(&site, 0..9);
+    let has_part = || bucket.parts() == 1;
+    daemon.until("a part has arrived", has_part).unwrap();
+    daemon.kill();
+
+    // Without the stream, the config does not say how to reach the bucket.
+    let named = settings(&bucket);
+    site.configure(&named.replace("stream.clicks", "stream.other"));
+    let discard = ["state", "discard", "clicks", "--yes"];
+    let told = site.command(&discard).done();
+    let [upload] = &bucket.uploads()[..] else {
+        panic!("not one upload: {:?}", bucket.uploads())
+    };
+    let left = format!("upload {upload} of s3://{}/data/", bucket.name);
+    assert!(
+        told.contains(&left) && told.contains("stays behind"),
+        "{told}"
+    );
+
+    let (_, aside) = told.trim_end().rsplit_once("set aside as ").unwrap();
+    fs::rename(site.path(aside), site.path("state/clicks")).unwrap();
+    site.configure(&named);
+    site.command(&["state", "discard", "clicks"]).refused(2);
+    assert_eq!(bucket.uploads().len(), 1);
+    let told = site.command(&discard).done();
+    assert!(!told.contains("stays behind"), "{told}");
+    assert_eq!(bucket.uploads(), [""; 0]);
 }
 
 /// Sends one record a request; returns them as they must lie in the object.
@@ -99,15 +127,10 @@ type = "json"
 compression = "none"
 
 [stream.clicks.destination]
-type = "s3"
-bucket = "{}"
-region = "us-east-1"
-endpoint = "{}"
-access_key_id = "{}"
-secret_access_key = "{}"
+{}
 prefix = "data/"
 error_prefix = "errors/!{{firehose:error-output-type}}/"
 "#,
-        bucket.name, bucket.endpoint, bucket.access_key_id, bucket.secret_access_key
+        bucket.table(&bucket.endpoint)
     )
 }

@@ -1,17 +1,18 @@
-//! Uploads that a retarget gives up.
+//! Uploads that a verb gives up.
 
 use std::io::Write;
 
 use super::{CommandError, runtime};
-use crate::checkpoint::UploadElsewhere;
+use crate::checkpoint::NamedUpload;
 use crate::config::StoreSettings;
 use crate::destination::Destination;
 
-/// Aborts uploads of ours in the buckets they were begun in, reached as `now` is. One that cannot
-/// be aborted is named: it holds nothing that is needed, only room.
+/// Aborts uploads of ours in the buckets they were begun in, reached as `now` is: the destination of
+/// the stream, where the config names it. One that cannot be aborted is named: it holds nothing that
+/// is needed, only room.
 pub(super) fn abort(
-    uploads: &[UploadElsewhere],
-    now: &StoreSettings,
+    uploads: &[NamedUpload],
+    now: Option<&StoreSettings>,
     out: &mut dyn Write,
 ) -> Result<(), CommandError> {
     if uploads.is_empty() {
@@ -19,7 +20,7 @@ pub(super) fn abort(
     }
     let runtime = runtime()?;
     for upload in uploads {
-        let UploadElsewhere {
+        let NamedUpload {
             store,
             key,
             upload_id,
@@ -34,8 +35,9 @@ pub(super) fn abort(
     Ok(())
 }
 
-async fn try_abort(upload: &UploadElsewhere, now: &StoreSettings) -> Result<(), String> {
-    let (StoreSettings::S3(settings), Some(bucket)) = (now, upload.store.strip_prefix("s3://"))
+async fn try_abort(upload: &NamedUpload, now: Option<&StoreSettings>) -> Result<(), String> {
+    let (Some(StoreSettings::S3(settings)), Some(bucket)) =
+        (now, upload.store.strip_prefix("s3://"))
     else {
         return Err("the config names no bucket any more".to_owned());
     };

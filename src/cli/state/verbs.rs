@@ -132,9 +132,9 @@ pub(super) fn discard(
     out: &mut dyn Write,
 ) -> Result<(), CommandError> {
     let dir = directory(config, stream)?;
-    let held = match Holdings::read(&dir, u64::MAX) {
-        Ok(held) => held.undelivered(),
-        Err(error) => format!("what cannot be read ({error:#})"),
+    let (held, given_up) = match Holdings::read(&dir, u64::MAX) {
+        Ok(held) => (held.undelivered(), held.uploads),
+        Err(error) => (format!("what cannot be read ({error:#})"), Vec::new()),
     };
     writeln!(out, "{stream} holds {held}")?;
     if !yes {
@@ -142,6 +142,9 @@ pub(super) fn discard(
             "nothing was done: add --yes to set it aside, --yes --delete to delete it".to_owned(),
         ));
     }
+    let settings = config.streams.get(stream);
+    let now = settings.map(|settings| &settings.destination.store);
+    uploads::abort(&given_up, now, out)?;
     if delete {
         fs::remove_dir_all(&dir).with_context(|| format!("delete {}", dir.display()))?;
         sync(&config.state_dir)?;
@@ -168,7 +171,7 @@ pub(super) fn retarget(
         .context("open the checkpoint store")?;
     let target = store_name(&settings.destination.store);
     let given_up = store.uploads_elsewhere(&target).context("retarget")?;
-    uploads::abort(&given_up, &settings.destination.store, out)?;
+    uploads::abort(&given_up, Some(&settings.destination.store), out)?;
     let (open, sealed) = store.retarget(&target).context("retarget")?;
     writeln!(
         out,

@@ -1,10 +1,10 @@
-//! One delivery stream's tables, all but format and destination.
+//! One delivery stream's tables, all but transforms, format and destination.
 
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{GIB, KIB, MIB, TIB, destination, format};
+use super::{GIB, KIB, MIB, TIB, destination, format, transform};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::spans::{SpanMap, StageField};
 use crate::config::table::Table;
@@ -32,8 +32,8 @@ pub(super) fn read(
 ) -> Option<StreamSettings> {
     let spool_limit = table.size("spool_limit", 64 * MIB..=64 * TIB);
     let spool_limit = spool_limit.map_or(DEFAULT_SPOOL_LIMIT, |limit| limit.value);
-    refuse_transforms(&mut table);
     let source = required(&mut table, "source", "type = \"direct-put\"").and_then(source);
+    let transforms = transform::read_all(name, &mut table, base, spans);
     let partitioning = table
         .table("partitioning")
         .map(|partitioning| self::partitioning(name, partitioning, spans));
@@ -58,7 +58,7 @@ pub(super) fn read(
     Some(StreamSettings {
         name: name.to_owned(),
         source: source?,
-        transforms: Vec::new(),
+        transforms,
         partitioning: partitioning.unwrap_or_default(),
         buffering,
         format: format?,
@@ -75,20 +75,6 @@ fn required<'f>(table: &mut Table<'f>, key: &'static str, example: &str) -> Opti
         table.missing(key, &format!("write [{header}.{key}] with {example}"));
     }
     table.table(key)
-}
-
-fn refuse_transforms(table: &mut Table<'_>) {
-    for key in ["transform", "transforms"] {
-        let message = format!(
-            "transforms do not exist yet in this version, {}",
-            table.here()
-        );
-        table.refuse(
-            key,
-            &message,
-            "remove the table: records would be delivered untransformed",
-        );
-    }
 }
 
 fn source(mut table: Table<'_>) -> Option<SourceSettings> {

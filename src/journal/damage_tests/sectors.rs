@@ -18,6 +18,36 @@ async fn a_sector_that_cannot_be_read_costs_the_records_of_its_block_and_is_told
     assert!(exists(&disk, Kind::Quarantined, 1) && !exists(&disk, Kind::Segment, 1));
 }
 
+/// Records in a frame that is read apart from the window, and the frame's bytes.
+const LARGE: u64 = 400;
+const LARGE_FRAME: u64 = (56 + LARGE * (4 + 1_000)).next_multiple_of(8);
+
+#[tokio::test]
+async fn a_large_frame_with_a_lost_sector_is_lost_alone() {
+    // In what was read ahead together with the frame's header, and in what is read for the frame.
+    for hole in [8 << 10, 300 << 10] {
+        let disk = TornDisk::new(0);
+        let opened = open_with(&disk, known(0, None), 4 << 20).unwrap();
+        for frame in 0..3 {
+            let mut large = PutBatch::default();
+            for name in frame * LARGE..(frame + 1) * LARGE {
+                large.push(&record(name));
+            }
+            opened.journal.append(large).await.unwrap();
+        }
+        close(opened.journal).await;
+
+        let mut opened = open_with(&disk, known(1, None), 4 << 20).unwrap();
+        let at = HEADER_BYTES + LARGE_FRAME + hole;
+        disk.spoil(&segment(1), at..at + 512).unwrap();
+        let whole: Vec<u64> = (0..LARGE).chain(2 * LARGE..3 * LARGE).collect();
+        assert_eq!(read(&mut opened.reader).await, whole);
+        let lost = numbers(1, LARGE, 2 * LARGE - 1);
+        assert_eq!(opened.reader.take_missing(), [lost]);
+        assert!(exists(&disk, Kind::Quarantined, 1));
+    }
+}
+
 #[tokio::test]
 async fn a_header_that_cannot_be_read_costs_no_record() {
     let disk = TornDisk::new(0);

@@ -4,6 +4,8 @@ use super::*;
 use crate::config::PartitioningSettings;
 use crate::partition::expression::{Part, Piece};
 use crate::partition::extract::{Extracted, Extractor};
+use crate::position::Position;
+use crate::record::Record;
 use proptest::prelude::*;
 
 fn extractor(query: &str, event_time: Option<&str>) -> Extractor {
@@ -16,7 +18,7 @@ fn extractor(query: &str, event_time: Option<&str>) -> Extractor {
     let mut pieces: Vec<Piece> = keys
         .into_iter()
         .map(|(name, _)| Piece {
-            part: Part::Key(name),
+            part: Part::QueryKey(name),
             at: 0..0,
         })
         .collect();
@@ -28,7 +30,7 @@ fn extractor(query: &str, event_time: Option<&str>) -> Extractor {
         });
     }
     let mut faults = Vec::new();
-    let extractor = Extractor::compile(&settings, &pieces, &mut faults);
+    let extractor = Extractor::compile(&settings, false, &pieces, &mut faults);
     assert_eq!(faults, []);
     extractor
 }
@@ -39,12 +41,12 @@ type Outcome = Result<(Vec<Vec<u8>>, Option<i64>), String>;
 fn both(extractor: &Extractor, record: &[u8]) -> (Outcome, Outcome) {
     let mut out = Extracted::default();
     let values = |out: &Extracted| {
-        let values = (0..extractor.key_names.len()).map(|index| out.value(index).to_vec());
+        let values = (0..extractor.key_names().count()).map(|index| out.value(index).to_vec());
         (values.collect(), out.event_time)
     };
     let message = |failure: crate::failure::Failure| failure.message.into_owned();
     let compiled = extractor
-        .extract(record, &mut out)
+        .extract(&Record::new(record, 0, Position::default()), &mut out)
         .map_err(message)
         .map(|()| values(&out));
     let mut out = Extracted::default();

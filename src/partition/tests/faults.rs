@@ -3,7 +3,7 @@
 use super::*;
 
 fn faults(settings: &PartitioningSettings, prefix: &str) -> Vec<PartitionFault> {
-    Partitioner::compile("clicks", settings, Some(prefix))
+    Partitioner::compile(settings, false, Some(prefix))
         .err()
         .unwrap_or_default()
 }
@@ -30,6 +30,15 @@ fn what_firehose_rejects_is_a_fault_with_its_place_and_the_right_word() {
             Some(4..12),
             "\"timestmp\"",
             "\"timestamp\"",
+        ),
+        (
+            "",
+            "",
+            "a/!{partitionKeyFromLamda:a}/",
+            Field::Prefix,
+            Some(4..25),
+            "\"partitionKeyFromLamda\"",
+            "did you mean \"partitionKeyFromLambda\"?",
         ),
         (
             "",
@@ -165,7 +174,7 @@ fn what_firehose_rejects_is_a_fault_with_its_place_and_the_right_word() {
             "!{partitionKeyFromLambda:a}/",
             Field::Prefix,
             Some(0..27),
-            "no transforms yet",
+            "from a transform, but the stream has none",
             "FromQuery",
         ),
         (
@@ -174,8 +183,8 @@ fn what_firehose_rejects_is_a_fault_with_its_place_and_the_right_word() {
             "!{partitionKeyFromTransform:a}/",
             Field::Prefix,
             Some(0..30),
-            "no transforms yet",
-            "",
+            "from a transform, but the stream has none",
+            "[[stream.NAME.transform]]",
         ),
         ("", "", "a/../b/", Field::Prefix, None, "\"..\"", ""),
         (
@@ -283,6 +292,11 @@ fn error_prefixes_follow_firehose_rules() {
             None,
             "no place",
         ),
+        (
+            Some("!{firehose:error-output-type}/!{partitionKeyFromTransform:a}"),
+            None,
+            "no place",
+        ),
         (Some("../!{firehose:error-output-type}/"), None, "\"..\""),
     ] {
         let faults = ErrorPrefix::compile(error_prefix, prefix, None).unwrap_err();
@@ -297,6 +311,8 @@ fn backup_prefixes_know_no_keys() {
     assert_eq!(prefix_of(&backup, "anything").as_deref(), Ok("raw/2026/"));
     for prefix in [
         "!{partitionKeyFromQuery:a}",
+        "!{partitionKeyFromTransform:a}",
+        "!{partitionKeyFromLambda:a}",
         "!{eventTime:yyyy}",
         "!{firehose:error-output-type}",
     ] {

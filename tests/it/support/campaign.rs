@@ -85,7 +85,7 @@ impl<'a> Campaign<'a> {
             ("FIREHOSE_KILL_LOG", log.to_str().unwrap()),
         ]);
         let begun = Instant::now();
-        let status = daemon.wait();
+        let status = daemon.wait_for_failpoint();
         assert!(
             was_killed(status),
             "seed {}: {at}: the daemon ended by itself: {status}",

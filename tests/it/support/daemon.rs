@@ -19,6 +19,9 @@ use super::small_disk::SmallDisk;
 /// A guard against waiting for ever: far above what anything waited for takes.
 pub const PATIENCE: Duration = Duration::from_mins(2);
 
+/// How often a daemon that should die is asked how it is: not so often that it would matter.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
 /// A working directory with a configuration; `data/state` below it survives the processes.
 #[derive(Debug)]
 pub struct Site {
@@ -164,11 +167,21 @@ pub struct Daemon {
 }
 
 impl Daemon {
+    /// Waits until `/healthz` says 200.
+    pub fn alive(&mut self) {
+        let address = self.address;
+        let is_alive = || http::get(address, "/healthz").is_ok_and(|reply| reply.status == 200);
+        self.until("/healthz says 200", is_alive).unwrap();
+    }
+
     /// Waits until `/readyz` says 200. `Err`: the process ended first.
     pub fn ready(&mut self) -> Result<(), ExitStatus> {
         let address = self.address;
         self.until("/readyz says 200", || {
-            http::get(address, "/readyz").is_ok_and(|reply| reply.status == 200)
+            http::get(address, "/readyz").is_ok_and(|reply| {
+                assert!(!is_loud_stop(&reply.text()), "{}", reply.text());
+                reply.status == 200
+            })
         })
     }
 
@@ -208,9 +221,29 @@ impl Daemon {
         ended.unwrap()
     }
 
+<<<<<<< HEAD
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).unwrap();
+=======
+    /// Waits for the process to be killed by itself, at a failpoint. A stream that has stopped for
+    /// good will not come by there.
+    pub fn wait_for_failpoint(&mut self) -> ExitStatus {
+        let mut looked = Instant::now();
+        let mut ended = None;
+        let (child, address) = (&mut self.child, self.address);
+        wait_until("the daemon has come by its failpoint", || {
+            ended = child.try_wait().unwrap();
+            if ended.is_none() && looked.elapsed() >= LOOK_EVERY {
+                looked = Instant::now();
+                let told = http::get(address, "/readyz").map(|reply| reply.text());
+                let told = told.unwrap_or_default();
+                assert!(!is_loud_stop(&told), "{told}");
+            }
+            ended.is_some()
+        });
+        ended.unwrap()
+>>>>>>> proof
     }
 
     /// SIGTERM, and waits for the end.
@@ -259,6 +292,11 @@ impl Drop for Daemon {
             let _ = self.child.wait();
         }
     }
+}
+
+/// Whether `/readyz` tells of a stream that waits for a person to decide.
+fn is_loud_stop(told: &str) -> bool {
+    told.contains("\"state\":\"stopped\"")
 }
 
 /// Whether the process died by SIGKILL (ours or a failpoint's).

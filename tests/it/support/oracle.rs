@@ -22,6 +22,17 @@ pub enum Lake<'a> {
 /// Holds every object against the ledger. `backup` is the prefix of the backup where there is one.
 /// Returns the oracle's summary, or the findings when a promise is broken.
 pub fn judge(ledger: &Path, lake: Lake<'_>, backup: Option<&str>) -> Result<Value, String> {
+    judge_change(ledger, lake, backup, None)
+}
+
+/// The same where settings have changed on the way: the keys that the expression `later` matches
+/// are of the later ones.
+pub fn judge_change(
+    ledger: &Path,
+    lake: Lake<'_>,
+    backup: Option<&str>,
+    later: Option<&str>,
+) -> Result<Value, String> {
     let mut command = Command::new(python());
     command
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/oracle.py"))
@@ -40,6 +51,9 @@ pub fn judge(ledger: &Path, lake: Lake<'_>, backup: Option<&str>) -> Result<Valu
     };
     if let Some(prefix) = backup {
         command.args(["--backup", prefix]);
+    }
+    if let Some(later) = later {
+        command.args(["--later", later]);
     }
     let output = command.output().unwrap();
     let summary = String::from_utf8_lossy(&output.stdout);

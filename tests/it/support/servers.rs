@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use firehose::config::{S3Settings, Secret};
 use serde_json::Value;
 
+use super::oracle::Lake;
 use super::python::python;
 
 const ACCESS_KEY_ID: &str = "firehose-tests";
@@ -173,6 +174,34 @@ impl Bucket {
             access_key_id: Some(self.access_key_id.into()),
             secret_access_key: Some(Secret(self.secret_access_key.into())),
             ..S3Settings::default()
+        }
+    }
+
+    /// The lines of the destination's table that name it, reached at `endpoint`.
+    pub fn table(&self, endpoint: &str) -> String {
+        let Self {
+            name,
+            access_key_id,
+            secret_access_key,
+            ..
+        } = self;
+        format!(
+            r#"type = "s3"
+bucket = "{name}"
+region = "us-east-1"
+endpoint = "{endpoint}"
+access_key_id = "{access_key_id}"
+secret_access_key = "{secret_access_key}""#
+        )
+    }
+
+    /// For the foreign reader.
+    pub fn lake(&self) -> Lake<'_> {
+        Lake::S3 {
+            endpoint: &self.endpoint,
+            bucket: &self.name,
+            access_key_id: self.access_key_id,
+            secret_access_key: self.secret_access_key,
         }
     }
 

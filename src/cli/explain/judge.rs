@@ -1,0 +1,172 @@
+//! The stream's modules and outputs, asked about one record after the other.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::super::transform::fate::{Fate, code};
+use super::super::transform::log::Log;
+use super::verdict::{Delivery, Step, Verdict};
+use crate::checkpoint::Lane;
+use crate::config::{StoreSettings, StreamSettings};
+use crate::failure::Failure;
+use crate::format::{Encoder, Format};
+use crate::partition::Scratch;
+use crate::pipeline::Outputs;
+use crate::position::{Position, Sequence};
+use crate::record::{ChunkBuilder, Record};
+use crate::transform::{Chain, Engine, Workshop};
+
+/// A stream's modules and outputs with a worker's scratch.
+pub(super) struct Judge<'s> {
+    stream: &'s StreamSettings,
+    workshop: Option<Workshop>,
+    log: Log,
+    outputs: Outputs,
+    scratch: Scratch,
+    format: Format,
+    encoder: Encoder,
+    now_ms: i64,
+}
+
+impl<'s> Judge<'s> {
+    pub(super) fn new(stream: &'s StreamSettings, now_ms: i64) -> anyhow::Result<Self> {
+        let outputs = Outputs::compile(stream, BTreeMap::new()).map_err(anyhow::Error::msg)?;
+        let format = Format::compile(&stream.format)?;
+        let (scratch, encoder) = (outputs.partitioner.scratch(), format.encoder());
+        let log = Log::new();
+        Ok(Self {
+            stream,
+            workshop: workshop(stream, &log)?,
+            log,
+            outputs,
+            scratch,
+            format,
+            encoder,
+            now_ms,
+        })
+    }
+
+    /// What the modules have logged.
+    pub(super) const fn log(&self) -> &Log {
+        &self.log
+    }
+
+    pub(super) fn judge(&mut self, data: &[u8]) -> Verdict {
+        let backup = self.outputs.has_backup().then(|| {
+            let identity = self.outputs.backup_identity();
+            self.location(Lane::Backup, &identity)
+        });
+        if self.workshop.is_some() {
+            return self.transformed(data, backup);
+        }
+        let record = Record::new(data, self.now_ms, Position::default());
+        Verdict::Plain {
+            delivery: self.deliver(&record),
+            backup,
+        }
+    }
+
+    /// The record's way through all modules, and where each of the outputs would go.
+    fn transformed(&mut self, data: &[u8], backup: Option<String>) -> Verdict {
+        let mut chunk = ChunkBuilder::with_capacity(data.len());
+        chunk.push(data, self.now_ms, Sequence::default());
+        let (chunk, mut steps) = (chunk.finish(), Vec::new());
+        let piece = self.workshop.as_mut().map(|workshop| {
+            workshop.work_watched(&chunk, 0, &mut |module, record, verdict| {
+                let failure = verdict.as_ref().err();
+                steps.push(Step {
+                    at: module,
+                    module: self.stream.transforms[module].module.display().to_string(),
+                    input: record.output,
+                    fate: Fate::of(verdict),
+                    failure: failure.map(|(failure, attempts)| (code(failure), *attempts)),
+                });
+            })
+        });
+        // They come as the calls are made; by module they are easier to read.
+        steps.sort_by_key(|step| step.at);
+        let (mut deliveries, mut dropped) = (Vec::new(), 0);
+        if let Some(piece) = piece {
+            dropped = piece.dropped;
+            deliveries.extend(piece.outputs.iter().map(|record| self.deliver(&record)));
+            let failed = piece.failed.into_iter();
+            deliveries.extend(failed.map(|failed| {
+                let (record, attempts) = (failed.record(), failed.attempts);
+                self.fail(&record, failed.failure.clone(), attempts)
+            }));
+        }
+        Verdict::Transformed {
+            steps,
+            deliveries,
+            dropped,
+            backup,
+        }
+    }
+
+    fn deliver(&mut self, record: &Record<'_>) -> Delivery {
+        match self.partition(record) {
+            Ok((keys, identity)) => Delivery::Delivered {
+                output: record.output,
+                keys,
+                object: self.location(Lane::Data, &identity),
+            },
+            Err(failure) => self.fail(record, failure, 1),
+        }
+    }
+
+    fn fail(&self, record: &Record<'_>, failure: Failure, attempts: u32) -> Delivery {
+        let mut line = Vec::new();
+        failure.write_line(record, attempts, self.now_ms, &mut line);
+        Delivery::Failed {
+            output: record.output,
+            object: self.location(Lane::Error(failure.output_type), ""),
+            failure,
+            line,
+        }
+    }
+    /// Keys and identity of the record's partition, if it has one and fits the format.
+    fn partition(
+        &mut self,
+        record: &Record<'_>,
+    ) -> Result<(Vec<(String, String)>, String), Failure> {
+        let mut identity = Vec::new();
+        self.outputs
+            .partitioner
+            .partition(&mut self.scratch, record, &mut identity)?;
+        let keys = self.outputs.partitioner.keys(&mut self.scratch, record)?;
+        self.format.check(&mut self.encoder, record)?;
+        // Identities are put together from text; nothing is lost here.
+        Ok((keys, String::from_utf8_lossy(&identity).into_owned()))
+    }
+
+    /// Where the object would be if a batch opened now.
+    fn location(&self, lane: Lane, identity: &str) -> String {
+        let key = self
+            .outputs
+            .target(lane, identity, self.now_ms, Uuid::nil())
+            .key;
+        let nil = Uuid::nil().to_string();
+        let key = match key.rsplit_once(&nil) {
+            Some((head, extension)) => format!("{head}<uuid>{extension}"),
+            None => key,
+        };
+        match &self.stream.destination.store {
+            StoreSettings::Folder { path } => path.join(key).display().to_string(),
+            StoreSettings::S3(s3) => format!("s3://{}/{key}", s3.bucket),
+        }
+    }
+}
+
+/// The stream's modules, if it has some.
+fn workshop(stream: &StreamSettings, log: &Log) -> anyhow::Result<Option<Workshop>> {
+    if stream.transforms.is_empty() {
+        return Ok(None);
+    }
+    // Without a cache: nothing is written.
+    let engine = Engine::start(None)?;
+    let observers = vec![log.observer()?; stream.transforms.len()];
+    let chain = Chain::load(&engine, &stream.name, &stream.transforms, &observers)?;
+    Ok(Some(Workshop::new(Arc::new(chain))))
+}

@@ -1,0 +1,259 @@
+//! What would become of a record, as text and as JSON.
+
+use std::fmt;
+use std::io::{self, Write};
+
+use serde_json::{Map, Value, json};
+
+use super::super::lines::refusal;
+use super::super::shown::shown;
+use super::super::transform::fate::Fate;
+use crate::failure::Failure;
+
+/// What would become of a record.
+pub(super) enum Verdict {
+    /// The stream has no transforms.
+    Plain {
+        delivery: Delivery,
+        backup: Option<String>,
+    },
+    Transformed {
+        steps: Vec<Step>,
+        deliveries: Vec<Delivery>,
+        dropped: u64,
+        backup: Option<String>,
+    },
+    /// Larger than the API accepts.
+    Refused,
+}
+
+/// What one module makes of the record, or of an output of the module before.
+pub(super) struct Step {
+    /// Place of the module in the chain.
+    pub(super) at: usize,
+    pub(super) module: String,
+    /// Which output of the modules before, if any are before.
+    pub(super) input: Option<u32>,
+    pub(super) fate: Fate,
+    /// Code and number of calls of a failure.
+    pub(super) failure: Option<(&'static str, u32)>,
+}
+
+/// Where the record, or one output of the transforms, would go.
+pub(super) enum Delivery {
+    Delivered {
+        output: Option<u32>,
+        keys: Vec<(String, String)>,
+        object: String,
+    },
+    Failed {
+        output: Option<u32>,
+        failure: Failure,
+        object: String,
+        line: Vec<u8>,
+    },
+}
+
+/// How many records, or outputs of transforms, would go where.
+#[derive(Default)]
+pub(super) struct Counts {
+    delivered: u64,
+    failed: u64,
+    refused: u64,
+    /// For streams with transforms.
+    dropped: Option<u64>,
+}
+
+impl Counts {
+    pub(super) fn add(&mut self, verdict: &Verdict) {
+        match verdict {
+            Verdict::Plain { delivery, .. } => self.add_delivery(delivery),
+            Verdict::Transformed {
+                deliveries,
+                dropped,
+                ..
+            } => {
+                deliveries.iter().for_each(|it| self.add_delivery(it));
+                *self.dropped.get_or_insert_default() += dropped;
+            }
+            Verdict::Refused => self.refused += 1,
+        }
+    }
+
+    fn add_delivery(&mut self, delivery: &Delivery) {
+        match delivery {
+            Delivery::Delivered { .. } => self.delivered += 1,
+            Delivery::Failed { .. } => self.failed += 1,
+        }
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} delivered, ", self.delivered)?;
+        if let Some(dropped) = self.dropped {
+            write!(formatter, "{dropped} dropped, ")?;
+        }
+        write!(
+            formatter,
+            "{} failed, {} refused",
+            self.failed, self.refused
+        )
+    }
+}
+
+impl Verdict {
+    pub(super) fn to_json(&self, number: u64) -> Value {
+        match self {
+            Self::Plain { delivery, backup } => {
+                let mut said = delivery.to_json();
+                said["line"] = json!(number);
+                said["backup"] = json!(backup);
+                said
+            }
+            Self::Transformed {
+                steps,
+                deliveries,
+                dropped,
+                backup,
+            } => {
+                let steps: Vec<Value> = steps.iter().map(Step::to_json).collect();
+                let delivery = |delivery: &Delivery| {
+                    let mut said = delivery.to_json();
+                    said["output"] = json!(delivery.output());
+                    said
+                };
+                let deliveries: Vec<Value> = deliveries.iter().map(delivery).collect();
+                json!({"line": number, "outcome": "transformed", "transforms": steps,
+                       "deliveries": deliveries, "dropped": dropped, "backup": backup})
+            }
+            Self::Refused => json!({"line": number, "outcome": "refused",
+                                    "errorMessage": refusal()}),
+        }
+    }
+
+    pub(super) fn write_text(&self, number: u64, out: &mut dyn Write) -> io::Result<()> {
+        let backup = match self {
+            Self::Plain { delivery, backup } => {
+                writeln!(out, "{number}: {}", delivery.title())?;
+                delivery.write_text(out)?;
+                backup
+            }
+            Self::Transformed {
+                steps,
+                deliveries,
+                dropped,
+                backup,
+            } => {
+                writeln!(out, "{number}: transformed")?;
+                for step in steps {
+                    step.write_text(out)?;
+                }
+                for delivery in deliveries {
+                    let what = match delivery.output() {
+                        Some(output) => format!("output {output}"),
+                        None => "record".to_owned(),
+                    };
+                    writeln!(out, "   {what} {}", delivery.title())?;
+                    delivery.write_text(out)?;
+                }
+                if *dropped > 0 {
+                    writeln!(out, "   {dropped} dropped")?;
+                }
+                backup
+            }
+            Self::Refused => return writeln!(out, "{number}: refused, {}", refusal()),
+        };
+        match backup {
+            Some(backup) => writeln!(out, "   backup  {}", shown(backup)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Step {
+    fn to_json(&self) -> Value {
+        let mut said = json!({"module": self.module, "output": self.input,
+                              "outcome": self.fate.word(), "out": self.fate.to_json()});
+        if let Some((code, attempts)) = self.failure {
+            said["errorCode"] = json!(code);
+            said["attempts"] = json!(attempts);
+        }
+        said
+    }
+
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        write!(out, "   {}", self.module)?;
+        if let Some(input) = self.input {
+            write!(out, " of output {input}")?;
+        }
+        writeln!(out, ": {}", self.fate.title())?;
+        if let Fate::Outputs(_) = self.fate {
+            for line in self.fate.lines() {
+                writeln!(out, "      {}", shown(&line))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Delivery {
+    const fn output(&self) -> Option<u32> {
+        match self {
+            Self::Delivered { output, .. } | Self::Failed { output, .. } => *output,
+        }
+    }
+
+    fn title(&self) -> String {
+        match self {
+            Self::Delivered { .. } => "delivered".to_owned(),
+            Self::Failed { failure, .. } => format!("failed, {}", failure.output_type.as_str()),
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        match self {
+            Self::Delivered { keys, object, .. } => {
+                let pair = |(name, value): &(String, String)| (name.clone(), json!(value));
+                let keys: Map<String, Value> = keys.iter().map(pair).collect();
+                json!({"outcome": "delivered", "keys": keys, "object": object})
+            }
+            Self::Failed {
+                failure,
+                object,
+                line,
+                ..
+            } => {
+                let line: Value = serde_json::from_slice(line).unwrap_or_default();
+                json!({"outcome": "failed", "errorOutputType": failure.output_type.as_str(),
+                       "errorCode": failure.code, "errorMessage": failure.message,
+                       "object": object, "errorRecord": line})
+            }
+        }
+    }
+
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        match self {
+            Self::Delivered { keys, object, .. } => {
+                if !keys.is_empty() {
+                    let pair = |(name, value): &(String, String)| format!("{name}={value}");
+                    let keys: Vec<String> = keys.iter().map(pair).collect();
+                    writeln!(out, "   keys    {}", shown(&keys.join(", ")))?;
+                }
+                writeln!(out, "   object  {}", shown(object))
+            }
+            Self::Failed {
+                failure,
+                object,
+                line,
+                ..
+            } => {
+                let (code, message) = (&failure.code, shown(&failure.message));
+                writeln!(out, "   why     {code}: {message}")?;
+                writeln!(out, "   object  {}", shown(object))?;
+                let line = String::from_utf8_lossy(line);
+                writeln!(out, "   line    {}", shown(line.trim_end()))
+            }
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! `[[stream.X.transform]]`: the modules that change records, in the order of the file.
+
+use std::fs;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{GIB, KIB, MIB};
+use crate::config::diagnostic::Diagnostic;
+use crate::config::document::json_object;
+use crate::config::spans::{SpanMap, StageField};
+use crate::config::table::Table;
+use crate::config::text::Origin;
+use crate::config::{Isolation, TransformSettings};
+
+/// Modules in a row. Each keeps instances on every core, so the number is bounded.
+const COUNT_MAX: usize = 16;
+const TIMEOUT_BOUNDS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_mins(5);
+/// From little more than a stack to all that 32 bits can address.
+const MEMORY_BOUNDS: RangeInclusive<u64> = MIB..=4 * GIB;
+const OUTPUT_BOUNDS: RangeInclusive<u64> = 64 * KIB..=256 * MIB;
+const LOG_LINES_BOUNDS: RangeInclusive<u64> = 0..=1_000_000;
+
+/// Reads a stream's transforms.
+pub(super) fn read_all(
+    stream: &str,
+    table: &mut Table<'_>,
+    base: &Path,
+    spans: &mut SpanMap,
+) -> Vec<TransformSettings> {
+    let tables = table.elements("transform");
+    if let Some(beyond) = tables.get(COUNT_MAX) {
+        let message = format!("{} transforms in [stream.{stream}]", tables.len());
+        let help = format!("a stream may have {COUNT_MAX}");
+        let fault = Diagnostic::fault(beyond.place(), message).help(help);
+        table.file.report(fault);
+    }
+    let read = |(index, mut table): (usize, Table<'_>)| {
+        let place = table.place_of("module");
+        spans.keep_origin(stream, StageField::Module(index), Origin::at(place));
+        let settings = read(&mut table, base);
+        table.finish();
+        settings
+    };
+    tables.into_iter().enumerate().filter_map(read).collect()
+}
+
+/// Reads one; `None` when its module or config cannot be had (the fault is reported).
+fn read(table: &mut Table<'_>, base: &Path) -> Option<TransformSettings> {
+    let module = module(table, base);
+    let timeout = table.duration("timeout", TIMEOUT_BOUNDS);
+    let memory = table.size("memory", MEMORY_BOUNDS);
+    let output = table.size("output", OUTPUT_BOUNDS);
+    let log_lines = table.integer("log_lines", LOG_LINES_BOUNDS);
+    let lives = [("reuse", Isolation::Reuse), ("batch", Isolation::Batch)];
+    let isolation = table.word("isolation", &lives);
+    let config = table
+        .table("config")
+        .map_or_else(|| Some("{}".to_owned()), json_object);
+    let (name, module) = module?;
+    let default = TransformSettings::of(module);
+    Some(TransformSettings {
+        name,
+        timeout: timeout.map_or(default.timeout, |timeout| timeout.value),
+        memory: memory.map_or(default.memory, |memory| memory.value),
+        output: output.map_or(default.output, |output| output.value),
+        log_lines: log_lines.map_or(default.log_lines, |lines| lines.value),
+        isolation: isolation.map_or(default.isolation, |life| life.value),
+        config: config?,
+        ..default
+    })
+}
+
+/// The module's path as it is written, and where it is.
+fn module(table: &mut Table<'_>, base: &Path) -> Option<(String, PathBuf)> {
+    if !table.has("module") {
+        table.missing(
+            "module",
+            "name the WebAssembly file: module = \"csv-to-json.wasm\"",
+        );
+    }
+    let place = table.place_of("module");
+    let written = super::path(table, "module")?;
+    let path = base.join(&written);
+    if let Err(cause) = readable(&path) {
+        let message = format!("{} cannot be read: {cause}", path.display());
+        let help = "a relative path starts at the folder of the config file";
+        table
+            .file
+            .report(Diagnostic::fault(place, message).help(help));
+        return None;
+    }
+    Some((written.display().to_string(), path))
+}
+
+/// Whether there is a file to read; the error is a sentence's end. What is in it the transforms judge.
+fn readable(path: &Path) -> Result<(), String> {
+    let metadata = fs::metadata(path).map_err(|cause| cause.to_string())?;
+    if !metadata.is_file() {
+        // Opening a pipe would wait for its writer.
+        return Err("it is not a file".to_owned());
+    }
+    fs::File::open(path).map_err(|cause| cause.to_string())?;
+    Ok(())
+}

@@ -64,6 +64,8 @@ impl Transform for Flatten {
             arrays: self.arrays,
             name: Vec::with_capacity(64),
             names: Vec::with_capacity(32),
+            seen: [0; 16],
+            is_suspicious: false,
             out: Vec::with_capacity(text.len() + text.len() / 2),
         };
         flat.out.push(b'{');
@@ -86,8 +88,12 @@ struct Flat<'a> {
     arrays: Arrays,
     /// The name of the field that is looked at, as a JSON string without its quotes.
     name: Vec<u8>,
-    /// Where the names of all fields lie in `out`, with a hash.
-    names: Vec<(u64, Range<usize>)>,
+    /// Where the names of all fields lie in `out`.
+    names: Vec<Range<usize>>,
+    /// One bit for each hash of a name,
+    seen: [u64; 16],
+    /// and whether two names have had the same one: they may be the same name.
+    is_suspicious: bool,
     out: Vec<u8>,
 }
 
@@ -152,25 +158,31 @@ impl Flat<'_> {
         self.out.push(b'"');
         let start = self.out.len();
         self.out.extend_from_slice(&self.name);
-        self.names.push((hash(&self.name), start..self.out.len()));
+        self.names.push(start..self.out.len());
+        let hash = hash(&self.name);
+        let (word, bit) = (&mut self.seen[usize::from(hash >> 6)], 1 << (hash & 63));
+        self.is_suspicious |= *word & bit != 0;
+        *word |= bit;
         self.out.extend_from_slice(b"\":");
         self.out.extend_from_slice(value.as_bytes());
     }
 
     /// Two fields that end up with one name would be one field to whoever reads the record.
     fn check_names(&mut self) -> Result<(), Failure> {
+        if !self.is_suspicious {
+            return Ok(());
+        }
         let name = |range: &Range<usize>| &self.out[range.clone()];
-        self.names
-            .sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| name(&a.1).cmp(name(&b.1))));
-        let twice = self
+        self.names.sort_unstable_by(|a, b| name(a).cmp(name(b)));
+        match self
             .names
             .windows(2)
-            .find(|pair| pair[0].0 == pair[1].0 && name(&pair[0].1) == name(&pair[1].1));
-        match twice {
+            .find(|pair| name(&pair[0]) == name(&pair[1]))
+        {
             None => Ok(()),
             Some(pair) => Err(format!(
                 "two fields become \"{}\"",
-                String::from_utf8_lossy(name(&pair[0].1))
+                String::from_utf8_lossy(name(&pair[0]))
             )
             .into()),
         }
@@ -185,19 +197,20 @@ fn escaped(text: &str) -> Vec<u8> {
     string.split_off(1)
 }
 
-/// Tells most names apart, eight bytes at a time.
-fn hash(name: &[u8]) -> u64 {
+/// Ten bits that tell most names apart, from eight bytes at a time.
+fn hash(name: &[u8]) -> u16 {
     let mix = |hash: u64, part: u64| {
-        (hash ^ part)
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-            .rotate_left(29)
+        let mixed = (hash ^ part).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mixed ^ mixed >> 32
     };
     let (parts, rest) = name.as_chunks::<8>();
     let hash = parts.iter().fold(name.len() as u64, |hash, part| {
         mix(hash, u64::from_le_bytes(*part))
     });
-    rest.iter()
-        .fold(hash, |hash, byte| mix(hash, u64::from(*byte)))
+    let hash = rest
+        .iter()
+        .fold(hash, |hash, byte| mix(hash, u64::from(*byte)));
+    (hash & 0x3ff) as u16
 }
 
 #[cfg(test)]

@@ -24,14 +24,19 @@ impl<'a> Reader<'a> {
     /// The byte that the next value begins with.
     #[inline]
     pub fn peek(&mut self) -> Option<u8> {
+        match self.text.as_bytes().get(self.at) {
+            Some(byte @ 0x21..) => Some(*byte),
+            _ => self.peek_further(),
+        }
+    }
+
+    #[cold]
+    fn peek_further(&mut self) -> Option<u8> {
         let bytes = self.text.as_bytes();
-        while let Some(byte) = bytes.get(self.at) {
-            if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
-                return Some(*byte);
-            }
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = bytes.get(self.at) {
             self.at += 1;
         }
-        None
+        bytes.get(self.at).copied()
     }
 
     /// Steps over the next value: its text.
@@ -184,8 +189,18 @@ impl<'a> Reader<'a> {
     }
 
     fn digits(&mut self) -> Result<(), Failure> {
+        let bytes = self.text.as_bytes();
         let start = self.at;
-        while matches!(self.text.as_bytes().get(self.at), Some(b'0'..=b'9')) {
+        while let Some(chunk) = bytes[self.at..].first_chunk::<8>() {
+            // Of what is no digit the top bit is set, at least of the first.
+            let chunk = u64::from_le_bytes(*chunk) ^ (EACH * 0x30);
+            let others = (chunk | chunk.wrapping_add(EACH * 0x76)) & TOP;
+            self.at += others.trailing_zeros() as usize / 8;
+            if others != 0 {
+                break;
+            }
+        }
+        while matches!(bytes.get(self.at), Some(b'0'..=b'9')) {
             self.at += 1;
         }
         if self.at == start {

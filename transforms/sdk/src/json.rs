@@ -2,14 +2,16 @@
 //! that it was. So fields keep their order and numbers their digits (`1.0`, 2^53 + 1), and what a
 //! transform does not look at is copied and never built.
 
+mod reader;
+
 use std::borrow::Cow;
-use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
+use serde::de::Deserializer;
 
 use crate::Failure;
+
+pub use reader::Reader;
 
 /// How many levels a transform should go down: beyond it a text is hostile, and the guest's stack
 /// small.
@@ -28,15 +30,28 @@ pub enum Value<'a> {
 
 /// Opens a JSON text. It is checked to the end.
 pub fn open(text: &str) -> Result<Value<'_>, Failure> {
-    let text = text.trim_ascii_start();
-    Ok(match text.as_bytes().first() {
-        Some(b'{') => Value::Object(serde_json::from_str::<Members<'_>>(text)?.0),
-        Some(b'[') => {
-            let elements: Vec<&RawValue> = serde_json::from_str(text)?;
-            Value::Array(elements.into_iter().map(RawValue::get).collect())
+    let mut reader = Reader::new(text);
+    let value = match reader.peek() {
+        Some(b'{') => {
+            let mut members = Vec::with_capacity(8);
+            reader.members(|reader, key| {
+                members.push((key, reader.value()?));
+                Ok(())
+            })?;
+            Value::Object(members)
         }
-        _ => Value::Scalar(serde_json::from_str::<&RawValue>(text)?.get()),
-    })
+        Some(b'[') => {
+            let mut elements = Vec::with_capacity(8);
+            reader.elements(|reader, _| {
+                elements.push(reader.value()?);
+                Ok(())
+            })?;
+            Value::Array(elements)
+        }
+        _ => Value::Scalar(reader.value()?),
+    };
+    reader.end()?;
+    Ok(value)
 }
 
 /// The JSON text that a record is.
@@ -73,32 +88,6 @@ impl<'a> Key<'a> {
     /// What it means: `"\u0065mail"` is `email`.
     pub fn name(self) -> Cow<'a, str> {
         plain(self.0)
-    }
-}
-
-struct Members<'a>(Vec<(Key<'a>, &'a str)>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Collect;
-
-        impl<'de> Visitor<'de> for Collect {
-            type Value = Members<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::with_capacity(8);
-                while let Some((key, value)) = map.next_entry::<&RawValue, &RawValue>()? {
-                    members.push((Key(key.get()), value.get()));
-                }
-                Ok(Members(members))
-            }
-        }
-
-        deserializer.deserialize_map(Collect)
     }
 }
 
@@ -207,6 +196,75 @@ mod tests {
         assert!(open("{} x").is_err());
         assert!(open(r#"{"a":[}"#).is_err());
         assert!(open("").is_err());
+    }
+
+    #[test]
+    fn what_is_json_is_what_serde_json_takes() {
+        let parts = [
+            "{",
+            "}",
+            "[",
+            "]",
+            ",",
+            ":",
+            " ",
+            "\n",
+            "\"",
+            "\"a\"",
+            "\"\\n\"",
+            "\"\\u00e9\"",
+            "\"\\u00g0\"",
+            "\"\\x\"",
+            "\"12345678\"",
+            "\"1234567\\\"\"",
+            "\"\u{1}\"",
+            "\"é\u{1f980}\"",
+            "0",
+            "-",
+            "-0",
+            "01",
+            "1.",
+            "1.5",
+            ".5",
+            "1e5",
+            "1E+05",
+            "1e",
+            "-1.0e-1",
+            "true",
+            "false",
+            "null",
+            "nul",
+            "\"k\":",
+            "{}",
+            "[]",
+            "[1,2]",
+            "{\"k\":[{}]}",
+        ];
+        let mut random = 1_u64;
+        let mut valid = 0;
+        for _ in 0..300_000 {
+            let mut text = String::new();
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            let mut draw = random >> 8;
+            for _ in 0..=draw % 7 {
+                draw /= 7;
+                text.push_str(parts[usize::try_from(draw % 36).expect("small")]);
+                draw /= 36;
+            }
+            let theirs = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
+            assert_eq!(open(&text).is_ok(), theirs, "{text}");
+            valid += u32::from(theirs);
+        }
+        assert!(valid > 1_000, "{valid}");
+    }
+
+    #[test]
+    fn hostile_depth_is_refused() {
+        let nested = |depth| "[".repeat(depth) + &"]".repeat(depth);
+        assert!(open(&nested(MAX_DEPTH)).is_ok());
+        assert!(open(&nested(MAX_DEPTH + 2)).is_err());
     }
 
     #[test]

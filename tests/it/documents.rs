@@ -119,7 +119,7 @@ fn the_architecture_names_every_module() {
         .filter(|file| !map.contains(&format!("`{file}`")) && holds_code(&root().join(file)))
         .collect();
     assert!(unnamed.is_empty(), "{unnamed:?}");
-    assert!(ARCHITECTURE.lines().count() <= 250);
+    assert!(ARCHITECTURE.lines().count() <= 280);
 }
 
 /// The places in the source where a test can kill the process.

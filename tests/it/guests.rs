@@ -51,6 +51,43 @@ fn the_examples_in_other_languages_do_what_the_pairs_of_csv_to_json_say() {
     }
 }
 
+#[test]
+fn a_new_rust_transform_brings_the_whole_sdk() {
+    let dir = tempfile::tempdir().unwrap();
+    succeed(
+        Command::new(env!("CARGO_BIN_EXE_firehose"))
+            .args(["transform", "new", "drop-bots", "--lang", "rust"])
+            .current_dir(dir.path()),
+    );
+    let (sdk, copy) = (
+        root().join("transforms/sdk"),
+        dir.path().join("drop-bots/sdk"),
+    );
+    for file in ["Cargo.toml", "src"]
+        .iter()
+        .flat_map(|at| files(&sdk.join(at)))
+    {
+        let copied = copy.join(file.strip_prefix(&sdk).unwrap());
+        assert_eq!(
+            fs::read(&copied).ok(),
+            fs::read(&file).ok(),
+            "{} is not as the SDK has it",
+            copied.display()
+        );
+    }
+}
+
+/// All files at or below a path.
+fn files(at: &Path) -> Vec<PathBuf> {
+    if at.is_file() {
+        return vec![at.to_owned()];
+    }
+    let entries = fs::read_dir(at).unwrap();
+    entries
+        .flat_map(|entry| files(&entry.unwrap().path()))
+        .collect()
+}
+
 /// Holds a module to all pairs of a folder, in the host that the daemon runs.
 fn check(module: &Path, of: &str) {
     let mut files = 0;

@@ -97,6 +97,9 @@ impl Session {
             SHIPPED.replace(PORT, &port),
         )
         .unwrap();
+        // The reader stands in a clone.
+        let modules = concat!(env!("CARGO_MANIFEST_DIR"), "/transforms");
+        std::os::unix::fs::symlink(modules, dir.path().join("transforms")).unwrap();
         let bin = dir.path().join("bin");
         fs::create_dir(&bin).unwrap();
         let firehose = env!("CARGO_BIN_EXE_firehose");

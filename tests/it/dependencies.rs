@@ -29,15 +29,27 @@ const DUPLICATES: &[(&str, &str)] = &[
         "base64",
         "aws-smithy-types has not moved to 0.23 together with the others",
     ),
+    ("block-buffer", "follows digest"),
+    ("cpufeatures", "follows digest"),
     ("crypto-common", "the digest 0.10 family below the AWS SDK"),
     ("digest", "the AWS SDK's checksums stay on 0.10"),
+    (
+        "embedded-io",
+        "postcard, in wasmtime, offers both and uses neither",
+    ),
     ("foldhash", "hashbrown holds 0.1"),
     ("getrandom", "ring and rand follow at their own pace"),
     ("hashbrown", "indexmap and metrics-util differ"),
     ("num-bigint", "arrow holds 0.4"),
     ("rand", "proptest holds 0.9"),
     ("rand_core", "follows rand"),
+    ("sha2", "wasmtime stays on 0.10"),
     ("syn", "the derive crates are moving from 2 to 3"),
+    ("toml", "wasmtime's cache stays on 0.9"),
+    ("toml_datetime", "follows toml"),
+    ("winnow", "follows toml"),
+    ("zstd", "wasmtime's cache stays on 0.13"),
+    ("zstd-safe", "follows zstd"),
 ];
 
 #[test]

@@ -21,7 +21,10 @@ impl Pipeline {
             self.tight = 0;
         } else {
             self.tight += 1;
-            self.give_up_memory();
+            // What a later checkpoint makes sheddable, it sheds.
+            if self.tight == 1 {
+                self.give_up_memory();
+            }
         }
     }
 

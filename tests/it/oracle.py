@@ -78,7 +78,7 @@ class Oracle:
             self.ids_of_age[age].add(identity)
 
     def read_object(self, whole_key, path, backup_prefix):
-        key = whole_key.removeprefix("later/")
+        key = whole_key.removeprefix("later/") if self.later else whole_key
         if match := DATA.match(key):
             self.objects["data"] += 1
             self.read_data(whole_key, path, [unquote(value) for value in match.groups()])

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use base64::Engine as _;
 
-use crate::support::oracle::{Lake, judge};
+use crate::support::oracle::{Lake, judge_change};
 
 const LEDGER: &str = "acknowledged good k0x1z\nacknowledged not-json k0x2z\nunknown good k0x3z\n\
                       refused good k0x4z\n";
@@ -77,6 +77,21 @@ fn the_oracle_finds_a_record_that_nobody_sent() {
     lake.finds("never sent");
 }
 
+#[test]
+fn the_oracle_finds_a_record_under_settings_that_had_changed_before_it() {
+    let lake = Laid::new();
+    let later = "later/data/event_type=view/region=eu/b";
+    lake.write(later, &row("k0x3z", "view"));
+    lake.judge_change(Some("^later/")).unwrap();
+    lake.finds("object outside of every prefix");
+    lake.write("data/event_type=view/region=eu/b", &row("k0x4z", "view"));
+    let findings = lake.judge_change(Some("^later/")).unwrap_err();
+    assert!(
+        findings.contains("under the first settings behind later ones: 1\n"),
+        "{findings}"
+    );
+}
+
 /// A ledger and a lake that agree, to be spoilt.
 struct Laid(tempfile::TempDir);
 
@@ -101,8 +116,13 @@ impl Laid {
     }
 
     fn judge(&self) -> Result<serde_json::Value, String> {
+        self.judge_change(None)
+    }
+
+    fn judge_change(&self, later: Option<&str>) -> Result<serde_json::Value, String> {
         let path: &Path = self.0.path();
-        judge(&path.join("ledger"), Lake::Folder(&path.join("lake")), None)
+        let lake = path.join("lake");
+        judge_change(&path.join("ledger"), Lake::Folder(&lake), None, later)
     }
 
     fn finds(&self, what: &str) {

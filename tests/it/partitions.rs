@@ -8,21 +8,39 @@ use crate::support::http::Connection;
 use crate::support::lake;
 use crate::support::settings::{CLICKS, ToFolder};
 
-const MEMORY_LIMIT_MIB: u64 = 256;
+const KEYS: ToFolder<'_> = ToFolder {
+    stream: "keys",
+    query: "{key: .key}",
+    prefix: "data/key=!{partitionKeyFromQuery:key}/",
+    ..CLICKS
+};
 
 #[test]
 fn every_partition_becomes_one_object_in_one_interval_and_memory_stays_bounded() {
     let partitions =
         std::env::var("FIREHOSE_PARTITIONS").map_or(20_000, |text| text.parse::<usize>().unwrap());
-    let keys = ToFolder {
-        stream: "keys",
-        query: "{key: .key}",
-        prefix: "data/key=!{partitionKeyFromQuery:key}/",
-        ..CLICKS
-    };
+    each_becomes_one_object(partitions, 256, &KEYS.settings());
+}
+
+#[test]
+fn a_busy_stream_takes_the_memory_that_an_idle_one_leaves() {
+    // Half of what there is for batches, 12 MiB, would not hold the index of the partitions: some
+    // would be sealed early.
+    let idle = "
+[stream.idle.source]
+type = \"direct-put\"
+
+[stream.idle.destination]
+type = \"folder\"
+path = \"idle\"
+";
+    each_becomes_one_object(20_000, 96, &(KEYS.settings() + idle));
+}
+
+/// Sends two records for each partition, the second ones after all of the first, and drains.
+fn each_becomes_one_object(partitions: usize, memory_limit_mib: u64, streams: &str) {
     let site = Site::new(&format!(
-        "memory_limit = \"{MEMORY_LIMIT_MIB}MiB\"\nshutdown_grace = \"600s\"\n{}",
-        keys.settings()
+        "memory_limit = \"{memory_limit_mib}MiB\"\nshutdown_grace = \"600s\"\n{streams}"
     ));
     let daemon = site.start();
     let mut connection = Connection::open(site.address).unwrap();
@@ -56,8 +74,8 @@ fn every_partition_becomes_one_object_in_one_interval_and_memory_stays_bounded()
         assert_eq!(text, expected.concat());
     }
     assert!(
-        peak < 2 * MEMORY_LIMIT_MIB * 1024 * 1024,
-        "{} MiB resident at memory_limit = {MEMORY_LIMIT_MIB} MiB",
+        peak < 2 * memory_limit_mib * 1024 * 1024,
+        "{} MiB resident at memory_limit = {memory_limit_mib} MiB",
         peak / 1024 / 1024
     );
 }

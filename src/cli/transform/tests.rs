@@ -350,7 +350,7 @@ fn new_writes_a_folder_for_each_language_and_says_how_it_goes_on() {
         assert_eq!((exit, err.as_str()), (Exit::Done, ""));
         assert!(out.contains(&format!("Next:\n\n  cd {dir}\n  ")), "{out}");
         assert!(out.contains(command), "{out}");
-        assert!(out.contains("pairs.jsonl --pairs\n"), "{out}");
+        assert!(out.contains("pairs.jsonl --pairs"), "{out}");
         let read = |name: &str| std::fs::read_to_string(folder.path("drop-bots/") + name).unwrap();
         assert!(read("README.md").contains("drop-bots"));
         assert!(!read("README.md").contains("my-transform"));

@@ -39,8 +39,8 @@ const PIECE_BYTES: usize = 4 << 20;
 /// …or when it has taken so long: what is done can be delivered while a slow module goes on.
 const PIECE_TIME: Duration = Duration::from_millis(500);
 /// Bytes that may come out of the records of one call to the first module, all modules together, and
-/// out of one record.
-const EXPANSION_BYTES_MAX: usize = 32 << 20;
+/// out of one record; more where a module's `output` allows more.
+const EXPANSION_BYTES: usize = 32 << 20;
 
 /// The modules of a stream, in order, as they were loaded together.
 pub struct Chain {
@@ -113,6 +113,11 @@ impl Chain {
     /// The modules.
     pub fn modules(&self) -> &[Module] {
         &self.modules
+    }
+
+    fn expansion_max(&self) -> usize {
+        let outputs = self.modules.iter().map(Module::output_limit);
+        outputs.fold(EXPANSION_BYTES, usize::max)
     }
 }
 
@@ -213,7 +218,7 @@ impl Workshop {
             return;
         };
         if let [record] = records {
-            let failure = fault::expansion(chain.modules[module].name(), EXPANSION_BYTES_MAX);
+            let failure = fault::expansion(chain.modules[module].name(), chain.expansion_max());
             return out.fail(record, failure, 1);
         }
         for record in records {
@@ -230,7 +235,7 @@ impl Workshop {
     ) -> Result<(), Expanded> {
         self.numbers.fill(Numbers::default());
         let mark = out.mark();
-        out.limit = out.bytes() + EXPANSION_BYTES_MAX;
+        out.limit = out.bytes() + chain.expansion_max();
         let fed = self.feed(chain, 0, records, out);
         if fed.is_err() {
             out.back_to(mark);

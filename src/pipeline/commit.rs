@@ -89,6 +89,9 @@ impl DraftBatch {
         let batch = &entry.batch;
         let mut writes = Vec::new();
         let blocks = batch.blocks.iter().enumerate().map(|(index, block)| {
+            let stays = |_: &Extent| false;
+            let moved: &dyn Fn(&Extent) -> bool =
+                if entry.outlasts(block) { moved } else { &stays };
             if let Some(unspooled) = block.unspooled(moved) {
                 writes.push((index, unspooled));
             }
@@ -170,40 +173,27 @@ pub(super) fn commit(
     })
 }
 
-/// Appends all unspooled bytes in one go and completes the rows with their extents.
+/// Appends all unspooled bytes and completes the rows with their extents: what is only written, in
+/// one go; what is read back first, block by block, so that no more than one is held.
 fn write(
     batches: &mut [DraftBatch],
     spool: &Spool,
 ) -> Result<Vec<(Uuid, u32, usize, Extent)>, CheckpointError> {
-    let mut merged = Vec::new();
-    for batch in &*batches {
-        for (_, unspooled) in batch
-            .writes
-            .iter()
-            .filter(|(_, write)| !write.merge.is_empty())
-        {
-            let merged_len = unspooled.merge.iter().map(|extent| extent.len as usize);
-            let mut bytes = vec![0; merged_len.sum()];
-            spool.read_all(&unspooled.merge, &mut bytes)?;
-            bytes.extend_from_slice(&unspooled.bytes);
-            merged.push(bytes);
-        }
-    }
-    let mut from_merged = merged.iter();
-    let mut pieces: Vec<&[u8]> = Vec::new();
-    for (_, unspooled) in batches.iter().flat_map(|batch| &batch.writes) {
-        pieces.push(if unspooled.merge.is_empty() {
-            &unspooled.bytes
-        } else {
-            from_merged.next().map_or(&[], Vec::as_slice)
-        });
-    }
+    let writes = batches.iter().flat_map(|batch| &batch.writes);
+    let pieces: Vec<&[u8]> = writes
+        .filter(|(_, unspooled)| unspooled.merge.is_empty())
+        .map(|(_, unspooled)| &*unspooled.bytes)
+        .collect();
     let mut extents = spool.append(&pieces)?.into_iter();
-    let mut written = Vec::with_capacity(extents.len());
+    let mut written = Vec::new();
     for batch in batches {
         for (index, unspooled) in &batch.writes {
-            let (Some(extent), Some(block)) = (extents.next(), batch.row.blocks.get_mut(*index))
-            else {
+            let extent = if unspooled.merge.is_empty() {
+                extents.next()
+            } else {
+                merge(unspooled, spool)?
+            };
+            let (Some(extent), Some(block)) = (extent, batch.row.blocks.get_mut(*index)) else {
                 continue;
             };
             block.extents.truncate(unspooled.keep);
@@ -212,6 +202,16 @@ fn write(
         }
     }
     Ok(written)
+}
+
+/// Appends extents of a block anew, as one, with what is in none yet.
+fn merge(unspooled: &Unspooled, spool: &Spool) -> io::Result<Option<Extent>> {
+    let merged = unspooled.merge.iter().map(|extent| extent.len as usize);
+    let merged: usize = merged.sum();
+    let mut bytes = Buffer::of_len(merged + unspooled.bytes.len());
+    spool.read_all(&unspooled.merge, &mut bytes[..merged])?;
+    bytes[merged..].copy_from_slice(&unspooled.bytes);
+    Ok(spool.append(&[&bytes])?.pop())
 }
 
 /// The object that the blocks of a batch make.
@@ -333,12 +333,9 @@ impl Pipeline {
         let moved = |extent: &Extent| sparse.contains(&extent.file);
         if !sparse.is_empty() {
             self.table.mark(|entry| {
-                entry
-                    .batch
-                    .blocks
-                    .iter()
-                    .flat_map(|block| &block.extents)
-                    .any(&moved)
+                let blocks = entry.batch.blocks.iter();
+                let lasting = blocks.filter(|block| entry.outlasts(block));
+                lasting.flat_map(|block| &block.extents).any(&moved)
             });
         }
         let pending = std::mem::take(&mut self.pending);

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use uuid::Uuid;
 
 use super::filling::Upload;
-use crate::batch::Batch;
+use crate::batch::{Batch, Block};
 use crate::checkpoint::{Lane, OpenBatch, Target};
 use crate::config::BufferingSettings;
 
@@ -32,6 +32,14 @@ pub(super) struct Entry {
     pub upload: Upload,
     /// Set while it is in the list of changed batches.
     pub dirty: bool,
+}
+
+impl Entry {
+    /// Whether a block's bytes are worth moving to another file. Raw blocks of a sealed batch are
+    /// not: they are being encoded, and nobody needs them afterwards.
+    pub(super) fn outlasts(&self, block: &Block) -> bool {
+        !self.sealing || block.encoded || block.footer
+    }
 }
 
 /// When batches of a lane are full.

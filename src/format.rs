@@ -17,6 +17,7 @@ use crate::record::Record;
 
 mod archive;
 mod codec;
+mod deflate;
 mod frame;
 mod lines;
 mod parquet;

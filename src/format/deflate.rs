@@ -59,9 +59,10 @@ pub(super) struct Deflater {
 
 impl Deflater {
     pub(super) fn new() -> Self {
+        let places = vec![0; 1 << TABLE_BITS].try_into();
         Self {
             symbols: Symbols::new(),
-            places: Box::new([0; 1 << TABLE_BITS]),
+            places: places.expect("as many as asked for"),
             matches: Vec::new(),
             literals: [0; symbols::LITERALS],
             distances: [0; symbols::DISTANCES],

@@ -1,3 +1,5 @@
+//! Tests of the gzip encoder: what it writes is read back by somebody else's decoder.
+
 use std::io::Read as _;
 
 use flate2::read::GzDecoder;

@@ -31,12 +31,12 @@ impl fmt::Display for QuantityFault {
     }
 }
 
-/// [`size`] of an argument of the command line.
+/// A size as an argument of the command line.
 pub fn parse_size(text: &str) -> Result<u64, String> {
     size(text).map_err(|fault| fault.to_string())
 }
 
-/// [`duration`] of an argument of the command line.
+/// A duration as an argument of the command line.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     duration(text).map_err(|fault| fault.to_string())
 }

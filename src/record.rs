@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::buffer::Buffer;
 use crate::position::{Position, Sequence};
 
 /// The largest record that Direct PUT accepts, in bytes (Firehose: 1,000 KiB).
@@ -74,17 +75,18 @@ impl Span {
 /// A chunk that is being put together from copies.
 #[derive(Debug)]
 pub struct ChunkBuilder {
-    arena: Vec<u8>,
+    arena: Buffer,
     spans: Vec<Span>,
     keys: Vec<Vec<(String, String)>>,
 }
 
 impl ChunkBuilder {
-    /// An empty chunk with room for `bytes` of record data. A chunk holds less than 4 GiB.
-    pub fn with_capacity(bytes: usize) -> Self {
+    /// An empty chunk with room for `records` records of `bytes` bytes together. A chunk holds less
+    /// than 4 GiB.
+    pub fn with_room(records: usize, bytes: usize) -> Self {
         Self {
-            arena: Vec::with_capacity(bytes),
-            spans: Vec::new(),
+            arena: Buffer::with_room(bytes),
+            spans: Vec::with_capacity(records),
             keys: Vec::new(),
         }
     }
@@ -154,7 +156,7 @@ impl ChunkBuilder {
     /// The chunk.
     pub fn finish(self) -> Chunk {
         Chunk {
-            arena: self.arena.into(),
+            arena: Bytes::from_owner(self.arena),
             spans: self.spans,
             keys: self.keys,
         }
@@ -210,7 +212,12 @@ impl Chunk {
 
     /// The records in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Record<'_>> {
-        self.spans.iter().map(|span| self.at(span))
+        self.iter_from(0)
+    }
+
+    /// The records from index `start` on, which is at most [`Chunk::len`], in order.
+    pub fn iter_from(&self, start: usize) -> impl ExactSizeIterator<Item = Record<'_>> {
+        self.spans[start..].iter().map(|span| self.at(span))
     }
 
     fn at(&self, span: &Span) -> Record<'_> {

@@ -9,12 +9,13 @@ use std::sync::LazyLock;
 use crate::support::command::succeed;
 
 /// The ready-made modules.
-const MODULES: [&str; 6] = [
+const MODULES: [&str; 7] = [
     "cloudwatch-logs",
     "csv-to-json",
     "filter-sample",
     "flatten",
     "identity",
+    "json-value",
     "redact",
 ];
 /// Examples that do the job of `csv-to-json`.

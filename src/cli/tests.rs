@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::explain::explain;
 use super::{Exit, check, run, settings};
-use crate::config::{Config, SourceSettings, SpanMap, TransformSettings, parse};
+use crate::config::{Config, SpanMap, TransformSettings, parse};
 use crate::record::RECORD_BYTES_MAX;
 
 const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/firehose.toml");
@@ -125,8 +125,7 @@ fn limits_beyond_the_disk_are_warned_of_and_no_fault() {
                 spool_limit = \"64TiB\"\ndestination = { type = \"folder\", path = \"out\" }\n";
     std::fs::write(&path, text).unwrap();
     let loaded = settings::load(&path).unwrap();
-    let SourceSettings::DirectPut { journal_limit } = loaded.config.streams["c"].source;
-    assert_eq!(journal_limit, 64 << 40);
+    assert_eq!(loaded.config.streams["c"].source.journal_limit(), 64 << 40);
     let expected = "warning: journal_limit and spool_limit of all streams add up to 128TiB, but";
     assert!(
         loaded.warnings.to_string().starts_with(expected),

@@ -83,6 +83,18 @@ fn check_says_what_the_shipped_file_does() {
 }
 
 #[test]
+fn check_names_the_kinesis_stream() {
+    let text = "[stream.c.source]\ntype = \"kinesis\"\n\
+                stream = \"arn:aws:kinesis:eu-central-1:123456789012:stream/clicks\"\n\
+                [stream.c.destination]\ntype = \"folder\"\npath = \"out\"\n";
+    let loaded = parse(text, Path::new("firehose.toml"), &|_| None).unwrap();
+    let mut out = Vec::new();
+    check::summary(&loaded.config.streams["c"], &mut out).unwrap();
+    let expected = "c: kinesis clicks → json → out/…; 128MiB or 5m\n";
+    assert_eq!(String::from_utf8(out).unwrap(), expected);
+}
+
+#[test]
 fn check_shows_transforms_by_their_files() {
     let dir = tempfile::tempdir().unwrap();
     for module in ["first.wasm", "second.wasm"] {

@@ -21,7 +21,7 @@ use crate::failpoint;
 use crate::journal::{Journal, JournalError, JournalSettings, Known};
 use crate::position::Sequence;
 use crate::retry;
-use crate::shard::{JOURNAL, ShardId, ShardState};
+use crate::shard::{ShardId, ShardState};
 use crate::source::kinesis::{self, Means};
 use crate::spool::{Spool, SpoolError};
 use crate::telemetry::KinesisMetrics;
@@ -30,6 +30,9 @@ use crate::telemetry::KinesisMetrics;
 const SEGMENT_BYTES_MAX: u64 = 64 << 20;
 /// …and at most this part of the journal's limit.
 const SEGMENTS_MIN: u64 = 8;
+
+/// Where the journal is.
+const JOURNAL_DIR: &str = "journal";
 
 /// What a stream has on disk, opened.
 pub struct Home {
@@ -148,7 +151,7 @@ fn open_source(
     let journal_limit = match &settings.source {
         SourceSettings::DirectPut { journal_limit } => *journal_limit,
         SourceSettings::Kinesis(kinesis) => {
-            return open_kinesis(&settings.name, kinesis, around, recovered);
+            return open_kinesis(&settings.name, kinesis, disk, around, recovered);
         }
     };
     if let Some(name) = &recovered.source {
@@ -156,7 +159,7 @@ fn open_source(
     }
     let journal = JournalSettings {
         stream: settings.name.clone(),
-        dir: "journal".into(),
+        dir: JOURNAL_DIR.into(),
         limit: journal_limit,
         segment_bytes: segment_bytes(journal_limit),
     };
@@ -179,10 +182,15 @@ fn open_source(
 fn open_kinesis(
     stream: &str,
     settings: &KinesisSettings,
+    disk: &Arc<dyn Disk>,
     around: &Surroundings,
     recovered: &Recovered,
 ) -> Result<OpenedSource, StreamError> {
-    if recovered.source.is_none() && recovered.epoch > 0 && recovered.shards.contains_key(JOURNAL) {
+    // A journal may hold accepted records that no checkpoint has passed.
+    if disk
+        .list(Path::new(JOURNAL_DIR))
+        .is_ok_and(|files| !files.is_empty())
+    {
         return Err(other_source(stream, "Direct PUT"));
     }
     let means = Means {

@@ -11,6 +11,8 @@
 mod aggregate;
 mod client;
 mod conduct;
+#[cfg(test)]
+mod fake;
 mod hash;
 mod pace;
 mod page;
@@ -167,3 +169,6 @@ impl KinesisReader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -191,7 +191,10 @@ impl Conductor {
                     self.means.stream
                 ),
             })),
-            None => tell(reads, News::Named(name.clone())).await,
+            None => {
+                self.source = Some(name.clone());
+                tell(reads, News::Named(name.clone())).await
+            }
         }
     }
 
@@ -204,8 +207,17 @@ impl Conductor {
         count: &mut usize,
     ) -> Result<(), Halt> {
         let mut attempt = 0;
-        let listed = loop {
-            match shared.client.shards().await {
+        let (listed, description) = loop {
+            let asked = async {
+                // Where shards are missing, the stream itself may be another one by now.
+                let description = if missing.is_empty() {
+                    None
+                } else {
+                    Some(shared.client.describe().await?)
+                };
+                Ok::<_, Trouble>((shared.client.shards().await?, description))
+            };
+            match asked.await {
                 Ok(listed) => break listed,
                 Err(trouble) => {
                     attempt += 1;
@@ -214,6 +226,9 @@ impl Conductor {
             }
         };
         self.means.health.well(STREAM);
+        if let Some(description) = description {
+            self.check_name(&description, &shared.reads).await?;
+        }
         let (start, now_ms) = (self.settings.start, self.means.clock.now_ms());
         let Change { found, forgotten } = self.shards.list(&listed, start, now_ms);
         if !found.is_empty() {
@@ -232,6 +247,7 @@ impl Conductor {
                 reading.spawn(tail::read(shared.clone(), ready));
             } else {
                 // Its last records are gone with it.
+                self.means.health.well(&ready.id);
                 let position = ready.state.position;
                 let after = position.map_or_else(
                     || "nothing".to_owned(),

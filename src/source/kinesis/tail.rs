@@ -40,7 +40,7 @@ pub(super) struct Shared {
 pub(super) enum Outcome {
     /// All of the shard has been given.
     Ended(ShardId),
-    /// The stream says that there is no such shard.
+    /// The stream does not know the shard, or our place in it.
     Missing(Ready, String),
     /// Reading is over.
     Halted,
@@ -101,9 +101,7 @@ impl Tail {
                 Some(at) => at,
                 None => match self.iterator().await {
                     Ok(at) => at,
-                    Err(Trouble::Missing(cause)) => {
-                        return Ok(Outcome::Missing(self.as_it_stands(), cause));
-                    }
+                    Err(trouble) if self.is_lost(&trouble) => return Ok(self.missing(&trouble)),
                     Err(trouble) => {
                         self.back_off(trouble).await;
                         continue;
@@ -135,6 +133,7 @@ impl Tail {
                     self.attempt += 1;
                     not_before = Instant::now() + retry::delay(self.attempt, retry::TRANSIENT_MAX);
                 }
+                Err(trouble) if self.is_lost(&trouble) => return Ok(self.missing(&trouble)),
                 Err(trouble) => {
                     // An iterator outlives a request that failed.
                     iterator = Some(at);
@@ -144,12 +143,21 @@ impl Tail {
         }
     }
 
-    /// The shard, to be read on after what was given.
-    fn as_it_stands(&self) -> Ready {
+    /// Whether the shard is not there, or is not the one that our position is in.
+    fn is_lost(&self, trouble: &Trouble) -> bool {
+        match trouble {
+            Trouble::Missing(_) => true,
+            Trouble::Place(_) => self.giver.given().is_some(),
+            _ => false,
+        }
+    }
+
+    /// The shard, to be read on after what was given if it is there after all.
+    fn missing(&self, trouble: &Trouble) -> Outcome {
         let mut ready = self.ready.clone();
         ready.state.position = self.giver.given();
         ready.state.until_ms = self.until_ms;
-        ready
+        Outcome::Missing(ready, trouble.to_string())
     }
 
     /// An iterator of what comes after all that was given.
@@ -242,7 +250,7 @@ impl Tail {
                 tracing::debug!(stream, shard, cause, "Kinesis asks for fewer requests");
                 retry::delay(self.attempt + THROTTLED_FROM, retry::TRANSIENT_MAX)
             }
-            Trouble::Permanent { .. } | Trouble::Missing(_) => {
+            Trouble::Permanent { .. } | Trouble::Missing(_) | Trouble::Place(_) => {
                 tracing::error!(stream, shard, cause = %trouble, "the shard cannot be read");
                 health.trouble(shard, trouble.to_string());
                 retry::delay(self.attempt, retry::PERMANENT_MAX)
@@ -256,12 +264,6 @@ impl Tail {
             }
         };
         tokio::time::sleep(delay).await;
-    }
-}
-
-impl Drop for Tail {
-    fn drop(&mut self) {
-        self.shared.means.health.well(&self.ready.id);
     }
 }
 

@@ -16,6 +16,9 @@ pub(super) enum Trouble {
     /// The iterator is too old, or of another time of the server: it is made anew.
     #[error("{0}")]
     Iterator(String),
+    /// The stream does not know the place where an iterator is to begin.
+    #[error("{0}: check `start`")]
+    Place(String),
     /// There is no such stream, or no such shard in it.
     #[error("{0}")]
     Missing(String),
@@ -111,9 +114,9 @@ impl Trouble {
             ("AccessDeniedException" | "AccessDenied", _) => permanent(&format!(
                 "allow these credentials kinesis:{operation} on the stream"
             )),
-            ("InvalidArgumentException", _) if operation == "GetShardIterator" => permanent(
-                "the stream does not know the place where reading is to begin: check `start`",
-            ),
+            ("InvalidArgumentException", _) if operation == "GetShardIterator" => {
+                Self::Place(cause)
+            }
             ("UnknownOperationException", _) => {
                 permanent("what answers there is not Kinesis: check `endpoint`")
             }

@@ -144,3 +144,33 @@ fn a_module_sees_shard_sequence_number_and_partition_key() {
     let expected = ["shardId-000000000000", sequence, "key", "x", "key-1"];
     assert_eq!(lake::lines(&lake, "data"), expected.map(str::as_bytes));
 }
+
+#[test]
+fn what_an_orphan_of_kinesis_holds_is_delivered_like_another_stream() {
+    let stream = Kinesalite::shared().stream(1);
+    let site = Site::new("");
+    let patient = |settings: &str| settings.replace("interval = \"0s\"", "interval = \"900s\"");
+    site.configure(&patient(&lines(&stream.table(&stream.endpoint))));
+    stream.put(b"open when it ended");
+    let mut daemon = site.start();
+    let is_read = || {
+        metric(
+            site.address,
+            "firehose_read_records_total{stream=\"clicks\"}",
+        ) > 0.0
+    };
+    daemon.until("it is read", is_read).unwrap();
+    let checkpoints = "firehose_checkpoint_seconds_count{stream=\"clicks\"}";
+    let before = metric(site.address, checkpoints);
+    let is_kept = || metric(site.address, checkpoints) > before;
+    stream.put(b"and another");
+    daemon.until("a checkpoint has it", is_kept).unwrap();
+    daemon.kill();
+    let other = lines("type = \"direct-put\"").replace("stream.clicks", "stream.other");
+    site.configure(&other);
+    let told = site.command(&["state", "drain", "clicks", "--like", "other"]);
+    let told = told.done();
+    assert!(told.contains("holds nothing undelivered"), "{told}");
+    let delivered = lake::lines(&site.path("lake"), "data");
+    assert_eq!(delivered.first().unwrap(), b"open when it ended");
+}

@@ -109,7 +109,7 @@ impl Refusal {
 }
 
 /// An error and its sources in one line; each sentence once.
-fn chain(error: &dyn Error) -> String {
+pub fn chain(error: &dyn Error) -> String {
     let mut line = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

@@ -102,6 +102,8 @@ pub struct KinesisSettings {
     pub arn: Option<String>,
     /// Where reading begins when the state holds nothing of the stream.
     pub start: StartSettings,
+    /// How records come from there.
+    pub consumer: ConsumerSettings,
     /// How Kinesis is reached.
     pub access: AwsAccess,
 }
@@ -115,6 +117,18 @@ pub enum StartSettings {
     Latest,
     /// At what arrived at this time or later, in milliseconds since the Unix epoch.
     Time(i64),
+}
+
+/// How records come from a Kinesis stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConsumerSettings {
+    /// Each shard is asked; its throughput is shared with all who do.
+    Polling,
+    /// Each shard is subscribed to, by a registered consumer with a throughput of its own.
+    FanOut {
+        /// The consumer's name; registered where it is not yet.
+        name: String,
+    },
 }
 
 /// How an AWS service, or one that speaks its protocol, is reached.

@@ -6,9 +6,10 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::{
-    AwsAccess, BackupSettings, BufferingSettings, Compression, Config, Delimiter, Diagnostics,
-    FormatSettings, KeyValues, Loaded, ParquetCompression, PartitioningSettings, S3Encryption,
-    S3Settings, Secret, SourceSettings, StageField, StartSettings, StoreSettings, parse,
+    AwsAccess, BackupSettings, BufferingSettings, Compression, Config, ConsumerSettings, Delimiter,
+    Diagnostics, FormatSettings, KeyValues, Loaded, ParquetCompression, PartitioningSettings,
+    S3Encryption, S3Settings, Secret, SourceSettings, StageField, StartSettings, StoreSettings,
+    parse,
 };
 
 const SHIPPED: &str = include_str!("../../firehose.toml");
@@ -207,6 +208,7 @@ fn a_kinesis_source_is_named_by_name_or_arn_and_begins_where_it_is_told() {
     let named = source("stream = \"clicks\"");
     assert_eq!((&*named.stream, named.arn), ("clicks", None));
     assert_eq!(named.start, StartSettings::TrimHorizon);
+    assert_eq!(named.consumer, ConsumerSettings::Polling);
     assert_eq!(named.access, AwsAccess::default());
     let arn = "arn:aws:kinesis:eu-central-1:123456789012:stream/clicks";
     let named = source(&format!("stream = \"{arn}\"\nstart = \"latest\""));
@@ -218,9 +220,12 @@ fn a_kinesis_source_is_named_by_name_or_arn_and_begins_where_it_is_told() {
     assert_eq!(named.start, StartSettings::Latest);
     let named = source(
         "stream = \"clicks\"\nstart = \"1970-01-01T01:00:01+01:00\"\nendpoint = \"http://k:1\"\n\
+         consumer = \"enhanced-fan-out\"\n\
          access_key_id = \"A\"\nsecret_access_key = \"${SECRET}\"\nprofile = \"p\"",
     );
     assert_eq!(named.start, StartSettings::Time(1000));
+    let name = "firehose-c".to_owned();
+    assert_eq!(named.consumer, ConsumerSettings::FanOut { name });
     let access = AwsAccess {
         region: None,
         endpoint: Some("http://k:1".into()),

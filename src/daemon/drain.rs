@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 use super::Common;
 use super::holdings::Holdings;
 use crate::config::{
-    AwsAccess, Config, KinesisSettings, SourceSettings, StartSettings, StreamSettings,
+    AwsAccess, Config, ConsumerSettings, KinesisSettings, SourceSettings, StartSettings,
+    StreamSettings,
 };
 use crate::telemetry::StreamStatus as _;
 
@@ -23,6 +24,7 @@ fn source_of(dir: &Path, source: SourceSettings) -> anyhow::Result<SourceSetting
                 stream: name.arn.clone(),
                 arn: Some(name.arn),
                 start: StartSettings::TrimHorizon,
+                consumer: ConsumerSettings::Polling,
                 access: AwsAccess::default(),
             }))
         }

@@ -13,6 +13,7 @@ mod client;
 mod conduct;
 #[cfg(test)]
 mod fake;
+mod feed;
 mod hash;
 mod pace;
 mod page;

@@ -1,13 +1,14 @@
 //! Kinesis as the source: the same promise as for Direct PUT, by a foreign producer's ledger and a
 //! foreign reader, while shards are split and merged and everything that can die does.
 
+mod another_server;
 mod everyday;
 mod faults;
 mod resharding;
 
 use std::time::Duration;
 
-use crate::support::campaign::{Campaign, Failpoints, say};
+use crate::support::campaign::Failpoints;
 use crate::support::daemon::{Daemon, PATIENCE, Site};
 use crate::support::event::{ERROR_PREFIX, PREFIX, QUERY};
 use crate::support::oracle::{self, Lake};
@@ -112,9 +113,4 @@ fn is_on_its_way(findings: &str) -> bool {
         "object outside of every prefix: ",
     ];
     heads.all(|line| passing.iter().any(|head| line.starts_with(head)))
-}
-
-fn told(campaign: &Campaign<'_>, summary: &serde_json::Value) {
-    campaign.report(summary);
-    say(&summary.to_string());
 }

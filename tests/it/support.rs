@@ -6,6 +6,7 @@ pub mod daemon;
 pub mod event;
 pub mod http;
 pub mod kinesis;
+pub mod kinesis_local;
 pub mod lake;
 pub mod markdown;
 pub mod node;

@@ -6,15 +6,21 @@ use super::access::{self, NAME_MAX};
 use super::{GIB, MIB, TIB};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::table::Table;
-use crate::config::{KinesisSettings, SourceSettings, StartSettings};
+use crate::config::{ConsumerSettings, KinesisSettings, SourceSettings, StartSettings};
 
 const DEFAULT_JOURNAL_LIMIT: u64 = 4 * GIB;
 /// Keys that only `type = "direct-put"` has.
 const DIRECT_PUT_KEYS: &[&str] = &["journal_limit"];
 /// Keys that only `type = "kinesis"` has, beside those of [`access::KEYS`].
-const KINESIS_KEYS: &[&str] = &["stream", "start", "coordination"];
-/// Kinesis' limit of a stream's name.
-const STREAM_NAME_MAX: usize = 128;
+const KINESIS_KEYS: &[&str] = &[
+    "stream",
+    "start",
+    "consumer",
+    "consumer_name",
+    "coordination",
+];
+/// Kinesis' limit of the names of streams and consumers.
+const KINESIS_NAME_MAX: usize = 128;
 
 #[derive(Clone, Copy)]
 enum Kind {
@@ -23,7 +29,7 @@ enum Kind {
 }
 
 /// Reads the table; `None` when a part cannot be had (the fault is reported).
-pub(super) fn read(mut table: Table<'_>, base: &Path) -> Option<SourceSettings> {
+pub(super) fn read(stream: &str, mut table: Table<'_>, base: &Path) -> Option<SourceSettings> {
     if !table.has("type") {
         table.missing("type", "write type = \"direct-put\" or type = \"kinesis\"");
     }
@@ -36,9 +42,8 @@ pub(super) fn read(mut table: Table<'_>, base: &Path) -> Option<SourceSettings> 
             let journal_limit = limit.map_or(DEFAULT_JOURNAL_LIMIT, |limit| limit.value);
             Some(SourceSettings::DirectPut { journal_limit })
         }
-        Some(Kind::Kinesis) => {
-            kinesis(&mut table, base).map(|settings| SourceSettings::Kinesis(Box::new(settings)))
-        }
+        Some(Kind::Kinesis) => kinesis(&mut table, stream, base)
+            .map(|settings| SourceSettings::Kinesis(Box::new(settings))),
         None => {
             table.accept(DIRECT_PUT_KEYS);
             table.accept(KINESIS_KEYS);
@@ -50,7 +55,7 @@ pub(super) fn read(mut table: Table<'_>, base: &Path) -> Option<SourceSettings> 
     source
 }
 
-fn kinesis(table: &mut Table<'_>, base: &Path) -> Option<KinesisSettings> {
+fn kinesis(table: &mut Table<'_>, delivery_stream: &str, base: &Path) -> Option<KinesisSettings> {
     table.only_with(DIRECT_PUT_KEYS, "`type = \"direct-put\"`");
     if table.has("coordination") {
         table.accept(&["coordination"]);
@@ -67,6 +72,7 @@ fn kinesis(table: &mut Table<'_>, base: &Path) -> Option<KinesisSettings> {
     }
     let named = stream(table);
     let start = start(table);
+    let consumer = consumer(table, delivery_stream);
     let region_place = table.place_of("region");
     let mut access = access::read(table, base);
     let Named { stream, arn } = named?;
@@ -84,8 +90,39 @@ fn kinesis(table: &mut Table<'_>, base: &Path) -> Option<KinesisSettings> {
         stream,
         arn,
         start: start?,
+        consumer: consumer?,
         access,
     })
+}
+
+/// How records come, and the name of the consumer that is registered for it.
+fn consumer(table: &mut Table<'_>, delivery_stream: &str) -> Option<ConsumerSettings> {
+    let ways = [("polling", false), ("enhanced-fan-out", true)];
+    let is_fan_out = table.word_or("consumer", &ways, false)?;
+    if !is_fan_out {
+        table.only_with(&["consumer_name"], "`consumer = \"enhanced-fan-out\"`");
+        return Some(ConsumerSettings::Polling);
+    }
+    let place = table.place_of("consumer_name");
+    let name = if table.has("consumer_name") {
+        table.name_text("consumer_name", NAME_MAX)?
+    } else {
+        format!("firehose-{delivery_stream}")
+    };
+    if is_name(&name) {
+        return Some(ConsumerSettings::FanOut { name });
+    }
+    let message = format!("\"{name}\" cannot be the name of a consumer");
+    let help = "a name has 1 to 128 of letters, digits, `_`, `.` and `-`";
+    let fault = Diagnostic::fault(place, message).help(help);
+    table.file.report(fault);
+    None
+}
+
+/// Kinesis' rule for the names of streams and consumers.
+fn is_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+    (1..=KINESIS_NAME_MAX).contains(&name.len()) && name.bytes().all(allowed)
 }
 
 struct Named {
@@ -101,8 +138,7 @@ fn stream(table: &mut Table<'_>) -> Option<Named> {
         Some(arn) => (arn.name.to_owned(), Some(text.clone())),
         None => (text.clone(), None),
     };
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
-    if !(1..=STREAM_NAME_MAX).contains(&name.len()) || !name.bytes().all(allowed) {
+    if !is_name(&name) {
         let message = format!("\"{text}\" is neither the name nor the ARN of a Kinesis stream");
         let help = "a name has 1 to 128 of letters, digits, `_`, `.` and `-`; an ARN looks like \
                     \"arn:aws:kinesis:eu-central-1:123456789012:stream/clicks\"";

@@ -31,7 +31,7 @@ pub(super) fn read(
     let spool_limit = table.size("spool_limit", 64 * MIB..=64 * TIB);
     let spool_limit = spool_limit.map_or(DEFAULT_SPOOL_LIMIT, |limit| limit.value);
     let source = required(&mut table, "source", "type = \"direct-put\" or \"kinesis\"")
-        .and_then(|table| source::read(table, base));
+        .and_then(|table| source::read(name, table, base));
     let transforms = transform::read_all(name, &mut table, base, spans);
     let partitioning = table
         .table("partitioning")

@@ -3,10 +3,15 @@
 use std::time::Duration;
 
 use aws_sdk_kinesis::Client as Sdk;
+use aws_sdk_kinesis::config::StalledStreamProtectionConfig;
 use aws_sdk_kinesis::config::retry::RetryConfig;
 use aws_sdk_kinesis::config::timeout::TimeoutConfig;
 use aws_sdk_kinesis::primitives::DateTime;
-use aws_sdk_kinesis::types::{Shard, ShardIteratorType};
+use aws_sdk_kinesis::primitives::event_stream::EventReceiver;
+use aws_sdk_kinesis::types::error::SubscribeToShardEventStreamError;
+use aws_sdk_kinesis::types::{
+    ConsumerStatus, Record, Shard, ShardIteratorType, StartingPosition, SubscribeToShardEventStream,
+};
 
 use super::hash::HashRange;
 use super::page::{KinesisRecord, Page};
@@ -19,6 +24,8 @@ use crate::shard::{ShardId, SourceName};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Far above what an answer of 10 MiB takes.
 const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
+/// An event comes every few seconds, with records or without.
+const SILENCE_MAX: Duration = Duration::from_mins(1);
 /// Shards of one answer.
 const SHARDS_PAGE: i32 = 1000;
 
@@ -57,6 +64,8 @@ pub(super) enum At {
     Time(i64),
     /// This record, if it is still there, or the first after it.
     Sequence(SequenceNumber),
+    /// The first after this number.
+    After(SequenceNumber),
 }
 
 impl Client {
@@ -73,6 +82,8 @@ impl Client {
             .build();
         let mut config = aws_sdk_kinesis::config::Builder::from(&found)
             .retry_config(RetryConfig::disabled())
+            // A subscription may be silent, and is not read while nobody takes records.
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .timeout_config(timeouts);
         if let Some(endpoint) = &settings.access.endpoint {
             config = config.endpoint_url(endpoint);
@@ -151,6 +162,9 @@ impl Client {
             At::Sequence(number) => request
                 .shard_iterator_type(ShardIteratorType::AtSequenceNumber)
                 .starting_sequence_number(number.to_string()),
+            At::After(number) => request
+                .shard_iterator_type(ShardIteratorType::AfterSequenceNumber)
+                .starting_sequence_number(number.to_string()),
         };
         let answer = request.send().await;
         let of = || format!("{shard} of {}", self.named());
@@ -160,23 +174,129 @@ impl Client {
         })
     }
 
+    /// The consumer of that name, registered where it is not yet. It can subscribe once it is active.
+    pub(super) async fn consumer(&self, stream_arn: &str, name: &str) -> Result<String, Trouble> {
+        let of = || format!("consumer {name} of {}", self.named());
+        let request = self.sdk.describe_stream_consumer();
+        let answer = request
+            .stream_arn(stream_arn)
+            .consumer_name(name)
+            .send()
+            .await;
+        let answer = answer.map_err(|error| Trouble::of(&error, "DescribeStreamConsumer", &of()));
+        let registered = match answer {
+            Ok(answer) => answer.consumer_description,
+            Err(Trouble::Missing(_)) => {
+                let request = self.sdk.register_stream_consumer();
+                let request = request.stream_arn(stream_arn).consumer_name(name);
+                let answer = request.send().await;
+                answer.map_err(|error| Trouble::of(&error, "RegisterStreamConsumer", &of()))?;
+                None
+            }
+            Err(trouble) => return Err(trouble),
+        };
+        let active = registered.filter(|found| found.consumer_status == ConsumerStatus::Active);
+        match active {
+            Some(found) => Ok(found.consumer_arn),
+            None => Err(Trouble::Transient(format!("{} is not active yet", of()))),
+        }
+    }
+
+    /// Subscribes a consumer to a shard, for five minutes at most.
+    pub(super) async fn subscribe(
+        &self,
+        consumer: &str,
+        shard: &str,
+        at: At,
+    ) -> Result<Subscription, Trouble> {
+        let position = StartingPosition::builder();
+        let position = match at {
+            At::TrimHorizon => position.r#type(ShardIteratorType::TrimHorizon),
+            At::Latest => position.r#type(ShardIteratorType::Latest),
+            At::Time(ms) => position
+                .r#type(ShardIteratorType::AtTimestamp)
+                .timestamp(DateTime::from_millis(ms)),
+            At::Sequence(number) => position
+                .r#type(ShardIteratorType::AtSequenceNumber)
+                .sequence_number(number.to_string()),
+            At::After(number) => position
+                .r#type(ShardIteratorType::AfterSequenceNumber)
+                .sequence_number(number.to_string()),
+        };
+        let of = format!("{shard} of {}", self.named());
+        let position = position.build().map_err(|error| Trouble::Permanent {
+            cause: format!("SubscribeToShard of {of}: {error}"),
+            advice: "this should not be: report it".to_owned(),
+        })?;
+        let request = self.sdk.subscribe_to_shard();
+        let request = request
+            .consumer_arn(consumer)
+            .shard_id(shard)
+            .starting_position(position);
+        let answer = request.send().await;
+        let answer = answer.map_err(|error| Trouble::of(&error, "SubscribeToShard", &of))?;
+        Ok(Subscription {
+            events: answer.event_stream,
+            of,
+        })
+    }
+
     /// What comes at an iterator.
     pub(super) async fn page(&self, shard: &str, iterator: &str) -> Result<Page, Trouble> {
         let request = self.sdk.get_records().shard_iterator(iterator);
         let answer = request.set_stream_arn(self.arn.clone()).send().await;
         let of = || format!("{shard} of {}", self.named());
         let answer = answer.map_err(|error| Trouble::of(&error, "GetRecords", &of()))?;
-        let records = answer.records.into_iter().map(|record| KinesisRecord {
-            arrival_ms: ms(record.approximate_arrival_timestamp),
-            sequence: record.sequence_number,
-            partition_key: record.partition_key.unwrap_or_default(),
-            data: record.data.into_inner(),
-        });
         Ok(Page {
-            records: records.collect(),
+            records: answer.records.into_iter().map(record).collect(),
             next: answer.next_shard_iterator,
             behind_ms: answer.millis_behind_latest,
         })
+    }
+}
+
+/// Records that Kinesis pushes.
+#[derive(Debug)]
+pub(super) struct Subscription {
+    events: EventReceiver<SubscribeToShardEventStream, SubscribeToShardEventStreamError>,
+    of: String,
+}
+
+impl Subscription {
+    /// What comes next, whose `next` is the number to go on at; `None`: its time is over.
+    pub(super) async fn next(&mut self) -> Result<Option<Page>, Trouble> {
+        let event = tokio::time::timeout(SILENCE_MAX, self.events.recv()).await;
+        let event = event.map_err(|_| {
+            Trouble::Transient(format!("SubscribeToShard of {}: nothing came", self.of))
+        })?;
+        match event.map_err(|error| Trouble::of_event(&error, &self.of))? {
+            Some(SubscribeToShardEventStream::SubscribeToShardEvent(event)) => {
+                let is_end = event
+                    .child_shards
+                    .is_some_and(|children| !children.is_empty())
+                    || event.continuation_sequence_number.is_empty();
+                Ok(Some(Page {
+                    records: event.records.into_iter().map(record).collect(),
+                    next: (!is_end).then_some(event.continuation_sequence_number),
+                    behind_ms: Some(event.millis_behind_latest),
+                }))
+            }
+            // An event of a kind that came after this version: nothing of ours.
+            Some(_) => Ok(Some(Page {
+                next: Some(String::new()),
+                ..Page::default()
+            })),
+            None => Ok(None),
+        }
+    }
+}
+
+fn record(record: Record) -> KinesisRecord {
+    KinesisRecord {
+        arrival_ms: ms(record.approximate_arrival_timestamp),
+        sequence: record.sequence_number,
+        partition_key: record.partition_key.unwrap_or_default(),
+        data: record.data.into_inner(),
     }
 }
 

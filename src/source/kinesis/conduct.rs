@@ -13,7 +13,7 @@ use super::shards::{Change, Ready, Shards};
 use super::tail::{self, Outcome, Shared};
 use super::trouble::Trouble;
 use super::{Halt, Handed, Known, Means};
-use crate::config::KinesisSettings;
+use crate::config::{ConsumerSettings, KinesisSettings};
 use crate::error::StreamError;
 use crate::retry;
 use crate::shard::{ShardId, SourceName};
@@ -76,11 +76,12 @@ impl Conductor {
             );
         }
         let shared = Shared {
-            client,
             means: self.means.clone(),
             pages: Arc::new(Semaphore::new(self.means.pages.max(1))),
             reads: reads.clone(),
             retention_ms: description.retention_ms,
+            consumer: self.consumer(&client, &description.name.arn).await,
+            client,
         };
         let mut reading = JoinSet::new();
         let mut count = 0;
@@ -141,6 +142,27 @@ impl Conductor {
                 Ok(found) => {
                     self.means.health.well(STREAM);
                     return found;
+                }
+                Err(trouble) => {
+                    attempt += 1;
+                    self.wait_out(&trouble, attempt).await;
+                }
+            }
+        }
+    }
+
+    /// The registered consumer that is to subscribe, if one is; registered where it is not yet, for as
+    /// long as it takes.
+    async fn consumer(&self, client: &Client, stream_arn: &str) -> Option<Arc<str>> {
+        let ConsumerSettings::FanOut { name } = &self.settings.consumer else {
+            return None;
+        };
+        let mut attempt = 0;
+        loop {
+            match client.consumer(stream_arn, name).await {
+                Ok(consumer) => {
+                    self.means.health.well(STREAM);
+                    return Some(consumer.into());
                 }
                 Err(trouble) => {
                     attempt += 1;

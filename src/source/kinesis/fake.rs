@@ -1,21 +1,24 @@
 //! A strict Kinesis for the tests: it keeps the service's limits, lag, retention and expiry, which the
 //! servers that can be had do not, and fails as it is told.
 
+mod subscription;
+
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
+use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::config::{AwsAccess, KinesisSettings, Secret, StartSettings};
+use crate::config::{AwsAccess, ConsumerSettings, KinesisSettings, Secret, StartSettings};
 
 /// Shards of one page of a listing.
 const LISTED: usize = 2;
@@ -44,6 +47,11 @@ pub(super) struct World {
     pub(super) violations: usize,
     /// Requests for records that were answered.
     pub(super) answered: usize,
+    /// Subscriptions that were begun.
+    pub(super) subscriptions: usize,
+    pub(super) is_registered: bool,
+    /// Descriptions of the consumer before it is active.
+    pub(super) registering: usize,
 }
 
 /// A shard of it.
@@ -57,6 +65,8 @@ pub(super) struct FakeShard {
     pub(super) is_closed: bool,
     asked: VecDeque<Instant>,
     free_at: Option<Instant>,
+    /// When the last subscription began; a later one takes it over.
+    pub(super) subscribed_at: Option<Instant>,
 }
 
 #[derive(Clone)]
@@ -94,6 +104,17 @@ impl FakeShard {
     }
 }
 
+impl FakeRecord {
+    fn to_json(&self) -> Value {
+        #[expect(clippy::cast_precision_loss, reason = "a time in seconds")]
+        let arrival = self.arrival_ms as f64 / 1000.0;
+        json!({
+            "SequenceNumber": self.sequence.to_string(), "PartitionKey": "key",
+            "ApproximateArrivalTimestamp": arrival, "Data": STANDARD.encode(&self.data),
+        })
+    }
+}
+
 impl Fake {
     pub(super) async fn start(shards: Vec<FakeShard>) -> Self {
         let world = Arc::new(Mutex::new(World {
@@ -125,6 +146,7 @@ impl Fake {
             stream: "clicks".into(),
             arn: None,
             start,
+            consumer: ConsumerSettings::Polling,
             access: AwsAccess {
                 region: Some("us-east-1".into()),
                 endpoint: Some(format!("http://{}", self.address)),
@@ -136,18 +158,25 @@ impl Fake {
     }
 }
 
-type Answer = (StatusCode, String);
-
-async fn answer(State(world): State<Arc<Mutex<World>>>, headers: HeaderMap, body: Bytes) -> Answer {
+async fn answer(
+    State(shared): State<Arc<Mutex<World>>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let target = headers["x-amz-target"].to_str().unwrap();
     let operation = target.strip_prefix("Kinesis_20131202.").unwrap();
     let body: Value = serde_json::from_slice(&body).unwrap();
-    let mut world = world.lock().unwrap();
+    let mut world = shared.lock().unwrap();
     match world.answer(operation, &body) {
-        Ok(answer) => (StatusCode::OK, answer.to_string()),
+        Ok(_) if operation == "SubscribeToShard" => {
+            Response::new(subscription::begin(&mut world, &shared, &body))
+        }
+        Ok(answer) => Response::new(answer.to_string().into()),
         Err(code) => {
             let body = json!({ "__type": code, "message": "as it was told" });
-            (StatusCode::BAD_REQUEST, body.to_string())
+            let mut refused = Response::new(Body::from(body.to_string()));
+            *refused.status_mut() = axum::http::StatusCode::BAD_REQUEST;
+            refused
         }
     }
 }
@@ -173,6 +202,8 @@ impl World {
             "ListShards" => Ok(self.list(body)),
             "GetShardIterator" => self.iterator(body),
             "GetRecords" => self.records(body),
+            "DescribeStreamConsumer" | "RegisterStreamConsumer" => self.consumer(operation),
+            "SubscribeToShard" => self.may_subscribe(body),
             _ => Err("UnknownOperationException"),
         }
     }
@@ -215,27 +246,78 @@ impl World {
         }
     }
 
+    fn consumer(&mut self, operation: &str) -> Result<Value, &'static str> {
+        let key = match operation {
+            "RegisterStreamConsumer" => {
+                self.is_registered = true;
+                "Consumer"
+            }
+            _ if !self.is_registered => return Err("ResourceNotFoundException"),
+            _ => "ConsumerDescription",
+        };
+        let is_active = self.registering == 0;
+        self.registering = self.registering.saturating_sub(1);
+        Ok(json!({ key: {
+            "ConsumerName": "firehose-clicks", "ConsumerARN": "arn:consumer",
+            "ConsumerStatus": if is_active { "ACTIVE" } else { "CREATING" },
+            "ConsumerCreationTimestamp": self.created_s, "StreamARN": self.name().arn,
+        }}))
+    }
+
+    fn may_subscribe(&mut self, body: &Value) -> Result<Value, &'static str> {
+        let id = body["ShardId"].as_str().unwrap();
+        let shard = self.shards.iter_mut().find(|shard| shard.id == id);
+        let shard = shard.ok_or("ResourceNotFoundException")?;
+        let recently = Duration::from_secs(5);
+        if shard
+            .subscribed_at
+            .is_some_and(|at| at.elapsed() < recently)
+        {
+            self.violations += 1;
+            return Err("ResourceInUseException");
+        }
+        shard.subscribed_at = Some(Instant::now());
+        self.subscriptions += 1;
+        Ok(Value::Null)
+    }
+
+    /// Where reading begins that is asked for in these words.
+    fn index(shard: &FakeShard, kind: &str, number: &Value, time: &Value) -> Option<usize> {
+        let records = &shard.records;
+        let number = || number.as_str()?.parse::<u64>().ok();
+        Some(match kind {
+            "TRIM_HORIZON" => 0,
+            "LATEST" => records.len(),
+            "AT_SEQUENCE_NUMBER" => {
+                let number = number()?;
+                records.partition_point(|record| record.sequence < number)
+            }
+            "AFTER_SEQUENCE_NUMBER" => {
+                let number = number()?;
+                records.partition_point(|record| record.sequence <= number)
+            }
+            "AT_TIMESTAMP" => {
+                #[expect(clippy::cast_possible_truncation, reason = "a time in ms")]
+                let ms = (time.as_f64().unwrap() * 1000.0).round() as i64;
+                records.partition_point(|record| record.arrival_ms < ms)
+            }
+            other => panic!("{other}"),
+        })
+    }
+
     /// Iterators name generation, shard and the index of the next record.
     fn iterator(&self, body: &Value) -> Result<Value, &'static str> {
         let id = body["ShardId"].as_str().unwrap();
         let at = self.shards.iter().position(|shard| shard.id == id);
         let at = at.ok_or("ResourceNotFoundException")?;
-        let records = &self.shards[at].records;
-        let index = match body["ShardIteratorType"].as_str().unwrap() {
-            "TRIM_HORIZON" => 0,
-            "LATEST" => records.len(),
-            "AT_SEQUENCE_NUMBER" => {
-                let number = body["StartingSequenceNumber"].as_str().unwrap();
-                let number: u64 = number.parse().map_err(|_| "InvalidArgumentException")?;
-                records.partition_point(|record| record.sequence < number)
-            }
-            "AT_TIMESTAMP" => {
-                #[expect(clippy::cast_possible_truncation, reason = "a time in ms")]
-                let ms = (body["Timestamp"].as_f64().unwrap() * 1000.0).round() as i64;
-                records.partition_point(|record| record.arrival_ms < ms)
-            }
-            other => panic!("{other}"),
-        };
+        let kind = body["ShardIteratorType"].as_str().unwrap();
+        let index = Self::index(
+            &self.shards[at],
+            kind,
+            &body["StartingSequenceNumber"],
+            &body["Timestamp"],
+        );
+        let index = index.ok_or("InvalidArgumentException")?;
         let generation = self.generation;
         Ok(json!({ "ShardIterator": format!("{generation}/{at}/{index}") }))
     }
@@ -269,12 +351,7 @@ impl World {
                 break;
             }
             bytes += record.data.len();
-            #[expect(clippy::cast_precision_loss, reason = "a time in seconds")]
-            let arrival = record.arrival_ms as f64 / 1000.0;
-            records.push(json!({
-                "SequenceNumber": record.sequence.to_string(), "PartitionKey": "key",
-                "ApproximateArrivalTimestamp": arrival, "Data": STANDARD.encode(&record.data),
-            }));
+            records.push(record.to_json());
             next += 1;
         }
         let busy = Duration::from_millis((bytes * 1000 / BYTES_A_SECOND) as u64);

@@ -7,10 +7,11 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
 use super::client::{At, Client};
+use super::feed::{Fed, Feed};
 use super::page::{Giver, Page, read_sequence};
 use super::shards::Ready;
 use super::trouble::Trouble;
-use super::{Halt, Handed, Means, pace};
+use super::{Halt, Handed, Means};
 use crate::position::SequenceNumber;
 use crate::retry;
 use crate::shard::{ShardId, Start};
@@ -33,6 +34,8 @@ pub(super) struct Shared {
     pub(super) pages: Arc<Semaphore>,
     pub(super) reads: mpsc::Sender<Handed>,
     pub(super) retention_ms: i64,
+    /// The registered consumer that subscribes, where shards are not polled.
+    pub(super) consumer: Option<Arc<str>>,
 }
 
 /// Why a loop has ended.
@@ -62,6 +65,7 @@ pub(super) async fn read(shared: Shared, ready: Ready) -> Outcome {
 struct Tail {
     shared: Shared,
     ready: Ready,
+    feed: Feed,
     giver: Giver,
     behind: Behind,
     /// The record that should be the next, since it was the last that was given: where it is gone,
@@ -82,7 +86,12 @@ impl Tail {
             metrics,
             &shared.reads,
         );
+        let feed = match &shared.consumer {
+            None => Feed::polling(&shared.pages),
+            Some(consumer) => Feed::fan_out(consumer),
+        };
         Self {
+            feed,
             behind: metrics.behind(&ready.id),
             giver,
             until_ms: ready.state.until_ms,
@@ -95,51 +104,53 @@ impl Tail {
     }
 
     async fn run(&mut self) -> Result<Outcome, Halt> {
-        let (mut iterator, mut not_before) = (None, Instant::now());
         loop {
-            let at = match iterator.take() {
-                Some(at) => at,
-                None => match self.iterator().await {
-                    Ok(at) => at,
-                    Err(trouble) if self.is_lost(&trouble) => return Ok(self.missing(&trouble)),
-                    Err(trouble) => {
-                        self.back_off(trouble).await;
-                        continue;
-                    }
-                },
-            };
-            tokio::time::sleep_until(not_before).await;
-            let (now_ms, begun) = (self.shared.means.clock.now_ms(), Instant::now());
-            // Held until all of the answer has been taken.
-            let permit = Arc::clone(&self.shared.pages).acquire_owned().await;
-            let Ok(_permit) = permit else {
-                return Ok(Outcome::Halted);
-            };
-            self.shared.means.metrics.requests.add(1);
-            match self.shared.client.page(&self.ready.id, &at).await {
-                Ok(page) => {
-                    self.well();
-                    let is_behind = page.behind_ms.is_some_and(|behind| behind > 0);
-                    not_before = begun + pace::pause(page.bytes(), is_behind);
-                    iterator = self.take(page, now_ms).await?;
-                    if iterator.is_none() {
-                        return Ok(Outcome::Ended(ShardId::clone(&self.ready.id)));
-                    }
-                }
-                Err(Trouble::Iterator(cause)) => {
-                    self.shared.means.metrics.expired_iterators.add(1);
-                    let (stream, shard) = (&self.shared.means.stream, &*self.ready.id);
-                    tracing::debug!(stream, shard, cause, "a new iterator is made");
-                    self.attempt += 1;
-                    not_before = Instant::now() + retry::delay(self.attempt, retry::TRANSIENT_MAX);
-                }
+            let fed = match self.next().await {
+                Ok(Some(fed)) => fed,
+                Ok(None) => continue,
                 Err(trouble) if self.is_lost(&trouble) => return Ok(self.missing(&trouble)),
                 Err(trouble) => {
-                    // An iterator outlives a request that failed.
-                    iterator = Some(at);
                     self.back_off(trouble).await;
+                    continue;
                 }
+            };
+            self.well();
+            let now_ms = self.shared.means.clock.now_ms();
+            let is_end = self.take(fed.page, now_ms).await?;
+            drop(fed.permit);
+            if is_end {
+                return Ok(Outcome::Ended(ShardId::clone(&self.ready.id)));
             }
+        }
+    }
+
+    /// What comes after all that was given.
+    async fn next(&mut self) -> Result<Option<Fed>, Trouble> {
+        let (client, shard) = (&self.shared.client, &*self.ready.id);
+        let requests = &self.shared.means.metrics.requests;
+        if self.feed.is_polling() {
+            requests.add(1);
+        }
+        if self.feed.begin(client, shard, self.at()).await? {
+            if !self.feed.is_polling() {
+                requests.add(1);
+            }
+            // A second one at the end would pass over what came since the first.
+            self.ready.is_fresh = false;
+            self.expected = self.giver.given().map(|position| position.sequence);
+        }
+        self.feed.next(client, shard).await
+    }
+
+    /// Where a new iterator or subscription begins.
+    fn at(&self) -> At {
+        match (self.giver.given(), self.ready.state.start) {
+            // The record itself, not the one after it: more of it may be to come, and where it is not
+            // there any more the stream has forgotten what we have not read.
+            (Some(position), _) => At::Sequence(position.sequence),
+            (None, Start::TrimHorizon) => At::TrimHorizon,
+            (None, Start::Latest(_)) if self.ready.is_fresh => At::Latest,
+            (None, Start::Latest(ms) | Start::Time(ms)) => At::Time(ms),
         }
     }
 
@@ -160,26 +171,8 @@ impl Tail {
         Outcome::Missing(ready, trouble.to_string())
     }
 
-    /// An iterator of what comes after all that was given.
-    async fn iterator(&mut self) -> Result<String, Trouble> {
-        let position = self.giver.given();
-        let at = match (position, self.ready.state.start) {
-            // The record itself, not the one after it: more of it may be to come, and where it is not
-            // there any more the stream has forgotten what we have not read.
-            (Some(position), _) => At::Sequence(position.sequence),
-            (None, Start::TrimHorizon) => At::TrimHorizon,
-            (None, Start::Latest(_)) if self.ready.is_fresh => At::Latest,
-            (None, Start::Latest(ms) | Start::Time(ms)) => At::Time(ms),
-        };
-        let iterator = self.shared.client.iterator(&self.ready.id, at).await?;
-        // A second one at the end would pass over what came since the first.
-        self.ready.is_fresh = false;
-        self.expected = position.map(|position| position.sequence);
-        Ok(iterator)
-    }
-
-    /// Gives all of a page; the iterator of the next.
-    async fn take(&mut self, page: Page, now_ms: i64) -> Result<Option<String>, Halt> {
+    /// Gives all of a page. True: it was the last.
+    async fn take(&mut self, page: Page, now_ms: i64) -> Result<bool, Halt> {
         let metrics = &self.shared.means.metrics;
         metrics.records.add(page.records.len() as u64);
         metrics.bytes.add(page.bytes());
@@ -203,10 +196,11 @@ impl Tail {
             None => None,
         };
         self.giver.flush(news).await?;
-        if page.next.is_none() {
+        let is_end = page.next.is_none();
+        if is_end {
             self.giver.flush(Some(News::Ended(shard))).await?;
         }
-        Ok(page.next)
+        Ok(is_end)
     }
 
     /// After a new iterator the record that was given last comes first, unless the stream has
@@ -255,7 +249,12 @@ impl Tail {
                 health.trouble(shard, trouble.to_string());
                 retry::delay(self.attempt, retry::PERMANENT_MAX)
             }
-            Trouble::Iterator(cause) | Trouble::Transient(cause) => {
+            Trouble::Iterator(cause) => {
+                metrics.expired_iterators.add(1);
+                tracing::debug!(stream, shard, cause, "a new iterator is made");
+                retry::delay(self.attempt, retry::TRANSIENT_MAX)
+            }
+            Trouble::Transient(cause) => {
                 tracing::warn!(stream, shard, cause, "reading is tried again");
                 if self.attempt >= TOLD_AFTER {
                     health.trouble(shard, cause.clone());

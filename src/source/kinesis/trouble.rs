@@ -5,7 +5,7 @@ use std::error::Error;
 use aws_sdk_kinesis::config::http::HttpResponse;
 use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
 
-use crate::aws::Refusal;
+use crate::aws::{self, Refusal};
 
 /// Why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -86,6 +86,24 @@ impl Trouble {
         Self::read(&Refusal::of(error), operation, of)
     }
 
+    /// Reads the error that ended a subscription.
+    pub(super) fn of_event<E, R>(error: &SdkError<E, R>, of: &str) -> Self
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+        R: std::fmt::Debug,
+    {
+        let code = error
+            .as_service_error()
+            .and_then(ProvideErrorMetadata::code);
+        let refusal = Refusal {
+            status: None,
+            code: code.unwrap_or_default().to_owned(),
+            text: aws::chain(error),
+            unsent: false,
+        };
+        Self::read(&refusal, "SubscribeToShard", of)
+    }
+
     fn read(refusal: &Refusal, operation: &str, of: &str) -> Self {
         let cause = format!("{operation} of {of}: {}", refusal.text);
         let permanent = |advice: &str| Self::Permanent {
@@ -114,7 +132,9 @@ impl Trouble {
             ("AccessDeniedException" | "AccessDenied", _) => permanent(&format!(
                 "allow these credentials kinesis:{operation} on the stream"
             )),
-            ("InvalidArgumentException", _) if operation == "GetShardIterator" => {
+            ("InvalidArgumentException", _)
+                if matches!(operation, "GetShardIterator" | "SubscribeToShard") =>
+            {
                 Self::Place(cause)
             }
             ("UnknownOperationException", _) => {

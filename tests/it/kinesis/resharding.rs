@@ -1,6 +1,6 @@
 //! Splits and merges under load, while the daemon is killed and while it is down.
 
-use super::{FAILPOINTS, FOLDER, deliver_all, settings, told};
+use super::{FAILPOINTS, FOLDER, deliver_all, settings};
 use crate::support::campaign::Campaign;
 use crate::support::daemon::Site;
 use crate::support::http::metric;
@@ -51,7 +51,7 @@ fn a_stream_that_is_resharded_while_the_daemon_is_killed_is_delivered_once() {
     producer.finish();
     proxy.calm();
     let summary = deliver_all(&site, daemon, Lake::Folder(&site.path("lake")));
-    told(&campaign, &summary);
+    campaign.report(&summary);
 }
 
 #[test]

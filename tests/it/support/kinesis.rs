@@ -78,7 +78,7 @@ impl Kinesalite {
     /// A new stream. Waits until the server is ready.
     pub fn stream(&self, shards: u32) -> Stream {
         let stream = self.name();
-        if let Err(error) = stream.ask("create", &[&shards.to_string()]) {
+        if let Err(error) = stream.try_create(shards) {
             let log = fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
             panic!("{error}\n--- the server's log\n{log}");
         }
@@ -138,7 +138,12 @@ secret_access_key = "firehose-tests-secret""#,
 
     /// Makes it, with so many shards.
     pub fn create(&self, shards: u32) {
-        self.ask("create", &[&shards.to_string()]).unwrap();
+        self.try_create(shards).unwrap();
+    }
+
+    /// The same; waits until the server is ready, and says what it said if it never is.
+    pub fn try_create(&self, shards: u32) -> Result<(), String> {
+        self.ask("create", &[&shards.to_string()]).map(|_| ())
     }
 
     pub fn delete(&self) {

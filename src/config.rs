@@ -79,6 +79,71 @@ pub enum SourceSettings {
         /// Bound on the journal's bytes on disk; producers are refused when it is full.
         journal_limit: u64,
     },
+    /// A Kinesis data stream.
+    Kinesis(Box<KinesisSettings>),
+}
+
+impl SourceSettings {
+    /// Bound on the journal's bytes on disk; 0 where there is none.
+    pub const fn journal_limit(&self) -> u64 {
+        match self {
+            Self::DirectPut { journal_limit } => *journal_limit,
+            Self::Kinesis(_) => 0,
+        }
+    }
+}
+
+/// A Kinesis data stream and how to read it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KinesisSettings {
+    /// The stream's name.
+    pub stream: String,
+    /// Its ARN, where the file names it so.
+    pub arn: Option<String>,
+    /// Where reading begins when the state holds nothing of the stream.
+    pub start: StartSettings,
+    /// How records come from there.
+    pub consumer: ConsumerSettings,
+    /// How Kinesis is reached.
+    pub access: AwsAccess,
+}
+
+/// Where reading of a stream begins for the first time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartSettings {
+    /// At the oldest record that the stream keeps.
+    TrimHorizon,
+    /// At what comes after the first start.
+    Latest,
+    /// At what arrived at this time or later, in milliseconds since the Unix epoch.
+    Time(i64),
+}
+
+/// How records come from a Kinesis stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConsumerSettings {
+    /// Each shard is asked; its throughput is shared with all who do.
+    Polling,
+    /// Each shard is subscribed to, by a registered consumer with a throughput of its own.
+    FanOut {
+        /// The consumer's name; registered where it is not yet.
+        name: String,
+    },
+}
+
+/// How an AWS service, or one that speaks its protocol, is reached.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct AwsAccess {
+    /// Region; the SDK's own search when missing.
+    pub region: Option<String>,
+    /// Endpoint of a compatible service; AWS when missing.
+    pub endpoint: Option<String>,
+    /// Named profile for credentials.
+    pub profile: Option<String>,
+    /// Access key id; the SDK's own search when missing.
+    pub access_key_id: Option<String>,
+    /// Secret access key, from the file or from `secret_access_key_file`.
+    pub secret_access_key: Option<Secret>,
 }
 
 /// A WebAssembly module that changes records, and its limits.
@@ -279,6 +344,19 @@ pub struct S3Settings {
     pub acl: Option<String>,
     /// Object tags.
     pub tags: BTreeMap<String, String>,
+}
+
+impl S3Settings {
+    /// How the store is reached.
+    pub fn access(&self) -> AwsAccess {
+        AwsAccess {
+            region: self.region.clone(),
+            endpoint: self.endpoint.clone(),
+            profile: self.profile.clone(),
+            access_key_id: self.access_key_id.clone(),
+            secret_access_key: self.secret_access_key.clone(),
+        }
+    }
 }
 
 /// Server-side encryption of S3 objects.

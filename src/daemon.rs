@@ -24,11 +24,12 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::budget::Budget;
 use crate::clock::Clock;
-use crate::config::{Config, StreamSettings};
+use crate::config::{Config, SourceSettings, StreamSettings};
 use crate::disk::{Disk, HostDisk, Reserve, Shortage};
 use crate::http::{self, ApiState, Limits, StreamInfo};
 use crate::pipeline::{self, Status, Surroundings, Workers};
 use crate::source::direct_put::Intake;
+use crate::source::kinesis;
 use crate::telemetry::{Metrics, StreamMetrics, StreamStatus as _};
 use crate::transform::{Engine, Transforms};
 pub(crate) use drain::{Drained, drain};
@@ -39,6 +40,8 @@ use supervisor::Supervisor;
 const BATCHES_PART: u64 = 4;
 /// One in so many bytes of the memory limit is for request bodies.
 const BODIES_PART: u64 = 8;
+/// One in so many bytes of the memory limit is for answers of Kinesis.
+const PAGES_PART: u64 = 4;
 /// Request bodies may take at least this much: two of the largest.
 const BODIES_MIN: u64 = 16 << 20;
 /// Every stream may hold at least this much in batches.
@@ -57,7 +60,7 @@ pub struct Daemon {
     pub address: SocketAddr,
     /// The streams' states by name.
     pub streams: BTreeMap<String, Arc<Status>>,
-    /// The streams' doors by name.
+    /// The doors of the streams that take records from producers, by name.
     pub doors: BTreeMap<String, Arc<dyn Intake>>,
     supervisors: Vec<JoinHandle<bool>>,
     http: JoinHandle<std::io::Result<()>>,
@@ -120,7 +123,7 @@ impl Daemon {
                 status: Arc::clone(&status) as _,
                 metrics: status.metrics().clone(),
             });
-            doors.insert(name.clone(), supervisor.door());
+            doors.extend(supervisor.door().map(|door| (name.clone(), door)));
             transforms.extend(supervisor.transforms().map(|of| (name.clone(), of)));
             streams.insert(name, status);
             supervisors.push(tokio::spawn(supervisor.run(streams_stop.clone())));
@@ -202,6 +205,14 @@ fn engine(config: &Config) -> anyhow::Result<Option<Engine>> {
     wanted.then(|| Engine::start(Some(&cache))).transpose()
 }
 
+/// Answers of Kinesis that each stream which reads from it may hold at a time, one at least.
+fn pages(config: &Config) -> usize {
+    let is_kinesis = |stream: &&StreamSettings| matches!(stream.source, SourceSettings::Kinesis(_));
+    let streams = config.streams.values().filter(is_kinesis).count() as u64;
+    let bytes = config.memory_limit / PAGES_PART / streams.max(1);
+    usize::try_from(bytes / kinesis::PAGE_BYTES_MAX).map_or(1, |pages| pages.max(1))
+}
+
 /// Why streams have stopped, and what a person can do.
 fn causes(streams: &BTreeMap<String, Arc<Status>>) -> String {
     let stopped = streams.iter().filter_map(|(name, status)| {
@@ -221,6 +232,8 @@ struct Common {
     shortage: Shortage,
     /// Where a stream has transforms.
     engine: Option<Engine>,
+    /// Answers of Kinesis that each stream may hold.
+    pages: usize,
 }
 
 /// Compiled modules are kept here, in `state_dir`. No stream can have this name.
@@ -236,6 +249,7 @@ impl Common {
             budget: Budget::new(batches, config.streams.len(), BATCHES_MIN),
             shortage: Shortage::default(),
             engine: engine(config)?,
+            pages: pages(config),
         })
     }
 
@@ -254,6 +268,8 @@ impl Common {
             memory: Arc::new(self.budget.share()),
             reserve: Arc::new(reserve),
             status: Arc::new(status),
+            metrics: Arc::clone(&self.metrics),
+            pages: self.pages,
         };
         Ok(Supervisor::open(Arc::new(settings), disk, around).await)
     }

@@ -101,7 +101,7 @@ impl Failure {
         line.insert("attemptEndingTimestamp".into(), now_ms.into());
         line.insert(
             "sequenceNumber".into(),
-            record.position.sequence.0.to_string().into(),
+            record.position.sequence.to_string().into(),
         );
         line.insert(
             "subSequenceNumber".into(),

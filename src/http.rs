@@ -49,8 +49,8 @@ pub struct StreamInfo {
     pub created_at_ms: i64,
     /// Its settings, for `DescribeDeliveryStream`.
     pub settings: StreamSettings,
-    /// Its door.
-    pub intake: Arc<dyn Intake>,
+    /// Its door; `None`: it reads from Kinesis, and takes records from nobody else.
+    pub intake: Option<Arc<dyn Intake>>,
     /// Its state.
     pub status: Arc<dyn StreamStatus>,
     /// Its counters, shared with its pipeline.

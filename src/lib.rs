@@ -20,6 +20,7 @@ pub mod spool;
 pub mod transform;
 
 // Ground floor: imports nothing above.
+pub mod aws;
 pub mod budget;
 pub mod buffer;
 pub mod clock;
@@ -33,4 +34,5 @@ pub mod nesting;
 pub mod position;
 pub mod record;
 pub mod retry;
+pub mod shard;
 pub mod telemetry;

@@ -10,6 +10,7 @@ mod commit;
 mod encode;
 mod event;
 mod filling;
+mod frontiers;
 mod home;
 mod outputs;
 mod publish;
@@ -18,6 +19,7 @@ mod route;
 mod router;
 mod seal;
 mod shortage;
+mod source;
 mod status;
 mod table;
 mod workers;
@@ -39,19 +41,20 @@ use crate::disk::Reserve;
 use crate::error::StreamError;
 use crate::extent::Extent;
 use crate::failpoint;
-use crate::journal::{Journal, MissingRange};
-use crate::position::Position;
+use crate::journal::MissingRange;
 use crate::spool::Spool;
-use crate::telemetry::State;
+use crate::telemetry::{Metrics, State};
 use crate::transform::Transforms;
 
 use commit::{CheckpointError, Committed};
 use encode::{EncoderPool, Piece};
 use event::Event;
+use frontiers::Frontiers;
 pub use home::{Claim, Home, open, reserve_bytes};
 pub use outputs::{Outputs, store_name};
 use publish::{Setback, Waiting};
 use route::Routed;
+pub use source::{Reader, Source};
 pub use status::{Landed, Status};
 use table::{Table, Triggers};
 pub use workers::Workers;
@@ -74,6 +77,10 @@ pub struct Surroundings {
     pub reserve: Arc<Reserve>,
     /// The stream's state for the outside.
     pub status: Arc<Status>,
+    /// All metrics of the process.
+    pub metrics: Arc<Metrics>,
+    /// How many answers of Kinesis the stream may hold at a time.
+    pub pages: usize,
 }
 
 /// The running pipeline of one delivery stream.
@@ -81,7 +88,7 @@ pub struct Pipeline {
     settings: Arc<StreamSettings>,
     around: Surroundings,
     outputs: Arc<Outputs>,
-    journal: Journal,
+    source: Source,
     spool: Arc<Spool>,
     store: Arc<Store>,
     encoders: Arc<EncoderPool>,
@@ -90,8 +97,7 @@ pub struct Pipeline {
     events: mpsc::UnboundedSender<Event>,
     inbox: mpsc::UnboundedReceiver<Event>,
 
-    /// Every record up to it has been applied.
-    frontier: Option<Position>,
+    frontiers: Frontiers,
     table: Table,
     waiting: Waiting,
     /// What is to be encoded, oldest first.
@@ -117,8 +123,6 @@ pub struct Pipeline {
 /// Changes since the last checkpoint was put together.
 #[derive(Debug, Default)]
 struct Pending {
-    /// Whether records were applied.
-    applied: bool,
     /// Batches whose bytes are all final: they become sealed objects.
     sealed: Vec<Uuid>,
     /// Batches that ended without an object.
@@ -133,7 +137,7 @@ struct Pending {
     freed: Vec<Extent>,
 }
 
-/// Runs a stream from what [`open`] found until its journal has been stopped and everything is
+/// Runs a stream from what [`open`] found until its source has been stopped and everything is
 /// published, or until an error. After an error nothing durable is lost: open the home again.
 pub async fn run(
     home: Home,
@@ -168,14 +172,14 @@ pub async fn run(
         settings,
         around,
         outputs: home.outputs,
-        journal: home.journal,
+        source: home.source,
         spool: home.spool,
         store: home.store,
         encoders: Arc::default(),
         destination: None,
         events,
         inbox,
-        frontier: home.frontier,
+        frontiers: Frontiers::new(home.shards),
         table,
         waiting,
         encode_queue: VecDeque::new(),
@@ -383,7 +387,7 @@ impl Pipeline {
         self.give_up_memory();
         self.around
             .status
-            .checkpointed(committed.frontier, self.checkpoint_begun.elapsed());
+            .checkpointed(self.checkpoint_begun.elapsed());
     }
 
     fn apply_begun(
@@ -455,7 +459,7 @@ impl Pipeline {
         self.around.status.observe(status::Observation {
             open_partitions: self.table.open_partitions() as u64,
             waiting: self.waiting.len() as u64,
-            journal_bytes: self.journal.bytes(),
+            journal_bytes: self.source.bytes(),
             spool_bytes: self.spool.bytes(),
             oldest_arrival_ms: oldest.into_iter().flatten().min(),
         });

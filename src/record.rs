@@ -1,9 +1,12 @@
 //! Records and chunks: the unit of work is a chunk (about 1 MiB of records in one arena).
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::buffer::Buffer;
 use crate::position::{Position, Sequence};
+use crate::shard::{JOURNAL, ShardId};
 
 /// The largest record that Direct PUT accepts, in bytes (Firehose: 1,000 KiB).
 pub const RECORD_BYTES_MAX: usize = 1_024_000;
@@ -15,8 +18,13 @@ pub struct Record<'a> {
     pub data: &'a [u8],
     /// When the record was accepted, in milliseconds since the Unix epoch.
     pub arrival_ms: i64,
+    /// The shard it came from.
+    pub shard: &'a str,
     /// Where the record stands in its shard.
     pub position: Position,
+    /// The producer's partition key; empty where the source has none. UTF-8, unless a producer that
+    /// aggregates has written something else.
+    pub partition_key: &'a [u8],
     /// For what transforms made of a source record: which of its outputs this is, from 0.
     pub output: Option<u32>,
     /// Partition keys that transforms set: name and value.
@@ -24,12 +32,14 @@ pub struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    /// A record as a source has it.
+    /// A record as Direct PUT has it.
     pub const fn new(data: &'a [u8], arrival_ms: i64, position: Position) -> Self {
         Self {
             data,
             arrival_ms,
+            shard: JOURNAL,
             position,
+            partition_key: &[],
             output: None,
             keys: &[],
         }
@@ -39,6 +49,9 @@ impl<'a> Record<'a> {
 /// Records of one shard, in order, in one arena.
 #[derive(Debug, Default, Clone)]
 pub struct Chunk {
+    /// `None`: the journal.
+    shard: Option<ShardId>,
+    /// The records' data, each behind its partition key.
     arena: Bytes,
     spans: Vec<Span>,
     keys: Vec<Vec<(String, String)>>,
@@ -54,27 +67,33 @@ struct Span {
     output: Option<u32>,
     /// Index of its keys, plus one; 0 is none.
     keys: u32,
+    /// Bytes of the producer's partition key, right before the data.
+    partition_key: u16,
 }
 
 impl Span {
-    fn new(start: usize, len: usize, arrival_ms: i64, sequence: Sequence) -> Self {
+    fn new(start: usize, len: usize, arrival_ms: i64, position: Position) -> Self {
         Self {
             start: u32::try_from(start).expect("a chunk is far below 4 GiB"),
             len: u32::try_from(len).expect("a record is far below 4 GiB"),
             arrival_ms,
-            position: Position {
-                sequence,
-                sub_sequence: 0,
-            },
+            position,
             output: None,
             keys: 0,
+            partition_key: 0,
         }
+    }
+
+    /// Where its bytes begin, those of the partition key too.
+    const fn begin(&self) -> usize {
+        self.start as usize - self.partition_key as usize
     }
 }
 
 /// A chunk that is being put together from copies.
 #[derive(Debug)]
 pub struct ChunkBuilder {
+    shard: Option<ShardId>,
     arena: Buffer,
     spans: Vec<Span>,
     keys: Vec<Vec<(String, String)>>,
@@ -85,18 +104,53 @@ impl ChunkBuilder {
     /// than 4 GiB.
     pub fn with_room(records: usize, bytes: usize) -> Self {
         Self {
+            shard: None,
             arena: Buffer::with_room(bytes),
             spans: Vec::with_capacity(records),
             keys: Vec::new(),
         }
     }
 
-    /// Appends a record; `sequence` must be greater than that of the record before.
+    /// An empty chunk for records of another shard than the journal.
+    pub fn of_shard(shard: ShardId) -> Self {
+        Self {
+            shard: Some(shard),
+            ..Self::with_room(0, 0)
+        }
+    }
+
+    /// Appends a record of the journal; `sequence` must be greater than that of the record before.
     pub fn push(&mut self, data: &[u8], arrival_ms: i64, sequence: Sequence) {
-        let start = self.arena.len();
+        self.push_at(data, arrival_ms, Position::in_journal(sequence), &[]);
+    }
+
+    /// Appends a record; `position` must be greater than that of the record before. A partition key
+    /// of more than 64 KiB is left out: no source has one.
+    pub fn push_at(
+        &mut self,
+        data: &[u8],
+        arrival_ms: i64,
+        position: Position,
+        partition_key: &[u8],
+    ) {
+        let span = self.place(data, arrival_ms, position, partition_key);
+        self.spans.push(span);
+    }
+
+    fn place(
+        &mut self,
+        data: &[u8],
+        arrival_ms: i64,
+        position: Position,
+        partition_key: &[u8],
+    ) -> Span {
+        let key_len = u16::try_from(partition_key.len()).unwrap_or(0);
+        self.arena
+            .extend_from_slice(&partition_key[..usize::from(key_len)]);
+        let mut span = Span::new(self.arena.len(), data.len(), arrival_ms, position);
+        span.partition_key = key_len;
         self.arena.extend_from_slice(data);
-        self.spans
-            .push(Span::new(start, data.len(), arrival_ms, sequence));
+        span
     }
 
     /// Appends what a transform made of `source`, its output number `output`, with the keys that
@@ -108,15 +162,15 @@ impl ChunkBuilder {
         data: &[u8],
         set: Vec<(String, String)>,
     ) {
-        let start = self.arena.len();
-        self.arena.extend_from_slice(data);
-        let mut span = Span::new(
-            start,
-            data.len(),
+        if self.shard.is_none() && source.shard != JOURNAL {
+            self.shard = Some(Arc::from(source.shard));
+        }
+        let mut span = self.place(
+            data,
             source.arrival_ms,
-            source.position.sequence,
+            source.position,
+            source.partition_key,
         );
-        span.position = source.position;
         span.output = Some(output);
         if !source.keys.is_empty() || !set.is_empty() {
             let mut keys = source.keys.to_vec();
@@ -131,7 +185,7 @@ impl ChunkBuilder {
     /// Keeps the first `records` records only.
     pub fn truncate(&mut self, records: usize) {
         if let Some(span) = self.spans.get(records) {
-            self.arena.truncate(span.start as usize);
+            self.arena.truncate(span.begin());
             self.spans.truncate(records);
             let kept = self.spans.iter().map(|span| span.keys).max();
             self.keys.truncate(kept.unwrap_or(0) as usize);
@@ -148,7 +202,7 @@ impl ChunkBuilder {
         self.spans.is_empty()
     }
 
-    /// Bytes of record data.
+    /// Bytes of record data and partition keys.
     pub fn bytes(&self) -> usize {
         self.arena.len()
     }
@@ -156,6 +210,7 @@ impl ChunkBuilder {
     /// The chunk.
     pub fn finish(self) -> Chunk {
         Chunk {
+            shard: self.shard,
             arena: Bytes::from_owner(self.arena),
             spans: self.spans,
             keys: self.keys,
@@ -175,14 +230,21 @@ impl Chunk {
         let mut spans = Vec::with_capacity(ends.len());
         let mut start = 0;
         for (index, end) in (0..).zip(ends) {
-            spans.push(Span::new(start, end - start, arrival_ms, first.plus(index)));
+            let position = Position::in_journal(first.plus(index));
+            spans.push(Span::new(start, end - start, arrival_ms, position));
             start = end;
         }
         Self {
+            shard: None,
             arena,
             spans,
             keys: Vec::new(),
         }
+    }
+
+    /// The shard that its records came from.
+    pub fn shard(&self) -> &str {
+        self.shard.as_deref().unwrap_or(JOURNAL)
     }
 
     /// Number of records.
@@ -195,7 +257,7 @@ impl Chunk {
         self.spans.is_empty()
     }
 
-    /// Bytes of record data.
+    /// Bytes of record data and partition keys.
     pub fn bytes(&self) -> usize {
         self.arena.len()
     }
@@ -224,7 +286,9 @@ impl Chunk {
         Record {
             data: &self.arena[span.start as usize..(span.start + span.len) as usize],
             arrival_ms: span.arrival_ms,
+            shard: self.shard(),
             position: span.position,
+            partition_key: &self.arena[span.begin()..span.start as usize],
             output: span.output,
             keys: match span.keys {
                 0 => &[],

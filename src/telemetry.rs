@@ -2,7 +2,9 @@
 
 pub mod logging;
 pub mod metrics;
+pub mod source;
 pub mod status;
 
-pub use metrics::{Metrics, StreamMetrics, TransformMetrics};
+pub use metrics::{KinesisMetrics, Metrics, StreamMetrics, TransformMetrics};
+pub use source::SourceHealth;
 pub use status::{LastObject, State, StatusSnapshot, StreamStatus};

@@ -1,6 +1,7 @@
 //! The checkpoint store of one delivery stream.
 
 mod overlay;
+mod shards;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,13 +20,13 @@ use super::{OpenBatch, SealedObject};
 use crate::config::FormatSettings;
 use crate::disk::{self, Disk, DiskFile, Open};
 use crate::failpoint;
-use crate::position::{Position, Sequence};
+use crate::position::Sequence;
+use crate::shard::{JOURNAL, ShardId, ShardState, SourceName};
 use overlay::Overlay;
+use shards::{FRONTIERS, SHARDS};
 
 /// Facts about the store itself: JSON values by name.
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
-/// Frontier by shard.
-const FRONTIERS: TableDefinition<'_, &str, (u64, u32)> = TableDefinition::new("frontiers");
 /// [`OpenBatch`] by object id.
 const OPEN: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("open");
 /// [`SealedObject`] by object id.
@@ -35,8 +36,6 @@ const FORMATS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("formats")
 /// Ranges of the journal that were lost to damage: first to last sequence number.
 const MISSING: TableDefinition<'_, u64, u64> = TableDefinition::new("missing");
 
-/// The journal is one shard.
-const JOURNAL_SHARD: &str = "journal";
 /// Version of the tables above; a store with a greater one is refused.
 const VERSION: u32 = 1;
 /// Page cache of the database, in bytes.
@@ -98,8 +97,12 @@ impl From<io::Error> for StoreError {
 /// One checkpoint: what changed since the one before.
 #[derive(Debug, Default)]
 pub struct Commit {
-    /// Every record up to it has been applied to all its outputs.
-    pub frontier: Option<Position>,
+    /// Shards that have got on, as they are now.
+    pub shards: Vec<(ShardId, ShardState)>,
+    /// Shards that the source has forgotten.
+    pub forgotten: Vec<ShardId>,
+    /// The source's name, once it is known.
+    pub source: Option<SourceName>,
     /// Open batches as they are now.
     pub open: Vec<OpenBatch>,
     /// Batches that are open no more.
@@ -121,8 +124,10 @@ pub struct Recovered {
     pub epoch: u32,
     /// When the store was created, in ms.
     pub created_ms: i64,
-    /// The journal's frontier.
-    pub frontier: Option<Position>,
+    /// What the source is called; `None`: Direct PUT, or a source that was never reached.
+    pub source: Option<SourceName>,
+    /// How far each shard has been applied.
+    pub shards: BTreeMap<ShardId, ShardState>,
     /// Open batches, in no order.
     pub open: Vec<OpenBatch>,
     /// Objects to be published, in no order.
@@ -145,6 +150,12 @@ pub struct NamedUpload {
 }
 
 impl Recovered {
+    /// Every record of the journal up to it has been applied.
+    pub fn journal_frontier(&self) -> Option<Sequence> {
+        let position = self.shards.get(JOURNAL)?.position?;
+        position.sequence.in_journal()
+    }
+
     /// The multipart uploads of batches and objects.
     pub fn uploads(&self) -> Vec<NamedUpload> {
         let open = self.open.iter();
@@ -218,6 +229,7 @@ impl Store {
         let (read, write) = (other.database.begin_read()?, self.database.begin_write()?);
         copy_table(&read, &write, META)?;
         copy_table(&read, &write, FRONTIERS)?;
+        copy_table(&read, &write, SHARDS)?;
         copy_table(&read, &write, OPEN)?;
         copy_table(&read, &write, SEALED)?;
         copy_table(&read, &write, FORMATS)?;
@@ -236,10 +248,10 @@ impl Store {
     /// opened anew.
     pub fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
         let write = self.database.begin_write()?;
-        if let Some(frontier) = commit.frontier {
-            let value = (frontier.sequence.0, frontier.sub_sequence);
-            write.open_table(FRONTIERS)?.insert(JOURNAL_SHARD, value)?;
+        if let Some(source) = &commit.source {
+            put_meta(&write, "source", source)?;
         }
+        shards::write(&write, commit)?;
         {
             let mut open = write.open_table(OPEN)?;
             for id in &commit.closed {
@@ -329,6 +341,7 @@ impl Store {
         put_meta(&write, "incarnation", &Uuid::new_v4())?;
         put_meta(&write, "created_ms", &now_ms)?;
         write.open_table(FRONTIERS)?;
+        write.open_table(SHARDS)?;
         write.open_table(OPEN)?;
         write.open_table(SEALED)?;
         write.open_table(FORMATS)?;
@@ -358,21 +371,14 @@ impl Store {
         let get = |name: &'static str| -> Result<Option<Vec<u8>>, StoreError> {
             Ok(meta.get(name)?.map(|value| value.value().to_vec()))
         };
-        let frontier = read
-            .open_table(FRONTIERS)?
-            .get(JOURNAL_SHARD)?
-            .map(|value| {
-                let (sequence, sub_sequence) = value.value();
-                Position {
-                    sequence: Sequence(sequence),
-                    sub_sequence,
-                }
-            });
         let mut recovered = Recovered {
             incarnation: decode("meta/incarnation", &get("incarnation")?.unwrap_or_default())?,
             epoch: get("epoch")?.map_or(Ok(0), |value| decode("meta/epoch", &value))?,
             created_ms: decode("meta/created_ms", &get("created_ms")?.unwrap_or_default())?,
-            frontier,
+            source: get("source")?
+                .map(|value| decode("meta/source", &value))
+                .transpose()?,
+            shards: shards::read(&read)?,
             open: Vec::new(),
             sealed: Vec::new(),
             formats: BTreeMap::new(),
@@ -411,7 +417,12 @@ fn copy_table<K: Key + 'static, V: Value + 'static>(
     table: TableDefinition<'_, K, V>,
 ) -> Result<(), StoreError> {
     let mut to = write.open_table(table)?;
-    for row in read.open_table(table)?.iter()? {
+    let from = match read.open_table(table) {
+        // It came later than the store.
+        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(()),
+        from => from?,
+    };
+    for row in from.iter()? {
         let (key, value) = row?;
         to.insert(key.value(), value.value())?;
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{CommandError, settings};
 use crate::config::{
-    Compression, FormatSettings, ParquetCompression, StoreSettings, StreamSettings,
+    Compression, FormatSettings, ParquetCompression, SourceSettings, StoreSettings, StreamSettings,
     TransformSettings, display_duration, display_size,
 };
 
@@ -35,7 +35,7 @@ pub(super) fn run(
 
 /// What a stream does, in a line or two.
 pub(super) fn summary(stream: &StreamSettings, out: &mut dyn Write) -> io::Result<()> {
-    let mut steps = vec!["direct-put".to_owned()];
+    let mut steps = vec![source(&stream.source)];
     steps.extend(stream.transforms.iter().map(file_name));
     let partitioning = &stream.partitioning;
     if partitioning.query.is_some() {
@@ -60,6 +60,13 @@ pub(super) fn summary(stream: &StreamSettings, out: &mut dyn Write) -> io::Resul
         writeln!(out, "  backup: {} under {prefix}", format(&backup.format))?;
     }
     Ok(())
+}
+
+fn source(source: &SourceSettings) -> String {
+    match source {
+        SourceSettings::DirectPut { .. } => "direct-put".to_owned(),
+        SourceSettings::Kinesis(kinesis) => format!("kinesis {}", kinesis.stream),
+    }
 }
 
 /// The file of a module without its folders.

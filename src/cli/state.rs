@@ -1,5 +1,6 @@
 //! `firehose state`: what a person can do to the state folder of a stopped daemon.
 
+mod shards;
 mod uploads;
 mod verbs;
 

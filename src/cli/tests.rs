@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::explain::explain;
 use super::{Exit, check, run, settings};
-use crate::config::{Config, SourceSettings, SpanMap, TransformSettings, parse};
+use crate::config::{Config, SpanMap, TransformSettings, parse};
 use crate::record::RECORD_BYTES_MAX;
 
 const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/firehose.toml");
@@ -83,6 +83,18 @@ fn check_says_what_the_shipped_file_does() {
 }
 
 #[test]
+fn check_names_the_kinesis_stream() {
+    let text = "[stream.c.source]\ntype = \"kinesis\"\n\
+                stream = \"arn:aws:kinesis:eu-central-1:123456789012:stream/clicks\"\n\
+                [stream.c.destination]\ntype = \"folder\"\npath = \"out\"\n";
+    let loaded = parse(text, Path::new("firehose.toml"), &|_| None).unwrap();
+    let mut out = Vec::new();
+    check::summary(&loaded.config.streams["c"], &mut out).unwrap();
+    let expected = "c: kinesis clicks → json → out/…; 128MiB or 5m\n";
+    assert_eq!(String::from_utf8(out).unwrap(), expected);
+}
+
+#[test]
 fn check_shows_transforms_by_their_files() {
     let dir = tempfile::tempdir().unwrap();
     for module in ["first.wasm", "second.wasm"] {
@@ -125,8 +137,7 @@ fn limits_beyond_the_disk_are_warned_of_and_no_fault() {
                 spool_limit = \"64TiB\"\ndestination = { type = \"folder\", path = \"out\" }\n";
     std::fs::write(&path, text).unwrap();
     let loaded = settings::load(&path).unwrap();
-    let SourceSettings::DirectPut { journal_limit } = loaded.config.streams["c"].source;
-    assert_eq!(journal_limit, 64 << 40);
+    assert_eq!(loaded.config.streams["c"].source.journal_limit(), 64 << 40);
     let expected = "warning: journal_limit and spool_limit of all streams add up to 128TiB, but";
     assert!(
         loaded.warnings.to_string().starts_with(expected),

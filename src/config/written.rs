@@ -1,8 +1,10 @@
 //! The file as typed, table by table, into settings. Every read that fails is reported where it
 //! stands and reading goes on, so that all faults are seen at once.
 
+mod access;
 mod destination;
 mod format;
+mod source;
 mod stream;
 mod transform;
 

@@ -1,13 +1,44 @@
 //! Delivers what the state of one stream holds, without taking records: the daemon's own stop,
 //! begun at once.
 
+use std::path::Path;
+
 use anyhow::bail;
 use tokio_util::sync::CancellationToken;
 
 use super::Common;
 use super::holdings::Holdings;
-use crate::config::{Config, StreamSettings};
+use crate::config::{
+    AwsAccess, Config, ConsumerSettings, KinesisSettings, SourceSettings, StartSettings,
+    StreamSettings,
+};
 use crate::telemetry::StreamStatus as _;
+
+/// The source that the state is of: nothing is read from it, but it is what the state must match.
+/// The settings of another stream may name one of another kind.
+fn source_of(dir: &Path, source: SourceSettings) -> anyhow::Result<SourceSettings> {
+    let held = Holdings::read(dir, 1)?;
+    Ok(match (held.source, source) {
+        (Some(name), SourceSettings::DirectPut { .. }) => {
+            SourceSettings::Kinesis(Box::new(KinesisSettings {
+                stream: name.arn.clone(),
+                arn: Some(name.arn),
+                start: StartSettings::TrimHorizon,
+                consumer: ConsumerSettings::Polling,
+                access: AwsAccess::default(),
+            }))
+        }
+        (None, SourceSettings::Kinesis(_)) if held.journal.disk_bytes > 0 => {
+            SourceSettings::DirectPut {
+                journal_limit: held.journal.disk_bytes.max(JOURNAL_MIN),
+            }
+        }
+        (_, source) => source,
+    })
+}
+
+/// The least that a journal may have.
+const JOURNAL_MIN: u64 = 1 << 20;
 
 /// What was delivered.
 #[derive(Clone, Copy, Debug)]
@@ -22,8 +53,12 @@ pub(crate) struct Drained {
 
 /// Publishes everything that the state of the stream `settings.name` holds, exactly as a running
 /// daemon would; for as long as it takes, until SIGINT. The caller holds the lock.
-pub(crate) async fn drain(config: &Config, settings: StreamSettings) -> anyhow::Result<Drained> {
+pub(crate) async fn drain(
+    config: &Config,
+    mut settings: StreamSettings,
+) -> anyhow::Result<Drained> {
     let dir = config.state_dir.join(&settings.name);
+    settings.source = source_of(&dir, settings.source)?;
     let supervisor = Common::new(config)?
         .open(&config.state_dir, settings)
         .await?;

@@ -1,6 +1,6 @@
 //! What the directories under `state_dir` hold, told without changing them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::checkpoint::{NamedUpload, Store};
 use crate::config::{Config, display_size};
 use crate::disk::{Disk, HostDisk};
 use crate::journal::{self, Held, Known};
-use crate::position::Sequence;
+use crate::shard::{ShardId, ShardState, SourceName};
 
 /// The checkpoint store's file; a directory with one is a stream's.
 const STORE: &str = "checkpoint.redb";
@@ -26,7 +26,10 @@ pub(crate) const SET_ASIDE: &str = ".discarded-";
 pub(crate) struct Holdings {
     pub(crate) incarnation: Uuid,
     pub(crate) epoch: u32,
-    pub(crate) frontier: Option<Sequence>,
+    /// The source's name; `None`: Direct PUT, or one that was never reached.
+    pub(crate) source: Option<SourceName>,
+    /// How far each shard has been applied.
+    pub(crate) shards: BTreeMap<ShardId, ShardState>,
     /// Open batches.
     pub(crate) open: usize,
     /// Sealed objects that wait to be published.
@@ -51,10 +54,13 @@ impl Holdings {
         let known = Known {
             incarnation: found.incarnation,
             epoch: found.epoch,
-            frontier: found.frontier.map(|frontier| frontier.sequence),
+            frontier: found.journal_frontier(),
         };
         let stream = dir.file_name().unwrap_or_default().to_string_lossy();
-        let journal = journal::peek(&disk, Path::new(JOURNAL), &stream, known, enough)?;
+        let journal = match &found.source {
+            None => journal::peek(&disk, Path::new(JOURNAL), &stream, known, enough)?,
+            Some(_) => Held::default(),
+        };
         let uploads = found.uploads();
         let open = found.open.iter().map(|batch| (batch.records, batch.bytes));
         let sealed = found
@@ -69,7 +75,8 @@ impl Holdings {
         Ok(Self {
             incarnation: found.incarnation,
             epoch: found.epoch,
-            frontier: known.frontier,
+            source: found.source,
+            shards: found.shards,
             open: found.open.len(),
             waiting: found.sealed.len(),
             records,

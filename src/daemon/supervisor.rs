@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::door::{Door, SharedDoor};
-use crate::config::StreamSettings;
+use crate::config::{SourceSettings, StreamSettings};
 use crate::disk::Disk;
 use crate::error::StreamError;
 use crate::pipeline::{self, Home, Status, Surroundings};
@@ -62,9 +62,12 @@ impl Supervisor {
         self.around.transforms.clone()
     }
 
-    /// Where producers knock.
-    pub(super) fn door(&self) -> Arc<dyn Intake> {
-        Arc::clone(&self.door) as _
+    /// Where producers knock, if the stream takes records from any.
+    pub(super) fn door(&self) -> Option<Arc<dyn Intake>> {
+        match self.settings.source {
+            SourceSettings::DirectPut { .. } => Some(Arc::clone(&self.door) as _),
+            SourceSettings::Kinesis(_) => None,
+        }
     }
 
     /// Runs the stream until `stop`, then until everything accepted is published. False: it ended
@@ -100,21 +103,23 @@ impl Supervisor {
     }
 
     async fn run_pipeline(&self, home: Home, stop: &CancellationToken) -> Result<(), StreamError> {
-        let journal = home.journal.clone();
-        self.door.open(journal.clone());
+        let source = home.source.clone();
+        if let Some(journal) = source.journal() {
+            self.door.open(journal.clone());
+        }
         let stopper = tokio::spawn({
-            let (journal, stop) = (journal.clone(), stop.clone());
+            let (source, stop) = (source.clone(), stop.clone());
             async move {
                 stop.cancelled().await;
-                journal.stop();
+                source.stop();
             }
         });
         let result = pipeline::run(home, Arc::clone(&self.settings), self.around.clone()).await;
         stopper.abort();
         self.door
             .shut("the stream's state is being recovered".to_owned());
-        journal.stop();
-        journal.stopped().await;
+        source.stop();
+        source.stopped().await;
         result
     }
 

@@ -1,26 +1,38 @@
 //! Frames of a raw block of `Shape::Runs` and `Shape::Whole`: a record with what a failure needs to name it.
 //!
-//! Layout, little-endian: length of the data u32, arrival i64 (ms), sequence u64, sub-sequence u32,
-//! data. The length's highest bit says that the number of the transforms' output, u32, stands before
-//! the data. Integrity is the spool's matter (every extent has a checksum).
+//! Layout, little-endian: length of the data u32, arrival i64 (ms), sequence number u64, sub-sequence
+//! u32, data. The length's highest bit says that the number of the transforms' output, u32, stands
+//! before the data, the next one that the sequence number has 192 bits. Integrity is the spool's
+//! matter (every extent has a checksum).
 
 use std::io;
 
-use crate::position::{Position, Sequence};
+use crate::position::{Position, Sequence, SequenceNumber};
 use crate::record::Record;
 
-const HEADER: usize = 4 + 8 + 8 + 4;
+/// The longest there is, without the data.
+const HEADER_MAX: usize = 4 + 8 + 24 + 4 + 4;
 /// In the length: an output's number follows the header.
 const IS_OUTPUT: u32 = 1 << 31;
+/// In the length: the sequence number is a wide one.
+const IS_WIDE: u32 = 1 << 30;
+const LENGTH: u32 = IS_WIDE - 1;
 
 /// Appends a record.
 pub(super) fn append(record: &Record<'_>, out: &mut Vec<u8>) {
-    let length = u32::try_from(record.data.len()).expect("a record is far below 4 GiB");
-    out.reserve(HEADER + 4 + record.data.len());
-    let mark = record.output.map_or(0, |_| IS_OUTPUT);
-    out.extend_from_slice(&(length | mark).to_le_bytes());
+    let length = u32::try_from(record.data.len()).ok();
+    let length = length.filter(|length| *length <= LENGTH);
+    let length = length.expect("a record is far below 1 GiB");
+    out.reserve(HEADER_MAX + record.data.len());
+    let narrow = record.position.sequence.in_journal();
+    let is_output = record.output.map_or(0, |_| IS_OUTPUT);
+    let is_wide = narrow.map_or(IS_WIDE, |_| 0);
+    out.extend_from_slice(&(length | is_output | is_wide).to_le_bytes());
     out.extend_from_slice(&record.arrival_ms.to_le_bytes());
-    out.extend_from_slice(&record.position.sequence.0.to_le_bytes());
+    match narrow {
+        Some(Sequence(number)) => out.extend_from_slice(&number.to_le_bytes()),
+        None => out.extend_from_slice(&record.position.sequence.to_le_bytes()),
+    }
     out.extend_from_slice(&record.position.sub_sequence.to_le_bytes());
     if let Some(output) = record.output {
         out.extend_from_slice(&output.to_le_bytes());
@@ -60,18 +72,24 @@ impl<'a> Iterator for Records<'a> {
 fn split(block: &[u8]) -> Option<(Record<'_>, &[u8])> {
     let (length, rest) = block.split_first_chunk::<4>()?;
     let (arrival, rest) = rest.split_first_chunk::<8>()?;
-    let (sequence, rest) = rest.split_first_chunk::<8>()?;
-    let (sub_sequence, rest) = rest.split_first_chunk::<4>()?;
     let length = u32::from_le_bytes(*length);
+    let (sequence, rest) = if length & IS_WIDE == 0 {
+        let (number, rest) = rest.split_first_chunk::<8>()?;
+        (Sequence(u64::from_le_bytes(*number)).into(), rest)
+    } else {
+        let (number, rest) = rest.split_first_chunk::<24>()?;
+        (SequenceNumber::from_le_bytes(*number), rest)
+    };
+    let (sub_sequence, rest) = rest.split_first_chunk::<4>()?;
     let (output, rest) = if length & IS_OUTPUT == 0 {
         (None, rest)
     } else {
         let (output, rest) = rest.split_first_chunk::<4>()?;
         (Some(u32::from_le_bytes(*output)), rest)
     };
-    let (data, rest) = rest.split_at_checked((length & !IS_OUTPUT) as usize)?;
+    let (data, rest) = rest.split_at_checked((length & LENGTH) as usize)?;
     let position = Position {
-        sequence: Sequence(u64::from_le_bytes(*sequence)),
+        sequence,
         sub_sequence: u32::from_le_bytes(*sub_sequence),
     };
     Some((
@@ -88,14 +106,20 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{append, records};
-    use crate::position::{Position, Sequence};
+    use crate::position::{Position, Sequence, SequenceNumber};
     use crate::record::Record;
+
+    fn sequences() -> impl Strategy<Value = SequenceNumber> {
+        let narrow = any::<u64>().prop_map(|number| Sequence(number).into());
+        let wide = any::<[u8; 24]>().prop_map(SequenceNumber::from_le_bytes);
+        prop_oneof![narrow, wide]
+    }
 
     proptest! {
         #[test]
         fn a_block_gives_its_records_back_and_a_torn_one_says_so(
             written in proptest::collection::vec(
-                (proptest::collection::vec(any::<u8>(), 0..40), any::<i64>(), any::<u64>(), any::<u32>(), any::<Option<u32>>()),
+                (proptest::collection::vec(any::<u8>(), 0..40), any::<i64>(), sequences(), any::<u32>(), any::<Option<u32>>()),
                 1..8,
             ),
             cut in 1_usize..24,
@@ -107,7 +131,7 @@ mod tests {
                     ..Record::new(
                         data,
                         *arrival_ms,
-                        Position { sequence: Sequence(*sequence), sub_sequence: *sub_sequence },
+                        Position { sequence: *sequence, sub_sequence: *sub_sequence },
                     )
                 })
                 .collect();

@@ -8,10 +8,7 @@ use crate::position::{Position, Sequence};
 use crate::record::Record;
 
 fn record(data: &[u8], index: u64) -> Record<'_> {
-    let position = Position {
-        sequence: Sequence(index),
-        sub_sequence: 0,
-    };
+    let position = Position::in_journal(Sequence(index));
     Record::new(data, 1_700_000_000_000, position)
 }
 

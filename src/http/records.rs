@@ -12,7 +12,7 @@ use serde_json::json;
 use super::body::{BodyError, Frames, Reservation};
 use super::lines::{BODY_BYTES_MAX, Decoding, LineError};
 use super::{ApiState, StreamInfo, json};
-use crate::source::direct_put::PutBatch;
+use crate::source::direct_put::{Intake, PutBatch};
 
 /// First reservation for a body of unknown length.
 const UNKNOWN_LENGTH: usize = 1 << 20;
@@ -34,6 +34,10 @@ pub(super) async fn put(
     let Some(stream) = state.streams.get(&name) else {
         frames.discard().await;
         return unknown_stream(&state, &name);
+    };
+    let Some(intake) = &stream.intake else {
+        frames.discard().await;
+        return no_door(&name);
     };
     let encoding = head
         .headers
@@ -59,7 +63,7 @@ pub(super) async fn put(
         Err(error) => return body_failed(&error),
     };
     match receive(frames, decoding, reservation).await {
-        Ok((batches, _reservation)) => hand_over(stream, batches).await,
+        Ok((batches, _reservation)) => hand_over(stream, &**intake, batches).await,
         Err(answer) => answer,
     }
 }
@@ -100,13 +104,13 @@ async fn receive(
 }
 
 /// Hands the batches to the intake in order and answers when the last is durable.
-async fn hand_over(stream: &StreamInfo, batches: Vec<PutBatch>) -> Response {
+async fn hand_over(stream: &StreamInfo, intake: &dyn Intake, batches: Vec<PutBatch>) -> Response {
     let start = Instant::now();
     let (mut accepted, mut bytes) = (0, 0);
     let mut batches = batches.into_iter();
     while let Some(batch) = batches.next() {
         let (batch_records, batch_bytes) = (batch.len() as u64, batch.data.len() as u64);
-        match stream.intake.append(batch).await {
+        match intake.append(batch).await {
             Ok(_) => {
                 accepted += batch_records;
                 bytes += batch_bytes;
@@ -140,6 +144,11 @@ fn failed(status: StatusCode, error: &str) -> Response {
         status,
         &json!({ "error": error, "accepted": 0, "bytes": 0 }),
     )
+}
+
+fn no_door(name: &str) -> Response {
+    let error = format!("stream {name} reads from Kinesis: put records into its Kinesis stream");
+    json(StatusCode::BAD_REQUEST, &json!({ "error": error }))
 }
 
 fn unknown_stream(state: &ApiState, name: &str) -> Response {

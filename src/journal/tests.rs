@@ -46,7 +46,10 @@ async fn drain(reader: &mut JournalReader, max_bytes: usize) -> Vec<(Sequence, V
     while let Some(chunk) = reader.next(max_bytes).await.unwrap() {
         records.extend(chunk.iter().map(|record| {
             assert_eq!(record.arrival_ms, 1_000);
-            (record.position.sequence, record.data.to_vec())
+            (
+                record.position.sequence.in_journal().unwrap(),
+                record.data.to_vec(),
+            )
         }));
     }
     records

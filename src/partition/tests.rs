@@ -18,10 +18,7 @@ fn settings(query: &str, event_time: &str) -> PartitioningSettings {
 }
 
 fn record(data: &[u8]) -> Record<'_> {
-    let position = Position {
-        sequence: Sequence(1),
-        sub_sequence: 0,
-    };
+    let position = Position::in_journal(Sequence(1));
     Record::new(data, ARRIVAL_MS, position)
 }
 

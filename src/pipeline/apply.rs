@@ -29,8 +29,12 @@ impl Pipeline {
         for group in &routed.groups {
             self.apply_group(&routed, group);
         }
-        self.frontier = Some(routed.frontier);
-        self.pending.applied = true;
+        if let Some(position) = routed.frontier {
+            self.frontiers.advance(routed.shard(), position);
+        }
+        if let Some(news) = routed.news.take() {
+            self.frontiers.learn(news);
+        }
         let metrics = self.around.status.metrics();
         metrics.read_records.add(routed.records);
         metrics.dropped_records.add(routed.dropped);

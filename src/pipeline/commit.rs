@@ -11,14 +11,15 @@ use uuid::Uuid;
 
 use super::Pipeline;
 use super::event::Event;
+use super::frontiers::Changes;
+use super::source::Source;
 use super::table::{Entry, Table};
 use crate::batch::Unspooled;
 use crate::buffer::Buffer;
 use crate::checkpoint::{Commit, OpenBatch, SealedObject, SpooledBlock, Store, StoreError};
 use crate::extent::{Extent, sum};
 use crate::failpoint;
-use crate::journal::{Journal, MissingRange};
-use crate::position::Position;
+use crate::journal::MissingRange;
 use crate::spool::Spool;
 
 /// A checkpoint is taken at least this often while something changes.
@@ -29,8 +30,8 @@ const SPARSE_BYTES: u64 = 128 << 20;
 /// A checkpoint put together by the pipeline, not yet durable.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
-    /// Every record up to it has been applied.
-    pub frontier: Option<Position>,
+    /// How far the source has been applied.
+    pub frontiers: Changes,
     /// Changed batches.
     pub batches: Vec<DraftBatch>,
     /// Batches that ended without an object.
@@ -58,8 +59,6 @@ pub(super) struct DraftBatch {
 /// A checkpoint after its commit.
 #[derive(Debug, Default)]
 pub(super) struct Committed {
-    /// The frontier it holds.
-    pub frontier: Option<Position>,
     /// What was written: batch, block, extents kept before it, where it lies.
     pub written: Vec<(Uuid, u32, usize, Extent)>,
     /// Open batches with final bytes, as they are in the store now.
@@ -127,7 +126,7 @@ pub(super) fn commit(
     mut draft: Draft,
     spool: &Spool,
     store: &Store,
-    journal: &Journal,
+    source: &Source,
 ) -> Result<Committed, CheckpointError> {
     failpoint::hit("spool-before-write");
     let written = write(&mut draft.batches, spool)?;
@@ -135,7 +134,9 @@ pub(super) fn commit(
     spool.sync()?;
     failpoint::hit("spool-after-fsync");
     let mut commit = Commit {
-        frontier: draft.frontier,
+        shards: draft.frontiers.shards,
+        forgotten: draft.frontiers.forgotten,
+        source: draft.frontiers.source,
         closed: draft.closed,
         published: draft.published,
         missing: draft
@@ -160,11 +161,8 @@ pub(super) fn commit(
     store.commit(&commit)?;
     spool.free(&draft.freed)?;
     commit.open.retain(|row| row.final_len() > 0);
-    if let Some(frontier) = draft.frontier {
-        journal.release(frontier.sequence)?;
-    }
+    source.release(&commit.shards)?;
     Ok(Committed {
-        frontier: draft.frontier,
         written,
         open: commit.open,
         sealed,
@@ -290,7 +288,7 @@ impl Pipeline {
     pub(super) fn has_changes(&self) -> bool {
         let pending = &self.pending;
         self.table.is_dirty()
-            || pending.applied
+            || self.frontiers.has_changes()
             || !pending.closed.is_empty()
             || !pending.objects.is_empty()
             || !pending.published.is_empty()
@@ -304,6 +302,7 @@ impl Pipeline {
         let urgent = !pending.sealed.is_empty()
             || !pending.objects.is_empty()
             || !pending.published.is_empty()
+            || self.frontiers.is_urgent()
             || self.ending
             || self.table.unspooled() >= (self.around.memory.limit() / 8 * 3) as u64;
         let due = urgent || self.checkpoint_begun.elapsed() >= CHECKPOINT_EVERY;
@@ -314,9 +313,9 @@ impl Pipeline {
         self.checkpoint_begun = Instant::now();
         let draft = self.draft();
         let (spool, store) = (Arc::clone(&self.spool), Arc::clone(&self.store));
-        let (journal, events) = (self.journal.clone(), self.events.clone());
+        let (source, events) = (self.source.clone(), self.events.clone());
         tokio::spawn(async move {
-            let job = tokio::task::spawn_blocking(move || commit(draft, &spool, &store, &journal));
+            let job = tokio::task::spawn_blocking(move || commit(draft, &spool, &store, &source));
             let result = job
                 .await
                 .unwrap_or_else(|panic| Err(io::Error::other(panic).into()));
@@ -346,7 +345,7 @@ impl Pipeline {
             .map(|entry| DraftBatch::of(entry, sealed.contains(&entry.batch.id), &moved))
             .collect();
         Draft {
-            frontier: self.frontier,
+            frontiers: self.frontiers.take(),
             batches,
             closed: pending.closed,
             objects: pending.objects,

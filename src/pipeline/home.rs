@@ -1,5 +1,6 @@
 //! Recovery: opens what a stream has on disk, and claims its epoch at the destination.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,37 +11,43 @@ use super::Surroundings;
 use super::apply::SPOOL_RESERVE;
 use super::event::Event;
 use super::outputs::Outputs;
-use crate::checkpoint::{OpenBatch, SealedObject, Store, StoreError};
-use crate::clock::Clock;
-use crate::config::{SourceSettings, StreamSettings};
+use super::source::{Reader, Source};
+use crate::checkpoint::{OpenBatch, Recovered, SealedObject, Store, StoreError};
+use crate::config::{KinesisSettings, SourceSettings, StreamSettings};
 use crate::destination::{Conditional, Destination, PublishError};
 use crate::disk::{self, DISK_IS_FULL, Disk};
 use crate::error::{StreamError, put_back_or_discard};
 use crate::failpoint;
-use crate::journal::{Journal, JournalError, JournalReader, JournalSettings, Known};
-use crate::position::Position;
+use crate::journal::{Journal, JournalError, JournalSettings, Known};
+use crate::position::Sequence;
 use crate::retry;
+use crate::shard::{ShardId, ShardState};
+use crate::source::kinesis::{self, Means};
 use crate::spool::{Spool, SpoolError};
+use crate::telemetry::KinesisMetrics;
 
 /// A segment is at most this large…
 const SEGMENT_BYTES_MAX: u64 = 64 << 20;
 /// …and at most this part of the journal's limit.
 const SEGMENTS_MIN: u64 = 8;
 
+/// Where the journal is.
+const JOURNAL_DIR: &str = "journal";
+
 /// What a stream has on disk, opened.
 pub struct Home {
-    /// The journal: the door for producers.
-    pub journal: Journal,
-    /// Reads on just after the frontier.
-    pub reader: JournalReader,
+    /// The source: told how far it is durable.
+    pub source: Source,
+    /// Reads on just after the frontiers.
+    pub reader: Reader,
     /// The spool, cut back to what the checkpoint names.
     pub spool: Arc<Spool>,
     /// The checkpoint store.
     pub store: Arc<Store>,
     /// What the stream writes, with the formats that its batches still name.
     pub outputs: Arc<Outputs>,
-    /// The last checkpoint's frontier.
-    pub frontier: Option<Position>,
+    /// How far the last checkpoint has each shard.
+    pub shards: BTreeMap<ShardId, ShardState>,
     /// Its open batches.
     pub open: Vec<OpenBatch>,
     /// Its objects to be published.
@@ -56,8 +63,8 @@ pub struct Home {
 /// Bytes of the reserve of a stream: what a recovery may have to bring over from the last journal
 /// segment, a row group, and the growth of the checkpoint store.
 pub fn reserve_bytes(settings: &StreamSettings) -> u64 {
-    let SourceSettings::DirectPut { journal_limit } = settings.source;
-    (segment_bytes(journal_limit) + SPOOL_RESERVE).min(settings.spool_limit / 2)
+    let segment_bytes = segment_bytes(settings.source.journal_limit());
+    (segment_bytes + SPOOL_RESERVE).min(settings.spool_limit / 2)
 }
 
 fn segment_bytes(journal_limit: u64) -> u64 {
@@ -75,9 +82,9 @@ pub fn open(
         let stream = &settings.name;
         tracing::error!(stream, %error, "{DISK_IS_FULL}");
     }
-    match open_state(settings, disk, &around.clock) {
+    match open_state(settings, disk, around) {
         Err(StreamError::DiskFull { .. }) if around.reserve.give_up() => {
-            open_state(settings, disk, &around.clock)
+            open_state(settings, disk, around)
         }
         opened => opened,
     }
@@ -86,54 +93,135 @@ pub fn open(
 fn open_state(
     settings: &StreamSettings,
     disk: &Arc<dyn Disk>,
-    clock: &Clock,
+    around: &Surroundings,
 ) -> Result<Home, StreamError> {
     failpoint::hit("recovery-start");
-    let (store, recovered) = Store::open(&**disk, Path::new("checkpoint.redb"), clock.now_ms())
+    let clock = &around.clock;
+    let (store, mut recovered) = Store::open(&**disk, Path::new("checkpoint.redb"), clock.now_ms())
         .map_err(|error| store_error(&settings.name, "open the checkpoint store", &error))?;
-    let outputs = Outputs::compile(settings, recovered.formats).map_err(|cause| {
-        let advice = "mend the stream's settings".to_owned();
-        StreamError::LoudStop { cause, advice }
-    })?;
+    let outputs =
+        Outputs::compile(settings, std::mem::take(&mut recovered.formats)).map_err(|cause| {
+            let advice = "mend the stream's settings".to_owned();
+            StreamError::LoudStop { cause, advice }
+        })?;
     let named = recovered.open.iter().flat_map(|batch| &batch.blocks);
     let named = named.flat_map(|block| &block.extents);
     let named = named.chain(recovered.sealed.iter().flat_map(|object| &object.extents));
     let spool = Spool::open(Arc::clone(disk), Path::new("spool"), named.copied());
     let spool = spool.map_err(|error| spool_error(&settings.name, error))?;
-    let SourceSettings::DirectPut { journal_limit } = settings.source;
+    let OpenedSource {
+        source,
+        reader,
+        epoch,
+        missing,
+    } = open_source(settings, disk, around, &recovered)?;
+    store
+        .begin_epoch(epoch, &missing, &outputs.format_settings())
+        .map_err(|error| store_error(&settings.name, "record the epoch", &error))?;
+    Ok(Home {
+        source,
+        reader,
+        spool: Arc::new(spool),
+        store: Arc::new(store),
+        outputs: Arc::new(outputs),
+        shards: recovered.shards,
+        open: recovered.open,
+        sealed: recovered.sealed,
+        incarnation: recovered.incarnation,
+        epoch,
+        created_ms: recovered.created_ms,
+    })
+}
+
+struct OpenedSource {
+    source: Source,
+    reader: Reader,
+    /// The epoch of this recovery.
+    epoch: u32,
+    /// Ranges of the journal that are lost to damage, first to last.
+    missing: Vec<(Sequence, Sequence)>,
+}
+
+fn open_source(
+    settings: &StreamSettings,
+    disk: &Arc<dyn Disk>,
+    around: &Surroundings,
+    recovered: &Recovered,
+) -> Result<OpenedSource, StreamError> {
+    let journal_limit = match &settings.source {
+        SourceSettings::DirectPut { journal_limit } => *journal_limit,
+        SourceSettings::Kinesis(kinesis) => {
+            return open_kinesis(&settings.name, kinesis, disk, around, recovered);
+        }
+    };
+    if let Some(name) = &recovered.source {
+        return Err(other_source(&settings.name, &name.arn));
+    }
     let journal = JournalSettings {
         stream: settings.name.clone(),
-        dir: "journal".into(),
+        dir: JOURNAL_DIR.into(),
         limit: journal_limit,
         segment_bytes: segment_bytes(journal_limit),
     };
     let known = Known {
         incarnation: recovered.incarnation,
         epoch: recovered.epoch,
-        frontier: recovered.frontier.map(|frontier| frontier.sequence),
+        frontier: recovered.journal_frontier(),
     };
-    let opened = Journal::open(Arc::clone(disk), clock.clone(), journal, known)?;
-    let missing: Vec<_> = opened
-        .missing
-        .iter()
-        .map(|range| (range.first, range.last))
-        .collect();
-    store
-        .begin_epoch(opened.epoch, &missing, &outputs.format_settings())
-        .map_err(|error| store_error(&settings.name, "record the epoch", &error))?;
-    Ok(Home {
-        journal: opened.journal,
-        reader: opened.reader,
-        spool: Arc::new(spool),
-        store: Arc::new(store),
-        outputs: Arc::new(outputs),
-        frontier: recovered.frontier,
-        open: recovered.open,
-        sealed: recovered.sealed,
-        incarnation: recovered.incarnation,
+    let opened = Journal::open(Arc::clone(disk), around.clock.clone(), journal, known)?;
+    let missing = opened.missing.iter();
+    Ok(OpenedSource {
+        source: Source::Journal(opened.journal),
+        reader: Reader::Journal(Box::new(opened.reader)),
         epoch: opened.epoch,
-        created_ms: recovered.created_ms,
+        missing: missing.map(|range| (range.first, range.last)).collect(),
     })
+}
+
+/// There is no journal: the store alone counts the epochs.
+fn open_kinesis(
+    stream: &str,
+    settings: &KinesisSettings,
+    disk: &Arc<dyn Disk>,
+    around: &Surroundings,
+    recovered: &Recovered,
+) -> Result<OpenedSource, StreamError> {
+    // A journal may hold accepted records that no checkpoint has passed.
+    if disk
+        .list(Path::new(JOURNAL_DIR))
+        .is_ok_and(|files| !files.is_empty())
+    {
+        return Err(other_source(stream, "Direct PUT"));
+    }
+    let means = Means {
+        stream: stream.to_owned(),
+        clock: around.clock.clone(),
+        metrics: KinesisMetrics::new(&around.metrics, stream),
+        health: Arc::clone(around.status.source()),
+        pages: around.pages,
+    };
+    let known = kinesis::Known {
+        source: recovered.source.clone(),
+        shards: recovered.shards.clone(),
+    };
+    let (kinesis, reader) = kinesis::open(settings.clone(), known, means);
+    Ok(OpenedSource {
+        source: Source::Kinesis(kinesis),
+        reader: Reader::Kinesis(Box::new(reader)),
+        epoch: recovered.epoch + 1,
+        missing: Vec::new(),
+    })
+}
+
+/// What is open in the state came from elsewhere: positions in one source mean nothing in another.
+fn other_source(stream: &str, of: &str) -> StreamError {
+    StreamError::LoudStop {
+        cause: format!("the state of stream {stream} is of another source: {of}"),
+        advice: format!(
+            "name that source again, or deliver what the state holds with `firehose state drain \
+             {stream}` while it is named, and give it up with `firehose state discard {stream}`"
+        ),
+    }
 }
 
 impl From<JournalError> for StreamError {

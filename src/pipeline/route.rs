@@ -12,6 +12,7 @@ use crate::journal::MissingRange;
 use crate::partition::Scratch;
 use crate::position::Position;
 use crate::record::{Chunk, Record};
+use crate::source::News;
 use crate::transform::FailedRecord;
 
 /// A group is cut when its records have this many bytes, so that the size trigger can act in between.
@@ -48,8 +49,8 @@ impl Stretch {
 /// A stretch after routing. Applied wholly or not at all.
 #[derive(Debug)]
 pub(super) struct Routed {
-    /// Position of the stretch's last record.
-    pub frontier: Position,
+    /// Position of the stretch's last record, if it has any.
+    pub frontier: Option<Position>,
     /// Records of the stretch.
     pub records: u64,
     /// Records that transforms dropped.
@@ -58,6 +59,8 @@ pub(super) struct Routed {
     pub groups: Vec<Group>,
     /// Ranges of the journal before this stretch that are lost to damage.
     pub missing: Vec<MissingRange>,
+    /// What else is known of the source once the stretch is applied.
+    pub news: Option<News>,
     identities: String,
     /// Error lines.
     lines: Vec<u8>,
@@ -94,6 +97,11 @@ enum Content {
 }
 
 impl Routed {
+    /// The shard that the stretch came from.
+    pub(super) fn shard(&self) -> &str {
+        self.source.shard()
+    }
+
     /// The partition of a group.
     pub(super) fn identity(&self, group: &Group) -> &str {
         &self.identities[group.identity.clone()]
@@ -153,11 +161,12 @@ pub(super) fn route(
     }
     let last = range.clone().next_back().map(|last| source.record(last));
     Routed {
-        frontier: last.map(|last| last.position).unwrap_or_default(),
+        frontier: last.map(|last| last.position),
         records: range.len() as u64,
         dropped,
         groups: router.groups,
         missing: Vec::new(),
+        news: None,
         identities: router.identities,
         lines: router.lines,
         data,

@@ -8,12 +8,13 @@ use tokio::sync::mpsc;
 use super::Surroundings;
 use super::outputs::Outputs;
 use super::route::{Routed, Stretch, route};
+use super::source::Reader;
 use super::workers::Workers;
 use crate::clock::Clock;
 use crate::error::StreamError;
-use crate::journal::JournalReader;
 use crate::partition::Scratch;
 use crate::record::Chunk;
+use crate::source::Read;
 use crate::transform::{Transforms, Workshop};
 
 /// Bytes of records in a chunk.
@@ -25,7 +26,7 @@ type Handed = Result<Routed, StreamError>;
 
 /// Starts reading; the receiver ends when the source has ended.
 pub(super) fn start(
-    reader: JournalReader,
+    reader: Reader,
     outputs: Arc<Outputs>,
     around: &Surroundings,
 ) -> Result<mpsc::Receiver<Handed>, StreamError> {
@@ -53,17 +54,18 @@ pub(super) fn start(
 
 /// Reads chunk after chunk; as many as there are threads are worked on at a time.
 async fn read(
-    mut reader: JournalReader,
+    mut reader: Reader,
     bench: Arc<Bench>,
     routing: &mpsc::Sender<mpsc::Receiver<Handed>>,
 ) -> Result<(), StreamError> {
-    while let Some(chunk) = reader.next(CHUNK_BYTES).await? {
-        let mut missing = reader.take_missing();
+    while let Some((read, mut missing)) = reader.next(CHUNK_BYTES).await? {
+        let Read { chunk, mut news } = read;
         let (stretches, in_order) = mpsc::channel(1);
         if routing.send(in_order).await.is_err() {
             return Ok(());
         }
         let (bench, chunk) = (Arc::clone(&bench), Arc::new(chunk));
+        let of_len = chunk.len();
         tokio::spawn(async move {
             let mut start = 0;
             loop {
@@ -72,6 +74,9 @@ async fn read(
                 let worked = job.await.map(|(mut routed, end)| {
                     routed.missing = std::mem::take(&mut missing);
                     start = end;
+                    if start >= of_len {
+                        routed.news = news.take();
+                    }
                     routed
                 });
                 let handed = worked.map_err(|_| StreamError::State {
@@ -120,8 +125,8 @@ impl Bench {
     /// Works on the records of a chunk from index `start` on, up to the index that is returned.
     fn stretch(&self, chunk: Arc<Chunk>, start: usize) -> (Routed, usize) {
         let stretch = match &self.transforms {
-            None => Stretch::whole(chunk),
-            Some(transforms) => self.transform(transforms, chunk, start),
+            Some(transforms) if start < chunk.len() => self.transform(transforms, chunk, start),
+            _ => Stretch::whole(chunk),
         };
         let end = stretch.range.end;
         let scratch = self.scratches.take();

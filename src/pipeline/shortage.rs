@@ -23,7 +23,7 @@ impl Pipeline {
         if !short {
             return;
         }
-        self.journal.drop_spares();
+        self.source.drop_spares();
         if reserve.is_given_up() && self.reserve_tried.elapsed() >= RESERVE_EVERY {
             self.reserve_tried = Instant::now();
             let (stream, reserve) = (self.settings.name.clone(), Arc::clone(reserve));

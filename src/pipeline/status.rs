@@ -1,6 +1,6 @@
 //! What the outside sees of a pipeline: its state, gauges and counters.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::broadcast;
@@ -8,8 +8,9 @@ use tokio::sync::broadcast;
 use crate::checkpoint::{Lane, SealedObject};
 use crate::clock::Clock;
 use crate::failure::ErrorOutputType;
-use crate::position::Position;
-use crate::telemetry::{LastObject, State, StatusSnapshot, StreamMetrics, StreamStatus};
+use crate::telemetry::{
+    LastObject, SourceHealth, State, StatusSnapshot, StreamMetrics, StreamStatus,
+};
 
 /// The state of one stream, written by its pipeline and read by everybody.
 #[derive(Debug)]
@@ -17,6 +18,7 @@ pub struct Status {
     metrics: StreamMetrics,
     clock: Clock,
     inner: Mutex<Inner>,
+    source: Arc<SourceHealth>,
     landed: broadcast::Sender<Landed>,
 }
 
@@ -67,6 +69,7 @@ impl Status {
             metrics,
             clock,
             inner: Mutex::default(),
+            source: Arc::default(),
             landed,
         };
         status.set_state(State::Stalled {
@@ -78,6 +81,11 @@ impl Status {
     /// The stream's counters.
     pub const fn metrics(&self) -> &StreamMetrics {
         &self.metrics
+    }
+
+    /// Whether the source can be read.
+    pub const fn source(&self) -> &Arc<SourceHealth> {
+        &self.source
     }
 
     /// Tells of every object that is published from now on.
@@ -135,11 +143,9 @@ impl Status {
     }
 
     /// Notes a durable checkpoint.
-    pub fn checkpointed(&self, frontier: Option<Position>, took: Duration) {
+    pub fn checkpointed(&self, took: Duration) {
         self.metrics.checkpoint.record(took);
-        let mut inner = self.lock();
-        inner.snapshot.last_checkpoint_ms = Some(self.clock.now_ms());
-        inner.snapshot.frontier = frontier.map(|frontier| frontier.sequence);
+        self.lock().snapshot.last_checkpoint_ms = Some(self.clock.now_ms());
     }
 
     /// Takes over the gauges.
@@ -162,14 +168,20 @@ impl StreamStatus for Status {
         let inner = self.lock();
         let now_ms = self.clock.now_ms();
         let age = |arrival_ms: i64| u64::try_from(now_ms - arrival_ms).unwrap_or(0);
-        let state = match (&inner.snapshot.state, inner.shortage) {
-            (State::Running, Some(shortage)) => State::Stalled {
-                cause: shortage.to_owned(),
+        let own = match &inner.snapshot.state {
+            State::Stalled { cause } => Some(cause.clone()),
+            _ => None,
+        };
+        let shortage = inner.shortage.map(str::to_owned);
+        let causes: Vec<String> = [shortage, own, self.source.stall()]
+            .into_iter()
+            .flatten()
+            .collect();
+        let state = match &inner.snapshot.state {
+            State::Running | State::Stalled { .. } if !causes.is_empty() => State::Stalled {
+                cause: causes.join("; "),
             },
-            (State::Stalled { cause }, Some(shortage)) => State::Stalled {
-                cause: format!("{shortage}; {cause}"),
-            },
-            (state, _) => state.clone(),
+            state => state.clone(),
         };
         StatusSnapshot {
             state,

@@ -11,7 +11,8 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::commit::{Draft, commit};
-use super::{Status, Surroundings, Workers, open, reserve_bytes, run};
+use super::frontiers::Frontiers;
+use super::{Source, Status, Surroundings, Workers, open, reserve_bytes, run};
 use crate::budget::Budget;
 use crate::checkpoint::{Commit, Store};
 use crate::clock::Clock;
@@ -23,7 +24,8 @@ use crate::disk::{Disk, Operation, Reserve, Shortage, TornDisk};
 use crate::error::StreamError;
 use crate::extent::Extent;
 use crate::journal::{Journal, JournalSettings, Known};
-use crate::position::Position;
+use crate::position::{Position, Sequence};
+use crate::shard::JOURNAL;
 use crate::source::direct_put::{Intake as _, PutBatch, Refused};
 use crate::spool::Spool;
 use crate::telemetry::{Metrics, StreamMetrics};
@@ -87,7 +89,7 @@ fn settings(lake: &Path, load: Load) -> StreamSettings {
 }
 
 fn surroundings(settings: &StreamSettings, disk: &TornDisk) -> Surroundings {
-    let (clock, metrics) = (Clock::system(), Metrics::new().unwrap());
+    let (clock, metrics) = (Clock::system(), Arc::new(Metrics::new().unwrap()));
     let bytes = reserve_bytes(settings);
     let reserve = Reserve::new(Arc::new(disk.clone()), bytes, Shortage::default());
     Surroundings {
@@ -97,6 +99,8 @@ fn surroundings(settings: &StreamSettings, disk: &TornDisk) -> Surroundings {
         memory: Arc::new(Budget::new(4 << 20, 1, 0).share()),
         reserve: Arc::new(reserve),
         status: Arc::new(Status::new(StreamMetrics::new(&metrics, "torn"), clock)),
+        metrics,
+        pages: 1,
     }
 }
 
@@ -163,7 +167,7 @@ async fn live(
         move || open(&settings, &dynamic, &around)
     });
     let home = opening.await.unwrap()?;
-    let journal = home.journal.clone();
+    let journal = home.source.journal().unwrap().clone();
     let mut producers = tokio::task::JoinSet::new();
     for n in 0..3 {
         producers.spawn(produce(
@@ -353,7 +357,7 @@ fn parts(disk: &TornDisk) -> Result<(Store, Spool, Journal), String> {
     let known = Known {
         incarnation: found.incarnation,
         epoch: found.epoch,
-        frontier: found.frontier.map(|frontier| frontier.sequence),
+        frontier: found.journal_frontier(),
     };
     let opened = Journal::open(disk, Clock::system(), settings, known);
     let opened = opened.map_err(|error| error.to_string())?;
@@ -363,7 +367,7 @@ fn parts(disk: &TornDisk) -> Result<(Store, Spool, Journal), String> {
 
 /// A disk with some segments of a journal and a checkpoint that has read nothing of it and names a
 /// batch; its id, its bytes in the spool, and the journal's last record.
-fn laid() -> (TornDisk, Uuid, Vec<Extent>, Position) {
+fn laid() -> (TornDisk, Uuid, Vec<Extent>, Sequence) {
     let disk = TornDisk::new(3);
     let (store, spool, journal) = parts(&disk).unwrap();
     let extents = spool.append(&[b"precious"]).unwrap();
@@ -379,11 +383,11 @@ fn laid() -> (TornDisk, Uuid, Vec<Extent>, Position) {
         ..Commit::default()
     };
     store.commit(&checkpoint).unwrap();
-    let mut last = Position::default();
+    let mut last = Sequence::default();
     for _ in 0..10 {
         let mut batch = PutBatch::default();
         batch.push(&[b'r'; 5000]);
-        last.sequence = runtime().block_on(journal.append(batch)).unwrap().first;
+        last = runtime().block_on(journal.append(batch)).unwrap().first;
     }
     (disk, id, extents, last)
 }
@@ -397,13 +401,15 @@ fn a_checkpoint_frees_and_releases_nothing_before_it_is_durable() {
         let (store, spool, journal) = parts(&disk).unwrap();
         let before = journal.bytes();
         disk.power_off_after(calls);
+        let mut frontiers = Frontiers::default();
+        frontiers.advance(JOURNAL, Position::in_journal(last));
         let draft = Draft {
-            frontier: Some(last),
+            frontiers: frontiers.take(),
             closed: vec![id],
             freed: extents.clone(),
             ..Draft::default()
         };
-        let committed = commit(draft, &spool, &store, &journal);
+        let committed = commit(draft, &spool, &store, &Source::Journal(journal.clone()));
         for seed in 0..20 {
             if let Err(error) = parts(&disk.crash(seed)) {
                 panic!("power off after {calls} calls: {error}");

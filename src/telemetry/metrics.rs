@@ -3,6 +3,7 @@
 //! Names follow Firehose's `CloudWatch` metrics in Prometheus style. Bytes and records are counted
 //! in the size and number that the producer sent. Counters start at zero with the process.
 
+mod kinesis;
 mod transform;
 
 use std::fmt;
@@ -17,6 +18,7 @@ use metrics_exporter_prometheus::{
 
 use crate::failure::ErrorOutputType;
 use crate::telemetry::StatusSnapshot;
+pub use kinesis::{Behind, KinesisMetrics};
 pub use transform::TransformMetrics;
 
 /// Upper bounds of the buckets of every `_seconds` histogram: from a call of a fast module to a
@@ -71,13 +73,25 @@ mod name {
     pub(super) const TRANSFORM_COMPILE: &str = "firehose_transform_compile_seconds";
     pub(super) const TRANSFORM_CACHED: &str = "firehose_transform_compile_cached";
     pub(super) const TRANSFORM_RELOADS: &str = "firehose_transform_reloads_total";
+    pub(super) const KINESIS_REQUESTS: &str = "firehose_kinesis_requests_total";
+    pub(super) const KINESIS_RECORDS: &str = "firehose_kinesis_records_total";
+    pub(super) const KINESIS_BYTES: &str = "firehose_kinesis_bytes_total";
+    pub(super) const KINESIS_THROTTLES: &str = "firehose_kinesis_throttles_total";
+    pub(super) const KINESIS_EXPIRED_ITERATORS: &str = "firehose_kinesis_expired_iterators_total";
+    pub(super) const KINESIS_AGGREGATES: &str = "firehose_kinesis_aggregates_total";
+    pub(super) const KINESIS_BROKEN_AGGREGATES: &str = "firehose_kinesis_broken_aggregates_total";
+    pub(super) const KINESIS_FOREIGN_RECORDS: &str = "firehose_kinesis_foreign_records_total";
+    pub(super) const KINESIS_RETENTION_GAPS: &str = "firehose_kinesis_retention_gaps_total";
+    pub(super) const KINESIS_FRESH_STARTS: &str = "firehose_kinesis_fresh_starts_total";
+    pub(super) const KINESIS_OPEN_SHARDS: &str = "firehose_kinesis_open_shards";
+    pub(super) const KINESIS_BEHIND: &str = "firehose_kinesis_behind_seconds";
     pub(super) const CONNECTIONS: &str = "firehose_http_connections";
     pub(super) const BUILD_INFO: &str = "firehose_build_info";
 }
 
 /// Kind, unit and help text of every metric.
 #[rustfmt::skip]
-const DESCRIPTIONS: [(&str, Kind, Unit, &str); 37] = [
+const DESCRIPTIONS: [(&str, Kind, Unit, &str); 49] = [
     (name::INCOMING_REQUESTS, Kind::Counter, Unit::Count, "Put requests answered with success."),
     (name::INCOMING_RECORDS, Kind::Counter, Unit::Count, "Records accepted (durable in the journal) and answered."),
     (name::INCOMING_BYTES, Kind::Counter, Unit::Bytes, "Bytes of accepted records."),
@@ -113,6 +127,18 @@ const DESCRIPTIONS: [(&str, Kind, Unit, &str); 37] = [
     (name::TRANSFORM_COMPILE, Kind::Gauge, Unit::Seconds, "Time that the last compilation of the module took."),
     (name::TRANSFORM_CACHED, Kind::Gauge, Unit::Count, "1 if the last compilation came from the cache."),
     (name::TRANSFORM_RELOADS, Kind::Counter, Unit::Count, "Replacements of the module while the stream ran, by result."),
+    (name::KINESIS_REQUESTS, Kind::Counter, Unit::Count, "Requests to Kinesis for records."),
+    (name::KINESIS_RECORDS, Kind::Counter, Unit::Count, "Records read from Kinesis; an aggregate is one."),
+    (name::KINESIS_BYTES, Kind::Counter, Unit::Bytes, "Bytes of these records."),
+    (name::KINESIS_THROTTLES, Kind::Counter, Unit::Count, "Requests that Kinesis refused for being too many."),
+    (name::KINESIS_EXPIRED_ITERATORS, Kind::Counter, Unit::Count, "Iterators that had expired and were made anew."),
+    (name::KINESIS_AGGREGATES, Kind::Counter, Unit::Count, "Records that were aggregates of the Kinesis Producer Library."),
+    (name::KINESIS_BROKEN_AGGREGATES, Kind::Counter, Unit::Count, "Records that began like an aggregate and were none; they are delivered as they came."),
+    (name::KINESIS_FOREIGN_RECORDS, Kind::Counter, Unit::Count, "Records of aggregates whose key belongs to another shard; they are delivered."),
+    (name::KINESIS_RETENTION_GAPS, Kind::Counter, Unit::Count, "Shards of which records were gone before they were read: the stream's retention was too short."),
+    (name::KINESIS_FRESH_STARTS, Kind::Counter, Unit::Count, "Starts that found no position of the Kinesis stream in the state."),
+    (name::KINESIS_OPEN_SHARDS, Kind::Gauge, Unit::Count, "Shards that are being read."),
+    (name::KINESIS_BEHIND, Kind::Gauge, Unit::Seconds, "How far behind its end a shard is read, by Kinesis' own account."),
     (name::CONNECTIONS, Kind::Gauge, Unit::Count, "Open HTTP connections."),
     (name::BUILD_INFO, Kind::Gauge, Unit::Count, "1; the label names the version."),
 ];
@@ -348,8 +374,11 @@ mod tests {
 
     #[test]
     fn every_metric_appears_with_its_help_type_and_value() {
-        let metrics = Metrics::new().unwrap();
+        let metrics = Arc::new(Metrics::new().unwrap());
         let stream = StreamMetrics::new(&metrics, "clicks");
+        let kinesis = KinesisMetrics::new(&metrics, "clicks");
+        kinesis.open_shards.set(1);
+        kinesis.behind("shard").set(3);
         stream.incoming_records.add(3);
         stream
             .failed_records(ErrorOutputType::FormatConversionFailed)

@@ -1,7 +1,6 @@
 //! The state of one delivery stream as `/readyz`, `/metrics` and the status page show it.
 
 use crate::failure::ErrorOutputType;
-use crate::position::Sequence;
 
 /// Gives the state of one delivery stream; the pipeline implements it.
 pub trait StreamStatus: Send + Sync {
@@ -67,8 +66,6 @@ impl State {
 pub struct StatusSnapshot {
     /// Whether it does its work.
     pub state: State,
-    /// Every record up to here is in a durable checkpoint; `None` before the first.
-    pub frontier: Option<Sequence>,
     /// Partitions with an open batch.
     pub open_partitions: u64,
     /// Sealed objects that wait to be published.

@@ -58,8 +58,8 @@ impl Log {
 pub(super) struct Host {
     log: Arc<Log>,
     stream: Arc<str>,
-    /// Where the records of the call under way stand; empty between calls.
-    positions: Vec<Position>,
+    /// Where the records of the call under way came from; empty between calls.
+    origins: Origins,
     /// What clocks and random numbers of a call come from.
     pub(super) now_ms: i64,
     pub(super) random: fastrand::Rng,
@@ -70,12 +70,43 @@ pub(super) struct Host {
     memory_limit: usize,
 }
 
+/// Where the records of a call came from; its memory is used again by the next.
+#[derive(Default)]
+struct Origins {
+    shard: String,
+    /// Position, and where the partition key ends in `keys`.
+    of: Vec<(Position, usize)>,
+    keys: Vec<u8>,
+}
+
+impl Origins {
+    fn set(&mut self, records: &[Record<'_>]) {
+        self.of.clear();
+        self.keys.clear();
+        self.shard.clear();
+        self.shard
+            .push_str(records.first().map_or("", |record| record.shard));
+        for record in records {
+            self.keys.extend_from_slice(record.partition_key);
+            self.of.push((record.position, self.keys.len()));
+        }
+    }
+
+    /// Position and partition key of the record at `index`.
+    fn of(&self, index: u32) -> Option<(Position, &[u8])> {
+        let index = index as usize;
+        let (position, end) = *self.of.get(index)?;
+        let start = index.checked_sub(1).map_or(0, |before| self.of[before].1);
+        Some((position, &self.keys[start..end]))
+    }
+}
+
 impl Host {
     pub(super) fn new(log: Arc<Log>, stream: Arc<str>, memory_limit: usize) -> Self {
         Self {
             log,
             stream,
-            positions: Vec::new(),
+            origins: Origins::default(),
             now_ms: 0,
             random: fastrand::Rng::with_seed(0),
             said: None,
@@ -89,9 +120,7 @@ impl Host {
     /// them get one at a time), so that it has the same outcome wherever and whenever it is made.
     pub(super) fn begin(&mut self, records: &[Record<'_>]) {
         self.said = None;
-        self.positions.clear();
-        self.positions
-            .extend(records.iter().map(|record| record.position));
+        self.origins.set(records);
         if let Some(first) = records.first() {
             self.now_ms = first.arrival_ms;
             let Position {
@@ -99,8 +128,9 @@ impl Host {
                 sub_sequence,
             } = first.position;
             let output = first.output.map_or(0, |output| u64::from(output) + 1);
-            let seed =
-                sequence.0 ^ u64::from(sub_sequence).rotate_left(32) ^ output.rotate_left(48);
+            let seed = sequence.folded()
+                ^ u64::from(sub_sequence).rotate_left(32)
+                ^ output.rotate_left(48);
             self.random = fastrand::Rng::with_seed(seed);
         }
     }
@@ -187,15 +217,16 @@ fn link_origin(host: &mut LinkerInstance<'_, Host>) -> wasmtime::Result<()> {
         "origin-of",
         |store: StoreContextMut<'_, Host>, (index,): (u32,)| {
             let host = store.data();
-            let position = host.positions.get(index as usize).ok_or(GuestFault(
+            let (position, key) = host.origins.of(index).ok_or(GuestFault(
                 "origin-of: the call has no record of that index",
             ))?;
+            let key = String::from_utf8_lossy(key);
             Ok((Origin {
                 delivery_stream: host.stream.to_string(),
-                shard: "journal".to_owned(),
-                sequence_number: position.sequence.0.to_string(),
+                shard: host.origins.shard.clone(),
+                sequence_number: position.sequence.to_string(),
                 sub_sequence_number: position.sub_sequence,
-                partition_key: None,
+                partition_key: (!key.is_empty()).then(|| key.into_owned()),
             },))
         },
     )

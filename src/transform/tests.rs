@@ -94,7 +94,11 @@ fn outputs(pieces: &[Piece]) -> Vec<(u64, u32, String)> {
     records
         .map(|record| {
             let text = String::from_utf8_lossy(record.data).into_owned();
-            (record.position.sequence.0, record.output.unwrap(), text)
+            (
+                record.position.sequence.folded(),
+                record.output.unwrap(),
+                text,
+            )
         })
         .collect()
 }
@@ -104,7 +108,7 @@ fn failures(pieces: &[Piece]) -> Vec<(u64, &'static str, u32, String)> {
     let failed = pieces.iter().flat_map(|piece| &piece.failed);
     failed
         .map(|failed| {
-            let sequence = failed.record().position.sequence.0;
+            let sequence = failed.record().position.sequence.folded();
             let code = failed.failure.transform.as_ref().unwrap().code;
             (
                 sequence,

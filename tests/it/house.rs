@@ -17,6 +17,7 @@ const STAGES: &[&str] = &[
     "transform",
 ];
 const GROUND_FLOOR: &[&str] = &[
+    "aws",
     "clock",
     "config",
     "disk",
@@ -30,6 +31,7 @@ const GROUND_FLOOR: &[&str] = &[
     "position",
     "record",
     "retry",
+    "shard",
     "telemetry",
 ];
 const TOP_LEVEL: &[&str] = &[

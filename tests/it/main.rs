@@ -26,6 +26,7 @@ mod exactly_once;
 mod guests;
 mod hostile;
 mod house;
+mod kinesis;
 mod oracle_bites;
 mod orphans;
 mod partitions;

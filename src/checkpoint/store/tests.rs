@@ -8,6 +8,7 @@ use super::*;
 use crate::checkpoint::{Lane, SpooledBlock, Target};
 use crate::disk::HostDisk;
 use crate::extent::Extent;
+use crate::position::Position;
 
 fn open(dir: &Path) -> (Store, Recovered) {
     let disk = HostDisk::new(dir).unwrap();
@@ -48,7 +49,7 @@ fn batch(id: Uuid) -> OpenBatch {
 fn a_new_store_is_empty_and_keeps_its_incarnation() {
     let dir = tempfile::tempdir().unwrap();
     let (store, first) = open(dir.path());
-    assert!(first.open.is_empty() && first.sealed.is_empty() && first.frontier.is_none());
+    assert!(first.open.is_empty() && first.sealed.is_empty() && first.shards.is_empty());
     drop(store);
     assert_eq!(open(dir.path()).1.incarnation, first.incarnation);
 }
@@ -58,12 +59,30 @@ fn a_commit_is_read_back_and_the_next_one_changes_only_what_it_names() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = open(dir.path());
     let (kept, sealed) = (batch(Uuid::new_v4()), batch(Uuid::new_v4()));
-    let frontier = Position {
-        sequence: Sequence(7),
-        sub_sequence: 0,
+    let at = |position: Position| ShardState {
+        position: Some(position),
+        ..ShardState::default()
+    };
+    let journal = (JOURNAL.into(), at(Position::in_journal(Sequence(7))));
+    let sequence = "49590338271490256608559692538361571095921575989136588898";
+    let shard = ShardState {
+        parents: vec!["shardId-000000000000".into()],
+        start: crate::shard::Start::Latest(5),
+        until_ms: Some(9),
+        ..at(Position {
+            sequence: sequence.parse().unwrap(),
+            sub_sequence: 3,
+        })
+    };
+    let shard = (ShardId::from("shardId-000000000001"), shard);
+    let gone = (ShardId::from("shardId-000000000000"), ShardState::default());
+    let source = SourceName {
+        arn: "arn:aws:kinesis:us-east-1:000000000000:stream/clicks".into(),
+        created_ms: 4,
     };
     let commit = Commit {
-        frontier: Some(frontier),
+        shards: vec![journal.clone(), shard.clone(), gone.clone()],
+        source: Some(source.clone()),
         open: vec![kept.clone(), sealed.clone()],
         ..Commit::default()
     };
@@ -82,6 +101,7 @@ fn a_commit_is_read_back_and_the_next_one_changes_only_what_it_names() {
     };
     let closing = Commit {
         closed: vec![sealed.id],
+        forgotten: vec![gone.0],
         sealed: vec![object.clone()],
         ..Commit::default()
     };
@@ -96,7 +116,9 @@ fn a_commit_is_read_back_and_the_next_one_changes_only_what_it_names() {
     let (store, recovered) = open(dir.path());
     assert_eq!(recovered.open, [kept]);
     assert_eq!(recovered.sealed, [object]);
-    assert_eq!(recovered.frontier, Some(frontier));
+    assert_eq!(recovered.journal_frontier(), Some(Sequence(7)));
+    assert_eq!(recovered.shards, [journal, shard].into());
+    assert_eq!(recovered.source, Some(source));
     assert_eq!(recovered.epoch, 3);
     assert_eq!(recovered.formats, [(5, settings)].into());
     assert_eq!(recovered.missing, [(Sequence(1), Sequence(2))]);

@@ -7,10 +7,10 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use super::super::CommandError;
-use super::{directory, named, runtime, uploads};
+use super::{directory, named, runtime, shards, uploads};
 use crate::checkpoint::Store;
 use crate::clock::Clock;
-use crate::config::{Config, display_size};
+use crate::config::Config;
 use crate::daemon::holdings::{self, Holdings, SET_ASIDE};
 use crate::daemon::{self, Drained};
 use crate::disk::HostDisk;
@@ -36,17 +36,14 @@ pub(super) fn list(config: &Config, out: &mut dyn Write) -> Result<(), CommandEr
                 continue;
             }
         };
-        let frontier = held
-            .frontier
-            .map_or("none".to_owned(), |frontier| frontier.0.to_string());
         writeln!(
             out,
-            "   holds {}\n   incarnation {}, epoch {}, frontier {frontier}, journal {} on disk",
+            "   holds {}\n   incarnation {}, epoch {}",
             held.undelivered(),
             held.incarnation,
             held.epoch,
-            display_size(held.journal.disk_bytes),
         )?;
+        shards::write(&held, Clock::system().now_ms(), out)?;
     }
     Ok(())
 }

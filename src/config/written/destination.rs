@@ -3,37 +3,28 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::access::{self, NAME_MAX};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::spans::{SpanMap, StageField};
 use crate::config::table::Table;
-use crate::config::{DestinationSettings, S3Encryption, S3Settings, Secret, StoreSettings};
+use crate::config::{AwsAccess, DestinationSettings, S3Encryption, S3Settings, StoreSettings};
 
 /// Keys that only `type = "folder"` has.
 const FOLDER_KEYS: &[&str] = &["path"];
 /// Keys that only `type = "s3"` has.
 const S3_KEYS: &[&str] = &[
     "bucket",
-    "region",
-    "endpoint",
     "path_style",
-    "profile",
-    "access_key_id",
-    "secret_access_key",
-    "secret_access_key_file",
     "storage_class",
     "encryption",
     "kms_key_id",
     "acl",
     "tags",
 ];
-/// Bytes of a name in S3's API: a bound on nonsense, S3 has the last word.
-const NAME_MAX: usize = 2048;
 /// S3's limit of tags on an object, and of the characters of their names and values.
 const TAGS_MAX: usize = 10;
 const TAG_KEY_MAX: usize = 128;
 const TAG_VALUE_MAX: usize = 256;
-/// Bytes of a secret's file.
-const SECRET_MAX: u64 = 4096;
 
 #[derive(Clone, Copy)]
 enum Kind {
@@ -70,6 +61,7 @@ pub(super) fn read(
         None => {
             table.accept(FOLDER_KEYS);
             table.accept(S3_KEYS);
+            table.accept(access::KEYS);
             None
         }
     };
@@ -83,6 +75,7 @@ pub(super) fn read(
 
 fn folder(table: &mut Table<'_>) -> Option<StoreSettings> {
     table.only_with(S3_KEYS, "`type = \"s3\"`");
+    table.only_with(access::KEYS, "`type = \"s3\"`");
     if !table.has("path") {
         table.missing(
             "path",
@@ -98,11 +91,14 @@ fn s3(table: &mut Table<'_>, base: &Path) -> Option<StoreSettings> {
         table.missing("bucket", "name the bucket: bucket = \"lake\"");
     }
     let bucket = bucket(table);
-    let region = table.name_text("region", NAME_MAX);
-    let endpoint = endpoint(table);
+    let AwsAccess {
+        region,
+        endpoint,
+        profile,
+        access_key_id,
+        secret_access_key,
+    } = access::read(table, base);
     let path_style = table.boolean("path_style");
-    let profile = table.name_text("profile", NAME_MAX);
-    let (access_key_id, secret_access_key) = credentials(table, base);
     let storage_class = table.name_text("storage_class", NAME_MAX);
     let encryption = encryption(table);
     let acl = table.name_text("acl", NAME_MAX);
@@ -136,84 +132,6 @@ fn bucket(table: &mut Table<'_>) -> Option<String> {
         return None;
     }
     Some(bucket)
-}
-
-fn endpoint(table: &mut Table<'_>) -> Option<String> {
-    let place = table.place_of("endpoint");
-    let endpoint = table.name_text("endpoint", NAME_MAX)?;
-    let host = endpoint
-        .strip_prefix("http://")
-        .or(endpoint.strip_prefix("https://"));
-    if host.is_none_or(|host| host.is_empty() || host.contains(char::is_whitespace)) {
-        let help = "write the URL of the store, such as \"http://127.0.0.1:8333\"";
-        let message = format!("\"{endpoint}\" is not an http or https URL");
-        table
-            .file
-            .report(Diagnostic::fault(place, message).help(help));
-        return None;
-    }
-    Some(endpoint)
-}
-
-/// Both or neither; the secret from the config or from a file of its own.
-fn credentials(table: &mut Table<'_>, base: &Path) -> (Option<String>, Option<Secret>) {
-    let has_id = table.has("access_key_id");
-    let has_secret = table.has("secret_access_key");
-    let has_file = table.has("secret_access_key_file");
-    let id_place = table.place_of("access_key_id");
-    let secret_place = table.place_of(if has_secret {
-        "secret_access_key"
-    } else {
-        "secret_access_key_file"
-    });
-    let file_place = table.place_of("secret_access_key_file");
-    let id = table.name_text("access_key_id", NAME_MAX);
-    let secret = table.name_text("secret_access_key", NAME_MAX);
-    let named = super::path(table, "secret_access_key_file");
-    let fault = |place, message: &str, help: &str| {
-        table
-            .file
-            .report(Diagnostic::fault(place, message).help(help));
-    };
-    if has_secret && has_file {
-        let message = "`secret_access_key` and `secret_access_key_file` exclude each other";
-        fault(file_place.clone(), message, "remove one of them");
-    }
-    if has_id && !has_secret && !has_file {
-        let help = "add secret_access_key_file = \"…\" or secret_access_key = \"${…}\"";
-        fault(
-            id_place,
-            "`access_key_id` is given without its secret",
-            help,
-        );
-    } else if !has_id && (has_secret || has_file) {
-        fault(
-            secret_place,
-            "a secret is given without `access_key_id`",
-            "add access_key_id",
-        );
-    }
-    let from_file = named.and_then(|named| {
-        let path = base.join(named);
-        match super::super::read_bounded(&path, SECRET_MAX) {
-            Ok(text) if !text.trim().is_empty() => Some(text.trim().to_owned()),
-            Ok(_) => {
-                fault(
-                    file_place,
-                    &format!("{} is empty", path.display()),
-                    "it holds the secret",
-                );
-                None
-            }
-            Err(cause) => {
-                let message = format!("{} cannot be read: {cause}", path.display());
-                let help = "a relative path starts at the folder of the config file";
-                fault(file_place, &message, help);
-                None
-            }
-        }
-    });
-    (id, secret.or(from_file).map(Secret))
 }
 
 fn encryption(table: &mut Table<'_>) -> Option<S3Encryption> {

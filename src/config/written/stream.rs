@@ -4,13 +4,12 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{GIB, KIB, MIB, TIB, destination, format, transform};
+use super::{GIB, KIB, MIB, TIB, destination, format, source, transform};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::spans::{SpanMap, StageField};
 use crate::config::table::Table;
 use crate::config::{
-    BackupSettings, BufferingSettings, KeyValues, PartitioningSettings, SourceSettings,
-    StreamSettings,
+    BackupSettings, BufferingSettings, KeyValues, PartitioningSettings, StreamSettings,
 };
 
 /// Far beyond Firehose's 1 to 128 MiB; S3's largest object is 5 TiB, one upload of 10,000 parts.
@@ -18,7 +17,6 @@ const SIZE_BOUNDS: RangeInclusive<u64> = KIB..=5 * GIB;
 const DEFAULT_SIZE: u64 = 128 * MIB;
 const INTERVAL_BOUNDS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(24);
 const DEFAULT_INTERVAL: Duration = Duration::from_mins(5);
-const DEFAULT_JOURNAL_LIMIT: u64 = 4 * GIB;
 const DEFAULT_SPOOL_LIMIT: u64 = 16 * GIB;
 /// Firehose's quota of active partitions.
 const DEFAULT_PARTITION_LIMIT: u64 = 500;
@@ -32,7 +30,8 @@ pub(super) fn read(
 ) -> Option<StreamSettings> {
     let spool_limit = table.size("spool_limit", 64 * MIB..=64 * TIB);
     let spool_limit = spool_limit.map_or(DEFAULT_SPOOL_LIMIT, |limit| limit.value);
-    let source = required(&mut table, "source", "type = \"direct-put\"").and_then(source);
+    let source = required(&mut table, "source", "type = \"direct-put\" or \"kinesis\"")
+        .and_then(|table| source::read(name, table, base));
     let transforms = transform::read_all(name, &mut table, base, spans);
     let partitioning = table
         .table("partitioning")
@@ -75,37 +74,6 @@ fn required<'f>(table: &mut Table<'f>, key: &'static str, example: &str) -> Opti
         table.missing(key, &format!("write [{header}.{key}] with {example}"));
     }
     table.table(key)
-}
-
-fn source(mut table: Table<'_>) -> Option<SourceSettings> {
-    let written = table.string("type");
-    if written.is_none() && !table.has("type") {
-        table.missing("type", "write type = \"direct-put\"");
-    }
-    let limit = table.size("journal_limit", MIB..=64 * TIB);
-    let kind = written.filter(|text| text.value != "direct-put");
-    let Some(wrong) = kind else {
-        table.finish();
-        let journal_limit = limit.map_or(DEFAULT_JOURNAL_LIMIT, |limit| limit.value);
-        return Some(SourceSettings::DirectPut { journal_limit });
-    };
-    let place = wrong.origin.place(None);
-    let help = "only \"direct-put\" in this version";
-    let message = if wrong.value == "kinesis" {
-        table.accept(&["stream", "region", "endpoint", "start"]);
-        "`type = \"kinesis\"` does not exist yet in this version".to_owned()
-    } else {
-        format!(
-            "unknown word \"{}\" for `type` {}",
-            wrong.value,
-            table.here()
-        )
-    };
-    table
-        .file
-        .report(Diagnostic::fault(place, message).help(help));
-    table.finish();
-    None
 }
 
 fn partitioning(stream: &str, mut table: Table<'_>, spans: &mut SpanMap) -> PartitioningSettings {

@@ -1,11 +1,11 @@
 //! What a failed request tells, and what can be done about it.
 
 use std::error::Error;
-use std::fmt::Write as _;
 
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
+use crate::aws::Refusal;
 use crate::destination::PublishError;
 
 /// A request that failed.
@@ -117,46 +117,21 @@ const REFUSED_UPLOAD: &[&str] = &[
     "ConditionalRequestConflict",
 ];
 
-/// How the errors of the SDK's credential chain begin. It has no other sign of them here.
-const NO_CREDENTIALS: [&str; 5] = [
-    "the credential provider was not enabled",
-    "credentials provider timed out",
-    "the credentials provider was not properly configured",
-    "an error occurred while loading credentials",
-    "unexpected credentials error",
-];
-
 impl Answer {
     /// Reads the error of a request.
     pub(super) fn of<E>(error: &SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        let status = error
-            .raw_response()
-            .map(|response| response.status().as_u16());
-        if let Some(service) = error.as_service_error() {
-            let code = service.code().unwrap_or_default().to_owned();
-            let text = match (status, service.message()) {
-                (_, Some(message)) => format!("{code}: {message}"),
-                (Some(status), None) => format!("HTTP status {status} {code}"),
-                (None, None) => code.clone(),
-            };
-            return Self {
-                status,
-                code,
-                text: text.trim_end().to_owned(),
-                unsent: false,
-            };
-        }
-        let text = chain(error);
-        let unsent = matches!(error, SdkError::ConstructionFailure(_))
-            || NO_CREDENTIALS
-                .iter()
-                .any(|sentence| text.contains(sentence));
+        let Refusal {
+            status,
+            code,
+            text,
+            unsent,
+        } = Refusal::of(error);
         Self {
             status,
-            code: String::new(),
+            code,
             text,
             unsent,
         }
@@ -259,18 +234,4 @@ fn permissions(doing: &str) -> &'static str {
             "s3:PutObject (and s3:PutObjectAcl, s3:PutObjectTagging, kms:GenerateDataKey where set)"
         }
     }
-}
-
-/// An error and its sources in one line; each sentence once.
-fn chain(error: &dyn Error) -> String {
-    let mut line = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let sentence = error.to_string();
-        if !line.contains(&sentence) {
-            let _ = write!(line, ": {sentence}");
-        }
-        source = error.source();
-    }
-    line
 }

@@ -41,10 +41,7 @@ pub(super) fn convert<R: AsRef<[u8]>>(
         let mut block = Vec::new();
         for (index, data) in records.iter().enumerate() {
             let sequence = Sequence((first * 3000 + index) as u64);
-            let position = Position {
-                sequence,
-                sub_sequence: 0,
-            };
+            let position = Position::in_journal(sequence);
             format.stage(&Record::new(data.as_ref(), 5, position), &mut block);
         }
         blocks.push(block);
@@ -58,7 +55,7 @@ pub(super) fn convert<R: AsRef<[u8]>>(
             &mut || Ok(blocks.next().map(Into::into)),
             &mut out,
             &mut |record, failure| {
-                failures.push((record.position.sequence.0, failure));
+                failures.push((record.position.sequence.folded(), failure));
             },
         )
         .unwrap();

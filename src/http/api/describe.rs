@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::{ACCOUNT, ApiError, Operation, Text, Violations, parse, stream};
 use crate::config::{
-    BufferingSettings, Compression, FormatSettings, ParquetCompression, S3Encryption,
-    StoreSettings, StreamSettings,
+    BufferingSettings, Compression, FormatSettings, KinesisSettings, ParquetCompression,
+    S3Encryption, SourceSettings, StartSettings, StoreSettings, StreamSettings,
 };
 use crate::http::{ApiState, StreamInfo};
 
@@ -72,7 +72,7 @@ pub(super) fn list(state: &ApiState, body: &[u8]) -> Result<String, ApiError> {
     let mut names = state
         .streams
         .range::<str, _>((after, Bound::Unbounded))
-        .filter(|_| wanted.is_none_or(|wanted| wanted == "DirectPut"))
+        .filter(|(_, stream)| wanted.is_none_or(|wanted| wanted == kind(&stream.settings)))
         .map(|(name, _)| name.as_str());
     let page: Vec<&str> = names.by_ref().take(limit).collect();
     let more = names.next().is_some();
@@ -105,7 +105,7 @@ fn description(stream: &StreamInfo) -> Value {
         "DeliveryStreamARN": format!("arn:aws:firehose:{region}:{ACCOUNT}:deliverystream/{name}"),
         "DeliveryStreamStatus": "ACTIVE",
         "DeliveryStreamEncryptionConfiguration": { "Status": "DISABLED" },
-        "DeliveryStreamType": "DirectPut",
+        "DeliveryStreamType": kind(settings),
         "VersionId": "1",
         "CreateTimestamp": seconds(stream.created_at_ms),
         "Destinations": [{
@@ -115,11 +115,42 @@ fn description(stream: &StreamInfo) -> Value {
         }],
         "HasMoreDestinations": false,
     });
+    if let SourceSettings::Kinesis(kinesis) = &settings.source {
+        description["Source"] = json!({ "KinesisStreamSourceDescription": {
+            "KinesisStreamARN": kinesis_arn(kinesis),
+            "RoleARN": format!("arn:aws:iam::{ACCOUNT}:role/firehose"),
+            "DeliveryStartTimestamp": seconds(delivery_start(kinesis, stream.created_at_ms)),
+        }});
+    }
     // Firehose calls a stream that cannot deliver ACTIVE too; at least say what is wrong.
     if let Some(cause) = stream.status.snapshot().state.cause() {
         description["FailureDescription"] = json!({ "Type": "UNKNOWN_ERROR", "Details": cause });
     }
     description
+}
+
+const fn kind(settings: &StreamSettings) -> &'static str {
+    match settings.source {
+        SourceSettings::DirectPut { .. } => "DirectPut",
+        SourceSettings::Kinesis(_) => "KinesisStreamAsSource",
+    }
+}
+
+fn kinesis_arn(settings: &KinesisSettings) -> String {
+    settings.arn.clone().unwrap_or_else(|| {
+        let region = settings.access.region.as_deref().unwrap_or(DEFAULT_REGION);
+        let name = &settings.stream;
+        format!("arn:aws:kinesis:{region}:{ACCOUNT}:stream/{name}")
+    })
+}
+
+/// From which time of arrival on records are delivered, in ms: 0 is the oldest there is.
+const fn delivery_start(settings: &KinesisSettings, created_ms: i64) -> i64 {
+    match settings.start {
+        StartSettings::TrimHorizon => 0,
+        StartSettings::Latest => created_ms,
+        StartSettings::Time(ms) => ms,
+    }
 }
 
 #[expect(

@@ -176,9 +176,15 @@ fn decode(
 }
 
 async fn append(stream: &StreamInfo, batch: PutBatch) -> Result<Accepted, ApiError> {
+    let intake = stream.intake.as_ref().ok_or_else(|| {
+        ApiError::client(
+            "InvalidArgumentException",
+            "This operation is not permitted on KinesisStreamAsSource delivery stream type.",
+        )
+    })?;
     let start = Instant::now();
     let (records, bytes) = (batch.len() as u64, batch.data.len() as u64);
-    match stream.intake.append(batch).await {
+    match intake.append(batch).await {
         Ok(accepted) => {
             stream.metrics.incoming_requests.add(1);
             stream.metrics.incoming_records.add(records);

@@ -173,7 +173,7 @@ impl Server {
             name: name.into(),
             created_at_ms: 1_700_000_000_500,
             settings: settings(name),
-            intake: memory.clone(),
+            intake: Some(memory.clone()),
             status: memory.clone(),
             metrics: StreamMetrics::new(&metrics, name),
         });

@@ -4,7 +4,9 @@
 ;;   d dropped          f failed "bad"       2 two outputs       0 no outputs      k the key k = its data
 ;;   t trap             p logs, then traps   l endless loop      r endless recursion
 ;;   M takes memory     O huge result        A aliased results   c one outcome too few
-;;   u bad UTF-8        e fails the batch    w logs and passes   o asks for its origin, which comes out
+;;   u bad UTF-8        e fails the batch    w logs and passes
+;;   o asks for its origin, of which comes out: o, and what is longer than five, the stream; oo the shard;
+;;     ooo the sequence number; ooooo the partition key
 ;;   anything else passes as it is
 (module
   (import "firehose:transform/host@1.0.0" "log" (func $log (param i32 i32 i32)))
@@ -131,10 +133,16 @@
       (then (global.set $err (i32.const 1))))
     (if (i32.eq (local.get $do) (i32.const 119)) ;; w
       (then (call $log (i32.const 1) (local.get $data) (local.get $len))))
-    (if (i32.eq (local.get $do) (i32.const 111)) ;; o: the stream's name of the origin
+    (if (i32.eq (local.get $do) (i32.const 111)) ;; o
       (then
         (local.set $at (call $alloc (i32.const 40)))
         (call $origin (local.get $index) (local.get $at))
+        (if (i32.lt_u (local.get $len) (i32.const 6))
+          (then
+            (local.set $at
+              (i32.add
+                (local.get $at)
+                (i32.mul (i32.sub (local.get $len) (i32.const 1)) (i32.const 8))))))
         (i32.store offset=4 (local.get $to) (i32.load (local.get $at)))
         (i32.store offset=8 (local.get $to) (i32.load offset=4 (local.get $at))))))
 

@@ -66,11 +66,17 @@ impl<'a> Campaign<'a> {
     }
 
     pub fn run(&mut self) {
+        self.run_between(|_| {});
+    }
+
+    /// The same, with something done after each kill, while no daemon runs.
+    pub fn run_between(&mut self, mut between: impl FnMut(usize)) {
         for (number, kill) in std::mem::take(&mut self.plan).into_iter().enumerate() {
             match kill {
                 Kill::Failpoint(name, count) => self.kill_at(name, count),
                 Kill::After(time) => self.kill_after(time),
             }
+            between(number);
             if self.random.u32(..10) == 0 {
                 say(&format!("seed {}: {} kills", self.seed, number + 1));
             }

@@ -25,6 +25,10 @@ pub enum Fault {
     InternalError,
     /// The store answers 503 `SlowDown`; it has not seen the request.
     SlowDown,
+    /// Kinesis answers that there are too many requests; it has not seen this one.
+    Throttled,
+    /// Kinesis answers that the iterator has expired, where the request has one.
+    ExpiredIterator,
     /// The connection is reset before the store has seen the request.
     ResetBefore,
     /// The connection is reset after the store has carried the request out: a lost reply.
@@ -178,8 +182,16 @@ async fn serve(client: TcpStream, upstream: SocketAddr, plan: &Mutex<Plan>) -> i
         match fault {
             Fault::InternalError => client.write_all(&refusal(500, "InternalError")).await?,
             Fault::SlowDown => client.write_all(&refusal(503, "SlowDown")).await?,
+            Fault::Throttled => {
+                let reply = kinesis_refusal("ProvisionedThroughputExceededException");
+                client.write_all(&reply).await?;
+            }
+            Fault::ExpiredIterator if request.asks_for_records() => {
+                let reply = kinesis_refusal("ExpiredIteratorException");
+                client.write_all(&reply).await?;
+            }
             Fault::ResetBefore => return client.get_ref().set_zero_linger(),
-            Fault::Pass | Fault::ResetAfter | Fault::Slow => {
+            Fault::Pass | Fault::ResetAfter | Fault::Slow | Fault::ExpiredIterator => {
                 store.write_all(&request.bytes).await?;
                 let bodiless = request.first_line().starts_with("HEAD ");
                 let Some(reply) = Message::read(&mut store, bodiless).await? else {
@@ -208,6 +220,17 @@ fn refusal(status: u16, code: &str) -> Vec<u8> {
     format!(
         "HTTP/1.1 {status} {code}\r\ncontent-type: application/xml\r\n\
          content-length: {length}\r\n\r\n{body}"
+    )
+    .into_bytes()
+}
+
+/// An error of Kinesis as it would send it.
+fn kinesis_refusal(code: &str) -> Vec<u8> {
+    let body = format!(r#"{{"__type":"{code}","message":"injected"}}"#);
+    let length = body.len();
+    format!(
+        "HTTP/1.1 400 Bad Request\r\ncontent-type: application/x-amz-json-1.1\r\n\
+         x-amzn-errortype: {code}\r\ncontent-length: {length}\r\n\r\n{body}"
     )
     .into_bytes()
 }
@@ -299,6 +322,13 @@ impl Message {
                 return Ok(());
             }
         }
+    }
+
+    fn asks_for_records(&self) -> bool {
+        let wanted = b"Kinesis_20131202.GetRecords";
+        self.bytes
+            .windows(wanted.len())
+            .any(|bytes| bytes == wanted)
     }
 
     fn first_line(&self) -> &str {

@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 
 /// What is installed; a changed list makes the environment anew.
 const PACKAGES: &[&str] = &[
+    "aws-kinesis-agg==1.2.3",
     "awscli==1.46.3",
     "boto3==1.44.5",
     "duckdb==1.5.5",

@@ -19,17 +19,14 @@ fn in_runs(format: &Format, runs: &[&[String]]) -> (Vec<u8>, Vec<u64>) {
     for (number, run) in runs.iter().enumerate() {
         let mut block = Vec::new();
         for data in *run {
-            let position = Position {
-                sequence: crate::position::Sequence(index),
-                sub_sequence: 0,
-            };
+            let position = Position::in_journal(crate::position::Sequence(index));
             let record = Record::new(data.as_bytes(), 5, position);
             format.stage(&record, &mut block);
             index += 1;
         }
         let mut block = Some(Bytes::from(block));
         let mut next = || Ok(block.take());
-        let mut fail = |record: &Record<'_>, _| failed.push(record.position.sequence.0);
+        let mut fail = |record: &Record<'_>, _| failed.push(record.position.sequence.folded());
         let mut encoder = format.encoder();
         if number + 1 == runs.len() {
             format

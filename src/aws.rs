@@ -1,0 +1,123 @@
+//! What all AWS services share: region and credentials as the settings and the SDK's own search give
+//! them, and what a failed request tells.
+
+use std::error::Error;
+use std::fmt::Write as _;
+
+use aws_config::environment::region::EnvironmentVariableRegionProvider;
+use aws_config::imds::region::ImdsRegionProvider;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::region::ProfileFileRegionProvider;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_s3::config::Credentials;
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+
+use crate::config::{AwsAccess, Secret};
+
+/// The region that compatible services which have none are signed for.
+const ANY_REGION: &str = "us-east-1";
+
+/// What clients are made from, all but the endpoint, which is not that of the service that gives out
+/// credentials; `None` when no region is known.
+pub async fn find(access: &AwsAccess) -> Option<SdkConfig> {
+    let mut loader = aws_config::defaults(BehaviorVersion::latest()).region(region(access).await?);
+    if let Some(profile) = &access.profile {
+        loader = loader.profile_name(profile);
+    }
+    if let (Some(id), Some(Secret(secret))) = (&access.access_key_id, &access.secret_access_key) {
+        let keys = Credentials::new(id, secret, None, None, "firehose.toml");
+        loader = loader.credentials_provider(keys);
+    }
+    Some(loader.load().await)
+}
+
+/// The region: from the settings, the environment, the profile, the machine it runs on. An
+/// endpoint of one's own needs none.
+async fn region(access: &AwsAccess) -> Option<Region> {
+    let mut profile = ProfileFileRegionProvider::builder();
+    if let Some(name) = &access.profile {
+        profile = profile.profile_name(name);
+    }
+    let chain = RegionProviderChain::first_try(access.region.clone().map(Region::new))
+        .or_else(EnvironmentVariableRegionProvider::new())
+        .or_else(profile.build());
+    let chain = match access.endpoint {
+        Some(_) => chain.or_else(ANY_REGION),
+        None => chain.or_else(ImdsRegionProvider::builder().build()),
+    };
+    chain.region().await
+}
+
+/// How the errors of the SDK's credential chain begin. It has no other sign of them here.
+const NO_CREDENTIALS: [&str; 5] = [
+    "the credential provider was not enabled",
+    "credentials provider timed out",
+    "the credentials provider was not properly configured",
+    "an error occurred while loading credentials",
+    "unexpected credentials error",
+];
+
+/// A request that failed, as far as that is the same for all services.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// HTTP status; `None` when no answer came.
+    pub status: Option<u16>,
+    /// The service's error code; empty when it sent none.
+    pub code: String,
+    /// What was said, in one line.
+    pub text: String,
+    /// The request was never sent.
+    pub unsent: bool,
+}
+
+impl Refusal {
+    /// Reads the error of a request.
+    pub fn of<E>(error: &SdkError<E, HttpResponse>) -> Self
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        let status = error
+            .raw_response()
+            .map(|response| response.status().as_u16());
+        if let Some(service) = error.as_service_error() {
+            let code = service.code().unwrap_or_default().to_owned();
+            let text = match (status, service.message()) {
+                (_, Some(message)) => format!("{code}: {message}"),
+                (Some(status), None) => format!("HTTP status {status} {code}"),
+                (None, None) => code.clone(),
+            };
+            return Self {
+                status,
+                code,
+                text: text.trim_end().to_owned(),
+                unsent: false,
+            };
+        }
+        let text = chain(error);
+        let unsent = matches!(error, SdkError::ConstructionFailure(_))
+            || NO_CREDENTIALS
+                .iter()
+                .any(|sentence| text.contains(sentence));
+        Self {
+            status,
+            code: String::new(),
+            text,
+            unsent,
+        }
+    }
+}
+
+/// An error and its sources in one line; each sentence once.
+pub fn chain(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let sentence = error.to_string();
+        if !line.contains(&sentence) {
+            let _ = write!(line, ": {sentence}");
+        }
+        source = error.source();
+    }
+    line
+}

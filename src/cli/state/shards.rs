@@ -1,0 +1,66 @@
+//! What `state list` says of a source: its shards, their positions, and how old those are.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use crate::config::{display_duration, display_size};
+use crate::daemon::holdings::Holdings;
+use crate::shard::{JOURNAL, ShardState, Start};
+
+/// One line for the journal, or one for the Kinesis stream and one for each of its shards.
+pub(super) fn write(held: &Holdings, now_ms: i64, out: &mut dyn Write) -> io::Result<()> {
+    let Some(source) = &held.source else {
+        let journal = held.shards.get(JOURNAL);
+        return writeln!(
+            out,
+            "   frontier {}, journal {} on disk",
+            journal.map_or_else(|| "none".to_owned(), position),
+            display_size(held.journal.disk_bytes),
+        );
+    };
+    let ended = held.shards.values().filter(|state| state.ended).count();
+    writeln!(
+        out,
+        "   Kinesis stream {}, created {}: {} shards, {ended} of them read to their ends",
+        source.arn,
+        time(source.created_ms),
+        held.shards.len(),
+    )?;
+    for (shard, state) in &held.shards {
+        write!(out, "   {shard}: {}", position(state))?;
+        if state.ended {
+            write!(out, ", ended")?;
+        } else if let Some(until_ms) = state.until_ms {
+            let lag = u64::try_from(now_ms - until_ms).unwrap_or(0) / 1000 * 1000;
+            let lag = display_duration(Duration::from_millis(lag));
+            write!(
+                out,
+                ", all applied that had come by {} ({lag} ago)",
+                time(until_ms)
+            )?;
+        }
+        if !state.parents.is_empty() {
+            write!(out, ", after {}", state.parents.join(" and "))?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+fn position(state: &ShardState) -> String {
+    match (state.position, state.start) {
+        (Some(position), _) if position.sub_sequence > 0 => {
+            format!(
+                "{}, record {} of the aggregate",
+                position.sequence, position.sub_sequence
+            )
+        }
+        (Some(position), _) => position.sequence.to_string(),
+        (None, Start::TrimHorizon) => "from the oldest record on".to_owned(),
+        (None, Start::Latest(ms) | Start::Time(ms)) => format!("from {} on", time(ms)),
+    }
+}
+
+fn time(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |time| time.to_string())
+}

@@ -1,0 +1,175 @@
+//! A Kinesis data stream as the source: every shard is polled by a loop of its own, and all loops hand
+//! their records to one reader.
+//!
+//! Kinesis keeps the records; what is read and not in a durable checkpoint is read again. So nothing is
+//! on disk here: positions are in the checkpoint store, and memory is bounded by the number of answers
+//! that are held at a time. When the pipeline takes nothing, nobody asks Kinesis for more.
+//!
+//! Reading order: `shards` (what may be read), `conduct` (who reads), `tail` (one shard's loop), `page`
+//! and `aggregate` (records out of answers).
+
+mod aggregate;
+mod client;
+mod conduct;
+#[cfg(test)]
+mod fake;
+mod feed;
+mod hash;
+mod pace;
+mod page;
+mod shards;
+mod tail;
+mod trouble;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::clock::Clock;
+use crate::config::KinesisSettings;
+use crate::error::StreamError;
+use crate::shard::{ShardId, ShardState, SourceName};
+use crate::source::Read;
+use crate::telemetry::{KinesisMetrics, SourceHealth};
+use conduct::Conductor;
+
+/// Memory that the largest answer of Kinesis takes: 10 MiB of records, and what it came as.
+pub const PAGE_BYTES_MAX: u64 = 24 << 20;
+
+/// What reading needs of its surroundings.
+#[derive(Clone, Debug)]
+pub struct Means {
+    /// The delivery stream, for messages.
+    pub stream: String,
+    /// Time.
+    pub clock: Clock,
+    /// What is counted.
+    pub metrics: KinesisMetrics,
+    /// Told what keeps the stream from being read.
+    pub health: Arc<SourceHealth>,
+    /// How many answers may be held at a time, at least one.
+    pub pages: usize,
+}
+
+/// What the checkpoint store knows, handed in at opening.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// What the stream was called that these shards are of.
+    pub source: Option<SourceName>,
+    /// How far each shard has been applied.
+    pub shards: BTreeMap<ShardId, ShardState>,
+}
+
+/// The end that is told how far the stream is durable. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Kinesis {
+    ended: mpsc::UnboundedSender<ShardId>,
+    stop: CancellationToken,
+}
+
+/// The end that gives records.
+pub struct KinesisReader {
+    state: State,
+    health: Arc<SourceHealth>,
+    stop: CancellationToken,
+}
+
+enum State {
+    Idle(Box<Conductor>),
+    Running {
+        reads: mpsc::Receiver<Handed>,
+        _conductor: AbortOnDropHandle<()>,
+    },
+    Ended,
+}
+
+/// What goes from the loops to the reader.
+type Handed = Result<Read, StreamError>;
+
+/// Why a loop cannot go on.
+#[derive(Debug)]
+enum Halt {
+    /// Nobody reads any more.
+    Closed,
+    /// Nor can the stream.
+    Failed(StreamError),
+}
+
+/// A stream that goes on where `known` has it. Nothing is asked of Kinesis before the first read.
+pub fn open(settings: KinesisSettings, known: Known, means: Means) -> (Kinesis, KinesisReader) {
+    // One message for each shard that ends.
+    let (ended, durable) = mpsc::unbounded_channel();
+    let stop = CancellationToken::new();
+    let health = Arc::clone(&means.health);
+    health.clear();
+    let conductor = Conductor::new(settings, known, means, durable);
+    let reader = KinesisReader {
+        state: State::Idle(Box::new(conductor)),
+        health,
+        stop: stop.clone(),
+    };
+    (Kinesis { ended, stop }, reader)
+}
+
+impl Kinesis {
+    /// These shards are durable as they stand here.
+    pub fn release(&self, shards: &[(ShardId, ShardState)]) {
+        for (shard, state) in shards {
+            if state.ended {
+                // Nobody listens where reading has stopped.
+                let _ = self.ended.send(ShardId::clone(shard));
+            }
+        }
+    }
+
+    /// Reads no more: the reader ends at once.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+}
+
+impl KinesisReader {
+    /// What comes next, from whichever shard has something; `None` once it has been stopped.
+    /// Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Result<Option<Read>, StreamError> {
+        if let State::Idle(_) = &self.state
+            && !self.stop.is_cancelled()
+            && let State::Idle(conductor) = std::mem::replace(&mut self.state, State::Ended)
+        {
+            // Loops wait for their turn to hand over: a queue would only hold more.
+            let (sender, reads) = mpsc::channel(1);
+            let conducting = tokio::spawn(conductor.run(sender));
+            self.state = State::Running {
+                reads,
+                _conductor: AbortOnDropHandle::new(conducting),
+            };
+        }
+        let State::Running { reads, .. } = &mut self.state else {
+            self.health.clear();
+            return Ok(None);
+        };
+        let read = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => None,
+            read = reads.recv() => Some(read),
+        };
+        match read {
+            Some(Some(read)) => read.map(Some),
+            Some(None) => Err(StreamError::State {
+                action: "read from Kinesis",
+                cause: "reading has ended by itself".to_owned(),
+            }),
+            None => {
+                self.state = State::Ended;
+                self.health.clear();
+                Ok(None)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

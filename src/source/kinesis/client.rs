@@ -1,0 +1,320 @@
+//! The four requests that are made of Kinesis, each once; whoever asks tries again.
+
+use std::time::Duration;
+
+use aws_sdk_kinesis::Client as Sdk;
+use aws_sdk_kinesis::config::StalledStreamProtectionConfig;
+use aws_sdk_kinesis::config::retry::RetryConfig;
+use aws_sdk_kinesis::config::timeout::TimeoutConfig;
+use aws_sdk_kinesis::primitives::DateTime;
+use aws_sdk_kinesis::primitives::event_stream::EventReceiver;
+use aws_sdk_kinesis::types::error::SubscribeToShardEventStreamError;
+use aws_sdk_kinesis::types::{
+    ConsumerStatus, Record, Shard, ShardIteratorType, StartingPosition, SubscribeToShardEventStream,
+};
+
+use super::hash::HashRange;
+use super::page::{KinesisRecord, Page};
+use super::trouble::Trouble;
+use crate::aws;
+use crate::config::KinesisSettings;
+use crate::position::SequenceNumber;
+use crate::shard::{ShardId, SourceName};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Far above what an answer of 10 MiB takes.
+const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
+/// An event comes every few seconds, with records or without.
+const SILENCE_MAX: Duration = Duration::from_mins(1);
+/// Shards of one answer.
+const SHARDS_PAGE: i32 = 1000;
+
+/// One Kinesis data stream.
+#[derive(Clone, Debug)]
+pub(super) struct Client {
+    sdk: Sdk,
+    stream: String,
+    arn: Option<String>,
+}
+
+/// What a stream says of itself.
+#[derive(Clone, Debug)]
+pub(super) struct Description {
+    pub(super) name: SourceName,
+    /// How long it keeps records, in ms.
+    pub(super) retention_ms: i64,
+}
+
+/// A shard as the stream lists it.
+#[derive(Clone, Debug)]
+pub(super) struct Listed {
+    pub(super) id: ShardId,
+    pub(super) parents: Vec<String>,
+    pub(super) range: HashRange,
+    /// It takes no more records.
+    pub(super) is_closed: bool,
+}
+
+/// Where an iterator begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum At {
+    TrimHorizon,
+    Latest,
+    /// Arrival, in ms.
+    Time(i64),
+    /// This record, if it is still there, or the first after it.
+    Sequence(SequenceNumber),
+    /// The first after this number.
+    After(SequenceNumber),
+}
+
+impl Client {
+    /// A client that sends each request once.
+    pub(super) async fn connect(settings: &KinesisSettings) -> Result<Self, Trouble> {
+        let found = aws::find(&settings.access).await;
+        let found = found.ok_or_else(|| Trouble::Permanent {
+            cause: format!("no region is known for Kinesis stream {}", settings.stream),
+            advice: "set the source's `region`, or AWS_REGION".into(),
+        })?;
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .operation_attempt_timeout(REQUEST_TIMEOUT)
+            .build();
+        let mut config = aws_sdk_kinesis::config::Builder::from(&found)
+            .retry_config(RetryConfig::disabled())
+            // A subscription may be silent, and is not read while nobody takes records.
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .timeout_config(timeouts);
+        if let Some(endpoint) = &settings.access.endpoint {
+            config = config.endpoint_url(endpoint);
+        }
+        Ok(Self {
+            sdk: Sdk::from_conf(config.build()),
+            stream: settings.stream.clone(),
+            arn: settings.arn.clone(),
+        })
+    }
+
+    fn named(&self) -> String {
+        format!("Kinesis stream {}", self.stream)
+    }
+
+    /// What the stream says of itself.
+    pub(super) async fn describe(&self) -> Result<Description, Trouble> {
+        let request = self.sdk.describe_stream_summary();
+        let request = request
+            .stream_name(&self.stream)
+            .set_stream_arn(self.arn.clone());
+        let answer = request.send().await;
+        let answer =
+            answer.map_err(|error| Trouble::of(&error, "DescribeStreamSummary", &self.named()))?;
+        let Some(summary) = answer.stream_description_summary else {
+            let cause = format!("DescribeStreamSummary of {}: an empty answer", self.named());
+            return Err(Trouble::Transient(cause));
+        };
+        Ok(Description {
+            name: SourceName {
+                arn: summary.stream_arn,
+                created_ms: ms(Some(summary.stream_creation_timestamp)).unwrap_or_default(),
+            },
+            retention_ms: i64::from(summary.retention_period_hours) * 3_600_000,
+        })
+    }
+
+    /// All shards of which records are kept.
+    pub(super) async fn shards(&self) -> Result<Vec<Listed>, Trouble> {
+        let mut shards = Vec::new();
+        let mut token: Option<String> = None;
+        loop {
+            let request = self.sdk.list_shards();
+            // What comes after a page is told by its token alone.
+            let request = match token.take() {
+                Some(token) => request.next_token(token),
+                None => request
+                    .stream_name(&self.stream)
+                    .set_stream_arn(self.arn.clone())
+                    .max_results(SHARDS_PAGE),
+            };
+            let answer = request.send().await;
+            let answer =
+                answer.map_err(|error| Trouble::of(&error, "ListShards", &self.named()))?;
+            shards.extend(answer.shards.unwrap_or_default().into_iter().map(listed));
+            token = answer.next_token;
+            if token.is_none() {
+                return Ok(shards);
+            }
+        }
+    }
+
+    /// An iterator of a shard; it is good for five minutes.
+    pub(super) async fn iterator(&self, shard: &str, at: At) -> Result<String, Trouble> {
+        let request = self.sdk.get_shard_iterator();
+        let request = request
+            .stream_name(&self.stream)
+            .set_stream_arn(self.arn.clone())
+            .shard_id(shard);
+        let request = match at {
+            At::TrimHorizon => request.shard_iterator_type(ShardIteratorType::TrimHorizon),
+            At::Latest => request.shard_iterator_type(ShardIteratorType::Latest),
+            At::Time(ms) => request
+                .shard_iterator_type(ShardIteratorType::AtTimestamp)
+                .timestamp(DateTime::from_millis(ms)),
+            At::Sequence(number) => request
+                .shard_iterator_type(ShardIteratorType::AtSequenceNumber)
+                .starting_sequence_number(number.to_string()),
+            At::After(number) => request
+                .shard_iterator_type(ShardIteratorType::AfterSequenceNumber)
+                .starting_sequence_number(number.to_string()),
+        };
+        let answer = request.send().await;
+        let of = || format!("{shard} of {}", self.named());
+        let answer = answer.map_err(|error| Trouble::of(&error, "GetShardIterator", &of()))?;
+        answer.shard_iterator.ok_or_else(|| {
+            Trouble::Transient(format!("GetShardIterator of {}: an empty answer", of()))
+        })
+    }
+
+    /// The consumer of that name, registered where it is not yet. It can subscribe once it is active.
+    pub(super) async fn consumer(&self, stream_arn: &str, name: &str) -> Result<String, Trouble> {
+        let of = || format!("consumer {name} of {}", self.named());
+        let request = self.sdk.describe_stream_consumer();
+        let answer = request
+            .stream_arn(stream_arn)
+            .consumer_name(name)
+            .send()
+            .await;
+        let answer = answer.map_err(|error| Trouble::of(&error, "DescribeStreamConsumer", &of()));
+        let registered = match answer {
+            Ok(answer) => answer.consumer_description,
+            Err(Trouble::Missing(_)) => {
+                let request = self.sdk.register_stream_consumer();
+                let request = request.stream_arn(stream_arn).consumer_name(name);
+                let answer = request.send().await;
+                answer.map_err(|error| Trouble::of(&error, "RegisterStreamConsumer", &of()))?;
+                None
+            }
+            Err(trouble) => return Err(trouble),
+        };
+        let active = registered.filter(|found| found.consumer_status == ConsumerStatus::Active);
+        match active {
+            Some(found) => Ok(found.consumer_arn),
+            None => Err(Trouble::Transient(format!("{} is not active yet", of()))),
+        }
+    }
+
+    /// Subscribes a consumer to a shard, for five minutes at most.
+    pub(super) async fn subscribe(
+        &self,
+        consumer: &str,
+        shard: &str,
+        at: At,
+    ) -> Result<Subscription, Trouble> {
+        let position = StartingPosition::builder();
+        let position = match at {
+            At::TrimHorizon => position.r#type(ShardIteratorType::TrimHorizon),
+            At::Latest => position.r#type(ShardIteratorType::Latest),
+            At::Time(ms) => position
+                .r#type(ShardIteratorType::AtTimestamp)
+                .timestamp(DateTime::from_millis(ms)),
+            At::Sequence(number) => position
+                .r#type(ShardIteratorType::AtSequenceNumber)
+                .sequence_number(number.to_string()),
+            At::After(number) => position
+                .r#type(ShardIteratorType::AfterSequenceNumber)
+                .sequence_number(number.to_string()),
+        };
+        let of = format!("{shard} of {}", self.named());
+        let position = position.build().map_err(|error| Trouble::Permanent {
+            cause: format!("SubscribeToShard of {of}: {error}"),
+            advice: "this should not be: report it".to_owned(),
+        })?;
+        let request = self.sdk.subscribe_to_shard();
+        let request = request
+            .consumer_arn(consumer)
+            .shard_id(shard)
+            .starting_position(position);
+        let answer = request.send().await;
+        let answer = answer.map_err(|error| Trouble::of(&error, "SubscribeToShard", &of))?;
+        Ok(Subscription {
+            events: answer.event_stream,
+            of,
+        })
+    }
+
+    /// What comes at an iterator.
+    pub(super) async fn page(&self, shard: &str, iterator: &str) -> Result<Page, Trouble> {
+        let request = self.sdk.get_records().shard_iterator(iterator);
+        let answer = request.set_stream_arn(self.arn.clone()).send().await;
+        let of = || format!("{shard} of {}", self.named());
+        let answer = answer.map_err(|error| Trouble::of(&error, "GetRecords", &of()))?;
+        Ok(Page {
+            records: answer.records.into_iter().map(record).collect(),
+            next: answer.next_shard_iterator,
+            behind_ms: answer.millis_behind_latest,
+        })
+    }
+}
+
+/// Records that Kinesis pushes.
+#[derive(Debug)]
+pub(super) struct Subscription {
+    events: EventReceiver<SubscribeToShardEventStream, SubscribeToShardEventStreamError>,
+    of: String,
+}
+
+impl Subscription {
+    /// What comes next, whose `next` is the number to go on at; `None`: its time is over.
+    pub(super) async fn next(&mut self) -> Result<Option<Page>, Trouble> {
+        let event = tokio::time::timeout(SILENCE_MAX, self.events.recv()).await;
+        let event = event.map_err(|_| {
+            Trouble::Transient(format!("SubscribeToShard of {}: nothing came", self.of))
+        })?;
+        match event.map_err(|error| Trouble::of_event(&error, &self.of))? {
+            Some(SubscribeToShardEventStream::SubscribeToShardEvent(event)) => {
+                let is_end = event
+                    .child_shards
+                    .is_some_and(|children| !children.is_empty())
+                    || event.continuation_sequence_number.is_empty();
+                Ok(Some(Page {
+                    records: event.records.into_iter().map(record).collect(),
+                    next: (!is_end).then_some(event.continuation_sequence_number),
+                    behind_ms: Some(event.millis_behind_latest),
+                }))
+            }
+            // An event of a kind that came after this version: nothing of ours.
+            Some(_) => Ok(Some(Page {
+                next: Some(String::new()),
+                ..Page::default()
+            })),
+            None => Ok(None),
+        }
+    }
+}
+
+fn record(record: Record) -> KinesisRecord {
+    KinesisRecord {
+        arrival_ms: ms(record.approximate_arrival_timestamp),
+        sequence: record.sequence_number,
+        partition_key: record.partition_key.unwrap_or_default(),
+        data: record.data.into_inner(),
+    }
+}
+
+fn ms(time: Option<DateTime>) -> Option<i64> {
+    time?.to_millis().ok()
+}
+
+fn listed(shard: Shard) -> Listed {
+    let parents = [shard.parent_shard_id, shard.adjacent_parent_shard_id];
+    let range = shard.hash_key_range.as_ref();
+    let sequences = shard.sequence_number_range.as_ref();
+    Listed {
+        id: shard.shard_id.into(),
+        parents: parents.into_iter().flatten().collect(),
+        range: HashRange::parse(
+            range.map_or("", |range| &range.starting_hash_key),
+            range.map_or("", |range| &range.ending_hash_key),
+        ),
+        is_closed: sequences.is_some_and(|range| range.ending_sequence_number.is_some()),
+    }
+}

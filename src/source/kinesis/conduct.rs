@@ -1,0 +1,296 @@
+//! Who reads what: connects, finds the shards, and has each read when it is its turn.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::client::{Client, Description};
+use super::shards::{Change, Ready, Shards};
+use super::tail::{self, Outcome, Shared};
+use super::trouble::Trouble;
+use super::{Halt, Handed, Known, Means};
+use crate::config::{ConsumerSettings, KinesisSettings};
+use crate::error::StreamError;
+use crate::retry;
+use crate::shard::{ShardId, SourceName};
+use crate::source::{News, Read};
+
+/// How often shards are listed when nothing asks for it.
+const LIST_EVERY: Duration = Duration::from_mins(1);
+/// How often while children are missing.
+const LIST_SOON: Duration = Duration::from_secs(2);
+/// The part of the source's health that is not one shard's.
+const STREAM: &str = "";
+
+/// Reads a stream from where the state has it.
+pub(super) struct Conductor {
+    settings: KinesisSettings,
+    source: Option<SourceName>,
+    shards: Shards,
+    means: Means,
+    /// Shards of which a durable checkpoint has all.
+    durable: mpsc::UnboundedReceiver<ShardId>,
+}
+
+impl Conductor {
+    pub(super) fn new(
+        settings: KinesisSettings,
+        known: Known,
+        means: Means,
+        durable: mpsc::UnboundedReceiver<ShardId>,
+    ) -> Self {
+        Self {
+            settings,
+            source: known.source,
+            shards: Shards::new(known.shards),
+            means,
+            durable,
+        }
+    }
+
+    /// Reads until nobody takes what is read any more, or until an error that it hands over.
+    pub(super) async fn run(mut self, reads: mpsc::Sender<Handed>) {
+        if let Err(Halt::Failed(error)) = self.conduct(&reads).await {
+            let _ = reads.send(Err(error)).await;
+        }
+    }
+
+    async fn conduct(&mut self, reads: &mpsc::Sender<Handed>) -> Result<(), Halt> {
+        let stream = &self.settings.stream;
+        let connecting = format!("Kinesis stream {stream} has not answered yet");
+        self.means.health.trouble(STREAM, connecting);
+        let (client, description) = self.connect().await;
+        self.check_name(&description, reads).await?;
+        if self.shards.is_empty() {
+            self.means.metrics.fresh_starts.add(1);
+            tracing::warn!(
+                stream = self.means.stream,
+                kinesis = description.name.arn,
+                start = ?self.settings.start,
+                "the state knows no position in this Kinesis stream: reading begins at `start`. \
+                 Where it was read before, a lost `state_dir` means that records are delivered again"
+            );
+        }
+        let shared = Shared {
+            means: self.means.clone(),
+            pages: Arc::new(Semaphore::new(self.means.pages.max(1))),
+            reads: reads.clone(),
+            retention_ms: description.retention_ms,
+            consumer: self.consumer(&client, &description.name.arn).await,
+            client,
+        };
+        let mut reading = JoinSet::new();
+        let mut count = 0;
+        // Those whose loops found that they are not there, to be looked up in the next listing.
+        let mut missing: Vec<(Ready, String)> = Vec::new();
+        self.list(&shared, &mut missing, &mut reading, &mut count)
+            .await?;
+        let mut next_listing = Instant::now() + LIST_EVERY;
+        loop {
+            for ready in self.shards.ready() {
+                count += 1;
+                reading.spawn(tail::read(shared.clone(), ready));
+            }
+            self.means.metrics.open_shards.set(count);
+            tokio::select! {
+                () = tokio::time::sleep_until(next_listing) => {
+                    self.list(&shared, &mut missing, &mut reading, &mut count).await?;
+                    let is_short = self.shards.lacks_children();
+                    next_listing = Instant::now() + if is_short { LIST_SOON } else { LIST_EVERY };
+                }
+                Some(shard) = self.durable.recv() => {
+                    self.shards.ended(&shard);
+                    next_listing = next_listing.min(Instant::now() + Duration::from_millis(50));
+                }
+                Some(ended) = reading.join_next() => {
+                    count -= 1;
+                    match ended {
+                        Ok(Outcome::Ended(shard)) => {
+                            let stream = &self.means.stream;
+                            tracing::info!(stream, shard = &*shard, "all of the shard is read");
+                            next_listing = Instant::now();
+                        }
+                        Ok(Outcome::Missing(ready, cause)) => {
+                            missing.push((ready, cause));
+                            next_listing = next_listing.min(Instant::now() + LIST_SOON);
+                        }
+                        Ok(Outcome::Halted) => return Err(Halt::Closed),
+                        Err(panic) => return Err(Halt::Failed(StreamError::State {
+                            action: "read a shard",
+                            cause: panic.to_string(),
+                        })),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Asks the stream what it is, for as long as it takes.
+    async fn connect(&self) -> (Client, Description) {
+        let mut attempt = 0;
+        loop {
+            let asked = async {
+                let client = Client::connect(&self.settings).await?;
+                let description = client.describe().await?;
+                Ok::<_, Trouble>((client, description))
+            };
+            match asked.await {
+                Ok(found) => {
+                    self.means.health.well(STREAM);
+                    return found;
+                }
+                Err(trouble) => {
+                    attempt += 1;
+                    self.wait_out(&trouble, attempt).await;
+                }
+            }
+        }
+    }
+
+    /// The registered consumer that is to subscribe, if one is; registered where it is not yet, for as
+    /// long as it takes.
+    async fn consumer(&self, client: &Client, stream_arn: &str) -> Option<Arc<str>> {
+        let ConsumerSettings::FanOut { name } = &self.settings.consumer else {
+            return None;
+        };
+        let mut attempt = 0;
+        loop {
+            match client.consumer(stream_arn, name).await {
+                Ok(consumer) => {
+                    self.means.health.well(STREAM);
+                    return Some(consumer.into());
+                }
+                Err(trouble) => {
+                    attempt += 1;
+                    self.wait_out(&trouble, attempt).await;
+                }
+            }
+        }
+    }
+
+    /// Tells what is wrong with the stream as a whole, and waits.
+    async fn wait_out(&self, trouble: &Trouble, attempt: u32) {
+        let stream = &self.means.stream;
+        let (cause, most) = match trouble {
+            Trouble::Missing(cause) => {
+                let advice = "create the stream, or check `stream`, `region` and `endpoint` of the \
+                              source";
+                (format!("{cause}: {advice}"), retry::PERMANENT_MAX)
+            }
+            Trouble::Permanent { .. } => (trouble.to_string(), retry::PERMANENT_MAX),
+            _ => (trouble.to_string(), retry::TRANSIENT_MAX),
+        };
+        tracing::warn!(stream, cause, "the Kinesis stream cannot be read");
+        self.means.health.trouble(STREAM, cause);
+        tokio::time::sleep(retry::delay(attempt, most)).await;
+    }
+
+    /// The state is of this very stream, or of none yet.
+    async fn check_name(
+        &mut self,
+        description: &Description,
+        reads: &mpsc::Sender<Handed>,
+    ) -> Result<(), Halt> {
+        let name = &description.name;
+        match &self.source {
+            Some(known) if known == name => Ok(()),
+            Some(known) => Err(Halt::Failed(StreamError::LoudStop {
+                cause: format!(
+                    "the state is of Kinesis stream {} created at {}, but the source is {} created \
+                     at {}: positions in one mean nothing in the other",
+                    known.arn,
+                    time(known.created_ms),
+                    name.arn,
+                    time(name.created_ms),
+                ),
+                advice: format!(
+                    "name the former stream again, or stop the daemon, deliver what the state holds \
+                     with `firehose state drain {0}` and give it up with `firehose state discard {0}`",
+                    self.means.stream
+                ),
+            })),
+            None => {
+                self.source = Some(name.clone());
+                tell(reads, News::Named(name.clone())).await
+            }
+        }
+    }
+
+    /// Lists the shards and tells what has changed. A failed listing is tried again, not waited for.
+    async fn list(
+        &mut self,
+        shared: &Shared,
+        missing: &mut Vec<(Ready, String)>,
+        reading: &mut JoinSet<Outcome>,
+        count: &mut usize,
+    ) -> Result<(), Halt> {
+        let mut attempt = 0;
+        let (listed, description) = loop {
+            let asked = async {
+                // Where shards are missing, the stream itself may be another one by now.
+                let description = if missing.is_empty() {
+                    None
+                } else {
+                    Some(shared.client.describe().await?)
+                };
+                Ok::<_, Trouble>((shared.client.shards().await?, description))
+            };
+            match asked.await {
+                Ok(listed) => break listed,
+                Err(trouble) => {
+                    attempt += 1;
+                    self.wait_out(&trouble, attempt).await;
+                }
+            }
+        };
+        self.means.health.well(STREAM);
+        if let Some(description) = description {
+            self.check_name(&description, &shared.reads).await?;
+        }
+        let (start, now_ms) = (self.settings.start, self.means.clock.now_ms());
+        let Change { found, forgotten } = self.shards.list(&listed, start, now_ms);
+        if !found.is_empty() {
+            let shards = found.len();
+            tracing::info!(stream = self.means.stream, shards, "shards found");
+            tell(&shared.reads, News::Found(found)).await?;
+        }
+        if !forgotten.is_empty() {
+            tell(&shared.reads, News::Forgotten(forgotten)).await?;
+        }
+        let there: BTreeSet<&str> = listed.iter().map(|shard| &*shard.id).collect();
+        for (ready, cause) in missing.drain(..) {
+            if there.contains(&*ready.id) {
+                self.means.health.trouble(&ready.id, cause);
+                *count += 1;
+                reading.spawn(tail::read(shared.clone(), ready));
+            } else {
+                // Its last records are gone with it.
+                self.means.health.well(&ready.id);
+                let position = ready.state.position;
+                let after = position.map_or_else(
+                    || "nothing".to_owned(),
+                    |position| position.sequence.to_string(),
+                );
+                tail::report_gap(&self.means, &ready.id, &after, ready.state.until_ms);
+                tell(&shared.reads, News::Ended(ready.id)).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn tell(reads: &mpsc::Sender<Handed>, news: News) -> Result<(), Halt> {
+    let read = Read {
+        news: Some(news),
+        ..Read::default()
+    };
+    reads.send(Ok(read)).await.map_err(|_| Halt::Closed)
+}
+
+fn time(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |time| time.to_string())
+}

@@ -1,0 +1,153 @@
+//! How a shard's records come: page by page as they are asked for, or by a subscription that pushes them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use super::client::{At, Client, Subscription};
+use super::pace;
+use super::page::Page;
+use super::trouble::Trouble;
+use crate::position::SequenceNumber;
+
+/// Kinesis refuses a second subscription of a shard for so long; after that it takes the first one over.
+const SUBSCRIBE_EVERY: Duration = Duration::from_millis(5200);
+
+/// Where pages of one shard come from.
+pub(super) enum Feed {
+    /// Asked for, one request a page.
+    Polling {
+        /// The iterator of what comes next.
+        iterator: Option<String>,
+        /// No request before that, so as to keep the shard's limits.
+        not_before: Instant,
+        pages: Arc<Semaphore>,
+    },
+    /// Pushed to a registered consumer. There is one subscription at most.
+    FanOut {
+        consumer: Arc<str>,
+        subscription: Option<Box<Subscription>>,
+        not_before: Instant,
+        /// How far the shard has been seen, with or without records.
+        seen: Option<SequenceNumber>,
+    },
+}
+
+/// What has come.
+pub(super) struct Fed {
+    pub(super) page: Page,
+    /// Held until all of the page has been taken: so many are held at a time.
+    pub(super) permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Feed {
+    /// A shard that is asked; of the answers to all that share `pages` so many are held at a time.
+    pub(super) fn polling(pages: &Arc<Semaphore>) -> Self {
+        Self::Polling {
+            iterator: None,
+            not_before: Instant::now(),
+            pages: Arc::clone(pages),
+        }
+    }
+
+    /// A shard to which a consumer subscribes.
+    pub(super) fn fan_out(consumer: &Arc<str>) -> Self {
+        Self::FanOut {
+            consumer: Arc::clone(consumer),
+            subscription: None,
+            not_before: Instant::now(),
+            seen: None,
+        }
+    }
+
+    /// Makes an iterator or a subscription where there is none. True: it begins at `at`, and not where
+    /// the one before it had come to.
+    pub(super) async fn begin(
+        &mut self,
+        client: &Client,
+        shard: &str,
+        at: At,
+    ) -> Result<bool, Trouble> {
+        match self {
+            Self::Polling { iterator, .. } if iterator.is_none() => {
+                *iterator = Some(client.iterator(shard, at).await?);
+                Ok(true)
+            }
+            Self::FanOut {
+                consumer,
+                subscription,
+                not_before,
+                seen,
+            } if subscription.is_none() => {
+                tokio::time::sleep_until(*not_before).await;
+                *not_before = Instant::now() + SUBSCRIBE_EVERY;
+                let from = seen.map_or(at, At::After);
+                let subscribed = client.subscribe(consumer, shard, from).await?;
+                *subscription = Some(Box::new(subscribed));
+                Ok(seen.is_none())
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// What comes next; `None`: a subscription has come to the end of its time.
+    pub(super) async fn next(
+        &mut self,
+        client: &Client,
+        shard: &str,
+    ) -> Result<Option<Fed>, Trouble> {
+        match self {
+            Self::Polling {
+                iterator,
+                not_before,
+                pages,
+            } => {
+                let Some(at) = iterator.take() else {
+                    return Ok(None);
+                };
+                tokio::time::sleep_until(*not_before).await;
+                let begun = Instant::now();
+                // Nobody closes it.
+                let permit = Arc::clone(pages).acquire_owned().await.ok();
+                match client.page(shard, &at).await {
+                    Ok(page) => {
+                        let is_behind = page.behind_ms.is_some_and(|behind| behind > 0);
+                        *not_before = begun + pace::pause(page.bytes(), is_behind);
+                        iterator.clone_from(&page.next);
+                        Ok(Some(Fed { page, permit }))
+                    }
+                    Err(trouble) => {
+                        // An iterator outlives a request that failed for another reason.
+                        *iterator = (!matches!(trouble, Trouble::Iterator(_))).then_some(at);
+                        Err(trouble)
+                    }
+                }
+            }
+            Self::FanOut {
+                subscription, seen, ..
+            } => {
+                let Some(running) = subscription else {
+                    return Ok(None);
+                };
+                let event = running.next().await;
+                if !matches!(event, Ok(Some(_))) {
+                    *subscription = None;
+                }
+                let Some(page) = event? else {
+                    return Ok(None);
+                };
+                // All up to it is in this page or was in one before.
+                let next = page.next.as_deref();
+                *seen = next.and_then(|number| number.parse().ok()).or(*seen);
+                Ok(Some(Fed { page, permit: None }))
+            }
+        }
+    }
+
+    /// Whether it asks again and again.
+    pub(super) const fn is_polling(&self) -> bool {
+        matches!(self, Self::Polling { .. })
+    }
+}

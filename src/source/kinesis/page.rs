@@ -1,0 +1,185 @@
+//! An answer of Kinesis, cut into chunks: aggregates are taken apart, and what was given before is
+//! left out.
+
+use tokio::sync::mpsc;
+
+use super::aggregate::{self, Content};
+use super::hash::HashRange;
+use super::{Halt, Handed};
+use crate::error::StreamError;
+use crate::position::{Position, SequenceNumber};
+use crate::record::ChunkBuilder;
+use crate::shard::ShardId;
+use crate::source::{News, Read};
+use crate::telemetry::KinesisMetrics;
+
+/// Bytes of a chunk.
+const CHUNK_BYTES: usize = 1 << 20;
+/// Records of a chunk, so that empty ones are bounded too.
+const CHUNK_RECORDS: usize = CHUNK_BYTES / 16;
+
+/// What one request gave.
+#[derive(Debug, Default)]
+pub(super) struct Page {
+    pub(super) records: Vec<KinesisRecord>,
+    /// The iterator of what comes next; `None`: the shard is closed, and this was the last.
+    pub(super) next: Option<String>,
+    /// How far behind the end of the shard this is, in ms, as Kinesis says.
+    pub(super) behind_ms: Option<i64>,
+}
+
+/// One Kinesis record: a producer's record, or an aggregate of many.
+#[derive(Debug, Clone)]
+pub(super) struct KinesisRecord {
+    pub(super) sequence: String,
+    pub(super) partition_key: String,
+    /// In ms since the Unix epoch; `None`: Kinesis did not say.
+    pub(super) arrival_ms: Option<i64>,
+    pub(super) data: Vec<u8>,
+}
+
+impl Page {
+    /// Bytes as Kinesis counts them towards its limits.
+    pub(super) fn bytes(&self) -> u64 {
+        self.records
+            .iter()
+            .map(|record| (record.data.len() + record.partition_key.len()) as u64)
+            .sum()
+    }
+}
+
+/// Gives the records of one shard on.
+pub(super) struct Giver {
+    shard: ShardId,
+    range: HashRange,
+    /// The last position that was given: what is not beyond it has been given before.
+    given: Option<Position>,
+    builder: ChunkBuilder,
+    metrics: KinesisMetrics,
+    out: mpsc::Sender<Handed>,
+}
+
+impl Giver {
+    pub(super) fn new(
+        shard: &ShardId,
+        range: HashRange,
+        given: Option<Position>,
+        metrics: &KinesisMetrics,
+        out: &mpsc::Sender<Handed>,
+    ) -> Self {
+        Self {
+            shard: ShardId::clone(shard),
+            range,
+            given,
+            builder: ChunkBuilder::of_shard(ShardId::clone(shard)),
+            metrics: metrics.clone(),
+            out: out.clone(),
+        }
+    }
+
+    /// The last position that was given.
+    pub(super) const fn given(&self) -> Option<Position> {
+        self.given
+    }
+
+    /// Gives all records of a page. Waits for as long as nobody takes them.
+    pub(super) async fn give(
+        &mut self,
+        records: &[KinesisRecord],
+        now_ms: i64,
+    ) -> Result<(), Halt> {
+        for record in records {
+            self.give_one(record, now_ms).await?;
+        }
+        Ok(())
+    }
+
+    async fn give_one(&mut self, record: &KinesisRecord, now_ms: i64) -> Result<(), Halt> {
+        let sequence = read_sequence(&record.sequence, &self.shard)?;
+        let arrival_ms = record.arrival_ms.unwrap_or(now_ms);
+        let at = |sub_sequence| Position {
+            sequence,
+            sub_sequence,
+        };
+        match aggregate::look(&record.data) {
+            Content::Aggregate(aggregate) => {
+                self.metrics.aggregates.add(1);
+                // A library sorts its records by key or not: at least runs are hashed once.
+                let mut last: Option<(&[u8], bool)> = None;
+                for (sub_sequence, sub) in (0..).zip(aggregate.records()) {
+                    let known =
+                        last.filter(|(key, _)| sub.hash_key.is_none() && *key == sub.partition_key);
+                    let is_ours = known.map_or_else(
+                        || self.range.holds(sub.partition_key, sub.hash_key),
+                        |(_, is_ours)| is_ours,
+                    );
+                    last = sub
+                        .hash_key
+                        .is_none()
+                        .then_some((sub.partition_key, is_ours));
+                    let is_new = self
+                        .push(at(sub_sequence), arrival_ms, sub.partition_key, sub.data)
+                        .await?;
+                    if is_new && !is_ours {
+                        self.metrics.foreign_records.add(1);
+                    }
+                }
+            }
+            content => {
+                let key = record.partition_key.as_bytes();
+                let is_new = self.push(at(0), arrival_ms, key, &record.data).await?;
+                if is_new && matches!(content, Content::Broken) {
+                    self.metrics.broken_aggregates.add(1);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// True: it had not been given before.
+    async fn push(
+        &mut self,
+        position: Position,
+        arrival_ms: i64,
+        partition_key: &[u8],
+        data: &[u8],
+    ) -> Result<bool, Halt> {
+        if Some(position) <= self.given {
+            return Ok(false);
+        }
+        let bytes = self.builder.bytes() + partition_key.len() + data.len();
+        let full = bytes > CHUNK_BYTES || self.builder.len() >= CHUNK_RECORDS;
+        if full && !self.builder.is_empty() {
+            self.flush(None).await?;
+        }
+        self.builder
+            .push_at(data, arrival_ms, position, partition_key);
+        self.given = Some(position);
+        Ok(true)
+    }
+
+    /// Gives what is left, and what has become known with it.
+    pub(super) async fn flush(&mut self, news: Option<News>) -> Result<(), Halt> {
+        if self.builder.is_empty() && news.is_none() {
+            return Ok(());
+        }
+        let fresh = ChunkBuilder::of_shard(ShardId::clone(&self.shard));
+        let chunk = std::mem::replace(&mut self.builder, fresh).finish();
+        let read = Read { chunk, news };
+        self.out.send(Ok(read)).await.map_err(|_| Halt::Closed)
+    }
+}
+
+/// A number beyond ours would break the order of all that comes after it.
+pub(super) fn read_sequence(text: &str, shard: &str) -> Result<SequenceNumber, Halt> {
+    text.parse().map_err(|error| {
+        Halt::Failed(StreamError::LoudStop {
+            cause: format!("shard {shard} has a record with sequence number {text:?}: {error}"),
+            advice: "what answers at the source's `endpoint` counts otherwise than Kinesis does"
+                .to_owned(),
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,283 @@
+//! The loop of one shard: asks for what comes next, gives it on, and asks again when it has been taken.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
+
+use super::client::{At, Client};
+use super::feed::{Fed, Feed};
+use super::page::{Giver, Page, read_sequence};
+use super::shards::Ready;
+use super::trouble::Trouble;
+use super::{Halt, Handed, Means};
+use crate::position::SequenceNumber;
+use crate::retry;
+use crate::shard::{ShardId, Start};
+use crate::source::News;
+use crate::telemetry::metrics::Behind;
+
+/// A shard at its end says so to the checkpoint this often.
+const TELL_EVERY: Duration = Duration::from_mins(1);
+/// Faults that may pass are told when so many have come in a row.
+const TOLD_AFTER: u32 = 3;
+/// Delays of a throttled request begin here in the schedule.
+const THROTTLED_FROM: u32 = 3;
+
+/// What the loops of all shards share.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) client: Client,
+    pub(super) means: Means,
+    /// How many answers may be held.
+    pub(super) pages: Arc<Semaphore>,
+    pub(super) reads: mpsc::Sender<Handed>,
+    pub(super) retention_ms: i64,
+    /// The registered consumer that subscribes, where shards are not polled.
+    pub(super) consumer: Option<Arc<str>>,
+}
+
+/// Why a loop has ended.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// All of the shard has been given.
+    Ended(ShardId),
+    /// The stream does not know the shard, or our place in it.
+    Missing(Ready, String),
+    /// Reading is over.
+    Halted,
+}
+
+/// Reads a shard to its end.
+pub(super) async fn read(shared: Shared, ready: Ready) -> Outcome {
+    let mut tail = Tail::new(shared, ready);
+    match tail.run().await {
+        Ok(outcome) => outcome,
+        Err(Halt::Closed) => Outcome::Halted,
+        Err(Halt::Failed(error)) => {
+            let _ = tail.shared.reads.send(Err(error)).await;
+            Outcome::Halted
+        }
+    }
+}
+
+struct Tail {
+    shared: Shared,
+    ready: Ready,
+    feed: Feed,
+    giver: Giver,
+    behind: Behind,
+    /// The record that should be the next, since it was the last that was given: where it is gone,
+    /// others may be.
+    expected: Option<SequenceNumber>,
+    until_ms: Option<i64>,
+    told: Instant,
+    attempt: u32,
+}
+
+impl Tail {
+    fn new(shared: Shared, ready: Ready) -> Self {
+        let metrics = &shared.means.metrics;
+        let giver = Giver::new(
+            &ready.id,
+            ready.range,
+            ready.state.position,
+            metrics,
+            &shared.reads,
+        );
+        let feed = match &shared.consumer {
+            None => Feed::polling(&shared.pages),
+            Some(consumer) => Feed::fan_out(consumer),
+        };
+        Self {
+            feed,
+            behind: metrics.behind(&ready.id),
+            giver,
+            until_ms: ready.state.until_ms,
+            shared,
+            ready,
+            expected: None,
+            told: Instant::now(),
+            attempt: 0,
+        }
+    }
+
+    async fn run(&mut self) -> Result<Outcome, Halt> {
+        loop {
+            let fed = match self.next().await {
+                Ok(Some(fed)) => fed,
+                Ok(None) => continue,
+                Err(trouble) if self.is_lost(&trouble) => return Ok(self.missing(&trouble)),
+                Err(trouble) => {
+                    self.back_off(trouble).await;
+                    continue;
+                }
+            };
+            self.well();
+            let now_ms = self.shared.means.clock.now_ms();
+            let is_end = self.take(fed.page, now_ms).await?;
+            drop(fed.permit);
+            if is_end {
+                return Ok(Outcome::Ended(ShardId::clone(&self.ready.id)));
+            }
+        }
+    }
+
+    /// What comes after all that was given.
+    async fn next(&mut self) -> Result<Option<Fed>, Trouble> {
+        let (client, shard) = (&self.shared.client, &*self.ready.id);
+        let requests = &self.shared.means.metrics.requests;
+        if self.feed.is_polling() {
+            requests.add(1);
+        }
+        if self.feed.begin(client, shard, self.at()).await? {
+            if !self.feed.is_polling() {
+                requests.add(1);
+            }
+            // A second one at the end would pass over what came since the first.
+            self.ready.is_fresh = false;
+            self.expected = self.giver.given().map(|position| position.sequence);
+        }
+        self.feed.next(client, shard).await
+    }
+
+    /// Where a new iterator or subscription begins.
+    fn at(&self) -> At {
+        match (self.giver.given(), self.ready.state.start) {
+            // The record itself, not the one after it: more of it may be to come, and where it is not
+            // there any more the stream has forgotten what we have not read.
+            (Some(position), _) => At::Sequence(position.sequence),
+            (None, Start::TrimHorizon) => At::TrimHorizon,
+            (None, Start::Latest(_)) if self.ready.is_fresh => At::Latest,
+            (None, Start::Latest(ms) | Start::Time(ms)) => At::Time(ms),
+        }
+    }
+
+    /// Whether the shard is not there, or is not the one that our position is in.
+    fn is_lost(&self, trouble: &Trouble) -> bool {
+        match trouble {
+            Trouble::Missing(_) => true,
+            Trouble::Place(_) => self.giver.given().is_some(),
+            _ => false,
+        }
+    }
+
+    /// The shard, to be read on after what was given if it is there after all.
+    fn missing(&self, trouble: &Trouble) -> Outcome {
+        let mut ready = self.ready.clone();
+        ready.state.position = self.giver.given();
+        ready.state.until_ms = self.until_ms;
+        Outcome::Missing(ready, trouble.to_string())
+    }
+
+    /// Gives all of a page. True: it was the last.
+    async fn take(&mut self, page: Page, now_ms: i64) -> Result<bool, Halt> {
+        let metrics = &self.shared.means.metrics;
+        metrics.records.add(page.records.len() as u64);
+        metrics.bytes.add(page.bytes());
+        if let Some(behind_ms) = page.behind_ms {
+            self.behind.set(behind_ms);
+        }
+        let first = page.records.first();
+        let first = first.map(|first| read_sequence(&first.sequence, &self.ready.id));
+        self.look_for_gap(first.transpose()?, page.next.is_none(), now_ms);
+        self.giver.give(&page.records, now_ms).await?;
+        if let Some(behind_ms) = page.behind_ms {
+            self.until_ms = Some(now_ms.saturating_sub(behind_ms));
+        }
+        let shard = ShardId::clone(&self.ready.id);
+        let due = !page.records.is_empty() || self.told.elapsed() >= TELL_EVERY;
+        let news = match self.until_ms.filter(|_| due) {
+            Some(until_ms) => {
+                self.told = Instant::now();
+                Some(News::Until(ShardId::clone(&shard), until_ms))
+            }
+            None => None,
+        };
+        self.giver.flush(news).await?;
+        let is_end = page.next.is_none();
+        if is_end {
+            self.giver.flush(Some(News::Ended(shard))).await?;
+        }
+        Ok(is_end)
+    }
+
+    /// After a new iterator the record that was given last comes first, unless the stream has
+    /// forgotten it. That is no loss where all that is forgotten had been read.
+    fn look_for_gap(&mut self, first: Option<SequenceNumber>, is_end: bool, now_ms: i64) {
+        let Some(expected) = self.expected else {
+            return;
+        };
+        let is_gone = match first {
+            Some(first) => first > expected,
+            None => is_end,
+        };
+        if first.is_some() || is_end {
+            self.expected = None;
+        }
+        let kept_since = now_ms.saturating_sub(self.shared.retention_ms);
+        if is_gone && self.until_ms.is_none_or(|until_ms| until_ms < kept_since) {
+            let shard = &*self.ready.id;
+            let after = expected.to_string();
+            report_gap(&self.shared.means, shard, &after, self.until_ms);
+        }
+    }
+
+    fn well(&mut self) {
+        self.attempt = 0;
+        self.shared.means.health.well(&self.ready.id);
+    }
+
+    async fn back_off(&mut self, trouble: Trouble) {
+        self.attempt += 1;
+        let Means {
+            stream,
+            metrics,
+            health,
+            ..
+        } = &self.shared.means;
+        let shard = &*self.ready.id;
+        let delay = match &trouble {
+            Trouble::Throttled(cause) => {
+                metrics.throttles.add(1);
+                tracing::debug!(stream, shard, cause, "Kinesis asks for fewer requests");
+                retry::delay(self.attempt + THROTTLED_FROM, retry::TRANSIENT_MAX)
+            }
+            Trouble::Permanent { .. } | Trouble::Missing(_) | Trouble::Place(_) => {
+                tracing::error!(stream, shard, cause = %trouble, "the shard cannot be read");
+                health.trouble(shard, trouble.to_string());
+                retry::delay(self.attempt, retry::PERMANENT_MAX)
+            }
+            Trouble::Iterator(cause) => {
+                metrics.expired_iterators.add(1);
+                tracing::debug!(stream, shard, cause, "a new iterator is made");
+                retry::delay(self.attempt, retry::TRANSIENT_MAX)
+            }
+            Trouble::Transient(cause) => {
+                tracing::warn!(stream, shard, cause, "reading is tried again");
+                if self.attempt >= TOLD_AFTER {
+                    health.trouble(shard, cause.clone());
+                }
+                retry::delay(self.attempt, retry::TRANSIENT_MAX)
+            }
+        };
+        tokio::time::sleep(delay).await;
+    }
+}
+
+/// Shouts that records are lost.
+pub(super) fn report_gap(means: &Means, shard: &str, after: &str, until_ms: Option<i64>) {
+    means.metrics.retention_gaps.add(1);
+    let until = until_ms.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    let until = until.map_or_else(|| "an unknown time".to_owned(), |time| time.to_string());
+    tracing::error!(
+        stream = means.stream,
+        shard,
+        after,
+        until,
+        "RECORDS ARE LOST: the Kinesis stream has forgotten records of this shard before they were \
+         read; all that had arrived until then was delivered. Raise the stream's retention, or stop \
+         the daemon for less long"
+    );
+}

@@ -1,0 +1,444 @@
+//! Reading as a whole, against a strict server.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::fake::{Fake, FakeShard, RETENTION_MS};
+use super::*;
+use crate::config::{ConsumerSettings, StartSettings};
+use crate::position::Position;
+use crate::source::News;
+use crate::telemetry::Metrics;
+
+/// A guard against waiting for ever: far above what anything here takes.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+struct Reading {
+    kinesis: Kinesis,
+    reader: KinesisReader,
+    metrics: KinesisMetrics,
+    health: Arc<SourceHealth>,
+    /// What has been given: shard, sequence number, data.
+    given: Vec<(String, String, Vec<u8>)>,
+    /// As a checkpoint would have them.
+    shards: BTreeMap<ShardId, ShardState>,
+    named: Option<SourceName>,
+}
+
+impl Reading {
+    fn of(fake: &Fake, start: StartSettings, known: Known, pages: usize) -> Self {
+        Self::with(fake.settings(start), known, pages)
+    }
+
+    fn with(settings: KinesisSettings, known: Known, pages: usize) -> Self {
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let means = Means {
+            stream: "clicks".into(),
+            clock: Clock::system(),
+            metrics: KinesisMetrics::new(&metrics, "clicks"),
+            health: Arc::default(),
+            pages,
+        };
+        let (metrics, health) = (means.metrics.clone(), Arc::clone(&means.health));
+        let shards = known.shards.clone();
+        let (kinesis, reader) = open(settings, known, means);
+        Self {
+            kinesis,
+            reader,
+            metrics,
+            health,
+            given: Vec::new(),
+            shards,
+            named: None,
+        }
+    }
+
+    fn fresh(fake: &Fake) -> Self {
+        Self::of(fake, StartSettings::TrimHorizon, Known::default(), 4)
+    }
+
+    /// Takes one thing, makes it durable, and gives the news of it.
+    async fn step(&mut self) -> Result<Option<News>, StreamError> {
+        let next = tokio::time::timeout(PATIENCE, self.reader.next()).await;
+        let Read { chunk, news } = next.expect("something comes")?.expect("not stopped");
+        for record in chunk.iter() {
+            let state = self
+                .shards
+                .get_mut(record.shard)
+                .expect("found before read");
+            assert!(state.position < Some(record.position), "in order, and once");
+            state.position = Some(record.position);
+            let sequence = record.position.sequence.to_string();
+            let data = record.data.to_vec();
+            self.given.push((record.shard.to_owned(), sequence, data));
+        }
+        match news.clone() {
+            Some(News::Named(name)) => self.named = Some(name),
+            Some(News::Found(found)) => self.shards.extend(found),
+            Some(News::Until(shard, until_ms)) => {
+                self.shards.get_mut(&shard).unwrap().until_ms = Some(until_ms);
+            }
+            Some(News::Ended(shard)) => {
+                let state = self.shards.get_mut(&shard).unwrap();
+                state.ended = true;
+                self.kinesis.release(&[(shard, state.clone())]);
+            }
+            Some(News::Forgotten(shards)) => {
+                for shard in shards {
+                    self.shards.remove(&shard);
+                }
+            }
+            None => {}
+        }
+        Ok(news)
+    }
+
+    async fn until(&mut self, mut is_enough: impl FnMut(&Self) -> bool) {
+        let begun = Instant::now();
+        while !is_enough(self) {
+            assert!(begun.elapsed() < PATIENCE, "{:?}", self.given.len());
+            self.step().await.unwrap();
+        }
+    }
+
+    /// What a later process knows.
+    fn known(&self) -> Known {
+        Known {
+            source: self.named.clone(),
+            shards: self.shards.clone(),
+        }
+    }
+
+    fn texts(&self) -> Vec<&str> {
+        let texts = self.given.iter();
+        texts
+            .map(|(_, _, data)| std::str::from_utf8(data).unwrap())
+            .collect()
+    }
+}
+
+fn at(sequence: &str, until_ms: i64) -> ShardState {
+    ShardState {
+        position: Some(Position {
+            sequence: sequence.parse().unwrap(),
+            sub_sequence: 0,
+        }),
+        until_ms: Some(until_ms),
+        ..ShardState::default()
+    }
+}
+
+fn now_ms() -> i64 {
+    Clock::system().now_ms()
+}
+
+#[tokio::test]
+async fn the_limits_of_a_shard_are_kept_and_records_of_ten_mebibytes_come_through() {
+    let large = vec![b'x'; 10 << 20];
+    let shard = FakeShard::new("one", &[]).with(now_ms(), &[b"a", &large, b"b", b"c"]);
+    let fake = Fake::start(vec![shard]).await;
+    let mut reading = Reading::fresh(&fake);
+    reading.until(|reading| reading.given.len() == 4).await;
+    assert_eq!(reading.given[1].2, large);
+    assert_eq!(fake.world().violations, 0);
+    assert_eq!(reading.metrics.throttles.get(), 0);
+    assert_eq!(reading.metrics.bytes.get(), (10 << 20) + 3 + 4 * 3);
+}
+
+#[tokio::test]
+async fn no_child_is_read_before_the_durable_end_of_both_its_parents() {
+    // More than one page of a listing; the child was there before anybody looked.
+    let now = now_ms();
+    let shards = vec![
+        FakeShard::new("a", &[]).with(now, &[b"a1", b"a2"]).closed(),
+        FakeShard::new("b", &[]).with(now, &[b"b1"]).closed(),
+        FakeShard::new("c", &["a", "b"])
+            .with(now, &[b"c1"])
+            .closed(),
+        FakeShard::new("d", &["c"]).with(now, &[b"d1"]),
+        FakeShard::new("e", &["c"]).with(now, &[b"e1"]),
+    ];
+    let fake = Fake::start(shards).await;
+    let mut reading = Reading::fresh(&fake);
+    reading.until(|reading| reading.given.len() == 6).await;
+    let texts = reading.texts();
+    let place = |text: &str| texts.iter().position(|found| *found == text).unwrap();
+    assert!(place("c1") > place("a2").max(place("b1")));
+    assert!(place("d1").min(place("e1")) > place("c1"));
+    assert!(reading.shards["c"].ended && !reading.shards["d"].ended);
+    // A split while it is read; the parents are forgotten by the stream in the end.
+    {
+        let mut world = fake.world();
+        world.shards[3].is_closed = true;
+        world
+            .shards
+            .push(FakeShard::new("f", &["d"]).with(now, &[b"f1"]));
+        world.shards.drain(..3);
+        // Iterators name shards by their index.
+        world.generation += 1;
+    }
+    reading.until(|reading| reading.given.len() == 7).await;
+    assert_eq!(reading.given[6].2, b"f1");
+    let is_forgotten = |reading: &Reading| !reading.shards.contains_key("c");
+    reading.until(is_forgotten).await;
+    assert_eq!(reading.metrics.retention_gaps.get(), 0);
+}
+
+#[tokio::test]
+async fn faults_of_every_request_and_expired_iterators_lose_and_double_nothing() {
+    let now = now_ms();
+    let shard = FakeShard::new("one", &[]).with(now, &[b"1", b"2"]);
+    let fake = Fake::start(vec![shard]).await;
+    fake.world().faults.extend([
+        ("DescribeStreamSummary", "LimitExceededException"),
+        ("ListShards", "LimitExceededException"),
+        ("ListShards", "ResourceInUseException"),
+        ("GetShardIterator", "ProvisionedThroughputExceededException"),
+        ("GetShardIterator", "InternalFailure"),
+        ("GetRecords", "ProvisionedThroughputExceededException"),
+        ("GetRecords", "ExpiredIteratorException"),
+        ("GetRecords", "KMSThrottlingException"),
+    ]);
+    let mut reading = Reading::fresh(&fake);
+    reading.until(|reading| reading.given.len() == 2).await;
+    {
+        let mut world = fake.world();
+        world.generation += 1;
+        let shard = world.shards[0].clone().with(now, &[b"3"]);
+        world.shards[0] = shard;
+    }
+    reading.until(|reading| reading.given.len() == 3).await;
+    assert_eq!(reading.texts(), ["1", "2", "3"]);
+    assert_eq!(reading.metrics.throttles.get(), 3);
+    assert!(reading.metrics.expired_iterators.get() >= 2);
+    assert_eq!(reading.metrics.retention_gaps.get(), 0);
+    assert_eq!(reading.health.stall(), None);
+}
+
+#[tokio::test]
+async fn records_that_the_stream_forgot_before_they_were_read_are_counted_and_the_rest_is_given() {
+    let (now, known) = (now_ms(), |until_ms| Known {
+        source: None,
+        shards: [("one".into(), at("2", until_ms))].into(),
+    });
+    let mut shard = FakeShard::new("one", &[]).with(now, &[b"1", b"2", b"3", b"4", b"5"]);
+    shard.forgotten = 3;
+    let fake = Fake::start(vec![shard]).await;
+    let long_ago = now - RETENTION_MS - 60_000;
+    let start = StartSettings::TrimHorizon;
+    let mut reading = Reading::of(&fake, start, known(long_ago), 1);
+    reading.until(|reading| reading.given.len() == 2).await;
+    assert_eq!(reading.texts(), ["4", "5"]);
+    assert_eq!(reading.metrics.retention_gaps.get(), 1);
+    // All that is forgotten had been read: an idle shard is no gap.
+    let mut reading = Reading::of(&fake, start, known(now - 60_000), 1);
+    reading.until(|reading| reading.given.len() == 2).await;
+    assert_eq!(reading.metrics.retention_gaps.get(), 0);
+}
+
+#[tokio::test]
+async fn a_shard_that_is_gone_before_its_end_was_read_is_a_gap_and_lets_its_children_be_read() {
+    let now = now_ms();
+    let child = FakeShard::new("child", &["gone"]).with(now, &[b"c"]);
+    let fake = Fake::start(vec![child]).await;
+    let known = Known {
+        source: None,
+        shards: [("gone".into(), at("7", now - 2 * RETENTION_MS))].into(),
+    };
+    let mut reading = Reading::of(&fake, StartSettings::Latest, known, 1);
+    reading.until(|reading| reading.given.len() == 1).await;
+    assert_eq!(reading.metrics.retention_gaps.get(), 1);
+    assert!(reading.shards.get("gone").is_none_or(|gone| gone.ended));
+}
+
+#[tokio::test]
+async fn a_later_process_reads_on_behind_what_is_durable_and_latest_stays_where_it_was() {
+    let now = now_ms();
+    let old = FakeShard::new("one", &[]).with(now - 60_000, &[b"old"]);
+    let fake = Fake::start(vec![old]).await;
+    let mut reading = Reading::of(&fake, StartSettings::Latest, Known::default(), 1);
+    reading.until(|reading| !reading.shards.is_empty()).await;
+    let known = reading.known();
+    drop(reading);
+    let grow = |data: &[u8]| {
+        let mut world = fake.world();
+        let shard = world.shards[0].clone().with(now_ms() + 1, &[data]);
+        world.shards[0] = shard;
+    };
+    grow(b"first");
+    let mut reading = Reading::of(&fake, StartSettings::Latest, known, 1);
+    reading.until(|reading| reading.given.len() == 1).await;
+    assert_eq!(reading.metrics.fresh_starts.get(), 0);
+    let mut known = reading.known();
+    drop(reading);
+    known.source = Some(fake.world().name());
+    grow(b"second");
+    let mut reading = Reading::of(&fake, StartSettings::Latest, known, 1);
+    reading.until(|reading| reading.given.len() == 1).await;
+    assert_eq!(reading.texts(), ["second"]);
+}
+
+#[tokio::test]
+async fn how_far_behind_a_shard_is_read_is_told_and_kept() {
+    let now = now_ms();
+    let large = vec![b'x'; 9 << 20];
+    let shard = FakeShard::new("one", &[]).with(now - 90_000, &[&large, &large]);
+    let fake = Fake::start(vec![shard]).await;
+    let mut reading = Reading::fresh(&fake);
+    reading.until(|reading| reading.given.len() == 1).await;
+    let until_ms = |reading: &Reading| reading.shards["one"].until_ms;
+    reading.until(|reading| until_ms(reading).is_some()).await;
+    let first = until_ms(&reading).unwrap();
+    assert!(
+        (now - 91_000..=now - 60_000).contains(&first),
+        "{}",
+        now - first
+    );
+    reading
+        .until(|reading| until_ms(reading).unwrap() > now - 1000)
+        .await;
+}
+
+#[tokio::test]
+async fn when_nothing_is_taken_nothing_more_is_asked_for() {
+    let large = vec![b'x'; 3 << 20];
+    let records: Vec<&[u8]> = vec![&large; 3];
+    let shards = (0..20)
+        .map(|number| FakeShard::new(&format!("shard-{number:02}"), &[]).with(now_ms(), &records));
+    let fake = Fake::start(shards.collect()).await;
+    let known = Known::default();
+    let mut reading = Reading::of(&fake, StartSettings::TrimHorizon, known, 2);
+    reading.until(|reading| reading.given.len() == 1).await;
+    // Two answers are held, and none is asked for before one of them is taken whole.
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(3) {
+        assert!(fake.world().answered <= 2);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    reading.until(|reading| reading.given.len() == 60).await;
+    assert_eq!(fake.world().violations, 0);
+}
+
+#[tokio::test]
+async fn a_stream_made_anew_under_the_same_name_is_a_loud_stop_even_while_it_is_read() {
+    let now = now_ms();
+    let fake = Fake::start(vec![FakeShard::new("one", &[]).with(now, &[b"1"])]).await;
+    let mut reading = Reading::fresh(&fake);
+    reading.until(|reading| reading.given.len() == 1).await;
+    {
+        let mut world = fake.world();
+        world.created_s += 1;
+        world.generation += 1;
+        let faults = [("GetShardIterator", "InvalidArgumentException"); 9];
+        world.faults.extend(faults);
+    }
+    let stopped = loop {
+        if let Err(error) = reading.step().await {
+            break error;
+        }
+    };
+    let StreamError::LoudStop { cause, advice } = stopped else {
+        panic!("{stopped}");
+    };
+    assert!(
+        cause.contains("positions in one mean nothing in the other"),
+        "{cause}"
+    );
+    assert!(advice.contains("firehose state discard clicks"), "{advice}");
+}
+
+#[tokio::test]
+async fn a_reader_that_is_stopped_ends_and_asks_for_nothing() {
+    let fake = Fake::start(vec![FakeShard::new("one", &[]).with(0, &[b"1"])]).await;
+    let mut reading = Reading::fresh(&fake);
+    reading.kinesis.stop();
+    assert!(reading.reader.next().await.unwrap().is_none());
+    assert_eq!(fake.world().answered, 0);
+    let mut reading = Reading::fresh(&fake);
+    reading.until(|reading| reading.given.len() == 1).await;
+    reading.kinesis.stop();
+    assert!(reading.reader.next().await.unwrap().is_none());
+    assert_eq!(reading.health.stall(), None);
+}
+
+fn fan_out(fake: &Fake, start: StartSettings, known: Known) -> Reading {
+    let mut settings = fake.settings(start);
+    settings.consumer = ConsumerSettings::FanOut {
+        name: "firehose-clicks".into(),
+    };
+    Reading::with(settings, known, 1)
+}
+
+#[tokio::test]
+async fn a_consumer_is_registered_and_subscribes_again_and_again_to_the_end_of_each_shard() {
+    let now = now_ms();
+    let parent = FakeShard::new("parent", &[]).with(now, &[b"1", b"2", b"3", b"4", b"5"]);
+    let fake = Fake::start(vec![parent]).await;
+    fake.world().registering = 2;
+    let mut reading = fan_out(&fake, StartSettings::TrimHorizon, Known::default());
+    reading.until(|reading| reading.given.len() == 5).await;
+    let count = |reading: &Reading| reading.metrics.requests.get();
+    assert_eq!(count(&reading), 1);
+    // The subscription has come to its end; the next goes on where it was, and then the shard ends.
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(3) {
+        let step = tokio::time::timeout(Duration::from_millis(100), reading.step());
+        let _ = step.await;
+    }
+    {
+        let mut world = fake.world();
+        let parent = world.shards[0].clone().with(now, &[b"6"]).closed();
+        world.shards[0] = parent;
+        let child = FakeShard::new("child", &["parent"]).with(now, &[b"c"]);
+        world.shards.push(child);
+    }
+    reading.until(|reading| reading.given.len() == 7).await;
+    assert_eq!(reading.texts(), ["1", "2", "3", "4", "5", "6", "c"]);
+    assert!(reading.shards["parent"].ended);
+    assert_eq!(reading.metrics.retention_gaps.get(), 0);
+    // No subscription of a shard before the service allows it.
+    assert_eq!(fake.world().violations, 0);
+    assert_eq!(fake.world().answered, 0, "nothing was asked for by polling");
+}
+
+#[tokio::test]
+async fn a_fan_out_that_is_not_taken_holds_one_subscription_a_shard_and_loses_nothing() {
+    let now = now_ms();
+    let large = vec![b'x'; 1 << 20];
+    let records: Vec<&[u8]> = vec![&large; 12];
+    let fake = Fake::start(vec![FakeShard::new("one", &[]).with(now, &records)]).await;
+    let mut reading = fan_out(&fake, StartSettings::TrimHorizon, Known::default());
+    reading.until(|reading| reading.given.len() == 1).await;
+    // Far longer than the subscription lives.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!(fake.world().subscriptions, 1);
+    reading.until(|reading| reading.given.len() == 12).await;
+    assert_eq!(fake.world().violations, 0);
+}
+
+#[tokio::test]
+async fn a_fan_out_that_begins_at_the_latest_gives_nothing_older_after_its_first_subscription() {
+    let old = FakeShard::new("one", &[]).with(now_ms() - 60_000, &[b"old", b"older"]);
+    let fake = Fake::start(vec![old]).await;
+    fake.world().faults.extend([
+        ("SubscribeToShard", "LimitExceededException"),
+        ("SubscribeToShard", "ResourceInUseException"),
+    ]);
+    let mut reading = fan_out(&fake, StartSettings::Latest, Known::default());
+    // More than one subscription without a record: each goes on behind what the last one saw.
+    let begun = Instant::now();
+    while fake.world().subscriptions < 2 {
+        assert!(begun.elapsed() < PATIENCE);
+        let step = tokio::time::timeout(Duration::from_millis(100), reading.step());
+        let _ = step.await;
+    }
+    {
+        let mut world = fake.world();
+        let shard = world.shards[0].clone().with(now_ms(), &[b"new"]);
+        world.shards[0] = shard;
+    }
+    reading.until(|reading| !reading.given.is_empty()).await;
+    assert_eq!(reading.texts(), ["new"]);
+    assert_eq!(reading.metrics.throttles.get(), 1);
+    assert_eq!(fake.world().violations, 0);
+}

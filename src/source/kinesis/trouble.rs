@@ -1,0 +1,196 @@
+//! What a failed request to Kinesis means.
+
+use std::error::Error;
+
+use aws_sdk_kinesis::config::http::HttpResponse;
+use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
+
+use crate::aws::{self, Refusal};
+
+/// Why a request failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Trouble {
+    /// Too many requests, or too large ones, for now.
+    #[error("{0}")]
+    Throttled(String),
+    /// The iterator is too old, or of another time of the server: it is made anew.
+    #[error("{0}")]
+    Iterator(String),
+    /// The stream does not know the place where an iterator is to begin.
+    #[error("{0}: check `start`")]
+    Place(String),
+    /// There is no such stream, or no such shard in it.
+    #[error("{0}")]
+    Missing(String),
+    /// It may pass by itself.
+    #[error("{0}")]
+    Transient(String),
+    /// It needs a person; it is tried again.
+    #[error("{cause}: {advice}")]
+    Permanent {
+        /// What was asked, and what was said.
+        cause: String,
+        /// What a person can do.
+        advice: String,
+    },
+}
+
+/// Codes that say: slower.
+const THROTTLED: &[&str] = &[
+    "ProvisionedThroughputExceededException",
+    "LimitExceededException",
+    "KMSThrottlingException",
+    "ThrottlingException",
+    "Throttling",
+    "TooManyRequestsException",
+    "RequestLimitExceeded",
+];
+
+/// Codes of credentials that are not taken, and what to mend.
+const CREDENTIALS: &[(&str, &str)] = &[
+    (
+        "UnrecognizedClientException",
+        "the service does not know the key: mend `access_key_id` or `profile`",
+    ),
+    (
+        "InvalidClientTokenId",
+        "the service does not know the key: mend `access_key_id` or `profile`",
+    ),
+    (
+        "InvalidSignatureException",
+        "mend `secret_access_key`, or set this machine's clock",
+    ),
+    ("SignatureDoesNotMatch", "mend `secret_access_key`"),
+    (
+        "IncompleteSignatureException",
+        "mend `access_key_id` and `secret_access_key`",
+    ),
+    (
+        "MissingAuthenticationTokenException",
+        "give credentials: `access_key_id`, `profile`, or the environment",
+    ),
+    (
+        "ExpiredTokenException",
+        "the credentials have expired: renew them",
+    ),
+    ("ExpiredToken", "the credentials have expired: renew them"),
+    ("OptInRequired", "the account is not subscribed to Kinesis"),
+];
+
+impl Trouble {
+    /// Reads the error of `operation`, an action of Kinesis, on what `of` names.
+    pub(super) fn of<E>(error: &SdkError<E, HttpResponse>, operation: &str, of: &str) -> Self
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        Self::read(&Refusal::of(error), operation, of)
+    }
+
+    /// Reads the error that ended a subscription.
+    pub(super) fn of_event<E, R>(error: &SdkError<E, R>, of: &str) -> Self
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+        R: std::fmt::Debug,
+    {
+        let code = error
+            .as_service_error()
+            .and_then(ProvideErrorMetadata::code);
+        let refusal = Refusal {
+            status: None,
+            code: code.unwrap_or_default().to_owned(),
+            text: aws::chain(error),
+            unsent: false,
+        };
+        Self::read(&refusal, "SubscribeToShard", of)
+    }
+
+    fn read(refusal: &Refusal, operation: &str, of: &str) -> Self {
+        let cause = format!("{operation} of {of}: {}", refusal.text);
+        let permanent = |advice: &str| Self::Permanent {
+            cause: cause.clone(),
+            advice: advice.to_owned(),
+        };
+        let code = refusal.code.as_str();
+        if refusal.unsent {
+            return permanent(
+                "no request could be made: check the source's credentials (`access_key_id`, \
+                 `profile`, the environment), `endpoint` and `region`",
+            );
+        }
+        if THROTTLED.contains(&code) {
+            return Self::Throttled(cause);
+        }
+        if let Some((_, advice)) = CREDENTIALS.iter().find(|(known, _)| *known == code) {
+            return permanent(advice);
+        }
+        match (code, refusal.status) {
+            ("ExpiredIteratorException", _) => Self::Iterator(cause),
+            // An iterator of a server that has been put up anew means nothing to it.
+            ("InvalidArgumentException", _) if operation == "GetRecords" => Self::Iterator(cause),
+            ("ResourceNotFoundException", _) => Self::Missing(cause),
+            ("ResourceInUseException" | "ExpiredNextTokenException", _) => Self::Transient(cause),
+            ("AccessDeniedException" | "AccessDenied", _) => permanent(&format!(
+                "allow these credentials kinesis:{operation} on the stream"
+            )),
+            ("InvalidArgumentException", _)
+                if matches!(operation, "GetShardIterator" | "SubscribeToShard") =>
+            {
+                Self::Place(cause)
+            }
+            ("UnknownOperationException", _) => {
+                permanent("what answers there is not Kinesis: check `endpoint`")
+            }
+            (kms, _) if kms.starts_with("KMS") => {
+                permanent("the stream's KMS key cannot be used: allow kms:Decrypt, or mend the key")
+            }
+            (_, Some(404)) => permanent("what answers there is not Kinesis: check `endpoint`"),
+            (_, Some(status @ 400..=499)) if status != 408 && status != 429 => {
+                permanent("Kinesis refuses the request; its message says why")
+            }
+            _ => Self::Transient(cause),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(code: &str, status: u16, operation: &str) -> Trouble {
+        let refusal = Refusal {
+            status: Some(status),
+            code: code.to_owned(),
+            text: format!("{code}: no"),
+            unsent: false,
+        };
+        Trouble::read(&refusal, operation, "stream clicks")
+    }
+
+    #[test]
+    fn what_passes_and_what_needs_a_person_are_told_apart() {
+        let throttled = read("ProvisionedThroughputExceededException", 400, "GetRecords");
+        assert!(matches!(throttled, Trouble::Throttled(_)));
+        let expired = read("ExpiredIteratorException", 400, "GetRecords");
+        assert!(matches!(expired, Trouble::Iterator(_)));
+        let missing = read("ResourceNotFoundException", 400, "ListShards");
+        assert!(matches!(missing, Trouble::Missing(_)));
+        let failure = read("InternalFailure", 500, "GetRecords");
+        assert!(matches!(failure, Trouble::Transient(_)));
+        let denied = read("AccessDeniedException", 400, "ListShards");
+        assert_eq!(
+            denied.to_string(),
+            "ListShards of stream clicks: AccessDeniedException: no: allow these credentials \
+             kinesis:ListShards on the stream"
+        );
+        for code in [
+            "UnrecognizedClientException",
+            "KMSDisabledException",
+            "What",
+        ] {
+            assert!(matches!(
+                read(code, 400, "GetRecords"),
+                Trouble::Permanent { .. }
+            ));
+        }
+    }
+}

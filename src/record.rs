@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::buffer::Buffer;
 use crate::position::{Position, Sequence};
 use crate::shard::{JOURNAL, ShardId};
 
@@ -93,18 +94,19 @@ impl Span {
 #[derive(Debug)]
 pub struct ChunkBuilder {
     shard: Option<ShardId>,
-    arena: Vec<u8>,
+    arena: Buffer,
     spans: Vec<Span>,
     keys: Vec<Vec<(String, String)>>,
 }
 
 impl ChunkBuilder {
-    /// An empty chunk with room for `bytes` of record data. A chunk holds less than 4 GiB.
-    pub fn with_capacity(bytes: usize) -> Self {
+    /// An empty chunk with room for `records` records of `bytes` bytes together. A chunk holds less
+    /// than 4 GiB.
+    pub fn with_room(records: usize, bytes: usize) -> Self {
         Self {
             shard: None,
-            arena: Vec::with_capacity(bytes),
-            spans: Vec::new(),
+            arena: Buffer::with_room(bytes),
+            spans: Vec::with_capacity(records),
             keys: Vec::new(),
         }
     }
@@ -113,7 +115,7 @@ impl ChunkBuilder {
     pub fn of_shard(shard: ShardId, bytes: usize) -> Self {
         Self {
             shard: Some(shard),
-            ..Self::with_capacity(bytes)
+            ..Self::with_room(0, bytes)
         }
     }
 
@@ -209,7 +211,7 @@ impl ChunkBuilder {
     pub fn finish(self) -> Chunk {
         Chunk {
             shard: self.shard,
-            arena: self.arena.into(),
+            arena: Bytes::from_owner(self.arena),
             spans: self.spans,
             keys: self.keys,
         }
@@ -272,7 +274,12 @@ impl Chunk {
 
     /// The records in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Record<'_>> {
-        self.spans.iter().map(|span| self.at(span))
+        self.iter_from(0)
+    }
+
+    /// The records from index `start` on, which is at most [`Chunk::len`], in order.
+    pub fn iter_from(&self, start: usize) -> impl ExactSizeIterator<Item = Record<'_>> {
+        self.spans[start..].iter().map(|span| self.at(span))
     }
 
     fn at(&self, span: &Span) -> Record<'_> {

@@ -158,7 +158,7 @@ impl Workshop {
     /// Takes the records of `chunk` from index `start` on through all modules, until the piece is
     /// large enough or the chunk ends.
     pub fn work(&mut self, chunk: &Chunk, start: usize) -> Piece {
-        self.work_into(Out::default(), chunk, start)
+        self.work_into(Out::of(chunk, start, None), chunk, start)
     }
 
     /// The same under the eyes of `watch`.
@@ -168,11 +168,7 @@ impl Workshop {
         start: usize,
         watch: &'w mut Watch<'w>,
     ) -> Piece {
-        let out = Out {
-            watch: Some(watch),
-            ..Out::default()
-        };
-        self.work_into(out, chunk, start)
+        self.work_into(Out::of(chunk, start, Some(watch)), chunk, start)
     }
 
     fn work_into(&mut self, mut out: Out<'_>, chunk: &Chunk, start: usize) -> Piece {
@@ -183,7 +179,7 @@ impl Workshop {
             unreachable!("a chain has modules")
         };
         while end < chunk.len() && out.bytes() < PIECE_BYTES && begun.elapsed() < PIECE_TIME {
-            let ahead: Vec<Record<'_>> = chunk.iter().skip(end).take(run::CALL_RECORDS).collect();
+            let ahead: Vec<Record<'_>> = chunk.iter_from(end).take(run::CALL_RECORDS).collect();
             let records = &ahead[..run::call_len(first, &ahead)];
             self.feed_or_single_out(&chain, records, &mut out);
             end += records.len();
@@ -258,7 +254,7 @@ impl Workshop {
             let (call, after) = rest.split_at(run::call_len(module, rest));
             rest = after;
             run::run(module, &mut self.slots[stage], call, &mut verdicts);
-            let mut between = ChunkBuilder::with_capacity(0);
+            let mut between = ChunkBuilder::with_room(call.len(), 0);
             for (record, verdict) in call.iter().zip(verdicts.drain(..)) {
                 if let Some(watch) = &mut out.watch {
                     watch(stage, record, &verdict);
@@ -331,20 +327,22 @@ struct Out<'w> {
     watch: Option<&'w mut Watch<'w>>,
 }
 
-impl Default for Out<'_> {
-    fn default() -> Self {
+impl<'w> Out<'w> {
+    /// Nothing yet, with room for what comes out of the records from `start` on where they become a
+    /// little larger.
+    fn of(chunk: &Chunk, start: usize, watch: Option<&'w mut Watch<'w>>) -> Self {
+        let records = chunk.len() - start;
+        let bytes = chunk.bytes() / chunk.len().max(1) * records;
         Self {
-            builder: ChunkBuilder::with_capacity(0),
+            builder: ChunkBuilder::with_room(records, (bytes + bytes / 8).min(PIECE_BYTES)),
             failed: Vec::new(),
             failed_bytes: 0,
             dropped: 0,
             limit: 0,
-            watch: None,
+            watch,
         }
     }
-}
 
-impl Out<'_> {
     fn bytes(&self) -> usize {
         self.builder.bytes() + self.failed_bytes
     }

@@ -208,7 +208,7 @@ impl Cursor {
             }
             let available = usize::try_from(segment.end - self.offset).unwrap_or(max_bytes);
             let chunk =
-                chunk.get_or_insert_with(|| ChunkBuilder::with_capacity(available.min(max_bytes)));
+                chunk.get_or_insert_with(|| ChunkBuilder::with_room(0, available.min(max_bytes)));
             if !self.hand_out(&segment, chunk, max_bytes)? {
                 break;
             }

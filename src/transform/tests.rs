@@ -68,7 +68,7 @@ fn settings(module: &Path) -> TransformSettings {
 }
 
 fn chunk(records: &[&str]) -> Chunk {
-    let mut chunk = ChunkBuilder::with_capacity(0);
+    let mut chunk = ChunkBuilder::with_room(0, 0);
     for (index, record) in (0..).zip(records) {
         chunk.push(record.as_bytes(), 1_700_000_000_000, Sequence(index));
     }

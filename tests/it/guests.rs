@@ -9,13 +9,14 @@ use std::sync::LazyLock;
 use crate::support::command::succeed;
 
 /// The ready-made modules.
-const MODULES: [&str; 7] = [
+const MODULES: [&str; 8] = [
     "cloudwatch-logs",
     "csv-to-json",
     "deaggregate",
     "filter-sample",
     "flatten",
     "identity",
+    "json-value",
     "redact",
 ];
 /// Examples that do the job of `csv-to-json`.

@@ -70,7 +70,7 @@ impl<'s> Judge<'s> {
 
     /// The record's way through all modules, and where each of the outputs would go.
     fn transformed(&mut self, data: &[u8], backup: Option<String>) -> Verdict {
-        let mut chunk = ChunkBuilder::with_capacity(data.len());
+        let mut chunk = ChunkBuilder::with_room(1, data.len());
         chunk.push(data, self.now_ms, Sequence::default());
         let (chunk, mut steps) = (chunk.finish(), Vec::new());
         let piece = self.workshop.as_mut().map(|workshop| {

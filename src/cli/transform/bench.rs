@@ -82,7 +82,7 @@ pub(super) fn run(
 /// All records of the input, in chunks.
 fn read(path: &Path) -> anyhow::Result<Vec<Chunk>> {
     let mut input = open(path)?;
-    let empty = || ChunkBuilder::with_capacity(CHUNK_BYTES);
+    let empty = || ChunkBuilder::with_room(0, CHUNK_BYTES);
     let (mut chunks, mut chunk, mut next) = (Vec::new(), empty(), Sequence(0));
     let (mut number, mut line) = (0_u64, Vec::new());
     while let Some(length) = next_line(&mut input, &mut line)? {

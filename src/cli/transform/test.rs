@@ -56,7 +56,7 @@ pub(super) fn run(
         host,
         arrival_ms: args.arrival,
         workshop: None,
-        chunk: ChunkBuilder::with_capacity(0),
+        chunk: ChunkBuilder::with_room(0, 0),
         waiting: Vec::new(),
         next: Sequence(0),
         report,
@@ -182,7 +182,7 @@ impl Run<'_> {
 
     /// Takes what waits through the module.
     fn flush(&mut self) -> Result<(), CommandError> {
-        let empty = ChunkBuilder::with_capacity(0);
+        let empty = ChunkBuilder::with_room(0, 0);
         let chunk = std::mem::replace(&mut self.chunk, empty).finish();
         let Some(workshop) = self.workshop.as_mut().filter(|_| !chunk.is_empty()) else {
             return Ok(());

@@ -1,5 +1,5 @@
-//! The code of a module compiled for this machine: `native flatten FILE ROUNDS` takes the lines of a
-//! file through it, again and again, and prints nanoseconds a record.
+//! The code of a module compiled for this machine: `native MODULE CONFIG FILE ROUNDS` takes the lines of
+//! a file through it, again and again, and prints nanoseconds a record.
 
 use std::hint::black_box;
 use std::io::Write as _;
@@ -9,6 +9,7 @@ use std::{env, fs, io};
 
 use firehose_transform::{Outcome, Record, Transform};
 use flatten::Flatten;
+use json_value::JsonValue;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -16,8 +17,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["flatten", input, rounds] => run::<Flatten>(input, rounds),
-        _ => Err("usage: native flatten FILE ROUNDS".into()),
+        ["flatten", config, input, rounds] => run::<Flatten>(config, input, rounds),
+        ["json-value", config, input, rounds] => run::<JsonValue>(config, input, rounds),
+        _ => Err("usage: native flatten|json-value CONFIG FILE ROUNDS".into()),
     };
     let result = result.and_then(|figure| Ok(writeln!(io::stdout(), "{figure:.2}")?));
     match result {
@@ -29,11 +31,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn run<T: Transform>(input: &str, rounds: &str) -> Result<f64, Box<dyn std::error::Error>> {
+fn run<T: Transform>(
+    config: &str,
+    input: &str,
+    rounds: &str,
+) -> Result<f64, Box<dyn std::error::Error>> {
     let text = fs::read_to_string(input)?;
     let lines: Vec<&[u8]> = text.lines().map(str::as_bytes).collect();
     let rounds: u32 = rounds.parse()?;
-    let config = serde_json::from_str("{}")?;
+    let config = serde_json::from_str(config)?;
     let mut transform = T::configure(config).map_err(firehose_transform::Failure::into_text)?;
     let mut round = || -> Result<(), String> {
         // As the host does it: records of a call together, outcomes gathered.

@@ -84,7 +84,7 @@ fn objects(data: &[u8]) -> Result<Outcome, Failure> {
 /// What stands between the delimiters, but for what is empty.
 fn pieces<'a>(data: &'a [u8], delimiter: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
     let mut rest = Some(data);
-    let mut next = move || {
+    let next = move || {
         let data = rest?;
         let found = data
             .windows(delimiter.len())
@@ -96,7 +96,7 @@ fn pieces<'a>(data: &'a [u8], delimiter: &'a [u8]) -> impl Iterator<Item = &'a [
         rest = after;
         Some(piece)
     };
-    std::iter::from_fn(move || next()).filter(|piece| !piece.is_empty())
+    std::iter::from_fn(next).filter(|piece| !piece.is_empty())
 }
 
 export!(Deaggregate);

@@ -9,9 +9,10 @@ use std::sync::LazyLock;
 use crate::support::command::succeed;
 
 /// The ready-made modules.
-const MODULES: [&str; 7] = [
+const MODULES: [&str; 8] = [
     "cloudwatch-logs",
     "csv-to-json",
+    "deaggregate",
     "filter-sample",
     "flatten",
     "identity",

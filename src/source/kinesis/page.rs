@@ -39,6 +39,16 @@ pub(super) struct KinesisRecord {
 }
 
 impl Page {
+    /// By which time, in ms, all had arrived that is in this page or came before it, where that is known;
+    /// not later than it is. A page that was pushed may be old when it is taken, so that its lag is
+    /// trusted only where the last record does not tell.
+    pub(super) fn until_ms(&self, asked_ms: i64) -> Option<i64> {
+        let behind_ms = self.behind_ms?;
+        let last = self.records.last().and_then(|last| last.arrival_ms);
+        let until_ms = last.filter(|_| behind_ms > 0);
+        Some(until_ms.unwrap_or_else(|| asked_ms.saturating_sub(behind_ms)))
+    }
+
     /// Bytes as Kinesis counts them towards its limits.
     pub(super) fn bytes(&self) -> u64 {
         self.records

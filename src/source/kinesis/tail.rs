@@ -105,6 +105,7 @@ impl Tail {
 
     async fn run(&mut self) -> Result<Outcome, Halt> {
         loop {
+            let asked_ms = self.shared.means.clock.now_ms();
             let fed = match self.next().await {
                 Ok(Some(fed)) => fed,
                 Ok(None) => continue,
@@ -115,8 +116,7 @@ impl Tail {
                 }
             };
             self.well();
-            let now_ms = self.shared.means.clock.now_ms();
-            let is_end = self.take(fed.page, now_ms).await?;
+            let is_end = self.take(fed.page, asked_ms).await?;
             drop(fed.permit);
             if is_end {
                 return Ok(Outcome::Ended(ShardId::clone(&self.ready.id)));
@@ -171,8 +171,8 @@ impl Tail {
         Outcome::Missing(ready, trouble.to_string())
     }
 
-    /// Gives all of a page. True: it was the last.
-    async fn take(&mut self, page: Page, now_ms: i64) -> Result<bool, Halt> {
+    /// Gives all of a page that was asked for at that time. True: it was the last.
+    async fn take(&mut self, page: Page, asked_ms: i64) -> Result<bool, Halt> {
         let metrics = &self.shared.means.metrics;
         metrics.records.add(page.records.len() as u64);
         metrics.bytes.add(page.bytes());
@@ -181,11 +181,9 @@ impl Tail {
         }
         let first = page.records.first();
         let first = first.map(|first| read_sequence(&first.sequence, &self.ready.id));
-        self.look_for_gap(first.transpose()?, page.next.is_none(), now_ms);
-        self.giver.give(&page.records, now_ms).await?;
-        if let Some(behind_ms) = page.behind_ms {
-            self.until_ms = Some(now_ms.saturating_sub(behind_ms));
-        }
+        self.look_for_gap(first.transpose()?, page.next.is_none(), asked_ms);
+        self.giver.give(&page.records, asked_ms).await?;
+        self.until_ms = page.until_ms(asked_ms).or(self.until_ms);
         let shard = ShardId::clone(&self.ready.id);
         let due = !page.records.is_empty() || self.told.elapsed() >= TELL_EVERY;
         let news = match self.until_ms.filter(|_| due) {

@@ -174,3 +174,30 @@ fn what_an_orphan_of_kinesis_holds_is_delivered_like_another_stream() {
     let delivered = lake::lines(&site.path("lake"), "data");
     assert_eq!(delivered.first().unwrap(), b"open when it ended");
 }
+
+#[test]
+fn aggregates_within_aggregates_are_taken_apart_in_the_order_of_firehose() {
+    let stream = Kinesalite::shared().stream(1);
+    let module = concat!(env!("CARGO_MANIFEST_DIR"), "/transforms/deaggregate.wasm");
+    let transform = format!(
+        "[[stream.clicks.transform]]\nmodule = \"{module}\"\n\
+         [stream.clicks.transform.config]\ntype = \"json\"\n"
+    );
+    let table = stream.table(&stream.endpoint);
+    let site = Site::new(&format!("{}\n{transform}", lines(&table)));
+    stream.aggregate("{\"n\":1}{\"n\":2}\n{\"n\":3} {\"n\":4}\n[5]");
+    let mut daemon = site.start();
+    let lake = site.path("lake");
+    let is_there = || {
+        let data = lake::lines(&lake, "data").len();
+        data == 4 && !lake::objects(&lake, "errors").is_empty()
+    };
+    daemon.until("it is delivered", is_there).unwrap();
+    daemon.drain();
+    let expected = [1, 2, 3, 4].map(|n| format!("{{\"n\":{n}}}").into_bytes());
+    assert_eq!(lake::lines(&lake, "data"), expected);
+    let failed = lake::lines(&lake, "errors/processing-failed");
+    let failed: Value = serde_json::from_slice(&failed[0]).unwrap();
+    assert_eq!(failed["subSequenceNumber"], 2, "{failed}");
+    assert_eq!(failed["rawData"], "WzVd", "{failed}");
+}

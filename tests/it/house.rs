@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 const STAGES: &[&str] = &[
     "batch",
     "checkpoint",
+    "coordination",
     "destination",
     "format",
     "journal",

@@ -67,11 +67,18 @@ impl Body {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Request {
     Create,
-    Take { by: Worker, seen: Item },
-    Renew { by: Worker, fence: u8 },
+    Take {
+        by: Worker,
+        seen: Item,
+    },
+    Renew {
+        by: Worker,
+        fence: u8,
+    },
     Commit(Write, (Name, Name)),
     Release(Write),
-    Delete(Write),
+    /// Of the item that has the checkpoint of this number.
+    Delete(u8),
     Part(Name, usize, Part),
     PutBody(Name, Body),
     Complete(Object),
@@ -239,7 +246,14 @@ impl World {
             Request::Release(write) if self.holds(write, Rules::ALL) => {
                 self.change_owner(None);
             }
-            Request::Delete(write) if self.holds(write, Rules::ALL) => self.item = None,
+            Request::Delete(number)
+                if self
+                    .item
+                    .as_ref()
+                    .is_some_and(|item| item.number == *number) =>
+            {
+                self.item = None;
+            }
             Request::Create | Request::Release(_) | Request::Delete(_) => {
                 return Ok(Answer::Refused);
             }
@@ -369,7 +383,7 @@ impl World {
         }
     }
 
-    fn body(&self) -> Option<Body> {
+    pub(super) fn body(&self) -> Option<Body> {
         self.item.as_ref()?.body?;
         self.item.as_ref().and_then(|item| self.read(item).ok())
     }

@@ -153,8 +153,10 @@ impl World {
             }
             return;
         };
+        self.delete(item, rules, next);
         // The workers are alike, so the first one comes first.
-        if self.in_stream && self.is_at_rest() || item.fence == 0 && worker > 0 {
+        let comes_later = self.next_tenure == 1 && worker > 0;
+        if self.is_at_rest() || comes_later {
             return;
         }
         if item.owner == Some(worker) && rules.lacks(Broken::ResumeWithoutRaising) {
@@ -172,6 +174,19 @@ impl World {
             world.luck.thefts -= 1;
         }
         next.push(("looks at the item", Ok(world)));
+    }
+
+    /// Deletes an item that nothing is left to do for. Anybody may: nobody writes to it any more.
+    fn delete(&self, item: &Item, rules: Rules<'_>, next: &mut Vec<Step>) {
+        let is_done = |body: &Body| {
+            body.ended && (body.listed.is_empty() || rules.lacks(Broken::DeletedBeforeListIsEmpty))
+        };
+        let has_expired = !self.in_stream || rules.lacks(Broken::DeletedBeforeRetention);
+        if has_expired && self.body().as_ref().is_some_and(is_done) {
+            let steps = ("deletes the item", "deletes the item late");
+            let request = Request::Delete(item.number);
+            self.send(steps, &request, rules, next, |_, _| Ok(()), |_| ());
+        }
     }
 
     fn try_to_take(&self, worker: Worker, seen: &Item, rules: Rules<'_>, next: &mut Vec<Step>) {
@@ -329,7 +344,7 @@ impl World {
         );
     }
 
-    /// Hands the lease over, or deletes it when there is nothing left to do.
+    /// Hands the lease over.
     fn leave(&self, worker: Worker, holding: &Holding, rules: Rules<'_>, next: &mut Vec<Step>) {
         let write = holding.write(worker);
         let free = |world: &mut Self| world.processes[worker] = Process::Free;
@@ -349,13 +364,6 @@ impl World {
                 freed,
                 free,
             );
-        }
-        let is_empty =
-            holding.base.listed.is_empty() || rules.lacks(Broken::DeletedBeforeListIsEmpty);
-        let has_expired = !self.in_stream || rules.lacks(Broken::DeletedBeforeRetention);
-        if holding.base.ended && is_empty && has_expired {
-            let steps = ("deletes the item", "deletes the item late");
-            self.send(steps, &Request::Delete(write), rules, next, freed, free);
         }
     }
 }

@@ -424,7 +424,10 @@ proptest! {
         isolation in prop_oneof![Just(Isolation::Reuse), Just(Isolation::Batch)],
     ) {
         let guest = Guest::new();
-        let mut workshop = guest.workshop(&[TransformSettings { isolation, ..guest.settings() }]);
+        // Nothing here hangs; a busy machine may be slow.
+        let timeout = Duration::from_mins(1);
+        let mut workshop =
+            guest.workshop(&[TransformSettings { timeout, isolation, ..guest.settings() }]);
         let records: Vec<&str> = records.iter().map(String::as_str).collect();
         let pieces = work(&mut workshop, &chunk(&records));
         let mut passed = Vec::new();

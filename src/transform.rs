@@ -11,10 +11,12 @@ mod engine;
 mod fault;
 mod host;
 mod instance;
+mod meter;
 mod module;
 mod observer;
 mod run;
 mod sandbox;
+mod versions;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

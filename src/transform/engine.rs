@@ -1,19 +1,16 @@
-//! The process's WebAssembly engine: compiles modules, keeps what it compiled, and interrupts calls.
+//! The process's WebAssembly engine: compiles modules, and keeps what it compiled.
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use wasmtime::component::Component;
 use wasmtime::{Cache, CacheConfig, Config, OptLevel};
 
-/// How often the engine looks whether a call has had its time; the grain of `timeout`.
-pub(super) const TICK: Duration = Duration::from_millis(10);
+use super::meter::{self, Loops};
 
 /// Bytes of stack that a guest may use. The threads that run guests have four times as much.
 const GUEST_STACK_BYTES: usize = 512 << 10;
@@ -25,7 +22,8 @@ pub struct Engine {
     cache: Option<Cache>,
     /// One compilation at a time, so that a cache hit can be told from another's.
     compiling: Arc<Mutex<()>>,
-    _ticker: Arc<Ticker>,
+    /// Whether calls can be interrupted.
+    interruptible: bool,
 }
 
 impl std::fmt::Debug for Engine {
@@ -59,18 +57,18 @@ impl Engine {
         let mut config = Config::new();
         config
             .wasm_component_model(true)
-            .epoch_interruption(interruptible)
+            // Of what is put into modules most is hardly ever run.
+            .wasm_branch_hinting(true)
             .cranelift_opt_level(OptLevel::Speed)
             .max_wasm_stack(GUEST_STACK_BYTES)
             .cache(cache.clone());
         let engine = wasmtime::Engine::new(&config)
             .map_err(|error| anyhow::anyhow!("start the WebAssembly engine: {error:#}"))?;
-        let ticker = Ticker::start(engine.clone())?;
         Ok(Self {
             engine,
             cache,
             compiling: Arc::default(),
-            _ticker: Arc::new(ticker),
+            interruptible,
         })
     }
 
@@ -78,14 +76,21 @@ impl Engine {
         &self.engine
     }
 
-    pub(super) fn compile(&self, component: &[u8]) -> wasmtime::Result<Compiled> {
+    /// Compiles a component so that its calls can be interrupted.
+    pub(super) fn compile(&self, component: &[u8], loops: Loops) -> anyhow::Result<Compiled> {
+        let metered = self
+            .interruptible
+            .then(|| meter::component(component, loops));
+        let metered = metered.transpose()?;
+        let component = metered.as_deref().unwrap_or(component);
         let _one = self
             .compiling
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let hits = self.cache.as_ref().map_or(0, Cache::cache_hits);
         let begun = Instant::now();
-        let component = Component::new(&self.engine, component)?;
+        let component = Component::new(&self.engine, component)
+            .map_err(|error| anyhow::anyhow!("{error:#}"))?;
         Ok(Compiled {
             component,
             time: begun.elapsed(),
@@ -107,33 +112,4 @@ fn open_cache(dir: &Path) -> anyhow::Result<Cache> {
     config.with_directory(dir);
     Cache::new(config)
         .map_err(|error| anyhow::anyhow!("open the cache of compiled modules: {error:#}"))
-}
-
-/// Moves the engine's clock until it is dropped.
-struct Ticker {
-    stop: Arc<AtomicBool>,
-}
-
-impl Ticker {
-    fn start(engine: wasmtime::Engine) -> anyhow::Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let work = move || {
-            while !stopped.load(Ordering::Relaxed) {
-                thread::sleep(TICK);
-                engine.increment_epoch();
-            }
-        };
-        thread::Builder::new()
-            .name("transform-clock".into())
-            .spawn(work)
-            .context("start a thread")?;
-        Ok(Self { stop })
-    }
-}
-
-impl Drop for Ticker {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-    }
 }

@@ -73,6 +73,8 @@ pub(super) struct Broken {
     pub cause: Cause,
     /// One sentence.
     pub message: String,
+    /// Whether a loop gave up that would have gone on in the patient version.
+    pub gave_up: bool,
 }
 
 impl Broken {
@@ -80,6 +82,7 @@ impl Broken {
         Self {
             cause,
             message: message.into(),
+            gave_up: false,
         }
     }
 
@@ -89,9 +92,15 @@ impl Broken {
         if let Some(over) = error.downcast_ref::<OverMemory>() {
             return Self::new(Cause::Memory, over.to_string());
         }
+        if let Some(over) = error.downcast_ref::<OverTime>() {
+            return Self {
+                cause: Cause::Timeout,
+                message: over.to_string(),
+                gave_up: *over == OverTime::GaveUp,
+            };
+        }
         let root = error.root_cause().to_string();
         match error.downcast_ref::<Trap>() {
-            Some(Trap::Interrupt) => Self::new(Cause::Timeout, "the call took longer than timeout"),
             Some(trap) => {
                 let trap = trap.to_string();
                 Self::new(
@@ -181,6 +190,17 @@ pub(super) fn cut(text: &str, bytes: usize) -> &str {
 pub(super) struct OverMemory {
     pub(super) wanted: usize,
     pub(super) limit: usize,
+}
+
+/// A call has had its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum OverTime {
+    /// By the clock.
+    #[error("the call took longer than timeout")]
+    Timeout,
+    /// By the number of a loop's turns, in the swift version.
+    #[error("a loop took too long")]
+    GaveUp,
 }
 
 /// The guest used the host in a way that is not allowed.

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use wasmtime::component::{Linker, LinkerInstance};
 use wasmtime::{ResourceLimiter, StoreContextMut};
 
 use super::abi::{HOST, Level, Origin, TYPES};
-use super::fault::{GuestFault, OverMemory, cut};
+use super::fault::{GuestFault, OverMemory, OverTime, cut};
+use super::meter::Growth;
 use super::observer::Observer;
 use crate::position::Position;
 use crate::record::Record;
@@ -65,6 +66,8 @@ pub(super) struct Host {
     pub(super) random: fastrand::Rng,
     /// The last line that the guest logged as an error in the call under way.
     said: Option<String>,
+    /// When the call under way has had its time.
+    deadline: Option<Instant>,
     memory: usize,
     memory_peak: usize,
     memory_limit: usize,
@@ -110,6 +113,7 @@ impl Host {
             now_ms: 0,
             random: fastrand::Rng::with_seed(0),
             said: None,
+            deadline: None,
             memory: 0,
             memory_peak: 0,
             memory_limit,
@@ -133,6 +137,11 @@ impl Host {
                 ^ output.rotate_left(48);
             self.random = fastrand::Rng::with_seed(seed);
         }
+    }
+
+    /// What begins now may take so long.
+    pub(super) fn allow(&mut self, timeout: Duration) {
+        self.deadline = Instant::now().checked_add(timeout);
     }
 
     /// After a call that broke: the last error that the guest logged in it.
@@ -162,7 +171,8 @@ impl Host {
     }
 }
 
-/// Memories and tables of the instance together stay below its limit; beyond it the call ends.
+/// Memories and tables of the instance together stay below its limit; beyond it the call ends. It is
+/// asked, too, whether the call may go on (`meter`).
 impl ResourceLimiter for Host {
     fn memory_growing(
         &mut self,
@@ -170,6 +180,14 @@ impl ResourceLimiter for Host {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
+        match Growth::of(current, desired) {
+            Growth::GivenUp => return Err(OverTime::GaveUp.into()),
+            Growth::Question if self.deadline.is_some_and(|at| at <= Instant::now()) => {
+                return Err(OverTime::Timeout.into());
+            }
+            Growth::Question => return Ok(false),
+            Growth::Real => {}
+        }
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false); // the module's own limit, which it reckons with
         }

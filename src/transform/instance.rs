@@ -42,12 +42,18 @@ impl Fresh {
     /// Starts an instance whose exports are as the contract has them. Bounded in time and memory as
     /// any call is, and `configure` after it within the same bounds.
     pub(super) fn start(module: &Module) -> Result<Self, Broken> {
+        patiently(module, || Self::of(module))
+    }
+
+    fn of(module: &Module) -> Result<Self, Broken> {
         let mut store = Store::new(module.engine(), module.host());
         store.limiter(|host| host);
-        store.set_epoch_deadline(module.ticks());
+        store.data_mut().allow(module.timeout());
         store.set_hostcall_fuel(module.output_limit());
-        let instance = module
+        let pre = module
             .pre()
+            .ok_or_else(|| Broken::new(Cause::Start, "the module is not compiled"))?;
+        let instance = pre
             .instantiate(&mut store)
             .map_err(|error| not_started(&error, None))?;
         let func = |store: &mut Store<Host>, name: &str| {
@@ -96,6 +102,14 @@ impl Fresh {
     }
 }
 
+/// Does it again with a patient instance if a swift one gave up.
+fn patiently<T>(module: &Module, work: impl Fn() -> Result<T, Broken>) -> Result<T, Broken> {
+    match work() {
+        Err(broken) if broken.gave_up && module.become_patient() => work(),
+        result => result,
+    }
+}
+
 fn not_started(error: &wasmtime::Error, said: Option<String>) -> Broken {
     let broken = Broken::read(error, said);
     // What went wrong counts more than when.
@@ -103,13 +117,17 @@ fn not_started(error: &wasmtime::Error, said: Option<String>) -> Broken {
         Cause::Trap | Cause::Result => Cause::Start,
         other => other,
     };
-    Broken::new(cause, format!("configure: {}", broken.message))
+    Broken {
+        cause,
+        message: format!("configure: {}", broken.message),
+        gave_up: broken.gave_up,
+    }
 }
 
 impl Instance {
     /// Starts an instance and gives it the config.
     pub(super) fn start(module: &Module) -> Result<Self, Broken> {
-        Fresh::start(module)?.configure(module.config())
+        patiently(module, || Fresh::of(module)?.configure(module.config()))
     }
 
     /// Calls the module with some records: one outcome each, in their order.
@@ -127,7 +145,7 @@ impl Instance {
             .collect();
         let store = &mut self.store;
         store.data_mut().begin(records);
-        store.set_epoch_deadline(module.ticks());
+        store.data_mut().allow(module.timeout());
         store.set_hostcall_fuel(module.output_limit() + records.len() * OUTCOME_BYTES);
         let called = self
             .transform

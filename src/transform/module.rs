@@ -5,15 +5,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use wasmtime::component::{InstancePre, Linker};
+use wasmtime::component::InstancePre;
 
 use super::component::{self, Kind};
-use super::engine::{Engine, TICK};
+use super::engine::Engine;
 use super::fault::Broken;
-use super::host::{self, Host, Log};
+use super::host::{Host, Log};
 use super::instance::{Fresh, Instance};
 use super::observer::Observer;
-use super::sandbox;
+use super::versions::{Compilation, Versions};
 use crate::config::{Isolation, TransformSettings};
 
 /// A larger file is refused: a component with a whole Python in it has 20 MB.
@@ -53,7 +53,7 @@ pub struct Module {
     name: Arc<str>,
     stream: Arc<str>,
     engine: Engine,
-    pre: InstancePre<Host>,
+    versions: Arc<Versions>,
     log: Arc<Log>,
     observer: Observer,
     about: About,
@@ -90,19 +90,16 @@ impl Module {
         let (size, crc64) = (bytes.len() as u64, crc_fast::crc64_nvme(&bytes));
         let (kind, component) = component::from_file(engine.get(), bytes)
             .map_err(|error| fault(format!("{error:#}")))?;
-        let compiled = engine
-            .compile(&component)
-            .map_err(|error| fault(format!("cannot be compiled: {error:#}")))?;
-        let imports =
-            component::imports(&compiled.component).map_err(|error| fault(format!("{error:#}")))?;
-        let pre = link(engine, &compiled.component, &imports)
-            .map_err(|error| fault(format!("does not fit the contract: {error:#}")))?;
-        observer.metrics.compiled(compiled.time, compiled.cached);
+        let (versions, compilation) = Versions::compile(engine, component).map_err(&fault)?;
+        observer
+            .metrics
+            .compiled(compilation.time, compilation.cached);
+        let imports = versions.imports().to_vec();
         Ok(Self {
             name: settings.name.as_str().into(),
             stream: stream.into(),
             engine: engine.clone(),
-            pre,
+            versions: Arc::new(versions),
             log: Arc::new(Log::new(observer.clone(), settings.log_lines)),
             observer: observer.clone(),
             one_by_one: imports.iter().any(|import| component::is_sandboxed(import)),
@@ -111,8 +108,8 @@ impl Module {
                 size,
                 crc64,
                 imports,
-                compile_time: compiled.time,
-                cached: compiled.cached,
+                compile_time: compilation.time,
+                cached: compilation.cached,
             },
             settings: settings.clone(),
         })
@@ -175,8 +172,23 @@ impl Module {
         self.engine.get()
     }
 
-    pub(super) const fn pre(&self) -> &InstancePre<Host> {
-        &self.pre
+    /// The version to start instances of.
+    pub(super) fn pre(&self) -> Option<&InstancePre<Host>> {
+        self.versions.current()
+    }
+
+    /// After a call that gave up or ran over its time: from now on loops have all the time that
+    /// `timeout` gives. False: that cannot be.
+    pub(super) fn become_patient(&self) -> bool {
+        self.versions.become_patient(&self.engine, |compilation| {
+            let (module, Compilation { time, cached }) = (&*self.name, compilation);
+            tracing::info!(
+                module,
+                ?time,
+                "a loop ran for long: compiled for long loops"
+            );
+            self.observer.metrics.compiled(time, cached);
+        })
     }
 
     /// The data of a new store.
@@ -185,11 +197,9 @@ impl Module {
         Host::new(Arc::clone(&self.log), Arc::clone(&self.stream), memory)
     }
 
-    /// Ticks of the engine until a call that begins now has had its time.
-    pub(super) fn ticks(&self) -> u64 {
-        let ticks = self.settings.timeout.as_millis().div_ceil(TICK.as_millis());
-        // The tick that is under way counts for nothing.
-        u64::try_from(ticks).unwrap_or(u64::MAX - 1) + 1
+    /// What a call may take.
+    pub(super) const fn timeout(&self) -> Duration {
+        self.settings.timeout
     }
 
     pub(super) fn output_limit(&self) -> usize {
@@ -221,20 +231,4 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
         ));
     }
     fs::read(path).map_err(|error| error.to_string())
-}
-
-fn link(
-    engine: &Engine,
-    component: &wasmtime::component::Component,
-    imports: &[String],
-) -> wasmtime::Result<InstancePre<Host>> {
-    let mut linker = Linker::new(engine.get());
-    host::link(&mut linker)?;
-    for import in imports
-        .iter()
-        .filter(|import| component::is_sandboxed(import))
-    {
-        sandbox::link(&mut linker, import)?;
-    }
-    linker.instantiate_pre(component)
 }

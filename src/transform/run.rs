@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::abi::Outcome;
-use super::fault::{Broken, refused_batch, refused_record};
+use super::fault::{Broken, Cause, refused_batch, refused_record};
 use super::instance::{CallError, Instance};
 use super::module::Module;
 use crate::failure::Failure;
@@ -149,6 +149,13 @@ fn call(
     let result = instance.call(module, records);
     metrics.call.since(begun);
     metrics.calls.add(1);
+    if let Err(CallError::Broken(broken)) = &result
+        && broken.cause == Cause::Timeout
+        && module.become_patient()
+        && broken.gave_up
+    {
+        return call(module, slot, records); // by a patient instance, which does not give up
+    }
     let result = result.map_err(|error| match error {
         CallError::Broken(why) => broken(why),
         refused @ CallError::Refused(_) => refused,

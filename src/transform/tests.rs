@@ -128,6 +128,22 @@ fn codes(pieces: &[Piece]) -> Vec<(u64, &'static str, u32)> {
 }
 
 #[test]
+fn a_loop_may_take_what_timeout_gives() {
+    let guest = Guest::new();
+    let mut settings = guest.settings();
+    settings.timeout = Duration::from_secs(3600);
+    let mut workshop = guest.workshop(&[settings]);
+    for _ in 0..2 {
+        let pieces = work(&mut workshop, &chunk(&["abc", "never ends soon", "d"]));
+        assert_eq!(
+            outputs(&pieces),
+            [(0, 0, "abc".into()), (1, 0, "never ends soon".into())]
+        );
+        assert_eq!(failures(&pieces), []);
+    }
+}
+
+#[test]
 fn each_record_has_the_outcome_that_the_module_gives_it() {
     let guest = Guest::new();
     let mut workshop = guest.workshop(&[guest.settings()]);

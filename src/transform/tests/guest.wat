@@ -4,7 +4,7 @@
 ;;   d dropped          f failed "bad"       2 two outputs       0 no outputs      k the key k = its data
 ;;   t trap             p logs, then traps   l endless loop      r endless recursion
 ;;   M takes memory     O huge result        A aliased results   c one outcome too few
-;;   u bad UTF-8        e fails the batch    w logs and passes
+;;   u bad UTF-8        e fails the batch    w logs and passes   n passes after a long loop
 ;;   o asks for its origin, of which comes out: o, and what is longer than five, the stream; oo the shard;
 ;;     ooo the sequence number; ooooo the partition key
 ;;   anything else passes as it is
@@ -111,6 +111,11 @@
         unreachable))
     (if (i32.eq (local.get $do) (i32.const 108)) ;; l
       (then (loop $ever (br $ever))))
+    (if (i32.eq (local.get $do) (i32.const 110)) ;; n
+      (then
+        (loop $count
+          (br_if $count (i32.lt_u
+            (local.tee $at (i32.add (local.get $at) (i32.const 1))) (i32.const 30000000))))))
     (if (i32.eq (local.get $do) (i32.const 114)) ;; r
       (then (drop (call $recurse (i32.const 0)))))
     (if (i32.eq (local.get $do) (i32.const 77)) ;; M

@@ -1,0 +1,112 @@
+//! The two versions of a module. The swift one gives up where a loop takes long; most never do. The
+//! patient one is made when that happens, and has all the time that the settings give it.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use wasmtime::component::{Component, InstancePre, Linker};
+
+use super::component;
+use super::engine::{Compiled, Engine};
+use super::host::{self, Host};
+use super::meter::Loops;
+use super::sandbox;
+
+/// Larger components are patient from the beginning: compiling them takes long, and the interpreters
+/// that they hold do all their work in one loop.
+const SWIFT_BYTES_MAX: usize = 4 << 20;
+
+/// A module, compiled and linked.
+pub(super) struct Versions {
+    component: Vec<u8>,
+    imports: Vec<String>,
+    swift: Option<InstancePre<Host>>,
+    patient: OnceLock<Option<InstancePre<Host>>>,
+}
+
+/// How compiling went.
+pub(super) struct Compilation {
+    pub(super) time: Duration,
+    /// Whether it came from the cache.
+    pub(super) cached: bool,
+}
+
+impl Versions {
+    /// Compiles and links a component. An error names what it is about.
+    pub(super) fn compile(
+        engine: &Engine,
+        component: Vec<u8>,
+    ) -> Result<(Self, Compilation), String> {
+        let loops = if component.len() > SWIFT_BYTES_MAX {
+            Loops::Ask
+        } else {
+            Loops::GiveUp
+        };
+        let compiled = engine
+            .compile(&component, loops)
+            .map_err(|error| format!("cannot be compiled: {error:#}"))?;
+        let imports =
+            component::imports(&compiled.component).map_err(|error| format!("{error:#}"))?;
+        let pre = link(engine, &compiled.component, &imports)
+            .map_err(|error| format!("does not fit the contract: {error:#}"))?;
+        let mut versions = Self {
+            component,
+            imports,
+            swift: None,
+            patient: OnceLock::new(),
+        };
+        match loops {
+            Loops::GiveUp => versions.swift = Some(pre),
+            Loops::Ask => versions.patient = OnceLock::from(Some(pre)),
+        }
+        Ok((versions, compiled.into()))
+    }
+
+    /// Interfaces that it imports.
+    pub(super) fn imports(&self) -> &[String] {
+        &self.imports
+    }
+
+    /// The version to start instances of.
+    pub(super) fn current(&self) -> Option<&InstancePre<Host>> {
+        let patient = self.patient.get().and_then(Option::as_ref);
+        patient.or(self.swift.as_ref())
+    }
+
+    /// From now on the patient version is current. It is compiled now, if it was not yet; then `done`
+    /// is told. False: it cannot be compiled.
+    pub(super) fn become_patient(&self, engine: &Engine, done: impl FnOnce(Compilation)) -> bool {
+        let patient = self.patient.get_or_init(|| {
+            let compiled = engine.compile(&self.component, Loops::Ask).ok()?;
+            let pre = link(engine, &compiled.component, &self.imports).ok()?;
+            done(compiled.into());
+            Some(pre)
+        });
+        patient.is_some()
+    }
+}
+
+impl From<Compiled> for Compilation {
+    fn from(compiled: Compiled) -> Self {
+        Self {
+            time: compiled.time,
+            cached: compiled.cached,
+        }
+    }
+}
+
+fn link(
+    engine: &Engine,
+    component: &Component,
+    imports: &[String],
+) -> wasmtime::Result<InstancePre<Host>> {
+    let mut linker = Linker::new(engine.get());
+    host::link(&mut linker)?;
+    for import in imports
+        .iter()
+        .filter(|import| component::is_sandboxed(import))
+    {
+        sandbox::link(&mut linker, import)?;
+    }
+    linker.instantiate_pre(component)
+}

@@ -131,7 +131,7 @@ fn codes(pieces: &[Piece]) -> Vec<(u64, &'static str, u32)> {
 fn a_loop_may_take_what_timeout_gives() {
     let guest = Guest::new();
     let mut settings = guest.settings();
-    settings.timeout = Duration::from_secs(3600);
+    settings.timeout = Duration::from_hours(1);
     let mut workshop = guest.workshop(&[settings]);
     for _ in 0..2 {
         let pieces = work(&mut workshop, &chunk(&["abc", "never ends soon", "d"]));

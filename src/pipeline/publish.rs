@@ -206,6 +206,7 @@ pub(super) fn publication(
         content_type: format.map_or("application/octet-stream", |format| format.content_type()),
         content_encoding: format.and_then(Format::content_encoding),
         upload_id: sealed.upload_id.clone(),
+        parts: None,
         body: Arc::new(SpoolBody {
             spool: Arc::clone(spool),
             extents: sealed.extents.clone(),

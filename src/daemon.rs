@@ -18,6 +18,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -269,7 +270,7 @@ impl Common {
             reserve: Arc::new(reserve),
             status: Arc::new(status),
             metrics: Arc::clone(&self.metrics),
-            pages: self.pages,
+            pages: Arc::new(Semaphore::new(self.pages)),
         };
         Ok(Supervisor::open(Arc::new(settings), disk, around).await)
     }

@@ -28,7 +28,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -80,7 +80,7 @@ pub struct Surroundings {
     /// All metrics of the process.
     pub metrics: Arc<Metrics>,
     /// How many answers of Kinesis the stream may hold at a time.
-    pub pages: usize,
+    pub pages: Arc<Semaphore>,
 }
 
 /// The running pipeline of one delivery stream.

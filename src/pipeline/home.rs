@@ -198,7 +198,7 @@ fn open_kinesis(
         clock: around.clock.clone(),
         metrics: KinesisMetrics::new(&around.metrics, stream),
         health: Arc::clone(around.status.source()),
-        pages: around.pages,
+        pages: Arc::clone(&around.pages),
     };
     let known = kinesis::Known {
         source: recovered.source.clone(),

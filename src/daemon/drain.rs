@@ -26,6 +26,7 @@ fn source_of(dir: &Path, source: SourceSettings) -> anyhow::Result<SourceSetting
                 start: StartSettings::TrimHorizon,
                 consumer: ConsumerSettings::Polling,
                 access: AwsAccess::default(),
+                coordination: None,
             }))
         }
         (None, SourceSettings::Kinesis(_)) if held.journal.disk_bytes > 0 => {

@@ -18,6 +18,7 @@ mod conduct;
 mod fake;
 mod feed;
 mod hash;
+mod lister;
 mod pace;
 mod page;
 mod shards;
@@ -38,6 +39,7 @@ use crate::shard::{ShardId, ShardState, SourceName};
 use crate::source::{News, Read};
 use crate::telemetry::{KinesisMetrics, SourceHealth};
 use conduct::Conductor;
+pub use lister::Lister;
 
 /// Memory that the largest answer of Kinesis takes: 10 MiB of records, and what it came as.
 pub const PAGE_BYTES_MAX: u64 = 24 << 20;

@@ -146,6 +146,7 @@ impl Fake {
             stream: "clicks".into(),
             arn: None,
             start,
+            coordination: None,
             consumer: ConsumerSettings::Polling,
             access: AwsAccess {
                 region: Some("us-east-1".into()),

@@ -52,7 +52,7 @@ impl KinesisMetrics {
             foreign_records: total(name::KINESIS_FOREIGN_RECORDS),
             retention_gaps: total(name::KINESIS_RETENTION_GAPS),
             fresh_starts: total(name::KINESIS_FRESH_STARTS),
-            open_shards: Level(metrics.gauge(name::KINESIS_OPEN_SHARDS, labels())),
+            open_shards: Level::new(metrics.gauge(name::KINESIS_OPEN_SHARDS, labels())),
             metrics: Arc::clone(metrics),
             stream: stream.into(),
         }
@@ -73,6 +73,10 @@ impl KinesisMetrics {
 pub struct Level(Gauge);
 
 impl Level {
+    pub(super) fn new(gauge: Gauge) -> Self {
+        Self(gauge)
+    }
+
     /// So many there are.
     #[expect(
         clippy::cast_precision_loss,

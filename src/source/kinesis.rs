@@ -77,8 +77,6 @@ pub struct Only {
     pub state: ShardState,
     /// What its stream was called then.
     pub source: Option<SourceName>,
-    /// Nobody has read of it before: `latest` means now.
-    pub is_fresh: bool,
 }
 
 /// The end that is told how far the stream is durable. Cheap to clone.

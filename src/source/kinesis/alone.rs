@@ -23,7 +23,7 @@ impl Conductor {
             id: only.shard,
             state: only.state,
             range: EVERYTHING,
-            is_fresh: only.is_fresh,
+            is_fresh: false,
         };
         loop {
             let listed = self.ask(|| shared.client.shards()).await;

@@ -25,7 +25,6 @@ fn only(shard: &str, state: ShardState) -> Only {
         shard: shard.into(),
         state,
         source: None,
-        is_fresh: true,
     }
 }
 

@@ -18,8 +18,6 @@ mod model_tests;
 mod renewal;
 mod sync;
 mod table;
-#[cfg(test)]
-mod tests;
 mod trouble;
 mod watch;
 mod writes;

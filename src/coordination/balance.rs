@@ -167,7 +167,7 @@ mod tests {
         }
     }
 
-    fn candidate(shard: &ShardId, owner: Option<&'static str>, age: Age) -> Candidate<'_> {
+    fn candidate<'a>(shard: &'a ShardId, owner: Option<&'a str>, age: Age) -> Candidate<'a> {
         Candidate {
             shard,
             owner,

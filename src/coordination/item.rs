@@ -261,3 +261,103 @@ impl Resumed {
         (state, Some(told))
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A lease as it is added to the table.
+    pub(in super::super) fn lease(shard: &str) -> LeaseItem {
+        LeaseItem {
+            shard: shard.into(),
+            owner: None,
+            checkpoint: KclCheckpoint::TrimHorizon,
+            body: None,
+            waiting: 0,
+            until_ms: None,
+            parents: Vec::new(),
+            counter: 0,
+            fence: None,
+            number: None,
+            take: None,
+            start_ms: None,
+            stream: None,
+            hash_keys: None,
+        }
+    }
+
+    fn attributes(texts: &[(&str, &str)], numbers: &[(&str, i64)]) -> Attributes {
+        let texts = texts
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), AttributeValue::S((*value).to_owned())));
+        let numbers = numbers
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), AttributeValue::N(value.to_string())));
+        texts.chain(numbers).collect()
+    }
+
+    fn at(sequence: u64, sub_sequence: u32) -> Position {
+        Position {
+            sequence: crate::position::Sequence(sequence).into(),
+            sub_sequence,
+        }
+    }
+
+    #[test]
+    fn a_lease_of_kcl_is_read_and_what_is_no_lease_is_passed_over() {
+        let mut kcl = attributes(
+            &[
+                ("leaseKey", "a"),
+                ("checkpoint", "77"),
+                ("leaseOwner", "java"),
+                ("startingHashKey", "0"),
+                ("endingHashKey", "9"),
+            ],
+            &[("leaseCounter", 4), ("checkpointSubSequenceNumber", 3)],
+        );
+        let parents = AttributeValue::Ss(vec!["p".into()]);
+        kcl.insert("parentShardId".to_owned(), parents);
+        let expected = LeaseItem {
+            owner: Some("java".into()),
+            checkpoint: KclCheckpoint::At(at(77, 3)),
+            counter: 4,
+            parents: vec!["p".into()],
+            hash_keys: Some(("0".into(), "9".into())),
+            ..lease("a")
+        };
+        assert_eq!(LeaseItem::parse(&kcl), Ok(Some(expected)));
+        let leader = attributes(&[("leaseKey", "x"), ("entityType", "LEADER")], &[]);
+        assert_eq!(LeaseItem::parse(&leader), Ok(None));
+        let torn = attributes(&[("leaseKey", "a"), ("checkpoint", "?")], &[]);
+        let fault = LeaseItem::parse(&torn).unwrap_err();
+        assert_eq!(fault, "the lease of a has no readable checkpoint");
+    }
+
+    #[test]
+    fn reading_goes_on_from_whoever_has_read_further_and_says_so() {
+        let resumed = |checkpoint| Resumed {
+            body: None,
+            checkpoint,
+            start: Start::Latest(5),
+            parents: vec!["p".into()],
+            hash_keys: None,
+        };
+        let ours = ShardState {
+            position: Some(at(10, 2)),
+            until_ms: Some(1),
+            ..ShardState::default()
+        };
+        let (state, told) = resumed(KclCheckpoint::Latest).state(None);
+        assert_eq!((state.start, told), (Start::Latest(5), None));
+        assert_eq!(state.parents, ["p"]);
+        for same in [at(10, 2), at(9, 0)] {
+            let resumed = resumed(KclCheckpoint::At(same));
+            assert_eq!(resumed.state(Some(&ours)), (ours.clone(), None));
+        }
+        let (state, told) = resumed(KclCheckpoint::At(at(10, 3))).state(Some(&ours));
+        assert_eq!((state.position, state.until_ms), (Some(at(10, 3)), None));
+        assert!(told.unwrap().contains("from 10 to 10"));
+        let (state, told) = resumed(KclCheckpoint::ShardEnd).state(Some(&ours));
+        assert!(state.ended && told.unwrap().contains("SHARD_END"));
+    }
+}

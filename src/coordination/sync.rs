@@ -80,3 +80,114 @@ pub(super) fn open<'a>(items: &'a [LeaseItem], listed: &BTreeSet<ShardId>) -> Ve
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::coordination::item::tests::lease;
+    use crate::shard::{ListedShard, SourceName};
+
+    fn listing(shards: &[(&str, &[&str])]) -> Listing {
+        let listed = |(id, parents): &(&str, &[&str])| ListedShard {
+            id: (*id).into(),
+            parents: parents.iter().map(|parent| (*parent).to_owned()).collect(),
+            hash_keys: ("0".into(), "1".into()),
+        };
+        Listing {
+            source: SourceName {
+                arn: "arn".into(),
+                created_ms: 1,
+            },
+            shards: shards.iter().map(listed).collect(),
+        }
+    }
+
+    fn begins(plan: &Plan) -> Vec<(&str, KclCheckpoint, Option<i64>)> {
+        let begin = |lease: &'_ NewLease| (lease.checkpoint, lease.start_ms);
+        let all = plan.add.iter();
+        all.map(|lease| (&*lease.shard, begin(lease).0, begin(lease).1))
+            .collect()
+    }
+
+    fn ended(shard: &str, waiting: usize) -> LeaseItem {
+        LeaseItem {
+            checkpoint: KclCheckpoint::ShardEnd,
+            number: Some(3),
+            waiting,
+            ..lease(shard)
+        }
+    }
+
+    #[test]
+    fn the_first_shards_begin_where_the_settings_say_and_later_ones_at_their_beginning() {
+        use KclCheckpoint::{AtTimestamp, Latest, TrimHorizon};
+        let first = listing(&[("a", &["gone"]), ("b", &[])]);
+        let plan_of = |items: &[LeaseItem], start| plan(items, &first, start, 7);
+        let fresh = plan_of(&[], StartSettings::Latest);
+        assert_eq!(
+            begins(&fresh),
+            [("a", Latest, Some(7)), ("b", Latest, Some(7))]
+        );
+        let at_time = plan_of(&[], StartSettings::Time(3));
+        assert_eq!(begins(&at_time)[0], ("a", AtTimestamp, Some(3)));
+        // A worker that died on the way has added one of them.
+        let untouched = LeaseItem {
+            checkpoint: Latest,
+            ..lease("a")
+        };
+        let half = plan_of(&[untouched], StartSettings::Latest);
+        assert_eq!(begins(&half), [("b", Latest, Some(7))]);
+        let read = LeaseItem {
+            number: Some(1),
+            ..lease("a")
+        };
+        let later = plan_of(&[read], StartSettings::Latest);
+        assert_eq!(begins(&later), [("b", TrimHorizon, None)]);
+        let parent = LeaseItem {
+            checkpoint: Latest,
+            ..lease("gone")
+        };
+        let child = plan_of(&[parent], StartSettings::Latest);
+        assert_eq!(begins(&child)[0], ("a", TrimHorizon, None));
+    }
+
+    #[test]
+    fn an_item_goes_when_its_list_is_empty_and_the_stream_has_forgotten_the_shard() {
+        let listed = listing(&[("there", &[])]);
+        let held = LeaseItem {
+            owner: Some("w".into()),
+            ..ended("held", 0)
+        };
+        let items = [
+            ended("there", 0),
+            ended("listing", 1),
+            ended("done", 0),
+            held,
+            lease("unread"),
+        ];
+        let plan_of = |listed| plan(&items, listed, StartSettings::TrimHorizon, 0);
+        assert_eq!(plan_of(&listed).delete, [ended("done", 0)]);
+        assert!(plan_of(&listing(&[])).delete.is_empty());
+    }
+
+    #[test]
+    fn a_shard_waits_for_its_parents_and_an_ended_one_for_its_list() {
+        let child = |shard: &str, parent: &str| LeaseItem {
+            parents: vec![parent.to_owned()],
+            ..lease(shard)
+        };
+        let items = [
+            lease("open"),
+            child("waits", "open"),
+            ended("ended", 0),
+            child("may", "ended"),
+            child("orphan", "forgotten"),
+            child("early", "unknown"),
+            ended("listing", 2),
+        ];
+        let listed = BTreeSet::from(["unknown".into()]);
+        let open = open(&items, &listed).into_iter();
+        let open: Vec<&str> = open.map(|item| &*item.shard).collect();
+        assert_eq!(open, ["open", "may", "orphan", "listing"]);
+    }
+}

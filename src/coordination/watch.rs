@@ -62,3 +62,48 @@ impl Watch {
         items.iter().map(age).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::coordination::item::tests::lease;
+
+    const FAILOVER: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn a_lease_expires_when_its_heartbeat_stands_still_on_the_observers_clock() {
+        let begin = Instant::now();
+        let mut watch = Watch::default();
+        let mut look = |owner: Option<&str>, counter, after_secs| {
+            let item = LeaseItem {
+                owner: owner.map(Into::into),
+                counter,
+                ..lease("a")
+            };
+            let now = begin + Duration::from_secs(after_secs);
+            watch.look(&[item], FAILOVER, now)[0]
+        };
+        assert_eq!(look(Some("w"), 1, 0), Age::Alive);
+        assert_eq!(look(Some("w"), 1, 10), Age::Alive);
+        assert_eq!(look(Some("w"), 1, 11), Age::Free);
+        assert_eq!(look(Some("w"), 2, 12), Age::Alive);
+        assert_eq!(look(Some("w"), 2, 43), Age::VeryOld);
+        assert_eq!(look(Some("v"), 2, 44), Age::Alive);
+        assert_eq!(look(None, 3, 45), Age::Free);
+        assert_eq!(look(None, 3, 76), Age::VeryOld);
+    }
+
+    #[test]
+    fn what_was_deleted_and_made_anew_is_new() {
+        let begin = Instant::now();
+        let mut watch = Watch::default();
+        let item = LeaseItem {
+            owner: Some("w".into()),
+            ..lease("a")
+        };
+        watch.look(std::slice::from_ref(&item), FAILOVER, begin);
+        watch.look(&[], FAILOVER, begin + FAILOVER);
+        let later = begin + FAILOVER * 2;
+        assert_eq!(watch.look(&[item], FAILOVER, later), [Age::Alive]);
+    }
+}

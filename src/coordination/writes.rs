@@ -282,3 +282,40 @@ impl Holder {
         change.make(&self.table, &self.shard).await.map(|_| ())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::coordination::item::tests::lease;
+
+    #[test]
+    fn a_take_is_written_where_nothing_has_changed_since_it_was_looked_at() {
+        let taken = take(&lease("a"), "me", "drawn", 5);
+        assert_eq!(
+            taken.when,
+            [
+                "#leaseCounter = :was_leaseCounter",
+                "attribute_not_exists(#leaseOwner)",
+                "attribute_not_exists(#firehoseFence)",
+            ]
+        );
+        assert_eq!(taken.values[":firehoseFence"], number(1));
+        let seen = LeaseItem {
+            owner: Some("other".into()),
+            counter: 8,
+            fence: Some(3),
+            checkpoint: KclCheckpoint::Latest,
+            ..lease("a")
+        };
+        let taken = take(&seen, "me", "drawn", 5);
+        assert_eq!(taken.values[":was_leaseOwner"], text("other"));
+        assert_eq!(taken.values[":was_leaseCounter"], number(8));
+        assert_eq!(taken.values[":leaseCounter"], number(9));
+        assert_eq!(taken.values[":was_firehoseFence"], number(3));
+        assert_eq!(taken.values[":firehoseFence"], number(4));
+        assert_eq!(taken.values[":firehoseStart"], number(5));
+        let expression = taken.expression();
+        assert!(expression.contains("#firehoseStart = if_not_exists(#firehoseStart"));
+        assert!(expression.ends_with(" REMOVE #checkpointOwner"));
+    }
+}

@@ -27,6 +27,7 @@ mod guests;
 mod hostile;
 mod house;
 mod kinesis;
+mod leases;
 mod oracle_bites;
 mod orphans;
 mod partitions;

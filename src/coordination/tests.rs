@@ -1,1 +1,0 @@
-//! The lease table against a real server.

@@ -32,6 +32,7 @@ mod oracle_bites;
 mod orphans;
 mod partitions;
 mod readme;
+mod shared_stream;
 mod streams;
 mod support;
 mod transforms;

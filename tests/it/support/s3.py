@@ -86,6 +86,6 @@ def abort_uploads():
         s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
 
 
-actions = [create, get, put, keys, uploads, parts, abort_uploads]
+actions = [create, get, put, put_part, keys, uploads, parts, abort_uploads]
 answer = {each.__name__: each for each in actions}[action](*rest)
 json.dump(answer, sys.stdout, default=str)

@@ -100,7 +100,7 @@ fn surroundings(settings: &StreamSettings, disk: &TornDisk) -> Surroundings {
         reserve: Arc::new(reserve),
         status: Arc::new(Status::new(StreamMetrics::new(&metrics, "torn"), clock)),
         metrics,
-        pages: 1,
+        pages: Arc::new(tokio::sync::Semaphore::new(1)),
     }
 }
 

@@ -20,7 +20,7 @@ use metrics_exporter_prometheus::{
 use crate::failure::ErrorOutputType;
 use crate::telemetry::StatusSnapshot;
 pub use coordination::CoordinationMetrics;
-pub use kinesis::{Behind, KinesisMetrics};
+pub use kinesis::{Behind, Counted, KinesisMetrics};
 pub use transform::TransformMetrics;
 
 /// Upper bounds of the buckets of every `_seconds` histogram: from a call of a fast module to a

@@ -85,6 +85,22 @@ impl Level {
     pub fn set(&self, count: usize) {
         self.0.set(count as f64);
     }
+
+    /// There is one more, until it is dropped.
+    pub fn count(&self) -> Counted {
+        self.0.increment(1.0);
+        Counted(self.0.clone())
+    }
+}
+
+/// Counts one of a [`Level`] for as long as it lives.
+#[derive(Debug)]
+pub struct Counted(Gauge);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
 }
 
 /// The gauge of a shard; it falls to 0 when dropped.

@@ -1,0 +1,273 @@
+//! Shared checkpoints: what a machine that holds the lease on a shard leaves for whoever holds it next.
+//!
+//! No local disk is trusted. When a checkpoint is due nothing more is applied until all open batches of
+//! the shard are sealed and encoded; then every object is brought to the destination as an upload, the
+//! body that lists them is written, and one conditional write to the lease makes it durable. Only then
+//! is anything published: what the list names. The spool is room to work in, and begins empty.
+
+mod body;
+mod make;
+mod open;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::Pipeline;
+use super::commit::{self, DraftBatch};
+use super::frontiers::Changes;
+use crate::checkpoint::SealedObject;
+use crate::coordination::{BodyName, Lost};
+use crate::destination::{Destination, PublishError};
+use crate::failpoint;
+use crate::shard::{ShardId, ShardState, SourceName};
+use crate::telemetry::State;
+pub use body::{Body, Listed};
+pub(super) use body::Range;
+use make::Making;
+pub(super) use make::Made;
+pub use make::Tenure;
+pub use open::{Taken, connect_shared, open_shared};
+
+/// Objects that are published leave the list within this time, when nothing else makes a checkpoint.
+const UNLIST_AFTER: Duration = Duration::from_secs(5);
+/// How often the position of a shard is made durable when it gives no record that is kept.
+const IDLE_EVERY: Duration = Duration::from_mins(1);
+
+/// What a pipeline knows of its lease and of the checkpoints that it makes there.
+pub struct Shared {
+    tenure: Arc<dyn Tenure>,
+    destination: Destination,
+    /// Where bodies go: their keys up to the random name.
+    bodies: String,
+    /// As the last durable checkpoint has it.
+    known: Known,
+    /// The body of that checkpoint; there is none before the first.
+    body: Option<BodyName>,
+    shard: ShardId,
+    /// What that checkpoint lists, until the pipeline takes it over.
+    listed: Vec<Listed>,
+    /// A checkpoint is due: nothing is applied until all that is open is encoded.
+    gathering: bool,
+    /// Objects in their final bytes that no durable checkpoint lists.
+    gathered: Vec<SealedObject>,
+    making: Option<AbortOnDropHandle<()>>,
+    made: Instant,
+    abandoned: CancellationToken,
+}
+
+/// What is known of the shard.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Known {
+    state: ShardState,
+    source: Option<SourceName>,
+}
+
+impl Shared {
+    /// Where what is listed is published.
+    pub(super) const fn destination(&self) -> &Destination {
+        &self.destination
+    }
+
+    /// What the checkpoint that was taken over lists.
+    pub(super) fn take_listed(&mut self) -> Vec<Listed> {
+        std::mem::take(&mut self.listed)
+    }
+
+    /// Cancelled when the lease is lost or must go: nothing is begun any more.
+    pub(super) const fn abandoned(&self) -> &CancellationToken {
+        &self.abandoned
+    }
+
+    /// Whether applying waits for all that is open to be encoded.
+    pub(super) const fn is_gathering(&self) -> bool {
+        self.gathering
+    }
+
+    /// Whether everything that was gathered is in a durable checkpoint.
+    pub(super) fn is_settled(&self) -> bool {
+        !self.gathering && self.gathered.is_empty() && self.making.is_none()
+    }
+
+    /// Objects in their final bytes, for the next checkpoint.
+    pub(super) fn gather(&mut self, sealed: SealedObject) {
+        self.gathered.push(sealed);
+    }
+
+    /// A batch is full: all are sealed.
+    pub(super) const fn begin_gathering(&mut self) {
+        self.gathering = true;
+    }
+
+    /// Stops what is under way.
+    pub(super) fn abort(&mut self) {
+        self.making = None;
+    }
+}
+
+impl Pipeline {
+    /// Takes the next step towards a shared checkpoint: begins to gather when one is due, spools what is
+    /// encoded, and makes it when all is.
+    pub(super) fn mind_the_lease(&mut self) {
+        let is_due = self.is_shared_due();
+        let Some(shared) = self.checkpoints.shared_mut() else {
+            return;
+        };
+        shared.gathering |= is_due;
+        if !self.checkpointing {
+            self.spill();
+        }
+        self.make_shared();
+    }
+
+    fn is_shared_due(&mut self) -> bool {
+        let Some(shared) = self.checkpoints.shared() else {
+            return false;
+        };
+        let (is_free, since) = (shared.making.is_none(), shared.made.elapsed());
+        let has_news = self.frontiers.has_changes();
+        let is_last = self.ending && (has_news || !self.table.is_empty());
+        let is_idle = self.table.is_empty() && since >= IDLE_EVERY;
+        if self.frontiers.is_urgent() || is_last || (has_news && is_idle) {
+            return true;
+        }
+        if !is_free || self.table.is_empty() {
+            return false;
+        }
+        if self.is_short() && !self.has_room() {
+            let open = self.table.len() as u64;
+            self.around.status.metrics().sealed_early.add(open);
+            return true;
+        }
+        let now_ms = self.around.clock.now_ms();
+        self.table.next_due(now_ms).is_some()
+    }
+
+    /// Writes batches to the spool: those that are encoded for the next checkpoint, or all, when they
+    /// take too much memory. Nothing durable names the spool, so nothing is synced.
+    fn spill(&mut self) {
+        let sealed = std::mem::take(&mut self.pending.sealed);
+        // They have left no object.
+        self.pending.closed.clear();
+        let is_much = self.is_unspooled_much();
+        let stays = |_: &_| false;
+        let batches: Vec<DraftBatch> = if is_much {
+            let dirty = self.table.take_dirty().into_iter();
+            let entries = dirty.filter_map(|id| self.table.get(id));
+            entries
+                .map(|entry| DraftBatch::of(entry, sealed.contains(&entry.batch.id), &stays))
+                .collect()
+        } else {
+            let entries = sealed.iter().filter_map(|id| self.table.get(*id));
+            entries
+                .map(|entry| DraftBatch::of(entry, true, &stays))
+                .collect()
+        };
+        let frees = !self.pending.freed.is_empty() && self.is_spool_full();
+        if batches.is_empty() && !frees {
+            return;
+        }
+        self.checkpointing = true;
+        let freed = std::mem::take(&mut self.pending.freed);
+        let spool = Arc::clone(&self.spool);
+        self.spawn_checkpoint(move || commit::spill(batches, &freed, &spool));
+    }
+
+    /// Makes a checkpoint of all that was gathered, or one that only forgets what is published.
+    fn make_shared(&mut self) {
+        let is_encoded = self.table.is_empty() && !self.checkpointing;
+        let is_published = self.pending.published.len() == self.waiting.len();
+        let Some(shared) = self.checkpoints.shared_mut() else {
+            return;
+        };
+        if shared.making.is_some() {
+            return;
+        }
+        let (mut next, mut sealed) = (shared.known.clone(), Vec::new());
+        if shared.gathering && is_encoded {
+            shared.gathering = false;
+            self.all_sealed = false;
+            next.learn(self.frontiers.take());
+            sealed = std::mem::take(&mut shared.gathered);
+        }
+        let is_time = shared.made.elapsed() >= UNLIST_AFTER || (self.ending && is_published);
+        let forgets = !self.pending.published.is_empty() && is_time;
+        if next == shared.known && sealed.is_empty() && !forgets {
+            return;
+        }
+        shared.made = Instant::now();
+        let unlisted = std::mem::take(&mut self.pending.published);
+        let making = Making {
+            range: Range {
+                after: shared.known.state.position,
+                up_to: next.state.position,
+            },
+            body: Body::new(&shared.shard, next, self.waiting.listed()),
+            sealed,
+            unlisted,
+            preceding: shared.body.clone(),
+            bodies: shared.bodies.clone(),
+            tenure: Arc::clone(&shared.tenure),
+            destination: shared.destination.clone(),
+            outputs: Arc::clone(&self.outputs),
+            spool: Arc::clone(&self.spool),
+            events: self.events.clone(),
+        };
+        let making = tokio::spawn(making.run());
+        shared.making = Some(AbortOnDropHandle::new(making));
+    }
+
+    /// Takes over that a checkpoint is durable, or that the lease is lost. What it lists is published
+    /// from now on.
+    pub(super) fn apply_made(&mut self, made: Result<Made, Lost>) {
+        let Some(shared) = self.checkpoints.shared_mut() else {
+            return;
+        };
+        shared.making = None;
+        let made = match made {
+            Ok(made) => made,
+            Err(error) => {
+                let (stream, shard) = (&self.settings.name, &*shared.shard);
+                tracing::warn!(stream, shard, %error, "the shard is left to others");
+                shared.abandoned.cancel();
+                return;
+            }
+        };
+        let took = shared.made.elapsed();
+        shared.body = made.name;
+        shared.known = made.known;
+        for id in made.unlisted {
+            failpoint::hit("published-after-record");
+            self.waiting.remove(id);
+        }
+        for listed in made.listed {
+            self.waiting.add_listed(listed);
+        }
+        self.around.status.clear_stall();
+        self.around.status.checkpointed(took);
+    }
+
+    /// Says what keeps a checkpoint from being made; it is tried again.
+    pub(super) fn tell_of_trouble(&self, trouble: &PublishError) {
+        let stream = &self.settings.name;
+        tracing::warn!(stream, cause = %trouble, "a checkpoint is still being made");
+        let status = &self.around.status;
+        status.metrics().publish_retries.add(1);
+        if matches!(trouble, PublishError::Permanent { .. }) {
+            let cause = trouble.to_string();
+            status.set_state(State::Stalled { cause });
+        }
+    }
+}
+
+impl Known {
+    fn learn(&mut self, changes: Changes) {
+        if let Some((_, state)) = changes.shards.into_iter().next() {
+            self.state = state;
+        }
+        self.source = changes.source.or_else(|| self.source.take());
+    }
+}

@@ -1,6 +1,7 @@
 //! `firehose state`: what a person can do to the state folder of a stopped daemon.
 
 mod shards;
+mod shared;
 mod uploads;
 mod verbs;
 
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 
 use super::{CommandError, runtime, settings};
+use crate::clock::Clock;
 use crate::config::{Config, StreamSettings};
 use crate::daemon::{self, holdings};
 
@@ -52,13 +54,20 @@ pub enum StateCommand {
     },
 }
 
-/// Runs `firehose state …`. The daemon must not run: the state folder is locked.
+/// Runs `firehose state …`. The daemon must not run: the state folder is locked. Only shared streams
+/// are listed while it does.
 pub(super) fn run(
     command: &StateCommand,
     config_path: &Path,
     out: &mut dyn Write,
 ) -> Result<(), CommandError> {
     let config = settings::load(config_path)?.config;
+    if let StateCommand::List = command {
+        shared::list(&config, Clock::system().now_ms(), out)?;
+        if shared::are_all(&config) {
+            return Ok(());
+        }
+    }
     let _lock = daemon::lock(&config.state_dir)?;
     match command {
         StateCommand::List => verbs::list(&config, out),

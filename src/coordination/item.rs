@@ -150,6 +150,30 @@ impl LeaseItem {
         self.checkpoint == KclCheckpoint::ShardEnd
     }
 
+    /// How far the shard has been read.
+    pub fn state(&self) -> ShardState {
+        ShardState {
+            position: match self.checkpoint {
+                KclCheckpoint::At(position) => Some(position),
+                _ => None,
+            },
+            start: self.start(None),
+            parents: self.parents.clone(),
+            ended: self.has_ended(),
+            until_ms: self.until_ms,
+        }
+    }
+
+    /// Where reading begins while nothing has been read; `time_ms` is what the settings say.
+    pub(super) fn start(&self, time_ms: Option<i64>) -> Start {
+        match self.checkpoint {
+            KclCheckpoint::Latest => self.start_ms.map(Start::Latest),
+            KclCheckpoint::AtTimestamp => self.start_ms.or(time_ms).map(Start::Time),
+            _ => None,
+        }
+        .unwrap_or_default()
+    }
+
     /// Nobody has anything left to do for it.
     pub(super) fn is_done(&self) -> bool {
         self.has_ended() && self.waiting == 0

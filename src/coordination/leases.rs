@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::balance::{self, Candidate};
-use super::item::{KclCheckpoint, LeaseItem, Resumed};
+use super::item::{LeaseItem, Resumed};
 use super::lease::{Lease, Signals};
 use super::renewal::{self, EPSILON};
 use super::sync;
@@ -23,7 +23,7 @@ use super::writes::Holder;
 use crate::clock::Clock;
 use crate::config::{CoordinationSettings, StartSettings};
 use crate::retry;
-use crate::shard::{ShardId, ShardLister, Start};
+use crate::shard::{ShardId, ShardLister};
 use crate::telemetry::{CoordinationMetrics, SourceHealth};
 
 /// How often shards are listed when nothing asks for it.
@@ -371,16 +371,14 @@ fn unless_refused(done: Result<(), Trouble>) -> Result<(), Trouble> {
 
 /// What a lease goes on from, given the item as the take returned it.
 fn resumed(taken: &LeaseItem, settings: StartSettings) -> Resumed {
-    let start = match (taken.checkpoint, taken.start_ms, settings) {
-        (KclCheckpoint::Latest, Some(ms), _) => Start::Latest(ms),
-        (KclCheckpoint::AtTimestamp, Some(ms), _)
-        | (KclCheckpoint::AtTimestamp, None, StartSettings::Time(ms)) => Start::Time(ms),
-        _ => Start::TrimHorizon,
+    let time_ms = match settings {
+        StartSettings::Time(ms) => Some(ms),
+        StartSettings::TrimHorizon | StartSettings::Latest => None,
     };
     Resumed {
         body: taken.body.clone(),
         checkpoint: taken.checkpoint,
-        start,
+        start: taken.start(time_ms),
         parents: taken.parents.clone(),
         hash_keys: taken.hash_keys.clone(),
     }

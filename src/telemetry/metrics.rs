@@ -389,6 +389,7 @@ mod tests {
         let kinesis = KinesisMetrics::new(&metrics, "clicks");
         kinesis.open_shards.set(1);
         kinesis.behind("shard").set(3);
+        CoordinationMetrics::new(&metrics, "clicks").held.set(1);
         stream.incoming_records.add(3);
         stream
             .failed_records(ErrorOutputType::FormatConversionFailed)

@@ -1,4 +1,4 @@
-//! Leases against a real DynamoDB server, with somebody else's eyes on the table: who takes what, what
+//! Leases against a real `DynamoDB` server, with somebody else's eyes on the table: who takes what, what
 //! a checkpoint writes, and who is fenced off.
 
 use std::collections::BTreeSet;
@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::daemon::PATIENCE;
+use crate::support::daemon::{PATIENCE, Site};
 use crate::support::dynamodb::{Dynalite, LeaseTable};
 use crate::support::proxy::{Fault, Proxy};
 
@@ -33,7 +33,9 @@ struct Shards(Arc<Mutex<Vec<ListedShard>>>);
 impl Shards {
     fn of(ids: &[&str]) -> Self {
         let shards = Self::default();
-        ids.iter().for_each(|id| shards.add(id, &[]));
+        for id in ids {
+            shards.add(id, &[]);
+        }
         shards
     }
 
@@ -236,7 +238,8 @@ fn a_fresh_table_is_made_and_a_checkpoint_is_what_kcl_understands() {
             }
         })
         .await;
-        let listed: Vec<LeaseItem> = within(coordination::list(&settings)).await.unwrap();
+        let listing = Box::pin(coordination::list(&settings));
+        let listed: Vec<LeaseItem> = within(listing).await.unwrap();
         assert_eq!(listed.len(), 1);
         assert!(
             worker
@@ -391,11 +394,52 @@ fn leases_are_spread_over_who_is_there_and_handed_over_by_who_leaves() {
             within(lease.release()).await;
         }
         within(one.task).await.unwrap();
-        assert_eq!(names(&two.take_all(3).await), left);
+        let third = two.take_all(3).await;
+        assert_eq!(names(&third), left);
         assert!(
             two.metrics
                 .render()
                 .contains("firehose_leases{stream=\"clicks\"} 6")
         );
     });
+}
+
+#[test]
+fn the_state_of_a_shared_stream_is_listed_from_the_table_alone() {
+    let table = Dynalite::shared().table();
+    table.create();
+    let common = json!({"leaseCounter": 3, "checkpointSubSequenceNumber": 2});
+    for (shard, owner, checkpoint, waiting) in [
+        ("shardId-0", None, "SHARD_END", 2),
+        ("shardId-1", Some("java"), "4711", 0),
+    ] {
+        table.set(shard, &common);
+        let told = json!({"checkpoint": checkpoint, "firehoseWaiting": waiting,
+            "leaseOwner": owner, "parentShardId": ["shardId-9"]});
+        table.set(shard, &told);
+    }
+    let lines = table.lines(&table.endpoint);
+    let site = Site::new(&format!(
+        r#"
+[stream.clicks.source]
+type = "kinesis"
+stream = "clicks"
+region = "us-east-1"
+access_key_id = "firehose-tests"
+secret_access_key = "firehose-tests-secret"
+{lines}
+[stream.clicks.destination]
+type = "s3"
+bucket = "lake"
+"#
+    ));
+    let listed = site.command(&["state", "list"]).done();
+    let expected = format!(
+        "clicks (shared by lease table {})\n   2 shards, 1 of them read to their ends; 2 objects wait \
+         to be published\n   shardId-0 of nobody: ended, after shardId-9, 2 \
+         objects wait\n   shardId-1 of java: 4711, record 2 of the aggregate, after shardId-9\n",
+        table.name
+    );
+    assert_eq!(listed, expected);
+    assert!(!site.path("data").exists(), "nothing of it is kept here");
 }

@@ -43,7 +43,7 @@ pub(super) fn endpoint(table: &mut Table<'_>, key: &'static str) -> Option<Strin
         .strip_prefix("http://")
         .or(endpoint.strip_prefix("https://"));
     if host.is_none_or(|host| host.is_empty() || host.contains(char::is_whitespace)) {
-        let help = "write the URL of the store, such as \"http://127.0.0.1:8333\"";
+        let help = "write a URL, such as \"http://127.0.0.1:8333\"";
         let message = format!("\"{endpoint}\" is not an http or https URL");
         table
             .file

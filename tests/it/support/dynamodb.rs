@@ -1,4 +1,4 @@
-//! A DynamoDB server for the tests, and somebody else's eyes on the lease table.
+//! A `DynamoDB` server for the tests, and somebody else's eyes on the lease table.
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr};

@@ -39,7 +39,9 @@ async fn nothing_but_the_shard_is_read_and_reading_ends_with_it() {
     .await;
     for (shard, wanted) in [("b", vec!["b1"]), ("a", vec!["a1", "a2"])] {
         let mut reading = Reading::alone(&fake, only(shard, ShardState::default()));
-        reading.health.trouble("another", "of another reader".into());
+        reading
+            .health
+            .trouble("another", "of another reader".into());
         reading.to_the_end(shard).await;
         assert_eq!(reading.texts(), wanted);
         assert_eq!(reading.named, Some(fake.world().name()));

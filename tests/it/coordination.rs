@@ -11,7 +11,7 @@ use crate::kinesis::{deliver_all, settings};
 use crate::support::campaign::{Failpoints, say};
 use crate::support::daemon::{Daemon, Site, wait_until, was_killed};
 use crate::support::dynamodb::{Dynalite, LeaseTable};
-use crate::support::http::metric;
+use crate::support::http::{self, metric};
 use crate::support::kinesis::{Kinesalite, Stream};
 use crate::support::proxy::{Fault, Proxy};
 use crate::support::servers::{Bucket, Weed};
@@ -103,7 +103,7 @@ impl Fleet {
     }
 
     /// Starts a machine that dies at a failpoint, and waits for that.
-    fn kill_at(&mut self, machine: usize, at: &str) {
+    fn kill_at(&self, machine: usize, at: &str) {
         let mut daemon = self.sites[machine].spawn(&[("FIREHOSE_KILL_AT", at)]);
         let status = daemon.wait_for_failpoint();
         assert!(was_killed(status), "{at}: it ended by itself: {status}");
@@ -202,4 +202,61 @@ fn three_daemons_that_are_killed_in_turn_deliver_every_record_once() {
         "seed {seed}: {} kills, 3 zombies: {summary}",
         rounds * 2
     ));
+}
+
+#[test]
+fn machines_that_come_and_leave_in_order_hand_the_shards_over() {
+    let server = Kinesalite::start();
+    let mut fleet = Fleet::new(2, 2, 1, &server);
+    for proxy in &fleet.proxies {
+        proxy.calm();
+    }
+    let ledger = fleet.sites[0].path("ledger");
+    fleet.start(0);
+    fleet.until_it_holds(0);
+    let producer = fleet.stream.produce(&ledger, 1, 2, "0.1");
+    for round in 0..4 {
+        let (leaving, coming) = (round % 2, (round + 1) % 2);
+        fleet.start(coming);
+        fleet.until_it_holds(coming);
+        // The stream's server crashes, too.
+        server.restart();
+        fleet.running[leaving].take().unwrap().drain();
+        fleet.until_it_holds(coming);
+    }
+    fleet.start(1);
+    producer.finish();
+    fleet.finish();
+}
+
+#[test]
+fn an_upload_that_the_bucket_has_lost_is_a_loud_stop_that_names_its_records() {
+    let fleet = Fleet::new(1, 1, 1, Kinesalite::shared());
+    for proxy in &fleet.proxies {
+        proxy.calm();
+    }
+    let site = &fleet.sites[0];
+    fleet.stream.put(b"{\"id\":\"k0x1z\"}");
+    fleet.kill_at(0, "shared-committed:1");
+    assert_eq!(
+        fleet
+            .table
+            .attribute("shardId-000000000000", "firehoseWaiting"),
+        "2"
+    );
+    fleet.bucket.abort_uploads();
+    let mut daemon = site.spawn(&[]);
+    daemon.alive();
+    let told = || http::get(site.address, "/readyz").unwrap().text();
+    let is_told = || told().contains("has vanished before it was completed: it held 1 records");
+    daemon.until("it has stopped loudly", is_told).unwrap();
+    let listed = site.command(&["state", "list"]).done();
+    assert!(listed.contains("2 objects wait"), "{listed}");
+    let status = daemon.terminate();
+    assert_eq!(status.code(), Some(1));
+    // It is let go all the same.
+    assert_eq!(
+        fleet.table.attribute("shardId-000000000000", "leaseOwner"),
+        ""
+    );
 }

@@ -16,6 +16,7 @@
 
 mod changed_settings;
 mod clients;
+mod coordination;
 mod dependencies;
 mod deploy;
 mod destination;

@@ -1,0 +1,262 @@
+//! One Kinesis stream shared by three daemons: killed in turn, standing still for longer than their
+//! leases last, while foreign producers write, shards are split and merged, and requests to everything
+//! fail. The judge is the same as for one daemon.
+
+use std::fs;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::kinesis::{deliver_all, settings};
+use crate::support::campaign::{Failpoints, say};
+use crate::support::daemon::{Daemon, Site, wait_until, was_killed};
+use crate::support::dynamodb::{Dynalite, LeaseTable};
+use crate::support::http::{self, metric};
+use crate::support::kinesis::{Kinesalite, Stream};
+use crate::support::proxy::{Fault, Proxy};
+use crate::support::servers::{Bucket, Weed};
+
+/// Rows of the life-of-a-record table that a shard's pipeline passes where its stream is shared, and
+/// how often at least while records flow.
+pub const FAILPOINTS: Failpoints = &[
+    ("shared-committed", 3),
+    ("shared-prepared", 3),
+    ("shared-body-written", 3),
+    ("publish-after-put", 3),
+    ("published-before-record", 3),
+    ("published-after-record", 3),
+];
+
+/// What network and services do to a thousand requests.
+const STORE_FAULTS: &[(Fault, u32)] = &[
+    (Fault::InternalError, 20),
+    (Fault::SlowDown, 30),
+    (Fault::ResetBefore, 20),
+    (Fault::ResetAfter, 40),
+];
+const STREAM_FAULTS: &[(Fault, u32)] = &[
+    (Fault::Throttled, 30),
+    (Fault::ResetBefore, 20),
+    (Fault::ResetAfter, 20),
+    (Fault::ExpiredIterator, 10),
+];
+const TABLE_FAULTS: &[(Fault, u32)] = &[
+    (Fault::InternalError, 20),
+    (Fault::ResetBefore, 20),
+    (Fault::ResetAfter, 60),
+];
+
+/// Machines that share a stream; each has a state folder of its own.
+struct Fleet {
+    sites: Vec<Site>,
+    running: Vec<Option<Daemon>>,
+    stream: Stream,
+    table: LeaseTable,
+    bucket: Bucket,
+    proxies: [Proxy; 3],
+}
+
+impl Fleet {
+    fn new(machines: usize, shards: u32, seed: u64, server: &Kinesalite) -> Self {
+        let (stream, table) = (server.stream(shards), Dynalite::shared().table());
+        let bucket = Weed::shared().bucket();
+        let proxies = [
+            Proxy::start(Weed::shared().address(), seed, STORE_FAULTS),
+            Proxy::start(server.address(), seed, STREAM_FAULTS),
+            Proxy::start(Dynalite::shared().address(), seed, TABLE_FAULTS),
+        ];
+        let [to_store, to_stream, to_table] = &proxies;
+        let source = format!(
+            "{}\n{}\nfailover = \"3s\"",
+            stream.table(&to_stream.endpoint()),
+            table.lines(&to_table.endpoint())
+        );
+        let settings = settings(&source, &bucket.table(&to_store.endpoint()));
+        let sites = (0..machines).map(|_| Site::new(&settings)).collect();
+        Self {
+            sites,
+            running: (0..machines).map(|_| None).collect(),
+            stream,
+            table,
+            bucket,
+            proxies,
+        }
+    }
+
+    fn start(&mut self, machine: usize) {
+        self.running[machine] = Some(self.sites[machine].spawn(&[]));
+    }
+
+    /// Waits until a machine holds leases.
+    fn until_it_holds(&mut self, machine: usize) {
+        let site = &self.sites[machine];
+        let daemon = self.running[machine].as_mut().unwrap();
+        daemon.alive();
+        let holds = || leases(site) > 0.0;
+        daemon.until("it holds a lease", holds).unwrap();
+    }
+
+    /// SIGKILL, while it holds leases.
+    fn kill(&mut self, machine: usize) {
+        self.until_it_holds(machine);
+        self.running[machine].take().unwrap().kill();
+    }
+
+    /// Starts a machine that dies at a failpoint, and waits for that.
+    fn kill_at(&self, machine: usize, at: &str) {
+        let mut daemon = self.sites[machine].spawn(&[("FIREHOSE_KILL_AT", at)]);
+        let status = daemon.wait_for_failpoint();
+        assert!(was_killed(status), "{at}: it ended by itself: {status}");
+    }
+
+    /// Has a machine stand still until the others have taken all that it held, and go on then.
+    fn freeze(&mut self, machine: usize) {
+        self.until_it_holds(machine);
+        let owner = self.owner_at(machine);
+        self.running[machine].as_ref().unwrap().signal(Signal::STOP);
+        let table = &self.table;
+        wait_until("others have taken its leases", || {
+            !owners(table).contains(&owner)
+        });
+        self.running[machine].as_ref().unwrap().signal(Signal::CONT);
+    }
+
+    /// What a machine is called in the table: the log says it.
+    fn owner_at(&self, machine: usize) -> String {
+        let log = fs::read_to_string(self.sites[machine].log()).unwrap();
+        let line = log
+            .lines()
+            .rfind(|line| line.contains("sharing the stream"));
+        let line: Value = serde_json::from_str(line.unwrap()).unwrap();
+        line["worker"].as_str().unwrap().to_owned()
+    }
+
+    /// All but the first leave in order; the first delivers what is left.
+    fn finish(mut self) -> serde_json::Value {
+        for proxy in &self.proxies {
+            proxy.calm();
+        }
+        for machine in 1..self.sites.len() {
+            self.running[machine].take().unwrap().drain();
+        }
+        let daemon = self.running[0].take().unwrap();
+        let summary = deliver_all(&self.sites[0], daemon, self.bucket.lake());
+        let items = self.table.items();
+        for (shard, item) in items.as_object().unwrap() {
+            assert_eq!(item["firehoseWaiting"], "0", "{shard}: {items}");
+            assert!(item.get("leaseOwner").is_none(), "{shard}: {items}");
+        }
+        summary
+    }
+}
+
+fn leases(site: &Site) -> f64 {
+    metric(site.address, "firehose_leases{stream=\"clicks\"}")
+}
+
+fn owners(table: &LeaseTable) -> Vec<String> {
+    let items = table.items();
+    let items = items.as_object().unwrap().values();
+    let owners = items.filter_map(|item| item["leaseOwner"].as_str());
+    owners.map(str::to_owned).collect()
+}
+
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap())
+}
+
+#[test]
+fn three_daemons_that_are_killed_in_turn_deliver_every_record_once() {
+    let seed = number("FIREHOSE_SEED", fastrand::u64(..1_000_000));
+    let rounds = number("FIREHOSE_KILLS", 6);
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut fleet = Fleet::new(3, 4, seed, Kinesalite::shared());
+    let ledger = fleet.sites[0].path("ledger");
+    let producer = fleet.stream.produce(&ledger, seed, 2, "0.1");
+    for machine in 0..3 {
+        fleet.start(machine);
+    }
+    for round in 0..rounds {
+        let machine = usize::try_from(round % 3).unwrap();
+        fleet.kill(machine);
+        if round % 2 == 0 {
+            fleet.stream.split(seed + round);
+        } else {
+            fleet.stream.merge(seed + round);
+        }
+        let point = usize::try_from(round).unwrap() % FAILPOINTS.len();
+        let (name, passes) = FAILPOINTS[point];
+        let at = format!("{name}:{}", random.u32(1..=passes));
+        fleet.kill_at(machine, &at);
+        fleet.start(machine);
+        say(&format!(
+            "seed {seed}: round {round}, killed at random and at {at}"
+        ));
+    }
+    for machine in 0..3 {
+        fleet.freeze(machine);
+    }
+    producer.finish();
+    let summary = fleet.finish();
+    say(&format!(
+        "seed {seed}: {} kills, 3 zombies: {summary}",
+        rounds * 2
+    ));
+}
+
+#[test]
+fn machines_that_come_and_leave_in_order_hand_the_shards_over() {
+    let server = Kinesalite::start();
+    let mut fleet = Fleet::new(2, 2, 1, &server);
+    for proxy in &fleet.proxies {
+        proxy.calm();
+    }
+    let ledger = fleet.sites[0].path("ledger");
+    fleet.start(0);
+    fleet.until_it_holds(0);
+    let producer = fleet.stream.produce(&ledger, 1, 2, "0.1");
+    for round in 0..4 {
+        let (leaving, coming) = (round % 2, (round + 1) % 2);
+        fleet.start(coming);
+        fleet.until_it_holds(coming);
+        // The stream's server crashes, too.
+        server.restart();
+        fleet.running[leaving].take().unwrap().drain();
+        fleet.until_it_holds(coming);
+    }
+    fleet.start(1);
+    producer.finish();
+    fleet.finish();
+}
+
+#[test]
+fn an_upload_that_the_bucket_has_lost_is_a_loud_stop_that_names_its_records() {
+    let fleet = Fleet::new(1, 1, 1, Kinesalite::shared());
+    for proxy in &fleet.proxies {
+        proxy.calm();
+    }
+    let site = &fleet.sites[0];
+    fleet.stream.put(b"{\"id\":\"k0x1z\"}");
+    fleet.kill_at(0, "shared-committed:1");
+    assert_eq!(
+        fleet
+            .table
+            .attribute("shardId-000000000000", "firehoseWaiting"),
+        "2"
+    );
+    fleet.bucket.abort_uploads();
+    let mut daemon = site.spawn(&[]);
+    daemon.alive();
+    let told = || http::get(site.address, "/readyz").unwrap().text();
+    let is_told = || told().contains("has vanished before it was completed: it held 1 records");
+    daemon.until("it has stopped loudly", is_told).unwrap();
+    let listed = site.command(&["state", "list"]).done();
+    assert!(listed.contains("2 objects wait"), "{listed}");
+    let status = daemon.terminate();
+    assert_eq!(status.code(), Some(1));
+    // It is let go all the same.
+    assert_eq!(
+        fleet.table.attribute("shardId-000000000000", "leaseOwner"),
+        ""
+    );
+}

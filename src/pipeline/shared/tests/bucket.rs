@@ -42,7 +42,6 @@ pub(super) struct Held {
 /// Parts on their way to becoming an object.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Upload {
-    pub(super) key: String,
     pub(super) parts: BTreeMap<u32, Bytes>,
     object_id: String,
 }
@@ -129,7 +128,6 @@ impl Held {
                 self.next += 1;
                 let id = format!("upload-{}", self.next);
                 let upload = Upload {
-                    key,
                     object_id,
                     parts: BTreeMap::new(),
                 };

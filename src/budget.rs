@@ -71,6 +71,7 @@ impl Budget {
 impl Share {
     /// A part of the share, for one of several pipelines of a stream: they have its limit together, and
     /// each has a minimum.
+    #[must_use]
     pub fn part(&self) -> Self {
         self.whole.parts.fetch_add(1, Ordering::Relaxed);
         Self {

@@ -133,7 +133,9 @@ impl Daemon {
             doors.extend(supervisor.door().map(|door| (name.clone(), door)));
             transforms.extend(supervisor.transforms().map(|of| (name.clone(), of)));
             streams.insert(name, status);
-            supervisors.push(tokio::spawn(supervisor.run(streams_stop.clone(), hurry.clone())));
+            supervisors.push(tokio::spawn(
+                supervisor.run(streams_stop.clone(), hurry.clone()),
+            ));
         }
         let bodies = (config.memory_limit / BODIES_PART).max(BODIES_MIN);
         let limits = Limits {

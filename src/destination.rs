@@ -229,10 +229,7 @@ impl Destination {
     /// Brings all bytes of an object to the destination, as an upload that anybody may complete who
     /// knows the parts, and that is invisible until then. The upload belongs to this process alone
     /// until a checkpoint lists it. After an error it may be called again, and goes on where it was.
-    pub async fn prepare(
-        &self,
-        object: &mut Publication,
-    ) -> Result<Vec<SentPart>, PublishError> {
+    pub async fn prepare(&self, object: &mut Publication) -> Result<Vec<SentPart>, PublishError> {
         match self {
             Self::Folder(_) => Err(no_shared_folder(&object.key)),
             Self::S3(s3) => s3.prepare(object).await,

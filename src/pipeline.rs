@@ -172,7 +172,10 @@ pub async fn run(
     }
     let (mut checkpoints, mut destination) = (home.checkpoints, None);
     if let Some(shared) = checkpoints.shared_mut() {
-        shared.take_listed().into_iter().for_each(|listed| waiting.add_listed(listed));
+        shared
+            .take_listed()
+            .into_iter()
+            .for_each(|listed| waiting.add_listed(listed));
         destination = Some(shared.destination().clone());
         around.status.set_state(State::Running);
     }
@@ -251,7 +254,7 @@ impl Pipeline {
     /// what one names.
     async fn wind_down(&mut self) {
         if let Some(shared) = self.checkpoints.shared_mut() {
-            shared.abort();
+            shared.wind_down().await;
         }
         while self.checkpointing || self.encoding > 0 || self.filling > 0 || self.waiting.is_busy()
         {

@@ -79,7 +79,7 @@ impl Supervisor {
         let Some(shared) = self.shared(hurry) else {
             return self.run_alone(stop).await;
         };
-        match shared.run(stop.clone()).await {
+        match Box::pin(shared.run(stop.clone())).await {
             Ok(clean) => clean,
             Err(StreamError::LoudStop { cause, advice }) => {
                 self.stop_loudly(cause, advice);

@@ -54,7 +54,12 @@ impl Pipeline {
             && self.table.unspooled() == 0
             && !self.checkpointing;
         let is_local = self.checkpoints.store().is_some();
-        if !idle || !is_local || !self.is_short() || self.has_room() || self.encode_largest(|batch| batch.raw().0) {
+        if !idle
+            || !is_local
+            || !self.is_short()
+            || self.has_room()
+            || self.encode_largest(|batch| batch.raw().0)
+        {
             return;
         }
         let count = EARLY_SEALS_MIN.max(self.table.len() / EARLY_SEALS_PART);

@@ -8,10 +8,13 @@
 mod body;
 mod make;
 mod open;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -25,15 +28,17 @@ use crate::destination::{Destination, PublishError};
 use crate::failpoint;
 use crate::shard::{ShardId, ShardState, SourceName};
 use crate::telemetry::State;
-pub use body::{Body, Listed};
 pub(super) use body::Range;
-use make::Making;
+pub use body::{Body, Listed};
 pub(super) use make::Made;
+use make::Making;
 pub use make::Tenure;
 pub use open::{Taken, connect_shared, open_shared};
 
 /// Objects that are published leave the list within this time, when nothing else makes a checkpoint.
 const UNLIST_AFTER: Duration = Duration::from_secs(5);
+/// So long a pipeline that has ended waits for bodies to be removed.
+const TIDY_UP: Duration = Duration::from_secs(3);
 /// How often the position of a shard is made durable when it gives no record that is kept.
 const IDLE_EVERY: Duration = Duration::from_mins(1);
 
@@ -56,6 +61,8 @@ pub struct Shared {
     gathered: Vec<SealedObject>,
     making: Option<AbortOnDropHandle<()>>,
     made: Instant,
+    /// Bodies that nothing names any more, on their way out.
+    removing: JoinSet<()>,
     abandoned: CancellationToken,
 }
 
@@ -102,9 +109,15 @@ impl Shared {
         self.gathering = true;
     }
 
-    /// Stops what is under way.
-    pub(super) fn abort(&mut self) {
+    /// Stops what is under way, and waits a moment for what is left to be tidied up.
+    pub(super) async fn wind_down(&mut self) {
         self.making = None;
+        let removed = async { while self.removing.join_next().await.is_some() {} };
+        tokio::select! {
+            () = removed => {}
+            () = self.abandoned.cancelled() => {}
+            () = tokio::time::sleep(TIDY_UP) => {}
+        }
     }
 }
 
@@ -208,7 +221,6 @@ impl Pipeline {
             body: Body::new(&shared.shard, next, self.waiting.listed()),
             sealed,
             unlisted,
-            preceding: shared.body.clone(),
             bodies: shared.bodies.clone(),
             tenure: Arc::clone(&shared.tenure),
             destination: shared.destination.clone(),
@@ -237,7 +249,13 @@ impl Pipeline {
             }
         };
         let took = shared.made.elapsed();
-        shared.body = made.name;
+        if let Some(preceding) = std::mem::replace(&mut shared.body, made.name) {
+            let destination = shared.destination.clone();
+            while shared.removing.try_join_next().is_some() {}
+            shared
+                .removing
+                .spawn(make::remove_body(destination, preceding));
+        }
         shared.known = made.known;
         for id in made.unlisted {
             failpoint::hit("published-after-record");

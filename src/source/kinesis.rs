@@ -15,7 +15,7 @@ mod alone;
 mod client;
 mod conduct;
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 mod feed;
 mod hash;
 mod lister;

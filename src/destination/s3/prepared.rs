@@ -14,16 +14,13 @@ impl Inner {
         self: &Arc<Self>,
         object: &mut Publication,
     ) -> Result<Vec<SentPart>, PublishError> {
-        let (upload_id, arrived) = match object.upload_id.clone() {
-            Some(id) => {
-                let arrived = self.arrived(object, &id, 0).await;
-                (id, arrived.map_err(Stopped::There))
-            }
-            None => {
-                let id = self.begin_upload(object).await?;
-                object.upload_id = Some(id.clone());
-                (id, Ok(HashMap::new()))
-            }
+        let (upload_id, arrived) = if let Some(id) = object.upload_id.clone() {
+            let arrived = self.arrived(object, &id, 0).await;
+            (id, arrived.map_err(Stopped::There))
+        } else {
+            let id = self.begin_upload(object).await?;
+            object.upload_id = Some(id.clone());
+            (id, Ok(HashMap::new()))
         };
         let sent = match arrived {
             Ok(arrived) => self.send_all(object, &upload_id, arrived).await,

@@ -89,7 +89,8 @@ impl Body {
                 advice: "run the version of the daemon that wrote it, or a later one".into(),
             });
         }
-        let body: Self = serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
+        let body: Self =
+            serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
         if body.shard != shard {
             return Err(damaged(format!("it is of {}", body.shard)));
         }

@@ -46,8 +46,6 @@ pub(super) struct Making {
     pub(super) sealed: Vec<SealedObject>,
     /// What it lists no more.
     pub(super) unlisted: Vec<Uuid>,
-    /// The body that nothing names after it.
-    pub(super) preceding: Option<BodyName>,
     /// The keys of bodies up to their random names.
     pub(super) bodies: String,
     pub(super) tenure: Arc<dyn Tenure>,
@@ -173,7 +171,7 @@ impl Making {
         }
     }
 
-    /// What nothing names any more may go. A body that outlives its process stays behind.
+    /// The bytes that are at the destination need not be here.
     fn let_go(&self, extents: Vec<Extent>) {
         let spool = Arc::clone(&self.spool);
         tokio::task::spawn_blocking(move || {
@@ -181,14 +179,6 @@ impl Making {
                 tracing::debug!(%error, "spooled bytes stay behind");
             }
         });
-        if let Some(BodyName { key, .. }) = self.preceding.clone() {
-            let destination = self.destination.clone();
-            tokio::spawn(async move {
-                if let Err(error) = destination.remove_body(&key).await {
-                    tracing::debug!(key, %error, "a checkpoint's body stays behind");
-                }
-            });
-        }
     }
 }
 
@@ -216,4 +206,11 @@ async fn wait_out(trouble: PublishError, attempt: &mut u32, events: &UnboundedSe
     let _ = events.send(Event::NotMade(trouble));
     *attempt += 1;
     tokio::time::sleep(retry::delay(*attempt, most)).await;
+}
+
+/// Removes a body that no lease names, or will name. Where that fails it stays behind.
+pub(super) async fn remove_body(destination: Destination, BodyName { key, .. }: BodyName) {
+    if let Err(error) = destination.remove_body(&key).await {
+        tracing::debug!(key, %error, "a checkpoint's body stays behind");
+    }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -48,7 +49,10 @@ pub async fn connect_shared(
     table: &str,
     around: &Surroundings,
 ) -> Result<Destination, StreamError> {
-    let probe_key = format!("{}.firehose/{table}/probe", compile(settings)?.marker_head());
+    let probe_key = format!(
+        "{}.firehose/{table}/probe",
+        compile(settings)?.marker_head()
+    );
     let mut attempt = 0;
     loop {
         let connecting = async {
@@ -107,7 +111,10 @@ pub async fn open_shared(
     if let Some(other) = listed.iter().find(is_elsewhere) {
         let (key, store) = (&other.object.target.key, &other.object.target.store);
         return Err(StreamError::LoudStop {
-            cause: format!("{key} waits to be published in {store}, not in {}", outputs.store()),
+            cause: format!(
+                "{key} waits to be published in {store}, not in {}",
+                outputs.store()
+            ),
             advice: "name that bucket again until all that was prepared there is published".into(),
         });
     }
@@ -136,6 +143,7 @@ pub async fn open_shared(
         gathered: Vec::new(),
         making: None,
         made: Instant::now(),
+        removing: JoinSet::new(),
         tenure: taken.tenure,
         abandoned: taken.abandoned,
         destination,
@@ -213,7 +221,11 @@ async fn read_body(
             Err(trouble) => {
                 attempt += 1;
                 let cause = trouble.to_string();
-                tracing::warn!(shard = &*taken.shard, cause, "the last checkpoint is not read yet");
+                tracing::warn!(
+                    shard = &*taken.shard,
+                    cause,
+                    "the last checkpoint is not read yet"
+                );
                 around.status.set_state(State::Stalled { cause });
                 retry::delay(attempt, retry::TRANSIENT_MAX)
             }

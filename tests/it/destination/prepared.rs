@@ -116,15 +116,26 @@ async fn a_listed_upload_that_has_vanished_is_told_and_nothing_is_overwritten() 
 }
 
 #[tokio::test]
-async fn parts_that_are_not_those_listed_are_never_completed() {
+async fn parts_under_another_name_are_found_and_other_bytes_are_refused() {
     let bucket = Weed::shared().bucket();
     let to = connect(bucket.settings()).await;
+    let renamed = |listed: &Publication| {
+        let mut parts = listed.parts.clone().unwrap().to_vec();
+        parts[0].tag = Some("\"0123456789abcdef0123456789abcdef\"".into());
+        Publication {
+            parts: Some(parts.into()),
+            ..listed.clone()
+        }
+    };
     let listed = prepared(&to, "data/1", noise(1000)).await;
-    let upload = listed.upload_id.as_deref().unwrap();
-    bucket.put_part(&listed.key, upload, b"other bytes");
+    publish(&to, &renamed(&listed)).await.unwrap();
+    assert_eq!(bucket.get("data/1").unwrap().bytes, noise(1000));
+
+    let mut listed = prepared(&to, "data/2", noise(1000)).await;
+    listed.crc64nvme ^= 1;
     let refused = publish(&to, &listed).await;
     assert!(refused.is_err());
-    assert_eq!(bucket.keys(), [""; 0]);
+    assert!(bucket.get("data/2").is_none());
 }
 
 #[tokio::test]

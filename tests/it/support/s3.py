@@ -75,17 +75,11 @@ def parts():
     return sum(len(listed.get("Parts", [])) for listed in lists)
 
 
-def put_part(key, upload, path):
-    """Replaces the first part of an upload."""
-    with open(path, "rb") as file:
-        s3.upload_part(Bucket=bucket, Key=key, UploadId=upload, PartNumber=1, Body=file.read())
-
-
 def abort_uploads():
     for upload in s3.list_multipart_uploads(Bucket=bucket).get("Uploads", []):
         s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
 
 
-actions = [create, get, put, put_part, keys, uploads, parts, abort_uploads]
+actions = [create, get, put, keys, uploads, parts, abort_uploads]
 answer = {each.__name__: each for each in actions}[action](*rest)
 json.dump(answer, sys.stdout, default=str)

@@ -225,14 +225,6 @@ secret_access_key = "{secret_access_key}""#
         self.ask("put", &[key, path(file.path())]).unwrap();
     }
 
-    /// Replaces the first part of an upload.
-    pub fn put_part(&self, key: &str, upload: &str, bytes: &[u8]) {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        fs::write(file.path(), bytes).unwrap();
-        self.ask("put_part", &[key, upload, path(file.path())])
-            .unwrap();
-    }
-
     /// All keys.
     pub fn keys(&self) -> Vec<String> {
         strings(&self.ask("keys", &[]).unwrap())

@@ -10,7 +10,7 @@ impl Reading {
     }
 
     /// Reads to the end.
-    async fn to_the_end(&mut self, shard: &str) {
+    async fn read_all(&mut self, shard: &str) {
         while !self.shards[shard].ended {
             let news = self.step().await.unwrap();
             assert!(!matches!(news, Some(News::Found(_))), "{news:?}");
@@ -39,8 +39,10 @@ async fn nothing_but_the_shard_is_read_and_reading_ends_with_it() {
     .await;
     for (shard, wanted) in [("b", vec!["b1"]), ("a", vec!["a1", "a2"])] {
         let mut reading = Reading::alone(&fake, only(shard, ShardState::default()));
-        reading.health.trouble("another", "of another reader".into());
-        reading.to_the_end(shard).await;
+        reading
+            .health
+            .trouble("another", "of another reader".into());
+        reading.read_all(shard).await;
         assert_eq!(reading.texts(), wanted);
         assert_eq!(reading.named, Some(fake.world().name()));
         assert_eq!(reading.metrics.fresh_starts.get(), 0);
@@ -71,7 +73,7 @@ async fn it_goes_on_after_its_position_through_faults_and_stops_when_told() {
 async fn a_shard_that_the_stream_has_forgotten_is_a_gap_and_its_end() {
     let fake = Fake::start(vec![FakeShard::new("b", &[])]).await;
     let mut reading = Reading::alone(&fake, only("a", at("2", now_ms())));
-    reading.to_the_end("a").await;
+    reading.read_all("a").await;
     assert_eq!(reading.texts(), [""; 0]);
     assert_eq!(reading.metrics.retention_gaps.get(), 1);
 }

@@ -16,6 +16,7 @@ mod leases;
 #[cfg(test)]
 mod model_tests;
 mod renewal;
+mod seize;
 mod sync;
 mod table;
 mod trouble;
@@ -24,4 +25,5 @@ mod writes;
 
 pub use item::{BodyName, KclCheckpoint, LeaseItem, Resumed, Written};
 pub use lease::{Lease, Lost};
-pub use leases::{Event, Means, list, run};
+pub use leases::{Event, Means, drawn_name, list, run};
+pub use seize::seize;

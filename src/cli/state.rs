@@ -2,6 +2,7 @@
 
 mod shards;
 mod shared;
+mod unlist;
 mod uploads;
 mod verbs;
 
@@ -46,6 +47,9 @@ pub enum StateCommand {
         /// Delete the folder instead of renaming it.
         #[arg(long)]
         delete: bool,
+        /// Give up this object of a shared stream, whose upload the bucket has lost; nothing else.
+        #[arg(long, value_name = "KEY", conflicts_with = "delete")]
+        object: Option<String>,
     },
     /// Send what waits for another bucket or folder to the one that the config names now.
     Retarget {
@@ -55,7 +59,7 @@ pub enum StateCommand {
 }
 
 /// Runs `firehose state …`. The daemon must not run: the state folder is locked. Only shared streams
-/// are listed while it does.
+/// are listed and mended while it does.
 pub(super) fn run(
     command: &StateCommand,
     config_path: &Path,
@@ -68,6 +72,15 @@ pub(super) fn run(
             return Ok(());
         }
     }
+    if let StateCommand::Discard {
+        stream,
+        yes,
+        object: Some(key),
+        ..
+    } = command
+    {
+        return unlist::run(&config, stream, key, *yes, out);
+    }
     let _lock = daemon::lock(&config.state_dir)?;
     match command {
         StateCommand::List => verbs::list(&config, out),
@@ -77,6 +90,7 @@ pub(super) fn run(
             stream,
             yes,
             delete,
+            object: _,
         } => verbs::discard(&config, stream, *yes, *delete, out),
         StateCommand::Retarget { stream } => verbs::retarget(&config, stream, out),
     }

@@ -18,7 +18,7 @@ use super::renewal::{self, EPSILON};
 use super::sync;
 use super::table::Table;
 use super::trouble::Trouble;
-use super::watch::Watch;
+use super::watch::{Age, Watch};
 use super::writes::Holder;
 use crate::clock::Clock;
 use crate::config::{CoordinationSettings, StartSettings};
@@ -103,7 +103,7 @@ pub async fn list(settings: &CoordinationSettings) -> Result<Vec<LeaseItem>, Str
 }
 
 /// A name that no other process has.
-fn drawn_name() -> String {
+pub fn drawn_name() -> String {
     let host = rustix::system::uname();
     format!("{}:{}", host.nodename().to_string_lossy(), Uuid::new_v4())
 }
@@ -275,7 +275,8 @@ impl Task {
             );
         }
         let now_ms = self.means.clock.now_ms();
-        let plan = sync::plan(items, &listing, self.means.start, now_ms);
+        let ages = self.ages(items);
+        let plan = sync::plan(items, &ages, &listing, self.means.start, now_ms);
         let has_changed = !plan.add.is_empty() || !plan.delete.is_empty();
         for lease in &plan.add {
             unless_refused(table.add(lease, &listing.source).await)?;
@@ -289,10 +290,15 @@ impl Task {
         Ok(has_changed)
     }
 
+    /// How old each lease is.
+    fn ages(&mut self, items: &[LeaseItem]) -> Vec<Age> {
+        let now = Instant::now().into_std();
+        self.watch.look(items, self.settings.failover, now)
+    }
+
     /// The leases to take now.
     fn choose(&mut self, items: &[LeaseItem]) -> Vec<LeaseItem> {
-        let now = Instant::now().into_std();
-        let ages = self.watch.look(items, self.settings.failover, now);
+        let ages = self.ages(items);
         let ages: BTreeMap<&str, _> = items.iter().map(|item| &*item.shard).zip(ages).collect();
         let Some(listed) = &self.listed else {
             return Vec::new();
@@ -370,7 +376,7 @@ fn unless_refused(done: Result<(), Trouble>) -> Result<(), Trouble> {
 }
 
 /// What a lease goes on from, given the item as the take returned it.
-fn resumed(taken: &LeaseItem, settings: StartSettings) -> Resumed {
+pub(super) fn resumed(taken: &LeaseItem, settings: StartSettings) -> Resumed {
     let time_ms = match settings {
         StartSettings::Time(ms) => Some(ms),
         StartSettings::TrimHorizon | StartSettings::Latest => None,

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::item::{KclCheckpoint, LeaseItem};
+use super::watch::Age;
 use super::writes::NewLease;
 use crate::config::StartSettings;
 use crate::shard::{Listing, ShardId};
@@ -18,9 +19,10 @@ pub(super) struct Plan {
 /// Compares the table with what the stream lists. Where nothing has been read yet the first shards
 /// begin where the settings say; a shard that is found later is the child of one that was known, and
 /// begins at its beginning. (Every worker adds all items before it takes any, so an item that was
-/// touched says that the first listing is complete.)
+/// touched says that the first listing is complete.) `ages` are of the same items.
 pub(super) fn plan(
     items: &[LeaseItem],
+    ages: &[Age],
     listing: &Listing,
     start: StartSettings,
     now_ms: i64,
@@ -48,11 +50,13 @@ pub(super) fn plan(
         });
     }
     let listed: BTreeSet<&str> = listing.shards.iter().map(|shard| &*shard.id).collect();
-    let is_over = |item: &&LeaseItem| {
-        item.is_done() && item.owner.is_none() && !listed.contains(&*item.shard)
+    // Its last owner may have died before it let go.
+    let is_over = |(item, age): &(&LeaseItem, &Age)| {
+        item.is_done() && **age > Age::Alive && !listed.contains(&*item.shard)
     };
     if !listed.is_empty() {
-        plan.delete = items.iter().filter(is_over).cloned().collect();
+        let over = items.iter().zip(ages).filter(is_over);
+        plan.delete = over.map(|(item, _)| item.clone()).collect();
     }
     plan
 }
@@ -122,7 +126,7 @@ mod tests {
     fn the_first_shards_begin_where_the_settings_say_and_later_ones_at_their_beginning() {
         use KclCheckpoint::{AtTimestamp, Latest, TrimHorizon};
         let first = listing(&[("a", &["gone"]), ("b", &[])]);
-        let plan_of = |items: &[LeaseItem], start| plan(items, &first, start, 7);
+        let plan_of = |items: &[LeaseItem], start| plan(items, &[], &first, start, 7);
         let fresh = plan_of(&[], StartSettings::Latest);
         assert_eq!(
             begins(&fresh),
@@ -162,12 +166,17 @@ mod tests {
             ended("there", 0),
             ended("listing", 1),
             ended("done", 0),
-            held,
+            held.clone(),
             lease("unread"),
         ];
-        let plan_of = |listed| plan(&items, listed, StartSettings::TrimHorizon, 0);
-        assert_eq!(plan_of(&listed).delete, [ended("done", 0)]);
-        assert!(plan_of(&listing(&[])).delete.is_empty());
+        let plan_of = |listed, age| {
+            let mut ages = [Age::Free; 5];
+            ages[3] = age;
+            plan(&items, &ages, listed, StartSettings::TrimHorizon, 0).delete
+        };
+        assert_eq!(plan_of(&listed, Age::Alive), [ended("done", 0)]);
+        assert_eq!(plan_of(&listed, Age::Free), [ended("done", 0), held]);
+        assert!(plan_of(&listing(&[]), Age::Free).is_empty());
     }
 
     #[test]

@@ -201,10 +201,10 @@ impl Table {
         Ok(())
     }
 
-    /// Deletes the item of a shard that is done and that nobody holds.
+    /// Deletes the item of a shard that is done, if nothing has changed since it was seen.
     pub(super) async fn delete(&self, seen: &LeaseItem) -> Result<(), Trouble> {
         let change = Change::default()
-            .when(name::OWNER, None)
+            .when(name::OWNER, seen.owner.as_deref().map(text))
             .when(name::NUMBER, seen.number.map(number))
             .when(name::COUNTER, Some(number(seen.counter)));
         let request = self.client.delete_item().table_name(&self.name);

@@ -126,12 +126,11 @@ impl SharedStream {
                     "the shard has stopped: a person must decide"
                 );
                 status.set_state(State::Stopped { cause, advice });
-                // Held on: another machine would find the same.
+                // Held on: another machine would find the same. Whoever takes it away has decided.
                 tokio::select! {
-                    () = lease.lost().cancelled() => {}
-                    () = lease.wanted_back().cancelled() => {}
+                    () = lease.lost().cancelled() => true,
+                    () = lease.wanted_back().cancelled() => false,
                 }
-                false
             }
             Err(error) => {
                 let cause = error.to_string();

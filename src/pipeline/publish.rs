@@ -272,10 +272,12 @@ impl Prepared {
                  which stand in the shard {}",
                 object.target.store, object.target.key, object.records, self.range
             ),
-            advice: "a rule of the bucket that aborts incomplete uploads must leave them for longer \
-                     than the stream keeps its records; see in the README, under \"Share a stream\", \
-                     how to go on without the upload"
-                .into(),
+            advice: format!(
+                "a rule of the bucket that aborts incomplete uploads must leave them for longer than the \
+                 stream keeps its records; deliver those records from the stream while it has them, and \
+                 run `firehose state discard STREAM --object {}`",
+                object.target.key
+            ),
         }
     }
 }

@@ -202,12 +202,17 @@ impl Pipeline {
                 .map(|entry| DraftBatch::of(entry, true, &stays))
                 .collect()
         };
-        let frees = !self.pending.freed.is_empty() && self.is_spool_full();
+        // What was replaced may still be read by a job.
+        let may_free = self.encoding == 0;
+        let frees = may_free && !self.pending.freed.is_empty() && self.is_spool_full();
         if batches.is_empty() && !frees {
             return;
         }
-        self.checkpointing = true;
-        let freed = std::mem::take(&mut self.pending.freed);
+        let freed = if may_free {
+            std::mem::take(&mut self.pending.freed)
+        } else {
+            Vec::new()
+        };
         let spool = Arc::clone(&self.spool);
         self.spawn_checkpoint(move || commit::spill(batches, &freed, &spool));
     }

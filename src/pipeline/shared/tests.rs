@@ -24,6 +24,8 @@ use crate::shard::{Pending, Start};
 use crate::source::kinesis::fake::{Fake, FakeShard};
 use crate::telemetry::{Metrics, StreamMetrics, StreamStatus as _};
 
+/// For batches, in bytes.
+const MEMORY: usize = 2 << 20;
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What happens when a checkpoint is written.
@@ -43,8 +45,8 @@ struct FakeTenure {
     bucket: Arc<Bucket>,
     fate: Fate,
     abandoned: CancellationToken,
-    /// What it was taken with lists.
-    before: Vec<Listed>,
+    /// What it was taken with: the body, and what that lists.
+    before: (Option<BodyName>, Vec<Listed>),
     durable: Mutex<Vec<(Written, Option<Body>)>>,
 }
 
@@ -60,10 +62,16 @@ impl FakeTenure {
         let durable = self.durable();
         let listed = body.map_or(&[][..], |body| &body.listed);
         assert_eq!(listed.len(), written.waiting);
-        let kept = match durable.last() {
+        let (preceding, kept) = match durable.last() {
             None => self.before.clone(),
-            Some((_, body)) => body.iter().flat_map(|body| body.listed.clone()).collect(),
+            Some((written, body)) => {
+                let listed = body.iter().flat_map(|body| body.listed.clone());
+                (written.body.clone(), listed.collect())
+            }
         };
+        if let Some(BodyName { key, .. }) = preceding {
+            assert!(held.objects.contains_key(&key), "removed too early");
+        }
         let is_new = |one: &&Listed| !kept.contains(one);
         for Listed { object, parts, .. } in listed.iter().filter(is_new) {
             let upload = &held.uploads[object.upload_id.as_ref().unwrap()];
@@ -170,7 +178,7 @@ impl World {
             routing: workers,
             encoders: Arc::default(),
             transforms: None,
-            memory: Arc::new(Budget::new(4 << 20, 1, 0).share()),
+            memory: Arc::new(Budget::new(MEMORY, 1, 0).share()),
             reserve: Arc::new(Reserve::new(Arc::clone(disk), 1, Shortage::default())),
             status: Arc::clone(&self.status),
             metrics: Arc::new(Metrics::new().unwrap()),
@@ -195,7 +203,7 @@ impl World {
         });
         let tenure = Arc::new(FakeTenure {
             bucket: Arc::clone(&self.bucket),
-            before: before.map_or(Vec::new(), |body| body.listed),
+            before: (body.clone(), before.map_or(Vec::new(), |body| body.listed)),
             fate,
             abandoned: abandoned.clone(),
             durable: Mutex::default(),
@@ -392,4 +400,26 @@ async fn a_bucket_that_takes_nothing_holds_the_checkpoint_up_and_is_told() {
     ended.unwrap();
     assert_delivered(&world.bucket, &records);
     assert!(Path::new(world.dir.path()).join("shared/one").exists());
+}
+
+#[tokio::test]
+async fn what_does_not_fit_into_memory_is_spooled_and_listed_whole() {
+    let pad = "x".repeat(3000);
+    let record = |id: usize| format!(r#"{{"k":"{}","id":"{id:04}","pad":"{pad}"}}"#, id % 3);
+    let records: Vec<String> = (0..2500).map(record).collect();
+    let world = World::new(shard(&records)).await;
+    let (ended, tenure) = world
+        .live(Fate::Durable, None, Duration::from_hours(1))
+        .await;
+    ended.unwrap();
+    assert_delivered(&world.bucket, &records);
+    // When one batch is full, all are sealed.
+    let objects = world.bucket.held().keys("data/").len();
+    assert!(objects >= 6 && objects % 3 == 0, "{objects} objects");
+    let added = tenure
+        .durable()
+        .iter()
+        .filter(|(one, _)| one.waiting > 0)
+        .count();
+    assert!(added * 3 >= objects, "{added} checkpoints");
 }

@@ -285,7 +285,7 @@ fn an_upload_that_the_bucket_has_lost_is_a_loud_stop_that_names_its_records() {
         )
     };
     daemon
-        .until("the next record is delivered", || delivered() == 2.0)
+        .until("the next record is delivered", || delivered() > 1.0)
         .unwrap();
     daemon.drain();
     assert_eq!(

@@ -272,6 +272,11 @@ impl Common {
     async fn open(&self, state_dir: &Path, settings: StreamSettings) -> anyhow::Result<Supervisor> {
         let name = &settings.name;
         let transforms = self.transforms(&settings).await?;
+        // A module that takes its time must not make other streams wait.
+        let routing = match transforms {
+            None => self.workers.clone(),
+            Some(_) => Workers::start(self.workers.threads())?,
+        };
         let disk: Arc<dyn Disk> = Arc::new(HostDisk::new(state_dir.join(name))?);
         let bytes = pipeline::reserve_bytes(&settings);
         let reserve = Reserve::new(Arc::clone(&disk), bytes, self.shortage.clone());
@@ -284,6 +289,8 @@ impl Common {
             reserve: Arc::new(reserve),
             status: Arc::new(status),
             metrics: Arc::clone(&self.metrics),
+            routing,
+            encoders: Arc::default(),
             pages: Arc::new(Semaphore::new(self.pages)),
         };
         Ok(Supervisor::open(Arc::new(settings), disk, around).await)

@@ -51,13 +51,15 @@ use crate::transform::Transforms;
 
 use checkpoints::Checkpoints;
 use commit::{CheckpointError, Committed};
-use encode::{EncoderPool, Piece};
+pub use encode::EncoderPool;
+use encode::Piece;
 use event::Event;
 use frontiers::Frontiers;
 pub use home::{Claim, Home, open, reserve_bytes};
 pub use outputs::{Outputs, store_name};
 use publish::Waiting;
 use route::Routed;
+use shared::Shared;
 pub use shared::{Body, Listed, Taken, Tenure, connect_shared, open_shared};
 pub use source::{Reader, Source};
 pub use status::{Landed, Status};
@@ -84,6 +86,11 @@ pub struct Surroundings {
     pub status: Arc<Status>,
     /// All metrics of the process.
     pub metrics: Arc<Metrics>,
+    /// Threads that take records to their partitions: those for all CPU work, or the stream's own where
+    /// it has modules, which may take their time.
+    pub routing: Workers,
+    /// Encoders that no pipeline of the stream uses just now.
+    pub encoders: Arc<EncoderPool>,
     /// How many answers of Kinesis the stream may hold at a time.
     pub pages: Arc<Semaphore>,
 }
@@ -96,7 +103,6 @@ pub struct Pipeline {
     source: Source,
     spool: Arc<Spool>,
     checkpoints: Checkpoints,
-    encoders: Arc<EncoderPool>,
     /// `None` until it is open and our epoch is claimed there.
     destination: Option<Destination>,
     events: mpsc::UnboundedSender<Event>,
@@ -155,7 +161,7 @@ pub async fn run(
         let claiming = home::claim(Arc::clone(&settings), claim, named, events.clone());
         AbortOnDropHandle::new(tokio::spawn(claiming))
     });
-    let routed = router::start(home.reader, Arc::clone(&home.outputs), &around)?;
+    let routed = router::start(home.reader, Arc::clone(&home.outputs), &around);
     let buffering = settings.buffering;
     let backup = settings
         .backup
@@ -186,7 +192,6 @@ pub async fn run(
         source: home.source,
         spool: home.spool,
         checkpoints,
-        encoders: Arc::default(),
         destination,
         events,
         inbox,
@@ -277,6 +282,7 @@ impl Pipeline {
                 self.seal(id);
             }
         }
+        self.gather_when_due();
         // Sealed Parquet may still fail records: their error batches are sealed when all are known.
         let is_last = self.ending || self.checkpoints.is_gathering();
         if is_last && (self.encoding == 0 || !self.all_sealed) {
@@ -391,13 +397,15 @@ impl Pipeline {
     }
 
     fn report(&self) {
+        let unlisted = self.checkpoints.shared().map(Shared::unlisted);
         let oldest = [
             self.table.oldest_arrival_ms(),
             self.waiting.oldest_arrival_ms(),
+            unlisted.and_then(|(_, oldest)| oldest),
         ];
         self.around.status.observe(status::Observation {
             open_partitions: self.table.open_partitions() as u64,
-            waiting: self.waiting.len() as u64,
+            waiting: self.waiting.len() as u64 + unlisted.map_or(0, |(objects, _)| objects),
             journal_bytes: self.source.bytes(),
             spool_bytes: self.spool.bytes(),
             oldest_arrival_ms: oldest.into_iter().flatten().min(),

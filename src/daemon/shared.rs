@@ -87,7 +87,10 @@ impl SharedStream {
         let files = self.disk.list(Path::new(""));
         let files = files.map_err(|error| StreamError::of_disk("look at the state", &error))?;
         let stream = &self.settings.name;
-        if files.iter().any(|file| file == "checkpoint.redb") {
+        if files
+            .iter()
+            .any(|file| file == "checkpoint.redb" || file == "journal")
+        {
             return Err(StreamError::LoudStop {
                 cause: format!(
                     "state_dir holds positions and records of stream {stream} from when this machine \

@@ -20,8 +20,8 @@ use crate::retry;
 use crate::spool::Spool;
 use crate::telemetry::State;
 
-/// So often a listed upload must be found gone, and its object missing, to be taken for lost.
-const GONE_ATTEMPTS: u32 = 5;
+/// A listed upload that is found gone more often than that, with no object in its place, is lost.
+const GONE_MAX: u32 = 6;
 
 /// Sealed objects whose publication is not recorded yet.
 #[derive(Debug, Default)]
@@ -49,6 +49,8 @@ struct Object {
 struct Prepared {
     parts: Arc<[SentPart]>,
     range: Range,
+    /// So often its upload was gone, and no object of ours in its place.
+    gone: u32,
 }
 
 /// What is to be done about an object that could not be sent.
@@ -89,7 +91,12 @@ impl Waiting {
         } = listed;
         let parts = parts.into();
         self.queue.push_back(object.id);
-        self.insert(object, Some(Prepared { parts, range }));
+        let prepared = Prepared {
+            parts,
+            range,
+            gone: 0,
+        };
+        self.insert(object, Some(prepared));
     }
 
     fn insert(&mut self, sealed: SealedObject, prepared: Option<Prepared>) {
@@ -178,10 +185,11 @@ impl Waiting {
             error @ PublishError::Permanent { .. } => {
                 (Setback::Stalled(error.to_string()), retry::PERMANENT_MAX)
             }
-            PublishError::UploadGone => match &object.prepared {
+            PublishError::UploadGone => match &mut object.prepared {
                 None => return Setback::ForgetUpload,
-                // Another may be completing it at this very moment.
-                Some(_) if attempts < GONE_ATTEMPTS => {
+                Some(prepared) if prepared.gone < GONE_MAX => {
+                    // Another may be completing it at this very moment.
+                    prepared.gone += 1;
                     (Setback::Retry(error.to_string()), retry::TRANSIENT_MAX)
                 }
                 Some(prepared) => return prepared.vanished(&object.sealed),

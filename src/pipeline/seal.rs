@@ -139,7 +139,7 @@ impl Pipeline {
                 continue;
             }
             self.encoding += 1;
-            let (pool, spool) = (Arc::clone(&self.encoders), Arc::clone(&self.spool));
+            let (pool, spool) = (Arc::clone(&self.around.encoders), Arc::clone(&self.spool));
             let (events, now_ms) = (self.events.clone(), self.around.clock.now_ms());
             let job = self
                 .around

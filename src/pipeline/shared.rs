@@ -59,11 +59,19 @@ pub struct Shared {
     gathering: bool,
     /// Objects in their final bytes that no durable checkpoint lists.
     gathered: Vec<SealedObject>,
-    making: Option<AbortOnDropHandle<()>>,
+    making: Option<Underway>,
     made: Instant,
     /// Bodies that nothing names any more, on their way out.
     removing: JoinSet<()>,
     abandoned: CancellationToken,
+}
+
+/// A checkpoint that is being made.
+struct Underway {
+    _task: AbortOnDropHandle<()>,
+    /// The objects that it adds to the list.
+    objects: u64,
+    oldest_arrival_ms: Option<i64>,
 }
 
 /// What is known of the shard.
@@ -109,6 +117,18 @@ impl Shared {
         self.gathering = true;
     }
 
+    /// Sealed objects that no durable checkpoint lists: how many, and the arrival of their oldest record.
+    pub(super) fn unlisted(&self) -> (u64, Option<i64>) {
+        let making = self.making.as_ref();
+        let objects = making.map_or(0, |making| making.objects);
+        let arrivals = [
+            making.and_then(|making| making.oldest_arrival_ms),
+            oldest(&self.gathered),
+        ];
+        let oldest_arrival_ms = arrivals.into_iter().flatten().min();
+        (objects + self.gathered.len() as u64, oldest_arrival_ms)
+    }
+
     /// Stops what is under way, and waits a moment for what is left to be tidied up.
     pub(super) async fn wind_down(&mut self) {
         self.making = None;
@@ -122,14 +142,17 @@ impl Shared {
 }
 
 impl Pipeline {
-    /// Takes the next step towards a shared checkpoint: begins to gather when one is due, spools what is
-    /// encoded, and makes it when all is.
+    /// Begins to gather when a shared checkpoint is due.
+    pub(super) fn gather_when_due(&mut self) {
+        if self.is_shared_due()
+            && let Some(shared) = self.checkpoints.shared_mut()
+        {
+            shared.begin_gathering();
+        }
+    }
+
+    /// Takes the next step towards a shared checkpoint: spools what is encoded, and makes it when all is.
     pub(super) fn mind_the_lease(&mut self) {
-        let is_due = self.is_shared_due();
-        let Some(shared) = self.checkpoints.shared_mut() else {
-            return;
-        };
-        shared.gathering |= is_due;
         if !self.checkpointing {
             self.spill();
         }
@@ -213,6 +236,8 @@ impl Pipeline {
         }
         shared.made = Instant::now();
         let unlisted = std::mem::take(&mut self.pending.published);
+        let objects = sealed.len() as u64;
+        let oldest_arrival_ms = oldest(&sealed);
         let making = Making {
             range: Range {
                 after: shared.known.state.position,
@@ -228,8 +253,11 @@ impl Pipeline {
             spool: Arc::clone(&self.spool),
             events: self.events.clone(),
         };
-        let making = tokio::spawn(making.run());
-        shared.making = Some(AbortOnDropHandle::new(making));
+        shared.making = Some(Underway {
+            _task: AbortOnDropHandle::new(tokio::spawn(making.run())),
+            objects,
+            oldest_arrival_ms,
+        });
     }
 
     /// Takes over that a checkpoint is durable, or that the lease is lost. What it lists is published
@@ -279,6 +307,10 @@ impl Pipeline {
             status.set_state(State::Stalled { cause });
         }
     }
+}
+
+fn oldest(sealed: &[SealedObject]) -> Option<i64> {
+    sealed.iter().map(|object| object.arrival_ms).min()
 }
 
 impl Known {

@@ -163,9 +163,12 @@ impl World {
     }
 
     fn surroundings(&self, disk: &Arc<dyn Disk>) -> Surroundings {
+        let workers = Workers::start(2).unwrap();
         Surroundings {
             clock: Clock::system(),
-            workers: Workers::start(2).unwrap(),
+            workers: workers.clone(),
+            routing: workers,
+            encoders: Arc::default(),
             transforms: None,
             memory: Arc::new(Budget::new(4 << 20, 1, 0).share()),
             reserve: Arc::new(Reserve::new(Arc::clone(disk), 1, Shortage::default())),

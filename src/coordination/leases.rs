@@ -198,8 +198,14 @@ impl Task {
         {
             scanned = table.scan().await;
         }
-        if matches!(scanned, Err(Trouble::NoTable(_))) {
-            self.table = None;
+        if let Err(Trouble::NoTable(cause)) = scanned {
+            // A new one would know nothing of what is delivered.
+            return Err(Trouble::Permanent {
+                cause,
+                advice: "the lease table has gone while it was used: restore it, or restart all \
+                         daemons, and reading begins again at `start`"
+                    .to_owned(),
+            });
         }
         let scanned = scanned?;
         match scanned.unreadable.first() {

@@ -6,7 +6,7 @@
 //! very write returned; each further checkpoint is written on condition that owner, fencing number and
 //! the number of the checkpoint before are still its own. `model_tests` explores these rules whole.
 //!
-//! Reading order: `item` (what the table holds), `lease` (what a holder does), `balance` and `watch`
+//! Reading order: `item` (what the table holds), `resumed` and `lease` (what a holder does), `balance` and `watch`
 //! (who takes what), `leases` (the task), `table` and `writes` (requests).
 
 mod balance;
@@ -16,6 +16,7 @@ mod leases;
 #[cfg(test)]
 mod model_tests;
 mod renewal;
+mod resumed;
 mod seize;
 mod sync;
 mod table;
@@ -23,7 +24,8 @@ mod trouble;
 mod watch;
 mod writes;
 
-pub use item::{BodyName, KclCheckpoint, LeaseItem, Resumed, Written};
+pub use item::{BodyName, KclCheckpoint, LeaseItem, Written};
 pub use lease::{Lease, Lost};
 pub use leases::{Event, Means, drawn_name, list, run};
+pub use resumed::Resumed;
 pub use seize::seize;

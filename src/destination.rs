@@ -236,6 +236,15 @@ impl Destination {
         }
     }
 
+    /// Days after which a rule of the bucket gives up uploads that nobody has completed; `None`: there
+    /// is none, or the bucket does not tell.
+    pub async fn gives_up_uploads_after(&self) -> Option<i32> {
+        match self {
+            Self::Folder(_) => None,
+            Self::S3(s3) => s3.gives_up_uploads_after().await,
+        }
+    }
+
     /// Writes the body of a shared checkpoint, under a key that nobody else has.
     pub async fn put_body(&self, key: &str, body: Bytes) -> Result<(), PublishError> {
         match self {

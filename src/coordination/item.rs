@@ -141,7 +141,6 @@ pub struct LeaseItem {
     pub(super) take: Option<String>,
     pub(super) start_ms: Option<i64>,
     pub(super) stream: Option<(String, i64)>,
-    pub(super) hash_keys: Option<(String, String)>,
 }
 
 impl LeaseItem {
@@ -208,8 +207,6 @@ impl LeaseItem {
             _ => return Err(wrong("body")),
         };
         let stream = text(item, name::STREAM).map(str::to_owned);
-        let first_hash_key = text(item, name::FIRST_HASH_KEY).map(str::to_owned);
-        let last_hash_key = text(item, name::LAST_HASH_KEY).map(str::to_owned);
         Ok(Some(Self {
             shard: shard.into(),
             owner: text(item, name::OWNER).map(str::to_owned),
@@ -224,7 +221,6 @@ impl LeaseItem {
             take: text(item, name::TAKE).map(str::to_owned),
             start_ms: number(item, name::START),
             stream: stream.zip(number(item, name::CREATED)),
-            hash_keys: first_hash_key.zip(last_hash_key),
         }))
     }
 }
@@ -240,50 +236,6 @@ fn number<T: std::str::FromStr>(item: &Attributes, name: &str) -> Option<T> {
 fn texts(item: &Attributes, name: &str) -> Vec<String> {
     let texts = item.get(name).and_then(|value| value.as_ss().ok());
     texts.cloned().unwrap_or_default()
-}
-
-/// What a taken lease goes on from: the item as the taking write returned it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Resumed {
-    /// The body of the last checkpoint of ours; its list is published, whatever else is true.
-    pub body: Option<BodyName>,
-    /// How far KCL, or we in its words, have read.
-    pub checkpoint: KclCheckpoint,
-    /// Where reading begins while nothing has been read.
-    pub start: Start,
-    /// The shards it was split or merged from; all of them are done.
-    pub parents: Vec<String>,
-    /// The first and the last hash key that belong to the shard, as decimals, where the item has them.
-    pub hash_keys: Option<(String, String)>,
-}
-
-impl Resumed {
-    /// Where reading goes on, given the state that the body has of the shard. The text is for a
-    /// person, loudly: a KCL worker has read on from there, and what it read is not ours to deliver.
-    pub fn state(&self, ours: Option<&ShardState>) -> (ShardState, Option<String>) {
-        let mut state = ours.cloned().unwrap_or_else(|| ShardState {
-            start: self.start,
-            parents: self.parents.clone(),
-            ..ShardState::default()
-        });
-        let was = state.position.map_or_else(
-            || "nothing".to_owned(),
-            |position| position.sequence.to_string(),
-        );
-        match self.checkpoint {
-            KclCheckpoint::At(position) if Some(position) > state.position && !state.ended => {
-                (state.position, state.until_ms) = (Some(position), None);
-            }
-            KclCheckpoint::ShardEnd if !state.ended => state.ended = true,
-            _ => return (state, None),
-        }
-        let (to, _) = self.checkpoint.written();
-        let told = format!(
-            "another application (KCL) has moved the shard's checkpoint from {was} to {to}: reading \
-             goes on from there, and what lies between is not delivered by this stream"
-        );
-        (state, Some(told))
-    }
 }
 
 #[cfg(test)]
@@ -306,7 +258,6 @@ pub(super) mod tests {
             take: None,
             start_ms: None,
             stream: None,
-            hash_keys: None,
         }
     }
 
@@ -320,7 +271,7 @@ pub(super) mod tests {
         texts.chain(numbers).collect()
     }
 
-    fn at(sequence: u64, sub_sequence: u32) -> Position {
+    pub(in super::super) fn at(sequence: u64, sub_sequence: u32) -> Position {
         Position {
             sequence: crate::position::Sequence(sequence).into(),
             sub_sequence,
@@ -346,7 +297,6 @@ pub(super) mod tests {
             checkpoint: KclCheckpoint::At(at(77, 3)),
             counter: 4,
             parents: vec!["p".into()],
-            hash_keys: Some(("0".into(), "9".into())),
             ..lease("a")
         };
         assert_eq!(LeaseItem::parse(&kcl), Ok(Some(expected)));
@@ -355,33 +305,5 @@ pub(super) mod tests {
         let torn = attributes(&[("leaseKey", "a"), ("checkpoint", "?")], &[]);
         let fault = LeaseItem::parse(&torn).unwrap_err();
         assert_eq!(fault, "the lease of a has no readable checkpoint");
-    }
-
-    #[test]
-    fn reading_goes_on_from_whoever_has_read_further_and_says_so() {
-        let resumed = |checkpoint| Resumed {
-            body: None,
-            checkpoint,
-            start: Start::Latest(5),
-            parents: vec!["p".into()],
-            hash_keys: None,
-        };
-        let ours = ShardState {
-            position: Some(at(10, 2)),
-            until_ms: Some(1),
-            ..ShardState::default()
-        };
-        let (state, told) = resumed(KclCheckpoint::Latest).state(None);
-        assert_eq!((state.start, told), (Start::Latest(5), None));
-        assert_eq!(state.parents, ["p"]);
-        for same in [at(10, 2), at(9, 0)] {
-            let resumed = resumed(KclCheckpoint::At(same));
-            assert_eq!(resumed.state(Some(&ours)), (ours.clone(), None));
-        }
-        let (state, told) = resumed(KclCheckpoint::At(at(10, 3))).state(Some(&ours));
-        assert_eq!((state.position, state.until_ms), (Some(at(10, 3)), None));
-        assert!(told.unwrap().contains("from 10 to 10"));
-        let (state, told) = resumed(KclCheckpoint::ShardEnd).state(Some(&ours));
-        assert!(state.ended && told.unwrap().contains("SHARD_END"));
     }
 }

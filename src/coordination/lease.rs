@@ -3,7 +3,8 @@
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::item::{BodyName, LeaseItem, Resumed, Written};
+use super::item::{BodyName, LeaseItem, Written};
+use super::resumed::Resumed;
 use super::trouble::Trouble;
 use super::writes::Holder;
 use crate::retry;

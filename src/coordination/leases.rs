@@ -12,9 +12,10 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::balance::{self, Candidate};
-use super::item::{LeaseItem, Resumed};
+use super::item::LeaseItem;
 use super::lease::{Lease, Signals};
 use super::renewal::{self, EPSILON};
+use super::resumed::Resumed;
 use super::sync;
 use super::table::Table;
 use super::trouble::Trouble;
@@ -197,8 +198,14 @@ impl Task {
         {
             scanned = table.scan().await;
         }
-        if matches!(scanned, Err(Trouble::NoTable(_))) {
-            self.table = None;
+        if let Err(Trouble::NoTable(cause)) = scanned {
+            // A new one would know nothing of what is delivered.
+            return Err(Trouble::Permanent {
+                cause,
+                advice: "the lease table has gone while it was used: restore it, or restart all \
+                         daemons, and reading begins again at `start`"
+                    .to_owned(),
+            });
         }
         let scanned = scanned?;
         match scanned.unreadable.first() {
@@ -348,7 +355,7 @@ impl Task {
             fence,
         };
         let metrics = self.means.metrics.clone();
-        let resumed = resumed(&taken, self.means.start);
+        let resumed = Resumed::of(&taken, self.means.start);
         let lease = Lease::new(holder.clone(), &taken, resumed, metrics);
         let (signals, failover) = (lease.signals(), self.settings.failover);
         self.held.insert(taken.shard, signals.clone());
@@ -372,20 +379,5 @@ fn unless_refused(done: Result<(), Trouble>) -> Result<(), Trouble> {
         // Another worker was faster.
         Err(Trouble::Refused(_)) => Ok(()),
         done => done,
-    }
-}
-
-/// What a lease goes on from, given the item as the take returned it.
-pub(super) fn resumed(taken: &LeaseItem, settings: StartSettings) -> Resumed {
-    let time_ms = match settings {
-        StartSettings::Time(ms) => Some(ms),
-        StartSettings::TrimHorizon | StartSettings::Latest => None,
-    };
-    Resumed {
-        body: taken.body.clone(),
-        checkpoint: taken.checkpoint,
-        start: taken.start(time_ms),
-        parents: taken.parents.clone(),
-        hash_keys: taken.hash_keys.clone(),
     }
 }

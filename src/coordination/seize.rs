@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::item::LeaseItem;
 use super::lease::Lease;
-use super::leases::resumed;
+use super::resumed::Resumed;
 use super::table::Table;
 use super::trouble::Trouble;
 use super::writes::Holder;
@@ -40,6 +40,6 @@ pub async fn seize(
         worker,
         fence,
     };
-    let resumed = resumed(&taken, StartSettings::TrimHorizon);
+    let resumed = Resumed::of(&taken, StartSettings::TrimHorizon);
     Ok(Lease::new(holder, &taken, resumed, metrics))
 }

@@ -27,6 +27,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(2);
 /// Time for a pipeline to come to rest once its lease must go.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
 
+const DAY_MS: i64 = 86_400_000;
+
 /// A shared stream.
 pub(super) struct SharedStream {
     pub(super) settings: Arc<StreamSettings>,
@@ -49,6 +51,11 @@ impl SharedStream {
             connected = connecting => connected?,
             () = stop.cancelled() => return Ok(true),
         };
+        let _looking = AbortOnDropHandle::new(tokio::spawn(look_at_rules(
+            self.settings.name.clone(),
+            Lister::new(self.kinesis.clone()),
+            destination.clone(),
+        )));
         let (events, mut taken) = mpsc::channel(1);
         let leases = coordination::run(self.coordination.clone(), self.means(), stop, events);
         let stream = Arc::new(self);
@@ -203,5 +210,27 @@ impl SharedStream {
     async fn out_of_time(&self) {
         self.hurry.cancelled().await;
         tokio::time::sleep(LAST_MOMENT).await;
+    }
+}
+
+/// Says so, if the bucket gives up prepared uploads while the stream still has their records. Where
+/// either does not tell, nobody knows.
+async fn look_at_rules(stream: String, lister: Lister, destination: Destination) {
+    let (Some(days), Ok(retention_ms)) = (
+        destination.gives_up_uploads_after().await,
+        lister.retention_ms().await,
+    ) else {
+        return;
+    };
+    if i64::from(days) * DAY_MS < retention_ms {
+        tracing::error!(
+            stream,
+            days,
+            retention_ms,
+            bucket = destination.describe(),
+            "a lifecycle rule of the bucket aborts incomplete uploads before the stream forgets their \
+             records: what no machine publishes in that time is lost from the bucket. Give the rule \
+             more days"
+        );
     }
 }

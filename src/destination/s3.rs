@@ -7,6 +7,7 @@
 mod answer;
 mod bodies;
 mod connect;
+mod lifecycle;
 mod parts;
 mod prepared;
 mod upload;

@@ -183,7 +183,8 @@ fn three_daemons_that_are_killed_in_turn_deliver_every_record_once() {
         fleet.start(machine);
     }
     for round in 0..rounds {
-        let machine = usize::try_from(round % 3).unwrap();
+        // So that in the long run each dies everywhere.
+        let machine = usize::try_from((round + round / 6) % 3).unwrap();
         fleet.kill(machine);
         if round % 2 == 0 {
             fleet.stream.split(seed + round);
@@ -230,6 +231,40 @@ fn machines_that_come_and_leave_in_order_hand_the_shards_over() {
         fleet.running[leaving].take().unwrap().drain();
         fleet.until_it_holds(coming);
     }
+    fleet.start(1);
+    producer.finish();
+    fleet.finish();
+}
+
+#[test]
+fn what_does_not_fit_into_the_time_of_a_stop_is_left_to_the_next_holder() {
+    let mut fleet = Fleet::new(2, 2, 1, Kinesalite::shared());
+    for proxy in &fleet.proxies {
+        proxy.calm();
+    }
+    let ledger = fleet.sites[0].path("ledger");
+    let config = fleet.sites[0].path("firehose.toml");
+    let settings = fs::read_to_string(&config).unwrap();
+    fs::write(&config, settings.replace("\"100s\"", "\"4s\"")).unwrap();
+    fleet.start(0);
+    fleet.until_it_holds(0);
+    let producer = fleet.stream.produce(&ledger, 1, 2, "0.1");
+    let site = &fleet.sites[0];
+    let waits = || {
+        metric(
+            site.address,
+            "firehose_shared_checkpoints_total{stream=\"clicks\"}",
+        ) > 2.0
+    };
+    let daemon = fleet.running[0].as_mut().unwrap();
+    daemon.until("checkpoints are made", waits).unwrap();
+    // The bucket is out of reach from here on, for this machine.
+    fleet.proxies[0].change(&[(Fault::InternalError, 1000)]);
+    fleet.running[0].take().unwrap().drain();
+    assert_eq!(owners(&fleet.table), [""; 0]);
+    fleet.proxies[0].calm();
+    fs::write(&config, settings).unwrap();
+    fleet.start(0);
     fleet.start(1);
     producer.finish();
     fleet.finish();
@@ -285,7 +320,7 @@ fn an_upload_that_the_bucket_has_lost_is_a_loud_stop_that_names_its_records() {
         )
     };
     daemon
-        .until("the next record is delivered", || delivered() == 2.0)
+        .until("the next record is delivered", || delivered() > 1.0)
         .unwrap();
     daemon.drain();
     assert_eq!(

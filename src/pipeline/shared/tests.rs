@@ -216,7 +216,6 @@ impl World {
                 checkpoint: KclCheckpoint::TrimHorizon,
                 start: Start::TrimHorizon,
                 parents: Vec::new(),
-                hash_keys: None,
             },
             table: "table".into(),
             failover: Duration::from_millis(10),

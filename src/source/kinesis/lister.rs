@@ -23,9 +23,22 @@ impl Lister {
         }
     }
 
-    async fn ask(&self) -> Result<Listing, Trouble> {
+    /// How long the stream keeps records, in ms. Asks once; the error is a sentence for a person.
+    pub async fn retention_ms(&self) -> Result<i64, String> {
+        let asked = async { self.client().await?.describe().await };
+        let description = asked
+            .await
+            .map_err(|trouble: Trouble| trouble.to_string())?;
+        Ok(description.retention_ms)
+    }
+
+    async fn client(&self) -> Result<&Client, Trouble> {
         let connect = || Client::connect(&self.settings);
-        let client = self.client.get_or_try_init(connect).await?;
+        self.client.get_or_try_init(connect).await
+    }
+
+    async fn ask(&self) -> Result<Listing, Trouble> {
+        let client = self.client().await?;
         let source = client.describe().await?.name;
         let shards = client.shards().await?.into_iter().map(listed).collect();
         Ok(Listing { source, shards })

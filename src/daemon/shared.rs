@@ -41,9 +41,9 @@ pub(super) struct SharedStream {
 }
 
 impl SharedStream {
-    /// Runs until `stop`, then until all leases are given back. An error: nothing can be done before a
-    /// person decides. False: a shard has stopped loudly.
-    pub(super) async fn run(self, stop: CancellationToken) -> Result<bool, StreamError> {
+    /// Runs until `stop`, then until all leases are given back. False: a shard has stopped loudly. An
+    /// error comes before any lease is taken.
+    pub(super) async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<bool, StreamError> {
         self.check_state()?;
         let table = &self.coordination.table;
         let connecting = pipeline::connect_shared(&self.settings, table, &self.around);
@@ -58,14 +58,13 @@ impl SharedStream {
         )));
         let (events, mut taken) = mpsc::channel(1);
         let leases = coordination::run(self.coordination.clone(), self.means(), stop, events);
-        let stream = Arc::new(self);
         let (mut holding, mut clean) = (JoinSet::new(), true);
         tokio::pin!(leases);
         loop {
             tokio::select! {
                 () = &mut leases => break,
                 Some(Event::Taken(lease)) = taken.recv() => {
-                    let (stream, destination) = (Arc::clone(&stream), destination.clone());
+                    let (stream, destination) = (Arc::clone(&self), destination.clone());
                     holding.spawn(async move { stream.hold(lease, destination).await });
                 }
                 Some(ended) = holding.join_next() => clean &= ended.unwrap_or(false),

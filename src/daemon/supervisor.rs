@@ -17,6 +17,9 @@ use crate::source::direct_put::Intake;
 use crate::telemetry::State;
 use crate::transform::Transforms;
 
+/// A stream whose state cannot be opened is tried again after so long at most.
+const RETRY_MAX: Duration = Duration::from_secs(5);
+
 /// A stream and what keeps it running.
 pub(super) struct Supervisor {
     settings: Arc<StreamSettings>,
@@ -76,20 +79,30 @@ impl Supervisor {
     /// Runs the stream until `stop`, then until everything accepted is published; from `hurry` on what
     /// other machines can do is left to them. False: it ended with a loud stop.
     pub(super) async fn run(self, stop: CancellationToken, hurry: CancellationToken) -> bool {
-        let Some(shared) = self.shared(hurry) else {
-            return self.run_alone(stop).await;
-        };
-        match Box::pin(shared.run(stop.clone())).await {
-            Ok(clean) => clean,
-            Err(StreamError::LoudStop { cause, advice }) => {
-                self.stop_loudly(cause, advice);
-                stop.cancelled().await;
-                false
-            }
-            Err(error) => {
-                self.stall(&error);
-                stop.cancelled().await;
-                false
+        match self.shared(hurry) {
+            Some(shared) => self.run_shared(Arc::new(shared), stop).await,
+            None => self.run_alone(stop).await,
+        }
+    }
+
+    async fn run_shared(&self, shared: Arc<SharedStream>, stop: CancellationToken) -> bool {
+        let mut attempt = 0;
+        loop {
+            match Box::pin(Arc::clone(&shared).run(stop.clone())).await {
+                Ok(clean) => return clean,
+                Err(StreamError::LoudStop { cause, advice }) => {
+                    self.stop_loudly(cause, advice);
+                    stop.cancelled().await;
+                    return false;
+                }
+                Err(error) => {
+                    attempt += 1;
+                    self.stall(&error);
+                    tokio::select! {
+                        () = tokio::time::sleep(retry::delay(attempt, RETRY_MAX)) => {}
+                        () = stop.cancelled() => return false,
+                    }
+                }
             }
         }
     }
@@ -133,7 +146,7 @@ impl Supervisor {
                 Err(error) => {
                     attempt += 1;
                     self.stall(&error);
-                    tokio::time::sleep(retry::delay(attempt, Duration::from_secs(5))).await;
+                    tokio::time::sleep(retry::delay(attempt, RETRY_MAX)).await;
                 }
             }
         }

@@ -13,6 +13,7 @@ use crate::support::daemon::{Daemon, Site, wait_until, was_killed};
 use crate::support::dynamodb::{Dynalite, LeaseTable};
 use crate::support::http::{self, metric};
 use crate::support::kinesis::{Kinesalite, Stream};
+use crate::support::kinesis_local::KinesisLocal;
 use crate::support::proxy::{Fault, Proxy};
 use crate::support::servers::{Bucket, Weed};
 
@@ -53,24 +54,27 @@ struct Fleet {
     stream: Stream,
     table: LeaseTable,
     bucket: Bucket,
-    proxies: [Proxy; 3],
+    /// To the bucket, to the table, and to the stream where it has one.
+    proxies: Vec<Proxy>,
 }
 
 impl Fleet {
     fn new(machines: usize, shards: u32, seed: u64, server: &Kinesalite) -> Self {
-        let (stream, table) = (server.stream(shards), Dynalite::shared().table());
-        let bucket = Weed::shared().bucket();
-        let proxies = [
-            Proxy::start(Weed::shared().address(), seed, STORE_FAULTS),
-            Proxy::start(server.address(), seed, STREAM_FAULTS),
-            Proxy::start(Dynalite::shared().address(), seed, TABLE_FAULTS),
-        ];
-        let [to_store, to_stream, to_table] = &proxies;
-        let source = format!(
-            "{}\n{}\nfailover = \"3s\"",
-            stream.table(&to_stream.endpoint()),
-            table.lines(&to_table.endpoint())
-        );
+        let stream = server.stream(shards);
+        let to_stream = Proxy::start(server.address(), seed, STREAM_FAULTS);
+        let source = stream.table(&to_stream.endpoint());
+        let mut fleet = Self::of(machines, stream, &source, seed);
+        fleet.proxies.push(to_stream);
+        fleet
+    }
+
+    /// Machines that share a stream which the lines of `source` name.
+    fn of(machines: usize, stream: Stream, source: &str, seed: u64) -> Self {
+        let (table, bucket) = (Dynalite::shared().table(), Weed::shared().bucket());
+        let to_store = Proxy::start(Weed::shared().address(), seed, STORE_FAULTS);
+        let to_table = Proxy::start(Dynalite::shared().address(), seed, TABLE_FAULTS);
+        let leases = table.lines(&to_table.endpoint());
+        let source = format!("{source}\n{leases}\nfailover = \"3s\"");
         let settings = settings(&source, &bucket.table(&to_store.endpoint()));
         let sites = (0..machines).map(|_| Site::new(&settings)).collect();
         Self {
@@ -79,8 +83,13 @@ impl Fleet {
             stream,
             table,
             bucket,
-            proxies,
+            proxies: vec![to_store, to_table],
         }
+    }
+
+    /// From now on every request passes.
+    fn calm(&self) {
+        self.proxies.iter().for_each(Proxy::calm);
     }
 
     fn start(&mut self, machine: usize) {
@@ -133,9 +142,7 @@ impl Fleet {
 
     /// All but the first leave in order; the first delivers what is left.
     fn finish(mut self) -> serde_json::Value {
-        for proxy in &self.proxies {
-            proxy.calm();
-        }
+        self.calm();
         for machine in 1..self.sites.len() {
             self.running[machine].take().unwrap().drain();
         }
@@ -215,9 +222,7 @@ fn three_daemons_that_are_killed_in_turn_deliver_every_record_once() {
 fn machines_that_come_and_leave_in_order_hand_the_shards_over() {
     let server = Kinesalite::start();
     let mut fleet = Fleet::new(2, 2, 1, &server);
-    for proxy in &fleet.proxies {
-        proxy.calm();
-    }
+    fleet.calm();
     let ledger = fleet.sites[0].path("ledger");
     fleet.start(0);
     fleet.until_it_holds(0);
@@ -236,12 +241,34 @@ fn machines_that_come_and_leave_in_order_hand_the_shards_over() {
     fleet.finish();
 }
 
+/// This server says nothing to a subscriber when a shard ends, so that none does here.
+#[test]
+fn shards_that_are_pushed_by_fan_out_are_shared_too() {
+    let server = KinesisLocal::start();
+    let stream = server.stream("shared", 3);
+    let source = format!(
+        "{}\nconsumer = \"enhanced-fan-out\"",
+        stream.table(&stream.endpoint)
+    );
+    let mut fleet = Fleet::of(2, stream, &source, 1);
+    let ledger = fleet.sites[0].path("ledger");
+    let producer = fleet.stream.produce(&ledger, 7, 1, "0.2");
+    fleet.start(0);
+    fleet.until_it_holds(0);
+    fleet.start(1);
+    fleet.kill(1);
+    fleet.start(1);
+    fleet.until_it_holds(1);
+    fleet.kill(0);
+    fleet.start(0);
+    producer.finish();
+    fleet.finish();
+}
+
 #[test]
 fn what_does_not_fit_into_the_time_of_a_stop_is_left_to_the_next_holder() {
     let mut fleet = Fleet::new(2, 2, 1, Kinesalite::shared());
-    for proxy in &fleet.proxies {
-        proxy.calm();
-    }
+    fleet.calm();
     let ledger = fleet.sites[0].path("ledger");
     let config = fleet.sites[0].path("firehose.toml");
     let settings = fs::read_to_string(&config).unwrap();
@@ -273,9 +300,7 @@ fn what_does_not_fit_into_the_time_of_a_stop_is_left_to_the_next_holder() {
 #[test]
 fn an_upload_that_the_bucket_has_lost_is_a_loud_stop_that_names_its_records() {
     let fleet = Fleet::new(1, 1, 1, Kinesalite::shared());
-    for proxy in &fleet.proxies {
-        proxy.calm();
-    }
+    fleet.calm();
     let site = &fleet.sites[0];
     fleet.stream.put(b"{\"id\":\"k0x1z\"}");
     fleet.kill_at(0, "shared-committed:1");
@@ -334,9 +359,7 @@ fn an_upload_that_the_bucket_has_lost_is_a_loud_stop_that_names_its_records() {
 #[test]
 fn a_shard_that_has_stopped_loudly_is_let_go_at_the_end() {
     let fleet = Fleet::new(1, 1, 1, Kinesalite::shared());
-    for proxy in &fleet.proxies {
-        proxy.calm();
-    }
+    fleet.calm();
     let site = &fleet.sites[0];
     fleet.stream.put(b"{\"id\":\"k0x1z\"}");
     fleet.kill_at(0, "shared-committed:1");

@@ -266,6 +266,47 @@ fn shards_that_are_pushed_by_fan_out_are_shared_too() {
 }
 
 #[test]
+fn latest_means_what_comes_after_the_first_start_whoever_reads_it() {
+    let stream = Kinesalite::shared().stream(1);
+    stream.put(b"{\"id\":\"before\"}");
+    stream.split(1);
+    // Kinesis tells times apart by the second here.
+    let second = || jiff::Timestamp::now().as_second();
+    let put_in = second();
+    wait_until("the second is over", || second() > put_in + 1);
+    let source = format!("{}\nstart = \"latest\"", stream.table(&stream.endpoint));
+    let mut fleet = Fleet::of(1, stream, &source, 1);
+    fleet.calm();
+    fleet.start(0);
+    let table = &fleet.table;
+    // The closed shard is at its end, so its children may be read.
+    let is_ended = || table.attribute("shardId-000000000000", "checkpoint") == "SHARD_END";
+    wait_until("the closed shard is done", is_ended);
+    // It has read nothing yet, and dies.
+    fleet.kill(0);
+    fleet.stream.put(b"{\"id\":\"after\"}");
+    fleet.start(0);
+    let site = &fleet.sites[0];
+    let daemon = fleet.running[0].as_mut().unwrap();
+    daemon.alive();
+    let delivered = || {
+        metric(
+            site.address,
+            "firehose_delivered_objects_total{stream=\"clicks\"}",
+        )
+    };
+    daemon
+        .until("a record is delivered", || delivered() > 1.0)
+        .unwrap();
+    fleet.running[0].take().unwrap().drain();
+    let backup = |key: &String| key.starts_with("raw/");
+    let copies: Vec<_> = fleet.bucket.keys().into_iter().filter(backup).collect();
+    assert_eq!(copies.len(), 1);
+    let copy = fleet.bucket.get(&copies[0]).unwrap();
+    assert_eq!(copy.bytes, b"{\"id\":\"after\"}\n");
+}
+
+#[test]
 fn what_does_not_fit_into_the_time_of_a_stop_is_left_to_the_next_holder() {
     let mut fleet = Fleet::new(2, 2, 1, Kinesalite::shared());
     fleet.calm();

@@ -60,7 +60,7 @@ pub use outputs::{Outputs, store_name};
 use publish::Waiting;
 use route::Routed;
 use shared::Shared;
-pub use shared::{Body, Listed, Taken, Tenure, connect_shared, open_shared};
+pub use shared::{Body, Listed, SCRATCH, Taken, Tenure, connect_shared, open_shared, scratch};
 pub use source::{Reader, Source};
 pub use status::{Landed, Status};
 use table::{Table, Triggers};
@@ -318,14 +318,13 @@ impl Pipeline {
         match event {
             Event::Encoded(done) => {
                 self.encoding -= 1;
-                for done in done.map_err(|error| state_error("encode a batch", &error))? {
+                for done in done.map_err(|error| self.disk_error("encode a batch", &error))? {
                     self.apply_encoded(done);
                 }
             }
             Event::Checkpointed(result) => {
                 self.checkpointing = false;
-                let stream = &self.settings.name;
-                let committed = result.map_err(|error| checkpoint_error(stream, error))?;
+                let committed = result.map_err(|error| self.checkpoint_error(error))?;
                 self.apply_checkpoint(committed);
             }
             Event::Claimed {
@@ -396,6 +395,24 @@ impl Pipeline {
         }
     }
 
+    fn checkpoint_error(&self, error: CheckpointError) -> StreamError {
+        match error {
+            CheckpointError::Io(error) => self.disk_error("write a checkpoint", &error),
+            CheckpointError::Store(error) => {
+                home::store_error(&self.settings.name, "write a checkpoint", &error)
+            }
+        }
+    }
+
+    /// What a fault of the disk means. Where checkpoints are shared the spool holds nothing that cannot
+    /// be read again from the source.
+    fn disk_error(&self, action: &'static str, error: &std::io::Error) -> StreamError {
+        match &self.checkpoints {
+            Checkpoints::Local(_) => state_error(action, error),
+            Checkpoints::Shared(_) => StreamError::of_disk(action, error),
+        }
+    }
+
     fn report(&self) {
         let unlisted = self.checkpoints.shared().map(Shared::unlisted);
         let oldest = [
@@ -410,13 +427,6 @@ impl Pipeline {
             spool_bytes: self.spool.bytes(),
             oldest_arrival_ms: oldest.into_iter().flatten().min(),
         });
-    }
-}
-
-fn checkpoint_error(stream: &str, error: CheckpointError) -> StreamError {
-    match error {
-        CheckpointError::Io(error) => state_error("write a checkpoint", &error),
-        CheckpointError::Store(error) => home::store_error(stream, "write a checkpoint", &error),
     }
 }
 

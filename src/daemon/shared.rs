@@ -1,7 +1,8 @@
 //! Keeps a stream running that several machines share: a pipeline for each shard whose lease is held,
 //! begun when it is taken, and given back when it has ended.
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::coordination::{self, Event, Lease, Means};
 use crate::destination::Destination;
 use crate::disk::Disk;
 use crate::error::StreamError;
-use crate::pipeline::{self, Surroundings, Taken, Tenure};
+use crate::pipeline::{self, SCRATCH, Surroundings, Taken, Tenure};
 use crate::shard::ShardId;
 use crate::source::kinesis::Lister;
 use crate::telemetry::{CoordinationMetrics, State};
@@ -45,6 +46,7 @@ impl SharedStream {
     /// error comes before any lease is taken.
     pub(super) async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<bool, StreamError> {
         self.check_state()?;
+        self.clear(SCRATCH.into()).await?;
         let table = &self.coordination.table;
         let connecting = pipeline::connect_shared(&self.settings, table, &self.around);
         let destination = tokio::select! {
@@ -90,13 +92,12 @@ impl SharedStream {
 
     /// What one machine has of a stream means nothing to the others.
     fn check_state(&self) -> Result<(), StreamError> {
-        let files = self.disk.list(Path::new(""));
-        let files = files.map_err(|error| StreamError::of_disk("look at the state", &error))?;
+        let holds = |dir: &str, wanted: &dyn Fn(&String) -> bool| {
+            let files = self.disk.list(Path::new(dir));
+            files.is_ok_and(|files| files.iter().any(wanted))
+        };
         let stream = &self.settings.name;
-        if files
-            .iter()
-            .any(|file| file == "checkpoint.redb" || file == "journal")
-        {
+        if holds("", &|file| file == "checkpoint.redb") || holds("journal", &|_| true) {
             return Err(StreamError::LoudStop {
                 cause: format!(
                     "state_dir holds positions and records of stream {stream} from when this machine \
@@ -150,10 +151,25 @@ impl SharedStream {
                 true
             }
         };
+        if !self.hurry.is_cancelled()
+            && let Err(error) = self.clear(pipeline::scratch(shard)).await
+        {
+            tracing::debug!(stream, shard, %error, "spooled bytes stay behind");
+        }
         if !lease.lost().is_cancelled() {
             lease.release().await;
         }
         clean
+    }
+
+    /// Removes what nobody works with any more.
+    async fn clear(&self, dir: PathBuf) -> Result<(), StreamError> {
+        let disk = Arc::clone(&self.disk);
+        let clearing = tokio::task::spawn_blocking(move || disk.remove_dir_all(&dir));
+        let cleared = clearing
+            .await
+            .unwrap_or_else(|panic| Err(io::Error::other(panic)));
+        cleared.map_err(|error| StreamError::of_disk("clear the spool", &error))
     }
 
     async fn run_pipeline(

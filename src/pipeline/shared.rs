@@ -11,6 +11,7 @@ mod open;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
+use uuid::Uuid;
 
 use super::Pipeline;
 use super::commit::{self, DraftBatch};
@@ -33,7 +35,7 @@ pub use body::{Body, Listed};
 pub(super) use make::Made;
 use make::Making;
 pub use make::Tenure;
-pub use open::{Taken, connect_shared, open_shared};
+pub use open::{SCRATCH, Taken, connect_shared, open_shared, scratch};
 
 /// Objects that are published leave the list within this time, when nothing else makes a checkpoint.
 const UNLIST_AFTER: Duration = Duration::from_secs(5);
@@ -185,7 +187,7 @@ impl Pipeline {
     /// Writes batches to the spool: those that are encoded for the next checkpoint, or all, when they
     /// take too much memory. Nothing durable names the spool, so nothing is synced.
     fn spill(&mut self) {
-        let sealed = std::mem::take(&mut self.pending.sealed);
+        let sealed: HashSet<Uuid> = self.pending.sealed.drain(..).collect();
         // They have left no object.
         self.pending.closed.clear();
         let is_much = self.is_unspooled_much();

@@ -180,13 +180,18 @@ fn compile(settings: &StreamSettings) -> Result<Outputs, StreamError> {
     })
 }
 
-/// The name of a shard comes from a table that others write to, so it is no path yet.
-fn scratch(shard: &str) -> PathBuf {
+/// Where the pipelines of a shared stream spool, below the stream's directory. Nothing there is ever
+/// needed by a later process.
+pub const SCRATCH: &str = "shared";
+
+/// Where one of them does. The name of a shard comes from a table that others write to, so it is no
+/// path yet.
+pub fn scratch(shard: &str) -> PathBuf {
     let name = shard.bytes().map(|byte| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' => char::from(byte).to_string(),
         _ => format!("_{byte:02x}"),
     });
-    Path::new("shared").join(name.collect::<String>())
+    Path::new(SCRATCH).join(name.collect::<String>())
 }
 
 /// Reads the body that the item names, for as long as it takes.

@@ -93,7 +93,7 @@ impl Level {
     }
 }
 
-/// Counts one of a [`Level`] for as long as it lives.
+/// Counts one of a gauge for as long as it lives.
 #[derive(Debug)]
 pub struct Counted(Gauge);
 

@@ -65,6 +65,8 @@ pub struct ListedShard {
     pub parents: Vec<String>,
     /// The first and the last hash key that belong to it, as decimals.
     pub hash_keys: (String, String),
+    /// It takes no more records.
+    pub is_closed: bool,
 }
 
 /// All shards of which a source keeps records.

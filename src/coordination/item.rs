@@ -178,11 +178,16 @@ impl LeaseItem {
         self.has_ended() && self.waiting == 0
     }
 
-    /// Nothing of the shard has been read.
+    /// Nothing of the shard has been read, or is to be.
     pub(super) fn is_untouched(&self) -> bool {
         use KclCheckpoint::{AtTimestamp, Latest, TrimHorizon};
-        self.number.unwrap_or(0) == 0
-            && matches!(self.checkpoint, TrimHorizon | Latest | AtTimestamp)
+        let is_unread = matches!(self.checkpoint, TrimHorizon | Latest | AtTimestamp);
+        (self.number.unwrap_or(0) == 0 && is_unread) || self.was_closed()
+    }
+
+    /// The shard was at its end when reading began at what comes after.
+    pub(super) fn was_closed(&self) -> bool {
+        self.has_ended() && self.start_ms.is_some() && self.fence.is_none()
     }
 
     /// Reads an item; `Ok(None)`: it is no lease. The error says what is wrong with it.

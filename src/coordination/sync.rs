@@ -29,15 +29,21 @@ pub(super) fn plan(
 ) -> Plan {
     let known: BTreeSet<&str> = items.iter().map(|item| &*item.shard).collect();
     let is_first = items.iter().all(LeaseItem::is_untouched);
+    // A shard that was over at the first start says nothing of its children.
+    let begun = items.iter().filter(|item| !item.was_closed());
+    let begun: BTreeSet<&str> = begun.map(|item| &*item.shard).collect();
     let mut plan = Plan::default();
     for shard in &listing.shards {
         if known.contains(&*shard.id) {
             continue;
         }
-        let has_known_parent = shard.parents.iter().any(|parent| known.contains(&**parent));
+        let mut parents = shard.parents.iter();
+        let has_known_parent = parents.any(|parent| begun.contains(&**parent));
         let (checkpoint, start_ms) = match start {
             _ if !is_first || has_known_parent => (KclCheckpoint::TrimHorizon, None),
             StartSettings::TrimHorizon => (KclCheckpoint::TrimHorizon, None),
+            // Nothing comes after now in it.
+            StartSettings::Latest if shard.is_closed => (KclCheckpoint::ShardEnd, Some(now_ms)),
             StartSettings::Latest => (KclCheckpoint::Latest, Some(now_ms)),
             StartSettings::Time(ms) => (KclCheckpoint::AtTimestamp, Some(ms)),
         };
@@ -96,6 +102,7 @@ mod tests {
             id: (*id).into(),
             parents: parents.iter().map(|parent| (*parent).to_owned()).collect(),
             hash_keys: ("0".into(), "1".into()),
+            is_closed: *id == "closed",
         };
         Listing {
             source: SourceName {
@@ -124,7 +131,7 @@ mod tests {
 
     #[test]
     fn the_first_shards_begin_where_the_settings_say_and_later_ones_at_their_beginning() {
-        use KclCheckpoint::{AtTimestamp, Latest, TrimHorizon};
+        use KclCheckpoint::{AtTimestamp, Latest, ShardEnd, TrimHorizon};
         let first = listing(&[("a", &["gone"]), ("b", &[])]);
         let plan_of = |items: &[LeaseItem], start| plan(items, &[], &first, start, 7);
         let fresh = plan_of(&[], StartSettings::Latest);
@@ -141,6 +148,17 @@ mod tests {
         };
         let half = plan_of(&[untouched], StartSettings::Latest);
         assert_eq!(begins(&half), [("b", Latest, Some(7))]);
+        let shards = listing(&[("closed", &[]), ("b", &["closed"])]);
+        let at_once = plan(&[], &[], &shards, StartSettings::Latest, 7);
+        let begun = [("closed", ShardEnd, Some(7)), ("b", Latest, Some(7))];
+        assert_eq!(begins(&at_once), begun);
+        let closed = LeaseItem {
+            checkpoint: ShardEnd,
+            start_ms: Some(7),
+            ..lease("closed")
+        };
+        let half = plan(&[closed], &[Age::Free], &shards, StartSettings::Latest, 9);
+        assert_eq!(begins(&half), [("b", Latest, Some(9))]);
         let read = LeaseItem {
             number: Some(1),
             ..lease("a")

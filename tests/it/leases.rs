@@ -44,6 +44,7 @@ impl Shards {
             id: id.into(),
             parents: parents.iter().map(|parent| (*parent).to_owned()).collect(),
             hash_keys: ("0".into(), "340282366920938463463374607431768211455".into()),
+            is_closed: false,
         });
     }
 

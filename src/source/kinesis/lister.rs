@@ -65,5 +65,6 @@ fn listed(shard: Listed) -> ListedShard {
         id: shard.id,
         parents: shard.parents,
         hash_keys: (first.to_string(), last.to_string()),
+        is_closed: shard.is_closed,
     }
 }

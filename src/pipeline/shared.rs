@@ -146,7 +146,8 @@ impl Shared {
 impl Pipeline {
     /// Begins to gather when a shared checkpoint is due.
     pub(super) fn gather_when_due(&mut self) {
-        if self.is_shared_due()
+        if !self.checkpoints.is_gathering()
+            && self.is_shared_due()
             && let Some(shared) = self.checkpoints.shared_mut()
         {
             shared.begin_gathering();

@@ -20,6 +20,7 @@ use crate::coordination::{KclCheckpoint, Resumed, Written};
 use crate::disk::{Disk, HostDisk, Reserve, Shortage};
 use crate::error::StreamError;
 use crate::pipeline::{Status, Surroundings, Workers, run};
+use crate::position::Position;
 use crate::shard::{Pending, Start};
 use crate::source::kinesis::fake::{Fake, FakeShard};
 use crate::telemetry::{Metrics, StreamMetrics, StreamStatus as _};
@@ -184,6 +185,23 @@ impl World {
         }
     }
 
+    /// A lease that was taken with this body, and what ends its holder.
+    fn tenure(&self, fate: Fate, body: Option<&BodyName>) -> (Arc<FakeTenure>, CancellationToken) {
+        let before = body.and_then(|BodyName { key, crc64 }| {
+            let bytes = self.bucket.held().objects.get(key)?.1.clone();
+            Body::read(&bytes, *crc64, "one", key).ok()
+        });
+        let abandoned = CancellationToken::new();
+        let tenure = FakeTenure {
+            bucket: Arc::clone(&self.bucket),
+            before: (body.cloned(), before.map_or(Vec::new(), |body| body.listed)),
+            fate,
+            abandoned: abandoned.clone(),
+            durable: Mutex::default(),
+        };
+        (Arc::new(tenure), abandoned)
+    }
+
     /// One process that holds the lease, from what it was taken with.
     async fn live(
         &self,
@@ -191,18 +209,7 @@ impl World {
         body: Option<BodyName>,
         interval: Duration,
     ) -> (Result<(), StreamError>, Arc<FakeTenure>) {
-        let abandoned = CancellationToken::new();
-        let before = body.as_ref().and_then(|BodyName { key, crc64 }| {
-            let bytes = self.bucket.held().objects.get(key)?.1.clone();
-            Body::read(&bytes, *crc64, "one", key).ok()
-        });
-        let tenure = Arc::new(FakeTenure {
-            bucket: Arc::clone(&self.bucket),
-            before: (body.clone(), before.map_or(Vec::new(), |body| body.listed)),
-            fate,
-            abandoned: abandoned.clone(),
-            durable: Mutex::default(),
-        });
+        let (tenure, abandoned) = self.tenure(fate, body.as_ref());
         let taken = taken(Arc::clone(&tenure) as Arc<dyn Tenure>, body, abandoned);
         let lived = tokio::time::timeout(PATIENCE, self.hold(taken, interval)).await;
         let state = || (self.status.snapshot(), self.bucket.held().asked.clone());
@@ -335,6 +342,27 @@ async fn the_next_holder_publishes_the_list_and_reads_on_behind_it() {
         .await;
     ended.unwrap();
     assert_delivered(&world.bucket, &records);
+}
+
+#[tokio::test]
+async fn what_another_application_has_read_is_left_to_it_and_the_list_is_published_all_the_same() {
+    let records = records(20);
+    let world = World::new(shard(&records[..10])).await;
+    let (_, dead) = world.live(Fate::Dies, None, Duration::ZERO).await;
+    let (written, _) = dead.durable().pop().unwrap();
+    let more: Vec<&[u8]> = records[10..].iter().map(String::as_bytes).collect();
+    let longer = world.fake.world().shards[0].clone();
+    world.fake.world().shards[0] = longer.with(Clock::system().now_ms(), &more);
+    let (tenure, abandoned) = world.tenure(Fate::Durable, written.body.as_ref());
+    let mut taken = taken(tenure, written.body, abandoned);
+    taken.resumed.checkpoint = KclCheckpoint::At(Position {
+        sequence: "15".parse().unwrap(),
+        sub_sequence: 0,
+    });
+    let held = tokio::time::timeout(PATIENCE, world.hold(taken, Duration::ZERO)).await;
+    held.expect("it ends").unwrap();
+    let ours: Vec<String> = [&records[..10], &records[15..]].concat();
+    assert_delivered(&world.bucket, &ours);
 }
 
 #[tokio::test]

@@ -42,6 +42,7 @@ const STREAM_FAULTS: &[(Fault, u32)] = &[
     (Fault::ExpiredIterator, 10),
 ];
 const TABLE_FAULTS: &[(Fault, u32)] = &[
+    (Fault::Throttled, 30),
     (Fault::InternalError, 20),
     (Fault::ResetBefore, 20),
     (Fault::ResetAfter, 60),
@@ -210,6 +211,12 @@ fn three_daemons_that_are_killed_in_turn_deliver_every_record_once() {
     for machine in 0..3 {
         fleet.freeze(machine);
     }
+    // The table is out of reach for longer than leases last; nobody holds any then.
+    fleet.proxies[1].change(&[(Fault::InternalError, 1000)]);
+    for site in &fleet.sites {
+        wait_until("it holds nothing", || leases(site) < 1.0);
+    }
+    fleet.proxies[1].change(TABLE_FAULTS);
     producer.finish();
     let summary = fleet.finish();
     say(&format!(

@@ -215,10 +215,21 @@ impl KinesisReader {
         }
     }
 
+    /// What was said of the part that is read here holds no longer.
     fn clear_health(&self) {
         match &self.only {
             Some(shard) => self.health.well(shard),
             None => self.health.clear(),
+        }
+    }
+}
+
+impl Drop for KinesisReader {
+    fn drop(&mut self) {
+        // Whoever shares the health reads on.
+        if self.only.is_some() {
+            self.state = State::Ended;
+            self.clear_health();
         }
     }
 }

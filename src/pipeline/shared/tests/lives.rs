@@ -64,7 +64,7 @@ impl Holder {
 impl Tenure for Holder {
     fn commit<'a>(&'a self, written: &'a Written) -> Pending<'a, Result<(), Lost>> {
         Box::pin(async {
-            for _ in 0..self.random(200) {
+            for _ in 0..self.random(50) {
                 tokio::task::yield_now().await;
             }
             self.made.send_modify(|made| *made += 1);

@@ -79,6 +79,26 @@ async fn a_shard_that_the_stream_has_forgotten_is_a_gap_and_its_end() {
 }
 
 #[tokio::test]
+async fn what_keeps_a_shard_from_being_read_is_told_until_nobody_reads_it() {
+    let fake = Fake::start(vec![FakeShard::new("a", &[])]).await;
+    let faults = std::iter::repeat_n(("ListShards", "AccessDeniedException"), 1000);
+    fake.world().faults.extend(faults);
+    let mut reading = Reading::alone(&fake, only("a", ShardState::default()));
+    let health = Arc::clone(&reading.health);
+    let is_told = async {
+        while !health.stall().is_some_and(|told| told.contains("Denied")) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        () = is_told => {}
+        () = async { while reading.step().await.is_ok() {} } => panic!("it cannot be read"),
+    }
+    drop(reading);
+    assert_eq!(health.stall(), None);
+}
+
+#[tokio::test]
 async fn a_stream_that_was_made_anew_is_a_loud_stop() {
     let fake = Fake::start(vec![FakeShard::new("a", &[])]).await;
     let mut source = fake.world().name();

@@ -3,8 +3,8 @@
 //! A minimum that is not used is kept free, so that no stream ever waits for another to give
 //! something back before it can work at all; what lies beyond the minima is never kept for anybody.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// One in so many bytes of an equal share are a share's own, the others are for all.
 const MINIMUM_PART: usize = 4;
@@ -21,11 +21,22 @@ struct Account {
     claimed: AtomicUsize,
 }
 
-/// The part of one stream. It has one owner, who says what it holds; dropping it gives all back.
+/// The part of one stream, or of one of its pipelines. It has one owner, who says what it holds;
+/// dropping it gives all back.
 #[derive(Debug)]
 pub struct Share {
-    account: Arc<Account>,
+    whole: Arc<Whole>,
     held: AtomicUsize,
+    is_part: bool,
+}
+
+/// What the pipelines of one stream share.
+#[derive(Debug)]
+struct Whole {
+    account: Arc<Account>,
+    /// What they hold together.
+    held: Mutex<usize>,
+    parts: AtomicUsize,
 }
 
 impl Budget {
@@ -46,28 +57,59 @@ impl Budget {
             .claimed
             .fetch_add(account.minimum, Ordering::Relaxed);
         Share {
-            account,
+            whole: Arc::new(Whole {
+                account,
+                held: Mutex::new(0),
+                parts: AtomicUsize::new(0),
+            }),
             held: AtomicUsize::new(0),
+            is_part: false,
         }
     }
 }
 
 impl Share {
+    /// A part of the share, for one of several pipelines of a stream: they have its limit together, and
+    /// each has a minimum.
+    #[must_use]
+    pub fn part(&self) -> Self {
+        self.whole.parts.fetch_add(1, Ordering::Relaxed);
+        Self {
+            whole: Arc::clone(&self.whole),
+            held: AtomicUsize::new(0),
+            is_part: true,
+        }
+    }
+
+    /// In how many parts the share is, one at least.
+    pub fn parts(&self) -> usize {
+        self.whole.parts.load(Ordering::Relaxed).max(1)
+    }
+
     /// Bytes that the owner may hold just now: what the others leave, its minimum at least.
     pub fn limit(&self) -> usize {
-        let account = &self.account;
-        let own = account.minimum.max(self.held.load(Ordering::Relaxed));
+        let account = &self.whole.account;
+        let held = *self.whole.lock();
+        let own = account.minimum.max(held);
         let others = account.claimed.load(Ordering::Relaxed).saturating_sub(own);
-        account.minimum.max(account.total.saturating_sub(others))
+        let limit = account.minimum.max(account.total.saturating_sub(others));
+        let siblings = held.saturating_sub(self.held.load(Ordering::Relaxed));
+        let minimum = match self.parts() {
+            1 => limit,
+            parts => limit / parts / MINIMUM_PART,
+        };
+        minimum.max(limit.saturating_sub(siblings))
     }
 
     /// Says how many bytes the owner holds.
     pub fn hold(&self, bytes: usize) {
         let Account {
             minimum, claimed, ..
-        } = &*self.account;
-        let before = self.held.swap(bytes, Ordering::Relaxed).max(*minimum);
-        let after = bytes.max(*minimum);
+        } = &*self.whole.account;
+        let mut held = self.whole.lock();
+        let before = (*held).max(*minimum);
+        *held = *held + bytes - self.held.swap(bytes, Ordering::Relaxed);
+        let after = (*held).max(*minimum);
         // What is added comes before what is taken away, so that it is never below zero.
         claimed.fetch_add(after, Ordering::Relaxed);
         claimed.fetch_sub(before, Ordering::Relaxed);
@@ -77,6 +119,20 @@ impl Share {
 impl Drop for Share {
     fn drop(&mut self) {
         self.hold(0);
+        if self.is_part {
+            self.whole.parts.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Whole {
+    fn lock(&self) -> MutexGuard<'_, usize> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Whole {
+    fn drop(&mut self) {
         let account = &self.account;
         account
             .claimed
@@ -178,6 +234,25 @@ mod tests {
             prop_assert!(most - least <= total / 100, "{least} to {most}");
             prop_assert!(least * count >= total / 2);
         }
+    }
+
+    #[test]
+    fn parts_of_a_share_have_its_limit_together_and_a_minimum_each() {
+        let budget = Budget::new(1000, 2, 10);
+        let shares = shares(&budget, 2);
+        let whole = shares[0].limit();
+        let parts = [shares[0].part(), shares[0].part()];
+        assert_eq!(shares[0].parts(), 2);
+        parts[0].hold(whole);
+        assert_eq!(parts[0].limit(), whole);
+        assert_eq!(parts[1].limit(), whole / 2 / MINIMUM_PART);
+        parts[0].hold(100);
+        assert_eq!(parts[1].limit(), whole - 100);
+        assert_eq!(shares[1].limit(), 1000 - budget.0.minimum.max(100));
+        drop(parts);
+        assert_eq!((shares[0].parts(), shares[0].limit()), (1, whole));
+        drop(shares);
+        assert_eq!(budget.0.claimed.load(Ordering::Relaxed), 0);
     }
 
     #[test]

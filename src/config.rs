@@ -91,6 +91,11 @@ impl SourceSettings {
             Self::Kinesis(_) => 0,
         }
     }
+
+    /// Whether several daemons share the stream.
+    pub fn is_shared(&self) -> bool {
+        matches!(self, Self::Kinesis(kinesis) if kinesis.coordination.is_some())
+    }
 }
 
 /// A Kinesis data stream and how to read it.
@@ -105,6 +110,21 @@ pub struct KinesisSettings {
     /// How records come from there.
     pub consumer: ConsumerSettings,
     /// How Kinesis is reached.
+    pub access: AwsAccess,
+    /// How several daemons share the stream, if they do.
+    pub coordination: Option<CoordinationSettings>,
+}
+
+/// How several daemons share the shards of a Kinesis stream: by leases in a `DynamoDB` table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CoordinationSettings {
+    /// The lease table; KCL's application name.
+    pub table: String,
+    /// This process among the workers; drawn at the start when missing.
+    pub worker: Option<String>,
+    /// How long a lease is held without being renewed.
+    pub failover: Duration,
+    /// How `DynamoDB` is reached.
     pub access: AwsAccess,
 }
 

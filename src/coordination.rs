@@ -1,4 +1,31 @@
-//! Coordination: how several machines share the shards of one stream. So far its protocol, as a model
-//! that is explored whole.
+//! Coordination: several machines share the shards of one stream by leases in a `DynamoDB` table, one
+//! item a shard, as the Kinesis Client Library (KCL) keeps them.
+//!
+//! A lease says who reads a shard, and names the body of the shard's last checkpoint, an object at the
+//! destination. Who takes a lease raises its fencing number and goes on from the checkpoint that this
+//! very write returned; each further checkpoint is written on condition that owner, fencing number and
+//! the number of the checkpoint before are still its own. `model_tests` explores these rules whole.
+//!
+//! Reading order: `item` (what the table holds), `resumed` and `lease` (what a holder does), `balance` and `watch`
+//! (who takes what), `leases` (the task), `table` and `writes` (requests).
 
+mod balance;
+mod item;
+mod lease;
+mod leases;
+#[cfg(test)]
 mod model_tests;
+mod renewal;
+mod resumed;
+mod seize;
+mod sync;
+mod table;
+mod trouble;
+mod watch;
+mod writes;
+
+pub use item::{BodyName, KclCheckpoint, LeaseItem, Written};
+pub use lease::{Lease, Lost};
+pub use leases::{Event, Means, drawn_name, list, run};
+pub use resumed::Resumed;
+pub use seize::seize;

@@ -6,6 +6,7 @@ mod drain;
 pub(crate) mod holdings;
 mod orphans;
 mod reload;
+mod shared;
 mod supervisor;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -47,6 +49,9 @@ const BODIES_MIN: u64 = 16 << 20;
 /// Every stream may hold at least this much in batches.
 const BATCHES_MIN: usize = 8 << 20;
 
+/// The end of `shutdown_grace` that is kept for giving leases back, a quarter of it at most.
+const HAND_OVER: Duration = Duration::from_secs(10);
+
 /// What the command line says beyond the config.
 #[derive(Clone, Debug)]
 pub struct RunOptions {
@@ -66,6 +71,8 @@ pub struct Daemon {
     http: JoinHandle<std::io::Result<()>>,
     http_stop: CancellationToken,
     streams_stop: CancellationToken,
+    /// Cancelled when a stop takes long: what others can go on with is left to them.
+    hurry: CancellationToken,
     grace: Duration,
     _reloading: AbortOnDropHandle<()>,
     /// Held for as long as the process uses the state folder.
@@ -108,7 +115,7 @@ impl Daemon {
             move || orphans::find(&config, &metrics, &clock)
         });
         let orphans = looking.await?;
-        let streams_stop = CancellationToken::new();
+        let (streams_stop, hurry) = (CancellationToken::new(), CancellationToken::new());
         let (mut infos, mut supervisors) = (Vec::new(), Vec::new());
         let (mut streams, mut doors) = (BTreeMap::new(), BTreeMap::new());
         let mut transforms = Vec::new();
@@ -126,7 +133,9 @@ impl Daemon {
             doors.extend(supervisor.door().map(|door| (name.clone(), door)));
             transforms.extend(supervisor.transforms().map(|of| (name.clone(), of)));
             streams.insert(name, status);
-            supervisors.push(tokio::spawn(supervisor.run(streams_stop.clone())));
+            supervisors.push(tokio::spawn(
+                supervisor.run(streams_stop.clone(), hurry.clone()),
+            ));
         }
         let bodies = (config.memory_limit / BODIES_PART).max(BODIES_MIN);
         let limits = Limits {
@@ -144,6 +153,7 @@ impl Daemon {
             http: tokio::spawn(http::serve(listener, Arc::new(state), http_stop.clone())),
             http_stop,
             streams_stop,
+            hurry,
             grace: config.shutdown_grace,
             _reloading: AbortOnDropHandle::new(reloading),
             _lock: lock,
@@ -164,6 +174,11 @@ impl Daemon {
             }
             clean
         };
+        let hurry = self.hurry;
+        let _hurrying = AbortOnDropHandle::new(tokio::spawn(async move {
+            tokio::time::sleep(grace.saturating_sub(HAND_OVER.min(grace / 4))).await;
+            hurry.cancel();
+        }));
         match tokio::time::timeout(grace, stopping).await {
             Ok(true) => Ok(()),
             Ok(false) => anyhow::bail!("not everything is delivered: {}", causes(&self.streams)),
@@ -257,6 +272,11 @@ impl Common {
     async fn open(&self, state_dir: &Path, settings: StreamSettings) -> anyhow::Result<Supervisor> {
         let name = &settings.name;
         let transforms = self.transforms(&settings).await?;
+        // A module that takes its time must not make other streams wait.
+        let routing = match transforms {
+            None => self.workers.clone(),
+            Some(_) => Workers::start(self.workers.threads())?,
+        };
         let disk: Arc<dyn Disk> = Arc::new(HostDisk::new(state_dir.join(name))?);
         let bytes = pipeline::reserve_bytes(&settings);
         let reserve = Reserve::new(Arc::clone(&disk), bytes, self.shortage.clone());
@@ -269,7 +289,9 @@ impl Common {
             reserve: Arc::new(reserve),
             status: Arc::new(status),
             metrics: Arc::clone(&self.metrics),
-            pages: self.pages,
+            routing,
+            encoders: Arc::default(),
+            pages: Arc::new(Semaphore::new(self.pages)),
         };
         Ok(Supervisor::open(Arc::new(settings), disk, around).await)
     }

@@ -11,6 +11,7 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::config::StoreSettings;
@@ -52,8 +53,22 @@ pub struct Publication {
     pub content_encoding: Option<&'static str>,
     /// The multipart upload that carries the object; already named by a durable checkpoint.
     pub upload_id: Option<String>,
+    /// All parts of that upload, where [`Destination::prepare`] has sent them: it is only to be
+    /// completed, and no byte is read again.
+    pub parts: Option<Arc<[SentPart]>>,
     /// The object's bytes.
     pub body: Arc<dyn Body>,
+}
+
+/// A part of an upload as it has arrived.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentPart {
+    /// What the store calls it.
+    pub tag: Option<String>,
+    /// Length in bytes.
+    pub len: u64,
+    /// CRC-64/NVME of its bytes.
+    pub crc64: u64,
 }
 
 impl Publication {
@@ -211,6 +226,49 @@ impl Destination {
         }
     }
 
+    /// Brings all bytes of an object to the destination, as an upload that anybody may complete who
+    /// knows the parts, and that is invisible until then. The upload belongs to this process alone
+    /// until a checkpoint lists it. After an error it may be called again, and goes on where it was.
+    pub async fn prepare(&self, object: &mut Publication) -> Result<Vec<SentPart>, PublishError> {
+        match self {
+            Self::Folder(_) => Err(no_shared_folder(&object.key)),
+            Self::S3(s3) => s3.prepare(object).await,
+        }
+    }
+
+    /// Days after which a rule of the bucket gives up uploads that nobody has completed; `None`: there
+    /// is none, or the bucket does not tell.
+    pub async fn gives_up_uploads_after(&self) -> Option<i32> {
+        match self {
+            Self::Folder(_) => None,
+            Self::S3(s3) => s3.gives_up_uploads_after().await,
+        }
+    }
+
+    /// Writes the body of a shared checkpoint, under a key that nobody else has.
+    pub async fn put_body(&self, key: &str, body: Bytes) -> Result<(), PublishError> {
+        match self {
+            Self::Folder(_) => Err(no_shared_folder(key)),
+            Self::S3(s3) => s3.put_body(key, body).await,
+        }
+    }
+
+    /// Reads the body of a shared checkpoint; `None` when there is none.
+    pub async fn read_body(&self, key: &str) -> Result<Option<Bytes>, PublishError> {
+        match self {
+            Self::Folder(_) => Err(no_shared_folder(key)),
+            Self::S3(s3) => s3.read_body(key).await,
+        }
+    }
+
+    /// Removes the body of a shared checkpoint; one that is gone already is fine.
+    pub async fn remove_body(&self, key: &str) -> Result<(), PublishError> {
+        match self {
+            Self::Folder(_) => Err(no_shared_folder(key)),
+            Self::S3(s3) => s3.remove_body(key).await,
+        }
+    }
+
     /// Makes objects visible and durable; one result for each, in order. May be repeated for
     /// objects whose outcome is unknown.
     pub async fn publish(&self, group: &[Publication]) -> Vec<Result<(), PublishError>> {
@@ -264,5 +322,13 @@ impl Destination {
             Self::Folder(folder) => folder.syncs(),
             Self::S3(_) => 0,
         }
+    }
+}
+
+/// The config has refused it, so this is for the types' sake.
+fn no_shared_folder(key: &str) -> PublishError {
+    PublishError::Permanent {
+        cause: format!("{key}: several machines cannot share a folder"),
+        advice: "set a destination of type = \"s3\", or remove `coordination`".into(),
     }
 }

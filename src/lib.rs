@@ -11,8 +11,7 @@ pub mod pipeline;
 // Stages: they never import each other.
 pub mod batch;
 pub mod checkpoint;
-#[cfg(test)]
-mod coordination;
+pub mod coordination;
 pub mod destination;
 pub mod format;
 pub mod journal;

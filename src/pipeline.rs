@@ -6,6 +6,7 @@
 //! state.
 
 mod apply;
+mod checkpoints;
 mod commit;
 mod encode;
 mod event;
@@ -18,6 +19,7 @@ mod room;
 mod route;
 mod router;
 mod seal;
+mod shared;
 mod shortage;
 mod source;
 mod status;
@@ -28,15 +30,16 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use crate::budget::Share;
-use crate::checkpoint::{SealedObject, Store};
+use crate::checkpoint::SealedObject;
 use crate::clock::Clock;
 use crate::config::StreamSettings;
-use crate::destination::{Conditional, Destination, PublishError};
+use crate::destination::{Conditional, Destination};
 use crate::disk::Reserve;
 use crate::error::StreamError;
 use crate::extent::Extent;
@@ -46,14 +49,18 @@ use crate::spool::Spool;
 use crate::telemetry::{Metrics, State};
 use crate::transform::Transforms;
 
+use checkpoints::Checkpoints;
 use commit::{CheckpointError, Committed};
-use encode::{EncoderPool, Piece};
+pub use encode::EncoderPool;
+use encode::Piece;
 use event::Event;
 use frontiers::Frontiers;
 pub use home::{Claim, Home, open, reserve_bytes};
 pub use outputs::{Outputs, store_name};
-use publish::{Setback, Waiting};
+use publish::Waiting;
 use route::Routed;
+use shared::Shared;
+pub use shared::{Body, Listed, SCRATCH, Taken, Tenure, connect_shared, open_shared, scratch};
 pub use source::{Reader, Source};
 pub use status::{Landed, Status};
 use table::{Table, Triggers};
@@ -79,8 +86,13 @@ pub struct Surroundings {
     pub status: Arc<Status>,
     /// All metrics of the process.
     pub metrics: Arc<Metrics>,
+    /// Threads that take records to their partitions: those for all CPU work, or the stream's own where
+    /// it has modules, which may take their time.
+    pub routing: Workers,
+    /// Encoders that no pipeline of the stream uses just now.
+    pub encoders: Arc<EncoderPool>,
     /// How many answers of Kinesis the stream may hold at a time.
-    pub pages: usize,
+    pub pages: Arc<Semaphore>,
 }
 
 /// The running pipeline of one delivery stream.
@@ -90,8 +102,7 @@ pub struct Pipeline {
     outputs: Arc<Outputs>,
     source: Source,
     spool: Arc<Spool>,
-    store: Arc<Store>,
-    encoders: Arc<EncoderPool>,
+    checkpoints: Checkpoints,
     /// `None` until it is open and our epoch is claimed there.
     destination: Option<Destination>,
     events: mpsc::UnboundedSender<Event>,
@@ -107,8 +118,8 @@ pub struct Pipeline {
     filling: usize,
     /// The source has ended: everything is sealed and published, then the pipeline stops.
     ending: bool,
-    /// Whether everything that was open at that moment is sealed.
-    ending_sealed: bool,
+    /// Whether everything that was open then, or when a shared checkpoint was due, is sealed.
+    all_sealed: bool,
 
     /// What the next checkpoint holds beside frontier and changed batches.
     pending: Pending,
@@ -145,15 +156,12 @@ pub async fn run(
     around: Surroundings,
 ) -> Result<(), StreamError> {
     let (events, inbox) = mpsc::unbounded_channel();
-    let claim = Claim::of(&home, &settings.name, around.clock.now_ms());
-    let named = home.sealed.iter().map(|object| object.id).collect();
-    let claiming = tokio::spawn(home::claim(
-        Arc::clone(&settings),
-        claim,
-        named,
-        events.clone(),
-    ));
-    let routed = router::start(home.reader, Arc::clone(&home.outputs), &around)?;
+    let claiming = Claim::of(&home, &settings.name, around.clock.now_ms()).map(|claim| {
+        let named = home.sealed.iter().map(|object| object.id).collect();
+        let claiming = home::claim(Arc::clone(&settings), claim, named, events.clone());
+        AbortOnDropHandle::new(tokio::spawn(claiming))
+    });
+    let routed = router::start(home.reader, Arc::clone(&home.outputs), &around);
     let buffering = settings.buffering;
     let backup = settings
         .backup
@@ -168,15 +176,23 @@ pub async fn run(
     for sealed in home.sealed {
         waiting.add(sealed, home.outputs.store());
     }
+    let (mut checkpoints, mut destination) = (home.checkpoints, None);
+    if let Some(shared) = checkpoints.shared_mut() {
+        shared
+            .take_listed()
+            .into_iter()
+            .for_each(|listed| waiting.add_listed(listed));
+        destination = Some(shared.destination().clone());
+        around.status.set_state(State::Running);
+    }
     let mut pipeline = Pipeline {
         settings,
         around,
         outputs: home.outputs,
         source: home.source,
         spool: home.spool,
-        store: home.store,
-        encoders: Arc::default(),
-        destination: None,
+        checkpoints,
+        destination,
         events,
         inbox,
         frontiers: Frontiers::new(home.shards),
@@ -186,7 +202,7 @@ pub async fn run(
         encoding: 0,
         filling: 0,
         ending: false,
-        ending_sealed: false,
+        all_sealed: false,
         pending: Pending::default(),
         checkpointing: false,
         checkpoint_begun: Instant::now(),
@@ -195,11 +211,11 @@ pub async fn run(
     };
     pipeline.resume_batches();
     let result = pipeline.turn(routed).await;
-    claiming.abort();
+    drop(claiming);
     pipeline.wind_down().await;
     // A stream that does not run leaves its share to the others.
     pipeline.around.memory.hold(0);
-    if let Err(StreamError::DiskFull { .. }) = result {
+    if let (Err(StreamError::DiskFull { .. }), Some(_)) = (&result, pipeline.checkpoints.store()) {
         let reserve = Arc::clone(&pipeline.around.reserve);
         let _ = tokio::task::spawn_blocking(move || reserve.give_up()).await;
     }
@@ -213,7 +229,8 @@ impl Pipeline {
     ) -> Result<(), StreamError> {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
+        let abandoned = self.checkpoints.abandoned();
+        while !abandoned.is_cancelled() {
             self.restore_invariants();
             if self.is_done() {
                 return self.stranded().map_or(Ok(()), Err);
@@ -221,6 +238,7 @@ impl Pipeline {
             let may_read = !self.ending && self.has_room();
             tokio::select! {
                 biased;
+                () = abandoned.cancelled() => {}
                 Some(event) = self.inbox.recv() => self.apply_event(event)?,
                 chunk = routed.recv(), if may_read => match chunk {
                     Some(chunk) => self.apply_chunk(chunk?),
@@ -233,11 +251,16 @@ impl Pipeline {
                 }
             }
         }
+        // What is not in a durable checkpoint is for whoever holds the lease next.
+        Ok(())
     }
 
     /// Waits for the jobs under way. What they write is named by no checkpoint yet, or repeats
     /// what one names.
     async fn wind_down(&mut self) {
+        if let Some(shared) = self.checkpoints.shared_mut() {
+            shared.wind_down().await;
+        }
         while self.checkpointing || self.encoding > 0 || self.filling > 0 || self.waiting.is_busy()
         {
             match self.inbox.recv().await {
@@ -254,12 +277,16 @@ impl Pipeline {
     fn restore_invariants(&mut self) {
         self.around.memory.hold(self.table.memory());
         let now_ms = self.around.clock.now_ms();
-        while let Some(id) = self.table.next_due(now_ms) {
-            self.seal(id);
+        if self.checkpoints.store().is_some() {
+            while let Some(id) = self.table.next_due(now_ms) {
+                self.seal(id);
+            }
         }
+        self.gather_when_due();
         // Sealed Parquet may still fail records: their error batches are sealed when all are known.
-        if self.ending && (self.encoding == 0 || !self.ending_sealed) {
-            self.ending_sealed = true;
+        let is_last = self.ending || self.checkpoints.is_gathering();
+        if is_last && (self.encoding == 0 || !self.all_sealed) {
+            self.all_sealed = true;
             self.seal_all();
         }
         self.seal_early();
@@ -284,20 +311,20 @@ impl Pipeline {
             && self.waiting.len() == self.waiting.stranded()
             && !self.checkpointing
             && !self.has_changes()
+            && self.checkpoints.is_settled()
     }
 
     fn apply_event(&mut self, event: Event) -> Result<(), StreamError> {
         match event {
             Event::Encoded(done) => {
                 self.encoding -= 1;
-                for done in done.map_err(|error| state_error("encode a batch", &error))? {
+                for done in done.map_err(|error| self.disk_error("encode a batch", &error))? {
                     self.apply_encoded(done);
                 }
             }
             Event::Checkpointed(result) => {
                 self.checkpointing = false;
-                let stream = &self.settings.name;
-                let committed = result.map_err(|error| checkpoint_error(stream, error))?;
+                let committed = result.map_err(|error| self.checkpoint_error(error))?;
                 self.apply_checkpoint(committed);
             }
             Event::Claimed {
@@ -318,6 +345,8 @@ impl Pipeline {
                 }
             }
             Event::Filled(id, result) => self.apply_filled(id, &result),
+            Event::Made(made) => self.apply_made(*made),
+            Event::NotMade(trouble) => self.tell_of_trouble(&trouble),
             Event::RetryDue(id) => self.waiting.retry(id),
             Event::Failed(error) => return Err(error),
         }
@@ -325,39 +354,11 @@ impl Pipeline {
     }
 
     fn claimed(&mut self, destination: Destination, conditional: Conditional) {
-        let (stream, store) = (&self.settings.name, destination.describe());
-        if conditional == Conditional::No {
-            tracing::warn!(
-                stream,
-                store,
-                "the store ignores If-None-Match: a foreign object under one of our keys would be \
-                 overwritten; our own keys still never repeat"
-            );
-        }
+        home::tell_of_overwriting(&self.settings.name, &destination, conditional);
         failpoint::hit("recovery-claimed");
         self.around.status.set_state(State::Running);
         self.destination = Some(destination);
         self.tell_of_stranded();
-    }
-
-    /// Objects whose bucket or folder the config no longer names wait until a person decides (C7).
-    fn stranded(&self) -> Option<StreamError> {
-        let objects = self.waiting.stranded();
-        let (stream, store) = (&self.settings.name, self.outputs.store());
-        (objects > 0).then(|| StreamError::LoudStop {
-            cause: format!("{objects} objects wait for another destination than {store}"),
-            advice: format!(
-                "name it again, or stop the daemon and run `firehose state retarget {stream}`"
-            ),
-        })
-    }
-
-    fn tell_of_stranded(&self) {
-        if let Some(stranded) = self.stranded() {
-            let (stream, cause) = (&self.settings.name, stranded.to_string());
-            tracing::error!(stream, cause, "objects are stranded");
-            self.around.status.set_state(State::Stalled { cause });
-        }
     }
 
     fn apply_checkpoint(&mut self, committed: Committed) {
@@ -367,7 +368,10 @@ impl Pipeline {
         let stranded = self.waiting.stranded();
         for sealed in committed.sealed {
             self.table.remove(sealed.id);
-            self.waiting.add(sealed, self.outputs.store());
+            match self.checkpoints.shared_mut() {
+                Some(shared) => shared.gather(sealed),
+                None => self.waiting.add(sealed, self.outputs.store()),
+            }
         }
         if self.waiting.stranded() > stranded {
             self.tell_of_stranded();
@@ -385,91 +389,44 @@ impl Pipeline {
             self.fill(row);
         }
         self.give_up_memory();
-        self.around
-            .status
-            .checkpointed(self.checkpoint_begun.elapsed());
-    }
-
-    fn apply_begun(
-        &mut self,
-        id: Uuid,
-        begun: Result<String, PublishError>,
-    ) -> Result<(), StreamError> {
-        match begun {
-            Ok(upload_id) => {
-                self.pending
-                    .objects
-                    .extend(self.waiting.set_upload(id, Some(upload_id)));
-                Ok(())
-            }
-            Err(error) => self.set_back(id, error),
+        if self.checkpoints.store().is_some() {
+            let took = self.checkpoint_begun.elapsed();
+            self.around.status.checkpointed(took);
         }
     }
 
-    fn apply_sent(
-        &mut self,
-        id: Uuid,
-        result: Result<(), PublishError>,
-    ) -> Result<(), StreamError> {
-        if let Err(error) = result {
-            return self.set_back(id, error);
+    fn checkpoint_error(&self, error: CheckpointError) -> StreamError {
+        match error {
+            CheckpointError::Io(error) => self.disk_error("write a checkpoint", &error),
+            CheckpointError::Store(error) => {
+                home::store_error(&self.settings.name, "write a checkpoint", &error)
+            }
         }
-        failpoint::hit("published-before-record");
-        if let Some(sealed) = self.waiting.publish(id) {
-            self.around.status.delivered(sealed);
-            self.pending.published.push(id);
-        }
-        if self.waiting.stranded() == 0 {
-            self.around.status.clear_stall();
-        }
-        Ok(())
     }
 
-    fn set_back(&mut self, id: Uuid, error: PublishError) -> Result<(), StreamError> {
-        let stream = &self.settings.name;
-        match self.waiting.set_back(id, error, &self.events) {
-            Setback::Retry(cause) => {
-                tracing::warn!(stream, cause, "publishing is tried again");
-                self.around.status.metrics().publish_retries.add(1);
-            }
-            Setback::Stalled(cause) => {
-                tracing::error!(
-                    stream,
-                    cause,
-                    "publishing is stalled, and tried again slowly"
-                );
-                self.around.status.metrics().publish_retries.add(1);
-                self.around.status.set_state(State::Stalled { cause });
-            }
-            Setback::ForgetUpload => {
-                self.pending
-                    .objects
-                    .extend(self.waiting.set_upload(id, None));
-            }
-            Setback::Stop { cause, advice } => return Err(StreamError::LoudStop { cause, advice }),
+    /// What a fault of the disk means. Where checkpoints are shared the spool holds nothing that cannot
+    /// be read again from the source.
+    fn disk_error(&self, action: &'static str, error: &std::io::Error) -> StreamError {
+        match &self.checkpoints {
+            Checkpoints::Local(_) => state_error(action, error),
+            Checkpoints::Shared(_) => StreamError::of_disk(action, error),
         }
-        Ok(())
     }
 
     fn report(&self) {
+        let unlisted = self.checkpoints.shared().map(Shared::unlisted);
         let oldest = [
             self.table.oldest_arrival_ms(),
             self.waiting.oldest_arrival_ms(),
+            unlisted.and_then(|(_, oldest)| oldest),
         ];
         self.around.status.observe(status::Observation {
             open_partitions: self.table.open_partitions() as u64,
-            waiting: self.waiting.len() as u64,
+            waiting: self.waiting.len() as u64 + unlisted.map_or(0, |(objects, _)| objects),
             journal_bytes: self.source.bytes(),
             spool_bytes: self.spool.bytes(),
             oldest_arrival_ms: oldest.into_iter().flatten().min(),
         });
-    }
-}
-
-fn checkpoint_error(stream: &str, error: CheckpointError) -> StreamError {
-    match error {
-        CheckpointError::Io(error) => state_error("write a checkpoint", &error),
-        CheckpointError::Store(error) => home::store_error(stream, "write a checkpoint", &error),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Shards: the ordered lanes of a source, and how far each has been applied. What a checkpoint keeps
 //! of them (JSON: unknown members are ignored, new ones have defaults).
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -53,4 +54,35 @@ pub struct SourceName {
     pub arn: String,
     /// When it was created, in ms since the Unix epoch.
     pub created_ms: i64,
+}
+
+/// A shard as its source lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedShard {
+    /// Its name.
+    pub id: ShardId,
+    /// The shards it was split or merged from.
+    pub parents: Vec<String>,
+    /// The first and the last hash key that belong to it, as decimals.
+    pub hash_keys: (String, String),
+    /// It takes no more records.
+    pub is_closed: bool,
+}
+
+/// All shards of which a source keeps records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing {
+    /// The stream they are of.
+    pub source: SourceName,
+    /// The shards.
+    pub shards: Vec<ListedShard>,
+}
+
+/// An answer that is not there yet.
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Asks a source which shards it has.
+pub trait ShardLister: Send + Sync {
+    /// Asks once. The error is a sentence for a person.
+    fn list(&self) -> Pending<'_, Result<Listing, String>>;
 }

@@ -5,6 +5,6 @@ pub mod metrics;
 pub mod source;
 pub mod status;
 
-pub use metrics::{KinesisMetrics, Metrics, StreamMetrics, TransformMetrics};
+pub use metrics::{CoordinationMetrics, KinesisMetrics, Metrics, StreamMetrics, TransformMetrics};
 pub use source::SourceHealth;
 pub use status::{LastObject, State, StatusSnapshot, StreamStatus};

@@ -1,6 +1,8 @@
 //! `firehose state`: what a person can do to the state folder of a stopped daemon.
 
 mod shards;
+mod shared;
+mod unlist;
 mod uploads;
 mod verbs;
 
@@ -10,6 +12,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 
 use super::{CommandError, runtime, settings};
+use crate::clock::Clock;
 use crate::config::{Config, StreamSettings};
 use crate::daemon::{self, holdings};
 
@@ -44,6 +47,9 @@ pub enum StateCommand {
         /// Delete the folder instead of renaming it.
         #[arg(long)]
         delete: bool,
+        /// Give up this object of a shared stream, whose upload the bucket has lost; nothing else.
+        #[arg(long, value_name = "KEY", conflicts_with = "delete")]
+        object: Option<String>,
     },
     /// Send what waits for another bucket or folder to the one that the config names now.
     Retarget {
@@ -52,13 +58,29 @@ pub enum StateCommand {
     },
 }
 
-/// Runs `firehose state …`. The daemon must not run: the state folder is locked.
+/// Runs `firehose state …`. The daemon must not run: the state folder is locked. Only shared streams
+/// are listed and mended while it does.
 pub(super) fn run(
     command: &StateCommand,
     config_path: &Path,
     out: &mut dyn Write,
 ) -> Result<(), CommandError> {
     let config = settings::load(config_path)?.config;
+    if let StateCommand::List = command {
+        shared::list(&config, Clock::system().now_ms(), out)?;
+        if shared::are_all(&config) {
+            return Ok(());
+        }
+    }
+    if let StateCommand::Discard {
+        stream,
+        yes,
+        object: Some(key),
+        ..
+    } = command
+    {
+        return unlist::run(&config, stream, key, *yes, out);
+    }
     let _lock = daemon::lock(&config.state_dir)?;
     match command {
         StateCommand::List => verbs::list(&config, out),
@@ -68,6 +90,7 @@ pub(super) fn run(
             stream,
             yes,
             delete,
+            object: _,
         } => verbs::discard(&config, stream, *yes, *delete, out),
         StateCommand::Retarget { stream } => verbs::retarget(&config, stream, out),
     }

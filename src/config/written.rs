@@ -2,6 +2,7 @@
 //! stands and reading goes on, so that all faults are seen at once.
 
 mod access;
+mod coordination;
 mod destination;
 mod format;
 mod source;

@@ -26,6 +26,7 @@ fn source_of(dir: &Path, source: SourceSettings) -> anyhow::Result<SourceSetting
                 start: StartSettings::TrimHorizon,
                 consumer: ConsumerSettings::Polling,
                 access: AwsAccess::default(),
+                coordination: None,
             }))
         }
         (None, SourceSettings::Kinesis(_)) if held.journal.disk_bytes > 0 => {
@@ -66,7 +67,7 @@ pub(crate) async fn drain(
     let stop = CancellationToken::new();
     stop.cancel();
     let clean = tokio::select! {
-        clean = supervisor.run(stop) => clean,
+        clean = supervisor.run(stop, CancellationToken::new()) => clean,
         _ = tokio::signal::ctrl_c() => {
             bail!("stopped before all was delivered: what is left is safe where it lies")
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::door::{Door, SharedDoor};
+use super::shared::SharedStream;
 use crate::config::{SourceSettings, StreamSettings};
 use crate::disk::Disk;
 use crate::error::StreamError;
@@ -15,6 +16,9 @@ use crate::retry;
 use crate::source::direct_put::Intake;
 use crate::telemetry::State;
 use crate::transform::Transforms;
+
+/// A stream whose state cannot be opened is tried again after so long at most.
+const RETRY_MAX: Duration = Duration::from_secs(5);
 
 /// A stream and what keeps it running.
 pub(super) struct Supervisor {
@@ -33,6 +37,7 @@ impl Supervisor {
         around: Surroundings,
     ) -> Self {
         let door = Door::new(&settings.name, around.reserve.shortage());
+        let is_shared = settings.source.is_shared();
         let mut supervisor = Self {
             settings,
             disk,
@@ -40,16 +45,17 @@ impl Supervisor {
             door,
             home: None,
         };
-        supervisor.home = Some(supervisor.open_home().await);
+        if !is_shared {
+            supervisor.home = Some(supervisor.open_home().await);
+        }
         supervisor
     }
 
     /// When the stream's state was created, in ms; now, where it could not be opened.
     pub(super) fn created_ms(&self) -> i64 {
-        match &self.home {
-            Some(Ok(home)) => home.created_ms,
-            _ => self.around.clock.now_ms(),
-        }
+        let home = self.home.as_ref().and_then(|home| home.as_ref().ok());
+        home.and_then(Home::created_ms)
+            .unwrap_or_else(|| self.around.clock.now_ms())
     }
 
     /// The stream's state for the outside.
@@ -70,9 +76,53 @@ impl Supervisor {
         }
     }
 
-    /// Runs the stream until `stop`, then until everything accepted is published. False: it ended
-    /// with a loud stop.
-    pub(super) async fn run(mut self, stop: CancellationToken) -> bool {
+    /// Runs the stream until `stop`, then until everything accepted is published; from `hurry` on what
+    /// other machines can do is left to them. False: it ended with a loud stop.
+    pub(super) async fn run(self, stop: CancellationToken, hurry: CancellationToken) -> bool {
+        match self.shared(hurry) {
+            Some(shared) => self.run_shared(Arc::new(shared), stop).await,
+            None => self.run_alone(stop).await,
+        }
+    }
+
+    async fn run_shared(&self, shared: Arc<SharedStream>, stop: CancellationToken) -> bool {
+        let mut attempt = 0;
+        loop {
+            match Box::pin(Arc::clone(&shared).run(stop.clone())).await {
+                Ok(clean) => return clean,
+                Err(StreamError::LoudStop { cause, advice }) => {
+                    self.stop_loudly(cause, advice);
+                    stop.cancelled().await;
+                    return false;
+                }
+                Err(error) => {
+                    attempt += 1;
+                    self.stall(&error);
+                    tokio::select! {
+                        () = tokio::time::sleep(retry::delay(attempt, RETRY_MAX)) => {}
+                        () = stop.cancelled() => return false,
+                    }
+                }
+            }
+        }
+    }
+
+    /// The stream as the machines share it that read it, if they do.
+    fn shared(&self, hurry: CancellationToken) -> Option<SharedStream> {
+        let SourceSettings::Kinesis(kinesis) = &self.settings.source else {
+            return None;
+        };
+        Some(SharedStream {
+            coordination: kinesis.coordination.clone()?,
+            kinesis: (**kinesis).clone(),
+            settings: Arc::clone(&self.settings),
+            disk: Arc::clone(&self.disk),
+            around: self.around.clone(),
+            hurry,
+        })
+    }
+
+    async fn run_alone(mut self, stop: CancellationToken) -> bool {
         let mut attempt = 0;
         loop {
             let home = match self.home.take() {
@@ -96,7 +146,7 @@ impl Supervisor {
                 Err(error) => {
                     attempt += 1;
                     self.stall(&error);
-                    tokio::time::sleep(retry::delay(attempt, Duration::from_secs(5))).await;
+                    tokio::time::sleep(retry::delay(attempt, RETRY_MAX)).await;
                 }
             }
         }

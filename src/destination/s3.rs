@@ -5,8 +5,11 @@
 //! were damaged anywhere after the checkpoint. The pipeline owns retries: a request is sent once.
 
 mod answer;
+mod bodies;
 mod connect;
+mod lifecycle;
 mod parts;
+mod prepared;
 mod upload;
 
 use std::fmt::Write as _;
@@ -25,7 +28,7 @@ use crc_fast::{CrcAlgorithm, checksum};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use self::answer::Answer;
-use super::{Conditional, Publication, PublishError};
+use super::{Conditional, Publication, PublishError, SentPart};
 use crate::config::S3Settings;
 use crate::failpoint;
 
@@ -153,6 +156,15 @@ impl S3 {
         }
     }
 
+    /// See [`super::Destination::prepare`].
+    pub(super) async fn prepare(
+        &self,
+        object: &mut Publication,
+    ) -> Result<Vec<SentPart>, PublishError> {
+        check_key(&object.key)?;
+        self.0.prepare(object).await
+    }
+
     /// See [`super::Destination::abort_upload`].
     pub(super) async fn abort_upload(&self, key: &str, id: &str) -> Result<(), PublishError> {
         self.0.abort_upload(key, id).await
@@ -203,7 +215,10 @@ impl Inner {
     async fn publish(self: &Arc<Self>, object: &Publication) -> Result<(), PublishError> {
         check_key(&object.key)?;
         match &object.upload_id {
-            Some(upload_id) => self.finish_upload(object, upload_id).await,
+            Some(upload_id) => match &object.parts {
+                Some(parts) => self.finish_prepared(object, upload_id, parts).await,
+                None => self.finish_upload(object, upload_id).await,
+            },
             None if S3::needs_upload(object.size) => Err(PublishError::UploadGone),
             None => self.put(object).await,
         }

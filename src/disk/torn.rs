@@ -336,6 +336,12 @@ impl Disk for TornDisk {
         Ok(())
     }
 
+    fn remove_dir_all(&self, dir: &Path) -> io::Result<()> {
+        let names = self.lock().names.keys().cloned().collect::<Vec<_>>();
+        let mut within = names.iter().filter(|name| name.starts_with(dir));
+        within.try_for_each(|name| self.remove(name))
+    }
+
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let mut state = self.lock();
         state.enter(Operation::SyncDir)?;

@@ -67,7 +67,7 @@ impl Pipeline {
             .change(id, |entry| entry.batch.append(records, bytes, stage))
             .flatten();
         if self.table.is_full(id) {
-            self.seal(id);
+            self.close(id);
         } else if filled.is_some() {
             self.encode_filled(id);
         }
@@ -131,7 +131,8 @@ impl Pipeline {
     /// Whether another chunk may be applied: memory, encoders and spool have room.
     pub(super) fn has_room(&self) -> bool {
         let limit = self.around.memory.limit();
-        self.table.memory() < limit
+        !self.checkpoints.is_gathering()
+            && self.table.memory() < limit
             && self.table.unspooled() < (limit / 4 * 3) as u64
             && self.encode_queue.len() < ENCODE_BACKLOG
             && !self.is_spool_full()
@@ -144,7 +145,8 @@ impl Pipeline {
         let limit = if reserve.is_short() {
             reserve.bytes() / SHORT_STEPS
         } else {
-            self.settings.spool_limit.saturating_sub(SPOOL_RESERVE)
+            let parts = self.around.memory.parts() as u64;
+            self.settings.spool_limit.saturating_sub(SPOOL_RESERVE) / parts
         };
         self.spool.bytes() + self.table.unspooled() >= limit
     }

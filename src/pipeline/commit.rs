@@ -171,6 +171,23 @@ pub(super) fn commit(
     })
 }
 
+/// Writes batches to the spool, where nothing durable names it: it need not outlive the process. Those
+/// that are sealed become objects.
+pub(super) fn spill(
+    mut batches: Vec<DraftBatch>,
+    freed: &[Extent],
+    spool: &Spool,
+) -> Result<Committed, CheckpointError> {
+    let written = write(&mut batches, spool)?;
+    spool.free(freed)?;
+    let sealed = batches.into_iter().filter(|batch| batch.sealed);
+    Ok(Committed {
+        written,
+        sealed: sealed.map(|batch| sealed_object(batch.row)).collect(),
+        ..Committed::default()
+    })
+}
+
 /// Appends all unspooled bytes and completes the rows with their extents: what is only written, in
 /// one go; what is read back first, block by block, so that no more than one is held.
 fn write(
@@ -287,7 +304,9 @@ impl Pipeline {
     /// Whether a checkpoint would hold anything new.
     pub(super) fn has_changes(&self) -> bool {
         let pending = &self.pending;
-        self.table.is_dirty()
+        // What a shared checkpoint leaves of changes is none.
+        let is_dirty = self.table.is_dirty() && self.checkpoints.store().is_some();
+        is_dirty
             || self.frontiers.has_changes()
             || !pending.closed.is_empty()
             || !pending.objects.is_empty()
@@ -298,25 +317,40 @@ impl Pipeline {
     /// Begins a checkpoint when one is due: at once when something waits for it, within a second
     /// otherwise.
     pub(super) fn begin_checkpoint(&mut self) {
+        let Some(store) = self.checkpoints.store() else {
+            return self.mind_the_lease();
+        };
         let pending = &self.pending;
         let urgent = !pending.sealed.is_empty()
             || !pending.objects.is_empty()
             || !pending.published.is_empty()
             || self.frontiers.is_urgent()
             || self.ending
-            || self.table.unspooled() >= (self.around.memory.limit() / 8 * 3) as u64;
+            || self.is_unspooled_much();
         let due = urgent || self.checkpoint_begun.elapsed() >= CHECKPOINT_EVERY;
         if self.checkpointing || !due || !self.has_changes() {
             return;
         }
-        self.checkpointing = true;
         self.checkpoint_begun = Instant::now();
         let draft = self.draft();
-        let (spool, store) = (Arc::clone(&self.spool), Arc::clone(&self.store));
-        let (source, events) = (self.source.clone(), self.events.clone());
+        let (spool, source) = (Arc::clone(&self.spool), self.source.clone());
+        self.spawn_checkpoint(move || commit(draft, &spool, &store, &source));
+    }
+
+    /// Whether so much is in memory alone that it should go to the spool.
+    pub(super) fn is_unspooled_much(&self) -> bool {
+        self.table.unspooled() >= (self.around.memory.limit() / 8 * 3) as u64
+    }
+
+    /// Runs a job on the disk, the only one at a time; what comes of it is an event.
+    pub(super) fn spawn_checkpoint(
+        &mut self,
+        job: impl FnOnce() -> Result<Committed, CheckpointError> + Send + 'static,
+    ) {
+        self.checkpointing = true;
+        let events = self.events.clone();
         tokio::spawn(async move {
-            let job = tokio::task::spawn_blocking(move || commit(draft, &spool, &store, &source));
-            let result = job
+            let result = tokio::task::spawn_blocking(job)
                 .await
                 .unwrap_or_else(|panic| Err(io::Error::other(panic).into()));
             let _ = events.send(Event::Checkpointed(Box::new(result)));

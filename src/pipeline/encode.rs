@@ -166,7 +166,7 @@ pub(super) struct FailedLines {
 
 /// Encoders that no worker uses just now, by format.
 #[derive(Debug, Default)]
-pub(super) struct EncoderPool(Mutex<HashMap<u64, Vec<Bench>>>);
+pub struct EncoderPool(Mutex<HashMap<u64, Vec<Bench>>>);
 
 /// What a worker needs to encode: all of it is used again.
 #[derive(Debug)]

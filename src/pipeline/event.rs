@@ -5,6 +5,8 @@ use uuid::Uuid;
 use super::commit::{CheckpointError, Committed};
 use super::encode::Done;
 use super::filling::Filled;
+use super::shared::Made;
+use crate::coordination::Lost;
 use crate::destination::{Conditional, Destination, PublishError};
 use crate::error::StreamError;
 
@@ -34,6 +36,10 @@ pub(super) enum Event {
     },
     /// A step of the upload of a batch that still fills has ended.
     Filled(Uuid, Result<Filled, PublishError>),
+    /// A shared checkpoint is durable, or the lease is lost.
+    Made(Box<Result<Made, Lost>>),
+    /// A shared checkpoint could not be made yet; it goes on.
+    NotMade(PublishError),
     /// The back-off of an object is over.
     RetryDue(Uuid),
     /// The stream cannot go on.

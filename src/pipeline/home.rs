@@ -9,9 +9,10 @@ use uuid::Uuid;
 
 use super::Surroundings;
 use super::apply::SPOOL_RESERVE;
+use super::checkpoints::{Checkpoints, Local};
 use super::event::Event;
 use super::outputs::Outputs;
-use super::source::{Reader, Source};
+use super::source::{self, Reader, Source};
 use crate::checkpoint::{OpenBatch, Recovered, SealedObject, Store, StoreError};
 use crate::config::{KinesisSettings, SourceSettings, StreamSettings};
 use crate::destination::{Conditional, Destination, PublishError};
@@ -22,9 +23,8 @@ use crate::journal::{Journal, JournalError, JournalSettings, Known};
 use crate::position::Sequence;
 use crate::retry;
 use crate::shard::{ShardId, ShardState};
-use crate::source::kinesis::{self, Means};
+use crate::source::kinesis;
 use crate::spool::{Spool, SpoolError};
-use crate::telemetry::KinesisMetrics;
 
 /// A segment is at most this large…
 const SEGMENT_BYTES_MAX: u64 = 64 << 20;
@@ -42,8 +42,8 @@ pub struct Home {
     pub reader: Reader,
     /// The spool, cut back to what the checkpoint names.
     pub spool: Arc<Spool>,
-    /// The checkpoint store.
-    pub store: Arc<Store>,
+    /// Where checkpoints go.
+    pub checkpoints: Checkpoints,
     /// What the stream writes, with the formats that its batches still name.
     pub outputs: Arc<Outputs>,
     /// How far the last checkpoint has each shard.
@@ -52,12 +52,16 @@ pub struct Home {
     pub open: Vec<OpenBatch>,
     /// Its objects to be published.
     pub sealed: Vec<SealedObject>,
-    /// Names this state folder for good.
-    pub incarnation: Uuid,
-    /// The epoch of this recovery.
-    pub epoch: u32,
-    /// When the state folder was created, in ms.
-    pub created_ms: i64,
+}
+
+impl Home {
+    /// When the state folder was created, in ms; `None` where no state of this machine counts.
+    pub const fn created_ms(&self) -> Option<i64> {
+        match &self.checkpoints {
+            Checkpoints::Local(local) => Some(local.created_ms),
+            Checkpoints::Shared(_) => None,
+        }
+    }
 }
 
 /// Bytes of the reserve of a stream: what a recovery may have to bring over from the last journal
@@ -122,14 +126,16 @@ fn open_state(
         source,
         reader,
         spool: Arc::new(spool),
-        store: Arc::new(store),
+        checkpoints: Checkpoints::Local(Local {
+            store: Arc::new(store),
+            incarnation: recovered.incarnation,
+            epoch,
+            created_ms: recovered.created_ms,
+        }),
         outputs: Arc::new(outputs),
         shards: recovered.shards,
         open: recovered.open,
         sealed: recovered.sealed,
-        incarnation: recovered.incarnation,
-        epoch,
-        created_ms: recovered.created_ms,
     })
 }
 
@@ -193,13 +199,7 @@ fn open_kinesis(
     {
         return Err(other_source(stream, "Direct PUT"));
     }
-    let means = Means {
-        stream: stream.to_owned(),
-        clock: around.clock.clone(),
-        metrics: KinesisMetrics::new(&around.metrics, stream),
-        health: Arc::clone(around.status.source()),
-        pages: around.pages,
-    };
+    let means = source::means(stream, around);
     let known = kinesis::Known {
         source: recovered.source.clone(),
         shards: recovered.shards.clone(),
@@ -253,7 +253,7 @@ pub(super) fn store_error(stream: &str, action: &'static str, error: &StoreError
     }
 }
 
-fn spool_error(stream: &str, error: SpoolError) -> StreamError {
+pub(super) fn spool_error(stream: &str, error: SpoolError) -> StreamError {
     match error {
         SpoolError::Io(error) => StreamError::of_disk("open the spool", &error),
         missing @ SpoolError::Missing { .. } => StreamError::LoudStop {
@@ -275,17 +275,23 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// The claim of one recovery.
-    pub fn of(home: &Home, stream: &str, now_ms: i64) -> Self {
-        let (head, incarnation, epoch) = (home.outputs.marker_head(), home.incarnation, home.epoch);
+    /// The claim of one recovery; none where a lease stands for it.
+    pub fn of(home: &Home, stream: &str, now_ms: i64) -> Option<Self> {
+        let Checkpoints::Local(Local {
+            incarnation, epoch, ..
+        }) = &home.checkpoints
+        else {
+            return None;
+        };
+        let head = home.outputs.marker_head();
         let body = serde_json::json!({
             "stream": stream, "epoch": epoch, "claimedAt": now_ms, "claim": Uuid::new_v4(),
         });
-        Self {
+        Some(Self {
             key: format!("{head}.firehose/{incarnation}/{epoch}"),
             body: body.to_string().into_bytes(),
             probe_key: format!("{head}.firehose/{incarnation}/probe"),
-        }
+        })
     }
 }
 
@@ -344,4 +350,21 @@ async fn try_claim(
     destination.recover(named).await?;
     let conditional = destination.probe(&claim.probe_key).await?;
     Ok((destination, conditional))
+}
+
+/// Says so where the destination would overwrite what others have written.
+pub(super) fn tell_of_overwriting(
+    stream: &str,
+    destination: &Destination,
+    conditional: Conditional,
+) {
+    if conditional == Conditional::No {
+        let store = destination.describe();
+        tracing::warn!(
+            stream,
+            store,
+            "the store ignores If-None-Match: a foreign object under one of our keys would be \
+             overwritten; our own keys still never repeat"
+        );
+    }
 }

@@ -6,15 +6,22 @@ use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
 use uuid::Uuid;
 
+use super::Pipeline;
 use super::commit::SpoolBody;
 use super::event::Event;
 use super::outputs::Outputs;
+use super::shared::{Listed, Range};
 use crate::checkpoint::SealedObject;
-use crate::destination::{Destination, Publication, PublishError};
+use crate::destination::{Destination, Publication, PublishError, SentPart};
+use crate::error::StreamError;
 use crate::failpoint;
 use crate::format::Format;
 use crate::retry;
 use crate::spool::Spool;
+use crate::telemetry::State;
+
+/// A listed upload that is found gone more often than that, with no object in its place, is lost.
+const GONE_MAX: u32 = 6;
 
 /// Sealed objects whose publication is not recorded yet.
 #[derive(Debug, Default)]
@@ -31,8 +38,19 @@ pub(super) struct Waiting {
 #[derive(Debug)]
 struct Object {
     sealed: SealedObject,
+    /// What a shared checkpoint says of it beside.
+    prepared: Option<Prepared>,
     attempts: u32,
     published: bool,
+}
+
+/// An object of which all bytes are at the destination.
+#[derive(Debug)]
+struct Prepared {
+    parts: Arc<[SentPart]>,
+    range: Range,
+    /// So often its upload was gone, and no object of ours in its place.
+    gone: u32,
 }
 
 /// What is to be done about an object that could not be sent.
@@ -56,20 +74,55 @@ pub(super) enum Setback {
 impl Waiting {
     /// Adds an object that a durable checkpoint lists.
     pub(super) fn add(&mut self, sealed: SealedObject, store: &str) {
-        self.bytes += sealed.size;
         if sealed.target.store == store {
             self.queue.push_back(sealed.id);
         } else {
             self.stranded += 1;
         }
-        self.objects.insert(
-            sealed.id,
-            Object {
-                sealed,
-                attempts: 0,
-                published: false,
-            },
-        );
+        self.insert(sealed, None);
+    }
+
+    /// Adds an object that a durable shared checkpoint lists.
+    pub(super) fn add_listed(&mut self, listed: Listed) {
+        let Listed {
+            object,
+            parts,
+            range,
+        } = listed;
+        let parts = parts.into();
+        self.queue.push_back(object.id);
+        let prepared = Prepared {
+            parts,
+            range,
+            gone: 0,
+        };
+        self.insert(object, Some(prepared));
+    }
+
+    fn insert(&mut self, sealed: SealedObject, prepared: Option<Prepared>) {
+        self.bytes += sealed.size;
+        let id = sealed.id;
+        let object = Object {
+            sealed,
+            prepared,
+            attempts: 0,
+            published: false,
+        };
+        self.objects.insert(id, object);
+    }
+
+    /// What a shared checkpoint lists on: all that may not be visible yet.
+    pub(super) fn listed(&self) -> Vec<Listed> {
+        let kept = self.objects.values().filter(|object| !object.published);
+        let listed = kept.filter_map(|object| {
+            let prepared = object.prepared.as_ref()?;
+            Some(Listed {
+                object: object.sealed.clone(),
+                parts: prepared.parts.to_vec(),
+                range: prepared.range,
+            })
+        });
+        listed.collect()
     }
 
     /// Starts as many publications as the destination takes at once.
@@ -86,7 +139,7 @@ impl Waiting {
                 .queue
                 .drain(..count)
                 .filter_map(|id| self.objects.get(&id))
-                .map(|object| publication(&object.sealed, outputs, spool))
+                .map(|object| object.publication(outputs, spool))
                 .collect();
             if group.is_empty() {
                 continue;
@@ -122,16 +175,25 @@ impl Waiting {
         error: PublishError,
         events: &UnboundedSender<Event>,
     ) -> Setback {
-        let attempts = self.objects.get_mut(&id).map_or(1, |object| {
-            object.attempts += 1;
-            object.attempts
-        });
+        let Some(object) = self.objects.get_mut(&id) else {
+            return Setback::Retry(error.to_string());
+        };
+        object.attempts += 1;
+        let attempts = object.attempts;
         let (setback, max) = match error {
             PublishError::Transient(cause) => (Setback::Retry(cause), retry::TRANSIENT_MAX),
             error @ PublishError::Permanent { .. } => {
                 (Setback::Stalled(error.to_string()), retry::PERMANENT_MAX)
             }
-            PublishError::UploadGone => return Setback::ForgetUpload,
+            PublishError::UploadGone => match &mut object.prepared {
+                None => return Setback::ForgetUpload,
+                Some(prepared) if prepared.gone < GONE_MAX => {
+                    // Another may be completing it at this very moment.
+                    prepared.gone += 1;
+                    (Setback::Retry(error.to_string()), retry::TRANSIENT_MAX)
+                }
+                Some(prepared) => return prepared.vanished(&object.sealed),
+            },
             PublishError::Foreign { cause, advice } => return Setback::Stop { cause, advice },
         };
         let events = events.clone();
@@ -191,6 +253,35 @@ impl Waiting {
     }
 }
 
+impl Object {
+    fn publication(&self, outputs: &Outputs, spool: &Arc<Spool>) -> Publication {
+        Publication {
+            parts: self.prepared.as_ref().map(|of| Arc::clone(&of.parts)),
+            ..publication(&self.sealed, outputs, spool)
+        }
+    }
+}
+
+impl Prepared {
+    /// The bytes are gone; their records are not, for as long as the source keeps them.
+    fn vanished(&self, object: &SealedObject) -> Setback {
+        let upload = object.upload_id.as_deref().unwrap_or("unknown");
+        Setback::Stop {
+            cause: format!(
+                "upload {upload} of {}/{} has vanished before it was completed: it held {} records, \
+                 which stand in the shard {}",
+                object.target.store, object.target.key, object.records, self.range
+            ),
+            advice: format!(
+                "a rule of the bucket that aborts incomplete uploads must leave them for longer than the \
+                 stream keeps its records; deliver those records from the stream while it has them, and \
+                 run `firehose state discard STREAM --object {}`",
+                object.target.key
+            ),
+        }
+    }
+}
+
 /// A sealed object, or the final head of an open batch, as the destination takes it.
 pub(super) fn publication(
     sealed: &SealedObject,
@@ -206,6 +297,7 @@ pub(super) fn publication(
         content_type: format.map_or("application/octet-stream", |format| format.content_type()),
         content_encoding: format.and_then(Format::content_encoding),
         upload_id: sealed.upload_id.clone(),
+        parts: None,
         body: Arc::new(SpoolBody {
             spool: Arc::clone(spool),
             extents: sealed.extents.clone(),
@@ -235,4 +327,90 @@ async fn send(destination: Destination, group: Vec<Publication>, events: Unbound
         .zip(results)
         .collect();
     let _ = events.send(Event::Sent { begun, published });
+}
+
+impl Pipeline {
+    /// Takes over that an upload was begun.
+    pub(super) fn apply_begun(
+        &mut self,
+        id: Uuid,
+        begun: Result<String, PublishError>,
+    ) -> Result<(), StreamError> {
+        match begun {
+            Ok(upload_id) => {
+                self.pending
+                    .objects
+                    .extend(self.waiting.set_upload(id, Some(upload_id)));
+                Ok(())
+            }
+            Err(error) => self.set_back(id, error),
+        }
+    }
+
+    /// Takes over what has become of a publication.
+    pub(super) fn apply_sent(
+        &mut self,
+        id: Uuid,
+        result: Result<(), PublishError>,
+    ) -> Result<(), StreamError> {
+        if let Err(error) = result {
+            return self.set_back(id, error);
+        }
+        failpoint::hit("published-before-record");
+        if let Some(sealed) = self.waiting.publish(id) {
+            self.around.status.delivered(sealed);
+            self.pending.published.push(id);
+        }
+        if self.waiting.stranded() == 0 {
+            self.around.status.clear_stall();
+        }
+        Ok(())
+    }
+
+    fn set_back(&mut self, id: Uuid, error: PublishError) -> Result<(), StreamError> {
+        let stream = &self.settings.name;
+        match self.waiting.set_back(id, error, &self.events) {
+            Setback::Retry(cause) => {
+                tracing::warn!(stream, cause, "publishing is tried again");
+                self.around.status.metrics().publish_retries.add(1);
+            }
+            Setback::Stalled(cause) => {
+                tracing::error!(
+                    stream,
+                    cause,
+                    "publishing is stalled, and tried again slowly"
+                );
+                self.around.status.metrics().publish_retries.add(1);
+                self.around.status.set_state(State::Stalled { cause });
+            }
+            Setback::ForgetUpload => {
+                self.pending
+                    .objects
+                    .extend(self.waiting.set_upload(id, None));
+            }
+            Setback::Stop { cause, advice } => return Err(StreamError::LoudStop { cause, advice }),
+        }
+        Ok(())
+    }
+
+    /// Objects whose bucket or folder the config no longer names wait until a person decides (C7).
+    pub(super) fn stranded(&self) -> Option<StreamError> {
+        let objects = self.waiting.stranded();
+        let (stream, store) = (&self.settings.name, self.outputs.store());
+        (objects > 0).then(|| StreamError::LoudStop {
+            cause: format!("{objects} objects wait for another destination than {store}"),
+            advice: format!(
+                "name it again, or stop the daemon and run `firehose state retarget {stream}`"
+            ),
+        })
+    }
+
+    /// Says so.
+    pub(super) fn tell_of_stranded(&self) {
+        if let Some(stranded) = self.stranded() {
+            let (stream, cause) = (&self.settings.name, stranded.to_string());
+            tracing::error!(stream, cause, "objects are stranded");
+            self.around.status.set_state(State::Stalled { cause });
+        }
+    }
 }

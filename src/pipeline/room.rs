@@ -53,8 +53,13 @@ impl Pipeline {
             && self.pending.sealed.is_empty()
             && self.table.unspooled() == 0
             && !self.checkpointing;
-        let is_short = self.tight >= TIGHT_TICKS || self.is_spool_full();
-        if !idle || !is_short || self.has_room() || self.encode_largest(|batch| batch.raw().0) {
+        let is_local = self.checkpoints.store().is_some();
+        if !idle
+            || !is_local
+            || !self.is_short()
+            || self.has_room()
+            || self.encode_largest(|batch| batch.raw().0)
+        {
             return;
         }
         let count = EARLY_SEALS_MIN.max(self.table.len() / EARLY_SEALS_PART);
@@ -62,6 +67,11 @@ impl Pipeline {
             self.around.status.metrics().sealed_early.add(1);
             self.seal(id);
         }
+    }
+
+    /// Whether there is no room, and none will come by itself.
+    pub(super) fn is_short(&self) -> bool {
+        self.tight >= TIGHT_TICKS || self.is_spool_full()
     }
 
     /// Encodes the raw blocks of the open batch with the largest `size`, if it is worth it. False:

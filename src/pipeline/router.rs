@@ -29,8 +29,8 @@ pub(super) fn start(
     reader: Reader,
     outputs: Arc<Outputs>,
     around: &Surroundings,
-) -> Result<mpsc::Receiver<Handed>, StreamError> {
-    let bench = Bench::new(outputs, around)?;
+) -> mpsc::Receiver<Handed> {
+    let bench = Bench::new(outputs, around);
     let (routing, mut in_order) = mpsc::channel(bench.workers.threads());
     let (ready, routed) = mpsc::channel(READY);
     let failed = ready.clone();
@@ -49,7 +49,7 @@ pub(super) fn start(
             }
         }
     });
-    Ok(routed)
+    routed
 }
 
 /// Reads chunk after chunk; as many as there are threads are worked on at a time.
@@ -104,22 +104,15 @@ struct Bench {
 }
 
 impl Bench {
-    /// A stream with transforms has threads of its own: a module that takes its time must not make
-    /// other streams wait.
-    fn new(outputs: Arc<Outputs>, around: &Surroundings) -> Result<Self, StreamError> {
-        let workers = match around.transforms {
-            None => around.workers.clone(),
-            Some(_) => Workers::start(around.workers.threads())
-                .map_err(|error| StreamError::of_disk("start threads for transforms", &error))?,
-        };
-        Ok(Self {
+    fn new(outputs: Arc<Outputs>, around: &Surroundings) -> Self {
+        Self {
             outputs,
             transforms: around.transforms.clone(),
-            workers,
+            workers: around.routing.clone(),
             clock: around.clock.clone(),
             scratches: Idle::default(),
             workshops: Idle::default(),
-        })
+        }
     }
 
     /// Works on the records of a chunk from index `start` on, up to the index that is returned.

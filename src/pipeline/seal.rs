@@ -32,6 +32,14 @@ impl Pipeline {
         }
     }
 
+    /// A batch is full: it is sealed; where checkpoints are shared, with all others.
+    pub(super) fn close(&mut self, id: Uuid) {
+        match self.checkpoints.shared_mut() {
+            Some(shared) => shared.begin_gathering(),
+            None => self.seal(id),
+        }
+    }
+
     /// Goes on with the batches that recovery has reloaded: some were being sealed, and those that
     /// the config would open otherwise now take no more records (C7).
     pub(super) fn resume_batches(&mut self) {
@@ -131,7 +139,7 @@ impl Pipeline {
                 continue;
             }
             self.encoding += 1;
-            let (pool, spool) = (Arc::clone(&self.encoders), Arc::clone(&self.spool));
+            let (pool, spool) = (Arc::clone(&self.around.encoders), Arc::clone(&self.spool));
             let (events, now_ms) = (self.events.clone(), self.around.clock.now_ms());
             let job = self
                 .around
@@ -285,7 +293,7 @@ impl Pipeline {
         // A growing block in front of the lines is frozen now.
         self.encode_filled(id);
         if self.table.is_full(id) {
-            self.seal(id);
+            self.close(id);
         }
     }
 }

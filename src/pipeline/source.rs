@@ -2,12 +2,15 @@
 //! they are durable.
 
 use std::io;
+use std::sync::Arc;
 
+use super::Surroundings;
 use crate::error::StreamError;
 use crate::journal::{Journal, JournalReader, MissingRange};
 use crate::shard::{JOURNAL, ShardId, ShardState};
 use crate::source::Read;
-use crate::source::kinesis::{Kinesis, KinesisReader};
+use crate::source::kinesis::{Kinesis, KinesisReader, Means};
+use crate::telemetry::KinesisMetrics;
 
 /// The end that is told. Cheap to clone.
 #[derive(Clone)]
@@ -24,6 +27,17 @@ pub enum Reader {
     Journal(Box<JournalReader>),
     /// A Kinesis data stream.
     Kinesis(Box<KinesisReader>),
+}
+
+/// What reading from Kinesis needs of a stream's surroundings.
+pub(super) fn means(stream: &str, around: &Surroundings) -> Means {
+    Means {
+        stream: stream.to_owned(),
+        clock: around.clock.clone(),
+        metrics: KinesisMetrics::new(&around.metrics, stream),
+        health: Arc::clone(around.status.source()),
+        pages: Arc::clone(&around.pages),
+    }
 }
 
 impl Source {

@@ -1,6 +1,6 @@
 //! What the outside sees of a pipeline: its state, gauges and counters.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::broadcast;
@@ -20,6 +20,8 @@ pub struct Status {
     inner: Mutex<Inner>,
     source: Arc<SourceHealth>,
     landed: broadcast::Sender<Landed>,
+    /// Those of the stream's pipelines, where it has several.
+    parts: Mutex<Vec<Weak<Self>>>,
 }
 
 /// An object that has just become visible.
@@ -38,7 +40,7 @@ pub struct Landed {
 /// Landed objects that a slow listener may fall behind.
 const LANDED_MAX: usize = 1024;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Inner {
     snapshot: StatusSnapshot,
     oldest_arrival_ms: Option<i64>,
@@ -71,11 +73,29 @@ impl Status {
             inner: Mutex::default(),
             source: Arc::default(),
             landed,
+            parts: Mutex::default(),
         };
         status.set_state(State::Stalled {
             cause: "starting".into(),
         });
         status
+    }
+
+    /// The state of one of several pipelines of the stream, for as long as it is held. What they count
+    /// and hold adds up; the stream is as well as the worst of them.
+    pub fn part(&self) -> Arc<Self> {
+        let part = Arc::new(Self {
+            metrics: self.metrics.clone(),
+            clock: self.clock.clone(),
+            inner: Mutex::default(),
+            source: Arc::clone(&self.source),
+            landed: self.landed.clone(),
+            parts: Mutex::default(),
+        });
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        parts.retain(|part| part.strong_count() > 0);
+        parts.push(Arc::downgrade(&part));
+        part
     }
 
     /// The stream's counters.
@@ -163,9 +183,40 @@ impl Status {
     }
 }
 
+impl Inner {
+    /// Adds what another pipeline of the stream has.
+    fn add(&mut self, part: &Self) {
+        let (all, one) = (&mut self.snapshot, &part.snapshot);
+        all.open_partitions += one.open_partitions;
+        all.sealed_waiting += one.sealed_waiting;
+        all.journal_bytes += one.journal_bytes;
+        all.spool_bytes += one.spool_bytes;
+        all.last_checkpoint_ms = all.last_checkpoint_ms.max(one.last_checkpoint_ms);
+        let published_ms = |object: &LastObject| object.published_ms;
+        if one.last_object.as_ref().map(published_ms) > all.last_object.as_ref().map(published_ms) {
+            all.last_object.clone_from(&one.last_object);
+        }
+        all.state = match (&all.state, &one.state) {
+            (stopped @ State::Stopped { .. }, _) | (_, stopped @ State::Stopped { .. }) => {
+                stopped.clone()
+            }
+            (stalled @ State::Stalled { .. }, _) => stalled.clone(),
+            (State::Running, other) => other.clone(),
+        };
+        let oldest = [self.oldest_arrival_ms, part.oldest_arrival_ms];
+        self.oldest_arrival_ms = oldest.into_iter().flatten().min();
+        self.shortage = self.shortage.or(part.shortage);
+    }
+}
+
 impl StreamStatus for Status {
     fn snapshot(&self) -> StatusSnapshot {
-        let inner = self.lock();
+        let mut inner = self.lock().clone();
+        for part in &*self.parts.lock().unwrap_or_else(PoisonError::into_inner) {
+            if let Some(part) = part.upgrade() {
+                inner.add(&part.lock());
+            }
+        }
         let now_ms = self.clock.now_ms();
         let age = |arrival_ms: i64| u64::try_from(now_ms - arrival_ms).unwrap_or(0);
         let own = match &inner.snapshot.state {
@@ -189,7 +240,48 @@ impl StreamStatus for Status {
             records_in: self.metrics.read_records.get(),
             records_delivered: self.metrics.delivered_records.get(),
             records_failed: self.metrics.failed_totals(),
-            ..inner.snapshot.clone()
+            ..inner.snapshot
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::Metrics;
+
+    fn observation(waiting: u64, oldest_arrival_ms: Option<i64>) -> Observation {
+        Observation {
+            open_partitions: 1,
+            waiting,
+            journal_bytes: 0,
+            spool_bytes: 10,
+            oldest_arrival_ms,
+        }
+    }
+
+    #[test]
+    fn a_stream_of_several_pipelines_is_their_sum_and_as_well_as_the_worst() {
+        let metrics = Metrics::new().unwrap();
+        let stream = Status::new(StreamMetrics::new(&metrics, "clicks"), Clock::manual(1000));
+        stream.set_state(State::Running);
+        let (one, two) = (stream.part(), stream.part());
+        one.observe(observation(2, Some(400)));
+        two.observe(observation(3, Some(300)));
+        two.metrics().read_records.add(7);
+        let snapshot = stream.snapshot();
+        assert_eq!((snapshot.open_partitions, snapshot.sealed_waiting), (2, 5));
+        assert_eq!(snapshot.spool_bytes, 20);
+        assert_eq!(snapshot.oldest_unpublished_age_ms, Some(700));
+        assert_eq!((snapshot.state, snapshot.records_in), (State::Running, 7));
+        let cause = "slow".to_owned();
+        two.set_state(State::Stalled { cause });
+        assert_eq!(stream.snapshot().state.cause(), Some("slow"));
+        let (cause, advice) = ("broken".to_owned(), String::new());
+        one.set_state(State::Stopped { cause, advice });
+        assert_eq!(stream.snapshot().state.cause(), Some("broken"));
+        drop((one, two));
+        let snapshot = stream.snapshot();
+        assert_eq!((snapshot.state, snapshot.spool_bytes), (State::Running, 0));
     }
 }

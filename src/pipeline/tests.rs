@@ -92,15 +92,18 @@ fn surroundings(settings: &StreamSettings, disk: &TornDisk) -> Surroundings {
     let (clock, metrics) = (Clock::system(), Arc::new(Metrics::new().unwrap()));
     let bytes = reserve_bytes(settings);
     let reserve = Reserve::new(Arc::new(disk.clone()), bytes, Shortage::default());
+    let workers = Workers::start(2).unwrap();
     Surroundings {
         clock: clock.clone(),
-        workers: Workers::start(2).unwrap(),
+        workers: workers.clone(),
+        routing: workers,
+        encoders: Arc::default(),
         transforms: None,
         memory: Arc::new(Budget::new(4 << 20, 1, 0).share()),
         reserve: Arc::new(reserve),
         status: Arc::new(Status::new(StreamMetrics::new(&metrics, "torn"), clock)),
         metrics,
-        pages: 1,
+        pages: Arc::new(tokio::sync::Semaphore::new(1)),
     }
 }
 

@@ -5,16 +5,20 @@
 //! on disk here: positions are in the checkpoint store, and memory is bounded by the number of answers
 //! that are held at a time. When the pipeline takes nothing, nobody asks Kinesis for more.
 //!
-//! Reading order: `shards` (what may be read), `conduct` (who reads), `tail` (one shard's loop), `page`
-//! and `aggregate` (records out of answers).
+//! Where several machines share a stream, each reads the shards that it holds a lease on, one by one.
+//!
+//! Reading order: `shards` (what may be read), `conduct` (who reads), `alone` (one shard only), `tail`
+//! (one shard's loop), `page` and `aggregate` (records out of answers).
 
 mod aggregate;
+mod alone;
 mod client;
 mod conduct;
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 mod feed;
 mod hash;
+mod lister;
 mod pace;
 mod page;
 mod shards;
@@ -24,7 +28,7 @@ mod trouble;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -32,9 +36,10 @@ use crate::clock::Clock;
 use crate::config::KinesisSettings;
 use crate::error::StreamError;
 use crate::shard::{ShardId, ShardState, SourceName};
-use crate::source::Read;
+use crate::source::{News, Read};
 use crate::telemetry::{KinesisMetrics, SourceHealth};
 use conduct::Conductor;
+pub use lister::Lister;
 
 /// Memory that the largest answer of Kinesis takes: 10 MiB of records, and what it came as.
 pub const PAGE_BYTES_MAX: u64 = 24 << 20;
@@ -50,8 +55,8 @@ pub struct Means {
     pub metrics: KinesisMetrics,
     /// Told what keeps the stream from being read.
     pub health: Arc<SourceHealth>,
-    /// How many answers may be held at a time, at least one.
-    pub pages: usize,
+    /// How many answers may be held at a time, at least one; by all that share it.
+    pub pages: Arc<Semaphore>,
 }
 
 /// What the checkpoint store knows, handed in at opening.
@@ -61,6 +66,17 @@ pub struct Known {
     pub source: Option<SourceName>,
     /// How far each shard has been applied.
     pub shards: BTreeMap<ShardId, ShardState>,
+}
+
+/// The one shard that is to be read.
+#[derive(Clone, Debug)]
+pub struct Only {
+    /// Which.
+    pub shard: ShardId,
+    /// How far it has been applied.
+    pub state: ShardState,
+    /// What its stream was called then.
+    pub source: Option<SourceName>,
 }
 
 /// The end that is told how far the stream is durable. Cheap to clone.
@@ -75,6 +91,9 @@ pub struct KinesisReader {
     state: State,
     health: Arc<SourceHealth>,
     stop: CancellationToken,
+    /// Where one shard is read: which, and whether all of it has been given.
+    only: Option<ShardId>,
+    is_over: bool,
 }
 
 enum State {
@@ -100,17 +119,39 @@ enum Halt {
 
 /// A stream that goes on where `known` has it. Nothing is asked of Kinesis before the first read.
 pub fn open(settings: KinesisSettings, known: Known, means: Means) -> (Kinesis, KinesisReader) {
+    opened(settings, known, None, means)
+}
+
+/// One shard that goes on where it was; the reader ends when all of it has been given. Which shards
+/// there are, and which may be read, is for others to say.
+pub fn open_shard(settings: KinesisSettings, only: Only, means: Means) -> (Kinesis, KinesisReader) {
+    let known = Known {
+        source: only.source.clone(),
+        shards: BTreeMap::new(),
+    };
+    opened(settings, known, Some(only), means)
+}
+
+fn opened(
+    settings: KinesisSettings,
+    known: Known,
+    only: Option<Only>,
+    means: Means,
+) -> (Kinesis, KinesisReader) {
     // One message for each shard that ends.
     let (ended, durable) = mpsc::unbounded_channel();
     let stop = CancellationToken::new();
     let health = Arc::clone(&means.health);
-    health.clear();
-    let conductor = Conductor::new(settings, known, means, durable);
+    let shard = only.as_ref().map(|only| ShardId::clone(&only.shard));
+    let conductor = Conductor::new(settings, known, only, means, durable);
     let reader = KinesisReader {
         state: State::Idle(Box::new(conductor)),
         health,
         stop: stop.clone(),
+        only: shard,
+        is_over: false,
     };
+    reader.clear_health();
     (Kinesis { ended, stop }, reader)
 }
 
@@ -148,7 +189,7 @@ impl KinesisReader {
             };
         }
         let State::Running { reads, .. } = &mut self.state else {
-            self.health.clear();
+            self.clear_health();
             return Ok(None);
         };
         let read = tokio::select! {
@@ -157,16 +198,38 @@ impl KinesisReader {
             read = reads.recv() => Some(read),
         };
         match read {
-            Some(Some(read)) => read.map(Some),
-            Some(None) => Err(StreamError::State {
+            Some(Some(read)) => {
+                let is_end = |read: &Read| matches!(read.news, Some(News::Ended(_)));
+                self.is_over |= self.only.is_some() && read.as_ref().is_ok_and(is_end);
+                read.map(Some)
+            }
+            Some(None) if !self.is_over => Err(StreamError::State {
                 action: "read from Kinesis",
                 cause: "reading has ended by itself".to_owned(),
             }),
-            None => {
+            Some(None) | None => {
                 self.state = State::Ended;
-                self.health.clear();
+                self.clear_health();
                 Ok(None)
             }
+        }
+    }
+
+    /// What was said of the part that is read here holds no longer.
+    fn clear_health(&self) {
+        match &self.only {
+            Some(shard) => self.health.well(shard),
+            None => self.health.clear(),
+        }
+    }
+}
+
+impl Drop for KinesisReader {
+    fn drop(&mut self) {
+        // Whoever shares the health reads on.
+        if self.only.is_some() {
+            self.state = State::Ended;
+            self.clear_health();
         }
     }
 }

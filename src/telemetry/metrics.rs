@@ -3,6 +3,7 @@
 //! Names follow Firehose's `CloudWatch` metrics in Prometheus style. Bytes and records are counted
 //! in the size and number that the producer sent. Counters start at zero with the process.
 
+mod coordination;
 mod kinesis;
 mod transform;
 
@@ -18,7 +19,8 @@ use metrics_exporter_prometheus::{
 
 use crate::failure::ErrorOutputType;
 use crate::telemetry::StatusSnapshot;
-pub use kinesis::{Behind, KinesisMetrics};
+pub use coordination::CoordinationMetrics;
+pub use kinesis::{Behind, Counted, KinesisMetrics};
 pub use transform::TransformMetrics;
 
 /// Upper bounds of the buckets of every `_seconds` histogram: from a call of a fast module to a
@@ -85,13 +87,17 @@ mod name {
     pub(super) const KINESIS_FRESH_STARTS: &str = "firehose_kinesis_fresh_starts_total";
     pub(super) const KINESIS_OPEN_SHARDS: &str = "firehose_kinesis_open_shards";
     pub(super) const KINESIS_BEHIND: &str = "firehose_kinesis_behind_seconds";
+    pub(super) const LEASES: &str = "firehose_leases";
+    pub(super) const LEASES_TAKEN: &str = "firehose_leases_taken_total";
+    pub(super) const LEASES_LOST: &str = "firehose_leases_lost_total";
+    pub(super) const SHARED_CHECKPOINTS: &str = "firehose_shared_checkpoints_total";
     pub(super) const CONNECTIONS: &str = "firehose_http_connections";
     pub(super) const BUILD_INFO: &str = "firehose_build_info";
 }
 
 /// Kind, unit and help text of every metric.
 #[rustfmt::skip]
-const DESCRIPTIONS: [(&str, Kind, Unit, &str); 49] = [
+const DESCRIPTIONS: [(&str, Kind, Unit, &str); 53] = [
     (name::INCOMING_REQUESTS, Kind::Counter, Unit::Count, "Put requests answered with success."),
     (name::INCOMING_RECORDS, Kind::Counter, Unit::Count, "Records accepted (durable in the journal) and answered."),
     (name::INCOMING_BYTES, Kind::Counter, Unit::Bytes, "Bytes of accepted records."),
@@ -139,6 +145,10 @@ const DESCRIPTIONS: [(&str, Kind, Unit, &str); 49] = [
     (name::KINESIS_FRESH_STARTS, Kind::Counter, Unit::Count, "Starts that found no position of the Kinesis stream in the state."),
     (name::KINESIS_OPEN_SHARDS, Kind::Gauge, Unit::Count, "Shards that are being read."),
     (name::KINESIS_BEHIND, Kind::Gauge, Unit::Seconds, "How far behind its end a shard is read, by Kinesis' own account."),
+    (name::LEASES, Kind::Gauge, Unit::Count, "Shards of a shared stream that this process holds the leases of."),
+    (name::LEASES_TAKEN, Kind::Counter, Unit::Count, "Leases taken, new ones, expired ones and those of other workers."),
+    (name::LEASES_LOST, Kind::Counter, Unit::Count, "Leases lost: another worker took them, or they could not be renewed in time."),
+    (name::SHARED_CHECKPOINTS, Kind::Counter, Unit::Count, "Checkpoints that the lease table has."),
     (name::CONNECTIONS, Kind::Gauge, Unit::Count, "Open HTTP connections."),
     (name::BUILD_INFO, Kind::Gauge, Unit::Count, "1; the label names the version."),
 ];
@@ -379,6 +389,7 @@ mod tests {
         let kinesis = KinesisMetrics::new(&metrics, "clicks");
         kinesis.open_shards.set(1);
         kinesis.behind("shard").set(3);
+        CoordinationMetrics::new(&metrics, "clicks").held.set(1);
         stream.incoming_records.add(3);
         stream
             .failed_records(ErrorOutputType::FormatConversionFailed)

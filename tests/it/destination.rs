@@ -1,6 +1,7 @@
 //! What every destination promises, held against a folder and against an S3 store, and what S3
 //! promises on top. Objects in S3 are read back with boto3.
 
+mod prepared;
 mod s3;
 
 use std::io;
@@ -35,6 +36,7 @@ fn object(key: &str, bytes: impl Into<Bytes>) -> Publication {
         content_type: "application/octet-stream",
         content_encoding: None,
         upload_id: None,
+        parts: None,
         body: Arc::new(Memory(bytes)),
     }
 }

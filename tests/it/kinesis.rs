@@ -26,7 +26,7 @@ const FAILPOINTS: Failpoints = &[
 ];
 
 /// A stream of events as the oracle knows them, with a copy of all records.
-fn settings(source: &str, store: &str) -> String {
+pub fn settings(source: &str, store: &str) -> String {
     format!(
         r#"
 state_dir = "state"
@@ -80,7 +80,7 @@ error_prefix = "{ERROR_PREFIX}"
 const FOLDER: &str = "type = \"folder\"\npath = \"lake\"";
 
 /// Waits until everything that was acknowledged is delivered; then a drain must add nothing wrong.
-fn deliver_all(site: &Site, mut daemon: Daemon, lake: Lake<'_>) -> serde_json::Value {
+pub fn deliver_all(site: &Site, mut daemon: Daemon, lake: Lake<'_>) -> serde_json::Value {
     let ledger = site.path("ledger");
     let begun = std::time::Instant::now();
     loop {

@@ -16,6 +16,7 @@
 
 mod changed_settings;
 mod clients;
+mod coordination;
 mod dependencies;
 mod deploy;
 mod destination;
@@ -27,10 +28,12 @@ mod guests;
 mod hostile;
 mod house;
 mod kinesis;
+mod leases;
 mod oracle_bites;
 mod orphans;
 mod partitions;
 mod readme;
+mod shared_stream;
 mod streams;
 mod support;
 mod transforms;

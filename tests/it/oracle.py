@@ -28,7 +28,7 @@ import pyarrow.parquet
 
 DATA = re.compile(r"data/event_type=([^/]*)/region=([^/]*)/[^/]+$")
 ERROR = re.compile(r"errors/([A-Za-z-]+)/[^/]+$")
-MARKER = re.compile(r"(errors/)?\.firehose/[^/]+/[^/]+$")
+MARKER = re.compile(r"(errors/)?\.firehose/[^/]+/([^/]+/)?[^/]+$")
 MARK = re.compile(rb'"(id|end)":"(k\d+x\d+z)"')
 # The error object in which a kind of bad record must lie.
 ERROR_TYPE = {
@@ -197,12 +197,13 @@ def order(identity):
 
 
 def download(endpoint, bucket, root):
-    """Every object of the bucket, as files."""
+    """Every object of the bucket, as files; but markers and bodies of checkpoints, which come and go."""
     import boto3
 
     client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1")
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
     keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
+    keys = [key for key in keys if not MARKER.match(key)]
 
     def fetch(key):
         assert ".." not in key.split("/"), f"{key} climbs out of its prefix"

@@ -3,6 +3,7 @@
 pub mod campaign;
 pub mod command;
 pub mod daemon;
+pub mod dynamodb;
 pub mod event;
 pub mod http;
 pub mod kinesis;

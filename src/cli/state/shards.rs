@@ -27,22 +27,31 @@ pub(super) fn write(held: &Holdings, now_ms: i64, out: &mut dyn Write) -> io::Re
         held.shards.len(),
     )?;
     for (shard, state) in &held.shards {
-        write!(out, "   {shard}: {}", position(state))?;
-        if state.ended {
-            write!(out, ", ended")?;
-        } else if let Some(until_ms) = state.until_ms {
-            let lag = u64::try_from(now_ms - until_ms).unwrap_or(0) / 1000 * 1000;
-            let lag = display_duration(Duration::from_millis(lag));
-            write!(
-                out,
-                ", all applied that had come by {} ({lag} ago)",
-                time(until_ms)
-            )?;
-        }
-        if !state.parents.is_empty() {
-            write!(out, ", after {}", state.parents.join(" and "))?;
-        }
+        write!(out, "   {shard}: ")?;
+        write_state(state, now_ms, out)?;
         writeln!(out)?;
+    }
+    Ok(())
+}
+
+/// How far a shard has been read, without the end of the line.
+pub(super) fn write_state(state: &ShardState, now_ms: i64, out: &mut dyn Write) -> io::Result<()> {
+    match (state.position, state.ended) {
+        (None, true) => write!(out, "ended")?,
+        (Some(_), true) => write!(out, "{}, ended", position(state))?,
+        (_, false) => write!(out, "{}", position(state))?,
+    }
+    if let Some(until_ms) = state.until_ms.filter(|_| !state.ended) {
+        let lag = u64::try_from(now_ms - until_ms).unwrap_or(0) / 1000 * 1000;
+        let lag = display_duration(Duration::from_millis(lag));
+        write!(
+            out,
+            ", all applied that had come by {} ({lag} ago)",
+            time(until_ms)
+        )?;
+    }
+    if !state.parents.is_empty() {
+        write!(out, ", after {}", state.parents.join(" and "))?;
     }
     Ok(())
 }

@@ -23,7 +23,7 @@ const SECRET_MAX: u64 = 4096;
 /// Reads the keys.
 pub(super) fn read(table: &mut Table<'_>, base: &Path) -> AwsAccess {
     let region = table.name_text("region", NAME_MAX);
-    let endpoint = endpoint(table);
+    let endpoint = endpoint(table, "endpoint");
     let profile = table.name_text("profile", NAME_MAX);
     let (access_key_id, secret_access_key) = credentials(table, base);
     AwsAccess {
@@ -35,14 +35,15 @@ pub(super) fn read(table: &mut Table<'_>, base: &Path) -> AwsAccess {
     }
 }
 
-fn endpoint(table: &mut Table<'_>) -> Option<String> {
-    let place = table.place_of("endpoint");
-    let endpoint = table.name_text("endpoint", NAME_MAX)?;
+/// Reads the URL of a service.
+pub(super) fn endpoint(table: &mut Table<'_>, key: &'static str) -> Option<String> {
+    let place = table.place_of(key);
+    let endpoint = table.name_text(key, NAME_MAX)?;
     let host = endpoint
         .strip_prefix("http://")
         .or(endpoint.strip_prefix("https://"));
     if host.is_none_or(|host| host.is_empty() || host.contains(char::is_whitespace)) {
-        let help = "write the URL of the store, such as \"http://127.0.0.1:8333\"";
+        let help = "write a URL, such as \"http://127.0.0.1:8333\"";
         let message = format!("\"{endpoint}\" is not an http or https URL");
         table
             .file

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::access::{self, NAME_MAX};
-use super::{GIB, MIB, TIB};
+use super::{GIB, MIB, TIB, coordination};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::table::Table;
 use crate::config::{ConsumerSettings, KinesisSettings, SourceSettings, StartSettings};
@@ -18,6 +18,10 @@ const KINESIS_KEYS: &[&str] = &[
     "consumer",
     "consumer_name",
     "coordination",
+    "lease_table",
+    "dynamodb_endpoint",
+    "worker",
+    "failover",
 ];
 /// Kinesis' limit of the names of streams and consumers.
 const KINESIS_NAME_MAX: usize = 128;
@@ -57,15 +61,6 @@ pub(super) fn read(stream: &str, mut table: Table<'_>, base: &Path) -> Option<So
 
 fn kinesis(table: &mut Table<'_>, delivery_stream: &str, base: &Path) -> Option<KinesisSettings> {
     table.only_with(DIRECT_PUT_KEYS, "`type = \"direct-put\"`");
-    if table.has("coordination") {
-        table.accept(&["coordination"]);
-        let message = "`coordination` is not available in this version";
-        let help = "one daemon reads a stream, with its positions in `state_dir`: remove the key";
-        let place = table.place_of("coordination");
-        table
-            .file
-            .report(Diagnostic::fault(place, message).help(help));
-    }
     if !table.has("stream") {
         let help = "name the Kinesis data stream, or give its ARN: stream = \"clicks\"";
         table.missing("stream", help);
@@ -73,6 +68,7 @@ fn kinesis(table: &mut Table<'_>, delivery_stream: &str, base: &Path) -> Option<
     let named = stream(table);
     let start = start(table);
     let consumer = consumer(table, delivery_stream);
+    let coordination = coordination::read(table, delivery_stream);
     let region_place = table.place_of("region");
     let mut access = access::read(table, base);
     let Named { stream, arn } = named?;
@@ -87,6 +83,7 @@ fn kinesis(table: &mut Table<'_>, delivery_stream: &str, base: &Path) -> Option<
         }
     }
     Some(KinesisSettings {
+        coordination: coordination.map(|read| read.reached_like(&access)),
         stream,
         arn,
         start: start?,

@@ -9,7 +9,8 @@ use crate::config::diagnostic::Diagnostic;
 use crate::config::spans::{SpanMap, StageField};
 use crate::config::table::Table;
 use crate::config::{
-    BackupSettings, BufferingSettings, KeyValues, PartitioningSettings, StreamSettings,
+    BackupSettings, BufferingSettings, KeyValues, PartitioningSettings, StoreSettings,
+    StreamSettings,
 };
 
 /// Far beyond Firehose's 1 to 128 MiB; S3's largest object is 5 TiB, one upload of 10,000 parts.
@@ -47,13 +48,25 @@ pub(super) fn read(
         || Some(format::default()),
         |table| format::read(name, table, base, spans),
     );
+    let destination_place = table.place_of("destination");
     let destination = required(&mut table, "destination", "type = \"folder\" or \"s3\"")
         .and_then(|table| destination::read(name, table, base, spans));
     let has_backup = table.has("backup");
     let backup = table
         .table("backup")
         .and_then(|table| backup(name, table, buffering, spans));
+    let table_file = table.file;
     table.finish();
+    if let (Some(source), Some(destination)) = (&source, &destination)
+        && source.is_shared()
+        && matches!(destination.store, StoreSettings::Folder { .. })
+    {
+        let message = "a folder is of one machine: a stream with `coordination` needs a bucket";
+        let help =
+            "write type = \"s3\" in the destination, or remove `coordination` from the source";
+        let fault = Diagnostic::fault(destination_place, message).help(help);
+        table_file.report(fault);
+    }
     Some(StreamSettings {
         name: name.to_owned(),
         source: source?,

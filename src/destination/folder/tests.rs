@@ -30,6 +30,7 @@ fn publication(key: &str, bytes: &[u8]) -> Publication {
         content_type: "application/octet-stream",
         content_encoding: None,
         upload_id: None,
+        parts: None,
         body: Arc::new(Memory(Bytes::copy_from_slice(bytes))),
     }
 }

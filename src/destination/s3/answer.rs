@@ -230,6 +230,7 @@ fn permissions(doing: &str) -> &'static str {
              object is its own after a lost reply)"
         }
         Some("aborting") => "s3:AbortMultipartUpload",
+        Some("removing") => "s3:DeleteObject on the keys with `.firehose/`",
         _ => {
             "s3:PutObject (and s3:PutObjectAcl, s3:PutObjectTagging, kms:GenerateDataKey where set)"
         }

@@ -19,10 +19,10 @@ pub(super) struct Part {
     pub len: u64,
 }
 
-/// All parts of an object of `size` bytes; only the last one may be short.
+/// All parts of an object of `size` bytes; only the last one may be short. An upload has one at least.
 pub(super) fn of(size: u64) -> impl Iterator<Item = Part> {
     schedule()
-        .take_while(move |part| part.offset < size)
+        .take_while(move |part| part.offset < size.max(1))
         .map(move |part| Part {
             len: part.len.min(size - part.offset),
             ..part
@@ -87,6 +87,7 @@ mod tests {
     fn a_head_has_a_part_as_soon_as_it_is_full() {
         assert_eq!(full(FIRST - 1).count(), 0);
         assert_eq!(full(FIRST).count(), 1);
+        assert_eq!(of(0).map(|part| part.len).collect::<Vec<_>>(), [0]);
         assert_eq!(of(OBJECT_MAX).map(|part| part.len).sum::<u64>(), OBJECT_MAX);
     }
 }

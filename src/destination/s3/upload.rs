@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use super::answer::Answer;
 use super::parts::{self, Part};
 use super::{Held, Inner, OBJECT_ID, header, read, timeout, with_settings};
-use crate::destination::{Publication, PublishError};
+use crate::destination::{Publication, PublishError, SentPart};
 use crate::extent::combine;
 use crate::failpoint;
 
@@ -24,7 +24,7 @@ use crate::failpoint;
 const PARTS_IN_FLIGHT: usize = 4;
 
 /// Why an upload was not completed.
-enum Stopped {
+pub(super) enum Stopped {
     /// For a reason of our own.
     Here(PublishError),
     /// By what the store said.
@@ -33,13 +33,8 @@ enum Stopped {
     ForGood(Answer),
 }
 
-/// A part that has arrived.
-struct Sent {
-    number: i32,
-    tag: Option<String>,
-    crc64nvme: u64,
-    len: u64,
-}
+/// A part that has arrived, by its number.
+type Sent = (i32, SentPart);
 
 impl Inner {
     /// Starts the upload of an object; nobody has seen a byte of it yet.
@@ -136,6 +131,17 @@ impl Inner {
             .arrived(object, upload_id, 0)
             .await
             .map_err(Stopped::There)?;
+        let parts = self.send_all(object, upload_id, arrived).await?;
+        self.complete(object, upload_id, &parts).await
+    }
+
+    /// Sends all parts of an object but those that have arrived.
+    pub(super) async fn send_all(
+        self: &Arc<Self>,
+        object: &Publication,
+        upload_id: &str,
+        arrived: HashMap<i32, Arrived>,
+    ) -> Result<Vec<SentPart>, Stopped> {
         let hit = || failpoint::hit("upload-after-part");
         let parts = parts::of(object.size);
         let parts = self
@@ -143,15 +149,25 @@ impl Inner {
             .await?;
         let whole = parts
             .iter()
-            .fold(0, |crc, part| combine(crc, part.crc64nvme, part.len));
+            .fold(0, |crc, part| combine(crc, part.crc64, part.len));
         if whole != object.crc64nvme {
             return Err(Stopped::Here(object.damaged()));
         }
-        let listed = parts.into_iter().map(|part| {
+        Ok(parts)
+    }
+
+    /// Makes an object of the parts of its upload, if its key is free.
+    pub(super) async fn complete(
+        &self,
+        object: &Publication,
+        upload_id: &str,
+        parts: &[SentPart],
+    ) -> Result<(), Stopped> {
+        let listed = (1..).zip(parts).map(|(number, part)| {
             CompletedPart::builder()
-                .part_number(part.number)
-                .set_e_tag(part.tag)
-                .checksum_crc64_nvme(header(part.crc64nvme))
+                .part_number(number)
+                .set_e_tag(part.tag.clone())
+                .checksum_crc64_nvme(header(part.crc64))
                 .build()
         });
         let listed = CompletedMultipartUpload::builder()
@@ -186,7 +202,7 @@ impl Inner {
 
     /// The parts beyond number `after` that have arrived, by number. A store that does not tell gets
     /// all of them anew.
-    async fn arrived(
+    pub(super) async fn arrived(
         &self,
         object: &Publication,
         upload_id: &str,
@@ -224,9 +240,9 @@ impl Inner {
         mut parts: impl Iterator<Item = Part>,
         mut arrived: HashMap<i32, Arrived>,
         hit: fn(),
-    ) -> Result<Vec<Sent>, Stopped> {
+    ) -> Result<Vec<SentPart>, Stopped> {
         let mut sending = JoinSet::new();
-        let mut sent = Vec::new();
+        let mut sent: Vec<Sent> = Vec::new();
         loop {
             while sending.len() < PARTS_IN_FLIGHT
                 && let Some(part) = parts.next()
@@ -248,8 +264,8 @@ impl Inner {
                 None => break,
             }
         }
-        sent.sort_unstable_by_key(|part| part.number);
-        Ok(sent)
+        sent.sort_unstable_by_key(|(number, _)| *number);
+        Ok(sent.into_iter().map(|(_, part)| part).collect())
     }
 
     /// Sends one part, unless it has arrived already as it should be.
@@ -277,13 +293,12 @@ impl Inner {
                     .checksum_crc64_nvme()
                     .is_none_or(|told| told == header(crc64nvme))
         });
+        let sent = |tag| {
+            let crc64 = crc64nvme;
+            (number, SentPart { tag, len, crc64 })
+        };
         if let Some(part) = there {
-            return Ok(Sent {
-                number,
-                tag: part.e_tag,
-                crc64nvme,
-                len,
-            });
+            return Ok(sent(part.e_tag));
         }
         let uploaded = self
             .client
@@ -300,11 +315,6 @@ impl Inner {
             .await
             .map_err(|error| Stopped::There(Answer::of(&error)))?;
         hit();
-        Ok(Sent {
-            number,
-            tag: uploaded.e_tag,
-            crc64nvme,
-            len,
-        })
+        Ok(sent(uploaded.e_tag))
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -12,7 +12,7 @@ use super::client::{Client, Description};
 use super::shards::{Change, Ready, Shards};
 use super::tail::{self, Outcome, Shared};
 use super::trouble::Trouble;
-use super::{Halt, Handed, Known, Means};
+use super::{Halt, Handed, Known, Means, Only};
 use crate::config::{ConsumerSettings, KinesisSettings};
 use crate::error::StreamError;
 use crate::retry;
@@ -22,7 +22,7 @@ use crate::source::{News, Read};
 /// How often shards are listed when nothing asks for it.
 const LIST_EVERY: Duration = Duration::from_mins(1);
 /// How often while children are missing.
-const LIST_SOON: Duration = Duration::from_secs(2);
+pub(super) const LIST_SOON: Duration = Duration::from_secs(2);
 /// The part of the source's health that is not one shard's.
 const STREAM: &str = "";
 
@@ -31,7 +31,9 @@ pub(super) struct Conductor {
     settings: KinesisSettings,
     source: Option<SourceName>,
     shards: Shards,
-    means: Means,
+    /// Where one shard alone is to be read.
+    only: Option<Only>,
+    pub(super) means: Means,
     /// Shards of which a durable checkpoint has all.
     durable: mpsc::UnboundedReceiver<ShardId>,
 }
@@ -40,6 +42,7 @@ impl Conductor {
     pub(super) fn new(
         settings: KinesisSettings,
         known: Known,
+        only: Option<Only>,
         means: Means,
         durable: mpsc::UnboundedReceiver<ShardId>,
     ) -> Self {
@@ -47,6 +50,7 @@ impl Conductor {
             settings,
             source: known.source,
             shards: Shards::new(known.shards),
+            only,
             means,
             durable,
         }
@@ -54,35 +58,48 @@ impl Conductor {
 
     /// Reads until nobody takes what is read any more, or until an error that it hands over.
     pub(super) async fn run(mut self, reads: mpsc::Sender<Handed>) {
-        if let Err(Halt::Failed(error)) = self.conduct(&reads).await {
+        let ended = match self.only.clone() {
+            None => self.conduct(&reads).await,
+            Some(only) => self.read_alone(only, &reads).await,
+        };
+        if let Err(Halt::Failed(error)) = ended {
             let _ = reads.send(Err(error)).await;
         }
     }
 
-    async fn conduct(&mut self, reads: &mpsc::Sender<Handed>) -> Result<(), Halt> {
+    /// Connects, and sees to it that the stream is the one that the state is of.
+    pub(super) async fn begin(&mut self, reads: &mpsc::Sender<Handed>) -> Result<Shared, Halt> {
         let stream = &self.settings.stream;
         let connecting = format!("Kinesis stream {stream} has not answered yet");
-        self.means.health.trouble(STREAM, connecting);
+        self.means.health.trouble(self.part(), connecting);
         let (client, description) = self.connect().await;
         self.check_name(&description, reads).await?;
+        Ok(Shared {
+            means: self.means.clone(),
+            reads: reads.clone(),
+            retention_ms: description.retention_ms,
+            consumer: self.consumer(&client, &description.name.arn).await,
+            client,
+        })
+    }
+
+    /// The part of the source's health that is told of what concerns all that is read here.
+    pub(super) fn part(&self) -> &str {
+        self.only.as_ref().map_or(STREAM, |only| &only.shard)
+    }
+
+    async fn conduct(&mut self, reads: &mpsc::Sender<Handed>) -> Result<(), Halt> {
+        let shared = self.begin(reads).await?;
         if self.shards.is_empty() {
             self.means.metrics.fresh_starts.add(1);
             tracing::warn!(
                 stream = self.means.stream,
-                kinesis = description.name.arn,
+                kinesis = self.source.as_ref().map(|source| &source.arn),
                 start = ?self.settings.start,
                 "the state knows no position in this Kinesis stream: reading begins at `start`. \
                  Where it was read before, a lost `state_dir` means that records are delivered again"
             );
         }
-        let shared = Shared {
-            means: self.means.clone(),
-            pages: Arc::new(Semaphore::new(self.means.pages.max(1))),
-            reads: reads.clone(),
-            retention_ms: description.retention_ms,
-            consumer: self.consumer(&client, &description.name.arn).await,
-            client,
-        };
         let mut reading = JoinSet::new();
         let mut count = 0;
         // Those whose loops found that they are not there, to be looked up in the next listing.
@@ -140,7 +157,7 @@ impl Conductor {
             };
             match asked.await {
                 Ok(found) => {
-                    self.means.health.well(STREAM);
+                    self.means.health.well(self.part());
                     return found;
                 }
                 Err(trouble) => {
@@ -161,7 +178,7 @@ impl Conductor {
         loop {
             match client.consumer(stream_arn, name).await {
                 Ok(consumer) => {
-                    self.means.health.well(STREAM);
+                    self.means.health.well(self.part());
                     return Some(consumer.into());
                 }
                 Err(trouble) => {
@@ -173,7 +190,7 @@ impl Conductor {
     }
 
     /// Tells what is wrong with the stream as a whole, and waits.
-    async fn wait_out(&self, trouble: &Trouble, attempt: u32) {
+    pub(super) async fn wait_out(&self, trouble: &Trouble, attempt: u32) {
         let stream = &self.means.stream;
         let (cause, most) = match trouble {
             Trouble::Missing(cause) => {
@@ -185,12 +202,12 @@ impl Conductor {
             _ => (trouble.to_string(), retry::TRANSIENT_MAX),
         };
         tracing::warn!(stream, cause, "the Kinesis stream cannot be read");
-        self.means.health.trouble(STREAM, cause);
+        self.means.health.trouble(self.part(), cause);
         tokio::time::sleep(retry::delay(attempt, most)).await;
     }
 
     /// The state is of this very stream, or of none yet.
-    async fn check_name(
+    pub(super) async fn check_name(
         &mut self,
         description: &Description,
         reads: &mpsc::Sender<Handed>,
@@ -247,7 +264,7 @@ impl Conductor {
                 }
             }
         };
-        self.means.health.well(STREAM);
+        self.means.health.well(self.part());
         if let Some(description) = description {
             self.check_name(&description, &shared.reads).await?;
         }
@@ -268,18 +285,26 @@ impl Conductor {
                 *count += 1;
                 reading.spawn(tail::read(shared.clone(), ready));
             } else {
-                // Its last records are gone with it.
-                self.means.health.well(&ready.id);
-                let position = ready.state.position;
-                let after = position.map_or_else(
-                    || "nothing".to_owned(),
-                    |position| position.sequence.to_string(),
-                );
-                tail::report_gap(&self.means, &ready.id, &after, ready.state.until_ms);
-                tell(&shared.reads, News::Ended(ready.id)).await?;
+                self.forgotten(ready, &shared.reads).await?;
             }
         }
         Ok(())
+    }
+
+    /// The stream has forgotten a shard that was to be read: its last records are gone with it.
+    pub(super) async fn forgotten(
+        &self,
+        shard: Ready,
+        reads: &mpsc::Sender<Handed>,
+    ) -> Result<(), Halt> {
+        self.means.health.well(&shard.id);
+        let position = shard.state.position;
+        let after = position.map_or_else(
+            || "nothing".to_owned(),
+            |position| position.sequence.to_string(),
+        );
+        tail::report_gap(&self.means, &shard.id, &after, shard.state.until_ms);
+        tell(reads, News::Ended(shard.id)).await
     }
 }
 

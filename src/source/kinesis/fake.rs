@@ -25,10 +25,10 @@ const LISTED: usize = 2;
 const PAGE_BYTES: usize = 10 << 20;
 const BYTES_A_SECOND: usize = 2 << 20;
 const REQUESTS_A_SECOND: usize = 5;
-pub(super) const RETENTION_MS: i64 = 24 * 3_600_000;
+pub(crate) const RETENTION_MS: i64 = 24 * 3_600_000;
 
 /// The server; it ends when this is dropped.
-pub(super) struct Fake {
+pub(crate) struct Fake {
     address: SocketAddr,
     world: Arc<Mutex<World>>,
     _serving: AbortOnDropHandle<()>,
@@ -36,48 +36,48 @@ pub(super) struct Fake {
 
 /// What the stream holds, and what was asked of it.
 #[derive(Default)]
-pub(super) struct World {
-    pub(super) created_s: i64,
-    pub(super) shards: Vec<FakeShard>,
+pub(crate) struct World {
+    pub(crate) created_s: i64,
+    pub(crate) shards: Vec<FakeShard>,
     /// Iterators of an earlier one have expired.
-    pub(super) generation: u64,
+    pub(crate) generation: u64,
     /// Operations that fail next, with their codes.
-    pub(super) faults: VecDeque<(&'static str, &'static str)>,
+    pub(crate) faults: VecDeque<(&'static str, &'static str)>,
     /// Requests for records beyond the limits.
-    pub(super) violations: usize,
+    pub(crate) violations: usize,
     /// Requests for records that were answered.
-    pub(super) answered: usize,
+    pub(crate) answered: usize,
     /// Subscriptions that were begun.
-    pub(super) subscriptions: usize,
-    pub(super) is_registered: bool,
+    pub(crate) subscriptions: usize,
+    pub(crate) is_registered: bool,
     /// Descriptions of the consumer before it is active.
-    pub(super) registering: usize,
+    pub(crate) registering: usize,
 }
 
 /// A shard of it.
 #[derive(Default, Clone)]
-pub(super) struct FakeShard {
-    pub(super) id: String,
-    pub(super) parents: Vec<String>,
-    pub(super) records: Vec<FakeRecord>,
+pub(crate) struct FakeShard {
+    pub(crate) id: String,
+    pub(crate) parents: Vec<String>,
+    pub(crate) records: Vec<FakeRecord>,
     /// So many of the records are forgotten.
-    pub(super) forgotten: usize,
-    pub(super) is_closed: bool,
+    pub(crate) forgotten: usize,
+    pub(crate) is_closed: bool,
     asked: VecDeque<Instant>,
     free_at: Option<Instant>,
     /// When the last subscription began; a later one takes it over.
-    pub(super) subscribed_at: Option<Instant>,
+    pub(crate) subscribed_at: Option<Instant>,
 }
 
 #[derive(Clone)]
-pub(super) struct FakeRecord {
-    pub(super) sequence: u64,
-    pub(super) arrival_ms: i64,
-    pub(super) data: Vec<u8>,
+pub(crate) struct FakeRecord {
+    pub(crate) sequence: u64,
+    pub(crate) arrival_ms: i64,
+    pub(crate) data: Vec<u8>,
 }
 
 impl FakeShard {
-    pub(super) fn new(id: &str, parents: &[&str]) -> Self {
+    pub(crate) fn new(id: &str, parents: &[&str]) -> Self {
         Self {
             id: id.to_owned(),
             parents: parents.iter().map(|parent| (*parent).to_owned()).collect(),
@@ -86,7 +86,7 @@ impl FakeShard {
     }
 
     /// With these records, numbered from 1 on, that arrived at that time.
-    pub(super) fn with(mut self, arrival_ms: i64, records: &[&[u8]]) -> Self {
+    pub(crate) fn with(mut self, arrival_ms: i64, records: &[&[u8]]) -> Self {
         for data in records {
             let sequence = self.records.len() as u64 + 1;
             self.records.push(FakeRecord {
@@ -98,7 +98,7 @@ impl FakeShard {
         self
     }
 
-    pub(super) fn closed(mut self) -> Self {
+    pub(crate) fn closed(mut self) -> Self {
         self.is_closed = true;
         self
     }
@@ -116,7 +116,7 @@ impl FakeRecord {
 }
 
 impl Fake {
-    pub(super) async fn start(shards: Vec<FakeShard>) -> Self {
+    pub(crate) async fn start(shards: Vec<FakeShard>) -> Self {
         let world = Arc::new(Mutex::new(World {
             created_s: 1_700_000_000,
             shards,
@@ -137,15 +137,16 @@ impl Fake {
         }
     }
 
-    pub(super) fn world(&self) -> MutexGuard<'_, World> {
+    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap()
     }
 
-    pub(super) fn settings(&self, start: StartSettings) -> KinesisSettings {
+    pub(crate) fn settings(&self, start: StartSettings) -> KinesisSettings {
         KinesisSettings {
             stream: "clicks".into(),
             arn: None,
             start,
+            coordination: None,
             consumer: ConsumerSettings::Polling,
             access: AwsAccess {
                 region: Some("us-east-1".into()),
@@ -182,7 +183,7 @@ async fn answer(
 }
 
 impl World {
-    pub(super) fn name(&self) -> crate::shard::SourceName {
+    pub(crate) fn name(&self) -> crate::shard::SourceName {
         crate::shard::SourceName {
             arn: "arn:aws:kinesis:us-east-1:1:stream/clicks".into(),
             created_ms: self.created_s * 1000,

@@ -9,6 +9,12 @@ pub(super) struct HashRange {
     pub(super) last: u128,
 }
 
+/// Every hash key.
+pub(super) const EVERYTHING: HashRange = HashRange {
+    first: 0,
+    last: u128::MAX,
+};
+
 impl HashRange {
     /// The range that Kinesis names by two decimals; everything, where it names none.
     pub(super) fn parse(first: &str, last: &str) -> Self {

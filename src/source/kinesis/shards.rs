@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::client::Listed;
-use super::hash::HashRange;
+use super::hash::{EVERYTHING, HashRange};
 use crate::config::StartSettings;
 use crate::shard::{ShardId, ShardState, Start};
 
@@ -49,11 +49,6 @@ pub(super) struct Change {
     pub(super) found: Vec<(ShardId, ShardState)>,
     pub(super) forgotten: Vec<ShardId>,
 }
-
-const EVERYTHING: HashRange = HashRange {
-    first: 0,
-    last: u128::MAX,
-};
 
 impl Shards {
     /// As the last checkpoint left them.

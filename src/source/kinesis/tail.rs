@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::client::{At, Client};
@@ -30,8 +30,6 @@ const THROTTLED_FROM: u32 = 3;
 pub(super) struct Shared {
     pub(super) client: Client,
     pub(super) means: Means,
-    /// How many answers may be held.
-    pub(super) pages: Arc<Semaphore>,
     pub(super) reads: mpsc::Sender<Handed>,
     pub(super) retention_ms: i64,
     /// The registered consumer that subscribes, where shards are not polled.
@@ -87,7 +85,7 @@ impl Tail {
             &shared.reads,
         );
         let feed = match &shared.consumer {
-            None => Feed::polling(&shared.pages),
+            None => Feed::polling(&shared.means.pages),
             Some(consumer) => Feed::fan_out(consumer),
         };
         Self {

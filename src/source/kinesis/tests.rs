@@ -1,5 +1,7 @@
 //! Reading as a whole, against a strict server.
 
+mod alone;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -31,17 +33,25 @@ impl Reading {
     }
 
     fn with(settings: KinesisSettings, known: Known, pages: usize) -> Self {
+        let shards = known.shards.clone();
+        Self::opened(shards, pages, |means| open(settings, known, means))
+    }
+
+    fn opened(
+        shards: BTreeMap<ShardId, ShardState>,
+        pages: usize,
+        open: impl FnOnce(Means) -> (Kinesis, KinesisReader),
+    ) -> Self {
         let metrics = Arc::new(Metrics::new().unwrap());
         let means = Means {
             stream: "clicks".into(),
             clock: Clock::system(),
             metrics: KinesisMetrics::new(&metrics, "clicks"),
             health: Arc::default(),
-            pages,
+            pages: Arc::new(Semaphore::new(pages)),
         };
         let (metrics, health) = (means.metrics.clone(), Arc::clone(&means.health));
-        let shards = known.shards.clone();
-        let (kinesis, reader) = open(settings, known, means);
+        let (kinesis, reader) = open(means);
         Self {
             kinesis,
             reader,

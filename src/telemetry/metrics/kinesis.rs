@@ -52,7 +52,7 @@ impl KinesisMetrics {
             foreign_records: total(name::KINESIS_FOREIGN_RECORDS),
             retention_gaps: total(name::KINESIS_RETENTION_GAPS),
             fresh_starts: total(name::KINESIS_FRESH_STARTS),
-            open_shards: Level(metrics.gauge(name::KINESIS_OPEN_SHARDS, labels())),
+            open_shards: Level::new(metrics.gauge(name::KINESIS_OPEN_SHARDS, labels())),
             metrics: Arc::clone(metrics),
             stream: stream.into(),
         }
@@ -73,6 +73,10 @@ impl KinesisMetrics {
 pub struct Level(Gauge);
 
 impl Level {
+    pub(super) fn new(gauge: Gauge) -> Self {
+        Self(gauge)
+    }
+
     /// So many there are.
     #[expect(
         clippy::cast_precision_loss,
@@ -80,6 +84,22 @@ impl Level {
     )]
     pub fn set(&self, count: usize) {
         self.0.set(count as f64);
+    }
+
+    /// There is one more, until it is dropped.
+    pub fn count(&self) -> Counted {
+        self.0.increment(1.0);
+        Counted(self.0.clone())
+    }
+}
+
+/// Counts one of a gauge for as long as it lives.
+#[derive(Debug)]
+pub struct Counted(Gauge);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
     }
 }
 

@@ -10,14 +10,14 @@ use super::{is_foreign, noise, object, publish};
 use crate::support::proxy::{Fault, Proxy};
 use crate::support::servers::{Bucket, Weed};
 
-async fn connect(settings: S3Settings) -> Destination {
+pub(super) async fn connect(settings: S3Settings) -> Destination {
     Destination::connect(&StoreSettings::S3(Box::new(settings)))
         .await
         .unwrap()
 }
 
 /// A bucket behind a proxy that does what a test tells it.
-async fn through_proxy() -> (Destination, Bucket, Proxy) {
+pub(super) async fn through_proxy() -> (Destination, Bucket, Proxy) {
     let bucket = Weed::shared().bucket();
     let proxy = Proxy::start(Weed::shared().address(), 1, &[]);
     let settings = S3Settings {
@@ -35,7 +35,7 @@ async fn begun(to: &Destination, key: &str) -> Publication {
 }
 
 /// What the proxy saw, in few words: the methods and which part.
-fn methods(proxy: &Proxy) -> Vec<String> {
+pub(super) fn methods(proxy: &Proxy) -> Vec<String> {
     let passed = proxy.passed().into_iter();
     passed
         .map(|one| one.line.split(' ').next().unwrap().to_owned())

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// What is installed; a changed list installs anew.
-const PACKAGES: &[&str] = &["kinesalite@3.3.3", "kinesis-local@0.6.2"];
+const PACKAGES: &[&str] = &["dynalite@4.0.0", "kinesalite@3.3.3", "kinesis-local@0.6.2"];
 
 /// A file of an installed package. Installs them first where they are missing.
 pub fn package(file: &str) -> PathBuf {

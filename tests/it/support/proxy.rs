@@ -110,6 +110,11 @@ impl Proxy {
         plan.next.clear();
     }
 
+    /// From now on these faults hit so many requests in a thousand.
+    pub fn change(&self, mix: &[(Fault, u32)]) {
+        self.plan.lock().unwrap().mix = mix.to_vec();
+    }
+
     /// The next request with this method suffers `fault`; calls queue up.
     pub fn next(&self, method: &str, fault: Fault) {
         self.plan

@@ -1,0 +1,54 @@
+//! What `state list` says of streams that several daemons share: the lease table knows it all, whoever
+//! runs.
+
+use std::io::Write;
+
+use super::{CommandError, runtime, shards};
+use crate::config::{Config, CoordinationSettings, SourceSettings};
+use crate::coordination;
+
+/// A stream that several daemons share, and how.
+fn shared(config: &Config) -> impl Iterator<Item = (&str, &CoordinationSettings)> {
+    config.streams.iter().filter_map(|(name, stream)| {
+        let SourceSettings::Kinesis(kinesis) = &stream.source else {
+            return None;
+        };
+        Some((name.as_str(), kinesis.coordination.as_ref()?))
+    })
+}
+
+/// One line for each stream, and one for each of its leases.
+pub(super) fn list(config: &Config, now_ms: i64, out: &mut dyn Write) -> Result<(), CommandError> {
+    for (stream, settings) in shared(config) {
+        writeln!(out, "{stream} (shared by lease table {})", settings.table)?;
+        let items = match runtime()?.block_on(coordination::list(settings)) {
+            Ok(items) => items,
+            Err(cause) => {
+                writeln!(out, "   cannot be read: {cause}")?;
+                continue;
+            }
+        };
+        let ended = items.iter().filter(|item| item.has_ended()).count();
+        let waiting: usize = items.iter().map(|item| item.waiting).sum();
+        writeln!(
+            out,
+            "   {} shards, {ended} of them read to their ends; {waiting} objects wait to be published",
+            items.len()
+        )?;
+        for item in items {
+            let owner = item.owner.as_deref().unwrap_or("nobody");
+            write!(out, "   {} of {owner}: ", item.shard)?;
+            shards::write_state(&item.state(), now_ms, out)?;
+            if item.waiting > 0 {
+                write!(out, ", {} objects wait", item.waiting)?;
+            }
+            writeln!(out)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether all streams are such: nothing of them is under `state_dir`.
+pub(super) fn are_all(config: &Config) -> bool {
+    shared(config).count() == config.streams.len()
+}

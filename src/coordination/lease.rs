@@ -1,0 +1,229 @@
+//! A lease that is held: its checkpoints, and letting go of it.
+
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use super::item::{BodyName, LeaseItem, Written};
+use super::resumed::Resumed;
+use super::trouble::Trouble;
+use super::writes::Holder;
+use crate::retry;
+use crate::shard::ShardId;
+use crate::telemetry::CoordinationMetrics;
+
+/// Somebody else holds the lease by now, or may.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the lease of {shard} is lost")]
+pub struct Lost {
+    /// The shard.
+    pub shard: ShardId,
+}
+
+/// The lease of a shard. It is renewed until it is released, lost or dropped.
+#[derive(Debug)]
+pub struct Lease {
+    holder: Holder,
+    resumed: Resumed,
+    last: Mutex<Last>,
+    lost: CancellationToken,
+    wanted_back: CancellationToken,
+    over: CancellationToken,
+    metrics: CoordinationMetrics,
+}
+
+/// The last checkpoint.
+#[derive(Debug)]
+struct Last {
+    number: u64,
+    body: Option<BodyName>,
+    /// A checkpoint was sent after it, and nobody waited to learn what became of it.
+    is_in_doubt: bool,
+}
+
+/// What a look at the item says of a checkpoint that was sent.
+enum Settled {
+    Durable,
+    /// Not there; the very same may be sent again, and may still land.
+    NotYet,
+    Lost,
+}
+
+/// The tokens of a lease, for whoever renews it.
+#[derive(Clone, Debug)]
+pub(super) struct Signals {
+    /// The lease is lost.
+    pub(super) lost: CancellationToken,
+    /// It is asked for.
+    pub(super) wanted_back: CancellationToken,
+    /// Nobody needs it any more.
+    pub(super) over: CancellationToken,
+}
+
+impl Lease {
+    /// The lease that a take has returned.
+    pub(super) fn new(
+        holder: Holder,
+        taken: &LeaseItem,
+        resumed: Resumed,
+        metrics: CoordinationMetrics,
+    ) -> Self {
+        Self {
+            holder,
+            resumed,
+            last: Mutex::new(Last {
+                number: taken.number.unwrap_or(0),
+                body: taken.body.clone(),
+                is_in_doubt: false,
+            }),
+            lost: CancellationToken::new(),
+            wanted_back: CancellationToken::new(),
+            over: CancellationToken::new(),
+            metrics,
+        }
+    }
+
+    /// The shard.
+    pub const fn shard(&self) -> &ShardId {
+        &self.holder.shard
+    }
+
+    /// What to go on from, as the taking write returned it.
+    pub const fn resumed(&self) -> &Resumed {
+        &self.resumed
+    }
+
+    /// Cancelled when the lease is known to be lost, or was not renewed in time: nothing may be written
+    /// or published any more that no checkpoint lists, and nothing aborted.
+    pub const fn lost(&self) -> &CancellationToken {
+        &self.lost
+    }
+
+    /// Cancelled when the lease is to be handed over: read no more, write a checkpoint of what is
+    /// applied, publish, write one with an empty list, release.
+    pub const fn wanted_back(&self) -> &CancellationToken {
+        &self.wanted_back
+    }
+
+    pub(super) fn signals(&self) -> Signals {
+        Signals {
+            lost: self.lost.clone(),
+            wanted_back: self.wanted_back.clone(),
+            over: self.over.clone(),
+        }
+    }
+
+    /// Makes a checkpoint durable, whose body and parts are at the destination. Tries and asks until it
+    /// knows. Once it has returned, nothing will ever name the preceding body again.
+    ///
+    /// Whoever drops the future gives the lease up: what became of the checkpoint is then for the next
+    /// holder to find, and nothing else is written.
+    pub async fn commit(&self, written: &Written) -> Result<(), Lost> {
+        let mut last = self.last.lock().await;
+        if std::mem::replace(&mut last.is_in_doubt, true) {
+            return Err(self.lose("a checkpoint before was given up"));
+        }
+        let mut attempt = 0;
+        loop {
+            let trying = self.try_commit(&last, written);
+            let settled = tokio::select! {
+                biased;
+                () = self.lost.cancelled() => Settled::Lost,
+                settled = trying => settled,
+            };
+            match settled {
+                Settled::Durable => break,
+                Settled::Lost => return Err(self.lose("another worker has taken it")),
+                Settled::NotYet => {
+                    attempt += 1;
+                    let pause = retry::delay(attempt, retry::TRANSIENT_MAX);
+                    tokio::select! {
+                        () = self.lost.cancelled() => {}
+                        () = tokio::time::sleep(pause) => {}
+                    }
+                }
+            }
+        }
+        *last = Last {
+            number: last.number + 1,
+            body: written.body.clone(),
+            is_in_doubt: false,
+        };
+        self.metrics.checkpoints.add(1);
+        Ok(())
+    }
+
+    async fn try_commit(&self, last: &Last, written: &Written) -> Settled {
+        let Err(trouble) = self.holder.commit(last.number, written).await else {
+            return Settled::Durable;
+        };
+        // Also where the condition failed: an earlier copy of it may have landed.
+        if !matches!(trouble, Trouble::Refused(_)) {
+            self.tell("write a checkpoint to", &trouble);
+        }
+        match self.holder.table.get(self.shard()).await {
+            Ok(Some(item)) => self.settle(&item, last, written),
+            Ok(None) => Settled::Lost,
+            Err(trouble) => {
+                self.tell("read", &trouble);
+                Settled::NotYet
+            }
+        }
+    }
+
+    fn settle(&self, item: &LeaseItem, last: &Last, written: &Written) -> Settled {
+        if !self.holder.holds(item) {
+            return Settled::Lost;
+        }
+        let number = item.number.unwrap_or(0);
+        if number == last.number + 1 && item.body == written.body {
+            Settled::Durable
+        } else if number == last.number && item.body == last.body {
+            Settled::NotYet
+        } else {
+            Settled::Lost
+        }
+    }
+
+    /// Lets go, so that another worker may take the lease at once. Nothing is to be done with it
+    /// afterwards. Where the table does not answer, the lease expires instead.
+    pub async fn release(&self) {
+        let last = self.last.lock().await;
+        for attempt in 1.. {
+            let released = tokio::select! {
+                biased;
+                () = self.lost.cancelled() => break,
+                released = self.holder.release(last.number) => released,
+            };
+            match released {
+                Ok(()) | Err(Trouble::Refused(_) | Trouble::NoTable(_)) => break,
+                Err(trouble) => {
+                    self.tell("release", &trouble);
+                    let pause = retry::delay(attempt, retry::TRANSIENT_MAX);
+                    tokio::time::sleep(pause).await;
+                }
+            }
+        }
+        self.over.cancel();
+    }
+
+    fn lose(&self, cause: &str) -> Lost {
+        if !self.lost.is_cancelled() {
+            tracing::warn!(shard = &*self.holder.shard, cause, "the lease is lost");
+            self.lost.cancel();
+        }
+        Lost {
+            shard: ShardId::clone(&self.holder.shard),
+        }
+    }
+
+    fn tell(&self, action: &str, trouble: &Trouble) {
+        let (shard, cause) = (&*self.holder.shard, trouble.to_string());
+        tracing::warn!(shard, cause, "cannot {action} the lease, trying again");
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.over.cancel();
+    }
+}

@@ -1,0 +1,383 @@
+//! The task of a shared stream: keeps the table up to the stream, takes leases, has them renewed, and
+//! at a stop waits until all have been given back.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::balance::{self, Candidate};
+use super::item::LeaseItem;
+use super::lease::{Lease, Signals};
+use super::renewal::{self, EPSILON};
+use super::resumed::Resumed;
+use super::sync;
+use super::table::Table;
+use super::trouble::Trouble;
+use super::watch::{Age, Watch};
+use super::writes::Holder;
+use crate::clock::Clock;
+use crate::config::{CoordinationSettings, StartSettings};
+use crate::retry;
+use crate::shard::{ShardId, ShardLister};
+use crate::telemetry::{CoordinationMetrics, SourceHealth};
+
+/// How often shards are listed when nothing asks for it.
+const LIST_EVERY: Duration = Duration::from_mins(1);
+/// The part of the source's health that is the lease table's.
+const TABLE: &str = "lease table";
+/// And the part that is the list of shards.
+const SHARDS: &str = "shards";
+
+/// What sharing a stream needs of its surroundings.
+#[derive(Clone)]
+pub struct Means {
+    /// The delivery stream, for messages.
+    pub stream: String,
+    /// Where reading begins when the table holds nothing of the stream.
+    pub start: StartSettings,
+    /// Time.
+    pub clock: Clock,
+    /// What is counted.
+    pub metrics: CoordinationMetrics,
+    /// Told what keeps leases from being taken.
+    pub health: Arc<SourceHealth>,
+    /// Asks the stream for its shards.
+    pub shards: Arc<dyn ShardLister>,
+}
+
+/// What has happened.
+#[derive(Debug)]
+pub enum Event {
+    /// A lease was taken. Its shard is to be read from what [`Lease::resumed`] says, until the shard's
+    /// end, [`Lease::lost`] or [`Lease::wanted_back`]; then the lease is released, or dropped where it
+    /// is lost. It is not taken again before.
+    Taken(Arc<Lease>),
+}
+
+/// Shares the stream until `stop`, then asks for all leases and waits until they are released or
+/// dropped. They are renewed all the while.
+pub async fn run(
+    settings: CoordinationSettings,
+    means: Means,
+    stop: CancellationToken,
+    events: mpsc::Sender<Event>,
+) {
+    let worker = settings.worker.clone().unwrap_or_else(drawn_name);
+    tracing::info!(
+        stream = means.stream,
+        worker,
+        table = settings.table,
+        "sharing the stream with the workers of its lease table"
+    );
+    let mut task = Task {
+        settings,
+        means,
+        worker,
+        table: None,
+        watch: Watch::default(),
+        listed: None,
+        next_listing: Instant::now(),
+        held: BTreeMap::new(),
+        renewals: JoinSet::new(),
+        random: fastrand::Rng::new(),
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = task.work(&events) => {}
+    }
+    task.give_back().await;
+}
+
+/// Everything that the lease table holds of shards, by shard. The error is a sentence for a person.
+pub async fn list(settings: &CoordinationSettings) -> Result<Vec<LeaseItem>, String> {
+    let scanned = async { Table::connect(settings).await?.scan().await };
+    let scanned = scanned.await.map_err(|trouble| trouble.to_string())?;
+    let mut items = scanned.items;
+    items.sort_by(|one, other| one.shard.cmp(&other.shard));
+    Ok(items)
+}
+
+/// A name that no other process has.
+pub fn drawn_name() -> String {
+    let host = rustix::system::uname();
+    format!("{}:{}", host.nodename().to_string_lossy(), Uuid::new_v4())
+}
+
+struct Task {
+    settings: CoordinationSettings,
+    means: Means,
+    worker: String,
+    /// Once it has been found ready.
+    table: Option<Table>,
+    watch: Watch,
+    /// The shards of the last listing.
+    listed: Option<BTreeSet<ShardId>>,
+    next_listing: Instant,
+    held: BTreeMap<ShardId, Signals>,
+    /// One for each lease that is held; ends when it is over.
+    renewals: JoinSet<ShardId>,
+    random: fastrand::Rng,
+}
+
+impl Task {
+    async fn work(&mut self, events: &mpsc::Sender<Event>) {
+        let every = self.settings.failover + EPSILON;
+        let (mut next, mut attempt) = (Instant::now(), 0);
+        loop {
+            self.count();
+            tokio::select! {
+                Some(over) = self.renewals.join_next() => {
+                    // Its children may be there by now, or it is to be taken anew.
+                    self.forget(over);
+                    self.next_listing = Instant::now();
+                    next = next.min(Instant::now() + every / 10);
+                }
+                () = sleep_until(next) => match self.round(events).await {
+                    Ok(()) => {
+                        attempt = 0;
+                        next = Instant::now() + every;
+                    }
+                    Err(trouble) => {
+                        attempt += 1;
+                        self.tell(TABLE, trouble.to_string());
+                        let most = match trouble {
+                            Trouble::Permanent { .. } => retry::PERMANENT_MAX,
+                            _ => retry::TRANSIENT_MAX,
+                        };
+                        next = Instant::now() + retry::delay(attempt, most);
+                    }
+                },
+            }
+        }
+    }
+
+    /// Asks for all leases, and waits for them.
+    async fn give_back(&mut self) {
+        for signals in self.held.values() {
+            signals.wanted_back.cancel();
+        }
+        while let Some(over) = self.renewals.join_next().await {
+            self.forget(over);
+            self.count();
+        }
+    }
+
+    fn forget(&mut self, over: Result<ShardId, tokio::task::JoinError>) {
+        match over {
+            Ok(shard) => drop(self.held.remove(&shard)),
+            Err(panic) => tracing::error!(cause = %panic, "the renewal of a lease has failed"),
+        }
+    }
+
+    fn count(&self) {
+        let held = self.held.values();
+        let held = held.filter(|signals| !signals.lost.is_cancelled());
+        self.means.metrics.held.set(held.count());
+    }
+
+    /// Tells what is wrong with a part, and that it is tried again.
+    fn tell(&self, part: &str, cause: String) {
+        let stream = &self.means.stream;
+        tracing::warn!(stream, cause, "the stream cannot be shared");
+        self.means.health.trouble(part, cause);
+    }
+
+    /// Looks at the whole table and takes what is this worker's to take.
+    async fn round(&mut self, events: &mpsc::Sender<Event>) -> Result<(), Trouble> {
+        let table = self.ready_table().await?;
+        let mut scanned = table.scan().await;
+        if let Ok(found) = &scanned
+            && Instant::now() >= self.next_listing
+            && self.sync(&table, &found.items).await?
+        {
+            scanned = table.scan().await;
+        }
+        if let Err(Trouble::NoTable(cause)) = scanned {
+            // A new one would know nothing of what is delivered.
+            return Err(Trouble::Permanent {
+                cause,
+                advice: "the lease table has gone while it was used: restore it, or restart all \
+                         daemons, and reading begins again at `start`"
+                    .to_owned(),
+            });
+        }
+        let scanned = scanned?;
+        match scanned.unreadable.first() {
+            Some(fault) => self.tell(TABLE, format!("{}: {fault}: mend the item", table.named())),
+            None => self.means.health.well(TABLE),
+        }
+        for item in self.choose(&scanned.items) {
+            if let Some(lease) = self.take(&table, &item).await? {
+                let _ = events.send(Event::Taken(Arc::new(lease))).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// The table, made where it is missing. It may take a while to become ready.
+    async fn ready_table(&mut self) -> Result<Table, Trouble> {
+        if let Some(table) = &self.table {
+            return Ok(table.clone());
+        }
+        let table = Table::connect(&self.settings).await?;
+        match table.is_ready().await {
+            Ok(true) => {}
+            Ok(false) => {
+                let cause = format!("{} is not ready yet", table.named());
+                return Err(Trouble::Transient(cause));
+            }
+            Err(Trouble::NoTable(_)) => {
+                tracing::info!(table = table.name, "creating the lease table");
+                table.create().await?;
+                let cause = format!("{} is being created", table.named());
+                return Err(Trouble::Transient(cause));
+            }
+            Err(trouble) => return Err(trouble),
+        }
+        self.table = Some(table.clone());
+        Ok(table)
+    }
+
+    /// Brings the table up to the stream; whether anything was changed. Where the stream does not
+    /// answer, leases of shards that are known are taken all the same.
+    async fn sync(&mut self, table: &Table, items: &[LeaseItem]) -> Result<bool, Trouble> {
+        let listing = match self.means.shards.list().await {
+            Ok(listing) => listing,
+            Err(cause) => {
+                self.tell(SHARDS, cause);
+                self.next_listing = Instant::now() + retry::TRANSIENT_MAX;
+                return Ok(false);
+            }
+        };
+        let source = (listing.source.arn.clone(), listing.source.created_ms);
+        let mut streams = items.iter().filter_map(|item| item.stream.as_ref());
+        if let Some((arn, created_ms)) = streams.find(|stream| **stream != source) {
+            self.listed = None;
+            return Err(Trouble::Permanent {
+                cause: format!(
+                    "{} is of stream {arn} created at {created_ms} ms, but the source is {} created \
+                     at {} ms: positions in one mean nothing in the other",
+                    table.named(),
+                    source.0,
+                    source.1
+                ),
+                advice: "name another table with `lease_table`, or delete this one if what it \
+                         holds is done"
+                    .to_owned(),
+            });
+        }
+        if items.is_empty() {
+            let (stream, kinesis) = (&self.means.stream, &source.0);
+            tracing::warn!(
+                stream,
+                kinesis,
+                start = ?self.means.start,
+                "the lease table knows no position in this Kinesis stream: reading begins at `start`"
+            );
+        }
+        let now_ms = self.means.clock.now_ms();
+        let ages = self.ages(items);
+        let plan = sync::plan(items, &ages, &listing, self.means.start, now_ms);
+        let has_changed = !plan.add.is_empty() || !plan.delete.is_empty();
+        for lease in &plan.add {
+            unless_refused(table.add(lease, &listing.source).await)?;
+        }
+        for item in &plan.delete {
+            unless_refused(table.delete(item).await)?;
+        }
+        self.listed = Some(listing.shards.into_iter().map(|shard| shard.id).collect());
+        self.next_listing = Instant::now() + LIST_EVERY;
+        self.means.health.well(SHARDS);
+        Ok(has_changed)
+    }
+
+    /// How old each lease is.
+    fn ages(&mut self, items: &[LeaseItem]) -> Vec<Age> {
+        let now = Instant::now().into_std();
+        self.watch.look(items, self.settings.failover, now)
+    }
+
+    /// The leases to take now.
+    fn choose(&mut self, items: &[LeaseItem]) -> Vec<LeaseItem> {
+        let ages = self.ages(items);
+        let ages: BTreeMap<&str, _> = items.iter().map(|item| &*item.shard).zip(ages).collect();
+        let Some(listed) = &self.listed else {
+            return Vec::new();
+        };
+        let open = sync::open(items, listed);
+        let candidates: Vec<Candidate<'_>> = open
+            .iter()
+            .map(|item| Candidate {
+                shard: &item.shard,
+                owner: item.owner.as_deref(),
+                age: ages[&*item.shard],
+                is_held: self.held.contains_key(&item.shard),
+            })
+            .collect();
+        let chosen = balance::choose(&self.worker, &candidates, &mut self.random);
+        let item = |shard| open.iter().find(|item| item.shard == shard);
+        chosen
+            .into_iter()
+            .filter_map(|shard| item(shard).map(|item| (*item).clone()))
+            .collect()
+    }
+
+    /// Takes a lease, unless somebody else was faster, and has it renewed from now on.
+    async fn take(&mut self, table: &Table, seen: &LeaseItem) -> Result<Option<Lease>, Trouble> {
+        let asked = Instant::now();
+        let (drawn, now_ms) = (Uuid::new_v4().to_string(), self.means.clock.now_ms());
+        let taken = match table.take(seen, &self.worker, &drawn, now_ms).await {
+            Ok(taken) => taken,
+            Err(Trouble::Refused(_)) => return Ok(None),
+            // It may have landed.
+            Err(_) => match table.get(&seen.shard).await? {
+                Some(item) if item.take.as_ref() == Some(&drawn) => item,
+                _ => return Ok(None),
+            },
+        };
+        let Some(fence) = taken.fence else {
+            return Ok(None);
+        };
+        let (stream, shard) = (&self.means.stream, &*taken.shard);
+        let before = seen.owner.as_deref().unwrap_or("nobody");
+        tracing::info!(stream, shard, fence, before, "took the lease");
+        self.means.metrics.taken.add(1);
+        let holder = Holder {
+            table: table.clone(),
+            shard: ShardId::clone(&taken.shard),
+            worker: self.worker.clone(),
+            fence,
+        };
+        let metrics = self.means.metrics.clone();
+        let resumed = Resumed::of(&taken, self.means.start);
+        let lease = Lease::new(holder.clone(), &taken, resumed, metrics);
+        let (signals, failover) = (lease.signals(), self.settings.failover);
+        self.held.insert(taken.shard, signals.clone());
+        let lost = self.means.metrics.lost.clone();
+        self.renewals.spawn(async move {
+            let shard = ShardId::clone(&holder.shard);
+            renewal::renew(holder, signals.clone(), failover, asked).await;
+            if signals.lost.is_cancelled() {
+                lost.add(1);
+            }
+            signals.over.cancelled().await;
+            shard
+        });
+        self.count();
+        Ok(Some(lease))
+    }
+}
+
+fn unless_refused(done: Result<(), Trouble>) -> Result<(), Trouble> {
+    match done {
+        // Another worker was faster.
+        Err(Trouble::Refused(_)) => Ok(()),
+        done => done,
+    }
+}

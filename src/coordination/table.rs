@@ -1,0 +1,164 @@
+//! The lease table: made where it is missing, and read. Each request is made once; whoever asks tries
+//! again.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType,
+    ScalarAttributeType, TableStatus,
+};
+
+use super::item::{LeaseItem, name};
+use super::trouble::Trouble;
+use crate::aws;
+use crate::config::CoordinationSettings;
+
+/// A request without an answer is given up after a third of the failover time, at most after this.
+const REQUEST_TIMEOUT_MAX: Duration = Duration::from_secs(10);
+
+/// One lease table. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Table {
+    pub(super) client: Client,
+    pub(super) name: String,
+}
+
+/// What a scan has found.
+#[derive(Debug, Default)]
+pub(super) struct Scanned {
+    pub(super) items: Vec<LeaseItem>,
+    /// What is wrong with items that cannot be read: they are left alone.
+    pub(super) unreadable: Vec<String>,
+}
+
+impl Table {
+    /// A client that sends each request once.
+    pub(super) async fn connect(settings: &CoordinationSettings) -> Result<Self, Trouble> {
+        let found = aws::find(&settings.access).await;
+        let found = found.ok_or_else(|| Trouble::Permanent {
+            cause: format!("no region is known for lease table {}", settings.table),
+            advice: "set the source's `region`, or AWS_REGION".into(),
+        })?;
+        let timeout = (settings.failover / 3).min(REQUEST_TIMEOUT_MAX);
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(timeout)
+            .operation_attempt_timeout(timeout)
+            .build();
+        let mut config = aws_sdk_dynamodb::config::Builder::from(&found)
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(timeouts);
+        if let Some(endpoint) = &settings.access.endpoint {
+            config = config.endpoint_url(endpoint);
+        }
+        Ok(Self {
+            client: Client::from_conf(config.build()),
+            name: settings.table.clone(),
+        })
+    }
+
+    pub(super) fn named(&self) -> String {
+        format!("lease table {}", self.name)
+    }
+
+    /// Whether the table is there and ready.
+    pub(super) async fn is_ready(&self) -> Result<bool, Trouble> {
+        let request = self.client.describe_table().table_name(&self.name);
+        let answer = match request.send().await {
+            Ok(answer) => answer,
+            Err(error) => return Err(Trouble::of(&error, "DescribeTable", &self.named())),
+        };
+        let Some(table) = answer.table else {
+            return Ok(false);
+        };
+        let is_key = |key: &KeySchemaElement| {
+            key.attribute_name == name::KEY && key.key_type == KeyType::Hash
+        };
+        if !matches!(table.key_schema(), [key] if is_key(key)) {
+            return Err(Trouble::Permanent {
+                cause: format!("{} is a table of another kind", self.named()),
+                advice: format!(
+                    "a lease table has the one key {}; name another with `lease_table`",
+                    name::KEY
+                ),
+            });
+        }
+        let status = table.table_status;
+        Ok(matches!(
+            status,
+            Some(TableStatus::Active | TableStatus::Updating)
+        ))
+    }
+
+    /// Makes the table, paid by request.
+    pub(super) async fn create(&self) -> Result<(), Trouble> {
+        let wrong = |error: aws_sdk_dynamodb::error::BuildError| Trouble::Permanent {
+            cause: format!("CreateTable of {}: {error}", self.named()),
+            advice: "this should not be: report it".to_owned(),
+        };
+        let attribute = AttributeDefinition::builder()
+            .attribute_name(name::KEY)
+            .attribute_type(ScalarAttributeType::S)
+            .build()
+            .map_err(wrong)?;
+        let key = KeySchemaElement::builder()
+            .attribute_name(name::KEY)
+            .key_type(KeyType::Hash)
+            .build()
+            .map_err(wrong)?;
+        let request = self.client.create_table().table_name(&self.name);
+        let request = request
+            .attribute_definitions(attribute)
+            .key_schema(key)
+            .billing_mode(BillingMode::PayPerRequest);
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Trouble::of(&error, "CreateTable", &self.named())),
+        }
+    }
+
+    /// Everything that the table holds of shards.
+    pub(super) async fn scan(&self) -> Result<Scanned, Trouble> {
+        let mut scanned = Scanned::default();
+        let mut from = None;
+        loop {
+            let request = self.client.scan().table_name(&self.name);
+            let request = request
+                .consistent_read(true)
+                .set_exclusive_start_key(from.take());
+            let answer = request.send().await;
+            let answer = answer.map_err(|error| Trouble::of(&error, "Scan", &self.named()))?;
+            for item in answer.items.unwrap_or_default() {
+                match LeaseItem::parse(&item) {
+                    Ok(item) => scanned.items.extend(item),
+                    Err(fault) => scanned.unreadable.push(fault),
+                }
+            }
+            match answer.last_evaluated_key {
+                Some(last) if !last.is_empty() => from = Some(last),
+                _ => return Ok(scanned),
+            }
+        }
+    }
+
+    /// The lease of a shard as it is now, for certain.
+    pub(super) async fn get(&self, shard: &str) -> Result<Option<LeaseItem>, Trouble> {
+        let request = self.client.get_item().table_name(&self.name);
+        let request = request
+            .key(name::KEY, AttributeValue::S(shard.to_owned()))
+            .consistent_read(true);
+        let of = || format!("{shard} in {}", self.named());
+        let answer = request.send().await;
+        let answer = answer.map_err(|error| Trouble::of(&error, "GetItem", &of()))?;
+        let parsed = answer.item.as_ref().map(LeaseItem::parse);
+        let unreadable = |cause| Trouble::Permanent {
+            cause: format!("{}: {cause}", self.named()),
+            advice: "mend or delete the item; deleting it means that the shard is read anew"
+                .to_owned(),
+        };
+        let item = parsed.transpose().map_err(unreadable)?;
+        Ok(item.flatten())
+    }
+}

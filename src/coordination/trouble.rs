@@ -1,0 +1,138 @@
+//! What a failed request to `DynamoDB` means.
+
+use std::error::Error;
+
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+
+use crate::aws::Refusal;
+
+/// Why a request failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Trouble {
+    /// The condition of the write does not hold.
+    #[error("{0}")]
+    Refused(String),
+    /// There is no such table.
+    #[error("{0}")]
+    NoTable(String),
+    /// It may pass by itself; whether the request was carried out is not known.
+    #[error("{0}")]
+    Transient(String),
+    /// It needs a person; it is tried again.
+    #[error("{cause}: {advice}")]
+    Permanent {
+        /// What was asked, and what was said.
+        cause: String,
+        /// What a person can do.
+        advice: String,
+    },
+}
+
+/// Codes that pass by themselves though their status blames the request.
+const PASSING: &[&str] = &[
+    "ProvisionedThroughputExceededException",
+    "ThrottlingException",
+    "RequestLimitExceeded",
+    "LimitExceededException",
+    "ResourceInUseException",
+    "TransactionConflictException",
+];
+
+/// Codes of credentials that are not taken, and what to mend.
+const CREDENTIALS: &[(&str, &str)] = &[
+    (
+        "UnrecognizedClientException",
+        "the service does not know the key: mend the source's `access_key_id` or `profile`",
+    ),
+    (
+        "InvalidSignatureException",
+        "mend the source's `secret_access_key`, or set this machine's clock",
+    ),
+    (
+        "ExpiredTokenException",
+        "the credentials have expired: renew them",
+    ),
+];
+
+impl Trouble {
+    /// Reads the error of `operation`, an action of `DynamoDB`, on what `of` names.
+    pub(super) fn of<E>(error: &SdkError<E, HttpResponse>, operation: &str, of: &str) -> Self
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        Self::read(&Refusal::of(error), operation, of)
+    }
+
+    fn read(refusal: &Refusal, operation: &str, of: &str) -> Self {
+        let cause = format!("{operation} of {of}: {}", refusal.text);
+        let permanent = |advice: &str| Self::Permanent {
+            cause: cause.clone(),
+            advice: advice.to_owned(),
+        };
+        let code = refusal.code.as_str();
+        if refusal.unsent {
+            return permanent(
+                "no request could be made: check the source's credentials (`access_key_id`, \
+                 `profile`, the environment), `dynamodb_endpoint` and `region`",
+            );
+        }
+        if let Some((_, advice)) = CREDENTIALS.iter().find(|(known, _)| *known == code) {
+            return permanent(advice);
+        }
+        match (code, refusal.status) {
+            ("ConditionalCheckFailedException", _) => Self::Refused(cause),
+            ("ResourceNotFoundException", _) => Self::NoTable(cause),
+            (passing, _) if PASSING.contains(&passing) => Self::Transient(cause),
+            ("AccessDeniedException" | "AccessDenied", _) => permanent(&format!(
+                "allow these credentials dynamodb:{operation} on the table, or name another with \
+                 `lease_table`"
+            )),
+            ("UnknownOperationException", _) | (_, Some(404)) => {
+                permanent("what answers there is not DynamoDB: check `dynamodb_endpoint`")
+            }
+            (_, Some(status @ 400..=499)) if status != 408 && status != 429 => permanent(
+                "DynamoDB refuses the request; its message says why. Check `lease_table` and \
+                 `region`",
+            ),
+            _ => Self::Transient(cause),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(code: &str, status: Option<u16>) -> Trouble {
+        let refusal = Refusal {
+            status,
+            code: code.to_owned(),
+            text: format!("{code}: no"),
+            unsent: false,
+        };
+        Trouble::read(&refusal, "UpdateItem", "lease table firehose-clicks")
+    }
+
+    #[test]
+    fn what_is_refused_what_passes_and_what_needs_a_person_are_told_apart() {
+        let refused = read("ConditionalCheckFailedException", Some(400));
+        assert!(matches!(refused, Trouble::Refused(_)));
+        let missing = read("ResourceNotFoundException", Some(400));
+        assert!(matches!(missing, Trouble::NoTable(_)));
+        for (code, status) in [
+            ("ProvisionedThroughputExceededException", Some(400)),
+            ("InternalServerError", Some(500)),
+            ("", None),
+        ] {
+            assert!(matches!(read(code, status), Trouble::Transient(_)));
+        }
+        assert_eq!(
+            read("AccessDeniedException", Some(400)).to_string(),
+            "UpdateItem of lease table firehose-clicks: AccessDeniedException: no: allow these \
+             credentials dynamodb:UpdateItem on the table, or name another with `lease_table`"
+        );
+        let other = read("ValidationException", Some(400));
+        assert!(matches!(other, Trouble::Permanent { .. }));
+    }
+}

@@ -1,0 +1,321 @@
+//! The writes to the lease table. Each is one conditional request, made once: without an answer it may
+//! land at any time after, and its condition sees to it that it does no harm then.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+
+use super::item::{KclCheckpoint, LeaseItem, Written, name};
+use super::table::Table;
+use super::trouble::Trouble;
+use crate::shard::{ShardId, SourceName};
+
+/// A lease that no item stands for yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct NewLease {
+    pub(super) shard: ShardId,
+    pub(super) checkpoint: KclCheckpoint,
+    /// What `LATEST` or `AT_TIMESTAMP` mean.
+    pub(super) start_ms: Option<i64>,
+    pub(super) parents: Vec<String>,
+    pub(super) hash_keys: (String, String),
+}
+
+/// Who writes, in which tenure.
+#[derive(Clone, Debug)]
+pub(super) struct Holder {
+    pub(super) table: Table,
+    pub(super) shard: ShardId,
+    pub(super) worker: String,
+    pub(super) fence: u64,
+}
+
+/// A change of an item on conditions.
+#[derive(Debug, Default, PartialEq)]
+struct Change {
+    names: HashMap<String, String>,
+    values: HashMap<String, AttributeValue>,
+    set: Vec<String>,
+    remove: Vec<String>,
+    when: Vec<String>,
+}
+
+fn text(text: &str) -> AttributeValue {
+    AttributeValue::S(text.to_owned())
+}
+
+fn number(number: impl ToString + Copy) -> AttributeValue {
+    AttributeValue::N(number.to_string())
+}
+
+impl Change {
+    fn name(&mut self, name: &str) {
+        self.names.insert(format!("#{name}"), name.to_owned());
+    }
+
+    fn set(mut self, name: &str, value: AttributeValue) -> Self {
+        self.name(name);
+        self.set.push(format!("#{name} = :{name}"));
+        self.values.insert(format!(":{name}"), value);
+        self
+    }
+
+    fn set_if(self, name: &str, value: Option<AttributeValue>) -> Self {
+        match value {
+            Some(value) => self.set(name, value),
+            None => self,
+        }
+    }
+
+    /// Where it is not there yet.
+    fn set_first(mut self, name: &str, value: AttributeValue) -> Self {
+        self.name(name);
+        self.set
+            .push(format!("#{name} = if_not_exists(#{name}, :{name})"));
+        self.values.insert(format!(":{name}"), value);
+        self
+    }
+
+    fn add_one(mut self, name: &str) -> Self {
+        self.name(name);
+        self.set
+            .push(format!("#{name} = if_not_exists(#{name}, :zero) + :one"));
+        self.values.insert(":zero".to_owned(), number(0));
+        self.values.insert(":one".to_owned(), number(1));
+        self
+    }
+
+    fn remove(mut self, name: &str) -> Self {
+        self.name(name);
+        self.remove.push(format!("#{name}"));
+        self
+    }
+
+    /// Only where it has this value; `None`: only where it has none.
+    fn when(mut self, name: &str, value: Option<AttributeValue>) -> Self {
+        self.name(name);
+        match value {
+            Some(value) => {
+                self.when.push(format!("#{name} = :was_{name}"));
+                self.values.insert(format!(":was_{name}"), value);
+            }
+            None => self.when.push(format!("attribute_not_exists(#{name})")),
+        }
+        self
+    }
+
+    fn expression(&self) -> String {
+        let mut expression = format!("SET {}", self.set.join(", "));
+        if !self.remove.is_empty() {
+            expression.push_str(" REMOVE ");
+            expression.push_str(&self.remove.join(", "));
+        }
+        expression
+    }
+
+    /// Makes the change; gives the item as it is then.
+    async fn make(self, table: &Table, shard: &str) -> Result<LeaseItem, Trouble> {
+        let of = || format!("{shard} in {}", table.named());
+        let request = table.client.update_item().table_name(&table.name);
+        let request = request
+            .key(name::KEY, text(shard))
+            .update_expression(self.expression())
+            .condition_expression(self.when.join(" AND "))
+            .set_expression_attribute_names(Some(self.names))
+            .set_expression_attribute_values(Some(self.values))
+            .return_values(ReturnValue::AllNew);
+        let answer = request.send().await;
+        let answer = answer.map_err(|error| Trouble::of(&error, "UpdateItem", &of()))?;
+        let item = answer.attributes.as_ref().map(LeaseItem::parse);
+        let item = item.transpose().map_err(Trouble::Transient)?.flatten();
+        item.ok_or_else(|| Trouble::Transient(format!("UpdateItem of {}: an empty answer", of())))
+    }
+}
+
+/// What a take writes: on condition that nothing has changed since `seen` was read, but for what the
+/// checkpoints of its holder say. `take` is drawn for it, and tells it from every other.
+fn take(seen: &LeaseItem, worker: &str, take: &str, now_ms: i64) -> Change {
+    let change = Change::default();
+    // What `LATEST` means is fixed by whoever takes it first.
+    let change = if seen.checkpoint == KclCheckpoint::Latest {
+        change.set_first(name::START, number(now_ms))
+    } else {
+        change
+    };
+    change
+        .set(name::OWNER, text(worker))
+        .set(name::TAKE, text(take))
+        .set(name::COUNTER, number(seen.counter + 1))
+        .set(name::FENCE, number(seen.fence.unwrap_or(0) + 1))
+        .add_one(name::SWITCHES)
+        .set_first(name::NUMBER, number(0))
+        .remove(name::CHECKPOINT_OWNER)
+        .when(name::COUNTER, Some(number(seen.counter)))
+        .when(name::OWNER, seen.owner.as_deref().map(text))
+        .when(name::FENCE, seen.fence.map(number))
+}
+
+impl Table {
+    /// Takes a lease as `seen`; gives the item as this very write left it.
+    pub(super) async fn take(
+        &self,
+        seen: &LeaseItem,
+        worker: &str,
+        drawn: &str,
+        now_ms: i64,
+    ) -> Result<LeaseItem, Trouble> {
+        let change = take(seen, worker, drawn, now_ms);
+        change.make(self, &seen.shard).await
+    }
+
+    /// Makes an item for a shard that has none.
+    pub(super) async fn add(&self, lease: &NewLease, source: &SourceName) -> Result<(), Trouble> {
+        let (checkpoint, sub_sequence) = lease.checkpoint.written();
+        let (first, last) = &lease.hash_keys;
+        let mut item = HashMap::from([
+            (name::KEY, text(&lease.shard)),
+            (name::COUNTER, number(0)),
+            (name::SWITCHES, number(0)),
+            (name::CHECKPOINT, text(&checkpoint)),
+            (name::SUB_SEQUENCE, number(sub_sequence)),
+            (name::FIRST_HASH_KEY, text(first)),
+            (name::LAST_HASH_KEY, text(last)),
+            (name::STREAM, text(&source.arn)),
+            (name::CREATED, number(source.created_ms)),
+        ]);
+        if !lease.parents.is_empty() {
+            item.insert(name::PARENTS, AttributeValue::Ss(lease.parents.clone()));
+        }
+        item.extend(lease.start_ms.map(|ms| (name::START, number(ms))));
+        let item = item
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value));
+        let request = self.client.put_item().table_name(&self.name);
+        let request = request
+            .set_item(Some(item.collect()))
+            .condition_expression("attribute_not_exists(#key)")
+            .expression_attribute_names("#key", name::KEY);
+        let of = || format!("{} in {}", lease.shard, self.named());
+        let answer = request.send().await;
+        answer.map_err(|error| Trouble::of(&error, "PutItem", &of()))?;
+        Ok(())
+    }
+
+    /// Deletes the item of a shard that is done, if nothing has changed since it was seen.
+    pub(super) async fn delete(&self, seen: &LeaseItem) -> Result<(), Trouble> {
+        let change = Change::default()
+            .when(name::OWNER, seen.owner.as_deref().map(text))
+            .when(name::NUMBER, seen.number.map(number))
+            .when(name::COUNTER, Some(number(seen.counter)));
+        let request = self.client.delete_item().table_name(&self.name);
+        let request = request
+            .key(name::KEY, text(&seen.shard))
+            .condition_expression(change.when.join(" AND "))
+            .set_expression_attribute_names(Some(change.names))
+            .set_expression_attribute_values(Some(change.values));
+        let of = || format!("{} in {}", seen.shard, self.named());
+        let answer = request.send().await;
+        answer.map_err(|error| Trouble::of(&error, "DeleteItem", &of()))?;
+        Ok(())
+    }
+}
+
+impl Holder {
+    fn held(&self) -> Change {
+        Change::default()
+            .when(name::OWNER, Some(text(&self.worker)))
+            .when(name::FENCE, Some(number(self.fence)))
+    }
+
+    /// Whether the item still says that this holder holds it.
+    pub(super) fn holds(&self, item: &LeaseItem) -> bool {
+        item.owner.as_ref() == Some(&self.worker) && item.fence == Some(self.fence)
+    }
+
+    /// The heartbeat.
+    pub(super) async fn renew(&self) -> Result<(), Trouble> {
+        let change = self.held().add_one(name::COUNTER);
+        change.make(&self.table, &self.shard).await.map(|_| ())
+    }
+
+    fn checkpoint(&self, after: u64, written: &Written) -> Change {
+        let reached = if written.ended {
+            Some(KclCheckpoint::ShardEnd)
+        } else {
+            written.position.map(KclCheckpoint::At)
+        };
+        let reached = reached.map(|reached| reached.written());
+        let (sequence, sub_sequence) = reached.unzip();
+        let mut change = self
+            .held()
+            .when(name::NUMBER, Some(number(after)))
+            .set(name::NUMBER, number(after + 1))
+            .set(name::WAITING, number(written.waiting))
+            .set(name::SWITCHES, number(0))
+            .set_if(name::UNTIL, written.until_ms.map(number))
+            .set_if(name::CHECKPOINT, sequence.as_deref().map(text))
+            .set_if(name::SUB_SEQUENCE, sub_sequence.map(number));
+        for pending in name::PENDING {
+            change = change.remove(pending);
+        }
+        match &written.body {
+            Some(body) => change
+                .set(name::BODY, text(&body.key))
+                .set(name::BODY_CRC, number(body.crc64)),
+            None => change.remove(name::BODY).remove(name::BODY_CRC),
+        }
+    }
+
+    /// Writes the checkpoint that follows number `after`.
+    pub(super) async fn commit(&self, after: u64, written: &Written) -> Result<(), Trouble> {
+        let change = self.checkpoint(after, written);
+        change.make(&self.table, &self.shard).await.map(|_| ())
+    }
+
+    /// Lets go of the lease, after checkpoint number `after`.
+    pub(super) async fn release(&self, after: u64) -> Result<(), Trouble> {
+        let change = self
+            .held()
+            .when(name::NUMBER, Some(number(after)))
+            .add_one(name::COUNTER)
+            .remove(name::OWNER);
+        change.make(&self.table, &self.shard).await.map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::coordination::item::tests::lease;
+
+    #[test]
+    fn a_take_is_written_where_nothing_has_changed_since_it_was_looked_at() {
+        let taken = take(&lease("a"), "me", "drawn", 5);
+        assert_eq!(
+            taken.when,
+            [
+                "#leaseCounter = :was_leaseCounter",
+                "attribute_not_exists(#leaseOwner)",
+                "attribute_not_exists(#firehoseFence)",
+            ]
+        );
+        assert_eq!(taken.values[":firehoseFence"], number(1));
+        let seen = LeaseItem {
+            owner: Some("other".into()),
+            counter: 8,
+            fence: Some(3),
+            checkpoint: KclCheckpoint::Latest,
+            ..lease("a")
+        };
+        let taken = take(&seen, "me", "drawn", 5);
+        assert_eq!(taken.values[":was_leaseOwner"], text("other"));
+        assert_eq!(taken.values[":was_leaseCounter"], number(8));
+        assert_eq!(taken.values[":leaseCounter"], number(9));
+        assert_eq!(taken.values[":was_firehoseFence"], number(3));
+        assert_eq!(taken.values[":firehoseFence"], number(4));
+        assert_eq!(taken.values[":firehoseStart"], number(5));
+        let expression = taken.expression();
+        assert!(expression.contains("#firehoseStart = if_not_exists(#firehoseStart"));
+        assert!(expression.ends_with(" REMOVE #checkpointOwner"));
+    }
+}

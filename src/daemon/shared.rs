@@ -1,0 +1,251 @@
+//! Keeps a stream running that several machines share: a pipeline for each shard whose lease is held,
+//! begun when it is taken, and given back when it has ended.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::config::{CoordinationSettings, KinesisSettings, StreamSettings};
+use crate::coordination::{self, Event, Lease, Means};
+use crate::destination::Destination;
+use crate::disk::Disk;
+use crate::error::StreamError;
+use crate::pipeline::{self, SCRATCH, Surroundings, Taken, Tenure};
+use crate::shard::ShardId;
+use crate::source::kinesis::Lister;
+use crate::telemetry::{CoordinationMetrics, State};
+
+/// A pipeline that has failed keeps its lease for so long, so that a fault that stays does not go round
+/// among all machines at once.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// Time for a pipeline to come to rest once its lease must go.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
+
+const DAY_MS: i64 = 86_400_000;
+
+/// A shared stream.
+pub(super) struct SharedStream {
+    pub(super) settings: Arc<StreamSettings>,
+    pub(super) kinesis: KinesisSettings,
+    pub(super) coordination: CoordinationSettings,
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) around: Surroundings,
+    /// Time runs short: leases are given back as they are.
+    pub(super) hurry: CancellationToken,
+}
+
+impl SharedStream {
+    /// Runs until `stop`, then until all leases are given back. False: a shard has stopped loudly. An
+    /// error comes before any lease is taken.
+    pub(super) async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<bool, StreamError> {
+        self.check_state()?;
+        self.clear(SCRATCH.into()).await?;
+        let table = &self.coordination.table;
+        let connecting = pipeline::connect_shared(&self.settings, table, &self.around);
+        let destination = tokio::select! {
+            connected = connecting => connected?,
+            () = stop.cancelled() => return Ok(true),
+        };
+        let _looking = AbortOnDropHandle::new(tokio::spawn(look_at_rules(
+            self.settings.name.clone(),
+            Lister::new(self.kinesis.clone()),
+            destination.clone(),
+        )));
+        let (events, mut taken) = mpsc::channel(1);
+        let leases = coordination::run(self.coordination.clone(), self.means(), stop, events);
+        let (mut holding, mut clean) = (JoinSet::new(), true);
+        tokio::pin!(leases);
+        loop {
+            tokio::select! {
+                () = &mut leases => break,
+                Some(Event::Taken(lease)) = taken.recv() => {
+                    let (stream, destination) = (Arc::clone(&self), destination.clone());
+                    holding.spawn(async move { stream.hold(lease, destination).await });
+                }
+                Some(ended) = holding.join_next() => clean &= ended.unwrap_or(false),
+            }
+        }
+        while let Some(ended) = holding.join_next().await {
+            clean &= ended.unwrap_or(false);
+        }
+        Ok(clean)
+    }
+
+    fn means(&self) -> Means {
+        let (around, stream) = (&self.around, &self.settings.name);
+        Means {
+            stream: stream.clone(),
+            start: self.kinesis.start,
+            clock: around.clock.clone(),
+            metrics: CoordinationMetrics::new(&around.metrics, stream),
+            health: Arc::clone(around.status.source()),
+            shards: Arc::new(Lister::new(self.kinesis.clone())),
+        }
+    }
+
+    /// What one machine has of a stream means nothing to the others.
+    fn check_state(&self) -> Result<(), StreamError> {
+        let holds = |dir: &str, wanted: &dyn Fn(&String) -> bool| {
+            let files = self.disk.list(Path::new(dir));
+            files.is_ok_and(|files| files.iter().any(wanted))
+        };
+        let stream = &self.settings.name;
+        if holds("", &|file| file == "checkpoint.redb") || holds("journal", &|_| true) {
+            return Err(StreamError::LoudStop {
+                cause: format!(
+                    "state_dir holds positions and records of stream {stream} from when this machine \
+                     read it alone"
+                ),
+                advice: format!(
+                    "remove `coordination`, deliver them with `firehose state drain {stream}` and give \
+                     them up with `firehose state discard {stream}`: the machines then begin at `start`"
+                ),
+            });
+        }
+        Ok(())
+    }
+
+    /// Runs the pipeline of one shard, and gives the lease back. False: it has stopped loudly.
+    async fn hold(&self, lease: Arc<Lease>, destination: Destination) -> bool {
+        let around = Surroundings {
+            memory: Arc::new(self.around.memory.part()),
+            status: self.around.status.part(),
+            ..self.around.clone()
+        };
+        let status = Arc::clone(&around.status);
+        let (stream, shard) = (&self.settings.name, ShardId::clone(lease.shard()));
+        let shard = &*shard;
+        let clean = match self.run_pipeline(&lease, destination, around).await {
+            Ok(()) => true,
+            Err(StreamError::LoudStop { cause, advice }) => {
+                tracing::error!(
+                    stream,
+                    shard,
+                    cause,
+                    advice,
+                    "the shard has stopped: a person must decide"
+                );
+                status.set_state(State::Stopped { cause, advice });
+                // Held on: another machine would find the same. Whoever takes it away has decided.
+                tokio::select! {
+                    () = lease.lost().cancelled() => true,
+                    () = lease.wanted_back().cancelled() => false,
+                }
+            }
+            Err(error) => {
+                let cause = error.to_string();
+                tracing::error!(stream, shard, cause, "the shard is begun anew");
+                status.set_state(State::Stalled { cause });
+                tokio::select! {
+                    () = lease.lost().cancelled() => {}
+                    () = lease.wanted_back().cancelled() => {}
+                    () = tokio::time::sleep(RETRY_AFTER) => {}
+                }
+                true
+            }
+        };
+        if !self.hurry.is_cancelled()
+            && let Err(error) = self.clear(pipeline::scratch(shard)).await
+        {
+            tracing::debug!(stream, shard, %error, "spooled bytes stay behind");
+        }
+        if !lease.lost().is_cancelled() {
+            lease.release().await;
+        }
+        clean
+    }
+
+    /// Removes what nobody works with any more.
+    async fn clear(&self, dir: PathBuf) -> Result<(), StreamError> {
+        let disk = Arc::clone(&self.disk);
+        let clearing = tokio::task::spawn_blocking(move || disk.remove_dir_all(&dir));
+        let cleared = clearing
+            .await
+            .unwrap_or_else(|panic| Err(io::Error::other(panic)));
+        cleared.map_err(|error| StreamError::of_disk("clear the spool", &error))
+    }
+
+    async fn run_pipeline(
+        &self,
+        lease: &Arc<Lease>,
+        destination: Destination,
+        around: Surroundings,
+    ) -> Result<(), StreamError> {
+        let abandoned = CancellationToken::new();
+        let _abandoning = AbortOnDropHandle::new(tokio::spawn({
+            let (lost, hurry) = (lease.lost().clone(), self.hurry.clone());
+            let abandoned = abandoned.clone();
+            async move {
+                tokio::select! {
+                    () = lost.cancelled() => {}
+                    () = hurry.cancelled() => {}
+                }
+                abandoned.cancel();
+            }
+        }));
+        let taken = Taken {
+            tenure: Arc::clone(lease) as Arc<dyn Tenure>,
+            shard: ShardId::clone(lease.shard()),
+            resumed: lease.resumed().clone(),
+            table: self.coordination.table.clone(),
+            failover: self.coordination.failover,
+            abandoned,
+        };
+        let (settings, disk) = (&self.settings, Arc::clone(&self.disk));
+        let opening =
+            pipeline::open_shared(settings, &self.kinesis, disk, &around, destination, taken);
+        let home = tokio::select! {
+            opened = opening => opened?,
+            () = lease.wanted_back().cancelled() => return Ok(()),
+        };
+        let source = home.source.clone();
+        let _stopping = AbortOnDropHandle::new(tokio::spawn({
+            let (source, wanted) = (source.clone(), lease.wanted_back().clone());
+            async move {
+                wanted.cancelled().await;
+                source.stop();
+            }
+        }));
+        let result = tokio::select! {
+            result = pipeline::run(home, Arc::clone(settings), around) => result,
+            () = self.out_of_time() => Ok(()),
+        };
+        source.stop();
+        result
+    }
+
+    /// Nothing is waited for any more: what is on its way is for others to settle.
+    async fn out_of_time(&self) {
+        self.hurry.cancelled().await;
+        tokio::time::sleep(LAST_MOMENT).await;
+    }
+}
+
+/// Says so, if the bucket gives up prepared uploads while the stream still has their records. Where
+/// either does not tell, nobody knows.
+async fn look_at_rules(stream: String, lister: Lister, destination: Destination) {
+    let (Some(days), Ok(retention_ms)) = (
+        destination.gives_up_uploads_after().await,
+        lister.retention_ms().await,
+    ) else {
+        return;
+    };
+    if i64::from(days) * DAY_MS < retention_ms {
+        tracing::error!(
+            stream,
+            days,
+            retention_ms,
+            bucket = destination.describe(),
+            "a lifecycle rule of the bucket aborts incomplete uploads before the stream forgets their \
+             records: what no machine publishes in that time is lost from the bucket. Give the rule \
+             more days"
+        );
+    }
+}

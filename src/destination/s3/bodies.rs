@@ -1,0 +1,58 @@
+//! Bodies of shared checkpoints: objects under random names, written once, read back and removed.
+
+use aws_sdk_s3::primitives::ByteStream;
+use bytes::Bytes;
+use crc_fast::{CrcAlgorithm, checksum};
+
+use super::answer::Answer;
+use super::{S3, check_key, header, timeout, with_settings};
+use crate::destination::PublishError;
+
+impl S3 {
+    /// See [`crate::destination::Destination::put_body`]. An attempt whose reply was lost is simply
+    /// repeated: the same bytes go under the same key, and nobody else has it.
+    pub(in crate::destination) async fn put_body(
+        &self,
+        key: &str,
+        body: Bytes,
+    ) -> Result<(), PublishError> {
+        check_key(key)?;
+        let inner = &*self.0;
+        let size = body.len() as u64;
+        let sent = with_settings!(inner.client.put_object(), inner)
+            .key(key)
+            // Classes of the archive cannot be read at once.
+            .set_storage_class(None)
+            .content_type("application/json")
+            .checksum_crc64_nvme(header(checksum(CrcAlgorithm::Crc64Nvme, &body)))
+            .body(ByteStream::from(body))
+            .customize()
+            .config_override(timeout(size))
+            .send()
+            .await;
+        sent.map(drop)
+            .map_err(|error| inner.error(&Answer::of(&error), "writing", key))
+    }
+
+    /// See [`crate::destination::Destination::read_body`].
+    pub(in crate::destination) async fn read_body(
+        &self,
+        key: &str,
+    ) -> Result<Option<Bytes>, PublishError> {
+        self.0.read_marker(key).await
+    }
+
+    /// See [`crate::destination::Destination::remove_body`].
+    pub(in crate::destination) async fn remove_body(&self, key: &str) -> Result<(), PublishError> {
+        let request = self.0.client.delete_object();
+        let request = request.bucket(&self.0.settings.bucket).key(key);
+        let Err(error) = request.send().await else {
+            return Ok(());
+        };
+        let answer = Answer::of(&error);
+        if answer.is_missing() {
+            return Ok(());
+        }
+        Err(self.0.error(&answer, "removing", key))
+    }
+}

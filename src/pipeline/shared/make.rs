@@ -1,0 +1,216 @@
+//! The making of one shared checkpoint: uploads, body, the conditional write; in this order, and each
+//! for as long as it takes. Nothing of it is published here.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::JoinSet;
+use tokio_util::task::AbortOnDropHandle;
+use uuid::Uuid;
+
+use super::super::event::Event;
+use super::super::outputs::Outputs;
+use super::super::publish::publication;
+use super::{Body, Known, Listed, Range};
+use crate::checkpoint::SealedObject;
+use crate::coordination::{BodyName, Lease, Lost, Written};
+use crate::destination::{Destination, Publication, PublishError, SentPart};
+use crate::error::StreamError;
+use crate::extent::Extent;
+use crate::failpoint;
+use crate::retry;
+use crate::shard::Pending;
+use crate::spool::Spool;
+
+/// A lease, as a pipeline knows it: the chain of checkpoints of one shard.
+pub trait Tenure: Debug + Send + Sync {
+    /// Makes a checkpoint durable, the next after the one before; settles what a lost reply leaves open.
+    fn commit<'a>(&'a self, checkpoint: &'a Written) -> Pending<'a, Result<(), Lost>>;
+}
+
+impl Tenure for Lease {
+    fn commit<'a>(&'a self, checkpoint: &'a Written) -> Pending<'a, Result<(), Lost>> {
+        Box::pin(Self::commit(self, checkpoint))
+    }
+}
+
+/// A shared checkpoint that is to be made.
+pub(super) struct Making {
+    /// What it says, with what it still lists of those before it.
+    pub(super) body: Body,
+    /// The records of its objects.
+    pub(super) range: Range,
+    /// What it adds to the list.
+    pub(super) sealed: Vec<SealedObject>,
+    /// What it lists no more.
+    pub(super) unlisted: Vec<Uuid>,
+    /// The keys of bodies up to their random names.
+    pub(super) bodies: String,
+    pub(super) tenure: Arc<dyn Tenure>,
+    pub(super) destination: Destination,
+    pub(super) outputs: Arc<Outputs>,
+    pub(super) spool: Arc<Spool>,
+    pub(super) events: UnboundedSender<Event>,
+}
+
+/// A shared checkpoint that is durable.
+#[derive(Debug)]
+pub(in crate::pipeline) struct Made {
+    /// Its body, if it has one.
+    pub(super) name: Option<BodyName>,
+    /// What it says of the shard.
+    pub(super) known: Known,
+    /// What it has added to the list.
+    pub(super) listed: Vec<Listed>,
+    /// What it lists no more.
+    pub(super) unlisted: Vec<Uuid>,
+}
+
+impl Making {
+    /// Makes the checkpoint, and tells the pipeline.
+    pub(super) async fn run(self) {
+        let events = self.events.clone();
+        let making = AbortOnDropHandle::new(tokio::spawn(self.make()));
+        let event = match making.await {
+            Ok(made) => Event::Made(Box::new(made)),
+            Err(panic) => Event::Failed(StreamError::State {
+                action: "make a shared checkpoint",
+                cause: panic.to_string(),
+            }),
+        };
+        let _ = events.send(event);
+    }
+
+    async fn make(mut self) -> Result<Made, Lost> {
+        let sealed = std::mem::take(&mut self.sealed);
+        let extents: Vec<Extent> = sealed
+            .iter()
+            .flat_map(|object| object.extents.clone())
+            .collect();
+        let listed = self.prepare(sealed).await;
+        failpoint::hit("shared-prepared");
+        self.body.listed.extend(listed.iter().cloned());
+        let state = &self.body.state;
+        let (position, ended, until_ms) = (state.position, state.ended, state.until_ms);
+        let waiting = self.body.listed.len();
+        // What the lease says is all that there is to know of a shard that has ended.
+        let body = if ended && waiting == 0 {
+            None
+        } else {
+            Some(self.write_body().await)
+        };
+        let written = Written {
+            body,
+            position,
+            ended,
+            waiting,
+            until_ms,
+        };
+        self.tenure.commit(&written).await?;
+        failpoint::hit("shared-committed");
+        self.let_go(extents);
+        Ok(Made {
+            name: written.body,
+            known: Known {
+                state: self.body.state,
+                source: self.body.source,
+            },
+            listed,
+            unlisted: self.unlisted,
+        })
+    }
+
+    async fn write_body(&self) -> BodyName {
+        let bytes = Bytes::from(self.body.to_bytes());
+        let name = BodyName {
+            key: format!("{}{}", self.bodies, Uuid::new_v4()),
+            crc64: crc_fast::crc64_nvme(&bytes),
+        };
+        let mut attempt = 0;
+        while let Err(trouble) = self.destination.put_body(&name.key, bytes.clone()).await {
+            wait_out(trouble, &mut attempt, &self.events).await;
+        }
+        failpoint::hit("shared-body-written");
+        name
+    }
+
+    /// Brings all bytes of the objects to the destination, so many at a time as it takes.
+    async fn prepare(&self, sealed: Vec<SealedObject>) -> Vec<Listed> {
+        let mut sealed = sealed.into_iter();
+        let mut preparing = JoinSet::new();
+        let mut listed = Vec::new();
+        loop {
+            while preparing.len() < self.destination.in_flight_max()
+                && let Some(object) = sealed.next()
+            {
+                let one = publication(&object, &self.outputs, &self.spool);
+                let (destination, events) = (self.destination.clone(), self.events.clone());
+                let range = self.range;
+                preparing.spawn(async move {
+                    let (upload_id, parts) = prepare(&destination, one, &events).await;
+                    let object = SealedObject {
+                        upload_id,
+                        extents: Vec::new(),
+                        ..object
+                    };
+                    Listed {
+                        object,
+                        parts,
+                        range,
+                    }
+                });
+            }
+            match preparing.join_next().await {
+                Some(Ok(one)) => listed.push(one),
+                // It has panicked: so does this task, and no checkpoint is made of less than all.
+                Some(Err(error)) => std::panic::resume_unwind(error.into_panic()),
+                None => return listed,
+            }
+        }
+    }
+
+    /// The bytes that are at the destination need not be here.
+    fn let_go(&self, extents: Vec<Extent>) {
+        let spool = Arc::clone(&self.spool);
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = spool.free(&extents) {
+                tracing::debug!(%error, "spooled bytes stay behind");
+            }
+        });
+    }
+}
+
+/// Brings an object's bytes to the destination: its upload, and the parts of it.
+async fn prepare(
+    destination: &Destination,
+    mut object: Publication,
+    events: &UnboundedSender<Event>,
+) -> (Option<String>, Vec<SentPart>) {
+    let mut attempt = 0;
+    loop {
+        match destination.prepare(&mut object).await {
+            Ok(parts) => return (object.upload_id, parts),
+            Err(trouble) => wait_out(trouble, &mut attempt, events).await,
+        }
+    }
+}
+
+/// Tells of a failed attempt, and waits for the next.
+async fn wait_out(trouble: PublishError, attempt: &mut u32, events: &UnboundedSender<Event>) {
+    let most = match trouble {
+        PublishError::Transient(_) => retry::TRANSIENT_MAX,
+        _ => retry::PERMANENT_MAX,
+    };
+    let _ = events.send(Event::NotMade(trouble));
+    *attempt += 1;
+    tokio::time::sleep(retry::delay(*attempt, most)).await;
+}
+
+/// Removes a body that no lease names, or will name. Where that fails it stays behind.
+pub(super) async fn remove_body(destination: Destination, BodyName { key, .. }: BodyName) {
+    if let Err(error) = destination.remove_body(&key).await {
+        tracing::debug!(key, %error, "a checkpoint's body stays behind");
+    }
+}

@@ -1,0 +1,261 @@
+//! What a taken lease goes on from: the body that its item names, and an empty spool.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::super::checkpoints::Checkpoints;
+use super::super::home::{Home, spool_error, tell_of_overwriting};
+use super::super::outputs::Outputs;
+use super::super::source::{Reader, Source};
+use super::super::{Surroundings, source};
+use super::{Body, Known, Shared, Tenure};
+use crate::config::{KinesisSettings, StreamSettings};
+use crate::coordination::{BodyName, Resumed};
+use crate::destination::{Destination, PublishError};
+use crate::disk::Disk;
+use crate::error::StreamError;
+use crate::retry;
+use crate::shard::ShardId;
+use crate::source::kinesis::{self, Only};
+use crate::spool::Spool;
+use crate::telemetry::State;
+
+/// A lease that was taken.
+#[derive(Debug)]
+pub struct Taken {
+    /// Takes the checkpoints that are made from now on.
+    pub tenure: Arc<dyn Tenure>,
+    /// The shard.
+    pub shard: ShardId,
+    /// What the write has returned that took it.
+    pub resumed: Resumed,
+    /// The lease table's name.
+    pub table: String,
+    /// A lease that is not renewed for so long is lost.
+    pub failover: Duration,
+    /// Cancelled when the lease is lost or must go.
+    pub abandoned: CancellationToken,
+}
+
+/// Connects to the destination of a shared stream, for as long as it takes.
+pub async fn connect_shared(
+    settings: &StreamSettings,
+    table: &str,
+    around: &Surroundings,
+) -> Result<Destination, StreamError> {
+    let probe_key = format!(
+        "{}.firehose/{table}/probe",
+        compile(settings)?.marker_head()
+    );
+    let mut attempt = 0;
+    loop {
+        let connecting = async {
+            let destination = Destination::connect(&settings.destination.store).await?;
+            let conditional = destination.probe(&probe_key).await?;
+            Ok::<_, PublishError>((destination, conditional))
+        };
+        match connecting.await {
+            Ok((destination, conditional)) => {
+                tell_of_overwriting(&settings.name, &destination, conditional);
+                around.status.set_state(State::Running);
+                return Ok(destination);
+            }
+            Err(trouble) => {
+                attempt += 1;
+                let (stream, cause) = (&settings.name, trouble.to_string());
+                tracing::warn!(stream, cause, "destination not ready");
+                around.status.set_state(State::Stalled { cause });
+                tokio::time::sleep(retry::delay(attempt, retry::TRANSIENT_MAX)).await;
+            }
+        }
+    }
+}
+
+/// Opens what the lease on a shard leads to. `disk` is the stream's directory.
+pub async fn open_shared(
+    settings: &Arc<StreamSettings>,
+    kinesis: &KinesisSettings,
+    disk: Arc<dyn Disk>,
+    around: &Surroundings,
+    destination: Destination,
+    taken: Taken,
+) -> Result<Home, StreamError> {
+    let opening = tokio::task::spawn_blocking({
+        let (settings, shard) = (Arc::clone(settings), ShardId::clone(&taken.shard));
+        move || open_scratch(&settings, disk, &shard)
+    });
+    let opened = opening.await.unwrap_or_else(|panic| {
+        Err(StreamError::State {
+            action: "open the spool",
+            cause: panic.to_string(),
+        })
+    });
+    let (outputs, spool) = opened?;
+    let body = match &taken.resumed.body {
+        Some(name) => Some(read_body(name, &destination, around, &taken).await?),
+        None => None,
+    };
+    let stream = &settings.name;
+    let (state, told) = taken.resumed.state(body.as_ref().map(|body| &body.state));
+    if let Some(told) = told {
+        tracing::error!(stream, shard = &*taken.shard, "{told}");
+    }
+    let (source, listed) = body.map_or((None, Vec::new()), |body| (body.source, body.listed));
+    let is_elsewhere = |listed: &&super::Listed| listed.object.target.store != outputs.store();
+    if let Some(other) = listed.iter().find(is_elsewhere) {
+        let (key, store) = (&other.object.target.key, &other.object.target.store);
+        return Err(StreamError::LoudStop {
+            cause: format!(
+                "{key} waits to be published in {store}, not in {}",
+                outputs.store()
+            ),
+            advice: "name that bucket again until all that was prepared there is published".into(),
+        });
+    }
+    let only = Only {
+        shard: ShardId::clone(&taken.shard),
+        state: state.clone(),
+        source: source.clone(),
+    };
+    let means = source::means(stream, around);
+    let (kinesis, reader) = kinesis::open_shard(kinesis.clone(), only, means);
+    if state.ended {
+        // There is nothing left but to publish.
+        kinesis.stop();
+    }
+    let (head, table, shard) = (outputs.marker_head(), &taken.table, &taken.shard);
+    let shared = Shared {
+        bodies: format!("{head}.firehose/{table}/{shard}/"),
+        known: Known {
+            state: state.clone(),
+            source,
+        },
+        body: taken.resumed.body,
+        shard: taken.shard,
+        listed,
+        gathering: false,
+        gathered: Vec::new(),
+        making: None,
+        made: Instant::now(),
+        removing: JoinSet::new(),
+        tenure: taken.tenure,
+        abandoned: taken.abandoned,
+        destination,
+    };
+    Ok(Home {
+        source: Source::Kinesis(kinesis),
+        reader: Reader::Kinesis(Box::new(reader)),
+        spool: Arc::new(spool),
+        shards: [(ShardId::clone(&shared.shard), state)].into(),
+        checkpoints: Checkpoints::Shared(Box::new(shared)),
+        outputs: Arc::new(outputs),
+        open: Vec::new(),
+        sealed: Vec::new(),
+    })
+}
+
+/// The spool of a shard, emptied: nothing in it counts.
+fn open_scratch(
+    settings: &StreamSettings,
+    disk: Arc<dyn Disk>,
+    shard: &str,
+) -> Result<(Outputs, Spool), StreamError> {
+    let outputs = compile(settings)?;
+    let spool = Spool::open(disk, &scratch(shard), std::iter::empty());
+    let spool = spool.map_err(|error| spool_error(&settings.name, error))?;
+    Ok((outputs, spool))
+}
+
+fn compile(settings: &StreamSettings) -> Result<Outputs, StreamError> {
+    let outputs = Outputs::compile(settings, BTreeMap::new());
+    outputs.map_err(|cause| StreamError::LoudStop {
+        cause,
+        advice: "mend the stream's settings".to_owned(),
+    })
+}
+
+/// Where the pipelines of a shared stream spool, below the stream's directory. Nothing there is ever
+/// needed by a later process.
+pub const SCRATCH: &str = "shared";
+
+/// Where one of them does. The name of a shard comes from a table that others write to, so it is no
+/// path yet.
+pub fn scratch(shard: &str) -> PathBuf {
+    let name = shard.bytes().map(|byte| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' => char::from(byte).to_string(),
+        _ => format!("_{byte:02x}"),
+    });
+    Path::new(SCRATCH).join(name.collect::<String>())
+}
+
+/// Reads the body that the item names, for as long as it takes.
+async fn read_body(
+    name: &BodyName,
+    destination: &Destination,
+    around: &Surroundings,
+    taken: &Taken,
+) -> Result<Body, StreamError> {
+    let (mut attempt, mut is_missing) = (0, false);
+    loop {
+        let pause = match destination.read_body(&name.key).await {
+            Ok(Some(bytes)) => return Body::read(&bytes, name.crc64, &taken.shard, &name.key),
+            Ok(None) if is_missing => {
+                return Err(StreamError::LoudStop {
+                    cause: format!(
+                        "the lease of {} names the checkpoint {}, which is not in {}",
+                        taken.shard,
+                        name.key,
+                        destination.describe()
+                    ),
+                    advice: "name the bucket that the shard was delivered to before, or put the \
+                             object back"
+                        .into(),
+                });
+            }
+            // Whoever has taken the lease since has written another; that is known by then.
+            Ok(None) => {
+                is_missing = true;
+                taken.failover
+            }
+            Err(trouble) => {
+                attempt += 1;
+                let cause = trouble.to_string();
+                tracing::warn!(
+                    shard = &*taken.shard,
+                    cause,
+                    "the last checkpoint is not read yet"
+                );
+                around.status.set_state(State::Stalled { cause });
+                retry::delay(attempt, retry::TRANSIENT_MAX)
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = taken.abandoned.cancelled() => {
+                return Err(StreamError::State {
+                    action: "read the last checkpoint of a shard",
+                    cause: "the lease is held no more".into(),
+                });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::scratch;
+
+    #[test]
+    fn no_name_of_a_shard_leaves_the_folder() {
+        let path = |shard| scratch(shard).display().to_string();
+        assert_eq!(path("shardId-000000000001"), "shared/shardId-000000000001");
+        assert_eq!(path("../a"), "shared/_2e_2e_2fa");
+        assert_ne!(path("_2e"), path("."));
+    }
+}

@@ -1,0 +1,64 @@
+//! One shard alone, for a stream that several machines share: which shards there are, who reads them
+//! and in what order is said by the leases.
+
+use tokio::sync::mpsc;
+
+use super::conduct::{Conductor, LIST_SOON};
+use super::hash::EVERYTHING;
+use super::shards::Ready;
+use super::tail::{self, Outcome};
+use super::trouble::Trouble;
+use super::{Halt, Handed, Only};
+
+impl Conductor {
+    /// Reads the shard to its end, or until nobody takes what is read any more.
+    pub(super) async fn read_alone(
+        &mut self,
+        only: Only,
+        reads: &mpsc::Sender<Handed>,
+    ) -> Result<(), Halt> {
+        let shared = self.begin(reads).await?;
+        let _counted = self.means.metrics.open_shards.count();
+        let mut ready = Ready {
+            id: only.shard,
+            state: only.state,
+            range: EVERYTHING,
+            is_fresh: false,
+        };
+        loop {
+            let listed = self.ask(|| shared.client.shards()).await;
+            let Some(found) = listed.into_iter().find(|found| found.id == ready.id) else {
+                return self.forgotten(ready, reads).await;
+            };
+            ready.range = found.range;
+            let (again, cause) = match tail::read(shared.clone(), ready).await {
+                Outcome::Ended(_) => return Ok(()),
+                Outcome::Halted => return Err(Halt::Closed),
+                Outcome::Missing(again, cause) => (again, cause),
+            };
+            self.means.health.trouble(&again.id, cause);
+            tokio::time::sleep(LIST_SOON).await;
+            // The stream itself may be another one by now.
+            let description = self.ask(|| shared.client.describe()).await;
+            self.check_name(&description, reads).await?;
+            ready = again;
+        }
+    }
+
+    /// Asks for as long as it takes.
+    async fn ask<T, F: Future<Output = Result<T, Trouble>>>(&self, question: impl Fn() -> F) -> T {
+        let mut attempt = 0;
+        loop {
+            match question().await {
+                Ok(answer) => {
+                    self.means.health.well(self.part());
+                    return answer;
+                }
+                Err(trouble) => {
+                    attempt += 1;
+                    self.wait_out(&trouble, attempt).await;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! One shard alone, as a machine reads it that holds the lease on it.
+
+use super::*;
+
+impl Reading {
+    fn alone(fake: &Fake, only: Only) -> Self {
+        let shards = [(ShardId::clone(&only.shard), only.state.clone())].into();
+        let settings = fake.settings(StartSettings::TrimHorizon);
+        Self::opened(shards, 1, |means| open_shard(settings, only, means))
+    }
+
+    /// Reads to the end.
+    async fn read_all(&mut self, shard: &str) {
+        while !self.shards[shard].ended {
+            let news = self.step().await.unwrap();
+            assert!(!matches!(news, Some(News::Found(_))), "{news:?}");
+        }
+        let end = tokio::time::timeout(PATIENCE, self.reader.next()).await;
+        assert!(end.expect("it ends").unwrap().is_none());
+    }
+}
+
+fn only(shard: &str, state: ShardState) -> Only {
+    Only {
+        shard: shard.into(),
+        state,
+        source: None,
+    }
+}
+
+#[tokio::test]
+async fn nothing_but_the_shard_is_read_and_reading_ends_with_it() {
+    let now = now_ms();
+    let fake = Fake::start(vec![
+        FakeShard::new("a", &[]).with(now, &[b"a1", b"a2"]).closed(),
+        FakeShard::new("b", &["a"]).with(now, &[b"b1"]).closed(),
+        FakeShard::new("c", &["b"]).with(now, &[b"c1"]),
+    ])
+    .await;
+    for (shard, wanted) in [("b", vec!["b1"]), ("a", vec!["a1", "a2"])] {
+        let mut reading = Reading::alone(&fake, only(shard, ShardState::default()));
+        reading
+            .health
+            .trouble("another", "of another reader".into());
+        reading.read_all(shard).await;
+        assert_eq!(reading.texts(), wanted);
+        assert_eq!(reading.named, Some(fake.world().name()));
+        assert_eq!(reading.metrics.fresh_starts.get(), 0);
+        let others = reading.health.stall();
+        assert_eq!(others.as_deref(), Some("of another reader"));
+    }
+}
+
+#[tokio::test]
+async fn it_goes_on_after_its_position_through_faults_and_stops_when_told() {
+    let now = now_ms();
+    let shard = FakeShard::new("a", &[]).with(now, &[b"1", b"2", b"3", b"4"]);
+    let fake = Fake::start(vec![shard]).await;
+    fake.world().faults.extend([
+        ("DescribeStreamSummary", "LimitExceededException"),
+        ("ListShards", "LimitExceededException"),
+        ("GetRecords", "ExpiredIteratorException"),
+    ]);
+    let mut reading = Reading::alone(&fake, only("a", at("2", now)));
+    reading.until(|reading| reading.given.len() == 2).await;
+    assert_eq!(reading.texts(), ["3", "4"]);
+    assert_eq!(reading.metrics.retention_gaps.get(), 0);
+    reading.kinesis.stop();
+    assert!(reading.reader.next().await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_shard_that_the_stream_has_forgotten_is_a_gap_and_its_end() {
+    let fake = Fake::start(vec![FakeShard::new("b", &[])]).await;
+    let mut reading = Reading::alone(&fake, only("a", at("2", now_ms())));
+    reading.read_all("a").await;
+    assert_eq!(reading.texts(), [""; 0]);
+    assert_eq!(reading.metrics.retention_gaps.get(), 1);
+}
+
+#[tokio::test]
+async fn what_keeps_a_shard_from_being_read_is_told_until_nobody_reads_it() {
+    let fake = Fake::start(vec![FakeShard::new("a", &[])]).await;
+    let faults = std::iter::repeat_n(("ListShards", "AccessDeniedException"), 1000);
+    fake.world().faults.extend(faults);
+    let mut reading = Reading::alone(&fake, only("a", ShardState::default()));
+    let health = Arc::clone(&reading.health);
+    let is_told = async {
+        while !health.stall().is_some_and(|told| told.contains("Denied")) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        () = is_told => {}
+        () = async { while reading.step().await.is_ok() {} } => panic!("it cannot be read"),
+    }
+    drop(reading);
+    assert_eq!(health.stall(), None);
+}
+
+#[tokio::test]
+async fn a_stream_that_was_made_anew_is_a_loud_stop() {
+    let fake = Fake::start(vec![FakeShard::new("a", &[])]).await;
+    let mut source = fake.world().name();
+    source.created_ms -= 1;
+    let only = Only {
+        source: Some(source),
+        ..only("a", ShardState::default())
+    };
+    let stopped = Reading::alone(&fake, only).step().await;
+    assert!(matches!(stopped, Err(StreamError::LoudStop { .. })));
+}

@@ -314,38 +314,6 @@ fn latest_means_what_comes_after_the_first_start_whoever_reads_it() {
 }
 
 #[test]
-fn what_does_not_fit_into_the_time_of_a_stop_is_left_to_the_next_holder() {
-    let mut fleet = Fleet::new(2, 2, 1, Kinesalite::shared());
-    fleet.calm();
-    let ledger = fleet.sites[0].path("ledger");
-    let config = fleet.sites[0].path("firehose.toml");
-    let settings = fs::read_to_string(&config).unwrap();
-    fs::write(&config, settings.replace("\"100s\"", "\"4s\"")).unwrap();
-    fleet.start(0);
-    fleet.until_it_holds(0);
-    let producer = fleet.stream.produce(&ledger, 1, 2, "0.1");
-    let site = &fleet.sites[0];
-    let waits = || {
-        metric(
-            site.address,
-            "firehose_shared_checkpoints_total{stream=\"clicks\"}",
-        ) > 2.0
-    };
-    let daemon = fleet.running[0].as_mut().unwrap();
-    daemon.until("checkpoints are made", waits).unwrap();
-    // The bucket is out of reach from here on, for this machine.
-    fleet.proxies[0].change(&[(Fault::InternalError, 1000)]);
-    fleet.running[0].take().unwrap().drain();
-    assert_eq!(owners(&fleet.table), [""; 0]);
-    fleet.proxies[0].calm();
-    fs::write(&config, settings).unwrap();
-    fleet.start(0);
-    fleet.start(1);
-    producer.finish();
-    fleet.finish();
-}
-
-#[test]
 fn an_upload_that_the_bucket_has_lost_is_a_loud_stop_that_names_its_records() {
     let fleet = Fleet::new(1, 1, 1, Kinesalite::shared());
     fleet.calm();

@@ -37,12 +37,12 @@ fn a_full_disk_and_a_kill_on_it_lose_nothing_and_the_service_resumes() {
     let producer = Producer::start(site.address, "clicks", LOAD, &ledger);
     says_full(&site, &mut daemon);
     let filler = disk.fill();
-    is_refused(&site);
+    is_refused(&site, &mut daemon);
 
     daemon.kill();
     let mut daemon = site.spawn(&[]);
     daemon.alive();
-    is_refused(&site);
+    is_refused(&site, &mut daemon);
     let reply = get(site.address, "/readyz").unwrap();
     assert_eq!(reply.status, 503, "{}", reply.text());
 
@@ -76,7 +76,7 @@ fn on_a_disk_that_stays_full_the_reserve_publishes_what_waits_and_room_comes_bac
     let mut daemon = site.spawn(&[]);
     daemon.alive();
     says_full(&site, &mut daemon);
-    is_refused(&site);
+    is_refused(&site, &mut daemon);
 
     let before = producer.acknowledged();
     fs::remove_file(site.path("lake")).unwrap();
@@ -107,17 +107,19 @@ fn says_full(site: &Site, daemon: &mut Daemon) {
         .unwrap();
 }
 
-/// Refused in Firehose's shape, with the cause.
-fn is_refused(site: &Site) {
-    let reply = put_record(site.address, "clicks", b"{}").unwrap();
-    assert_eq!(reply.status, 500, "{}", reply.text());
-    let error: Value = serde_json::from_slice(&reply.body).unwrap();
-    assert_eq!(error["__type"], "ServiceUnavailableException", "{error}");
-    let message = error["message"].as_str().unwrap();
-    assert!(
-        message.contains(CAUSE) || message.contains("No space left"),
-        "{message}"
-    );
+/// Refused in Firehose's shape, with the cause as soon as the stream knows it.
+fn is_refused(site: &Site, daemon: &mut Daemon) {
+    let is_told = || {
+        let reply = put_record(site.address, "clicks", b"{}").unwrap();
+        assert_eq!(reply.status, 500, "{}", reply.text());
+        let error: Value = serde_json::from_slice(&reply.body).unwrap();
+        assert_eq!(error["__type"], "ServiceUnavailableException", "{error}");
+        let message = error["message"].as_str().unwrap();
+        message.contains(CAUSE) || message.contains("No space left")
+    };
+    daemon
+        .until("producers are told the cause", is_told)
+        .unwrap();
 }
 
 fn settings(spool: &str, journal: &str) -> String {

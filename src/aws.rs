@@ -108,12 +108,18 @@ impl Refusal {
     }
 }
 
-/// An error and its sources in one line; each sentence once.
+/// An error and its sources in one line; each sentence once. Of one that goes on for several lines, as a
+/// list of all places without credentials, the first line.
 pub fn chain(error: &dyn Error) -> String {
-    let mut line = error.to_string();
+    let first_line = |error: &dyn Error| {
+        let text = error.to_string();
+        let line = text.lines().next().unwrap_or_default();
+        line.trim_end_matches(" Attempted:").to_owned()
+    };
+    let mut line = first_line(error);
     let mut source = error.source();
     while let Some(error) = source {
-        let sentence = error.to_string();
+        let sentence = first_line(error);
         if !line.contains(&sentence) {
             let _ = write!(line, ": {sentence}");
         }

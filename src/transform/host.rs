@@ -9,7 +9,7 @@ use wasmtime::{ResourceLimiter, StoreContextMut};
 
 use super::abi::{HOST, Level, Origin, TYPES};
 use super::fault::{GuestFault, OverMemory, OverTime, cut};
-use super::meter::Growth;
+use super::meter::{Growth, Loops};
 use super::observer::Observer;
 use crate::position::Position;
 use crate::record::Record;
@@ -68,6 +68,8 @@ pub(super) struct Host {
     said: Option<String>,
     /// When the call under way has had its time.
     deadline: Option<Instant>,
+    /// What loops do that have had their budget.
+    loops: Loops,
     memory: usize,
     memory_peak: usize,
     memory_limit: usize,
@@ -105,7 +107,7 @@ impl Origins {
 }
 
 impl Host {
-    pub(super) fn new(log: Arc<Log>, stream: Arc<str>, memory_limit: usize) -> Self {
+    pub(super) fn new(log: Arc<Log>, stream: Arc<str>, memory_limit: usize, loops: Loops) -> Self {
         Self {
             log,
             stream,
@@ -114,6 +116,7 @@ impl Host {
             random: fastrand::Rng::with_seed(0),
             said: None,
             deadline: None,
+            loops,
             memory: 0,
             memory_peak: 0,
             memory_limit,
@@ -181,11 +184,14 @@ impl ResourceLimiter for Host {
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         match Growth::of(current, desired) {
-            Growth::GivenUp => return Err(OverTime::GaveUp.into()),
+            Growth::GivenUp if self.loops == Loops::GiveUp => {
+                return Err(OverTime::GaveUp.into());
+            }
             Growth::Question if self.deadline.is_some_and(|at| at <= Instant::now()) => {
                 return Err(OverTime::Timeout.into());
             }
-            Growth::Question => return Ok(false),
+            // In the patient version no loop of ours gives up: the guest itself wants so much.
+            Growth::Question | Growth::GivenUp => return Ok(false),
             Growth::Real => {}
         }
         if maximum.is_some_and(|maximum| desired > maximum) {

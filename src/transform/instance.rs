@@ -46,13 +46,13 @@ impl Fresh {
     }
 
     fn of(module: &Module) -> Result<Self, Broken> {
-        let mut store = Store::new(module.engine(), module.host());
+        let (pre, loops) = module
+            .pre()
+            .ok_or_else(|| Broken::new(Cause::Start, "the module is not compiled"))?;
+        let mut store = Store::new(module.engine(), module.host(loops));
         store.limiter(|host| host);
         store.data_mut().allow(module.timeout());
         store.set_hostcall_fuel(module.output_limit());
-        let pre = module
-            .pre()
-            .ok_or_else(|| Broken::new(Cause::Start, "the module is not compiled"))?;
         let instance = pre
             .instantiate(&mut store)
             .map_err(|error| not_started(&error, None))?;

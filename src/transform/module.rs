@@ -12,6 +12,7 @@ use super::engine::Engine;
 use super::fault::Broken;
 use super::host::{Host, Log};
 use super::instance::{Fresh, Instance};
+use super::meter::Loops;
 use super::observer::Observer;
 use super::versions::{Compilation, Versions};
 use crate::config::{Isolation, TransformSettings};
@@ -172,8 +173,8 @@ impl Module {
         self.engine.get()
     }
 
-    /// The version to start instances of.
-    pub(super) fn pre(&self) -> Option<&InstancePre<Host>> {
+    /// The version to start instances of, and what its loops do.
+    pub(super) fn pre(&self) -> Option<(&InstancePre<Host>, Loops)> {
         self.versions.current()
     }
 
@@ -191,10 +192,15 @@ impl Module {
         })
     }
 
-    /// The data of a new store.
-    pub(super) fn host(&self) -> Host {
+    /// The data of a new store, for an instance whose loops do that.
+    pub(super) fn host(&self, loops: Loops) -> Host {
         let memory = usize::try_from(self.settings.memory).unwrap_or(usize::MAX);
-        Host::new(Arc::clone(&self.log), Arc::clone(&self.stream), memory)
+        Host::new(
+            Arc::clone(&self.log),
+            Arc::clone(&self.stream),
+            memory,
+            loops,
+        )
     }
 
     /// What a call may take.

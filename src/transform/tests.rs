@@ -128,6 +128,18 @@ fn codes(pieces: &[Piece]) -> Vec<(u64, &'static str, u32)> {
 }
 
 #[test]
+fn a_module_that_speaks_as_metering_does_is_answered_as_any() {
+    let guest = Guest::new();
+    let mut workshop = guest.workshop(&[guest.settings()]);
+    for _ in 0..3 {
+        let pieces = work(&mut workshop, &chunk(&["abc", "grow", "d"]));
+        let expected = [(0, 0, "abc".into()), (1, 0, "grow".into())];
+        assert_eq!(outputs(&pieces), expected);
+        assert_eq!(failures(&pieces), []);
+    }
+}
+
+#[test]
 fn a_loop_may_take_what_timeout_gives() {
     let guest = Guest::new();
     let mut settings = guest.settings();

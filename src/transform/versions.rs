@@ -67,10 +67,11 @@ impl Versions {
         &self.imports
     }
 
-    /// The version to start instances of.
-    pub(super) fn current(&self) -> Option<&InstancePre<Host>> {
+    /// The version to start instances of, and what its loops do.
+    pub(super) fn current(&self) -> Option<(&InstancePre<Host>, Loops)> {
         let patient = self.patient.get().and_then(Option::as_ref);
-        patient.or(self.swift.as_ref())
+        let swift = self.swift.as_ref().map(|pre| (pre, Loops::GiveUp));
+        patient.map(|pre| (pre, Loops::Ask)).or(swift)
     }
 
     /// From now on the patient version is current. It is compiled now, if it was not yet; then `done`

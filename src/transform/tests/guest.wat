@@ -5,6 +5,7 @@
 ;;   t trap             p logs, then traps   l endless loop      r endless recursion
 ;;   M takes memory     O huge result        A aliased results   c one outcome too few
 ;;   u bad UTF-8        e fails the batch    w logs and passes   n passes after a long loop
+;;   g asks for more memory than there can be, as a loop does that gives up, and passes
 ;;   o asks for its origin, of which comes out: o, and what is longer than five, the stream; oo the shard;
 ;;     ooo the sequence number; ooooo the partition key
 ;;   anything else passes as it is
@@ -116,6 +117,8 @@
         (loop $count
           (br_if $count (i32.lt_u
             (local.tee $at (i32.add (local.get $at) (i32.const 1))) (i32.const 30000000))))))
+    (if (i32.eq (local.get $do) (i32.const 103)) ;; g
+      (then (drop (memory.grow (i32.const -2))) (drop (memory.grow (i32.const -1)))))
     (if (i32.eq (local.get $do) (i32.const 114)) ;; r
       (then (drop (call $recurse (i32.const 0)))))
     (if (i32.eq (local.get $do) (i32.const 77)) ;; M

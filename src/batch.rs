@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::buffer::Buffer;
 use crate::extent::Extent;
+use crate::raw_sum::RawSum;
 
 /// A growing block is frozen when it has this many bytes.
 pub const BLOCK_BYTES: usize = 256 << 10;
@@ -35,6 +36,8 @@ pub struct Batch {
     pub bytes: u64,
     /// Its bytes, in order.
     pub blocks: Vec<Block>,
+    /// Whether the object's last bytes are among them.
+    ended: bool,
     next_serial: u32,
 }
 
@@ -48,6 +51,8 @@ pub struct Block {
     /// Whether these are no bytes of the object at all, but what the final ones before them leave
     /// for its end.
     pub footer: bool,
+    /// What the object's end wants to know of the bytes that these stand for.
+    pub raw_sum: Option<RawSum>,
     /// Where the spooled head lies.
     pub extents: Vec<Extent>,
     /// Whether it was handed out to be encoded.
@@ -85,6 +90,7 @@ impl Batch {
             records: 0,
             bytes: 0,
             blocks: Vec::new(),
+            ended: false,
             next_serial: 0,
         }
     }
@@ -136,6 +142,14 @@ impl Batch {
         self.push(encoded, extents, memory);
     }
 
+    /// Adds an encoded block of which the object's end wants to know something.
+    pub fn push_summed(&mut self, extents: Vec<Extent>, raw_sum: RawSum) {
+        self.push_spooled(true, extents);
+        if let Some(block) = self.blocks.last_mut() {
+            block.raw_sum = Some(raw_sum);
+        }
+    }
+
     /// Adds a footer whose bytes are all in the spool.
     pub fn push_footer(&mut self, extents: Vec<Extent>) {
         self.push_spooled(true, extents);
@@ -151,7 +165,7 @@ impl Batch {
     }
 
     /// Replaces a block by its encoded bytes; returns the extents that are needed no more.
-    pub fn replace(&mut self, serial: u32, encoded: Bytes) -> Vec<Extent> {
+    pub fn replace(&mut self, serial: u32, encoded: Bytes, raw_sum: Option<RawSum>) -> Vec<Extent> {
         let next = self.next_serial;
         let Some(block) = self.blocks.iter_mut().find(|block| block.serial == serial) else {
             return Vec::new();
@@ -161,6 +175,7 @@ impl Batch {
             serial: next,
             encoded: true,
             footer: false,
+            raw_sum,
             extents: Vec::new(),
             encoding: false,
             spooled: 0,
@@ -203,6 +218,19 @@ impl Batch {
         self.blocks = encoded;
         self.push_spooled(true, rest);
         old.into_iter().flat_map(|block| block.extents).collect()
+    }
+
+    /// Adds the object's last bytes, which follow from what its blocks, all encoded, have left for
+    /// them; once.
+    pub fn end(&mut self, end: impl FnOnce(&[RawSum]) -> Vec<u8>) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        let sums = self.blocks.iter().filter_map(|block| block.raw_sum);
+        let end = end(&sums.collect::<Vec<_>>());
+        if !end.is_empty() {
+            self.push(true, Vec::new(), Memory::Frozen(end.into()));
+        }
     }
 
     /// Raw blocks that take no more records and are not being encoded yet; they count as being
@@ -266,6 +294,7 @@ impl Batch {
             serial,
             encoded,
             footer: false,
+            raw_sum: None,
             extents,
             encoding: false,
             spooled,

@@ -289,7 +289,7 @@ pub enum Delimiter {
 pub enum Compression {
     /// No compression.
     None,
-    /// gzip, several members an object.
+    /// gzip, one member an object.
     Gzip,
     /// Zstandard, several frames an object.
     Zstd,

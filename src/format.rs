@@ -1,7 +1,7 @@
 //! What an object looks like inside: records in, object bytes out.
 //!
 //! Three shapes. In `Blocks` (`json` and `raw` with any streaming codec) a raw block of staged records
-//! becomes final bytes on its own, and the object is the concatenation of its blocks. In the others
+//! becomes final bytes on its own, and the object is the concatenation of its blocks and a short end. In the others
 //! records are staged in frames that keep their position and arrival, and may still turn out not to
 //! fit when they are encoded: in `Runs` (`parquet`) many blocks at a time, at the end with a footer
 //! about them all, in `Whole` (`zip`) at the seal.
@@ -13,12 +13,14 @@ use std::sync::Arc;
 
 use crate::config::{Compression, FormatSettings};
 use crate::failure::Failure;
+use crate::raw_sum::RawSum;
 use crate::record::Record;
 
 mod archive;
 mod codec;
 mod deflate;
 mod frame;
+mod gzip;
 mod lines;
 mod parquet;
 mod snappy;
@@ -196,7 +198,8 @@ impl Format {
         Encoder { scratch }
     }
 
-    /// Appends the final bytes of one raw block; `first` tells that it opens the object.
+    /// Appends the final bytes of one raw block; `first` tells that it opens the object. Returns what
+    /// is to be known of it at the object's end, if anything.
     ///
     /// Fails with `InvalidInput` for another shape than `Shape::Blocks` or the encoder of another format.
     pub fn encode_block(
@@ -205,10 +208,18 @@ impl Format {
         first: bool,
         raw: &[u8],
         out: &mut Vec<u8>,
-    ) -> io::Result<()> {
+    ) -> io::Result<Option<RawSum>> {
         match (&*self.inner, &mut encoder.scratch) {
             (Inner::Text { .. }, Scratch::Text(compressor)) => compressor.append(first, raw, out),
             _ => Err(mismatch()),
+        }
+    }
+
+    /// The last bytes of an object of `Shape::Blocks` whose blocks have left `sums`, in order.
+    pub fn end(&self, sums: &[RawSum]) -> Vec<u8> {
+        match &*self.inner {
+            Inner::Text { codec, .. } => codec.end(sums),
+            Inner::Archive { .. } | Inner::Parquet(_) => Vec::new(),
         }
     }
 

@@ -33,6 +33,7 @@ pub mod failpoint;
 pub mod failure;
 pub mod nesting;
 pub mod position;
+pub mod raw_sum;
 pub mod record;
 pub mod retry;
 pub mod shard;

@@ -162,7 +162,25 @@ fn a_replaced_block_gives_back_its_extents() {
         .append(1, 1, |block| block.resize(BLOCK_BYTES, 1))
         .unwrap();
     store.spool(&mut batch, &|_| false);
-    assert_eq!(batch.replace(serial, Bytes::from_static(b"small")).len(), 1);
+    let sum = RawSum { crc32: 7, len: 9 };
+    let freed = batch.replace(serial, Bytes::from_static(b"small"), Some(sum));
+    assert_eq!(freed.len(), 1);
     assert!(batch.blocks[0].encoded);
     assert_eq!(store.whole(&mut batch), b"small");
+}
+
+#[test]
+fn an_end_follows_from_all_blocks_and_comes_once() {
+    let mut batch = Batch::open(Uuid::nil(), 0);
+    let sum = |crc32| RawSum { crc32, len: 1 };
+    batch.push_summed(vec![extent(0, 0)], sum(1));
+    let serial = batch.append(1, 1, |block| block.resize(BLOCK_BYTES, 1));
+    batch.replace(serial.unwrap(), Bytes::from_static(b"two"), Some(sum(2)));
+    batch.end(|sums| {
+        assert_eq!(sums, [sum(1), sum(2)]);
+        b", end".to_vec()
+    });
+    batch.end(|_| panic!("a second time"));
+    assert!(batch.is_encoded());
+    assert_eq!(Bytestore::default().whole(&mut batch), b"two, end");
 }

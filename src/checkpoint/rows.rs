@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::extent::Extent;
 use crate::failure::ErrorOutputType;
+use crate::raw_sum::RawSum;
 
 /// Which kind of output a batch collects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -87,6 +88,9 @@ pub struct SpooledBlock {
     /// end.
     #[serde(default)]
     pub footer: bool,
+    /// What the object's end wants to know of the bytes that these stand for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw_sum: Option<RawSum>,
     /// Where they lie.
     pub extents: Vec<Extent>,
 }

@@ -36,8 +36,9 @@ const FORMATS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("formats")
 /// Ranges of the journal that were lost to damage: first to last sequence number.
 const MISSING: TableDefinition<'_, u64, u64> = TableDefinition::new("missing");
 
-/// Version of the tables above; a store with a greater one is refused.
-const VERSION: u32 = 1;
+/// Version of the tables above. A store with a greater one is refused, and one with a smaller one while
+/// batches are open: the encoded blocks of version 1 are gzip members, and lack what makes them one.
+const VERSION: u32 = 2;
 /// Page cache of the database, in bytes.
 const CACHE_BYTES: usize = 8 << 20;
 
@@ -61,8 +62,8 @@ pub enum StoreError {
     /// The database is damaged as a whole.
     #[error("checkpoint store is damaged: {0}")]
     Damaged(String),
-    /// A later version of the daemon wrote it.
-    #[error("checkpoint store has version {found}, this daemon knows up to {VERSION}")]
+    /// Another version of the daemon wrote it.
+    #[error("checkpoint store has version {found}, this daemon writes {VERSION}")]
     Version {
         /// The version found.
         found: u32,
@@ -234,6 +235,7 @@ impl Store {
         copy_table(&read, &write, SEALED)?;
         copy_table(&read, &write, FORMATS)?;
         copy_table(&read, &write, MISSING)?;
+        put_meta(&write, "version", &VERSION)?;
         Ok(write.commit()?)
     }
 
@@ -349,7 +351,8 @@ impl Store {
         Ok(write.commit()?)
     }
 
-    /// Whether the store has been created. A later version's is an error.
+    /// Whether the store has been created. A later version's is an error, and an earlier one's with
+    /// open batches.
     fn check_version(&self) -> Result<bool, StoreError> {
         let read = self.database.begin_read()?;
         let meta = match read.open_table(META) {
@@ -359,10 +362,12 @@ impl Store {
         let Some(found) = meta.get("version")? else {
             return Ok(false);
         };
-        match decode("meta/version", found.value())? {
-            found if found > VERSION => Err(StoreError::Version { found }),
-            _ => Ok(true),
+        let found = decode("meta/version", found.value())?;
+        let has_open = || Ok::<_, StoreError>(read.open_table(OPEN)?.first()?.is_some());
+        if found > VERSION || (found < VERSION && has_open()?) {
+            return Err(StoreError::Version { found });
         }
+        Ok(true)
     }
 
     fn read(&self) -> Result<Recovered, StoreError> {

@@ -1,12 +1,11 @@
-//! gzip members out of whole blocks, as fast as they can be made at a fair ratio.
+//! Compressed runs (RFC 1951) out of whole blocks, as fast as they can be made at a fair ratio. Runs of
+//! several blocks, one after the other, are one stream.
 //!
 //! An encoder of our own, because this is where half the time of a gzip stream goes. It looks where
 //! the next six bytes stood last, takes what repeats from there, and writes the block with the best
 //! Huffman codes for it (RFC 1951). Records repeat names and words of the records before them, long
 //! enough to be found by six bytes, and the nearest is as good as any: to look at more places, and for
 //! fewer bytes, as libdeflate does at its lowest level, took a third more time and gave a worse ratio.
-
-use crc_fast::{CrcAlgorithm, checksum};
 
 mod bits;
 mod huffman;
@@ -33,9 +32,10 @@ const PATIENCE: usize = 64;
 /// Longest stored run (RFC 1951, 3.2.4).
 const STORED_MAX: usize = u16::MAX as usize;
 
-/// gzip's header (RFC 1952): no name, no time (equal blocks give equal bytes), fastest method,
-/// unknown system.
-const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 0xff];
+/// An empty stored run, after the three bits of its kind: what follows begins with a byte.
+const TO_A_BYTE: [u8; 4] = [0, 0, 0xff, 0xff];
+/// What ends a stream: a last block without a byte, in the fixed codes.
+pub(super) const LAST_BLOCK: [u8; 2] = [3, 0];
 
 /// Literals, and what repeats after them.
 #[derive(Clone, Copy, Debug)]
@@ -69,33 +69,25 @@ impl Deflater {
         }
     }
 
-    /// Appends `data` as one gzip member.
-    pub(super) fn gzip(&mut self, data: &[u8], out: &mut Vec<u8>) {
-        out.extend_from_slice(&HEADER);
+    /// Appends `data` as a run of compressed blocks. It refers to nothing before it, ends with a whole
+    /// byte, and [`LAST_BLOCK`] is to follow the last run of a stream.
+    pub(super) fn run(&mut self, data: &[u8], out: &mut Vec<u8>) {
         // What stood in the block before must not decide what becomes of this one.
         self.places.fill(0);
         let mut bits = Bits::new(out);
-        let mut start = 0;
-        loop {
+        for start in (0..data.len()).step_by(PIECE_BYTES) {
             let end = data.len().min(start + PIECE_BYTES);
             self.piece(data, start, end, &mut bits);
-            start = end;
-            if end == data.len() {
-                break;
-            }
         }
-        bits.finish();
-        #[expect(clippy::cast_possible_truncation, reason = "both are modulo 2^32")]
-        let trailer = [
-            checksum(CrcAlgorithm::Crc32IsoHdlc, data) as u32,
-            data.len() as u32,
-        ];
-        out.extend(trailer.iter().flat_map(|word| word.to_le_bytes()));
+        bits.make_room(0);
+        bits.put(0, 3);
+        bits.flush();
+        bits.align();
+        bits.bytes(&TO_A_BYTE);
     }
 
     /// Writes `data[start..end]` in the shortest of the three ways.
     fn piece(&mut self, data: &[u8], start: usize, end: usize, bits: &mut Bits<'_>) {
-        let is_last = end == data.len();
         self.find(data, start, end);
         self.literals[symbols::END] = 1;
         let best = Codes::best(&self.literals, &self.distances);
@@ -103,13 +95,13 @@ impl Deflater {
         let [best_cost, fixed_cost] =
             [&best, &fixed].map(|codes| codes.cost(&self.literals, &self.distances));
         let cost = best_cost.min(fixed_cost);
-        if start < end && stored_bits(end - start) <= cost {
-            store(&data[start..end], is_last, bits);
+        if stored_bits(end - start) <= cost {
+            store(&data[start..end], bits);
             return;
         }
         let codes = if fixed_cost <= best_cost { fixed } else { best };
         bits.make_room(usize::try_from(cost / 8).unwrap_or(usize::MAX));
-        codes.write_header(is_last, bits);
+        codes.write_header(bits);
         self.write(&data[start..end], &codes, bits);
     }
 
@@ -226,11 +218,10 @@ const fn stored_bits(bytes: usize) -> u64 {
     runs * (3 + 7 + 32) + bytes as u64 * 8
 }
 
-fn store(data: &[u8], is_last: bool, bits: &mut Bits<'_>) {
-    let runs = data.len().div_ceil(STORED_MAX);
-    for (number, run) in (1..).zip(data.chunks(STORED_MAX)) {
+fn store(data: &[u8], bits: &mut Bits<'_>) {
+    for run in data.chunks(STORED_MAX) {
         bits.make_room(8);
-        bits.put(u64::from(is_last && number == runs), 3);
+        bits.put(0, 3);
         bits.flush();
         bits.align();
         let length = u16::try_from(run.len()).unwrap_or(u16::MAX);

@@ -2,6 +2,8 @@
 
 use std::io::Read as _;
 
+use flate2::read::GzDecoder;
+
 use super::{Format, Head, Shape};
 use crate::config::{Compression, Delimiter, FormatSettings};
 use crate::position::{Position, Sequence};
@@ -39,11 +41,12 @@ fn object(format: &Format, records: &[Vec<u8>], block: usize) -> Vec<u8> {
     let mut out = Vec::new();
     match format.shape() {
         Shape::Blocks => {
-            for (index, block) in blocks.iter().enumerate() {
-                format
-                    .encode_block(&mut encoder, index == 0, block, &mut out)
-                    .unwrap();
-            }
+            let encode = |(index, block): (usize, &Vec<u8>)| {
+                format.encode_block(&mut encoder, index == 0, block, &mut out)
+            };
+            let sums = blocks.iter().enumerate().map(encode);
+            let sums: Vec<_> = sums.filter_map(Result::unwrap).collect();
+            out.extend(format.end(&sums));
         }
         Shape::Whole | Shape::Runs => {
             let mut blocks = blocks.into_iter();
@@ -69,14 +72,22 @@ fn lines(records: &[Vec<u8>]) -> Vec<u8> {
 }
 
 #[test]
-fn gzip_members_read_as_one_stream() {
+fn blocks_become_one_gzip_member_and_nothing_behind_it() {
     let records = events(20_000);
     let bytes = object(&json(Compression::Gzip), &records, 64 * 1024);
-    let mut read = Vec::new();
-    flate2::read::MultiGzDecoder::new(bytes.as_slice())
-        .read_to_end(&mut read)
-        .unwrap();
+    let (mut read, mut decoder) = (Vec::new(), GzDecoder::new(bytes.as_slice()));
+    decoder.read_to_end(&mut read).unwrap();
     assert!(read == lines(&records));
+    assert!(decoder.into_inner().is_empty());
+}
+
+#[test]
+fn an_object_without_a_byte_is_an_empty_gzip_member() {
+    let mut read = Vec::new();
+    let end = json(Compression::Gzip).end(&[]);
+    let mut decoder = GzDecoder::new(end.as_slice());
+    assert_eq!(decoder.read_to_end(&mut read).unwrap(), 0);
+    assert!(decoder.into_inner().is_empty());
 }
 
 #[test]

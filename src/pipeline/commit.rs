@@ -97,6 +97,7 @@ impl DraftBatch {
             SpooledBlock {
                 encoded: block.encoded,
                 footer: block.footer,
+                raw_sum: block.raw_sum,
                 extents: block.extents.clone(),
             }
         });

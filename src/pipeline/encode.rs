@@ -12,6 +12,7 @@ use crate::buffer::Buffer;
 use crate::extent::Extent;
 use crate::failure::ErrorOutputType;
 use crate::format::{Encoder, Format, Head};
+use crate::raw_sum::RawSum;
 use crate::spool::Spool;
 
 /// One job takes about so many raw bytes…
@@ -123,6 +124,8 @@ pub(super) enum Done {
         serial: u32,
         /// The bytes.
         encoded: Bytes,
+        /// What the object's end wants to know of them.
+        raw_sum: Option<RawSum>,
     },
     /// The final bytes of a run, in the spool already (not yet synced).
     Run {
@@ -226,11 +229,12 @@ fn encode(work: Work, bench: &mut Bench, spool: &Spool, now_ms: i64) -> io::Resu
         } => {
             let raw = source.read(spool)?;
             out.clear();
-            format.encode_block(encoder, first, &raw, out)?;
+            let raw_sum = format.encode_block(encoder, first, &raw, out)?;
             Ok(Done::Block {
                 id,
                 serial,
                 encoded: Bytes::copy_from_slice(out),
+                raw_sum,
             })
         }
         Work::Run {

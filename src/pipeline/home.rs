@@ -236,13 +236,15 @@ impl From<JournalError> for StreamError {
     }
 }
 
-/// A newer daemon's store needs a newer daemon; a damaged row a person. The rest may pass.
+/// Another daemon's store needs that daemon; a damaged row a person. The rest may pass.
 pub(super) fn store_error(stream: &str, action: &'static str, error: &StoreError) -> StreamError {
     let cause = error.to_string();
     match error {
         StoreError::Version { .. } => StreamError::LoudStop {
             cause,
-            advice: "run the version of the daemon that wrote it, or a later one".to_owned(),
+            advice: "run the version of the daemon that wrote it; stopped by SIGTERM it delivers what is \
+                     open, and a later version can go on from there"
+                .to_owned(),
         },
         StoreError::Row { .. } | StoreError::Damaged(_) => StreamError::LoudStop {
             cause,

@@ -109,22 +109,23 @@ impl Pipeline {
     /// Hands a sealed batch to the next checkpoint when its last byte is final and no request of its
     /// upload is under way.
     pub(super) fn finish_if_encoded(&mut self, id: Uuid) {
-        let finished = self
-            .table
-            .get(id)
-            .filter(|entry| entry.sealing && entry.batch.is_encoded() && !entry.upload.busy);
-        match finished.map(|entry| entry.batch.records) {
-            None => {}
+        let is_finished =
+            |entry: &&Entry| entry.sealing && entry.batch.is_encoded() && !entry.upload.busy;
+        let Some(entry) = self.table.get(id).filter(is_finished) else {
+            return;
+        };
+        if entry.batch.records == 0 {
             // Nothing fitted: there is no object, only the failed records elsewhere.
-            Some(0) => {
-                self.table.remove(id);
-                self.pending.closed.push(id);
-            }
-            Some(_) => {
-                self.table.change(id, |_| ());
-                self.pending.sealed.push(id);
-            }
+            self.table.remove(id);
+            self.pending.closed.push(id);
+            return;
         }
+        let Some(format) = self.outputs.format(entry.target.format).cloned() else {
+            return;
+        };
+        self.table
+            .change(id, |entry| entry.batch.end(|sums| format.end(sums)));
+        self.pending.sealed.push(id);
     }
 
     /// Hands encoding work to the workers, a bounded number of jobs at a time.
@@ -232,8 +233,11 @@ impl Pipeline {
                 id,
                 serial,
                 encoded,
+                raw_sum,
             } => {
-                self.replace(id, Vec::new(), |batch| batch.replace(serial, encoded));
+                self.replace(id, Vec::new(), |batch| {
+                    batch.replace(serial, encoded, raw_sum)
+                });
                 self.finish_if_encoded(id);
             }
             Done::Run {

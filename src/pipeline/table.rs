@@ -121,10 +121,10 @@ impl Table {
             // A clock that was set back must not keep a batch open for longer than its interval.
             let mut batch = Batch::open(row.id, row.opened_ms.min(now_ms));
             for block in row.blocks {
-                if block.footer {
-                    batch.push_footer(block.extents);
-                } else {
-                    batch.push_spooled(block.encoded, block.extents);
+                match block.raw_sum {
+                    Some(raw_sum) => batch.push_summed(block.extents, raw_sum),
+                    None if block.footer => batch.push_footer(block.extents),
+                    None => batch.push_spooled(block.encoded, block.extents),
                 }
             }
             if row.sealing {

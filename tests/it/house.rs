@@ -30,6 +30,7 @@ const GROUND_FLOOR: &[&str] = &[
     "buffer",
     "nesting",
     "position",
+    "raw_sum",
     "record",
     "retry",
     "shard",

@@ -3,7 +3,7 @@
 Usage: oracle.py LEDGER (--folder DIR | --s3 ENDPOINT BUCKET) [--backup PREFIX] [--later REGEX]
 
 The ledger has one line an attempt: outcome, kind, id. Every object is read whole by foreign
-readers (gzip and json of Python, PyArrow, DuckDB). Prints a summary as JSON; exit code 1 and the
+readers (zlib and json of Python, PyArrow, DuckDB). Prints a summary as JSON; exit code 1 and the
 findings on standard error when a promise is broken.
 
 Keys that REGEX matches are of settings that came later, at one point of each connection's records;
@@ -13,13 +13,13 @@ below `later/` everything is laid out as it is at the top.
 import argparse
 import base64
 import collections
-import gzip
 import json
 import os
 import pathlib
 import re
 import sys
 import tempfile
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import unquote
 
@@ -88,7 +88,7 @@ class Oracle:
         elif backup_prefix and key.startswith(backup_prefix):
             self.objects["backup"] += 1
             data = path.read_bytes()
-            for identity in self.pairs(key, gzip.decompress(data) if key.endswith(".gz") else data):
+            for identity in self.pairs(key, gunzip(data) if key.endswith(".gz") else data):
                 self.backup[identity] += 1
                 self.note(whole_key, "backup", identity)
         elif MARKER.match(key):
@@ -103,9 +103,10 @@ class Oracle:
             row_groups = pyarrow.parquet.ParquetFile(path).num_row_groups
             self.row_groups_max = max(self.row_groups_max, row_groups)
         else:
-            self.data_files["json"].append(str(path))
+            compression = "gzip" if key.endswith(".gz") else "uncompressed"
+            self.data_files[compression].append(str(path))
             data = path.read_bytes()
-            text = gzip.decompress(data) if key.endswith(".gz") else data
+            text = gunzip(data) if key.endswith(".gz") else data
             assert text.endswith(b"\n"), "the last line is cut"
             rows = [json.loads(line) for line in text.splitlines()]
         assert rows, "an empty object"
@@ -173,10 +174,9 @@ class Oracle:
         for kind, files in self.data_files.items():
             names = ", ".join("'" + name.replace("'", "''") + "'" for name in files)
             source = f"read_parquet([{names}], hive_partitioning = false)"
-            if kind == "json":
-                compression = "gzip" if files[0].endswith(".gz") else "uncompressed"
+            if kind != "parquet":
                 source = (
-                    f"read_json([{names}], hive_partitioning = false, compression = '{compression}',"
+                    f"read_json([{names}], hive_partitioning = false, compression = '{kind}',"
                     " format = 'newline_delimited', columns = {id: 'VARCHAR'})"
                 )
             try:
@@ -188,6 +188,14 @@ class Oracle:
         if (rows, ids) != (self.data.total(), len(self.data)) and not self.findings:
             self.find("DuckDB counts otherwise", f"{rows} rows, {ids} ids; {self.data.total()} rows")
         return rows
+
+
+def gunzip(data):
+    """What the one gzip member holds: readers lose what stands in further ones."""
+    member = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    text = member.decompress(data)
+    assert member.eof and not member.unused_data, "not one gzip member"
+    return text
 
 
 def order(identity):

@@ -1,9 +1,12 @@
 //! The oracle finds what it is there to find: each kind of broken promise, laid by hand.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 
 use base64::Engine as _;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 use crate::support::oracle::{Lake, judge_change};
 
@@ -20,7 +23,7 @@ fn the_oracle_is_content_when_every_acknowledged_record_is_there_once() {
 #[test]
 fn the_oracle_allows_an_unanswered_record_to_be_there_once() {
     let lake = Laid::new();
-    lake.write("data/event_type=view/region=eu/b", &row("k0x3z", "view"));
+    lake.write("data/event_type=view/region=eu/b", row("k0x3z", "view"));
     assert_eq!(lake.judge().unwrap()["delivered"], 3);
 }
 
@@ -34,7 +37,7 @@ fn the_oracle_finds_a_lost_record() {
 #[test]
 fn the_oracle_finds_a_doubled_record() {
     let lake = Laid::new();
-    lake.write("data/event_type=view/region=eu/b", &row("k0x1z", "view"));
+    lake.write("data/event_type=view/region=eu/b", row("k0x1z", "view"));
     lake.finds("doubled");
 }
 
@@ -47,11 +50,26 @@ fn the_oracle_finds_a_torn_object() {
 }
 
 #[test]
+fn the_oracle_finds_an_object_of_several_gzip_members() {
+    let gzip = |text: &str| {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    };
+    let rows = ["k0x3z", "k0x4z"].map(|id| gzip(&row(id, "view")));
+    let lake = Laid::new();
+    lake.write("data/event_type=view/region=eu/b.gz", &rows[0]);
+    lake.judge().unwrap();
+    lake.write("data/event_type=view/region=eu/b.gz", rows.concat());
+    lake.finds("torn object");
+}
+
+#[test]
 fn the_oracle_finds_a_torn_record() {
     let lake = Laid::new();
     lake.write(
         "data/event_type=view/region=eu/b",
-        &row("k0x3z", "view").replace("\"end\":\"k0x3z\"", "\"end\":\"k0x1z\""),
+        row("k0x3z", "view").replace("\"end\":\"k0x3z\"", "\"end\":\"k0x1z\""),
     );
     lake.finds("torn record");
 }
@@ -59,21 +77,21 @@ fn the_oracle_finds_a_torn_record() {
 #[test]
 fn the_oracle_finds_a_record_outside_of_its_partition() {
     let lake = Laid::new();
-    lake.write("data/event_type=view/region=eu/b", &row("k0x3z", "click"));
+    lake.write("data/event_type=view/region=eu/b", row("k0x3z", "click"));
     lake.finds("record outside of its partition");
 }
 
 #[test]
 fn the_oracle_finds_an_object_outside_of_every_prefix() {
     let lake = Laid::new();
-    lake.write("elsewhere/b", &row("k0x3z", "view"));
+    lake.write("elsewhere/b", row("k0x3z", "view"));
     lake.finds("object outside of every prefix");
 }
 
 #[test]
 fn the_oracle_finds_a_record_that_nobody_sent() {
     let lake = Laid::new();
-    lake.write("data/event_type=view/region=eu/b", &row("k9x9z", "view"));
+    lake.write("data/event_type=view/region=eu/b", row("k9x9z", "view"));
     lake.finds("never sent");
 }
 
@@ -81,10 +99,10 @@ fn the_oracle_finds_a_record_that_nobody_sent() {
 fn the_oracle_finds_a_record_under_settings_that_had_changed_before_it() {
     let lake = Laid::new();
     let later = "later/data/event_type=view/region=eu/b";
-    lake.write(later, &row("k0x3z", "view"));
+    lake.write(later, row("k0x3z", "view"));
     lake.judge_change(Some("^later/")).unwrap();
     lake.finds("object outside of every prefix");
-    lake.write("data/event_type=view/region=eu/b", &row("k0x4z", "view"));
+    lake.write("data/event_type=view/region=eu/b", row("k0x4z", "view"));
     let findings = lake.judge_change(Some("^later/")).unwrap_err();
     assert!(
         findings.contains("under the first settings behind later ones: 1\n"),
@@ -99,7 +117,7 @@ impl Laid {
     fn new() -> Self {
         let laid = Self(tempfile::tempdir().unwrap());
         fs::write(laid.0.path().join("ledger"), LEDGER).unwrap();
-        laid.write("data/event_type=view/region=eu/a", &row("k0x1z", "view"));
+        laid.write("data/event_type=view/region=eu/a", row("k0x1z", "view"));
         let raw = base64::engine::general_purpose::STANDARD
             .encode("{\"id\":\"k0x2z\" and then \"end\":\"k0x2z\"");
         let line = format!(
@@ -109,10 +127,10 @@ impl Laid {
         laid
     }
 
-    fn write(&self, key: &str, text: &str) {
+    fn write(&self, key: &str, bytes: impl AsRef<[u8]>) {
         let path = self.0.path().join("lake").join(key);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
+        fs::write(path, bytes).unwrap();
     }
 
     fn judge(&self) -> Result<serde_json::Value, String> {

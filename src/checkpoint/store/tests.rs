@@ -9,6 +9,7 @@ use crate::checkpoint::{Lane, SpooledBlock, Target};
 use crate::disk::HostDisk;
 use crate::extent::Extent;
 use crate::position::Position;
+use crate::raw_sum::RawSum;
 
 fn open(dir: &Path) -> (Store, Recovered) {
     let disk = HostDisk::new(dir).unwrap();
@@ -39,6 +40,7 @@ fn batch(id: Uuid) -> OpenBatch {
         blocks: vec![SpooledBlock {
             encoded: true,
             footer: false,
+            raw_sum: Some(RawSum { crc32: 6, len: 7 }),
             extents: vec![extent],
         }],
         upload_id: None,
@@ -130,6 +132,50 @@ fn a_commit_is_read_back_and_the_next_one_changes_only_what_it_names() {
         .unwrap();
     drop(store);
     assert!(open(dir.path()).1.sealed.is_empty());
+}
+
+#[test]
+fn a_store_of_version_1_is_taken_over_when_nothing_is_open_in_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, first) = open(dir.path());
+    let batch = batch(Uuid::new_v4());
+    let set_back = |store: &Store| {
+        let write = store.database.begin_write().unwrap();
+        put_meta(&write, "version", &1).unwrap();
+        write.commit().unwrap();
+    };
+    set_back(&store);
+    let (id, opened) = (batch.id, vec![batch]);
+    let commit = |store: &Store, open, closed| {
+        let commit = Commit {
+            open,
+            closed,
+            ..Commit::default()
+        };
+        store.commit(&commit).unwrap();
+    };
+    commit(&store, opened, Vec::new());
+    drop(store);
+    let disk = HostDisk::new(dir.path()).unwrap();
+    let path = Path::new("checkpoint.redb");
+    let refused = Store::open(&disk, path, 0).unwrap_err();
+    assert!(
+        matches!(refused, StoreError::Version { found: 1 }),
+        "{refused}"
+    );
+
+    let old = Store::create(Backend(disk.open(path, Open::Existing).unwrap())).unwrap();
+    commit(&old, Vec::new(), vec![id]);
+    drop(old);
+    let (store, taken_over) = open(dir.path());
+    assert_eq!(taken_over.incarnation, first.incarnation);
+    commit(&store, vec![self::batch(id)], Vec::new());
+    drop(store);
+    assert_eq!(
+        open(dir.path()).1.open.len(),
+        1,
+        "its version is the newest now"
+    );
 }
 
 #[test]

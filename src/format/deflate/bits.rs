@@ -59,18 +59,10 @@ impl<'a> Bits<'a> {
         }
     }
 
-    /// Adds bytes, after an alignment.
+    /// Adds bytes, after an alignment; the room behind them is gone.
     pub(super) fn bytes(&mut self, bytes: &[u8]) {
         self.out.truncate(self.at);
         self.out.extend_from_slice(bytes);
         self.at = self.out.len();
-    }
-
-    /// The last byte is written, and the room behind it is gone.
-    pub(super) fn finish(mut self) {
-        self.make_room(0);
-        self.flush();
-        self.align();
-        self.out.truncate(self.at);
     }
 }

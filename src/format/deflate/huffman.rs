@@ -81,9 +81,9 @@ impl Codes {
     }
 
     /// Begins a piece.
-    pub(super) fn write_header(&self, is_last: bool, bits: &mut Bits<'_>) {
+    pub(super) fn write_header(&self, bits: &mut Bits<'_>) {
         let kind = if self.told.is_some() { 2 } else { 1 };
-        bits.put(u64::from(is_last) | kind << 1, 3);
+        bits.put(kind << 1, 3);
         if let Some(told) = &self.told {
             told.write(bits);
         }

@@ -14,6 +14,7 @@ mod instance;
 mod meter;
 mod module;
 mod observer;
+mod packed;
 mod run;
 mod sandbox;
 mod versions;
@@ -27,7 +28,7 @@ use crate::position::Position;
 use crate::record::{Chunk, ChunkBuilder, Record};
 
 pub use abi::{Level, Outcome, Output};
-pub use component::{CONTRACT, Kind, WIT};
+pub use component::{Kind, WIT, World};
 pub use current::{Reload, Transforms};
 pub use engine::Engine;
 pub use fault::Cause;

@@ -1,15 +1,22 @@
 //! The types of `transforms/wit/transform.wit`, as wasmtime carries them over the border.
 
+use bytes::Bytes;
 use wasmtime::component::{ComponentType, Lift, Lower};
+
+use crate::record::Record;
 
 /// The interface with the types. It holds no functions, but a component imports it by name.
 pub(super) const TYPES: &str = "firehose:transform/types@1.0.0";
 /// The interface that modules import.
 pub(super) const HOST: &str = "firehose:transform/host@1.0.0";
+/// The interface with the types of the packed form.
+pub(super) const PACKED: &str = "firehose:transform/packed@1.0.0";
 /// The export that takes the config.
 pub(super) const CONFIGURE: &str = "configure";
-/// The export that takes records.
+/// The export that takes records, and the world that has it.
 pub(super) const TRANSFORM: &str = "transform";
+/// The export that takes packed records, and the world that has it.
+pub(super) const TRANSFORM_PACKED: &str = "transform-packed";
 
 /// `record input`
 #[derive(ComponentType, Lower)]
@@ -20,12 +27,21 @@ pub(super) struct Input<'a> {
     pub(super) arrival_ms: i64,
 }
 
+impl<'a> Input<'a> {
+    pub(super) const fn of(record: &Record<'a>) -> Self {
+        Self {
+            data: record.data,
+            arrival_ms: record.arrival_ms,
+        }
+    }
+}
+
 /// One record that comes out of a transform.
 #[derive(ComponentType, Lift, Clone, Debug, PartialEq, Eq)]
 #[component(record)]
 pub struct Output {
     /// Its bytes.
-    pub data: Vec<u8>,
+    pub data: Bytes,
     /// Partition keys: name and value.
     #[component(name = "partition-keys")]
     pub keys: Vec<(String, String)>,
@@ -47,6 +63,37 @@ pub enum Outcome {
     /// The module cannot process it.
     #[component(name = "failed")]
     Failed(String),
+}
+
+/// `record inputs`
+#[derive(ComponentType, Lower)]
+#[component(record)]
+pub(super) struct Inputs<'a> {
+    pub(super) data: &'a [u8],
+    pub(super) ends: &'a [u32],
+    #[component(name = "arrivals-ms")]
+    pub(super) arrivals_ms: &'a [i64],
+}
+
+/// `record outcomes`
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(super) struct Outcomes {
+    pub(super) data: Bytes,
+    pub(super) ends: Vec<u32>,
+    pub(super) counts: Vec<u32>,
+    pub(super) failures: Vec<String>,
+    #[component(name = "partition-keys")]
+    pub(super) keys: Vec<Key>,
+}
+
+/// `record partition-key`
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(super) struct Key {
+    pub(super) output: u32,
+    pub(super) name: String,
+    pub(super) value: String,
 }
 
 /// How much a log line matters.
@@ -87,6 +134,10 @@ pub(super) struct Origin {
 pub(super) type TransformParams<'a> = (&'a [Input<'a>],);
 /// What `transform` returns.
 pub(super) type TransformResult = (Result<Vec<Outcome>, String>,);
+/// What `transform-packed` takes.
+pub(super) type PackedParams<'a> = (Inputs<'a>,);
+/// What `transform-packed` returns.
+pub(super) type PackedResult = (Result<Outcomes, String>,);
 /// What `configure` takes.
 pub(super) type ConfigureParams<'a> = (&'a str,);
 /// What `configure` returns.

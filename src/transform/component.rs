@@ -3,19 +3,18 @@
 use std::panic::catch_unwind;
 
 use anyhow::{Context as _, bail};
+use wasmparser::{Parser, Payload};
 use wasmtime::Module;
 use wasmtime::component::Component;
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-use super::abi::{HOST, TYPES};
+use super::abi::{HOST, PACKED, TRANSFORM, TRANSFORM_PACKED, TYPES};
 use super::sandbox;
 
 /// The contract.
 pub const WIT: &str = include_str!("../../transforms/wit/transform.wit");
 
-/// The world that modules are made for.
-pub const CONTRACT: &str = "firehose:transform/transform@1.0.0";
 const MAGIC: &[u8] = b"\0asm";
 /// The version field of a core module, and of a component.
 const CORE: [u8; 4] = [1, 0, 0, 0];
@@ -28,6 +27,36 @@ pub enum Kind {
     Component,
     /// A core module, as `cargo build --target wasm32-unknown-unknown` leaves it.
     Core,
+}
+
+/// The form in which a module takes its records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum World {
+    /// Record by record: `transform`.
+    Plain,
+    /// In a few long lists: `transform-packed`.
+    Packed,
+}
+
+impl World {
+    const fn of(is_packed: bool) -> Self {
+        if is_packed { Self::Packed } else { Self::Plain }
+    }
+
+    /// Of a component, by its exports; whether they are as the world has them shows when it starts.
+    pub(super) fn of_component(component: &Component) -> Self {
+        let ty = component.component_type();
+        let mut exports = ty.exports(component.engine());
+        Self::of(exports.any(|(name, _)| name == TRANSFORM_PACKED))
+    }
+
+    /// Its name in the contract, and that of its export.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Plain => TRANSFORM,
+            Self::Packed => TRANSFORM_PACKED,
+        }
+    }
 }
 
 /// Makes a component of a file.
@@ -54,13 +83,15 @@ pub(super) fn from_file(
 }
 
 /// Wraps a core module. What toolchains leave in the section `component-type` says which world it is
-/// made for; a module written by hand has none and is taken for the world `transform`.
+/// made for; a module written by hand has none, and is taken for the world whose export it has.
 fn componentize(mut core: Vec<u8>) -> anyhow::Result<Vec<u8>> {
     let (stripped, _) = wit_component::metadata::decode(&core).context(FOREIGN)?;
     if stripped.is_none() {
         let mut resolve = Resolve::default();
         let package = resolve.push_str("transform.wit", WIT)?;
-        let world = resolve.select_world(&[package], Some("transform"))?;
+        let is_packed = exports(&core)?.contains(&TRANSFORM_PACKED);
+        let world = World::of(is_packed).name();
+        let world = resolve.select_world(&[package], Some(world))?;
         embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8)?;
     }
     let mut encoder = ComponentEncoder::default().validate(true);
@@ -68,7 +99,18 @@ fn componentize(mut core: Vec<u8>) -> anyhow::Result<Vec<u8>> {
     encoder.encode().context(FOREIGN)
 }
 
-const FOREIGN: &str = "the module does not fit the world `transform` of firehose:transform@1.0.0";
+const FOREIGN: &str = "the module does not fit a world of firehose:transform@1.0.0: `transform` or `transform-packed`";
+
+/// Names of a core module's exports.
+fn exports(core: &[u8]) -> anyhow::Result<Vec<&str>> {
+    for section in Parser::new(0).parse_all(core) {
+        if let Payload::ExportSection(exports) = section? {
+            let names = exports.into_iter().map(|export| Ok(export?.name));
+            return names.collect();
+        }
+    }
+    Ok(Vec::new())
+}
 
 /// The imports of a component, by name. An import that no transform may have is an error.
 pub(super) fn imports(component: &Component) -> anyhow::Result<Vec<String>> {
@@ -78,7 +120,7 @@ pub(super) fn imports(component: &Component) -> anyhow::Result<Vec<String>> {
         .map(|(name, _)| name.to_owned());
     let names: Vec<String> = names.collect();
     for name in &names {
-        let known = name == TYPES || name == HOST || is_sandboxed(name);
+        let known = [TYPES, PACKED, HOST].contains(&&**name) || is_sandboxed(name);
         if !known {
             let hint = if name.starts_with("wasi:") {
                 "; build the module without WASI (componentize-py and componentize-qjs: --stub-wasi; \

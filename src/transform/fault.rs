@@ -86,6 +86,19 @@ impl Broken {
         }
     }
 
+    /// The module has returned so many outcomes for so many records.
+    pub(super) fn wrong_count(outcomes: usize, records: usize) -> Self {
+        Self::new(
+            Cause::Count,
+            format!("the module returned {outcomes} outcomes for {records} records"),
+        )
+    }
+
+    /// It has returned more than `output`.
+    pub(super) fn over_output() -> Self {
+        Self::new(Cause::Output, "the call returned more than output allows")
+    }
+
     /// Reads an error of wasmtime. `said` is the last thing that the guest logged as an error: the
     /// text of a panic, which the trap itself lacks.
     pub(super) fn read(error: &wasmtime::Error, said: Option<String>) -> Self {
@@ -109,9 +122,7 @@ impl Broken {
                 )
             }
             // Wasmtime keeps the type of this one to itself.
-            None if root.contains("fuel allocated for hostcalls") => {
-                Self::new(Cause::Output, "the call returned more than output allows")
-            }
+            None if root.contains("fuel allocated for hostcalls") => Self::over_output(),
             None if error.downcast_ref::<GuestFault>().is_some() => Self::new(Cause::Trap, root),
             None => Self::new(Cause::Result, root),
         }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use wasmtime::component::{Linker, LinkerInstance};
 use wasmtime::{ResourceLimiter, StoreContextMut};
 
-use super::abi::{HOST, Level, Origin, TYPES};
+use super::abi::{HOST, Level, Origin, PACKED, TYPES};
 use super::fault::{GuestFault, OverMemory, OverTime, cut};
 use super::meter::{Growth, Loops};
 use super::observer::Observer;
@@ -217,6 +217,7 @@ impl ResourceLimiter for Host {
 /// Offers the interfaces of the contract.
 pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     linker.instance(TYPES)?;
+    linker.instance(PACKED)?;
     let mut host = linker.instance(HOST)?;
     link_log(&mut host)?;
     link_origin(&mut host)

@@ -4,12 +4,14 @@ use wasmtime::Store;
 use wasmtime::component::Func;
 
 use super::abi::{
-    CONFIGURE, ConfigureParams, ConfigureResult, Input, Outcome, TRANSFORM, TransformParams,
-    TransformResult,
+    CONFIGURE, ConfigureParams, ConfigureResult, Input, Outcome, PackedParams, PackedResult,
+    TransformParams, TransformResult,
 };
+use super::component::World;
 use super::fault::{Broken, Cause};
 use super::host::Host;
 use super::module::Module;
+use super::packed::{self, Packer};
 use crate::record::Record;
 
 /// Bytes that the host takes for an outcome beside what it holds, about: not to be reckoned against
@@ -19,14 +21,20 @@ const OUTCOME_BYTES: usize = 128;
 /// A running module.
 pub(super) struct Instance {
     store: Store<Host>,
-    transform: Func,
+    transform: Transform,
+}
+
+/// The export that takes records, in one of its forms.
+enum Transform {
+    Plain(Func),
+    Packed(Func, Packer),
 }
 
 /// An instance that has not seen its config yet.
 pub(super) struct Fresh {
     store: Store<Host>,
     configure: Func,
-    transform: Func,
+    transform: Transform,
 }
 
 /// Why a call gave no outcomes.
@@ -61,8 +69,9 @@ impl Fresh {
                 Broken::new(Cause::Start, format!("the module has no export `{name}`"))
             })
         };
+        let world = module.about().world;
         let configure = func(&mut store, CONFIGURE)?;
-        let transform = func(&mut store, TRANSFORM)?;
+        let transform = Transform::of(world, func(&mut store, world.name())?);
         let mismatch = |name: &str, error: &wasmtime::Error| {
             Broken::new(
                 Cause::Start,
@@ -70,8 +79,8 @@ impl Fresh {
             )
         };
         transform
-            .typed::<TransformParams<'_>, TransformResult>(&store)
-            .map_err(|error| mismatch(TRANSFORM, &error))?;
+            .check(&store)
+            .map_err(|error| mismatch(world.name(), &error))?;
         configure
             .typed::<ConfigureParams<'_>, ConfigureResult>(&store)
             .map_err(|error| mismatch(CONFIGURE, &error))?;
@@ -124,6 +133,56 @@ fn not_started(error: &wasmtime::Error, said: Option<String>) -> Broken {
     }
 }
 
+impl Transform {
+    fn of(world: World, export: Func) -> Self {
+        match world {
+            World::Plain => Self::Plain(export),
+            World::Packed => Self::Packed(export, Packer::default()),
+        }
+    }
+
+    fn check(&self, store: &Store<Host>) -> wasmtime::Result<()> {
+        match self {
+            Self::Plain(export) => export
+                .typed::<TransformParams<'_>, TransformResult>(store)
+                .map(drop),
+            Self::Packed(export, _) => export
+                .typed::<PackedParams<'_>, PackedResult>(store)
+                .map(drop),
+        }
+    }
+
+    /// Calls it: one outcome for each record, of no more than `limit` bytes together.
+    fn call(
+        &mut self,
+        store: &mut Store<Host>,
+        records: &[Record<'_>],
+        limit: usize,
+    ) -> wasmtime::Result<Result<Vec<Outcome>, CallError>> {
+        let outcomes = match self {
+            Self::Plain(export) => {
+                let inputs = records.iter().map(Input::of);
+                let inputs: Vec<Input<'_>> = inputs.collect();
+                let export = export.typed::<TransformParams<'_>, TransformResult>(&*store)?;
+                match export.call(store, (&inputs,))?.0 {
+                    Ok(outcomes) if outcomes.len() == records.len() => Ok(outcomes),
+                    Ok(outcomes) => Err(Broken::wrong_count(outcomes.len(), records.len())),
+                    Err(message) => return Ok(Err(CallError::Refused(message))),
+                }
+            }
+            Self::Packed(export, packer) => {
+                let inputs = packer.pack(records);
+                let export = export.typed::<PackedParams<'_>, PackedResult>(&*store)?;
+                match export.call(store, (inputs,))?.0 {
+                    Ok(outcomes) => packed::unpack(outcomes, records.len(), limit),
+                    Err(message) => return Ok(Err(CallError::Refused(message))),
+                }
+            }
+        };
+        Ok(outcomes.map_err(CallError::Broken))
+    }
+}
+
 impl Instance {
     /// Starts an instance and gives it the config.
     pub(super) fn start(module: &Module) -> Result<Self, Broken> {
@@ -136,37 +195,17 @@ impl Instance {
         module: &Module,
         records: &[Record<'_>],
     ) -> Result<Vec<Outcome>, CallError> {
-        let inputs: Vec<Input<'_>> = records
-            .iter()
-            .map(|record| Input {
-                data: record.data,
-                arrival_ms: record.arrival_ms,
-            })
-            .collect();
         let store = &mut self.store;
         store.data_mut().begin(records);
         store.data_mut().allow(module.timeout());
-        store.set_hostcall_fuel(module.output_limit() + records.len() * OUTCOME_BYTES);
-        let called = self
-            .transform
-            .typed::<TransformParams<'_>, TransformResult>(&*store)
-            .and_then(|transform| transform.call(&mut *store, (&inputs,)));
-        match called {
-            Ok((Ok(outcomes),)) if outcomes.len() == records.len() => Ok(outcomes),
-            Ok((Ok(outcomes),)) => Err(CallError::Broken(Broken::new(
-                Cause::Count,
-                format!(
-                    "the module returned {} outcomes for {} records",
-                    outcomes.len(),
-                    records.len()
-                ),
-            ))),
-            Ok((Err(message),)) => Err(CallError::Refused(message)),
-            Err(error) => {
+        let limit = module.output_limit() + records.len() * OUTCOME_BYTES;
+        store.set_hostcall_fuel(limit);
+        self.transform
+            .call(store, records, limit)
+            .unwrap_or_else(|error| {
                 let said = store.data_mut().said();
                 Err(CallError::Broken(Broken::read(&error, said)))
-            }
-        }
+            })
     }
 
     /// Bytes of memory that it holds, and the most that it has held.

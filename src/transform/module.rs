@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use wasmtime::component::InstancePre;
 
-use super::component::{self, Kind};
+use super::component::{self, Kind, World};
 use super::engine::Engine;
 use super::fault::Broken;
 use super::host::{Host, Log};
@@ -41,6 +41,8 @@ pub struct About {
     pub crc64: u64,
     /// Interfaces that it imports.
     pub imports: Vec<String>,
+    /// The form in which it takes records.
+    pub world: World,
     /// How long compiling took, or reading from the cache.
     pub compile_time: Duration,
     /// Whether it came from the cache.
@@ -100,7 +102,6 @@ impl Module {
             name: settings.name.as_str().into(),
             stream: stream.into(),
             engine: engine.clone(),
-            versions: Arc::new(versions),
             log: Arc::new(Log::new(observer.clone(), settings.log_lines)),
             observer: observer.clone(),
             one_by_one: imports.iter().any(|import| component::is_sandboxed(import)),
@@ -109,9 +110,11 @@ impl Module {
                 size,
                 crc64,
                 imports,
+                world: versions.world(),
                 compile_time: compilation.time,
                 cached: compilation.cached,
             },
+            versions: Arc::new(versions),
             settings: settings.clone(),
         })
     }

@@ -24,8 +24,12 @@ struct Guest {
 
 impl Guest {
     fn new() -> Self {
+        Self::of(include_str!("tests/guest.wat"))
+    }
+
+    fn of(text: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let wasm = wat::parse_str(include_str!("tests/guest.wat")).unwrap();
+        let wasm = wat::parse_str(text).unwrap();
         std::fs::write(dir.path().join("guest.wasm"), wasm).unwrap();
         Self {
             dir,
@@ -136,6 +140,17 @@ fn a_module_that_speaks_as_metering_does_is_answered_as_any() {
         let expected = [(0, 0, "abc".into()), (1, 0, "grow".into())];
         assert_eq!(outputs(&pieces), expected);
         assert_eq!(failures(&pieces), []);
+    }
+}
+
+#[test]
+fn a_packed_result_that_does_not_add_up_is_the_fault_of_one_record() {
+    let guest = Guest::of(include_str!("tests/packed.wat"));
+    let mut workshop = guest.workshop(&[guest.settings()]);
+    for _ in 0..2 {
+        let pieces = work(&mut workshop, &chunk(&["abc", "x", "d"]));
+        assert_eq!(outputs(&pieces), [(0, 0, "abc".into()), (2, 0, "d".into())]);
+        assert_eq!(codes(&pieces), [(1, "Transform.BadResult", 2)]);
     }
 }
 
@@ -363,10 +378,7 @@ fn what_cannot_work_is_refused_when_it_is_loaded() {
     let refusal = load(write("none.wasm", &wat("(component)")));
     assert!(refusal.contains("has no export `configure`"), "{refusal}");
     let refusal = load(write("core.wasm", &wat("(module)")));
-    assert!(
-        refusal.contains("does not fit the world `transform`"),
-        "{refusal}"
-    );
+    assert!(refusal.contains("does not fit a world"), "{refusal}");
     let starts_forever = include_str!("tests/guest.wat").replacen(
         "(func $recurse",
         "(func $ever (loop $l (br $l))) (start $ever) (func $recurse",

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use wasmtime::component::{Component, InstancePre, Linker};
 
-use super::component;
+use super::component::{self, World};
 use super::engine::{Compiled, Engine};
 use super::host::{self, Host};
 use super::meter::Loops;
@@ -20,6 +20,7 @@ const SWIFT_BYTES_MAX: usize = 4 << 20;
 pub(super) struct Versions {
     component: Vec<u8>,
     imports: Vec<String>,
+    world: World,
     swift: Option<InstancePre<Host>>,
     patient: OnceLock<Option<InstancePre<Host>>>,
 }
@@ -52,6 +53,7 @@ impl Versions {
         let mut versions = Self {
             component,
             imports,
+            world: World::of_component(&compiled.component),
             swift: None,
             patient: OnceLock::new(),
         };
@@ -65,6 +67,11 @@ impl Versions {
     /// Interfaces that it imports.
     pub(super) fn imports(&self) -> &[String] {
         &self.imports
+    }
+
+    /// The form in which it takes records.
+    pub(super) const fn world(&self) -> World {
+        self.world
     }
 
     /// The version to start instances of, and what its loops do.

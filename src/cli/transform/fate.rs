@@ -31,7 +31,7 @@ impl Fate {
             return Self::Dropped;
         }
         let output =
-            |Output { data, keys }: &Output| (data.clone(), keys.iter().cloned().collect());
+            |Output { data, keys }: &Output| (data.to_vec(), keys.iter().cloned().collect());
         Self::Outputs(outputs.iter().map(output).collect())
     }
 

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::super::CommandError;
 use super::super::shown::printable;
 use super::host::{Host, HostArgs};
-use crate::transform::{CONTRACT, Kind};
+use crate::transform::Kind;
 
 /// Arguments of `transform inspect`.
 #[derive(Debug, Args)]
@@ -67,7 +67,8 @@ fn inspect(
     let exports = module.check_exports().map_err(anyhow::Error::from);
     host.log.write(err)?;
     exports?;
-    facts.say("fits", CONTRACT, json!(CONTRACT))?;
+    let fits = format!("firehose:transform/{}@1.0.0", about.world.name());
+    facts.say("fits", &fits, json!(fits))?;
     let calls = if module.one_by_one() {
         "one record at a time, for the clock or random numbers that it imports"
     } else {

@@ -281,7 +281,7 @@ fn inspect_says_why_a_module_cannot_be_used_and_what_is_known_of_it() {
                       (export \"get-directories\" (func)))))";
     for (module, why) in [
         (b"hello".to_vec(), "not a WebAssembly file"),
-        (wat("(module)"), "does not fit the world `transform`"),
+        (wat("(module)"), "does not fit a world"),
         (wat("(component)"), "has no export `configure`"),
         (wat(filesystem), "imports `wasi:filesystem/preopens@0.2.0`"),
     ] {

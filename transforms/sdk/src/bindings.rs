@@ -4,7 +4,7 @@
 
 wit_bindgen::generate!({
     path: "../wit",
-    world: "transform",
+    world: "transform-packed",
     pub_export_macro: true,
     export_macro_name: "export_bindings",
     additional_derives: [PartialEq, Eq],

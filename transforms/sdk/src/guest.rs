@@ -3,30 +3,25 @@
 
 use std::cell::RefCell;
 
-use crate::{Failure, Outcome, Record, Transform};
+use crate::pack::{self, Packer};
+use crate::{Failure, Outcome, Transform};
 
 pub use crate::bindings;
-pub use crate::bindings::{Guest, Input, export_bindings};
+pub use crate::bindings::{Guest, Inputs, Outcomes, export_bindings};
 
 /// A configured transform, whatever its type: what is looked up once for a batch.
 trait Batch {
-    fn transform(&mut self, records: Vec<Input>) -> Vec<Outcome>;
+    fn transform(&mut self, records: &Inputs) -> Outcomes;
 }
 
 impl<T: Transform> Batch for T {
-    fn transform(&mut self, records: Vec<Input>) -> Vec<Outcome> {
-        (0..)
-            .zip(records)
-            .map(|(index, input)| {
-                let record = Record {
-                    data: input.data,
-                    arrival_ms: input.arrival_ms,
-                    index,
-                };
-                Transform::transform(self, record)
-                    .unwrap_or_else(|failure| Outcome::Failed(failure.into_text()))
-            })
-            .collect()
+    fn transform(&mut self, records: &Inputs) -> Outcomes {
+        let mut packer = Packer::of(records);
+        for record in pack::records(records) {
+            let outcome = Transform::transform(self, record);
+            packer.push(outcome.unwrap_or_else(|failure| Outcome::Failed(failure.into_text())));
+        }
+        packer.finish()
     }
 }
 
@@ -42,8 +37,8 @@ pub fn configure<T: Transform>(config: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The export `transform`.
-pub fn transform(records: Vec<Input>) -> Result<Vec<Outcome>, String> {
+/// The export `transform-packed`.
+pub fn transform(records: &Inputs) -> Result<Outcomes, String> {
     TRANSFORM.with_borrow_mut(|transform| match transform {
         Some(transform) => Ok(transform.transform(records)),
         None => Err("the module was never configured".to_owned()),

@@ -40,6 +40,7 @@ pub mod guest;
 pub mod json;
 mod log;
 mod outcome;
+mod pack;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod pairs;
 mod record;
@@ -50,8 +51,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 pub use bindings::firehose::transform::host::{Level, Origin};
-pub use bindings::firehose::transform::types::{Outcome, Output};
 pub use log::log;
+pub use outcome::{Outcome, Output};
 pub use record::Record;
 
 /// What a module does.
@@ -111,10 +112,10 @@ macro_rules! export {
                     $crate::guest::configure::<$transform>(&config)
                 }
 
-                fn transform(
-                    records: Vec<$crate::guest::Input>,
-                ) -> Result<Vec<$crate::Outcome>, String> {
-                    $crate::guest::transform(records)
+                fn transform_packed(
+                    records: $crate::guest::Inputs,
+                ) -> Result<$crate::guest::Outcomes, String> {
+                    $crate::guest::transform(&records)
                 }
             }
 

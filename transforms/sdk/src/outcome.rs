@@ -1,6 +1,27 @@
-//! Pleasant ways to say what became of a record.
+//! What became of a record, and pleasant ways to say so.
 
-use crate::{Outcome, Output};
+/// What became of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// One record comes out.
+    Ok(Output),
+    /// Several come out, in this order. None at all is the same as `Dropped`.
+    Many(Vec<Output>),
+    /// It is left out on purpose, and counted.
+    Dropped,
+    /// It goes to the error prefix, with its original bytes and this message.
+    Failed(String),
+}
+
+/// A record that comes out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// Its bytes.
+    pub data: Vec<u8>,
+    /// Partition keys for `!{partitionKeyFromTransform:name}` in the prefix: name and value. Of several
+    /// transforms in a row, the last one that sets a name counts.
+    pub partition_keys: Vec<(String, String)>,
+}
 
 impl Outcome {
     /// One record comes out.

@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -16,7 +15,7 @@ use crate::support::event::{ERROR_PREFIX, PREFIX, QUERY};
 use crate::support::http::{get, post_records};
 use crate::support::lake;
 use crate::support::producer::{Load, Producer};
-use crate::support::python::python;
+use crate::support::script::script;
 
 /// Does to each record what the record's first byte says.
 const HOSTILE: &str = include_str!("../../src/transform/tests/guest.wat");
@@ -244,14 +243,8 @@ prefix = "raw/"
     let daemon = site.start();
     producer.finish();
     daemon.drain();
-    let summary = succeed(
-        Command::new(python())
-            .arg(concat!(
-                env!("CARGO_MANIFEST_DIR"),
-                "/tests/it/transforms/oracle.py"
-            ))
-            .args([site.path("ledger"), site.path("lake")]),
-    );
+    let summary =
+        succeed(script("transforms/oracle.py").args([site.path("ledger"), site.path("lake")]));
     let summary: Value = serde_json::from_slice(&summary).unwrap();
     campaign.report(&summary);
     for code in ["Transform.Trap", "Transform.Timeout"] {

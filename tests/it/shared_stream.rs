@@ -1,9 +1,9 @@
-//! A stream that may be shared, read by one daemon: no state of its machine counts, only what the lease
-//! table and the bucket have.
+//! A stream that may be shared, read by one daemon or two: no state of their machines counts, only what the
+//! lease table and the bucket have.
 
 use std::fs;
 
-use crate::kinesis::{deliver_all, settings};
+use crate::kinesis::{deliver_all, deliver_until, settings};
 use crate::support::daemon::Site;
 use crate::support::dynamodb::{Dynalite, LeaseTable};
 use crate::support::event::SCHEMA;
@@ -11,6 +11,7 @@ use crate::support::http::metric;
 use crate::support::kinesis::{Kinesalite, Stream};
 use crate::support::proxy::{Fault, Proxy};
 use crate::support::servers::{Bucket, Weed};
+use crate::transforms::{self, SPLIT};
 
 const FIRST: &str = "shardId-000000000000";
 const SECOND: &str = "shardId-000000000001";
@@ -125,4 +126,66 @@ fn what_cannot_be_published_in_time_is_left_to_the_next_holder() {
     daemon.until("all is published", is_published).unwrap();
     daemon.drain();
     assert_eq!(servers.bucket.uploads(), [""; 0]);
+}
+
+/// The heir of a dead daemon's leases makes something else of the same records.
+#[test]
+fn what_a_module_makes_of_a_record_is_delivered_once_though_its_daemon_dies() {
+    let servers = Servers::new(2);
+    let Servers {
+        stream,
+        table,
+        bucket,
+    } = &servers;
+    let proxy = Proxy::start(Weed::shared().address(), 1, &[]);
+    let lay = |store: &str| {
+        let module = "\n[[stream.clicks.transform]]\nmodule = \"split.wasm\"\ntimeout = \"20ms\"\n";
+        let site = Site::new(&(servers.settings(store) + module));
+        transforms::build(&site, "split.wasm", SPLIT);
+        site
+    };
+    let (victim, heir) = (lay(&proxy.endpoint()), lay(&bucket.endpoint));
+    let ledger = heir.path("ledger");
+    let producer = stream.produce(&ledger, 1, 2, "0.05");
+    // It can prepare objects, but complete none.
+    proxy.refuse("POST", "uploadId=");
+    let mut dying = victim.start();
+    let holds = |site: &Site| metric(site.address, "firehose_leases{stream=\"clicks\"}");
+    dying
+        .until("it holds both shards", || holds(&victim) > 1.0)
+        .unwrap();
+    let owner = table.attribute(FIRST, "leaseOwner");
+    let mut living = heir.start();
+    living
+        .until("it has taken one of them", || holds(&heir) > 0.0)
+        .unwrap();
+    let owes = || {
+        let items = table.items();
+        let mut items = items.as_object().unwrap().values();
+        items.any(|item| item["leaseOwner"] == *owner && item["firehoseWaiting"] != "0")
+    };
+    dying.until("objects of it wait", owes).unwrap();
+    dying.kill();
+    living
+        .until("the dead one's shard is taken", || holds(&heir) > 1.0)
+        .unwrap();
+    proxy.calm();
+    let mut back = victim.start();
+    back.until("it has a shard again", || holds(&victim) > 0.0)
+        .unwrap();
+    producer.finish();
+    back.drain();
+    let judge = || {
+        let lake = tempfile::tempdir().unwrap();
+        bucket.download(lake.path());
+        transforms::judge(&ledger, lake.path())
+    };
+    let summary = deliver_until(living, &["backup lost: ", "outputs lost: "], judge);
+    for fate in ["dropped", "passed", "split"] {
+        assert!(summary[fate].as_u64() > Some(0), "{fate}: {summary}");
+    }
+    let traps = summary["failed"]["Transform.Trap"].as_u64();
+    assert!(traps > Some(0), "{summary}");
+    assert_eq!(table.attribute(FIRST, "firehoseWaiting"), "0");
+    assert_eq!(table.attribute(SECOND, "firehoseWaiting"), "0");
 }

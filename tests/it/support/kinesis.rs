@@ -44,7 +44,7 @@ impl Kinesalite {
     pub fn start() -> Self {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         let server = Supervised::start("kinesis", |command, dir| {
-            serve(command, dir, address.port())
+            serve(command, dir, address.port());
         });
         Self {
             server,

@@ -23,5 +23,5 @@ pub fn ask(script: &mut Command) -> Result<Value, String> {
     }
     let arguments: Vec<_> = script.get_args().skip(1).collect();
     let complaint = String::from_utf8_lossy(&output.stderr);
-    Err(format!("{arguments:?}: {complaint}"))
+    Err(format!("{arguments:?}\n{complaint}"))
 }

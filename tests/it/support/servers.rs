@@ -206,6 +206,11 @@ secret_access_key = "{secret_access_key}""#
         strings(&self.ask("keys", &[]).unwrap())
     }
 
+    /// Copies all objects into a folder.
+    pub fn download(&self, to: &Path) {
+        self.ask("download", &[path(to)]).unwrap();
+    }
+
     /// Multipart uploads that are neither completed nor aborted.
     pub fn uploads(&self) -> Vec<String> {
         strings(&self.ask("uploads", &[]).unwrap())

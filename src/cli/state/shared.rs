@@ -35,6 +35,10 @@ pub(super) fn list(config: &Config, now_ms: i64, out: &mut dyn Write) -> Result<
             "   {} shards, {ended} of them read to their ends; {waiting} objects wait to be published",
             items.len()
         )?;
+        writeln!(
+            out,
+            "   open partitions are in no table: the status page of each daemon counts its own"
+        )?;
         for item in items {
             let owner = item.owner.as_deref().unwrap_or("nobody");
             write!(out, "   {} of {owner}: ", item.shard)?;

@@ -7,7 +7,7 @@ use crate::kinesis::{deliver_all, deliver_until, settings};
 use crate::support::daemon::Site;
 use crate::support::dynamodb::{Dynalite, LeaseTable};
 use crate::support::event::SCHEMA;
-use crate::support::http::metric;
+use crate::support::http::{get, metric};
 use crate::support::kinesis::{Kinesalite, Stream};
 use crate::support::proxy::{Fault, Proxy};
 use crate::support::servers::{Bucket, Weed};
@@ -188,4 +188,39 @@ fn what_a_module_makes_of_a_record_is_delivered_once_though_its_daemon_dies() {
     assert!(traps > Some(0), "{summary}");
     assert_eq!(table.attribute(FIRST, "firehoseWaiting"), "0");
     assert_eq!(table.attribute(SECOND, "firehoseWaiting"), "0");
+}
+
+#[test]
+fn what_one_machine_has_read_alone_is_shown_and_delivered_before_the_stream_is_shared() {
+    let servers = Servers::new(1);
+    let Servers { stream, bucket, .. } = &servers;
+    let proxy = Proxy::start(Weed::shared().address(), 1, &[]);
+    let store = bucket.table(&proxy.endpoint());
+    let site = Site::new(&settings(&stream.table(&stream.endpoint), &store));
+    stream.put(b"{\"id\":\"k0x1z\"}");
+    proxy.refuse("PUT", "/raw/");
+    let mut daemon = site.start();
+    let is_refused = || proxy.counts().contains_key(&Fault::SlowDown);
+    daemon.until("the backup is refused", is_refused).unwrap();
+    daemon.kill();
+    site.configure(&servers.settings(&bucket.endpoint));
+    let mut daemon = site.spawn(&[]);
+    daemon.alive();
+    let told = || get(site.address, "/readyz").unwrap().text();
+    let is_told = || told().contains("from when this machine read it alone");
+    daemon.until("it has stopped loudly", is_told).unwrap();
+    assert!(told().contains("firehose state drain clicks"), "{}", told());
+    let status = daemon.terminate();
+    assert_eq!(status.code(), Some(1));
+    let listed = site.command(&["state", "list"]).done();
+    for told in ["read it alone: the config shares it", "waiting objects"] {
+        assert!(listed.contains(told), "{listed}");
+    }
+    site.command(&["state", "drain", "clicks"]).done();
+    let keys = bucket.keys();
+    let copies = keys.iter().filter(|key| key.starts_with("raw/"));
+    assert_eq!(copies.count(), 1, "{keys:#?}");
+    site.command(&["state", "discard", "clicks", "--yes"])
+        .done();
+    site.start().drain();
 }

@@ -52,7 +52,7 @@ pub(super) fn list(config: &Config, now_ms: i64, out: &mut dyn Write) -> Result<
     Ok(())
 }
 
-/// Whether all streams are such: nothing of them is under `state_dir`.
+/// Whether all streams of the config are such: nothing of them need be under `state_dir`.
 pub(super) fn are_all(config: &Config) -> bool {
     shared(config).count() == config.streams.len()
 }

@@ -4,17 +4,13 @@
 use std::io::Write;
 
 use super::{CommandError, runtime, shards};
-use crate::config::{Config, CoordinationSettings, SourceSettings};
+use crate::config::{Config, CoordinationSettings};
 use crate::coordination;
 
 /// A stream that several daemons share, and how.
 fn shared(config: &Config) -> impl Iterator<Item = (&str, &CoordinationSettings)> {
-    config.streams.iter().filter_map(|(name, stream)| {
-        let SourceSettings::Kinesis(kinesis) = &stream.source else {
-            return None;
-        };
-        Some((name.as_str(), kinesis.coordination.as_ref()?))
-    })
+    let streams = config.streams.iter();
+    streams.filter_map(|(name, stream)| Some((name.as_str(), stream.source.coordination()?)))
 }
 
 /// One line for each stream, and one for each of its leases.

@@ -26,10 +26,11 @@ pub(super) struct Table {
 
 /// What a scan has found.
 #[derive(Debug, Default)]
-pub(super) struct Scanned {
-    pub(super) items: Vec<LeaseItem>,
+pub struct Scanned {
+    /// The leases.
+    pub items: Vec<LeaseItem>,
     /// What is wrong with items that cannot be read: they are left alone.
-    pub(super) unreadable: Vec<String>,
+    pub unreadable: Vec<String>,
 }
 
 impl Table {

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use super::{CommandError, runtime, shards};
 use crate::config::{Config, CoordinationSettings};
-use crate::coordination;
+use crate::coordination::{self, Scanned};
 
 /// A stream that several daemons share, and how.
 fn shared(config: &Config) -> impl Iterator<Item = (&str, &CoordinationSettings)> {
@@ -17,8 +17,9 @@ fn shared(config: &Config) -> impl Iterator<Item = (&str, &CoordinationSettings)
 pub(super) fn list(config: &Config, now_ms: i64, out: &mut dyn Write) -> Result<(), CommandError> {
     for (stream, settings) in shared(config) {
         writeln!(out, "{stream} (shared by lease table {})", settings.table)?;
-        let items = match runtime()?.block_on(coordination::list(settings)) {
-            Ok(items) => items,
+        let Scanned { items, unreadable } = match runtime()?.block_on(coordination::list(settings))
+        {
+            Ok(scanned) => scanned,
             Err(cause) => {
                 writeln!(out, "   cannot be read: {cause}")?;
                 continue;
@@ -43,6 +44,9 @@ pub(super) fn list(config: &Config, now_ms: i64, out: &mut dyn Write) -> Result<
                 write!(out, ", {} objects wait", item.waiting)?;
             }
             writeln!(out)?;
+        }
+        for fault in unreadable {
+            writeln!(out, "   {fault}: mend the item")?;
         }
     }
     Ok(())

@@ -43,9 +43,8 @@ async fn unlist(
 ) -> Result<(), CommandError> {
     let destination = Destination::connect(&stream.destination.store).await;
     let destination = destination.context("reach the destination")?;
-    let items = coordination::list(settings)
-        .await
-        .map_err(anyhow::Error::msg)?;
+    let scanned = coordination::list(settings).await;
+    let items = scanned.map_err(anyhow::Error::msg)?.items;
     let mut waiting = Vec::new();
     for item in items {
         let Some(name) = &item.body else { continue };

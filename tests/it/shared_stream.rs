@@ -11,7 +11,8 @@ use crate::support::http::{get, metric};
 use crate::support::kinesis::{Kinesalite, Stream};
 use crate::support::proxy::{Fault, Proxy};
 use crate::support::servers::{Bucket, Weed};
-use crate::transforms::{self, SPLIT};
+use crate::support::small_disk::SmallDisk;
+use crate::transforms::{self, HOSTILE, SPLIT};
 
 const FIRST: &str = "shardId-000000000000";
 const SECOND: &str = "shardId-000000000001";
@@ -223,4 +224,45 @@ fn what_one_machine_has_read_alone_is_shown_and_delivered_before_the_stream_is_s
     site.command(&["state", "discard", "clicks", "--yes"])
         .done();
     site.start().drain();
+}
+
+#[test]
+fn a_full_disk_keeps_a_shared_stream_waiting_and_loses_nothing_of_it() {
+    let servers = Servers::new(1);
+    let Servers { stream, bucket, .. } = &servers;
+    let mut site = Site::new(&servers.settings(&bucket.endpoint));
+    let disk = SmallDisk::mount(&site.path("state"), 16 << 20);
+    site.enter(&disk);
+    let mut daemon = site.start();
+    let filler = disk.fill();
+    let producer = stream.produce(&site.path("ledger"), 1, 2, "0.05");
+    let told = || get(site.address, "/readyz").unwrap().text();
+    let is_told = || told().contains("No space left on device");
+    daemon.until("the cause is told", is_told).unwrap();
+    fs::remove_file(filler).unwrap();
+    daemon.ready().unwrap();
+    producer.finish();
+    deliver_all(&site, daemon, bucket.lake());
+}
+
+#[test]
+fn a_shard_of_which_all_is_dropped_is_not_read_again() {
+    let servers = Servers::new(1);
+    let settings = servers.settings(&servers.bucket.endpoint);
+    let (settings, _) = settings.split_once("[stream.clicks.backup]").unwrap();
+    let module = "[[stream.clicks.transform]]\nmodule = \"hostile.wasm\"\n";
+    let site = Site::new(&format!("{settings}{module}"));
+    transforms::build(&site, "hostile.wasm", HOSTILE);
+    let put = servers.stream.put(b"drop");
+    let mut daemon = site.start();
+    let dropped = "firehose_dropped_records_total{stream=\"clicks\"}";
+    let is_dropped = || metric(site.address, dropped) > 0.0;
+    daemon.until("the record is dropped", is_dropped).unwrap();
+    daemon.drain();
+    let position = servers.table.attribute(FIRST, "checkpoint");
+    assert_eq!(position, put["SequenceNumber"]);
+    assert_eq!(servers.table.attribute(FIRST, "firehoseWaiting"), "0");
+    let is_object = |key: &&String| !key.contains(".firehose/");
+    let keys = servers.bucket.keys();
+    assert_eq!(keys.iter().find(is_object), None, "{keys:#?}");
 }

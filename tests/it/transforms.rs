@@ -17,7 +17,7 @@ use crate::support::producer::{Load, Producer};
 use crate::support::script::{ask, script};
 
 /// Does to each record what the record's first byte says.
-const HOSTILE: &str = include_str!("../../src/transform/tests/guest.wat");
+pub const HOSTILE: &str = include_str!("../../src/transform/tests/guest.wat");
 /// Traps and hangs now and then; splits, drops and passes the rest.
 pub const SPLIT: &str = include_str!("transforms/split.wat");
 

@@ -1,13 +1,15 @@
 //! What all AWS services share: region and credentials as the settings and the SDK's own search give
-//! them, and what a failed request tells.
+//! them, how a client asks, and what a failed request tells.
 
 use std::error::Error;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use aws_config::environment::region::EnvironmentVariableRegionProvider;
 use aws_config::imds::region::ImdsRegionProvider;
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::profile::region::ProfileFileRegionProvider;
+use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::config::Credentials;
 use aws_sdk_s3::config::http::HttpResponse;
@@ -49,6 +51,29 @@ async fn region(access: &AwsAccess) -> Option<Region> {
     chain.region().await
 }
 
+/// How long a connection may take, and a request until the last byte of its answer.
+pub fn timeouts(connect: Duration, request: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(connect)
+        .operation_attempt_timeout(request)
+        .build()
+}
+
+/// What a client of the SDK crate `$sdk` is built from: it sends each request once, to the endpoint of the
+/// settings where they name one. A macro, because each service has a builder of its own type.
+macro_rules! client_config {
+    ($sdk:ident, $found:expr, $access:expr, $timeouts:expr) => {{
+        let config = $sdk::config::Builder::from($found)
+            .retry_config($sdk::config::retry::RetryConfig::disabled())
+            .timeout_config($timeouts);
+        match &$access.endpoint {
+            Some(endpoint) => config.endpoint_url(endpoint),
+            None => config,
+        }
+    }};
+}
+pub(crate) use client_config;
+
 /// How the errors of the SDK's credential chain begin. It has no other sign of them here.
 const NO_CREDENTIALS: [&str; 5] = [
     "the credential provider was not enabled",
@@ -56,6 +81,43 @@ const NO_CREDENTIALS: [&str; 5] = [
     "the credentials provider was not properly configured",
     "an error occurred while loading credentials",
     "unexpected credentials error",
+];
+
+/// Codes with which the services that speak JSON refuse credentials, and what to mend.
+const CREDENTIALS: &[(&str, &str)] = &[
+    (
+        "UnrecognizedClientException",
+        "the service does not know the key: mend the source's `access_key_id` or `profile`",
+    ),
+    (
+        "InvalidClientTokenId",
+        "the service does not know the key: mend the source's `access_key_id` or `profile`",
+    ),
+    (
+        "InvalidSignatureException",
+        "mend the source's `secret_access_key`, or set this machine's clock",
+    ),
+    (
+        "SignatureDoesNotMatch",
+        "mend the source's `secret_access_key`",
+    ),
+    (
+        "IncompleteSignatureException",
+        "mend the source's `access_key_id` and `secret_access_key`",
+    ),
+    (
+        "MissingAuthenticationTokenException",
+        "give the source credentials: `access_key_id`, `profile`, or the environment",
+    ),
+    (
+        "ExpiredTokenException",
+        "the credentials have expired: renew them",
+    ),
+    ("ExpiredToken", "the credentials have expired: renew them"),
+    (
+        "OptInRequired",
+        "the account is not subscribed to the service",
+    ),
 ];
 
 /// A request that failed, as far as that is the same for all services.
@@ -106,6 +168,25 @@ impl Refusal {
             unsent,
         }
     }
+
+    /// What to mend where it was refused, or never sent, for the source's credentials, whatever was asked.
+    /// `endpoint` is the key of the settings that says where the service is.
+    pub fn credentials_advice(&self, endpoint: &str) -> Option<String> {
+        if self.unsent {
+            return Some(format!(
+                "no request could be made: check the source's credentials (`access_key_id`, \
+                 `profile`, the environment), `{endpoint}` and `region`"
+            ));
+        }
+        let known = CREDENTIALS.iter().find(|(code, _)| *code == self.code)?;
+        Some(known.1.to_owned())
+    }
+
+    /// The service says that the request is at fault, so that it is of no use to send it again.
+    pub fn blames_request(&self) -> bool {
+        self.status
+            .is_some_and(|status| matches!(status, 400..=499) && !matches!(status, 408 | 429))
+    }
 }
 
 /// An error and its sources in one line; each sentence once. Of one that goes on for several lines, as a
@@ -126,4 +207,42 @@ pub fn chain(error: &dyn Error) -> String {
         source = error.source();
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(status: u16, code: &str) -> Refusal {
+        Refusal {
+            status: Some(status),
+            code: code.to_owned(),
+            text: String::new(),
+            unsent: false,
+        }
+    }
+
+    #[test]
+    fn advice_on_credentials_is_for_their_codes_and_for_what_was_never_sent() {
+        let advice = refusal(400, "ExpiredTokenException").credentials_advice("endpoint");
+        assert_eq!(
+            advice.as_deref(),
+            Some("the credentials have expired: renew them")
+        );
+        let unsent = Refusal {
+            unsent: true,
+            ..refusal(400, "")
+        };
+        let advice = unsent.credentials_advice("dynamodb_endpoint").unwrap();
+        assert!(advice.contains("`dynamodb_endpoint`"), "{advice}");
+        let other = refusal(400, "ValidationException").credentials_advice("endpoint");
+        assert_eq!(other, None);
+    }
+
+    #[test]
+    fn a_request_is_to_blame_unless_it_came_late_or_too_often() {
+        let to_blame =
+            [399, 400, 408, 429, 499, 500].map(|code| refusal(code, "").blames_request());
+        assert_eq!(to_blame, [false, true, false, false, true, false]);
+    }
 }

@@ -94,7 +94,15 @@ impl SourceSettings {
 
     /// Whether several daemons share the stream.
     pub fn is_shared(&self) -> bool {
-        matches!(self, Self::Kinesis(kinesis) if kinesis.coordination.is_some())
+        self.coordination().is_some()
+    }
+
+    /// How several daemons share the stream, if they do.
+    pub fn coordination(&self) -> Option<&CoordinationSettings> {
+        match self {
+            Self::Kinesis(kinesis) => kinesis.coordination.as_ref(),
+            Self::DirectPut { .. } => None,
+        }
     }
 }
 

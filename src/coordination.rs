@@ -29,3 +29,4 @@ pub use lease::{Lease, Lost};
 pub use leases::{Event, Means, drawn_name, list, run};
 pub use resumed::Resumed;
 pub use seize::seize;
+pub use table::Scanned;

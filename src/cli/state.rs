@@ -68,7 +68,8 @@ pub(super) fn run(
     let config = settings::load(config_path)?.config;
     if let StateCommand::List = command {
         shared::list(&config, Clock::system().now_ms(), out)?;
-        if shared::are_all(&config) {
+        // Without the lock, so that daemons may run, unless there is also state that one machine has.
+        if shared::are_all(&config) && holdings::streams(&config)?.is_empty() {
             return Ok(());
         }
     }

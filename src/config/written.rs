@@ -80,12 +80,35 @@ fn streams(
         if !is_stream_name(name) {
             let help = "allowed: 1 to 64 of letters, digits, `_`, `.` and `-`";
             let message = format!("\"{name}\" cannot be the name of a delivery stream");
-            file.report(Diagnostic::fault(place, message).help(help));
+            file.report(Diagnostic::fault(place.clone(), message).help(help));
         }
         let settings = table.and_then(|table| stream::read(name, table, base, spans));
-        streams.extend(settings.map(|settings| (name.to_owned(), settings)));
+        let Some(settings) = settings else { continue };
+        if let Some(other) = of_the_same_leases(&settings, &streams) {
+            let help = "give each a `lease_table` of its own";
+            let message = format!(
+                "[stream.{name}] and [stream.{other}] have the same lease table, so that each would \
+                 read only some of the shards"
+            );
+            file.report(Diagnostic::fault(place, message).help(help));
+        }
+        streams.insert(name.to_owned(), settings);
     }
     streams
+}
+
+/// The one of `others` that shares its source by the lease table by which `stream` does.
+fn of_the_same_leases<'s>(
+    stream: &StreamSettings,
+    others: &'s BTreeMap<String, StreamSettings>,
+) -> Option<&'s str> {
+    let leases = stream.source.coordination()?;
+    let is_same = |other: &&StreamSettings| {
+        let other = other.source.coordination();
+        other.is_some_and(|other| other.table == leases.table && other.access == leases.access)
+    };
+    let other = others.values().find(is_same)?;
+    Some(&other.name)
 }
 
 /// Firehose's rule for names; `.` and `..` would not do as directories.

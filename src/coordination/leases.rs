@@ -17,7 +17,7 @@ use super::lease::{Lease, Signals};
 use super::renewal::{self, EPSILON};
 use super::resumed::Resumed;
 use super::sync;
-use super::table::Table;
+use super::table::{Scanned, Table};
 use super::trouble::Trouble;
 use super::watch::{Age, Watch};
 use super::writes::Holder;
@@ -95,12 +95,13 @@ pub async fn run(
 }
 
 /// Everything that the lease table holds of shards, by shard. The error is a sentence for a person.
-pub async fn list(settings: &CoordinationSettings) -> Result<Vec<LeaseItem>, String> {
+pub async fn list(settings: &CoordinationSettings) -> Result<Scanned, String> {
     let scanned = async { Table::connect(settings).await?.scan().await };
-    let scanned = scanned.await.map_err(|trouble| trouble.to_string())?;
-    let mut items = scanned.items;
-    items.sort_by(|one, other| one.shard.cmp(&other.shard));
-    Ok(items)
+    let mut scanned = scanned.await.map_err(|trouble| trouble.to_string())?;
+    let by_shard = |one: &LeaseItem, other: &LeaseItem| one.shard.cmp(&other.shard);
+    scanned.items.sort_by(by_shard);
+    scanned.unreadable.sort();
+    Ok(scanned)
 }
 
 /// A name that no other process has.

@@ -4,8 +4,6 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::retry::RetryConfig;
-use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType,
     ScalarAttributeType, TableStatus,
@@ -28,10 +26,11 @@ pub(super) struct Table {
 
 /// What a scan has found.
 #[derive(Debug, Default)]
-pub(super) struct Scanned {
-    pub(super) items: Vec<LeaseItem>,
+pub struct Scanned {
+    /// The leases.
+    pub items: Vec<LeaseItem>,
     /// What is wrong with items that cannot be read: they are left alone.
-    pub(super) unreadable: Vec<String>,
+    pub unreadable: Vec<String>,
 }
 
 impl Table {
@@ -43,16 +42,8 @@ impl Table {
             advice: "set the source's `region`, or AWS_REGION".into(),
         })?;
         let timeout = (settings.failover / 3).min(REQUEST_TIMEOUT_MAX);
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(timeout)
-            .operation_attempt_timeout(timeout)
-            .build();
-        let mut config = aws_sdk_dynamodb::config::Builder::from(&found)
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(timeouts);
-        if let Some(endpoint) = &settings.access.endpoint {
-            config = config.endpoint_url(endpoint);
-        }
+        let timeouts = aws::timeouts(timeout, timeout);
+        let config = aws::client_config!(aws_sdk_dynamodb, &found, settings.access, timeouts);
         Ok(Self {
             client: Client::from_conf(config.build()),
             name: settings.table.clone(),

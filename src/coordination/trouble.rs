@@ -39,22 +39,6 @@ const PASSING: &[&str] = &[
     "TransactionConflictException",
 ];
 
-/// Codes of credentials that are not taken, and what to mend.
-const CREDENTIALS: &[(&str, &str)] = &[
-    (
-        "UnrecognizedClientException",
-        "the service does not know the key: mend the source's `access_key_id` or `profile`",
-    ),
-    (
-        "InvalidSignatureException",
-        "mend the source's `secret_access_key`, or set this machine's clock",
-    ),
-    (
-        "ExpiredTokenException",
-        "the credentials have expired: renew them",
-    ),
-];
-
 impl Trouble {
     /// Reads the error of `operation`, an action of `DynamoDB`, on what `of` names.
     pub(super) fn of<E>(error: &SdkError<E, HttpResponse>, operation: &str, of: &str) -> Self
@@ -71,14 +55,8 @@ impl Trouble {
             advice: advice.to_owned(),
         };
         let code = refusal.code.as_str();
-        if refusal.unsent {
-            return permanent(
-                "no request could be made: check the source's credentials (`access_key_id`, \
-                 `profile`, the environment), `dynamodb_endpoint` and `region`",
-            );
-        }
-        if let Some((_, advice)) = CREDENTIALS.iter().find(|(known, _)| *known == code) {
-            return permanent(advice);
+        if let Some(advice) = refusal.credentials_advice("dynamodb_endpoint") {
+            return permanent(&advice);
         }
         match (code, refusal.status) {
             ("ConditionalCheckFailedException", _) => Self::Refused(cause),
@@ -91,7 +69,7 @@ impl Trouble {
             ("UnknownOperationException", _) | (_, Some(404)) => {
                 permanent("what answers there is not DynamoDB: check `dynamodb_endpoint`")
             }
-            (_, Some(status @ 400..=499)) if status != 408 && status != 429 => permanent(
+            _ if refusal.blames_request() => permanent(
                 "DynamoDB refuses the request; its message says why. Check `lease_table` and \
                  `region`",
             ),

@@ -34,6 +34,13 @@ fn source_of(dir: &Path, source: SourceSettings) -> anyhow::Result<SourceSetting
                 journal_limit: held.journal.disk_bytes.max(JOURNAL_MIN),
             }
         }
+        // What is on this machine's disk is from when it read alone.
+        (_, SourceSettings::Kinesis(kinesis)) => {
+            SourceSettings::Kinesis(Box::new(KinesisSettings {
+                coordination: None,
+                ..*kinesis
+            }))
+        }
         (_, source) => source,
     })
 }

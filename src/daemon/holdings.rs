@@ -128,7 +128,11 @@ fn size(bytes: u64) -> String {
 /// left out.
 pub(crate) fn streams(config: &Config) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
-    for entry in fs::read_dir(&config.state_dir)? {
+    let entries = match fs::read_dir(&config.state_dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(names),
+        entries => entries?,
+    };
+    for entry in entries {
         let entry = entry?;
         let Ok(name) = entry.file_name().into_string() else {
             continue;

@@ -104,8 +104,8 @@ impl SharedStream {
                      read it alone"
                 ),
                 advice: format!(
-                    "remove `coordination`, deliver them with `firehose state drain {stream}` and give \
-                     them up with `firehose state discard {stream}`: the machines then begin at `start`"
+                    "deliver them with `firehose state drain {stream}` and give them up with `firehose \
+                     state discard {stream}`: the machines then begin at `start`. Or remove `coordination`"
                 ),
             });
         }

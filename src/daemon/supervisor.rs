@@ -90,17 +90,16 @@ impl Supervisor {
         loop {
             match Box::pin(Arc::clone(&shared).run(stop.clone())).await {
                 Ok(clean) => return clean,
-                Err(StreamError::LoudStop { cause, advice }) => {
-                    self.stop_loudly(cause, advice);
-                    stop.cancelled().await;
-                    return false;
-                }
                 Err(error) => {
                     attempt += 1;
-                    self.stall(&error);
-                    tokio::select! {
-                        () = tokio::time::sleep(retry::delay(attempt, RETRY_MAX)) => {}
-                        () = stop.cancelled() => return false,
+                    let may_go_on = tokio::select! {
+                        // First, so that the fault is told of even when the stop has come.
+                        biased;
+                        may_go_on = self.wait_out(error, attempt, &stop) => may_go_on,
+                        () = stop.cancelled() => false,
+                    };
+                    if !may_go_on {
+                        return false;
                     }
                 }
             }
@@ -138,15 +137,11 @@ impl Supervisor {
             };
             match result {
                 Ok(()) => return true,
-                Err(StreamError::LoudStop { cause, advice }) => {
-                    self.stop_loudly(cause, advice);
-                    stop.cancelled().await;
-                    return false;
-                }
                 Err(error) => {
                     attempt += 1;
-                    self.stall(&error);
-                    tokio::time::sleep(retry::delay(attempt, RETRY_MAX)).await;
+                    if !self.wait_out(error, attempt, &stop).await {
+                        return false;
+                    }
                 }
             }
         }
@@ -184,6 +179,19 @@ impl Supervisor {
                 cause: panic.to_string(),
             })
         })
+    }
+
+    /// Tells of a fault, and waits until it is time to try again. False: that is for a person to decide,
+    /// and the daemon stops now.
+    async fn wait_out(&self, error: StreamError, attempt: u32, stop: &CancellationToken) -> bool {
+        if let StreamError::LoudStop { cause, advice } = error {
+            self.stop_loudly(cause, advice);
+            stop.cancelled().await;
+            return false;
+        }
+        self.stall(&error);
+        tokio::time::sleep(retry::delay(attempt, RETRY_MAX)).await;
+        true
     }
 
     fn stop_loudly(&self, cause: String, advice: String) {

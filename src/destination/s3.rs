@@ -29,6 +29,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use self::answer::Answer;
 use super::{Conditional, Publication, PublishError, SentPart};
+use crate::aws;
 use crate::config::S3Settings;
 use crate::failpoint;
 
@@ -413,10 +414,8 @@ fn timeout(size: u64) -> aws_sdk_s3::config::Builder {
 
 /// The time that a request with a body of `size` bytes may take.
 fn timeouts(size: u64) -> TimeoutConfig {
-    TimeoutConfig::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .operation_attempt_timeout(REQUEST_TIMEOUT + Duration::from_secs(size / SLOWEST_RATE))
-        .build()
+    let request = REQUEST_TIMEOUT + Duration::from_secs(size / SLOWEST_RATE);
+    aws::timeouts(CONNECT_TIMEOUT, request)
 }
 
 /// A CRC-64/NVME as S3 writes it: base64 of its big-endian bytes.

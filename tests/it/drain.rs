@@ -61,10 +61,9 @@ fn a_drain_past_its_grace_exits_non_zero_and_the_next_process_delivers() {
     let mut daemon = site.spawn(&[]);
     daemon.alive();
     let event = br#"{"event_type":"view","geo":{"region":"eu"}}"#;
-    assert_eq!(
-        post_records(site.address, "clicks", event).unwrap().status,
-        200
-    );
+    // The listener is there before the stream is.
+    let is_taken = || post_records(site.address, "clicks", event).unwrap().status == 200;
+    daemon.until("the record is taken", is_taken).unwrap();
     let status = daemon.terminate();
     assert_eq!(status.code(), Some(1), "{status}");
     fs::remove_file(site.path("lake")).unwrap();

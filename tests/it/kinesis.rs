@@ -80,37 +80,42 @@ error_prefix = "{ERROR_PREFIX}"
 const FOLDER: &str = "type = \"folder\"\npath = \"lake\"";
 
 /// Waits until everything that was acknowledged is delivered; then a drain must add nothing wrong.
-pub fn deliver_all(site: &Site, mut daemon: Daemon, lake: Lake<'_>) -> serde_json::Value {
+pub fn deliver_all(site: &Site, daemon: Daemon, lake: Lake<'_>) -> serde_json::Value {
     let ledger = site.path("ledger");
-    let begun = std::time::Instant::now();
-    loop {
-        match oracle::judge(&ledger, lake, Some("raw/")) {
-            Ok(_) => break,
-            // What is only missing may be on its way; all else is wrong for good.
-            Err(findings) if is_on_its_way(&findings) => {
-                assert!(begun.elapsed() < PATIENCE, "still waiting: {findings}");
-            }
-            Err(findings) => panic!("{findings}"),
-        }
-        let paused = std::time::Instant::now();
-        let waited = || paused.elapsed() > Duration::from_millis(500);
-        daemon.until("it is time to look again", waited).unwrap();
-    }
-    daemon.drain();
-    oracle::judge(&ledger, lake, Some("raw/")).unwrap_or_else(|findings| panic!("{findings}"))
-}
-
-fn is_on_its_way(findings: &str) -> bool {
-    let heads = findings
-        .lines()
-        .skip(1)
-        .filter(|line| !line.starts_with(' ') && !line.is_empty());
-    let mut heads = heads.filter(|line| !line.starts_with('{'));
     // What is being written to a folder lies outside of every prefix for a moment.
     let passing = [
         "lost: ",
         "backup differs: ",
         "object outside of every prefix: ",
     ];
-    heads.all(|line| passing.iter().any(|head| line.starts_with(head)))
+    deliver_until(daemon, &passing, || {
+        oracle::judge(&ledger, lake, Some("raw/"))
+    })
+}
+
+/// The same for any judge. `passing`: how findings begin of what may only be on its way; all else is
+/// wrong for good.
+pub fn deliver_until(
+    mut daemon: Daemon,
+    passing: &[&str],
+    judge: impl Fn() -> Result<serde_json::Value, String>,
+) -> serde_json::Value {
+    let is_passing = |line: &str| passing.iter().any(|head| line.starts_with(head));
+    let begun = std::time::Instant::now();
+    while let Err(findings) = judge() {
+        let mut heads = heads(&findings);
+        assert!(heads.all(is_passing), "{findings}");
+        assert!(begun.elapsed() < PATIENCE, "still waiting: {findings}");
+        let paused = std::time::Instant::now();
+        let waited = || paused.elapsed() > Duration::from_millis(500);
+        daemon.until("it is time to look again", waited).unwrap();
+    }
+    daemon.drain();
+    judge().unwrap_or_else(|findings| panic!("{findings}"))
+}
+
+/// The lines that name what was found.
+fn heads(findings: &str) -> impl Iterator<Item = &str> {
+    let lines = findings.lines().skip(1);
+    lines.filter(|line| !line.is_empty() && !line.starts_with([' ', '{']))
 }

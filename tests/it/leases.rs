@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use firehose::clock::Clock;
 use firehose::config::{AwsAccess, CoordinationSettings, Secret, StartSettings};
-use firehose::coordination::{
-    self, BodyName, Event, KclCheckpoint, Lease, LeaseItem, Means, Written,
-};
+use firehose::coordination::{self, BodyName, Event, KclCheckpoint, Lease, Means, Written};
 use firehose::position::{Position, Sequence};
 use firehose::shard::{ListedShard, Listing, Pending, ShardLister, SourceName, Start};
 use firehose::telemetry::{CoordinationMetrics, Metrics, SourceHealth};
@@ -240,7 +238,7 @@ fn a_fresh_table_is_made_and_a_checkpoint_is_what_kcl_understands() {
         })
         .await;
         let listing = Box::pin(coordination::list(&settings));
-        let listed: Vec<LeaseItem> = within(listing).await.unwrap();
+        let listed = within(listing).await.unwrap().items;
         assert_eq!(listed.len(), 1);
         assert!(
             worker
@@ -419,6 +417,7 @@ fn the_state_of_a_shared_stream_is_listed_from_the_table_alone() {
             "leaseOwner": owner, "parentShardId": ["shardId-9"]});
         table.set(shard, &told);
     }
+    table.set("shardId-2", &common);
     let lines = table.lines(&table.endpoint);
     let site = Site::new(&format!(
         r#"
@@ -437,8 +436,10 @@ bucket = "lake"
     let listed = site.command(&["state", "list"]).done();
     let expected = format!(
         "clicks (shared by lease table {})\n   2 shards, 1 of them read to their ends; 2 objects wait \
-         to be published\n   shardId-0 of nobody: ended, after shardId-9, 2 \
-         objects wait\n   shardId-1 of java: 4711, record 2 of the aggregate, after shardId-9\n",
+         to be published\n   open partitions are in no table: the status page of each daemon counts its \
+         own\n   shardId-0 of nobody: ended, after shardId-9, 2 \
+         objects wait\n   shardId-1 of java: 4711, record 2 of the aggregate, after shardId-9\n   \
+         the lease of shardId-2 has no readable checkpoint: mend the item\n",
         table.name
     );
     assert_eq!(listed, expected);

@@ -16,6 +16,8 @@
 //! In shown output, `…` stands for anything in a line, and a line `…` for any lines. `cargo run
 //! --release` is the binary under test, and the port is a free one.
 
+mod overlay;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -28,7 +30,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::support::daemon::{PATIENCE, free_port, wait_until};
-use crate::support::http::post_records;
+use crate::support::http::{get, metric, post_records};
+use crate::support::kinesis::Stream;
 use crate::support::lake;
 use crate::support::markdown::{self, Block};
 use crate::support::python::python;
@@ -36,6 +39,7 @@ use crate::support::servers::{Bucket, Weed};
 
 const SHIPPED: &str = include_str!("../../firehose.toml");
 const PORT: &str = "4585";
+const READ: &str = "firehose_read_records_total{stream=\"clicks\"}";
 
 #[test]
 fn every_block_of_the_readme_is_run_and_does_what_it_shows() {
@@ -158,7 +162,7 @@ impl Session {
         self.daemon = Some(Running::start(self.bash(&format!("exec {script}"))));
         let is_ready = || {
             let address = format!("127.0.0.1:{}", self.port).parse().unwrap();
-            crate::support::http::get(address, "/readyz").is_ok_and(|reply| reply.status == 200)
+            get(address, "/readyz").is_ok_and(|reply| reply.status == 200)
         };
         wait_until("the daemon of the README is ready", is_ready);
         assert_eq!(shown, "", "{block}: what a daemon prints is not looked at");
@@ -205,27 +209,37 @@ impl Session {
             !block.text.contains("state_dir"),
             "{block}: is not the shipped file"
         );
-        let mut config = overlaid(&block.text);
+        let mut config = overlay::on_shipped(&block.text);
         self.write(&config);
         let checked = self.output(self.bash("firehose check --config overlaid.toml"));
         checked.unwrap_or_else(|why| panic!("{block}: {why}"));
-        let destination = config["stream"]["clicks"]["destination"]["type"].as_str();
-        if destination == Some("s3") {
+        let clicks = &config["stream"]["clicks"];
+        let is = |table: &str, kind: &str| clicks[table]["type"].as_str() == Some(kind);
+        let (is_kinesis, is_s3) = (is("source", "kinesis"), is("destination", "s3"));
+        if is_s3 {
             let bucket = Weed::shared().bucket();
-            into(&bucket, &mut config);
+            let stream = is_kinesis.then(|| overlay::out_of_a_stream(&mut config));
+            overlay::into(&bucket, &mut config);
             self.write(&config);
-            self.deliver(&config, &bucket);
+            self.deliver(&config, stream.as_ref(), &bucket);
         }
     }
 
-    /// Whether a record arrives in the bucket.
-    fn deliver(&self, config: &toml::Table, bucket: &Bucket) {
+    /// Whether a record arrives in the bucket, sent to the daemon or put into the stream that it reads.
+    fn deliver(&self, config: &toml::Table, stream: Option<&Stream>, bucket: &Bucket) {
         let daemon = Running::start(self.bash("exec firehose --config overlaid.toml"));
         let address = config["http"]["listen"].as_str().unwrap().parse().unwrap();
         let event = br#"{"event_id":"e-7","event_type":"view","ts":"2026-11-22T10:00:00Z"}"#;
-        wait_until("the daemon takes a record", || {
-            post_records(address, "clicks", event).is_ok_and(|reply| reply.status == 200)
-        });
+        if let Some(stream) = stream {
+            stream.put(event);
+            wait_until("the daemon has read the record", || {
+                get(address, "/healthz").is_ok() && metric(address, READ) > 0.0
+            });
+        } else {
+            wait_until("the daemon takes a record", || {
+                post_records(address, "clicks", event).is_ok_and(|reply| reply.status == 200)
+            });
+        }
         assert!(
             daemon.end(Signal::TERM),
             "the daemon must drain into the bucket"
@@ -357,38 +371,6 @@ fn parts(block: &Block) -> (String, String) {
     }
     assert!(!script.is_empty(), "{block}: no line begins with `$ `");
     (script, shown)
-}
-
-/// The shipped file with the tables of `text` in place of its own.
-fn overlaid(text: &str) -> toml::Table {
-    let mut config: toml::Table = SHIPPED.parse().unwrap();
-    let tables: toml::Table = text.parse().unwrap();
-    for (name, tables) in tables["stream"].as_table().unwrap() {
-        let stream = config["stream"][name].as_table_mut().unwrap();
-        stream.extend(tables.as_table().unwrap().clone());
-    }
-    config
-}
-
-/// The same with an S3 store that is there, and with state and a port of its own.
-fn into(bucket: &Bucket, config: &mut toml::Table) {
-    let destination = config["stream"]["clicks"]["destination"]
-        .as_table_mut()
-        .unwrap();
-    for (key, value) in [
-        ("bucket", bucket.name.as_str()),
-        ("endpoint", &bucket.endpoint),
-        ("access_key_id", bucket.access_key_id),
-        ("secret_access_key", bucket.secret_access_key),
-    ] {
-        destination.insert(key.to_owned(), value.into());
-    }
-    config.insert("state_dir".to_owned(), "data/state-of-s3".into());
-    let listen = format!("127.0.0.1:{}", free_port());
-    config["http"]
-        .as_table_mut()
-        .unwrap()
-        .insert("listen".to_owned(), listen.into());
 }
 
 fn is_shown(shown: &str, printed: &str) -> bool {

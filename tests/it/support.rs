@@ -16,6 +16,8 @@ pub mod process;
 pub mod producer;
 pub mod proxy;
 pub mod python;
+pub mod script;
 pub mod servers;
 pub mod settings;
 pub mod small_disk;
+pub mod supervised;

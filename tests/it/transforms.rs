@@ -3,25 +3,23 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::support::campaign::{Campaign, Failpoints, say};
-use crate::support::command::succeed;
 use crate::support::daemon::{Site, wait_until};
 use crate::support::event::{ERROR_PREFIX, PREFIX, QUERY};
 use crate::support::http::{get, post_records};
 use crate::support::lake;
 use crate::support::producer::{Load, Producer};
-use crate::support::python::python;
+use crate::support::script::{ask, script};
 
 /// Does to each record what the record's first byte says.
-const HOSTILE: &str = include_str!("../../src/transform/tests/guest.wat");
+pub const HOSTILE: &str = include_str!("../../src/transform/tests/guest.wat");
 /// Traps and hangs now and then; splits, drops and passes the rest.
-const SPLIT: &str = include_str!("transforms/split.wat");
+pub const SPLIT: &str = include_str!("transforms/split.wat");
 
 const FAILPOINTS: Failpoints = &[
     ("apply", 5),
@@ -34,7 +32,8 @@ const FAILPOINTS: Failpoints = &[
     ("spool-after-fsync", 5),
 ];
 
-fn build(site: &Site, name: &str, wat: &str) {
+/// Builds a guest as a module of the site.
+pub fn build(site: &Site, name: &str, wat: &str) {
     let wasm = wat::parse_str(wat).unwrap();
     // As a build tool does it: whole, or not at all.
     let unfinished = site.path(format!("{name}.new"));
@@ -244,15 +243,8 @@ prefix = "raw/"
     let daemon = site.start();
     producer.finish();
     daemon.drain();
-    let summary = succeed(
-        Command::new(python())
-            .arg(concat!(
-                env!("CARGO_MANIFEST_DIR"),
-                "/tests/it/transforms/oracle.py"
-            ))
-            .args([site.path("ledger"), site.path("lake")]),
-    );
-    let summary: Value = serde_json::from_slice(&summary).unwrap();
+    let summary = judge(&site.path("ledger"), &site.path("lake"));
+    let summary = summary.unwrap_or_else(|findings| panic!("{findings}"));
     campaign.report(&summary);
     for code in ["Transform.Trap", "Transform.Timeout"] {
         assert!(
@@ -285,6 +277,11 @@ fn metrics_tell_what_modules_do() {
         wait_until(&line, || metric(&line));
     }
     daemon.drain();
+}
+
+/// Holds what [`SPLIT`] has made of a producer's records against its ledger: the summary, or what is wrong.
+pub fn judge(ledger: &Path, lake: &Path) -> Result<Value, String> {
+    ask(script("transforms/oracle.py").args([ledger, lake]))
 }
 
 fn text_lines(lake: &Path, prefix: &str) -> Vec<String> {

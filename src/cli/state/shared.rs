@@ -4,25 +4,22 @@
 use std::io::Write;
 
 use super::{CommandError, runtime, shards};
-use crate::config::{Config, CoordinationSettings, SourceSettings};
-use crate::coordination;
+use crate::config::{Config, CoordinationSettings};
+use crate::coordination::{self, Scanned};
 
 /// A stream that several daemons share, and how.
 fn shared(config: &Config) -> impl Iterator<Item = (&str, &CoordinationSettings)> {
-    config.streams.iter().filter_map(|(name, stream)| {
-        let SourceSettings::Kinesis(kinesis) = &stream.source else {
-            return None;
-        };
-        Some((name.as_str(), kinesis.coordination.as_ref()?))
-    })
+    let streams = config.streams.iter();
+    streams.filter_map(|(name, stream)| Some((name.as_str(), stream.source.coordination()?)))
 }
 
 /// One line for each stream, and one for each of its leases.
 pub(super) fn list(config: &Config, now_ms: i64, out: &mut dyn Write) -> Result<(), CommandError> {
     for (stream, settings) in shared(config) {
         writeln!(out, "{stream} (shared by lease table {})", settings.table)?;
-        let items = match runtime()?.block_on(coordination::list(settings)) {
-            Ok(items) => items,
+        let Scanned { items, unreadable } = match runtime()?.block_on(coordination::list(settings))
+        {
+            Ok(scanned) => scanned,
             Err(cause) => {
                 writeln!(out, "   cannot be read: {cause}")?;
                 continue;
@@ -35,6 +32,10 @@ pub(super) fn list(config: &Config, now_ms: i64, out: &mut dyn Write) -> Result<
             "   {} shards, {ended} of them read to their ends; {waiting} objects wait to be published",
             items.len()
         )?;
+        writeln!(
+            out,
+            "   open partitions are in no table: the status page of each daemon counts its own"
+        )?;
         for item in items {
             let owner = item.owner.as_deref().unwrap_or("nobody");
             write!(out, "   {} of {owner}: ", item.shard)?;
@@ -44,11 +45,14 @@ pub(super) fn list(config: &Config, now_ms: i64, out: &mut dyn Write) -> Result<
             }
             writeln!(out)?;
         }
+        for fault in unreadable {
+            writeln!(out, "   {fault}: mend the item")?;
+        }
     }
     Ok(())
 }
 
-/// Whether all streams are such: nothing of them is under `state_dir`.
+/// Whether all streams of the config are such: nothing of them need be under `state_dir`.
 pub(super) fn are_all(config: &Config) -> bool {
     shared(config).count() == config.streams.len()
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{CommandError, named, runtime};
 use crate::clock::Clock;
-use crate::config::{Config, CoordinationSettings, SourceSettings, StreamSettings};
+use crate::config::{Config, CoordinationSettings, StreamSettings};
 use crate::coordination::{self, BodyName, Lease, LeaseItem, Written};
 use crate::destination::Destination;
 use crate::pipeline::Body;
@@ -25,20 +25,13 @@ pub(super) fn run(
     out: &mut dyn Write,
 ) -> Result<(), CommandError> {
     let stream = named(config, stream)?;
-    let SourceSettings::Kinesis(kinesis) = &stream.source else {
-        return Err(not_shared(stream));
-    };
-    let Some(settings) = &kinesis.coordination else {
-        return Err(not_shared(stream));
-    };
+    let settings = stream.source.coordination().ok_or_else(|| {
+        CommandError::Usage(format!(
+            "stream {} is not shared: --object is for the lists of shared streams",
+            stream.name
+        ))
+    })?;
     runtime()?.block_on(unlist(stream, settings, key, yes, out))
-}
-
-fn not_shared(stream: &StreamSettings) -> CommandError {
-    CommandError::Usage(format!(
-        "stream {} is not shared: --object is for the lists of shared streams",
-        stream.name
-    ))
 }
 
 async fn unlist(
@@ -50,9 +43,8 @@ async fn unlist(
 ) -> Result<(), CommandError> {
     let destination = Destination::connect(&stream.destination.store).await;
     let destination = destination.context("reach the destination")?;
-    let items = coordination::list(settings)
-        .await
-        .map_err(anyhow::Error::msg)?;
+    let scanned = coordination::list(settings).await;
+    let items = scanned.map_err(anyhow::Error::msg)?.items;
     let mut waiting = Vec::new();
     for item in items {
         let Some(name) = &item.body else { continue };

@@ -23,10 +23,12 @@ pub(super) fn list(config: &Config, out: &mut dyn Write) -> Result<(), CommandEr
         writeln!(out, "no stream has state in {}", config.state_dir.display())?;
     }
     for stream in streams {
-        let whose = if config.streams.contains_key(&stream) {
-            "in the config"
-        } else {
-            "an orphan: the config does not name it"
+        let whose = match config.streams.get(&stream) {
+            Some(settings) if settings.source.is_shared() => {
+                "from when this machine read it alone: the config shares it"
+            }
+            Some(_) => "in the config",
+            None => "an orphan: the config does not name it",
         };
         writeln!(out, "{stream} ({whose})")?;
         let held = match Holdings::read(&config.state_dir.join(&stream), u64::MAX) {

@@ -10,16 +10,7 @@ use crate::destination::PublishError;
 
 /// A request that failed.
 #[derive(Clone, Debug)]
-pub(super) struct Answer {
-    /// HTTP status; `None` when no answer came.
-    status: Option<u16>,
-    /// S3's error code; empty when it sent none (a HEAD has no body).
-    code: String,
-    /// What was said, in one line.
-    text: String,
-    /// The request was never sent.
-    unsent: bool,
-}
+pub(super) struct Answer(Refusal);
 
 /// What to say about an error code that needs a person: code, then where to look.
 const PERMANENT: &[(&str, &str)] = &[
@@ -123,38 +114,28 @@ impl Answer {
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        let Refusal {
-            status,
-            code,
-            text,
-            unsent,
-        } = Refusal::of(error);
-        Self {
-            status,
-            code,
-            text,
-            unsent,
-        }
+        Self(Refusal::of(error))
     }
 
     /// The key is taken, or was while a conditional write raced with another.
     pub(super) fn is_taken(&self) -> bool {
-        matches!(self.status, Some(412))
-            || self.code == "PreconditionFailed"
-            || self.code == "ConditionalRequestConflict"
+        matches!(self.0.status, Some(412))
+            || self.0.code == "PreconditionFailed"
+            || self.0.code == "ConditionalRequestConflict"
     }
 
     /// The request may have been carried out although no good answer came.
     pub(super) fn is_lost(&self) -> bool {
-        !self.unsent
+        !self.0.unsent
             && self
+                .0
                 .status
                 .is_none_or(|status| (200..300).contains(&status))
     }
 
     /// There is no such object. (A missing bucket has a code of its own, except for a HEAD.)
     pub(super) fn is_missing(&self) -> bool {
-        self.status == Some(404) && self.code != "NoSuchBucket"
+        self.0.status == Some(404) && self.0.code != "NoSuchBucket"
     }
 
     /// There is no such multipart upload. Only for requests that name one.
@@ -164,38 +145,39 @@ impl Answer {
 
     /// The multipart upload can never be completed. Only for its completion.
     pub(super) fn is_refused_upload(&self) -> bool {
-        REFUSED_UPLOAD.contains(&self.code.as_str())
+        REFUSED_UPLOAD.contains(&self.0.code.as_str())
     }
 
     /// The store does not know the operation, or a header of it.
     pub(super) fn is_not_implemented(&self) -> bool {
-        self.status == Some(501) || self.code == "NotImplemented"
+        self.0.status == Some(501) || self.0.code == "NotImplemented"
     }
 
     /// The credentials may not do this.
     pub(super) fn is_denied(&self) -> bool {
-        self.status == Some(403) && matches!(self.code.as_str(), "" | "AccessDenied" | "Forbidden")
+        self.0.status == Some(403)
+            && matches!(self.0.code.as_str(), "" | "AccessDenied" | "Forbidden")
     }
 
     /// What was said, in one line.
     pub(super) fn text(&self) -> &str {
-        &self.text
+        &self.0.text
     }
 
     /// What it means for publishing. `doing` names the request and its object.
     pub(super) fn error(&self, doing: &str) -> PublishError {
-        let cause = format!("{doing}: {}", self.text);
+        let cause = format!("{doing}: {}", self.0.text);
         let permanent = |advice: &str| PublishError::Permanent {
             cause: cause.clone(),
             advice: advice.into(),
         };
-        if self.unsent {
+        if self.0.unsent {
             return permanent(
                 "no request could be made: check the credentials (`access_key_id`, `profile`, the \
                  environment), `endpoint` and `region`",
             );
         }
-        let code = self.code.as_str();
+        let code = self.0.code.as_str();
         if let Some((_, advice)) = PERMANENT.iter().find(|(known, _)| *known == code) {
             return permanent(advice);
         }
@@ -210,11 +192,11 @@ impl Answer {
         if TRANSIENT.contains(&code) {
             return PublishError::Transient(cause);
         }
-        match self.status {
+        match self.0.status {
             Some(301 | 307 | 308) => permanent("the bucket lives elsewhere: mend `region`"),
             Some(501) => permanent("the store lacks something that was asked for"),
             Some(404) => permanent("check `bucket`, `endpoint` and `path_style`"),
-            Some(status @ 400..=499) if status != 408 && status != 429 => {
+            _ if self.0.blames_request() => {
                 permanent("the store refuses the request; its message says why")
             }
             _ => PublishError::Transient(cause),

@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use aws_sdk_kinesis::Client as Sdk;
 use aws_sdk_kinesis::config::StalledStreamProtectionConfig;
-use aws_sdk_kinesis::config::retry::RetryConfig;
-use aws_sdk_kinesis::config::timeout::TimeoutConfig;
 use aws_sdk_kinesis::primitives::DateTime;
 use aws_sdk_kinesis::primitives::event_stream::EventReceiver;
 use aws_sdk_kinesis::types::error::SubscribeToShardEventStreamError;
@@ -76,18 +74,10 @@ impl Client {
             cause: format!("no region is known for Kinesis stream {}", settings.stream),
             advice: "set the source's `region`, or AWS_REGION".into(),
         })?;
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .operation_attempt_timeout(REQUEST_TIMEOUT)
-            .build();
-        let mut config = aws_sdk_kinesis::config::Builder::from(&found)
-            .retry_config(RetryConfig::disabled())
+        let timeouts = aws::timeouts(CONNECT_TIMEOUT, REQUEST_TIMEOUT);
+        let config = aws::client_config!(aws_sdk_kinesis, &found, settings.access, timeouts)
             // A subscription may be silent, and is not read while nobody takes records.
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            .timeout_config(timeouts);
-        if let Some(endpoint) = &settings.access.endpoint {
-            config = config.endpoint_url(endpoint);
-        }
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         Ok(Self {
             sdk: Sdk::from_conf(config.build()),
             stream: settings.stream.clone(),

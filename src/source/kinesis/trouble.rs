@@ -46,37 +46,6 @@ const THROTTLED: &[&str] = &[
     "RequestLimitExceeded",
 ];
 
-/// Codes of credentials that are not taken, and what to mend.
-const CREDENTIALS: &[(&str, &str)] = &[
-    (
-        "UnrecognizedClientException",
-        "the service does not know the key: mend `access_key_id` or `profile`",
-    ),
-    (
-        "InvalidClientTokenId",
-        "the service does not know the key: mend `access_key_id` or `profile`",
-    ),
-    (
-        "InvalidSignatureException",
-        "mend `secret_access_key`, or set this machine's clock",
-    ),
-    ("SignatureDoesNotMatch", "mend `secret_access_key`"),
-    (
-        "IncompleteSignatureException",
-        "mend `access_key_id` and `secret_access_key`",
-    ),
-    (
-        "MissingAuthenticationTokenException",
-        "give credentials: `access_key_id`, `profile`, or the environment",
-    ),
-    (
-        "ExpiredTokenException",
-        "the credentials have expired: renew them",
-    ),
-    ("ExpiredToken", "the credentials have expired: renew them"),
-    ("OptInRequired", "the account is not subscribed to Kinesis"),
-];
-
 impl Trouble {
     /// Reads the error of `operation`, an action of Kinesis, on what `of` names.
     pub(super) fn of<E>(error: &SdkError<E, HttpResponse>, operation: &str, of: &str) -> Self
@@ -111,17 +80,11 @@ impl Trouble {
             advice: advice.to_owned(),
         };
         let code = refusal.code.as_str();
-        if refusal.unsent {
-            return permanent(
-                "no request could be made: check the source's credentials (`access_key_id`, \
-                 `profile`, the environment), `endpoint` and `region`",
-            );
+        if let Some(advice) = refusal.credentials_advice("endpoint") {
+            return permanent(&advice);
         }
         if THROTTLED.contains(&code) {
             return Self::Throttled(cause);
-        }
-        if let Some((_, advice)) = CREDENTIALS.iter().find(|(known, _)| *known == code) {
-            return permanent(advice);
         }
         match (code, refusal.status) {
             ("ExpiredIteratorException", _) => Self::Iterator(cause),
@@ -144,7 +107,7 @@ impl Trouble {
                 permanent("the stream's KMS key cannot be used: allow kms:Decrypt, or mend the key")
             }
             (_, Some(404)) => permanent("what answers there is not Kinesis: check `endpoint`"),
-            (_, Some(status @ 400..=499)) if status != 408 && status != 429 => {
+            _ if refusal.blames_request() => {
                 permanent("Kinesis refuses the request; its message says why")
             }
             _ => Self::Transient(cause),

@@ -1,24 +1,22 @@
 //! A `DynamoDB` server for the tests, and somebody else's eyes on the lease table.
 
-use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, OnceLock};
 
 use serde_json::Value;
 
 use super::daemon::free_port;
 use super::node::package;
-use super::python::python;
+use super::script::{ask, script};
+use super::supervised::Supervised;
 
 /// `dynalite`, with everything in memory.
 #[derive(Debug)]
 pub struct Dynalite {
-    dir: tempfile::TempDir,
+    server: Supervised,
     address: SocketAddr,
     tables: AtomicU32,
-    supervisor: Mutex<Child>,
 }
 
 /// A lease table, made or not, and where to reach it.
@@ -36,31 +34,18 @@ impl Dynalite {
     }
 
     fn start() -> Self {
-        let dir = tempfile::Builder::new()
-            .prefix("firehose-dynalite-")
-            .tempdir()
-            .unwrap();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
-        let log = File::create(dir.path().join("log")).unwrap();
-        let supervisor = Command::new(python())
-            .arg(concat!(
-                env!("CARGO_MANIFEST_DIR"),
-                "/tests/it/support/supervise.py"
-            ))
-            .arg("node")
-            .arg(package("dynalite/cli.js"))
-            .args(["--port", &address.port().to_string()])
-            .args(["--createTableMs", "20", "--deleteTableMs", "20"])
-            .stdin(Stdio::piped())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let server = Supervised::start("dynalite", |command, _| {
+            command
+                .arg("node")
+                .arg(package("dynalite/cli.js"))
+                .args(["--port", &address.port().to_string()])
+                .args(["--createTableMs", "20", "--deleteTableMs", "20"]);
+        });
         Self {
-            dir,
+            server,
             address,
             tables: AtomicU32::new(0),
-            supervisor: Mutex::new(supervisor),
         }
     }
 
@@ -74,19 +59,8 @@ impl Dynalite {
             endpoint: format!("http://{}", self.address),
             name: format!("leases-{}", self.tables.fetch_add(1, Ordering::Relaxed)),
         };
-        if let Err(error) = table.ask("ready", &[]) {
-            let log = fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
-            panic!("{error}\n--- the server's log\n{log}");
-        }
+        self.server.must(table.ask("ready", &[]));
         table
-    }
-}
-
-impl Drop for Dynalite {
-    fn drop(&mut self) {
-        let mut supervisor = self.supervisor.lock().unwrap();
-        drop(supervisor.stdin.take());
-        let _ = supervisor.wait();
     }
 }
 
@@ -121,19 +95,8 @@ impl LeaseTable {
     }
 
     fn ask(&self, action: &str, arguments: &[&str]) -> Result<Value, String> {
-        let output = Command::new(python())
-            .arg(concat!(
-                env!("CARGO_MANIFEST_DIR"),
-                "/tests/it/support/dynamodb.py"
-            ))
+        ask(script("support/dynamodb.py")
             .args([&*self.endpoint, action, &*self.name])
-            .args(arguments)
-            .output()
-            .unwrap();
-        if output.status.success() {
-            return Ok(serde_json::from_slice(&output.stdout).unwrap());
-        }
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        Err(format!("{action} {arguments:?}: {complaint}"))
+            .args(arguments))
     }
 }

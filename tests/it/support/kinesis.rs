@@ -1,25 +1,25 @@
 //! A Kinesis server for the tests, and the clients that are not ours.
 
-use std::fs::{self, File};
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, OnceLock};
 
 use serde_json::Value;
 
 use super::daemon::{free_port, wait_until};
 use super::node::package;
-use super::python::python;
+use super::script::{ask, script};
+use super::supervised::Supervised;
 
 /// `kinesalite` with a data directory of its own: it keeps what it has through a restart.
 #[derive(Debug)]
 pub struct Kinesalite {
-    dir: tempfile::TempDir,
+    server: Supervised,
     address: SocketAddr,
     streams: AtomicU32,
-    supervisor: Mutex<Child>,
 }
 
 /// A stream, and where to reach it.
@@ -42,25 +42,21 @@ impl Kinesalite {
 
     /// Starts a server. It is ready when its first stream is.
     pub fn start() -> Self {
-        let dir = tempfile::Builder::new()
-            .prefix("firehose-kinesis-")
-            .tempdir()
-            .unwrap();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
-        let supervisor = Mutex::new(launch(dir.path(), address.port()));
+        let server = Supervised::start("kinesis", |command, dir| {
+            serve(command, dir, address.port());
+        });
         Self {
-            dir,
+            server,
             address,
             streams: AtomicU32::new(0),
-            supervisor,
         }
     }
 
     /// Ends the server as a crash would, and starts it again over what it has on disk.
     pub fn restart(&self) {
-        let mut supervisor = self.supervisor.lock().unwrap();
-        end(&mut supervisor);
-        *supervisor = launch(self.dir.path(), self.address.port());
+        self.server
+            .restart(|command, dir| serve(command, dir, self.address.port()));
     }
 
     pub const fn address(&self) -> SocketAddr {
@@ -78,48 +74,21 @@ impl Kinesalite {
     /// A new stream. Waits until the server is ready.
     pub fn stream(&self, shards: u32) -> Stream {
         let stream = self.name();
-        if let Err(error) = stream.try_create(shards) {
-            let log = fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
-            panic!("{error}\n--- the server's log\n{log}");
-        }
+        self.server.must(stream.try_create(shards));
         stream
     }
 }
 
-fn launch(dir: &Path, port: u16) -> Child {
-    let log = File::options()
-        .create(true)
-        .append(true)
-        .open(dir.join("log"))
-        .unwrap();
-    Command::new(python())
-        .arg(concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/tests/it/support/supervise.py"
-        ))
+/// The server's command line.
+fn serve(command: &mut Command, dir: &Path, port: u16) {
+    command
         .arg("node")
         .arg(package("kinesalite/cli.js"))
         .args(["--port", &port.to_string(), "--shardLimit", "1000"])
         .arg("--path")
         .arg(dir.join("data"))
         .args(["--createStreamMs", "20", "--deleteStreamMs", "20"])
-        .args(["--updateStreamMs", "20"])
-        .stdin(Stdio::piped())
-        .stdout(log.try_clone().unwrap())
-        .stderr(log)
-        .spawn()
-        .unwrap()
-}
-
-fn end(supervisor: &mut Child) {
-    drop(supervisor.stdin.take());
-    let _ = supervisor.wait();
-}
-
-impl Drop for Kinesalite {
-    fn drop(&mut self) {
-        end(&mut self.supervisor.lock().unwrap());
-    }
+        .args(["--updateStreamMs", "20"]);
 }
 
 impl Stream {
@@ -191,24 +160,15 @@ secret_access_key = "firehose-tests-secret""#,
     }
 
     fn command(&self, action: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new(python());
+        let mut command = script("support/kinesis.py");
         command
-            .arg(concat!(
-                env!("CARGO_MANIFEST_DIR"),
-                "/tests/it/support/kinesis.py"
-            ))
             .args([&*self.endpoint, action, &*self.name])
             .args(arguments);
         command
     }
 
     fn ask(&self, action: &str, arguments: &[&str]) -> Result<Value, String> {
-        let output = self.command(action, arguments).output().unwrap();
-        if output.status.success() {
-            return Ok(serde_json::from_slice(&output.stdout).unwrap());
-        }
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        Err(format!("{action} {arguments:?}: {complaint}"))
+        ask(&mut self.command(action, arguments))
     }
 }
 

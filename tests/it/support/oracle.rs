@@ -1,11 +1,10 @@
 //! Runs the foreign reader over a destination and a ledger.
 
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::Value;
 
-use super::python::python;
+use super::script::script;
 
 /// Where the objects lie.
 #[derive(Clone, Copy, Debug)]
@@ -33,10 +32,8 @@ pub fn judge_change(
     backup: Option<&str>,
     later: Option<&str>,
 ) -> Result<Value, String> {
-    let mut command = Command::new(python());
-    command
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/oracle.py"))
-        .arg(ledger);
+    let mut command = script("oracle.py");
+    command.arg(ledger);
     match lake {
         Lake::Folder(path) => command.arg("--folder").arg(path),
         Lake::S3 {

@@ -60,6 +60,8 @@ struct Plan {
     mix: Vec<(Fault, u32)>,
     /// Faults for the next requests with this method, before the mix is asked.
     next: VecDeque<(String, Fault)>,
+    /// Method and a part of the target of requests that are refused, before anything else is asked.
+    refused: Vec<(&'static str, &'static str)>,
     passed: Vec<Passed>,
 }
 
@@ -71,6 +73,7 @@ impl Proxy {
             random: fastrand::Rng::with_seed(seed),
             mix: mix.to_vec(),
             next: VecDeque::new(),
+            refused: Vec::new(),
             passed: Vec::new(),
         }));
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -108,6 +111,7 @@ impl Proxy {
         let mut plan = self.plan.lock().unwrap();
         plan.mix.clear();
         plan.next.clear();
+        plan.refused.clear();
     }
 
     /// From now on these faults hit so many requests in a thousand.
@@ -122,6 +126,11 @@ impl Proxy {
             .unwrap()
             .next
             .push_back((method.to_owned(), fault));
+    }
+
+    /// From now on the store answers 503 to requests with this method and this in their target.
+    pub fn refuse(&self, method: &'static str, part: &'static str) {
+        self.plan.lock().unwrap().refused.push((method, part));
     }
 
     /// How many requests each fault has hit, those that passed included.
@@ -143,8 +152,11 @@ impl Plan {
     /// What happens to a request.
     fn choose(&mut self, line: &str) -> Fault {
         let method = line.split(' ').next().unwrap_or_default();
+        let mut refused = self.refused.iter();
+        let is_refused = refused.any(|(wanted, part)| *wanted == method && line.contains(part));
         let waiting = self.next.iter().position(|(wanted, _)| wanted == method);
         let fault = match waiting.and_then(|at| self.next.remove(at)) {
+            _ if is_refused => Fault::SlowDown,
             Some((_, fault)) => fault,
             None => self.roll(),
         };

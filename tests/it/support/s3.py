@@ -1,6 +1,7 @@
 """A foreign S3 client for the tests: boto3, one action a call, a JSON document as the answer."""
 
 import json
+import pathlib
 import sys
 import time
 
@@ -59,6 +60,18 @@ def keys():
     return [found["Key"] for page in pages for found in page.get("Contents", [])]
 
 
+def download(directory):
+    """Every object, as files; those that go meanwhile are left out."""
+    for key in keys():
+        try:
+            body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        except s3.exceptions.NoSuchKey:
+            continue
+        path = pathlib.Path(directory, key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(body)
+
+
 def uploads():
     """Multipart uploads that are neither completed nor aborted."""
     found = s3.list_multipart_uploads(Bucket=bucket)
@@ -80,6 +93,6 @@ def abort_uploads():
         s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
 
 
-actions = [create, get, put, keys, uploads, parts, abort_uploads]
+actions = [create, get, put, keys, download, uploads, parts, abort_uploads]
 answer = {each.__name__: each for each in actions}[action](*rest)
 json.dump(answer, sys.stdout, default=str)

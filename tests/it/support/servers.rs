@@ -1,10 +1,9 @@
 //! Real servers for the tests, on free loopback ports.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -13,6 +12,8 @@ use serde_json::Value;
 
 use super::oracle::Lake;
 use super::python::python;
+use super::script::{ask, script};
+use super::supervised::Supervised;
 
 const ACCESS_KEY_ID: &str = "firehose-tests";
 const SECRET_ACCESS_KEY: &str = "firehose-tests-secret";
@@ -21,10 +22,9 @@ const SECRET_ACCESS_KEY: &str = "firehose-tests-secret";
 /// those end.
 #[derive(Debug)]
 pub struct Weed {
-    dir: tempfile::TempDir,
+    server: Supervised,
     address: SocketAddr,
     buckets: AtomicU32,
-    supervisor: Child,
 }
 
 /// A bucket, and where to reach it.
@@ -53,17 +53,11 @@ impl Weed {
 
     /// Starts a server. It is ready when its first bucket is.
     pub fn start() -> Self {
-        let dir = tempfile::Builder::new()
-            .prefix("firehose-weed-")
-            .tempdir()
-            .unwrap();
         let identities = serde_json::json!({"identities": [{
             "name": "tests",
             "credentials": [{"accessKey": ACCESS_KEY_ID, "secretKey": SECRET_ACCESS_KEY}],
             "actions": ["Admin", "Read", "Write", "List", "Tagging"],
         }]});
-        let config = dir.path().join("s3.json");
-        fs::write(&config, identities.to_string()).unwrap();
         let [
             s3,
             s3_grpc,
@@ -74,64 +68,56 @@ impl Weed {
             filer,
             filer_grpc,
         ] = free_ports();
-        let log = File::create(dir.path().join("log")).unwrap();
-        let python = python();
-        let supervisor = Command::new(&python)
-            .arg(concat!(
-                env!("CARGO_MANIFEST_DIR"),
-                "/tests/it/support/supervise.py"
-            ))
-            .arg(python.with_file_name("weed"))
-            .args([
-                "-logtostderr=true",
-                "server",
-                "-ip=127.0.0.1",
-                "-ip.bind=127.0.0.1",
-                "-filer",
-            ])
-            .args([
-                "-s3",
-                "-s3.autoCreateBucket=false",
-                "-s3.port.iceberg=0",
-                "-s3.port.lance=0",
-            ])
-            .args([
-                "-volume.max=1000",
-                "-volume.preStopSeconds=0",
-                "-master.telemetry=false",
-            ])
-            .arg("-master.volumeSizeLimitMB=1024")
-            .arg(format!("-dir={}", dir.path().display()))
-            .arg(format!("-s3.config={}", config.display()))
-            .args([format!("-s3.port={s3}"), format!("-s3.port.grpc={s3_grpc}")])
-            .args([
-                format!("-master.port={master}"),
-                format!("-master.port.grpc={master_grpc}"),
-            ])
-            .args([
-                format!("-volume.port={volume}"),
-                format!("-volume.port.grpc={volume_grpc}"),
-            ])
-            .args([
-                format!("-filer.port={filer}"),
-                format!("-filer.port.grpc={filer_grpc}"),
-            ])
-            // Each bucket takes volumes of its own: one, not seven.
-            .env("WEED_MASTER_VOLUME_GROWTH_COPY_1", "1")
-            // Without a key it has no SSE-S3.
-            .env("WEED_S3_SSE_KEK", "5e".repeat(32))
-            .env("WEED_S3_SSE_KEK_PASSPHRASE", "tests")
-            .stdin(Stdio::piped())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let server = Supervised::start("weed", |command, dir| {
+            let config = dir.join("s3.json");
+            fs::write(&config, identities.to_string()).unwrap();
+            command
+                .arg(python().with_file_name("weed"))
+                .args([
+                    "-logtostderr=true",
+                    "server",
+                    "-ip=127.0.0.1",
+                    "-ip.bind=127.0.0.1",
+                    "-filer",
+                ])
+                .args([
+                    "-s3",
+                    "-s3.autoCreateBucket=false",
+                    "-s3.port.iceberg=0",
+                    "-s3.port.lance=0",
+                ])
+                .args([
+                    "-volume.max=1000",
+                    "-volume.preStopSeconds=0",
+                    "-master.telemetry=false",
+                ])
+                .arg("-master.volumeSizeLimitMB=1024")
+                .arg(format!("-dir={}", dir.display()))
+                .arg(format!("-s3.config={}", config.display()))
+                .args([format!("-s3.port={s3}"), format!("-s3.port.grpc={s3_grpc}")])
+                .args([
+                    format!("-master.port={master}"),
+                    format!("-master.port.grpc={master_grpc}"),
+                ])
+                .args([
+                    format!("-volume.port={volume}"),
+                    format!("-volume.port.grpc={volume_grpc}"),
+                ])
+                .args([
+                    format!("-filer.port={filer}"),
+                    format!("-filer.port.grpc={filer_grpc}"),
+                ])
+                // Each bucket takes volumes of its own: one, not seven.
+                .env("WEED_MASTER_VOLUME_GROWTH_COPY_1", "1")
+                // Without a key it has no SSE-S3.
+                .env("WEED_S3_SSE_KEK", "5e".repeat(32))
+                .env("WEED_S3_SSE_KEK_PASSPHRASE", "tests");
+        });
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, s3));
         Self {
-            dir,
+            server,
             address,
             buckets: AtomicU32::new(0),
-            supervisor,
         }
     }
 
@@ -148,18 +134,8 @@ impl Weed {
             access_key_id: ACCESS_KEY_ID,
             secret_access_key: SECRET_ACCESS_KEY,
         };
-        if let Err(error) = bucket.ask("create", &[]) {
-            let log = fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
-            panic!("{error}\n--- the server's log\n{log}");
-        }
+        self.server.must(bucket.ask("create", &[]));
         bucket
-    }
-}
-
-impl Drop for Weed {
-    fn drop(&mut self) {
-        drop(self.supervisor.stdin.take());
-        let _ = self.supervisor.wait();
     }
 }
 
@@ -230,6 +206,11 @@ secret_access_key = "{secret_access_key}""#
         strings(&self.ask("keys", &[]).unwrap())
     }
 
+    /// Copies all objects into a folder.
+    pub fn download(&self, to: &Path) {
+        self.ask("download", &[path(to)]).unwrap();
+    }
+
     /// Multipart uploads that are neither completed nor aborted.
     pub fn uploads(&self) -> Vec<String> {
         strings(&self.ask("uploads", &[]).unwrap())
@@ -246,23 +227,10 @@ secret_access_key = "{secret_access_key}""#
     }
 
     fn ask(&self, action: &str, arguments: &[&str]) -> Result<Value, String> {
-        let output = Command::new(python())
-            .arg(concat!(
-                env!("CARGO_MANIFEST_DIR"),
-                "/tests/it/support/s3.py"
-            ))
+        ask(script("support/s3.py")
             .args([&self.endpoint, self.access_key_id, self.secret_access_key])
             .args([action, &self.name])
-            .args(arguments)
-            .output()
-            .unwrap();
-        if output.status.success() {
-            return Ok(serde_json::from_slice(&output.stdout).unwrap());
-        }
-        Err(format!(
-            "{action} {arguments:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        ))
+            .args(arguments))
     }
 }
 

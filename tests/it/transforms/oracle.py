@@ -4,7 +4,8 @@ Usage: oracle.py LEDGER LAKE
 
 Whatever the guest decided and however often, each acknowledged record has one fate: one line in
 processing-failed, or each output that its length asks for, once, as data or in another error object.
-The backup holds each record once, and tells its length.
+The backup holds each record once, and tells its length. Prints a summary as JSON; exit code 1 and the
+findings on standard error when a promise is broken.
 """
 
 import base64
@@ -57,24 +58,31 @@ for path, data in objects("raw"):
         backup[identity] += 1
         lengths[identity] = len(line)
 
-findings = collections.Counter()
+findings, fates = collections.Counter(), collections.Counter()
 for identity in ledger.keys() | outputs.keys() | failed.keys() | backup.keys():
     outcome, copies = ledger.get(identity), backup[identity]
+    has_come = failed[identity] + outputs[identity].total() > 0
     if outcome is None:
         findings["never sent"] += 1
-    elif copies != 1 and (outcome == "acknowledged" or copies > 1):
-        findings["backup lost" if copies == 0 else "backup doubled"] += 1
-    length = lengths.get(identity, 0)
-    if copies == 0:
-        numbers = 0
-    else:
-        numbers = 0 if length % 7 == 0 else 3 if length % 5 == 0 else 1
-    expected = {number: 1 for number in range(numbers)}
-    if failed[identity] == 0 and dict(outputs[identity]) != expected:
-        findings["outputs lost or doubled"] += 1
+    elif copies > 1:
+        findings["backup doubled"] += 1
+    elif copies == 0 and (outcome == "acknowledged" or has_come):
+        findings["backup lost"] += 1
     if failed[identity] > 1 or (failed[identity] and outputs[identity]):
         findings["failed and delivered, or failed twice"] += 1
+    elif copies and not failed[identity]:
+        length = lengths[identity]
+        numbers = 0 if length % 7 == 0 else 3 if length % 5 == 0 else 1
+        fates[numbers] += 1
+        expected = collections.Counter(range(numbers))
+        if expected - outputs[identity]:
+            findings["outputs lost"] += 1
+        if outputs[identity] - expected:
+            findings["outputs doubled"] += 1
 print(json.dumps({"attempts": collections.Counter(ledger.values()), "failed": codes,
+                  "dropped": fates[0], "passed": fates[1], "split": fates[3],
                   "outputs": sum(counter.total() for counter in outputs.values()),
                   "findings": findings}))
+for what, count in findings.items():
+    print(f"{what}: {count}", file=sys.stderr)
 sys.exit(1 if findings or not outputs else 0)

@@ -6,8 +6,8 @@
 //! very write returned; each further checkpoint is written on condition that owner, fencing number and
 //! the number of the checkpoint before are still its own. `model_tests` explores these rules whole.
 //!
-//! Reading order: `item` (what the table holds), `resumed` and `lease` (what a holder does), `balance` and `watch`
-//! (who takes what), `leases` (the task), `table` and `writes` (requests).
+//! Reading order: `item` (what the table holds), `resumed` and `lease` (what a holder does), `balance`, `watch`
+//! and `rest` (who takes what, and when), `leases` (the task), `table` and `writes` (requests).
 
 mod balance;
 mod item;
@@ -16,6 +16,7 @@ mod leases;
 #[cfg(test)]
 mod model_tests;
 mod renewal;
+mod rest;
 mod resumed;
 mod seize;
 mod sync;

@@ -77,6 +77,14 @@ pub struct Written {
     pub until_ms: Option<i64>,
 }
 
+impl Written {
+    /// Whether more has been read than by another one.
+    pub(super) fn goes_beyond(&self, other: &Self) -> bool {
+        let read = |of: &Self| (of.ended, of.position, of.until_ms);
+        read(self) > read(other)
+    }
+}
+
 /// How far a shard has been read, in KCL's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KclCheckpoint {
@@ -160,6 +168,18 @@ impl LeaseItem {
             parents: self.parents.clone(),
             ended: self.has_ended(),
             until_ms: self.until_ms,
+        }
+    }
+
+    /// Its last checkpoint.
+    pub(super) fn written(&self) -> Written {
+        let state = self.state();
+        Written {
+            body: self.body.clone(),
+            position: state.position,
+            ended: state.ended,
+            waiting: self.waiting,
+            until_ms: state.until_ms,
         }
     }
 

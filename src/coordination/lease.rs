@@ -1,9 +1,13 @@
 //! A lease that is held: its checkpoints, and letting go of it.
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::item::{BodyName, LeaseItem, Written};
+use super::item::{LeaseItem, Written};
+use super::rest::Fitness;
 use super::resumed::Resumed;
 use super::trouble::Trouble;
 use super::writes::Holder;
@@ -29,13 +33,15 @@ pub struct Lease {
     wanted_back: CancellationToken,
     over: CancellationToken,
     metrics: CoordinationMetrics,
+    fitness: Arc<Fitness>,
+    begun: Instant,
 }
 
 /// The last checkpoint.
 #[derive(Debug)]
 struct Last {
     number: u64,
-    body: Option<BodyName>,
+    written: Written,
     /// A checkpoint was sent after it, and nobody waited to learn what became of it.
     is_in_doubt: bool,
 }
@@ -57,6 +63,8 @@ pub(super) struct Signals {
     pub(super) wanted_back: CancellationToken,
     /// Nobody needs it any more.
     pub(super) over: CancellationToken,
+    /// When it was taken.
+    pub(super) begun: Instant,
 }
 
 impl Lease {
@@ -66,19 +74,22 @@ impl Lease {
         taken: &LeaseItem,
         resumed: Resumed,
         metrics: CoordinationMetrics,
+        fitness: Arc<Fitness>,
     ) -> Self {
         Self {
             holder,
             resumed,
             last: Mutex::new(Last {
                 number: taken.number.unwrap_or(0),
-                body: taken.body.clone(),
+                written: taken.written(),
                 is_in_doubt: false,
             }),
             lost: CancellationToken::new(),
             wanted_back: CancellationToken::new(),
             over: CancellationToken::new(),
             metrics,
+            fitness,
+            begun: Instant::now(),
         }
     }
 
@@ -109,6 +120,7 @@ impl Lease {
             lost: self.lost.clone(),
             wanted_back: self.wanted_back.clone(),
             over: self.over.clone(),
+            begun: self.begun,
         }
     }
 
@@ -143,9 +155,13 @@ impl Lease {
                 }
             }
         }
+        // One that only forgets what is published says nothing of this machine.
+        if written.goes_beyond(&last.written) {
+            self.fitness.went_well(self.begun);
+        }
         *last = Last {
             number: last.number + 1,
-            body: written.body.clone(),
+            written: written.clone(),
             is_in_doubt: false,
         };
         self.metrics.checkpoints.add(1);
@@ -177,11 +193,17 @@ impl Lease {
         let number = item.number.unwrap_or(0);
         if number == last.number + 1 && item.body == written.body {
             Settled::Durable
-        } else if number == last.number && item.body == last.body {
+        } else if number == last.number && item.body == last.written.body {
             Settled::NotYet
         } else {
             Settled::Lost
         }
+    }
+
+    /// This machine cannot do the holder's work, though another might: its worker leaves leases to others
+    /// for the time that is returned, longer with each failure until one of its tenures goes well.
+    pub fn failed(&self, cause: String) -> Duration {
+        self.fitness.failed(self.begun, cause)
     }
 
     /// Lets go, so that another worker may take the lease at once. Nothing is to be done with it

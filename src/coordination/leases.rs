@@ -15,6 +15,7 @@ use super::balance::{self, Candidate};
 use super::item::LeaseItem;
 use super::lease::{Lease, Signals};
 use super::renewal::{self, EPSILON};
+use super::rest::Fitness;
 use super::resumed::Resumed;
 use super::sync;
 use super::table::{Scanned, Table};
@@ -75,12 +76,14 @@ pub async fn run(
         table = settings.table,
         "sharing the stream with the workers of its lease table"
     );
+    let fitness = Fitness::new(settings.failover, Arc::clone(&means.health));
     let mut task = Task {
         settings,
         means,
         worker,
         table: None,
         watch: Watch::default(),
+        fitness: Arc::new(fitness),
         listed: None,
         next_listing: Instant::now(),
         held: BTreeMap::new(),
@@ -117,6 +120,7 @@ struct Task {
     /// Once it has been found ready.
     table: Option<Table>,
     watch: Watch,
+    fitness: Arc<Fitness>,
     /// The shards of the last listing.
     listed: Option<BTreeSet<ShardId>>,
     next_listing: Instant,
@@ -213,7 +217,13 @@ impl Task {
             Some(fault) => self.tell(TABLE, format!("{}: {fault}: mend the item", table.named())),
             None => self.means.health.well(TABLE),
         }
-        for item in self.choose(&scanned.items) {
+        let chosen = self.choose(&scanned.items);
+        if chosen.is_empty() {
+            let held = self.held.values();
+            self.fitness
+                .has_its_share(held.map(|signals| signals.begun));
+        }
+        for item in chosen {
             if let Some(lease) = self.take(&table, &item).await? {
                 let _ = events.send(Event::Taken(Arc::new(lease))).await;
             }
@@ -321,7 +331,11 @@ impl Task {
                 is_held: self.held.contains_key(&item.shard),
             })
             .collect();
-        let chosen = balance::choose(&self.worker, &candidates, &mut self.random);
+        let mut chosen = balance::choose(&self.worker, &candidates, &mut self.random);
+        if self.fitness.is_resting() {
+            // Nobody else has come for these: without this worker nothing would go on.
+            chosen.retain(|shard| ages[&**shard] == Age::VeryOld);
+        }
         let item = |shard| open.iter().find(|item| item.shard == shard);
         chosen
             .into_iter()
@@ -357,7 +371,8 @@ impl Task {
         };
         let metrics = self.means.metrics.clone();
         let resumed = Resumed::of(&taken, self.means.start);
-        let lease = Lease::new(holder.clone(), &taken, resumed, metrics);
+        let fitness = Arc::clone(&self.fitness);
+        let lease = Lease::new(holder.clone(), &taken, resumed, metrics, fitness);
         let (signals, failover) = (lease.signals(), self.settings.failover);
         self.held.insert(taken.shard, signals.clone());
         let lost = self.means.metrics.lost.clone();

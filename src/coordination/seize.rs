@@ -1,9 +1,12 @@
 //! Takes a lease for one checkpoint, whoever holds it: what a person's decision needs.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use super::item::LeaseItem;
 use super::lease::Lease;
+use super::rest::Fitness;
 use super::resumed::Resumed;
 use super::table::Table;
 use super::trouble::Trouble;
@@ -41,5 +44,6 @@ pub async fn seize(
         fence,
     };
     let resumed = Resumed::of(&taken, StartSettings::TrimHorizon);
-    Ok(Lease::new(holder, &taken, resumed, metrics))
+    let fitness = Arc::new(Fitness::new(settings.failover, Arc::default()));
+    Ok(Lease::new(holder, &taken, resumed, metrics, fitness))
 }

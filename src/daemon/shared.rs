@@ -21,10 +21,6 @@ use crate::shard::ShardId;
 use crate::source::kinesis::Lister;
 use crate::telemetry::{CoordinationMetrics, State};
 
-/// A pipeline that has failed keeps its lease for so long, so that a fault that stays does not go round
-/// among all machines at once.
-const RETRY_AFTER: Duration = Duration::from_secs(2);
-
 /// Time for a pipeline to come to rest once its lease must go.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
 
@@ -141,12 +137,19 @@ impl SharedStream {
             }
             Err(error) => {
                 let cause = error.to_string();
-                tracing::error!(stream, shard, cause, "the shard is begun anew");
-                status.set_state(State::Stalled { cause });
-                tokio::select! {
-                    () = lease.lost().cancelled() => {}
-                    () = lease.wanted_back().cancelled() => {}
-                    () = tokio::time::sleep(RETRY_AFTER) => {}
+                if lease.lost().is_cancelled() || self.hurry.is_cancelled() {
+                    tracing::debug!(stream, shard, cause, "the shard is held no more");
+                } else {
+                    // Services that do not answer are waited for: the fault is this machine's.
+                    let rest_s = lease.failed(cause.clone()).as_secs();
+                    tracing::error!(
+                        stream,
+                        shard,
+                        cause,
+                        rest_s,
+                        "the shard is left to other machines, and for so long this one takes only what \
+                         no other wants"
+                    );
                 }
                 true
             }

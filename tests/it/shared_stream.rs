@@ -246,6 +246,46 @@ fn a_full_disk_keeps_a_shared_stream_waiting_and_loses_nothing_of_it() {
 }
 
 #[test]
+fn a_machine_with_a_full_disk_leaves_the_shards_to_one_that_is_well() {
+    let servers = Servers::new(2);
+    let Servers { stream, bucket, .. } = &servers;
+    let settings = servers.settings(&bucket.endpoint);
+    let (mut sick, well) = (Site::new(&settings), Site::new(&settings));
+    let disk = SmallDisk::mount(&sick.path("state"), 16 << 20);
+    sick.enter(&disk);
+    let mut failing = sick.start();
+    disk.fill();
+    let producer = stream.produce(&well.path("ledger"), 1, 2, "0.05");
+    let told = || get(sick.address, "/readyz").unwrap().text();
+    let is_told = || told().contains("No space left on device");
+    failing.until("the cause is told", is_told).unwrap();
+    // Nobody else is there.
+    let taken = || {
+        metric(
+            sick.address,
+            "firehose_leases_taken_total{stream=\"clicks\"}",
+        )
+    };
+    failing.until("it tries again", || taken() > 2.0).unwrap();
+    let mut daemon = well.spawn(&[]);
+    daemon.alive();
+    let holds_all = || {
+        assert!(is_told(), "{}", told());
+        metric(well.address, "firehose_leases{stream=\"clicks\"}") > 1.0
+    };
+    daemon.until("it holds all shards", holds_all).unwrap();
+    let before = taken();
+    failing
+        .until("it tries once more", || taken() > before)
+        .unwrap();
+    daemon
+        .until("it holds all shards again", holds_all)
+        .unwrap();
+    producer.finish();
+    deliver_all(&well, daemon, bucket.lake());
+}
+
+#[test]
 fn a_shard_of_which_all_is_dropped_is_not_read_again() {
     let servers = Servers::new(1);
     let settings = servers.settings(&servers.bucket.endpoint);

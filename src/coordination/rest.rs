@@ -134,8 +134,9 @@ mod tests {
         }
         let mut rest = Rest::default();
         for expected in [1, 2, 4, 4].map(|times| secs(600) * times) {
+            let begun = now + secs(2999);
             now += secs(3000);
-            assert_eq!(rest.failed(now - secs(1), secs(600), now), expected);
+            assert_eq!(rest.failed(begun, secs(600), now), expected);
         }
     }
 

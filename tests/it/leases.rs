@@ -71,6 +71,7 @@ struct Worker {
     stop: CancellationToken,
     events: mpsc::Receiver<Event>,
     metrics: Arc<Metrics>,
+    health: Arc<SourceHealth>,
     task: JoinHandle<()>,
 }
 
@@ -93,12 +94,13 @@ impl Worker {
     fn start(name: &str, settings: CoordinationSettings, shards: &Shards) -> Self {
         let (stop, metrics) = (CancellationToken::new(), Arc::new(Metrics::new().unwrap()));
         let (sender, events) = mpsc::channel(100);
+        let health = Arc::<SourceHealth>::default();
         let means = Means {
             stream: "clicks".into(),
             start: StartSettings::TrimHorizon,
             clock: Clock::system(),
             metrics: CoordinationMetrics::new(&metrics, "clicks"),
-            health: Arc::new(SourceHealth::default()),
+            health: Arc::clone(&health),
             shards: Arc::new(shards.clone()),
         };
         let settings = CoordinationSettings {
@@ -110,6 +112,7 @@ impl Worker {
             stop,
             events,
             metrics,
+            health,
             task,
         }
     }
@@ -400,6 +403,48 @@ fn leases_are_spread_over_who_is_there_and_handed_over_by_who_leaves() {
                 .render()
                 .contains("firehose_leases{stream=\"clicks\"} 6")
         );
+    });
+}
+
+#[test]
+fn a_worker_that_has_failed_leaves_the_lease_to_others_and_takes_what_none_of_them_wants() {
+    let (table, shards) = (Dynalite::shared().table(), Shards::of(&["a"]));
+    runtime().block_on(async {
+        let settings = settings(&table, &table.endpoint);
+        let mut sick = Worker::start("sick", settings.clone(), &shards);
+        for time in 1..=2 {
+            // Nobody else is there.
+            let lease = sick.take().await;
+            assert_eq!(lease.failed("no room".into()), FAILOVER * time);
+            lease.release().await;
+        }
+        assert_eq!(sick.health.stall().unwrap(), "no room");
+        let mut well = Worker::start("well", settings, &shards);
+        let lease = well.take().await;
+        assert_eq!(lease.failed("a hiccup".into()), FAILOVER);
+        lease.release().await;
+        let lease = within(async {
+            tokio::select! {
+                lease = sick.take() => lease,
+                lease = well.take() => lease,
+            }
+        });
+        let lease = lease.await;
+        within(lease.commit(&written("body-1", 10, 0)))
+            .await
+            .unwrap();
+        // One of them has shown that it is well, and nothing is wanted of the other.
+        within(async {
+            while sick
+                .health
+                .stall()
+                .or_else(|| well.health.stall())
+                .is_some()
+            {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
     });
 }
 

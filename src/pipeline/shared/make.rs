@@ -2,7 +2,8 @@
 //! for as long as it takes. Nothing of it is published here.
 
 use std::fmt::Debug;
-use std::sync::Arc;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::mpsc::UnboundedSender;
@@ -16,7 +17,7 @@ use super::super::publish::publication;
 use super::{Body, Known, Listed, Range};
 use crate::checkpoint::SealedObject;
 use crate::coordination::{BodyName, Lease, Lost, Written};
-use crate::destination::{Destination, Publication, PublishError, SentPart};
+use crate::destination::{self, Destination, Publication, PublishError, SentPart};
 use crate::error::StreamError;
 use crate::extent::Extent;
 use crate::failpoint;
@@ -74,7 +75,8 @@ impl Making {
         let events = self.events.clone();
         let making = AbortOnDropHandle::new(tokio::spawn(self.make()));
         let event = match making.await {
-            Ok(made) => Event::Made(Box::new(made)),
+            Ok(Ok(made)) => Event::Made(Box::new(made)),
+            Ok(Err(error)) => Event::Failed(error),
             Err(panic) => Event::Failed(StreamError::State {
                 action: "make a shared checkpoint",
                 cause: panic.to_string(),
@@ -83,14 +85,23 @@ impl Making {
         let _ = events.send(event);
     }
 
-    async fn make(mut self) -> Result<Made, Lost> {
+    async fn make(mut self) -> Result<Result<Made, Lost>, StreamError> {
         let sealed = std::mem::take(&mut self.sealed);
         let extents: Vec<Extent> = sealed
             .iter()
             .flat_map(|object| object.extents.clone())
             .collect();
-        let listed = self.prepare(sealed).await;
+        let listed = self.prepare(sealed).await?;
         failpoint::hit("shared-prepared");
+        let made = self.commit(listed).await;
+        if made.is_ok() {
+            self.let_go(extents);
+        }
+        Ok(made)
+    }
+
+    /// Writes body and lease, when all bytes of what is added are at the destination.
+    async fn commit(&mut self, listed: Vec<Listed>) -> Result<Made, Lost> {
         self.body.listed.extend(listed.iter().cloned());
         let state = &self.body.state;
         let (position, ended, until_ms) = (state.position, state.ended, state.until_ms);
@@ -110,15 +121,14 @@ impl Making {
         };
         self.tenure.commit(&written).await?;
         failpoint::hit("shared-committed");
-        self.let_go(extents);
         Ok(Made {
             name: written.body,
             known: Known {
-                state: self.body.state,
-                source: self.body.source,
+                state: self.body.state.clone(),
+                source: self.body.source.clone(),
             },
             listed,
-            unlisted: self.unlisted,
+            unlisted: std::mem::take(&mut self.unlisted),
         })
     }
 
@@ -137,9 +147,9 @@ impl Making {
     }
 
     /// Brings all bytes of the objects to the destination, so many at a time as it takes.
-    async fn prepare(&self, sealed: Vec<SealedObject>) -> Vec<Listed> {
+    async fn prepare(&self, sealed: Vec<SealedObject>) -> Result<Vec<Listed>, StreamError> {
         let mut sealed = sealed.into_iter();
-        let mut preparing = JoinSet::new();
+        let mut preparing: JoinSet<Result<Listed, StreamError>> = JoinSet::new();
         let mut listed = Vec::new();
         loop {
             while preparing.len() < self.destination.in_flight_max()
@@ -149,24 +159,24 @@ impl Making {
                 let (destination, events) = (self.destination.clone(), self.events.clone());
                 let range = self.range;
                 preparing.spawn(async move {
-                    let (upload_id, parts) = prepare(&destination, one, &events).await;
+                    let (upload_id, parts) = prepare(&destination, one, &events).await?;
                     let object = SealedObject {
                         upload_id,
                         extents: Vec::new(),
                         ..object
                     };
-                    Listed {
+                    Ok(Listed {
                         object,
                         parts,
                         range,
-                    }
+                    })
                 });
             }
             match preparing.join_next().await {
-                Some(Ok(one)) => listed.push(one),
+                Some(Ok(one)) => listed.push(one?),
                 // It has panicked: so does this task, and no checkpoint is made of less than all.
                 Some(Err(error)) => std::panic::resume_unwind(error.into_panic()),
-                None => return listed,
+                None => return Ok(listed),
             }
         }
     }
@@ -182,17 +192,47 @@ impl Making {
     }
 }
 
-/// Brings an object's bytes to the destination: its upload, and the parts of it.
+/// The spooled bytes of an object, and why they could not be read.
+struct Watched {
+    bytes: Arc<dyn destination::Body>,
+    fault: Mutex<Option<StreamError>>,
+}
+
+impl Watched {
+    fn fault(&self) -> MutexGuard<'_, Option<StreamError>> {
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl destination::Body for Watched {
+    fn read(&self, offset: u64, len: usize) -> io::Result<Bytes> {
+        self.bytes.read(offset, len).inspect_err(|error| {
+            *self.fault() = Some(StreamError::of_disk("read the spool", error));
+        })
+    }
+}
+
+/// Brings an object's bytes to the destination: its upload, and the parts of it. What cannot be read
+/// here any more is read again from the source.
 async fn prepare(
     destination: &Destination,
     mut object: Publication,
     events: &UnboundedSender<Event>,
-) -> (Option<String>, Vec<SentPart>) {
+) -> Result<(Option<String>, Vec<SentPart>), StreamError> {
     let mut attempt = 0;
+    let watched = Arc::new(Watched {
+        bytes: object.body,
+        fault: Mutex::default(),
+    });
+    object.body = Arc::clone(&watched) as Arc<dyn destination::Body>;
     loop {
         match destination.prepare(&mut object).await {
-            Ok(parts) => return (object.upload_id, parts),
-            Err(trouble) => wait_out(trouble, &mut attempt, events).await,
+            Ok(parts) => return Ok((object.upload_id, parts)),
+            Err(trouble) => {
+                let fault = watched.fault().take();
+                fault.map_or(Ok(()), Err)?;
+                wait_out(trouble, &mut attempt, events).await;
+            }
         }
     }
 }

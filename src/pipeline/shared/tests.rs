@@ -17,7 +17,7 @@ use crate::config::{
     PartitioningSettings, SourceSettings, StartSettings, StoreSettings, StreamSettings,
 };
 use crate::coordination::{KclCheckpoint, Resumed, Written};
-use crate::disk::{Disk, HostDisk, Reserve, Shortage};
+use crate::disk::{Disk, HostDisk, Operation, Reserve, Shortage, TornDisk};
 use crate::error::StreamError;
 use crate::pipeline::{Status, Surroundings, Workers, run};
 use crate::position::Position;
@@ -219,9 +219,18 @@ impl World {
 
     /// The pipeline of a lease, on a machine of its own.
     async fn hold(&self, taken: Taken, interval: Duration) -> Result<(), StreamError> {
-        let settings = Arc::new(self.settings(interval));
         let dir = tempfile::tempdir().unwrap();
-        let disk: Arc<dyn Disk> = Arc::new(HostDisk::new(dir.path()).unwrap());
+        let disk = Arc::new(HostDisk::new(dir.path()).unwrap());
+        self.hold_on(disk, taken, interval).await
+    }
+
+    async fn hold_on(
+        &self,
+        disk: Arc<dyn Disk>,
+        taken: Taken,
+        interval: Duration,
+    ) -> Result<(), StreamError> {
+        let settings = Arc::new(self.settings(interval));
         let around = self.surroundings(&disk);
         let kinesis = self.fake.settings(StartSettings::TrimHorizon);
         let destination = connect_shared(&settings, "table", &around).await?;
@@ -454,4 +463,22 @@ async fn what_does_not_fit_into_memory_is_spooled_and_listed_whole() {
         .filter(|(one, _)| one.waiting > 0)
         .count();
     assert!(added * 3 >= objects, "{added} checkpoints");
+}
+
+#[tokio::test]
+async fn what_this_machine_has_damaged_is_left_to_whoever_holds_the_shard_next() {
+    let records = records(10);
+    let world = World::new(shard(&records)).await;
+    let (tenure, abandoned) = world.tenure(Fate::Durable, None);
+    let disk = TornDisk::new(1);
+    disk.fail(Operation::Read, 1, std::io::ErrorKind::InvalidData);
+    let taken = taken(tenure, None, abandoned);
+    let holding = world.hold_on(Arc::new(disk), taken, Duration::ZERO);
+    let held = tokio::time::timeout(PATIENCE, holding).await;
+    let ended = held.expect("it does not try again for ever");
+    assert!(matches!(ended, Err(StreamError::State { .. })), "{ended:?}");
+    assert_eq!(world.bucket.held().keys("data/"), [""; 0]);
+    let (ended, _) = world.live(Fate::Durable, None, Duration::ZERO).await;
+    ended.unwrap();
+    assert_delivered(&world.bucket, &records);
 }

@@ -16,8 +16,8 @@
 //! Between two questions lie [`BUDGET`] operators, but for those in loops: a run of a function with loops
 //! counts as [`LOOPING`] beside its other operators, and can have [`LOOP_BUDGET`] of them. Modules ask
 //! after some tens of microseconds; one that is made to ask as late as it can, by functions whose loops
-//! end just before they have to, after half a minute, once: from then on it is patient, where
-//! [`PATIENT_LOOP_BUDGET`] makes it a second.
+//! end just before they have to and that call each other as deep as the stack is, after a minute, once:
+//! from then on it is patient, where [`PATIENT_LOOP_BUDGET`] makes it a second.
 //!
 //! Reading order: this file (the core modules of a component), `module` (one of them), `cost` (what
 //! counts, and how much), `body` (what is put into a function), `bulk` (copies take as long as they are).
@@ -34,10 +34,10 @@ use wasmparser::BinaryReader;
 
 /// Operators until the host is asked.
 const BUDGET: u32 = 1 << 28;
-/// What a function with loops counts for being called, beside its other operators.
+/// What a run of a function with loops counts, beside its other operators.
 const LOOPING: u32 = 1 << 16;
 /// Operators in the loops of one run of a function, in the swift version.
-const LOOP_BUDGET: u32 = 1 << 24;
+const LOOP_BUDGET: u32 = 1 << 23;
 /// The same in the patient version, until the host is asked.
 const PATIENT_LOOP_BUDGET: u32 = 1 << 19;
 /// A function that takes no more operators does not count, its callers do.

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::abi::Outcome;
-use super::fault::{Broken, Cause, refused_batch, refused_record};
+use super::fault::{Broken, refused_batch, refused_record};
 use super::instance::{CallError, Instance};
 use super::module::Module;
 use crate::failure::Failure;
@@ -149,11 +149,11 @@ fn call(
     let result = instance.call(module, records);
     metrics.call.since(begun);
     metrics.calls.add(1);
-    if let Err(CallError::Broken(broken)) = &result
-        && broken.cause == Cause::Timeout
-        && module.become_patient()
-        && broken.gave_up
-    {
+    // However it ended: what is asked too seldom to end in time must not be so again.
+    let overran = begun.elapsed() > module.timeout();
+    let gave_up = matches!(&result, Err(CallError::Broken(broken)) if broken.gave_up);
+    let is_patient = (overran || gave_up) && module.become_patient();
+    if gave_up && is_patient {
         return call(module, slot, records); // by a patient instance, which does not give up
     }
     let result = result.map_err(|error| match error {

@@ -57,6 +57,11 @@ impl HostArgs {
 
     /// The settings that the daemon would have.
     fn settings(&self, config: &Path) -> Result<TransformSettings, CommandError> {
+        if config.to_string_lossy().trim_start().starts_with('{') {
+            let mistaken =
+                "--config names the daemon's config file; the module's config is --module-config";
+            return Err(CommandError::Usage(mistaken.to_owned()));
+        }
         let mut settings = match &self.stream {
             Some(stream) => self.of_stream(stream, config)?,
             None => TransformSettings::of(self.module.clone()),

@@ -235,6 +235,12 @@ fn a_config_is_given_as_text_or_as_a_file() {
         assert_eq!(exit, Exit::Usage);
         assert!(err.contains(message), "{err}");
     }
+    let (exit, _, err) = folder.run("test", &[&input, "--config", "{\"refuse\":1}"]);
+    assert_eq!(exit, Exit::Usage);
+    assert!(
+        err.contains("the module's config is --module-config"),
+        "{err}"
+    );
 }
 
 #[test]

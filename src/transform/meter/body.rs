@@ -1,5 +1,5 @@
-//! What is put into a function: counting where something begins that may take long, and at each turn of
-//! a loop; and copies that count.
+//! What is put into a function: counting once a run, where something may take long, and at each turn of a
+//! loop; and copies that count.
 
 use std::ops::Range;
 
@@ -22,6 +22,14 @@ pub(super) struct Added {
     pub(super) fill: u32,
 }
 
+/// A function's type, as far as it matters.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Signature {
+    pub(super) params: u32,
+    /// The type of a block that has its results; `None` where no simple one has.
+    pub(super) result: Option<BlockType>,
+}
+
 /// A function's new body, from its locals to its end.
 #[derive(Default)]
 pub(super) struct Metered {
@@ -36,13 +44,17 @@ struct Rewriting<'a> {
     old: &'a [u8],
     /// So much of the old body is dealt with.
     done: usize,
+    /// Blocks that are open.
+    depth: u32,
+    /// What is counted where it is left.
+    at_end: Option<u32>,
     new: Metered,
 }
 
-/// The function, which has so many parameters, with what is to be counted in it.
+/// The function, with what is to be counted in it.
 pub(super) fn metered(
     body: &FunctionBody<'_>,
-    params: u32,
+    signature: Signature,
     cost: &Cost,
     added: &Added,
     loops: Loops,
@@ -53,17 +65,22 @@ pub(super) fn metered(
         added,
         old: body.as_bytes(),
         done: 0,
+        depth: 0,
+        at_end: None,
         new: Metered::default(),
     };
     let locals_end = operators.original_position() - start;
-    let turns = rewriting.locals(body, locals_end, params, !cost.loops.is_empty())?;
-    if let Some(weight) = cost.entry {
-        rewriting.new.count(added.counter, weight);
+    let turns = rewriting.locals(body, locals_end, signature.params, !cost.loops.is_empty())?;
+    if let Some(weight) = cost.run {
+        rewriting.begin(weight, signature, loops);
     }
     let mut weights = cost.loops.iter();
     while !operators.eof() {
         let (operator, begin) = operators.read_with_offset()?;
         let at = begin - start..operators.original_position() - start;
+        if let Some(weight) = rewriting.at_end {
+            rewriting.end(&operator, &at, weight);
+        }
         match (&operator, weights.as_slice().first()) {
             (Operator::Loop { .. }, Some(weight)) => {
                 weights.next();
@@ -98,6 +115,49 @@ fn dear(operator: &Operator<'_>, imported: u32) -> Option<u32> {
 }
 
 impl Rewriting<'_> {
+    /// Counts the function's run: in the swift version where it is left, for where it begins all
+    /// parameters have to survive the question, which is most of what metering costs. Runs that have not
+    /// ended, as many as the stack has room for, are not counted then; so the patient version counts
+    /// where they begin.
+    fn begin(&mut self, weight: u32, signature: Signature, loops: Loops) {
+        match signature.result {
+            Some(result) if loops == Loops::GiveUp => {
+                self.at_end = Some(weight);
+                self.new.instructions().block(result);
+            }
+            _ => self.new.count(self.added.counter, weight),
+        }
+    }
+
+    /// Has all ways out of the function lead through its end, where it is counted: branches to it do
+    /// once there is a block around what it does. (Exceptions are not compiled in.)
+    fn end(&mut self, operator: &Operator<'_>, at: &Range<usize>, weight: u32) {
+        match operator {
+            Operator::Block { .. }
+            | Operator::Loop { .. }
+            | Operator::If { .. }
+            | Operator::TryTable { .. } => self.depth += 1,
+            Operator::End if self.depth > 0 => self.depth -= 1,
+            Operator::End => {
+                self.keep_up_to(at.start);
+                self.new.instructions().end();
+                self.new.count(self.added.counter, weight);
+            }
+            Operator::Return => {
+                self.keep_up_to(at.start);
+                self.new.instructions().br(self.depth);
+                self.done = at.end;
+            }
+            Operator::ReturnCall { .. }
+            | Operator::ReturnCallIndirect { .. }
+            | Operator::ReturnCallRef { .. } => {
+                self.keep_up_to(at.start);
+                self.new.count(self.added.counter, weight);
+            }
+            _ => {}
+        }
+    }
+
     /// Deals with an operator that begins no loop.
     fn operator(&mut self, operator: &Operator<'_>, at: Range<usize>) {
         if let Some(weight) = dear(operator, self.added.imported) {

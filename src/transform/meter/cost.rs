@@ -2,8 +2,8 @@
 //!
 //! Loops count at each turn. What is dear, and calls of what only shows when it is called, count where
 //! they are. Beside that a function takes as long as its operators and its callees. If that is little,
-//! whoever calls it counts for it. The others count where they begin, and among functions that call each
-//! other in a circle one does at least.
+//! whoever calls it counts for it. The others count for themselves, once a run, and among functions that
+//! call each other in a circle one does at least.
 
 use wasmparser::{FunctionBody, Operator};
 
@@ -22,8 +22,8 @@ pub(super) struct Function {
 /// What is to be counted in a function.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Cost {
-    /// Where it begins; `None`: its callers count for it.
-    pub(super) entry: Option<u32>,
+    /// For each run of it; `None`: its callers count for it.
+    pub(super) run: Option<u32>,
     /// At each turn of its loops, in the order in which they begin.
     pub(super) loops: Vec<u32>,
 }
@@ -76,7 +76,7 @@ pub(super) fn of(functions: &[Function], imported: u32) -> Vec<Cost> {
         let mut totals = function.totals(|callee| calls.cost(callee));
         let loops = totals.split_off(1);
         Cost {
-            entry: (*own == COUNTS).then_some(totals[0]),
+            run: (*own == COUNTS).then_some(totals[0]),
             loops,
         }
     };

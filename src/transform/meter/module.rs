@@ -2,12 +2,14 @@
 
 use anyhow::ensure;
 use wasm_encoder::{
-    BranchHint, BranchHints, CodeSection, ConstExpr, Encode as _, GlobalType, MemorySection,
-    Section as _, ValType,
+    BlockType, BranchHint, BranchHints, CodeSection, ConstExpr, Encode as _, GlobalType,
+    MemorySection, Section as _, ValType,
 };
-use wasmparser::{BinaryReader, FunctionBody, MemoryType, Parser, Payload, TypeRef};
+use wasmparser::{
+    BinaryReader, CompositeInnerType, FunctionBody, MemoryType, Parser, Payload, TypeRef,
+};
 
-use super::body::{self, Added, Metered};
+use super::body::{self, Added, Metered, Signature};
 use super::cost::{self, Function};
 use super::{HEADER, Loops, bulk, put_section, section};
 
@@ -25,8 +27,8 @@ const CODE: u8 = 10;
 /// What a module has before anything is added to it.
 #[derive(Default)]
 struct Survey<'a> {
-    /// How many parameters each type has.
-    params: Vec<u32>,
+    /// What each type is.
+    signatures: Vec<Signature>,
     imported_functions: u32,
     memories: Vec<MemoryType>,
     globals: u32,
@@ -68,7 +70,7 @@ pub(super) fn metered(bytes: &[u8], loops: Loops) -> anyhow::Result<Vec<u8>> {
             FUNCTION => {
                 let mut types = Vec::new();
                 for _ in 0..bulk::FUNCTIONS {
-                    count(&survey.params).encode(&mut types);
+                    count(&survey.signatures).encode(&mut types);
                 }
                 put_section(&mut out, id, &with_more(content, bulk::FUNCTIONS, &types)?);
             }
@@ -97,7 +99,7 @@ impl<'a> Survey<'a> {
         match payload {
             Payload::TypeSection(groups) => {
                 for group in groups {
-                    self.params.extend(group?.types().map(params));
+                    self.signatures.extend(group?.types().map(Signature::of));
                 }
             }
             Payload::ImportSection(imports) => {
@@ -148,8 +150,9 @@ impl<'a> Survey<'a> {
             code.raw(&metered.body);
         };
         for ((body, cost), ty) in self.bodies.iter().zip(&costs).zip(&self.types) {
-            let params = self.params.get(*ty as usize).copied().unwrap_or_default();
-            add(body::metered(body, params, cost, &added, loops)?);
+            let signature = self.signatures.get(*ty as usize);
+            let signature = signature.copied().unwrap_or_default();
+            add(body::metered(body, signature, cost, &added, loops)?);
         }
         for function in bulk::functions(added.counter) {
             add(function);
@@ -158,10 +161,25 @@ impl<'a> Survey<'a> {
     }
 }
 
-fn params(ty: &wasmparser::SubType) -> u32 {
-    match &ty.composite_type.inner {
-        wasmparser::CompositeInnerType::Func(ty) => count(ty.params()),
-        _ => 0,
+impl Signature {
+    /// Of a type that is none of a function: nothing.
+    fn of(ty: &wasmparser::SubType) -> Self {
+        let CompositeInnerType::Func(ty) = &ty.composite_type.inner else {
+            return Self::default();
+        };
+        let result = match ty.results() {
+            [] => Some(BlockType::Empty),
+            [wasmparser::ValType::I32] => Some(BlockType::Result(ValType::I32)),
+            [wasmparser::ValType::I64] => Some(BlockType::Result(ValType::I64)),
+            [wasmparser::ValType::F32] => Some(BlockType::Result(ValType::F32)),
+            [wasmparser::ValType::F64] => Some(BlockType::Result(ValType::F64)),
+            [wasmparser::ValType::V128] => Some(BlockType::Result(ValType::V128)),
+            _ => None,
+        };
+        Self {
+            params: count(ty.params()),
+            result,
+        }
     }
 }
 

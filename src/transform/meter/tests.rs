@@ -63,8 +63,8 @@ fn doubling() -> String {
     )
 }
 
-/// Modules whose export never ends, or not before long.
-fn endless() -> Vec<(&'static str, String)> {
+/// Modules whose export never ends, for a loop.
+fn endless_loops() -> Vec<(&'static str, String)> {
     let body = |body: &str| {
         format!("(module (memory 1) (func (export \"run\") (result i32) {body} i32.const 0))")
     };
@@ -105,6 +105,12 @@ fn endless() -> Vec<(&'static str, String)> {
              (func (result i32) (local i64) (loop br 0) i32.const 0))"
                 .to_owned(),
         ),
+    ]
+}
+
+/// Modules whose export never ends, or not before long, for its calls.
+fn endless_calls() -> Vec<(&'static str, String)> {
+    vec![
         (
             "recursion that branches",
             "(module (func $f (param i32) (result i32)
@@ -141,6 +147,34 @@ fn endless() -> Vec<(&'static str, String)> {
              (func (export \"run\") (result i32) call $f))"
                 .to_owned(),
         ),
+        (
+            "tail calls through a table",
+            "(module (type $t (func (result i32))) (table funcref (elem $f))
+             (func $f (result i32) (return_call_indirect (type $t) (i32.const 0)))
+             (func (export \"run\") (result i32) call $f))"
+                .to_owned(),
+        ),
+        (
+            "recursion that returns from inside of blocks",
+            "(module (func $f (param i32) (result i32)
+               (block (block
+                 (br_if 1 (i32.eqz (local.get 0)))
+                 (drop (call $f (i32.sub (local.get 0) (i32.const 1))))
+                 (return (call $f (i32.sub (local.get 0) (i32.const 1))))))
+               (i32.const 1))
+             (func (export \"run\") (result i32) (call $f (i32.const 60))))"
+                .to_owned(),
+        ),
+        (
+            "recursion with two results",
+            "(module (func $f (param i32) (result i32 i32)
+               (if (local.get 0) (then
+                 (call $f (i32.sub (local.get 0) (i32.const 1))) drop drop
+                 (call $f (i32.sub (local.get 0) (i32.const 1))) drop drop))
+               i32.const 1 i32.const 2)
+             (func (export \"run\") (result i32) (call $f (i32.const 60)) i32.add))"
+                .to_owned(),
+        ),
         ("calls that double", doubling()),
         (
             "a start function",
@@ -153,7 +187,7 @@ fn endless() -> Vec<(&'static str, String)> {
 
 #[test]
 fn whatever_a_module_does_the_host_is_asked() {
-    for (what, wat) in endless() {
+    for (what, wat) in endless_loops().into_iter().chain(endless_calls()) {
         for loops in [Loops::GiveUp, Loops::Ask] {
             let ended = run(&wat, loops, 1).expect_err(what);
             let cause = ended.root_cause().to_string();
@@ -202,6 +236,41 @@ fn short_work_is_never_asked_about() {
         local.get 1))";
     for loops in [Loops::GiveUp, Loops::Ask] {
         assert_eq!(run(sum, loops, 0).expect("it is short"), 499_500);
+    }
+}
+
+#[test]
+fn a_function_gives_the_same_by_all_its_ways_out() {
+    let ways = "(module
+        (func $f (param i32 i32) (result i32)
+          (if (i32.lt_s (local.get 0) (i32.const 0)) (then (return (i32.const 1))))
+          (block $one (result i32)
+            (block $two (result i32)
+              (br_table $two $one 2 (i32.const 4) (local.get 0)))
+            drop
+            (loop (if (local.get 1) (then (return (i32.const 6)))))
+            (br_if 1 (i32.const 5) (i32.eqz (local.get 0))))
+          (i32.add (i32.const 100)))
+        (func (export \"run\") (result i32) (local i32 i32)
+          (local.set 0 (i32.const -2))
+          (loop
+            (local.set 1 (i32.add (i32.mul (local.get 1) (i32.const 10))
+              (i32.add
+                (call $f (local.get 0) (i32.const 0))
+                (call $f (local.get 0) (i32.const 1)))))
+            (br_if 0 (i32.lt_s
+              (local.tee 0 (i32.add (local.get 0) (i32.const 1))) (i32.const 5))))
+          local.get 1))";
+    let wasm = wat::parse_str(ways).expect("it is written well");
+    let engine = Engine::default();
+    let mut store = Store::new(&engine, ());
+    let module = Module::new(&engine, &wasm).expect("it is valid");
+    let instance = Instance::new(&mut store, &module, &[]).expect("it starts");
+    let plain = instance.get_typed_func::<(), i32>(&mut store, "run");
+    let plain = plain.expect("it has one").call(&mut store, ());
+    let plain = plain.expect("it ends");
+    for loops in [Loops::GiveUp, Loops::Ask] {
+        assert_eq!(run(ways, loops, 0).expect("it is short"), plain);
     }
 }
 

@@ -91,6 +91,8 @@ proptest! {
     }
 }
 
+type Spoil<'a> = &'a dyn Fn(&mut Outcomes);
+
 #[test]
 fn what_does_not_add_up_is_named() {
     let output = |data: &'static [u8]| Output {
@@ -98,7 +100,6 @@ fn what_does_not_add_up_is_named() {
         keys: vec![("k".into(), "v".into())],
     };
     let whole = || packed(&[Outcome::Ok(output(b"ab")), Outcome::Failed("why".into())]);
-    type Spoil<'a> = &'a dyn Fn(&mut Outcomes);
     let spoilt = |spoil: Spoil<'_>| {
         let mut outcomes = whole();
         spoil(&mut outcomes);

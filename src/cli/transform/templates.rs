@@ -27,6 +27,7 @@ pub(super) const RUST: &[File] = &[
     file!("sdk/src/lib.rs", "sdk/src/lib.rs"),
     file!("sdk/src/log.rs", "sdk/src/log.rs"),
     file!("sdk/src/outcome.rs", "sdk/src/outcome.rs"),
+    file!("sdk/src/pack.rs", "sdk/src/pack.rs"),
     file!("sdk/src/pairs.rs", "sdk/src/pairs.rs"),
     file!("sdk/src/record.rs", "sdk/src/record.rs"),
     file!("src/lib.rs", "templates/rust/src/lib.rs"),

@@ -14,7 +14,7 @@ use super::sandbox;
 
 /// Larger components are patient from the beginning: compiling them takes long, and the interpreters
 /// that they hold do all their work in one loop.
-const SWIFT_BYTES_MAX: usize = 4 << 20;
+const SWIFT_BYTES_MAX: usize = 1 << 20;
 
 /// A module, compiled and linked.
 pub(super) struct Versions {

@@ -88,7 +88,7 @@ fn parquet() -> String {
 fn change(before: Settings<'_>, after: Settings<'_>, later: &str) -> (u64, Value) {
     let bucket = Weed::shared().bucket();
     // At first the store takes nothing.
-    let refusals = [(Fault::SlowDown, 1000)];
+    let refusals = [(Fault::SlowDown, 100)];
     let proxy = Proxy::start(Weed::shared().address(), 1, &refusals);
     let store = bucket.table(&proxy.endpoint());
     let site = Site::new(&before.text(&store));

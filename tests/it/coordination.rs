@@ -28,24 +28,24 @@ pub const FAILPOINTS: Failpoints = &[
     ("published-after-record", 3),
 ];
 
-/// What network and services do to a thousand requests.
-const STORE_FAULTS: &[(Fault, u32)] = &[
-    (Fault::InternalError, 20),
-    (Fault::SlowDown, 30),
-    (Fault::ResetBefore, 20),
-    (Fault::ResetAfter, 40),
+/// What network and services do to a hundred requests.
+const STORE_FAULTS: &[(Fault, usize)] = &[
+    (Fault::InternalError, 2),
+    (Fault::SlowDown, 3),
+    (Fault::ResetBefore, 2),
+    (Fault::ResetAfter, 4),
 ];
-const STREAM_FAULTS: &[(Fault, u32)] = &[
-    (Fault::Throttled, 30),
-    (Fault::ResetBefore, 20),
-    (Fault::ResetAfter, 20),
-    (Fault::ExpiredIterator, 10),
+const STREAM_FAULTS: &[(Fault, usize)] = &[
+    (Fault::Throttled, 3),
+    (Fault::ResetBefore, 2),
+    (Fault::ResetAfter, 2),
+    (Fault::ExpiredIterator, 1),
 ];
-const TABLE_FAULTS: &[(Fault, u32)] = &[
-    (Fault::Throttled, 30),
-    (Fault::InternalError, 20),
-    (Fault::ResetBefore, 20),
-    (Fault::ResetAfter, 60),
+const TABLE_FAULTS: &[(Fault, usize)] = &[
+    (Fault::Throttled, 3),
+    (Fault::InternalError, 2),
+    (Fault::ResetBefore, 2),
+    (Fault::ResetAfter, 6),
 ];
 
 /// Machines that share a stream; each has a state folder of its own.
@@ -212,7 +212,7 @@ fn three_daemons_that_are_killed_in_turn_deliver_every_record_once() {
         fleet.freeze(machine);
     }
     // The table is out of reach for longer than leases last; nobody holds any then.
-    fleet.proxies[1].change(&[(Fault::InternalError, 1000)]);
+    fleet.proxies[1].change(&[(Fault::InternalError, 100)]);
     for site in &fleet.sites {
         wait_until("it holds nothing", || leases(site) < 1.0);
     }

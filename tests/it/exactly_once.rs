@@ -77,13 +77,13 @@ pub fn killed_at() -> impl Iterator<Item = &'static str> {
     campaigns.into_iter().map(|(name, _)| name)
 }
 
-/// What the network and the store do to a thousand requests.
-const FAULTS: &[(Fault, u32)] = &[
-    (Fault::InternalError, 30),
-    (Fault::SlowDown, 30),
-    (Fault::ResetBefore, 40),
-    (Fault::ResetAfter, 60),
-    (Fault::Slow, 40),
+/// What the network and the store do to a hundred requests.
+const FAULTS: &[(Fault, usize)] = &[
+    (Fault::InternalError, 3),
+    (Fault::SlowDown, 3),
+    (Fault::ResetBefore, 4),
+    (Fault::ResetAfter, 6),
+    (Fault::Slow, 4),
 ];
 
 #[test]

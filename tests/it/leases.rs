@@ -351,9 +351,9 @@ fn a_checkpoint_is_written_once_however_many_replies_are_lost() {
     let (table, shards) = (server.table(), Shards::of(&["a"]));
     runtime().block_on(async {
         let mix = [
-            (Fault::ResetAfter, 250),
-            (Fault::ResetBefore, 50),
-            (Fault::InternalError, 50),
+            (Fault::ResetAfter, 25),
+            (Fault::ResetBefore, 5),
+            (Fault::InternalError, 5),
         ];
         let proxy = Proxy::start(server.address(), 7, &mix);
         let mut worker = Worker::start("one", settings(&table, &proxy.endpoint()), &shards);

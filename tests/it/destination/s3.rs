@@ -367,7 +367,7 @@ async fn through_a_bad_network_every_object_arrives_once() {
     let proxy = Proxy::start(
         Weed::shared().address(),
         7,
-        &faults.map(|fault| (fault, 100)),
+        &faults.map(|fault| (fault, 10)),
     );
     let settings = S3Settings {
         endpoint: Some(proxy.endpoint()),

@@ -9,14 +9,14 @@ use crate::support::oracle::Lake;
 use crate::support::proxy::{Fault, Proxy};
 use crate::support::servers::Weed;
 
-/// What network and service do to a thousand requests.
-const FAULTS: &[(Fault, u32)] = &[
-    (Fault::InternalError, 30),
-    (Fault::SlowDown, 20),
-    (Fault::Throttled, 60),
-    (Fault::ResetBefore, 20),
-    (Fault::ResetAfter, 20),
-    (Fault::ExpiredIterator, 20),
+/// What network and service do to a hundred requests.
+const FAULTS: &[(Fault, usize)] = &[
+    (Fault::InternalError, 3),
+    (Fault::SlowDown, 2),
+    (Fault::Throttled, 6),
+    (Fault::ResetBefore, 2),
+    (Fault::ResetAfter, 2),
+    (Fault::ExpiredIterator, 2),
 ];
 
 #[test]
@@ -60,7 +60,7 @@ fn s3_that_stalls_while_the_stream_is_resharded_holds_every_record_once() {
     let server = Kinesalite::start();
     let stream = server.stream(1);
     let site = Site::new("");
-    let mix = [(Fault::SlowDown, 300), (Fault::ResetAfter, 100)];
+    let mix = [(Fault::SlowDown, 30), (Fault::ResetAfter, 10)];
     let proxy = Proxy::start(Weed::shared().address(), 1, &mix);
     let store = bucket.table(&proxy.endpoint());
     site.configure(&settings(&stream.table(&stream.endpoint), &store));

@@ -56,8 +56,11 @@ pub struct Proxy {
 #[derive(Debug)]
 struct Plan {
     random: fastrand::Rng,
-    /// Faults with the number of requests in a thousand that they hit; the others pass.
-    mix: Vec<(Fault, u32)>,
+    /// Faults with the number of requests in a hundred that they hit; the others pass.
+    mix: Vec<(Fault, usize)>,
+    /// What happens to the next requests: the mix, shuffled and dealt. Were each thrown for anew, a
+    /// fault could stay out by chance.
+    deck: Vec<Fault>,
     /// Faults for the next requests with this method, before the mix is asked.
     next: VecDeque<(String, Fault)>,
     /// Method and a part of the target of requests that are refused, before anything else is asked.
@@ -66,12 +69,13 @@ struct Plan {
 }
 
 impl Proxy {
-    /// Starts a proxy in front of `upstream`. `mix`: faults and the number of requests in a
-    /// thousand that each hits.
-    pub fn start(upstream: SocketAddr, seed: u64, mix: &[(Fault, u32)]) -> Self {
+    /// Starts a proxy in front of `upstream`. `mix`: faults and how many of each hundred requests
+    /// each hits.
+    pub fn start(upstream: SocketAddr, seed: u64, mix: &[(Fault, usize)]) -> Self {
         let plan = Arc::new(Mutex::new(Plan {
             random: fastrand::Rng::with_seed(seed),
             mix: mix.to_vec(),
+            deck: Vec::new(),
             next: VecDeque::new(),
             refused: Vec::new(),
             passed: Vec::new(),
@@ -110,13 +114,16 @@ impl Proxy {
     pub fn calm(&self) {
         let mut plan = self.plan.lock().unwrap();
         plan.mix.clear();
+        plan.deck.clear();
         plan.next.clear();
         plan.refused.clear();
     }
 
-    /// From now on these faults hit so many requests in a thousand.
-    pub fn change(&self, mix: &[(Fault, u32)]) {
-        self.plan.lock().unwrap().mix = mix.to_vec();
+    /// From now on these faults hit so many of each hundred requests.
+    pub fn change(&self, mix: &[(Fault, usize)]) {
+        let mut plan = self.plan.lock().unwrap();
+        plan.mix = mix.to_vec();
+        plan.deck.clear();
     }
 
     /// The next request with this method suffers `fault`; calls queue up.
@@ -158,22 +165,22 @@ impl Plan {
         let fault = match waiting.and_then(|at| self.next.remove(at)) {
             _ if is_refused => Fault::SlowDown,
             Some((_, fault)) => fault,
-            None => self.roll(),
+            None => self.deal(),
         };
         let line = line.trim_end().trim_end_matches(" HTTP/1.1").to_owned();
         self.passed.push(Passed { line, fault });
         fault
     }
 
-    fn roll(&mut self) -> Fault {
-        let mut roll = self.random.u32(0..1000);
-        for (fault, share) in &self.mix {
-            match roll.checked_sub(*share) {
-                Some(left) => roll = left,
-                None => return *fault,
+    fn deal(&mut self) -> Fault {
+        if self.deck.is_empty() {
+            for &(fault, share) in &self.mix {
+                self.deck.extend(std::iter::repeat_n(fault, share));
             }
+            self.deck.resize(100, Fault::Pass);
+            self.random.shuffle(&mut self.deck);
         }
-        Fault::Pass
+        self.deck.pop().unwrap_or(Fault::Pass)
     }
 }
 

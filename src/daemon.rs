@@ -19,7 +19,6 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -31,7 +30,7 @@ use crate::disk::{Disk, HostDisk, Reserve, Shortage};
 use crate::http::{self, ApiState, Limits, StreamInfo};
 use crate::pipeline::{self, Status, Surroundings, Workers};
 use crate::source::direct_put::Intake;
-use crate::source::kinesis;
+use crate::source::kinesis::Room;
 use crate::telemetry::{Metrics, StreamMetrics, StreamStatus as _};
 use crate::transform::{Engine, Transforms};
 pub(crate) use drain::{Drained, drain};
@@ -42,8 +41,8 @@ use supervisor::Supervisor;
 const BATCHES_PART: u64 = 4;
 /// One in so many bytes of the memory limit is for request bodies.
 const BODIES_PART: u64 = 8;
-/// One in so many bytes of the memory limit is for answers of Kinesis.
-const PAGES_PART: u64 = 4;
+/// One in so many bytes of the memory limit is for what is read of Kinesis.
+const READ_PART: u64 = 4;
 /// Request bodies may take at least this much: two of the largest.
 const BODIES_MIN: u64 = 16 << 20;
 /// Every stream may hold at least this much in batches.
@@ -220,12 +219,11 @@ fn engine(config: &Config) -> anyhow::Result<Option<Engine>> {
     wanted.then(|| Engine::start(Some(&cache))).transpose()
 }
 
-/// Answers of Kinesis that each stream which reads from it may hold at a time, one at least.
-fn pages(config: &Config) -> usize {
+/// Bytes that each stream which reads from Kinesis may hold until they are in batches.
+fn read_bytes(config: &Config) -> u64 {
     let is_kinesis = |stream: &&StreamSettings| matches!(stream.source, SourceSettings::Kinesis(_));
     let streams = config.streams.values().filter(is_kinesis).count() as u64;
-    let bytes = config.memory_limit / PAGES_PART / streams.max(1);
-    usize::try_from(bytes / kinesis::PAGE_BYTES_MAX).map_or(1, |pages| pages.max(1))
+    config.memory_limit / READ_PART / streams.max(1)
 }
 
 /// Why streams have stopped, and what a person can do.
@@ -247,8 +245,8 @@ struct Common {
     shortage: Shortage,
     /// Where a stream has transforms.
     engine: Option<Engine>,
-    /// Answers of Kinesis that each stream may hold.
-    pages: usize,
+    /// What each stream that reads from Kinesis may have read and not in batches yet.
+    read_bytes: u64,
 }
 
 /// Compiled modules are kept here, in `state_dir`. No stream can have this name.
@@ -264,7 +262,7 @@ impl Common {
             budget: Budget::new(batches, config.streams.len(), BATCHES_MIN),
             shortage: Shortage::default(),
             engine: engine(config)?,
-            pages: pages(config),
+            read_bytes: read_bytes(config),
         })
     }
 
@@ -291,7 +289,7 @@ impl Common {
             metrics: Arc::clone(&self.metrics),
             routing,
             encoders: Arc::default(),
-            pages: Arc::new(Semaphore::new(self.pages)),
+            read_room: Room::new(self.read_bytes),
         };
         Ok(Supervisor::open(Arc::new(settings), disk, around).await)
     }

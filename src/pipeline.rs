@@ -30,7 +30,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
@@ -45,6 +45,7 @@ use crate::error::StreamError;
 use crate::extent::Extent;
 use crate::failpoint;
 use crate::journal::MissingRange;
+use crate::source::kinesis::Room;
 use crate::spool::Spool;
 use crate::telemetry::{Metrics, State};
 use crate::transform::Transforms;
@@ -91,8 +92,8 @@ pub struct Surroundings {
     pub routing: Workers,
     /// Encoders that no pipeline of the stream uses just now.
     pub encoders: Arc<EncoderPool>,
-    /// How many answers of Kinesis the stream may hold at a time.
-    pub pages: Arc<Semaphore>,
+    /// Memory for what the stream reads of Kinesis, until it is in batches.
+    pub read_room: Room,
 }
 
 /// The running pipeline of one delivery stream.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::buffer::Buffer;
 use crate::position::{Position, Sequence};
@@ -55,6 +56,8 @@ pub struct Chunk {
     arena: Bytes,
     spans: Vec<Span>,
     keys: Vec<Vec<(String, String)>>,
+    /// Memory that it is counted in.
+    room: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -214,6 +217,7 @@ impl ChunkBuilder {
             arena: Bytes::from_owner(self.arena),
             spans: self.spans,
             keys: self.keys,
+            room: None,
         }
     }
 }
@@ -239,7 +243,15 @@ impl Chunk {
             arena,
             spans,
             keys: Vec::new(),
+            room: None,
         }
+    }
+
+    /// Keeps `room` taken until the last clone of the chunk is gone.
+    #[must_use]
+    pub fn in_room(mut self, room: Option<Arc<OwnedSemaphorePermit>>) -> Self {
+        self.room = room;
+        self
     }
 
     /// The shard that its records came from.

@@ -36,7 +36,7 @@ pub(super) fn means(stream: &str, around: &Surroundings) -> Means {
         clock: around.clock.clone(),
         metrics: KinesisMetrics::new(&around.metrics, stream),
         health: Arc::clone(around.status.source()),
-        pages: Arc::clone(&around.pages),
+        room: around.read_room.clone(),
     }
 }
 

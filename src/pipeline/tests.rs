@@ -27,6 +27,7 @@ use crate::journal::{Journal, JournalSettings, Known};
 use crate::position::{Position, Sequence};
 use crate::shard::JOURNAL;
 use crate::source::direct_put::{Intake as _, PutBatch, Refused};
+use crate::source::kinesis::Room;
 use crate::spool::Spool;
 use crate::telemetry::{Metrics, StreamMetrics};
 
@@ -103,7 +104,7 @@ fn surroundings(settings: &StreamSettings, disk: &TornDisk) -> Surroundings {
         reserve: Arc::new(reserve),
         status: Arc::new(Status::new(StreamMetrics::new(&metrics, "torn"), clock)),
         metrics,
-        pages: Arc::new(tokio::sync::Semaphore::new(1)),
+        read_room: Room::new(0),
     }
 }
 

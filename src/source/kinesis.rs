@@ -2,13 +2,13 @@
 //! their records to one reader.
 //!
 //! Kinesis keeps the records; what is read and not in a durable checkpoint is read again. So nothing is
-//! on disk here: positions are in the checkpoint store, and memory is bounded by the number of answers
-//! that are held at a time. When the pipeline takes nothing, nobody asks Kinesis for more.
+//! on disk here: positions are in the checkpoint store, and memory is bounded by the room that answers
+//! take until they are in batches. When the pipeline takes nothing, nobody asks Kinesis for more.
 //!
 //! Where several machines share a stream, each reads the shards that it holds a lease on, one by one.
 //!
 //! Reading order: `shards` (what may be read), `conduct` (who reads), `alone` (one shard only), `tail`
-//! (one shard's loop), `page` and `aggregate` (records out of answers).
+//! (one shard's loop), `page` and `aggregate` (records out of answers), `room` (their memory).
 
 mod aggregate;
 mod alone;
@@ -21,6 +21,7 @@ mod hash;
 mod lister;
 mod pace;
 mod page;
+mod room;
 mod shards;
 mod tail;
 mod trouble;
@@ -28,7 +29,7 @@ mod trouble;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -40,9 +41,7 @@ use crate::source::{News, Read};
 use crate::telemetry::{KinesisMetrics, SourceHealth};
 use conduct::Conductor;
 pub use lister::Lister;
-
-/// Memory that the largest answer of Kinesis takes: 10 MiB of records, and what it came as.
-pub const PAGE_BYTES_MAX: u64 = 24 << 20;
+pub use room::Room;
 
 /// What reading needs of its surroundings.
 #[derive(Clone, Debug)]
@@ -55,8 +54,8 @@ pub struct Means {
     pub metrics: KinesisMetrics,
     /// Told what keeps the stream from being read.
     pub health: Arc<SourceHealth>,
-    /// How many answers may be held at a time, at least one; by all that share it.
-    pub pages: Arc<Semaphore>,
+    /// Memory for what is read, until it is in batches.
+    pub room: Room,
 }
 
 /// What the checkpoint store knows, handed in at opening.

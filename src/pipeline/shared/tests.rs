@@ -22,6 +22,7 @@ use crate::error::StreamError;
 use crate::pipeline::{Status, Surroundings, Workers, run};
 use crate::position::Position;
 use crate::shard::{Pending, Start};
+use crate::source::kinesis::Room;
 use crate::source::kinesis::fake::{Fake, FakeShard};
 use crate::telemetry::{Metrics, StreamMetrics, StreamStatus as _};
 
@@ -181,7 +182,7 @@ impl World {
             reserve: Arc::new(Reserve::new(Arc::clone(disk), 1, Shortage::default())),
             status: Arc::clone(&self.status),
             metrics: Arc::new(Metrics::new().unwrap()),
-            pages: Arc::new(tokio::sync::Semaphore::new(1)),
+            read_room: Room::new(0),
         }
     }
 

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::client::{At, Client, Subscription};
 use super::pace;
 use super::page::Page;
+use super::room::{Held, Room};
 use super::trouble::Trouble;
 use crate::position::SequenceNumber;
 
@@ -23,7 +23,6 @@ pub(super) enum Feed {
         iterator: Option<String>,
         /// No request before that, so as to keep the shard's limits.
         not_before: Instant,
-        pages: Arc<Semaphore>,
     },
     /// Pushed to a registered consumer. There is one subscription at most.
     FanOut {
@@ -38,17 +37,16 @@ pub(super) enum Feed {
 /// What has come.
 pub(super) struct Fed {
     pub(super) page: Page,
-    /// Held until all of the page has been taken: so many are held at a time.
-    pub(super) permit: Option<OwnedSemaphorePermit>,
+    /// Memory for it.
+    pub(super) held: Held,
 }
 
 impl Feed {
-    /// A shard that is asked; of the answers to all that share `pages` so many are held at a time.
-    pub(super) fn polling(pages: &Arc<Semaphore>) -> Self {
+    /// A shard that is asked.
+    pub(super) fn polling() -> Self {
         Self::Polling {
             iterator: None,
             not_before: Instant::now(),
-            pages: Arc::clone(pages),
         }
     }
 
@@ -92,31 +90,32 @@ impl Feed {
         }
     }
 
-    /// What comes next; `None`: a subscription has come to the end of its time.
+    /// What comes next, as soon as there is room; `None`: a subscription has come to the end of its
+    /// time.
     pub(super) async fn next(
         &mut self,
         client: &Client,
         shard: &str,
+        room: &Room,
     ) -> Result<Option<Fed>, Trouble> {
         match self {
             Self::Polling {
                 iterator,
                 not_before,
-                pages,
             } => {
                 let Some(at) = iterator.take() else {
                     return Ok(None);
                 };
                 tokio::time::sleep_until(*not_before).await;
                 let begun = Instant::now();
-                // Nobody closes it.
-                let permit = Arc::clone(pages).acquire_owned().await.ok();
+                let mut held = room.for_answer().await;
                 match client.page(shard, &at).await {
                     Ok(page) => {
                         let is_behind = page.behind_ms.is_some_and(|behind| behind > 0);
                         *not_before = begun + pace::pause(page.bytes(), is_behind);
                         iterator.clone_from(&page.next);
-                        Ok(Some(Fed { page, permit }))
+                        held.shrink_to(&page);
+                        Ok(Some(Fed { page, held }))
                     }
                     Err(trouble) => {
                         // An iterator outlives a request that failed for another reason.
@@ -141,7 +140,8 @@ impl Feed {
                 // All up to it is in this page or was in one before.
                 let next = page.next.as_deref();
                 *seen = next.and_then(|number| number.parse().ok()).or(*seen);
-                Ok(Some(Fed { page, permit: None }))
+                let held = room.for_pushed(&page).await;
+                Ok(Some(Fed { page, held }))
             }
         }
     }

@@ -1,10 +1,13 @@
 //! An answer of Kinesis, cut into chunks: aggregates are taken apart, and what was given before is
 //! left out.
 
-use tokio::sync::mpsc;
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::aggregate::{self, Content};
 use super::hash::HashRange;
+use super::room::Held;
 use super::{Halt, Handed};
 use crate::error::StreamError;
 use crate::position::{Position, SequenceNumber};
@@ -16,7 +19,7 @@ use crate::telemetry::KinesisMetrics;
 /// Bytes of a chunk.
 const CHUNK_BYTES: usize = 1 << 20;
 /// Records of a chunk, so that empty ones are bounded too.
-const CHUNK_RECORDS: usize = CHUNK_BYTES / 16;
+const CHUNK_RECORDS: usize = CHUNK_BYTES / 64;
 
 /// What one request gave.
 #[derive(Debug, Default)]
@@ -65,6 +68,8 @@ pub(super) struct Giver {
     /// The last position that was given: what is not beyond it has been given before.
     given: Option<Position>,
     builder: ChunkBuilder,
+    /// Of the page that is given.
+    room: Option<Arc<OwnedSemaphorePermit>>,
     metrics: KinesisMetrics,
     out: mpsc::Sender<Handed>,
 }
@@ -82,6 +87,7 @@ impl Giver {
             range,
             given,
             builder: ChunkBuilder::of_shard(ShardId::clone(shard)),
+            room: None,
             metrics: metrics.clone(),
             out: out.clone(),
         }
@@ -90,6 +96,16 @@ impl Giver {
     /// The last position that was given.
     pub(super) const fn given(&self) -> Option<Position> {
         self.given
+    }
+
+    /// The chunks that are given next hold this.
+    pub(super) fn hold(&mut self, room: Held) {
+        self.room = Some(room.shared());
+    }
+
+    /// All of the page has been given.
+    pub(super) fn let_go(&mut self) {
+        self.room = None;
     }
 
     /// Gives all records of a page. Waits for as long as nobody takes them.
@@ -175,6 +191,7 @@ impl Giver {
         }
         let fresh = ChunkBuilder::of_shard(ShardId::clone(&self.shard));
         let chunk = std::mem::replace(&mut self.builder, fresh).finish();
+        let chunk = chunk.in_room(self.room.clone());
         let read = Read { chunk, news };
         self.out.send(Ok(read)).await.map_err(|_| Halt::Closed)
     }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::client::{At, Client};
 use super::feed::{Fed, Feed};
-use super::page::{Giver, Page, read_sequence};
+use super::page::{Giver, read_sequence};
 use super::shards::Ready;
 use super::trouble::Trouble;
 use super::{Halt, Handed, Means};
@@ -85,7 +85,7 @@ impl Tail {
             &shared.reads,
         );
         let feed = match &shared.consumer {
-            None => Feed::polling(&shared.means.pages),
+            None => Feed::polling(),
             Some(consumer) => Feed::fan_out(consumer),
         };
         Self {
@@ -114,9 +114,7 @@ impl Tail {
                 }
             };
             self.well();
-            let is_end = self.take(fed.page, asked_ms).await?;
-            drop(fed.permit);
-            if is_end {
+            if self.take(fed, asked_ms).await? {
                 return Ok(Outcome::Ended(ShardId::clone(&self.ready.id)));
             }
         }
@@ -137,7 +135,8 @@ impl Tail {
             self.ready.is_fresh = false;
             self.expected = self.giver.given().map(|position| position.sequence);
         }
-        self.feed.next(client, shard).await
+        let room = &self.shared.means.room;
+        self.feed.next(client, shard, room).await
     }
 
     /// Where a new iterator or subscription begins.
@@ -170,7 +169,9 @@ impl Tail {
     }
 
     /// Gives all of a page that was asked for at that time. True: it was the last.
-    async fn take(&mut self, page: Page, asked_ms: i64) -> Result<bool, Halt> {
+    async fn take(&mut self, fed: Fed, asked_ms: i64) -> Result<bool, Halt> {
+        let Fed { page, held } = fed;
+        self.giver.hold(held);
         let metrics = &self.shared.means.metrics;
         metrics.records.add(page.records.len() as u64);
         metrics.bytes.add(page.bytes());
@@ -192,6 +193,7 @@ impl Tail {
             None => None,
         };
         self.giver.flush(news).await?;
+        self.giver.let_go();
         let is_end = page.next.is_none();
         if is_end {
             self.giver.flush(Some(News::Ended(shard))).await?;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::fake::{Fake, FakeShard, RETENTION_MS};
+use super::room::ANSWER_BYTES_MAX;
 use super::*;
 use crate::config::{ConsumerSettings, StartSettings};
 use crate::position::Position;
@@ -28,18 +29,19 @@ struct Reading {
 }
 
 impl Reading {
-    fn of(fake: &Fake, start: StartSettings, known: Known, pages: usize) -> Self {
-        Self::with(fake.settings(start), known, pages)
+    fn of(fake: &Fake, start: StartSettings, known: Known, answers: u64) -> Self {
+        Self::with(fake.settings(start), known, answers)
     }
 
-    fn with(settings: KinesisSettings, known: Known, pages: usize) -> Self {
+    fn with(settings: KinesisSettings, known: Known, answers: u64) -> Self {
         let shards = known.shards.clone();
-        Self::opened(shards, pages, |means| open(settings, known, means))
+        let room = Room::new(answers * ANSWER_BYTES_MAX);
+        Self::opened(shards, room, |means| open(settings, known, means))
     }
 
     fn opened(
         shards: BTreeMap<ShardId, ShardState>,
-        pages: usize,
+        room: Room,
         open: impl FnOnce(Means) -> (Kinesis, KinesisReader),
     ) -> Self {
         let metrics = Arc::new(Metrics::new().unwrap());
@@ -48,7 +50,7 @@ impl Reading {
             clock: Clock::system(),
             metrics: KinesisMetrics::new(&metrics, "clicks"),
             health: Arc::default(),
-            pages: Arc::new(Semaphore::new(pages)),
+            room,
         };
         let (metrics, health) = (means.metrics.clone(), Arc::clone(&means.health));
         let (kinesis, reader) = open(means);
@@ -319,7 +321,7 @@ async fn when_nothing_is_taken_nothing_more_is_asked_for() {
     let known = Known::default();
     let mut reading = Reading::of(&fake, StartSettings::TrimHorizon, known, 2);
     reading.until(|reading| reading.given.len() == 1).await;
-    // Two answers are held, and none is asked for before one of them is taken whole.
+    // Two answers are held, and there is no room for another before one of them is taken whole.
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(3) {
         assert!(fake.world().answered <= 2);
@@ -373,10 +375,14 @@ async fn a_reader_that_is_stopped_ends_and_asks_for_nothing() {
 
 fn fan_out(fake: &Fake, start: StartSettings, known: Known) -> Reading {
     let mut settings = fake.settings(start);
-    settings.consumer = ConsumerSettings::FanOut {
-        name: "firehose-clicks".into(),
-    };
+    settings.consumer = consumer();
     Reading::with(settings, known, 1)
+}
+
+fn consumer() -> ConsumerSettings {
+    ConsumerSettings::FanOut {
+        name: "firehose-clicks".into(),
+    }
 }
 
 #[tokio::test]

@@ -1,12 +1,14 @@
 //! One shard alone, as a machine reads it that holds the lease on it.
 
 use super::*;
+use crate::record::Chunk;
 
 impl Reading {
     fn alone(fake: &Fake, only: Only) -> Self {
         let shards = [(ShardId::clone(&only.shard), only.state.clone())].into();
         let settings = fake.settings(StartSettings::TrimHorizon);
-        Self::opened(shards, 1, |means| open_shard(settings, only, means))
+        let room = Room::new(0);
+        Self::opened(shards, room, |means| open_shard(settings, only, means))
     }
 
     /// Reads to the end.
@@ -109,4 +111,41 @@ async fn a_stream_that_was_made_anew_is_a_loud_stop() {
     };
     let stopped = Reading::alone(&fake, only).step().await;
     assert!(matches!(stopped, Err(StreamError::LoudStop { .. })));
+}
+
+#[tokio::test]
+async fn room_is_taken_until_the_last_chunk_of_an_answer_is_gone() {
+    let record = vec![b'x'; 1 << 20];
+    let closed = |id: &str| {
+        let records: [&[u8]; 3] = [&record; 3];
+        FakeShard::new(id, &[]).with(now_ms(), &records).closed()
+    };
+    for consumer in [ConsumerSettings::Polling, consumer()] {
+        // A subscription tells of the end by naming the children.
+        let child = FakeShard::new("c", &["a", "b"]);
+        let fake = Fake::start(vec![closed("a"), closed("b"), child]).await;
+        // One answer is kept, and there is room for another.
+        let all = 2 * ANSWER_BYTES_MAX;
+        let room = Room::new(all);
+        let mut kept = Vec::new();
+        for shard in ["a", "b"] {
+            let settings = KinesisSettings {
+                consumer: consumer.clone(),
+                ..fake.settings(StartSettings::TrimHorizon)
+            };
+            let only = only(shard, ShardState::default());
+            let open = |means| open_shard(settings, only, means);
+            let mut reading = Reading::opened(BTreeMap::new(), room.clone(), open);
+            while let Some(read) = reading.reader.next().await.unwrap() {
+                kept.extend((!read.chunk.is_empty()).then_some(read.chunk));
+            }
+            let held: usize = kept.iter().map(Chunk::bytes).sum();
+            let taken = all - room.free();
+            assert!(taken >= held as u64 * 3, "{taken} for {held}");
+            kept.truncate(1);
+            assert!(room.free() < all, "one of them is there");
+            kept.clear();
+            assert_eq!(room.free(), all);
+        }
+    }
 }

@@ -112,7 +112,8 @@ impl Feed {
                 match client.page(shard, &at).await {
                     Ok(page) => {
                         let is_behind = page.behind_ms.is_some_and(|behind| behind > 0);
-                        *not_before = begun + pace::pause(page.bytes(), is_behind);
+                        let (answered, bytes) = (Instant::now(), page.bytes());
+                        *not_before = pace::not_before(begun, answered, bytes, is_behind);
                         iterator.clone_from(&page.next);
                         held.shrink_to(&page);
                         Ok(Some(Fed { page, held }))

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 /// Between two requests while there is more to read.
 const BEHIND: Duration = Duration::from_millis(250);
 /// Between two requests at the end of the shard.
@@ -10,11 +12,18 @@ const AT_THE_END: Duration = Duration::from_secs(1);
 /// Bytes a second.
 const RATE: u64 = 2 << 20;
 
-/// From one request, which gave so many bytes, to the next.
-pub(super) fn pause(bytes: u64, is_behind: bool) -> Duration {
+/// When the next request may be made, after one that was begun and answered then, and gave so many
+/// bytes. These are paid for from the answer on: Kinesis counts from when it had the request, which is
+/// some time between the two.
+pub(super) fn not_before(
+    begun: Instant,
+    answered: Instant,
+    bytes: u64,
+    is_behind: bool,
+) -> Instant {
     let least = if is_behind { BEHIND } else { AT_THE_END };
     let ms = bytes.saturating_mul(1000) / RATE;
-    least.max(Duration::from_millis(ms))
+    (begun + least).max(answered + Duration::from_millis(ms))
 }
 
 #[cfg(test)]
@@ -23,9 +32,12 @@ mod tests {
 
     #[test]
     fn a_large_answer_is_paid_for_in_time() {
-        assert_eq!(pause(0, false), AT_THE_END);
-        assert_eq!(pause(100, true), BEHIND);
-        assert_eq!(pause(10 << 20, true), Duration::from_secs(5));
+        let begun = Instant::now();
+        let answered = begun + Duration::from_millis(100);
+        let next = |bytes, is_behind| not_before(begun, answered, bytes, is_behind);
+        assert_eq!(next(0, false), begun + AT_THE_END);
+        assert_eq!(next(100, true), begun + BEHIND);
+        assert_eq!(next(10 << 20, true), answered + Duration::from_secs(5));
         // Never more than five a second.
         assert!(BEHIND >= Duration::from_millis(200));
     }

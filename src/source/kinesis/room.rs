@@ -12,9 +12,9 @@ use super::page::Page;
 /// Memory that the largest answer of Kinesis takes while it comes: 10 MiB of records, and what they
 /// came as.
 pub(super) const ANSWER_BYTES_MAX: u64 = 24 << 20;
-/// An answer that is here takes so many times its bytes, with the chunks that its records are copied
-/// into and what is made of them on their way.
-const TIMES: u64 = 3;
+/// An answer that is here takes so many times its bytes: its records are copied into chunks, and while
+/// those are on their way transforms may copy them again.
+const TIMES: u64 = 2;
 /// Bytes of one permit.
 const UNIT: u64 = 1024;
 

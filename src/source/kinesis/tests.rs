@@ -313,7 +313,7 @@ async fn how_far_behind_a_shard_is_read_is_told_and_kept() {
 
 #[tokio::test]
 async fn when_nothing_is_taken_nothing_more_is_asked_for() {
-    let large = vec![b'x'; 1500 << 10];
+    let large = vec![b'x'; 2500 << 10];
     let records: Vec<&[u8]> = vec![&large; 3];
     let shards = (0..10)
         .map(|number| FakeShard::new(&format!("shard-{number:02}"), &[]).with(now_ms(), &records));

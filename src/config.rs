@@ -97,12 +97,17 @@ impl SourceSettings {
         self.coordination().is_some()
     }
 
-    /// How several daemons share the stream, if they do.
-    pub fn coordination(&self) -> Option<&CoordinationSettings> {
+    /// The Kinesis data stream that is read, if one is.
+    pub fn kinesis(&self) -> Option<&KinesisSettings> {
         match self {
-            Self::Kinesis(kinesis) => kinesis.coordination.as_ref(),
+            Self::Kinesis(kinesis) => Some(kinesis),
             Self::DirectPut { .. } => None,
         }
+    }
+
+    /// How several daemons share the stream, if they do.
+    pub fn coordination(&self) -> Option<&CoordinationSettings> {
+        self.kinesis()?.coordination.as_ref()
     }
 }
 

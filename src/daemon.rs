@@ -25,7 +25,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::budget::Budget;
 use crate::clock::Clock;
-use crate::config::{Config, SourceSettings, StreamSettings};
+use crate::config::{Config, StreamSettings};
 use crate::disk::{Disk, HostDisk, Reserve, Shortage};
 use crate::http::{self, ApiState, Limits, StreamInfo};
 use crate::pipeline::{self, Status, Surroundings, Workers};
@@ -221,7 +221,7 @@ fn engine(config: &Config) -> anyhow::Result<Option<Engine>> {
 
 /// Bytes that each stream which reads from Kinesis may hold until they are in batches.
 fn read_bytes(config: &Config) -> u64 {
-    let is_kinesis = |stream: &&StreamSettings| matches!(stream.source, SourceSettings::Kinesis(_));
+    let is_kinesis = |stream: &&StreamSettings| stream.source.kinesis().is_some();
     let streams = config.streams.values().filter(is_kinesis).count() as u64;
     config.memory_limit / READ_PART / streams.max(1)
 }

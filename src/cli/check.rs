@@ -65,7 +65,11 @@ pub(super) fn summary(stream: &StreamSettings, out: &mut dyn Write) -> io::Resul
 fn source(source: &SourceSettings) -> String {
     match source {
         SourceSettings::DirectPut { .. } => "direct-put".to_owned(),
-        SourceSettings::Kinesis(kinesis) => format!("kinesis {}", kinesis.stream),
+        SourceSettings::Kinesis(kinesis) => {
+            let shared = kinesis.coordination.as_ref();
+            let leases = shared.map(|leases| format!(", shared by table {}", leases.table));
+            format!("kinesis {}{}", kinesis.stream, leases.unwrap_or_default())
+        }
     }
 }
 

@@ -92,6 +92,18 @@ fn check_names_the_kinesis_stream() {
     check::summary(&loaded.config.streams["c"], &mut out).unwrap();
     let expected = "c: kinesis clicks → json → out/…; 128MiB or 5m\n";
     assert_eq!(String::from_utf8(out).unwrap(), expected);
+
+    let text = text.replace(
+        "[stream.c.dest",
+        "coordination = \"dynamodb\"\n[stream.c.dest",
+    );
+    let text = text.replace("\"folder\"\npath = \"out\"", "\"s3\"\nbucket = \"lake\"");
+    let loaded = parse(&text, Path::new("firehose.toml"), &|_| None).unwrap();
+    let mut out = Vec::new();
+    check::summary(&loaded.config.streams["c"], &mut out).unwrap();
+    let expected =
+        "c: kinesis clicks, shared by table firehose-c → json → s3://lake/…; 128MiB or 5m\n";
+    assert_eq!(String::from_utf8(out).unwrap(), expected);
 }
 
 #[test]

@@ -17,7 +17,7 @@ use std::time::Duration;
 use super::diagnostic::Diagnostic;
 use super::spans::SpanMap;
 use super::table::Table;
-use super::{Config, HttpSettings, StreamSettings};
+use super::{Config, ConsumerSettings, HttpSettings, KinesisSettings, StreamSettings};
 
 /// One kibibyte, mebibyte, gibibyte, tebibyte.
 const KIB: u64 = 1 << 10;
@@ -84,12 +84,8 @@ fn streams(
         }
         let settings = table.and_then(|table| stream::read(name, table, base, spans));
         let Some(settings) = settings else { continue };
-        if let Some(other) = of_the_same_leases(&settings, &streams) {
-            let help = "give each a `lease_table` of its own";
-            let message = format!(
-                "[stream.{name}] and [stream.{other}] have the same lease table, so that each would \
-                 read only some of the shards"
-            );
+        if let Some((other, clash, help)) = clash(&settings, &streams) {
+            let message = format!("[stream.{name}] and [stream.{other}] {clash}");
             file.report(Diagnostic::fault(place, message).help(help));
         }
         streams.insert(name.to_owned(), settings);
@@ -97,18 +93,43 @@ fn streams(
     streams
 }
 
-/// The one of `others` that shares its source by the lease table by which `stream` does.
-fn of_the_same_leases<'s>(
+/// Which of `others` `stream` would keep from its records: its name, why, and what to do.
+fn clash<'s>(
     stream: &StreamSettings,
     others: &'s BTreeMap<String, StreamSettings>,
-) -> Option<&'s str> {
-    let leases = stream.source.coordination()?;
-    let is_same = |other: &&StreamSettings| {
-        let other = other.source.coordination();
-        other.is_some_and(|other| other.table == leases.table && other.access == leases.access)
-    };
-    let other = others.values().find(is_same)?;
-    Some(&other.name)
+) -> Option<(&'s str, &'static str, &'static str)> {
+    let kinesis = stream.source.kinesis()?;
+    let of_one_table = (
+        "have the same lease table, so that each would read only some of the shards",
+        "give each a `lease_table` of its own",
+    );
+    let of_one_consumer = (
+        "are the same consumer of one Kinesis stream, so that each would take the shards over from the \
+         other",
+        "give each a `consumer_name` of its own",
+    );
+    others.values().find_map(|other| {
+        let clash = match other.source.kinesis()? {
+            other if have_one_table(kinesis, other) => of_one_table,
+            other if are_one_consumer(kinesis, other) => of_one_consumer,
+            _ => return None,
+        };
+        Some((other.name.as_str(), clash.0, clash.1))
+    })
+}
+
+fn have_one_table(one: &KinesisSettings, other: &KinesisSettings) -> bool {
+    match (&one.coordination, &other.coordination) {
+        (Some(one), Some(other)) => one.table == other.table && one.access == other.access,
+        _ => false,
+    }
+}
+
+fn are_one_consumer(one: &KinesisSettings, other: &KinesisSettings) -> bool {
+    one.consumer != ConsumerSettings::Polling
+        && one.consumer == other.consumer
+        && one.stream == other.stream
+        && one.access == other.access
 }
 
 /// Firehose's rule for names; `.` and `..` would not do as directories.

@@ -108,12 +108,10 @@ impl Supervisor {
 
     /// The stream as the machines share it that read it, if they do.
     fn shared(&self, hurry: CancellationToken) -> Option<SharedStream> {
-        let SourceSettings::Kinesis(kinesis) = &self.settings.source else {
-            return None;
-        };
+        let kinesis = self.settings.source.kinesis()?;
         Some(SharedStream {
             coordination: kinesis.coordination.clone()?,
-            kinesis: (**kinesis).clone(),
+            kinesis: kinesis.clone(),
             settings: Arc::clone(&self.settings),
             disk: Arc::clone(&self.disk),
             around: self.around.clone(),

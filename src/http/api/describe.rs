@@ -115,7 +115,7 @@ fn description(stream: &StreamInfo) -> Value {
         }],
         "HasMoreDestinations": false,
     });
-    if let SourceSettings::Kinesis(kinesis) = &settings.source {
+    if let Some(kinesis) = settings.source.kinesis() {
         description["Source"] = json!({ "KinesisStreamSourceDescription": {
             "KinesisStreamARN": kinesis_arn(kinesis),
             "RoleARN": format!("arn:aws:iam::{ACCOUNT}:role/firehose"),

@@ -2,11 +2,13 @@
 //! in other languages make, all held to the same pairs of input and output, in the daemon's own host.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-use crate::support::command::succeed;
+use crate::support::command::{succeed, tool};
+use crate::support::markdown::blocks;
 
 /// The ready-made modules.
 const MODULES: [&str; 8] = [
@@ -77,6 +79,83 @@ fn a_new_rust_transform_brings_the_whole_sdk() {
             copied.display()
         );
     }
+}
+
+#[test]
+fn a_new_rust_transform_is_built_and_tested_as_its_readme_says() {
+    follow("rust");
+}
+
+#[test]
+fn a_new_python_transform_is_built_and_tested_as_its_readme_says() {
+    follow("python");
+}
+
+#[test]
+fn a_new_javascript_transform_is_built_and_tested_as_its_readme_says() {
+    follow("js");
+}
+
+#[test]
+fn a_new_c_transform_is_built_and_tested_as_its_readme_says() {
+    follow("c");
+}
+
+/// Has a new transform written, and runs the commands of its README.
+fn follow(lang: &str) {
+    /// What `transforms/build` takes the place of.
+    const BY_RUSTUP: &str = "rustup target add wasm32-unknown-unknown && \
+                             cargo build --release --target wasm32-unknown-unknown";
+    let dir = tempfile::tempdir().unwrap();
+    let bin = tools(&dir.path().join("bin"));
+    succeed(
+        Command::new(bin.join("firehose"))
+            .args(["transform", "new", "my-transform", "--lang", lang])
+            .current_dir(dir.path()),
+    );
+    let folder = dir.path().join("my-transform");
+    let readme = fs::read_to_string(folder.join("README.md")).unwrap();
+    let commands = blocks(&readme)
+        .into_iter()
+        .find(|block| block.words == "sh");
+    let build = format!("{}/transforms/build .", root().display());
+    let commands = commands.expect("a block of commands").text;
+    let commands = commands.replace(BY_RUSTUP, &build);
+    assert!(
+        commands.contains("\nfirehose transform test "),
+        "{commands}"
+    );
+    let path = std::env::var_os("PATH").unwrap();
+    let path = std::env::join_paths([bin].into_iter().chain(std::env::split_paths(&path)));
+    succeed(
+        Command::new("bash")
+            .args(["-euxc", &commands])
+            .env("PATH", path.unwrap())
+            .env_remove("CARGO_TARGET_DIR")
+            .current_dir(folder),
+    );
+}
+
+/// Makes `bin`, with what a user has who follows a README: firehose, and a clang that finds its linker,
+/// neither of which need be installed here.
+fn tools(bin: &Path) -> PathBuf {
+    let of_rust = Command::new("rustc")
+        .args(["--print", "sysroot", "--print", "host-tuple"])
+        .output();
+    let of_rust = String::from_utf8(of_rust.unwrap().stdout).unwrap();
+    let (sysroot, host) = of_rust.trim().split_once('\n').unwrap();
+    let linker = format!("{sysroot}/lib/rustlib/{host}/bin/gcc-ld/wasm-ld");
+    let unpacked = BUILT.join("../toolchain/clang");
+    let clang = if unpacked.exists() {
+        unpacked.display().to_string()
+    } else {
+        "clang".to_owned()
+    };
+    fs::create_dir(bin).unwrap();
+    symlink(env!("CARGO_BIN_EXE_firehose"), bin.join("firehose")).unwrap();
+    let script = format!("PATH=${{PATH#*:}} exec {clang} -fuse-ld={linker} \"$@\"");
+    tool(&bin.join("clang"), &script);
+    bin.to_owned()
 }
 
 /// All files at or below a path.

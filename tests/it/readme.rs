@@ -29,6 +29,7 @@ use std::time::Instant;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use crate::support::command::tool;
 use crate::support::daemon::{PATIENCE, free_port, wait_until};
 use crate::support::http::{get, metric, post_records};
 use crate::support::kinesis::Stream;
@@ -350,14 +351,6 @@ impl Drop for Running {
             let _ = self.child.wait();
         }
     }
-}
-
-/// Writes an executable shell script.
-fn tool(path: &Path, script: &str) {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    fs::write(path, format!("#!/bin/sh\n{script}\n")).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 /// The script of a console block, and the output it shows.

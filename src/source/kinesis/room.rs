@@ -22,14 +22,6 @@ const UNIT: u64 = 1024;
 #[derive(Clone, Debug)]
 pub struct Room(Arc<Semaphore>);
 
-#[cfg(test)]
-impl Room {
-    /// Bytes that nobody has taken.
-    pub(super) fn free(&self) -> u64 {
-        self.0.available_permits() as u64 * UNIT
-    }
-}
-
 /// Room that is taken; dropping the last share of it gives it back.
 #[derive(Debug)]
 pub(super) struct Held(OwnedSemaphorePermit);
@@ -78,4 +70,12 @@ fn taken_by(page: &Page) -> u64 {
 
 fn units(bytes: u64) -> u32 {
     u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+impl Room {
+    /// Bytes that nobody has taken.
+    pub(super) fn free(&self) -> u64 {
+        self.0.available_permits() as u64 * UNIT
+    }
 }

@@ -81,6 +81,23 @@ fn steal(
         .collect()
 }
 
+/// Leaves `appetite` of the chosen leases, and those that are unwanted: nobody else has come for them,
+/// so that without this worker nothing would go on.
+pub(super) fn restrain(
+    chosen: &mut Vec<ShardId>,
+    mut appetite: usize,
+    is_unwanted: impl Fn(&ShardId) -> bool,
+) {
+    chosen.retain(|shard| {
+        if is_unwanted(shard) {
+            return true;
+        }
+        let is_left = appetite > 0;
+        appetite = appetite.saturating_sub(1);
+        is_left
+    });
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -201,6 +218,21 @@ mod tests {
             .map(|n| candidate(&shards[n], of(n), Age::Alive))
             .collect();
         assert_eq!(choose("me", &many, &mut random).len(), 16);
+    }
+
+    #[test]
+    fn a_worker_of_little_appetite_takes_few_leases_and_all_that_are_unwanted() {
+        let chosen: Vec<ShardId> = ["a", "b", "c", "d"].map(Into::into).to_vec();
+        for (appetite, left) in [
+            (0, vec!["b"]),
+            (1, vec!["a", "b"]),
+            (usize::MAX, vec!["a", "b", "c", "d"]),
+        ] {
+            let mut restrained = chosen.clone();
+            restrain(&mut restrained, appetite, |shard| &**shard == "b");
+            let restrained: Vec<&str> = restrained.iter().map(|shard| &**shard).collect();
+            assert_eq!(restrained, left);
+        }
     }
 
     #[test]

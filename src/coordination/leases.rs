@@ -332,10 +332,9 @@ impl Task {
             })
             .collect();
         let mut chosen = balance::choose(&self.worker, &candidates, &mut self.random);
-        if self.fitness.is_resting() {
-            // Nobody else has come for these: without this worker nothing would go on.
-            chosen.retain(|shard| ages[&**shard] == Age::VeryOld);
-        }
+        balance::restrain(&mut chosen, self.fitness.appetite(), |shard| {
+            ages[&**shard] == Age::VeryOld
+        });
         let item = |shard| open.iter().find(|item| item.shard == shard);
         chosen
             .into_iter()

@@ -46,8 +46,15 @@ impl Fitness {
         }
     }
 
-    pub(super) fn is_resting(&self) -> bool {
-        self.rest().is_on(Instant::now())
+    /// How many leases that others have or want may be taken at a time. After a failure it is one, until a
+    /// tenure has gone well: a machine that is still sick is to hold up no more than that.
+    pub(super) fn appetite(&self) -> usize {
+        let rest = self.rest();
+        match rest.failures {
+            0 => usize::MAX,
+            _ if rest.is_on(Instant::now()) => 0,
+            _ => 1,
+        }
     }
 
     /// There is nothing to take, beside the tenures that were begun at these times. Unless one of them is
@@ -161,10 +168,10 @@ mod tests {
         fitness.failed(before, "the disk is full".to_owned());
         fitness.went_well(before);
         fitness.has_its_share([before]);
-        assert!(fitness.is_resting());
+        assert_eq!(fitness.appetite(), 0);
         assert_eq!(health.stall().unwrap(), "the disk is full");
         fitness.went_well(before + secs(1));
-        assert!(!fitness.is_resting());
+        assert_eq!(fitness.appetite(), usize::MAX);
         assert_eq!(health.stall(), None);
     }
 
@@ -173,7 +180,9 @@ mod tests {
         let health = Arc::new(SourceHealth::default());
         let fitness = Fitness::new(Duration::ZERO, Arc::clone(&health));
         let before = Instant::now();
+        assert_eq!(fitness.appetite(), usize::MAX);
         fitness.failed(before, "the disk is full".to_owned());
+        assert_eq!(fitness.appetite(), 1, "the rest is over");
         fitness.has_its_share([before, before + secs(1)]);
         assert!(health.stall().is_some(), "one is still to show it");
         fitness.has_its_share([before]);

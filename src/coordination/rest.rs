@@ -1,6 +1,7 @@
 //! A machine that cannot do a holder's work (its disk is full, say) leaves the shards to the others for
 //! a while, longer each time it fails. Whoever is alone goes on all the same: a worker that rests still
-//! takes what nobody has wanted for long (`leases`). When to take is all that this decides.
+//! takes what nobody has wanted for long (`leases`). When to take, and how many at a time, is all that
+//! this decides.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

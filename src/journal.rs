@@ -24,6 +24,7 @@ mod writer;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -56,6 +57,9 @@ pub struct JournalSettings {
     /// Bytes of one segment; a larger batch gets a larger segment. Callers use the smaller of
     /// 64 MiB and a quarter of the limit.
     pub segment_bytes: u64,
+    /// When nothing is appended for so long, the durable end is recorded: damage below it is told
+    /// from a write that was broken off.
+    pub idle: Duration,
 }
 
 /// What the checkpoint store knows, handed in at opening.
@@ -80,6 +84,9 @@ pub struct Opened {
     /// Ranges beyond the frontier that are damaged in the segment written last; ranges that are
     /// found later come from [`JournalReader::take_missing`].
     pub missing: Vec<MissingRange>,
+    /// Places beyond the recorded end that are not whole: writes that were broken off before they
+    /// were acknowledged, or damage.
+    pub doubtful: u64,
 }
 
 /// Sequence numbers whose records are lost to damage on disk, as far as the records around them
@@ -99,6 +106,11 @@ impl MissingRange {
             first,
             last: Sequence(next.0 - 1),
         })
+    }
+
+    /// How many sequence numbers it holds.
+    pub const fn records(self) -> u64 {
+        self.last.0 - self.first.0 + 1
     }
 
     /// The part beyond `frontier`.
@@ -170,6 +182,7 @@ impl Journal {
             active,
             epoch,
             missing,
+            doubtful,
         } = recovery::recover(disk, settings, known)?;
         let reader = JournalReader::new(Arc::clone(&shared), known.frontier, missing.clone());
         let writer = Writer::new(Arc::clone(&shared), clock, active, epoch);
@@ -183,6 +196,7 @@ impl Journal {
             epoch,
             reader,
             missing,
+            doubtful,
         })
     }
 

@@ -16,8 +16,25 @@ const BLOCK: u64 = 4096;
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Fills `buffer` from `offset`, with zeros where the disk has lost a block for good. True: it has.
+/// Fills `buffer` from `offset`, with zeros where the disk has lost a block for good, and where the
+/// file ends too early. True: there are such.
 pub(super) fn read_around(file: &dyn DiskFile, buffer: &mut [u8], offset: u64) -> io::Result<bool> {
+    match read_blocks(file, buffer, offset) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            let there = file.len()?.saturating_sub(offset);
+            let there = usize::try_from(there).unwrap_or(buffer.len());
+            if there >= buffer.len() {
+                return Err(error);
+            }
+            let (head, beyond) = buffer.split_at_mut(there);
+            beyond.fill(0);
+            read_blocks(file, head, offset).map(|_| true)
+        }
+        read => read,
+    }
+}
+
+fn read_blocks(file: &dyn DiskFile, buffer: &mut [u8], offset: u64) -> io::Result<bool> {
     let Err(mut lost) = read(file, buffer, offset)? else {
         return Ok(false);
     };

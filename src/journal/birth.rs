@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use super::frame::end_at;
 use super::segment::{Header, Kind};
 use super::shared::{Shared, Spare};
 use crate::disk::{DiskFile, Open};
@@ -21,7 +22,7 @@ pub(super) fn begin_file(
     Ok((file, kind, spare))
 }
 
-/// Makes the file a durable segment: header, fsync, name, directory fsync.
+/// Makes the file a durable segment: header, end behind what is durable, fsync, name, directory fsync.
 pub(super) fn finish_file(
     shared: &Shared,
     file: &dyn DiskFile,
@@ -31,8 +32,10 @@ pub(super) fn finish_file(
 ) -> io::Result<()> {
     let from = shared.path(kind, spare.map_or(header.number, |spare| spare.number));
     let to = shared.path(Kind::Segment, header.number);
+    let end = end_at(shared.seed(header.number), header.durable);
     let finished = file
         .write_all_at(&header.encode(), 0)
+        .and_then(|()| file.write_all_at(&end, header.durable))
         .and_then(|()| file.sync_data())
         .and_then(|()| shared.disk.rename(&from, &to))
         .and_then(|()| shared.disk.sync_dir(&shared.settings.dir));

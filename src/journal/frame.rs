@@ -13,6 +13,14 @@
 //! ```
 //! All numbers are little-endian. The header's checksum covers where it stands, so neither stale
 //! bytes of a recycled file nor a record that looks like a frame is ever taken for one.
+//!
+//! A frame without records is a mark: it tells the durable end when no append follows soon that
+//! would. In the place of an arrival it has the number of the segment that goes on behind this one,
+//! or 0 while none does.
+//!
+//! Behind the last frame of a group stand 8 bytes, its end: a checksum of incarnation, segment number
+//! and offset. The next group writes over them. Where neither a frame nor an end stands, something is
+//! torn or damaged.
 
 use crc_fast::{CrcAlgorithm, Digest};
 use uuid::Uuid;
@@ -27,6 +35,11 @@ pub(super) const MAGIC_AT: usize = 8;
 pub(super) const FRAME_MAGIC: [u8; 8] = *b"\xF1recordS";
 /// Frames start at multiples of this.
 pub(super) const ALIGN: u64 = 8;
+/// Bytes of an end.
+pub(super) const END_BYTES: usize = 8;
+/// Bytes of a mark.
+pub(super) const MARK_BYTES: u64 = FRAME_HEADER_BYTES as u64;
+const END_MAGIC: [u8; 8] = *b"\xF1theend.";
 
 /// What frames of one segment are bound to by their checksums.
 #[derive(Clone, Copy, Debug)]
@@ -97,6 +110,22 @@ impl Frame {
     pub(super) const fn next(&self) -> Sequence {
         self.first.plus(self.count as u64)
     }
+
+    /// Whether it holds no records, and only tells the durable end.
+    pub(super) const fn is_mark(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Of a mark: the segment that goes on behind this one.
+    pub(super) fn continued_in(&self) -> Option<u64> {
+        let number = u64::try_from(self.arrival_ms).ok();
+        number.filter(|number| self.is_mark() && *number > 0)
+    }
+}
+
+/// The end that stands at `offset` behind the last frame.
+pub(super) fn end_at(seed: Seed, offset: u64) -> [u8; END_BYTES] {
+    header_sum(seed, offset, &END_MAGIC).to_le_bytes()
 }
 
 /// Bytes that a batch takes in a segment, from one multiple of [`ALIGN`] to the next.
@@ -118,8 +147,9 @@ fn header_sum(seed: Seed, offset: u64, header: &[u8]) -> u64 {
     bound[..16].copy_from_slice(seed.incarnation.as_bytes());
     bound[16..24].copy_from_slice(&seed.number.to_le_bytes());
     bound[24..32].copy_from_slice(&offset.to_le_bytes());
+    let bound = &mut bound[..32 + header.len()];
     bound[32..].copy_from_slice(header);
-    crc_fast::crc64_nvme(&bound)
+    crc_fast::crc64_nvme(bound)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::frame::{Frame, Seed, payload_sum};
+use super::frame::{Frame, Seed, end_at, payload_sum};
 use super::writer::Active;
 use crate::disk::DiskFile;
 use crate::position::Sequence;
@@ -43,9 +43,13 @@ impl<'a> Frames<'a> {
         }
     }
 
+    /// Writes a mark; `continued_in`: the segment that goes on behind this one, or 0.
+    pub(super) fn mark(&mut self, continued_in: u64) -> io::Result<()> {
+        self.write(&[], &[], continued_in.cast_signed())
+    }
+
     pub(super) fn write(&mut self, ends: &[u32], data: &[u8], arrival_ms: i64) -> io::Result<()> {
-        let pad = usize::try_from(self.at - self.scratch_at).map_err(io::Error::other)?;
-        self.scratch.resize(pad, 0);
+        self.pad()?;
         let start = self.scratch.len();
         let ends: Vec<u8> = ends.iter().flat_map(|end| end.to_le_bytes()).collect();
         let frame = Frame {
@@ -72,7 +76,22 @@ impl<'a> Frames<'a> {
         Ok(())
     }
 
-    pub(super) fn flush(&mut self) -> io::Result<()> {
+    /// Writes what is gathered, and the end behind the last frame.
+    pub(super) fn finish(&mut self) -> io::Result<()> {
+        self.pad()?;
+        let end = end_at(self.seed, self.at);
+        self.scratch.extend_from_slice(&end);
+        self.flush()
+    }
+
+    /// Zeros up to where the next frame starts.
+    fn pad(&mut self) -> io::Result<()> {
+        let gathered = usize::try_from(self.at - self.scratch_at).map_err(io::Error::other)?;
+        self.scratch.resize(gathered, 0);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
         if !self.scratch.is_empty() {
             self.file.write_all_at(self.scratch, self.scratch_at)?;
             self.scratch.clear();

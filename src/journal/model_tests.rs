@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -104,6 +105,7 @@ impl World {
             dir: PathBuf::from("streams/model"),
             limit: LIMIT,
             segment_bytes: SEGMENT_BYTES,
+            idle: Duration::from_secs(3600),
         };
         let opened = Journal::open(
             Arc::new(self.disk.clone()),

@@ -41,6 +41,7 @@ pub fn peek(
         dir: dir.to_owned(),
         limit: 0,
         segment_bytes: 0,
+        idle: std::time::Duration::MAX,
     };
     let segments = Segments::default();
     let shared = Shared::new(Arc::clone(disk), settings, known.incarnation, segments);

@@ -5,15 +5,16 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::birth::finish_file;
-use super::frame::{ALIGN, Frame};
+use super::frame::{ALIGN, END_BYTES, Frame};
 use super::reader::damage_found;
 use super::segment::{HEADER_BYTES, Header, Kind, Link};
 use super::shared::{Live, Segments, Shared};
 use super::survey::{Found, chain, next_epoch, survey};
-use super::walk::{Walk, walk};
+use super::walk::{Broken, Walk, walk};
 use super::window::Window;
 use super::writer::Active;
 use super::{JournalError, JournalSettings, Known, MissingRange};
@@ -27,6 +28,7 @@ pub(super) struct Recovered {
     pub(super) active: Active,
     pub(super) epoch: u32,
     pub(super) missing: Vec<MissingRange>,
+    pub(super) doubtful: u64,
 }
 
 pub(super) fn recover(
@@ -62,13 +64,15 @@ pub(super) fn recover(
         known,
         epoch,
         missing: Vec::new(),
+        doubtful: 0,
     }
     .restart(chain, number)
-    .map(|(active, missing)| Recovered {
+    .map(|(active, missing, doubtful)| Recovered {
         shared: Arc::new(shared),
         active,
         epoch,
         missing,
+        doubtful,
     })
 }
 
@@ -77,6 +81,7 @@ struct Recovery<'a> {
     known: Known,
     epoch: u32,
     missing: Vec<MissingRange>,
+    doubtful: u64,
 }
 
 impl Recovery<'_> {
@@ -85,7 +90,7 @@ impl Recovery<'_> {
         mut self,
         chain: VecDeque<Found>,
         number: u64,
-    ) -> Result<(Active, Vec<MissingRange>), JournalError> {
+    ) -> Result<(Active, Vec<MissingRange>, u64), JournalError> {
         let count = chain.len();
         let mut link = Link {
             number: 0,
@@ -114,14 +119,15 @@ impl Recovery<'_> {
             if let Some((end, next)) = found.bound {
                 (live.end, live.next) = (end, next);
             } else {
-                let durable = header.map_or(HEADER_BYTES, |header| header.durable);
-                let walk = self.walk(&live, durable)?;
+                let walk = self.walk(&live, header)?;
                 self.report(&live, &walk);
                 (live.end, live.next) = (walk.recorded, walk.recorded_next);
-                if index + 1 == count {
-                    tail = Some((live, walk.cut, walk.cut_next));
+                if index + 1 < count {
+                    (live.end, live.next) = walk.cut();
+                } else if let Some(number) = walk.continued_in {
+                    return Err(self.is_gone(number, walk.recorded_next));
                 } else {
-                    (live.end, live.next) = (walk.cut, walk.cut_next);
+                    tail = Some((live, walk.tail));
                 }
             }
             if let Some(last) = self.shared.segments().live.back_mut() {
@@ -134,22 +140,33 @@ impl Recovery<'_> {
             };
         }
         let active = self.new_segment(number, link, tail)?;
-        Ok((active, self.missing))
+        Ok((active, self.missing, self.doubtful))
     }
 
-    fn walk(&self, live: &Live, durable: u64) -> Result<Walk, JournalError> {
+    fn is_gone(&self, number: u64, from: Sequence) -> JournalError {
+        let path = self.shared.path(Kind::Segment, number);
+        JournalError::LoudStop {
+            cause: format!(
+                "the records from {} on are neither delivered nor in the journal: segment {} is gone",
+                from.0,
+                path.display()
+            ),
+            advice: self.shared.put_back_or_discard(),
+        }
+    }
+
+    fn walk(&self, live: &Live, header: Option<Header>) -> Result<Walk, JournalError> {
+        let durable = header.map_or(HEADER_BYTES, |header| header.durable);
+        let has_end = header.is_none_or(|header| header.has_end);
         // The name may have changed just now, so ask for it again.
         let live = self.current(live);
         let mut window = Window::new(self.shared.open(&live)?, self.shared.seed(live.number));
         let path = self.shared.path(live.kind(), live.number);
-        let walk = walk(&mut window, &live, durable).map_err(JournalError::io("reading", path))?;
+        let walk = walk(&mut window, &live, durable, has_end);
+        let walk = walk.map_err(JournalError::io("reading", path))?;
         if window.has_holes() {
-            // What is lost beyond the recorded end may have been accepted: it is told, too.
-            let aside = if walk.missing.is_empty() {
-                damage_found(self.shared, &live, walk.cut..live.len, None)
-            } else {
-                self.shared.quarantine(live.number)
-            };
+            // Only a disk that still takes the new name has lost no more than a sector.
+            let aside = self.shared.quarantine(live.number);
             aside.map_err(JournalError::io("renaming in", &self.shared.settings.dir))?;
         }
         Ok(walk)
@@ -165,11 +182,15 @@ impl Recovery<'_> {
     }
 
     fn report(&mut self, live: &Live, walk: &Walk) {
-        for (bytes, range) in &walk.missing {
+        for Broken { bytes, range, .. } in &walk.damaged {
             let range = range.and_then(|range| range.after(self.known.frontier));
             // Failing to set it aside is told, and costs nothing but the copy for a person.
             let _ = damage_found(self.shared, live, bytes.clone(), range);
             self.missing.extend(range);
+        }
+        for Broken { bytes, range, .. } in &walk.doubtful {
+            doubt_found(self.shared, live, bytes.clone(), *range);
+            self.doubtful += 1;
         }
     }
 
@@ -178,7 +199,7 @@ impl Recovery<'_> {
         &self,
         number: u64,
         link: Link,
-        tail: Option<(Live, u64, Sequence)>,
+        tail: Option<(Live, VecDeque<Frame>)>,
     ) -> Result<Active, JournalError> {
         let shared = self.shared;
         let path = shared.path(Kind::New, number);
@@ -194,13 +215,12 @@ impl Recovery<'_> {
             quarantined: false,
             sound: true,
         };
-        if let Some((last, cut, cut_next)) = tail.filter(|(last, cut, _)| last.end < *cut) {
+        if let Some((last, tail)) = tail.filter(|(_, tail)| !tail.is_empty()) {
             let last = self.current(&last);
             let mut window = Window::new(shared.open(&last)?, shared.seed(last.number));
-            let mut at = last.end;
             let mut block = Vec::new();
-            while at < cut {
-                let frame = window.frame(at, cut).map_err(failed())?;
+            for whole in tail {
+                let frame = window.frame(whole.offset, last.len).map_err(failed())?;
                 let changed = || io::Error::other("the journal's tail changes while it is read");
                 let frame = frame.ok_or_else(changed).map_err(failed())?;
                 let copy = Frame {
@@ -210,7 +230,7 @@ impl Recovery<'_> {
                 };
                 block.clear();
                 copy.encode(shared.seed(number), &mut block);
-                block.extend_from_slice(window.payload(&frame, cut).map_err(failed())?);
+                block.extend_from_slice(window.payload(&frame, last.len).map_err(failed())?);
                 block.resize(
                     block
                         .len()
@@ -221,11 +241,10 @@ impl Recovery<'_> {
                 if live.end == HEADER_BYTES {
                     live.first = frame.first;
                 }
-                live.end = copy.end();
-                at = frame.end();
+                (live.end, live.next) = (copy.end(), frame.next());
             }
-            (live.len, live.next) = (live.end, cut_next);
         }
+        live.len = live.end + END_BYTES as u64;
         let header = Header {
             incarnation: shared.incarnation,
             number,
@@ -233,6 +252,7 @@ impl Recovery<'_> {
             first: live.first,
             durable: live.end,
             link,
+            has_end: true,
         };
         finish_file(shared, file.as_ref(), &header, Kind::New, None).map_err(failed())?;
         failpoint::hit("journal-new-segment");
@@ -247,4 +267,21 @@ impl Recovery<'_> {
             capacity: shared.settings.segment_bytes.max(live.end),
         })
     }
+}
+
+/// Says what is not whole at the end of the journal, and sets the segment aside.
+fn doubt_found(shared: &Shared, live: &Live, bytes: Range<u64>, range: Option<MissingRange>) {
+    tracing::error!(
+        stream = %shared.settings.stream,
+        segment = %shared.path(live.kind(), live.number).display(),
+        from_byte = bytes.start,
+        to_byte = bytes.end,
+        first_missing = range.map(|range| range.first.0),
+        last_missing = range.map(|range| range.last.0),
+        "the journal's last write is not whole: either it was under way when the process or the machine \
+         went down, and no producer was told that its records are accepted, or the disk has damaged it \
+         since, and they are lost; all others are delivered"
+    );
+    // Failing to set it aside is told, and costs nothing but the copy for a person.
+    let _ = shared.quarantine(live.number);
 }

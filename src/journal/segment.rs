@@ -17,8 +17,9 @@ const COPY_AT: usize = 2048;
 /// Bytes of one copy, checksum included.
 const COPY_BYTES: usize = 96;
 const MAGIC: [u8; 8] = *b"FHSEGMNT";
-/// Version of the layout of header and frames.
-const VERSION: u32 = 1;
+/// Version of the layout of header and frames. In version 1 no end stood behind the last frame.
+const VERSION: u32 = 2;
+const VERSION_WITHOUT_END: u32 = 1;
 
 /// Where the journal stood before a segment began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub(super) struct Header {
     /// brought over from the previous segment.
     pub(super) durable: u64,
     pub(super) link: Link,
+    /// Whether an end stands behind the last frame, as this version writes it.
+    pub(super) has_end: bool,
 }
 
 /// Why a header could not be read.
@@ -57,7 +60,7 @@ pub(super) enum Unreadable {
 }
 
 impl Header {
-    /// The header block.
+    /// The header block, in this version's layout.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut copy = Vec::with_capacity(COPY_BYTES);
         copy.extend_from_slice(&MAGIC);
@@ -98,7 +101,7 @@ impl Header {
 
     fn decode_copy(copy: &[u8]) -> Result<Self, Unreadable> {
         let version = u32_at(copy, 8);
-        if version != VERSION {
+        if version != VERSION && version != VERSION_WITHOUT_END {
             return Err(Unreadable::Version(version));
         }
         let incarnation: [u8; 16] = copy[16..32].try_into().expect("16 bytes");
@@ -113,6 +116,7 @@ impl Header {
                 end: u64_at(copy, 64),
                 next: Sequence(u64_at(copy, 72)),
             },
+            has_end: version == VERSION,
         })
     }
 }
@@ -183,6 +187,7 @@ mod tests {
                 end: 8192,
                 next: Sequence::first_of(4).plus(9),
             },
+            has_end: true,
         }
     }
 

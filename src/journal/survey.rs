@@ -74,7 +74,10 @@ fn read_header(
         Err(Unreadable::Damaged) => None,
         Err(Unreadable::Version(version)) => {
             return Err(JournalError::LoudStop {
-                cause: format!("{} has layout version {version}, not 1", path.display()),
+                cause: format!(
+                    "{} has layout version {version}, which is newer than this program",
+                    path.display()
+                ),
                 advice: "run the version of firehose that wrote it".to_owned(),
             });
         }

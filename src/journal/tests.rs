@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -16,6 +17,7 @@ fn settings(limit: u64, segment_bytes: u64) -> JournalSettings {
         dir: PathBuf::from("journal"),
         limit,
         segment_bytes,
+        idle: Duration::from_secs(3600),
     }
 }
 

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use memchr::memmem;
 
 use super::around::read_around;
-use super::frame::{ALIGN, FRAME_HEADER_BYTES, FRAME_MAGIC, Frame, MAGIC_AT, Seed, payload_sum};
+use super::frame::{
+    ALIGN, END_BYTES, FRAME_HEADER_BYTES, FRAME_MAGIC, Frame, MAGIC_AT, Seed, end_at, payload_sum,
+};
 use super::fresh::FreshFrame;
 use super::segment::u32_at;
 use crate::buffer::Buffer;
@@ -112,6 +114,15 @@ impl Window {
             return Err(io::Error::other("a frame can be read no more"));
         }
         self.bytes(start, frame.payload_bytes(), limit)
+    }
+
+    /// Whether the end stands at `offset` that is written behind the last frame.
+    pub(super) fn ends_at(&mut self, offset: u64, limit: u64) -> io::Result<bool> {
+        if limit.saturating_sub(offset) < END_BYTES as u64 {
+            return Ok(false);
+        }
+        let end = end_at(self.seed, offset);
+        Ok(self.bytes(offset, END_BYTES, limit)? == end)
     }
 
     /// Whether the disk could not give all that was read.

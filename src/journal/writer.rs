@@ -8,12 +8,12 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::birth::{begin_file, fill_with_zeros, finish_file};
-use super::frame::frame_bytes;
+use super::frame::{END_BYTES, MARK_BYTES, frame_bytes};
 use super::fresh::FreshFrame;
 use super::group::Frames;
 use super::queue::{Reply, Request};
 use super::segment::{HEADER_BYTES, Header, Link};
-use super::shared::{Live, Shared};
+use super::shared::{Live, Segments, Shared};
 use crate::clock::Clock;
 use crate::disk::DiskFile;
 use crate::failpoint;
@@ -25,6 +25,8 @@ use crate::source::direct_put::{Accepted, Refused};
 const GROWTH: u64 = 4 << 20;
 /// How long to wait before trying again to start a segment while answers depend on it.
 const DOUBT: Duration = Duration::from_secs(1);
+/// Room behind each frame: for a mark and an end.
+const TAIL: u64 = MARK_BYTES + END_BYTES as u64;
 
 /// The segment being written.
 pub(super) struct Active {
@@ -62,6 +64,8 @@ pub(super) struct Writer {
     /// Their fsync failed and no later segment says yet that their bytes do not count: a crash
     /// could still bring them back, so they are not refused until one does.
     doubtful: Vec<Reply>,
+    /// Appends have become durable since the durable end was recorded.
+    unmarked: bool,
 }
 
 impl Writer {
@@ -82,6 +86,7 @@ impl Writer {
             number,
             scratch: Vec::new(),
             doubtful: Vec::new(),
+            unmarked: false,
         };
         writer.seal();
         writer
@@ -91,21 +96,27 @@ impl Writer {
     pub(super) fn run(mut self) {
         let _ending = Ending(Arc::clone(&self.shared));
         loop {
-            let patience = (!self.doubtful.is_empty()).then_some(DOUBT);
+            let in_doubt = !self.doubtful.is_empty();
+            let idle = self.unmarked.then_some(self.shared.settings.idle);
+            let patience = if in_doubt { Some(DOUBT) } else { idle };
             let Some(mut waiting) = self.shared.queue.take(patience) else {
                 break;
             };
             if !self.doubtful.is_empty()
-                && let Err(refused) = self.start_segment(0)
+                && let Err(refused) = self.start_segment(0, None)
             {
                 tracing::warn!(error = %refused, "still no segment to write to");
+            }
+            if waiting.is_empty() {
+                self.mark();
             }
             while !waiting.is_empty() {
                 self.commit_some(&mut waiting);
             }
         }
+        self.mark();
         if !self.doubtful.is_empty() {
-            let _ = self.start_segment(0);
+            let _ = self.start_segment(0, None);
         }
         let cause = "the outcome is unknown: the fsync failed, then the journal stopped";
         for reply in self.doubtful.drain(..) {
@@ -146,9 +157,10 @@ impl Writer {
     fn ready_segment(&mut self, need: u64, records: u64) -> Result<u64, Refused> {
         if self.next.plus(records).epoch() != self.epoch {
             self.seal();
-            self.active = None;
             self.epoch += 1;
             self.next = Sequence::first_of(self.epoch);
+            let old = self.active.take();
+            self.start_segment(need, old)?;
         }
         let quarantined = self
             .shared
@@ -156,13 +168,13 @@ impl Writer {
             .live
             .back()
             .is_some_and(|live| live.quarantined);
-        let left = |active: &Active| active.capacity - active.end;
+        let left = |active: &Active| active.capacity.saturating_sub(active.end + TAIL);
         match &self.active {
             Some(active) if !quarantined && left(active) >= need => Ok(left(active)),
             _ => {
                 self.seal();
-                self.active = None;
-                self.start_segment(need)?;
+                let old = self.active.take();
+                self.start_segment(need, old)?;
                 Ok(self.active.as_ref().map_or(need, left))
             }
         }
@@ -180,14 +192,16 @@ impl Writer {
     }
 
     /// Starts a segment that takes a frame of `need` bytes. Once it is durable, nothing beyond
-    /// the end of the one before can ever be read.
-    fn start_segment(&mut self, need: u64) -> Result<(), Refused> {
-        let capacity = self.shared.settings.segment_bytes.max(HEADER_BYTES + need);
+    /// the end of the one before can ever be read. `old`, the one before if it is sound, is marked as
+    /// continued: it tells when the new one gets lost.
+    fn start_segment(&mut self, need: u64, old: Option<Active>) -> Result<(), Refused> {
+        let least = HEADER_BYTES + need + TAIL;
+        let capacity = self.shared.settings.segment_bytes.max(least);
         let (spare, bytes) = {
             let mut segments = self.shared.segments();
             (segments.spares.pop(), segments.bytes())
         };
-        let full = bytes + HEADER_BYTES + need > self.shared.settings.limit;
+        let full = bytes + least > self.shared.settings.limit;
         if full && spare.is_none() && self.doubtful.is_empty() {
             return Err(self.refused_as_full());
         }
@@ -200,9 +214,11 @@ impl Writer {
             first: self.next,
             durable: HEADER_BYTES,
             link: self.link,
+            has_end: true,
         };
         let begun = begin_file(&self.shared, spare, number).and_then(|(file, kind, old)| {
-            let len = old.map_or(HEADER_BYTES, |spare| spare.len.max(HEADER_BYTES));
+            let least = HEADER_BYTES + END_BYTES as u64;
+            let len = old.map_or(least, |spare| spare.len.max(least));
             finish_file(&self.shared, file.as_ref(), &header, kind, old).map(|()| (file, len))
         });
         let (file, len) = begun.map_err(|error| {
@@ -210,6 +226,12 @@ impl Writer {
             refused_by_disk(&self.shared, &error.to_string())
         })?;
         failpoint::hit("journal-new-segment");
+        if let Some(old) = old
+            && let Err(error) = self.continue_in(&old, number)
+        {
+            tracing::warn!(segment = old.number, %error, "cannot mark a segment as continued");
+        }
+        self.unmarked = false;
         self.shared.segments().live.push_back(Live {
             number,
             first: self.next,
@@ -239,7 +261,7 @@ impl Writer {
         let Some(active) = &mut self.active else {
             return Ok(());
         };
-        let end = active.end + bytes;
+        let end = active.end + bytes + TAIL;
         if end <= active.filled {
             return Ok(());
         }
@@ -291,14 +313,72 @@ impl Writer {
                 arrival_ms,
             });
         }
-        frames.flush()?;
+        frames.finish()?;
         let (end, next) = (frames.at, frames.next);
         failpoint::hit("journal-after-write");
         active.file.sync_data()?;
         failpoint::hit("journal-after-fsync");
         active.end = end;
         self.next = next;
+        self.unmarked = true;
         Ok(places)
+    }
+
+    /// Records the durable end, where appends have moved it: the journal has fallen idle, or stops.
+    fn mark(&mut self) {
+        let quarantined = |segments: &Segments| {
+            let last = segments.live.back();
+            last.is_none_or(|live| live.quarantined)
+        };
+        if !std::mem::take(&mut self.unmarked) || quarantined(&self.shared.segments()) {
+            return;
+        }
+        // Where there is no room left, the next segment's header tells.
+        if self.fill(MARK_BYTES).is_err() {
+            return;
+        }
+        if let Err(error) = self.write_mark() {
+            self.abandon(&error, Vec::new());
+        }
+    }
+
+    fn write_mark(&mut self) -> io::Result<()> {
+        let Some(active) = &mut self.active else {
+            return Ok(());
+        };
+        let seed = self.shared.seed(active.number);
+        let offset = active.end;
+        let mut frames = Frames::new(active, seed, self.next, &mut self.scratch);
+        frames.mark(0)?;
+        frames.finish()?;
+        let end = frames.at;
+        active.file.sync_data()?;
+        active.end = end;
+        let number = active.number;
+        let mut segments = self.shared.segments();
+        if let Some(live) = segments.live.back_mut() {
+            live.end = end;
+        }
+        segments.fresh.push(FreshFrame {
+            number,
+            offset,
+            end,
+            first: self.next,
+            arrival_ms: 0,
+            ends: Vec::new(),
+            data: Bytes::new(),
+        });
+        Ok(())
+    }
+
+    /// Marks `old` as continued in segment `number`, which is durable. Nobody but this reads the mark
+    /// while that one is there: it lies beyond the end that the new segment's header tells.
+    fn continue_in(&mut self, old: &Active, number: u64) -> io::Result<()> {
+        let seed = self.shared.seed(old.number);
+        let mut frames = Frames::new(old, seed, self.link.next, &mut self.scratch);
+        frames.mark(number)?;
+        frames.finish()?;
+        old.file.sync_data()
     }
 
     /// Lets the reader see what has become durable, and answers.
@@ -347,7 +427,7 @@ impl Writer {
         self.doubtful
             .extend(group.into_iter().map(|request| request.reply));
         // Failing here is noted: the requests stay in doubt, later ones are refused.
-        let _ = self.start_segment(0);
+        let _ = self.start_segment(0, None);
     }
 }
 

@@ -25,6 +25,10 @@ const SHORT_STEPS: u64 = 4;
 impl Pipeline {
     /// Applies a stretch of a chunk wholly: after this, each output of each of its records is in a batch.
     pub(super) fn apply_chunk(&mut self, mut routed: Routed) {
+        for range in &routed.missing {
+            let lost = &self.around.status.metrics().journal_lost;
+            lost.add(range.records());
+        }
         self.pending.missing.append(&mut routed.missing);
         for group in &routed.groups {
             self.apply_group(&routed, group);

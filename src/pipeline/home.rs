@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
 use uuid::Uuid;
@@ -30,6 +31,9 @@ use crate::spool::{Spool, SpoolError};
 const SEGMENT_BYTES_MAX: u64 = 64 << 20;
 /// …and at most this part of the journal's limit.
 const SEGMENTS_MIN: u64 = 8;
+
+/// After so long without an append the journal's durable end is recorded.
+const JOURNAL_IDLE: Duration = Duration::from_millis(200);
 
 /// Where the journal is.
 const JOURNAL_DIR: &str = "journal";
@@ -168,6 +172,7 @@ fn open_source(
         dir: JOURNAL_DIR.into(),
         limit: journal_limit,
         segment_bytes: segment_bytes(journal_limit),
+        idle: JOURNAL_IDLE,
     };
     let known = Known {
         incarnation: recovered.incarnation,
@@ -175,6 +180,11 @@ fn open_source(
         frontier: recovered.journal_frontier(),
     };
     let opened = Journal::open(Arc::clone(disk), around.clock.clone(), journal, known)?;
+    let metrics = around.status.metrics();
+    for range in &opened.missing {
+        metrics.journal_lost.add(range.records());
+    }
+    metrics.journal_doubtful.add(opened.doubtful);
     let missing = opened.missing.iter();
     Ok(OpenedSource {
         source: Source::Journal(opened.journal),

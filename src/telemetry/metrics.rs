@@ -52,6 +52,8 @@ mod name {
     pub(super) const FAILED_RECORDS: &str = "firehose_failed_records_total";
     pub(super) const DROPPED_RECORDS: &str = "firehose_dropped_records_total";
     pub(super) const SEALED_EARLY: &str = "firehose_sealed_early_total";
+    pub(super) const JOURNAL_LOST: &str = "firehose_journal_lost_records_total";
+    pub(super) const JOURNAL_DOUBTFUL: &str = "firehose_journal_doubtful_total";
     pub(super) const PUBLISH_RETRIES: &str = "firehose_publish_retries_total";
     pub(super) const CHECKPOINT: &str = "firehose_checkpoint_seconds";
     pub(super) const READY: &str = "firehose_stream_ready";
@@ -97,7 +99,7 @@ mod name {
 
 /// Kind, unit and help text of every metric.
 #[rustfmt::skip]
-const DESCRIPTIONS: [(&str, Kind, Unit, &str); 53] = [
+const DESCRIPTIONS: [(&str, Kind, Unit, &str); 55] = [
     (name::INCOMING_REQUESTS, Kind::Counter, Unit::Count, "Put requests answered with success."),
     (name::INCOMING_RECORDS, Kind::Counter, Unit::Count, "Records accepted (durable in the journal) and answered."),
     (name::INCOMING_BYTES, Kind::Counter, Unit::Bytes, "Bytes of accepted records."),
@@ -110,6 +112,8 @@ const DESCRIPTIONS: [(&str, Kind, Unit, &str); 53] = [
     (name::FAILED_RECORDS, Kind::Counter, Unit::Count, "Records sent to the error prefix, by error output type."),
     (name::DROPPED_RECORDS, Kind::Counter, Unit::Count, "Records that a transform dropped on purpose."),
     (name::SEALED_EARLY, Kind::Counter, Unit::Count, "Batches sealed before size or interval because the spool was full."),
+    (name::JOURNAL_LOST, Kind::Counter, Unit::Count, "Accepted records that damage on disk has cost, as far as the records around them tell."),
+    (name::JOURNAL_DOUBTFUL, Kind::Counter, Unit::Count, "Ends of the journal that were not whole when it was opened: writes broken off unacknowledged, or damage."),
     (name::PUBLISH_RETRIES, Kind::Counter, Unit::Count, "Publications tried again after an error."),
     (name::CHECKPOINT, Kind::Histogram, Unit::Seconds, "Time to make a checkpoint durable, the spool's fsync included."),
     (name::READY, Kind::Gauge, Unit::Count, "1 while the stream runs, 0 while it is stalled or stopped."),
@@ -291,6 +295,10 @@ pub struct StreamMetrics {
     pub dropped_records: Total,
     /// Batches sealed early.
     pub sealed_early: Total,
+    /// Accepted records that damage in the journal has cost.
+    pub journal_lost: Total,
+    /// Ends of the journal that were not whole.
+    pub journal_doubtful: Total,
     /// Publications tried again.
     pub publish_retries: Total,
     /// Time to make a checkpoint durable.
@@ -330,6 +338,8 @@ impl StreamMetrics {
             delivered_objects: total(name::DELIVERED_OBJECTS),
             dropped_records: total(name::DROPPED_RECORDS),
             sealed_early: total(name::SEALED_EARLY),
+            journal_lost: total(name::JOURNAL_LOST),
+            journal_doubtful: total(name::JOURNAL_DOUBTFUL),
             publish_retries: total(name::PUBLISH_RETRIES),
             checkpoint: timing(name::CHECKPOINT),
             failed_records: ErrorOutputType::ALL.map(|kind| {

@@ -3,6 +3,7 @@
 //! A group of objects shares its syncs. Few objects are fsynced one by one; for many, one
 //! `syncfs` makes all their bytes durable, they are linked, and one more makes the names durable.
 
+mod beneath;
 mod durable;
 mod key;
 mod staging;
@@ -51,8 +52,9 @@ impl Folder {
     pub(super) async fn open(path: PathBuf) -> Result<Self, PublishError> {
         blocking(move || {
             let named = |error| refused(&format!("creating the folder {}", path.display()), &error);
-            std::fs::create_dir_all(path.join(STAGING_DIR)).map_err(named)?;
+            std::fs::create_dir_all(&path).map_err(named)?;
             let root = path.canonicalize().map_err(named)?;
+            staging::open(&root.join(STAGING_DIR))?;
             let durability = Durability::open(&root).map_err(named)?;
             Ok(Self(Arc::new(Inner {
                 temporaries: root.join(STAGING_DIR),
@@ -92,6 +94,7 @@ impl Folder {
     pub(super) async fn recover(&self, named: &HashSet<Uuid>) -> Result<(), PublishError> {
         let (inner, named) = (Arc::clone(&self.0), named.clone());
         blocking(move || {
+            staging::open(&inner.temporaries)?;
             staging::clear(&inner.temporaries, &named)
                 .map_err(|error| refused("clearing temporary files", &error))
         })
@@ -134,7 +137,9 @@ impl Inner {
     /// Writes an object aside, unless the key holds it already; durably, unless a sync of the
     /// whole group follows.
     fn stage(&self, publication: &Publication, group_sync: bool) -> Result<Staged, PublishError> {
-        let target = self.root.join(key::check(&publication.key)?);
+        let key = key::check(&publication.key)?;
+        let target = self.root.join(key);
+        beneath::is_without_links(&self.root, key)?;
         let temporary = self.temporary(publication.object_id)?;
         let (temporary, file) = if holds(&target, publication.size, publication.crc64nvme)? {
             // Its temporary file goes now: a process that died after the link has left it.

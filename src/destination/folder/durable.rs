@@ -9,6 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::FsWord;
 
+use super::beneath;
+
 /// From this many files or directories on, one `syncfs` is cheaper than syncing each.
 pub(super) const MANY: usize = 16;
 /// Directories remembered as durable before the memory starts afresh.
@@ -82,32 +84,24 @@ impl Durability {
     /// Gives the file at `from` the name `to`, which must be free; its folders are created where
     /// they are missing. Durable after [`Pass::sync_names`].
     pub(super) fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
-        match std::fs::hard_link(from, to) {
+        let below = to.strip_prefix(&self.root).map_err(io::Error::other)?;
+        match beneath::link(from, &self.root, below) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             result => return result,
         }
-        if let Some(parent) = to.parent() {
+        if let Some(parent) = below.parent() {
             self.create(parent)?;
         }
-        std::fs::hard_link(from, to)
+        beneath::link(from, &self.root, below)
     }
 
     /// Creates the directory and its parents below the root. What is created anew is durable no
     /// longer, even if it was before somebody removed it.
-    fn create(&self, dir: &Path) -> io::Result<()> {
+    fn create(&self, below: &Path) -> io::Result<()> {
         let mut known = self.known();
-        let mut missing: Vec<&Path> = self.below_root(dir).collect();
-        missing.reverse();
-        for dir in missing {
-            match std::fs::create_dir(dir) {
-                Ok(()) => {
-                    known.remove(dir);
-                }
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
+        beneath::create(&self.root, below, |dir| {
+            known.remove(dir);
+        })
     }
 
     /// Makes one file's bytes and length durable.

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crc_fast::{CrcAlgorithm, Digest};
 use uuid::Uuid;
 
-use super::refused;
+use super::{beneath, refused};
 use crate::destination::{Publication, PublishError};
 
 /// Bytes read and written at a time.
@@ -83,7 +83,24 @@ impl Drop for Temporary {
     }
 }
 
-/// Removes the temporary files in `dir` that belong to none of the objects in `named`.
+/// Opens the directory of temporary files, created where it is missing. A link is not followed: what
+/// lies behind it is not ours.
+pub(super) fn open(dir: &Path) -> Result<(), PublishError> {
+    let failed = |error| refused(&format!("opening {}", dir.display()), &error);
+    match std::fs::create_dir(dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
+        _ => {}
+    }
+    let found = std::fs::symlink_metadata(dir).map_err(failed)?;
+    if found.is_symlink() {
+        return Err(beneath::is_link(dir));
+    }
+    let is_dir = found.is_dir().then_some(());
+    is_dir.ok_or_else(|| failed(io::ErrorKind::NotADirectory.into()))
+}
+
+/// Removes the temporary files in `dir` that belong to none of the objects in `named`; only files whose
+/// names are ours.
 pub(super) fn clear(dir: &Path, named: &HashSet<Uuid>) -> io::Result<()> {
     for entry in std::fs::read_dir(dir)? {
         let entry = entry?;
@@ -91,8 +108,8 @@ pub(super) fn clear(dir: &Path, named: &HashSet<Uuid>) -> io::Result<()> {
             .file_name()
             .to_str()
             .and_then(|name| Uuid::try_parse(name).ok());
-        let wanted = id.is_some_and(|id| named.contains(&id));
-        if wanted || in_use().contains(&entry.path()) {
+        let ours = id.is_some_and(|id| !named.contains(&id)) && entry.file_type()?.is_file();
+        if !ours || in_use().contains(&entry.path()) {
             continue;
         }
         match std::fs::remove_file(entry.path()) {

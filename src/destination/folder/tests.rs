@@ -182,11 +182,7 @@ async fn recovery_removes_temporary_files_that_no_checkpoint_names() {
     let to = folder(dir.path()).await;
     let named = publication("named", b"whole");
     let root = dir.path().join("made/anew").join(STAGING_DIR);
-    for name in [
-        named.object_id.to_string(),
-        Uuid::new_v4().to_string(),
-        "other".into(),
-    ] {
+    for name in [named.object_id.to_string(), Uuid::new_v4().to_string()] {
         std::fs::write(root.join(name), b"torn half of a longer fi").expect("written");
     }
     to.recover(&HashSet::from([named.object_id]))
@@ -250,4 +246,38 @@ async fn two_attempts_at_one_object_never_share_a_temporary_file() {
     go.send(()).expect("sent");
     abandoned.await.expect("ran").expect("published");
     publish(&to, &second).await.expect("ours already");
+}
+
+#[tokio::test]
+async fn links_in_the_folder_lead_nowhere_and_only_our_own_files_are_removed() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (root, elsewhere) = (dir.path().join("made/anew"), dir.path().join("elsewhere"));
+    std::fs::create_dir_all(&elsewhere).expect("made");
+    let theirs = elsewhere.join(Uuid::new_v4().to_string());
+    std::fs::write(&theirs, b"precious").expect("written");
+
+    let to = folder(dir.path()).await;
+    std::os::unix::fs::symlink(&elsewhere, root.join("k=1")).expect("linked");
+    std::os::unix::fs::symlink(&elsewhere, root.join("day=2")).expect("linked");
+    for key in ["k=1/1", "k=1/deeper/2", "day=2/a/b/3"] {
+        let refused = publish(&to, &publication(key, b"x")).await;
+        assert!(is_permanent(&refused), "{key}: {refused:?}");
+        let said = refused.expect_err("refused").to_string();
+        assert!(said.contains("is a symbolic link"), "{said}");
+    }
+    let staging = root.join(STAGING_DIR);
+    std::fs::write(staging.join("notes.txt"), b"somebody's").expect("written");
+    std::fs::write(staging.join(Uuid::new_v4().to_string()), b"torn").expect("written");
+    to.recover(&HashSet::new()).await.expect("cleared");
+    assert_eq!(staged(dir.path()), 1, "the notes");
+
+    std::fs::remove_dir_all(&staging).expect("removed");
+    std::os::unix::fs::symlink(&elsewhere, &staging).expect("linked");
+    assert!(to.recover(&HashSet::new()).await.is_err());
+    let settings = StoreSettings::Folder { path: root };
+    let refused = Destination::connect(&settings).await.map(|_| ());
+    assert!(is_permanent(&refused), "{refused:?}");
+    let left: Vec<_> = std::fs::read_dir(&elsewhere).expect("listed").collect();
+    assert_eq!(left.len(), 1);
+    assert_eq!(std::fs::read(theirs).expect("there"), b"precious");
 }

@@ -57,18 +57,32 @@ pub struct StreamSettings {
     pub source: SourceSettings,
     /// What changes records on their way, in this order.
     pub transforms: Vec<TransformSettings>,
+    /// Whether a record that is several JSON texts becomes as many records, behind the transforms.
+    pub deaggregate: bool,
     /// Dynamic partitioning; the defaults when the table is missing.
     pub partitioning: PartitioningSettings,
     /// When a batch is full.
     pub buffering: BufferingSettings,
     /// What the objects look like inside.
     pub format: FormatSettings,
+    /// Whether a record of a `json` stream that is no JSON text fails, in place of being carried as
+    /// it came.
+    pub only_json: bool,
     /// Where the objects go.
     pub destination: DestinationSettings,
     /// The optional copy of every source record.
     pub backup: Option<BackupSettings>,
     /// Bound on the bytes of open and sealed batches on disk.
     pub spool_limit: u64,
+}
+
+impl StreamSettings {
+    /// Whether a record that comes in and is no JSON is sure to fail.
+    pub const fn needs_json(&self) -> bool {
+        let keys = self.partitioning.query.is_some() || self.partitioning.event_time.is_some();
+        let looks = keys || self.only_json || matches!(self.format, FormatSettings::Parquet { .. });
+        looks && self.transforms.is_empty()
+    }
 }
 
 /// Where records come from.
@@ -276,6 +290,9 @@ pub enum FormatSettings {
     Raw {
         /// Codec of the object.
         compression: Compression,
+        /// What follows each record.
+        #[serde(default, skip_serializing_if = "Delimiter::is_none")]
+        delimiter: Delimiter,
     },
     /// Columns.
     Parquet {
@@ -286,15 +303,23 @@ pub enum FormatSettings {
     },
 }
 
-/// What follows each record of a `json` object.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What follows each record of a `json` or `raw` object.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Delimiter {
-    /// A line feed; line feeds at the end of the record itself are dropped.
+    /// A line feed.
     Newline,
     /// Nothing, as Firehose does by default.
+    #[default]
     None,
     /// A text of the user's.
     Text(String),
+}
+
+impl Delimiter {
+    /// Whether records follow each other bare.
+    pub const fn is_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
 }
 
 /// Codec of a `json` or `raw` object.

@@ -83,7 +83,8 @@ impl Failure {
     /// `rawData` of the line is the record as the failing stage had it: for a failure in a transform
     /// the source's; for a later one what the transforms made of it, and then `outputIndex` tells
     /// which of their outputs it is, so that a replay neither transforms it again nor doubles its
-    /// siblings. Conversion failures name their fields
+    /// siblings. Where that was several JSON texts, it is one of them, and `textIndex` tells which:
+    /// position, output and text name it among all. Conversion failures name their fields
     /// `lastErrorCode` and `lastErrorMessage`, all others `errorCode` and `errorMessage`, as
     /// Firehose does. Times are numbers of milliseconds.
     pub fn write_line(&self, record: &Record<'_>, attempts: u32, now_ms: i64, out: &mut Vec<u8>) {
@@ -109,6 +110,9 @@ impl Failure {
         );
         if let Some(output) = record.output {
             line.insert("outputIndex".into(), output.into());
+        }
+        if let Some(text) = record.text {
+            line.insert("textIndex".into(), text.into());
         }
         if let Some(TransformFailure { module, code }) = &self.transform {
             line.insert("transform".into(), module.as_ref().into());

@@ -108,7 +108,10 @@ impl Format {
                 compression,
                 delimiter,
             } => (Layout::json(delimiter), *compression),
-            FormatSettings::Raw { compression } => (Layout::raw(), *compression),
+            FormatSettings::Raw {
+                compression,
+                delimiter,
+            } => (Layout::raw(delimiter), *compression),
             FormatSettings::Parquet {
                 compression,
                 schema,
@@ -183,7 +186,7 @@ impl Format {
     /// Appends a record to a raw block: final bytes for `Shape::Blocks`, a frame otherwise.
     pub fn stage(&self, record: &Record<'_>, out: &mut Vec<u8>) {
         match &*self.inner {
-            Inner::Text { layout, .. } => layout.append(record.data, out),
+            Inner::Text { layout, .. } => layout.append(record, out),
             Inner::Archive { .. } | Inner::Parquet(_) => frame::append(record, out),
         }
     }

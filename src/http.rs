@@ -3,7 +3,7 @@
 //! | request | answer |
 //! |---|---|
 //! | `POST /` | Amazon Data Firehose's AWS JSON 1.1 protocol (`http/api.rs`) |
-//! | `POST /streams/NAME/records` | newline-delimited records (`http/records.rs`) |
+//! | `POST /streams/NAME/records` | records as lines or as JSON (`http/records.rs`) |
 //! | `GET /healthz` | 200 while the process lives |
 //! | `GET /readyz` | 200, or 503 with the causes while a stream is stalled or stopped |
 //! | `GET /metrics` | Prometheus text |
@@ -14,10 +14,12 @@
 
 mod api;
 mod body;
+mod decoding;
 mod lines;
 mod observe;
 mod records;
 mod server;
+mod values;
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -31,6 +31,7 @@ pub mod error;
 pub mod extent;
 pub mod failpoint;
 pub mod failure;
+pub mod json;
 pub mod nesting;
 pub mod position;
 pub mod raw_sum;

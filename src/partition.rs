@@ -9,7 +9,6 @@ mod expression;
 mod extract;
 mod fault;
 mod jq;
-mod json;
 mod number;
 mod paths;
 mod template;

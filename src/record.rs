@@ -28,6 +28,8 @@ pub struct Record<'a> {
     pub partition_key: &'a [u8],
     /// For what transforms made of a source record: which of its outputs this is, from 0.
     pub output: Option<u32>,
+    /// For one of several JSON texts that were one record, or one output: which, from 0.
+    pub text: Option<u32>,
     /// Partition keys that transforms set: name and value.
     pub keys: &'a [(String, String)],
 }
@@ -42,6 +44,7 @@ impl<'a> Record<'a> {
             position,
             partition_key: &[],
             output: None,
+            text: None,
             keys: &[],
         }
     }
@@ -66,9 +69,11 @@ struct Span {
     len: u32,
     arrival_ms: i64,
     position: Position,
-    /// Of what transforms made.
-    output: Option<u32>,
-    /// Index of its keys, plus one; 0 is none.
+    /// Which output of the transforms, plus one; 0 is none. So below.
+    output: u32,
+    /// Which JSON text of the record.
+    text: u32,
+    /// Index of its keys.
     keys: u32,
     /// Bytes of the producer's partition key, right before the data.
     partition_key: u16,
@@ -81,10 +86,26 @@ impl Span {
             len: u32::try_from(len).expect("a record is far below 4 GiB"),
             arrival_ms,
             position,
-            output: None,
+            output: 0,
+            text: 0,
             keys: 0,
             partition_key: 0,
         }
+    }
+
+    /// Its data in pieces that end there.
+    fn pieces(self, ends: &[usize]) -> impl Iterator<Item = Self> {
+        let mut before = 0;
+        (1..).zip(ends).map(move |(text, &end)| {
+            let start = std::mem::replace(&mut before, end);
+            let place = self.start as usize + start;
+            let mut piece = Self::new(place, end - start, self.arrival_ms, self.position);
+            (piece.output, piece.text, piece.keys) = (self.output, text, self.keys);
+            if start == 0 {
+                piece.partition_key = self.partition_key;
+            }
+            piece
+        })
     }
 
     /// Where its bytes begin, those of the partition key too.
@@ -174,7 +195,7 @@ impl ChunkBuilder {
             source.position,
             source.partition_key,
         );
-        span.output = Some(output);
+        span.output = output.saturating_add(1);
         if !source.keys.is_empty() || !set.is_empty() {
             let mut keys = source.keys.to_vec();
             keys.retain(|(name, _)| !set.iter().any(|(new, _)| new == name));
@@ -247,6 +268,39 @@ impl Chunk {
         }
     }
 
+    /// The chunk with every record in pieces for which `cut` appends ends to its second argument:
+    /// rising, the last one the record's. Nothing is copied, and where nothing is cut it is the chunk
+    /// itself. The pieces are numbered as the record's texts; only the first one keeps the producer's
+    /// partition key, which nobody asks for behind the transforms.
+    pub fn cut(self: Arc<Self>, mut cut: impl FnMut(&[u8], &mut Vec<usize>)) -> Arc<Self> {
+        let (mut spans, mut ends) = (Vec::new(), Vec::new());
+        for (index, span) in self.spans.iter().enumerate() {
+            cut(self.data(span), &mut ends);
+            if ends.is_empty() {
+                if !spans.is_empty() {
+                    spans.push(*span);
+                }
+                continue;
+            }
+            if spans.is_empty() {
+                spans.reserve(self.spans.len() + ends.len());
+                spans.extend_from_slice(&self.spans[..index]);
+            }
+            spans.extend(span.pieces(&ends));
+            ends.clear();
+        }
+        if spans.is_empty() {
+            return self;
+        }
+        Arc::new(Self {
+            shard: self.shard.clone(),
+            arena: self.arena.clone(),
+            spans,
+            keys: self.keys.clone(),
+            room: self.room.clone(),
+        })
+    }
+
     /// Keeps `room` taken until the last clone of the chunk is gone.
     #[must_use]
     pub fn in_room(mut self, room: Option<Arc<OwnedSemaphorePermit>>) -> Self {
@@ -294,18 +348,75 @@ impl Chunk {
         self.spans[start..].iter().map(|span| self.at(span))
     }
 
+    fn data(&self, span: &Span) -> &[u8] {
+        &self.arena[span.start as usize..(span.start + span.len) as usize]
+    }
+
     fn at(&self, span: &Span) -> Record<'_> {
         Record {
-            data: &self.arena[span.start as usize..(span.start + span.len) as usize],
+            data: self.data(span),
             arrival_ms: span.arrival_ms,
             shard: self.shard(),
             position: span.position,
             partition_key: &self.arena[span.begin()..span.start as usize],
-            output: span.output,
+            output: span.output.checked_sub(1),
+            text: span.text.checked_sub(1),
             keys: match span.keys {
                 0 => &[],
                 index => &self.keys[index as usize - 1],
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_of_a_record_keep_all_that_is_known_of_it() {
+        let mut builder = ChunkBuilder::with_room(0, 0);
+        let position = Position::in_journal(Sequence(7));
+        let source = Record {
+            partition_key: b"key",
+            ..Record::new(b"", 5, position)
+        };
+        for (output, data) in (0..).zip(["whole", "a|bc|", "d|", "end"]) {
+            let keys = vec![("n".to_owned(), data.to_owned())];
+            builder.push_output(&source, output, data.as_bytes(), keys);
+        }
+        let chunk = Arc::new(builder.finish());
+        let cut = Arc::clone(&chunk).cut(|data, ends| {
+            let bars = (1..=data.len()).filter(|&end| data[end - 1] == b'|');
+            ends.extend(bars);
+        });
+        let found: Vec<_> = cut
+            .iter()
+            .map(|record| {
+                assert_eq!((record.arrival_ms, record.position), (5, position));
+                let data = std::str::from_utf8(record.data).unwrap();
+                (data, record.output, record.text, &*record.keys[0].1)
+            })
+            .collect();
+        let expected = [
+            ("whole", Some(0), None, "whole"),
+            ("a|", Some(1), Some(0), "a|bc|"),
+            ("bc|", Some(1), Some(1), "a|bc|"),
+            ("d|", Some(2), Some(0), "d|"),
+            ("end", Some(3), None, "end"),
+        ];
+        assert_eq!(found, expected);
+        assert_eq!(cut.record(1).partition_key, b"key");
+        assert!(cut.record(2).partition_key.is_empty());
+        assert_eq!((chunk.len(), chunk.record(1).data), (4, &b"a|bc|"[..]));
+        assert_eq!(std::mem::size_of::<Span>(), 64, "one per record in memory");
+    }
+
+    #[test]
+    fn a_chunk_of_which_nothing_is_cut_is_the_same_one() {
+        let mut builder = ChunkBuilder::with_room(0, 0);
+        builder.push(b"{}", 5, Sequence(7));
+        let chunk = Arc::new(builder.finish());
+        assert!(Arc::ptr_eq(&chunk, &Arc::clone(&chunk).cut(|_, _| ())));
     }
 }

@@ -94,7 +94,7 @@ fn key_names(prefix: &str) -> Vec<&str> {
 fn format(format: &FormatSettings) -> String {
     let (kind, compression) = match format {
         FormatSettings::Json { compression, .. } => ("json", compression_word(*compression)),
-        FormatSettings::Raw { compression } => ("raw", compression_word(*compression)),
+        FormatSettings::Raw { compression, .. } => ("raw", compression_word(*compression)),
         FormatSettings::Parquet { compression, .. } => ("parquet", parquet_word(*compression)),
     };
     match compression {

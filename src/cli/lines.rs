@@ -6,16 +6,31 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
+use crate::json::BOM;
 use crate::record::RECORD_BYTES_MAX;
 
-/// Opens a file; `-` is standard input.
+/// Opens a file, past a byte order mark at its head; `-` is standard input.
 pub(super) fn open(path: &Path) -> anyhow::Result<Box<dyn BufRead>> {
     if path == Path::new("-") {
-        return Ok(Box::new(io::stdin().lock()));
+        return Ok(Box::new(without_mark(io::stdin().lock())?));
     }
     let name = path.display();
     let file = File::open(path).with_context(|| format!("{name} cannot be opened"))?;
-    Ok(Box::new(BufReader::new(file)))
+    let file =
+        without_mark(BufReader::new(file)).with_context(|| format!("{name} cannot be read"))?;
+    Ok(Box::new(file))
+}
+
+/// The input without a byte order mark at its head, which belongs to the file and not to its first
+/// line. Waits for no more bytes than it takes to tell.
+pub(super) fn without_mark<R: BufRead>(mut input: R) -> io::Result<impl BufRead + use<R>> {
+    let mut come = 0;
+    while come < BOM.len() && input.fill_buf()?.first() == Some(&BOM[come]) {
+        input.consume(1);
+        come += 1;
+    }
+    let head = if come < BOM.len() { &BOM[..come] } else { &[] };
+    Ok(head.chain(input))
 }
 
 /// What is said of a line that is too long.
@@ -58,4 +73,31 @@ pub(super) fn next_line(
     } else {
         Length::Fits
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use super::without_mark;
+
+    #[test]
+    fn a_byte_order_mark_goes_at_the_head_of_the_input_only() {
+        for (input, expected) in [
+            (&b"\xef\xbb\xbf{}\n"[..], &b"{}\n"[..]),
+            (b"\xef\xbb\xbf\xef\xbb\xbfa", b"\xef\xbb\xbfa"),
+            (b"\xef\xbb\xbf", b""),
+            (b"\xef\xbba", b"\xef\xbba"),
+            (b"\xef", b"\xef"),
+            (b"a\xef\xbb\xbf", b"a\xef\xbb\xbf"),
+            (b"", b""),
+        ] {
+            for piece in 1..5 {
+                let input = std::io::BufReader::with_capacity(piece, input);
+                let mut read = Vec::new();
+                without_mark(input).unwrap().read_to_end(&mut read).unwrap();
+                assert_eq!(read, expected);
+            }
+        }
+    }
 }

@@ -23,7 +23,7 @@ use serde::Deserialize;
 
 use crate::retry;
 
-use input::{read_in_thread, without_records};
+use input::{as_body, read_in_thread, without_records};
 
 /// How long one attempt may take, from connecting to the last byte of the answer.
 const ATTEMPT: Duration = Duration::from_mins(1);
@@ -127,6 +127,11 @@ pub async fn send(
     bar.finish_and_clear();
     summary(&args.stream, sender.sent, start.elapsed(), out)
         .map_err(|error| PutError::Failed(format!("the summary cannot be written: {error}")))?;
+    if let Some(warning) = &sender.warning {
+        let written = writeln!(out, "warning: {warning}");
+        written
+            .map_err(|error| PutError::Failed(format!("the warning cannot be written: {error}")))?;
+    }
     result
 }
 
@@ -175,6 +180,7 @@ struct Answer {
     accepted: u64,
     bytes: u64,
     error: String,
+    warning: Option<String>,
 }
 
 /// How one attempt ended.
@@ -196,6 +202,8 @@ struct Sender {
     uri: Uri,
     retries: u32,
     sent: Sent,
+    /// The first that was given.
+    warning: Option<String>,
 }
 
 impl Sender {
@@ -223,6 +231,7 @@ impl Sender {
             uri,
             retries: args.retries,
             sent: Sent::default(),
+            warning: None,
         })
     }
 
@@ -230,9 +239,10 @@ impl Sender {
     async fn send_until_accepted(&mut self, mut batch: Bytes) -> Result<(), PutError> {
         let mut attempt = 0;
         loop {
-            let (cause, wait) = match self.attempt(batch.clone()).await {
+            let (cause, wait) = match self.attempt(as_body(batch.clone())).await {
                 Outcome::Accepted(answer) => {
                     self.count(&answer);
+                    self.warning = self.warning.take().or(answer.warning);
                     return Ok(());
                 }
                 Outcome::Refused(answer, wait) => {

@@ -1,5 +1,7 @@
 //! The command line from arguments to exit code.
 
+mod texts;
+
 use std::path::Path;
 
 use serde_json::Value;

@@ -14,6 +14,7 @@ use super::document::json_object;
 use super::spans::SpanMap;
 use super::table::{File, Table};
 use super::written;
+use crate::json::BOM;
 
 /// Bytes of a config file: far more than any has, and a bound on what a wrong path can cost.
 const FILE_MAX: u64 = 1 << 20;
@@ -124,7 +125,8 @@ fn syntax(source: &Arc<Source>, faults: &[toml::de::Error]) -> Diagnostics {
     found
 }
 
-/// The text of a file of at most `max` bytes; the error is a sentence's end.
+/// The text of a file of at most `max` bytes, without a byte order mark at its head; the error is a
+/// sentence's end.
 pub(super) fn read_bounded(path: &Path, max: u64) -> Result<String, String> {
     let file = std::fs::File::open(path).map_err(|cause| cause.to_string())?;
     let mut bytes = Vec::new();
@@ -133,6 +135,9 @@ pub(super) fn read_bounded(path: &Path, max: u64) -> Result<String, String> {
         .map_err(|cause| cause.to_string())?;
     if bytes.len() as u64 > max {
         return Err(format!("it is larger than {max} bytes"));
+    }
+    if bytes.starts_with(BOM) {
+        bytes.drain(..BOM.len());
     }
     String::from_utf8(bytes).map_err(|fault| {
         let valid = &fault.as_bytes()[..fault.utf8_error().valid_up_to()];

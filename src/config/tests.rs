@@ -103,6 +103,7 @@ fn what_is_not_written_has_its_default() {
         delimiter: Delimiter::Newline,
     };
     assert_eq!(stream.format, json);
+    assert_eq!((stream.deaggregate, stream.only_json), (true, false));
     assert_eq!(
         stream.destination.store,
         StoreSettings::Folder { path: "out".into() }
@@ -123,10 +124,11 @@ shutdown_grace = "30s"
 http.listen = "127.0.0.1:4585"
 [stream.c]
 spool_limit = "16GiB"
+deaggregate = "json"
 source = { type = "direct-put", journal_limit = "4GiB" }
 partitioning.key_values = "escaped"
 buffering = { size = "128MiB", interval = "300s" }
-format = { type = "json", compression = "none", delimiter = "newline" }
+format = { type = "json", compression = "none", delimiter = "newline", not_json = "as-is" }
 destination = { type = "folder", path = "out" }
 "#;
     assert_eq!(load(written).config, load(MINIMAL).config);
@@ -175,6 +177,7 @@ fn every_key_of_the_full_sample_is_accepted_and_means_what_it_says() {
         prefix: Some("raw/year=!{timestamp:yyyy}/".into()),
         format: FormatSettings::Raw {
             compression: Compression::HadoopSnappy,
+            delimiter: Delimiter::Text("##".into()),
         },
         buffering: BufferingSettings {
             size: 5 << 20,
@@ -182,6 +185,40 @@ fn every_key_of_the_full_sample_is_accepted_and_means_what_it_says() {
         },
     };
     assert_eq!(stream.backup, Some(backup));
+    assert!(!stream.deaggregate);
+}
+
+#[test]
+fn a_backup_is_byte_for_byte_unless_it_is_told_otherwise() {
+    let format_of = |backup: &str| {
+        let loaded = load(&format!("{MINIMAL}\n{backup}"));
+        loaded.config.streams["c"].backup.clone().unwrap().format
+    };
+    let raw = FormatSettings::Raw {
+        compression: Compression::None,
+        delimiter: Delimiter::Newline,
+    };
+    assert_eq!(format_of("[stream.c.backup]"), raw);
+    let written = "[stream.c.backup.format]\ntype = \"raw\"\ndelimiter = \"newline\"";
+    assert_eq!(format_of(written), raw);
+    let json = FormatSettings::Json {
+        compression: Compression::None,
+        delimiter: Delimiter::Newline,
+    };
+    assert_eq!(format_of("[stream.c.backup.format]\ntype = \"json\""), json);
+}
+
+#[test]
+fn format_settings_of_an_older_state_are_read_and_keep_their_form() {
+    // Batches name their format by the hash of this form.
+    for form in [
+        r#"{"Raw":{"compression":"None"}}"#,
+        r#"{"Json":{"compression":"Gzip","delimiter":{"Text":"--"}}}"#,
+        r#"{"Json":{"compression":"None","delimiter":"Newline"}}"#,
+    ] {
+        let settings: FormatSettings = serde_json::from_str(form).unwrap();
+        assert_eq!(serde_json::to_string(&settings).unwrap(), form);
+    }
 }
 
 #[test]
@@ -258,8 +295,8 @@ fn an_endpoint_means_path_style_unless_the_file_says_otherwise() {
 #[test]
 fn schema_and_secret_files_start_at_the_folder_of_the_config() {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("c.sql"), "a string").unwrap();
-    std::fs::write(dir.path().join("key"), "hunter2\n").unwrap();
+    std::fs::write(dir.path().join("c.sql"), "\u{feff}a string").unwrap();
+    std::fs::write(dir.path().join("key"), "\u{feff}hunter2\n").unwrap();
     let text = "[stream.c]\nsource.type = \"direct-put\"\n\
                 format = { type = \"parquet\", schema_file = \"c.sql\" }\n\
                 [stream.c.destination]\ntype = \"s3\"\nbucket = \"b\"\naccess_key_id = \"A\"\n\

@@ -29,7 +29,7 @@ pub(super) fn encode(
     let mut piece = Vec::with_capacity(PIECE);
     while let Some(block) = next()? {
         for record in frame::records(&block) {
-            layout.append(record?.data, &mut piece);
+            layout.append(&record?, &mut piece);
             count += 1;
             if piece.len() >= PIECE {
                 writer.write_all(&piece)?;

@@ -2,8 +2,9 @@
 //!
 //! Layout, little-endian: length of the data u32, arrival i64 (ms), sequence number u64, sub-sequence
 //! u32, data. The length's highest bit says that the number of the transforms' output, u32, stands
-//! before the data, the next one that the sequence number has 192 bits. Integrity is the spool's
-//! matter (every extent has a checksum).
+//! before the data, the next one that the sequence number has 192 bits, the one below that the number
+//! of the record's text, u32, comes last before the data. Integrity is the spool's matter (every
+//! extent has a checksum).
 
 use std::io;
 
@@ -11,31 +12,34 @@ use crate::position::{Position, Sequence, SequenceNumber};
 use crate::record::Record;
 
 /// The longest there is, without the data.
-const HEADER_MAX: usize = 4 + 8 + 24 + 4 + 4;
+const HEADER_MAX: usize = 4 + 8 + 24 + 4 + 4 + 4;
 /// In the length: an output's number follows the header.
 const IS_OUTPUT: u32 = 1 << 31;
 /// In the length: the sequence number is a wide one.
 const IS_WIDE: u32 = 1 << 30;
-const LENGTH: u32 = IS_WIDE - 1;
+/// In the length: a text's number follows the header and the output's.
+const IS_TEXT: u32 = 1 << 29;
+const LENGTH: u32 = IS_TEXT - 1;
 
 /// Appends a record.
 pub(super) fn append(record: &Record<'_>, out: &mut Vec<u8>) {
     let length = u32::try_from(record.data.len()).ok();
     let length = length.filter(|length| *length <= LENGTH);
-    let length = length.expect("a record is far below 1 GiB");
+    let length = length.expect("a record is far below 512 MiB");
     out.reserve(HEADER_MAX + record.data.len());
     let narrow = record.position.sequence.in_journal();
     let is_output = record.output.map_or(0, |_| IS_OUTPUT);
+    let is_text = record.text.map_or(0, |_| IS_TEXT);
     let is_wide = narrow.map_or(IS_WIDE, |_| 0);
-    out.extend_from_slice(&(length | is_output | is_wide).to_le_bytes());
+    out.extend_from_slice(&(length | is_output | is_text | is_wide).to_le_bytes());
     out.extend_from_slice(&record.arrival_ms.to_le_bytes());
     match narrow {
         Some(Sequence(number)) => out.extend_from_slice(&number.to_le_bytes()),
         None => out.extend_from_slice(&record.position.sequence.to_le_bytes()),
     }
     out.extend_from_slice(&record.position.sub_sequence.to_le_bytes());
-    if let Some(output) = record.output {
-        out.extend_from_slice(&output.to_le_bytes());
+    for number in [record.output, record.text].into_iter().flatten() {
+        out.extend_from_slice(&number.to_le_bytes());
     }
     out.extend_from_slice(record.data);
 }
@@ -81,12 +85,8 @@ fn split(block: &[u8]) -> Option<(Record<'_>, &[u8])> {
         (SequenceNumber::from_le_bytes(*number), rest)
     };
     let (sub_sequence, rest) = rest.split_first_chunk::<4>()?;
-    let (output, rest) = if length & IS_OUTPUT == 0 {
-        (None, rest)
-    } else {
-        let (output, rest) = rest.split_first_chunk::<4>()?;
-        (Some(u32::from_le_bytes(*output)), rest)
-    };
+    let (output, rest) = number_if(length & IS_OUTPUT != 0, rest)?;
+    let (text, rest) = number_if(length & IS_TEXT != 0, rest)?;
     let (data, rest) = rest.split_at_checked((length & LENGTH) as usize)?;
     let position = Position {
         sequence,
@@ -95,10 +95,20 @@ fn split(block: &[u8]) -> Option<(Record<'_>, &[u8])> {
     Some((
         Record {
             output,
+            text,
             ..Record::new(data, i64::from_le_bytes(*arrival), position)
         },
         rest,
     ))
+}
+
+/// A number, if there is one.
+fn number_if(there: bool, block: &[u8]) -> Option<(Option<u32>, &[u8])> {
+    if !there {
+        return Some((None, block));
+    }
+    let (number, rest) = block.split_first_chunk::<4>()?;
+    Some((Some(u32::from_le_bytes(*number)), rest))
 }
 
 #[cfg(test)]
@@ -119,15 +129,16 @@ mod tests {
         #[test]
         fn a_block_gives_its_records_back_and_a_torn_one_says_so(
             written in proptest::collection::vec(
-                (proptest::collection::vec(any::<u8>(), 0..40), any::<i64>(), sequences(), any::<u32>(), any::<Option<u32>>()),
+                (proptest::collection::vec(any::<u8>(), 0..40), any::<i64>(), sequences(), any::<u32>(), any::<[Option<u32>; 2]>()),
                 1..8,
             ),
             cut in 1_usize..24,
         ) {
             let written: Vec<_> = written
                 .iter()
-                .map(|(data, arrival_ms, sequence, sub_sequence, output)| Record {
+                .map(|(data, arrival_ms, sequence, sub_sequence, [output, text])| Record {
                     output: *output,
+                    text: *text,
                     ..Record::new(
                         data,
                         *arrival_ms,

@@ -1,104 +1,163 @@
-//! Records laid one after the other: the delimiters of `json`, the bare bytes of `raw`.
+//! Records laid one after the other: the delimiters of `json` and `raw`.
 
-use memchr::{memchr2, memchr2_iter};
+use memchr::memchr2;
 
 use crate::config::Delimiter;
+use crate::json;
+use crate::record::Record;
 
 /// How records follow each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Layout {
-    /// One record, one line.
-    Lines,
-    /// Bytes as they came, then this text (which may be empty).
-    Followed(Box<[u8]>),
+pub(super) struct Layout {
+    /// What follows each record; may be empty.
+    delimiter: Box<[u8]>,
+    /// Whether a JSON text becomes one line.
+    lines: bool,
 }
 
 impl Layout {
     /// The layout of `json` with this delimiter.
     pub(super) fn json(delimiter: &Delimiter) -> Self {
-        match delimiter {
-            Delimiter::Newline => Self::Lines,
-            Delimiter::None => Self::raw(),
-            Delimiter::Text(text) => Self::Followed(text.as_bytes().into()),
+        let layout = Self::raw(delimiter);
+        let lines = layout.delimiter.contains(&b'\n');
+        Self { lines, ..layout }
+    }
+
+    /// The layout of `raw` with this delimiter.
+    pub(super) fn raw(delimiter: &Delimiter) -> Self {
+        let delimiter = match delimiter {
+            Delimiter::Newline => b"\n",
+            Delimiter::None => &b""[..],
+            Delimiter::Text(text) => text.as_bytes(),
+        };
+        Self {
+            delimiter: delimiter.into(),
+            lines: false,
         }
     }
 
-    /// The layout of `raw`.
-    pub(super) fn raw() -> Self {
-        Self::Followed(Box::default())
-    }
-
-    /// Appends one record and what follows it.
+    /// Appends one record and what follows it, which also follows the last one, so that blocks can be
+    /// concatenated.
     ///
-    /// The delimiter also follows the last record, so that blocks can be concatenated. For `Lines`
-    /// line ends of the record itself are dropped and line feeds and carriage returns inside it
-    /// become spaces: in valid JSON they stand between tokens only, and one record stays one line.
-    pub(super) fn append(&self, data: &[u8], out: &mut Vec<u8>) {
-        match self {
-            Self::Lines => append_line(data, out),
-            Self::Followed(text) => {
-                out.extend_from_slice(data);
-                out.extend_from_slice(text);
-            }
+    /// Where delimiters end lines a record that is one JSON text becomes one line: its line ends stand
+    /// between tokens, where they become spaces, or at its ends, where they go. All other bytes are
+    /// not ours to change. A record without line ends is not looked at.
+    pub(super) fn append(&self, record: &Record<'_>, out: &mut Vec<u8>) {
+        let data = record.data;
+        out.reserve(data.len() + self.delimiter.len());
+        let folds = self.lines && memchr2(b'\n', b'\r', data).is_some();
+        if folds && (record.text.is_some() || json::is_one(data)) {
+            append_folded(data, out);
+        } else {
+            out.extend_from_slice(data);
         }
+        out.extend_from_slice(&self.delimiter);
     }
 }
 
-fn append_line(data: &[u8], out: &mut Vec<u8>) {
-    let kept = data
-        .iter()
-        .rposition(|byte| !matches!(byte, b'\n' | b'\r'))
-        .map_or(0, |at| at + 1);
-    let line = &data[..kept];
-    let start = out.len();
-    out.reserve(line.len() + 1);
-    out.extend_from_slice(line);
-    if memchr2(b'\n', b'\r', line).is_some() {
-        for at in memchr2_iter(b'\n', b'\r', line) {
-            out[start + at] = b' ';
+/// Appends a JSON text as one line. In strings there are no line ends.
+fn append_folded(text: &[u8], out: &mut Vec<u8>) {
+    let ink = |&byte: &u8| !json::is_white(byte);
+    let start = text.iter().position(ink).unwrap_or(text.len());
+    let end = text.iter().rposition(ink).map_or(start, |last| last + 1);
+    let from = out.len();
+    out.extend_from_slice(&text[start..end]);
+    for byte in &mut out[from..] {
+        if matches!(*byte, b'\n' | b'\r') {
+            *byte = b' ';
         }
     }
-    out.push(b'\n');
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Delimiter, Layout};
+    use super::{Delimiter, Layout, Record};
+    use crate::json::tests::any_json;
+    use crate::position::Position;
 
-    fn laid(delimiter: &Delimiter, records: &[&str]) -> String {
-        let layout = Layout::json(delimiter);
+    fn laid(layout: &Layout, records: &[&[u8]]) -> Vec<u8> {
         let mut out = Vec::new();
-        for record in records {
-            layout.append(record.as_bytes(), &mut out);
+        for data in records {
+            layout.append(&Record::new(data, 0, Position::default()), &mut out);
         }
-        String::from_utf8(out).unwrap()
+        out
     }
 
     #[test]
-    fn a_record_is_one_line_however_it_came() {
-        let records = ["{\"a\":1}", "{\"a\":2}\r\n", "{\n  \"a\":\r\n3\n}\n\n", ""];
-        let expected = "{\"a\":1}\n{\"a\":2}\n{   \"a\":  3 }\n\n";
-        assert_eq!(laid(&Delimiter::Newline, &records), expected);
+    fn a_json_text_is_one_line_however_it_came_and_all_else_is_carried_as_it_is() {
+        for (record, line) in [
+            (&b"{\"a\":1}"[..], &b"{\"a\":1}\n"[..]),
+            (b"{\"a\":1}\n", b"{\"a\":1}\n"),
+            (b"\r\n {\"a\":1} \r\n\n", b"{\"a\":1}\n"),
+            (b"{\n  \"a\":\r\n3\n}\n\n", b"{   \"a\":  3 }\n"),
+            (b" {\"a\": 1} ", b" {\"a\": 1} \n"),
+            (b"12\n", b"12\n"),
+            // No JSON.
+            (b"", b"\n"),
+            (b"\n", b"\n\n"),
+            (b"text\n", b"text\n\n"),
+            (b"a,b\r\nc,d\r\n", b"a,b\r\nc,d\r\n\n"),
+            (b"{\"a\":\"x\ny\"}", b"{\"a\":\"x\ny\"}\n"),
+            (b"{\"a\":1\n", b"{\"a\":1\n\n"),
+            (b"\x1f\x8b\x08\n\r\0", b"\x1f\x8b\x08\n\r\0\n"),
+            (b"{\"a\":\"\xff\"\n}", b"{\"a\":\"\xff\"\n}\n"),
+            // Several texts that nobody has taken apart.
+            (b"{\"a\":1}\n{\"a\":2}\n", b"{\"a\":1}\n{\"a\":2}\n\n"),
+        ] {
+            let newline = Layout::json(&Delimiter::Newline);
+            assert_eq!(
+                laid(&newline, &[record]).escape_ascii().to_string(),
+                line.escape_ascii().to_string()
+            );
+            // A text of the user's that ends lines is as good.
+            let text = Layout::json(&Delimiter::Text("\n".into()));
+            assert_eq!(laid(&text, &[record]), line);
+            let raw = Layout::raw(&Delimiter::Newline);
+            assert_eq!(laid(&raw, &[record]), [record, b"\n"].concat());
+        }
     }
 
     #[test]
     fn other_delimiters_leave_the_record_as_it_came() {
-        assert_eq!(laid(&Delimiter::None, &["abc\n", "d"]), "abc\nd");
-        assert_eq!(
-            laid(&Delimiter::Text("##".into()), &["abc\n", "d"]),
-            "abc\n##d##"
-        );
+        let records: [&[u8]; 2] = [b"{\n}\n", b"d"];
+        assert_eq!(laid(&Layout::json(&Delimiter::None), &records), b"{\n}\nd");
+        let text = Delimiter::Text("##".into());
+        assert_eq!(laid(&Layout::json(&text), &records), b"{\n}\n##d##");
+        let crlf = Delimiter::Text("\r\n".into());
+        assert_eq!(laid(&Layout::json(&crlf), &records), b"{ }\r\nd\r\n");
     }
 
     proptest! {
         #[test]
-        fn lines_are_as_many_as_records(records in proptest::collection::vec("[a\r\n ]{0,12}", 0..20)) {
-            let records: Vec<&str> = records.iter().map(String::as_str).collect();
-            let text = laid(&Delimiter::Newline, &records);
-            prop_assert_eq!(text.bytes().filter(|&byte| byte == b'\n').count(), records.len());
-            prop_assert!(!text.contains('\r'));
+        fn values_are_as_many_lines_and_read_back_the_same(
+            values in proptest::collection::vec((any_json(), any::<bool>(), "[ \t\r\n]{0,3}"), 0..6),
+        ) {
+            let layout = Layout::json(&Delimiter::Newline);
+            let (mut out, mut compact) = (Vec::new(), Vec::new());
+            for (value, pretty, white) in &values {
+                let text = if *pretty { serde_json::to_string_pretty(value) } else { serde_json::to_string(value) };
+                let record = format!("{white}{}{white}", text.unwrap());
+                layout.append(&Record::new(record.as_bytes(), 0, Position::default()), &mut out);
+                let read: serde_json::Value = serde_json::from_str(&record).unwrap();
+                compact.push(read);
+            }
+            let lines: Vec<&[u8]> = out.split_inclusive(|&byte| byte == b'\n').collect();
+            prop_assert_eq!(lines.len(), values.len());
+            for (line, value) in lines.iter().zip(compact) {
+                let read: serde_json::Value = serde_json::from_slice(line).unwrap();
+                prop_assert_eq!(read, value);
+            }
+        }
+
+        #[test]
+        fn bytes_that_are_no_json_come_out_as_they_went_in(
+            data in proptest::collection::vec(any::<u8>(), 0..60),
+        ) {
+            let layout = Layout::json(&Delimiter::Newline);
+            prop_assume!(!crate::json::is_one(&data));
+            prop_assert_eq!(laid(&layout, &[&data]), [&data[..], b"\n"].concat());
         }
     }
 }

@@ -114,6 +114,7 @@ fn a_zip_archive_holds_one_deflated_entry_with_all_records() {
 fn raw_is_the_bytes_as_they_came() {
     let format = Format::compile(&FormatSettings::Raw {
         compression: Compression::None,
+        delimiter: Delimiter::None,
     })
     .unwrap();
     assert_eq!(

@@ -1,17 +1,18 @@
-//! `POST /streams/NAME/records`: one record a line.
+//! `POST /streams/NAME/records`: one record a line, or JSON.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{Path, Request, State};
-use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, RETRY_AFTER};
+use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use serde_json::json;
 
 use super::body::{BodyError, Frames, Reservation};
-use super::lines::{BODY_BYTES_MAX, Decoding, LineError};
+use super::decoding::{BODY_BYTES_MAX, ContentError, Decoding, Kind, Records};
 use super::{ApiState, StreamInfo, json};
+use crate::json::{self as text, Texts};
 use crate::source::direct_put::{Intake, PutBatch};
 
 /// First reservation for a body of unknown length.
@@ -19,11 +20,13 @@ const UNKNOWN_LENGTH: usize = 1 << 20;
 /// What `Retry-After` says, in seconds.
 const RETRY_AFTER_SECONDS: &str = "1";
 
-/// Accepts the lines of a body together: nothing is handed over before the whole body is checked.
+/// Accepts the records of a body together: nothing is handed over before the whole body is checked.
+/// They are its lines, or, where the content type says JSON, one value, the elements of an array,
+/// or values one after the other.
 ///
 /// 200 `{"accepted": records, "bytes": bytes}` after they are durable. A body beyond 4 MiB becomes
 /// several batches in order; where a later one is refused, the 503 says how many records (from the
-/// first line on) were accepted before it.
+/// first on) were accepted before it.
 pub(super) async fn put(
     State(state): State<Arc<ApiState>>,
     Path(name): Path<String>,
@@ -47,7 +50,9 @@ pub(super) async fn put(
         .announced()
         .map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
     let known = announced.unwrap_or(UNKNOWN_LENGTH).min(BODY_BYTES_MAX);
-    let Some(decoding) = Decoding::new(encoding, known) else {
+    let content_type = head.headers.get(CONTENT_TYPE);
+    let kind = Kind::of(content_type.map_or(b"", HeaderValue::as_bytes));
+    let Some(decoding) = Decoding::new(encoding, kind, known) else {
         frames.discard().await;
         return unsupported_encoding(encoding);
     };
@@ -55,15 +60,21 @@ pub(super) async fn put(
         frames.discard().await;
         return failed(
             StatusCode::PAYLOAD_TOO_LARGE,
-            &LineError::TooLarge.to_string(),
+            &ContentError::TooLarge.to_string(),
         );
     }
     let reservation = match state.bodies.reserve(decoding.memory().max(known)).await {
         Ok(reservation) => reservation,
         Err(error) => return body_failed(&error),
     };
-    match receive(frames, decoding, reservation).await {
-        Ok((batches, _reservation)) => hand_over(stream, &**intake, batches).await,
+    match receive(frames, decoding, kind, reservation).await {
+        Ok((batches, _reservation)) => {
+            let warning = match kind {
+                Kind::Lines => advice(stream, &batches),
+                Kind::Json => None,
+            };
+            hand_over(stream, &**intake, batches, warning).await
+        }
         Err(answer) => answer,
     }
 }
@@ -72,6 +83,7 @@ pub(super) async fn put(
 async fn receive(
     mut frames: Frames,
     mut decoding: Decoding,
+    kind: Kind,
     mut reservation: Reservation,
 ) -> Result<(Vec<PutBatch>, Reservation), Response> {
     let mut received = 0;
@@ -80,13 +92,13 @@ async fn receive(
             Ok(Some(piece)) => {
                 received += piece.len();
                 let fed = if received > BODY_BYTES_MAX {
-                    Err(LineError::TooLarge)
+                    Err(ContentError::TooLarge)
                 } else {
                     decoding.feed(&piece)
                 };
                 if let Err(error) = fed {
                     frames.discard().await;
-                    return Err(line_failed(&error));
+                    return Err(content_failed(&error));
                 }
                 reservation
                     .grow_to(decoding.memory())
@@ -96,15 +108,50 @@ async fn receive(
             Err(error) => return Err(body_failed(&error)),
         }
     }
-    if received == 0 {
+    if received == 0 && kind == Kind::Lines {
         return Ok((Vec::new(), reservation)); // no bytes are no records, whatever their encoding
     }
-    let batches = decoding.finish().map_err(|error| line_failed(&error))?;
+    let content = decoding.finish().map_err(|error| content_failed(&error))?;
+    let batches = match content.into_records() {
+        Records::Lines(lines) => lines.finish().map_err(|error| content_failed(&error))?,
+        Records::Values(values) => {
+            let checked = values.check().map_err(|error| content_failed(&error))?;
+            let more = reservation.grow_to(checked.memory());
+            more.map_err(|error| body_failed(&error))?;
+            checked.batches()
+        }
+    };
     Ok((batches, reservation))
 }
 
+/// What to say of lines whose first is sure to fail, or to be one record in place of many: people who
+/// send an array or a value on several lines as if it were lines.
+fn advice(stream: &StreamInfo, batches: &[PutBatch]) -> Option<&'static str> {
+    let first = batches.first().filter(|_| stream.settings.needs_json())?;
+    let record = &first.data[..*first.ends.first()? as usize];
+    let is_json = Texts::of(record).is_ok_and(|mut texts| texts.all(|text| text.is_ok()));
+    if !is_json {
+        Some(
+            "the first line is not JSON, which this stream needs: it fails; one JSON value or an \
+             array of records is sent with Content-Type: application/json",
+        )
+    } else if record.trim_ascii_start().starts_with(b"[") && text::is_one(record) {
+        Some(
+            "the first line is an array, which is one record here; \
+             Content-Type: application/json makes its elements the records",
+        )
+    } else {
+        None
+    }
+}
+
 /// Hands the batches to the intake in order and answers when the last is durable.
-async fn hand_over(stream: &StreamInfo, intake: &dyn Intake, batches: Vec<PutBatch>) -> Response {
+async fn hand_over(
+    stream: &StreamInfo,
+    intake: &dyn Intake,
+    batches: Vec<PutBatch>,
+    warning: Option<&'static str>,
+) -> Response {
     let start = Instant::now();
     let (mut accepted, mut bytes) = (0, 0);
     let mut batches = batches.into_iter();
@@ -133,10 +180,11 @@ async fn hand_over(stream: &StreamInfo, intake: &dyn Intake, batches: Vec<PutBat
     }
     stream.metrics.incoming_requests.add(1);
     stream.metrics.put.since(start);
-    json(
-        StatusCode::OK,
-        &json!({ "accepted": accepted, "bytes": bytes }),
-    )
+    let mut body = json!({ "accepted": accepted, "bytes": bytes });
+    if let Some(warning) = warning {
+        body["warning"] = warning.into();
+    }
+    json(StatusCode::OK, &body)
 }
 
 fn failed(status: StatusCode, error: &str) -> Response {
@@ -172,16 +220,24 @@ fn unsupported_encoding(encoding: &[u8]) -> Response {
     with(answer, ACCEPT_ENCODING, Decoding::ACCEPTED)
 }
 
-fn line_failed(error: &LineError) -> Response {
-    let (status, line) = match error {
-        LineError::LineTooLong { line } => (StatusCode::PAYLOAD_TOO_LARGE, Some(line)),
-        LineError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, None),
-        LineError::Encoding { .. } => (StatusCode::BAD_REQUEST, None),
-    };
+fn content_failed(error: &ContentError) -> Response {
     let mut body = json!({ "error": error.to_string(), "accepted": 0, "bytes": 0 });
-    if let Some(line) = line {
-        body["line"] = (*line).into();
-    }
+    let status = match error {
+        ContentError::LineTooLong { line } => {
+            body["line"] = (*line).into();
+            StatusCode::PAYLOAD_TOO_LARGE
+        }
+        ContentError::ValueTooLong { index, .. } => {
+            body["index"] = (*index).into();
+            StatusCode::PAYLOAD_TOO_LARGE
+        }
+        ContentError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        ContentError::NotJson { line, column, .. } => {
+            (body["line"], body["column"]) = ((*line).into(), (*column).into());
+            StatusCode::BAD_REQUEST
+        }
+        ContentError::Encoding { .. } => StatusCode::BAD_REQUEST,
+    };
     json(status, &body)
 }
 

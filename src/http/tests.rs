@@ -9,7 +9,7 @@ use super::Limits;
 use crate::record::RECORD_BYTES_MAX;
 use crate::telemetry::{LastObject, State};
 
-pub(crate) use support::{Answer, Server};
+pub(crate) use support::{Answer, Server, settings};
 
 #[tokio::test]
 async fn lines_become_records_without_their_line_ends() {
@@ -74,6 +74,138 @@ async fn gzip_and_zstd_bodies_are_accepted_and_others_are_415() {
         4,
         "a broken body leaves nothing behind"
     );
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_at_the_head_of_a_body_is_no_part_of_a_record() {
+    let server = Server::start().await;
+    let body = "\u{feff}{\"a\":1}\n\u{feff}{\"a\":2}\n".as_bytes();
+    for (encoding, content_type, body, accepted) in [
+        ("identity", "text/plain", body.to_vec(), 2),
+        ("gzip", "text/plain", gzip(body), 2),
+        ("zstd", "text/plain", zstd::encode_all(body, 3).unwrap(), 2),
+        (
+            "gzip",
+            "application/json",
+            gzip("\u{feff}[{\"a\":1}]".as_bytes()),
+            1,
+        ),
+    ] {
+        let headers = [
+            ("content-encoding", encoding),
+            ("content-type", content_type),
+        ];
+        let before = server.memory.count();
+        let answer = server
+            .ask("POST", "/streams/clicks/records", &headers, body)
+            .await;
+        assert_eq!(answer.json()["accepted"], accepted, "{answer:?}");
+        assert_eq!(server.memory.records()[before], b"{\"a\":1}");
+    }
+    assert_eq!(server.memory.records()[1], "\u{feff}{\"a\":2}".as_bytes());
+    assert_eq!(server.put("\u{feff}").await.json()["accepted"], 0);
+}
+
+#[tokio::test]
+async fn a_body_of_json_is_one_value_or_an_array_of_records() {
+    let server = Server::start().await;
+    let put = async |content_type: &str, body: &str| {
+        let headers = [("content-type", content_type)];
+        let body = body.to_owned();
+        server
+            .ask("POST", "/streams/clicks/records", &headers, body)
+            .await
+    };
+    for (content_type, body, records) in [
+        (
+            "application/json",
+            "[{\"a\" : 1},\n {\"a\":[2]}]\n",
+            &["{\"a\" : 1}", "{\"a\":[2]}"][..],
+        ),
+        (
+            "Application/JSON; charset=utf-8",
+            "{\n  \"a\": 1\n}\n",
+            &["{\n  \"a\": 1\n}"],
+        ),
+        (
+            "application/cloudevents-batch+json",
+            "[{\"id\":\"1\"}]",
+            &["{\"id\":\"1\"}"],
+        ),
+        (
+            "application/json",
+            "{\"a\":1}\n{\"a\":2}\n",
+            &["{\"a\":1}", "{\"a\":2}"],
+        ),
+        ("application/json", "[]", &[]),
+        ("application/x-ndjson", "[1,\n2]", &["[1,", "2]"]),
+        ("application/x-www-form-urlencoded", "[1,2]", &["[1,2]"]),
+    ] {
+        let before = server.memory.count();
+        let answer = put(content_type, body).await;
+        let bytes: usize = records.iter().map(|record| record.len()).sum();
+        assert_eq!(
+            answer.json(),
+            json!({"accepted": records.len(), "bytes": bytes}),
+            "{body}"
+        );
+        let accepted = server.memory.records().split_off(before);
+        let expected: Vec<&[u8]> = records.iter().map(|record| record.as_bytes()).collect();
+        assert_eq!(accepted, expected, "{body}");
+    }
+    let before = server.memory.count();
+    let answer = put("application/json", "[{\"a\":1},\n{\"a\":]").await;
+    let said = answer.json();
+    assert_eq!(
+        (answer.status, &said["line"], &said["column"]),
+        (400, &json!(2), &json!(6))
+    );
+    assert_eq!(said["accepted"], 0);
+    assert_eq!(put("application/json", "").await.status, 400);
+    let long = format!("[1,\"{}\"]", "x".repeat(RECORD_BYTES_MAX));
+    let answer = put("application/json", &long).await;
+    assert_eq!((answer.status, &answer.json()["index"]), (413, &json!(1)));
+    assert_eq!(
+        put("application/json", &" ".repeat((16 << 20) + 1))
+            .await
+            .status,
+        413
+    );
+    assert_eq!(
+        server.memory.count(),
+        before,
+        "what is refused leaves nothing behind"
+    );
+}
+
+#[tokio::test]
+async fn a_first_line_that_cannot_be_read_is_worth_a_warning_where_json_is_needed() {
+    let mut keyed = settings("keyed");
+    keyed.partitioning.query = Some("{k: .k}".into());
+    let server = Server::of(vec![settings("plain"), keyed], Limits::default()).await;
+    let warned = async |stream: &str, body: &str| {
+        let path = format!("/streams/{stream}/records");
+        let answer = server.ask("POST", &path, &[], body.to_owned()).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()["warning"].as_str().map(str::to_owned)
+    };
+    for (body, word) in [
+        ("{\n  \"k\": 1\n}\n", "the first line is not JSON"),
+        ("[\n{\"k\":1}\n]", "the first line is not JSON"),
+        ("a,b\n", "the first line is not JSON"),
+        ("[{\"k\":1},{\"k\":2}]", "the first line is an array"),
+    ] {
+        let warning = warned("keyed", body).await.unwrap();
+        assert!(warning.starts_with(word), "{warning}");
+        assert!(
+            warning.contains("Content-Type: application/json"),
+            "{warning}"
+        );
+        assert_eq!(warned("plain", body).await, None, "{body}");
+    }
+    for body in ["{\"k\":1}\n{\n", "{\"k\":1}{\"k\":2}\n", ""] {
+        assert_eq!(warned("keyed", body).await, None, "{body}");
+    }
 }
 
 fn gzip(data: &[u8]) -> Vec<u8> {

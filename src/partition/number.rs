@@ -2,6 +2,8 @@
 
 use std::io::Write as _;
 
+use crate::json::RawNumber;
+
 /// Appends a number as jq 1.6 prints it: the fewest digits that tell it from its neighbours, with
 /// an exponent when it is small (below 1e-4) or has 16 zeros or more behind its digits; infinite
 /// becomes the largest float, NaN `null`.
@@ -54,6 +56,35 @@ pub(super) fn render(number: f64, out: &mut Vec<u8>) {
         out.extend_from_slice(&digits[..whole]);
         out.push(b'.');
         out.extend_from_slice(&digits[whole..]);
+    }
+}
+
+impl RawNumber<'_> {
+    /// Appends the number as jq prints it; integers keep their digits.
+    pub(super) fn render(&self, out: &mut Vec<u8>) {
+        if self.integer {
+            out.extend_from_slice(self.text.as_bytes());
+        } else if let Some(text) = self.plain_decimal() {
+            out.extend_from_slice(text.as_bytes());
+        } else {
+            render(self.float(), out);
+        }
+    }
+
+    /// The text that jq prints, where that is plain from the text itself: of at most 15 digits
+    /// every one survives in a float, and only zeros at the end go.
+    fn plain_decimal(&self) -> Option<&str> {
+        let (whole, fraction) = self.text.split_once('.')?;
+        let zero = matches!(whole, "0" | "-0");
+        if self.text.len() > 16 || zero || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        Some(self.text.trim_end_matches('0').trim_end_matches('.'))
+    }
+
+    /// The nearest float; beyond the largest it is infinite.
+    pub(super) fn float(&self) -> f64 {
+        self.text.parse().unwrap_or(f64::NAN)
     }
 }
 

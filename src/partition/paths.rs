@@ -14,7 +14,7 @@ use memchr::memmem::Finder;
 
 use super::fault::Field;
 use super::jq;
-use super::json::{Cursor, RawNumber, RawString, Start, is_text};
+use crate::json::{Cursor, RawNumber, RawString, Start, is_text};
 
 /// Compiled values.
 #[derive(Debug)]

@@ -1,17 +1,22 @@
 //! What a stream writes: for each lane its format, and where its objects go.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use uuid::Uuid;
 
 use crate::checkpoint::{Lane, Target};
-use crate::config::{Compression, FormatSettings, StoreSettings, StreamSettings};
+use crate::config::{Compression, Delimiter, FormatSettings, StoreSettings, StreamSettings};
+use crate::failure::{ErrorOutputType, Failure};
 use crate::format::Format;
+use crate::json;
 use crate::partition::{ErrorPrefix, PartitionFault, Partitioner, object_name};
+use crate::record::{Chunk, Record};
 
 /// Error objects hold finished lines.
 const ERROR_FORMAT: FormatSettings = FormatSettings::Raw {
     compression: Compression::None,
+    delimiter: Delimiter::None,
 };
 
 /// The version in object names. Streams are versioned by their config file, not by us.
@@ -23,6 +28,10 @@ pub struct Outputs {
     store: String,
     /// Sorts records of the data lane.
     pub partitioner: Partitioner,
+    /// Whether records that are several JSON texts are taken apart.
+    deaggregates: bool,
+    /// Whether what is no JSON text fails.
+    only_json: bool,
     backup: Option<Partitioner>,
     error_prefix: ErrorPrefix,
     /// The error prefix as it is written.
@@ -72,10 +81,13 @@ impl Outputs {
             backup = Some(compiled.map_err(|faults| join(&faults))?);
             backup_format = Some(add(&settings_of_backup.format)?);
         }
+        let looks = !partitioner.is_static() || looks_at_texts(settings);
         Ok(Self {
             stream: settings.name.clone(),
             store: store_name(&settings.destination.store),
             partitioner,
+            deaggregates: settings.deaggregate && looks,
+            only_json: settings.only_json,
             backup,
             error_prefix,
             error_identity,
@@ -84,6 +96,28 @@ impl Outputs {
             backup_format,
             error_format,
         })
+    }
+
+    /// The records of a chunk as keys and format see them: one that is wholly several JSON texts is as
+    /// many records, each with its own bytes, which together are those of the one.
+    pub fn deaggregated(&self, chunk: Arc<Chunk>) -> Arc<Chunk> {
+        if self.deaggregates {
+            chunk.cut(json::several)
+        } else {
+            chunk
+        }
+    }
+
+    /// Whether the format takes a record at all, before it is staged.
+    pub fn admit(&self, record: &Record<'_>) -> Result<(), Failure> {
+        if !self.only_json || record.text.is_some() || json::is_one(record.data) {
+            return Ok(());
+        }
+        Err(Failure::new(
+            ErrorOutputType::FormatConversionFailed,
+            "DataFormatConversion.ParseError",
+            "Encountered malformed JSON. The record is not one JSON text.",
+        ))
     }
 
     /// Whether source records are copied to the backup lane.
@@ -176,13 +210,22 @@ impl Outputs {
 
     /// The partition of every backup record.
     pub fn backup_identity(&self) -> String {
-        let record = crate::record::Record::new(b"", 0, crate::position::Position::default());
+        let record = Record::new(b"", 0, crate::position::Position::default());
         let mut identity = Vec::new();
         if let Some(backup) = &self.backup {
             // A prefix without keys asks nothing of the record, so this cannot fail.
             let _ = backup.partition(&mut backup.scratch(), &record, &mut identity);
         }
         String::from_utf8(identity).unwrap_or_default()
+    }
+}
+
+/// Whether it matters to the format how many JSON texts a record is.
+const fn looks_at_texts(settings: &StreamSettings) -> bool {
+    match &settings.format {
+        FormatSettings::Parquet { .. } => true,
+        FormatSettings::Json { delimiter, .. } => settings.only_json || !delimiter.is_none(),
+        FormatSettings::Raw { .. } => false,
     }
 }
 
@@ -205,4 +248,70 @@ fn join(faults: &[PartitionFault]) -> String {
         .map(|fault| fault.message.as_str())
         .collect::<Vec<_>>()
         .join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::position::{Position, Sequence};
+    use crate::record::ChunkBuilder;
+
+    fn outputs(lines: &str) -> Outputs {
+        let text = format!(
+            "[stream.c]\nsource.type = \"direct-put\"\ndestination.type = \"folder\"\n\
+             destination.path = \"out\"\n{lines}"
+        );
+        let loaded = crate::config::parse(text, Path::new("firehose.toml"), &|_| None);
+        let loaded = loaded.unwrap_or_else(|faults| panic!("{faults}"));
+        Outputs::compile(&loaded.config.streams["c"], BTreeMap::new()).unwrap()
+    }
+
+    #[test]
+    fn records_are_taken_apart_where_it_matters_and_left_alone_elsewhere() {
+        let keys = "partitioning.query = \"{k: .k}\"\ndestination.prefix = \
+                    \"!{partitionKeyFromQuery:k}/\"\ndestination.error_prefix = \"errors/\"";
+        let time = "partitioning.event_time = \".t\"\ndestination.prefix = \"!{eventTime:yyyy}/\"\n\
+                    destination.error_prefix = \"errors/\"";
+        for (lines, count) in [
+            ("", 3),
+            ("deaggregate = \"off\"", 1),
+            ("format.type = \"raw\"", 1),
+            ("format = { type = \"raw\", delimiter = \"newline\" }", 1),
+            ("format.delimiter = \"none\"", 1),
+            ("format.delimiter = \"##\"", 3),
+            ("format = { delimiter = \"none\", not_json = \"fail\" }", 3),
+            ("format = { type = \"parquet\", schema = \"n int\" }", 3),
+            (&format!("format.type = \"raw\"\n{keys}"), 3),
+            (&format!("format.type = \"raw\"\n{time}"), 3),
+            (&format!("deaggregate = \"off\"\n{keys}"), 1),
+        ] {
+            let mut chunk = ChunkBuilder::with_room(0, 0);
+            chunk.push(b"{\"n\":1}\n[2]{\"n\":3}\n", 5, Sequence(7));
+            let chunk = outputs(lines).deaggregated(Arc::new(chunk.finish()));
+            assert_eq!(chunk.len(), count, "{lines}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_json_text_is_admitted_unless_it_is_to_fail() {
+        let (lax, strict) = (outputs(""), outputs("format.not_json = \"fail\""));
+        for (data, is_json) in [
+            (&b"{\"a\":\n1}\n"[..], true),
+            (b"null", true),
+            (b"text", false),
+            (b"", false),
+            (b"{\"a\":1}{\"a\":2}", false),
+            (b"\xef\xbb\xbf{}", false),
+        ] {
+            let record = Record::new(data, 0, Position::default());
+            assert_eq!(lax.admit(&record), Ok(()));
+            let admitted = strict.admit(&record);
+            assert_eq!(admitted.is_ok(), is_json, "{data:?}");
+            if let Err(failure) = admitted {
+                assert_eq!(failure.output_type, ErrorOutputType::FormatConversionFailed);
+            }
+        }
+    }
 }

@@ -148,6 +148,7 @@ pub(super) fn route(
         failed,
         dropped,
     } = stretch;
+    let data = outputs.deaggregated(data);
     let mut router = Router::default();
     for failed in failed {
         router.fail(&failed.failure, &failed.record(), failed.attempts, now_ms);
@@ -205,10 +206,10 @@ impl Router {
         self.assigned.reserve(chunk.len());
         for record in chunk.iter() {
             identity.clear();
-            let partition = match outputs
+            let sorted = outputs
                 .partitioner
-                .partition(scratch, &record, &mut identity)
-            {
+                .partition(scratch, &record, &mut identity);
+            let partition = match sorted.and_then(|()| outputs.admit(&record)) {
                 Ok(()) => match known.get(&identity) {
                     Some(partition) => *partition,
                     None => self.add_partition(&mut known, &identity),

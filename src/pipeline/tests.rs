@@ -64,6 +64,7 @@ fn settings(lake: &Path, load: Load) -> StreamSettings {
             journal_limit: 8 << 20,
         },
         transforms: Vec::new(),
+        deaggregate: true,
         partitioning: PartitioningSettings {
             query: Some("{k: .k}".into()),
             key_values: KeyValues::Escaped,
@@ -77,6 +78,7 @@ fn settings(lake: &Path, load: Load) -> StreamSettings {
             compression: Compression::None,
             delimiter: Delimiter::Newline,
         },
+        only_json: false,
         destination: DestinationSettings {
             store: StoreSettings::Folder {
                 path: lake.to_owned(),

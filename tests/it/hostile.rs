@@ -114,7 +114,7 @@ fn hostile_records() -> Vec<Vec<u8>> {
         b"{\"key\":\"lone \\ud800 surrogate\"}".to_vec(),
         b"\xef\xbb\xbf{\"key\":\"byte order mark\"}".to_vec(),
         b"{\"key\":\"cut".to_vec(),
-        b"{\"key\":\"a\"} {\"key\":\"b\"}".to_vec(),
+        b"{\"key\":\"a\"} {\"key\":\"b\"".to_vec(),
         b"null".to_vec(),
         b"\"text\"".to_vec(),
         b"[{\"key\":\"listed\"}]".to_vec(),

@@ -28,6 +28,7 @@ const GROUND_FLOOR: &[&str] = &[
     "failure",
     "budget",
     "buffer",
+    "json",
     "nesting",
     "position",
     "raw_sum",

@@ -110,6 +110,7 @@ fn a_commit_is_read_back_and_the_next_one_changes_only_what_it_names() {
     store.commit(&closing).unwrap();
     let settings = FormatSettings::Raw {
         compression: crate::config::Compression::Gzip,
+        delimiter: crate::config::Delimiter::default(),
     };
     store
         .begin_epoch(3, &[(Sequence(1), Sequence(2))], &[(5, settings.clone())])

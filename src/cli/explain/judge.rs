@@ -15,7 +15,7 @@ use crate::format::{Encoder, Format};
 use crate::partition::Scratch;
 use crate::pipeline::Outputs;
 use crate::position::{Position, Sequence};
-use crate::record::{ChunkBuilder, Record};
+use crate::record::{Chunk, ChunkBuilder, Record};
 use crate::transform::{Chain, Engine, Workshop};
 
 /// A stream's modules and outputs with a worker's scratch.
@@ -62,17 +62,26 @@ impl<'s> Judge<'s> {
             return self.transformed(data, backup);
         }
         let record = Record::new(data, self.now_ms, Position::default());
+        let texts = self.outputs.deaggregated(self.chunk(data));
+        if texts.len() > 1 {
+            let deliveries = texts.iter().map(|text| self.deliver(&text)).collect();
+            return Verdict::Deaggregated { deliveries, backup };
+        }
         Verdict::Plain {
             delivery: self.deliver(&record),
             backup,
         }
     }
 
-    /// The record's way through all modules, and where each of the outputs would go.
-    fn transformed(&mut self, data: &[u8], backup: Option<String>) -> Verdict {
+    fn chunk(&self, data: &[u8]) -> Arc<Chunk> {
         let mut chunk = ChunkBuilder::with_room(1, data.len());
         chunk.push(data, self.now_ms, Sequence::default());
-        let (chunk, mut steps) = (chunk.finish(), Vec::new());
+        Arc::new(chunk.finish())
+    }
+
+    /// The record's way through all modules, and where each of the outputs would go.
+    fn transformed(&mut self, data: &[u8], backup: Option<String>) -> Verdict {
+        let (chunk, mut steps) = (self.chunk(data), Vec::new());
         let piece = self.workshop.as_mut().map(|workshop| {
             workshop.work_watched(&chunk, 0, &mut |module, record, verdict| {
                 let failure = verdict.as_ref().err();
@@ -90,7 +99,8 @@ impl<'s> Judge<'s> {
         let (mut deliveries, mut dropped) = (Vec::new(), 0);
         if let Some(piece) = piece {
             dropped = piece.dropped;
-            deliveries.extend(piece.outputs.iter().map(|record| self.deliver(&record)));
+            let texts = self.outputs.deaggregated(Arc::new(piece.outputs));
+            deliveries.extend(texts.iter().map(|record| self.deliver(&record)));
             let failed = piece.failed.into_iter();
             deliveries.extend(failed.map(|failed| {
                 let (record, attempts) = (failed.record(), failed.attempts);
@@ -109,6 +119,7 @@ impl<'s> Judge<'s> {
         match self.partition(record) {
             Ok((keys, identity)) => Delivery::Delivered {
                 output: record.output,
+                text: record.text,
                 keys,
                 object: self.location(Lane::Data, &identity),
             },
@@ -121,6 +132,7 @@ impl<'s> Judge<'s> {
         failure.write_line(record, attempts, self.now_ms, &mut line);
         Delivery::Failed {
             output: record.output,
+            text: record.text,
             object: self.location(Lane::Error(failure.output_type), ""),
             failure,
             line,
@@ -136,6 +148,7 @@ impl<'s> Judge<'s> {
             .partitioner
             .partition(&mut self.scratch, record, &mut identity)?;
         let keys = self.outputs.partitioner.keys(&mut self.scratch, record)?;
+        self.outputs.admit(record)?;
         self.format.check(&mut self.encoder, record)?;
         // Identities are put together from text; nothing is lost here.
         Ok((keys, String::from_utf8_lossy(&identity).into_owned()))

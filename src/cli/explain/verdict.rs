@@ -17,6 +17,11 @@ pub(super) enum Verdict {
         delivery: Delivery,
         backup: Option<String>,
     },
+    /// Nor has it, and the record is several JSON texts.
+    Deaggregated {
+        deliveries: Vec<Delivery>,
+        backup: Option<String>,
+    },
     Transformed {
         steps: Vec<Step>,
         deliveries: Vec<Delivery>,
@@ -43,11 +48,14 @@ pub(super) struct Step {
 pub(super) enum Delivery {
     Delivered {
         output: Option<u32>,
+        /// Which of several JSON texts of the record, or of the output.
+        text: Option<u32>,
         keys: Vec<(String, String)>,
         object: String,
     },
     Failed {
         output: Option<u32>,
+        text: Option<u32>,
         failure: Failure,
         object: String,
         line: Vec<u8>,
@@ -68,6 +76,11 @@ impl Counts {
     pub(super) fn add(&mut self, verdict: &Verdict) {
         match verdict {
             Verdict::Plain { delivery, .. } => self.add_delivery(delivery),
+            Verdict::Deaggregated { deliveries, .. } => {
+                for delivery in deliveries {
+                    self.add_delivery(delivery);
+                }
+            }
             Verdict::Transformed {
                 deliveries,
                 dropped,
@@ -113,6 +126,11 @@ impl Verdict {
                 said["backup"] = json!(backup);
                 said
             }
+            Self::Deaggregated { deliveries, backup } => {
+                let deliveries: Vec<Value> = deliveries.iter().map(Delivery::to_json).collect();
+                json!({"line": number, "outcome": "deaggregated", "deliveries": deliveries,
+                       "backup": backup})
+            }
             Self::Transformed {
                 steps,
                 deliveries,
@@ -141,6 +159,13 @@ impl Verdict {
                 delivery.write_text("", out)?;
                 backup
             }
+            Self::Deaggregated { deliveries, backup } => {
+                writeln!(out, "{number}: {} JSON texts", deliveries.len())?;
+                for delivery in deliveries {
+                    delivery.write_part(out)?;
+                }
+                backup
+            }
             Self::Transformed {
                 steps,
                 deliveries,
@@ -152,12 +177,7 @@ impl Verdict {
                     step.write_text(out)?;
                 }
                 for delivery in deliveries {
-                    let what = match delivery.output() {
-                        Some(output) => format!("output {output}"),
-                        None => "record".to_owned(),
-                    };
-                    writeln!(out, "   {what} {}", delivery.title())?;
-                    delivery.write_text("   ", out)?;
+                    delivery.write_part(out)?;
                 }
                 if *dropped > 0 {
                     writeln!(out, "   {dropped} dropped")?;
@@ -206,6 +226,24 @@ impl Delivery {
         }
     }
 
+    /// One of several that a record comes to.
+    fn write_part(&self, out: &mut dyn Write) -> io::Result<()> {
+        let what = match (self.output(), self.text()) {
+            (Some(output), Some(text)) => format!("output {output}, text {text}"),
+            (Some(output), None) => format!("output {output}"),
+            (None, Some(text)) => format!("text {text}"),
+            (None, None) => "record".to_owned(),
+        };
+        writeln!(out, "   {what} {}", self.title())?;
+        self.write_text("   ", out)
+    }
+
+    const fn text(&self) -> Option<u32> {
+        match self {
+            Self::Delivered { text, .. } | Self::Failed { text, .. } => *text,
+        }
+    }
+
     fn title(&self) -> String {
         match self {
             Self::Delivered { .. } => "delivered".to_owned(),
@@ -214,7 +252,7 @@ impl Delivery {
     }
 
     fn to_json(&self) -> Value {
-        match self {
+        let mut said = match self {
             Self::Delivered { keys, object, .. } => {
                 let pair = |(name, value): &(String, String)| (name.clone(), json!(value));
                 let keys: Map<String, Value> = keys.iter().map(pair).collect();
@@ -231,7 +269,11 @@ impl Delivery {
                        "errorCode": failure.code, "errorMessage": failure.message,
                        "object": object, "errorRecord": line})
             }
+        };
+        if let Some(text) = self.text() {
+            said["text"] = json!(text);
         }
+        said
     }
 
     fn write_text(&self, indent: &str, out: &mut dyn Write) -> io::Result<()> {

@@ -5,17 +5,27 @@ use std::io::{BufRead, Read as _};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
+use super::super::lines::without_mark;
+use crate::json::BOM;
 use crate::record::RECORD_BYTES_MAX;
 
 /// Reads batches ahead in a thread of its own: a read of standard input cannot be taken back, and
 /// no runtime should wait for it.
 pub(super) fn read_in_thread(
-    mut input: impl BufRead + Send + 'static,
+    input: impl BufRead + Send + 'static,
     batch_bytes: usize,
 ) -> mpsc::Receiver<Result<Bytes, String>> {
     let (sender, receiver) = mpsc::channel(1);
     std::thread::spawn(move || {
         let (mut lines, mut carry) = (0, Vec::new());
+        let mut input = match without_mark(input) {
+            Ok(input) => input,
+            Err(error) => {
+                let told = format!("the input cannot be read: {error}");
+                let _ = sender.blocking_send(Err(told));
+                return;
+            }
+        };
         loop {
             let batch = read_batch(&mut input, batch_bytes, &mut lines, &mut carry);
             if batch.as_ref().is_ok_and(Vec::is_empty) {
@@ -65,6 +75,16 @@ pub(super) fn read_batch(
         }
     }
     Ok(batch)
+}
+
+/// The batch as a body. A byte order mark is part of its first record here, as the file's own is
+/// gone: the daemon takes none away behind an empty line.
+pub(super) fn as_body(batch: Bytes) -> Bytes {
+    if batch.starts_with(BOM) {
+        [b"\n", &batch[..]].concat().into()
+    } else {
+        batch
+    }
 }
 
 /// The batch without its first `records` records, which are in already.

@@ -111,6 +111,48 @@ async fn every_line_arrives_once_and_in_order() {
 }
 
 #[tokio::test]
+async fn a_byte_order_mark_belongs_to_the_file_and_inside_it_to_its_record() {
+    let server = Server::start().await;
+    let mark = "\u{feff}";
+    // Batches of one line each: every line is the head of a body.
+    let input = format!("{mark}a\n{mark}b\n{mark}\nc\n");
+    let (result, out) = run_with(&args(&server, 4, 0), input).await;
+    result.unwrap();
+    let expected = [
+        "a".to_owned(),
+        format!("{mark}b"),
+        mark.to_owned(),
+        "c".to_owned(),
+    ];
+    let records = server.memory.records();
+    let records: Vec<&str> = records
+        .iter()
+        .map(|record| std::str::from_utf8(record).unwrap())
+        .collect();
+    assert_eq!(records, expected);
+    assert!(
+        out.starts_with("clicks: 4 records accepted, 9 bytes, "),
+        "{out}"
+    );
+}
+
+#[tokio::test]
+async fn a_warning_is_told_once() {
+    let mut settings = crate::http::tests::settings("clicks");
+    settings.partitioning.query = Some("{k: .k}".into());
+    let server = Server::of(vec![settings], crate::http::Limits::default()).await;
+    let (result, out) = run_with(&args(&server, 4, 0), "{\n  \"k\": 1\n}\n".into()).await;
+    result.unwrap();
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!(lines.len(), 2, "{out}");
+    assert!(
+        lines[1].starts_with("warning: the first line is not JSON"),
+        "{out}"
+    );
+    assert!(lines[1].contains("Content-Type: application/json"), "{out}");
+}
+
+#[tokio::test]
 async fn a_batch_accepted_in_part_is_finished_without_doubling() {
     let server = Server::start().await;
     server.memory.set_room(9_000_000);

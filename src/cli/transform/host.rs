@@ -120,7 +120,8 @@ fn module_config(text: &str) -> Result<String, CommandError> {
                 let env = |name: &str| std::env::var(name).ok();
                 return Ok(config::parse_object(text, path, &env)?);
             }
-            (text, path.to_str().unwrap_or_default())
+            let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+            (text.to_owned(), path.to_str().unwrap_or_default())
         }
     };
     let config: Value =

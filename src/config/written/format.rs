@@ -46,27 +46,45 @@ pub(super) fn default() -> FormatSettings {
     }
 }
 
-/// `[stream.X.format]`; `None` when it cannot be had (the fault is reported).
+/// The backup's format where nothing is said about it: each record as it came and a line feed.
+pub(super) fn of_backup() -> FormatSettings {
+    FormatSettings::Raw {
+        compression: Compression::None,
+        delimiter: Delimiter::Newline,
+    }
+}
+
+/// `[stream.X.format]`, and whether it takes JSON only; `None` when it cannot be had (the fault is
+/// reported).
 pub(super) fn read(
     stream: &str,
     mut table: Table<'_>,
     base: &Path,
     spans: &mut SpanMap,
-) -> Option<FormatSettings> {
+) -> Option<(FormatSettings, bool)> {
     let kinds = [
         ("json", Kind::Json),
         ("raw", Kind::Raw),
         ("parquet", Kind::Parquet),
     ];
     match kind(&mut table, &kinds)? {
-        Kind::Parquet => parquet(stream, table, base, spans),
-        lines => of_lines(lines, table),
+        Kind::Parquet => parquet(stream, table, base, spans).map(|format| (format, false)),
+        Kind::Raw => {
+            table.only_with(&["not_json"], "`type = \"json\"`");
+            of_lines(Kind::Raw, table).map(|format| (format, false))
+        }
+        Kind::Json => {
+            let not_json = [("as-is", false), ("fail", true)];
+            let only_json = table.word_or("not_json", &not_json, false);
+            of_lines(Kind::Json, table).zip(only_json)
+        }
     }
 }
 
 /// `[stream.X.backup.format]`: the source records as they came, so never columns.
 pub(super) fn read_lines(mut table: Table<'_>) -> Option<FormatSettings> {
     let kind = kind(&mut table, &[("json", Kind::Json), ("raw", Kind::Raw)])?;
+    table.only_with(&["not_json"], "the stream's own format: a backup takes all");
     of_lines(kind, table)
 }
 
@@ -77,29 +95,29 @@ fn kind(table: &mut Table<'_>, kinds: &[(&'static str, Kind)]) -> Option<Kind> {
 fn of_lines(kind: Kind, mut table: Table<'_>) -> Option<FormatSettings> {
     table.only_with(&["schema", "schema_file"], "`type = \"parquet\"`");
     let compression = table.word_or("compression", &COMPRESSIONS, Compression::None);
-    let delimiter = if kind == Kind::Json {
-        delimiter(&mut table)
-    } else {
-        table.only_with(&["delimiter"], "`type = \"json\"`");
-        None
-    };
+    let delimiter = delimiter(&mut table, kind);
     table.finish();
-    let compression = compression?;
+    let (compression, delimiter) = compression.zip(delimiter)?;
     Some(if kind == Kind::Json {
-        let delimiter = delimiter?;
         FormatSettings::Json {
             compression,
             delimiter,
         }
     } else {
-        FormatSettings::Raw { compression }
+        FormatSettings::Raw {
+            compression,
+            delimiter,
+        }
     })
 }
 
-fn delimiter(table: &mut Table<'_>) -> Option<Delimiter> {
+fn delimiter(table: &mut Table<'_>, kind: Kind) -> Option<Delimiter> {
     let present = table.has("delimiter");
     let Some(text) = table.string("delimiter") else {
-        return (!present).then_some(Delimiter::Newline);
+        return (!present).then_some(match kind {
+            Kind::Json => Delimiter::Newline,
+            _ => Delimiter::None,
+        });
     };
     let place = text.origin.place(None);
     match text.value.as_str() {
@@ -137,7 +155,8 @@ fn parquet(
     base: &Path,
     spans: &mut SpanMap,
 ) -> Option<FormatSettings> {
-    table.only_with(&["delimiter"], "`type = \"json\"`");
+    table.only_with(&["delimiter"], "`type = \"json\"` and `type = \"raw\"`");
+    table.only_with(&["not_json"], "`type = \"json\"`");
     let compression = table.word_or(
         "compression",
         &PARQUET_COMPRESSIONS,

@@ -33,6 +33,9 @@ pub(super) fn read(
     let spool_limit = spool_limit.map_or(DEFAULT_SPOOL_LIMIT, |limit| limit.value);
     let source = required(&mut table, "source", "type = \"direct-put\" or \"kinesis\"")
         .and_then(|table| source::read(name, table, base));
+    let deaggregate = table
+        .word("deaggregate", &[("json", true), ("off", false)])
+        .is_none_or(|found| found.value);
     let transforms = transform::read_all(name, &mut table, base, spans);
     let partitioning = table
         .table("partitioning")
@@ -45,7 +48,7 @@ pub(super) fn read(
         self::buffering(table, buffering, spool_limit)
     });
     let format = table.table("format").map_or_else(
-        || Some(format::default()),
+        || Some((format::default(), false)),
         |table| format::read(name, table, base, spans),
     );
     let destination_place = table.place_of("destination");
@@ -67,13 +70,16 @@ pub(super) fn read(
         let fault = Diagnostic::fault(destination_place, message).help(help);
         table_file.report(fault);
     }
+    let (format, only_json) = format?;
     Some(StreamSettings {
         name: name.to_owned(),
         source: source?,
         transforms,
+        deaggregate,
         partitioning: partitioning.unwrap_or_default(),
         buffering,
-        format: format?,
+        format,
+        only_json,
         destination: destination?,
         backup: if has_backup { Some(backup?) } else { None },
         spool_limit,
@@ -154,7 +160,7 @@ fn backup(
     let prefix = spans.keep(stream, StageField::BackupPrefix, table.string("prefix"));
     let format = table
         .table("format")
-        .map_or_else(|| Some(format::default()), format::read_lines);
+        .map_or_else(|| Some(format::of_backup()), format::read_lines);
     let buffering = table
         .table("buffering")
         .map_or(of_stream, |table| buffering(table, of_stream, u64::MAX));

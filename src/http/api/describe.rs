@@ -265,7 +265,7 @@ fn hints(buffering: BufferingSettings) -> Value {
 fn compression_format(format: &FormatSettings) -> &'static str {
     match format {
         FormatSettings::Parquet { .. } => "UNCOMPRESSED",
-        FormatSettings::Json { compression, .. } | FormatSettings::Raw { compression } => {
+        FormatSettings::Json { compression, .. } | FormatSettings::Raw { compression, .. } => {
             match compression {
                 Compression::None => "UNCOMPRESSED",
                 Compression::Gzip => "GZIP",

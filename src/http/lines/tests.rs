@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use proptest::prelude::*;
 
+use super::super::decoding::{Decoding, Kind, Records};
 use super::*;
 
 fn records(batches: &[PutBatch]) -> Vec<Vec<u8>> {
@@ -20,15 +21,19 @@ fn records(batches: &[PutBatch]) -> Vec<Vec<u8>> {
 }
 
 fn fed(encoding: &[u8], body: &[u8], pieces: usize) -> Vec<PutBatch> {
-    let mut decoding = Decoding::new(encoding, 0).unwrap();
+    let mut decoding = Decoding::new(encoding, Kind::Lines, 0).unwrap();
     for piece in body.chunks(pieces) {
         decoding.feed(piece).unwrap();
     }
-    decoding.finish().unwrap()
+    let Records::Lines(lines) = decoding.finish().unwrap().into_records() else {
+        panic!("lines were asked for")
+    };
+    lines.finish().unwrap()
 }
 
-/// The plain definition: split, drop one carriage return, skip what is empty.
+/// The plain definition: no byte order mark, split, drop one carriage return, skip what is empty.
 fn expected(body: &[u8]) -> Vec<Vec<u8>> {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     body.split(|&byte| byte == b'\n')
         .map(|line| line.strip_suffix(b"\r").unwrap_or(line).to_vec())
         .filter(|line| !line.is_empty())
@@ -38,13 +43,15 @@ fn expected(body: &[u8]) -> Vec<Vec<u8>> {
 proptest! {
     #[test]
     fn any_body_in_any_pieces_and_encoding_gives_the_lines_of_its_plain_definition(
-        body in proptest::collection::vec(prop_oneof![
+        head in proptest::sample::select(vec![&b""[..], b"\xef\xbb\xbf", b"\xef\xbb", b"\xef\xbb\xbf\xef\xbb\xbf"]),
+        rest in proptest::collection::vec(prop_oneof![
             4 => proptest::num::u8::ANY,
             2 => Just(b'\n'),
             1 => Just(b'\r'),
         ], 1..300),
         pieces in 1_usize..50,
     ) {
+        let body = [head, &rest].concat();
         let lines = expected(&body);
         prop_assert_eq!(&records(&fed(b"", &body, pieces)), &lines);
         let zstd = zstd::encode_all(&body[..], 1).unwrap();

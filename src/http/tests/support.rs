@@ -115,6 +115,7 @@ pub(crate) fn settings(name: &str) -> StreamSettings {
             journal_limit: 1 << 30,
         },
         transforms: Vec::new(),
+        deaggregate: true,
         partitioning: PartitioningSettings::default(),
         buffering: BufferingSettings {
             size: 5 << 20,
@@ -124,6 +125,7 @@ pub(crate) fn settings(name: &str) -> StreamSettings {
             compression: Compression::Gzip,
             delimiter: Delimiter::Newline,
         },
+        only_json: false,
         destination: DestinationSettings {
             store: StoreSettings::Folder {
                 path: PathBuf::from("/lake"),
@@ -167,15 +169,20 @@ impl Server {
 
     /// With these streams, all on one intake.
     pub(crate) async fn with(names: &[&str], limits: Limits) -> Self {
+        Self::of(names.iter().map(|name| settings(name)).collect(), limits).await
+    }
+
+    /// With streams of these settings, all on one intake.
+    pub(crate) async fn of(streams: Vec<StreamSettings>, limits: Limits) -> Self {
         let memory = Memory::new();
         let metrics = Arc::new(Metrics::new().unwrap());
-        let streams = names.iter().map(|&name| StreamInfo {
-            name: name.into(),
+        let streams = streams.into_iter().map(|settings| StreamInfo {
+            name: settings.name.clone(),
             created_at_ms: 1_700_000_000_500,
-            settings: settings(name),
             intake: Some(memory.clone()),
             status: memory.clone(),
-            metrics: StreamMetrics::new(&metrics, name),
+            metrics: StreamMetrics::new(&metrics, &settings.name),
+            settings,
         });
         let clock = Clock::manual(1_700_000_100_000);
         let state = Arc::new(ApiState::new(streams, clock, metrics.clone(), limits));

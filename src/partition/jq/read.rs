@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::value::{Map, Value};
-use crate::partition::json::{Cursor, Malformed, RawString, Start, is_text};
+use crate::json::{Cursor, Malformed, RawString, Start, is_text};
 
 /// Reads a text that is exactly one JSON value and nests at most as deep as records may; of a key
 /// that occurs twice the last value counts, as in jq.

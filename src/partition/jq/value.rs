@@ -11,7 +11,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 
 use super::meter::{charge, stop};
-use crate::partition::json::RawNumber;
+use crate::json::RawNumber;
 use crate::partition::number;
 
 mod access;

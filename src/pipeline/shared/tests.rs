@@ -147,6 +147,7 @@ impl World {
                 self.fake.settings(StartSettings::TrimHorizon),
             )),
             transforms: Vec::new(),
+            deaggregate: true,
             partitioning: PartitioningSettings {
                 query: Some("{k: .k}".into()),
                 key_values: KeyValues::Escaped,
@@ -160,6 +161,7 @@ impl World {
                 compression: Compression::None,
                 delimiter: Delimiter::Newline,
             },
+            only_json: false,
             destination: DestinationSettings {
                 store: StoreSettings::S3(Box::new(self.bucket.settings())),
                 prefix: Some("data/!{partitionKeyFromQuery:k}/".into()),

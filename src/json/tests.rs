@@ -85,7 +85,7 @@ fn escapes_are_decoded() {
 }
 
 /// Text like JSON: mostly whole, sometimes broken.
-fn nearly_json() -> impl Strategy<Value = String> {
+pub(super) fn nearly_json() -> impl Strategy<Value = String> {
     let pieces = prop::sample::select(vec![
         "{",
         "}",
@@ -113,7 +113,7 @@ fn nearly_json() -> impl Strategy<Value = String> {
 }
 
 /// Any JSON value, as serde writes it.
-pub(in crate::partition) fn any_json() -> impl Strategy<Value = serde_json::Value> {
+pub(crate) fn any_json() -> impl Strategy<Value = serde_json::Value> {
     let leaf = prop_oneof![
         Just(serde_json::Value::Null),
         any::<bool>().prop_map(Into::into),
@@ -165,7 +165,7 @@ proptest! {
 
 /// A record as text: an object with keys that the queries of the tests pick, some of them twice or
 /// with escapes.
-pub(in crate::partition) fn any_record() -> impl Strategy<Value = String> {
+pub(crate) fn any_record() -> impl Strategy<Value = String> {
     let scalar = prop_oneof![
         4 => "[a-zA-Z0-9 éÀ😀/.]{0,6}".prop_map(|text| serde_json::to_string(&text).unwrap()),
         1 => any::<String>().prop_map(|text| serde_json::to_string(&text).unwrap()),

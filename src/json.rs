@@ -1,43 +1,61 @@
 //! Strict JSON (RFC 8259) by a cursor that never recurses: what it accepts is one valid text.
+//!
+//! Two strictnesses. Whoever reads values wants them readable (`STRICT`): nesting is bounded, and
+//! escaped surrogates stand in pairs. Where texts are only told apart the grammar alone counts.
 
-use super::number;
+mod texts;
+
+pub use texts::{Texts, elements, is_one, several};
+
 use crate::nesting::NESTING_MAX;
+
+/// The byte order mark that some editors and exporters put at the head of a UTF-8 file. Strict JSON
+/// has none; it belongs to the file, not to what is in it.
+pub const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// The text is no JSON, or nests deeper than records may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Malformed;
+pub struct Malformed;
 
 /// A place in a JSON text. The text must be UTF-8 as a whole: see [`is_text`].
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Cursor<'a> {
+pub struct Cursor<'a> {
     text: &'a [u8],
     at: usize,
 }
 
 /// A string as it stands between its quotes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct RawString<'a> {
-    pub(super) text: &'a [u8],
+pub struct RawString<'a> {
+    /// What is between the quotes.
+    pub text: &'a [u8],
     /// Whether there are escapes to decode.
-    pub(super) escaped: bool,
+    pub escaped: bool,
 }
 
 /// A number as it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct RawNumber<'a> {
-    pub(super) text: &'a str,
+pub struct RawNumber<'a> {
+    /// All of it.
+    pub text: &'a str,
     /// Neither fraction nor exponent.
-    pub(super) integer: bool,
+    pub integer: bool,
 }
 
 /// The beginning of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Start<'a> {
+pub enum Start<'a> {
+    /// `null`.
     Null,
+    /// `true` or `false`.
     Bool(bool),
+    /// A number.
     Number(RawNumber<'a>),
+    /// A string.
     String(RawString<'a>),
+    /// The opening bracket.
     Array,
+    /// The opening brace.
     Object,
 }
 
@@ -54,6 +72,11 @@ const fn special(word: u64) -> u64 {
     let backslash = zeros(word ^ (ONES * b'\\' as u64));
     let control = word.wrapping_sub(ONES * 0x20) & !word;
     (quote | backslash | control) & HIGHS
+}
+
+/// Whether it may stand between tokens.
+pub const fn is_white(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
 }
 
 // The scanner's parts take a place and return the next one: places then live in registers.
@@ -101,25 +124,26 @@ fn run_end(text: &[u8], mut at: usize) -> usize {
 
 /// The place after a string of which the opening quote has been read.
 #[inline]
-fn string_end(text: &[u8], at: usize) -> Result<usize, Malformed> {
+fn string_end<const STRICT: bool>(text: &[u8], at: usize) -> Result<usize, Malformed> {
     let end = run_end(text, at);
     if text.get(end) == Some(&b'"') {
         Ok(end + 1)
     } else {
-        escaped_end(text, end)
+        escaped_end::<STRICT>(text, end)
     }
 }
 
 /// The same from a place inside the string on where its plain text ends.
 #[cold]
-fn escaped_end(text: &[u8], mut at: usize) -> Result<usize, Malformed> {
+fn escaped_end<const STRICT: bool>(text: &[u8], mut at: usize) -> Result<usize, Malformed> {
     loop {
         match *text.get(at).ok_or(Malformed)? {
             b'"' => return Ok(at + 1),
             b'\\' => {
                 at += match text.get(at + 1).ok_or(Malformed)? {
                     b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => 2,
-                    b'u' => unicode(&text[at..]).ok_or(Malformed)?.1,
+                    b'u' if STRICT => unicode(&text[at..]).ok_or(Malformed)?.1,
+                    b'u' => unit(&text[at..]).map(|_| 6).ok_or(Malformed)?,
                     _ => return Err(Malformed),
                 };
             }
@@ -131,9 +155,9 @@ fn escaped_end(text: &[u8], mut at: usize) -> Result<usize, Malformed> {
 
 /// The place after an object's key and its colon.
 #[inline]
-fn key_end(text: &[u8], at: usize) -> Result<usize, Malformed> {
+fn key_end<const STRICT: bool>(text: &[u8], at: usize) -> Result<usize, Malformed> {
     let at = after(text, at, b'"')?;
-    after(text, string_end(text, at)?, b':')
+    after(text, string_end::<STRICT>(text, at)?, b':')
 }
 
 #[inline]
@@ -178,9 +202,9 @@ fn word_end(text: &[u8], at: usize, word: &[u8]) -> Result<usize, Malformed> {
 
 /// The place after a scalar that begins with `first` at `at`.
 #[inline]
-fn scalar_end(text: &[u8], at: usize, first: u8) -> Result<usize, Malformed> {
+fn scalar_end<const STRICT: bool>(text: &[u8], at: usize, first: u8) -> Result<usize, Malformed> {
     match first {
-        b'"' => string_end(text, at + 1),
+        b'"' => string_end::<STRICT>(text, at + 1),
         b'-' | b'0'..=b'9' => Ok(number_end(text, at)?.1),
         b't' => word_end(text, at, b"true"),
         b'f' => word_end(text, at, b"false"),
@@ -190,15 +214,26 @@ fn scalar_end(text: &[u8], at: usize, first: u8) -> Result<usize, Malformed> {
 }
 
 /// The place after an array or object that stands inside `depth` others.
-fn nested_end(text: &[u8], mut at: usize, depth: usize) -> Result<usize, Malformed> {
+fn nested_end<const STRICT: bool>(
+    text: &[u8],
+    mut at: usize,
+    depth: usize,
+) -> Result<usize, Malformed> {
+    const BITS: usize = u128::BITS as usize;
     // One bit for each open bracket: set in objects.
     let (mut kinds, mut open) = (0_u128, 0);
+    // The same of the brackets around those, where more are open than strict JSON may have.
+    let mut around: Vec<u128> = Vec::new();
     loop {
         let (place, first) = token(text, at)?;
         at = place;
         if matches!(first, b'{' | b'[') {
-            if depth + open >= NESTING_MAX {
-                return Err(Malformed);
+            if STRICT {
+                if depth + open >= NESTING_MAX {
+                    return Err(Malformed);
+                }
+            } else if open > 0 && open % BITS == 0 {
+                around.push(kinds);
             }
             let object = first == b'{';
             (kinds, open) = (kinds << 1 | u128::from(object), open + 1);
@@ -206,12 +241,12 @@ fn nested_end(text: &[u8], mut at: usize, depth: usize) -> Result<usize, Malform
             at = place;
             if next != closing(object) {
                 if object {
-                    at = key_end(text, at)?;
+                    at = key_end::<STRICT>(text, at)?;
                 }
                 continue;
             }
         } else {
-            at = scalar_end(text, at, first)?;
+            at = scalar_end::<STRICT>(text, at, first)?;
         }
         // A value has ended: close what ends with it, until another begins.
         loop {
@@ -220,7 +255,7 @@ fn nested_end(text: &[u8], mut at: usize, depth: usize) -> Result<usize, Malform
             at = place + 1;
             if next == b',' {
                 if object {
-                    at = key_end(text, at)?;
+                    at = key_end::<STRICT>(text, at)?;
                 }
                 break;
             }
@@ -231,6 +266,9 @@ fn nested_end(text: &[u8], mut at: usize, depth: usize) -> Result<usize, Malform
             if open == 0 {
                 return Ok(at);
             }
+            if !STRICT && open % BITS == 0 {
+                kinds = around.pop().unwrap_or(kinds);
+            }
         }
     }
 }
@@ -240,18 +278,19 @@ const fn closing(object: bool) -> u8 {
 }
 
 /// Whether a record can be JSON text at all: UTF-8.
-pub(super) fn is_text(record: &[u8]) -> bool {
+pub fn is_text(record: &[u8]) -> bool {
     record.is_ascii() || std::str::from_utf8(record).is_ok()
 }
 
 impl<'a> Cursor<'a> {
-    pub(super) fn new(text: &'a [u8]) -> Self {
+    /// At the beginning of a text.
+    pub fn new(text: &'a [u8]) -> Self {
         Self { text, at: 0 }
     }
 
     /// Steps over `byte` and white space before it, if it is next.
     #[inline]
-    pub(super) fn eat(&mut self, byte: u8) -> bool {
+    pub fn eat(&mut self, byte: u8) -> bool {
         match after(self.text, self.at, byte) {
             Ok(at) => {
                 self.at = at;
@@ -261,21 +300,21 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// Steps over `byte`, which must be the next token.
     #[inline]
-    pub(super) fn expect(&mut self, byte: u8) -> Result<(), Malformed> {
+    pub fn expect(&mut self, byte: u8) -> Result<(), Malformed> {
         self.at = after(self.text, self.at, byte)?;
         Ok(())
     }
 
     /// What has not been read.
-    pub(super) fn rest(&self) -> &'a [u8] {
+    pub fn rest(&self) -> &'a [u8] {
         &self.text[self.at..]
     }
 
     /// Nothing but white space may follow.
-    pub(super) fn end(&self) -> Result<(), Malformed> {
-        let white = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
-        if self.text[self.at..].iter().all(white) {
+    pub fn end(&self) -> Result<(), Malformed> {
+        if self.text[self.at..].iter().all(|&byte| is_white(byte)) {
             Ok(())
         } else {
             Err(Malformed)
@@ -283,7 +322,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Reads a scalar whole, or the bracket that opens an array or object.
-    pub(super) fn start(&mut self) -> Result<Start<'a>, Malformed> {
+    pub fn start(&mut self) -> Result<Start<'a>, Malformed> {
         let (at, first) = token(self.text, self.at)?;
         self.at = at + 1;
         match first {
@@ -300,7 +339,7 @@ impl<'a> Cursor<'a> {
                 }))
             }
             _ => {
-                self.at = scalar_end(self.text, at, first)?;
+                self.at = scalar_end::<true>(self.text, at, first)?;
                 Ok(match first {
                     b't' => Start::Bool(true),
                     b'f' => Start::Bool(false),
@@ -312,7 +351,7 @@ impl<'a> Cursor<'a> {
 
     /// An object's next key and the colon after it.
     #[inline]
-    pub(super) fn key(&mut self) -> Result<RawString<'a>, Malformed> {
+    pub fn key(&mut self) -> Result<RawString<'a>, Malformed> {
         self.at = after(self.text, self.at, b'"')?;
         let key = self.string()?;
         self.at = after(self.text, self.at, b':')?;
@@ -331,7 +370,7 @@ impl<'a> Cursor<'a> {
                 escaped: false,
             });
         }
-        self.at = escaped_end(self.text, end)?;
+        self.at = escaped_end::<true>(self.text, end)?;
         Ok(RawString {
             text: &self.text[start..self.at - 1],
             escaped: true,
@@ -340,11 +379,11 @@ impl<'a> Cursor<'a> {
 
     /// Steps over a value that stands inside `depth` arrays and objects.
     #[inline]
-    pub(super) fn skip(&mut self, depth: usize) -> Result<(), Malformed> {
+    pub fn skip(&mut self, depth: usize) -> Result<(), Malformed> {
         let (at, first) = token(self.text, self.at)?;
         self.at = match first {
-            b'{' | b'[' => nested_end(self.text, at, depth)?,
-            _ => scalar_end(self.text, at, first)?,
+            b'{' | b'[' => nested_end::<true>(self.text, at, depth)?,
+            _ => scalar_end::<true>(self.text, at, first)?,
         };
         Ok(())
     }
@@ -352,7 +391,7 @@ impl<'a> Cursor<'a> {
 
 impl RawString<'_> {
     /// Appends the string it stands for.
-    pub(super) fn decode(&self, out: &mut Vec<u8>) {
+    pub fn decode(&self, out: &mut Vec<u8>) {
         let mut rest = self.text;
         while let Some(at) = memchr::memchr(b'\\', rest) {
             out.extend_from_slice(&rest[..at]);
@@ -379,44 +418,17 @@ impl RawString<'_> {
     }
 }
 
-impl RawNumber<'_> {
-    /// Appends the number as jq prints it; integers keep their digits.
-    pub(super) fn render(&self, out: &mut Vec<u8>) {
-        if self.integer {
-            out.extend_from_slice(self.text.as_bytes());
-        } else if let Some(text) = self.plain_decimal() {
-            out.extend_from_slice(text.as_bytes());
-        } else {
-            number::render(self.float(), out);
-        }
-    }
-
-    /// The text that jq prints, where that is plain from the text itself: of at most 15 digits
-    /// every one survives in a float, and only zeros at the end go.
-    fn plain_decimal(&self) -> Option<&str> {
-        let (whole, fraction) = self.text.split_once('.')?;
-        let zero = matches!(whole, "0" | "-0");
-        if self.text.len() > 16 || zero || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
-            return None;
-        }
-        Some(self.text.trim_end_matches('0').trim_end_matches('.'))
-    }
-
-    /// The nearest float; beyond the largest it is infinite.
-    pub(super) fn float(&self) -> f64 {
-        self.text.parse().unwrap_or(f64::NAN)
-    }
+/// The code unit of the `\uXXXX` escape that `text` begins with.
+fn unit(text: &[u8]) -> Option<u32> {
+    let digits = text.strip_prefix(b"\\u")?.first_chunk::<4>()?;
+    digits.iter().try_fold(0, |unit, digit| {
+        Some(unit << 4 | char::from(*digit).to_digit(16)?)
+    })
 }
 
 /// The character of the `\uXXXX` escape that `text` begins with, and how many bytes it takes: 12
 /// for a surrogate pair. A lone surrogate is no character.
 fn unicode(text: &[u8]) -> Option<(char, usize)> {
-    let unit = |text: &[u8]| {
-        let digits = text.strip_prefix(b"\\u")?.first_chunk::<4>()?;
-        digits.iter().try_fold(0, |unit, digit| {
-            Some(unit << 4 | char::from(*digit).to_digit(16)?)
-        })
-    };
     let first = unit(text)?;
     if !(0xd800..0xdc00).contains(&first) {
         return Some((char::from_u32(first)?, 6));
@@ -429,4 +441,4 @@ fn unicode(text: &[u8]) -> Option<(char, usize)> {
 }
 
 #[cfg(test)]
-pub(in crate::partition) mod tests;
+pub(crate) mod tests;

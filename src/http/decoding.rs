@@ -1,0 +1,274 @@
+//! Bodies of records as they arrive: decompressed piece by piece, within bounds, without the byte
+//! order mark that a file may begin with.
+
+use std::io::{self, Write};
+
+use zstd::stream::raw::{DParameter, Decoder as ZstdDecoder};
+use zstd::stream::zio;
+
+use super::lines::Lines;
+use super::values::Values;
+use crate::json::BOM;
+use crate::record::RECORD_BYTES_MAX;
+
+/// Largest body after decompression, in bytes.
+pub(super) const BODY_BYTES_MAX: usize = 16 << 20;
+/// Largest window of a zstd frame: no body needs one larger than itself.
+const ZSTD_WINDOW_LOG_MAX: u32 = BODY_BYTES_MAX.ilog2();
+
+/// What is wrong with a body.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ContentError {
+    /// A line is too long.
+    #[error("line {line} is longer than {RECORD_BYTES_MAX} bytes")]
+    LineTooLong {
+        /// Its number, from 1.
+        line: u64,
+    },
+    /// An element of the array, or a value of several, is too long.
+    #[error("{what} {index} (counted from 0) is longer than {RECORD_BYTES_MAX} bytes")]
+    ValueTooLong {
+        /// Its number, from 0.
+        index: u64,
+        /// `element` or `value`.
+        what: &'static str,
+    },
+    /// The body is no JSON, though it is said to be.
+    #[error(
+        "the body is not JSON: {cause} at line {line} column {column}; application/json takes one \
+         value, an array of records, or values one after the other; for lines of any kind send \
+         another content type, such as text/plain"
+    )]
+    NotJson {
+        /// Of the first byte that does not fit, from 1.
+        line: usize,
+        /// Bytes of the line up to it, from 1.
+        column: usize,
+        /// What does not fit.
+        cause: String,
+    },
+    /// The body is too large.
+    #[error("the body is larger than {BODY_BYTES_MAX} bytes after decompression")]
+    TooLarge,
+    /// The body does not decompress.
+    #[error("the body does not decompress as {encoding}: {cause}")]
+    Encoding {
+        /// The content encoding.
+        encoding: &'static str,
+        /// What the decoder said.
+        cause: String,
+    },
+}
+
+/// What a body is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Lines, each a record.
+    Lines,
+    /// JSON.
+    Json,
+}
+
+impl Kind {
+    /// What a `Content-Type` header's value announces. Many clients send lines under any type or
+    /// none, so only those that name JSON itself count.
+    pub(super) fn of(content_type: &[u8]) -> Self {
+        let essence = content_type.split(|&byte| byte == b';').next();
+        let essence = essence.unwrap_or_default().trim_ascii();
+        let essence = essence.to_ascii_lowercase();
+        if essence == b"application/json" || essence.ends_with(b"+json") {
+            Self::Json
+        } else {
+            Self::Lines
+        }
+    }
+}
+
+/// A decompressed body.
+#[derive(Debug)]
+pub(super) struct Content {
+    /// So many bytes of a byte order mark have come, and nothing else; none: the head is past.
+    mark: Option<usize>,
+    records: Records,
+    fault: Option<ContentError>,
+}
+
+/// What was read of it.
+#[derive(Debug)]
+pub(super) enum Records {
+    Lines(Lines),
+    Values(Values),
+}
+
+impl Default for Content {
+    fn default() -> Self {
+        Self::new(Kind::Lines, 0)
+    }
+}
+
+impl Content {
+    /// Room for a body of about `bytes`.
+    fn new(kind: Kind, bytes: usize) -> Self {
+        Self {
+            mark: Some(0),
+            records: match kind {
+                Kind::Lines => Records::Lines(Lines::with_capacity(bytes)),
+                Kind::Json => Records::Values(Values::with_capacity(bytes)),
+            },
+            fault: None,
+        }
+    }
+
+    /// What was read.
+    pub(super) fn into_records(self) -> Records {
+        self.records
+    }
+
+    fn feed(&mut self, mut piece: &[u8]) -> Result<(), ContentError> {
+        while let (Some(mark), Some((byte, rest))) = (self.mark, piece.split_first()) {
+            if *byte == BOM[mark] {
+                piece = rest;
+                self.mark = Some(mark + 1).filter(|mark| *mark < BOM.len());
+            } else {
+                self.end()?;
+            }
+        }
+        self.take(piece)
+    }
+
+    /// Nothing more comes, or nothing more of a byte order mark.
+    fn end(&mut self) -> Result<(), ContentError> {
+        let mark = self.mark.take().unwrap_or(0);
+        self.take(&BOM[..mark])
+    }
+
+    fn take(&mut self, piece: &[u8]) -> Result<(), ContentError> {
+        match &mut self.records {
+            Records::Lines(lines) => lines.feed(piece),
+            Records::Values(values) => values.feed(piece),
+        }
+    }
+
+    fn memory(&self) -> usize {
+        match &self.records {
+            Records::Lines(lines) => lines.memory(),
+            Records::Values(values) => values.memory(),
+        }
+    }
+}
+
+/// Decoders write here; a fault in the content stops them.
+impl Write for Content {
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        match self.feed(piece) {
+            Ok(()) => Ok(piece.len()),
+            Err(fault) => {
+                self.fault = Some(fault);
+                Err(io::Error::other("the content is at fault"))
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A body's content encoding, with its content behind it.
+pub(super) enum Decoding {
+    /// As it came.
+    Identity(Content),
+    /// gzip, one or more members.
+    Gzip(Box<flate2::write::MultiGzDecoder<Content>>),
+    /// Zstandard, one or more frames.
+    Zstd(Box<zio::Writer<Content, ZstdDecoder<'static>>>),
+}
+
+impl Decoding {
+    /// The names that `Accept-Encoding` lists in a 415.
+    pub(super) const ACCEPTED: &str = "gzip, zstd, identity";
+
+    /// The decoding for a `Content-Encoding` header's value; `None` if it is not one of ours.
+    pub(super) fn new(encoding: &[u8], kind: Kind, announced: usize) -> Option<Self> {
+        let is = |names: &[&str]| {
+            names
+                .iter()
+                .any(|name| encoding.eq_ignore_ascii_case(name.as_bytes()))
+        };
+        if is(&["", "identity"]) {
+            return Some(Self::Identity(Content::new(kind, announced)));
+        }
+        let content = Content::new(kind, announced.saturating_mul(4));
+        if is(&["gzip", "x-gzip"]) {
+            return Some(Self::Gzip(Box::new(flate2::write::MultiGzDecoder::new(
+                content,
+            ))));
+        }
+        if is(&["zstd"]) {
+            let mut decoder = ZstdDecoder::new().ok()?;
+            decoder
+                .set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG_MAX))
+                .ok()?;
+            return Some(Self::Zstd(Box::new(zio::Writer::new(content, decoder))));
+        }
+        None
+    }
+
+    /// Takes the next piece of the body as it came.
+    pub(super) fn feed(&mut self, piece: &[u8]) -> Result<(), ContentError> {
+        let written = match self {
+            Self::Identity(content) => return content.feed(piece),
+            Self::Gzip(decoder) => decoder.write_all(piece),
+            Self::Zstd(decoder) => decoder.write_all(piece),
+        };
+        written.map_err(|error| self.fault(&error))
+    }
+
+    /// The content, after the last piece; there was one.
+    pub(super) fn finish(mut self) -> Result<Content, ContentError> {
+        let finished = match &mut self {
+            Self::Identity(_) => Ok(()),
+            Self::Gzip(decoder) => decoder.try_finish(),
+            Self::Zstd(decoder) => decoder.finish(),
+        };
+        finished.map_err(|error| self.fault(&error))?;
+        let mut content = std::mem::take(self.content_mut());
+        content.end()?;
+        Ok(content)
+    }
+
+    /// Bytes of memory held.
+    pub(super) fn memory(&self) -> usize {
+        self.content().memory()
+    }
+
+    fn content(&self) -> &Content {
+        match self {
+            Self::Identity(content) => content,
+            Self::Gzip(decoder) => decoder.get_ref(),
+            Self::Zstd(decoder) => decoder.writer(),
+        }
+    }
+
+    fn content_mut(&mut self) -> &mut Content {
+        match self {
+            Self::Identity(content) => content,
+            Self::Gzip(decoder) => decoder.get_mut(),
+            Self::Zstd(decoder) => decoder.writer_mut(),
+        }
+    }
+
+    /// The content's own fault, or else the decoder's.
+    fn fault(&mut self, error: &io::Error) -> ContentError {
+        let encoding = match self {
+            Self::Identity(_) => "identity",
+            Self::Gzip(_) => "gzip",
+            Self::Zstd(_) => "zstd",
+        };
+        let decoder = || ContentError::Encoding {
+            encoding,
+            cause: error.to_string(),
+        };
+        self.content_mut().fault.take().unwrap_or_else(decoder)
+    }
+}

@@ -160,8 +160,8 @@ impl Accountant {
         if before.since != after.since {
             return writeln!(
                 out,
-                "the daemon was restarted meanwhile, so which of them failed is not known; what is, \
-                 says {uri}"
+                "the daemon was restarted meanwhile, or another one answers now: which of them failed \
+                 is not known here; {uri} says what is"
             );
         }
         let causes = after.failed_since(before);

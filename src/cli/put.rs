@@ -48,7 +48,7 @@ pub struct PutArgs {
     #[arg(default_value = "-")]
     pub file: PathBuf,
     /// Where the daemon listens; else as `listen` of the config file says, if there is one, else
-    /// http://127.0.0.1:4585.
+    /// 127.0.0.1:4585.
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
     /// Bytes of lines in one request, such as 512KiB; at most 16MiB.

@@ -193,13 +193,18 @@ fn whatever_fails_is_in_the_log_on_the_status_page_and_in_the_account_of_its_str
     assert!(!page.contains("<script"), "{page}");
 
     daemon.drain();
-    let told = logged(&site, "records failed and go to the error prefix");
+    assert_told(&site, failure["object"].as_str().unwrap());
+}
+
+/// The log names the error object of the 35 records, which is there, and tells of it when it is.
+fn assert_told(site: &Site, object: &str) {
+    let told = logged(site, "records failed and go to the error prefix");
     let of_lines: Vec<&Value> = told
         .iter()
         .filter(|line| line["stream"] == "lines")
         .collect();
     assert_eq!(of_lines.len(), 1, "{told:#?}");
-    let (line, object) = (of_lines[0], failure["object"].as_str().unwrap());
+    let line = of_lines[0];
     assert_eq!(
         (&line["level"], &line["records"]),
         (&"WARN".into(), &35.into())
@@ -219,7 +224,7 @@ fn whatever_fails_is_in_the_log_on_the_status_page_and_in_the_account_of_its_str
     assert_eq!(records, 35 + 3 + 2);
     let written = fs::read_to_string(site.path(object)).unwrap();
     assert_eq!(written.lines().count(), 35);
-    let published = logged(&site, "published");
+    let published = logged(site, "published");
     let error_object = published
         .iter()
         .find(|line| line["object"] == object)
@@ -238,9 +243,9 @@ fn failures_without_end_are_a_few_lines_of_the_log() {
     let site = Site::new(STREAMS);
     let daemon = site.start();
     for post in 0..POSTS {
-        let body: String = (0..RECORDS)
-            .map(|record| format!("{{\"n\":\"{post} {record}\"}}\nbad {post}\n"))
-            .collect();
+        let lines =
+            (0..RECORDS).map(|record| format!("{{\"n\":\"{post} {record}\"}}\nbad {post}\n"));
+        let body = lines.collect::<Vec<_>>().concat();
         for stream in ["columns", "lines"] {
             let reply = post_records(site.address, stream, body.as_bytes()).unwrap();
             assert_eq!(reply.status, 200, "{}", reply.text());

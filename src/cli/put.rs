@@ -294,7 +294,9 @@ impl Sender {
     ) -> Result<(), PutError> {
         let mut attempt = 0;
         loop {
-            self.accountant.open().await;
+            if self.sent.records == 0 {
+                self.accountant.open().await;
+            }
             let (cause, wait) = match self.attempt(batch.clone()).await {
                 Outcome::Accepted(answer) => {
                     self.count(&answer);

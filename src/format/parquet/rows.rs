@@ -357,7 +357,11 @@ fn is_cut(text: &str, micros: i64) -> bool {
         let units = ["e-6", "e-3"].map(|unit| Decimal::read(&format!("{micros}{unit}")));
         return !units.contains(&Some(written));
     }
-    let fraction = text.split_once('.').map_or("", |(_, rest)| rest);
+    // A leap second has no place of its own.
+    if text.contains(":60") {
+        return true;
+    }
+    let fraction = text.split_once(['.', ',']).map_or("", |(_, rest)| rest);
     let digits = fraction.bytes().take_while(u8::is_ascii_digit);
     digits.skip(6).any(|digit| digit != b'0')
 }

@@ -3,6 +3,7 @@
 //! Results go to the writer for output, everything about the run to the one for errors. Exit
 //! codes: 0 done, 1 failed, 2 usage or config.
 
+mod causes;
 pub mod check;
 pub mod demo;
 pub mod explain;
@@ -72,7 +73,6 @@ impl From<put::PutError> for CommandError {
 #[command(
     name = "firehose",
     version,
-    disable_help_subcommand = true,
     after_help = "Exit codes: 0 done, 1 failed, 2 usage or config."
 )]
 struct CommandLine {
@@ -86,14 +86,9 @@ struct CommandLine {
 /// Where the configuration is.
 #[derive(Debug, Args)]
 struct ConfigFile {
-    /// The configuration.
-    #[arg(
-        long = "config",
-        global = true,
-        value_name = "FILE",
-        default_value = "firehose.toml"
-    )]
-    path: PathBuf,
+    /// The configuration; `firehose.toml` here when left out.
+    #[arg(long = "config", global = true, value_name = "FILE")]
+    path: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -165,12 +160,15 @@ fn dispatch(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<(), CommandError> {
-    let config = line.config.path;
+    let named = line.config.path;
+    let config = named.clone().unwrap_or_else(|| "firehose.toml".into());
     match line.command.unwrap_or(Command::Run) {
         Command::Run => run::run(config, err),
         Command::Check => check::run(&config, out, err),
         Command::Explain(args) => explain::run(&config, &args, out, err),
-        Command::Put(args) => Ok(runtime()?.block_on(put::run(&args, out))?),
+        Command::Put(args) => {
+            Ok(runtime()?.block_on(put::run(&args, named.as_deref(), out, err))?)
+        }
         Command::State(command) => state::run(&command, &config, out),
         Command::Transform(command) => transform::run(&command, &config, out, err),
         Command::Demo(args) => demo::run(&args, out),

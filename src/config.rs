@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity, Source};
 use load::read_bounded;
-pub use load::{Loaded, load, parse, parse_object};
+pub use load::{Loaded, listen, load, parse, parse_object};
 pub use quantity::{display_duration, display_size, parse_duration, parse_size};
 pub use spans::{SpanMap, StageField};
 pub use words::choose;

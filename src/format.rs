@@ -27,6 +27,7 @@ mod snappy;
 
 use codec::{BlockCodec, Compressor};
 use lines::Layout;
+pub use parquet::{Changed, Place, Row};
 
 /// Whether a raw block can become final bytes on its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -272,11 +273,12 @@ impl Format {
         }
     }
 
-    /// Whether the record would fit: what `encode_object` would say about it.
-    pub fn check(&self, encoder: &mut Encoder, record: &Record<'_>) -> Result<(), Failure> {
-        match &mut encoder.scratch {
-            Scratch::Parquet(decoder) => decoder.check(record.data),
-            Scratch::Text(_) | Scratch::Archive => Ok(()),
+    /// The rows that the record becomes, as they will be read back, and what gets lost on the way; none
+    /// for formats without columns. Fails as `encode_object` would fail the record.
+    pub fn rows(&self, encoder: &mut Encoder, record: &Record<'_>) -> Result<Vec<Row>, Failure> {
+        match (&*self.inner, &mut encoder.scratch) {
+            (Inner::Parquet(table), Scratch::Parquet(decoder)) => table.rows(decoder, record.data),
+            _ => Ok(Vec::new()),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `POST /` | Amazon Data Firehose's AWS JSON 1.1 protocol (`http/api.rs`) |
 //! | `POST /streams/NAME/records` | records as lines or as JSON (`http/records.rs`) |
+//! | `GET /streams/NAME` | one stream, its counts and what failed (`http/stream.rs`) |
 //! | `GET /healthz` | 200 while the process lives |
 //! | `GET /readyz` | 200, or 503 with the causes while a stream is stalled or stopped |
 //! | `GET /metrics` | Prometheus text |
@@ -19,6 +20,7 @@ mod lines;
 mod observe;
 mod records;
 mod server;
+mod stream;
 mod values;
 
 #[cfg(test)]
@@ -169,6 +171,15 @@ impl ApiState {
         streams.chain(orphans.map(|orphan| (&*orphan.name, &*orphan.status, &orphan.metrics)))
     }
 
+    /// What is said of a stream that is not there.
+    fn no_such_stream(&self, name: &str) -> String {
+        let hint = match self.nearest(name) {
+            Some(near) => format!("; did you mean {near}?"),
+            None => String::new(),
+        };
+        format!("no delivery stream is named {name:?}{hint}")
+    }
+
     /// The stream whose name is nearest to `wanted`, if it is near at all.
     fn nearest(&self, wanted: &str) -> Option<&str> {
         let distance = |name: &str| strsim::damerau_levenshtein(name, wanted);
@@ -181,6 +192,7 @@ impl ApiState {
 fn router(state: Arc<ApiState>) -> Router {
     Router::new()
         .route("/", get(observe::page).post(api::answer))
+        .route("/streams/{name}", get(stream::show))
         .route("/streams/{name}/records", post(records::put))
         .route("/healthz", get(observe::healthz))
         .route("/readyz", get(observe::readyz))
@@ -193,7 +205,7 @@ fn router(state: Arc<ApiState>) -> Router {
 async fn no_such_path(uri: axum::http::Uri) -> Response {
     let error = format!(
         "no {} here: POST /streams/NAME/records, POST / (Amazon Data Firehose API), \
-         GET /healthz, /readyz, /metrics, /",
+         GET /streams/NAME, /healthz, /readyz, /metrics, /",
         uri.path()
     );
     json(

@@ -10,6 +10,7 @@ mod checkpoints;
 mod commit;
 mod encode;
 mod event;
+mod failures;
 mod filling;
 mod frontiers;
 mod home;
@@ -214,6 +215,12 @@ pub async fn run(
     let result = pipeline.turn(routed).await;
     drop(claiming);
     pipeline.wind_down().await;
+    // A stream that recovers goes on to tell.
+    let recovers = matches!(
+        &result,
+        Err(StreamError::State { .. } | StreamError::DiskFull { .. })
+    );
+    pipeline.tell_of_failures(!recovers);
     // A stream that does not run leaves its share to the others.
     pipeline.around.memory.hold(0);
     if let (Err(StreamError::DiskFull { .. }), Some(_)) = (&result, pipeline.checkpoints.store()) {
@@ -249,6 +256,7 @@ impl Pipeline {
                     self.mind_the_memory();
                     self.mind_the_room();
                     self.report();
+                    self.tell_of_failures(false);
                 }
             }
         }

@@ -12,8 +12,13 @@ pub const PERMANENT_MAX: Duration = Duration::from_secs(30);
 /// Delay before retry number `attempt` (1 is the first retry): doubles each time up to `max`,
 /// then a random half of it is taken off, so that many clients spread out.
 pub fn delay(attempt: u32, max: Duration) -> Duration {
+    longest(attempt, max).mul_f64(0.5 + fastrand::f64() / 2.0)
+}
+
+/// The longest that [`delay`] may be.
+pub fn longest(attempt: u32, max: Duration) -> Duration {
     let doubled = FIRST.saturating_mul(1 << attempt.saturating_sub(1).min(20));
-    doubled.min(max).mul_f64(0.5 + fastrand::f64() / 2.0)
+    doubled.min(max)
 }
 
 #[cfg(test)]
@@ -23,9 +28,7 @@ mod tests {
     #[test]
     fn delays_grow_to_the_cap_and_stay_there() {
         for attempt in 1..100 {
-            let ceiling = FIRST
-                .saturating_mul(1 << (attempt - 1).min(20))
-                .min(TRANSIENT_MAX);
+            let ceiling = longest(attempt, TRANSIENT_MAX);
             let delay = delay(attempt, TRANSIENT_MAX);
             assert!(
                 delay <= ceiling && delay >= ceiling / 2,

@@ -1,10 +1,12 @@
-//! What an operator sees of the daemon: logs, metrics, the state of each delivery stream.
+//! What an operator sees of the daemon: logs, metrics, the state of each delivery stream, its failures.
 
+pub mod failures;
 pub mod logging;
 pub mod metrics;
 pub mod source;
 pub mod status;
 
+pub use failures::{Failed, Failures, Kind, KnownFailure, Notice, Reasons, Sample, Tally};
 pub use metrics::{CoordinationMetrics, KinesisMetrics, Metrics, StreamMetrics, TransformMetrics};
 pub use source::SourceHealth;
 pub use status::{LastObject, State, StatusSnapshot, StreamStatus};

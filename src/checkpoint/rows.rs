@@ -79,6 +79,14 @@ pub struct Target {
     pub format: u64,
 }
 
+impl Target {
+    /// Where a person finds the object: a path, or an `s3://` URL.
+    pub fn location(&self) -> String {
+        let store = self.store.strip_prefix("folder:").unwrap_or(&self.store);
+        format!("{}/{}", store.trim_end_matches('/'), self.key)
+    }
+}
+
 /// Some bytes of an open batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpooledBlock {

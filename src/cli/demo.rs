@@ -32,6 +32,8 @@ const STREAM: &str = "demo";
 const CONFIG: &str = include_str!("demo/firehose.toml");
 /// Its transform module.
 const MODULE: &[u8] = include_bytes!("../../transforms/redact.wasm");
+/// What a person may send.
+const EVENT: &str = r#"{"event_id":"mine","event_type":"hello","ts":"2026-01-01T00:00:00Z"}"#;
 /// The producer sends this often.
 const SEND_EVERY: Duration = Duration::from_millis(100);
 
@@ -128,12 +130,12 @@ A sample producer sends {rate} click events a second; one in a hundred is bad.
   status    http://{address}/  /readyz  /metrics
 
 Send your own:
-  curl --data-binary '{{\"event_id\":\"mine\",\"event_type\":\"hello\",\"ts\":\"2026-01-01T00:00:00Z\"}}' \\
+  curl --data-binary '{EVENT}' \\
     http://{address}/streams/{STREAM}/records
-  export AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any AWS_DEFAULT_REGION=us-east-1
-  aws firehose put-record-batch --endpoint-url http://{address} --delivery-stream-name {STREAM} \\
-    --records Data=eyJldmVudF9pZCI6Im1pbmUiLCJldmVudF90eXBlIjoiaGVsbG8iLCJ0cyI6IjIwMjYtMDEtMDFUMDA6MDA6MDBaIn0=
-  (That is for AWS CLI 2. Version 1 does not decode base64: give it the record itself.)
+or lines of a file or of standard input, and hear what fails:
+  echo '{EVENT}' |
+    firehose put {STREAM} --url http://{address}
+AWS SDKs and the AWS CLI find Amazon Data Firehose's API at http://{address}; the README has examples.
 
 Ctrl-C stops and delivers what is left. What lands:"
     )?;

@@ -3,8 +3,11 @@
 //! The stream's own compiled outputs and modules answer, the ones that the daemon runs. Each record
 //! is judged by itself, as if it were the first of its batch: what depends on others (a full journal,
 //! the limit of open partitions) is not foreseen.
+//! For Parquet the rows are shown as they will be read back, and what of the record is not in them.
 
+mod counts;
 mod judge;
+mod rows;
 mod verdict;
 
 use std::io::{BufRead, Write};
@@ -16,8 +19,9 @@ use super::lines::{Length, next_line, open};
 use super::{CommandError, settings};
 use crate::clock::Clock;
 use crate::config::StreamSettings;
+use counts::Counts;
 use judge::Judge;
-use verdict::{Counts, Verdict};
+use verdict::Verdict;
 
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
@@ -27,7 +31,7 @@ pub struct ExplainArgs {
     /// Records, one a line; `-` reads standard input.
     #[arg(default_value = "-")]
     pub file: PathBuf,
-    /// One JSON document for each record.
+    /// One JSON document for each record, and a last one with the counts.
     #[arg(long)]
     pub json: bool,
 }
@@ -72,8 +76,13 @@ pub(super) fn explain(
             verdict.write_text(number, out)?;
         }
     }
-    if !as_json {
-        writeln!(out, "{counts}")?;
+    if as_json {
+        writeln!(out, "{}", counts.to_json())?;
+    } else {
+        counts.write_text(out)?;
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,8 +2,10 @@
 //!
 //! Batches go one after the other, so the records keep their order. A batch whose answer was lost
 //! (the connection broke, or a time-out) is sent again although it may have been accepted: at
-//! least once. The summary says how often that was.
+//! least once. The summary says how often that was, and which records of the stream failed meanwhile.
 
+mod account;
+mod address;
 mod input;
 
 use std::fs::File;
@@ -21,14 +23,23 @@ use hyper_util::rt::TokioExecutor;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
 
+use super::shown::shown;
+use crate::config::display_duration;
 use crate::retry;
 
+<<<<<<< HEAD
 use input::{as_body, read_in_thread, without_records};
+=======
+use account::Accountant;
+use input::{read_in_thread, without_records};
+>>>>>>> w-seen
 
 /// How long one attempt may take, from connecting to the last byte of the answer.
 const ATTEMPT: Duration = Duration::from_mins(1);
 /// Largest `--batch-bytes`: what the daemon takes in one request.
 const BATCH_BYTES_MAX: usize = 16 << 20;
+/// A cause that lasts is told again after so long.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 /// Largest answer that is read.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
 
@@ -40,9 +51,10 @@ pub struct PutArgs {
     /// The file to send; `-` is standard input.
     #[arg(default_value = "-")]
     pub file: PathBuf,
-    /// Where the daemon listens.
-    #[arg(long, default_value = "http://127.0.0.1:4585", value_name = "URL")]
-    pub url: String,
+    /// Where the daemon listens; else as `listen` of the config file says, if there is one, else
+    /// 127.0.0.1:4585.
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
     /// Bytes of lines in one request, such as 512KiB; at most 16MiB.
     #[arg(long, default_value = "1MiB", value_name = "SIZE", value_parser = batch_bytes)]
     pub batch_bytes: usize,
@@ -85,37 +97,47 @@ pub struct Sent {
     pub lost_answers: u64,
 }
 
-/// Runs `firehose put`. The summary goes to `out`, also when it fails midway; a progress bar goes
-/// to standard error if that is a terminal.
-pub async fn run(args: &PutArgs, out: &mut dyn Write) -> Result<(), PutError> {
+/// Runs `firehose put`. The summary goes to `out`, also when it fails midway; why a batch is sent again
+/// to `err`, and a progress bar to standard error if that is a terminal.
+pub async fn run(
+    args: &PutArgs,
+    config: Option<&Path>,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<(), PutError> {
+    let url = address::find(args.url.as_deref(), config)?;
     let unreadable = |error: io::Error| {
         PutError::Failed(format!("{} cannot be read: {error}", args.file.display()))
     };
     if args.file == Path::new("-") {
-        return send(args, BufReader::new(io::stdin()), None, out).await;
+        return send(args, &url, BufReader::new(io::stdin()), None, out, err).await;
     }
     let file = File::open(&args.file).map_err(unreadable)?;
     let length = file.metadata().map_err(unreadable)?;
     let length = length.is_file().then_some(length.len());
-    send(args, BufReader::with_capacity(256 << 10, file), length, out).await
+    let input = BufReader::with_capacity(256 << 10, file);
+    send(args, &url, input, length, out, err).await
 }
 
-/// Sends the lines of `input`, whose length in bytes may be known.
-pub async fn send(
+/// Sends the lines of `input`, whose length in bytes may be known, to the daemon at `url`.
+async fn send(
     args: &PutArgs,
+    url: &str,
     input: impl BufRead + Send + 'static,
     length: Option<u64>,
     out: &mut dyn Write,
+    err: &mut dyn Write,
 ) -> Result<(), PutError> {
-    let mut sender = Sender::new(args)?;
     let bar = bar(length);
+    let mut complaints = Complaints::new(err, bar.clone());
+    let mut sender = Sender::new(args, url)?;
     let start = Instant::now();
     let mut batches = read_in_thread(input, args.batch_bytes);
     let mut result = Ok(());
     while let Some(batch) = batches.recv().await {
         let length = batch.as_ref().map_or(0, Bytes::len);
         result = match batch {
-            Ok(batch) => sender.send_until_accepted(batch).await,
+            Ok(batch) => sender.send_until_accepted(batch, &mut complaints).await,
             Err(error) => Err(PutError::Failed(error)),
         };
         if result.is_err() {
@@ -125,12 +147,20 @@ pub async fn send(
         bar.set_message(format!("{} records", sender.sent.records));
     }
     bar.finish_and_clear();
+<<<<<<< HEAD
     summary(&args.stream, sender.sent, start.elapsed(), out)
         .map_err(|error| PutError::Failed(format!("the summary cannot be written: {error}")))?;
     if let Some(warning) = &sender.warning {
-        let written = writeln!(out, "warning: {warning}");
+        let written = writeln!(out, "warning: {}", shown(warning));
         written
             .map_err(|error| PutError::Failed(format!("the warning cannot be written: {error}")))?;
+=======
+    let unwritten = |error| PutError::Failed(format!("the summary cannot be written: {error}"));
+    summary(&args.stream, sender.sent, start.elapsed(), out).map_err(unwritten)?;
+    if sender.sent.records > 0 {
+        let closing = sender.accountant.close(&args.stream, out).await;
+        closing.and_then(|()| out.flush()).map_err(unwritten)?;
+>>>>>>> w-seen
     }
     result
 }
@@ -196,10 +226,50 @@ enum Outcome {
     Final(String),
 }
 
+/// Says why batches are sent again: each cause at once, then for as long as it lasts now and then.
+struct Complaints<'w> {
+    err: &'w mut dyn Write,
+    bar: ProgressBar,
+    last: Option<(String, Instant)>,
+}
+
+impl<'w> Complaints<'w> {
+    fn new(err: &'w mut dyn Write, bar: ProgressBar) -> Self {
+        Self {
+            err,
+            bar,
+            last: None,
+        }
+    }
+
+    fn tell(&mut self, cause: &str, retries: u32) {
+        let is_known =
+            |(last, told): &(String, Instant)| last == cause && told.elapsed() < COMPLAIN_EVERY;
+        if self.last.as_ref().is_some_and(is_known) {
+            return;
+        }
+        let most: Duration = (1..=retries)
+            .map(|attempt| retry::longest(attempt, retry::TRANSIENT_MAX))
+            .sum();
+        let most = display_duration(Duration::from_secs(most.as_secs().max(1)));
+        // Nobody is left to be told when this fails.
+        self.bar.suspend(|| {
+            let _ = writeln!(
+                self.err,
+                "{}\ntrying again for up to {most} (--retries)",
+                shown(cause)
+            );
+            let _ = self.err.flush();
+        });
+        self.last = Some((cause.to_owned(), Instant::now()));
+    }
+}
+
 /// Sends batches and counts.
 struct Sender {
     client: Client<HttpConnector, Full<Bytes>>,
     uri: Uri,
+    accountant: Accountant,
     retries: u32,
     sent: Sent,
     /// The first that was given.
@@ -207,26 +277,24 @@ struct Sender {
 }
 
 impl Sender {
-    fn new(args: &PutArgs) -> Result<Self, PutError> {
-        let PutArgs { stream, url, .. } = args;
+    fn new(args: &PutArgs, url: &str) -> Result<Self, PutError> {
+        let stream = &args.stream;
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
         if stream.is_empty() || stream.len() > 64 || !stream.bytes().all(allowed) {
             return Err(PutError::Usage(format!(
                 "{stream:?} is no delivery stream's name (allowed: 1 to 64 of a-z A-Z 0-9 _ . -)"
             )));
         }
-        let uri: Uri = format!("{}/streams/{stream}/records", url.trim_end_matches('/'))
-            .parse()
-            .map_err(|error| PutError::Usage(format!("--url {url}: {error}")))?;
-        if uri.scheme_str() != Some("http") || uri.host().is_none_or(str::is_empty) {
-            return Err(PutError::Usage(format!(
-                "--url {url}: must be http://HOST:PORT (the daemon itself speaks no TLS)"
-            )));
-        }
+        let uri = |path: &str| {
+            let uri: Result<Uri, _> = format!("{url}/streams/{stream}{path}").parse();
+            uri.map_err(|error| PutError::Usage(format!("--url {url}: {error}")))
+        };
+        let (account, uri) = (uri("")?, uri("/records")?);
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         let client = Client::builder(TokioExecutor::new()).build(connector);
         Ok(Self {
+            accountant: Accountant::new(client.clone(), account),
             client,
             uri,
             retries: args.retries,
@@ -236,10 +304,21 @@ impl Sender {
     }
 
     /// Sends a batch until it is accepted whole, with back-off.
-    async fn send_until_accepted(&mut self, mut batch: Bytes) -> Result<(), PutError> {
+    async fn send_until_accepted(
+        &mut self,
+        mut batch: Bytes,
+        complaints: &mut Complaints<'_>,
+    ) -> Result<(), PutError> {
         let mut attempt = 0;
         loop {
+<<<<<<< HEAD
             let (cause, wait) = match self.attempt(as_body(batch.clone())).await {
+=======
+            if self.sent.records == 0 {
+                self.accountant.open().await;
+            }
+            let (cause, wait) = match self.attempt(batch.clone()).await {
+>>>>>>> w-seen
                 Outcome::Accepted(answer) => {
                     self.count(&answer);
                     self.warning = self.warning.take().or(answer.warning);
@@ -262,6 +341,7 @@ impl Sender {
                     "gave up after {attempt} retries: {cause}"
                 )));
             }
+            complaints.tell(&cause, self.retries - attempt);
             attempt += 1;
             self.sent.retries += 1;
             let delay = retry::delay(attempt, retry::TRANSIENT_MAX);
@@ -284,9 +364,9 @@ impl Sender {
                 Ok(response) => response,
                 Err(error) if error.is_connect() => {
                     return Outcome::Unreachable(format!(
-                        "{} cannot be reached: {}",
+                        "{} cannot be reached ({}): is the daemon running, and does it listen there?",
                         self.uri,
-                        chain(&error)
+                        root(&error)
                     ));
                 }
                 Err(error) => return Outcome::Lost(format!("no answer: {}", chain(&error))),
@@ -333,6 +413,11 @@ fn judge(status: StatusCode, body: &[u8], wait: Option<Duration>) -> Outcome {
             }
         }
     }
+}
+
+/// What is at the bottom of an error.
+fn root(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), root)
 }
 
 /// An error with its causes.

@@ -27,7 +27,7 @@ pub(super) fn firehose(arguments: &[&str]) -> (Exit, String, String) {
     )
 }
 
-fn config(text: &str) -> Config {
+pub(super) fn config(text: &str) -> Config {
     parse(text, Path::new("firehose.toml"), &|_| None)
         .unwrap_or_else(|faults| panic!("{faults}"))
         .config
@@ -41,7 +41,7 @@ fn stage_faults(text: &str) -> String {
 }
 
 /// What `explain` says of `input` under the only stream of `config`.
-fn explained(config: &Config, input: &[u8], as_json: bool) -> String {
+pub(super) fn explained(config: &Config, input: &[u8], as_json: bool) -> String {
     let stream = config.streams.values().next().unwrap();
     let mut out = Vec::new();
     explain(stream, input, as_json, NOW_MS, &mut out, &mut Vec::new()).unwrap();
@@ -55,6 +55,16 @@ fn help_and_version_are_output_and_a_wrong_word_is_a_usage_error() {
     let (exit, out, _) = firehose(&["--help"]);
     assert_eq!(exit, Exit::Done);
     assert!(out.contains("Usage: firehose"), "{out}");
+    let (exit, out, _) = firehose(&["help", "put"]);
+    assert_eq!(exit, Exit::Done);
+    assert!(out.contains("Usage: firehose put"), "{out}");
+    let (exit, out, _) = firehose(&["help"]);
+    assert!(
+        exit == Exit::Done && out.contains("Usage: firehose"),
+        "{out}"
+    );
+    let (exit, _, err) = firehose(&["state", "lits"]);
+    assert!(exit == Exit::Usage && err.contains("'list'"), "{err}");
     let (exit, out, err) = firehose(&["chekc"]);
     assert_eq!((exit, out.as_str()), (Exit::Usage, ""));
     assert!(err.contains("'check'"), "{err}");
@@ -222,7 +232,7 @@ not json
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    assert_eq!(said.len(), 3);
+    assert_eq!(said.len(), 4);
     assert_eq!(said[0]["outcome"], "delivered");
     assert_eq!(said[0]["keys"]["event_type"], "click");
     assert_eq!(said[0]["keys"]["eventTime"], "2026-11-21T23:59:59Z");
@@ -248,10 +258,26 @@ not json
         text.starts_with("1: delivered\n   keys    event_type=click, "),
         "{text}"
     );
-    assert!(
-        text.ends_with("1 delivered, 2 failed, 0 refused\n"),
-        "{text}"
+    let end = "1 delivered, 2 failed, 0 refused\n   \
+               1 metadata-extraction-failed, DynamicPartitioning.MetadataExtractionFailed: Non JSON \
+               record provided\n   \
+               1 format-conversion-failed, DataFormatConversion.MalformedData: Data does not match the \
+               schema. Column `user.id`: expected bigint, found \"seven\".\n   \
+               null, missing in the record: device in 1, event_id in 1, page in 1, price in 1, tags in 1, \
+               user.country in 1\n";
+    assert!(text.ends_with(end), "{text}");
+    let summary = &said[3];
+    assert_eq!(summary["outcome"], "summary");
+    assert_eq!(
+        (&summary["delivered"], &summary["failed"]),
+        (&1.into(), &2.into())
     );
+    assert_eq!(
+        summary["failures"][1]["code"],
+        "DataFormatConversion.MalformedData"
+    );
+    assert_eq!(summary["failures"][1]["count"], 1);
+    assert_eq!(summary["missing"]["user.country"], 1);
 }
 
 #[test]
@@ -270,7 +296,9 @@ fn explain_reads_lines_of_any_length_and_refuses_what_the_api_refuses() {
             said["outcome"].as_str().unwrap().to_owned(),
         )
     };
-    let outcomes: Vec<(u64, String)> = said.lines().map(outcome).collect();
+    let (records, summary) = said.trim_end().rsplit_once('\n').unwrap();
+    assert!(summary.contains("\"refused\":2"), "{summary}");
+    let outcomes: Vec<(u64, String)> = records.lines().map(outcome).collect();
     let expected = [
         (1, "delivered"),
         (2, "refused"),
@@ -381,8 +409,11 @@ fn explain_shows_what_each_transform_makes_of_a_record_and_where_that_goes() {
                  /guest.wasm of output 0: ok\n      out     {\"k\":1}\n   output 0 delivered\n      \
                  keys    k=1\n      object  out/1/";
     assert!(text.starts_with(first), "{text}");
-    let last = "1 delivered, 1 dropped, 5 failed, 0 refused\n";
-    assert!(text.ends_with(last), "{text}");
+    let last = "1 delivered, 1 dropped, 5 failed, 0 refused\n   \
+                4 metadata-extraction-failed, DynamicPartitioning.MetadataExtractionFailed: Non JSON \
+                record provided\n   1 processing-failed, Lambda.ProcessingFailedStatus, \
+                Transform.RecordFailed in /guest.wasm: ";
+    assert!(text.contains(last), "{text}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::io::Read as _;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -34,14 +35,24 @@ pub struct Loaded {
 
 /// Reads and validates the config file at `path`. `env` gives the environment's variables.
 pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Diagnostics> {
-    match read_bounded(path, FILE_MAX) {
-        Ok(text) => parse(text, path, env),
-        Err(cause) => {
-            let message = format!("{} cannot be read: {cause}", path.display());
-            let help = "name another file with --config FILE";
-            Err(Diagnostic::placeless(message).help(help).into())
-        }
-    }
+    parse(text_of(path)?, path, env)
+}
+
+/// Where the daemon of the config file at `path` listens. Nothing else of the file is judged.
+pub fn listen(
+    path: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<SocketAddr, Diagnostics> {
+    let (listen, _) = read(text_of(path)?, path, env, written::listen)?;
+    Ok(listen)
+}
+
+fn text_of(path: &Path) -> Result<String, Diagnostics> {
+    read_bounded(path, FILE_MAX).map_err(|cause| {
+        let message = format!("{} cannot be read: {cause}", path.display());
+        let help = "name another file with --config FILE";
+        Diagnostic::placeless(message).help(help).into()
+    })
 }
 
 /// Validates the text of a config file that stands at `path` (relative files start at its

@@ -54,6 +54,12 @@ pub(super) fn config(mut root: Table<'_>, base: &Path, spans: &mut SpanMap) -> C
     }
 }
 
+/// Where the daemon listens, and nothing else.
+pub(super) fn listen(mut root: Table<'_>) -> SocketAddr {
+    let http = root.table("http").map(http);
+    http.map_or(DEFAULT_LISTEN, |http| http.listen)
+}
+
 fn http(mut table: Table<'_>) -> HttpSettings {
     let listen = table.address("listen").unwrap_or(DEFAULT_LISTEN);
     table.finish();

@@ -22,7 +22,9 @@ mod fault;
 mod footer;
 mod names;
 mod number;
+mod rows;
 mod schema;
+mod shown;
 mod sink;
 mod time;
 mod writer;
@@ -30,6 +32,7 @@ mod writer;
 use column::Group;
 use cursor::Cursor;
 use fault::{Fault, Fit};
+pub use rows::{Changed, Place, Row};
 use writer::Writer;
 
 /// Rows that are decoded before they are written: more fall out of the cache (measured: 8192 cost
@@ -79,6 +82,16 @@ impl Table {
             rows: 0,
             scratch: decode::Scratch::default(),
         }
+    }
+
+    /// The record as its rows will be read back.
+    pub(super) fn rows(&self, decoder: &mut Decoder, data: &[u8]) -> Result<Vec<Row>, Failure> {
+        decoder.reset();
+        decoder.push(data)?;
+        let batch = decoder.finish(&self.arrow);
+        let batch =
+            batch.map_err(|_| Fault::other("No columns can be made of it.").failure(data))?;
+        Ok(rows::rows(&self.columns, &batch, data))
     }
 
     /// Encodes the rest of an object and its footer; see `Format::encode_object`.
@@ -150,14 +163,6 @@ impl Decoder {
             self.root.truncate(before);
             fault.failure(data)
         })
-    }
-
-    /// Whether the record's rows fit.
-    pub(super) fn check(&mut self, data: &[u8]) -> Result<(), Failure> {
-        self.reset();
-        self.push(data)?;
-        self.reset();
-        Ok(())
     }
 
     fn reset(&mut self) {

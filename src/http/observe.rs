@@ -9,8 +9,8 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::json;
 
-use super::{ApiState, json};
-use crate::telemetry::StatusSnapshot;
+use super::{ApiState, json, stream};
+use crate::telemetry::{KnownFailure, Sample, StatusSnapshot};
 
 /// `GET /healthz`: the process is alive and answers.
 pub(super) async fn healthz() -> Response {
@@ -21,17 +21,10 @@ pub(super) async fn healthz() -> Response {
 pub(super) async fn readyz(State(state): State<Arc<ApiState>>) -> Response {
     let mut streams = serde_json::Map::new();
     let mut ready = true;
-    for (name, stream, _) in state.shown() {
-        let snapshot = stream.snapshot();
+    for (name, status, _) in state.shown() {
+        let snapshot = status.snapshot();
         ready &= snapshot.state.is_ready();
-        let mut shown = json!({ "state": snapshot.state.as_str() });
-        if let Some(cause) = snapshot.state.cause() {
-            shown["cause"] = cause.into();
-        }
-        if let Some(advice) = snapshot.state.advice() {
-            shown["advice"] = advice.into();
-        }
-        streams.insert(name.to_owned(), shown);
+        streams.insert(name.to_owned(), stream::health(&snapshot.state).into());
     }
     let status = if ready {
         StatusCode::OK
@@ -59,7 +52,7 @@ const HEAD: &str = "<!doctype html>
 <meta name=\"viewport\" content=\"width=device-width\"><meta http-equiv=\"refresh\" content=\"5\">
 <style>
 body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:72rem;padding:0 1rem;color:#222}
-h1{font-size:1.3rem}table{border-collapse:collapse;width:100%}
+h1{font-size:1.3rem}h2{font-size:1.1rem}table{border-collapse:collapse;width:100%}
 th,td{text-align:left;padding:.35rem .7rem;border-bottom:1px solid #ddd;vertical-align:top}
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}code{overflow-wrap:anywhere}
 .running{color:#176d2b}.stalled,.stopped{color:#b3261e;font-weight:600}small{color:#666}
@@ -84,12 +77,13 @@ pub(super) async fn page(State(state): State<Arc<ApiState>>) -> Response {
         row(&mut html, name, &stream.snapshot(), now_ms);
     }
     html.push_str("</table>\n");
+    failures(&mut html, &state, now_ms);
     if state.streams.is_empty() {
         html.push_str("<p>No delivery stream is defined in firehose.toml.</p>\n");
     }
     html.push_str(
         "<p><small>Put records: <code>POST /streams/NAME/records</code>, one a line, or Amazon \
-         Data Firehose's API on <code>POST /</code>. Also <a href=\"/metrics\">/metrics</a>, \
+         Data Firehose's API on <code>POST /</code>. Also <code>GET /streams/NAME</code>, <a href=\"/metrics\">/metrics</a>, \
          <a href=\"/readyz\">/readyz</a>, <a href=\"/healthz\">/healthz</a>.</small></p>\n\
          </body></html>\n",
     );
@@ -148,8 +142,73 @@ fn row(html: &mut String, name: &str, status: &StatusSnapshot, now_ms: i64) {
     html.push_str("</tr>\n");
 }
 
-/// Text as HTML shows it.
+/// What failed, by stream and code, if anything did.
+fn failures(html: &mut String, state: &ApiState, now_ms: i64) {
+    let mut shown = state
+        .shown()
+        .flat_map(|(name, stream, _)| {
+            let known = stream.failures().into_iter();
+            known.map(move |known| (name, known))
+        })
+        .peekable();
+    if shown.peek().is_none() {
+        return;
+    }
+    html.push_str(
+        "<h2>Failed records</h2>\n<table>\n<tr><th>delivery stream<th>code<th class=n>records\
+         <th>why<th>the first record<th>the last one</tr>\n",
+    );
+    for (name, known) in shown {
+        failure(html, name, &known, now_ms);
+    }
+    html.push_str("</table>\n");
+}
+
+fn failure(html: &mut String, name: &str, known: &KnownFailure, now_ms: i64) {
+    let KnownFailure {
+        failed,
+        last_ms,
+        object,
+        ..
+    } = known;
+    let kind = &failed.kind;
+    let _ = write!(
+        html,
+        "<tr><td><a href=\"/streams/{0}\">{0}</a><td>{1}<br><code>{2}</code>",
+        Escaped(name),
+        kind.output_type.as_str(),
+        Escaped(kind.code()),
+    );
+    if let Some((module, code)) = kind.transform() {
+        let _ = write!(html, "<br><code>{code}</code> {}", Escaped(module));
+    }
+    let _ = write!(html, "<td class=n>{}<td>", failed.records);
+    for (message, records) in &failed.reasons.told {
+        let _ = write!(html, "{records} × {}<br>", Escaped(message));
+    }
+    if failed.reasons.others > 0 {
+        let _ = write!(html, "{} × other reasons", failed.reasons.others);
+    }
+    html.push_str("<td><code>");
+    let Sample { bytes, length } = &failed.sample;
+    let _ = write!(html, "{}", Escaped(&String::from_utf8_lossy(bytes)));
+    let ago = u64::try_from(now_ms.saturating_sub(*last_ms)).unwrap_or(0);
+    let _ = writeln!(
+        html,
+        "</code><br><small>{}{length} bytes</small><td>{} ago<br><code>{}</code></tr>",
+        if failed.sample.is_cut() { "… " } else { "" },
+        duration(ago),
+        Escaped(object),
+    );
+}
+
+/// Text as HTML shows it. What steers a terminal or turns the direction of writing is shown as its number.
 struct Escaped<'a>(&'a str);
+
+/// Characters that change how others around them are shown.
+const fn is_steering(character: char) -> bool {
+    matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
 
 impl std::fmt::Display for Escaped<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -159,6 +218,10 @@ impl std::fmt::Display for Escaped<'_> {
                 '<' => formatter.write_str("&lt;")?,
                 '>' => formatter.write_str("&gt;")?,
                 '"' => formatter.write_str("&quot;")?,
+                '\'' => formatter.write_str("&#39;")?,
+                hidden if hidden.is_control() || is_steering(hidden) => {
+                    write!(formatter, "{}", hidden.escape_default())?;
+                }
                 other => formatter.write_char(other)?,
             }
         }

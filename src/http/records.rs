@@ -200,14 +200,7 @@ fn no_door(name: &str) -> Response {
 }
 
 fn unknown_stream(state: &ApiState, name: &str) -> Response {
-    let hint = match state.nearest(name) {
-        Some(near) => format!("; did you mean {near}?"),
-        None => String::new(),
-    };
-    failed(
-        StatusCode::NOT_FOUND,
-        &format!("no delivery stream is named {name:?}{hint}"),
-    )
+    failed(StatusCode::NOT_FOUND, &state.no_such_stream(name))
 }
 
 fn unsupported_encoding(encoding: &[u8]) -> Response {

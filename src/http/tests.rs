@@ -6,8 +6,9 @@ mod support;
 use serde_json::{Value, json};
 
 use super::Limits;
+use crate::failure::{ErrorOutputType, Failure};
 use crate::record::RECORD_BYTES_MAX;
-use crate::telemetry::{LastObject, State};
+use crate::telemetry::{LastObject, State, Tally};
 
 pub(crate) use support::{Answer, Server, settings};
 
@@ -302,6 +303,7 @@ async fn a_wrong_method_is_405_with_allow_and_a_wrong_path_404() {
     let server = Server::start().await;
     for (method, path, allow) in [
         ("GET", "/streams/clicks/records", "POST"),
+        ("POST", "/streams/clicks", "GET,HEAD"),
         ("DELETE", "/", "GET,HEAD,POST"),
         ("POST", "/healthz", "GET,HEAD"),
     ] {
@@ -400,4 +402,53 @@ async fn the_status_page_shows_hostile_keys_as_text() {
         page.text
     );
     assert!(!page.text.contains("<script"), "{}", page.text);
+}
+
+#[tokio::test]
+async fn the_account_of_a_stream_has_its_failures_whatever_their_records_hold() {
+    let server = Server::start().await;
+    server.put("a\nb\n").await;
+    let mut tally = Tally::default();
+    let fail = |message: &'static str| {
+        Failure::new(ErrorOutputType::FormatConversionFailed, "Code", message)
+    };
+    tally.add(&fail("no <b>bold</b>"), b"\xff\xfe");
+    tally.add(&fail("another"), &[b'x'; 5000]);
+    server
+        .memory
+        .failures
+        .add(&tally, "lake/e'/1", 1_700_000_000_123);
+    let answer = server.get("/streams/clicks").await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.headers["content-type"], "application/json");
+    assert_eq!(answer.headers["x-content-type-options"], "nosniff");
+    let account = answer.json();
+    assert_eq!(
+        (&account["state"], &account["format"]),
+        (&"running".into(), &"json".into())
+    );
+    assert_eq!(account["records"]["accepted"], 2);
+    assert_eq!(account["records"]["read"], 2);
+    let expected = json!([{
+        "type": "format-conversion-failed", "code": "Code", "count": 2,
+        "firstMessage": "no <b>bold</b>", "lastMessage": "another",
+        "reasons": [{"message": "no <b>bold</b>", "count": 1}, {"message": "another", "count": 1}],
+        "otherReasons": 0, "object": "lake/e'/1",
+        "sample": {"base64": "//4=", "bytes": 2, "shortened": false},
+        "firstAt": "2023-11-14T22:13:20.123Z", "lastAt": "2023-11-14T22:13:20.123Z",
+    }]);
+    assert_eq!(account["failures"], expected);
+
+    let page = server.get("/").await.text;
+    assert!(
+        page.contains("1 × no &lt;b&gt;bold&lt;/b&gt;<br>1 × another<br>"),
+        "{page}"
+    );
+    assert!(page.contains("<code>lake/e&#39;/1</code>"), "{page}");
+    let unknown = server.get("/streams/click").await;
+    assert_eq!(unknown.status, 404);
+    assert_eq!(
+        unknown.json()["error"],
+        "no delivery stream is named \"click\"; did you mean clicks?"
+    );
 }

@@ -12,6 +12,7 @@ use crate::batch::Batch;
 use crate::checkpoint::Lane;
 use crate::failpoint;
 use crate::failure::{ErrorOutputType, Failure};
+use crate::telemetry::Tally;
 
 /// Reading waits while so much is to be encoded beyond what the encoders are at: blocks that wait
 /// would be spooled as they are, then again in their final form.
@@ -54,8 +55,10 @@ impl Pipeline {
             }
             None => self.open(group.lane, identity, group.arrival_ms),
         };
-        if let Lane::Error(output_type) = group.lane {
-            self.around.status.failed(output_type, group.records);
+        if let Lane::Error(output_type) = group.lane
+            && let Some(tally) = routed.tally(output_type)
+        {
+            self.note_failed(id, tally);
         }
         let outputs = Arc::clone(&self.outputs);
         let format = outputs.lane_format(group.lane);
@@ -120,13 +123,13 @@ impl Pipeline {
             format!("{limit} partitions are open, which is the stream's max_open_partitions"),
         );
         let (mut lines, now_ms) = (Vec::new(), self.around.clock.now_ms());
+        let mut tally = Tally::default();
         for record in routed.records_of(group) {
             failure.write_line(&record, 1, now_ms, &mut lines);
+            tally.add(&failure, record.data);
         }
-        self.around
-            .status
-            .failed(failure.output_type, group.records);
         let id = self.open_lane(Lane::Error(failure.output_type), group.arrival_ms);
+        self.note_failed(id, &tally);
         self.append(id, group.records, group.bytes, |block| {
             block.extend_from_slice(&lines);
         });

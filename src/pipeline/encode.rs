@@ -14,6 +14,7 @@ use crate::failure::ErrorOutputType;
 use crate::format::{Encoder, Format, Head};
 use crate::raw_sum::RawSum;
 use crate::spool::Spool;
+use crate::telemetry::Tally;
 
 /// One job takes about so many raw bytes…
 pub(super) const JOB_BYTES: usize = 1 << 20;
@@ -164,6 +165,8 @@ pub(super) struct FailedLines {
     pub bytes: u64,
     /// Where the lines lie.
     pub extents: Vec<Extent>,
+    /// Why the records failed.
+    pub tally: Tally,
     pending: Vec<u8>,
 }
 
@@ -375,12 +378,14 @@ impl Failed<'_> {
                 records: 0,
                 bytes: 0,
                 extents: Vec::new(),
+                tally: Tally::default(),
                 pending: Vec::new(),
             });
             self.lines.len() - 1
         });
         let lines = &mut self.lines[index];
         why.write_line(record, 1, self.now_ms, &mut lines.pending);
+        lines.tally.add(why, record.data);
         lines.records += 1;
         lines.bytes += record.data.len() as u64;
         if lines.pending.len() >= PIECE_BYTES

@@ -359,6 +359,13 @@ impl Pipeline {
         failpoint::hit("published-before-record");
         if let Some(sealed) = self.waiting.publish(id) {
             self.around.status.delivered(sealed);
+            tracing::debug!(
+                stream = self.settings.name,
+                object = sealed.target.location(),
+                records = sealed.records,
+                bytes = sealed.size,
+                "published"
+            );
             self.pending.published.push(id);
         }
         if self.waiting.stranded() == 0 {

@@ -13,6 +13,7 @@ use crate::partition::Scratch;
 use crate::position::Position;
 use crate::record::{Chunk, Record};
 use crate::source::News;
+use crate::telemetry::Tally;
 use crate::transform::FailedRecord;
 
 /// A group is cut when its records have this many bytes, so that the size trigger can act in between.
@@ -64,6 +65,8 @@ pub(super) struct Routed {
     identities: String,
     /// Error lines.
     lines: Vec<u8>,
+    /// Why the records of those lines failed.
+    tallies: Vec<(ErrorOutputType, Tally)>,
     data: Arc<Chunk>,
     source: Arc<Chunk>,
     /// Indexes of the records of data groups, by partition.
@@ -105,6 +108,13 @@ impl Routed {
     /// The partition of a group.
     pub(super) fn identity(&self, group: &Group) -> &str {
         &self.identities[group.identity.clone()]
+    }
+
+    /// Why records failed with this type.
+    pub(super) fn tally(&self, output_type: ErrorOutputType) -> Option<&Tally> {
+        let mut tallies = self.tallies.iter();
+        let found = tallies.find(|(of, _)| *of == output_type);
+        found.map(|(_, tally)| tally)
     }
 
     /// Appends a group to a raw block, as its format wants it.
@@ -170,6 +180,7 @@ pub(super) fn route(
         news: None,
         identities: router.identities,
         lines: router.lines,
+        tallies: router.tallies,
         data,
         source,
         order,
@@ -188,12 +199,14 @@ struct Router {
     assigned: Vec<u32>,
     errors: Vec<ErrorLines>,
     lines: Vec<u8>,
+    tallies: Vec<(ErrorOutputType, Tally)>,
     groups: Vec<Group>,
 }
 
 struct ErrorLines {
     output_type: ErrorOutputType,
     lines: Vec<u8>,
+    tally: Tally,
     arrival_ms: i64,
     records: u64,
     bytes: u64,
@@ -250,6 +263,7 @@ impl Router {
             self.errors.push(ErrorLines {
                 output_type,
                 lines: Vec::new(),
+                tally: Tally::default(),
                 arrival_ms: record.arrival_ms,
                 records: 0,
                 bytes: 0,
@@ -258,6 +272,7 @@ impl Router {
         });
         let errors = &mut self.errors[index];
         failure.write_line(record, attempts, now_ms, &mut errors.lines);
+        errors.tally.add(failure, record.data);
         errors.records += 1;
         errors.bytes += record.data.len() as u64;
     }
@@ -301,6 +316,7 @@ impl Router {
         for errors in std::mem::take(&mut self.errors) {
             let start = self.lines.len();
             self.lines.extend_from_slice(&errors.lines);
+            self.tallies.push((errors.output_type, errors.tally));
             self.groups.push(Group {
                 lane: Lane::Error(errors.output_type),
                 arrival_ms: errors.arrival_ms,

@@ -288,7 +288,7 @@ impl Pipeline {
 
     fn apply_failed(&mut self, lines: encode::FailedLines) {
         let id = self.open_lane(Lane::Error(lines.output_type), lines.arrival_ms);
-        self.around.status.failed(lines.output_type, lines.records);
+        self.note_failed(id, &lines.tally);
         self.table.change(id, |entry| {
             entry.batch.push_spooled(true, lines.extents);
             entry.batch.records += lines.records;

@@ -1,15 +1,15 @@
 //! What the outside sees of a pipeline: its state, gauges and counters.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::broadcast;
 
 use crate::checkpoint::{Lane, SealedObject};
 use crate::clock::Clock;
-use crate::failure::ErrorOutputType;
 use crate::telemetry::{
-    LastObject, SourceHealth, State, StatusSnapshot, StreamMetrics, StreamStatus,
+    Failures, KnownFailure, LastObject, Notice, SourceHealth, State, StatusSnapshot, StreamMetrics,
+    StreamStatus, Tally,
 };
 
 /// The state of one stream, written by its pipeline and read by everybody.
@@ -19,6 +19,7 @@ pub struct Status {
     clock: Clock,
     inner: Mutex<Inner>,
     source: Arc<SourceHealth>,
+    failures: Arc<Failures>,
     landed: broadcast::Sender<Landed>,
     /// Those of the stream's pipelines, where it has several.
     parts: Mutex<Vec<Weak<Self>>>,
@@ -72,12 +73,14 @@ impl Status {
             clock,
             inner: Mutex::default(),
             source: Arc::default(),
+            failures: Arc::default(),
             landed,
             parts: Mutex::default(),
         };
         status.set_state(State::Stalled {
             cause: "starting".into(),
         });
+        status.lock().snapshot.since_ms = status.clock.now_ms();
         status
     }
 
@@ -89,6 +92,7 @@ impl Status {
             clock: self.clock.clone(),
             inner: Mutex::default(),
             source: Arc::clone(&self.source),
+            failures: Arc::clone(&self.failures),
             landed: self.landed.clone(),
             parts: Mutex::default(),
         });
@@ -131,9 +135,22 @@ impl Status {
         }
     }
 
-    /// Counts records that go to the error prefix.
-    pub fn failed(&self, output_type: ErrorOutputType, records: u64) {
-        self.metrics.failed_records(output_type).add(records);
+    /// Counts records that go to the error prefix, in the batch that becomes `object`.
+    pub fn failed(&self, tally: &Tally, object: &str) {
+        for failed in tally.iter() {
+            let counter = self.metrics.failed_records(failed.kind.output_type);
+            counter.add(failed.records);
+        }
+        self.failures.add(tally, object, self.clock.now_ms());
+    }
+
+    /// The failures that the log is to hear of now; at the end, all that it has not heard of.
+    pub fn untold_failures(&self, is_end: bool) -> Vec<Notice> {
+        if is_end {
+            self.failures.rest(Instant::now())
+        } else {
+            self.failures.due(Instant::now())
+        }
     }
 
     /// Counts a published object.
@@ -242,6 +259,10 @@ impl StreamStatus for Status {
             records_failed: self.metrics.failed_totals(),
             ..inner.snapshot
         }
+    }
+
+    fn failures(&self) -> Vec<KnownFailure> {
+        self.failures.known()
     }
 }
 

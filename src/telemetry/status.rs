@@ -1,11 +1,15 @@
-//! The state of one delivery stream as `/readyz`, `/metrics` and the status page show it.
+//! The state of one delivery stream as `/readyz`, `/metrics`, `/streams/NAME` and the status page show it.
 
+use super::failures::KnownFailure;
 use crate::failure::ErrorOutputType;
 
 /// Gives the state of one delivery stream; the pipeline implements it.
 pub trait StreamStatus: Send + Sync {
     /// The state now. Called for each scrape and probe: cheap, never waits for I/O.
     fn snapshot(&self) -> StatusSnapshot;
+
+    /// Why records failed since the process began.
+    fn failures(&self) -> Vec<KnownFailure>;
 }
 
 /// Whether a delivery stream does its work.
@@ -66,6 +70,8 @@ impl State {
 pub struct StatusSnapshot {
     /// Whether it does its work.
     pub state: State,
+    /// When counting began, in milliseconds since the Unix epoch.
+    pub since_ms: i64,
     /// Partitions with an open batch.
     pub open_partitions: u64,
     /// Sealed objects that wait to be published.

@@ -11,12 +11,15 @@ use super::verdict::{Delivery, Step, Verdict};
 use crate::checkpoint::Lane;
 use crate::config::{StoreSettings, StreamSettings};
 use crate::failure::Failure;
-use crate::format::{Encoder, Format};
+use crate::format::{Encoder, Format, Row};
 use crate::partition::Scratch;
 use crate::pipeline::Outputs;
 use crate::position::{Position, Sequence};
 use crate::record::{Chunk, ChunkBuilder, Record};
 use crate::transform::{Chain, Engine, Workshop};
+
+/// Keys, identity and rows of a record that is delivered.
+type Partitioned = (Vec<(String, String)>, String, Vec<Row>);
 
 /// A stream's modules and outputs with a worker's scratch.
 pub(super) struct Judge<'s> {
@@ -117,11 +120,12 @@ impl<'s> Judge<'s> {
 
     fn deliver(&mut self, record: &Record<'_>) -> Delivery {
         match self.partition(record) {
-            Ok((keys, identity)) => Delivery::Delivered {
+            Ok((keys, identity, rows)) => Delivery::Delivered {
                 output: record.output,
                 text: record.text,
                 keys,
                 object: self.location(Lane::Data, &identity),
+                rows,
             },
             Err(failure) => self.fail(record, failure, 1),
         }
@@ -138,20 +142,19 @@ impl<'s> Judge<'s> {
             line,
         }
     }
-    /// Keys and identity of the record's partition, if it has one and fits the format.
-    fn partition(
-        &mut self,
-        record: &Record<'_>,
-    ) -> Result<(Vec<(String, String)>, String), Failure> {
+
+    /// Keys and identity of the record's partition, and its rows, if it has one and fits the format.
+    fn partition(&mut self, record: &Record<'_>) -> Result<Partitioned, Failure> {
         let mut identity = Vec::new();
         self.outputs
             .partitioner
             .partition(&mut self.scratch, record, &mut identity)?;
         let keys = self.outputs.partitioner.keys(&mut self.scratch, record)?;
         self.outputs.admit(record)?;
-        self.format.check(&mut self.encoder, record)?;
+        let rows = self.format.rows(&mut self.encoder, record)?;
         // Identities are put together from text; nothing is lost here.
-        Ok((keys, String::from_utf8_lossy(&identity).into_owned()))
+        let identity = String::from_utf8_lossy(&identity).into_owned();
+        Ok((keys, identity, rows))
     }
 
     /// Where the object would be if a batch opened now.

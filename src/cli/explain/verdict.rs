@@ -1,6 +1,5 @@
 //! What would become of a record, as text and as JSON.
 
-use std::fmt;
 use std::io::{self, Write};
 
 use serde_json::{Map, Value, json};
@@ -8,7 +7,9 @@ use serde_json::{Map, Value, json};
 use super::super::lines::refusal;
 use super::super::shown::shown;
 use super::super::transform::fate::Fate;
+use super::rows;
 use crate::failure::Failure;
+use crate::format::Row;
 
 /// What would become of a record.
 pub(super) enum Verdict {
@@ -52,6 +53,8 @@ pub(super) enum Delivery {
         text: Option<u32>,
         keys: Vec<(String, String)>,
         object: String,
+        /// For formats with columns.
+        rows: Vec<Row>,
     },
     Failed {
         output: Option<u32>,
@@ -60,61 +63,6 @@ pub(super) enum Delivery {
         object: String,
         line: Vec<u8>,
     },
-}
-
-/// How many records, or outputs of transforms, would go where.
-#[derive(Default)]
-pub(super) struct Counts {
-    delivered: u64,
-    failed: u64,
-    refused: u64,
-    /// For streams with transforms.
-    dropped: Option<u64>,
-}
-
-impl Counts {
-    pub(super) fn add(&mut self, verdict: &Verdict) {
-        match verdict {
-            Verdict::Plain { delivery, .. } => self.add_delivery(delivery),
-            Verdict::Deaggregated { deliveries, .. } => {
-                for delivery in deliveries {
-                    self.add_delivery(delivery);
-                }
-            }
-            Verdict::Transformed {
-                deliveries,
-                dropped,
-                ..
-            } => {
-                for delivery in deliveries {
-                    self.add_delivery(delivery);
-                }
-                *self.dropped.get_or_insert_default() += dropped;
-            }
-            Verdict::Refused => self.refused += 1,
-        }
-    }
-
-    fn add_delivery(&mut self, delivery: &Delivery) {
-        match delivery {
-            Delivery::Delivered { .. } => self.delivered += 1,
-            Delivery::Failed { .. } => self.failed += 1,
-        }
-    }
-}
-
-impl fmt::Display for Counts {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} delivered, ", self.delivered)?;
-        if let Some(dropped) = self.dropped {
-            write!(formatter, "{dropped} dropped, ")?;
-        }
-        write!(
-            formatter,
-            "{} failed, {} refused",
-            self.failed, self.refused
-        )
-    }
 }
 
 impl Verdict {
@@ -253,10 +201,16 @@ impl Delivery {
 
     fn to_json(&self) -> Value {
         let mut said = match self {
-            Self::Delivered { keys, object, .. } => {
+            Self::Delivered {
+                keys, object, rows, ..
+            } => {
                 let pair = |(name, value): &(String, String)| (name.clone(), json!(value));
                 let keys: Map<String, Value> = keys.iter().map(pair).collect();
-                json!({"outcome": "delivered", "keys": keys, "object": object})
+                let mut said = json!({"outcome": "delivered", "keys": keys, "object": object});
+                if !rows.is_empty() {
+                    said["rows"] = rows.iter().map(rows::to_json).collect();
+                }
+                said
             }
             Self::Failed {
                 failure,
@@ -278,13 +232,17 @@ impl Delivery {
 
     fn write_text(&self, indent: &str, out: &mut dyn Write) -> io::Result<()> {
         match self {
-            Self::Delivered { keys, object, .. } => {
+            Self::Delivered {
+                keys, object, rows, ..
+            } => {
                 if !keys.is_empty() {
                     let pair = |(name, value): &(String, String)| format!("{name}={value}");
                     let keys: Vec<String> = keys.iter().map(pair).collect();
                     writeln!(out, "{indent}   keys    {}", shown(&keys.join(", ")))?;
                 }
-                writeln!(out, "{indent}   object  {}", shown(object))
+                writeln!(out, "{indent}   object  {}", shown(object))?;
+                rows.iter()
+                    .try_for_each(|row| rows::write_text(row, indent, out))
             }
             Self::Failed {
                 failure,

@@ -2,6 +2,8 @@
 
 use std::io::Cursor;
 
+use tokio::sync::Semaphore;
+
 use super::input::read_batch;
 use super::*;
 use crate::http::tests::Server;
@@ -83,16 +85,26 @@ fn args(server: &Server, batch_bytes: usize, retries: u32) -> PutArgs {
     PutArgs {
         stream: "clicks".into(),
         file: "-".into(),
-        url,
+        url: Some(url),
         batch_bytes,
         retries,
     }
 }
 
 async fn run_with(args: &PutArgs, input: String) -> (Result<(), PutError>, String) {
-    let mut out = Vec::new();
-    let result = send(args, Cursor::new(input), None, &mut out).await;
-    (result, String::from_utf8(out).unwrap())
+    let (result, out, _) = run_telling(args, input).await;
+    (result, out)
+}
+
+/// The same with what was said of the run.
+async fn run_telling(args: &PutArgs, input: String) -> (Result<(), PutError>, String, String) {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let result = match address::find(args.url.as_deref(), None) {
+        Ok(url) => send(args, &url, Cursor::new(input), None, &mut out, &mut err).await,
+        Err(error) => Err(error),
+    };
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (result, text(out), text(err))
 }
 
 #[tokio::test]
@@ -183,12 +195,12 @@ async fn a_wrong_name_or_url_is_a_usage_error_and_an_unknown_stream_a_failure() 
         ("click", format!("http://{}", server.address), 1),
         ("a/b", format!("http://{}", server.address), 2),
         ("clicks", format!("https://{}", server.address), 2),
-        ("clicks", "127.0.0.1:1".to_owned(), 2),
+        ("clicks", "127.0.0.1:1".to_owned(), 1),
         ("clicks", "http://127.0.0.1:1".to_owned(), 1),
     ] {
         let args = PutArgs {
             stream: stream.into(),
-            url,
+            url: Some(url),
             ..args(&server, 1000, 0)
         };
         let (result, _) = run_with(&args, "a\n".into()).await;
@@ -207,4 +219,78 @@ async fn a_wrong_name_or_url_is_a_usage_error_and_an_unknown_stream_a_failure() 
             .contains("did you mean clicks?")
     );
     assert!(out.starts_with("click: 0 records accepted"), "{out}");
+}
+
+#[tokio::test]
+async fn the_first_failure_is_told_at_once_with_what_to_look_at() {
+    let server = Server::start().await;
+    let nobody = PutArgs {
+        url: Some("127.0.0.1:1".into()),
+        ..args(&server, 1000, 1)
+    };
+    let (result, _, err) = run_telling(&nobody, "a\n".into()).await;
+    let expected = "http://127.0.0.1:1/streams/clicks/records cannot be reached (Connection refused \
+                    (os error 111)): is the daemon running, and does it listen there?\n\
+                    trying again for up to 1s (--retries)\n";
+    assert_eq!(err, expected);
+    let error = result.unwrap_err().to_string();
+    assert!(
+        error.starts_with("gave up after 1 retries: http://127.0.0.1:1/"),
+        "{error}"
+    );
+
+    // The same refusal of batch after batch is told once.
+    server.memory.set_room(0);
+    server.memory.make_room_after_refusals(3);
+    let (result, _, err) = run_telling(&args(&server, 2, 9), "a\nb\n".into()).await;
+    result.unwrap();
+    assert!(
+        err.starts_with("the journal of stream clicks is full"),
+        "{err}"
+    );
+    assert_eq!(err.lines().count(), 2, "{err}");
+}
+
+#[tokio::test]
+async fn the_summary_says_what_failed_meanwhile_and_not_what_failed_before() {
+    use crate::failure::{ErrorOutputType, Failure};
+    use crate::telemetry::Tally;
+    let server = Server::start().await;
+    let fail = |messages: &[&'static str]| {
+        let mut tally = Tally::default();
+        for message in messages {
+            let output_type = ErrorOutputType::MetadataExtractionFailed;
+            tally.add(&Failure::new(output_type, "Code", *message), b"record");
+        }
+        server.memory.failures.add(&tally, "lake/errors/1", 0);
+    };
+    fail(&["no JSON", "no key"]);
+    let (result, out) = run_with(&args(&server, 1000, 0), "a\n".into()).await;
+    result.unwrap();
+    assert_eq!(out.lines().count(), 1, "{out}");
+
+    // While the batch is on its way something fails.
+    let (arrived, gate) = (&server.memory.arrived, &server.memory.gate);
+    arrived.forget_permits(Semaphore::MAX_PERMITS);
+    gate.forget_permits(Semaphore::MAX_PERMITS);
+    let args = args(&server, 1000, 0);
+    let (ended, ()) = tokio::join!(run_with(&args, "b\n".into()), async {
+        arrived.acquire().await.unwrap().forget();
+        fail(&["no key", "no key", "no \u{1b} key"]);
+        gate.add_permits(1);
+    });
+    let (result, out) = ended;
+    result.unwrap();
+    let url = format!("http://{}/streams/clicks", server.address);
+    let told: Vec<&str> = out.lines().skip(1).collect();
+    let head = format!(
+        "3 records of clicks failed meanwhile, whoever sent them (samples and objects: {url}):"
+    );
+    let expected = [
+        head.as_str(),
+        "   3 metadata-extraction-failed, Code",
+        "      2 no key",
+        "      1 no \\u{1b} key",
+    ];
+    assert_eq!(told, expected);
 }

@@ -198,7 +198,7 @@ impl Column {
     }
 
     /// Hands out all rows and starts anew with as much room.
-    fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
+    pub(super) fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
         let nulls = self.validity.finish();
         Ok(match &mut self.cells {
             Cells::Boolean(values) => Arc::new(BooleanArray::new(values.finish(), nulls)),

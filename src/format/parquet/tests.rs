@@ -20,6 +20,7 @@ use crate::position::{Position, Sequence};
 use crate::record::Record;
 
 mod oracle;
+mod rows;
 mod runs;
 mod types;
 
@@ -297,14 +298,15 @@ fn every_codec_reads_back() {
 }
 
 #[test]
-fn check_says_what_encoding_would_and_leaves_no_rows() {
+fn rows_says_what_encoding_would_and_leaves_none_behind() {
     let format = compile("a int", ParquetCompression::None);
     let mut encoder = format.encoder();
     let position = Position::default();
     let record = |data| Record::new(data, 0, position);
-    assert_eq!(format.check(&mut encoder, &record(b"{\"a\":1}")), Ok(()));
+    let fits = format.rows(&mut encoder, &record(b"{\"a\":1}"));
+    assert_eq!(fits.unwrap().len(), 1);
     let failure = format
-        .check(&mut encoder, &record(b"{\"a\":[]}"))
+        .rows(&mut encoder, &record(b"{\"a\":[]}"))
         .unwrap_err();
     assert_eq!(failure.code, "DataFormatConversion.MalformedData");
     let mut block = Vec::new();

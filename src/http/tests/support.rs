@@ -25,7 +25,9 @@ use crate::config::{
 use crate::http::{ApiState, Limits, StreamInfo, serve};
 use crate::position::Sequence;
 use crate::source::direct_put::{Accepted, Appending, Intake, PutBatch, Refused};
-use crate::telemetry::{Metrics, StatusSnapshot, StreamMetrics, StreamStatus};
+use crate::telemetry::{
+    Failures, KnownFailure, Metrics, StatusSnapshot, StreamMetrics, StreamStatus,
+};
 
 /// An intake that keeps what it accepts in memory, in the order of acceptance.
 pub(crate) struct Memory {
@@ -36,9 +38,10 @@ pub(crate) struct Memory {
     /// So many refusals more, and there is room again.
     pub(super) refusals: Mutex<Option<u32>>,
     /// An append adds a permit here, then waits for one at the gate and takes it.
-    pub(super) arrived: Semaphore,
-    pub(super) gate: Semaphore,
+    pub(crate) arrived: Semaphore,
+    pub(crate) gate: Semaphore,
     pub(crate) status: Mutex<StatusSnapshot>,
+    pub(crate) failures: Failures,
 }
 
 impl Memory {
@@ -50,6 +53,7 @@ impl Memory {
             arrived: Semaphore::new(0),
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
             status: Mutex::default(),
+            failures: Failures::default(),
         })
     }
 
@@ -104,7 +108,14 @@ impl Intake for Memory {
 
 impl StreamStatus for Memory {
     fn snapshot(&self) -> StatusSnapshot {
-        self.status.lock().unwrap().clone()
+        StatusSnapshot {
+            records_in: self.count() as u64,
+            ..self.status.lock().unwrap().clone()
+        }
+    }
+
+    fn failures(&self) -> Vec<KnownFailure> {
+        self.failures.known()
     }
 }
 

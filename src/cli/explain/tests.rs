@@ -1,0 +1,58 @@
+//! What `explain` says of records that become rows.
+
+use serde_json::Value;
+
+use super::super::tests::{config, explained};
+
+#[test]
+fn explain_shows_the_row_and_what_of_the_record_is_not_in_it() {
+    let config = config(
+        "[stream.c]\nsource.type = \"direct-put\"\n\
+         destination = { type = \"folder\", path = \"out\" }\n\
+         [stream.c.format]\ntype = \"parquet\"\n\
+         schema = \"id int, price decimal(10,2), at timestamp, user struct<name:string>\"",
+    );
+    let input = "{\"id\":1,\"prize\":1.5,\"price\":1.555,\"at\":\"2026-09-07T03:22:03+02:00\"}\n\
+                 {\"id\":2,\"ID\":3,\"price\":null,\"user\":{\"nmae\":\"\u{9b}x\"}}\n";
+    let text = explained(&config, input.as_bytes(), false);
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.contains("object "))
+        .collect();
+    let expected = [
+        "1: delivered",
+        "   row     {\"id\":1,\"price\":\"1.56\",\"at\":\"2026-09-07T01:22:03Z\",\"user\":null}",
+        "   unknown prize (in no column)",
+        "   null    user (missing)",
+        "   changed price 1.555 → \"1.56\"",
+        "2: delivered",
+        "   row     {\"id\":3,\"price\":null,\"at\":null,\"user\":{\"name\":null}}",
+        "   unknown user.nmae (in no column)",
+        "   null    at (missing), user.name (missing), price",
+        "   again   id (the last one counts)",
+        "2 delivered, 0 failed, 0 refused",
+        "   in no column: prize in 1, user.nmae in 1",
+        "   null, missing in the record: at in 1, user in 1, user.name in 1",
+        "   null, as in the record: price in 1",
+        "   changed: price in 1",
+        "   more than once in the record, the last one counts: id in 1",
+    ];
+    assert_eq!(lines, expected, "{text}");
+    let said = explained(&config, input.as_bytes(), true);
+    let said: Vec<Value> = said
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let row = &said[0]["rows"][0];
+    assert_eq!(row["row"]["price"], "1.56");
+    assert_eq!(
+        (&row["unknown"][0], &row["missing"][0]),
+        (&"prize".into(), &"user".into())
+    );
+    assert_eq!(
+        (&row["changed"][0]["from"], &row["changed"][0]["to"]),
+        (&"1.555".into(), &"1.56".into())
+    );
+    assert_eq!(said[2]["unknown"]["prize"], 1);
+    assert_eq!(said[2]["changed"]["price"], 1);
+}

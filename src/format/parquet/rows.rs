@@ -1,0 +1,418 @@
+//! A record as its rows will be read back, and what gets lost on the way: what `explain` shows.
+//!
+//! The decoder has made the rows; here they are read out of its columns and held against the text of
+//! the record. No rule of conversion stands here a second time: a value has changed when what is
+//! read back is another number, or another text, than the one in the record.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::TimestampMicrosecondType;
+use arrow_array::{ArrayRef, RecordBatch};
+use serde_json::Value;
+
+use super::accept::content;
+use super::column::Column;
+use super::cursor::{Body, Cursor};
+use super::decode::Scratch;
+use super::fault::Fit;
+use super::schema::{Field, Kind};
+use super::shown::shown;
+
+/// Characters that are shown of a value of the record.
+const EXCERPT: usize = 60;
+
+/// One row of the object.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Row {
+    /// The columns as they will be read back, in the order of the schema.
+    pub columns: Vec<(String, Value)>,
+    /// Members of the record that no column takes.
+    pub unknown: Vec<Place>,
+    /// What is null because the record lacks it.
+    pub missing: Vec<Place>,
+    /// What is null because it is null in the record.
+    pub null: Vec<Place>,
+    /// Members that come again later in the record: the last one counts.
+    pub repeated: Vec<Place>,
+    /// Values that are not read back as the record has them.
+    pub changed: Vec<Changed>,
+}
+
+/// A place in a record.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// With indexes and keys: `lines[2].price`.
+    pub path: String,
+    /// The same for all items and keys: `lines[].price`.
+    pub field: String,
+}
+
+/// A value that is read back as another one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Changed {
+    /// Which.
+    pub place: Place,
+    /// As the record has it.
+    pub from: String,
+    /// As it is read back.
+    pub to: Value,
+}
+
+/// The rows of a batch that was made of this record alone.
+pub(super) fn rows(fields: &[Field], batch: &RecordBatch, record: &[u8]) -> Vec<Row> {
+    let mut cursor = Cursor::new(record);
+    let mut rows = Vec::new();
+    for row in 0..batch.num_rows() {
+        cursor.next_token();
+        let mut reading = Reading::default();
+        let columns = fields.iter().zip(batch.columns());
+        reading.row.columns = columns
+            .map(|(field, column)| (field.name.clone(), shown(column, row)))
+            .collect();
+        // The decoder has read it, so this does not fail.
+        let read = reading.group(fields, batch.columns(), row, &mut cursor);
+        debug_assert!(read.is_ok(), "{read:?}");
+        rows.push(reading.row);
+    }
+    rows
+}
+
+#[derive(Default)]
+struct Reading {
+    row: Row,
+    place: Place,
+}
+
+impl Place {
+    /// Where a step that both spell alike leads.
+    fn named(&self, name: &str) -> Self {
+        let step = |path: &str| match path {
+            "" => name.to_owned(),
+            path => format!("{path}.{name}"),
+        };
+        Self {
+            path: step(&self.path),
+            field: step(&self.field),
+        }
+    }
+
+    /// Where an item or a value of a map is.
+    fn inner(&self, step: std::fmt::Arguments<'_>) -> Self {
+        let mut path = self.path.clone();
+        _ = write!(path, "[{step}]");
+        Self {
+            path,
+            field: format!("{}[]", self.field),
+        }
+    }
+}
+
+/// A member of an object: its name, and the text from its value on.
+struct Member<'a> {
+    key: Body<'a>,
+    name: String,
+    value: Cursor<'a>,
+}
+
+/// The members of an object; the cursor stands at its brace and is left behind it.
+fn members<'a>(cursor: &mut Cursor<'a>) -> Fit<Vec<Member<'a>>> {
+    let (mut members, mut scratch) = (Vec::new(), Vec::new());
+    cursor.bump();
+    while cursor.next_token() != Some(b'}') {
+        let key = cursor.key()?;
+        let name = String::from_utf8_lossy(content(key, &mut scratch)?).into_owned();
+        members.push(Member {
+            key,
+            name,
+            value: *cursor,
+        });
+        cursor.skip_value(0)?;
+        if cursor.next_token() == Some(b',') {
+            cursor.bump();
+            cursor.space();
+        }
+    }
+    cursor.bump();
+    Ok(members)
+}
+
+impl Reading {
+    /// Holds an object against the columns of its fields.
+    fn group(
+        &mut self,
+        fields: &[Field],
+        columns: &[ArrayRef],
+        row: usize,
+        cursor: &mut Cursor<'_>,
+    ) -> Fit<()> {
+        let lower = |name: &str| name.to_ascii_lowercase();
+        let by_name: HashMap<String, usize> = fields
+            .iter()
+            .enumerate()
+            .map(|(index, field)| (lower(&field.name), index))
+            .collect();
+        let mut found: Vec<Option<Cursor<'_>>> = vec![None; fields.len()];
+        for Member { name, value, .. } in members(cursor)? {
+            let Some(&index) = by_name.get(&lower(&name)) else {
+                self.row.unknown.push(self.place.named(&name));
+                continue;
+            };
+            if found[index].replace(value).is_some() {
+                self.row
+                    .repeated
+                    .push(self.place.named(&fields[index].name));
+            }
+        }
+        for ((field, column), value) in fields.iter().zip(columns).zip(found) {
+            let place = self.place.named(&field.name);
+            match value {
+                None => self.row.missing.push(place),
+                Some(mut value) => self.at(place, &field.kind, column, row, &mut value)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Holds a value at another place against row `row` of a column.
+    fn at(
+        &mut self,
+        place: Place,
+        kind: &Kind,
+        column: &ArrayRef,
+        row: usize,
+        cursor: &mut Cursor<'_>,
+    ) -> Fit<()> {
+        let before = std::mem::replace(&mut self.place, place);
+        let held = self.value(kind, column, row, cursor);
+        self.place = before;
+        held
+    }
+
+    fn value(
+        &mut self,
+        kind: &Kind,
+        column: &ArrayRef,
+        row: usize,
+        cursor: &mut Cursor<'_>,
+    ) -> Fit<()> {
+        match (kind, cursor.peek()) {
+            (_, Some(b'n')) => {
+                cursor.word("null")?;
+                self.row.null.push(self.place.clone());
+                Ok(())
+            }
+            (Kind::Struct(fields), _) => {
+                self.group(fields, column.as_struct().columns(), row, cursor)
+            }
+            (Kind::Array(item), first) => {
+                let list = column.as_list::<i32>();
+                let start = usize_of(list.value_offsets()[row]);
+                if first == Some(b'[') {
+                    self.items(item, list.values(), start, cursor)
+                } else {
+                    // A single value is the only item.
+                    self.value(item, list.values(), start, cursor)
+                }
+            }
+            (Kind::Map(key, value), _) => {
+                let map = column.as_map();
+                let entries = map.value_offsets();
+                let entries = usize_of(entries[row])..usize_of(entries[row + 1]);
+                let keys = entries.clone().map(|at| shown(map.keys(), at));
+                let held = keys.zip(entries).collect();
+                self.entries((key, value), map.values(), held, cursor)
+            }
+            _ => self.single(kind, column, row, cursor),
+        }
+    }
+
+    fn items(
+        &mut self,
+        item: &Kind,
+        column: &ArrayRef,
+        start: usize,
+        cursor: &mut Cursor<'_>,
+    ) -> Fit<()> {
+        cursor.bump();
+        let mut index = 0;
+        while cursor.next_token() != Some(b']') {
+            let place = self.place.inner(format_args!("{index}"));
+            self.at(place, item, column, start + index, cursor)?;
+            index += 1;
+            if cursor.next_token() == Some(b',') {
+                cursor.bump();
+                cursor.space();
+            }
+        }
+        cursor.bump();
+        Ok(())
+    }
+
+    /// Holds the members of an object against the entries of a map. Of members with one key the last
+    /// one is there.
+    fn entries(
+        &mut self,
+        (key, value): (&Kind, &Kind),
+        column: &ArrayRef,
+        mut held: Vec<(Value, usize)>,
+        cursor: &mut Cursor<'_>,
+    ) -> Fit<()> {
+        for member in members(cursor)?.into_iter().rev() {
+            let place = self.place.inner(format_args!("{:?}", member.name));
+            let made = key_of(key, member.key);
+            let to = made.as_ref().map(|made| shown(made, 0));
+            let is_it = |(shown, _): &(Value, usize)| Some(shown) == to.as_ref();
+            let Some(found) = held.iter().rposition(is_it) else {
+                self.row.repeated.push(place);
+                continue;
+            };
+            if let (Some(made), Some(to)) = (&made, to)
+                && is_changed(key, true, &member.name, made, 0)
+            {
+                let from = excerpt(&member.name);
+                let place = place.clone();
+                self.row.changed.push(Changed { place, from, to });
+            }
+            let (_, row) = held.remove(found);
+            let mut at = member.value;
+            self.at(place, value, column, row, &mut at)?;
+        }
+        Ok(())
+    }
+
+    /// Holds a value without parts against what is read back.
+    fn single(
+        &mut self,
+        kind: &Kind,
+        column: &ArrayRef,
+        row: usize,
+        cursor: &mut Cursor<'_>,
+    ) -> Fit<()> {
+        let start = cursor.at();
+        let is_string = cursor.peek() == Some(b'"');
+        let mut scratch = Vec::new();
+        let text = if is_string {
+            String::from_utf8_lossy(content(cursor.string()?, &mut scratch)?).into_owned()
+        } else {
+            cursor.skip_value(0)?;
+            String::from_utf8_lossy(cursor.since(start)).into_owned()
+        };
+        if is_changed(kind, is_string, &text, column, row) {
+            self.row.changed.push(Changed {
+                place: self.place.clone(),
+                from: excerpt(&String::from_utf8_lossy(cursor.since(start))),
+                to: shown(column, row),
+            });
+        }
+        Ok(())
+    }
+}
+
+const fn is_numeric(kind: &Kind) -> bool {
+    matches!(
+        kind,
+        Kind::TinyInt
+            | Kind::SmallInt
+            | Kind::Int
+            | Kind::BigInt
+            | Kind::Float
+            | Kind::Double
+            | Kind::Decimal { .. }
+    )
+}
+
+/// Whether a value without parts, whose text this is, is read back as another one.
+fn is_changed(kind: &Kind, is_string: bool, text: &str, column: &ArrayRef, row: usize) -> bool {
+    match kind {
+        Kind::String | Kind::Varchar(_) | Kind::Char(_) => is_string && shown(column, row) != *text,
+        Kind::Timestamp => {
+            let micros = column.as_primitive::<TimestampMicrosecondType>();
+            is_cut(text, micros.value(row))
+        }
+        kind if is_numeric(kind) => !is_same_number(text, &shown(column, row)),
+        _ => false,
+    }
+}
+
+/// What the decoder makes of a member's name as the key of a map.
+fn key_of(kind: &Kind, name: Body<'_>) -> Option<ArrayRef> {
+    let mut column = Column::new(kind);
+    let taken = column.cells.take_string(name, &mut Scratch::default());
+    column.validity.append_non_null();
+    taken.ok().and_then(|()| column.finish().ok())
+}
+
+/// Whether a number of the record, or its text, is read back as the same number. What is no number is
+/// not judged.
+fn is_same_number(text: &str, shown: &Value) -> bool {
+    let (one, other) = (Decimal::read(text), Decimal::read(&plain(shown)));
+    one.is_none() || one == other
+}
+
+/// Whether a time in the record has digits that are not in what is read back.
+fn is_cut(text: &str, micros: i64) -> bool {
+    if let Some(written) = Decimal::read(text) {
+        let units = ["e-6", "e-3"].map(|unit| Decimal::read(&format!("{micros}{unit}")));
+        return !units.contains(&Some(written));
+    }
+    // A leap second has no place of its own.
+    if text.contains(":60") {
+        return true;
+    }
+    let fraction = text.split_once(['.', ',']).map_or("", |(_, rest)| rest);
+    let digits = fraction.bytes().take_while(u8::is_ascii_digit);
+    digits.skip(6).any(|digit| digit != b'0')
+}
+
+/// A number by its value: `1.50`, `15e-1` and `+01.5` are one.
+#[derive(Debug, PartialEq, Eq)]
+struct Decimal {
+    negative: bool,
+    /// Without zeros in front and behind; none is zero.
+    digits: String,
+    exponent: i64,
+}
+
+impl Decimal {
+    fn read(text: &str) -> Option<Self> {
+        let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+        let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let digits = format!("{whole}{fraction}");
+        if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let exponent: i64 = exponent.parse().ok()?;
+        let kept = digits.trim_end_matches('0');
+        let zeros = i64::try_from(digits.len() - kept.len()).ok()?;
+        let exponent = exponent.checked_sub(i64::try_from(fraction.len()).ok()?)? + zeros;
+        let kept = kept.trim_start_matches('0').to_owned();
+        let is_zero = kept.is_empty();
+        Some(Self {
+            negative: text.starts_with('-') && !is_zero,
+            digits: kept,
+            exponent: if is_zero { 0 } else { exponent },
+        })
+    }
+}
+
+/// A value without the quotes of a string.
+fn plain(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// The beginning of a text.
+fn excerpt(text: &str) -> String {
+    match text.char_indices().nth(EXCERPT) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+fn usize_of(offset: i32) -> usize {
+    offset.unsigned_abs() as usize
+}

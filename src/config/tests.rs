@@ -73,6 +73,7 @@ fn each_fault_is_told_in_these_words() {
 #[test]
 fn what_is_not_written_has_its_default() {
     let Config {
+        file: _,
         state_dir,
         memory_limit,
         http,

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::holdings::{self, Holdings};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, StreamSettings};
 use crate::http::Orphan;
-use crate::pipeline::Status;
+use crate::pipeline::{Status, store_name};
 use crate::telemetry::{Metrics, State, StreamMetrics};
 
 /// Finds the orphans that hold something undelivered; the harmless ones are only told of. Blocks
@@ -24,14 +24,10 @@ pub(super) fn find(config: &Config, metrics: &Metrics, clock: &Clock) -> Vec<Orp
             continue;
         }
         let dir = config.state_dir.join(&name);
-        let held = match Holdings::read(&dir, 1) {
+        let held = Holdings::read(&dir, 1);
+        let told = match &held {
             Ok(held) if held.is_delivered() => {
-                tracing::info!(
-                    stream = name,
-                    state = %dir.display(),
-                    "the config does not name this stream any more; its state holds nothing \
-                     undelivered, and may be removed"
-                );
+                tell_of_harmless(config, &name, held);
                 continue;
             }
             Ok(held) if held.journal.records > 0 => {
@@ -41,14 +37,10 @@ pub(super) fn find(config: &Config, metrics: &Metrics, clock: &Clock) -> Vec<Orp
             Err(error) => format!("what cannot be read: {error:#}"),
         };
         let cause = format!(
-            "the config does not name this stream, but {} holds {held}",
+            "the config does not name this stream, but {} holds {told}",
             dir.display()
         );
-        let advice = format!(
-            "name the stream again, or stop the daemon and run `firehose state drain {name} --like \
-             STREAM` to deliver it, `firehose state adopt {name} NEW` to go on under another name, \
-             or `firehose state discard {name}`"
-        );
+        let advice = advice(config, &name, held.as_ref().ok());
         tracing::error!(
             stream = name,
             cause,
@@ -65,4 +57,90 @@ pub(super) fn find(config: &Config, metrics: &Metrics, clock: &Clock) -> Vec<Orp
         });
     }
     orphans
+}
+
+/// State that holds no records, but perhaps a position.
+fn tell_of_harmless(config: &Config, name: &str, held: &Holdings) {
+    let dir = config.state_dir.join(name);
+    let state = dir.display();
+    if held.has_position() {
+        let advice = heirs(config, Some(held));
+        let advice = advice.map(|new| config.command(&format!("state adopt {name} {new}")));
+        tracing::warn!(
+            stream = name,
+            %state,
+            advice,
+            "the config does not name this stream any more; its state holds nothing undelivered, but \
+             how far its Kinesis stream was read: another stream reads from its `start` on, unless it \
+             adopts that state"
+        );
+    } else {
+        tracing::info!(
+            stream = name,
+            %state,
+            "the config does not name this stream any more; its state holds nothing undelivered, and \
+             may be removed"
+        );
+    }
+}
+
+/// What a person can do, in commands that work as they stand.
+fn advice(config: &Config, name: &str, held: Option<&Holdings>) -> String {
+    let mut ways = Vec::new();
+    if held.is_some() {
+        let like = choice(drainers(config, held)).unwrap_or_else(|| "STREAM".to_owned());
+        let drain = config.command(&format!("state drain {name} --like {like}"));
+        ways.push(format!("`{drain}` to deliver it"));
+    }
+    if let Some(new) = heirs(config, held) {
+        let adopt = config.command(&format!("state adopt {name} {new}"));
+        ways.push(format!("`{adopt}` to go on under that name"));
+    }
+    let discard = config.command(&format!("state discard {name} --yes"));
+    ways.push(format!("`{discard}` to set it aside undelivered"));
+    let last = ways.pop().unwrap_or_default();
+    let ways = match ways.join(", ") {
+        none if none.is_empty() => last,
+        others => format!("{others}, or {last}"),
+    };
+    format!("name the stream again, or stop the daemon and run {ways}")
+}
+
+/// The streams whose settings lead to where the state's objects wait to go; all, where none do.
+fn drainers<'c>(config: &'c Config, held: Option<&Holdings>) -> Vec<&'c str> {
+    let leads_there = |stream: &&StreamSettings| {
+        let store = store_name(&stream.destination.store);
+        held.is_some_and(|held| held.stores.iter().all(|waiting| *waiting == store))
+    };
+    let found: Vec<_> = config.streams.values().filter(leads_there).collect();
+    let found = if found.is_empty() {
+        config.streams.values().collect()
+    } else {
+        found
+    };
+    found.into_iter().map(|stream| &*stream.name).collect()
+}
+
+/// The streams that can take the state over: of the same source, and without records of their own.
+fn heirs(config: &Config, held: Option<&Holdings>) -> Option<String> {
+    let can_adopt = |stream: &&StreamSettings| {
+        let dir = config.state_dir.join(&stream.name);
+        let is_free = match holdings::has_state(&dir) {
+            Ok(true) => Holdings::read(&dir, 1).is_ok_and(|own| own.may_be_set_aside()),
+            Ok(false) => true,
+            Err(_) => false,
+        };
+        is_free && held.is_some_and(|held| held.misfit(stream).is_none())
+    };
+    let found = config.streams.values().filter(can_adopt);
+    choice(found.map(|stream| &*stream.name).collect())
+}
+
+/// The one that there is, or all to choose from.
+fn choice(names: Vec<&str>) -> Option<String> {
+    match &*names {
+        [] => None,
+        [one] => Some((*one).to_owned()),
+        many => Some(format!("<one of {}>", many.join(", "))),
+    }
 }

@@ -5,6 +5,7 @@ use uuid::Uuid;
 use super::date_pattern::{DatePattern, Zone};
 use super::expression::{self, Part};
 use super::fault::{Field, PartitionFault};
+use super::key_rule::KeyRule;
 use super::template;
 use crate::failure::ErrorOutputType;
 
@@ -22,6 +23,7 @@ impl ErrorPrefix {
         error_prefix: Option<&str>,
         prefix: Option<&str>,
         time_zone: Option<&str>,
+        rule: &KeyRule,
     ) -> Result<Self, Vec<PartitionFault>> {
         let mut faults = Vec::new();
         let zone = template::zone(time_zone, &mut faults);
@@ -41,15 +43,24 @@ impl ErrorPrefix {
                     );
                 }
                 let mut parts = expression::joined(pieces);
+                let is_bare = !expression::has_expression(text);
                 if faults.is_empty() {
-                    template::check(&parts, &zone, Field::ErrorPrefix, &mut faults);
+                    let field = Field::ErrorPrefix;
+                    template::check(&parts, is_bare, &zone, field, rule, &mut faults);
                 }
-                if !expression::has_expression(text) {
+                if is_bare {
                     parts.push(expression::default_time());
                 }
                 parts
             }
-            None => default_parts(prefix.unwrap_or(""), &mut faults),
+            None => {
+                let prefix = prefix.unwrap_or("");
+                let parts = default_parts(prefix, &mut faults);
+                if faults.is_empty() {
+                    faults.extend(refused_default(prefix, &parts, &zone, rule));
+                }
+                parts
+            }
         };
         if faults.is_empty() {
             Ok(Self { parts, zone })
@@ -90,6 +101,21 @@ impl ErrorPrefix {
     }
 }
 
+/// A default that the destination cannot take. What is wrong with the prefix that it begins with is
+/// said of that prefix.
+fn refused_default(
+    prefix: &str,
+    parts: &[Part],
+    zone: &Zone,
+    rule: &KeyRule,
+) -> Option<PartitionFault> {
+    rule.take_object(prefix).ok()?;
+    let why = rule.take_object(&template::widest(parts, zone)).err()?;
+    let message = format!("error_prefix is missing, and under the default {why}");
+    let fault = PartitionFault::whole(Field::ErrorPrefix, message);
+    Some(fault.help("error_prefix = \"errors/!{firehose:error-output-type}/\""))
+}
+
 /// Firehose's error prefix where none is given: `<prefix><error-output-type>/yyyy/MM/dd/HH/`.
 fn default_parts(prefix: &str, faults: &mut Vec<PartitionFault>) -> Vec<Part> {
     if expression::has_expression(prefix) {
@@ -110,10 +136,6 @@ fn default_parts(prefix: &str, faults: &mut Vec<PartitionFault>) -> Vec<Part> {
     ]);
     parts
 }
-
-/// Longest object name with a stream's name of 64 characters, a version of 10 digits and an
-/// extension of 16, in bytes.
-pub(super) const OBJECT_NAME_BYTES_MAX: usize = 64 + 1 + 10 + 1 + 19 + 1 + 36 + 16;
 
 /// The name of an object after its prefix: `<stream>-<version>-<yyyy-MM-dd-HH-mm-ss>-<uuid><ext>`.
 pub fn object_name(

@@ -50,14 +50,22 @@ pub(super) fn parse(text: &str, field: Field, faults: &mut Vec<PartitionFault>) 
     while let Some(found) = text[at..].find("!{") {
         let start = at + found;
         push_literal(&mut pieces, text, at..start);
-        let Some(length) = text[start..].find('}') else {
-            faults.push(
-                PartitionFault::at(field, start..text.len(), "the expression has no closing }")
-                    .help("!{namespace:value}"),
-            );
-            return pieces;
+        let end = text[start..].find('}').map(|length| start + length);
+        let next = text[start + 2..].find("!{").map(|length| start + 2 + length);
+        // An expression in another one means that the outer one was not closed.
+        let end = match (end, next) {
+            (Some(end), next) if next.is_none_or(|next| end < next) => end,
+            (_, next) => {
+                let open = start..next.unwrap_or(text.len());
+                at = open.end;
+                faults.push(
+                    PartitionFault::at(field, open, "the expression has no closing }")
+                        .help("!{namespace:value}"),
+                );
+                continue;
+            }
         };
-        at = start + length + 1;
+        at = end + 1;
         match expression(&text[start + 2..at - 1], start + 2, field) {
             Ok(part) => pieces.push(Piece {
                 part,
@@ -95,13 +103,18 @@ fn control_byte(piece: &Piece, field: Field) -> Option<PartitionFault> {
 /// One expression without its braces, which begins at byte `start` of the field.
 fn expression(text: &str, start: usize, field: Field) -> Result<Part, Box<PartitionFault>> {
     let all = start - 2..start + text.len() + 1;
-    let Some((namespace, value)) = text.split_once(':') else {
-        return Err(Box::new(
-            PartitionFault::at(field, all, format!("\"{text}\" has no namespace")).help(format!(
-                "!{{namespace:value}} with one of {}",
-                allowed(field).join(", ")
-            )),
-        ));
+    let without_namespace = |message: String| {
+        let fault = PartitionFault::at(field, all.clone(), message);
+        let allowed = allowed(field).join(", ");
+        Err(Box::new(
+            fault.help(format!("!{{namespace:value}} with one of {allowed}")),
+        ))
+    };
+    let (namespace, value) = match text.split_once(':') {
+        Some(("", _)) => return without_namespace("there is no namespace before the colon".into()),
+        Some(parts) => parts,
+        None if text.is_empty() => return without_namespace("the expression is empty".into()),
+        None => return without_namespace(format!("\"{text}\" has no namespace")),
     };
     let value_at = start + namespace.len() + 1..start + text.len();
     if !NAMESPACES.contains(&namespace) {

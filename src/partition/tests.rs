@@ -17,13 +17,28 @@ fn settings(query: &str, event_time: &str) -> PartitioningSettings {
     }
 }
 
+fn plan<'a>(
+    settings: &'a PartitioningSettings,
+    has_transforms: bool,
+    prefix: Option<&'a str>,
+    rule: &'a KeyRule,
+) -> Plan<'a> {
+    Plan {
+        settings,
+        has_transforms,
+        prefix,
+        rule,
+        unread: Unread::default(),
+    }
+}
+
 fn record(data: &[u8]) -> Record<'_> {
     let position = Position::in_journal(Sequence(1));
     Record::new(data, ARRIVAL_MS, position)
 }
 
 fn compile(settings: &PartitioningSettings, prefix: Option<&str>) -> Partitioner {
-    Partitioner::compile(settings, true, prefix).unwrap_or_else(|faults| panic!("{faults:?}"))
+    Partitioner::compile(&plan(settings, true, prefix, &KeyRule::unknown())).unwrap_or_else(|faults| panic!("{faults:?}"))
 }
 
 /// The evaluated prefix of a record that opens a batch.

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use uuid::Uuid;
 
+use super::prefixes::{self, MadeUp, Prefixes, STREAM_VERSION};
+use super::store_name::store_name;
 use crate::checkpoint::{Lane, Target};
-use crate::config::{Compression, FormatSettings, StoreSettings, StreamSettings};
+use crate::config::{Compression, FormatSettings, StreamSettings};
 use crate::format::Format;
 use crate::partition::{ErrorPrefix, PartitionFault, Partitioner, object_name};
 
@@ -13,9 +15,6 @@ use crate::partition::{ErrorPrefix, PartitionFault, Partitioner, object_name};
 const ERROR_FORMAT: FormatSettings = FormatSettings::Raw {
     compression: Compression::None,
 };
-
-/// The version in object names. Streams are versioned by their config file, not by us.
-const STREAM_VERSION: u32 = 1;
 
 /// The compiled outputs of one stream.
 pub struct Outputs {
@@ -39,19 +38,19 @@ impl Outputs {
         settings: &StreamSettings,
         named: BTreeMap<u64, FormatSettings>,
     ) -> Result<Self, String> {
-        let prefix = settings.destination.prefix.as_deref();
-        let time_zone = settings.partitioning.time_zone.clone();
-        let has_transforms = !settings.transforms.is_empty();
-        let mut partitioner = Partitioner::compile(&settings.partitioning, has_transforms, prefix)
-            .map_err(|faults| join(&faults))?;
+        let Prefixes {
+            data: mut partitioner,
+            errors: error_prefix,
+            backup,
+        } = prefixes::compile(settings, MadeUp::default()).map_err(|faults| join(&faults))?;
         if matches!(settings.format, FormatSettings::Parquet { .. }) {
             // Its decoder reads every record to the end.
             partitioner = partitioner.trusting_the_rest();
         }
-        let error_prefix = settings.destination.error_prefix.as_deref();
-        let error_identity = error_prefix.or(prefix).unwrap_or_default().to_owned();
-        let error_prefix = ErrorPrefix::compile(error_prefix, prefix, time_zone.as_deref())
-            .map_err(|faults| join(&faults))?;
+        let destination = &settings.destination;
+        let error_identity = destination.error_prefix.as_ref();
+        let error_identity = error_identity.or(destination.prefix.as_ref());
+        let error_identity = error_identity.cloned().unwrap_or_default();
         let mut formats = HashMap::new();
         for (hash, settings) in named {
             let format = Format::compile(&settings).map_err(|fault| fault.to_string())?;
@@ -65,13 +64,8 @@ impl Outputs {
         };
         let data_format = add(&settings.format)?;
         let error_format = add(&ERROR_FORMAT)?;
-        let (mut backup, mut backup_format) = (None, None);
-        if let Some(settings_of_backup) = &settings.backup {
-            let prefix = settings_of_backup.prefix.as_deref();
-            let compiled = Partitioner::compile_backup(prefix, time_zone.as_deref());
-            backup = Some(compiled.map_err(|faults| join(&faults))?);
-            backup_format = Some(add(&settings_of_backup.format)?);
-        }
+        let backup_format = settings.backup.as_ref();
+        let backup_format = backup_format.map(|backup| add(&backup.format)).transpose()?;
         Ok(Self {
             stream: settings.name.clone(),
             store: store_name(&settings.destination.store),
@@ -183,14 +177,6 @@ impl Outputs {
             let _ = backup.partition(&mut backup.scratch(), &record, &mut identity);
         }
         String::from_utf8(identity).unwrap_or_default()
-    }
-}
-
-/// The store's name in checkpoints: what tells one bucket or folder from another.
-pub fn store_name(store: &StoreSettings) -> String {
-    match store {
-        StoreSettings::Folder { path } => format!("folder:{}", path.display()),
-        StoreSettings::S3(s3) => format!("s3://{}", s3.bucket),
     }
 }
 

@@ -46,28 +46,48 @@ pub(super) fn default() -> FormatSettings {
     }
 }
 
-/// `[stream.X.format]`; `None` when it cannot be had (the fault is reported).
+/// `[stream.X.format]`; where it cannot be had (the fault is reported) one is made up.
 pub(super) fn read(
     stream: &str,
     mut table: Table<'_>,
     base: &Path,
     spans: &mut SpanMap,
-) -> Option<FormatSettings> {
+) -> FormatSettings {
+    spans.keep_table(stream, StageField::Schema, &table);
     let kinds = [
         ("json", Kind::Json),
         ("raw", Kind::Raw),
         ("parquet", Kind::Parquet),
     ];
-    match kind(&mut table, &kinds)? {
-        Kind::Parquet => parquet(stream, table, base, spans),
-        lines => of_lines(lines, table),
-    }
+    let format = match kind(&mut table, &kinds) {
+        Some(Kind::Parquet) => parquet(stream, table, base, spans),
+        Some(lines) => of_lines(lines, table),
+        None => {
+            of_any_kind(table);
+            None
+        }
+    };
+    format.unwrap_or_else(|| {
+        spans.keep_unread(stream, StageField::Schema);
+        default()
+    })
 }
 
 /// `[stream.X.backup.format]`: the source records as they came, so never columns.
 pub(super) fn read_lines(mut table: Table<'_>) -> Option<FormatSettings> {
-    let kind = kind(&mut table, &[("json", Kind::Json), ("raw", Kind::Raw)])?;
-    of_lines(kind, table)
+    match kind(&mut table, &[("json", Kind::Json), ("raw", Kind::Raw)]) {
+        Some(kind) => of_lines(kind, table),
+        None => {
+            of_any_kind(table);
+            None
+        }
+    }
+}
+
+/// The keys of a table whose kind is not known: which of them go together cannot be judged.
+fn of_any_kind(mut table: Table<'_>) {
+    table.accept(&["compression", "delimiter", "schema", "schema_file"]);
+    table.finish();
 }
 
 fn kind(table: &mut Table<'_>, kinds: &[(&'static str, Kind)]) -> Option<Kind> {
@@ -155,7 +175,7 @@ fn parquet(
 fn schema(stream: &str, table: &mut Table<'_>, base: &Path, spans: &mut SpanMap) -> Option<String> {
     let both = table.has("schema") && table.has("schema_file");
     let neither = !table.has("schema") && !table.has("schema_file");
-    let inline = table.string("schema");
+    let inline = spans.keep(stream, StageField::Schema, table, "schema");
     let file_place = table.place_of("schema_file");
     let named = super::path(table, "schema_file");
     if both {
@@ -171,7 +191,7 @@ fn schema(stream: &str, table: &mut Table<'_>, base: &Path, spans: &mut SpanMap)
         return None;
     }
     let Some(named) = named else {
-        return spans.keep(stream, StageField::Schema, inline);
+        return inline;
     };
     match super::super::read_bounded(&base.join(&named), SCHEMA_MAX) {
         Ok(text) => {

@@ -141,3 +141,6 @@ fn head(prefix: &str) -> String {
     let fixed = prefix.split("!{").next().unwrap_or_default();
     format!("{fixed}…")
 }
+
+#[cfg(test)]
+mod tests;

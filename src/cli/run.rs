@@ -12,7 +12,9 @@ pub(super) fn run(config_path: PathBuf, err: &mut dyn Write) -> Result<(), Comma
     // A destination that cannot be written to now is waited for; without state nothing goes.
     let places = places::unwritable(&draft.config, &draft.spans, false);
     draft.found.extend(places);
-    draft.found.extend(places::left_behind(&draft.config, &draft.spans));
+    draft
+        .found
+        .extend(places::left_behind(&draft.config, &draft.spans));
     let loaded = draft.sound()?;
     if !loaded.warnings.is_empty() {
         writeln!(err, "{}\n", loaded.warnings)?;

@@ -25,7 +25,9 @@ pub(super) fn load(path: &Path) -> Result<Loaded, Diagnostics> {
 /// The same, with all that was found, though some of it be faults.
 pub(super) fn draft(path: &Path) -> Result<Draft, Diagnostics> {
     let mut draft = config::draft(path, &|name| std::env::var(name).ok())?;
-    draft.found.extend(check_stages(&draft.config, &draft.spans));
+    draft
+        .found
+        .extend(check_stages(&draft.config, &draft.spans));
     if !draft.found.has_faults() {
         draft.found.extend(disk_room(&draft.config));
     }

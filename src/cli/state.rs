@@ -127,3 +127,6 @@ fn directory(config: &Config, stream: &str) -> Result<PathBuf, CommandError> {
         "stream {stream} has no state in {dir}; {there_are}"
     )))
 }
+
+#[cfg(test)]
+mod tests;

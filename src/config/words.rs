@@ -196,7 +196,8 @@ fn lane_help(table: &str, word: &str) -> Option<&'static str> {
         Some(rest.strip_prefix('s').unwrap_or(rest))
     });
     // Firehose's own word for the backup's settings is translated.
-    let is_destination = |of: &str| of.is_empty() || DESTINATION_KEYS.contains(&of) || of == "output";
+    let is_destination =
+        |of: &str| of.is_empty() || DESTINATION_KEYS.contains(&of) || of == "output";
     let is_other = is_stream && of_lane.is_some_and(is_destination);
     is_other.then_some(ONE_DESTINATION)
 }
@@ -297,8 +298,14 @@ mod tests {
     fn words_of_firehose_are_translated() {
         let help = key_help("stream.c.buffering", "SizeInMBs", &["size", "interval"]);
         assert!(help.contains("`size` in [stream.NAME.buffering]"), "{help}");
-        assert!(key_help("stream.c.destination", "backup_prefix", &["prefix"]).contains("`error_prefix`"));
-        assert!(key_help("stream.c.destination", "Prefix", &["prefix"]).contains("did you mean `prefix`"));
+        assert!(
+            key_help("stream.c.destination", "backup_prefix", &["prefix"])
+                .contains("`error_prefix`")
+        );
+        assert!(
+            key_help("stream.c.destination", "Prefix", &["prefix"])
+                .contains("did you mean `prefix`")
+        );
     }
 
     #[test]
@@ -320,13 +327,28 @@ mod tests {
             ("stream.c.destination", "error_path"),
         ] {
             let help = key_help(table, word, &["prefix", "error_prefix", "backup", "type"]);
-            assert!(help.contains("one destination for now"), "{table} {word}: {help}");
+            assert!(
+                help.contains("one destination for now"),
+                "{table} {word}: {help}"
+            );
         }
         for (table, word, told) in [
-            ("stream.c.destination", "error_prefx", "did you mean `error_prefix`"),
+            (
+                "stream.c.destination",
+                "error_prefx",
+                "did you mean `error_prefix`",
+            ),
             ("stream.c.destination", "backup_prefix", "`error_prefix`"),
-            ("stream.c.backup", "compression", "[stream.NAME.backup.format]"),
-            ("stream.c.backup", "interval", "[stream.NAME.backup.buffering]"),
+            (
+                "stream.c.backup",
+                "compression",
+                "[stream.NAME.backup.format]",
+            ),
+            (
+                "stream.c.backup",
+                "interval",
+                "[stream.NAME.backup.buffering]",
+            ),
             ("stream.c", "bucket", "`bucket` belongs in"),
         ] {
             let help = key_help(table, word, &["prefix", "error_prefix", "backup", "type"]);

@@ -31,6 +31,9 @@ const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr
 const DEFAULT_MEMORY_LIMIT: u64 = 512 * MIB;
 const DEFAULT_GRACE: Duration = Duration::from_secs(30);
 
+/// The file in `state_dir` that one process holds; each stream has a directory beside it.
+const LOCK: &str = "lock";
+
 /// Where the state is when the file does not say.
 const DEFAULT_STATE_DIR: &str = "data/state";
 
@@ -85,8 +88,10 @@ fn streams(
 ) -> BTreeMap<String, StreamSettings> {
     let file = root.file;
     let present = root.has("stream");
-    let Some(tables) = root.table("stream") else {
-        if !present {
+    let tables = root.table("stream");
+    let is_empty = tables.as_ref().is_some_and(Table::is_empty);
+    let Some(tables) = tables.filter(|_| !is_empty) else {
+        if !present || is_empty {
             let help = "a delivery stream is a set of tables such as [stream.clicks.source] and \
                         [stream.clicks.destination]";
             let fault = Diagnostic::fault(root.place(), "the file names no delivery stream");
@@ -96,8 +101,11 @@ fn streams(
     };
     let mut streams = BTreeMap::new();
     for (name, place, table) in tables.tables() {
-        if !is_stream_name(name) {
-            let help = "allowed: 1 to 64 of letters, digits, `_`, `.` and `-`";
+        if !is_stream_name(name) || name == LOCK {
+            let help = match name {
+                LOCK => "`state_dir` has a file of that name: choose another one",
+                _ => "allowed: 1 to 64 of letters, digits, `_`, `.` and `-`",
+            };
             let message = format!("\"{name}\" cannot be the name of a delivery stream");
             file.report(Diagnostic::fault(place.clone(), message).help(help));
         }
@@ -180,5 +188,18 @@ fn located(
 fn path(table: &mut Table<'_>, key: &'static str) -> Option<PathBuf> {
     /// Linux' own limit.
     const PATH_MAX: usize = 4096;
-    table.name_text(key, PATH_MAX).map(PathBuf::from)
+    let place = table.place_of(key);
+    let text = table.name_text(key, PATH_MAX)?;
+    let help = if text.contains("://") {
+        "write a path; a bucket is a destination of type = \"s3\" with its name as `bucket`"
+    } else if text == "~" || text.starts_with("~/") {
+        "`~` means nothing here: write \"${HOME}/…\""
+    } else {
+        return Some(PathBuf::from(text));
+    };
+    let message = format!("\"{text}\" is no path");
+    table
+        .file
+        .report(Diagnostic::fault(place, message).help(help));
+    None
 }

@@ -52,9 +52,9 @@ impl Keys {
     /// Whether the destination can take an object under that key. The error says why not.
     pub fn take(self, key: &str) -> Result<(), String> {
         match self {
+            _ if key.is_empty() => Err("the key is empty".to_owned()),
             Self::S3 => match key.len() {
-                0 => Err("the key is empty".to_owned()),
-                1..=S3_KEY_MAX => Ok(()),
+                ..=S3_KEY_MAX => Ok(()),
                 bytes => Err(format!(
                     "the key has {bytes} bytes in UTF-8, S3 takes {S3_KEY_MAX}"
                 )),

@@ -176,7 +176,9 @@ impl DatePattern {
                 Token::Field('G' | 'Q', 4) => "Anno Domini".len(),
                 Token::Field('V', _) => return zone.name.clone(),
                 Token::Field('Z' | 'X' | 'x', _) => "GMT+00:00:00".len(),
-                Token::Field('E' | 'z', _) | Token::Field('M' | 'L' | 'e', 3..) => "September".len(),
+                Token::Field('E' | 'z', _) | Token::Field('M' | 'L' | 'e', 3..) => {
+                    "September".len()
+                }
                 Token::Field('y' | 'u' | 'Y', count) => (*count).max(5),
                 Token::Field(_, count) => (*count).max(3),
             };

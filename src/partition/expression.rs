@@ -51,7 +51,9 @@ pub(super) fn parse(text: &str, field: Field, faults: &mut Vec<PartitionFault>) 
         let start = at + found;
         push_literal(&mut pieces, text, at..start);
         let end = text[start..].find('}').map(|length| start + length);
-        let next = text[start + 2..].find("!{").map(|length| start + 2 + length);
+        let next = text[start + 2..]
+            .find("!{")
+            .map(|length| start + 2 + length);
         // An expression in another one means that the outer one was not closed.
         let end = match (end, next) {
             (Some(end), next) if next.is_none_or(|next| end < next) => end,
@@ -76,6 +78,7 @@ pub(super) fn parse(text: &str, field: Field, faults: &mut Vec<PartitionFault>) 
     }
     push_literal(&mut pieces, text, at..text.len());
     faults.extend(pieces.iter().filter_map(|piece| control_byte(piece, field)));
+    faults.extend(pieces.iter().filter_map(|piece| unmarked(piece, field)));
     pieces
 }
 
@@ -100,15 +103,41 @@ fn control_byte(piece: &Piece, field: Field) -> Option<PartitionFault> {
     ))
 }
 
+/// An expression without the mark that makes it one: Firehose would take it for the name of a folder,
+/// which nobody means.
+fn unmarked(piece: &Piece, field: Field) -> Option<PartitionFault> {
+    let Part::Literal(text) = &piece.part else {
+        return None;
+    };
+    let begins = |(at, _): &(usize, &str)| {
+        let inside = &text[at + 1..];
+        NAMESPACES.iter().any(|namespace| {
+            let value = inside.strip_prefix(namespace);
+            value.is_some_and(|value| value.starts_with(':'))
+        })
+    };
+    let (start, _) = text.match_indices('{').find(begins)?;
+    let end = text[start..]
+        .find('}')
+        .map_or(text.len(), |length| start + length + 1);
+    let written = &text[start..end];
+    let at = piece.at.start + start..piece.at.start + end;
+    let message = format!("\"{written}\" is plain text here");
+    Some(
+        PartitionFault::at(field, at, message)
+            .help(format!("an expression begins with !: !{written}")),
+    )
+}
+
 /// One expression without its braces, which begins at byte `start` of the field.
 fn expression(text: &str, start: usize, field: Field) -> Result<Part, Box<PartitionFault>> {
     let all = start - 2..start + text.len() + 1;
     let without_namespace = |message: String| {
         let fault = PartitionFault::at(field, all.clone(), message);
         let allowed = allowed(field).join(", ");
-        Err(Box::new(
-            fault.help(format!("!{{namespace:value}} with one of {allowed}")),
-        ))
+        Err(Box::new(fault.help(format!(
+            "!{{namespace:value}} with one of {allowed}"
+        ))))
     };
     let (namespace, value) = match text.split_once(':') {
         Some(("", _)) => return without_namespace("there is no namespace before the colon".into()),

@@ -48,7 +48,7 @@ impl KeyRule {
         let chars = prefix.chars().count();
         if chars > PREFIX_CHARS_MAX {
             return Err(format!(
-                "the evaluated prefix has {chars} characters, Firehose allows {PREFIX_CHARS_MAX}"
+                "the evaluated prefix can have {chars} characters, Firehose allows {PREFIX_CHARS_MAX}"
             ));
         }
         self.take_object(prefix)
@@ -73,7 +73,11 @@ impl fmt::Debug for KeyRule {
 
 /// Judges the longest text that a prefix as written can become without what records put into it;
 /// `appended` follows it by itself and does not count against Firehose's limit.
-pub(super) fn check(widest: &str, appended: &str, rule: &KeyRule) -> Result<(), (String, &'static str)> {
+pub(super) fn check(
+    widest: &str,
+    appended: &str,
+    rule: &KeyRule,
+) -> Result<(), (String, &'static str)> {
     let chars = widest.chars().count();
     if chars > PREFIX_CHARS_MAX {
         let message = format!(

@@ -65,7 +65,9 @@ impl Outputs {
         let data_format = add(&settings.format)?;
         let error_format = add(&ERROR_FORMAT)?;
         let backup_format = settings.backup.as_ref();
-        let backup_format = backup_format.map(|backup| add(&backup.format)).transpose()?;
+        let backup_format = backup_format
+            .map(|backup| add(&backup.format))
+            .transpose()?;
         Ok(Self {
             stream: settings.name.clone(),
             store: store_name(&settings.destination.store),

@@ -63,7 +63,11 @@ pub(super) fn compile(
         Err(Vec::new())
     } else {
         ErrorPrefix::compile(error_prefix, prefix, time_zone, &rule(None))
-            .and_then(|errors| markers(stream, errors, keys))
+            // Of a default that begins with a bad prefix enough is said.
+            .and_then(|errors| match error_prefix {
+                None if data.is_err() => Ok(errors),
+                _ => markers(stream, errors, keys),
+            })
     };
     let backup = stream.backup.as_ref().map(|backup| {
         let rule = rule(Some(&backup.format));
@@ -121,3 +125,6 @@ fn markers(
         }]
     })
 }
+
+#[cfg(test)]
+mod tests;

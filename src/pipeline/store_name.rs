@@ -42,3 +42,31 @@ fn whole(path: &Path) -> PathBuf {
     let here = std::env::current_dir().unwrap_or_default();
     here.join(path).components().collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::S3Settings;
+
+    fn folder(path: &Path) -> String {
+        store_name(&StoreSettings::Folder {
+            path: path.to_owned(),
+        })
+    }
+
+    #[test]
+    fn a_folder_has_one_name_however_it_is_written() {
+        let here = std::env::current_dir().unwrap();
+        let name = format!("folder:{}", here.join("a/b").display());
+        for path in ["a/b", "./a/b", "a/./b/", "a//b"] {
+            assert_eq!(folder(Path::new(path)), name, "{path}");
+        }
+        assert_eq!(folder(&here.join("a/b")), name);
+        assert_eq!(folder(Path::new("/x/y/")), "folder:/x/y/");
+        let s3 = S3Settings {
+            bucket: "lake".into(),
+            ..S3Settings::default()
+        };
+        assert_eq!(store_name(&StoreSettings::S3(Box::new(s3))), "s3://lake");
+    }
+}

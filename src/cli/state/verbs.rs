@@ -115,7 +115,9 @@ pub(super) fn adopt(
     // What cannot be read is for the start to judge, as it would be under its old name.
     let misfit = Holdings::read(&from, 1).ok();
     if let Some(misfit) = misfit.and_then(|held| held.misfit(settings)) {
-        return refused(format!("{new} cannot go on with the state of {old}: {misfit}"));
+        return refused(format!(
+            "{new} cannot go on with the state of {old}: {misfit}"
+        ));
     }
     let to = config.state_dir.join(new);
     if holdings::has_state(&to)? {

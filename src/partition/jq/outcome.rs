@@ -212,9 +212,9 @@ fn has_output(term: &Term<&str>) -> bool {
     match term {
         Term::Id | Term::Num(_) | Term::Arr(_) => true,
         Term::Str(None, parts) => !parts.iter().any(|part| matches!(part, StrPart::Term(_))),
-        Term::Obj(entries) => entries.iter().all(|(key, value)| {
-            literal(key).is_some() && value.as_ref().is_none_or(has_output)
-        }),
+        Term::Obj(entries) => entries
+            .iter()
+            .all(|(key, value)| literal(key).is_some() && value.as_ref().is_none_or(has_output)),
         Term::Path(inner, path) => {
             let is_index = |(part, opt): &(Part<Term<&str>>, Opt)| {
                 matches!(opt, Opt::Essential)

@@ -135,11 +135,6 @@ impl<'f> Table<'f> {
         self.entries.contains_key(key)
     }
 
-    /// Whether nothing is in it.
-    pub(super) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
     /// The value's place; for faults between keys.
     pub(super) fn place_of(&self, key: &str) -> Place {
         let at = self

@@ -87,20 +87,18 @@ fn streams(
     spans: &mut SpanMap,
 ) -> BTreeMap<String, StreamSettings> {
     let file = root.file;
-    let present = root.has("stream");
-    let tables = root.table("stream");
-    let is_empty = tables.as_ref().is_some_and(Table::is_empty);
-    let Some(tables) = tables.filter(|_| !is_empty) else {
-        if !present || is_empty {
-            let help = "a delivery stream is a set of tables such as [stream.clicks.source] and \
-                        [stream.clicks.destination]";
-            let fault = Diagnostic::fault(root.place(), "the file names no delivery stream");
-            file.report(fault.help(help));
-        }
-        return BTreeMap::new();
-    };
+    let table = root.table("stream");
+    // A value that is no table is reported already.
+    let is_wrong = root.has("stream") && table.is_none();
+    let tables: Vec<_> = table.into_iter().flat_map(Table::tables).collect();
+    if tables.is_empty() && !is_wrong {
+        let help = "a delivery stream is a set of tables such as [stream.clicks.source] and \
+                    [stream.clicks.destination]";
+        let fault = Diagnostic::fault(root.place(), "the file names no delivery stream");
+        file.report(fault.help(help));
+    }
     let mut streams = BTreeMap::new();
-    for (name, place, table) in tables.tables() {
+    for (name, place, table) in tables {
         if !is_stream_name(name) || name == LOCK {
             let help = match name {
                 LOCK => "`state_dir` has a file of that name: choose another one",

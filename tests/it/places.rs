@@ -2,11 +2,15 @@
 //! started, and told where they lie elsewhere.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
+
+use firehose::checkpoint::Store;
+use firehose::disk::HostDisk;
 
 use crate::support::command::succeed;
 use crate::support::daemon::Site;
-use crate::support::http::{get, post_records};
+use crate::support::http::{metric, post_records};
 use crate::support::lake;
 use crate::support::small_disk::SmallDisk;
 
@@ -45,10 +49,12 @@ fn a_config_means_the_same_from_wherever_it_is_named() {
         ),
     ] {
         let listed = in_folder(&site, dir, &["state", "list", "--config", &config]);
-        assert!(
-            listed.contains("clicks (in the config)\n   holds 1 records"),
-            "{listed}"
+        let held = format!(
+            "holds 1 records (11B) in 1 open batches and 0 waiting objects, 0 records (0B) in the \
+             journal, for folder:{}\n",
+            site.path("lake").canonicalize().unwrap().display()
         );
+        assert!(listed.contains(&held), "{listed}");
     }
     let drain = ["state", "drain", "clicks", "--config"];
     in_folder(
@@ -120,6 +126,38 @@ fn state_and_objects_that_lie_where_they_used_to_are_told_before_anything_begins
     }
 }
 
+/// A state from before names of folders were whole.
+#[test]
+fn a_batch_of_a_folder_with_a_relative_name_goes_on_in_the_one_that_it_meant() {
+    let site = Site::new(SETTINGS);
+    accept_one(&site, 1);
+    let disk = HostDisk::new(site.path("data/state/clicks")).unwrap();
+    let (store, _) = Store::open(&disk, Path::new("checkpoint.redb"), 0).unwrap();
+    assert_eq!(store.retarget("folder:lake").unwrap(), (1, 0));
+    drop(store);
+    let listed = site.command(&["state", "list"]).done();
+    assert!(listed.contains("for folder:lake\n"), "{listed}");
+    site.start().drain();
+    assert_eq!(
+        lake::lines(&site.path("lake"), "data"),
+        [b"{\"n\":1}".to_vec()]
+    );
+    // One that means another folder is another destination.
+    accept_one(&site, 2);
+    let (store, _) = Store::open(&disk, Path::new("checkpoint.redb"), 0).unwrap();
+    store.retarget("folder:pond").unwrap();
+    drop(store);
+    let stranded = site.command(&["state", "drain", "clicks"]).refused(1);
+    let told = "wait for another destination than folder:";
+    assert!(
+        stranded.contains(told) && stranded.contains(": folder:pond"),
+        "{stranded}"
+    );
+    site.command(&["state", "retarget", "clicks"]).done();
+    site.start().drain();
+    assert_eq!(lake::lines(&site.path("lake"), "data").len(), 2);
+}
+
 #[test]
 fn two_states_are_told_apart_by_what_they_hold() {
     let site = Site::new(SETTINGS);
@@ -184,15 +222,20 @@ fn in_folder(site: &Site, dir: &str, arguments: &[&str]) -> String {
     String::from_utf8(succeed(&mut command)).unwrap()
 }
 
-/// Accepts a record and dies before it is delivered.
+/// Accepts a record and dies when it is in an open batch.
 fn accept_one(site: &Site, n: u32) {
-    let daemon = site.start();
-    assert_eq!(get(site.address, "/healthz").unwrap().status, 200);
+    let mut daemon = site.start();
     let reply = post_records(
         site.address,
         "clicks",
         format!("{{\"n\":{n}}}\n").as_bytes(),
     );
     assert_eq!(reply.unwrap().status, 200);
+    let name = "firehose_checkpoint_seconds_count{stream=\"clicks\"}";
+    daemon
+        .until("the batch is in a checkpoint", || {
+            metric(site.address, name) > 0.0
+        })
+        .unwrap();
     daemon.kill();
 }

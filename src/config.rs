@@ -49,7 +49,9 @@ impl Config {
         if self.file == Path::new("firehose.toml") {
             return format!("firehose {verb}");
         }
-        format!("firehose {verb} --config {}", self.file.display())
+        let file = std::path::absolute(&self.file);
+        let file = file.as_ref().unwrap_or(&self.file);
+        format!("firehose {verb} --config {}", file.display())
     }
 }
 

@@ -373,6 +373,10 @@ fn variables_are_expanded_in_values_and_never_in_keys_or_comments() {
         "s3cr3t/s3cr3t/d/"
     );
     assert_eq!(
+        prefix("prefix = \"${NONE:-!{timestamp:yyyy}/}x\""),
+        "!{timestamp:yyyy}/x"
+    );
+    assert_eq!(
         prefix("prefix = \"$${SECRET}/$SECRET/$$\" # ${NONE}"),
         "${SECRET}/$SECRET/$$"
     );

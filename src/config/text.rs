@@ -152,9 +152,10 @@ impl Expansion<'_> {
         if name.is_empty() || !name.chars().all(word) || name.starts_with(|c: char| c.is_numeric())
         {
             let message = format!("\"{name}\" is not the name of a variable");
-            let help = match name.contains(':') {
-                true => format!("{ESCAPE_HELP}; expressions of prefixes begin with `!{{`"),
-                false => ESCAPE_HELP.to_owned(),
+            let help = if name.contains(':') {
+                format!("{ESCAPE_HELP}; expressions of prefixes begin with `!{{`")
+            } else {
+                ESCAPE_HELP.to_owned()
             };
             return self.fault(at, &message, &help);
         }

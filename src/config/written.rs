@@ -71,6 +71,7 @@ fn state_dir(root: &mut Table<'_>, base: &Path, spans: &mut SpanMap) -> PathBuf 
         return located(root, "state_dir", base, stream, field, spans).unwrap_or_default();
     }
     let _ = root.string("state_dir");
+    spans.keep_table(stream, field, root);
     spans.keep_relative(stream, field, Path::new(DEFAULT_STATE_DIR));
     base.join(DEFAULT_STATE_DIR)
 }

@@ -87,6 +87,14 @@ impl Holdings {
         })
     }
 
+    /// The same, as far as it tells whether anything is left; `None`: no stream has begun there.
+    pub(crate) fn read_if_any(dir: &Path) -> anyhow::Result<Option<Self>> {
+        if !has_state(dir)? {
+            return Ok(None);
+        }
+        Self::read(dir, 1).map(Some)
+    }
+
     /// Whether everything that was accepted has been delivered.
     pub(crate) const fn is_delivered(&self) -> bool {
         self.open == 0 && self.waiting == 0 && self.journal.records == 0

@@ -1,11 +1,13 @@
 //! State of streams that the config no longer names: what it still holds is a loud stop of the
 //! stream that is missing (design C6).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::holdings::{self, Holdings};
 use crate::clock::Clock;
 use crate::config::{Config, StreamSettings};
+use crate::error::StreamError;
 use crate::http::Orphan;
 use crate::pipeline::{Status, store_name};
 use crate::telemetry::{Metrics, State, StreamMetrics};
@@ -59,6 +61,48 @@ pub(super) fn find(config: &Config, metrics: &Metrics, clock: &Clock) -> Vec<Orp
     orphans
 }
 
+/// Streams that must not begin: where an orphan says how far their Kinesis stream was read, they would
+/// read it again, and could not adopt that state any more. Blocks on the disk.
+pub(super) fn withheld(config: &Config) -> BTreeMap<String, StreamError> {
+    let names = holdings::streams(config).unwrap_or_default();
+    let orphans = names
+        .iter()
+        .filter(|name| !config.streams.contains_key(*name));
+    let mut withheld = BTreeMap::new();
+    for name in orphans {
+        let Ok(held) = Holdings::read(&config.state_dir.join(name), 1) else {
+            continue;
+        };
+        if !held.has_position() {
+            continue;
+        }
+        for stream in config.streams.values() {
+            let own = Holdings::read_if_any(&config.state_dir.join(&stream.name));
+            let may_begin = own.is_ok_and(|own| own.is_none_or(|own| !own.has_position()));
+            if may_begin && held.misfit(stream).is_none() {
+                let error = taken_over(config, name, &stream.name);
+                withheld.insert(stream.name.clone(), error);
+            }
+        }
+    }
+    withheld
+}
+
+fn taken_over(config: &Config, old: &str, new: &str) -> StreamError {
+    let adopt = config.command(&format!("state adopt {old} {new}"));
+    let discard = config.command(&format!("state discard {old} --yes"));
+    StreamError::LoudStop {
+        cause: format!(
+            "{old}, which the config does not name any more, has read the Kinesis stream that {new} \
+             reads: {new} would read it again from its `start` on"
+        ),
+        advice: format!(
+            "name {old} again, or stop the daemon and run `{adopt}` to go on where it was, or \
+             `{discard}` to begin at `start`"
+        ),
+    }
+}
+
 /// State that holds no records, but perhaps a position.
 fn tell_of_harmless(config: &Config, name: &str, held: &Holdings) {
     let dir = config.state_dir.join(name);
@@ -71,8 +115,7 @@ fn tell_of_harmless(config: &Config, name: &str, held: &Holdings) {
             %state,
             advice,
             "the config does not name this stream any more; its state holds nothing undelivered, but \
-             how far its Kinesis stream was read: another stream reads from its `start` on, unless it \
-             adopts that state"
+             how far its Kinesis stream was read"
         );
     } else {
         tracing::info!(
@@ -88,7 +131,7 @@ fn tell_of_harmless(config: &Config, name: &str, held: &Holdings) {
 fn advice(config: &Config, name: &str, held: Option<&Holdings>) -> String {
     let mut ways = Vec::new();
     if held.is_some() {
-        let like = choice(drainers(config, held)).unwrap_or_else(|| "STREAM".to_owned());
+        let like = choice(&drainers(config, held)).unwrap_or_else(|| "STREAM".to_owned());
         let drain = config.command(&format!("state drain {name} --like {like}"));
         ways.push(format!("`{drain}` to deliver it"));
     }
@@ -125,20 +168,17 @@ fn drainers<'c>(config: &'c Config, held: Option<&Holdings>) -> Vec<&'c str> {
 fn heirs(config: &Config, held: Option<&Holdings>) -> Option<String> {
     let can_adopt = |stream: &&StreamSettings| {
         let dir = config.state_dir.join(&stream.name);
-        let is_free = match holdings::has_state(&dir) {
-            Ok(true) => Holdings::read(&dir, 1).is_ok_and(|own| own.may_be_set_aside()),
-            Ok(false) => true,
-            Err(_) => false,
-        };
+        let own = Holdings::read_if_any(&dir);
+        let is_free = own.is_ok_and(|own| own.is_none_or(|own| own.may_be_set_aside()));
         is_free && held.is_some_and(|held| held.misfit(stream).is_none())
     };
     let found = config.streams.values().filter(can_adopt);
-    choice(found.map(|stream| &*stream.name).collect())
+    choice(&found.map(|stream| &*stream.name).collect::<Vec<_>>())
 }
 
 /// The one that there is, or all to choose from.
-fn choice(names: Vec<&str>) -> Option<String> {
-    match &*names {
+fn choice(names: &[&str]) -> Option<String> {
+    match names {
         [] => None,
         [one] => Some((*one).to_owned()),
         many => Some(format!("<one of {}>", many.join(", "))),

@@ -27,40 +27,15 @@ impl ErrorPrefix {
     ) -> Result<Self, Vec<PartitionFault>> {
         let mut faults = Vec::new();
         let zone = template::zone(time_zone, &mut faults);
-        let parts = match error_prefix {
-            Some(text) => {
-                let pieces = expression::parse(text, Field::ErrorPrefix, &mut faults);
-                let names_type = pieces
-                    .iter()
-                    .any(|piece| piece.part == Part::ErrorOutputType);
-                if expression::has_expression(text) && !names_type && faults.is_empty() {
-                    faults.push(
-                        PartitionFault::whole(
-                            Field::ErrorPrefix,
-                            "an error prefix with expressions must name the type of error",
-                        )
-                        .help("add !{firehose:error-output-type}/"),
-                    );
-                }
-                let mut parts = expression::joined(pieces);
-                let is_bare = !expression::has_expression(text);
-                if faults.is_empty() {
-                    let field = Field::ErrorPrefix;
-                    template::check(&parts, is_bare, &zone, field, rule, &mut faults);
-                }
-                if is_bare {
-                    parts.push(expression::default_time());
-                }
-                parts
+        let parts = if let Some(text) = error_prefix {
+            written_parts(text, &zone, rule, &mut faults)
+        } else {
+            let prefix = prefix.unwrap_or("");
+            let parts = default_parts(prefix, &mut faults);
+            if faults.is_empty() {
+                faults.extend(refused_default(prefix, &parts, &zone, rule));
             }
-            None => {
-                let prefix = prefix.unwrap_or("");
-                let parts = default_parts(prefix, &mut faults);
-                if faults.is_empty() {
-                    faults.extend(refused_default(prefix, &parts, &zone, rule));
-                }
-                parts
-            }
+            parts
         };
         if faults.is_empty() {
             Ok(Self { parts, zone })
@@ -99,6 +74,32 @@ impl ErrorPrefix {
     pub fn zone(&self) -> &Zone {
         &self.zone
     }
+}
+
+/// The parts of an error prefix as it is written.
+fn written_parts(
+    text: &str,
+    zone: &Zone,
+    rule: &KeyRule,
+    faults: &mut Vec<PartitionFault>,
+) -> Vec<Part> {
+    let field = Field::ErrorPrefix;
+    let pieces = expression::parse(text, field, faults);
+    let is_bare = !expression::has_expression(text);
+    let is_type = |piece: &expression::Piece| piece.part == Part::ErrorOutputType;
+    if !is_bare && !pieces.iter().any(is_type) && faults.is_empty() {
+        let message = "an error prefix with expressions must name the type of error";
+        let fault = PartitionFault::whole(field, message);
+        faults.push(fault.help("add !{firehose:error-output-type}/"));
+    }
+    let mut parts = expression::joined(pieces);
+    if faults.is_empty() {
+        template::check(&parts, is_bare, zone, field, rule, faults);
+    }
+    if is_bare {
+        parts.push(expression::default_time());
+    }
+    parts
 }
 
 /// A default that the destination cannot take. What is wrong with the prefix that it begins with is

@@ -4,6 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use firehose::checkpoint::{Commit, Store};
+use firehose::disk::HostDisk;
+use firehose::position::Position;
+use firehose::shard::{ShardState, SourceName};
+
 use crate::support::daemon::{Daemon, Site};
 use crate::support::http::{get, metric, post_records};
 use crate::support::lake;
@@ -84,6 +89,57 @@ fn a_renamed_stream_goes_on_when_the_advice_is_followed_to_the_letter() {
         site.start().drain();
         assert_eq!(delivered(&site), ["{\"n\":1}", "{\"n\":2}"], "{verb}");
     }
+}
+
+/// A Kinesis stream under another name would be read again from its start; nothing need answer there.
+#[test]
+fn a_renamed_stream_of_kinesis_waits_until_it_has_the_position() {
+    let settings = r#"
+[stream.new]
+spool_limit = "64MiB"
+
+[stream.new.source]
+type = "kinesis"
+stream = "clicks"
+region = "eu-central-1"
+endpoint = "http://127.0.0.1:1"
+access_key_id = "any"
+secret_access_key = "any"
+
+[stream.new.destination]
+type = "folder"
+path = "lake"
+"#;
+    let site = Site::new(settings);
+    let state = site.path("data/state");
+    let disk = HostDisk::new(state.join("old")).unwrap();
+    let (store, _) = Store::open(&disk, Path::new("checkpoint.redb"), 0).unwrap();
+    let arn = "arn:aws:kinesis:eu-central-1:123456789012:stream/clicks".to_owned();
+    let read = ShardState {
+        position: Some(Position::default()),
+        ..ShardState::default()
+    };
+    let commit = Commit {
+        shards: vec![("shardId-000000000000".into(), read)],
+        source: Some(SourceName { arn, created_ms: 0 }),
+        ..Commit::default()
+    };
+    store.commit(&commit).unwrap();
+    drop(store);
+    let mut daemon = site.spawn(&[]);
+    until_started(&site, &mut daemon);
+    let told = get(site.address, "/readyz").unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&told.body).unwrap();
+    let new = &told["streams"]["new"];
+    assert_eq!(new["state"], "stopped", "{told}");
+    daemon.terminate();
+    let done = site.follow(new["advice"].as_str().unwrap(), "adopt").done();
+    assert!(done.contains("new has the state of old"), "{done}");
+    let mut daemon = site.spawn(&[]);
+    daemon.alive();
+    let told = get(site.address, "/readyz").unwrap().text();
+    assert!(!told.contains("stopped"), "{told}");
+    daemon.kill();
 }
 
 /// All pairs of an old state with and without records, and a new one that was never begun, is empty,

@@ -50,7 +50,7 @@ fn a_config_means_the_same_from_wherever_it_is_named() {
     ] {
         let listed = in_folder(&site, dir, &["state", "list", "--config", &config]);
         let held = format!(
-            "holds 1 records (11B) in 1 open batches and 0 waiting objects, 0 records (0B) in the \
+            "holds 1 records (7B) in 1 open batches and 0 waiting objects, 0 records (0B) in the \
              journal, for folder:{}\n",
             site.path("lake").canonicalize().unwrap().display()
         );
@@ -93,6 +93,7 @@ fn state_and_objects_that_lie_where_they_used_to_are_told_before_anything_begins
             format!("write state_dir = \"{}\"", old.display()),
             format!("`path` is {}", here.join("conf/lake").display()),
             format!("write path = \"{}\"", here.join("lake").display()),
+            "conf/firehose.toml:1:1: ".to_owned(),
             "conf/firehose.toml:14:8: ".to_owned(),
         ] {
             assert!(refused.contains(&told), "{told} in {refused}");

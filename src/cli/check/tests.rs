@@ -109,7 +109,7 @@ prefix = "!{partitionKeyFromQuery:x}/"
             "13:24: unknown word \"foldr\"",
             "13:59: unknown namespace \"nosuch\"",
             "16:26: the query must return an object of keys, and returns text",
-            "16:45: an event time is text or a number, and this returns an array",
+            "16:46: an event time is text or a number, and this returns an array",
             "19:9: the environment variable NOWHERE is not set",
             "20:26: ",
             "21:28: unknown value \"error-outputtype\"",

@@ -75,13 +75,12 @@ pub(super) fn read(
 
 /// `[stream.X.backup.format]`: the source records as they came, so never columns.
 pub(super) fn read_lines(mut table: Table<'_>) -> Option<FormatSettings> {
-    match kind(&mut table, &[("json", Kind::Json), ("raw", Kind::Raw)]) {
-        Some(kind) => of_lines(kind, table),
-        None => {
-            of_any_kind(table);
-            None
-        }
+    let kind = kind(&mut table, &[("json", Kind::Json), ("raw", Kind::Raw)]);
+    if kind.is_none() {
+        of_any_kind(table);
+        return None;
     }
+    of_lines(kind?, table)
 }
 
 /// The keys of a table whose kind is not known: which of them go together cannot be judged.

@@ -56,16 +56,12 @@ pub(super) fn read(
     let buffering = table.table("buffering").map_or(buffering, |table| {
         self::buffering(table, buffering, spool_limit)
     });
-    let format = match table.table("format") {
-        Some(table) => format::read(name, table, base, spans),
-        None => {
-            // A value that is no table is reported already.
-            if table.has("format") {
-                spans.keep_unread(name, StageField::Schema);
-            }
-            format::default()
-        }
-    };
+    let format = table.table("format");
+    let format = format.map(|table| format::read(name, table, base, spans));
+    if format.is_none() && table.has("format") {
+        // A value that is no table is reported already.
+        spans.keep_unread(name, StageField::Schema);
+    }
     let destination_place = table.place_of("destination");
     let destination = required(&mut table, "destination", "type = \"folder\" or \"s3\"");
     let destination = match destination {
@@ -93,7 +89,7 @@ pub(super) fn read(
         transforms,
         partitioning: partitioning.unwrap_or_default(),
         buffering,
-        format,
+        format: format.unwrap_or_else(format::default),
         destination,
         backup,
         spool_limit,

@@ -111,8 +111,8 @@ prefix = "!{partitionKeyFromQuery:x}/"
             "16:26: the query must return an object of keys, and returns text",
             "16:46: an event time is text or a number, and this returns an array",
             "19:9: the environment variable NOWHERE is not set",
-            "20:26: ",
-            "21:28: unknown value \"error-outputtype\"",
+            "20:27: the pattern letter",
+            "21:30: unknown value \"error-outputtype\"",
             "23:11: partitionKeyFromQuery has no place here",
         ],
     );

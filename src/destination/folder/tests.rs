@@ -307,7 +307,8 @@ proptest! {
         let room = 4095 - 4 + over - root.as_os_str().len() - 1;
         let mut key = "d/".repeat(deep) + &format!("{}/", "p".repeat(250)).repeat(room / 251 - 1);
         key += &"x".repeat(room - key.len() - 255);
-        key += &format!("/{}", "y".repeat(254));
+        key.push('/');
+        key += &"y".repeat(254);
         prop_assume!(key.split('/').all(|part| (1..=255).contains(&part.len())));
         let keys = Keys::of(&StoreSettings::Folder { path: dir.path().join("made/anew") });
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");

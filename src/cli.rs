@@ -8,6 +8,7 @@ pub mod check;
 pub mod demo;
 pub mod explain;
 mod lines;
+mod places;
 pub mod put;
 pub mod run;
 mod settings;

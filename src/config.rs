@@ -14,14 +14,14 @@ mod written;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity, Source};
 use load::read_bounded;
-pub use load::{Loaded, listen, load, parse, parse_object};
+pub use load::{Draft, Loaded, draft, listen, parse, parse_object};
 pub use quantity::{display_duration, display_size, parse_duration, parse_size};
 pub use spans::{SpanMap, StageField};
 pub use words::choose;
@@ -29,6 +29,8 @@ pub use words::choose;
 /// The whole file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
+    /// The file that it was read from.
+    pub file: PathBuf,
     /// Journal, spool and checkpoints live here, one directory per stream.
     pub state_dir: PathBuf,
     /// Bytes of records, blocks, encoders and indexes in memory, shared by all streams.
@@ -39,6 +41,18 @@ pub struct Config {
     pub shutdown_grace: Duration,
     /// The delivery streams by name.
     pub streams: BTreeMap<String, StreamSettings>,
+}
+
+impl Config {
+    /// A command line of `firehose` that reads this config, wherever a person stands.
+    pub fn command(&self, verb: &str) -> String {
+        if self.file == Path::new("firehose.toml") {
+            return format!("firehose {verb}");
+        }
+        let file = std::path::absolute(&self.file);
+        let file = file.as_ref().unwrap_or(&self.file);
+        format!("firehose {verb} --config {}", file.display())
+    }
 }
 
 /// The HTTP listener.
@@ -192,6 +206,9 @@ pub struct AwsAccess {
     /// Secret access key, from the file or from `secret_access_key_file`.
     pub secret_access_key: Option<Secret>,
 }
+
+/// Modules in a row. Each keeps instances on every core, so the number is bounded.
+pub const TRANSFORMS_MAX: usize = 16;
 
 /// A WebAssembly module that changes records, and its limits.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -27,6 +27,7 @@ use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::config::{Config, StreamSettings};
 use crate::disk::{Disk, HostDisk, Reserve, Shortage};
+use crate::error::StreamError;
 use crate::http::{self, ApiState, Limits, StreamInfo};
 use crate::pipeline::{self, Status, Surroundings, Workers};
 use crate::source::direct_put::Intake;
@@ -111,15 +112,20 @@ impl Daemon {
         let (clock, metrics) = (common.clock.clone(), Arc::clone(&common.metrics));
         let looking = tokio::task::spawn_blocking({
             let (config, clock, metrics) = (config.clone(), clock.clone(), Arc::clone(&metrics));
-            move || orphans::find(&config, &metrics, &clock)
+            move || {
+                let orphans = orphans::find(&config, &metrics, &clock);
+                (orphans, orphans::withheld(&config))
+            }
         });
-        let orphans = looking.await?;
+        let (orphans, mut withheld) = looking.await?;
         let (streams_stop, hurry) = (CancellationToken::new(), CancellationToken::new());
         let (mut infos, mut supervisors) = (Vec::new(), Vec::new());
         let (mut streams, mut doors) = (BTreeMap::new(), BTreeMap::new());
         let mut transforms = Vec::new();
         for (name, settings) in config.streams {
-            let supervisor = common.open(&config.state_dir, settings.clone()).await?;
+            let supervisor =
+                common.open(&config.state_dir, settings.clone(), withheld.remove(&name));
+            let supervisor = supervisor.await?;
             let status = supervisor.status();
             infos.push(StreamInfo {
                 name: name.clone(),
@@ -266,8 +272,13 @@ impl Common {
         })
     }
 
-    /// Opens the state of one stream.
-    async fn open(&self, state_dir: &Path, settings: StreamSettings) -> anyhow::Result<Supervisor> {
+    /// Opens the state of one stream, unless there is a reason not to begin.
+    async fn open(
+        &self,
+        state_dir: &Path,
+        settings: StreamSettings,
+        withheld: Option<StreamError>,
+    ) -> anyhow::Result<Supervisor> {
         let name = &settings.name;
         let transforms = self.transforms(&settings).await?;
         // A module that takes its time must not make other streams wait.
@@ -291,7 +302,7 @@ impl Common {
             encoders: Arc::default(),
             read_room: Room::new(self.read_bytes),
         };
-        Ok(Supervisor::open(Arc::new(settings), disk, around).await)
+        Ok(Supervisor::open(Arc::new(settings), disk, around, withheld).await)
     }
 
     /// Loads a stream's modules.

@@ -4,6 +4,7 @@
 //! somebody else's by its object id, size and CRC-64/NVME, and nothing is ever overwritten.
 
 mod folder;
+mod keys;
 mod s3;
 
 use std::collections::HashSet;
@@ -17,6 +18,7 @@ use uuid::Uuid;
 use crate::config::StoreSettings;
 
 pub use folder::Folder;
+pub use keys::Keys;
 pub use s3::S3;
 
 /// A place that objects are published to. Cheap to clone.

@@ -9,6 +9,7 @@ mod expression;
 mod extract;
 mod fault;
 mod jq;
+mod key_rule;
 mod number;
 mod paths;
 mod template;
@@ -16,11 +17,13 @@ mod template;
 pub use date_pattern::Zone;
 pub use error_prefix::{ErrorPrefix, object_name};
 pub use fault::{Field, PartitionFault};
+pub use key_rule::KeyRule;
 
 use crate::config::{KeyValues, PartitioningSettings};
 use crate::failure::Failure;
 use crate::record::Record;
 use event_time::{EventTimeCache, EventTimePatterns};
+use expression::Part;
 use extract::{Extracted, Extractor, failed};
 use template::{Template, Values};
 
@@ -39,48 +42,75 @@ pub struct Scratch {
     extracted: Extracted,
 }
 
+/// What a prefix is compiled with.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan<'a> {
+    /// Query, event time and time zone.
+    pub settings: &'a PartitioningSettings,
+    /// Only what a transform made can have the keys of `!{partitionKeyFromTransform:…}`.
+    pub has_transforms: bool,
+    /// The prefix as it is written.
+    pub prefix: Option<&'a str>,
+    /// What the destination says to keys.
+    pub rule: &'a KeyRule,
+    /// What could not be read.
+    pub unread: Unread,
+}
+
+/// Values that the config has and that could not be read: nothing is said of what belongs to them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unread {
+    /// `query`.
+    pub query: bool,
+    /// `event_time`.
+    pub event_time: bool,
+    /// `prefix`.
+    pub prefix: bool,
+}
+
 impl Partitioner {
-    /// Compiles `partitioning` and `destination.prefix` of a stream. Only what a transform made can
-    /// have the keys of `!{partitionKeyFromTransform:…}`.
-    pub fn compile(
-        settings: &PartitioningSettings,
-        has_transforms: bool,
-        prefix: Option<&str>,
-    ) -> Result<Self, Vec<PartitionFault>> {
-        Self::compile_field(settings, has_transforms, prefix, Field::Prefix)
+    /// Compiles `partitioning` and `destination.prefix` of a stream.
+    pub fn compile(plan: &Plan<'_>) -> Result<Self, Vec<PartitionFault>> {
+        Self::compile_field(plan, Field::Prefix)
     }
 
     /// Compiles `backup.prefix`: no keys, no event time.
     pub fn compile_backup(
         prefix: Option<&str>,
         time_zone: Option<&str>,
+        rule: &KeyRule,
     ) -> Result<Self, Vec<PartitionFault>> {
         let settings = PartitioningSettings {
             time_zone: time_zone.map(Into::into),
             ..PartitioningSettings::default()
         };
-        Self::compile_field(&settings, false, prefix, Field::BackupPrefix)
+        let plan = Plan {
+            settings: &settings,
+            has_transforms: false,
+            prefix,
+            rule,
+            unread: Unread::default(),
+        };
+        Self::compile_field(&plan, Field::BackupPrefix)
     }
 
-    fn compile_field(
-        settings: &PartitioningSettings,
-        has_transforms: bool,
-        prefix: Option<&str>,
-        field: Field,
-    ) -> Result<Self, Vec<PartitionFault>> {
+    fn compile_field(plan: &Plan<'_>, field: Field) -> Result<Self, Vec<PartitionFault>> {
+        let (settings, rule) = (plan.settings, plan.rule);
         let mut faults = Vec::new();
         let zone = template::zone(settings.time_zone.as_deref(), &mut faults);
-        let text = prefix.unwrap_or("");
+        let text = plan.prefix.unwrap_or("");
+        let is_bare = !expression::has_expression(text);
         let pieces = expression::parse(text, field, &mut faults);
-        let extractor = Extractor::compile(settings, has_transforms, &pieces, &mut faults);
+        let extractor = Extractor::compile(plan, &pieces, &mut faults);
         let mut parts = expression::joined(pieces);
         if faults.iter().all(|fault| fault.field != field) {
-            template::check(&parts, &zone, field, &mut faults);
+            template::check(&parts, is_bare, &zone, field, rule, &mut faults);
         }
-        if !expression::has_expression(text) {
+        if is_bare {
             parts.push(expression::default_time());
         }
-        let (template, times) = Template::new(parts, &zone, |part| extractor.key_index(part));
+        let key = |part: &Part| extractor.key_index(part);
+        let (template, times) = Template::new(parts, &zone, rule, key);
         if !faults.is_empty() {
             return Err(faults);
         }
@@ -137,7 +167,6 @@ impl Partitioner {
         if self.template.is_static() {
             return Ok(()); // its length was checked when it was compiled
         }
-        self.template.fits(identity).map_err(failed)?;
         if !escaped {
             if extracted.values.iter().any(u8::is_ascii_control) {
                 return Err(failed(
@@ -155,7 +184,7 @@ impl Partitioner {
                 })
             })?;
         }
-        Ok(())
+        self.template.fits(identity, escaped).map_err(failed)
     }
 
     /// Lets the scan of a record stop where all its values are found, unless a key may come again

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::{CommandError, settings};
+use super::{CommandError, places, settings};
 use crate::config::{
     Compression, FormatSettings, ParquetCompression, SourceSettings, StoreSettings, StreamSettings,
     TransformSettings, display_duration, display_size,
@@ -15,13 +15,15 @@ pub(super) fn run(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<(), CommandError> {
-    let loaded = settings::load(path)?;
+    let mut draft = settings::draft(path)?;
+    let (config, spans) = (&draft.config, &draft.spans);
+    draft.found.extend(places::unwritable(config, spans, true));
+    draft.found.extend(places::left_behind(config, spans));
+    let modules = settings::check_modules(config, spans)?;
+    draft.found.extend(modules);
+    let loaded = draft.sound()?;
     if !loaded.warnings.is_empty() {
         writeln!(err, "{}\n", loaded.warnings)?;
-    }
-    let faults = settings::check_modules(&loaded.config, &loaded.spans)?;
-    if !faults.is_empty() {
-        return Err(faults.into());
     }
     let streams = &loaded.config.streams;
     let count = streams.len();
@@ -139,3 +141,6 @@ fn head(prefix: &str) -> String {
     let fixed = prefix.split("!{").next().unwrap_or_default();
     format!("{fixed}…")
 }
+
+#[cfg(test)]
+mod tests;

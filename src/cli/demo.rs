@@ -63,7 +63,8 @@ pub fn run(args: &DemoArgs, out: &mut dyn Write) -> Result<(), CommandError> {
         "DEMO_LISTEN" => Some(args.listen.to_string()),
         _ => None,
     };
-    let loaded = config::parse(CONFIG, Path::new("demo/firehose.toml"), &environment)?;
+    // Named as if it stood in the working directory, where a relative `--dir` begins.
+    let loaded = config::parse(CONFIG, Path::new("firehose.toml"), &environment)?;
     runtime()?.block_on(show(args, loaded.config, out))?;
     Ok(())
 }

@@ -27,12 +27,8 @@ use super::shown::shown;
 use crate::config::display_duration;
 use crate::retry;
 
-<<<<<<< HEAD
-use input::{as_body, read_in_thread, without_records};
-=======
 use account::Accountant;
-use input::{read_in_thread, without_records};
->>>>>>> w-seen
+use input::{as_body, read_in_thread, without_records};
 
 /// How long one attempt may take, from connecting to the last byte of the answer.
 const ATTEMPT: Duration = Duration::from_mins(1);
@@ -147,20 +143,14 @@ async fn send(
         bar.set_message(format!("{} records", sender.sent.records));
     }
     bar.finish_and_clear();
-<<<<<<< HEAD
-    summary(&args.stream, sender.sent, start.elapsed(), out)
-        .map_err(|error| PutError::Failed(format!("the summary cannot be written: {error}")))?;
-    if let Some(warning) = &sender.warning {
-        let written = writeln!(out, "warning: {}", shown(warning));
-        written
-            .map_err(|error| PutError::Failed(format!("the warning cannot be written: {error}")))?;
-=======
     let unwritten = |error| PutError::Failed(format!("the summary cannot be written: {error}"));
     summary(&args.stream, sender.sent, start.elapsed(), out).map_err(unwritten)?;
+    if let Some(warning) = &sender.warning {
+        writeln!(out, "warning: {}", shown(warning)).map_err(unwritten)?;
+    }
     if sender.sent.records > 0 {
         let closing = sender.accountant.close(&args.stream, out).await;
         closing.and_then(|()| out.flush()).map_err(unwritten)?;
->>>>>>> w-seen
     }
     result
 }
@@ -311,14 +301,10 @@ impl Sender {
     ) -> Result<(), PutError> {
         let mut attempt = 0;
         loop {
-<<<<<<< HEAD
-            let (cause, wait) = match self.attempt(as_body(batch.clone())).await {
-=======
             if self.sent.records == 0 {
                 self.accountant.open().await;
             }
-            let (cause, wait) = match self.attempt(batch.clone()).await {
->>>>>>> w-seen
+            let (cause, wait) = match self.attempt(as_body(batch.clone())).await {
                 Outcome::Accepted(answer) => {
                     self.count(&answer);
                     self.warning = self.warning.take().or(answer.warning);

@@ -9,24 +9,29 @@ use std::sync::Arc;
 
 use super::CommandError;
 use crate::config::{
-    self, Config, Diagnostic, Diagnostics, Loaded, SpanMap, StageField, StreamSettings, choose,
-    display_size,
+    self, Config, Diagnostic, Diagnostics, Draft, Loaded, SpanMap, StageField, StreamSettings,
+    TRANSFORMS_MAX, choose, display_size,
 };
 use crate::format::{Format, FormatFault};
-use crate::partition::{ErrorPrefix, Field, PartitionFault, Partitioner};
+use crate::partition::{Field, PartitionFault, Unread};
+use crate::pipeline::{self, MadeUp};
 use crate::transform::{Chain, Engine, Observer};
 
 /// Loads the file and compiles its expressions; the environment is the process's own.
 pub(super) fn load(path: &Path) -> Result<Loaded, Diagnostics> {
-    let mut loaded = config::load(path, &|name| std::env::var(name).ok())?;
-    let faults = check_stages(&loaded.config, &loaded.spans);
-    if !faults.is_empty() {
-        let mut found = faults;
-        found.extend(loaded.warnings);
-        return Err(found);
+    draft(path)?.sound()
+}
+
+/// The same, with all that was found, though some of it be faults.
+pub(super) fn draft(path: &Path) -> Result<Draft, Diagnostics> {
+    let mut draft = config::draft(path, &|name| std::env::var(name).ok())?;
+    draft
+        .found
+        .extend(check_stages(&draft.config, &draft.spans));
+    if !draft.found.has_faults() {
+        draft.found.extend(disk_room(&draft.config));
     }
-    loaded.warnings.extend(disk_room(&loaded.config));
-    Ok(loaded)
+    Ok(draft)
 }
 
 /// The stream of that name.
@@ -41,7 +46,7 @@ pub(super) fn stream<'c>(
     })
 }
 
-/// Everything that the stages refuse to compile.
+/// Everything that the stages refuse to compile of what could be read.
 pub(super) fn check_stages(config: &Config, spans: &SpanMap) -> Diagnostics {
     let mut found = Diagnostics::default();
     for stream in config.streams.values() {
@@ -50,7 +55,7 @@ pub(super) fn check_stages(config: &Config, spans: &SpanMap) -> Diagnostics {
             at,
             message,
             help,
-        } in partition_faults(stream)
+        } in pipeline::prefix_faults(stream, made_up(stream, spans))
         {
             found.push(diagnostic(
                 stream,
@@ -61,7 +66,10 @@ pub(super) fn check_stages(config: &Config, spans: &SpanMap) -> Diagnostics {
                 help,
             ));
         }
-        if let Err(FormatFault { at, message, help }) = Format::compile(&stream.format) {
+        let is_schema_unread = spans.is_unread(&stream.name, StageField::Schema);
+        if !is_schema_unread
+            && let Err(FormatFault { at, message, help }) = Format::compile(&stream.format)
+        {
             found.push(diagnostic(
                 stream,
                 spans,
@@ -88,7 +96,9 @@ pub(super) fn check_modules(config: &Config, spans: &SpanMap) -> anyhow::Result<
     let engine = Engine::start(None)?;
     let silent = Observer::of_log(Arc::new(|_, _| {}))?;
     for stream in streams {
-        for (index, settings) in stream.transforms.iter().enumerate() {
+        // Those that could not be read are no more among the settings.
+        let is_read = |index: &usize| !spans.is_unread(&stream.name, StageField::Module(*index));
+        for (index, settings) in (0..).filter(is_read).zip(&stream.transforms) {
             let (one, silent) = (from_ref(settings), from_ref(&silent));
             if let Err(error) = Chain::load(&engine, &stream.name, one, silent) {
                 let (field, message) = (StageField::Module(index), error.to_string());
@@ -99,23 +109,19 @@ pub(super) fn check_modules(config: &Config, spans: &SpanMap) -> anyhow::Result<
     Ok(found)
 }
 
-fn partition_faults(stream: &StreamSettings) -> Vec<PartitionFault> {
-    let partitioning = &stream.partitioning;
-    let time_zone = partitioning.time_zone.as_deref();
-    let prefix = stream.destination.prefix.as_deref();
-    let error_prefix = stream.destination.error_prefix.as_deref();
-    let has_transforms = !stream.transforms.is_empty();
-    let data = Partitioner::compile(partitioning, has_transforms, prefix).err();
-    let errors = ErrorPrefix::compile(error_prefix, prefix, time_zone).err();
-    let backup = stream
-        .backup
-        .as_ref()
-        .and_then(|backup| Partitioner::compile_backup(backup.prefix.as_deref(), time_zone).err());
-    [data, errors, backup]
-        .into_iter()
-        .flatten()
-        .flatten()
-        .collect()
+/// What of a stream's settings stands in the place of values that could not be read.
+fn made_up(stream: &StreamSettings, spans: &SpanMap) -> MadeUp {
+    let is_unread = |field| spans.is_unread(&stream.name, field);
+    MadeUp {
+        values: Unread {
+            query: is_unread(StageField::Query),
+            event_time: is_unread(StageField::EventTime),
+            prefix: is_unread(StageField::Prefix),
+        },
+        error_prefix: is_unread(StageField::ErrorPrefix),
+        store: is_unread(StageField::Store),
+        transforms: (0..TRANSFORMS_MAX).any(|index| is_unread(StageField::Module(index))),
+    }
 }
 
 const fn stage_field(field: Field) -> StageField {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
-use super::{CommandError, runtime, settings};
+use super::{CommandError, places, runtime, settings};
 use crate::clock::Clock;
 use crate::config::{Config, StreamSettings};
 use crate::daemon::{self, holdings};
@@ -30,7 +30,7 @@ pub enum StateCommand {
         #[arg(long, value_name = "STREAM")]
         like: Option<String>,
     },
-    /// Make the state that the config does not name that of a stream which has none yet.
+    /// Make the state that the config does not name that of a stream which has no records of its own.
     Adopt {
         /// The name that the state has.
         old: String,
@@ -65,7 +65,10 @@ pub(super) fn run(
     config_path: &Path,
     out: &mut dyn Write,
 ) -> Result<(), CommandError> {
-    let config = settings::load(config_path)?.config;
+    let mut draft = settings::draft(config_path)?;
+    let left_behind = places::left_behind(&draft.config, &draft.spans);
+    draft.found.extend(left_behind);
+    let config = draft.sound()?.config;
     if let StateCommand::List = command {
         shared::list(&config, Clock::system().now_ms(), out)?;
         // Without the lock, so that daemons may run, unless there is also state that one machine has.
@@ -124,3 +127,6 @@ fn directory(config: &Config, stream: &str) -> Result<PathBuf, CommandError> {
         "stream {stream} has no state in {dir}; {there_are}"
     )))
 }
+
+#[cfg(test)]
+mod tests;

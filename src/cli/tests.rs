@@ -131,7 +131,11 @@ fn check_shows_transforms_by_their_files() {
     let loaded = parse(text, &dir.path().join("firehose.toml"), &|_| None).unwrap();
     let mut out = Vec::new();
     check::summary(&loaded.config.streams["c"], &mut out).unwrap();
-    let expected = "c: direct-put → first.wasm → second.wasm → json → out/…; 128MiB or 5m\n";
+    let folder = dir.path().canonicalize().unwrap();
+    let expected = format!(
+        "c: direct-put → first.wasm → second.wasm → json → {}/out/…; 128MiB or 5m\n",
+        folder.display()
+    );
     assert_eq!(String::from_utf8(out).unwrap(), expected);
 }
 

@@ -238,7 +238,7 @@ fn floor_boundary(text: &str, at: usize) -> usize {
     text.floor_char_boundary(at.min(text.len()))
 }
 
-/// Everything that was found, in the order of the file.
+/// Everything that was found: faults before warnings, both in the order of the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Diagnostics(Vec<Diagnostic>);
 
@@ -260,7 +260,11 @@ impl Diagnostics {
         if self.0.contains(&diagnostic) {
             return;
         }
-        let order = |of: &Diagnostic| of.place.as_ref().map(|place| place.at.start);
+        // A warning may follow from a fault, and is less than it.
+        let order = |of: &Diagnostic| {
+            let at = of.place.as_ref().map(|place| place.at.start);
+            (of.severity == Severity::Warning, at)
+        };
         let key = order(&diagnostic);
         let at = self.0.partition_point(|earlier| order(earlier) <= key);
         self.0.insert(at, diagnostic);

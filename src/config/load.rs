@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::io::Read as _;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use toml::de::DeTable;
@@ -21,6 +21,38 @@ use crate::json::BOM;
 const FILE_MAX: u64 = 1 << 20;
 /// Syntax faults shown: the first is the true one, the next ones often follow from it.
 const SYNTAX_MAX: usize = 3;
+/// The parser's words for a key or a table that was there before.
+const DUPLICATE: &str = "duplicate key";
+
+/// What a file comes to, faults or not: parts that have faults are left out or made up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draft {
+    /// The settings; [`SpanMap::is_unread`] tells which are made up.
+    pub config: Config,
+    /// What was found so far.
+    pub found: Diagnostics,
+    /// Where queries, prefixes and schemas stand in the file.
+    pub spans: SpanMap,
+}
+
+impl Draft {
+    /// The settings, if nothing that was found is a fault.
+    pub fn sound(self) -> Result<Loaded, Diagnostics> {
+        let Self {
+            config,
+            found,
+            spans,
+        } = self;
+        if found.has_faults() {
+            return Err(found);
+        }
+        Ok(Loaded {
+            config,
+            warnings: found,
+            spans,
+        })
+    }
+}
 
 /// Settings without faults, and what is needed to speak about them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,9 +65,9 @@ pub struct Loaded {
     pub spans: SpanMap,
 }
 
-/// Reads and validates the config file at `path`. `env` gives the environment's variables.
-pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Diagnostics> {
-    parse(text_of(path)?, path, env)
+/// Reads the config file at `path`, as far as it can be read. `env` gives the environment's variables.
+pub fn draft(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Draft, Diagnostics> {
+    parse_draft(text_of(path)?, path, env)
 }
 
 /// Where the daemon of the config file at `path` listens. Nothing else of the file is judged.
@@ -43,7 +75,10 @@ pub fn listen(
     path: &Path,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<SocketAddr, Diagnostics> {
-    let (listen, _) = read(text_of(path)?, path, env, written::listen)?;
+    let (listen, found) = read(text_of(path)?, path, env, written::listen)?;
+    if found.has_faults() {
+        return Err(found);
+    }
     Ok(listen)
 }
 
@@ -55,23 +90,44 @@ fn text_of(path: &Path) -> Result<String, Diagnostics> {
     })
 }
 
-/// Validates the text of a config file that stands at `path` (relative files start at its
-/// folder).
+/// Validates the text of a config file that stands at `path`: relative paths in it start at its
+/// folder.
 pub fn parse(
     text: impl Into<String>,
     path: &Path,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Loaded, Diagnostics> {
-    let base = path.parent().unwrap_or(Path::new(""));
-    let mut spans = SpanMap::default();
-    let (config, warnings) = read(text, path, env, |root| {
-        written::config(root, base, &mut spans)
+    parse_draft(text, path, env)?.sound()
+}
+
+fn parse_draft(
+    text: impl Into<String>,
+    path: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Draft, Diagnostics> {
+    let (base, mut spans) = (folder_of(path), SpanMap::default());
+    let (config, found) = read(text, path, env, |root| {
+        written::config(root, &base, &mut spans)
     })?;
-    Ok(Loaded {
+    Ok(Draft {
         config,
-        warnings,
+        found,
         spans,
     })
+}
+
+/// The folder of a file, however the file is named: nothing where that is the working directory, so
+/// that paths in it are shown as they are written.
+fn folder_of(path: &Path) -> PathBuf {
+    let parent = path.parent().filter(|parent| *parent != Path::new(""));
+    let Some(parent) = parent else {
+        return PathBuf::new();
+    };
+    match (parent.canonicalize(), Path::new(".").canonicalize()) {
+        (Ok(folder), Ok(here)) if folder == here => PathBuf::new(),
+        (Ok(folder), _) => folder,
+        (Err(_), _) => parent.to_owned(),
+    }
 }
 
 /// The text of a TOML file that stands at `path` and holds values of the user's own, as the text of a
@@ -82,10 +138,13 @@ pub fn parse_object(
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<String, Diagnostics> {
     let (object, found) = read(text, path, env, json_object)?;
+    if found.has_faults() {
+        return Err(found);
+    }
     object.ok_or(found)
 }
 
-/// Reads a TOML file; what `read` finds beside its result are warnings.
+/// Reads a TOML file: what `read` makes of it, and what it finds. The error: it is not TOML.
 fn read<T>(
     text: impl Into<String>,
     path: &Path,
@@ -100,27 +159,29 @@ fn read<T>(
         let place = Place { source, at };
         return Err(Diagnostic::fault(place, "a key of too many parts").into());
     }
-    let tree = match DeTable::parse_recoverable(&source.text) {
-        (tree, faults) if faults.is_empty() => tree,
-        (_, faults) => return Err(syntax(&source, &faults)),
-    };
+    let (tree, faults) = DeTable::parse_recoverable(&source.text);
+    // A key too many hides nothing of the rest.
+    let is_readable = faults.iter().all(|fault| fault.message() == DUPLICATE);
+    if !is_readable {
+        return Err(syntax(&source, faults.iter().take(SYNTAX_MAX)));
+    }
+    let mut found = syntax(&source, faults.iter());
     let file = File {
         source: Arc::clone(&source),
         env,
         found: RefCell::default(),
     };
     let result = read(Table::root(&file, tree.get_ref()));
-    let mut found = Diagnostics::default();
     found.extend(file.found.into_inner());
-    if found.has_faults() {
-        return Err(found);
-    }
     Ok((result, found))
 }
 
-fn syntax(source: &Arc<Source>, faults: &[toml::de::Error]) -> Diagnostics {
+fn syntax<'f>(
+    source: &Arc<Source>,
+    faults: impl Iterator<Item = &'f toml::de::Error>,
+) -> Diagnostics {
     let mut found = Diagnostics::default();
-    for fault in faults.iter().take(SYNTAX_MAX) {
+    for fault in faults {
         let at = fault.span().unwrap_or(0..0);
         // The parser's words for nothing at all after `=` speak of quotes.
         let message = match fault.message() {
@@ -131,7 +192,11 @@ fn syntax(source: &Arc<Source>, faults: &[toml::de::Error]) -> Diagnostics {
             source: Arc::clone(source),
             at,
         };
-        found.push(Diagnostic::fault(place, format!("not TOML: {message}")));
+        let fault = Diagnostic::fault(place, format!("not TOML: {message}"));
+        found.push(match message {
+            DUPLICATE => fault.help("remove one of the two"),
+            _ => fault.help("the rest of the file is judged once this is mended"),
+        });
     }
     found
 }

@@ -466,7 +466,7 @@ impl<'f> Table<'f> {
 
     /// Help for an unknown key, with the stream's own name in it.
     fn help_for(&self, word: &str) -> String {
-        let help = words::key_help(word, &self.asked);
+        let help = words::key_help(&self.path, word, &self.asked);
         let stream = self
             .path
             .strip_prefix("stream.")

@@ -73,6 +73,7 @@ fn each_fault_is_told_in_these_words() {
 #[test]
 fn what_is_not_written_has_its_default() {
     let Config {
+        file: _,
         state_dir,
         memory_limit,
         http,
@@ -321,6 +322,49 @@ fn schema_and_secret_files_start_at_the_folder_of_the_config() {
 }
 
 #[test]
+fn state_and_objects_start_at_the_folder_of_the_config_too_however_it_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().canonicalize().unwrap();
+    std::fs::create_dir(folder.join("sub")).unwrap();
+    std::os::unix::fs::symlink(&folder, dir.path().join("link")).unwrap();
+    for named in [
+        "firehose.toml",
+        "./firehose.toml",
+        "sub/../firehose.toml",
+        "link/firehose.toml",
+    ] {
+        let path = dir.path().join(named);
+        let loaded = parse(MINIMAL, &path, &env).unwrap();
+        assert_eq!(
+            loaded.config.state_dir,
+            folder.join("data/state"),
+            "{named}"
+        );
+        let store = &loaded.config.streams["c"].destination.store;
+        let path = folder.join("out");
+        assert_eq!(*store, StoreSettings::Folder { path }, "{named}");
+        assert_eq!(
+            loaded.spans.relative("", StageField::StateDir),
+            Some(Path::new("data/state"))
+        );
+    }
+    // In the working directory they are shown as they are written.
+    let here = std::env::current_dir().unwrap();
+    for path in [
+        here.join("firehose.toml"),
+        "./firehose.toml".into(),
+        "firehose.toml".into(),
+    ] {
+        let loaded = parse(MINIMAL, &path, &env).unwrap();
+        assert_eq!(loaded.config.state_dir, Path::new("data/state"), "{path:?}");
+    }
+    let text = format!("state_dir = \"/var/x\"\n{MINIMAL}");
+    let loaded = parse(text, &dir.path().join("firehose.toml"), &env).unwrap();
+    assert_eq!(loaded.config.state_dir, Path::new("/var/x"));
+    assert_eq!(loaded.spans.relative("", StageField::StateDir), None);
+}
+
+#[test]
 fn a_range_of_a_value_is_found_where_it_was_written() {
     let cases = [
         ("prefix = \"ab!{x}cd\"", "!{x}", "!{x}"),
@@ -364,6 +408,10 @@ fn variables_are_expanded_in_values_and_never_in_keys_or_comments() {
     assert_eq!(
         prefix("prefix = \"${SECRET}/${SECRET:-x}/${NONE:-d}/${NONE:-}\""),
         "s3cr3t/s3cr3t/d/"
+    );
+    assert_eq!(
+        prefix("prefix = \"${NONE:-!{timestamp:yyyy}/}x\""),
+        "!{timestamp:yyyy}/x"
     );
     assert_eq!(
         prefix("prefix = \"$${SECRET}/$SECRET/$$\" # ${NONE}"),

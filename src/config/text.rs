@@ -131,13 +131,13 @@ impl Expansion<'_> {
                 continue;
             }
             self.copy(done..dollar);
-            let Some(length) = decoded[dollar..].find('}') else {
+            // What was meant behind a variable that is not closed nobody knows.
+            let Some(end) = closed(&decoded[dollar..]) else {
                 self.fault(dollar..decoded.len(), "`${` without its `}`", ESCAPE_HELP);
                 return;
             };
-            let end = dollar + length + 1;
-            self.variable(dollar..end, env);
-            done = end;
+            self.variable(dollar..dollar + end, env);
+            done = dollar + end;
         }
         self.copy(done..decoded.len());
     }
@@ -152,7 +152,12 @@ impl Expansion<'_> {
         if name.is_empty() || !name.chars().all(word) || name.starts_with(|c: char| c.is_numeric())
         {
             let message = format!("\"{name}\" is not the name of a variable");
-            return self.fault(at, &message, ESCAPE_HELP);
+            let help = if name.contains(':') {
+                format!("{ESCAPE_HELP}; expressions of prefixes begin with `!{{`")
+            } else {
+                ESCAPE_HELP.to_owned()
+            };
+            return self.fault(at, &message, &help);
         }
         let set = env(name).filter(|value| default.is_none() || !value.is_empty());
         let Some(value) = set.as_deref().or(default) else {
@@ -178,6 +183,21 @@ impl Expansion<'_> {
         self.faults
             .push(Diagnostic::fault(place, message).help(help));
     }
+}
+
+/// Where a variable ends that `text` begins with: at the brace of its own, so that a default may hold
+/// pairs of braces.
+fn closed(text: &str) -> Option<usize> {
+    let mut depth = 0_usize;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'{' => depth += 1,
+            b'}' if depth == 1 => return Some(at + 1),
+            b'}' => depth -= 1,
+            _ => {}
+        }
+    }
+    None
 }
 
 const ESCAPE_HELP: &str = "`${NAME}` and `${NAME:-default}` stand for environment variables; \

@@ -144,14 +144,75 @@ const HOMES: &[(&str, &str)] = &[
     ("path", "in [stream.NAME.destination]"),
 ];
 
+/// Help for keys and tables by which errors or backup would have a destination of their own.
+const ONE_DESTINATION: &str = "data, errors and backup of a stream go to one destination for now: \
+                               `error_prefix` in [stream.NAME.destination] and `prefix` in \
+                               [stream.NAME.backup] keep them apart there";
+
+/// What a destination has, folded: in a backup it would be one of its own.
+const DESTINATION_KEYS: &[&str] = &[
+    "destination",
+    "bucket",
+    "bucketarn",
+    "region",
+    "endpoint",
+    "path",
+    "pathstyle",
+    "profile",
+    "accesskeyid",
+    "secretaccesskey",
+    "secretaccesskeyfile",
+    "storageclass",
+    "encryption",
+    "kmskeyid",
+    "acl",
+    "tags",
+    "s3",
+    "folder",
+    "store",
+];
+
+/// What begins the name of a destination for something other than data, folded.
+const OTHER_LANES: &[&str] = &["error", "backup", "failed", "failure", "deadletter", "dlq"];
+
+/// Help for a key that is right in a table like this one: the table's path is as in its header.
+fn lane_help(table: &str, word: &str) -> Option<&'static str> {
+    let is_backup = table.ends_with(".backup");
+    if is_backup && DESTINATION_KEYS.contains(&word) {
+        return Some(ONE_DESTINATION);
+    }
+    if is_backup {
+        return match word {
+            "type" | "compression" | "delimiter" => {
+                Some("it belongs in [stream.NAME.backup.format]")
+            }
+            "size" | "interval" => Some("it belongs in [stream.NAME.backup.buffering]"),
+            _ => None,
+        };
+    }
+    let is_stream = table.starts_with("stream.");
+    let of_lane = OTHER_LANES.iter().find_map(|lane| {
+        let rest = word.strip_prefix(lane)?;
+        Some(rest.strip_prefix('s').unwrap_or(rest))
+    });
+    // Firehose's own word for the backup's settings is translated.
+    let is_destination =
+        |of: &str| of.is_empty() || DESTINATION_KEYS.contains(&of) || of == "output";
+    let is_other = is_stream && of_lane.is_some_and(is_destination);
+    is_other.then_some(ONE_DESTINATION)
+}
+
 /// Allowed words that are listed in full.
 const LISTED_MAX: usize = 24;
 /// Allowed words that are listed even beside the one that was probably meant.
 const LISTED_BESIDE_MAX: usize = 8;
 
-/// Help for an unknown key of a table that knows `allowed`.
-pub(super) fn key_help(word: &str, allowed: &[&str]) -> String {
+/// Help for an unknown key of a table that knows `allowed`; the table's path is as in its header.
+pub(super) fn key_help(table: &str, word: &str, allowed: &[&str]) -> String {
     let folded = fold(word);
+    if let Some(help) = lane_help(table, &folded) {
+        return help.to_owned();
+    }
     if !allowed.iter().any(|right| fold(right) == folded) {
         if let Some((_, help)) = TRANSLATIONS.iter().find(|(theirs, _)| *theirs == folded) {
             return (*help).to_owned();
@@ -229,16 +290,70 @@ mod tests {
 
     #[test]
     fn a_key_of_another_table_is_answered_with_its_table() {
-        let help = key_help("error_prefix", &["source", "destination"]);
+        let help = key_help("stream.c", "error_prefix", &["source", "destination"]);
         assert_eq!(help, "`error_prefix` belongs in [stream.NAME.destination]");
     }
 
     #[test]
     fn words_of_firehose_are_translated() {
-        let help = key_help("SizeInMBs", &["size", "interval"]);
+        let help = key_help("stream.c.buffering", "SizeInMBs", &["size", "interval"]);
         assert!(help.contains("`size` in [stream.NAME.buffering]"), "{help}");
-        assert!(key_help("backup_prefix", &["prefix"]).contains("`error_prefix`"));
-        assert!(key_help("Prefix", &["prefix"]).contains("did you mean `prefix`"));
+        assert!(
+            key_help("stream.c.destination", "backup_prefix", &["prefix"])
+                .contains("`error_prefix`")
+        );
+        assert!(
+            key_help("stream.c.destination", "Prefix", &["prefix"])
+                .contains("did you mean `prefix`")
+        );
+    }
+
+    #[test]
+    fn errors_and_backup_have_no_destination_of_their_own_and_that_is_said() {
+        for (table, word) in [
+            ("stream.c.backup", "bucket"),
+            ("stream.c.backup", "region"),
+            ("stream.c.backup", "path"),
+            ("stream.c.backup", "destination"),
+            ("stream.c", "errors"),
+            ("stream.c", "error"),
+            ("stream.c", "error_destination"),
+            ("stream.c", "backup_bucket"),
+            ("stream.c", "dead_letter"),
+            ("stream.c.destination", "error_bucket"),
+            ("stream.c.destination", "errors"),
+            ("stream.c.destination", "backup"),
+            ("stream.c.destination", "ErrorBucketARN"),
+            ("stream.c.destination", "error_path"),
+        ] {
+            let help = key_help(table, word, &["prefix", "error_prefix", "backup", "type"]);
+            assert!(
+                help.contains("one destination for now"),
+                "{table} {word}: {help}"
+            );
+        }
+        for (table, word, told) in [
+            (
+                "stream.c.destination",
+                "error_prefx",
+                "did you mean `error_prefix`",
+            ),
+            ("stream.c.destination", "backup_prefix", "`error_prefix`"),
+            (
+                "stream.c.backup",
+                "compression",
+                "[stream.NAME.backup.format]",
+            ),
+            (
+                "stream.c.backup",
+                "interval",
+                "[stream.NAME.backup.buffering]",
+            ),
+            ("stream.c", "bucket", "`bucket` belongs in"),
+        ] {
+            let help = key_help(table, word, &["prefix", "error_prefix", "backup", "type"]);
+            assert!(help.contains(told), "{table} {word}: {help}");
+        }
     }
 
     #[test]

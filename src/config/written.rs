@@ -15,8 +15,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::diagnostic::Diagnostic;
-use super::spans::SpanMap;
+use super::spans::{SpanMap, StageField};
 use super::table::Table;
+use super::text::Origin;
 use super::{Config, ConsumerSettings, HttpSettings, KinesisSettings, StreamSettings};
 
 /// One kibibyte, mebibyte, gibibyte, tebibyte.
@@ -30,10 +31,17 @@ const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr
 const DEFAULT_MEMORY_LIMIT: u64 = 512 * MIB;
 const DEFAULT_GRACE: Duration = Duration::from_secs(30);
 
-/// Reads the top level. Settings of a table that has faults are left out or made up: whoever
-/// calls this uses them only when nothing was reported.
+/// The file in `state_dir` that one process holds; each stream has a directory beside it.
+const LOCK: &str = "lock";
+
+/// Where the state is when the file does not say.
+const DEFAULT_STATE_DIR: &str = "data/state";
+
+/// Reads the top level. Settings of a table that has faults are left out or made up, as `spans`
+/// then says.
 pub(super) fn config(mut root: Table<'_>, base: &Path, spans: &mut SpanMap) -> Config {
-    let state_dir = path(&mut root, "state_dir").unwrap_or_else(|| "data/state".into());
+    let file = PathBuf::from(&root.file.source.path);
+    let state_dir = state_dir(&mut root, base, spans);
     let memory_limit = root.size("memory_limit", 64 * MIB..=64 * TIB);
     let hour = Duration::from_hours(1);
     let grace = root.duration("shutdown_grace", Duration::from_secs(1)..=hour);
@@ -46,6 +54,7 @@ pub(super) fn config(mut root: Table<'_>, base: &Path, spans: &mut SpanMap) -> C
     let streams = streams(&mut root, base, spans);
     root.finish();
     Config {
+        file,
         state_dir,
         memory_limit: memory_limit.map_or(DEFAULT_MEMORY_LIMIT, |limit| limit.value),
         http,
@@ -60,6 +69,19 @@ pub(super) fn listen(mut root: Table<'_>) -> SocketAddr {
     http.map_or(DEFAULT_LISTEN, |http| http.listen)
 }
 
+fn state_dir(root: &mut Table<'_>, base: &Path, spans: &mut SpanMap) -> PathBuf {
+    let (stream, field) = ("", StageField::StateDir);
+    if root.has("state_dir") {
+        let place = root.place_of("state_dir");
+        spans.keep_origin(stream, field, Origin::at(place));
+        return located(root, "state_dir", base, stream, field, spans).unwrap_or_default();
+    }
+    let _ = root.string("state_dir");
+    spans.keep_table(stream, field, root);
+    spans.keep_relative(stream, field, Path::new(DEFAULT_STATE_DIR));
+    base.join(DEFAULT_STATE_DIR)
+}
+
 fn http(mut table: Table<'_>) -> HttpSettings {
     let listen = table.address("listen").unwrap_or(DEFAULT_LISTEN);
     table.finish();
@@ -72,24 +94,28 @@ fn streams(
     spans: &mut SpanMap,
 ) -> BTreeMap<String, StreamSettings> {
     let file = root.file;
-    let present = root.has("stream");
-    let Some(tables) = root.table("stream") else {
-        if !present {
-            let help = "a delivery stream is a set of tables such as [stream.clicks.source] and \
-                        [stream.clicks.destination]";
-            file.report(Diagnostic::placeless("the file names no delivery stream").help(help));
-        }
-        return BTreeMap::new();
-    };
+    let table = root.table("stream");
+    // A value that is no table is reported already.
+    let is_wrong = root.has("stream") && table.is_none();
+    let tables: Vec<_> = table.into_iter().flat_map(Table::tables).collect();
+    if tables.is_empty() && !is_wrong {
+        let help = "a delivery stream is a set of tables such as [stream.clicks.source] and \
+                    [stream.clicks.destination]";
+        let fault = Diagnostic::fault(root.place(), "the file names no delivery stream");
+        file.report(fault.help(help));
+    }
     let mut streams = BTreeMap::new();
-    for (name, place, table) in tables.tables() {
-        if !is_stream_name(name) {
-            let help = "allowed: 1 to 64 of letters, digits, `_`, `.` and `-`";
+    for (name, place, table) in tables {
+        if !is_stream_name(name) || name == LOCK {
+            let help = match name {
+                LOCK => "`state_dir` has a file of that name: choose another one",
+                _ => "allowed: 1 to 64 of letters, digits, `_`, `.` and `-`",
+            };
             let message = format!("\"{name}\" cannot be the name of a delivery stream");
             file.report(Diagnostic::fault(place.clone(), message).help(help));
         }
-        let settings = table.and_then(|table| stream::read(name, table, base, spans));
-        let Some(settings) = settings else { continue };
+        let Some(table) = table else { continue };
+        let settings = stream::read(name, table, base, spans);
         if let Some((other, clash, help)) = clash(&settings, &streams) {
             let message = format!("[stream.{name}] and [stream.{other}] {clash}");
             file.report(Diagnostic::fault(place, message).help(help));
@@ -144,9 +170,41 @@ fn is_stream_name(name: &str) -> bool {
     (1..=64).contains(&name.len()) && name.bytes().all(allowed) && name != "." && name != ".."
 }
 
-/// A path on this machine.
+/// A path on this machine, from the folder of the config file on. Remembers how it is written.
+fn located(
+    table: &mut Table<'_>,
+    key: &'static str,
+    base: &Path,
+    stream: &str,
+    field: StageField,
+    spans: &mut SpanMap,
+) -> Option<PathBuf> {
+    let Some(written) = path(table, key) else {
+        spans.keep_unread(stream, field);
+        return None;
+    };
+    if written.is_relative() {
+        spans.keep_relative(stream, field, &written);
+    }
+    Some(base.join(written))
+}
+
+/// A path on this machine, as it is written.
 fn path(table: &mut Table<'_>, key: &'static str) -> Option<PathBuf> {
     /// Linux' own limit.
     const PATH_MAX: usize = 4096;
-    table.name_text(key, PATH_MAX).map(PathBuf::from)
+    let place = table.place_of(key);
+    let text = table.name_text(key, PATH_MAX)?;
+    let help = if text.contains("://") {
+        "write a path; a bucket is a destination of type = \"s3\" with its name as `bucket`"
+    } else if text == "~" || text.starts_with("~/") {
+        "`~` means nothing here: write \"${HOME}/…\""
+    } else {
+        return Some(PathBuf::from(text));
+    };
+    let message = format!("\"{text}\" is no path");
+    table
+        .file
+        .report(Diagnostic::fault(place, message).help(help));
+    None
 }

@@ -68,7 +68,7 @@ pub(crate) async fn drain(
     let dir = config.state_dir.join(&settings.name);
     settings.source = source_of(&dir, settings.source)?;
     let supervisor = Common::new(config)?
-        .open(&config.state_dir, settings)
+        .open(&config.state_dir, settings, None)
         .await?;
     let status = supervisor.status();
     let stop = CancellationToken::new();

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::checkpoint::{NamedUpload, Store};
-use crate::config::{Config, display_size};
+use crate::config::{Config, StreamSettings, display_size};
 use crate::disk::{Disk, HostDisk};
 use crate::journal::{self, Held, Known};
 use crate::shard::{ShardId, ShardState, SourceName};
@@ -87,9 +87,53 @@ impl Holdings {
         })
     }
 
+    /// The same, as far as it tells whether anything is left; `None`: no stream has begun there.
+    pub(crate) fn read_if_any(dir: &Path) -> anyhow::Result<Option<Self>> {
+        if !has_state(dir)? {
+            return Ok(None);
+        }
+        Self::read(dir, 1).map(Some)
+    }
+
     /// Whether everything that was accepted has been delivered.
     pub(crate) const fn is_delivered(&self) -> bool {
         self.open == 0 && self.waiting == 0 && self.journal.records == 0
+    }
+
+    /// Whether it says how far a Kinesis stream was read: without it that begins anew.
+    pub(crate) fn has_position(&self) -> bool {
+        let is_read = |state: &ShardState| state.position.is_some() || state.ended;
+        self.source.is_some() && self.shards.values().any(is_read)
+    }
+
+    /// Whether nothing is lost when the state is set aside for another one.
+    pub(crate) fn may_be_set_aside(&self) -> bool {
+        self.is_delivered() && !self.has_position()
+    }
+
+    /// Why a stream with these settings cannot go on with this state, as a sentence's end.
+    pub(crate) fn misfit(&self, settings: &StreamSettings) -> Option<String> {
+        let name = &settings.name;
+        if settings.source.is_shared() {
+            return Some(format!("{name} is shared by several machines"));
+        }
+        match (&self.source, settings.source.kinesis()) {
+            (Some(of), None) => Some(format!(
+                "it is of the Kinesis stream {}, and {name} takes records by Direct PUT",
+                of.arn
+            )),
+            (Some(of), Some(kinesis)) if of.arn.rsplit('/').next() != Some(&*kinesis.stream) => {
+                Some(format!(
+                    "it is of the Kinesis stream {}, and {name} reads {}",
+                    of.arn, kinesis.stream
+                ))
+            }
+            (None, Some(kinesis)) if self.journal.disk_bytes > 0 => Some(format!(
+                "it is of records taken by Direct PUT, and {name} reads the Kinesis stream {}",
+                kinesis.stream
+            )),
+            _ => None,
+        }
     }
 
     /// What is not delivered, in words.

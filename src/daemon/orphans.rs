@@ -1,13 +1,15 @@
 //! State of streams that the config no longer names: what it still holds is a loud stop of the
 //! stream that is missing (design C6).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::holdings::{self, Holdings};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, StreamSettings};
+use crate::error::StreamError;
 use crate::http::Orphan;
-use crate::pipeline::Status;
+use crate::pipeline::{Status, store_name};
 use crate::telemetry::{Metrics, State, StreamMetrics};
 
 /// Finds the orphans that hold something undelivered; the harmless ones are only told of. Blocks
@@ -24,14 +26,10 @@ pub(super) fn find(config: &Config, metrics: &Metrics, clock: &Clock) -> Vec<Orp
             continue;
         }
         let dir = config.state_dir.join(&name);
-        let held = match Holdings::read(&dir, 1) {
+        let held = Holdings::read(&dir, 1);
+        let told = match &held {
             Ok(held) if held.is_delivered() => {
-                tracing::info!(
-                    stream = name,
-                    state = %dir.display(),
-                    "the config does not name this stream any more; its state holds nothing \
-                     undelivered, and may be removed"
-                );
+                tell_of_harmless(config, &name, held);
                 continue;
             }
             Ok(held) if held.journal.records > 0 => {
@@ -41,14 +39,10 @@ pub(super) fn find(config: &Config, metrics: &Metrics, clock: &Clock) -> Vec<Orp
             Err(error) => format!("what cannot be read: {error:#}"),
         };
         let cause = format!(
-            "the config does not name this stream, but {} holds {held}",
+            "the config does not name this stream, but {} holds {told}",
             dir.display()
         );
-        let advice = format!(
-            "name the stream again, or stop the daemon and run `firehose state drain {name} --like \
-             STREAM` to deliver it, `firehose state adopt {name} NEW` to go on under another name, \
-             or `firehose state discard {name}`"
-        );
+        let advice = advice(config, &name, held.as_ref().ok());
         tracing::error!(
             stream = name,
             cause,
@@ -65,4 +59,128 @@ pub(super) fn find(config: &Config, metrics: &Metrics, clock: &Clock) -> Vec<Orp
         });
     }
     orphans
+}
+
+/// Streams that must not begin: where an orphan says how far their Kinesis stream was read, they would
+/// read it again, and could not adopt that state any more. Blocks on the disk.
+pub(super) fn withheld(config: &Config) -> BTreeMap<String, StreamError> {
+    let names = holdings::streams(config).unwrap_or_default();
+    let orphans = names
+        .iter()
+        .filter(|name| !config.streams.contains_key(*name));
+    let mut withheld = BTreeMap::new();
+    for name in orphans {
+        let Ok(held) = Holdings::read(&config.state_dir.join(name), 1) else {
+            continue;
+        };
+        if !held.has_position() {
+            continue;
+        }
+        for stream in config.streams.values() {
+            let own = Holdings::read_if_any(&config.state_dir.join(&stream.name));
+            let may_begin = own.is_ok_and(|own| own.is_none_or(|own| !own.has_position()));
+            if may_begin && held.misfit(stream).is_none() {
+                let error = taken_over(config, name, &stream.name);
+                withheld.insert(stream.name.clone(), error);
+            }
+        }
+    }
+    withheld
+}
+
+fn taken_over(config: &Config, old: &str, new: &str) -> StreamError {
+    let adopt = config.command(&format!("state adopt {old} {new}"));
+    let discard = config.command(&format!("state discard {old} --yes"));
+    StreamError::LoudStop {
+        cause: format!(
+            "{old}, which the config does not name any more, has read the Kinesis stream that {new} \
+             reads: {new} would read it again from its `start` on"
+        ),
+        advice: format!(
+            "name {old} again, or stop the daemon and run `{adopt}` to go on where it was, or \
+             `{discard}` to begin at `start`"
+        ),
+    }
+}
+
+/// State that holds no records, but perhaps a position.
+fn tell_of_harmless(config: &Config, name: &str, held: &Holdings) {
+    let dir = config.state_dir.join(name);
+    let state = dir.display();
+    if held.has_position() {
+        let advice = heirs(config, Some(held));
+        let advice = advice.map(|new| config.command(&format!("state adopt {name} {new}")));
+        tracing::warn!(
+            stream = name,
+            %state,
+            advice,
+            "the config does not name this stream any more; its state holds nothing undelivered, but \
+             how far its Kinesis stream was read"
+        );
+    } else {
+        tracing::info!(
+            stream = name,
+            %state,
+            "the config does not name this stream any more; its state holds nothing undelivered, and \
+             may be removed"
+        );
+    }
+}
+
+/// What a person can do, in commands that work as they stand.
+fn advice(config: &Config, name: &str, held: Option<&Holdings>) -> String {
+    let mut ways = Vec::new();
+    if held.is_some() {
+        let like = choice(&drainers(config, held)).unwrap_or_else(|| "STREAM".to_owned());
+        let drain = config.command(&format!("state drain {name} --like {like}"));
+        ways.push(format!("`{drain}` to deliver it"));
+    }
+    if let Some(new) = heirs(config, held) {
+        let adopt = config.command(&format!("state adopt {name} {new}"));
+        ways.push(format!("`{adopt}` to go on under that name"));
+    }
+    let discard = config.command(&format!("state discard {name} --yes"));
+    ways.push(format!("`{discard}` to set it aside undelivered"));
+    let last = ways.pop().unwrap_or_default();
+    let ways = match ways.join(", ") {
+        none if none.is_empty() => last,
+        others => format!("{others}, or {last}"),
+    };
+    format!("name the stream again, or stop the daemon and run {ways}")
+}
+
+/// The streams whose settings lead to where the state's objects wait to go; all, where none do.
+fn drainers<'c>(config: &'c Config, held: Option<&Holdings>) -> Vec<&'c str> {
+    let leads_there = |stream: &&StreamSettings| {
+        let store = store_name(&stream.destination.store);
+        held.is_some_and(|held| held.stores.iter().all(|waiting| *waiting == store))
+    };
+    let found: Vec<_> = config.streams.values().filter(leads_there).collect();
+    let found = if found.is_empty() {
+        config.streams.values().collect()
+    } else {
+        found
+    };
+    found.into_iter().map(|stream| &*stream.name).collect()
+}
+
+/// The streams that can take the state over: of the same source, and without records of their own.
+fn heirs(config: &Config, held: Option<&Holdings>) -> Option<String> {
+    let can_adopt = |stream: &&StreamSettings| {
+        let dir = config.state_dir.join(&stream.name);
+        let own = Holdings::read_if_any(&dir);
+        let is_free = own.is_ok_and(|own| own.is_none_or(|own| own.may_be_set_aside()));
+        is_free && held.is_some_and(|held| held.misfit(stream).is_none())
+    };
+    let found = config.streams.values().filter(can_adopt);
+    choice(&found.map(|stream| &*stream.name).collect::<Vec<_>>())
+}
+
+/// The one that there is, or all to choose from.
+fn choice(names: &[&str]) -> Option<String> {
+    match names {
+        [] => None,
+        [one] => Some((*one).to_owned()),
+        many => Some(format!("<one of {}>", many.join(", "))),
+    }
 }

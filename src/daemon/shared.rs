@@ -101,7 +101,7 @@ impl SharedStream {
                 ),
                 advice: format!(
                     "deliver them with `firehose state drain {stream}` and give them up with `firehose \
-                     state discard {stream}`: the machines then begin at `start`. Or remove `coordination`"
+                     state discard {stream} --yes`: the machines then begin at `start`. Or remove `coordination`"
                 ),
             });
         }

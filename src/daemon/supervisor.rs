@@ -30,11 +30,13 @@ pub(super) struct Supervisor {
 }
 
 impl Supervisor {
-    /// Opens the stream's state for the first time. A fault is dealt with by [`Supervisor::run`].
+    /// Opens the stream's state for the first time, unless it is withheld. A fault is dealt with by
+    /// [`Supervisor::run`].
     pub(super) async fn open(
         settings: Arc<StreamSettings>,
         disk: Arc<dyn Disk>,
         around: Surroundings,
+        withheld: Option<StreamError>,
     ) -> Self {
         let door = Door::new(&settings.name, around.reserve.shortage());
         let is_shared = settings.source.is_shared();
@@ -45,7 +47,9 @@ impl Supervisor {
             door,
             home: None,
         };
-        if !is_shared {
+        if let Some(error) = withheld {
+            supervisor.home = Some(Err(error));
+        } else if !is_shared {
             supervisor.home = Some(supervisor.open_home().await);
         }
         supervisor

@@ -18,15 +18,14 @@ use uuid::Uuid;
 
 use self::durable::Durability;
 use self::staging::Temporary;
-use super::{Publication, PublishError};
+use super::keys::STAGING_DIR;
+use super::{Keys, Publication, PublishError};
 use crate::failpoint;
 
 /// Objects in one call of [`Folder::publish`].
 pub(super) const GROUP_MAX: usize = 1024;
 /// Calls at the same time: one writes while another waits for the disk.
 pub(super) const IN_FLIGHT_MAX: usize = 2;
-/// Where objects are written before they are linked into place.
-const STAGING_DIR: &str = ".firehose-tmp";
 
 /// A directory of the local file system. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -35,6 +34,7 @@ pub struct Folder(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     root: PathBuf,
+    keys: Keys,
     temporaries: PathBuf,
     durability: Durability,
 }
@@ -58,6 +58,7 @@ impl Folder {
             let durability = Durability::open(&root).map_err(named)?;
             Ok(Self(Arc::new(Inner {
                 temporaries: root.join(STAGING_DIR),
+                keys: Keys::below(&root),
                 root,
                 durability,
             })))
@@ -137,7 +138,7 @@ impl Inner {
     /// Writes an object aside, unless the key holds it already; durably, unless a sync of the
     /// whole group follows.
     fn stage(&self, publication: &Publication, group_sync: bool) -> Result<Staged, PublishError> {
-        let key = key::check(&publication.key)?;
+        let key = key::check(self.keys, &publication.key)?;
         let target = self.root.join(key);
         beneath::is_without_links(&self.root, key)?;
         let temporary = self.temporary(publication.object_id)?;
@@ -191,7 +192,7 @@ impl Inner {
 
     /// Creates a marker durably if its name is free.
     fn claim(&self, key: &str, body: &[u8]) -> Result<bool, PublishError> {
-        let target = self.root.join(key::check(key)?);
+        let target = self.root.join(key::check(self.keys, key)?);
         let failed = |error: io::Error| at(&target, &error);
         let pass = self.durability.begin().map_err(failed)?;
         let temporary = self.temporary(Uuid::new_v4())?;

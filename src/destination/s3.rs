@@ -28,7 +28,7 @@ use crc_fast::{CrcAlgorithm, checksum};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use self::answer::Answer;
-use super::{Conditional, Publication, PublishError, SentPart};
+use super::{Conditional, Keys, Publication, PublishError, SentPart};
 use crate::aws;
 use crate::config::S3Settings;
 use crate::failpoint;
@@ -39,8 +39,6 @@ pub(super) const IN_FLIGHT_MAX: usize = 32;
 pub(super) const IN_FLIGHT_BYTES: usize = 32 << 20;
 /// From this size on, an object goes as a multipart upload.
 const UPLOAD_FROM: u64 = 16 << 20;
-/// Longest object key S3 takes, in bytes of UTF-8.
-const KEY_MAX: usize = 1024;
 /// The metadata that tells our objects apart (`x-amz-meta-firehose-object-id`).
 const OBJECT_ID: &str = "firehose-object-id";
 /// Time to establish a connection.
@@ -386,14 +384,8 @@ impl Inner {
 
 /// Refuses keys that S3 cannot hold.
 fn check_key(key: &str) -> Result<(), PublishError> {
-    if (1..=KEY_MAX).contains(&key.len()) {
-        return Ok(());
-    }
-    Err(PublishError::Permanent {
-        cause: format!(
-            "the key {key:?} has {} bytes; S3 takes 1 to {KEY_MAX}",
-            key.len()
-        ),
+    Keys::S3.take(key).map_err(|why| PublishError::Permanent {
+        cause: format!("the key {key:?} cannot be used: {why}"),
         advice: "shorten the prefix".into(),
     })
 }

@@ -168,18 +168,23 @@ impl DatePattern {
         self.tokens.iter().map(of).min().unwrap_or(900)
     }
 
-    /// The most characters that an instant of the years 1 to 9999 takes.
-    pub(super) fn width_max(&self, zone: &Zone) -> usize {
-        let of = |token: &Token| match token {
-            Token::Literal(text) => text.chars().count(),
-            Token::Field('G' | 'Q', 4) => "Anno Domini".len(),
-            Token::Field('V', _) => zone.name.chars().count(),
-            Token::Field('Z' | 'X' | 'x', _) => "GMT+00:00:00".len(),
-            Token::Field('E' | 'z', _) | Token::Field('M' | 'L' | 'e', 3..) => "September".len(),
-            Token::Field('y' | 'u' | 'Y', count) => (*count).max(5),
-            Token::Field(_, count) => (*count).max(3),
+    /// A text as long as that of any instant of the years 1 to 9999.
+    pub(super) fn widest(&self, zone: &Zone) -> String {
+        let of = |token: &Token| {
+            let width = match token {
+                Token::Literal(text) => return text.clone(),
+                Token::Field('G' | 'Q', 4) => "Anno Domini".len(),
+                Token::Field('V', _) => return zone.name.clone(),
+                Token::Field('Z' | 'X' | 'x', _) => "GMT+00:00:00".len(),
+                Token::Field('E' | 'z', _) | Token::Field('M' | 'L' | 'e', 3..) => {
+                    "September".len()
+                }
+                Token::Field('y' | 'u' | 'Y', count) => (*count).max(5),
+                Token::Field(_, count) => (*count).max(3),
+            };
+            "x".repeat(width)
         };
-        self.tokens.iter().map(of).sum()
+        self.tokens.iter().map(of).collect()
     }
 
     /// Appends the text of an instant.

@@ -5,6 +5,7 @@ use uuid::Uuid;
 use super::date_pattern::{DatePattern, Zone};
 use super::expression::{self, Part};
 use super::fault::{Field, PartitionFault};
+use super::key_rule::KeyRule;
 use super::template;
 use crate::failure::ErrorOutputType;
 
@@ -22,34 +23,19 @@ impl ErrorPrefix {
         error_prefix: Option<&str>,
         prefix: Option<&str>,
         time_zone: Option<&str>,
+        rule: &KeyRule,
     ) -> Result<Self, Vec<PartitionFault>> {
         let mut faults = Vec::new();
         let zone = template::zone(time_zone, &mut faults);
-        let parts = match error_prefix {
-            Some(text) => {
-                let pieces = expression::parse(text, Field::ErrorPrefix, &mut faults);
-                let names_type = pieces
-                    .iter()
-                    .any(|piece| piece.part == Part::ErrorOutputType);
-                if expression::has_expression(text) && !names_type && faults.is_empty() {
-                    faults.push(
-                        PartitionFault::whole(
-                            Field::ErrorPrefix,
-                            "an error prefix with expressions must name the type of error",
-                        )
-                        .help("add !{firehose:error-output-type}/"),
-                    );
-                }
-                let mut parts = expression::joined(pieces);
-                if faults.is_empty() {
-                    template::check(&parts, &zone, Field::ErrorPrefix, &mut faults);
-                }
-                if !expression::has_expression(text) {
-                    parts.push(expression::default_time());
-                }
-                parts
+        let parts = if let Some(text) = error_prefix {
+            written_parts(text, &zone, rule, &mut faults)
+        } else {
+            let prefix = prefix.unwrap_or("");
+            let parts = default_parts(prefix, &mut faults);
+            if faults.is_empty() {
+                faults.extend(refused_default(prefix, &parts, &zone, rule));
             }
-            None => default_parts(prefix.unwrap_or(""), &mut faults),
+            parts
         };
         if faults.is_empty() {
             Ok(Self { parts, zone })
@@ -90,6 +76,47 @@ impl ErrorPrefix {
     }
 }
 
+/// The parts of an error prefix as it is written.
+fn written_parts(
+    text: &str,
+    zone: &Zone,
+    rule: &KeyRule,
+    faults: &mut Vec<PartitionFault>,
+) -> Vec<Part> {
+    let field = Field::ErrorPrefix;
+    let pieces = expression::parse(text, field, faults);
+    let is_bare = !expression::has_expression(text);
+    let is_type = |piece: &expression::Piece| piece.part == Part::ErrorOutputType;
+    if !is_bare && !pieces.iter().any(is_type) && faults.is_empty() {
+        let message = "an error prefix with expressions must name the type of error";
+        let fault = PartitionFault::whole(field, message);
+        faults.push(fault.help("add !{firehose:error-output-type}/"));
+    }
+    let mut parts = expression::joined(pieces);
+    if faults.is_empty() {
+        template::check(&parts, is_bare, zone, field, rule, faults);
+    }
+    if is_bare {
+        parts.push(expression::default_time());
+    }
+    parts
+}
+
+/// A default that the destination cannot take. What is wrong with the prefix that it begins with is
+/// said of that prefix.
+fn refused_default(
+    prefix: &str,
+    parts: &[Part],
+    zone: &Zone,
+    rule: &KeyRule,
+) -> Option<PartitionFault> {
+    rule.take_object(prefix).ok()?;
+    let why = rule.take_object(&template::widest(parts, zone)).err()?;
+    let message = format!("error_prefix is missing, and under the default {why}");
+    let fault = PartitionFault::whole(Field::ErrorPrefix, message);
+    Some(fault.help("error_prefix = \"errors/!{firehose:error-output-type}/\""))
+}
+
 /// Firehose's error prefix where none is given: `<prefix><error-output-type>/yyyy/MM/dd/HH/`.
 fn default_parts(prefix: &str, faults: &mut Vec<PartitionFault>) -> Vec<Part> {
     if expression::has_expression(prefix) {
@@ -110,10 +137,6 @@ fn default_parts(prefix: &str, faults: &mut Vec<PartitionFault>) -> Vec<Part> {
     ]);
     parts
 }
-
-/// Longest object name with a stream's name of 64 characters, a version of 10 digits and an
-/// extension of 16, in bytes.
-pub(super) const OBJECT_NAME_BYTES_MAX: usize = 64 + 1 + 10 + 1 + 19 + 1 + 36 + 16;
 
 /// The name of an object after its prefix: `<stream>-<version>-<yyyy-MM-dd-HH-mm-ss>-<uuid><ext>`.
 pub fn object_name(

@@ -50,14 +50,24 @@ pub(super) fn parse(text: &str, field: Field, faults: &mut Vec<PartitionFault>) 
     while let Some(found) = text[at..].find("!{") {
         let start = at + found;
         push_literal(&mut pieces, text, at..start);
-        let Some(length) = text[start..].find('}') else {
-            faults.push(
-                PartitionFault::at(field, start..text.len(), "the expression has no closing }")
-                    .help("!{namespace:value}"),
-            );
-            return pieces;
+        let end = text[start..].find('}').map(|length| start + length);
+        let next = text[start + 2..]
+            .find("!{")
+            .map(|length| start + 2 + length);
+        // An expression in another one means that the outer one was not closed.
+        let end = match (end, next) {
+            (Some(end), next) if next.is_none_or(|next| end < next) => end,
+            (_, next) => {
+                let open = start..next.unwrap_or(text.len());
+                at = open.end;
+                faults.push(
+                    PartitionFault::at(field, open, "the expression has no closing }")
+                        .help("!{namespace:value}"),
+                );
+                continue;
+            }
         };
-        at = start + length + 1;
+        at = end + 1;
         match expression(&text[start + 2..at - 1], start + 2, field) {
             Ok(part) => pieces.push(Piece {
                 part,
@@ -68,6 +78,7 @@ pub(super) fn parse(text: &str, field: Field, faults: &mut Vec<PartitionFault>) 
     }
     push_literal(&mut pieces, text, at..text.len());
     faults.extend(pieces.iter().filter_map(|piece| control_byte(piece, field)));
+    faults.extend(pieces.iter().filter_map(|piece| unmarked(piece, field)));
     pieces
 }
 
@@ -92,16 +103,47 @@ fn control_byte(piece: &Piece, field: Field) -> Option<PartitionFault> {
     ))
 }
 
+/// An expression without the mark that makes it one: Firehose would take it for the name of a folder,
+/// which nobody means.
+fn unmarked(piece: &Piece, field: Field) -> Option<PartitionFault> {
+    let Part::Literal(text) = &piece.part else {
+        return None;
+    };
+    let begins = |(at, _): &(usize, &str)| {
+        let inside = &text[at + 1..];
+        NAMESPACES.iter().any(|namespace| {
+            let value = inside.strip_prefix(namespace);
+            value.is_some_and(|value| value.starts_with(':'))
+        })
+    };
+    let (start, _) = text.match_indices('{').find(begins)?;
+    let end = text[start..]
+        .find('}')
+        .map_or(text.len(), |length| start + length + 1);
+    let written = &text[start..end];
+    let at = piece.at.start + start..piece.at.start + end;
+    let message = format!("\"{written}\" is plain text here");
+    Some(
+        PartitionFault::at(field, at, message)
+            .help(format!("an expression begins with !: !{written}")),
+    )
+}
+
 /// One expression without its braces, which begins at byte `start` of the field.
 fn expression(text: &str, start: usize, field: Field) -> Result<Part, Box<PartitionFault>> {
     let all = start - 2..start + text.len() + 1;
-    let Some((namespace, value)) = text.split_once(':') else {
-        return Err(Box::new(
-            PartitionFault::at(field, all, format!("\"{text}\" has no namespace")).help(format!(
-                "!{{namespace:value}} with one of {}",
-                allowed(field).join(", ")
-            )),
-        ));
+    let without_namespace = |message: String| {
+        let fault = PartitionFault::at(field, all.clone(), message);
+        let allowed = allowed(field).join(", ");
+        Err(Box::new(fault.help(format!(
+            "!{{namespace:value}} with one of {allowed}"
+        ))))
+    };
+    let (namespace, value) = match text.split_once(':') {
+        Some(("", _)) => return without_namespace("there is no namespace before the colon".into()),
+        Some(parts) => parts,
+        None if text.is_empty() => return without_namespace("the expression is empty".into()),
+        None => return without_namespace(format!("\"{text}\" has no namespace")),
     };
     let value_at = start + namespace.len() + 1..start + text.len();
     if !NAMESPACES.contains(&namespace) {

@@ -3,11 +3,14 @@
 
 use std::borrow::Cow;
 
+use jaq_core::load::parse::Term;
+
 use super::event_time;
 use super::expression::{Part, Piece};
 use super::fault::{Field, PartitionFault, nearest};
 use super::jq::{self, Query, Value};
 use super::paths::{self, Odd, Paths, Scalar};
+use super::{Plan, Unread};
 use crate::config::PartitioningSettings;
 use crate::failure::{ErrorOutputType, Failure};
 use crate::nesting;
@@ -62,11 +65,16 @@ impl Extracted {
 impl Extractor {
     /// Compiles query and event time for a prefix of these pieces.
     pub(super) fn compile(
-        settings: &PartitioningSettings,
-        has_transforms: bool,
+        plan: &Plan<'_>,
         pieces: &[Piece],
         faults: &mut Vec<PartitionFault>,
     ) -> Self {
+        // Of a prefix that cannot be read nobody knows what it uses.
+        let unread = Unread {
+            prefix: plan.unread.prefix || faults.iter().any(|fault| fault.field == Field::Prefix),
+            ..plan.unread
+        };
+        let settings = plan.settings;
         let (mut query_keys, mut transform_keys) = (Vec::new(), Vec::new());
         for piece in pieces {
             let (names, name) = match &piece.part {
@@ -84,20 +92,55 @@ impl Extractor {
         };
         let query = compile(&settings.query, Field::Query);
         let event_time = compile(&settings.event_time, Field::EventTime);
-        unmatched_keys(settings, pieces, query.as_ref(), faults);
-        unmatched_transform_keys(has_transforms, pieces, faults);
-        unmatched_event_time(settings, pieces, faults);
+        unusable_queries(settings, faults);
+        let is_query_sound = faults.iter().all(|fault| fault.field != Field::Query);
+        if is_query_sound && !unread.query {
+            unmatched_keys(settings, pieces, query.as_ref(), unread.prefix, faults);
+        }
+        unmatched_transform_keys(plan.has_transforms, pieces, faults);
+        unmatched_event_time(settings, pieces, unread, faults);
         let fast = match faults.as_slice() {
             [] => jq::on_deep_stack(|| Fast::compile(settings, &query_keys)).flatten(),
             _ => None,
         };
-        Self {
+        let mut extractor = Self {
             query_keys,
             transform_keys,
             query,
             event_time,
             fast,
+        };
+        if faults.is_empty() {
+            faults.extend(extractor.failing_constants(settings));
         }
+        extractor
+    }
+
+    /// Faults of queries that look at no record and fail: so does every record then.
+    fn failing_constants(&mut self, settings: &PartitioningSettings) -> Vec<PartitionFault> {
+        let is_constant = |text: &Option<String>, field| {
+            let text = text.as_deref()?;
+            let parsed = jq::on_deep_stack(|| Some(jq::is_constant(&jq::parse(text, field).ok()?)));
+            parsed.flatten().filter(|is_constant| *is_constant)
+        };
+        let mut faults = Vec::new();
+        let mut judge = |extractor: &Self, field| {
+            if let Err(failure) = extractor.evaluate(b"{}", &mut Extracted::default()) {
+                let message = format!("every record would fail: {}", failure.message);
+                faults.push(PartitionFault::whole(field, message));
+            }
+        };
+        if is_constant(&settings.query, Field::Query).is_some() {
+            let event_time = self.event_time.take();
+            judge(self, Field::Query);
+            self.event_time = event_time;
+        }
+        if is_constant(&settings.event_time, Field::EventTime).is_some() {
+            let query = self.query.take();
+            judge(self, Field::EventTime);
+            self.query = query;
+        }
+        faults
     }
 
     /// Names of the keys that the prefix uses, in the order of their values.
@@ -272,6 +315,7 @@ fn unmatched_keys(
     settings: &PartitioningSettings,
     pieces: &[Piece],
     query: Option<&Query>,
+    is_prefix_unread: bool,
     faults: &mut Vec<PartitionFault>,
 ) {
     let used = |piece: &Piece| match &piece.part {
@@ -289,7 +333,7 @@ fn unmatched_keys(
     };
     let Some(query) = query else { return };
     let Some(keys) = &query.keys else {
-        if used.is_empty() && !text.is_empty() {
+        if used.is_empty() && !text.is_empty() && !is_prefix_unread {
             faults.push(
                 PartitionFault::whole(Field::Prefix, "the prefix uses none of the query's keys")
                     .help("!{partitionKeyFromQuery:name}"),
@@ -307,6 +351,9 @@ fn unmatched_keys(
                 None => format!("keys of the query: {}", names.join(", ")),
             }));
         }
+    }
+    if is_prefix_unread {
+        return;
     }
     for key in keys
         .iter()
@@ -344,21 +391,35 @@ fn unmatched_transform_keys(
     }
 }
 
+/// Queries that can never give what is asked of them, where that is certain.
+fn unusable_queries(settings: &PartitioningSettings, faults: &mut Vec<PartitionFault>) {
+    let mut judge = |text: &Option<String>, field, why: fn(&Term<&str>) -> Option<String>, help| {
+        let Some(text) = text else { return };
+        let why = jq::on_deep_stack(|| why(&jq::parse(text, field).ok()?)).flatten();
+        faults.extend(why.map(|why| PartitionFault::whole(field, why).help(help)));
+    };
+    let help = "write an object of keys, such as '{event_type: .event_type}'";
+    judge(&settings.query, Field::Query, jq::never_keys, help);
+    let help = "write the path to the time, such as '.ts'";
+    judge(&settings.event_time, Field::EventTime, jq::never_time, help);
+}
+
 fn unmatched_event_time(
     settings: &PartitioningSettings,
     pieces: &[Piece],
+    unread: Unread,
     faults: &mut Vec<PartitionFault>,
 ) {
     let used = pieces
         .iter()
         .find(|piece| matches!(piece.part, Part::EventTime(_)));
     match (used, &settings.event_time) {
-        (Some(piece), None) => {
+        (Some(piece), None) if !unread.event_time => {
             let message = "the prefix uses eventTime, but there is no partitioning.event_time";
             let fault = PartitionFault::at(Field::Prefix, piece.at.clone(), message);
             faults.push(fault.help("event_time = '.path.to.the.time'"));
         }
-        (None, Some(_)) => faults.push(
+        (None, Some(_)) if !unread.prefix => faults.push(
             PartitionFault::whole(Field::EventTime, "the prefix does not use the event time")
                 .help("put !{eventTime:yyyy} and the like into the prefix, or remove event_time"),
         ),

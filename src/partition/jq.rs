@@ -23,6 +23,7 @@
 mod guard;
 mod meter;
 mod natives;
+mod outcome;
 mod read;
 mod value;
 
@@ -35,6 +36,7 @@ use jaq_core::{Compiler, Ctx, DataT, Lut, Vars};
 use super::fault::{Field, PartitionFault};
 pub(super) use guard::{Key, literal, parse};
 pub(super) use natives::{entries, get};
+pub(super) use outcome::{is_constant, never_keys, never_time};
 pub(super) use read::read;
 pub(super) use value::Value;
 

@@ -2,19 +2,12 @@
 //! the prefix of its key.
 
 use super::date_pattern::{DatePattern, Zone};
-use super::error_prefix::OBJECT_NAME_BYTES_MAX;
 use super::escape;
 use super::event_time::Texts;
-use super::expression::Part;
+use super::expression::{self, Part};
 use super::fault::{Field, PartitionFault};
+use super::key_rule::{self, KeyRule};
 use crate::failure::ErrorOutputType;
-
-/// Longest evaluated prefix, in characters (Firehose's limit).
-const PREFIX_CHARS_MAX: usize = 512;
-/// Longest evaluated prefix, in bytes: with the object's name it stays below S3's 1,024.
-const PREFIX_BYTES_MAX: usize = 840;
-/// Longest segment of a key between slashes, in bytes: what file systems allow.
-const SEGMENT_BYTES_MAX: usize = 255;
 
 /// Firehose's random strings have 11 alphanumeric characters.
 const RANDOM_STRING_CHARS: usize = 11;
@@ -38,8 +31,9 @@ pub(super) struct Values<'a> {
 pub(super) struct Template {
     segments: Vec<Segment>,
     holes: Vec<Hole>,
-    /// Characters that the holes take at most, less the two bytes of their marks.
-    holes_growth: usize,
+    /// Bytes that the holes take at most.
+    holes_bytes: usize,
+    rule: KeyRule,
 }
 
 #[derive(Clone, Debug)]
@@ -51,7 +45,14 @@ enum Segment {
 }
 
 #[derive(Clone, Debug)]
-enum Hole {
+struct Hole {
+    fill: Fill,
+    /// A text as long as any that fills it.
+    widest: String,
+}
+
+#[derive(Clone, Debug)]
+enum Fill {
     Timestamp(DatePattern),
     RandomString,
 }
@@ -62,26 +63,23 @@ impl Template {
     pub(super) fn new(
         parts: Vec<Part>,
         zone: &Zone,
+        rule: &KeyRule,
         key: impl Fn(&Part) -> usize,
     ) -> (Self, Vec<DatePattern>) {
-        let (mut holes, mut event_times) = (Vec::new(), Vec::new());
-        let mut holes_growth = 0;
+        let (mut holes, mut event_times): (Vec<Hole>, _) = (Vec::new(), Vec::new());
         let mut segments = Vec::with_capacity(parts.len());
         for part in parts {
-            let mut hole = |hole, width: usize| {
+            let widest = widest_of(&part, zone);
+            let hole = |fill| {
                 let index =
                     u8::try_from(holes.len()).expect("an expression has at most 1,024 characters");
-                holes.push(hole);
-                holes_growth += width.saturating_sub(2);
+                holes.push(Hole { fill, widest });
                 Segment::Hole(index)
             };
             segments.push(match part {
                 Part::Literal(text) => Segment::Literal(text),
-                Part::Timestamp(pattern) => {
-                    let width = pattern.width_max(zone);
-                    hole(Hole::Timestamp(pattern), width)
-                }
-                Part::RandomString => hole(Hole::RandomString, RANDOM_STRING_CHARS),
+                Part::Timestamp(pattern) => hole(Fill::Timestamp(pattern)),
+                Part::RandomString => hole(Fill::RandomString),
                 Part::EventTime(pattern) => {
                     event_times.push(pattern);
                     Segment::EventTime(event_times.len() - 1)
@@ -93,8 +91,9 @@ impl Template {
         (
             Self {
                 segments,
+                holes_bytes: holes.iter().map(|hole| hole.widest.len()).sum(),
                 holes,
-                holes_growth,
+                rule: rule.clone(),
             },
             event_times,
         )
@@ -124,56 +123,61 @@ impl Template {
         }
     }
 
-    /// Whether an identity, with its holes at their widest, keeps within the bounds of keys.
-    pub(super) fn fits(&self, identity: &[u8]) -> Result<(), String> {
-        // Everything fits when even one segment of all bytes and the object's name would.
-        if identity.len() + self.holes_growth + OBJECT_NAME_BYTES_MAX <= SEGMENT_BYTES_MAX {
+    /// Whether objects can be written under an identity, with its holes at their widest. `escaped`
+    /// says how key values were put into it.
+    pub(super) fn fits(&self, identity: &[u8], escaped: bool) -> Result<(), String> {
+        let is_plain = escaped && identity.first() != Some(&b'.');
+        if is_plain && self.rule.is_short(identity.len() + self.holes_bytes) {
             return Ok(());
         }
-        let chars = String::from_utf8_lossy(identity).chars().count() + self.holes_growth;
-        if chars > PREFIX_CHARS_MAX {
-            return Err(format!(
-                "the evaluated prefix is longer than {PREFIX_CHARS_MAX} characters"
-            ));
-        }
-        if identity.len() + self.holes_growth > PREFIX_BYTES_MAX {
-            return Err(format!(
-                "the evaluated prefix is longer than {PREFIX_BYTES_MAX} bytes"
-            ));
-        }
-        let mut segments = identity.split(|&byte| byte == b'/').rev();
-        let last = segments.next().map_or(0, <[u8]>::len) + OBJECT_NAME_BYTES_MAX;
-        if segments
-            .map(<[u8]>::len)
-            .chain([last])
-            .any(|length| length > SEGMENT_BYTES_MAX)
-        {
-            return Err(format!(
-                "a part of the evaluated prefix between slashes is longer than {SEGMENT_BYTES_MAX} bytes"
-            ));
-        }
-        Ok(())
+        self.rule
+            .judge(&self.fill(identity, |hole, text| text.push_str(&hole.widest)))
     }
 
     /// Fills the holes of an identity.
     pub(super) fn open(&self, identity: &[u8], zone: &Zone, arrival_ms: i64) -> String {
         let at = zone.at(arrival_ms.div_euclid(1000));
-        let mut text = String::with_capacity(identity.len() + self.holes_growth);
+        self.fill(identity, |hole, text| match &hole.fill {
+            Fill::Timestamp(pattern) => pattern.format(&at, zone, text),
+            Fill::RandomString => random_string(text),
+        })
+    }
+
+    fn fill(&self, identity: &[u8], mut fill: impl FnMut(&Hole, &mut String)) -> String {
+        let mut text = String::with_capacity(identity.len() + self.holes_bytes);
         let mut rest = identity;
         while let Some(mark) = memchr::memchr(HOLE_MARK, rest) {
             text.push_str(&String::from_utf8_lossy(&rest[..mark]));
             let index = rest
                 .get(mark + 1)
                 .map(|byte| usize::from(byte.wrapping_sub(HOLE_BASE)));
-            match index.and_then(|index| self.holes.get(index)) {
-                Some(Hole::Timestamp(pattern)) => pattern.format(&at, zone, &mut text),
-                Some(Hole::RandomString) => random_string(&mut text),
-                None => {} // an identity of another configuration: its hole has no text here
+            // A hole of another configuration has no text here.
+            if let Some(hole) = index.and_then(|index| self.holes.get(index)) {
+                fill(hole, &mut text);
             }
             rest = rest.get(mark + 2..).unwrap_or(&[]);
         }
         text.push_str(&String::from_utf8_lossy(rest));
         text
+    }
+}
+
+/// A text as long as any that parts become; a key can have one character.
+pub(super) fn widest(parts: &[Part], zone: &Zone) -> String {
+    parts.iter().map(|part| widest_of(part, zone)).collect()
+}
+
+fn widest_of(part: &Part, zone: &Zone) -> String {
+    match part {
+        Part::Literal(text) => text.clone(),
+        Part::Timestamp(pattern) | Part::EventTime(pattern) => pattern.widest(zone),
+        Part::RandomString => "x".repeat(RANDOM_STRING_CHARS),
+        Part::ErrorOutputType => {
+            let words = ErrorOutputType::ALL.map(ErrorOutputType::as_str);
+            let longest = words.into_iter().max_by_key(|word| word.len());
+            longest.unwrap_or_default().to_owned()
+        }
+        Part::QueryKey(_) | Part::TransformKey(_) => "x".to_owned(),
     }
 }
 
@@ -193,58 +197,37 @@ pub(super) fn zone(name: Option<&str>, faults: &mut Vec<PartitionFault>) -> Zone
     })
 }
 
-/// Faults of a whole prefix: too long, or leading out of the place it is put.
-pub(super) fn check(parts: &[Part], zone: &Zone, field: Field, faults: &mut Vec<PartitionFault>) {
-    let (mut chars, mut bytes) = (0, 0);
-    let mut sample = String::new();
-    let at = zone.at(0);
-    for part in parts {
-        let (width, size) = match part {
-            Part::Literal(text) => (text.chars().count(), text.len()),
-            Part::Timestamp(pattern) | Part::EventTime(pattern) => {
-                (pattern.width_max(zone), pattern.width_max(zone))
-            }
-            Part::RandomString => (RANDOM_STRING_CHARS, RANDOM_STRING_CHARS),
-            Part::ErrorOutputType => {
-                let lengths = ErrorOutputType::ALL.map(|kind| kind.as_str().len());
-                let longest = lengths.into_iter().max().unwrap_or(0);
-                (longest, longest)
-            }
-            Part::QueryKey(_) | Part::TransformKey(_) => (1, 1),
-        };
-        (chars, bytes) = (chars + width, bytes + size);
-        match part {
-            Part::Literal(text) => sample.push_str(text),
-            Part::Timestamp(pattern) | Part::EventTime(pattern) => {
-                pattern.format(&at, zone, &mut sample);
-            }
-            Part::RandomString
-            | Part::ErrorOutputType
-            | Part::QueryKey(_)
-            | Part::TransformKey(_) => sample.push('x'),
+/// Faults of a whole prefix: too long, or leading out of the place it is put. `is_bare`: it has no
+/// expression, so that the default time follows it.
+pub(super) fn check(
+    parts: &[Part],
+    is_bare: bool,
+    zone: &Zone,
+    field: Field,
+    rule: &KeyRule,
+    faults: &mut Vec<PartitionFault>,
+) {
+    let mut fault = |message: &str, help: &str| {
+        faults.push(PartitionFault::whole(field, message).help(help));
+    };
+    let text = widest(parts, zone);
+    if text.bytes().any(|byte| byte.is_ascii_control()) {
+        return fault("a key cannot hold control characters", "remove them");
+    }
+    match escape::stays_below(text.as_bytes()) {
+        Ok(()) => {}
+        Err(escape::Refusal::DotSegment) => {
+            let message = "a prefix cannot have a part \".\" or \"..\" between slashes";
+            return fault(message, "write the folder that is meant");
+        }
+        Err(escape::Refusal::Absolute) => {
+            let message = "a prefix cannot begin with a slash";
+            return fault(message, "remove the leading slash");
         }
     }
-    if chars > PREFIX_CHARS_MAX || bytes > PREFIX_BYTES_MAX {
-        let message = format!(
-            "the prefix can become {chars} characters long, more than the {PREFIX_CHARS_MAX} allowed"
-        );
-        faults.push(PartitionFault::whole(field, message));
-    }
-    if sample.bytes().any(|byte| byte.is_ascii_control()) {
-        faults.push(PartitionFault::whole(
-            field,
-            "a key cannot hold control characters",
-        ));
-    }
-    match escape::stays_below(sample.as_bytes()) {
-        Ok(()) => {}
-        Err(escape::Refusal::DotSegment) => faults.push(PartitionFault::whole(
-            field,
-            "a prefix cannot have a part \".\" or \"..\" between slashes",
-        )),
-        Err(escape::Refusal::Absolute) => faults.push(
-            PartitionFault::whole(field, "a prefix cannot begin with a slash")
-                .help("remove the leading slash"),
-        ),
+    let time = widest_of(&expression::default_time(), zone);
+    let appended = if is_bare { time.as_str() } else { "" };
+    if let Err((message, help)) = key_rule::check(&text, appended, rule) {
+        fault(&message, help);
     }
 }

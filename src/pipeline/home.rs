@@ -14,6 +14,7 @@ use super::checkpoints::{Checkpoints, Local};
 use super::event::Event;
 use super::outputs::Outputs;
 use super::source::{self, Reader, Source};
+use super::store_name;
 use crate::checkpoint::{OpenBatch, Recovered, SealedObject, Store, StoreError};
 use crate::config::{KinesisSettings, SourceSettings, StreamSettings};
 use crate::destination::{Conditional, Destination, PublishError};
@@ -112,6 +113,7 @@ fn open_state(
             let advice = "mend the stream's settings".to_owned();
             StreamError::LoudStop { cause, advice }
         })?;
+    store_name::rename(&mut recovered, outputs.store());
     let named = recovered.open.iter().flat_map(|batch| &batch.blocks);
     let named = named.flat_map(|block| &block.extents);
     let named = named.chain(recovered.sealed.iter().flat_map(|object| &object.extents));
@@ -229,7 +231,7 @@ fn other_source(stream: &str, of: &str) -> StreamError {
         cause: format!("the state of stream {stream} is of another source: {of}"),
         advice: format!(
             "name that source again, or deliver what the state holds with `firehose state drain \
-             {stream}` while it is named, and give it up with `firehose state discard {stream}`"
+             {stream}` while it is named, and give it up with `firehose state discard {stream} --yes`"
         ),
     }
 }
@@ -353,7 +355,7 @@ async fn try_claim(
             ),
             advice: format!(
                 "run one daemon a state folder; after restoring a backup of it, stop the daemon \
-                 and run `firehose state discard {}`: its records may have been published by its \
+                 and run `firehose state discard {} --yes`: its records may have been published by its \
                  other copy",
                 settings.name
             ),

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::prefixes::{self, MadeUp, Prefixes, STREAM_VERSION};
+use super::store_name::store_name;
 use crate::checkpoint::{Lane, Target};
-use crate::config::{Compression, Delimiter, FormatSettings, StoreSettings, StreamSettings};
+use crate::config::{Compression, Delimiter, FormatSettings, StreamSettings};
 use crate::failure::{ErrorOutputType, Failure};
 use crate::format::Format;
 use crate::json;
@@ -18,9 +20,6 @@ const ERROR_FORMAT: FormatSettings = FormatSettings::Raw {
     compression: Compression::None,
     delimiter: Delimiter::None,
 };
-
-/// The version in object names. Streams are versioned by their config file, not by us.
-const STREAM_VERSION: u32 = 1;
 
 /// The compiled outputs of one stream.
 pub struct Outputs {
@@ -48,19 +47,19 @@ impl Outputs {
         settings: &StreamSettings,
         named: BTreeMap<u64, FormatSettings>,
     ) -> Result<Self, String> {
-        let prefix = settings.destination.prefix.as_deref();
-        let time_zone = settings.partitioning.time_zone.clone();
-        let has_transforms = !settings.transforms.is_empty();
-        let mut partitioner = Partitioner::compile(&settings.partitioning, has_transforms, prefix)
-            .map_err(|faults| join(&faults))?;
+        let Prefixes {
+            data: mut partitioner,
+            errors: error_prefix,
+            backup,
+        } = prefixes::compile(settings, MadeUp::default()).map_err(|faults| join(&faults))?;
         if matches!(settings.format, FormatSettings::Parquet { .. }) {
             // Its decoder reads every record to the end.
             partitioner = partitioner.trusting_the_rest();
         }
-        let error_prefix = settings.destination.error_prefix.as_deref();
-        let error_identity = error_prefix.or(prefix).unwrap_or_default().to_owned();
-        let error_prefix = ErrorPrefix::compile(error_prefix, prefix, time_zone.as_deref())
-            .map_err(|faults| join(&faults))?;
+        let destination = &settings.destination;
+        let error_identity = destination.error_prefix.as_ref();
+        let error_identity = error_identity.or(destination.prefix.as_ref());
+        let error_identity = error_identity.cloned().unwrap_or_default();
         let mut formats = HashMap::new();
         for (hash, settings) in named {
             let format = Format::compile(&settings).map_err(|fault| fault.to_string())?;
@@ -74,13 +73,10 @@ impl Outputs {
         };
         let data_format = add(&settings.format)?;
         let error_format = add(&ERROR_FORMAT)?;
-        let (mut backup, mut backup_format) = (None, None);
-        if let Some(settings_of_backup) = &settings.backup {
-            let prefix = settings_of_backup.prefix.as_deref();
-            let compiled = Partitioner::compile_backup(prefix, time_zone.as_deref());
-            backup = Some(compiled.map_err(|faults| join(&faults))?);
-            backup_format = Some(add(&settings_of_backup.format)?);
-        }
+        let backup_format = settings.backup.as_ref();
+        let backup_format = backup_format
+            .map(|backup| add(&backup.format))
+            .transpose()?;
         let looks = !partitioner.is_static() || looks_at_texts(settings);
         Ok(Self {
             stream: settings.name.clone(),
@@ -226,14 +222,6 @@ const fn looks_at_texts(settings: &StreamSettings) -> bool {
         FormatSettings::Parquet { .. } => true,
         FormatSettings::Json { delimiter, .. } => settings.only_json || !delimiter.is_none(),
         FormatSettings::Raw { .. } => false,
-    }
-}
-
-/// The store's name in checkpoints: what tells one bucket or folder from another.
-pub fn store_name(store: &StoreSettings) -> String {
-    match store {
-        StoreSettings::Folder { path } => format!("folder:{}", path.display()),
-        StoreSettings::S3(s3) => format!("s3://{}", s3.bucket),
     }
 }
 

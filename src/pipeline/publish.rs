@@ -1,6 +1,6 @@
 //! Objects that a durable checkpoint lists, on their way to the destination.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use tokio::sync::mpsc::UnboundedSender;
@@ -241,6 +241,12 @@ impl Waiting {
         self.stranded
     }
 
+    /// The stores that objects wait for.
+    fn stores(&self) -> impl Iterator<Item = &str> {
+        let objects = self.objects.values();
+        objects.map(|object| &*object.sealed.target.store)
+    }
+
     /// Whether a publication is under way.
     pub(super) const fn is_busy(&self) -> bool {
         self.in_flight > 0
@@ -404,8 +410,16 @@ impl Pipeline {
     pub(super) fn stranded(&self) -> Option<StreamError> {
         let objects = self.waiting.stranded();
         let (stream, store) = (&self.settings.name, self.outputs.store());
+        let waited_for = self
+            .waiting
+            .stores()
+            .filter(|waited_for| *waited_for != store);
+        let waited_for: BTreeSet<&str> = waited_for.collect();
+        let waited_for = waited_for.into_iter().collect::<Vec<_>>().join(" and ");
         (objects > 0).then(|| StreamError::LoudStop {
-            cause: format!("{objects} objects wait for another destination than {store}"),
+            cause: format!(
+                "{objects} objects wait for another destination than {store}: {waited_for}"
+            ),
             advice: format!(
                 "name it again, or stop the daemon and run `firehose state retarget {stream}`"
             ),

@@ -33,6 +33,7 @@ mod leases;
 mod oracle_bites;
 mod orphans;
 mod partitions;
+mod places;
 mod readme;
 mod shared_stream;
 mod streams;

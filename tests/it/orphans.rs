@@ -4,6 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use firehose::checkpoint::{Commit, Store};
+use firehose::disk::HostDisk;
+use firehose::position::Position;
+use firehose::shard::{ShardState, SourceName};
+
 use crate::support::daemon::{Daemon, Site};
 use crate::support::http::{get, metric, post_records};
 use crate::support::lake;
@@ -20,8 +25,15 @@ fn an_orphan_with_records_is_a_loud_stop_by_name_until_it_is_drained() {
     let orphan = &told["streams"]["old"];
     assert_eq!(orphan["state"], "stopped", "{told}");
     let advice = orphan["advice"].as_str().unwrap();
-    for verb in ["drain old", "adopt old", "discard old"] {
-        assert!(advice.contains(&format!("firehose state {verb}")), "{told}");
+    for verb in [
+        "drain old --like live",
+        "adopt old live",
+        "discard old --yes",
+    ] {
+        assert!(
+            advice.contains(&format!("`firehose state {verb}`")),
+            "{told}"
+        );
     }
     let metrics = get(site.address, "/metrics").unwrap().text();
     assert!(
@@ -60,22 +72,121 @@ fn an_orphan_with_records_is_a_loud_stop_by_name_until_it_is_drained() {
     assert_eq!(delivered(&site), ["{\"n\":1}", "{\"n\":2}", "{\"n\":9}"]);
 }
 
+/// What the advice in `/readyz` says for an orphan works as it stands, when the daemon is stopped.
 #[test]
-fn an_orphan_is_adopted_by_a_stream_without_state_and_by_no_other() {
-    let site = site_with_undelivered("old", &["old", "live"]);
-    let refused = site.command(&["state", "adopt", "old", "live"]).refused(2);
-    assert!(refused.contains("still names old"), "{refused}");
-    site.configure(&settings(&["live", "new"]));
-    let refused = site.command(&["state", "adopt", "old", "live"]).refused(2);
-    assert!(
-        refused.contains("state of its own") && refused.contains("drain old --like live"),
-        "{refused}"
-    );
-    let refused = site.command(&["state", "adopt", "old", "lost"]).refused(2);
+fn a_renamed_stream_goes_on_when_the_advice_is_followed_to_the_letter() {
+    for verb in ["adopt", "drain"] {
+        let site = site_with_undelivered("old", &["old"]);
+        site.configure(&settings(&["new"]));
+        let mut daemon = site.spawn(&[]);
+        until_started(&site, &mut daemon);
+        let reply = get(site.address, "/readyz").unwrap();
+        let told: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+        let advice = told["streams"]["old"]["advice"].as_str().unwrap();
+        daemon.drain();
+        let done = site.follow(advice, verb).done();
+        assert!(done.contains("old"), "{done}");
+        site.start().drain();
+        assert_eq!(delivered(&site), ["{\"n\":1}", "{\"n\":2}"], "{verb}");
+    }
+}
+
+/// A Kinesis stream under another name would be read again from its start; nothing need answer there.
+#[test]
+fn a_renamed_stream_of_kinesis_waits_until_it_has_the_position() {
+    let settings = r#"
+[stream.new]
+spool_limit = "64MiB"
+
+[stream.new.source]
+type = "kinesis"
+stream = "clicks"
+region = "eu-central-1"
+endpoint = "http://127.0.0.1:1"
+access_key_id = "any"
+secret_access_key = "any"
+
+[stream.new.destination]
+type = "folder"
+path = "lake"
+"#;
+    let site = Site::new(settings);
+    let state = site.path("data/state");
+    let disk = HostDisk::new(state.join("old")).unwrap();
+    let (store, _) = Store::open(&disk, Path::new("checkpoint.redb"), 0).unwrap();
+    let arn = "arn:aws:kinesis:eu-central-1:123456789012:stream/clicks".to_owned();
+    let read = ShardState {
+        position: Some(Position::default()),
+        ..ShardState::default()
+    };
+    let commit = Commit {
+        shards: vec![("shardId-000000000000".into(), read)],
+        source: Some(SourceName { arn, created_ms: 0 }),
+        ..Commit::default()
+    };
+    store.commit(&commit).unwrap();
+    drop(store);
+    let mut daemon = site.spawn(&[]);
+    until_started(&site, &mut daemon);
+    let told = get(site.address, "/readyz").unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&told.body).unwrap();
+    let new = &told["streams"]["new"];
+    assert_eq!(new["state"], "stopped", "{told}");
+    daemon.terminate();
+    let done = site.follow(new["advice"].as_str().unwrap(), "adopt").done();
+    assert!(done.contains("new has the state of old"), "{done}");
+    let mut daemon = site.spawn(&[]);
+    daemon.alive();
+    let told = get(site.address, "/readyz").unwrap().text();
+    assert!(!told.contains("stopped"), "{told}");
+    daemon.kill();
+}
+
+/// All pairs of an old state with and without records, and a new one that was never begun, is empty,
+/// or has records.
+#[test]
+fn an_orphan_is_adopted_by_a_stream_without_records_and_by_no_other() {
+    let olds = ["full1", "full2", "full3", "empty1", "empty2", "empty3"];
+    let begun = ["begun2", "held3", "begun5", "held6"];
+    let all: Vec<&str> = olds.iter().chain(&begun).copied().collect();
+    let site = Site::new(&settings(&all));
+    let daemon = site.start();
+    for (n, stream) in ["full1", "full2", "full3", "held3", "held6"]
+        .iter()
+        .enumerate()
+    {
+        let reply = post_records(site.address, stream, format!("{{\"n\":{n}}}\n").as_bytes());
+        assert_eq!(reply.unwrap().status, 200);
+    }
+    daemon.kill();
+    let refused = site
+        .command(&["state", "adopt", "full1", "begun2"])
+        .refused(2);
+    assert!(refused.contains("still names full1"), "{refused}");
+    let news = ["never1", "begun2", "held3", "never4", "begun5", "held6"];
+    site.configure(&settings(&news));
+    let refused = site
+        .command(&["state", "adopt", "full1", "lost"])
+        .refused(2);
     assert!(refused.contains("no stream lost"), "{refused}");
-    site.command(&["state", "adopt", "old", "new"]).done();
+    for (old, new) in olds.iter().zip(news) {
+        let ended = site.command(&["state", "adopt", old, new]);
+        if !new.starts_with("held") {
+            let done = ended.done();
+            assert_eq!(
+                done.contains("set aside as"),
+                new.starts_with("begun"),
+                "{done}"
+            );
+            continue;
+        }
+        let refused = ended.refused(2);
+        assert!(refused.contains(&format!("{new} holds ")), "{refused}");
+        site.follow(&refused, "drain").done();
+    }
     site.start().drain();
-    assert_eq!(delivered(&site), ["{\"n\":1}", "{\"n\":2}"]);
+    let numbers = (0..5).map(|n| format!("{{\"n\":{n}}}"));
+    assert_eq!(delivered(&site), numbers.collect::<Vec<_>>());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
@@ -99,23 +99,51 @@ pub(super) fn adopt(
     new: &str,
     out: &mut dyn Write,
 ) -> Result<(), CommandError> {
-    named(config, new)?;
+    let settings = named(config, new)?;
     let from = directory(config, old)?;
     if config.streams.contains_key(old) {
         return Err(CommandError::Usage(format!(
             "the config still names {old}: rename its table to {new} first"
         )));
     }
+    let refused = |why: String| {
+        let drain = config.command(&format!("state drain {old} --like {new}"));
+        Err(CommandError::Usage(format!(
+            "{why}: deliver what {old} holds with `{drain}`"
+        )))
+    };
+    // What cannot be read is for the start to judge, as it would be under its old name.
+    let misfit = Holdings::read(&from, 1).ok();
+    if let Some(misfit) = misfit.and_then(|held| held.misfit(settings)) {
+        return refused(format!(
+            "{new} cannot go on with the state of {old}: {misfit}"
+        ));
+    }
     let to = config.state_dir.join(new);
     if holdings::has_state(&to)? {
-        return Err(CommandError::Usage(format!(
-            "{new} has state of its own: deliver what {old} holds with `firehose state drain {old} \
-             --like {new}`"
-        )));
+        match Holdings::read(&to, u64::MAX) {
+            Ok(own) if own.may_be_set_aside() => {}
+            Ok(own) if own.is_delivered() => {
+                return refused(format!(
+                    "{new} has read its Kinesis stream by itself, and would read that again from where \
+                     {old} was"
+                ));
+            }
+            Ok(own) => return refused(format!("{new} holds {} of its own", own.undelivered())),
+            Err(error) => {
+                return refused(format!(
+                    "{new} has state of its own that cannot be read ({error:#})"
+                ));
+            }
+        }
     }
-    // A start that found no room may have left an empty folder.
     if to.try_exists()? {
-        fs::remove_dir(&to).with_context(|| format!("remove {}", to.display()))?;
+        let aside = set_aside(config, new)?;
+        writeln!(
+            out,
+            "the state that {new} has begun holds nothing undelivered, and is set aside as {}",
+            aside.display()
+        )?;
     }
     rename(&config.state_dir, &from, &to)?;
     writeln!(out, "{new} has the state of {old} from now on")?;
@@ -150,9 +178,7 @@ pub(super) fn discard(
         writeln!(out, "deleted {}", dir.display())?;
         return Ok(());
     }
-    let time = Clock::system().now_ms() / 1000;
-    let aside = config.state_dir.join(format!("{stream}{SET_ASIDE}{time}"));
-    rename(&config.state_dir, &dir, &aside)?;
+    let aside = set_aside(config, stream)?;
     writeln!(out, "set aside as {}", aside.display())?;
     Ok(())
 }
@@ -177,6 +203,20 @@ pub(super) fn retarget(
         "{stream}: {open} open batches and {sealed} sealed objects go to {target} from now on"
     )?;
     Ok(())
+}
+
+/// Gives the directory of a stream a name that nothing reads.
+fn set_aside(config: &Config, stream: &str) -> anyhow::Result<PathBuf> {
+    let mut time = Clock::system().now_ms() / 1000;
+    let aside = loop {
+        let aside = config.state_dir.join(format!("{stream}{SET_ASIDE}{time}"));
+        if !aside.try_exists()? {
+            break aside;
+        }
+        time += 1;
+    };
+    rename(&config.state_dir, &config.state_dir.join(stream), &aside)?;
+    Ok(aside)
 }
 
 /// Renames a stream's directory, durably.

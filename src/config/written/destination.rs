@@ -1,12 +1,13 @@
 //! `[stream.X.destination]`: the store and the prefixes.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::access::{self, NAME_MAX};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::spans::{SpanMap, StageField};
 use crate::config::table::Table;
+use crate::config::text::Origin;
 use crate::config::{AwsAccess, DestinationSettings, S3Encryption, S3Settings, StoreSettings};
 
 /// Keys that only `type = "folder"` has.
@@ -38,25 +39,21 @@ enum Encryption {
     Kms,
 }
 
-/// Reads the table; `None` when a part cannot be had (the fault is reported).
+/// Reads the table. Where the store cannot be had (the fault is reported) one is made up.
 pub(super) fn read(
     stream: &str,
     mut table: Table<'_>,
     base: &Path,
     spans: &mut SpanMap,
-) -> Option<DestinationSettings> {
+) -> DestinationSettings {
     if !table.has("type") {
         table.missing("type", "write type = \"folder\" or type = \"s3\"");
     }
     let kind = table.word("type", &[("folder", Kind::Folder), ("s3", Kind::S3)]);
-    let prefix = spans.keep(stream, StageField::Prefix, table.string("prefix"));
-    let error_prefix = spans.keep(
-        stream,
-        StageField::ErrorPrefix,
-        table.string("error_prefix"),
-    );
+    let prefix = spans.keep(stream, StageField::Prefix, &mut table, "prefix");
+    let error_prefix = spans.keep(stream, StageField::ErrorPrefix, &mut table, "error_prefix");
     let store = match kind.map(|found| found.value) {
-        Some(Kind::Folder) => folder(&mut table),
+        Some(Kind::Folder) => folder(&mut table, base, stream, spans),
         Some(Kind::S3) => s3(&mut table, base),
         None => {
             table.accept(FOLDER_KEYS);
@@ -66,14 +63,44 @@ pub(super) fn read(
         }
     };
     table.finish();
-    Some(DestinationSettings {
-        store: store?,
+    if store.is_none() {
+        spans.keep_unread(stream, StageField::Store);
+    }
+    DestinationSettings {
+        store: store.unwrap_or_else(made_up),
         prefix,
         error_prefix,
-    })
+    }
 }
 
-fn folder(table: &mut Table<'_>) -> Option<StoreSettings> {
+/// A store where none can be had.
+fn made_up() -> StoreSettings {
+    let path = PathBuf::new();
+    StoreSettings::Folder { path }
+}
+
+/// The destination of a stream that has none.
+pub(super) fn missing(stream: &str, spans: &mut SpanMap) -> DestinationSettings {
+    for field in [
+        StageField::Store,
+        StageField::Prefix,
+        StageField::ErrorPrefix,
+    ] {
+        spans.keep_unread(stream, field);
+    }
+    DestinationSettings {
+        store: made_up(),
+        prefix: None,
+        error_prefix: None,
+    }
+}
+
+fn folder(
+    table: &mut Table<'_>,
+    base: &Path,
+    stream: &str,
+    spans: &mut SpanMap,
+) -> Option<StoreSettings> {
     table.only_with(S3_KEYS, "`type = \"s3\"`");
     table.only_with(access::KEYS, "`type = \"s3\"`");
     if !table.has("path") {
@@ -82,7 +109,10 @@ fn folder(table: &mut Table<'_>) -> Option<StoreSettings> {
             "name the directory that objects go to: path = \"data/out\"",
         );
     }
-    super::path(table, "path").map(|path| StoreSettings::Folder { path })
+    let field = StageField::Store;
+    spans.keep_origin(stream, field, Origin::at(table.place_of("path")));
+    let path = super::located(table, "path", base, stream, field, spans)?;
+    Some(StoreSettings::Folder { path })
 }
 
 fn s3(table: &mut Table<'_>, base: &Path) -> Option<StoreSettings> {

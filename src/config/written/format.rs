@@ -54,38 +54,65 @@ pub(super) fn of_backup() -> FormatSettings {
     }
 }
 
-/// `[stream.X.format]`, and whether it takes JSON only; `None` when it cannot be had (the fault is
-/// reported).
+/// `[stream.X.format]`, and whether it takes JSON only; where it cannot be had (the fault is reported)
+/// one is made up.
 pub(super) fn read(
     stream: &str,
     mut table: Table<'_>,
     base: &Path,
     spans: &mut SpanMap,
-) -> Option<(FormatSettings, bool)> {
+) -> (FormatSettings, bool) {
+    spans.keep_table(stream, StageField::Schema, &table);
     let kinds = [
         ("json", Kind::Json),
         ("raw", Kind::Raw),
         ("parquet", Kind::Parquet),
     ];
-    match kind(&mut table, &kinds)? {
-        Kind::Parquet => parquet(stream, table, base, spans).map(|format| (format, false)),
-        Kind::Raw => {
+    let mut only_json = false;
+    let format = match kind(&mut table, &kinds) {
+        Some(Kind::Parquet) => parquet(stream, table, base, spans),
+        Some(Kind::Raw) => {
             table.only_with(&["not_json"], "`type = \"json\"`");
-            of_lines(Kind::Raw, table).map(|format| (format, false))
+            of_lines(Kind::Raw, table)
         }
-        Kind::Json => {
+        Some(Kind::Json) => {
             let not_json = [("as-is", false), ("fail", true)];
-            let only_json = table.word_or("not_json", &not_json, false);
-            of_lines(Kind::Json, table).zip(only_json)
+            only_json = table.word_or("not_json", &not_json, false).unwrap_or(false);
+            of_lines(Kind::Json, table)
         }
-    }
+        None => {
+            of_any_kind(table);
+            None
+        }
+    };
+    let format = format.unwrap_or_else(|| {
+        spans.keep_unread(stream, StageField::Schema);
+        default()
+    });
+    (format, only_json)
 }
 
 /// `[stream.X.backup.format]`: the source records as they came, so never columns.
 pub(super) fn read_lines(mut table: Table<'_>) -> Option<FormatSettings> {
-    let kind = kind(&mut table, &[("json", Kind::Json), ("raw", Kind::Raw)])?;
+    let kind = kind(&mut table, &[("json", Kind::Json), ("raw", Kind::Raw)]);
+    if kind.is_none() {
+        of_any_kind(table);
+        return None;
+    }
     table.only_with(&["not_json"], "the stream's own format: a backup takes all");
-    of_lines(kind, table)
+    of_lines(kind?, table)
+}
+
+/// The keys of a table whose kind is not known: which of them go together cannot be judged.
+fn of_any_kind(mut table: Table<'_>) {
+    table.accept(&[
+        "compression",
+        "delimiter",
+        "not_json",
+        "schema",
+        "schema_file",
+    ]);
+    table.finish();
 }
 
 fn kind(table: &mut Table<'_>, kinds: &[(&'static str, Kind)]) -> Option<Kind> {
@@ -174,7 +201,7 @@ fn parquet(
 fn schema(stream: &str, table: &mut Table<'_>, base: &Path, spans: &mut SpanMap) -> Option<String> {
     let both = table.has("schema") && table.has("schema_file");
     let neither = !table.has("schema") && !table.has("schema_file");
-    let inline = table.string("schema");
+    let inline = spans.keep(stream, StageField::Schema, table, "schema");
     let file_place = table.place_of("schema_file");
     let named = super::path(table, "schema_file");
     if both {
@@ -190,7 +217,7 @@ fn schema(stream: &str, table: &mut Table<'_>, base: &Path, spans: &mut SpanMap)
         return None;
     }
     let Some(named) = named else {
-        return spans.keep(stream, StageField::Schema, inline);
+        return inline;
     };
     match super::super::read_bounded(&base.join(&named), SCHEMA_MAX) {
         Ok(text) => {

@@ -9,8 +9,8 @@ use crate::config::diagnostic::Diagnostic;
 use crate::config::spans::{SpanMap, StageField};
 use crate::config::table::Table;
 use crate::config::{
-    BackupSettings, BufferingSettings, KeyValues, PartitioningSettings, StoreSettings,
-    StreamSettings,
+    BackupSettings, BufferingSettings, KeyValues, PartitioningSettings, SourceSettings,
+    StoreSettings, StreamSettings,
 };
 
 /// Far beyond Firehose's 1 to 128 MiB; S3's largest object is 5 TiB, one upload of 10,000 parts.
@@ -22,13 +22,20 @@ const DEFAULT_SPOOL_LIMIT: u64 = 16 * GIB;
 /// Firehose's quota of active partitions.
 const DEFAULT_PARTITION_LIMIT: u64 = 500;
 
-/// Reads the stream; `None` when source or destination cannot be had.
+/// Values of `[stream.X.partitioning]`.
+const PARTITIONING: [(StageField, &str); 3] = [
+    (StageField::Query, "query"),
+    (StageField::EventTime, "event_time"),
+    (StageField::TimeZone, "time_zone"),
+];
+
+/// Reads the stream. What cannot be had is made up.
 pub(super) fn read(
     name: &str,
     mut table: Table<'_>,
     base: &Path,
     spans: &mut SpanMap,
-) -> Option<StreamSettings> {
+) -> StreamSettings {
     let spool_limit = table.size("spool_limit", 64 * MIB..=64 * TIB);
     let spool_limit = spool_limit.map_or(DEFAULT_SPOOL_LIMIT, |limit| limit.value);
     let source = required(&mut table, "source", "type = \"direct-put\" or \"kinesis\"")
@@ -40,6 +47,11 @@ pub(super) fn read(
     let partitioning = table
         .table("partitioning")
         .map(|partitioning| self::partitioning(name, partitioning, spans));
+    if partitioning.is_none() && table.has("partitioning") {
+        for (field, _) in PARTITIONING {
+            spans.keep_unread(name, field);
+        }
+    }
     let buffering = BufferingSettings {
         size: DEFAULT_SIZE,
         interval: DEFAULT_INTERVAL,
@@ -47,21 +59,25 @@ pub(super) fn read(
     let buffering = table.table("buffering").map_or(buffering, |table| {
         self::buffering(table, buffering, spool_limit)
     });
-    let format = table.table("format").map_or_else(
-        || Some((format::default(), false)),
-        |table| format::read(name, table, base, spans),
-    );
+    let format = table.table("format");
+    let format = format.map(|table| format::read(name, table, base, spans));
+    if format.is_none() && table.has("format") {
+        // A value that is no table is reported already.
+        spans.keep_unread(name, StageField::Schema);
+    }
     let destination_place = table.place_of("destination");
-    let destination = required(&mut table, "destination", "type = \"folder\" or \"s3\"")
-        .and_then(|table| destination::read(name, table, base, spans));
-    let has_backup = table.has("backup");
+    let destination = required(&mut table, "destination", "type = \"folder\" or \"s3\"");
+    let destination = match destination {
+        Some(table) => destination::read(name, table, base, spans),
+        None => destination::missing(name, spans),
+    };
     let backup = table
         .table("backup")
-        .and_then(|table| backup(name, table, buffering, spans));
+        .map(|table| backup(name, table, buffering, spans));
     let table_file = table.file;
     table.finish();
-    if let (Some(source), Some(destination)) = (&source, &destination)
-        && source.is_shared()
+    if source.as_ref().is_some_and(SourceSettings::is_shared)
+        && !spans.is_unread(name, StageField::Store)
         && matches!(destination.store, StoreSettings::Folder { .. })
     {
         let message = "a folder is of one machine: a stream with `coordination` needs a bucket";
@@ -70,20 +86,20 @@ pub(super) fn read(
         let fault = Diagnostic::fault(destination_place, message).help(help);
         table_file.report(fault);
     }
-    let (format, only_json) = format?;
-    Some(StreamSettings {
+    let (format, only_json) = format.unwrap_or_else(|| (format::default(), false));
+    StreamSettings {
         name: name.to_owned(),
-        source: source?,
+        source: source.unwrap_or(SourceSettings::DirectPut { journal_limit: 0 }),
         transforms,
         deaggregate,
         partitioning: partitioning.unwrap_or_default(),
         buffering,
         format,
         only_json,
-        destination: destination?,
-        backup: if has_backup { Some(backup?) } else { None },
+        destination,
+        backup,
         spool_limit,
-    })
+    }
 }
 
 /// Opens a table that must be there.
@@ -96,9 +112,8 @@ fn required<'f>(table: &mut Table<'f>, key: &'static str, example: &str) -> Opti
 }
 
 fn partitioning(stream: &str, mut table: Table<'_>, spans: &mut SpanMap) -> PartitioningSettings {
-    let query = spans.keep(stream, StageField::Query, table.string("query"));
-    let event_time = spans.keep(stream, StageField::EventTime, table.string("event_time"));
-    let time_zone = spans.keep(stream, StageField::TimeZone, table.string("time_zone"));
+    let [query, event_time, time_zone] =
+        PARTITIONING.map(|(field, key)| spans.keep(stream, field, &mut table, key));
     let key_values = table
         .word(
             "key_values",
@@ -156,8 +171,8 @@ fn backup(
     mut table: Table<'_>,
     of_stream: BufferingSettings,
     spans: &mut SpanMap,
-) -> Option<BackupSettings> {
-    let prefix = spans.keep(stream, StageField::BackupPrefix, table.string("prefix"));
+) -> BackupSettings {
+    let prefix = spans.keep(stream, StageField::BackupPrefix, &mut table, "prefix");
     let format = table
         .table("format")
         .map_or_else(|| Some(format::of_backup()), format::read_lines);
@@ -165,9 +180,9 @@ fn backup(
         .table("buffering")
         .map_or(of_stream, |table| buffering(table, of_stream, u64::MAX));
     table.finish();
-    Some(BackupSettings {
+    BackupSettings {
         prefix,
-        format: format?,
+        format: format.unwrap_or_else(format::default),
         buffering,
-    })
+    }
 }

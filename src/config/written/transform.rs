@@ -11,10 +11,8 @@ use crate::config::document::json_object;
 use crate::config::spans::{SpanMap, StageField};
 use crate::config::table::Table;
 use crate::config::text::Origin;
-use crate::config::{Isolation, TransformSettings};
+use crate::config::{Isolation, TRANSFORMS_MAX, TransformSettings};
 
-/// Modules in a row. Each keeps instances on every core, so the number is bounded.
-const COUNT_MAX: usize = 16;
 const TIMEOUT_BOUNDS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_mins(5);
 /// From little more than a stack to all that 32 bits can address.
 const MEMORY_BOUNDS: RangeInclusive<u64> = MIB..=4 * GIB;
@@ -29,9 +27,12 @@ pub(super) fn read_all(
     spans: &mut SpanMap,
 ) -> Vec<TransformSettings> {
     let tables = table.elements("transform");
-    if let Some(beyond) = tables.get(COUNT_MAX) {
+    if tables.is_empty() && table.has("transform") {
+        spans.keep_unread(stream, StageField::Module(0));
+    }
+    if let Some(beyond) = tables.get(TRANSFORMS_MAX) {
         let message = format!("{} transforms in [stream.{stream}]", tables.len());
-        let help = format!("a stream may have {COUNT_MAX}");
+        let help = format!("a stream may have {TRANSFORMS_MAX}");
         let fault = Diagnostic::fault(beyond.place(), message).help(help);
         table.file.report(fault);
     }
@@ -40,6 +41,9 @@ pub(super) fn read_all(
         spans.keep_origin(stream, StageField::Module(index), Origin::at(place));
         let settings = read(&mut table, base);
         table.finish();
+        if settings.is_none() {
+            spans.keep_unread(stream, StageField::Module(index));
+        }
         settings
     };
     tables.into_iter().enumerate().filter_map(read).collect()

@@ -8,8 +8,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use uuid::Uuid;
 
+use proptest::prelude::*;
+
 use super::STAGING_DIR;
 use crate::config::StoreSettings;
+use crate::destination::Keys;
 use crate::destination::{Body, Destination, Publication, PublishError};
 
 struct Memory(Bytes);
@@ -280,4 +283,70 @@ async fn links_in_the_folder_lead_nowhere_and_only_our_own_files_are_removed() {
     let left: Vec<_> = std::fs::read_dir(&elsewhere).expect("listed").collect();
     assert_eq!(left.len(), 1);
     assert_eq!(std::fs::read(theirs).expect("there"), b"precious");
+}
+
+/// Keys at the edges of what a file system takes: parts of about 255 bytes, of several characters, and
+/// names that are none.
+fn edge_key() -> impl Strategy<Value = String> {
+    let long = (250_usize..260, prop_oneof!["x", "é", "€", "𝄞"]).prop_map(|(bytes, text)| {
+        let whole = text.repeat(bytes / text.len());
+        let rest = bytes - whole.len();
+        whole + &"y".repeat(rest)
+    });
+    let part = prop_oneof![
+        6 => "[a-zé=%. ]{1,12}",
+        3 => long,
+        1 => prop_oneof![Just(""), Just("."), Just(".."), Just(".firehose-tmp"), Just("a\0b")]
+            .prop_map(str::to_owned),
+    ];
+    proptest::collection::vec(part, 1..20).prop_map(|parts| parts.join("/"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn what_is_said_to_be_taken_can_be_written_and_nothing_else(key in edge_key()) {
+        let dir = tempfile::tempdir().expect("dir");
+        let keys = Keys::of(&StoreSettings::Folder { path: dir.path().join("made/anew") });
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
+        let result = runtime.block_on(async {
+            let to = folder(dir.path()).await;
+            publish(&to, &publication(&key, b"x")).await
+        });
+        let file = dir.path().join("made/anew").join(&key);
+        match keys.take(&key) {
+            Ok(()) => {
+                prop_assert!(result.is_ok(), "{key:?}: {result:?}");
+                prop_assert_eq!(std::fs::read(file).expect("there"), b"x");
+            }
+            Err(why) => prop_assert!(is_permanent(&result), "{key:?} {why}: {result:?}"),
+        }
+        let is_plain = !key.starts_with(['.', '/']) && !key.split('/').any(str::is_empty);
+        let is_plain = is_plain && !key.split('/').any(|part| part == "." || part == "..");
+        if key.len() <= keys.short() && is_plain && !key.contains('\0') {
+            prop_assert!(keys.take(&key).is_ok(), "short and refused: {key:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_taken_up_to_the_systems_limit(deep in 1_usize..3, over in 0_usize..8) {
+        let dir = tempfile::tempdir().expect("dir");
+        // The file system's own view of it, as the folder will have it.
+        let root = dir.path().canonicalize().expect("there").join("made/anew");
+        let room = 4095 - 4 + over - root.as_os_str().len() - 1;
+        let mut key = "d/".repeat(deep) + &format!("{}/", "p".repeat(250)).repeat(room / 251 - 1);
+        key += &"x".repeat(room - key.len() - 255);
+        key.push('/');
+        key += &"y".repeat(254);
+        prop_assume!(key.split('/').all(|part| (1..=255).contains(&part.len())));
+        let keys = Keys::of(&StoreSettings::Folder { path: dir.path().join("made/anew") });
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
+        let result = runtime.block_on(async {
+            let to = folder(dir.path()).await;
+            publish(&to, &publication(&key, b"x")).await
+        });
+        prop_assert_eq!(keys.take(&key).is_ok(), over <= 4, "{}", key.len());
+        prop_assert_eq!(result.is_ok(), over <= 4, "{:?}", result);
+    }
 }

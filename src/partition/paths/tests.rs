@@ -4,6 +4,7 @@ use super::*;
 use crate::config::PartitioningSettings;
 use crate::partition::expression::{Part, Piece};
 use crate::partition::extract::{Extracted, Extractor};
+use crate::partition::{KeyRule, Plan, Unread};
 use crate::position::Position;
 use crate::record::Record;
 use proptest::prelude::*;
@@ -30,7 +31,14 @@ fn extractor(query: &str, event_time: Option<&str>) -> Extractor {
         });
     }
     let mut faults = Vec::new();
-    let extractor = Extractor::compile(&settings, false, &pieces, &mut faults);
+    let plan = Plan {
+        settings: &settings,
+        has_transforms: false,
+        prefix: None,
+        rule: &KeyRule::unknown(),
+        unread: Unread::default(),
+    };
+    let extractor = Extractor::compile(&plan, &pieces, &mut faults);
     assert_eq!(faults, []);
     extractor
 }

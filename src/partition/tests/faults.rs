@@ -3,7 +3,7 @@
 use super::*;
 
 fn faults(settings: &PartitioningSettings, prefix: &str) -> Vec<PartitionFault> {
-    Partitioner::compile(settings, false, Some(prefix))
+    Partitioner::compile(&plan(settings, false, Some(prefix), &KeyRule::unknown()))
         .err()
         .unwrap_or_default()
 }
@@ -57,6 +57,34 @@ fn what_firehose_rejects_is_a_fault_with_its_place_and_the_right_word() {
             Some(2..18),
             "closing",
             "",
+        ),
+        (
+            "",
+            "",
+            "a/!{timestamp:yyyy/b=!{timestamp:MM}/",
+            Field::Prefix,
+            Some(2..21),
+            "closing",
+            "",
+        ),
+        ("", "", "a/!{", Field::Prefix, Some(2..4), "closing", ""),
+        (
+            "",
+            "",
+            "a/!{}",
+            Field::Prefix,
+            Some(2..5),
+            "empty",
+            "timestamp",
+        ),
+        (
+            "",
+            "",
+            "a/{timestamp:yyyy}/",
+            Field::Prefix,
+            Some(2..18),
+            "plain text",
+            "!{timestamp:yyyy}",
         ),
         (
             "",
@@ -215,6 +243,13 @@ fn what_firehose_rejects_is_a_fault_with_its_place_and_the_right_word() {
             "{prefix}: {found:?}"
         );
     }
+    // What follows from an expression that is not closed is not told beside it.
+    let unclosed = "!{partitionKeyFromQuery:a/!{eventTime:yyyy/";
+    let found = faults(&settings("{a}", ".ts"), unclosed);
+    assert!(
+        found.iter().all(|fault| fault.message.contains("closing")),
+        "{found:?}"
+    );
     let zone = PartitioningSettings {
         time_zone: Some("Mars/Base".into()),
         ..Default::default()
@@ -275,7 +310,8 @@ fn error_prefixes_follow_firehose_rules() {
             "e/",
         ),
     ] {
-        let compiled = ErrorPrefix::compile(error_prefix, prefix, None).unwrap();
+        let compiled =
+            ErrorPrefix::compile(error_prefix, prefix, None, &KeyRule::unknown()).unwrap();
         assert_eq!(compiled.open_prefix(kind, ARRIVAL_MS), expected);
         assert_eq!(compiled.literal_head(), head);
     }
@@ -299,7 +335,8 @@ fn error_prefixes_follow_firehose_rules() {
         ),
         (Some("../!{firehose:error-output-type}/"), None, "\"..\""),
     ] {
-        let faults = ErrorPrefix::compile(error_prefix, prefix, None).unwrap_err();
+        let faults =
+            ErrorPrefix::compile(error_prefix, prefix, None, &KeyRule::unknown()).unwrap_err();
         assert_eq!(faults[0].field, Field::ErrorPrefix);
         assert!(faults[0].message.contains(message), "{faults:?}");
     }
@@ -307,7 +344,9 @@ fn error_prefixes_follow_firehose_rules() {
 
 #[test]
 fn backup_prefixes_know_no_keys() {
-    let backup = Partitioner::compile_backup(Some("raw/!{timestamp:yyyy}/"), None).unwrap();
+    let backup =
+        Partitioner::compile_backup(Some("raw/!{timestamp:yyyy}/"), None, &KeyRule::unknown())
+            .unwrap();
     assert_eq!(prefix_of(&backup, "anything").as_deref(), Ok("raw/2026/"));
     for prefix in [
         "!{partitionKeyFromQuery:a}",
@@ -316,7 +355,7 @@ fn backup_prefixes_know_no_keys() {
         "!{eventTime:yyyy}",
         "!{firehose:error-output-type}",
     ] {
-        let faults = Partitioner::compile_backup(Some(prefix), None)
+        let faults = Partitioner::compile_backup(Some(prefix), None, &KeyRule::unknown())
             .err()
             .unwrap();
         assert_eq!(faults[0].field, Field::BackupPrefix);

@@ -226,7 +226,7 @@ impl Conductor {
                 ),
                 advice: format!(
                     "name the former stream again, or stop the daemon, deliver what the state holds \
-                     with `firehose state drain {0}` and give it up with `firehose state discard {0}`",
+                     with `firehose state drain {0}` and give it up with `firehose state discard {0} --yes`",
                     self.means.stream
                 ),
             })),

@@ -114,6 +114,16 @@ impl Site {
         }
     }
 
+    /// Runs the command with this verb that stands in backquotes in an advice, as it stands there.
+    pub fn follow(&self, advice: &str, verb: &str) -> Ended {
+        let begin = format!("firehose state {verb} ");
+        let mut quoted = advice.split('`');
+        let command = quoted.find(|command| command.starts_with(&begin));
+        let command = command.unwrap_or_else(|| panic!("no {verb} in {advice}"));
+        let words: Vec<&str> = command.split(' ').skip(1).collect();
+        self.command(&words)
+    }
+
     /// Everything that the site's processes have logged.
     pub fn log(&self) -> PathBuf {
         self.path("firehose.log")

@@ -16,8 +16,10 @@ mod api;
 mod body;
 mod lines;
 mod observe;
+mod places;
 mod records;
 mod server;
+mod watched;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -38,7 +40,7 @@ use crate::config::StreamSettings;
 use crate::source::direct_put::Intake;
 use crate::telemetry::{Metrics, StreamMetrics, StreamStatus};
 
-pub use server::serve;
+pub use server::{KEPT, serve};
 
 /// One delivery stream as the HTTP listener sees it.
 #[derive(Clone)]
@@ -89,7 +91,8 @@ impl fmt::Debug for Orphan {
 /// Bounds on connections and bodies.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections open at once; more wait in the listen queue.
+    /// Connections open at once. When all are taken the longest idle one gives way; while all are busy,
+    /// more get health, readiness and metrics, or 503.
     pub connections: usize,
     /// Bytes of request bodies in memory at once, all connections together; more wait.
     pub body_memory: usize,
@@ -105,10 +108,13 @@ pub struct Limits {
     pub drain: Duration,
 }
 
+/// Connections open at once, where nothing else is said.
+pub const CONNECTIONS: usize = 1024;
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 1024,
+            connections: CONNECTIONS,
             body_memory: 64 << 20,
             body_wait: Duration::from_secs(10),
             head: Duration::from_mins(1),

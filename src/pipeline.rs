@@ -6,6 +6,7 @@
 //! state.
 
 mod apply;
+mod backlog;
 mod checkpoints;
 mod commit;
 mod encode;
@@ -50,6 +51,7 @@ use crate::spool::Spool;
 use crate::telemetry::{Metrics, State};
 use crate::transform::Transforms;
 
+use backlog::Backlog;
 use checkpoints::Checkpoints;
 use commit::{CheckpointError, Committed};
 pub use encode::EncoderPool;
@@ -110,6 +112,8 @@ pub struct Pipeline {
     inbox: mpsc::UnboundedReceiver<Event>,
 
     frontiers: Frontiers,
+    /// Accepted and not applied; where the source is a journal.
+    backlog: Option<Backlog>,
     table: Table,
     waiting: Waiting,
     /// What is to be encoded, oldest first.
@@ -172,20 +176,26 @@ pub async fn run(
         data: buffering,
         backup,
     });
-    table.reload(home.open, around.clock.now_ms());
+    table.reload(home.open, &around.clock);
     let mut waiting = Waiting::default();
     for sealed in home.sealed {
-        waiting.add(sealed, home.outputs.store());
+        let since = around.clock.moment_of(sealed.arrival_ms);
+        waiting.add(sealed, since, home.outputs.store());
     }
     let (mut checkpoints, mut destination) = (home.checkpoints, None);
     if let Some(shared) = checkpoints.shared_mut() {
         shared
             .take_listed()
             .into_iter()
-            .for_each(|listed| waiting.add_listed(listed));
+            .for_each(|listed| {
+                let since = around.clock.moment_of(listed.object.arrival_ms);
+                waiting.add_listed(listed, since);
+            });
         destination = Some(shared.destination().clone());
         around.status.set_state(State::Running);
     }
+    let journal = home.source.journal();
+    let backlog = journal.map(|journal| Backlog::from(journal.next_sequence()));
     let mut pipeline = Pipeline {
         settings,
         around,
@@ -197,6 +207,7 @@ pub async fn run(
         events,
         inbox,
         frontiers: Frontiers::new(home.shards),
+        backlog,
         table,
         waiting,
         encode_queue: VecDeque::new(),
@@ -277,9 +288,9 @@ impl Pipeline {
 
     fn restore_invariants(&mut self) {
         self.around.memory.hold(self.table.memory());
-        let now_ms = self.around.clock.now_ms();
+        let now = self.around.clock.moment();
         if self.checkpoints.store().is_some() {
-            while let Some(id) = self.table.next_due(now_ms) {
+            while let Some(id) = self.table.next_due(now) {
                 self.seal(id);
             }
         }
@@ -368,10 +379,14 @@ impl Pipeline {
             .extend(commit::settle(&mut self.table, &committed));
         let stranded = self.waiting.stranded();
         for sealed in committed.sealed {
-            self.table.remove(sealed.id);
+            let entry = self.table.remove(sealed.id);
+            let since = entry.map_or_else(
+                || self.around.clock.moment_of(sealed.arrival_ms),
+                |entry| entry.waits_since,
+            );
             match self.checkpoints.shared_mut() {
-                Some(shared) => shared.gather(sealed),
-                None => self.waiting.add(sealed, self.outputs.store()),
+                Some(shared) => shared.gather(sealed, since),
+                None => self.waiting.add(sealed, since, self.outputs.store()),
             }
         }
         if self.waiting.stranded() > stranded {
@@ -414,11 +429,15 @@ impl Pipeline {
         }
     }
 
-    fn report(&self) {
+    fn report(&mut self) {
+        if let (Some(backlog), Some(journal)) = (&mut self.backlog, self.source.journal()) {
+            backlog.look(journal.next_sequence(), self.around.clock.moment());
+        }
         let unlisted = self.checkpoints.shared().map(Shared::unlisted);
         let oldest = [
-            self.table.oldest_arrival_ms(),
-            self.waiting.oldest_arrival_ms(),
+            self.backlog.as_ref().and_then(Backlog::waits_since),
+            self.table.waits_since(),
+            self.waiting.waits_since(),
             unlisted.and_then(|(_, oldest)| oldest),
         ];
         self.around.status.observe(status::Observation {
@@ -426,7 +445,7 @@ impl Pipeline {
             waiting: self.waiting.len() as u64 + unlisted.map_or(0, |(objects, _)| objects),
             journal_bytes: self.source.bytes(),
             spool_bytes: self.spool.bytes(),
-            oldest_arrival_ms: oldest.into_iter().flatten().min(),
+            waits_since: oldest.into_iter().flatten().min(),
         });
     }
 }

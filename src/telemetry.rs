@@ -2,9 +2,11 @@
 
 pub mod logging;
 pub mod metrics;
+pub mod repeats;
 pub mod source;
 pub mod status;
 
 pub use metrics::{CoordinationMetrics, KinesisMetrics, Metrics, StreamMetrics, TransformMetrics};
+pub use repeats::Repeats;
 pub use source::SourceHealth;
 pub use status::{LastObject, State, StatusSnapshot, StreamStatus};

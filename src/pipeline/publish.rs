@@ -12,6 +12,7 @@ use super::event::Event;
 use super::outputs::Outputs;
 use super::shared::{Listed, Range};
 use crate::checkpoint::SealedObject;
+use crate::clock::Moment;
 use crate::destination::{Destination, Publication, PublishError, SentPart};
 use crate::error::StreamError;
 use crate::failpoint;
@@ -38,6 +39,8 @@ pub(super) struct Waiting {
 #[derive(Debug)]
 struct Object {
     sealed: SealedObject,
+    /// Since when its first record waits.
+    waits_since: Moment,
     /// What a shared checkpoint says of it beside.
     prepared: Option<Prepared>,
     attempts: u32,
@@ -73,17 +76,17 @@ pub(super) enum Setback {
 
 impl Waiting {
     /// Adds an object that a durable checkpoint lists.
-    pub(super) fn add(&mut self, sealed: SealedObject, store: &str) {
+    pub(super) fn add(&mut self, sealed: SealedObject, since: Moment, store: &str) {
         if sealed.target.store == store {
             self.queue.push_back(sealed.id);
         } else {
             self.stranded += 1;
         }
-        self.insert(sealed, None);
+        self.insert(sealed, since, None);
     }
 
     /// Adds an object that a durable shared checkpoint lists.
-    pub(super) fn add_listed(&mut self, listed: Listed) {
+    pub(super) fn add_listed(&mut self, listed: Listed, since: Moment) {
         let Listed {
             object,
             parts,
@@ -96,14 +99,15 @@ impl Waiting {
             range,
             gone: 0,
         };
-        self.insert(object, Some(prepared));
+        self.insert(object, since, Some(prepared));
     }
 
-    fn insert(&mut self, sealed: SealedObject, prepared: Option<Prepared>) {
+    fn insert(&mut self, sealed: SealedObject, waits_since: Moment, prepared: Option<Prepared>) {
         self.bytes += sealed.size;
         let id = sealed.id;
         let object = Object {
             sealed,
+            waits_since,
             prepared,
             attempts: 0,
             published: false,
@@ -155,10 +159,10 @@ impl Waiting {
     }
 
     /// Marks an object as published; it stays until a checkpoint has recorded it.
-    pub(super) fn publish(&mut self, id: Uuid) -> Option<&SealedObject> {
+    pub(super) fn publish(&mut self, id: Uuid) -> Option<(&SealedObject, Moment)> {
         let object = self.objects.get_mut(&id)?;
         object.published = true;
-        Some(&object.sealed)
+        Some((&object.sealed, object.waits_since))
     }
 
     /// Forgets an object whose publication is recorded; returns it, with its extents.
@@ -246,10 +250,10 @@ impl Waiting {
         self.in_flight > 0
     }
 
-    /// Arrival of the oldest record in an object not yet published, in ms.
-    pub(super) fn oldest_arrival_ms(&self) -> Option<i64> {
+    /// Since when the oldest record waits that is in an object not yet published.
+    pub(super) fn waits_since(&self) -> Option<Moment> {
         let unpublished = self.objects.values().filter(|object| !object.published);
-        unpublished.map(|object| object.sealed.arrival_ms).min()
+        unpublished.map(|object| object.waits_since).min()
     }
 }
 
@@ -357,8 +361,8 @@ impl Pipeline {
             return self.set_back(id, error);
         }
         failpoint::hit("published-before-record");
-        if let Some(sealed) = self.waiting.publish(id) {
-            self.around.status.delivered(sealed);
+        if let Some((sealed, since)) = self.waiting.publish(id) {
+            self.around.status.delivered(sealed, since);
             self.pending.published.push(id);
         }
         if self.waiting.stranded() == 0 {

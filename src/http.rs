@@ -36,7 +36,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 
 use crate::clock::Clock;
-use crate::config::StreamSettings;
+use crate::config::{HttpSettings, StreamSettings};
 use crate::source::direct_put::Intake;
 use crate::telemetry::{Metrics, StreamMetrics, StreamStatus};
 
@@ -108,13 +108,10 @@ pub struct Limits {
     pub drain: Duration,
 }
 
-/// Connections open at once, where nothing else is said.
-pub const CONNECTIONS: usize = 1024;
-
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: CONNECTIONS,
+            connections: HttpSettings::default().connections,
             body_memory: 64 << 20,
             body_wait: Duration::from_secs(10),
             head: Duration::from_mins(1),

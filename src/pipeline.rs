@@ -24,6 +24,7 @@ mod shared;
 mod shortage;
 mod source;
 mod status;
+mod stopping;
 mod table;
 mod workers;
 
@@ -40,7 +41,7 @@ use crate::budget::Share;
 use crate::checkpoint::SealedObject;
 use crate::clock::Clock;
 use crate::config::StreamSettings;
-use crate::destination::{Conditional, Destination};
+use crate::destination::{Conditional, Destination, PublishError};
 use crate::disk::Reserve;
 use crate::error::StreamError;
 use crate::extent::Extent;
@@ -66,6 +67,7 @@ use shared::Shared;
 pub use shared::{Body, Listed, SCRATCH, Taken, Tenure, connect_shared, open_shared, scratch};
 pub use source::{Reader, Source};
 pub use status::{Landed, Status};
+use stopping::Stopping;
 use table::{Table, Triggers};
 pub use workers::Workers;
 
@@ -123,6 +125,7 @@ pub struct Pipeline {
     filling: usize,
     /// The source has ended: everything is sealed and published, then the pipeline stops.
     ending: bool,
+    stopping: Stopping,
     /// Whether everything that was open then, or when a shared checkpoint was due, is sealed.
     all_sealed: bool,
 
@@ -161,9 +164,11 @@ pub async fn run(
     around: Surroundings,
 ) -> Result<(), StreamError> {
     let (events, inbox) = mpsc::unbounded_channel();
+    let stopping = Stopping::default();
     let claiming = Claim::of(&home, &settings.name, around.clock.now_ms()).map(|claim| {
         let named = home.sealed.iter().map(|object| object.id).collect();
-        let claiming = home::claim(Arc::clone(&settings), claim, named, events.clone());
+        let at_once = Arc::clone(&stopping.at_once);
+        let claiming = home::claim(Arc::clone(&settings), claim, named, events.clone(), at_once);
         AbortOnDropHandle::new(tokio::spawn(claiming))
     });
     let routed = router::start(home.reader, Arc::clone(&home.outputs), &around);
@@ -184,13 +189,10 @@ pub async fn run(
     }
     let (mut checkpoints, mut destination) = (home.checkpoints, None);
     if let Some(shared) = checkpoints.shared_mut() {
-        shared
-            .take_listed()
-            .into_iter()
-            .for_each(|listed| {
-                let since = around.clock.moment_of(listed.object.arrival_ms);
-                waiting.add_listed(listed, since);
-            });
+        shared.take_listed().into_iter().for_each(|listed| {
+            let since = around.clock.moment_of(listed.object.arrival_ms);
+            waiting.add_listed(listed, since);
+        });
         destination = Some(shared.destination().clone());
         around.status.set_state(State::Running);
     }
@@ -214,6 +216,7 @@ pub async fn run(
         encoding: 0,
         filling: 0,
         ending: false,
+        stopping,
         all_sealed: false,
         pending: Pending::default(),
         checkpointing: false,
@@ -247,6 +250,9 @@ impl Pipeline {
             if self.is_done() {
                 return self.stranded().map_or(Ok(()), Err);
             }
+            if let Some(left) = self.given_up() {
+                return Err(left);
+            }
             let may_read = !self.ending && self.has_room();
             tokio::select! {
                 biased;
@@ -259,6 +265,7 @@ impl Pipeline {
                 _ = tick.tick() => {
                     self.mind_the_memory();
                     self.mind_the_room();
+                    self.mind_the_stop();
                     self.report();
                 }
             }
@@ -343,10 +350,7 @@ impl Pipeline {
                 destination,
                 conditional,
             } => self.claimed(destination, conditional),
-            Event::ClaimStalled(cause) => {
-                tracing::warn!(stream = self.settings.name, cause, "destination not ready");
-                self.around.status.set_state(State::Stalled { cause });
-            }
+            Event::ClaimStalled(trouble) => self.not_claimed(trouble),
             Event::Sent { begun, published } => {
                 self.waiting.landed();
                 for (id, begun) in begun {
@@ -358,16 +362,32 @@ impl Pipeline {
             }
             Event::Filled(id, result) => self.apply_filled(id, &result),
             Event::Made(made) => self.apply_made(*made),
-            Event::NotMade(trouble) => self.tell_of_trouble(&trouble),
-            Event::RetryDue(id) => self.waiting.retry(id),
+            Event::NotMade(trouble) => self.not_made(trouble),
+            Event::RetryDue(id) => self.waiting.retry_due(id),
             Event::Failed(error) => return Err(error),
         }
         Ok(())
     }
 
+    fn not_claimed(&mut self, trouble: PublishError) {
+        let (stream, cause) = (&self.settings.name, trouble.to_string());
+        if let Some(unsaid) = self
+            .around
+            .status
+            .repeats()
+            .due_alike("destination", &cause)
+        {
+            tracing::warn!(stream, cause, unsaid, "destination not ready");
+        }
+        self.around.status.set_state(State::Stalled { cause });
+        self.stopping.failed(trouble);
+    }
+
     fn claimed(&mut self, destination: Destination, conditional: Conditional) {
         home::tell_of_overwriting(&self.settings.name, &destination, conditional);
         failpoint::hit("recovery-claimed");
+        self.around.status.repeats().over("destination");
+        self.stopping.went_well();
         self.around.status.set_state(State::Running);
         self.destination = Some(destination);
         self.tell_of_stranded();

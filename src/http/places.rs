@@ -256,13 +256,20 @@ mod tests {
         drop(two.begin()); // idle again, after the third
         let four = take(&places).unwrap();
         let lost = |place: &Place| place.gives_way.is_cancelled();
-        assert_eq!([&one, &two, &three].map(|place| lost(place)), [false, false, true]);
+        assert_eq!(
+            [&one, &two, &three].map(|place| lost(place)),
+            [false, false, true]
+        );
         let _four = four.begin().unwrap();
-        assert!(take(&places).is_some());
+        let five = take(&places).unwrap();
+        let _five = five.begin().unwrap();
         assert!(lost(&two));
         assert!(two.begin().is_none(), "what comes too late is told so");
         drop(busy);
-        assert!(take(&places).is_some() && lost(&one), "idle since its answer");
+        assert!(
+            take(&places).is_some() && lost(&one),
+            "idle since its answer"
+        );
     }
 
     #[test]

@@ -154,8 +154,10 @@ impl Host {
         }
         let Some(place) = self.kept.take() else {
             // What fits the socket's buffer, as it goes.
-            let _ = stream.try_write(b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\n\
-                connection: close\r\ncontent-length: 0\r\n\r\n");
+            let _ = stream.try_write(
+                b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\n\
+                connection: close\r\ncontent-length: 0\r\n\r\n",
+            );
             return None;
         };
         let (builder, router) = (self.passing.clone(), self.router.clone());

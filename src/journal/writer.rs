@@ -19,6 +19,7 @@ use crate::disk::DiskFile;
 use crate::failpoint;
 use crate::position::Sequence;
 use crate::source::direct_put::{Accepted, Refused};
+use crate::telemetry::Repeats;
 
 /// A new file grows by this much zeros at a time, ahead of what is written: writing over what is
 /// there already makes the fsync much faster.
@@ -62,6 +63,7 @@ pub(super) struct Writer {
     /// Their fsync failed and no later segment says yet that their bytes do not count: a crash
     /// could still bring them back, so they are not refused until one does.
     doubtful: Vec<Reply>,
+    repeats: Repeats,
 }
 
 impl Writer {
@@ -82,6 +84,7 @@ impl Writer {
             number,
             scratch: Vec::new(),
             doubtful: Vec::new(),
+            repeats: Repeats::default(),
         };
         writer.seal();
         writer
@@ -98,7 +101,7 @@ impl Writer {
             if !self.doubtful.is_empty()
                 && let Err(refused) = self.start_segment(0)
             {
-                tracing::warn!(error = %refused, "still no segment to write to");
+                self.tell("still no segment to write to", &refused.to_string());
             }
             while !waiting.is_empty() {
                 self.commit_some(&mut waiting);
@@ -206,7 +209,7 @@ impl Writer {
             finish_file(&self.shared, file.as_ref(), &header, kind, old).map(|()| (file, len))
         });
         let (file, len) = begun.map_err(|error| {
-            tracing::error!(dir = %self.shared.settings.dir.display(), %error, "cannot start a segment");
+            self.tell("cannot start a segment", &error.to_string());
             refused_by_disk(&self.shared, &error.to_string())
         })?;
         failpoint::hit("journal-new-segment");
@@ -258,11 +261,19 @@ impl Writer {
         let filled = fill_with_zeros(active.file.as_ref(), active.filled, to);
         if let Err(error) = filled {
             self.shared.unreserve(to - active.filled);
-            tracing::error!(%error, "cannot make the segment longer");
+            self.tell("cannot make the segment longer", &error.to_string());
             return Err(refused_by_disk(&self.shared, &error.to_string()));
         }
         active.filled = to;
         Ok(())
+    }
+
+    /// A full or broken disk refuses whatever comes, again and again.
+    fn tell(&self, line: &'static str, cause: &str) {
+        if let Some(unsaid) = self.repeats.due(line, cause) {
+            let dir = self.shared.settings.dir.display();
+            tracing::error!(stream = self.shared.settings.stream, %dir, cause, unsaid, "{line}");
+        }
     }
 
     fn refused_as_full(&self) -> Refused {
@@ -335,8 +346,10 @@ impl Writer {
     /// After a failed write or fsync nothing is known about the bytes beyond the durable end:
     /// the segment is never touched again, and a new one, in a new epoch, names that end.
     fn abandon(&mut self, error: &io::Error, group: Vec<Request>) {
-        let dir = self.shared.settings.dir.display();
-        tracing::error!(%dir, %error, "writing the journal failed: leaving this segment");
+        self.tell(
+            "writing the journal failed: leaving this segment",
+            &error.to_string(),
+        );
         self.seal();
         self.active = None;
         if let Some(live) = self.shared.segments().live.back_mut() {

@@ -6,25 +6,37 @@ use std::collections::VecDeque;
 use crate::clock::Moment;
 use crate::position::Sequence;
 
-/// Looks that are kept. Beyond, two are made one: records count as older than they are then.
-const LOOKS_MAX: usize = 256;
+/// Spans that are kept. When there are more, each two are made one: records count as older then than they
+/// are, by a small part of how long the oldest waits.
+const SPANS_MAX: usize = 256;
 
 /// Accepted records that are not applied, by when they were first seen.
 #[derive(Debug)]
 pub(super) struct Backlog {
-    /// One past the last record that was seen at a look, and when; rising.
-    looks: VecDeque<(Sequence, Moment)>,
+    spans: VecDeque<Span>,
+    /// Looks that make a span.
+    looks: u64,
     /// One past the last record that was ever seen.
     seen: Sequence,
     /// The first record that this process may have accepted.
     first: Sequence,
 }
 
+/// Records that were first seen at looks in a row.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    /// One past the last of them.
+    next: Sequence,
+    since: Moment,
+    looks: u64,
+}
+
 impl Backlog {
     /// What is accepted from `next` on. What a former process has accepted is dated by its own rows.
     pub(super) const fn from(next: Sequence) -> Self {
         Self {
-            looks: VecDeque::new(),
+            spans: VecDeque::new(),
+            looks: 1,
             seen: next,
             first: next,
         }
@@ -36,18 +48,36 @@ impl Backlog {
             return;
         }
         self.seen = next;
-        self.looks.push_back((next, now));
-        if self.looks.len() > LOOKS_MAX {
-            let looks = self.looks.make_contiguous();
-            let pairs = looks.chunks(2).map(|pair| (pair[pair.len() - 1].0, pair[0].1));
-            self.looks = pairs.collect();
+        match self.spans.back_mut() {
+            Some(last) if last.looks < self.looks => {
+                last.next = next;
+                last.looks += 1;
+            }
+            _ => self.spans.push_back(Span {
+                next,
+                since: now,
+                looks: 1,
+            }),
+        }
+        if self.spans.len() > SPANS_MAX {
+            self.looks *= 2;
+            let pairs = self.spans.make_contiguous().chunks(2);
+            let pairs = pairs.map(|pair| Span {
+                next: pair[pair.len() - 1].next,
+                since: pair[0].since,
+                looks: pair.iter().map(|span| span.looks).sum(),
+            });
+            self.spans = pairs.collect();
         }
     }
 
     /// Every record up to `position` has been applied.
     pub(super) fn applied(&mut self, position: Sequence) {
-        let is_applied = |(next, _): &mut (Sequence, Moment)| *next <= position.plus(1);
-        while self.looks.pop_front_if(is_applied).is_some() {}
+        let is_applied = |span: &mut Span| span.next <= position.plus(1);
+        while self.spans.pop_front_if(is_applied).is_some() {}
+        if self.spans.is_empty() {
+            self.looks = 1;
+        }
     }
 
     /// Whether this process has accepted the record at `position`.
@@ -57,7 +87,7 @@ impl Backlog {
 
     /// Since when the oldest waits; `None`: nothing does.
     pub(super) fn waits_since(&self) -> Option<Moment> {
-        self.looks.front().map(|(_, since)| *since)
+        self.spans.front().map(|span| span.since)
     }
 }
 
@@ -83,7 +113,7 @@ mod tests {
             clock.advance(Duration::from_secs(1));
             assert_eq!(age(&backlog), Some(second));
         }
-        assert!(backlog.looks.len() <= LOOKS_MAX);
+        assert!(backlog.spans.len() <= SPANS_MAX);
         // One too many is said to be older than it is, never younger.
         backlog.applied(begin.plus(4_999));
         let told = age(&backlog).unwrap();

@@ -44,6 +44,10 @@ struct Object {
     /// What a shared checkpoint says of it beside.
     prepared: Option<Prepared>,
     attempts: u32,
+    /// It waits for its next attempt.
+    rests: bool,
+    /// Why the last attempt was in vain, where that needs a person.
+    refused: Option<PublishError>,
     published: bool,
 }
 
@@ -110,6 +114,8 @@ impl Waiting {
             waits_since,
             prepared,
             attempts: 0,
+            rests: false,
+            refused: None,
             published: false,
         };
         self.objects.insert(id, object);
@@ -184,8 +190,12 @@ impl Waiting {
         };
         object.attempts += 1;
         let attempts = object.attempts;
+        let is_refused = matches!(error, PublishError::Permanent { .. });
+        object.refused = is_refused.then(|| error.clone());
         let (setback, max) = match error {
-            PublishError::Transient(cause) => (Setback::Retry(cause), retry::TRANSIENT_MAX),
+            error @ (PublishError::Transient(_) | PublishError::Unreachable { .. }) => {
+                (Setback::Retry(error.to_string()), retry::TRANSIENT_MAX)
+            }
             error @ PublishError::Permanent { .. } => {
                 (Setback::Stalled(error.to_string()), retry::PERMANENT_MAX)
             }
@@ -200,12 +210,50 @@ impl Waiting {
             },
             PublishError::Foreign { cause, advice } => return Setback::Stop { cause, advice },
         };
+        object.rests = true;
         let events = events.clone();
         tokio::spawn(async move {
             tokio::time::sleep(retry::delay(attempts, max)).await;
             let _ = events.send(Event::RetryDue(id));
         });
         setback
+    }
+
+    /// The back-off of an object is over; it may have been cut short.
+    pub(super) fn retry_due(&mut self, id: Uuid) {
+        let object = self.objects.get_mut(&id);
+        if object.is_some_and(|object| std::mem::take(&mut object.rests)) {
+            self.retry(id);
+        }
+    }
+
+    /// Queues everything that waits for its next attempt.
+    pub(super) fn retry_at_once(&mut self) {
+        let resting = self.objects.iter().filter(|(_, object)| object.rests);
+        for id in resting.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.retry_due(id);
+        }
+    }
+
+    /// Objects for `store` that are not published: how many, and their records.
+    pub(super) fn left(&self, store: &str) -> (u64, u64) {
+        let records = self.unpublished(store).map(|object| object.sealed.records);
+        (self.unpublished(store).count() as u64, records.sum())
+    }
+
+    /// Why nothing that is left for `store` can be published, where that needs a person.
+    pub(super) fn refused<'a>(&'a self, store: &'a str) -> Option<&'a PublishError> {
+        let is_refused = |object: &Object| object.rests && object.refused.is_some();
+        if self.is_busy() || !self.queue.is_empty() || !self.unpublished(store).all(is_refused) {
+            return None;
+        }
+        self.unpublished(store)
+            .find_map(|object| object.refused.as_ref())
+    }
+
+    fn unpublished<'a>(&'a self, store: &'a str) -> impl Iterator<Item = &'a Object> {
+        let objects = self.objects.values();
+        objects.filter(move |object| !object.published && object.sealed.target.store == store)
     }
 
     /// Queues an object again.
@@ -372,18 +420,23 @@ impl Pipeline {
     }
 
     fn set_back(&mut self, id: Uuid, error: PublishError) -> Result<(), StreamError> {
-        let stream = &self.settings.name;
+        let (stream, repeats) = (&self.settings.name, self.around.status.repeats());
         match self.waiting.set_back(id, error, &self.events) {
             Setback::Retry(cause) => {
-                tracing::warn!(stream, cause, "publishing is tried again");
+                if let Some(unsaid) = repeats.due_alike("publishing", &cause) {
+                    tracing::warn!(stream, cause, unsaid, "publishing is tried again");
+                }
                 self.around.status.metrics().publish_retries.add(1);
             }
             Setback::Stalled(cause) => {
-                tracing::error!(
-                    stream,
-                    cause,
-                    "publishing is stalled, and tried again slowly"
-                );
+                if let Some(unsaid) = repeats.due_alike("publishing", &cause) {
+                    tracing::error!(
+                        stream,
+                        cause,
+                        unsaid,
+                        "publishing is stalled, and tried again slowly"
+                    );
+                }
                 self.around.status.metrics().publish_retries.add(1);
                 self.around.status.set_state(State::Stalled { cause });
             }

@@ -286,6 +286,7 @@ impl Pipeline {
                 return;
             }
         };
+        self.stopping.went_well();
         let took = shared.made.elapsed();
         if let Some(preceding) = std::mem::replace(&mut shared.body, made.name) {
             let destination = shared.destination.clone();
@@ -310,15 +311,18 @@ impl Pipeline {
     }
 
     /// Says what keeps a checkpoint from being made; it is tried again.
-    pub(super) fn tell_of_trouble(&self, trouble: &PublishError) {
+    pub(super) fn not_made(&mut self, trouble: PublishError) {
         let stream = &self.settings.name;
-        tracing::warn!(stream, cause = %trouble, "a checkpoint is still being made");
         let status = &self.around.status;
+        if let Some(unsaid) = status.repeats().due_alike("making", &trouble.to_string()) {
+            tracing::warn!(stream, cause = %trouble, unsaid, "a checkpoint is still being made");
+        }
         status.metrics().publish_retries.add(1);
         if matches!(trouble, PublishError::Permanent { .. }) {
             let cause = trouble.to_string();
             status.set_state(State::Stalled { cause });
         }
+        self.stopping.failed(trouble);
     }
 }
 

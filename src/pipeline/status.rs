@@ -9,7 +9,7 @@ use crate::checkpoint::{Lane, SealedObject};
 use crate::clock::{Clock, Moment};
 use crate::failure::ErrorOutputType;
 use crate::telemetry::{
-    LastObject, SourceHealth, State, StatusSnapshot, StreamMetrics, StreamStatus,
+    LastObject, Repeats, SourceHealth, State, StatusSnapshot, StreamMetrics, StreamStatus,
 };
 
 /// The state of one stream, written by its pipeline and read by everybody.
@@ -20,6 +20,7 @@ pub struct Status {
     inner: Mutex<Inner>,
     source: Arc<SourceHealth>,
     landed: broadcast::Sender<Landed>,
+    repeats: Arc<Repeats>,
     /// Those of the stream's pipelines, where it has several.
     parts: Mutex<Vec<Weak<Self>>>,
 }
@@ -73,6 +74,7 @@ impl Status {
             inner: Mutex::default(),
             source: Arc::default(),
             landed,
+            repeats: Arc::default(),
             parts: Mutex::default(),
         };
         status.set_state(State::Stalled {
@@ -90,6 +92,7 @@ impl Status {
             inner: Mutex::default(),
             source: Arc::clone(&self.source),
             landed: self.landed.clone(),
+            repeats: Arc::clone(&self.repeats),
             parts: Mutex::default(),
         });
         let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -101,6 +104,11 @@ impl Status {
     /// The stream's counters.
     pub const fn metrics(&self) -> &StreamMetrics {
         &self.metrics
+    }
+
+    /// What the log has been told lately of the stream.
+    pub fn repeats(&self) -> &Repeats {
+        &self.repeats
     }
 
     /// Whether the source can be read.

@@ -352,3 +352,5 @@ impl Table {
     }
 }
 
+#[cfg(test)]
+mod tests;

@@ -29,6 +29,13 @@ impl Repeats {
         self.due_at(line, cause, Instant::now())
     }
 
+    /// The same for a cause that begins with what was done, and to which object or shard, up to a colon: of
+    /// many that fail alike one speaks for all.
+    pub fn due_alike(&self, line: &'static str, cause: &str) -> Option<u64> {
+        let kind = cause.split_once(": ").map_or(cause, |(_, kind)| kind);
+        self.due(line, kind)
+    }
+
     /// `line` is no longer true: whatever it is said of next is new.
     pub fn over(&self, line: &'static str) {
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -65,16 +72,31 @@ mod tests {
     #[test]
     fn a_line_is_said_once_then_when_its_cause_changes_or_each_minute() {
         let (repeats, begin) = (Repeats::default(), Instant::now());
-        let due = |second, cause| {
-            repeats.due_at("not ready", cause, begin + Duration::from_secs(second))
-        };
-        let said: Vec<u64> = (0..=150).filter(|&second| due(second, "refused").is_some()).collect();
+        let due =
+            |second, cause| repeats.due_at("not ready", cause, begin + Duration::from_secs(second));
+        let said: Vec<u64> = (0..=150)
+            .filter(|&second| due(second, "refused").is_some())
+            .collect();
         assert_eq!(said, [0, 60, 120]);
         assert_eq!(due(151, "denied"), Some(0), "another cause");
-        assert_eq!(due(152, "refused"), None, "which was said half a minute ago");
+        assert_eq!(
+            due(152, "refused"),
+            None,
+            "which was said half a minute ago"
+        );
         assert_eq!(due(180, "refused"), Some(31), "and how often it was not");
         repeats.over("not ready");
         assert_eq!(due(181, "refused"), Some(0), "it had passed");
+    }
+
+    #[test]
+    fn of_many_objects_that_fail_alike_one_speaks() {
+        let repeats = Repeats::default();
+        let due = |cause| repeats.due_alike("publishing", cause).is_some();
+        assert!(due("putting s3://lake/a: SlowDown: reduce your rate"));
+        assert!(!due("putting s3://lake/b: SlowDown: reduce your rate"));
+        assert!(due("putting s3://lake/b: InternalError"));
+        assert!(due("no colon"));
     }
 
     #[test]
@@ -82,7 +104,9 @@ mod tests {
         let (repeats, begin) = (Repeats::default(), Instant::now());
         let said = (0..600_u64).filter(|second| {
             let now = begin + Duration::from_secs(*second);
-            repeats.due_at("not ready", &format!("request {second}"), now).is_some()
+            repeats
+                .due_at("not ready", &format!("request {second}"), now)
+                .is_some()
         });
         assert!(said.count() <= 10 * CAUSES_MAX);
     }

@@ -32,7 +32,7 @@ use crate::http::{self, ApiState, Limits, StreamInfo};
 use crate::pipeline::{self, Status, Surroundings, Workers};
 use crate::source::direct_put::Intake;
 use crate::source::kinesis::Room;
-use crate::telemetry::{Metrics, StreamMetrics, StreamStatus as _};
+use crate::telemetry::{Metrics, StatusSnapshot, StreamMetrics, StreamStatus as _};
 use crate::transform::{Engine, Transforms};
 pub(crate) use drain::{Drained, drain};
 pub(crate) use lock::lock;
@@ -183,8 +183,9 @@ impl Daemon {
             Ok(true) => Ok(()),
             Ok(false) => anyhow::bail!("not everything is delivered: {}", causes(&self.streams)),
             Err(_) => anyhow::bail!(
-                "not everything was published within shutdown_grace ({grace:?}): the rest is safe \
-                 in state_dir and is published after the next start"
+                "not everything was published within shutdown_grace ({grace:?}): {}. The rest is safe in \
+                 state_dir and is published after the next start",
+                left(&self.streams)
             ),
         }
     }
@@ -214,6 +215,27 @@ fn causes(streams: &BTreeMap<String, Arc<Status>>) -> String {
         Some(format!("{name}: {} ({})", state.cause()?, state.advice()?))
     });
     stopped.collect::<Vec<_>>().join("; ")
+}
+
+/// What a stop that has taken too long was waiting for.
+fn left(streams: &BTreeMap<String, Arc<Status>>) -> String {
+    let left = streams.iter().filter_map(|(name, status)| {
+        let StatusSnapshot {
+            state,
+            sealed_waiting: waiting,
+            open_partitions: open,
+            ..
+        } = status.snapshot();
+        let cause = state.cause().map(|cause| format!(": {cause}"));
+        let is_left = waiting + open > 0 || cause.is_some();
+        let cause = cause.unwrap_or_default();
+        is_left.then(|| format!("{name}: {waiting} objects and {open} open batches{cause}"))
+    });
+    let left: Vec<_> = left.collect();
+    if left.is_empty() {
+        return "requests or leases were still under way".to_owned();
+    }
+    left.join("; ")
 }
 
 /// What all streams of the process share.

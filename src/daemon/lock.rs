@@ -1,15 +1,12 @@
-//! One process a state folder, for as long as a file in it is held (C6). It says whose it is.
+//! One process a state folder, for as long as a file in it is held (C6).
 
-use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::fs::{File, TryLockError};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
 use crate::disk::HostDisk;
-
-/// Longest process number that is read.
-const NUMBER_MAX: u64 = 20;
 
 /// Takes the state folder for this process.
 pub(crate) fn lock(state_dir: &Path) -> anyhow::Result<File> {
@@ -18,44 +15,50 @@ pub(crate) fn lock(state_dir: &Path) -> anyhow::Result<File> {
     let file = File::options()
         .create(true)
         .truncate(false)
-        .read(true)
         .write(true)
         .open(&path);
-    let mut file = file.with_context(|| format!("open {}", path.display()))?;
+    let file = file.with_context(|| format!("open {}", path.display()))?;
     match file.try_lock() {
-        Ok(()) => {}
-        Err(std::fs::TryLockError::WouldBlock) => bail!(
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => bail!(
             "{} is in use by another firehose{}: one process a state folder. Stop that one first, or give \
              this one a `state_dir` of its own",
             state_dir.display(),
-            holder(&mut file)
+            holder(&file)
         ),
-        Err(std::fs::TryLockError::Error(error)) => {
-            return Err(error).with_context(|| format!("lock {}", path.display()));
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("lock {}", path.display()))
         }
     }
-    // On a full disk it says nothing, and is held all the same.
-    let _ = file
-        .set_len(0)
-        .and_then(|()| writeln!(file, "{}", std::process::id()));
-    Ok(file)
 }
 
-/// Which process holds the file, where it says so.
-fn holder(file: &mut File) -> String {
-    let mut text = String::new();
-    let read = file.take(NUMBER_MAX).read_to_string(&mut text);
-    match text.trim().parse::<u32>() {
-        Ok(number) if read.is_ok() => {
-            let line = std::fs::read(format!("/proc/{number}/cmdline")).unwrap_or_default();
-            let line = String::from_utf8_lossy(&line).replace('\0', " ");
-            match line.trim() {
-                "" => format!(" (process {number})"),
-                line => format!(" (process {number}: {line})"),
-            }
-        }
-        _ => String::new(),
+/// Which process holds the file, as far as the kernel tells: it does not from one container to another.
+fn holder(file: &File) -> String {
+    let inode = file.metadata().map_or(0, |found| found.ino());
+    let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
+    let Some(number) = holder_in(&locks, inode) else {
+        return String::new();
+    };
+    let line = std::fs::read(format!("/proc/{number}/cmdline")).unwrap_or_default();
+    let line = String::from_utf8_lossy(&line).replace('\0', " ");
+    match line.trim() {
+        "" => format!(" (process {number})"),
+        line => format!(" (process {number}: {line})"),
     }
+}
+
+/// The process that holds the file of that number, by lines such as
+/// `1: FLOCK  ADVISORY  WRITE 1234 fe:00:9977993 0 EOF`.
+fn holder_in(locks: &str, inode: u64) -> Option<u32> {
+    let of_file = format!(":{inode}");
+    let mut lines = locks
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let found = lines.find_map(|words| match words[..] {
+        [_, "FLOCK", _, _, number, place, ..] if place.ends_with(&of_file) => number.parse().ok(),
+        _ => None,
+    });
+    found.filter(|number| *number > 0)
 }
 
 #[cfg(test)]
@@ -65,26 +68,26 @@ mod tests {
     #[test]
     fn a_folder_that_is_in_use_is_told_with_the_process_that_has_it() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(
-            folder.path().join("lock"),
-            "4294967295, and more from before",
-        )
-        .unwrap();
         let held = lock(folder.path()).unwrap();
         let refused = format!("{:#}", lock(folder.path()).unwrap_err());
-        let own = std::process::id();
-        assert!(
-            refused.contains("is in use by another firehose"),
-            "{refused}"
+        let own = format!(
+            "is in use by another firehose (process {}: ",
+            std::process::id()
         );
-        assert!(refused.contains(&format!("(process {own}: ")), "{refused}");
-        held.set_len(0).unwrap();
-        let refused = format!("{:#}", lock(folder.path()).unwrap_err());
-        assert!(
-            refused.contains("another firehose: one process"),
-            "{refused}"
-        );
+        assert!(refused.contains(&own), "{refused}");
         drop(held);
         lock(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn the_holder_is_found_by_the_file_and_not_among_those_who_wait() {
+        let locks = "1: POSIX  ADVISORY  WRITE 7 fe:00:42 0 EOF\n\
+                     2: FLOCK  ADVISORY  WRITE 8 fe:00:142 0 EOF\n\
+                     3: FLOCK  ADVISORY  WRITE 9 fe:00:42 0 EOF\n\
+                     3: -> FLOCK  ADVISORY  WRITE 10 fe:00:42 0 EOF\n\
+                     4: FLOCK  ADVISORY  WRITE 0 fe:00:43 0 EOF\n";
+        assert_eq!(holder_in(locks, 42), Some(9));
+        assert_eq!(holder_in(locks, 43), None, "of another container");
+        assert_eq!(holder_in(locks, 44), None);
     }
 }

@@ -238,6 +238,9 @@ impl HttpBody for Answering {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     fn places(limit: usize) -> Arc<Places> {
@@ -270,6 +273,40 @@ mod tests {
             take(&places).is_some() && lost(&one),
             "idle since its answer"
         );
+    }
+
+    proptest! {
+        #[test]
+        fn whoever_comes_asks_and_goes_the_busy_keep_their_places_and_no_one_is_refused_else(
+            steps in vec((0..4_u8, any::<usize>()), 1..200),
+        ) {
+            const LIMIT: usize = 4;
+            let places = places(LIMIT);
+            let mut guests: Vec<(Arc<Place>, Option<Turn>)> = Vec::new();
+            for (step, which) in steps {
+                let index = which % guests.len().max(1);
+                match (step, guests.get_mut(index)) {
+                    (0, _) => {
+                        let busy = guests.iter().filter(|(_, turn)| turn.is_some()).count();
+                        let place = take(&places);
+                        prop_assert_eq!(place.is_none(), busy == LIMIT);
+                        guests.extend(place.map(|place| (place, None)));
+                    }
+                    (1, Some((place, turn))) if turn.is_none() => {
+                        *turn = place.begin();
+                        prop_assert_eq!(turn.is_none(), place.gives_way.is_cancelled());
+                    }
+                    (2, Some((_, turn))) => *turn = None,
+                    (3, Some(_)) => drop(guests.swap_remove(index)),
+                    _ => {}
+                }
+                let is_seated = |place: &Place| !place.gives_way.is_cancelled();
+                prop_assert!(guests.iter().all(|(place, turn)| turn.is_none() || is_seated(place)));
+                let seated = guests.iter().filter(|(place, _)| is_seated(place)).count();
+                prop_assert!(seated <= LIMIT);
+                prop_assert_eq!(places.lock().guests.len(), seated);
+            }
+        }
     }
 
     #[test]

@@ -49,27 +49,35 @@ impl Stopping {
 impl Pipeline {
     /// When a stop has begun, everything that waits for another attempt gets it now.
     pub(super) fn mind_the_stop(&mut self) {
-        let is_stopping = self.ending || self.source.is_stopping();
-        if is_stopping && !std::mem::replace(&mut self.stopping.begun, true) {
-            self.stopping.trouble = None;
+        if self.source.is_stopping() && !std::mem::replace(&mut self.stopping.begun, true) {
+            if self.checkpoints.shared().is_none() {
+                self.stopping.trouble = None;
+            }
             self.stopping.at_once.notify_one();
             self.waiting.retry_at_once();
         }
     }
 
-    /// Why a stop ends here, with something left.
+    /// Why a stop ends here, with something left. Where checkpoints are shared it is left to the others.
     pub(super) fn given_up(&self) -> Option<StreamError> {
-        let is_busy = self.checkpointing || self.encoding > 0 || self.waiting.is_busy();
-        if !self.stopping.begun || is_busy {
+        if !self.stopping.begun {
             return None;
         }
-        if self.checkpoints.shared().is_some() {
-            // What no checkpoint lists is still in the source.
-            let is_making = self.ending && !self.checkpoints.is_settled();
-            let trouble = self.stopping.in_vain(true).filter(|_| is_making);
-            if trouble.is_some() {
-                return trouble.map(|trouble| left("what was read last", trouble, "in the source"));
+        if let Some(shared) = self.checkpoints.shared() {
+            let refused = self.waiting.refused(self.outputs.store());
+            if let Some(trouble) = self.stopping.in_vain(true).or(refused) {
+                let (stream, cause) = (&self.settings.name, trouble.to_string());
+                tracing::warn!(
+                    stream,
+                    cause,
+                    "a shard is left as its last checkpoint has it"
+                );
+                shared.abandoned().cancel();
             }
+            return None;
+        }
+        if self.checkpointing || self.encoding > 0 || self.waiting.is_busy() {
+            return None;
         }
         let is_still = if self.ending {
             self.table.is_empty() && !self.has_changes()
@@ -85,11 +93,11 @@ impl Pipeline {
         };
         let (objects, records) = self.waiting.left(self.outputs.store());
         let what = format!("{objects} objects with {records} records");
-        trouble.map(|trouble| left(&what, trouble, "in state_dir"))
+        trouble.map(|trouble| left(&what, trouble))
     }
 }
 
-fn left(what: &str, trouble: &PublishError, wherever: &str) -> StreamError {
+fn left(what: &str, trouble: &PublishError) -> StreamError {
     let (cause, advice) = match trouble {
         PublishError::Permanent { cause, advice } | PublishError::Unreachable { cause, advice } => {
             (cause.clone(), advice.as_str())
@@ -99,7 +107,7 @@ fn left(what: &str, trouble: &PublishError, wherever: &str) -> StreamError {
     StreamError::LoudStop {
         cause: format!("{what} cannot be delivered: {cause}"),
         advice: format!(
-            "{advice}. All is safe {wherever}, and delivered once that is mended and firehose runs"
+            "{advice}. All is safe in state_dir, and delivered once that is mended and firehose runs"
         ),
     }
 }
@@ -154,7 +162,7 @@ mod tests {
     #[test]
     fn what_is_left_is_told_with_cause_and_advice() {
         assert_eq!(
-            left("2 objects with 5 records", &permanent(), "in state_dir").to_string(),
+            left("2 objects with 5 records", &permanent()).to_string(),
             "2 objects with 5 records cannot be delivered: putting s3://lake/a: AccessDenied (allow \
              it. All is safe in state_dir, and delivered once that is mended and firehose runs)"
         );

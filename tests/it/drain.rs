@@ -1,6 +1,7 @@
 //! SIGTERM: what was accepted is delivered before the process ends, or is safe where it lies.
 
 use std::fs;
+use std::net::TcpListener;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -51,26 +52,23 @@ fn a_drain_leaves_nothing_for_the_next_process_to_deliver() {
 }
 
 #[test]
-fn a_drain_past_its_grace_exits_non_zero_and_the_next_process_delivers() {
-    let at_once = ToFolder {
-        interval: "0s",
-        ..CLICKS
-    };
-    let settings = format!("shutdown_grace = \"1s\"\n{}", at_once.settings());
-    let site = Site::new(&settings);
-    // A file where the lake should be: nothing can be published.
-    fs::write(site.path("lake"), "").unwrap();
+fn a_drain_past_its_grace_exits_non_zero_and_says_what_it_was_waiting_for() {
+    // A bucket that takes connections, and is still to answer.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let settings = in_bucket(silent.local_addr().unwrap().port());
+    let site = Site::new(&format!("shutdown_grace = \"1s\"\n{settings}"));
     let mut daemon = site.spawn(&[]);
-    daemon.alive();
-    let event = br#"{"event_type":"view","geo":{"region":"eu"}}"#;
-    // The listener is there before the stream is.
-    let is_taken = || post_records(site.address, "clicks", event).unwrap().status == 200;
-    daemon.until("the record is taken", is_taken).unwrap();
+    take_one(&site, &mut daemon);
     let status = daemon.terminate();
     assert_eq!(status.code(), Some(1), "{status}");
-    fs::remove_file(site.path("lake")).unwrap();
-    site.start().drain();
-    assert_eq!(lake::lines(&site.path("lake"), "data"), [event.to_vec()]);
+    let message = last_line(&site)["message"].to_string();
+    for part in [
+        "within shutdown_grace (1s)",
+        "clicks: ",
+        "safe in state_dir",
+    ] {
+        assert!(message.contains(part), "{message}");
+    }
 }
 
 #[test]
@@ -137,16 +135,7 @@ fn what_needs_a_person_ends_a_stop_at_once_and_the_last_line_says_what_is_left_a
 #[test]
 fn a_bucket_that_never_answered_ends_a_stop_soon_is_named_and_is_told_of_once() {
     let port = free_port();
-    let bucket = format!(
-        "type = \"s3\"\nbucket = \"lake\"\nregion = \"us-east-1\"\n\
-         endpoint = \"http://127.0.0.1:{port}\"\n\
-         access_key_id = \"any\"\nsecret_access_key = \"any\""
-    );
-    let folder = "type = \"folder\"\npath = \"lake\"";
-    let site = Site::new(&format!(
-        "{FAR}{}",
-        AT_ONCE.settings().replace(folder, &bucket)
-    ));
+    let site = Site::new(&format!("{FAR}{}", in_bucket(port)));
     let mut daemon = site.spawn(&[]);
     take_one(&site, &mut daemon);
     let cause = format!("no answer from http://127.0.0.1:{port}: Connection refused");
@@ -181,6 +170,17 @@ const AT_ONCE: ToFolder<'_> = ToFolder {
     ..CLICKS
 };
 const EVENT: &[u8] = br#"{"event_type":"view","geo":{"region":"eu"}}"#;
+
+/// The stream into a bucket behind this port.
+fn in_bucket(port: u16) -> String {
+    let bucket = format!(
+        "type = \"s3\"\nbucket = \"lake\"\nregion = \"us-east-1\"\n\
+         endpoint = \"http://127.0.0.1:{port}\"\n\
+         access_key_id = \"any\"\nsecret_access_key = \"any\""
+    );
+    let folder = "type = \"folder\"\npath = \"lake\"";
+    AT_ONCE.settings().replace(folder, &bucket)
+}
 
 /// Waits for the daemon to be there, and has it accept one record.
 fn take_one(site: &Site, daemon: &mut Daemon) {

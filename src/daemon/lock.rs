@@ -34,9 +34,9 @@ pub(crate) fn lock(state_dir: &Path) -> anyhow::Result<File> {
 
 /// Which process holds the file, as far as the kernel tells: it does not from one container to another.
 fn holder(file: &File) -> String {
-    let inode = file.metadata().map_or(0, |found| found.ino());
     let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
-    let Some(number) = holder_in(&locks, inode) else {
+    let found = file.metadata().ok();
+    let Some(number) = found.and_then(|found| holder_in(&locks, found.ino())) else {
         return String::new();
     };
     let line = std::fs::read(format!("/proc/{number}/cmdline")).unwrap_or_default();

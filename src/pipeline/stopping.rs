@@ -91,9 +91,13 @@ impl Pipeline {
             None => self.stopping.in_vain(false),
             Some(_) => self.waiting.refused(self.outputs.store()),
         };
-        let (objects, records) = self.waiting.left(self.outputs.store());
-        let what = format!("{objects} objects with {records} records");
-        trouble.map(|trouble| left(&what, trouble))
+        trouble.map(|trouble| {
+            let (objects, records) = self.waiting.left(self.outputs.store());
+            left(
+                &format!("{objects} objects with {records} records"),
+                trouble,
+            )
+        })
     }
 }
 

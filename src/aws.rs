@@ -176,10 +176,9 @@ impl Refusal {
             };
         }
         let mut text = chain(error);
-        let unsent = matches!(error, SdkError::ConstructionFailure(_))
-            || NO_CREDENTIALS
-                .iter()
-                .any(|sentence| text.contains(sentence));
+        let uncredited = of_credentials(&text).map(str::to_owned);
+        let unsent = matches!(error, SdkError::ConstructionFailure(_)) || uncredited.is_some();
+        text = uncredited.unwrap_or(text);
         let unanswered = matches!(
             error,
             SdkError::DispatchFailure(_) | SdkError::TimeoutError(_)
@@ -238,6 +237,12 @@ impl Refusal {
         self.status
             .is_some_and(|status| matches!(status, 400..=499) && !matches!(status, 408 | 429))
     }
+}
+
+/// What the text of an error says of credentials, without what stands before it: that a request failed.
+fn of_credentials(text: &str) -> Option<&str> {
+    let starts = NO_CREDENTIALS.iter().filter_map(|begin| text.find(begin));
+    starts.min().and_then(|start| text.get(start..))
 }
 
 /// What an error comes down to: the first line of the source of its sources. What lies between says only
@@ -300,6 +305,14 @@ mod tests {
         assert!(advice.contains("`dynamodb_endpoint`"), "{advice}");
         let other = refusal(400, "ValidationException").credentials_advice("endpoint");
         assert_eq!(other, None);
+    }
+
+    #[test]
+    fn missing_credentials_are_told_without_what_failed_for_want_of_them() {
+        let found = "the credential provider was not enabled: no credentials found in chain";
+        let text = format!("dispatch failure: other: {found}");
+        assert_eq!(of_credentials(&text), Some(found));
+        assert_eq!(of_credentials("dispatch failure: other: timed out"), None);
     }
 
     #[test]

@@ -193,8 +193,7 @@ fn take_one(site: &Site, daemon: &mut Daemon) {
 /// The last line of the log, which is JSON as all others are.
 fn last_line(site: &Site) -> Value {
     let log = fs::read_to_string(site.log()).unwrap();
-    let lines = log
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")));
-    lines.last().unwrap()
+    let parse = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    let mut lines: Vec<Value> = log.lines().map(parse).collect();
+    lines.pop().unwrap()
 }

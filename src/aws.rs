@@ -1,6 +1,8 @@
 //! What all AWS services share: region and credentials as the settings and the SDK's own search give
 //! them, how a client asks, and what a failed request tells.
 
+mod place;
+
 use std::error::Error;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -16,6 +18,8 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use crate::config::{AwsAccess, Secret};
+
+pub use place::Place;
 
 /// The region that compatible services which have none are signed for.
 const ANY_REGION: &str = "us-east-1";
@@ -83,6 +87,15 @@ const NO_CREDENTIALS: [&str; 5] = [
     "unexpected credentials error",
 ];
 
+/// What the errors of connections hold that did not come about. They have no other sign of it here.
+const NO_CONNECTION: [&str; 5] = [
+    "client error (Connect)",
+    "tcp connect error",
+    "connect timeout",
+    "Connection refused",
+    "failed to lookup address",
+];
+
 /// Codes with which the services that speak JSON refuse credentials, and what to mend.
 const CREDENTIALS: &[(&str, &str)] = &[
     (
@@ -131,7 +144,12 @@ pub struct Refusal {
     pub text: String,
     /// The request was never sent.
     pub unsent: bool,
+    /// There was no connection to whoever should answer.
+    pub unreached: bool,
 }
+
+/// What begins the text where no answer came.
+const NO_ANSWER: &str = "no answer";
 
 impl Refusal {
     /// Reads the error of a request.
@@ -154,18 +172,38 @@ impl Refusal {
                 code,
                 text: text.trim_end().to_owned(),
                 unsent: false,
+                unreached: false,
             };
         }
-        let text = chain(error);
-        let unsent = matches!(error, SdkError::ConstructionFailure(_))
-            || NO_CREDENTIALS
-                .iter()
-                .any(|sentence| text.contains(sentence));
+        let mut text = chain(error);
+        let uncredited = of_credentials(&text).map(str::to_owned);
+        let unsent = matches!(error, SdkError::ConstructionFailure(_)) || uncredited.is_some();
+        text = uncredited.unwrap_or(text);
+        let unanswered = matches!(
+            error,
+            SdkError::DispatchFailure(_) | SdkError::TimeoutError(_)
+        );
+        let unreached =
+            unanswered && !unsent && NO_CONNECTION.iter().any(|sign| text.contains(sign));
+        if unanswered && !unsent {
+            text = format!("{NO_ANSWER}: {}", first_cause(error));
+        }
         Self {
             status,
             code: String::new(),
             text,
             unsent,
+            unreached,
+        }
+    }
+
+    /// What was said, in one line, and where no answer came, from where none did.
+    pub fn text_at(&self, place: &Place) -> String {
+        match self.text.strip_prefix(NO_ANSWER) {
+            Some(cause) if self.status.is_none() => {
+                format!("{NO_ANSWER} from {}{cause}", place.name())
+            }
+            _ => self.text.clone(),
         }
     }
 
@@ -182,11 +220,40 @@ impl Refusal {
         Some(known.1.to_owned())
     }
 
+    /// Whoever answers does not know the operation.
+    pub fn lacks_operation(&self) -> bool {
+        const UNKNOWN: [&str; 5] = [
+            "UnknownOperationException",
+            "UnknownOperation",
+            "InvalidAction",
+            "NotImplemented",
+            "NotImplementedException",
+        ];
+        matches!(self.status, Some(404 | 405 | 501)) || UNKNOWN.contains(&self.code.as_str())
+    }
+
     /// The service says that the request is at fault, so that it is of no use to send it again.
     pub fn blames_request(&self) -> bool {
         self.status
             .is_some_and(|status| matches!(status, 400..=499) && !matches!(status, 408 | 429))
     }
+}
+
+/// What the text of an error says of credentials, without what stands before it: that a request failed.
+fn of_credentials(text: &str) -> Option<&str> {
+    let starts = NO_CREDENTIALS.iter().filter_map(|begin| text.find(begin));
+    starts.min().and_then(|start| text.get(start..))
+}
+
+/// What an error comes down to: the first line of the source of its sources. What lies between says only
+/// that something went wrong further down.
+fn first_cause(error: &dyn Error) -> String {
+    let mut deepest = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    let text = deepest.to_string();
+    text.lines().next().unwrap_or_default().to_owned()
 }
 
 /// An error and its sources in one line; each sentence once. Of one that goes on for several lines, as a
@@ -219,6 +286,7 @@ mod tests {
             code: code.to_owned(),
             text: String::new(),
             unsent: false,
+            unreached: false,
         }
     }
 
@@ -237,6 +305,34 @@ mod tests {
         assert!(advice.contains("`dynamodb_endpoint`"), "{advice}");
         let other = refusal(400, "ValidationException").credentials_advice("endpoint");
         assert_eq!(other, None);
+    }
+
+    #[test]
+    fn missing_credentials_are_told_without_what_failed_for_want_of_them() {
+        let found = "the credential provider was not enabled: no credentials found in chain";
+        let text = format!("dispatch failure: other: {found}");
+        assert_eq!(of_credentials(&text), Some(found));
+        assert_eq!(of_credentials("dispatch failure: other: timed out"), None);
+    }
+
+    #[test]
+    fn where_no_answer_came_the_text_says_from_where() {
+        let place = Place::at("http://127.0.0.1:9");
+        let unreached = Refusal {
+            status: None,
+            text: "no answer: Connection refused (os error 111)".into(),
+            unreached: true,
+            ..refusal(0, "")
+        };
+        assert_eq!(
+            unreached.text_at(&place),
+            "no answer from http://127.0.0.1:9: Connection refused (os error 111)"
+        );
+        let answered = Refusal {
+            text: "no answer".into(),
+            ..refusal(500, "")
+        };
+        assert_eq!(answered.text_at(&place), "no answer");
     }
 
     #[test]

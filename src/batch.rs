@@ -28,7 +28,7 @@ const SMALL_EXTENTS_MAX: usize = 16;
 pub struct Batch {
     /// Drawn at random at opening; the object's id.
     pub id: Uuid,
-    /// When it opened, by our clock, in ms.
+    /// When it opened, by the wall clock, in ms: for the row, nothing waits by it.
     pub opened_ms: i64,
     /// Records so far.
     pub records: u64,

@@ -55,6 +55,9 @@ pub enum CommandError {
     /// It was tried and failed.
     #[error("{0:#}")]
     Failed(#[from] anyhow::Error),
+    /// It was tried and failed, and the log says why.
+    #[error("see the log")]
+    Logged,
     /// Output or input broke off.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -127,6 +130,7 @@ pub fn run(
         // Whoever read our output has seen enough: `firehose check | head -1`.
         CommandError::Io(cause) if cause.kind() == io::ErrorKind::BrokenPipe => return Exit::Done,
         CommandError::Config(_) | CommandError::Usage(_) => Exit::Usage,
+        CommandError::Logged => return Exit::Failed,
         CommandError::Failed(_) | CommandError::Io(_) => Exit::Failed,
     };
     let label = if matches!(error, CommandError::Config(_)) {

@@ -60,6 +60,17 @@ impl Config {
 pub struct HttpSettings {
     /// Direct PUT API, health, metrics and status page.
     pub listen: SocketAddr,
+    /// Connections open at once.
+    pub connections: usize,
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 4585)),
+            connections: 1024,
+        }
+    }
 }
 
 /// One delivery stream.

@@ -4,6 +4,8 @@
 mod door;
 mod drain;
 pub(crate) mod holdings;
+mod listen;
+mod lock;
 mod orphans;
 mod reload;
 mod shared;
@@ -17,7 +19,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -32,9 +33,10 @@ use crate::http::{self, ApiState, Limits, StreamInfo};
 use crate::pipeline::{self, Status, Surroundings, Workers};
 use crate::source::direct_put::Intake;
 use crate::source::kinesis::Room;
-use crate::telemetry::{Metrics, StreamMetrics, StreamStatus as _};
+use crate::telemetry::{Metrics, StatusSnapshot, StreamMetrics, StreamStatus as _};
 use crate::transform::{Engine, Transforms};
 pub(crate) use drain::{Drained, drain};
+pub(crate) use lock::lock;
 use supervisor::Supervisor;
 
 /// One in so many bytes of the memory limit is for batches; the rest is for chunks, encoders,
@@ -104,10 +106,8 @@ impl Daemon {
     /// Opens every stream's state and starts to accept records.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let lock = lock(&config.state_dir)?;
-        let listen = config.http.listen;
-        let listener = TcpListener::bind(listen)
-            .await
-            .with_context(|| format!("listen on {listen}"))?;
+        let listener = listen::listen(config.http.listen).await?;
+        let connections = listen::room_for(config.http.connections, config.streams.len());
         let common = Common::new(&config)?;
         let (clock, metrics) = (common.clock.clone(), Arc::clone(&common.metrics));
         let looking = tokio::task::spawn_blocking({
@@ -145,6 +145,7 @@ impl Daemon {
         let bodies = (config.memory_limit / BODIES_PART).max(BODIES_MIN);
         let limits = Limits {
             body_memory: usize::try_from(bodies)?,
+            connections,
             ..Limits::default()
         };
         let state = ApiState::new(infos, clock, metrics, limits).with_orphans(orphans);
@@ -188,31 +189,12 @@ impl Daemon {
             Ok(true) => Ok(()),
             Ok(false) => anyhow::bail!("not everything is delivered: {}", causes(&self.streams)),
             Err(_) => anyhow::bail!(
-                "not everything was published within shutdown_grace ({grace:?}): the rest is safe \
-                 in state_dir and is published after the next start"
+                "not everything was published within shutdown_grace ({grace:?}): {}. The rest is safe in \
+                 state_dir and is published after the next start",
+                left(&self.streams)
             ),
         }
     }
-}
-
-/// Takes the state folder for this process, for as long as the file is held: one daemon a state
-/// folder (C6).
-pub(crate) fn lock(state_dir: &Path) -> anyhow::Result<File> {
-    HostDisk::new(state_dir).with_context(|| format!("create {}", state_dir.display()))?;
-    let path = state_dir.join("lock");
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path);
-    let file = file.with_context(|| format!("open {}", path.display()))?;
-    file.try_lock().with_context(|| {
-        format!(
-            "{} is in use by another firehose: one daemon a state folder",
-            state_dir.display()
-        )
-    })?;
-    Ok(file)
 }
 
 /// The engine for transforms, if any stream has some.
@@ -239,6 +221,27 @@ fn causes(streams: &BTreeMap<String, Arc<Status>>) -> String {
         Some(format!("{name}: {} ({})", state.cause()?, state.advice()?))
     });
     stopped.collect::<Vec<_>>().join("; ")
+}
+
+/// What a stop that has taken too long was waiting for.
+fn left(streams: &BTreeMap<String, Arc<Status>>) -> String {
+    let left = streams.iter().filter_map(|(name, status)| {
+        let StatusSnapshot {
+            state,
+            sealed_waiting: waiting,
+            open_partitions: open,
+            ..
+        } = status.snapshot();
+        let cause = state.cause().map(|cause| format!(": {cause}"));
+        let is_left = waiting + open > 0 || cause.is_some();
+        let cause = cause.unwrap_or_default();
+        is_left.then(|| format!("{name}: {waiting} objects and {open} open batches{cause}"))
+    });
+    let left: Vec<_> = left.collect();
+    if left.is_empty() {
+        return "requests or leases were still under way".to_owned();
+    }
+    left.join("; ")
 }
 
 /// What all streams of the process share.

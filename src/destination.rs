@@ -120,6 +120,14 @@ pub enum PublishError {
     /// It may pass by itself: another attempt, with the ordinary back-off.
     #[error("{0}")]
     Transient(String),
+    /// No answer came. It may pass by itself, as above, or whoever should answer is elsewhere.
+    #[error("{cause} ({advice})")]
+    Unreachable {
+        /// What was asked, and of whom.
+        cause: String,
+        /// What to look at.
+        advice: String,
+    },
     /// It needs a person; attempts go on slowly, so that mending the cause is enough.
     #[error("{cause} ({advice})")]
     Permanent {
@@ -140,6 +148,13 @@ pub enum PublishError {
         /// What a person can do.
         advice: String,
     },
+}
+
+impl PublishError {
+    /// Whether it may pass by itself.
+    pub const fn may_pass(&self) -> bool {
+        matches!(self, Self::Transient(_) | Self::Unreachable { .. })
+    }
 }
 
 /// Whether a store honours `If-None-Match: *`.

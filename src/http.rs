@@ -18,10 +18,12 @@ mod body;
 mod decoding;
 mod lines;
 mod observe;
+mod places;
 mod records;
 mod server;
 mod stream;
 mod values;
+mod watched;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -38,11 +40,11 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 
 use crate::clock::Clock;
-use crate::config::StreamSettings;
+use crate::config::{HttpSettings, StreamSettings};
 use crate::source::direct_put::Intake;
 use crate::telemetry::{Metrics, StreamMetrics, StreamStatus};
 
-pub use server::serve;
+pub use server::{KEPT, serve};
 
 /// One delivery stream as the HTTP listener sees it.
 #[derive(Clone)]
@@ -93,7 +95,8 @@ impl fmt::Debug for Orphan {
 /// Bounds on connections and bodies.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections open at once; more wait in the listen queue.
+    /// Connections open at once. When all are taken the longest idle one gives way; while all are busy,
+    /// more get health, readiness and metrics, or 503.
     pub connections: usize,
     /// Bytes of request bodies in memory at once, all connections together; more wait.
     pub body_memory: usize,
@@ -112,7 +115,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 1024,
+            connections: HttpSettings::default().connections,
             body_memory: 64 << 20,
             body_wait: Duration::from_secs(10),
             head: Duration::from_mins(1),

@@ -228,6 +228,11 @@ impl Journal {
         self.0.0.queue.close();
     }
 
+    /// Whether appends are refused because it was stopped.
+    pub fn is_stopping(&self) -> bool {
+        self.0.0.queue.is_closed()
+    }
+
     /// Resolves when a stopped journal has written its last byte. Only then may the same
     /// directory be opened again by this process.
     pub async fn stopped(&self) {

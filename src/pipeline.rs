@@ -6,6 +6,7 @@
 //! state.
 
 mod apply;
+mod backlog;
 mod checkpoints;
 mod commit;
 mod encode;
@@ -25,6 +26,7 @@ mod shared;
 mod shortage;
 mod source;
 mod status;
+mod stopping;
 mod store_name;
 mod table;
 mod workers;
@@ -42,7 +44,7 @@ use crate::budget::Share;
 use crate::checkpoint::SealedObject;
 use crate::clock::Clock;
 use crate::config::StreamSettings;
-use crate::destination::{Conditional, Destination};
+use crate::destination::{Conditional, Destination, PublishError};
 use crate::disk::Reserve;
 use crate::error::StreamError;
 use crate::extent::Extent;
@@ -53,6 +55,7 @@ use crate::spool::Spool;
 use crate::telemetry::{Metrics, State};
 use crate::transform::Transforms;
 
+use backlog::Backlog;
 use checkpoints::Checkpoints;
 use commit::{CheckpointError, Committed};
 pub use encode::EncoderPool;
@@ -68,6 +71,7 @@ use shared::Shared;
 pub use shared::{Body, Listed, SCRATCH, Taken, Tenure, connect_shared, open_shared, scratch};
 pub use source::{Reader, Source};
 pub use status::{Landed, Status};
+use stopping::Stopping;
 pub use store_name::store_name;
 use table::{Table, Triggers};
 pub use workers::Workers;
@@ -115,6 +119,8 @@ pub struct Pipeline {
     inbox: mpsc::UnboundedReceiver<Event>,
 
     frontiers: Frontiers,
+    /// Accepted and not applied; where the source is a journal.
+    backlog: Option<Backlog>,
     table: Table,
     waiting: Waiting,
     /// What is to be encoded, oldest first.
@@ -124,6 +130,7 @@ pub struct Pipeline {
     filling: usize,
     /// The source has ended: everything is sealed and published, then the pipeline stops.
     ending: bool,
+    stopping: Stopping,
     /// Whether everything that was open then, or when a shared checkpoint was due, is sealed.
     all_sealed: bool,
 
@@ -162,9 +169,11 @@ pub async fn run(
     around: Surroundings,
 ) -> Result<(), StreamError> {
     let (events, inbox) = mpsc::unbounded_channel();
+    let stopping = Stopping::default();
     let claiming = Claim::of(&home, &settings.name, around.clock.now_ms()).map(|claim| {
         let named = home.sealed.iter().map(|object| object.id).collect();
-        let claiming = home::claim(Arc::clone(&settings), claim, named, events.clone());
+        let at_once = Arc::clone(&stopping.at_once);
+        let claiming = home::claim(Arc::clone(&settings), claim, named, events.clone(), at_once);
         AbortOnDropHandle::new(tokio::spawn(claiming))
     });
     let routed = router::start(home.reader, Arc::clone(&home.outputs), &around);
@@ -177,20 +186,23 @@ pub async fn run(
         data: buffering,
         backup,
     });
-    table.reload(home.open, around.clock.now_ms());
+    table.reload(home.open, &around.clock);
     let mut waiting = Waiting::default();
     for sealed in home.sealed {
-        waiting.add(sealed, home.outputs.store());
+        let since = around.clock.moment_of(sealed.arrival_ms);
+        waiting.add(sealed, since, home.outputs.store());
     }
     let (mut checkpoints, mut destination) = (home.checkpoints, None);
     if let Some(shared) = checkpoints.shared_mut() {
-        shared
-            .take_listed()
-            .into_iter()
-            .for_each(|listed| waiting.add_listed(listed));
+        shared.take_listed().into_iter().for_each(|listed| {
+            let since = around.clock.moment_of(listed.object.arrival_ms);
+            waiting.add_listed(listed, since);
+        });
         destination = Some(shared.destination().clone());
         around.status.set_state(State::Running);
     }
+    let journal = home.source.journal();
+    let backlog = journal.map(|journal| Backlog::from(journal.next_sequence()));
     let mut pipeline = Pipeline {
         settings,
         around,
@@ -202,12 +214,14 @@ pub async fn run(
         events,
         inbox,
         frontiers: Frontiers::new(home.shards),
+        backlog,
         table,
         waiting,
         encode_queue: VecDeque::new(),
         encoding: 0,
         filling: 0,
         ending: false,
+        stopping,
         all_sealed: false,
         pending: Pending::default(),
         checkpointing: false,
@@ -247,6 +261,9 @@ impl Pipeline {
             if self.is_done() {
                 return self.stranded().map_or(Ok(()), Err);
             }
+            if let Some(left) = self.given_up() {
+                return Err(left);
+            }
             let may_read = !self.ending && self.has_room();
             tokio::select! {
                 biased;
@@ -259,6 +276,7 @@ impl Pipeline {
                 _ = tick.tick() => {
                     self.mind_the_memory();
                     self.mind_the_room();
+                    self.mind_the_stop();
                     self.report();
                     self.tell_of_failures(false);
                 }
@@ -289,9 +307,9 @@ impl Pipeline {
 
     fn restore_invariants(&mut self) {
         self.around.memory.hold(self.table.memory());
-        let now_ms = self.around.clock.now_ms();
+        let now = self.around.clock.moment();
         if self.checkpoints.store().is_some() {
-            while let Some(id) = self.table.next_due(now_ms) {
+            while let Some(id) = self.table.next_due(now) {
                 self.seal(id);
             }
         }
@@ -344,10 +362,7 @@ impl Pipeline {
                 destination,
                 conditional,
             } => self.claimed(destination, conditional),
-            Event::ClaimStalled(cause) => {
-                tracing::warn!(stream = self.settings.name, cause, "destination not ready");
-                self.around.status.set_state(State::Stalled { cause });
-            }
+            Event::ClaimStalled(trouble) => self.not_claimed(trouble),
             Event::Sent { begun, published } => {
                 self.waiting.landed();
                 for (id, begun) in begun {
@@ -359,16 +374,32 @@ impl Pipeline {
             }
             Event::Filled(id, result) => self.apply_filled(id, &result),
             Event::Made(made) => self.apply_made(*made),
-            Event::NotMade(trouble) => self.tell_of_trouble(&trouble),
-            Event::RetryDue(id) => self.waiting.retry(id),
+            Event::NotMade(trouble) => self.not_made(trouble),
+            Event::RetryDue(id) => self.waiting.retry_due(id),
             Event::Failed(error) => return Err(error),
         }
         Ok(())
     }
 
+    fn not_claimed(&mut self, trouble: PublishError) {
+        let (stream, cause) = (&self.settings.name, trouble.to_string());
+        if let Some(unsaid) = self
+            .around
+            .status
+            .repeats()
+            .due_alike("destination", &cause)
+        {
+            tracing::warn!(stream, cause, unsaid, "destination not ready");
+        }
+        self.around.status.set_state(State::Stalled { cause });
+        self.stopping.failed(trouble);
+    }
+
     fn claimed(&mut self, destination: Destination, conditional: Conditional) {
         home::tell_of_overwriting(&self.settings.name, &destination, conditional);
         failpoint::hit("recovery-claimed");
+        self.around.status.repeats().over("destination");
+        self.stopping.went_well();
         self.around.status.set_state(State::Running);
         self.destination = Some(destination);
         self.tell_of_stranded();
@@ -380,10 +411,14 @@ impl Pipeline {
             .extend(commit::settle(&mut self.table, &committed));
         let stranded = self.waiting.stranded();
         for sealed in committed.sealed {
-            self.table.remove(sealed.id);
+            let entry = self.table.remove(sealed.id);
+            let since = entry.map_or_else(
+                || self.around.clock.moment_of(sealed.arrival_ms),
+                |entry| entry.waits_since,
+            );
             match self.checkpoints.shared_mut() {
-                Some(shared) => shared.gather(sealed),
-                None => self.waiting.add(sealed, self.outputs.store()),
+                Some(shared) => shared.gather(sealed, since),
+                None => self.waiting.add(sealed, since, self.outputs.store()),
             }
         }
         if self.waiting.stranded() > stranded {
@@ -426,11 +461,15 @@ impl Pipeline {
         }
     }
 
-    fn report(&self) {
+    fn report(&mut self) {
+        if let (Some(backlog), Some(journal)) = (&mut self.backlog, self.source.journal()) {
+            backlog.look(journal.next_sequence(), self.around.clock.moment());
+        }
         let unlisted = self.checkpoints.shared().map(Shared::unlisted);
         let oldest = [
-            self.table.oldest_arrival_ms(),
-            self.waiting.oldest_arrival_ms(),
+            self.backlog.as_ref().and_then(Backlog::waits_since),
+            self.table.waits_since(),
+            self.waiting.waits_since(),
             unlisted.and_then(|(_, oldest)| oldest),
         ];
         self.around.status.observe(status::Observation {
@@ -438,7 +477,7 @@ impl Pipeline {
             waiting: self.waiting.len() as u64 + unlisted.map_or(0, |(objects, _)| objects),
             journal_bytes: self.source.bytes(),
             spool_bytes: self.spool.bytes(),
-            oldest_arrival_ms: oldest.into_iter().flatten().min(),
+            waits_since: oldest.into_iter().flatten().min(),
         });
     }
 }

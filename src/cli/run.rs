@@ -1,7 +1,9 @@
 //! `firehose run`: the daemon.
 
-use std::io::Write;
+use std::io::{IsTerminal as _, Write};
 use std::path::PathBuf;
+
+use tracing::Level;
 
 use super::{CommandError, places, runtime, settings};
 use crate::daemon::{self, RunOptions};
@@ -16,10 +18,20 @@ pub(super) fn run(config_path: PathBuf, err: &mut dyn Write) -> Result<(), Comma
         .found
         .extend(places::left_behind(&draft.config, &draft.spans));
     let loaded = draft.sound()?;
-    if !loaded.warnings.is_empty() {
+    let is_read_by_people = std::io::stderr().is_terminal() || !tracing::enabled!(Level::ERROR);
+    if !loaded.warnings.is_empty() && is_read_by_people {
         writeln!(err, "{}\n", loaded.warnings)?;
+    } else if !loaded.warnings.is_empty() {
+        tracing::warn!("{}", loaded.warnings);
     }
     let options = RunOptions { config_path };
-    runtime()?.block_on(daemon::run(loaded.config, options))?;
-    Ok(())
+    let ended = runtime()?.block_on(daemon::run(loaded.config, options));
+    ended.map_err(|error| {
+        if is_read_by_people {
+            return error.into();
+        }
+        // The last line, too, is for whatever reads the log.
+        tracing::error!("{error:#}");
+        CommandError::Logged
+    })
 }

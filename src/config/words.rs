@@ -118,6 +118,7 @@ const HOMES: &[(&str, &str)] = &[
         "at the top level, before the first [header]",
     ),
     ("listen", "in [http]"),
+    ("connections", "in [http]"),
     ("spool_limit", "in [stream.NAME]"),
     ("journal_limit", "in [stream.NAME.source]"),
     ("module", "in [[stream.NAME.transform]]"),

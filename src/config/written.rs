@@ -10,7 +10,7 @@ mod stream;
 mod transform;
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -26,8 +26,8 @@ const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 const TIB: u64 = 1 << 40;
 
-/// The port of Firehose's neighbours at home: any free one would do.
-const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 4585);
+/// Bounds of `connections`.
+const CONNECTIONS: std::ops::RangeInclusive<u64> = 8..=65_536;
 const DEFAULT_MEMORY_LIMIT: u64 = 512 * MIB;
 const DEFAULT_GRACE: Duration = Duration::from_secs(30);
 
@@ -45,12 +45,7 @@ pub(super) fn config(mut root: Table<'_>, base: &Path, spans: &mut SpanMap) -> C
     let memory_limit = root.size("memory_limit", 64 * MIB..=64 * TIB);
     let hour = Duration::from_hours(1);
     let grace = root.duration("shutdown_grace", Duration::from_secs(1)..=hour);
-    let http = root.table("http").map_or(
-        HttpSettings {
-            listen: DEFAULT_LISTEN,
-        },
-        http,
-    );
+    let http = root.table("http").map_or_else(HttpSettings::default, http);
     let streams = streams(&mut root, base, spans);
     root.finish();
     Config {
@@ -65,8 +60,8 @@ pub(super) fn config(mut root: Table<'_>, base: &Path, spans: &mut SpanMap) -> C
 
 /// Where the daemon listens, and nothing else.
 pub(super) fn listen(mut root: Table<'_>) -> SocketAddr {
-    let http = root.table("http").map(http);
-    http.map_or(DEFAULT_LISTEN, |http| http.listen)
+    let http = root.table("http").map_or_else(HttpSettings::default, http);
+    http.listen
 }
 
 fn state_dir(root: &mut Table<'_>, base: &Path, spans: &mut SpanMap) -> PathBuf {
@@ -83,9 +78,15 @@ fn state_dir(root: &mut Table<'_>, base: &Path, spans: &mut SpanMap) -> PathBuf 
 }
 
 fn http(mut table: Table<'_>) -> HttpSettings {
-    let listen = table.address("listen").unwrap_or(DEFAULT_LISTEN);
+    let default = HttpSettings::default();
+    let listen = table.address("listen").unwrap_or(default.listen);
+    let connections = table.integer("connections", CONNECTIONS);
     table.finish();
-    HttpSettings { listen }
+    let connections = connections.and_then(|number| usize::try_from(number.value).ok());
+    HttpSettings {
+        listen,
+        connections: connections.unwrap_or(default.connections),
+    }
 }
 
 fn streams(

@@ -238,9 +238,16 @@ impl Lease {
         }
     }
 
-    fn tell(&self, action: &str, trouble: &Trouble) {
+    fn tell(&self, action: &'static str, trouble: &Trouble) {
         let (shard, cause) = (&*self.holder.shard, trouble.to_string());
-        tracing::warn!(shard, cause, "cannot {action} the lease, trying again");
+        if let Some(unsaid) = self.holder.table.repeats.due_alike(action, &cause) {
+            tracing::warn!(
+                shard,
+                cause,
+                unsaid,
+                "cannot {action} the lease, trying again"
+            );
+        }
     }
 }
 

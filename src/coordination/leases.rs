@@ -189,7 +189,9 @@ impl Task {
     /// Tells what is wrong with a part, and that it is tried again.
     fn tell(&self, part: &str, cause: String) {
         let stream = &self.means.stream;
-        tracing::warn!(stream, cause, "the stream cannot be shared");
+        if let Some(unsaid) = self.means.health.repeats().due("sharing", &cause) {
+            tracing::warn!(stream, cause, unsaid, "the stream cannot be shared");
+        }
         self.means.health.trouble(part, cause);
     }
 

@@ -50,7 +50,14 @@ pub(super) async fn renew(holder: Holder, signals: Signals, failover: Duration, 
             }
             Ok(Err(trouble)) if Instant::now() < deadline => {
                 let cause = trouble.to_string();
-                tracing::warn!(shard, cause, "the lease is not renewed, trying again");
+                if let Some(unsaid) = holder.table.repeats.due_alike("renewal", &cause) {
+                    tracing::warn!(
+                        shard,
+                        cause,
+                        unsaid,
+                        "the lease is not renewed, trying again"
+                    );
+                }
                 next = Instant::now() + every / 4;
             }
             Ok(_) | Err(_) => {

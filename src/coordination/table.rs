@@ -1,9 +1,13 @@
 //! The lease table: made where it is missing, and read. Each request is made once; whoever asks tries
 //! again.
 
+use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType,
     ScalarAttributeType, TableStatus,
@@ -11,8 +15,9 @@ use aws_sdk_dynamodb::types::{
 
 use super::item::{LeaseItem, name};
 use super::trouble::Trouble;
-use crate::aws;
+use crate::aws::{self, Place};
 use crate::config::CoordinationSettings;
+use crate::telemetry::Repeats;
 
 /// A request without an answer is given up after a third of the failover time, at most after this.
 const REQUEST_TIMEOUT_MAX: Duration = Duration::from_secs(10);
@@ -21,6 +26,10 @@ const REQUEST_TIMEOUT_MAX: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub(super) struct Table {
     pub(super) client: Client,
+    /// Whom it asks.
+    place: Place,
+    /// What the log has been told lately of it.
+    pub(super) repeats: Arc<Repeats>,
     pub(super) name: String,
 }
 
@@ -46,6 +55,13 @@ impl Table {
         let config = aws::client_config!(aws_sdk_dynamodb, &found, settings.access, timeouts);
         Ok(Self {
             client: Client::from_conf(config.build()),
+            place: Place::of(
+                "DynamoDB",
+                "`dynamodb_endpoint` of the source",
+                &settings.access,
+                &found,
+            ),
+            repeats: Arc::default(),
             name: settings.table.clone(),
         })
     }
@@ -54,12 +70,24 @@ impl Table {
         format!("lease table {}", self.name)
     }
 
+    pub(super) fn trouble<E>(
+        &self,
+        error: &SdkError<E, HttpResponse>,
+        operation: &str,
+        of: &str,
+    ) -> Trouble
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        Trouble::of(error, operation, of, &self.place)
+    }
+
     /// Whether the table is there and ready.
     pub(super) async fn is_ready(&self) -> Result<bool, Trouble> {
         let request = self.client.describe_table().table_name(&self.name);
         let answer = match request.send().await {
             Ok(answer) => answer,
-            Err(error) => return Err(Trouble::of(&error, "DescribeTable", &self.named())),
+            Err(error) => return Err(self.trouble(&error, "DescribeTable", &self.named())),
         };
         let Some(table) = answer.table else {
             return Ok(false);
@@ -106,7 +134,7 @@ impl Table {
             .billing_mode(BillingMode::PayPerRequest);
         match request.send().await {
             Ok(_) => Ok(()),
-            Err(error) => Err(Trouble::of(&error, "CreateTable", &self.named())),
+            Err(error) => Err(self.trouble(&error, "CreateTable", &self.named())),
         }
     }
 
@@ -120,7 +148,7 @@ impl Table {
                 .consistent_read(true)
                 .set_exclusive_start_key(from.take());
             let answer = request.send().await;
-            let answer = answer.map_err(|error| Trouble::of(&error, "Scan", &self.named()))?;
+            let answer = answer.map_err(|error| self.trouble(&error, "Scan", &self.named()))?;
             for item in answer.items.unwrap_or_default() {
                 match LeaseItem::parse(&item) {
                     Ok(item) => scanned.items.extend(item),
@@ -142,7 +170,7 @@ impl Table {
             .consistent_read(true);
         let of = || format!("{shard} in {}", self.named());
         let answer = request.send().await;
-        let answer = answer.map_err(|error| Trouble::of(&error, "GetItem", &of()))?;
+        let answer = answer.map_err(|error| self.trouble(&error, "GetItem", &of()))?;
         let parsed = answer.item.as_ref().map(LeaseItem::parse);
         let unreadable = |cause| Trouble::Permanent {
             cause: format!("{}: {cause}", self.named()),

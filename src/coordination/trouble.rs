@@ -5,7 +5,7 @@ use std::error::Error;
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
-use crate::aws::Refusal;
+use crate::aws::{Place, Refusal};
 
 /// Why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,11 +41,21 @@ const PASSING: &[&str] = &[
 
 impl Trouble {
     /// Reads the error of `operation`, an action of `DynamoDB`, on what `of` names.
-    pub(super) fn of<E>(error: &SdkError<E, HttpResponse>, operation: &str, of: &str) -> Self
+    pub(super) fn of<E>(
+        error: &SdkError<E, HttpResponse>,
+        operation: &str,
+        of: &str,
+        place: &Place,
+    ) -> Self
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        Self::read(&Refusal::of(error), operation, of)
+        let mut refusal = Refusal::of(error);
+        refusal.text = refusal.text_at(place);
+        if refusal.unreached {
+            refusal.text = format!("{} ({})", refusal.text, place.advice());
+        }
+        Self::read(&refusal, operation, of)
     }
 
     fn read(refusal: &Refusal, operation: &str, of: &str) -> Self {
@@ -66,7 +76,7 @@ impl Trouble {
                 "allow these credentials dynamodb:{operation} on the table, or name another with \
                  `lease_table`"
             )),
-            ("UnknownOperationException", _) | (_, Some(404)) => {
+            _ if refusal.lacks_operation() => {
                 permanent("what answers there is not DynamoDB: check `dynamodb_endpoint`")
             }
             _ if refusal.blames_request() => permanent(
@@ -88,6 +98,7 @@ mod tests {
             code: code.to_owned(),
             text: format!("{code}: no"),
             unsent: false,
+            unreached: false,
         };
         Trouble::read(&refusal, "UpdateItem", "lease table firehose-clicks")
     }

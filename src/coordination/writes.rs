@@ -125,7 +125,7 @@ impl Change {
             .set_expression_attribute_values(Some(self.values))
             .return_values(ReturnValue::AllNew);
         let answer = request.send().await;
-        let answer = answer.map_err(|error| Trouble::of(&error, "UpdateItem", &of()))?;
+        let answer = answer.map_err(|error| table.trouble(&error, "UpdateItem", &of()))?;
         let item = answer.attributes.as_ref().map(LeaseItem::parse);
         let item = item.transpose().map_err(Trouble::Transient)?.flatten();
         item.ok_or_else(|| Trouble::Transient(format!("UpdateItem of {}: an empty answer", of())))
@@ -197,7 +197,7 @@ impl Table {
             .expression_attribute_names("#key", name::KEY);
         let of = || format!("{} in {}", lease.shard, self.named());
         let answer = request.send().await;
-        answer.map_err(|error| Trouble::of(&error, "PutItem", &of()))?;
+        answer.map_err(|error| self.trouble(&error, "PutItem", &of()))?;
         Ok(())
     }
 
@@ -215,7 +215,7 @@ impl Table {
             .set_expression_attribute_values(Some(change.values));
         let of = || format!("{} in {}", seen.shard, self.named());
         let answer = request.send().await;
-        answer.map_err(|error| Trouble::of(&error, "DeleteItem", &of()))?;
+        answer.map_err(|error| self.trouble(&error, "DeleteItem", &of()))?;
         Ok(())
     }
 }

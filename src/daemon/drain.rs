@@ -60,7 +60,8 @@ pub(crate) struct Drained {
 }
 
 /// Publishes everything that the state of the stream `settings.name` holds, exactly as a running
-/// daemon would; for as long as it takes, until SIGINT. The caller holds the lock.
+/// daemon would; for as long as it takes, until SIGINT, or until what is left needs a person. The caller
+/// holds the lock.
 pub(crate) async fn drain(
     config: &Config,
     mut settings: StreamSettings,

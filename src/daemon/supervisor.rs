@@ -213,7 +213,9 @@ impl Supervisor {
 
     fn stall(&self, error: &StreamError) {
         let (stream, cause) = (&self.settings.name, error.to_string());
-        tracing::error!(stream, cause, "recovering from the last checkpoint");
+        if let Some(unsaid) = self.around.status.repeats().due("recovering", &cause) {
+            tracing::error!(stream, cause, unsaid, "recovering from the last checkpoint");
+        }
         self.door.shut(cause.clone());
         self.around.status.set_state(State::Stalled { cause });
     }

@@ -29,7 +29,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use self::answer::Answer;
 use super::{Conditional, Keys, Publication, PublishError, SentPart};
-use crate::aws;
+use crate::aws::{self, Place};
 use crate::config::S3Settings;
 use crate::failpoint;
 
@@ -55,6 +55,8 @@ pub struct S3(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     client: Client,
+    /// Whom it asks.
+    place: Place,
     settings: S3Settings,
     tagging: Option<String>,
     room: Semaphore,
@@ -94,12 +96,13 @@ use with_settings;
 impl S3 {
     /// Builds the client; the bucket is not asked yet.
     pub(super) async fn connect(settings: &S3Settings) -> Result<Self, PublishError> {
-        let client = connect::client(settings).await?;
+        let (client, place) = connect::client(settings).await?;
         let tags = settings.tags.iter();
         let tagging = tags.map(|(key, value)| format!("{}={}", escape(key), escape(value)));
         let tagging = tagging.collect::<Vec<_>>().join("&");
         Ok(Self(Arc::new(Inner {
             client,
+            place,
             settings: settings.clone(),
             tagging: Some(tagging).filter(|tagging| !tagging.is_empty()),
             room: Semaphore::new(IN_FLIGHT_BYTES / 1024),
@@ -359,7 +362,7 @@ impl Inner {
 
     /// What an answer means for the object at `key`.
     fn error(&self, answer: &Answer, doing: &str, key: &str) -> PublishError {
-        answer.error(&format!("{doing} {}", self.url(key)))
+        answer.error(&format!("{doing} {}", self.url(key)), &self.place)
     }
 
     fn url(&self, key: &str) -> String {

@@ -184,7 +184,20 @@ fn parse<'a, T: Deserialize<'a>>(operation: Operation, body: &'a [u8]) -> Result
 /// Answers a request to the API.
 pub(super) async fn answer(State(state): State<Arc<ApiState>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
-    let (status, text) = match perform(&state, &head.headers, body).await {
+    respond(perform(&state, &head.headers, body).await)
+}
+
+/// The answer where there is no place for a connection: SDKs back off and try again.
+pub(super) fn crowded(cause: &str) -> Response {
+    let error = ApiError {
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        ..ApiError::slow_down(&cause)
+    };
+    respond(Err(error))
+}
+
+fn respond(answer: Result<String, ApiError>) -> Response {
+    let (status, text) = match answer {
         Ok(text) => (StatusCode::OK, text),
         Err(error) => {
             let body = serde_json::json!({ "__type": error.kind, "message": error.message });

@@ -1,21 +1,30 @@
 //! Connections: accepted up to a bound, served with time-outs, ended in order.
 
+use std::convert::Infallible;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
+use axum::http::header::{CONNECTION, RETRY_AFTER};
+use axum::http::{HeaderValue, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::{ApiState, router};
+use super::places::{Answering, Place, Places};
+use super::watched::Watched;
+use super::{ApiState, api, json, router};
+use crate::telemetry::Repeats;
 
 /// Largest head of a request, in bytes. hyper's read buffer is also what a body frame is cut from.
 const BUFFER_MAX: usize = 512 << 10;
@@ -23,6 +32,17 @@ const BUFFER_MAX: usize = 512 << 10;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How often raw histogram samples are folded.
 const UPKEEP: Duration = Duration::from_secs(5);
+/// Places beyond all others, kept for health, readiness and metrics: whoever gets one is told from its first
+/// request whether it came for them, and is gone after that.
+pub const KEPT: usize = 64;
+/// How long a head that has begun keeps a place from being given away; elsewhere it fits one packet.
+const HEAD_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a connection that must go may take for what it has begun.
+const PARTING: Duration = Duration::from_secs(1);
+/// What the refused are told.
+const CROWDED: &str = "all connections are busy: come again";
+/// Bytes of a refused request that are still taken, so that its sender gets to read why.
+const LINGER_BYTES: u64 = 64 << 20;
 
 /// Serves until `shutdown`: then accepts no more, closes idle connections, lets requests under way
 /// finish (for at most [`Limits::drain`](super::Limits::drain)) and returns.
@@ -34,13 +54,7 @@ pub async fn serve(
     state: Arc<ApiState>,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
-    let router = router(state.clone());
-    let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(state.limits.head)
-        .max_buf_size(BUFFER_MAX);
-    let places = Arc::new(Semaphore::new(state.limits.connections));
+    let host = Host::new(&state, shutdown.clone());
     let mut upkeep = tokio::time::interval(UPKEEP);
     upkeep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut connections = JoinSet::new();
@@ -50,16 +64,18 @@ pub async fn serve(
             () = shutdown.cancelled() => break,
             Some(_) = connections.join_next() => {}
             _ = upkeep.tick() => state.metrics.run_upkeep(),
-            (stream, place) = accept(&listener, &places) => {
-                let connection = serve_connection(
-                    builder.clone(), stream, router.clone(), shutdown.clone());
-                let gauge = state.metrics.connections();
-                connections.spawn(async move {
-                    gauge.increment(1.0);
-                    connection.await;
-                    gauge.decrement(1.0);
-                    drop(place);
-                });
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    let gauge = state.metrics.connections();
+                    if let Some(serving) = host.serve(stream) {
+                        connections.spawn(async move {
+                            gauge.increment(1.0);
+                            serving.await;
+                            gauge.decrement(1.0);
+                        });
+                    }
+                }
+                Err(error) => host.not_accepted(&error).await,
             }
         }
     }
@@ -79,31 +95,87 @@ pub async fn serve(
     Ok(())
 }
 
-/// The next connection, once there is a place for it. Never gives up: a listener that works today
-/// works tomorrow, whatever one `accept` says.
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> (TcpStream, OwnedSemaphorePermit) {
-    let place = places
-        .clone()
-        .acquire_owned()
-        .await
-        .expect("the semaphore is never closed");
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                if let Err(error) = stream.set_nodelay(true) {
-                    tracing::debug!(%error, "TCP_NODELAY could not be set");
-                }
-                return (stream, place);
-            }
-            Err(error) if is_of_one_connection(&error) => {}
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
+/// A connection being served.
+type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Who lets connections in.
+struct Host {
+    /// How connections are served that may stay, and those that are gone after one answer.
+    staying: http1::Builder,
+    passing: http1::Builder,
+    router: TowerToHyperService<Router>,
+    places: Arc<Places>,
+    kept: Arc<Places>,
+    limit: usize,
+    shutdown: CancellationToken,
+    repeats: Repeats,
+}
+
+impl Host {
+    fn new(state: &Arc<ApiState>, shutdown: CancellationToken) -> Self {
+        let mut staying = http1::Builder::new();
+        staying
+            .timer(TokioTimer::new())
+            .header_read_timeout(state.limits.head)
+            .max_buf_size(BUFFER_MAX);
+        let mut passing = staying.clone();
+        passing
+            .header_read_timeout(state.limits.head.min(HEAD_PATIENCE))
+            .keep_alive(false);
+        Self {
+            staying,
+            passing,
+            router: TowerToHyperService::new(router(state.clone())),
+            places: Places::new(state.limits.connections, HEAD_PATIENCE),
+            kept: Places::new(KEPT, Duration::ZERO),
+            limit: state.limits.connections,
+            shutdown,
+            repeats: Repeats::default(),
         }
+    }
+
+    /// Serves a connection where there is a place for it, or at a kept one. `None`: there is none at all.
+    fn serve(&self, stream: TcpStream) -> Option<Serving> {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY could not be set");
+        }
+        if let Some(place) = self.places.take() {
+            let (builder, router) = (self.staying.clone(), self.router.clone());
+            let shutdown = self.shutdown.clone();
+            return Some(Box::pin(stay(builder, stream, place, router, shutdown)));
+        }
+        if let Some(unsaid) = self.repeats.due("connections are all busy", "") {
+            tracing::warn!(
+                connections = self.limit,
+                unsaid,
+                "connections are all busy: new ones are told to come again, but for /healthz, /readyz and \
+                 /metrics. `connections` in [http] allows more"
+            );
+        }
+        let Some(place) = self.kept.take() else {
+            // What fits the socket's buffer, as it goes.
+            let _ = stream.try_write(
+                b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\n\
+                connection: close\r\ncontent-length: 0\r\n\r\n",
+            );
+            return None;
+        };
+        let (builder, router) = (self.passing.clone(), self.router.clone());
+        let shutdown = self.shutdown.clone();
+        Some(Box::pin(pass(builder, stream, place, router, shutdown)))
+    }
+
+    /// Never gives up: a listener that works today works tomorrow, whatever one `accept` says.
+    async fn not_accepted(&self, error: &io::Error) {
+        if is_of_one_connection(error) {
+            return;
+        }
+        if let Some(unsaid) = self.repeats.due("not accepted", &error.to_string()) {
+            tracing::warn!(%error, unsaid, "a connection could not be accepted");
+        }
+        // It may be for want of descriptors.
+        self.places.dismiss();
+        tokio::time::sleep(ACCEPT_PAUSE).await;
     }
 }
 
@@ -118,23 +190,122 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// Serves one connection to its end. Errors are the client's: it went away or spoke nonsense.
-async fn serve_connection(
+/// Serves a connection for as long as its client likes, unless it is idle and another needs the place.
+/// Errors are the client's: it went away or spoke nonsense.
+async fn stay(
     builder: http1::Builder,
-    stream: TcpStream,
-    router: Router,
+    socket: TcpStream,
+    place: Place,
+    router: TowerToHyperService<Router>,
     shutdown: CancellationToken,
 ) {
-    let connection =
-        builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let place = Arc::new(place);
+    let pulse = place.pulse();
+    let service = service_fn(|request| {
+        let turn = place.begin();
+        let answering = turn.is_some().then(|| router.call(request));
+        async move {
+            let answer = match answering {
+                Some(answering) => answering.await?,
+                None => crowded(false),
+            };
+            Ok::<_, Infallible>(answer.map(|body| Answering { body, _turn: turn }))
+        }
+    });
+    let connection = builder.serve_connection(TokioIo::new(Watched { socket, pulse }), service);
     let mut connection = pin!(connection);
     let ended = tokio::select! {
+        biased;
         ended = connection.as_mut() => ended,
+        () = place.lost() => {
+            if place.has_begun() {
+                return;
+            }
+            connection.as_mut().graceful_shutdown();
+            match tokio::time::timeout(PARTING, connection).await {
+                Ok(ended) => ended,
+                Err(_) => return,
+            }
+        }
         () = shutdown.cancelled() => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            tokio::select! {
+                ended = connection.as_mut() => ended,
+                // A head that has begun may come to nothing.
+                () = place.idle_for(PARTING) => return,
+            }
         }
     };
+    tell(ended);
+}
+
+/// Serves one request of a connection for which there is no place: health, readiness and metrics, or word
+/// to come again.
+async fn pass(
+    builder: http1::Builder,
+    socket: TcpStream,
+    place: Place,
+    router: TowerToHyperService<Router>,
+    shutdown: CancellationToken,
+) {
+    let place = Arc::new(place);
+    let pulse = place.pulse();
+    let service = service_fn(|request: Request<Incoming>| {
+        let turn = place.begin();
+        let is_api = request.uri().path() == "/";
+        let answering = is_watching(&request).then(|| router.call(request));
+        async move {
+            let answer = match answering {
+                Some(answering) => answering.await?,
+                None => crowded(is_api),
+            };
+            Ok::<_, Infallible>(answer.map(|body| Answering { body, _turn: turn }))
+        }
+    });
+    let connection = builder.serve_connection(TokioIo::new(Watched { socket, pulse }), service);
+    let parting = async {
+        let socket = connection.without_shutdown().await?.io.into_inner().socket;
+        linger(socket).await;
+        Ok(())
+    };
+    tokio::select! {
+        biased;
+        ended = parting => tell(ended),
+        () = place.lost() => {}
+        () = shutdown.cancelled() => {}
+    }
+}
+
+/// Whether a request looks after the daemon.
+fn is_watching(request: &Request<Incoming>) -> bool {
+    matches!(*request.method(), Method::GET | Method::HEAD)
+        && matches!(request.uri().path(), "/healthz" | "/readyz" | "/metrics")
+}
+
+/// What a request is told for which there is no place. Nothing of it was accepted.
+fn crowded(is_api: bool) -> Response<Body> {
+    let mut answer = if is_api {
+        api::crowded(CROWDED)
+    } else {
+        let body = serde_json::json!({ "error": CROWDED, "accepted": 0, "bytes": 0 });
+        json(StatusCode::SERVICE_UNAVAILABLE, &body)
+    };
+    let headers = answer.headers_mut();
+    headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    answer
+}
+
+/// Lets the client read the answer: a socket closed on bytes that nobody has read takes back what was sent.
+async fn linger(mut socket: TcpStream) {
+    let lingering = async {
+        socket.shutdown().await?;
+        tokio::io::copy(&mut socket.take(LINGER_BYTES), &mut tokio::io::sink()).await
+    };
+    let _ = tokio::time::timeout(PARTING, lingering).await;
+}
+
+fn tell(ended: hyper::Result<()>) {
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended early");
     }

@@ -1,6 +1,7 @@
 //! The listener over real connections.
 
 mod connections;
+mod crowds;
 mod support;
 
 use serde_json::{Value, json};

@@ -98,6 +98,11 @@ impl Queue {
         self.wake.notify_one();
     }
 
+    /// Whether it takes no more requests.
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }

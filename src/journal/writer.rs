@@ -19,6 +19,7 @@ use crate::disk::DiskFile;
 use crate::failpoint;
 use crate::position::Sequence;
 use crate::source::direct_put::{Accepted, Refused};
+use crate::telemetry::Repeats;
 
 /// A new file grows by this much zeros at a time, ahead of what is written: writing over what is
 /// there already makes the fsync much faster.
@@ -66,6 +67,7 @@ pub(super) struct Writer {
     doubtful: Vec<Reply>,
     /// Appends have become durable since the durable end was recorded.
     unmarked: bool,
+    repeats: Repeats,
 }
 
 impl Writer {
@@ -87,6 +89,7 @@ impl Writer {
             scratch: Vec::new(),
             doubtful: Vec::new(),
             unmarked: false,
+            repeats: Repeats::default(),
         };
         writer.seal();
         writer
@@ -105,7 +108,7 @@ impl Writer {
             if !self.doubtful.is_empty()
                 && let Err(refused) = self.start_segment(0, None)
             {
-                tracing::warn!(error = %refused, "still no segment to write to");
+                self.tell("still no segment to write to", &refused.to_string());
             }
             if waiting.is_empty() {
                 self.mark();
@@ -222,7 +225,7 @@ impl Writer {
             finish_file(&self.shared, file.as_ref(), &header, kind, old).map(|()| (file, len))
         });
         let (file, len) = begun.map_err(|error| {
-            tracing::error!(dir = %self.shared.settings.dir.display(), %error, "cannot start a segment");
+            self.tell("cannot start a segment", &error.to_string());
             refused_by_disk(&self.shared, &error.to_string())
         })?;
         failpoint::hit("journal-new-segment");
@@ -280,11 +283,19 @@ impl Writer {
         let filled = fill_with_zeros(active.file.as_ref(), active.filled, to);
         if let Err(error) = filled {
             self.shared.unreserve(to - active.filled);
-            tracing::error!(%error, "cannot make the segment longer");
+            self.tell("cannot make the segment longer", &error.to_string());
             return Err(refused_by_disk(&self.shared, &error.to_string()));
         }
         active.filled = to;
         Ok(())
+    }
+
+    /// A full or broken disk refuses whatever comes, again and again.
+    fn tell(&self, line: &'static str, cause: &str) {
+        if let Some(unsaid) = self.repeats.due(line, cause) {
+            let dir = self.shared.settings.dir.display();
+            tracing::error!(stream = self.shared.settings.stream, %dir, cause, unsaid, "{line}");
+        }
     }
 
     fn refused_as_full(&self) -> Refused {
@@ -415,8 +426,10 @@ impl Writer {
     /// After a failed write or fsync nothing is known about the bytes beyond the durable end:
     /// the segment is never touched again, and a new one, in a new epoch, names that end.
     fn abandon(&mut self, error: &io::Error, group: Vec<Request>) {
-        let dir = self.shared.settings.dir.display();
-        tracing::error!(%dir, %error, "writing the journal failed: leaving this segment");
+        self.tell(
+            "writing the journal failed: leaving this segment",
+            &error.to_string(),
+        );
         self.seal();
         self.active = None;
         if let Some(live) = self.shared.segments().live.back_mut() {

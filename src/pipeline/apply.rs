@@ -5,13 +5,16 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::Pipeline;
+use super::backlog::Backlog;
 use super::filling::Upload;
 use super::route::{Group, Routed};
 use super::table::Entry;
 use crate::batch::Batch;
 use crate::checkpoint::Lane;
+use crate::clock::Moment;
 use crate::failpoint;
 use crate::failure::{ErrorOutputType, Failure};
+use crate::position::SequenceNumber;
 use crate::telemetry::Tally;
 
 /// Reading waits while so much is to be encoded beyond what the encoders are at: blocks that wait
@@ -36,6 +39,10 @@ impl Pipeline {
         }
         if let Some(position) = routed.frontier {
             self.frontiers.advance(routed.shard(), position);
+            let applied = position.sequence.in_journal();
+            if let (Some(backlog), Some(applied)) = (&mut self.backlog, applied) {
+                backlog.applied(applied);
+            }
         }
         if let Some(news) = routed.news.take() {
             self.frontiers.learn(news);
@@ -53,7 +60,10 @@ impl Pipeline {
             None if group.lane == Lane::Data && self.is_over_partition_limit() => {
                 return self.refuse_partition(routed, group);
             }
-            None => self.open(group.lane, identity, group.arrival_ms),
+            None => {
+                let since = self.waits_since(routed, group);
+                self.open(group.lane, identity, group.arrival_ms, since)
+            }
         };
         if let Lane::Error(output_type) = group.lane
             && let Some(tally) = routed.tally(output_type)
@@ -81,13 +91,25 @@ impl Pipeline {
     }
 
     /// The open batch of the lane's only partition.
-    pub(super) fn open_lane(&mut self, lane: Lane, arrival_ms: i64) -> Uuid {
+    pub(super) fn open_lane(&mut self, lane: Lane, arrival_ms: i64, since: Moment) -> Uuid {
         self.table
             .find(lane, "")
-            .unwrap_or_else(|| self.open(lane, "", arrival_ms))
+            .unwrap_or_else(|| self.open(lane, "", arrival_ms, since))
     }
 
-    fn open(&mut self, lane: Lane, identity: &str, arrival_ms: i64) -> Uuid {
+    /// Since when the records of a group wait. What this process has accepted it knows by steady time; the
+    /// rest is as old as its arrival says.
+    fn waits_since(&self, routed: &Routed, group: &Group) -> Moment {
+        let frontier = routed.frontier.map(|position| position.sequence);
+        let last = frontier.and_then(SequenceNumber::in_journal);
+        let backlog = self.backlog.as_ref();
+        let known = backlog.filter(|backlog| last.is_some_and(|last| backlog.knows(last)));
+        known
+            .and_then(Backlog::waits_since)
+            .unwrap_or_else(|| self.around.clock.moment_of(group.arrival_ms))
+    }
+
+    fn open(&mut self, lane: Lane, identity: &str, arrival_ms: i64, since: Moment) -> Uuid {
         let id = Uuid::new_v4();
         self.table.insert(Entry {
             batch: Batch::open(id, self.around.clock.now_ms()),
@@ -95,6 +117,8 @@ impl Pipeline {
             identity: self.outputs.identity(lane, identity).into(),
             target: self.outputs.target(lane, identity, arrival_ms, id),
             arrival_ms,
+            opened: self.around.clock.moment(),
+            waits_since: since,
             sealing: false,
             upload: Upload::default(),
             dirty: false,
@@ -128,7 +152,9 @@ impl Pipeline {
             failure.write_line(&record, 1, now_ms, &mut lines);
             tally.add(&failure, record.data);
         }
-        let id = self.open_lane(Lane::Error(failure.output_type), group.arrival_ms);
+        let since = self.waits_since(routed, group);
+        let lane = Lane::Error(failure.output_type);
+        let id = self.open_lane(lane, group.arrival_ms, since);
         self.note_failed(id, &tally);
         self.append(id, group.records, group.bytes, |block| {
             block.extend_from_slice(&lines);

@@ -26,7 +26,7 @@ pub(super) enum Event {
         conditional: Conditional,
     },
     /// Claiming does not succeed; it goes on.
-    ClaimStalled(String),
+    ClaimStalled(PublishError),
     /// A group of publications has ended.
     Sent {
         /// Multipart uploads that were begun, to be named by a checkpoint.

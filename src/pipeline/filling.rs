@@ -73,9 +73,10 @@ impl Upload {
                 (self.parts, self.failures, self.not_before) = (*parts, 0, None);
             }
             Err(error) => {
-                let max = match error {
-                    PublishError::Transient(_) => retry::TRANSIENT_MAX,
-                    _ => retry::PERMANENT_MAX,
+                let max = if error.may_pass() {
+                    retry::TRANSIENT_MAX
+                } else {
+                    retry::PERMANENT_MAX
                 };
                 self.failures += 1;
                 self.not_before = Some(Instant::now() + retry::delay(self.failures, max));
@@ -129,8 +130,10 @@ impl Pipeline {
     pub(super) fn apply_filled(&mut self, id: Uuid, result: &Result<Filled, PublishError>) {
         self.filling -= 1;
         if let Err(cause) = result {
-            let stream = &self.settings.name;
-            tracing::warn!(stream, %cause, "parts of an open batch are sent later");
+            let (stream, repeats) = (&self.settings.name, self.around.status.repeats());
+            if let Some(unsaid) = repeats.due_alike("parts of an open batch", &cause.to_string()) {
+                tracing::warn!(stream, %cause, unsaid, "parts of an open batch are sent later");
+            }
             self.around.status.metrics().publish_retries.add(1);
         }
         if self.table.settle(id, |entry| entry.upload.apply(result)) == Some(true) {

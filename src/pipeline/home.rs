@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use uuid::Uuid;
 
@@ -89,7 +90,9 @@ pub fn open(
 ) -> Result<Home, StreamError> {
     if let Err(error) = around.reserve.keep() {
         let stream = &settings.name;
-        tracing::error!(stream, %error, "{DISK_IS_FULL}");
+        if let Some(unsaid) = around.status.repeats().due(DISK_IS_FULL, "") {
+            tracing::error!(stream, %error, unsaid, "{DISK_IS_FULL}");
+        }
     }
     match open_state(settings, disk, around) {
         Err(StreamError::DiskFull { .. }) if around.reserve.give_up() => {
@@ -309,12 +312,14 @@ impl Claim {
     }
 }
 
-/// Opens the destination and claims the epoch there, for as long as it takes.
+/// Opens the destination and claims the epoch there, for as long as it takes; `at_once` cuts a wait for the
+/// next attempt short.
 pub(super) async fn claim(
     settings: Arc<StreamSettings>,
     claim: Claim,
     named: std::collections::HashSet<Uuid>,
     events: UnboundedSender<Event>,
+    at_once: Arc<Notify>,
 ) {
     let mut attempt = 0;
     loop {
@@ -328,10 +333,12 @@ pub(super) async fn claim(
             }
             Err(error) => {
                 attempt += 1;
-                if events.send(Event::ClaimStalled(error.to_string())).is_err() {
+                if events.send(Event::ClaimStalled(error)).is_err() {
                     return;
                 }
-                tokio::time::sleep(retry::delay(attempt, retry::TRANSIENT_MAX)).await;
+                let pause = retry::delay(attempt, retry::TRANSIENT_MAX);
+                // Out of time or told to hurry: both end the wait.
+                let _ = tokio::time::timeout(pause, at_once.notified()).await;
                 continue;
             }
         };

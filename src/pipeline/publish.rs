@@ -12,6 +12,7 @@ use super::event::Event;
 use super::outputs::Outputs;
 use super::shared::{Listed, Range};
 use crate::checkpoint::SealedObject;
+use crate::clock::Moment;
 use crate::destination::{Destination, Publication, PublishError, SentPart};
 use crate::error::StreamError;
 use crate::failpoint;
@@ -38,9 +39,15 @@ pub(super) struct Waiting {
 #[derive(Debug)]
 struct Object {
     sealed: SealedObject,
+    /// Since when its first record waits.
+    waits_since: Moment,
     /// What a shared checkpoint says of it beside.
     prepared: Option<Prepared>,
     attempts: u32,
+    /// It waits for its next attempt.
+    rests: bool,
+    /// Why the last attempt was in vain, where that needs a person.
+    refused: Option<PublishError>,
     published: bool,
 }
 
@@ -73,17 +80,17 @@ pub(super) enum Setback {
 
 impl Waiting {
     /// Adds an object that a durable checkpoint lists.
-    pub(super) fn add(&mut self, sealed: SealedObject, store: &str) {
+    pub(super) fn add(&mut self, sealed: SealedObject, since: Moment, store: &str) {
         if sealed.target.store == store {
             self.queue.push_back(sealed.id);
         } else {
             self.stranded += 1;
         }
-        self.insert(sealed, None);
+        self.insert(sealed, since, None);
     }
 
     /// Adds an object that a durable shared checkpoint lists.
-    pub(super) fn add_listed(&mut self, listed: Listed) {
+    pub(super) fn add_listed(&mut self, listed: Listed, since: Moment) {
         let Listed {
             object,
             parts,
@@ -96,16 +103,19 @@ impl Waiting {
             range,
             gone: 0,
         };
-        self.insert(object, Some(prepared));
+        self.insert(object, since, Some(prepared));
     }
 
-    fn insert(&mut self, sealed: SealedObject, prepared: Option<Prepared>) {
+    fn insert(&mut self, sealed: SealedObject, waits_since: Moment, prepared: Option<Prepared>) {
         self.bytes += sealed.size;
         let id = sealed.id;
         let object = Object {
             sealed,
+            waits_since,
             prepared,
             attempts: 0,
+            rests: false,
+            refused: None,
             published: false,
         };
         self.objects.insert(id, object);
@@ -155,10 +165,10 @@ impl Waiting {
     }
 
     /// Marks an object as published; it stays until a checkpoint has recorded it.
-    pub(super) fn publish(&mut self, id: Uuid) -> Option<&SealedObject> {
+    pub(super) fn publish(&mut self, id: Uuid) -> Option<(&SealedObject, Moment)> {
         let object = self.objects.get_mut(&id)?;
         object.published = true;
-        Some(&object.sealed)
+        Some((&object.sealed, object.waits_since))
     }
 
     /// Forgets an object whose publication is recorded; returns it, with its extents.
@@ -180,8 +190,12 @@ impl Waiting {
         };
         object.attempts += 1;
         let attempts = object.attempts;
+        let is_refused = matches!(error, PublishError::Permanent { .. });
+        object.refused = is_refused.then(|| error.clone());
         let (setback, max) = match error {
-            PublishError::Transient(cause) => (Setback::Retry(cause), retry::TRANSIENT_MAX),
+            error @ (PublishError::Transient(_) | PublishError::Unreachable { .. }) => {
+                (Setback::Retry(error.to_string()), retry::TRANSIENT_MAX)
+            }
             error @ PublishError::Permanent { .. } => {
                 (Setback::Stalled(error.to_string()), retry::PERMANENT_MAX)
             }
@@ -196,12 +210,50 @@ impl Waiting {
             },
             PublishError::Foreign { cause, advice } => return Setback::Stop { cause, advice },
         };
+        object.rests = true;
         let events = events.clone();
         tokio::spawn(async move {
             tokio::time::sleep(retry::delay(attempts, max)).await;
             let _ = events.send(Event::RetryDue(id));
         });
         setback
+    }
+
+    /// The back-off of an object is over; it may have been cut short.
+    pub(super) fn retry_due(&mut self, id: Uuid) {
+        let object = self.objects.get_mut(&id);
+        if object.is_some_and(|object| std::mem::take(&mut object.rests)) {
+            self.retry(id);
+        }
+    }
+
+    /// Queues everything that waits for its next attempt.
+    pub(super) fn retry_at_once(&mut self) {
+        let resting = self.objects.iter().filter(|(_, object)| object.rests);
+        for id in resting.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.retry_due(id);
+        }
+    }
+
+    /// Objects for `store` that are not published: how many, and their records.
+    pub(super) fn left(&self, store: &str) -> (u64, u64) {
+        let records = self.unpublished(store).map(|object| object.sealed.records);
+        (self.unpublished(store).count() as u64, records.sum())
+    }
+
+    /// Why nothing that is left for `store` can be published, where that needs a person.
+    pub(super) fn refused<'a>(&'a self, store: &'a str) -> Option<&'a PublishError> {
+        let is_refused = |object: &Object| object.rests && object.refused.is_some();
+        if self.is_busy() || !self.queue.is_empty() || !self.unpublished(store).all(is_refused) {
+            return None;
+        }
+        self.unpublished(store)
+            .find_map(|object| object.refused.as_ref())
+    }
+
+    fn unpublished<'a>(&'a self, store: &'a str) -> impl Iterator<Item = &'a Object> {
+        let objects = self.objects.values();
+        objects.filter(move |object| !object.published && object.sealed.target.store == store)
     }
 
     /// Queues an object again.
@@ -252,10 +304,10 @@ impl Waiting {
         self.in_flight > 0
     }
 
-    /// Arrival of the oldest record in an object not yet published, in ms.
-    pub(super) fn oldest_arrival_ms(&self) -> Option<i64> {
+    /// Since when the oldest record waits that is in an object not yet published.
+    pub(super) fn waits_since(&self) -> Option<Moment> {
         let unpublished = self.objects.values().filter(|object| !object.published);
-        unpublished.map(|object| object.sealed.arrival_ms).min()
+        unpublished.map(|object| object.waits_since).min()
     }
 }
 
@@ -363,8 +415,8 @@ impl Pipeline {
             return self.set_back(id, error);
         }
         failpoint::hit("published-before-record");
-        if let Some(sealed) = self.waiting.publish(id) {
-            self.around.status.delivered(sealed);
+        if let Some((sealed, since)) = self.waiting.publish(id) {
+            self.around.status.delivered(sealed, since);
             tracing::debug!(
                 stream = self.settings.name,
                 object = sealed.target.location(),
@@ -381,18 +433,23 @@ impl Pipeline {
     }
 
     fn set_back(&mut self, id: Uuid, error: PublishError) -> Result<(), StreamError> {
-        let stream = &self.settings.name;
+        let (stream, repeats) = (&self.settings.name, self.around.status.repeats());
         match self.waiting.set_back(id, error, &self.events) {
             Setback::Retry(cause) => {
-                tracing::warn!(stream, cause, "publishing is tried again");
+                if let Some(unsaid) = repeats.due_alike("publishing", &cause) {
+                    tracing::warn!(stream, cause, unsaid, "publishing is tried again");
+                }
                 self.around.status.metrics().publish_retries.add(1);
             }
             Setback::Stalled(cause) => {
-                tracing::error!(
-                    stream,
-                    cause,
-                    "publishing is stalled, and tried again slowly"
-                );
+                if let Some(unsaid) = repeats.due_alike("publishing", &cause) {
+                    tracing::error!(
+                        stream,
+                        cause,
+                        unsaid,
+                        "publishing is stalled, and tried again slowly"
+                    );
+                }
                 self.around.status.metrics().publish_retries.add(1);
                 self.around.status.set_state(State::Stalled { cause });
             }

@@ -11,6 +11,7 @@ use super::event::Event;
 use super::table::Entry;
 use crate::batch::{Batch, Block};
 use crate::checkpoint::Lane;
+use crate::clock::Moment;
 use crate::extent::Extent;
 use crate::failpoint;
 use crate::format::{RUN_BYTES, Shape};
@@ -276,8 +277,9 @@ impl Pipeline {
         replace: impl FnOnce(&mut Batch) -> Vec<Extent>,
     ) {
         let misfits: u64 = failed.iter().map(|lines| lines.records).sum();
+        let since = self.table.get(id).map(|entry| entry.waits_since);
         for lines in failed {
-            self.apply_failed(lines);
+            self.apply_failed(lines, since);
         }
         let freed = self.table.change(id, |entry| {
             entry.batch.records = entry.batch.records.saturating_sub(misfits);
@@ -286,10 +288,13 @@ impl Pipeline {
         self.pending.freed.extend(freed.unwrap_or_default());
     }
 
-    fn apply_failed(&mut self, lines: encode::FailedLines) {
-        let id = self.open_lane(Lane::Error(lines.output_type), lines.arrival_ms);
+    fn apply_failed(&mut self, lines: encode::FailedLines, since: Option<Moment>) {
+        let since = since.unwrap_or_else(|| self.around.clock.moment());
+        let lane = Lane::Error(lines.output_type);
+        let id = self.open_lane(lane, lines.arrival_ms, since);
         self.note_failed(id, &lines.tally);
         self.table.change(id, |entry| {
+            entry.waits_since = entry.waits_since.min(since);
             entry.batch.push_spooled(true, lines.extents);
             entry.batch.records += lines.records;
             entry.batch.bytes += lines.bytes;

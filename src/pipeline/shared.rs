@@ -11,7 +11,7 @@ mod open;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +25,7 @@ use super::Pipeline;
 use super::commit::{self, DraftBatch};
 use super::frontiers::Changes;
 use crate::checkpoint::SealedObject;
+use crate::clock::Moment;
 use crate::coordination::{BodyName, Lost};
 use crate::destination::{Destination, PublishError};
 use crate::failpoint;
@@ -60,7 +61,7 @@ pub struct Shared {
     /// A checkpoint is due: nothing is applied until all that is open is encoded.
     gathering: bool,
     /// Objects in their final bytes that no durable checkpoint lists.
-    gathered: Vec<SealedObject>,
+    gathered: Vec<(SealedObject, Moment)>,
     making: Option<Underway>,
     made: Instant,
     /// Bodies that nothing names any more, on their way out.
@@ -71,9 +72,8 @@ pub struct Shared {
 /// A checkpoint that is being made.
 struct Underway {
     _task: AbortOnDropHandle<()>,
-    /// The objects that it adds to the list.
-    objects: u64,
-    oldest_arrival_ms: Option<i64>,
+    /// The objects that it adds to the list: since when their first records wait.
+    waits_since: HashMap<Uuid, Moment>,
 }
 
 /// What is known of the shard.
@@ -110,8 +110,8 @@ impl Shared {
     }
 
     /// Objects in their final bytes, for the next checkpoint.
-    pub(super) fn gather(&mut self, sealed: SealedObject) {
-        self.gathered.push(sealed);
+    pub(super) fn gather(&mut self, sealed: SealedObject, since: Moment) {
+        self.gathered.push((sealed, since));
     }
 
     /// A batch is full: all are sealed.
@@ -119,16 +119,13 @@ impl Shared {
         self.gathering = true;
     }
 
-    /// Sealed objects that no durable checkpoint lists: how many, and the arrival of their oldest record.
-    pub(super) fn unlisted(&self) -> (u64, Option<i64>) {
-        let making = self.making.as_ref();
-        let objects = making.map_or(0, |making| making.objects);
-        let arrivals = [
-            making.and_then(|making| making.oldest_arrival_ms),
-            oldest(&self.gathered),
-        ];
-        let oldest_arrival_ms = arrivals.into_iter().flatten().min();
-        (objects + self.gathered.len() as u64, oldest_arrival_ms)
+    /// Sealed objects that no durable checkpoint lists: how many, and since when their oldest record waits.
+    pub(super) fn unlisted(&self) -> (u64, Option<Moment>) {
+        let making = self.making.iter();
+        let making = making.flat_map(|making| making.waits_since.values());
+        let gathered = self.gathered.iter().map(|(_, since)| since);
+        let objects = making.chain(gathered);
+        (objects.clone().count() as u64, objects.min().copied())
     }
 
     /// Stops what is under way, and waits a moment for what is left to be tidied up.
@@ -181,8 +178,8 @@ impl Pipeline {
             self.around.status.metrics().sealed_early.add(open);
             return true;
         }
-        let now_ms = self.around.clock.now_ms();
-        self.table.next_due(now_ms).is_some()
+        let now = self.around.clock.moment();
+        self.table.next_due(now).is_some()
     }
 
     /// Writes batches to the spool: those that are encoded for the next checkpoint, or all, when they
@@ -230,12 +227,19 @@ impl Pipeline {
         if shared.making.is_some() {
             return;
         }
-        let (mut next, mut sealed) = (shared.known.clone(), Vec::new());
+        let mut next = shared.known.clone();
+        let (mut sealed, mut waits_since) = (Vec::new(), HashMap::new());
         if shared.gathering && is_encoded {
             shared.gathering = false;
             self.all_sealed = false;
             next.learn(self.frontiers.take());
-            sealed = std::mem::take(&mut shared.gathered);
+            (sealed, waits_since) = std::mem::take(&mut shared.gathered)
+                .into_iter()
+                .map(|(object, since)| {
+                    let id = object.id;
+                    (object, (id, since))
+                })
+                .unzip();
         }
         let is_time = shared.made.elapsed() >= UNLIST_AFTER || (self.ending && is_published);
         let forgets = !self.pending.published.is_empty() && is_time;
@@ -244,8 +248,6 @@ impl Pipeline {
         }
         shared.made = Instant::now();
         let unlisted = std::mem::take(&mut self.pending.published);
-        let objects = sealed.len() as u64;
-        let oldest_arrival_ms = oldest(&sealed);
         let making = Making {
             range: Range {
                 after: shared.known.state.position,
@@ -263,8 +265,7 @@ impl Pipeline {
         };
         shared.making = Some(Underway {
             _task: AbortOnDropHandle::new(tokio::spawn(making.run())),
-            objects,
-            oldest_arrival_ms,
+            waits_since,
         });
     }
 
@@ -274,7 +275,8 @@ impl Pipeline {
         let Some(shared) = self.checkpoints.shared_mut() else {
             return;
         };
-        shared.making = None;
+        let underway = shared.making.take();
+        let waits_since = underway.map_or_else(HashMap::new, |underway| underway.waits_since);
         let made = match made {
             Ok(made) => made,
             Err(error) => {
@@ -284,6 +286,7 @@ impl Pipeline {
                 return;
             }
         };
+        self.stopping.went_well();
         let took = shared.made.elapsed();
         if let Some(preceding) = std::mem::replace(&mut shared.body, made.name) {
             let destination = shared.destination.clone();
@@ -298,27 +301,29 @@ impl Pipeline {
             self.waiting.remove(id);
         }
         for listed in made.listed {
-            self.waiting.add_listed(listed);
+            let since = waits_since.get(&listed.object.id).copied();
+            let arrival_ms = listed.object.arrival_ms;
+            let since = since.unwrap_or_else(|| self.around.clock.moment_of(arrival_ms));
+            self.waiting.add_listed(listed, since);
         }
         self.around.status.clear_stall();
         self.around.status.checkpointed(took);
     }
 
     /// Says what keeps a checkpoint from being made; it is tried again.
-    pub(super) fn tell_of_trouble(&self, trouble: &PublishError) {
+    pub(super) fn not_made(&mut self, trouble: PublishError) {
         let stream = &self.settings.name;
-        tracing::warn!(stream, cause = %trouble, "a checkpoint is still being made");
         let status = &self.around.status;
+        if let Some(unsaid) = status.repeats().due_alike("making", &trouble.to_string()) {
+            tracing::warn!(stream, cause = %trouble, unsaid, "a checkpoint is still being made");
+        }
         status.metrics().publish_retries.add(1);
         if matches!(trouble, PublishError::Permanent { .. }) {
             let cause = trouble.to_string();
             status.set_state(State::Stalled { cause });
         }
+        self.stopping.failed(trouble);
     }
-}
-
-fn oldest(sealed: &[SealedObject]) -> Option<i64> {
-    sealed.iter().map(|object| object.arrival_ms).min()
 }
 
 impl Known {

@@ -27,8 +27,12 @@ impl Pipeline {
         if reserve.is_given_up() && self.reserve_tried.elapsed() >= RESERVE_EVERY {
             self.reserve_tried = Instant::now();
             let (stream, reserve) = (self.settings.name.clone(), Arc::clone(reserve));
+            let status = Arc::clone(&self.around.status);
             tokio::task::spawn_blocking(move || match reserve.keep() {
-                Ok(()) => tracing::info!(stream, "the disk has room again"),
+                Ok(()) => {
+                    status.repeats().over(DISK_IS_FULL);
+                    tracing::info!(stream, "the disk has room again");
+                }
                 Err(error) => tracing::debug!(stream, %error, "the disk is still full"),
             });
         }

@@ -87,6 +87,14 @@ impl Source {
         }
     }
 
+    /// Whether it takes no more.
+    pub(super) fn is_stopping(&self) -> bool {
+        match self {
+            Self::Journal(journal) => journal.is_stopping(),
+            Self::Kinesis(kinesis) => kinesis.is_stopping(),
+        }
+    }
+
     /// Waits until nothing is written on the source's behalf any more.
     pub async fn stopped(&self) {
         if let Some(journal) = self.journal() {

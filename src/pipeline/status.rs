@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::broadcast;
 
 use crate::checkpoint::{Lane, SealedObject};
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::telemetry::{
-    Failures, KnownFailure, LastObject, Notice, SourceHealth, State, StatusSnapshot, StreamMetrics,
-    StreamStatus, Tally,
+    Failures, KnownFailure, LastObject, Notice, Repeats, SourceHealth, State, StatusSnapshot,
+    StreamMetrics, StreamStatus, Tally,
 };
 
 /// The state of one stream, written by its pipeline and read by everybody.
@@ -21,6 +21,7 @@ pub struct Status {
     source: Arc<SourceHealth>,
     failures: Arc<Failures>,
     landed: broadcast::Sender<Landed>,
+    repeats: Arc<Repeats>,
     /// Those of the stream's pipelines, where it has several.
     parts: Mutex<Vec<Weak<Self>>>,
 }
@@ -44,7 +45,7 @@ const LANDED_MAX: usize = 1024;
 #[derive(Clone, Debug, Default)]
 struct Inner {
     snapshot: StatusSnapshot,
-    oldest_arrival_ms: Option<i64>,
+    waits_since: Option<Moment>,
     /// Set while the disk is full.
     shortage: Option<&'static str>,
 }
@@ -60,8 +61,8 @@ pub struct Observation {
     pub journal_bytes: u64,
     /// Bytes of the spool on disk.
     pub spool_bytes: u64,
-    /// Arrival of the oldest record read that is not published.
-    pub oldest_arrival_ms: Option<i64>,
+    /// Since when the oldest record waits that was accepted and is not published.
+    pub waits_since: Option<Moment>,
 }
 
 impl Status {
@@ -75,6 +76,7 @@ impl Status {
             source: Arc::default(),
             failures: Arc::default(),
             landed,
+            repeats: Arc::default(),
             parts: Mutex::default(),
         };
         status.set_state(State::Stalled {
@@ -94,6 +96,7 @@ impl Status {
             source: Arc::clone(&self.source),
             failures: Arc::clone(&self.failures),
             landed: self.landed.clone(),
+            repeats: Arc::clone(&self.repeats),
             parts: Mutex::default(),
         });
         let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -105,6 +108,11 @@ impl Status {
     /// The stream's counters.
     pub const fn metrics(&self) -> &StreamMetrics {
         &self.metrics
+    }
+
+    /// What the log has been told lately of the stream.
+    pub fn repeats(&self) -> &Repeats {
+        &self.repeats
     }
 
     /// Whether the source can be read.
@@ -153,8 +161,8 @@ impl Status {
         }
     }
 
-    /// Counts a published object.
-    pub fn delivered(&self, object: &SealedObject) {
+    /// Counts a published object, whose first record waited since then.
+    pub fn delivered(&self, object: &SealedObject, since: Moment) {
         self.metrics.delivered_objects.add(1);
         if object.lane == Lane::Data {
             self.metrics.delivered_records.add(object.records);
@@ -168,13 +176,12 @@ impl Status {
             published_ms,
         });
         if self.landed.receiver_count() > 0 {
-            let age_ms = u64::try_from(published_ms - object.arrival_ms).unwrap_or(0);
             // Whoever listened may have just gone.
             let _ = self.landed.send(Landed {
                 key: object.target.key.clone(),
                 records: object.records,
                 bytes: object.size,
-                age: Duration::from_millis(age_ms),
+                age: since.until(self.clock.moment()),
             });
         }
     }
@@ -192,7 +199,7 @@ impl Status {
         inner.snapshot.sealed_waiting = observation.waiting;
         inner.snapshot.journal_bytes = observation.journal_bytes;
         inner.snapshot.spool_bytes = observation.spool_bytes;
-        inner.oldest_arrival_ms = observation.oldest_arrival_ms;
+        inner.waits_since = observation.waits_since;
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -220,8 +227,8 @@ impl Inner {
             (stalled @ State::Stalled { .. }, _) => stalled.clone(),
             (State::Running, other) => other.clone(),
         };
-        let oldest = [self.oldest_arrival_ms, part.oldest_arrival_ms];
-        self.oldest_arrival_ms = oldest.into_iter().flatten().min();
+        let oldest = [self.waits_since, part.waits_since];
+        self.waits_since = oldest.into_iter().flatten().min();
         self.shortage = self.shortage.or(part.shortage);
     }
 }
@@ -234,8 +241,8 @@ impl StreamStatus for Status {
                 inner.add(&part.lock());
             }
         }
-        let now_ms = self.clock.now_ms();
-        let age = |arrival_ms: i64| u64::try_from(now_ms - arrival_ms).unwrap_or(0);
+        let now = self.clock.moment();
+        let age = |since: Moment| u64::try_from(since.until(now).as_millis()).unwrap_or(u64::MAX);
         let own = match &inner.snapshot.state {
             State::Stalled { cause } => Some(cause.clone()),
             _ => None,
@@ -253,7 +260,7 @@ impl StreamStatus for Status {
         };
         StatusSnapshot {
             state,
-            oldest_unpublished_age_ms: inner.oldest_arrival_ms.map(age),
+            oldest_unpublished_age_ms: inner.waits_since.map(age),
             records_in: self.metrics.read_records.get(),
             records_delivered: self.metrics.delivered_records.get(),
             records_failed: self.metrics.failed_totals(),
@@ -271,29 +278,34 @@ mod tests {
     use super::*;
     use crate::telemetry::Metrics;
 
-    fn observation(waiting: u64, oldest_arrival_ms: Option<i64>) -> Observation {
+    fn observation(waiting: u64, waits_since: Option<Moment>) -> Observation {
         Observation {
             open_partitions: 1,
             waiting,
             journal_bytes: 0,
             spool_bytes: 10,
-            oldest_arrival_ms,
+            waits_since,
         }
     }
 
     #[test]
     fn a_stream_of_several_pipelines_is_their_sum_and_as_well_as_the_worst() {
         let metrics = Metrics::new().unwrap();
-        let stream = Status::new(StreamMetrics::new(&metrics, "clicks"), Clock::manual(1000));
+        let clock = Clock::manual(1000);
+        let stream = Status::new(StreamMetrics::new(&metrics, "clicks"), clock.clone());
         stream.set_state(State::Running);
         let (one, two) = (stream.part(), stream.part());
-        one.observe(observation(2, Some(400)));
-        two.observe(observation(3, Some(300)));
+        one.observe(observation(2, Some(clock.moment_of(400))));
+        two.observe(observation(3, Some(clock.moment_of(300))));
         two.metrics().read_records.add(7);
         let snapshot = stream.snapshot();
         assert_eq!((snapshot.open_partitions, snapshot.sealed_waiting), (2, 5));
         assert_eq!(snapshot.spool_bytes, 20);
         assert_eq!(snapshot.oldest_unpublished_age_ms, Some(700));
+        clock.set(-86_400_000);
+        clock.advance(Duration::from_secs(1));
+        let age_ms = stream.snapshot().oldest_unpublished_age_ms;
+        assert_eq!(age_ms, Some(1700), "whatever the wall clock says");
         assert_eq!((snapshot.state, snapshot.records_in), (State::Running, 7));
         let cause = "slow".to_owned();
         two.set_state(State::Stalled { cause });

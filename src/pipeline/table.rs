@@ -1,12 +1,13 @@
 //! The open and sealing batches of one stream.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use uuid::Uuid;
 
 use super::filling::Upload;
 use crate::batch::{Batch, Block};
 use crate::checkpoint::{Lane, OpenBatch, Target};
+use crate::clock::{Clock, Moment};
 use crate::config::BufferingSettings;
 
 /// Bytes of memory that an entry takes beside its blocks, for the budget (measured: identity, key,
@@ -24,8 +25,12 @@ pub(super) struct Entry {
     pub identity: Box<str>,
     /// Where it will be published, fixed when it opened.
     pub target: Target,
-    /// Arrival of its first record.
+    /// Arrival of its first record, by the wall clock: for names.
     pub arrival_ms: i64,
+    /// When it opened.
+    pub opened: Moment,
+    /// Since when its first record waits.
+    pub waits_since: Moment,
     /// Set when no record may be added any more.
     pub sealing: bool,
     /// Its multipart upload.
@@ -71,6 +76,8 @@ pub(super) struct Table {
     others: HashMap<Lane, Uuid>,
     /// Ids in the order of opening: data and errors, then backup. Sealed ones are passed over.
     opened: [VecDeque<Uuid>; 2],
+    /// Batches that take no more records.
+    sealing: HashSet<Uuid>,
     dirty: Vec<Uuid>,
     triggers: Triggers,
     memory: usize,
@@ -85,6 +92,7 @@ impl Table {
             data: HashMap::default(),
             others: HashMap::new(),
             opened: [VecDeque::new(), VecDeque::new()],
+            sealing: HashSet::new(),
             dirty: Vec::new(),
             triggers,
             memory: 0,
@@ -103,7 +111,9 @@ impl Table {
     /// Adds a batch; an open one is found by its partition from now on.
     pub(super) fn insert(&mut self, entry: Entry) {
         let id = entry.batch.id;
-        if !entry.sealing {
+        if entry.sealing {
+            self.sealing.insert(id);
+        } else {
             match entry.lane {
                 Lane::Data => self.data.insert(entry.identity.clone(), id),
                 lane => self.others.insert(lane, id),
@@ -114,12 +124,12 @@ impl Table {
         self.entries.insert(id, entry);
     }
 
-    /// Adds the batches that a checkpoint names, oldest first.
-    pub(super) fn reload(&mut self, mut rows: Vec<OpenBatch>, now_ms: i64) {
+    /// Adds the batches that a checkpoint names, oldest first. Their ages are what the wall clock makes of
+    /// the rows, which it may have been set behind: none waits for longer than its interval from now on.
+    pub(super) fn reload(&mut self, mut rows: Vec<OpenBatch>, clock: &Clock) {
         rows.sort_by_key(|row| row.opened_ms);
         for row in rows {
-            // A clock that was set back must not keep a batch open for longer than its interval.
-            let mut batch = Batch::open(row.id, row.opened_ms.min(now_ms));
+            let mut batch = Batch::open(row.id, row.opened_ms);
             for block in row.blocks {
                 match block.raw_sum {
                     Some(raw_sum) => batch.push_summed(block.extents, raw_sum),
@@ -138,6 +148,8 @@ impl Table {
                 identity: row.identity.into(),
                 target: row.target,
                 arrival_ms: row.arrival_ms,
+                opened: clock.moment_of(row.opened_ms),
+                waits_since: clock.moment_of(row.arrival_ms),
                 sealing: row.sealing,
                 upload: Upload::named(row.upload_id),
                 dirty: false,
@@ -185,6 +197,7 @@ impl Table {
         let Some(Some((lane, identity))) = sealed else {
             return false;
         };
+        self.sealing.insert(id);
         match lane {
             Lane::Data => self.data.remove(&identity),
             _ => self.others.remove(&lane),
@@ -195,6 +208,7 @@ impl Table {
     /// Takes a batch out for good.
     pub(super) fn remove(&mut self, id: Uuid) -> Option<Entry> {
         let entry = self.entries.remove(&id)?;
+        self.sealing.remove(&id);
         self.memory -= entry.batch.memory() + ENTRY_BYTES;
         self.unspooled -= entry.batch.unspooled();
         Some(entry)
@@ -206,17 +220,16 @@ impl Table {
     }
 
     /// The next open batch whose interval has passed.
-    pub(super) fn next_due(&mut self, now_ms: i64) -> Option<Uuid> {
+    pub(super) fn next_due(&mut self, now: Moment) -> Option<Uuid> {
         for (queue, buffering) in self
             .opened
             .iter_mut()
             .zip([self.triggers.data, self.triggers.backup])
         {
-            let interval_ms = i64::try_from(buffering.interval.as_millis()).unwrap_or(i64::MAX);
             while let Some(id) = queue.front().copied() {
                 match self.entries.get(&id) {
                     Some(entry) if !entry.sealing => {
-                        if now_ms.saturating_sub(entry.batch.opened_ms) < interval_ms {
+                        if entry.opened.until(now) < buffering.interval {
                             break;
                         }
                         queue.pop_front();
@@ -327,15 +340,17 @@ impl Table {
         self.data.len()
     }
 
-    /// Arrival of the oldest record that is not durably sealed, in ms.
-    pub(super) fn oldest_arrival_ms(&self) -> Option<i64> {
+    /// Since when the oldest record waits that is not durably sealed.
+    pub(super) fn waits_since(&self) -> Option<Moment> {
         // Batches open in order of arrival, near enough for a gauge; sealing ones are few.
-        let fronts = self.opened.iter().filter_map(|queue| {
-            queue
-                .iter()
-                .find_map(|id| self.entries.get(id))
-                .map(|entry| entry.arrival_ms)
+        let open = (self.opened.iter()).filter_map(|queue| {
+            let mut entries = queue.iter().filter_map(|id| self.entries.get(id));
+            entries.find(|entry| !entry.sealing)
         });
-        fronts.min()
+        let sealing = (self.sealing.iter()).filter_map(|id| self.entries.get(id));
+        open.chain(sealing).map(|entry| entry.waits_since).min()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,6 +57,8 @@ const LARGE: Load = Load {
     pad: 6000,
     size: 64 << 10,
 };
+mod clock;
+
 fn settings(lake: &Path, load: Load) -> StreamSettings {
     StreamSettings {
         name: "torn".into(),

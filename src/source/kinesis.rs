@@ -165,6 +165,11 @@ impl Kinesis {
         }
     }
 
+    /// Whether it was told to read no more.
+    pub fn is_stopping(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
     /// Reads no more: the reader ends at once.
     pub fn stop(&self) {
         self.stop.cancel();

@@ -3,12 +3,22 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::Repeats;
+
 /// What keeps a source from being read, by the part of it that is concerned: none, and it is well.
 /// Written by the source, shown by the stream's status.
 #[derive(Debug, Default)]
-pub struct SourceHealth(Mutex<BTreeMap<String, String>>);
+pub struct SourceHealth {
+    parts: Mutex<BTreeMap<String, String>>,
+    repeats: Repeats,
+}
 
 impl SourceHealth {
+    /// What the log has been told lately of the source.
+    pub const fn repeats(&self) -> &Repeats {
+        &self.repeats
+    }
+
     /// A part cannot be read, for this reason; it is tried again.
     pub fn trouble(&self, part: &str, cause: String) {
         self.lock().insert(part.to_owned(), cause);
@@ -35,7 +45,7 @@ impl SourceHealth {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

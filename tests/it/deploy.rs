@@ -1,10 +1,14 @@
 //! The files under `deploy/` are what systemd and Kubernetes take.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use crate::support::command::succeed;
 use crate::support::daemon::Site;
+use crate::support::http::{Connection, get, post_records};
 use crate::support::python::python;
 
 #[test]
@@ -31,6 +35,78 @@ fn the_manifests_are_valid_against_the_schemas_of_kubernetes() {
             .args(["-m", "kubernetes_validate", "--strict", "--quiet"])
             .args(&manifests),
     );
+}
+
+#[test]
+fn the_probes_are_answered_while_idle_clients_and_half_heads_take_every_place() {
+    const PLACES: usize = 64;
+    let site = Site::new(
+        r#"
+[stream.clicks.source]
+type = "direct-put"
+
+[stream.clicks.destination]
+type = "folder"
+path = "lake"
+error_prefix = "errors/!{firehose:error-output-type}/"
+"#,
+    );
+    let config = site.path("firehose.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let text = text.replace("[http]\n", &format!("[http]\nconnections = {PLACES}\n"));
+    std::fs::write(&config, text).unwrap();
+    let mut daemon = site.start();
+    let mut idle: Vec<Connection> = (0..PLACES)
+        .map(|_| Connection::open(site.address).unwrap())
+        .collect();
+    for client in &mut idle {
+        let reply = client.request("GET", "/healthz", &[], b"").unwrap();
+        assert_eq!(reply.status, 200);
+    }
+    // A new producer gets the place of the one that has been idle for longest.
+    let reply = post_records(site.address, "clicks", b"{}").unwrap();
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    assert!(idle[0].request("GET", "/healthz", &[], b"").is_err());
+    let _halves: Vec<TcpStream> = (0..4 * PLACES)
+        .map(|_| {
+            let mut half = TcpStream::connect(site.address).unwrap();
+            half.write_all(b"POST /streams/clicks/records HTTP/1.1\r\nho")
+                .unwrap();
+            half
+        })
+        .collect();
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        let reply = get(site.address, path).unwrap();
+        assert_eq!(reply.status, 200, "{path}: {}", reply.text());
+    }
+    // Heads are waited for, for a moment; then their places go to whoever comes.
+    let is_taken =
+        || post_records(site.address, "clicks", b"{}").is_ok_and(|reply| reply.status == 200);
+    daemon.until("a producer is served", is_taken).unwrap();
+    // Bodies that do not end are requests under way: they stay, and others are told to come again.
+    let mut busy = Vec::new();
+    daemon
+        .until("every place is busy", || {
+            let mut client = TcpStream::connect(site.address).unwrap();
+            let head = "POST /streams/clicks/records HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\
+                        expect: 100-continue\r\n\r\n";
+            client.write_all(head.as_bytes()).unwrap();
+            client
+                .set_read_timeout(Some(Duration::from_mins(1)))
+                .unwrap();
+            let mut status = [0; 12];
+            // Where there is no place yet the answer may be lost with the connection.
+            if client.read_exact(&mut status).is_ok() && status.ends_with(b"100") {
+                busy.push(client);
+            }
+            busy.len() == PLACES
+        })
+        .unwrap();
+    let is_refused =
+        || post_records(site.address, "clicks", b"{}").is_ok_and(|reply| reply.status == 503);
+    daemon.until("a busy crowd is told of", is_refused).unwrap();
+    assert_eq!(get(site.address, "/healthz").unwrap().status, 200);
+    daemon.kill();
 }
 
 #[test]

@@ -1,9 +1,12 @@
 //! SIGTERM: what was accepted is delivered before the process ends, or is safe where it lies.
 
 use std::fs;
+use std::net::TcpListener;
 use std::time::Duration;
 
-use crate::support::daemon::{Site, wait_until};
+use serde_json::Value;
+
+use crate::support::daemon::{Daemon, Site, free_port, wait_until};
 use crate::support::http::{get, metric, post_records};
 use crate::support::lake;
 use crate::support::oracle::{self, Lake};
@@ -49,26 +52,23 @@ fn a_drain_leaves_nothing_for_the_next_process_to_deliver() {
 }
 
 #[test]
-fn a_drain_past_its_grace_exits_non_zero_and_the_next_process_delivers() {
-    let at_once = ToFolder {
-        interval: "0s",
-        ..CLICKS
-    };
-    let settings = format!("shutdown_grace = \"1s\"\n{}", at_once.settings());
-    let site = Site::new(&settings);
-    // A file where the lake should be: nothing can be published.
-    fs::write(site.path("lake"), "").unwrap();
+fn a_drain_past_its_grace_exits_non_zero_and_says_what_it_was_waiting_for() {
+    // A bucket that takes connections, and is still to answer.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let settings = in_bucket(silent.local_addr().unwrap().port());
+    let site = Site::new(&format!("shutdown_grace = \"1s\"\n{settings}"));
     let mut daemon = site.spawn(&[]);
-    daemon.alive();
-    let event = br#"{"event_type":"view","geo":{"region":"eu"}}"#;
-    // The listener is there before the stream is.
-    let is_taken = || post_records(site.address, "clicks", event).unwrap().status == 200;
-    daemon.until("the record is taken", is_taken).unwrap();
+    take_one(&site, &mut daemon);
     let status = daemon.terminate();
     assert_eq!(status.code(), Some(1), "{status}");
-    fs::remove_file(site.path("lake")).unwrap();
-    site.start().drain();
-    assert_eq!(lake::lines(&site.path("lake"), "data"), [event.to_vec()]);
+    let message = last_line(&site)["message"].to_string();
+    for part in [
+        "within shutdown_grace (1s)",
+        "clicks: ",
+        "safe in state_dir",
+    ] {
+        assert!(message.contains(part), "{message}");
+    }
 }
 
 #[test]
@@ -106,4 +106,94 @@ fn a_drain_that_can_do_no_more_ends_at_once_and_says_which_verb_moves_the_rest()
     site.start().drain();
     assert_eq!(lake::lines(&site.path("other"), "data"), [event.to_vec()]);
     assert!(lake::objects(&site.path("lake"), "data").is_empty());
+}
+
+#[test]
+fn what_needs_a_person_ends_a_stop_at_once_and_the_last_line_says_what_is_left_as_json() {
+    let site = Site::new(&format!("{FAR}{}", AT_ONCE.settings()));
+    // A file where the lake should be: nothing can be published.
+    fs::write(site.path("lake"), "").unwrap();
+    let mut daemon = site.spawn(&[]);
+    take_one(&site, &mut daemon);
+    let status = daemon.terminate();
+    assert_eq!(status.code(), Some(1), "{status}");
+    let told = last_line(&site);
+    assert_eq!(told["level"], "ERROR", "{told}");
+    let message = told["message"].as_str().unwrap();
+    for part in [
+        "1 objects with 1 records cannot be delivered",
+        "lake",
+        "safe in state_dir",
+    ] {
+        assert!(message.contains(part), "{message}");
+    }
+    fs::remove_file(site.path("lake")).unwrap();
+    site.start().drain();
+    assert_eq!(lake::lines(&site.path("lake"), "data"), [EVENT.to_vec()]);
+}
+
+#[test]
+fn a_bucket_that_never_answered_ends_a_stop_soon_is_named_and_is_told_of_once() {
+    let port = free_port();
+    let site = Site::new(&format!("{FAR}{}", in_bucket(port)));
+    let mut daemon = site.spawn(&[]);
+    take_one(&site, &mut daemon);
+    let cause = format!("no answer from http://127.0.0.1:{port}: Connection refused");
+    let is_told = || {
+        get(site.address, "/readyz")
+            .unwrap()
+            .text()
+            .contains(&cause)
+    };
+    daemon.until("/readyz names the endpoint", is_told).unwrap();
+    let told = get(site.address, "/readyz").unwrap().text();
+    let advice = format!("`endpoint` of the destination says http://127.0.0.1:{port}");
+    assert!(told.contains(&advice), "{told}");
+    let status = daemon.terminate();
+    assert_eq!(status.code(), Some(1), "{status}");
+    let message = last_line(&site)["message"].to_string();
+    assert!(
+        message.contains(&cause) && message.contains(&advice),
+        "{message}"
+    );
+    let log = fs::read_to_string(site.log()).unwrap();
+    let lines = log
+        .lines()
+        .filter(|line| line.contains("destination not ready"));
+    assert_eq!(lines.count(), 1, "{log}");
+}
+
+/// A grace far beyond the patience of these tests.
+const FAR: &str = "shutdown_grace = \"1h\"\n";
+const AT_ONCE: ToFolder<'_> = ToFolder {
+    interval: "0s",
+    ..CLICKS
+};
+const EVENT: &[u8] = br#"{"event_type":"view","geo":{"region":"eu"}}"#;
+
+/// The stream into a bucket behind this port.
+fn in_bucket(port: u16) -> String {
+    let bucket = format!(
+        "type = \"s3\"\nbucket = \"lake\"\nregion = \"us-east-1\"\n\
+         endpoint = \"http://127.0.0.1:{port}\"\n\
+         access_key_id = \"any\"\nsecret_access_key = \"any\""
+    );
+    let folder = "type = \"folder\"\npath = \"lake\"";
+    AT_ONCE.settings().replace(folder, &bucket)
+}
+
+/// Waits for the daemon to be there, and has it accept one record.
+fn take_one(site: &Site, daemon: &mut Daemon) {
+    daemon.alive();
+    // The listener is there before the stream is.
+    let is_taken = || post_records(site.address, "clicks", EVENT).unwrap().status == 200;
+    daemon.until("the record is taken", is_taken).unwrap();
+}
+
+/// The last line of the log, which is JSON as all others are.
+fn last_line(site: &Site) -> Value {
+    let log = fs::read_to_string(site.log()).unwrap();
+    let parse = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    let mut lines: Vec<Value> = log.lines().map(parse).collect();
+    lines.pop().unwrap()
 }

@@ -5,7 +5,7 @@ use std::error::Error;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
-use crate::aws::Refusal;
+use crate::aws::{Place, Refusal};
 use crate::destination::PublishError;
 
 /// A request that failed.
@@ -164,9 +164,9 @@ impl Answer {
         &self.0.text
     }
 
-    /// What it means for publishing. `doing` names the request and its object.
-    pub(super) fn error(&self, doing: &str) -> PublishError {
-        let cause = format!("{doing}: {}", self.0.text);
+    /// What it means for publishing. `doing` names the request and its object, `place` who was asked.
+    pub(super) fn error(&self, doing: &str, place: &Place) -> PublishError {
+        let cause = format!("{doing}: {}", self.0.text_at(place));
         let permanent = |advice: &str| PublishError::Permanent {
             cause: cause.clone(),
             advice: advice.into(),
@@ -176,6 +176,10 @@ impl Answer {
                 "no request could be made: check the credentials (`access_key_id`, `profile`, the \
                  environment), `endpoint` and `region`",
             );
+        }
+        if self.0.unreached {
+            let advice = place.advice().to_owned();
+            return PublishError::Unreachable { cause, advice };
         }
         let code = self.0.code.as_str();
         if let Some((_, advice)) = PERMANENT.iter().find(|(known, _)| *known == code) {

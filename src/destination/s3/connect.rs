@@ -4,12 +4,12 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
 
 use super::timeouts;
-use crate::aws;
+use crate::aws::{self, Place};
 use crate::config::S3Settings;
 use crate::destination::PublishError;
 
-/// A client that sends each request once and adds no checksum of its own.
-pub(super) async fn client(settings: &S3Settings) -> Result<Client, PublishError> {
+/// A client that sends each request once and adds no checksum of its own, and whom it asks.
+pub(super) async fn client(settings: &S3Settings) -> Result<(Client, Place), PublishError> {
     let access = settings.access();
     let found = aws::find(&access).await;
     let found = found.ok_or_else(|| PublishError::Permanent {
@@ -20,5 +20,6 @@ pub(super) async fn client(settings: &S3Settings) -> Result<Client, PublishError
         .force_path_style(settings.path_style)
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
-    Ok(Client::from_conf(config.build()))
+    let place = Place::of("S3", "`endpoint` of the destination", &access, &found);
+    Ok((Client::from_conf(config.build()), place))
 }

@@ -112,29 +112,6 @@ async fn heads_and_bodies_that_dawdle_are_timed_out() {
 }
 
 #[tokio::test]
-async fn more_connections_than_allowed_wait_for_a_place() {
-    let limits = Limits {
-        connections: 1,
-        ..Limits::default()
-    };
-    let server = Server::with(&["clicks"], limits).await;
-    let mut first = TcpStream::connect(server.address).await.unwrap();
-    let request = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
-    first.write_all(request.as_bytes()).await.unwrap();
-    let mut byte = [0; 1];
-    first.read_exact(&mut byte).await.unwrap();
-    let mut second = TcpStream::connect(server.address).await.unwrap();
-    second.write_all(request.as_bytes()).await.unwrap();
-    let early = tokio::time::timeout(Duration::from_millis(50), second.read(&mut byte)).await;
-    assert!(
-        early.is_err(),
-        "the second is not served while the first is open"
-    );
-    drop(first);
-    second.read_exact(&mut byte).await.unwrap();
-}
-
-#[tokio::test]
 async fn bodies_beyond_the_memory_for_them_are_told_to_slow_down() {
     let limits = Limits {
         body_memory: 1 << 20,

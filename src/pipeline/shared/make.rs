@@ -239,9 +239,10 @@ async fn prepare(
 
 /// Tells of a failed attempt, and waits for the next.
 async fn wait_out(trouble: PublishError, attempt: &mut u32, events: &UnboundedSender<Event>) {
-    let most = match trouble {
-        PublishError::Transient(_) => retry::TRANSIENT_MAX,
-        _ => retry::PERMANENT_MAX,
+    let most = if trouble.may_pass() {
+        retry::TRANSIENT_MAX
+    } else {
+        retry::PERMANENT_MAX
     };
     let _ = events.send(Event::NotMade(trouble));
     *attempt += 1;

@@ -69,7 +69,9 @@ pub async fn connect_shared(
             Err(trouble) => {
                 attempt += 1;
                 let (stream, cause) = (&settings.name, trouble.to_string());
-                tracing::warn!(stream, cause, "destination not ready");
+                if let Some(unsaid) = around.status.repeats().due_alike("destination", &cause) {
+                    tracing::warn!(stream, cause, unsaid, "destination not ready");
+                }
                 around.status.set_state(State::Stalled { cause });
                 tokio::time::sleep(retry::delay(attempt, retry::TRANSIENT_MAX)).await;
             }
@@ -226,11 +228,14 @@ async fn read_body(
             Err(trouble) => {
                 attempt += 1;
                 let cause = trouble.to_string();
-                tracing::warn!(
-                    shard = &*taken.shard,
-                    cause,
-                    "the last checkpoint is not read yet"
-                );
+                if let Some(unsaid) = around.status.repeats().due_alike("body", &cause) {
+                    tracing::warn!(
+                        shard = &*taken.shard,
+                        cause,
+                        unsaid,
+                        "the last checkpoint is not read yet"
+                    );
+                }
                 around.status.set_state(State::Stalled { cause });
                 retry::delay(attempt, retry::TRANSIENT_MAX)
             }

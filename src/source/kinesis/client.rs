@@ -1,9 +1,12 @@
 //! The four requests that are made of Kinesis, each once; whoever asks tries again.
 
+use std::error::Error;
 use std::time::Duration;
 
 use aws_sdk_kinesis::Client as Sdk;
 use aws_sdk_kinesis::config::StalledStreamProtectionConfig;
+use aws_sdk_kinesis::config::http::HttpResponse;
+use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_kinesis::primitives::DateTime;
 use aws_sdk_kinesis::primitives::event_stream::EventReceiver;
 use aws_sdk_kinesis::types::error::SubscribeToShardEventStreamError;
@@ -14,7 +17,7 @@ use aws_sdk_kinesis::types::{
 use super::hash::HashRange;
 use super::page::{KinesisRecord, Page};
 use super::trouble::Trouble;
-use crate::aws;
+use crate::aws::{self, Place};
 use crate::config::KinesisSettings;
 use crate::position::SequenceNumber;
 use crate::shard::{ShardId, SourceName};
@@ -31,6 +34,7 @@ const SHARDS_PAGE: i32 = 1000;
 #[derive(Clone, Debug)]
 pub(super) struct Client {
     sdk: Sdk,
+    place: Place,
     stream: String,
     arn: Option<String>,
 }
@@ -80,6 +84,12 @@ impl Client {
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         Ok(Self {
             sdk: Sdk::from_conf(config.build()),
+            place: Place::of(
+                "Kinesis",
+                "`endpoint` of the source",
+                &settings.access,
+                &found,
+            ),
             stream: settings.stream.clone(),
             arn: settings.arn.clone(),
         })
@@ -87,6 +97,13 @@ impl Client {
 
     fn named(&self) -> String {
         format!("Kinesis stream {}", self.stream)
+    }
+
+    fn trouble<E>(&self, error: &SdkError<E, HttpResponse>, operation: &str, of: &str) -> Trouble
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        Trouble::of(error, operation, of, &self.place)
     }
 
     /// What the stream says of itself.
@@ -97,7 +114,7 @@ impl Client {
             .set_stream_arn(self.arn.clone());
         let answer = request.send().await;
         let answer =
-            answer.map_err(|error| Trouble::of(&error, "DescribeStreamSummary", &self.named()))?;
+            answer.map_err(|error| self.trouble(&error, "DescribeStreamSummary", &self.named()))?;
         let Some(summary) = answer.stream_description_summary else {
             let cause = format!("DescribeStreamSummary of {}: an empty answer", self.named());
             return Err(Trouble::Transient(cause));
@@ -127,7 +144,7 @@ impl Client {
             };
             let answer = request.send().await;
             let answer =
-                answer.map_err(|error| Trouble::of(&error, "ListShards", &self.named()))?;
+                answer.map_err(|error| self.trouble(&error, "ListShards", &self.named()))?;
             shards.extend(answer.shards.unwrap_or_default().into_iter().map(listed));
             token = answer.next_token;
             if token.is_none() {
@@ -158,7 +175,7 @@ impl Client {
         };
         let answer = request.send().await;
         let of = || format!("{shard} of {}", self.named());
-        let answer = answer.map_err(|error| Trouble::of(&error, "GetShardIterator", &of()))?;
+        let answer = answer.map_err(|error| self.trouble(&error, "GetShardIterator", &of()))?;
         answer.shard_iterator.ok_or_else(|| {
             Trouble::Transient(format!("GetShardIterator of {}: an empty answer", of()))
         })
@@ -173,14 +190,14 @@ impl Client {
             .consumer_name(name)
             .send()
             .await;
-        let answer = answer.map_err(|error| Trouble::of(&error, "DescribeStreamConsumer", &of()));
+        let answer = answer.map_err(|error| self.trouble(&error, "DescribeStreamConsumer", &of()));
         let registered = match answer {
             Ok(answer) => answer.consumer_description,
             Err(Trouble::Missing(_)) => {
                 let request = self.sdk.register_stream_consumer();
                 let request = request.stream_arn(stream_arn).consumer_name(name);
                 let answer = request.send().await;
-                answer.map_err(|error| Trouble::of(&error, "RegisterStreamConsumer", &of()))?;
+                answer.map_err(|error| self.trouble(&error, "RegisterStreamConsumer", &of()))?;
                 None
             }
             Err(trouble) => return Err(trouble),
@@ -224,7 +241,7 @@ impl Client {
             .shard_id(shard)
             .starting_position(position);
         let answer = request.send().await;
-        let answer = answer.map_err(|error| Trouble::of(&error, "SubscribeToShard", &of))?;
+        let answer = answer.map_err(|error| self.trouble(&error, "SubscribeToShard", &of))?;
         Ok(Subscription {
             events: answer.event_stream,
             of,
@@ -236,7 +253,7 @@ impl Client {
         let request = self.sdk.get_records().shard_iterator(iterator);
         let answer = request.set_stream_arn(self.arn.clone()).send().await;
         let of = || format!("{shard} of {}", self.named());
-        let answer = answer.map_err(|error| Trouble::of(&error, "GetRecords", &of()))?;
+        let answer = answer.map_err(|error| self.trouble(&error, "GetRecords", &of()))?;
         Ok(Page {
             records: answer.records.into_iter().map(record).collect(),
             next: answer.next_shard_iterator,

@@ -201,7 +201,9 @@ impl Conductor {
             Trouble::Permanent { .. } => (trouble.to_string(), retry::PERMANENT_MAX),
             _ => (trouble.to_string(), retry::TRANSIENT_MAX),
         };
-        tracing::warn!(stream, cause, "the Kinesis stream cannot be read");
+        if let Some(unsaid) = self.means.health.repeats().due("stream", &cause) {
+            tracing::warn!(stream, cause, unsaid, "the Kinesis stream cannot be read");
+        }
         self.means.health.trouble(self.part(), cause);
         tokio::time::sleep(retry::delay(attempt, most)).await;
     }

@@ -243,7 +243,9 @@ impl Tail {
                 retry::delay(self.attempt + THROTTLED_FROM, retry::TRANSIENT_MAX)
             }
             Trouble::Permanent { .. } | Trouble::Missing(_) | Trouble::Place(_) => {
-                tracing::error!(stream, shard, cause = %trouble, "the shard cannot be read");
+                if let Some(unsaid) = health.repeats().due_alike("shard", &trouble.to_string()) {
+                    tracing::error!(stream, shard, cause = %trouble, unsaid, "the shard cannot be read");
+                }
                 health.trouble(shard, trouble.to_string());
                 retry::delay(self.attempt, retry::PERMANENT_MAX)
             }
@@ -253,7 +255,9 @@ impl Tail {
                 retry::delay(self.attempt, retry::TRANSIENT_MAX)
             }
             Trouble::Transient(cause) => {
-                tracing::warn!(stream, shard, cause, "reading is tried again");
+                if let Some(unsaid) = health.repeats().due_alike("reading", cause) {
+                    tracing::warn!(stream, shard, cause, unsaid, "reading is tried again");
+                }
                 if self.attempt >= TOLD_AFTER {
                     health.trouble(shard, cause.clone());
                 }

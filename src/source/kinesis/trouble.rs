@@ -5,7 +5,7 @@ use std::error::Error;
 use aws_sdk_kinesis::config::http::HttpResponse;
 use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
 
-use crate::aws::{self, Refusal};
+use crate::aws::{self, Place, Refusal};
 
 /// Why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,11 +48,21 @@ const THROTTLED: &[&str] = &[
 
 impl Trouble {
     /// Reads the error of `operation`, an action of Kinesis, on what `of` names.
-    pub(super) fn of<E>(error: &SdkError<E, HttpResponse>, operation: &str, of: &str) -> Self
+    pub(super) fn of<E>(
+        error: &SdkError<E, HttpResponse>,
+        operation: &str,
+        of: &str,
+        place: &Place,
+    ) -> Self
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        Self::read(&Refusal::of(error), operation, of)
+        let mut refusal = Refusal::of(error);
+        refusal.text = refusal.text_at(place);
+        if refusal.unreached {
+            refusal.text = format!("{} ({})", refusal.text, place.advice());
+        }
+        Self::read(&refusal, operation, of)
     }
 
     /// Reads the error that ended a subscription.
@@ -69,6 +79,7 @@ impl Trouble {
             code: code.unwrap_or_default().to_owned(),
             text: aws::chain(error),
             unsent: false,
+            unreached: false,
         };
         Self::read(&refusal, "SubscribeToShard", of)
     }
@@ -100,19 +111,30 @@ impl Trouble {
             {
                 Self::Place(cause)
             }
-            ("UnknownOperationException", _) => {
+            _ if is_fan_out(operation) && refusal.lacks_operation() => permanent(
+                "what answers there has no enhanced fan-out: set `consumer` of the source to \
+                 \"polling\"; if it should, check `endpoint`",
+            ),
+            _ if refusal.lacks_operation() => {
                 permanent("what answers there is not Kinesis: check `endpoint`")
             }
             (kms, _) if kms.starts_with("KMS") => {
                 permanent("the stream's KMS key cannot be used: allow kms:Decrypt, or mend the key")
             }
-            (_, Some(404)) => permanent("what answers there is not Kinesis: check `endpoint`"),
             _ if refusal.blames_request() => {
                 permanent("Kinesis refuses the request; its message says why")
             }
             _ => Self::Transient(cause),
         }
     }
+}
+
+/// Whether it is only asked for enhanced fan-out. Plain reading has worked before that.
+fn is_fan_out(operation: &str) -> bool {
+    matches!(
+        operation,
+        "DescribeStreamConsumer" | "RegisterStreamConsumer" | "SubscribeToShard"
+    )
 }
 
 #[cfg(test)]
@@ -125,6 +147,7 @@ mod tests {
             code: code.to_owned(),
             text: format!("{code}: no"),
             unsent: false,
+            unreached: false,
         };
         Trouble::read(&refusal, operation, "stream clicks")
     }
@@ -145,6 +168,21 @@ mod tests {
             "ListShards of stream clicks: AccessDeniedException: no: allow these credentials \
              kinesis:ListShards on the stream"
         );
+        for (code, status) in [
+            ("UnknownOperationException", 400),
+            ("InvalidAction", 400),
+            ("NotImplemented", 501),
+            ("", 404),
+            ("", 501),
+        ] {
+            for operation in ["RegisterStreamConsumer", "SubscribeToShard"] {
+                let told = read(code, status, operation).to_string();
+                assert!(told.contains("has no enhanced fan-out"), "{told}");
+                assert!(told.contains("\"polling\""), "{told}");
+            }
+            let told = read(code, status, "ListShards").to_string();
+            assert!(told.contains("is not Kinesis"), "{told}");
+        }
         for code in [
             "UnrecognizedClientException",
             "KMSDisabledException",

@@ -348,10 +348,13 @@ async fn a_store_that_is_down_is_waited_for() {
         ..bucket.settings()
     };
     let failed = publish(&connect(settings).await, &object("data/1", noise(10))).await;
-    assert!(
-        matches!(failed, Err(PublishError::Transient(_))),
-        "{failed:?}"
-    );
+    let Err(PublishError::Unreachable { cause, advice }) = failed else {
+        panic!("{failed:?}");
+    };
+    let from = format!("no answer from http://{address}: Connection refused");
+    assert!(cause.contains(&from), "{cause}");
+    let said = format!("`endpoint` of the destination says http://{address}");
+    assert!(advice.contains(&said), "{advice}");
 }
 
 #[tokio::test]

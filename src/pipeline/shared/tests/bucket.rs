@@ -34,8 +34,9 @@ pub(super) struct Held {
     pub(super) uploads: BTreeMap<String, Upload>,
     /// Every request that changes something, in order: method, key.
     pub(super) asked: Vec<(String, String)>,
-    /// Requests of these methods fail.
+    /// Requests of these methods fail: for now, or because the credentials may not.
     pub(super) refused: BTreeSet<String>,
+    pub(super) denied: BTreeSet<String>,
     next: u32,
 }
 
@@ -113,6 +114,9 @@ impl Held {
         let method = request.method().as_str().to_owned();
         if !matches!(&*method, "GET" | "HEAD") {
             self.asked.push((method.clone(), key.clone()));
+        }
+        if self.denied.contains(&method) {
+            return Err((StatusCode::FORBIDDEN, "AccessDenied"));
         }
         if self.refused.contains(&method) {
             return Err((StatusCode::SERVICE_UNAVAILABLE, "SlowDown"));

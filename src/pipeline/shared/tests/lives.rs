@@ -135,3 +135,33 @@ async fn pass_on(seed: u64) {
     assert_delivered(&world.bucket, &records);
     assert!(item.lock().unwrap().last.ended);
 }
+
+#[tokio::test]
+async fn a_stop_leaves_a_shard_as_it_is_where_the_bucket_wants_a_person() {
+    let world = World::new(shard(&records(10))).await;
+    let dir = tempfile::tempdir().unwrap();
+    let disk: Arc<dyn Disk> = Arc::new(HostDisk::new(dir.path()).unwrap());
+    let settings = Arc::new(world.settings(Duration::ZERO));
+    let around = world.surroundings(&disk);
+    let kinesis = world.fake.settings(StartSettings::TrimHorizon);
+    let destination = connect_shared(&settings, "table", &around).await.unwrap();
+    world.bucket.held().denied.insert("PUT".into());
+    let (tenure, abandoned) = world.tenure(Fate::Durable, None);
+    let taken = taken(Arc::clone(&tenure) as Arc<dyn Tenure>, None, abandoned);
+    let home = open_shared(&settings, &kinesis, disk, &around, destination, taken);
+    let home = home.await.unwrap();
+    let source = home.source.clone();
+    let stop = async {
+        while world.status.metrics().publish_retries.get() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        source.stop();
+    };
+    let stopped = async { tokio::join!(run(home, settings, around), stop) };
+    let (ended, ()) = tokio::time::timeout(PATIENCE, stopped)
+        .await
+        .expect("it ends");
+    ended.unwrap();
+    assert!(tenure.durable().is_empty(), "nothing was made durable");
+    assert_eq!(world.bucket.held().keys("data/"), [""; 0]);
+}

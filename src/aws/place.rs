@@ -1,0 +1,95 @@
+//! Where a service is, in the words of who has to mend it.
+
+use aws_config::SdkConfig;
+
+use crate::config::AwsAccess;
+
+/// A service's endpoint, and what says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// A URL, or the service and its region.
+    name: String,
+    advice: String,
+}
+
+impl Place {
+    /// Where `service` is asked, as in `AWS_ENDPOINT_URL_S3`; `key` is the setting that may say so.
+    pub fn of(service: &str, key: &str, access: &AwsAccess, found: &SdkConfig) -> Self {
+        if let Some(url) = &access.endpoint {
+            return Self::told(url, key);
+        }
+        let name = service.to_uppercase().replace(' ', "_");
+        let variables = [
+            format!("AWS_ENDPOINT_URL_{name}"),
+            "AWS_ENDPOINT_URL".into(),
+        ];
+        for variable in variables {
+            if let Ok(url) = std::env::var(&variable)
+                && !url.is_empty()
+            {
+                return Self::told(&url, &format!("{variable} of the environment"));
+            }
+        }
+        if let Some(url) = found.endpoint_url() {
+            return Self::told(url, "the AWS profile");
+        }
+        let region = found.region().map_or("an unknown region", AsRef::as_ref);
+        Self {
+            name: format!("{service} of AWS in {region}"),
+            advice: format!(
+                "check `region` and this machine's network and name servers, or set {key} for a server of \
+                 your own"
+            ),
+        }
+    }
+
+    fn told(url: &str, by: &str) -> Self {
+        Self {
+            name: url.to_owned(),
+            advice: format!("is it running, and reachable from here? {by} says {url}"),
+        }
+    }
+
+    /// The endpoint.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What to do when no answer comes from there.
+    pub fn advice(&self) -> &str {
+        &self.advice
+    }
+
+    /// For tests.
+    #[cfg(test)]
+    pub(crate) fn at(url: &str) -> Self {
+        Self::told(url, "`endpoint` of the source")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_config::Region;
+
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_named_with_the_setting_that_says_so() {
+        let found = SdkConfig::builder()
+            .region(Region::new("eu-central-1"))
+            .build();
+        let set = AwsAccess {
+            endpoint: Some("http://127.0.0.1:9".into()),
+            ..AwsAccess::default()
+        };
+        let place = Place::of("Nowhere", "`endpoint` of the destination", &set, &found);
+        assert_eq!(place.name(), "http://127.0.0.1:9");
+        assert_eq!(
+            place.advice(),
+            "is it running, and reachable from here? `endpoint` of the destination says \
+             http://127.0.0.1:9"
+        );
+        let aws = Place::of("Nowhere", "`endpoint`", &AwsAccess::default(), &found);
+        assert_eq!(aws.name(), "Nowhere of AWS in eu-central-1");
+    }
+}

@@ -1,0 +1,335 @@
+//! Places for connections: a bounded number, of which the one that has been idle for longest is given to
+//! whoever comes when all are taken. A connection with a request under way keeps its place.
+
+use std::collections::{BTreeMap, HashMap};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use axum::body::{Body, Bytes, HttpBody};
+use hyper::body::{Frame, SizeHint};
+use tokio_util::sync::CancellationToken;
+
+/// Places of one kind.
+#[derive(Debug)]
+pub(super) struct Places {
+    limit: usize,
+    /// How long a connection that has begun to send a head counts as busy.
+    patience: Duration,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    guests: HashMap<u64, Guest>,
+    /// Guests without a request under way, by the order in which they have become idle.
+    idle: BTreeMap<u64, u64>,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Guest {
+    /// Where it stands among the idle; `None`: a request is under way.
+    idle: Option<u64>,
+    pulse: Arc<Pulse>,
+    gives_way: CancellationToken,
+}
+
+/// A connection's place, for as long as it is held.
+#[derive(Debug)]
+pub(super) struct Place {
+    places: Arc<Places>,
+    number: u64,
+    pulse: Arc<Pulse>,
+    gives_way: CancellationToken,
+}
+
+impl Places {
+    /// So many places.
+    pub(super) fn new(limit: usize, patience: Duration) -> Arc<Self> {
+        Arc::new(Self {
+            limit,
+            patience,
+            taken: Mutex::default(),
+        })
+    }
+
+    /// A place: a free one, or that of the connection that has been idle for longest. `None`: all are busy.
+    pub(super) fn take(self: &Arc<Self>) -> Option<Place> {
+        let mut taken = self.lock();
+        if taken.guests.len() >= self.limit && !taken.dismiss(self.patience) {
+            return None;
+        }
+        let (pulse, gives_way) = (Arc::<Pulse>::default(), CancellationToken::new());
+        let number = taken.next();
+        let idle = taken.next();
+        taken.idle.insert(idle, number);
+        let guest = Guest {
+            idle: Some(idle),
+            pulse: Arc::clone(&pulse),
+            gives_way: gives_way.clone(),
+        };
+        taken.guests.insert(number, guest);
+        Some(Place {
+            places: Arc::clone(self),
+            number,
+            pulse,
+            gives_way,
+        })
+    }
+
+    /// Makes the connection go that has been idle for longest, if any is.
+    pub(super) fn dismiss(&self) {
+        self.lock().dismiss(self.patience);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Taken {
+    const fn next(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    fn dismiss(&mut self, patience: Duration) -> bool {
+        let guests = &self.guests;
+        let mut idle = self.idle.iter();
+        let longest = idle.find_map(|(idle, number)| {
+            let guest = guests.get(number)?;
+            (!guest.pulse.has_begun_within(patience)).then_some((*idle, *number))
+        });
+        let Some((idle, number)) = longest else {
+            return false;
+        };
+        self.idle.remove(&idle);
+        if let Some(guest) = self.guests.remove(&number) {
+            guest.gives_way.cancel();
+        }
+        true
+    }
+}
+
+impl Place {
+    /// What the connection's bytes are told to.
+    pub(super) fn pulse(&self) -> Arc<Pulse> {
+        Arc::clone(&self.pulse)
+    }
+
+    /// A request begins: until the turn is over the connection keeps its place. `None`: it has lost it.
+    pub(super) fn begin(self: &Arc<Self>) -> Option<Turn> {
+        let mut taken = self.places.lock();
+        let idle = taken.guests.get_mut(&self.number)?.idle.take();
+        if let Some(idle) = idle {
+            taken.idle.remove(&idle);
+        }
+        self.pulse.set(Pulse::BUSY);
+        Some(Turn(Arc::clone(self)))
+    }
+
+    /// Resolves when another connection has been given the place.
+    pub(super) async fn lost(&self) {
+        self.gives_way.cancelled().await;
+    }
+
+    /// Resolves when no request has been under way for so long, looked at now and then.
+    pub(super) async fn idle_for(&self, time: Duration) {
+        loop {
+            tokio::time::sleep(time).await;
+            if self.pulse.0.load(Ordering::Relaxed) != Pulse::BUSY {
+                return;
+            }
+        }
+    }
+
+    /// Whether a head has begun that is not whole.
+    pub(super) fn has_begun(&self) -> bool {
+        self.pulse.0.load(Ordering::Relaxed) > Pulse::BUSY
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.places.lock();
+        let guest = taken.guests.remove(&self.number);
+        if let Some(idle) = guest.and_then(|guest| guest.idle) {
+            taken.idle.remove(&idle);
+        }
+    }
+}
+
+/// A request under way, from its head to the last byte of its answer.
+#[derive(Debug)]
+pub(super) struct Turn(Arc<Place>);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut taken = self.0.places.lock();
+        let idle = taken.next();
+        if let Some(guest) = taken.guests.get_mut(&self.0.number) {
+            guest.idle = Some(idle);
+            taken.idle.insert(idle, self.0.number);
+        }
+        self.0.pulse.set(Pulse::QUIET);
+    }
+}
+
+/// Whether bytes of a head have come: when the first did, in ms.
+#[derive(Debug, Default)]
+pub(super) struct Pulse(AtomicU64);
+
+impl Pulse {
+    const QUIET: u64 = 0;
+    const BUSY: u64 = 1;
+
+    /// Bytes have come.
+    pub(super) fn beat(&self) {
+        if self.0.load(Ordering::Relaxed) == Self::QUIET {
+            self.set(now_ms());
+        }
+    }
+
+    fn set(&self, to: u64) {
+        self.0.store(to, Ordering::Relaxed);
+    }
+
+    fn has_begun_within(&self, patience: Duration) -> bool {
+        let begun = self.0.load(Ordering::Relaxed);
+        let age_ms = u128::from(now_ms().saturating_sub(begun));
+        begun > Self::BUSY && age_ms < patience.as_millis()
+    }
+}
+
+/// Milliseconds that only go up, from above all that means something else.
+fn now_ms() -> u64 {
+    static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    u64::try_from(BEGIN.elapsed().as_millis()).map_or(u64::MAX, |ms| ms + Pulse::BUSY + 1)
+}
+
+/// An answer's body, which ends its turn when it has been taken over.
+pub(super) struct Answering {
+    pub(super) body: Body,
+    pub(super) _turn: Option<Turn>,
+}
+
+impl HttpBody for Answering {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn places(limit: usize) -> Arc<Places> {
+        Places::new(limit, Duration::from_mins(1))
+    }
+
+    fn take(places: &Arc<Places>) -> Option<Arc<Place>> {
+        places.take().map(Arc::new)
+    }
+
+    #[test]
+    fn the_longest_idle_gives_way_and_the_busy_stay() {
+        let places = places(3);
+        let [one, two, three] = [(); 3].map(|()| take(&places).unwrap());
+        let busy = one.begin().unwrap();
+        drop(two.begin()); // idle again, after the third
+        let four = take(&places).unwrap();
+        let lost = |place: &Place| place.gives_way.is_cancelled();
+        assert_eq!(
+            [&one, &two, &three].map(|place| lost(place)),
+            [false, false, true]
+        );
+        let _four = four.begin().unwrap();
+        let five = take(&places).unwrap();
+        let _five = five.begin().unwrap();
+        assert!(lost(&two));
+        assert!(two.begin().is_none(), "what comes too late is told so");
+        drop(busy);
+        assert!(
+            take(&places).is_some() && lost(&one),
+            "idle since its answer"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn whoever_comes_asks_and_goes_the_busy_keep_their_places_and_no_one_is_refused_else(
+            steps in vec((0..4_u8, any::<usize>()), 1..200),
+        ) {
+            const LIMIT: usize = 4;
+            let places = places(LIMIT);
+            let mut guests: Vec<(Arc<Place>, Option<Turn>)> = Vec::new();
+            for (step, which) in steps {
+                let index = which % guests.len().max(1);
+                match (step, guests.get_mut(index)) {
+                    (0, _) => {
+                        let busy = guests.iter().filter(|(_, turn)| turn.is_some()).count();
+                        let place = take(&places);
+                        prop_assert_eq!(place.is_none(), busy == LIMIT);
+                        guests.extend(place.map(|place| (place, None)));
+                    }
+                    (1, Some((place, turn))) if turn.is_none() => {
+                        *turn = place.begin();
+                        prop_assert_eq!(turn.is_none(), place.gives_way.is_cancelled());
+                    }
+                    (2, Some((_, turn))) => *turn = None,
+                    (3, Some(_)) => drop(guests.swap_remove(index)),
+                    _ => {}
+                }
+                let is_seated = |place: &Place| !place.gives_way.is_cancelled();
+                prop_assert!(guests.iter().all(|(place, turn)| turn.is_none() || is_seated(place)));
+                let seated = guests.iter().filter(|(place, _)| is_seated(place)).count();
+                prop_assert!(seated <= LIMIT);
+                prop_assert_eq!(places.lock().guests.len(), seated);
+            }
+        }
+    }
+
+    #[test]
+    fn where_all_are_busy_nobody_gives_way_until_one_goes() {
+        let places = places(2);
+        let [one, two] = [(); 2].map(|()| take(&places).unwrap());
+        let turns = [one.begin(), two.begin()];
+        assert!(take(&places).is_none());
+        drop(turns);
+        drop((one, two));
+        assert!(places.lock().guests.is_empty() && places.lock().idle.is_empty());
+        assert!(take(&places).is_some());
+    }
+
+    #[test]
+    fn a_head_that_has_just_begun_is_waited_for_and_one_that_lingers_is_not() {
+        let begun = |patience| {
+            let places = Places::new(1, patience);
+            let one = take(&places).unwrap();
+            one.pulse().beat();
+            take(&places).is_some()
+        };
+        assert!(!begun(Duration::from_mins(1)));
+        assert!(begun(Duration::ZERO));
+    }
+}

@@ -1,0 +1,89 @@
+//! A wall clock that is set while a stream runs: nothing waits longer for it, or shorter.
+
+use super::*;
+use crate::telemetry::StreamStatus as _;
+
+/// Some day of 2026.
+const NOW_MS: i64 = 1_796_000_000_000;
+const DAY_MS: i64 = 86_400_000;
+
+/// Waits until `wanted` is true of the stream's status.
+async fn until(status: &Status, what: &str, wanted: impl Fn(&Status) -> bool) {
+    let waiting = async {
+        while !wanted(status) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let waited = tokio::time::timeout(PATIENCE, waiting).await;
+    waited.unwrap_or_else(|_| panic!("{what}: {:?}", status.snapshot()));
+}
+
+async fn put(journal: &Journal, record: &str) {
+    let mut batch = PutBatch::default();
+    batch.push(record.as_bytes());
+    journal.append(batch).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wall_clock_that_is_set_neither_stalls_nor_hurries_a_batch_and_its_age_is_told() {
+    for step_ms in [-40_000, -DAY_MS, DAY_MS] {
+        let (lake, disk) = (tempfile::tempdir().unwrap(), TornDisk::new(1));
+        let clock = Clock::manual(NOW_MS);
+        let settings = StreamSettings {
+            buffering: BufferingSettings {
+                size: 1 << 20,
+                interval: Duration::from_secs(3),
+            },
+            ..settings(lake.path(), SMALL)
+        };
+        let settings = Arc::new(settings);
+        let around = surroundings(&settings, &disk);
+        let metrics = StreamMetrics::new(&around.metrics, "torn");
+        let status = Arc::new(Status::new(metrics, clock.clone()));
+        let around = Surroundings {
+            clock: clock.clone(),
+            status: Arc::clone(&status),
+            ..around
+        };
+        let dynamic: Arc<dyn Disk> = Arc::new(disk.clone());
+        let opening = {
+            let (settings, around) = (Arc::clone(&settings), around.clone());
+            tokio::task::spawn_blocking(move || open(&settings, &dynamic, &around))
+        };
+        let home = opening.await.unwrap().unwrap();
+        let journal = home.source.journal().unwrap().clone();
+        let running = tokio::spawn(run(home, settings, around));
+
+        put(&journal, r#"{"k":"a","id":1}"#).await;
+        until(&status, "the batch opens", |status| {
+            status.snapshot().oldest_unpublished_age_ms.is_some()
+        })
+        .await;
+        clock.set(NOW_MS + step_ms);
+        clock.advance(Duration::from_secs(2));
+        let age_ms = status.snapshot().oldest_unpublished_age_ms;
+        assert_eq!(age_ms, Some(2_000), "clock set by {step_ms} ms");
+        // The stream takes a turn: what were due would be sealed in it.
+        put(&journal, r#"{"k":"b","id":2}"#).await;
+        until(&status, "a turn", |status| {
+            status.snapshot().records_in == 2
+        })
+        .await;
+        let snapshot = status.snapshot();
+        assert_eq!(snapshot.last_object, None, "clock set by {step_ms} ms");
+
+        clock.advance(Duration::from_secs(1));
+        until(&status, "the object lands", |status| {
+            status.snapshot().last_object.is_some()
+        })
+        .await;
+        journal.stop();
+        tokio::time::timeout(PATIENCE, running)
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap();
+        let delivered = status.snapshot().records_delivered;
+        assert_eq!(delivered, 2, "clock set by {step_ms} ms");
+    }
+}

@@ -7,14 +7,14 @@ use std::path::Path;
 use std::slice::from_ref;
 use std::sync::Arc;
 
-use super::CommandError;
+use super::{CommandError, compiled};
 use crate::config::{
     self, Config, Diagnostic, Diagnostics, Loaded, SpanMap, StageField, StreamSettings, choose,
     display_size,
 };
 use crate::format::{Format, FormatFault};
 use crate::partition::{ErrorPrefix, Field, PartitionFault, Partitioner};
-use crate::transform::{Chain, Engine, Observer};
+use crate::transform::{Chain, Observer};
 
 /// Loads the file and compiles its expressions; the environment is the process's own.
 pub(super) fn load(path: &Path) -> Result<Loaded, Diagnostics> {
@@ -84,8 +84,7 @@ pub(super) fn check_modules(config: &Config, spans: &SpanMap) -> anyhow::Result<
     if streams.is_empty() {
         return Ok(found);
     }
-    // Without a cache: nothing is written.
-    let engine = Engine::start(None)?;
+    let engine = compiled::engine()?;
     let silent = Observer::of_log(Arc::new(|_, _| {}))?;
     for stream in streams {
         for (index, settings) in stream.transforms.iter().enumerate() {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::super::compiled;
 use super::super::transform::fate::{Fate, code};
 use super::super::transform::log::Log;
 use super::verdict::{Delivery, Step, Verdict};
@@ -16,7 +17,7 @@ use crate::partition::Scratch;
 use crate::pipeline::Outputs;
 use crate::position::{Position, Sequence};
 use crate::record::{ChunkBuilder, Record};
-use crate::transform::{Chain, Engine, Workshop};
+use crate::transform::{Chain, Workshop};
 
 /// A stream's modules and outputs with a worker's scratch.
 pub(super) struct Judge<'s> {
@@ -164,8 +165,7 @@ fn workshop(stream: &StreamSettings, log: &Log) -> anyhow::Result<Option<Worksho
     if stream.transforms.is_empty() {
         return Ok(None);
     }
-    // Without a cache: nothing is written.
-    let engine = Engine::start(None)?;
+    let engine = compiled::engine()?;
     let observers = vec![log.observer()?; stream.transforms.len()];
     let chain = Chain::load(&engine, &stream.name, &stream.transforms, &observers)?;
     Ok(Some(Workshop::new(Arc::new(chain))))

@@ -34,7 +34,7 @@ const EXAMPLES: [&str; 3] = [
 fn built() -> PathBuf {
     static BUILT: OnceLock<Result<(), String>> = OnceLock::new();
     let build = || {
-        lacks(&["cargo", "cc", "python3", "node", "npm"])?;
+        lacks(&["cargo", "cc", "wasm32", "clang", "python3", "node", "npm"])?;
         attempt(Command::new(root().join("transforms/build")).arg("all")).map(drop)
     };
     match BUILT.get_or_init(build) {

@@ -20,8 +20,19 @@ use crate::transform::Workshop;
 /// Records go through the module in chunks of about so many bytes, as they come out of the journal.
 const CHUNK_BYTES: usize = 1 << 20;
 
+/// How a pairs file is written.
+const PAIRS: &str = r#"A pairs file has one JSON object a line:
+  {"in": "a record", "out": ["an output"]}       "in_base64" for bytes that are no text
+  {"in": "a record", "out": "dropped"}
+  {"in": "a record", "out": {"failed": "why"}}
+  {"config": {"key": "value"}}                   the config of the lines after it
+  {"config": {}, "error": "why"}                 a config that must be refused so
+An output with partition keys is {"data": "…", "keys": {"name": "value"}}; "data_base64" for bytes.
+Before the first line with a config it is that of --module-config or --stream, or empty."#;
+
 /// Arguments of `transform test`.
 #[derive(Debug, Args)]
+#[command(after_long_help = PAIRS, after_help = PAIRS)]
 pub struct TestArgs {
     #[command(flatten)]
     host: HostArgs,
@@ -31,10 +42,8 @@ pub struct TestArgs {
     /// {"failed": why}. Only differences are shown; the exit code is 1 if there are any.
     #[arg(long, value_name = "FILE")]
     expect: Option<PathBuf>,
-    /// INPUT is a pairs file, one JSON object a line: {"in": "a record", "out": ["an output"]}, also
-    /// "out": "dropped" or {"failed": why}, and "in_base64". A line {"config": {…}} is the config of
-    /// what follows; with "error" it must be refused so. Before the first one the config is
-    /// --module-config or empty. Only differences are shown; the exit code is 1 if there are any.
+    /// INPUT is a pairs file: configs, records and what shall become of them. Only differences are
+    /// shown; the exit code is 1 if there are any. The lines are described at the end of this help.
     #[arg(long, conflicts_with = "expect")]
     pairs: bool,
     /// When the records arrive, in milliseconds since 1970: the time that modules see.

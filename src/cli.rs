@@ -5,6 +5,7 @@
 
 mod causes;
 pub mod check;
+mod compiled;
 pub mod demo;
 pub mod explain;
 mod lines;
@@ -99,7 +100,7 @@ struct ConfigFile {
 enum Command {
     /// Accept records and deliver them until stopped (the default).
     Run,
-    /// Validate the config, compile queries, prefixes, schemas and modules; touch nothing.
+    /// Validate the config, compile queries, prefixes, schemas and modules; leave the state alone.
     Check,
     /// Show what would happen to records, line by line; write nothing.
     Explain(explain::ExplainArgs),

@@ -39,3 +39,13 @@ pub mod record;
 pub mod retry;
 pub mod shard;
 pub mod telemetry;
+
+/// By its name the first test of all, so that a lack is told in the first second and not by the test
+/// that needs it, a quarter of an hour later: straight to standard error, past libtest's capture.
+#[cfg(test)]
+#[test]
+fn all_that_the_tests_need_is_on_this_machine() {
+    let needs = concat!(env!("CARGO_MANIFEST_DIR"), "/.ci/needs");
+    let ended = std::process::Command::new(needs).status();
+    assert!(ended.is_ok_and(|it| it.success()), "it is told above");
+}

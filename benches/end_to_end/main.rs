@@ -8,7 +8,15 @@
 
 #![expect(unreachable_pub, reason = "nothing outside can reach into a benchmark")]
 
+#[expect(dead_code, clippy::unwrap_used, reason = "the tests need more of it")]
+#[path = "../../tests/it/support/command.rs"]
+mod command;
+#[path = "../../tests/it/support/fetched.rs"]
+mod fetched;
 mod generator;
+#[expect(dead_code, reason = "the tests need more of it")]
+#[path = "../../tests/it/support/needs.rs"]
+mod needs;
 #[path = "../../tests/it/support/process.rs"]
 mod process;
 mod producer;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::slice::from_ref;
 use std::sync::Arc;
 
-use super::CommandError;
+use super::{CommandError, compiled};
 use crate::config::{
     self, Config, Diagnostic, Diagnostics, Draft, Loaded, SpanMap, StageField, StreamSettings,
     TRANSFORMS_MAX, choose, display_size,
@@ -15,7 +15,7 @@ use crate::config::{
 use crate::format::{Format, FormatFault};
 use crate::partition::{Field, PartitionFault, Unread};
 use crate::pipeline::{self, MadeUp};
-use crate::transform::{Chain, Engine, Observer};
+use crate::transform::{Chain, Observer};
 
 /// Loads the file and compiles its expressions; the environment is the process's own.
 pub(super) fn load(path: &Path) -> Result<Loaded, Diagnostics> {
@@ -92,8 +92,7 @@ pub(super) fn check_modules(config: &Config, spans: &SpanMap) -> anyhow::Result<
     if streams.is_empty() {
         return Ok(found);
     }
-    // Without a cache: nothing is written.
-    let engine = Engine::start(None)?;
+    let engine = compiled::engine()?;
     let silent = Observer::of_log(Arc::new(|_, _| {}))?;
     for stream in streams {
         // Those that could not be read are no more among the settings.

@@ -1,7 +1,7 @@
 //! Tests of the transform stage, on a guest that misbehaves on demand.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -15,7 +15,10 @@ use crate::record::{Chunk, ChunkBuilder};
 use crate::telemetry::Metrics;
 
 /// Compiled once for all tests of the process.
-static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::start(None).unwrap());
+fn engine() -> &'static Engine {
+    static ENGINE: OnceLock<Engine> = OnceLock::new();
+    ENGINE.get_or_init(|| Engine::start(None).unwrap())
+}
 
 struct Guest {
     dir: TempDir,
@@ -53,7 +56,7 @@ impl Guest {
 
     fn chain(&self, settings: &[TransformSettings]) -> Result<Arc<Chain>, String> {
         let observers = vec![self.observer(); settings.len()];
-        let chain = Chain::load(&ENGINE, "clicks", settings, &observers);
+        let chain = Chain::load(engine(), "clicks", settings, &observers);
         chain.map(Arc::new).map_err(|error| error.to_string())
     }
 
@@ -412,7 +415,7 @@ fn one_module_can_replace_another_and_a_bad_one_cannot() {
     use super::{Reload, Transforms};
     let guest = Guest::new();
     let transforms = Transforms::load(
-        &ENGINE,
+        engine(),
         "clicks",
         &[guest.settings()],
         &Metrics::new().unwrap(),

@@ -6,18 +6,22 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use firehose::config::{self, Config};
+
 use crate::support::command::succeed;
 use crate::support::daemon::Site;
 use crate::support::http::{Connection, get, post_records};
+use crate::support::needs::needs;
 use crate::support::python::python;
 
 #[test]
 fn systemd_has_nothing_to_say_about_the_unit() {
+    needs(&["systemd-analyze"]);
     let output = Command::new("systemd-analyze")
         .args(["verify", "--man=no"])
         .arg(deploy("systemd/firehose.service"))
         .output()
-        .expect("systemd-analyze checks the unit: install the package `systemd`");
+        .unwrap();
     let said = [output.stdout, output.stderr].concat();
     // Its exit code is 0 for a misspelt value too.
     assert!(said.is_empty(), "{}", String::from_utf8_lossy(&said));
@@ -110,6 +114,71 @@ error_prefix = "errors/!{firehose:error-output-type}/"
 }
 
 #[test]
+fn the_pod_has_room_for_what_its_config_allows() {
+    let config = config();
+    let limits = config.streams.values().map(|stream| {
+        let journal = stream.source.journal_limit();
+        journal + stream.spool_limit
+    });
+    let limits: u64 = limits.sum();
+    let claim = quantity("storage");
+    // Checkpoints lie there too, and a file system takes up to seven parts in a hundred for itself.
+    assert!(
+        claim - claim / 10 >= limits,
+        "a claim of {claim} for {limits}"
+    );
+    let memory = quantity("memory");
+    assert!(memory >= 2 * config.memory_limit, "{memory}");
+}
+
+#[test]
+fn whoever_stops_the_daemon_waits_longer_than_it_takes() {
+    let grace = config().shutdown_grace;
+    for (file, name) in [
+        ("systemd/firehose.service", "TimeoutStopSec="),
+        (
+            "kubernetes/statefulset.yaml",
+            "terminationGracePeriodSeconds: ",
+        ),
+        ("README.md", "--stop-timeout "),
+    ] {
+        let seconds = value(&read(file), name).trim_end_matches('s').to_owned();
+        let seconds = Duration::from_secs(seconds.parse().unwrap());
+        assert!(seconds > grace, "{file}: {name}{seconds:?}");
+    }
+}
+
+#[test]
+fn versions_and_ports_are_those_of_the_crate() {
+    let image = concat!("firehose:", env!("CARGO_PKG_VERSION"));
+    for (file, said) in [
+        (
+            "Dockerfile",
+            concat!("rust:", env!("CARGO_PKG_RUST_VERSION"), "-"),
+        ),
+        (
+            "Dockerfile",
+            concat!("-t firehose:", env!("CARGO_PKG_VERSION"), " "),
+        ),
+        ("Dockerfile", "EXPOSE 4585\n"),
+        (
+            "README.md",
+            concat!("-t firehose:", env!("CARGO_PKG_VERSION"), " "),
+        ),
+        ("kubernetes/statefulset.yaml", "containerPort: 4585\n"),
+        ("kubernetes/service.yaml", "port: 4585\n"),
+        ("kubernetes/configmap.yaml", "listen = \"0.0.0.0:4585\"\n"),
+    ] {
+        assert!(read(file).contains(said), "{file} does not say {said}");
+    }
+    assert_eq!(
+        value(&read("kubernetes/statefulset.yaml"), "image: "),
+        image
+    );
+    assert_eq!(config().http.listen.port(), 4585);
+}
+
+#[test]
 fn a_zone_that_the_image_lacks_is_known_all_the_same() {
     // Small images have no zones, or a few. jiff looks here first, and nowhere else if it finds one.
     let zones = tempfile::tempdir().unwrap();
@@ -138,6 +207,39 @@ error_prefix = "errors/!{firehose:error-output-type}/"
     );
     let explained = String::from_utf8_lossy(&explained);
     assert!(explained.contains("offset=+0530/"), "{explained}");
+}
+
+/// The config of the manifests, as a pod reads it.
+fn config() -> Config {
+    let manifest = read("kubernetes/configmap.yaml");
+    let (_, text) = manifest.split_once("  firehose.toml: |\n").unwrap();
+    let lines = text
+        .lines()
+        .map(|line| line.strip_prefix("    ").unwrap_or(line));
+    let text = lines.collect::<Vec<_>>().join("\n");
+    let env = |name: &str| {
+        let set = read("kubernetes/statefulset.yaml");
+        let (_, set) = set.split_once(&format!("- name: {name}\n"))?;
+        Some(value(set, "value: "))
+    };
+    let loaded = config::parse(text, Path::new("firehose.toml"), &env);
+    loaded.unwrap_or_else(|faults| panic!("{faults}")).config
+}
+
+/// What a pod gets of memory or storage, in bytes.
+fn quantity(name: &str) -> u64 {
+    let written = value(&read("kubernetes/statefulset.yaml"), &format!("{name}: "));
+    config::parse_size(&format!("{written}B")).unwrap()
+}
+
+/// The word after a name, where it stands first.
+fn value(text: &str, name: &str) -> String {
+    let (_, rest) = text.split_once(name).unwrap();
+    rest.split_whitespace().next().unwrap().to_owned()
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(deploy(path)).unwrap()
 }
 
 fn deploy(path: &str) -> std::path::PathBuf {

@@ -1,14 +1,16 @@
 //! The guests in `transforms/`: what is in the repository, what its sources make, and what the examples
 //! in other languages make, all held to the same pairs of input and output, in the daemon's own host.
 
+mod ways;
+
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
-use crate::support::command::{succeed, tool};
+use crate::support::command::{attempt, succeed, tool};
 use crate::support::markdown::blocks;
+use crate::support::needs::lacks;
 
 /// The ready-made modules.
 const MODULES: [&str; 8] = [
@@ -28,11 +30,18 @@ const EXAMPLES: [&str; 3] = [
     "csv-to-json-python",
 ];
 
-/// Where the sources have been built to.
-static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
-    succeed(Command::new(root().join("transforms/build")).arg("all"));
-    root().join("target/guests/modules")
-});
+/// Where the sources have been built to. All tests are told why they could not, and only the first tries.
+fn built() -> PathBuf {
+    static BUILT: OnceLock<Result<(), String>> = OnceLock::new();
+    let build = || {
+        lacks(&["cargo", "cc", "wasm32", "clang", "python3", "node", "npm"])?;
+        attempt(Command::new(root().join("transforms/build")).arg("all")).map(drop)
+    };
+    match BUILT.get_or_init(build) {
+        Ok(()) => root().join("target/guests/modules"),
+        Err(why) => panic!("{why}"),
+    }
+}
 
 #[test]
 fn modules_in_the_repository_do_what_their_pairs_say() {
@@ -44,15 +53,53 @@ fn modules_in_the_repository_do_what_their_pairs_say() {
 #[test]
 fn modules_built_from_source_do_what_their_pairs_say() {
     for module in MODULES {
-        check(&BUILT.join(format!("{module}.wasm")), module);
+        check(&built().join(format!("{module}.wasm")), module);
     }
 }
 
 #[test]
 fn the_examples_in_other_languages_do_what_the_pairs_of_csv_to_json_say() {
     for example in EXAMPLES {
-        check(&BUILT.join(format!("{example}.wasm")), "csv-to-json");
+        check(&built().join(format!("{example}.wasm")), "csv-to-json");
     }
+}
+
+#[test]
+fn commands_compile_a_module_once_and_leave_the_state_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let module = root().join("transforms/identity.wasm");
+    let config = format!(
+        "state_dir = \"state\"\n\
+         [stream.c]\nsource.type = \"direct-put\"\n\
+         destination = {{ type = \"folder\", path = \"lake\" }}\n\
+         [[stream.c.transform]]\nmodule = \"{}\"\n",
+        module.display()
+    );
+    fs::write(dir.path().join("firehose.toml"), config).unwrap();
+    fs::write(dir.path().join("record"), "{}\n").unwrap();
+    let firehose = |cache: &str, arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_firehose"));
+        command.args(arguments).current_dir(dir.path());
+        succeed(command.env("XDG_CACHE_HOME", dir.path().join(cache)))
+    };
+    let is_cached = |cache: &str| {
+        let module = module.to_str().unwrap();
+        let facts = firehose(cache, &["transform", "inspect", module, "--json"]);
+        let facts: serde_json::Value = serde_json::from_slice(&facts).unwrap();
+        facts["compiled"]["cached"].as_bool().unwrap()
+    };
+    for (cache, command) in [
+        ("one", &["check"][..]),
+        ("other", &["explain", "c", "record"]),
+    ] {
+        firehose(cache, command);
+        assert!(is_cached(cache), "{command:?} leaves nothing to find");
+    }
+    // A place where nothing can be written is no fault.
+    firehose("record", &["check"]);
+    assert!(!is_cached("record"));
+    assert!(!dir.path().join("state").exists());
+    assert!(!dir.path().join("lake").exists());
 }
 
 #[test]
@@ -145,14 +192,17 @@ fn tools(bin: &Path) -> PathBuf {
     let of_rust = String::from_utf8(of_rust.unwrap().stdout).unwrap();
     let (sysroot, host) = of_rust.trim().split_once('\n').unwrap();
     let linker = format!("{sysroot}/lib/rustlib/{host}/bin/gcc-ld/wasm-ld");
-    let unpacked = BUILT.join("../toolchain/clang");
+    let unpacked = built().join("../debian/clang/clang");
     let clang = if unpacked.exists() {
         unpacked.display().to_string()
     } else {
         "clang".to_owned()
     };
     fs::create_dir(bin).unwrap();
-    symlink(env!("CARGO_BIN_EXE_firehose"), bin.join("firehose")).unwrap();
+    let firehose = env!("CARGO_BIN_EXE_firehose");
+    let cache = cache();
+    let firehose = format!("XDG_CACHE_HOME={} exec {firehose} \"$@\"", cache.display());
+    tool(&bin.join("firehose"), &firehose);
     let script = format!("PATH=${{PATH#*:}} exec {clang} -fuse-ld={linker} \"$@\"");
     tool(&bin.join("clang"), &script);
     bin.to_owned()
@@ -177,11 +227,17 @@ fn check(module: &Path, of: &str) {
         succeed(
             Command::new(env!("CARGO_BIN_EXE_firehose"))
                 .args(["transform", "test", "--pairs", "--memory", "256MiB"])
-                .args([module, &pairs]),
+                .args([module, &pairs])
+                .env("XDG_CACHE_HOME", cache()),
         );
         files += 1;
     }
     assert!(files > 0, "{of} has no pairs");
+}
+
+/// Compiled modules are kept here, not in the home of who runs the tests.
+fn cache() -> PathBuf {
+    root().join("target/test-cache")
 }
 
 fn root() -> &'static Path {

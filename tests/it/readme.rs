@@ -35,6 +35,7 @@ use crate::support::http::{get, metric, post_records};
 use crate::support::kinesis::Stream;
 use crate::support::lake;
 use crate::support::markdown::{self, Block};
+use crate::support::needs::needs;
 use crate::support::python::python;
 use crate::support::servers::{Bucket, Weed};
 
@@ -92,6 +93,7 @@ struct Session {
 
 impl Session {
     fn new() -> Self {
+        needs(&["curl"]);
         let dir = tempfile::Builder::new()
             .prefix("firehose-readme-")
             .tempdir()

@@ -18,6 +18,8 @@ static column *columns;
 static size_t column_count;
 static uint8_t delimiter;
 static bool header;
+static bool has_null;
+static fh_bytes null;
 
 /* Puts texts after each other: a message. */
 #define MESSAGE(...) message((fh_bytes[]){__VA_ARGS__}, sizeof((fh_bytes[]){__VA_ARGS__}) / sizeof(fh_bytes))
@@ -56,6 +58,9 @@ static fh_bytes add_column(fh_bytes written) {
     return (fh_bytes){0};
 }
 
+/* Whether a field without quotes ends before this byte. */
+static bool ends_field(uint8_t byte) { return byte == delimiter || byte == '\n' || byte == '\r'; }
+
 static fh_bytes fh_configure(fh_bytes config) {
     fh_bytes separator = FH(",");
     bool has_columns = false;
@@ -74,9 +79,12 @@ static fh_bytes fh_configure(fh_bytes config) {
         } else if (fh_equal(key, FH("header"))) {
             header = fh_json_peek(&json) == 't';
             fh_json_skip(&json);
+        } else if (fh_equal(key, FH("null"))) {
+            has_null = true;
+            null = fh_json_string(&json);
         } else {
             return MESSAGE(FH("unknown field `"), key,
-                           FH("`, expected one of `columns`, `delimiter`, `header`"));
+                           FH("`, expected one of `columns`, `delimiter`, `header`, `null`"));
         }
     }
     if (!has_columns) return FH("missing field `columns`");
@@ -84,6 +92,9 @@ static fh_bytes fh_configure(fh_bytes config) {
     delimiter = separator.data[0];
     if (delimiter == '"' || delimiter == '\n' || delimiter == '\r')
         return FH("`delimiter` can be neither a quote nor a line break");
+    for (size_t i = 0; i < null.len; i++)
+        if (ends_field(null.data[i]) || null.data[0] == '"')
+            return FH("`null` must be what a field can be without quotes");
     if (column_count == 0) return FH("`columns` names no column");
     return (fh_bytes){0};
 }
@@ -123,7 +134,7 @@ static bool next_field(row *row, field *field) {
     size_t end = 0;
     field->is_quoted = rest.len && rest.data[0] == '"';
     if (!field->is_quoted) {
-        while (end < rest.len && rest.data[end] != delimiter && rest.data[end] != '\n' && rest.data[end] != '\r') end++;
+        while (end < rest.len && !ends_field(rest.data[end])) end++;
         field->text = (fh_bytes){rest.data, end};
         return go_on(row, end, FH("a line break outside of quotes; a record is one row"));
     }
@@ -194,7 +205,8 @@ static bool put_bool(fh_buffer *out, fh_bytes text) {
 static bool is_space(uint8_t byte) { return byte == ' ' || (byte >= '\t' && byte <= '\r' && byte != '\v'); }
 
 static bool put_value(fh_buffer *out, const column *column, field field) {
-    if (column->may_be_empty && field.text.len == 0 && !field.is_quoted) {
+    bool is_null = (column->may_be_empty && field.text.len == 0) || (has_null && fh_equal(field.text, null));
+    if (is_null && !field.is_quoted) {
         fh_put(out, FH("null"));
         return true;
     }

@@ -3,13 +3,14 @@
 
 import { Failure, bytes, dropped, ok, text, transformer } from "./firehose_transform.js";
 
-const FIELDS = ["columns", "delimiter", "header"];
+const FIELDS = ["columns", "delimiter", "header", "null"];
 const KINDS = ["string", "int", "float", "bool"];
 const NUMBER = { int: /^[+-]?[0-9]+$/, float: /^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$/ };
 
 let columns;
 let delimiter;
 let header;
+let nullText;
 
 export const { configure, transform } = transformer({
   setup(config) {
@@ -24,6 +25,10 @@ export const { configure, transform } = transformer({
     if (bytes(delimiter).length !== 1) throw new Failure("`delimiter` must be one ASCII character");
     if ('"\n\r'.includes(delimiter)) {
       throw new Failure("`delimiter` can be neither a quote nor a line break");
+    }
+    nullText = config.null;
+    if (nullText?.startsWith('"') || [delimiter, "\n", "\r"].some((end) => nullText?.includes(end))) {
+      throw new Failure("`null` must be what a field can be without quotes");
     }
     columns = [];
     for (const column of config.columns.map(parseColumn)) {
@@ -68,7 +73,7 @@ function member(column, field) {
 }
 
 function value({ name, kind, mayBeEmpty }, { text, quoted }) {
-  if (mayBeEmpty && text === "" && !quoted) return "null";
+  if (!quoted && (text === nullText || (mayBeEmpty && text === ""))) return "null";
   if (kind === "string") return JSON.stringify(text);
   const bare = text.replace(/^[ \t\n\f\r]+|[ \t\n\f\r]+$/g, "");
   if (kind === "bool") {

@@ -11,7 +11,7 @@ from firehose_transform import Failure, Transform, dropped, ok
 INT = re.compile(r"[+-]?[0-9]+")
 FLOAT = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 KINDS = ("string", "int", "float", "bool")
-FIELDS = ("columns", "delimiter", "header")
+FIELDS = ("columns", "delimiter", "header", "null")
 SPACES = " \t\n\f\r"
 
 
@@ -32,9 +32,9 @@ class Column:
                 f"column `{name}`: there is no type `{self.kind}`, only string, int, float and bool"
             )
 
-    def value(self, text, quoted):
+    def value(self, text, quoted, null):
         """The JSON of a field."""
-        if self.may_be_empty and not text and not quoted:
+        if not quoted and (text == null or self.may_be_empty and not text):
             return "null"
         if self.kind == "string":
             return string(text)
@@ -62,6 +62,9 @@ class WitWorld(Transform):
             raise Failure("`delimiter` must be one ASCII character")
         if self.delimiter in '"\n\r':
             raise Failure("`delimiter` can be neither a quote nor a line break")
+        self.null = config.get("null")
+        if self.null and (self.null[0] == '"' or any(end in self.null for end in (self.delimiter, "\n", "\r"))):
+            raise Failure("`null` must be what a field can be without quotes")
         self.columns = [Column(written) for written in config["columns"]]
         self.names = [column.name for column in self.columns]
         for name in self.names:
@@ -84,7 +87,7 @@ class WitWorld(Transform):
         for text, quoted in self.fields(row):
             if count < len(self.columns):
                 column = self.columns[count]
-                members.append(f"{string(column.name)}:{column.value(text, quoted)}")
+                members.append(f"{string(column.name)}:{column.value(text, quoted, self.null)}")
             count += 1
         if count != len(self.columns):
             raise Failure(f"expected {len(self.columns)} fields, found {count}")

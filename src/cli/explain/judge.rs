@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::super::compiled;
 use super::super::transform::fate::{Fate, code};
 use super::super::transform::log::Log;
 use super::verdict::{Delivery, Step, Verdict};
@@ -16,7 +17,7 @@ use crate::partition::Scratch;
 use crate::pipeline::Outputs;
 use crate::position::{Position, Sequence};
 use crate::record::{Chunk, ChunkBuilder, Record};
-use crate::transform::{Chain, Engine, Workshop};
+use crate::transform::{Chain, Workshop};
 
 /// Keys, identity and rows of a record that is delivered.
 type Partitioned = (Vec<(String, String)>, String, Vec<Row>);
@@ -180,8 +181,7 @@ fn workshop(stream: &StreamSettings, log: &Log) -> anyhow::Result<Option<Worksho
     if stream.transforms.is_empty() {
         return Ok(None);
     }
-    // Without a cache: nothing is written.
-    let engine = Engine::start(None)?;
+    let engine = compiled::engine()?;
     let observers = vec![log.observer()?; stream.transforms.len()];
     let chain = Chain::load(&engine, &stream.name, &stream.transforms, &observers)?;
     Ok(Some(Workshop::new(Arc::new(chain))))

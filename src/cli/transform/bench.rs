@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::super::CommandError;
 use super::super::lines::{Length, next_line, open, refusal};
 use super::host::{Host, HostArgs};
+use super::inspect::compiled;
 use crate::position::Sequence;
 use crate::record::{Chunk, ChunkBuilder};
 use crate::transform::{Chain, Piece, Workshop};
@@ -67,6 +68,7 @@ pub(super) fn run(
     host.log.write(err)?;
     let measured = Measured {
         compile: host.module.about().compile_time,
+        cached: host.module.about().cached,
         start,
         speed: Speed::of(&facts, &runs),
         memory: runs.iter().map(|run| run.memory).max().unwrap_or(0),
@@ -185,6 +187,8 @@ impl Run {
 
 struct Measured {
     compile: Duration,
+    /// Whether that was reading what had been compiled before.
+    cached: bool,
     start: Duration,
     speed: Speed,
     memory: usize,
@@ -221,6 +225,7 @@ impl Speed {
 fn to_json(facts: &Facts, measured: &Measured) -> Value {
     let Measured {
         compile,
+        cached,
         start,
         speed,
         memory,
@@ -232,7 +237,7 @@ fn to_json(facts: &Facts, measured: &Measured) -> Value {
         "dropped": facts.dropped, "failed": facts.failed,
         "threads": speed.threads, "rounds": speed.rounds, "nsPerRecord": speed.ns(),
         "recordsPerSecondAndThread": speed.records, "bytesPerSecondAndThread": speed.bytes,
-        "memory": memory, "compileSeconds": compile.as_secs_f64(),
+        "memory": memory, "compileSeconds": compile.as_secs_f64(), "compileCached": cached,
         "startSeconds": start.as_secs_f64(),
     })
 }
@@ -240,6 +245,7 @@ fn to_json(facts: &Facts, measured: &Measured) -> Value {
 fn write_text(facts: &Facts, measured: &Measured, out: &mut dyn Write) -> io::Result<()> {
     let Measured {
         compile,
+        cached,
         start,
         speed,
         memory,
@@ -275,5 +281,5 @@ fn write_text(facts: &Facts, measured: &Measured, out: &mut dyn Write) -> io::Re
         out,
         "instance  {memory} of memory at most, starts in {start:.1?}"
     )?;
-    writeln!(out, "compiled  in {compile:.1?}")
+    writeln!(out, "compiled  {}", compiled(*compile, *cached))
 }

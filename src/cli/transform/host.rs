@@ -7,10 +7,10 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
-use super::super::{CommandError, settings};
+use super::super::{CommandError, compiled, settings};
 use super::log::Log;
 use crate::config::{self, Isolation, TransformSettings, parse_duration, parse_size};
-use crate::transform::{Chain, Engine, LoadError, Module, Workshop};
+use crate::transform::{Chain, LoadError, Module, Workshop};
 
 /// The stream that records come from where none is named.
 const STREAM: &str = "test";
@@ -142,8 +142,7 @@ impl Host {
     /// Compiles the module.
     pub(super) fn compile(args: &HostArgs, config: &Path) -> Result<Self, CommandError> {
         let settings = args.settings(config)?;
-        // Without a cache: these commands leave nothing behind.
-        let engine = Engine::start(None)?;
+        let engine = compiled::engine()?;
         let log = Log::new();
         let stream = args.stream.as_deref().unwrap_or(STREAM);
         let module = Module::compile(&engine, stream, &settings, &log.observer()?)

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read as _, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use clap::Args;
 use indicatif::HumanBytes;
@@ -79,11 +80,11 @@ fn inspect(
         calls,
         json!(if module.one_by_one() { "one" } else { "many" }),
     )?;
-    let took = about.compile_time;
+    let (took, cached) = (about.compile_time, about.cached);
     facts.say(
         "compiled",
-        &format!("in {took:.1?}"),
-        json!({"seconds": took.as_secs_f64()}),
+        &compiled(took, cached),
+        json!({"seconds": took.as_secs_f64(), "cached": cached}),
     )?;
     let tried = module.try_out();
     host.log.write(err)?;
@@ -108,6 +109,14 @@ fn inspect(
         }
         Err(error) => Err(anyhow::Error::from(error).into()),
     }
+}
+
+/// How long it took until there was compiled code.
+pub(super) fn compiled(took: Duration, cached: bool) -> String {
+    if cached {
+        return format!("before, loaded in {took:.1?}");
+    }
+    format!("in {took:.1?}")
 }
 
 /// Bytes and SHA-256 of a file, which may be far larger than any module.

@@ -1,9 +1,9 @@
 //! The files of inputs and outputs that transforms are tested with, one JSON object a line; the SDK
-//! checks the same files without a daemon.
+//! checks the same files without a daemon. `transforms/README.md` says how they are written.
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
@@ -25,7 +25,7 @@ pub(super) enum Line {
 
 impl Line {
     pub(super) fn parse(text: &str) -> anyhow::Result<Self> {
-        Ok(match serde_json::from_str(text)? {
+        Ok(match parse(text)? {
             WrittenLine::Config(WrittenConfig { config, error }) => Self::Config {
                 config: config.to_string(),
                 refused: error,
@@ -44,7 +44,15 @@ impl Line {
 
 /// Reads an `out`.
 pub(super) fn parse_fate(text: &str) -> anyhow::Result<Fate> {
-    serde_json::from_str::<WrittenFate>(text)?.read()
+    parse::<WrittenFate>(text)?.read()
+}
+
+/// Reads a line's JSON. Whoever calls this says which line it is.
+fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> anyhow::Result<T> {
+    serde_json::from_str(text).map_err(|error| {
+        let what = error.to_string();
+        anyhow!(what.replace(" at line 1 column ", " at column "))
+    })
 }
 
 #[derive(Deserialize)]

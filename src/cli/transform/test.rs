@@ -20,8 +20,19 @@ use crate::transform::Workshop;
 /// Records go through the module in chunks of about so many bytes, as they come out of the journal.
 const CHUNK_BYTES: usize = 1 << 20;
 
+/// How a pairs file is written.
+const PAIRS: &str = r#"A pairs file has one JSON object a line:
+  {"in": "a record", "out": ["an output"]}       "in_base64" for bytes that are no text
+  {"in": "a record", "out": "dropped"}
+  {"in": "a record", "out": {"failed": "why"}}
+  {"config": {"key": "value"}}                   the config of the lines after it
+  {"config": {}, "error": "why"}                 a config that must be refused so
+An output with partition keys is {"data": "…", "keys": {"name": "value"}}; "data_base64" for bytes.
+Before the first line with a config it is that of --module-config or --stream, or empty."#;
+
 /// Arguments of `transform test`.
 #[derive(Debug, Args)]
+#[command(after_long_help = PAIRS, after_help = PAIRS)]
 pub struct TestArgs {
     #[command(flatten)]
     host: HostArgs,
@@ -31,8 +42,9 @@ pub struct TestArgs {
     /// {"failed": why}. Only differences are shown; the exit code is 1 if there are any.
     #[arg(long, value_name = "FILE")]
     expect: Option<PathBuf>,
-    /// INPUT is a pairs file: configs, records and what shall become of them.
-    #[arg(long, conflicts_with_all = ["expect", "module_config"])]
+    /// INPUT is a pairs file: configs, records and what shall become of them. Only differences are
+    /// shown; the exit code is 1 if there are any. The lines are described at the end of this help.
+    #[arg(long, conflicts_with = "expect")]
     pairs: bool,
     /// When the records arrive, in milliseconds since 1970: the time that modules see.
     #[arg(long, value_name = "MS", default_value_t = 0)]
@@ -56,6 +68,7 @@ pub(super) fn run(
         host,
         arrival_ms: args.arrival,
         workshop: None,
+        refused: None,
         chunk: ChunkBuilder::with_room(0, 0),
         waiting: Vec::new(),
         next: Sequence(0),
@@ -74,6 +87,8 @@ struct Run<'r> {
     arrival_ms: i64,
     /// Where the records go; `None` while there is no config that the module takes.
     workshop: Option<Workshop>,
+    /// The last line with a config, if the module refused that.
+    refused: Option<u64>,
     /// Records that have not gone through the module yet,
     chunk: ChunkBuilder,
     /// and for each its line, and what it shall become.
@@ -119,26 +134,41 @@ impl Run<'_> {
     /// Configs, records and expectations in one file.
     fn pairs(&mut self, input: impl BufRead, path: &Path) -> Result<(), CommandError> {
         for (number, text) in (1..).zip(input.lines()) {
-            let text = text?;
+            let place = || format!("{}:{number}", path.display());
+            let text = text.with_context(place)?;
             if text.trim().is_empty() {
                 continue;
             }
-            let place = || format!("{}:{number}", path.display());
             match Line::parse(&text).with_context(place)? {
                 Line::Config { config, refused } => {
                     self.flush()?;
                     self.configure(number, config, refused.as_deref())?;
                 }
                 Line::Pair { record, fate } => {
+                    if let Some(line) = self.refused {
+                        let why =
+                            "no record can go through the module, which has refused the config";
+                        return Err(anyhow!("{}: {why} of line {line}", place()).into());
+                    }
                     if self.workshop.is_none() {
-                        let why = "there is no config before it that the module takes";
-                        return Err(anyhow!("{}: {why}", place()).into());
+                        self.begin(&place())?;
                     }
                     self.push(number, &record, Some(Expected::here(fate)))?;
                 }
             }
         }
         self.flush()
+    }
+
+    /// Has a workshop without a line that names a config.
+    fn begin(&mut self, place: &str) -> Result<(), CommandError> {
+        let workshop = self.host.workshop(None);
+        self.report.log(&self.host)?;
+        self.workshop = Some(workshop.map_err(|error| {
+            let help = "a line {\"config\": {…}} before it gives another config";
+            anyhow!("{place}: {error}; {help}")
+        })?);
+        Ok(())
     }
 
     fn configure(
@@ -154,6 +184,7 @@ impl Run<'_> {
             cause.strip_prefix("configure: ").unwrap_or(cause)
         });
         self.report.config(line, why, refused)?;
+        self.refused = tried.is_err().then_some(line);
         self.retire(tried.ok());
         Ok(())
     }

@@ -183,10 +183,45 @@ fn pairs_files_are_checked_with_their_configs() {
  + out     a
 ";
     assert_eq!(out, expected);
-    assert!(
-        err.contains("bad.jsonl:5: there is no config before it"),
-        "{err}"
-    );
+    let why = "error: bad.jsonl:5: no record can go through the module, which has refused the \
+               config of line 4\n";
+    assert_eq!(err, why);
+}
+
+#[test]
+fn pairs_need_no_config_where_the_module_needs_none() {
+    let folder = Folder::new();
+    let pairs = folder.write("pairs.jsonl", "{\"in\":\"a\",\"out\":[\"a\"]}\n");
+    let (exit, out, err) = folder.run("test", &[&pairs, "--pairs"]);
+    assert_eq!((exit, err.as_str()), (Exit::Done, ""));
+    assert!(out.ends_with("all 1 are as expected\n"), "{out}");
+    let refused = ["--module-config", "{\"refuse\":1}"];
+    let (exit, _, err) = folder.run("test", &[&[&*pairs, "--pairs"], &refused[..]].concat());
+    assert_eq!(exit, Exit::Failed);
+    let why = "error: pairs.jsonl:1: transform module guest.wasm: configure: refused as configured; \
+               a line {\"config\": {…}} before it gives another config\n";
+    assert_eq!(err, why);
+}
+
+#[test]
+fn what_no_pairs_file_can_hold_is_told_with_its_line() {
+    let folder = Folder::new();
+    for (line, why) in [
+        (&b"{\"in\":"[..], "EOF while parsing a value at column 6"),
+        (b"{\"out\":[]}", "data is either a text or base64"),
+        (
+            b"{\"in\":1,\"out\":[]}",
+            "a line has either `config` or `in` (`in_base64`) and `out`",
+        ),
+        (b"\xff", "stream did not contain valid UTF-8"),
+    ] {
+        let pairs = folder.write("pairs.jsonl", [b"{\"config\":{}}\n\n", line].concat());
+        let (exit, _, err) = folder.run("test", &[&pairs, "--pairs"]);
+        assert_eq!(
+            (exit, err),
+            (Exit::Failed, format!("error: pairs.jsonl:3: {why}\n"))
+        );
+    }
 }
 
 #[test]

@@ -7,15 +7,23 @@ use std::process::Command;
 
 /// Runs a command to its end and gives what it printed. Panics with all it said when it fails.
 pub fn succeed(command: &mut Command) -> Vec<u8> {
-    let output = command.output().unwrap();
-    assert!(
-        output.status.success(),
+    attempt(command).unwrap_or_else(|why| panic!("{why}"))
+}
+
+/// The same; the error is all it said.
+pub fn attempt(command: &mut Command) -> Result<Vec<u8>, String> {
+    let output = command
+        .output()
+        .map_err(|error| format!("{command:?}: {error}"))?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    Err(format!(
         "{command:?}: {}\n{}{}",
         output.status,
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
-    );
-    output.stdout
+    ))
 }
 
 /// Writes an executable shell script.

@@ -6,13 +6,15 @@
 //! columns = ["id:int", "name:string", "age:int?"]   # string, int, float, bool; ? lets it be empty
 //! delimiter = ","                                   # the default
 //! header = true                                     # leaves a line out that is the header; default false
+//! null = "-"                                        # a field that is this text is null; default: none is
 //! ```
 //!
 //! A record is one row, quoted as RFC 4180 has it: `"` around a field that holds a delimiter, a line
 //! break or a quote, which is doubled then. A quote in the middle of a bare field is just a quote.
 //! Numbers keep their digits, however many; only `+` and leading zeros go, which JSON does not know.
-//! An empty field is `null` where its type has a `?`. A number that is none, and a row with too few or
-//! too many fields, fail that record.
+//! An empty field is `null` where its type has a `?`, and one that is the text of `null` in any column;
+//! in quotes both are text. A number that is none, and a row with too few or too many fields, fail that
+//! record.
 
 use std::borrow::Cow;
 
@@ -28,6 +30,8 @@ pub struct Config {
     delimiter: String,
     #[serde(default)]
     header: bool,
+    #[serde(default)]
+    null: Option<String>,
 }
 
 fn comma() -> String {
@@ -39,6 +43,7 @@ pub struct CsvToJson {
     columns: Vec<Column>,
     delimiter: u8,
     header: bool,
+    null: Option<String>,
 }
 
 struct Column {
@@ -67,6 +72,13 @@ impl Transform for CsvToJson {
         if matches!(delimiter, b'"' | b'\n' | b'\r') {
             return Err("`delimiter` can be neither a quote nor a line break".into());
         }
+        let is_field = |text: &str| {
+            let ends = |byte: u8| byte == delimiter || matches!(byte, b'\n' | b'\r');
+            !text.starts_with('"') && !text.bytes().any(ends)
+        };
+        if !config.null.as_deref().is_none_or(is_field) {
+            return Err("`null` must be what a field can be without quotes".into());
+        }
         let mut columns: Vec<Column> = Vec::new();
         for written in &config.columns {
             let column = Column::parse(written, columns.is_empty())?;
@@ -82,6 +94,7 @@ impl Transform for CsvToJson {
             columns,
             delimiter,
             header: config.header,
+            null: config.null,
         })
     }
 
@@ -98,7 +111,7 @@ impl Transform for CsvToJson {
         let mut count = 0;
         for field in self.fields(row) {
             if let (field, Some(column)) = (field?, self.columns.get(count)) {
-                column.write(&field, &mut out)?;
+                column.write(&field, self.null.as_deref(), &mut out)?;
             }
             count += 1;
         }
@@ -156,9 +169,15 @@ impl Column {
         })
     }
 
-    fn write(&self, field: &Field<'_>, out: &mut Vec<u8>) -> Result<(), Failure> {
+    fn write(
+        &self,
+        field: &Field<'_>,
+        null: Option<&str>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Failure> {
         out.extend_from_slice(&self.head);
-        if self.may_be_empty && field.text.is_empty() && !field.quoted {
+        let is_null = self.may_be_empty && field.text.is_empty() || null == Some(&*field.text);
+        if is_null && !field.quoted {
             out.extend_from_slice(b"null");
             return Ok(());
         }

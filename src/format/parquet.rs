@@ -21,10 +21,8 @@ mod dictionary;
 mod fault;
 mod footer;
 mod names;
-mod number;
 mod schema;
 mod sink;
-mod time;
 mod writer;
 
 use column::Group;

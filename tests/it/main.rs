@@ -32,6 +32,7 @@ mod leases;
 mod oracle_bites;
 mod orphans;
 mod partitions;
+mod readers;
 mod readme;
 mod shared_stream;
 mod streams;

@@ -217,10 +217,7 @@ impl Partitioner {
             .map(|(index, name)| (name.to_owned(), value(index)))
             .collect();
         if let Some(at) = extracted.event_time {
-            keys.push((
-                "eventTime".into(),
-                Zone::utc().at(at).timestamp().to_string(),
-            ));
+            keys.push(("eventTime".into(), Zone::utc().at(at).to_string()));
         }
         Ok(keys)
     }

@@ -21,12 +21,10 @@ mod dictionary;
 mod fault;
 mod footer;
 mod names;
-mod number;
 mod rows;
 mod schema;
 mod shown;
 mod sink;
-mod time;
 mod writer;
 
 use column::Group;

@@ -7,9 +7,12 @@
 use std::fmt::Write as _;
 use std::ops::Range;
 
-use jiff::civil::{Date, Weekday};
-use jiff::tz::{TimeZone, TimeZoneDatabase};
-use jiff::{SignedDuration, Timestamp, Zoned};
+use crate::calendar;
+
+mod zone;
+
+pub(super) use zone::Local;
+pub use zone::Zone;
 
 /// Letters of a pattern that are understood, for help texts.
 const LETTERS: &str = "G y u Y Q M L w d D E e a H h K k m s S n z Z X x V";
@@ -28,7 +31,7 @@ const MONTHS: [&str; 12] = [
     "November",
     "December",
 ];
-/// Sunday first, as `Weekday::to_sunday_zero_offset` counts.
+/// Sunday first, as `Local::weekday` counts.
 const DAYS: [&str; 7] = [
     "Sunday",
     "Monday",
@@ -38,55 +41,6 @@ const DAYS: [&str; 7] = [
     "Friday",
     "Saturday",
 ];
-
-/// A time zone and the name it was asked for by.
-#[derive(Clone, Debug)]
-pub struct Zone {
-    name: String,
-    zone: TimeZone,
-}
-
-impl Zone {
-    /// Coordinated universal time.
-    pub fn utc() -> Self {
-        Self {
-            name: "UTC".into(),
-            zone: TimeZone::UTC,
-        }
-    }
-
-    /// The IANA zone of that name; `None` and the empty name mean UTC.
-    pub fn find(name: Option<&str>) -> Result<Self, String> {
-        let Some(name) = name.filter(|name| !name.is_empty()) else {
-            return Ok(Self::utc());
-        };
-        // The machine's zones are the newer ones; what it lacks is among our own.
-        let zone = TimeZone::get(name)
-            .or_else(|_| TimeZoneDatabase::bundled().get(name))
-            .map_err(|_| format!("\"{name}\" is no time zone of the IANA database"))?;
-        Ok(Self {
-            name: name.into(),
-            zone,
-        })
-    }
-
-    /// The instant in this zone; what lies beyond the calendar is moved to its edge.
-    pub(super) fn at(&self, epoch_second: i64) -> Zoned {
-        let edge = if epoch_second < 0 {
-            Timestamp::MIN
-        } else {
-            Timestamp::MAX
-        };
-        Timestamp::from_second(epoch_second)
-            .unwrap_or(edge)
-            .to_zoned(self.zone.clone())
-    }
-
-    /// The zone's distance from UTC at an instant, in seconds.
-    pub(super) fn offset_seconds(&self, epoch_second: i64) -> i64 {
-        self.at(epoch_second).offset().seconds().into()
-    }
-}
 
 /// A compiled pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -179,7 +133,8 @@ impl DatePattern {
                 Token::Field('E' | 'z', _) | Token::Field('M' | 'L' | 'e', 3..) => {
                     "September".len()
                 }
-                Token::Field('y' | 'u' | 'Y', count) => (*count).max(5),
+                // East of UTC the last year is 10000, which four letters sign.
+                Token::Field('y' | 'u' | 'Y', count) => (*count).max("+10000".len()),
                 Token::Field(_, count) => (*count).max(3),
             };
             "x".repeat(width)
@@ -188,7 +143,7 @@ impl DatePattern {
     }
 
     /// Appends the text of an instant.
-    pub(super) fn format(&self, at: &Zoned, zone: &Zone, out: &mut String) {
+    pub(super) fn format(&self, at: &Local, zone: &Zone, out: &mut String) {
         for token in &self.tokens {
             match token {
                 Token::Literal(text) => out.push_str(text),
@@ -263,38 +218,37 @@ fn check(letter: char, count: usize) -> Result<(), PatternFault> {
     })
 }
 
-fn field(letter: char, count: usize, at: &Zoned, zone: &Zone, out: &mut String) {
-    let number = |out: &mut String, value: i64| {
+fn field(letter: char, count: usize, at: &Local, zone: &Zone, out: &mut String) {
+    let number = |out: &mut String, value: i32| {
         write!(out, "{value:0count$}").expect("a string takes any text");
     };
-    let hour = i64::from(at.hour());
+    let calendar::Date {
+        year: this_year,
+        month,
+        day,
+    } = at.date;
+    let [hour, minute, second] = at.clock();
     match letter {
-        'u' => year(at.year().into(), count, out),
-        'y' => year(year_of_era(at.year()), count, out),
-        'Y' => year(us_week(at.date()).0, count, out),
-        'w' => number(out, us_week(at.date()).1),
-        'Q' => quarter(i64::from(at.month() + 2) / 3, count, out),
-        'M' | 'L' if count > 2 => {
-            let month = usize::try_from(at.month() - 1).unwrap_or(0);
-            name(MONTHS[month], count, out);
-        }
-        'M' | 'L' => number(out, at.month().into()),
-        'd' => number(out, at.day().into()),
-        'D' => number(out, at.day_of_year().into()),
-        'e' if count < 3 => number(out, i64::from(sunday_first(at.weekday())) + 1),
-        'E' | 'e' => {
-            let day = usize::try_from(sunday_first(at.weekday())).unwrap_or(0);
-            name(DAYS[day], count.max(3), out);
-        }
+        'u' => year(this_year, count, out),
+        'y' => year(year_of_era(this_year), count, out),
+        'Y' => year(us_week(at).0, count, out),
+        'w' => number(out, us_week(at).1),
+        'Q' => quarter((month + 2) / 3, count, out),
+        'M' | 'L' if count > 2 => name(&MONTHS, month - 1, count, out),
+        'M' | 'L' => number(out, month),
+        'd' => number(out, day),
+        'D' => number(out, at.date.day_of_year()),
+        'e' if count < 3 => number(out, at.weekday + 1),
+        'E' | 'e' => name(&DAYS, at.weekday, count.max(3), out),
         'a' => out.push_str(if hour < 12 { "AM" } else { "PM" }),
         'H' => number(out, hour),
         'k' => number(out, if hour == 0 { 24 } else { hour }),
         'K' => number(out, hour % 12),
         'h' => number(out, if hour % 12 == 0 { 12 } else { hour % 12 }),
-        'm' => number(out, at.minute().into()),
-        's' => number(out, at.second().into()),
+        'm' => number(out, minute),
+        's' => number(out, second),
         'S' | 'n' => number(out, 0),
-        'G' => out.push_str(match (at.year() > 0, count) {
+        'G' => out.push_str(match (this_year > 0, count) {
             (true, 4) => "Anno Domini",
             (true, 5) => "A",
             (true, _) => "AD",
@@ -303,14 +257,12 @@ fn field(letter: char, count: usize, at: &Zoned, zone: &Zone, out: &mut String) 
             (false, _) => "BC",
         }),
         'V' => out.push_str(&zone.name),
-        'z' => {
-            out.push_str(at.time_zone().to_offset_info(at.timestamp()).abbreviation());
-        }
-        _ => offset(letter, count, at.offset().seconds(), out),
+        'z' => zone.write_short_name(at.instant, out),
+        _ => offset(letter, count, at.offset, out),
     }
 }
 
-fn quarter(quarter: i64, count: usize, out: &mut String) {
+fn quarter(quarter: i32, count: usize, out: &mut String) {
     let suffix = ["st", "nd", "rd"]
         .get(usize::try_from(quarter - 1).unwrap_or(3))
         .unwrap_or(&"th");
@@ -323,56 +275,55 @@ fn quarter(quarter: i64, count: usize, out: &mut String) {
     written.expect("a string takes any text");
 }
 
-fn year_of_era(year: i16) -> i64 {
-    let year = i64::from(year);
+const fn year_of_era(year: i32) -> i32 {
     if year > 0 { year } else { 1 - year }
 }
 
 /// Java's year: two letters keep the last two digits, four and more sign what they cannot hold.
-fn year(year: i64, count: usize, out: &mut String) {
-    let (sign, size) = (if year < 0 { "-" } else { "" }, year.abs());
+fn year(year: i32, count: usize, out: &mut String) {
     let written = match count {
-        2 => write!(out, "{:02}", size % 100),
-        4.. if year > 0 && size.to_string().len() > count => write!(out, "+{size}"),
-        _ => write!(out, "{sign}{size:0count$}"),
+        2 => write!(out, "{:02}", year % 100),
+        4.. if year.to_string().len() > count => write!(out, "+{year}"),
+        _ => write!(out, "{year:0count$}"),
     };
     written.expect("a string takes any text");
 }
 
 /// Short, full and one-letter names by the number of pattern letters.
-fn name(full: &str, count: usize, out: &mut String) {
+fn name(names: &[&str], index: i32, count: usize, out: &mut String) {
+    let full = usize::try_from(index)
+        .ok()
+        .and_then(|index| names.get(index));
+    let full = full.unwrap_or(&"");
     out.push_str(match count {
         4 => full,
-        5 => &full[..1],
-        _ => &full[..3],
+        5 => full.get(..1).unwrap_or(full),
+        _ => full.get(..3).unwrap_or(full),
     });
-}
-
-fn sunday_first(day: Weekday) -> i8 {
-    day.to_sunday_zero_offset()
 }
 
 /// Week-based year and week in the United States: weeks begin on Sunday, the first is the one
 /// with the first of January.
-fn us_week(date: Date) -> (i64, i64) {
-    let year = i64::from(date.year());
-    let week_start = date
-        .checked_sub(SignedDuration::from_hours(
-            24 * i64::from(sunday_first(date.weekday())),
-        ))
-        .unwrap_or(date);
-    let week_end = week_start
-        .checked_add(SignedDuration::from_hours(24 * 6))
-        .unwrap_or(date);
-    if week_end.year() > date.year() {
+fn us_week(at: &Local) -> (i32, i32) {
+    let calendar::Date { year, month, day } = at.date;
+    // From Sunday to Saturday.
+    if month == 12 && day + 6 - at.weekday > 31 {
         return (year + 1, 1);
     }
-    let first = i64::from(sunday_first(date.first_of_year().weekday()));
-    (year, (i64::from(date.day_of_year()) - 1 + first) / 7 + 1)
+    let before = at.date.day_of_year() - 1;
+    let first = (at.weekday - before).rem_euclid(7);
+    (year, (before + first) / 7 + 1)
 }
 
 /// `X`, `x` and `Z`: the offset from UTC.
 fn offset(letter: char, count: usize, seconds: i32, out: &mut String) {
+    let is_long = matches!((letter, count), ('X' | 'x' | 'Z', 4 | 5));
+    // Of an offset that would be written as zero the sign is none, either.
+    let seconds = if is_long || seconds.abs() >= 60 {
+        seconds
+    } else {
+        0
+    };
     if seconds == 0 && (letter == 'X' || (letter == 'Z' && count == 5)) {
         out.push('Z');
         return;
@@ -395,7 +346,7 @@ fn offset(letter: char, count: usize, seconds: i32, out: &mut String) {
     };
     let written = match (letter, count) {
         ('X' | 'x', 1) if minutes == 0 => write!(out, "{sign}{hours:02}"),
-        ('X' | 'x' | 'Z', 4 | 5) if rest != 0 => {
+        _ if is_long && rest != 0 => {
             write!(out, "{sign}{hours:02}{colon}{minutes:02}{colon}{rest:02}")
         }
         _ => write!(out, "{sign}{hours:02}{colon}{minutes:02}"),

@@ -15,6 +15,7 @@ use crate::config::PartitioningSettings;
 use crate::failure::{ErrorOutputType, Failure};
 use crate::nesting;
 use crate::record::Record;
+use crate::timestamp;
 
 /// What a stream's query, event time and transforms yield, compiled.
 pub(super) struct Extractor {
@@ -213,13 +214,14 @@ impl Extractor {
             Value::Text(text) => event_time::from_text(text),
             _ => None,
         };
-        if at.is_none() {
-            return Err(failed(
-                "the event time is neither RFC 3339, nor yyyy-MM-dd HH:mm:ss, nor epoch seconds \
-                 or milliseconds, of the years 1 to 9999",
-            ));
-        }
-        out.event_time = at;
+        let Some(at) = at else {
+            let found = excerpt(&output.to_string());
+            let allowed = timestamp::FORMS;
+            return Err(failed(format!(
+                "event_time: found {found}, expected {allowed}"
+            )));
+        };
+        out.event_time = Some(at);
         Ok(())
     }
 
@@ -251,6 +253,17 @@ impl Extractor {
             out.ends.push(out.values.len());
         }
         Ok(())
+    }
+}
+
+/// Characters of a value that a message quotes at most.
+const EXCERPT: usize = 60;
+
+/// A text, cut short where it is long.
+fn excerpt(text: &str) -> String {
+    match text.char_indices().nth(EXCERPT) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 

@@ -368,6 +368,31 @@ fn event_times_beyond_the_calendar_fail_the_record() {
 }
 
 #[test]
+fn a_bad_event_time_is_shown_and_what_is_allowed_is_said() {
+    let long = format!("\"{}\"", "x".repeat(500));
+    // As one scan leaves it to jq, and by jq alone.
+    for path in [".ts", "[.ts][0]"] {
+        let partitioner = compile(&settings("", path), Some("!{eventTime:yyyy}/"));
+        for (value, found) in [
+            ("\"tomorrow\"", "\"tomorrow\""),
+            ("\"2026-02-30T00:00:00Z\"", "\"2026-02-30T00:00:00Z\""),
+            ("\"\"", "\"\""),
+            ("null", "null"),
+            ("true", "true"),
+            ("1e300", "1e+300"),
+            ("[1,{\"a\":2}]", "[1,{\"a\":2}]"),
+            (long.as_str(), &format!("\"{}…", "x".repeat(59))),
+        ] {
+            let message = prefix_of(&partitioner, &format!("{{\"ts\":{value}}}")).unwrap_err();
+            let start = format!("event_time: found {found}, expected ");
+            assert!(message.starts_with(&start), "{message}");
+            assert!(message.contains("yyyy-MM-ddTHH:mm:ss"), "{message}");
+            assert!(message.ends_with("of the years 1 to 9999"), "{message}");
+        }
+    }
+}
+
+#[test]
 fn a_time_zone_applies_to_arrival_and_event_time() {
     let zone = PartitioningSettings {
         time_zone: Some("Asia/Kolkata".into()),

@@ -19,8 +19,10 @@ const STAGES: &[&str] = &[
 ];
 const GROUND_FLOOR: &[&str] = &[
     "aws",
+    "calendar",
     "clock",
     "config",
+    "decimal",
     "disk",
     "error",
     "extent",
@@ -36,6 +38,7 @@ const GROUND_FLOOR: &[&str] = &[
     "retry",
     "shard",
     "telemetry",
+    "timestamp",
 ];
 const TOP_LEVEL: &[&str] = &[
     "ARCHITECTURE.md",

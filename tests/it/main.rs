@@ -34,6 +34,7 @@ mod oracle_bites;
 mod orphans;
 mod partitions;
 mod places;
+mod readers;
 mod readme;
 mod shared_stream;
 mod streams;

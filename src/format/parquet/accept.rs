@@ -5,18 +5,20 @@
 //! - Numeric columns take numbers and strings that hold a number. Integers take no fraction but
 //!   `1.0` and `1e3`; decimals round half away from zero; what is out of range does not fit.
 //! - `boolean` takes `true`, `false` and strings of these words; `binary` takes base64 text.
-//! - `date` takes `yyyy-MM-dd`; timestamps are told in `time`.
+//! - `timestamp` takes what `crate::timestamp` reads. `date` takes a date as text, and no number: it
+//!   could be days as well as seconds.
 
 use std::borrow::Cow;
 
 use base64::Engine as _;
 
+use crate::decimal::{self, Number};
+use crate::timestamp;
+
 use super::column::{Cells, Limit, Strings};
 use super::cursor::{self, Body};
 use super::decode::Scratch;
 use super::fault::{Fault, Fit};
-use super::number::{self, Number};
-use super::time;
 
 impl Cells {
     /// Takes a string.
@@ -38,10 +40,8 @@ impl Cells {
                     base64::engine::general_purpose::STANDARD.decode_vec(text, &mut strings.bytes);
                 decoded.ok().map(|()| strings.close())
             }
-            Self::Date(values) => time::date(text).map(|days| values.push(days)),
-            Self::Timestamp(values) => time::timestamp(text)
-                .or_else(|| parsed().and_then(time::epoch))
-                .map(|micros| values.push(micros)),
+            Self::Date(values) => timestamp::date_from_text(text).map(|days| values.push(days)),
+            Self::Timestamp(values) => timestamp::from_text(text).map(|micros| values.push(micros)),
             _ => parsed().and_then(|number| self.push_number(number)),
         };
         taken.ok_or_else(|| Fault::mismatch(body.at, self.expected(), ""))
@@ -91,10 +91,10 @@ impl Cells {
                 scale,
             } => {
                 let (value, _) = number.scaled(i32::from(*scale))?;
-                let bound = number::power_of_ten(i32::from(*precision))?;
+                let bound = decimal::power_of_ten(i32::from(*precision))?;
                 (value.abs() < bound).then(|| values.push(value))?;
             }
-            Self::Timestamp(values) => values.push(time::epoch(number)?),
+            Self::Timestamp(values) => values.push(timestamp::from_number(number)?),
             _ => return None,
         }
         Some(())

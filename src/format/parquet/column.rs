@@ -91,6 +91,33 @@ pub(super) struct Group {
     fields: Fields,
 }
 
+/// A map's key as readers compare it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Key<'a> {
+    Number(i128),
+    Float(u64),
+    Text(&'a [u8]),
+}
+
+impl Cells {
+    /// The key in a row; keys have no parts.
+    pub(super) fn key(&self, row: usize) -> Key<'_> {
+        match self {
+            Self::Boolean(values) => Key::Number(values.get_bit(row).into()),
+            Self::TinyInt(values) => Key::Number(values[row].into()),
+            Self::SmallInt(values) => Key::Number(values[row].into()),
+            Self::Int(values) | Self::Date(values) => Key::Number(values[row].into()),
+            Self::BigInt(values) | Self::Timestamp(values) => Key::Number(values[row].into()),
+            // Zero is one key, whatever its sign; what is no number is in no column.
+            Self::Float(values) => Key::Float((f64::from(values[row]) + 0.0).to_bits()),
+            Self::Double(values) => Key::Float((values[row] + 0.0).to_bits()),
+            Self::Decimal { values, .. } => Key::Number(values[row]),
+            Self::Text { strings, .. } | Self::Binary(strings) => Key::Text(strings.get(row)),
+            Self::List { .. } | Self::Map { .. } | Self::Struct(_) => Key::Text(&[]),
+        }
+    }
+}
+
 impl Column {
     pub(super) fn new(kind: &Kind) -> Self {
         let cells = match kind {
@@ -309,6 +336,11 @@ impl Strings {
     #[inline]
     pub(super) fn close(&mut self) {
         self.offsets.push(offset(self.bytes.len()));
+    }
+
+    fn get(&self, row: usize) -> &[u8] {
+        let [start, end] = [row, row + 1].map(|at| self.offsets[at].unsigned_abs() as usize);
+        &self.bytes[start..end]
     }
 
     /// Where the string being written begins.

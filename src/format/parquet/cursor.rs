@@ -2,8 +2,9 @@
 //!
 //! The caller has checked that the text is UTF-8, so every slice cut at ASCII bytes is, too.
 
+use crate::decimal::Number;
+
 use super::fault::{Fault, Fit};
-use super::number::Number;
 
 /// Objects and arrays in a record nest at most so deep.
 pub(super) const DEPTH_MAX: usize = 128;

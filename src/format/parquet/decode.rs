@@ -1,15 +1,15 @@
 //! JSON text into column buffers, in one pass along the schema.
 //!
 //! `null` and a missing member are null everywhere; undeclared members are skipped but must be JSON;
-//! of members with the same name (without regard to ASCII case) the last counts. `array` takes an
+//! of members with the same name (without regard to ASCII case), or the same key of a map once it has
+//! the key's type, the last counts. `array` takes an
 //! array, or a single string, number or boolean as its only item; `map` and `struct` take objects.
 //! Single values are told in `accept`.
 
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use super::accept::content;
-use super::column::{Cells, Column, Group};
+use super::column::{Cells, Column, Group, Key};
 use super::cursor::Cursor;
 use super::fault::{Fault, Fit};
 
@@ -207,8 +207,8 @@ fn read_list(
     }
 }
 
-/// Reads the members of an object as entries. Where a key occurs again, the object is read a second
-/// time without the entries that a later one replaces.
+/// Reads the members of an object as entries. Of keys that become the same value the last counts:
+/// the object is then read a second time without the entries that a later one replaces.
 fn read_map(
     key: &mut Column,
     value: &mut Column,
@@ -218,31 +218,31 @@ fn read_map(
 ) -> Fit<()> {
     let start = key.len();
     let again = *cursor;
-    let mut last: HashMap<Cow<'_, [u8]>, usize, foldhash::fast::RandomState> = HashMap::default();
+    read_entries(key, value, cursor, scratch, depth, &|_| true)?;
+    let mut last: HashMap<Key<'_>, usize, foldhash::fast::RandomState> = HashMap::default();
     let mut replaced = HashSet::new();
-    read_entries(key, value, cursor, scratch, depth, &mut |index, name| {
-        replaced.extend(last.insert(name, index));
-        true
-    })?;
+    for row in start..key.len() {
+        replaced.extend(last.insert(key.cells.key(row), row - start));
+    }
     if !replaced.is_empty() {
         key.truncate(start);
         value.truncate(start);
         *cursor = again;
-        read_entries(key, value, cursor, scratch, depth, &mut |index, _| {
+        read_entries(key, value, cursor, scratch, depth, &|index| {
             !replaced.contains(&index)
         })?;
     }
     Ok(())
 }
 
-/// Reads entries, of which `wanted` decides by index and name.
-fn read_entries<'a>(
+/// Reads entries, of which `wanted` decides by index.
+fn read_entries(
     key: &mut Column,
     value: &mut Column,
-    cursor: &mut Cursor<'a>,
+    cursor: &mut Cursor<'_>,
     scratch: &mut Scratch,
     depth: usize,
-    wanted: &mut dyn FnMut(usize, Cow<'a, [u8]>) -> bool,
+    wanted: &dyn Fn(usize) -> bool,
 ) -> Fit<()> {
     cursor.bump();
     if cursor.next_token() == Some(b'}') {
@@ -251,12 +251,7 @@ fn read_entries<'a>(
     }
     for index in 0.. {
         let body = cursor.key()?;
-        let name = if body.escaped {
-            Cow::Owned(content(body, &mut scratch.text)?.to_vec())
-        } else {
-            Cow::Borrowed(body.raw)
-        };
-        if wanted(index, name) {
+        if wanted(index) {
             key.cells
                 .take_string(body, scratch)
                 .map_err(|fault| fault.key(body.raw))?;

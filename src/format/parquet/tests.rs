@@ -400,10 +400,13 @@ fn a_row_group_is_closed_before_it_holds_more_than_64_mib_of_records() {
         .collect();
     assert_eq!(rows.iter().sum::<i64>(), 300);
     assert!(rows.len() >= 3, "{rows:?}");
-    assert_eq!(
-        reader.metadata().file_metadata().created_by(),
-        Some("firehose 0.1.0")
-    );
+    let file = reader.metadata().file_metadata();
+    assert_eq!(file.created_by(), Some("firehose 0.1.0"));
+    let pairs = file.key_value_metadata().unwrap();
+    // What lets Spark 3 read times before 1900 as they are.
+    assert_eq!(pairs[0].key, "org.apache.spark.version");
+    assert_eq!(pairs[0].value.as_deref(), Some("3.1.0"));
+    assert_eq!(pairs.len(), 1);
 }
 
 /// Any text up to a few characters of the kind that JSON and our types are made of.

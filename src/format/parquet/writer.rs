@@ -12,6 +12,7 @@ use parquet::arrow::arrow_writer::{
 };
 use parquet::basic::{Compression, GzipLevel, ZstdLevel};
 use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 
@@ -28,6 +29,11 @@ const ROW_GROUP_ROWS: usize = 1_000_000;
 
 /// A row group is closed when its encoded pages and dictionaries hold this much memory.
 pub(super) const ROW_GROUP_MEMORY: usize = 32 << 20;
+
+/// Says to Spark that dates are of the Gregorian calendar, however old: it takes that from the version of
+/// Spark that wrote a file, 3.0 or later (3.1 for all types). Where there is none, it refuses the whole
+/// object for one date before 1582-10-15 or timestamp before 1900, the zero time of Go and .NET for one.
+const SPARK_VERSION: (&str, &str) = ("org.apache.spark.version", "3.1.0");
 
 /// Level of Zstandard: higher ones measured slower without being smaller.
 const ZSTD_LEVEL: i32 = 1;
@@ -108,7 +114,11 @@ impl File {
     fn open(table: &Table, first: &RecordBatch, start: u64) -> io::Result<Self> {
         let mut properties = WriterProperties::builder()
             .set_compression(codec(table.compression).map_err(error)?)
-            .set_created_by(concat!("firehose ", env!("CARGO_PKG_VERSION")).to_owned());
+            .set_created_by(concat!("firehose ", env!("CARGO_PKG_VERSION")).to_owned())
+            .set_key_value_metadata(Some(vec![KeyValue::new(
+                SPARK_VERSION.0.to_owned(),
+                SPARK_VERSION.1.to_owned(),
+            )]));
         for column in dictionary::useless(first) {
             properties = properties.set_column_dictionary_enabled(column, false);
         }

@@ -57,6 +57,75 @@ fn the_time_zone_moves_the_clock_and_names_itself() {
     assert_eq!(text("X", AT, "Asia/Kolkata"), "+0530");
 }
 
+/// What `java.time` of JDK 17 wrote: see `tests/JavaTimes.java`. A line that begins with a tab holds the
+/// pattern of the lines after it: zone, second of the epoch, text.
+const JAVA: &str = include_str!("tests/java-17.tsv");
+
+#[test]
+fn every_letter_at_every_edge_is_written_as_java_writes_it() {
+    let (mut pattern, mut compared) = ("", 0);
+    let mut wrong = Vec::new();
+    for line in JAVA.lines() {
+        let fields: Vec<&str> = line.split('\t').collect();
+        let [zone, at, expected] = fields[..] else {
+            pattern = fields[1];
+            continue;
+        };
+        let found = text(pattern, at.parse().unwrap(), zone);
+        if found != expected {
+            wrong.push(format!("{zone} {at}\n  java  {expected}\n  here  {found}"));
+        }
+        compared += 1;
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} wrong: {}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+    assert!(compared > 2000);
+}
+
+#[test]
+fn an_offset_of_seconds_is_none_where_seconds_are_not_written() {
+    // No zone of today's database was ever so near to UTC; Accra was in older ones.
+    for (letter, count, expected) in [
+        ('X', 1, "Z"),
+        ('X', 3, "Z"),
+        ('X', 4, "-000052"),
+        ('X', 5, "-00:00:52"),
+        ('x', 1, "+00"),
+        ('x', 2, "+0000"),
+        ('x', 3, "+00:00"),
+        ('x', 5, "-00:00:52"),
+        ('Z', 1, "+0000"),
+        ('Z', 4, "GMT-00:00:52"),
+        ('Z', 5, "-00:00:52"),
+    ] {
+        let mut out = String::new();
+        offset(letter, count, -52, &mut out);
+        assert_eq!(out, expected, "{letter} {count}");
+    }
+}
+
+#[test]
+fn a_zone_that_java_does_not_know_is_named_by_the_database() {
+    assert_eq!(text("z", AT, "EST"), "EST");
+    assert_eq!(
+        text("z VV", AT, "america/sao_paulo"),
+        "BRT america/sao_paulo"
+    );
+}
+
+#[test]
+fn times_beyond_the_years_1_to_9999_are_moved_to_their_edge() {
+    let pattern = "uuuu-MM-dd HH:mm:ss";
+    assert_eq!(text(pattern, i64::MAX, "UTC"), "9999-12-31 23:59:59");
+    assert_eq!(text(pattern, i64::MIN, "UTC"), "0001-01-01 00:00:00");
+    let zone = Zone::utc();
+    assert_eq!(zone.at(253_402_300_799).to_string(), "9999-12-31T23:59:59Z");
+}
+
 #[test]
 fn the_week_based_year_differs_from_the_year_around_new_year() {
     // 2024-12-29 is a Sunday: in the United States it opens week 1 of 2025.
@@ -115,9 +184,11 @@ proptest::proptest! {
     fn no_text_is_wider_than_announced(
         pattern in "(y{1,9}|u{1,9}|Y{1,9}|M{1,5}|d{1,2}|D{1,3}|E{1,5}|e{1,5}|Q{1,5}|a|[hHkKmsw]{1}|S{1,9}|n{1,9}|z{1,3}|VV|Z{1,5}|X{1,5}|x{1,5}|G{1,5}|[/ :-]){0,8}",
         at in -62_135_596_800_i64..253_402_300_800,
-        zone in 0_usize..4,
+        zone in 0_usize..5,
+        edge in -90_000_i64..90_000, is_edge: bool,
     ) {
-        let zone = Zone::find(Some(["UTC", "Asia/Kolkata", "America/Sao_Paulo", "America/Argentina/ComodRivadavia"][zone])).unwrap();
+        let zone = Zone::find(Some(["UTC", "Asia/Kolkata", "America/Sao_Paulo", "America/Argentina/ComodRivadavia", "Etc/GMT-14"][zone])).unwrap();
+        let at = if is_edge && edge < 0 { 253_402_300_800 + edge } else if is_edge { edge - 62_135_596_800 } else { at };
         if let Ok(pattern) = DatePattern::parse(&pattern) {
             let mut out = String::new();
             pattern.format(&zone.at(at), &zone, &mut out);

@@ -2,10 +2,11 @@
 
 use proptest::prelude::*;
 use serde::de::IgnoredAny;
-use serde_json::{Map, Number, Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{compile, convert, junk, rows};
 use crate::config::ParquetCompression;
+use crate::decimal::Number;
 use crate::position::Position;
 use crate::record::Record;
 
@@ -15,8 +16,9 @@ fn value() -> impl Strategy<Value = Value> {
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
-        any::<f64>().prop_filter_map("JSON has finite numbers", |number| Number::from_f64(number)
-            .map(Value::from)),
+        any::<f64>().prop_filter_map("JSON has finite numbers", |number| {
+            serde_json::Number::from_f64(number).map(Value::from)
+        }),
         any::<String>().prop_map(Value::from),
     ];
     leaf.prop_recursive(4, 24, 4, |inner| {
@@ -113,7 +115,7 @@ proptest! {
     #[test]
     fn doubles_are_the_nearest(text in "-?(0|[1-9][0-9]{0,20})(\\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?") {
         let expected: f64 = text.parse().unwrap();
-        let (number, length) = super::super::number::Number::read(text.as_bytes()).unwrap();
+        let (number, length) = Number::read(text.as_bytes()).unwrap();
         prop_assert_eq!(length, text.len());
         prop_assert_eq!(number.to_f64().map(f64::to_bits), expected.is_finite().then_some(expected.to_bits()));
     }

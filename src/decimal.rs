@@ -1,4 +1,5 @@
-//! JSON numbers, read once into digits and exponent, and what each numeric type makes of them.
+//! Numbers as JSON writes them, read once into digits and exponent, and what each numeric type makes of
+//! them.
 
 /// Powers of ten that a double holds exactly.
 const EXACT_POWERS: [f64; 23] = [
@@ -11,9 +12,9 @@ const DIGITS_MAX: usize = 19;
 
 /// A number as written.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Number<'a> {
+pub struct Number<'a> {
     /// The text, which has JSON's syntax.
-    pub(super) text: &'a [u8],
+    pub text: &'a [u8],
     negative: bool,
     /// All digits as one integer, if they are few enough to fit.
     digits: Option<u64>,
@@ -21,10 +22,28 @@ pub(super) struct Number<'a> {
     exponent: i32,
 }
 
+/// What is behind the point, where a number is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rest {
+    Nothing,
+    BelowHalf,
+    HalfOrMore,
+}
+
+impl Rest {
+    const fn of(is_some: bool, is_half: bool) -> Self {
+        match (is_some, is_half) {
+            (false, _) => Self::Nothing,
+            (true, false) => Self::BelowHalf,
+            (true, true) => Self::HalfOrMore,
+        }
+    }
+}
+
 impl<'a> Number<'a> {
     /// Reads the number that `text` begins with, and its length. The error is an offset.
     #[inline]
-    pub(super) fn read(text: &'a [u8]) -> Result<(Self, usize), usize> {
+    pub fn read(text: &'a [u8]) -> Result<(Self, usize), usize> {
         let negative = text.first() == Some(&b'-');
         let start = usize::from(negative);
         let mut digits = 0;
@@ -65,7 +84,7 @@ impl<'a> Number<'a> {
     }
 
     /// Reads a string's content as a number: as in JSON, but a plus sign and leading zeros may be.
-    pub(super) fn from_string(text: &'a [u8]) -> Option<Self> {
+    pub fn from_string(text: &'a [u8]) -> Option<Self> {
         let unsigned = text
             .strip_prefix(b"+")
             .or_else(|| text.strip_prefix(b"-"))
@@ -89,7 +108,7 @@ impl<'a> Number<'a> {
 
     /// The integer, if it is one and fits.
     #[inline]
-    pub(super) fn to_i64(self) -> Option<i64> {
+    pub fn to_i64(self) -> Option<i64> {
         match self.digits {
             Some(digits) if self.exponent == 0 => {
                 let value = i64::try_from(digits).ok();
@@ -108,7 +127,7 @@ impl<'a> Number<'a> {
 
     /// The nearest double, if the number is within its range.
     #[inline]
-    pub(super) fn to_f64(self) -> Option<f64> {
+    pub fn to_f64(self) -> Option<f64> {
         if let Some(digits) = self.digits
             && digits <= 1 << 53
             && let Some(&power) = EXACT_POWERS.get(self.exponent.unsigned_abs() as usize)
@@ -130,7 +149,7 @@ impl<'a> Number<'a> {
     }
 
     /// The nearest float, if the number is within its range.
-    pub(super) fn to_f32(self) -> Option<f32> {
+    pub fn to_f32(self) -> Option<f32> {
         let value: f32 = self.unsigned_text()?.parse().ok()?;
         value
             .is_finite()
@@ -139,32 +158,50 @@ impl<'a> Number<'a> {
 
     /// The number times ten to the power of `scale`, rounded half away from zero, and whether nothing
     /// was rounded off; `None` where that is beyond 38 digits.
-    pub(super) fn scaled(self, scale: i32) -> Option<(i128, bool)> {
+    pub fn scaled(self, scale: i32) -> Option<(i128, bool)> {
+        let (whole, rest) = self.shifted(scale)?;
+        let magnitude = whole.checked_add(i128::from(rest == Rest::HalfOrMore))?;
+        Some((self.signed(magnitude), rest == Rest::Nothing))
+    }
+
+    /// The number times ten to the power of `scale`, rounded down; `None` where that is beyond 38
+    /// digits.
+    pub fn floor(self, scale: i32) -> Option<i128> {
+        let (whole, rest) = self.shifted(scale)?;
+        let is_past = self.negative && rest != Rest::Nothing;
+        Some(self.signed(whole.checked_add(i128::from(is_past))?))
+    }
+
+    const fn signed(self, magnitude: i128) -> i128 {
+        if self.negative { -magnitude } else { magnitude }
+    }
+
+    /// The magnitude times ten to the power of `scale`, and what of it is behind the point.
+    fn shifted(self, scale: i32) -> Option<(i128, Rest)> {
         let (digits, exponent) = match self.digits {
             Some(digits) => (i128::from(digits), self.exponent),
-            None => return self.scaled_long(scale),
+            None => return self.shifted_long(scale),
         };
         let shift = exponent.saturating_add(scale);
-        let (magnitude, exact) = if shift >= 0 {
+        if shift >= 0 {
             let power = if digits == 0 { 1 } else { power_of_ten(shift)? };
-            (digits.checked_mul(power)?, true)
-        } else if let Some(power) = power_of_ten(shift.saturating_neg()) {
-            let (quotient, rest) = (digits / power, digits % power);
-            (quotient + i128::from(rest >= power - rest), rest == 0)
-        } else {
-            (0, digits == 0)
+            return Some((digits.checked_mul(power)?, Rest::Nothing));
+        }
+        let Some(power) = power_of_ten(shift.saturating_neg()) else {
+            return Some((0, Rest::of(digits != 0, false)));
         };
-        Some((if self.negative { -magnitude } else { magnitude }, exact))
+        let (quotient, rest) = (digits / power, digits % power);
+        Some((quotient, Rest::of(rest != 0, rest >= power - rest)))
     }
 
     /// The same for more digits than an integer holds: digit by digit.
-    fn scaled_long(self, scale: i32) -> Option<(i128, bool)> {
+    fn shifted_long(self, scale: i32) -> Option<(i128, Rest)> {
         let mantissa = self.text.split(|byte| matches!(byte, b'e' | b'E')).next()?;
         let count = mantissa.iter().filter(|byte| byte.is_ascii_digit()).count();
         let shift = i64::from(self.exponent) + i64::from(scale);
-        // So many leading digits stand before the point; what follows is rounded off.
+        // So many leading digits stand before the point; the others are behind it.
         let kept = i64::try_from(count).ok()? + shift;
-        let (mut value, mut rounds_up, mut exact) = (0_i128, false, true);
+        let (mut value, mut is_half, mut is_some) = (0_i128, false, false);
         for (index, digit) in mantissa
             .iter()
             .filter(|byte| byte.is_ascii_digit())
@@ -175,15 +212,14 @@ impl<'a> Number<'a> {
             if index < kept {
                 value = value.checked_mul(10)?.checked_add(digit)?;
             } else {
-                rounds_up |= index == kept && digit >= 5;
-                exact &= digit == 0;
+                is_half |= index == kept && digit >= 5;
+                is_some |= digit != 0;
             }
         }
         if shift > 0 && value != 0 {
             value = value.checked_mul(power_of_ten(i32::try_from(shift).ok()?)?)?;
         }
-        let magnitude = value.checked_add(i128::from(rounds_up))?;
-        Some((if self.negative { -magnitude } else { magnitude }, exact))
+        Some((value, Rest::of(is_some, is_half)))
     }
 
     fn unsigned_text(&self) -> Option<&str> {
@@ -228,7 +264,7 @@ fn lowest(digits: u64) -> Option<i64> {
 }
 
 /// Ten to the power of 0–38.
-pub(super) fn power_of_ten(power: i32) -> Option<i128> {
+pub fn power_of_ten(power: i32) -> Option<i128> {
     10_i128.checked_pow(u32::try_from(power).ok()?)
 }
 
@@ -268,6 +304,20 @@ mod tests {
             let short = number(&text);
             let long = Number { digits: None, ..short };
             prop_assert_eq!(short.scaled(scale), long.scaled(scale));
+            prop_assert_eq!(short.floor(scale), long.floor(scale));
+        }
+
+        #[test]
+        fn what_is_cut_off_lies_below_one_and_above_the_cut(
+            whole in -1_000_000_i64..1_000_000, fraction in "[0-9]{1,30}", cut in 0_usize..6,
+        ) {
+            prop_assume!(whole != 0);
+            let text = format!("{whole}.{fraction}");
+            let kept: String = fraction.chars().chain("000000".chars()).take(cut).collect();
+            let magnitude: i128 = format!("{}{kept}", whole.abs()).parse().unwrap();
+            let is_cut = fraction.bytes().skip(cut).any(|digit| digit != b'0');
+            let expected = if whole > 0 { magnitude } else { -magnitude - i128::from(is_cut) };
+            prop_assert_eq!(number(&text).floor(cut.try_into().unwrap()), Some(expected));
         }
 
         #[test]

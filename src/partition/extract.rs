@@ -181,10 +181,11 @@ impl Extractor {
         for name in &self.transform_keys {
             // Of two values that were set for a name the last one counts.
             let set = record.keys.iter().rfind(|(key, _)| key == name);
-            let Some((_, value)) = set.filter(|(_, value)| !value.is_empty()) else {
-                return Err(failed(NULL_OR_EMPTY));
-            };
-            out.push(value.as_bytes());
+            match set {
+                Some((_, value)) if !value.is_empty() => out.push(value.as_bytes()),
+                Some(_) => return Err(unusable(NULL_OR_EMPTY, name, "is empty")),
+                None => return Err(unusable(NULL_OR_EMPTY, name, "was set by no transform")),
+            }
         }
         Ok(())
     }
@@ -229,18 +230,16 @@ impl Extractor {
         let Some(entries) = jq::entries(output) else {
             return Err(failed("the query must return one object"));
         };
-        for (_, value) in entries {
-            match value {
-                Value::Null => return Err(failed(NULL_OR_EMPTY)),
-                Value::Text(text) if text.is_empty() => return Err(failed(NULL_OR_EMPTY)),
-                Value::Number(number) if number.float().is_nan() => {
-                    return Err(failed(NULL_OR_EMPTY));
-                }
-                Value::Array(_) | Value::Object(_) => {
-                    return Err(failed("partitionKeys values must not be arrays or objects"));
-                }
-                _ => {}
-            }
+        for (name, value) in entries {
+            let (rule, what) = match value {
+                Value::Null => (NULL_OR_EMPTY, "is null"),
+                Value::Text(text) if text.is_empty() => (NULL_OR_EMPTY, "is empty"),
+                Value::Number(number) if number.float().is_nan() => (NULL_OR_EMPTY, "is NaN"),
+                Value::Array(_) => (ARRAY_OR_OBJECT, "is an array"),
+                Value::Object(_) => (ARRAY_OR_OBJECT, "is an object"),
+                _ => continue,
+            };
+            return Err(unusable(rule, &String::from_utf8_lossy(name), what));
         }
         for name in &self.query_keys {
             match jq::get(output, name) {
@@ -248,7 +247,10 @@ impl Extractor {
                 Some(Value::Number(number)) => number.render(&mut out.values),
                 Some(Value::Bool(true)) => out.values.extend_from_slice(b"true"),
                 Some(Value::Bool(false)) => out.values.extend_from_slice(b"false"),
-                _ => return Err(failed(NULL_OR_EMPTY)),
+                _ => {
+                    let what = "is not in the query's object";
+                    return Err(unusable(NULL_OR_EMPTY, name, what));
+                }
             }
             out.ends.push(out.values.len());
         }
@@ -269,6 +271,16 @@ fn excerpt(text: &str) -> String {
 
 /// Firehose's own words.
 const NULL_OR_EMPTY: &str = "partitionKeys values must not be null or empty";
+const ARRAY_OR_OBJECT: &str = "partitionKeys values must not be arrays or objects";
+/// The longest part of a key's name in a message, in characters.
+const NAME_CHARS_MAX: usize = 64;
+
+/// A key's value breaks a rule: the rule first, then which key and how.
+fn unusable(rule: &str, name: &str, what: &str) -> Failure {
+    let cut = name.char_indices().nth(NAME_CHARS_MAX);
+    let (name, more) = cut.map_or((name, ""), |(at, _)| (&name[..at], "…"));
+    failed(format!("{rule}: key {name:?}{more} {what}"))
+}
 
 /// A record that cannot be sorted.
 pub(super) fn failed(message: impl Into<Cow<'static, str>>) -> Failure {

@@ -4,36 +4,28 @@
 //! other inputs are refused when it is compiled. Its evaluation is bounded by fuel and by native
 //! stack ([`meter`]); its values are ours so that nothing escapes the count ([`value`]).
 //!
-//! Differences from jq 1.6 (the differential test allows no others):
-//! - Integers beyond 2^53 keep their digits until they are calculated with.
-//! - A record is strict JSON in UTF-8: no `nan`, no invalid bytes, exactly one value.
-//! - Refused when the stream is loaded: `now`, `localtime`, `strflocaltime`, `env`, `$ENV`,
-//!   `input`, `inputs`, `debug`, `stderr`, `halt`, `halt_error`, `input_filename`,
-//!   `input_line_number`, `get_search_list`, `jn`, `yn`, modules, and definitions that call
-//!   themselves.
-//! - A query that takes too many steps, makes too much data or recurses too deep fails the record.
-//! - Regular expressions have neither look-around nor back-references.
-//! - `from_entries` takes `k` and `v` too; `fromdate` reads fractions of seconds, and fractions
-//!   are exact in `gmtime`; `strptime` needs a date.
-//! - Missing: `JOIN`, `tostream`, `fromstream`, `truncate_stream`, `format`, `builtins`,
-//!   `lgamma_r`, `$__loc__` and what tells about the program itself.
-//! - A query's own text writes characters beyond U+FFFF as they are, not as surrogate pairs.
-//! - Messages of failures are jaq's.
+//! Queries do what they do in jq 1.6: where jaq's library differs, definitions of ours
+//! (`definitions.jq`) and natives ([`natives`]) stand in for it; where its language does, a query is
+//! written anew in terms that mean the same to both ([`rewrite`]). The README's section on jq lists
+//! what differs still, and the differential tests allow nothing else.
 
 mod guard;
 mod meter;
 mod natives;
 mod outcome;
 mod read;
+mod rewrite;
 mod value;
 
 use std::fmt::{self, Write as _};
 
 use jaq_core::data::HasLut;
+use jaq_core::load::parse::Def;
 use jaq_core::load::{Arena, File, Loader};
 use jaq_core::{Compiler, Ctx, DataT, Lut, Vars};
 
 use super::fault::{Field, PartitionFault};
+use guard::Checked;
 pub(super) use guard::{Key, literal, parse};
 pub(super) use natives::{entries, get};
 pub(super) use outcome::{is_constant, never_keys, never_time};
@@ -45,6 +37,8 @@ pub(super) use value::Value;
 const QUERY_BYTES_MAX: usize = 5120;
 /// Stack of the thread that compiles: the parser recurses as deep as the query nests.
 const COMPILE_STACK_BYTES: usize = 256 << 20;
+/// The name that the query is loaded under.
+const MAIN: &str = "_query";
 /// The longest part of jaq's own message in a failure, in bytes.
 const MESSAGE_BYTES_MAX: usize = 200;
 
@@ -121,19 +115,23 @@ pub(super) fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<
 }
 
 fn compile(text: &str, field: Field) -> Result<Query, Vec<PartitionFault>> {
-    let keys = guard::check(text, field)?;
+    let Checked { term, keys } = guard::check(text, field)?;
+    let query = Def {
+        name: MAIN,
+        args: Vec::new(),
+        body: rewrite::term(term),
+    };
+    let main = File {
+        code: MAIN,
+        path: (),
+    };
     let arena = Arena::default();
-    let loaded = Loader::new(natives::defs()).load(
-        &arena,
-        File {
-            code: text,
-            path: (),
-        },
-    );
+    let defs = natives::defs().map(as_long_as_query).chain([query]);
+    let loaded = Loader::new(defs).load(&arena, main);
     let modules = loaded.map_err(|_| {
         vec![PartitionFault::whole(
             field,
-            "a query cannot import or include modules",
+            "the query could not be loaded",
         )]
     })?;
     let compiled = Compiler::default()
@@ -141,6 +139,10 @@ fn compile(text: &str, field: Field) -> Result<Query, Vec<PartitionFault>> {
         .compile(modules);
     let filter = compiled.map_err(|errors| guard::undefined(text, field, &errors))?;
     Ok(Query { filter, keys })
+}
+
+fn as_long_as_query<'q>(def: Def<&'static str>) -> Def<&'q str> {
+    def
 }
 
 /// jaq's message, cut where it gets long (it may quote a whole record).

@@ -145,13 +145,24 @@ fn records_without_a_usable_key_fail_in_firehose_words() {
         (r#"{"a":"#, "Non JSON record provided"),
         (
             r#"{"a":null}"#,
-            "partitionKeys values must not be null or empty",
+            "partitionKeys values must not be null or empty: key \"a\" is null",
         ),
         (
             r#"{"a":""}"#,
-            "partitionKeys values must not be null or empty",
+            "partitionKeys values must not be null or empty: key \"a\" is empty",
         ),
-        ("{}", "partitionKeys values must not be null or empty"),
+        (
+            "{}",
+            "partitionKeys values must not be null or empty: key \"a\" is null",
+        ),
+        (
+            r#"{"a":[1]}"#,
+            "partitionKeys values must not be arrays or objects: key \"a\" is an array",
+        ),
+        (
+            r#"{"a":{}}"#,
+            "partitionKeys values must not be arrays or objects: key \"a\" is an object",
+        ),
     ] {
         let mut out = b"before".to_vec();
         let failure = partitioner
@@ -229,9 +240,14 @@ fn a_key_that_no_transform_has_set_fails_the_record_as_one_of_the_query_would() 
     };
     assert_eq!(identity_of(&key("a", "x")), Ok("x/".to_owned()));
     assert_eq!(identity_of(&key("a", "..")), Ok("%2E%2E/".to_owned()));
-    let missing = failed("partitionKeys values must not be null or empty");
-    for keys in [vec![], key("b", "x"), key("a", "")] {
-        assert_eq!(identity_of(&keys), Err(missing.clone()), "{keys:?}");
+    for (keys, what) in [
+        (vec![], "was set by no transform"),
+        (key("b", "x"), "was set by no transform"),
+        (key("a", ""), "is empty"),
+    ] {
+        let rule = "partitionKeys values must not be null or empty";
+        let missing = failed(format!("{rule}: key \"a\" {what}"));
+        assert_eq!(identity_of(&keys), Err(missing), "{keys:?}");
     }
 }
 

@@ -20,8 +20,15 @@ pub(in crate::partition) struct Key {
     pub(in crate::partition) at: Range<usize>,
 }
 
-/// Parses a query and refuses what has no place in it; returns the keys if they can be told.
-pub(super) fn check(text: &str, field: Field) -> Result<Option<Vec<Key>>, Vec<PartitionFault>> {
+/// A query that may be compiled.
+pub(super) struct Checked<'q> {
+    pub(super) term: Term<&'q str>,
+    /// The keys of the object it returns, where they can be told.
+    pub(super) keys: Option<Vec<Key>>,
+}
+
+/// Parses a query and refuses what has no place in it; returns the keys, too, if they can be told.
+pub(super) fn check(text: &str, field: Field) -> Result<Checked<'_>, Vec<PartitionFault>> {
     let term = parse(text, field)?;
     let mut faults = Vec::new();
     walk(&term, &mut |name, _, _| {
@@ -32,7 +39,8 @@ pub(super) fn check(text: &str, field: Field) -> Result<Option<Vec<Key>>, Vec<Pa
     });
     recursion(text, field, &term, &mut faults);
     if faults.is_empty() {
-        Ok(keys(text, &term))
+        let keys = keys(text, &term);
+        Ok(Checked { term, keys })
     } else {
         Err(faults)
     }
@@ -81,6 +89,11 @@ pub(super) fn undefined<P>(
             }
             other => format!("no {} \"{name}\" is known", other.as_str()),
         };
+        // A name that is not the query's would be one of our own definitions'.
+        let written = text.as_bytes().as_ptr_range().contains(&name.as_ptr());
+        if !written {
+            return PartitionFault::whole(field, what);
+        }
         let fault = PartitionFault::at(field, span(text, name), what);
         match nearest(name, &names()) {
             Some(word) if matches!(kind, Undefined::Filter(_)) => {
@@ -93,9 +106,9 @@ pub(super) fn undefined<P>(
 }
 
 fn names() -> Vec<&'static str> {
-    let natives = natives::funs::<super::Kind>().map(|(name, ..)| name);
+    let natives = natives::funs().map(|(name, ..)| name);
     let mut names: Vec<_> = natives.chain(natives::defs().map(|def| def.name)).collect();
-    names.retain(|name| !natives::INNER.contains(name));
+    names.retain(|name| !name.starts_with('_'));
     names.sort_unstable();
     names.dedup();
     names

@@ -2,14 +2,22 @@
 
 use jaq_core::box_iter::box_once;
 use jaq_core::load::parse::Def;
-use jaq_core::native::{Filter, Fun, bome, run, unary, v};
-use jaq_core::{Bind, Cv, DataT, Exn, RunPtr, ValX, ValXs};
+use jaq_core::native::{Filter, Fun, bome, unary, v};
+use jaq_core::{Bind, Cv, Exn, Native, RunPtr, ValXs};
 
-use super::meter::{charge, in_path};
-use super::read::read;
+use super::Kind;
 use super::value::{Error, Value};
-use crate::nesting;
-use crate::partition::event_time;
+
+mod arrays;
+mod json;
+mod math;
+mod paths;
+mod regex;
+mod substitute;
+mod text;
+mod time;
+
+pub(super) use math::{to_int, to_long};
 
 /// Functions that jq has and a partition query cannot call, each with the reason.
 pub(super) const REFUSED: [(&str, &str); 18] = [
@@ -41,77 +49,22 @@ const OUTPUT: &str = "a query has nowhere to print to";
 const HALT: &str = "a query cannot stop the daemon; use error(\"…\") to fail the record";
 const BESSEL: &str = "its time has no bound";
 
-/// Names that only our own definitions call.
-pub(super) const INNER: [&str; 12] = [
-    "decode_base64",
-    "limit_to",
-    "gmtime_of",
-    "strftime_of",
-    "in_calendar",
-    "regex_matches",
-    "regex_split_matches",
-    "regex_split",
-    "meter_regex",
-    "strip_left",
-    "strip_right",
-    "is_text",
-];
-
-/// Definitions of ours that come before and after jaq's: regular expressions burn fuel by the size
-/// of pattern and text, and what jq 1.6 has and jaq lacks.
-const BEFORE: &str = "
-def matches($re; $flags): meter_regex($re) | regex_matches($re; $flags);
-def split_matches($re; $flags): meter_regex($re) | regex_split_matches($re; $flags);
-def split_($re; $flags): meter_regex($re) | regex_split($re; $flags);
-def gmtime: in_calendar | gmtime_of;
-def strftime($format): in_calendar | strftime_of($format);
-def ltrimstr($x): if is_text and ($x | is_text) then strip_left($x) else . end;
-def rtrimstr($x): if is_text and ($x | is_text) then strip_right($x) else . end;
-def limit($n; f): limit_to($n; f);
-";
-const AFTER: &str = r#"
-def leaf_paths: paths(scalars);
-def recurse_down: recurse;
-def todate: strftime("%Y-%m-%dT%H:%M:%SZ");
-def delpaths($paths): reduce ($paths | sort | reverse[]) as $path (.; getpath($path) |= empty);
-def del(f): delpaths([path(f)]);
-def limit($n; f): if $n < 0 then f else limit_to(if $n == 0 then 1 else $n end; f) end;
-def join($between): [.[] | if type == "null" then ""
-    elif type == "boolean" or type == "number" then tostring else . end]
-  | if . == [] then "" else reduce .[1:][] as $part ("" + .[0]; . + ($between + $part)) end;
-def IN(s): any(s == .; .);
-def IN(source; s): any(source == s; .);
-def INDEX(stream; f): reduce stream as $row ({}; .[$row | f | tostring] |= $row);
-def INDEX(f): INDEX(.[]; f);
-def from_entries: reduce .[] as $x ({};
-  . + { ($x | if .key == null then .k // .name // .Name // .K // .Key else .key end
-        | if type == "string" then . else tojson end):
-        ($x | if has("value") then .value elif has("Value") then .Value else .v end) });
-def with_entries(f): to_entries | map(f) | from_entries;
-def @csv: map(if type == "number" then tostring
-  elif type == "boolean" then tostring
-  elif type == "null" then ""
-  elif type == "string" then "\"" + (split("\"") | join("\"\"")) + "\""
-  else error("\(type) cannot be csv-formatted, only strings, numbers and booleans can") end) | join(",");
-def @tsv: map(if type == "null" then ""
-  elif type == "array" or type == "object" then error("\(type) cannot be tsv-formatted")
-  else tostring | split("\\") | join("\\\\") | split("\t") | join("\\t")
-    | split("\n") | join("\\n") | split("\r") | join("\\r") end) | join("\t");
-"#;
-
-/// The definitions that queries see.
+/// The definitions that queries see: jaq's, but for those that ours replace.
 pub(super) fn defs() -> impl Iterator<Item = Def<&'static str>> {
-    let ours = |text: &'static str| {
-        let parsed = jaq_core::load::parse(text, |parser| parser.defs());
-        parsed.unwrap_or_default().into_iter()
-    };
-    let theirs = jaq_core::defs()
+    let ours = jaq_core::load::parse(include_str!("definitions.jq"), |parser| parser.defs());
+    let ours = ours.unwrap_or_default();
+    // Others of jaq's call its own `error`.
+    let signatures = ours.iter().map(|def| (def.name, def.args.len()));
+    let mut replaced: Vec<_> = signatures.filter(|(name, _)| *name != "error").collect();
+    // What is built on a regular expression of jaq's.
+    replaced.extend([("scan_", 2), ("scan", 2), ("capture_of_match", 0)]);
+    let natives: Vec<_> = own().iter().map(|(name, ..)| *name).collect();
+    jaq_core::defs()
         .chain(jaq_std::defs())
-        .chain(jaq_json::defs());
-    let replaced = |name| refused(name) || matches!(name, "nan" | "infinite");
-    ours(BEFORE)
-        .chain(theirs.filter(move |def| !replaced(def.name)))
-        .chain(ours(AFTER))
+        .chain(jaq_json::defs())
+        .filter(move |def| !refused(def.name) && !natives.contains(&def.name))
+        .filter(move |def| !replaced.contains(&(def.name, def.args.len())))
+        .chain(ours)
 }
 
 fn refused(name: &str) -> bool {
@@ -119,230 +72,212 @@ fn refused(name: &str) -> bool {
 }
 
 /// The native functions that those definitions and queries call.
-pub(super) fn funs<D: for<'a> DataT<V<'a> = Value>>() -> impl Iterator<Item = Fun<D>> {
-    let core = jaq_core::funs().filter_map(|(name, arguments, fun)| match name {
-        "range" | "path" | "path_value" => None,
-        "limit" => Some(("limit_to", arguments, fun)),
+pub(super) fn funs() -> impl Iterator<Item = Fun<Kind>> {
+    let own = own();
+    let names: Vec<_> = own.iter().map(|(name, ..)| *name).collect();
+    let theirs = jaq_core::funs().chain(jaq_std::funs());
+    let theirs = theirs.filter_map(move |(name, arguments, fun)| match name {
+        "debug_empty" | "stderr_empty" | "matches" | "split_matches" | "split_" => None,
+        "limit" => Some(("_limit", arguments, fun)),
+        name if refused(name) || names.contains(&name) => None,
         name => Some((name, arguments, fun)),
     });
-    let std = jaq_std::funs().filter_map(|(name, arguments, fun)| {
-        let name = match name {
-            "debug_empty" | "stderr_empty" | "decode_base64" => return None,
-            name if refused(name) => return None,
-            "matches" => "regex_matches",
-            "split_matches" => "regex_split_matches",
-            "split_" => "regex_split",
-            "gmtime" => "gmtime_of",
-            "strftime" => "strftime_of",
-            "ltrimstr" => "strip_left",
-            "rtrimstr" => "strip_right",
-            name => name,
-        };
-        Some((name, arguments, fun))
-    });
-    core.chain(std).chain(own().into_vec().into_iter().map(run))
+    theirs.chain(
+        own.into_iter()
+            .map(|(name, arguments, run)| (name, arguments, Native::<Kind>::new(run))),
+    )
 }
 
-fn own<D: for<'a> DataT<V<'a> = Value>>() -> Box<[Filter<RunPtr<D>>]> {
-    Box::new([
+fn own() -> Vec<Filter<RunPtr<Kind>>> {
+    let mut own = of_values();
+    own.extend(of_text());
+    own.extend(of_numbers());
+    own.extend(of_times());
+    own
+}
+
+fn function() -> Box<[Bind]> {
+    [Bind::Fun(())].into()
+}
+
+/// Calls what takes three values.
+fn ternary<T>(mut cv: Cv<'_, Kind>, f: impl FnOnce(Value, Value, Value) -> T) -> T {
+    let last = cv.0.pop_var();
+    f(cv.1, cv.0.pop_var(), last)
+}
+
+/// Whether a value is a number of some kind.
+fn is_number<'a>(value: &Value, kind: impl FnOnce(f64) -> bool) -> ValXs<'a, Value> {
+    let is = matches!(value, Value::Number(number) if kind(number.float()));
+    bome(Ok(Value::Bool(is)))
+}
+
+fn of_values() -> Vec<Filter<RunPtr<Kind>>> {
+    vec![
         ("range", v(3), |mut cv| {
             let (by, to, from) = (cv.0.pop_var(), cv.0.pop_var(), cv.0.pop_var());
-            range(&from, &to, &by)
+            arrays::range(from, to, by)
         }),
-        ("path", [Bind::Fun(())].into(), |cv| {
-            Box::new(paths(cv).map(|found| Ok(found?.0)))
+        ("_count", v(2), |cv| {
+            ternary(cv, |_, from, to| arrays::count(from, to))
         }),
-        ("path_value", [Bind::Fun(())].into(), |cv| {
-            let pair = |(path, value)| Value::array(vec![path, value]);
-            Box::new(paths(cv).map(move |found| found.map(pair)))
+        ("path", function(), |cv| {
+            Box::new(paths::paths(cv).map(|found| Ok(Value::array(found?.0))))
         }),
-        ("meter_regex", v(1), |cv| {
-            unary(cv, |text, pattern| {
-                let length = |value: &Value| match value {
-                    Value::Text(text) => text.len(),
-                    _ => 0,
-                };
-                charge(200 + length(&pattern).saturating_mul(16 + length(&text) / 256));
-                Ok(text)
+        ("path_value", function(), |cv| {
+            let pair = |(path, value)| Value::array(vec![Value::array(path), value]);
+            Box::new(paths::paths(cv).map(move |found| found.map(pair)))
+        }),
+        ("_modify", [Bind::Fun(()), Bind::Fun(())].into(), |cv| {
+            paths::modify(cv)
+        }),
+        ("walk", function(), |cv| paths::walk(cv)),
+        ("_last", function(), |cv| paths::last(cv)),
+        ("setpath", v(2), |cv| {
+            box_once(ternary(cv, |value, path, new| value.set_path(&path, new)).map_err(Exn::from))
+        }),
+        ("delpaths", v(1), |cv| {
+            unary(cv, |value, paths| value.delete_paths(&paths))
+        }),
+        ("length", v(0), |cv| bome(arrays::length(cv.1))),
+        ("reverse", v(0), |cv| bome(arrays::reverse(cv.1))),
+        ("_flatten", v(1), |cv| {
+            unary(cv, |value, depth| arrays::flatten(&value, &depth))
+        }),
+        ("_sort_by", v(1), |cv| {
+            unary(cv, |value, keys| arrays::sort_by(&value, &keys))
+        }),
+        ("contains", v(1), |cv| {
+            unary(cv, |value, part| {
+                if arrays::same_kind(&value, &part) {
+                    return Ok(Value::Bool(arrays::contains(&value, &part)));
+                }
+                let message =
+                    format_args!("{value} and {part} cannot have their containment checked");
+                Err(Error::str(message))
             })
         }),
-        ("in_calendar", v(0), |cv| bome(in_calendar(cv.1))),
-        ("nan", v(0), |_| bome(Ok(Value::float(f64::NAN)))),
-        ("infinite", v(0), |_| bome(Ok(Value::float(f64::INFINITY)))),
-        ("is_text", v(0), |cv| {
-            bome(Ok(Value::Bool(matches!(cv.1, Value::Text(_)))))
+        ("has", v(1), |cv| {
+            unary(cv, |value, key| arrays::has(&value, &key))
         }),
-        ("tojson", v(0), |cv| bome(Ok(Value::text(cv.1.to_json())))),
-        ("fromjson", v(0), |cv| bome(from_json(cv.1))),
-        ("decode_base64", v(0), |cv| bome(decode_base64(&cv.1))),
-        ("length", v(0), |cv| bome(length(cv.1))),
-        ("contains", v(1), |cv| {
-            unary(cv, |value, part| contains(&value, &part).map(Value::Bool))
-        }),
-        ("has", v(1), |cv| unary(cv, |value, key| has(&value, &key))),
         ("indices", v(1), |cv| {
-            unary(cv, |value, part| value.indices_of(&part))
+            unary(cv, |value, part| value.indices(&part))
         }),
         ("bsearch", v(1), |cv| {
-            unary(cv, |value, wanted| match &value {
-                Value::Array(array) => Ok(match array.items.binary_search(&wanted) {
-                    Ok(found) => Value::length(found),
-                    Err(place) => (-Value::length(place + 1))?,
-                }),
-                _ => Err(Error::typ(value, "array")),
-            })
+            unary(cv, |value, wanted| arrays::bsearch(value, &wanted))
         }),
-    ])
+    ]
 }
 
-/// The paths, and the values there, of a function argument.
-fn paths<'a, D: DataT<V<'a> = Value>>(
-    mut cv: Cv<'a, D>,
-) -> impl Iterator<Item = ValX<'a, (Value, Value), Value>> {
-    let (f, context) = cv.0.pop_fun();
-    #[expect(
-        clippy::default_trait_access,
-        reason = "jaq's list of keys has no public name"
-    )]
-    let start = (cv.1, Default::default());
-    let mut paths = in_path(|| f.paths((context, start)));
-    std::iter::from_fn(move || {
-        Some(in_path(|| paths.next())?.map(|(value, path)| {
-            let mut keys: Vec<Value> = path.iter().cloned().collect();
-            keys.reverse();
-            (Value::array(keys), value)
-        }))
-    })
+fn of_text() -> Vec<Filter<RunPtr<Kind>>> {
+    vec![
+        ("tojson", v(0), |cv| bome(Ok(Value::text(cv.1.to_json())))),
+        ("fromjson", v(0), |cv| bome(json::parse(&cv.1))),
+        ("tonumber", v(0), |cv| bome(json::number(cv.1))),
+        ("implode", v(0), |cv| bome(text::implode(&cv.1))),
+        ("ltrimstr", v(1), |cv| {
+            unary(cv, |value, start| Ok(text::without_start(value, &start)))
+        }),
+        ("rtrimstr", v(1), |cv| {
+            unary(cv, |value, end| Ok(text::without_end(value, &end)))
+        }),
+        ("@csv", v(0), |cv| bome(text::row(&cv.1, &text::CSV))),
+        ("@tsv", v(0), |cv| bome(text::row(&cv.1, &text::TSV))),
+        ("escape_html", v(0), |cv| {
+            bome(text::escape(&cv.1, text::HTML))
+        }),
+        ("escape_sh", v(0), |cv| {
+            bome(text::escape(&cv.1, text::SHELL))
+        }),
+        ("encode_uri", v(0), |cv| bome(text::uri(&cv.1))),
+        ("decode_base64", v(0), |cv| bome(text::decode_base64(&cv.1))),
+        ("_match", v(2), |cv| {
+            bome(ternary(cv, |text, pattern, flags| {
+                regex::matches(&text, &pattern, &flags)
+            }))
+        }),
+        ("_test", v(2), |cv| {
+            bome(ternary(cv, |text, pattern, flags| {
+                regex::test(&text, &pattern, &flags)
+            }))
+        }),
+        ("_split", v(2), |cv| {
+            bome(ternary(cv, |text, pattern, flags| {
+                regex::split(&text, &pattern, &flags)
+            }))
+        }),
+        ("_join_pieces", function(), |cv| substitute::join(cv)),
+        ("_pieces", v(2), |cv| {
+            bome(ternary(cv, |text, pattern, flags| {
+                regex::pieces(&text, &pattern, &flags)
+            }))
+        }),
+    ]
 }
 
-fn range<'a>(from: &Value, to: &Value, by: &Value) -> ValXs<'a, Value> {
-    let (Value::Number(from), Value::Number(to), Value::Number(by)) = (from, to, by) else {
-        return box_once(Err(Exn::from(Error::str("range bounds must be numeric"))));
+/// A function from one number to another.
+macro_rules! number {
+    ($name:literal, $f:expr) => {
+        ($name, v(0), |cv| {
+            bome(math::of_number(&cv.1, |number| Value::from($f(number))))
+        })
     };
-    let (mut at, to, by) = (from.float, to.float, by.float);
-    Box::new(std::iter::from_fn(move || {
-        charge(1);
-        let inside = if by > 0.0 {
-            at < to
-        } else {
-            by < 0.0 && at > to
-        };
-        let value = Value::float(at);
-        at += by;
-        inside.then_some(Ok(value))
-    }))
 }
 
-fn from_json(value: Value) -> Result<Value, Error> {
-    let Value::Text(text) = &value else {
-        return Err(Error::typ(value, "string"));
+/// A function of two numbers that does not look at what comes in.
+macro_rules! numbers {
+    ($name:literal, $f:expr) => {
+        ($name, v(2), |cv| {
+            bome(ternary(cv, |_, left, right| {
+                math::of_numbers(&left, &right, $f)
+            }))
+        })
     };
-    charge(text.len() / 8);
-    if nesting::exceeds(text, nesting::NESTING_MAX) {
-        return Err(Error::str("the JSON text nests too deep"));
-    }
-    read(text).map_err(|_| Error::str(format_args!("cannot parse {value} as JSON")))
 }
 
-/// Text ends at its padding, or without one; bits beyond the last byte count for nothing.
-fn decode_base64(value: &Value) -> Result<Value, Error> {
-    use base64::alphabet::STANDARD;
-    use base64::engine::{DecodePaddingMode, Engine as _, GeneralPurpose, GeneralPurposeConfig};
-    use jaq_std::ValT as _;
-    const LENIENT: GeneralPurpose = GeneralPurpose::new(
-        &STANDARD,
-        GeneralPurposeConfig::new()
-            .with_decode_allow_trailing_bits(true)
-            .with_decode_padding_mode(DecodePaddingMode::RequireNone),
-    );
-    let text = value.try_as_utf8_bytes()?;
-    let text = text.split(|byte| *byte == b'=').next().unwrap_or_default();
-    let decoded = LENIENT
-        .decode(text)
-        .map_err(|_| Error::str(format_args!("{value} is no base64")))?;
-    Ok(Value::from_utf8_bytes(decoded))
+fn of_numbers() -> Vec<Filter<RunPtr<Kind>>> {
+    vec![
+        ("nan", v(0), |_| bome(Ok(Value::float(f64::NAN)))),
+        ("infinite", v(0), |_| bome(Ok(Value::float(f64::INFINITY)))),
+        ("isnan", v(0), |cv| is_number(&cv.1, f64::is_nan)),
+        ("isinfinite", v(0), |cv| is_number(&cv.1, f64::is_infinite)),
+        ("isnormal", v(0), |cv| is_number(&cv.1, f64::is_normal)),
+        number!("floor", f64::floor),
+        number!("ceil", f64::ceil),
+        number!("round", f64::round),
+        number!("nearbyint", f64::round_ties_even),
+        number!("rint", f64::round_ties_even),
+        number!("logb", math::logb),
+        number!("significand", math::significand),
+        ("frexp", v(0), |cv| {
+            let pair = |(part, exponent)| [Value::float(part), Value::float(f64::from(exponent))];
+            bome(math::of_number(&cv.1, |number| {
+                pair(math::frexp(number)).into_iter().collect()
+            }))
+        }),
+        ("lgamma_r", v(0), |cv| {
+            let pair = |(log, sign)| [Value::float(log), Value::float(f64::from(sign))];
+            bome(math::of_number(&cv.1, |number| {
+                pair(libm::lgamma_r(number)).into_iter().collect()
+            }))
+        }),
+        numbers!("ldexp", math::ldexp),
+        numbers!("scalb", math::scalb),
+        numbers!("scalbln", math::scalbln),
+    ]
 }
 
-/// Lets times pass that jaq can calculate with: its arithmetic on others overflows.
-fn in_calendar(value: Value) -> Result<Value, Error> {
-    match &value {
-        Value::Number(time) if event_time::from_number_of_seconds(time.float()).is_none() => Err(
-            Error::str(format_args!("{value} is no time of the years 1 to 9999")),
-        ),
-        _ => Ok(value),
-    }
-}
-
-fn length(value: Value) -> Result<Value, Error> {
-    Ok(match value {
-        Value::Null => Value::length(0),
-        Value::Bool(_) => return Err(Error::str(format_args!("{value} has no length"))),
-        Value::Number(number) => Value::float(number.float().abs()),
-        Value::Text(text) => {
-            charge(text.len() / 64);
-            Value::length(str::from_utf8(&text).map_or(0, |text| text.chars().count()))
-        }
-        Value::Array(array) => Value::length(array.items.len()),
-        Value::Object(object) => Value::length(object.entries.len()),
-    })
-}
-
-fn contains(value: &Value, part: &Value) -> Result<bool, Error> {
-    charge(1);
-    match (value, part) {
-        (Value::Object(value), Value::Object(part)) => {
-            for (key, part) in &part.entries {
-                match value.entries.get(key) {
-                    Some(value) if contains(value, part)? => {}
-                    _ => return Ok(false),
-                }
-            }
-            Ok(true)
-        }
-        (Value::Array(value), Value::Array(part)) => {
-            for part in &part.items {
-                let mut found = false;
-                for value in &value.items {
-                    if same_kind(value, part) && contains(value, part)? {
-                        found = true;
-                        break;
-                    }
-                }
-                if !found {
-                    return Ok(false);
-                }
-            }
-            Ok(true)
-        }
-        (Value::Text(value), Value::Text(part)) => {
-            charge((value.len() + part.len()) / 16);
-            Ok(memchr::memmem::find(value, part).is_some())
-        }
-        (value, part) if same_kind(value, part) => Ok(value == part),
-        (value, part) => Err(Error::str(format_args!(
-            "{value} and {part} cannot have their containment checked"
-        ))),
-    }
-}
-
-fn same_kind(left: &Value, right: &Value) -> bool {
-    use Value::Bool;
-    matches!((left, right), (Bool(_), Bool(_)))
-        || std::mem::discriminant(left) == std::mem::discriminant(right)
-}
-
-fn has(value: &Value, key: &Value) -> Result<Value, Error> {
-    match (value, key) {
-        (Value::Object(object), Value::Text(key)) => {
-            Ok(Value::Bool(object.entries.contains_key(key)))
-        }
-        (Value::Array(array), Value::Number(index)) => {
-            let inside = index.float() >= 0.0
-                && Value::float(index.float()) < Value::length(array.items.len());
-            Ok(Value::Bool(inside))
-        }
-        _ => Err(Error::index(value.clone(), key.clone())),
-    }
+fn of_times() -> Vec<Filter<RunPtr<Kind>>> {
+    vec![
+        ("gmtime", v(0), |cv| bome(time::gmtime(&cv.1))),
+        ("mktime", v(0), |cv| bome(time::mktime(&cv.1))),
+        ("strftime", v(1), |cv| {
+            unary(cv, |value, format| time::strftime(value, &format))
+        }),
+        ("strptime", v(1), |cv| {
+            unary(cv, |value, format| time::strptime(&value, &format))
+        }),
+    ]
 }
 
 /// The value of a key of an object.

@@ -2,6 +2,8 @@
 
 use super::*;
 
+mod grid;
+
 fn run(query: &str, input: &str) -> Result<String, String> {
     let compiled =
         Query::compile(query, Field::Query).unwrap_or_else(|faults| panic!("{query}: {faults:?}"));
@@ -15,7 +17,7 @@ fn queries_without_a_bound_of_their_own_are_stopped() {
         "[reduce range(400000) as $x ((1, 2); .)] | until(false; .)",
         "[foreach range(400000) as $x ((1, 2); .)] | until(false; .)",
         "last(path(recurse(.a)))",
-        "path(last(recurse(.a)))",
+        "last(path(limit(1e12; recurse(.a))))",
         "path(until(false; .a))",
         "last(path(while(true; .a)))",
         "last(path(repeat(.a)))",
@@ -37,7 +39,7 @@ fn queries_without_a_bound_of_their_own_are_stopped() {
         "[recurse(.)]",
         "last(recurse(. + 1))",
         "\"x\" * 1e9",
-        "\"x\" * 1e300",
+        "\"x\" * 2e9",
         "reduce range(64) as $i (\"x\"; . + .)",
         "reduce range(64) as $i ([1]; . + .)",
         "reduce range(64) as $i ([1]; [., .]) | tojson",
@@ -53,7 +55,7 @@ fn queries_without_a_bound_of_their_own_are_stopped() {
         "[range(1000) | range(1000) | range(1000)]",
         "def a: ., .; def b: a | a; def c: b | b; def d: c | c; def e: d | d; def f: e | e; [f]",
         "[range(1e6)] | map([range(1e6)])",
-        "[range(300000)] | combinations",
+        "[range(300000) | [.]] | combinations",
         "[range(2000)] | [combinations(3)]",
         "\"aXb\" | until(false; if test(\"(a|b)*c\") then 1 else . end)",
         "\"a\" * 100000 | [match(\"a\"; \"g\")] | until(false; .)",
@@ -94,6 +96,28 @@ fn deep_queries_neither_overflow_the_stack_when_compiled_nor_when_run() {
 }
 
 #[test]
+fn deep_and_long_records_stay_within_the_bounds() {
+    let deep = format!("{}1{}", "[".repeat(127), "]".repeat(127));
+    let query = "walk(if type == \"number\" then . + 1 else . end) | flatten";
+    assert_eq!(run(query, &deep).as_deref(), Ok("[2]"));
+    let long = format!("\"{}\"", "a b".repeat(4000));
+    let query = "gsub(\" \"; \"_\") | length";
+    assert_eq!(run(query, &long).as_deref(), Ok("12000"));
+}
+
+#[test]
+fn a_substitution_moves_on_where_nothing_is_matched() {
+    for (query, expected) in [
+        ("gsub(\"\"; \"-\")", "\"-a-b-\""),
+        ("gsub(\"^\"; \">\")", "\">ab\""),
+        ("gsub(\"$\"; \"<\")", "\"ab<\""),
+        ("gsub(\"x*\"; \"-\")", "\"-a-b-\""),
+    ] {
+        assert_eq!(run(query, "\"ab\"").as_deref(), Ok(expected), "{query}");
+    }
+}
+
+#[test]
 fn impure_functions_are_faults_that_name_them_and_their_place() {
     for (query, at) in [
         ("{a: now}", 4..7),
@@ -126,20 +150,15 @@ fn calculations_beyond_the_calendar_fail_the_record() {
         "[1, 127, 1, 1, 1, 1] | mktime",
         "[1e18, 0, 1, 1, 1, 1] | mktime",
         "1e18 | todate",
-        "9e15 | todate",
-        "9e15 | gmtime",
-        "-9e15 | strftime(\"%Y\")",
         "nan | gmtime",
         "infinite | todate",
         "\"9999999999-01-01T00:00:00Z\" | fromdate",
-        "1 | strftime(\"%\")",
         "1 | strftime(\"%999999999999Y\")",
         "\"x\" | test(\"(\")",
         "\"x\" | test(\"(x{1000}){1000}\")",
         "[1114112] | implode",
         "\"!\" | @base64d",
         "[] | first | error",
-        "ldexp(1; 1e300)",
         "[.[]] | transpose",
     ] {
         assert!(run(query, "null").is_err(), "{query}");
@@ -191,36 +210,25 @@ fn a_query_that_does_not_compile_is_a_fault_with_its_place() {
     );
 }
 
-/// Where outcomes differ from jq's on purpose: the query and how.
-const DIFFERENCES: [(&str, &str); 13] = [
-    ("9007199254740993", BIG),
-    ("12345678901234567890", BIG),
-    (".big", BIG),
-    (".big | tostring", BIG),
-    ("[.[] | numbers]", BIG),
+/// Where outcomes differ from jq's on purpose: the query, and how the first cell of the README's
+/// row on it begins.
+const DIFFERENCES: [(&str, &str); 4] = [
+    (".nested | from_entries", "`from_entries`"),
+    ("$__loc__", "`tostream`"),
+    ("\"\\u00e9\\ud83d\\ude00\" | length", "characters beyond"),
     (
-        ".nested | from_entries",
-        "from_entries takes k and v too, as jq 1.7 does",
-    ),
-    (
-        "[{\"key\":\"x\",\"value\":1},{\"name\":\"y\",\"value\":null},{\"k\":1,\"v\":2}] | from_entries",
-        "from_entries takes k and v too, as jq 1.7 does",
-    ),
-    ("$__loc__", "there is no $__loc__"),
-    ("1783915506.789 | gmtime", "fractions of seconds are exact"),
-    ("\"\\u00e9\\ud83d\\ude00\" | length", PAIRS),
-    ("\"\\u00e9\\ud83d\\ude00\" | utf8bytelength", PAIRS),
-    (
-        "\"2026-07-13T04:05:06.123Z\" | fromdate",
-        "fromdate reads fractions of seconds",
-    ),
-    (
-        "\"10:11:12\" | strptime(\"%H:%M:%S\")",
-        "strptime needs a date: jq makes day 0 of 1900 of none",
+        "\"\\u00e9\\ud83d\\ude00\" | utf8bytelength",
+        "characters beyond",
     ),
 ];
-const BIG: &str = "integers beyond 2^53 keep their digits until they are calculated with";
-const PAIRS: &str = "a query's own text has no surrogate pairs; write the character";
+
+/// Whether the README's section on jq has a row that begins so.
+fn is_documented(row: &str) -> bool {
+    let readme = include_str!("../../../README.md");
+    let section = readme.split("\n## ").find(|text| text.starts_with("jq\n"));
+    let start = format!("| {row}");
+    section.is_some_and(|section| section.lines().any(|line| line.starts_with(&start)))
+}
 
 /// The table was made with Debian's jq 1.6 (`jq -c`): a record, then for each query the one value
 /// it gives, or `!` where it fails or gives none or several.
@@ -238,20 +246,17 @@ fn outcomes_are_those_of_jq_but_for_the_named_differences() {
         let same = if expected == "!" {
             ours.starts_with('!')
         } else {
-            // Whole records hold a large integer; that difference is named for it alone.
-            ours == expected
-                || query.len() > 6 && ours.len() > 200 && digits_lost(&ours) == expected
+            grid::same(&ours, expected)
         };
         if !same {
             different.push(query);
         }
     }
+    for (query, row) in DIFFERENCES {
+        assert!(is_documented(row), "{query}: no row {row}");
+    }
     let mut named = DIFFERENCES.map(|(query, _)| query).to_vec();
     named.sort_unstable();
     different.sort_unstable();
     assert_eq!(different, named);
-}
-
-fn digits_lost(text: &str) -> String {
-    text.replace("12345678901234567890", "12345678901234567000")
 }

@@ -16,6 +16,7 @@ use crate::partition::number;
 
 mod access;
 mod ops;
+mod update;
 
 /// Deepest nesting of a value, twice what a record may have.
 const DEPTH_MAX: u16 = 256;
@@ -83,12 +84,6 @@ impl Number {
 
     pub(in crate::partition) fn float(&self) -> f64 {
         self.float
-    }
-
-    /// Towards minus infinity; what no index can be is beyond all of them.
-    #[expect(clippy::cast_possible_truncation, reason = "a float cast saturates")]
-    fn floor(&self) -> i64 {
-        self.float.floor() as i64
     }
 }
 

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use jaq_core::ValR;
 
 use super::{EXACT, Error, Object, RawNumber, Value, charge, deeper, entries_mut, items_mut};
+use crate::partition::jq::natives::{to_int, to_long};
 
 impl From<bool> for Value {
     fn from(value: bool) -> Self {
@@ -139,19 +140,13 @@ impl std::ops::Mul for Value {
     fn mul(self, other: Self) -> ValR<Self> {
         match (self, other) {
             (Self::Number(left), Self::Number(right)) => Ok(Self::float(left.float * right.float)),
-            // As in jq 1.6: null for nothing and less, at least once for any part of one.
+            // As in jq 1.6: once, and again for each whole time above one; null for no time.
             (Self::Text(text), Self::Number(times)) | (Self::Number(times), Self::Text(text)) => {
-                if times.float.is_nan() || times.float <= 0.0 {
+                let Ok(more) = usize::try_from(to_int(times.float - 1.0)) else {
                     return Ok(Self::Null);
-                }
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "saturates"
-                )]
-                let times = times.float.max(1.0) as usize;
-                charge(text.len().saturating_mul(times) / 16 + 1);
-                Ok(Self::text(text.repeat(times)))
+                };
+                charge(text.len().saturating_mul(more) / 16 + 1);
+                Ok(Self::text(text.repeat(more + 1)))
             }
             (Self::Object(mut left), Self::Object(right)) => {
                 merge(&mut left, &right);
@@ -188,15 +183,16 @@ impl std::ops::Div for Value {
 impl std::ops::Rem for Value {
     type Output = ValR<Self>;
 
-    /// Of whole parts, with the sign of the left side, as in jq 1.6.
+    /// Of whole parts that fit 64 bits, with the sign of the left side, as in jq 1.6.
     fn rem(self, other: Self) -> ValR<Self> {
-        match (&self, &other) {
-            (Self::Number(left), Self::Number(right)) if right.float.abs() >= 1.0 => {
-                let remainder = left.float.trunc() % right.float.trunc();
-                Ok(Self::float(if remainder == 0.0 { 0.0 } else { remainder }))
+        if let (Self::Number(left), Self::Number(right)) = (&self, &other) {
+            let (left, right) = (to_long(left.float), to_long(right.float));
+            if right != 0 {
+                #[expect(clippy::cast_precision_loss, reason = "as in jq")]
+                return Ok(Self::float(left.wrapping_rem(right) as f64));
             }
-            _ => Err(Error::math(self, Math::Rem, other)),
         }
+        Err(Error::math(self, Math::Rem, other))
     }
 }
 

@@ -138,7 +138,7 @@ pub fn seconds_from_float(number: f64) -> Option<i64> {
 }
 
 /// Seconds since the epoch without their fraction.
-pub fn whole_seconds(seconds: f64) -> Option<i64> {
+fn whole_seconds(seconds: f64) -> Option<i64> {
     #[expect(
         clippy::cast_possible_truncation,
         reason = "a float cast saturates; NaN is refused"

@@ -8,11 +8,6 @@ pub(super) fn from_number(number: f64) -> Option<i64> {
     timestamp::seconds_from_float(number)
 }
 
-/// Seconds of the epoch without their fraction, if they lie in the years 1 to 9999.
-pub(super) fn from_number_of_seconds(seconds: f64) -> Option<i64> {
-    timestamp::whole_seconds(seconds)
-}
-
 /// A time as text, as second of the epoch. A fraction is cut off.
 pub(super) fn from_text(text: &[u8]) -> Option<i64> {
     timestamp::from_text(text).map(|micros| micros.div_euclid(timestamp::MICROS))

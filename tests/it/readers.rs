@@ -6,9 +6,11 @@ use std::process::{Command, Stdio};
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::TimestampMicrosecondType;
 use bytes::Bytes;
-use firehose::config::{Compression, FormatSettings, ParquetCompression, PartitioningSettings};
+use firehose::config::{
+    Compression, Delimiter, FormatSettings, ParquetCompression, PartitioningSettings,
+};
 use firehose::format::{Format, Head};
-use firehose::partition::Partitioner;
+use firehose::partition::{KeyRule, Partitioner, Plan, Unread};
 use firehose::position::Position;
 use firehose::record::Record;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -24,6 +26,7 @@ const CLIENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
 fn a_zip_archive_reads_as_a_stream_in_java() {
     let format = Format::compile(&FormatSettings::Raw {
         compression: Compression::Zip,
+        delimiter: Delimiter::None,
     })
     .unwrap();
     let large: Vec<Vec<u8>> = (0..3000_u32)
@@ -275,14 +278,21 @@ proptest! {
                 ..PartitioningSettings::default()
             };
             let prefix = Some("!{eventTime:uuuu-MM-dd'T'HH:mm:ss'Z'}");
-            let partitioner = Partitioner::compile(&settings, false, prefix).unwrap();
+            let partitioner = Partitioner::compile(&Plan {
+                settings: &settings,
+                has_transforms: false,
+                prefix,
+                rule: &KeyRule::unknown(),
+                unread: Unread::default(),
+            })
+            .unwrap();
             let mut scratch = partitioner.scratch();
             let (mut taken, mut times) = (Vec::new(), Vec::new());
             for data in &records {
                 let record = Record::new(data, 0, Position::default());
                 let mut identity = Vec::new();
                 let time = partitioner.partition(&mut scratch, &record, &mut identity);
-                let column = format.check(&mut encoder, &record);
+                let column = format.rows(&mut encoder, &record);
                 let shown = String::from_utf8_lossy(data).into_owned();
                 prop_assert_eq!(time.is_ok(), column.is_ok(), "{}: {:?} {:?}", shown, time, column);
                 if time.is_ok() {

@@ -5,8 +5,8 @@
 
 use super::super::meter::charge;
 use super::super::value::{Error, Map, Value};
+use crate::json::RawNumber;
 use crate::nesting::NESTING_MAX;
-use crate::partition::json::RawNumber;
 
 /// The value of a JSON text.
 pub(super) fn parse(value: &Value) -> Result<Value, Error> {

@@ -67,7 +67,6 @@ pub use outputs::Outputs;
 pub use prefixes::{MadeUp, prefix_faults};
 use publish::Waiting;
 use route::Routed;
-use shared::Shared;
 pub use shared::{Body, Listed, SCRATCH, Taken, Tenure, connect_shared, open_shared, scratch};
 pub use source::{Reader, Source};
 pub use status::{Landed, Status};
@@ -278,7 +277,6 @@ impl Pipeline {
                     self.mind_the_room();
                     self.mind_the_stop();
                     self.report();
-                    self.tell_of_failures(false);
                 }
             }
         }
@@ -459,26 +457,6 @@ impl Pipeline {
             Checkpoints::Local(_) => state_error(action, error),
             Checkpoints::Shared(_) => StreamError::of_disk(action, error),
         }
-    }
-
-    fn report(&mut self) {
-        if let (Some(backlog), Some(journal)) = (&mut self.backlog, self.source.journal()) {
-            backlog.look(journal.next_sequence(), self.around.clock.moment());
-        }
-        let unlisted = self.checkpoints.shared().map(Shared::unlisted);
-        let oldest = [
-            self.backlog.as_ref().and_then(Backlog::waits_since),
-            self.table.waits_since(),
-            self.waiting.waits_since(),
-            unlisted.and_then(|(_, oldest)| oldest),
-        ];
-        self.around.status.observe(status::Observation {
-            open_partitions: self.table.open_partitions() as u64,
-            waiting: self.waiting.len() as u64 + unlisted.map_or(0, |(objects, _)| objects),
-            journal_bytes: self.source.bytes(),
-            spool_bytes: self.spool.bytes(),
-            waits_since: oldest.into_iter().flatten().min(),
-        });
     }
 }
 

@@ -15,27 +15,33 @@ use crate::config::{CoordinationSettings, StartSettings};
 use crate::shard::ShardId;
 use crate::telemetry::CoordinationMetrics;
 
-/// Takes the lease as `seen`, by the name of `worker`. Nobody renews it, so it is to be released within
+/// How often a lease is looked at and taken anew that changes in between: whoever holds it renews it.
+const TRIES: u32 = 20;
+
+/// Takes the lease of `shard`, by the name of `worker`. Nobody renews it, so it is to be released within
 /// the failover time. The error is a sentence for a person.
 pub async fn seize(
     settings: &CoordinationSettings,
-    seen: &LeaseItem,
+    shard: &str,
     worker: String,
     now_ms: i64,
     metrics: CoordinationMetrics,
 ) -> Result<Lease, String> {
     let taking = async {
         let table = Table::connect(settings).await?;
-        let drawn = Uuid::new_v4().to_string();
-        let taken = table.take(seen, &worker, &drawn, now_ms).await?;
-        Ok::<_, Trouble>((table, taken))
+        for _ in 0..TRIES {
+            match take(&table, shard, &worker, now_ms).await {
+                Err(Trouble::Refused(_)) => {}
+                taken => return taken.map(|taken| (table, taken)),
+            }
+        }
+        let cause = format!("the lease of {shard} changes all the time: try again");
+        Err(Trouble::Refused(cause))
     };
-    let (table, taken) = taking.await.map_err(|trouble| match trouble {
-        Trouble::Refused(_) => format!("the lease of {} has just changed: try again", seen.shard),
-        trouble => trouble.to_string(),
-    })?;
+    let (table, taken) = taking.await.map_err(|trouble| trouble.to_string())?;
+    let taken = taken.ok_or_else(|| format!("the lease of {shard} is gone"))?;
     let Some(fence) = taken.fence else {
-        return Err(format!("the lease of {} has no fencing number", seen.shard));
+        return Err(format!("the lease of {shard} has no fencing number"));
     };
     let holder = Holder {
         table,
@@ -46,4 +52,18 @@ pub async fn seize(
     let resumed = Resumed::of(&taken, StartSettings::TrimHorizon);
     let fitness = Arc::new(Fitness::new(settings.failover, Arc::default()));
     Ok(Lease::new(holder, &taken, resumed, metrics, fitness))
+}
+
+/// Takes the lease as it stands now; `None` where there is none. `Refused` when it has changed since.
+async fn take(
+    table: &Table,
+    shard: &str,
+    worker: &str,
+    now_ms: i64,
+) -> Result<Option<LeaseItem>, Trouble> {
+    let Some(seen) = table.get(shard).await? else {
+        return Ok(None);
+    };
+    let drawn = Uuid::new_v4().to_string();
+    table.take(&seen, worker, &drawn, now_ms).await.map(Some)
 }

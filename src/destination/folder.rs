@@ -52,7 +52,10 @@ impl Folder {
     pub(super) async fn open(path: PathBuf) -> Result<Self, PublishError> {
         blocking(move || {
             let named = |error| refused(&format!("creating the folder {}", path.display()), &error);
-            std::fs::create_dir_all(&path).map_err(named)?;
+            std::fs::create_dir_all(&path).map_err(|error| match error.kind() {
+                io::ErrorKind::AlreadyExists => is_a_file(&path),
+                _ => named(error),
+            })?;
             let root = path.canonicalize().map_err(named)?;
             staging::open(&root.join(STAGING_DIR))?;
             let durability = Durability::open(&root).map_err(named)?;
@@ -253,6 +256,14 @@ fn holds(target: &Path, size: u64, crc64nvme: u64) -> Result<bool, PublishError>
             ),
             advice: "nothing was overwritten; find out who wrote it and move it away".into(),
         }),
+    }
+}
+
+/// What stands under the folder's own name is none.
+fn is_a_file(path: &Path) -> PublishError {
+    PublishError::Permanent {
+        cause: format!("{} is a file", path.display()),
+        advice: "name a folder as the destination's `path`, or move the file away".into(),
     }
 }
 

@@ -12,6 +12,7 @@ use super::segment::{HEADER_BYTES, Kind};
 use super::*;
 use crate::disk::{Open, Operation, TornDisk};
 
+mod ends;
 mod every_byte;
 mod sectors;
 
@@ -37,7 +38,7 @@ fn settings(bytes: u64) -> JournalSettings {
         dir: PathBuf::from("journal"),
         limit: 4 * bytes,
         segment_bytes: bytes,
-        idle: Duration::from_secs(3600),
+        idle: Duration::from_hours(1),
     }
 }
 
@@ -157,83 +158,6 @@ async fn damage_below_the_recorded_end_of_the_last_segment_is_told_at_opening() 
 }
 
 #[tokio::test]
-async fn whole_frames_beyond_a_broken_one_count_although_no_end_is_recorded_behind_them() {
-    let disk = TornDisk::new(0);
-    let opened = open_with(&disk, known(0, None), 64 << 10).unwrap();
-    let mut together = tokio::task::JoinSet::new();
-    for name in 0..20 {
-        let journal = opened.journal.clone();
-        together.spawn(async move { journal.append(batch(name)).await.unwrap() });
-    }
-    together.join_all().await;
-    let crashed = disk.crash(0);
-    crashed.rot(&segment(1), inside(9), 0x01).unwrap();
-
-    let mut opened = open_with(&crashed, known(1, None), 64 << 10).unwrap();
-    assert_eq!(read(&mut opened.reader).await.len(), 19);
-    let told = opened.doubtful > 0 || !opened.missing.is_empty();
-    assert!(told && exists(&crashed, Kind::Quarantined, 1));
-}
-
-#[tokio::test]
-async fn the_last_frame_is_never_lost_without_a_word() {
-    for at in [0, 30, 100, 300, 1_063] {
-        let disk = TornDisk::new(0);
-        let opened = open(&disk, known(0, None));
-        append(&opened.journal, 0..3).await;
-        let crashed = disk.crash(0);
-        crashed
-            .rot(&segment(1), HEADER_BYTES + 2 * FRAME + at, 0x01)
-            .unwrap();
-        let mut opened = open(&crashed, known(1, None));
-        append(&opened.journal, 3..4).await;
-        let names = read(&mut opened.reader).await;
-        assert!(
-            opened.doubtful == 1 || names.contains(&2),
-            "byte {at}: {names:?}"
-        );
-    }
-}
-
-#[tokio::test]
-async fn an_idle_journal_records_its_end() {
-    let disk = TornDisk::new(0);
-    let settings = JournalSettings {
-        idle: Duration::ZERO,
-        ..settings(8 << 10)
-    };
-    let opened = Journal::open(
-        Arc::new(disk.clone()),
-        Clock::manual(0),
-        settings,
-        known(0, None),
-    );
-    let opened = opened.unwrap();
-    append(&opened.journal, 0..2).await;
-    let synced = disk.count(Operation::Sync);
-    append(&opened.journal, 2..3).await;
-    // Its own fsync, then that of the mark.
-    while disk.count(Operation::Sync) < synced + 2 {
-        tokio::task::yield_now().await;
-    }
-    let crashed = disk.crash(0);
-    crashed.rot(&segment(1), inside(2), 0x01).unwrap();
-    let opened = open(&crashed, known(1, None));
-    assert!(!opened.missing.is_empty() || opened.doubtful > 0);
-}
-
-#[tokio::test]
-async fn a_newest_segment_that_is_gone_is_a_loud_stop() {
-    let disk = TornDisk::new(0);
-    let opened = open(&disk, known(0, None));
-    append(&opened.journal, 0..8).await; // three a segment
-    let crashed = disk.crash(0);
-    crashed.remove(&segment(3)).unwrap();
-    let stop = loud_stop(try_open(&crashed, known(1, None)));
-    assert!(stop.contains("00003.segment is gone"), "{stop}");
-}
-
-#[tokio::test]
 async fn a_tail_that_was_brought_over_is_durable_and_never_taken_for_torn() {
     let disk = TornDisk::new(0);
     let opened = open(&disk, known(0, None));
@@ -270,7 +194,7 @@ async fn large_appends_are_whole_from_memory_and_from_disk_and_alone_in_their_da
             dir: PathBuf::from("journal"),
             limit: 8 << 20,
             segment_bytes: 2 << 20,
-            idle: Duration::from_secs(3600),
+            idle: Duration::from_hours(1),
         };
         let clock = Clock::manual(0);
         let opened = Journal::open(Arc::new(disk.clone()), clock, settings, known(0, None));

@@ -105,7 +105,7 @@ impl World {
             dir: PathBuf::from("streams/model"),
             limit: LIMIT,
             segment_bytes: SEGMENT_BYTES,
-            idle: Duration::from_secs(3600),
+            idle: Duration::from_hours(1),
         };
         let opened = Journal::open(
             Arc::new(self.disk.clone()),

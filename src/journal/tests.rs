@@ -17,7 +17,7 @@ fn settings(limit: u64, segment_bytes: u64) -> JournalSettings {
         dir: PathBuf::from("journal"),
         limit,
         segment_bytes,
-        idle: Duration::from_secs(3600),
+        idle: Duration::from_hours(1),
     }
 }
 

@@ -262,7 +262,7 @@ fn a_key_that_makes_the_prefix_too_long_fails_the_record() {
         )
     };
     assert!(of(250, 248).is_ok());
-    let why = of(250, 253).unwrap_err();
+    let why = of(250, 252).unwrap_err();
     assert!(why.contains("515 characters, Firehose allows 512"), "{why}");
     // Characters, not bytes; what a part may have is for the destination to say.
     let wide = format!(r#"{{"a":"{}","b":"b"}}"#, "é".repeat(400));

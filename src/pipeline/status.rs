@@ -5,6 +5,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::broadcast;
 
+use super::Pipeline;
+use super::backlog::Backlog;
+use super::shared::Shared;
 use crate::checkpoint::{Lane, SealedObject};
 use crate::clock::{Clock, Moment};
 use crate::telemetry::{
@@ -270,6 +273,30 @@ impl StreamStatus for Status {
 
     fn failures(&self) -> Vec<KnownFailure> {
         self.failures.known()
+    }
+}
+
+impl Pipeline {
+    /// Tells what is open, what waits, and what has failed since it was last told.
+    pub(super) fn report(&mut self) {
+        self.tell_of_failures(false);
+        if let (Some(backlog), Some(journal)) = (&mut self.backlog, self.source.journal()) {
+            backlog.look(journal.next_sequence(), self.around.clock.moment());
+        }
+        let unlisted = self.checkpoints.shared().map(Shared::unlisted);
+        let oldest = [
+            self.backlog.as_ref().and_then(Backlog::waits_since),
+            self.table.waits_since(),
+            self.waiting.waits_since(),
+            unlisted.and_then(|(_, oldest)| oldest),
+        ];
+        self.around.status.observe(Observation {
+            open_partitions: self.table.open_partitions() as u64,
+            waiting: self.waiting.len() as u64 + unlisted.map_or(0, |(objects, _)| objects),
+            journal_bytes: self.source.bytes(),
+            spool_bytes: self.spool.bytes(),
+            waits_since: oldest.into_iter().flatten().min(),
+        });
     }
 }
 

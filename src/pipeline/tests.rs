@@ -361,7 +361,7 @@ fn parts(disk: &TornDisk) -> Result<(Store, Spool, Journal), String> {
         dir: "journal".into(),
         limit: 1 << 20,
         segment_bytes: 16 << 10,
-        idle: Duration::from_secs(3600),
+        idle: Duration::from_hours(1),
     };
     let known = Known {
         incarnation: found.incarnation,

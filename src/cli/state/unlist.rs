@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{CommandError, named, runtime};
 use crate::clock::Clock;
 use crate::config::{Config, CoordinationSettings, StreamSettings};
-use crate::coordination::{self, BodyName, Lease, LeaseItem, Written};
+use crate::coordination::{self, BodyName, Lease, Written};
 use crate::destination::Destination;
 use crate::pipeline::Body;
 use crate::telemetry::{CoordinationMetrics, Metrics};
@@ -71,7 +71,7 @@ async fn unlist(
                 "nothing was done: add --yes to give them up".to_owned(),
             ));
         }
-        let lease = seize(stream, settings, &item).await?;
+        let lease = seize(stream, settings, &item.shard).await?;
         write_without(&destination, &lease, key).await?;
         lease.release().await;
         writeln!(out, "it is not waited for any more")?;
@@ -93,11 +93,11 @@ async fn read(destination: &Destination, name: &BodyName, shard: &str) -> anyhow
 async fn seize(
     stream: &StreamSettings,
     settings: &CoordinationSettings,
-    seen: &LeaseItem,
+    shard: &str,
 ) -> anyhow::Result<Lease> {
     let metrics = CoordinationMetrics::new(&Arc::new(Metrics::new()?), &stream.name);
     let (worker, now_ms) = (coordination::drawn_name(), Clock::system().now_ms());
-    let seized = coordination::seize(settings, seen, worker, now_ms, metrics).await;
+    let seized = coordination::seize(settings, shard, worker, now_ms, metrics).await;
     seized.map_err(anyhow::Error::msg)
 }
 

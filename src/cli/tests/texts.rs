@@ -47,7 +47,7 @@ fn explain_judges_each_json_text_of_a_record_by_itself() {
         "{text}"
     );
     assert!(
-        text.ends_with("3 delivered, 1 failed, 0 refused\n"),
+        text.contains("\n3 delivered, 1 failed, 0 refused\n"),
         "{text}"
     );
 

@@ -114,7 +114,7 @@ async fn no_lost_sector_loses_an_accepted_record_silently() {
     for epochs in [1, 2] {
         let (disk, accepted) = killed(epochs).await;
         let (path, used) = newest(&disk, epochs);
-        for sector in 0..used.div_ceil(512) + 1 {
+        for sector in 0..=used.div_ceil(512) {
             let zeroed = disk.crash(0);
             let file = zeroed.open(&path, Open::Existing).unwrap();
             file.write_all_at(&[0; 512], sector * 512).unwrap();

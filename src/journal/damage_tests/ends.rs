@@ -1,0 +1,80 @@
+//! The end of a journal that nobody has recorded, and that somebody has.
+
+use super::*;
+
+#[tokio::test]
+async fn whole_frames_beyond_a_broken_one_count_although_no_end_is_recorded_behind_them() {
+    let disk = TornDisk::new(0);
+    let opened = open_with(&disk, known(0, None), 64 << 10).unwrap();
+    let mut together = tokio::task::JoinSet::new();
+    for name in 0..20 {
+        let journal = opened.journal.clone();
+        together.spawn(async move { journal.append(batch(name)).await.unwrap() });
+    }
+    together.join_all().await;
+    let crashed = disk.crash(0);
+    crashed.rot(&segment(1), inside(9), 0x01).unwrap();
+
+    let mut opened = open_with(&crashed, known(1, None), 64 << 10).unwrap();
+    assert_eq!(read(&mut opened.reader).await.len(), 19);
+    let told = opened.doubtful > 0 || !opened.missing.is_empty();
+    assert!(told && exists(&crashed, Kind::Quarantined, 1));
+}
+
+#[tokio::test]
+async fn the_last_frame_is_never_lost_without_a_word() {
+    for at in [0, 30, 100, 300, 1_063] {
+        let disk = TornDisk::new(0);
+        let opened = open(&disk, known(0, None));
+        append(&opened.journal, 0..3).await;
+        let crashed = disk.crash(0);
+        crashed
+            .rot(&segment(1), HEADER_BYTES + 2 * FRAME + at, 0x01)
+            .unwrap();
+        let mut opened = open(&crashed, known(1, None));
+        append(&opened.journal, 3..4).await;
+        let names = read(&mut opened.reader).await;
+        assert!(
+            opened.doubtful == 1 || names.contains(&2),
+            "byte {at}: {names:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_idle_journal_records_its_end() {
+    let disk = TornDisk::new(0);
+    let settings = JournalSettings {
+        idle: Duration::ZERO,
+        ..settings(8 << 10)
+    };
+    let opened = Journal::open(
+        Arc::new(disk.clone()),
+        Clock::manual(0),
+        settings,
+        known(0, None),
+    );
+    let opened = opened.unwrap();
+    append(&opened.journal, 0..2).await;
+    let synced = disk.count(Operation::Sync);
+    append(&opened.journal, 2..3).await;
+    // Its own fsync, then that of the mark.
+    while disk.count(Operation::Sync) < synced + 2 {
+        tokio::task::yield_now().await;
+    }
+    let crashed = disk.crash(0);
+    crashed.rot(&segment(1), inside(2), 0x01).unwrap();
+    let opened = open(&crashed, known(1, None));
+    assert!(!opened.missing.is_empty() || opened.doubtful > 0);
+}
+
+#[tokio::test]
+async fn a_newest_segment_that_is_gone_is_a_loud_stop() {
+    let disk = TornDisk::new(0);
+    let opened = open(&disk, known(0, None));
+    append(&opened.journal, 0..8).await; // three a segment
+    let crashed = disk.crash(0);
+    crashed.remove(&segment(3)).unwrap();
+    let stop = loud_stop(try_open(&crashed, known(1, None)));
+    assert!(stop.contains("00003.segment is gone"), "{stop}");
+}

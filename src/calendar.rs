@@ -9,6 +9,33 @@ pub const DAY_SECONDS: i64 = 86_400;
 /// Days of 400 years, after which the calendar comes again, weekdays too.
 pub const CYCLE_DAYS: i32 = 146_097;
 
+/// English names of the months.
+pub const MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
+
+/// English names of the days of the week, from Sunday.
+pub const WEEKDAYS: [&str; 7] = [
+    "Sunday",
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+];
+
 /// A date; months and days count from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Date {

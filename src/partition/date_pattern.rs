@@ -17,31 +17,6 @@ pub use zone::Zone;
 /// Letters of a pattern that are understood, for help texts.
 const LETTERS: &str = "G y u Y Q M L w d D E e a H h K k m s S n z Z X x V";
 
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
-/// Sunday first, as `Local::weekday` counts.
-const DAYS: [&str; 7] = [
-    "Sunday",
-    "Monday",
-    "Tuesday",
-    "Wednesday",
-    "Thursday",
-    "Friday",
-    "Saturday",
-];
-
 /// A compiled pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct DatePattern {
@@ -234,12 +209,12 @@ fn field(letter: char, count: usize, at: &Local, zone: &Zone, out: &mut String) 
         'Y' => year(us_week(at).0, count, out),
         'w' => number(out, us_week(at).1),
         'Q' => quarter((month + 2) / 3, count, out),
-        'M' | 'L' if count > 2 => name(&MONTHS, month - 1, count, out),
+        'M' | 'L' if count > 2 => name(&calendar::MONTHS, month - 1, count, out),
         'M' | 'L' => number(out, month),
         'd' => number(out, day),
         'D' => number(out, at.date.day_of_year()),
         'e' if count < 3 => number(out, at.weekday + 1),
-        'E' | 'e' => name(&DAYS, at.weekday, count.max(3), out),
+        'E' | 'e' => name(&calendar::WEEKDAYS, at.weekday, count.max(3), out),
         'a' => out.push_str(if hour < 12 { "AM" } else { "PM" }),
         'H' => number(out, hour),
         'k' => number(out, if hour == 0 { 24 } else { hour }),

@@ -6,34 +6,10 @@
 use super::super::meter::charge;
 use super::super::value::{Error, Value};
 use super::math::{to_int, to_long};
+use crate::calendar::DAY_SECONDS;
 
 mod format;
 mod parse;
-
-const DAYS: [&str; 7] = [
-    "Sunday",
-    "Monday",
-    "Tuesday",
-    "Wednesday",
-    "Thursday",
-    "Friday",
-    "Saturday",
-];
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
-const DAY_SECONDS: i64 = 86_400;
 
 /// C's `struct tm`, with the whole year and the month from 0.
 #[derive(Clone, Copy, Debug, Default)]

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::{DAYS, MONTHS, Time, days_to};
+use super::{Time, days_to};
+use crate::calendar::{MONTHS, WEEKDAYS};
 
 /// A conversion's flags and width: `%_5d`.
 #[derive(Clone, Copy, Default)]
@@ -111,8 +112,8 @@ fn convert(time: &Time, letter: char, style: Style, max: usize, out: &mut String
                 '%' => text.push('%'),
                 'n' => text.push('\n'),
                 't' => text.push('\t'),
-                'a' => text.extend(name(&DAYS, time.weekday).chars().take(3)),
-                'A' => text.push_str(name(&DAYS, time.weekday)),
+                'a' => text.extend(name(&WEEKDAYS, time.weekday).chars().take(3)),
+                'A' => text.push_str(name(&WEEKDAYS, time.weekday)),
                 'b' | 'h' => text.extend(name(&MONTHS, time.month).chars().take(3)),
                 'B' => text.push_str(name(&MONTHS, time.month)),
                 'p' if style.swap => text.push_str(&half.to_ascii_lowercase()),

@@ -1,6 +1,7 @@
 //! `strptime` of the C locale, as glibc has it.
 
-use super::{DAYS, MONTHS, Time, days_to, weekday};
+use super::{Time, days_to, weekday};
+use crate::calendar::{MONTHS, WEEKDAYS};
 
 /// jq's marks of fields that no conversion has set.
 const NO_WEEKDAY: i64 = 8;
@@ -112,7 +113,7 @@ impl Parser<'_> {
         match letter {
             '%' => self.rest = self.rest.strip_prefix('%')?,
             'n' | 't' => self.rest = self.rest.trim_start_matches(is_space),
-            'a' | 'A' => (self.time.weekday, self.weekday) = (self.name(&DAYS)?, true),
+            'a' | 'A' => (self.time.weekday, self.weekday) = (self.name(&WEEKDAYS)?, true),
             'u' => (self.time.weekday, self.weekday) = (self.number(1, 7, 1)? % 7, true),
             'w' => (self.time.weekday, self.weekday) = (self.number(0, 6, 1)?, true),
             'b' | 'B' | 'h' => {

@@ -24,7 +24,7 @@ use crate::failure::Failure;
 use crate::record::Record;
 use event_time::{EventTimeCache, EventTimePatterns};
 use expression::Part;
-use extract::{Extracted, Extractor, failed};
+use extract::{Extracted, Extractor, failed, named};
 use template::{Template, Values};
 
 /// A stream's partitioning, compiled once and shared by all workers.
@@ -168,10 +168,17 @@ impl Partitioner {
             return Ok(()); // its length was checked when it was compiled
         }
         if !escaped {
-            if extracted.values.iter().any(u8::is_ascii_control) {
-                return Err(failed(
-                    "partitionKeys values must not hold control characters",
-                ));
+            let is_odd = |(index, _): &(usize, &str)| {
+                let value = extracted.value(*index);
+                value.iter().any(u8::is_ascii_control)
+            };
+            let odd = self.extractor.key_names().enumerate().find(is_odd);
+            if let Some((_, name)) = odd {
+                let message = format!(
+                    "partitionKeys values must not hold control characters: {}",
+                    named(name)
+                );
+                return Err(failed(message));
             }
             escape::stays_below(identity).map_err(|refusal| {
                 failed(match refusal {
@@ -184,7 +191,14 @@ impl Partitioner {
                 })
             })?;
         }
-        self.template.fits(identity, escaped).map_err(failed)
+        self.template.fits(identity, escaped).map_err(|why| {
+            let names = self.extractor.key_names().enumerate();
+            let longest = names.max_by_key(|(index, _)| extracted.value(*index).len());
+            failed(match longest {
+                Some((_, name)) => format!("{why}; the longest value is that of {}", named(name)),
+                None => why,
+            })
+        })
     }
 
     /// Lets the scan of a record stop where all its values are found, unless a key may come again

@@ -277,9 +277,14 @@ const NAME_CHARS_MAX: usize = 64;
 
 /// A key's value breaks a rule: the rule first, then which key and how.
 fn unusable(rule: &str, name: &str, what: &str) -> Failure {
+    failed(format!("{rule}: {} {what}", named(name)))
+}
+
+/// A key in a message.
+pub(super) fn named(name: &str) -> String {
     let cut = name.char_indices().nth(NAME_CHARS_MAX);
     let (name, more) = cut.map_or((name, ""), |(at, _)| (&name[..at], "…"));
-    failed(format!("{rule}: key {name:?}{more} {what}"))
+    format!("key {name:?}{more}")
 }
 
 /// A record that cannot be sorted.

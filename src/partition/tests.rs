@@ -263,7 +263,8 @@ fn a_key_that_makes_the_prefix_too_long_fails_the_record() {
     };
     assert!(of(250, 248).is_ok());
     let why = of(250, 252).unwrap_err();
-    assert!(why.contains("515 characters, Firehose allows 512"), "{why}");
+    let told = "515 characters, Firehose allows 512; the longest value is that of key \"b\"";
+    assert!(why.contains(told), "{why}");
     // Characters, not bytes; what a part may have is for the destination to say.
     let wide = format!(r#"{{"a":"{}","b":"b"}}"#, "é".repeat(400));
     assert!(prefix_of(&partitioner, &wide).is_ok());
@@ -306,6 +307,11 @@ fn values_as_they_are_keep_slashes_but_cannot_climb() {
     for value in ["..", "a/..", "../../etc", ".", "a\u{1}b", "\0", "a\n"] {
         assert!(of(value).is_err(), "{value:?}");
     }
+    assert!(
+        of("a\n")
+            .unwrap_err()
+            .ends_with("control characters: key \"a\"")
+    );
     let first = compile(&as_is, Some("!{partitionKeyFromQuery:a}/"));
     assert!(
         prefix_of(&first, r#"{"a":"/etc"}"#)

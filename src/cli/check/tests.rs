@@ -217,10 +217,12 @@ fn queries_that_fail_every_record_are_faults() {
 
 #[test]
 fn a_place_that_cannot_be_written_to_is_a_fault() {
+    // Small limits: nothing is said of a disk that is nearly full.
     let text = |state_dir: &str, path: &str| {
         format!(
             "state_dir = \"{state_dir}\"\n[stream.a]\nsource.type = \"direct-put\"\n\
-             destination = {{ type = \"folder\", path = \"{path}\" }}\n"
+             destination = {{ type = \"folder\", path = \"{path}\" }}\n\
+             source.journal_limit = \"1MiB\"\nspool_limit = \"64MiB\"\n"
         )
     };
     // A file is no folder, whoever looks.

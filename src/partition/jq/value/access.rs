@@ -6,7 +6,7 @@ use bytes::Bytes;
 use jaq_core::path::Opt;
 use jaq_core::{Exn, ValR, ValT as _, ValX};
 
-use super::{Error, Map, RawNumber, Value, charge};
+use super::{Error, Map, Object, RawNumber, Value, charge};
 use crate::partition::jq::meter::step_into_nothing;
 use crate::partition::jq::natives::to_int;
 
@@ -52,6 +52,15 @@ pub(super) fn place(index: f64, length: usize) -> Option<usize> {
         length.checked_sub(from_end)
     } else {
         Some(from_end)
+    }
+}
+
+/// The bounds that an object names as a slice; null stands for an open one, and both must be there.
+pub(super) fn slice_range(slice: &Object) -> Result<std::ops::Range<Option<&Value>>, Error> {
+    let bound = |name: &[u8]| slice.entries.get(name);
+    match (bound(b"start"), bound(b"end")) {
+        (start @ Some(_), end @ Some(_)) => Ok(start..end),
+        _ => Err(Error::str("a slice must have a start and an end")),
     }
 }
 
@@ -175,9 +184,8 @@ impl jaq_core::ValT for Value {
                     .unwrap_or_default())
             }
             (value @ Self::Array(_), Self::Array(_)) => value.indices(index),
-            (value @ (Self::Array(_) | Self::Text(_)), Self::Object(range)) => {
-                let range = range.entries.get(&b"start"[..])..range.entries.get(&b"end"[..]);
-                value.range(range)
+            (value @ (Self::Array(_) | Self::Text(_)), Self::Object(slice)) => {
+                value.range(slice_range(slice)?)
             }
             (value, index) => Err(Error::index(value, index.clone())),
         }

@@ -47,9 +47,12 @@ impl From<String> for Value {
 impl From<jaq_core::val::Range<Self>> for Value {
     fn from(range: jaq_core::val::Range<Self>) -> Self {
         let bounds = [("start", range.start), ("end", range.end)];
-        let entries = bounds
-            .into_iter()
-            .filter_map(|(name, bound)| Some((Bytes::from_static(name.as_bytes()), bound?)));
+        let entries = bounds.into_iter().map(|(name, bound)| {
+            (
+                Bytes::from_static(name.as_bytes()),
+                bound.unwrap_or_default(),
+            )
+        });
         Self::object(entries.collect())
     }
 }

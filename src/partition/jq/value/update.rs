@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use jaq_core::{Exn, ValT as _, ValX};
 
-use super::access::{bounds, place};
-use super::{DEPTH_MAX, Error, Map, Object, Value, charge, deeper, entries_mut, items_mut, stop};
+use super::access::{bounds, place, slice_range};
+use super::{DEPTH_MAX, Error, Map, Value, charge, deeper, entries_mut, items_mut, stop};
 
 /// What becomes of the value at the end of a path: nothing if it is deleted.
 type Update<'u, 'a> = &'u mut dyn FnMut(Value) -> ValX<'a, Option<Value>, Value>;
@@ -38,7 +38,7 @@ impl Value {
                 Ok(Self::Array(array))
             }
             (Self::Array(array), Self::Object(slice)) => {
-                let (start, end) = bounds(&slice_range(slice), array.items.len())?;
+                let (start, end) = bounds(&slice_range(slice)?, array.items.len())?;
                 let Self::Array(new) = new else {
                     let message = "A slice of an array can only be assigned another array";
                     return Err(Error::str(message));
@@ -182,7 +182,7 @@ impl Value {
                             .filter(|at| *at < length)
                             .map_or(0..0, |at| at..at + 1),
                         Self::Object(slice) => {
-                            let (start, end) = bounds(&slice_range(slice), length)?;
+                            let (start, end) = bounds(&slice_range(slice)?, length)?;
                             charge(end - start);
                             start..end
                         }
@@ -208,10 +208,6 @@ impl Value {
             other => Err(cannot_delete(keys[0], &other.to_string())),
         }
     }
-}
-
-fn slice_range(slice: &Object) -> std::ops::Range<Option<&Value>> {
-    slice.entries.get(&b"start"[..])..slice.entries.get(&b"end"[..])
 }
 
 fn cannot_delete(key: &Value, whence: &str) -> Error {

@@ -8,11 +8,16 @@ use crate::exactly_once;
 
 const README: &str = include_str!("../../README.md");
 const ARCHITECTURE: &str = include_str!("../../ARCHITECTURE.md");
+const SECURITY: &str = include_str!("../../SECURITY.md");
 
 #[test]
 fn every_file_that_a_document_names_exists() {
     let mut missing = Vec::new();
-    for (name, text) in [("README.md", README), ("ARCHITECTURE.md", ARCHITECTURE)] {
+    for (name, text) in [
+        ("README.md", README),
+        ("ARCHITECTURE.md", ARCHITECTURE),
+        ("SECURITY.md", SECURITY),
+    ] {
         let quoted = code(text).into_iter().filter(|path| {
             ["src/", "tests/", "deploy/", "benches/"]
                 .iter()

@@ -163,7 +163,7 @@ impl Writer {
             self.epoch += 1;
             self.next = Sequence::first_of(self.epoch);
             let old = self.active.take();
-            self.start_segment(need, old)?;
+            self.start_segment(need, old.as_ref())?;
         }
         let quarantined = self
             .shared
@@ -177,7 +177,12 @@ impl Writer {
             _ => {
                 self.seal();
                 let old = self.active.take();
-                self.start_segment(need, old)?;
+                if let Err(refused) = self.start_segment(need, old.as_ref()) {
+                    // What is smaller may fit there, its end is still to be recorded, and the
+                    // segment that will follow it is to be marked in it.
+                    self.active = old;
+                    return Err(refused);
+                }
                 Ok(self.active.as_ref().map_or(need, left))
             }
         }
@@ -197,7 +202,7 @@ impl Writer {
     /// Starts a segment that takes a frame of `need` bytes. Once it is durable, nothing beyond
     /// the end of the one before can ever be read. `old`, the one before if it is sound, is marked as
     /// continued: it tells when the new one gets lost.
-    fn start_segment(&mut self, need: u64, old: Option<Active>) -> Result<(), Refused> {
+    fn start_segment(&mut self, need: u64, old: Option<&Active>) -> Result<(), Refused> {
         let least = HEADER_BYTES + need + TAIL;
         let capacity = self.shared.settings.segment_bytes.max(least);
         let (spare, bytes) = {
@@ -230,8 +235,11 @@ impl Writer {
         })?;
         failpoint::hit("journal-new-segment");
         if let Some(old) = old
-            && let Err(error) = self.continue_in(&old, number)
+            && let Err(error) = self.continue_in(old, number)
         {
+            if let Some(live) = self.shared.segments().live.back_mut() {
+                live.sound = false;
+            }
             tracing::warn!(segment = old.number, %error, "cannot mark a segment as continued");
         }
         self.unmarked = false;

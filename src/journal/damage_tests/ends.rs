@@ -78,3 +78,26 @@ async fn a_newest_segment_that_is_gone_is_a_loud_stop() {
     let stop = loud_stop(try_open(&crashed, known(1, None)));
     assert!(stop.contains("00003.segment is gone"), "{stop}");
 }
+
+#[tokio::test]
+async fn after_a_refusal_for_want_of_room_what_is_smaller_fits_and_a_lost_segment_is_still_a_loud_stop()
+ {
+    let disk = TornDisk::new(0);
+    let opened = open(&disk, known(0, None));
+    let mut accepted = 0;
+    while opened.journal.append(batch(accepted)).await.is_ok() {
+        accepted += 1;
+    }
+    let mut small = PutBatch::default();
+    small.push(b"small");
+    opened.journal.append(small).await.unwrap();
+    let released = opened.journal.next_sequence().0 - 2;
+    opened.journal.release(Sequence(released)).unwrap();
+    append(&opened.journal, 0..1).await;
+
+    let crashed = disk.crash(0);
+    let newest = (1..20).rfind(|number| exists(&crashed, Kind::Segment, *number));
+    crashed.remove(&segment(newest.unwrap())).unwrap();
+    let stop = loud_stop(try_open(&crashed, known(1, Some(Sequence(released)))));
+    assert!(stop.contains(".segment is gone"), "{stop}");
+}

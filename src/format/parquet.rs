@@ -155,7 +155,7 @@ impl Decoder {
     /// Appends the rows of a record. On failure no trace of it is left.
     fn push(&mut self, data: &[u8]) -> Result<(), Failure> {
         let before = self.rows;
-        self.scratch.empty = 0;
+        self.scratch.begin();
         self.read(data).map_err(|fault| {
             self.rows = before;
             self.root.truncate(before);

@@ -2,7 +2,7 @@
 //!
 //! `null` and a missing member are null everywhere; undeclared members are skipped but must be JSON;
 //! of members with the same name (without regard to ASCII case), or the same key of a map once it has
-//! the key's type, the last counts. `array` takes an
+//! the key's type, the last counts, and all must fit. `array` takes an
 //! array, or a single string, number or boolean as its only item; `map` and `struct` take objects.
 //! Single values are told in `accept`.
 
@@ -24,9 +24,17 @@ pub(super) struct Scratch {
     pub(super) text: Vec<u8>,
     /// Cells left empty by this record.
     pub(super) empty: usize,
+    /// By the places of this record's maps in which entries are replaced by later ones: which.
+    replaced: HashMap<usize, HashSet<usize>>,
 }
 
 impl Scratch {
+    /// Forgets what it knows of the record before.
+    pub(super) fn begin(&mut self) {
+        self.empty = 0;
+        self.replaced.clear();
+    }
+
     fn spend(&mut self, cells: usize) -> Fit<()> {
         self.empty += cells;
         if self.empty > EMPTY_CELLS_MAX {
@@ -208,7 +216,8 @@ fn read_list(
 }
 
 /// Reads the members of an object as entries. Of keys that become the same value the last counts:
-/// the object is then read a second time without the entries that a later one replaces.
+/// the object is then read a second time without the entries that a later one replaces. Which these are
+/// is remembered, or maps in maps would be read twice as often at each level.
 fn read_map(
     key: &mut Column,
     value: &mut Column,
@@ -218,6 +227,13 @@ fn read_map(
 ) -> Fit<()> {
     let start = key.len();
     let again = *cursor;
+    if let Some(replaced) = scratch.replaced.remove(&again.at()) {
+        read_entries(key, value, cursor, scratch, depth, &|index| {
+            !replaced.contains(&index)
+        })?;
+        scratch.replaced.insert(again.at(), replaced);
+        return Ok(());
+    }
     read_entries(key, value, cursor, scratch, depth, &|_| true)?;
     let mut last: HashMap<Key<'_>, usize, foldhash::fast::RandomState> = HashMap::default();
     let mut replaced = HashSet::new();
@@ -228,9 +244,8 @@ fn read_map(
         key.truncate(start);
         value.truncate(start);
         *cursor = again;
-        read_entries(key, value, cursor, scratch, depth, &|index| {
-            !replaced.contains(&index)
-        })?;
+        scratch.replaced.insert(again.at(), replaced);
+        return read_map(key, value, cursor, scratch, depth);
     }
     Ok(())
 }

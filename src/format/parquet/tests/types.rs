@@ -132,6 +132,20 @@ fn nested_types_take_what_they_should() {
 }
 
 #[test]
+fn keys_that_are_replaced_at_every_level_cost_no_more_at_each() {
+    // Read twice a level, it would be a milliard times.
+    let depth = 30;
+    let kind = format!("{}int{}", "map<int,".repeat(depth), ">".repeat(depth));
+    let json = format!(
+        "{}7{}",
+        "{\"1\":null,\"01\":".repeat(depth),
+        "}".repeat(depth)
+    );
+    let expected = (0..depth).fold(json!(7), |inner, _| json!({"1": inner}));
+    assert_eq!(cell(&kind, &json), Ok(expected));
+}
+
+#[test]
 fn every_type_refuses_what_it_should_and_names_the_place() {
     for (kind, json, expected) in [
         ("boolean", "1", "boolean"),

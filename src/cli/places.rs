@@ -123,6 +123,7 @@ fn refusal(path: &Path, dir: &Path) -> Option<(PathBuf, io::Error)> {
 /// directory: what follows would begin empty, or be split.
 pub(super) fn left_behind(config: &Config, spans: &SpanMap) -> Diagnostics {
     let mut found = Diagnostics::default();
+    let mut is_anothers = false;
     for named in named(config, spans) {
         let written = spans.relative(named.stream, named.field);
         let Some(before) = written.filter(|written| *written != named.path) else {
@@ -130,7 +131,13 @@ pub(super) fn left_behind(config: &Config, spans: &SpanMap) -> Diagnostics {
         };
         let before = std::path::absolute(before).unwrap_or_else(|_| before.to_owned());
         let judged = match named.field {
+            // Another process runs on it: state and objects there are that one's.
+            StageField::StateDir if is_in_use(&before) => {
+                is_anothers = true;
+                None
+            }
             StageField::StateDir => left_state(&named, &before),
+            _ if is_anothers => None,
             _ => left_objects(&named, &before),
         };
         let Some((severity, message)) = judged else {
@@ -159,9 +166,6 @@ fn left_state(named: &Named<'_>, before: &Path) -> Option<(Severity, String)> {
         let message =
             format!("`state_dir` is {now}, which holds no state yet, but there is state in {old}");
         return Some((Severity::Fault, message));
-    }
-    if is_in_use(before) {
-        return None;
     }
     let is_delivered = |stream: &PathBuf| {
         let held = Holdings::read(stream, 1);

@@ -188,6 +188,9 @@ fn two_states_are_told_apart_by_what_they_hold() {
     assert_eq!(reply.status, 200, "{}", reply.text());
     let checked = site.command(&check).done();
     assert!(!checked.contains("there is state in"), "{checked}");
+    fs::remove_dir_all(site.path("conf/data")).unwrap();
+    fs::remove_dir_all(site.path("conf/lake")).unwrap();
+    site.command(&check).done();
     daemon.drain();
 }
 

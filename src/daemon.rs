@@ -107,7 +107,8 @@ impl Daemon {
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let lock = lock(&config.state_dir)?;
         let listener = listen::listen(config.http.listen).await?;
-        let connections = listen::room_for(config.http.connections, config.streams.len());
+        let spool_limits = config.streams.values().map(|stream| stream.spool_limit);
+        let connections = listen::room_for(config.http.connections, spool_limits);
         let common = Common::new(&config)?;
         let (clock, metrics) = (common.clock.clone(), Arc::clone(&common.metrics));
         let looking = tokio::task::spawn_blocking({

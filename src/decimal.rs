@@ -249,7 +249,7 @@ fn read_exponent(text: &[u8], mut at: usize) -> Result<(i32, usize), usize> {
     let start = at;
     let mut exponent = 0_i32;
     while let Some(digit @ b'0'..=b'9') = text.get(at) {
-        // A record is below 2^21 bytes, so no fraction can balance an exponent as large as this.
+        // No fraction of a record can balance an exponent as large as this.
         exponent = (exponent * 10 + i32::from(digit - b'0')).min(100_000_000);
         at += 1;
     }

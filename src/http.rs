@@ -46,6 +46,9 @@ use crate::telemetry::{Metrics, StreamMetrics, StreamStatus};
 
 pub use server::{KEPT, serve};
 
+/// Characters of a delivery stream's name.
+const NAME_LENGTH_MAX: usize = 64;
+
 /// One delivery stream as the HTTP listener sees it.
 #[derive(Clone)]
 pub struct StreamInfo {
@@ -185,6 +188,10 @@ impl ApiState {
 
     /// The stream whose name is nearest to `wanted`, if it is near at all.
     fn nearest(&self, wanted: &str) -> Option<&str> {
+        // The longest name there can be; comparing takes as long as both are, times each other.
+        if wanted.len() > NAME_LENGTH_MAX {
+            return None;
+        }
         let distance = |name: &str| strsim::damerau_levenshtein(name, wanted);
         let near = self.streams.keys().min_by_key(|name| distance(name))?;
         (distance(near) <= 2.max(near.len() / 3)).then_some(near)

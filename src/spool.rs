@@ -14,8 +14,8 @@ use crate::buffer::Buffer;
 use crate::disk::{Disk, DiskFile, Open};
 use crate::extent::Extent;
 
-/// A new file is begun when the newest one has reached this size.
-const FILE_BYTES_MAX: u64 = 64 << 20;
+/// A new file is begun when the newest one has reached this size. Each is kept open.
+pub(crate) const FILE_BYTES_MAX: u64 = 64 << 20;
 /// The newest file is removed, too, when nothing in it is alive and it has reached this size.
 const FILE_BYTES_MIN: u64 = 4 << 20;
 /// Small pieces are gathered into writes of about this size.

@@ -55,7 +55,7 @@ pub struct PutArgs {
     #[arg(long, default_value = "1MiB", value_name = "SIZE", value_parser = batch_bytes)]
     pub batch_bytes: usize,
     /// How often a batch is sent again before giving up.
-    #[arg(long, default_value_t = 10, value_name = "COUNT")]
+    #[arg(long, default_value_t = 10, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(..=100_000))]
     pub retries: u32,
 }
 

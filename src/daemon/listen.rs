@@ -7,9 +7,10 @@ use anyhow::anyhow;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 
-use crate::http;
+use crate::{http, spool};
 
-/// Descriptors for everything but connections: a stream's journal, spool and uploads, and the process' own.
+/// Descriptors for everything but connections and spools: a stream's journal and uploads, and the process'
+/// own.
 const OF_A_STREAM: u64 = 64;
 const OF_THE_PROCESS: u64 = 128;
 /// Connections that are let in however few descriptors there are.
@@ -49,9 +50,12 @@ fn advice(address: SocketAddr, error: &std::io::Error) -> String {
 }
 
 /// Raises the limit of open files as far as it may be raised, and returns how many connections of those
-/// `wanted` it has room for beside what `streams` streams need.
-pub(super) fn room_for(wanted: usize, streams: usize) -> usize {
-    let rest = OF_THE_PROCESS + OF_A_STREAM * streams as u64 + http::KEPT as u64;
+/// `wanted` it has room for beside what streams need whose spools may have `spool_limits` bytes.
+pub(super) fn room_for(wanted: usize, spool_limits: impl Iterator<Item = u64>) -> usize {
+    let of_streams: u64 = spool_limits
+        .map(|limit| OF_A_STREAM + limit / spool::FILE_BYTES_MAX)
+        .sum();
+    let rest = OF_THE_PROCESS + of_streams + http::KEPT as u64;
     let open_files = raised();
     let room = room(wanted, rest, open_files);
     if room < wanted {

@@ -195,6 +195,7 @@ impl Inner {
 
     /// Creates a marker durably if its name is free.
     fn claim(&self, key: &str, body: &[u8]) -> Result<bool, PublishError> {
+        beneath::is_without_links(&self.root, Path::new(key))?;
         let target = self.root.join(key::check(self.keys, key)?);
         let failed = |error: io::Error| at(&target, &error);
         let pass = self.durability.begin().map_err(failed)?;

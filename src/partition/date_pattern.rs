@@ -67,7 +67,7 @@ impl DatePattern {
                 '[' | ']' | '{' | '}' | '#' => {
                     return Err(PatternFault {
                         at: start..start + 1,
-                        message: format!("'{letter}' has no meaning in a date pattern"),
+                        message: format!("'{letter}' has no meaning here"),
                         help: Some(format!("write '{letter}' in single quotes to mean itself")),
                     });
                 }

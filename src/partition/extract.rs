@@ -199,7 +199,10 @@ impl Extractor {
             let max = nesting::NESTING_MAX;
             return Err(failed(format!("the record nests deeper than {max} levels")));
         }
-        let input = jq::read(record).map_err(|_| failed("Non JSON record provided"))?;
+        let input = jq::read(record).map_err(|unread| match unread {
+            jq::Unread::Malformed => failed("Non JSON record provided"),
+            jq::Unread::TooMany => failed("the record has more values than a query may be given"),
+        })?;
         if let Some(query) = &self.query {
             let output = query.run(input.clone()).map_err(failed)?;
             self.take_keys(&output, out)?;

@@ -29,7 +29,7 @@ use guard::Checked;
 pub(super) use guard::{Key, literal, parse};
 pub(super) use natives::{entries, get};
 pub(super) use outcome::{is_constant, never_keys, never_time};
-pub(super) use read::read;
+pub(super) use read::{Unread, read};
 pub(super) use value::Value;
 
 /// The longest query, in bytes (Firehose's limit on a processor parameter, which counts

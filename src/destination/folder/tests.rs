@@ -268,6 +268,9 @@ async fn links_in_the_folder_lead_nowhere_and_only_our_own_files_are_removed() {
         let said = refused.expect_err("refused").to_string();
         assert!(said.contains("is a symbolic link"), "{said}");
     }
+    let claimed = to.claim("k=1/.firehose/marker", b"x").await;
+    let said = claimed.expect_err("refused").to_string();
+    assert!(said.contains("is a symbolic link"), "{said}");
     let staging = root.join(STAGING_DIR);
     std::fs::write(staging.join("notes.txt"), b"somebody's").expect("written");
     std::fs::write(staging.join(Uuid::new_v4().to_string()), b"torn").expect("written");

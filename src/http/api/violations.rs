@@ -3,9 +3,7 @@
 use std::fmt::Write as _;
 
 use super::ApiError;
-
-/// Largest name of a delivery stream.
-const NAME_LENGTH_MAX: usize = 64;
+use crate::http::NAME_LENGTH_MAX;
 
 /// Violations of the model's constraints, gathered into one `ValidationException`.
 #[derive(Debug, Default)]

@@ -5,21 +5,41 @@ use bytes::Bytes;
 use super::value::{Map, Value};
 use crate::json::{Cursor, Malformed, RawString, Start, is_text};
 
+/// Values of one text: an empty array of three bytes takes some two hundred in memory.
+const VALUES_MAX: usize = 1 << 20;
+
+/// Why a text is not read.
+#[derive(Debug)]
+pub(in crate::partition) enum Unread {
+    /// It is not one JSON value, or nests too deep.
+    Malformed,
+    /// It has more than [`VALUES_MAX`] values.
+    TooMany,
+}
+
+impl From<Malformed> for Unread {
+    fn from(Malformed: Malformed) -> Self {
+        Self::Malformed
+    }
+}
+
 /// Reads a text that is exactly one JSON value and nests at most as deep as records may; of a key
 /// that occurs twice the last value counts, as in jq.
-pub(in crate::partition) fn read(json: &[u8]) -> Result<Value, Malformed> {
+pub(in crate::partition) fn read(json: &[u8]) -> Result<Value, Unread> {
     // The cursor's own bound on nesting guards the recursion below.
     if !is_text(json) {
-        return Err(Malformed);
+        return Err(Unread::Malformed);
     }
     let mut cursor = Cursor::new(json);
     cursor.skip(0)?;
     cursor.end()?;
     let mut cursor = Cursor::new(json);
-    value(&mut cursor)
+    let mut left = VALUES_MAX;
+    value(&mut cursor, &mut left)
 }
 
-fn value(cursor: &mut Cursor<'_>) -> Result<Value, Malformed> {
+fn value(cursor: &mut Cursor<'_>, left: &mut usize) -> Result<Value, Unread> {
+    *left = left.checked_sub(1).ok_or(Unread::TooMany)?;
     Ok(match cursor.start()? {
         Start::Null => Value::Null,
         Start::Bool(value) => Value::Bool(value),
@@ -29,7 +49,7 @@ fn value(cursor: &mut Cursor<'_>) -> Result<Value, Malformed> {
             let mut items = Vec::new();
             if !cursor.eat(b']') {
                 loop {
-                    items.push(value(cursor)?);
+                    items.push(value(cursor, left)?);
                     if !cursor.eat(b',') {
                         break;
                     }
@@ -43,7 +63,7 @@ fn value(cursor: &mut Cursor<'_>) -> Result<Value, Malformed> {
             if !cursor.eat(b'}') {
                 loop {
                     let key = decoded(cursor.key()?);
-                    entries.insert(key, value(cursor)?);
+                    entries.insert(key, value(cursor, left)?);
                     if !cursor.eat(b',') {
                         break;
                     }

@@ -62,7 +62,8 @@ fn style(mut rest: &str) -> Option<(Style, &str)> {
     }
     let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     if digits > 0 {
-        style.width = rest[..digits].parse().ok()?;
+        // What Rust takes as a width; the text that is made is shorter anyway.
+        style.width = usize::from(rest[..digits].parse::<u16>().ok()?);
     }
     Some((style, &rest[digits..]))
 }

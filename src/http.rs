@@ -14,11 +14,13 @@
 //! verified. Bind to loopback or put a proxy in front.
 
 mod api;
+mod bodies;
 mod body;
 mod decoding;
 mod lines;
 mod observe;
 mod places;
+mod pulse;
 mod records;
 mod server;
 mod stream;
@@ -95,17 +97,18 @@ impl fmt::Debug for Orphan {
 /// Bounds on connections and bodies.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections open at once. When all are taken the longest idle one gives way; while all are busy,
-    /// more get health, readiness and metrics, or 503.
+    /// Connections open at once. When all are taken the longest idle one gives way, or else the one whose body
+    /// is the slowest; while all are busy, more get health, readiness and metrics, or 503.
     pub connections: usize,
-    /// Bytes of request bodies in memory at once, all connections together; more wait.
+    /// Bytes of request bodies in memory at once, all connections together; more wait, and make the slow give
+    /// way.
     pub body_memory: usize,
     /// How long a request may wait for its share of `body_memory`.
     pub body_wait: Duration,
     /// How long a connection may be idle, or take to send a request's head.
     pub head: Duration,
-    /// How long a body may pause.
-    pub body_idle: Duration,
+    /// How long the next 32 KiB of a body may take, or its end: at least 1.1 KB come in a second.
+    pub body_pace: Duration,
     /// How long a whole body may take.
     pub body_total: Duration,
     /// How long requests under way may take once a stop has begun.
@@ -119,7 +122,7 @@ impl Default for Limits {
             body_memory: 64 << 20,
             body_wait: Duration::from_secs(10),
             head: Duration::from_mins(1),
-            body_idle: Duration::from_secs(30),
+            body_pace: Duration::from_secs(30),
             body_total: Duration::from_mins(5),
             drain: Duration::from_secs(10),
         }
@@ -134,7 +137,7 @@ pub struct ApiState {
     clock: Clock,
     metrics: Arc<Metrics>,
     limits: Limits,
-    bodies: body::Budget,
+    bodies: Arc<bodies::Bodies>,
 }
 
 impl ApiState {
@@ -149,7 +152,7 @@ impl ApiState {
             .into_iter()
             .map(|stream| (stream.name.clone(), stream))
             .collect();
-        let bodies = body::Budget::new(limits.body_memory, limits.body_wait);
+        let bodies = bodies::Bodies::new(limits.body_memory, limits.body_wait);
         Self {
             streams,
             orphans: Vec::new(),

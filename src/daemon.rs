@@ -148,7 +148,9 @@ impl Daemon {
             connections,
             ..Limits::default()
         };
-        let state = ApiState::new(infos, clock, metrics, limits).with_orphans(orphans);
+        let state = ApiState::new(infos, clock, metrics, limits)
+            .with_orphans(orphans)
+            .with_hosts(config.http.hosts);
         let http_stop = CancellationToken::new();
         let reloading = tokio::spawn(reload::watch(transforms, reload::hangups()?));
         Ok(Self {

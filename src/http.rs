@@ -11,7 +11,8 @@
 //! | `GET /` | the status page |
 //!
 //! Requests are neither authenticated nor encrypted here: any credentials pass, signatures are not
-//! verified. Bind to loopback or put a proxy in front.
+//! verified. Bind to loopback or put a proxy in front. What pages of others make a browser send is refused
+//! (`http/strangers.rs`).
 
 mod api;
 mod bodies;
@@ -23,6 +24,7 @@ mod places;
 mod pulse;
 mod records;
 mod server;
+mod strangers;
 mod stream;
 mod values;
 mod watched;
@@ -38,6 +40,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 
@@ -138,6 +141,7 @@ pub struct ApiState {
     metrics: Arc<Metrics>,
     limits: Limits,
     bodies: Arc<bodies::Bodies>,
+    hosts: strangers::Hosts,
 }
 
 impl ApiState {
@@ -160,6 +164,7 @@ impl ApiState {
             metrics,
             limits,
             bodies,
+            hosts: strangers::Hosts::new(Vec::new()),
         }
     }
 
@@ -167,6 +172,13 @@ impl ApiState {
     #[must_use]
     pub fn with_orphans(self, orphans: Vec<Orphan>) -> Self {
         Self { orphans, ..self }
+    }
+
+    /// The same, answering to these names too.
+    #[must_use]
+    pub fn with_hosts(self, listed: Vec<String>) -> Self {
+        let hosts = strangers::Hosts::new(listed);
+        Self { hosts, ..self }
     }
 
     /// Everything that is shown: name, state, gauges.
@@ -205,6 +217,7 @@ fn router(state: Arc<ApiState>) -> Router {
         .route("/metrics", get(observe::metrics))
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(Arc::clone(&state), strangers::keep_out))
         .with_state(state)
 }
 

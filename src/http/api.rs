@@ -197,6 +197,14 @@ pub(super) fn crowded(cause: &str) -> Response {
     respond(Err(error))
 }
 
+/// The answer to who may not come in.
+pub(super) fn denied(cause: String) -> Response {
+    respond(Err(ApiError {
+        status: StatusCode::FORBIDDEN,
+        ..ApiError::client("AccessDeniedException", cause)
+    }))
+}
+
 fn respond(answer: Result<String, ApiError>) -> Response {
     let (status, text) = match answer {
         Ok(text) => (StatusCode::OK, text),

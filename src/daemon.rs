@@ -291,7 +291,7 @@ impl Common {
             None => self.workers.clone(),
             Some(_) => Workers::start(self.workers.threads())?,
         };
-        let disk: Arc<dyn Disk> = Arc::new(HostDisk::new(state_dir.join(name))?);
+        let disk: Arc<dyn Disk> = Arc::new(HostDisk::private(state_dir.join(name))?);
         let bytes = pipeline::reserve_bytes(&settings);
         let reserve = Reserve::new(Arc::clone(&disk), bytes, self.shortage.clone());
         let status = Status::new(StreamMetrics::new(&self.metrics, name), self.clock.clone());

@@ -31,6 +31,7 @@ mod hostile;
 mod house;
 mod kinesis;
 mod leases;
+mod modes;
 mod oracle_bites;
 mod orphans;
 mod partitions;

@@ -46,6 +46,7 @@ use axum::routing::{get, post};
 
 use crate::clock::Clock;
 use crate::config::{HttpSettings, StreamSettings};
+use crate::printable::printable_json;
 use crate::source::direct_put::Intake;
 use crate::telemetry::{Metrics, StreamMetrics, StreamStatus};
 
@@ -249,7 +250,7 @@ fn json(status: StatusCode, value: &serde_json::Value) -> Response {
     (
         status,
         [(CONTENT_TYPE, "application/json")],
-        format!("{value}\n"),
+        printable_json(&format!("{value}\n")).into_owned(),
     )
         .into_response()
 }

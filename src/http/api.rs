@@ -23,6 +23,7 @@ use serde::Deserialize;
 
 use super::body::{BodyError, Frames, read_whole};
 use super::{ApiState, StreamInfo};
+use crate::printable::printable_json;
 use violations::Violations;
 
 /// Account number in ARNs and messages: there are no accounts here.
@@ -210,7 +211,7 @@ fn respond(answer: Result<String, ApiError>) -> Response {
         Ok(text) => (StatusCode::OK, text),
         Err(error) => {
             let body = serde_json::json!({ "__type": error.kind, "message": error.message });
-            (error.status, body.to_string())
+            (error.status, printable_json(&body.to_string()).into_owned())
         }
     };
     let mut response = Response::new(Body::from(text));

@@ -38,6 +38,7 @@ mod partitions;
 mod places;
 mod readers;
 mod readme;
+mod secrets;
 mod shared_stream;
 mod streams;
 mod support;

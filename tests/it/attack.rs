@@ -2,4 +2,5 @@
 //! change for the worse is seen before it hurts.
 
 mod bodies;
+mod browsers;
 mod clients;

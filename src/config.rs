@@ -62,6 +62,9 @@ pub struct HttpSettings {
     pub listen: SocketAddr,
     /// Connections open at once.
     pub connections: usize,
+    /// Names by which it may be asked for, beyond those that no page can take: in lower case, `*.` before one
+    /// that stands for all names below it; `*` alone for all.
+    pub hosts: Vec<String>,
 }
 
 impl Default for HttpSettings {
@@ -69,6 +72,7 @@ impl Default for HttpSettings {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 4585)),
             connections: 1024,
+            hosts: Vec::new(),
         }
     }
 }

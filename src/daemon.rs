@@ -149,7 +149,9 @@ impl Daemon {
             connections,
             ..Limits::default()
         };
-        let state = ApiState::new(infos, clock, metrics, limits).with_orphans(orphans);
+        let state = ApiState::new(infos, clock, metrics, limits)
+            .with_orphans(orphans)
+            .with_hosts(config.http.hosts);
         let http_stop = CancellationToken::new();
         let reloading = tokio::spawn(reload::watch(transforms, reload::hangups()?));
         Ok(Self {
@@ -290,7 +292,7 @@ impl Common {
             None => self.workers.clone(),
             Some(_) => Workers::start(self.workers.threads())?,
         };
-        let disk: Arc<dyn Disk> = Arc::new(HostDisk::new(state_dir.join(name))?);
+        let disk: Arc<dyn Disk> = Arc::new(HostDisk::private(state_dir.join(name))?);
         let bytes = pipeline::reserve_bytes(&settings);
         let reserve = Reserve::new(Arc::clone(&disk), bytes, self.shortage.clone());
         let status = Status::new(StreamMetrics::new(&self.metrics, name), self.clock.clone());

@@ -11,16 +11,20 @@
 //! | `GET /` | the status page |
 //!
 //! Requests are neither authenticated nor encrypted here: any credentials pass, signatures are not
-//! verified. Bind to loopback or put a proxy in front.
+//! verified. Bind to loopback or put a proxy in front. What pages of others make a browser send is refused
+//! (`http/strangers.rs`).
 
 mod api;
+mod bodies;
 mod body;
 mod decoding;
 mod lines;
 mod observe;
 mod places;
+mod pulse;
 mod records;
 mod server;
+mod strangers;
 mod stream;
 mod values;
 mod watched;
@@ -36,11 +40,13 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 
 use crate::clock::Clock;
 use crate::config::{HttpSettings, StreamSettings};
+use crate::printable::printable_json;
 use crate::source::direct_put::Intake;
 use crate::telemetry::{Metrics, StreamMetrics, StreamStatus};
 
@@ -98,17 +104,18 @@ impl fmt::Debug for Orphan {
 /// Bounds on connections and bodies.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections open at once. When all are taken the longest idle one gives way; while all are busy,
-    /// more get health, readiness and metrics, or 503.
+    /// Connections open at once. When all are taken the longest idle one gives way, or else the one whose body
+    /// is the slowest; while all are busy, more get health, readiness and metrics, or 503.
     pub connections: usize,
-    /// Bytes of request bodies in memory at once, all connections together; more wait.
+    /// Bytes of request bodies in memory at once, all connections together; more wait, and make the slow give
+    /// way.
     pub body_memory: usize,
     /// How long a request may wait for its share of `body_memory`.
     pub body_wait: Duration,
     /// How long a connection may be idle, or take to send a request's head.
     pub head: Duration,
-    /// How long a body may pause.
-    pub body_idle: Duration,
+    /// How long the next 32 KiB of a body may take, or its end: at least 1.1 KB come in a second.
+    pub body_pace: Duration,
     /// How long a whole body may take.
     pub body_total: Duration,
     /// How long requests under way may take once a stop has begun.
@@ -122,7 +129,7 @@ impl Default for Limits {
             body_memory: 64 << 20,
             body_wait: Duration::from_secs(10),
             head: Duration::from_mins(1),
-            body_idle: Duration::from_secs(30),
+            body_pace: Duration::from_secs(30),
             body_total: Duration::from_mins(5),
             drain: Duration::from_secs(10),
         }
@@ -137,7 +144,8 @@ pub struct ApiState {
     clock: Clock,
     metrics: Arc<Metrics>,
     limits: Limits,
-    bodies: body::Budget,
+    bodies: Arc<bodies::Bodies>,
+    hosts: strangers::Hosts,
 }
 
 impl ApiState {
@@ -152,7 +160,7 @@ impl ApiState {
             .into_iter()
             .map(|stream| (stream.name.clone(), stream))
             .collect();
-        let bodies = body::Budget::new(limits.body_memory, limits.body_wait);
+        let bodies = bodies::Bodies::new(limits.body_memory, limits.body_wait);
         Self {
             streams,
             orphans: Vec::new(),
@@ -160,6 +168,7 @@ impl ApiState {
             metrics,
             limits,
             bodies,
+            hosts: strangers::Hosts::new(Vec::new()),
         }
     }
 
@@ -167,6 +176,13 @@ impl ApiState {
     #[must_use]
     pub fn with_orphans(self, orphans: Vec<Orphan>) -> Self {
         Self { orphans, ..self }
+    }
+
+    /// The same, answering to these names too.
+    #[must_use]
+    pub fn with_hosts(self, listed: Vec<String>) -> Self {
+        let hosts = strangers::Hosts::new(listed);
+        Self { hosts, ..self }
     }
 
     /// Everything that is shown: name, state, gauges.
@@ -209,6 +225,7 @@ fn router(state: Arc<ApiState>) -> Router {
         .route("/metrics", get(observe::metrics))
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(Arc::clone(&state), strangers::keep_out))
         .with_state(state)
 }
 
@@ -240,7 +257,7 @@ fn json(status: StatusCode, value: &serde_json::Value) -> Response {
     (
         status,
         [(CONTENT_TYPE, "application/json")],
-        format!("{value}\n"),
+        printable_json(&format!("{value}\n")).into_owned(),
     )
         .into_response()
 }

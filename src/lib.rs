@@ -36,6 +36,7 @@ pub mod failure;
 pub mod json;
 pub mod nesting;
 pub mod position;
+pub mod printable;
 pub mod raw_sum;
 pub mod record;
 pub mod retry;

@@ -3,6 +3,7 @@
 use aws_config::SdkConfig;
 
 use crate::config::AwsAccess;
+use crate::printable::without_password;
 
 /// A service's endpoint, and what says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +45,7 @@ impl Place {
     }
 
     fn told(url: &str, by: &str) -> Self {
+        let url = &*without_password(url);
         Self {
             name: url.to_owned(),
             advice: format!("is it running, and reachable from here? {by} says {url}"),
@@ -89,6 +91,8 @@ mod tests {
             "is it running, and reachable from here? `endpoint` of the destination says \
              http://127.0.0.1:9"
         );
+        let place = Place::at("https://user:hunter2@lake.example.com");
+        assert!(!format!("{place:?}").contains("hunter2"), "{place:?}");
         let aws = Place::of("Nowhere", "`endpoint`", &AwsAccess::default(), &found);
         assert_eq!(aws.name(), "Nowhere of AWS in eu-central-1");
     }

@@ -1,5 +1,7 @@
 //! Text of others on a terminal.
 
+use crate::printable::printable;
+
 /// Characters that are shown of a text; `--json` shows all.
 const SHOWN_MAX: usize = 300;
 
@@ -9,17 +11,5 @@ pub(super) fn shown(text: &str) -> String {
     if cut.len() < text.len() {
         cut.push('…');
     }
-    printable(&cut)
-}
-
-/// Text that does not steer the terminal.
-pub(super) fn printable(text: &str) -> String {
-    let escape = |c: char| {
-        if c.is_control() {
-            c.escape_default().to_string()
-        } else {
-            c.to_string()
-        }
-    };
-    text.chars().map(escape).collect()
+    printable(&cut).into_owned()
 }

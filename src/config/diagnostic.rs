@@ -5,6 +5,8 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::printable::{printable_lines, steers, without_password};
+
 /// Faults shown at once; the rest is counted.
 const SHOWN_MAX: usize = 50;
 /// Characters of a line that a snippet shows around the place.
@@ -102,7 +104,7 @@ impl fmt::Display for Diagnostic {
             Severity::Fault => "",
             Severity::Warning => "warning: ",
         };
-        let message = Printable(&self.message);
+        let message = safe(&self.message);
         match &self.place {
             None => write!(formatter, "{word}{message}")?,
             Some(place) => {
@@ -114,7 +116,7 @@ impl fmt::Display for Diagnostic {
                     before,
                     width,
                 } = &snippet;
-                let path = Printable(&place.source.path);
+                let path = safe(&place.source.path);
                 let number = line.to_string();
                 let gutter = " ".repeat(number.len());
                 writeln!(formatter, "{path}:{line}:{column}: {word}{message}")?;
@@ -129,26 +131,15 @@ impl fmt::Display for Diagnostic {
             }
         }
         match &self.help {
-            Some(help) => write!(formatter, "\n  help: {}", Printable(help)),
+            Some(help) => write!(formatter, "\n  help: {}", safe(help)),
             None => Ok(()),
         }
     }
 }
 
-/// Text without control characters, so that no file can steer the terminal it is shown on.
-struct Printable<'a>(&'a str);
-
-impl fmt::Display for Printable<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut rest = self.0;
-        while let Some(at) = rest.find(|c: char| c.is_control() && c != '\n') {
-            formatter.write_str(&rest[..at])?;
-            let control = rest[at..].chars().next().unwrap_or_default();
-            write!(formatter, "{}", control.escape_default())?;
-            rest = &rest[at + control.len_utf8()..];
-        }
-        formatter.write_str(rest)
-    }
+/// Text that steers no terminal and tells no password.
+fn safe(text: &str) -> String {
+    printable_lines(&without_password(text)).into_owned()
 }
 
 /// The line of a place, cut to fit, and where the underline goes.
@@ -214,21 +205,23 @@ impl Snippet {
     }
 }
 
-/// The line without what follows a key that says that its value is a secret.
+/// The line without what follows a key that says that its value is a secret, and without passwords in URLs.
 fn without_secret(line: &str) -> std::borrow::Cow<'_, str> {
-    let secret = line.to_ascii_lowercase().find("secret");
+    let lower = line.to_ascii_lowercase();
+    let user = lower.find("endpoint").filter(|_| line.contains('@'));
+    let secret = lower.find("secret").or(user);
     let equals = secret.and_then(|at| Some(at + line[at..].find('=')?));
     match equals {
         Some(equals) => format!("{}= …", &line[..equals]).into(),
-        None => line.into(),
+        None => without_password(line),
     }
 }
 
-/// Tabs and control characters would move the underline or the cursor.
+/// What steers would move the underline or the cursor.
 fn visible(character: char) -> char {
     match character {
         '\t' => ' ',
-        control if control.is_control() => '\u{fffd}',
+        steering if steers(steering) => '\u{fffd}',
         other => other,
     }
 }

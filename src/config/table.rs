@@ -15,6 +15,8 @@ use super::quantity::{self, QuantityFault, display_duration, display_size};
 use super::text::{self, Text};
 use super::words;
 
+mod list;
+
 /// What all tables of one file share.
 pub(super) struct File<'f> {
     pub(super) source: Arc<Source>,

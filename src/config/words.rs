@@ -119,6 +119,7 @@ const HOMES: &[(&str, &str)] = &[
     ),
     ("listen", "in [http]"),
     ("connections", "in [http]"),
+    ("hosts", "in [http]"),
     ("spool_limit", "in [stream.NAME]"),
     ("journal_limit", "in [stream.NAME.source]"),
     ("module", "in [[stream.NAME.transform]]"),

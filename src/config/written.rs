@@ -81,12 +81,37 @@ fn http(mut table: Table<'_>) -> HttpSettings {
     let default = HttpSettings::default();
     let listen = table.address("listen").unwrap_or(default.listen);
     let connections = table.integer("connections", CONNECTIONS);
+    let hosts = hosts(&mut table);
     table.finish();
     let connections = connections.and_then(|number| usize::try_from(number.value).ok());
     HttpSettings {
         listen,
         connections: connections.unwrap_or(default.connections),
+        hosts,
     }
+}
+
+/// Names of hosts, `*.` before some, or `*`.
+fn hosts(table: &mut Table<'_>) -> Vec<String> {
+    let mut hosts = Vec::new();
+    for text in table.list("hosts") {
+        let host = text.value.to_ascii_lowercase();
+        let name = host.strip_prefix("*.").unwrap_or(&host);
+        let is_label = |label: &str| {
+            let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+            (1..=63).contains(&label.len()) && label.bytes().all(allowed)
+        };
+        if host == "*" || (name.len() <= 253 && name.split('.').all(is_label)) {
+            hosts.push(host);
+            continue;
+        }
+        let message = format!("\"{}\" is no name of a host", text.value);
+        let help = "write the name alone, without scheme, port and path, such as \"firehose.example.com\"; \
+                    \"*.example.com\" stands for all names below it, \"*\" for every name";
+        let fault = Diagnostic::fault(text.origin.place(None), message);
+        table.file.report(fault.help(help));
+    }
+    hosts
 }
 
 fn streams(

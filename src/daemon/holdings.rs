@@ -49,7 +49,7 @@ pub(crate) struct Holdings {
 impl Holdings {
     /// Looks into a stream's directory. `enough` records of the journal end the search there.
     pub(crate) fn read(dir: &Path, enough: u64) -> anyhow::Result<Self> {
-        let disk: Arc<dyn Disk> = Arc::new(HostDisk::new(dir)?);
+        let disk: Arc<dyn Disk> = Arc::new(HostDisk::private(dir)?);
         let found = Store::peek(&*disk, Path::new(STORE))?;
         let known = Known {
             incarnation: found.incarnation,

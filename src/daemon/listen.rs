@@ -19,6 +19,13 @@ const CONNECTIONS_MIN: usize = 8;
 /// Listens on `address`.
 pub(super) async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     let listening = TcpListener::bind(address).await;
+    if listening.is_ok() && !address.ip().to_canonical().is_loopback() {
+        tracing::info!(
+            %address,
+            "listening beyond this machine: whoever reaches it may write records and read what is shown of them; \
+             requests are neither authenticated nor encrypted"
+        );
+    }
     listening.map_err(|error| {
         anyhow!(
             "cannot listen on {address}: {error} ({})",

@@ -1,7 +1,7 @@
 //! One process a state folder, for as long as a file in it is held (C6).
 
 use std::fs::{File, TryLockError};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
@@ -16,6 +16,7 @@ pub(crate) fn lock(state_dir: &Path) -> anyhow::Result<File> {
         .create(true)
         .truncate(false)
         .write(true)
+        .mode(0o600)
         .open(&path);
     let file = file.with_context(|| format!("open {}", path.display()))?;
     match file.try_lock() {

@@ -1,11 +1,19 @@
-//! The real file system under a root directory.
+//! The real file system under a root directory. What it makes is its owner's alone, whatever the umask: records lie
+//! there as they came.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Disk, DiskFile, Open};
+
+/// Modes of what is made.
+const FILE: u32 = 0o600;
+const FOLDER: u32 = 0o700;
 
 /// The real file system under a root directory.
 #[derive(Debug, Clone)]
@@ -14,10 +22,25 @@ pub struct HostDisk {
 }
 
 impl HostDisk {
-    /// A disk whose paths are relative to `root`, which is created where it is missing.
+    /// A disk whose paths are relative to `root`, which is created where it is missing. Its parents are made as
+    /// the umask says: others may have to go through them to what is beside it.
     pub fn new(root: impl Into<PathBuf>) -> io::Result<Self> {
         let disk = Self { root: root.into() };
+        if let Some(parent) = disk.root.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
         disk.create_dir_all(Path::new(""))?;
+        Ok(disk)
+    }
+
+    /// The same for a root that holds nothing of anybody else's: others are shut out, too, of one that was there.
+    pub fn private(root: impl Into<PathBuf>) -> io::Result<Self> {
+        let disk = Self::new(root)?;
+        let found = std::fs::metadata(&disk.root)?;
+        let is_ours = found.uid() == rustix::process::geteuid().as_raw();
+        if is_ours && found.mode() & 0o077 != 0 {
+            std::fs::set_permissions(&disk.root, std::fs::Permissions::from_mode(FOLDER))?;
+        }
         Ok(disk)
     }
 }
@@ -25,7 +48,7 @@ impl HostDisk {
 impl Disk for HostDisk {
     fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn DiskFile>> {
         let mut options = OpenOptions::new();
-        options.read(true).write(true);
+        options.read(true).write(true).mode(FILE);
         match how {
             Open::Existing => &mut options,
             Open::New => options.create_new(true),
@@ -36,7 +59,10 @@ impl Disk for HostDisk {
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
         let path = self.root.join(path);
-        std::fs::create_dir_all(&path)?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(FOLDER)
+            .create(&path)?;
         // Each parent up to the root of the file system, so that no link of the chain is lost.
         for parent in path.canonicalize()?.ancestors() {
             match File::open(parent).and_then(|dir| dir.sync_all()) {

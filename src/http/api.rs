@@ -16,12 +16,14 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::body::{BodyError, Frames, Reservation, read_whole};
+use super::body::{BodyError, Frames, read_whole};
 use super::{ApiState, StreamInfo};
+use crate::printable::printable_json;
 use violations::Violations;
 
 /// Account number in ARNs and messages: there are no accounts here.
@@ -151,8 +153,8 @@ impl From<BodyError> for ApiError {
     fn from(error: BodyError) -> Self {
         let message = error.to_string();
         match error {
-            BodyError::Busy => Self::slow_down(&message),
-            BodyError::TimedOut => Self {
+            BodyError::Busy | BodyError::GaveWay => Self::slow_down(&message),
+            BodyError::TimedOut { .. } => Self {
                 status: StatusCode::REQUEST_TIMEOUT,
                 kind: "RequestTimeoutException",
                 message: message.into(),
@@ -184,7 +186,7 @@ fn parse<'a, T: Deserialize<'a>>(operation: Operation, body: &'a [u8]) -> Result
 /// Answers a request to the API.
 pub(super) async fn answer(State(state): State<Arc<ApiState>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
-    respond(perform(&state, &head.headers, body).await)
+    respond(perform(&state, &head, body).await)
 }
 
 /// The answer where there is no place for a connection: SDKs back off and try again.
@@ -196,12 +198,20 @@ pub(super) fn crowded(cause: &str) -> Response {
     respond(Err(error))
 }
 
+/// The answer to who may not come in.
+pub(super) fn denied(cause: String) -> Response {
+    respond(Err(ApiError {
+        status: StatusCode::FORBIDDEN,
+        ..ApiError::client("AccessDeniedException", cause)
+    }))
+}
+
 fn respond(answer: Result<String, ApiError>) -> Response {
     let (status, text) = match answer {
         Ok(text) => (StatusCode::OK, text),
         Err(error) => {
             let body = serde_json::json!({ "__type": error.kind, "message": error.message });
-            (error.status, body.to_string())
+            (error.status, printable_json(&body.to_string()).into_owned())
         }
     };
     let mut response = Response::new(Body::from(text));
@@ -211,8 +221,9 @@ fn respond(answer: Result<String, ApiError>) -> Response {
     response
 }
 
-async fn perform(state: &ApiState, headers: &HeaderMap, body: Body) -> Result<String, ApiError> {
-    let frames = Frames::new(headers, body, &state.limits);
+async fn perform(state: &ApiState, head: &Parts, body: Body) -> Result<String, ApiError> {
+    let frames = Frames::new(head, body, state);
+    let headers = &head.headers;
     let operation = match Operation::of(headers).and_then(|operation| {
         check_media_type(headers)?;
         Ok(operation)
@@ -223,7 +234,7 @@ async fn perform(state: &ApiState, headers: &HeaderMap, body: Body) -> Result<St
             return Err(error);
         }
     };
-    let (body, reservation): (_, Reservation) = read_whole(frames, BODY_BYTES_MAX, &state.bodies)
+    let (body, hold) = read_whole(frames, BODY_BYTES_MAX)
         .await
         .map_err(|error| match error {
             BodyError::TooLarge { .. } => operation.too_large(),
@@ -242,7 +253,7 @@ async fn perform(state: &ApiState, headers: &HeaderMap, body: Body) -> Result<St
             ),
         )),
     };
-    drop(reservation);
+    drop(hold);
     answer
 }
 

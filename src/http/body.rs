@@ -1,24 +1,24 @@
-//! Request bodies: read with time-outs, counted against one budget, never buffered past a bound.
+//! Request bodies: read at a pace that has a bound, counted against one memory, never buffered past a bound.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::body::HttpBody as _;
-use axum::http::HeaderMap;
 use axum::http::header::EXPECT;
+use axum::http::request::Parts;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use super::Limits;
+use super::ApiState;
+use super::bodies::Hold;
+use super::places::Visitor;
 
+/// What a body brings in each of its steps, for which it has [`Limits::body_pace`](super::Limits::body_pace).
+pub(super) const STEP: usize = 32 << 10;
 /// A body that is refused for its size is still read up to here (and thrown away), because many
 /// clients look for the answer only after they have sent everything.
 const DISCARD_MAX: u64 = 64 << 20;
-/// The budget's unit.
-const UNIT: usize = 1 << 10;
 
 /// Why a body was not read.
 #[derive(Debug, thiserror::Error)]
@@ -30,99 +30,62 @@ pub(super) enum BodyError {
         max: usize,
     },
     /// It came too slowly.
-    #[error("the body did not arrive in time")]
-    TimedOut,
+    #[error(
+        "the body came too slowly: of a body 32 KiB, or its end, must come in every {pace:?}, and all of it in \
+         {total:?}"
+    )]
+    TimedOut {
+        /// For each step.
+        pace: Duration,
+        /// For all of it.
+        total: Duration,
+    },
     /// The connection broke, or the transfer coding is wrong.
     #[error("the body could not be read: {0}")]
     Broken(axum::Error),
     /// Too many bodies at once.
     #[error("too many requests at once: bodies use all the memory set aside for them")]
     Busy,
-}
-
-/// Memory for bodies, all connections together.
-#[derive(Debug)]
-pub(super) struct Budget {
-    free: Arc<Semaphore>,
-    units: u32,
-    wait: Duration,
-}
-
-impl Budget {
-    /// A budget of `bytes`, whose reservations wait at most `wait`.
-    pub(super) fn new(bytes: usize, wait: Duration) -> Self {
-        let units = units(bytes).max(1);
-        Self {
-            free: Arc::new(Semaphore::new(units as usize)),
-            units,
-            wait,
-        }
-    }
-
-    /// Reserves `bytes`, or all there is if that is less, waiting in turn.
-    pub(super) async fn reserve(&self, bytes: usize) -> Result<Reservation, BodyError> {
-        let wanted = units(bytes).min(self.units);
-        let free = self.free.clone();
-        let permit = match free.clone().try_acquire_many_owned(wanted) {
-            Ok(permit) => permit,
-            Err(_) => tokio::time::timeout(self.wait, free.clone().acquire_many_owned(wanted))
-                .await
-                .map_err(|_| BodyError::Busy)?
-                .map_err(|_| BodyError::Busy)?,
-        };
-        Ok(Reservation {
-            free,
-            permit,
-            all: self.units,
-        })
-    }
-}
-
-fn units(bytes: usize) -> u32 {
-    u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX)
-}
-
-/// A share of the budget; given back when dropped.
-#[derive(Debug)]
-pub(super) struct Reservation {
-    free: Arc<Semaphore>,
-    permit: OwnedSemaphorePermit,
-    all: u32,
-}
-
-impl Reservation {
-    /// Makes the share at least `bytes`. Does not wait: whoever holds a share and waits for more
-    /// could wait for another who does the same.
-    pub(super) fn grow_to(&mut self, bytes: usize) -> Result<(), BodyError> {
-        let held = u32::try_from(self.permit.num_permits()).unwrap_or(u32::MAX);
-        let more = units(bytes).min(self.all).saturating_sub(held);
-        if more > 0 {
-            let permit = self.free.clone().try_acquire_many_owned(more);
-            self.permit.merge(permit.map_err(|_| BodyError::Busy)?);
-        }
-        Ok(())
-    }
+    /// Others wait, and this one is slow, or its address has more than its share.
+    #[error(
+        "others wait for what this request takes, which came slowly or from an address that has more than \
+         its share: come again"
+    )]
+    GaveWay,
 }
 
 /// A body as it arrives.
 #[derive(Debug)]
 pub(super) struct Frames {
     body: Body,
-    idle: Duration,
+    visitor: Visitor,
+    hold: Hold,
+    pace: Duration,
+    total: Duration,
     deadline: Instant,
+    /// When the step has begun that comes now, and how much of it is here.
+    step: Instant,
+    of_step: usize,
     /// The client waits for `100 Continue` before it sends the body.
     expects: bool,
 }
 
 impl Frames {
-    pub(super) fn new(headers: &HeaderMap, body: Body, limits: &Limits) -> Self {
-        let deadline = Instant::now() + limits.body_total;
-        let expects = headers.contains_key(EXPECT);
+    pub(super) fn new(head: &Parts, body: Body, state: &ApiState) -> Self {
+        let visitor = head.extensions.get::<Visitor>().cloned();
+        let visitor = visitor.unwrap_or_default();
+        visitor.pulse.body_steps();
+        let (now, limits) = (Instant::now(), &state.limits);
         Self {
             body,
-            idle: limits.body_idle,
-            deadline,
-            expects,
+            hold: state.bodies.expect(visitor.clone()),
+            visitor,
+            pace: limits.body_pace,
+            total: limits.body_total,
+            deadline: now + limits.body_total,
+            step: now,
+            of_step: 0,
+            expects: head.headers.contains_key(EXPECT),
         }
     }
 
@@ -134,19 +97,52 @@ impl Frames {
     /// The next piece; `None` at the end.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
         loop {
-            let until = self.deadline.min(Instant::now() + self.idle);
-            match tokio::time::timeout_at(until, self.body.frame()).await {
-                Err(_) => return Err(BodyError::TimedOut),
+            let until = self.deadline.min(self.step + self.pace);
+            let frame = tokio::select! {
+                biased;
+                frame = tokio::time::timeout_at(until, self.body.frame()) => frame,
+                () = self.visitor.gives_way.cancelled() => return Err(BodyError::GaveWay),
+            };
+            match frame {
+                Err(_) => {
+                    let (pace, total) = (self.pace, self.total);
+                    return Err(BodyError::TimedOut { pace, total });
+                }
                 Ok(None) => return Ok(None),
                 Ok(Some(Err(error))) => return Err(BodyError::Broken(error)),
                 Ok(Some(Ok(frame))) => {
                     // Trailers carry nothing for us.
                     if let Ok(data) = frame.into_data() {
+                        self.came(data.len());
                         return Ok(Some(data));
                     }
                 }
             }
         }
+    }
+
+    fn came(&mut self, bytes: usize) {
+        self.of_step += bytes;
+        if self.of_step >= STEP {
+            self.of_step = 0;
+            self.step = Instant::now();
+            self.visitor.pulse.body_steps();
+        }
+    }
+
+    /// Sees to it that the body's memory is at least `bytes`, waiting where it must.
+    pub(super) async fn hold(&mut self, bytes: usize) -> Result<(), BodyError> {
+        let waited = self.hold.grow_to(bytes).await?;
+        // The client is not to blame for it.
+        self.deadline += waited;
+        self.step += waited;
+        Ok(())
+    }
+
+    /// What the body holds, now that all of it is here.
+    pub(super) fn into_hold(mut self) -> Hold {
+        self.hold.is_whole();
+        self.hold
     }
 
     /// Throws away what is left, within bounds, so that the client gets to read the answer.
@@ -164,36 +160,38 @@ impl Frames {
     }
 }
 
-/// Reads a whole body of at most `max` bytes. The reservation covers it twice over: as it came,
-/// and the records that are decoded from it.
-pub(super) async fn read_whole(
-    mut frames: Frames,
-    max: usize,
-    budget: &Budget,
-) -> Result<(Bytes, Reservation), BodyError> {
+/// Reads a whole body of at most `max` bytes. What is held covers it twice over: as it came, and the records
+/// that are decoded from it.
+pub(super) async fn read_whole(mut frames: Frames, max: usize) -> Result<(Bytes, Hold), BodyError> {
     let announced = frames.announced();
     if announced.is_some_and(|length| length > max as u64) {
         frames.discard().await;
         return Err(BodyError::TooLarge { max });
     }
     let length = announced.and_then(|length| usize::try_from(length).ok());
-    let mut reservation = budget.reserve(2 * length.unwrap_or(UNIT)).await?;
     let Some(first) = frames.next().await? else {
-        return Ok((Bytes::new(), reservation));
+        return Ok((Bytes::new(), frames.into_hold()));
     };
     if length == Some(first.len()) {
-        return Ok((first, reservation)); // the common small request: no copy
+        frames.hold(2 * first.len()).await?;
+        return Ok((first, frames.into_hold())); // the common small request: no copy
     }
-    let mut whole = Vec::with_capacity(length.unwrap_or(first.len()));
+    let mut whole = Vec::new();
     let mut next = Some(first);
     while let Some(data) = next {
-        if whole.len() + data.len() > max {
+        let needed = whole.len() + data.len();
+        if needed > max {
             frames.discard().await;
             return Err(BodyError::TooLarge { max });
         }
+        if needed > whole.capacity() {
+            let room = (2 * needed).min(length.unwrap_or(max)).max(needed);
+            frames.hold(room + needed).await?;
+            whole.reserve_exact(room - whole.len());
+        }
         whole.extend_from_slice(&data);
-        reservation.grow_to(2 * whole.len())?;
         next = frames.next().await?;
     }
-    Ok((whole.into(), reservation))
+    frames.hold(whole.capacity() + whole.len()).await?;
+    Ok((whole.into(), frames.into_hold()))
 }

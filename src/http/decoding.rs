@@ -9,7 +9,7 @@ use zstd::stream::zio;
 use super::lines::Lines;
 use super::values::Values;
 use crate::json::BOM;
-use crate::record::RECORD_BYTES_MAX;
+use crate::record::{RECORD_BYTES_MAX, REQUEST_RECORDS_MAX};
 
 /// Largest body after decompression, in bytes.
 pub(super) const BODY_BYTES_MAX: usize = 16 << 20;
@@ -33,6 +33,9 @@ pub(super) enum ContentError {
         /// `element` or `value`.
         what: &'static str,
     },
+    /// The body has too many records.
+    #[error("the body has more than {REQUEST_RECORDS_MAX} records: send them in several requests")]
+    TooManyRecords,
     /// The body is no JSON, though it is said to be.
     #[error(
         "the body is not JSON: {cause} at line {line} column {column}; application/json takes one \
@@ -102,18 +105,18 @@ pub(super) enum Records {
 
 impl Default for Content {
     fn default() -> Self {
-        Self::new(Kind::Lines, 0)
+        Self::new(Kind::Lines, BODY_BYTES_MAX)
     }
 }
 
 impl Content {
-    /// Room for a body of about `bytes`.
+    /// For a body of at most `bytes`; room is made as it arrives.
     fn new(kind: Kind, bytes: usize) -> Self {
         Self {
             mark: Some(0),
             records: match kind {
-                Kind::Lines => Records::Lines(Lines::with_capacity(bytes)),
-                Kind::Json => Records::Values(Values::with_capacity(bytes)),
+                Kind::Lines => Records::Lines(Lines::of_at_most(bytes)),
+                Kind::Json => Records::Values(Values::of_at_most(bytes)),
             },
             fault: None,
         }
@@ -155,6 +158,14 @@ impl Content {
             Records::Values(values) => values.memory(),
         }
     }
+
+    /// Bytes read so far.
+    const fn fed(&self) -> usize {
+        match &self.records {
+            Records::Lines(lines) => lines.fed(),
+            Records::Values(values) => values.fed(),
+        }
+    }
 }
 
 /// Decoders write here; a fault in the content stops them.
@@ -188,17 +199,18 @@ impl Decoding {
     /// The names that `Accept-Encoding` lists in a 415.
     pub(super) const ACCEPTED: &str = "gzip, zstd, identity";
 
-    /// The decoding for a `Content-Encoding` header's value; `None` if it is not one of ours.
-    pub(super) fn new(encoding: &[u8], kind: Kind, announced: usize) -> Option<Self> {
+    /// The decoding for a `Content-Encoding` header's value, of a body of at most so many bytes as they come;
+    /// `None` if it is not one of ours.
+    pub(super) fn new(encoding: &[u8], kind: Kind, at_most: usize) -> Option<Self> {
         let is = |names: &[&str]| {
             names
                 .iter()
                 .any(|name| encoding.eq_ignore_ascii_case(name.as_bytes()))
         };
         if is(&["", "identity"]) {
-            return Some(Self::Identity(Content::new(kind, announced)));
+            return Some(Self::Identity(Content::new(kind, at_most)));
         }
-        let content = Content::new(kind, announced.saturating_mul(4));
+        let content = Content::new(kind, BODY_BYTES_MAX);
         if is(&["gzip", "x-gzip"]) {
             return Some(Self::Gzip(Box::new(flate2::write::MultiGzDecoder::new(
                 content,
@@ -214,14 +226,19 @@ impl Decoding {
         None
     }
 
-    /// Takes the next piece of the body as it came.
-    pub(super) fn feed(&mut self, piece: &[u8]) -> Result<(), ContentError> {
-        let written = match self {
-            Self::Identity(content) => return content.feed(piece),
-            Self::Gzip(decoder) => decoder.write_all(piece),
-            Self::Zstd(decoder) => decoder.write_all(piece),
+    /// Takes the next piece of the body as it came, or the beginning of it: what comes of that is little. How
+    /// much was taken.
+    pub(super) fn feed(&mut self, piece: &[u8]) -> Result<usize, ContentError> {
+        let taken = match self {
+            Self::Identity(content) => return content.feed(piece).map(|()| piece.len()),
+            Self::Gzip(decoder) => decoder.write(piece),
+            Self::Zstd(decoder) => decoder.write(piece),
         };
-        written.map_err(|error| self.fault(&error))
+        match taken {
+            Ok(0) if !piece.is_empty() => Err(self.fault(&io::ErrorKind::WriteZero.into())),
+            Ok(taken) => Ok(taken),
+            Err(error) => Err(self.fault(&error)),
+        }
     }
 
     /// The content, after the last piece; there was one.
@@ -237,16 +254,13 @@ impl Decoding {
         Ok(content)
     }
 
-    /// Bytes of memory held.
+    /// Bytes of memory held, but for some that every request takes.
     pub(super) fn memory(&self) -> usize {
-        self.content().memory()
-    }
-
-    fn content(&self) -> &Content {
         match self {
-            Self::Identity(content) => content,
-            Self::Gzip(decoder) => decoder.get_ref(),
-            Self::Zstd(decoder) => decoder.writer(),
+            Self::Identity(content) => content.memory(),
+            Self::Gzip(decoder) => decoder.get_ref().memory(),
+            // Its window has what was read, too.
+            Self::Zstd(decoder) => decoder.writer().memory() + decoder.writer().fed(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::decoding::{BODY_BYTES_MAX, ContentError};
 use crate::buffer::Buffer;
-use crate::record::RECORD_BYTES_MAX;
+use crate::record::{RECORD_BYTES_MAX, REQUEST_RECORDS_MAX};
 use crate::source::direct_put::PutBatch;
 
 /// Largest batch handed to the intake, in bytes of records and of their offsets: Firehose's own
@@ -20,19 +20,19 @@ pub(super) struct Lines {
     line_start: usize,
     /// Lines ended so far.
     lines: u64,
+    /// Records of `full` and `open`.
+    records: usize,
     /// Bytes fed so far.
     fed: usize,
+    /// What it can come to.
+    at_most: usize,
 }
 
 impl Lines {
-    /// Room for a body of about `bytes`.
-    pub(super) fn with_capacity(bytes: usize) -> Self {
-        let data = Buffer::with_room(bytes.min(BATCH_BYTES_MAX));
+    /// For a body of at most `bytes`; room is made as it arrives.
+    pub(super) fn of_at_most(bytes: usize) -> Self {
         Self {
-            open: PutBatch {
-                data,
-                ends: Vec::new(),
-            },
+            at_most: bytes,
             ..Self::default()
         }
     }
@@ -62,6 +62,11 @@ impl Lines {
         Ok(self.full)
     }
 
+    /// Bytes fed so far.
+    pub(super) const fn fed(&self) -> usize {
+        self.fed
+    }
+
     /// Bytes of memory held.
     pub(super) fn memory(&self) -> usize {
         let of =
@@ -76,6 +81,7 @@ impl Lines {
                 line: self.lines + 1,
             });
         }
+        self.open.data.make_room(bytes.len(), self.at_most);
         self.open.data.extend_from_slice(bytes);
         Ok(())
     }
@@ -90,6 +96,10 @@ impl Lines {
             return Err(ContentError::LineTooLong { line: self.lines });
         }
         if length > 0 {
+            self.records += 1;
+            if self.records > REQUEST_RECORDS_MAX {
+                return Err(ContentError::TooManyRecords);
+            }
             if self.open.data.len() + (self.open.len() + 1) * size_of::<u32>() > BATCH_BYTES_MAX {
                 self.begin_batch();
             }
@@ -102,7 +112,8 @@ impl Lines {
 
     /// Moves the current line into a batch of its own.
     fn begin_batch(&mut self) {
-        let mut data = Buffer::with_room(BATCH_BYTES_MAX / 4);
+        let mut data = Buffer::default();
+        data.make_room(self.open.data.len() - self.line_start, self.at_most);
         data.extend_from_slice(&self.open.data[self.line_start..]);
         self.open.data.truncate(self.line_start);
         let open = PutBatch {

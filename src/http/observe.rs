@@ -10,6 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde_json::json;
 
 use super::{ApiState, json, stream};
+use crate::printable::steers;
 use crate::telemetry::{KnownFailure, Sample, StatusSnapshot};
 
 /// `GET /healthz`: the process is alive and answers.
@@ -205,11 +206,6 @@ fn failure(html: &mut String, name: &str, known: &KnownFailure, now_ms: i64) {
 /// Text as HTML shows it. What steers a terminal or turns the direction of writing is shown as its number.
 struct Escaped<'a>(&'a str);
 
-/// Characters that change how others around them are shown.
-const fn is_steering(character: char) -> bool {
-    matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
 impl std::fmt::Display for Escaped<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for character in self.0.chars() {
@@ -219,7 +215,7 @@ impl std::fmt::Display for Escaped<'_> {
                 '>' => formatter.write_str("&gt;")?,
                 '"' => formatter.write_str("&quot;")?,
                 '\'' => formatter.write_str("&#39;")?,
-                hidden if hidden.is_control() || is_steering(hidden) => {
+                hidden if steers(hidden) => {
                     write!(formatter, "{}", hidden.escape_default())?;
                 }
                 other => formatter.write_char(other)?,

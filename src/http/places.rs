@@ -1,22 +1,26 @@
 //! Places for connections: a bounded number, of which the one that has been idle for longest is given to
-//! whoever comes when all are taken. A connection with a request under way keeps its place.
+//! whoever comes when all are taken. A connection with a request under way keeps its place, unless its body
+//! comes slowly and nobody is idle.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use hyper::body::{Frame, SizeHint};
 use tokio_util::sync::CancellationToken;
 
+use super::pulse::Pulse;
+
 /// Places of one kind.
 #[derive(Debug)]
 pub(super) struct Places {
     limit: usize,
-    /// How long a connection that has begun to send a head counts as busy.
+    /// How long a connection that has begun to send a head counts as busy, and how long one counts so that
+    /// waits for more of a body.
     patience: Duration,
     taken: Mutex<Taken>,
 }
@@ -56,10 +60,14 @@ impl Places {
         })
     }
 
-    /// A place: a free one, or that of the connection that has been idle for longest. `None`: all are busy.
+    /// A place: a free one, or that of the connection that has been idle for longest, or else of the one whose
+    /// body is the slowest. `None`: all are busy.
     pub(super) fn take(self: &Arc<Self>) -> Option<Place> {
         let mut taken = self.lock();
-        if taken.guests.len() >= self.limit && !taken.dismiss(self.patience) {
+        if taken.guests.len() >= self.limit
+            && !taken.dismiss(self.patience)
+            && !taken.dismiss_slow(self.patience)
+        {
             return None;
         }
         let (pulse, gives_way) = (Arc::<Pulse>::default(), CancellationToken::new());
@@ -107,14 +115,38 @@ impl Taken {
             return false;
         };
         self.idle.remove(&idle);
+        self.remove(number);
+        true
+    }
+
+    fn dismiss_slow(&mut self, patience: Duration) -> bool {
+        let slow = self.guests.iter();
+        let slow =
+            slow.filter_map(|(number, guest)| Some((guest.pulse.is_slow(patience)?, *number)));
+        let Some((_, number)) = slow.min() else {
+            return false;
+        };
+        self.remove(number);
+        true
+    }
+
+    fn remove(&mut self, number: u64) {
         if let Some(guest) = self.guests.remove(&number) {
             guest.gives_way.cancel();
         }
-        true
     }
 }
 
 impl Place {
+    /// The connection as its requests see it.
+    pub(super) fn visitor(&self, address: IpAddr) -> Visitor {
+        Visitor {
+            address: Some(address),
+            pulse: Arc::clone(&self.pulse),
+            gives_way: self.gives_way.clone(),
+        }
+    }
+
     /// What the connection's bytes are told to.
     pub(super) fn pulse(&self) -> Arc<Pulse> {
         Arc::clone(&self.pulse)
@@ -127,7 +159,7 @@ impl Place {
         if let Some(idle) = idle {
             taken.idle.remove(&idle);
         }
-        self.pulse.set(Pulse::BUSY);
+        self.pulse.busy();
         Some(Turn(Arc::clone(self)))
     }
 
@@ -140,7 +172,7 @@ impl Place {
     pub(super) async fn idle_for(&self, time: Duration) {
         loop {
             tokio::time::sleep(time).await;
-            if self.pulse.0.load(Ordering::Relaxed) != Pulse::BUSY {
+            if !self.pulse.is_busy() {
                 return;
             }
         }
@@ -148,7 +180,7 @@ impl Place {
 
     /// Whether a head has begun that is not whole.
     pub(super) fn has_begun(&self) -> bool {
-        self.pulse.0.load(Ordering::Relaxed) > Pulse::BUSY
+        self.pulse.has_begun()
     }
 }
 
@@ -160,6 +192,15 @@ impl Drop for Place {
             taken.idle.remove(&idle);
         }
     }
+}
+
+/// Whom a request is from.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Visitor {
+    pub(super) address: Option<IpAddr>,
+    pub(super) pulse: Arc<Pulse>,
+    /// Cancelled when the connection has to go.
+    pub(super) gives_way: CancellationToken,
 }
 
 /// A request under way, from its head to the last byte of its answer.
@@ -174,40 +215,8 @@ impl Drop for Turn {
             guest.idle = Some(idle);
             taken.idle.insert(idle, self.0.number);
         }
-        self.0.pulse.set(Pulse::QUIET);
+        self.0.pulse.quiet();
     }
-}
-
-/// Whether bytes of a head have come: when the first did, in ms.
-#[derive(Debug, Default)]
-pub(super) struct Pulse(AtomicU64);
-
-impl Pulse {
-    const QUIET: u64 = 0;
-    const BUSY: u64 = 1;
-
-    /// Bytes have come.
-    pub(super) fn beat(&self) {
-        if self.0.load(Ordering::Relaxed) == Self::QUIET {
-            self.set(now_ms());
-        }
-    }
-
-    fn set(&self, to: u64) {
-        self.0.store(to, Ordering::Relaxed);
-    }
-
-    fn has_begun_within(&self, patience: Duration) -> bool {
-        let begun = self.0.load(Ordering::Relaxed);
-        let age_ms = u128::from(now_ms().saturating_sub(begun));
-        begun > Self::BUSY && age_ms < patience.as_millis()
-    }
-}
-
-/// Milliseconds that only go up, from above all that means something else.
-fn now_ms() -> u64 {
-    static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
-    u64::try_from(BEGIN.elapsed().as_millis()).map_or(u64::MAX, |ms| ms + Pulse::BUSY + 1)
 }
 
 /// An answer's body, which ends its turn when it has been taken over.
@@ -326,7 +335,7 @@ mod tests {
         let begun = |patience| {
             let places = Places::new(1, patience);
             let one = take(&places).unwrap();
-            one.pulse().beat();
+            one.pulse().beat(1);
             take(&places).is_some()
         };
         assert!(!begun(Duration::from_mins(1)));

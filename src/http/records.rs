@@ -9,14 +9,13 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use serde_json::json;
 
-use super::body::{BodyError, Frames, Reservation};
+use super::bodies::Hold;
+use super::body::{BodyError, Frames};
 use super::decoding::{BODY_BYTES_MAX, ContentError, Decoding, Kind, Records};
 use super::{ApiState, StreamInfo, json};
 use crate::json::{self as text, Texts};
 use crate::source::direct_put::{Intake, PutBatch};
 
-/// First reservation for a body of unknown length.
-const UNKNOWN_LENGTH: usize = 1 << 20;
 /// What `Retry-After` says, in seconds.
 const RETRY_AFTER_SECONDS: &str = "1";
 
@@ -33,7 +32,7 @@ pub(super) async fn put(
     request: Request,
 ) -> Response {
     let (head, body) = request.into_parts();
-    let frames = Frames::new(&head.headers, body, &state.limits);
+    let frames = Frames::new(&head, body, &state);
     let Some(stream) = state.streams.get(&name) else {
         frames.discard().await;
         return unknown_stream(&state, &name);
@@ -49,10 +48,10 @@ pub(super) async fn put(
     let announced = frames
         .announced()
         .map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
-    let known = announced.unwrap_or(UNKNOWN_LENGTH).min(BODY_BYTES_MAX);
+    let at_most = announced.unwrap_or(BODY_BYTES_MAX).min(BODY_BYTES_MAX);
     let content_type = head.headers.get(CONTENT_TYPE);
     let kind = Kind::of(content_type.map_or(b"", HeaderValue::as_bytes));
-    let Some(decoding) = Decoding::new(encoding, kind, known) else {
+    let Some(decoding) = Decoding::new(encoding, kind, at_most) else {
         frames.discard().await;
         return unsupported_encoding(encoding);
     };
@@ -63,12 +62,8 @@ pub(super) async fn put(
             &ContentError::TooLarge.to_string(),
         );
     }
-    let reservation = match state.bodies.reserve(decoding.memory().max(known)).await {
-        Ok(reservation) => reservation,
-        Err(error) => return body_failed(&error),
-    };
-    match receive(frames, decoding, kind, reservation).await {
-        Ok((batches, _reservation)) => {
+    match receive(frames, decoding, kind).await {
+        Ok((batches, _hold)) => {
             let warning = match kind {
                 Kind::Lines => advice(stream, &batches),
                 Kind::Json => None,
@@ -84,44 +79,47 @@ async fn receive(
     mut frames: Frames,
     mut decoding: Decoding,
     kind: Kind,
-    mut reservation: Reservation,
-) -> Result<(Vec<PutBatch>, Reservation), Response> {
+) -> Result<(Vec<PutBatch>, Hold), Response> {
     let mut received = 0;
     loop {
         match frames.next().await {
             Ok(Some(piece)) => {
                 received += piece.len();
-                let fed = if received > BODY_BYTES_MAX {
-                    Err(ContentError::TooLarge)
-                } else {
-                    decoding.feed(&piece)
-                };
-                if let Err(error) = fed {
+                if received > BODY_BYTES_MAX {
                     frames.discard().await;
-                    return Err(content_failed(&error));
+                    return Err(content_failed(&ContentError::TooLarge));
                 }
-                reservation
-                    .grow_to(decoding.memory())
-                    .map_err(|error| body_failed(&error))?;
+                let mut rest = &piece[..];
+                while !rest.is_empty() {
+                    match decoding.feed(rest) {
+                        Ok(taken) => rest = &rest[taken..],
+                        Err(error) => {
+                            frames.discard().await;
+                            return Err(content_failed(&error));
+                        }
+                    }
+                    let held = frames.hold(decoding.memory()).await;
+                    held.map_err(|error| body_failed(&error))?;
+                }
             }
             Ok(None) => break,
             Err(error) => return Err(body_failed(&error)),
         }
     }
     if received == 0 && kind == Kind::Lines {
-        return Ok((Vec::new(), reservation)); // no bytes are no records, whatever their encoding
+        return Ok((Vec::new(), frames.into_hold())); // no bytes are no records, whatever their encoding
     }
     let content = decoding.finish().map_err(|error| content_failed(&error))?;
     let batches = match content.into_records() {
         Records::Lines(lines) => lines.finish().map_err(|error| content_failed(&error))?,
         Records::Values(values) => {
             let checked = values.check().map_err(|error| content_failed(&error))?;
-            let more = reservation.grow_to(checked.memory());
-            more.map_err(|error| body_failed(&error))?;
+            let held = frames.hold(checked.memory()).await;
+            held.map_err(|error| body_failed(&error))?;
             checked.batches()
         }
     };
-    Ok((batches, reservation))
+    Ok((batches, frames.into_hold()))
 }
 
 /// What to say of lines whose first is sure to fail, or to be one record in place of many: people who
@@ -224,7 +222,7 @@ fn content_failed(error: &ContentError) -> Response {
             body["index"] = (*index).into();
             StatusCode::PAYLOAD_TOO_LARGE
         }
-        ContentError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        ContentError::TooLarge | ContentError::TooManyRecords => StatusCode::PAYLOAD_TOO_LARGE,
         ContentError::NotJson { line, column, .. } => {
             (body["line"], body["column"]) = ((*line).into(), (*column).into());
             StatusCode::BAD_REQUEST
@@ -238,9 +236,9 @@ fn body_failed(error: &BodyError) -> Response {
     let message = error.to_string();
     match error {
         BodyError::TooLarge { .. } => failed(StatusCode::PAYLOAD_TOO_LARGE, &message),
-        BodyError::TimedOut => failed(StatusCode::REQUEST_TIMEOUT, &message),
+        BodyError::TimedOut { .. } => failed(StatusCode::REQUEST_TIMEOUT, &message),
         BodyError::Broken(_) => failed(StatusCode::BAD_REQUEST, &message),
-        BodyError::Busy => {
+        BodyError::Busy | BodyError::GaveWay => {
             let answer = failed(StatusCode::SERVICE_UNAVAILABLE, &message);
             with(answer, RETRY_AFTER, RETRY_AFTER_SECONDS)
         }

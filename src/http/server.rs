@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::net::{IpAddr, Ipv6Addr};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +36,8 @@ const UPKEEP: Duration = Duration::from_secs(5);
 /// Places beyond all others, kept for health, readiness and metrics: whoever gets one is told from its first
 /// request whether it came for them, and is gone after that.
 pub const KEPT: usize = 64;
-/// How long a head that has begun keeps a place from being given away; elsewhere it fits one packet.
+/// How long a head that has begun keeps a place from being given away (elsewhere it fits one packet), and how
+/// long a body may take for 32 KiB, or its end, while there is no other place.
 const HEAD_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a connection that must go may take for what it has begun.
 const PARTING: Duration = Duration::from_secs(1);
@@ -65,9 +67,9 @@ pub async fn serve(
             Some(_) = connections.join_next() => {}
             _ = upkeep.tick() => state.metrics.run_upkeep(),
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
+                Ok((stream, from)) => {
                     let gauge = state.metrics.connections();
-                    if let Some(serving) = host.serve(stream) {
+                    if let Some(serving) = host.serve(stream, client(from.ip())) {
                         connections.spawn(async move {
                             gauge.increment(1.0);
                             serving.await;
@@ -93,6 +95,14 @@ pub async fn serve(
         connections.shutdown().await;
     }
     Ok(())
+}
+
+/// Whom an address stands for: of IPv6 one client has a whole network.
+fn client(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
+        address => address,
+    }
 }
 
 /// A connection being served.
@@ -135,14 +145,16 @@ impl Host {
     }
 
     /// Serves a connection where there is a place for it, or at a kept one. `None`: there is none at all.
-    fn serve(&self, stream: TcpStream) -> Option<Serving> {
+    fn serve(&self, stream: TcpStream, from: IpAddr) -> Option<Serving> {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
         if let Some(place) = self.places.take() {
             let (builder, router) = (self.staying.clone(), self.router.clone());
             let shutdown = self.shutdown.clone();
-            return Some(Box::pin(stay(builder, stream, place, router, shutdown)));
+            return Some(Box::pin(stay(
+                builder, stream, from, place, router, shutdown,
+            )));
         }
         if let Some(unsaid) = self.repeats.due("connections are all busy", "") {
             tracing::warn!(
@@ -195,14 +207,16 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 async fn stay(
     builder: http1::Builder,
     socket: TcpStream,
+    from: IpAddr,
     place: Place,
     router: TowerToHyperService<Router>,
     shutdown: CancellationToken,
 ) {
     let place = Arc::new(place);
     let pulse = place.pulse();
-    let service = service_fn(|request| {
+    let service = service_fn(|mut request: Request<Incoming>| {
         let turn = place.begin();
+        request.extensions_mut().insert(place.visitor(from));
         let answering = turn.is_some().then(|| router.call(request));
         async move {
             let answer = match answering {

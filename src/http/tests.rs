@@ -1,5 +1,6 @@
 //! The listener over real connections.
 
+mod bombs;
 mod connections;
 mod crowds;
 mod support;
@@ -215,29 +216,6 @@ fn gzip(data: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(data).unwrap();
     encoder.finish().unwrap()
-}
-
-#[tokio::test]
-async fn a_bomb_is_refused_after_16_mib_of_what_it_holds() {
-    let server = Server::start().await;
-    let line = [vec![b'x'; 1023], vec![b'\n']].concat();
-    let body = line.repeat(16 << 10); // 16 MiB to the byte
-    let more = [&body[..], b"\n"].concat();
-    let zstd = |data: &[u8]| zstd::encode_all(data, 3).unwrap();
-    for (encoding, body, status, accepted) in [
-        ("identity", body.clone(), 200, 16 << 10),
-        ("identity", more.clone(), 413, 0),
-        ("zstd", zstd(&body), 200, 16 << 10),
-        ("zstd", zstd(&more), 413, 0),
-    ] {
-        let headers = [("content-encoding", encoding)];
-        let answer = server
-            .ask("POST", "/streams/clicks/records", &headers, body)
-            .await;
-        assert_eq!(answer.status, status, "{encoding}: {answer:?}");
-        assert_eq!(answer.json()["accepted"], accepted, "{encoding}");
-    }
-    assert_eq!(server.memory.count(), 2 * (16 << 10));
 }
 
 #[tokio::test]

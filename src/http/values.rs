@@ -8,20 +8,23 @@ use super::decoding::{BODY_BYTES_MAX, ContentError};
 use super::lines::BATCH_BYTES_MAX;
 use crate::buffer::Buffer;
 use crate::json::{self, Texts};
-use crate::record::RECORD_BYTES_MAX;
+use crate::record::{RECORD_BYTES_MAX, REQUEST_RECORDS_MAX};
 use crate::source::direct_put::PutBatch;
 
 /// A body that is to be read when all of it is there.
 #[derive(Debug)]
 pub(super) struct Values {
     body: Buffer,
+    /// What it can come to.
+    at_most: usize,
 }
 
 impl Values {
-    /// Room for a body of about `bytes`.
-    pub(super) fn with_capacity(bytes: usize) -> Self {
+    /// For a body of at most `bytes`; room is made as it arrives.
+    pub(super) fn of_at_most(bytes: usize) -> Self {
         Self {
-            body: Buffer::with_room(bytes.min(BODY_BYTES_MAX)),
+            body: Buffer::default(),
+            at_most: bytes,
         }
     }
 
@@ -30,8 +33,14 @@ impl Values {
         if self.body.len() + piece.len() > BODY_BYTES_MAX {
             return Err(ContentError::TooLarge);
         }
+        self.body.make_room(piece.len(), self.at_most);
         self.body.extend_from_slice(piece);
         Ok(())
+    }
+
+    /// Bytes fed so far.
+    pub(super) const fn fed(&self) -> usize {
+        self.body.len()
     }
 
     /// Bytes of memory held.
@@ -49,6 +58,9 @@ impl Values {
             let is_array = self.body[text.start] == b'[';
             array = Some(text).filter(|_| is_array && count == 0);
             count += 1;
+            if count > REQUEST_RECORDS_MAX {
+                return Err(ContentError::TooManyRecords);
+            }
         }
         if count == 0 {
             return Err(fault(&self.body));
@@ -66,6 +78,9 @@ impl Values {
                 return Err(ContentError::ValueTooLong { index, what });
             }
             (count, bytes) = (count + 1, bytes + text.len());
+            if count > REQUEST_RECORDS_MAX {
+                return Err(ContentError::TooManyRecords);
+            }
         }
         checked.memory = checked.body.capacity() + bytes + count * size_of::<u32>();
         Ok(checked)
@@ -159,7 +174,7 @@ mod tests {
     use crate::json::tests::any_json;
 
     fn read(body: &[u8]) -> Result<Vec<Vec<u8>>, ContentError> {
-        let mut values = Values::with_capacity(body.len());
+        let mut values = Values::of_at_most(body.len());
         values.feed(body)?;
         let checked = values.check()?;
         let batches = checked.batches();
@@ -251,12 +266,17 @@ mod tests {
     }
 
     #[test]
-    fn the_densest_body_comes_in_batches_of_4_mib() {
-        let body = format!("[{}1]", "1,".repeat((BODY_BYTES_MAX - 3) / 2));
-        assert_eq!(
-            read(body.as_bytes()).unwrap().len(),
-            (BODY_BYTES_MAX - 3) / 2 + 1
-        );
+    fn a_body_of_the_most_records_comes_in_batches_of_4_mib_and_one_more_is_refused() {
+        let element = format!("\"{}\"", "x".repeat(100));
+        let most = vec![&*element; REQUEST_RECORDS_MAX];
+        let body = format!("[{}]", most.join(","));
+        assert_eq!(read(body.as_bytes()).unwrap().len(), REQUEST_RECORDS_MAX);
+        for more in [
+            format!("[1,{}", &body[1..]),
+            format!("1\n{}", most.join("\n")),
+        ] {
+            assert_eq!(read(more.as_bytes()), Err(ContentError::TooManyRecords));
+        }
         assert_eq!(
             read(&vec![b' '; BODY_BYTES_MAX + 1]),
             Err(ContentError::TooLarge)

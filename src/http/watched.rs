@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::places::Pulse;
+use super::pulse::Pulse;
 
 /// The socket, and whom it tells.
 #[derive(Debug)]
@@ -23,10 +23,15 @@ impl AsyncRead for Watched {
         context: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.pulse.has_too_much_head() {
+            let large = io::Error::new(io::ErrorKind::InvalidData, "the head is too large");
+            return Poll::Ready(Err(large));
+        }
         let before = into.filled().len();
         let read = Pin::new(&mut self.socket).poll_read(context, into);
-        if into.filled().len() > before {
-            self.pulse.beat();
+        let bytes = into.filled().len() - before;
+        if bytes > 0 {
+            self.pulse.beat(bytes);
         }
         read
     }

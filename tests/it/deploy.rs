@@ -179,6 +179,40 @@ fn versions_and_ports_are_those_of_the_crate() {
 }
 
 #[test]
+fn the_pod_answers_to_the_names_that_kubernetes_gives_it() {
+    let hosts = format!("hosts = {:?}\n", config().http.hosts);
+    let site = Site::new(
+        "[stream.clicks.source]\ntype = \"direct-put\"\n\
+         [stream.clicks.destination]\ntype = \"folder\"\npath = \"lake\"\n",
+    );
+    let file = site.path("firehose.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text + &hosts).unwrap();
+    let daemon = site.start();
+    let status = |host: &str| {
+        let mut client = TcpStream::connect(site.address).unwrap();
+        let asked = format!("GET /readyz HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        client.write_all(asked.as_bytes()).unwrap();
+        let mut told = String::new();
+        client.read_to_string(&mut told).unwrap();
+        told.split(' ').nth(1).unwrap().to_owned()
+    };
+    for name in [
+        "firehose",
+        "firehose.default",
+        "firehose.default.svc",
+        "firehose.default.svc.cluster.local",
+        "firehose-0.firehose.default.svc.cluster.local",
+        "10.42.0.7",
+        "[fd00::7]",
+    ] {
+        assert_eq!(status(&format!("{name}:4585")), "200", "{name}");
+    }
+    assert_eq!(status("firehose.example.com:4585"), "403");
+    daemon.kill();
+}
+
+#[test]
 fn a_zone_that_the_image_lacks_is_known_all_the_same() {
     // Small images have no zones, or a few. jiff looks here first, and nowhere else if it finds one.
     let zones = tempfile::tempdir().unwrap();

@@ -33,6 +33,7 @@ const GROUND_FLOOR: &[&str] = &[
     "json",
     "nesting",
     "position",
+    "printable",
     "raw_sum",
     "record",
     "retry",

@@ -14,6 +14,7 @@
     reason = "a helper of a test fails as the test does"
 )]
 
+mod attack;
 mod bytes;
 mod changed_settings;
 mod clients;
@@ -30,12 +31,14 @@ mod hostile;
 mod house;
 mod kinesis;
 mod leases;
+mod modes;
 mod oracle_bites;
 mod orphans;
 mod partitions;
 mod places;
 mod readers;
 mod readme;
+mod secrets;
 mod shared_stream;
 mod streams;
 mod support;

@@ -1,5 +1,6 @@
 //! What the integration tests share.
 
+pub mod browser;
 pub mod campaign;
 pub mod command;
 pub mod daemon;

@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use serde_json::{Map, Value, json};
 
-use super::super::shown::printable;
 use crate::format::{Changed, Place, Row};
+use crate::printable::printable;
 
 /// Characters that are shown of one value or path.
 const BRIEF: usize = 100;

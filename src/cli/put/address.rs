@@ -26,6 +26,10 @@ pub(super) fn find(url: Option<&str>, config: Option<&Path>) -> Result<String, P
 
 fn of_url(url: &str) -> Result<String, PutError> {
     let wrong = |why: &str| {
+        let url = match url.rsplit_once('@') {
+            Some((_, host)) => format!("…@{host}"),
+            None => url.to_owned(),
+        };
         PutError::Usage(format!(
             "--url {url}: {why}; write http://HOST:PORT or HOST:PORT (the daemon itself speaks no TLS)"
         ))
@@ -36,6 +40,9 @@ fn of_url(url: &str) -> Result<String, PutError> {
         None => format!("http://{url}"),
     };
     let full = full.trim_end_matches('/');
+    if full.contains('@') {
+        return Err(wrong("it names a user, whom the daemon does not ask for"));
+    }
     let parsed: Uri = full.parse().map_err(|error| wrong(&format!("{error}")))?;
     if parsed.scheme().is_none() || parsed.host().is_none_or(str::is_empty) {
         return Err(wrong("it names no host"));

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::super::lines::without_mark;
 use crate::json::BOM;
-use crate::record::RECORD_BYTES_MAX;
+use crate::record::{RECORD_BYTES_MAX, REQUEST_RECORDS_MAX};
 
 /// Reads batches ahead in a thread of its own: a read of standard input cannot be taken back, and
 /// no runtime should wait for it.
@@ -40,8 +40,8 @@ pub(super) fn read_in_thread(
     receiver
 }
 
-/// Reads whole lines of together at most `batch_bytes`, or one longer line. Empty at the end.
-/// `carry` keeps the line that did not fit any more.
+/// Reads whole lines of together at most `batch_bytes`, or one longer line, and no more than a request may
+/// have. Empty at the end. `carry` keeps the line that did not fit any more.
 pub(super) fn read_batch(
     input: &mut impl BufRead,
     batch_bytes: usize,
@@ -51,7 +51,9 @@ pub(super) fn read_batch(
     // The longest record, a carriage return, a newline, and one byte to see that it is too long.
     const LINE_MAX: usize = RECORD_BYTES_MAX + 3;
     let mut batch = std::mem::take(carry);
-    while batch.len() < batch_bytes {
+    let mut room = REQUEST_RECORDS_MAX - usize::from(!batch.is_empty());
+    while batch.len() < batch_bytes && room > 0 {
+        room -= 1;
         let before = batch.len();
         let read = input
             .by_ref()

@@ -190,7 +190,7 @@ pub(super) fn retarget(
     out: &mut dyn Write,
 ) -> Result<(), CommandError> {
     let settings = named(config, stream)?;
-    let disk = HostDisk::new(directory(config, stream)?)?;
+    let disk = HostDisk::private(directory(config, stream)?)?;
     let now_ms = Clock::system().now_ms();
     let (store, _) = Store::open(&disk, Path::new("checkpoint.redb"), now_ms)
         .context("open the checkpoint store")?;

@@ -6,8 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::super::shown::printable;
 use crate::failure::Failure;
+use crate::printable::printable;
 use crate::transform::{Outcome, Output, Verdict};
 
 /// One output or a list of one are the same, and so are none and a drop.

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::super::CommandError;
-use super::super::shown::printable;
 use super::host::{Host, HostArgs};
+use crate::printable::printable;
 use crate::transform::Kind;
 
 /// Arguments of `transform inspect`.

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 
-use super::super::shown::printable;
+use crate::printable::printable;
 use crate::transform::{Level, Observer};
 
 /// Lines that were logged and not written yet.

@@ -11,9 +11,10 @@ use serde_json::{Value, json};
 
 use super::super::CommandError;
 use super::super::lines::refusal;
-use super::super::shown::{printable, shown};
+use super::super::shown::shown;
 use super::fate::{Fate, code};
 use super::host::Host;
+use crate::printable::printable;
 use crate::transform::{Verdict, Workshop};
 
 /// What shall become of a record.

@@ -42,6 +42,17 @@ pub(super) fn endpoint(table: &mut Table<'_>, key: &'static str) -> Option<Strin
     let host = endpoint
         .strip_prefix("http://")
         .or(endpoint.strip_prefix("https://"));
+    if endpoint.contains('@') {
+        let help = "write it without what stands before the `@`; keys are `access_key_id` and \
+                    `secret_access_key_file`";
+        let message = format!(
+            "`{key}` holds the name or the password of a user, which would be told with it"
+        );
+        table
+            .file
+            .report(Diagnostic::fault(place, message).help(help));
+        return None;
+    }
     if host.is_none_or(|host| host.is_empty() || host.contains(char::is_whitespace)) {
         let help = "write a URL, such as \"http://127.0.0.1:8333\"";
         let message = format!("\"{endpoint}\" is not an http or https URL");

@@ -4,12 +4,13 @@
 //! So `FailedPutCount` is 0 in every success, and a refusal fails the whole call with
 //! `ServiceUnavailableException`, which SDKs retry by themselves.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::{ApiError, Operation, Text, Violations, parse, stream};
 use crate::buffer::Buffer;
@@ -41,7 +42,7 @@ struct PutRecordBatch<'a> {
     #[serde(borrow)]
     delivery_stream_name: Option<Text<'a>>,
     #[serde(borrow)]
-    records: Option<Vec<Option<Entry<'a>>>>,
+    records: Option<Entries<'a>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -49,6 +50,46 @@ struct PutRecordBatch<'a> {
 struct Entry<'a> {
     #[serde(borrow)]
     data: Option<Text<'a>>,
+}
+
+/// The records of a batch; of those beyond the allowed number only that they are there.
+#[derive(Debug)]
+struct Entries<'a> {
+    allowed: Vec<Option<Entry<'a>>>,
+    are_too_many: bool,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(ReadEntries)
+    }
+}
+
+struct ReadEntries;
+
+impl<'de> Visitor<'de> for ReadEntries {
+    type Value = Entries<'de>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a sequence")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut allowed = Vec::new();
+        while allowed.len() < BATCH_RECORDS_MAX
+            && let Some(entry) = seq.next_element()?
+        {
+            allowed.push(entry);
+        }
+        let mut are_too_many = false;
+        while seq.next_element::<IgnoredAny>()?.is_some() {
+            are_too_many = true;
+        }
+        Ok(Entries {
+            allowed,
+            are_too_many,
+        })
+    }
 }
 
 /// `PutRecord`: the answer's JSON.
@@ -81,10 +122,9 @@ pub(super) async fn put_record_batch(state: &ApiState, body: &[u8]) -> Result<St
     let request: PutRecordBatch<'_> = parse(Operation::PutRecordBatch, body)?;
     let mut violations = Violations::default();
     check_name(&mut violations, request.delivery_stream_name.as_ref());
-    let records = request.records.as_deref().unwrap_or_default();
     match &request.records {
         None => violations.push("records", NULL),
-        Some(records) if records.is_empty() => {
+        Some(records) if records.allowed.is_empty() => {
             violations.push(
                 "records",
                 "Member must have length greater than or equal to 1",
@@ -92,7 +132,11 @@ pub(super) async fn put_record_batch(state: &ApiState, body: &[u8]) -> Result<St
         }
         Some(_) => {}
     }
-    if records.len() > BATCH_RECORDS_MAX {
+    let (records, are_too_many) = match &request.records {
+        Some(records) => (&*records.allowed, records.are_too_many),
+        None => (&[][..], false),
+    };
+    if are_too_many {
         violations.push(
             "records",
             "Member must have length less than or equal to 500",

@@ -83,6 +83,10 @@ async fn a_batch_of_500_is_answered_in_order_and_501_are_refused() {
     let message = "1 validation error detected: Value at 'records' failed to satisfy constraint: \
                    Member must have length less than or equal to 500";
     assert_error(&answer, 400, "ValidationException", message);
+    // Of millions nothing is kept but that they are too many.
+    let nulls = vec![Value::Null; 1_500_000];
+    let answer = call_json(&server, "PutRecordBatch", batch(&nulls)).await;
+    assert_error(&answer, 400, "ValidationException", message);
     let answer = call_json(&server, "PutRecordBatch", batch(&[])).await;
     let message = "1 validation error detected: Value at 'records' failed to satisfy constraint: \
                    Member must have length greater than or equal to 1";

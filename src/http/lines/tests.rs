@@ -21,9 +21,12 @@ fn records(batches: &[PutBatch]) -> Vec<Vec<u8>> {
 }
 
 fn fed(encoding: &[u8], body: &[u8], pieces: usize) -> Vec<PutBatch> {
-    let mut decoding = Decoding::new(encoding, Kind::Lines, 0).unwrap();
-    for piece in body.chunks(pieces) {
-        decoding.feed(piece).unwrap();
+    let mut decoding = Decoding::new(encoding, Kind::Lines, body.len()).unwrap();
+    for mut piece in body.chunks(pieces) {
+        while !piece.is_empty() {
+            let taken = decoding.feed(piece).unwrap();
+            piece = &piece[taken..];
+        }
     }
     let Records::Lines(lines) = decoding.finish().unwrap().into_records() else {
         panic!("lines were asked for")
@@ -66,7 +69,9 @@ proptest! {
 #[test]
 fn batches_stay_within_4_mib_of_records_and_offsets() {
     let wide = [vec![b'x'; 1_000_000], vec![b'\n']].concat().repeat(16);
-    let narrow = b"a\n".repeat(4 << 20);
+    let narrow = [&b"x".repeat(100)[..], b"\n"]
+        .concat()
+        .repeat(REQUEST_RECORDS_MAX);
     for body in [wide, narrow] {
         let batches = fed(b"", &body, 100_000);
         assert!(batches.len() > 1);
@@ -74,5 +79,26 @@ fn batches_stay_within_4_mib_of_records_and_offsets() {
             assert!(batch.data.len() + batch.len() * size_of::<u32>() <= BATCH_BYTES_MAX);
         }
         assert_eq!(records(&batches), expected(&body));
+    }
+}
+
+#[test]
+fn of_a_body_nothing_is_held_before_it_arrives_and_little_more_than_has() {
+    for encoding in [&b""[..], b"gzip", b"zstd"] {
+        let mut decoding = Decoding::new(encoding, Kind::Lines, 16 << 20).unwrap();
+        assert_eq!(decoding.memory(), 0);
+        if !encoding.is_empty() {
+            continue;
+        }
+        for arrived in [10_000_usize, 100_000, 1_000_000] {
+            decoding
+                .feed(&b"0123456789\n".repeat(arrived / 11))
+                .unwrap();
+            let held = decoding.memory();
+            assert!(
+                held >= arrived / 2 && held <= 6 * arrived,
+                "{held} of {arrived}"
+            );
+        }
     }
 }

@@ -84,7 +84,7 @@ async fn heads_and_bodies_that_dawdle_are_timed_out() {
     let soon = Duration::from_millis(50);
     let limits = Limits {
         head: soon,
-        body_idle: soon,
+        body_pace: soon,
         ..Limits::default()
     };
     let server = Server::with(&["clicks"], limits).await;
@@ -119,16 +119,21 @@ async fn bodies_beyond_the_memory_for_them_are_told_to_slow_down() {
         ..Limits::default()
     };
     let server = Server::with(&["clicks"], limits).await;
+    // Who only announces holds nothing.
     let mut holder = TcpStream::connect(server.address).await.unwrap();
-    let length = 1 << 20;
-    holder
-        .write_all(
-            format!("{HEAD}content-length: {length}\r\nexpect: 100-continue\r\n\r\n").as_bytes(),
-        )
-        .await
-        .unwrap();
+    let line = "x".repeat(99) + "\n";
+    let body = line.repeat(16 << 10);
+    let length = body.len() + 1;
+    let head = format!("{HEAD}content-length: {length}\r\nexpect: 100-continue\r\n\r\n");
+    holder.write_all(head.as_bytes()).await.unwrap();
     let mut invitation = [0; 25];
-    holder.read_exact(&mut invitation).await.unwrap(); // it holds all the memory now
+    holder.read_exact(&mut invitation).await.unwrap();
+    assert_eq!(server.put("a\n").await.status, 200);
+    // One whose records wait for the journal holds what it has brought.
+    server.memory.gate.forget_permits(Semaphore::MAX_PERMITS);
+    holder.write_all(body.as_bytes()).await.unwrap();
+    holder.write_all(b"y").await.unwrap();
+    let _first = server.memory.arrived.acquire_many(2).await.unwrap();
     let answer = server.put("a\n").await;
     assert_eq!(
         (answer.status, &answer.headers["retry-after"]),

@@ -54,6 +54,12 @@ impl Site {
         self.inside = disk.inside(self.dir.path());
     }
 
+    /// The daemon runs under this umask.
+    pub fn under_umask(&mut self, umask: &str) {
+        let script = format!("umask {umask}; exec \"$@\"");
+        self.inside = ["sh", "-c", &script, "sh"].map(OsString::from).to_vec();
+    }
+
     /// Replaces the configuration; the next process reads it.
     pub fn configure(&self, settings: &str) {
         let http = format!("\n[http]\nlisten = \"{}\"\n", self.address);
@@ -287,6 +293,11 @@ impl Daemon {
             "SIGTERM must end in exit code 0, was {status}"
         );
         peak
+    }
+
+    /// The process' number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     fn pid(&self) -> Pid {

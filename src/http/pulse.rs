@@ -1,0 +1,94 @@
+//! What a connection's bytes tell of it: whether a head has begun and how large it is, and how fast a body
+//! comes.
+
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// Largest head of a request, in bytes, that comes in more than one piece.
+const HEAD_MAX: usize = 64 << 10;
+
+/// The state of one connection, as its socket and its requests tell it.
+#[derive(Debug, Default)]
+pub(super) struct Pulse {
+    /// Whether bytes of a head have come: when the first did, in ms.
+    request: AtomicU64,
+    /// Bytes of a head that is not whole.
+    head: AtomicUsize,
+    /// Since when a body brings its next [`STEP`](super::body::STEP), in ms; 0: none is waited for.
+    body: AtomicU64,
+}
+
+impl Pulse {
+    const QUIET: u64 = 0;
+    const BUSY: u64 = 1;
+
+    /// Bytes have come.
+    pub(super) fn beat(&self, bytes: usize) {
+        match self.request.load(Ordering::Relaxed) {
+            Self::BUSY => return,
+            Self::QUIET => self.request.store(now_ms(), Ordering::Relaxed),
+            _ => {}
+        }
+        self.head.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// A request is under way.
+    pub(super) fn busy(&self) {
+        self.request.store(Self::BUSY, Ordering::Relaxed);
+    }
+
+    /// No request is under way any more.
+    pub(super) fn quiet(&self) {
+        self.request.store(Self::QUIET, Ordering::Relaxed);
+        self.head.store(0, Ordering::Relaxed);
+        self.body_rests();
+    }
+
+    /// A body is waited for, and begins, or has brought a step.
+    pub(super) fn body_steps(&self) {
+        self.body.store(now_ms(), Ordering::Relaxed);
+    }
+
+    /// No body is waited for.
+    pub(super) fn body_rests(&self) {
+        self.body.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether a request is under way.
+    pub(super) fn is_busy(&self) -> bool {
+        self.request.load(Ordering::Relaxed) == Self::BUSY
+    }
+
+    /// Whether a head has begun that is not whole.
+    pub(super) fn has_begun(&self) -> bool {
+        self.request.load(Ordering::Relaxed) > Self::BUSY
+    }
+
+    pub(super) fn has_begun_within(&self, patience: Duration) -> bool {
+        let begun = self.request.load(Ordering::Relaxed);
+        begun > Self::BUSY && age_ms(begun) < patience.as_millis()
+    }
+
+    /// Whether more of a head has come than any may have.
+    pub(super) fn has_too_much_head(&self) -> bool {
+        self.has_begun() && self.head.load(Ordering::Relaxed) > HEAD_MAX
+    }
+
+    /// Since when a step of a body has been waited for, where that is longer than `patience`: the lower the
+    /// longer.
+    pub(super) fn is_slow(&self, patience: Duration) -> Option<u64> {
+        let since = self.body.load(Ordering::Relaxed);
+        (since > 0 && age_ms(since) >= patience.as_millis()).then_some(since)
+    }
+}
+
+fn age_ms(since: u64) -> u128 {
+    u128::from(now_ms().saturating_sub(since))
+}
+
+/// Milliseconds that only go up, from above all that means something else.
+fn now_ms() -> u64 {
+    static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    u64::try_from(BEGIN.elapsed().as_millis()).map_or(u64::MAX, |ms| ms + Pulse::BUSY + 1)
+}

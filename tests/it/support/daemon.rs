@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::http;
-use super::process::peak_memory;
+use super::process::{cpu_seconds, peak_memory};
 use super::small_disk::SmallDisk;
 
 /// A guard against waiting for ever: far above what anything waited for takes.
@@ -287,6 +287,11 @@ impl Daemon {
             "SIGTERM must end in exit code 0, was {status}"
         );
         peak
+    }
+
+    /// The CPU time that it has taken so far, in seconds.
+    pub fn cpu_seconds(&self) -> f64 {
+        cpu_seconds(self.child.id())
     }
 
     fn pid(&self) -> Pid {

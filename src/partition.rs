@@ -27,6 +27,14 @@ use expression::Part;
 use extract::{Extracted, Extractor, failed, named};
 use template::{Template, Values};
 
+/// What the queries of a record may burn at most, each: some hundredths of a second.
+pub const FUEL: u64 = jq::FUEL;
+
+/// What queries have burned on this thread, ever more; only differences mean something.
+pub fn fuel_burned() -> u64 {
+    jq::burned()
+}
+
 /// A stream's partitioning, compiled once and shared by all workers.
 pub struct Partitioner {
     template: Template,

@@ -2,7 +2,8 @@
 //!
 //! A query sees one record and nothing else: functions that look at the clock, the environment or
 //! other inputs are refused when it is compiled. Its evaluation is bounded by fuel and by native
-//! stack ([`meter`]); its values are ours so that nothing escapes the count ([`value`]).
+//! stack ([`meter`]); its values and its matcher of regular expressions are ours so that nothing
+//! escapes the count ([`value`], [`matcher`]).
 //!
 //! Queries do what they do in jq 1.6: where jaq's library differs, definitions of ours
 //! (`definitions.jq`) and natives ([`natives`]) stand in for it; where its language does, a query is
@@ -10,6 +11,7 @@
 //! what differs still, and the differential tests allow nothing else.
 
 mod guard;
+mod matcher;
 mod meter;
 mod natives;
 mod outcome;
@@ -27,6 +29,7 @@ use jaq_core::{Compiler, Ctx, DataT, Lut, Vars};
 use super::fault::{Field, PartitionFault};
 use guard::Checked;
 pub(super) use guard::{Key, literal, parse};
+pub(super) use meter::{FUEL, burned};
 pub(super) use natives::{entries, get};
 pub(super) use outcome::{is_constant, never_keys, never_time};
 pub(super) use read::{Unread, read};

@@ -4,3 +4,4 @@
 mod bodies;
 mod browsers;
 mod clients;
+mod queries;

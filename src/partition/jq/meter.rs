@@ -9,9 +9,10 @@
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-/// Fuel of one evaluation: a step, an element or 64 bytes looked at or 16 bytes made cost one.
+/// Fuel of one evaluation: a step, an element or 64 bytes looked at or 16 bytes made cost one, and
+/// so do 128 steps of a regular expression ([`super::matcher`]).
 /// Some hundredths of a second; the text it makes is a few megabytes long.
-const FUEL: u64 = 300_000;
+pub(in crate::partition) const FUEL: u64 = 300_000;
 
 /// Native stack of one evaluation, in bytes. Threads that evaluate need twice that (Rust's
 /// default is 2 MiB).
@@ -19,6 +20,7 @@ const STACK_BYTES_MAX: usize = 1 << 20;
 
 thread_local! {
     static FUEL_LEFT: Cell<u64> = const { Cell::new(u64::MAX) };
+    static BURNED: Cell<u64> = const { Cell::new(0) };
     static STACK_BASE: Cell<usize> = const { Cell::new(0) };
     static IN_PATH: Cell<bool> = const { Cell::new(false) };
 }
@@ -36,6 +38,11 @@ pub(super) fn charge(units: usize) {
         Some(left) => FUEL_LEFT.set(left),
         None => stop("the query takes too many steps or makes too much data"),
     }
+}
+
+/// What all evaluations on this thread have burned; what counts is the difference of two times.
+pub(in crate::partition) fn burned() -> u64 {
+    BURNED.get()
 }
 
 /// Burns the fuel of one step and looks at the stack.
@@ -74,7 +81,9 @@ pub(super) fn bounded<T>(evaluate: impl FnOnce() -> T) -> Result<T, &'static str
     STACK_BASE.set(stack_pointer());
     // Nothing that the evaluation touches outlives it, so nothing can be seen half done.
     let done = catch_unwind(AssertUnwindSafe(evaluate));
-    FUEL_LEFT.set(u64::MAX);
+    let left = FUEL_LEFT.replace(u64::MAX);
+    let spent = if done.is_ok() { FUEL - left } else { FUEL };
+    BURNED.set(burned().wrapping_add(spent));
     STACK_BASE.set(0);
     IN_PATH.set(false);
     done.map_err(|payload| match payload.downcast::<Stopped>() {

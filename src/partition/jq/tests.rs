@@ -260,3 +260,52 @@ fn outcomes_are_those_of_jq_but_for_the_named_differences() {
     different.sort_unstable();
     assert_eq!(different, named);
 }
+
+/// To know each match the matcher reads on to the end of the text: quadratic, were it let.
+#[test]
+fn matches_that_look_far_ahead_again_and_again_are_stopped() {
+    for (query, unit, times) in [
+        ("[scan(\"[0-9]+(?:.*ms)?\")] | length", "1 ", 10_000),
+        ("[scan(\"(\\\\w+)=(.*?;)?\")] | length", "a=b ", 20_000),
+        ("gsub(\"<!--.*?-->|<[^>]*>|<\"; \"\")", "<", 20_000),
+        ("[splits(\"a(?:(?:.|\\\\n)*z)?\")] | length", "a\n", 20_000),
+        ("[match(\"(?:.*x)?\"; \"g\")] | length", "a", 20_000),
+        ("until(false; test(\"^b\") as $b | .)", "a", 10),
+        ("test(.[0:400] + \"c\")", "(?:a?){99}", 2_000),
+    ] {
+        let text = format!("\"{}\"", unit.repeat(times).replace('\n', "\\n"));
+        let error = run(query, &text).unwrap_err();
+        let stopped = ["too many steps", "too many times over"];
+        assert!(
+            stopped.iter().any(|why| error.contains(why)),
+            "{query}: {error}"
+        );
+    }
+}
+
+/// A search reads a record of full size to its end.
+#[test]
+fn what_reads_the_largest_record_once_or_twice_is_let() {
+    let words = "the quick brown fox jumps over the lazy dog 12345, Error no SELECT a FROM b ";
+    let text = format!("\"{}\\n\"", words.repeat(1_000_000 / words.len()));
+    for query in [
+        "test(\"^the\")",
+        "test(\"zzz$\")",
+        "[test(\"error|warn|fatal\"), test(\"(?:error|warn|fatal)$\"; \"i\")]",
+        "test(\"foo|bar|baz|qux|quux|alpha|beta|gamma|delta|epsilon|zeta|eta|theta\")",
+        "capture(\"^(?<k>[^ ]+) (?<v>.*)$\"; \"m\") | .k",
+        "sub(\"\\\\s+$\"; \"\") | length",
+        "gsub(\"[\\\\x00-\\\\x08]\"; \"\") | length",
+        "[scan(\"\\\\bfix(?:ed)?\\\\b\")]",
+        "[scan(\"[a-z]+[0-9]+\")]",
+        "[splits(\"\\\\r?\\\\n\")] | length",
+        "test(\"select .* from zz\"; \"i\")",
+        "[match(\"(?:[^,]*,){5}\").length]",
+    ] {
+        assert!(
+            run(query, &text).is_ok(),
+            "{query}: {:?}",
+            run(query, &text)
+        );
+    }
+}

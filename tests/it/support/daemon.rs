@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::http;
-use super::process::peak_memory;
+use super::process::{cpu_seconds, peak_memory};
 use super::small_disk::SmallDisk;
 
 /// A guard against waiting for ever: far above what anything waited for takes.
@@ -298,6 +298,11 @@ impl Daemon {
     /// The process' number.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The CPU time that it has taken so far, in seconds.
+    pub fn cpu_seconds(&self) -> f64 {
+        cpu_seconds(self.child.id())
     }
 
     fn pid(&self) -> Pid {

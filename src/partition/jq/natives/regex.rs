@@ -1,24 +1,27 @@
 //! Regular expressions: jq's matches, splits and substitutions.
-//!
-//! The engine takes time in proportion to pattern and text; both burn fuel before it runs.
+
+use std::ops::Range;
+use std::rc::Rc;
 
 use bytes::Bytes;
-use regex_bites::bytes::{Captures, Regex, RegexBuilder};
 
+use super::super::matcher::{Allowance, Match, Options, Pattern};
 use super::super::meter::charge;
 use super::super::value::{Error, Map, Value};
 
 /// A compiled pattern and a text to match.
 struct Search<'t> {
-    regex: Regex,
+    pattern: Rc<Pattern>,
     global: bool,
     not_empty: bool,
-    text: &'t Bytes,
+    bytes: &'t Bytes,
+    text: &'t str,
+    allowance: Allowance,
 }
 
 impl<'t> Search<'t> {
     fn new(text: &'t Value, pattern: &Value, flags: &Value) -> Result<Self, Error> {
-        let (Value::Text(text), Value::Text(pattern)) = (text, pattern) else {
+        let (Value::Text(bytes), Value::Text(pattern)) = (text, pattern) else {
             let message = format_args!("{text} cannot be matched with {pattern}: no strings");
             return Err(Error::str(message));
         };
@@ -27,17 +30,16 @@ impl<'t> Search<'t> {
             Value::Text(flags) => &**flags,
             other => return Err(Error::typ(other.clone(), "string")),
         };
-        charge(200 + pattern.len().saturating_mul(16 + text.len() / 256));
-        let mut builder = RegexBuilder::new(str::from_utf8(pattern).unwrap_or(""));
+        let mut options = Options::default();
         let (mut global, mut not_empty) = (false, false);
         for flag in flags {
             match flag {
                 b'g' => global = true,
                 b'n' => not_empty = true,
-                b'i' => drop(builder.case_insensitive(true)),
-                b'x' => drop(builder.ignore_whitespace(true)),
+                b'i' => options.ignore_case = true,
+                b'x' => options.ignore_whitespace = true,
                 // A dot matches line ends, too.
-                b'm' | b'p' => drop(builder.dot_matches_new_line(true)),
+                b'm' | b'p' => options.dot_takes_line_ends = true,
                 // `^` and `$` are the ends of the text anyway; no match is longer than another.
                 b's' | b'l' => {}
                 _ => {
@@ -47,27 +49,28 @@ impl<'t> Search<'t> {
                 }
             }
         }
-        let regex = builder
-            .build()
+        let text = utf8(bytes);
+        let pattern = Pattern::new(utf8(pattern), options)
             .map_err(|why| Error::str(format_args!("invalid regex: {why}")))?;
         Ok(Self {
-            regex,
+            allowance: pattern.allowance(text),
+            pattern,
             global,
             not_empty,
+            bytes,
             text,
         })
     }
 
     /// The next match from a byte on.
-    fn next(&self, text: &'t [u8], mut start: usize) -> Option<Captures<'t>> {
+    fn next(&self, text: &str, mut start: usize) -> Option<Match> {
         loop {
-            charge(1 + text.len().saturating_sub(start) / 256);
-            let found = self.regex.captures_at(text, start)?;
-            let whole = found.get(0)?;
+            let found = self.pattern.find(text, start, &self.allowance)?;
+            let whole = found.whole();
             if !(self.not_empty && whole.is_empty()) {
                 return Some(found);
             }
-            start = after(text, whole.end());
+            start = after(text, whole.end);
             if start > text.len() {
                 return None;
             }
@@ -76,33 +79,42 @@ impl<'t> Search<'t> {
 
     /// All matches that jq finds: after an empty one it goes on one character behind where it
     /// began to look, and it never looks at the very end of a text.
-    fn matches(&self) -> impl Iterator<Item = Captures<'t>> {
-        let text: &'t [u8] = self.text;
+    fn matches(&self) -> impl Iterator<Item = Match> {
         let mut start = Some(0);
         std::iter::from_fn(move || {
             let from = start?;
-            let found = self.next(text, from)?;
-            let whole = found.get(0)?;
+            let found = self.next(self.text, from)?;
+            let whole = found.whole();
             let next = if whole.is_empty() {
-                after(text, from)
+                after(self.text, from)
             } else {
-                whole.end()
+                whole.end
             };
-            start = (self.global && next < text.len()).then_some(next);
+            start = (self.global && next < self.text.len()).then_some(next);
             Some(found)
         })
     }
 }
 
+/// Text that is UTF-8, as all values are.
+fn utf8(text: &[u8]) -> &str {
+    charge(text.len() / 1024);
+    str::from_utf8(text).unwrap_or("")
+}
+
 /// The byte behind the character at a byte.
-fn after(text: &[u8], at: usize) -> usize {
-    let rest = str::from_utf8(&text[at..]).unwrap_or("");
-    at + rest.chars().next().map_or(1, char::len_utf8)
+fn after(text: &str, at: usize) -> usize {
+    at + text[at..].chars().next().map_or(1, char::len_utf8)
 }
 
 pub(super) fn test(text: &Value, pattern: &Value, flags: &Value) -> Result<Value, Error> {
     let search = Search::new(text, pattern, flags)?;
-    Ok(Value::Bool(search.next(search.text, 0).is_some()))
+    let found = if search.not_empty {
+        search.next(search.text, 0).is_some()
+    } else {
+        search.pattern.is_match(search.text, &search.allowance)
+    };
+    Ok(Value::Bool(found))
 }
 
 /// All matches, as jq describes them.
@@ -110,9 +122,7 @@ pub(super) fn matches(text: &Value, pattern: &Value, flags: &Value) -> Result<Va
     let search = Search::new(text, pattern, flags)?;
     let mut offsets = Offsets::new(search.text);
     let described = search.matches().map(|found| {
-        let (start, end) = found
-            .get(0)
-            .map_or((0, 0), |whole| (whole.start(), whole.end()));
+        let Range { start, end } = found.whole();
         let offset = offsets.of(start);
         let mut entries = Map::default();
         let mut put = |name: &'static str, value| {
@@ -120,11 +130,11 @@ pub(super) fn matches(text: &Value, pattern: &Value, flags: &Value) -> Result<Va
         };
         put("offset", offset.clone());
         put("length", characters(&search.text[start..end]));
-        put("string", Value::text(search.text.slice(start..end)));
+        put("string", Value::text(search.bytes.slice(start..end)));
         let groups = if start == end {
             Vec::new()
         } else {
-            let names = search.regex.capture_names().zip(0..).skip(1);
+            let names = search.pattern.names().zip(0..).skip(1);
             let describe = |(name, index)| group(&search, &found, name, index);
             names.map(describe).collect()
         };
@@ -135,15 +145,15 @@ pub(super) fn matches(text: &Value, pattern: &Value, flags: &Value) -> Result<Va
 }
 
 /// A group of a match.
-fn group(search: &Search<'_>, found: &Captures<'_>, name: Option<&str>, index: usize) -> Value {
+fn group(search: &Search<'_>, found: &Match, name: Option<&str>, index: usize) -> Value {
     let mut entries = Map::default();
     let mut put = |name: &'static str, value| {
         entries.insert(Bytes::from_static(name.as_bytes()), value);
     };
-    if let Some(part) = found.get(index) {
-        put("offset", characters(&search.text[..part.start()]));
-        let length = characters(part.as_bytes());
-        let string = Value::text(search.text.slice(part.range()));
+    if let Some(part) = found.group(index) {
+        put("offset", characters(&search.text[..part.start]));
+        let length = characters(&search.text[part.clone()]);
+        let string = Value::text(search.bytes.slice(part.clone()));
         // In jq's order.
         if part.is_empty() {
             put("string", string);
@@ -170,14 +180,12 @@ pub(super) fn split(text: &Value, pattern: &Value, flags: &Value) -> Result<Valu
     search.global = true;
     let (mut parts, mut at) = (Vec::new(), 0);
     for found in search.matches() {
-        if let Some(whole) = found.get(0) {
-            // An empty match may be found again, before where the last one ended.
-            let end = whole.start().max(at);
-            parts.push(Value::text(search.text.slice(at..end)));
-            at = whole.end();
-        }
+        let whole = found.whole();
+        // An empty match may be found again, before where the last one ended.
+        parts.push(Value::text(search.bytes.slice(at..whole.start.max(at))));
+        at = whole.end;
     }
-    parts.push(Value::text(search.text.slice(at..)));
+    parts.push(Value::text(search.bytes.slice(at..)));
     Ok(Value::array(parts))
 }
 
@@ -193,15 +201,15 @@ pub(super) fn pieces(text: &Value, pattern: &Value, flags: &Value) -> Result<Val
         let Some(found) = search.next(rest, start) else {
             break;
         };
-        let Some(whole) = found.get(0) else { break };
-        let before = search.text.slice(copied..begin + whole.start());
+        let whole = found.whole();
+        let before = search.bytes.slice(copied..begin + whole.start);
         pieces.push(Value::array(vec![
             Value::text(before),
-            named(&search, &found),
+            named(&search, rest, &found),
         ]));
-        copied = begin + whole.end();
+        copied = begin + whole.end;
         if whole.is_empty() {
-            start = after(rest, whole.end());
+            start = after(rest, whole.end);
         } else {
             (begin, start) = (copied, 0);
         }
@@ -209,18 +217,18 @@ pub(super) fn pieces(text: &Value, pattern: &Value, flags: &Value) -> Result<Val
             break;
         }
     }
-    pieces.push(Value::text(search.text.slice(copied..)));
+    pieces.push(Value::text(search.bytes.slice(copied..)));
     Ok(Value::array(pieces))
 }
 
 /// The named groups of a match that is not empty, as an object.
-fn named(search: &Search<'_>, found: &Captures<'_>) -> Value {
-    let empty = found.get(0).is_none_or(|whole| whole.is_empty());
-    let names = search.regex.capture_names().zip(0..);
+fn named(search: &Search<'_>, text: &str, found: &Match) -> Value {
+    let empty = found.whole().is_empty();
+    let names = search.pattern.names().zip(0..);
     let names = names.filter_map(|(name, index)| Some((name.filter(|_| !empty)?, index)));
     let entries = names.map(|(name, index)| {
-        let part = found.get(index);
-        let part = part.map(|part| Value::text(Bytes::copy_from_slice(part.as_bytes())));
+        let part = found.group(index);
+        let part = part.map(|part| Value::text(text[part].to_owned()));
         (
             Bytes::copy_from_slice(name.as_bytes()),
             part.unwrap_or_default(),
@@ -229,20 +237,20 @@ fn named(search: &Search<'_>, found: &Captures<'_>) -> Value {
     Value::object(entries.collect())
 }
 
-fn characters(text: &[u8]) -> Value {
+fn characters(text: &str) -> Value {
     charge(text.len() / 64);
-    Value::length(str::from_utf8(text).map_or(0, |text| text.chars().count()))
+    Value::length(text.chars().count())
 }
 
 /// Counts characters up to bytes that mostly grow.
 struct Offsets<'t> {
-    text: &'t [u8],
+    text: &'t str,
     byte: usize,
     characters: usize,
 }
 
 impl<'t> Offsets<'t> {
-    fn new(text: &'t [u8]) -> Self {
+    fn new(text: &'t str) -> Self {
         Self {
             text,
             byte: 0,
@@ -256,7 +264,7 @@ impl<'t> Offsets<'t> {
         }
         let between = &self.text[self.byte..byte];
         charge(between.len() / 64);
-        self.characters += str::from_utf8(between).map_or(0, |text| text.chars().count());
+        self.characters += between.chars().count();
         self.byte = byte;
         Value::length(self.characters)
     }

@@ -1,0 +1,226 @@
+//! A pattern's tree to a program of small steps.
+
+use super::super::meter::charge;
+use super::class::Class;
+use super::look::Look;
+use super::syntax::{Node, Options, Tree};
+
+/// How many steps and visits of nodes a pattern may become, its repetitions written out.
+const EFFORT_MAX: usize = 1 << 18;
+/// Bound on steps times places that are kept for groups: what a search may have in memory.
+const PLACES_MAX: usize = 1 << 20;
+
+/// The index of a step.
+pub(super) type At = u32;
+
+/// A step. What goes on names the step behind it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Step {
+    Char(char, At),
+    Class(u32, At),
+    /// Both ways, the first one rather.
+    Split(At, At),
+    Look(Look, At),
+    /// Keeps the place: even numbers are starts of groups, odd ones their ends.
+    Keep(usize, At),
+    Match,
+}
+
+/// A compiled pattern.
+pub(super) struct Program {
+    pub steps: Vec<Step>,
+    pub start: At,
+    pub classes: Vec<Class>,
+    pub names: Vec<Option<String>>,
+    /// What compiling it took.
+    pub effort: usize,
+    /// Whether it matches at the start of a text only.
+    pub anchored: bool,
+    /// Which bytes a match can begin with; none if it may be empty.
+    pub first: Option<Box<[bool; 256]>>,
+}
+
+impl Program {
+    pub(super) fn compile(pattern: &str, options: Options) -> Result<Self, String> {
+        let tree = Tree::parse(pattern, options)?;
+        let mut writer = Writer {
+            steps: vec![Step::Match],
+            effort: 0,
+        };
+        let whole = writer.group(0, &tree.root, 0);
+        pay(writer.effort);
+        let start = whole.ok_or("the pattern is too large")?;
+        if writer.steps.len() * 2 * tree.names.len() > PLACES_MAX {
+            return Err("the pattern has too many groups for its size".into());
+        }
+        let mut program = Self {
+            steps: writer.steps,
+            start,
+            classes: tree.classes,
+            names: tree.names,
+            effort: writer.effort,
+            anchored: false,
+            first: None,
+        };
+        program.look_ahead();
+        Ok(program)
+    }
+
+    /// Burns what compiling it burns.
+    pub(super) fn pay(&self) {
+        pay(self.effort);
+    }
+
+    /// Finds out how a match can begin.
+    fn look_ahead(&mut self) {
+        let mut first = Some(Box::new([false; 256]));
+        let mut anchored = true;
+        let mut seen = vec![false; self.steps.len()];
+        // Steps, and whether a match that comes there can only be at the start.
+        let mut open = vec![(self.start, false)];
+        while let Some((at, bound)) = open.pop() {
+            if std::mem::replace(&mut seen[at as usize], true) {
+                // Were it bound when it was seen, it is no more.
+                anchored &= bound;
+                continue;
+            }
+            match self.steps[at as usize] {
+                Step::Split(one, other) => open.extend([(one, bound), (other, bound)]),
+                Step::Look(look, then) => open.push((then, bound || look == Look::Start)),
+                Step::Keep(_, then) => open.push((then, bound)),
+                Step::Char(char, _) => {
+                    anchored &= bound;
+                    if let Some(first) = &mut first {
+                        first[usize::from(char.encode_utf8(&mut [0; 4]).as_bytes()[0])] = true;
+                    }
+                }
+                Step::Class(class, _) => {
+                    anchored &= bound;
+                    if let Some(first) = &mut first {
+                        self.classes[class as usize].first_bytes(first);
+                    }
+                }
+                Step::Match => {
+                    anchored &= bound;
+                    first = None;
+                }
+            }
+        }
+        self.first = first;
+        self.anchored = anchored;
+    }
+}
+
+fn pay(effort: usize) {
+    charge(effort / 2);
+}
+
+/// Writes steps from the last to the first, so that each knows what is behind it. Nothing is
+/// returned where the program would be too large.
+struct Writer {
+    steps: Vec<Step>,
+    effort: usize,
+}
+
+impl Writer {
+    /// Counts what repetitions might do for ever.
+    fn work(&mut self) -> Option<()> {
+        self.effort += 1;
+        (self.effort <= EFFORT_MAX).then_some(())
+    }
+
+    fn add(&mut self, step: Step) -> Option<At> {
+        self.work()?;
+        self.steps.push(step);
+        At::try_from(self.steps.len() - 1).ok()
+    }
+
+    /// The step at which a node begins, if another one is behind it.
+    fn node(&mut self, node: &Node, then: At) -> Option<At> {
+        self.work()?;
+        match node {
+            Node::Empty => Some(then),
+            Node::Char(char) => self.add(Step::Char(*char, then)),
+            Node::Class(class) => self.add(Step::Class(u32::try_from(*class).ok()?, then)),
+            Node::Look(look) => self.add(Step::Look(*look, then)),
+            Node::Group(index, inner) => self.group(*index, inner, then),
+            Node::Concat(nodes) => {
+                let mut nodes = nodes.iter().rev();
+                nodes.try_fold(then, |then, node| self.node(node, then))
+            }
+            Node::Either(nodes) => {
+                let (last, others) = nodes.split_last()?;
+                let last = self.node(last, then)?;
+                let mut others = others.iter().rev();
+                others.try_fold(last, |after, node| {
+                    let start = self.node(node, then)?;
+                    self.add(Step::Split(start, after))
+                })
+            }
+            Node::Repeat {
+                what,
+                min,
+                max,
+                greedy,
+            } => {
+                let (start, left) = match max {
+                    Some(max) => (self.up_to(what, max - min, *greedy, then)?, *min),
+                    None => self.any_number(what, *min, *greedy, then)?,
+                };
+                (0..left).try_fold(start, |then, _| self.node(what, then))
+            }
+        }
+    }
+
+    fn group(&mut self, index: usize, inner: &Node, then: At) -> Option<At> {
+        let end = self.add(Step::Keep(2 * index + 1, then))?;
+        let start = self.node(inner, end)?;
+        self.add(Step::Keep(2 * index, start))
+    }
+
+    fn up_to(&mut self, what: &Node, count: u32, greedy: bool, then: At) -> Option<At> {
+        (0..count).try_fold(then, |next, _| {
+            let start = self.node(what, next)?;
+            self.add(split(start, then, greedy))
+        })
+    }
+
+    /// So many or more; and how often it must stand before.
+    fn any_number(&mut self, what: &Node, min: u32, greedy: bool, then: At) -> Option<(At, u32)> {
+        let again = self.add(Step::Match)?;
+        let start = self.node(what, again)?;
+        self.steps[again as usize] = split(start, then, greedy);
+        match min.checked_sub(1) {
+            Some(left) => Some((start, left)),
+            // Were it begun where it is repeated, what may be empty would be tried in the wrong order.
+            None if self.may_be_empty(what)? => Some((self.add(split(start, then, greedy))?, 0)),
+            None => Some((again, 0)),
+        }
+    }
+
+    fn may_be_empty(&mut self, node: &Node) -> Option<bool> {
+        self.work()?;
+        match node {
+            Node::Empty | Node::Look(_) => Some(true),
+            Node::Char(_) | Node::Class(_) => Some(false),
+            Node::Repeat { what, min, .. } => Some(*min == 0 || self.may_be_empty(what)?),
+            Node::Group(_, inner) => self.may_be_empty(inner),
+            Node::Concat(nodes) => {
+                let mut nodes = nodes.iter();
+                nodes.try_fold(true, |all, node| Some(all && self.may_be_empty(node)?))
+            }
+            Node::Either(nodes) => {
+                let mut nodes = nodes.iter();
+                nodes.try_fold(false, |any, node| Some(any || self.may_be_empty(node)?))
+            }
+        }
+    }
+}
+
+fn split(into: At, past: At, greedy: bool) -> Step {
+    if greedy {
+        Step::Split(into, past)
+    } else {
+        Step::Split(past, into)
+    }
+}

@@ -1,0 +1,110 @@
+//! Records that make a partition query work: nothing hangs, and who is beside them does not wait.
+
+use serde_json::Value;
+
+use crate::support::daemon::{Site, wait_until};
+use crate::support::event::ERROR_PREFIX;
+use crate::support::http::{metric, post_records};
+use crate::support::lake;
+
+/// Queries, each with what its record repeats and how many bytes of it. All but the last find short
+/// matches and read on behind each of them as far as they can.
+const EXPENSIVE: [(&str, &str, usize); 7] = [
+    (
+        r#"[.s|scan("[0-9]+(?:.*ms)?")]|length|tostring"#,
+        "1 ",
+        20_000,
+    ),
+    (
+        r#"[.s|scan("[0-9]+(?:.*ms)?")]|length|tostring"#,
+        "1 ",
+        80_000,
+    ),
+    (
+        r#"[.s|scan("(\\w+)=(.*?;)?")]|length|tostring"#,
+        "a=b ",
+        100_000,
+    ),
+    (r#".s|gsub("<!--.*?-->|<[^>]*>|<";"")"#, "<", 80_000),
+    (
+        r#".s|[splits("a(?:(?:.|\\n)*z)?")]|length|tostring"#,
+        "a b",
+        80_000,
+    ),
+    (r#".s|sub("(?<x>b|a(.*c)?)";"\(.x)-";"gi")"#, "AB", 40_000),
+    (r#".s|test(.[0:400] + "c")|tostring"#, "(?:a?){99}", 20_000),
+];
+
+fn stream(name: &str, query: &str, interval: &str) -> String {
+    format!(
+        r#"
+[stream.{name}.source]
+type = "direct-put"
+
+[stream.{name}.partitioning]
+query = '''{{key: ({query})}}'''
+
+[stream.{name}.buffering]
+size = "64MiB"
+interval = "{interval}"
+
+[stream.{name}.format]
+type = "json"
+compression = "none"
+
+[stream.{name}.destination]
+type = "folder"
+path = "{name}-lake"
+prefix = "data/!{{partitionKeyFromQuery:key}}/"
+error_prefix = "{ERROR_PREFIX}"
+"#
+    )
+}
+
+#[test]
+fn a_record_that_a_regular_expression_cannot_come_to_an_end_with_fails_alone() {
+    let name = |number: usize| format!("expensive{number}");
+    let streams = (0..).zip(EXPENSIVE);
+    let settings = streams.map(|(number, (query, ..))| {
+        let query = format!("if .s then {query} else \"good\" end");
+        stream(&name(number), &query, "0s")
+    });
+    let site = Site::new(&settings.collect::<String>());
+    let daemon = site.start();
+    for (number, (query, unit, bytes)) in EXPENSIVE.into_iter().enumerate() {
+        let (name, before) = (name(number), daemon.cpu_seconds());
+        let text = serde_json::json!({"s": unit.repeat(bytes / unit.len())}).to_string();
+        let body = format!("{{\"n\":1}}\n{text}\n{{\"n\":2}}\n");
+        let reply = post_records(site.address, &name, body.as_bytes()).unwrap();
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let place = site.path(format!("{name}-lake"));
+        wait_until("the records around it are delivered", || {
+            lake::lines(&place, "data/good").len() == 2
+        });
+        wait_until("it has failed", || {
+            !lake::lines(&place, "errors").is_empty()
+        });
+        let error: Value = serde_json::from_slice(&lake::lines(&place, "errors")[0]).unwrap();
+        let message = error["errorMessage"].as_str().unwrap();
+        let is_bound = ["too many times over", "too many steps"];
+        assert!(
+            is_bound.iter().any(|why| message.contains(why)),
+            "{query}: {message}"
+        );
+        assert_eq!(
+            error["errorCode"],
+            "DynamicPartitioning.MetadataExtractionFailed"
+        );
+        assert_eq!(
+            lake::failed_records(&place, "errors"),
+            [text.clone().into_bytes()]
+        );
+        let took = daemon.cpu_seconds() - before;
+        let megabytes = f64::from(u32::try_from(text.len()).unwrap()) / 1e6;
+        println!(
+            "{:.1} CPU-seconds a MB ({took:.2} in all): {query}",
+            took / megabytes
+        );
+    }
+    daemon.drain();
+}

@@ -435,7 +435,9 @@ impl Pipeline {
             self.fill(row);
         }
         self.give_up_memory();
-        if self.checkpoints.store().is_some() {
+        if let Some(store) = self.checkpoints.store() {
+            let mended = store.take_mended();
+            self.around.status.metrics().copies_mended.add(mended);
             let took = self.checkpoint_begun.elapsed();
             self.around.status.checkpointed(took);
         }

@@ -39,6 +39,8 @@ const JOURNAL_IDLE: Duration = Duration::from_millis(200);
 
 /// Where the journal is.
 const JOURNAL_DIR: &str = "journal";
+/// Where damaged blocks of records are set aside.
+pub const QUARANTINE_DIR: &str = "quarantine";
 
 /// What a stream has on disk, opened.
 pub struct Home {
@@ -130,6 +132,7 @@ fn open_state(
     let named = named.chain(recovered.sealed.iter().flat_map(|object| &object.extents));
     let spool = Spool::open(Arc::clone(disk), Path::new("spool"), named.copied());
     let spool = spool.map_err(|error| spool_error(&settings.name, error))?;
+    let spool = spool.with_quarantine(QUARANTINE_DIR.into());
     let OpenedSource {
         source,
         reader,

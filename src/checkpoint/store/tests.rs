@@ -41,6 +41,7 @@ pub(super) fn batch(id: Uuid) -> OpenBatch {
             encoded: true,
             footer: false,
             raw_sum: Some(RawSum { crc32: 6, len: 7 }),
+            records: Some(8),
             extents: vec![extent],
         }],
         upload_id: None,

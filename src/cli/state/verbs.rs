@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::daemon::holdings::{self, Holdings, SET_ASIDE};
 use crate::daemon::{self, Drained};
 use crate::disk::HostDisk;
-use crate::pipeline::store_name;
+use crate::pipeline::{QUARANTINE_DIR, store_name};
 
 /// `state list`.
 pub(super) fn list(config: &Config, out: &mut dyn Write) -> Result<(), CommandError> {
@@ -50,6 +50,15 @@ pub(super) fn list(config: &Config, out: &mut dyn Write) -> Result<(), CommandEr
                 out,
                 "   one copy of its checkpoints is damaged ({damage}): the next start mends it from the \
                  other; see to the disk"
+            )?;
+        }
+        let aside = config.state_dir.join(&stream).join(QUARANTINE_DIR);
+        let blocks = fs::read_dir(&aside).map_or(0, Iterator::count);
+        if blocks > 0 {
+            let aside = aside.display();
+            writeln!(
+                out,
+                "   {blocks} damaged blocks of records are set aside in {aside}, not delivered"
             )?;
         }
         shards::write(&held, Clock::system().now_ms(), out)?;

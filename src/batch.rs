@@ -55,6 +55,8 @@ pub struct Block {
     pub raw_sum: Option<RawSum>,
     /// Where the spooled head lies.
     pub extents: Vec<Extent>,
+    /// Records in it, while it is raw.
+    pub records: u64,
     /// Whether it was handed out to be encoded.
     pub encoding: bool,
     spooled: u64,
@@ -125,6 +127,7 @@ impl Batch {
             return None;
         };
         stage(memory);
+        block.records += records;
         (block.len() >= BLOCK_BYTES as u64).then(|| block.freeze())
     }
 
@@ -140,6 +143,14 @@ impl Batch {
             Memory::Growing(Buffer::default())
         };
         self.push(encoded, extents, memory);
+    }
+
+    /// Adds a block of so many records, all in the spool.
+    pub fn push_raw(&mut self, extents: Vec<Extent>, records: u64) {
+        self.push_spooled(false, extents);
+        if let Some(block) = self.blocks.last_mut() {
+            block.records = records;
+        }
     }
 
     /// Adds an encoded block of which the object's end wants to know something.
@@ -177,6 +188,7 @@ impl Batch {
             footer: false,
             raw_sum,
             extents: Vec::new(),
+            records: 0,
             encoding: false,
             spooled: 0,
             memory: Memory::Frozen(encoded),
@@ -296,6 +308,7 @@ impl Batch {
             footer: false,
             raw_sum: None,
             extents,
+            records: 0,
             encoding: false,
             spooled,
             memory,

@@ -2,10 +2,16 @@
 //!
 //! The store is a redb database. Pure Rust and copy-on-write, it commits with one fsync, and its
 //! storage is a seam of ours ([`crate::disk::DiskFile`]), so the crash tests can lose and tear its
-//! writes as they do those of journal and spool.
+//! writes as they do those of journal and spool. It stands in two files, so that one damaged bit or
+//! sector costs nothing.
 
 mod rows;
 mod store;
+
+/// The store's file, in a stream's directory.
+pub const STORE: &str = "checkpoint.redb";
+/// The file with its second copy.
+pub const MIRROR: &str = "checkpoint.mirror";
 
 pub use rows::{Lane, OpenBatch, SealedObject, SpooledBlock, Target};
 pub use store::{Commit, NamedUpload, Recovered, Store, StoreError};

@@ -18,6 +18,7 @@ mod home;
 mod outputs;
 mod prefixes;
 mod publish;
+mod quarantine;
 mod room;
 mod route;
 mod router;
@@ -62,7 +63,7 @@ pub use encode::EncoderPool;
 use encode::Piece;
 use event::Event;
 use frontiers::Frontiers;
-pub use home::{Claim, Home, open, reserve_bytes};
+pub use home::{Claim, Home, QUARANTINE_DIR, open, reserve_bytes};
 pub use outputs::Outputs;
 pub use prefixes::{MadeUp, prefix_faults};
 use publish::Waiting;
@@ -435,7 +436,9 @@ impl Pipeline {
             self.fill(row);
         }
         self.give_up_memory();
-        if self.checkpoints.store().is_some() {
+        if let Some(store) = self.checkpoints.store() {
+            let mended = store.take_mended();
+            self.around.status.metrics().copies_mended.add(mended);
             let took = self.checkpoint_begun.elapsed();
             self.around.status.checkpointed(took);
         }

@@ -18,6 +18,8 @@ use crate::extent::Extent;
 pub(crate) const FILE_BYTES_MAX: u64 = 64 << 20;
 /// The newest file is removed, too, when nothing in it is alive and it has reached this size.
 const FILE_BYTES_MIN: u64 = 4 << 20;
+/// Damaged blocks that are set aside; more than that are a disk that should not be used.
+const QUARANTINED_MAX: usize = 1000;
 /// Small pieces are gathered into writes of about this size.
 const WRITE_BYTES: usize = 1 << 20;
 
@@ -26,6 +28,8 @@ const WRITE_BYTES: usize = 1 << 20;
 pub struct Spool {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
+    /// Where damaged bytes are set aside; `None`: they are a fault of the whole.
+    quarantine: Option<PathBuf>,
     inner: Mutex<Inner>,
 }
 
@@ -118,8 +122,48 @@ impl Spool {
         Ok(Self {
             disk,
             dir: dir.to_owned(),
+            quarantine: None,
             inner: Mutex::new(inner),
         })
+    }
+
+    /// Bytes that turn out damaged may be set aside in `dir` of the disk.
+    #[must_use]
+    pub fn with_quarantine(mut self, dir: PathBuf) -> Self {
+        self.quarantine = Some(dir);
+        self
+    }
+
+    /// Writes what can be read of some extents, and `rest` behind it, to a file that nothing removes,
+    /// durably. Returns its path; `None`: there is no place for it, or so much has gone there that it is
+    /// the disk's fault.
+    pub fn set_aside(
+        &self,
+        name: &str,
+        extents: &[Extent],
+        rest: &[u8],
+    ) -> io::Result<Option<PathBuf>> {
+        let Some(dir) = &self.quarantine else {
+            return Ok(None);
+        };
+        self.disk.create_dir_all(dir)?;
+        if self.disk.list(dir)?.len() >= QUARANTINED_MAX {
+            return Ok(None);
+        }
+        let path = dir.join(name);
+        let file = self.disk.open(&path, Open::OrCreate)?;
+        let mut end = 0;
+        for extent in extents {
+            let mut bytes = vec![0; extent.len as usize];
+            self.file_of(extent)?
+                .read_exact_at(&mut bytes, extent.offset)?;
+            file.write_all_at(&bytes, end)?;
+            end += u64::from(extent.len);
+        }
+        file.write_all_at(rest, end)?;
+        file.sync_data()?;
+        self.disk.sync_dir(dir)?;
+        Ok(Some(path))
     }
 
     /// Appends `pieces` in order and tells where they lie. They are durable after [`Spool::sync`]
@@ -178,19 +222,18 @@ impl Spool {
         Ok(())
     }
 
+    fn file_of(&self, extent: &Extent) -> io::Result<Arc<dyn DiskFile>> {
+        let inner = self.lock();
+        let spool_file = inner.files.get(&extent.file).ok_or_else(|| {
+            let name = file_name(extent.file);
+            let message = format!("{name} is not in the spool");
+            io::Error::new(io::ErrorKind::NotFound, message)
+        })?;
+        Ok(Arc::clone(&spool_file.file))
+    }
+
     fn read_into(&self, extent: Extent, bytes: &mut [u8]) -> io::Result<()> {
-        let file = {
-            let inner = self.lock();
-            let spool_file = inner.files.get(&extent.file).ok_or_else(|| {
-                let name = file_name(extent.file);
-                io::Error::new(
-                    io::ErrorKind::NotFound,
-                    format!("{name} is not in the spool"),
-                )
-            })?;
-            Arc::clone(&spool_file.file)
-        };
-        file.read_exact_at(bytes, extent.offset)?;
+        self.file_of(&extent)?.read_exact_at(bytes, extent.offset)?;
         if crc_fast::crc64_nvme(bytes) == extent.crc64 {
             return Ok(());
         }

@@ -99,6 +99,9 @@ pub struct SpooledBlock {
     /// What the object's end wants to know of the bytes that these stand for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raw_sum: Option<RawSum>,
+    /// Records in it, while they are as they were staged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub records: Option<u64>,
     /// Where they lie.
     pub extents: Vec<Extent>,
 }

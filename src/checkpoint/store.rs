@@ -1,6 +1,9 @@
 //! The checkpoint store of one delivery stream.
 
+mod copies;
+mod marks;
 mod overlay;
+mod pair;
 mod shards;
 
 use std::collections::BTreeMap;
@@ -9,8 +12,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use redb::{
-    Database, Key, ReadTransaction, ReadableDatabase as _, ReadableTable as _, StorageBackend,
-    TableDefinition, Value, WriteTransaction,
+    Database, Key, ReadTransaction, ReadableDatabase as _, ReadableTable as _, TableDefinition,
+    Value, WriteTransaction,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -18,11 +21,12 @@ use uuid::Uuid;
 
 use super::{OpenBatch, SealedObject};
 use crate::config::FormatSettings;
-use crate::disk::{self, Disk, DiskFile, Open};
+use crate::disk::{self, Disk};
 use crate::failpoint;
 use crate::position::Sequence;
 use crate::shard::{JOURNAL, ShardId, ShardState, SourceName};
-use overlay::Overlay;
+use copies::Copies;
+use pair::{Backend, Pair};
 use shards::{FRONTIERS, SHARDS};
 
 /// Facts about the store itself: JSON values by name.
@@ -36,9 +40,13 @@ const FORMATS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("formats")
 /// Ranges of the journal that were lost to damage: first to last sequence number.
 const MISSING: TableDefinition<'_, u64, u64> = TableDefinition::new("missing");
 
-/// Version of the tables above. A store with a greater one is refused, and one with a smaller one while
-/// batches are open: the encoded blocks of version 1 are gzip members, and lack what makes them one.
-const VERSION: u32 = 2;
+/// Version of the tables above. A store with a greater one is refused, and one of version 1 while batches
+/// are open: its encoded blocks are gzip members, and lack what makes them one. Stores below version 3
+/// have no second copy and no numbers.
+const VERSION: u32 = 3;
+const VERSION_OF_COPIES: u32 = 3;
+/// The name in [`META`] of the number of the transaction.
+const SEQUENCE: &str = "sequence";
 /// Page cache of the database, in bytes.
 const CACHE_BYTES: usize = 8 << 20;
 
@@ -89,7 +97,9 @@ impl From<io::Error> for StoreError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             _ if disk::is_full(&error) => Self::Full(error),
-            io::ErrorKind::InvalidData => Self::Damaged(error.to_string()),
+            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
+                Self::Damaged(error.to_string())
+            }
             _ => Self::Database(error.to_string()),
         }
     }
@@ -137,6 +147,10 @@ pub struct Recovered {
     pub formats: BTreeMap<u64, FormatSettings>,
     /// Ranges of the journal that were lost to damage, as (first, last).
     pub missing: Vec<(Sequence, Sequence)>,
+    /// Number of the last transaction; 0 where they have none yet.
+    pub sequence: u64,
+    /// What was wrong with one copy, and is mended from the other when the store is opened.
+    pub damaged: Vec<String>,
 }
 
 /// A multipart upload that a checkpoint names.
@@ -178,13 +192,15 @@ impl Recovered {
 #[derive(Debug)]
 pub struct Store {
     database: Database,
+    /// The files under it; `None`: it is only read.
+    pair: Option<Arc<Pair>>,
 }
 
 impl Store {
     /// Opens the store at `path` of `disk`, creating it where it is missing, and reads what it
     /// holds.
     ///
-    /// What it holds is written into a fresh file, which takes the place of the old one when it is
+    /// What it holds is written into fresh files, which take the place of the old ones when they are
     /// durable. After a failed fsync a file shows bytes that the disk may not have, to later
     /// processes too, and no second fsync brings them there; whatever is seen once is durable now.
     pub fn open(
@@ -192,69 +208,80 @@ impl Store {
         path: &Path,
         now_ms: i64,
     ) -> Result<(Self, Recovered), StoreError> {
-        let missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
-        let old = match disk.open(path, Open::Existing) {
-            Err(error) if missing(&error) => None,
-            file => Some(Self::create(Overlay::new(file?)?)?),
+        let copies = Copies::of(path);
+        let old = copies.newest(disk)?;
+        let sequence = old.as_ref().map_or(0, |(_, recovered)| recovered.sequence);
+        let pair = Arc::new(Pair::new(copies.fresh(disk)?, sequence));
+        let store = Self {
+            database: Database::builder()
+                .set_cache_size(CACHE_BYTES)
+                .create_with_backend(Backend(Arc::clone(&pair)))?,
+            pair: Some(pair),
         };
-        let is_created = match &old {
-            Some(old) => old.check_version()?,
-            None => false,
+        let damaged = match old {
+            Some((old, recovered)) => {
+                store.copy(&old)?;
+                recovered.damaged
+            }
+            None => {
+                store.create_tables(now_ms)?;
+                Vec::new()
+            }
         };
-        let fresh = path.with_extension("fresh");
-        match disk.remove(&fresh) {
-            Err(error) if missing(&error) => {}
-            removed => removed?,
-        }
-        let store = Self::create(Backend(disk.open(&fresh, Open::New)?))?;
-        match old.filter(|_| is_created) {
-            Some(old) => store.copy(&old)?,
-            None => store.create_tables(now_ms)?,
-        }
-        disk.rename(&fresh, path)?;
-        disk.sync_dir(path.parent().unwrap_or(Path::new("")))?;
-        let recovered = store.read()?;
+        copies.replace(disk)?;
+        let mut recovered = store.read()?;
+        recovered.damaged = damaged;
         Ok((store, recovered))
-    }
-
-    /// A database on a file that may be empty.
-    fn create(file: impl StorageBackend) -> Result<Self, StoreError> {
-        let database = Database::builder()
-            .set_cache_size(CACHE_BYTES)
-            .create_with_backend(file)?;
-        Ok(Self { database })
     }
 
     /// Takes over all rows of another store, durably.
     fn copy(&self, other: &Self) -> Result<(), StoreError> {
-        let (read, write) = (other.database.begin_read()?, self.database.begin_write()?);
-        copy_table(&read, &write, META)?;
-        copy_table(&read, &write, FRONTIERS)?;
-        copy_table(&read, &write, SHARDS)?;
-        copy_table(&read, &write, OPEN)?;
-        copy_table(&read, &write, SEALED)?;
-        copy_table(&read, &write, FORMATS)?;
-        copy_table(&read, &write, MISSING)?;
-        put_meta(&write, "version", &VERSION)?;
-        Ok(write.commit()?)
+        let read = other.database.begin_read()?;
+        self.write(|write| {
+            copy_table(&read, write, META)?;
+            copy_table(&read, write, FRONTIERS)?;
+            copy_table(&read, write, SHARDS)?;
+            copy_table(&read, write, OPEN)?;
+            copy_table(&read, write, SEALED)?;
+            copy_table(&read, write, FORMATS)?;
+            copy_table(&read, write, MISSING)?;
+            put_meta(write, "version", &VERSION)
+        })
     }
 
     /// What the store at `path` of `disk` holds, told without changing it.
     pub fn peek(disk: &dyn Disk, path: &Path) -> Result<Recovered, StoreError> {
-        let store = Self::create(Overlay::new(disk.open(path, Open::Existing)?)?)?;
-        store.check_version()?;
-        store.read()
+        let missing = || io::Error::new(io::ErrorKind::NotFound, "there is none");
+        let newest = Copies::of(path).newest(disk)?;
+        Ok(newest.ok_or_else(missing)?.1)
+    }
+
+    /// How many damaged places were read from the other copy since it was last asked.
+    pub fn take_mended(&self) -> u64 {
+        self.pair.as_ref().map_or(0, |pair| pair.take_mended())
+    }
+
+    /// One transaction, with the next number, durable in both copies.
+    fn write(
+        &self,
+        change: impl FnOnce(&WriteTransaction) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let write = self.database.begin_write()?;
+        change(&write)?;
+        if let Some(pair) = &self.pair {
+            put_meta(&write, SEQUENCE, &pair.next())?;
+        }
+        Ok(write.commit()?)
     }
 
     /// Writes one checkpoint durably. After an error the outcome is unknown: the store must be
     /// opened anew.
     pub fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
-        let write = self.database.begin_write()?;
-        if let Some(source) = &commit.source {
-            put_meta(&write, "source", source)?;
-        }
-        shards::write(&write, commit)?;
-        {
+        self.write(|write| {
+            if let Some(source) = &commit.source {
+                put_meta(write, "source", source)?;
+            }
+            shards::write(write, commit)?;
             let mut open = write.open_table(OPEN)?;
             for id in &commit.closed {
                 open.remove(id.as_u128())?;
@@ -273,9 +300,9 @@ impl Store {
             for (first, last) in &commit.missing {
                 missing.insert(first.0, last.0)?;
             }
-        }
-        failpoint::hit("checkpoint-before-commit");
-        write.commit()?;
+            failpoint::hit("checkpoint-before-commit");
+            Ok(())
+        })?;
         failpoint::hit("checkpoint-after-commit");
         Ok(())
     }
@@ -288,9 +315,8 @@ impl Store {
         missing: &[(Sequence, Sequence)],
         formats: &[(u64, FormatSettings)],
     ) -> Result<(), StoreError> {
-        let write = self.database.begin_write()?;
-        put_meta(&write, "epoch", &epoch)?;
-        {
+        self.write(|write| {
+            put_meta(write, "epoch", &epoch)?;
             let mut table = write.open_table(MISSING)?;
             for (first, last) in missing {
                 table.insert(first.0, last.0)?;
@@ -299,8 +325,8 @@ impl Store {
             for (hash, settings) in formats {
                 table.insert(hash, encode(settings).as_slice())?;
             }
-        }
-        Ok(write.commit()?)
+            Ok(())
+        })
     }
 
     /// The uploads that were begun in other stores than `store`, and that [`Store::retarget`] will
@@ -338,36 +364,35 @@ impl Store {
     }
 
     fn create_tables(&self, now_ms: i64) -> Result<(), StoreError> {
-        let write = self.database.begin_write()?;
-        put_meta(&write, "version", &VERSION)?;
-        put_meta(&write, "incarnation", &Uuid::new_v4())?;
-        put_meta(&write, "created_ms", &now_ms)?;
-        write.open_table(FRONTIERS)?;
-        write.open_table(SHARDS)?;
-        write.open_table(OPEN)?;
-        write.open_table(SEALED)?;
-        write.open_table(FORMATS)?;
-        write.open_table(MISSING)?;
-        Ok(write.commit()?)
+        self.write(|write| {
+            put_meta(write, "version", &VERSION)?;
+            put_meta(write, "incarnation", &Uuid::new_v4())?;
+            put_meta(write, "created_ms", &now_ms)?;
+            write.open_table(FRONTIERS)?;
+            write.open_table(SHARDS)?;
+            write.open_table(OPEN)?;
+            write.open_table(SEALED)?;
+            write.open_table(FORMATS)?;
+            write.open_table(MISSING)?;
+            Ok(())
+        })
     }
 
-    /// Whether the store has been created. A later version's is an error, and an earlier one's with
-    /// open batches.
-    fn check_version(&self) -> Result<bool, StoreError> {
+    /// The version it was written by. A later one is an error, and version 1 with open batches.
+    fn version(&self) -> Result<u32, StoreError> {
+        let empty = || StoreError::Damaged("it is empty".to_owned());
         let read = self.database.begin_read()?;
         let meta = match read.open_table(META) {
-            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(false),
+            Err(redb::TableError::TableDoesNotExist(_)) => return Err(empty()),
             meta => meta?,
         };
-        let Some(found) = meta.get("version")? else {
-            return Ok(false);
-        };
+        let found = meta.get("version")?.ok_or_else(empty)?;
         let found = decode("meta/version", found.value())?;
         let has_open = || Ok::<_, StoreError>(read.open_table(OPEN)?.first()?.is_some());
-        if found > VERSION || (found < VERSION && has_open()?) {
+        if found > VERSION || (found < 2 && has_open()?) {
             return Err(StoreError::Version { found });
         }
-        Ok(true)
+        Ok(found)
     }
 
     fn read(&self) -> Result<Recovered, StoreError> {
@@ -388,6 +413,8 @@ impl Store {
             sealed: Vec::new(),
             formats: BTreeMap::new(),
             missing: Vec::new(),
+            sequence: get(SEQUENCE)?.map_or(Ok(0), |value| decode("meta/sequence", &value))?,
+            damaged: Vec::new(),
         };
         for row in read.open_table(OPEN)?.iter()? {
             let (id, value) = row?;
@@ -456,31 +483,9 @@ fn decode<T: DeserializeOwned>(row: &str, value: &[u8]) -> Result<T, StoreError>
     })
 }
 
-/// redb's storage on our disk seam. The state directory is locked as a whole, by the daemon.
-#[derive(Debug)]
-struct Backend(Arc<dyn DiskFile>);
-
-impl StorageBackend for Backend {
-    fn len(&self) -> io::Result<u64> {
-        self.0.len()
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.0.read_exact_at(out, offset)
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.0.sync_data()
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.0.write_all_at(data, offset)
-    }
-}
-
+#[cfg(test)]
+mod damage_tests;
+#[cfg(test)]
+mod model_tests;
 #[cfg(test)]
 mod tests;

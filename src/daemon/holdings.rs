@@ -8,14 +8,12 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::checkpoint::{NamedUpload, Store};
+use crate::checkpoint::{MIRROR, NamedUpload, STORE, Store};
 use crate::config::{Config, StreamSettings, display_size};
 use crate::disk::{Disk, HostDisk};
 use crate::journal::{self, Held, Known};
 use crate::shard::{ShardId, ShardState, SourceName};
 
-/// The checkpoint store's file; a directory with one is a stream's.
-const STORE: &str = "checkpoint.redb";
 /// The journal's directory.
 const JOURNAL: &str = "journal";
 /// What stands in the name of a directory that was set aside, before the time.
@@ -44,6 +42,8 @@ pub(crate) struct Holdings {
     pub(crate) uploads: Vec<NamedUpload>,
     /// The journal.
     pub(crate) journal: Held,
+    /// What is wrong with one copy of the checkpoint store.
+    pub(crate) damaged: Vec<String>,
 }
 
 impl Holdings {
@@ -84,6 +84,7 @@ impl Holdings {
             stores: targets.map(|target| target.store.clone()).collect(),
             uploads,
             journal,
+            damaged: found.damaged,
         })
     }
 
@@ -192,5 +193,10 @@ pub(crate) fn streams(config: &Config) -> io::Result<Vec<String>> {
 
 /// Whether a directory holds the state of a stream, or a part of it.
 pub(crate) fn has_state(dir: &Path) -> io::Result<bool> {
-    Ok(dir.join(STORE).try_exists()? || dir.join(JOURNAL).try_exists()?)
+    for name in [STORE, MIRROR, JOURNAL] {
+        if dir.join(name).try_exists()? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::checkpoint::{MIRROR, STORE};
 use crate::config::{CoordinationSettings, KinesisSettings, StreamSettings};
 use crate::coordination::{self, Event, Lease, Means};
 use crate::destination::Destination;
@@ -93,7 +94,7 @@ impl SharedStream {
             files.is_ok_and(|files| files.iter().any(wanted))
         };
         let stream = &self.settings.name;
-        if holds("", &|file| file == "checkpoint.redb") || holds("journal", &|_| true) {
+        if holds("", &|file| file == STORE || file == MIRROR) || holds("journal", &|_| true) {
             return Err(StreamError::LoudStop {
                 cause: format!(
                     "state_dir holds positions and records of stream {stream} from when this machine \

@@ -98,6 +98,7 @@ impl DraftBatch {
                 encoded: block.encoded,
                 footer: block.footer,
                 raw_sum: block.raw_sum,
+                records: (!block.encoded && !block.footer).then_some(block.records),
                 extents: block.extents.clone(),
             }
         });
@@ -204,17 +205,27 @@ fn write(
     let mut written = Vec::new();
     for batch in batches {
         for (index, unspooled) in &batch.writes {
+            let Some(block) = batch.row.blocks.get_mut(*index) else {
+                continue;
+            };
+            let mut keep = unspooled.keep;
             let extent = if unspooled.merge.is_empty() {
                 extents.next()
             } else {
-                merge(unspooled, spool)?
+                match merge(unspooled, spool) {
+                    // It stays where it is; whoever encodes the block sets it aside.
+                    Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                        keep = block.extents.len();
+                        let bytes = (!unspooled.bytes.is_empty()).then_some(&*unspooled.bytes);
+                        spool.append(bytes.as_slice())?.pop()
+                    }
+                    merged => merged?,
+                }
             };
-            let (Some(extent), Some(block)) = (extent, batch.row.blocks.get_mut(*index)) else {
-                continue;
-            };
-            block.extents.truncate(unspooled.keep);
+            let Some(extent) = extent else { continue };
+            block.extents.truncate(keep);
             block.extents.push(extent);
-            written.push((batch.row.id, unspooled.serial, unspooled.keep, extent));
+            written.push((batch.row.id, unspooled.serial, keep, extent));
         }
     }
     Ok(written)

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use uuid::Uuid;
 
+use super::quarantine::{self, Damaged};
 use crate::batch::Block;
 use crate::buffer::Buffer;
 use crate::extent::Extent;
@@ -81,15 +82,21 @@ pub(super) enum Piece {
 /// The bytes of one block: a head in the spool and a rest in memory.
 #[derive(Debug)]
 pub(super) struct Source {
-    head: Vec<Extent>,
-    rest: Bytes,
+    pub(super) head: Vec<Extent>,
+    pub(super) rest: Bytes,
+    /// Its records.
+    pub(super) records: u64,
 }
 
 impl Source {
     /// The bytes of a frozen block.
     pub(super) fn of(block: &Block) -> Self {
         let (head, rest) = block.parts();
-        Self { head, rest }
+        Self {
+            head,
+            rest,
+            records: block.records,
+        }
     }
 
     /// Bytes to be encoded.
@@ -102,7 +109,7 @@ impl Source {
                 .sum::<usize>()
     }
 
-    fn read(&self, spool: &Spool) -> io::Result<Bytes> {
+    pub(super) fn read(&self, spool: &Spool) -> io::Result<Bytes> {
         if self.head.is_empty() {
             return Ok(self.rest.clone());
         }
@@ -127,6 +134,8 @@ pub(super) enum Done {
         encoded: Bytes,
         /// What the object's end wants to know of them.
         raw_sum: Option<RawSum>,
+        /// What of them was damaged: all, or nothing.
+        damaged: Vec<Damaged>,
     },
     /// The final bytes of a run, in the spool already (not yet synced).
     Run {
@@ -140,6 +149,8 @@ pub(super) enum Done {
         footer: Vec<Extent>,
         /// Records that did not fit.
         failed: Vec<FailedLines>,
+        /// Blocks that were damaged, and are in none of these.
+        damaged: Vec<Damaged>,
     },
     /// An object's last bytes, in the spool already (not yet synced).
     Object {
@@ -149,6 +160,8 @@ pub(super) enum Done {
         extents: Vec<Extent>,
         /// Records that did not fit.
         failed: Vec<FailedLines>,
+        /// Blocks that were damaged, and are in none of these.
+        damaged: Vec<Damaged>,
     },
 }
 
@@ -222,6 +235,7 @@ pub(super) fn run(
 
 fn encode(work: Work, bench: &mut Bench, spool: &Spool, now_ms: i64) -> io::Result<Done> {
     let Bench { encoder, out } = bench;
+    let mut damaged = Vec::new();
     match work {
         Work::Block {
             id,
@@ -230,7 +244,7 @@ fn encode(work: Work, bench: &mut Bench, spool: &Spool, now_ms: i64) -> io::Resu
             source,
             format,
         } => {
-            let raw = source.read(spool)?;
+            let raw = quarantine::read(id, &source, spool, &mut damaged)?;
             out.clear();
             let raw_sum = format.encode_block(encoder, first, &raw, out)?;
             Ok(Done::Block {
@@ -238,6 +252,7 @@ fn encode(work: Work, bench: &mut Bench, spool: &Spool, now_ms: i64) -> io::Resu
                 serial,
                 encoded: Bytes::copy_from_slice(out),
                 raw_sum,
+                damaged,
             })
         }
         Work::Run {
@@ -252,7 +267,7 @@ fn encode(work: Work, bench: &mut Bench, spool: &Spool, now_ms: i64) -> io::Resu
             let (_, footer) = format.encode_run(
                 encoder,
                 start,
-                &mut reading(sources, spool),
+                &mut reading(id, sources, spool, &mut damaged),
                 bytes,
                 &mut |record, why| failed.add(record, &why),
             )?;
@@ -263,6 +278,7 @@ fn encode(work: Work, bench: &mut Bench, spool: &Spool, now_ms: i64) -> io::Resu
                 extents,
                 footer: spool.append(footer.as_deref().as_slice())?,
                 failed,
+                damaged,
             })
         }
         Work::Object {
@@ -282,7 +298,7 @@ fn encode(work: Work, bench: &mut Bench, spool: &Spool, now_ms: i64) -> io::Resu
             format.encode_object(
                 encoder,
                 &head,
-                &mut reading(sources, spool),
+                &mut reading(id, sources, spool, &mut damaged),
                 bytes,
                 &mut |record, why| failed.add(record, &why),
             )?;
@@ -291,15 +307,29 @@ fn encode(work: Work, bench: &mut Bench, spool: &Spool, now_ms: i64) -> io::Resu
                 id,
                 extents,
                 failed,
+                damaged,
             })
         }
     }
 }
 
-/// Reads one block after the other.
-fn reading(sources: Vec<Source>, spool: &Spool) -> impl FnMut() -> io::Result<Option<Bytes>> {
+/// Reads one block after the other; those that are damaged are passed over.
+fn reading(
+    id: Uuid,
+    sources: Vec<Source>,
+    spool: &Spool,
+    damaged: &mut Vec<Damaged>,
+) -> impl FnMut() -> io::Result<Option<Bytes>> {
     let mut sources = sources.into_iter();
-    move || sources.next().map(|source| source.read(spool)).transpose()
+    move || {
+        for source in sources.by_ref() {
+            let bytes = quarantine::read(id, &source, spool, damaged)?;
+            if !bytes.is_empty() {
+                return Ok(Some(bytes));
+            }
+        }
+        Ok(None)
+    }
 }
 
 /// What comes of encoding raw blocks: final bytes, and lines of what did not fit.

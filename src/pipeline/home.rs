@@ -16,7 +16,7 @@ use super::event::Event;
 use super::outputs::Outputs;
 use super::source::{self, Reader, Source};
 use super::store_name;
-use crate::checkpoint::{OpenBatch, Recovered, SealedObject, Store, StoreError};
+use crate::checkpoint::{self, OpenBatch, Recovered, SealedObject, Store, StoreError};
 use crate::config::{KinesisSettings, SourceSettings, StreamSettings};
 use crate::destination::{Conditional, Destination, PublishError};
 use crate::disk::{self, DISK_IS_FULL, Disk};
@@ -39,6 +39,8 @@ const JOURNAL_IDLE: Duration = Duration::from_millis(200);
 
 /// Where the journal is.
 const JOURNAL_DIR: &str = "journal";
+/// Where damaged blocks of records are set aside.
+pub const QUARANTINE_DIR: &str = "quarantine";
 
 /// What a stream has on disk, opened.
 pub struct Home {
@@ -71,7 +73,7 @@ impl Home {
 }
 
 /// Bytes of the reserve of a stream: what a recovery may have to bring over from the last journal
-/// segment, a row group, and the growth of the checkpoint store.
+/// segment, a row group, and the growth of the checkpoint store's two copies.
 pub fn reserve_bytes(settings: &StreamSettings) -> u64 {
     let segment_bytes = segment_bytes(settings.source.journal_limit());
     (segment_bytes + SPOOL_RESERVE).min(settings.spool_limit / 2)
@@ -109,8 +111,16 @@ fn open_state(
 ) -> Result<Home, StreamError> {
     failpoint::hit("recovery-start");
     let clock = &around.clock;
-    let (store, mut recovered) = Store::open(&**disk, Path::new("checkpoint.redb"), clock.now_ms())
+    let (store, mut recovered) = Store::open(&**disk, Path::new(checkpoint::STORE), clock.now_ms())
         .map_err(|error| store_error(&settings.name, "open the checkpoint store", &error))?;
+    for damage in &recovered.damaged {
+        around.status.metrics().copies_mended.add(1);
+        tracing::error!(
+            stream = settings.name,
+            damage,
+            "one copy of the checkpoint store was damaged, and is mended from the other: see to the disk"
+        );
+    }
     let outputs =
         Outputs::compile(settings, std::mem::take(&mut recovered.formats)).map_err(|cause| {
             let advice = "mend the stream's settings".to_owned();
@@ -122,6 +132,7 @@ fn open_state(
     let named = named.chain(recovered.sealed.iter().flat_map(|object| &object.extents));
     let spool = Spool::open(Arc::clone(disk), Path::new("spool"), named.copied());
     let spool = spool.map_err(|error| spool_error(&settings.name, error))?;
+    let spool = spool.with_quarantine(QUARANTINE_DIR.into());
     let OpenedSource {
         source,
         reader,

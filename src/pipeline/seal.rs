@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::Pipeline;
 use super::encode::{self, Done, JOB_BYTES, JOB_WORKS, Piece, Source, Work};
 use super::event::Event;
+use super::quarantine::Damaged;
 use super::table::Entry;
 use crate::batch::{Batch, Block};
 use crate::checkpoint::Lane;
@@ -117,7 +118,10 @@ impl Pipeline {
         };
         if entry.batch.records == 0 {
             // Nothing fitted: there is no object, only the failed records elsewhere.
-            self.table.remove(id);
+            let blocks = self.table.remove(id).map(|entry| entry.batch.blocks);
+            let blocks = blocks.into_iter().flatten();
+            let freed = blocks.flat_map(|block| block.extents);
+            self.pending.freed.extend(freed);
             self.pending.closed.push(id);
             return;
         }
@@ -235,8 +239,9 @@ impl Pipeline {
                 serial,
                 encoded,
                 raw_sum,
+                damaged,
             } => {
-                self.replace(id, Vec::new(), |batch| {
+                self.replace(id, Vec::new(), &damaged, |batch| {
                     batch.replace(serial, encoded, raw_sum)
                 });
                 self.finish_if_encoded(id);
@@ -247,8 +252,9 @@ impl Pipeline {
                 extents,
                 footer,
                 failed,
+                damaged,
             } => {
-                self.replace(id, failed, |batch| {
+                self.replace(id, failed, &damaged, |batch| {
                     batch.replace_run(&serials, extents, footer)
                 });
                 failpoint::hit("row-groups");
@@ -262,27 +268,30 @@ impl Pipeline {
                 id,
                 extents,
                 failed,
+                damaged,
             } => {
-                self.replace(id, failed, |batch| batch.finish(extents));
+                self.replace(id, failed, &damaged, |batch| batch.finish(extents));
                 self.finish_if_encoded(id);
             }
         }
     }
 
-    /// Gives a batch its final bytes; records that did not fit go elsewhere.
+    /// Gives a batch its final bytes; records that did not fit go elsewhere, and damaged ones have gone.
     fn replace(
         &mut self,
         id: Uuid,
         failed: Vec<encode::FailedLines>,
+        damaged: &[Damaged],
         replace: impl FnOnce(&mut Batch) -> Vec<Extent>,
     ) {
         let misfits: u64 = failed.iter().map(|lines| lines.records).sum();
+        let gone = misfits + self.note_damaged(id, damaged);
         let since = self.table.get(id).map(|entry| entry.waits_since);
         for lines in failed {
             self.apply_failed(lines, since);
         }
         let freed = self.table.change(id, |entry| {
-            entry.batch.records = entry.batch.records.saturating_sub(misfits);
+            entry.batch.records = entry.batch.records.saturating_sub(gone);
             replace(&mut entry.batch)
         });
         self.pending.freed.extend(freed.unwrap_or_default());

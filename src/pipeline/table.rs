@@ -134,7 +134,8 @@ impl Table {
                 match block.raw_sum {
                     Some(raw_sum) => batch.push_summed(block.extents, raw_sum),
                     None if block.footer => batch.push_footer(block.extents),
-                    None => batch.push_spooled(block.encoded, block.extents),
+                    None if block.encoded => batch.push_spooled(true, block.extents),
+                    None => batch.push_raw(block.extents, block.records.unwrap_or_default()),
                 }
             }
             if row.sealing {

@@ -54,6 +54,8 @@ mod name {
     pub(super) const SEALED_EARLY: &str = "firehose_sealed_early_total";
     pub(super) const JOURNAL_LOST: &str = "firehose_journal_lost_records_total";
     pub(super) const JOURNAL_DOUBTFUL: &str = "firehose_journal_doubtful_total";
+    pub(super) const QUARANTINED: &str = "firehose_quarantined_records_total";
+    pub(super) const COPIES_MENDED: &str = "firehose_checkpoint_copies_mended_total";
     pub(super) const PUBLISH_RETRIES: &str = "firehose_publish_retries_total";
     pub(super) const CHECKPOINT: &str = "firehose_checkpoint_seconds";
     pub(super) const READY: &str = "firehose_stream_ready";
@@ -99,7 +101,7 @@ mod name {
 
 /// Kind, unit and help text of every metric.
 #[rustfmt::skip]
-const DESCRIPTIONS: [(&str, Kind, Unit, &str); 55] = [
+const DESCRIPTIONS: [(&str, Kind, Unit, &str); 57] = [
     (name::INCOMING_REQUESTS, Kind::Counter, Unit::Count, "Put requests answered with success."),
     (name::INCOMING_RECORDS, Kind::Counter, Unit::Count, "Records accepted (durable in the journal) and answered."),
     (name::INCOMING_BYTES, Kind::Counter, Unit::Bytes, "Bytes of accepted records."),
@@ -114,6 +116,8 @@ const DESCRIPTIONS: [(&str, Kind, Unit, &str); 55] = [
     (name::SEALED_EARLY, Kind::Counter, Unit::Count, "Batches sealed before size or interval because the spool was full."),
     (name::JOURNAL_LOST, Kind::Counter, Unit::Count, "Accepted records that damage on disk has cost, as far as the records around them tell."),
     (name::JOURNAL_DOUBTFUL, Kind::Counter, Unit::Count, "Ends of the journal that were not whole when it was opened: writes broken off unacknowledged, or damage."),
+    (name::QUARANTINED, Kind::Counter, Unit::Count, "Accepted records that were damaged in the spool, set aside and not delivered."),
+    (name::COPIES_MENDED, Kind::Counter, Unit::Count, "Damage to one copy of the checkpoint store, mended from the other."),
     (name::PUBLISH_RETRIES, Kind::Counter, Unit::Count, "Publications tried again after an error."),
     (name::CHECKPOINT, Kind::Histogram, Unit::Seconds, "Time to make a checkpoint durable, the spool's fsync included."),
     (name::READY, Kind::Gauge, Unit::Count, "1 while the stream runs, 0 while it is stalled or stopped."),
@@ -299,6 +303,10 @@ pub struct StreamMetrics {
     pub journal_lost: Total,
     /// Ends of the journal that were not whole.
     pub journal_doubtful: Total,
+    /// Accepted records that were damaged in the spool and set aside.
+    pub quarantined: Total,
+    /// Damage to one copy of the checkpoint store.
+    pub copies_mended: Total,
     /// Publications tried again.
     pub publish_retries: Total,
     /// Time to make a checkpoint durable.
@@ -340,6 +348,8 @@ impl StreamMetrics {
             sealed_early: total(name::SEALED_EARLY),
             journal_lost: total(name::JOURNAL_LOST),
             journal_doubtful: total(name::JOURNAL_DOUBTFUL),
+            quarantined: total(name::QUARANTINED),
+            copies_mended: total(name::COPIES_MENDED),
             publish_retries: total(name::PUBLISH_RETRIES),
             checkpoint: timing(name::CHECKPOINT),
             failed_records: ErrorOutputType::ALL.map(|kind| {

@@ -4,4 +4,5 @@
 mod bodies;
 mod browsers;
 mod clients;
+mod disks;
 mod queries;

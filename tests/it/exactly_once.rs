@@ -20,6 +20,7 @@ const EVERYWHERE: Failpoints = &[
     ("apply", 5),
     ("checkpoint-after-commit", 5),
     ("checkpoint-before-commit", 5),
+    ("checkpoint-between-copies", 5),
     ("journal-after-fsync", 20),
     ("journal-after-write", 20),
     ("journal-before-write", 20),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use firehose::checkpoint::{Commit, Store};
+use firehose::checkpoint::{Commit, MIRROR, STORE, Store};
 use firehose::disk::HostDisk;
 use firehose::position::Position;
 use firehose::shard::{ShardState, SourceName};
@@ -113,7 +113,7 @@ path = "lake"
     let site = Site::new(settings);
     let state = site.path("data/state");
     let disk = HostDisk::new(state.join("old")).unwrap();
-    let (store, _) = Store::open(&disk, Path::new("checkpoint.redb"), 0).unwrap();
+    let (store, _) = Store::open(&disk, Path::new(STORE), 0).unwrap();
     let arn = "arn:aws:kinesis:eu-central-1:123456789012:stream/clicks".to_owned();
     let read = ShardState {
         position: Some(Position::default()),
@@ -219,7 +219,9 @@ fn state_is_discarded_only_when_asked_twice_and_is_set_aside() {
 #[test]
 fn damaged_state_can_be_listed_and_discarded() {
     let site = site_with_undelivered("old", &["old"]);
-    fs::write(site.path("data/state/old/checkpoint.redb"), "no database").unwrap();
+    for copy in [STORE, MIRROR] {
+        fs::write(site.path("data/state/old").join(copy), "no database").unwrap();
+    }
     let listed = site.command(&["state", "list"]).done();
     assert!(listed.contains("cannot be read"), "{listed}");
     site.command(&["state", "discard", "old", "--yes"]).done();

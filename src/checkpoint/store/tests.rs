@@ -16,7 +16,7 @@ fn open(dir: &Path) -> (Store, Recovered) {
     Store::open(&disk, Path::new("checkpoint.redb"), 1).unwrap()
 }
 
-fn batch(id: Uuid) -> OpenBatch {
+pub(super) fn batch(id: Uuid) -> OpenBatch {
     let extent = Extent {
         file: 1,
         offset: 2,
@@ -41,6 +41,7 @@ fn batch(id: Uuid) -> OpenBatch {
             encoded: true,
             footer: false,
             raw_sum: Some(RawSum { crc32: 6, len: 7 }),
+            records: Some(8),
             extents: vec![extent],
         }],
         upload_id: None,
@@ -165,8 +166,17 @@ fn a_store_of_version_1_is_taken_over_when_nothing_is_open_in_it() {
         "{refused}"
     );
 
-    let old = Store::create(Backend(disk.open(path, Open::Existing).unwrap())).unwrap();
-    commit(&old, Vec::new(), vec![id]);
+    // As that version would: it knows one file, and no numbers.
+    std::fs::remove_file(dir.path().join(crate::checkpoint::MIRROR)).unwrap();
+    let old = Database::create(dir.path().join(path)).unwrap();
+    let write = old.begin_write().unwrap();
+    write
+        .open_table(OPEN)
+        .unwrap()
+        .remove(id.as_u128())
+        .unwrap();
+    write.open_table(META).unwrap().remove(SEQUENCE).unwrap();
+    write.commit().unwrap();
     drop(old);
     let (store, taken_over) = open(dir.path());
     assert_eq!(taken_over.incarnation, first.incarnation);
@@ -220,4 +230,46 @@ fn retargeting_moves_what_waits_for_another_store_and_nothing_else() {
         .collect();
     uploads.sort_unstable();
     assert_eq!(uploads, [None, Some("stays")]);
+}
+
+/// What a checkpoint costs, in two files and in one: `cargo test --lib what_a_checkpoint_costs --
+/// --nocapture`, with `TMPDIR` on the disk in question.
+#[test]
+fn what_a_checkpoint_costs() {
+    const ROUNDS: u32 = 50;
+    let disk = crate::disk::TornDisk::new(0);
+    let (store, _) = Store::open(&disk, Path::new(crate::checkpoint::STORE), 0).unwrap();
+    let syncs = |disk: &crate::disk::TornDisk| disk.count(crate::disk::Operation::Sync);
+    let before = syncs(&disk);
+    store.commit(&Commit::default()).unwrap();
+    assert_eq!(syncs(&disk) - before, 2, "one fsync a file");
+
+    for rows in [1, 100, 2_000] {
+        let ids: Vec<Uuid> = std::iter::repeat_with(Uuid::new_v4).take(rows).collect();
+        let commit = || Commit {
+            open: ids.iter().map(|id| batch(*id)).collect(),
+            ..Commit::default()
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let (store, _) = open(dir.path());
+        let begun = std::time::Instant::now();
+        for _ in 0..ROUNDS {
+            store.commit(&commit()).unwrap();
+        }
+        let two = begun.elapsed() / ROUNDS;
+
+        let one = Database::create(dir.path().join("one.redb")).unwrap();
+        let begun = std::time::Instant::now();
+        for _ in 0..ROUNDS {
+            let write = one.begin_write().unwrap();
+            for batch in commit().open {
+                let mut open = write.open_table(OPEN).unwrap();
+                open.insert(batch.id.as_u128(), encode(&batch).as_slice())
+                    .unwrap();
+            }
+            write.commit().unwrap();
+        }
+        let one = begun.elapsed() / ROUNDS;
+        println!("a checkpoint of {rows} rows: {two:?} in two files, {one:?} in one");
+    }
 }

@@ -8,13 +8,13 @@ use anyhow::Context as _;
 
 use super::super::CommandError;
 use super::{directory, named, runtime, shards, uploads};
-use crate::checkpoint::Store;
+use crate::checkpoint::{STORE, Store};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::daemon::holdings::{self, Holdings, SET_ASIDE};
 use crate::daemon::{self, Drained};
 use crate::disk::HostDisk;
-use crate::pipeline::store_name;
+use crate::pipeline::{QUARANTINE_DIR, store_name};
 
 /// `state list`.
 pub(super) fn list(config: &Config, out: &mut dyn Write) -> Result<(), CommandError> {
@@ -45,6 +45,22 @@ pub(super) fn list(config: &Config, out: &mut dyn Write) -> Result<(), CommandEr
             held.incarnation,
             held.epoch,
         )?;
+        for damage in &held.damaged {
+            writeln!(
+                out,
+                "   one copy of its checkpoints is damaged ({damage}): the next start mends it from the \
+                 other; see to the disk"
+            )?;
+        }
+        let aside = config.state_dir.join(&stream).join(QUARANTINE_DIR);
+        let blocks = fs::read_dir(&aside).map_or(0, Iterator::count);
+        if blocks > 0 {
+            let aside = aside.display();
+            writeln!(
+                out,
+                "   {blocks} damaged blocks of records are set aside in {aside}, not delivered"
+            )?;
+        }
         shards::write(&held, Clock::system().now_ms(), out)?;
     }
     Ok(())
@@ -192,8 +208,8 @@ pub(super) fn retarget(
     let settings = named(config, stream)?;
     let disk = HostDisk::private(directory(config, stream)?)?;
     let now_ms = Clock::system().now_ms();
-    let (store, _) = Store::open(&disk, Path::new("checkpoint.redb"), now_ms)
-        .context("open the checkpoint store")?;
+    let (store, _) =
+        Store::open(&disk, Path::new(STORE), now_ms).context("open the checkpoint store")?;
     let target = store_name(&settings.destination.store);
     let given_up = store.uploads_elsewhere(&target).context("retarget")?;
     uploads::abort(&given_up, Some(&settings.destination.store), out)?;

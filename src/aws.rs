@@ -63,14 +63,14 @@ pub fn timeouts(connect: Duration, request: Duration) -> TimeoutConfig {
         .build()
 }
 
-/// What a client of the SDK crate `$sdk` is built from: it sends each request once, to the endpoint of the
-/// settings where they name one. A macro, because each service has a builder of its own type.
+/// What a client of the SDK crate `$sdk` is built from: it sends each request once, to the place's endpoint where
+/// it has one that the SDK does not find by itself. A macro, because each service has a builder of its own type.
 macro_rules! client_config {
-    ($sdk:ident, $found:expr, $access:expr, $timeouts:expr) => {{
+    ($sdk:ident, $found:expr, $place:expr, $timeouts:expr) => {{
         let config = $sdk::config::Builder::from($found)
             .retry_config($sdk::config::retry::RetryConfig::disabled())
             .timeout_config($timeouts);
-        match &$access.endpoint {
+        match $place.endpoint() {
             Some(endpoint) => config.endpoint_url(endpoint),
             None => config,
         }

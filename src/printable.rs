@@ -6,7 +6,7 @@ use std::fmt;
 use std::io::{self, Write};
 
 /// Whether a character does something to what stands around it.
-pub const fn steers(character: char) -> bool {
+pub fn steers(character: char) -> bool {
     character.is_control()
         || matches!(
             character,

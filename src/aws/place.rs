@@ -1,5 +1,7 @@
 //! Where a service is, in the words of who has to mend it.
 
+use std::borrow::Cow;
+
 use aws_config::SdkConfig;
 
 use crate::config::AwsAccess;
@@ -11,13 +13,18 @@ pub struct Place {
     /// A URL, or the service and its region.
     name: String,
     advice: String,
+    /// What the SDK has to be told.
+    endpoint: Option<String>,
 }
 
 impl Place {
     /// Where `service` is asked, as in `AWS_ENDPOINT_URL_S3`; `key` is the setting that may say so.
     pub fn of(service: &str, key: &str, access: &AwsAccess, found: &SdkConfig) -> Self {
         if let Some(url) = &access.endpoint {
-            return Self::told(url, key);
+            return Self {
+                endpoint: Some(url.clone()),
+                ..Self::told(url, key)
+            };
         }
         let name = service.to_uppercase().replace(' ', "_");
         let variables = [
@@ -41,20 +48,32 @@ impl Place {
                 "check `region` and this machine's network and name servers, or set {key} for a server of \
                  your own"
             ),
+            endpoint: None,
         }
     }
 
     fn told(url: &str, by: &str) -> Self {
-        let url = &*without_password(url);
+        // The SDK would sign and log a user's name and password with the host.
+        let without_user = match without_password(url) {
+            Cow::Owned(shown) if shown != url => Some(shown.replacen("…@", "", 1)),
+            _ => None,
+        };
+        let url = without_user.as_deref().unwrap_or(url);
         Self {
             name: url.to_owned(),
             advice: format!("is it running, and reachable from here? {by} says {url}"),
+            endpoint: without_user,
         }
     }
 
     /// The endpoint.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The endpoint that the SDK does not find by itself, or not so.
+    pub fn endpoint(&self) -> Option<&str> {
+        self.endpoint.as_deref()
     }
 
     /// What to do when no answer comes from there.
@@ -93,6 +112,8 @@ mod tests {
         );
         let place = Place::at("https://user:hunter2@lake.example.com");
         assert!(!format!("{place:?}").contains("hunter2"), "{place:?}");
+        assert_eq!(place.endpoint(), Some("https://lake.example.com"));
+        assert_eq!(Place::at("https://lake.example.com").endpoint(), None);
         let aws = Place::of("Nowhere", "`endpoint`", &AwsAccess::default(), &found);
         assert_eq!(aws.name(), "Nowhere of AWS in eu-central-1");
     }

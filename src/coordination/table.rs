@@ -52,15 +52,16 @@ impl Table {
         })?;
         let timeout = (settings.failover / 3).min(REQUEST_TIMEOUT_MAX);
         let timeouts = aws::timeouts(timeout, timeout);
-        let config = aws::client_config!(aws_sdk_dynamodb, &found, settings.access, timeouts);
+        let place = Place::of(
+            "DynamoDB",
+            "`dynamodb_endpoint` of the source",
+            &settings.access,
+            &found,
+        );
+        let config = aws::client_config!(aws_sdk_dynamodb, &found, place, timeouts);
         Ok(Self {
             client: Client::from_conf(config.build()),
-            place: Place::of(
-                "DynamoDB",
-                "`dynamodb_endpoint` of the source",
-                &settings.access,
-                &found,
-            ),
+            place,
             repeats: Arc::default(),
             name: settings.table.clone(),
         })

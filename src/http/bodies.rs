@@ -2,7 +2,8 @@
 //! addresses, and taken back from who is slow while others wait.
 //!
 //! A body that needs more than is free waits, and nothing is read of it meanwhile. So that bodies which are
-//! half here cannot wait for each other, a part is kept for one at a time, the one that began first.
+//! half here cannot wait for each other, a part is kept for one at a time, the one that began first; where that is
+//! not enough for it the youngest give way.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -111,24 +112,21 @@ pub(super) struct Hold {
 }
 
 impl Hold {
-    /// Makes it at least `bytes`, or all there is if that is less, waiting where it must. Returns how long that
-    /// has taken.
-    pub(super) async fn grow_to(&mut self, bytes: usize) -> Result<Duration, BodyError> {
+    /// Makes it at least `bytes`, or all there is if that is less, waiting where it must.
+    pub(super) async fn grow_to(&mut self, bytes: usize) -> Result<(), BodyError> {
         let bodies = &*self.bodies;
         let bytes = bytes.min(bodies.all);
         if bytes <= self.bytes {
-            return Ok(Duration::ZERO);
+            return Ok(());
         }
         self.bytes = bytes;
         if bodies
             .lock()
             .grow(self.number, bytes, bodies.all, bodies.kept)
         {
-            return Ok(Duration::ZERO);
+            return Ok(());
         }
-        let begun = Instant::now();
-        let until = begun + bodies.wait;
-        self.visitor.pulse.body_rests();
+        let until = Instant::now() + bodies.wait;
         loop {
             let mut freed = pin!(bodies.freed.notified());
             freed.as_mut().enable();
@@ -137,8 +135,7 @@ impl Hold {
                 .claim(self.number, bytes, bodies.all, bodies.kept)
             {
                 self.bytes = bytes;
-                self.visitor.pulse.body_steps();
-                return Ok(begun.elapsed());
+                return Ok(());
             }
             let now = Instant::now();
             if now >= until {
@@ -154,7 +151,6 @@ impl Hold {
 
     /// All of the body is here: it cannot be told to give way any more.
     pub(super) fn is_whole(&mut self) {
-        self.visitor.pulse.body_rests();
         if let Some(body) = self.bodies.lock().bodies.get_mut(&self.number) {
             body.stage = Stage::Whole;
         }
@@ -195,7 +191,7 @@ impl Now {
                 && self.held - of_kept + more <= all - kept
                 && !self.comes_second(number)
         };
-        if more > 0 && !fits {
+        if more > 0 && (!fits || body.stage == Stage::GivingWay) {
             return false;
         }
         self.held += more;
@@ -295,6 +291,18 @@ impl Now {
             }
             coming += self.dismiss(number);
         }
+        if self.favoured == Some(number) && !self.moves() {
+            // It needs more than is kept: those that wait for it wait for nothing else.
+            let waiting = self.bodies.iter().rev();
+            let waiting =
+                waiting.filter(|(of, body)| **of != number && body.is_waiting() && body.bytes > 0);
+            for number in waiting.map(|(number, _)| *number).collect::<Vec<_>>() {
+                if coming >= more {
+                    return;
+                }
+                coming += self.dismiss(number);
+            }
+        }
         if coming >= more || since.elapsed() < SHARE_PATIENCE {
             return;
         }
@@ -321,6 +329,13 @@ impl Now {
             *bytes -= freed.min(*bytes);
             coming += freed;
         }
+    }
+
+    /// Whether any body that holds something goes on by itself.
+    fn moves(&self) -> bool {
+        let moves =
+            |body: &Held| matches!(body.stage, Stage::Arriving | Stage::Whole) && body.bytes > 0;
+        self.bodies.values().any(moves)
     }
 
     /// Tells a body to give way; what it holds.

@@ -62,9 +62,10 @@ pub(super) struct Frames {
     hold: Hold,
     pace: Duration,
     total: Duration,
-    deadline: Instant,
-    /// When the step has begun that comes now, and how much of it is here.
-    step: Instant,
+    /// How long the body has been waited for, all of it and the step that comes now, and how much of that is
+    /// here. What we take for it ourselves is not in it.
+    awaited: Duration,
+    step_awaited: Duration,
     of_step: usize,
     /// The client waits for `100 Continue` before it sends the body.
     expects: bool,
@@ -74,16 +75,15 @@ impl Frames {
     pub(super) fn new(head: &Parts, body: Body, state: &ApiState) -> Self {
         let visitor = head.extensions.get::<Visitor>().cloned();
         let visitor = visitor.unwrap_or_default();
-        visitor.pulse.body_steps();
-        let (now, limits) = (Instant::now(), &state.limits);
+        let limits = &state.limits;
         Self {
             body,
             hold: state.bodies.expect(visitor.clone()),
             visitor,
             pace: limits.body_pace,
             total: limits.body_total,
-            deadline: now + limits.body_total,
-            step: now,
+            awaited: Duration::ZERO,
+            step_awaited: Duration::ZERO,
             of_step: 0,
             expects: head.headers.contains_key(EXPECT),
         }
@@ -96,8 +96,25 @@ impl Frames {
 
     /// The next piece; `None` at the end.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
+        if self.visitor.gives_way.is_cancelled() {
+            return Err(BodyError::GaveWay);
+        }
+        let begun = Instant::now();
+        self.visitor.pulse.body_is_awaited(self.step_awaited);
+        let pace = self.pace.saturating_sub(self.step_awaited);
+        let until = begun + pace.min(self.total.saturating_sub(self.awaited));
+        let piece = self.piece(until).await;
+        self.visitor.pulse.body_rests();
+        self.awaited += begun.elapsed();
+        self.step_awaited += begun.elapsed();
+        if let Ok(Some(data)) = &piece {
+            self.came(data.len());
+        }
+        piece
+    }
+
+    async fn piece(&mut self, until: Instant) -> Result<Option<Bytes>, BodyError> {
         loop {
-            let until = self.deadline.min(self.step + self.pace);
             let frame = tokio::select! {
                 biased;
                 frame = tokio::time::timeout_at(until, self.body.frame()) => frame,
@@ -113,7 +130,6 @@ impl Frames {
                 Ok(Some(Ok(frame))) => {
                     // Trailers carry nothing for us.
                     if let Ok(data) = frame.into_data() {
-                        self.came(data.len());
                         return Ok(Some(data));
                     }
                 }
@@ -121,22 +137,17 @@ impl Frames {
         }
     }
 
-    fn came(&mut self, bytes: usize) {
+    const fn came(&mut self, bytes: usize) {
         self.of_step += bytes;
         if self.of_step >= STEP {
             self.of_step = 0;
-            self.step = Instant::now();
-            self.visitor.pulse.body_steps();
+            self.step_awaited = Duration::ZERO;
         }
     }
 
     /// Sees to it that the body's memory is at least `bytes`, waiting where it must.
     pub(super) async fn hold(&mut self, bytes: usize) -> Result<(), BodyError> {
-        let waited = self.hold.grow_to(bytes).await?;
-        // The client is not to blame for it.
-        self.deadline += waited;
-        self.step += waited;
-        Ok(())
+        self.hold.grow_to(bytes).await
     }
 
     /// What the body holds, now that all of it is here.

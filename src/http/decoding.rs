@@ -160,7 +160,7 @@ impl Content {
     }
 
     /// Bytes read so far.
-    const fn fed(&self) -> usize {
+    fn fed(&self) -> usize {
         match &self.records {
             Records::Lines(lines) => lines.fed(),
             Records::Values(values) => values.fed(),

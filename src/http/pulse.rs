@@ -15,7 +15,7 @@ pub(super) struct Pulse {
     request: AtomicU64,
     /// Bytes of a head that is not whole.
     head: AtomicUsize,
-    /// Since when a body brings its next [`STEP`](super::body::STEP), in ms; 0: none is waited for.
+    /// Since when the next [`STEP`](super::body::STEP) of a body is waited for, in ms; 0: it is not.
     body: AtomicU64,
 }
 
@@ -45,9 +45,11 @@ impl Pulse {
         self.body_rests();
     }
 
-    /// A body is waited for, and begins, or has brought a step.
-    pub(super) fn body_steps(&self) {
-        self.body.store(now_ms(), Ordering::Relaxed);
+    /// More of a body is waited for; for this step that long already.
+    pub(super) fn body_is_awaited(&self, already: Duration) {
+        let already_ms = u64::try_from(already.as_millis()).unwrap_or(u64::MAX);
+        let since = now_ms().saturating_sub(already_ms).max(1);
+        self.body.store(since, Ordering::Relaxed);
     }
 
     /// No body is waited for.

@@ -28,11 +28,12 @@ fn state_is_shut_to_others_under_a_umask_that_shuts_nothing() {
     let compiled = site.path("here/state/compiled~");
     let (mut files, mut folders) = (0, 0);
     for path in &seen {
+        if path.starts_with(&compiled) && *path != compiled {
+            continue; // no records, and behind a folder that is shut
+        }
         let wanted = if path.is_dir() {
             folders += 1;
             0o700
-        } else if path.starts_with(&compiled) {
-            continue; // no records, and behind a folder that is shut
         } else {
             files += 1;
             0o600

@@ -91,7 +91,7 @@ fn no_level_of_the_log_tells_keys_or_a_password_of_the_environment() {
         log.contains("\"level\":\"TRACE\""),
         "the log has everything"
     );
-    let with_host = log.matches(&format!("@127.0.0.1:{port}")).count();
+    let with_host = log.matches(&format!("127.0.0.1:{port}")).count();
     println!(
         "{} lines at RUST_LOG=trace, {with_host} name the endpoint",
         log.lines().count()

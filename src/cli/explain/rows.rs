@@ -82,5 +82,5 @@ pub(super) fn brief(text: &str) -> String {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     };
-    printable(&text)
+    printable(&text).into_owned()
 }

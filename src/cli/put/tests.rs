@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 use super::input::read_batch;
 use super::*;
 use crate::http::tests::Server;
-use crate::record::RECORD_BYTES_MAX;
+use crate::record::{RECORD_BYTES_MAX, REQUEST_RECORDS_MAX};
 
 fn batches(input: &str, batch_bytes: usize) -> Vec<String> {
     let (mut input, mut lines, mut carry) = (Cursor::new(input.to_owned()), 0, Vec::new());
@@ -31,6 +31,13 @@ fn batches_hold_whole_lines_up_to_the_bound_or_one_longer_line() {
         ["a\n", "long line\n", "b\n"]
     );
     assert_eq!(batches("", 4), [""; 0]);
+}
+
+#[test]
+fn a_batch_has_no_more_lines_than_a_request_may_have_records() {
+    let sent = batches(&"a\n".repeat(2 * REQUEST_RECORDS_MAX + 1), 16 << 20);
+    let lines: Vec<usize> = sent.iter().map(|batch| batch.lines().count()).collect();
+    assert_eq!(lines, [REQUEST_RECORDS_MAX, REQUEST_RECORDS_MAX, 1]);
 }
 
 #[test]

@@ -243,7 +243,7 @@ impl Server {
     }
 
     /// Sends bytes as they are and reads until the server closes.
-    pub(super) async fn raw(&self, bytes: &[u8]) -> String {
+    pub(crate) async fn raw(&self, bytes: &[u8]) -> String {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         stream.write_all(bytes).await.unwrap();
         let mut answer = Vec::new();

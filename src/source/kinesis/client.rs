@@ -79,17 +79,18 @@ impl Client {
             advice: "set the source's `region`, or AWS_REGION".into(),
         })?;
         let timeouts = aws::timeouts(CONNECT_TIMEOUT, REQUEST_TIMEOUT);
-        let config = aws::client_config!(aws_sdk_kinesis, &found, settings.access, timeouts)
+        let place = Place::of(
+            "Kinesis",
+            "`endpoint` of the source",
+            &settings.access,
+            &found,
+        );
+        let config = aws::client_config!(aws_sdk_kinesis, &found, place, timeouts)
             // A subscription may be silent, and is not read while nobody takes records.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         Ok(Self {
             sdk: Sdk::from_conf(config.build()),
-            place: Place::of(
-                "Kinesis",
-                "`endpoint` of the source",
-                &settings.access,
-                &found,
-            ),
+            place,
             stream: settings.stream.clone(),
             arn: settings.arn.clone(),
         })

@@ -3,12 +3,16 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::support::browser::visit;
 use crate::support::daemon::{Site, wait_until};
 use crate::support::http::get;
+
+/// Time of a page's own that it has: less than the five seconds after which the status page loads itself anew.
+const TIME: Duration = Duration::from_secs(4);
 
 /// Tries all that a page can do to `?to=`, and tells what of it could be read.
 const PAGE: &str = r#"<!doctype html><title>a page</title><p id=told>nothing</p>
@@ -231,7 +235,7 @@ fn no_page_of_another_origin_writes_or_reads_in_a_real_browser() {
             12,
         ),
     ] {
-        let document = visit(&format!("{page}/page?to={to}"));
+        let document = visit(&format!("{page}/page?to={to}"), TIME);
         let mut seen = target.take();
         // A beacon may come after its page has gone.
         wait_until("all has been asked", || {
@@ -268,7 +272,7 @@ fn the_status_page_and_pages_of_listed_hosts_work_in_a_real_browser() {
         // A link on a page of somebody else's: what it shows is shown to who follows it.
         format!("http://wiki.example:{from}/link?to=http://127.0.0.1:{to}/"),
     ] {
-        let document = visit(&url);
+        let document = visit(&url, TIME);
         assert!(
             document.contains("<title>firehose</title>"),
             "{url}: {document}"
@@ -276,11 +280,12 @@ fn the_status_page_and_pages_of_listed_hosts_work_in_a_real_browser() {
     }
     let before = accepted(&site);
     target.take();
-    visit(&format!("http://app.example:{to}/page?to="));
+    visit(&format!("http://app.example:{to}/page?to="), TIME);
     let own = accepted(&site) - before;
-    visit(&format!(
-        "http://app.example:{from}/page?to=http://127.0.0.1:{to}"
-    ));
+    visit(
+        &format!("http://app.example:{from}/page?to=http://127.0.0.1:{to}"),
+        TIME,
+    );
     let other = accepted(&site) - before - own;
     println!("a listed host's page: {own} records from its own origin, {other} from another one");
     assert!(

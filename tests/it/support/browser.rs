@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use super::command::{attempt, succeed};
 use super::fetched::fetched;
@@ -47,12 +48,16 @@ static BROWSER: LazyLock<(PathBuf, Option<OsString>)> = LazyLock::new(|| {
     (program, Some(libraries(&dir)))
 });
 
-/// The document that a page has become once its scripts have come to rest. Every name leads to this machine.
-pub fn visit(url: &str) -> String {
+/// The document that a page has become once its scripts have come to rest, or so much time of its own has passed.
+/// Every name leads to this machine.
+pub fn visit(url: &str, time: Duration) -> String {
     let (program, libraries) = &*BROWSER;
     let profile = tempfile::tempdir().unwrap();
     let printed = succeed(
-        Command::new(program)
+        // A guard against waiting for ever.
+        Command::new("timeout")
+            .arg("60")
+            .arg(program)
             .envs(
                 libraries
                     .iter()
@@ -63,17 +68,21 @@ pub fn visit(url: &str) -> String {
             .args(["--no-sandbox", "--disable-gpu", "--no-first-run"])
             .args(["--host-resolver-rules=MAP * 127.0.0.1", "--no-proxy-server"])
             .arg(format!("--user-data-dir={}", profile.path().display()))
-            .args(["--virtual-time-budget=10000", "--dump-dom", url]),
+            .arg(format!("--virtual-time-budget={}", time.as_millis()))
+            .args(["--dump-dom", url]),
     );
     String::from_utf8(printed).unwrap()
 }
 
-/// Where Debian puts libraries, below a folder.
+/// Where Debian puts libraries, below a folder, and what has some of its own.
 fn libraries(dir: &Path) -> OsString {
-    let lib = dir.join("usr/lib");
-    let entries = std::fs::read_dir(&lib)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    let found = entries.filter(|path| path.to_string_lossy().ends_with("-linux-gnu"));
-    std::env::join_paths(found).unwrap()
+    let below = |dir: &Path| {
+        let entries = std::fs::read_dir(dir).unwrap();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        paths.filter(|path| path.is_dir()).collect::<Vec<_>>()
+    };
+    let mut found = below(&dir.join("usr/lib"));
+    found.retain(|path| path.to_string_lossy().ends_with("-linux-gnu"));
+    let inner: Vec<PathBuf> = found.iter().flat_map(|path| below(path)).collect();
+    std::env::join_paths(found.into_iter().chain(inner)).unwrap()
 }

@@ -49,6 +49,16 @@ impl StreamError {
     }
 }
 
+/// What a person can do about checkpoints of which no copy is the newest for sure.
+pub fn put_back_export_or_discard(stream: &str) -> String {
+    format!(
+        "what was published since the last one that can be read is not known here: {}; `firehose state \
+         export {stream} DIR` writes all that can be read of journal and spool to files before, to be held \
+         against what the destination has",
+        put_back_or_discard(stream)
+    )
+}
+
 /// What a person can do about state that is damaged or not whole.
 pub fn put_back_or_discard(stream: &str) -> String {
     format!(

@@ -14,6 +14,7 @@ mod peek;
 mod queue;
 mod reader;
 mod recovery;
+mod salvage;
 mod segment;
 mod shared;
 mod survey;
@@ -35,6 +36,7 @@ use crate::position::Sequence;
 use crate::source::direct_put::{Accepted, Appending, Intake, PutBatch, Refused};
 pub use peek::{Held, peek};
 pub use reader::JournalReader;
+pub use salvage::salvage;
 
 use queue::Request;
 use recovery::Recovered;

@@ -1,5 +1,6 @@
 //! `firehose state`: what a person can do to the state folder of a stopped daemon.
 
+mod export;
 mod shards;
 mod shared;
 mod unlist;
@@ -51,6 +52,13 @@ pub enum StateCommand {
         #[arg(long, value_name = "KEY", conflicts_with = "delete")]
         object: Option<String>,
     },
+    /// Write all that can be read of the state of a stream to files; change nothing.
+    Export {
+        /// The stream's name, in the config or not.
+        stream: String,
+        /// A folder, which is made.
+        dir: PathBuf,
+    },
     /// Send what waits for another bucket or folder to the one that the config names now.
     Retarget {
         /// The delivery stream's name.
@@ -96,6 +104,7 @@ pub(super) fn run(
             delete,
             object: _,
         } => verbs::discard(&config, stream, *yes, *delete, out),
+        StateCommand::Export { stream, dir } => export::run(&config, stream, dir, out),
         StateCommand::Retarget { stream } => verbs::retarget(&config, stream, out),
     }
 }

@@ -20,7 +20,7 @@ use crate::checkpoint::{self, OpenBatch, Recovered, SealedObject, Store, StoreEr
 use crate::config::{KinesisSettings, SourceSettings, StreamSettings};
 use crate::destination::{Conditional, Destination, PublishError};
 use crate::disk::{self, DISK_IS_FULL, Disk};
-use crate::error::{StreamError, put_back_or_discard};
+use crate::error::{StreamError, put_back_export_or_discard, put_back_or_discard};
 use crate::failpoint;
 use crate::journal::{Journal, JournalError, JournalSettings, Known};
 use crate::position::Sequence;
@@ -274,7 +274,7 @@ pub(super) fn store_error(stream: &str, action: &'static str, error: &StoreError
         },
         StoreError::Row { .. } | StoreError::Damaged(_) => StreamError::LoudStop {
             cause,
-            advice: put_back_or_discard(stream),
+            advice: put_back_export_or_discard(stream),
         },
         StoreError::Database(_) => StreamError::of_state(action, false, cause),
         StoreError::Full(_) => StreamError::of_state(action, true, cause),

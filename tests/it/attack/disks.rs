@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
 use firehose::checkpoint::{MIRROR, Recovered, STORE, Store};
 use firehose::disk::HostDisk;
 
@@ -92,9 +93,43 @@ fn two_damaged_copies_are_a_loud_stop_that_publishes_nothing() {
         assert_eq!(delivered(&site), [""; 0], "{what}");
         let listed = site.command(&["state", "list"]).done();
         assert!(listed.contains("cannot be read"), "{what}: {listed}");
+        exported(&site, &told);
         stops += 1;
     }
     println!("checkpoints: {stops} ways to damage both copies, {stops} loud stops");
+}
+
+/// What the advice offers: all records of the journal are in a file, and the spool's bytes beside it.
+fn exported(site: &Site, told: &str) {
+    assert!(
+        told.contains("`firehose state export clicks DIR`"),
+        "{told}"
+    );
+    let done = site.command(&["state", "export", "clicks", "saved"]).done();
+    assert!(done.contains("40 records"), "{done}");
+    let lines = fs::read_to_string(site.path("saved/journal.jsonl")).unwrap();
+    let lines = lines.lines().map(|line| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let data =
+            base64::engine::general_purpose::STANDARD.decode(line["rawData"].as_str().unwrap());
+        String::from_utf8(data.unwrap()).unwrap()
+    });
+    let mut records: Vec<String> = lines.collect();
+    records.sort();
+    assert_eq!(records, expected());
+    let spool = files(&site.path("saved/spool"));
+    let spooled: Vec<u8> = spool
+        .iter()
+        .flat_map(|file| fs::read(file).unwrap())
+        .collect();
+    let spooled = String::from_utf8(spooled).unwrap();
+    assert!(
+        expected().iter().all(|line| spooled.contains(line)),
+        "{spooled}"
+    );
+    site.command(&["state", "export", "clicks", "saved"])
+        .refused(1);
+    fs::remove_dir_all(site.path("saved")).unwrap();
 }
 
 /// Bits of spooled records, drawn at random: what is lost is one partition's block at most, is told,

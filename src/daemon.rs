@@ -256,6 +256,8 @@ struct Common {
     engine: Option<Engine>,
     /// What each stream that reads from Kinesis may have read and not in batches yet.
     read_bytes: u64,
+    /// What holds a stream up for longer is an alarm.
+    stalled_after: Duration,
 }
 
 /// Compiled modules are kept here, in `state_dir`. No stream can have this name.
@@ -272,6 +274,7 @@ impl Common {
             shortage: Shortage::default(),
             engine: engine(config)?,
             read_bytes: read_bytes(config),
+            stalled_after: config.stalled_after,
         })
     }
 
@@ -292,7 +295,8 @@ impl Common {
         let disk: Arc<dyn Disk> = Arc::new(HostDisk::new(state_dir.join(name))?);
         let bytes = pipeline::reserve_bytes(&settings);
         let reserve = Reserve::new(Arc::clone(&disk), bytes, self.shortage.clone());
-        let status = Status::new(StreamMetrics::new(&self.metrics, name), self.clock.clone());
+        let status = Status::new(StreamMetrics::new(&self.metrics, name), self.clock.clone())
+            .with_patience(self.stalled_after);
         let around = Surroundings {
             clock: self.clock.clone(),
             workers: self.workers.clone(),

@@ -1,0 +1,3 @@
+//! Attacks on what the project promises, each with a figure in the output.
+
+mod alarms;

@@ -1,6 +1,7 @@
 //! The process: one supervised pipeline per stream, the HTTP listener, signals, and a stop in
 //! order: producers are refused first, then what was accepted is delivered.
 
+mod again;
 mod door;
 mod drain;
 pub(crate) mod holdings;
@@ -35,6 +36,7 @@ use crate::source::direct_put::Intake;
 use crate::source::kinesis::Room;
 use crate::telemetry::{Metrics, StatusSnapshot, StreamMetrics, StreamStatus as _};
 use crate::transform::{Engine, Transforms};
+pub(crate) use again::try_again;
 pub(crate) use drain::{Drained, drain};
 pub(crate) use lock::lock;
 use supervisor::Supervisor;

@@ -5,6 +5,7 @@
 //! Work that takes CPU or I/O is handed out and comes back as an event; nothing else touches the
 //! state.
 
+mod again;
 mod apply;
 mod backlog;
 mod checkpoints;
@@ -63,7 +64,8 @@ pub use encode::EncoderPool;
 use encode::Piece;
 use event::Event;
 use frontiers::Frontiers;
-pub use home::{Claim, Home, open, reserve_bytes};
+pub use again::{Tried, try_again};
+pub use home::{Claim, Home, SPOOL_DIR, open, reserve_bytes};
 pub use outputs::Outputs;
 pub use prefixes::{MadeUp, prefix_faults};
 use publish::Waiting;

@@ -64,6 +64,11 @@ impl Supervisor {
             .unwrap_or_else(|| self.around.clock.now_ms())
     }
 
+    /// What was opened, to be worked with by somebody else; `None` where no state of this machine counts.
+    pub(super) fn into_home(self) -> Option<Result<Home, StreamError>> {
+        self.home
+    }
+
     /// The stream's state for the outside.
     pub(super) fn status(&self) -> Arc<Status> {
         Arc::clone(&self.around.status)

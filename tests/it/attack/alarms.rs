@@ -217,12 +217,33 @@ pub fn left_behind(site: &Site) {
     daemon.kill();
 }
 
+/// The only object that waits, by the message of a command that does nothing.
+pub fn waiting(site: &Site) -> String {
+    let told = site
+        .command(&["state", "discard", "clicks", "--object", "none", "--yes"])
+        .refused(2);
+    let (_, keys) = told.split_once("there are: ").unwrap();
+    keys.trim().to_owned()
+}
+
+/// Somebody else writes under the key of an object.
+pub fn plant(site: &Site, key: &str) {
+    let blocks = site.path("lake/data");
+    if blocks.is_file() {
+        fs::remove_file(blocks).unwrap();
+    }
+    let theirs = site.path("lake").join(key);
+    fs::create_dir_all(theirs.parent().unwrap()).unwrap();
+    fs::write(theirs, "theirs\n").unwrap();
+}
+
 #[test]
 fn every_row_of_the_readme_is_brought_about_here() {
     let sources = [
         include_str!("alarms.rs"),
         include_str!("alarms/damaged.rs"),
         include_str!("alarms/former.rs"),
+        include_str!("keys.rs"),
     ];
     let rows = table();
     assert!(rows.len() >= 10, "{rows:#?}");

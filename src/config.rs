@@ -39,6 +39,8 @@ pub struct Config {
     pub http: HttpSettings,
     /// How long a stop may take before the process exits non-zero.
     pub shutdown_grace: Duration,
+    /// What may pass by itself and holds a stream up for longer is an alarm: `/readyz` is red.
+    pub stalled_after: Duration,
     /// The delivery streams by name.
     pub streams: BTreeMap<String, StreamSettings>,
 }

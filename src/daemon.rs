@@ -1,6 +1,7 @@
 //! The process: one supervised pipeline per stream, the HTTP listener, signals, and a stop in
 //! order: producers are refused first, then what was accepted is delivered.
 
+mod again;
 mod door;
 mod drain;
 pub(crate) mod holdings;
@@ -35,6 +36,7 @@ use crate::source::direct_put::Intake;
 use crate::source::kinesis::Room;
 use crate::telemetry::{Metrics, StatusSnapshot, StreamMetrics, StreamStatus as _};
 use crate::transform::{Engine, Transforms};
+pub(crate) use again::try_again;
 pub(crate) use drain::{Drained, drain};
 pub(crate) use lock::lock;
 use supervisor::Supervisor;
@@ -259,6 +261,8 @@ struct Common {
     engine: Option<Engine>,
     /// What each stream that reads from Kinesis may have read and not in batches yet.
     read_bytes: u64,
+    /// What holds a stream up for longer is an alarm.
+    stalled_after: Duration,
 }
 
 /// Compiled modules are kept here, in `state_dir`. No stream can have this name.
@@ -275,6 +279,7 @@ impl Common {
             shortage: Shortage::default(),
             engine: engine(config)?,
             read_bytes: read_bytes(config),
+            stalled_after: config.stalled_after,
         })
     }
 
@@ -295,7 +300,8 @@ impl Common {
         let disk: Arc<dyn Disk> = Arc::new(HostDisk::private(state_dir.join(name))?);
         let bytes = pipeline::reserve_bytes(&settings);
         let reserve = Reserve::new(Arc::clone(&disk), bytes, self.shortage.clone());
-        let status = Status::new(StreamMetrics::new(&self.metrics, name), self.clock.clone());
+        let status = Status::new(StreamMetrics::new(&self.metrics, name), self.clock.clone())
+            .with_patience(self.stalled_after);
         let around = Surroundings {
             clock: self.clock.clone(),
             workers: self.workers.clone(),

@@ -97,7 +97,9 @@ impl Publication {
                 "the spooled bytes of {} are not the checkpointed ones",
                 self.key
             ),
-            advice: "the disk of `state_dir` has damaged them; see to the disk".into(),
+            advice: "the disk of `state_dir` has damaged them; see to the disk. `firehose state discard \
+                     STREAM --object KEY` moves what is left of them aside"
+                .into(),
         }
     }
 }

@@ -63,6 +63,6 @@ pub fn put_back_export_or_discard(stream: &str) -> String {
 pub fn put_back_or_discard(stream: &str) -> String {
     format!(
         "put the stream's folder under state_dir back as it was, or stop the daemon and run \
-         `firehose state discard {stream} --yes`: what is not delivered is lost then"
+         `firehose state discard {stream} --yes`: what is not delivered is set aside undelivered"
     )
 }

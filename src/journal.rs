@@ -7,6 +7,7 @@
 
 mod around;
 mod birth;
+mod damage;
 mod frame;
 mod fresh;
 mod group;
@@ -34,7 +35,7 @@ use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::position::Sequence;
 use crate::source::direct_put::{Accepted, Appending, Intake, PutBatch, Refused};
-pub use peek::{Held, peek};
+pub use peek::{Held, Unread, peek};
 pub use reader::JournalReader;
 pub use salvage::salvage;
 
@@ -86,9 +87,11 @@ pub struct Opened {
     /// Ranges beyond the frontier that are damaged in the segment written last; ranges that are
     /// found later come from [`JournalReader::take_missing`].
     pub missing: Vec<MissingRange>,
-    /// Places beyond the recorded end that are not whole: writes that were broken off before they
-    /// were acknowledged, or damage.
+    /// Places that are not whole and of which nothing tells what stood there: writes that were
+    /// broken off before they were acknowledged, or damage.
     pub doubtful: u64,
+    /// What was accepted before and lies beyond the frontier.
+    pub unread: Option<Unread>,
 }
 
 /// Sequence numbers whose records are lost to damage on disk, as far as the records around them
@@ -110,9 +113,20 @@ impl MissingRange {
         })
     }
 
-    /// How many sequence numbers it holds.
+    /// How many records it has held for sure. Where an epoch ends inside it nobody knows how many that
+    /// one has had.
     pub const fn records(self) -> u64 {
-        self.last.0 - self.first.0 + 1
+        let next = self.last.plus(1);
+        if next.epoch() == self.first.epoch() {
+            next.0 - self.first.0
+        } else {
+            next.in_epoch()
+        }
+    }
+
+    /// Whether it has held no more than [`MissingRange::records`].
+    pub const fn is_exact(self) -> bool {
+        self.last.plus(1).epoch() == self.first.epoch()
     }
 
     /// The part beyond `frontier`.
@@ -186,6 +200,8 @@ impl Journal {
             missing,
             doubtful,
         } = recovery::recover(disk, settings, known)?;
+        // A fault of the disk is for the reader to meet, and to tell of.
+        let unread = peek::unread(&shared, known.frontier).unwrap_or(None);
         let reader = JournalReader::new(Arc::clone(&shared), known.frontier, missing.clone());
         let writer = Writer::new(Arc::clone(&shared), clock, active, epoch);
         std::thread::Builder::new()
@@ -199,6 +215,7 @@ impl Journal {
             reader,
             missing,
             doubtful,
+            unread,
         })
     }
 

@@ -5,6 +5,7 @@
 //! Work that takes CPU or I/O is handed out and comes back as an event; nothing else touches the
 //! state.
 
+mod again;
 mod apply;
 mod backlog;
 mod checkpoints;
@@ -19,6 +20,7 @@ mod outputs;
 mod prefixes;
 mod publish;
 mod quarantine;
+mod report;
 mod room;
 mod route;
 mod router;
@@ -43,7 +45,7 @@ use uuid::Uuid;
 
 use crate::budget::Share;
 use crate::checkpoint::SealedObject;
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::config::StreamSettings;
 use crate::destination::{Conditional, Destination, PublishError};
 use crate::disk::Reserve;
@@ -63,14 +65,15 @@ pub use encode::EncoderPool;
 use encode::Piece;
 use event::Event;
 use frontiers::Frontiers;
-pub use home::{Claim, Home, QUARANTINE_DIR, open, reserve_bytes};
+pub use again::{Tried, try_again};
+pub use home::{Claim, Home, QUARANTINE_DIR, SPOOL_DIR, open, reserve_bytes};
 pub use outputs::Outputs;
 pub use prefixes::{MadeUp, prefix_faults};
 use publish::Waiting;
 use route::Routed;
 pub use shared::{Body, Listed, SCRATCH, Taken, Tenure, connect_shared, open_shared, scratch};
 pub use source::{Reader, Source};
-pub use status::{Landed, Status};
+pub use status::{Landed, Observation, Status};
 use stopping::Stopping;
 pub use store_name::store_name;
 use table::{Table, Triggers};
@@ -142,6 +145,10 @@ pub struct Pipeline {
     tight: u32,
     /// When the reserve was last tried to be made again.
     reserve_tried: Instant,
+    /// Since when records wait and none are read.
+    standing: Option<Moment>,
+    /// Since when records may wait where they cannot be read.
+    unread: Option<Moment>,
 }
 
 /// Changes since the last checkpoint was put together.
@@ -202,7 +209,9 @@ pub async fn run(
         around.status.set_state(State::Running);
     }
     let journal = home.source.journal();
-    let backlog = journal.map(|journal| Backlog::from(journal.next_sequence()));
+    let unread = home.unread;
+    let unread = unread.map(|of| (of.next, around.clock.moment_of(of.oldest_ms)));
+    let backlog = journal.map(|journal| Backlog::from(journal.next_sequence(), unread));
     let mut pipeline = Pipeline {
         settings,
         around,
@@ -228,11 +237,16 @@ pub async fn run(
         checkpoint_begun: Instant::now(),
         tight: 0,
         reserve_tried: Instant::now(),
+        standing: None,
+        unread: None,
     };
     pipeline.resume_batches();
     let result = pipeline.turn(routed).await;
     drop(claiming);
     pipeline.wind_down().await;
+    // What has come since the last tick waits, too.
+    pipeline.report();
+    pipeline.around.status.set_held_up(None, None);
     // A stream that recovers goes on to tell.
     let recovers = matches!(
         &result,

@@ -28,6 +28,11 @@ impl Sequence {
         (self.0 >> COUNTER_BITS) as u32
     }
 
+    /// How many numbers its epoch has before it.
+    pub const fn in_epoch(self) -> u64 {
+        self.0 - Self::first_of(self.epoch()).0
+    }
+
     /// The number `count` records further on.
     #[must_use]
     pub const fn plus(self, count: u64) -> Self {

@@ -338,6 +338,31 @@ impl Spool {
     }
 }
 
+/// What the spool in `dir` of `disk` has of an extent, whether it is open or not: zeros where the file is
+/// gone or ends. The second says what is wrong with it.
+pub fn salvage(
+    disk: &dyn Disk,
+    dir: &Path,
+    extent: Extent,
+) -> io::Result<(Vec<u8>, Option<String>)> {
+    let (name, mut bytes) = (file_name(extent.file), vec![0; extent.len as usize]);
+    let path = dir.join(&name);
+    let file = match disk.open(&path, Open::Existing) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok((bytes, Some(format!("{name} is gone"))));
+        }
+        file => file?,
+    };
+    let there = file.len()?.saturating_sub(extent.offset);
+    let there = usize::try_from(there)
+        .unwrap_or(bytes.len())
+        .min(bytes.len());
+    file.read_exact_at(&mut bytes[..there], extent.offset)?;
+    let is_whole = there == bytes.len() && crc_fast::crc64_nvme(&bytes) == extent.crc64;
+    let wrong = (!is_whole).then(|| format!("{name} is damaged at {}", extent.offset));
+    Ok((bytes, wrong))
+}
+
 fn file_name(number: u32) -> String {
     format!("{number:010}.spool")
 }

@@ -3,12 +3,14 @@
 pub mod failures;
 pub mod logging;
 pub mod metrics;
+pub mod refusals;
 pub mod repeats;
 pub mod source;
 pub mod status;
 
 pub use failures::{Failed, Failures, Kind, KnownFailure, Notice, Reasons, Sample, Tally};
 pub use metrics::{CoordinationMetrics, KinesisMetrics, Metrics, StreamMetrics, TransformMetrics};
+pub use refusals::{Knock, Refusals};
 pub use repeats::Repeats;
 pub use source::SourceHealth;
 pub use status::{LastObject, State, StatusSnapshot, StreamStatus};

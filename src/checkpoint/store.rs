@@ -22,6 +22,7 @@ use uuid::Uuid;
 use super::{OpenBatch, SealedObject};
 use crate::config::FormatSettings;
 use crate::disk::{self, Disk};
+use crate::extent::Extent;
 use crate::failpoint;
 use crate::position::Sequence;
 use crate::shard::{JOURNAL, ShardId, ShardState, SourceName};
@@ -169,6 +170,14 @@ impl Recovered {
     pub fn journal_frontier(&self) -> Option<Sequence> {
         let position = self.shards.get(JOURNAL)?.position?;
         position.sequence.in_journal()
+    }
+
+    /// All pieces of the spool that it names.
+    pub fn extents(&self) -> impl Iterator<Item = Extent> {
+        let open = self.open.iter().flat_map(|batch| &batch.blocks);
+        let open = open.flat_map(|block| &block.extents);
+        let sealed = self.sealed.iter().flat_map(|object| &object.extents);
+        open.chain(sealed).copied()
     }
 
     /// The multipart uploads of batches and objects.

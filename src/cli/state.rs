@@ -1,6 +1,8 @@
 //! `firehose state`: what a person can do to the state folder of a stopped daemon.
 
+mod aside;
 mod export;
+mod retry;
 mod shards;
 mod shared;
 mod unlist;
@@ -48,7 +50,8 @@ pub enum StateCommand {
         /// Delete the folder instead of renaming it.
         #[arg(long)]
         delete: bool,
-        /// Give up this object of a shared stream, whose upload the bucket has lost; nothing else.
+        /// Move only this object aside that cannot be published. Of a shared stream: give up one whose
+        /// upload the bucket has lost, while the daemons run.
         #[arg(long, value_name = "KEY", conflicts_with = "delete")]
         object: Option<String>,
     },
@@ -58,6 +61,15 @@ pub enum StateCommand {
         stream: String,
         /// A folder, which is made.
         dir: PathBuf,
+    },
+    /// Send objects again that could not be published: under a new key where something else is under
+    /// theirs. What `discard --object` has moved aside is put back.
+    Retry {
+        /// The delivery stream's name.
+        stream: String,
+        /// Only this object; also one that was moved aside.
+        #[arg(long, value_name = "KEY")]
+        object: Option<String>,
     },
     /// Send what waits for another bucket or folder to the one that the config names now.
     Retarget {
@@ -90,6 +102,10 @@ pub(super) fn run(
         object: Some(key),
         ..
     } = command
+        && config
+            .streams
+            .get(stream)
+            .is_some_and(|settings| settings.source.is_shared())
     {
         return unlist::run(&config, stream, key, *yes, out);
     }
@@ -101,8 +117,17 @@ pub(super) fn run(
         StateCommand::Discard {
             stream,
             yes,
+            object: Some(key),
+            ..
+        } => aside::discard(&config, stream, key, *yes, out),
+        StateCommand::Retry { stream, object } => {
+            retry::run(&config, stream, object.as_deref(), out)
+        }
+        StateCommand::Discard {
+            stream,
+            yes,
             delete,
-            object: _,
+            object: None,
         } => verbs::discard(&config, stream, *yes, *delete, out),
         StateCommand::Export { stream, dir } => export::run(&config, stream, dir, out),
         StateCommand::Retarget { stream } => verbs::retarget(&config, stream, out),

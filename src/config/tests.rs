@@ -79,12 +79,14 @@ fn what_is_not_written_has_its_default() {
         memory_limit,
         http,
         shutdown_grace,
+        stalled_after,
         mut streams,
     } = load(MINIMAL).config;
     assert_eq!(state_dir, Path::new("data/state"));
     assert_eq!(memory_limit, 512 << 20);
     assert_eq!(http.listen.to_string(), "127.0.0.1:4585");
     assert_eq!(shutdown_grace, Duration::from_secs(30));
+    assert_eq!(stalled_after, Duration::from_secs(30));
     let stream = streams.remove("c").unwrap();
     assert_eq!(
         stream.source,
@@ -123,6 +125,7 @@ fn writing_the_defaults_down_changes_nothing() {
 state_dir = "data/state"
 memory_limit = "512MiB"
 shutdown_grace = "30s"
+stalled_after = "30s"
 http.listen = "127.0.0.1:4585"
 [stream.c]
 spool_limit = "16GiB"

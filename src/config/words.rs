@@ -117,6 +117,10 @@ const HOMES: &[(&str, &str)] = &[
         "shutdown_grace",
         "at the top level, before the first [header]",
     ),
+    (
+        "stalled_after",
+        "at the top level, before the first [header]",
+    ),
     ("listen", "in [http]"),
     ("connections", "in [http]"),
     ("hosts", "in [http]"),

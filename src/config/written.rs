@@ -30,6 +30,7 @@ const TIB: u64 = 1 << 40;
 const CONNECTIONS: std::ops::RangeInclusive<u64> = 8..=65_536;
 const DEFAULT_MEMORY_LIMIT: u64 = 512 * MIB;
 const DEFAULT_GRACE: Duration = Duration::from_secs(30);
+const DEFAULT_STALLED_AFTER: Duration = Duration::from_secs(30);
 
 /// The file in `state_dir` that one process holds; each stream has a directory beside it.
 const LOCK: &str = "lock";
@@ -45,6 +46,7 @@ pub(super) fn config(mut root: Table<'_>, base: &Path, spans: &mut SpanMap) -> C
     let memory_limit = root.size("memory_limit", 64 * MIB..=64 * TIB);
     let hour = Duration::from_hours(1);
     let grace = root.duration("shutdown_grace", Duration::from_secs(1)..=hour);
+    let stalled_after = root.duration("stalled_after", Duration::from_secs(1)..=hour);
     let http = root.table("http").map_or_else(HttpSettings::default, http);
     let streams = streams(&mut root, base, spans);
     root.finish();
@@ -54,6 +56,7 @@ pub(super) fn config(mut root: Table<'_>, base: &Path, spans: &mut SpanMap) -> C
         memory_limit: memory_limit.map_or(DEFAULT_MEMORY_LIMIT, |limit| limit.value),
         http,
         shutdown_grace: grace.map_or(DEFAULT_GRACE, |grace| grace.value),
+        stalled_after: stalled_after.map_or(DEFAULT_STALLED_AFTER, |after| after.value),
         streams,
     }
 }

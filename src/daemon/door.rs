@@ -4,12 +4,15 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::disk::{DISK_IS_FULL, Shortage};
 use crate::journal::Journal;
-use crate::source::direct_put::{Appending, Intake, PutBatch, Refused};
+use crate::pipeline::Status;
+use crate::source::direct_put::{Accepted, Appending, Intake, PutBatch, Refused};
+use crate::telemetry::Knock;
 
 /// The door of one stream for Direct PUT.
 pub(super) struct Door {
     stream: String,
     shortage: Shortage,
+    status: Arc<Status>,
     behind: RwLock<Behind>,
 }
 
@@ -20,10 +23,11 @@ enum Behind {
 
 impl Door {
     /// A door that is still shut. On a full disk it stays shut, whatever is behind it.
-    pub(super) fn new(stream: &str, shortage: Shortage) -> SharedDoor {
+    pub(super) fn new(stream: &str, shortage: Shortage, status: Arc<Status>) -> SharedDoor {
         Arc::new(Self {
             stream: stream.to_owned(),
             shortage,
+            status,
             behind: RwLock::new(Behind::Shut {
                 cause: "the stream is starting".to_owned(),
             }),
@@ -47,6 +51,24 @@ impl Door {
         }
     }
 
+    /// Notes what a producer is told; refusals that go on are said in the log.
+    fn note(&self, knock: Knock, answer: &Result<Accepted, Refused>) {
+        let refused = match answer {
+            Err(Refused::Stopping { .. }) => return,
+            Err(refused) => refused,
+            Ok(_) => return knock.accepted(),
+        };
+        let (stream, repeats) = (&self.stream, self.status.repeats());
+        match knock.refused(refused.to_string(), self.status.patience()) {
+            None => repeats.over(REFUSED),
+            Some(cause) => {
+                if let Some(unsaid) = repeats.due(REFUSED, &cause) {
+                    tracing::error!(stream, cause, unsaid, "{REFUSED}");
+                }
+            }
+        }
+    }
+
     fn set(&self, behind: Behind) {
         *self.behind.write().unwrap_or_else(PoisonError::into_inner) = behind;
     }
@@ -59,9 +81,23 @@ impl Intake for Door {
             Behind::Open(journal) => Ok(journal.clone()),
             Behind::Shut { cause } => Err(self.refused(cause)),
         };
-        Box::pin(async move { journal?.append(batch).await })
+        // One that is empty says nothing of whether there is room.
+        let knock = (!batch.is_empty()).then(|| self.status.refusals().knock());
+        Box::pin(async move {
+            let answer = match journal {
+                Ok(journal) => journal.append(batch).await,
+                Err(refused) => Err(refused),
+            };
+            if let Some(knock) = knock {
+                self.note(knock, &answer);
+            }
+            answer
+        })
     }
 }
+
+/// Said of refusals that go on.
+const REFUSED: &str = "producers are refused";
 
 /// A door as the HTTP listener holds it.
 pub(super) type SharedDoor = Arc<Door>;

@@ -9,9 +9,11 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::checkpoint::{MIRROR, NamedUpload, STORE, Store};
+use crate::clock::Clock;
 use crate::config::{Config, StreamSettings, display_size};
 use crate::disk::{Disk, HostDisk};
-use crate::journal::{self, Held, Known};
+use crate::journal::{self, Held, Known, MissingRange};
+use crate::pipeline::{Observation, Status};
 use crate::shard::{ShardId, ShardState, SourceName};
 
 /// The journal's directory.
@@ -44,21 +46,32 @@ pub(crate) struct Holdings {
     pub(crate) journal: Held,
     /// What is wrong with one copy of the checkpoint store.
     pub(crate) damaged: Vec<String>,
+    /// When the oldest record arrived that is in a batch or object, in ms.
+    oldest_ms: Option<i64>,
+    /// Bytes of batches and objects in the spool.
+    spool_bytes: u64,
+    /// Ranges of the journal that damage has cost.
+    pub(crate) missing: Vec<MissingRange>,
 }
 
 impl Holdings {
     /// Looks into a stream's directory. `enough` records of the journal end the search there.
     pub(crate) fn read(dir: &Path, enough: u64) -> anyhow::Result<Self> {
         let disk: Arc<dyn Disk> = Arc::new(HostDisk::private(dir)?);
-        let found = Store::peek(&*disk, Path::new(STORE))?;
+        let stream = dir.file_name().unwrap_or_default().to_string_lossy();
+        Self::of(&disk, &stream, enough)
+    }
+
+    /// The same of the directory that a disk is opened on.
+    fn of(disk: &Arc<dyn Disk>, stream: &str, enough: u64) -> anyhow::Result<Self> {
+        let found = Store::peek(&**disk, Path::new(STORE))?;
         let known = Known {
             incarnation: found.incarnation,
             epoch: found.epoch,
             frontier: found.journal_frontier(),
         };
-        let stream = dir.file_name().unwrap_or_default().to_string_lossy();
         let journal = match &found.source {
-            None => journal::peek(&disk, Path::new(JOURNAL), &stream, known, enough)?,
+            None => journal::peek(disk, Path::new(JOURNAL), stream, known, enough)?,
             Some(_) => Held::default(),
         };
         let uploads = found.uploads();
@@ -70,6 +83,10 @@ impl Holdings {
         let (records, bytes) = open
             .chain(sealed)
             .fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        let arrivals = found.open.iter().map(|batch| batch.arrival_ms);
+        let arrivals = arrivals.chain(found.sealed.iter().map(|object| object.arrival_ms));
+        let missing = found.missing.iter();
+        let spool_bytes = found.extents().map(|extent| u64::from(extent.len)).sum();
         let targets = found.open.iter().map(|batch| &batch.target);
         let targets = targets.chain(found.sealed.iter().map(|object| &object.target));
         Ok(Self {
@@ -77,6 +94,11 @@ impl Holdings {
             epoch: found.epoch,
             source: found.source,
             shards: found.shards,
+            oldest_ms: arrivals.min(),
+            spool_bytes,
+            missing: missing
+                .map(|&(first, last)| MissingRange { first, last })
+                .collect(),
             open: found.open.len(),
             waiting: found.sealed.len(),
             records,
@@ -158,6 +180,43 @@ impl Holdings {
             size(self.journal.bytes),
         )
     }
+}
+
+/// Shows what a stream holds that does not run. Blocks on the disk.
+pub(super) fn show(disk: &Arc<dyn Disk>, stream: &str, status: &Status, clock: &Clock) {
+    if !is_absent(&**disk) {
+        let held = Holdings::of(disk, stream, 1).ok();
+        status.observe(observation(held.as_ref(), clock));
+    }
+}
+
+/// What a status shows of state that nobody works with. What cannot be read may hold anything, and counts
+/// as waiting from now on.
+pub(super) fn observation(held: Option<&Holdings>, clock: &Clock) -> Observation {
+    let Some(held) = held else {
+        return Observation {
+            waits_since: Some(clock.moment()),
+            ..Observation::default()
+        };
+    };
+    let oldest = [held.oldest_ms, held.journal.oldest_ms];
+    let oldest_ms = oldest.into_iter().flatten().min();
+    Observation {
+        open_partitions: held.open as u64,
+        waiting: held.waiting as u64,
+        journal_bytes: held.journal.disk_bytes,
+        spool_bytes: held.spool_bytes,
+        waits_since: oldest_ms.map(|ms| clock.moment_of(ms)),
+    }
+}
+
+/// Whether no stream has begun there.
+fn is_absent(disk: &dyn Disk) -> bool {
+    let has = |dir: &str, wanted: &dyn Fn(&String) -> bool| {
+        let files = disk.list(Path::new(dir));
+        files.is_ok_and(|files| files.iter().any(wanted))
+    };
+    !has("", &|file| file == STORE) && !has(JOURNAL, &|_| true)
 }
 
 /// Bytes in words, to the whole KiB from there on.

@@ -52,6 +52,7 @@ pub(super) fn find(config: &Config, metrics: &Metrics, clock: &Clock) -> Vec<Orp
         let stream_metrics = StreamMetrics::new(metrics, &name);
         let status = Arc::new(Status::new(stream_metrics.clone(), clock.clone()));
         status.set_state(State::Stopped { cause, advice });
+        status.observe(holdings::observation(held.as_ref().ok(), clock));
         orphans.push(Orphan {
             name,
             status,

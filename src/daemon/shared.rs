@@ -130,6 +130,7 @@ impl SharedStream {
                     "the shard has stopped: a person must decide"
                 );
                 status.set_state(State::Stopped { cause, advice });
+                status.holds_something();
                 // Held on: another machine would find the same. Whoever takes it away has decided.
                 tokio::select! {
                     () = lease.lost().cancelled() => true,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::door::{Door, SharedDoor};
+use super::holdings;
 use super::shared::SharedStream;
 use crate::config::{SourceSettings, StreamSettings};
 use crate::disk::Disk;
@@ -38,7 +39,8 @@ impl Supervisor {
         around: Surroundings,
         withheld: Option<StreamError>,
     ) -> Self {
-        let door = Door::new(&settings.name, around.reserve.shortage());
+        let status = Arc::clone(&around.status);
+        let door = Door::new(&settings.name, around.reserve.shortage(), status);
         let is_shared = settings.source.is_shared();
         let mut supervisor = Self {
             settings,
@@ -60,6 +62,11 @@ impl Supervisor {
         let home = self.home.as_ref().and_then(|home| home.as_ref().ok());
         home.and_then(Home::created_ms)
             .unwrap_or_else(|| self.around.clock.now_ms())
+    }
+
+    /// What was opened, to be worked with by somebody else; `None` where no state of this machine counts.
+    pub(super) fn into_home(self) -> Option<Result<Home, StreamError>> {
+        self.home
     }
 
     /// The stream's state for the outside.
@@ -135,7 +142,12 @@ impl Supervisor {
                     attempt = 0;
                     self.run_pipeline(home, &stop).await
                 }
-                Err(error) => Err(error),
+                Err(error) => {
+                    if attempt == 0 {
+                        self.show_what_waits().await;
+                    }
+                    Err(error)
+                }
             };
             match result {
                 Ok(()) => return true,
@@ -188,12 +200,23 @@ impl Supervisor {
     async fn wait_out(&self, error: StreamError, attempt: u32, stop: &CancellationToken) -> bool {
         if let StreamError::LoudStop { cause, advice } = error {
             self.stop_loudly(cause, advice);
+            // Nothing is accepted any more.
+            self.show_what_waits().await;
             stop.cancelled().await;
             return false;
         }
         self.stall(&error);
         tokio::time::sleep(retry::delay(attempt, RETRY_MAX)).await;
         true
+    }
+
+    /// What the state holds, for those who watch: no pipeline tells.
+    async fn show_what_waits(&self) {
+        let (disk, settings) = (Arc::clone(&self.disk), Arc::clone(&self.settings));
+        let (status, clock) = (self.status(), self.around.clock.clone());
+        let looking = move || holdings::show(&disk, &settings.name, &status, &clock);
+        // A panic there is no reason to stop: what was shown before stays.
+        let _ = tokio::task::spawn_blocking(looking).await;
     }
 
     fn stop_loudly(&self, cause: String, advice: String) {

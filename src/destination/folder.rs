@@ -255,7 +255,9 @@ fn holds(target: &Path, size: u64, crc64nvme: u64) -> Result<bool, PublishError>
                 "{} holds something other than this object",
                 target.display()
             ),
-            advice: "nothing was overwritten; find out who wrote it and move it away".into(),
+            advice: "nothing was overwritten; find out who wrote it and move it away, or stop the daemon and \
+                     run `firehose state retry STREAM --object KEY`, which gives ours a new key"
+                .into(),
         }),
     }
 }

@@ -41,7 +41,8 @@ impl Keys {
         }
     }
 
-    /// Bytes up to which every key is taken that begins with no dot and has no empty part.
+    /// Bytes up to which every key is taken that begins with no dot and has no part that is empty, `.` or
+    /// `..`.
     pub fn short(self) -> usize {
         match self {
             Self::Folder { root } => PATH_MAX.saturating_sub(root + 1).min(NAME_MAX),
@@ -53,6 +54,10 @@ impl Keys {
     pub fn take(self, key: &str) -> Result<(), String> {
         match self {
             _ if key.is_empty() => Err("the key is empty".to_owned()),
+            // Clients and stores resolve them, or refuse them.
+            Self::S3 if key.split('/').any(|name| matches!(name, "." | "..")) => {
+                Err("a part between slashes is `.` or `..`".to_owned())
+            }
             Self::S3 => match key.len() {
                 ..=S3_KEY_MAX => Ok(()),
                 bytes => Err(format!(

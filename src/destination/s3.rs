@@ -319,7 +319,9 @@ impl Inner {
                 object.size,
                 header(object.crc64nvme),
             ),
-            advice: "nothing was overwritten; find out who wrote it and move it away".into(),
+            advice: "nothing was overwritten; find out who wrote it and move it away, or stop the daemon and \
+                     run `firehose state retry STREAM --object KEY`, which gives ours a new key"
+                .into(),
         })
     }
 

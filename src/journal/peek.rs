@@ -21,6 +21,17 @@ pub struct Held {
     pub records: u64,
     /// Bytes of the frames that they are in.
     pub bytes: u64,
+    /// When the oldest of them was accepted, in ms.
+    pub oldest_ms: Option<i64>,
+}
+
+/// Records that were accepted before a journal was opened, and that are not applied to any batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// When the oldest of them was accepted, in ms.
+    pub oldest_ms: i64,
+    /// One past the last of them.
+    pub next: Sequence,
 }
 
 /// Looks at the journal of `stream` in `dir`. `enough` records beyond the frontier end the search.
@@ -47,32 +58,71 @@ pub fn peek(
     let shared = Shared::new(Arc::clone(disk), settings, known.incarnation, segments);
     let (mut found, _) = survey(&shared)?;
     held.disk_bytes = found.values().map(|found| found.len).sum();
-    let wanted = known.frontier.map_or(Sequence(0), |last| last.plus(1));
-    for found in chain(&shared, &mut found, known)? {
-        let segment = Live {
+    let segments = chain(&shared, &mut found, known)?;
+    let segments = segments.into_iter().map(|found| {
+        let end = found.bound.map_or(found.len, |(end, _)| end);
+        Live {
             number: found.number,
             first: Sequence(0),
             next: Sequence(0),
-            end: found.bound.map_or(found.len, |(end, _)| end.min(found.len)),
+            end: end.min(found.len),
             len: found.len,
             quarantined: found.quarantined,
             sound: false,
-        };
+        }
+    });
+    look(&shared, segments, known.frontier, enough, &mut held)?;
+    Ok(held)
+}
+
+/// What an opened journal, to which nothing was appended yet, holds beyond the frontier.
+pub(super) fn unread(
+    shared: &Shared,
+    frontier: Option<Sequence>,
+) -> Result<Option<Unread>, JournalError> {
+    let segments: Vec<Live> = shared.segments().live.iter().copied().collect();
+    let next = segments.last().map(|segment| segment.next);
+    let mut held = Held::default();
+    look(shared, segments.into_iter(), frontier, 1, &mut held)?;
+    let unread = held.oldest_ms.zip(next);
+    Ok(unread.map(|(oldest_ms, next)| Unread { oldest_ms, next }))
+}
+
+/// Counts the records beyond the frontier, up to about `enough`.
+fn look(
+    shared: &Shared,
+    segments: impl Iterator<Item = Live>,
+    frontier: Option<Sequence>,
+    enough: u64,
+    held: &mut Held,
+) -> Result<(), JournalError> {
+    let wanted = frontier.map_or(Sequence(0), |last| last.plus(1));
+    for segment in segments {
         let mut window = Window::new(shared.open(&segment)?, shared.seed(segment.number));
         let failed = || JournalError::io("reading", shared.path(segment.kind(), segment.number));
         let mut at = HEADER_BYTES;
-        // Damage is passed over, as the reader does.
-        while let Some(frame) = window.find(at, segment.end).map_err(failed())? {
+        loop {
+            // What was applied need not be verified.
+            let header = window.header(at, segment.end).map_err(failed())?;
+            if let Some(applied) = header.filter(|frame| frame.next() <= wanted) {
+                at = applied.end();
+                continue;
+            }
+            // Damage is passed over, as the reader does.
+            let Some(frame) = window.find(at, segment.end).map_err(failed())? else {
+                break;
+            };
             at = frame.end();
             let first = frame.first.max(wanted);
             if first < frame.next() {
                 held.records += frame.next().0 - first.0;
                 held.bytes += frame.payload_bytes() as u64;
+                held.oldest_ms.get_or_insert(frame.arrival_ms);
             }
             if held.records >= enough {
-                return Ok(held);
+                return Ok(());
             }
         }
     }
-    Ok(held)
+    Ok(())
 }

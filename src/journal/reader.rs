@@ -1,11 +1,11 @@
 //! Reads durable records in order, across segments and epochs, around damage.
 
-use std::io;
 use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::damage::{Cost, damage_found};
 use super::frame::Frame;
 use super::fresh::FreshFrame;
 use super::segment::{HEADER_BYTES, u32_at};
@@ -61,14 +61,15 @@ impl JournalReader {
     }
 
     /// The next records: at most about `max_bytes` of data (a single larger record comes alone).
-    /// Waits for more where there are none; `None` once the journal is stopped and all is read.
+    /// Waits for more where there are none; `None` once the journal is stopped and all is read. A chunk
+    /// is empty where the end was found to be damaged.
     ///
     /// Dropping the future loses nothing. After an error the same place is tried again.
     pub async fn next(&mut self, max_bytes: usize) -> Result<Option<Chunk>, JournalError> {
         loop {
             self.changed.mark_unchanged();
             let chunk = self.available(max_bytes).await?;
-            if !chunk.is_empty() {
+            if !chunk.is_empty() || self.has_missing() {
                 return Ok(Some(chunk));
             }
             if matches!(&self.state, State::Idle(cursor) if matches!(cursor.ahead(), Ahead::End)) {
@@ -111,6 +112,10 @@ impl JournalReader {
                 return Ok(chunk);
             }
         }
+    }
+
+    fn has_missing(&self) -> bool {
+        matches!(&self.state, State::Idle(cursor) if !cursor.missing.is_empty())
     }
 
     /// Ranges of sequence numbers that turned out to be damaged since the last call, to be
@@ -293,14 +298,17 @@ impl Cursor {
                 (frame.offset, frame.first)
             });
             let range = MissingRange::between(self.expected, next);
-            let aside = damage_found(&self.shared, segment, self.offset..offset, range);
-            if window.has_holes() {
-                // Only a disk that still takes the new name has lost no more than a sector.
-                aside.map_err(failed)?;
+            let is_new = range.is_some_and(|range| !self.reported.contains(&range));
+            // What costs nothing that was known at the opening was told then.
+            if is_new || !segment.quarantined {
+                let cost = range.map_or(Cost::Nothing, Cost::Lost);
+                let aside = damage_found(&self.shared, segment, self.offset..offset, cost);
+                if window.has_holes() {
+                    // Only a disk that still takes the new name has lost no more than a sector.
+                    aside.map_err(failed)?;
+                }
             }
-            if let Some(range) = range.filter(|range| !self.reported.contains(range)) {
-                self.missing.push(range);
-            }
+            self.missing.extend(range.filter(|_| is_new));
             self.offset = offset;
         }
         Ok(())
@@ -420,23 +428,4 @@ impl<E: Fn(usize) -> usize> Records<'_, E> {
         }
         true
     }
-}
-
-/// Says loudly what was found, and sets the segment aside.
-pub(super) fn damage_found(
-    shared: &Shared,
-    segment: &Live,
-    bytes: std::ops::Range<u64>,
-    range: Option<MissingRange>,
-) -> io::Result<()> {
-    tracing::error!(
-        stream = %shared.settings.stream,
-        segment = %shared.path(segment.kind(), segment.number).display(),
-        from_byte = bytes.start,
-        to_byte = bytes.end,
-        first_missing = range.map(|range| range.first.0),
-        last_missing = range.map(|range| range.last.0),
-        "the journal is damaged: the records in this range are lost, all others are delivered"
-    );
-    shared.quarantine(segment.number)
 }

@@ -5,12 +5,11 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::ops::Range;
 use std::sync::Arc;
 
 use super::birth::finish_file;
+use super::damage::{Cost, damage_found, doubt_found};
 use super::frame::{ALIGN, END_BYTES, Frame};
-use super::reader::damage_found;
 use super::segment::{HEADER_BYTES, Header, Kind, Link};
 use super::shared::{Live, Segments, Shared};
 use super::survey::{Found, chain, next_epoch, survey};
@@ -113,7 +112,7 @@ impl Recovery<'_> {
             };
             self.shared.segments().live.push_back(live);
             if header.is_none() {
-                damage_found(self.shared, &live, 0..HEADER_BYTES, None)
+                damage_found(self.shared, &live, 0..HEADER_BYTES, Cost::Nothing)
                     .map_err(JournalError::io("renaming in", &self.shared.settings.dir))?;
             }
             if let Some((end, next)) = found.bound {
@@ -182,16 +181,31 @@ impl Recovery<'_> {
     }
 
     fn report(&mut self, live: &Live, walk: &Walk) {
-        for Broken { bytes, range, .. } in &walk.damaged {
-            let range = range.and_then(|range| range.after(self.known.frontier));
+        for broken in &walk.damaged {
+            let cost = self.cost(broken);
             // Failing to set it aside is told, and costs nothing but the copy for a person.
-            let _ = damage_found(self.shared, live, bytes.clone(), range);
-            self.missing.extend(range);
+            let _ = damage_found(self.shared, live, broken.bytes.clone(), cost);
+            match cost {
+                Cost::Lost(range) => self.missing.push(range),
+                Cost::Unknown => self.doubtful += 1,
+                Cost::Nothing => {}
+            }
         }
         for Broken { bytes, range, .. } in &walk.doubtful {
             doubt_found(self.shared, live, bytes.clone(), *range);
             self.doubtful += 1;
         }
+    }
+
+    /// What damage below the recorded end has cost.
+    fn cost(&self, broken: &Broken) -> Cost {
+        if broken.is_open {
+            return Cost::Unknown;
+        }
+        let undelivered = broken
+            .range
+            .and_then(|range| range.after(self.known.frontier));
+        undelivered.map_or(Cost::Nothing, Cost::Lost)
     }
 
     /// The segment of the new epoch: first what the last one holds beyond its recorded end.
@@ -267,21 +281,4 @@ impl Recovery<'_> {
             capacity: shared.settings.segment_bytes.max(live.end),
         })
     }
-}
-
-/// Says what is not whole at the end of the journal, and sets the segment aside.
-fn doubt_found(shared: &Shared, live: &Live, bytes: Range<u64>, range: Option<MissingRange>) {
-    tracing::error!(
-        stream = %shared.settings.stream,
-        segment = %shared.path(live.kind(), live.number).display(),
-        from_byte = bytes.start,
-        to_byte = bytes.end,
-        first_missing = range.map(|range| range.first.0),
-        last_missing = range.map(|range| range.last.0),
-        "the journal's last write is not whole: either it was under way when the process or the machine \
-         went down, and no producer was told that its records are accepted, or the disk has damaged it \
-         since, and they are lost; all others are delivered"
-    );
-    // Failing to set it aside is told, and costs nothing but the copy for a person.
-    let _ = shared.quarantine(live.number);
 }

@@ -22,6 +22,8 @@ use crate::position::Sequence;
 pub(super) struct Broken {
     pub(super) bytes: Range<u64>,
     pub(super) range: Option<MissingRange>,
+    /// No whole frame stands behind them that would tell.
+    pub(super) is_open: bool,
     /// One past the last sequence number before them.
     next: Sequence,
 }
@@ -112,6 +114,7 @@ pub(super) fn walk(
                 walk.doubtful.push_back(Broken {
                     bytes: walk.end..until,
                     range,
+                    is_open: frame.is_none(),
                     next: walk.next,
                 });
             }

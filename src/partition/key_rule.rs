@@ -19,7 +19,7 @@ type Take = dyn Fn(&str) -> Result<(), String> + Send + Sync;
 
 impl KeyRule {
     /// `name`: the longest that follows a prefix. Keys of up to `short` bytes are taken without being
-    /// asked about, if they begin with no dot and have no empty part.
+    /// asked about, if they begin with no dot and have no part that is empty, `.` or `..`.
     pub fn new(
         name: &str,
         short: usize,

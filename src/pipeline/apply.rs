@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::Pipeline;
 use super::backlog::Backlog;
 use super::filling::Upload;
+use super::home::count_missing;
 use super::route::{Group, Routed};
 use super::table::Entry;
 use crate::batch::Batch;
@@ -19,7 +20,7 @@ use crate::telemetry::Tally;
 
 /// Reading waits while so much is to be encoded beyond what the encoders are at: blocks that wait
 /// would be spooled as they are, then again in their final form.
-const ENCODE_BACKLOG: usize = 8;
+pub(super) const ENCODE_BACKLOG: usize = 8;
 /// Spool room that reading leaves to encoding, sealing and checkpoints, in bytes.
 pub(super) const SPOOL_RESERVE: u64 = 32 << 20;
 
@@ -29,9 +30,15 @@ const SHORT_STEPS: u64 = 4;
 impl Pipeline {
     /// Applies a stretch of a chunk wholly: after this, each output of each of its records is in a batch.
     pub(super) fn apply_chunk(&mut self, mut routed: Routed) {
+        self.standing = None;
         for range in &routed.missing {
-            let lost = &self.around.status.metrics().journal_lost;
-            lost.add(range.records());
+            count_missing(self.around.status.metrics(), *range);
+        }
+        // The journal's end was damaged: nothing waits there.
+        if let (Some(last), 0) = (routed.missing.last(), routed.records)
+            && let Some(backlog) = &mut self.backlog
+        {
+            backlog.applied(last.last, None);
         }
         self.pending.missing.append(&mut routed.missing);
         for group in &routed.groups {
@@ -41,7 +48,9 @@ impl Pipeline {
             self.frontiers.advance(routed.shard(), position);
             let applied = position.sequence.in_journal();
             if let (Some(backlog), Some(applied)) = (&mut self.backlog, applied) {
-                backlog.applied(applied);
+                let clock = &self.around.clock;
+                let arrival = routed.newest_ms.map(|ms| clock.moment_of(ms));
+                backlog.applied(applied, arrival);
             }
         }
         if let Some(news) = routed.news.take() {

@@ -1,5 +1,6 @@
 //! Since when the oldest record waits that was accepted and is in no batch yet, by steady time. Which
-//! records wait is looked at now and then, so that it is exact to one look.
+//! records wait is looked at now and then, so that it is exact to one look. What a former process has
+//! accepted is dated by its arrivals.
 
 use std::collections::VecDeque;
 
@@ -32,10 +33,16 @@ struct Span {
 }
 
 impl Backlog {
-    /// What is accepted from `next` on. What a former process has accepted is dated by its own rows.
-    pub(super) const fn from(next: Sequence) -> Self {
+    /// What is accepted from `next` on, behind what a former process has left: up to the record before
+    /// `former`, the oldest of which waits since then.
+    pub(super) fn from(next: Sequence, former: Option<(Sequence, Moment)>) -> Self {
+        let former = former.map(|(next, since)| Span {
+            next,
+            since,
+            looks: 1,
+        });
         Self {
-            spans: VecDeque::new(),
+            spans: former.into_iter().collect(),
             looks: 1,
             seen: next,
             first: next,
@@ -49,7 +56,7 @@ impl Backlog {
         }
         self.seen = next;
         match self.spans.back_mut() {
-            Some(last) if last.looks < self.looks => {
+            Some(last) if last.looks < self.looks && last.next > self.first => {
                 last.next = next;
                 last.looks += 1;
             }
@@ -71,12 +78,20 @@ impl Backlog {
         }
     }
 
-    /// Every record up to `position` has been applied.
-    pub(super) fn applied(&mut self, position: Sequence) {
+    /// Every record up to `position` has been applied, or is gone; the last had arrived at that time.
+    pub(super) fn applied(&mut self, position: Sequence, arrival: Option<Moment>) {
+        // What is applied before anybody has looked waits no more.
+        self.seen = self.seen.max(position.plus(1));
         let is_applied = |span: &mut Span| span.next <= position.plus(1);
         while self.spans.pop_front_if(is_applied).is_some() {}
         if self.spans.is_empty() {
             self.looks = 1;
+        }
+        // What is left of a former process's has arrived later.
+        if let (Some(front), Some(arrival)) = (self.spans.front_mut(), arrival)
+            && front.next <= self.first
+        {
+            front.since = front.since.max(arrival);
         }
     }
 
@@ -101,7 +116,7 @@ mod tests {
     #[test]
     fn the_oldest_accepted_record_is_told_until_it_is_applied() {
         let (clock, begin) = (Clock::manual(0), Sequence::first_of(2));
-        let mut backlog = Backlog::from(begin);
+        let mut backlog = Backlog::from(begin, None);
         let age = |backlog: &Backlog| {
             let since = backlog.waits_since();
             since.map(|since| since.until(clock.moment()).as_secs())
@@ -115,12 +130,46 @@ mod tests {
         }
         assert!(backlog.spans.len() <= SPANS_MAX);
         // One too many is said to be older than it is, never younger.
-        backlog.applied(begin.plus(4_999));
+        backlog.applied(begin.plus(4_999), None);
         let told = age(&backlog).unwrap();
         assert!((5_000..=5_200).contains(&told), "{told}");
-        backlog.applied(begin.plus(9_998));
+        backlog.applied(begin.plus(9_998), None);
         assert!(age(&backlog).is_some(), "the last one waits");
-        backlog.applied(begin.plus(9_999));
+        backlog.applied(begin.plus(9_999), None);
+        assert_eq!(age(&backlog), None);
+    }
+
+    #[test]
+    fn what_is_applied_between_two_looks_does_not_wait() {
+        let (clock, begin) = (Clock::manual(0), Sequence::first_of(2));
+        let mut backlog = Backlog::from(begin, None);
+        backlog.applied(begin.plus(4), None);
+        backlog.look(begin.plus(5), clock.moment());
+        assert_eq!(backlog.waits_since(), None);
+        backlog.look(begin.plus(6), clock.moment());
+        assert_eq!(backlog.waits_since(), Some(clock.moment()));
+    }
+
+    #[test]
+    fn what_a_former_process_has_left_is_as_old_as_it_arrived_until_it_is_applied() {
+        let (clock, begin) = (Clock::manual(1_000_000), Sequence::first_of(3));
+        let former = Sequence::first_of(2);
+        let left = Some((former.plus(100), clock.moment_of(0)));
+        let mut backlog = Backlog::from(begin, left);
+        let age = |backlog: &Backlog| {
+            let since = backlog.waits_since();
+            since.map(|since| since.until(clock.moment()).as_secs())
+        };
+        assert_eq!(age(&backlog), Some(1000));
+        backlog.look(begin.plus(1), clock.moment());
+        backlog.applied(former.plus(49), Some(clock.moment_of(400_000)));
+        assert_eq!(age(&backlog), Some(600), "what is left came later");
+        // A clock was set back between two arrivals: nothing gets older by that.
+        backlog.applied(former.plus(59), Some(clock.moment_of(300_000)));
+        assert_eq!(age(&backlog), Some(600));
+        backlog.applied(former.plus(99), Some(clock.moment_of(900_000)));
+        assert_eq!(age(&backlog), Some(0), "the new one");
+        backlog.applied(begin, Some(clock.moment()));
         assert_eq!(age(&backlog), None);
     }
 }

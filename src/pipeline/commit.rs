@@ -323,6 +323,7 @@ impl Pipeline {
             || !pending.closed.is_empty()
             || !pending.objects.is_empty()
             || !pending.published.is_empty()
+            || !pending.missing.is_empty()
             || (!pending.freed.is_empty() && self.is_spool_full())
     }
 

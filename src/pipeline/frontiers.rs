@@ -77,6 +77,12 @@ impl Frontiers {
         self.changed.insert(ShardId::clone(shard));
     }
 
+    /// All shards that have not ended are read up to what had arrived then, in ms.
+    pub(super) fn read_until_ms(&self) -> Option<i64> {
+        let open = self.shards.values().filter(|state| !state.ended);
+        open.filter_map(|state| state.until_ms).min()
+    }
+
     /// Whether a checkpoint would hold anything new.
     pub(super) fn has_changes(&self) -> bool {
         !self.changed.is_empty() || !self.forgotten.is_empty() || self.source.is_some()

@@ -22,12 +22,13 @@ use crate::destination::{Conditional, Destination, PublishError};
 use crate::disk::{self, DISK_IS_FULL, Disk};
 use crate::error::{StreamError, put_back_export_or_discard, put_back_or_discard};
 use crate::failpoint;
-use crate::journal::{Journal, JournalError, JournalSettings, Known};
+use crate::journal::{Journal, JournalError, JournalSettings, Known, MissingRange, Unread};
 use crate::position::Sequence;
 use crate::retry;
 use crate::shard::{ShardId, ShardState};
 use crate::source::kinesis;
 use crate::spool::{Spool, SpoolError};
+use crate::telemetry::StreamMetrics;
 
 /// A segment is at most this large…
 const SEGMENT_BYTES_MAX: u64 = 64 << 20;
@@ -41,6 +42,9 @@ const JOURNAL_IDLE: Duration = Duration::from_millis(200);
 const JOURNAL_DIR: &str = "journal";
 /// Where damaged blocks of records are set aside.
 pub const QUARANTINE_DIR: &str = "quarantine";
+
+/// Where the spool is.
+pub const SPOOL_DIR: &str = "spool";
 
 /// What a stream has on disk, opened.
 pub struct Home {
@@ -60,6 +64,8 @@ pub struct Home {
     pub open: Vec<OpenBatch>,
     /// Its objects to be published.
     pub sealed: Vec<SealedObject>,
+    /// What the journal has from before.
+    pub unread: Option<Unread>,
 }
 
 impl Home {
@@ -127,10 +133,7 @@ fn open_state(
             StreamError::LoudStop { cause, advice }
         })?;
     store_name::rename(&mut recovered, outputs.store());
-    let named = recovered.open.iter().flat_map(|batch| &batch.blocks);
-    let named = named.flat_map(|block| &block.extents);
-    let named = named.chain(recovered.sealed.iter().flat_map(|object| &object.extents));
-    let spool = Spool::open(Arc::clone(disk), Path::new("spool"), named.copied());
+    let spool = Spool::open(Arc::clone(disk), Path::new(SPOOL_DIR), recovered.extents());
     let spool = spool.map_err(|error| spool_error(&settings.name, error))?;
     let spool = spool.with_quarantine(QUARANTINE_DIR.into());
     let OpenedSource {
@@ -138,6 +141,7 @@ fn open_state(
         reader,
         epoch,
         missing,
+        unread,
     } = open_source(settings, disk, around, &recovered)?;
     store
         .begin_epoch(epoch, &missing, &outputs.format_settings())
@@ -156,7 +160,16 @@ fn open_state(
         shards: recovered.shards,
         open: recovered.open,
         sealed: recovered.sealed,
+        unread,
     })
+}
+
+/// Counts records that damage in the journal has cost; of some it is not known whether there were any.
+pub(super) fn count_missing(metrics: &StreamMetrics, range: MissingRange) {
+    match range.records() {
+        0 => metrics.journal_doubtful.add(1),
+        records => metrics.journal_lost.add(records),
+    }
 }
 
 struct OpenedSource {
@@ -166,6 +179,7 @@ struct OpenedSource {
     epoch: u32,
     /// Ranges of the journal that are lost to damage, first to last.
     missing: Vec<(Sequence, Sequence)>,
+    unread: Option<Unread>,
 }
 
 fn open_source(
@@ -198,7 +212,7 @@ fn open_source(
     let opened = Journal::open(Arc::clone(disk), around.clock.clone(), journal, known)?;
     let metrics = around.status.metrics();
     for range in &opened.missing {
-        metrics.journal_lost.add(range.records());
+        count_missing(metrics, *range);
     }
     metrics.journal_doubtful.add(opened.doubtful);
     let missing = opened.missing.iter();
@@ -207,6 +221,7 @@ fn open_source(
         reader: Reader::Journal(Box::new(opened.reader)),
         epoch: opened.epoch,
         missing: missing.map(|range| (range.first, range.last)).collect(),
+        unread: opened.unread,
     })
 }
 
@@ -236,6 +251,7 @@ fn open_kinesis(
         reader: Reader::Kinesis(Box::new(reader)),
         epoch: recovered.epoch + 1,
         missing: Vec::new(),
+        unread: None,
     })
 }
 
@@ -358,7 +374,7 @@ pub(super) async fn claim(
     }
 }
 
-async fn try_claim(
+pub(super) async fn try_claim(
     settings: &StreamSettings,
     claim: &Claim,
     named: &std::collections::HashSet<Uuid>,

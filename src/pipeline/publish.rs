@@ -1,6 +1,6 @@
 //! Objects that a durable checkpoint lists, on their way to the destination.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use tokio::sync::mpsc::UnboundedSender;
@@ -10,6 +10,7 @@ use super::Pipeline;
 use super::commit::SpoolBody;
 use super::event::Event;
 use super::outputs::Outputs;
+use super::report::Trouble;
 use super::shared::{Listed, Range};
 use crate::checkpoint::SealedObject;
 use crate::clock::Moment;
@@ -19,7 +20,6 @@ use crate::failpoint;
 use crate::format::Format;
 use crate::retry;
 use crate::spool::Spool;
-use crate::telemetry::State;
 
 /// A listed upload that is found gone more often than that, with no object in its place, is lost.
 const GONE_MAX: u32 = 6;
@@ -46,8 +46,8 @@ struct Object {
     attempts: u32,
     /// It waits for its next attempt.
     rests: bool,
-    /// Why the last attempt was in vain, where that needs a person.
-    refused: Option<PublishError>,
+    /// Why it was sent in vain, since it last was not.
+    trouble: Option<Trouble>,
     published: bool,
 }
 
@@ -115,7 +115,7 @@ impl Waiting {
             prepared,
             attempts: 0,
             rests: false,
-            refused: None,
+            trouble: None,
             published: false,
         };
         self.objects.insert(id, object);
@@ -183,6 +183,7 @@ impl Waiting {
         &mut self,
         id: Uuid,
         error: PublishError,
+        now: Moment,
         events: &UnboundedSender<Event>,
     ) -> Setback {
         let Some(object) = self.objects.get_mut(&id) else {
@@ -190,8 +191,8 @@ impl Waiting {
         };
         object.attempts += 1;
         let attempts = object.attempts;
-        let is_refused = matches!(error, PublishError::Permanent { .. });
-        object.refused = is_refused.then(|| error.clone());
+        let before = object.trouble.take();
+        object.trouble = Some(Trouble::again(before, error.clone(), now));
         let (setback, max) = match error {
             error @ (PublishError::Transient(_) | PublishError::Unreachable { .. }) => {
                 (Setback::Retry(error.to_string()), retry::TRANSIENT_MAX)
@@ -243,12 +244,20 @@ impl Waiting {
 
     /// Why nothing that is left for `store` can be published, where that needs a person.
     pub(super) fn refused<'a>(&'a self, store: &'a str) -> Option<&'a PublishError> {
-        let is_refused = |object: &Object| object.rests && object.refused.is_some();
+        let is_refused = |object: &Object| object.rests && object.is_refused();
         if self.is_busy() || !self.queue.is_empty() || !self.unpublished(store).all(is_refused) {
             return None;
         }
-        self.unpublished(store)
-            .find_map(|object| object.refused.as_ref())
+        let refused = self.unpublished(store).next()?;
+        refused.trouble.as_ref().map(|trouble| &trouble.error)
+    }
+
+    /// What keeps an object from being published: what needs a person before all else, then what has
+    /// lasted for longest.
+    pub(super) fn trouble(&self) -> Option<&Trouble> {
+        let waiting = self.objects.values().filter(|object| !object.published);
+        let troubles = waiting.filter_map(|object| object.trouble.as_ref());
+        troubles.min_by_key(|trouble| (!trouble.needs_a_person(), trouble.since))
     }
 
     fn unpublished<'a>(&'a self, store: &'a str) -> impl Iterator<Item = &'a Object> {
@@ -294,7 +303,7 @@ impl Waiting {
     }
 
     /// The stores that objects wait for.
-    fn stores(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn stores(&self) -> impl Iterator<Item = &str> {
         let objects = self.objects.values();
         objects.map(|object| &*object.sealed.target.store)
     }
@@ -312,6 +321,11 @@ impl Waiting {
 }
 
 impl Object {
+    /// Whether a person must do something before it can be published.
+    fn is_refused(&self) -> bool {
+        self.trouble.as_ref().is_some_and(Trouble::needs_a_person)
+    }
+
     fn publication(&self, outputs: &Outputs, spool: &Arc<Spool>) -> Publication {
         Publication {
             parts: self.prepared.as_ref().map(|of| Arc::clone(&of.parts)),
@@ -426,15 +440,13 @@ impl Pipeline {
             );
             self.pending.published.push(id);
         }
-        if self.waiting.stranded() == 0 {
-            self.around.status.clear_stall();
-        }
         Ok(())
     }
 
     fn set_back(&mut self, id: Uuid, error: PublishError) -> Result<(), StreamError> {
         let (stream, repeats) = (&self.settings.name, self.around.status.repeats());
-        match self.waiting.set_back(id, error, &self.events) {
+        let now = self.around.clock.moment();
+        match self.waiting.set_back(id, error, now, &self.events) {
             Setback::Retry(cause) => {
                 if let Some(unsaid) = repeats.due_alike("publishing", &cause) {
                     tracing::warn!(stream, cause, unsaid, "publishing is tried again");
@@ -451,7 +463,6 @@ impl Pipeline {
                     );
                 }
                 self.around.status.metrics().publish_retries.add(1);
-                self.around.status.set_state(State::Stalled { cause });
             }
             Setback::ForgetUpload => {
                 self.pending
@@ -461,34 +472,5 @@ impl Pipeline {
             Setback::Stop { cause, advice } => return Err(StreamError::LoudStop { cause, advice }),
         }
         Ok(())
-    }
-
-    /// Objects whose bucket or folder the config no longer names wait until a person decides (C7).
-    pub(super) fn stranded(&self) -> Option<StreamError> {
-        let objects = self.waiting.stranded();
-        let (stream, store) = (&self.settings.name, self.outputs.store());
-        let waited_for = self
-            .waiting
-            .stores()
-            .filter(|waited_for| *waited_for != store);
-        let waited_for: BTreeSet<&str> = waited_for.collect();
-        let waited_for = waited_for.into_iter().collect::<Vec<_>>().join(" and ");
-        (objects > 0).then(|| StreamError::LoudStop {
-            cause: format!(
-                "{objects} objects wait for another destination than {store}: {waited_for}"
-            ),
-            advice: format!(
-                "name it again, or stop the daemon and run `firehose state retarget {stream}`"
-            ),
-        })
-    }
-
-    /// Says so.
-    pub(super) fn tell_of_stranded(&self) {
-        if let Some(stranded) = self.stranded() {
-            let (stream, cause) = (&self.settings.name, stranded.to_string());
-            tracing::error!(stream, cause, "objects are stranded");
-            self.around.status.set_state(State::Stalled { cause });
-        }
     }
 }

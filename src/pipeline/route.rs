@@ -52,6 +52,8 @@ impl Stretch {
 pub(super) struct Routed {
     /// Position of the stretch's last record, if it has any.
     pub frontier: Option<Position>,
+    /// Arrival of that record, in ms.
+    pub newest_ms: Option<i64>,
     /// Records of the stretch.
     pub records: u64,
     /// Records that transforms dropped.
@@ -173,6 +175,7 @@ pub(super) fn route(
     let last = range.clone().next_back().map(|last| source.record(last));
     Routed {
         frontier: last.map(|last| last.position),
+        newest_ms: last.map(|last| last.arrival_ms),
         records: range.len() as u64,
         dropped,
         groups: router.groups,

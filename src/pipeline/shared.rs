@@ -24,13 +24,13 @@ use uuid::Uuid;
 use super::Pipeline;
 use super::commit::{self, DraftBatch};
 use super::frontiers::Changes;
+use super::report::Trouble;
 use crate::checkpoint::SealedObject;
 use crate::clock::Moment;
 use crate::coordination::{BodyName, Lost};
 use crate::destination::{Destination, PublishError};
 use crate::failpoint;
 use crate::shard::{ShardId, ShardState, SourceName};
-use crate::telemetry::State;
 pub(super) use body::Range;
 pub use body::{Body, Listed};
 pub(super) use make::Made;
@@ -63,6 +63,8 @@ pub struct Shared {
     /// Objects in their final bytes that no durable checkpoint lists.
     gathered: Vec<(SealedObject, Moment)>,
     making: Option<Underway>,
+    /// Why it was tried in vain, since one was last made.
+    trouble: Option<Trouble>,
     made: Instant,
     /// Bodies that nothing names any more, on their way out.
     removing: JoinSet<()>,
@@ -126,6 +128,11 @@ impl Shared {
         let gathered = self.gathered.iter().map(|(_, since)| since);
         let objects = making.chain(gathered);
         (objects.clone().count() as u64, objects.min().copied())
+    }
+
+    /// What keeps a checkpoint from being made.
+    pub(super) const fn trouble(&self) -> Option<&Trouble> {
+        self.trouble.as_ref()
     }
 
     /// Stops what is under way, and waits a moment for what is left to be tidied up.
@@ -276,6 +283,7 @@ impl Pipeline {
             return;
         };
         let underway = shared.making.take();
+        shared.trouble = None;
         let waits_since = underway.map_or_else(HashMap::new, |underway| underway.waits_since);
         let made = match made {
             Ok(made) => made,
@@ -306,7 +314,6 @@ impl Pipeline {
             let since = since.unwrap_or_else(|| self.around.clock.moment_of(arrival_ms));
             self.waiting.add_listed(listed, since);
         }
-        self.around.status.clear_stall();
         self.around.status.checkpointed(took);
     }
 
@@ -318,9 +325,10 @@ impl Pipeline {
             tracing::warn!(stream, cause = %trouble, unsaid, "a checkpoint is still being made");
         }
         status.metrics().publish_retries.add(1);
-        if matches!(trouble, PublishError::Permanent { .. }) {
-            let cause = trouble.to_string();
-            status.set_state(State::Stalled { cause });
+        let now = self.around.clock.moment();
+        if let Some(shared) = self.checkpoints.shared_mut() {
+            let before = shared.trouble.take();
+            shared.trouble = Some(Trouble::again(before, trouble.clone(), now));
         }
         self.stopping.failed(trouble);
     }

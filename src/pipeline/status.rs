@@ -5,14 +5,11 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::broadcast;
 
-use super::Pipeline;
-use super::backlog::Backlog;
-use super::shared::Shared;
 use crate::checkpoint::{Lane, SealedObject};
 use crate::clock::{Clock, Moment};
 use crate::telemetry::{
-    Failures, KnownFailure, LastObject, Notice, Repeats, SourceHealth, State, StatusSnapshot,
-    StreamMetrics, StreamStatus, Tally,
+    Failures, KnownFailure, LastObject, Notice, Refusals, Repeats, SourceHealth, State,
+    StatusSnapshot, StreamMetrics, StreamStatus, Tally,
 };
 
 /// The state of one stream, written by its pipeline and read by everybody.
@@ -21,7 +18,10 @@ pub struct Status {
     metrics: StreamMetrics,
     clock: Clock,
     inner: Mutex<Inner>,
+    /// What holds a stream up for longer is an alarm.
+    patience: Duration,
     source: Arc<SourceHealth>,
+    refusals: Arc<Refusals>,
     failures: Arc<Failures>,
     landed: broadcast::Sender<Landed>,
     repeats: Arc<Repeats>,
@@ -51,10 +51,17 @@ struct Inner {
     waits_since: Option<Moment>,
     /// Set while the disk is full.
     shortage: Option<&'static str>,
+    /// Why what is sealed does not become visible.
+    publishing: Option<String>,
+    /// Why records are not read on, though some wait.
+    standstill: Option<String>,
 }
 
+/// What holds a stream up for longer than this is an alarm, where the config does not say.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Gauges of a running pipeline.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Observation {
     /// Partitions with an open batch.
     pub open_partitions: u64,
@@ -74,9 +81,11 @@ impl Status {
         let landed = broadcast::Sender::new(LANDED_MAX);
         let status = Self {
             metrics,
-            clock,
             inner: Mutex::default(),
+            patience: PATIENCE,
             source: Arc::default(),
+            refusals: Arc::new(Refusals::new(clock.clone())),
+            clock,
             failures: Arc::default(),
             landed,
             repeats: Arc::default(),
@@ -89,6 +98,12 @@ impl Status {
         status
     }
 
+    /// The same with another bound on what may hold the stream up before that is an alarm.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
     /// The state of one of several pipelines of the stream, for as long as it is held. What they count
     /// and hold adds up; the stream is as well as the worst of them.
     pub fn part(&self) -> Arc<Self> {
@@ -96,7 +111,9 @@ impl Status {
             metrics: self.metrics.clone(),
             clock: self.clock.clone(),
             inner: Mutex::default(),
+            patience: self.patience,
             source: Arc::clone(&self.source),
+            refusals: Arc::clone(&self.refusals),
             failures: Arc::clone(&self.failures),
             landed: self.landed.clone(),
             repeats: Arc::clone(&self.repeats),
@@ -123,6 +140,16 @@ impl Status {
         &self.source
     }
 
+    /// What producers are told.
+    pub const fn refusals(&self) -> &Arc<Refusals> {
+        &self.refusals
+    }
+
+    /// What holds the stream up for longer is an alarm.
+    pub const fn patience(&self) -> Duration {
+        self.patience
+    }
+
     /// Tells of every object that is published from now on.
     pub fn landed(&self) -> broadcast::Receiver<Landed> {
         self.landed.subscribe()
@@ -138,12 +165,10 @@ impl Status {
         self.lock().shortage = shortage;
     }
 
-    /// A publication has succeeded: whatever stalled the stream is over.
-    pub fn clear_stall(&self) {
+    /// Sets why objects do not become visible, and why records are not read on; `None`: they do, and are.
+    pub fn set_held_up(&self, publishing: Option<String>, standstill: Option<String>) {
         let mut inner = self.lock();
-        if matches!(inner.snapshot.state, State::Stalled { .. }) {
-            inner.snapshot.state = State::Running;
-        }
+        (inner.publishing, inner.standstill) = (publishing, standstill);
     }
 
     /// Counts records that go to the error prefix, in the batch that becomes `object`.
@@ -205,6 +230,13 @@ impl Status {
         inner.waits_since = observation.waits_since;
     }
 
+    /// What has stopped leaves records unread: they count as waiting from now on, where no older one is
+    /// known.
+    pub fn holds_something(&self) {
+        let now = self.clock.moment();
+        self.lock().waits_since.get_or_insert(now);
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -233,6 +265,9 @@ impl Inner {
         let oldest = [self.waits_since, part.waits_since];
         self.waits_since = oldest.into_iter().flatten().min();
         self.shortage = self.shortage.or(part.shortage);
+        let (publishing, standstill) = (&part.publishing, &part.standstill);
+        self.publishing = self.publishing.take().or_else(|| publishing.clone());
+        self.standstill = self.standstill.take().or_else(|| standstill.clone());
     }
 }
 
@@ -251,10 +286,11 @@ impl StreamStatus for Status {
             _ => None,
         };
         let shortage = inner.shortage.map(str::to_owned);
-        let causes: Vec<String> = [shortage, own, self.source.stall()]
-            .into_iter()
-            .flatten()
-            .collect();
+        let (publishing, standstill) = (inner.publishing, inner.standstill);
+        let refusing = self.refusals.stall(self.patience);
+        let reading = self.source.stall();
+        let causes = [shortage, own, publishing, standstill, refusing, reading];
+        let causes: Vec<String> = causes.into_iter().flatten().collect();
         let state = match &inner.snapshot.state {
             State::Running | State::Stalled { .. } if !causes.is_empty() => State::Stalled {
                 cause: causes.join("; "),
@@ -273,30 +309,6 @@ impl StreamStatus for Status {
 
     fn failures(&self) -> Vec<KnownFailure> {
         self.failures.known()
-    }
-}
-
-impl Pipeline {
-    /// Tells what is open, what waits, and what has failed since it was last told.
-    pub(super) fn report(&mut self) {
-        self.tell_of_failures(false);
-        if let (Some(backlog), Some(journal)) = (&mut self.backlog, self.source.journal()) {
-            backlog.look(journal.next_sequence(), self.around.clock.moment());
-        }
-        let unlisted = self.checkpoints.shared().map(Shared::unlisted);
-        let oldest = [
-            self.backlog.as_ref().and_then(Backlog::waits_since),
-            self.table.waits_since(),
-            self.waiting.waits_since(),
-            unlisted.and_then(|(_, oldest)| oldest),
-        ];
-        self.around.status.observe(Observation {
-            open_partitions: self.table.open_partitions() as u64,
-            waiting: self.waiting.len() as u64 + unlisted.map_or(0, |(objects, _)| objects),
-            journal_bytes: self.source.bytes(),
-            spool_bytes: self.spool.bytes(),
-            waits_since: oldest.into_iter().flatten().min(),
-        });
     }
 }
 

@@ -34,6 +34,11 @@ impl SourceHealth {
         self.lock().clear();
     }
 
+    /// Whether a part of it cannot be read.
+    pub fn is_stalled(&self) -> bool {
+        !self.lock().is_empty()
+    }
+
     /// Why the source is not read as it should be, in one sentence.
     pub fn stall(&self) -> Option<String> {
         let parts = self.lock();

@@ -26,7 +26,7 @@ impl Body for Memory {
 }
 
 /// A sealed object.
-fn object(key: &str, bytes: impl Into<Bytes>) -> Publication {
+pub fn object(key: &str, bytes: impl Into<Bytes>) -> Publication {
     let bytes = bytes.into();
     Publication {
         object_id: Uuid::new_v4(),

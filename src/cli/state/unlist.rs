@@ -25,12 +25,12 @@ pub(super) fn run(
     out: &mut dyn Write,
 ) -> Result<(), CommandError> {
     let stream = named(config, stream)?;
-    let settings = stream.source.coordination().ok_or_else(|| {
-        CommandError::Usage(format!(
-            "stream {} is not shared: --object is for the lists of shared streams",
+    let Some(settings) = stream.source.coordination() else {
+        return Err(CommandError::Usage(format!(
+            "stream {} is not shared",
             stream.name
-        ))
-    })?;
+        )));
+    };
     runtime()?.block_on(unlist(stream, settings, key, yes, out))
 }
 

@@ -62,6 +62,31 @@ pub(super) fn list(config: &Config, out: &mut dyn Write) -> Result<(), CommandEr
             )?;
         }
         shards::write(&held, Clock::system().now_ms(), out)?;
+        write_missing(&held, out)?;
+    }
+    Ok(())
+}
+
+/// Ranges of the journal that are told one by one.
+const RANGES_MAX: usize = 8;
+
+/// What damage in the journal has cost.
+fn write_missing(held: &Holdings, out: &mut dyn Write) -> std::io::Result<()> {
+    for range in held.missing.iter().take(RANGES_MAX) {
+        let (first, last) = (range.first.0, range.last.0);
+        let records = match (range.is_exact(), range.records()) {
+            (true, records) => format!("{records} records"),
+            (false, 0) => "nobody knows how many records, if any".to_owned(),
+            (false, records) => format!("at least {records} records"),
+        };
+        writeln!(
+            out,
+            "   lost to damage in the journal: {records}, {first} to {last}"
+        )?;
+    }
+    let more = held.missing.len().saturating_sub(RANGES_MAX);
+    if more > 0 {
+        writeln!(out, "   and {more} ranges more")?;
     }
     Ok(())
 }

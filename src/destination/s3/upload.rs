@@ -119,7 +119,7 @@ impl Inner {
             Held::Ours => Ok(()),
             Held::Nothing if for_good => {
                 let url = self.url(&object.key);
-                tracing::warn!(object = %url, cause = %answer.text(), "a multipart upload is lost");
+                tracing::warn!(object = %url, cause = %answer.text(), "a multipart upload is gone");
                 Err(PublishError::UploadGone)
             }
             Held::Nothing => Err(self.error(&answer, "uploading", &object.key)),

@@ -101,3 +101,56 @@ async fn after_a_refusal_for_want_of_room_what_is_smaller_fits_and_a_lost_segmen
     let stop = loud_stop(try_open(&crashed, known(1, Some(Sequence(released)))));
     assert!(stop.contains(".segment is gone"), "{stop}");
 }
+
+/// Nothing need come behind the damage for it to be told.
+#[tokio::test]
+async fn records_lost_at_the_end_are_told_though_no_record_follows() {
+    let disk = TornDisk::new(0);
+    let opened = open(&disk, known(0, None));
+    append(&opened.journal, 0..3).await;
+    close(opened.journal).await;
+    // The next segment says where this one ends.
+    close(open(&disk, known(1, None)).journal).await;
+    disk.rot(&segment(1), inside(2), 0x01).unwrap();
+    let mut opened = open(&disk, known(2, None));
+    assert_eq!(opened.missing, [], "it is not looked at before it is read");
+    assert_eq!(read(&mut opened.reader).await, [0, 1]);
+    let chunk = opened.reader.next(3_000).await.unwrap().unwrap();
+    assert!(chunk.is_empty());
+    assert_eq!(opened.reader.take_missing(), [numbers(1, 2, 2)]);
+    close(opened.journal).await;
+    assert!(opened.reader.next(3_000).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn an_opening_tells_when_the_oldest_record_came_that_nobody_has_applied() {
+    let disk = TornDisk::new(0);
+    let at = |now_ms, known| {
+        let disk = Arc::new(disk.clone());
+        Journal::open(disk, Clock::manual(now_ms), settings(SEGMENT_BYTES), known).unwrap()
+    };
+    let opened = at(5, known(0, None));
+    assert_eq!(opened.unread, None, "there is none");
+    append(&opened.journal, 0..5).await;
+    close(opened.journal).await;
+    let opened = at(7, known(1, None));
+    append(&opened.journal, 5..6).await;
+    close(opened.journal).await;
+    let (first, second) = (Sequence::first_of(1), Sequence::first_of(2));
+    let mut epoch = 1;
+    for (frontier, oldest_ms) in [
+        (None, Some(5)),
+        (Some(first.plus(3)), Some(5)),
+        (Some(first.plus(4)), Some(7)),
+        (Some(second), None),
+    ] {
+        epoch += 1;
+        let opened = at(9, known(epoch, frontier));
+        let unread = oldest_ms.map(|oldest_ms| Unread {
+            oldest_ms,
+            next: second.plus(1),
+        });
+        assert_eq!(opened.unread, unread, "{frontier:?}");
+        close(opened.journal).await;
+    }
+}

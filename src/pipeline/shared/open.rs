@@ -144,6 +144,7 @@ pub async fn open_shared(
         gathering: false,
         gathered: Vec::new(),
         making: None,
+        trouble: None,
         made: Instant::now(),
         removing: JoinSet::new(),
         tenure: taken.tenure,
@@ -159,6 +160,7 @@ pub async fn open_shared(
         outputs: Arc::new(outputs),
         open: Vec::new(),
         sealed: Vec::new(),
+        unread: None,
     })
 }
 

@@ -247,6 +247,7 @@ impl Tail {
                     tracing::error!(stream, shard, cause = %trouble, unsaid, "the shard cannot be read");
                 }
                 health.trouble(shard, trouble.to_string());
+                self.fall_behind();
                 retry::delay(self.attempt, retry::PERMANENT_MAX)
             }
             Trouble::Iterator(cause) => {
@@ -260,15 +261,24 @@ impl Tail {
                 }
                 if self.attempt >= TOLD_AFTER {
                     health.trouble(shard, cause.clone());
+                    self.fall_behind();
                 }
                 retry::delay(self.attempt, retry::TRANSIENT_MAX)
             }
         };
         tokio::time::sleep(delay).await;
     }
+
+    /// Kinesis does not tell how far behind reading is: at most by what came since it last told.
+    fn fall_behind(&self) {
+        let now_ms = self.shared.means.clock.now_ms();
+        if let Some(until_ms) = self.until_ms {
+            self.behind.set(now_ms.saturating_sub(until_ms));
+        }
+    }
 }
 
-/// Shouts that records are lost.
+/// Shouts that the stream has forgotten a time before it was read; what came in it, nobody knows.
 pub(super) fn report_gap(means: &Means, shard: &str, after: &str, until_ms: Option<i64>) {
     means.metrics.retention_gaps.add(1);
     let until = until_ms.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
@@ -278,8 +288,8 @@ pub(super) fn report_gap(means: &Means, shard: &str, after: &str, until_ms: Opti
         shard,
         after,
         until,
-        "RECORDS ARE LOST: the Kinesis stream has forgotten records of this shard before they were \
-         read; all that had arrived until then was delivered. Raise the stream's retention, or stop \
-         the daemon for less long"
+        "RECORDS MAY BE LOST: the Kinesis stream has forgotten a time of this shard that was not read: \
+         what arrived in it, if anything did, is lost; all that had arrived until then is read. \
+         Raise the stream's retention, or stop the daemon for less long"
     );
 }

@@ -1,0 +1,79 @@
+//! `state retry NAME`: objects that could not be published are sent again.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+
+use super::{CommandError, aside, directory, named, runtime, uploads};
+use crate::config::Config;
+use crate::daemon;
+use crate::disk::{Disk, HostDisk};
+use crate::pipeline::Tried;
+
+/// Sends each object that waits once more, or the one with this key.
+pub(super) fn run(
+    config: &Config,
+    stream: &str,
+    object: Option<&str>,
+    out: &mut dyn Write,
+) -> Result<(), CommandError> {
+    let settings = named(config, stream)?;
+    if settings.source.is_shared() {
+        return Err(CommandError::Usage(format!(
+            "{stream} is shared by several daemons: whoever holds a shard sends its objects again"
+        )));
+    }
+    let disk = HostDisk::new(directory(config, stream)?).context("open the state")?;
+    let disk: Arc<dyn Disk> = Arc::new(disk);
+    if let Some(key) = object
+        && aside::put_back(&disk, key)?
+    {
+        writeln!(out, "{key} is back in the state")?;
+    }
+    let trying = daemon::try_again(config, settings.clone(), object);
+    let all = runtime()?.block_on(trying).context("try again")?;
+    if let (Some(key), true) = (object, all.is_empty()) {
+        return Err(CommandError::Usage(format!(
+            "{key} neither waits for the destination of {stream} nor was moved aside"
+        )));
+    }
+    let now = Some(&settings.destination.store);
+    for tried in &all {
+        say(tried, out)?;
+        uploads::abort(tried.given_up.as_slice(), now, out)?;
+    }
+    let left = all.iter().filter(|tried| tried.refused.is_some()).count();
+    writeln!(
+        out,
+        "{} of {} objects are published",
+        all.len() - left,
+        all.len()
+    )?;
+    if left > 0 {
+        return Err(CommandError::Failed(anyhow::anyhow!(
+            "{left} objects still wait; nothing of them is lost"
+        )));
+    }
+    Ok(())
+}
+
+fn say(tried: &Tried, out: &mut dyn Write) -> std::io::Result<()> {
+    let Tried {
+        key,
+        renamed,
+        refused,
+        ..
+    } = tried;
+    if let Some(new_key) = renamed {
+        writeln!(
+            out,
+            "something else is under {key}: it is {new_key} from now on"
+        )?;
+    }
+    let key = renamed.as_ref().unwrap_or(key);
+    match refused {
+        None => writeln!(out, "{key} is published"),
+        Some(cause) => writeln!(out, "{key} is not published: {cause}"),
+    }
+}

@@ -1,0 +1,19 @@
+//! Sends objects once more that could not be published, with the stream's state opened as a start does.
+
+use super::Common;
+use crate::config::{Config, StreamSettings};
+use crate::pipeline::{self, Tried};
+
+/// Tries each object of the stream that waits, or the one with this key. The caller holds the lock.
+pub(crate) async fn try_again(
+    config: &Config,
+    settings: StreamSettings,
+    key: Option<&str>,
+) -> anyhow::Result<Vec<Tried>> {
+    let common = Common::new(config)?;
+    let opening = common.open(&config.state_dir, settings.clone(), None);
+    let Some(home) = opening.await?.into_home() else {
+        return Ok(Vec::new());
+    };
+    Ok(pipeline::try_again(home?, &settings, key, common.clock.now_ms()).await?)
+}

@@ -1,0 +1,163 @@
+//! Objects of a stream that does not run, sent once more; under a key of their own where somebody else has
+//! taken the one that they had.
+//!
+//! A new key is given only where the destination has said that the old one holds something else: so nothing
+//! of ours is there, and a store that never overwrites lets nothing of ours come there later.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::checkpoints::Checkpoints;
+use super::home::{self, Claim, Home, store_error};
+use super::outputs::Outputs;
+use super::publish::publication;
+use crate::checkpoint::{Commit, NamedUpload, SealedObject, Store, StoreError};
+use crate::config::StreamSettings;
+use crate::destination::{Destination, PublishError};
+use crate::error::StreamError;
+use crate::spool::Spool;
+
+/// What has become of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tried {
+    /// The key that it had.
+    pub key: String,
+    /// The key that it has now, where that is another one.
+    pub renamed: Option<String>,
+    /// Why it is not published; `None`: it is.
+    pub refused: Option<String>,
+    /// The upload that was given up with the old key.
+    pub given_up: Option<NamedUpload>,
+}
+
+/// Tries the objects that wait for the stream's destination, or the one with this key, from what recovery
+/// has opened: as it does, it claims the destination first.
+pub async fn try_again(
+    home: Home,
+    settings: &StreamSettings,
+    key: Option<&str>,
+    now_ms: i64,
+) -> Result<Vec<Tried>, StreamError> {
+    let stream = &settings.name;
+    let claim = Claim::of(&home, stream, now_ms);
+    let (Checkpoints::Local(local), Some(claim)) = (&home.checkpoints, claim) else {
+        return Ok(Vec::new());
+    };
+    let named: HashSet<Uuid> = home.sealed.iter().map(|object| object.id).collect();
+    let claimed = home::try_claim(settings, &claim, &named).await;
+    let (destination, conditional) = claimed.map_err(not_reached)?;
+    home::tell_of_overwriting(stream, &destination, conditional);
+    let again = Again {
+        store: Arc::clone(&local.store),
+        spool: Arc::clone(&home.spool),
+        outputs: Arc::clone(&home.outputs),
+        destination,
+    };
+    let store = home.outputs.store();
+    let is_wanted = |object: &SealedObject| {
+        object.target.store == store && key.is_none_or(|key| object.target.key == key)
+    };
+    let mut tried = Vec::new();
+    for object in home.sealed.into_iter().filter(is_wanted) {
+        let one = again.try_one(object).await;
+        tried.push(one.map_err(|error| store_error(stream, "change the state", &error))?);
+    }
+    home.source.stop();
+    home.source.stopped().await;
+    Ok(tried)
+}
+
+fn not_reached(error: PublishError) -> StreamError {
+    match error {
+        PublishError::Foreign { cause, advice } => StreamError::LoudStop { cause, advice },
+        error => StreamError::State {
+            action: "open the destination",
+            cause: error.to_string(),
+        },
+    }
+}
+
+struct Again {
+    store: Arc<Store>,
+    spool: Arc<Spool>,
+    outputs: Arc<Outputs>,
+    destination: Destination,
+}
+
+impl Again {
+    async fn try_one(&self, object: SealedObject) -> Result<Tried, StoreError> {
+        let key = object.target.key.clone();
+        let (sent, object) = self.send(object).await?;
+        let Err(PublishError::Foreign { .. }) = sent else {
+            return Ok(Tried {
+                key,
+                renamed: None,
+                refused: sent.err().map(|error| error.to_string()),
+                given_up: None,
+            });
+        };
+        let given_up = object.upload_id.clone().map(|upload_id| NamedUpload {
+            store: object.target.store.clone(),
+            key: key.clone(),
+            upload_id,
+        });
+        let renamed = renamed(object.clone());
+        // One transaction: at no time are both listed, or none.
+        self.store.commit(&Commit {
+            published: vec![object.id],
+            sealed: vec![renamed.clone()],
+            ..Commit::default()
+        })?;
+        let new_key = renamed.target.key.clone();
+        let (sent, _) = self.send(renamed).await?;
+        Ok(Tried {
+            key,
+            renamed: Some(new_key),
+            refused: sent.err().map(|error| error.to_string()),
+            given_up,
+        })
+    }
+
+    /// Sends an object once, and takes it out of the state when it is there. Its upload is named by the
+    /// state before anything is sent by it (C1).
+    async fn send(
+        &self,
+        mut object: SealedObject,
+    ) -> Result<(Result<(), PublishError>, SealedObject), StoreError> {
+        let mut one = publication(&object, &self.outputs, &self.spool);
+        if object.upload_id.is_none() && self.destination.needs_upload(object.size) {
+            match self.destination.begin_upload(&one).await {
+                Err(error) => return Ok((Err(error), object)),
+                Ok(upload_id) => object.upload_id = Some(upload_id),
+            }
+            self.store.commit(&Commit {
+                sealed: vec![object.clone()],
+                ..Commit::default()
+            })?;
+            one.upload_id.clone_from(&object.upload_id);
+        }
+        let mut sent = self.destination.publish(&[one]).await;
+        let sent = sent.pop().unwrap_or(Ok(()));
+        if sent.is_ok() {
+            self.store.commit(&Commit {
+                published: vec![object.id],
+                ..Commit::default()
+            })?;
+        }
+        Ok((sent, object))
+    }
+}
+
+/// The object under another id, and with that another key.
+fn renamed(mut object: SealedObject) -> SealedObject {
+    let (old, new) = (object.id.to_string(), Uuid::new_v4());
+    let key = &object.target.key;
+    object.target.key = match key.rfind(&old) {
+        Some(at) => format!("{}{new}{}", &key[..at], &key[at + old.len()..]),
+        None => format!("{key}-{new}"),
+    };
+    (object.id, object.upload_id) = (new, None);
+    object
+}

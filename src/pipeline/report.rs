@@ -1,0 +1,184 @@
+//! What a running pipeline tells of itself: its gauges, since when the oldest record waits, and what
+//! holds it up for longer than it may.
+
+use std::collections::BTreeSet;
+
+use super::Pipeline;
+use super::apply::ENCODE_BACKLOG;
+use super::backlog::Backlog;
+use super::shared::Shared;
+use super::status::Observation;
+use crate::clock::Moment;
+use crate::config::display_size;
+use crate::destination::PublishError;
+use crate::error::StreamError;
+
+/// Lines of the log that are said while they are true.
+const IN_VAIN: &str = "publishing is stalled, and tried again";
+const STANDSTILL: &str = "records wait, and none are read";
+
+impl Pipeline {
+    /// Tells what is open, what waits and for how long, and what has failed since it was last told.
+    pub(super) fn report(&mut self) {
+        self.tell_of_failures(false);
+        let now = self.around.clock.moment();
+        if let (Some(backlog), Some(journal)) = (&mut self.backlog, self.source.journal()) {
+            backlog.look(journal.next_sequence(), now);
+        }
+        let publishing = self.publishing_trouble(now);
+        let standstill = self.standstill(now);
+        self.around.status.set_held_up(publishing, standstill);
+        let unlisted = self.checkpoints.shared().map(Shared::unlisted);
+        let oldest = [
+            self.backlog.as_ref().and_then(Backlog::waits_since),
+            self.table.waits_since(),
+            self.waiting.waits_since(),
+            unlisted.and_then(|(_, oldest)| oldest),
+            self.unread_since(now),
+        ];
+        self.around.status.observe(Observation {
+            open_partitions: self.table.open_partitions() as u64,
+            waiting: self.waiting.len() as u64 + unlisted.map_or(0, |(objects, _)| objects),
+            journal_bytes: self.source.bytes(),
+            spool_bytes: self.spool.bytes(),
+            waits_since: oldest.into_iter().flatten().min(),
+        });
+    }
+
+    /// Why objects do not become visible: at once where that needs a person, else when it has lasted.
+    fn publishing_trouble(&self, now: Moment) -> Option<String> {
+        let patience = self.around.status.patience();
+        let listing = self.checkpoints.shared().and_then(Shared::trouble);
+        let troubles = [self.waiting.trouble(), listing];
+        let lasting = troubles
+            .into_iter()
+            .flatten()
+            .find(|trouble| trouble.needs_a_person() || trouble.since.until(now) >= patience);
+        let cause = lasting.map(|trouble| trouble.error.to_string());
+        match &cause {
+            None => self.around.status.repeats().over(IN_VAIN),
+            Some(cause) if lasting.is_some_and(|trouble| !trouble.needs_a_person()) => {
+                self.say(IN_VAIN, cause);
+            }
+            Some(_) => {}
+        }
+        let stranded = self.stranded().map(|stranded| stranded.to_string());
+        let causes: Vec<String> = [cause, stranded].into_iter().flatten().collect();
+        (!causes.is_empty()).then(|| causes.join("; "))
+    }
+
+    /// Why nothing is read though records wait, when that has lasted.
+    fn standstill(&mut self, now: Moment) -> Option<String> {
+        let waits = match &self.backlog {
+            Some(backlog) => backlog.waits_since().is_some(),
+            None => !self.has_room(),
+        };
+        let patience = self.around.status.patience();
+        let writes = self.checkpointing && self.checkpoints.store().is_some();
+        let cause = if writes && self.checkpoint_begun.elapsed() >= patience {
+            Some("a checkpoint is not written: the disk under state_dir takes no writes".to_owned())
+        } else if !waits {
+            self.standing = None;
+            None
+        } else {
+            let since = *self.standing.get_or_insert(now);
+            (since.until(now) >= patience).then(|| {
+                let why = self.what_reading_waits_for();
+                format!("records wait, and none are read: {why}")
+            })
+        };
+        match &cause {
+            None => self.around.status.repeats().over(STANDSTILL),
+            Some(cause) => self.say(STANDSTILL, cause),
+        }
+        cause
+    }
+
+    fn what_reading_waits_for(&self) -> String {
+        if self.is_spool_full() {
+            let limit = display_size(self.settings.spool_limit);
+            format!(
+                "the spool is full (spool_limit = \"{limit}\"), and what is in it is not published"
+            )
+        } else if self.checkpoints.is_gathering() {
+            "a checkpoint of the shard is still being made".to_owned()
+        } else if self.encode_queue.len() >= ENCODE_BACKLOG {
+            "encoding has not caught up".to_owned()
+        } else if !self.has_room() {
+            "the memory for batches is used up (memory_limit)".to_owned()
+        } else {
+            "transforms and queries are still at those before them".to_owned()
+        }
+    }
+
+    /// Since when records may wait in Kinesis that the daemon cannot read, while it cannot.
+    fn unread_since(&mut self, now: Moment) -> Option<Moment> {
+        let is_unread = self.source.journal().is_none() && self.around.status.source().is_stalled();
+        if !is_unread {
+            self.unread = None;
+            return None;
+        }
+        let clock = &self.around.clock;
+        let until = || self.frontiers.read_until_ms();
+        let since = || until().map_or(now, |ms| clock.moment_of(ms));
+        Some(*self.unread.get_or_insert_with(since))
+    }
+
+    fn say(&self, line: &'static str, cause: &str) {
+        if let Some(unsaid) = self.around.status.repeats().due_alike(line, cause) {
+            tracing::error!(stream = self.settings.name, cause, unsaid, "{line}");
+        }
+    }
+
+    /// Objects whose bucket or folder the config no longer names wait until a person decides (C7).
+    pub(super) fn stranded(&self) -> Option<StreamError> {
+        let objects = self.waiting.stranded();
+        let (stream, store) = (&self.settings.name, self.outputs.store());
+        let waited_for = self
+            .waiting
+            .stores()
+            .filter(|waited_for| *waited_for != store);
+        let waited_for: BTreeSet<&str> = waited_for.collect();
+        let waited_for = waited_for.into_iter().collect::<Vec<_>>().join(" and ");
+        (objects > 0).then(|| StreamError::LoudStop {
+            cause: format!(
+                "{objects} objects wait for another destination than {store}: {waited_for}"
+            ),
+            advice: format!(
+                "name it again, or stop the daemon and run `firehose state retarget {stream}`"
+            ),
+        })
+    }
+
+    /// Says so.
+    pub(super) fn tell_of_stranded(&self) {
+        if let Some(stranded) = self.stranded() {
+            let (stream, cause) = (&self.settings.name, stranded.to_string());
+            tracing::error!(stream, cause, "objects are stranded");
+        }
+    }
+}
+
+/// Why something was tried in vain, and since when it is.
+#[derive(Clone, Debug)]
+pub(super) struct Trouble {
+    /// The first attempt in vain.
+    pub since: Moment,
+    /// What the last one has met.
+    pub error: PublishError,
+}
+
+impl Trouble {
+    /// What another attempt has met, after these.
+    pub(super) fn again(before: Option<Self>, error: PublishError, now: Moment) -> Self {
+        Self {
+            since: before.map_or(now, |before| before.since),
+            error,
+        }
+    }
+
+    /// Whether it will not pass by itself.
+    pub(super) const fn needs_a_person(&self) -> bool {
+        matches!(self.error, PublishError::Permanent { .. })
+    }
+}

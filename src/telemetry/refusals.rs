@@ -1,0 +1,182 @@
+//! Whether producers are let in: refusals that go on, and appends that nobody answers.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::clock::{Clock, Moment};
+
+/// What the door of a stream has told its producers lately. Written by the door, shown by the stream's
+/// status.
+#[derive(Debug)]
+pub struct Refusals {
+    clock: Clock,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// The first refusal since a batch was accepted.
+    since: Option<Moment>,
+    /// The last one, and why.
+    last: Option<(Moment, String)>,
+    /// Appends that wait for their answer.
+    pending: usize,
+    /// Since when no answer has come, while some are waited for.
+    unanswered: Option<Moment>,
+}
+
+/// An append that waits for its answer, or is given up when dropped.
+#[derive(Debug)]
+pub struct Knock {
+    refusals: Arc<Refusals>,
+}
+
+impl Refusals {
+    /// Nobody has knocked yet.
+    pub fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            inner: Mutex::default(),
+        }
+    }
+
+    /// A batch is handed over.
+    pub fn knock(self: &Arc<Self>) -> Knock {
+        let now = self.clock.moment();
+        let mut inner = self.lock();
+        inner.pending += 1;
+        inner.unanswered.get_or_insert(now);
+        drop(inner);
+        Knock {
+            refusals: Arc::clone(self),
+        }
+    }
+
+    /// Why producers are not served, if they have not been for longer than `patience`. Refusals that
+    /// nobody has met for as long do not count: whether the next would be refused is not known.
+    pub fn stall(&self, patience: Duration) -> Option<String> {
+        let now = self.clock.moment();
+        let inner = self.lock();
+        if let (Some(since), Some((last, cause))) = (inner.since, &inner.last)
+            && since.until(*last) >= patience
+            && last.until(now) < patience
+        {
+            return Some(format!("producers are refused: {cause}"));
+        }
+        let waits = inner.unanswered.filter(|_| inner.pending > 0);
+        waits
+            .is_some_and(|since| since.until(now) >= patience)
+            .then(|| "producers get no answer: the disk under state_dir takes no writes".to_owned())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Knock {
+    /// The batch was accepted.
+    pub fn accepted(self) {
+        let mut inner = self.refusals.lock();
+        (inner.since, inner.last) = (None, None);
+        inner.unanswered = Some(self.refusals.clock.moment());
+    }
+
+    /// It was refused. Gives what [`Refusals::stall`] says now.
+    pub fn refused(self, cause: String, patience: Duration) -> Option<String> {
+        let now = self.refusals.clock.moment();
+        let mut inner = self.refusals.lock();
+        let is_old = |(last, _): &(Moment, String)| last.until(now) >= patience;
+        if inner.last.as_ref().is_none_or(is_old) {
+            inner.since = Some(now);
+        }
+        inner.last = Some((now, cause));
+        inner.unanswered = Some(now);
+        drop(inner);
+        self.refusals.stall(patience)
+    }
+}
+
+impl Drop for Knock {
+    fn drop(&mut self) {
+        let mut inner = self.refusals.lock();
+        inner.pending -= 1;
+        if inner.pending == 0 {
+            inner.unanswered = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    fn refusals() -> (Clock, Arc<Refusals>) {
+        let clock = Clock::manual(0);
+        (clock.clone(), Arc::new(Refusals::new(clock)))
+    }
+
+    fn pass(clock: &Clock, seconds: u64) {
+        clock.advance(Duration::from_secs(seconds));
+    }
+
+    #[test]
+    fn refusals_are_an_alarm_when_they_go_on_and_none_when_they_pass() {
+        let (clock, refusals) = refusals();
+        let refuse = || refusals.knock().refused("it is full".to_owned(), PATIENCE);
+        let mut told = 0;
+        for second in 0..40 {
+            let stall = refuse();
+            assert_eq!(stall.is_some(), second >= 30, "after {second} s");
+            assert_eq!(stall, refusals.stall(PATIENCE));
+            told += u32::from(stall.is_some());
+            pass(&clock, 1);
+        }
+        assert_eq!(told, 10);
+        let stall = refusals.stall(PATIENCE).unwrap();
+        assert_eq!(stall, "producers are refused: it is full");
+        refusals.knock().accepted();
+        assert_eq!(refusals.stall(PATIENCE), None);
+        // Back-pressure: some are refused, some are not.
+        for _ in 0..100 {
+            assert_eq!(refuse(), None);
+            pass(&clock, 10);
+            refusals.knock().accepted();
+        }
+    }
+
+    #[test]
+    fn refusals_that_nobody_meets_any_more_are_forgotten() {
+        let (clock, refusals) = refusals();
+        let refuse = || refusals.knock().refused("it is full".to_owned(), PATIENCE);
+        for _ in 0..40 {
+            refuse();
+            pass(&clock, 1);
+        }
+        pass(&clock, 28);
+        assert!(refusals.stall(PATIENCE).is_some());
+        pass(&clock, 1);
+        assert_eq!(refusals.stall(PATIENCE), None);
+        assert_eq!(refuse(), None, "they begin anew");
+    }
+
+    #[test]
+    fn appends_that_nobody_answers_are_an_alarm_until_they_are_given_up() {
+        let (clock, refusals) = refusals();
+        let (one, two) = (refusals.knock(), refusals.knock());
+        pass(&clock, 29);
+        assert_eq!(refusals.stall(PATIENCE), None);
+        one.accepted();
+        pass(&clock, 29);
+        assert_eq!(refusals.stall(PATIENCE), None, "one was answered since");
+        pass(&clock, 1);
+        assert!(refusals.stall(PATIENCE).unwrap().contains("no answer"));
+        drop(two);
+        assert_eq!(refusals.stall(PATIENCE), None);
+        pass(&clock, 100);
+        let _late = refusals.knock();
+        assert_eq!(refusals.stall(PATIENCE), None, "it has just come");
+    }
+}

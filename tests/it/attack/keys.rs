@@ -1,0 +1,295 @@
+//! Objects that cannot be published, and keys that are hard to publish: none may hold up a stream for good.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+use firehose::config::StoreSettings;
+use firehose::destination::{Destination, Keys};
+
+use super::alarms::{CLICKS, Clicks, gauge, judge, left_behind, plant, put, waiting};
+use crate::destination::object;
+use crate::support::campaign::say;
+use crate::support::daemon::{Site, was_killed};
+use crate::support::lake;
+use crate::support::servers::{Bucket, Weed};
+
+/// The bytes that were moved aside.
+fn aside(site: &Site) -> Vec<PathBuf> {
+    lake::objects(&site.path("state/clicks"), "discarded")
+        .into_iter()
+        .filter(|path| {
+            path.extension()
+                .is_none_or(|it| it != "json" && it != "put-back")
+        })
+        .collect()
+}
+
+#[test]
+fn an_object_is_moved_aside_without_a_byte_lost_and_put_back() {
+    let site = CLICKS.site();
+    left_behind(&site);
+    let key = waiting(&site);
+    let discard = ["state", "discard", "clicks", "--object", &key];
+    let told = site.command(&discard).refused(2);
+    assert!(
+        told.contains("holds 1 records") && told.contains("nothing was done"),
+        "{told}"
+    );
+    assert_eq!(waiting(&site), key);
+    let told = site.command(&[&discard[..], &["--yes"]].concat()).done();
+    let kept = aside(&site);
+    assert_eq!(kept.len(), 1, "{told}");
+    assert!(told.contains(kept[0].to_str().unwrap()), "{told}");
+    assert_eq!(fs::read(&kept[0]).unwrap(), b"{\"n\":1}\n");
+
+    // The stream goes on without it.
+    fs::remove_file(site.path("lake/data")).unwrap();
+    let mut daemon = site.start();
+    assert_eq!(put(&site, b"{\"n\":2}\n"), 200);
+    let is_there = || lake::lines(&site.path("lake"), "data") == [b"{\"n\":2}"];
+    daemon
+        .until("the next record is delivered", is_there)
+        .unwrap();
+    daemon.drain();
+
+    let told = site.follow(&told, "retry").done();
+    assert!(told.contains("is back in the state"), "{told}");
+    assert!(site.path("lake").join(&key).exists(), "{told}");
+    let mut lines = lake::lines(&site.path("lake"), "data");
+    lines.sort();
+    assert_eq!(lines, [b"{\"n\":1}", b"{\"n\":2}"]);
+    assert_eq!(aside(&site), kept, "nothing is deleted");
+    let again = ["state", "retry", "clicks", "--object", &key];
+    site.command(&again).refused(2);
+    site.start().drain();
+    let bytes = fs::metadata(&kept[0]).unwrap().len();
+    say(&format!("keys: {bytes} bytes moved aside and put back"));
+}
+
+#[test]
+fn what_the_disk_has_left_of_an_object_is_moved_aside_too() {
+    let site = CLICKS.site();
+    left_behind(&site);
+    let key = waiting(&site);
+    let spool = site.path("state/clicks/spool");
+    for file in fs::read_dir(spool).unwrap() {
+        let path = file.unwrap().path();
+        let mut bytes = fs::read(&path).unwrap();
+        bytes.iter_mut().for_each(|byte| *byte ^= 0x20);
+        fs::write(path, bytes).unwrap();
+    }
+    fs::remove_file(site.path("lake/data")).unwrap();
+    let told = site
+        .command(&["state", "discard", "clicks", "--object", &key, "--yes"])
+        .done();
+    assert!(told.contains("its bytes are not what they were"), "{told}");
+    assert_eq!(
+        fs::read(&aside(&site)[0]).unwrap().len(),
+        b"{\"n\":1}\n".len()
+    );
+    let retry = ["state", "retry", "clicks", "--object", &key];
+    let told = site.command(&retry).refused(1);
+    assert!(told.contains("is not what the object was"), "{told}");
+    let daemon = site.start();
+    assert_eq!(gauge(&site, "firehose_sealed_waiting"), 0.0);
+    daemon.drain();
+}
+
+#[test]
+fn an_object_of_which_the_key_is_taken_gets_another_one_and_is_there_once() {
+    let site = CLICKS.site();
+    left_behind(&site);
+    let key = waiting(&site);
+    plant(&site, &key);
+    let mut daemon = site.spawn(&[]);
+    daemon.alive();
+    let what = "Something else is under an object's key";
+    judge(what, &site, &mut daemon, "clicks", || {});
+    daemon.terminate();
+    let told = site.command(&["state", "retry", "clicks"]).done();
+    assert!(
+        told.contains(&format!("something else is under {key}")),
+        "{told}"
+    );
+    assert!(told.contains("1 of 1 objects are published"), "{told}");
+    let mut lines = lake::lines(&site.path("lake"), "data");
+    lines.sort();
+    assert_eq!(lines, [&b"theirs"[..], b"{\"n\":1}"]);
+    site.start().drain();
+    assert_eq!(lake::objects(&site.path("lake"), "data").len(), 2);
+}
+
+#[test]
+fn what_is_not_there_or_cannot_be_reached_changes_nothing() {
+    let site = CLICKS.site();
+    left_behind(&site);
+    let key = waiting(&site);
+    let told = site.command(&["state", "retry", "clicks"]).refused(1);
+    assert!(
+        told.contains("Not a directory") && told.contains("still wait"),
+        "{told}"
+    );
+    assert_eq!(waiting(&site), key);
+    site.configure(
+        &Clicks {
+            lake: "other",
+            ..CLICKS
+        }
+        .settings(),
+    );
+    let told = site
+        .command(&["state", "retry", "clicks", "--object", &key])
+        .refused(2);
+    assert!(told.contains("neither waits"), "{told}");
+    assert_eq!(waiting(&site), key);
+    // A stream that the config does not name.
+    site.configure(&CLICKS.settings().replace("stream.clicks", "stream.others"));
+    let discard = ["state", "discard", "clicks", "--object", &key, "--yes"];
+    site.command(&discard).done();
+    assert_eq!(aside(&site).len(), 1);
+    site.start().drain();
+}
+
+fn bucket_settings(bucket: &Bucket, interval: &str) -> String {
+    let settings = CLICKS.settings();
+    let settings = settings.replace("size = \"1MiB\"", "size = \"20MiB\"");
+    let settings = settings.replace("interval = \"0s\"", &format!("interval = \"{interval}\""));
+    let folder = "type = \"folder\"\npath = \"lake\"";
+    assert!(settings.contains(folder));
+    settings.replace(folder, &bucket.table(&bucket.endpoint))
+}
+
+#[test]
+fn in_a_bucket_a_taken_key_gives_way_too_with_an_upload_and_without() {
+    for (megabytes, interval, failpoint) in [
+        (0, "0s", "publish-before-put:1"),
+        (20, "1h", "upload-after-part:1"),
+    ] {
+        let bucket = Weed::shared().bucket();
+        let site = Site::new(&bucket_settings(&bucket, interval));
+        let mut daemon = site.spawn(&[("FIREHOSE_KILL_AT", failpoint)]);
+        daemon.alive();
+        let record = format!("{{\"pad\":\"{}\"}}\n", "x".repeat(1 << 19));
+        let body = record.repeat(if megabytes == 0 { 1 } else { 4 });
+        let mut records = 0;
+        let is_killed = daemon.until("it is killed", || {
+            if records * (1 << 19) <= megabytes << 20
+                && let Ok(reply) =
+                    crate::support::http::post_records(site.address, "clicks", body.as_bytes())
+                && reply.status == 200
+            {
+                records += body.len() / record.len();
+            }
+            false
+        });
+        assert!(was_killed(is_killed.unwrap_err()));
+        let key = waiting(&site);
+        bucket.put(&key, b"theirs");
+        let told = site
+            .command(&["state", "retry", "clicks", "--object", &key])
+            .done();
+        assert!(
+            told.contains(&format!("something else is under {key}")),
+            "{told}"
+        );
+        assert_eq!(bucket.get(&key).unwrap().bytes, b"theirs");
+        site.start().drain();
+        let keys = bucket.keys();
+        let ours = keys
+            .iter()
+            .filter(|it| it.starts_with("data/") && **it != key);
+        let lines: usize = ours
+            .map(|key| bucket.get(key).unwrap().bytes)
+            .map(|bytes| bytes.split(|byte| *byte == b'\n').count() - 1)
+            .sum();
+        assert_eq!(lines, records, "{keys:#?}");
+        assert_eq!(bucket.uploads(), [""; 0], "{told}");
+    }
+}
+
+/// Keys as prefixes and values make them, at the edges of what is taken, and some that are not. None is below
+/// another: a store that keeps them as files has a file or a folder under a name. Nor has any a part of more
+/// than a file name's 255 bytes, which S3 itself takes.
+fn odd_keys() -> BTreeSet<String> {
+    let mut random = fastrand::Rng::with_seed(9);
+    let parts = [
+        "a",
+        "k=v",
+        "%2F",
+        "é€𝄞",
+        "a b",
+        "+",
+        "~!@#$&*()'\";:,?<>[]{}|^`",
+        ".hidden",
+        "x.",
+        "..x",
+        "=",
+        "%",
+        "-",
+    ];
+    let mut keys: Vec<String> = ["/a//b", "//a", "/./b", "/../b", "/.", "/.."]
+        .map(str::to_owned)
+        .into();
+    while keys.len() < 80 {
+        let count = random.usize(1..6);
+        let names = (0..count).map(|_| {
+            let name = *random.choice(&parts).unwrap();
+            name.repeat(random.usize(1..4))
+        });
+        keys.push(names.collect::<Vec<_>>().join("/"));
+    }
+    // With the three bytes of its number the last one is too long.
+    for bytes in [1020, 1021, 1022] {
+        let deep = format!("/{}", "ab/".repeat(400));
+        keys.push(deep[..bytes - 1].to_owned() + "z");
+        let wide = format!("/{}", format!("{}/", "é".repeat(127)).repeat(3));
+        keys.push(wide.clone() + &"y".repeat(bytes - wide.len()));
+    }
+    keys.push("y".repeat(251));
+    let numbered = keys.into_iter().enumerate();
+    numbered
+        .map(|(number, key)| format!("n{number:02}{key}"))
+        .collect()
+}
+
+#[tokio::test]
+async fn what_a_bucket_is_said_to_take_it_takes_by_that_name() {
+    let bucket = Weed::shared().bucket();
+    let settings = StoreSettings::S3(Box::new(bucket.settings()));
+    let keys = Keys::of(&settings);
+    let to = Destination::connect(&settings).await.unwrap();
+    let (mut taken, mut refused) = (BTreeSet::new(), 0);
+    let mut odd = Vec::new();
+    for key in odd_keys() {
+        let sent = to.publish(&[object(&key, key.clone().into_bytes())]).await;
+        match (keys.take(&key), &sent[0]) {
+            (Ok(()), Ok(())) => {
+                taken.insert(key);
+            }
+            (Err(_), Err(_)) => refused += 1,
+            (said, got) => odd.push(format!("{key:?}: said {said:?}, got {got:?}")),
+        }
+    }
+    assert!(odd.is_empty(), "{odd:#?}");
+    // This store takes a part without a name, and leaves it out; S3 itself keeps it.
+    let named = |keys: Vec<String>| -> BTreeSet<String> {
+        keys.iter().map(|key| key.replace("//", "/")).collect()
+    };
+    let (found, taken) = (named(bucket.keys()), named(taken.into_iter().collect()));
+    let missing: Vec<_> = taken.difference(&found).collect();
+    let strange: Vec<_> = found.difference(&taken).collect();
+    assert!(
+        missing.is_empty() && strange.is_empty(),
+        "{missing:#?} {strange:#?}"
+    );
+    assert!(
+        refused >= 5 && taken.len() > 70,
+        "{} and {refused}",
+        taken.len()
+    );
+    say(&format!(
+        "keys: {} taken by a bucket, {refused} refused before",
+        taken.len()
+    ));
+}

@@ -9,10 +9,10 @@ use anyhow::{Context as _, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::{CommandError, directory, uploads};
+use crate::checkpoint::STORE;
 use crate::checkpoint::{Commit, NamedUpload, Recovered, SealedObject, Store};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::daemon::holdings::STORE;
 use crate::disk::{Disk, HostDisk, Open};
 use crate::extent::{self, Extent};
 use crate::pipeline::SPOOL_DIR;

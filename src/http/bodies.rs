@@ -119,11 +119,11 @@ impl Hold {
         if bytes <= self.bytes {
             return Ok(());
         }
-        self.bytes = bytes;
         if bodies
             .lock()
             .grow(self.number, bytes, bodies.all, bodies.kept)
         {
+            self.bytes = bytes;
             return Ok(());
         }
         let until = Instant::now() + bodies.wait;

@@ -73,6 +73,11 @@ impl Hosts {
         self.listed.iter().any(is_name)
     }
 
+    /// Whether pages of that host may send. All names are not all pages.
+    fn are_pages_listed(&self, name: &str) -> bool {
+        self.is_listed(name) && !self.listed.iter().any(|listed| listed == "*")
+    }
+
     /// Whether a name is ours, or one that nobody can have point here: of a page, that is. A name without a dot
     /// is looked up in the local network alone.
     fn is_known(&self, name: &str) -> bool {
@@ -101,7 +106,7 @@ impl Hosts {
             has_origin = true;
             let known = Authority::of_origin(origin.as_bytes()).is_some_and(|origin| {
                 let is_own = !own.is_empty() && own.iter().all(|own| *own == origin);
-                is_own || self.is_listed(&origin.name)
+                is_own || self.are_pages_listed(&origin.name)
             });
             if !known {
                 let host = headers.get(HOST).map_or(&b""[..], HeaderValue::as_bytes);

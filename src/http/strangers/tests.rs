@@ -113,6 +113,25 @@ fn a_page_is_let_in_where_it_is_from_here_and_nowhere_else() {
 }
 
 #[test]
+fn all_names_are_not_all_pages() {
+    let hosts = Hosts {
+        listed: vec!["*".to_owned()],
+        ..hosts()
+    };
+    let check = |headers: &[(&str, &str)]| {
+        let mut request = Request::builder().method("POST").uri("/");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        hosts.check(&request.body(Body::empty()).unwrap()).is_ok()
+    };
+    let any = ("host", "any.example:4585");
+    assert!(check(&[any]));
+    assert!(check(&[any, ("origin", "http://any.example:4585")]));
+    assert!(!check(&[any, ("origin", "https://evil.example")]));
+}
+
+#[test]
 fn what_browsers_say_of_a_request_decides_where_there_is_no_origin() {
     let own = ("host", "127.0.0.1:4585");
     let fetched = |method, site, mode, dest| {

@@ -2,7 +2,8 @@
 //! taken the one that they had.
 //!
 //! A new key is given only where the destination has said that the old one holds something else: so nothing
-//! of ours is there, and a store that never overwrites lets nothing of ours come there later.
+//! of ours is there, and a store that never overwrites lets nothing of ours come there later. Where a store
+//! does overwrite, an attempt of before may still arrive: no new key is given.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use super::outputs::Outputs;
 use super::publish::publication;
 use crate::checkpoint::{Commit, NamedUpload, SealedObject, Store, StoreError};
 use crate::config::StreamSettings;
-use crate::destination::{Destination, PublishError};
+use crate::destination::{Conditional, Destination, PublishError};
 use crate::error::StreamError;
 use crate::spool::Spool;
 
@@ -54,6 +55,7 @@ pub async fn try_again(
         spool: Arc::clone(&home.spool),
         outputs: Arc::clone(&home.outputs),
         destination,
+        conditional,
     };
     let store = home.outputs.store();
     let is_wanted = |object: &SealedObject| {
@@ -84,20 +86,22 @@ struct Again {
     spool: Arc<Spool>,
     outputs: Arc<Outputs>,
     destination: Destination,
+    conditional: Conditional,
 }
 
 impl Again {
     async fn try_one(&self, object: SealedObject) -> Result<Tried, StoreError> {
         let key = object.target.key.clone();
         let (sent, object) = self.send(object).await?;
-        let Err(PublishError::Foreign { .. }) = sent else {
+        let is_taken = matches!(sent, Err(PublishError::Foreign { .. }));
+        if !is_taken || self.conditional == Conditional::No {
             return Ok(Tried {
                 key,
                 renamed: None,
                 refused: sent.err().map(|error| error.to_string()),
                 given_up: None,
             });
-        };
+        }
         let given_up = object.upload_id.clone().map(|upload_id| NamedUpload {
             store: object.target.store.clone(),
             key: key.clone(),
@@ -139,7 +143,8 @@ impl Again {
             one.upload_id.clone_from(&object.upload_id);
         }
         let mut sent = self.destination.publish(&[one]).await;
-        let sent = sent.pop().unwrap_or(Ok(()));
+        let unanswered = || Err(PublishError::Transient("nothing was said of it".to_owned()));
+        let sent = sent.pop().unwrap_or_else(unanswered);
         if sent.is_ok() {
             self.store.commit(&Commit {
                 published: vec![object.id],

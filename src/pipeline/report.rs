@@ -27,7 +27,13 @@ impl Pipeline {
         }
         let publishing = self.publishing_trouble(now);
         let standstill = self.standstill(now);
-        self.around.status.set_held_up(publishing, standstill);
+        let over = self.around.status.set_held_up(publishing, standstill);
+        // Other pipelines of the stream may say the same.
+        for (line, is_over) in [(IN_VAIN, over.0), (STANDSTILL, over.1)] {
+            if is_over {
+                self.around.status.repeats().over(line);
+            }
+        }
         let unlisted = self.checkpoints.shared().map(Shared::unlisted);
         let oldest = [
             self.backlog.as_ref().and_then(Backlog::waits_since),
@@ -55,12 +61,11 @@ impl Pipeline {
             .flatten()
             .find(|trouble| trouble.needs_a_person() || trouble.since.until(now) >= patience);
         let cause = lasting.map(|trouble| trouble.error.to_string());
-        match &cause {
-            None => self.around.status.repeats().over(IN_VAIN),
-            Some(cause) if lasting.is_some_and(|trouble| !trouble.needs_a_person()) => {
-                self.say(IN_VAIN, cause);
-            }
-            Some(_) => {}
+        // What needs a person was said when it was met.
+        if let (Some(trouble), Some(cause)) = (lasting, &cause)
+            && !trouble.needs_a_person()
+        {
+            self.say(IN_VAIN, cause);
         }
         let stranded = self.stranded().map(|stranded| stranded.to_string());
         let causes: Vec<String> = [cause, stranded].into_iter().flatten().collect();
@@ -87,9 +92,8 @@ impl Pipeline {
                 format!("records wait, and none are read: {why}")
             })
         };
-        match &cause {
-            None => self.around.status.repeats().over(STANDSTILL),
-            Some(cause) => self.say(STANDSTILL, cause),
+        if let Some(cause) = &cause {
+            self.say(STANDSTILL, cause);
         }
         cause
     }
@@ -113,7 +117,8 @@ impl Pipeline {
 
     /// Since when records may wait in Kinesis that the daemon cannot read, while it cannot.
     fn unread_since(&mut self, now: Moment) -> Option<Moment> {
-        let is_unread = self.source.journal().is_none() && self.around.status.source().is_stalled();
+        let is_unread =
+            self.source.journal().is_none() && self.around.status.source().stalled_for().is_some();
         if !is_unread {
             self.unread = None;
             return None;
@@ -133,6 +138,9 @@ impl Pipeline {
     /// Objects whose bucket or folder the config no longer names wait until a person decides (C7).
     pub(super) fn stranded(&self) -> Option<StreamError> {
         let objects = self.waiting.stranded();
+        if objects == 0 {
+            return None;
+        }
         let (stream, store) = (&self.settings.name, self.outputs.store());
         let waited_for = self
             .waiting
@@ -140,7 +148,7 @@ impl Pipeline {
             .filter(|waited_for| *waited_for != store);
         let waited_for: BTreeSet<&str> = waited_for.collect();
         let waited_for = waited_for.into_iter().collect::<Vec<_>>().join(" and ");
-        (objects > 0).then(|| StreamError::LoudStop {
+        Some(StreamError::LoudStop {
             cause: format!(
                 "{objects} objects wait for another destination than {store}: {waited_for}"
             ),

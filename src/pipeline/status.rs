@@ -166,9 +166,19 @@ impl Status {
     }
 
     /// Sets why objects do not become visible, and why records are not read on; `None`: they do, and are.
-    pub fn set_held_up(&self, publishing: Option<String>, standstill: Option<String>) {
+    /// Tells of each whether it is over now.
+    pub fn set_held_up(
+        &self,
+        publishing: Option<String>,
+        standstill: Option<String>,
+    ) -> (bool, bool) {
         let mut inner = self.lock();
+        let over = (
+            inner.publishing.is_some() && publishing.is_none(),
+            inner.standstill.is_some() && standstill.is_none(),
+        );
         (inner.publishing, inner.standstill) = (publishing, standstill);
+        over
     }
 
     /// Counts records that go to the error prefix, in the batch that becomes `object`.
@@ -281,6 +291,10 @@ impl StreamStatus for Status {
         }
         let now = self.clock.moment();
         let age = |since: Moment| u64::try_from(since.until(now).as_millis()).unwrap_or(u64::MAX);
+        // What cannot be read waits where it is, whoever knows of it.
+        let unread = self.source.stalled_for();
+        let unread_ms = unread.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        let oldest_ms = inner.waits_since.map(age).max(unread_ms);
         let own = match &inner.snapshot.state {
             State::Stalled { cause } => Some(cause.clone()),
             _ => None,
@@ -299,7 +313,7 @@ impl StreamStatus for Status {
         };
         StatusSnapshot {
             state,
-            oldest_unpublished_age_ms: inner.waits_since.map(age),
+            oldest_unpublished_age_ms: oldest_ms,
             records_in: self.metrics.read_records.get(),
             records_delivered: self.metrics.delivered_records.get(),
             records_failed: self.metrics.failed_totals(),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::Repeats;
 
@@ -9,8 +10,15 @@ use super::Repeats;
 /// Written by the source, shown by the stream's status.
 #[derive(Debug, Default)]
 pub struct SourceHealth {
-    parts: Mutex<BTreeMap<String, String>>,
+    inner: Mutex<Inner>,
     repeats: Repeats,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    parts: BTreeMap<String, String>,
+    /// Since when one is concerned.
+    since: Option<Instant>,
 }
 
 impl SourceHealth {
@@ -21,27 +29,33 @@ impl SourceHealth {
 
     /// A part cannot be read, for this reason; it is tried again.
     pub fn trouble(&self, part: &str, cause: String) {
-        self.lock().insert(part.to_owned(), cause);
+        let mut inner = self.lock();
+        inner.parts.insert(part.to_owned(), cause);
+        inner.since.get_or_insert_with(Instant::now);
     }
 
     /// A part can be read, or is no more.
     pub fn well(&self, part: &str) {
-        self.lock().remove(part);
+        let mut inner = self.lock();
+        inner.parts.remove(part);
+        if inner.parts.is_empty() {
+            inner.since = None;
+        }
     }
 
     /// Forgets everything: the source is opened anew, or has ended.
     pub fn clear(&self) {
-        self.lock().clear();
+        *self.lock() = Inner::default();
     }
 
-    /// Whether a part of it cannot be read.
-    pub fn is_stalled(&self) -> bool {
-        !self.lock().is_empty()
+    /// For how long a part of it could not be read, while one cannot.
+    pub fn stalled_for(&self) -> Option<Duration> {
+        self.lock().since.map(|since| since.elapsed())
     }
 
     /// Why the source is not read as it should be, in one sentence.
     pub fn stall(&self) -> Option<String> {
-        let parts = self.lock();
+        let parts = &self.lock().parts;
         let (_, cause) = parts.first_key_value()?;
         Some(match parts.len() {
             1 => cause.clone(),
@@ -49,8 +63,8 @@ impl SourceHealth {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
-        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -61,13 +75,14 @@ mod tests {
     #[test]
     fn a_source_is_well_when_all_its_parts_are() {
         let health = SourceHealth::default();
-        assert_eq!(health.stall(), None);
+        assert_eq!((health.stall(), health.stalled_for()), (None, None));
         health.trouble("b", "b is gone".into());
+        assert!(health.stalled_for().is_some());
         health.trouble("a", "a is slow".into());
         assert_eq!(health.stall().unwrap(), "a is slow (and 1 more)");
         health.well("a");
         assert_eq!(health.stall().unwrap(), "b is gone");
         health.well("b");
-        assert_eq!(health.stall(), None);
+        assert_eq!((health.stall(), health.stalled_for()), (None, None));
     }
 }

@@ -14,6 +14,7 @@ use firehose::source::direct_put::{Intake as _, PutBatch};
 use super::{CLICKS, Clicks, OLDEST, block, gauge, judge, left_behind, put, wait_for_object};
 use crate::support::daemon::Site;
 use crate::support::lake;
+use crate::support::servers::Weed;
 
 /// Writes a journal as the daemon does, of one record a frame, for a stream that has read nothing of it.
 fn lay_journal(site: &Site, records: &[&str]) {
@@ -69,8 +70,9 @@ fn records_that_the_disk_has_damaged() {
     let mut daemon = site.start();
     let what = "The disk has damaged records in the journal";
     judge(what, &site, &mut daemon, "clicks", || {});
-    assert_eq!(gauge(&site, "firehose_journal_lost_records_total"), 1.0);
-    let is_over = || gauge(&site, OLDEST) == 0.0;
+    let lost = gauge(&site, "firehose_journal_lost_records_total");
+    assert!((0.5..1.5).contains(&lost), "{lost}");
+    let is_over = || gauge(&site, OLDEST) <= 0.0;
     daemon.until("nothing waits any more", is_over).unwrap();
     daemon.drain();
     assert_eq!(lake::lines(&site.path("lake"), "data").len(), 19);
@@ -98,7 +100,7 @@ fn lost_is_not_said_where_nothing_is() {
     let log = fs::read_to_string(site.log()).unwrap();
     assert!(log.contains("no record is lost"), "{log}");
     assert!(!log.contains("are lost"), "{log}");
-    assert_eq!(gauge(&site, "firehose_journal_lost_records_total"), 0.0);
+    assert!(gauge(&site, "firehose_journal_lost_records_total") <= 0.0);
     daemon.drain();
 }
 
@@ -189,6 +191,33 @@ path = "lake"
         "clicks",
         || {},
     );
+}
+
+#[test]
+fn a_lease_table_that_cannot_be_reached() {
+    let bucket = Weed::shared().bucket();
+    let settings = format!(
+        r#"
+[stream.clicks.source]
+type = "kinesis"
+stream = "clicks"
+region = "us-east-1"
+endpoint = "http://127.0.0.1:1"
+access_key_id = "any"
+secret_access_key = "any"
+coordination = "dynamodb"
+dynamodb_endpoint = "http://127.0.0.1:1"
+
+[stream.clicks.destination]
+{}
+"#,
+        bucket.table(&bucket.endpoint)
+    );
+    let site = Site::new(&settings);
+    let mut daemon = site.spawn(&[]);
+    daemon.alive();
+    let what = "The lease table of a shared stream cannot be reached";
+    judge(what, &site, &mut daemon, "clicks", || {});
 }
 
 /// An object that waits is as old after the restart, and of a stream that has stopped since.

@@ -292,10 +292,11 @@ impl Common {
     ) -> anyhow::Result<Supervisor> {
         let name = &settings.name;
         let transforms = self.transforms(&settings).await?;
-        // A module that takes its time must not make other streams wait.
+        let workers = self.workers.another();
+        // A module may take its time, and cannot be taken off a thread between two records.
         let routing = match transforms {
-            None => self.workers.clone(),
-            Some(_) => Workers::start(self.workers.threads())?,
+            None => workers.clone(),
+            Some(_) => Workers::start(workers.threads())?,
         };
         let disk: Arc<dyn Disk> = Arc::new(HostDisk::private(state_dir.join(name))?);
         let bytes = pipeline::reserve_bytes(&settings);
@@ -304,7 +305,7 @@ impl Common {
             .with_patience(self.stalled_after);
         let around = Surroundings {
             clock: self.clock.clone(),
-            workers: self.workers.clone(),
+            workers,
             transforms,
             memory: Arc::new(self.budget.share()),
             reserve: Arc::new(reserve),

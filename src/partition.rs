@@ -27,7 +27,7 @@ use expression::Part;
 use extract::{Extracted, Extractor, failed, named};
 use template::{Template, Values};
 
-/// What the queries of a record may burn at most, each: some hundredths of a second.
+/// What a query may burn for a record.
 pub const FUEL: u64 = jq::FUEL;
 
 /// What queries have burned on this thread, ever more; only differences mean something.

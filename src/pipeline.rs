@@ -87,7 +87,7 @@ const TICK: Duration = Duration::from_millis(100);
 pub struct Surroundings {
     /// Time.
     pub clock: Clock,
-    /// Threads for CPU work, shared by all streams.
+    /// The stream's share of the threads for CPU work.
     pub workers: Workers,
     /// What changes the stream's records on their way.
     pub transforms: Option<Arc<Transforms>>,
@@ -99,7 +99,7 @@ pub struct Surroundings {
     pub status: Arc<Status>,
     /// All metrics of the process.
     pub metrics: Arc<Metrics>,
-    /// Threads that take records to their partitions: those for all CPU work, or the stream's own where
+    /// Threads that take records to their partitions: the same share, or threads of the stream's own where
     /// it has modules, which may take their time.
     pub routing: Workers,
     /// Encoders that no pipeline of the stream uses just now.

@@ -102,7 +102,7 @@ impl DatePattern {
         let of = |token: &Token| {
             let width = match token {
                 Token::Literal(text) => return text.clone(),
-                Token::Field('G' | 'Q', 4) => "Anno Domini".len(),
+                Token::Field('G' | 'Q', 4) => "Before Christ".len(),
                 Token::Field('V', _) => return zone.name.clone(),
                 Token::Field('Z' | 'X' | 'x', _) => "GMT+00:00:00".len(),
                 Token::Field('E' | 'z', _) | Token::Field('M' | 'L' | 'e', 3..) => {

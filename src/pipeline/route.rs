@@ -9,7 +9,7 @@ use crate::checkpoint::Lane;
 use crate::failure::{ErrorOutputType, Failure};
 use crate::format::Format;
 use crate::journal::MissingRange;
-use crate::partition::Scratch;
+use crate::partition::{self, Scratch};
 use crate::position::Position;
 use crate::record::{Chunk, Record};
 use crate::source::News;
@@ -146,47 +146,74 @@ impl Routed {
     }
 }
 
-/// Routes a stretch. `now_ms` is the time that error lines carry.
-pub(super) fn route(
-    outputs: &Outputs,
-    scratch: &mut Scratch,
+/// A stretch on its way to its partitions. Queries may take long, so the work can be left after any
+/// record and taken up again.
+pub(super) struct Routing {
     stretch: Stretch,
-    now_ms: i64,
-) -> Routed {
-    let Stretch {
-        source,
-        range,
-        data,
-        failed,
-        dropped,
-    } = stretch;
-    let data = outputs.deaggregated(data);
-    let mut router = Router::default();
-    for failed in failed {
-        router.fail(&failed.failure, &failed.record(), failed.attempts, now_ms);
+    router: Router,
+}
+
+impl Routing {
+    /// Begins with a stretch. `now_ms` is the time that error lines carry.
+    pub(super) fn begin(outputs: &Outputs, mut stretch: Stretch, now_ms: i64) -> Self {
+        stretch.data = outputs.deaggregated(stretch.data);
+        let mut router = Router {
+            now_ms,
+            ..Router::default()
+        };
+        for failed in stretch.failed.drain(..) {
+            router.fail(&failed.failure, &failed.record(), failed.attempts);
+        }
+        router.assigned.reserve(stretch.data.len());
+        Self { stretch, router }
     }
-    router.assign(outputs, scratch, &data, now_ms);
-    let order = router.order();
-    router.group_data(&data, &order);
-    router.group_errors();
-    if outputs.has_backup() {
-        router.group_backup(outputs, &source, range.clone());
+
+    /// Finds the partitions of records, as many as queries may take at a time; says whether that
+    /// was the last one.
+    pub(super) fn advance(&mut self, outputs: &Outputs, scratch: &mut Scratch) -> bool {
+        let before = partition::fuel_burned();
+        let data = Arc::clone(&self.stretch.data);
+        for record in data.iter_from(self.router.assigned.len()) {
+            self.router.assign(outputs, scratch, &record);
+            if partition::fuel_burned().wrapping_sub(before) >= partition::FUEL {
+                break;
+            }
+        }
+        self.router.assigned.len() == data.len()
     }
-    let last = range.clone().next_back().map(|last| source.record(last));
-    Routed {
-        frontier: last.map(|last| last.position),
-        newest_ms: last.map(|last| last.arrival_ms),
-        records: range.len() as u64,
-        dropped,
-        groups: router.groups,
-        missing: Vec::new(),
-        news: None,
-        identities: router.identities,
-        lines: router.lines,
-        tallies: router.tallies,
-        data,
-        source,
-        order,
+
+    /// Puts the records of each partition together.
+    pub(super) fn finish(self, outputs: &Outputs) -> Routed {
+        let Stretch {
+            source,
+            range,
+            data,
+            dropped,
+            ..
+        } = self.stretch;
+        let mut router = self.router;
+        let order = router.order();
+        router.group_data(&data, &order);
+        router.group_errors();
+        if outputs.has_backup() {
+            router.group_backup(outputs, &source, range.clone());
+        }
+        let last = range.clone().next_back().map(|last| source.record(last));
+        Routed {
+            frontier: last.map(|last| last.position),
+            newest_ms: last.map(|last| last.arrival_ms),
+            records: range.len() as u64,
+            dropped,
+            groups: router.groups,
+            missing: Vec::new(),
+            news: None,
+            identities: router.identities,
+            lines: router.lines,
+            tallies: router.tallies,
+            data,
+            source,
+            order,
+        }
     }
 }
 
@@ -196,10 +223,14 @@ const FAILED: u32 = u32::MAX;
 #[derive(Default)]
 struct Router {
     identities: String,
+    /// Partitions by their identity, and the identity at hand.
+    known: HashMap<Vec<u8>, u32, foldhash::fast::RandomState>,
+    identity: Vec<u8>,
     /// Range of each partition in `identities`, and its number of records.
     partitions: Vec<(Range<usize>, usize)>,
     /// Partition of each record.
     assigned: Vec<u32>,
+    now_ms: i64,
     errors: Vec<ErrorLines>,
     lines: Vec<u8>,
     tallies: Vec<(ErrorOutputType, Tally)>,
@@ -216,47 +247,39 @@ struct ErrorLines {
 }
 
 impl Router {
-    fn assign(&mut self, outputs: &Outputs, scratch: &mut Scratch, chunk: &Chunk, now_ms: i64) {
-        let mut known: HashMap<Vec<u8>, u32, foldhash::fast::RandomState> = HashMap::default();
-        let mut identity = Vec::new();
-        self.assigned.reserve(chunk.len());
-        for record in chunk.iter() {
-            identity.clear();
-            let sorted = outputs
-                .partitioner
-                .partition(scratch, &record, &mut identity);
-            let partition = match sorted.and_then(|()| outputs.admit(&record)) {
-                Ok(()) => match known.get(&identity) {
-                    Some(partition) => *partition,
-                    None => self.add_partition(&mut known, &identity),
-                },
-                Err(failure) => {
-                    self.fail(&failure, &record, 1, now_ms);
-                    FAILED
-                }
-            };
-            if let Some((_, count)) = self.partitions.get_mut(partition as usize) {
-                *count += 1;
+    fn assign(&mut self, outputs: &Outputs, scratch: &mut Scratch, record: &Record<'_>) {
+        self.identity.clear();
+        let sorted = outputs
+            .partitioner
+            .partition(scratch, record, &mut self.identity);
+        let partition = match sorted.and_then(|()| outputs.admit(record)) {
+            Ok(()) => match self.known.get(&self.identity) {
+                Some(partition) => *partition,
+                None => self.add_partition(),
+            },
+            Err(failure) => {
+                self.fail(&failure, record, 1);
+                FAILED
             }
-            self.assigned.push(partition);
+        };
+        if let Some((_, count)) = self.partitions.get_mut(partition as usize) {
+            *count += 1;
         }
+        self.assigned.push(partition);
     }
 
-    fn add_partition(
-        &mut self,
-        known: &mut HashMap<Vec<u8>, u32, foldhash::fast::RandomState>,
-        identity: &[u8],
-    ) -> u32 {
+    fn add_partition(&mut self) -> u32 {
         let start = self.identities.len();
         // Identities are put together from text; nothing is lost here.
-        self.identities.push_str(&String::from_utf8_lossy(identity));
+        self.identities
+            .push_str(&String::from_utf8_lossy(&self.identity));
         let partition = u32::try_from(self.partitions.len()).unwrap_or(FAILED);
         self.partitions.push((start..self.identities.len(), 0));
-        known.insert(identity.to_vec(), partition);
+        self.known.insert(self.identity.clone(), partition);
         partition
     }
 
-    fn fail(&mut self, failure: &Failure, record: &Record<'_>, attempts: u32, now_ms: i64) {
+    fn fail(&mut self, failure: &Failure, record: &Record<'_>, attempts: u32) {
         let output_type = failure.output_type;
         let index = self
             .errors
@@ -274,7 +297,7 @@ impl Router {
             self.errors.len() - 1
         });
         let errors = &mut self.errors[index];
-        failure.write_line(record, attempts, now_ms, &mut errors.lines);
+        failure.write_line(record, attempts, self.now_ms, &mut errors.lines);
         errors.tally.add(failure, record.data);
         errors.records += 1;
         errors.bytes += record.data.len() as u64;

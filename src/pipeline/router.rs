@@ -4,10 +4,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc;
+use tokio::sync::oneshot::error::RecvError;
 
 use super::Surroundings;
 use super::outputs::Outputs;
-use super::route::{Routed, Stretch, route};
+use super::route::{Routed, Routing, Stretch};
 use super::source::Reader;
 use super::workers::Workers;
 use crate::clock::Clock;
@@ -69,9 +70,7 @@ async fn read(
         tokio::spawn(async move {
             let mut start = 0;
             loop {
-                let (work, of) = (Arc::clone(&bench), Arc::clone(&chunk));
-                let job = bench.workers.run(move || work.stretch(of, start));
-                let worked = job.await.map(|(mut routed, end)| {
+                let worked = bench.stretch(&chunk, start).await.map(|(mut routed, end)| {
                     routed.missing = std::mem::take(&mut missing);
                     start = end;
                     if start >= of_len {
@@ -91,6 +90,12 @@ async fn read(
         });
     }
     Ok(())
+}
+
+/// How far a job has come, and the index at which its stretch ends.
+enum Worked {
+    Routed(Box<Routed>, usize),
+    Unfinished(Box<Routing>, usize),
 }
 
 /// What the work on chunks needs, and keeps from chunk to chunk.
@@ -115,19 +120,48 @@ impl Bench {
         }
     }
 
-    /// Works on the records of a chunk from index `start` on, up to the index that is returned.
-    fn stretch(&self, chunk: Arc<Chunk>, start: usize) -> (Routed, usize) {
+    /// Works on the records of a chunk from index `start` on, up to the index that is returned. Where
+    /// queries are slow that is one job after the other, so that other streams have their turns.
+    async fn stretch(
+        self: &Arc<Self>,
+        chunk: &Arc<Chunk>,
+        start: usize,
+    ) -> Result<(Routed, usize), RecvError> {
+        let (bench, chunk) = (Arc::clone(self), Arc::clone(chunk));
+        let begin = move || bench.advance(bench.begin(chunk, start));
+        let mut worked = self.workers.run(begin).await?;
+        loop {
+            match worked {
+                Worked::Routed(routed, end) => return Ok((*routed, end)),
+                Worked::Unfinished(routing, end) => {
+                    let bench = Arc::clone(self);
+                    let go_on = move || bench.advance((routing, end));
+                    worked = self.workers.run(go_on).await?;
+                }
+            }
+        }
+    }
+
+    fn begin(&self, chunk: Arc<Chunk>, start: usize) -> (Box<Routing>, usize) {
         let stretch = match &self.transforms {
             Some(transforms) if start < chunk.len() => self.transform(transforms, chunk, start),
             _ => Stretch::whole(chunk),
         };
         let end = stretch.range.end;
+        let routing = Routing::begin(&self.outputs, stretch, self.clock.now_ms());
+        (Box::new(routing), end)
+    }
+
+    fn advance(&self, (mut routing, end): (Box<Routing>, usize)) -> Worked {
         let scratch = self.scratches.take();
         let mut scratch = scratch.unwrap_or_else(|| self.outputs.partitioner.scratch());
-        let now_ms = self.clock.now_ms();
-        let routed = route(&self.outputs, &mut scratch, stretch, now_ms);
+        let is_done = routing.advance(&self.outputs, &mut scratch);
         self.scratches.put(scratch);
-        (routed, end)
+        if is_done {
+            Worked::Routed(Box::new(routing.finish(&self.outputs)), end)
+        } else {
+            Worked::Unfinished(routing, end)
+        }
     }
 
     fn transform(&self, transforms: &Transforms, chunk: Arc<Chunk>, start: usize) -> Stretch {

@@ -11,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 /// Fuel of one evaluation: a step, an element or 64 bytes looked at or 16 bytes made cost one, and
 /// so do 128 steps of a regular expression ([`super::matcher`]).
-/// Some hundredths of a second; the text it makes is a few megabytes long.
+/// Some hundredths of a second, at most two tenths; the text it makes is a few megabytes long.
 pub(in crate::partition) const FUEL: u64 = 300_000;
 
 /// Native stack of one evaluation, in bytes. Threads that evaluate need twice that (Rust's

@@ -44,7 +44,7 @@ impl Class {
     pub(super) fn has(&self, char: char) -> bool {
         let code = u32::from(char);
         if code < 128 {
-            return self.ascii >> code & 1 == 1;
+            return (self.ascii >> code) & 1 == 1;
         }
         let at = self.runs.partition_point(|(_, last)| *last < code);
         self.runs.get(at).is_some_and(|(first, _)| *first <= code)
@@ -53,7 +53,7 @@ impl Class {
     /// Marks the bytes that its characters can begin with, and perhaps some others beyond ASCII.
     pub(super) fn first_bytes(&self, marked: &mut [bool; 256]) {
         for (code, marked) in marked[..128].iter_mut().enumerate() {
-            *marked |= self.ascii >> code & 1 == 1;
+            *marked |= (self.ascii >> code) & 1 == 1;
         }
         if self.runs.last().is_some_and(|(_, last)| *last >= 128) {
             marked[0xc2..=0xf4].fill(true);

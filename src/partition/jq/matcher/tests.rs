@@ -80,7 +80,7 @@ proptest! {
         for (from, _) in text.char_indices().chain([(text.len(), ' ')]) {
             let expected = theirs.captures_at(text.as_bytes(), from);
             let expected = expected.map(|found| {
-                let groups = found.iter().map(|group| group.map(|group| group.range()));
+                let groups = found.iter().map(|group| group.map(|group| group.start()..group.end()));
                 groups.collect::<Vec<_>>()
             });
             let (found, _) = search(&ours, &text, from);

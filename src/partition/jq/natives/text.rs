@@ -89,7 +89,7 @@ pub(super) fn row(value: &Value, format: &Row) -> Result<Value, Error> {
 /// The text without what it begins with, if it does; other values stay as they are.
 pub(super) fn without_start(value: Value, start: &Value) -> Value {
     match (&value, start) {
-        (Value::Text(text), Value::Text(start)) if text.starts_with(start) => {
+        (Value::Text(text), Value::Text(start)) if starts_with(text, start) => {
             Value::text(text.slice(start.len()..))
         }
         _ => value,
@@ -98,11 +98,21 @@ pub(super) fn without_start(value: Value, start: &Value) -> Value {
 
 pub(super) fn without_end(value: Value, end: &Value) -> Value {
     match (&value, end) {
-        (Value::Text(text), Value::Text(end)) if text.ends_with(end) => {
+        (Value::Text(text), Value::Text(end)) if ends_with(text, end) => {
             Value::text(text.slice(..text.len() - end.len()))
         }
         _ => value,
     }
+}
+
+fn starts_with(text: &[u8], start: &[u8]) -> bool {
+    charge(text.len().min(start.len()) / 64);
+    text.starts_with(start)
+}
+
+fn ends_with(text: &[u8], end: &[u8]) -> bool {
+    charge(text.len().min(end.len()) / 64);
+    text.ends_with(end)
 }
 
 /// `@uri` of a text.

@@ -41,9 +41,9 @@ const FORMATS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("formats")
 const MISSING: TableDefinition<'_, u64, u64> = TableDefinition::new("missing");
 
 /// Version of the tables above. A store with a greater one is refused, and one of version 1 while batches
-/// are open: its encoded blocks are gzip members, and lack what makes them one. Stores below version 3
-/// have no second copy and no numbers.
+/// are open: its encoded blocks are gzip members, and lack what makes them one.
 const VERSION: u32 = 3;
+/// The first version with two copies, and with numbers of transactions.
 const VERSION_OF_COPIES: u32 = 3;
 /// The name in [`META`] of the number of the transaction.
 const SEQUENCE: &str = "sequence";

@@ -25,7 +25,7 @@ use crate::disk::{self, Disk};
 use crate::failpoint;
 use crate::position::Sequence;
 use crate::shard::{JOURNAL, ShardId, ShardState, SourceName};
-use copies::Copies;
+use copies::{Copies, Newest};
 use pair::{Backend, Pair};
 use shards::{FRONTIERS, SHARDS};
 
@@ -147,8 +147,6 @@ pub struct Recovered {
     pub formats: BTreeMap<u64, FormatSettings>,
     /// Ranges of the journal that were lost to damage, as (first, last).
     pub missing: Vec<(Sequence, Sequence)>,
-    /// Number of the last transaction; 0 where they have none yet.
-    pub sequence: u64,
     /// What was wrong with one copy, and is mended from the other when the store is opened.
     pub damaged: Vec<String>,
 }
@@ -210,7 +208,7 @@ impl Store {
     ) -> Result<(Self, Recovered), StoreError> {
         let copies = Copies::of(path);
         let old = copies.newest(disk)?;
-        let sequence = old.as_ref().map_or(0, |(_, recovered)| recovered.sequence);
+        let sequence = old.as_ref().map_or(0, |old| old.sequence);
         let pair = Arc::new(Pair::new(copies.fresh(disk)?, sequence));
         let store = Self {
             database: Database::builder()
@@ -219,9 +217,9 @@ impl Store {
             pair: Some(pair),
         };
         let damaged = match old {
-            Some((old, recovered)) => {
-                store.copy(&old)?;
-                recovered.damaged
+            Some(old) => {
+                store.copy(&old.store)?;
+                old.damaged
             }
             None => {
                 store.create_tables(now_ms)?;
@@ -253,7 +251,11 @@ impl Store {
     pub fn peek(disk: &dyn Disk, path: &Path) -> Result<Recovered, StoreError> {
         let missing = || io::Error::new(io::ErrorKind::NotFound, "there is none");
         let newest = Copies::of(path).newest(disk)?;
-        Ok(newest.ok_or_else(missing)?.1)
+        let Newest { store, damaged, .. } = newest.ok_or_else(missing)?;
+        Ok(Recovered {
+            damaged,
+            ..store.read()?
+        })
     }
 
     /// How many damaged places were read from the other copy since it was last asked.
@@ -378,8 +380,9 @@ impl Store {
         })
     }
 
-    /// The version it was written by. A later one is an error, and version 1 with open batches.
-    fn version(&self) -> Result<u32, StoreError> {
+    /// The version it was written by, and the number of the last transaction; 0 where they have none.
+    /// A later version is an error, and version 1 with open batches.
+    fn version(&self) -> Result<(u32, u64), StoreError> {
         let empty = || StoreError::Damaged("it is empty".to_owned());
         let read = self.database.begin_read()?;
         let meta = match read.open_table(META) {
@@ -392,7 +395,9 @@ impl Store {
         if found > VERSION || (found < 2 && has_open()?) {
             return Err(StoreError::Version { found });
         }
-        Ok(found)
+        let sequence = meta.get(SEQUENCE)?;
+        let sequence = sequence.map_or(Ok(0), |value| decode("meta/sequence", value.value()))?;
+        Ok((found, sequence))
     }
 
     fn read(&self) -> Result<Recovered, StoreError> {
@@ -413,7 +418,6 @@ impl Store {
             sealed: Vec::new(),
             formats: BTreeMap::new(),
             missing: Vec::new(),
-            sequence: get(SEQUENCE)?.map_or(Ok(0), |value| decode("meta/sequence", &value))?,
             damaged: Vec::new(),
         };
         for row in read.open_table(OPEN)?.iter()? {

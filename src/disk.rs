@@ -3,6 +3,7 @@
 //! A seam for one reason: the crash tests put a disk under the daemon that loses and tears what
 //! was not synced. Paths are relative to the root that the disk was opened on.
 
+mod around;
 mod host;
 mod reserve;
 #[cfg(feature = "failpoints")]
@@ -13,6 +14,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use around::read_around;
 pub use host::HostDisk;
 pub use reserve::{DISK_IS_FULL, Reserve, Shortage};
 #[cfg(feature = "failpoints")]

@@ -5,7 +5,6 @@
 //!
 //! Reading order: `segment` and `frame` (what is on disk), `writer`, `reader`, `recovery`.
 
-mod around;
 mod birth;
 mod damage;
 mod frame;

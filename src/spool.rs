@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::buffer::Buffer;
-use crate::disk::{Disk, DiskFile, Open};
+use crate::disk::{Disk, DiskFile, Open, read_around};
 use crate::extent::Extent;
 
 /// A new file is begun when the newest one has reached this size. Each is kept open.
@@ -155,8 +155,7 @@ impl Spool {
         let mut end = 0;
         for extent in extents {
             let mut bytes = vec![0; extent.len as usize];
-            self.file_of(extent)?
-                .read_exact_at(&mut bytes, extent.offset)?;
+            read_around(&*self.file_of(extent)?, &mut bytes, extent.offset)?;
             file.write_all_at(&bytes, end)?;
             end += u64::from(extent.len);
         }
@@ -233,7 +232,8 @@ impl Spool {
     }
 
     fn read_into(&self, extent: Extent, bytes: &mut [u8]) -> io::Result<()> {
-        self.file_of(&extent)?.read_exact_at(bytes, extent.offset)?;
+        // A sector that is lost for good is zeros, and damage as any other.
+        read_around(&*self.file_of(&extent)?, bytes, extent.offset)?;
         if crc_fast::crc64_nvme(bytes) == extent.crc64 {
             return Ok(());
         }

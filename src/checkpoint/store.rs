@@ -26,7 +26,7 @@ use crate::extent::Extent;
 use crate::failpoint;
 use crate::position::Sequence;
 use crate::shard::{JOURNAL, ShardId, ShardState, SourceName};
-use copies::Copies;
+use copies::{Copies, Newest};
 use pair::{Backend, Pair};
 use shards::{FRONTIERS, SHARDS};
 
@@ -42,9 +42,9 @@ const FORMATS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("formats")
 const MISSING: TableDefinition<'_, u64, u64> = TableDefinition::new("missing");
 
 /// Version of the tables above. A store with a greater one is refused, and one of version 1 while batches
-/// are open: its encoded blocks are gzip members, and lack what makes them one. Stores below version 3
-/// have no second copy and no numbers.
+/// are open: its encoded blocks are gzip members, and lack what makes them one.
 const VERSION: u32 = 3;
+/// The first version with two copies, and with numbers of transactions.
 const VERSION_OF_COPIES: u32 = 3;
 /// The name in [`META`] of the number of the transaction.
 const SEQUENCE: &str = "sequence";
@@ -148,8 +148,6 @@ pub struct Recovered {
     pub formats: BTreeMap<u64, FormatSettings>,
     /// Ranges of the journal that were lost to damage, as (first, last).
     pub missing: Vec<(Sequence, Sequence)>,
-    /// Number of the last transaction; 0 where they have none yet.
-    pub sequence: u64,
     /// What was wrong with one copy, and is mended from the other when the store is opened.
     pub damaged: Vec<String>,
 }
@@ -219,7 +217,7 @@ impl Store {
     ) -> Result<(Self, Recovered), StoreError> {
         let copies = Copies::of(path);
         let old = copies.newest(disk)?;
-        let sequence = old.as_ref().map_or(0, |(_, recovered)| recovered.sequence);
+        let sequence = old.as_ref().map_or(0, |old| old.sequence);
         let pair = Arc::new(Pair::new(copies.fresh(disk)?, sequence));
         let store = Self {
             database: Database::builder()
@@ -228,9 +226,9 @@ impl Store {
             pair: Some(pair),
         };
         let damaged = match old {
-            Some((old, recovered)) => {
-                store.copy(&old)?;
-                recovered.damaged
+            Some(old) => {
+                store.copy(&old.store)?;
+                old.damaged
             }
             None => {
                 store.create_tables(now_ms)?;
@@ -262,7 +260,11 @@ impl Store {
     pub fn peek(disk: &dyn Disk, path: &Path) -> Result<Recovered, StoreError> {
         let missing = || io::Error::new(io::ErrorKind::NotFound, "there is none");
         let newest = Copies::of(path).newest(disk)?;
-        Ok(newest.ok_or_else(missing)?.1)
+        let Newest { store, damaged, .. } = newest.ok_or_else(missing)?;
+        Ok(Recovered {
+            damaged,
+            ..store.read()?
+        })
     }
 
     /// How many damaged places were read from the other copy since it was last asked.
@@ -387,8 +389,9 @@ impl Store {
         })
     }
 
-    /// The version it was written by. A later one is an error, and version 1 with open batches.
-    fn version(&self) -> Result<u32, StoreError> {
+    /// The version it was written by, and the number of the last transaction; 0 where they have none.
+    /// A later version is an error, and version 1 with open batches.
+    fn version(&self) -> Result<(u32, u64), StoreError> {
         let empty = || StoreError::Damaged("it is empty".to_owned());
         let read = self.database.begin_read()?;
         let meta = match read.open_table(META) {
@@ -401,7 +404,9 @@ impl Store {
         if found > VERSION || (found < 2 && has_open()?) {
             return Err(StoreError::Version { found });
         }
-        Ok(found)
+        let sequence = meta.get(SEQUENCE)?;
+        let sequence = sequence.map_or(Ok(0), |value| decode("meta/sequence", value.value()))?;
+        Ok((found, sequence))
     }
 
     fn read(&self) -> Result<Recovered, StoreError> {
@@ -422,7 +427,6 @@ impl Store {
             sealed: Vec::new(),
             formats: BTreeMap::new(),
             missing: Vec::new(),
-            sequence: get(SEQUENCE)?.map_or(Ok(0), |value| decode("meta/sequence", &value))?,
             damaged: Vec::new(),
         };
         for row in read.open_table(OPEN)?.iter()? {

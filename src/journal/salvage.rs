@@ -4,11 +4,10 @@
 use std::io;
 use std::path::Path;
 
-use super::around::read_around;
 use super::frame::Seed;
 use super::segment::{HEADER_BYTES, Header, Kind};
 use super::window::Window;
-use crate::disk::{Disk, Open};
+use crate::disk::{Disk, Open, read_around};
 use crate::position::Sequence;
 
 /// Gives `take` each record of the segments in `dir`, delivered or not, once: sequence number, arrival in

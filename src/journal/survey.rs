@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 
-use super::around::read_around;
 use super::segment::{HEADER_BYTES, Header, Kind, Unreadable};
 use super::shared::Shared;
 use super::{EPOCHS_MAX, JournalError, Known};
-use crate::disk::Open;
+use crate::disk::{Open, read_around};
 use crate::position::Sequence;
 
 /// A segment found on disk.

@@ -6,14 +6,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use memchr::memmem;
 
-use super::around::read_around;
 use super::frame::{
     ALIGN, END_BYTES, FRAME_HEADER_BYTES, FRAME_MAGIC, Frame, MAGIC_AT, Seed, end_at, payload_sum,
 };
 use super::fresh::FreshFrame;
 use super::segment::u32_at;
 use crate::buffer::Buffer;
-use crate::disk::DiskFile;
+use crate::disk::{DiskFile, read_around};
 
 /// Bytes read at once, where there are as many. Large frames are read apart from the window.
 const READ_BYTES: usize = 256 << 10;

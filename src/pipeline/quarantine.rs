@@ -122,6 +122,11 @@ mod tests {
         disk.rot(Path::new(SPOOL), offset, 1).unwrap();
     }
 
+    fn spoil(disk: &TornDisk, source: &Source) {
+        let offset = source.head[0].offset + 3;
+        disk.spoil(Path::new(SPOOL), offset..offset + 1).unwrap();
+    }
+
     fn set_aside(disk: &TornDisk) -> Vec<String> {
         disk.list(Path::new("quarantine")).unwrap_or_default()
     }
@@ -133,10 +138,11 @@ mod tests {
             delimiter: Delimiter::Newline,
         };
         let format = Format::compile(&settings).unwrap();
-        for damaged in [0, 1, 2] {
+        let ways: [fn(&TornDisk, &Source); 2] = [rot, spoil];
+        for (damaged, damage) in (0..3).flat_map(|block| ways.map(|way| (block, way))) {
             let disk = TornDisk::new(0);
             let (spool, sources) = staged(&format, &disk);
-            rot(&disk, &sources[damaged]);
+            damage(&disk, &sources[damaged]);
             let id = Uuid::new_v4();
             let works = sources
                 .into_iter()

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use redb::Database;
 
 use super::overlay::Overlay;
-use super::{CACHE_BYTES, Recovered, Store, StoreError, VERSION_OF_COPIES, marks};
+use super::{CACHE_BYTES, Store, StoreError, VERSION_OF_COPIES, marks};
 use crate::checkpoint::MIRROR;
 use crate::disk::{Disk, DiskFile, Open};
 
@@ -42,10 +42,20 @@ pub(super) fn newest(seen: [Seen; 2]) -> Option<usize> {
     (seen[index].holds? >= begun).then_some(index)
 }
 
-/// A file as it was read.
+/// The file to go on from, which is left as it is.
+#[derive(Debug)]
+pub(super) struct Newest {
+    pub store: Store,
+    /// Number of its last transaction; 0 where they have none yet.
+    pub sequence: u64,
+    /// What is wrong with either file.
+    pub damaged: Vec<String>,
+}
+
+/// A file, verified.
 struct Copy {
     seen: Seen,
-    read: Result<(Store, Recovered), StoreError>,
+    read: Result<Store, StoreError>,
 }
 
 impl Copies {
@@ -60,8 +70,8 @@ impl Copies {
         }
     }
 
-    /// The newest checkpoint, which is read and left as it is; `None`: there is no store.
-    pub(super) fn newest(&self, disk: &dyn Disk) -> Result<Option<(Store, Recovered)>, StoreError> {
+    /// The file with the newest checkpoint; `None`: there is no store.
+    pub(super) fn newest(&self, disk: &dyn Disk) -> Result<Option<Newest>, StoreError> {
         let [first, second] = &self.paths;
         let copies = match (look(disk, first)?, look(disk, second)?) {
             (None, None) => return Ok(None),
@@ -76,10 +86,11 @@ impl Copies {
             return Err(in_doubt(copies, &damaged));
         };
         let copy = copies.into_iter().nth(index).flatten();
-        let read = copy.map(|copy| copy.read).transpose()?;
-        Ok(read.map(|(store, mut recovered)| {
-            recovered.damaged = damaged;
-            (store, recovered)
+        let store = copy.map(|copy| copy.read).transpose()?;
+        Ok(store.map(|store| Newest {
+            store,
+            sequence: seen[index].holds.unwrap_or_default(),
+            damaged,
         }))
     }
 
@@ -137,7 +148,7 @@ impl Copies {
     }
 }
 
-/// Reads a file whole. An error: another version of the daemon wrote it.
+/// Verifies a file. An error: another version of the daemon wrote it.
 fn look(disk: &dyn Disk, path: &Path) -> Result<Option<Copy>, StoreError> {
     let file = match disk.open(path, Open::Existing) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -150,8 +161,7 @@ fn look(disk: &dyn Disk, path: &Path) -> Result<Option<Copy>, StoreError> {
     let (read, seen) = match read {
         Err(error @ StoreError::Version { .. }) => return Err(error),
         Err(error) => (Err(error), Seen { holds: None, begun }),
-        Ok((store, recovered, version)) => {
-            let holds = recovered.sequence;
+        Ok((store, version, holds)) => {
             // There were no marks, and no other file.
             let begun = if version < VERSION_OF_COPIES {
                 Some(holds)
@@ -162,14 +172,15 @@ fn look(disk: &dyn Disk, path: &Path) -> Result<Option<Copy>, StoreError> {
                 holds: Some(holds),
                 begun,
             };
-            (Ok((store, recovered)), seen)
+            (Ok(store), seen)
         }
     };
     Ok(Some(Copy { seen, read }))
 }
 
-/// A file's rows and version. The file is left as it is; what of it is not whole is not taken.
-fn read(file: Arc<dyn DiskFile>) -> Result<(Store, Recovered, u32), StoreError> {
+/// The database in a file, its version and last transaction. The file is left as it is; all pages are
+/// verified.
+fn read(file: Arc<dyn DiskFile>) -> Result<(Store, u32, u64), StoreError> {
     let database = Database::builder()
         .set_cache_size(CACHE_BYTES)
         .set_check_integrity_on_open(true)
@@ -178,9 +189,8 @@ fn read(file: Arc<dyn DiskFile>) -> Result<(Store, Recovered, u32), StoreError> 
         database,
         pair: None,
     };
-    let version = store.version()?;
-    let recovered = store.read()?;
-    Ok((store, recovered, version))
+    let (version, sequence) = store.version()?;
+    Ok((store, version, sequence))
 }
 
 /// Why neither file can be gone on from: what may pass, or damage.

@@ -53,12 +53,10 @@ fn laid(is_stopped: bool) -> Laid {
         store.commit(&commit).unwrap();
     }
     let truth = shown(&store.read().unwrap());
-    let disk = if is_stopped {
+    if is_stopped {
         drop(store);
-        disk.crash(0)
-    } else {
-        disk.crash(0)
-    };
+    }
+    let disk = disk.crash(0);
     Laid { disk, truth }
 }
 
@@ -114,7 +112,7 @@ fn used(bytes: &[u8]) -> Vec<u64> {
 
 /// Whether a place counts byte by byte: redb's header and the marks.
 fn is_dense(at: u64) -> bool {
-    at < 320 || (SECTOR * 2..SECTOR * 6).contains(&at) && at % SECTOR < 24
+    at < 320 || ((SECTOR * 2..SECTOR * 6).contains(&at) && at % SECTOR < 24)
 }
 
 #[test]
@@ -224,9 +222,11 @@ fn damage_to_both_copies_is_a_loud_stop_and_never_an_older_checkpoint() {
                         let offset = page + random.u64(..PAGE / 4);
                         let flip = 1 << random.u8(..8);
                         laid.flip(name, offset, flip);
-                        match laid.is_stopped(&format!("byte {offset} of {name}, and {other}")) {
-                            true => stops += 1,
-                            false => survived += 1,
+                        let what = format!("byte {offset} of {name}, and {other}");
+                        if laid.is_stopped(&what) {
+                            stops += 1;
+                        } else {
+                            survived += 1;
                         }
                         laid.flip(name, offset, flip);
                     }

@@ -9,7 +9,6 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -182,11 +181,11 @@ impl Inner {
 fn pages(offset: u64, bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let (mut at, mut rest) = (offset, bytes);
     std::iter::from_fn(move || {
-        let Range { start, end } = at..(at / PAGE + 1) * PAGE;
-        let len = usize::try_from(end - start).unwrap_or(0).min(rest.len());
+        let left = usize::try_from(PAGE - at % PAGE).unwrap_or(0);
+        let len = left.min(rest.len());
         let (part, after) = rest.split_at(len);
-        let page = usize::try_from(start / PAGE).unwrap_or(usize::MAX);
-        (at, rest) = (start + len as u64, after);
+        let page = usize::try_from(at / PAGE).unwrap_or(usize::MAX);
+        (at, rest) = (at + len as u64, after);
         (len > 0).then_some((page, part))
     })
 }

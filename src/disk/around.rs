@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-use crate::disk::DiskFile;
+use super::DiskFile;
 
 /// What is read for itself when all together cannot be read, in bytes.
 const BLOCK: u64 = 4096;
@@ -18,7 +18,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// Fills `buffer` from `offset`, with zeros where the disk has lost a block for good, and where the
 /// file ends too early. True: there are such.
-pub(super) fn read_around(file: &dyn DiskFile, buffer: &mut [u8], offset: u64) -> io::Result<bool> {
+pub fn read_around(file: &dyn DiskFile, buffer: &mut [u8], offset: u64) -> io::Result<bool> {
     match read_blocks(file, buffer, offset) {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
             let there = file.len()?.saturating_sub(offset);

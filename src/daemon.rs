@@ -18,7 +18,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -121,10 +120,16 @@ impl Daemon {
         let (streams_stop, hurry) = (CancellationToken::new(), CancellationToken::new());
         let (mut infos, mut supervisors) = (Vec::new(), Vec::new());
         let (mut streams, mut doors) = (BTreeMap::new(), BTreeMap::new());
-        let mut transforms = Vec::new();
+        let transforms = config
+            .streams
+            .iter()
+            .filter_map(|(name, settings)| Some((name.clone(), common.transforms(settings)?)));
+        let transforms = transforms.collect();
+        reload::first(&transforms).await;
         for (name, settings) in config.streams {
-            let supervisor =
-                common.open(&config.state_dir, settings.clone(), withheld.remove(&name));
+            let modules = transforms.get(&name).cloned();
+            let withheld = withheld.remove(&name);
+            let supervisor = common.open(&config.state_dir, settings.clone(), modules, withheld);
             let supervisor = supervisor.await?;
             let status = supervisor.status();
             infos.push(StreamInfo {
@@ -136,7 +141,6 @@ impl Daemon {
                 metrics: status.metrics().clone(),
             });
             doors.extend(supervisor.door().map(|door| (name.clone(), door)));
-            transforms.extend(supervisor.transforms().map(|of| (name.clone(), of)));
             streams.insert(name, status);
             supervisors.push(tokio::spawn(
                 supervisor.run(streams_stop.clone(), hurry.clone()),
@@ -214,11 +218,13 @@ fn read_bytes(config: &Config) -> u64 {
     config.memory_limit / READ_PART / streams.max(1)
 }
 
-/// Why streams have stopped, and what a person can do.
+/// Why streams do not go on, and what a person can do.
 fn causes(streams: &BTreeMap<String, Arc<Status>>) -> String {
     let stopped = streams.iter().filter_map(|(name, status)| {
         let state = status.snapshot().state;
-        Some(format!("{name}: {} ({})", state.cause()?, state.advice()?))
+        let cause = state.cause()?;
+        let advice = state.advice().map(|advice| format!(" ({advice})"));
+        Some(format!("{name}: {cause}{}", advice.unwrap_or_default()))
     });
     stopped.collect::<Vec<_>>().join("; ")
 }
@@ -280,10 +286,10 @@ impl Common {
         &self,
         state_dir: &Path,
         settings: StreamSettings,
+        transforms: Option<Arc<Transforms>>,
         withheld: Option<StreamError>,
     ) -> anyhow::Result<Supervisor> {
         let name = &settings.name;
-        let transforms = self.transforms(&settings).await?;
         // A module that takes its time must not make other streams wait.
         let routing = match transforms {
             None => self.workers.clone(),
@@ -308,26 +314,11 @@ impl Common {
         Ok(Supervisor::open(Arc::new(settings), disk, around, withheld).await)
     }
 
-    /// Loads a stream's modules.
-    async fn transforms(
-        &self,
-        settings: &StreamSettings,
-    ) -> anyhow::Result<Option<Arc<Transforms>>> {
-        let Some(engine) = self
-            .engine
-            .clone()
-            .filter(|_| !settings.transforms.is_empty())
-        else {
-            return Ok(None);
-        };
-        let (name, modules) = (settings.name.clone(), settings.transforms.clone());
-        let metrics = Arc::clone(&self.metrics);
-        let loading = tokio::task::spawn_blocking(move || {
-            Transforms::load(&engine, &name, &modules, &metrics)
-        });
-        let transforms = loading
-            .await?
-            .with_context(|| format!("stream {}", settings.name))?;
-        Ok(Some(Arc::new(transforms)))
+    /// The transforms of a stream, if it has some; they are not loaded yet.
+    fn transforms(&self, settings: &StreamSettings) -> Option<Arc<Transforms>> {
+        let modules = &settings.transforms;
+        let engine = self.engine.as_ref().filter(|_| !modules.is_empty())?;
+        let transforms = Transforms::new(engine, &settings.name, modules, &self.metrics);
+        Some(Arc::new(transforms))
     }
 }

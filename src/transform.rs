@@ -29,7 +29,7 @@ use crate::record::{Chunk, ChunkBuilder, Record};
 
 pub use abi::{Level, Outcome, Output};
 pub use component::{Kind, WIT, World};
-pub use current::{Reload, Transforms};
+pub use current::{Loaded, Reload, Transforms};
 pub use engine::Engine;
 pub use fault::Cause;
 pub use module::{About, LoadError, Module};

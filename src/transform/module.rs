@@ -30,6 +30,17 @@ pub struct LoadError {
     pub cause: String,
 }
 
+impl LoadError {
+    /// What a person can do for a stream that stands still for it.
+    pub fn advice(&self) -> String {
+        format!(
+            "put a module that can be used at {}, and the stream begins by itself; what `firehose \
+             check` says of it must be mended. Changes of the config count from the next start",
+            self.module
+        )
+    }
+}
+
 /// What is known of a loaded module.
 #[derive(Clone, Debug)]
 pub struct About {
@@ -233,7 +244,12 @@ impl Module {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
-    let size = fs::metadata(path).map_err(|error| error.to_string())?.len();
+    let metadata = fs::metadata(path).map_err(|error| error.to_string())?;
+    if !metadata.is_file() {
+        // Opening a pipe would wait for its writer.
+        return Err("it is not a file".to_owned());
+    }
+    let size = metadata.len();
     if size > FILE_BYTES_MAX {
         return Err(format!(
             "the file has {size} bytes; a module may have {FILE_BYTES_MAX}"

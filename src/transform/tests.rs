@@ -414,13 +414,9 @@ fn flipped_bits_are_refused_or_run_within_their_limits() {
 fn one_module_can_replace_another_and_a_bad_one_cannot() {
     use super::{Reload, Transforms};
     let guest = Guest::new();
-    let transforms = Transforms::load(
-        engine(),
-        "clicks",
-        &[guest.settings()],
-        &Metrics::new().unwrap(),
-    )
-    .unwrap();
+    let metrics = Metrics::new().unwrap();
+    let transforms = Transforms::new(engine(), "clicks", &[guest.settings()], &metrics);
+    assert!(matches!(transforms.reload(false), Reload::First));
     let before = transforms.current();
     assert!(matches!(transforms.reload(false), Reload::Unchanged));
     assert!(matches!(transforms.reload(true), Reload::Replaced));

@@ -14,6 +14,7 @@
     reason = "a helper of a test fails as the test does"
 )]
 
+mod attack;
 mod bytes;
 mod changed_settings;
 mod clients;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{FULL, env, folder_of_modules, load_in, with_destination};
+use super::{FULL, env, load_in, with_destination};
 use crate::config::{Isolation, StageField, TransformSettings, parse};
 
 /// A config with `tables` beside source and destination of the only stream.
@@ -12,7 +12,7 @@ fn with_tables(tables: &str) -> String {
 
 #[test]
 fn a_transform_has_its_settings_or_their_defaults() {
-    let dir = folder_of_modules();
+    let dir = tempfile::tempdir().unwrap();
     let loaded = load_in(dir.path(), FULL);
     let config = serde_json::json!({
         "columns": ["id", "price"],
@@ -52,7 +52,7 @@ fn a_transform_has_its_settings_or_their_defaults() {
 
 #[test]
 fn a_stream_takes_sixteen_transforms() {
-    let dir = folder_of_modules();
+    let dir = tempfile::tempdir().unwrap();
     let transform = "[[stream.c.transform]]\nmodule = \"last.wasm\"\n";
     let loaded = load_in(dir.path(), &with_tables(&transform.repeat(16)));
     assert_eq!(loaded.config.streams["c"].transforms.len(), 16);
@@ -68,7 +68,7 @@ fn a_stream_takes_sixteen_transforms() {
 
 #[test]
 fn the_config_of_a_transform_nests_as_deep_as_json_readers_go() {
-    let dir = folder_of_modules();
+    let dir = tempfile::tempdir().unwrap();
     let nested = |levels: usize| {
         let (open, close) = ("[".repeat(levels), "]".repeat(levels));
         let table = format!("module = \"last.wasm\"\nconfig.a = {open}{close}");

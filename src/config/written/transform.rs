@@ -1,6 +1,5 @@
 //! `[[stream.X.transform]]`: the modules that change records, in the order of the file.
 
-use std::fs;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -75,7 +74,8 @@ fn read(table: &mut Table<'_>, base: &Path) -> Option<TransformSettings> {
     })
 }
 
-/// The module's path as it is written, and where it is.
+/// The module's path as it is written, and where it is. Whether there is a module the transforms judge:
+/// it may come while the daemon runs.
 fn module(table: &mut Table<'_>, base: &Path) -> Option<(String, PathBuf)> {
     if !table.has("module") {
         table.missing(
@@ -83,27 +83,6 @@ fn module(table: &mut Table<'_>, base: &Path) -> Option<(String, PathBuf)> {
             "name the WebAssembly file: module = \"csv-to-json.wasm\"",
         );
     }
-    let place = table.place_of("module");
     let written = super::path(table, "module")?;
-    let path = base.join(&written);
-    if let Err(cause) = readable(&path) {
-        let message = format!("{} cannot be read: {cause}", path.display());
-        let help = "a relative path starts at the folder of the config file";
-        table
-            .file
-            .report(Diagnostic::fault(place, message).help(help));
-        return None;
-    }
-    Some((written.display().to_string(), path))
-}
-
-/// Whether there is a file to read; the error is a sentence's end. What is in it the transforms judge.
-fn readable(path: &Path) -> Result<(), String> {
-    let metadata = fs::metadata(path).map_err(|cause| cause.to_string())?;
-    if !metadata.is_file() {
-        // Opening a pipe would wait for its writer.
-        return Err("it is not a file".to_owned());
-    }
-    fs::File::open(path).map_err(|cause| cause.to_string())?;
-    Ok(())
+    Some((written.display().to_string(), base.join(&written)))
 }

@@ -33,7 +33,7 @@ use crate::pipeline::{self, Status, Surroundings, Workers};
 use crate::source::direct_put::Intake;
 use crate::source::kinesis::Room;
 use crate::telemetry::{Metrics, StatusSnapshot, StreamMetrics, StreamStatus as _};
-use crate::transform::{Engine, Transforms};
+use crate::transform::{Compiler, EndsCompiling, Engine, Transforms};
 pub(crate) use drain::{Drained, drain};
 pub(crate) use lock::lock;
 use supervisor::Supervisor;
@@ -76,6 +76,7 @@ pub struct Daemon {
     hurry: CancellationToken,
     grace: Duration,
     _reloading: AbortOnDropHandle<()>,
+    _compiling: Option<EndsCompiling>,
     /// Held for as long as the process uses the state folder.
     _lock: File,
 }
@@ -166,6 +167,7 @@ impl Daemon {
             hurry,
             grace: config.shutdown_grace,
             _reloading: AbortOnDropHandle::new(reloading),
+            _compiling: common.engine.as_ref().map(Engine::ends_compiling),
             _lock: lock,
         })
     }
@@ -208,7 +210,9 @@ fn engine(config: &Config) -> anyhow::Result<Option<Engine>> {
         .values()
         .any(|stream| !stream.transforms.is_empty());
     let cache = config.state_dir.join(COMPILED);
-    wanted.then(|| Engine::start(Some(&cache))).transpose()
+    wanted
+        .then(|| Engine::start(Some(&cache), Compiler::of_binary()))
+        .transpose()
 }
 
 /// Bytes that each stream which reads from Kinesis may hold until they are in batches.

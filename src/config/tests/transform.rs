@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{FULL, env, load_in, with_destination};
-use crate::config::{Isolation, StageField, TransformSettings, parse};
+use crate::config::{CompileLimits, Isolation, StageField, TransformSettings, parse};
 
 /// A config with `tables` beside source and destination of the only stream.
 fn with_tables(tables: &str) -> String {
@@ -24,6 +24,10 @@ fn a_transform_has_its_settings_or_their_defaults() {
     let written = TransformSettings {
         name: "transforms/csv-to-json.wasm".into(),
         module: dir.path().join("transforms/csv-to-json.wasm"),
+        compile: CompileLimits {
+            memory: 2 << 30,
+            timeout: Duration::from_mins(5),
+        },
         timeout: Duration::from_millis(500),
         memory: 128 << 20,
         output: 8 << 20,
@@ -34,6 +38,10 @@ fn a_transform_has_its_settings_or_their_defaults() {
     let default = TransformSettings {
         name: "last.wasm".into(),
         module: dir.path().join("last.wasm"),
+        compile: CompileLimits {
+            memory: 1 << 30,
+            timeout: Duration::from_mins(2),
+        },
         timeout: Duration::from_secs(1),
         memory: 64 << 20,
         output: 6 << 20,

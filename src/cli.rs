@@ -5,6 +5,7 @@
 
 mod causes;
 pub mod check;
+mod compile_module;
 mod compiled;
 pub mod demo;
 pub mod explain;
@@ -26,6 +27,7 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::Diagnostics;
+use crate::transform::compiler;
 
 /// What the process says when it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +113,9 @@ enum Command {
     /// Write, test and measure WebAssembly transforms; no daemon is needed.
     #[command(subcommand)]
     Transform(transform::TransformCommand),
+    /// Compile the module on standard input, for a parent process.
+    #[command(name = compiler::SUBCOMMAND, hide = true)]
+    CompileModule(compile_module::CompileModuleArgs),
     /// Run an embedded stream with a sample producer and show what lands.
     Demo(demo::DemoArgs),
 }
@@ -177,6 +182,7 @@ fn dispatch(
         }
         Command::State(command) => state::run(&command, &config, out),
         Command::Transform(command) => transform::run(&command, &config, out, err),
+        Command::CompileModule(args) => compile_module::run(args, out),
         Command::Demo(args) => demo::run(&args, out),
     }
 }

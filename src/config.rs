@@ -9,6 +9,7 @@ mod quantity;
 mod spans;
 mod table;
 mod text;
+mod transform;
 mod words;
 mod written;
 
@@ -24,6 +25,7 @@ use load::read_bounded;
 pub use load::{Draft, Loaded, draft, listen, parse, parse_object};
 pub use quantity::{display_duration, display_size, parse_duration, parse_size};
 pub use spans::{SpanMap, StageField};
+pub use transform::{CompileLimits, Isolation, TRANSFORMS_MAX, TransformSettings};
 pub use words::choose;
 
 /// The whole file.
@@ -222,57 +224,6 @@ pub struct AwsAccess {
     pub access_key_id: Option<String>,
     /// Secret access key, from the file or from `secret_access_key_file`.
     pub secret_access_key: Option<Secret>,
-}
-
-/// Modules in a row. Each keeps instances on every core, so the number is bounded.
-pub const TRANSFORMS_MAX: usize = 16;
-
-/// A WebAssembly module that changes records, and its limits.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TransformSettings {
-    /// The module's name in messages and metrics: the path as the config file has it.
-    pub name: String,
-    /// The file: a component, or a core module that can be made one.
-    pub module: PathBuf,
-    /// How long one call may take.
-    pub timeout: Duration,
-    /// Bytes of memory that one instance may take.
-    pub memory: u64,
-    /// Bytes of records, keys and messages that one call may return.
-    pub output: u64,
-    /// Log lines a second; further ones are counted only.
-    pub log_lines: u64,
-    /// How long an instance lives.
-    pub isolation: Isolation,
-    /// The `[config]` table as a JSON object, for the module's `configure`.
-    pub config: String,
-}
-
-impl TransformSettings {
-    /// A module, named as its path is written, with what holds where the file says nothing.
-    pub fn of(module: PathBuf) -> Self {
-        Self {
-            name: module.display().to_string(),
-            module,
-            timeout: Duration::from_secs(1),
-            memory: 64 << 20,
-            // What a Lambda function may answer.
-            output: 6 << 20,
-            log_lines: 100,
-            isolation: Isolation::default(),
-            config: "{}".to_owned(),
-        }
-    }
-}
-
-/// How long an instance of a module lives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Isolation {
-    /// From call to call, until it fails.
-    #[default]
-    Reuse,
-    /// For one call.
-    Batch,
 }
 
 /// How records are sorted into partitions.

@@ -19,7 +19,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -35,7 +34,7 @@ use crate::pipeline::{self, Status, Surroundings, Workers};
 use crate::source::direct_put::Intake;
 use crate::source::kinesis::Room;
 use crate::telemetry::{Metrics, StatusSnapshot, StreamMetrics, StreamStatus as _};
-use crate::transform::{Engine, Transforms};
+use crate::transform::{Compiler, EndsCompiling, Engine, Transforms};
 pub(crate) use again::try_again;
 pub(crate) use drain::{Drained, drain};
 pub(crate) use lock::lock;
@@ -79,6 +78,7 @@ pub struct Daemon {
     hurry: CancellationToken,
     grace: Duration,
     _reloading: AbortOnDropHandle<()>,
+    _compiling: Option<EndsCompiling>,
     /// Held for as long as the process uses the state folder.
     _lock: File,
 }
@@ -124,10 +124,16 @@ impl Daemon {
         let (streams_stop, hurry) = (CancellationToken::new(), CancellationToken::new());
         let (mut infos, mut supervisors) = (Vec::new(), Vec::new());
         let (mut streams, mut doors) = (BTreeMap::new(), BTreeMap::new());
-        let mut transforms = Vec::new();
+        let transforms = config
+            .streams
+            .iter()
+            .filter_map(|(name, settings)| Some((name.clone(), common.transforms(settings)?)));
+        let transforms = transforms.collect();
+        reload::first(&transforms).await;
         for (name, settings) in config.streams {
-            let supervisor =
-                common.open(&config.state_dir, settings.clone(), withheld.remove(&name));
+            let modules = transforms.get(&name).cloned();
+            let withheld = withheld.remove(&name);
+            let supervisor = common.open(&config.state_dir, settings.clone(), modules, withheld);
             let supervisor = supervisor.await?;
             let status = supervisor.status();
             infos.push(StreamInfo {
@@ -139,7 +145,6 @@ impl Daemon {
                 metrics: status.metrics().clone(),
             });
             doors.extend(supervisor.door().map(|door| (name.clone(), door)));
-            transforms.extend(supervisor.transforms().map(|of| (name.clone(), of)));
             streams.insert(name, status);
             supervisors.push(tokio::spawn(
                 supervisor.run(streams_stop.clone(), hurry.clone()),
@@ -167,6 +172,7 @@ impl Daemon {
             hurry,
             grace: config.shutdown_grace,
             _reloading: AbortOnDropHandle::new(reloading),
+            _compiling: common.engine.as_ref().map(Engine::ends_compiling),
             _lock: lock,
         })
     }
@@ -209,7 +215,9 @@ fn engine(config: &Config) -> anyhow::Result<Option<Engine>> {
         .values()
         .any(|stream| !stream.transforms.is_empty());
     let cache = config.state_dir.join(COMPILED);
-    wanted.then(|| Engine::start(Some(&cache))).transpose()
+    wanted
+        .then(|| Engine::start(Some(&cache), Compiler::of_binary()))
+        .transpose()
 }
 
 /// Bytes that each stream which reads from Kinesis may hold until they are in batches.
@@ -219,11 +227,13 @@ fn read_bytes(config: &Config) -> u64 {
     config.memory_limit / READ_PART / streams.max(1)
 }
 
-/// Why streams have stopped, and what a person can do.
+/// Why streams do not go on, and what a person can do.
 fn causes(streams: &BTreeMap<String, Arc<Status>>) -> String {
     let stopped = streams.iter().filter_map(|(name, status)| {
         let state = status.snapshot().state;
-        Some(format!("{name}: {} ({})", state.cause()?, state.advice()?))
+        let cause = state.cause()?;
+        let advice = state.advice().map(|advice| format!(" ({advice})"));
+        Some(format!("{name}: {cause}{}", advice.unwrap_or_default()))
     });
     stopped.collect::<Vec<_>>().join("; ")
 }
@@ -288,10 +298,10 @@ impl Common {
         &self,
         state_dir: &Path,
         settings: StreamSettings,
+        transforms: Option<Arc<Transforms>>,
         withheld: Option<StreamError>,
     ) -> anyhow::Result<Supervisor> {
         let name = &settings.name;
-        let transforms = self.transforms(&settings).await?;
         let workers = self.workers.another();
         // A module may take its time, and cannot be taken off a thread between two records.
         let routing = match transforms {
@@ -318,26 +328,11 @@ impl Common {
         Ok(Supervisor::open(Arc::new(settings), disk, around, withheld).await)
     }
 
-    /// Loads a stream's modules.
-    async fn transforms(
-        &self,
-        settings: &StreamSettings,
-    ) -> anyhow::Result<Option<Arc<Transforms>>> {
-        let Some(engine) = self
-            .engine
-            .clone()
-            .filter(|_| !settings.transforms.is_empty())
-        else {
-            return Ok(None);
-        };
-        let (name, modules) = (settings.name.clone(), settings.transforms.clone());
-        let metrics = Arc::clone(&self.metrics);
-        let loading = tokio::task::spawn_blocking(move || {
-            Transforms::load(&engine, &name, &modules, &metrics)
-        });
-        let transforms = loading
-            .await?
-            .with_context(|| format!("stream {}", settings.name))?;
-        Ok(Some(Arc::new(transforms)))
+    /// The transforms of a stream, if it has some; they are not loaded yet.
+    fn transforms(&self, settings: &StreamSettings) -> Option<Arc<Transforms>> {
+        let modules = &settings.transforms;
+        let engine = self.engine.as_ref().filter(|_| !modules.is_empty())?;
+        let transforms = Transforms::new(engine, &settings.name, modules, &self.metrics);
+        Some(Arc::new(transforms))
     }
 }

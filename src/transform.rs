@@ -5,6 +5,7 @@
 //! call; it cannot hang, crash or starve the daemon, nor touch anything but its records.
 
 mod abi;
+pub mod compiler;
 mod component;
 mod current;
 mod engine;
@@ -17,6 +18,7 @@ mod observer;
 mod packed;
 mod run;
 mod sandbox;
+mod shape;
 mod versions;
 
 use std::sync::Arc;
@@ -29,8 +31,8 @@ use crate::record::{Chunk, ChunkBuilder, Record};
 
 pub use abi::{Level, Outcome, Output};
 pub use component::{Kind, WIT, World};
-pub use current::{Reload, Transforms};
-pub use engine::Engine;
+pub use current::{Loaded, Reload, Transforms};
+pub use engine::{Compiler, EndsCompiling, Engine};
 pub use fault::Cause;
 pub use module::{About, LoadError, Module};
 pub use observer::{LogSink, Observer};

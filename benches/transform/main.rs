@@ -19,7 +19,7 @@ use clap::Parser;
 use firehose::config::TransformSettings;
 use firehose::position::Sequence;
 use firehose::record::{Chunk, ChunkBuilder};
-use firehose::transform::{Chain, Engine, Observer, Workshop};
+use firehose::transform::{Chain, Compiler, Engine, Observer, Workshop};
 
 #[derive(Parser)]
 struct Arguments {
@@ -51,7 +51,10 @@ fn main() -> anyhow::Result<()> {
     std::fs::write(&input, records.join("\n"))?;
     let native = native(root)?;
     let chunk = chunk(&records);
-    let (engine, free) = (Engine::start(None)?, Engine::start_uninterruptible()?);
+    let (engine, free) = (
+        Engine::start(None, Compiler::Here)?,
+        Engine::start_uninterruptible()?,
+    );
     let pair = |module, config| -> anyhow::Result<[Arc<Chain>; 2]> {
         Ok([
             load(&engine, root, module, config)?,

@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::transform::Engine;
+use crate::transform::{Compiler, Engine};
 
 /// An engine with the user's cache, if that can be had.
 pub(super) fn engine() -> anyhow::Result<Engine> {
@@ -18,11 +18,15 @@ pub(super) fn engine() -> anyhow::Result<Engine> {
 }
 
 fn engine_in(dir: Option<&Path>) -> anyhow::Result<Engine> {
-    let cached = dir.and_then(|dir| Some((Engine::start(Some(dir)).ok()?, dir)));
+    let cached = dir.and_then(|dir| Some((start(Some(dir)).ok()?, dir)));
     match cached {
         Some((engine, dir)) if is_ours(dir) => Ok(engine),
-        _ => Engine::start(None),
+        _ => start(None),
     }
+}
+
+fn start(dir: Option<&Path>) -> anyhow::Result<Engine> {
+    Engine::start(dir, Compiler::of_binary())
 }
 
 /// Whether nobody else can write there. `sudo` may leave root with the home of somebody.

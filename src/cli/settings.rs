@@ -101,7 +101,9 @@ pub(super) fn check_modules(config: &Config, spans: &SpanMap) -> anyhow::Result<
             let (one, silent) = (from_ref(settings), from_ref(&silent));
             if let Err(error) = Chain::load(&engine, &stream.name, one, silent) {
                 let (field, message) = (StageField::Module(index), error.to_string());
-                found.push(diagnostic(stream, spans, field, None, message, None));
+                let help = (!settings.module.is_file())
+                    .then(|| "a relative path starts at the folder of the config file".to_owned());
+                found.push(diagnostic(stream, spans, field, None, message, help));
             }
         }
     }

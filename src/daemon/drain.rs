@@ -6,8 +6,8 @@ use std::path::Path;
 use anyhow::bail;
 use tokio_util::sync::CancellationToken;
 
-use super::Common;
 use super::holdings::Holdings;
+use super::{Common, reload};
 use crate::config::{
     AwsAccess, Config, ConsumerSettings, KinesisSettings, SourceSettings, StartSettings,
     StreamSettings,
@@ -68,9 +68,13 @@ pub(crate) async fn drain(
 ) -> anyhow::Result<Drained> {
     let dir = config.state_dir.join(&settings.name);
     settings.source = source_of(&dir, settings.source)?;
-    let supervisor = Common::new(config)?
-        .open(&config.state_dir, settings, None)
-        .await?;
+    let common = Common::new(config)?;
+    let transforms = common.transforms(&settings);
+    if let Some(transforms) = &transforms {
+        reload::now(&settings.name, transforms).await?;
+    }
+    let supervisor = common.open(&config.state_dir, settings, transforms, None);
+    let supervisor = supervisor.await?;
     let status = supervisor.status();
     let stop = CancellationToken::new();
     stop.cancel();

@@ -16,7 +16,7 @@ use crate::pipeline::{self, Home, Status, Surroundings};
 use crate::retry;
 use crate::source::direct_put::Intake;
 use crate::telemetry::State;
-use crate::transform::Transforms;
+use crate::transform::Loaded;
 
 /// A stream whose state cannot be opened is tried again after so long at most.
 const RETRY_MAX: Duration = Duration::from_secs(5);
@@ -31,8 +31,8 @@ pub(super) struct Supervisor {
 }
 
 impl Supervisor {
-    /// Opens the stream's state for the first time, unless it is withheld. A fault is dealt with by
-    /// [`Supervisor::run`].
+    /// Opens the stream's state for the first time, unless it is withheld or has to wait for its modules.
+    /// A fault is dealt with by [`Supervisor::run`].
     pub(super) async fn open(
         settings: Arc<StreamSettings>,
         disk: Arc<dyn Disk>,
@@ -51,6 +51,8 @@ impl Supervisor {
         };
         if let Some(error) = withheld {
             supervisor.home = Some(Err(error));
+        } else if !supervisor.has_modules() {
+            supervisor.stall("the stream's modules are being loaded".to_owned());
         } else if !is_shared {
             supervisor.home = Some(supervisor.open_home().await);
         }
@@ -74,11 +76,6 @@ impl Supervisor {
         Arc::clone(&self.around.status)
     }
 
-    /// The stream's modules, if it has any.
-    pub(super) fn transforms(&self) -> Option<Arc<Transforms>> {
-        self.around.transforms.clone()
-    }
-
     /// Where producers knock, if the stream takes records from any.
     pub(super) fn door(&self) -> Option<Arc<dyn Intake>> {
         match self.settings.source {
@@ -90,10 +87,53 @@ impl Supervisor {
     /// Runs the stream until `stop`, then until everything accepted is published; from `hurry` on what
     /// other machines can do is left to them. False: it ended with a loud stop.
     pub(super) async fn run(self, stop: CancellationToken, hurry: CancellationToken) -> bool {
+        let may_begin = self.home.is_some() || self.wait_for_modules(&stop).await;
+        if !may_begin {
+            return false;
+        }
         match self.shared(hurry) {
             Some(shared) => self.run_shared(Arc::new(shared), stop).await,
             None => self.run_alone(stop).await,
         }
+    }
+
+    fn has_modules(&self) -> bool {
+        let transforms = self.around.transforms.as_ref();
+        transforms.is_none_or(|transforms| transforms.is_ready())
+    }
+
+    /// Waits for the stream's modules; where they cannot be used, until they can. False: the daemon
+    /// stops before.
+    async fn wait_for_modules(&self, stop: &CancellationToken) -> bool {
+        let Some(transforms) = &self.around.transforms else {
+            return true;
+        };
+        let mut loaded = transforms.loaded();
+        let mut has_stopped = false;
+        loop {
+            let now = loaded.borrow_and_update().clone();
+            match now {
+                Loaded::Chain(_) => break,
+                Loaded::Refused(error) => {
+                    has_stopped = true;
+                    self.stop_loudly(error.to_string(), error.advice());
+                }
+                Loaded::NotYet => {}
+            }
+            tokio::select! {
+                changed = loaded.changed() => if changed.is_err() { return false },
+                () = stop.cancelled() => return false,
+            }
+        }
+        if has_stopped {
+            let stream = &self.settings.name;
+            tracing::info!(
+                stream,
+                "the transform modules can be used now: the stream begins"
+            );
+            self.stall("the stream is starting".to_owned());
+        }
+        true
     }
 
     async fn run_shared(&self, shared: Arc<SharedStream>, stop: CancellationToken) -> bool {
@@ -199,13 +239,14 @@ impl Supervisor {
     /// and the daemon stops now.
     async fn wait_out(&self, error: StreamError, attempt: u32, stop: &CancellationToken) -> bool {
         if let StreamError::LoudStop { cause, advice } = error {
+            self.around.reserve.retire();
             self.stop_loudly(cause, advice);
             // Nothing is accepted any more.
             self.show_what_waits().await;
             stop.cancelled().await;
             return false;
         }
-        self.stall(&error);
+        self.recover(&error);
         tokio::time::sleep(retry::delay(attempt, RETRY_MAX)).await;
         true
     }
@@ -227,18 +268,21 @@ impl Supervisor {
             advice,
             "the stream has stopped: a person must decide"
         );
-        self.around.reserve.retire();
         self.door.shut(cause.clone());
         self.around
             .status
             .set_state(State::Stopped { cause, advice });
     }
 
-    fn stall(&self, error: &StreamError) {
+    fn recover(&self, error: &StreamError) {
         let (stream, cause) = (&self.settings.name, error.to_string());
         if let Some(unsaid) = self.around.status.repeats().due("recovering", &cause) {
             tracing::error!(stream, cause, unsaid, "recovering from the last checkpoint");
         }
+        self.stall(cause);
+    }
+
+    fn stall(&self, cause: String) {
         self.door.shut(cause.clone());
         self.around.status.set_state(State::Stalled { cause });
     }

@@ -1,8 +1,10 @@
 //! From a file's bytes to a component: core modules are made one, and imports are looked through.
 
+use std::borrow::Cow;
 use std::panic::catch_unwind;
 
 use anyhow::{Context as _, bail};
+use serde::{Deserialize, Serialize};
 use wasmparser::{Parser, Payload};
 use wasmtime::Module;
 use wasmtime::component::Component;
@@ -21,7 +23,7 @@ const CORE: [u8; 4] = [1, 0, 0, 0];
 const COMPONENT: [u8; 4] = [0x0d, 0, 1, 0];
 
 /// What the file holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     /// A component.
     Component,
@@ -59,27 +61,34 @@ impl World {
     }
 }
 
-/// Makes a component of a file.
-pub(super) fn from_file(
-    engine: &wasmtime::Engine,
-    bytes: Vec<u8>,
-) -> anyhow::Result<(Kind, Vec<u8>)> {
-    let version = bytes
+/// What a file holds, by its first bytes.
+pub(super) fn kind(file: &[u8]) -> anyhow::Result<Kind> {
+    let version = file
         .strip_prefix(MAGIC)
         .and_then(|rest| rest.first_chunk::<4>());
     match version {
-        Some(&COMPONENT) => Ok((Kind::Component, bytes)),
-        Some(&CORE) => {
-            // What follows panics on a torn module, and may on a torn section of its own.
-            Module::validate(engine, &bytes)
-                .map_err(|error| anyhow::anyhow!("not a valid WebAssembly module: {error:#}"))?;
-            let component = catch_unwind(|| componentize(bytes));
-            let component = component.unwrap_or_else(|_| bail!("{FOREIGN}"))?;
-            Ok((Kind::Core, component))
-        }
+        Some(&COMPONENT) => Ok(Kind::Component),
+        Some(&CORE) => Ok(Kind::Core),
         Some(other) => bail!("unknown WebAssembly version {other:?}"),
         None => bail!("not a WebAssembly file"),
     }
+}
+
+/// The component that a file is, or is made to be.
+pub(super) fn of<'f>(
+    engine: &wasmtime::Engine,
+    kind: Kind,
+    file: &'f [u8],
+) -> anyhow::Result<Cow<'f, [u8]>> {
+    if kind == Kind::Component {
+        return Ok(Cow::Borrowed(file));
+    }
+    // What follows panics on a torn module, and may on a torn section of its own.
+    Module::validate(engine, file)
+        .map_err(|error| anyhow::anyhow!("not a valid WebAssembly module: {error:#}"))?;
+    let component = catch_unwind(|| componentize(file.to_vec()));
+    let component = component.unwrap_or_else(|_| bail!("{FOREIGN}"))?;
+    Ok(Cow::Owned(component))
 }
 
 /// Wraps a core module. What toolchains leave in the section `component-type` says which world it is

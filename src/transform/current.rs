@@ -1,8 +1,10 @@
 //! The modules that a stream works with now, and their replacement while it runs.
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, TryLockError};
 use std::time::SystemTime;
 use std::{fmt, fs};
+
+use tokio::sync::watch;
 
 use super::engine::Engine;
 
@@ -11,17 +13,28 @@ use super::{Chain, Level, LogSink, Observer};
 use crate::config::TransformSettings;
 use crate::telemetry::Metrics;
 
-/// The transforms of a running stream. Chunks that are taken up after a replacement go through the
-/// new modules, those before went through the old ones: a change falls between two chunks, as every
+/// The transforms of a stream. Chunks that are taken up after a replacement go through the new
+/// modules, those before went through the old ones: a change falls between two chunks, as every
 /// checkpoint does.
 pub struct Transforms {
     stream: String,
     settings: Vec<TransformSettings>,
     observers: Vec<Observer>,
     engine: Engine,
-    current: RwLock<Arc<Chain>>,
+    current: watch::Sender<Loaded>,
     /// What the files looked like when they were last loaded, or tried to be.
-    seen: Mutex<Vec<Option<Stamp>>>,
+    seen: Mutex<Option<Vec<Option<Stamp>>>>,
+}
+
+/// What a stream has to work with.
+#[derive(Clone)]
+pub enum Loaded {
+    /// Nobody is through with loading.
+    NotYet,
+    /// Nothing: the modules cannot be used, and there were none before.
+    Refused(Arc<LoadError>),
+    /// These modules.
+    Chain(Arc<Chain>),
 }
 
 /// What tells that a file has changed.
@@ -30,8 +43,10 @@ type Stamp = (SystemTime, u64);
 /// What a look at the files has led to.
 #[derive(Debug)]
 pub enum Reload {
-    /// They are as they were.
+    /// They are as they were, or somebody else is loading them.
     Unchanged,
+    /// Of a stream that had no modules at work: see [`Transforms::loaded`].
+    First,
     /// New modules are at work.
     Replaced,
     /// The new modules cannot be used; the old ones go on.
@@ -45,59 +60,83 @@ impl fmt::Debug for Transforms {
 }
 
 impl Transforms {
-    /// Loads the modules of a stream, which will count in `metrics`.
-    pub fn load(
+    /// The transforms of a stream, which will count in `metrics`. Nothing is loaded before
+    /// [`Transforms::reload`].
+    pub fn new(
         engine: &Engine,
         stream: &str,
         settings: &[TransformSettings],
         metrics: &Metrics,
-    ) -> Result<Self, LoadError> {
-        let seen = stamps(settings);
+    ) -> Self {
         let observer = |settings: &TransformSettings| {
             Observer::new(metrics, stream, &settings.name, log(stream, settings))
         };
-        let observers: Vec<Observer> = settings.iter().map(observer).collect();
-        let chain = Chain::load(engine, stream, settings, &observers)?;
-        Ok(Self {
+        Self {
             stream: stream.to_owned(),
             settings: settings.to_vec(),
-            observers,
+            observers: settings.iter().map(observer).collect(),
             engine: engine.clone(),
-            current: RwLock::new(Arc::new(chain)),
-            seen: Mutex::new(seen),
-        })
+            current: watch::Sender::new(Loaded::NotYet),
+            seen: Mutex::new(None),
+        }
+    }
+
+    /// What the stream has to work with, now and later.
+    pub fn loaded(&self) -> watch::Receiver<Loaded> {
+        self.current.subscribe()
+    }
+
+    /// Whether modules are at work.
+    pub fn is_ready(&self) -> bool {
+        matches!(*self.current.borrow(), Loaded::Chain(_))
     }
 
     /// The modules of now.
     pub fn current(&self) -> Arc<Chain> {
-        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+        match &*self.current.borrow() {
+            Loaded::Chain(chain) => Arc::clone(chain),
+            // Records must not pass as they are.
+            _ => unreachable!("a stream begins when its modules are loaded"),
+        }
     }
 
     /// Looks at the files and replaces the modules if one has changed, or if `anyway`. Takes as long
     /// as compiling takes; the stream goes on meanwhile.
     pub fn reload(&self, anyway: bool) -> Reload {
-        let now = stamps(&self.settings);
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = match self.seen.try_lock() {
+            Ok(seen) => seen,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Reload::Unchanged,
+        };
+        let now = Some(stamps(&self.settings));
         if !anyway && *seen == now {
             return Reload::Unchanged;
         }
-        seen.clone_from(&now);
+        *seen = now;
+        let is_first = !self.is_ready();
         let loaded = Chain::load(&self.engine, &self.stream, &self.settings, &self.observers);
-        for Observer { metrics, .. } in &self.observers {
-            let count = if loaded.is_ok() {
-                &metrics.reloads
-            } else {
-                &metrics.failed_reloads
-            };
-            count.add(1);
-        }
         match loaded {
             Ok(chain) => {
-                *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(chain);
-                Reload::Replaced
+                let chain = Loaded::Chain(Arc::new(chain));
+                self.current.send_replace(chain);
             }
-            Err(error) => Reload::Refused(error),
+            Err(error) if is_first => {
+                self.current.send_replace(Loaded::Refused(Arc::new(error)));
+            }
+            Err(error) => {
+                for Observer { metrics, .. } in &self.observers {
+                    metrics.failed_reloads.add(1);
+                }
+                return Reload::Refused(error);
+            }
         }
+        if is_first {
+            return Reload::First;
+        }
+        for Observer { metrics, .. } in &self.observers {
+            metrics.reloads.add(1);
+        }
+        Reload::Replaced
     }
 }
 

@@ -73,6 +73,8 @@ pub(super) struct Host {
     memory: usize,
     memory_peak: usize,
     memory_limit: usize,
+    /// Core instances that there may be, which take memory of the host's.
+    instances: usize,
 }
 
 /// Where the records of a call came from; its memory is used again by the next.
@@ -107,7 +109,13 @@ impl Origins {
 }
 
 impl Host {
-    pub(super) fn new(log: Arc<Log>, stream: Arc<str>, memory_limit: usize, loops: Loops) -> Self {
+    pub(super) fn new(
+        log: Arc<Log>,
+        stream: Arc<str>,
+        memory_limit: usize,
+        instances: usize,
+        loops: Loops,
+    ) -> Self {
         Self {
             log,
             stream,
@@ -120,6 +128,7 @@ impl Host {
             memory: 0,
             memory_peak: 0,
             memory_limit,
+            instances,
         }
     }
 
@@ -177,6 +186,10 @@ impl Host {
 /// Memories and tables of the instance together stay below its limit; beyond it the call ends. It is
 /// asked, too, whether the call may go on (`meter`).
 impl ResourceLimiter for Host {
+    fn instances(&self) -> usize {
+        self.instances
+    }
+
     fn memory_growing(
         &mut self,
         current: usize,

@@ -1,6 +1,7 @@
 //! A module, loaded: compiled, linked, and tried out with its config.
 
 use std::fs;
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,11 +15,9 @@ use super::host::{Host, Log};
 use super::instance::{Fresh, Instance};
 use super::meter::Loops;
 use super::observer::Observer;
+use super::shape;
 use super::versions::{Compilation, Versions};
-use crate::config::{Isolation, TransformSettings};
-
-/// A larger file is refused: a component with a whole Python in it has 20 MB.
-const FILE_BYTES_MAX: u64 = 256 << 20;
+use crate::config::{CompileLimits, Isolation, TransformSettings, display_size};
 
 /// Why a module cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +27,17 @@ pub struct LoadError {
     pub module: String,
     /// What is wrong with it.
     pub cause: String,
+}
+
+impl LoadError {
+    /// What a person can do for a stream that stands still for it.
+    pub fn advice(&self) -> String {
+        format!(
+            "put a module that can be used at {}, and the stream begins by itself; what `firehose \
+             check` says of it must be mended. Changes of the config count from the next start",
+            self.module
+        )
+    }
 }
 
 /// What is known of a loaded module.
@@ -89,11 +99,10 @@ impl Module {
             module: settings.name.clone(),
             cause,
         };
-        let bytes = read(&settings.module).map_err(&fault)?;
+        let limits = settings.compile;
+        let bytes = read(&settings.module, &limits).map_err(&fault)?;
         let (size, crc64) = (bytes.len() as u64, crc_fast::crc64_nvme(&bytes));
-        let (kind, component) = component::from_file(engine.get(), bytes)
-            .map_err(|error| fault(format!("{error:#}")))?;
-        let (versions, compilation) = Versions::compile(engine, component).map_err(&fault)?;
+        let (versions, compilation) = Versions::compile(engine, bytes, limits).map_err(&fault)?;
         observer
             .metrics
             .compiled(compilation.time, compilation.cached);
@@ -106,7 +115,7 @@ impl Module {
             observer: observer.clone(),
             one_by_one: imports.iter().any(|import| component::is_sandboxed(import)),
             about: About {
-                kind,
+                kind: compilation.kind,
                 size,
                 crc64,
                 imports,
@@ -185,7 +194,7 @@ impl Module {
     /// `timeout` gives. False: that cannot be.
     pub(super) fn become_patient(&self) -> bool {
         self.versions.become_patient(&self.engine, |compilation| {
-            let (module, Compilation { time, cached }) = (&*self.name, compilation);
+            let (module, Compilation { time, cached, .. }) = (&*self.name, compilation);
             tracing::info!(
                 module,
                 ?time,
@@ -202,6 +211,7 @@ impl Module {
             Arc::clone(&self.log),
             Arc::clone(&self.stream),
             memory,
+            self.versions.instances(),
             loops,
         )
     }
@@ -232,12 +242,27 @@ impl Module {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, String> {
-    let size = fs::metadata(path).map_err(|error| error.to_string())?.len();
-    if size > FILE_BYTES_MAX {
-        return Err(format!(
-            "the file has {size} bytes; a module may have {FILE_BYTES_MAX}"
-        ));
+fn read(path: &Path, limits: &CompileLimits) -> Result<Vec<u8>, String> {
+    let metadata = fs::metadata(path).map_err(|error| error.to_string())?;
+    if !metadata.is_file() {
+        // Opening a pipe would wait for its writer.
+        return Err("it is not a file".to_owned());
     }
-    fs::read(path).map_err(|error| error.to_string())
+    let size = metadata.len();
+    let most = shape::file_bytes_max(limits);
+    let too_large = |size| {
+        let memory = display_size(limits.memory);
+        format!("the file has {size} bytes; with compile_memory = \"{memory}\" it may have {most}")
+    };
+    if size > most {
+        return Err(too_large(size));
+    }
+    // It may grow while it is read.
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut bytes));
+    file.map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > most {
+        return Err(too_large(bytes.len() as u64));
+    }
+    Ok(bytes)
 }

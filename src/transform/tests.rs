@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{Chain, Engine, Level, Observer, Piece, Workshop};
+use super::{Chain, Compiler, Engine, Level, Observer, Piece, Workshop};
 use crate::config::{Isolation, TransformSettings};
 use crate::position::Sequence;
 use crate::record::{Chunk, ChunkBuilder};
@@ -17,7 +17,7 @@ use crate::telemetry::Metrics;
 /// Compiled once for all tests of the process.
 fn engine() -> &'static Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
-    ENGINE.get_or_init(|| Engine::start(None).unwrap())
+    ENGINE.get_or_init(|| Engine::start(None, Compiler::Here).unwrap())
 }
 
 struct Guest {
@@ -414,13 +414,9 @@ fn flipped_bits_are_refused_or_run_within_their_limits() {
 fn one_module_can_replace_another_and_a_bad_one_cannot() {
     use super::{Reload, Transforms};
     let guest = Guest::new();
-    let transforms = Transforms::load(
-        engine(),
-        "clicks",
-        &[guest.settings()],
-        &Metrics::new().unwrap(),
-    )
-    .unwrap();
+    let metrics = Metrics::new().unwrap();
+    let transforms = Transforms::new(engine(), "clicks", &[guest.settings()], &metrics);
+    assert!(matches!(transforms.reload(false), Reload::First));
     let before = transforms.current();
     assert!(matches!(transforms.reload(false), Reload::Unchanged));
     assert!(matches!(transforms.reload(true), Reload::Replaced));
@@ -449,7 +445,7 @@ fn what_was_compiled_is_found_again() {
     let guest = Guest::new();
     let cache = guest.dir.path().join("cache");
     let cached = || {
-        let engine = Engine::start(Some(&cache)).unwrap();
+        let engine = Engine::start(Some(&cache), Compiler::Here).unwrap();
         let chain = Chain::load(&engine, "clicks", &[guest.settings()], &[guest.observer()]);
         let chain = chain.unwrap();
         chain.modules()[0].about().cached

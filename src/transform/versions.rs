@@ -6,19 +6,22 @@ use std::time::Duration;
 
 use wasmtime::component::{Component, InstancePre, Linker};
 
-use super::component::{self, World};
+use super::component::{self, Kind, World};
 use super::engine::{Compiled, Engine};
 use super::host::{self, Host};
 use super::meter::Loops;
 use super::sandbox;
+use crate::config::CompileLimits;
 
-/// Larger components are patient from the beginning: compiling them takes long, and the interpreters
+/// Larger modules are patient from the beginning: compiling them takes long, and the interpreters
 /// that they hold do all their work in one loop.
 const SWIFT_BYTES_MAX: usize = 1 << 20;
 
 /// A module, compiled and linked.
 pub(super) struct Versions {
-    component: Vec<u8>,
+    file: Vec<u8>,
+    limits: CompileLimits,
+    instances: usize,
     imports: Vec<String>,
     world: World,
     swift: Option<InstancePre<Host>>,
@@ -27,31 +30,36 @@ pub(super) struct Versions {
 
 /// How compiling went.
 pub(super) struct Compilation {
+    /// What the file holds.
+    pub(super) kind: Kind,
     pub(super) time: Duration,
     /// Whether it came from the cache.
     pub(super) cached: bool,
 }
 
 impl Versions {
-    /// Compiles and links a component. An error names what it is about.
+    /// Compiles and links a file. An error names what it is about.
     pub(super) fn compile(
         engine: &Engine,
-        component: Vec<u8>,
+        file: Vec<u8>,
+        limits: CompileLimits,
     ) -> Result<(Self, Compilation), String> {
-        let loops = if component.len() > SWIFT_BYTES_MAX {
+        let loops = if file.len() > SWIFT_BYTES_MAX {
             Loops::Ask
         } else {
             Loops::GiveUp
         };
         let compiled = engine
-            .compile(&component, loops)
-            .map_err(|error| format!("cannot be compiled: {error:#}"))?;
+            .compile(&file, loops, &limits)
+            .map_err(|error| format!("{error:#}"))?;
         let imports =
             component::imports(&compiled.component).map_err(|error| format!("{error:#}"))?;
         let pre = link(engine, &compiled.component, &imports)
             .map_err(|error| format!("does not fit the contract: {error:#}"))?;
         let mut versions = Self {
-            component,
+            file,
+            limits,
+            instances: compiled.instances,
             imports,
             world: World::of_component(&compiled.component),
             swift: None,
@@ -62,6 +70,11 @@ impl Versions {
             Loops::Ask => versions.patient = OnceLock::from(Some(pre)),
         }
         Ok((versions, compiled.into()))
+    }
+
+    /// Core instances that it may have.
+    pub(super) const fn instances(&self) -> usize {
+        self.instances
     }
 
     /// Interfaces that it imports.
@@ -85,7 +98,7 @@ impl Versions {
     /// is told. False: it cannot be compiled.
     pub(super) fn become_patient(&self, engine: &Engine, done: impl FnOnce(Compilation)) -> bool {
         let patient = self.patient.get_or_init(|| {
-            let compiled = engine.compile(&self.component, Loops::Ask).ok()?;
+            let compiled = engine.compile(&self.file, Loops::Ask, &self.limits).ok()?;
             let pre = link(engine, &compiled.component, &self.imports).ok()?;
             done(compiled.into());
             Some(pre)
@@ -97,6 +110,7 @@ impl Versions {
 impl From<Compiled> for Compilation {
     fn from(compiled: Compiled) -> Self {
         Self {
+            kind: compiled.kind,
             time: compiled.time,
             cached: compiled.cached,
         }

@@ -7,4 +7,5 @@ mod browsers;
 mod clients;
 mod disks;
 mod keys;
+mod modules;
 mod queries;

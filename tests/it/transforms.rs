@@ -178,22 +178,6 @@ fn modules_are_replaced_while_records_flow_and_a_bad_one_is_refused_loudly() {
 }
 
 #[test]
-fn a_module_that_cannot_be_loaded_keeps_the_daemon_from_starting_and_is_named() {
-    let site = Site::new(&stream("one", "0s", &module("one", "module.wasm")));
-    fs::write(site.path("module.wasm"), "rubbish").unwrap();
-    let said = site.command(&["run"]).refused(1);
-    assert!(
-        said.contains("module.wasm: not a WebAssembly file"),
-        "{said}"
-    );
-    let said = site.command(&["check"]).refused(2);
-    assert!(
-        said.contains("module.wasm: not a WebAssembly file"),
-        "{said}"
-    );
-}
-
-#[test]
 fn every_output_is_delivered_once_whatever_is_killed_and_however_the_module_decides() {
     let site = Site::new(&format!(
         r#"

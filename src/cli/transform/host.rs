@@ -32,6 +32,12 @@ pub(super) struct HostArgs {
     /// Bytes that one call may return, such as 6MiB.
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     output: Option<u64>,
+    /// Memory that compiling the module may take, such as 1GiB.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    compile_memory: Option<u64>,
+    /// CPU time that compiling the module may take, such as 2m.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    compile_timeout: Option<Duration>,
     /// How long an instance lives.
     #[arg(long)]
     isolation: Option<IsolationArg>,
@@ -72,6 +78,9 @@ impl HostArgs {
         settings.timeout = self.timeout.unwrap_or(settings.timeout);
         settings.memory = self.memory.unwrap_or(settings.memory);
         settings.output = self.output.unwrap_or(settings.output);
+        let compile = &mut settings.compile;
+        compile.memory = self.compile_memory.unwrap_or(compile.memory);
+        compile.timeout = self.compile_timeout.unwrap_or(compile.timeout);
         settings.isolation = match self.isolation {
             Some(IsolationArg::Reuse) => Isolation::Reuse,
             Some(IsolationArg::Batch) => Isolation::Batch,

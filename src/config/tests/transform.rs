@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::{FULL, env, folder_of_modules, load_in, with_destination};
-use crate::config::{Isolation, StageField, TransformSettings, parse};
+use super::{FULL, env, load_in, with_destination};
+use crate::config::{CompileLimits, Isolation, StageField, TransformSettings, parse};
 
 /// A config with `tables` beside source and destination of the only stream.
 fn with_tables(tables: &str) -> String {
@@ -12,7 +12,7 @@ fn with_tables(tables: &str) -> String {
 
 #[test]
 fn a_transform_has_its_settings_or_their_defaults() {
-    let dir = folder_of_modules();
+    let dir = tempfile::tempdir().unwrap();
     let loaded = load_in(dir.path(), FULL);
     let config = serde_json::json!({
         "columns": ["id", "price"],
@@ -24,6 +24,10 @@ fn a_transform_has_its_settings_or_their_defaults() {
     let written = TransformSettings {
         name: "transforms/csv-to-json.wasm".into(),
         module: dir.path().join("transforms/csv-to-json.wasm"),
+        compile: CompileLimits {
+            memory: 2 << 30,
+            timeout: Duration::from_mins(5),
+        },
         timeout: Duration::from_millis(500),
         memory: 128 << 20,
         output: 8 << 20,
@@ -34,6 +38,10 @@ fn a_transform_has_its_settings_or_their_defaults() {
     let default = TransformSettings {
         name: "last.wasm".into(),
         module: dir.path().join("last.wasm"),
+        compile: CompileLimits {
+            memory: 1 << 30,
+            timeout: Duration::from_mins(2),
+        },
         timeout: Duration::from_secs(1),
         memory: 64 << 20,
         output: 6 << 20,
@@ -52,7 +60,7 @@ fn a_transform_has_its_settings_or_their_defaults() {
 
 #[test]
 fn a_stream_takes_sixteen_transforms() {
-    let dir = folder_of_modules();
+    let dir = tempfile::tempdir().unwrap();
     let transform = "[[stream.c.transform]]\nmodule = \"last.wasm\"\n";
     let loaded = load_in(dir.path(), &with_tables(&transform.repeat(16)));
     assert_eq!(loaded.config.streams["c"].transforms.len(), 16);
@@ -68,7 +76,7 @@ fn a_stream_takes_sixteen_transforms() {
 
 #[test]
 fn the_config_of_a_transform_nests_as_deep_as_json_readers_go() {
-    let dir = folder_of_modules();
+    let dir = tempfile::tempdir().unwrap();
     let nested = |levels: usize| {
         let (open, close) = ("[".repeat(levels), "]".repeat(levels));
         let table = format!("module = \"last.wasm\"\nconfig.a = {open}{close}");

@@ -1,6 +1,5 @@
 //! `[[stream.X.transform]]`: the modules that change records, in the order of the file.
 
-use std::fs;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,12 +10,16 @@ use crate::config::document::json_object;
 use crate::config::spans::{SpanMap, StageField};
 use crate::config::table::Table;
 use crate::config::text::Origin;
-use crate::config::{Isolation, TRANSFORMS_MAX, TransformSettings};
+use crate::config::{CompileLimits, Isolation, TRANSFORMS_MAX, TransformSettings};
 
 const TIMEOUT_BOUNDS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_mins(5);
 /// From little more than a stack to all that 32 bits can address.
 const MEMORY_BOUNDS: RangeInclusive<u64> = MIB..=4 * GIB;
 const OUTPUT_BOUNDS: RangeInclusive<u64> = 64 * KIB..=256 * MIB;
+/// From what the smallest module takes to more than any machine has to spare.
+const COMPILE_MEMORY_BOUNDS: RangeInclusive<u64> = 128 * MIB..=256 * GIB;
+const COMPILE_TIMEOUT_BOUNDS: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_hours(1);
 const LOG_LINES_BOUNDS: RangeInclusive<u64> = 0..=1_000_000;
 
 /// Reads a stream's transforms.
@@ -52,6 +55,8 @@ pub(super) fn read_all(
 /// Reads one; `None` when its module or config cannot be had (the fault is reported).
 fn read(table: &mut Table<'_>, base: &Path) -> Option<TransformSettings> {
     let module = module(table, base);
+    let compile_memory = table.size("compile_memory", COMPILE_MEMORY_BOUNDS);
+    let compile_timeout = table.duration("compile_timeout", COMPILE_TIMEOUT_BOUNDS);
     let timeout = table.duration("timeout", TIMEOUT_BOUNDS);
     let memory = table.size("memory", MEMORY_BOUNDS);
     let output = table.size("output", OUTPUT_BOUNDS);
@@ -63,8 +68,14 @@ fn read(table: &mut Table<'_>, base: &Path) -> Option<TransformSettings> {
         .map_or_else(|| Some("{}".to_owned()), json_object);
     let (name, module) = module?;
     let default = TransformSettings::of(module);
+    let compile = default.compile;
+    let compile = CompileLimits {
+        memory: compile_memory.map_or(compile.memory, |memory| memory.value),
+        timeout: compile_timeout.map_or(compile.timeout, |timeout| timeout.value),
+    };
     Some(TransformSettings {
         name,
+        compile,
         timeout: timeout.map_or(default.timeout, |timeout| timeout.value),
         memory: memory.map_or(default.memory, |memory| memory.value),
         output: output.map_or(default.output, |output| output.value),
@@ -75,7 +86,8 @@ fn read(table: &mut Table<'_>, base: &Path) -> Option<TransformSettings> {
     })
 }
 
-/// The module's path as it is written, and where it is.
+/// The module's path as it is written, and where it is. Whether there is a module the transforms judge:
+/// it may come while the daemon runs.
 fn module(table: &mut Table<'_>, base: &Path) -> Option<(String, PathBuf)> {
     if !table.has("module") {
         table.missing(
@@ -83,27 +95,6 @@ fn module(table: &mut Table<'_>, base: &Path) -> Option<(String, PathBuf)> {
             "name the WebAssembly file: module = \"csv-to-json.wasm\"",
         );
     }
-    let place = table.place_of("module");
     let written = super::path(table, "module")?;
-    let path = base.join(&written);
-    if let Err(cause) = readable(&path) {
-        let message = format!("{} cannot be read: {cause}", path.display());
-        let help = "a relative path starts at the folder of the config file";
-        table
-            .file
-            .report(Diagnostic::fault(place, message).help(help));
-        return None;
-    }
-    Some((written.display().to_string(), path))
-}
-
-/// Whether there is a file to read; the error is a sentence's end. What is in it the transforms judge.
-fn readable(path: &Path) -> Result<(), String> {
-    let metadata = fs::metadata(path).map_err(|cause| cause.to_string())?;
-    if !metadata.is_file() {
-        // Opening a pipe would wait for its writer.
-        return Err("it is not a file".to_owned());
-    }
-    fs::File::open(path).map_err(|cause| cause.to_string())?;
-    Ok(())
+    Some((written.display().to_string(), base.join(&written)))
 }

@@ -1,0 +1,117 @@
+//! The child: binds itself, compiles what comes on its standard input, and answers.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use rustix::process::{self, Resource, Rlimit, Signal};
+
+use super::super::engine::{Compiler, Engine, Prepared};
+use super::super::fault::cut;
+use super::super::meter::Loops;
+use super::{Answer, TEXT_BYTES_MAX, Task, outcome_max};
+use crate::config::display_size;
+
+/// The daemon's own work goes before.
+const NICE: i32 = 10;
+/// So long the child waits, at its end, for the cache to tidy up.
+const TIDYING: Duration = Duration::from_secs(5);
+/// How often it is looked whether that is done.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+
+/// Compiles what comes on `input` and answers on `out`. An error is for the parent's eyes: a fault of the
+/// module is no error, but an answer.
+pub fn serve(task: &Task, input: &mut dyn Read, out: &mut dyn Write) -> anyhow::Result<()> {
+    bind(task)?;
+    let mut file = Vec::new();
+    input.read_to_end(&mut file)?;
+    let (answer, component) = match compile(task, &file) {
+        Ok((prepared, cached)) => {
+            let answer = Answer::Compiled {
+                kind: prepared.kind,
+                instances: prepared.instances,
+                cached,
+                bytes: prepared.component.len() as u64,
+            };
+            (answer, prepared.component)
+        }
+        Err(error) => {
+            let cause = format!("{error:#}");
+            let most = usize::try_from(TEXT_BYTES_MAX / 8)?; // escaped it may be six times as long
+            (Answer::Refused(cut(&cause, most).to_owned()), Vec::new())
+        }
+    };
+    serde_json::to_writer(&mut *out, &answer)?;
+    out.write_all(b"\n")?;
+    out.write_all(&component)?;
+    Ok(out.flush()?)
+}
+
+/// Binds the process to its limits. Without them it does nothing.
+fn bind(task: &Task) -> anyhow::Result<()> {
+    // At the first limit of CPU time comes SIGXCPU, which tells why; at the second SIGKILL.
+    let (memory, seconds) = (task.memory, task.seconds);
+    for (resource, name, soft, hard) in [
+        (Resource::Data, "memory (RLIMIT_DATA)", memory, memory),
+        (Resource::Cpu, "CPU time (RLIMIT_CPU)", seconds, seconds + 1),
+        (Resource::Fsize, "file sizes (RLIMIT_FSIZE)", memory, memory),
+        (Resource::Core, "core dumps (RLIMIT_CORE)", 0, 0),
+    ] {
+        let allowed = process::getrlimit(resource).maximum.unwrap_or(u64::MAX);
+        let limit = Rlimit {
+            current: Some(soft.min(allowed)),
+            maximum: Some(hard.min(allowed)),
+        };
+        process::setrlimit(resource, limit)
+            .with_context(|| format!("the compiler cannot limit its {name}"))?;
+    }
+    // Nobody waits for the answer of a child whose parent is gone.
+    process::set_parent_process_death_signal(Some(Signal::KILL))
+        .context("the compiler cannot tie itself to the daemon")?;
+    // Neither is needed, and a container may forbid them. Where memory runs out this process goes first.
+    let _ = process::nice(NICE);
+    let _ = fs::write("/proc/self/oom_score_adj", "1000");
+    Ok(())
+}
+
+/// Compiles the module, or finds that it was compiled before.
+fn compile(task: &Task, file: &[u8]) -> anyhow::Result<(Prepared, bool)> {
+    let limits = task.limits();
+    let loops = if task.patient {
+        Loops::Ask
+    } else {
+        Loops::GiveUp
+    };
+    let engine = Engine::start(task.cache.as_deref(), Compiler::Here)?;
+    let prepared = engine.prepare(file, loops, &limits)?;
+    let (component, cached) = engine.load(&prepared.component)?;
+    let code = component.image_range();
+    let most = outcome_max(&limits);
+    for (what, bytes) in [
+        ("a component", prepared.component.len()),
+        ("machine code", code.end.addr() - code.start.addr()),
+    ] {
+        ensure!(
+            bytes as u64 <= most,
+            "it becomes {what} of {bytes} bytes; with compile_memory = \"{}\" it may have {most}",
+            display_size(limits.memory)
+        );
+    }
+    let before = threads();
+    drop((component, engine));
+    if !cached {
+        let begun = Instant::now();
+        // The cache keeps its size within bounds on a thread that ends with it, and is nobody's to join.
+        while threads() >= before && begun.elapsed() < TIDYING {
+            thread::sleep(LOOK_EVERY);
+        }
+    }
+    Ok((prepared, cached))
+}
+
+/// Threads of this process.
+fn threads() -> usize {
+    fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
+}

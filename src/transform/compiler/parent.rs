@@ -1,0 +1,212 @@
+//! The parent: starts the child, hands it the module, waits for the answer for a while.
+
+use std::io::{Read, Write as _};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, anyhow, bail};
+use rustix::process::Signal;
+
+use super::super::engine::Prepared;
+use super::super::fault::cut;
+use super::super::meter::Loops;
+use super::{Answer, TEXT_BYTES_MAX, Task, outcome_max, too_large};
+use crate::config::{CompileLimits, display_duration};
+
+/// Whatever the path was by which the process was started: there may be another binary by now.
+const SELF: &str = "/proc/self/exe";
+/// More threads take more memory and hardly less time.
+const THREADS_MAX: usize = 4;
+/// By the clock it may take so many times as long as on the CPU: the machine may have other work.
+const CLOCK: u32 = 4;
+/// How often it is looked whether the child has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+
+/// Has a child compile a module. Returns what it has compiled, and whether that was in the cache before.
+/// As soon as `stopping` it is killed.
+pub(in super::super) fn compile(
+    file: &[u8],
+    loops: Loops,
+    limits: &CompileLimits,
+    cache: Option<&Path>,
+    stopping: &AtomicBool,
+) -> anyhow::Result<(Prepared, bool)> {
+    let task = Task {
+        cache: cache.map(Path::to_owned),
+        patient: loops == Loops::Ask,
+        memory: limits.memory,
+        seconds: limits.timeout.as_secs().max(1),
+    };
+    let mut running = Running(spawn(&task).with_context(|| format!("start a compiler ({SELF})"))?);
+    let said = running.talk(file, limits, stopping);
+    match said.ended? {
+        Ended::Itself(status) if status.success() => read(said.answer, limits),
+        Ended::Itself(status) => Err(anyhow!(post_mortem(status, &said.errors, limits))),
+        Ended::Late => Err(anyhow!(late(limits))),
+        Ended::Stopped => bail!("the process is stopping"),
+    }
+}
+
+fn spawn(task: &Task) -> std::io::Result<Child> {
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    Command::new(SELF)
+        .arg0("firehose")
+        .args(task.arguments())
+        // It needs nothing of it, and secrets stand there.
+        .env_clear()
+        .env("RAYON_NUM_THREADS", threads.min(THREADS_MAX).to_string())
+        // What the allocator reserves counts as memory.
+        .env("MIMALLOC_ARENA_RESERVE", "32M")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+}
+
+/// A child; killed when it is dropped.
+struct Running(Child);
+
+/// What a child has said, and how it has ended.
+struct Said {
+    answer: Vec<u8>,
+    errors: Vec<u8>,
+    ended: std::io::Result<Ended>,
+}
+
+enum Ended {
+    Itself(ExitStatus),
+    /// Killed: it took too long.
+    Late,
+    /// Killed: nobody waits for it any more.
+    Stopped,
+}
+
+impl Running {
+    fn talk(&mut self, file: &[u8], limits: &CompileLimits, stopping: &AtomicBool) -> Said {
+        let (input, output) = (self.0.stdin.take(), self.0.stdout.take());
+        let errors = self.0.stderr.take();
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                // A child that has ended does not read on; why it has is told elsewhere.
+                input.map(|mut input| input.write_all(file))
+            });
+            let answer = scope.spawn(move || some(output, outcome_max(limits) + TEXT_BYTES_MAX));
+            let errors = scope.spawn(move || some(errors, TEXT_BYTES_MAX));
+            let ended = self.wait(limits.timeout * CLOCK, stopping);
+            // Those that read wait for the end of its pipes.
+            self.kill();
+            Said {
+                answer: answer.join().unwrap_or_default(),
+                errors: errors.join().unwrap_or_default(),
+                ended,
+            }
+        })
+    }
+
+    fn wait(&mut self, timeout: Duration, stopping: &AtomicBool) -> std::io::Result<Ended> {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.0.try_wait()? {
+                return Ok(Ended::Itself(status));
+            }
+            if stopping.load(Ordering::Relaxed) {
+                return Ok(Ended::Stopped);
+            }
+            if begun.elapsed() > timeout {
+                return Ok(Ended::Late);
+            }
+            thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    /// Does nothing if it has ended.
+    fn kill(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Up to `most` bytes; the rest is read and forgotten, so that the writer comes to its end.
+fn some(from: Option<impl Read>, most: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Some(mut from) = from {
+        // What breaks off is not whole, and that shows.
+        let _ = from.by_ref().take(most).read_to_end(&mut bytes);
+        let _ = std::io::copy(&mut from, &mut std::io::sink());
+    }
+    bytes
+}
+
+pub(super) fn read(
+    mut answer: Vec<u8>,
+    limits: &CompileLimits,
+) -> anyhow::Result<(Prepared, bool)> {
+    let garbled = || anyhow!("the compiler's answer cannot be read");
+    let end = answer.iter().position(|byte| *byte == b'\n');
+    let end = end.ok_or_else(garbled)?;
+    match serde_json::from_slice(&answer[..end]).map_err(|_| garbled())? {
+        Answer::Compiled {
+            kind,
+            instances,
+            cached,
+            bytes,
+        } => {
+            answer.drain(..=end);
+            if answer.len() as u64 != bytes {
+                return Err(garbled());
+            }
+            let prepared = Prepared {
+                kind,
+                instances,
+                component: answer,
+            };
+            Ok((prepared, cached))
+        }
+        Answer::Refused(cause) if is_want_of_memory(&cause) => Err(anyhow!(too_large(limits))),
+        Answer::Refused(cause) => Err(anyhow!(cause)),
+    }
+}
+
+/// Why a child has ended without an answer.
+pub(super) fn post_mortem(status: ExitStatus, errors: &[u8], limits: &CompileLimits) -> String {
+    let errors = String::from_utf8_lossy(errors);
+    let signal = status.signal();
+    if is_want_of_memory(&errors) {
+        return too_large(limits);
+    }
+    if signal == Some(Signal::XCPU.as_raw()) {
+        return late(limits);
+    }
+    if signal == Some(Signal::KILL.as_raw()) {
+        return "compiling it was ended by SIGKILL: the machine may be short of memory".to_owned();
+    }
+    let last = errors.lines().rfind(|line| !line.trim().is_empty());
+    let last = cut(last.unwrap_or_default(), 500);
+    format!("the compiler broke on it ({status}): {last}")
+}
+
+fn is_want_of_memory(said: &str) -> bool {
+    let signs = [
+        "memory allocation of",
+        "Cannot allocate memory",
+        "out of memory",
+    ];
+    signs.iter().any(|sign| said.contains(sign))
+}
+
+fn late(limits: &CompileLimits) -> String {
+    format!(
+        "compiling it takes longer than compile_timeout = \"{}\": raise that if the module is worth it",
+        display_duration(limits.timeout)
+    )
+}

@@ -11,7 +11,8 @@ pub(crate) async fn try_again(
     key: Option<&str>,
 ) -> anyhow::Result<Vec<Tried>> {
     let common = Common::new(config)?;
-    let opening = common.open(&config.state_dir, settings.clone(), None);
+    // Objects that wait have been through the transforms.
+    let opening = common.open(&config.state_dir, settings.clone(), None, None);
     let Some(home) = opening.await?.into_home() else {
         return Ok(Vec::new());
     };

@@ -177,12 +177,13 @@ impl Writer {
             _ => {
                 self.seal();
                 let old = self.active.take();
-                if let Err(refused) = self.start_segment(need, old.as_ref()) {
-                    // What is smaller may fit there, its end is still to be recorded, and the
-                    // segment that will follow it is to be marked in it.
+                let started = self.start_segment(need, old.as_ref());
+                if let Err(Refused::JournalFull { .. }) = started {
+                    // Nothing was begun: what is smaller may fit there, its end is still to be
+                    // recorded, and the segment that will follow it is to be marked in it.
                     self.active = old;
-                    return Err(refused);
                 }
+                started?;
                 Ok(self.active.as_ref().map_or(need, left))
             }
         }

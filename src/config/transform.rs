@@ -16,7 +16,8 @@ pub struct CompileLimits {
 }
 
 impl Default for CompileLimits {
-    /// Twice and six times what a component with a whole Python in it takes.
+    /// A component with a whole Python in it takes up to three quarters of the memory and a sixth of the
+    /// time.
     fn default() -> Self {
         Self {
             memory: 1 << 30,

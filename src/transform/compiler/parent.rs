@@ -19,8 +19,8 @@ use crate::config::{CompileLimits, display_duration};
 
 /// Whatever the path was by which the process was started: there may be another binary by now.
 const SELF: &str = "/proc/self/exe";
-/// More threads take more memory and hardly less time.
-const THREADS_MAX: usize = 4;
+/// More threads take more memory, and the other cores have the daemon's own work.
+const THREADS_MAX: usize = 2;
 /// By the clock it may take so many times as long as on the CPU: the machine may have other work.
 const CLOCK: u32 = 4;
 /// How often it is looked whether the child has ended.
@@ -59,8 +59,9 @@ fn spawn(task: &Task) -> std::io::Result<Child> {
         // It needs nothing of it, and secrets stand there.
         .env_clear()
         .env("RAYON_NUM_THREADS", threads.min(THREADS_MAX).to_string())
-        // What the allocator reserves counts as memory.
+        // What the allocator reserves, or keeps for later, counts as memory.
         .env("MIMALLOC_ARENA_RESERVE", "32M")
+        .env("MIMALLOC_PURGE_DELAY", "0")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -58,6 +58,7 @@ use crate::spool::Spool;
 use crate::telemetry::{Metrics, State};
 use crate::transform::Transforms;
 
+pub use again::{Tried, try_again};
 use backlog::Backlog;
 use checkpoints::Checkpoints;
 use commit::{CheckpointError, Committed};
@@ -65,7 +66,6 @@ pub use encode::EncoderPool;
 use encode::Piece;
 use event::Event;
 use frontiers::Frontiers;
-pub use again::{Tried, try_again};
 pub use home::{Claim, Home, QUARANTINE_DIR, SPOOL_DIR, open, reserve_bytes};
 pub use outputs::Outputs;
 pub use prefixes::{MadeUp, prefix_faults};

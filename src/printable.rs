@@ -18,7 +18,7 @@ pub fn steers(character: char) -> bool {
 /// Text in which nothing steers.
 pub fn printable(text: &str) -> Cow<'_, str> {
     escaped(text, steers, |character, into| {
-        into.extend(character.escape_default())
+        into.extend(character.escape_default());
     })
 }
 
@@ -26,7 +26,7 @@ pub fn printable(text: &str) -> Cow<'_, str> {
 pub fn printable_lines(text: &str) -> Cow<'_, str> {
     let steers_lines = |character| steers(character) && !matches!(character, '\n' | '\t');
     escaped(text, steers_lines, |character, into| {
-        into.extend(character.escape_default())
+        into.extend(character.escape_default());
     })
 }
 
@@ -112,7 +112,7 @@ impl<W: Write> Write for Printable<W> {
             let is_begun = std::str::from_utf8(chunk.invalid())
                 .is_err_and(|fault| fault.error_len().is_none());
             if is_begun && all.ends_with(chunk.invalid()) {
-                self.begun = chunk.invalid().to_owned();
+                chunk.invalid().clone_into(&mut self.begun);
             } else {
                 for byte in chunk.invalid() {
                     let _ = fmt::Write::write_fmt(&mut safe, format_args!("\\x{byte:02x}"));

@@ -1,5 +1,6 @@
 //! Records and chunks: the unit of work is a chunk (about 1 MiB of records in one arena).
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -269,6 +270,18 @@ impl Chunk {
             spans,
             keys: Vec::new(),
             room: None,
+        }
+    }
+
+    /// Some of its records.
+    #[must_use]
+    pub fn part(&self, range: Range<usize>) -> Self {
+        Self {
+            shard: self.shard.clone(),
+            arena: self.arena.clone(),
+            spans: self.spans[range].to_vec(),
+            keys: self.keys.clone(),
+            room: self.room.clone(),
         }
     }
 

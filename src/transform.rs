@@ -21,6 +21,7 @@ mod sandbox;
 mod shape;
 mod versions;
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -160,10 +161,10 @@ impl Workshop {
         sizes
     }
 
-    /// Takes the records of `chunk` from index `start` on through all modules, until the piece is
-    /// large enough or the chunk ends.
-    pub fn work(&mut self, chunk: &Chunk, start: usize) -> Piece {
-        self.work_into(Out::of(chunk, start, None), chunk, start)
+    /// Takes the records of `chunk` in `range` through all modules, until the piece is large enough or
+    /// they end.
+    pub fn work(&mut self, chunk: &Chunk, range: Range<usize>) -> Piece {
+        self.work_into(Out::of(chunk, range.start, None), chunk, range)
     }
 
     /// The same under the eyes of `watch`.
@@ -173,18 +174,26 @@ impl Workshop {
         start: usize,
         watch: &'w mut Watch<'w>,
     ) -> Piece {
-        self.work_into(Out::of(chunk, start, Some(watch)), chunk, start)
+        self.work_into(
+            Out::of(chunk, start, Some(watch)),
+            chunk,
+            start..chunk.len(),
+        )
     }
 
-    fn work_into(&mut self, mut out: Out<'_>, chunk: &Chunk, start: usize) -> Piece {
+    fn work_into(&mut self, mut out: Out<'_>, chunk: &Chunk, range: Range<usize>) -> Piece {
         let chain = Arc::clone(&self.chain);
         let begun = Instant::now();
-        let mut end = start;
+        let Range {
+            start: mut end,
+            end: last,
+        } = range;
         let Some(first) = chain.modules.first() else {
             unreachable!("a chain has modules")
         };
-        while end < chunk.len() && out.bytes() < PIECE_BYTES && begun.elapsed() < PIECE_TIME {
-            let ahead: Vec<Record<'_>> = chunk.iter_from(end).take(run::CALL_RECORDS).collect();
+        while end < last && out.bytes() < PIECE_BYTES && begun.elapsed() < PIECE_TIME {
+            let next = chunk.iter_from(end).take(last - end);
+            let ahead: Vec<Record<'_>> = next.take(run::CALL_RECORDS).collect();
             let records = &ahead[..run::call_len(first, &ahead)];
             self.feed_or_single_out(&chain, records, &mut out);
             end += records.len();

@@ -215,7 +215,7 @@ fn host(chain: &Arc<Chain>, chunk: &Chunk, threads: usize) -> f64 {
             for _ in 0..chunks {
                 let mut start = 0;
                 while start < chunk.len() {
-                    let piece = workshop.work(chunk, start);
+                    let piece = workshop.work(chunk, start..chunk.len());
                     assert!(piece.failed.is_empty(), "a record failed");
                     start = std::hint::black_box(piece).end;
                 }

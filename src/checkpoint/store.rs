@@ -225,15 +225,12 @@ impl Store {
                 .create_with_backend(Backend(Arc::clone(&pair)))?,
             pair: Some(pair),
         };
-        let damaged = match old {
-            Some(old) => {
-                store.copy(&old.store)?;
-                old.damaged
-            }
-            None => {
-                store.create_tables(now_ms)?;
-                Vec::new()
-            }
+        let damaged = if let Some(old) = old {
+            store.copy(&old.store)?;
+            old.damaged
+        } else {
+            store.create_tables(now_ms)?;
+            Vec::new()
         };
         copies.replace(disk)?;
         let mut recovered = store.read()?;

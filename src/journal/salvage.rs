@@ -10,13 +10,12 @@ use super::window::Window;
 use crate::disk::{Disk, Open, read_around};
 use crate::position::Sequence;
 
-/// Gives `take` each record of the segments in `dir`, delivered or not, once: sequence number, arrival in
-/// ms, bytes. Returns how many there were.
-pub fn salvage(
-    disk: &dyn Disk,
-    dir: &Path,
-    take: &mut dyn FnMut(Sequence, i64, &[u8]) -> io::Result<()>,
-) -> io::Result<u64> {
+/// Takes a record: sequence number, arrival in ms, bytes.
+type Take<'a> = dyn FnMut(Sequence, i64, &[u8]) -> io::Result<()> + 'a;
+
+/// Gives `take` each record of the segments in `dir`, delivered or not, once. Returns how many there
+/// were.
+pub fn salvage(disk: &dyn Disk, dir: &Path, take: &mut Take<'_>) -> io::Result<u64> {
     let names = match disk.list(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
         names => names?,

@@ -11,9 +11,9 @@ use memchr::memchr2;
 
 use super::{Malformed, is_text, is_white, nested_end, scalar_end, token};
 
-/// A record of more texts than this is left whole: its pieces have to be held in memory together.
-/// Direct PUT takes no record of so many.
-const TEXTS_MAX: usize = 1 << 19;
+/// A record of more texts than this is left whole: what becomes of them, some hundred bytes of an error line
+/// each if they fail, has to be held in memory together.
+pub const TEXTS_MAX: usize = 1 << 16;
 
 /// The JSON texts of some bytes in order, without the white space around them. Yields `Malformed`
 /// once where the bytes go on and are no JSON text, or stand too close to the one before.

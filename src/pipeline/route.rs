@@ -26,7 +26,7 @@ pub(super) struct Stretch {
     pub source: Arc<Chunk>,
     /// Which of its records: never none.
     pub range: Range<usize>,
-    /// What is delivered of them: what transforms made, or the chunk itself, which is then one stretch.
+    /// What is delivered of them: what transforms made, or they themselves.
     pub data: Arc<Chunk>,
     /// What transforms failed.
     pub failed: Vec<FailedRecord>,
@@ -35,11 +35,16 @@ pub(super) struct Stretch {
 }
 
 impl Stretch {
-    /// A whole chunk, untransformed.
-    pub(super) fn whole(chunk: Arc<Chunk>) -> Self {
+    /// Some records of a chunk, untransformed.
+    pub(super) fn of(chunk: Arc<Chunk>, range: Range<usize>) -> Self {
+        let data = if range == (0..chunk.len()) {
+            Arc::clone(&chunk)
+        } else {
+            Arc::new(chunk.part(range.clone()))
+        };
         Self {
-            range: 0..chunk.len(),
-            data: Arc::clone(&chunk),
+            range,
+            data,
             source: chunk,
             failed: Vec::new(),
             dropped: 0,
@@ -154,9 +159,8 @@ pub(super) struct Routing {
 }
 
 impl Routing {
-    /// Begins with a stretch. `now_ms` is the time that error lines carry.
-    pub(super) fn begin(outputs: &Outputs, mut stretch: Stretch, now_ms: i64) -> Self {
-        stretch.data = outputs.deaggregated(stretch.data);
+    /// Begins with a stretch, whose data is taken apart. `now_ms` is the time that error lines carry.
+    pub(super) fn begin(mut stretch: Stretch, now_ms: i64) -> Self {
         let mut router = Router {
             now_ms,
             ..Router::default()
@@ -341,7 +345,11 @@ impl Router {
     fn group_errors(&mut self) {
         for errors in std::mem::take(&mut self.errors) {
             let start = self.lines.len();
-            self.lines.extend_from_slice(&errors.lines);
+            if start == 0 {
+                self.lines = errors.lines;
+            } else {
+                self.lines.extend_from_slice(&errors.lines);
+            }
             self.tallies.push((errors.output_type, errors.tally));
             self.groups.push(Group {
                 lane: Lane::Error(errors.output_type),

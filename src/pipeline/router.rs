@@ -1,6 +1,7 @@
 //! From the source to the pipeline: chunks are read, transformed and routed on several cores, and
 //! handed on in order.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc;
@@ -13,6 +14,7 @@ use super::source::Reader;
 use super::workers::Workers;
 use crate::clock::Clock;
 use crate::error::StreamError;
+use crate::json;
 use crate::partition::Scratch;
 use crate::record::Chunk;
 use crate::source::Read;
@@ -20,6 +22,9 @@ use crate::transform::{Transforms, Workshop};
 
 /// Bytes of records in a chunk.
 const CHUNK_BYTES: usize = 1 << 20;
+/// What is in a stretch, texts of records each by itself, but for one record that alone has more. A chunk
+/// has no more records than that.
+const STRETCH_RECORDS: usize = json::TEXTS_MAX;
 /// Routed stretches that may wait for the pipeline.
 const READY: usize = 2;
 
@@ -128,7 +133,7 @@ impl Bench {
         start: usize,
     ) -> Result<(Routed, usize), RecvError> {
         let (bench, chunk) = (Arc::clone(self), Arc::clone(chunk));
-        let begin = move || bench.advance(bench.begin(chunk, start));
+        let begin = move || bench.advance(bench.begin(&chunk, start));
         let mut worked = self.workers.run(begin).await?;
         loop {
             match worked {
@@ -142,14 +147,29 @@ impl Bench {
         }
     }
 
-    fn begin(&self, chunk: Arc<Chunk>, start: usize) -> (Box<Routing>, usize) {
-        let stretch = match &self.transforms {
-            Some(transforms) if start < chunk.len() => self.transform(transforms, chunk, start),
-            _ => Stretch::whole(chunk),
+    fn begin(&self, chunk: &Arc<Chunk>, start: usize) -> (Box<Routing>, usize) {
+        let mut range = start..chunk.len();
+        let stretch = loop {
+            let stretch = self.stretched(Arc::clone(chunk), range);
+            let Range { start, end } = stretch.range;
+            if stretch.data.len() <= STRETCH_RECORDS || end - start < 2 {
+                break stretch;
+            }
+            range = start..start + (end - start) / 2;
         };
         let end = stretch.range.end;
-        let routing = Routing::begin(&self.outputs, stretch, self.clock.now_ms());
+        let routing = Routing::begin(stretch, self.clock.now_ms());
         (Box::new(routing), end)
+    }
+
+    /// What is to be routed of the records in `range`, or of the first ones.
+    fn stretched(&self, chunk: Arc<Chunk>, range: Range<usize>) -> Stretch {
+        let mut stretch = match &self.transforms {
+            Some(transforms) if !range.is_empty() => self.transform(transforms, chunk, range),
+            _ => Stretch::of(chunk, range),
+        };
+        stretch.data = self.outputs.deaggregated(stretch.data);
+        stretch
     }
 
     fn advance(&self, (mut routing, end): (Box<Routing>, usize)) -> Worked {
@@ -164,12 +184,18 @@ impl Bench {
         }
     }
 
-    fn transform(&self, transforms: &Transforms, chunk: Arc<Chunk>, start: usize) -> Stretch {
+    fn transform(
+        &self,
+        transforms: &Transforms,
+        chunk: Arc<Chunk>,
+        range: Range<usize>,
+    ) -> Stretch {
         let chain = transforms.current();
         // Workshops of modules that were replaced end here.
         let workshop = self.workshops.take().filter(|idle| idle.is_of(&chain));
         let mut workshop = workshop.unwrap_or_else(|| Workshop::new(chain));
-        let piece = workshop.work(&chunk, start);
+        let start = range.start;
+        let piece = workshop.work(&chunk, range);
         self.workshops.put(workshop);
         Stretch {
             source: chunk,

@@ -162,7 +162,7 @@ mod tests {
         };
         let registry = tracing_subscriber::registry;
         let shown = log(&|say| {
-            tracing::subscriber::with_default(registry().with(text(writer(), true)), say)
+            tracing::subscriber::with_default(registry().with(text(writer(), true)), say);
         });
         assert_eq!(shown.lines().count(), 2, "{shown}");
         assert!(

@@ -87,7 +87,7 @@ fn work(workshop: &mut Workshop, chunk: &Chunk) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut start = 0;
     while start < chunk.len() {
-        let piece = workshop.work(chunk, start);
+        let piece = workshop.work(chunk, start..chunk.len());
         assert!(piece.end > start, "a piece takes at least one record");
         start = piece.end;
         pieces.push(piece);

@@ -155,7 +155,7 @@ fn each_piece(workshop: &mut Workshop, chunks: &[Chunk], mut see: impl FnMut(Pie
     for chunk in chunks {
         let mut start = 0;
         while start < chunk.len() {
-            let piece = workshop.work(chunk, start);
+            let piece = workshop.work(chunk, start..chunk.len());
             start = piece.end;
             see(piece);
         }

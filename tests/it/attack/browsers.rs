@@ -85,7 +85,8 @@ impl Seen {
             .iter()
             .any(|name| lower.starts_with(name))
             {
-                summary += &format!(" | {line}");
+                summary.push_str(" | ");
+                summary.push_str(line);
             }
         }
         summary

@@ -58,10 +58,13 @@ fn one_bit_of_the_checkpoints_does_not_take_a_stream() {
     println!("checkpoints: {tried} damaged copies, all records delivered once each");
 }
 
+/// What becomes of the bytes of a file.
+type Damage = fn(Vec<u8>) -> Vec<u8>;
+
 #[test]
 fn two_damaged_copies_are_a_loud_stop_that_publishes_nothing() {
     let (site, laid) = laid(false);
-    let lost: [(&str, fn(Vec<u8>) -> Vec<u8>); 3] = [
+    let lost: [(&str, Damage); 3] = [
         ("a letter in each page", |mut bytes| {
             bytes
                 .iter_mut()

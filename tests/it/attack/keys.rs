@@ -76,7 +76,9 @@ fn what_the_disk_has_left_of_an_object_is_moved_aside_too() {
     for file in fs::read_dir(spool).unwrap() {
         let path = file.unwrap().path();
         let mut bytes = fs::read(&path).unwrap();
-        bytes.iter_mut().for_each(|byte| *byte ^= 0x20);
+        for byte in &mut bytes {
+            *byte ^= 0x20;
+        }
         fs::write(path, bytes).unwrap();
     }
     fs::remove_file(site.path("lake/data")).unwrap();

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::http;
-use super::process::{cpu_seconds, peak_memory};
+use super::process::peak_memory;
 use super::small_disk::SmallDisk;
 
 /// A guard against waiting for ever: far above what anything waited for takes.
@@ -302,7 +302,13 @@ impl Daemon {
 
     /// The CPU time that it has taken so far, in seconds.
     pub fn cpu_seconds(&self) -> f64 {
-        cpu_seconds(self.child.id())
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap();
+        // Its name is in brackets and may have anything in it.
+        let (_, fields) = stat.rsplit_once(") ").unwrap();
+        let ticks = fields.split(' ').skip(11).take(2);
+        let ticks: f64 = ticks.map(|ticks| ticks.parse::<f64>().unwrap()).sum();
+        // Linux has told other processes a hundredth of a second a tick for ever.
+        ticks / 100.0
     }
 
     fn pid(&self) -> Pid {

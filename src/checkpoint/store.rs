@@ -41,8 +41,8 @@ const FORMATS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("formats")
 /// Ranges of the journal that were lost to damage: first to last sequence number.
 const MISSING: TableDefinition<'_, u64, u64> = TableDefinition::new("missing");
 
-/// Version of the tables above. A store with a greater one is refused, and one of version 1 while batches
-/// are open: its encoded blocks are gzip members, and lack what makes them one.
+/// Version of the tables above. A greater one is refused, and version 1 while batches are open: its blocks
+/// are gzip members, and lack what makes them one.
 const VERSION: u32 = 3;
 /// The first version with two copies, and with numbers of transactions.
 const VERSION_OF_COPIES: u32 = 3;
@@ -204,8 +204,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store at `path` of `disk`, creating it where it is missing, and reads what it
-    /// holds.
+    /// Opens the store at `path` of `disk`, creating it where it is missing, and reads what it holds.
     ///
     /// What it holds is written into fresh files, which take the place of the old ones when they are
     /// durable. After a failed fsync a file shows bytes that the disk may not have, to later

@@ -48,8 +48,10 @@ const TOP_LEVEL: &[&str] = &[
     "Cargo.toml",
     "LICENSE",
     "README.md",
+    "SECURITY.md",
     "benches",
     "data", // what a run with the shipped firehose.toml leaves; ignored by git
+    "deny.toml",
     "deploy",
     "firehose.toml",
     "src",

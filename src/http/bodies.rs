@@ -155,10 +155,10 @@ impl Hold {
             body.stage = Stage::Whole;
         }
     }
-}
 
-impl Drop for Hold {
-    fn drop(&mut self) {
+    /// Gives back what it holds, for good.
+    pub(super) fn give_back(&mut self) {
+        self.bytes = 0;
         let mut now = self.bodies.lock();
         now.stop_waiting(self.number);
         if let Some(body) = now.bodies.remove(&self.number) {
@@ -172,6 +172,12 @@ impl Drop for Hold {
         if is_awaited {
             self.bodies.freed.notify_waiters();
         }
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.give_back();
     }
 }
 

@@ -156,8 +156,10 @@ impl Frames {
         self.hold
     }
 
-    /// Throws away what is left, within bounds, so that the client gets to read the answer.
+    /// Gives back what is held and throws away what is left, within bounds, so that the client gets to read the
+    /// answer.
     pub(super) async fn discard(mut self) {
+        self.hold.give_back();
         if self.expects || self.announced().is_some_and(|length| length > DISCARD_MAX) {
             return;
         }
@@ -174,25 +176,33 @@ impl Frames {
 /// Reads a whole body of at most `max` bytes. What is held covers it twice over: as it came, and the records
 /// that are decoded from it.
 pub(super) async fn read_whole(mut frames: Frames, max: usize) -> Result<(Bytes, Hold), BodyError> {
+    match gather(&mut frames, max).await {
+        Ok(whole) => Ok((whole, frames.into_hold())),
+        Err(error) => {
+            frames.discard().await;
+            Err(error)
+        }
+    }
+}
+
+async fn gather(frames: &mut Frames, max: usize) -> Result<Bytes, BodyError> {
     let announced = frames.announced();
     if announced.is_some_and(|length| length > max as u64) {
-        frames.discard().await;
         return Err(BodyError::TooLarge { max });
     }
     let length = announced.and_then(|length| usize::try_from(length).ok());
     let Some(first) = frames.next().await? else {
-        return Ok((Bytes::new(), frames.into_hold()));
+        return Ok(Bytes::new());
     };
     if length == Some(first.len()) {
         frames.hold(2 * first.len()).await?;
-        return Ok((first, frames.into_hold())); // the common small request: no copy
+        return Ok(first); // the common small request: no copy
     }
     let mut whole = Vec::new();
     let mut next = Some(first);
     while let Some(data) = next {
         let needed = whole.len() + data.len();
         if needed > max {
-            frames.discard().await;
             return Err(BodyError::TooLarge { max });
         }
         if needed > whole.capacity() {
@@ -204,5 +214,5 @@ pub(super) async fn read_whole(mut frames: Frames, max: usize) -> Result<(Bytes,
         next = frames.next().await?;
     }
     frames.hold(whole.capacity() + whole.len()).await?;
-    Ok((whole.into(), frames.into_hold()))
+    Ok(whole.into())
 }

@@ -98,8 +98,11 @@ async fn receive(
                             return Err(content_failed(&error));
                         }
                     }
-                    let held = frames.hold(decoding.memory()).await;
-                    held.map_err(|error| body_failed(&error))?;
+                    if let Err(error) = frames.hold(decoding.memory()).await {
+                        drop(decoding);
+                        frames.discard().await;
+                        return Err(body_failed(&error));
+                    }
                 }
             }
             Ok(None) => break,

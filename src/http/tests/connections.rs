@@ -139,6 +139,15 @@ async fn bodies_beyond_the_memory_for_them_are_told_to_slow_down() {
         (answer.status, &answer.headers["retry-after"]),
         (503, &"1".parse().unwrap())
     );
+    // Who looks for the answer only when all is sent gets it, too.
+    let mut late = TcpStream::connect(server.address).await.unwrap();
+    let body = line.repeat(80 << 10);
+    let head = format!("{HEAD}content-length: {}\r\n\r\n", body.len());
+    late.write_all(head.as_bytes()).await.unwrap();
+    late.write_all(body.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    late.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 503");
     drop(holder);
     let limits = Limits {
         body_memory: 1 << 10,

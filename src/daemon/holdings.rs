@@ -216,7 +216,7 @@ fn is_absent(disk: &dyn Disk) -> bool {
         let files = disk.list(Path::new(dir));
         files.is_ok_and(|files| files.iter().any(wanted))
     };
-    !has("", &|file| file == STORE) && !has(JOURNAL, &|_| true)
+    !has("", &|file| file == STORE || file == MIRROR) && !has(JOURNAL, &|_| true)
 }
 
 /// Bytes in words, to the whole KiB from there on.

@@ -117,6 +117,7 @@ impl Supervisor {
                 Loaded::Refused(error) => {
                     has_stopped = true;
                     self.stop_loudly(error.to_string(), error.advice());
+                    self.show_what_waits().await;
                 }
                 Loaded::NotYet => {}
             }

@@ -358,6 +358,25 @@ fn a_transform_that_takes_its_time() {
 }
 
 #[test]
+fn a_transform_module_that_cannot_be_used() {
+    let transform = "[[stream.clicks.transform]]\nmodule = \"slow.wasm\"\ntimeout = \"5m\"\n";
+    let site = Clicks {
+        transform,
+        ..CLICKS
+    }
+    .site();
+    build(&site, "slow.wasm", HOSTILE);
+    let daemon = site.start();
+    assert_eq!(put(&site, b"loop\n"), 200);
+    daemon.kill();
+    fs::write(site.path("slow.wasm"), "garbage").unwrap();
+    let mut daemon = site.spawn(&[]);
+    daemon.alive();
+    let what = "A transform module cannot be used at the start";
+    judge(what, &site, &mut daemon, "clicks", || {});
+}
+
+#[test]
 fn a_disk_under_the_state_that_is_full() {
     let mut site = CLICKS.site();
     let disk = SmallDisk::mount(&site.path("state"), 8 << 20);

@@ -371,7 +371,8 @@ fn the_readme_names_what_the_tests_need() {
         .next()
         .unwrap()
         .replace("C compiler", "cc")
-        .replace("rustup", "cargo");
+        .replace("rustup", "cargo")
+        .replace("Chromium", "chromium");
     for name in list.trim_end_matches('"').split(' ') {
         assert!(
             fresh.contains(name),

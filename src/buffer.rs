@@ -41,14 +41,14 @@ impl Buffer {
         buffer
     }
 
-    /// Makes room for `more` bytes, and for as many as there are then, so that many small pieces cost little;
-    /// but for no more than `at_most` in all where these are fewer.
+    /// Makes room for `more` bytes, and for three times as many as there are then, so that what is moved for it
+    /// is a third of the bytes at most; but for no more than `at_most` in all where these are fewer.
     pub fn make_room(&mut self, more: usize, at_most: usize) {
         let needed = self.0.len() + more;
         if needed <= self.0.capacity() {
             return;
         }
-        let mut larger = Self::with_room((2 * needed).min(at_most).max(needed));
+        let mut larger = Self::with_room((4 * needed).min(at_most).max(needed));
         larger.0.extend_from_slice(&self.0);
         *self = larger;
     }

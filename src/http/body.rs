@@ -206,7 +206,7 @@ async fn gather(frames: &mut Frames, max: usize) -> Result<Bytes, BodyError> {
             return Err(BodyError::TooLarge { max });
         }
         if needed > whole.capacity() {
-            let room = (2 * needed).min(length.unwrap_or(max)).max(needed);
+            let room = (4 * needed).min(length.unwrap_or(max)).max(needed);
             frames.hold(room + needed).await?;
             whole.reserve_exact(room - whole.len());
         }

@@ -43,6 +43,8 @@ impl Lines {
         if self.fed > BODY_BYTES_MAX {
             return Err(ContentError::TooLarge);
         }
+        let left = BATCH_BYTES_MAX.saturating_sub(self.open.data.len());
+        self.make_room(piece.len().min(left));
         while let Some(end) = memchr::memchr(b'\n', piece) {
             self.extend_line(&piece[..end])?;
             self.end_line()?;
@@ -81,9 +83,15 @@ impl Lines {
                 line: self.lines + 1,
             });
         }
-        self.open.data.make_room(bytes.len(), self.at_most);
+        self.make_room(bytes.len());
         self.open.data.extend_from_slice(bytes);
         Ok(())
+    }
+
+    /// For a whole piece at once, since its lines are here already; what does not fit goes into the next batch.
+    fn make_room(&mut self, more: usize) {
+        let at_most = self.at_most.min(BATCH_BYTES_MAX);
+        self.open.data.make_room(more, at_most);
     }
 
     fn end_line(&mut self) -> Result<(), ContentError> {

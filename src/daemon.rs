@@ -310,7 +310,12 @@ impl Common {
         };
         let disk: Arc<dyn Disk> = Arc::new(HostDisk::private(state_dir.join(name))?);
         let bytes = pipeline::reserve_bytes(&settings);
-        let reserve = Reserve::new(Arc::clone(&disk), bytes, self.shortage.clone());
+        let reserve = Reserve::new(
+            Arc::clone(&disk),
+            bytes,
+            pipeline::REWRITTEN,
+            self.shortage.clone(),
+        );
         let status = Status::new(StreamMetrics::new(&self.metrics, name), self.clock.clone())
             .with_patience(self.stalled_after);
         let around = Surroundings {

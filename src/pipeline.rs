@@ -66,7 +66,7 @@ pub use encode::EncoderPool;
 use encode::Piece;
 use event::Event;
 use frontiers::Frontiers;
-pub use home::{Claim, Home, QUARANTINE_DIR, SPOOL_DIR, open, reserve_bytes};
+pub use home::{Claim, Home, QUARANTINE_DIR, REWRITTEN, SPOOL_DIR, open, reserve_bytes};
 pub use outputs::Outputs;
 pub use prefixes::{MadeUp, prefix_faults};
 use publish::Waiting;

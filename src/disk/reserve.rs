@@ -34,6 +34,8 @@ impl Shortage {
 pub struct Reserve {
     disk: Arc<dyn Disk>,
     bytes: u64,
+    /// Files that are written anew by an opening, beside the old ones.
+    rewritten: &'static [&'static str],
     shortage: Shortage,
     kept: Mutex<Kept>,
 }
@@ -50,11 +52,18 @@ enum Kept {
 }
 
 impl Reserve {
-    /// The reserve of `bytes` bytes on a stream's `disk`. Touches nothing.
-    pub fn new(disk: Arc<dyn Disk>, bytes: u64, shortage: Shortage) -> Self {
+    /// The reserve of `bytes` bytes on a stream's `disk`, and of as many as the files `rewritten` have. Touches
+    /// nothing.
+    pub fn new(
+        disk: Arc<dyn Disk>,
+        bytes: u64,
+        rewritten: &'static [&'static str],
+        shortage: Shortage,
+    ) -> Self {
         Self {
             disk,
             bytes,
+            rewritten,
             shortage,
             kept: Mutex::new(Kept::Unknown),
         }
@@ -65,7 +74,7 @@ impl Reserve {
         self.shortage.clone()
     }
 
-    /// Its size, in bytes.
+    /// Its size without what the rewritten files take, in bytes.
     pub const fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -82,11 +91,14 @@ impl Reserve {
 
     /// Sees to it that the blocks are there. They are made only where the disk has room for them
     /// twice, so that there is room to work with beside them, and the next write does not cost
-    /// them again. Blocks on the disk.
+    /// them again. More are added as the rewritten files grow, where there is room. Blocks on the disk.
     pub fn keep(&self) -> io::Result<()> {
         let mut kept = self.lock();
-        if matches!(*kept, Kept::Held | Kept::Retired) {
-            return Ok(());
+        match *kept {
+            Kept::Retired => return Ok(()),
+            // What is there is worth keeping, whatever comes of it.
+            Kept::Held => return self.make(),
+            Kept::Unknown | Kept::GivenUp => {}
         }
         let made = self.make();
         if made.is_err() {
@@ -124,21 +136,33 @@ impl Reserve {
 
     fn make(&self) -> io::Result<()> {
         let path = Path::new(NAME);
-        let found = self.disk.open(path, Open::Existing);
-        if let Ok(file) = &found
-            && file.len()? == self.bytes
-        {
+        let bytes = self.bytes + self.rewritten_bytes()?;
+        let found = match self.disk.open(path, Open::Existing) {
+            Ok(file) => file.len()?,
+            Err(_) => 0,
+        };
+        if (bytes..=bytes.saturating_mul(2)).contains(&found) {
             return Ok(());
         }
-        drop(found);
-        let (room, wanted) = (self.disk.room()?, 2 * self.bytes);
+        let (room, wanted) = (self.disk.room()?, (2 * bytes).saturating_sub(found));
         if room < wanted {
             let message = format!("{} MiB must be free, {} are", wanted >> 20, room >> 20);
             return Err(io::Error::new(io::ErrorKind::StorageFull, message));
         }
         let file = self.disk.open(path, Open::OrCreate)?;
-        file.allocate(wanted)?;
-        file.set_len(self.bytes)
+        file.allocate(2 * bytes)?;
+        file.set_len(bytes)
+    }
+
+    /// Those files have grown by doubling, so this changes seldom.
+    fn rewritten_bytes(&self) -> io::Result<u64> {
+        let lengths = self.rewritten.iter().map(|name| {
+            match self.disk.open(Path::new(name), Open::Existing) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+                file => file?.len(),
+            }
+        });
+        lengths.sum()
     }
 
     fn remove(&self) {
@@ -170,7 +194,33 @@ mod tests {
     use crate::disk::TornDisk;
 
     fn reserve(disk: &TornDisk, shortage: &Shortage) -> Reserve {
-        Reserve::new(Arc::new(disk.clone()), 1000, shortage.clone())
+        Reserve::new(Arc::new(disk.clone()), 1000, &["store"], shortage.clone())
+    }
+
+    #[test]
+    fn it_grows_with_what_an_opening_writes_anew_where_there_is_room() {
+        let (disk, shortage) = (TornDisk::new(0), Shortage::default());
+        let reserve = reserve(&disk, &shortage);
+        let length = || {
+            disk.open(Path::new(NAME), Open::Existing)
+                .unwrap()
+                .len()
+                .unwrap()
+        };
+        let store = disk.open(Path::new("store"), Open::New).unwrap();
+        store.set_len(500).unwrap();
+        reserve.keep().unwrap();
+        assert_eq!(length(), 1500);
+        store.set_len(2000).unwrap();
+        disk.set_capacity(5000);
+        assert!(reserve.keep().is_err(), "twice 3000 do not fit");
+        assert!(!shortage.is_on(), "what was there is kept");
+        assert_eq!(length(), 1500);
+        disk.set_capacity(8000);
+        reserve.keep().unwrap();
+        assert_eq!(length(), 3000);
+        assert!(reserve.give_up() && shortage.is_on());
+        assert_eq!(disk.room().unwrap(), 6000);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::damage::{Cost, damage_found, doubt_found};
 use super::frame::{ALIGN, END_BYTES, Frame};
 use super::segment::{HEADER_BYTES, Header, Kind, Link};
 use super::shared::{Live, Segments, Shared};
-use super::survey::{Found, chain, next_epoch, survey};
+use super::survey::{Found, bounded, chain, next_epoch, survey};
 use super::walk::{Broken, Walk, walk};
 use super::window::Window;
 use super::writer::Active;
@@ -66,13 +66,21 @@ pub(super) fn recover(
         doubtful: 0,
     }
     .restart(chain, number)
-    .map(|(active, missing, doubtful)| Recovered {
+    .map(|restarted| Recovered {
         shared: Arc::new(shared),
-        active,
-        epoch,
-        missing,
-        doubtful,
+        active: restarted.active,
+        epoch: restarted.epoch,
+        missing: restarted.missing,
+        doubtful: restarted.doubtful,
     })
+}
+
+/// The journal goes on in a new segment.
+struct Restarted {
+    active: Active,
+    epoch: u32,
+    missing: Vec<MissingRange>,
+    doubtful: u64,
 }
 
 struct Recovery<'a> {
@@ -85,11 +93,7 @@ struct Recovery<'a> {
 
 impl Recovery<'_> {
     /// Settles where each segment of the chain ends and starts a new one behind them.
-    fn restart(
-        mut self,
-        chain: VecDeque<Found>,
-        number: u64,
-    ) -> Result<(Active, Vec<MissingRange>, u64), JournalError> {
+    fn restart(mut self, chain: VecDeque<Found>, number: u64) -> Result<Restarted, JournalError> {
         let count = chain.len();
         let mut link = Link {
             number: 0,
@@ -137,9 +141,25 @@ impl Recovery<'_> {
                 end: live.end,
                 next: live.next,
             };
+            self.pass(link.next)?;
+        }
+        if let Some(last) = tail.as_ref().and_then(|(_, frames)| frames.back()) {
+            self.pass(last.next())?;
         }
         let active = self.new_segment(number, link, tail)?;
-        Ok((active, self.missing, self.doubtful))
+        Ok(Restarted {
+            active,
+            epoch: self.epoch,
+            missing: self.missing,
+            doubtful: self.doubtful,
+        })
+    }
+
+    /// Frames may be of an epoch that no header tells any more: it is not begun again, or its numbers would be
+    /// given out twice.
+    fn pass(&mut self, next: Sequence) -> Result<(), JournalError> {
+        self.epoch = self.epoch.max(next.epoch() + 1);
+        bounded(self.shared, self.epoch).map(drop)
     }
 
     fn is_gone(&self, number: u64, from: Sequence) -> JournalError {

@@ -121,8 +121,13 @@ pub(super) fn next_epoch(
             advice: shared.put_back_or_discard(),
         });
     }
-    let epoch = stored.max(written.unwrap_or(0)) + 1;
+    bounded(shared, stored.max(written.unwrap_or(0)) + 1)
+}
+
+/// An epoch, where there are so many.
+pub(super) fn bounded(shared: &Shared, epoch: u32) -> Result<u32, JournalError> {
     if epoch >= EPOCHS_MAX {
+        let dir = shared.settings.dir.display();
         return Err(JournalError::LoudStop {
             cause: format!("the journal in {dir} has used up its {EPOCHS_MAX} epochs"),
             advice: shared.put_back_or_discard(),

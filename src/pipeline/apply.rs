@@ -34,12 +34,7 @@ impl Pipeline {
         for range in &routed.missing {
             count_missing(self.around.status.metrics(), *range);
         }
-        // The journal's end was damaged: nothing waits there.
-        if let (Some(last), 0) = (routed.missing.last(), routed.records)
-            && let Some(backlog) = &mut self.backlog
-        {
-            backlog.applied(last.last, None);
-        }
+        let missing = routed.missing.last().map(|range| range.last);
         self.pending.missing.append(&mut routed.missing);
         for group in &routed.groups {
             self.apply_group(&routed, group);
@@ -52,6 +47,10 @@ impl Pipeline {
                 let arrival = routed.newest_ms.map(|ms| clock.moment_of(ms));
                 backlog.applied(applied, arrival);
             }
+        }
+        // Where the journal's end is damaged nothing waits behind the last record that was read.
+        if let (Some(backlog), Some(missing)) = (&mut self.backlog, missing) {
+            backlog.applied(missing, None);
         }
         if let Some(news) = routed.news.take() {
             self.frontiers.learn(news);

@@ -78,6 +78,9 @@ impl Home {
     }
 }
 
+/// What each opening writes anew: there must be room for it beside the reserve.
+pub const REWRITTEN: &[&str] = &[checkpoint::STORE, checkpoint::MIRROR];
+
 /// Bytes of the reserve of a stream: what a recovery may have to bring over from the last journal
 /// segment, a row group, and the growth of the checkpoint store's two copies.
 pub fn reserve_bytes(settings: &StreamSettings) -> u64 {

@@ -10,6 +10,8 @@ use crate::disk::DISK_IS_FULL;
 
 /// How often a stream without its reserve looks for room.
 const RESERVE_EVERY: Duration = Duration::from_secs(1);
+/// How often one that has it looks whether it is still enough.
+const RESERVE_GROWS_EVERY: Duration = Duration::from_secs(10);
 
 impl Pipeline {
     /// On a full disk: gives back what can be spared, and makes the reserve again when there is
@@ -20,20 +22,26 @@ impl Pipeline {
         self.around
             .status
             .set_shortage(short.then_some(DISK_IS_FULL));
-        if !short {
-            return;
+        if short {
+            self.source.drop_spares();
         }
-        self.source.drop_spares();
-        if reserve.is_given_up() && self.reserve_tried.elapsed() >= RESERVE_EVERY {
+        let was_given_up = reserve.is_given_up();
+        let every = match (short, was_given_up) {
+            (_, true) => RESERVE_EVERY,
+            (false, false) => RESERVE_GROWS_EVERY,
+            (true, false) => return,
+        };
+        if self.reserve_tried.elapsed() >= every {
             self.reserve_tried = Instant::now();
             let (stream, reserve) = (self.settings.name.clone(), Arc::clone(reserve));
             let status = Arc::clone(&self.around.status);
             tokio::task::spawn_blocking(move || match reserve.keep() {
-                Ok(()) => {
+                Ok(()) if was_given_up => {
                     status.repeats().over(DISK_IS_FULL);
                     tracing::info!(stream, "the disk has room again");
                 }
-                Err(error) => tracing::debug!(stream, %error, "the disk is still full"),
+                Ok(()) => {}
+                Err(error) => tracing::debug!(stream, %error, "the disk has no room for a reserve"),
             });
         }
     }

@@ -96,7 +96,12 @@ fn settings(lake: &Path, load: Load) -> StreamSettings {
 fn surroundings(settings: &StreamSettings, disk: &TornDisk) -> Surroundings {
     let (clock, metrics) = (Clock::system(), Arc::new(Metrics::new().unwrap()));
     let bytes = reserve_bytes(settings);
-    let reserve = Reserve::new(Arc::new(disk.clone()), bytes, Shortage::default());
+    let reserve = Reserve::new(
+        Arc::new(disk.clone()),
+        bytes,
+        super::REWRITTEN,
+        Shortage::default(),
+    );
     let workers = Workers::start(2).unwrap();
     Surroundings {
         clock: clock.clone(),

@@ -111,10 +111,12 @@ impl Copies {
                     read: Err(error), ..
                 }) => damage.push(format!("{name} cannot be read: {}", cause(error))),
                 Some(Copy { seen, .. }) => {
-                    // The second one may be one behind.
-                    let oldest = newest - u64::from(index == 1).min(newest);
                     let holds = seen.holds.unwrap_or_default();
-                    if holds < oldest {
+                    // The second one may be one behind; or more, from crashes between the copies and then
+                    // between the two renames, but then nothing newer was ever begun in it.
+                    let may_be_old =
+                        index == 1 && (holds + 1 == newest || seen.begun == Some(holds));
+                    if holds < newest && !may_be_old {
                         damage.push(format!("{name} holds transaction {holds} of {newest}"));
                     } else if seen.begun.is_none() {
                         damage.push(format!("{name} does not tell what was last begun in it"));

@@ -119,28 +119,37 @@ impl Pair {
 
     fn sync(&self) -> io::Result<()> {
         let mut inner = self.lock();
-        let (sequence, marked) = (inner.sequence, inner.marked);
-        let mark = |file: &dyn DiskFile| match marked {
-            Some(marked) if marked == sequence => Ok(()),
-            None => marks::begin(file, sequence),
-            Some(_) => marks::set(file, sequence),
+        // redb also syncs when it has made the file larger, in the middle of a transaction: without a header
+        // nothing of that transaction can be there yet.
+        let sequence = inner.has_header().then_some(inner.sequence);
+        let begun = sequence.filter(|sequence| inner.marked != Some(*sequence));
+        let is_new = inner.marked.is_none();
+        let mark = |file: &dyn DiskFile| match begun {
+            None => Ok(()),
+            Some(sequence) if is_new => marks::begin(file, sequence),
+            Some(sequence) => marks::set(file, sequence),
         };
         let [first, second] = &self.files;
         mark(&**first)?;
         first.sync_data()?;
-        if marked.is_some_and(|marked| marked != sequence) {
+        if begun.is_some() && !is_new {
             failpoint::hit("checkpoint-between-copies");
         }
         self.send(&inner)?;
         mark(&**second)?;
         second.sync_data()?;
         inner.unsent.clear();
-        inner.marked = Some(sequence);
+        inner.marked = begun.or(inner.marked);
         Ok(())
     }
 }
 
 impl Inner {
+    /// Whether redb's header was written since the last sync: by a commit, or at the beginning or end.
+    fn has_header(&self) -> bool {
+        self.unsent.contains_key(&0)
+    }
+
     fn wrote(&mut self, offset: u64, data: &[u8]) {
         let end = offset + data.len() as u64;
         let before = self.unsent.range_mut(..=offset).next_back();

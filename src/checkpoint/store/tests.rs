@@ -1,5 +1,7 @@
 //! The checkpoint store on a real directory.
 
+mod growth;
+
 use std::path::Path;
 
 use uuid::Uuid;

@@ -154,3 +154,24 @@ async fn an_opening_tells_when_the_oldest_record_came_that_nobody_has_applied() 
         close(opened.journal).await;
     }
 }
+
+#[tokio::test]
+async fn an_epoch_of_which_only_frames_tell_is_not_begun_again() {
+    let disk = TornDisk::new(0);
+    let opened = open(&disk, known(0, None));
+    append(&opened.journal, 0..1).await;
+    disk.fail(Operation::Sync, 1, ErrorKind::Other);
+    opened.journal.append(batch(1)).await.unwrap_err();
+    append(&opened.journal, 2..4).await; // epoch 2, which the checkpoint store does not know
+    let crashed = disk.crash(0);
+    crashed.spoil(&segment(2), 0..HEADER_BYTES).unwrap();
+
+    let mut opened = open(&crashed, known(1, None));
+    append(&opened.journal, 4..8).await;
+    let names = read(&mut opened.reader).await;
+    let accepted = [0, 2, 3, 4, 5, 6, 7];
+    assert!(
+        accepted.iter().all(|name| names.contains(name)),
+        "{names:?}"
+    );
+}

@@ -181,7 +181,7 @@ impl World {
             encoders: Arc::default(),
             transforms: None,
             memory: Arc::new(Budget::new(MEMORY, 1, 0).share()),
-            reserve: Arc::new(Reserve::new(Arc::clone(disk), 1, Shortage::default())),
+            reserve: Arc::new(Reserve::new(Arc::clone(disk), 1, &[], Shortage::default())),
             status: Arc::clone(&self.status),
             metrics: Arc::new(Metrics::new().unwrap()),
             read_room: Room::new(0),

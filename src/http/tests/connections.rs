@@ -175,3 +175,53 @@ async fn a_body_announced_as_too_large_is_refused_unread() {
     let answer = server.raw(huge.as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
 }
+
+/// A request without a body that anybody reads, and whose answer is as long as it is.
+fn long_request() -> String {
+    let path = "x".repeat(8 << 10);
+    format!("POST /{path} HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\nZ")
+}
+
+#[tokio::test]
+async fn who_takes_no_answers_is_cut_off() {
+    let limits = Limits {
+        answer_pace: Duration::from_millis(50),
+        ..Limits::default()
+    };
+    let server = Server::with(&["clicks"], limits).await;
+    let mut client = TcpStream::connect(server.address).await.unwrap();
+    let asked = long_request();
+    let asking = async { while client.write_all(asked.as_bytes()).await.is_ok() {} };
+    let cut = tokio::time::timeout(Duration::from_secs(60), asking).await;
+    assert!(cut.is_ok(), "it is still asking");
+}
+
+#[tokio::test]
+async fn who_takes_its_answers_late_gets_all_of_them() {
+    const ASKED: usize = 2000;
+    let server = Server::start().await;
+    let client = TcpStream::connect(server.address).await.unwrap();
+    let (mut answers, mut requests) = client.into_split();
+    let asking = tokio::spawn(async move {
+        let asked = long_request();
+        for _ in 0..ASKED {
+            requests.write_all(asked.as_bytes()).await.unwrap();
+        }
+        requests
+    });
+    // Until the server waits for us, or nearly so: what follows holds in any case.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let (mut count, mut kept) = (0, Vec::new());
+    while count < ASKED {
+        let read = tokio::time::timeout(Duration::from_secs(60), answers.read_buf(&mut kept));
+        let read = read.await.unwrap_or_else(|_| panic!("{count} answers"));
+        assert!(read.unwrap() > 0, "closed after {count} answers");
+        let text = String::from_utf8_lossy(&kept);
+        count += text.matches("HTTP/1.1 404").count();
+        // The rest may be the beginning of one.
+        let rest = text.rfind('\n').map_or(0, |end| end + 1);
+        kept.drain(..rest);
+    }
+    assert_eq!(count, ASKED);
+    asking.await.unwrap();
+}

@@ -153,6 +153,48 @@ fn slow_bodies_in_every_place_give_way_to_producers() {
 }
 
 #[test]
+fn clients_that_take_no_answers_in_every_place_give_way_to_producers() {
+    const PLACES: usize = 64;
+    let site = site();
+    let file = site.path("firehose.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("{text}connections = {PLACES}\n")).unwrap();
+    let mut daemon = site.start();
+    // The next request is parsed while the answer to the one before, which repeats its path, still waits to go.
+    let asked = format!(
+        "POST /{} HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 1\r\n\r\nZ",
+        "x".repeat(8 << 10)
+    );
+    let deaf: Vec<(TcpStream, usize)> = (0..PLACES)
+        .map(|_| {
+            let mut client = connect(site.address);
+            let timeout = Some(Duration::from_millis(300));
+            client.set_write_timeout(timeout).unwrap();
+            let mut count = 0;
+            while client.write_all(asked.as_bytes()).is_ok() {
+                count += 1;
+            }
+            (client, count)
+        })
+        .collect();
+    let begun = Instant::now();
+    let mut tries = 0;
+    let is_served = || {
+        tries += 1;
+        put(site.address).0 == 200
+    };
+    daemon.until("a producer is served", is_served).unwrap();
+    let took = begun.elapsed();
+    let asked: usize = deaf.iter().map(|(_, count)| count).sum();
+    println!(
+        "{PLACES} clients that ask {asked} times and read nothing: a producer is served after {tries} tries and \
+         {took:?}"
+    );
+    drop(deaf);
+    daemon.kill();
+}
+
+#[test]
 fn two_thousand_half_heads_leave_health_alive() {
     let site = site();
     let mut daemon = site.start();

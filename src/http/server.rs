@@ -271,11 +271,11 @@ async fn stay(builder: http1::Builder, client: Client) {
 }
 
 /// Serves one request of a connection for which there is no place: health, readiness and metrics, or word
-/// to come again.
+/// to come again. Nothing of a body is read.
 async fn pass(builder: http1::Builder, client: Client) {
     let Client {
         socket,
-        from: _,
+        from,
         place,
         router,
         shutdown,
@@ -285,6 +285,8 @@ async fn pass(builder: http1::Builder, client: Client) {
         async move {
             let turn = place.begin();
             let is_api = request.uri().path() == "/";
+            let mut request = request.map(|_| Body::empty());
+            request.extensions_mut().insert(place.visitor(from));
             let answer = if is_watching(&request) {
                 router.call(request).await?
             } else {
@@ -308,7 +310,7 @@ async fn pass(builder: http1::Builder, client: Client) {
 }
 
 /// Whether a request looks after the daemon.
-fn is_watching(request: &Request<Incoming>) -> bool {
+fn is_watching<B>(request: &Request<B>) -> bool {
     matches!(*request.method(), Method::GET | Method::HEAD)
         && matches!(request.uri().path(), "/healthz" | "/readyz" | "/metrics")
 }

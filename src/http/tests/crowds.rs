@@ -191,6 +191,30 @@ async fn who_takes_no_answers_gives_way() {
 }
 
 #[tokio::test]
+async fn bodies_in_the_places_kept_for_health_keep_health_from_nobody() {
+    let server = crowded_server().await;
+    let _busy = busy_crowd(&server).await;
+    let piece = "x".repeat(32 << 10);
+    let mut strangers = Vec::new();
+    for path in ["/readyz", "/metrics", "/healthz"] {
+        let asked = format!(
+            "GET {path} HTTP/1.1\r\nhost: x\r\norigin: http://evil\r\ncontent-length: 60000000\r\n\r\n{piece}"
+        );
+        for _ in 0..KEPT {
+            let mut stranger = TcpStream::connect(server.address).await.unwrap();
+            // Some are sent away before they have said it all.
+            let _ = stranger.write_all(asked.as_bytes()).await;
+            strangers.push(stranger);
+        }
+    }
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        let asked = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+        let told = answer(&mut connect(&server, &asked).await).await;
+        assert!(told.starts_with("HTTP/1.1 200 OK"), "{path}: {told}");
+    }
+}
+
+#[tokio::test]
 async fn a_stop_does_not_wait_for_half_a_head() {
     let server = crowded_server().await;
     let mut half = connect(&server, HALF).await;

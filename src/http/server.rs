@@ -27,8 +27,9 @@ use super::watched::Watched;
 use super::{ApiState, api, json, router};
 use crate::telemetry::Repeats;
 
-/// Largest head of a request, in bytes. hyper's read buffer is also what a body frame is cut from.
-const BUFFER_MAX: usize = 512 << 10;
+/// Largest head of a request, in bytes. hyper's read buffer is also what a body frame is cut from: of each body so
+/// much may be here, and be read ahead, before it has its share of the memory for bodies.
+const BUFFER_MAX: usize = 64 << 10;
 /// Pause after a failure to accept that is not one connection's own, such as no free descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How often raw histogram samples are folded.

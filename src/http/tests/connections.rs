@@ -176,6 +176,27 @@ async fn a_body_announced_as_too_large_is_refused_unread() {
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
 }
 
+#[tokio::test]
+async fn a_body_that_proves_too_large_after_it_was_asked_for_is_told_so() {
+    let server = Server::start().await;
+    let mut client = TcpStream::connect(server.address).await.unwrap();
+    let head = format!("{HEAD}transfer-encoding: chunked\r\nexpect: 100-continue\r\n\r\n");
+    client.write_all(head.as_bytes()).await.unwrap();
+    let mut invitation = [0; 25];
+    client.read_exact(&mut invitation).await.unwrap();
+    let line = "x".repeat(1023) + "\n";
+    let chunk = format!("100000\r\n{}\r\n", line.repeat(1 << 10));
+    for sent in 0..32 {
+        let sending = client.write_all(chunk.as_bytes()).await;
+        sending.unwrap_or_else(|error| panic!("{error} after {sent} MiB"));
+    }
+    client.write_all(b"0\r\n\r\n").await.unwrap();
+    let mut answer = [0; 12];
+    client.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 413");
+    assert_eq!(server.memory.count(), 0);
+}
+
 /// A request without a body that anybody reads, and whose answer is as long as it is.
 fn long_request() -> String {
     let path = "x".repeat(8 << 10);

@@ -243,7 +243,7 @@ fn bodies_that_wait_for_memory_take_little_of_it() {
         "{CLIENTS} bodies of 2 MiB at once, of which 64 MiB may be in memory: {} MiB",
         taken >> 20
     );
-    assert!(taken < 160 << 20, "{taken} bytes");
+    assert!(taken < 128 << 20, "{taken} bytes");
     drop(waiting);
     daemon.kill();
 }

@@ -104,8 +104,8 @@ impl fmt::Debug for Orphan {
 /// Bounds on connections and bodies.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections open at once. When all are taken the longest idle one gives way, or else the one whose body
-    /// is the slowest; while all are busy, more get health, readiness and metrics, or 503.
+    /// Connections open at once. When all are taken the longest idle one gives way, or else the one that is slowest
+    /// with a body or with taking answers; while all are busy, more get health, readiness and metrics, or 503.
     pub connections: usize,
     /// Bytes of request bodies in memory at once, all connections together; more wait, and make the slow give
     /// way.
@@ -118,6 +118,9 @@ pub struct Limits {
     pub body_pace: Duration,
     /// How long a whole body may take.
     pub body_total: Duration,
+    /// How long the client may take for the next 32 KiB of its answers, or for all there is of them, once they
+    /// do not fit the socket's buffer any more.
+    pub answer_pace: Duration,
     /// How long requests under way may take once a stop has begun.
     pub drain: Duration,
 }
@@ -131,6 +134,7 @@ impl Default for Limits {
             head: Duration::from_mins(1),
             body_pace: Duration::from_secs(30),
             body_total: Duration::from_mins(5),
+            answer_pace: Duration::from_secs(30),
             drain: Duration::from_secs(10),
         }
     }

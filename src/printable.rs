@@ -60,15 +60,14 @@ fn escaped(
     safe.into()
 }
 
-/// Text without what stands before the `@` of a URL's host: a user's name and password.
+/// Text without what stands before the `@` of a URL's host: a user's name and password. A URL's authority ends only
+/// with what no user's name or password may have in it, so that more is left out rather than less.
 pub fn without_password(text: &str) -> Cow<'_, str> {
     let mut safe = String::new();
     let mut rest = text;
     while let Some(scheme) = rest.find("://") {
         let (before, behind) = rest.split_at(scheme + 3);
-        let is_end = |c: char| {
-            c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"' | '\'' | '`' | '\\' | ',')
-        };
+        let is_end = |c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"' | '`' | '\\');
         let authority = &behind[..behind.find(is_end).unwrap_or(behind.len())];
         safe.push_str(before);
         rest = behind;
@@ -154,6 +153,8 @@ mod tests {
                 "s3://lake/who@where http://:p@h http://u@h",
                 "s3://lake/who@where http://…@h http://…@h",
             ),
+            ("http://u:hunter,2@host", "http://…@host"),
+            ("'http://u:it's@host', then", "'http://…@host', then"),
             ("://", "://"),
             ("no@url", "no@url"),
         ] {
@@ -176,6 +177,18 @@ mod tests {
             }
             let shown = String::from_utf8(writer.to).unwrap();
             prop_assert!(!shown.contains(|c| steers(c) && c != '\n' && c != '\t'), "{shown:?}");
+        }
+
+        #[test]
+        fn no_piece_of_a_password_survives_whatever_userinfo(
+            // All that RFC 3986 allows there, and what others write.
+            userinfo in "([a-zA-Z0-9._~!$&'()*+,;=:@|<>^{}é-]|%[0-9A-F]{2}){0,20}",
+            before in "(a |see |'|\"|x=|s3://lake/k, |http://v@w:1/)?",
+            behind in "(:9000)?(/p|\\?q|#f|, then|'|\"|`)?",
+        ) {
+            let shown = without_password(&format!("{before}http://{userinfo}@host{behind}")).into_owned();
+            let before = without_password(&before).into_owned();
+            prop_assert_eq!(shown, format!("{before}http://…@host{behind}"));
         }
 
         #[test]

@@ -380,8 +380,12 @@ fn judge(status: StatusCode, body: &[u8], wait: Option<Duration>) -> Outcome {
     let answer = serde_json::from_slice::<Answer>(body);
     match answer {
         Ok(answer) if status == StatusCode::OK => Outcome::Accepted(answer),
-        // Our own refusal says what was accepted; any other 5xx (a proxy's) says nothing.
-        Ok(answer) if status == StatusCode::SERVICE_UNAVAILABLE && !answer.error.is_empty() => {
+        // Our own refusal says what was accepted; any other one (a proxy's) says nothing.
+        Ok(answer)
+            if !answer.error.is_empty()
+                && [StatusCode::SERVICE_UNAVAILABLE, StatusCode::REQUEST_TIMEOUT]
+                    .contains(&status) =>
+        {
             Outcome::Refused(answer, wait)
         }
         answer => {

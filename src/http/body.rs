@@ -9,6 +9,7 @@ use axum::http::request::Parts;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::ApiState;
 use super::bodies::Hold;
@@ -19,6 +20,9 @@ pub(super) const STEP: usize = 32 << 10;
 /// A body that is refused for its size is still read up to here (and thrown away), because many
 /// clients look for the answer only after they have sent everything.
 const DISCARD_MAX: u64 = 64 << 20;
+/// How long the rest of a body that has to give way is still waited for, all in all: half of what its connection
+/// has left.
+const HASTE: Duration = Duration::from_millis(500);
 
 /// Why a body was not read.
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +107,8 @@ impl Frames {
         self.visitor.pulse.body_is_awaited(self.step_awaited);
         let pace = self.pace.saturating_sub(self.step_awaited);
         let until = begun + pace.min(self.total.saturating_sub(self.awaited));
+        // Who is asked for its body sends it.
+        self.expects = false;
         let piece = self.piece(until).await;
         self.visitor.pulse.body_rests();
         self.awaited += begun.elapsed();
@@ -164,12 +170,22 @@ impl Frames {
             return;
         }
         let mut left = DISCARD_MAX;
-        while let Ok(Some(data)) = self.next().await {
-            match left.checked_sub(data.len() as u64) {
-                Some(rest) => left = rest,
-                None => return,
+        loop {
+            match self.next().await {
+                Ok(Some(data)) => match left.checked_sub(data.len() as u64) {
+                    Some(rest) => left = rest,
+                    None => return,
+                },
+                Err(BodyError::GaveWay) => self.hurry(),
+                Ok(None) | Err(_) => return,
             }
         }
+    }
+
+    /// From now on it does not matter that the body is to give way: it has, but for what is here in a moment.
+    fn hurry(&mut self) {
+        self.visitor.gives_way = CancellationToken::new();
+        self.total = self.total.min(self.awaited + HASTE);
     }
 }
 
@@ -215,4 +231,57 @@ async fn gather(frames: &mut Frames, max: usize) -> Result<Bytes, BodyError> {
     }
     frames.hold(whole.capacity() + whole.len()).await?;
     Ok(whole.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Poll};
+
+    use axum::body::HttpBody;
+    use axum::http::Request;
+    use hyper::body::Frame;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::http::Limits;
+    use crate::telemetry::Metrics;
+
+    /// A body of which all pieces are here, and which are left.
+    struct Pieces(Arc<AtomicUsize>);
+
+    impl HttpBody for Pieces {
+        type Data = Bytes;
+        type Error = axum::Error;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+            let left = self.0.load(Ordering::Relaxed);
+            self.0.store(left.saturating_sub(1), Ordering::Relaxed);
+            let piece = Frame::data(Bytes::from_static(b"piece\n"));
+            Poll::Ready((left > 0).then_some(Ok(piece)))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_here_of_a_body_that_has_to_give_way_is_thrown_away() {
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let clock = Clock::manual(0);
+        let state = ApiState::new([], clock, metrics, Limits::default());
+        let visitor = Visitor::default();
+        let request = Request::builder().extension(visitor.clone());
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        let left = Arc::new(AtomicUsize::new(100));
+        let mut frames = Frames::new(&head, Body::new(Pieces(Arc::clone(&left))), &state);
+        assert!(frames.next().await.unwrap().is_some());
+        visitor.gives_way.cancel();
+        let told = frames.next().await.unwrap_err();
+        assert!(matches!(told, BodyError::GaveWay), "{told}");
+        frames.discard().await;
+        assert_eq!(left.load(Ordering::Relaxed), 0, "pieces are left");
+    }
 }

@@ -1,6 +1,6 @@
 //! Places for connections: a bounded number, of which the one that has been idle for longest is given to
 //! whoever comes when all are taken. A connection with a request under way keeps its place, unless its body
-//! comes slowly and nobody is idle.
+//! comes slowly, or its answers are taken slowly, and nobody is idle.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -60,8 +60,8 @@ impl Places {
         })
     }
 
-    /// A place: a free one, or that of the connection that has been idle for longest, or else of the one whose
-    /// body is the slowest. `None`: all are busy.
+    /// A place: a free one, or that of the connection that has been idle for longest, or else of the one that is
+    /// slowest with a body or with taking answers. `None`: all are busy.
     pub(super) fn take(self: &Arc<Self>) -> Option<Place> {
         let mut taken = self.lock();
         if taken.guests.len() >= self.limit

@@ -1,5 +1,5 @@
-//! What a connection's bytes tell of it: whether a head has begun and how large it is, and how fast a body
-//! comes.
+//! What a connection's bytes tell of it: whether a head has begun and how large it is, how fast a body comes, and
+//! how fast answers are taken.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -17,6 +17,8 @@ pub(super) struct Pulse {
     head: AtomicUsize,
     /// Since when the next [`STEP`](super::body::STEP) of a body is waited for, in ms; 0: it is not.
     body: AtomicU64,
+    /// Since when the client has not taken such a step of its answers, in ms; 0: it has.
+    answer: AtomicU64,
 }
 
 impl Pulse {
@@ -57,6 +59,16 @@ impl Pulse {
         self.body.store(0, Ordering::Relaxed);
     }
 
+    /// The client is to take more of its answers.
+    pub(super) fn answer_is_awaited(&self) {
+        self.answer.store(now_ms(), Ordering::Relaxed);
+    }
+
+    /// It has taken all there is.
+    pub(super) fn answer_rests(&self) {
+        self.answer.store(0, Ordering::Relaxed);
+    }
+
     /// Whether a request is under way.
     pub(super) fn is_busy(&self) -> bool {
         self.request.load(Ordering::Relaxed) == Self::BUSY
@@ -77,11 +89,12 @@ impl Pulse {
         self.has_begun() && self.head.load(Ordering::Relaxed) > HEAD_MAX
     }
 
-    /// Since when a step of a body has been waited for, where that is longer than `patience`: the lower the
-    /// longer.
+    /// Since when a step of a body or of answers has been waited for, where that is longer than `patience`: the
+    /// lower the longer.
     pub(super) fn is_slow(&self, patience: Duration) -> Option<u64> {
-        let since = self.body.load(Ordering::Relaxed);
-        (since > 0 && age_ms(since) >= patience.as_millis()).then_some(since)
+        let steps = [&self.body, &self.answer].map(|since| since.load(Ordering::Relaxed));
+        let since = steps.into_iter().filter(|since| *since > 0).min()?;
+        (age_ms(since) >= patience.as_millis()).then_some(since)
     }
 }
 

@@ -77,38 +77,16 @@ pub(super) async fn put(
 /// Reads the body into batches; the answer where that fails.
 async fn receive(
     mut frames: Frames,
-    mut decoding: Decoding,
+    decoding: Decoding,
     kind: Kind,
 ) -> Result<(Vec<PutBatch>, Hold), Response> {
-    let mut received = 0;
-    loop {
-        match frames.next().await {
-            Ok(Some(piece)) => {
-                received += piece.len();
-                if received > BODY_BYTES_MAX {
-                    frames.discard().await;
-                    return Err(content_failed(&ContentError::TooLarge));
-                }
-                let mut rest = &piece[..];
-                while !rest.is_empty() {
-                    match decoding.feed(rest) {
-                        Ok(taken) => rest = &rest[taken..],
-                        Err(error) => {
-                            frames.discard().await;
-                            return Err(content_failed(&error));
-                        }
-                    }
-                    if let Err(error) = frames.hold(decoding.memory()).await {
-                        drop(decoding);
-                        frames.discard().await;
-                        return Err(body_failed(&error));
-                    }
-                }
-            }
-            Ok(None) => break,
-            Err(error) => return Err(body_failed(&error)),
+    let (decoding, received) = match decode(&mut frames, decoding).await {
+        Ok(decoded) => decoded,
+        Err(answer) => {
+            frames.discard().await;
+            return Err(answer);
         }
-    }
+    };
     if received == 0 && kind == Kind::Lines {
         return Ok((Vec::new(), frames.into_hold())); // no bytes are no records, whatever their encoding
     }
@@ -123,6 +101,32 @@ async fn receive(
         }
     };
     Ok((batches, frames.into_hold()))
+}
+
+/// Decodes a body as it comes; with it how many bytes came.
+async fn decode(
+    frames: &mut Frames,
+    mut decoding: Decoding,
+) -> Result<(Decoding, usize), Response> {
+    let mut received = 0;
+    while let Some(piece) = frames.next().await.map_err(|error| body_failed(&error))? {
+        received += piece.len();
+        if received > BODY_BYTES_MAX {
+            return Err(content_failed(&ContentError::TooLarge));
+        }
+        let mut rest = &piece[..];
+        loop {
+            // The piece counts for as long as it is worked through, and before it is copied.
+            let held = frames.hold(decoding.memory() + piece.len()).await;
+            held.map_err(|error| body_failed(&error))?;
+            if rest.is_empty() {
+                break;
+            }
+            let taken = decoding.feed(rest);
+            rest = &rest[taken.map_err(|error| content_failed(&error))?..];
+        }
+    }
+    Ok((decoding, received))
 }
 
 /// What to say of lines whose first is sure to fail, or to be one record in place of many: people who

@@ -27,8 +27,9 @@ use super::watched::Watched;
 use super::{ApiState, api, json, router};
 use crate::telemetry::Repeats;
 
-/// Largest head of a request, in bytes. hyper's read buffer is also what a body frame is cut from.
-const BUFFER_MAX: usize = 512 << 10;
+/// Largest head of a request, in bytes. hyper's read buffer is also what a body frame is cut from: of each body so
+/// much may be here, and be read ahead, before it has its share of the memory for bodies.
+const BUFFER_MAX: usize = 64 << 10;
 /// Pause after a failure to accept that is not one connection's own, such as no free descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How often raw histogram samples are folded.
@@ -117,6 +118,7 @@ struct Host {
     places: Arc<Places>,
     kept: Arc<Places>,
     limit: usize,
+    answer_pace: Duration,
     shutdown: CancellationToken,
     repeats: Repeats,
 }
@@ -139,6 +141,7 @@ impl Host {
             places: Places::new(state.limits.connections, HEAD_PATIENCE),
             kept: Places::new(KEPT, Duration::ZERO),
             limit: state.limits.connections,
+            answer_pace: state.limits.answer_pace,
             shutdown,
             repeats: Repeats::default(),
         }
@@ -150,11 +153,8 @@ impl Host {
             tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
         if let Some(place) = self.places.take() {
-            let (builder, router) = (self.staying.clone(), self.router.clone());
-            let shutdown = self.shutdown.clone();
-            return Some(Box::pin(stay(
-                builder, stream, from, place, router, shutdown,
-            )));
+            let client = self.client(stream, from, place);
+            return Some(Box::pin(stay(self.staying.clone(), client)));
         }
         if let Some(unsaid) = self.repeats.due("connections are all busy", "") {
             tracing::warn!(
@@ -172,9 +172,18 @@ impl Host {
             );
             return None;
         };
-        let (builder, router) = (self.passing.clone(), self.router.clone());
-        let shutdown = self.shutdown.clone();
-        Some(Box::pin(pass(builder, stream, place, router, shutdown)))
+        let client = self.client(stream, from, place);
+        Some(Box::pin(pass(self.passing.clone(), client)))
+    }
+
+    fn client(&self, socket: TcpStream, from: IpAddr, place: Place) -> Client {
+        Client {
+            socket: Watched::new(socket, place.pulse(), self.answer_pace),
+            from,
+            place: Arc::new(place),
+            router: self.router.clone(),
+            shutdown: self.shutdown.clone(),
+        }
     }
 
     /// Never gives up: a listener that works today works tomorrow, whatever one `accept` says.
@@ -202,31 +211,40 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// Serves a connection for as long as its client likes, unless it is idle and another needs the place.
-/// Errors are the client's: it went away or spoke nonsense.
-async fn stay(
-    builder: http1::Builder,
-    socket: TcpStream,
+/// A connection, its place, and what answers it.
+struct Client {
+    socket: Watched,
     from: IpAddr,
-    place: Place,
+    place: Arc<Place>,
     router: TowerToHyperService<Router>,
     shutdown: CancellationToken,
-) {
-    let place = Arc::new(place);
-    let pulse = place.pulse();
+}
+
+/// Serves a connection for as long as its client likes, unless it is idle and another needs the place.
+/// Errors are the client's: it went away or spoke nonsense.
+async fn stay(builder: http1::Builder, client: Client) {
+    let Client {
+        socket,
+        from,
+        place,
+        router,
+        shutdown,
+    } = client;
+    // A request is under way when it is answered, not when its head is here: it may stand behind answers that
+    // nobody takes.
     let service = service_fn(|mut request: Request<Incoming>| {
-        let turn = place.begin();
-        request.extensions_mut().insert(place.visitor(from));
-        let answering = turn.is_some().then(|| router.call(request));
+        let (place, router) = (Arc::clone(&place), router.clone());
         async move {
-            let answer = match answering {
-                Some(answering) => answering.await?,
+            let turn = place.begin();
+            request.extensions_mut().insert(place.visitor(from));
+            let answer = match turn {
+                Some(_) => router.call(request).await?,
                 None => crowded(false),
             };
             Ok::<_, Infallible>(answer.map(|body| Answering { body, _turn: turn }))
         }
     });
-    let connection = builder.serve_connection(TokioIo::new(Watched { socket, pulse }), service);
+    let connection = builder.serve_connection(TokioIo::new(socket), service);
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         biased;
@@ -254,29 +272,31 @@ async fn stay(
 }
 
 /// Serves one request of a connection for which there is no place: health, readiness and metrics, or word
-/// to come again.
-async fn pass(
-    builder: http1::Builder,
-    socket: TcpStream,
-    place: Place,
-    router: TowerToHyperService<Router>,
-    shutdown: CancellationToken,
-) {
-    let place = Arc::new(place);
-    let pulse = place.pulse();
+/// to come again. Nothing of a body is read.
+async fn pass(builder: http1::Builder, client: Client) {
+    let Client {
+        socket,
+        from,
+        place,
+        router,
+        shutdown,
+    } = client;
     let service = service_fn(|request: Request<Incoming>| {
-        let turn = place.begin();
-        let is_api = request.uri().path() == "/";
-        let answering = is_watching(&request).then(|| router.call(request));
+        let (place, router) = (Arc::clone(&place), router.clone());
         async move {
-            let answer = match answering {
-                Some(answering) => answering.await?,
-                None => crowded(is_api),
+            let turn = place.begin();
+            let is_api = request.uri().path() == "/";
+            let mut request = request.map(|_| Body::empty());
+            request.extensions_mut().insert(place.visitor(from));
+            let answer = if is_watching(&request) {
+                router.call(request).await?
+            } else {
+                crowded(is_api)
             };
             Ok::<_, Infallible>(answer.map(|body| Answering { body, _turn: turn }))
         }
     });
-    let connection = builder.serve_connection(TokioIo::new(Watched { socket, pulse }), service);
+    let connection = builder.serve_connection(TokioIo::new(socket), service);
     let parting = async {
         let socket = connection.without_shutdown().await?.io.into_inner().socket;
         linger(socket).await;
@@ -291,7 +311,7 @@ async fn pass(
 }
 
 /// Whether a request looks after the daemon.
-fn is_watching(request: &Request<Incoming>) -> bool {
+fn is_watching<B>(request: &Request<B>) -> bool {
     matches!(*request.method(), Method::GET | Method::HEAD)
         && matches!(request.uri().path(), "/healthz" | "/readyz" | "/metrics")
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::header::{HOST, ORIGIN};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 
@@ -82,7 +82,9 @@ impl Hosts {
     /// is looked up in the local network alone.
     fn is_known(&self, name: &str) -> bool {
         let is_address = || name.parse::<Ipv4Addr>().is_ok();
-        !name.contains('.')
+        // An address of IPv6 may end as one of IPv4 does.
+        name.starts_with('[')
+            || !name.contains('.')
             || is_address()
             || name.ends_with(".localhost")
             || self.machine.as_deref() == Some(name)
@@ -121,16 +123,18 @@ impl Hosts {
             // Its origin is a listed one.
             Some(_) if has_origin => Ok(()),
             // Somebody has followed a link to the status page: who has put it there does not see it.
-            Some(_) if is_link(request.method(), headers) => Ok(()),
+            Some(_) if is_link(request) => Ok(()),
             Some(site) => Err(Stranger::Site(told(site))),
         }
     }
 }
 
-/// Whether a person goes to another page.
-fn is_link(method: &Method, headers: &HeaderMap) -> bool {
+/// Whether a person goes to the status page.
+fn is_link(request: &Request) -> bool {
+    let headers = request.headers();
     let says = |name: HeaderName, value: &str| headers.get(name).is_some_and(|said| said == value);
-    matches!(*method, Method::GET | Method::HEAD)
+    matches!(*request.method(), Method::GET | Method::HEAD)
+        && request.uri().path() == "/"
         && says(SEC_FETCH_MODE, "navigate")
         && says(SEC_FETCH_DEST, "document")
 }

@@ -1,20 +1,83 @@
-//! A connection's socket, which tells when bytes come.
+//! A connection's socket: it tells when bytes come, and holds the client to taking its answers. Of who does not,
+//! nothing more is read, so that answers to requests in a row do not gather here.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
 
+use super::body::STEP;
 use super::pulse::Pulse;
 
 /// The socket, and whom it tells.
 #[derive(Debug)]
 pub(super) struct Watched {
     pub(super) socket: TcpStream,
-    pub(super) pulse: Arc<Pulse>,
+    pulse: Arc<Pulse>,
+    /// How long the client may take for each [`STEP`] of its answers.
+    pace: Duration,
+    stalled: Option<Stalled>,
+}
+
+/// Answers that the client has not taken yet.
+#[derive(Debug)]
+struct Stalled {
+    /// When the connection breaks, unless a step has been taken.
+    until: Pin<Box<Sleep>>,
+    of_step: usize,
+    /// Who would read more.
+    reader: Option<Waker>,
+}
+
+impl Watched {
+    /// Breaks where the client takes longer than `pace` for 32 KiB of its answers, or for what there is of them.
+    pub(super) const fn new(socket: TcpStream, pulse: Arc<Pulse>, pace: Duration) -> Self {
+        Self {
+            socket,
+            pulse,
+            pace,
+            stalled: None,
+        }
+    }
+
+    fn wrote(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        match &written {
+            Poll::Ready(Ok(bytes)) => {
+                if let Some(stalled) = &mut self.stalled {
+                    stalled.of_step += bytes;
+                    if stalled.of_step >= STEP {
+                        stalled.of_step = 0;
+                        stalled.until.as_mut().reset(Instant::now() + self.pace);
+                        self.pulse.answer_is_awaited();
+                    }
+                }
+                written
+            }
+            Poll::Ready(Err(_)) => written,
+            Poll::Pending => {
+                let stalled = self.stalled.get_or_insert_with(|| {
+                    self.pulse.answer_is_awaited();
+                    Stalled {
+                        until: Box::pin(tokio::time::sleep(self.pace)),
+                        of_step: 0,
+                        reader: None,
+                    }
+                });
+                ready!(stalled.until.as_mut().poll(context));
+                let late = "the client does not take its answers";
+                Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, late)))
+            }
+        }
+    }
 }
 
 impl AsyncRead for Watched {
@@ -23,6 +86,10 @@ impl AsyncRead for Watched {
         context: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if let Some(stalled) = &mut self.stalled {
+            stalled.reader = Some(context.waker().clone());
+            return Poll::Pending;
+        }
         if self.pulse.has_too_much_head() {
             let large = io::Error::new(io::ErrorKind::InvalidData, "the head is too large");
             return Poll::Ready(Err(large));
@@ -43,7 +110,8 @@ impl AsyncWrite for Watched {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write(context, bytes)
+        let written = Pin::new(&mut self.socket).poll_write(context, bytes);
+        self.wrote(context, written)
     }
 
     fn poll_write_vectored(
@@ -51,14 +119,22 @@ impl AsyncWrite for Watched {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write_vectored(context, slices)
+        let written = Pin::new(&mut self.socket).poll_write_vectored(context, slices);
+        self.wrote(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {
         self.socket.is_write_vectored()
     }
 
+    /// Asked for when all there is has been written.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(stalled) = self.stalled.take() {
+            self.pulse.answer_rests();
+            if let Some(reader) = stalled.reader {
+                reader.wake();
+            }
+        }
         Pin::new(&mut self.socket).poll_flush(context)
     }
 

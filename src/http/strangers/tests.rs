@@ -19,9 +19,11 @@ fn hosts() -> Hosts {
 }
 
 fn check(method: &str, headers: &[(&str, &str)]) -> Result<(), Stranger> {
-    let mut request = Request::builder()
-        .method(method)
-        .uri("/streams/clicks/records");
+    check_at("/streams/clicks/records", method, headers)
+}
+
+fn check_at(path: &str, method: &str, headers: &[(&str, &str)]) -> Result<(), Stranger> {
+    let mut request = Request::builder().method(method).uri(path);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
@@ -36,6 +38,9 @@ fn names_that_nobody_else_can_have_need_no_listing() {
         "10.42.0.7:4585",
         "[::1]:4585",
         "[fd00::7]",
+        "[::ffff:7f00:1]:4585",
+        "[::ffff:127.0.0.1]",
+        "[::7f00:1]",
         "localhost:4585",
         "LocalHost",
         "clicks.localhost:4585",
@@ -134,20 +139,31 @@ fn all_names_are_not_all_pages() {
 #[test]
 fn what_browsers_say_of_a_request_decides_where_there_is_no_origin() {
     let own = ("host", "127.0.0.1:4585");
-    let fetched = |method, site, mode, dest| {
+    let fetched_at = |path, method, site, mode, dest| {
         let headers = [
             own,
             ("sec-fetch-site", site),
             ("sec-fetch-mode", mode),
             ("sec-fetch-dest", dest),
         ];
-        check(method, &headers).is_ok()
+        check_at(path, method, &headers).is_ok()
     };
+    let fetched = |method, site, mode, dest| fetched_at("/", method, site, mode, dest);
     // Typed, or by the page itself.
     assert!(fetched("GET", "none", "navigate", "document"));
     assert!(fetched("GET", "same-origin", "cors", "empty"));
     // A link on another page, to be seen by whoever follows it.
     assert!(fetched("GET", "cross-site", "navigate", "document"));
+    for path in ["/streams/clicks", "/readyz", "/metrics", "/nowhere", "//"] {
+        assert!(fetched_at(path, "GET", "none", "navigate", "document"));
+        assert!(!fetched_at(
+            path,
+            "GET",
+            "cross-site",
+            "navigate",
+            "document"
+        ));
+    }
     // A picture, a script, a frame, a form, a page of another port.
     assert!(!fetched("GET", "cross-site", "no-cors", "image"));
     assert!(!fetched("GET", "same-site", "no-cors", "script"));

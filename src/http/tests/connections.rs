@@ -175,3 +175,74 @@ async fn a_body_announced_as_too_large_is_refused_unread() {
     let answer = server.raw(huge.as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
 }
+
+#[tokio::test]
+async fn a_body_that_proves_too_large_after_it_was_asked_for_is_told_so() {
+    let server = Server::start().await;
+    let mut client = TcpStream::connect(server.address).await.unwrap();
+    let head = format!("{HEAD}transfer-encoding: chunked\r\nexpect: 100-continue\r\n\r\n");
+    client.write_all(head.as_bytes()).await.unwrap();
+    let mut invitation = [0; 25];
+    client.read_exact(&mut invitation).await.unwrap();
+    let line = "x".repeat(1023) + "\n";
+    let chunk = format!("100000\r\n{}\r\n", line.repeat(1 << 10));
+    for sent in 0..32 {
+        let sending = client.write_all(chunk.as_bytes()).await;
+        sending.unwrap_or_else(|error| panic!("{error} after {sent} MiB"));
+    }
+    client.write_all(b"0\r\n\r\n").await.unwrap();
+    let mut answer = [0; 12];
+    client.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 413");
+    assert_eq!(server.memory.count(), 0);
+}
+
+/// A request without a body that anybody reads, and whose answer is as long as it is.
+fn long_request() -> String {
+    let path = "x".repeat(8 << 10);
+    format!("POST /{path} HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\nZ")
+}
+
+#[tokio::test]
+async fn who_takes_no_answers_is_cut_off() {
+    let limits = Limits {
+        answer_pace: Duration::from_millis(50),
+        ..Limits::default()
+    };
+    let server = Server::with(&["clicks"], limits).await;
+    let mut client = TcpStream::connect(server.address).await.unwrap();
+    let asked = long_request();
+    let asking = async { while client.write_all(asked.as_bytes()).await.is_ok() {} };
+    let cut = tokio::time::timeout(Duration::from_secs(60), asking).await;
+    assert!(cut.is_ok(), "it is still asking");
+}
+
+#[tokio::test]
+async fn who_takes_its_answers_late_gets_all_of_them() {
+    const ASKED: usize = 2000;
+    let server = Server::start().await;
+    let client = TcpStream::connect(server.address).await.unwrap();
+    let (mut answers, mut requests) = client.into_split();
+    let asking = tokio::spawn(async move {
+        let asked = long_request();
+        for _ in 0..ASKED {
+            requests.write_all(asked.as_bytes()).await.unwrap();
+        }
+        requests
+    });
+    // Until the server waits for us, or nearly so: what follows holds in any case.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let (mut count, mut kept) = (0, Vec::new());
+    while count < ASKED {
+        let read = tokio::time::timeout(Duration::from_secs(60), answers.read_buf(&mut kept));
+        let read = read.await.unwrap_or_else(|_| panic!("{count} answers"));
+        assert!(read.unwrap() > 0, "closed after {count} answers");
+        let text = String::from_utf8_lossy(&kept);
+        count += text.matches("HTTP/1.1 404").count();
+        // The rest may be the beginning of one.
+        let rest = text.rfind('\n').map_or(0, |end| end + 1);
+        kept.drain(..rest);
+    }
+    assert_eq!(count, ASKED);
+    asking.await.unwrap();
+}

@@ -160,6 +160,61 @@ async fn a_busy_crowd_is_not_cut_and_others_are_told_to_come_again() {
 }
 
 #[tokio::test]
+async fn who_takes_no_answers_gives_way() {
+    let server = crowded_server().await;
+    // Bodies that nobody reads, so that the next request is parsed while the answer still waits to go. The
+    // answers repeat the path.
+    let path = "x".repeat(8 << 10);
+    let asked = format!("POST /{path} HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\nZ");
+    let mut deaf = Vec::new();
+    for _ in 0..PLACES {
+        let mut client = connect(&server, "").await;
+        let asking = async { while client.write_all(asked.as_bytes()).await.is_ok() {} };
+        // Until nothing goes any more.
+        let mut before = usize::MAX;
+        let _ = tokio::time::timeout(Duration::from_secs(1), asking).await;
+        while before != 0 {
+            before = client.try_write(asked.as_bytes()).unwrap_or(0);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        deaf.push(client);
+    }
+    let begun = std::time::Instant::now();
+    let mut told = answer(&mut connect(&server, PUT).await).await;
+    while told.starts_with("HTTP/1.1 503") {
+        assert!(begun.elapsed() < PATIENCE, "{told}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        told = answer(&mut connect(&server, PUT).await).await;
+    }
+    assert!(told.starts_with("HTTP/1.1 200 OK"), "{told}");
+    drop(deaf);
+}
+
+#[tokio::test]
+async fn bodies_in_the_places_kept_for_health_keep_health_from_nobody() {
+    let server = crowded_server().await;
+    let _busy = busy_crowd(&server).await;
+    let piece = "x".repeat(32 << 10);
+    let mut strangers = Vec::new();
+    for path in ["/readyz", "/metrics", "/healthz"] {
+        let asked = format!(
+            "GET {path} HTTP/1.1\r\nhost: x\r\norigin: http://evil\r\ncontent-length: 60000000\r\n\r\n{piece}"
+        );
+        for _ in 0..KEPT {
+            let mut stranger = TcpStream::connect(server.address).await.unwrap();
+            // Some are sent away before they have said it all.
+            let _ = stranger.write_all(asked.as_bytes()).await;
+            strangers.push(stranger);
+        }
+    }
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        let asked = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+        let told = answer(&mut connect(&server, &asked).await).await;
+        assert!(told.starts_with("HTTP/1.1 200 OK"), "{path}: {told}");
+    }
+}
+
+#[tokio::test]
 async fn a_stop_does_not_wait_for_half_a_head() {
     let server = crowded_server().await;
     let mut half = connect(&server, HALF).await;

@@ -34,6 +34,15 @@ fn begin_body(address: SocketAddr, announced: usize, begin: &[u8]) -> TcpStream 
     client
 }
 
+/// What all of them come to, each on a thread of its own.
+fn at_once<T: Send>(clients: impl Iterator<Item = impl FnOnce() -> T + Send>) -> Vec<T> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = clients.map(|client| scope.spawn(client)).collect();
+        let joined = threads.into_iter().map(|thread| thread.join().unwrap());
+        joined.collect()
+    })
+}
+
 /// The status of a producer's request, and how long it took.
 fn put(address: SocketAddr) -> (u16, Duration) {
     let begun = Instant::now();
@@ -149,6 +158,93 @@ fn slow_bodies_in_every_place_give_way_to_producers() {
         told.is_empty() || told.starts_with("HTTP/1.1 503"),
         "{told}"
     );
+    daemon.kill();
+}
+
+#[test]
+fn clients_that_take_no_answers_in_every_place_give_way_to_producers() {
+    const PLACES: usize = 64;
+    let site = site();
+    let file = site.path("firehose.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("{text}connections = {PLACES}\n")).unwrap();
+    let mut daemon = site.start();
+    // The next request is parsed while the answer to the one before, which repeats its path, still waits to go.
+    let asked = format!(
+        "POST /{} HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 1\r\n\r\nZ",
+        "x".repeat(8 << 10)
+    );
+    let deaf: Vec<(TcpStream, usize)> = (0..PLACES)
+        .map(|_| {
+            let mut client = connect(site.address);
+            let timeout = Some(Duration::from_millis(300));
+            client.set_write_timeout(timeout).unwrap();
+            let mut count = 0;
+            while client.write_all(asked.as_bytes()).is_ok() {
+                count += 1;
+            }
+            (client, count)
+        })
+        .collect();
+    let begun = Instant::now();
+    let mut tries = 0;
+    let is_served = || {
+        tries += 1;
+        put(site.address).0 == 200
+    };
+    daemon.until("a producer is served", is_served).unwrap();
+    let took = begun.elapsed();
+    let asked: usize = deaf.iter().map(|(_, count)| count).sum();
+    println!(
+        "{PLACES} clients that ask {asked} times and read nothing: a producer is served after {tries} tries and \
+         {took:?}"
+    );
+    drop(deaf);
+    daemon.kill();
+}
+
+#[test]
+fn bodies_that_wait_for_memory_take_little_of_it() {
+    const CLIENTS: usize = 192;
+    const BODY: usize = 2 << 20;
+    let site = site();
+    let daemon = site.start();
+    let before = peak_memory(daemon.id()).unwrap();
+    let body = [&[b'x'; 1023][..], b"\n"].concat().repeat(BODY >> 10);
+    let address = site.address;
+    // Bodies that are read to their end and thrown away: by now reading goes in large steps.
+    let warm = at_once((0..CLIENTS).map(|_| {
+        || {
+            let mut client = connect(address);
+            let head = "POST /streams/nowhere/records HTTP/1.1\r\nhost: x\r\n";
+            let head = format!("{head}content-length: {BODY}\r\n\r\n");
+            client.write_all(head.as_bytes()).unwrap();
+            client.write_all(&body).unwrap();
+            let mut status = [0; 12];
+            client.read_exact(&mut status).unwrap();
+            assert_eq!(&status, b"HTTP/1.1 404");
+            client
+        }
+    }));
+    // All of them together want much more than there is, and none comes to its end.
+    let waiting = at_once(warm.into_iter().map(|mut client| {
+        let body = &body;
+        move || {
+            let timeout = Some(Duration::from_secs(3));
+            client.set_write_timeout(timeout).unwrap();
+            let head = format!("{PUT}content-length: {}\r\n\r\n", BODY + 1);
+            let begun = client.write_all(head.as_bytes());
+            let _ = begun.and_then(|()| client.write_all(body));
+            client
+        }
+    }));
+    let taken = peak_memory(daemon.id()).unwrap() - before;
+    println!(
+        "{CLIENTS} bodies of 2 MiB at once, of which 64 MiB may be in memory: {} MiB",
+        taken >> 20
+    );
+    assert!(taken < 128 << 20, "{taken} bytes");
+    drop(waiting);
     daemon.kill();
 }
 

@@ -1,0 +1,127 @@
+//! Who gives way to those that wait: first who is slow, then who has more than a share where an address that waits
+//! has less. One pass for all that wait.
+
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::time::Duration;
+
+use super::ledger::{Address, Held, Ledger, Stage};
+
+/// How long 32 KiB of a body may take while others wait.
+const SLOW: Duration = Duration::from_secs(2);
+/// How long an address waits for its share before another has to give of what it has beyond its own.
+pub(super) const SHARE_PATIENCE: Duration = Duration::from_millis(500);
+
+impl Ledger {
+    /// Makes others give way to the bodies that wait.
+    pub(super) fn press(&mut self) {
+        let is_going = |body: &&Held| matches!(body.stage, Stage::GivingWay);
+        let going = self.bodies.values().filter(is_going);
+        let mut coming = going.map(|body| body.bytes).sum();
+        self.press_the_slow(&mut coming);
+        self.press_for_the_favoured(&mut coming);
+        self.press_for_shares(&mut coming);
+    }
+
+    fn press_the_slow(&mut self, coming: &mut usize) {
+        let wanted = self.wanting().map(Held::wants).sum();
+        let slow = self.bodies.iter().filter_map(|(number, body)| {
+            let since = body.visitor.pulse.is_slow(SLOW)?;
+            (matches!(body.stage, Stage::Arriving) && body.bytes > 0).then_some((since, *number))
+        });
+        let mut slow: Vec<_> = slow.collect();
+        slow.sort_unstable();
+        self.dismiss_until(wanted, slow.into_iter().map(|(_, number)| number), coming);
+    }
+
+    /// Where it needs more than is kept, those that wait for it wait for nothing else: the youngest go first.
+    fn press_for_the_favoured(&mut self, coming: &mut usize) {
+        let favoured = self.favoured.and_then(|number| self.bodies.get(&number));
+        let wanted = favoured.map_or(0, Held::wants);
+        if wanted == 0 || self.moves() {
+            return;
+        }
+        let holds = |number: &&u64| {
+            let body = self.bodies.get(number);
+            self.favoured != Some(**number) && body.is_some_and(|body| body.bytes > 0)
+        };
+        let youngest: Vec<_> = self.waiting.iter().rev().filter(holds).copied().collect();
+        self.dismiss_until(wanted, youngest, coming);
+    }
+
+    /// Whether any body that holds something goes on by itself.
+    fn moves(&self) -> bool {
+        let moves =
+            |body: &Held| matches!(body.stage, Stage::Arriving | Stage::Whole) && body.bytes > 0;
+        self.bodies.values().any(moves)
+    }
+
+    fn press_for_shares(&mut self, coming: &mut usize) {
+        let share = self.all / self.addresses.len().max(1);
+        let wanted = self.wanted_of_shares(share);
+        if *coming >= wanted {
+            return;
+        }
+        let held = |address: &Address| self.addresses.get(address).map_or(0, |sum| sum.bytes);
+        let mut theirs: HashMap<Address, VecDeque<u64>> = HashMap::new();
+        for (number, body) in &self.bodies {
+            let is_coming = matches!(body.stage, Stage::Arriving | Stage::Waiting(_));
+            if is_coming && body.bytes > 0 && held(&body.visitor.address) > share {
+                theirs
+                    .entry(body.visitor.address)
+                    .or_default()
+                    .push_back(*number);
+            }
+        }
+        let mut most: BinaryHeap<_> = theirs.keys().map(|of| (held(of), *of)).collect();
+        while *coming < wanted
+            && let Some((bytes, of)) = most.pop().filter(|(bytes, _)| *bytes > share)
+        {
+            // What else they have is whole: it is on its way.
+            let Some(number) = theirs.get_mut(&of).and_then(VecDeque::pop_front) else {
+                continue;
+            };
+            let freed = self.dismiss(number);
+            *coming += freed;
+            most.push((bytes - freed, of));
+        }
+    }
+
+    /// What those have waited for, for long enough, with which their addresses have no more than a share.
+    fn wanted_of_shares(&self, share: usize) -> usize {
+        let mut wanted: HashMap<Address, usize> = HashMap::new();
+        for body in self.wanting() {
+            let is_patient = |body: &Held| {
+                body.waiting()
+                    .is_some_and(|of| of.since.elapsed() < SHARE_PATIENCE)
+            };
+            let address = body.visitor.address;
+            let own = self.addresses.get(&address).map_or(0, |sum| sum.bytes);
+            let of = wanted.entry(address).or_default();
+            if !is_patient(body) && own + *of + body.wants() <= share {
+                *of += body.wants();
+            }
+        }
+        wanted.values().sum()
+    }
+
+    /// Those that wait.
+    fn wanting(&self) -> impl Iterator<Item = &Held> {
+        self.waiting
+            .iter()
+            .filter_map(|number| self.bodies.get(number))
+    }
+
+    fn dismiss_until(
+        &mut self,
+        wanted: usize,
+        bodies: impl IntoIterator<Item = u64>,
+        coming: &mut usize,
+    ) {
+        for number in bodies {
+            if *coming >= wanted {
+                return;
+            }
+            *coming += self.dismiss(number);
+        }
+    }
+}

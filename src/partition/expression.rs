@@ -165,6 +165,7 @@ fn expression(text: &str, start: usize, field: Field) -> Result<Part, Box<Partit
                 at: Some(at),
                 message: fault.message,
                 help: fault.help,
+                is_of_system: false,
             })
         })
     };

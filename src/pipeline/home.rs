@@ -127,11 +127,7 @@ fn open_state(
             "one copy of the checkpoint store was damaged, and is mended from the other: see to the disk"
         );
     }
-    let outputs =
-        Outputs::compile(settings, std::mem::take(&mut recovered.formats)).map_err(|cause| {
-            let advice = "mend the stream's settings".to_owned();
-            StreamError::LoudStop { cause, advice }
-        })?;
+    let outputs = Outputs::compile(settings, std::mem::take(&mut recovered.formats))?;
     store_name::rename(&mut recovered, outputs.store());
     let spool = Spool::open(Arc::clone(disk), Path::new(SPOOL_DIR), recovered.extents());
     let spool = spool.map_err(|error| spool_error(&settings.name, error))?;

@@ -1,5 +1,7 @@
 //! Records that make a partition query work: nothing hangs, and they fail alone.
 
+use std::process::Command;
+
 use serde_json::Value;
 
 use crate::support::daemon::{Site, wait_until};
@@ -108,4 +110,27 @@ fn a_record_that_a_regular_expression_cannot_come_to_an_end_with_fails_alone() {
         );
     }
     daemon.drain();
+}
+
+/// Not enough memory for the stack of a thread that compiles: nobody has looked at the query.
+#[test]
+fn a_query_that_the_system_has_no_thread_for_is_not_said_to_be_at_fault() {
+    let site = Site::new(&stream("clicks", ".k", "0s"));
+    let check = |kibibytes: &str| {
+        let script = format!("ulimit -v {kibibytes} && exec \"$0\" check");
+        let mut command = Command::new("sh");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_firehose")]);
+        let output = command.current_dir(site.path("")).output().unwrap();
+        let told = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(told).unwrap())
+    };
+    let (code, told) = check("unlimited");
+    assert_eq!(code, Some(0), "{told}");
+    let (code, told) = check("250000");
+    assert_eq!(code, Some(2), "{told}");
+    assert!(
+        told.contains("the query was not looked at: no thread could compile it: "),
+        "{told}"
+    );
+    assert!(told.contains("this is no fault of the query"), "{told}");
 }

@@ -266,7 +266,7 @@ fn misplaced(
 }
 
 /// Whether a prefix has any expression, so that nothing is appended to it.
-pub(super) fn has_expression(text: &str) -> bool {
+pub fn has_expression(text: &str) -> bool {
     text.contains("!{")
 }
 

@@ -108,8 +108,11 @@ fn exported(site: &Site, told: &str) {
         told.contains("`firehose state export clicks DIR`"),
         "{told}"
     );
+    // Nothing is published; `exports.rs` looks at what is.
+    fs::create_dir_all(site.path("lake")).unwrap();
     let done = site.command(&["state", "export", "clicks", "saved"]).done();
     assert!(done.contains("40 records"), "{done}");
+    assert!(done.contains("0 objects"), "{done}");
     let lines = fs::read_to_string(site.path("saved/journal.jsonl")).unwrap();
     let lines = lines.lines().map(|line| {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();

@@ -70,16 +70,38 @@ pub(super) async fn put(
             };
             hand_over(stream, &**intake, batches, warning).await
         }
-        Err(answer) => answer,
+        Err(Unreceived::Content(error)) => content_failed(&error),
+        Err(Unreceived::Body(error)) => {
+            state.turned_away(Some(&name), &error);
+            body_failed(&error)
+        }
     }
 }
 
-/// Reads the body into batches; the answer where that fails.
+/// Why there are no batches.
+enum Unreceived {
+    Body(BodyError),
+    Content(ContentError),
+}
+
+impl From<BodyError> for Unreceived {
+    fn from(error: BodyError) -> Self {
+        Self::Body(error)
+    }
+}
+
+impl From<ContentError> for Unreceived {
+    fn from(error: ContentError) -> Self {
+        Self::Content(error)
+    }
+}
+
+/// Reads the body into batches.
 async fn receive(
     mut frames: Frames,
     mut decoding: Decoding,
     kind: Kind,
-) -> Result<(Vec<PutBatch>, Hold), Response> {
+) -> Result<(Vec<PutBatch>, Hold), Unreceived> {
     let mut received = 0;
     loop {
         match frames.next().await {
@@ -87,7 +109,7 @@ async fn receive(
                 received += piece.len();
                 if received > BODY_BYTES_MAX {
                     frames.discard().await;
-                    return Err(content_failed(&ContentError::TooLarge));
+                    return Err(ContentError::TooLarge.into());
                 }
                 let mut rest = &piece[..];
                 while !rest.is_empty() {
@@ -95,30 +117,28 @@ async fn receive(
                         Ok(taken) => rest = &rest[taken..],
                         Err(error) => {
                             frames.discard().await;
-                            return Err(content_failed(&error));
+                            return Err(error.into());
                         }
                     }
                     if let Err(error) = frames.hold(decoding.memory()).await {
                         drop(decoding);
                         frames.discard().await;
-                        return Err(body_failed(&error));
+                        return Err(error.into());
                     }
                 }
             }
             Ok(None) => break,
-            Err(error) => return Err(body_failed(&error)),
+            Err(error) => return Err(error.into()),
         }
     }
     if received == 0 && kind == Kind::Lines {
         return Ok((Vec::new(), frames.into_hold())); // no bytes are no records, whatever their encoding
     }
-    let content = decoding.finish().map_err(|error| content_failed(&error))?;
-    let batches = match content.into_records() {
-        Records::Lines(lines) => lines.finish().map_err(|error| content_failed(&error))?,
+    let batches = match decoding.finish()?.into_records() {
+        Records::Lines(lines) => lines.finish()?,
         Records::Values(values) => {
-            let checked = values.check().map_err(|error| content_failed(&error))?;
-            let held = frames.hold(checked.memory()).await;
-            held.map_err(|error| body_failed(&error))?;
+            let checked = values.check()?;
+            frames.hold(checked.memory()).await?;
             checked.batches()
         }
     };

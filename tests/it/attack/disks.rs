@@ -7,6 +7,7 @@ use base64::Engine as _;
 use firehose::checkpoint::{MIRROR, Recovered, STORE, Store};
 use firehose::disk::HostDisk;
 
+use super::alarms::judge;
 use crate::support::daemon::{Daemon, Site};
 use crate::support::http::{get, metric, post_records};
 use crate::support::lake;
@@ -169,6 +170,10 @@ fn a_flipped_bit_in_the_spool_costs_the_records_of_its_block() {
         let all = || count("delivered") + count("quarantined") >= 40.0;
         daemon.until("each record has met its fate", all).unwrap();
         let quarantined = count("quarantined");
+        if quarantined > 0.0 {
+            let what = "The disk has damaged records in the spool";
+            judge(what, &site, &mut daemon, "clicks", || {});
+        }
         daemon.drain();
         let delivered = delivered(&site);
         let aside = files(&state(&site).join("quarantine"));

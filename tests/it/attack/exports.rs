@@ -23,7 +23,7 @@ const ALL_LANES: Clicks<'_> = Clicks {
     ..CLICKS
 };
 const EXPORT: [&str; 4] = ["state", "export", "clicks", "saved"];
-/// As a listing has it: more than two pages of somebody else's.
+/// Objects of somebody else's that a listing has before ours: more than two pages.
 const FOREIGN: u32 = 2100;
 
 /// Settings into which `transform` is put as keys of the stream.
@@ -177,7 +177,7 @@ fn into(bucket: &Bucket, endpoint: &str) -> String {
 #[test]
 fn what_a_bucket_lacks_is_found_and_sent_again_and_nothing_is_twice() {
     let bucket = Weed::shared().bucket();
-    bucket.put_many("data/theirs-", FOREIGN);
+    bucket.put_many("data/0-theirs-", FOREIGN);
     let site = Site::new(&into(&bucket, &bucket.endpoint));
     let mut daemon = site.start();
     assert_eq!(put(&site, b"{\"n\":1}\nnot JSON\n"), 200);

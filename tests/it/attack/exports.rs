@@ -23,8 +23,8 @@ const ALL_LANES: Clicks<'_> = Clicks {
     ..CLICKS
 };
 const EXPORT: [&str; 4] = ["state", "export", "clicks", "saved"];
-/// Objects of somebody else's that a listing has before ours: more than two pages.
-const FOREIGN: u32 = 2100;
+/// Objects of somebody else's that a listing has before ours: more than a page.
+const FOREIGN: u32 = 1100;
 
 /// Settings into which `transform` is put as keys of the stream.
 fn settings(of: Clicks<'_>) -> String {

@@ -28,6 +28,8 @@ pub use spans::{SpanMap, StageField};
 pub use transform::{CompileLimits, Isolation, TRANSFORMS_MAX, TransformSettings};
 pub use words::choose;
 
+use crate::printable::shell_word;
+
 /// The whole file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -48,14 +50,16 @@ pub struct Config {
 }
 
 impl Config {
-    /// A command line of `firehose` that reads this config, wherever a person stands.
+    /// A command line of `firehose` that reads this config, wherever a person stands, for a POSIX shell; so
+    /// are the words of `verb` to be (see [`shell_word`]).
     pub fn command(&self, verb: &str) -> String {
         if self.file == Path::new("firehose.toml") {
             return format!("firehose {verb}");
         }
         let file = std::path::absolute(&self.file);
         let file = file.as_ref().unwrap_or(&self.file);
-        format!("firehose {verb} --config {}", file.display())
+        let file = file.to_string_lossy();
+        format!("firehose {verb} --config {}", shell_word(&file))
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod folder;
 mod keys;
+mod listing;
 mod s3;
 
 use std::collections::HashSet;
@@ -19,6 +20,7 @@ use crate::config::StoreSettings;
 
 pub use folder::Folder;
 pub use keys::Keys;
+pub use listing::{Found, ListError, list};
 pub use s3::S3;
 
 /// A place that objects are published to. Cheap to clone.

@@ -53,8 +53,9 @@ impl StreamError {
 pub fn put_back_export_or_discard(stream: &str) -> String {
     format!(
         "what was published since the last one that can be read is not known here: {}; `firehose state \
-         export {stream} DIR` writes all that can be read of journal and spool to files before, to be held \
-         against what the destination has",
+         export {stream} DIR` writes all that can be read of journal and spool to files before, and to \
+         objects.jsonl the list of what the destination holds of it: what is in none of these objects is \
+         to be sent again",
         put_back_or_discard(stream)
     )
 }

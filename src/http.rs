@@ -197,6 +197,26 @@ impl ApiState {
         streams.chain(orphans.map(|orphan| (&*orphan.name, &*orphan.status, &orphan.metrics)))
     }
 
+    /// Tells a stream of a request that there was no memory for; where it did not come to say of which stream
+    /// it is, all.
+    fn turned_away(&self, name: Option<&str>, error: &body::BodyError) {
+        let is_busy = matches!(error, body::BodyError::Busy);
+        if !is_busy && !matches!(error, body::BodyError::GaveWay) {
+            return;
+        }
+        let is_its = |stream: &&StreamInfo| name.is_none_or(|name| name == stream.name);
+        for stream in self.streams.values().filter(is_its) {
+            let Some(intake) = &stream.intake else {
+                continue;
+            };
+            stream.metrics.turned_away.add(1);
+            // Who gave way was slow, or had the most: that may be one client's own doing.
+            if is_busy {
+                intake.turned_away(&error.to_string());
+            }
+        }
+    }
+
     /// What is said of a stream that is not there.
     fn no_such_stream(&self, name: &str) -> String {
         let hint = match self.nearest(name) {

@@ -15,7 +15,8 @@ mod paths;
 mod template;
 
 pub use date_pattern::Zone;
-pub use error_prefix::{ErrorPrefix, object_name};
+pub use error_prefix::{ErrorPrefix, before_object_name, object_name};
+pub use expression::has_expression;
 pub use fault::{Field, PartitionFault};
 pub use key_rule::KeyRule;
 
@@ -255,6 +256,11 @@ impl Partitioner {
     /// Whether all records have one identity, so that none need be looked at.
     pub fn is_static(&self) -> bool {
         self.template.is_static()
+    }
+
+    /// The text before the first expression: what the keys of all objects begin with.
+    pub fn literal(&self) -> &str {
+        self.template.literal()
     }
 
     /// The time zone of the stream's timestamps, for [`object_name`].

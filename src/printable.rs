@@ -60,6 +60,12 @@ fn escaped(
     safe.into()
 }
 
+/// A word as a POSIX shell takes it, whatever is in it.
+pub fn shell_word(word: &str) -> Cow<'_, str> {
+    // Only NUL cannot be in one, nor in any argument or path.
+    shlex::try_quote(word).unwrap_or(Cow::Borrowed(word))
+}
+
 /// Text without what stands before the `@` of a URL's host: a user's name and password. A URL's authority ends only
 /// with what no user's name or password may have in it, so that more is left out rather than less.
 pub fn without_password(text: &str) -> Cow<'_, str> {
@@ -198,6 +204,21 @@ mod tests {
                 writer.write_all(piece).unwrap();
             }
             prop_assert_eq!(String::from_utf8(writer.to).unwrap(), text);
+        }
+
+        #[test]
+        fn a_shell_has_each_word_as_it_was(
+            words in proptest::collection::vec(prop_oneof![
+                "[ -~\n\té漢🙂]{0,12}",
+                "[ '\"`$\\\\!*?~#&;|<>(){}=-]{0,12}",
+            ], 1..20),
+        ) {
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            let quoted: Vec<_> = words.iter().map(|word| shell_word(word)).collect();
+            let line = format!("printf '%s\\0' {}", quoted.join(" "));
+            let said = std::process::Command::new("sh").args(["-c", &line]).output().unwrap();
+            let said = String::from_utf8(said.stdout).unwrap();
+            prop_assert_eq!(said.split_terminator('\0').collect::<Vec<_>>(), words, "{}", line);
         }
 
         #[test]

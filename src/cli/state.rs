@@ -2,6 +2,7 @@
 
 mod aside;
 mod export;
+mod objects;
 mod retry;
 mod shards;
 mod shared;
@@ -55,7 +56,8 @@ pub enum StateCommand {
         #[arg(long, value_name = "KEY", conflicts_with = "delete")]
         object: Option<String>,
     },
-    /// Write all that can be read of the state of a stream to files; change nothing.
+    /// Write all that can be read of the state of a stream to files, and a list of what its destination
+    /// holds of it; change nothing.
     Export {
         /// The stream's name, in the config or not.
         stream: String,

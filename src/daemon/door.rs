@@ -19,6 +19,7 @@ pub(super) struct Door {
 enum Behind {
     Open(Journal),
     Shut { cause: String },
+    Stopped { cause: String },
 }
 
 impl Door {
@@ -39,16 +40,14 @@ impl Door {
         self.set(Behind::Open(journal));
     }
 
-    /// Refuses producers, with the cause.
+    /// Refuses producers for a while, with the cause.
     pub(super) fn shut(&self, cause: String) {
         self.set(Behind::Shut { cause });
     }
 
-    fn refused(&self, cause: &str) -> Refused {
-        Refused::Disk {
-            stream: self.stream.clone(),
-            cause: cause.to_owned(),
-        }
+    /// Refuses producers until a person has decided, with the cause.
+    pub(super) fn stop(&self, cause: String) {
+        self.set(Behind::Stopped { cause });
     }
 
     /// Notes what a producer is told; refusals that go on are said in the log.
@@ -58,8 +57,13 @@ impl Door {
             Err(refused) => refused,
             Ok(_) => return knock.accepted(),
         };
+        self.tell(knock.refused(refused.to_string(), self.status.patience()));
+    }
+
+    /// Says why producers are not served, once that has lasted.
+    fn tell(&self, stall: Option<String>) {
         let (stream, repeats) = (&self.stream, self.status.repeats());
-        match knock.refused(refused.to_string(), self.status.patience()) {
+        match stall {
             None => repeats.over(REFUSED),
             Some(cause) => {
                 if let Some(unsaid) = repeats.due(REFUSED, &cause) {
@@ -76,10 +80,21 @@ impl Door {
 
 impl Intake for Door {
     fn append(&self, batch: PutBatch) -> Appending<'_> {
+        let stream = || self.stream.clone();
         let journal = match &*self.behind.read().unwrap_or_else(PoisonError::into_inner) {
-            Behind::Open(_) if self.shortage.is_on() => Err(self.refused(DISK_IS_FULL)),
+            Behind::Open(_) if self.shortage.is_on() => Err(Refused::Disk {
+                stream: stream(),
+                cause: DISK_IS_FULL.to_owned(),
+            }),
             Behind::Open(journal) => Ok(journal.clone()),
-            Behind::Shut { cause } => Err(self.refused(cause)),
+            Behind::Shut { cause } => Err(Refused::Unready {
+                stream: stream(),
+                cause: cause.clone(),
+            }),
+            Behind::Stopped { cause } => Err(Refused::Stopped {
+                stream: stream(),
+                cause: cause.clone(),
+            }),
         };
         // One that is empty says nothing of whether there is room.
         let knock = (!batch.is_empty()).then(|| self.status.refusals().knock());
@@ -93,6 +108,11 @@ impl Intake for Door {
             }
             answer
         })
+    }
+
+    fn turned_away(&self, why: &str) {
+        let refusals = self.status.refusals();
+        self.tell(refusals.turned_away(why.to_owned(), self.status.patience()));
     }
 }
 

@@ -10,6 +10,7 @@ use crate::config::{Config, StreamSettings};
 use crate::error::StreamError;
 use crate::http::Orphan;
 use crate::pipeline::{Status, store_name};
+use crate::printable::shell_word;
 use crate::telemetry::{Metrics, State, StreamMetrics};
 
 /// Finds the orphans that hold something undelivered; the harmless ones are only told of. Blocks
@@ -90,8 +91,9 @@ pub(super) fn withheld(config: &Config) -> BTreeMap<String, StreamError> {
 }
 
 fn taken_over(config: &Config, old: &str, new: &str) -> StreamError {
-    let adopt = config.command(&format!("state adopt {old} {new}"));
-    let discard = config.command(&format!("state discard {old} --yes"));
+    let word = shell_word(old);
+    let adopt = config.command(&format!("state adopt {word} {new}"));
+    let discard = config.command(&format!("state discard {word} --yes"));
     StreamError::LoudStop {
         cause: format!(
             "{old}, which the config does not name any more, has read the Kinesis stream that {new} \
@@ -110,7 +112,8 @@ fn tell_of_harmless(config: &Config, name: &str, held: &Holdings) {
     let state = dir.display();
     if held.has_position() {
         let advice = heirs(config, Some(held));
-        let advice = advice.map(|new| config.command(&format!("state adopt {name} {new}")));
+        let word = shell_word(name);
+        let advice = advice.map(|new| config.command(&format!("state adopt {word} {new}")));
         tracing::warn!(
             stream = name,
             %state,
@@ -130,6 +133,7 @@ fn tell_of_harmless(config: &Config, name: &str, held: &Holdings) {
 
 /// What a person can do, in commands that work as they stand.
 fn advice(config: &Config, name: &str, held: Option<&Holdings>) -> String {
+    let name = shell_word(name);
     let mut ways = Vec::new();
     if held.is_some() {
         let like = choice(&drainers(config, held)).unwrap_or_else(|| "STREAM".to_owned());

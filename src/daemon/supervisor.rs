@@ -269,7 +269,7 @@ impl Supervisor {
             advice,
             "the stream has stopped: a person must decide"
         );
-        self.door.shut(cause.clone());
+        self.door.stop(cause.clone());
         self.around
             .status
             .set_state(State::Stopped { cause, advice });

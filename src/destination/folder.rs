@@ -6,6 +6,7 @@
 mod beneath;
 mod durable;
 mod key;
+mod list;
 mod staging;
 
 use std::collections::HashSet;

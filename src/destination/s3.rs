@@ -8,6 +8,7 @@ mod answer;
 mod bodies;
 mod connect;
 mod lifecycle;
+mod list;
 mod parts;
 mod prepared;
 mod upload;

@@ -238,7 +238,10 @@ async fn perform(state: &ApiState, head: &Parts, body: Body) -> Result<String, A
         .await
         .map_err(|error| match error {
             BodyError::TooLarge { .. } => operation.too_large(),
-            error => error.into(),
+            error => {
+                state.turned_away(None, &error);
+                error.into()
+            }
         })?;
     let answer = match operation {
         Operation::PutRecord => put::put_record(state, &body).await,

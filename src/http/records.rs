@@ -70,33 +70,53 @@ pub(super) async fn put(
             };
             hand_over(stream, &**intake, batches, warning).await
         }
-        Err(answer) => answer,
+        Err(Unreceived::Content(error)) => content_failed(&error),
+        Err(Unreceived::Body(error)) => {
+            state.turned_away(Some(&name), &error);
+            body_failed(&error)
+        }
     }
 }
 
-/// Reads the body into batches; the answer where that fails.
+/// Why there are no batches.
+enum Unreceived {
+    Body(BodyError),
+    Content(ContentError),
+}
+
+impl From<BodyError> for Unreceived {
+    fn from(error: BodyError) -> Self {
+        Self::Body(error)
+    }
+}
+
+impl From<ContentError> for Unreceived {
+    fn from(error: ContentError) -> Self {
+        Self::Content(error)
+    }
+}
+
+/// Reads the body into batches.
 async fn receive(
     mut frames: Frames,
     decoding: Decoding,
     kind: Kind,
-) -> Result<(Vec<PutBatch>, Hold), Response> {
+) -> Result<(Vec<PutBatch>, Hold), Unreceived> {
     let (decoding, received) = match decode(&mut frames, decoding).await {
         Ok(decoded) => decoded,
-        Err(answer) => {
+        Err(error) => {
             frames.discard().await;
-            return Err(answer);
+            return Err(error);
         }
     };
     if received == 0 && kind == Kind::Lines {
         return Ok((Vec::new(), frames.into_hold())); // no bytes are no records, whatever their encoding
     }
-    let content = decoding.finish().map_err(|error| content_failed(&error))?;
-    let batches = match content.into_records() {
-        Records::Lines(lines) => lines.finish().map_err(|error| content_failed(&error))?,
+    let batches = match decoding.finish()?.into_records() {
+        Records::Lines(lines) => lines.finish()?,
         Records::Values(values) => {
-            let checked = values.check().map_err(|error| content_failed(&error))?;
-            let held = frames.hold(checked.memory()).await;
-            held.map_err(|error| body_failed(&error))?;
+            let checked = values.check()?;
+            frames.hold(checked.memory()).await?;
             checked.batches()
         }
     };
@@ -107,23 +127,22 @@ async fn receive(
 async fn decode(
     frames: &mut Frames,
     mut decoding: Decoding,
-) -> Result<(Decoding, usize), Response> {
+) -> Result<(Decoding, usize), Unreceived> {
     let mut received = 0;
-    while let Some(piece) = frames.next().await.map_err(|error| body_failed(&error))? {
+    while let Some(piece) = frames.next().await? {
         received += piece.len();
         if received > BODY_BYTES_MAX {
-            return Err(content_failed(&ContentError::TooLarge));
+            return Err(ContentError::TooLarge.into());
         }
         let mut rest = &piece[..];
         loop {
             // The piece counts for as long as it is worked through, and before it is copied.
-            let held = frames.hold(decoding.memory() + piece.len()).await;
-            held.map_err(|error| body_failed(&error))?;
+            frames.hold(decoding.memory() + piece.len()).await?;
             if rest.is_empty() {
                 break;
             }
-            let taken = decoding.feed(rest);
-            rest = &rest[taken.map_err(|error| content_failed(&error))?..];
+            let taken = decoding.feed(rest)?;
+            rest = &rest[taken..];
         }
     }
     Ok((decoding, received))

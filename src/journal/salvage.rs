@@ -4,6 +4,8 @@
 use std::io;
 use std::path::Path;
 
+use uuid::Uuid;
+
 use super::frame::Seed;
 use super::segment::{HEADER_BYTES, Header, Kind};
 use super::window::Window;
@@ -16,27 +18,9 @@ type Take<'a> = dyn FnMut(Sequence, i64, &[u8]) -> io::Result<()> + 'a;
 /// Gives `take` each record of the segments in `dir`, delivered or not, once. Returns how many there
 /// were.
 pub fn salvage(disk: &dyn Disk, dir: &Path, take: &mut Take<'_>) -> io::Result<u64> {
-    let names = match disk.list(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-        names => names?,
-    };
-    let mut segments: Vec<(u64, Kind)> = names
-        .iter()
-        .filter_map(|name| Kind::parse(name))
-        .filter(|(kind, _)| matches!(kind, Kind::Segment | Kind::Quarantined))
-        .map(|(kind, number)| (number, kind))
-        .collect();
-    segments.sort_by_key(|(number, _)| *number);
-    // Frames are bound to the state's name, which each header has.
-    let mut incarnation = None;
-    for (number, kind) in &segments {
-        let file = disk.open(&kind.path(dir, *number), Open::Existing)?;
-        let mut block = vec![0; usize::try_from(HEADER_BYTES.min(file.len()?)).unwrap_or(0)];
-        read_around(&*file, &mut block, 0)?;
-        let header = Header::decode(&block).ok();
-        incarnation = incarnation.or(header.map(|header| header.incarnation));
-    }
-    let Some(incarnation) = incarnation else {
+    let segments = segments(disk, dir)?;
+    // Frames are bound to the state's name.
+    let Some(incarnation) = named(disk, dir, &segments)? else {
         return Ok(0);
     };
     let (mut records, mut next) = (0, Sequence(0));
@@ -71,4 +55,38 @@ pub fn salvage(disk: &dyn Disk, dir: &Path, take: &mut Take<'_>) -> io::Result<u
         }
     }
     Ok(records)
+}
+
+/// The incarnation of the state that the segments in `dir` are of; `None`: no header tells.
+pub fn incarnation(disk: &dyn Disk, dir: &Path) -> io::Result<Option<Uuid>> {
+    named(disk, dir, &segments(disk, dir)?)
+}
+
+/// The segments in `dir` by number, damaged ones too.
+fn segments(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<(u64, Kind)>> {
+    let names = match disk.list(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        names => names?,
+    };
+    let mut segments: Vec<(u64, Kind)> = names
+        .iter()
+        .filter_map(|name| Kind::parse(name))
+        .filter(|(kind, _)| matches!(kind, Kind::Segment | Kind::Quarantined))
+        .map(|(kind, number)| (number, kind))
+        .collect();
+    segments.sort_by_key(|(number, _)| *number);
+    Ok(segments)
+}
+
+/// The incarnation in the first header that can be read.
+fn named(disk: &dyn Disk, dir: &Path, segments: &[(u64, Kind)]) -> io::Result<Option<Uuid>> {
+    for (number, kind) in segments {
+        let file = disk.open(&kind.path(dir, *number), Open::Existing)?;
+        let mut block = vec![0; usize::try_from(HEADER_BYTES.min(file.len()?)).unwrap_or(0)];
+        read_around(&*file, &mut block, 0)?;
+        if let Ok(header) = Header::decode(&block) {
+            return Ok(Some(header.incarnation));
+        }
+    }
+    Ok(None)
 }

@@ -64,8 +64,14 @@ impl ErrorPrefix {
     /// The text before the first expression, cut back to its last slash: where the stream's own
     /// markers live.
     pub fn literal_head(&self) -> &str {
+        let text = self.literal();
+        &text[..text.rfind('/').map_or(0, |slash| slash + 1)]
+    }
+
+    /// The text before the first expression: what the keys of all error objects begin with.
+    pub fn literal(&self) -> &str {
         match self.parts.first() {
-            Some(Part::Literal(text)) => &text[..text.rfind('/').map_or(0, |slash| slash + 1)],
+            Some(Part::Literal(text)) => text,
             _ => "",
         }
     }
@@ -152,4 +158,74 @@ pub fn object_name(
         .expect("the pattern of object names is sound")
         .format(&zone.at(arrival_ms.div_euclid(1000)), zone, &mut time);
     format!("{stream}-{version}-{time}-{object_id}{extension}")
+}
+
+/// What stands before the name in a key, if [`object_name`] can have made the name for this stream.
+pub fn before_object_name<'k>(key: &'k str, stream: &str, version: u32) -> Option<&'k str> {
+    let folder = key.rfind('/').map_or(0, |slash| slash + 1);
+    let begin = format!("{stream}-{version}-");
+    let is_name = |at: &usize| {
+        let rest = key[*at..].strip_prefix(&begin);
+        rest.is_some_and(is_time_and_id)
+    };
+    let mut starts = key[folder..].char_indices().map(|(at, _)| folder + at);
+    Some(&key[..starts.find(is_name)?])
+}
+
+/// Whether this is `<yyyy-MM-dd-HH-mm-ss>-<uuid><ext>`.
+fn is_time_and_id(text: &str) -> bool {
+    const TIME: &str = "0000-00-00-00-00-00-";
+    let Some((time, rest)) = text.split_at_checked(TIME.len()) else {
+        return false;
+    };
+    let Some((id, extension)) = rest.split_at_checked(uuid::fmt::Hyphenated::LENGTH) else {
+        return false;
+    };
+    let is_like = |(of, like): (u8, u8)| match like {
+        b'0' => of.is_ascii_digit(),
+        like => of == like,
+    };
+    let is_id = Uuid::try_parse(id).is_ok_and(|of| of.to_string() == id);
+    time.bytes().zip(TIME.bytes()).all(is_like)
+        && is_id
+        && (extension.is_empty() || extension.starts_with('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_a_stream_are_told_from_others() {
+        let id = Uuid::from_u128(0xabc_def0_1234);
+        for (stream, extension) in [("c", ""), ("a-b", ".gz"), ("1-1", ".zstd.parquet")] {
+            let name = object_name(stream, 1, 1_795_333_785_029, id, extension, &Zone::utc());
+            for before in ["", "data/", "data/k=c-1-/", "logs-", "é/ü"] {
+                let key = format!("{before}{name}");
+                assert_eq!(before_object_name(&key, stream, 1), Some(before), "{key}");
+                assert_eq!(before_object_name(&format!("{key}/x"), stream, 1), None);
+                let without_id = key.replace(&id.to_string(), "id");
+                assert_eq!(before_object_name(&without_id, stream, 1), None);
+                assert_eq!(before_object_name(&key, stream, 2), None);
+                assert_eq!(before_object_name(&key, "other", 1), None);
+            }
+        }
+        let name = object_name("b-c", 1, 0, id, "", &Zone::utc());
+        assert_eq!(before_object_name(&name, "c", 1), Some("b-"));
+        for name in [
+            "",
+            "c",
+            "c-1-",
+            "c-1-2026-11-22-07-49-36-",
+            "c-1-2026-11-22-07-49-3é-",
+        ] {
+            assert_eq!(before_object_name(name, "c", 1), None, "{name}");
+        }
+        let upper = object_name("c", 1, 0, id, "", &Zone::utc()).to_uppercase();
+        assert_eq!(
+            before_object_name(&upper, "C", 1),
+            None,
+            "not as we write it"
+        );
+    }
 }

@@ -165,6 +165,7 @@ fn expression(text: &str, start: usize, field: Field) -> Result<Part, Box<Partit
                 at: Some(at),
                 message: fault.message,
                 help: fault.help,
+                is_of_system: false,
             })
         })
     };
@@ -265,7 +266,7 @@ fn misplaced(
 }
 
 /// Whether a prefix has any expression, so that nothing is appended to it.
-pub(super) fn has_expression(text: &str) -> bool {
+pub fn has_expression(text: &str) -> bool {
     text.contains("!{")
 }
 

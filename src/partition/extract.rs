@@ -101,7 +101,9 @@ impl Extractor {
         unmatched_transform_keys(plan.has_transforms, pieces, faults);
         unmatched_event_time(settings, pieces, unread, faults);
         let fast = match faults.as_slice() {
-            [] => jq::on_deep_stack(|| Fast::compile(settings, &query_keys)).flatten(),
+            [] => jq::on_deep_stack(|| Fast::compile(settings, &query_keys))
+                .ok()
+                .flatten(),
             _ => None,
         };
         let mut extractor = Self {
@@ -122,7 +124,7 @@ impl Extractor {
         let is_constant = |text: &Option<String>, field| {
             let text = text.as_deref()?;
             let parsed = jq::on_deep_stack(|| Some(jq::is_constant(&jq::parse(text, field).ok()?)));
-            parsed.flatten().filter(|is_constant| *is_constant)
+            parsed.ok().flatten().filter(|is_constant| *is_constant)
         };
         let mut faults = Vec::new();
         let mut judge = |extractor: &Self, field| {
@@ -428,7 +430,8 @@ fn unmatched_transform_keys(
 fn unusable_queries(settings: &PartitioningSettings, faults: &mut Vec<PartitionFault>) {
     let mut judge = |text: &Option<String>, field, why: fn(&Term<&str>) -> Option<String>, help| {
         let Some(text) = text else { return };
-        let why = jq::on_deep_stack(|| why(&jq::parse(text, field).ok()?)).flatten();
+        let why = jq::on_deep_stack(|| why(&jq::parse(text, field).ok()?));
+        let why = why.ok().flatten();
         faults.extend(why.map(|why| PartitionFault::whole(field, why).help(help)));
     };
     let help = "write an object of keys, such as '{event_type: .event_type}'";

@@ -30,6 +30,8 @@ pub struct PartitionFault {
     pub message: String,
     /// What to write instead.
     pub help: Option<String>,
+    /// It is the system's and not the setting's: another attempt may go well.
+    pub is_of_system: bool,
 }
 
 impl PartitionFault {
@@ -39,6 +41,7 @@ impl PartitionFault {
             at: Some(at),
             message: message.into(),
             help: None,
+            is_of_system: false,
         }
     }
 
@@ -48,6 +51,7 @@ impl PartitionFault {
             at: None,
             message: message.into(),
             help: None,
+            is_of_system: false,
         }
     }
 

@@ -20,6 +20,7 @@ mod rewrite;
 mod value;
 
 use std::fmt::{self, Write as _};
+use std::io;
 
 use jaq_core::data::HasLut;
 use jaq_core::load::parse::Def;
@@ -78,12 +79,8 @@ impl Query {
             let message = format!("the query is longer than {QUERY_BYTES_MAX} bytes");
             return Err(vec![PartitionFault::whole(field, message)]);
         }
-        on_deep_stack(|| compile(text, field)).unwrap_or_else(|| {
-            Err(vec![PartitionFault::whole(
-                field,
-                "the query could not be compiled",
-            )])
-        })
+        on_deep_stack(|| compile(text, field))
+            .unwrap_or_else(|error| Err(vec![not_looked_at(field, &error)]))
     }
 
     /// The query's one output for a record; the error is a sentence for the failed record.
@@ -109,12 +106,27 @@ impl Query {
     }
 }
 
-/// Runs what recurses as deep as a query nests; nothing if it fails inside.
-pub(super) fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
+/// Runs what recurses as deep as a query nests. The error says why the system has no thread for it, or
+/// that the work has panicked.
+pub(super) fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
     std::thread::scope(|scope| {
         let builder = std::thread::Builder::new().stack_size(COMPILE_STACK_BYTES);
-        builder.spawn_scoped(scope, work).ok()?.join().ok()
+        let thread = builder.spawn_scoped(scope, work)?;
+        let panicked = |_| io::Error::other("the compiler of queries has panicked");
+        thread.join().map_err(panicked)
     })
+}
+
+/// Nobody has looked at the query: whether anything is wrong with it is not known.
+fn not_looked_at(field: Field, error: &io::Error) -> PartitionFault {
+    let message = format!("the query was not looked at: no thread could compile it: {error}");
+    PartitionFault {
+        is_of_system: true,
+        ..PartitionFault::whole(field, message).help(
+            "this is no fault of the query: see how much memory and how many threads this process may \
+             have (ulimit -v, ulimit -u), and try again",
+        )
+    }
 }
 
 fn compile(text: &str, field: Field) -> Result<Query, Vec<PartitionFault>> {

@@ -107,6 +107,14 @@ impl Template {
             .any(|part| matches!(part, Segment::Key(_) | Segment::EventTime(_)))
     }
 
+    /// The text before the first expression.
+    pub(super) fn literal(&self) -> &str {
+        match self.segments.first() {
+            Some(Segment::Literal(text)) => text,
+            _ => "",
+        }
+    }
+
     /// Appends the identity; `escaped` says how key values go into it.
     pub(super) fn write(&self, values: &Values<'_>, escaped: bool, out: &mut Vec<u8>) {
         for segment in &self.segments {

@@ -130,11 +130,7 @@ fn open_state(
             "one copy of the checkpoint store was damaged, and is mended from the other: see to the disk"
         );
     }
-    let outputs =
-        Outputs::compile(settings, std::mem::take(&mut recovered.formats)).map_err(|cause| {
-            let advice = "mend the stream's settings".to_owned();
-            StreamError::LoudStop { cause, advice }
-        })?;
+    let outputs = Outputs::compile(settings, std::mem::take(&mut recovered.formats))?;
     store_name::rename(&mut recovered, outputs.store());
     let spool = Spool::open(Arc::clone(disk), Path::new(SPOOL_DIR), recovered.extents());
     let spool = spool.map_err(|error| spool_error(&settings.name, error))?;
@@ -334,13 +330,23 @@ impl Claim {
         let body = serde_json::json!({
             "stream": stream, "epoch": epoch, "claimedAt": now_ms, "claim": Uuid::new_v4(),
         });
+        let claims = claims(head, *incarnation);
         Some(Self {
-            key: format!("{head}.firehose/{incarnation}/{epoch}"),
+            key: format!("{claims}{epoch}"),
             body: body.to_string().into_bytes(),
-            probe_key: format!("{head}.firehose/{incarnation}/probe"),
+            probe_key: format!("{claims}probe"),
         })
     }
 }
+
+/// What the keys of an incarnation's claims begin with, before the number of the epoch: of the first, unless
+/// the destination was not there, [`FIRST_EPOCH`].
+pub(super) fn claims(marker_head: &str, incarnation: Uuid) -> String {
+    format!("{marker_head}.firehose/{incarnation}/")
+}
+
+/// The epoch in which a state begins.
+pub(super) const FIRST_EPOCH: u32 = 1;
 
 /// Opens the destination and claims the epoch there, for as long as it takes; `at_once` cuts a wait for the
 /// next attempt short.

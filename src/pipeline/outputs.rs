@@ -1,6 +1,7 @@
 //! What a stream writes: for each lane its format, and where its objects go.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -9,6 +10,7 @@ use super::prefixes::{self, MadeUp, Prefixes, STREAM_VERSION};
 use super::store_name::store_name;
 use crate::checkpoint::{Lane, Target};
 use crate::config::{Compression, Delimiter, FormatSettings, StreamSettings};
+use crate::error::StreamError;
 use crate::failure::{ErrorOutputType, Failure};
 use crate::format::Format;
 use crate::json;
@@ -46,12 +48,12 @@ impl Outputs {
     pub fn compile(
         settings: &StreamSettings,
         named: BTreeMap<u64, FormatSettings>,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, StreamError> {
         let Prefixes {
             data: mut partitioner,
             errors: error_prefix,
             backup,
-        } = prefixes::compile(settings, MadeUp::default()).map_err(|faults| join(&faults))?;
+        } = prefixes::compile(settings, MadeUp::default()).map_err(|faults| refused(&faults))?;
         if matches!(settings.format, FormatSettings::Parquet { .. }) {
             // Its decoder reads every record to the end.
             partitioner = partitioner.trusting_the_rest();
@@ -62,12 +64,12 @@ impl Outputs {
         let error_identity = error_identity.cloned().unwrap_or_default();
         let mut formats = HashMap::new();
         for (hash, settings) in named {
-            let format = Format::compile(&settings).map_err(|fault| fault.to_string())?;
+            let format = Format::compile(&settings).map_err(|fault| to_be_mended(&fault))?;
             formats.insert(hash, (settings, format));
         }
-        let mut add = |settings: &FormatSettings| -> Result<u64, String> {
+        let mut add = |settings: &FormatSettings| -> Result<u64, StreamError> {
             let hash = format_hash(settings);
-            let format = Format::compile(settings).map_err(|fault| fault.to_string())?;
+            let format = Format::compile(settings).map_err(|fault| to_be_mended(&fault))?;
             formats.insert(hash, (settings.clone(), format));
             Ok(hash)
         };
@@ -230,12 +232,27 @@ fn format_hash(settings: &FormatSettings) -> u64 {
     crc_fast::crc64_nvme(&json)
 }
 
-fn join(faults: &[PartitionFault]) -> String {
-    faults
-        .iter()
-        .map(|fault| fault.message.as_str())
-        .collect::<Vec<_>>()
-        .join("; ")
+/// What faults mean to the stream: those of the system may pass.
+pub(super) fn refused(faults: &[PartitionFault]) -> StreamError {
+    let messages = |faults: Vec<&PartitionFault>| {
+        let messages: Vec<_> = faults.iter().map(|fault| &*fault.message).collect();
+        messages.join("; ")
+    };
+    let (passing, own): (Vec<_>, _) = faults.iter().partition(|fault| fault.is_of_system);
+    if own.is_empty() {
+        return StreamError::State {
+            action: "compile the stream's queries",
+            cause: messages(passing),
+        };
+    }
+    to_be_mended(&messages(own))
+}
+
+fn to_be_mended(cause: &dyn fmt::Display) -> StreamError {
+    StreamError::LoudStop {
+        cause: cause.to_string(),
+        advice: "mend the stream's settings".to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -280,6 +297,23 @@ mod tests {
             let chunk = outputs(lines).deaggregated(Arc::new(chunk.finish()));
             assert_eq!(chunk.len(), count, "{lines}");
         }
+    }
+
+    #[test]
+    fn what_the_system_refuses_is_tried_again_and_what_the_settings_say_is_to_be_mended() {
+        let fault = |is_of_system| PartitionFault {
+            field: crate::partition::Field::Query,
+            at: None,
+            message: format!("of system: {is_of_system}"),
+            help: None,
+            is_of_system,
+        };
+        let passing = refused(&[fault(true)]);
+        assert!(matches!(passing, StreamError::State { .. }), "{passing}");
+        let StreamError::LoudStop { cause, .. } = refused(&[fault(true), fault(false)]) else {
+            panic!("the settings are at fault");
+        };
+        assert_eq!(cause, "of system: false");
     }
 
     #[test]

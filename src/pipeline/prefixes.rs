@@ -122,6 +122,7 @@ fn markers(
                  error prefix: {why}"
             ),
             help: Some("shorten the head".to_owned()),
+            is_of_system: false,
         }]
     })
 }

@@ -63,6 +63,24 @@ pub enum Refused {
         /// What the operating system said.
         cause: String,
     },
+    /// The stream is starting, or recovers.
+    #[error("stream {stream} takes no records now: {cause}")]
+    Unready {
+        /// The stream.
+        stream: String,
+        /// What it is at.
+        cause: String,
+    },
+    /// The stream has stopped loudly.
+    #[error(
+        "stream {stream} has stopped, and takes no records until a person has seen to it: {cause}"
+    )]
+    Stopped {
+        /// The stream.
+        stream: String,
+        /// What was found.
+        cause: String,
+    },
     /// The daemon is stopping.
     #[error("stream {stream} is stopping")]
     Stopping {
@@ -79,4 +97,9 @@ pub trait Intake: Send + Sync {
     /// Accepts a batch: resolves after its bytes are fsynced. Dropping the future does not take
     /// the batch back. Empty batches are accepted without a write.
     fn append(&self, batch: PutBatch) -> Appending<'_>;
+
+    /// Is told why a producer was turned away before its batch could be read.
+    fn turned_away(&self, why: &str) {
+        let _ = why;
+    }
 }

@@ -232,11 +232,6 @@ impl Tally {
         })
     }
 
-    /// Whether nothing has failed.
-    pub const fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// What has failed.
     pub fn iter(&self) -> impl Iterator<Item = &Failed> {
         self.0.iter()

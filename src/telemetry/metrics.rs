@@ -44,6 +44,7 @@ mod name {
     pub(super) const INCOMING_RECORDS: &str = "firehose_incoming_records_total";
     pub(super) const INCOMING_BYTES: &str = "firehose_incoming_bytes_total";
     pub(super) const REFUSED_RECORDS: &str = "firehose_refused_records_total";
+    pub(super) const TURNED_AWAY: &str = "firehose_turned_away_requests_total";
     pub(super) const PUT: &str = "firehose_put_seconds";
     pub(super) const READ_RECORDS: &str = "firehose_read_records_total";
     pub(super) const DELIVERED_RECORDS: &str = "firehose_delivered_records_total";
@@ -101,11 +102,12 @@ mod name {
 
 /// Kind, unit and help text of every metric.
 #[rustfmt::skip]
-const DESCRIPTIONS: [(&str, Kind, Unit, &str); 57] = [
+const DESCRIPTIONS: [(&str, Kind, Unit, &str); 58] = [
     (name::INCOMING_REQUESTS, Kind::Counter, Unit::Count, "Put requests answered with success."),
     (name::INCOMING_RECORDS, Kind::Counter, Unit::Count, "Records accepted (durable in the journal) and answered."),
     (name::INCOMING_BYTES, Kind::Counter, Unit::Bytes, "Bytes of accepted records."),
     (name::REFUSED_RECORDS, Kind::Counter, Unit::Count, "Records refused for want of room or because of a disk error; the producer was told."),
+    (name::TURNED_AWAY, Kind::Counter, Unit::Count, "Put requests refused because all memory for bodies was taken; those of Firehose's API count for each stream."),
     (name::PUT, Kind::Histogram, Unit::Seconds, "From a checked put request to its durable acceptance."),
     (name::READ_RECORDS, Kind::Counter, Unit::Count, "Records read from the source and applied."),
     (name::DELIVERED_RECORDS, Kind::Counter, Unit::Count, "Records in published data objects."),
@@ -285,6 +287,8 @@ pub struct StreamMetrics {
     pub incoming_bytes: Total,
     /// Records refused.
     pub refused_records: Total,
+    /// Requests that there was no memory for.
+    pub turned_away: Total,
     /// From a checked put request to its durable acceptance.
     pub put: Timing,
     /// Records read from the source and applied.
@@ -339,6 +343,7 @@ impl StreamMetrics {
             incoming_records: total(name::INCOMING_RECORDS),
             incoming_bytes: total(name::INCOMING_BYTES),
             refused_records: total(name::REFUSED_RECORDS),
+            turned_away: total(name::TURNED_AWAY),
             put: timing(name::PUT),
             read_records: total(name::READ_RECORDS),
             delivered_records: total(name::DELIVERED_RECORDS),

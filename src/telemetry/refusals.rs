@@ -57,20 +57,36 @@ impl Refusals {
     pub fn stall(&self, patience: Duration) -> Option<String> {
         let now = self.clock.moment();
         let inner = self.lock();
-        if let (Some(since), Some((last, cause))) = (inner.since, &inner.last)
-            && since.until(*last) >= patience
-            && last.until(now) < patience
-        {
-            return Some(format!("producers are refused: {cause}"));
-        }
+        // First: who waits for the disk holds what others are turned away for.
         let waits = inner.unanswered.filter(|_| inner.pending > 0);
-        waits
-            .is_some_and(|since| since.until(now) >= patience)
-            .then(|| "producers get no answer: the disk under state_dir takes no writes".to_owned())
+        if waits.is_some_and(|since| since.until(now) >= patience) {
+            let cause = "producers get no answer: the disk under state_dir takes no writes";
+            return Some(cause.to_owned());
+        }
+        let (since, (last, cause)) = (inner.since?, inner.last.as_ref()?);
+        let goes_on = since.until(*last) >= patience && last.until(now) < patience;
+        goes_on.then(|| format!("producers are refused: {cause}"))
+    }
+
+    /// A batch was refused before it was handed over. Gives what [`Refusals::stall`] says now.
+    pub fn turned_away(&self, cause: String, patience: Duration) -> Option<String> {
+        let now = self.clock.moment();
+        self.lock().refuse(cause, now, patience);
+        self.stall(patience)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn refuse(&mut self, cause: String, now: Moment, patience: Duration) {
+        let is_old = |(last, _): &(Moment, String)| last.until(now) >= patience;
+        if self.last.as_ref().is_none_or(is_old) {
+            self.since = Some(now);
+        }
+        self.last = Some((now, cause));
     }
 }
 
@@ -86,11 +102,7 @@ impl Knock {
     pub fn refused(self, cause: String, patience: Duration) -> Option<String> {
         let now = self.refusals.clock.moment();
         let mut inner = self.refusals.lock();
-        let is_old = |(last, _): &(Moment, String)| last.until(now) >= patience;
-        if inner.last.as_ref().is_none_or(is_old) {
-            inner.since = Some(now);
-        }
-        inner.last = Some((now, cause));
+        inner.refuse(cause, now, patience);
         inner.unanswered = Some(now);
         drop(inner);
         self.refusals.stall(patience)
@@ -178,5 +190,22 @@ mod tests {
         pass(&clock, 100);
         let _late = refusals.knock();
         assert_eq!(refusals.stall(PATIENCE), None, "it has just come");
+    }
+
+    #[test]
+    fn who_is_turned_away_while_others_wait_for_the_disk_is_told_of_the_disk() {
+        let (clock, refusals) = refusals();
+        let turn_away = || refusals.turned_away("no memory".to_owned(), PATIENCE);
+        let stuck = refusals.knock();
+        for _ in 0..30 {
+            assert_eq!(turn_away(), None);
+            pass(&clock, 1);
+        }
+        assert!(turn_away().unwrap().contains("no answer"));
+        drop(stuck);
+        let stall = turn_away().unwrap();
+        assert_eq!(stall, "producers are refused: no memory");
+        refusals.knock().accepted();
+        assert_eq!(refusals.stall(PATIENCE), None);
     }
 }

@@ -6,6 +6,8 @@ mod bodies;
 mod browsers;
 mod clients;
 mod disks;
+mod exports;
+mod fairness;
 mod keys;
 mod modules;
 mod queries;

@@ -36,7 +36,7 @@ pub(super) struct Judge<'s> {
 
 impl<'s> Judge<'s> {
     pub(super) fn new(stream: &'s StreamSettings, now_ms: i64) -> anyhow::Result<Self> {
-        let outputs = Outputs::compile(stream, BTreeMap::new()).map_err(anyhow::Error::msg)?;
+        let outputs = Outputs::compile(stream, BTreeMap::new())?;
         let format = Format::compile(&stream.format)?;
         let (scratch, encoder) = (outputs.partitioner.scratch(), format.encoder());
         let log = Log::new();

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::disk::{Disk, HostDisk, Open};
 use crate::extent::{self, Extent};
 use crate::pipeline::SPOOL_DIR;
+use crate::printable::shell_word;
 use crate::spool::{self, Spool};
 
 /// Where objects are moved to, below a stream's directory: a folder each, by object id, and beside it what
@@ -73,7 +74,12 @@ pub(super) fn discard(
     take_out(&disk, object)?;
     let file = dir.join(file);
     let file = std::path::absolute(&file).unwrap_or(file);
-    let retry = config.command(&format!("state retry {stream} --object {key}"));
+    let retry = format!(
+        "state retry {} --object {}",
+        shell_word(stream),
+        shell_word(key)
+    );
+    let retry = config.command(&retry);
     writeln!(
         out,
         "its bytes are in {}; `{retry}` puts it back",
@@ -92,7 +98,7 @@ pub(super) fn discard(
 /// Why an object cannot be moved aside.
 fn not_waiting(config: &Config, stream: &str, key: &str, found: &Recovered) -> String {
     if found.open.iter().any(|batch| batch.target.key == key) {
-        let drain = config.command(&format!("state drain {stream}"));
+        let drain = config.command(&format!("state drain {}", shell_word(stream)));
         return format!(
             "{key} is of a batch that is still open: it is sealed when the daemon runs, or by `{drain}`"
         );

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use base64::Engine as _;
 
 use super::super::CommandError;
-use super::directory;
+use super::{directory, objects};
 use crate::config::Config;
 use crate::disk::HostDisk;
 use crate::journal;
@@ -19,8 +19,8 @@ use crate::pipeline::QUARANTINE_DIR;
 /// The records of the journal, in a file of `to`.
 const RECORDS: &str = "journal.jsonl";
 
-/// Writes the records of the journal as lines of JSON, and copies what holds those of batches. The state
-/// stays as it is.
+/// Writes the records of the journal as lines of JSON, copies what holds those of batches, and lists what is
+/// delivered. The state stays as it is.
 pub(super) fn run(
     config: &Config,
     stream: &str,
@@ -51,6 +51,14 @@ pub(super) fn run(
             )?;
         }
     }
+    if let Some(settings) = config.streams.get(stream) {
+        return objects::list(settings, &from, to, out);
+    }
+    writeln!(
+        out,
+        "what the destination holds of {stream} is not listed: the config does not name the stream, and \
+         nothing else tells where its objects are; name it again and export into another folder"
+    )?;
     Ok(())
 }
 

@@ -15,6 +15,7 @@ use crate::daemon::holdings::{self, Holdings, SET_ASIDE};
 use crate::daemon::{self, Drained};
 use crate::disk::HostDisk;
 use crate::pipeline::{QUARANTINE_DIR, store_name};
+use crate::printable::shell_word;
 
 /// `state list`.
 pub(super) fn list(config: &Config, out: &mut dyn Write) -> Result<(), CommandError> {
@@ -148,6 +149,7 @@ pub(super) fn adopt(
         )));
     }
     let refused = |why: String| {
+        let (old, new) = (shell_word(old), shell_word(new));
         let drain = config.command(&format!("state drain {old} --like {new}"));
         Err(CommandError::Usage(format!(
             "{why}: deliver what {old} holds with `{drain}`"

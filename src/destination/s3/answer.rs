@@ -215,6 +215,7 @@ fn permissions(doing: &str) -> &'static str {
             "s3:GetObject on these keys and s3:ListBucket on the bucket (firehose asks whether an \
              object is its own after a lost reply)"
         }
+        Some("listing") => "s3:ListBucket on the bucket",
         Some("aborting") => "s3:AbortMultipartUpload",
         Some("removing") => "s3:DeleteObject on the keys with `.firehose/`",
         _ => {

@@ -51,7 +51,7 @@ pub async fn connect_shared(
 ) -> Result<Destination, StreamError> {
     let probe_key = format!(
         "{}.firehose/{table}/probe",
-        compile(settings)?.marker_head()
+        Outputs::compile(settings, BTreeMap::new())?.marker_head()
     );
     let mut attempt = 0;
     loop {
@@ -170,18 +170,10 @@ fn open_scratch(
     disk: Arc<dyn Disk>,
     shard: &str,
 ) -> Result<(Outputs, Spool), StreamError> {
-    let outputs = compile(settings)?;
+    let outputs = Outputs::compile(settings, BTreeMap::new())?;
     let spool = Spool::open(disk, &scratch(shard), std::iter::empty());
     let spool = spool.map_err(|error| spool_error(&settings.name, error))?;
     Ok((outputs, spool))
-}
-
-fn compile(settings: &StreamSettings) -> Result<Outputs, StreamError> {
-    let outputs = Outputs::compile(settings, BTreeMap::new());
-    outputs.map_err(|cause| StreamError::LoudStop {
-        cause,
-        advice: "mend the stream's settings".to_owned(),
-    })
 }
 
 /// Where the pipelines of a shared stream spool, below the stream's directory. Nothing there is ever

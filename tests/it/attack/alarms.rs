@@ -3,6 +3,7 @@
 
 mod damaged;
 mod former;
+mod refused;
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +12,7 @@ use serde_json::Value;
 
 use crate::support::campaign::say;
 use crate::support::daemon::{Daemon, Site};
-use crate::support::http::{get, metric, post_records};
+use crate::support::http::{get, metric, post_records, put_record};
 use crate::support::small_disk::SmallDisk;
 use crate::transforms::{HOSTILE, build};
 
@@ -243,6 +244,8 @@ fn every_row_of_the_readme_is_brought_about_here() {
         include_str!("alarms.rs"),
         include_str!("alarms/damaged.rs"),
         include_str!("alarms/former.rs"),
+        include_str!("alarms/refused.rs"),
+        include_str!("disks.rs"),
         include_str!("keys.rs"),
     ];
     let rows = table();
@@ -427,5 +430,16 @@ fn state_that_is_not_whole() {
     let mut daemon = site.spawn(&[]);
     daemon.alive();
     let what = "State is missing, damaged or not whole";
-    judge(what, &site, &mut daemon, "clicks", || {});
+    let cause = judge(what, &site, &mut daemon, "clicks", || {});
+    // Producers are told that it will not pass by itself, and why.
+    let told = post_records(site.address, "clicks", b"{}").unwrap();
+    assert_eq!(told.status, 503);
+    let stopped = "stream clicks has stopped, and takes no records until a person has seen to it: ";
+    assert!(
+        told.text().contains(&format!("{stopped}{cause}")),
+        "{}",
+        told.text()
+    );
+    let told = put_record(site.address, "clicks", b"{}").unwrap();
+    assert!(told.text().contains(stopped), "{}", told.text());
 }

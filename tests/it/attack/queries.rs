@@ -1,13 +1,12 @@
-//! Records that make a partition query work: nothing hangs, and who is beside them does not wait.
+//! Records that make a partition query work: nothing hangs, and they fail alone.
 
-use std::ops::Range;
-use std::time::Instant;
+use std::process::Command;
 
 use serde_json::Value;
 
 use crate::support::daemon::{Site, wait_until};
 use crate::support::event::ERROR_PREFIX;
-use crate::support::http::{metric, post_records};
+use crate::support::http::post_records;
 use crate::support::lake;
 
 /// Queries, each with what its record repeats and how many bytes of it. All but the last find short
@@ -38,7 +37,8 @@ const EXPENSIVE: [(&str, &str, usize); 7] = [
     (r#".s|test(.[0:400] + "c")|tostring"#, "(?:a?){99}", 20_000),
 ];
 
-fn stream(name: &str, query: &str, interval: &str) -> String {
+/// A stream whose one partition key the query gives.
+pub(super) fn stream(name: &str, query: &str, interval: &str) -> String {
     format!(
         r#"
 [stream.{name}.source]
@@ -112,52 +112,25 @@ fn a_record_that_a_regular_expression_cannot_come_to_an_end_with_fails_alone() {
     daemon.drain();
 }
 
-/// Bytes of a record that takes all that a query may, and how many make a chunk.
-const SLOW: (usize, usize) = (20_000, 60);
-/// Records that the calm stream gets, one after the other.
-const CALM: usize = 5;
-
+/// Not enough memory for the stack of a thread that compiles: nobody has looked at the query.
 #[test]
-fn a_stream_whose_queries_are_slow_does_not_delay_another() {
-    let slow = stream("slow", r#"if .s then until(false; .) else "x" end"#, "0s");
-    let calm = stream("calm", ".k|ascii_downcase", "0s");
-    let site = Site::new(&[slow, calm].concat());
-    let daemon = site.start();
-    let round = |before: usize| {
-        let begun = Instant::now();
-        let record = format!("{{\"k\":\"A\",\"n\":{before}}}\n");
-        let reply = post_records(site.address, "calm", record.as_bytes()).unwrap();
-        assert_eq!(reply.status, 200, "{}", reply.text());
-        let acknowledged = begun.elapsed();
-        wait_until("the calm stream has delivered", || {
-            lake::lines(&site.path("calm-lake"), "data").len() > before
-        });
-        (acknowledged, begun.elapsed())
+fn a_query_that_the_system_has_no_thread_for_is_not_said_to_be_at_fault() {
+    let site = Site::new(&stream("clicks", ".k", "0s"));
+    let check = |kibibytes: &str| {
+        let script = format!("ulimit -v {kibibytes} && exec \"$0\" check");
+        let mut command = Command::new("sh");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_firehose")]);
+        let output = command.current_dir(site.path("")).output().unwrap();
+        let told = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(told).unwrap())
     };
-    let worst = |rounds: Range<usize>| {
-        rounds
-            .map(round)
-            .reduce(|worst, took| (worst.0.max(took.0), worst.1.max(took.1)))
-    };
-    let quiet = worst(0..CALM).unwrap();
-    // More chunks than there are threads to work on them.
-    let chunks = std::thread::available_parallelism().unwrap().get() + 1;
-    let (bytes, records) = SLOW;
-    let chunk = format!("{{\"s\":\"{}\"}}\n", "x".repeat(bytes)).repeat(records);
-    for _ in 0..chunks {
-        let reply = post_records(site.address, "slow", chunk.as_bytes()).unwrap();
-        assert_eq!(reply.status, 200, "{}", reply.text());
-    }
-    let beside = worst(CALM..2 * CALM).unwrap();
-    let done = metric(site.address, "firehose_read_records_total{stream=\"slow\"}");
-    println!("worst acknowledgement and delivery: {quiet:?} alone, {beside:?} beside slow queries");
+    let (code, told) = check("unlimited");
+    assert_eq!(code, Some(0), "{told}");
+    let (code, told) = check("250000");
+    assert_eq!(code, Some(2), "{told}");
     assert!(
-        done < 1.0,
-        "the calm stream has waited for a chunk of {records} slow records"
+        told.contains("the query was not looked at: no thread could compile it: "),
+        "{told}"
     );
-    // It is not starved either.
-    wait_until("the slow stream has come through a chunk", || {
-        metric(site.address, "firehose_read_records_total{stream=\"slow\"}") > 0.0
-    });
-    daemon.kill();
+    assert!(told.contains("this is no fault of the query"), "{told}");
 }

@@ -126,7 +126,8 @@ impl Site {
         let mut quoted = advice.split('`');
         let command = quoted.find(|command| command.starts_with(&begin));
         let command = command.unwrap_or_else(|| panic!("no {verb} in {advice}"));
-        let words: Vec<&str> = command.split(' ').skip(1).collect();
+        let words = shlex::split(command).unwrap();
+        let words: Vec<&str> = words.iter().skip(1).map(String::as_str).collect();
         self.command(&words)
     }
 

@@ -1,5 +1,6 @@
 """A foreign S3 client for the tests: boto3, one action a call, a JSON document as the answer."""
 
+import concurrent.futures
 import json
 import pathlib
 import sys
@@ -55,6 +56,13 @@ def put(key, path):
         s3.put_object(Bucket=bucket, Key=key, Body=file.read())
 
 
+def put_many(head, count):
+    """Small objects of somebody else's."""
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        put_one = lambda n: s3.put_object(Bucket=bucket, Key=f"{head}{n}", Body=b"theirs")
+        list(pool.map(put_one, range(int(count))))
+
+
 def keys():
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
     return [found["Key"] for page in pages for found in page.get("Contents", [])]
@@ -93,6 +101,6 @@ def abort_uploads():
         s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
 
 
-actions = [create, get, put, keys, download, uploads, parts, abort_uploads]
+actions = [create, get, put, put_many, keys, download, uploads, parts, abort_uploads]
 answer = {each.__name__: each for each in actions}[action](*rest)
 json.dump(answer, sys.stdout, default=str)

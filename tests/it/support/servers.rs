@@ -201,6 +201,11 @@ secret_access_key = "{secret_access_key}""#
         self.ask("put", &[key, path(file.path())]).unwrap();
     }
 
+    /// Puts so many objects of somebody else's, each under `head` and a number.
+    pub fn put_many(&self, head: &str, count: u32) {
+        self.ask("put_many", &[head, &count.to_string()]).unwrap();
+    }
+
     /// All keys.
     pub fn keys(&self) -> Vec<String> {
         strings(&self.ask("keys", &[]).unwrap())

@@ -1,0 +1,144 @@
+//! The list of what a destination holds of a stream, for a person who cannot ask the checkpoints.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use super::super::CommandError;
+use super::runtime;
+use crate::config::{StoreSettings, StreamSettings};
+use crate::destination::{self, ListError};
+use crate::disk::HostDisk;
+use crate::journal;
+use crate::pipeline::{Footprint, store_name};
+
+/// The list, in the folder of an export…
+const OBJECTS: &str = "objects.jsonl";
+/// …and its name while there may be more.
+const UNFINISHED: &str = "objects.jsonl.unfinished";
+/// By how much an object may be older than the claim that came before it: clocks are set.
+const MARGIN_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// Lists the objects of a stream that are at its destination and not older than the state in `from`, as
+/// lines of JSON in a file of `to`: one too many does no harm, one too few would be sent twice.
+pub(super) fn list(
+    settings: &StreamSettings,
+    from: &Path,
+    to: &Path,
+    out: &mut dyn Write,
+) -> Result<(), CommandError> {
+    let (stream, store) = (&settings.name, &settings.destination.store);
+    let footprint = Footprint::of(settings).map_err(anyhow::Error::from)?;
+    let disk = HostDisk::new(from).context("look into the journal")?;
+    let incarnation = journal::incarnation(&disk, Path::new("journal"));
+    let incarnation = incarnation.context("look into the journal")?;
+    let named = store_name(store);
+    let done = runtime()?.block_on(async {
+        let since = match incarnation {
+            Some(incarnation) => {
+                let claimed_ms = written_ms(store, &footprint.first_claim(incarnation)).await?;
+                claimed_ms.map_or(Since::Unclaimed, Since::Claimed)
+            }
+            None => Since::Unknown,
+        };
+        let (objects, path) = write(store, &footprint, since.oldest_ms(), to).await?;
+        Ok::<_, ListError>((since, objects, path))
+    });
+    let (since, objects, path) = done.with_context(|| {
+        format!(
+            "list what {named} holds of {stream} (all else is exported; what was listed until then is in \
+             {UNFINISHED}; mend the cause and export into another folder)"
+        )
+    })?;
+    writeln!(
+        out,
+        "{objects} objects of {stream} that {named} holds are listed in {}: key, size, lastModified; {}",
+        path.display(),
+        since.told()
+    )?;
+    Ok(())
+}
+
+/// From when on objects can be of a state.
+#[derive(Clone, Copy, Debug)]
+enum Since {
+    /// It claimed its first epoch then, by the destination's clock, and had published nothing before.
+    Claimed(i64),
+    /// Its first claim is not there.
+    Unclaimed,
+    /// Nothing tells which state it is.
+    Unknown,
+}
+
+impl Since {
+    const fn oldest_ms(self) -> i64 {
+        match self {
+            Self::Claimed(claimed_ms) => claimed_ms.saturating_sub(MARGIN_MS),
+            Self::Unclaimed | Self::Unknown => i64::MIN,
+        }
+    }
+
+    const fn told(self) -> &'static str {
+        match self {
+            Self::Claimed(_) => {
+                "from a day before this state first came to its destination; older ones are not of it"
+            }
+            Self::Unclaimed => {
+                "all there are of the stream, those of earlier states too: the marker of when this state \
+                 first came to its destination is not there"
+            }
+            Self::Unknown => {
+                "all there are of the stream, those of earlier states too: no journal tells which state \
+                 this is"
+            }
+        }
+    }
+}
+
+/// When the object at `key` was written; `None`: there is none.
+async fn written_ms(store: &StoreSettings, key: &str) -> Result<Option<i64>, ListError> {
+    let mut written_ms = None;
+    let mut look = |found: destination::Found| {
+        if found.key == key {
+            written_ms = Some(found.modified_ms);
+        }
+        Ok(())
+    };
+    destination::list(store, key, &mut look).await?;
+    Ok(written_ms)
+}
+
+/// Writes the list; how many there are, and where.
+async fn write(
+    store: &StoreSettings,
+    footprint: &Footprint,
+    oldest_ms: i64,
+    to: &Path,
+) -> Result<(u64, PathBuf), ListError> {
+    let (path, unfinished) = (to.join(OBJECTS), to.join(UNFINISHED));
+    let mut lines = BufWriter::new(File::create_new(&unfinished)?);
+    let mut objects = 0;
+    let mut take = |found: destination::Found| {
+        if found.modified_ms < oldest_ms || !footprint.holds(&found.key) {
+            return Ok(());
+        }
+        objects += 1;
+        let line = serde_json::json!({
+            "key": found.key,
+            "size": found.size,
+            "lastModified": found.modified_ms,
+        });
+        writeln!(lines, "{line}")
+    };
+    for head in footprint.heads() {
+        destination::list(store, head, &mut take).await?;
+    }
+    lines
+        .into_inner()
+        .map_err(std::io::Error::from)?
+        .sync_all()?;
+    fs::rename(unfinished, &path)?;
+    Ok((objects, path))
+}

@@ -32,7 +32,7 @@ pub struct Batch {
     pub opened_ms: i64,
     /// Records so far.
     pub records: u64,
-    /// Bytes of records so far, before encoding: what the size trigger counts.
+    /// Bytes of records so far, before encoding, or of error lines: what the size trigger counts.
     pub bytes: u64,
     /// Its bytes, in order.
     pub blocks: Vec<Block>,

@@ -120,6 +120,20 @@ impl StreamSettings {
         let looks = keys || self.only_json || matches!(self.format, FormatSettings::Parquet { .. });
         looks && self.transforms.is_empty()
     }
+
+    /// Whether a record that is several JSON texts becomes as many records: where that is asked for, and the
+    /// prefix or the format looks into records.
+    pub fn takes_apart(&self) -> bool {
+        let by_record = ["!{partitionKeyFrom", "!{eventTime:"];
+        let prefix = self.destination.prefix.as_deref().unwrap_or_default();
+        let keys = by_record.iter().any(|begin| prefix.contains(begin));
+        let format = match &self.format {
+            FormatSettings::Parquet { .. } => true,
+            FormatSettings::Json { delimiter, .. } => self.only_json || !delimiter.is_none(),
+            FormatSettings::Raw { .. } => false,
+        };
+        self.deaggregate && (keys || format)
+    }
 }
 
 /// Where records come from.

@@ -5,7 +5,7 @@
 
 mod texts;
 
-pub use texts::{TEXTS_MAX, Texts, elements, is_one, several};
+pub use texts::{TEXTS_MAX, Texts, elements, is_one, pieces, several};
 
 use crate::nesting::NESTING_MAX;
 

@@ -13,8 +13,9 @@ use crate::shard::{JOURNAL, ShardId};
 /// The largest record that Direct PUT accepts, in bytes (Firehose: 1,000 KiB).
 pub const RECORD_BYTES_MAX: usize = 1_024_000;
 
-/// Most records of one request, by lines or JSON: one for each 128 bytes of the largest body. A record that
-/// fails becomes a row of some 300 bytes whatever it holds, so this bounds what a body can come to.
+/// Most records of one request, by lines or JSON: one for each 128 bytes of the largest body; where records
+/// are taken apart, their texts count. A record that fails becomes a row of some 300 bytes whatever it holds,
+/// so this bounds what a body can come to.
 pub const REQUEST_RECORDS_MAX: usize = 131_072;
 
 /// One record, borrowed from its chunk.

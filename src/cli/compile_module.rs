@@ -20,9 +20,9 @@ pub(super) struct CompileModuleArgs {
     /// Loops ask whether they may go on.
     #[arg(long)]
     patient: bool,
-    /// Where compiled code is kept.
+    /// Where compiled code is left.
     #[arg(long)]
-    cache: Option<PathBuf>,
+    cache: PathBuf,
 }
 
 /// Compiles what stands on standard input.

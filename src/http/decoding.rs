@@ -36,6 +36,12 @@ pub(super) enum ContentError {
     /// The body has too many records.
     #[error("the body has more than {REQUEST_RECORDS_MAX} records: send them in several requests")]
     TooManyRecords,
+    /// The records of the body are too many texts, in a stream that takes them apart.
+    #[error(
+        "the records of the body are more than {REQUEST_RECORDS_MAX} JSON texts, each of which becomes a record \
+         in this stream (`deaggregate`): send them in several requests"
+    )]
+    TooManyTexts,
     /// The body is no JSON, though it is said to be.
     #[error(
         "the body is not JSON: {cause} at line {line} column {column}; application/json takes one \

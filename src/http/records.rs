@@ -14,7 +14,7 @@ use super::body::{BodyError, Frames};
 use super::decoding::{BODY_BYTES_MAX, ContentError, Decoding, Kind, Records};
 use super::{ApiState, StreamInfo, json};
 use crate::json::{self as text, Texts};
-use crate::source::direct_put::{Intake, PutBatch};
+use crate::source::direct_put::{Intake, PutBatch, are_too_many_texts};
 
 /// What `Retry-After` says, in seconds.
 const RETRY_AFTER_SECONDS: &str = "1";
@@ -63,6 +63,14 @@ pub(super) async fn put(
         );
     }
     match receive(frames, decoding, kind).await {
+        // What was sent as JSON is one text a record.
+        Ok((batches, _hold))
+            if kind == Kind::Lines
+                && stream.settings.takes_apart()
+                && are_too_many_texts(&batches) =>
+        {
+            content_failed(&ContentError::TooManyTexts)
+        }
         Ok((batches, _hold)) => {
             let warning = match kind {
                 Kind::Lines => advice(stream, &batches),
@@ -248,7 +256,9 @@ fn content_failed(error: &ContentError) -> Response {
             body["index"] = (*index).into();
             StatusCode::PAYLOAD_TOO_LARGE
         }
-        ContentError::TooLarge | ContentError::TooManyRecords => StatusCode::PAYLOAD_TOO_LARGE,
+        ContentError::TooLarge | ContentError::TooManyRecords | ContentError::TooManyTexts => {
+            StatusCode::PAYLOAD_TOO_LARGE
+        }
         ContentError::NotJson { line, column, .. } => {
             (body["line"], body["column"]) = ((*line).into(), (*column).into());
             StatusCode::BAD_REQUEST

@@ -104,25 +104,32 @@ pub fn is_one(bytes: &[u8]) -> bool {
 pub fn several(record: &[u8], ends: &mut Vec<usize>) {
     if may_be_several(record) {
         let before = ends.len();
-        if split(record, ends).is_none() {
-            ends.truncate(before);
+        match split(record, |end| ends.push(end)) {
+            Some(_) => ends.push(record.len()),
+            None => ends.truncate(before),
         }
     }
 }
 
-fn split(record: &[u8], ends: &mut Vec<usize>) -> Option<()> {
+/// How many pieces [`several`] makes of a record: 1 where it stays whole.
+pub fn pieces(record: &[u8]) -> usize {
+    let several = may_be_several(record).then(|| split(record, |_| ()));
+    several.flatten().unwrap_or(1)
+}
+
+/// How many texts a record is, if it is to be taken apart; tells of each but the last where its piece ends.
+fn split(record: &[u8], mut ends_at: impl FnMut(usize)) -> Option<usize> {
     let mut texts = Texts::of(record).ok()?;
     texts.next()?.ok()?;
     let mut count = 1;
     for text in texts {
-        ends.push(text.ok()?.start);
+        ends_at(text.ok()?.start);
         count += 1;
         if count > TEXTS_MAX {
             return None;
         }
     }
-    ends.push(record.len());
-    (count > 1).then_some(())
+    (count > 1).then_some(count)
 }
 
 /// Whether a look at a few bytes leaves it open that a record is several texts. Most records are

@@ -164,7 +164,7 @@ impl Pipeline {
         let lane = Lane::Error(failure.output_type);
         let id = self.open_lane(lane, group.arrival_ms, since);
         self.note_failed(id, &tally);
-        self.append(id, group.records, group.bytes, |block| {
+        self.append(id, group.records, lines.len() as u64, |block| {
             block.extend_from_slice(&lines);
         });
     }

@@ -174,9 +174,9 @@ pub(super) struct FailedLines {
     pub arrival_ms: i64,
     /// Number of lines.
     pub records: u64,
-    /// Bytes of the records.
+    /// Their bytes.
     pub bytes: u64,
-    /// Where the lines lie.
+    /// Where they lie.
     pub extents: Vec<Extent>,
     /// Why the records failed.
     pub tally: Tally,
@@ -414,10 +414,11 @@ impl Failed<'_> {
             self.lines.len() - 1
         });
         let lines = &mut self.lines[index];
+        let before = lines.pending.len();
         why.write_line(record, 1, self.now_ms, &mut lines.pending);
         lines.tally.add(why, record.data);
         lines.records += 1;
-        lines.bytes += record.data.len() as u64;
+        lines.bytes += (lines.pending.len() - before) as u64;
         if lines.pending.len() >= PIECE_BYTES
             && let Err(error) = lines.flush(self.spool)
         {

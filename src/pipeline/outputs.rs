@@ -79,12 +79,11 @@ impl Outputs {
         let backup_format = backup_format
             .map(|backup| add(&backup.format))
             .transpose()?;
-        let looks = !partitioner.is_static() || looks_at_texts(settings);
         Ok(Self {
             stream: settings.name.clone(),
             store: store_name(&settings.destination.store),
             partitioner,
-            deaggregates: settings.deaggregate && looks,
+            deaggregates: settings.takes_apart(),
             only_json: settings.only_json,
             backup,
             error_prefix,
@@ -218,15 +217,6 @@ impl Outputs {
     }
 }
 
-/// Whether it matters to the format how many JSON texts a record is.
-const fn looks_at_texts(settings: &StreamSettings) -> bool {
-    match &settings.format {
-        FormatSettings::Parquet { .. } => true,
-        FormatSettings::Json { delimiter, .. } => settings.only_json || !delimiter.is_none(),
-        FormatSettings::Raw { .. } => false,
-    }
-}
-
 fn format_hash(settings: &FormatSettings) -> u64 {
     let json = serde_json::to_vec(settings).expect("settings are plain data");
     crc_fast::crc64_nvme(&json)
@@ -259,9 +249,15 @@ fn to_be_mended(cause: &dyn fmt::Display) -> StreamError {
 mod tests {
     use std::path::Path;
 
+    use bytes::Bytes;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
     use super::*;
     use crate::position::{Position, Sequence};
     use crate::record::ChunkBuilder;
+    use crate::source::direct_put::PutBatch;
 
     fn outputs(lines: &str) -> Outputs {
         let text = format!(
@@ -279,6 +275,8 @@ mod tests {
                     \"!{partitionKeyFromQuery:k}/\"\ndestination.error_prefix = \"errors/\"";
         let time = "partitioning.event_time = \".t\"\ndestination.prefix = \"!{eventTime:yyyy}/\"\n\
                     destination.error_prefix = \"errors/\"";
+        let set = "transform = [{ module = \"m.wasm\" }]\ndestination.prefix = \
+                   \"!{partitionKeyFromLambda:k}/\"\ndestination.error_prefix = \"errors/\"";
         for (lines, count) in [
             ("", 3),
             ("deaggregate = \"off\"", 1),
@@ -291,11 +289,31 @@ mod tests {
             (&format!("format.type = \"raw\"\n{keys}"), 3),
             (&format!("format.type = \"raw\"\n{time}"), 3),
             (&format!("deaggregate = \"off\"\n{keys}"), 1),
+            (&format!("format.type = \"raw\"\n{set}"), 3),
         ] {
             let mut chunk = ChunkBuilder::with_room(0, 0);
             chunk.push(b"{\"n\":1}\n[2]{\"n\":3}\n", 5, Sequence(7));
-            let chunk = outputs(lines).deaggregated(Arc::new(chunk.finish()));
+            let outputs = outputs(lines);
+            // Settings tell by the text of the prefix what the compiled one knows.
+            let is_static = outputs.partitioner.is_static();
+            assert!(is_static || outputs.deaggregates || count == 1, "{lines}");
+            let chunk = outputs.deaggregated(Arc::new(chunk.finish()));
             assert_eq!(chunk.len(), count, "{lines}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_door_counts_as_many_records_as_are_routed(
+            records in vec(vec(select(&["{}", "[1]", "{\"a\":[{}]}", "1", "\"x\"", "\n", "\r", " ", "{", ","][..]), 0..12), 0..12),
+        ) {
+            let mut batch = PutBatch::default();
+            records.iter().for_each(|record| batch.push(record.concat().as_bytes()));
+            let counted: usize = batch.records().map(json::pieces).sum();
+            let ends = batch.ends.iter().map(|&end| end as usize);
+            let arena = Bytes::copy_from_slice(&batch.data);
+            let chunk = Chunk::adopt(arena, ends, 5, Sequence(7));
+            prop_assert_eq!(outputs("").deaggregated(Arc::new(chunk)).len(), counted);
         }
     }
 

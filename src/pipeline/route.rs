@@ -89,7 +89,7 @@ pub(super) struct Group {
     pub arrival_ms: i64,
     /// Records in it.
     pub records: u64,
-    /// Their bytes, before staging.
+    /// Their bytes, before staging; of records that failed those of their lines.
     pub bytes: u64,
     identity: Range<usize>,
     content: Content,
@@ -247,7 +247,6 @@ struct ErrorLines {
     tally: Tally,
     arrival_ms: i64,
     records: u64,
-    bytes: u64,
 }
 
 impl Router {
@@ -296,7 +295,6 @@ impl Router {
                 tally: Tally::default(),
                 arrival_ms: record.arrival_ms,
                 records: 0,
-                bytes: 0,
             });
             self.errors.len() - 1
         });
@@ -304,7 +302,6 @@ impl Router {
         failure.write_line(record, attempts, self.now_ms, &mut errors.lines);
         errors.tally.add(failure, record.data);
         errors.records += 1;
-        errors.bytes += record.data.len() as u64;
     }
 
     /// Indexes of the records that have a partition, sorted by it, stable.
@@ -344,7 +341,7 @@ impl Router {
 
     fn group_errors(&mut self) {
         for errors in std::mem::take(&mut self.errors) {
-            let start = self.lines.len();
+            let (start, bytes) = (self.lines.len(), errors.lines.len() as u64);
             if start == 0 {
                 self.lines = errors.lines;
             } else {
@@ -355,7 +352,7 @@ impl Router {
                 lane: Lane::Error(errors.output_type),
                 arrival_ms: errors.arrival_ms,
                 records: errors.records,
-                bytes: errors.bytes,
+                bytes,
                 identity: 0..0,
                 content: Content::Lines(start..self.lines.len()),
             });

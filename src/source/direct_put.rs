@@ -4,7 +4,9 @@ use std::future::Future;
 use std::pin::Pin;
 
 use crate::buffer::Buffer;
+use crate::json;
 use crate::position::Sequence;
+use crate::record::REQUEST_RECORDS_MAX;
 
 /// Records of one request, in one arena, to be accepted together.
 #[derive(Debug, Default, Clone)]
@@ -32,6 +34,30 @@ impl PutBatch {
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
+
+    /// The records in order.
+    pub fn records(&self) -> impl Iterator<Item = &[u8]> {
+        let mut start = 0;
+        self.ends.iter().map(move |&end| {
+            let end = end as usize;
+            &self.data[std::mem::replace(&mut start, end)..end]
+        })
+    }
+}
+
+/// Whether the batches of one request come to more records than it may have ([`REQUEST_RECORDS_MAX`]) in a
+/// stream that takes apart what is several JSON texts.
+pub fn are_too_many_texts(batches: &[PutBatch]) -> bool {
+    // A text takes two bytes at least, but for the last one: `{}`, or `1` and its line end.
+    let at_most = |batch: &PutBatch| batch.len() + batch.data.len() / 2;
+    if batches.iter().map(at_most).sum::<usize>() <= REQUEST_RECORDS_MAX {
+        return false;
+    }
+    let mut texts = 0;
+    batches.iter().flat_map(PutBatch::records).any(|record| {
+        texts += json::pieces(record);
+        texts > REQUEST_RECORDS_MAX
+    })
 }
 
 /// Proof that a batch is durable: only the journal makes one, after its fsync.
@@ -101,5 +127,48 @@ pub trait Intake: Send + Sync {
     /// Is told why a producer was turned away before its batch could be read.
     fn turned_away(&self, why: &str) {
         let _ = why;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::TEXTS_MAX;
+
+    fn batch(records: &[&str]) -> PutBatch {
+        let mut batch = PutBatch::default();
+        records
+            .iter()
+            .for_each(|record| batch.push(record.as_bytes()));
+        batch
+    }
+
+    #[test]
+    fn texts_of_all_batches_of_a_request_count_together() {
+        let half = "{}".repeat(REQUEST_RECORDS_MAX / 2);
+        let most = [batch(&[&half]), batch(&[&half])];
+        assert!(!are_too_many_texts(&most));
+        for more in ["", "{}", "no JSON", "{}{}"] {
+            let [first, second] = most.clone();
+            assert!(
+                are_too_many_texts(&[first, batch(&[more]), second]),
+                "{more}"
+            );
+        }
+        let lines = "1\n".repeat(TEXTS_MAX);
+        assert!(!are_too_many_texts(&[batch(&[&lines, &lines])]));
+        assert!(are_too_many_texts(&[batch(&[&lines, "1\n2", &lines])]));
+    }
+
+    #[test]
+    fn a_record_that_stays_whole_is_one() {
+        let too_many = "{}".repeat(TEXTS_MAX + 1);
+        let cut_short = "{}".repeat(TEXTS_MAX) + "{";
+        let array = format!("[{}1]", "1,".repeat(400_000));
+        for whole in [&*too_many, &cut_short, &array] {
+            assert!(!are_too_many_texts(&[batch(&[whole; 16])]));
+        }
+        let one_each = vec!["{\"a\":{}, \"b\":1}"; REQUEST_RECORDS_MAX];
+        assert!(!are_too_many_texts(&[batch(&one_each)]));
     }
 }

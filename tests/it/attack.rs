@@ -5,6 +5,7 @@ mod alarms;
 mod bodies;
 mod browsers;
 mod clients;
+mod code;
 mod disks;
 mod exports;
 mod fairness;

@@ -142,6 +142,7 @@ const LOAD: Load = Load {
     records: 60,
     pad: 400,
     narrow: false,
+    joined: false,
 };
 
 impl Settings<'_> {

@@ -23,6 +23,7 @@ const LOAD: Load = Load {
     records: 40,
     pad: 40_000,
     narrow: false,
+    joined: true,
 };
 
 #[test]

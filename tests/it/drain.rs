@@ -25,6 +25,7 @@ fn sigterm_amid_the_traffic_delivers_every_acknowledged_record_and_exits_0() {
         records: 100,
         pad: 100,
         narrow: false,
+        joined: true,
     };
     let producer = Producer::start(site.address, "clicks", load, &ledger);
     wait_until("some thousands are acknowledged", || {

@@ -105,7 +105,11 @@ fn a_folder_holds_every_acknowledged_record_once_whatever_was_killed() {
     let daemon = site.start();
     producer.finish();
     daemon.drain();
-    judge(&site, &campaign, Lake::Folder(&site.path("lake")));
+    let summary = judge(&site, &campaign, Lake::Folder(&site.path("lake")));
+    assert!(
+        summary["failed_texts"].as_u64() > Some(0),
+        "no text of a record of several has failed by itself: {summary}"
+    );
 }
 
 #[test]
@@ -194,6 +198,7 @@ const LOAD: Load = Load {
     records: 60,
     pad: 400,
     narrow: false,
+    joined: true,
 };
 
 /// Sends and kills; then the network calms down, and a last process delivers the rest.

@@ -53,7 +53,7 @@ class Oracle:
         # Under the first settings and under the later ones: records by what they are, and their ids.
         self.ages = {False: collections.Counter(), True: collections.Counter()}
         self.ids_of_age = {False: set(), True: set()}
-        self.row_groups_max = 0
+        self.row_groups_max = self.failed_texts = 0
         self.findings = collections.defaultdict(list)
         self.data_files = collections.defaultdict(list)
 
@@ -130,7 +130,9 @@ class Oracle:
             assert isinstance(document["arrivalTimestamp"], int), "no arrivalTimestamp"
             assert isinstance(document["attemptsMade"], int), "no attemptsMade"
             assert "errorCode" in document or "lastErrorCode" in document, "no code"
+            # Of a record of several texts each fails by itself.
             (identity,) = self.pairs(key, base64.b64decode(document["rawData"], validate=True))
+            self.failed_texts += "textIndex" in document
             self.out[identity] += 1
             self.note(key, error_type, identity)
             if ERROR_TYPE.get(self.kind.get(identity)) != error_type:
@@ -244,7 +246,7 @@ def main():
         rows = oracle.second_opinion()
     outcomes = collections.Counter(oracle.outcome.values())
     print(json.dumps({"attempts": outcomes, "objects": oracle.objects, "data_rows": rows,
-                      "row_groups_max": oracle.row_groups_max,
+                      "row_groups_max": oracle.row_groups_max, "failed_texts": oracle.failed_texts,
                       "first": oracle.ages[False], "later": oracle.ages[True],
                       "delivered": sum(oracle.out.values()),
                       "findings": {what: len(where) for what, where in oracle.findings.items()}}))

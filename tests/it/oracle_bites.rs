@@ -75,6 +75,14 @@ fn the_oracle_finds_a_torn_record() {
 }
 
 #[test]
+fn the_oracle_finds_texts_of_a_record_that_have_failed_together() {
+    let raw = "{\"id\":\"k0x3z\",\"end\":\"k0x3z\"} {\"id\":\"k0x4z\",\"end\":\"k0x4z\"}";
+    let lake = Laid::new();
+    lake.write("errors/metadata-extraction-failed/b", failed(raw));
+    lake.finds("torn object");
+}
+
+#[test]
 fn the_oracle_finds_a_record_outside_of_its_partition() {
     let lake = Laid::new();
     lake.write("data/event_type=view/region=eu/b", row("k0x3z", "click"));
@@ -118,12 +126,8 @@ impl Laid {
         let laid = Self(tempfile::tempdir().unwrap());
         fs::write(laid.0.path().join("ledger"), LEDGER).unwrap();
         laid.write("data/event_type=view/region=eu/a", row("k0x1z", "view"));
-        let raw = base64::engine::general_purpose::STANDARD
-            .encode("{\"id\":\"k0x2z\" and then \"end\":\"k0x2z\"");
-        let line = format!(
-            "{{\"rawData\":\"{raw}\",\"errorCode\":\"c\",\"attemptsMade\":1,\"arrivalTimestamp\":1}}\n"
-        );
-        laid.write("errors/metadata-extraction-failed/a", &line);
+        let line = failed("{\"id\":\"k0x2z\" and then \"end\":\"k0x2z\"");
+        laid.write("errors/metadata-extraction-failed/a", line);
         laid
     }
 
@@ -153,5 +157,13 @@ fn row(id: &str, event_type: &str) -> String {
     format!(
         "{{\"id\":\"{id}\",\"event_type\":\"{event_type}\",\"geo\":{{\"region\":\"eu\"}},\
          \"end\":\"{id}\"}}\n"
+    )
+}
+
+/// The line of a record that has failed.
+fn failed(record: &str) -> String {
+    let raw = base64::engine::general_purpose::STANDARD.encode(record);
+    format!(
+        "{{\"rawData\":\"{raw}\",\"errorCode\":\"c\",\"attemptsMade\":1,\"arrivalTimestamp\":1}}\n"
     )
 }

@@ -147,7 +147,7 @@ fn what_a_module_makes_of_a_record_is_delivered_once_though_its_daemon_dies() {
     };
     let (victim, heir) = (lay(&proxy.endpoint()), lay(&bucket.endpoint));
     let ledger = heir.path("ledger");
-    let producer = stream.produce(&ledger, 1, 2, "0.05");
+    let producer = stream.produce_alone(&ledger, 1, 2, "0.05");
     // It can prepare objects, but complete none.
     proxy.refuse("POST", "uploadId=");
     let mut dying = victim.start();

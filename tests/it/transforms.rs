@@ -221,6 +221,7 @@ prefix = "raw/"
         records: 60,
         pad: 400,
         narrow: false,
+        joined: false,
     };
     let producer = Producer::start(site.address, "clicks", load, &site.path("ledger"));
     campaign.run();

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::super::lines::without_mark;
-use crate::json::BOM;
+use crate::json::{self, BOM};
 use crate::record::{RECORD_BYTES_MAX, REQUEST_RECORDS_MAX};
 
 /// Reads batches ahead in a thread of its own: a read of standard input cannot be taken back, and
@@ -41,7 +41,8 @@ pub(super) fn read_in_thread(
 }
 
 /// Reads whole lines of together at most `batch_bytes`, or one longer line, and no more than a request may
-/// have. Empty at the end. `carry` keeps the line that did not fit any more.
+/// have, each JSON text of a line counted: the stream may take it for a record. Empty at the end. `carry`
+/// keeps the line that did not fit any more.
 pub(super) fn read_batch(
     input: &mut impl BufRead,
     batch_bytes: usize,
@@ -51,9 +52,12 @@ pub(super) fn read_batch(
     // The longest record, a carriage return, a newline, and one byte to see that it is too long.
     const LINE_MAX: usize = RECORD_BYTES_MAX + 3;
     let mut batch = std::mem::take(carry);
-    let mut room = REQUEST_RECORDS_MAX - usize::from(!batch.is_empty());
-    while batch.len() < batch_bytes && room > 0 {
-        room -= 1;
+    let mut records = if batch.is_empty() {
+        0
+    } else {
+        json::pieces(&batch)
+    };
+    while batch.len() < batch_bytes && records < REQUEST_RECORDS_MAX {
         let before = batch.len();
         let read = input
             .by_ref()
@@ -71,7 +75,9 @@ pub(super) fn read_batch(
                 "line {lines} is longer than {RECORD_BYTES_MAX} bytes"
             ));
         }
-        if batch.len() > batch_bytes && before > 0 {
+        records += json::pieces(line);
+        let is_full = batch.len() > batch_bytes || records > REQUEST_RECORDS_MAX;
+        if is_full && before > 0 {
             *carry = batch.split_off(before);
             break;
         }

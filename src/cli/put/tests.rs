@@ -41,6 +41,14 @@ fn a_batch_has_no_more_lines_than_a_request_may_have_records() {
 }
 
 #[test]
+fn a_batch_has_no_more_texts_than_a_request_may_have_records() {
+    let line = "{}".repeat(60_000) + "\n";
+    let sent = batches(&(line.repeat(5) + "1\n2"), 16 << 20);
+    let lines: Vec<usize> = sent.iter().map(|batch| batch.lines().count()).collect();
+    assert_eq!(lines, [2, 2, 3]);
+}
+
+#[test]
 fn a_line_that_no_daemon_would_take_is_named_before_it_is_sent() {
     let read = |length: usize| {
         let input = [b"a\n", &vec![b'x'; length][..], b"\r\nb"].concat();

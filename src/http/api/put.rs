@@ -15,14 +15,17 @@ use serde::{Deserialize, Deserializer};
 use super::{ApiError, Operation, Text, Violations, parse, stream};
 use crate::buffer::Buffer;
 use crate::http::{ApiState, StreamInfo};
+use crate::json::TEXTS_MAX;
 use crate::position::Sequence;
-use crate::record::RECORD_BYTES_MAX;
-use crate::source::direct_put::{Accepted, PutBatch};
+use crate::record::{RECORD_BYTES_MAX, REQUEST_RECORDS_MAX};
+use crate::source::direct_put::{Accepted, PutBatch, are_too_many_texts};
 
 /// Most records in a batch.
 const BATCH_RECORDS_MAX: usize = 500;
 /// Most bytes of records in a batch, before base64.
 const BATCH_BYTES_MAX: usize = 4 << 20;
+/// One record never comes to more than a request may have, so that only those of a batch are counted.
+const _: () = assert!(TEXTS_MAX <= REQUEST_RECORDS_MAX);
 
 pub(super) const DATA_TOO_LONG: &str = "Member must have length less than or equal to 1024000";
 const NULL: &str = "Member must not be null";
@@ -149,8 +152,20 @@ pub(super) async fn put_record_batch(state: &ApiState, body: &[u8]) -> Result<St
         return Err(batch_too_large());
     }
     let stream = stream(state, request.delivery_stream_name.as_ref())?;
+    if stream.settings.takes_apart() && are_too_many_texts(std::slice::from_ref(&batch)) {
+        return Err(too_many_texts(&stream.name));
+    }
     let accepted = append(stream, batch).await?;
     Ok(batch_answer(accepted))
+}
+
+/// Of the kind that the service has for too many bytes: to send the same again is of no use.
+fn too_many_texts(stream: &str) -> ApiError {
+    let message = format!(
+        "Records are more than {REQUEST_RECORDS_MAX} JSON texts, each of which becomes a record in {stream} \
+         (deaggregate = \"json\"): send them in several requests"
+    );
+    ApiError::client("InvalidArgumentException", message)
 }
 
 /// The service's answer to more than 4 MiB of records.

@@ -119,6 +119,28 @@ async fn a_record_of_1024000_bytes_passes_and_one_byte_more_fails_the_call() {
 }
 
 #[tokio::test]
+async fn a_batch_of_more_texts_than_a_request_may_have_records_is_refused_for_good() {
+    let server = Server::start().await;
+    let half = data("{}".repeat(65_536).as_bytes());
+    let put = async |records: &[Value]| {
+        let answer = call_json(&server, "PutRecordBatch", batch(records));
+        answer.await
+    };
+    let message = "Records are more than 131072 JSON texts, each of which becomes a record in clicks \
+                   (deaggregate = \"json\"): send them in several requests";
+    let answer = put(&[half.clone(), data(b"1"), half.clone()]).await;
+    assert_error(&answer, 400, "InvalidArgumentException", message);
+    assert_eq!(server.memory.count(), 0);
+    assert_eq!(put(&[half.clone(), half.clone()]).await.status, 200);
+    // A record that is not taken apart is one, and one alone never is too many.
+    let whole = data("{}".repeat(65_537).as_bytes());
+    let answer = put(&[half.clone(), whole, data(b"1")]).await;
+    assert_eq!(answer.status, 200);
+    let body = json!({ "DeliveryStreamName": "clicks", "Record": half });
+    assert_eq!(call_json(&server, "PutRecord", body).await.status, 200);
+}
+
+#[tokio::test]
 async fn a_batch_of_4_mib_passes_and_one_byte_more_is_told_so() {
     let server = Server::start().await;
     let mut records: Vec<Value> = (0..4).map(|_| data(&vec![b'x'; 1_000_000])).collect();

@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
-use super::{Server, gzip};
+use super::{Server, gzip, settings};
+use crate::config::{Compression, Delimiter, FormatSettings};
+use crate::http::Limits;
 use crate::record::REQUEST_RECORDS_MAX;
 
 #[tokio::test]
@@ -74,4 +76,50 @@ async fn records_of_a_request_are_counted_and_empty_lines_are_none() {
         (status, &said["accepted"]),
         (200, &json!(REQUEST_RECORDS_MAX))
     );
+}
+
+/// As many texts as a request may have records: sixty-four a line.
+fn most_texts() -> String {
+    let line = "{}".repeat(64) + "\n";
+    line.repeat(REQUEST_RECORDS_MAX / 64)
+}
+
+#[tokio::test]
+async fn texts_of_lines_are_counted_as_records_where_they_become_records() {
+    let server = Server::start().await;
+    let most = most_texts();
+    for more in [
+        format!("{most}1\n"),
+        most.clone() + &most.repeat(50),
+        "1\r\r".repeat(300) + "1\n" + &most,
+    ] {
+        let headers = [("content-encoding", "gzip")];
+        let path = "/streams/clicks/records";
+        let body = gzip(more.as_bytes());
+        let answer = server.ask("POST", path, &headers, body).await;
+        let said = answer.json();
+        assert_eq!((answer.status, &said["accepted"]), (413, &json!(0)));
+        let error = said["error"].as_str().unwrap();
+        assert!(error.contains("more than 131072 JSON texts"), "{error}");
+    }
+    assert_eq!(server.memory.count(), 0);
+    let answer = server.put(most).await;
+    assert_eq!(answer.json()["accepted"], REQUEST_RECORDS_MAX / 64);
+}
+
+#[tokio::test]
+async fn texts_are_not_counted_where_nobody_takes_them_apart() {
+    let mut off = settings("clicks");
+    off.deaggregate = false;
+    let mut raw = settings("clicks");
+    raw.format = FormatSettings::Raw {
+        compression: Compression::None,
+        delimiter: Delimiter::Newline,
+    };
+    let body = most_texts() + "1\n";
+    for stream in [off, raw] {
+        let server = Server::of(vec![stream], Limits::default()).await;
+        let answer = server.put(body.clone()).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
 }

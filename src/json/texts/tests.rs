@@ -7,9 +7,10 @@ use super::super::tests::{any_json, nearly_json};
 use super::*;
 
 /// The pieces of a record, or the record itself.
-fn pieces(record: &[u8]) -> Vec<&[u8]> {
+fn cut(record: &[u8]) -> Vec<&[u8]> {
     let mut ends = Vec::new();
     several(record, &mut ends);
+    assert_eq!(pieces(record), ends.len().max(1), "counted as they are cut");
     if ends.is_empty() {
         return vec![record];
     }
@@ -88,9 +89,9 @@ fn texts_are_told_apart_and_nothing_else_is() {
         ("", 1),
         ("\n\n", 1),
     ] {
-        assert_eq!(pieces(record.as_bytes()).len(), expected, "{record:?}");
+        assert_eq!(cut(record.as_bytes()).len(), expected, "{record:?}");
     }
-    assert_eq!(pieces(b"{\"a\":\"\xff\"}\n{}").len(), 1);
+    assert_eq!(cut(b"{\"a\":\"\xff\"}\n{}").len(), 1);
 }
 
 #[test]
@@ -98,7 +99,7 @@ fn the_grammar_alone_counts() {
     // What jq and Parquet refuse fails there, alone.
     let deep = "[{\"a\":".repeat(100_000) + "1" + &"}]".repeat(100_000);
     assert!(is_one(deep.as_bytes()));
-    assert_eq!(pieces(format!("{deep}\n{{}}").as_bytes()).len(), 2);
+    assert_eq!(cut(format!("{deep}\n{{}}").as_bytes()).len(), 2);
     assert!(is_one(br#""\ud800""#));
     assert!(!is_one(br#""\ud80""#) && !is_one(br#""\x""#));
     assert!(!is_one(&vec![b'['; 1_000_000]) && !is_one(b"[[{]]"));
@@ -144,8 +145,8 @@ fn elements_stand_where_they_were_written() {
 
 #[test]
 fn too_many_texts_stay_one_record() {
-    assert_eq!(pieces("[]".repeat(TEXTS_MAX).as_bytes()).len(), TEXTS_MAX);
-    assert_eq!(pieces("[]".repeat(TEXTS_MAX + 1).as_bytes()).len(), 1);
+    assert_eq!(cut("[]".repeat(TEXTS_MAX).as_bytes()).len(), TEXTS_MAX);
+    assert_eq!(cut("[]".repeat(TEXTS_MAX + 1).as_bytes()).len(), 1);
 }
 
 /// White space, and whether there is a line end in it.
@@ -180,7 +181,7 @@ proptest! {
             record.extend(texts.last().map(|text| text.clone() + white));
             scalar_before = scalar;
         }
-        let pieces = pieces(record.as_bytes());
+        let pieces = cut(record.as_bytes());
         prop_assert_eq!(pieces.concat(), record.as_bytes());
         let trimmed: Vec<&str> = pieces.iter().map(|piece| std::str::from_utf8(piece).unwrap().trim_matches([' ', '\n', '\r', '\t'])).collect();
         prop_assert_eq!(trimmed, texts);
@@ -190,7 +191,7 @@ proptest! {
     fn any_bytes_are_left_whole_or_cut_without_losing_one(
         bytes in prop::collection::vec(prop_oneof![any::<u8>(), prop::sample::select(b"{}[],:1\"\n ".to_vec())], 0..80),
     ) {
-        let pieces = pieces(&bytes);
+        let pieces = cut(&bytes);
         prop_assert_eq!(pieces.concat(), &*bytes);
         prop_assert!(pieces.len() == 1 || pieces.iter().all(|piece| is_one(piece)));
     }

@@ -136,10 +136,10 @@ def event(rng, identity, pad_max):
 class Sender:
     """Sends plain records and aggregates in turn, and notes what it was told."""
 
-    def __init__(self, number, seed, ledger, lock, pad):
+    def __init__(self, number, seed, ledger, lock, pad, joined):
         self.number, self.attempts = number, 0
         self.rng = random.Random(seed * 1000 + number)
-        self.ledger, self.lock, self.pad = ledger, lock, pad
+        self.ledger, self.lock, self.pad, self.joined = ledger, lock, pad, joined
 
     def events(self):
         for _ in range(self.rng.randint(1, 40)):
@@ -147,44 +147,65 @@ class Sender:
             identity = f"k{self.number}x{self.attempts}z"
             yield identity, *event(self.rng, identity, self.pad)
 
+    def records(self, events):
+        """The events of each record: one, or where they are joined several in one record of eight, all JSON."""
+        records, more = [], 0
+        for each in events:
+            if more and "not-json" not in (each[1], records[-1][-1][1]):
+                records[-1].append(each)
+                more -= 1
+            else:
+                records.append([each])
+                more = self.rng.randint(1, 4) if self.joined and self.rng.randrange(8) == 0 else 0
+        return records
+
+    def data(self, record):
+        """Its bytes: JSON texts, which the daemon takes apart."""
+        return self.rng.choice(["", "\n", " ", "\r\n"]).join(text for _, _, text in record).encode()
+
     def note(self, told):
         with self.lock:
             self.ledger.writelines(f"{outcome} {kind} {identity}\n" for outcome, kind, identity in told)
 
     def send(self):
-        events = list(self.events())
+        records = self.records(self.events())
         try:
-            outcomes = (self.aggregated if self.rng.random() < 0.5 else self.plain)(events)
+            outcomes = (self.aggregated if self.rng.random() < 0.5 else self.plain)(records)
         except (BotoCoreError, ClientError):
-            outcomes = ["unknown"] * len(events)
-        self.note([(outcome, kind, identity) for outcome, (identity, kind, _) in zip(outcomes, events)])
+            outcomes = ["unknown"] * len(records)
+        told = zip(outcomes, records)
+        self.note([(outcome, kind, identity) for outcome, record in told for identity, kind, _ in record])
 
-    def plain(self, events):
+    def plain(self, records):
         records = [
-            {"Data": data.encode(), "PartitionKey": identity, "ExplicitHashKey": str(self.rng.randrange(WIDEST))}
-            for identity, _, data in events
+            {
+                "Data": self.data(record),
+                "PartitionKey": record[0][0],
+                "ExplicitHashKey": str(self.rng.randrange(WIDEST)),
+            }
+            for record in records
         ]
         answers = kinesis.put_records(StreamName=stream, Records=records)["Records"]
         return ["refused" if "ErrorCode" in answer else "acknowledged" for answer in answers]
 
-    def aggregated(self, events):
+    def aggregated(self, records):
         aggregator = aws_kinesis_agg.aggregator.RecordAggregator()
-        for identity, _, data in events:
-            assert aggregator.add_user_record(identity, data.encode()) is None
+        for record in records:
+            assert aggregator.add_user_record(record[0][0], self.data(record)) is None
         _, _, data = aggregator.clear_and_get().get_contents()
         # Anywhere: most of its records belong to other shards, as after a reshard.
         kinesis.put_record(
             StreamName=stream, PartitionKey="a", ExplicitHashKey=str(self.rng.randrange(WIDEST)), Data=data
         )
-        return ["acknowledged"] * len(events)
+        return ["acknowledged"] * len(records)
 
 
-def produce(path, seed, senders, pad, pause):
+def produce(path, seed, senders, pad, pause, joined):
     stop, lock = threading.Event(), threading.Lock()
     with open(path, "a") as ledger:
 
         def run(number):
-            sender = Sender(number, int(seed), ledger, lock, int(pad))
+            sender = Sender(number, int(seed), ledger, lock, int(pad), joined == "joined")
             while not stop.is_set():
                 sender.send()
                 stop.wait(float(pause))

@@ -144,14 +144,28 @@ secret_access_key = "firehose-tests-secret""#,
         self.ask("aggregate", &[path]).unwrap()
     }
 
-    /// Starts `senders` that write down in `ledger` what they were told.
+    /// Starts `senders` that write down in `ledger` what they were told. One record in eight is several
+    /// events.
     pub fn produce(&self, ledger: &Path, seed: u64, senders: u32, pause: &str) -> StreamProducer {
+        self.send(ledger, seed, senders, &[pause, "joined"])
+    }
+
+    /// The same, each event a record.
+    pub fn produce_alone(
+        &self,
+        ledger: &Path,
+        seed: u64,
+        senders: u32,
+        pause: &str,
+    ) -> StreamProducer {
+        self.send(ledger, seed, senders, &[pause, "alone"])
+    }
+
+    fn send(&self, ledger: &Path, seed: u64, senders: u32, how: &[&str]) -> StreamProducer {
         let (seed, senders) = (seed.to_string(), senders.to_string());
+        let who = [ledger.to_str().unwrap(), &seed, &senders, "400"];
         let child = self
-            .command(
-                "produce",
-                &[ledger.to_str().unwrap(), &seed, &senders, "400", pause],
-            )
+            .command("produce", &[&who, how].concat())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()

@@ -33,7 +33,14 @@ pub struct Load {
     pub pad: usize,
     /// Whether all good records are of one partition.
     pub narrow: bool,
+    /// Whether one record in eight is several events: JSON texts that the daemon takes apart.
+    pub joined: bool,
 }
+
+/// What stands between the texts of one record of a body of lines.
+const JOINTS: [&[u8]; 4] = [b"", b" ", b"\r", b" \r\t"];
+/// The most events that follow another one in its record.
+const MORE_MAX: usize = 4;
 
 #[derive(Debug)]
 struct Shared {
@@ -126,13 +133,27 @@ impl Sender {
     fn send(&mut self, connection: &mut Connection) -> bool {
         let load = self.shared.load;
         let count = 1 + self.random.usize(..load.records);
-        let mut body = Vec::new();
+        let (mut body, mut event, mut more) = (Vec::new(), Vec::new(), 0);
         let mut attempts: Vec<(Kind, String)> = Vec::with_capacity(count);
         for _ in 0..count {
             self.attempts += 1;
             let id = format!("k{}x{}z", self.number, self.attempts);
-            let kind = write_event(&mut self.random, &id, load.pad, load.narrow, &mut body);
-            body.push(b'\n');
+            event.clear();
+            let kind = write_event(&mut self.random, &id, load.pad, load.narrow, &mut event);
+            // A record is taken apart where all of it is JSON.
+            let is_text = |kind| kind != Kind::NotJson;
+            let joins = attempts.last().is_some_and(|(before, _)| is_text(*before));
+            if more > 0 && joins && is_text(kind) {
+                more -= 1;
+                body.extend_from_slice(JOINTS[self.random.usize(..JOINTS.len())]);
+            } else {
+                if !body.is_empty() {
+                    body.push(b'\n');
+                }
+                let begins = load.joined && self.random.u32(..8) == 0;
+                more = usize::from(begins) * (1 + self.random.usize(..MORE_MAX));
+            }
+            body.extend_from_slice(&event);
             attempts.push((kind, id));
         }
         let outcome = match connection.request("POST", &self.shared.path, &[], &body) {

@@ -18,6 +18,7 @@ use super::{CommandError, places, runtime, settings};
 use crate::clock::Clock;
 use crate::config::{Config, StreamSettings};
 use crate::daemon::{self, holdings};
+use crate::pipeline::Wanted;
 
 /// What is done to the state.
 #[derive(Debug, Subcommand)]
@@ -62,7 +63,7 @@ pub enum StateCommand {
         /// A folder, which is made.
         dir: PathBuf,
     },
-    /// Send objects again that could not be published: under a new key where something else is under
+    /// Send objects again that could not be published: under a new key where another object is under
     /// theirs. What `discard --object` has moved aside is put back.
     Retry {
         /// The delivery stream's name.
@@ -70,6 +71,10 @@ pub enum StateCommand {
         /// Only this object; also one that was moved aside.
         #[arg(long, value_name = "KEY")]
         object: Option<String>,
+        /// Give it a new key where nothing tells whose it is what is under its own: you have looked, and it never
+        /// was this object, which is there twice otherwise.
+        #[arg(long, requires = "object")]
+        new_key: bool,
     },
     /// Send what waits for another bucket or folder to the one that the config names now.
     Retarget {
@@ -120,8 +125,16 @@ pub(super) fn run(
             object: Some(key),
             ..
         } => aside::discard(&config, stream, key, *yes, out),
-        StateCommand::Retry { stream, object } => {
-            retry::run(&config, stream, object.as_deref(), out)
+        StateCommand::Retry {
+            stream,
+            object,
+            new_key,
+        } => {
+            let wanted = Wanted {
+                key: object.as_deref(),
+                may_rename: *new_key,
+            };
+            retry::run(&config, stream, wanted, out)
         }
         StateCommand::Discard {
             stream,

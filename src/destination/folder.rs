@@ -19,7 +19,7 @@ use uuid::Uuid;
 use self::durable::Durability;
 use self::staging::Temporary;
 use super::keys::STAGING_DIR;
-use super::{Keys, Publication, PublishError};
+use super::{Keys, Publication, PublishError, Whose};
 use crate::failpoint;
 
 /// Objects in one call of [`Folder::publish`].
@@ -250,14 +250,14 @@ fn holds(target: &Path, size: u64, crc64nvme: u64) -> Result<bool, PublishError>
     match staging::matches(target, size, crc64nvme).map_err(|error| at(target, &error))? {
         Some(true) => Ok(true),
         None => Ok(false),
+        // A file has no id: a reader that rewrites one of ours leaves nothing that would tell it from another.
         Some(false) => Err(PublishError::Foreign {
+            whose: Whose::Unknown,
             cause: format!(
                 "{} holds something other than this object",
                 target.display()
             ),
-            advice: "nothing was overwritten; find out who wrote it and move it away, or stop the daemon and \
-                     run `firehose state retry STREAM --object KEY`, which gives ours a new key"
-                .into(),
+            advice: Whose::Unknown.advice(),
         }),
     }
 }

@@ -28,7 +28,7 @@ use crc_fast::{CrcAlgorithm, checksum};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use self::answer::Answer;
-use super::{Conditional, Keys, Publication, PublishError, SentPart};
+use super::{Conditional, Keys, Publication, PublishError, SentPart, Whose};
 use crate::aws::{self, Place};
 use crate::config::S3Settings;
 use crate::failpoint;
@@ -308,7 +308,14 @@ impl Inner {
         if written_as == Some(&id) && same_bytes {
             return Ok(Held::Ours);
         }
+        let whose = match written_as {
+            Some(written_as) if *written_as == id => Whose::Ours,
+            Some(_) => Whose::Anothers,
+            // Who rewrites an object in place may leave its metadata out.
+            None => Whose::Unknown,
+        };
         Err(PublishError::Foreign {
+            whose,
             cause: format!(
                 "{} holds another object: its {OBJECT_ID} is {}, its size {}, its CRC-64/NVME {}; \
                  ours are {id}, {} and {}",
@@ -319,9 +326,7 @@ impl Inner {
                 object.size,
                 header(object.crc64nvme),
             ),
-            advice: "nothing was overwritten; find out who wrote it and move it away, or stop the daemon and \
-                     run `firehose state retry STREAM --object KEY`, which gives ours a new key"
-                .into(),
+            advice: whose.advice(),
         })
     }
 

@@ -1,9 +1,9 @@
 //! Objects of a stream that does not run, sent once more; under a key of their own where somebody else has
 //! taken the one that they had.
 //!
-//! A new key is given only where the destination has said that the old one holds something else: so nothing
-//! of ours is there, and a store that never overwrites lets nothing of ours come there later. Where a store
-//! does overwrite, an attempt of before may still arrive: no new key is given.
+//! A new key is given only where what the old one holds was never the object, by the id that it has or by the
+//! word of a person: so nothing of ours is there, and a store that never overwrites lets nothing of ours come
+//! there later. Where a store does overwrite, an attempt of before may still arrive: no new key is given.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::outputs::Outputs;
 use super::publish::publication;
 use crate::checkpoint::{Commit, NamedUpload, SealedObject, Store, StoreError};
 use crate::config::StreamSettings;
-use crate::destination::{Conditional, Destination, PublishError};
+use crate::destination::{Conditional, Destination, PublishError, Whose};
 use crate::error::StreamError;
 use crate::spool::Spool;
 
@@ -33,12 +33,21 @@ pub struct Tried {
     pub given_up: Option<NamedUpload>,
 }
 
-/// Tries the objects that wait for the stream's destination, or the one with this key, from what recovery
+/// Which objects are tried, and how far that may go.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted<'a> {
+    /// Only the object with this key.
+    pub key: Option<&'a str>,
+    /// A person says: what is under its key was never this object, where nothing else tells.
+    pub may_rename: bool,
+}
+
+/// Tries the objects that wait for the stream's destination, or the wanted one, from what recovery
 /// has opened: as it does, it claims the destination first.
 pub async fn try_again(
     home: Home,
     settings: &StreamSettings,
-    key: Option<&str>,
+    wanted: Wanted<'_>,
     now_ms: i64,
 ) -> Result<Vec<Tried>, StreamError> {
     let stream = &settings.name;
@@ -56,10 +65,11 @@ pub async fn try_again(
         outputs: Arc::clone(&home.outputs),
         destination,
         conditional,
+        may_rename: wanted.may_rename,
     };
     let store = home.outputs.store();
     let is_wanted = |object: &SealedObject| {
-        object.target.store == store && key.is_none_or(|key| object.target.key == key)
+        object.target.store == store && wanted.key.is_none_or(|key| object.target.key == key)
     };
     let mut tried = Vec::new();
     for object in home.sealed.into_iter().filter(is_wanted) {
@@ -73,7 +83,7 @@ pub async fn try_again(
 
 fn not_reached(error: PublishError) -> StreamError {
     match error {
-        PublishError::Foreign { cause, advice } => StreamError::LoudStop { cause, advice },
+        PublishError::Foreign { cause, advice, .. } => StreamError::LoudStop { cause, advice },
         error => StreamError::State {
             action: "open the destination",
             cause: error.to_string(),
@@ -87,13 +97,22 @@ struct Again {
     outputs: Arc<Outputs>,
     destination: Destination,
     conditional: Conditional,
+    /// See [`Wanted::may_rename`].
+    may_rename: bool,
 }
 
 impl Again {
     async fn try_one(&self, object: SealedObject) -> Result<Tried, StoreError> {
         let key = object.target.key.clone();
         let (sent, object) = self.send(object).await?;
-        let is_taken = matches!(sent, Err(PublishError::Foreign { .. }));
+        let is_taken = match sent {
+            Err(PublishError::Foreign { whose, .. }) => match whose {
+                Whose::Ours => false,
+                Whose::Anothers => true,
+                Whose::Unknown => self.may_rename,
+            },
+            _ => false,
+        };
         if !is_taken || self.conditional == Conditional::No {
             return Ok(Tried {
                 key,

@@ -18,7 +18,7 @@ use super::source::{self, Reader, Source};
 use super::store_name;
 use crate::checkpoint::{self, OpenBatch, Recovered, SealedObject, Store, StoreError};
 use crate::config::{KinesisSettings, SourceSettings, StreamSettings};
-use crate::destination::{Conditional, Destination, PublishError};
+use crate::destination::{Conditional, Destination, PublishError, Whose};
 use crate::disk::{self, DISK_IS_FULL, Disk};
 use crate::error::{StreamError, put_back_export_or_discard, put_back_or_discard};
 use crate::failpoint;
@@ -355,7 +355,7 @@ pub(super) async fn claim(
                 destination,
                 conditional,
             },
-            Err(PublishError::Foreign { cause, advice }) => {
+            Err(PublishError::Foreign { cause, advice, .. }) => {
                 Event::Failed(StreamError::LoudStop { cause, advice })
             }
             Err(error) => {
@@ -382,6 +382,7 @@ pub(super) async fn try_claim(
     let destination = Destination::connect(&settings.destination.store).await?;
     if !destination.claim(&claim.key, &claim.body).await? {
         return Err(PublishError::Foreign {
+            whose: Whose::Anothers,
             cause: format!(
                 "{} of {} exists: another daemon has recovered from a copy of this state folder",
                 claim.key,

@@ -9,13 +9,13 @@ use super::{CommandError, aside, directory, named, runtime, uploads};
 use crate::config::Config;
 use crate::daemon;
 use crate::disk::{Disk, HostDisk};
-use crate::pipeline::Tried;
+use crate::pipeline::{Tried, Wanted};
 
-/// Sends each object that waits once more, or the one with this key.
+/// Sends each object that waits once more, or the wanted one.
 pub(super) fn run(
     config: &Config,
     stream: &str,
-    object: Option<&str>,
+    wanted: Wanted<'_>,
     out: &mut dyn Write,
 ) -> Result<(), CommandError> {
     let settings = named(config, stream)?;
@@ -26,14 +26,14 @@ pub(super) fn run(
     }
     let disk = HostDisk::new(directory(config, stream)?).context("open the state")?;
     let disk: Arc<dyn Disk> = Arc::new(disk);
-    if let Some(key) = object
+    if let Some(key) = wanted.key
         && aside::put_back(&disk, key)?
     {
         writeln!(out, "{key} is back in the state")?;
     }
-    let trying = daemon::try_again(config, settings.clone(), object);
+    let trying = daemon::try_again(config, settings.clone(), wanted);
     let all = runtime()?.block_on(trying).context("try again")?;
-    if let (Some(key), true) = (object, all.is_empty()) {
+    if let (Some(key), true) = (wanted.key, all.is_empty()) {
         return Err(CommandError::Usage(format!(
             "{key} neither waits for the destination of {stream} nor was moved aside"
         )));

@@ -5,12 +5,13 @@ use std::fs;
 use std::path::PathBuf;
 
 use firehose::config::StoreSettings;
-use firehose::destination::{Destination, Keys};
+use firehose::destination::{Destination, Keys, Publication};
+use uuid::Uuid;
 
 use super::alarms::{CLICKS, Clicks, gauge, judge, left_behind, plant, put, waiting};
 use crate::destination::object;
 use crate::support::campaign::say;
-use crate::support::daemon::{Site, was_killed};
+use crate::support::daemon::{Daemon, Site, was_killed};
 use crate::support::lake;
 use crate::support::servers::{Bucket, Weed};
 
@@ -109,7 +110,14 @@ fn an_object_of_which_the_key_is_taken_gets_another_one_and_is_there_once() {
     let what = "Something else is under an object's key";
     judge(what, &site, &mut daemon, "clicks", || {});
     daemon.terminate();
-    let told = site.command(&["state", "retry", "clicks"]).done();
+    // A file has no id: a person must look first.
+    let retry = ["state", "retry", "clicks", "--object", &key];
+    let told = site.command(&retry[..3]).refused(1);
+    assert!(
+        told.contains("--new-key") && told.contains("still wait"),
+        "{told}"
+    );
+    let told = site.command(&[&retry[..], &["--new-key"]].concat()).done();
     assert!(
         told.contains(&format!("something else is under {key}")),
         "{told}"
@@ -187,10 +195,17 @@ fn in_a_bucket_a_taken_key_gives_way_too_with_an_upload_and_without() {
         });
         assert!(was_killed(is_killed.unwrap_err()));
         let key = waiting(&site);
-        bucket.put(&key, b"theirs");
-        let told = site
-            .command(&["state", "retry", "clicks", "--object", &key])
-            .done();
+        let retry = ["state", "retry", "clicks", "--object", &key];
+        let told = if megabytes == 0 {
+            // Without an id, as a reader that rewrites may leave it.
+            bucket.put(&key, b"theirs");
+            let told = site.command(&retry).refused(1);
+            assert!(told.contains("--new-key"), "{told}");
+            site.command(&[&retry[..], &["--new-key"]].concat()).done()
+        } else {
+            plant_in(&bucket, Uuid::new_v4(), &key, b"theirs");
+            site.command(&retry).done()
+        };
         assert!(
             told.contains(&format!("something else is under {key}")),
             "{told}"
@@ -208,6 +223,77 @@ fn in_a_bucket_a_taken_key_gives_way_too_with_an_upload_and_without() {
         assert_eq!(lines, records, "{keys:#?}");
         assert_eq!(bucket.uploads(), [""; 0], "{told}");
     }
+}
+
+/// Writes an object under a key as a daemon does, with this id.
+fn plant_in(bucket: &Bucket, object_id: Uuid, key: &str, bytes: &'static [u8]) {
+    let one = Publication {
+        object_id,
+        ..object(key, bytes)
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let settings = StoreSettings::S3(Box::new(bucket.settings()));
+    let sent = runtime.block_on(async {
+        let to = Destination::connect(&settings).await.unwrap();
+        to.publish(&[one]).await.pop().unwrap()
+    });
+    sent.unwrap();
+}
+
+/// The id in a key.
+fn id_of(key: &str) -> Uuid {
+    let name = key.rsplit('/').next().unwrap();
+    name[name.len() - 36..].parse().unwrap()
+}
+
+/// Killed between publishing and its record; what was published changes before the next start. No verb makes a
+/// second object of it.
+#[test]
+fn what_was_published_and_has_changed_since_gets_no_second_key() {
+    let bucket = Weed::shared().bucket();
+    let site = Site::new(&bucket_settings(&bucket, "0s"));
+    let mut daemon = site.spawn(&[("FIREHOSE_KILL_AT", "publish-before-put:1")]);
+    daemon.alive();
+    assert_eq!(put_until_killed(&site, &mut daemon), 1);
+    let key = waiting(&site);
+    plant_in(&bucket, id_of(&key), &key, b"changed since\n");
+    let retry = ["state", "retry", "clicks", "--object", &key];
+    for flag in [&[][..], &["--new-key"]] {
+        let told = site.command(&[&retry[..], flag].concat()).refused(1);
+        assert!(told.contains("it has our id"), "{told}");
+        let data = bucket.keys();
+        let data = data.iter().filter(|it| it.starts_with("data/"));
+        assert_eq!(data.collect::<Vec<_>>(), [&key], "{told}");
+    }
+    assert_eq!(waiting(&site), key);
+    // What the advice says, to the end.
+    site.command(&["state", "discard", "clicks", "--object", &key, "--yes"])
+        .done();
+    site.start().drain();
+    assert_eq!(bucket.get(&key).unwrap().bytes, b"changed since\n");
+
+    let site = CLICKS.site();
+    let mut daemon = site.spawn(&[("FIREHOSE_KILL_AT", "publish-after-link:1")]);
+    daemon.alive();
+    assert_eq!(put_until_killed(&site, &mut daemon), 1);
+    let key = waiting(&site);
+    let published = site.path("lake").join(&key);
+    let mut bytes = fs::read(&published).unwrap();
+    bytes[0] ^= 1;
+    fs::write(&published, bytes).unwrap();
+    let told = site.command(&["state", "retry", "clicks"]).refused(1);
+    assert!(told.contains("find out whether it is ours"), "{told}");
+    assert_eq!(lake::objects(&site.path("lake"), "data"), [published]);
+    assert_eq!(waiting(&site), key);
+    say("keys: 2 objects that changed after publishing, 0 second objects");
+}
+
+/// Sends one record, by which the daemon dies at its failpoint; the number of those that were accepted.
+fn put_until_killed(site: &Site, daemon: &mut Daemon) -> usize {
+    let accepted = usize::from(put(site, b"{\"n\":1}\n") == 200);
+    let is_killed = daemon.until("it is killed", || false);
+    assert!(was_killed(is_killed.unwrap_err()));
+    accepted
 }
 
 /// Keys as prefixes and values make them, at the edges of what is taken, and some that are not. None is below

@@ -16,7 +16,7 @@ use super::event::Event;
 use super::outputs::Outputs;
 use super::source::{self, Reader, Source};
 use super::store_name;
-use crate::checkpoint::{self, OpenBatch, Recovered, SealedObject, Store, StoreError};
+use crate::checkpoint::{self, OpenBatch, Recovered, SealedObject, Store, StoreError, aside};
 use crate::config::{KinesisSettings, SourceSettings, StreamSettings};
 use crate::destination::{Conditional, Destination, PublishError, Whose};
 use crate::disk::{self, DISK_IS_FULL, Disk};
@@ -127,6 +127,8 @@ fn open_state(
             "one copy of the checkpoint store was damaged, and is mended from the other: see to the disk"
         );
     }
+    aside::settle(&**disk, &recovered.sealed)
+        .map_err(|error| StreamError::of_disk("look after what was moved aside", &error))?;
     let outputs =
         Outputs::compile(settings, std::mem::take(&mut recovered.formats)).map_err(|cause| {
             let advice = "mend the stream's settings".to_owned();

@@ -27,7 +27,7 @@ pub(super) fn run(
     let disk = HostDisk::new(directory(config, stream)?).context("open the state")?;
     let disk: Arc<dyn Disk> = Arc::new(disk);
     if let Some(key) = wanted.key
-        && aside::put_back(&disk, key)?
+        && aside::put_back(&disk, key, out)?.is_some()
     {
         writeln!(out, "{key} is back in the state")?;
     }

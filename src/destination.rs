@@ -214,6 +214,15 @@ impl Destination {
         }
     }
 
+    /// Opens a destination that objects were published to before, and makes nothing: a folder that is not there, or
+    /// that none was ever published to, is an error.
+    pub async fn reopen(settings: &StoreSettings) -> Result<Self, PublishError> {
+        match settings {
+            StoreSettings::Folder { path } => Folder::reopen(path.clone()).await.map(Self::Folder),
+            StoreSettings::S3(_) => Self::connect(settings).await,
+        }
+    }
+
     /// The destination in a few words, for logs.
     pub fn describe(&self) -> String {
         match self {
@@ -330,6 +339,15 @@ impl Destination {
         match self {
             Self::Folder(folder) => folder.publish(group).await,
             Self::S3(s3) => s3.publish(group).await,
+        }
+    }
+
+    /// Whether the destination holds this object already; its bytes are not needed. Something else under its
+    /// key is [`PublishError::Foreign`].
+    pub async fn holds(&self, object: &Publication) -> Result<bool, PublishError> {
+        match self {
+            Self::Folder(folder) => folder.holds(object).await,
+            Self::S3(s3) => s3.holds(object).await,
         }
     }
 

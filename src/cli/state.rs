@@ -2,9 +2,11 @@
 
 mod aside;
 mod export;
+mod retarget;
 mod retry;
 mod shards;
 mod shared;
+mod stores;
 mod unlist;
 mod uploads;
 mod verbs;
@@ -14,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
+use self::aside::Consent;
 use super::{CommandError, places, runtime, settings};
 use crate::clock::Clock;
 use crate::config::{Config, StreamSettings};
@@ -55,6 +58,9 @@ pub enum StateCommand {
         /// upload the bucket has lost, while the daemons run.
         #[arg(long, value_name = "KEY", conflicts_with = "delete")]
         object: Option<String>,
+        /// Move it aside although its store does not say whether it has it already.
+        #[arg(long, requires = "object")]
+        unasked: bool,
     },
     /// Write all that can be read of the state of a stream to files; change nothing.
     Export {
@@ -76,10 +82,14 @@ pub enum StateCommand {
         #[arg(long, requires = "object")]
         new_key: bool,
     },
-    /// Send what waits for another bucket or folder to the one that the config names now.
+    /// Send what waits for another bucket or folder to the one that the config names now, but for what is
+    /// published there already.
     Retarget {
         /// The delivery stream's name.
         stream: String,
+        /// Send objects, too, of which their store does not say whether it has them: you know that it has not.
+        #[arg(long)]
+        unasked: bool,
     },
 }
 
@@ -123,8 +133,15 @@ pub(super) fn run(
             stream,
             yes,
             object: Some(key),
+            unasked,
             ..
-        } => aside::discard(&config, stream, key, *yes, out),
+        } => {
+            let consent = Consent {
+                yes: *yes,
+                unasked: *unasked,
+            };
+            aside::discard(&config, stream, key, consent, out)
+        }
         StateCommand::Retry {
             stream,
             object,
@@ -141,9 +158,10 @@ pub(super) fn run(
             yes,
             delete,
             object: None,
+            ..
         } => verbs::discard(&config, stream, *yes, *delete, out),
         StateCommand::Export { stream, dir } => export::run(&config, stream, dir, out),
-        StateCommand::Retarget { stream } => verbs::retarget(&config, stream, out),
+        StateCommand::Retarget { stream, unasked } => retarget::run(&config, stream, *unasked, out),
     }
 }
 

@@ -69,6 +69,33 @@ impl Folder {
         .await
     }
 
+    /// Opens the folder if objects were published to it before.
+    pub(super) async fn reopen(path: PathBuf) -> Result<Self, PublishError> {
+        if path.join(STAGING_DIR).is_dir() {
+            return Self::open(path).await;
+        }
+        Err(PublishError::Permanent {
+            cause: format!("{} has no {STAGING_DIR}", path.display()),
+            advice: "it is not there, or not the folder that objects were published to".into(),
+        })
+    }
+
+    /// See [`super::Destination::holds`].
+    pub(super) async fn holds(&self, object: &Publication) -> Result<bool, PublishError> {
+        let (inner, object) = (Arc::clone(&self.0), object.clone());
+        blocking(move || {
+            let key = key::check(inner.keys, &object.key)?;
+            let target = inner.root.join(key);
+            match std::fs::symlink_metadata(&target) {
+                // Below a file there is nothing.
+                Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(false),
+                _ => beneath::is_without_links(&inner.root, key)?,
+            }
+            holds(&target, object.size, object.crc64nvme)
+        })
+        .await
+    }
+
     /// The folder in a few words.
     pub(super) fn describe(&self) -> String {
         format!("folder {}", self.0.root.display())

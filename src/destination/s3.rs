@@ -135,6 +135,18 @@ impl S3 {
         results
     }
 
+    /// See [`super::Destination::holds`].
+    pub(super) async fn holds(&self, object: &Publication) -> Result<bool, PublishError> {
+        if self.0.ask(object).await? == Held::Ours {
+            return Ok(true);
+        }
+        // A HEAD does not tell a bucket that is missing from an object that is.
+        match self.0.read_marker(&object.key).await? {
+            Some(_) => Ok(self.0.ask(object).await? == Held::Ours),
+            None => Ok(false),
+        }
+    }
+
     /// See [`super::Destination::begin_upload`].
     pub(super) async fn begin_upload(&self, object: &Publication) -> Result<String, PublishError> {
         check_key(&object.key)?;

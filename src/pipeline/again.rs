@@ -6,8 +6,10 @@
 //! there later. Where a store does overwrite, an attempt of before may still arrive: no new key is given.
 
 use std::collections::HashSet;
+use std::io;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use uuid::Uuid;
 
 use super::checkpoints::Checkpoints;
@@ -16,7 +18,7 @@ use super::outputs::Outputs;
 use super::publish::publication;
 use crate::checkpoint::{Commit, NamedUpload, SealedObject, Store, StoreError};
 use crate::config::StreamSettings;
-use crate::destination::{Conditional, Destination, PublishError, Whose};
+use crate::destination::{Body, Conditional, Destination, Publication, PublishError, Whose};
 use crate::error::StreamError;
 use crate::spool::Spool;
 
@@ -171,6 +173,35 @@ impl Again {
             })?;
         }
         Ok((sent, object))
+    }
+}
+
+/// Whether the destination holds an object, whoever has published it. Something else under its key is
+/// [`PublishError::Foreign`].
+pub async fn is_there(
+    destination: &Destination,
+    object: &SealedObject,
+) -> Result<bool, PublishError> {
+    let asked = Publication {
+        object_id: object.id,
+        key: object.target.key.clone(),
+        size: object.size,
+        crc64nvme: object.crc64,
+        content_type: "",
+        content_encoding: None,
+        upload_id: None,
+        parts: None,
+        body: Arc::new(NotRead),
+    };
+    destination.holds(&asked).await
+}
+
+/// The bytes of an object that is only asked for.
+struct NotRead;
+
+impl Body for NotRead {
+    fn read(&self, _offset: u64, _len: usize) -> io::Result<Bytes> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 }
 

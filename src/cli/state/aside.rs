@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
 
+use super::stores::{self, Fate};
 use super::{CommandError, directory, uploads};
 use crate::checkpoint::aside::{self, Aside, Unreadable};
 use crate::checkpoint::{Commit, NamedUpload, Recovered, STORE, SealedObject, Store};
@@ -22,12 +23,21 @@ const KEYS_MAX: usize = 20;
 /// Bytes that are put back at a time.
 const PIECE: usize = 1 << 20;
 
-/// Takes an object out of the state, its bytes moved aside before.
+/// What a person allows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Consent {
+    /// To do it.
+    pub(super) yes: bool,
+    /// And where its store does not say whether it has the object.
+    pub(super) unasked: bool,
+}
+
+/// Takes an object out of the state, its bytes moved aside before; one that is published is only recorded.
 pub(super) fn discard(
     config: &Config,
     stream: &str,
     key: &str,
-    yes: bool,
+    consent: Consent,
     out: &mut dyn Write,
 ) -> Result<(), CommandError> {
     let dir = directory(config, stream)?;
@@ -44,10 +54,32 @@ pub(super) fn discard(
         "{key} holds {records} records in {size} bytes for {}",
         object.target.store
     )?;
-    if !yes {
+    if !consent.yes {
         return Err(CommandError::Usage(
             "nothing was done: add --yes to move it aside, undelivered".to_owned(),
         ));
+    }
+    let settings = config.streams.get(stream);
+    let now = settings.map(|settings| &settings.destination.store);
+    let fates = stores::ask(std::slice::from_ref(object), now)?;
+    match fates.first() {
+        Some(Fate::Published) => {
+            record(&disk, object)?;
+            let at = object.target.location();
+            writeln!(
+                out,
+                "{at} is published already: it is recorded, and nothing was moved"
+            )?;
+            return Ok(());
+        }
+        Some(Fate::Unknown(why)) if !consent.unasked => {
+            return Err(CommandError::Usage(format!(
+                "nothing was done: whether it is published already cannot be asked ({why}); add --unasked to move \
+                 it aside all the same"
+            )));
+        }
+        Some(Fate::Doubtful(found)) => writeln!(out, "look at what is there: {found}")?,
+        _ => {}
     }
     let (file, wrong) = move_out(&disk, object)?;
     for wrong in wrong {
@@ -66,8 +98,6 @@ pub(super) fn discard(
         key: key.to_owned(),
         upload_id: upload_id.clone(),
     });
-    let settings = config.streams.get(stream);
-    let now = settings.map(|settings| &settings.destination.store);
     uploads::abort(upload.as_slice(), now, out)
 }
 
@@ -112,6 +142,16 @@ fn move_out(disk: &dyn Disk, object: &SealedObject) -> anyhow::Result<(PathBuf, 
     let left = found.sealed.iter().filter(|left| left.id != object.id);
     aside::settle(disk, left).context("note that it is moved aside")?;
     Ok((path, wrong))
+}
+
+/// Records that an object is published.
+fn record(disk: &dyn Disk, object: &SealedObject) -> anyhow::Result<()> {
+    let (store, _) = open(disk)?;
+    let commit = Commit {
+        published: vec![object.id],
+        ..Commit::default()
+    };
+    store.commit(&commit).context("record that it is published")
 }
 
 /// Opens the state, and settles what was broken off before.

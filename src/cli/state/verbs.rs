@@ -8,13 +8,11 @@ use anyhow::Context as _;
 
 use super::super::CommandError;
 use super::{directory, named, runtime, shards, uploads};
-use crate::checkpoint::{STORE, Store};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::daemon::holdings::{self, Holdings, SET_ASIDE};
 use crate::daemon::{self, Drained};
-use crate::disk::HostDisk;
-use crate::pipeline::{QUARANTINE_DIR, store_name};
+use crate::pipeline::QUARANTINE_DIR;
 
 /// `state list`.
 pub(super) fn list(config: &Config, out: &mut dyn Write) -> Result<(), CommandError> {
@@ -221,28 +219,6 @@ pub(super) fn discard(
     }
     let aside = set_aside(config, stream)?;
     writeln!(out, "set aside as {}", aside.display())?;
-    Ok(())
-}
-
-/// `state retarget NAME`.
-pub(super) fn retarget(
-    config: &Config,
-    stream: &str,
-    out: &mut dyn Write,
-) -> Result<(), CommandError> {
-    let settings = named(config, stream)?;
-    let disk = HostDisk::private(directory(config, stream)?)?;
-    let now_ms = Clock::system().now_ms();
-    let (store, _) =
-        Store::open(&disk, Path::new(STORE), now_ms).context("open the checkpoint store")?;
-    let target = store_name(&settings.destination.store);
-    let given_up = store.uploads_elsewhere(&target).context("retarget")?;
-    uploads::abort(&given_up, Some(&settings.destination.store), out)?;
-    let (open, sealed) = store.retarget(&target).context("retarget")?;
-    writeln!(
-        out,
-        "{stream}: {open} open batches and {sealed} sealed objects go to {target} from now on"
-    )?;
     Ok(())
 }
 

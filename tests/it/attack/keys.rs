@@ -12,6 +12,7 @@ use super::alarms::{CLICKS, Clicks, gauge, judge, left_behind, plant, put, waiti
 use crate::destination::object;
 use crate::support::campaign::say;
 use crate::support::daemon::{Daemon, Site, was_killed};
+use crate::support::http::post_records;
 use crate::support::lake;
 use crate::support::servers::{Bucket, Weed};
 
@@ -161,7 +162,7 @@ fn what_is_not_there_or_cannot_be_reached_changes_nothing() {
     site.start().drain();
 }
 
-fn bucket_settings(bucket: &Bucket, interval: &str) -> String {
+pub fn bucket_settings(bucket: &Bucket, interval: &str) -> String {
     let settings = CLICKS.settings();
     let settings = settings.replace("size = \"1MiB\"", "size = \"20MiB\"");
     let settings = settings.replace("interval = \"0s\"", &format!("interval = \"{interval}\""));
@@ -180,20 +181,7 @@ fn in_a_bucket_a_taken_key_gives_way_too_with_an_upload_and_without() {
         let site = Site::new(&bucket_settings(&bucket, interval));
         let mut daemon = site.spawn(&[("FIREHOSE_KILL_AT", failpoint)]);
         daemon.alive();
-        let record = format!("{{\"pad\":\"{}\"}}\n", "x".repeat(1 << 19));
-        let body = record.repeat(if megabytes == 0 { 1 } else { 4 });
-        let mut records = 0;
-        let is_killed = daemon.until("it is killed", || {
-            if records * (1 << 19) <= megabytes << 20
-                && let Ok(reply) =
-                    crate::support::http::post_records(site.address, "clicks", body.as_bytes())
-                && reply.status == 200
-            {
-                records += body.len() / record.len();
-            }
-            false
-        });
-        assert!(was_killed(is_killed.unwrap_err()));
+        let records = put_megabytes_until_killed(&site, &mut daemon, megabytes);
         let key = waiting(&site);
         let retry = ["state", "retry", "clicks", "--object", &key];
         let told = if megabytes == 0 {
@@ -288,8 +276,27 @@ fn what_was_published_and_has_changed_since_gets_no_second_key() {
     say("keys: 2 objects that changed after publishing, 0 second objects");
 }
 
+/// Sends so many MiB of records, but one at least, by which the daemon dies at its failpoint; the number of those
+/// that were accepted.
+pub fn put_megabytes_until_killed(site: &Site, daemon: &mut Daemon, megabytes: usize) -> usize {
+    let record = format!("{{\"pad\":\"{}\"}}\n", "x".repeat(1 << 19));
+    let body = record.repeat(if megabytes == 0 { 1 } else { 4 });
+    let mut records = 0;
+    let is_killed = daemon.until("it is killed", || {
+        if records * (1 << 19) <= megabytes << 20
+            && let Ok(reply) = post_records(site.address, "clicks", body.as_bytes())
+            && reply.status == 200
+        {
+            records += body.len() / record.len();
+        }
+        false
+    });
+    assert!(was_killed(is_killed.unwrap_err()));
+    records
+}
+
 /// Sends one record, by which the daemon dies at its failpoint; the number of those that were accepted.
-fn put_until_killed(site: &Site, daemon: &mut Daemon) -> usize {
+pub fn put_until_killed(site: &Site, daemon: &mut Daemon) -> usize {
     let accepted = usize::from(put(site, b"{\"n\":1}\n") == 200);
     let is_killed = daemon.until("it is killed", || false);
     assert!(was_killed(is_killed.unwrap_err()));

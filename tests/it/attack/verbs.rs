@@ -1,0 +1,129 @@
+//! The verbs of `firehose state` over what a kill has left between publishing and its record: none makes a second
+//! copy of a record, nor says of one that it is not delivered.
+
+use std::fs;
+
+use firehose::config::{S3Settings, StoreSettings};
+use firehose::destination::Destination;
+
+use super::alarms::{CLICKS, Clicks, waiting};
+use super::keys::{bucket_settings, put_until_killed};
+use crate::destination::object;
+use crate::support::campaign::say;
+use crate::support::daemon::Site;
+use crate::support::lake;
+use crate::support::servers::Weed;
+
+/// The same site with another folder.
+const ELSEWHERE: Clicks<'_> = Clicks {
+    lake: "other",
+    ..CLICKS
+};
+
+/// A site on which the only object is published, and the state does not know.
+fn unrecorded() -> (Site, String) {
+    let site = CLICKS.site();
+    let mut daemon = site.spawn(&[("FIREHOSE_KILL_AT", "published-before-record:1")]);
+    daemon.alive();
+    put_until_killed(&site, &mut daemon);
+    let key = waiting(&site);
+    assert!(site.path("lake").join(&key).exists());
+    (site, key)
+}
+
+/// The lines of both folders.
+fn all_lines(site: &Site) -> usize {
+    let lakes = ["lake", "other"].into_iter();
+    lakes
+        .map(|it| lake::lines(&site.path(it), "data").len())
+        .sum()
+}
+
+#[test]
+fn what_was_published_and_not_recorded_goes_to_no_other_folder() {
+    let (site, _) = unrecorded();
+    site.configure(&ELSEWHERE.settings());
+    let retarget = ["state", "retarget", "clicks"];
+    // As long as the folder is away nobody knows.
+    fs::rename(site.path("lake"), site.path("away")).unwrap();
+    let told = site.command(&retarget).refused(2);
+    assert!(
+        told.contains("may be published already") && told.contains("--unasked"),
+        "{told}"
+    );
+    fs::rename(site.path("away"), site.path("lake")).unwrap();
+    let told = site.command(&retarget).done();
+    assert!(
+        told.contains("1 objects are published already") && told.contains("0 sealed objects go"),
+        "{told}"
+    );
+    site.start().drain();
+    assert_eq!(all_lines(&site), 1, "{told}");
+    say("verbs: 1 record published and not recorded, once after a change of folder");
+}
+
+#[test]
+fn what_was_published_and_not_recorded_is_recorded_when_it_is_discarded() {
+    let (site, key) = unrecorded();
+    let discard = ["state", "discard", "clicks", "--object", &key, "--yes"];
+    fs::rename(site.path("lake"), site.path("away")).unwrap();
+    let told = site.command(&discard).refused(2);
+    assert!(told.contains("--unasked"), "{told}");
+    assert_eq!(waiting(&site), key);
+    fs::rename(site.path("away"), site.path("lake")).unwrap();
+    let told = site.command(&discard).done();
+    assert!(told.contains("is published already"), "{told}");
+    assert!(!site.path("state/clicks/discarded").exists(), "{told}");
+    site.start().drain();
+    assert_eq!(all_lines(&site), 1, "{told}");
+}
+
+#[test]
+fn what_was_published_and_not_recorded_goes_to_no_other_bucket() {
+    let [old, new] = [(); 2].map(|()| Weed::shared().bucket());
+    for is_large in [false, true] {
+        let interval = if is_large { "1h" } else { "0s" };
+        let site = Site::new(&bucket_settings(&old, interval));
+        let failpoint = if is_large {
+            "upload-after-complete:1"
+        } else {
+            "publish-after-put:1"
+        };
+        let mut daemon = site.spawn(&[("FIREHOSE_KILL_AT", failpoint)]);
+        daemon.alive();
+        if is_large {
+            super::keys::put_megabytes_until_killed(&site, &mut daemon, 20);
+        } else {
+            put_until_killed(&site, &mut daemon);
+        }
+        let key = waiting(&site);
+        assert!(old.keys().contains(&key), "{key}");
+        site.configure(&bucket_settings(&new, interval));
+        let told = site.command(&["state", "retarget", "clicks"]).done();
+        assert!(told.contains("1 objects are published already"), "{told}");
+        site.start().drain();
+        assert!(!new.keys().contains(&key), "{told}");
+    }
+}
+
+/// A HEAD does not tell a missing bucket from a missing object.
+#[tokio::test]
+async fn a_bucket_that_is_not_there_does_not_say_that_an_object_is_not() {
+    let bucket = Weed::shared().bucket();
+    let settings = |name: &str| {
+        StoreSettings::S3(Box::new(S3Settings {
+            bucket: name.to_owned(),
+            ..bucket.settings()
+        }))
+    };
+    let one = object("data/one", &b"bytes"[..]);
+    let there = Destination::reopen(&settings(&bucket.name)).await.unwrap();
+    assert_eq!(there.holds(&one).await, Ok(false));
+    there.publish(std::slice::from_ref(&one)).await[0]
+        .clone()
+        .unwrap();
+    assert_eq!(there.holds(&one).await, Ok(true));
+    let nowhere = Destination::reopen(&settings("no-such-bucket")).await;
+    let answer = nowhere.unwrap().holds(&one).await;
+    assert!(answer.is_err(), "{answer:?}");
+}

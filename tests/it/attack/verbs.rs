@@ -6,7 +6,7 @@ use std::fs;
 use firehose::config::{S3Settings, StoreSettings};
 use firehose::destination::Destination;
 
-use super::alarms::{CLICKS, Clicks, waiting};
+use super::alarms::{CLICKS, Clicks, left_behind, waiting};
 use super::keys::{bucket_settings, put_until_killed};
 use crate::destination::object;
 use crate::support::campaign::say;
@@ -126,4 +126,42 @@ async fn a_bucket_that_is_not_there_does_not_say_that_an_object_is_not() {
     let nowhere = Destination::reopen(&settings("no-such-bucket")).await;
     let answer = nowhere.unwrap().holds(&one).await;
     assert!(answer.is_err(), "{answer:?}");
+}
+
+#[test]
+fn what_was_moved_aside_is_told_wherever_a_state_is_said_to_hold_nothing() {
+    let site = CLICKS.site();
+    left_behind(&site);
+    let key = waiting(&site);
+    let object = ["state", "discard", "clicks", "--object", &key, "--yes"];
+    site.command(&object).done();
+    fs::remove_file(site.path("lake/data")).unwrap();
+    let aside = "nothing undelivered but 1 objects that were moved aside (1 records)";
+    let listed = site.command(&["state", "list"]).done();
+    let place = format!("moved aside, not delivered: {key}, 1 records, in ");
+    assert!(
+        listed.contains(aside) && listed.contains(&place),
+        "{listed}"
+    );
+    let drained = site.command(&["state", "drain", "clicks"]).done();
+    assert!(drained.contains(aside), "{drained}");
+
+    // The config does not name it any more; its heir has begun with as little.
+    let renamed = CLICKS.settings().replace("stream.clicks", "stream.heir");
+    site.configure(&renamed);
+    site.start().drain();
+    let log = fs::read_to_string(site.log()).unwrap();
+    assert!(
+        log.contains("lies beside its state") && log.contains(aside),
+        "{log}"
+    );
+    assert!(!log.contains("may be removed"), "{log}");
+    let discard = ["state", "discard", "clicks"];
+    let told = site.command(&discard).refused(2);
+    assert!(told.contains(aside), "{told}");
+    fs::rename(site.path("state/clicks"), site.path("state/old")).unwrap();
+    fs::rename(site.path("state/heir"), site.path("state/begun")).unwrap();
+    fs::rename(site.path("state/old"), site.path("state/heir")).unwrap();
+    let told = site.command(&["state", "adopt", "begun", "heir"]).done();
+    assert!(told.contains(aside), "{told}");
 }

@@ -406,9 +406,11 @@ impl Inner {
 
 /// Refuses keys that S3 cannot hold.
 fn check_key(key: &str) -> Result<(), PublishError> {
-    Keys::S3.take(key).map_err(|why| PublishError::Permanent {
+    Keys::S3.hold(key).map_err(|why| PublishError::Permanent {
         cause: format!("the key {key:?} cannot be used: {why}"),
-        advice: "shorten the prefix".into(),
+        advice: "shorten the prefix; an object that has its key already is moved aside by `firehose state discard \
+                 STREAM --object KEY`"
+            .into(),
     })
 }
 

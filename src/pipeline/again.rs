@@ -93,6 +93,9 @@ fn not_reached(error: PublishError) -> StreamError {
     }
 }
 
+/// What has become of an attempt, and the object as the state has it now.
+type Sent = (Result<(), PublishError>, SealedObject);
+
 struct Again {
     store: Arc<Store>,
     spool: Arc<Spool>,
@@ -145,22 +148,27 @@ impl Again {
         })
     }
 
-    /// Sends an object once, and takes it out of the state when it is there. Its upload is named by the
-    /// state before anything is sent by it (C1).
-    async fn send(
-        &self,
-        mut object: SealedObject,
-    ) -> Result<(Result<(), PublishError>, SealedObject), StoreError> {
+    /// Sends an object, and takes it out of the state when it is there. An upload that has vanished is forgotten
+    /// and another begun, once.
+    async fn send(&self, object: SealedObject) -> Result<Sent, StoreError> {
+        let (sent, mut object) = self.send_once(object).await?;
+        if !matches!(sent, Err(PublishError::UploadGone)) || object.upload_id.is_none() {
+            return Ok((sent, object));
+        }
+        object.upload_id = None;
+        self.note(&object)?;
+        self.send_once(object).await
+    }
+
+    /// An upload is named by the state before anything is sent by it (C1).
+    async fn send_once(&self, mut object: SealedObject) -> Result<Sent, StoreError> {
         let mut one = publication(&object, &self.outputs, &self.spool);
         if object.upload_id.is_none() && self.destination.needs_upload(object.size) {
             match self.destination.begin_upload(&one).await {
                 Err(error) => return Ok((Err(error), object)),
                 Ok(upload_id) => object.upload_id = Some(upload_id),
             }
-            self.store.commit(&Commit {
-                sealed: vec![object.clone()],
-                ..Commit::default()
-            })?;
+            self.note(&object)?;
             one.upload_id.clone_from(&object.upload_id);
         }
         let mut sent = self.destination.publish(&[one]).await;
@@ -173,6 +181,14 @@ impl Again {
             })?;
         }
         Ok((sent, object))
+    }
+
+    /// Writes the row of an object as it is now.
+    fn note(&self, object: &SealedObject) -> Result<(), StoreError> {
+        self.store.commit(&Commit {
+            sealed: vec![object.clone()],
+            ..Commit::default()
+        })
     }
 }
 

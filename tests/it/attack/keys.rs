@@ -152,7 +152,7 @@ fn what_is_not_there_or_cannot_be_reached_changes_nothing() {
     let told = site
         .command(&["state", "retry", "clicks", "--object", &key])
         .refused(2);
-    assert!(told.contains("neither waits"), "{told}");
+    assert!(told.contains("waits for folder:"), "{told}");
     assert_eq!(waiting(&site), key);
     // A stream that the config does not name.
     site.configure(&CLICKS.settings().replace("stream.clicks", "stream.others"));
@@ -357,13 +357,17 @@ async fn what_a_bucket_is_said_to_take_it_takes_by_that_name() {
     let (mut taken, mut refused) = (BTreeSet::new(), 0);
     let mut odd = Vec::new();
     for key in odd_keys() {
+        // No object is given one of these.
+        if keys.take(&key).is_err() {
+            refused += 1;
+            continue;
+        }
         let sent = to.publish(&[object(&key, key.clone().into_bytes())]).await;
-        match (keys.take(&key), &sent[0]) {
-            (Ok(()), Ok(())) => {
+        match &sent[0] {
+            Ok(()) => {
                 taken.insert(key);
             }
-            (Err(_), Err(_)) => refused += 1,
-            (said, got) => odd.push(format!("{key:?}: said {said:?}, got {got:?}")),
+            Err(error) => odd.push(format!("{key:?}: {error}")),
         }
     }
     assert!(odd.is_empty(), "{odd:#?}");

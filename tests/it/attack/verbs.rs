@@ -4,10 +4,10 @@
 use std::fs;
 
 use firehose::config::{S3Settings, StoreSettings};
-use firehose::destination::Destination;
+use firehose::destination::{Destination, Keys};
 
 use super::alarms::{CLICKS, Clicks, left_behind, waiting};
-use super::keys::{bucket_settings, put_until_killed};
+use super::keys::{bucket_settings, put_megabytes_until_killed, put_until_killed};
 use crate::destination::object;
 use crate::support::campaign::say;
 use crate::support::daemon::Site;
@@ -92,7 +92,7 @@ fn what_was_published_and_not_recorded_goes_to_no_other_bucket() {
         let mut daemon = site.spawn(&[("FIREHOSE_KILL_AT", failpoint)]);
         daemon.alive();
         if is_large {
-            super::keys::put_megabytes_until_killed(&site, &mut daemon, 20);
+            put_megabytes_until_killed(&site, &mut daemon, 20);
         } else {
             put_until_killed(&site, &mut daemon);
         }
@@ -164,4 +164,64 @@ fn what_was_moved_aside_is_told_wherever_a_state_is_said_to_hold_nothing() {
     fs::rename(site.path("state/old"), site.path("state/heir")).unwrap();
     let told = site.command(&["state", "adopt", "begun", "heir"]).done();
     assert!(told.contains(aside), "{told}");
+}
+
+#[test]
+fn an_object_that_waits_for_another_folder_is_told_so() {
+    let site = CLICKS.site();
+    left_behind(&site);
+    let key = waiting(&site);
+    let discard = ["state", "discard", "clicks", "--object", &key, "--yes"];
+    site.command(&discard).done();
+    site.configure(&ELSEWHERE.settings());
+    for _ in 0..2 {
+        let retry = ["state", "retry", "clicks", "--object", &key];
+        let told = site.command(&retry).refused(2);
+        assert!(
+            told.contains("waits for folder:") && told.contains("state retarget clicks"),
+            "{told}"
+        );
+    }
+}
+
+/// The bucket's owner, or a rule of it, has aborted the upload that the state names.
+#[test]
+fn an_upload_that_has_vanished_is_begun_anew_by_retry() {
+    let bucket = Weed::shared().bucket();
+    let site = Site::new(&bucket_settings(&bucket, "1h"));
+    let mut daemon = site.spawn(&[("FIREHOSE_KILL_AT", "upload-after-part:1")]);
+    daemon.alive();
+    let records = put_megabytes_until_killed(&site, &mut daemon, 20);
+    let key = waiting(&site);
+    bucket.abort_uploads();
+    let told = site.command(&["state", "retry", "clicks"]).done();
+    assert!(told.contains("1 of 1 objects are published"), "{told}");
+    let bytes = bucket.get(&key).unwrap().bytes;
+    let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
+    site.start().drain();
+    let keys = bucket.keys().into_iter();
+    let others: Vec<String> = keys
+        .filter(|it| it.starts_with("data/") && *it != key)
+        .collect();
+    let rest: usize = others
+        .iter()
+        .map(|key| bucket.get(key).unwrap().bytes)
+        .map(|bytes| bytes.iter().filter(|byte| **byte == b'\n').count())
+        .sum();
+    assert_eq!(lines + rest, records, "{key} and {others:?}");
+    assert_eq!(bucket.uploads(), [""; 0]);
+}
+
+/// As a version may have fixed it that made such keys: the store is the judge.
+#[tokio::test]
+async fn a_key_that_would_not_be_given_now_is_still_sent_to_its_bucket() {
+    let bucket = Weed::shared().bucket();
+    let settings = StoreSettings::S3(Box::new(bucket.settings()));
+    let key = "data/./one";
+    assert!(Keys::of(&settings).take(key).is_err());
+    let to = Destination::connect(&settings).await.unwrap();
+    let sent = to.publish(&[object(key, &b"bytes"[..])]).await;
+    let answer = format!("{sent:?}");
+    assert!(!answer.contains("cannot be used"), "{answer}");
+    say(&format!("verbs: a bucket's answer to {key}: {answer}"));
 }

@@ -225,3 +225,40 @@ async fn a_key_that_would_not_be_given_now_is_still_sent_to_its_bucket() {
     assert!(!answer.contains("cannot be used"), "{answer}");
     say(&format!("verbs: a bucket's answer to {key}: {answer}"));
 }
+
+/// The verbs die on either side of their transaction, the daemon runs, a reader takes away what it finds, and
+/// whatever is still moved aside is put back: the object comes once.
+#[test]
+fn an_object_that_a_killed_verb_was_moving_comes_once() {
+    let mut kills = 0;
+    for side in ["checkpoint-before-commit:1", "checkpoint-after-commit:1"] {
+        for is_returning in [false, true] {
+            let site = CLICKS.site();
+            left_behind(&site);
+            let key = waiting(&site);
+            let discard = ["state", "discard", "clicks", "--object", &key, "--yes"];
+            let retry = ["state", "retry", "clicks", "--object", &key];
+            fs::remove_file(site.path("lake/data")).unwrap();
+            if is_returning {
+                site.command(&discard).done();
+                site.command_killed_at(side, &retry);
+            } else {
+                site.command_killed_at(side, &discard);
+            }
+            site.start().drain();
+            let before = lake::objects(&site.path("lake"), "data").len();
+            let _ = fs::rename(site.path("lake/data"), site.path("taken"));
+            // Refused where it is not moved aside any more.
+            let told = format!("{:?}", site.command(&retry));
+            site.start().drain();
+            let after = lake::objects(&site.path("lake"), "data").len();
+            assert_eq!(
+                before + after,
+                1,
+                "{side}, returning: {is_returning}: {told}"
+            );
+            kills += 1;
+        }
+    }
+    say(&format!("verbs: {kills} killed verbs, each object once"));
+}

@@ -81,7 +81,8 @@ pub(super) fn discard(
         Some(Fate::Doubtful(found)) => writeln!(out, "look at what is there: {found}")?,
         _ => {}
     }
-    let (file, wrong) = move_out(&disk, object)?;
+    let (store, found) = open(&disk)?;
+    let (file, wrong) = move_out(&disk, &store, &found, object)?;
     for wrong in wrong {
         writeln!(out, "its bytes are not what they were: {wrong}")?;
     }
@@ -123,8 +124,12 @@ fn not_waiting(config: &Config, stream: &str, key: &str, found: &Recovered) -> S
 }
 
 /// Moves an object out of the state: its bytes first. Gives the file that has them, and what is wrong with them.
-fn move_out(disk: &dyn Disk, object: &SealedObject) -> anyhow::Result<(PathBuf, Vec<String>)> {
-    let (store, found) = open(disk)?;
+fn move_out(
+    disk: &dyn Disk,
+    store: &Store,
+    found: &Recovered,
+    object: &SealedObject,
+) -> anyhow::Result<(PathBuf, Vec<String>)> {
     let one = Aside::of(object);
     let (folder, path) = (one.folder(), one.path());
     disk.create_dir_all(&folder)

@@ -63,35 +63,40 @@ fn run(torn: &TornDisk) -> usize {
     found.sealed.len()
 }
 
-fn put_back_from(torn: &TornDisk) -> Result<bool, CommandError> {
-    let disk: Arc<dyn Disk> = Arc::new(torn.clone());
-    put_back(&disk, KEY, &mut Vec::new()).map(|object| object.is_some())
+fn move_out_from(torn: &TornDisk, object: &SealedObject) {
+    let (store, found) = open(torn).unwrap();
+    move_out(torn, &store, &found, object).unwrap();
 }
 
-/// The power fails after each number of calls in turn while `verb` works. Whether the daemon runs next, or the
-/// verbs do, the object is published once. How many places there were.
-fn once_after_any(discarded: bool, verb: impl Fn(&TornDisk, &SealedObject)) -> u64 {
+fn put_back_from(torn: &TornDisk) {
+    let disk: Arc<dyn Disk> = Arc::new(torn.clone());
+    put_back(&disk, KEY, &mut Vec::new()).unwrap();
+}
+
+/// The power fails after each number of calls in turn, while `verb` works on an opened state. Whether the daemon
+/// runs next or what is aside is put back, the object is published once. How many places there were.
+fn once_after_any(
+    is_aside: bool,
+    verb: impl Fn(&Arc<dyn Disk>, &Store, &Recovered, &SealedObject),
+) -> u64 {
     for calls in 1.. {
         let (disk, object) = laid();
-        if discarded {
-            move_out(&disk, &object).unwrap();
+        if is_aside {
+            move_out_from(&disk, &object);
         }
+        let (store, found) = open(&disk).unwrap();
         disk.power_off_after(calls);
-        verb(&disk, &object);
-        for seed in 0..3 {
-            for daemon_first in [true, false] {
-                let next = disk.crash(calls * 10 + seed);
-                let mut published = if daemon_first { run(&next) } else { 0 };
-                // Whatever is there to be put back is; twice changes nothing.
-                for _ in 0..2 {
-                    put_back_from(&next).unwrap();
-                    published += run(&next);
-                }
-                assert_eq!(
-                    published, 1,
-                    "power off after {calls} calls, seed {seed}, the daemon first: {daemon_first}"
-                );
-            }
+        let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+        verb(&shared, &store, &found, &object);
+        for daemon_first in [true, false] {
+            let next = disk.crash(calls);
+            let mut published = if daemon_first { run(&next) } else { 0 };
+            put_back_from(&next);
+            published += run(&next);
+            assert_eq!(
+                published, 1,
+                "power off after {calls} calls, the daemon first: {daemon_first}"
+            );
         }
         if !disk.is_off() {
             return calls;
@@ -102,14 +107,19 @@ fn once_after_any(discarded: bool, verb: impl Fn(&TornDisk, &SealedObject)) -> u
 
 #[test]
 fn an_object_that_is_being_moved_aside_is_published_once_whenever_the_power_fails() {
-    let places = once_after_any(false, |disk, object| drop(move_out(disk, object)));
+    let places = once_after_any(false, |disk, store, found, object| {
+        drop(move_out(&**disk, store, found, object));
+    });
     println!("moved aside: power off at each of {places} calls");
     assert!(places > 10);
 }
 
 #[test]
 fn an_object_that_is_being_put_back_is_published_once_whenever_the_power_fails() {
-    let places = once_after_any(true, |disk, _| drop(put_back_from(disk)));
+    let places = once_after_any(true, |disk, store, found, _| {
+        let mut all = aside::list(&**disk, &found.sealed).unwrap();
+        drop(bring_back(disk, store, found, all.remove(0).unwrap()));
+    });
     println!("put back: power off at each of {places} calls");
     assert!(places > 10);
 }
@@ -117,7 +127,7 @@ fn an_object_that_is_being_put_back_is_published_once_whenever_the_power_fails()
 #[test]
 fn what_cannot_be_read_is_told_and_keeps_no_other_object_back() {
     let (disk, object) = laid();
-    move_out(&disk, &object).unwrap();
+    move_out_from(&disk, &object);
     // As an older version may have left it.
     let path = Path::new("discarded").join(format!("{}.json", Uuid::new_v4()));
     disk.open(&path, Open::New).unwrap();

@@ -5,6 +5,7 @@
 //! writes as they do those of journal and spool. It stands in two files, so that one damaged bit or
 //! sector costs nothing.
 
+pub mod aside;
 mod rows;
 mod store;
 

@@ -147,6 +147,8 @@ pub enum PublishError {
     /// The key holds something else: the stream stops, nothing is overwritten.
     #[error("{cause} ({advice})")]
     Foreign {
+        /// Whose it is, as far as the destination tells.
+        whose: Whose,
         /// What was found under the key.
         cause: String,
         /// What a person can do.
@@ -158,6 +160,40 @@ impl PublishError {
     /// Whether it may pass by itself.
     pub const fn may_pass(&self) -> bool {
         matches!(self, Self::Transient(_) | Self::Unreachable { .. })
+    }
+}
+
+/// Whose it is what a key holds in place of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// It has the object's own id, and other bytes: the object was published, and has changed since.
+    Ours,
+    /// It has the id of another object.
+    Anothers,
+    /// Nothing tells: it may be the object, rewritten by a reader or by damage, or never have been.
+    Unknown,
+}
+
+impl Whose {
+    /// What a person can do about it.
+    fn advice(self) -> String {
+        let advice = match self {
+            Self::Ours => {
+                "it has our id: the object was published, and its bytes have changed since. Compare the two: \
+                 where what is there will do, stop the daemon and run `firehose state discard STREAM --object \
+                 KEY --yes`, which moves ours aside; where not, move it away, and ours is sent again"
+            }
+            Self::Anothers => {
+                "nothing was overwritten; find out who wrote it and move it away, or stop the daemon and run \
+                 `firehose state retry STREAM --object KEY`, which gives ours a new key"
+            }
+            Self::Unknown => {
+                "nothing was overwritten; find out whether it is ours, rewritten since: then stop the daemon and \
+                 run `firehose state discard STREAM --object KEY --yes`, which moves ours aside. If it never was, \
+                 move it away, or run `firehose state retry STREAM --object KEY --new-key` in place of that"
+            }
+        };
+        advice.to_owned()
     }
 }
 
@@ -177,6 +213,15 @@ impl Destination {
         match settings {
             StoreSettings::Folder { path } => Folder::open(path.clone()).await.map(Self::Folder),
             StoreSettings::S3(settings) => S3::connect(settings).await.map(Self::S3),
+        }
+    }
+
+    /// Opens a destination that objects were published to before, and makes nothing: a folder that is not there, or
+    /// that none was ever published to, is an error.
+    pub async fn reopen(settings: &StoreSettings) -> Result<Self, PublishError> {
+        match settings {
+            StoreSettings::Folder { path } => Folder::reopen(path.clone()).await.map(Self::Folder),
+            StoreSettings::S3(_) => Self::connect(settings).await,
         }
     }
 
@@ -296,6 +341,15 @@ impl Destination {
         match self {
             Self::Folder(folder) => folder.publish(group).await,
             Self::S3(s3) => s3.publish(group).await,
+        }
+    }
+
+    /// Whether the destination holds this object already; its bytes are not needed. Something else under its
+    /// key is [`PublishError::Foreign`].
+    pub async fn holds(&self, object: &Publication) -> Result<bool, PublishError> {
+        match self {
+            Self::Folder(folder) => folder.holds(object).await,
+            Self::S3(s3) => s3.holds(object).await,
         }
     }
 

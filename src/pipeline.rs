@@ -59,7 +59,7 @@ use crate::spool::Spool;
 use crate::telemetry::{Metrics, State};
 use crate::transform::Transforms;
 
-pub use again::{Tried, try_again};
+pub use again::{Tried, Wanted, is_there, try_again};
 use backlog::Backlog;
 use checkpoints::Checkpoints;
 use commit::{CheckpointError, Committed};

@@ -339,7 +339,7 @@ impl Spool {
 }
 
 /// What the spool in `dir` of `disk` has of an extent, whether it is open or not: zeros where the file is
-/// gone or ends. The second says what is wrong with it.
+/// gone or ends, or a sector cannot be read. The second says what is wrong with it.
 pub fn salvage(
     disk: &dyn Disk,
     dir: &Path,
@@ -357,7 +357,7 @@ pub fn salvage(
     let there = usize::try_from(there)
         .unwrap_or(bytes.len())
         .min(bytes.len());
-    file.read_exact_at(&mut bytes[..there], extent.offset)?;
+    read_around(&*file, &mut bytes[..there], extent.offset)?;
     let is_whole = there == bytes.len() && crc_fast::crc64_nvme(&bytes) == extent.crc64;
     let wrong = (!is_whole).then(|| format!("{name} is damaged at {}", extent.offset));
     Ok((bytes, wrong))

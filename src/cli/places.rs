@@ -167,13 +167,15 @@ fn left_state(named: &Named<'_>, before: &Path) -> Option<(Severity, String)> {
             format!("`state_dir` is {now}, which holds no state yet, but there is state in {old}");
         return Some((Severity::Fault, message));
     }
-    let is_delivered = |stream: &PathBuf| {
-        let held = Holdings::read(stream, 1);
-        held.is_ok_and(|held| held.is_delivered())
-    };
-    Some(if streams.iter().all(is_delivered) {
+    let held = streams.iter().map(|stream| Holdings::read(stream, 1).ok());
+    let held: Vec<Option<Holdings>> = held.collect();
+    let is_delivered = |held: &Option<Holdings>| held.as_ref().is_some_and(Holdings::is_delivered);
+    Some(if held.iter().all(is_delivered) {
+        let mut told = held.iter().flatten();
+        let beside = told.find_map(|held| held.beside.told());
+        let but = beside.map_or_else(String::new, |beside| format!(" but {beside}"));
         let message = format!(
-            "`state_dir` is {now}; there is state in {old} too, which holds nothing undelivered"
+            "`state_dir` is {now}; there is state in {old} too, which holds nothing undelivered{but}"
         );
         (Severity::Warning, message)
     } else {

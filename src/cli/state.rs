@@ -3,9 +3,11 @@
 mod aside;
 mod export;
 mod objects;
+mod retarget;
 mod retry;
 mod shards;
 mod shared;
+mod stores;
 mod unlist;
 mod uploads;
 mod verbs;
@@ -15,10 +17,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
+use self::aside::Consent;
 use super::{CommandError, places, runtime, settings};
 use crate::clock::Clock;
 use crate::config::{Config, StreamSettings};
 use crate::daemon::{self, holdings};
+use crate::pipeline::Wanted;
 
 /// What is done to the state.
 #[derive(Debug, Subcommand)]
@@ -55,6 +59,9 @@ pub enum StateCommand {
         /// upload the bucket has lost, while the daemons run.
         #[arg(long, value_name = "KEY", conflicts_with = "delete")]
         object: Option<String>,
+        /// Move it aside although its store does not say whether it has it already.
+        #[arg(long, requires = "object")]
+        unasked: bool,
     },
     /// Write all that can be read of the state of a stream to files, and a list of what its destination
     /// holds of it; change nothing.
@@ -64,7 +71,7 @@ pub enum StateCommand {
         /// A folder, which is made.
         dir: PathBuf,
     },
-    /// Send objects again that could not be published: under a new key where something else is under
+    /// Send objects again that could not be published: under a new key where another object is under
     /// theirs. What `discard --object` has moved aside is put back.
     Retry {
         /// The delivery stream's name.
@@ -72,11 +79,19 @@ pub enum StateCommand {
         /// Only this object; also one that was moved aside.
         #[arg(long, value_name = "KEY")]
         object: Option<String>,
+        /// Give it a new key where nothing tells whose it is what is under its own: you have looked, and it never
+        /// was this object, which is there twice otherwise.
+        #[arg(long, requires = "object")]
+        new_key: bool,
     },
-    /// Send what waits for another bucket or folder to the one that the config names now.
+    /// Send what waits for another bucket or folder to the one that the config names now, but for what is
+    /// published there already.
     Retarget {
         /// The delivery stream's name.
         stream: String,
+        /// Send objects, too, of which their store does not say whether it has them: you know that it has not.
+        #[arg(long)]
+        unasked: bool,
     },
 }
 
@@ -120,19 +135,35 @@ pub(super) fn run(
             stream,
             yes,
             object: Some(key),
+            unasked,
             ..
-        } => aside::discard(&config, stream, key, *yes, out),
-        StateCommand::Retry { stream, object } => {
-            retry::run(&config, stream, object.as_deref(), out)
+        } => {
+            let consent = Consent {
+                yes: *yes,
+                unasked: *unasked,
+            };
+            aside::discard(&config, stream, key, consent, out)
+        }
+        StateCommand::Retry {
+            stream,
+            object,
+            new_key,
+        } => {
+            let wanted = Wanted {
+                key: object.as_deref(),
+                may_rename: *new_key,
+            };
+            retry::run(&config, stream, wanted, out)
         }
         StateCommand::Discard {
             stream,
             yes,
             delete,
             object: None,
+            ..
         } => verbs::discard(&config, stream, *yes, *delete, out),
         StateCommand::Export { stream, dir } => export::run(&config, stream, dir, out),
-        StateCommand::Retarget { stream } => verbs::retarget(&config, stream, out),
+        StateCommand::Retarget { stream, unasked } => retarget::run(&config, stream, *unasked, out),
     }
 }
 

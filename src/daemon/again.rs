@@ -2,13 +2,13 @@
 
 use super::Common;
 use crate::config::{Config, StreamSettings};
-use crate::pipeline::{self, Tried};
+use crate::pipeline::{self, Tried, Wanted};
 
-/// Tries each object of the stream that waits, or the one with this key. The caller holds the lock.
+/// Tries each object of the stream that waits, or the wanted one. The caller holds the lock.
 pub(crate) async fn try_again(
     config: &Config,
     settings: StreamSettings,
-    key: Option<&str>,
+    wanted: Wanted<'_>,
 ) -> anyhow::Result<Vec<Tried>> {
     let common = Common::new(config)?;
     // Objects that wait have been through the transforms.
@@ -16,5 +16,5 @@ pub(crate) async fn try_again(
     let Some(home) = opening.await?.into_home() else {
         return Ok(Vec::new());
     };
-    Ok(pipeline::try_again(home?, &settings, key, common.clock.now_ms()).await?)
+    Ok(pipeline::try_again(home?, &settings, wanted, common.clock.now_ms()).await?)
 }

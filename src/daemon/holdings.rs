@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::checkpoint::{MIRROR, NamedUpload, STORE, Store};
+use crate::checkpoint::aside::{self, Aside, Unreadable};
+use crate::checkpoint::{MIRROR, NamedUpload, STORE, SealedObject, Store};
 use crate::clock::Clock;
 use crate::config::{Config, StreamSettings, display_size};
 use crate::disk::{Disk, HostDisk};
 use crate::journal::{self, Held, Known, MissingRange};
-use crate::pipeline::{Observation, Status};
+use crate::pipeline::{Observation, QUARANTINE_DIR, Status};
 use crate::shard::{ShardId, ShardState, SourceName};
 
 /// The journal's directory.
@@ -52,6 +53,52 @@ pub(crate) struct Holdings {
     spool_bytes: u64,
     /// Ranges of the journal that damage has cost.
     pub(crate) missing: Vec<MissingRange>,
+    /// What lies beside the state.
+    pub(crate) beside: Beside,
+}
+
+/// What was accepted, is not delivered, and will not be unless a person does something: no checkpoint names it.
+#[derive(Debug, Default)]
+pub(crate) struct Beside {
+    /// Objects that were moved aside.
+    pub(crate) objects: Vec<Result<Aside, Unreadable>>,
+    /// Damaged blocks of records that were set aside.
+    pub(crate) blocks: usize,
+}
+
+impl Beside {
+    /// What a stream's directory has beside a state that lists `sealed`.
+    fn of(disk: &dyn Disk, sealed: &[SealedObject]) -> io::Result<Self> {
+        let blocks = match disk.list(Path::new(QUARANTINE_DIR)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            blocks => blocks?.len(),
+        };
+        let objects = aside::list(disk, sealed)?;
+        Ok(Self { objects, blocks })
+    }
+
+    /// The same where the state cannot be read.
+    pub(crate) fn read(dir: &Path) -> anyhow::Result<Self> {
+        Ok(Self::of(&HostDisk::private(dir)?, &[])?)
+    }
+
+    /// In words; `None`: there is nothing.
+    pub(crate) fn told(&self) -> Option<String> {
+        let known = self.objects.iter().flatten();
+        let records: u64 = known.map(|aside| aside.object.records).sum();
+        let objects = match self.objects.len() {
+            0 => None,
+            count => Some(format!(
+                "{count} objects that were moved aside ({records} records)"
+            )),
+        };
+        let blocks = match self.blocks {
+            0 => None,
+            count => Some(format!("{count} damaged blocks of records")),
+        };
+        let told: Vec<String> = [objects, blocks].into_iter().flatten().collect();
+        (!told.is_empty()).then(|| told.join(" and "))
+    }
 }
 
 impl Holdings {
@@ -86,6 +133,7 @@ impl Holdings {
         let arrivals = found.open.iter().map(|batch| batch.arrival_ms);
         let arrivals = arrivals.chain(found.sealed.iter().map(|object| object.arrival_ms));
         let missing = found.missing.iter();
+        let beside = Beside::of(&**disk, &found.sealed)?;
         let spool_bytes = found.extents().map(|extent| u64::from(extent.len)).sum();
         let targets = found.open.iter().map(|batch| &batch.target);
         let targets = targets.chain(found.sealed.iter().map(|object| &object.target));
@@ -107,6 +155,7 @@ impl Holdings {
             uploads,
             journal,
             damaged: found.damaged,
+            beside,
         })
     }
 
@@ -161,9 +210,12 @@ impl Holdings {
 
     /// What is not delivered, in words.
     pub(crate) fn undelivered(&self) -> String {
+        let beside = self.beside.told();
         if self.is_delivered() {
-            return "nothing undelivered".to_owned();
+            let but = beside.map(|beside| format!(" but {beside}"));
+            return "nothing undelivered".to_owned() + &but.unwrap_or_default();
         }
+        let beside = beside.map_or_else(String::new, |beside| format!("; beside that {beside}"));
         let stores: Vec<&str> = self.stores.iter().map(String::as_str).collect();
         let stores = match &*stores {
             [] => String::new(),
@@ -171,7 +223,7 @@ impl Holdings {
         };
         format!(
             "{} records ({}) in {} open batches and {} waiting objects, {} records ({}) in the \
-             journal{stores}",
+             journal{stores}{beside}",
             self.records,
             size(self.bytes),
             self.open,

@@ -117,9 +117,19 @@ fn tell_of_harmless(config: &Config, name: &str, held: &Holdings) {
         tracing::warn!(
             stream = name,
             %state,
+            holds = held.undelivered(),
             advice,
-            "the config does not name this stream any more; its state holds nothing undelivered, but \
-             how far its Kinesis stream was read"
+            "the config does not name this stream any more; its state says how far its Kinesis stream was read"
+        );
+    } else if held.beside.told().is_some() {
+        let advice = config.command("state list");
+        tracing::warn!(
+            stream = name,
+            %state,
+            holds = held.undelivered(),
+            advice,
+            "the config does not name this stream any more, but something lies beside its state: look at it \
+             before that is removed"
         );
     } else {
         tracing::info!(

@@ -20,7 +20,7 @@ use uuid::Uuid;
 use self::durable::Durability;
 use self::staging::Temporary;
 use super::keys::STAGING_DIR;
-use super::{Keys, Publication, PublishError};
+use super::{Keys, Publication, PublishError, Whose};
 use crate::failpoint;
 
 /// Objects in one call of [`Folder::publish`].
@@ -66,6 +66,33 @@ impl Folder {
                 root,
                 durability,
             })))
+        })
+        .await
+    }
+
+    /// Opens the folder if objects were published to it before.
+    pub(super) async fn reopen(path: PathBuf) -> Result<Self, PublishError> {
+        if path.join(STAGING_DIR).is_dir() {
+            return Self::open(path).await;
+        }
+        Err(PublishError::Permanent {
+            cause: format!("{} has no {STAGING_DIR}", path.display()),
+            advice: "it is not there, or not the folder that objects were published to".into(),
+        })
+    }
+
+    /// See [`super::Destination::holds`].
+    pub(super) async fn holds(&self, object: &Publication) -> Result<bool, PublishError> {
+        let (inner, object) = (Arc::clone(&self.0), object.clone());
+        blocking(move || {
+            let key = key::check(inner.keys, &object.key)?;
+            let target = inner.root.join(key);
+            match std::fs::symlink_metadata(&target) {
+                // Below a file there is nothing.
+                Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(false),
+                _ => beneath::is_without_links(&inner.root, key)?,
+            }
+            holds(&target, object.size, object.crc64nvme)
         })
         .await
     }
@@ -251,14 +278,14 @@ fn holds(target: &Path, size: u64, crc64nvme: u64) -> Result<bool, PublishError>
     match staging::matches(target, size, crc64nvme).map_err(|error| at(target, &error))? {
         Some(true) => Ok(true),
         None => Ok(false),
+        // A file has no id: a reader that rewrites one of ours leaves nothing that would tell it from another.
         Some(false) => Err(PublishError::Foreign {
+            whose: Whose::Unknown,
             cause: format!(
                 "{} holds something other than this object",
                 target.display()
             ),
-            advice: "nothing was overwritten; find out who wrote it and move it away, or stop the daemon and \
-                     run `firehose state retry STREAM --object KEY`, which gives ours a new key"
-                .into(),
+            advice: Whose::Unknown.advice(),
         }),
     }
 }

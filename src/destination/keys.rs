@@ -50,14 +50,22 @@ impl Keys {
         }
     }
 
-    /// Whether the destination can take an object under that key. The error says why not.
+    /// Whether an object may be given that key. The error says why not.
     pub fn take(self, key: &str) -> Result<(), String> {
         match self {
-            _ if key.is_empty() => Err("the key is empty".to_owned()),
             // Clients and stores resolve them, or refuse them.
             Self::S3 if key.split('/').any(|name| matches!(name, "." | "..")) => {
                 Err("a part between slashes is `.` or `..`".to_owned())
             }
+            _ => self.hold(key),
+        }
+    }
+
+    /// Whether the destination can hold an object that has that key already, perhaps from a version that gave
+    /// what [`Keys::take`] refuses: of that the store is the judge. The error says why not.
+    pub(super) fn hold(self, key: &str) -> Result<(), String> {
+        match self {
+            _ if key.is_empty() => Err("the key is empty".to_owned()),
             Self::S3 => match key.len() {
                 ..=S3_KEY_MAX => Ok(()),
                 bytes => Err(format!(

@@ -29,7 +29,7 @@ use crc_fast::{CrcAlgorithm, checksum};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use self::answer::Answer;
-use super::{Conditional, Keys, Publication, PublishError, SentPart};
+use super::{Conditional, Keys, Publication, PublishError, SentPart, Whose};
 use crate::aws::{self, Place};
 use crate::config::S3Settings;
 use crate::failpoint;
@@ -134,6 +134,18 @@ impl S3 {
             results.push(self.0.publish(publication).await);
         }
         results
+    }
+
+    /// See [`super::Destination::holds`].
+    pub(super) async fn holds(&self, object: &Publication) -> Result<bool, PublishError> {
+        if self.0.ask(object).await? == Held::Ours {
+            return Ok(true);
+        }
+        // A HEAD does not tell a bucket that is missing from an object that is.
+        match self.0.read_marker(&object.key).await? {
+            Some(_) => Ok(self.0.ask(object).await? == Held::Ours),
+            None => Ok(false),
+        }
     }
 
     /// See [`super::Destination::begin_upload`].
@@ -309,7 +321,14 @@ impl Inner {
         if written_as == Some(&id) && same_bytes {
             return Ok(Held::Ours);
         }
+        let whose = match written_as {
+            Some(written_as) if *written_as == id => Whose::Ours,
+            Some(_) => Whose::Anothers,
+            // Who rewrites an object in place may leave its metadata out.
+            None => Whose::Unknown,
+        };
         Err(PublishError::Foreign {
+            whose,
             cause: format!(
                 "{} holds another object: its {OBJECT_ID} is {}, its size {}, its CRC-64/NVME {}; \
                  ours are {id}, {} and {}",
@@ -320,9 +339,7 @@ impl Inner {
                 object.size,
                 header(object.crc64nvme),
             ),
-            advice: "nothing was overwritten; find out who wrote it and move it away, or stop the daemon and \
-                     run `firehose state retry STREAM --object KEY`, which gives ours a new key"
-                .into(),
+            advice: whose.advice(),
         })
     }
 
@@ -390,9 +407,11 @@ impl Inner {
 
 /// Refuses keys that S3 cannot hold.
 fn check_key(key: &str) -> Result<(), PublishError> {
-    Keys::S3.take(key).map_err(|why| PublishError::Permanent {
+    Keys::S3.hold(key).map_err(|why| PublishError::Permanent {
         cause: format!("the key {key:?} cannot be used: {why}"),
-        advice: "shorten the prefix".into(),
+        advice: "shorten the prefix; an object that has its key already is moved aside by `firehose state discard \
+                 STREAM --object KEY`"
+            .into(),
     })
 }
 

@@ -1,13 +1,15 @@
 //! Objects of a stream that does not run, sent once more; under a key of their own where somebody else has
 //! taken the one that they had.
 //!
-//! A new key is given only where the destination has said that the old one holds something else: so nothing
-//! of ours is there, and a store that never overwrites lets nothing of ours come there later. Where a store
-//! does overwrite, an attempt of before may still arrive: no new key is given.
+//! A new key is given only where what the old one holds was never the object, by the id that it has or by the
+//! word of a person: so nothing of ours is there, and a store that never overwrites lets nothing of ours come
+//! there later. Where a store does overwrite, an attempt of before may still arrive: no new key is given.
 
 use std::collections::HashSet;
+use std::io;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use uuid::Uuid;
 
 use super::checkpoints::Checkpoints;
@@ -16,7 +18,7 @@ use super::outputs::Outputs;
 use super::publish::publication;
 use crate::checkpoint::{Commit, NamedUpload, SealedObject, Store, StoreError};
 use crate::config::StreamSettings;
-use crate::destination::{Conditional, Destination, PublishError};
+use crate::destination::{Body, Conditional, Destination, Publication, PublishError, Whose};
 use crate::error::StreamError;
 use crate::spool::Spool;
 
@@ -33,12 +35,21 @@ pub struct Tried {
     pub given_up: Option<NamedUpload>,
 }
 
-/// Tries the objects that wait for the stream's destination, or the one with this key, from what recovery
+/// Which objects are tried, and how far that may go.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted<'a> {
+    /// Only the object with this key.
+    pub key: Option<&'a str>,
+    /// A person says: what is under its key was never this object, where nothing else tells.
+    pub may_rename: bool,
+}
+
+/// Tries the objects that wait for the stream's destination, or the wanted one, from what recovery
 /// has opened: as it does, it claims the destination first.
 pub async fn try_again(
     home: Home,
     settings: &StreamSettings,
-    key: Option<&str>,
+    wanted: Wanted<'_>,
     now_ms: i64,
 ) -> Result<Vec<Tried>, StreamError> {
     let stream = &settings.name;
@@ -56,10 +67,11 @@ pub async fn try_again(
         outputs: Arc::clone(&home.outputs),
         destination,
         conditional,
+        may_rename: wanted.may_rename,
     };
     let store = home.outputs.store();
     let is_wanted = |object: &SealedObject| {
-        object.target.store == store && key.is_none_or(|key| object.target.key == key)
+        object.target.store == store && wanted.key.is_none_or(|key| object.target.key == key)
     };
     let mut tried = Vec::new();
     for object in home.sealed.into_iter().filter(is_wanted) {
@@ -73,7 +85,7 @@ pub async fn try_again(
 
 fn not_reached(error: PublishError) -> StreamError {
     match error {
-        PublishError::Foreign { cause, advice } => StreamError::LoudStop { cause, advice },
+        PublishError::Foreign { cause, advice, .. } => StreamError::LoudStop { cause, advice },
         error => StreamError::State {
             action: "open the destination",
             cause: error.to_string(),
@@ -81,19 +93,31 @@ fn not_reached(error: PublishError) -> StreamError {
     }
 }
 
+/// What has become of an attempt, and the object as the state has it now.
+type Sent = (Result<(), PublishError>, SealedObject);
+
 struct Again {
     store: Arc<Store>,
     spool: Arc<Spool>,
     outputs: Arc<Outputs>,
     destination: Destination,
     conditional: Conditional,
+    /// See [`Wanted::may_rename`].
+    may_rename: bool,
 }
 
 impl Again {
     async fn try_one(&self, object: SealedObject) -> Result<Tried, StoreError> {
         let key = object.target.key.clone();
         let (sent, object) = self.send(object).await?;
-        let is_taken = matches!(sent, Err(PublishError::Foreign { .. }));
+        let is_taken = match sent {
+            Err(PublishError::Foreign { whose, .. }) => match whose {
+                Whose::Ours => false,
+                Whose::Anothers => true,
+                Whose::Unknown => self.may_rename,
+            },
+            _ => false,
+        };
         if !is_taken || self.conditional == Conditional::No {
             return Ok(Tried {
                 key,
@@ -124,22 +148,27 @@ impl Again {
         })
     }
 
-    /// Sends an object once, and takes it out of the state when it is there. Its upload is named by the
-    /// state before anything is sent by it (C1).
-    async fn send(
-        &self,
-        mut object: SealedObject,
-    ) -> Result<(Result<(), PublishError>, SealedObject), StoreError> {
+    /// Sends an object, and takes it out of the state when it is there. An upload that has vanished is forgotten
+    /// and another begun, once.
+    async fn send(&self, object: SealedObject) -> Result<Sent, StoreError> {
+        let (sent, mut object) = self.send_once(object).await?;
+        if !matches!(sent, Err(PublishError::UploadGone)) || object.upload_id.is_none() {
+            return Ok((sent, object));
+        }
+        object.upload_id = None;
+        self.note(&object)?;
+        self.send_once(object).await
+    }
+
+    /// An upload is named by the state before anything is sent by it (C1).
+    async fn send_once(&self, mut object: SealedObject) -> Result<Sent, StoreError> {
         let mut one = publication(&object, &self.outputs, &self.spool);
         if object.upload_id.is_none() && self.destination.needs_upload(object.size) {
             match self.destination.begin_upload(&one).await {
                 Err(error) => return Ok((Err(error), object)),
                 Ok(upload_id) => object.upload_id = Some(upload_id),
             }
-            self.store.commit(&Commit {
-                sealed: vec![object.clone()],
-                ..Commit::default()
-            })?;
+            self.note(&object)?;
             one.upload_id.clone_from(&object.upload_id);
         }
         let mut sent = self.destination.publish(&[one]).await;
@@ -152,6 +181,43 @@ impl Again {
             })?;
         }
         Ok((sent, object))
+    }
+
+    /// Writes the row of an object as it is now.
+    fn note(&self, object: &SealedObject) -> Result<(), StoreError> {
+        self.store.commit(&Commit {
+            sealed: vec![object.clone()],
+            ..Commit::default()
+        })
+    }
+}
+
+/// Whether the destination holds an object, whoever has published it. Something else under its key is
+/// [`PublishError::Foreign`].
+pub async fn is_there(
+    destination: &Destination,
+    object: &SealedObject,
+) -> Result<bool, PublishError> {
+    let asked = Publication {
+        object_id: object.id,
+        key: object.target.key.clone(),
+        size: object.size,
+        crc64nvme: object.crc64,
+        content_type: "",
+        content_encoding: None,
+        upload_id: None,
+        parts: None,
+        body: Arc::new(NotRead),
+    };
+    destination.holds(&asked).await
+}
+
+/// The bytes of an object that is only asked for.
+struct NotRead;
+
+impl Body for NotRead {
+    fn read(&self, _offset: u64, _len: usize) -> io::Result<Bytes> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 }
 

@@ -16,9 +16,9 @@ use super::event::Event;
 use super::outputs::Outputs;
 use super::source::{self, Reader, Source};
 use super::store_name;
-use crate::checkpoint::{self, OpenBatch, Recovered, SealedObject, Store, StoreError};
+use crate::checkpoint::{self, OpenBatch, Recovered, SealedObject, Store, StoreError, aside};
 use crate::config::{KinesisSettings, SourceSettings, StreamSettings};
-use crate::destination::{Conditional, Destination, PublishError};
+use crate::destination::{Conditional, Destination, PublishError, Whose};
 use crate::disk::{self, DISK_IS_FULL, Disk};
 use crate::error::{StreamError, put_back_export_or_discard, put_back_or_discard};
 use crate::failpoint;
@@ -130,6 +130,8 @@ fn open_state(
             "one copy of the checkpoint store was damaged, and is mended from the other: see to the disk"
         );
     }
+    aside::settle(&**disk, &recovered.sealed)
+        .map_err(|error| StreamError::of_disk("look after what was moved aside", &error))?;
     let outputs = Outputs::compile(settings, std::mem::take(&mut recovered.formats))?;
     store_name::rename(&mut recovered, outputs.store());
     let spool = Spool::open(Arc::clone(disk), Path::new(SPOOL_DIR), recovered.extents());
@@ -364,7 +366,7 @@ pub(super) async fn claim(
                 destination,
                 conditional,
             },
-            Err(PublishError::Foreign { cause, advice }) => {
+            Err(PublishError::Foreign { cause, advice, .. }) => {
                 Event::Failed(StreamError::LoudStop { cause, advice })
             }
             Err(error) => {
@@ -391,6 +393,7 @@ pub(super) async fn try_claim(
     let destination = Destination::connect(&settings.destination.store).await?;
     if !destination.claim(&claim.key, &claim.body).await? {
         return Err(PublishError::Foreign {
+            whose: Whose::Anothers,
             cause: format!(
                 "{} of {} exists: another daemon has recovered from a copy of this state folder",
                 claim.key,

@@ -209,7 +209,7 @@ impl Waiting {
                 }
                 Some(prepared) => return prepared.vanished(&object.sealed),
             },
-            PublishError::Foreign { cause, advice } => return Setback::Stop { cause, advice },
+            PublishError::Foreign { cause, advice, .. } => return Setback::Stop { cause, advice },
         };
         object.rests = true;
         let events = events.clone();

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Spool, SpoolError};
-use crate::disk::{Disk, HostDisk, Open};
+use super::{Spool, SpoolError, salvage};
+use crate::disk::{Disk, HostDisk, Open, TornDisk};
 use crate::extent::{Extent, sum};
 
 fn open(dir: &Path, named: &[Extent]) -> Result<Spool, SpoolError> {
@@ -86,4 +86,24 @@ fn damaged_and_missing_bytes_are_told_not_returned() {
         refused.contains("is 4 bytes long, but the checkpoint names 8"),
         "{refused}"
     );
+}
+
+#[test]
+fn what_a_lost_sector_has_left_of_an_extent_is_salvaged() {
+    let disk = TornDisk::new(0);
+    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+    let spool = Spool::open(shared, Path::new("spool"), std::iter::empty()).unwrap();
+    let piece = vec![7; 20_000];
+    let extents = spool.append(&[&piece, &piece]).unwrap();
+    spool.sync().unwrap();
+    disk.spoil(Path::new("spool/0000000000.spool"), 8192..8704)
+        .unwrap();
+    let (bytes, wrong) = salvage(&disk, Path::new("spool"), extents[0]).unwrap();
+    // The block that the sector is in.
+    let lost = bytes.iter().enumerate().filter(|(_, byte)| **byte != 7);
+    let lost: Vec<usize> = lost.map(|(at, _)| at).collect();
+    assert_eq!(lost, (8192..12_288).collect::<Vec<_>>());
+    assert_eq!(wrong.as_deref(), Some("0000000000.spool is damaged at 0"));
+    let (bytes, wrong) = salvage(&disk, Path::new("spool"), extents[1]).unwrap();
+    assert_eq!((bytes, wrong), (piece, None));
 }

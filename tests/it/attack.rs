@@ -12,3 +12,4 @@ mod fairness;
 mod keys;
 mod modules;
 mod queries;
+mod verbs;

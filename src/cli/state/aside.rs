@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
-use serde::{Deserialize, Serialize};
 
+use super::stores::{self, Fate};
 use super::{CommandError, directory, uploads};
-use crate::checkpoint::STORE;
-use crate::checkpoint::{Commit, NamedUpload, Recovered, SealedObject, Store};
+use crate::checkpoint::aside::{self, Aside, Unreadable};
+use crate::checkpoint::{Commit, NamedUpload, Recovered, STORE, SealedObject, Store};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::disk::{Disk, HostDisk, Open};
@@ -19,33 +19,26 @@ use crate::pipeline::SPOOL_DIR;
 use crate::printable::shell_word;
 use crate::spool::{self, Spool};
 
-/// Where objects are moved to, below a stream's directory: a folder each, by object id, and beside it what
-/// is known of the object.
-const ASIDE: &str = "discarded";
-/// How the name of that file ends; and how it does once the object is back in the state.
-const TOLD: &str = "json";
-const PUT_BACK: &str = "put-back";
-/// The longest name of a file on Linux file systems, in bytes.
-const NAME_MAX: usize = 255;
 /// Keys that a message names.
 const KEYS_MAX: usize = 20;
 /// Bytes that are put back at a time.
 const PIECE: usize = 1 << 20;
 
-/// An object that was moved aside.
-#[derive(Debug, Serialize, Deserialize)]
-struct Aside {
-    /// The name of the file that has its bytes.
-    file: String,
-    object: SealedObject,
+/// What a person allows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Consent {
+    /// To do it.
+    pub(super) yes: bool,
+    /// And where its store does not say whether it has the object.
+    pub(super) unasked: bool,
 }
 
-/// Takes an object out of the state, its bytes moved aside before.
+/// Takes an object out of the state, its bytes moved aside before; one that is published is only recorded.
 pub(super) fn discard(
     config: &Config,
     stream: &str,
     key: &str,
-    yes: bool,
+    consent: Consent,
     out: &mut dyn Write,
 ) -> Result<(), CommandError> {
     let dir = directory(config, stream)?;
@@ -62,16 +55,38 @@ pub(super) fn discard(
         "{key} holds {records} records in {size} bytes for {}",
         object.target.store
     )?;
-    if !yes {
+    if !consent.yes {
         return Err(CommandError::Usage(
             "nothing was done: add --yes to move it aside, undelivered".to_owned(),
         ));
     }
-    let (file, wrong) = move_aside(&disk, object)?;
+    let settings = config.streams.get(stream);
+    let now = settings.map(|settings| &settings.destination.store);
+    let fates = stores::ask(std::slice::from_ref(object), now)?;
+    match fates.first() {
+        Some(Fate::Published) => {
+            record(&disk, object)?;
+            let at = object.target.location();
+            writeln!(
+                out,
+                "{at} is published already: it is recorded, and nothing was moved"
+            )?;
+            return Ok(());
+        }
+        Some(Fate::Unknown(why)) if !consent.unasked => {
+            return Err(CommandError::Usage(format!(
+                "nothing was done: whether it is published already cannot be asked ({why}); add --unasked to move \
+                 it aside all the same"
+            )));
+        }
+        Some(Fate::Doubtful(found)) => writeln!(out, "look at what is there: {found}")?,
+        _ => {}
+    }
+    let (store, found) = open(&disk)?;
+    let (file, wrong) = move_out(&disk, &store, &found, object)?;
     for wrong in wrong {
         writeln!(out, "its bytes are not what they were: {wrong}")?;
     }
-    take_out(&disk, object)?;
     let file = dir.join(file);
     let file = std::path::absolute(&file).unwrap_or(file);
     let retry = format!(
@@ -90,8 +105,6 @@ pub(super) fn discard(
         key: key.to_owned(),
         upload_id: upload_id.clone(),
     });
-    let settings = config.streams.get(stream);
-    let now = settings.map(|settings| &settings.destination.store);
     uploads::abort(upload.as_slice(), now, out)
 }
 
@@ -116,25 +129,48 @@ fn not_waiting(config: &Config, stream: &str, key: &str, found: &Recovered) -> S
     }
 }
 
-/// Writes an object's bytes aside, durably. Gives the file, and what is wrong with the bytes.
-fn move_aside(disk: &dyn Disk, object: &SealedObject) -> anyhow::Result<(PathBuf, Vec<String>)> {
-    let place = Path::new(ASIDE).join(object.id.to_string());
-    disk.create_dir_all(&place)
-        .with_context(|| format!("create {}", place.display()))?;
-    let name = object.target.key.rsplit('/').next().unwrap_or_default();
-    let is_name = (1..=NAME_MAX).contains(&name.len());
-    let aside = Aside {
-        file: if is_name { name } else { "object" }.to_owned(),
-        object: object.clone(),
-    };
-    let path = place.join(&aside.file);
+/// Moves an object out of the state: its bytes first. Gives the file that has them, and what is wrong with them.
+fn move_out(
+    disk: &dyn Disk,
+    store: &Store,
+    found: &Recovered,
+    object: &SealedObject,
+) -> anyhow::Result<(PathBuf, Vec<String>)> {
+    let one = Aside::of(object);
+    let (folder, path) = (one.folder(), one.path());
+    disk.create_dir_all(&folder)
+        .with_context(|| format!("create {}", folder.display()))?;
     let wrong = write_aside(disk, &path, object);
     let wrong = wrong.with_context(|| format!("write {}", path.display()))?;
-    let told = serde_json::to_vec_pretty(&aside).context("write down what is known")?;
-    disk.sync_dir(&place).context("sync the folder")?;
-    write_whole(disk, &place.with_extension(TOLD), &told).context("write down what is known")?;
-    disk.sync_dir(Path::new(ASIDE)).context("sync the folder")?;
+    disk.sync_dir(&folder).context("sync the folder")?;
+    one.begin_leaving(disk)
+        .context("write down what is known")?;
+    let commit = Commit {
+        published: vec![object.id],
+        ..Commit::default()
+    };
+    store.commit(&commit).context("take it out of the state")?;
+    let left = found.sealed.iter().filter(|left| left.id != object.id);
+    aside::settle(disk, left).context("note that it is moved aside")?;
     Ok((path, wrong))
+}
+
+/// Records that an object is published.
+fn record(disk: &dyn Disk, object: &SealedObject) -> anyhow::Result<()> {
+    let (store, _) = open(disk)?;
+    let commit = Commit {
+        published: vec![object.id],
+        ..Commit::default()
+    };
+    store.commit(&commit).context("record that it is published")
+}
+
+/// Opens the state, and settles what was broken off before.
+fn open(disk: &dyn Disk) -> anyhow::Result<(Store, Recovered)> {
+    let now_ms = Clock::system().now_ms();
+    let (store, found) = Store::open(disk, Path::new(STORE), now_ms).context("open the state")?;
+    aside::settle(disk, &found.sealed).context("look after what was moved aside")?;
+    Ok((store, found))
 }
 
 fn write_aside(
@@ -155,63 +191,65 @@ fn write_aside(
     Ok(wrong)
 }
 
-fn write_whole(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let file = disk.open(path, Open::OrCreate)?;
-    file.set_len(0)?;
-    file.write_all_at(bytes, 0)?;
-    file.sync_data()
+/// Puts an object back into the state that was moved aside, as it was; `None`: there is none of this key. What
+/// cannot be read is told, and is no reason to stop.
+pub(super) fn put_back(
+    disk: &Arc<dyn Disk>,
+    key: &str,
+    out: &mut dyn Write,
+) -> Result<Option<SealedObject>, CommandError> {
+    let (store, found) = open(&**disk)?;
+    let all = aside::list(&**disk, &found.sealed).context("look for it")?;
+    let mut wanted = None;
+    for one in all {
+        match one {
+            Ok(one) if one.object.target.key == key => wanted = Some(one),
+            Ok(_) => {}
+            Err(Unreadable { path, error }) => {
+                writeln!(out, "{} cannot be read: {error}", path.display())?;
+            }
+        }
+    }
+    match wanted {
+        Some(one) => Ok(Some(bring_back(disk, &store, &found, one)?)),
+        None => Ok(None),
+    }
 }
 
-/// One transaction, after which no checkpoint lists the object.
-fn take_out(disk: &dyn Disk, object: &SealedObject) -> anyhow::Result<()> {
-    let now_ms = Clock::system().now_ms();
-    let (store, _) = Store::open(disk, Path::new(STORE), now_ms).context("open the state")?;
+fn bring_back(
+    disk: &Arc<dyn Disk>,
+    store: &Store,
+    found: &Recovered,
+    one: Aside,
+) -> anyhow::Result<SealedObject> {
+    let path = one.path();
+    let spool = Spool::open(Arc::clone(disk), Path::new(SPOOL_DIR), found.extents());
+    let spool = spool.context("open the spool")?;
+    let extents = copy(&**disk, &path, &spool);
+    let extents = extents.with_context(|| format!("copy {} to the spool", path.display()))?;
+    ensure!(
+        extent::sum(&extents) == (one.object.size, one.object.crc64),
+        "{} is not what the object was: it stays where it is",
+        path.display()
+    );
+    one.begin_return(&**disk)
+        .context("note that it is being put back")?;
+    let object = SealedObject {
+        extents,
+        // It was given up.
+        upload_id: None,
+        ..one.object
+    };
     let commit = Commit {
-        published: vec![object.id],
+        sealed: vec![object.clone()],
         ..Commit::default()
     };
-    store.commit(&commit).context("take it out of the state")
-}
-
-/// Puts an object back into the state that was moved aside, as it was. False: there is none of this key.
-pub(super) fn put_back(disk: &Arc<dyn Disk>, key: &str) -> anyhow::Result<bool> {
-    let Some((told, aside)) = find(&**disk, key)? else {
-        return Ok(false);
-    };
-    let Aside { file, object } = aside;
-    let path = told.with_extension("").join(file);
-    let now_ms = Clock::system().now_ms();
-    let (store, found) =
-        Store::open(&**disk, Path::new(STORE), now_ms).context("open the state")?;
-    // It is there where an earlier attempt was broken off behind its transaction.
-    if !found.sealed.iter().any(|waiting| waiting.id == object.id) {
-        let spool = Spool::open(Arc::clone(disk), Path::new(SPOOL_DIR), found.extents());
-        let spool = spool.context("open the spool")?;
-        let extents = copy(&**disk, &path, &spool);
-        let extents = extents.with_context(|| format!("copy {} to the spool", path.display()))?;
-        ensure!(
-            extent::sum(&extents) == (object.size, object.crc64),
-            "{} is not what the object was: it stays where it is",
-            path.display()
-        );
-        let object = SealedObject {
-            extents,
-            // It was given up.
-            upload_id: None,
-            ..object
-        };
-        let commit = Commit {
-            sealed: vec![object],
-            ..Commit::default()
-        };
-        store
-            .commit(&commit)
-            .context("put it back into the state")?;
-    }
-    disk.rename(&told, &told.with_extension(PUT_BACK))
-        .and_then(|()| disk.sync_dir(Path::new(ASIDE)))
+    store
+        .commit(&commit)
+        .context("put it back into the state")?;
+    aside::settle(&**disk, found.sealed.iter().chain([&object]))
         .context("note that it is put back")?;
-    Ok(true)
+    Ok(object)
 }
 
 /// Appends a file to the spool, durably.
@@ -229,31 +267,5 @@ fn copy(disk: &dyn Disk, path: &Path, spool: &Spool) -> std::io::Result<Vec<Exte
     Ok(extents)
 }
 
-/// An object of this key that was moved aside, and the file that tells of it.
-fn find(disk: &dyn Disk, key: &str) -> anyhow::Result<Option<(PathBuf, Aside)>> {
-    let names = match disk.list(Path::new(ASIDE)) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        names => names.context("look for it")?,
-    };
-    for name in names {
-        let path = Path::new(ASIDE).join(name);
-        if path.extension().is_none_or(|extension| extension != TOLD) {
-            continue;
-        }
-        let read = || format!("read {}", path.display());
-        let told = read_whole(disk, &path).with_context(read)?;
-        let aside: Aside = serde_json::from_slice(&told).with_context(read)?;
-        if aside.object.target.key == key {
-            return Ok(Some((path, aside)));
-        }
-    }
-    Ok(None)
-}
-
-fn read_whole(disk: &dyn Disk, path: &Path) -> std::io::Result<Vec<u8>> {
-    let file = disk.open(path, Open::Existing)?;
-    let len = usize::try_from(file.len()?).map_err(std::io::Error::other)?;
-    let mut bytes = vec![0; len];
-    file.read_exact_at(&mut bytes, 0)?;
-    Ok(bytes)
-}
+#[cfg(test)]
+mod tests;

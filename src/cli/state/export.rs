@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
+use std::ops::Range;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
@@ -12,12 +13,17 @@ use base64::Engine as _;
 use super::super::CommandError;
 use super::{directory, objects};
 use crate::config::Config;
-use crate::disk::HostDisk;
+use crate::disk::{Disk as _, DiskFile, HostDisk, Open, read_around};
 use crate::journal;
 use crate::pipeline::QUARANTINE_DIR;
 
 /// The records of the journal, in a file of `to`.
 const RECORDS: &str = "journal.jsonl";
+/// Bytes that are copied at a time; and where these cannot be read.
+const PIECE: usize = 1 << 20;
+const BLOCK: usize = 4096;
+/// Ranges of a file that are told one by one.
+const RANGES_MAX: usize = 8;
 
 /// Writes the records of the journal as lines of JSON, copies what holds those of batches, and lists what is
 /// delivered. The state stays as it is.
@@ -40,8 +46,8 @@ pub(super) fn run(
         to.join(RECORDS).display()
     )?;
     for part in ["spool", QUARANTINE_DIR] {
-        let files = copy(&from.join(part), &to.join(part));
-        let files = files.with_context(|| format!("copy {part}"))?;
+        let copied = copy(&from, Path::new(part), &to.join(part));
+        let (files, gaps) = copied.with_context(|| format!("copy {part}"))?;
         if files > 0 {
             let to = to.join(part);
             writeln!(
@@ -49,6 +55,9 @@ pub(super) fn run(
                 "{files} files with bytes of batches, as they were staged or encoded, are in {}",
                 to.display()
             )?;
+        }
+        for gap in gaps {
+            writeln!(out, "{gap}")?;
         }
     }
     if let Some(settings) = config.streams.get(stream) {
@@ -82,18 +91,117 @@ fn records(from: &Path, to: &Path) -> io::Result<u64> {
     Ok(records)
 }
 
-/// Copies the files of a folder; how many there were.
-fn copy(from: &Path, to: &Path) -> io::Result<u64> {
-    let entries = match fs::read_dir(from) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-        entries => entries?,
+/// Copies the files of a folder, as far as they can be read; how many there were, and what is missing of each.
+fn copy(from: &Path, part: &Path, to: &Path) -> io::Result<(u64, Vec<String>)> {
+    let disk = HostDisk::new(from)?;
+    let names = match disk.list(part) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((0, Vec::new())),
+        names => names?,
     };
     fs::create_dir(to)?;
-    let mut files = 0;
-    for entry in entries {
-        let entry = entry?;
-        fs::copy(entry.path(), to.join(entry.file_name()))?;
-        files += 1;
+    let mut gaps = Vec::new();
+    for name in &names {
+        let path = part.join(name);
+        let mut copy = BufWriter::new(File::create_new(to.join(name))?);
+        let gap = match disk.open(&path, Open::Existing) {
+            Ok(file) => copy_around(&*file, &mut copy)?,
+            Err(error) => Some(format!(
+                "it cannot be opened ({error}), and the copy is empty"
+            )),
+        };
+        copy.into_inner()?.sync_all()?;
+        gaps.extend(gap.map(|gap| format!("{} is not whole: {gap}", path.display())));
     }
-    Ok(files)
+    Ok((names.len() as u64, gaps))
+}
+
+/// Copies a file, with zeros for what the disk does not give; what that is, in words. An error is one of `to`.
+fn copy_around(file: &dyn DiskFile, to: &mut impl Write) -> io::Result<Option<String>> {
+    let len = match file.len() {
+        Ok(len) => len,
+        Err(error) => {
+            return Ok(Some(format!(
+                "it cannot be read ({error}), and the copy is empty"
+            )));
+        }
+    };
+    let (mut at, mut lost) = (0, Vec::new());
+    let mut piece = vec![0; PIECE];
+    while at < len {
+        let size = usize::try_from(len - at).unwrap_or(PIECE).min(PIECE);
+        let piece = &mut piece[..size];
+        if file.read_exact_at(piece, at).is_err() {
+            for (block, n) in piece.chunks_mut(BLOCK).zip(0..) {
+                let at = at + n * BLOCK as u64;
+                if !read_around(file, block, at).is_ok_and(|has_gap| !has_gap) {
+                    block.fill(0);
+                    add(&mut lost, at..at + block.len() as u64);
+                }
+            }
+        }
+        to.write_all(piece)?;
+        at += size as u64;
+    }
+    if lost.is_empty() {
+        return Ok(None);
+    }
+    let bytes: u64 = lost.iter().map(|range| range.end - range.start).sum();
+    let told = lost.iter().take(RANGES_MAX);
+    let told: Vec<String> = told
+        .map(|range| format!("{} to {}", range.start, range.end - 1))
+        .collect();
+    let more = lost.len().saturating_sub(RANGES_MAX);
+    let more = if more > 0 {
+        format!(", and {more} ranges more")
+    } else {
+        String::new()
+    };
+    Ok(Some(format!(
+        "{bytes} of {len} bytes cannot be read, and are zeros in the copy: {}{more}",
+        told.join(", ")
+    )))
+}
+
+/// Adds a range behind others, as one with the last where it follows on it.
+fn add(ranges: &mut Vec<Range<u64>>, range: Range<u64>) {
+    match ranges.last_mut() {
+        Some(last) if last.end == range.start => last.end = range.end,
+        _ => ranges.push(range),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::TornDisk;
+
+    #[test]
+    fn a_file_is_copied_around_what_cannot_be_read_and_that_is_told() {
+        let disk = TornDisk::new(0);
+        disk.create_dir_all(Path::new("spool")).unwrap();
+        let path = Path::new("spool/file");
+        let file = disk.open(path, Open::New).unwrap();
+        let len = PIECE + 10_000;
+        file.write_all_at(&vec![7; len], 0).unwrap();
+        file.sync_data().unwrap();
+        let mut copied = Vec::new();
+        assert_eq!(copy_around(&*file, &mut copied).unwrap(), None);
+        assert_eq!(copied, vec![7; len]);
+
+        // Two blocks beside each other, and the end.
+        for at in [BLOCK as u64 * 3, BLOCK as u64 * 4, len as u64 - 1] {
+            disk.spoil(path, at..at + 1).unwrap();
+        }
+        copied.clear();
+        let told = copy_around(&*file, &mut copied).unwrap().unwrap();
+        let end = len / BLOCK * BLOCK;
+        let lost = 2 * BLOCK + len - end;
+        let wanted = format!("{lost} of {len} bytes cannot be read");
+        assert!(told.starts_with(&wanted), "{told}");
+        let ranges = format!("12288 to 20479, {end} to {}", len - 1);
+        assert!(told.ends_with(&ranges), "{told}");
+        assert_eq!(copied.len(), len);
+        assert_eq!(copied.iter().filter(|byte| **byte == 0).count(), lost);
+        println!("export: {lost} of {len} bytes lost with three sectors, all others copied");
+    }
 }

@@ -1,21 +1,23 @@
 //! `state retry NAME`: objects that could not be published are sent again.
 
 use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 
 use super::{CommandError, aside, directory, named, runtime, uploads};
+use crate::checkpoint::{STORE, SealedObject, Store};
 use crate::config::Config;
 use crate::daemon;
 use crate::disk::{Disk, HostDisk};
-use crate::pipeline::Tried;
+use crate::pipeline::{Tried, Wanted};
 
-/// Sends each object that waits once more, or the one with this key.
+/// Sends each object that waits once more, or the wanted one.
 pub(super) fn run(
     config: &Config,
     stream: &str,
-    object: Option<&str>,
+    wanted: Wanted<'_>,
     out: &mut dyn Write,
 ) -> Result<(), CommandError> {
     let settings = named(config, stream)?;
@@ -26,17 +28,15 @@ pub(super) fn run(
     }
     let disk = HostDisk::new(directory(config, stream)?).context("open the state")?;
     let disk: Arc<dyn Disk> = Arc::new(disk);
-    if let Some(key) = object
-        && aside::put_back(&disk, key)?
+    if let Some(key) = wanted.key
+        && aside::put_back(&disk, key, out)?.is_some()
     {
         writeln!(out, "{key} is back in the state")?;
     }
-    let trying = daemon::try_again(config, settings.clone(), object);
+    let trying = daemon::try_again(config, settings.clone(), wanted);
     let all = runtime()?.block_on(trying).context("try again")?;
-    if let (Some(key), true) = (object, all.is_empty()) {
-        return Err(CommandError::Usage(format!(
-            "{key} neither waits for the destination of {stream} nor was moved aside"
-        )));
+    if let (Some(key), true) = (wanted.key, all.is_empty()) {
+        return Err(CommandError::Usage(not_tried(config, stream, &*disk, key)?));
     }
     let now = Some(&settings.destination.store);
     for tried in &all {
@@ -56,6 +56,21 @@ pub(super) fn run(
         )));
     }
     Ok(())
+}
+
+/// Why nothing was tried.
+fn not_tried(config: &Config, stream: &str, disk: &dyn Disk, key: &str) -> anyhow::Result<String> {
+    let found = Store::peek(disk, Path::new(STORE)).context("read the state")?;
+    let waiting = found.sealed.iter().find(|object| object.target.key == key);
+    let Some(SealedObject { target, .. }) = waiting else {
+        return Ok(format!("{key} neither waits nor was moved aside"));
+    };
+    let retarget = config.command(&format!("state retarget {stream}"));
+    Ok(format!(
+        "{key} waits for {}, which is not the destination of {stream}: name that again, or send what waits for \
+         it to the one that is with `{retarget}`",
+        target.store
+    ))
 }
 
 fn say(tried: &Tried, out: &mut dyn Write) -> std::io::Result<()> {

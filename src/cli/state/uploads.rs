@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::{CommandError, runtime};
+use super::{CommandError, runtime, stores};
 use crate::checkpoint::NamedUpload;
 use crate::config::StoreSettings;
 use crate::destination::Destination;
@@ -36,15 +36,9 @@ pub(super) fn abort(
 }
 
 async fn try_abort(upload: &NamedUpload, now: Option<&StoreSettings>) -> Result<(), String> {
-    let (Some(StoreSettings::S3(settings)), Some(bucket)) =
-        (now, upload.store.strip_prefix("s3://"))
-    else {
-        return Err("the config names no bucket any more".to_owned());
-    };
-    let mut settings = settings.clone();
-    bucket.clone_into(&mut settings.bucket);
+    let settings = stores::settings_of(&upload.store, now)?;
     let told = |error: crate::destination::PublishError| error.to_string();
-    let destination = Destination::connect(&StoreSettings::S3(settings)).await;
+    let destination = Destination::connect(&settings).await;
     let aborted = destination.map_err(told)?;
     let aborted = aborted.abort_upload(&upload.key, &upload.upload_id).await;
     aborted.map_err(told)

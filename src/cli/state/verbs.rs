@@ -8,13 +8,13 @@ use anyhow::Context as _;
 
 use super::super::CommandError;
 use super::{directory, named, runtime, shards, uploads};
-use crate::checkpoint::{STORE, Store};
+use crate::checkpoint::SealedObject;
+use crate::checkpoint::aside::Unreadable;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::daemon::holdings::{self, Holdings, SET_ASIDE};
+use crate::daemon::holdings::{self, Beside, Holdings, SET_ASIDE};
 use crate::daemon::{self, Drained};
-use crate::disk::HostDisk;
-use crate::pipeline::{QUARANTINE_DIR, store_name};
+use crate::pipeline::QUARANTINE_DIR;
 use crate::printable::shell_word;
 
 /// `state list`.
@@ -53,17 +53,61 @@ pub(super) fn list(config: &Config, out: &mut dyn Write) -> Result<(), CommandEr
                  other; see to the disk"
             )?;
         }
-        let aside = config.state_dir.join(&stream).join(QUARANTINE_DIR);
-        let blocks = fs::read_dir(&aside).map_or(0, Iterator::count);
-        if blocks > 0 {
-            let aside = aside.display();
-            writeln!(
-                out,
-                "   {blocks} damaged blocks of records are set aside in {aside}, not delivered"
-            )?;
-        }
+        write_beside(config, &stream, &held.beside, out)?;
         shards::write(&held, Clock::system().now_ms(), out)?;
         write_missing(&held, out)?;
+    }
+    Ok(())
+}
+
+/// Objects that were moved aside and are told one by one.
+const ASIDE_MAX: usize = 20;
+
+/// What lies beside the state, each with its place.
+fn write_beside(
+    config: &Config,
+    stream: &str,
+    beside: &Beside,
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
+    let dir = config.state_dir.join(stream);
+    for object in beside.objects.iter().take(ASIDE_MAX) {
+        match object {
+            Ok(aside) => {
+                let SealedObject {
+                    records, target, ..
+                } = &aside.object;
+                let key = &target.key;
+                let retry = config.command(&format!("state retry {stream} --object {key}"));
+                let path = dir.join(aside.path());
+                writeln!(
+                    out,
+                    "   moved aside, not delivered: {key}, {records} records, in {}; `{retry}` puts it back",
+                    path.display()
+                )?;
+            }
+            Err(Unreadable { path, error }) => {
+                let path = dir.join(path);
+                writeln!(
+                    out,
+                    "   moved aside, not delivered: nobody knows what, {} cannot be read: {error}",
+                    path.display()
+                )?;
+            }
+        }
+    }
+    let more = beside.objects.len().saturating_sub(ASIDE_MAX);
+    if more > 0 {
+        writeln!(out, "   and {more} objects more")?;
+    }
+    let blocks = beside.blocks;
+    if blocks > 0 {
+        let aside = dir.join(QUARANTINE_DIR);
+        let aside = aside.display();
+        writeln!(
+            out,
+            "   {blocks} damaged blocks of records are set aside in {aside}, not delivered"
+        )?;
     }
     Ok(())
 }
@@ -119,17 +163,18 @@ pub(super) fn drain(
             )));
         }
     };
-    directory(config, stream)?;
+    let dir = directory(config, stream)?;
     let done = runtime()?.block_on(daemon::drain(config, settings))?;
     let Drained {
         objects,
         records,
         failed,
     } = done;
+    let held = Holdings::read(&dir, 1)?.undelivered();
     writeln!(
         out,
         "{stream}: {objects} objects published with {records} records, {failed} failed records \
-         among the error objects; its state holds nothing undelivered"
+         among the error objects; its state holds {held}"
     )?;
     Ok(())
 }
@@ -163,9 +208,10 @@ pub(super) fn adopt(
         ));
     }
     let to = config.state_dir.join(new);
+    let mut held = "nothing undelivered".to_owned();
     if holdings::has_state(&to)? {
         match Holdings::read(&to, u64::MAX) {
-            Ok(own) if own.may_be_set_aside() => {}
+            Ok(own) if own.may_be_set_aside() => held = own.undelivered(),
             Ok(own) if own.is_delivered() => {
                 return refused(format!(
                     "{new} has read its Kinesis stream by itself, and would read that again from where \
@@ -184,7 +230,7 @@ pub(super) fn adopt(
         let aside = set_aside(config, new)?;
         writeln!(
             out,
-            "the state that {new} has begun holds nothing undelivered, and is set aside as {}",
+            "the state that {new} has begun holds {held}, and is set aside as {}",
             aside.display()
         )?;
     }
@@ -204,7 +250,14 @@ pub(super) fn discard(
     let dir = directory(config, stream)?;
     let (held, given_up) = match Holdings::read(&dir, u64::MAX) {
         Ok(held) => (held.undelivered(), held.uploads),
-        Err(error) => (format!("what cannot be read ({error:#})"), Vec::new()),
+        Err(error) => {
+            let beside = Beside::read(&dir).ok().and_then(|beside| beside.told());
+            let beside = beside.map_or_else(String::new, |beside| format!(", and {beside}"));
+            (
+                format!("what cannot be read ({error:#}){beside}"),
+                Vec::new(),
+            )
+        }
     };
     writeln!(out, "{stream} holds {held}")?;
     if !yes {
@@ -223,28 +276,6 @@ pub(super) fn discard(
     }
     let aside = set_aside(config, stream)?;
     writeln!(out, "set aside as {}", aside.display())?;
-    Ok(())
-}
-
-/// `state retarget NAME`.
-pub(super) fn retarget(
-    config: &Config,
-    stream: &str,
-    out: &mut dyn Write,
-) -> Result<(), CommandError> {
-    let settings = named(config, stream)?;
-    let disk = HostDisk::private(directory(config, stream)?)?;
-    let now_ms = Clock::system().now_ms();
-    let (store, _) =
-        Store::open(&disk, Path::new(STORE), now_ms).context("open the checkpoint store")?;
-    let target = store_name(&settings.destination.store);
-    let given_up = store.uploads_elsewhere(&target).context("retarget")?;
-    uploads::abort(&given_up, Some(&settings.destination.store), out)?;
-    let (open, sealed) = store.retarget(&target).context("retarget")?;
-    writeln!(
-        out,
-        "{stream}: {open} open batches and {sealed} sealed objects go to {target} from now on"
-    )?;
     Ok(())
 }
 

@@ -6,11 +6,13 @@ use crate::destination::{Keys, PublishError};
 
 /// The key as a relative path that stays below the folder and names exactly one file.
 pub(super) fn check(keys: Keys, key: &str) -> Result<&Path, PublishError> {
-    match keys.take(key) {
+    match keys.hold(key) {
         Ok(()) => Ok(Path::new(key)),
         Err(fault) => Err(PublishError::Permanent {
             cause: format!("the key {key:?} is no file name below a folder: {fault}"),
-            advice: "change the prefix, or publish to S3, where such keys are allowed".into(),
+            advice: "change the prefix; an object that has its key already is moved aside by `firehose state \
+                     discard STREAM --object KEY`"
+                .into(),
         }),
     }
 }

@@ -106,9 +106,20 @@ impl Site {
 
     /// Runs another command of the binary to its end, with the site's config.
     pub fn command(&self, arguments: &[&str]) -> Ended {
+        self.command_within(arguments, &[])
+    }
+
+    /// The same; it must die at this failpoint.
+    pub fn command_killed_at(&self, failpoint: &str, arguments: &[&str]) {
+        let ended = self.command_within(arguments, &[("FIREHOSE_KILL_AT", failpoint)]);
+        assert!(was_killed(ended.status), "{failpoint}: {}", ended.text);
+    }
+
+    fn command_within(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Ended {
         let output = Command::new(env!("CARGO_BIN_EXE_firehose"))
             .args(arguments)
             .current_dir(self.dir.path())
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .output()
             .unwrap();

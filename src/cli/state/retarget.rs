@@ -1,0 +1,76 @@
+//! `state retarget NAME`: what waits for another bucket or folder goes to the one that the config names now, but
+//! for what is there already.
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::Context as _;
+
+use super::stores::{self, Fate};
+use super::{CommandError, directory, named, uploads};
+use crate::checkpoint::{Commit, STORE, SealedObject, Store};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::disk::HostDisk;
+use crate::pipeline::store_name;
+
+/// Moves what waits for elsewhere. `unasked`: objects go, too, of which nobody knows whether they are there.
+pub(super) fn run(
+    config: &Config,
+    stream: &str,
+    unasked: bool,
+    out: &mut dyn Write,
+) -> Result<(), CommandError> {
+    let settings = named(config, stream)?;
+    let disk = HostDisk::private(directory(config, stream)?).context("open the state")?;
+    let now_ms = Clock::system().now_ms();
+    let (store, found) =
+        Store::open(&disk, Path::new(STORE), now_ms).context("open the checkpoint store")?;
+    let target = store_name(&settings.destination.store);
+    let now = Some(&settings.destination.store);
+    let elsewhere = found.sealed.into_iter();
+    let elsewhere: Vec<SealedObject> = elsewhere
+        .filter(|object| object.target.store != target)
+        .collect();
+    let mut fates = stores::ask(&elsewhere, now)?;
+    let undecided = |fates: &[Fate], out: &mut dyn Write| -> Result<(), CommandError> {
+        match stores::tell_doubts(&elsewhere, fates, out)? {
+            doubts if doubts > 0 && !unasked => Err(CommandError::Usage(format!(
+                "nothing was moved: {doubts} objects may be published already, and would be there twice. Let \
+                 their store answer, or look yourself; add --unasked where they are not there, as when it never \
+                 was"
+            ))),
+            _ => Ok(()),
+        }
+    };
+    undecided(&fates, out)?;
+    let given_up = store.uploads_elsewhere(&target).context("retarget")?;
+    uploads::abort(&given_up, now, out)?;
+    // Until now somebody may have completed one.
+    let with_uploads =
+        |at: &usize| fates[*at] == Fate::NotThere && elsewhere[*at].upload_id.is_some();
+    for at in (0..fates.len()).filter(with_uploads).collect::<Vec<_>>() {
+        fates.splice(at..=at, stores::ask(&elsewhere[at..=at], now)?);
+    }
+    undecided(&fates, out)?;
+    let there = elsewhere.iter().zip(&fates);
+    let there = there.filter(|(_, fate)| **fate == Fate::Published);
+    let commit = Commit {
+        published: there.map(|(object, _)| object.id).collect(),
+        ..Commit::default()
+    };
+    if !commit.published.is_empty() {
+        store.commit(&commit).context("record what is published")?;
+        writeln!(
+            out,
+            "{stream}: {} objects are published already where they were to go, and are recorded so",
+            commit.published.len()
+        )?;
+    }
+    let (open, sealed) = store.retarget(&target).context("retarget")?;
+    writeln!(
+        out,
+        "{stream}: {open} open batches and {sealed} sealed objects go to {target} from now on"
+    )?;
+    Ok(())
+}

@@ -16,6 +16,7 @@ mod failures;
 mod filling;
 mod frontiers;
 mod home;
+mod mend;
 mod outputs;
 mod prefixes;
 mod publish;
@@ -311,7 +312,7 @@ impl Pipeline {
                 Some(Event::Checkpointed(_)) => self.checkpointing = false,
                 Some(Event::Encoded(_)) => self.encoding -= 1,
                 Some(Event::Filled(..)) => self.filling -= 1,
-                Some(Event::Sent { .. }) => self.waiting.landed(),
+                Some(Event::Sent { .. } | Event::Mended(..)) => self.waiting.landed(),
                 Some(_) => {}
                 None => return,
             }
@@ -385,6 +386,7 @@ impl Pipeline {
                     self.apply_sent(id, result)?;
                 }
             }
+            Event::Mended(id, mended) => self.apply_mended(id, mended)?,
             Event::Filled(id, result) => self.apply_filled(id, &result),
             Event::Made(made) => self.apply_made(*made),
             Event::NotMade(trouble) => self.not_made(trouble),

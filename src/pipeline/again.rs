@@ -164,5 +164,6 @@ fn renamed(mut object: SealedObject) -> SealedObject {
         None => format!("{key}-{new}"),
     };
     (object.id, object.upload_id) = (new, None);
+    object.was.clear();
     object
 }

@@ -9,3 +9,4 @@ mod disks;
 mod keys;
 mod modules;
 mod queries;
+mod spools;

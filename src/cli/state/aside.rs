@@ -28,8 +28,6 @@ const PUT_BACK: &str = "put-back";
 const NAME_MAX: usize = 255;
 /// Keys that a message names.
 const KEYS_MAX: usize = 20;
-/// Bytes that are put back at a time.
-const PIECE: usize = 1 << 20;
 
 /// An object that was moved aside.
 #[derive(Debug, Serialize, Deserialize)]
@@ -181,7 +179,7 @@ pub(super) fn put_back(disk: &Arc<dyn Disk>, key: &str) -> anyhow::Result<bool> 
     if !found.sealed.iter().any(|waiting| waiting.id == object.id) {
         let spool = Spool::open(Arc::clone(disk), Path::new(SPOOL_DIR), found.extents());
         let spool = spool.context("open the spool")?;
-        let extents = copy(&**disk, &path, &spool);
+        let extents = copy(&**disk, &path, &object.extents, &spool);
         let extents = extents.with_context(|| format!("copy {} to the spool", path.display()))?;
         ensure!(
             extent::sum(&extents) == (object.size, object.crc64),
@@ -208,16 +206,23 @@ pub(super) fn put_back(disk: &Arc<dyn Disk>, key: &str) -> anyhow::Result<bool> 
     Ok(true)
 }
 
-/// Appends a file to the spool, durably.
-fn copy(disk: &dyn Disk, path: &Path, spool: &Spool) -> std::io::Result<Vec<Extent>> {
+/// Appends a file to the spool, durably, in pieces as the object was: each may be a block of its own.
+fn copy(
+    disk: &dyn Disk,
+    path: &Path,
+    was: &[Extent],
+    spool: &Spool,
+) -> std::io::Result<Vec<Extent>> {
     let file = disk.open(path, Open::Existing)?;
-    let (len, mut at, mut extents) = (file.len()?, 0, Vec::new());
-    while at < len {
-        let size = usize::try_from(len - at).unwrap_or(PIECE).min(PIECE);
-        let mut piece = vec![0; size];
+    let (mut at, mut extents) = (0, Vec::new());
+    if file.len()? != extent::sum(was).0 {
+        return Ok(extents); // which are not the object
+    }
+    for extent in was {
+        let mut piece = vec![0; extent.len as usize];
         file.read_exact_at(&mut piece, at)?;
         extents.extend(spool.append(&[&piece])?);
-        at += size as u64;
+        at += u64::from(extent.len);
     }
     spool.sync()?;
     Ok(extents)

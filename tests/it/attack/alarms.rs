@@ -244,6 +244,7 @@ fn every_row_of_the_readme_is_brought_about_here() {
         include_str!("alarms/damaged.rs"),
         include_str!("alarms/former.rs"),
         include_str!("keys.rs"),
+        include_str!("spools.rs"),
     ];
     let rows = table();
     assert!(rows.len() >= 10, "{rows:#?}");

@@ -195,7 +195,7 @@ fn damage(site: &Site, sealed: &[SealedObject], round: Round) -> usize {
         match round {
             Round::Bits => {
                 for extent in &object.extents {
-                    let (at, bit) = (random.u64(..extent.len.into()), random.u8(..8));
+                    let (at, bit) = (random.u64(..u64::from(extent.len)), random.u8(..8));
                     hit(*extent, at, 1, &|bytes| bytes[0] ^= 1 << bit);
                 }
             }

@@ -386,7 +386,7 @@ impl Pipeline {
                     self.apply_sent(id, result)?;
                 }
             }
-            Event::Mended(id, mended) => self.apply_mended(id, mended)?,
+            Event::Mended(id, mended) => self.apply_mended(id, *mended)?,
             Event::Filled(id, result) => self.apply_filled(id, &result),
             Event::Made(made) => self.apply_made(*made),
             Event::NotMade(trouble) => self.not_made(trouble),

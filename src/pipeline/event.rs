@@ -36,7 +36,7 @@ pub(super) enum Event {
         published: Vec<(Uuid, Result<(), PublishError>)>,
     },
     /// A damaged object was looked at: what it is without its damaged bytes.
-    Mended(Uuid, std::io::Result<Mended>),
+    Mended(Uuid, Box<std::io::Result<Mended>>),
     /// A step of the upload of a batch that still fills has ended.
     Filled(Uuid, Result<Filled, PublishError>),
     /// A shared checkpoint is durable, or the lease is lost.

@@ -312,7 +312,7 @@ impl Pipeline {
             {
                 tracing::warn!(key, upload_id, %error, "an upload that is no longer needed stays behind");
             }
-            let _ = events.send(Event::Mended(id, mended));
+            let _ = events.send(Event::Mended(id, Box::new(mended)));
         });
     }
 

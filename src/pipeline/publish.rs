@@ -70,7 +70,7 @@ pub(super) enum Setback {
     /// Its upload must be forgotten in a checkpoint first.
     ForgetUpload,
     /// It goes on without its damaged bytes.
-    Mend(SealedObject),
+    Mend(Box<SealedObject>),
     /// The stream must stop.
     Stop {
         /// What was found.
@@ -192,7 +192,7 @@ impl Waiting {
             return Setback::Retry(error.to_string());
         };
         if let (PublishError::Damaged(_), None) = (&error, &object.prepared) {
-            return Setback::Mend(object.sealed.clone());
+            return Setback::Mend(Box::new(object.sealed.clone()));
         }
         object.attempts += 1;
         let attempts = object.attempts;
@@ -490,7 +490,7 @@ impl Pipeline {
                     .objects
                     .extend(self.waiting.set_upload(id, None));
             }
-            Setback::Mend(object) => self.mend(object),
+            Setback::Mend(object) => self.mend(*object),
             Setback::Stop { cause, advice } => return Err(StreamError::LoudStop { cause, advice }),
         }
         Ok(())

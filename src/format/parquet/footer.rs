@@ -16,8 +16,8 @@ use bytes::Bytes;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::page_index::{PageIndexBuilder, PageIndexProvider};
 use parquet::file::metadata::{
-    PageIndexPolicy, ParquetMetaData, ParquetMetaDataBuilder, ParquetMetaDataReader,
-    ParquetMetaDataWriter, RowGroupMetaData,
+    ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataBuilder,
+    ParquetMetaDataReader, ParquetMetaDataWriter, RowGroupMetaData,
 };
 use parquet::file::writer::TrackedWrite;
 
@@ -95,7 +95,7 @@ impl Footer {
 }
 
 fn bytes_of(group: &RowGroupMetaData) -> Range<u64> {
-    let columns = group.columns().iter().map(|column| column.byte_range());
+    let columns = group.columns().iter().map(ColumnChunkMetaData::byte_range);
     let columns = columns.map(|(start, len)| start..start + len);
     let whole = columns.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end));
     whole.unwrap_or_default()

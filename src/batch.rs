@@ -55,7 +55,7 @@ pub struct Block {
     pub raw_sum: Option<RawSum>,
     /// Where the spooled head lies.
     pub extents: Vec<Extent>,
-    /// Records in it, while it is raw.
+    /// Records in it; 0 where that is not known.
     pub records: u64,
     /// Whether it was handed out to be encoded.
     pub encoding: bool,
@@ -148,6 +148,11 @@ impl Batch {
     /// Adds a block of so many records, all in the spool.
     pub fn push_raw(&mut self, extents: Vec<Extent>, records: u64) {
         self.push_spooled(false, extents);
+        self.count(records);
+    }
+
+    /// Says how many records are in the last block.
+    pub fn count(&mut self, records: u64) {
         if let Some(block) = self.blocks.last_mut() {
             block.records = records;
         }
@@ -175,8 +180,15 @@ impl Batch {
         matches!(last.memory, Memory::Growing(_)).then(|| last.freeze())
     }
 
-    /// Replaces a block by its encoded bytes; returns the extents that are needed no more.
-    pub fn replace(&mut self, serial: u32, encoded: Bytes, raw_sum: Option<RawSum>) -> Vec<Extent> {
+    /// Replaces a block by its encoded bytes, which lack `gone` of its records; returns the extents that
+    /// are needed no more.
+    pub fn replace(
+        &mut self,
+        serial: u32,
+        encoded: Bytes,
+        raw_sum: Option<RawSum>,
+        gone: u64,
+    ) -> Vec<Extent> {
         let next = self.next_serial;
         let Some(block) = self.blocks.iter_mut().find(|block| block.serial == serial) else {
             return Vec::new();
@@ -188,7 +200,7 @@ impl Batch {
             footer: false,
             raw_sum,
             extents: Vec::new(),
-            records: 0,
+            records: block.records.saturating_sub(gone),
             encoding: false,
             spooled: 0,
             memory: Memory::Frozen(encoded),
@@ -198,14 +210,18 @@ impl Batch {
     }
 
     /// Replaces raw blocks that lie one after the other by their final bytes and a footer, or by
-    /// nothing where they have become nothing; returns the extents that are needed no more.
+    /// nothing where they have become nothing; `gone` of their records are not among them. Returns the
+    /// extents that are needed no more.
     pub fn replace_run(
         &mut self,
         serials: &[u32],
         encoded: Vec<Extent>,
         footer: Vec<Extent>,
+        gone: u64,
     ) -> Vec<Extent> {
         let is_of_run = |block: &Block| serials.contains(&block.serial);
+        let records = self.blocks.iter().filter(|block| is_of_run(block));
+        let records: u64 = records.map(|block| block.records).sum();
         let Some(at) = self.blocks.iter().position(is_of_run) else {
             return Vec::new();
         };
@@ -214,6 +230,7 @@ impl Batch {
         self.blocks = old;
         if !encoded.is_empty() {
             self.push_spooled(true, encoded);
+            self.count(records.saturating_sub(gone));
             self.push_footer(footer);
         }
         let (run, rest): (Vec<Block>, Vec<Block>) = rest.into_iter().partition(is_of_run);

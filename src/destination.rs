@@ -36,7 +36,7 @@ pub enum Destination {
 pub trait Body: Send + Sync {
     /// Exactly `len` verified bytes from `offset`. Readers go through the object in order, in
     /// pieces of their own choosing, and start again from zero for another attempt. It may
-    /// block. `InvalidData` says that the bytes are damaged, so that another attempt is of no use.
+    /// block. `InvalidData` says that the bytes are damaged, here and not only on their way.
     fn read(&self, offset: u64, len: usize) -> io::Result<Bytes>;
 }
 
@@ -51,6 +51,9 @@ pub struct Publication {
     pub size: u64,
     /// CRC-64/NVME of the whole object, as the checkpoint keeps it.
     pub crc64nvme: u64,
+    /// Size and CRC-64/NVME of what the object was before it lost damaged bytes: an attempt of then may
+    /// have published it, or be about to. What is so is the object, too.
+    pub was: Vec<(u64, u64)>,
     /// The `Content-Type` of the object.
     pub content_type: &'static str,
     /// The `Content-Encoding` of the object, where it has one.
@@ -94,15 +97,17 @@ impl Publication {
 
     /// The spool no longer holds what the checkpoint names.
     fn damaged(&self) -> PublishError {
-        PublishError::Permanent {
-            cause: format!(
-                "the spooled bytes of {} are not the checkpointed ones",
-                self.key
-            ),
-            advice: "the disk of `state_dir` has damaged them; see to the disk. `firehose state discard \
-                     STREAM --object KEY` moves what is left of them aside"
-                .into(),
-        }
+        PublishError::Damaged(format!(
+            "the spooled bytes of {} are not the checkpointed ones",
+            self.key
+        ))
+    }
+
+    /// The sizes and checksums by which the object is known: as it is, and as it was.
+    fn sums(&self) -> impl Iterator<Item = (u64, u64)> {
+        [(self.size, self.crc64nvme)]
+            .into_iter()
+            .chain(self.was.iter().copied())
     }
 }
 
@@ -140,6 +145,10 @@ pub enum PublishError {
         /// Which setting or permission to look at.
         advice: String,
     },
+    /// The object's bytes are damaged here, and the destination does not hold it: it can only be published
+    /// without them.
+    #[error("{0}; a running daemon sets aside what is damaged, and publishes the rest")]
+    Damaged(String),
     /// The multipart upload is no more and the key holds no object of ours: forget the upload in
     /// a checkpoint, then send the object anew.
     #[error("the multipart upload has vanished")]
@@ -336,7 +345,7 @@ impl Destination {
     }
 
     /// Makes objects visible and durable; one result for each, in order. May be repeated for
-    /// objects whose outcome is unknown.
+    /// objects whose outcome is unknown: one that is there already is well, damaged here or not.
     pub async fn publish(&self, group: &[Publication]) -> Vec<Result<(), PublishError>> {
         match self {
             Self::Folder(folder) => folder.publish(group).await,

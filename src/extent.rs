@@ -1,6 +1,10 @@
 //! A piece of the spool, as checkpoints name it.
 
+mod flip;
+
 use serde::{Deserialize, Serialize};
+
+pub(crate) use flip::put_right;
 
 /// Where some bytes lie in the spool, and what they sum to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

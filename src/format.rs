@@ -27,7 +27,7 @@ mod snappy;
 
 use codec::{BlockCodec, Compressor};
 use lines::Layout;
-pub use parquet::{Changed, Place, Row};
+pub use parquet::{Changed, Footer, Place, Row};
 
 /// Whether a raw block can become final bytes on its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -227,6 +227,23 @@ impl Format {
         }
     }
 
+    /// What opens an object of `Shape::Blocks`: it stands before its first block.
+    pub fn head(&self) -> &'static [u8] {
+        match &*self.inner {
+            Inner::Text { codec, .. } => codec.head(),
+            Inner::Archive { .. } | Inner::Parquet(_) => &[],
+        }
+    }
+
+    /// What [`Format::encode_block`] has returned beside these bytes, the object's head before the first
+    /// block included. Fails with `InvalidData` where they are none of its.
+    pub fn block_sum(&self, first: bool, encoded: &[u8]) -> io::Result<Option<RawSum>> {
+        match &*self.inner {
+            Inner::Text { codec, .. } => codec.sum(first, encoded),
+            Inner::Archive { .. } | Inner::Parquet(_) => Ok(None),
+        }
+    }
+
     /// Encodes a run of raw blocks, which `next` yields in order, for an object of which `start`
     /// bytes are final. Returns the number of records in it, and its footer, to be kept for the
     /// object's end; none when no record fitted, and nothing was written then.
@@ -252,7 +269,7 @@ impl Format {
 
     /// Encodes the rest of an object, after `head`, from the raw blocks that `next` yields in order.
     ///
-    /// `out` takes the object's bytes in pieces; `failed` gets each record that does not fit, with
+    /// `out` takes the object's bytes in pieces, and is flushed behind each row group; `failed` gets each record that does not fit, with
     /// its reason. Returns the number of records in the rest: with 0 and no head, nothing that was
     /// written to `out` is an object. Fails with `InvalidData` for a damaged frame, with `InvalidInput` for
     /// `Shape::Blocks` or the encoder of another format.

@@ -17,6 +17,7 @@ mod filling;
 mod footprint;
 mod frontiers;
 mod home;
+mod mend;
 mod outputs;
 mod prefixes;
 mod publish;
@@ -313,7 +314,7 @@ impl Pipeline {
                 Some(Event::Checkpointed(_)) => self.checkpointing = false,
                 Some(Event::Encoded(_)) => self.encoding -= 1,
                 Some(Event::Filled(..)) => self.filling -= 1,
-                Some(Event::Sent { .. }) => self.waiting.landed(),
+                Some(Event::Sent { .. } | Event::Mended(..)) => self.waiting.landed(),
                 Some(_) => {}
                 None => return,
             }
@@ -387,6 +388,7 @@ impl Pipeline {
                     self.apply_sent(id, result)?;
                 }
             }
+            Event::Mended(id, mended) => self.apply_mended(id, *mended)?,
             Event::Filled(id, result) => self.apply_filled(id, &result),
             Event::Made(made) => self.apply_made(*made),
             Event::NotMade(trouble) => self.not_made(trouble),

@@ -2,8 +2,8 @@
 //!
 //! Bytes are written once, at the end of the newest file, and never overwritten: a file is removed
 //! whole when nothing durable names a byte of it any more (design C3). An extent carries the
-//! CRC-64/NVME of its bytes, checked at each reading; sums of extents combine into the checksum of
-//! an object.
+//! CRC-64/NVME of its bytes, checked at each reading, by which one flipped bit is put right; sums of extents
+//! combine into the checksum of an object.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::buffer::Buffer;
 use crate::disk::{Disk, DiskFile, Open, read_around};
-use crate::extent::Extent;
+use crate::extent::{self, Extent};
 
 /// A new file is begun when the newest one has reached this size. Each is kept open.
 pub(crate) const FILE_BYTES_MAX: u64 = 64 << 20;
@@ -20,6 +20,8 @@ pub(crate) const FILE_BYTES_MAX: u64 = 64 << 20;
 const FILE_BYTES_MIN: u64 = 4 << 20;
 /// Damaged blocks that are set aside; more than that are a disk that should not be used.
 const QUARANTINED_MAX: usize = 1000;
+/// So many extents with a flipped bit are remembered, so that each is told once.
+const FLIPPED_MAX: usize = 1000;
 /// Small pieces are gathered into writes of about this size.
 const WRITE_BYTES: usize = 1 << 20;
 
@@ -31,6 +33,26 @@ pub struct Spool {
     /// Where damaged bytes are set aside; `None`: they are a fault of the whole.
     quarantine: Option<PathBuf>,
     inner: Mutex<Inner>,
+    flipped: Mutex<Flipped>,
+}
+
+/// A bit of the spool that was not what was written there. It is put right whenever it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flip {
+    /// Number of the spool file.
+    pub file: u32,
+    /// Offset of the byte in it.
+    pub offset: u64,
+    /// Which of its bits, the lowest being 0.
+    pub bit: u8,
+}
+
+/// Extents with a flipped bit.
+#[derive(Debug, Default)]
+struct Flipped {
+    /// Where those begin of which was told, or will be.
+    known: BTreeSet<(u32, u64)>,
+    untold: Vec<Flip>,
 }
 
 #[derive(Debug, Default)]
@@ -124,6 +146,7 @@ impl Spool {
             dir: dir.to_owned(),
             quarantine: None,
             inner: Mutex::new(inner),
+            flipped: Mutex::default(),
         })
     }
 
@@ -237,9 +260,34 @@ impl Spool {
         if crc_fast::crc64_nvme(bytes) == extent.crc64 {
             return Ok(());
         }
+        if let Some(bit) = extent::put_right(bytes, extent.crc64) {
+            self.note_flip(extent, bit);
+            return Ok(());
+        }
         let name = file_name(extent.file);
         let message = format!("{name} is damaged at {}: checksum differs", extent.offset);
         Err(io::Error::new(io::ErrorKind::InvalidData, message))
+    }
+
+    fn note_flip(&self, extent: Extent, bit: u64) {
+        let mut flipped = self.flipped.lock().unwrap_or_else(PoisonError::into_inner);
+        if flipped.known.len() >= FLIPPED_MAX {
+            flipped.known.clear();
+        }
+        let is_news = flipped.known.insert((extent.file, extent.offset));
+        if is_news && flipped.untold.len() < FLIPPED_MAX {
+            flipped.untold.push(Flip {
+                file: extent.file,
+                offset: extent.offset + bit / 8,
+                bit: (bit % 8).to_le_bytes()[0],
+            });
+        }
+    }
+
+    /// Bits that were put right, of each extent once.
+    pub fn take_flips(&self) -> Vec<Flip> {
+        let mut flipped = self.flipped.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut flipped.untold)
     }
 
     /// Gives back extents that nothing durable names and nobody reads any more.
@@ -339,7 +387,7 @@ impl Spool {
 }
 
 /// What the spool in `dir` of `disk` has of an extent, whether it is open or not: zeros where the file is
-/// gone or ends, or a sector cannot be read. The second says what is wrong with it.
+/// gone or ends, or a sector cannot be read, and a flipped bit put right. The second says what is wrong with it.
 pub fn salvage(
     disk: &dyn Disk,
     dir: &Path,
@@ -358,7 +406,8 @@ pub fn salvage(
         .unwrap_or(bytes.len())
         .min(bytes.len());
     read_around(&*file, &mut bytes[..there], extent.offset)?;
-    let is_whole = there == bytes.len() && crc_fast::crc64_nvme(&bytes) == extent.crc64;
+    let is_whole = crc_fast::crc64_nvme(&bytes) == extent.crc64
+        || extent::put_right(&mut bytes, extent.crc64).is_some();
     let wrong = (!is_whole).then(|| format!("{name} is damaged at {}", extent.offset));
     Ok((bytes, wrong))
 }

@@ -127,7 +127,10 @@ fn a_run_becomes_final_bytes_and_a_footer_while_records_go_on() {
     assert!(batch.is_encoding() && batch.raw().0 == 0);
     batch.append(1, 1, |block| block.extend_from_slice(b"more"));
     let (group, footer) = (store.write(b"group"), store.write(b"footer"));
-    assert_eq!(batch.replace_run(&run, vec![group], vec![footer]).len(), 2);
+    assert_eq!(
+        batch.replace_run(&run, vec![group], vec![footer], 0).len(),
+        2
+    );
     batch.append(1, 1, |block| block.extend_from_slice(b"end"));
     assert!(!batch.is_encoding() && !batch.is_encoded());
     assert_eq!(store.whole(&mut batch), b"groupfooterrestmoreend");
@@ -150,7 +153,7 @@ fn a_run_of_which_nothing_fitted_leaves_no_block() {
     batch.append(1, 1, |block| block.resize(BLOCK_BYTES, 1));
     batch.append(1, 1, |block| block.extend_from_slice(b"rest"));
     let run = batch.take_raw();
-    batch.replace_run(&run, Vec::new(), Vec::new());
+    batch.replace_run(&run, Vec::new(), Vec::new(), 0);
     assert_eq!(Bytestore::default().whole(&mut batch), b"rest");
 }
 
@@ -163,7 +166,7 @@ fn a_replaced_block_gives_back_its_extents() {
         .unwrap();
     store.spool(&mut batch, &|_| false);
     let sum = RawSum { crc32: 7, len: 9 };
-    let freed = batch.replace(serial, Bytes::from_static(b"small"), Some(sum));
+    let freed = batch.replace(serial, Bytes::from_static(b"small"), Some(sum), 0);
     assert_eq!(freed.len(), 1);
     assert!(batch.blocks[0].encoded);
     assert_eq!(store.whole(&mut batch), b"small");
@@ -175,7 +178,7 @@ fn an_end_follows_from_all_blocks_and_comes_once() {
     let sum = |crc32| RawSum { crc32, len: 1 };
     batch.push_summed(vec![extent(0, 0)], sum(1));
     let serial = batch.append(1, 1, |block| block.resize(BLOCK_BYTES, 1));
-    batch.replace(serial.unwrap(), Bytes::from_static(b"two"), Some(sum(2)));
+    batch.replace(serial.unwrap(), Bytes::from_static(b"two"), Some(sum(2)), 0);
     batch.end(|sums| {
         assert_eq!(sums, [sum(1), sum(2)]);
         b", end".to_vec()

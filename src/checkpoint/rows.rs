@@ -99,7 +99,7 @@ pub struct SpooledBlock {
     /// What the object's end wants to know of the bytes that these stand for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raw_sum: Option<RawSum>,
-    /// Records in it, while they are as they were staged.
+    /// Records in it, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub records: Option<u64>,
     /// Where they lie.
@@ -127,6 +127,13 @@ pub struct SealedObject {
     pub crc64: u64,
     /// The object's bytes, in order.
     pub extents: Vec<Extent>,
+    /// Records in each extent, where each is a block of its own; none are given where that is not sure.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub counts: Vec<u64>,
+    /// Size and CRC-64/NVME that it had before damaged bytes of it were left out, each time: an attempt of
+    /// then may have published it so. No longer than it had extents.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub was: Vec<(u64, u64)>,
     /// Multipart upload that was begun for it.
     #[serde(default)]
     pub upload_id: Option<String>,

@@ -92,7 +92,7 @@ impl Folder {
                 Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(false),
                 _ => beneath::is_without_links(&inner.root, key)?,
             }
-            holds(&target, object.size, object.crc64nvme)
+            holds(&target, &object)
         })
         .await
     }
@@ -151,9 +151,7 @@ impl Inner {
             fail_all(&mut staged, &error);
         }
         for (entry, publication) in staged.iter_mut().zip(group) {
-            advance(entry, |staged| {
-                self.link(staged, publication.size, publication.crc64nvme)
-            });
+            advance(entry, |staged| self.link(staged, publication));
         }
         let parents = staged
             .iter()
@@ -173,7 +171,7 @@ impl Inner {
         let target = self.root.join(key);
         beneath::is_without_links(&self.root, key)?;
         let temporary = self.temporary(publication.object_id)?;
-        let (temporary, file) = if holds(&target, publication.size, publication.crc64nvme)? {
+        let (temporary, file) = if holds(&target, publication)? {
             // Its temporary file goes now: a process that died after the link has left it.
             drop(temporary);
             (
@@ -195,7 +193,7 @@ impl Inner {
     }
 
     /// Gives a durable file its name, unless the name holds the same bytes already.
-    fn link(&self, staged: &mut Staged, size: u64, crc64nvme: u64) -> Result<(), PublishError> {
+    fn link(&self, staged: &mut Staged, publication: &Publication) -> Result<(), PublishError> {
         let Some(temporary) = staged.temporary.take() else {
             return Ok(());
         };
@@ -206,7 +204,7 @@ impl Inner {
                 Ok(())
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                holds(target, size, crc64nvme)?;
+                holds(target, publication)?;
                 self.durability
                     .sync_path(target)
                     .map_err(|error| at(target, &error))
@@ -273,9 +271,9 @@ fn fail_all(staged: &mut [Result<Staged, PublishError>], error: &PublishError) {
     }
 }
 
-/// Whether the target holds these bytes; something else there is foreign.
-fn holds(target: &Path, size: u64, crc64nvme: u64) -> Result<bool, PublishError> {
-    match staging::matches(target, size, crc64nvme).map_err(|error| at(target, &error))? {
+/// Whether the target holds the object; something else there is foreign.
+fn holds(target: &Path, publication: &Publication) -> Result<bool, PublishError> {
+    match staging::matches(target, publication).map_err(|error| at(target, &error))? {
         Some(true) => Ok(true),
         None => Ok(false),
         // A file has no id: a reader that rewrites one of ours leaves nothing that would tell it from another.

@@ -229,6 +229,20 @@ impl S3 {
 impl Inner {
     async fn publish(self: &Arc<Self>, object: &Publication) -> Result<(), PublishError> {
         check_key(&object.key)?;
+        let sent = self.send_whole(object).await;
+        if !matches!(sent, Err(PublishError::Damaged(_))) {
+            return sent;
+        }
+        // An attempt of before the damage may have done it, and its reply is lost.
+        match self.ask(object).await {
+            Ok(Held::Ours) => Ok(()),
+            // Whoever may not ask learns it when the object is put.
+            Ok(Held::Nothing) | Err(PublishError::Permanent { .. }) => sent,
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn send_whole(self: &Arc<Self>, object: &Publication) -> Result<(), PublishError> {
         match &object.upload_id {
             Some(upload_id) => match &object.parts {
                 Some(parts) => self.finish_prepared(object, upload_id, parts).await,
@@ -316,8 +330,9 @@ impl Inner {
             .content_length()
             .and_then(|size| u64::try_from(size).ok());
         let checksum = found.checksum_crc64_nvme();
-        let same_bytes = size == Some(object.size)
-            && checksum.is_none_or(|checksum| checksum == header(object.crc64nvme));
+        let same_bytes = object.sums().any(|(ours, crc64nvme)| {
+            size == Some(ours) && checksum.is_none_or(|checksum| checksum == header(crc64nvme))
+        });
         if written_as == Some(&id) && same_bytes {
             return Ok(Held::Ours);
         }

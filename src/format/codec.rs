@@ -43,6 +43,23 @@ impl BlockCodec {
         }
     }
 
+    /// What opens an object before its first block.
+    pub(super) const fn head(self) -> &'static [u8] {
+        match self {
+            Self::Gzip => &gzip::HEADER,
+            Self::Snappy => &snappy::XERIAL_HEADER,
+            Self::None | Self::Zstd | Self::HadoopSnappy => &[],
+        }
+    }
+
+    /// What an encoded block has left for the object's end.
+    pub(super) fn sum(self, first: bool, encoded: &[u8]) -> io::Result<Option<RawSum>> {
+        match self {
+            Self::Gzip => gzip::sum(first, encoded).map(Some),
+            Self::None | Self::Zstd | Self::Snappy | Self::HadoopSnappy => Ok(None),
+        }
+    }
+
     /// The last bytes of an object whose blocks have left these sums.
     pub(super) fn end(self, sums: &[RawSum]) -> Vec<u8> {
         match self {

@@ -4,6 +4,10 @@
 //! to 1.5 leaves out what follows a member that ends where its read buffer does, without a word; others
 //! stop after the first one.
 
+use std::io;
+
+use flate2::{Decompress, FlushDecompress};
+
 use super::deflate;
 use crate::raw_sum::RawSum;
 
@@ -23,4 +27,31 @@ pub(super) fn end(sums: &[RawSum]) -> Vec<u8> {
     // The length is kept modulo 2^32.
     end.extend_from_slice(&len.to_le_bytes()[..4]);
     end
+}
+
+/// The sum of the raw bytes of a block; `first` tells that it opens the object.
+pub(super) fn sum(first: bool, encoded: &[u8]) -> io::Result<RawSum> {
+    let head = if first { &HEADER[..] } else { &[] };
+    let mut rest = encoded.strip_prefix(head).ok_or_else(no_block)?;
+    let mut inflater = Decompress::new(false);
+    let (mut out, mut sum) = (vec![0; 64 << 10], RawSum::default());
+    loop {
+        let (read, made) = (inflater.total_in(), inflater.total_out());
+        let inflated = inflater.decompress(rest, &mut out, FlushDecompress::None);
+        inflated.map_err(|_| no_block())?;
+        let [read, made] = [inflater.total_in() - read, inflater.total_out() - made]
+            .map(|count| usize::try_from(count).unwrap_or(usize::MAX));
+        if read == 0 && made == 0 {
+            return rest.is_empty().then_some(sum).ok_or_else(no_block);
+        }
+        rest = &rest[read..];
+        sum = sum.and(RawSum::of(&out[..made]));
+    }
+}
+
+fn no_block() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        "this is no block of a gzip member",
+    )
 }

@@ -30,6 +30,7 @@ mod writer;
 use column::Group;
 use cursor::Cursor;
 use fault::{Fault, Fit};
+pub use footer::Footer;
 pub use rows::{Changed, Place, Row};
 use writer::Writer;
 
@@ -103,8 +104,10 @@ impl Table {
     ) -> io::Result<u64> {
         let (records, last) = self.encode_run(decoder, head.len, next, out, failed)?;
         let mut footers = head.footers.clone();
+        // What is before it may end with bytes of a run that has none any more.
+        let offset = last.as_ref().map_or(Ok(head.len), footer::offset)?;
         footers.extend(last);
-        footer::write(&footers, out)?;
+        footer::write(&footers, offset, out)?;
         Ok(records)
     }
 

@@ -4,7 +4,7 @@ use std::io;
 
 /// What opens a stream of snappy-java's `SnappyOutputStream` ("xerial" framing): magic, then version
 /// and oldest compatible version, big-endian.
-const XERIAL_HEADER: [u8; 16] = [
+pub(super) const XERIAL_HEADER: [u8; 16] = [
     0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0, 0, 0, 0, 1, 0, 0, 0, 1,
 ];
 

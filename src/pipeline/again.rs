@@ -203,6 +203,7 @@ pub async fn is_there(
         key: object.target.key.clone(),
         size: object.size,
         crc64nvme: object.crc64,
+        was: object.was.clone(),
         content_type: "",
         content_encoding: None,
         upload_id: None,
@@ -230,5 +231,6 @@ fn renamed(mut object: SealedObject) -> SealedObject {
         None => format!("{key}-{new}"),
     };
     (object.id, object.upload_id) = (new, None);
+    object.was.clear();
     object
 }

@@ -12,6 +12,8 @@ use uuid::Uuid;
 use super::Pipeline;
 use super::event::Event;
 use super::frontiers::Changes;
+use super::mend;
+use super::quarantine;
 use super::source::Source;
 use super::table::{Entry, Table};
 use crate::batch::Unspooled;
@@ -98,7 +100,7 @@ impl DraftBatch {
                 encoded: block.encoded,
                 footer: block.footer,
                 raw_sum: block.raw_sum,
-                records: (!block.encoded && !block.footer).then_some(block.records),
+                records: (!block.footer).then_some(block.records),
                 extents: block.extents.clone(),
             }
         });
@@ -243,6 +245,7 @@ fn merge(unspooled: &Unspooled, spool: &Spool) -> io::Result<Option<Extent>> {
 
 /// The object that the blocks of a batch make.
 pub(super) fn sealed_object(row: OpenBatch) -> SealedObject {
+    let counts = mend::counts(&row);
     let extents: Vec<Extent> = row
         .blocks
         .into_iter()
@@ -259,6 +262,8 @@ pub(super) fn sealed_object(row: OpenBatch) -> SealedObject {
         size,
         crc64,
         extents,
+        counts,
+        was: Vec::new(),
         upload_id: row.upload_id,
     }
 }
@@ -306,7 +311,7 @@ impl crate::destination::Body for SpoolBody {
         }
         let read: usize = wanted.iter().map(|extent| extent.len as usize).sum();
         let mut bytes = Buffer::of_len(read);
-        self.spool.read_all(&wanted, &mut bytes)?;
+        quarantine::twice(|| self.spool.read_all(&wanted, &mut bytes))??;
         let from = usize::try_from(skip).unwrap_or(read).min(read);
         Ok(Bytes::from_owner(bytes).slice(from..read.min(from + len)))
     }

@@ -59,13 +59,24 @@ pub(super) enum Work {
         id: Uuid,
         /// Bytes of the object that are final.
         start: u64,
-        /// What those leave for the object's end.
-        footers: Vec<Source>,
+        /// What those are, and leave for the object's end.
+        runs: Vec<Run>,
         /// Its raw blocks.
         sources: Vec<Source>,
         /// How.
         format: Format,
     },
+}
+
+/// A run of row groups that is final.
+#[derive(Debug)]
+pub(super) struct Run {
+    /// What it leaves for the object's end.
+    pub(super) footer: Source,
+    /// Its bytes.
+    pub(super) extents: Vec<Extent>,
+    /// Records in it; 0 where that is not known.
+    pub(super) records: u64,
 }
 
 /// What of a batch waits to be encoded.
@@ -156,6 +167,8 @@ pub(super) enum Done {
     Object {
         /// The batch.
         id: Uuid,
+        /// Whether there is no record in it.
+        is_empty: bool,
         /// Where the bytes lie.
         extents: Vec<Extent>,
         /// Records that did not fit.
@@ -176,8 +189,8 @@ pub(super) struct FailedLines {
     pub records: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Where they lie.
-    pub extents: Vec<Extent>,
+    /// Where the lines lie, and how many lie there.
+    pub extents: Vec<(Extent, u64)>,
     /// Why the records failed.
     pub tally: Tally,
     pending: Vec<u8>,
@@ -284,18 +297,21 @@ fn encode(work: Work, bench: &mut Bench, spool: &Spool, now_ms: i64) -> io::Resu
         Work::Object {
             id,
             start,
-            footers,
+            runs,
             sources,
             format,
         } => {
-            let footers = footers.iter().map(|footer| footer.read(spool));
+            let mut footers = Vec::new();
+            for run in &runs {
+                footers.extend(quarantine::footer(id, run, spool, &mut damaged)?);
+            }
             let head = Head {
                 len: start,
-                footers: footers.collect::<io::Result<_>>()?,
+                footers,
             };
             let mut out = Output::new(spool, now_ms);
             let (bytes, failed) = (&mut out.bytes, &mut out.failed);
-            format.encode_object(
+            let records = format.encode_object(
                 encoder,
                 &head,
                 &mut reading(id, sources, spool, &mut damaged),
@@ -305,6 +321,7 @@ fn encode(work: Work, bench: &mut Bench, spool: &Spool, now_ms: i64) -> io::Resu
             let (extents, failed) = out.finish()?;
             Ok(Done::Object {
                 id,
+                is_empty: records == 0 && head.footers.is_empty(),
                 extents,
                 failed,
                 damaged,
@@ -440,7 +457,10 @@ impl Failed<'_> {
 impl FailedLines {
     fn flush(&mut self, spool: &Spool) -> io::Result<()> {
         if !self.pending.is_empty() {
-            self.extents.extend(spool.append(&[&self.pending])?);
+            let before: u64 = self.extents.iter().map(|(_, records)| records).sum();
+            let extents = spool.append(&[&self.pending])?.into_iter();
+            let counted = extents.map(|extent| (extent, self.records - before));
+            self.extents.extend(counted);
             self.pending.clear();
         }
         Ok(())

@@ -5,6 +5,7 @@ use uuid::Uuid;
 use super::commit::{CheckpointError, Committed};
 use super::encode::Done;
 use super::filling::Filled;
+use super::mend::Mended;
 use super::shared::Made;
 use crate::coordination::Lost;
 use crate::destination::{Conditional, Destination, PublishError};
@@ -34,6 +35,8 @@ pub(super) enum Event {
         /// Objects that were sent.
         published: Vec<(Uuid, Result<(), PublishError>)>,
     },
+    /// A damaged object was looked at: what it is without its damaged bytes.
+    Mended(Uuid, Box<std::io::Result<Mended>>),
     /// A step of the upload of a batch that still fills has ended.
     Filled(Uuid, Result<Filled, PublishError>),
     /// A shared checkpoint is durable, or the lease is lost.

@@ -37,6 +37,8 @@ pub(super) struct Upload {
     failures: u32,
     /// Nothing is tried before, after a failure.
     not_before: Option<Instant>,
+    /// Whether its bytes are damaged here: they are mended when the batch is sealed, and go then.
+    damaged: bool,
 }
 
 /// What was done for a batch that fills.
@@ -60,7 +62,7 @@ impl Upload {
     /// Whether something can be done about parts of which `full` are full, by a row that names `id`.
     fn is_ready(&self, full: u32, id: Option<&String>) -> bool {
         let is_due = self.not_before.is_none_or(|at| at <= Instant::now());
-        !self.busy && is_due && self.parts < full && self.id.as_ref() == id
+        !self.busy && !self.damaged && is_due && self.parts < full && self.id.as_ref() == id
     }
 
     /// Takes over what a request has brought. True: the batch's row changes.
@@ -79,6 +81,7 @@ impl Upload {
                     retry::PERMANENT_MAX
                 };
                 self.failures += 1;
+                self.damaged |= matches!(error, PublishError::Damaged(_));
                 self.not_before = Some(Instant::now() + retry::delay(self.failures, max));
                 if *error == PublishError::UploadGone {
                     (self.id, self.parts) = (None, 0);
@@ -171,6 +174,15 @@ mod tests {
         assert!(!upload.apply(&Err(PublishError::Transient("slow".into()))));
         assert!(!upload.is_ready(4, Some(&named)));
         assert_eq!(upload.id, Some(named));
+    }
+
+    #[test]
+    fn nothing_more_is_sent_of_a_batch_whose_bytes_are_damaged() {
+        let named = "u".to_owned();
+        let mut upload = begun();
+        assert!(!upload.apply(&Err(PublishError::Damaged("rotten".into()))));
+        upload.not_before = None;
+        assert!(!upload.is_ready(4, Some(&named)));
     }
 
     #[test]

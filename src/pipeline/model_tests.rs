@@ -1,9 +1,10 @@
-//! Parts of open batches, freed bytes and late writes: every interleaving in a small world.
+//! Parts of open batches, freed bytes, late writes and mended objects: every interleaving in a small world.
 //!
 //! Records go one after the other into one batch at a time, each as a raw block of its own. Encoding
 //! a block is not deterministic: done again after a crash it may give other bytes. A block is a part.
 //! The process may die between any two steps, and what it sent may land long after; the store may
-//! lose an upload. Breaking a rule must be found, or the model says nothing.
+//! lose an upload, the disk a sealed block, which is left out then. Breaking a rule must be found, or the
+//! model says nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
@@ -23,6 +24,16 @@ enum Broken {
     FreeAtPublication,
     /// C3: bytes are freed when their part has arrived.
     FreeAtPart,
+    /// C1: a mended object is sent when it is mended.
+    PublishBeforeMendIsDurable,
+    /// C3: damaged bytes are freed when their object is mended.
+    FreeAtMend,
+    /// C4: a mended object is another one, with an id and a key of its own.
+    MendUnderNewId,
+    /// C4: a mended object does not know what it was.
+    MendForgets,
+    /// C5: a mended object goes on with the upload of what it was.
+    MendKeepsUpload,
 }
 
 /// A block: its record, and the bytes that encoding gave it; `None` while it is raw.
@@ -36,6 +47,8 @@ struct Object {
     id: u8,
     blocks: Vec<Block>,
     upload: Option<u8>,
+    /// What it was before each mend.
+    was: Vec<Vec<Block>>,
 }
 
 /// What a checkpoint holds; the process has a copy that runs ahead.
@@ -57,12 +70,28 @@ struct World {
     uploads: BTreeMap<u8, BTreeMap<usize, Block>>,
     /// Parts on their way: upload, number, bytes.
     on_their_way: BTreeSet<(u8, usize, Block)>,
+    /// Objects on their way, whole: id, bytes, and the upload that they complete.
+    late: BTreeSet<(u8, Vec<Block>, Option<u8>)>,
     visible: BTreeMap<u8, Vec<Block>>,
+    /// Extents that the disk has damaged.
+    rotten: BTreeSet<Extent>,
+    /// Records that were set aside.
+    aside: BTreeSet<u8>,
     /// Ids are drawn at random: a crash does not bring one back.
     next_id: u8,
     next_upload: u8,
+    odds: Odds,
+}
+
+/// So often each misfortune may happen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct Odds {
     crashes: u8,
     losses: u8,
+    rots: u8,
+    delays: u8,
+    /// In so many ways a block may be encoded.
+    ways: u8,
 }
 
 impl Object {
@@ -83,11 +112,18 @@ impl World {
         self.fill(broken, &mut next)?;
         self.land(broken, &mut next);
         let sealed = match broken {
-            Broken::PublishBeforeCheckpoint => &self.now.sealed,
+            Broken::PublishBeforeCheckpoint | Broken::PublishBeforeMendIsDurable => {
+                &self.now.sealed
+            }
             _ => &self.durable.sealed,
         };
         for object in sealed {
-            self.publish(object, broken, &mut next)?;
+            let is_rotten = object.extents().any(|extent| self.rotten.contains(&extent));
+            if is_rotten && !self.visible.contains_key(&object.id) {
+                self.mend(object, broken, &mut next)?;
+            } else {
+                self.publish(object, broken, &mut next)?;
+            }
         }
         self.misfortune(&mut next);
         Ok(next)
@@ -125,7 +161,7 @@ impl World {
                 continue;
             }
             let (record, _) = self.read((open.id, *block))?;
-            for bytes in 0..2 {
+            for bytes in 0..self.odds.ways {
                 let mut world = self.clone();
                 world.now.open.as_mut().unwrap().blocks[index] = (record, Some(bytes));
                 match broken {
@@ -214,12 +250,63 @@ impl World {
             }
             next.push(world);
         }
+        for late in &self.late {
+            let mut world = self.clone();
+            world.late.remove(late);
+            let (id, bytes, upload) = late;
+            let has_upload = upload.is_none_or(|upload| world.uploads.contains_key(&upload));
+            if has_upload && !world.visible.contains_key(id) {
+                if let Some(upload) = upload {
+                    world.uploads.remove(upload);
+                }
+                world.visible.insert(*id, bytes.clone());
+            }
+            next.push(world);
+        }
+    }
+
+    /// Sets the damaged blocks of an object aside and goes on without them. Its upload is given up.
+    fn mend(&self, object: &Object, broken: Broken, next: &mut Vec<Self>) -> Result<(), String> {
+        for extent in object.extents() {
+            self.read(extent)?;
+        }
+        let Some(at) = self.now.sealed.iter().position(|now| now == object) else {
+            return Ok(()); // it is mended already, and the checkpoint is yet to come
+        };
+        let mut world = self.clone();
+        let mut mended = world.now.sealed.remove(at);
+        mended.was.push(mended.blocks.clone());
+        let is_gone = |block: &Block| self.rotten.contains(&(object.id, *block));
+        mended.blocks.retain(|block| !is_gone(block));
+        let gone = object.blocks.iter().filter(|block| is_gone(block));
+        world.aside.extend(gone.clone().map(|block| block.0));
+        let freed = gone.map(|block| (object.id, *block));
+        match broken {
+            Broken::FreeAtMend => world.freed.extend(freed),
+            _ => world.dead.extend(freed),
+        }
+        if let Some(upload) = mended.upload.filter(|_| broken != Broken::MendKeepsUpload) {
+            mended.upload = None;
+            world.uploads.remove(&upload);
+        }
+        match broken {
+            Broken::MendForgets => mended.was.clear(),
+            Broken::MendUnderNewId => {
+                (world.next_id, mended.id) = (self.next_id + 1, self.next_id + 1)
+            }
+            _ => {}
+        }
+        if !mended.blocks.is_empty() {
+            world.now.sealed.push(mended);
+        }
+        next.push(world);
+        Ok(())
     }
 
     /// Sends a sealed object, or records that it is visible.
     fn publish(&self, object: &Object, broken: Broken, next: &mut Vec<Self>) -> Result<(), String> {
         if let Some(visible) = self.visible.get(&object.id) {
-            if *visible != object.blocks {
+            if *visible != object.blocks && !object.was.contains(visible) {
                 return Err(format!("TORN: {visible:?} is visible for {object:?}"));
             }
             let is_listed = |listed: &Object| listed.id == object.id;
@@ -254,25 +341,40 @@ impl World {
                     None => self.read(extent)?,
                 });
             }
+            if self.odds.delays > 0 {
+                let mut world = self.clone();
+                world.odds.delays -= 1;
+                world.late.insert((object.id, bytes.clone(), object.upload));
+                next.push(world);
+            }
             world.visible.insert(object.id, bytes);
         }
         next.push(world);
         Ok(())
     }
 
-    /// The process dies, or the store loses an upload.
+    /// The process dies, the disk loses a block, or the store an upload.
     fn misfortune(&self, next: &mut Vec<Self>) {
-        if self.crashes > 0 {
+        let sealed = self.durable.sealed.iter().flat_map(Object::extents);
+        for extent in sealed.filter(|extent| !self.rotten.contains(extent)) {
+            if self.odds.rots > 0 {
+                let mut world = self.clone();
+                world.odds.rots -= 1;
+                world.rotten.insert(extent);
+                next.push(world);
+            }
+        }
+        if self.odds.crashes > 0 {
             let mut world = self.clone();
-            world.crashes -= 1;
+            world.odds.crashes -= 1;
             world.now = world.durable.clone();
             world.dead.clear();
             next.push(world);
         }
         for upload in self.uploads.keys() {
-            if self.losses > 0 {
+            if self.odds.losses > 0 {
                 let mut world = self.clone();
-                world.losses -= 1;
+                world.odds.losses -= 1;
                 world.uploads.remove(upload);
                 let open = world
                     .now
@@ -287,7 +389,7 @@ impl World {
         }
     }
 
-    /// At rest, each record is in one object, and no upload holds bytes that nobody knows of.
+    /// At rest, each record is in one object or was set aside, and no upload holds bytes that nobody knows of.
     fn judge(&self) -> Result<bool, String> {
         let at_rest = self.now == self.durable
             && self.now.frontier == RECORDS
@@ -299,8 +401,12 @@ impl World {
             .flatten()
             .map(|block| block.0)
             .collect();
+        let visible = records.len();
         records.sort_unstable();
-        if at_rest && !records.iter().copied().eq(1..=RECORDS) {
+        records.dedup();
+        let doubled = visible - records.len();
+        let met = |record: u8| records.contains(&record) || self.aside.contains(&record);
+        if at_rest && (doubled > 0 || !(1..=RECORDS).all(met)) {
             return Err(format!("LOST OR DOUBLED: {:?}", self.visible));
         }
         if at_rest && self.uploads.values().any(|parts| !parts.is_empty()) {
@@ -311,10 +417,9 @@ impl World {
 }
 
 /// Every world that can be reached; the number of them in which all has come to rest.
-fn explore(broken: Broken, crashes: u8, losses: u8) -> Result<usize, String> {
+fn explore(broken: Broken, odds: Odds) -> Result<usize, String> {
     let first = World {
-        crashes,
-        losses,
+        odds,
         ..World::default()
     };
     let (mut seen, mut at_rest) = (HashSet::from([first.clone()]), 0);
@@ -330,12 +435,36 @@ fn explore(broken: Broken, crashes: u8, losses: u8) -> Result<usize, String> {
     Ok(at_rest)
 }
 
+const fn odds(crashes: u8, losses: u8) -> Odds {
+    Odds {
+        crashes,
+        losses,
+        rots: 0,
+        delays: 0,
+        ways: 2,
+    }
+}
+
+/// One block is damaged, and one publication arrives late. How blocks were encoded matters no more.
+const DAMAGED: Odds = Odds {
+    rots: 1,
+    delays: 1,
+    ways: 1,
+    ..odds(1, 0)
+};
+
 #[test]
 fn parts_of_open_batches_keep_the_promises_in_every_interleaving() {
     for (crashes, losses) in [(1, 1), (2, 0)] {
-        let at_rest = explore(Broken::Nothing, crashes, losses).unwrap();
+        let at_rest = explore(Broken::Nothing, odds(crashes, losses)).unwrap();
         assert!(at_rest > 100, "{at_rest} worlds at rest say little");
     }
+}
+
+#[test]
+fn mended_objects_keep_the_promises_in_every_interleaving() {
+    let at_rest = explore(Broken::Nothing, DAMAGED).unwrap();
+    assert!(at_rest > 100, "{at_rest} worlds at rest say little");
 }
 
 #[test]
@@ -348,7 +477,24 @@ fn breaking_a_rule_about_parts_and_freed_bytes_is_found() {
         (Broken::FreeAtPublication, "LOST"),
         (Broken::FreeAtPart, "LOST"),
     ] {
-        let found = explore(broken, 1, 1).expect_err(&format!("{broken:?} was not found"));
-        assert!(found.starts_with(promise), "{broken:?}: {found}");
+        finds(broken, odds(1, 1), promise);
     }
+}
+
+#[test]
+fn breaking_a_rule_about_mended_objects_is_found() {
+    for (broken, promise) in [
+        (Broken::PublishBeforeMendIsDurable, "TORN"),
+        (Broken::FreeAtMend, "LOST"),
+        (Broken::MendUnderNewId, "LOST OR DOUBLED"),
+        (Broken::MendForgets, "TORN"),
+        (Broken::MendKeepsUpload, "TORN"),
+    ] {
+        finds(broken, DAMAGED, promise);
+    }
+}
+
+fn finds(broken: Broken, odds: Odds, promise: &str) {
+    let found = explore(broken, odds).expect_err(&format!("{broken:?} was not found"));
+    assert!(found.starts_with(promise), "{broken:?}: {found}");
 }

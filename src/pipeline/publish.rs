@@ -69,6 +69,8 @@ pub(super) enum Setback {
     Stalled(String),
     /// Its upload must be forgotten in a checkpoint first.
     ForgetUpload,
+    /// It goes on without its damaged bytes.
+    Mend(Box<SealedObject>),
     /// The stream must stop.
     Stop {
         /// What was found.
@@ -189,12 +191,17 @@ impl Waiting {
         let Some(object) = self.objects.get_mut(&id) else {
             return Setback::Retry(error.to_string());
         };
+        if let (PublishError::Damaged(_), None) = (&error, &object.prepared) {
+            return Setback::Mend(Box::new(object.sealed.clone()));
+        }
         object.attempts += 1;
         let attempts = object.attempts;
         let before = object.trouble.take();
         object.trouble = Some(Trouble::again(before, error.clone(), now));
         let (setback, max) = match error {
-            error @ (PublishError::Transient(_) | PublishError::Unreachable { .. }) => {
+            error @ (PublishError::Transient(_)
+            | PublishError::Unreachable { .. }
+            | PublishError::Damaged(_)) => {
                 (Setback::Retry(error.to_string()), retry::TRANSIENT_MAX)
             }
             error @ PublishError::Permanent { .. } => {
@@ -287,6 +294,19 @@ impl Waiting {
         Some(object.sealed.clone())
     }
 
+    /// Notes that a job beside the publications is under way; it ends as they do.
+    pub(super) const fn begun(&mut self) {
+        self.in_flight += 1;
+    }
+
+    /// Gives an object its new row.
+    pub(super) fn replace(&mut self, object: SealedObject) {
+        if let Some(known) = self.objects.get_mut(&object.id) {
+            self.bytes = self.bytes + object.size - known.sealed.size;
+            known.sealed = object;
+        }
+    }
+
     /// Objects not yet published and recorded.
     pub(super) fn len(&self) -> usize {
         self.objects.len()
@@ -366,6 +386,7 @@ pub(super) fn publication(
         key: sealed.target.key.clone(),
         size: sealed.size,
         crc64nvme: sealed.crc64,
+        was: sealed.was.clone(),
         content_type: format.map_or("application/octet-stream", |format| format.content_type()),
         content_encoding: format.and_then(Format::content_encoding),
         upload_id: sealed.upload_id.clone(),
@@ -443,7 +464,7 @@ impl Pipeline {
         Ok(())
     }
 
-    fn set_back(&mut self, id: Uuid, error: PublishError) -> Result<(), StreamError> {
+    pub(super) fn set_back(&mut self, id: Uuid, error: PublishError) -> Result<(), StreamError> {
         let (stream, repeats) = (&self.settings.name, self.around.status.repeats());
         let now = self.around.clock.moment();
         match self.waiting.set_back(id, error, now, &self.events) {
@@ -469,6 +490,7 @@ impl Pipeline {
                     .objects
                     .extend(self.waiting.set_upload(id, None));
             }
+            Setback::Mend(object) => self.mend(*object),
             Setback::Stop { cause, advice } => return Err(StreamError::LoudStop { cause, advice }),
         }
         Ok(())

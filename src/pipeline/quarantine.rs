@@ -1,4 +1,4 @@
-//! Damaged blocks of the spool: set aside in files that nothing removes, told and counted. The rest of
+//! Damaged bytes of the spool: set aside in files that nothing removes, told and counted. The rest of
 //! their batch is delivered.
 
 use std::io;
@@ -7,17 +7,20 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::Pipeline;
-use super::encode::Source;
+use super::encode::{Run, Source};
+use crate::extent::Extent;
 use crate::spool::Spool;
 
-/// A block of records that the spool does not give back as they were.
+/// Records that the spool does not give back as they were.
 #[derive(Debug)]
 pub(super) struct Damaged {
-    records: u64,
-    bytes: usize,
+    pub(super) records: u64,
+    /// Whether so many are only about right.
+    pub(super) is_about: bool,
+    bytes: u64,
     /// What was found.
     cause: String,
-    /// What can be read of it, below the stream's directory.
+    /// What can be read of them, below the stream's directory.
     file: String,
 }
 
@@ -29,47 +32,108 @@ pub(super) fn read(
     spool: &Spool,
     damaged: &mut Vec<Damaged>,
 ) -> io::Result<Bytes> {
-    let is_damage = |error: &io::Error| error.kind() == io::ErrorKind::InvalidData;
-    let cause = match source.read(spool) {
-        Err(error) if is_damage(&error) => error,
-        read => return read,
+    let cause = match twice(|| source.read(spool))? {
+        Ok(bytes) => return Ok(bytes),
+        Err(cause) => cause,
     };
-    // A bit may have been flipped on its way.
-    match source.read(spool) {
-        Err(error) if is_damage(&error) => {}
-        read => return read,
-    }
-    let Some(first) = source.head.first() else {
-        return Err(cause);
-    };
-    // The same for each attempt, and for no other block ever.
-    let name = format!("{id}-{}-{}.raw", first.file, first.offset);
-    let Some(path) = spool.set_aside(&name, &source.head, &source.rest)? else {
-        return Err(cause);
-    };
-    damaged.push(Damaged {
-        records: source.records,
-        bytes: source.len(),
-        cause: cause.to_string(),
-        file: path.display().to_string(),
-    });
+    let records = (source.records, false);
+    let (head, rest) = (&source.head, &source.rest);
+    damaged.push(set_aside(id, "raw", records, head, rest, cause, spool)?);
     Ok(Bytes::new())
 }
 
+/// Reads what a run of row groups leaves for the object's end. Where that is damaged nothing describes the
+/// run: it is set aside, and its bytes in the object mean nothing.
+pub(super) fn footer(
+    id: Uuid,
+    run: &Run,
+    spool: &Spool,
+    damaged: &mut Vec<Damaged>,
+) -> io::Result<Option<Bytes>> {
+    let cause = match twice(|| run.footer.read(spool))? {
+        Ok(bytes) => return Ok(Some(bytes)),
+        Err(cause) => cause,
+    };
+    let records = (run.records, run.records == 0);
+    let extents = [&*run.extents, &*run.footer.head].concat();
+    damaged.push(set_aside(
+        id,
+        "run",
+        records,
+        &extents,
+        &run.footer.rest,
+        cause,
+        spool,
+    )?);
+    Ok(None)
+}
+
+/// Reads, and once more where that finds damage: a bit may have been flipped on its way. The inner error
+/// says what the damage is.
+pub(super) fn twice<T>(
+    mut read: impl FnMut() -> io::Result<T>,
+) -> io::Result<Result<T, io::Error>> {
+    let mut found = read();
+    if found.as_ref().is_err_and(is_damage) {
+        found = read();
+    }
+    match found {
+        Ok(read) => Ok(Ok(read)),
+        Err(error) if is_damage(&error) => Ok(Err(error)),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_damage(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidData
+}
+
+/// Sets extents and what follows them aside, durably. `records` says how many are in them, and whether
+/// that is only about right. Fails with the cause where they cannot be set aside.
+pub(super) fn set_aside(
+    id: Uuid,
+    kind: &str,
+    (records, is_about): (u64, bool),
+    extents: &[Extent],
+    rest: &[u8],
+    cause: io::Error,
+    spool: &Spool,
+) -> io::Result<Damaged> {
+    let Some(first) = extents.first() else {
+        return Err(cause);
+    };
+    // The same for each attempt, and for no other bytes ever.
+    let name = format!("{id}-{}-{}.{kind}", first.file, first.offset);
+    let Some(path) = spool.set_aside(&name, extents, rest)? else {
+        return Err(cause);
+    };
+    Ok(Damaged {
+        records,
+        is_about,
+        bytes: extents
+            .iter()
+            .map(|extent| u64::from(extent.len))
+            .sum::<u64>()
+            + rest.len() as u64,
+        cause: cause.to_string(),
+        file: path.display().to_string(),
+    })
+}
+
 impl Pipeline {
-    /// Tells of blocks that were set aside; how many records were in them.
-    pub(super) fn note_damaged(&self, id: Uuid, damaged: &[Damaged]) -> u64 {
-        let object = self.table.get(id).map(|entry| entry.target.location());
+    /// Tells of bytes of an object that were set aside; how many records were in them.
+    pub(super) fn note_damaged(&self, object: Option<String>, damaged: &[Damaged]) -> u64 {
         let mut gone = 0;
-        for block in damaged {
-            gone += block.records;
+        for one in damaged {
+            gone += one.records;
             tracing::error!(
                 stream = self.settings.name,
                 object,
-                records = block.records,
-                bytes = block.bytes,
-                cause = block.cause,
-                file = block.file,
+                records = one.records,
+                is_about = one.is_about,
+                bytes = one.bytes,
+                cause = one.cause,
+                file = one.file,
                 "spooled records are damaged and are not delivered: their block is set aside in the \
                  stream's folder under state_dir; see to the disk"
             );
@@ -119,7 +183,8 @@ mod tests {
 
     fn rot(disk: &TornDisk, source: &Source) {
         let offset = source.head[0].offset + 3;
-        disk.rot(Path::new(SPOOL), offset, 1).unwrap();
+        // One bit would be put right.
+        disk.rot(Path::new(SPOOL), offset, 0b101).unwrap();
     }
 
     fn spoil(disk: &TornDisk, source: &Source) {

@@ -12,6 +12,7 @@ use crate::clock::Moment;
 use crate::config::display_size;
 use crate::destination::PublishError;
 use crate::error::StreamError;
+use crate::spool::Flip;
 
 /// Lines of the log that are said while they are true.
 const IN_VAIN: &str = "publishing is stalled, and tried again";
@@ -21,6 +22,7 @@ impl Pipeline {
     /// Tells what is open, what waits and for how long, and what has failed since it was last told.
     pub(super) fn report(&mut self) {
         self.tell_of_failures(false);
+        self.tell_of_flips();
         let now = self.around.clock.moment();
         if let (Some(backlog), Some(journal)) = (&mut self.backlog, self.source.journal()) {
             backlog.look(journal.next_sequence(), now);
@@ -49,6 +51,20 @@ impl Pipeline {
             spool_bytes: self.spool.bytes(),
             waits_since: oldest.into_iter().flatten().min(),
         });
+    }
+
+    /// Tells of flipped bits in the spool: nothing is lost by them, but the disk is not to be trusted.
+    fn tell_of_flips(&self) {
+        for Flip { file, offset, bit } in self.spool.take_flips() {
+            self.around.status.metrics().flipped_bits.add(1);
+            tracing::warn!(
+                stream = self.settings.name,
+                file = format!("{file:010}.spool"),
+                offset,
+                bit,
+                "a flipped bit in the spool was put right: nothing is lost, see to the disk"
+            );
+        }
     }
 
     /// Why objects do not become visible: at once where that needs a person, else when it has lasted.

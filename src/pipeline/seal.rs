@@ -6,7 +6,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::Pipeline;
-use super::encode::{self, Done, JOB_BYTES, JOB_WORKS, Piece, Source, Work};
+use super::encode::{self, Done, JOB_BYTES, JOB_WORKS, Piece, Run, Source, Work};
 use super::event::Event;
 use super::quarantine::Damaged;
 use super::table::Entry;
@@ -221,7 +221,7 @@ impl Pipeline {
                 let work = Work::Object {
                     id,
                     start,
-                    footers: sources(&|block| block.footer),
+                    runs: runs(blocks),
                     sources: sources_of_raw,
                     format,
                 };
@@ -241,8 +241,8 @@ impl Pipeline {
                 raw_sum,
                 damaged,
             } => {
-                self.replace(id, Vec::new(), &damaged, |batch| {
-                    batch.replace(serial, encoded, raw_sum)
+                self.replace(id, Vec::new(), &damaged, |batch, gone| {
+                    batch.replace(serial, encoded, raw_sum, gone)
                 });
                 self.finish_if_encoded(id);
             }
@@ -254,8 +254,8 @@ impl Pipeline {
                 failed,
                 damaged,
             } => {
-                self.replace(id, failed, &damaged, |batch| {
-                    batch.replace_run(&serials, extents, footer)
+                self.replace(id, failed, &damaged, |batch, gone| {
+                    batch.replace_run(&serials, extents, footer, gone)
                 });
                 failpoint::hit("row-groups");
                 if self.table.get(id).is_some_and(|entry| entry.sealing) {
@@ -266,11 +266,17 @@ impl Pipeline {
             }
             Done::Object {
                 id,
+                is_empty,
                 extents,
                 failed,
                 damaged,
             } => {
-                self.replace(id, failed, &damaged, |batch| batch.finish(extents));
+                self.replace(id, failed, &damaged, |batch, _| {
+                    if is_empty {
+                        batch.records = 0;
+                    }
+                    batch.finish(extents)
+                });
                 self.finish_if_encoded(id);
             }
         }
@@ -282,17 +288,18 @@ impl Pipeline {
         id: Uuid,
         failed: Vec<encode::FailedLines>,
         damaged: &[Damaged],
-        replace: impl FnOnce(&mut Batch) -> Vec<Extent>,
+        replace: impl FnOnce(&mut Batch, u64) -> Vec<Extent>,
     ) {
         let misfits: u64 = failed.iter().map(|lines| lines.records).sum();
-        let gone = misfits + self.note_damaged(id, damaged);
+        let object = self.table.get(id).map(|entry| entry.target.location());
+        let gone = misfits + self.note_damaged(object, damaged);
         let since = self.table.get(id).map(|entry| entry.waits_since);
         for lines in failed {
             self.apply_failed(lines, since);
         }
         let freed = self.table.change(id, |entry| {
             entry.batch.records = entry.batch.records.saturating_sub(gone);
-            replace(&mut entry.batch)
+            replace(&mut entry.batch, gone)
         });
         self.pending.freed.extend(freed.unwrap_or_default());
     }
@@ -304,7 +311,10 @@ impl Pipeline {
         self.note_failed(id, &lines.tally);
         self.table.change(id, |entry| {
             entry.waits_since = entry.waits_since.min(since);
-            entry.batch.push_spooled(true, lines.extents);
+            for (extent, records) in lines.extents {
+                entry.batch.push_spooled(true, vec![extent]);
+                entry.batch.count(records);
+            }
             entry.batch.records += lines.records;
             entry.batch.bytes += lines.bytes;
         });
@@ -314,4 +324,22 @@ impl Pipeline {
             self.close(id);
         }
     }
+}
+
+/// The runs of row groups among the blocks of a batch.
+fn runs(blocks: &[Block]) -> Vec<Run> {
+    let (mut runs, mut extents, mut records) = (Vec::new(), Vec::new(), 0);
+    for block in blocks {
+        if block.footer {
+            runs.push(Run {
+                footer: Source::of(block),
+                extents: std::mem::take(&mut extents),
+                records: std::mem::take(&mut records),
+            });
+        } else if block.encoded {
+            extents.extend(&block.extents);
+            records += block.records;
+        }
+    }
+    runs
 }

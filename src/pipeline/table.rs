@@ -134,9 +134,9 @@ impl Table {
                 match block.raw_sum {
                     Some(raw_sum) => batch.push_summed(block.extents, raw_sum),
                     None if block.footer => batch.push_footer(block.extents),
-                    None if block.encoded => batch.push_spooled(true, block.extents),
-                    None => batch.push_raw(block.extents, block.records.unwrap_or_default()),
+                    None => batch.push_spooled(block.encoded, block.extents),
                 }
+                batch.count(block.records.unwrap_or_default());
             }
             if row.sealing {
                 // Its record set is fixed: the last block, too, waits to be encoded.

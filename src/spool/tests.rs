@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Spool, SpoolError, salvage};
+use super::{Flip, Spool, SpoolError, salvage};
 use crate::disk::{Disk, HostDisk, Open, TornDisk};
 use crate::extent::{Extent, sum};
 
@@ -59,6 +59,30 @@ fn a_file_goes_when_its_last_extent_is_freed() {
     spool.free(&extents[1..]).unwrap();
     assert_eq!(spool.bytes(), 0);
     assert!(spool.read(extents[1]).is_err());
+}
+
+#[test]
+fn a_flipped_bit_is_put_right_at_each_reading_and_told_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = open(dir.path(), &[]).unwrap();
+    let extents = spool.append(&[b"before", b"precious"]).unwrap();
+    spool.sync().unwrap();
+    let disk = HostDisk::new(dir.path()).unwrap();
+    let path = Path::new("spool/0000000000.spool");
+    let file = disk.open(path, Open::Existing).unwrap();
+    file.write_all_at(&[b'c' ^ 4], 9).unwrap();
+    for _ in 0..2 {
+        assert_eq!(spool.read(extents[1]).unwrap(), b"precious");
+    }
+    let flip = Flip {
+        file: 0,
+        offset: 9,
+        bit: 2,
+    };
+    assert_eq!(spool.take_flips(), [flip]);
+    assert_eq!(spool.take_flips(), []);
+    let (bytes, wrong) = salvage(&disk, Path::new("spool"), extents[1]).unwrap();
+    assert_eq!((&*bytes, wrong), (&b"precious"[..], None));
 }
 
 #[test]

@@ -56,6 +56,7 @@ mod name {
     pub(super) const JOURNAL_LOST: &str = "firehose_journal_lost_records_total";
     pub(super) const JOURNAL_DOUBTFUL: &str = "firehose_journal_doubtful_total";
     pub(super) const QUARANTINED: &str = "firehose_quarantined_records_total";
+    pub(super) const FLIPPED_BITS: &str = "firehose_spool_flipped_bits_total";
     pub(super) const COPIES_MENDED: &str = "firehose_checkpoint_copies_mended_total";
     pub(super) const PUBLISH_RETRIES: &str = "firehose_publish_retries_total";
     pub(super) const CHECKPOINT: &str = "firehose_checkpoint_seconds";
@@ -102,7 +103,7 @@ mod name {
 
 /// Kind, unit and help text of every metric.
 #[rustfmt::skip]
-const DESCRIPTIONS: [(&str, Kind, Unit, &str); 58] = [
+const DESCRIPTIONS: [(&str, Kind, Unit, &str); 59] = [
     (name::INCOMING_REQUESTS, Kind::Counter, Unit::Count, "Put requests answered with success."),
     (name::INCOMING_RECORDS, Kind::Counter, Unit::Count, "Records accepted (durable in the journal) and answered."),
     (name::INCOMING_BYTES, Kind::Counter, Unit::Bytes, "Bytes of accepted records."),
@@ -119,6 +120,7 @@ const DESCRIPTIONS: [(&str, Kind, Unit, &str); 58] = [
     (name::JOURNAL_LOST, Kind::Counter, Unit::Count, "Accepted, undelivered records that damage on disk has cost for sure, as far as the records around them tell."),
     (name::JOURNAL_DOUBTFUL, Kind::Counter, Unit::Count, "Places of the journal that are not whole, and nothing tells what stood there: writes broken off unacknowledged, or damage."),
     (name::QUARANTINED, Kind::Counter, Unit::Count, "Accepted records that were damaged in the spool, set aside and not delivered."),
+    (name::FLIPPED_BITS, Kind::Counter, Unit::Count, "Flipped bits of the spool, put right by their checksum."),
     (name::COPIES_MENDED, Kind::Counter, Unit::Count, "Damage to one copy of the checkpoint store, mended from the other."),
     (name::PUBLISH_RETRIES, Kind::Counter, Unit::Count, "Publications tried again after an error."),
     (name::CHECKPOINT, Kind::Histogram, Unit::Seconds, "Time to make a checkpoint durable, the spool's fsync included."),
@@ -309,6 +311,8 @@ pub struct StreamMetrics {
     pub journal_doubtful: Total,
     /// Accepted records that were damaged in the spool and set aside.
     pub quarantined: Total,
+    /// Flipped bits of the spool that were put right.
+    pub flipped_bits: Total,
     /// Damage to one copy of the checkpoint store.
     pub copies_mended: Total,
     /// Publications tried again.
@@ -354,6 +358,7 @@ impl StreamMetrics {
             journal_lost: total(name::JOURNAL_LOST),
             journal_doubtful: total(name::JOURNAL_DOUBTFUL),
             quarantined: total(name::QUARANTINED),
+            flipped_bits: total(name::FLIPPED_BITS),
             copies_mended: total(name::COPIES_MENDED),
             publish_retries: total(name::PUBLISH_RETRIES),
             checkpoint: timing(name::CHECKPOINT),

@@ -12,4 +12,5 @@ mod fairness;
 mod keys;
 mod modules;
 mod queries;
+mod spools;
 mod verbs;

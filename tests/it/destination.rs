@@ -25,6 +25,16 @@ impl Body for Memory {
     }
 }
 
+/// Bytes that the disk has damaged.
+#[derive(Debug)]
+struct Rotten;
+
+impl Body for Rotten {
+    fn read(&self, _: u64, _: usize) -> io::Result<Bytes> {
+        Err(io::ErrorKind::InvalidData.into())
+    }
+}
+
 /// A sealed object.
 pub fn object(key: &str, bytes: impl Into<Bytes>) -> Publication {
     let bytes = bytes.into();
@@ -33,6 +43,7 @@ pub fn object(key: &str, bytes: impl Into<Bytes>) -> Publication {
         key: key.into(),
         size: bytes.len() as u64,
         crc64nvme: crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, &bytes),
+        was: Vec::new(),
         content_type: "application/octet-stream",
         content_encoding: None,
         upload_id: None,
@@ -176,8 +187,48 @@ async fn bytes_that_are_not_the_checkpointed_ones_stay_invisible(place: Place) {
     let mut one = object("data/1", noise(1000));
     one.crc64nvme ^= 1;
     let refused = place.publish(&one).await;
-    assert!(is_permanent(&refused), "{refused:?}");
+    let is_damaged = matches!(refused, Err(PublishError::Damaged(_)));
+    assert!(is_damaged || is_permanent(&refused), "{refused:?}");
     assert_eq!(place.get(&one.key), None);
+}
+
+/// The reply to the first attempt was lost, and the bytes are damaged since.
+async fn an_object_that_lost_damaged_bytes_is_known_as_it_was(place: Place) {
+    let whole = object("data/1", noise(1000));
+    let damaged = Publication {
+        body: Arc::new(Rotten),
+        ..whole.clone()
+    };
+    let refused = place.publish(&damaged).await;
+    assert!(
+        matches!(refused, Err(PublishError::Damaged(_))),
+        "{refused:?}"
+    );
+    assert_eq!(place.get("data/1"), None);
+    place.publish(&whole).await.unwrap();
+    place.publish(&damaged).await.unwrap();
+
+    let other = Publication {
+        object_id: whole.object_id,
+        ..object("data/1", noise(900))
+    };
+    let mended = Publication {
+        was: vec![(1001, 5), (whole.size, whole.crc64nvme)],
+        ..other.clone()
+    };
+    place.publish(&mended).await.unwrap();
+    assert_eq!(place.get("data/1"), Some(noise(1000)));
+    let refused = place.publish(&other).await;
+    assert!(is_foreign(&refused), "{refused:?}");
+
+    let mended = Publication {
+        key: "data/2".into(),
+        ..mended
+    };
+    for _ in 0..2 {
+        place.publish(&mended).await.unwrap();
+    }
+    assert_eq!(place.get("data/2"), Some(noise(900)));
 }
 
 async fn an_object_of_many_parts_is_there_whole(place: Place) {
@@ -257,6 +308,7 @@ conformance! {
     our_id_with_other_content_is_refused_and_untouched
     a_key_that_is_taken_amid_a_group_is_not_overwritten
     bytes_that_are_not_the_checkpointed_ones_stay_invisible
+    an_object_that_lost_damaged_bytes_is_known_as_it_was
     an_object_of_many_parts_is_there_whole
     odd_keys_keep_their_spelling
     of_many_claims_one_wins_and_may_be_repeated

@@ -63,6 +63,8 @@ const ROW_GROUPS: Failpoints = &[
     ("upload-after-complete", 1),
     ("upload-after-part", 1),
 ];
+/// Passed where the disk has damaged a sealed object: `attack/spools.rs` kills there.
+pub const MENDED: Failpoints = &[("mended", 1)];
 /// What each campaign kills at: together, every row of the table.
 const INTO_A_FOLDER: &[Failpoints] = &[EVERYWHERE, RELEASE, FOLDER_ONLY];
 const INTO_S3: &[Failpoints] = &[EVERYWHERE];
@@ -72,7 +74,7 @@ const PARQUET_IN_PARTS: &[Failpoints] = &[ROW_GROUPS];
 /// Every failpoint that some campaign kills at.
 pub fn killed_at() -> impl Iterator<Item = &'static str> {
     let of_one_machine = [INTO_A_FOLDER, INTO_S3, LARGE_INTO_S3, PARQUET_IN_PARTS].concat();
-    let campaigns = [of_one_machine, vec![coordination::FAILPOINTS]]
+    let campaigns = [of_one_machine, vec![coordination::FAILPOINTS, MENDED]]
         .concat()
         .concat();
     campaigns.into_iter().map(|(name, _)| name)

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use firehose::config::{
     Compression, Delimiter, FormatSettings, ParquetCompression, PartitioningSettings,
 };
-use firehose::format::{Format, Head};
+use firehose::format::{Footer, Format, Head};
 use firehose::partition::{KeyRule, Partitioner, Plan, Unread};
 use firehose::position::Position;
 use firehose::record::Record;
@@ -47,6 +47,70 @@ fn a_zip_archive_reads_as_a_stream_in_java() {
         assert_eq!(String::from_utf8(printed).unwrap(), expected);
     }
 }
+
+/// What stands for a damaged row group is a hole, and the footer names only the others.
+#[test]
+fn an_object_with_a_hole_for_a_row_group_reads_as_the_rest_of_it() {
+    let format = Format::compile(&FormatSettings::Parquet {
+        compression: ParquetCompression::Snappy,
+        schema: "n bigint, pad string".into(),
+    })
+    .unwrap();
+    let (mut encoder, mut head, mut bytes) = (format.encoder(), Head::default(), Vec::new());
+    let mut failed = |_: &Record<'_>, failure| panic!("{failure:?}");
+    for run in 0..3 {
+        let mut raw = Vec::new();
+        for n in run * 1000..(run + 1) * 1000 {
+            let data = json!({"n": n, "pad": format!("{:x}", n * 7919)}).to_string();
+            let record = Record::new(data.as_bytes(), 0, Position::default());
+            format.stage(&record, &mut raw);
+        }
+        let mut blocks = [Bytes::from(raw)].into_iter();
+        let mut next = || Ok(blocks.next());
+        let run = format.encode_run(&mut encoder, head.len, &mut next, &mut bytes, &mut failed);
+        head.footers.extend(run.unwrap().1);
+        head.len = bytes.len() as u64;
+    }
+    let mut none = || Ok(None);
+    let end = format.encode_object(&mut encoder, &head, &mut none, &mut bytes, &mut failed);
+    end.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let size = bytes.len() as u64;
+    let footer = Footer::read(&bytes.clone().into(), size, true)
+        .unwrap()
+        .unwrap();
+    let groups = footer.row_groups();
+    assert_eq!(groups.len(), 3);
+    for gone in 0..3 {
+        let len = usize::try_from(head.len).unwrap();
+        let mut mended = bytes[..len].to_vec();
+        let [start, end] = [groups[gone].0.start, groups[gone].0.end];
+        mended[usize::try_from(start).unwrap()..usize::try_from(end).unwrap()].fill(0);
+        footer
+            .write(&|number| number != gone, head.len, &mut mended)
+            .unwrap();
+        std::fs::write(dir.path().join(format!("{gone}.parquet")), mended).unwrap();
+    }
+    let mut command = Command::new(python());
+    let read = succeed(command.args(["-c", HOLES]).arg(dir.path()));
+    let expected = "[[1000, 2999, 2000], [0, 2999, 2000], [0, 1999, 2000]]\n";
+    assert_eq!(String::from_utf8(read).unwrap(), expected);
+}
+
+/// The least, the greatest and the number of `n` in each object; a filter finds them by the page indexes.
+const HOLES: &str = r#"
+import pathlib, sys
+import duckdb, pyarrow.compute as pc, pyarrow.parquet as pq
+found = []
+for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):
+    query = "select min(n), max(n), count(pad) from read_parquet(?) where n >= 0"
+    ours = list(duckdb.execute(query, [str(path)]).fetchone())
+    table = pq.read_table(path, filters=pc.field("n") >= 0)
+    column = table["n"].to_pylist()
+    assert ours == [min(column), max(column), len(table["pad"].drop_null())], path
+    found.append(ours)
+print(found)
+"#;
 
 /// The type of a map's key; a record's members; what `DuckDB` reads, as text; what `PyArrow` reads.
 const KEYS: &[[&str; 4]] = &[

@@ -102,6 +102,8 @@ fn a_commit_is_read_back_and_the_next_one_changes_only_what_it_names() {
         size: 3,
         crc64: u64::MAX,
         extents: sealed.blocks[0].extents.clone(),
+        counts: vec![9],
+        was: vec![(4, 5)],
         upload_id: None,
     };
     let closing = Commit {

@@ -21,8 +21,6 @@ use crate::spool::{self, Spool};
 
 /// Keys that a message names.
 const KEYS_MAX: usize = 20;
-/// Bytes that are put back at a time.
-const PIECE: usize = 1 << 20;
 
 /// What a person allows.
 #[derive(Clone, Copy, Debug)]
@@ -225,7 +223,7 @@ fn bring_back(
     let path = one.path();
     let spool = Spool::open(Arc::clone(disk), Path::new(SPOOL_DIR), found.extents());
     let spool = spool.context("open the spool")?;
-    let extents = copy(&**disk, &path, &spool);
+    let extents = copy(&**disk, &path, &one.object.extents, &spool);
     let extents = extents.with_context(|| format!("copy {} to the spool", path.display()))?;
     ensure!(
         extent::sum(&extents) == (one.object.size, one.object.crc64),
@@ -252,16 +250,23 @@ fn bring_back(
     Ok(object)
 }
 
-/// Appends a file to the spool, durably.
-fn copy(disk: &dyn Disk, path: &Path, spool: &Spool) -> std::io::Result<Vec<Extent>> {
+/// Appends a file to the spool, durably, in pieces as the object was: each may be a block of its own.
+fn copy(
+    disk: &dyn Disk,
+    path: &Path,
+    was: &[Extent],
+    spool: &Spool,
+) -> std::io::Result<Vec<Extent>> {
     let file = disk.open(path, Open::Existing)?;
-    let (len, mut at, mut extents) = (file.len()?, 0, Vec::new());
-    while at < len {
-        let size = usize::try_from(len - at).unwrap_or(PIECE).min(PIECE);
-        let mut piece = vec![0; size];
+    let (mut at, mut extents) = (0, Vec::new());
+    if file.len()? != extent::sum(was).0 {
+        return Ok(extents); // which are not the object
+    }
+    for extent in was {
+        let mut piece = vec![0; extent.len as usize];
         file.read_exact_at(&mut piece, at)?;
         extents.extend(spool.append(&[&piece])?);
-        at += size as u64;
+        at += u64::from(extent.len);
     }
     spool.sync()?;
     Ok(extents)

@@ -2,18 +2,22 @@
 //! aside while the object fills. At the end all of them become one: the same row groups and page
 //! indexes, whose offsets were the object's from the start.
 //!
+//! Of an object that has lost bytes the footer is read back, and written again without the row groups that
+//! lay there.
+//!
 //! Kept aside: offset in the object u64, little-endian; page indexes, metadata, length and magic, as
 //! they would stand there.
 
 use std::io::{self, Write};
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::page_index::{PageIndexBuilder, PageIndexProvider};
 use parquet::file::metadata::{
-    PageIndexPolicy, ParquetMetaData, ParquetMetaDataBuilder, ParquetMetaDataReader,
-    ParquetMetaDataWriter,
+    ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataBuilder,
+    ParquetMetaDataReader, ParquetMetaDataWriter, RowGroupMetaData,
 };
 use parquet::file::writer::TrackedWrite;
 
@@ -26,37 +30,104 @@ pub(super) fn keep(offset: u64, bytes: &[u8]) -> Bytes {
     [&offset.to_le_bytes(), bytes].concat().into()
 }
 
-/// Writes the footer of an object out of those of its runs; nothing where there is none.
-pub(super) fn write(runs: &[Bytes], out: &mut dyn Write) -> io::Result<()> {
-    let Some(last) = runs.last() else {
-        return Ok(());
-    };
-    let (offset, bytes) = split(last)?;
-    if runs.len() == 1 {
-        return out.write_all(&bytes);
+/// Where the footer would stand that was kept aside.
+pub(super) fn offset(kept: &Bytes) -> io::Result<u64> {
+    split(kept).map(|(offset, _)| offset)
+}
+
+/// Writes the footer of an object out of those of its runs; it stands at `offset`. Nothing where there
+/// is none.
+pub(super) fn write(runs: &[Bytes], offset: u64, out: &mut dyn Write) -> io::Result<()> {
+    match runs {
+        [] => Ok(()),
+        [only] if self::offset(only)? == offset => out.write_all(&split(only)?.1),
+        runs => {
+            let runs = runs.iter().map(parse);
+            let runs: Vec<ParquetMetaData> = runs.collect::<io::Result<_>>()?;
+            put(&join(&runs, &|_| true)?, offset, out)
+        }
     }
-    let metadata = join(runs)?;
+}
+
+/// The footer of a whole object, read back.
+#[derive(Debug)]
+pub struct Footer(ParquetMetaData);
+
+impl Footer {
+    /// Reads it from the last bytes of an object of `size` bytes. `None`: that takes more of them.
+    /// `indexed` says to read the indexes of its pages, too, where it has some. Fails with `InvalidData`
+    /// for what is no footer.
+    pub fn read(tail: &Bytes, size: u64, indexed: bool) -> io::Result<Option<Self>> {
+        let policy = if indexed {
+            PageIndexPolicy::Optional
+        } else {
+            PageIndexPolicy::Skip
+        };
+        let mut reader = ParquetMetaDataReader::new().with_page_index_policy(policy);
+        let parsed = reader.try_parse_sized(tail, size);
+        match parsed.and_then(|()| reader.finish()) {
+            Ok(metadata) => Ok(Some(Self(metadata))),
+            Err(ParquetError::NeedMoreData(_)) => Ok(None),
+            Err(error) => Err(damaged(error)),
+        }
+    }
+
+    /// Where in the object each row group lies, and how many rows it has.
+    pub fn row_groups(&self) -> Vec<(Range<u64>, u64)> {
+        let groups = self.0.row_groups().iter();
+        let groups = groups.map(|group| {
+            let bytes = bytes_of(group);
+            (bytes, u64::try_from(group.num_rows()).unwrap_or_default())
+        });
+        groups.collect()
+    }
+
+    /// Writes the footer that stands at `offset` of the object and describes the row groups of which `kept`
+    /// is true, by their number.
+    pub fn write(
+        &self,
+        kept: &dyn Fn(usize) -> bool,
+        offset: u64,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        put(&join(std::slice::from_ref(&self.0), kept)?, offset, out)
+    }
+}
+
+fn bytes_of(group: &RowGroupMetaData) -> Range<u64> {
+    let columns = group.columns().iter().map(ColumnChunkMetaData::byte_range);
+    let columns = columns.map(|(start, len)| start..start + len);
+    let whole = columns.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end));
+    whole.unwrap_or_default()
+}
+
+/// Writes metadata that stand at `offset`.
+fn put(metadata: &ParquetMetaData, offset: u64, out: &mut dyn Write) -> io::Result<()> {
     let sink = Sink::after(offset);
     let mut tracked = TrackedWrite::new(sink.clone());
     Sink::catch_up(0, offset, |zeros| tracked.write_all(zeros))?;
-    ParquetMetaDataWriter::new_with_tracked(tracked, &metadata)
+    ParquetMetaDataWriter::new_with_tracked(tracked, metadata)
         .with_preserve_page_index_locations(false)
         .finish()
         .map_err(io::Error::other)?;
     sink.drain(out)
 }
 
-/// The metadata of all runs as one.
-fn join(runs: &[Bytes]) -> io::Result<ParquetMetaData> {
-    let runs: Vec<ParquetMetaData> = runs.iter().map(parse).collect::<io::Result<_>>()?;
+/// The metadata of all runs as one, of the row groups of which `kept` is true.
+fn join(runs: &[ParquetMetaData], kept: &dyn Fn(usize) -> bool) -> io::Result<ParquetMetaData> {
     let groups = runs.iter().map(ParquetMetaData::num_row_groups).sum();
+    let groups = (0..groups).filter(|number| kept(*number)).count();
     let file = runs[0].file_metadata();
     let columns = file.schema_descr().num_columns();
     let mut index = PageIndexBuilder::new(groups, columns);
     let mut joined = ParquetMetaDataBuilder::new(file.clone());
-    let mut ordinal = 0;
-    for run in &runs {
+    let (mut of_all, mut ordinal) = (0, 0);
+    for run in runs {
         for (number, group) in run.row_groups().iter().enumerate() {
+            of_all += 1;
+            if !kept(of_all - 1) {
+                continue;
+            }
             let pages = run.page_index_for_row_group(number);
             for column in 0..columns {
                 if let Some(found) = pages.column_index(column) {

@@ -100,8 +100,6 @@ impl<'a> Writer<'a> {
             return Ok(None);
         };
         file.close_row_group(self.out)?;
-        file.writer.flush()?;
-        file.sink.drain(self.out)?;
         let (offset, mut bytes) = (file.writer.bytes_written() as u64, Vec::new());
         file.writer.finish().map_err(error)?;
         file.sink.drain(&mut bytes)?;
@@ -176,6 +174,10 @@ impl File {
             self.sink.drain(out)?;
         }
         group.close().map_err(error)?;
+        self.writer.flush()?;
+        self.sink.drain(out)?;
+        // What is kept of it piece by piece has nothing of another row group, or of the footer.
+        out.flush()?;
         (self.rows, self.bytes) = (0, 0);
         Ok(())
     }

@@ -247,6 +247,7 @@ fn every_row_of_the_readme_is_brought_about_here() {
         include_str!("alarms/refused.rs"),
         include_str!("disks.rs"),
         include_str!("keys.rs"),
+        include_str!("spools.rs"),
     ];
     let rows = table();
     assert!(rows.len() >= 10, "{rows:#?}");

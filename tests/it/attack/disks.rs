@@ -139,15 +139,15 @@ fn exported(site: &Site, told: &str) {
     fs::remove_dir_all(site.path("saved")).unwrap();
 }
 
-/// Bits of spooled records, drawn at random: what is lost is one partition's block at most, is told,
-/// counted and set aside, and all else is delivered.
+/// Bits of spooled records, drawn at random, are put right; of two at a place what is lost is one partition's
+/// block at most, is told, counted and set aside, and all else is delivered.
 #[test]
-fn a_flipped_bit_in_the_spool_costs_the_records_of_its_block() {
+fn damage_to_raw_blocks_costs_nothing_or_the_records_of_the_block() {
     let mut random = fastrand::Rng::with_seed(13);
     let (site, laid) = laid(false);
     site.configure(&SETTINGS.replace("900s", "1s"));
-    let (mut lost, mut rounds) = (0, 0);
-    while rounds < 8 {
+    let (mut lost, mut flips, mut rounds) = (0, 0.0, 0);
+    while rounds < 10 {
         restore(&site, &laid);
         let spool = files(&state(&site).join("spool"));
         let path = &spool[random.usize(..spool.len())];
@@ -156,7 +156,8 @@ fn a_flipped_bit_in_the_spool_costs_the_records_of_its_block() {
             continue;
         }
         let at = random.usize(..bytes.len());
-        bytes[at] ^= 1 << random.u8(..8);
+        let is_one = rounds < 3;
+        bytes[at] ^= if is_one { 1 } else { 0b101 } << random.u8(..6);
         fs::write(path, bytes).unwrap();
         rounds += 1;
 
@@ -174,6 +175,8 @@ fn a_flipped_bit_in_the_spool_costs_the_records_of_its_block() {
             let what = "The disk has damaged records in the spool";
             judge(what, &site, &mut daemon, "clicks", || {});
         }
+        let flipped = "firehose_spool_flipped_bits_total{stream=\"clicks\"}";
+        flips += metric(site.address, flipped);
         daemon.drain();
         let delivered = delivered(&site);
         let aside = files(&state(&site).join("quarantine"));
@@ -182,7 +185,7 @@ fn a_flipped_bit_in_the_spool_costs_the_records_of_its_block() {
         assert_eq!(delivered.len() + missing.len(), RECORDS, "{delivered:?}");
         assert_eq!(
             missing.len(),
-            if aside.is_empty() {
+            if aside.is_empty() || is_one {
                 0
             } else {
                 RECORDS / PARTITIONS
@@ -200,7 +203,7 @@ fn a_flipped_bit_in_the_spool_costs_the_records_of_its_block() {
         lost += missing.len();
     }
     println!(
-        "spool: {rounds} flipped bits cost {lost} of {} records",
+        "spool: {rounds} damaged bytes cost {lost} of {} records, {flips} flipped bits nothing",
         rounds * RECORDS
     );
     assert!(lost > 0, "no bit hit a record");
@@ -238,20 +241,20 @@ fn laid(is_stopped: bool) -> (Site, PathBuf) {
 }
 
 /// The stream as it was put by, and nothing published.
-fn restore(site: &Site, laid: &Path) {
+pub(super) fn restore(site: &Site, laid: &Path) {
     fs::remove_dir_all(state(site)).unwrap();
     let _ = fs::remove_dir_all(site.path("lake"));
     copy(laid, &state(site));
 }
 
-fn files(dir: &Path) -> Vec<PathBuf> {
+pub(super) fn files(dir: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(dir).into_iter().flatten();
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     files.sort();
     files
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();
@@ -264,7 +267,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-fn state(site: &Site) -> PathBuf {
+pub(super) fn state(site: &Site) -> PathBuf {
     site.path("data/state/clicks")
 }
 

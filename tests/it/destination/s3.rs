@@ -270,7 +270,7 @@ async fn an_upload_of_damaged_bytes_is_not_completed() {
     one.crc64nvme ^= 1;
     let refused = publish(&to, &one).await;
     assert!(
-        matches!(refused, Err(PublishError::Permanent { .. })),
+        matches!(refused, Err(PublishError::Damaged(_))),
         "{refused:?}"
     );
     assert_eq!(bucket.keys(), [""; 0]);

@@ -32,6 +32,8 @@ fn laid() -> (TornDisk, SealedObject) {
         size,
         crc64,
         extents,
+        counts: Vec::new(),
+        was: Vec::new(),
         upload_id: None,
     };
     let commit = Commit {

@@ -1,0 +1,368 @@
+//! Mending: a sealed object of which the disk has damaged bytes goes on without them.
+//!
+//! What is damaged is set aside, and of the rest an object is made under the same id and key. The next
+//! checkpoint names it, and what it was: an attempt of before may have published it whole, or be about to,
+//! and no more than one of both ever has the key (C4). Its upload is given up, since parts of it are of
+//! other bytes.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use super::Pipeline;
+use super::event::Event;
+use super::quarantine::{self, Damaged, set_aside};
+use crate::checkpoint::{OpenBatch, SealedObject};
+use crate::destination::PublishError;
+use crate::error::StreamError;
+use crate::extent::{Extent, sum};
+use crate::failpoint;
+use crate::format::{Footer, Format, Shape};
+use crate::raw_sum::RawSum;
+use crate::spool::Spool;
+
+/// What an object is without its damaged bytes.
+#[derive(Debug)]
+pub(super) struct Mended {
+    /// Its row; without extents where nothing of it is left.
+    object: SealedObject,
+    /// What it consisted of and does no more.
+    freed: Vec<Extent>,
+    /// What was set aside.
+    damaged: Vec<Damaged>,
+}
+
+/// Records in each extent of the object that a batch makes; none where an extent is no block, or a row of
+/// before does not say how many are in it.
+pub(super) fn counts(row: &OpenBatch) -> Vec<u64> {
+    let counts = row
+        .blocks
+        .iter()
+        .map(|block| block.records.unwrap_or_default());
+    let counts: Vec<u64> = counts.collect();
+    let are_blocks = row.blocks.iter().all(|block| block.extents.len() == 1);
+    if are_blocks && counts.iter().sum::<u64>() == row.records {
+        counts
+    } else {
+        Vec::new()
+    }
+}
+
+/// Looks for what is damaged of an object, sets it aside, durably, and makes an object of the rest. What
+/// that adds to the spool is durable with the checkpoint that names it. Fails with `InvalidData` where it
+/// cannot be set aside. Repeatable.
+fn mend(object: &SealedObject, format: &Format, spool: &Spool) -> io::Result<Mended> {
+    let mut mending = Mending {
+        object,
+        format,
+        spool,
+        damaged: Vec::new(),
+    };
+    let causes = mending.look()?;
+    if causes.is_empty() {
+        // What was found is not there any more.
+        let is_whole = sum(&object.extents) == (object.size, object.crc64);
+        let odd = || io::Error::new(io::ErrorKind::InvalidData, "its extents are not the object");
+        return is_whole
+            .then(|| mending.into_mended(object.extents.clone(), object.counts.clone()))
+            .ok_or_else(odd);
+    }
+    let is_blocks = format.shape() == Shape::Blocks && object.counts.len() == object.extents.len();
+    let (extents, counts) = if is_blocks {
+        mending.without_blocks(causes)?
+    } else {
+        match mending.footer(&causes)? {
+            Some(footer) => mending.without_row_groups(&footer, &causes)?,
+            None => mending.without_all(causes)?,
+        }
+    };
+    Ok(mending.into_mended(extents, counts))
+}
+
+/// The object's extents and the records in each.
+type Kept = (Vec<Extent>, Vec<u64>);
+/// A damaged extent, by its number, and what was found.
+type Causes = Vec<(usize, io::Error)>;
+
+struct Mending<'a> {
+    object: &'a SealedObject,
+    format: &'a Format,
+    spool: &'a Spool,
+    damaged: Vec<Damaged>,
+}
+
+impl Mending<'_> {
+    /// Reads all, one extent after the other.
+    fn look(&self) -> io::Result<Causes> {
+        let mut causes = Vec::new();
+        for (at, extent) in self.object.extents.iter().enumerate() {
+            if let Err(cause) = quarantine::twice(|| self.spool.read(*extent))? {
+                causes.push((at, cause));
+            }
+        }
+        Ok(causes)
+    }
+
+    fn into_mended(self, extents: Vec<Extent>, counts: Vec<u64>) -> Mended {
+        let gone: u64 = self.damaged.iter().map(|one| one.records).sum();
+        let before = self.object;
+        let kept = |extent: &&Extent| !extents.contains(extent);
+        let freed = before.extents.iter().filter(kept).copied().collect();
+        let (size, crc64) = sum(&extents);
+        let mut object = SealedObject {
+            records: before.records.saturating_sub(gone),
+            size,
+            crc64,
+            extents,
+            counts,
+            ..before.clone()
+        };
+        let was = (before.size, before.crc64);
+        if (size, crc64) != was {
+            object.upload_id = None;
+            object.was.push(was);
+        }
+        Mended {
+            object,
+            freed,
+            damaged: self.damaged,
+        }
+    }
+
+    fn set_aside(
+        &mut self,
+        records: (u64, bool),
+        extents: &[Extent],
+        cause: io::Error,
+    ) -> io::Result<()> {
+        let id = self.object.id;
+        let aside = set_aside(id, "encoded", records, extents, &[], cause, self.spool)?;
+        self.damaged.push(aside);
+        Ok(())
+    }
+
+    /// Nothing can be made of it.
+    fn without_all(&mut self, causes: Causes) -> io::Result<Kept> {
+        if let Some((_, cause)) = causes.into_iter().next() {
+            let object = self.object;
+            self.set_aside((object.records, false), &object.extents, cause)?;
+        }
+        Ok(Kept::default())
+    }
+
+    /// Each block was encoded by itself: those that are damaged are left out, and the end is made anew.
+    fn without_blocks(&mut self, causes: Causes) -> io::Result<Kept> {
+        let SealedObject {
+            extents, counts, ..
+        } = self.object;
+        let has_end = !self.format.end(&[RawSum::default()]).is_empty();
+        let blocks = extents.len() - usize::from(has_end);
+        let damaged: BTreeSet<usize> = causes.iter().map(|(at, _)| *at).collect();
+        for (at, cause) in causes {
+            if at < blocks {
+                self.set_aside((counts[at], false), &extents[at..=at], cause)?;
+            }
+        }
+        let kept: Vec<usize> = (0..blocks).filter(|at| !damaged.contains(at)).collect();
+        let (mut left, mut sums) = (Kept::default(), Vec::new());
+        if !kept.iter().any(|at| counts[*at] > 0) {
+            return Ok(left);
+        }
+        let head = self.format.head();
+        if kept.first() != Some(&0) && !head.is_empty() {
+            self.append(&mut left, &[head])?;
+        }
+        for at in kept {
+            let bytes = self.spool.read(extents[at])?;
+            sums.extend(self.format.block_sum(at == 0, &bytes)?);
+            left.0.push(extents[at]);
+            left.1.push(counts[at]);
+        }
+        let end = self.format.end(&sums);
+        if has_end {
+            self.append(&mut left, &[&end])?;
+        }
+        Ok(left)
+    }
+
+    fn append(&self, left: &mut Kept, pieces: &[&[u8]]) -> io::Result<()> {
+        left.0.extend(self.spool.append(pieces)?);
+        left.1.resize(left.0.len(), 0);
+        Ok(())
+    }
+
+    /// The footer of an object of row groups. `None`: it is of another format, or its footer is damaged, and
+    /// nothing else describes it.
+    fn footer(&self, causes: &Causes) -> io::Result<Option<Footer>> {
+        if self.format.shape() != Shape::Runs {
+            return Ok(None);
+        }
+        let damaged: BTreeSet<usize> = causes.iter().map(|(at, _)| *at).collect();
+        let mut tail = Bytes::new();
+        let parse = |tail: &Bytes, indexed| match Footer::read(tail, self.object.size, indexed) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
+            read => read,
+        };
+        for (at, extent) in self.object.extents.iter().enumerate().rev() {
+            if damaged.contains(&at) {
+                break;
+            }
+            tail = [&*self.spool.read(*extent)?, &*tail].concat().into();
+            if let Some(footer) = parse(&tail, true)? {
+                return Ok(Some(footer));
+            }
+        }
+        // The indexes of its pages are a help to readers, and no more.
+        parse(&tail, false)
+    }
+
+    /// A hole stands for what is damaged of an object of row groups, so that all others stay where they are;
+    /// the footer no longer names those that lay there.
+    fn without_row_groups(&mut self, footer: &Footer, causes: &Causes) -> io::Result<Kept> {
+        let groups = footer.row_groups();
+        let mut end = 0;
+        let places: Vec<(Extent, Range<u64>)> = (self.object.extents.iter())
+            .map(|extent| {
+                let start = end;
+                end += u64::from(extent.len);
+                (*extent, start..end)
+            })
+            .collect();
+        let meet = |a: &Range<u64>, b: &Range<u64>| a.start < b.end && b.start < a.end;
+        let holes: BTreeSet<usize> = causes.iter().map(|(at, _)| *at).collect();
+        let is_gone = |bytes: &Range<u64>| holes.iter().any(|at| meet(&places[*at].1, bytes));
+        let gone: Vec<bool> = groups.iter().map(|(bytes, _)| is_gone(bytes)).collect();
+        // A record is one row, unless it holds several objects.
+        let is_about = groups.iter().map(|(_, rows)| rows).sum::<u64>() != self.object.records;
+        for ((bytes, rows), _) in groups.iter().zip(&gone).filter(|(_, gone)| **gone) {
+            let of_group = places.iter().filter(|(_, place)| meet(place, bytes));
+            let extents: Vec<Extent> = of_group.map(|(extent, _)| *extent).collect();
+            let cause = causes.iter().find(|(at, _)| meet(&places[*at].1, bytes));
+            let cause = cause.map_or_else(String::new, |(_, cause)| cause.to_string());
+            let cause = io::Error::new(io::ErrorKind::InvalidData, cause);
+            self.set_aside((*rows, is_about), &extents, cause)?;
+        }
+        if gone.iter().all(|gone| *gone) {
+            return Ok(Kept::default());
+        }
+        let data_end = groups
+            .iter()
+            .map(|(bytes, _)| bytes.end)
+            .max()
+            .unwrap_or_default();
+        let (mut left, mut offset) = (Kept::default(), 0);
+        for (at, (extent, place)) in places.iter().enumerate() {
+            if place.start >= data_end {
+                break;
+            }
+            offset = place.end;
+            if holes.contains(&at) {
+                let mut hole = vec![0; extent.len as usize];
+                if let Some(magic) = hole.get_mut(..MAGIC.len()).filter(|_| at == 0) {
+                    magic.copy_from_slice(MAGIC);
+                }
+                self.append(&mut left, &[&hole])?;
+            } else {
+                left.0.push(*extent);
+            }
+        }
+        let mut bytes = Vec::new();
+        footer.write(&|number| !gone[number], offset, &mut bytes)?;
+        self.append(&mut left, &[&bytes])?;
+        Ok((left.0, Vec::new()))
+    }
+}
+
+/// An end or a footer is known from the rest.
+const MADE_ANEW: &str =
+    "damaged bytes of an object that hold no records were made anew: see to the disk";
+
+/// What a Parquet file begins with.
+const MAGIC: &[u8] = b"PAR1";
+
+impl Pipeline {
+    /// Has an object mended that nobody publishes just now.
+    pub(super) fn mend(&mut self, object: SealedObject) {
+        let Some(format) = self.outputs.format(object.target.format).cloned() else {
+            return;
+        };
+        self.waiting.begun();
+        let spool = Arc::clone(&self.spool);
+        let (destination, events) = (self.destination.clone(), self.events.clone());
+        let (id, key, upload_id) = (
+            object.id,
+            object.target.key.clone(),
+            object.upload_id.clone(),
+        );
+        let job = self
+            .around
+            .workers
+            .run(move || mend(&object, &format, &spool));
+        tokio::spawn(async move {
+            let panicked = |_| Err(io::Error::other("the job panicked"));
+            let mended = job.await.unwrap_or_else(panicked);
+            if let (Ok(mended), Some(upload_id), Some(destination)) =
+                (&mended, upload_id, destination)
+                && mended.object.upload_id.is_none()
+                && let Err(error) = destination.abort_upload(&key, &upload_id).await
+            {
+                tracing::warn!(key, upload_id, %error, "an upload that is no longer needed stays behind");
+            }
+            let _ = events.send(Event::Mended(id, Box::new(mended)));
+        });
+    }
+
+    /// Takes over what an object is without its damaged bytes; it is sent when a checkpoint names it.
+    pub(super) fn apply_mended(
+        &mut self,
+        id: Uuid,
+        mended: io::Result<Mended>,
+    ) -> Result<(), StreamError> {
+        self.waiting.landed();
+        let Mended {
+            object,
+            freed,
+            damaged,
+        } = match mended {
+            Ok(mended) => mended,
+            Err(cause) if cause.kind() == io::ErrorKind::InvalidData => {
+                return self.set_back(id, stuck(&cause));
+            }
+            Err(error) => return Err(self.disk_error("mend an object", &error)),
+        };
+        let location = object.target.location();
+        if damaged.is_empty() && !freed.is_empty() {
+            let stream = &self.settings.name;
+            tracing::warn!(stream, object = location, "{MADE_ANEW}");
+        }
+        self.note_damaged(Some(location), &damaged);
+        failpoint::hit("mended");
+        if object.extents.is_empty() {
+            // Nothing of it is left: it goes with the next checkpoint, and its extents with the one after.
+            self.waiting.publish(id);
+            self.pending.published.push(id);
+            return Ok(());
+        }
+        self.pending.freed.extend(freed);
+        self.waiting.replace(object.clone());
+        self.pending.objects.push(object);
+        Ok(())
+    }
+}
+
+/// It stays where it is, and a person must look.
+fn stuck(cause: &io::Error) -> PublishError {
+    PublishError::Permanent {
+        cause: format!("the spooled bytes are damaged, and cannot be set aside: {cause}"),
+        advice: "see to the disk of `state_dir`, and to what has gathered in the stream's `quarantine`; \
+                 `firehose state discard STREAM --object KEY` moves what is left of the object aside"
+            .into(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,495 @@
+//! Each format, damaged at each of its extents, read back by somebody else.
+
+use std::collections::BTreeSet;
+use std::io::Read as _;
+use std::path::Path;
+
+use super::super::encode::{self, Done, EncoderPool, Run, Source, Work};
+use super::*;
+use crate::checkpoint::{Lane, SpooledBlock, Target};
+use crate::config::{Compression, Delimiter, FormatSettings, ParquetCompression};
+use crate::disk::{Disk, Open, TornDisk};
+use crate::position::Position;
+use crate::record::Record;
+
+const BLOCKS: u64 = 4;
+const RECORDS: u64 = 3;
+
+/// A sealed object in a spool, its parts, and the ids of the records in each of its extents.
+struct Laid {
+    disk: TornDisk,
+    spool: Arc<Spool>,
+    format: Format,
+    object: SealedObject,
+    ids: Vec<BTreeSet<String>>,
+}
+
+fn json(compression: Compression) -> FormatSettings {
+    FormatSettings::Json {
+        compression,
+        delimiter: Delimiter::Newline,
+    }
+}
+
+fn parquet() -> FormatSettings {
+    FormatSettings::Parquet {
+        compression: ParquetCompression::Snappy,
+        schema: "id string, pad string".into(),
+    }
+}
+
+/// The ids of a block's records.
+fn ids(block: u64) -> BTreeSet<String> {
+    (0..RECORDS).map(|n| format!("{block}.{n}")).collect()
+}
+
+/// A block's records, so long that no codec brings two blocks into one sector.
+fn raw(format: &Format, block: u64) -> Vec<u8> {
+    let mut raw = Vec::new();
+    let mut random = fastrand::Rng::with_seed(block);
+    for id in ids(block) {
+        let pad: String = (0..8000).map(|_| random.alphanumeric()).collect();
+        let data = format!("{{\"id\":\"{id}\",\"pad\":\"{pad}\"}}");
+        let record = Record::new(data.as_bytes(), 0, Position::default());
+        format.stage(&record, &mut raw);
+    }
+    raw
+}
+
+fn lay(settings: &FormatSettings) -> Laid {
+    let format = Format::compile(settings).unwrap();
+    let disk = TornDisk::new(0);
+    let dynamic: Arc<dyn Disk> = Arc::new(disk.clone());
+    let spool = Spool::open(dynamic, Path::new("spool"), std::iter::empty()).unwrap();
+    let spool = Arc::new(spool.with_quarantine("quarantine".into()));
+    let id = Uuid::new_v4();
+    let blocks = match format.shape() {
+        Shape::Blocks => blocks(&format, &spool),
+        Shape::Runs => runs(id, &format, &spool).0,
+        Shape::Whole => {
+            let raws = (0..BLOCKS).map(|block| source(&format, block)).collect();
+            let (extents, _) = finish(id, &format, &spool, 0, Vec::new(), raws);
+            vec![block(extents, 0)]
+        }
+    };
+    let row = OpenBatch {
+        id,
+        lane: Lane::Data,
+        identity: String::new(),
+        target: Target {
+            store: "folder:lake".into(),
+            key: "key".into(),
+            format: 0,
+        },
+        opened_ms: 0,
+        arrival_ms: 0,
+        records: BLOCKS * RECORDS,
+        bytes: 1000,
+        sealing: true,
+        blocks,
+        upload_id: Some("upload".into()),
+    };
+    let object = super::super::commit::sealed_object(row);
+    let ids = (0..object.extents.len() as u64).map(|at| match format.shape() {
+        Shape::Whole => (0..BLOCKS).flat_map(ids).collect(),
+        _ if at < BLOCKS => ids(at),
+        // The footer of row groups is all that tells of them.
+        Shape::Runs => (0..BLOCKS).flat_map(ids).collect(),
+        Shape::Blocks => BTreeSet::new(),
+    });
+    let ids = ids.collect();
+    Laid {
+        disk,
+        spool,
+        format,
+        object,
+        ids,
+    }
+}
+
+fn block(extents: Vec<Extent>, records: u64) -> SpooledBlock {
+    SpooledBlock {
+        encoded: true,
+        records: Some(records),
+        extents,
+        ..SpooledBlock::default()
+    }
+}
+
+fn source(format: &Format, block: u64) -> Source {
+    Source {
+        head: Vec::new(),
+        rest: raw(format, block).into(),
+        records: RECORDS,
+    }
+}
+
+fn blocks(format: &Format, spool: &Spool) -> Vec<SpooledBlock> {
+    let (mut encoder, mut sums, mut blocks) = (format.encoder(), Vec::new(), Vec::new());
+    for at in 0..BLOCKS {
+        let mut out = Vec::new();
+        let raw = raw(format, at);
+        sums.extend(
+            format
+                .encode_block(&mut encoder, at == 0, &raw, &mut out)
+                .unwrap(),
+        );
+        blocks.push(block(spool.append(&[&out]).unwrap(), RECORDS));
+    }
+    let end = format.end(&sums);
+    if !end.is_empty() {
+        blocks.push(block(spool.append(&[&end]).unwrap(), 0));
+    }
+    blocks
+}
+
+/// Runs of row groups, all but the last of them while the batch is open; the footers of those.
+fn runs(id: Uuid, format: &Format, spool: &Arc<Spool>) -> (Vec<SpooledBlock>, Vec<Extent>) {
+    let (mut start, mut runs, mut blocks, mut footers) = (0, Vec::new(), Vec::new(), Vec::new());
+    for serial in 0..BLOCKS - 1 {
+        let work = Work::Run {
+            id,
+            serials: vec![0],
+            start,
+            sources: vec![source(format, serial)],
+            format: format.clone(),
+        };
+        let done = encode::run(vec![work], 0, &EncoderPool::default(), spool, 0).unwrap();
+        let [
+            Done::Run {
+                extents, footer, ..
+            },
+        ] = &*done
+        else {
+            panic!("{done:?}");
+        };
+        start += sum(extents).0;
+        blocks.push(block(extents.clone(), 0));
+        footers.extend(footer);
+        runs.push(Run {
+            footer: Source {
+                head: footer.clone(),
+                rest: Bytes::new(),
+                records: 0,
+            },
+            extents: extents.clone(),
+            records: RECORDS,
+        });
+    }
+    let last = vec![source(format, BLOCKS - 1)];
+    blocks.push(block(finish(id, format, spool, start, runs, last).0, 0));
+    (blocks, footers)
+}
+
+/// The rest of an object, and the records that were damaged.
+fn finish(
+    id: Uuid,
+    format: &Format,
+    spool: &Arc<Spool>,
+    start: u64,
+    runs: Vec<Run>,
+    sources: Vec<Source>,
+) -> (Vec<Extent>, u64) {
+    let work = Work::Object {
+        id,
+        start,
+        runs,
+        sources,
+        format: format.clone(),
+    };
+    let done = encode::run(vec![work], 0, &EncoderPool::default(), spool, 0).unwrap();
+    let [
+        Done::Object {
+            extents, damaged, ..
+        },
+    ] = &*done
+    else {
+        panic!("{done:?}");
+    };
+    (extents.clone(), damaged.iter().map(|one| one.records).sum())
+}
+
+/// Two bits in the middle of an extent, or its sectors for good.
+fn damage(disk: &TornDisk, extent: Extent, for_good: bool) {
+    let path = Path::new("spool/0000000000.spool");
+    let middle = extent.offset + u64::from(extent.len) / 2;
+    if for_good {
+        disk.spoil(path, middle..middle + 1).unwrap();
+    } else {
+        disk.rot(path, middle, 0b11).unwrap();
+    }
+}
+
+fn bytes_of(spool: &Spool, extents: &[Extent]) -> Vec<u8> {
+    extents
+        .iter()
+        .flat_map(|extent| spool.read(*extent).unwrap())
+        .collect()
+}
+
+/// The ids in an object, as a reader of somebody else's finds them.
+fn read(settings: &FormatSettings, bytes: &[u8]) -> BTreeSet<String> {
+    let mut text = Vec::new();
+    match settings {
+        FormatSettings::Parquet { .. } => return read_parquet(bytes),
+        FormatSettings::Json { compression, .. } => match compression {
+            Compression::None => text.extend(bytes),
+            Compression::Gzip => {
+                let mut member = flate2::read::GzDecoder::new(bytes);
+                member.read_to_end(&mut text).unwrap();
+                let mut rest = Vec::new();
+                member.into_inner().read_to_end(&mut rest).unwrap();
+                assert_eq!(rest, [0; 0], "one member is all");
+            }
+            Compression::Zstd => text = zstd::stream::decode_all(bytes).unwrap(),
+            Compression::Snappy => {
+                let mut rest = bytes
+                    .strip_prefix(&[0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0])
+                    .unwrap();
+                rest = &rest[8..];
+                while let Some((len, after)) = rest.split_first_chunk::<4>() {
+                    let (chunk, after) = after.split_at(u32::from_be_bytes(*len) as usize);
+                    text.extend(snap::raw::Decoder::new().decompress_vec(chunk).unwrap());
+                    rest = after;
+                }
+            }
+            other => panic!("{other:?}"),
+        },
+        FormatSettings::Raw { .. } => panic!("raw"),
+    }
+    let lines: Vec<_> = serde_json::Deserializer::from_slice(&text)
+        .into_iter::<serde_json::Value>()
+        .map(|line| line.unwrap()["id"].as_str().unwrap().to_owned())
+        .collect();
+    let found: BTreeSet<_> = lines.iter().cloned().collect();
+    assert_eq!(found.len(), lines.len(), "none twice");
+    found
+}
+
+fn read_parquet(bytes: &[u8]) -> BTreeSet<String> {
+    use arrow_array::cast::AsArray as _;
+    let bytes = Bytes::copy_from_slice(bytes);
+    let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(bytes);
+    let rows = reader.unwrap().build().unwrap().flat_map(|batch| {
+        let batch = batch.unwrap();
+        let ids = batch.column(0).as_string::<i32>().iter();
+        ids.map(|id| id.unwrap().to_owned()).collect::<Vec<_>>()
+    });
+    rows.collect()
+}
+
+fn aside(disk: &TornDisk) -> usize {
+    disk.list(Path::new("quarantine")).unwrap_or_default().len()
+}
+
+/// All formats of which a part can be delivered.
+fn formats() -> Vec<FormatSettings> {
+    let compressions = [
+        Compression::None,
+        Compression::Gzip,
+        Compression::Zstd,
+        Compression::Snappy,
+    ];
+    compressions
+        .map(json)
+        .into_iter()
+        .chain([parquet()])
+        .collect()
+}
+
+#[test]
+fn whatever_extent_is_damaged_all_other_records_are_delivered() {
+    let mut tried = 0;
+    for settings in formats() {
+        let all: BTreeSet<String> = (0..BLOCKS).flat_map(ids).collect();
+        for at in 0..lay(&settings).object.extents.len() {
+            for for_good in [false, true] {
+                let which = format!("{settings:?}, extent {at}, for good: {for_good}");
+                let Laid {
+                    disk,
+                    spool,
+                    format,
+                    object,
+                    ids,
+                } = lay(&settings);
+                damage(&disk, object.extents[at], for_good);
+                // Small extents share the sectors that are lost.
+                let gone: Vec<usize> = (0..object.extents.len())
+                    .filter(|at| spool.read(object.extents[*at]).is_err())
+                    .collect();
+                let lost: BTreeSet<String> = gone.iter().flat_map(|at| ids[*at].clone()).collect();
+                let mended = mend(&object, &format, &spool).unwrap();
+                let again = mend(&object, &format, &spool).unwrap();
+                assert_eq!(mended.object.records, again.object.records, "{which}");
+                let told: u64 = mended.damaged.iter().map(|one| one.records).sum();
+                assert_eq!(told, lost.len() as u64, "{which}");
+                assert_eq!(aside(&disk), mended.damaged.len(), "{which}");
+                let kept: BTreeSet<String> = all.difference(&lost).cloned().collect();
+                tried += 1;
+                if kept.is_empty() {
+                    assert!(mended.object.extents.is_empty(), "{which}");
+                    assert_eq!(mended.object.records, 0, "{which}");
+                    continue;
+                }
+                let bytes = bytes_of(&spool, &mended.object.extents);
+                assert_eq!(read(&settings, &bytes), kept, "{which}");
+                let now = &mended.object;
+                assert_eq!(now.records, kept.len() as u64, "{which}");
+                assert_eq!(
+                    (now.size, now.crc64),
+                    (bytes.len() as u64, crc_fast::crc64_nvme(&bytes))
+                );
+                assert_eq!((now.id, &now.target), (object.id, &object.target));
+                // An end that was made anew is what it was.
+                let was = [(object.size, object.crc64)];
+                let (is_same, upload) = if was == [(now.size, now.crc64)] {
+                    (true, object.upload_id.clone())
+                } else {
+                    (false, None)
+                };
+                assert!(
+                    is_same == lost.is_empty() && is_same != (now.was == was),
+                    "{which}"
+                );
+                assert_eq!(now.upload_id, upload, "{which}");
+                for at in gone {
+                    assert!(mended.freed.contains(&object.extents[at]), "{which}");
+                }
+            }
+        }
+    }
+    assert!(tried >= 2 * 5 * 4, "{tried}");
+}
+
+#[test]
+fn an_object_may_be_damaged_again() {
+    for settings in formats() {
+        let laid = lay(&settings);
+        let mut object = laid.object;
+        // From the end on: what is damaged first moves nothing of the rest.
+        for (time, block) in (0..BLOCKS).rev().enumerate() {
+            let at = usize::try_from(block).unwrap();
+            damage(&laid.disk, object.extents[at], false);
+            let was = (object.size, object.crc64);
+            object = mend(&object, &laid.format, &laid.spool).unwrap().object;
+            assert_eq!(object.records, block * RECORDS, "{settings:?}");
+            assert_eq!(
+                (object.was.len(), object.was.last()),
+                (time + 1, Some(&was))
+            );
+            if object.records == 0 {
+                assert!(object.extents.is_empty(), "{settings:?}");
+                break;
+            }
+            let left: BTreeSet<String> = (0..block).flat_map(ids).collect();
+            let found = read(&settings, &bytes_of(&laid.spool, &object.extents));
+            assert_eq!(found, left, "{settings:?}");
+        }
+    }
+}
+
+#[test]
+fn a_flipped_bit_costs_nothing() {
+    for settings in formats() {
+        let laid = lay(&settings);
+        let (object, spool) = (&laid.object, &laid.spool);
+        let before = bytes_of(spool, &object.extents);
+        for extent in &object.extents {
+            let path = Path::new("spool/0000000000.spool");
+            laid.disk.rot(path, extent.offset, 0b1000).unwrap();
+        }
+        let mended = mend(object, &laid.format, spool).unwrap();
+        assert_eq!(&mended.object, object);
+        assert!(mended.damaged.is_empty() && mended.freed.is_empty());
+        assert_eq!(bytes_of(spool, &object.extents), before);
+        assert_eq!(spool.take_flips().len(), object.extents.len());
+    }
+}
+
+#[test]
+fn what_nothing_can_be_made_of_is_set_aside_whole() {
+    let mut of_before = lay(&json(Compression::Gzip));
+    of_before.object.counts.clear(); // a row of an earlier version
+    for Laid {
+        disk,
+        spool,
+        format,
+        object,
+        ..
+    } in [lay(&json(Compression::Zip)), of_before]
+    {
+        damage(&disk, object.extents[0], false);
+        let mended = mend(&object, &format, &spool).unwrap();
+        assert_eq!((mended.object.records, mended.object.extents.len()), (0, 0));
+        assert_eq!(mended.freed, object.extents);
+        let [damaged] = &*mended.damaged else {
+            panic!()
+        };
+        assert_eq!(damaged.records, object.records);
+        let names = disk.list(Path::new("quarantine")).unwrap();
+        let file = disk
+            .open(&Path::new("quarantine").join(&names[0]), Open::Existing)
+            .unwrap();
+        assert_eq!(file.len().unwrap(), object.size);
+    }
+}
+
+#[test]
+fn a_run_whose_footer_is_damaged_is_left_out_and_the_rest_is_whole() {
+    for at in 0..usize::try_from(BLOCKS - 1).unwrap() {
+        let settings = parquet();
+        let Laid {
+            disk,
+            spool,
+            format,
+            ..
+        } = lay(&settings);
+        let id = Uuid::new_v4();
+        let (blocks, footers) = runs(id, &format, &spool);
+        damage(&disk, footers[at], false);
+        let of_runs = || {
+            let runs = blocks.iter().zip(&footers).map(|(block, footer)| Run {
+                footer: Source {
+                    head: vec![*footer],
+                    rest: Bytes::new(),
+                    records: 0,
+                },
+                extents: block.extents.clone(),
+                records: RECORDS,
+            });
+            runs.collect::<Vec<Run>>()
+        };
+        let head: Vec<Extent> = of_runs()
+            .iter()
+            .flat_map(|run| run.extents.clone())
+            .collect();
+        for last in [vec![source(&format, BLOCKS - 1)], Vec::new()] {
+            let mut left: BTreeSet<String> = (0..BLOCKS - 1).flat_map(ids).collect();
+            left.extend(last.iter().flat_map(|_| ids(BLOCKS - 1)));
+            left.retain(|id| !ids(at as u64).contains(id));
+            let (rest, lost) = finish(id, &format, &spool, sum(&head).0, of_runs(), last);
+            assert_eq!(lost, RECORDS);
+            let bytes = bytes_of(&spool, &[&*head, &*rest].concat());
+            assert_eq!(read(&settings, &bytes), left);
+        }
+        assert_eq!(aside(&disk), 1);
+    }
+}
+
+#[test]
+fn where_nothing_may_be_set_aside_an_object_stays_as_it_is() {
+    let Laid {
+        disk,
+        spool,
+        format,
+        object,
+        ..
+    } = lay(&json(Compression::Gzip));
+    drop(spool);
+    let dynamic: Arc<dyn Disk> = Arc::new(disk.clone());
+    let named = object.extents.iter().copied();
+    let spool = Spool::open(dynamic, Path::new("spool"), named).unwrap();
+    damage(&disk, object.extents[1], false);
+    let stuck = mend(&object, &format, &spool).unwrap_err();
+    assert_eq!(stuck.kind(), io::ErrorKind::InvalidData);
+}

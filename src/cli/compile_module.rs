@@ -20,9 +20,9 @@ pub(super) struct CompileModuleArgs {
     /// Loops ask whether they may go on.
     #[arg(long)]
     patient: bool,
-    /// Where compiled code is left.
+    /// Where compiled code is kept.
     #[arg(long)]
-    cache: PathBuf,
+    cache: Option<PathBuf>,
 }
 
 /// Compiles what stands on standard input.

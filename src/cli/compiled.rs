@@ -2,8 +2,7 @@
 //!
 //! In the user's own cache, never in the daemon's under `state_dir`: these commands leave the state
 //! alone, and what they find there is run, so nobody else may have written it (the daemon often runs
-//! as another user). A cache is a help and no more: where there can be none, modules are compiled anew, and
-//! handed over in a temporary folder.
+//! as another user). A cache is a help and no more: where there can be none, modules are compiled anew.
 
 use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt as _;

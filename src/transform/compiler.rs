@@ -4,8 +4,7 @@
 //! The child is the same binary. It binds itself to its limits before it reads the module from its
 //! standard input, and leaves what it has compiled in the cache. It answers with a line of JSON and the
 //! component as it was compiled, by which the parent finds it in the cache. Where the cache cannot keep it
-//! (there is none, or the disk is full) a child does the same again with a temporary folder in its place.
-//! The parent compiles nothing: what is found in neither cannot be used.
+//! (there is none, or the disk is full) the parent compiles it once more: within the limits, as has been seen.
 //!
 //! Reading order: this file (what is said between the two), `parent`, `child`.
 
@@ -35,8 +34,8 @@ const TEXT_BYTES_MAX: u64 = 16 << 10;
 /// What a child is to do, as its command line has it.
 #[derive(Clone, Debug)]
 pub struct Task {
-    /// Where compiled code is left.
-    pub cache: PathBuf,
+    /// Where compiled code is kept.
+    pub cache: Option<PathBuf>,
     /// Whether loops ask, where they would give up otherwise.
     pub patient: bool,
     /// Bytes of memory.
@@ -54,7 +53,9 @@ impl Task {
         if self.patient {
             arguments.push("--patient".into());
         }
-        arguments.extend(["--cache".into(), self.cache.clone().into()]);
+        if let Some(cache) = &self.cache {
+            arguments.extend(["--cache".into(), cache.into()]);
+        }
         arguments
     }
 
@@ -74,22 +75,10 @@ enum Answer {
     Compiled {
         kind: Kind,
         instances: usize,
-        left: Left,
+        cached: bool,
         bytes: u64,
     },
     Refused(String),
-}
-
-/// Whether the code is in the cache.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Left {
-    /// It was there before.
-    Before,
-    /// It is there now.
-    Now,
-    /// It could not be kept.
-    Nowhere,
 }
 
 /// Bytes that may come out.

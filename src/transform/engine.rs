@@ -7,14 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use wasmtime::component::Component;
 use wasmtime::{Cache, CacheConfig, Config, OptLevel};
 
-use super::compiler::{self, Left};
 use super::component::Kind;
 use super::meter::{self, Loops};
-use super::{component, shape};
+use super::{compiler, component, shape};
 use crate::config::CompileLimits;
 
 /// Bytes of stack that a guest may use. The threads that run guests have four times as much.
@@ -121,6 +120,10 @@ impl Engine {
         })
     }
 
+    pub(super) fn get(&self) -> &wasmtime::Engine {
+        &self.engine
+    }
+
     /// What ends compilations when the process stops.
     pub fn ends_compiling(&self) -> EndsCompiling {
         EndsCompiling(Arc::clone(&self.stopping))
@@ -138,56 +141,23 @@ impl Engine {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let begun = Instant::now();
-        let (prepared, component, cached) = match self.compiler {
-            Compiler::Here => {
-                let prepared = self.prepare(file, loops, limits)?;
-                let (component, cached) = self.load(&prepared.component)?;
-                (prepared, component, cached)
+        let (prepared, found) = match self.compiler {
+            Compiler::Here => (self.prepare(file, loops, limits)?, None),
+            Compiler::Child => {
+                let cache = self.cache.as_ref().map(|cache| cache.directory().as_path());
+                let compiled = compiler::compile(file, loops, limits, cache, &self.stopping);
+                let (prepared, cached) = compiled?;
+                (prepared, Some(cached))
             }
-            Compiler::Child => self.take_from_child(file, loops, limits)?,
         };
+        let (component, cached) = self.load(&prepared.component)?;
         Ok(Compiled {
             component,
             kind: prepared.kind,
             instances: prepared.instances,
             time: begun.elapsed(),
-            cached,
+            cached: found.unwrap_or(cached),
         })
-    }
-
-    /// Has a child compile a file, and takes the code from where it was left; whether it was there before.
-    /// Code that was left nowhere this process would compile for itself, without limits: then there is none.
-    fn take_from_child(
-        &self,
-        file: &[u8],
-        loops: Loops,
-        limits: &CompileLimits,
-    ) -> anyhow::Result<(Prepared, Component, bool)> {
-        let child = |cache: &Path| compiler::compile(file, loops, limits, cache, &self.stopping);
-        if let Some(cache) = &self.cache {
-            let (prepared, left) = child(cache.directory())?;
-            if left != Left::Nowhere {
-                let (component, _) = self.load(&prepared.component)?;
-                return Ok((prepared, component, left == Left::Before));
-            }
-        }
-        let nowhere = || {
-            let cache = self.cache.as_ref().map(|cache| cache.directory().display());
-            let cache = cache.map_or_else(|| "a cache".to_owned(), |dir| dir.to_string());
-            let (temporary, moment) = (std::env::temp_dir(), "which it needs for a moment");
-            format!(
-                "what was compiled finds room neither in {cache} nor, {moment}, in {} (TMPDIR)",
-                temporary.display()
-            )
-        };
-        let folder = tempfile::Builder::new().prefix("firehose-").tempdir();
-        let folder = folder.with_context(nowhere)?;
-        let (prepared, left) = child(folder.path())?;
-        ensure!(left != Left::Nowhere, nowhere());
-        // Code belongs to the engine that has loaded it: this one has another cache, and is the same otherwise.
-        let engine = Self::with(Some(folder.path()), self.compiler, self.interruptible)?;
-        let (component, _) = engine.load(&prepared.component)?;
-        Ok((prepared, component, false))
     }
 
     /// Makes of a file what is to be compiled.
@@ -212,7 +182,7 @@ impl Engine {
         })
     }
 
-    /// Takes a component's code from the cache, or else compiles it here and now; whether it was there.
+    /// Takes a component's code from the cache, or compiles it here and now; whether it was there.
     pub(super) fn load(&self, component: &[u8]) -> anyhow::Result<(Component, bool)> {
         let hits = || self.cache.as_ref().map_or(0, Cache::cache_hits);
         let before = hits();

@@ -57,7 +57,7 @@ impl Fresh {
         let (pre, loops) = module
             .pre()
             .ok_or_else(|| Broken::new(Cause::Start, "the module is not compiled"))?;
-        let mut store = Store::new(pre.engine(), module.host(loops));
+        let mut store = Store::new(module.engine(), module.host(loops));
         store.limiter(|host| host);
         store.data_mut().allow(module.timeout());
         store.set_hostcall_fuel(module.output_limit());

@@ -181,6 +181,10 @@ impl Module {
         &self.observer
     }
 
+    pub(super) fn engine(&self) -> &wasmtime::Engine {
+        self.engine.get()
+    }
+
     /// The version to start instances of, and what its loops do.
     pub(super) fn pre(&self) -> Option<(&InstancePre<Host>, Loops)> {
         self.versions.current()

@@ -54,7 +54,7 @@ impl Versions {
             .map_err(|error| format!("{error:#}"))?;
         let imports =
             component::imports(&compiled.component).map_err(|error| format!("{error:#}"))?;
-        let pre = link(&compiled.component, &imports)
+        let pre = link(engine, &compiled.component, &imports)
             .map_err(|error| format!("does not fit the contract: {error:#}"))?;
         let mut versions = Self {
             file,
@@ -99,7 +99,7 @@ impl Versions {
     pub(super) fn become_patient(&self, engine: &Engine, done: impl FnOnce(Compilation)) -> bool {
         let patient = self.patient.get_or_init(|| {
             let compiled = engine.compile(&self.file, Loops::Ask, &self.limits).ok()?;
-            let pre = link(&compiled.component, &self.imports).ok()?;
+            let pre = link(engine, &compiled.component, &self.imports).ok()?;
             done(compiled.into());
             Some(pre)
         });
@@ -117,8 +117,12 @@ impl From<Compiled> for Compilation {
     }
 }
 
-fn link(component: &Component, imports: &[String]) -> wasmtime::Result<InstancePre<Host>> {
-    let mut linker = Linker::new(component.engine());
+fn link(
+    engine: &Engine,
+    component: &Component,
+    imports: &[String],
+) -> wasmtime::Result<InstancePre<Host>> {
+    let mut linker = Linker::new(engine.get());
     host::link(&mut linker)?;
     for import in imports
         .iter()

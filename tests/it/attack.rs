@@ -5,7 +5,6 @@ mod alarms;
 mod bodies;
 mod browsers;
 mod clients;
-mod code;
 mod disks;
 mod exports;
 mod fairness;

@@ -11,7 +11,7 @@ use rustix::process::{self, Resource, Rlimit, Signal};
 use super::super::engine::{Compiler, Engine, Prepared};
 use super::super::fault::cut;
 use super::super::meter::Loops;
-use super::{Answer, Left, TEXT_BYTES_MAX, Task, outcome_max};
+use super::{Answer, TEXT_BYTES_MAX, Task, outcome_max};
 use crate::config::display_size;
 
 /// The daemon's own work goes before.
@@ -28,11 +28,11 @@ pub fn serve(task: &Task, input: &mut dyn Read, out: &mut dyn Write) -> anyhow::
     let mut file = Vec::new();
     input.read_to_end(&mut file)?;
     let (answer, component) = match compile(task, &file) {
-        Ok((prepared, left)) => {
+        Ok((prepared, cached)) => {
             let answer = Answer::Compiled {
                 kind: prepared.kind,
                 instances: prepared.instances,
-                left,
+                cached,
                 bytes: prepared.component.len() as u64,
             };
             (answer, prepared.component)
@@ -53,14 +53,18 @@ pub fn serve(task: &Task, input: &mut dyn Read, out: &mut dyn Write) -> anyhow::
 fn bind(task: &Task) -> anyhow::Result<()> {
     // At the first limit of CPU time comes SIGXCPU, which tells why; at the second SIGKILL.
     let (memory, seconds) = (task.memory, task.seconds);
-    let twice = 2 * seconds + 1;
     for (resource, name, soft, hard) in [
         (Resource::Data, "memory (RLIMIT_DATA)", memory, memory),
-        (Resource::Cpu, "CPU time (RLIMIT_CPU)", seconds, twice),
+        (Resource::Cpu, "CPU time (RLIMIT_CPU)", seconds, seconds + 1),
         (Resource::Fsize, "file sizes (RLIMIT_FSIZE)", memory, memory),
         (Resource::Core, "core dumps (RLIMIT_CORE)", 0, 0),
     ] {
-        limit(resource, soft, hard)
+        let allowed = process::getrlimit(resource).maximum.unwrap_or(u64::MAX);
+        let limit = Rlimit {
+            current: Some(soft.min(allowed)),
+            maximum: Some(hard.min(allowed)),
+        };
+        process::setrlimit(resource, limit)
             .with_context(|| format!("the compiler cannot limit its {name}"))?;
     }
     // Nobody waits for the answer of a child whose parent is gone.
@@ -72,26 +76,15 @@ fn bind(task: &Task) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn limit(resource: Resource, soft: u64, hard: u64) -> rustix::io::Result<()> {
-    let allowed = process::getrlimit(resource).maximum.unwrap_or(u64::MAX);
-    let limit = Rlimit {
-        current: Some(soft.min(allowed)),
-        maximum: Some(hard.min(allowed)),
-    };
-    process::setrlimit(resource, limit)
-}
-
 /// Compiles the module, or finds that it was compiled before.
-fn compile(task: &Task, file: &[u8]) -> anyhow::Result<(Prepared, Left)> {
+fn compile(task: &Task, file: &[u8]) -> anyhow::Result<(Prepared, bool)> {
     let limits = task.limits();
     let loops = if task.patient {
         Loops::Ask
     } else {
         Loops::GiveUp
     };
-    let start = || Engine::start(Some(&task.cache), Compiler::Here);
-    // That nothing can be kept is no fault of the module.
-    let engine = start().or_else(|_| Engine::start(None, Compiler::Here))?;
+    let engine = Engine::start(task.cache.as_deref(), Compiler::Here)?;
     let prepared = engine.prepare(file, loops, &limits)?;
     let (component, cached) = engine.load(&prepared.component)?;
     let code = component.image_range();
@@ -108,20 +101,14 @@ fn compile(task: &Task, file: &[u8]) -> anyhow::Result<(Prepared, Left)> {
     }
     let before = threads();
     drop((component, engine));
-    if cached {
-        return Ok((prepared, Left::Before));
+    if !cached {
+        let begun = Instant::now();
+        // The cache keeps its size within bounds on a thread that ends with it, and is nobody's to join.
+        while threads() >= before && begun.elapsed() < TIDYING {
+            thread::sleep(LOOK_EVERY);
+        }
     }
-    let begun = Instant::now();
-    // The cache keeps its size within bounds on a thread that ends with it, and is nobody's to join.
-    while threads() >= before && begun.elapsed() < TIDYING {
-        thread::sleep(LOOK_EVERY);
-    }
-    // It does not say what it could not keep; to look for that takes as long as compiling.
-    limit(Resource::Cpu, 2 * task.seconds, 2 * task.seconds + 1)?;
-    let found = start().and_then(|engine| engine.load(&prepared.component));
-    let is_kept = found.is_ok_and(|(_, is_kept)| is_kept);
-    let left = if is_kept { Left::Now } else { Left::Nowhere };
-    Ok((prepared, left))
+    Ok((prepared, cached))
 }
 
 /// Threads of this process.

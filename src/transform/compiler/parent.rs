@@ -14,7 +14,7 @@ use rustix::process::Signal;
 use super::super::engine::Prepared;
 use super::super::fault::cut;
 use super::super::meter::Loops;
-use super::{Answer, Left, TEXT_BYTES_MAX, Task, outcome_max, too_large};
+use super::{Answer, TEXT_BYTES_MAX, Task, outcome_max, too_large};
 use crate::config::{CompileLimits, display_duration};
 
 /// Whatever the path was by which the process was started: there may be another binary by now.
@@ -26,17 +26,17 @@ const CLOCK: u32 = 4;
 /// How often it is looked whether the child has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
-/// Has a child compile a module. Returns what it has compiled, and whether that is in the cache.
+/// Has a child compile a module. Returns what it has compiled, and whether that was in the cache before.
 /// As soon as `stopping` it is killed.
 pub(in super::super) fn compile(
     file: &[u8],
     loops: Loops,
     limits: &CompileLimits,
-    cache: &Path,
+    cache: Option<&Path>,
     stopping: &AtomicBool,
-) -> anyhow::Result<(Prepared, Left)> {
+) -> anyhow::Result<(Prepared, bool)> {
     let task = Task {
-        cache: cache.to_owned(),
+        cache: cache.map(Path::to_owned),
         patient: loops == Loops::Ask,
         memory: limits.memory,
         seconds: limits.timeout.as_secs().max(1),
@@ -151,7 +151,7 @@ fn some(from: Option<impl Read>, most: u64) -> Vec<u8> {
 pub(super) fn read(
     mut answer: Vec<u8>,
     limits: &CompileLimits,
-) -> anyhow::Result<(Prepared, Left)> {
+) -> anyhow::Result<(Prepared, bool)> {
     let garbled = || anyhow!("the compiler's answer cannot be read");
     let end = answer.iter().position(|byte| *byte == b'\n');
     let end = end.ok_or_else(garbled)?;
@@ -159,7 +159,7 @@ pub(super) fn read(
         Answer::Compiled {
             kind,
             instances,
-            left,
+            cached,
             bytes,
         } => {
             answer.drain(..=end);
@@ -171,7 +171,7 @@ pub(super) fn read(
                 instances,
                 component: answer,
             };
-            Ok((prepared, left))
+            Ok((prepared, cached))
         }
         Answer::Refused(cause) if is_want_of_memory(&cause) => Err(anyhow!(too_large(limits))),
         Answer::Refused(cause) => Err(anyhow!(cause)),

@@ -21,15 +21,15 @@ fn an_answer_brings_the_component_or_says_why_there_is_none() {
     let answer = Answer::Compiled {
         kind: Kind::Core,
         instances: 7,
-        left: Left::Now,
+        cached: true,
         bytes: 3,
     };
     let line = serde_json::to_vec(&answer).unwrap();
     let whole = [&line[..], b"\n\n\0a"].concat();
-    let (prepared, left) = read(whole.clone(), &LIMITS).unwrap();
+    let (prepared, cached) = read(whole.clone(), &LIMITS).unwrap();
     assert_eq!(
-        (prepared.kind, prepared.instances, left),
-        (Kind::Core, 7, Left::Now)
+        (prepared.kind, prepared.instances, cached),
+        (Kind::Core, 7, true)
     );
     assert_eq!(prepared.component, b"\n\0a");
     let refused = serde_json::to_vec(&Answer::Refused("no\nway".to_owned())).unwrap();

@@ -76,6 +76,11 @@ async fn reload(stream: &str, transforms: Arc<Transforms>, asked: bool) {
         // Whether a stream can begin its supervisor tells.
         Ok(Reload::Unchanged | Reload::First) => {}
         Ok(Reload::Replaced) => tracing::info!(stream, "new transform modules are at work"),
+        Ok(Reload::Refused(error)) if error.passes => tracing::warn!(
+            stream,
+            %error,
+            "the new transform module cannot be loaded now: the old one goes on, and it is tried again"
+        ),
         Ok(Reload::Refused(error)) => tracing::error!(
             stream,
             %error,

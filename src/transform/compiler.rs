@@ -86,6 +86,39 @@ const fn outcome_max(limits: &CompileLimits) -> u64 {
     limits.memory / OUTCOME_PART
 }
 
+/// Why there is no compiled module.
+#[derive(Clone, Debug)]
+pub(super) struct NotCompiled {
+    /// One sentence.
+    pub(super) cause: String,
+    /// It is the machine's fault, not the module's: the same file may be compiled another time.
+    pub(super) passes: bool,
+}
+
+impl NotCompiled {
+    /// For a reason that passes.
+    pub(super) fn passing(cause: impl Into<String>) -> Self {
+        Self {
+            cause: cause.into(),
+            passes: true,
+        }
+    }
+
+    fn of_module(cause: impl Into<String>) -> Self {
+        Self {
+            cause: cause.into(),
+            passes: false,
+        }
+    }
+}
+
+/// Something is wrong with the module.
+impl From<anyhow::Error> for NotCompiled {
+    fn from(error: anyhow::Error) -> Self {
+        Self::of_module(format!("{error:#}"))
+    }
+}
+
 fn too_large(limits: &CompileLimits) -> String {
     format!(
         "compiling it takes more than compile_memory = \"{}\": raise that if the module is worth it",

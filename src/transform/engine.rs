@@ -11,9 +11,10 @@ use anyhow::Context as _;
 use wasmtime::component::Component;
 use wasmtime::{Cache, CacheConfig, Config, OptLevel};
 
+use super::compiler::{self, NotCompiled};
 use super::component::Kind;
 use super::meter::{self, Loops};
-use super::{compiler, component, shape};
+use super::{component, shape};
 use crate::config::CompileLimits;
 
 /// Bytes of stack that a guest may use. The threads that run guests have four times as much.
@@ -129,34 +130,46 @@ impl Engine {
         EndsCompiling(Arc::clone(&self.stopping))
     }
 
+    /// Who compiles.
+    pub(super) const fn compiler(&self) -> Compiler {
+        self.compiler
+    }
+
     /// Compiles a file so that calls of its functions can be interrupted.
     pub(super) fn compile(
         &self,
         file: &[u8],
         loops: Loops,
         limits: &CompileLimits,
-    ) -> anyhow::Result<Compiled> {
+    ) -> Result<Compiled, NotCompiled> {
         let _one = self
             .compiling
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
+        if self.compiler == Compiler::Here {
+            let begun = Instant::now();
+            let prepared = self.prepare(file, loops, limits)?;
+            return Ok(self.loaded(prepared, begun, None)?);
+        }
         let begun = Instant::now();
-        let (prepared, found) = match self.compiler {
-            Compiler::Here => (self.prepare(file, loops, limits)?, None),
-            Compiler::Child => {
-                let cache = self.cache.as_ref().map(|cache| cache.directory().as_path());
-                let compiled = compiler::compile(file, loops, limits, cache, &self.stopping);
-                let (prepared, cached) = compiled?;
-                (prepared, Some(cached))
-            }
-        };
-        let (component, cached) = self.load(&prepared.component)?;
+        let cache = self.cache.as_ref().map(|cache| cache.directory().as_path());
+        let (prepared, cached) = compiler::compile(file, loops, limits, cache, &self.stopping)?;
+        Ok(self.loaded(prepared, begun, Some(cached))?)
+    }
+
+    fn loaded(
+        &self,
+        prepared: Prepared,
+        begun: Instant,
+        cached: Option<bool>,
+    ) -> anyhow::Result<Compiled> {
+        let (component, found) = self.load(&prepared.component)?;
         Ok(Compiled {
             component,
             kind: prepared.kind,
             instances: prepared.instances,
             time: begun.elapsed(),
-            cached: found.unwrap_or(cached),
+            cached: cached.unwrap_or(found),
         })
     }
 

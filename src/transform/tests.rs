@@ -1,6 +1,7 @@
 //! Tests of the transform stage, on a guest that misbehaves on demand.
 
 mod instances;
+mod reloads;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};

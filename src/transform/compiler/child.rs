@@ -27,7 +27,9 @@ pub fn serve(task: &Task, input: &mut dyn Read, out: &mut dyn Write) -> anyhow::
     bind(task)?;
     let mut file = Vec::new();
     input.read_to_end(&mut file)?;
-    let (answer, component) = match compile(task, &file) {
+    // What is in its way there is in the way of every module.
+    let engine = Engine::start(task.cache.as_deref(), Compiler::Here)?;
+    let (answer, component) = match compile(engine, task, &file) {
         Ok((prepared, cached)) => {
             let answer = Answer::Compiled {
                 kind: prepared.kind,
@@ -77,14 +79,13 @@ fn bind(task: &Task) -> anyhow::Result<()> {
 }
 
 /// Compiles the module, or finds that it was compiled before.
-fn compile(task: &Task, file: &[u8]) -> anyhow::Result<(Prepared, bool)> {
+fn compile(engine: Engine, task: &Task, file: &[u8]) -> anyhow::Result<(Prepared, bool)> {
     let limits = task.limits();
     let loops = if task.patient {
         Loops::Ask
     } else {
         Loops::GiveUp
     };
-    let engine = Engine::start(task.cache.as_deref(), Compiler::Here)?;
     let prepared = engine.prepare(file, loops, &limits)?;
     let (component, cached) = engine.load(&prepared.component)?;
     let code = component.image_range();

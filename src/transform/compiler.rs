@@ -6,10 +6,12 @@
 //! component as it was compiled, by which the parent finds it in the cache. Where the cache cannot keep it
 //! (there is none, or the disk is full) the parent compiles it once more: within the limits, as has been seen.
 //!
-//! Reading order: this file (what is said between the two), `parent`, `child`.
+//! Reading order: this file (what is said between the two), `parent`, `child`; `turns` (who compiles
+//! when).
 
 mod child;
 mod parent;
+mod turns;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -22,6 +24,7 @@ use crate::config::{CompileLimits, display_size};
 
 pub use child::serve;
 pub(super) use parent::compile;
+pub(super) use turns::Turns;
 
 /// The subcommand that is the child.
 pub const SUBCOMMAND: &str = "compile-module";

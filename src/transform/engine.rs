@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use wasmtime::component::Component;
 use wasmtime::{Cache, CacheConfig, Config, OptLevel};
 
-use super::compiler::{self, NotCompiled};
+use super::compiler::{self, NotCompiled, Turns};
 use super::component::Kind;
 use super::meter::{self, Loops};
 use super::{component, shape};
@@ -42,9 +42,9 @@ pub struct Engine {
     engine: wasmtime::Engine,
     cache: Option<Cache>,
     compiler: Compiler,
-    /// One compilation at a time: what each may take counts once, and a cache hit can be told from
-    /// another's.
-    compiling: Arc<Mutex<()>>,
+    turns: Arc<Turns>,
+    /// One at a time, so that a cache hit can be told from another's.
+    loading: Arc<Mutex<()>>,
     stopping: Arc<AtomicBool>,
     /// Whether calls can be interrupted.
     interruptible: bool,
@@ -115,7 +115,8 @@ impl Engine {
             engine,
             cache,
             compiler,
-            compiling: Arc::default(),
+            turns: Arc::default(),
+            loading: Arc::default(),
             stopping: Arc::default(),
             interruptible,
         })
@@ -142,15 +143,12 @@ impl Engine {
         loops: Loops,
         limits: &CompileLimits,
     ) -> Result<Compiled, NotCompiled> {
-        let _one = self
-            .compiling
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
         if self.compiler == Compiler::Here {
             let begun = Instant::now();
             let prepared = self.prepare(file, loops, limits)?;
             return Ok(self.loaded(prepared, begun, None)?);
         }
+        let _turn = self.turns.take(limits.memory, &self.stopping);
         let begun = Instant::now();
         let cache = self.cache.as_ref().map(|cache| cache.directory().as_path());
         let (prepared, cached) = compiler::compile(file, loops, limits, cache, &self.stopping)?;
@@ -197,6 +195,7 @@ impl Engine {
 
     /// Takes a component's code from the cache, or compiles it here and now; whether it was there.
     pub(super) fn load(&self, component: &[u8]) -> anyhow::Result<(Component, bool)> {
+        let _one = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
         let hits = || self.cache.as_ref().map_or(0, Cache::cache_hits);
         let before = hits();
         let component = Component::new(&self.engine, component)

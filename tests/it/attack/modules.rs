@@ -290,6 +290,38 @@ fn whatever_happens_to_the_compiler_the_daemon_goes_on_and_takes_it_along() {
     wait_until("the compiler has ended", || compiler_of(&site).is_none());
 }
 
+#[test]
+fn a_module_that_takes_long_to_compile_delays_no_other_stream() {
+    let limits = "compile_timeout = \"10m\"";
+    let site = Site::new(&(with_module("slow", limits) + &with_module("swift", limits)));
+    for stream in ["slow", "swift"] {
+        build(&site, &format!("{stream}.wasm"), HOSTILE);
+    }
+    let daemon = site.start();
+    let log = Log::from_now(&site);
+    lay(&site, "slow", &slow());
+    let stuck = compiler(&site);
+    kill_process(stuck, Signal::STOP).unwrap();
+    let begun = Instant::now();
+    // A loop that takes long, for which the other module is compiled once more…
+    put(&site, "swift", "n");
+    delivered(&site, "swift", &["n"]);
+    // …and a new one in its place.
+    let doubling = HOSTILE.replace("(i32.const 50)) ;; 2", "(i32.const 120)) ;; x");
+    build(&site, "swift.wasm", &doubling);
+    log.said(&["new transform modules are at work", "swift"]);
+    put(&site, "swift", "x");
+    delivered(&site, "swift", &["n", "x", "x"]);
+    say(&format!(
+        "modules: compiled twice and at work after {:.1?} beside one that takes for ever",
+        begun.elapsed()
+    ));
+    assert_eq!(compiler_of(&site), Some(stuck), "it is at it all the while");
+    put(&site, "slow", "y");
+    delivered(&site, "slow", &["y"]);
+    daemon.drain();
+}
+
 /// Waits for a process that compiles for the site's daemon.
 fn compiler(site: &Site) -> Pid {
     let mut compiler = None;

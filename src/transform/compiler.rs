@@ -4,14 +4,15 @@
 //! The child is the same binary. It binds itself to its limits before it reads the module from its
 //! standard input, and leaves what it has compiled in the cache. It answers with a line of JSON and the
 //! component as it was compiled, by which the parent finds it in the cache. Where the cache cannot keep it
-//! (there is none, or the disk is full) the parent compiles it once more: within the limits, as has been seen.
+//! (there is none, or the disk is full) the child says why, and a daemon does without the module until it can.
 //!
-//! Reading order: this file (what is said between the two), `parent`, `child`; `turns` (who compiles
-//! when).
+//! Reading order: this file (what is said between the two), `parent`, `child`, `unkept`; `turns` (who
+//! compiles when).
 
 mod child;
 mod parent;
 mod turns;
+mod unkept;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -23,7 +24,7 @@ use super::component::Kind;
 use crate::config::{CompileLimits, display_size};
 
 pub use child::serve;
-pub(super) use parent::compile;
+pub(super) use parent::{Done, compile};
 pub(super) use turns::Turns;
 
 /// The subcommand that is the child.
@@ -79,6 +80,8 @@ enum Answer {
         kind: Kind,
         instances: usize,
         cached: bool,
+        /// Why the cache does not have the code.
+        unkept: Option<String>,
         bytes: u64,
     },
     Refused(String),

@@ -28,7 +28,17 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 /// The exit code of a panic.
 const PANICKED: i32 = 101;
 
-/// Has a child compile a module. Returns what it has compiled, and whether that was in the cache before.
+/// What a child has done.
+pub(in super::super) struct Done {
+    /// What it has compiled.
+    pub(in super::super) prepared: Prepared,
+    /// Whether that was in the cache before.
+    pub(in super::super) cached: bool,
+    /// Why it is not there now.
+    pub(in super::super) unkept: Option<String>,
+}
+
+/// Has a child compile a module.
 /// As soon as `stopping` it is killed.
 pub(in super::super) fn compile(
     file: &[u8],
@@ -36,7 +46,7 @@ pub(in super::super) fn compile(
     limits: &CompileLimits,
     cache: Option<&Path>,
     stopping: &AtomicBool,
-) -> Result<(Prepared, bool), NotCompiled> {
+) -> Result<Done, NotCompiled> {
     let task = Task {
         cache: cache.map(Path::to_owned),
         patient: loops == Loops::Ask,
@@ -164,10 +174,7 @@ fn some(from: Option<impl Read>, most: u64) -> Vec<u8> {
     bytes
 }
 
-pub(super) fn read(
-    mut answer: Vec<u8>,
-    limits: &CompileLimits,
-) -> anyhow::Result<(Prepared, bool)> {
+pub(super) fn read(mut answer: Vec<u8>, limits: &CompileLimits) -> anyhow::Result<Done> {
     let garbled = || anyhow!("the compiler's answer cannot be read");
     let end = answer.iter().position(|byte| *byte == b'\n');
     let end = end.ok_or_else(garbled)?;
@@ -176,6 +183,7 @@ pub(super) fn read(
             kind,
             instances,
             cached,
+            unkept,
             bytes,
         } => {
             answer.drain(..=end);
@@ -187,7 +195,11 @@ pub(super) fn read(
                 instances,
                 component: answer,
             };
-            Ok((prepared, cached))
+            Ok(Done {
+                prepared,
+                cached,
+                unkept,
+            })
         }
         Answer::Refused(cause) if is_want_of_memory(&cause) => Err(anyhow!(too_large(limits))),
         Answer::Refused(cause) => Err(anyhow!(cause)),

@@ -22,11 +22,14 @@ fn an_answer_brings_the_component_or_says_why_there_is_none() {
         kind: Kind::Core,
         instances: 7,
         cached: true,
+        unkept: None,
         bytes: 3,
     };
     let line = serde_json::to_vec(&answer).unwrap();
     let whole = [&line[..], b"\n\n\0a"].concat();
-    let (prepared, cached) = read(whole.clone(), &LIMITS).unwrap();
+    let Done {
+        prepared, cached, ..
+    } = read(whole.clone(), &LIMITS).unwrap();
     assert_eq!(
         (prepared.kind, prepared.instances, cached),
         (Kind::Core, 7, true)

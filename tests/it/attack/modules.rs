@@ -322,6 +322,51 @@ fn a_module_that_takes_long_to_compile_delays_no_other_stream() {
     daemon.drain();
 }
 
+#[test]
+fn what_cannot_be_kept_is_not_compiled_by_the_daemon_and_tried_again() {
+    let site = Site::new(&(stream("calm", "") + &with_module("one", "")));
+    build(&site, "one.wasm", HOSTILE);
+    let cache = site.path("data/state/compiled~");
+    // As on a full disk nothing can be written there.
+    let modules = cache.join("modules");
+    fs::create_dir_all(&cache).unwrap();
+    fs::write(&modules, "").unwrap();
+    let mut daemon = site.spawn(&[]);
+    daemon.alive();
+    put(&site, "calm", "a");
+    delivered(&site, "calm", &["a"]);
+    let told = || get(site.address, "/readyz").unwrap();
+    wait_until("it is told", || {
+        let told = told().text();
+        told.contains("the compiled code cannot be kept") && told.contains("compiled~/modules")
+    });
+    assert!(told().text().contains("by itself"), "{}", told().text());
+    let refused = post_records(site.address, "one", b"x").unwrap();
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    // Without a restart, and though the file of the module is as it was.
+    fs::remove_file(&modules).unwrap();
+    wait_until("all streams run", || told().status == 200);
+    put(&site, "one", "x1");
+    delivered(&site, "one", &["x1"]);
+    // The same with a loop that takes long: the record waits, and does not fail.
+    fs::rename(&modules, cache.join("aside")).unwrap();
+    fs::write(&modules, "").unwrap();
+    let log = Log::from_now(&site);
+    let begun = Instant::now();
+    put(&site, "one", "n");
+    log.said(&["a loop ran for long", "cannot be kept"]);
+    put(&site, "one", "x2");
+    fs::remove_file(&modules).unwrap();
+    delivered(&site, "one", &["n", "x1", "x2"]);
+    say(&format!(
+        "modules: a record that needs another compilation has waited {:.1?} for room",
+        begun.elapsed()
+    ));
+    daemon.drain();
+    let failed = lake::lines(&site.path("lake/one"), "errors");
+    assert!(failed.is_empty(), "{failed:?}");
+}
+
 /// Waits for a process that compiles for the site's daemon.
 fn compiler(site: &Site) -> Pid {
     let mut compiler = None;

@@ -216,7 +216,7 @@ fn engine(config: &Config) -> anyhow::Result<Option<Engine>> {
         .any(|stream| !stream.transforms.is_empty());
     let cache = config.state_dir.join(COMPILED);
     wanted
-        .then(|| Engine::start(Some(&cache), Compiler::of_binary()))
+        .then(|| Engine::start(Some(&cache), Compiler::of_daemon()))
         .transpose()
 }
 

@@ -5,6 +5,7 @@
 //! call; it cannot hang, crash or starve the daemon, nor touch anything but its records.
 
 mod abi;
+mod again;
 pub mod compiler;
 mod component;
 mod current;
@@ -16,6 +17,7 @@ mod meter;
 mod module;
 mod observer;
 mod packed;
+mod patient;
 mod run;
 mod sandbox;
 mod shape;

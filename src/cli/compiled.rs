@@ -26,7 +26,7 @@ fn engine_in(dir: Option<&Path>) -> anyhow::Result<Engine> {
 }
 
 fn start(dir: Option<&Path>) -> anyhow::Result<Engine> {
-    Engine::start(dir, Compiler::of_binary())
+    Engine::start(dir, Compiler::of_command())
 }
 
 /// Whether nobody else can write there. `sudo` may leave root with the home of somebody.

@@ -49,8 +49,9 @@ pub(super) fn hangups() -> std::io::Result<Signal> {
     signal(SignalKind::hangup())
 }
 
-/// Reloads modules for as long as it is polled. A file that is being written is not a module yet:
-/// it is refused, and tried again when it has changed once more.
+/// Reloads modules for as long as it is polled, those of each stream for themselves: one may take long. A
+/// file that is being written is not a module yet: it is refused, and tried again when it has changed once
+/// more.
 pub(super) async fn watch(streams: Streams, mut hangups: Signal) {
     let mut look = tokio::time::interval(LOOK_EVERY);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -66,7 +67,8 @@ pub(super) async fn watch(streams: Streams, mut hangups: Signal) {
             );
         }
         for (stream, transforms) in &streams {
-            reload(stream, Arc::clone(transforms), asked).await;
+            let (stream, transforms) = (stream.clone(), Arc::clone(transforms));
+            tokio::spawn(async move { reload(&stream, transforms, asked).await });
         }
     }
 }
@@ -76,6 +78,11 @@ async fn reload(stream: &str, transforms: Arc<Transforms>, asked: bool) {
         // Whether a stream can begin its supervisor tells.
         Ok(Reload::Unchanged | Reload::First) => {}
         Ok(Reload::Replaced) => tracing::info!(stream, "new transform modules are at work"),
+        Ok(Reload::Refused(error)) if error.passes => tracing::warn!(
+            stream,
+            %error,
+            "the new transform module cannot be loaded now: the old one goes on, and it is tried again"
+        ),
         Ok(Reload::Refused(error)) => tracing::error!(
             stream,
             %error,

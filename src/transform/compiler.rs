@@ -4,12 +4,15 @@
 //! The child is the same binary. It binds itself to its limits before it reads the module from its
 //! standard input, and leaves what it has compiled in the cache. It answers with a line of JSON and the
 //! component as it was compiled, by which the parent finds it in the cache. Where the cache cannot keep it
-//! (there is none, or the disk is full) the parent compiles it once more: within the limits, as has been seen.
+//! (there is none, or the disk is full) the child says why, and a daemon does without the module until it can.
 //!
-//! Reading order: this file (what is said between the two), `parent`, `child`.
+//! Reading order: this file (what is said between the two), `parent`, `child`, `unkept`; `turns` (who
+//! compiles when).
 
 mod child;
 mod parent;
+mod turns;
+mod unkept;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -21,7 +24,8 @@ use super::component::Kind;
 use crate::config::{CompileLimits, display_size};
 
 pub use child::serve;
-pub(super) use parent::compile;
+pub(super) use parent::{Done, compile};
+pub(super) use turns::Turns;
 
 /// The subcommand that is the child.
 pub const SUBCOMMAND: &str = "compile-module";
@@ -76,6 +80,8 @@ enum Answer {
         kind: Kind,
         instances: usize,
         cached: bool,
+        /// Why the cache does not have the code.
+        unkept: Option<String>,
         bytes: u64,
     },
     Refused(String),
@@ -84,6 +90,39 @@ enum Answer {
 /// Bytes that may come out.
 const fn outcome_max(limits: &CompileLimits) -> u64 {
     limits.memory / OUTCOME_PART
+}
+
+/// Why there is no compiled module.
+#[derive(Clone, Debug)]
+pub(super) struct NotCompiled {
+    /// One sentence.
+    pub(super) cause: String,
+    /// It is the machine's fault, not the module's: the same file may be compiled another time.
+    pub(super) passes: bool,
+}
+
+impl NotCompiled {
+    /// For a reason that passes.
+    pub(super) fn passing(cause: impl Into<String>) -> Self {
+        Self {
+            cause: cause.into(),
+            passes: true,
+        }
+    }
+
+    fn of_module(cause: impl Into<String>) -> Self {
+        Self {
+            cause: cause.into(),
+            passes: false,
+        }
+    }
+}
+
+/// Something is wrong with the module.
+impl From<anyhow::Error> for NotCompiled {
+    fn from(error: anyhow::Error) -> Self {
+        Self::of_module(format!("{error:#}"))
+    }
 }
 
 fn too_large(limits: &CompileLimits) -> String {

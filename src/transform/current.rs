@@ -1,13 +1,14 @@
 //! The modules that a stream works with now, and their replacement while it runs.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, TryLockError};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 use std::{fmt, fs};
 
 use tokio::sync::watch;
 
+use super::again::Again;
 use super::engine::Engine;
-
 use super::module::LoadError;
 use super::{Chain, Level, LogSink, Observer};
 use crate::config::TransformSettings;
@@ -22,8 +23,18 @@ pub struct Transforms {
     observers: Vec<Observer>,
     engine: Engine,
     current: watch::Sender<Loaded>,
-    /// What the files looked like when they were last loaded, or tried to be.
-    seen: Mutex<Option<Vec<Option<Stamp>>>>,
+    /// Somebody wants them loaded whether they have changed or not.
+    asked: AtomicBool,
+    seen: Mutex<Seen>,
+}
+
+/// What is known of the files.
+#[derive(Default)]
+struct Seen {
+    /// What they looked like when they were last loaded, or tried to be.
+    files: Option<Vec<Option<Stamp>>>,
+    /// They could not be loaded then, for a reason that passes.
+    again: Option<Again>,
 }
 
 /// What a stream has to work with.
@@ -77,7 +88,8 @@ impl Transforms {
             observers: settings.iter().map(observer).collect(),
             engine: engine.clone(),
             current: watch::Sender::new(Loaded::NotYet),
-            seen: Mutex::new(None),
+            asked: AtomicBool::new(false),
+            seen: Mutex::default(),
         }
     }
 
@@ -100,21 +112,35 @@ impl Transforms {
         }
     }
 
-    /// Looks at the files and replaces the modules if one has changed, or if `anyway`. Takes as long
-    /// as compiling takes; the stream goes on meanwhile.
+    /// Looks at the files and replaces the modules if one has changed, if it is time to try again, or if
+    /// `anyway`: now, or at the next look if somebody is loading them. Takes as long as compiling takes; the
+    /// stream goes on meanwhile.
     pub fn reload(&self, anyway: bool) -> Reload {
+        if anyway {
+            self.asked.store(true, Ordering::Relaxed);
+        }
         let mut seen = match self.seen.try_lock() {
             Ok(seen) => seen,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return Reload::Unchanged,
         };
-        let now = Some(stamps(&self.settings));
-        if !anyway && *seen == now {
+        let files = Some(stamps(&self.settings));
+        let has_changed = seen.files != files;
+        let is_due = seen.again.as_ref().is_some_and(Again::is_due);
+        let is_asked = self.asked.swap(false, Ordering::Relaxed);
+        if !has_changed && !is_due && !is_asked {
             return Reload::Unchanged;
         }
-        *seen = now;
+        seen.files = files;
+        let failed_before = seen.again.take().filter(|_| !has_changed);
+        let begun = Instant::now();
         let is_first = !self.is_ready();
         let loaded = Chain::load(&self.engine, &self.stream, &self.settings, &self.observers);
+        if loaded.as_ref().is_err_and(|error| error.passes) {
+            let mut again = failed_before.unwrap_or_default();
+            again.failed(begun.elapsed());
+            seen.again = Some(again);
+        }
         match loaded {
             Ok(chain) => {
                 let chain = Loaded::Chain(Arc::new(chain));

@@ -11,9 +11,10 @@ use anyhow::Context as _;
 use wasmtime::component::Component;
 use wasmtime::{Cache, CacheConfig, Config, OptLevel};
 
+use super::compiler::{self, Done, NotCompiled, Turns};
 use super::component::Kind;
 use super::meter::{self, Loops};
-use super::{compiler, component, shape};
+use super::{component, shape};
 use crate::config::CompileLimits;
 
 /// Bytes of stack that a guest may use. The threads that run guests have four times as much.
@@ -24,15 +25,38 @@ const GUEST_STACK_BYTES: usize = 512 << 10;
 pub enum Compiler {
     /// This process, whatever it takes: for tests, benchmarks, and the child itself.
     Here,
-    /// A child of it, which is held to limits.
+    /// A child of it, which is held to limits, and never this process.
     Child,
+    /// A child of it; where the code cannot be kept for this process, it once more: within the limits, as has
+    /// been seen. For commands that somebody waits for.
+    ChildFirst,
 }
 
 impl Compiler {
-    /// A child, wherever this process is the `firehose` binary. Unit tests are another.
-    pub const fn of_binary() -> Self {
+    /// A daemon's, which is the `firehose` binary. Unit tests are another.
+    pub const fn of_daemon() -> Self {
         if cfg!(test) { Self::Here } else { Self::Child }
     }
+
+    /// That of another command.
+    pub const fn of_command() -> Self {
+        if cfg!(test) {
+            Self::Here
+        } else {
+            Self::ChildFirst
+        }
+    }
+}
+
+/// Where compiled code has come from, and gone to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Code {
+    /// It was in the cache.
+    Cached,
+    /// It is new, and in the cache now.
+    Kept,
+    /// It is new, and the cache does not have it.
+    Unkept,
 }
 
 /// The engine. Cheap to clone; one a process.
@@ -41,9 +65,9 @@ pub struct Engine {
     engine: wasmtime::Engine,
     cache: Option<Cache>,
     compiler: Compiler,
-    /// One compilation at a time: what each may take counts once, and a cache hit can be told from
-    /// another's.
-    compiling: Arc<Mutex<()>>,
+    turns: Arc<Turns>,
+    /// One at a time, so that a cache hit can be told from another's.
+    loading: Arc<Mutex<()>>,
     stopping: Arc<AtomicBool>,
     /// Whether calls can be interrupted.
     interruptible: bool,
@@ -107,6 +131,8 @@ impl Engine {
             .wasm_branch_hinting(true)
             .cranelift_opt_level(OptLevel::Speed)
             .max_wasm_stack(GUEST_STACK_BYTES)
+            // Where a child compiles there is nothing left to do.
+            .parallel_compilation(compiler != Compiler::Child)
             .cache(cache.clone());
         let engine = wasmtime::Engine::new(&config)
             .map_err(|error| anyhow::anyhow!("start the WebAssembly engine: {error:#}"))?;
@@ -114,7 +140,8 @@ impl Engine {
             engine,
             cache,
             compiler,
-            compiling: Arc::default(),
+            turns: Arc::default(),
+            loading: Arc::default(),
             stopping: Arc::default(),
             interruptible,
         })
@@ -129,34 +156,57 @@ impl Engine {
         EndsCompiling(Arc::clone(&self.stopping))
     }
 
+    /// Who compiles.
+    pub(super) const fn compiler(&self) -> Compiler {
+        self.compiler
+    }
+
     /// Compiles a file so that calls of its functions can be interrupted.
     pub(super) fn compile(
         &self,
         file: &[u8],
         loops: Loops,
         limits: &CompileLimits,
-    ) -> anyhow::Result<Compiled> {
-        let _one = self
-            .compiling
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+    ) -> Result<Compiled, NotCompiled> {
+        if self.compiler == Compiler::Here {
+            let begun = Instant::now();
+            let prepared = self.prepare(file, loops, limits)?;
+            return Ok(self.loaded(prepared, begun, None)?);
+        }
+        let _turn = self.turns.take(limits.memory, &self.stopping);
         let begun = Instant::now();
-        let (prepared, found) = match self.compiler {
-            Compiler::Here => (self.prepare(file, loops, limits)?, None),
-            Compiler::Child => {
-                let cache = self.cache.as_ref().map(|cache| cache.directory().as_path());
-                let compiled = compiler::compile(file, loops, limits, cache, &self.stopping);
-                let (prepared, cached) = compiled?;
-                (prepared, Some(cached))
-            }
-        };
-        let (component, cached) = self.load(&prepared.component)?;
+        let cache = self.cache.as_ref().map(|cache| cache.directory().as_path());
+        let done = compiler::compile(file, loops, limits, cache, &self.stopping)?;
+        let Done {
+            prepared,
+            cached,
+            unkept,
+        } = done;
+        if let Some(cause) = unkept.filter(|_| self.compiler == Compiler::Child) {
+            return Err(NotCompiled::passing(cause));
+        }
+        Ok(self.loaded(prepared, begun, Some(cached))?)
+    }
+
+    fn loaded(
+        &self,
+        prepared: Prepared,
+        begun: Instant,
+        cached: Option<bool>,
+    ) -> anyhow::Result<Compiled> {
+        let (component, code) = self.load(&prepared.component)?;
+        if self.compiler == Compiler::Child && code != Code::Cached {
+            // Only if somebody has taken it away in the moment since.
+            tracing::warn!(
+                "what the compiler had kept was gone: the module was compiled once more"
+            );
+        }
         Ok(Compiled {
             component,
             kind: prepared.kind,
             instances: prepared.instances,
             time: begun.elapsed(),
-            cached: found.unwrap_or(cached),
+            cached: cached.unwrap_or(code == Code::Cached),
         })
     }
 
@@ -182,13 +232,23 @@ impl Engine {
         })
     }
 
-    /// Takes a component's code from the cache, or compiles it here and now; whether it was there.
-    pub(super) fn load(&self, component: &[u8]) -> anyhow::Result<(Component, bool)> {
-        let hits = || self.cache.as_ref().map_or(0, Cache::cache_hits);
-        let before = hits();
+    /// Takes a component's code from the cache, or compiles it here and now.
+    pub(super) fn load(&self, component: &[u8]) -> anyhow::Result<(Component, Code)> {
+        let _one = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
+        // The cache counts as a miss only what it has kept.
+        let counted = || {
+            let cache = self.cache.as_ref();
+            cache.map(|cache| (cache.cache_hits(), cache.cache_misses()))
+        };
+        let before = counted();
         let component = Component::new(&self.engine, component)
             .map_err(|error| anyhow::anyhow!("cannot be compiled: {error:#}"))?;
-        Ok((component, hits() > before))
+        let code = match (before, counted()) {
+            (Some((before, _)), Some((hits, _))) if hits > before => Code::Cached,
+            (Some((_, before)), Some((_, misses))) if misses > before => Code::Kept,
+            _ => Code::Unkept,
+        };
+        Ok((component, code))
     }
 }
 

@@ -18,6 +18,11 @@ use crate::record::Record;
 const LINE_BYTES_MAX: usize = 4 << 10;
 /// Bytes that an element of a table counts for.
 const TABLE_ELEMENT_BYTES: usize = 16;
+/// Memories of one instance of a component, however small: each takes 4 GiB of addresses, and mappings of
+/// which a process may have some 65,000. A core module has one, those that are glued together share theirs.
+const MEMORIES_MAX: usize = 100;
+/// Tables of one instance of a component, however small.
+const TABLES_MAX: usize = 1000;
 
 /// A module's log: lines beyond its limit a second are counted, not written. Shared by all of its
 /// instances.
@@ -188,6 +193,14 @@ impl Host {
 impl ResourceLimiter for Host {
     fn instances(&self) -> usize {
         self.instances
+    }
+
+    fn memories(&self) -> usize {
+        MEMORIES_MAX
+    }
+
+    fn tables(&self) -> usize {
+        TABLES_MAX
     }
 
     fn memory_growing(

@@ -50,10 +50,6 @@ impl Fresh {
     /// Starts an instance whose exports are as the contract has them. Bounded in time and memory as
     /// any call is, and `configure` after it within the same bounds.
     pub(super) fn start(module: &Module) -> Result<Self, Broken> {
-        patiently(module, || Self::of(module))
-    }
-
-    fn of(module: &Module) -> Result<Self, Broken> {
         let (pre, loops) = module
             .pre()
             .ok_or_else(|| Broken::new(Cause::Start, "the module is not compiled"))?;
@@ -108,14 +104,6 @@ impl Fresh {
                 Err(not_started(&error, said))
             }
         }
-    }
-}
-
-/// Does it again with a patient instance if a swift one gave up.
-fn patiently<T>(module: &Module, work: impl Fn() -> Result<T, Broken>) -> Result<T, Broken> {
-    match work() {
-        Err(broken) if broken.gave_up && module.become_patient() => work(),
-        result => result,
     }
 }
 
@@ -186,7 +174,7 @@ impl Transform {
 impl Instance {
     /// Starts an instance and gives it the config.
     pub(super) fn start(module: &Module) -> Result<Self, Broken> {
-        patiently(module, || Fresh::of(module)?.configure(module.config()))
+        Fresh::start(module)?.configure(module.config())
     }
 
     /// Calls the module with some records: one outcome each, in their order.

@@ -16,8 +16,8 @@
 //! Between two questions lie [`BUDGET`] operators, but for those in loops: a run of a function with loops
 //! counts as [`LOOPING`] beside its other operators, and can have [`LOOP_BUDGET`] of them. Modules ask
 //! after some tens of microseconds; one that is made to ask as late as it can, by functions whose loops
-//! end just before they have to and that call each other as deep as the stack is, after a minute, once:
-//! from then on it is patient, where [`PATIENT_LOOP_BUDGET`] makes it a second.
+//! end just before they have to and that call each other as deep as the stack is, after a minute: as soon
+//! as it is compiled once more it is patient, where [`PATIENT_LOOP_BUDGET`] makes it a second.
 //!
 //! Reading order: this file (the core modules of a component), `module` (one of them), `cost` (what
 //! counts, and how much), `body` (what is put into a function), `bulk` (copies take as long as they are).

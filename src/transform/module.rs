@@ -1,20 +1,23 @@
 //! A module, loaded: compiled, linked, and tried out with its config.
 
 use std::fs;
-use std::io::Read as _;
+use std::io::{self, ErrorKind, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::anyhow;
 use wasmtime::component::InstancePre;
 
+use super::compiler::NotCompiled;
 use super::component::{self, Kind, World};
-use super::engine::Engine;
+use super::engine::{Compiler, Engine};
 use super::fault::Broken;
 use super::host::{Host, Log};
 use super::instance::{Fresh, Instance};
 use super::meter::Loops;
 use super::observer::Observer;
+use super::patient::Tries;
 use super::shape;
 use super::versions::{Compilation, Versions};
 use crate::config::{CompileLimits, Isolation, TransformSettings, display_size};
@@ -27,11 +30,20 @@ pub struct LoadError {
     pub module: String,
     /// What is wrong with it.
     pub cause: String,
+    /// Nothing is wrong with the module: the same file may be loaded another time.
+    pub passes: bool,
 }
 
 impl LoadError {
     /// What a person can do for a stream that stands still for it.
     pub fn advice(&self) -> String {
+        if self.passes {
+            return format!(
+                "{} is not at fault: it is tried again by itself, once a minute at least, and the stream \
+                 begins as soon as that goes well",
+                self.module
+            );
+        }
         format!(
             "put a module that can be used at {}, and the stream begins by itself; what `firehose \
              check` says of it must be mended. Changes of the config count from the next start",
@@ -95,9 +107,10 @@ impl Module {
         settings: &TransformSettings,
         observer: &Observer,
     ) -> Result<Self, LoadError> {
-        let fault = |cause: String| LoadError {
+        let fault = |NotCompiled { cause, passes }| LoadError {
             module: settings.name.clone(),
             cause,
+            passes,
         };
         let limits = settings.compile;
         let bytes = read(&settings.module, &limits).map_err(&fault)?;
@@ -144,22 +157,29 @@ impl Module {
     /// Starts an instance to see that its exports are as the contract has them, whatever config it
     /// wants.
     pub fn check_exports(&self) -> Result<(), LoadError> {
-        let fresh = Fresh::start(self).map(drop);
-        fresh.map_err(|broken| self.fault(broken))
+        self.started(Fresh::start).map(drop)
     }
 
     /// Starts an instance to see that it takes its config. Returns the memory that it then holds, in
     /// bytes.
     pub fn try_out(&self) -> Result<usize, LoadError> {
-        let instance = Instance::start(self).map_err(|broken| self.fault(broken))?;
-        Ok(instance.memory().0)
+        Ok(self.started(Instance::start)?.memory().0)
     }
 
-    fn fault(&self, broken: Broken) -> LoadError {
-        LoadError {
+    /// What starts, with patience if it takes some.
+    fn started<T>(&self, start: impl Fn(&Self) -> Result<T, Broken>) -> Result<T, LoadError> {
+        let fault = |cause, passes| LoadError {
             module: self.name.to_string(),
-            cause: broken.message,
+            cause,
+            passes,
+        };
+        let mut started = start(self);
+        if started.as_ref().is_err_and(|broken| broken.gave_up) {
+            self.patience(Tries::One)
+                .map_err(|not| fault(not.cause, not.passes))?;
+            started = start(self);
         }
+        started.map_err(|broken| fault(broken.message, false))
     }
 
     /// Its name in messages: the path as configured.
@@ -190,18 +210,55 @@ impl Module {
         self.versions.current()
     }
 
-    /// After a call that gave up or ran over its time: from now on loops have all the time that
-    /// `timeout` gives. False: that cannot be.
-    pub(super) fn become_patient(&self) -> bool {
-        self.versions.become_patient(&self.engine, |compilation| {
-            let (module, Compilation { time, cached, .. }) = (&*self.name, compilation);
-            tracing::info!(
-                module,
-                ?time,
-                "a loop ran for long: compiled for long loops"
-            );
-            self.observer.metrics.compiled(time, cached);
-        })
+    /// After a call that ran over its time: soon loops have all the time that `timeout` gives.
+    pub(super) fn begin_patience(&self) {
+        let module = self.clone();
+        let patient = self.versions.patient();
+        patient.begin(move || module.make_patient());
+    }
+
+    /// After a call that gave up: returns when loops have all the time that `timeout` gives. A daemon waits
+    /// for as long as that takes. An error says why it cannot be.
+    pub(super) fn wait_for_patience(&self) -> Result<(), NotCompiled> {
+        let tries = if self.engine.compiler() == Compiler::Child {
+            Tries::AsManyAsItTakes
+        } else {
+            Tries::One
+        };
+        self.patience(tries)
+    }
+
+    fn patience(&self, tries: Tries) -> Result<(), NotCompiled> {
+        let module = self.clone();
+        let patient = self.versions.patient();
+        patient.wait(tries, move || module.make_patient())
+    }
+
+    fn make_patient(&self) -> Result<InstancePre<Host>, NotCompiled> {
+        let (module, stream) = (&*self.name, &*self.stream);
+        match self.versions.compile_patient(&self.engine) {
+            Ok((patient, Compilation { time, cached, .. })) => {
+                tracing::info!(
+                    module,
+                    ?time,
+                    "a loop ran for long: compiled for long loops"
+                );
+                self.observer.metrics.compiled(time, cached);
+                Ok(patient)
+            }
+            Err(fault) => {
+                let NotCompiled { cause, passes } = &fault;
+                tracing::warn!(
+                    stream,
+                    module,
+                    cause,
+                    tried_again = passes,
+                    "a loop ran for long, and the module cannot be compiled for long loops: what needs it waits if \
+                     that is tried again, and fails if not"
+                );
+                Err(fault)
+            }
+        }
     }
 
     /// The data of a new store, for an instance whose loops do that.
@@ -242,27 +299,32 @@ impl Module {
     }
 }
 
-fn read(path: &Path, limits: &CompileLimits) -> Result<Vec<u8>, String> {
-    let metadata = fs::metadata(path).map_err(|error| error.to_string())?;
+fn read(path: &Path, limits: &CompileLimits) -> Result<Vec<u8>, NotCompiled> {
+    // A file that is put there is noticed; that one can be read again is not.
+    let cannot = |error: io::Error| match error.kind() {
+        ErrorKind::NotFound => NotCompiled::from(anyhow!("{error}")),
+        _ => NotCompiled::passing(error.to_string()),
+    };
+    let metadata = fs::metadata(path).map_err(cannot)?;
     if !metadata.is_file() {
         // Opening a pipe would wait for its writer.
-        return Err("it is not a file".to_owned());
+        return Err(anyhow!("it is not a file").into());
     }
     let size = metadata.len();
     let most = shape::file_bytes_max(limits);
     let too_large = |size| {
         let memory = display_size(limits.memory);
-        format!("the file has {size} bytes; with compile_memory = \"{memory}\" it may have {most}")
+        anyhow!("the file has {size} bytes; with compile_memory = \"{memory}\" it may have {most}")
     };
     if size > most {
-        return Err(too_large(size));
+        return Err(too_large(size).into());
     }
     // It may grow while it is read.
     let mut bytes = Vec::new();
     let file = fs::File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut bytes));
-    file.map_err(|error| error.to_string())?;
+    file.map_err(cannot)?;
     if bytes.len() as u64 > most {
-        return Err(too_large(bytes.len() as u64));
+        return Err(too_large(bytes.len() as u64).into());
     }
     Ok(bytes)
 }

@@ -143,23 +143,27 @@ fn call(
         instance
     } else {
         metrics.instance_starts.add(1);
-        Instance::start(module).map_err(broken)?
+        match Instance::start(module) {
+            Ok(instance) => instance,
+            Err(why) if why.gave_up => return call_patiently(module, slot, records, why),
+            Err(why) => return Err(broken(why)),
+        }
     };
     let begun = Instant::now();
     let result = instance.call(module, records);
     metrics.call.since(begun);
     metrics.calls.add(1);
-    // However it ended: what is asked too seldom to end in time must not be so again.
-    let overran = begun.elapsed() > module.timeout();
-    let gave_up = matches!(&result, Err(CallError::Broken(broken)) if broken.gave_up);
-    let is_patient = (overran || gave_up) && module.become_patient();
-    if gave_up && is_patient {
-        return call(module, slot, records); // by a patient instance, which does not give up
+    // However it ended: what is asked too seldom to end in time must not be so for long.
+    if begun.elapsed() > module.timeout() {
+        module.begin_patience();
     }
-    let result = result.map_err(|error| match error {
-        CallError::Broken(why) => broken(why),
-        refused @ CallError::Refused(_) => refused,
-    });
+    let result = match result {
+        Err(CallError::Broken(why)) if why.gave_up => {
+            return call_patiently(module, slot, records, why);
+        }
+        Err(CallError::Broken(why)) => Err(broken(why)),
+        result => result,
+    };
     let (memory, peak) = instance.memory();
     metrics.memory_peak.raise(peak as u64);
     slot.memory_peak = slot.memory_peak.max(peak);
@@ -168,4 +172,26 @@ fn call(
         slot.instance = Some(instance);
     }
     result
+}
+
+/// The same call by a patient instance, which does not give up as this one did. The records wait for it: that
+/// it cannot be had yet is not their fault.
+fn call_patiently(
+    module: &Module,
+    slot: &mut Slot,
+    records: &[Record<'_>],
+    gave_up: Broken,
+) -> Result<Vec<Outcome>, CallError> {
+    let Err(fault) = module.wait_for_patience() else {
+        return call(module, slot, records);
+    };
+    let metrics = &module.observer().metrics;
+    metrics.broken_calls(gave_up.cause as usize).add(1);
+    Err(CallError::Broken(Broken {
+        message: format!(
+            "{}, and the module cannot be compiled for that: {}",
+            gave_up.message, fault.cause
+        ),
+        ..gave_up
+    }))
 }

@@ -3,7 +3,7 @@
 //! `compile_memory`.
 
 use anyhow::ensure;
-use wasmparser::{ElementItems, ElementSectionReader, FunctionBody, Parser, Payload};
+use wasmparser::{ElementItems, ElementSectionReader, FunctionBody, Parser, Payload, TypeRef};
 
 use crate::config::{CompileLimits, display_size};
 
@@ -21,13 +21,15 @@ struct Shape {
     imports: u64,
     exports: u64,
     globals: u64,
+    memories: u64,
+    tables: u64,
     table_elements: u64,
     element_items: u64,
     segments: u64,
     modules: u64,
     components: u64,
     instances: u64,
-    /// Functions and globals of the module under way, which each of its instances has anew…
+    /// Things of the module under way that each of its instances has anew…
     own: u64,
     /// …and of the largest one.
     largest: u64,
@@ -39,7 +41,7 @@ const FILE_PART: u64 = 8;
 /// A count, what it is called, and how many bytes of `compile_memory` one takes.
 type Limit = (fn(&Shape) -> u64, &'static str, u64);
 
-const LIMITS: [Limit; 14] = [
+const LIMITS: [Limit; 16] = [
     (|shape| shape.bytes, "bytes", FILE_PART),
     (|shape| shape.functions, "functions", 4 << 10),
     (|shape| shape.largest_body, "bytes in one function", 512),
@@ -52,6 +54,8 @@ const LIMITS: [Limit; 14] = [
     (|shape| shape.imports, "imports", 16 << 10),
     (|shape| shape.exports, "exports", 8 << 10),
     (|shape| shape.globals, "globals", 16 << 10),
+    (|shape| shape.memories, "memories", 1 << 20),
+    (|shape| shape.tables, "tables", 1 << 20),
     (|shape| shape.table_elements, "elements in tables", 256),
     (
         |shape| shape.element_items,
@@ -63,7 +67,8 @@ const LIMITS: [Limit; 14] = [
     (|shape| shape.components, "components", 1 << 20),
     (|shape| shape.instances, "instances", 1 << 20),
 ];
-/// Instances may have so many functions and globals together, one for so many bytes.
+/// Instances may have so many imports, functions, globals and items of element segments together, one for
+/// so many bytes.
 const OWN_BYTES: u64 = 256;
 
 /// Bytes that a file may have.
@@ -109,8 +114,13 @@ impl Shape {
             Payload::ComponentTypeSection(types) => self.types += u64::from(types.count()),
             Payload::ImportSection(imports) => {
                 for import in imports.into_imports() {
-                    import?;
+                    match import?.ty {
+                        TypeRef::Memory(_) => self.memories += 1,
+                        TypeRef::Table(_) => self.tables += 1,
+                        _ => {}
+                    }
                     self.imports += 1;
+                    self.own(1);
                 }
             }
             Payload::ComponentImportSection(imports) => self.imports += u64::from(imports.count()),
@@ -128,7 +138,9 @@ impl Shape {
             Payload::ComponentCanonicalSection(functions) => {
                 self.functions += u64::from(functions.count());
             }
+            Payload::MemorySection(memories) => self.memories += u64::from(memories.count()),
             Payload::TableSection(tables) => {
+                self.tables += u64::from(tables.count());
                 for table in tables {
                     let elements = table?.ty.initial;
                     self.table_elements = self.table_elements.saturating_add(elements);
@@ -159,6 +171,7 @@ impl Shape {
                 ElementItems::Expressions(_, items) => items.count(),
             };
             self.element_items += u64::from(items);
+            self.own(items);
         }
         Ok(())
     }

@@ -1,5 +1,8 @@
 //! Tests of the transform stage, on a guest that misbehaves on demand.
 
+mod instances;
+mod reloads;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;

@@ -1,15 +1,17 @@
 //! The two versions of a module. The swift one gives up where a loop takes long; most never do. The
 //! patient one is made when that happens, and has all the time that the settings give it.
 
-use std::sync::OnceLock;
+use std::sync::Arc;
 use std::time::Duration;
 
 use wasmtime::component::{Component, InstancePre, Linker};
 
+use super::compiler::NotCompiled;
 use super::component::{self, Kind, World};
 use super::engine::{Compiled, Engine};
 use super::host::{self, Host};
 use super::meter::Loops;
+use super::patient::Patient;
 use super::sandbox;
 use crate::config::CompileLimits;
 
@@ -25,7 +27,7 @@ pub(super) struct Versions {
     imports: Vec<String>,
     world: World,
     swift: Option<InstancePre<Host>>,
-    patient: OnceLock<Option<InstancePre<Host>>>,
+    patient: Arc<Patient<InstancePre<Host>>>,
 }
 
 /// How compiling went.
@@ -43,19 +45,16 @@ impl Versions {
         engine: &Engine,
         file: Vec<u8>,
         limits: CompileLimits,
-    ) -> Result<(Self, Compilation), String> {
+    ) -> Result<(Self, Compilation), NotCompiled> {
         let loops = if file.len() > SWIFT_BYTES_MAX {
             Loops::Ask
         } else {
             Loops::GiveUp
         };
-        let compiled = engine
-            .compile(&file, loops, &limits)
-            .map_err(|error| format!("{error:#}"))?;
-        let imports =
-            component::imports(&compiled.component).map_err(|error| format!("{error:#}"))?;
+        let compiled = engine.compile(&file, loops, &limits)?;
+        let imports = component::imports(&compiled.component)?;
         let pre = link(engine, &compiled.component, &imports)
-            .map_err(|error| format!("does not fit the contract: {error:#}"))?;
+            .map_err(|error| anyhow::anyhow!("does not fit the contract: {error:#}"))?;
         let mut versions = Self {
             file,
             limits,
@@ -63,11 +62,11 @@ impl Versions {
             imports,
             world: World::of_component(&compiled.component),
             swift: None,
-            patient: OnceLock::new(),
+            patient: Arc::default(),
         };
         match loops {
             Loops::GiveUp => versions.swift = Some(pre),
-            Loops::Ask => versions.patient = OnceLock::from(Some(pre)),
+            Loops::Ask => versions.patient = Arc::new(Patient::of(pre)),
         }
         Ok((versions, compiled.into()))
     }
@@ -89,21 +88,24 @@ impl Versions {
 
     /// The version to start instances of, and what its loops do.
     pub(super) fn current(&self) -> Option<(&InstancePre<Host>, Loops)> {
-        let patient = self.patient.get().and_then(Option::as_ref);
         let swift = self.swift.as_ref().map(|pre| (pre, Loops::GiveUp));
-        patient.map(|pre| (pre, Loops::Ask)).or(swift)
+        self.patient.get().map(|pre| (pre, Loops::Ask)).or(swift)
     }
 
-    /// From now on the patient version is current. It is compiled now, if it was not yet; then `done`
-    /// is told. False: it cannot be compiled.
-    pub(super) fn become_patient(&self, engine: &Engine, done: impl FnOnce(Compilation)) -> bool {
-        let patient = self.patient.get_or_init(|| {
-            let compiled = engine.compile(&self.file, Loops::Ask, &self.limits).ok()?;
-            let pre = link(engine, &compiled.component, &self.imports).ok()?;
-            done(compiled.into());
-            Some(pre)
-        });
-        patient.is_some()
+    /// The patient version, which is current as soon as it is there.
+    pub(super) const fn patient(&self) -> &Arc<Patient<InstancePre<Host>>> {
+        &self.patient
+    }
+
+    /// Compiles and links the patient version.
+    pub(super) fn compile_patient(
+        &self,
+        engine: &Engine,
+    ) -> Result<(InstancePre<Host>, Compilation), NotCompiled> {
+        let compiled = engine.compile(&self.file, Loops::Ask, &self.limits)?;
+        let pre = link(engine, &compiled.component, &self.imports)
+            .map_err(|error| anyhow::anyhow!("{error:#}"))?;
+        Ok((pre, compiled.into()))
     }
 }
 

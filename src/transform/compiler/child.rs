@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use rustix::process::{self, Resource, Rlimit, Signal};
 
-use super::super::engine::{Compiler, Engine, Prepared};
+use super::super::engine::{Code, Compiler, Engine};
 use super::super::fault::cut;
 use super::super::meter::Loops;
-use super::{Answer, TEXT_BYTES_MAX, Task, outcome_max};
+use super::{Answer, Done, TEXT_BYTES_MAX, Task, outcome_max, unkept};
 use crate::config::display_size;
 
 /// The daemon's own work goes before.
@@ -27,12 +27,20 @@ pub fn serve(task: &Task, input: &mut dyn Read, out: &mut dyn Write) -> anyhow::
     bind(task)?;
     let mut file = Vec::new();
     input.read_to_end(&mut file)?;
-    let (answer, component) = match compile(task, &file) {
-        Ok((prepared, cached)) => {
+    // What is in its way there is in the way of every module.
+    let engine = Engine::start(task.cache.as_deref(), Compiler::Here)?;
+    let (answer, component) = match compile(engine, task, &file) {
+        Ok(done) => {
+            let Done {
+                prepared,
+                cached,
+                unkept,
+            } = done;
             let answer = Answer::Compiled {
                 kind: prepared.kind,
                 instances: prepared.instances,
                 cached,
+                unkept,
                 bytes: prepared.component.len() as u64,
             };
             (answer, prepared.component)
@@ -77,21 +85,21 @@ fn bind(task: &Task) -> anyhow::Result<()> {
 }
 
 /// Compiles the module, or finds that it was compiled before.
-fn compile(task: &Task, file: &[u8]) -> anyhow::Result<(Prepared, bool)> {
+fn compile(engine: Engine, task: &Task, file: &[u8]) -> anyhow::Result<Done> {
     let limits = task.limits();
     let loops = if task.patient {
         Loops::Ask
     } else {
         Loops::GiveUp
     };
-    let engine = Engine::start(task.cache.as_deref(), Compiler::Here)?;
     let prepared = engine.prepare(file, loops, &limits)?;
-    let (component, cached) = engine.load(&prepared.component)?;
+    let (component, found) = engine.load(&prepared.component)?;
     let code = component.image_range();
     let most = outcome_max(&limits);
+    let code_bytes = code.end.addr() - code.start.addr();
     for (what, bytes) in [
         ("a component", prepared.component.len()),
-        ("machine code", code.end.addr() - code.start.addr()),
+        ("machine code", code_bytes),
     ] {
         ensure!(
             bytes as u64 <= most,
@@ -101,14 +109,22 @@ fn compile(task: &Task, file: &[u8]) -> anyhow::Result<(Prepared, bool)> {
     }
     let before = threads();
     drop((component, engine));
-    if !cached {
+    if found == Code::Kept {
         let begun = Instant::now();
         // The cache keeps its size within bounds on a thread that ends with it, and is nobody's to join.
         while threads() >= before && begun.elapsed() < TIDYING {
             thread::sleep(LOOK_EVERY);
         }
     }
-    Ok((prepared, cached))
+    let unkept = (found == Code::Unkept).then(|| match &task.cache {
+        Some(dir) => unkept::cause(dir, code_bytes as u64),
+        None => unkept::nowhere(),
+    });
+    Ok(Done {
+        prepared,
+        cached: found == Code::Cached,
+        unkept,
+    })
 }
 
 /// Threads of this process.

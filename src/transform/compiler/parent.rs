@@ -1,6 +1,6 @@
 //! The parent: starts the child, hands it the module, waits for the answer for a while.
 
-use std::io::{Read, Write as _};
+use std::io::{self, Read, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::anyhow;
 use rustix::process::Signal;
 
 use super::super::engine::Prepared;
 use super::super::fault::cut;
 use super::super::meter::Loops;
-use super::{Answer, TEXT_BYTES_MAX, Task, outcome_max, too_large};
+use super::{Answer, NotCompiled, TEXT_BYTES_MAX, Task, outcome_max, too_large};
 use crate::config::{CompileLimits, display_duration};
 
 /// Whatever the path was by which the process was started: there may be another binary by now.
@@ -25,8 +25,20 @@ const THREADS_MAX: usize = 2;
 const CLOCK: u32 = 4;
 /// How often it is looked whether the child has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
+/// The exit code of a panic.
+const PANICKED: i32 = 101;
 
-/// Has a child compile a module. Returns what it has compiled, and whether that was in the cache before.
+/// What a child has done.
+pub(in super::super) struct Done {
+    /// What it has compiled.
+    pub(in super::super) prepared: Prepared,
+    /// Whether that was in the cache before.
+    pub(in super::super) cached: bool,
+    /// Why it is not there now.
+    pub(in super::super) unkept: Option<String>,
+}
+
+/// Has a child compile a module.
 /// As soon as `stopping` it is killed.
 pub(in super::super) fn compile(
     file: &[u8],
@@ -34,24 +46,25 @@ pub(in super::super) fn compile(
     limits: &CompileLimits,
     cache: Option<&Path>,
     stopping: &AtomicBool,
-) -> anyhow::Result<(Prepared, bool)> {
+) -> Result<Done, NotCompiled> {
     let task = Task {
         cache: cache.map(Path::to_owned),
         patient: loops == Loops::Ask,
         memory: limits.memory,
         seconds: limits.timeout.as_secs().max(1),
     };
-    let mut running = Running(spawn(&task).with_context(|| format!("start a compiler ({SELF})"))?);
-    let said = running.talk(file, limits, stopping);
-    match said.ended? {
-        Ended::Itself(status) if status.success() => read(said.answer, limits),
-        Ended::Itself(status) => Err(anyhow!(post_mortem(status, &said.errors, limits))),
-        Ended::Late => Err(anyhow!(late(limits))),
-        Ended::Stopped => bail!("the process is stopping"),
+    let not_started = |error| NotCompiled::passing(format!("start a compiler ({SELF}): {error}"));
+    let mut running = Running(spawn(&task).map_err(not_started)?);
+    let said = running.talk(file, limits, stopping).map_err(not_started)?;
+    match said.ended {
+        Ended::Itself(status) if status.success() => Ok(read(said.answer, limits)?),
+        Ended::Itself(status) => Err(post_mortem(status, &said.errors, limits)),
+        Ended::Late => Err(NotCompiled::passing(late_by_the_clock(limits))),
+        Ended::Stopped => Err(NotCompiled::passing("the process is stopping")),
     }
 }
 
-fn spawn(task: &Task) -> std::io::Result<Child> {
+fn spawn(task: &Task) -> io::Result<Child> {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     Command::new(SELF)
         .arg0("firehose")
@@ -75,7 +88,7 @@ struct Running(Child);
 struct Said {
     answer: Vec<u8>,
     errors: Vec<u8>,
-    ended: std::io::Result<Ended>,
+    ended: Ended,
 }
 
 enum Ended {
@@ -87,28 +100,41 @@ enum Ended {
 }
 
 impl Running {
-    fn talk(&mut self, file: &[u8], limits: &CompileLimits, stopping: &AtomicBool) -> Said {
+    /// An error says that it could not be talked to.
+    fn talk(
+        &mut self,
+        file: &[u8],
+        limits: &CompileLimits,
+        stopping: &AtomicBool,
+    ) -> io::Result<Said> {
         let (input, output) = (self.0.stdin.take(), self.0.stdout.take());
         let errors = self.0.stderr.take();
         thread::scope(|scope| {
-            scope.spawn(move || {
-                // A child that has ended does not read on; why it has is told elsewhere.
-                input.map(|mut input| input.write_all(file))
-            });
-            let answer = scope.spawn(move || some(output, outcome_max(limits) + TEXT_BYTES_MAX));
-            let errors = scope.spawn(move || some(errors, TEXT_BYTES_MAX));
-            let ended = self.wait(limits.timeout * CLOCK, stopping);
+            let talk = || -> io::Result<_> {
+                let aside = thread::Builder::new;
+                aside().spawn_scoped(scope, move || {
+                    // A child that has ended does not read on; why it has is told elsewhere.
+                    input.map(|mut input| input.write_all(file))
+                })?;
+                let most = outcome_max(limits) + TEXT_BYTES_MAX;
+                let answer = aside().spawn_scoped(scope, move || some(output, most))?;
+                let errors = aside().spawn_scoped(scope, move || some(errors, TEXT_BYTES_MAX))?;
+                let ended = self.wait(limits.timeout * CLOCK, stopping)?;
+                Ok((answer, errors, ended))
+            };
+            let talking = talk();
             // Those that read wait for the end of its pipes.
             self.kill();
-            Said {
+            let (answer, errors, ended) = talking?;
+            Ok(Said {
                 answer: answer.join().unwrap_or_default(),
                 errors: errors.join().unwrap_or_default(),
                 ended,
-            }
+            })
         })
     }
 
-    fn wait(&mut self, timeout: Duration, stopping: &AtomicBool) -> std::io::Result<Ended> {
+    fn wait(&mut self, timeout: Duration, stopping: &AtomicBool) -> io::Result<Ended> {
         let begun = Instant::now();
         loop {
             if let Some(status) = self.0.try_wait()? {
@@ -143,15 +169,12 @@ fn some(from: Option<impl Read>, most: u64) -> Vec<u8> {
     if let Some(mut from) = from {
         // What breaks off is not whole, and that shows.
         let _ = from.by_ref().take(most).read_to_end(&mut bytes);
-        let _ = std::io::copy(&mut from, &mut std::io::sink());
+        let _ = io::copy(&mut from, &mut io::sink());
     }
     bytes
 }
 
-pub(super) fn read(
-    mut answer: Vec<u8>,
-    limits: &CompileLimits,
-) -> anyhow::Result<(Prepared, bool)> {
+pub(super) fn read(mut answer: Vec<u8>, limits: &CompileLimits) -> anyhow::Result<Done> {
     let garbled = || anyhow!("the compiler's answer cannot be read");
     let end = answer.iter().position(|byte| *byte == b'\n');
     let end = end.ok_or_else(garbled)?;
@@ -160,6 +183,7 @@ pub(super) fn read(
             kind,
             instances,
             cached,
+            unkept,
             bytes,
         } => {
             answer.drain(..=end);
@@ -171,7 +195,11 @@ pub(super) fn read(
                 instances,
                 component: answer,
             };
-            Ok((prepared, cached))
+            Ok(Done {
+                prepared,
+                cached,
+                unkept,
+            })
         }
         Answer::Refused(cause) if is_want_of_memory(&cause) => Err(anyhow!(too_large(limits))),
         Answer::Refused(cause) => Err(anyhow!(cause)),
@@ -179,21 +207,54 @@ pub(super) fn read(
 }
 
 /// Why a child has ended without an answer.
-pub(super) fn post_mortem(status: ExitStatus, errors: &[u8], limits: &CompileLimits) -> String {
+pub(super) fn post_mortem(
+    status: ExitStatus,
+    errors: &[u8],
+    limits: &CompileLimits,
+) -> NotCompiled {
     let errors = String::from_utf8_lossy(errors);
     let signal = status.signal();
     if is_want_of_memory(&errors) {
-        return too_large(limits);
+        return NotCompiled::of_module(too_large(limits));
     }
     if signal == Some(Signal::XCPU.as_raw()) {
-        return late(limits);
+        return NotCompiled::of_module(late(limits));
     }
     if signal == Some(Signal::KILL.as_raw()) {
-        return "compiling it was ended by SIGKILL: the machine may be short of memory".to_owned();
+        let cause = "compiling it was ended by SIGKILL: the machine may be short of memory";
+        return NotCompiled::passing(cause);
     }
     let last = errors.lines().rfind(|line| !line.trim().is_empty());
     let last = cut(last.unwrap_or_default(), 500);
-    format!("the compiler broke on it ({status}): {last}")
+    if is_broken(status) && !is_want_of_others(&errors) {
+        return NotCompiled::of_module(format!("the compiler broke on it ({status}): {last}"));
+    }
+    NotCompiled::passing(format!("the compiler has ended ({status}): {last}"))
+}
+
+/// Whether it has ended as what is broken does: by a panic, or a signal that tells of a fault in the code.
+/// Whoever ends it from outside takes another signal, and with another code it has said why it cannot begin.
+fn is_broken(status: ExitStatus) -> bool {
+    let of_faults = [
+        Signal::ABORT,
+        Signal::BUS,
+        Signal::FPE,
+        Signal::ILL,
+        Signal::SEGV,
+        Signal::SYS,
+        Signal::TRAP,
+        Signal::XFSZ,
+    ];
+    status.code() == Some(PANICKED)
+        || of_faults
+            .iter()
+            .any(|fault| status.signal() == Some(fault.as_raw()))
+}
+
+/// Of threads or files there are too many on the machine.
+fn is_want_of_others(said: &str) -> bool {
+    let signs = ["Resource temporarily unavailable", "Too many open files"];
+    signs.iter().any(|sign| said.contains(sign))
 }
 
 fn is_want_of_memory(said: &str) -> bool {
@@ -208,6 +269,13 @@ fn is_want_of_memory(said: &str) -> bool {
 fn late(limits: &CompileLimits) -> String {
     format!(
         "compiling it takes longer than compile_timeout = \"{}\": raise that if the module is worth it",
+        display_duration(limits.timeout)
+    )
+}
+
+fn late_by_the_clock(limits: &CompileLimits) -> String {
+    format!(
+        "compiling it was given up after {CLOCK} times compile_timeout = \"{}\" by the clock: the machine is busy",
         display_duration(limits.timeout)
     )
 }

@@ -40,14 +40,14 @@ struct Survey<'a> {
 /// The module, rewritten.
 pub(super) fn metered(bytes: &[u8], loops: Loops) -> anyhow::Result<Vec<u8>> {
     let survey = Survey::of(bytes)?;
-    if survey.bodies.is_empty() {
-        return Ok(bytes.to_vec()); // nothing in it runs
-    }
     let is_plain = |memory: &MemoryType| !memory.memory64 && memory.page_size_log2.is_none();
     ensure!(
         survey.memories.len() <= 1 && survey.memories.iter().all(is_plain),
         "a module may have one memory, of 32 bits and pages of 64 KiB"
     );
+    if survey.bodies.is_empty() {
+        return Ok(bytes.to_vec()); // nothing in it runs
+    }
     let (hints, code) = survey.code(loops)?;
     let mut out = Vec::with_capacity(bytes.len() + bytes.len() / 2);
     let mut reader = BinaryReader::new(bytes, 0);

@@ -202,11 +202,15 @@ fn whatever_a_module_does_the_host_is_asked() {
 
 #[test]
 fn memories_that_cannot_be_asked_are_refused() {
-    for memories in ["(memory 1) (memory 1)", "(memory i64 1)"] {
-        let wasm =
-            wat::parse_str(format!("(module {memories} (func))")).expect("it is written well");
-        let refused = module::metered(&wasm, Loops::Ask).expect_err(memories);
-        assert!(refused.to_string().contains("one memory"), "{refused:#}");
+    let two_imported = "(import \"a\" \"b\" (memory 1)) (import \"a\" \"c\" (memory 1))";
+    for memories in ["(memory 1) (memory 1)", "(memory i64 1)", two_imported] {
+        // Without code, too: each memory takes addresses when the module is instantiated.
+        for code in ["(func)", ""] {
+            let wasm = wat::parse_str(format!("(module {memories} {code})"));
+            let wasm = wasm.expect("it is written well");
+            let refused = module::metered(&wasm, Loops::Ask).expect_err(memories);
+            assert!(refused.to_string().contains("one memory"), "{refused:#}");
+        }
     }
 }
 

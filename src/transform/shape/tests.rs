@@ -5,7 +5,8 @@ use std::time::Duration;
 use wasm_encoder::{
     CodeSection, Component, ElementSection, Elements, Encode as _, EntityType, ExportKind,
     ExportSection, Function, FunctionSection, GlobalSection, GlobalType, ImportSection,
-    InstanceSection, Module, RefType, TableSection, TableType, TypeSection, ValType,
+    InstanceSection, MemorySection, MemoryType, Module, RefType, TableSection, TableType,
+    TypeSection, ValType,
 };
 
 use super::*;
@@ -14,6 +15,21 @@ use super::*;
 const LIMITS: CompileLimits = CompileLimits {
     memory: 128 << 20,
     timeout: Duration::from_secs(5),
+};
+
+const MEMORY: MemoryType = MemoryType {
+    minimum: 0,
+    maximum: None,
+    memory64: false,
+    shared: false,
+    page_size_log2: None,
+};
+const TABLE: TableType = TableType {
+    element_type: RefType::FUNCREF,
+    table64: false,
+    minimum: 0,
+    maximum: None,
+    shared: false,
 };
 
 /// A module of one section.
@@ -74,6 +90,14 @@ fn too_much_of_anything_is_named_with_its_limit() {
         maximum: None,
         shared: false,
     });
+    let (mut memories, mut many_tables) = (MemorySection::new(), TableSection::new());
+    let (mut imported_memories, mut imported_tables) = (ImportSection::new(), ImportSection::new());
+    for _ in 0..129 {
+        memories.memory(MEMORY);
+        many_tables.table(TABLE);
+        imported_memories.import("a", "b", MEMORY);
+        imported_tables.import("a", "b", TABLE);
+    }
     let mut long = Function::new([]);
     long.raw(vec![1; 300_000]);
     let wide = Function::new([(3000, ValType::I32), (3000, ValType::I64)]);
@@ -89,6 +113,11 @@ fn too_much_of_anything_is_named_with_its_limit() {
         (module(&segments), "it has 40000 segments;"),
         (module(&items), "it has 600000 items in element segments;"),
         (module(&tables), "it has 4294967295 elements in tables;"),
+        (module(&memories), "it has 129 memories;"),
+        (module(&imported_memories), "it has 129 memories;"),
+        (wrap_module(&module(&memories)), "it has 129 memories;"),
+        (module(&many_tables), "it has 129 tables;"),
+        (module(&imported_tables), "it has 129 tables;"),
         (functions(1, &long), "it has 300001 bytes in one function;"),
         (functions(1, &wide), "it has 6000 locals in one function;"),
     ] {
@@ -123,6 +152,13 @@ fn what_lies_in_components_counts_however_deep() {
     assert!(refused(&deep).starts_with("it has 200 components;"));
 }
 
+/// A component around a core module, two levels deep.
+fn wrap_module(core: &[u8]) -> Vec<u8> {
+    let mut component = Component::new();
+    component.section(&wasm_encoder::RawSection { id: 1, data: core });
+    wrap(&component.finish())
+}
+
 /// A component around a component.
 fn wrap(inner: &[u8]) -> Vec<u8> {
     let mut outer = Component::HEADER.to_vec();
@@ -135,4 +171,13 @@ fn wrap(inner: &[u8]) -> Vec<u8> {
 fn the_larger_a_module_the_fewer_of_its_instances() {
     let of = |count| check(&functions(count, &Function::new([])), &LIMITS).unwrap();
     assert_eq!([of(0), of(1), of(524), of(10_000)], [1000, 1000, 1000, 52]);
+    // What an instance has anew, each takes memory of the host's.
+    let mut imports = ImportSection::new();
+    let mut elements = ElementSection::new();
+    for _ in 0..5000 {
+        imports.import("a", "b", EntityType::Function(0));
+        elements.passive(Elements::Functions((&[0, 0][..]).into()));
+    }
+    assert_eq!(check(&module(&imports), &LIMITS).unwrap(), 104);
+    assert_eq!(check(&module(&elements), &LIMITS).unwrap(), 52);
 }

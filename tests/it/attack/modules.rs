@@ -1,15 +1,14 @@
 //! Modules that harm whoever loads them: what cannot be used at the start stops its own stream and no other,
 //! and what a compiler takes for them, or breaks on, is not the daemon's.
 
+mod bombs;
+
 use std::fs;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use wasm_encoder::{
-    BlockType, CodeSection, Component, CustomSection, ElementSection, Elements, EntityType,
-    Function, FunctionSection, ImportSection, InstanceSection, Module, ModuleArg, ModuleSection,
-    RawSection, RefType, Section, TableSection, TableType, TypeSection, ValType,
-};
+
+use bombs::{bombs, slow};
 
 use crate::support::campaign::say;
 use crate::support::daemon::{Site, wait_until};
@@ -46,6 +45,28 @@ fn with_module(name: &str, settings: &str) -> String {
 fn put(site: &Site, stream: &str, record: &str) {
     let reply = post_records(site.address, stream, record.as_bytes()).unwrap();
     assert_eq!(reply.status, 200, "{stream}: {}", reply.text());
+}
+
+/// The log from some moment on.
+struct Log<'s> {
+    site: &'s Site,
+    from: usize,
+}
+
+impl<'s> Log<'s> {
+    fn from_now(site: &'s Site) -> Self {
+        let from = fs::read_to_string(site.log()).unwrap().len();
+        Self { site, from }
+    }
+
+    /// Waits for a line with all of these.
+    fn said(&self, words: &[&str]) {
+        wait_until(&format!("the log says {words:?}"), || {
+            let log = fs::read_to_string(self.site.log()).unwrap();
+            let mut lines = log[self.from..].lines();
+            lines.any(|line| words.iter().all(|word| line.contains(word)))
+        });
+    }
 }
 
 /// Waits until a stream has delivered exactly these records, in any order.
@@ -155,25 +176,15 @@ fn a_bomb_is_refused_at_a_reload_and_at_the_start_and_the_daemon_stays_small() {
         build(&site, &format!("{stream}.wasm"), HOSTILE);
     }
     let daemon = site.start();
-    let refusals = || {
-        let log = fs::read_to_string(site.log()).unwrap();
-        let lines = log
-            .lines()
-            .filter(|line| line.contains("the old one goes on"));
-        lines.map(str::to_owned).collect::<Vec<_>>()
-    };
     let (bombs, mut slowest) = (bombs(), Duration::ZERO);
     for (at, bomb) in bombs.iter().enumerate() {
+        let log = Log::from_now(&site);
         let begun = Instant::now();
         lay(&site, bomb.stream, &bomb.bytes);
         let name = bomb.name;
-        wait_until(&format!("the bomb of {name} is refused"), || {
-            refusals().len() > at
-        });
+        log.said(&["the old one goes on", bomb.cause]);
         let (took, bytes) = (begun.elapsed(), bomb.bytes.len());
         slowest = slowest.max(took);
-        let said = refusals().pop().unwrap();
-        assert!(said.contains(bomb.cause), "{name}: {said}");
         say(&format!(
             "modules: {name}, {bytes} bytes: refused after {took:.1?}"
         ));
@@ -228,182 +239,11 @@ fn a_bomb_is_refused_at_a_reload_and_at_the_start_and_the_daemon_stays_small() {
 /// What the daemon may take, in bytes: it takes some eighty MiB when it does nothing.
 const PEAK_MAX: u64 = 160 << 20;
 
-/// A module that takes far more than it seems to.
-struct Bomb {
-    /// The stream that is given it.
-    stream: &'static str,
-    name: &'static str,
-    bytes: Vec<u8>,
-    /// What is said of it.
-    cause: &'static str,
-}
-
 /// Puts a module in the place of a stream's own, whole.
 fn lay(site: &Site, stream: &str, module: &[u8]) {
     let unfinished = site.path("unfinished");
     fs::write(&unfinished, module).unwrap();
     fs::rename(unfinished, site.path(format!("{stream}.wasm"))).unwrap();
-}
-
-/// The first two compile, but for what that takes.
-#[expect(clippy::too_many_lines, reason = "one list, a few lines an entry")]
-fn bombs() -> Vec<Bomb> {
-    let bomb = |name, bytes, cause| Bomb {
-        stream: "slow",
-        name,
-        bytes,
-        cause,
-    };
-    let mut types = TypeSection::new();
-    for _ in 0..1_000_000 {
-        types.ty().function([], []);
-    }
-    let mut imports = ImportSection::new();
-    for at in 0..100_000_u32 {
-        imports.import("a", &at.to_string(), EntityType::Function(0));
-    }
-    let mut elements = ElementSection::new();
-    let items = vec![0; 4_000_000];
-    elements.passive(Elements::Functions((&items[..]).into()));
-    let mut tables = TableSection::new();
-    tables.table(TableType {
-        element_type: RefType::FUNCREF,
-        table64: false,
-        minimum: u64::from(u32::MAX),
-        maximum: None,
-        shared: false,
-    });
-    let mut deep = Component::HEADER.to_vec();
-    for _ in 0..5000 {
-        let mut outer = Component::new();
-        outer.section(&RawSection { id: 4, data: &deep });
-        deep = outer.finish();
-    }
-    let mut instances = InstanceSection::new();
-    for _ in 0..100_000 {
-        instances.instantiate(0, Vec::<(&str, ModuleArg)>::new());
-    }
-    let mut many = Component::new();
-    many.section(&ModuleSection(&Module::new()));
-    many.section(&instances);
-    let (head, _) = HOSTILE.trim_end().rsplit_once(')').unwrap();
-    let with = |more: &str| wat::parse_str(format!("{head}{more})")).unwrap();
-    let configure = |first: &str| {
-        let head = "(func (export \"configure\") (param $at i32) (param $len i32) (result i32)\n    (local $ret i32)";
-        let guest = HOSTILE.replace(head, &format!("{head} {first}"));
-        assert_ne!(guest, HOSTILE);
-        wat::parse_str(guest).unwrap()
-    };
-    let memory = HOSTILE.replace("\"memory\") 4)", "\"memory\") 65536)");
-    let endless = "(loop $again (br $again))";
-    let greedy = "(loop $again (drop (memory.grow (i32.const 1))) (br $again))";
-    let start = format!("(func $endless {endless}) (start $endless)");
-    let custom = CustomSection {
-        name: "x".into(),
-        data: vec![0; 200 << 20].into(),
-    };
-    vec![
-        Bomb {
-            stream: "large",
-            ..bomb(
-                "live values",
-                functions(1, &live_values(3000)),
-                "compile_memory",
-            )
-        },
-        bomb(
-            "slow functions",
-            functions(30_000, &live_values(20)),
-            "compile_timeout",
-        ),
-        bomb(
-            "empty functions",
-            functions(900_000, &live_values(0)),
-            "900000 functions",
-        ),
-        bomb("types", module(&[&types]), "1000000 types"),
-        bomb("imports", module(&[&imports]), "100000 imports"),
-        bomb("element segments", module(&[&elements]), "4000000 items"),
-        bomb("tables", module(&[&tables]), "4294967295 elements"),
-        bomb("nested components", deep, "components"),
-        bomb("instances", many.finish(), "100000 instances"),
-        bomb(
-            "a custom section",
-            module(&[&custom]),
-            "the file has 209715",
-        ),
-        bomb(
-            "a large memory",
-            wat::parse_str(memory).unwrap(),
-            "bytes of memory",
-        ),
-        bomb(
-            "a large table",
-            with("(table 10000000 funcref)"),
-            "elements in tables",
-        ),
-        bomb(
-            "an endless configure",
-            configure(endless),
-            "longer than timeout",
-        ),
-        bomb("a greedy configure", configure(greedy), "bytes of memory"),
-        bomb("an endless start", with(&start), "longer than timeout"),
-        bomb(
-            "garbage",
-            b"\0asm\x01\0\0\0\xff\xff\xff\xff".to_vec(),
-            "slow.wasm",
-        ),
-    ]
-}
-
-fn module(sections: &[&dyn Section]) -> Vec<u8> {
-    let mut bytes = Module::HEADER.to_vec();
-    for section in sections {
-        section.append_to(&mut bytes);
-    }
-    bytes
-}
-
-/// A module of that many such functions.
-fn functions(count: u32, function: &Function) -> Vec<u8> {
-    let (mut types, mut declared, mut code) = (
-        TypeSection::new(),
-        FunctionSection::new(),
-        CodeSection::new(),
-    );
-    types.ty().function([], [ValType::I64]);
-    for _ in 0..count {
-        declared.function(0);
-        code.function(function);
-    }
-    in_component(&module(&[&types, &declared, &code]))
-}
-
-/// A component that holds a core module: whether it fits the contract is seen when it is compiled.
-fn in_component(core: &[u8]) -> Vec<u8> {
-    let mut component = Component::new();
-    component.section(&RawSection { id: 1, data: core });
-    component.finish()
-}
-
-/// A function that keeps so many values alive across as many calls and branches.
-fn live_values(count: u32) -> Function {
-    let mut function = Function::new([(count, ValType::I64)]);
-    let mut code = function.instructions();
-    for local in 0..count {
-        code.call(0).local_set(local);
-    }
-    for local in 0..count {
-        code.local_get(local).i32_wrap_i64().if_(BlockType::Empty);
-        code.call(0).local_set(local).end();
-    }
-    code.i64_const(0);
-    for local in 0..count {
-        code.local_get(local).i64_add();
-    }
-    code.end();
-    function
 }
 
 #[test]
@@ -412,42 +252,129 @@ fn whatever_happens_to_the_compiler_the_daemon_goes_on_and_takes_it_along() {
     let site = Site::new(&(stream("calm", "") + &with_module("bomb", limits)));
     build(&site, "bomb.wasm", HOSTILE);
     let mut daemon = site.start();
-    let slow = functions(10_000, &live_values(100));
-    let ends = [
-        ("x1", Signal::KILL, "SIGKILL"),
-        ("x2", Signal::STOP, "compile_timeout"),
-    ];
-    for (record, signal, cause) in ends {
-        lay(&site, "bomb", &slow);
-        let mut compiler = None;
-        wait_until("it is compiled", || {
-            compiler = compiler_of(&site);
-            compiler.is_some()
-        });
-        let begun = Instant::now();
-        kill_process(compiler.unwrap(), signal).unwrap();
-        wait_until("the daemon says so", || {
-            let log = fs::read_to_string(site.log()).unwrap();
-            let said = |line: &str| line.contains("the old one goes on") && line.contains(cause);
-            log.lines().any(said)
-        });
-        say(&format!(
-            "modules: a compiler with {signal:?} is given up after {:.1?}",
-            begun.elapsed()
-        ));
-        put(&site, "bomb", record);
-        put(&site, "calm", record);
-        assert!(compiler_of(&site).is_none());
-    }
+    let slow = slow();
+    let log = Log::from_now(&site);
+    lay(&site, "bomb", &slow);
+    let first = compiler(&site);
+    let begun = Instant::now();
+    kill_process(first, Signal::KILL).unwrap();
+    log.said(&["the old one goes on", "SIGKILL"]);
+    put(&site, "bomb", "x1");
+    put(&site, "calm", "x1");
+    // Nobody has to ask for the next try.
+    let second = compiler(&site);
+    assert_ne!(first, second);
+    say(&format!(
+        "modules: a compiler that was killed is tried again after {:.1?}",
+        begun.elapsed()
+    ));
+    let begun = Instant::now();
+    kill_process(second, Signal::STOP).unwrap();
+    log.said(&["the old one goes on", "compile_timeout", "by the clock"]);
+    say(&format!(
+        "modules: a compiler that does nothing is given up after {:.1?}",
+        begun.elapsed()
+    ));
+    put(&site, "bomb", "x2");
+    put(&site, "calm", "x2");
     for stream in ["bomb", "calm"] {
         delivered(&site, stream, &["x1", "x2"]);
     }
+    build(&site, "bomb.wasm", HOSTILE);
+    log.said(&["new transform modules are at work"]);
     // Without its parent there is nobody to compile for.
     lay(&site, "bomb", &slow);
-    wait_until("it is compiled", || compiler_of(&site).is_some());
+    compiler(&site);
     daemon.alive();
     daemon.kill();
     wait_until("the compiler has ended", || compiler_of(&site).is_none());
+}
+
+#[test]
+fn a_module_that_takes_long_to_compile_delays_no_other_stream() {
+    let limits = "compile_timeout = \"10m\"";
+    let site = Site::new(&(with_module("slow", limits) + &with_module("swift", limits)));
+    for stream in ["slow", "swift"] {
+        build(&site, &format!("{stream}.wasm"), HOSTILE);
+    }
+    let daemon = site.start();
+    let log = Log::from_now(&site);
+    lay(&site, "slow", &slow());
+    let stuck = compiler(&site);
+    kill_process(stuck, Signal::STOP).unwrap();
+    let begun = Instant::now();
+    // A loop that takes long, for which the other module is compiled once more…
+    put(&site, "swift", "n");
+    delivered(&site, "swift", &["n"]);
+    // …and a new one in its place.
+    let doubling = HOSTILE.replace("(i32.const 50)) ;; 2", "(i32.const 120)) ;; x");
+    build(&site, "swift.wasm", &doubling);
+    log.said(&["new transform modules are at work", "swift"]);
+    put(&site, "swift", "x");
+    delivered(&site, "swift", &["n", "x", "x"]);
+    say(&format!(
+        "modules: compiled twice and at work after {:.1?} beside one that takes for ever",
+        begun.elapsed()
+    ));
+    assert_eq!(compiler_of(&site), Some(stuck), "it is at it all the while");
+    put(&site, "slow", "y");
+    delivered(&site, "slow", &["y"]);
+    daemon.drain();
+}
+
+#[test]
+fn what_cannot_be_kept_is_not_compiled_by_the_daemon_and_tried_again() {
+    let site = Site::new(&(stream("calm", "") + &with_module("one", "")));
+    build(&site, "one.wasm", HOSTILE);
+    let cache = site.path("data/state/compiled~");
+    // As on a full disk nothing can be written there.
+    let modules = cache.join("modules");
+    fs::create_dir_all(&cache).unwrap();
+    fs::write(&modules, "").unwrap();
+    let mut daemon = site.spawn(&[]);
+    daemon.alive();
+    put(&site, "calm", "a");
+    delivered(&site, "calm", &["a"]);
+    let told = || get(site.address, "/readyz").unwrap();
+    wait_until("it is told", || {
+        let told = told().text();
+        told.contains("the compiled code cannot be kept") && told.contains("compiled~/modules")
+    });
+    assert!(told().text().contains("by itself"), "{}", told().text());
+    let refused = post_records(site.address, "one", b"x").unwrap();
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    // Without a restart, and though the file of the module is as it was.
+    fs::remove_file(&modules).unwrap();
+    wait_until("all streams run", || told().status == 200);
+    put(&site, "one", "x1");
+    delivered(&site, "one", &["x1"]);
+    // The same with a loop that takes long: the record waits, and does not fail.
+    fs::rename(&modules, cache.join("aside")).unwrap();
+    fs::write(&modules, "").unwrap();
+    let log = Log::from_now(&site);
+    let begun = Instant::now();
+    put(&site, "one", "n");
+    log.said(&["a loop ran for long", "cannot be kept"]);
+    put(&site, "one", "x2");
+    fs::remove_file(&modules).unwrap();
+    delivered(&site, "one", &["n", "x1", "x2"]);
+    say(&format!(
+        "modules: a record that needs another compilation has waited {:.1?} for room",
+        begun.elapsed()
+    ));
+    daemon.drain();
+    let failed = lake::lines(&site.path("lake/one"), "errors");
+    assert!(failed.is_empty(), "{failed:?}");
+}
+
+/// Waits for a process that compiles for the site's daemon.
+fn compiler(site: &Site) -> Pid {
+    let mut compiler = None;
+    wait_until("something is compiled", || {
+        compiler = compiler_of(site);
+        compiler.is_some()
+    });
+    compiler.unwrap()
 }
 
 /// The process that compiles for the site's daemon, if one does.

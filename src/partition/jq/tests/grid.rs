@@ -29,8 +29,6 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("lgamma_r", MATH),
     ("tgamma", MATH),
     ("pow(2;.)", MATH),
-    ("[scan(\"\\\\w+\")]", REGEX),
-    ("gsub(\"(?<a>\\\\w)(?<b>\\\\w)?\";\"\\(.b)\\(.a)\")", REGEX),
     ("[.]|implode?|1", "`implode`"),
     // Digits behind base64.
     ("@base64", BIG),
@@ -42,7 +40,6 @@ const MISSING: &str = "`tostream`";
 const MORE: &str = "`abs`";
 const TRY: &str = "`?`";
 const MATH: &str = "`exp`";
-const REGEX: &str = "regular expressions";
 const BIG: &str = "integers beyond 2^53";
 
 #[test]

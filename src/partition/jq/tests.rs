@@ -3,6 +3,7 @@
 use super::*;
 
 mod grid;
+mod price;
 mod regex;
 
 fn run(query: &str, input: &str) -> Result<String, String> {

@@ -316,28 +316,23 @@ impl Parser<'_> {
                 code.and_then(char::from_u32)
                     .ok_or(format!("`\\{letter}{{{digits}}}` is no character"))?
             }
-            'x' => self.byte(2, 16)?,
+            'x' => byte(self.digits(2, 16), 16)?,
             _ if octal.contains(letter) => {
                 let mut digits = String::from(letter);
-                digits.extend(self.digits(2, 8));
+                digits.push_str(self.digits(2, 8));
                 byte(&digits, 8)?
             }
             other => other,
         })
     }
 
-    fn byte(&mut self, length: usize, radix: u32) -> Result<char, String> {
-        let digits: String = self.digits(length, radix).collect();
-        byte(&digits, radix)
-    }
-
     /// Reads so many digits at most.
-    fn digits(&mut self, length: usize, radix: u32) -> std::str::Chars<'_> {
+    fn digits(&mut self, length: usize, radix: u32) -> &str {
         let is_digit = |char: &char| char.is_digit(radix);
         let length = self.rest.chars().take(length).take_while(is_digit).count();
         let (digits, rest) = self.rest.split_at(length);
         self.rest = rest;
-        digits.chars()
+        digits
     }
 
     /// Reads what stands behind an opening parenthesis.

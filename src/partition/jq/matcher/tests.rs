@@ -58,7 +58,9 @@ fn search(pattern: &Pattern, text: &str, from: usize) -> (Option<Match>, u64) {
     let before = burned();
     let searches = pattern.searches(text);
     let found = bounded(|| pattern.find(text, from, &searches)).unwrap();
-    let steps = (burned() - before) * 128 + searches.uncharged();
+    // What it takes to begin is no step.
+    let begun = 1 + pattern.program.names.len() as u64 / 8;
+    let steps = (burned() - before - begun) * 128 + searches.uncharged();
     (found, steps)
 }
 

@@ -29,6 +29,7 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("lgamma_r", MATH),
     ("tgamma", MATH),
     ("pow(2;.)", MATH),
+    ("[match(\"a\";\"gl\")]", REGEX),
     ("[.]|implode?|1", "`implode`"),
     // Digits behind base64.
     ("@base64", BIG),
@@ -40,6 +41,7 @@ const MISSING: &str = "`tostream`";
 const MORE: &str = "`abs`";
 const TRY: &str = "`?`";
 const MATH: &str = "`exp`";
+const REGEX: &str = "regular expressions";
 const BIG: &str = "integers beyond 2^53";
 
 #[test]

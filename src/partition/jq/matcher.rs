@@ -2,18 +2,18 @@
 //!
 //! An engine of our own since one that is called whole cannot be stopped, nor asked how far it has
 //! looked: a search may read to the end of the text for a match of one character, and the next one
-//! again. Syntax and meaning are those of `regex-bites`, to which the tests hold it.
+//! again. Syntax and meaning are those of jq 1.6, to which the tests hold it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::ops::Range;
 use std::rc::Rc;
 
 use super::meter::charge;
 use program::Program;
-pub(super) use search::Allowance;
-use search::Memory;
+pub(super) use search::Searches;
 pub(super) use syntax::Options;
 
+mod bracket;
 mod class;
 mod look;
 mod program;
@@ -27,7 +27,6 @@ const KEPT_EFFORT: usize = 1 << 12;
 
 thread_local! {
     static COMPILED: RefCell<Vec<Rc<Pattern>>> = const { RefCell::new(Vec::new()) };
-    static MEMORY: Cell<Option<Box<Memory>>> = const { Cell::new(None) };
 }
 
 /// A compiled pattern.
@@ -75,30 +74,20 @@ impl Pattern {
         self.program.names.iter().map(Option::as_deref)
     }
 
-    /// What all searches of a text may burn.
-    pub(super) fn allowance(&self, text: &str) -> Allowance {
-        Allowance::new(&self.program, text)
+    /// Begins to search a text.
+    pub(super) fn searches(&self, text: &str) -> Searches {
+        Searches::new(&self.program, text)
     }
 
     /// The first match from a byte on, which is where a character begins.
-    pub(super) fn find(&self, text: &str, from: usize, allowance: &Allowance) -> Option<Match> {
+    pub(super) fn find(&self, text: &str, from: usize, searches: &Searches) -> Option<Match> {
         let mut places = vec![0; 2 * self.program.names.len()];
-        let found = self.search(text, from, allowance, &mut places);
+        let found = searches.search(&self.program, text, from, &mut places);
         found.then_some(Match(places))
     }
 
-    pub(super) fn is_match(&self, text: &str, allowance: &Allowance) -> bool {
-        self.search(text, 0, allowance, &mut [])
-    }
-
-    fn search(&self, text: &str, from: usize, allowance: &Allowance, found: &mut [usize]) -> bool {
-        charge(1 + found.len() / 16);
-        let mut memory = MEMORY.take().unwrap_or_default();
-        let is_found = memory.search(&self.program, text, from, allowance, found);
-        if memory.is_small() {
-            MEMORY.set(Some(memory));
-        }
-        is_found
+    pub(super) fn is_match(&self, text: &str, searches: &Searches) -> bool {
+        searches.search(&self.program, text, 0, &mut [])
     }
 }
 

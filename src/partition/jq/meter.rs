@@ -40,6 +40,11 @@ pub(super) fn charge(units: usize) {
     }
 }
 
+/// Burns the fuel of looking a key up, which reads all of it.
+pub(super) fn charge_key(key: &[u8]) {
+    charge(key.len() / 64);
+}
+
 /// What all evaluations on this thread have burned; what counts is the difference of two times.
 pub(in crate::partition) fn burned() -> u64 {
     BURNED.get()

@@ -3,6 +3,8 @@
 use super::*;
 
 mod grid;
+mod price;
+mod regex;
 
 fn run(query: &str, input: &str) -> Result<String, String> {
     let compiled =

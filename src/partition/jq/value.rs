@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use super::meter::{charge, stop};
+use super::meter::{charge, charge_key, stop};
 use crate::json::RawNumber;
 use crate::partition::number;
 

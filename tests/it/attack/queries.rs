@@ -9,9 +9,10 @@ use crate::support::event::ERROR_PREFIX;
 use crate::support::http::post_records;
 use crate::support::lake;
 
-/// Queries, each with what its record repeats and how many bytes of it. All but the last find short
-/// matches and read on behind each of them as far as they can.
-const EXPENSIVE: [(&str, &str, usize); 7] = [
+/// Queries, each with what its record repeats and how many bytes of it. All but the last two find
+/// short matches and read on behind each of them as far as they can; the one before the last has a
+/// program of 90,000 steps.
+const EXPENSIVE: [(&str, &str, usize); 8] = [
     (
         r#"[.s|scan("[0-9]+(?:.*ms)?")]|length|tostring"#,
         "1 ",
@@ -34,6 +35,11 @@ const EXPENSIVE: [(&str, &str, usize); 7] = [
         80_000,
     ),
     (r#".s|sub("(?<x>b|a(.*c)?)";"\(.x)-";"gi")"#, "AB", 40_000),
+    (
+        r#".s|split("a|(?:a{300}){300}";"g")|length|tostring"#,
+        "a",
+        70_000,
+    ),
     (r#".s|test(.[0:400] + "c")|tostring"#, "(?:a?){99}", 20_000),
 ];
 

@@ -1,7 +1,45 @@
 //! Sets of characters.
 
+use std::sync::LazyLock;
+
+use regex_syntax::hir::{Class as HirClass, ClassUnicode, ClassUnicodeRange, HirKind};
+
 /// First and last code point of characters in a row.
 pub(super) type Run = (u32, u32);
+
+/// The classes that have names, as Unicode has them; `\d` and `\s` are two of them.
+const NAMED: [(&str, &str); 14] = [
+    ("word", r"[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]"),
+    ("digit", r"\p{Nd}"),
+    ("space", r"\p{White_Space}"),
+    ("alnum", r"[\p{Alphabetic}\p{Nd}]"),
+    ("alpha", r"\p{Alphabetic}"),
+    ("ascii", r"[\x00-\x7f]"),
+    ("blank", r"[\p{Zs}\t]"),
+    ("cntrl", r"\p{Cc}"),
+    ("graph", r"[^\p{White_Space}\p{Cc}\p{Cn}]"),
+    ("lower", r"\p{Lowercase}"),
+    ("print", r"[[^\p{White_Space}\p{Cc}\p{Cn}]\p{Zs}]"),
+    ("punct", r"\p{P}"),
+    ("upper", r"\p{Uppercase}"),
+    ("xdigit", r"[0-9A-Fa-f]"),
+];
+
+/// `\w` where it stands by itself: Oniguruma takes some more for words of what Latin-1 has.
+const WORD: &str = r"[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}²³¹¼½¾]";
+
+static CLASSES: LazyLock<Vec<Class>> =
+    LazyLock::new(|| NAMED.iter().map(|(_, pattern)| read(pattern)).collect());
+static WORDS: LazyLock<Class> = LazyLock::new(|| read(WORD));
+
+/// The class that a pattern is.
+fn read(pattern: &str) -> Class {
+    let parsed = regex_syntax::parse(pattern).map(regex_syntax::hir::Hir::into_kind);
+    match parsed {
+        Ok(HirKind::Class(HirClass::Unicode(class))) => Class::of_ranges(&class),
+        _ => Class::new([]),
+    }
+}
 
 /// A set of characters.
 #[derive(Clone, Debug)]
@@ -37,8 +75,61 @@ impl Class {
         Self { ascii, runs }
     }
 
+    fn of_ranges(class: &ClassUnicode) -> Self {
+        Self::of(class.iter().map(|range| (range.start(), range.end())))
+    }
+
+    pub(super) fn any() -> Self {
+        Self::of([('\0', char::MAX)])
+    }
+
+    pub(super) fn any_but_line_end() -> Self {
+        Self::of([('\n', '\n')]).negated()
+    }
+
+    /// `[:name:]`
+    pub(super) fn named(name: &str) -> Option<&'static Self> {
+        let at = NAMED.iter().position(|(known, _)| *known == name)?;
+        CLASSES.get(at)
+    }
+
+    /// What `\b` goes by.
+    pub(super) fn is_word(char: char) -> bool {
+        WORDS.has(char)
+    }
+
+    /// The class that a letter behind a backslash stands for, outside of brackets.
+    pub(super) fn of_letter_alone(letter: char) -> Option<Self> {
+        match letter {
+            'w' => Some(WORDS.clone()),
+            'W' => Some(WORDS.negated()),
+            other => Self::of_letter(other),
+        }
+    }
+
+    /// The class that a letter behind a backslash stands for, within brackets.
+    pub(super) fn of_letter(letter: char) -> Option<Self> {
+        let name = match letter.to_ascii_lowercase() {
+            'w' => "word",
+            'd' => "digit",
+            's' => "space",
+            _ => return None,
+        };
+        let class = Self::named(name)?;
+        Some(if letter.is_ascii_uppercase() {
+            class.negated()
+        } else {
+            class.clone()
+        })
+    }
+
     pub(super) fn runs(&self) -> &[Run] {
         &self.runs
+    }
+
+    /// Whether there is one character in it.
+    pub(super) fn is_one(&self) -> bool {
+        matches!(self.runs[..], [(first, last)] if first == last)
     }
 
     pub(super) fn has(&self, char: char) -> bool {
@@ -50,23 +141,40 @@ impl Class {
         self.runs.get(at).is_some_and(|(first, _)| *first <= code)
     }
 
-    /// Marks the bytes that its characters can begin with, and perhaps some others beyond ASCII.
+    /// Marks the bytes that its characters can begin with.
     pub(super) fn first_bytes(&self, marked: &mut [bool; 256]) {
-        for (code, marked) in marked[..128].iter_mut().enumerate() {
-            *marked |= (self.ascii >> code) & 1 == 1;
+        let byte = |code: u32| match code {
+            0..0x80 => code,
+            0x80..0x800 => 0xc0 | code >> 6,
+            0x800..0x1_0000 => 0xe0 | code >> 12,
+            _ => 0xf0 | code >> 18,
+        };
+        for (first, last) in &self.runs {
+            marked[byte(*first) as usize..=byte(*last) as usize].fill(true);
         }
-        if self.runs.last().is_some_and(|(_, last)| *last >= 128) {
-            marked[0xc2..=0xf4].fill(true);
-        }
+        // Bytes within characters: a search begins nowhere there.
+        marked[0x80..0xc2].fill(false);
     }
 
-    /// The same with the other case of all ASCII letters that are in it.
+    /// What [`Self::without_case`] takes.
+    pub(super) fn case_effort(&self) -> usize {
+        let spans = self.runs.iter().map(|(first, last)| last - first + 1);
+        let span = spans.fold(0, u32::saturating_add).min(4096);
+        8 + span as usize / 2
+    }
+
+    /// The same with the other cases of all characters that are in it, each for itself.
     pub(super) fn without_case(self) -> Self {
-        let letters = ('a'..='z').zip('A'..='Z');
-        let others = letters.flat_map(|(lower, upper)| [(lower, upper), (upper, lower)]);
-        let others = others.filter(|(one, _)| self.has(*one));
-        let others = others.map(|(_, other)| (other.into(), other.into()));
-        Self::new(self.runs.iter().copied().chain(others))
+        let runs = self.runs.iter();
+        let ranges = runs.filter_map(|(first, last)| {
+            // A run may begin or end among the surrogates.
+            let first = char::from_u32(*first).unwrap_or('\u{e000}');
+            let last = char::from_u32(*last).unwrap_or('\u{d7ff}');
+            (first <= last).then(|| ClassUnicodeRange::new(first, last))
+        });
+        let mut class = ClassUnicode::new(ranges);
+        class.case_fold_simple();
+        Self::of_ranges(&class)
     }
 
     /// What is not in it.

@@ -5,7 +5,8 @@ use super::class::Class;
 use super::look::Look;
 use super::syntax::{Node, Options, Tree};
 
-/// How many steps and visits of nodes a pattern may become, its repetitions written out.
+/// How many steps and visits of nodes a pattern may become, its repetitions written out, and what
+/// its classes take.
 const EFFORT_MAX: usize = 1 << 18;
 /// Bound on steps times places that are kept for groups: what a search may have in memory.
 const PLACES_MAX: usize = 1 << 20;
@@ -36,6 +37,8 @@ pub(super) struct Program {
     pub effort: usize,
     /// Whether it matches at the start of a text only.
     pub anchored: bool,
+    /// Whether a match has to be longer than nothing.
+    pub not_empty: bool,
     /// Which bytes a match can begin with; none if it may be empty.
     pub first: Option<Box<[bool; 256]>>,
 }
@@ -45,11 +48,11 @@ impl Program {
         let tree = Tree::parse(pattern, options)?;
         let mut writer = Writer {
             steps: vec![Step::Match],
-            effort: 0,
+            effort: tree.effort,
         };
-        let whole = writer.group(0, &tree.root, 0);
+        let whole = writer.group(0, &tree.root, Ends::both(0));
         pay(writer.effort);
-        let start = whole.ok_or("the pattern is too large")?;
+        let start = whole.ok_or("the pattern is too large")?.moved;
         if writer.steps.len() * 2 * tree.names.len() > PLACES_MAX {
             return Err("the pattern has too many groups for its size".into());
         }
@@ -60,6 +63,7 @@ impl Program {
             names: tree.names,
             effort: writer.effort,
             anchored: false,
+            not_empty: options.not_empty,
             first: None,
         };
         program.look_ahead();
@@ -122,6 +126,25 @@ struct Writer {
     effort: usize,
 }
 
+/// Where a way goes on, or begins: whether it has taken a character in the repetition that it is in
+/// is told apart, since one that takes none is the last, as in Oniguruma.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Ends {
+    empty: At,
+    moved: At,
+}
+
+impl Ends {
+    fn both(at: At) -> Self {
+        let (empty, moved) = (at, at);
+        Self { empty, moved }
+    }
+
+    fn differ(self) -> bool {
+        self.empty != self.moved
+    }
+}
+
 impl Writer {
     /// Counts what repetitions might do for ever.
     fn work(&mut self) -> Option<()> {
@@ -135,14 +158,38 @@ impl Writer {
         At::try_from(self.steps.len() - 1).ok()
     }
 
-    /// The step at which a node begins, if another one is behind it.
-    fn node(&mut self, node: &Node, then: At) -> Option<At> {
+    /// Adds a step that takes no character.
+    fn add_to(&mut self, ends: Ends, step: impl Fn(At) -> Step) -> Option<Ends> {
+        let moved = self.add(step(ends.moved))?;
+        let empty = if ends.differ() {
+            self.add(step(ends.empty))?
+        } else {
+            moved
+        };
+        Some(Ends { empty, moved })
+    }
+
+    fn split(&mut self, into: Ends, past: Ends, greedy: bool) -> Option<Ends> {
+        let moved = self.add(split(into.moved, past.moved, greedy))?;
+        let empty = if into.differ() || past.differ() {
+            self.add(split(into.empty, past.empty, greedy))?
+        } else {
+            moved
+        };
+        Some(Ends { empty, moved })
+    }
+
+    /// The steps at which a node begins, if others are behind it.
+    fn node(&mut self, node: &Node, then: Ends) -> Option<Ends> {
         self.work()?;
         match node {
             Node::Empty => Some(then),
-            Node::Char(char) => self.add(Step::Char(*char, then)),
-            Node::Class(class) => self.add(Step::Class(u32::try_from(*class).ok()?, then)),
-            Node::Look(look) => self.add(Step::Look(*look, then)),
+            Node::Char(char) => self.add(Step::Char(*char, then.moved)).map(Ends::both),
+            Node::Class(class) => {
+                let class = u32::try_from(*class).ok()?;
+                self.add(Step::Class(class, then.moved)).map(Ends::both)
+            }
+            Node::Look(look) => self.add_to(then, |then| Step::Look(*look, then)),
             Node::Group(index, inner) => self.group(*index, inner, then),
             Node::Concat(nodes) => {
                 let mut nodes = nodes.iter().rev();
@@ -154,7 +201,7 @@ impl Writer {
                 let mut others = others.iter().rev();
                 others.try_fold(last, |after, node| {
                     let start = self.node(node, then)?;
-                    self.add(Step::Split(start, after))
+                    self.split(start, after, true)
                 })
             }
             Node::Repeat {
@@ -172,47 +219,52 @@ impl Writer {
         }
     }
 
-    fn group(&mut self, index: usize, inner: &Node, then: At) -> Option<At> {
-        let end = self.add(Step::Keep(2 * index + 1, then))?;
+    fn group(&mut self, index: usize, inner: &Node, then: Ends) -> Option<Ends> {
+        let end = self.add_to(then, |then| Step::Keep(2 * index + 1, then))?;
         let start = self.node(inner, end)?;
-        self.add(Step::Keep(2 * index, start))
+        self.add_to(start, |start| Step::Keep(2 * index, start))
     }
 
-    fn up_to(&mut self, what: &Node, count: u32, greedy: bool, then: At) -> Option<At> {
+    fn up_to(&mut self, what: &Node, count: u32, greedy: bool, then: Ends) -> Option<Ends> {
         (0..count).try_fold(then, |next, _| {
             let start = self.node(what, next)?;
-            self.add(split(start, then, greedy))
+            self.split(start, then, greedy)
         })
     }
 
     /// So many or more; and how often it must stand before.
-    fn any_number(&mut self, what: &Node, min: u32, greedy: bool, then: At) -> Option<(At, u32)> {
+    fn any_number(
+        &mut self,
+        what: &Node,
+        min: u32,
+        greedy: bool,
+        then: Ends,
+    ) -> Option<(Ends, u32)> {
         let again = self.add(Step::Match)?;
-        let start = self.node(what, again)?;
-        self.steps[again as usize] = split(start, then, greedy);
+        let mut once = |past: At| {
+            let ends = Ends {
+                empty: past,
+                moved: again,
+            };
+            // A repetition begins without a character of its own.
+            Some(self.node(what, ends)?.empty)
+        };
+        let moved = once(then.moved)?;
+        let empty = if then.differ() {
+            once(then.empty)?
+        } else {
+            moved
+        };
+        self.steps[again as usize] = split(moved, then.moved, greedy);
+        let start = Ends { empty, moved };
         match min.checked_sub(1) {
             Some(left) => Some((start, left)),
-            // Were it begun where it is repeated, what may be empty would be tried in the wrong order.
-            None if self.may_be_empty(what)? => Some((self.add(split(start, then, greedy))?, 0)),
-            None => Some((again, 0)),
-        }
-    }
-
-    fn may_be_empty(&mut self, node: &Node) -> Option<bool> {
-        self.work()?;
-        match node {
-            Node::Empty | Node::Look(_) => Some(true),
-            Node::Char(_) | Node::Class(_) => Some(false),
-            Node::Repeat { what, min, .. } => Some(*min == 0 || self.may_be_empty(what)?),
-            Node::Group(_, inner) => self.may_be_empty(inner),
-            Node::Concat(nodes) => {
-                let mut nodes = nodes.iter();
-                nodes.try_fold(true, |all, node| Some(all && self.may_be_empty(node)?))
+            None if then.differ() => {
+                let empty = self.add(split(empty, then.empty, greedy))?;
+                let moved = again;
+                Some((Ends { empty, moved }, 0))
             }
-            Node::Either(nodes) => {
-                let mut nodes = nodes.iter();
-                nodes.try_fold(false, |any, node| Some(any || self.may_be_empty(node)?))
-            }
+            None => Some((Ends::both(again), 0)),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! (Thompson's simulation with Pike's places of groups), so a search takes steps in proportion to
 //! text and pattern; each burns fuel, whether or not its character is part of the match.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use super::super::meter::{charge, stop};
 use super::program::{At, Program, Step};
@@ -18,34 +18,95 @@ const MORE_BYTES: usize = 1024;
 const SKIPPED_BYTES: usize = 16;
 /// Places that are copied at the cost of a visit.
 const COPIED: usize = 8;
-/// A larger memory of searches is not kept.
+/// A larger memory is not kept for the searches of other texts.
 const KEPT_STEPS: usize = 1 << 13;
+/// Steps whose memory is made at the cost of a unit of fuel.
+const MADE_STEPS: usize = 8;
+/// What it costs to look up a character beyond ASCII among the runs of a class.
+const LOOKED_UP: usize = 4;
 
 /// A place that a group has not.
 const NOWHERE: usize = usize::MAX;
 
-/// The fuel that all searches of a text together may burn: in proportion to text and pattern, as
-/// that of one search. Where each reads on far behind its match there would be no such bound.
-pub(in crate::partition::jq) struct Allowance(Cell<usize>);
+thread_local! {
+    static MEMORY: Cell<Option<Box<Memory>>> = const { Cell::new(None) };
+}
 
-impl Allowance {
+/// All searches of a text: their memory, and the fuel that they may burn together, which is in
+/// proportion to text and pattern as that of one. Where each reads on far behind its match there
+/// would be no such bound.
+pub(in crate::partition::jq) struct Searches {
+    left: Cell<usize>,
+    memory: RefCell<Box<Memory>>,
+}
+
+impl Searches {
+    /// Memory costs the same whether it is there or made.
     pub(super) fn new(program: &Program, text: &str) -> Self {
-        let once = program.steps.len().saturating_mul(text.len() + MORE_BYTES);
-        Self(Cell::new(once.saturating_mul(PASSES) / VISITS))
+        let steps = program.steps.len();
+        charge(steps / MADE_STEPS);
+        let once = steps.saturating_mul(text.len() + MORE_BYTES);
+        let mut memory = MEMORY.take().unwrap_or_default();
+        memory.grow(steps);
+        Self {
+            left: Cell::new(once.saturating_mul(PASSES) / VISITS),
+            memory: RefCell::new(memory),
+        }
+    }
+
+    /// The leftmost match from a byte on: start and end of each group that there is room for go
+    /// to `found`. Without room it is only told whether there is one.
+    pub(super) fn search(
+        &self,
+        program: &Program,
+        text: &str,
+        from: usize,
+        found: &mut [usize],
+    ) -> bool {
+        charge(1 + found.len() / 16);
+        let mut memory = self.memory.borrow_mut();
+        memory.search(program, text, from, self, found)
     }
 
     fn burn(&self, units: usize) {
         charge(units);
-        match self.0.get().checked_sub(units) {
-            Some(left) => self.0.set(left),
+        match self.left.get().checked_sub(units) {
+            Some(left) => self.left.set(left),
             None => stop("a regular expression reads the text too many times over"),
+        }
+    }
+}
+
+#[cfg(test)]
+impl Searches {
+    /// Steps that have not made a unit of fuel yet.
+    pub(super) fn uncharged(&self) -> u64 {
+        self.memory.borrow().visits as u64
+    }
+
+    pub(super) fn place_of_memory(&self) -> usize {
+        self.memory
+            .borrow()
+            .now
+            .index
+            .as_ptr()
+            .addr()
+            .min(self.memory.borrow().next.index.as_ptr().addr())
+    }
+}
+
+impl Drop for Searches {
+    fn drop(&mut self) {
+        let memory = std::mem::take(self.memory.get_mut());
+        if memory.is_small() {
+            MEMORY.set(Some(memory));
         }
     }
 }
 
 /// The memory of searches, for reuse.
 #[derive(Default)]
-pub(super) struct Memory {
+struct Memory {
     now: Ways,
     next: Ways,
     open: Vec<Open>,
@@ -72,26 +133,30 @@ enum Open {
 }
 
 impl Memory {
+    /// Makes room for a program.
+    fn grow(&mut self, steps: usize) {
+        for ways in [&mut self.now, &mut self.next] {
+            if ways.index.len() < steps {
+                ways.index.resize(steps, 0);
+            }
+        }
+    }
+
     /// Whether it is worth keeping.
-    pub(super) fn is_small(&self) -> bool {
+    fn is_small(&self) -> bool {
         self.now.index.len() <= KEPT_STEPS
     }
 
-    /// The leftmost match from a byte on: start and end of each group that there is room for go
-    /// to `found`. Without room it is only told whether there is one.
-    pub(super) fn search(
+    fn search(
         &mut self,
         program: &Program,
         text: &str,
         mut at: usize,
-        allowance: &Allowance,
+        searches: &Searches,
         found: &mut [usize],
     ) -> bool {
-        for ways in [&mut self.now, &mut self.next] {
-            ways.clear();
-            let steps = ways.index.len().max(program.steps.len());
-            ways.index.resize(steps, 0);
-        }
+        self.now.clear();
+        self.next.clear();
         self.open.clear();
         self.visits = 0;
         let mut none = vec![NOWHERE; found.len()];
@@ -114,7 +179,12 @@ impl Memory {
                 }
             }
             if !matched {
-                let place = Place { text, at, here };
+                let place = Place {
+                    text,
+                    at,
+                    here,
+                    barred: program.not_empty,
+                };
                 self.visits += place.follow(
                     program,
                     program.start,
@@ -132,6 +202,7 @@ impl Memory {
                 text,
                 at: end,
                 here: text[end..].chars().next(),
+                barred: false,
             };
             let size = found.len();
             for (index, onward) in self.now.onward.iter().enumerate() {
@@ -145,7 +216,7 @@ impl Memory {
                     behind.follow(program, onward, places, &mut self.next, &mut self.open);
             }
             self.visits += 1;
-            self.burn(allowance);
+            self.burn(searches);
             if here.is_none() {
                 break;
             }
@@ -153,19 +224,13 @@ impl Memory {
             self.next.clear();
             (at, here) = (behind.at, behind.here);
         }
-        self.burn(allowance);
+        self.burn(searches);
         matched
     }
 
-    /// Steps that have not made a unit of fuel yet.
-    #[cfg(test)]
-    pub(super) fn uncharged(&self) -> u64 {
-        self.visits as u64
-    }
-
-    fn burn(&mut self, allowance: &Allowance) {
+    fn burn(&mut self, searches: &Searches) {
         if self.visits >= VISITS {
-            allowance.burn(self.visits / VISITS);
+            searches.burn(self.visits / VISITS);
             self.visits %= VISITS;
         }
     }
@@ -202,6 +267,8 @@ struct Place<'t> {
     text: &'t str,
     at: usize,
     here: Option<char>,
+    /// Whether a match may not end here.
+    barred: bool,
 }
 
 impl Place<'_> {
@@ -216,6 +283,10 @@ impl Place<'_> {
         open: &mut Vec<Open>,
     ) -> usize {
         let mut visits = 0;
+        let dear = match self.here {
+            Some(here) if !here.is_ascii() => LOOKED_UP,
+            _ => 0,
+        };
         open.push(Open::Step(from));
         while let Some(next) = open.pop() {
             visits += 1;
@@ -228,6 +299,9 @@ impl Place<'_> {
             };
             while !ways.matched && ways.see(step) {
                 visits += 1;
+                if let Step::Look(..) | Step::Class(..) = program.steps[step as usize] {
+                    visits += dear;
+                }
                 step = match program.steps[step as usize] {
                     Step::Split(one, other) => {
                         open.push(Open::Step(other));
@@ -255,13 +329,13 @@ impl Place<'_> {
                         visits += places.len() / COPIED;
                         break;
                     }
-                    Step::Match => {
+                    Step::Match if !self.barred => {
                         ways.matched = true;
                         ways.add(None, places);
                         visits += places.len() / COPIED;
                         break;
                     }
-                    Step::Look(..) | Step::Char(..) | Step::Class(..) => break,
+                    Step::Look(..) | Step::Char(..) | Step::Class(..) | Step::Match => break,
                 };
             }
         }

@@ -1,19 +1,18 @@
 //! A pattern's text to a tree.
 //!
-//! The grammar is that of `regex-syntax`; classes such as `\w` and the flag `i` mean ASCII only.
-//! What it also knows, Unicode's classes and classes within classes, is refused.
+//! The grammar is that of jq 1.6, Oniguruma with its Perl syntax (`ONIG_SYNTAX_PERL_NT`). What
+//! cannot be followed in steps in proportion to the text, and what is rare, is refused by name: a
+//! pattern that meant something else here would put records under wrong keys.
 
-use regex_syntax::ast::parse::ParserBuilder;
-use regex_syntax::ast::{
-    AssertionKind, Ast, ClassAsciiKind, ClassPerlKind, ClassSet, ClassSetItem, Flag, Flags,
-    FlagsItemKind, GroupKind, Literal, RepetitionKind, RepetitionRange,
-};
-
-use super::class::{Class, Run};
+use super::class::Class;
 use super::look::Look;
 
-/// How deep groups, repetitions and alternatives may nest: what follows recurses as deep.
-const NESTING_MAX: u32 = 64;
+/// How deep groups may nest: what follows recurses as deep.
+const NESTING_MAX: usize = 64;
+/// How many quantifiers may stand behind one another.
+const QUANTIFIERS_MAX: usize = 8;
+/// The largest number of repetitions.
+const TIMES_MAX: u32 = 100_000;
 
 /// A pattern as a tree.
 pub(super) struct Tree {
@@ -21,8 +20,11 @@ pub(super) struct Tree {
     pub classes: Vec<Class>,
     /// The name of each group, if it has one; the first is the whole match.
     pub names: Vec<Option<String>>,
+    /// What its classes took.
+    pub effort: usize,
 }
 
+#[derive(Debug)]
 pub(super) enum Node {
     Empty,
     Char(char),
@@ -46,240 +48,450 @@ pub(super) enum Node {
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::partition::jq) struct Options {
-    /// `(?i)`, of ASCII letters.
+    /// `(?i)`
     pub ignore_case: bool,
     /// `(?x)`
     pub ignore_whitespace: bool,
     /// `(?s)`
     pub dot_takes_line_ends: bool,
+    /// Only what is longer than nothing is a match.
+    pub not_empty: bool,
+    /// `(?m)`
     lines: bool,
-    crlf: bool,
-    lazy: bool,
 }
 
 impl Tree {
     /// Parses a pattern; the error says what is wrong.
     pub(super) fn parse(pattern: &str, options: Options) -> Result<Self, String> {
-        let mut parser = ParserBuilder::new();
-        parser.ignore_whitespace(options.ignore_whitespace);
-        let parsed = parser.nest_limit(NESTING_MAX).build().parse(pattern);
-        let ast = parsed.map_err(|error| error.kind().to_string())?;
-        let mut reader = Reader {
+        let mut parser = Parser {
+            rest: pattern,
             options,
+            depth: 0,
             classes: Vec::new(),
             names: vec![None],
+            effort: 0,
         };
-        let root = reader.node(&ast)?;
+        let root = parser.either()?;
+        if !parser.rest.is_empty() {
+            return Err("a `)` has no `(` before it; write `\\)` for the character".into());
+        }
         Ok(Self {
             root,
-            classes: reader.classes,
-            names: reader.names,
+            classes: parser.classes,
+            names: parser.names,
+            effort: parser.effort,
         })
     }
 }
 
-struct Reader {
+/// A parser at a place of a pattern.
+pub(super) struct Parser<'p> {
+    pub rest: &'p str,
     /// Those that hold from here to the end of the group.
-    options: Options,
+    pub options: Options,
+    depth: usize,
     classes: Vec<Class>,
     names: Vec<Option<String>>,
+    effort: usize,
 }
 
-impl Reader {
-    fn node(&mut self, ast: &Ast) -> Result<Node, String> {
-        Ok(match ast {
-            Ast::Empty(_) => Node::Empty,
-            Ast::Flags(set) => {
-                self.set(&set.flags);
-                Node::Empty
-            }
-            Ast::Literal(literal) => self.literal(literal),
-            Ast::Dot(_) => self.class(self.dot()),
-            Ast::Assertion(assertion) => Node::Look(self.look(&assertion.kind)),
-            Ast::ClassPerl(class) => self.class(perl(&class.kind, class.negated)),
-            Ast::ClassBracketed(class) => {
-                let mut runs = Vec::new();
-                let ClassSet::Item(item) = &class.kind else {
-                    return Err("a class cannot be made of two others".into());
-                };
-                add(item, &mut runs)?;
-                let mut found = Class::new(runs);
-                if self.options.ignore_case {
-                    found = found.without_case();
-                }
-                self.class(if class.negated {
-                    found.negated()
-                } else {
-                    found
-                })
-            }
-            Ast::ClassUnicode(_) => return Err(NO_UNICODE.into()),
-            Ast::Repetition(repetition) => {
-                let (min, max) = match &repetition.op.kind {
-                    RepetitionKind::ZeroOrOne => (0, Some(1)),
-                    RepetitionKind::ZeroOrMore => (0, None),
-                    RepetitionKind::OneOrMore => (1, None),
-                    RepetitionKind::Range(RepetitionRange::Exactly(n)) => (*n, Some(*n)),
-                    RepetitionKind::Range(RepetitionRange::AtLeast(n)) => (*n, None),
-                    RepetitionKind::Range(RepetitionRange::Bounded(n, m)) => (*n, Some(*m)),
-                };
-                Node::Repeat {
-                    what: Box::new(self.node(&repetition.ast)?),
-                    min,
-                    max,
-                    greedy: repetition.greedy != self.options.lazy,
-                }
-            }
-            Ast::Group(group) => {
-                let outer = self.options;
-                let index = match &group.kind {
-                    GroupKind::CaptureIndex(_) => Some(self.group(None)),
-                    GroupKind::CaptureName { name, .. } => Some(self.group(Some(&name.name))),
-                    GroupKind::NonCapturing(flags) => {
-                        self.set(flags);
-                        None
-                    }
-                };
-                let inner = self.node(&group.ast)?;
-                self.options = outer;
-                match index {
-                    Some(index) => Node::Group(index, Box::new(inner)),
-                    None => inner,
-                }
-            }
-            Ast::Alternation(of) => Node::Either(self.nodes(&of.asts)?),
-            Ast::Concat(of) => Node::Concat(self.nodes(&of.asts)?),
+impl Parser<'_> {
+    pub(super) fn peek(&self) -> Option<char> {
+        self.rest.chars().next()
+    }
+
+    pub(super) fn next(&mut self) -> Option<char> {
+        let mut rest = self.rest.chars();
+        let next = rest.next();
+        self.rest = rest.as_str();
+        next
+    }
+
+    /// Whether a text comes next, which is then behind.
+    pub(super) fn eat(&mut self, text: &str) -> bool {
+        let rest = self.rest.strip_prefix(text);
+        self.rest = rest.unwrap_or(self.rest);
+        rest.is_some()
+    }
+
+    /// Reads alternatives.
+    fn either(&mut self) -> Result<Node, String> {
+        let mut ways = vec![self.sequence()?];
+        while self.eat("|") {
+            ways.push(self.sequence()?);
+        }
+        Ok(if ways.len() == 1 {
+            ways.swap_remove(0)
+        } else {
+            Node::Either(ways)
         })
     }
 
-    fn nodes(&mut self, asts: &[Ast]) -> Result<Vec<Node>, String> {
-        asts.iter().map(|ast| self.node(ast)).collect()
+    fn sequence(&mut self) -> Result<Node, String> {
+        let mut nodes = Vec::new();
+        loop {
+            self.skip()?;
+            if matches!(self.peek(), None | Some('|' | ')')) {
+                break;
+            }
+            if let Some(node) = self.atom()? {
+                nodes.push(self.repeated(node)?);
+            }
+        }
+        Ok(match nodes.len() {
+            0 => Node::Empty,
+            1 => nodes.swap_remove(0),
+            _ => Node::Concat(nodes),
+        })
     }
 
-    fn group(&mut self, name: Option<&str>) -> usize {
-        self.names.push(name.map(Into::into));
-        self.names.len() - 1
+    /// Skips comments, and white space where it counts for nothing.
+    fn skip(&mut self) -> Result<(), String> {
+        loop {
+            let ignored = self.options.ignore_whitespace;
+            if self.eat("(?#") {
+                while !self.eat(")") {
+                    self.eat("\\");
+                    self.next().ok_or("a comment is not closed")?;
+                }
+            } else if ignored && self.eat("#") {
+                while !matches!(self.next(), None | Some('\n')) {}
+            } else if !(ignored && [" ", "\t", "\n", "\r", "\x0c"].iter().any(|c| self.eat(c))) {
+                return Ok(());
+            }
+        }
     }
 
-    fn class(&mut self, class: Class) -> Node {
+    /// A node with the quantifiers behind it.
+    fn repeated(&mut self, mut node: Node) -> Result<Node, String> {
+        for _ in 0..=QUANTIFIERS_MAX {
+            self.skip()?;
+            let Some((min, max)) = self.times()? else {
+                return Ok(node);
+            };
+            let greedy = !self.eat("?");
+            if greedy && self.eat("+") {
+                return Err("possessive quantifiers (`a++`) are not supported".into());
+            }
+            if matches!(node, Node::Look(_)) {
+                return Err("what is repeated matches no characters".into());
+            }
+            node = repeat(node, min, max, greedy);
+        }
+        Err("too many quantifiers stand behind one another".into())
+    }
+
+    /// Reads how often what is before is repeated, if that stands here.
+    fn times(&mut self) -> Result<Option<(u32, Option<u32>)>, String> {
+        let times = match self.peek() {
+            Some('*') => (0, None),
+            Some('+') => (1, None),
+            Some('?') => (0, Some(1)),
+            Some('{') => return self.interval(),
+            _ => return Ok(None),
+        };
+        self.next();
+        Ok(Some(times))
+    }
+
+    /// Reads `{2}`, `{2,}` or `{2,3}`; any other brace is a character.
+    fn interval(&mut self) -> Result<Option<(u32, Option<u32>)>, String> {
+        let Some((inside, rest)) = self.rest[1..].split_once('}') else {
+            return Ok(None);
+        };
+        let (min, max) = inside.split_once(',').unwrap_or((inside, inside));
+        let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        if min.is_empty() || !is_number(min) || !is_number(max) {
+            return Ok(None);
+        }
+        let number = |text: &str| {
+            let number = text.parse().ok().filter(|number| *number <= TIMES_MAX);
+            number.ok_or(format!("more than {TIMES_MAX} repetitions"))
+        };
+        let min = number(min)?;
+        let max = Some(max).filter(|max| !max.is_empty());
+        let max = max.map(number).transpose()?;
+        if max.is_some_and(|max| max < min) {
+            return Err("a quantifier ends below where it begins".into());
+        }
+        self.rest = rest;
+        Ok(Some((min, max)))
+    }
+
+    /// Reads a character, a class, an anchor or a group; nothing for flags.
+    fn atom(&mut self) -> Result<Option<Node>, String> {
+        if self.times()?.is_some() {
+            return Err("a quantifier has nothing before it".into());
+        }
+        Ok(Some(match self.next() {
+            Some('.') if self.options.dot_takes_line_ends => self.class(Class::any()),
+            Some('.') => self.class(Class::any_but_line_end()),
+            Some('^') if self.options.lines => Node::Look(Look::LineStart),
+            Some('^') => Node::Look(Look::Start),
+            Some('$') if self.options.lines => Node::Look(Look::LineEnd),
+            Some('$') => Node::Look(Look::LastLineEnd),
+            Some('[') => {
+                let class = self.bracket()?;
+                self.class(class)
+            }
+            Some('(') => return self.group(),
+            Some('\\') => self.escape()?,
+            Some(char) => self.literal(char),
+            None => Node::Empty,
+        }))
+    }
+
+    pub(super) fn class(&mut self, class: Class) -> Node {
+        self.effort += class.runs().len() / 8;
         self.classes.push(class);
         Node::Class(self.classes.len() - 1)
     }
 
-    fn literal(&mut self, literal: &Literal) -> Node {
-        if self.options.ignore_case && literal.c.is_ascii_alphabetic() {
-            let both = Class::of([(literal.c, literal.c)]).without_case();
-            return self.class(both);
+    /// A class with the other cases of its characters, where they do not matter.
+    pub(super) fn with_cases(&mut self, class: Class) -> Class {
+        if !self.options.ignore_case {
+            return class;
         }
-        Node::Char(literal.c)
+        self.effort += class.case_effort();
+        class.without_case()
     }
 
-    fn dot(&self) -> Class {
-        let ends: &[char] = match self.options {
-            Options {
-                dot_takes_line_ends: true,
-                ..
-            } => &[],
-            Options { crlf: true, .. } => &['\n', '\r'],
-            _ => &['\n'],
+    fn literal(&mut self, char: char) -> Node {
+        if !self.options.ignore_case {
+            return Node::Char(char);
+        }
+        let class = self.with_cases(Class::of([(char, char)]));
+        if class.is_one() {
+            return Node::Char(char);
+        }
+        self.class(class)
+    }
+
+    /// Reads what stands behind a backslash.
+    fn escape(&mut self) -> Result<Node, String> {
+        let letter = self.next().ok_or("the pattern ends in a backslash")?;
+        if let Some(class) = Class::of_letter_alone(letter) {
+            return Ok(self.class(class));
+        }
+        let look = match letter {
+            'A' => Look::Start,
+            'Z' => Look::LastLineEnd,
+            'z' => Look::End,
+            'b' => Look::Word,
+            'B' => Look::NotWord,
+            'N' => return Ok(self.class(Class::any_but_line_end())),
+            'O' => return Ok(self.class(Class::any())),
+            '1'..='9' => return Err("back-references are not supported".into()),
+            'k' | 'g' if matches!(self.peek(), Some('<' | '\'')) => {
+                return Err("references to groups are not supported".into());
+            }
+            'G' | 'K' | 'Q' | 'R' | 'X' | 'Y' | 'c' | 'p' | 'P' | 'y' => {
+                return Err(format!("`\\{letter}` is not supported"));
+            }
+            letter => {
+                let char = self.escaped(letter, "0")?;
+                return Ok(self.literal(char));
+            }
         };
-        Class::of(ends.iter().map(|end| (*end, *end))).negated()
+        Ok(Node::Look(look))
     }
 
-    fn look(&self, kind: &AssertionKind) -> Look {
-        match kind {
-            AssertionKind::StartLine if self.options.lines && self.options.crlf => {
-                Look::LineStartCrlf
+    /// The character that a letter behind a backslash stands for, with the digits behind it; which
+    /// digits begin one in base 8 is told.
+    pub(super) fn escaped(&mut self, letter: char, octal: &str) -> Result<char, String> {
+        Ok(match letter {
+            'n' => '\n',
+            't' => '\t',
+            'r' => '\r',
+            'f' => '\x0c',
+            'a' => '\x07',
+            'e' => '\x1b',
+            'x' | 'o' if self.eat("{") => {
+                let radix = if letter == 'x' { 16 } else { 8 };
+                let digits = self.rest.split_once('}');
+                let (digits, rest) = digits.ok_or("a `{` behind a backslash is not closed")?;
+                let code = u32::from_str_radix(digits, radix).ok();
+                let code = code.filter(|_| !digits.starts_with('+'));
+                self.rest = rest;
+                code.and_then(char::from_u32)
+                    .ok_or(format!("`\\{letter}{{{digits}}}` is no character"))?
             }
-            AssertionKind::StartLine if self.options.lines => Look::LineStart,
-            AssertionKind::StartLine | AssertionKind::StartText => Look::Start,
-            AssertionKind::EndLine if self.options.lines && self.options.crlf => Look::LineEndCrlf,
-            AssertionKind::EndLine if self.options.lines => Look::LineEnd,
-            AssertionKind::EndLine | AssertionKind::EndText => Look::End,
-            AssertionKind::WordBoundary => Look::Word,
-            AssertionKind::NotWordBoundary => Look::NotWord,
-            AssertionKind::WordBoundaryStart | AssertionKind::WordBoundaryStartAngle => {
-                Look::WordStart
+            'x' => byte(self.digits(2, 16), 16)?,
+            _ if octal.contains(letter) => {
+                let mut digits = String::from(letter);
+                digits.push_str(self.digits(2, 8));
+                byte(&digits, 8)?
             }
-            AssertionKind::WordBoundaryEnd | AssertionKind::WordBoundaryEndAngle => Look::WordEnd,
-            AssertionKind::WordBoundaryStartHalf => Look::WordStartHalf,
-            AssertionKind::WordBoundaryEndHalf => Look::WordEndHalf,
+            other => other,
+        })
+    }
+
+    /// Reads so many digits at most.
+    fn digits(&mut self, length: usize, radix: u32) -> &str {
+        let is_digit = |char: &char| char.is_digit(radix);
+        let length = self.rest.chars().take(length).take_while(is_digit).count();
+        let (digits, rest) = self.rest.split_at(length);
+        self.rest = rest;
+        digits
+    }
+
+    /// Reads what stands behind an opening parenthesis.
+    fn group(&mut self) -> Result<Option<Node>, String> {
+        let outer = self.options;
+        let mut index = None;
+        if self.eat("?<=") || self.eat("?<!") || self.eat("?=") || self.eat("?!") {
+            return Err("look-around is not supported".into());
+        } else if self.eat("?<") {
+            index = Some(self.named('>')?);
+        } else if self.eat("?'") {
+            index = Some(self.named('\'')?);
+        } else if self.eat("?") {
+            if self.flags()? {
+                return Ok(None);
+            }
+        } else if self.rest.starts_with('*') {
+            return Err("`(*…)` is not supported".into());
+        } else {
+            index = Some(self.name(None));
         }
+        self.depth += 1;
+        if self.depth > NESTING_MAX {
+            return Err(format!("groups nest deeper than {NESTING_MAX}"));
+        }
+        let inner = self.either()?;
+        if !self.eat(")") {
+            return Err("a `(` is not closed; write `\\(` for the character".into());
+        }
+        self.depth -= 1;
+        self.options = outer;
+        Ok(Some(match index {
+            Some(index) => Node::Group(index, Box::new(inner)),
+            None => inner,
+        }))
     }
 
-    fn set(&mut self, flags: &Flags) {
+    fn name(&mut self, name: Option<String>) -> usize {
+        self.names.push(name);
+        self.names.len() - 1
+    }
+
+    /// Reads the name of a group.
+    fn named(&mut self, end: char) -> Result<usize, String> {
+        let (name, rest) = self.rest.split_once(end).ok_or("a name is not closed")?;
+        let is_word = |char: char| char.is_alphanumeric() || char == '_';
+        if !name.chars().all(is_word) || name.is_empty() || name.starts_with(char::is_numeric) {
+            return Err(format!("`{name}` cannot name a group"));
+        }
+        if self.names.iter().flatten().any(|other| other == name) {
+            return Err(format!("two groups are named `{name}`"));
+        }
+        self.rest = rest;
+        Ok(self.name(Some(name.into())))
+    }
+
+    /// Sets flags; says whether they hold to the end of the group that they stand in, rather than
+    /// being those of one of their own.
+    fn flags(&mut self) -> Result<bool, String> {
         let mut on = true;
-        for item in &flags.items {
-            let option = match &item.kind {
-                FlagsItemKind::Negation => {
-                    on = false;
-                    continue;
-                }
-                FlagsItemKind::Flag(Flag::CaseInsensitive) => &mut self.options.ignore_case,
-                FlagsItemKind::Flag(Flag::MultiLine) => &mut self.options.lines,
-                FlagsItemKind::Flag(Flag::DotMatchesNewLine) => {
-                    &mut self.options.dot_takes_line_ends
-                }
-                FlagsItemKind::Flag(Flag::SwapGreed) => &mut self.options.lazy,
-                FlagsItemKind::Flag(Flag::CRLF) => &mut self.options.crlf,
-                // The parser sees to white space, and there is no other Unicode.
-                FlagsItemKind::Flag(Flag::IgnoreWhitespace | Flag::Unicode) => continue,
-            };
-            *option = on;
-        }
-    }
-}
-
-/// Adds the characters of a part of a class.
-fn add(item: &ClassSetItem, into: &mut Vec<Run>) -> Result<(), String> {
-    match item {
-        ClassSetItem::Empty(_) => {}
-        ClassSetItem::Literal(literal) => into.push((literal.c.into(), literal.c.into())),
-        ClassSetItem::Range(range) => into.push((range.start.c.into(), range.end.c.into())),
-        ClassSetItem::Ascii(class) => {
-            into.extend_from_slice(ascii(&class.kind, class.negated).runs());
-        }
-        ClassSetItem::Perl(class) => {
-            into.extend_from_slice(perl(&class.kind, class.negated).runs());
-        }
-        ClassSetItem::Unicode(_) => return Err(NO_UNICODE.into()),
-        ClassSetItem::Bracketed(_) => return Err("a class cannot stand within another".into()),
-        ClassSetItem::Union(union) => {
-            for item in &union.items {
-                add(item, into)?;
+        loop {
+            match self.next() {
+                Some('-') => on = false,
+                Some('i') => self.options.ignore_case = on,
+                Some('x') => self.options.ignore_whitespace = on,
+                Some('s') => self.options.dot_takes_line_ends = on,
+                Some('m') => self.options.lines = on,
+                Some(':') => return Ok(false),
+                Some(')') => return Ok(true),
+                Some('>') => return Err("atomic groups (`(?>…)`) are not supported".into()),
+                Some(other) => return Err(format!("`(?…{other}` is not supported")),
+                None => return Err("a `(` is not closed".into()),
             }
         }
     }
-    Ok(())
 }
 
-const NO_UNICODE: &str = "Unicode's classes are not supported";
+/// A character of ASCII by its digits; none are a NUL.
+fn byte(digits: &str, radix: u32) -> Result<char, String> {
+    let code = u32::from_str_radix(digits, radix).unwrap_or(0);
+    let char = char::from_u32(code).filter(char::is_ascii);
+    char.ok_or("a byte beyond ASCII: write the character itself, or `\\x{…}`".into())
+}
 
-fn perl(kind: &ClassPerlKind, negated: bool) -> Class {
-    match kind {
-        ClassPerlKind::Digit => ascii(&ClassAsciiKind::Digit, negated),
-        ClassPerlKind::Space => ascii(&ClassAsciiKind::Space, negated),
-        ClassPerlKind::Word => ascii(&ClassAsciiKind::Word, negated),
+/// A node with a quantifier. Of two that stand behind one another Oniguruma makes one, which also
+/// changes what is preferred.
+fn repeat(node: Node, min: u32, max: Option<u32>, greedy: bool) -> Node {
+    if (min, max) == (1, Some(1)) {
+        return node;
+    }
+    let outer = common(min, max, greedy);
+    let wrap = |what, (min, max, greedy)| Node::Repeat {
+        what: Box::new(what),
+        min,
+        max,
+        greedy,
+    };
+    let Node::Repeat {
+        what,
+        min: inner_min,
+        max: inner_max,
+        greedy: inner_greedy,
+    } = node
+    else {
+        return wrap(node, (min, max, greedy));
+    };
+    let inner = (inner_min, inner_max, inner_greedy);
+    match (common(inner_min, inner_max, inner_greedy), outer) {
+        (Some(within), Some(outside)) => match MERGED[within][outside] {
+            Merged::Inner => wrap(*what, inner),
+            Merged::One(min, max, greedy) => wrap(*what, (min, max, greedy)),
+            Merged::LazyOfMany => wrap(wrap(*what, (1, None, true)), (0, Some(1), false)),
+            Merged::Both => wrap(wrap(*what, inner), (min, max, greedy)),
+        },
+        (Some(1 | 2), None) if greedy && max.is_some_and(|max| max > 1) => {
+            let max = Some(min.max(1));
+            wrap(wrap(*what, inner), (min, max, greedy))
+        }
+        (None, None) if Some(min) == max && Some(inner_min) == inner_max => {
+            let times = min.saturating_mul(inner_min);
+            wrap(*what, (times, Some(times), greedy))
+        }
+        _ => wrap(wrap(*what, inner), (min, max, greedy)),
     }
 }
 
-fn ascii(kind: &ClassAsciiKind, negated: bool) -> Class {
-    let ranges: &[(char, char)] = match kind {
-        ClassAsciiKind::Alnum => &[('0', '9'), ('A', 'Z'), ('a', 'z')],
-        ClassAsciiKind::Alpha => &[('A', 'Z'), ('a', 'z')],
-        ClassAsciiKind::Ascii => &[('\0', '\x7f')],
-        ClassAsciiKind::Blank => &[('\t', '\t'), (' ', ' ')],
-        ClassAsciiKind::Cntrl => &[('\0', '\x1f'), ('\x7f', '\x7f')],
-        ClassAsciiKind::Digit => &[('0', '9')],
-        ClassAsciiKind::Graph => &[('!', '~')],
-        ClassAsciiKind::Lower => &[('a', 'z')],
-        ClassAsciiKind::Print => &[(' ', '~')],
-        ClassAsciiKind::Punct => &[('!', '/'), (':', '@'), ('[', '`'), ('{', '~')],
-        ClassAsciiKind::Space => &[('\t', '\r'), (' ', ' ')],
-        ClassAsciiKind::Upper => &[('A', 'Z')],
-        ClassAsciiKind::Word => &[('0', '9'), ('A', 'Z'), ('_', '_'), ('a', 'z')],
-        ClassAsciiKind::Xdigit => &[('0', '9'), ('A', 'F'), ('a', 'f')],
+/// The place of a quantifier in [`MERGED`].
+fn common(min: u32, max: Option<u32>, greedy: bool) -> Option<usize> {
+    let place = match (min, max) {
+        (0, Some(1)) => 0,
+        (0, None) => 1,
+        (1, None) => 2,
+        _ => return None,
     };
-    let class = Class::of(ranges.iter().copied());
-    if negated { class.negated() } else { class }
+    Some(if greedy { place } else { place + 3 })
 }
+
+#[derive(Clone, Copy)]
+enum Merged {
+    Inner,
+    One(u32, Option<u32>, bool),
+    /// `(?:a+)??`
+    LazyOfMany,
+    Both,
+}
+
+/// What Oniguruma makes of a quantifier, a row each, within another: `?` `*` `+` `??` `*?` `+?`.
+const MERGED: [[Merged; 6]; 6] = {
+    use Merged::{Both, Inner, LazyOfMany};
+    const ANY: Merged = Merged::One(0, None, true);
+    const ANY_LAZY: Merged = Merged::One(0, None, false);
+    const MANY: Merged = Merged::One(1, None, true);
+    const PERHAPS_LAZY: Merged = Merged::One(0, Some(1), false);
+    [
+        [Inner, ANY, ANY, PERHAPS_LAZY, ANY_LAZY, Both],
+        [Inner, Inner, Inner, LazyOfMany, LazyOfMany, Inner],
+        [ANY, ANY, Inner, Both, LazyOfMany, Inner],
+        [Inner, ANY_LAZY, ANY_LAZY, Inner, ANY_LAZY, ANY_LAZY],
+        [Inner, Inner, Inner, Inner, Inner, Inner],
+        [Both, ANY, MANY, ANY_LAZY, ANY_LAZY, Inner],
+    ]
+};

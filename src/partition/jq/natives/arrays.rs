@@ -1,9 +1,10 @@
 //! Arrays and objects: containment, membership, flattening, search, ranges.
 
+use bytes::Bytes;
 use jaq_core::box_iter::box_once;
 use jaq_core::{Exn, ValXs};
 
-use super::super::meter::charge;
+use super::super::meter::{charge, charge_key};
 use super::super::value::{Error, Value};
 use super::math::to_int;
 
@@ -106,7 +107,8 @@ pub(super) fn contains(value: &Value, part: &Value) -> bool {
     charge(1);
     match (value, part) {
         (Value::Object(value), Value::Object(part)) => {
-            let found = |(key, part)| {
+            let found = |(key, part): (&Bytes, _)| {
+                charge_key(key);
                 let value = value.entries.get(key);
                 value.is_some_and(|value| contains(value, part))
             };
@@ -136,6 +138,7 @@ pub(super) fn has(value: &Value, key: &Value) -> Result<Value, Error> {
     match (value, key) {
         (Value::Null, _) => Ok(Value::Bool(false)),
         (Value::Object(object), Value::Text(key)) => {
+            charge_key(key);
             Ok(Value::Bool(object.entries.contains_key(key)))
         }
         (Value::Array(array), Value::Number(index)) => {

@@ -4,7 +4,7 @@ use jaq_core::box_iter::box_once;
 use jaq_core::{Cv, ValX, ValXs};
 
 use super::super::Kind;
-use super::super::meter::{charge, in_path};
+use super::super::meter::{charge, charge_key, in_path};
 use super::super::value::{Map, Value};
 
 /// The paths, and the values there, of a function argument.
@@ -92,6 +92,7 @@ fn walk_in<'a>(value: Value, f: &mut dyn FnMut(Value) -> Outputs<'a>) -> Outputs
                     None => fields = None,
                     Some(value) => {
                         let fields = fields.get_or_insert_default();
+                        charge_key(key);
                         fields.insert(key.clone(), value);
                     }
                 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use super::super::matcher::{Allowance, Match, Options, Pattern};
+use super::super::matcher::{Match, Options, Pattern, Searches};
 use super::super::meter::charge;
 use super::super::value::{Error, Map, Value};
 
@@ -13,10 +13,9 @@ use super::super::value::{Error, Map, Value};
 struct Search<'t> {
     pattern: Rc<Pattern>,
     global: bool,
-    not_empty: bool,
     bytes: &'t Bytes,
     text: &'t str,
-    allowance: Allowance,
+    searches: Searches,
 }
 
 impl<'t> Search<'t> {
@@ -31,17 +30,21 @@ impl<'t> Search<'t> {
             other => return Err(Error::typ(other.clone(), "string")),
         };
         let mut options = Options::default();
-        let (mut global, mut not_empty) = (false, false);
+        let mut global = false;
         for flag in flags {
             match flag {
                 b'g' => global = true,
-                b'n' => not_empty = true,
+                b'n' => options.not_empty = true,
                 b'i' => options.ignore_case = true,
                 b'x' => options.ignore_whitespace = true,
                 // A dot matches line ends, too.
                 b'm' | b'p' => options.dot_takes_line_ends = true,
-                // `^` and `$` are the ends of the text anyway; no match is longer than another.
-                b's' | b'l' => {}
+                // `^` and `$` are the ends of the text anyway.
+                b's' => {}
+                b'l' => {
+                    let message = "the flag l, for the longest match, is not supported";
+                    return Err(Error::str(message));
+                }
                 _ => {
                     let flags = String::from_utf8_lossy(flags);
                     let message = format_args!("{flags} is not a valid modifier string");
@@ -53,28 +56,17 @@ impl<'t> Search<'t> {
         let pattern = Pattern::new(utf8(pattern), options)
             .map_err(|why| Error::str(format_args!("invalid regex: {why}")))?;
         Ok(Self {
-            allowance: pattern.allowance(text),
+            searches: pattern.searches(text),
             pattern,
             global,
-            not_empty,
             bytes,
             text,
         })
     }
 
     /// The next match from a byte on.
-    fn next(&self, text: &str, mut start: usize) -> Option<Match> {
-        loop {
-            let found = self.pattern.find(text, start, &self.allowance)?;
-            let whole = found.whole();
-            if !(self.not_empty && whole.is_empty()) {
-                return Some(found);
-            }
-            start = after(text, whole.end);
-            if start > text.len() {
-                return None;
-            }
-        }
+    fn next(&self, text: &str, start: usize) -> Option<Match> {
+        self.pattern.find(text, start, &self.searches)
     }
 
     /// All matches that jq finds: after an empty one it goes on one character behind where it
@@ -109,11 +101,7 @@ fn after(text: &str, at: usize) -> usize {
 
 pub(super) fn test(text: &Value, pattern: &Value, flags: &Value) -> Result<Value, Error> {
     let search = Search::new(text, pattern, flags)?;
-    let found = if search.not_empty {
-        search.next(search.text, 0).is_some()
-    } else {
-        search.pattern.is_match(search.text, &search.allowance)
-    };
+    let found = search.pattern.is_match(search.text, &search.searches);
     Ok(Value::Bool(found))
 }
 

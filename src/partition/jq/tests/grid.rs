@@ -29,8 +29,7 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("lgamma_r", MATH),
     ("tgamma", MATH),
     ("pow(2;.)", MATH),
-    ("[scan(\"\\\\w+\")]", REGEX),
-    ("gsub(\"(?<a>\\\\w)(?<b>\\\\w)?\";\"\\(.b)\\(.a)\")", REGEX),
+    ("[match(\"a\";\"gl\")]", REGEX),
     ("[.]|implode?|1", "`implode`"),
     // Digits behind base64.
     ("@base64", BIG),

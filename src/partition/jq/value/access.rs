@@ -6,7 +6,7 @@ use bytes::Bytes;
 use jaq_core::path::Opt;
 use jaq_core::{Exn, ValR, ValT as _, ValX};
 
-use super::{Error, Map, Object, RawNumber, Value, charge};
+use super::{Error, Map, Object, RawNumber, Value, charge, charge_key};
 use crate::partition::jq::meter::step_into_nothing;
 use crate::partition::jq::natives::to_int;
 
@@ -130,6 +130,7 @@ impl jaq_core::ValT for Value {
                 return Err(Error::typ(key, "object key"));
             };
             charge(1);
+            charge_key(&key);
             entries.insert(key, value);
         }
         Ok(Self::object(entries))
@@ -172,6 +173,7 @@ impl jaq_core::ValT for Value {
                 Ok(Self::Null)
             }
             (Self::Object(object), Self::Text(key)) => {
+                charge_key(key);
                 Ok(object.entries.get(key).cloned().unwrap_or_default())
             }
             // As in jq 1.6, nothing stands between two items.

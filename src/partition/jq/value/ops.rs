@@ -7,7 +7,9 @@ use std::rc::Rc;
 use bytes::Bytes;
 use jaq_core::ValR;
 
-use super::{EXACT, Error, Object, RawNumber, Value, charge, deeper, entries_mut, items_mut};
+use super::{
+    EXACT, Error, Object, RawNumber, Value, charge, charge_key, deeper, entries_mut, items_mut,
+};
 use crate::partition::jq::natives::{to_int, to_long};
 
 impl From<bool> for Value {
@@ -89,6 +91,7 @@ impl std::ops::Add for Value {
                 let target = entries_mut(&mut left);
                 target.depth = target.depth.max(right.depth);
                 let entries = right.entries.iter();
+                let entries = entries.inspect(|(key, _)| charge_key(key));
                 target
                     .entries
                     .extend(entries.map(|(key, value)| (key.clone(), value.clone())));
@@ -119,6 +122,7 @@ fn merge(left: &mut Rc<Object>, right: &Object) {
     charge(1 + right.entries.len());
     let target = entries_mut(left);
     for (key, value) in &right.entries {
+        charge_key(key);
         let depth = match (target.entries.get_mut(key), value) {
             (Some(Value::Object(inner)), Value::Object(value)) => {
                 merge(inner, value);
@@ -245,7 +249,10 @@ impl Ord for Value {
             (Self::Array(left), Self::Array(right)) => left.items.cmp(&right.items),
             (Self::Object(left), Self::Object(right)) => {
                 let sorted = |object: &Object| {
-                    charge(2 * object.entries.len());
+                    // Each is compared with some others.
+                    let others = 2 + object.entries.len().checked_ilog2().unwrap_or(0) as usize;
+                    let length: usize = object.entries.keys().map(Bytes::len).sum();
+                    charge(2 * object.entries.len() + length / 64 * others);
                     let mut keys: Vec<Bytes> = object.entries.keys().cloned().collect();
                     keys.sort_unstable();
                     keys

@@ -5,7 +5,9 @@ use std::rc::Rc;
 use jaq_core::{Exn, ValT as _, ValX};
 
 use super::access::{bounds, place, slice_range};
-use super::{DEPTH_MAX, Error, Map, Value, charge, deeper, entries_mut, items_mut, stop};
+use super::{
+    DEPTH_MAX, Error, Map, Value, charge, charge_key, deeper, entries_mut, items_mut, stop,
+};
 
 /// What becomes of the value at the end of a path: nothing if it is deleted.
 type Update<'u, 'a> = &'u mut dyn FnMut(Value) -> ValX<'a, Option<Value>, Value>;
@@ -20,6 +22,7 @@ impl Value {
                 Self::array(Vec::new()).set(key, new)
             }
             (Self::Object(mut object), Self::Text(key)) => {
+                charge_key(key);
                 let target = entries_mut(&mut object);
                 target.depth = target.depth.max(deeper(new.depth()));
                 target.entries.insert(key.clone(), new);
@@ -55,7 +58,10 @@ impl Value {
     /// The value under a key, and whether it was taken out, to put another there.
     fn take(&mut self, key: &Self) -> Result<(Self, bool), Error> {
         let place = match (&mut *self, key) {
-            (Self::Object(object), Self::Text(key)) => entries_mut(object).entries.get_mut(key),
+            (Self::Object(object), Self::Text(key)) => {
+                charge_key(key);
+                entries_mut(object).entries.get_mut(key)
+            }
             (Self::Array(array), Self::Number(index)) if index.float.fract() == 0.0 => {
                 let at = place(index.float, array.items.len());
                 at.and_then(|at| items_mut(array).items.get_mut(at))
@@ -201,6 +207,7 @@ impl Value {
                         return Err(cannot_delete(key, "an object"));
                     };
                     charge(target.entries.len() / 16);
+                    charge_key(key);
                     target.entries.shift_remove(key);
                 }
                 Ok(Self::Object(object))

@@ -15,7 +15,7 @@ use base64::Engine as _;
 use crate::decimal::{self, Number};
 use crate::timestamp;
 
-use super::column::{Cells, Limit, Strings};
+use super::builder::{Cells, Limit, Strings};
 use super::cursor::{self, Body};
 use super::decode::Scratch;
 use super::fault::{Fault, Fit};

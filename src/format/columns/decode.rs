@@ -4,12 +4,12 @@
 //! of members with the same name (without regard to ASCII case), or the same key of a map once it has
 //! the key's type, the last counts, and all must fit. `array` takes an
 //! array, or a single string, number or boolean as its only item; `map` and `struct` take objects.
-//! Single values are told in `accept`.
+//! Single values are told in `coerce`.
 
 use std::collections::{HashMap, HashSet};
 
-use super::accept::content;
-use super::column::{Cells, Column, Group, Key};
+use super::builder::{Cells, ColumnBuilder, Key, StructBuilder};
+use super::coerce::content;
 use super::cursor::Cursor;
 use super::fault::{Fault, Fit};
 
@@ -46,7 +46,7 @@ impl Scratch {
     }
 }
 
-impl Group {
+impl StructBuilder {
     /// Reads an object as row `row`; the cursor stands at its brace, `depth` containers are open
     /// around it.
     pub(super) fn read(
@@ -96,9 +96,7 @@ impl Group {
         }
         Ok(())
     }
-}
 
-impl Group {
     /// Reads a member's key: which field it means.
     #[inline]
     fn field(
@@ -117,7 +115,7 @@ impl Group {
     }
 }
 
-impl Column {
+impl ColumnBuilder {
     /// Reads a value as the next row; the cursor stands at its first byte.
     fn read(&mut self, cursor: &mut Cursor<'_>, scratch: &mut Scratch, depth: usize) -> Fit<()> {
         let at = cursor.at();
@@ -179,7 +177,7 @@ impl Column {
 }
 
 fn read_list(
-    item: &mut Column,
+    item: &mut ColumnBuilder,
     cursor: &mut Cursor<'_>,
     scratch: &mut Scratch,
     depth: usize,
@@ -219,8 +217,8 @@ fn read_list(
 /// the object is then read a second time without the entries that a later one replaces. Which these are
 /// is remembered, or maps in maps would be read twice as often at each level.
 fn read_map(
-    key: &mut Column,
-    value: &mut Column,
+    key: &mut ColumnBuilder,
+    value: &mut ColumnBuilder,
     cursor: &mut Cursor<'_>,
     scratch: &mut Scratch,
     depth: usize,
@@ -252,8 +250,8 @@ fn read_map(
 
 /// Reads entries, of which `wanted` decides by index.
 fn read_entries(
-    key: &mut Column,
-    value: &mut Column,
+    key: &mut ColumnBuilder,
+    value: &mut ColumnBuilder,
     cursor: &mut Cursor<'_>,
     scratch: &mut Scratch,
     depth: usize,

@@ -12,12 +12,12 @@ use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{ArrayRef, RecordBatch};
 use serde_json::Value;
 
-use super::accept::content;
-use super::column::Column;
+use super::builder::ColumnBuilder;
+use super::coerce::content;
 use super::cursor::{Body, Cursor};
 use super::decode::Scratch;
 use super::fault::Fit;
-use super::schema::{Field, Kind};
+use super::schema::{Field, HiveType};
 use super::shown::shown;
 
 /// Characters that are shown of a value of the record.
@@ -179,7 +179,7 @@ impl Reading {
     fn at(
         &mut self,
         place: Place,
-        kind: &Kind,
+        kind: &HiveType,
         column: &ArrayRef,
         row: usize,
         cursor: &mut Cursor<'_>,
@@ -192,7 +192,7 @@ impl Reading {
 
     fn value(
         &mut self,
-        kind: &Kind,
+        kind: &HiveType,
         column: &ArrayRef,
         row: usize,
         cursor: &mut Cursor<'_>,
@@ -203,10 +203,10 @@ impl Reading {
                 self.row.null.push(self.place.clone());
                 Ok(())
             }
-            (Kind::Struct(fields), _) => {
+            (HiveType::Struct(fields), _) => {
                 self.group(fields, column.as_struct().columns(), row, cursor)
             }
-            (Kind::Array(item), first) => {
+            (HiveType::Array(item), first) => {
                 let list = column.as_list::<i32>();
                 let start = usize_of(list.value_offsets()[row]);
                 if first == Some(b'[') {
@@ -216,7 +216,7 @@ impl Reading {
                     self.value(item, list.values(), start, cursor)
                 }
             }
-            (Kind::Map(key, value), _) => {
+            (HiveType::Map(key, value), _) => {
                 let map = column.as_map();
                 let entries = map.value_offsets();
                 let entries = usize_of(entries[row])..usize_of(entries[row + 1]);
@@ -230,7 +230,7 @@ impl Reading {
 
     fn items(
         &mut self,
-        item: &Kind,
+        item: &HiveType,
         column: &ArrayRef,
         start: usize,
         cursor: &mut Cursor<'_>,
@@ -254,7 +254,7 @@ impl Reading {
     /// one is there.
     fn entries(
         &mut self,
-        (key, value): (&Kind, &Kind),
+        (key, value): (&HiveType, &HiveType),
         column: &ArrayRef,
         mut held: Vec<(Value, usize)>,
         cursor: &mut Cursor<'_>,
@@ -285,7 +285,7 @@ impl Reading {
     /// Holds a value without parts against what is read back.
     fn single(
         &mut self,
-        kind: &Kind,
+        kind: &HiveType,
         column: &ArrayRef,
         row: usize,
         cursor: &mut Cursor<'_>,
@@ -310,24 +310,26 @@ impl Reading {
     }
 }
 
-const fn is_numeric(kind: &Kind) -> bool {
+const fn is_numeric(kind: &HiveType) -> bool {
     matches!(
         kind,
-        Kind::TinyInt
-            | Kind::SmallInt
-            | Kind::Int
-            | Kind::BigInt
-            | Kind::Float
-            | Kind::Double
-            | Kind::Decimal { .. }
+        HiveType::TinyInt
+            | HiveType::SmallInt
+            | HiveType::Int
+            | HiveType::BigInt
+            | HiveType::Float
+            | HiveType::Double
+            | HiveType::Decimal { .. }
     )
 }
 
 /// Whether a value without parts, whose text this is, is read back as another one.
-fn is_changed(kind: &Kind, is_string: bool, text: &str, column: &ArrayRef, row: usize) -> bool {
+fn is_changed(kind: &HiveType, is_string: bool, text: &str, column: &ArrayRef, row: usize) -> bool {
     match kind {
-        Kind::String | Kind::Varchar(_) | Kind::Char(_) => is_string && shown(column, row) != *text,
-        Kind::Timestamp => {
+        HiveType::String | HiveType::Varchar(_) | HiveType::Char(_) => {
+            is_string && shown(column, row) != *text
+        }
+        HiveType::Timestamp => {
             let micros = column.as_primitive::<TimestampMicrosecondType>();
             is_cut(text, micros.value(row))
         }
@@ -337,8 +339,8 @@ fn is_changed(kind: &Kind, is_string: bool, text: &str, column: &ArrayRef, row: 
 }
 
 /// What the decoder makes of a member's name as the key of a map.
-fn key_of(kind: &Kind, name: Body<'_>) -> Option<ArrayRef> {
-    let mut column = Column::new(kind);
+fn key_of(kind: &HiveType, name: Body<'_>) -> Option<ArrayRef> {
+    let mut column = ColumnBuilder::new(kind);
     let taken = column.cells.take_string(name, &mut Scratch::default());
     column.validity.append_non_null();
     taken.ok().and_then(|()| column.finish().ok())

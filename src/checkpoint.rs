@@ -5,6 +5,7 @@
 //! writes as they do those of journal and spool. It stands in two files, so that one damaged bit or
 //! sector costs nothing.
 
+mod formats;
 mod rows;
 mod store;
 
@@ -13,5 +14,6 @@ pub const STORE: &str = "checkpoint.redb";
 /// The file with its second copy.
 pub const MIRROR: &str = "checkpoint.mirror";
 
+pub use formats::format_hash;
 pub use rows::{Lane, OpenBatch, SealedObject, SpooledBlock, Target};
 pub use store::{Commit, NamedUpload, Recovered, Store, StoreError};

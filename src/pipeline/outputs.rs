@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::prefixes::{self, MadeUp, Prefixes, STREAM_VERSION};
 use super::store_name::store_name;
-use crate::checkpoint::{Lane, Target};
+use crate::checkpoint::{Lane, Target, format_hash};
 use crate::config::{Compression, Delimiter, FormatSettings, StreamSettings};
 use crate::failure::{ErrorOutputType, Failure};
 use crate::format::Format;
@@ -223,11 +223,6 @@ const fn looks_at_texts(settings: &StreamSettings) -> bool {
         FormatSettings::Json { delimiter, .. } => settings.only_json || !delimiter.is_none(),
         FormatSettings::Raw { .. } => false,
     }
-}
-
-fn format_hash(settings: &FormatSettings) -> u64 {
-    let json = serde_json::to_vec(settings).expect("settings are plain data");
-    crc_fast::crc64_nvme(&json)
 }
 
 fn join(faults: &[PartitionFault]) -> String {

@@ -7,12 +7,13 @@ use jaq_core::load::parse::Term;
 
 use super::event_time;
 use super::expression::{Part, Piece};
-use super::fault::{Field, PartitionFault, nearest};
+use super::fault::{Field, PartitionFault};
 use super::jq::{self, Query, Value};
 use super::paths::{self, Odd, Paths, Scalar};
 use super::{Plan, Unread};
 use crate::config::PartitioningSettings;
 use crate::failure::{ErrorOutputType, Failure};
+use crate::nearest::nearest;
 use crate::nesting;
 use crate::record::Record;
 use crate::timestamp;
@@ -379,7 +380,7 @@ fn unmatched_keys(
         if !names.contains(&name.as_str()) {
             let message = format!("the query returns no key \"{name}\"");
             let fault = PartitionFault::at(Field::Prefix, at.clone(), message);
-            faults.push(fault.help(match nearest(name, &names) {
+            faults.push(fault.help(match nearest(name, names.iter().copied()) {
                 Some(word) => format!("did you mean \"{word}\"?"),
                 None => format!("keys of the query: {}", names.join(", ")),
             }));

@@ -31,6 +31,7 @@ const GROUND_FLOOR: &[&str] = &[
     "budget",
     "buffer",
     "json",
+    "nearest",
     "nesting",
     "position",
     "printable",

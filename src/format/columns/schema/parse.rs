@@ -13,6 +13,7 @@ use std::ops::Range;
 
 use super::{Field, HiveType};
 use crate::format::FormatFault;
+use crate::nearest::nearest;
 
 /// Types nest at most so deep: decoding recurses along them.
 const DEPTH_MAX: usize = 32;
@@ -396,21 +397,15 @@ impl Parser<'_> {
                 format!("expected a type, found {}", self.found()),
             );
         }
-        let nearest = FOREIGN
+        let right = FOREIGN
             .iter()
             .find(|(foreign, _)| *foreign == word)
             .map(|(_, hive)| *hive)
-            .or_else(|| {
-                let nearest = WORDS
-                    .iter()
-                    .min_by_key(|known| strsim::damerau_levenshtein(known, word))?;
-                (strsim::damerau_levenshtein(nearest, word) <= 1 + word.len() / 4)
-                    .then_some(*nearest)
-            });
+            .or_else(|| nearest(word, WORDS));
         FormatFault {
             at: Some(span),
             message: format!("unknown type `{word}`; the types are {}", WORDS.join(", ")),
-            help: nearest.map(|nearest| format!("did you mean `{nearest}`?")),
+            help: right.map(|right| format!("did you mean `{right}`?")),
         }
     }
 

@@ -151,16 +151,16 @@ impl Decoder {
         {
             return Err(Fault::syntax(error.valid_up_to(), "UTF-8"));
         }
-        let mut cursor = Cursor::new(data);
-        if cursor.next_token().is_none() {
+        let mut cursor = Cursor::of(data);
+        if cursor.token().is_none() {
             return Err(Fault::other(
                 "The record was empty or contained only whitespace.",
             ));
         }
-        while let Some(first) = cursor.next_token() {
+        while let Some(first) = cursor.token() {
             if first != b'{' {
                 let at = cursor.at();
-                cursor.skip_value(0)?;
+                cursor.skip(0)?;
                 return Err(Fault::mismatch(at, "a JSON object", ""));
             }
             self.root

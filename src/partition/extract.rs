@@ -14,7 +14,7 @@ use super::{Plan, Unread};
 use crate::config::PartitioningSettings;
 use crate::failure::{ErrorOutputType, Failure};
 use crate::nearest::nearest;
-use crate::nesting;
+use crate::nesting::{self, NESTING_MAX};
 use crate::record::Record;
 use crate::timestamp;
 
@@ -196,11 +196,10 @@ impl Extractor {
         if self.query.is_none() && self.event_time.is_none() {
             return Ok(());
         }
-        if nesting::exceeds(record, nesting::NESTING_MAX) {
-            let max = nesting::NESTING_MAX;
-            return Err(failed(format!("the record nests deeper than {max} levels")));
-        }
         let input = jq::read(record).map_err(|unread| match unread {
+            jq::Unread::Malformed if nesting::exceeds(record, NESTING_MAX) => {
+                failed(format!("the record nests deeper than {NESTING_MAX} levels"))
+            }
             jq::Unread::Malformed => failed("Non JSON record provided"),
             jq::Unread::TooMany => failed("the record has more values than a query may be given"),
         })?;

@@ -12,9 +12,11 @@ use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{ArrayRef, RecordBatch};
 use serde_json::Value;
 
+use crate::json::RawString;
+
 use super::builder::ColumnBuilder;
 use super::coerce::content;
-use super::cursor::{Body, Cursor};
+use super::cursor::Cursor;
 use super::decode::Scratch;
 use super::fault::Fit;
 use super::schema::{Field, HiveType};
@@ -62,10 +64,10 @@ pub struct Changed {
 
 /// The rows of a batch that was made of this record alone.
 pub(super) fn rows(fields: &[Field], batch: &RecordBatch, record: &[u8]) -> Vec<Row> {
-    let mut cursor = Cursor::new(record);
+    let mut cursor = Cursor::of(record);
     let mut rows = Vec::new();
     for row in 0..batch.num_rows() {
-        cursor.next_token();
+        cursor.token();
         let mut reading = Reading::default();
         let columns = fields.iter().zip(batch.columns());
         reading.row.columns = columns
@@ -111,7 +113,7 @@ impl Place {
 
 /// A member of an object: its name, and the text from its value on.
 struct Member<'a> {
-    key: Body<'a>,
+    key: RawString<'a>,
     name: String,
     value: Cursor<'a>,
 }
@@ -119,8 +121,8 @@ struct Member<'a> {
 /// The members of an object; the cursor stands at its brace and is left behind it.
 fn members<'a>(cursor: &mut Cursor<'a>) -> Fit<Vec<Member<'a>>> {
     let (mut members, mut scratch) = (Vec::new(), Vec::new());
-    cursor.bump();
-    while cursor.next_token() != Some(b'}') {
+    cursor.step(1);
+    while cursor.token() != Some(b'}') {
         let key = cursor.key()?;
         let name = String::from_utf8_lossy(content(key, &mut scratch)?).into_owned();
         members.push(Member {
@@ -128,13 +130,10 @@ fn members<'a>(cursor: &mut Cursor<'a>) -> Fit<Vec<Member<'a>>> {
             name,
             value: *cursor,
         });
-        cursor.skip_value(0)?;
-        if cursor.next_token() == Some(b',') {
-            cursor.bump();
-            cursor.space();
-        }
+        cursor.skip(0)?;
+        cursor.eat(b',');
     }
-    cursor.bump();
+    cursor.step(1);
     Ok(members)
 }
 
@@ -197,7 +196,7 @@ impl Reading {
         row: usize,
         cursor: &mut Cursor<'_>,
     ) -> Fit<()> {
-        match (kind, cursor.peek()) {
+        match (kind, cursor.token()) {
             (_, Some(b'n')) => {
                 cursor.word("null")?;
                 self.row.null.push(self.place.clone());
@@ -235,18 +234,15 @@ impl Reading {
         start: usize,
         cursor: &mut Cursor<'_>,
     ) -> Fit<()> {
-        cursor.bump();
+        cursor.step(1);
         let mut index = 0;
-        while cursor.next_token() != Some(b']') {
+        while cursor.token() != Some(b']') {
             let place = self.place.inner(format_args!("{index}"));
             self.at(place, item, column, start + index, cursor)?;
             index += 1;
-            if cursor.next_token() == Some(b',') {
-                cursor.bump();
-                cursor.space();
-            }
+            cursor.eat(b',');
         }
-        cursor.bump();
+        cursor.step(1);
         Ok(())
     }
 
@@ -296,7 +292,7 @@ impl Reading {
         let text = if is_string {
             String::from_utf8_lossy(content(cursor.string()?, &mut scratch)?).into_owned()
         } else {
-            cursor.skip_value(0)?;
+            cursor.skip(0)?;
             String::from_utf8_lossy(cursor.since(start)).into_owned()
         };
         if is_changed(kind, is_string, &text, column, row) {
@@ -339,7 +335,7 @@ fn is_changed(kind: &HiveType, is_string: bool, text: &str, column: &ArrayRef, r
 }
 
 /// What the decoder makes of a member's name as the key of a map.
-fn key_of(kind: &HiveType, name: Body<'_>) -> Option<ArrayRef> {
+fn key_of(kind: &HiveType, name: RawString<'_>) -> Option<ArrayRef> {
     let mut column = ColumnBuilder::new(kind);
     let taken = column.cells.take_string(name, &mut Scratch::default());
     column.validity.append_non_null();

@@ -164,6 +164,45 @@ fn what_is_no_json_object_fails() {
 }
 
 #[test]
+fn a_fault_of_json_has_its_place_in_a_column_and_beside() {
+    for (record, at, expected) in [
+        ("{\"z\":01}", 6, "a digit"),
+        ("{\"z\":-}", 6, "a digit"),
+        ("{\"z\":1.}", 7, "a digit"),
+        ("{\"z\":1e+}", 8, "a digit"),
+        ("{\"z\":tru}", 5, "`true`, `false` or `null`"),
+        ("{\"z\":\"\\x\"}", 6, "an escape sequence of JSON"),
+        (
+            "{\"z\":\"\\u12g4\"}",
+            6,
+            "four hexadecimal digits after `\\u`",
+        ),
+        (
+            "{\"z\":\"a\nb\"}",
+            7,
+            "control characters in strings to be escaped",
+        ),
+        ("{\"z\":\"open}", 11, "the end of a string"),
+        ("{\"z\" 1}", 5, "`:` after a member's name"),
+        ("{\"z\":1 \"b\":2}", 7, "`,` or `}`"),
+        ("{\"z\":[1 2]}", 8, "`,` or `]`"),
+        ("{\"z\":[1,]}", 8, "a value"),
+        ("{\"z\":{\"y\":1,}}", 12, "a member's name in quotes"),
+        ("{z:1}", 1, "a member's name in quotes"),
+        ("{\"z\":{y:1}}", 6, "a member's name in quotes"),
+        ("{\"z\":[}", 6, "a value"),
+        ("{\"z\":", 5, "a value"),
+    ] {
+        for schema in ["another int", "z string", "Z array<string>"] {
+            let (_, failures) = convert(&compile(schema), &[record]);
+            let told = &failures[0].1.message;
+            let message = format!("Encountered malformed JSON. At byte {at}: expected {expected}.");
+            assert_eq!(*told, message, "{record} as {schema}");
+        }
+    }
+}
+
+#[test]
 fn objects_one_after_the_other_in_one_record_are_rows() {
     let schema = compile("a int");
     let (rows, failures) = convert(

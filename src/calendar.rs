@@ -1,4 +1,8 @@
 //! The Gregorian calendar, reaching back before its invention: days and dates.
+//!
+//! Not jiff's, whose years end with 9999: east of Greenwich clocks are in 10000 by then, and jq counts any
+//! year that a C `int` holds. Nor is jiff's faster where it matters, in columns of times: 4.6 ns from a
+//! date to its day, here 2.4 (back 4.2, here 8.6: once an hour of event time).
 
 /// First and last second of the years 1 to 9999, UTC: what readers' own types can hold.
 pub const SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
@@ -35,6 +39,12 @@ pub const WEEKDAYS: [&str; 7] = [
     "Friday",
     "Saturday",
 ];
+
+/// The day of the week, from 0, a Sunday, of a day since 1970-01-01, a Thursday.
+#[expect(clippy::cast_possible_truncation, reason = "below 7")]
+pub const fn weekday(day: i64) -> i32 {
+    (day + 4).rem_euclid(7) as i32
+}
 
 /// A date; months and days count from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +129,8 @@ mod tests {
         let found = (date.year, date.month, date.day, date.day_of_year());
         assert_eq!(found, (year, month, of_month, day_of_year));
         assert_eq!(date.day_since_epoch(), day);
+        let weekday = i32::from(other.weekday().to_sunday_zero_offset());
+        assert_eq!(super::weekday(day.into()), weekday);
         let named = Date::new(year, month, of_month);
         assert_eq!(named, (year > 0).then_some(date));
     }

@@ -6,6 +6,7 @@
 //! sector costs nothing.
 
 pub mod aside;
+mod formats;
 mod rows;
 mod store;
 
@@ -14,5 +15,7 @@ pub const STORE: &str = "checkpoint.redb";
 /// The file with its second copy.
 pub const MIRROR: &str = "checkpoint.mirror";
 
+use formats::FormatRow;
+pub use formats::format_hash;
 pub use rows::{Lane, OpenBatch, SealedObject, SpooledBlock, Target};
 pub use store::{Commit, NamedUpload, Recovered, Store, StoreError};

@@ -18,8 +18,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity, Source};
 use load::read_bounded;
 pub use load::{Draft, Loaded, draft, listen, parse, parse_object};
@@ -278,9 +276,8 @@ pub struct BufferingSettings {
     pub interval: Duration,
 }
 
-/// What the objects look like inside. Kept in the checkpoint store while a batch names it, so the
-/// serialised form is durable: add variants and fields, never change their meaning.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What the objects look like inside.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FormatSettings {
     /// Records one after the other, each followed by a delimiter.
     Json {
@@ -294,7 +291,6 @@ pub enum FormatSettings {
         /// Codec of the object.
         compression: Compression,
         /// What follows each record.
-        #[serde(default, skip_serializing_if = "Delimiter::is_none")]
         delimiter: Delimiter,
     },
     /// Columns.
@@ -307,7 +303,7 @@ pub enum FormatSettings {
 }
 
 /// What follows each record of a `json` or `raw` object.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Delimiter {
     /// A line feed.
     Newline,
@@ -326,7 +322,7 @@ impl Delimiter {
 }
 
 /// Codec of a `json` or `raw` object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compression {
     /// No compression.
     None,
@@ -343,7 +339,7 @@ pub enum Compression {
 }
 
 /// Codec of Parquet pages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParquetCompression {
     /// No compression.
     None,

@@ -18,6 +18,7 @@ use crate::record::Record;
 
 mod archive;
 mod codec;
+mod columns;
 mod deflate;
 mod frame;
 mod gzip;
@@ -26,8 +27,9 @@ mod parquet;
 mod snappy;
 
 use codec::{BlockCodec, Compressor};
+pub use columns::{Changed, Place, Row};
 use lines::Layout;
-pub use parquet::{Changed, Footer, Place, Row};
+pub use parquet::Footer;
 
 /// Whether a raw block can become final bytes on its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +100,7 @@ pub struct Encoder {
 enum Scratch {
     Text(Box<Compressor>),
     Archive,
-    Parquet(Box<parquet::Decoder>),
+    Parquet(Box<columns::Decoder>),
 }
 
 impl Format {

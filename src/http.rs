@@ -46,6 +46,7 @@ use axum::routing::{get, post};
 
 use crate::clock::Clock;
 use crate::config::{HttpSettings, StreamSettings};
+use crate::nearest::nearest;
 use crate::printable::printable_json;
 use crate::source::direct_put::Intake;
 use crate::telemetry::{Metrics, StreamMetrics, StreamStatus};
@@ -219,22 +220,12 @@ impl ApiState {
 
     /// What is said of a stream that is not there.
     fn no_such_stream(&self, name: &str) -> String {
-        let hint = match self.nearest(name) {
+        let names = self.streams.keys().map(String::as_str);
+        let hint = match nearest(name, names) {
             Some(near) => format!("; did you mean {near}?"),
             None => String::new(),
         };
         format!("no delivery stream is named {name:?}{hint}")
-    }
-
-    /// The stream whose name is nearest to `wanted`, if it is near at all.
-    fn nearest(&self, wanted: &str) -> Option<&str> {
-        // The longest name there can be; comparing takes as long as both are, times each other.
-        if wanted.len() > NAME_LENGTH_MAX {
-            return None;
-        }
-        let distance = |name: &str| strsim::damerau_levenshtein(name, wanted);
-        let near = self.streams.keys().min_by_key(|name| distance(name))?;
-        (distance(near) <= 2.max(near.len() / 3)).then_some(near)
     }
 }
 

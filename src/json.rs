@@ -1,10 +1,15 @@
-//! Strict JSON (RFC 8259) by a cursor that never recurses: what it accepts is one valid text.
+//! Strict JSON (RFC 8259) by a scanner that never recurses: what it accepts is one valid text.
 //!
-//! Two strictnesses. Whoever reads values wants them readable (`STRICT`): nesting is bounded, and
-//! escaped surrogates stand in pairs. Where texts are only told apart the grammar alone counts.
+//! One scanner, and dialects of it. Whoever reads values wants them readable: nesting is bounded, and escaped
+//! surrogates stand in pairs. Where texts are only told apart the grammar alone counts. And who has to tell
+//! a producer what is wrong gets the place, which costs others nothing.
 
+use std::fmt;
+
+mod cursor;
 mod texts;
 
+pub use cursor::{Cursor, RawNumber, RawString, Start};
 pub use texts::{TEXTS_MAX, Texts, elements, is_one, pieces, several};
 
 use crate::nesting::NESTING_MAX;
@@ -17,46 +22,45 @@ pub const BOM: &[u8] = b"\xef\xbb\xbf";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
-/// A place in a JSON text. The text must be UTF-8 as a whole: see [`is_text`].
+/// What is taken for JSON, and what is said where it is none.
+pub trait Dialect: Copy + fmt::Debug {
+    /// Whether escaped surrogates must stand in pairs.
+    const PAIRS: bool;
+    /// How deep arrays and objects may nest, if there is a bound.
+    const NESTING_MAX: Option<usize>;
+    /// Why a text is not taken.
+    type Error;
+
+    /// At byte `at` the text is no JSON, where `what` was expected.
+    fn expected(at: usize, what: &'static str) -> Self::Error;
+}
+
+/// What can be read as values, with bounds.
 #[derive(Clone, Copy, Debug)]
-pub struct Cursor<'a> {
-    text: &'a [u8],
-    at: usize,
+pub enum Strict {}
+
+/// The grammar and nothing else.
+#[derive(Clone, Copy, Debug)]
+enum Grammar {}
+
+impl Dialect for Strict {
+    const PAIRS: bool = true;
+    const NESTING_MAX: Option<usize> = Some(NESTING_MAX);
+    type Error = Malformed;
+
+    fn expected(_: usize, _: &'static str) -> Malformed {
+        Malformed
+    }
 }
 
-/// A string as it stands between its quotes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RawString<'a> {
-    /// What is between the quotes.
-    pub text: &'a [u8],
-    /// Whether there are escapes to decode.
-    pub escaped: bool,
-}
+impl Dialect for Grammar {
+    const PAIRS: bool = false;
+    const NESTING_MAX: Option<usize> = None;
+    type Error = Malformed;
 
-/// A number as it stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RawNumber<'a> {
-    /// All of it.
-    pub text: &'a str,
-    /// Neither fraction nor exponent.
-    pub integer: bool,
-}
-
-/// The beginning of a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start<'a> {
-    /// `null`.
-    Null,
-    /// `true` or `false`.
-    Bool(bool),
-    /// A number.
-    Number(RawNumber<'a>),
-    /// A string.
-    String(RawString<'a>),
-    /// The opening bracket.
-    Array,
-    /// The opening brace.
-    Object,
+    fn expected(_: usize, _: &'static str) -> Malformed {
+        Malformed
+    }
 }
 
 const ONES: u64 = 0x0101_0101_0101_0101;
@@ -64,6 +68,7 @@ const HIGHS: u64 = 0x8080_8080_8080_8080;
 
 /// High bits set in the bytes of a word that end a run of plain string text: quote, backslash,
 /// control. The lowest one set is exact; those above it need not be.
+#[inline]
 const fn special(word: u64) -> u64 {
     const fn zeros(word: u64) -> u64 {
         word.wrapping_sub(ONES) & !word
@@ -79,26 +84,41 @@ pub const fn is_white(byte: u8) -> bool {
     matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
 }
 
+// What is expected in more than one place.
+const DIGIT: &str = "a digit";
+const NAME: &str = "a member's name in quotes";
+const COLON: &str = "`:` after a member's name";
+const VALUE: &str = "a value";
+const PARTNER: &str = "a surrogate to be followed by its partner";
+
 // The scanner's parts take a place and return the next one: places then live in registers.
 
-/// The first place from `at` on that is no white space.
+/// The first place from `at` on that is no white space, and its byte: 0, which begins nothing, at the end.
 #[inline]
-fn token(text: &[u8], mut at: usize) -> Result<(usize, u8), Malformed> {
+fn token(text: &[u8], mut at: usize) -> (usize, u8) {
     loop {
-        match *text.get(at).ok_or(Malformed)? {
-            byte if byte > b' ' => return Ok((at, byte)),
-            b' ' | b'\n' | b'\r' | b'\t' => at += 1,
-            _ => return Err(Malformed),
+        match text.get(at) {
+            Some(&byte) if byte > b' ' => return (at, byte),
+            Some(b' ' | b'\n' | b'\r' | b'\t') => at += 1,
+            _ => return (at, 0),
         }
     }
 }
 
-/// The place after `byte`, which must be the next token.
+/// The place after `byte`, which must be the next token: `what`.
 #[inline]
-fn after(text: &[u8], at: usize, byte: u8) -> Result<usize, Malformed> {
-    match token(text, at)? {
+fn after<D: Dialect>(
+    text: &[u8],
+    at: usize,
+    byte: u8,
+    what: &'static str,
+) -> Result<usize, D::Error> {
+    if text.get(at) == Some(&byte) {
+        return Ok(at + 1);
+    }
+    match token(text, at) {
         (at, found) if found == byte => Ok(at + 1),
-        _ => Err(Malformed),
+        (at, _) => Err(D::expected(at, what)),
     }
 }
 
@@ -124,149 +144,164 @@ fn run_end(text: &[u8], mut at: usize) -> usize {
 
 /// The place after a string of which the opening quote has been read.
 #[inline]
-fn string_end<const STRICT: bool>(text: &[u8], at: usize) -> Result<usize, Malformed> {
+fn string_end<D: Dialect>(text: &[u8], at: usize) -> Result<usize, D::Error> {
     let end = run_end(text, at);
     if text.get(end) == Some(&b'"') {
         Ok(end + 1)
     } else {
-        escaped_end::<STRICT>(text, end)
+        escaped_end::<D>(text, end)
     }
 }
 
 /// The same from a place inside the string on where its plain text ends.
 #[cold]
-fn escaped_end<const STRICT: bool>(text: &[u8], mut at: usize) -> Result<usize, Malformed> {
+fn escaped_end<D: Dialect>(text: &[u8], mut at: usize) -> Result<usize, D::Error> {
     loop {
-        match *text.get(at).ok_or(Malformed)? {
-            b'"' => return Ok(at + 1),
-            b'\\' => {
-                at += match text.get(at + 1).ok_or(Malformed)? {
-                    b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => 2,
-                    b'u' if STRICT => unicode(&text[at..]).ok_or(Malformed)?.1,
-                    b'u' => unit(&text[at..]).map(|_| 6).ok_or(Malformed)?,
-                    _ => return Err(Malformed),
-                };
+        at += match (text.get(at), text.get(at + 1)) {
+            (Some(b'"'), _) => return Ok(at + 1),
+            (Some(b'\\'), Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't')) => 2,
+            (Some(b'\\'), Some(b'u')) => unicode_length::<D>(text, at)?,
+            (Some(b'\\'), _) => return Err(D::expected(at, "an escape sequence of JSON")),
+            (Some(_), _) => {
+                let what = "control characters in strings to be escaped";
+                return Err(D::expected(at, what));
             }
-            _ => return Err(Malformed),
-        }
+            (None, _) => return Err(D::expected(at, "the end of a string")),
+        };
         at = run_end(text, at);
     }
 }
 
+/// Length of the `\uXXXX` escape at `at`; where they must stand in pairs, of both.
+fn unicode_length<D: Dialect>(text: &[u8], at: usize) -> Result<usize, D::Error> {
+    let escape = &text[at..];
+    if unit(escape).is_none() {
+        return Err(D::expected(at, "four hexadecimal digits after `\\u`"));
+    }
+    if !D::PAIRS {
+        return Ok(6);
+    }
+    let found = unicode(escape).map(|(_, length)| length);
+    found.ok_or_else(|| D::expected(at, PARTNER))
+}
+
 /// The place after an object's key and its colon.
 #[inline]
-fn key_end<const STRICT: bool>(text: &[u8], at: usize) -> Result<usize, Malformed> {
-    let at = after(text, at, b'"')?;
-    after(text, string_end::<STRICT>(text, at)?, b':')
+fn key_end<D: Dialect>(text: &[u8], at: usize) -> Result<usize, D::Error> {
+    let at = after::<D>(text, at, b'"', NAME)?;
+    after::<D>(text, string_end::<D>(text, at)?, b':', COLON)
 }
 
 #[inline]
-fn digits_end(text: &[u8], at: usize) -> Result<usize, Malformed> {
+fn digits_end<D: Dialect>(text: &[u8], at: usize) -> Result<usize, D::Error> {
     let mut end = at;
     while text.get(end).is_some_and(u8::is_ascii_digit) {
         end += 1;
     }
-    if end > at { Ok(end) } else { Err(Malformed) }
+    if end > at {
+        Ok(end)
+    } else {
+        Err(D::expected(at, DIGIT))
+    }
 }
 
 /// The places after a number's whole part and after all of it.
 #[inline]
-fn number_end(text: &[u8], mut at: usize) -> Result<(usize, usize), Malformed> {
+fn number_end<D: Dialect>(text: &[u8], mut at: usize) -> Result<(usize, usize), D::Error> {
     at += usize::from(text.get(at) == Some(&b'-'));
-    let whole = if text.get(at) == Some(&b'0') {
-        at + 1
+    let whole = if text.get(at) != Some(&b'0') {
+        digits_end::<D>(text, at)?
+    } else if text.get(at + 1).is_some_and(u8::is_ascii_digit) {
+        return Err(D::expected(at + 1, DIGIT)); // no leading zeros
     } else {
-        digits_end(text, at)?
+        at + 1
     };
     at = whole;
     if text.get(at) == Some(&b'.') {
-        at = digits_end(text, at + 1)?;
+        at = digits_end::<D>(text, at + 1)?;
     }
     if matches!(text.get(at), Some(b'e' | b'E')) {
         at += 1;
         at += usize::from(matches!(text.get(at), Some(b'+' | b'-')));
-        at = digits_end(text, at)?;
+        at = digits_end::<D>(text, at)?;
     }
     Ok((whole, at))
 }
 
 #[inline]
-fn word_end(text: &[u8], at: usize, word: &[u8]) -> Result<usize, Malformed> {
+fn word_end<D: Dialect>(text: &[u8], at: usize, word: &[u8]) -> Result<usize, D::Error> {
     let end = at + word.len();
     if text.get(at..end) == Some(word) {
         Ok(end)
     } else {
-        Err(Malformed)
+        Err(D::expected(at, "`true`, `false` or `null`"))
     }
 }
 
 /// The place after a scalar that begins with `first` at `at`.
 #[inline]
-fn scalar_end<const STRICT: bool>(text: &[u8], at: usize, first: u8) -> Result<usize, Malformed> {
+fn scalar_end<D: Dialect>(text: &[u8], at: usize, first: u8) -> Result<usize, D::Error> {
     match first {
-        b'"' => string_end::<STRICT>(text, at + 1),
-        b'-' | b'0'..=b'9' => Ok(number_end(text, at)?.1),
-        b't' => word_end(text, at, b"true"),
-        b'f' => word_end(text, at, b"false"),
-        b'n' => word_end(text, at, b"null"),
-        _ => Err(Malformed),
+        b'"' => string_end::<D>(text, at + 1),
+        b'-' | b'0'..=b'9' => Ok(number_end::<D>(text, at)?.1),
+        b't' => word_end::<D>(text, at, b"true"),
+        b'f' => word_end::<D>(text, at, b"false"),
+        b'n' => word_end::<D>(text, at, b"null"),
+        _ => Err(D::expected(at, VALUE)),
     }
 }
 
 /// The place after an array or object that stands inside `depth` others.
-fn nested_end<const STRICT: bool>(
-    text: &[u8],
-    mut at: usize,
-    depth: usize,
-) -> Result<usize, Malformed> {
+fn nested_end<D: Dialect>(text: &[u8], mut at: usize, depth: usize) -> Result<usize, D::Error> {
     const BITS: usize = u128::BITS as usize;
     // One bit for each open bracket: set in objects.
     let (mut kinds, mut open) = (0_u128, 0);
-    // The same of the brackets around those, where more are open than strict JSON may have.
+    // The same of the brackets around those, where more may be open.
     let mut around: Vec<u128> = Vec::new();
     loop {
-        let (place, first) = token(text, at)?;
+        let (place, first) = token(text, at);
         at = place;
         if matches!(first, b'{' | b'[') {
-            if STRICT {
-                if depth + open >= NESTING_MAX {
-                    return Err(Malformed);
+            match D::NESTING_MAX {
+                Some(max) if depth + open >= max => {
+                    return Err(D::expected(at, "nesting of at most 128 levels"));
                 }
-            } else if open > 0 && open % BITS == 0 {
-                around.push(kinds);
+                None if open > 0 && open % BITS == 0 => around.push(kinds),
+                _ => {}
             }
             let object = first == b'{';
             (kinds, open) = (kinds << 1 | u128::from(object), open + 1);
-            let (place, next) = token(text, at + 1)?;
+            let (place, next) = token(text, at + 1);
             at = place;
             if next != closing(object) {
                 if object {
-                    at = key_end::<STRICT>(text, at)?;
+                    at = key_end::<D>(text, at)?;
                 }
                 continue;
             }
         } else {
-            at = scalar_end::<STRICT>(text, at, first)?;
+            at = scalar_end::<D>(text, at, first)?;
         }
         // A value has ended: close what ends with it, until another begins.
         loop {
             let object = kinds & 1 == 1;
-            let (place, next) = token(text, at)?;
+            let (place, next) = token(text, at);
             at = place + 1;
             if next == b',' {
                 if object {
-                    at = key_end::<STRICT>(text, at)?;
+                    at = key_end::<D>(text, at)?;
                 }
                 break;
             }
             if next != closing(object) {
-                return Err(Malformed);
+                let what = if object { "`,` or `}`" } else { "`,` or `]`" };
+                return Err(D::expected(place, what));
             }
             (kinds, open) = (kinds >> 1, open - 1);
             if open == 0 {
                 return Ok(at);
             }
-            if !STRICT && open % BITS == 0 {
+            if D::NESTING_MAX.is_none() && open % BITS == 0 {
                 kinds = around.pop().unwrap_or(kinds);
             }
         }
@@ -280,142 +315,6 @@ const fn closing(object: bool) -> u8 {
 /// Whether a record can be JSON text at all: UTF-8.
 pub fn is_text(record: &[u8]) -> bool {
     record.is_ascii() || std::str::from_utf8(record).is_ok()
-}
-
-impl<'a> Cursor<'a> {
-    /// At the beginning of a text.
-    pub fn new(text: &'a [u8]) -> Self {
-        Self { text, at: 0 }
-    }
-
-    /// Steps over `byte` and white space before it, if it is next.
-    #[inline]
-    pub fn eat(&mut self, byte: u8) -> bool {
-        match after(self.text, self.at, byte) {
-            Ok(at) => {
-                self.at = at;
-                true
-            }
-            Err(Malformed) => false,
-        }
-    }
-
-    /// Steps over `byte`, which must be the next token.
-    #[inline]
-    pub fn expect(&mut self, byte: u8) -> Result<(), Malformed> {
-        self.at = after(self.text, self.at, byte)?;
-        Ok(())
-    }
-
-    /// What has not been read.
-    pub fn rest(&self) -> &'a [u8] {
-        &self.text[self.at..]
-    }
-
-    /// Nothing but white space may follow.
-    pub fn end(&self) -> Result<(), Malformed> {
-        if self.text[self.at..].iter().all(|&byte| is_white(byte)) {
-            Ok(())
-        } else {
-            Err(Malformed)
-        }
-    }
-
-    /// Reads a scalar whole, or the bracket that opens an array or object.
-    pub fn start(&mut self) -> Result<Start<'a>, Malformed> {
-        let (at, first) = token(self.text, self.at)?;
-        self.at = at + 1;
-        match first {
-            b'"' => Ok(Start::String(self.string()?)),
-            b'{' => Ok(Start::Object),
-            b'[' => Ok(Start::Array),
-            b'-' | b'0'..=b'9' => {
-                let (whole, end) = number_end(self.text, at)?;
-                self.at = end;
-                let text = std::str::from_utf8(&self.text[at..end]).map_err(|_| Malformed)?;
-                Ok(Start::Number(RawNumber {
-                    text,
-                    integer: whole == end,
-                }))
-            }
-            _ => {
-                self.at = scalar_end::<true>(self.text, at, first)?;
-                Ok(match first {
-                    b't' => Start::Bool(true),
-                    b'f' => Start::Bool(false),
-                    _ => Start::Null,
-                })
-            }
-        }
-    }
-
-    /// An object's next key and the colon after it.
-    #[inline]
-    pub fn key(&mut self) -> Result<RawString<'a>, Malformed> {
-        self.at = after(self.text, self.at, b'"')?;
-        let key = self.string()?;
-        self.at = after(self.text, self.at, b':')?;
-        Ok(key)
-    }
-
-    /// The string whose opening quote has been read.
-    #[inline]
-    fn string(&mut self) -> Result<RawString<'a>, Malformed> {
-        let start = self.at;
-        let end = run_end(self.text, start);
-        if self.text.get(end) == Some(&b'"') {
-            self.at = end + 1;
-            return Ok(RawString {
-                text: &self.text[start..end],
-                escaped: false,
-            });
-        }
-        self.at = escaped_end::<true>(self.text, end)?;
-        Ok(RawString {
-            text: &self.text[start..self.at - 1],
-            escaped: true,
-        })
-    }
-
-    /// Steps over a value that stands inside `depth` arrays and objects.
-    #[inline]
-    pub fn skip(&mut self, depth: usize) -> Result<(), Malformed> {
-        let (at, first) = token(self.text, self.at)?;
-        self.at = match first {
-            b'{' | b'[' => nested_end::<true>(self.text, at, depth)?,
-            _ => scalar_end::<true>(self.text, at, first)?,
-        };
-        Ok(())
-    }
-}
-
-impl RawString<'_> {
-    /// Appends the string it stands for.
-    pub fn decode(&self, out: &mut Vec<u8>) {
-        let mut rest = self.text;
-        while let Some(at) = memchr::memchr(b'\\', rest) {
-            out.extend_from_slice(&rest[..at]);
-            rest = &rest[at..];
-            let (byte, length) = match rest.get(1) {
-                Some(b'b') => (0x08, 2),
-                Some(b'f') => (0x0c, 2),
-                Some(b'n') => (b'\n', 2),
-                Some(b'r') => (b'\r', 2),
-                Some(b't') => (b'\t', 2),
-                Some(b'u') => {
-                    let (char, length) = unicode(rest).unwrap_or(('\u{fffd}', rest.len()));
-                    out.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
-                    rest = &rest[length..];
-                    continue;
-                }
-                Some(byte) => (*byte, 2),
-                None => (b'\\', 1),
-            };
-            out.push(byte);
-            rest = &rest[length..];
-        }
-        out.extend_from_slice(rest);
-    }
 }
 
 /// The code unit of the `\uXXXX` escape that `text` begins with.

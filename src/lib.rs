@@ -34,6 +34,7 @@ pub mod extent;
 pub mod failpoint;
 pub mod failure;
 pub mod json;
+pub mod nearest;
 pub mod nesting;
 pub mod position;
 pub mod printable;

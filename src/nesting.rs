@@ -1,7 +1,8 @@
 //! How deep a JSON text nests, without parsing it.
 //!
-//! Recursive parsers overflow the stack on deep nesting, which no handler catches, so a record is
-//! shown to one only after this linear scan.
+//! Recursive readers overflow the stack on deep nesting, which no handler catches, so those of records are
+//! bounded ([`crate::json::Dialect`]). This scan tells whether it was for its depth that one gave up, also
+//! where the text is no JSON behind that.
 
 /// The deepest nesting of arrays and objects that a record may have.
 pub const NESTING_MAX: usize = 128;

@@ -19,7 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::{OpenBatch, SealedObject};
+use super::{FormatRow, OpenBatch, SealedObject};
 use crate::config::FormatSettings;
 use crate::disk::{self, Disk};
 use crate::extent::Extent;
@@ -36,7 +36,7 @@ const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 const OPEN: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("open");
 /// [`SealedObject`] by object id.
 const SEALED: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("sealed");
-/// [`FormatSettings`] by hash, for as long as a row names them.
+/// [`FormatRow`] by hash, for as long as a row names them.
 const FORMATS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("formats");
 /// Ranges of the journal that were lost to damage: first to last sequence number.
 const MISSING: TableDefinition<'_, u64, u64> = TableDefinition::new("missing");
@@ -330,7 +330,7 @@ impl Store {
             }
             let mut table = write.open_table(FORMATS)?;
             for (hash, settings) in formats {
-                table.insert(hash, encode(settings).as_slice())?;
+                table.insert(hash, encode(&FormatRow::from(settings)).as_slice())?;
             }
             Ok(())
         })
@@ -439,8 +439,8 @@ impl Store {
         }
         for row in read.open_table(FORMATS)?.iter()? {
             let (hash, value) = row?;
-            let settings = decode(&format!("formats/{:x}", hash.value()), value.value())?;
-            recovered.formats.insert(hash.value(), settings);
+            let row: FormatRow = decode(&format!("formats/{:x}", hash.value()), value.value())?;
+            recovered.formats.insert(hash.value(), row.into());
         }
         for row in read.open_table(MISSING)?.iter()? {
             let (first, last) = row?;

@@ -204,19 +204,6 @@ fn a_backup_is_byte_for_byte_unless_it_is_told_otherwise() {
 }
 
 #[test]
-fn format_settings_of_an_older_state_are_read_and_keep_their_form() {
-    // Batches name their format by the hash of this form.
-    for form in [
-        r#"{"Raw":{"compression":"None"}}"#,
-        r#"{"Json":{"compression":"Gzip","delimiter":{"Text":"--"}}}"#,
-        r#"{"Json":{"compression":"None","delimiter":"Newline"}}"#,
-    ] {
-        let settings: FormatSettings = serde_json::from_str(form).unwrap();
-        assert_eq!(serde_json::to_string(&settings).unwrap(), form);
-    }
-}
-
-#[test]
 fn the_shipped_file_is_accepted_without_warnings() {
     let loaded = load(SHIPPED);
     assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);

@@ -1,4 +1,6 @@
-//! The nearest right word for a wrong one, and where the words of Amazon Data Firehose went.
+//! What is said to a wrong word, and where the words of Amazon Data Firehose went.
+
+use crate::nearest::{fold, nearest};
 
 /// Firehose's own words and common slips, folded (see [`fold`]), with what to write instead.
 const TRANSLATIONS: &[(&str, &str)] = &[
@@ -242,7 +244,7 @@ pub fn choose(word: &str, allowed: &[&str], quote: char) -> String {
         .map(|word| quoted(word))
         .collect();
     let list = list.join(", ");
-    match nearest(word, allowed) {
+    match nearest(word, allowed.iter().copied()) {
         Some(right) if sorted.len() > LISTED_BESIDE_MAX => {
             format!("did you mean {}?", quoted(right))
         }
@@ -252,47 +254,9 @@ pub fn choose(word: &str, allowed: &[&str], quote: char) -> String {
     }
 }
 
-/// The allowed word that was probably meant.
-pub(super) fn nearest<'w>(word: &str, allowed: &[&'w str]) -> Option<&'w str> {
-    /// No right word is longer, and the distance takes time by both lengths.
-    const WORD_MAX: usize = 64;
-    if word.len() > WORD_MAX {
-        return None;
-    }
-    let folded = fold(word);
-    let distance = |right: &str| strsim::osa_distance(&folded, &fold(right));
-    let best = allowed
-        .iter()
-        .copied()
-        .min_by_key(|right| distance(right))?;
-    let tolerated = best.len().max(folded.len()).div_ceil(3).min(3);
-    (distance(best) <= tolerated).then_some(best)
-}
-
-/// A word without case, hyphens and underscores: `ErrorOutputPrefix` = `error_output_prefix`.
-fn fold(word: &str) -> String {
-    word.chars()
-        .filter(|c| !matches!(c, '_' | '-'))
-        .flat_map(char::to_lowercase)
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{HOMES, TRANSLATIONS, fold, key_help, nearest};
-
-    #[test]
-    fn the_nearest_word_is_offered_only_when_it_is_near() {
-        assert_eq!(
-            nearest("intervall", &["size", "interval"]),
-            Some("interval")
-        );
-        assert_eq!(nearest("Interval", &["size", "interval"]), Some("interval"));
-        assert_eq!(nearest("state-dir", &["state_dir"]), Some("state_dir"));
-        assert_eq!(nearest("zts", &["none", "gzip", "zstd"]), Some("zstd"));
-        assert_eq!(nearest("colour", &["size", "interval"]), None);
-        assert_eq!(nearest(&"x".repeat(1 << 20), &["size"]), None);
-    }
+    use super::{HOMES, TRANSLATIONS, fold, key_help};
 
     #[test]
     fn a_key_of_another_table_is_answered_with_its_table() {

@@ -1,45 +1,32 @@
 //! `parquet`: declared columns, JSON records in, row groups out.
+//!
+//! | Arrow | Parquet |
+//! |---|---|
+//! | Boolean, Float32, Float64 | BOOLEAN, FLOAT, DOUBLE |
+//! | Int8, Int16, Int32, Int64 | INT32 (INT 8, 16, 32), INT64 |
+//! | Decimal128(p,s) | INT32 to 9 digits, INT64 to 18, above that fixed-length bytes; DECIMAL |
+//! | Utf8, Binary | BYTE_ARRAY, for text STRING |
+//! | Date32 | INT32, DATE |
+//! | Timestamp(µs, UTC) | INT64, TIMESTAMP(MICROS, adjusted to UTC): an instant in Athena, Spark and DuckDB |
+//! | List, Map, Struct | LIST (`list.element`), MAP (`key_value.key/value`), group |
 
 use bytes::Bytes;
 use std::io;
-use std::sync::Arc;
-
-use arrow_array::RecordBatch;
-use arrow_schema::{Schema, SchemaRef};
 
 use crate::config::ParquetCompression;
 use crate::failure::Failure;
 use crate::record::Record;
 
+use super::columns::{Decoder, Row, Schema};
 use super::{FormatFault, Head, frame};
 
-mod accept;
-mod column;
-mod cursor;
-mod decode;
 mod dictionary;
-mod fault;
 mod footer;
-mod names;
-mod rows;
-mod schema;
-mod shown;
 mod sink;
 mod writer;
 
-use column::Group;
-use cursor::Cursor;
-use fault::{Fault, Fit};
 pub use footer::Footer;
-pub use rows::{Changed, Place, Row};
 use writer::Writer;
-
-/// Rows that are decoded before they are written: more fall out of the cache (measured: 8192 cost
-/// half as much again as 1024).
-const BATCH_ROWS: usize = 1024;
-
-/// Bytes of records that are decoded before they are written, where records are large.
-const BATCH_BYTES: usize = 1 << 20;
 
 /// Memory that a worker holds while it encodes an object: a row group's pages, the largest column
 /// of it once more, a batch of rows, and a raw block.
@@ -48,14 +35,10 @@ pub(super) const MEMORY: usize = writer::ROW_GROUP_MEMORY + (16 << 20);
 /// Raw bytes that make a row group.
 pub(super) const RUN_BYTES: u64 = writer::ROW_GROUP_BYTES as u64;
 
-/// Cells that a batch may leave empty before it is written.
-const BATCH_EMPTY: usize = 1 << 20;
-
 /// Declared columns and how their pages are compressed.
 #[derive(Debug)]
 pub(super) struct Table {
-    columns: Vec<schema::Field>,
-    arrow: SchemaRef,
+    schema: Schema,
     compression: ParquetCompression,
 }
 
@@ -65,32 +48,20 @@ impl Table {
         text: &str,
         compression: ParquetCompression,
     ) -> Result<Self, FormatFault> {
-        let columns = schema::parse(text)?;
-        let arrow = Arc::new(Schema::new(schema::arrow_fields(&columns)));
         Ok(Self {
-            columns,
-            arrow,
+            schema: Schema::parse(text)?,
             compression,
         })
     }
 
     /// A worker's column buffers.
     pub(super) fn decoder(&self) -> Decoder {
-        Decoder {
-            root: Group::new(&self.columns),
-            rows: 0,
-            scratch: decode::Scratch::default(),
-        }
+        self.schema.decoder()
     }
 
     /// The record as its rows will be read back.
     pub(super) fn rows(&self, decoder: &mut Decoder, data: &[u8]) -> Result<Vec<Row>, Failure> {
-        decoder.reset();
-        decoder.push(data)?;
-        let batch = decoder.finish(&self.arrow);
-        let batch =
-            batch.map_err(|_| Fault::other("No columns can be made of it.").failure(data))?;
-        Ok(rows::rows(&self.columns, &batch, data))
+        self.schema.rows(decoder, data)
     }
 
     /// Encodes the rest of an object and its footer; see `Format::encode_object`.
@@ -122,7 +93,7 @@ impl Table {
     ) -> io::Result<(u64, Option<Bytes>)> {
         decoder.reset(); // a run given up half-way may have left rows
         let mut writer = Writer::new(self, start, out);
-        let (mut records, mut bytes, mut empty) = (0, 0, 0);
+        let mut records = 0;
         while let Some(block) = next()? {
             for record in frame::records(&block) {
                 let record = record?;
@@ -131,77 +102,15 @@ impl Table {
                     continue;
                 }
                 records += 1;
-                bytes += record.data.len();
-                empty += decoder.scratch.empty;
-                if decoder.rows >= BATCH_ROWS || bytes >= BATCH_BYTES || empty >= BATCH_EMPTY {
-                    writer.write(&decoder.finish(&self.arrow)?, bytes)?;
-                    (bytes, empty) = (0, 0);
+                if decoder.is_full() {
+                    writer.write(&decoder.finish()?)?;
                 }
             }
         }
-        if decoder.rows > 0 {
-            writer.write(&decoder.finish(&self.arrow)?, bytes)?;
+        if !decoder.is_empty() {
+            writer.write(&decoder.finish()?)?;
         }
         Ok((records, writer.finish()?))
-    }
-}
-
-/// A worker's column buffers.
-#[derive(Debug)]
-pub(super) struct Decoder {
-    root: Group,
-    rows: usize,
-    scratch: decode::Scratch,
-}
-
-impl Decoder {
-    /// Appends the rows of a record. On failure no trace of it is left.
-    fn push(&mut self, data: &[u8]) -> Result<(), Failure> {
-        let before = self.rows;
-        self.scratch.begin();
-        self.read(data).map_err(|fault| {
-            self.rows = before;
-            self.root.truncate(before);
-            fault.failure(data)
-        })
-    }
-
-    fn reset(&mut self) {
-        self.rows = 0;
-        self.root.truncate(0);
-    }
-
-    /// One row for each object in the record, which may hold several one after the other.
-    fn read(&mut self, data: &[u8]) -> Fit<()> {
-        if !data.is_ascii()
-            && let Err(error) = std::str::from_utf8(data)
-        {
-            return Err(Fault::syntax(error.valid_up_to(), "UTF-8"));
-        }
-        let mut cursor = Cursor::new(data);
-        if cursor.next_token().is_none() {
-            return Err(Fault::other(
-                "The record was empty or contained only whitespace.",
-            ));
-        }
-        while let Some(first) = cursor.next_token() {
-            if first != b'{' {
-                let at = cursor.at();
-                cursor.skip_value(0)?;
-                return Err(Fault::mismatch(at, "a JSON object", ""));
-            }
-            self.root
-                .read(self.rows, &mut cursor, &mut self.scratch, 0)?;
-            self.rows += 1;
-        }
-        Ok(())
-    }
-
-    /// Hands out all rows.
-    fn finish(&mut self, schema: &SchemaRef) -> io::Result<RecordBatch> {
-        let (_, columns) = self.root.finish().map_err(io::Error::other)?;
-        self.rows = 0;
-        RecordBatch::try_new(Arc::clone(schema), columns).map_err(io::Error::other)
     }
 }
 

@@ -13,7 +13,7 @@ fn decoded(json: &str) -> String {
         panic!("{json}")
     };
     let mut out = Vec::new();
-    raw.decode(&mut out);
+    raw.decode(&mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -65,6 +65,14 @@ fn only_one_json_text_is_valid() {
         assert_eq!(valid(text.as_bytes()), expected, "{text:?}");
     }
     assert!(!valid(b"\"\xff\""));
+}
+
+#[test]
+fn by_the_grammar_alone_depth_and_halves_of_pairs_do_not_matter() {
+    let deep = format!("{}{}", "[".repeat(1000), "]".repeat(1000));
+    for text in [deep.as_str(), "\"\\ud800\"", "{\"a\\udc00\":1}"] {
+        assert!(!valid(text.as_bytes()) && is_one(text.as_bytes()), "{text}");
+    }
 }
 
 #[test]

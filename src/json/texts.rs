@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use memchr::memchr2;
 
-use super::{Malformed, is_text, is_white, nested_end, scalar_end, token};
+use super::{Grammar, Malformed, is_text, is_white, nested_end, scalar_end, token};
 
 /// A record of more texts than this is left whole: what becomes of them, some hundred bytes of an error line
 /// each if they fail, has to be held in memory together.
@@ -67,9 +67,9 @@ impl Iterator for Texts<'_> {
 /// The place after a value that begins with `first` at `start`.
 fn value_end(text: &[u8], start: usize, first: u8) -> Result<usize, Malformed> {
     if is_bracket(first) {
-        nested_end::<false>(text, start, 0)
+        nested_end::<Grammar>(text, start, 0)
     } else {
-        scalar_end::<false>(text, start, first)
+        scalar_end::<Grammar>(text, start, first)
     }
 }
 
@@ -79,9 +79,9 @@ pub fn elements(array: &[u8]) -> impl Iterator<Item = Range<usize>> {
     std::iter::from_fn(move || {
         // Behind the opening bracket, or at the comma after an element.
         at += usize::from(array.get(at) == Some(&b','));
-        let (start, first) = token(array, at).ok()?;
+        let (start, first) = token(array, at);
         let end = value_end(array, start, first).ok()?;
-        at = token(array, end).ok()?.0;
+        at = token(array, end).0;
         Some(start..end)
     })
 }

@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use super::date_pattern::DatePattern;
-use super::fault::{Field, PartitionFault, nearest};
+use super::fault::{Field, PartitionFault};
+use crate::nearest::nearest;
 
 /// The longest prefix expression, in characters (Firehose's API accepts no longer one).
 const EXPRESSION_CHARS_MAX: usize = 1024;
@@ -188,7 +189,7 @@ fn expression(text: &str, start: usize, field: Field) -> Result<Part, Box<Partit
         ("firehose", other) => {
             let words = ["random-string", "error-output-type"];
             let fault = PartitionFault::at(field, value_at, format!("unknown value \"{other}\""));
-            Err(Box::new(fault.help(match nearest(other, &words) {
+            Err(Box::new(fault.help(match nearest(other, words) {
                 Some(word) => format!("did you mean \"{word}\"?"),
                 None => format!("allowed: {}", words.join(", ")),
             })))
@@ -225,7 +226,7 @@ fn unknown(namespace: &str, field: Field) -> String {
         Field::Prefix => &NAMESPACES,
         _ => allowed(field),
     };
-    match nearest(namespace, words) {
+    match nearest(namespace, words.iter().copied()) {
         Some(word) => format!("did you mean \"{word}\"?"),
         None => format!("allowed: {}", allowed(field).join(", ")),
     }

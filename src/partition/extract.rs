@@ -7,13 +7,14 @@ use jaq_core::load::parse::Term;
 
 use super::event_time;
 use super::expression::{Part, Piece};
-use super::fault::{Field, PartitionFault, nearest};
+use super::fault::{Field, PartitionFault};
 use super::jq::{self, Query, Value};
 use super::paths::{self, Odd, Paths, Scalar};
 use super::{Plan, Unread};
 use crate::config::PartitioningSettings;
 use crate::failure::{ErrorOutputType, Failure};
-use crate::nesting;
+use crate::nearest::nearest;
+use crate::nesting::{self, NESTING_MAX};
 use crate::record::Record;
 use crate::timestamp;
 
@@ -197,11 +198,10 @@ impl Extractor {
         if self.query.is_none() && self.event_time.is_none() {
             return Ok(());
         }
-        if nesting::exceeds(record, nesting::NESTING_MAX) {
-            let max = nesting::NESTING_MAX;
-            return Err(failed(format!("the record nests deeper than {max} levels")));
-        }
         let input = jq::read(record).map_err(|unread| match unread {
+            jq::Unread::Malformed if nesting::exceeds(record, NESTING_MAX) => {
+                failed(format!("the record nests deeper than {NESTING_MAX} levels"))
+            }
             jq::Unread::Malformed => failed("Non JSON record provided"),
             jq::Unread::TooMany => failed("the record has more values than a query may be given"),
         })?;
@@ -381,7 +381,7 @@ fn unmatched_keys(
         if !names.contains(&name.as_str()) {
             let message = format!("the query returns no key \"{name}\"");
             let fault = PartitionFault::at(Field::Prefix, at.clone(), message);
-            faults.push(fault.help(match nearest(name, &names) {
+            faults.push(fault.help(match nearest(name, names.iter().copied()) {
                 Some(word) => format!("did you mean \"{word}\"?"),
                 None => format!("keys of the query: {}", names.join(", ")),
             }));

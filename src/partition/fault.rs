@@ -62,18 +62,3 @@ impl PartitionFault {
         }
     }
 }
-
-/// The word most like `word`, if one is like enough to have been meant.
-pub(super) fn nearest<'a, S: AsRef<str>>(word: &str, words: &'a [S]) -> Option<&'a str> {
-    words
-        .iter()
-        .map(|candidate| {
-            (
-                strsim::jaro_winkler(word, candidate.as_ref()),
-                candidate.as_ref(),
-            )
-        })
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| candidate)
-}

@@ -303,7 +303,7 @@ impl<'a> Row<'_, 'a> {
                 None => cursor.skip(depth).map_err(|_| Odd)?,
             }
             if !cursor.eat(b',') {
-                return cursor.expect(b'}').map_err(|_| Odd);
+                return cursor.close(b'}').map_err(|_| Odd);
             }
         }
     }
@@ -348,7 +348,7 @@ impl<'a> Row<'_, 'a> {
         let mut found = self.found[*slot];
         let mut text = false;
         if let Found::Text(raw) = found {
-            raw.decode(out);
+            raw.decode(out).map_err(|_| Odd)?;
             text = true;
         }
         for step in steps {

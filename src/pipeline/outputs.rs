@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::prefixes::{self, MadeUp, Prefixes, STREAM_VERSION};
 use super::store_name::store_name;
-use crate::checkpoint::{Lane, Target};
+use crate::checkpoint::{Lane, Target, format_hash};
 use crate::config::{Compression, Delimiter, FormatSettings, StreamSettings};
 use crate::error::StreamError;
 use crate::failure::{ErrorOutputType, Failure};
@@ -215,11 +215,6 @@ impl Outputs {
         }
         String::from_utf8(identity).unwrap_or_default()
     }
-}
-
-fn format_hash(settings: &FormatSettings) -> u64 {
-    let json = serde_json::to_vec(settings).expect("settings are plain data");
-    crc_fast::crc64_nvme(&json)
 }
 
 /// What faults mean to the stream: those of the system may pass.

@@ -31,6 +31,7 @@ const GROUND_FLOOR: &[&str] = &[
     "budget",
     "buffer",
     "json",
+    "nearest",
     "nesting",
     "position",
     "printable",
@@ -90,6 +91,19 @@ fn the_ground_floor_imports_nothing_above_it() {
                 }
             }
         }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn columns_know_no_format_that_they_are_written_as() {
+    let mut wrong = Vec::new();
+    for file in files_of("format/columns") {
+        let code = without_comments(&fs::read_to_string(&file).unwrap()).to_lowercase();
+        let formats = ["parquet", "avro", "iceberg", "csv", "orc"];
+        let words = code.split(|c: char| !c.is_alphanumeric());
+        let named = words.filter(|word| formats.iter().any(|format| word.starts_with(format)));
+        wrong.extend(named.map(|word| format!("{}: {word}", file.display())));
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
@@ -178,13 +192,16 @@ fn collect(dir: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// The modules of the crate that a file names, comments left out.
-fn imports(text: &str) -> BTreeSet<String> {
-    let code: String = text
-        .lines()
+fn without_comments(text: &str) -> String {
+    text.lines()
         .filter(|line| !line.trim_start().starts_with("//"))
         .flat_map(|line| [line, "\n"])
-        .collect();
+        .collect()
+}
+
+/// The modules of the crate that a file names, comments left out.
+fn imports(text: &str) -> BTreeSet<String> {
+    let code = without_comments(text);
     let mut modules = BTreeSet::new();
     for (at, head) in code.match_indices("crate::") {
         let path = &code[at + head.len()..];

@@ -7,7 +7,8 @@ use crate::config::diagnostic::{Diagnostic, Source};
 use crate::config::spans::{SpanMap, StageField};
 use crate::config::table::Table;
 use crate::config::text::Origin;
-use crate::config::{Compression, Delimiter, FormatSettings, ParquetCompression, words};
+use crate::config::{Compression, Delimiter, FormatSettings, ParquetCompression};
+use crate::nearest::nearest;
 
 /// Words of `compression` for `json` and `raw`.
 const COMPRESSIONS: [(&str, Compression); 6] = [
@@ -164,7 +165,7 @@ fn delimiter(table: &mut Table<'_>, kind: Kind) -> Option<Delimiter> {
         }
         _ => {}
     }
-    if let Some(word) = words::nearest(&text.value, &["newline", "none"])
+    if let Some(word) = nearest(&text.value, ["newline", "none"])
         && text.value.len() > 2
     {
         let message = format!("the text \"{}\" itself will follow each record", text.value);

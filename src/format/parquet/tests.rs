@@ -1,12 +1,6 @@
 //! Records through the decoder and the writer, read back by the parquet crate's own reader.
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{
-    Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
-    Int64Type, TimestampMicrosecondType,
-};
-use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_schema::DataType;
+use arrow_array::RecordBatch;
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::metadata::RowGroupMetaData;
@@ -15,14 +9,13 @@ use serde_json::{Value, json};
 
 use crate::config::{FormatSettings, ParquetCompression};
 use crate::failure::Failure;
+use crate::format::columns::tests::oracle::{table, typed};
+use crate::format::columns::tests::{first_row_shown, junk, rows_of};
 use crate::format::{Format, Head};
 use crate::position::{Position, Sequence};
 use crate::record::Record;
 
-mod oracle;
-mod rows;
 mod runs;
-mod types;
 
 pub(super) fn compile(schema: &str, compression: ParquetCompression) -> Format {
     Format::compile(&FormatSettings::Parquet {
@@ -69,207 +62,18 @@ pub(super) fn convert<R: AsRef<[u8]>>(
     (out, failures)
 }
 
-/// The rows as JSON: timestamps and dates as numbers, decimals as text, binary as lossy text.
+/// The rows as JSON, in the form of `rows_of`.
 pub(super) fn rows(object: &[u8]) -> Vec<Value> {
+    batches(object).iter().flat_map(rows_of).collect()
+}
+
+fn batches(object: &[u8]) -> Vec<RecordBatch> {
     if object.is_empty() {
         return Vec::new();
     }
-    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::copy_from_slice(object))
-        .unwrap()
-        .build()
-        .unwrap();
-    let mut rows = Vec::new();
-    for batch in reader {
-        let batch: RecordBatch = batch.unwrap();
-        for row in 0..batch.num_rows() {
-            let fields = batch
-                .schema()
-                .fields()
-                .iter()
-                .zip(batch.columns())
-                .map(|(field, column)| (field.name().clone(), value(column, row)))
-                .collect();
-            rows.push(Value::Object(fields));
-        }
-    }
-    rows
-}
-
-fn value(column: &ArrayRef, row: usize) -> Value {
-    if column.is_null(row) {
-        return Value::Null;
-    }
-    match column.data_type() {
-        DataType::Boolean => column.as_boolean().value(row).into(),
-        DataType::Int8 => column.as_primitive::<Int8Type>().value(row).into(),
-        DataType::Int16 => column.as_primitive::<Int16Type>().value(row).into(),
-        DataType::Int32 => column.as_primitive::<Int32Type>().value(row).into(),
-        DataType::Int64 => column.as_primitive::<Int64Type>().value(row).into(),
-        DataType::Float32 => column.as_primitive::<Float32Type>().value(row).into(),
-        DataType::Float64 => column.as_primitive::<Float64Type>().value(row).into(),
-        DataType::Decimal128(..) => column
-            .as_primitive::<Decimal128Type>()
-            .value_as_string(row)
-            .into(),
-        DataType::Utf8 => column.as_string::<i32>().value(row).into(),
-        DataType::Binary => String::from_utf8_lossy(column.as_binary::<i32>().value(row)).into(),
-        DataType::Date32 => column.as_primitive::<Date32Type>().value(row).into(),
-        DataType::Timestamp(..) => column
-            .as_primitive::<TimestampMicrosecondType>()
-            .value(row)
-            .into(),
-        DataType::List(_) => {
-            let items = column.as_list::<i32>().value(row);
-            (0..items.len()).map(|item| value(&items, item)).collect()
-        }
-        DataType::Map(..) => {
-            let entries = column.as_map().value(row);
-            (0..entries.len())
-                .map(|entry| {
-                    let key = match value(entries.column(0), entry) {
-                        Value::String(key) => key,
-                        other => other.to_string(),
-                    };
-                    (key, value(entries.column(1), entry))
-                })
-                .collect::<serde_json::Map<_, _>>()
-                .into()
-        }
-        DataType::Struct(fields) => {
-            let group = column.as_struct();
-            fields
-                .iter()
-                .zip(group.columns())
-                .map(|(field, column)| (field.name().clone(), value(column, row)))
-                .collect::<serde_json::Map<_, _>>()
-                .into()
-        }
-        other => panic!("{other} is no type of ours"),
-    }
-}
-
-#[test]
-fn what_is_no_json_object_fails() {
-    let format = compile("a int", ParquetCompression::None);
-    for (record, expected) in [
-        (
-            "",
-            "MalformedData: The record was empty or contained only whitespace.",
-        ),
-        (
-            " \n",
-            "MalformedData: The record was empty or contained only whitespace.",
-        ),
-        (
-            "hello",
-            "ParseError: Encountered malformed JSON. At byte 0: expected a value.",
-        ),
-        (
-            "{\"a\":1",
-            "ParseError: Encountered malformed JSON. At byte 6: expected `,` or `}`.",
-        ),
-        (
-            "{\"a\":1}}",
-            "ParseError: Encountered malformed JSON. At byte 7: expected a value.",
-        ),
-        ("{\"b\":\"\\ud800\",\"a\":\"\\ud800\"}", "ParseError"),
-        ("{\"\\ud800\":1}", "ParseError"),
-        (
-            "[{\"a\":1}]",
-            "MalformedData: Data does not match the schema. expected a JSON object, found [{\"a\":1}].",
-        ),
-        ("1", "MalformedData"),
-        (
-            "{\"a\":1}{\"a\":\"x\"}",
-            "MalformedData: Data does not match the schema. Column `a`: expected int",
-        ),
-    ] {
-        let (object, failures) = convert(&format, &[record]);
-        assert!(object.is_empty());
-        let failure = &failures[0].1;
-        let told = format!("{}: {}", failure.code, failure.message);
-        assert!(
-            told.starts_with(&format!("DataFormatConversion.{expected}")),
-            "{record:?}: {told}"
-        );
-    }
-    let (object, _) = convert(
-        &format,
-        &[b"{\"a\":1}\xff".as_slice(), b"{\"\xff\":1}", b"{\"a\":2}"],
-    );
-    assert_eq!(rows(&object), [json!({"a": 2})]);
-}
-
-#[test]
-fn objects_one_after_the_other_in_one_record_are_rows() {
-    let format = compile("a int", ParquetCompression::None);
-    let (object, failures) = convert(
-        &format,
-        &["{\"a\":1}{\"a\":2}\n{}", "{\"a\":3}{\"a\":[]}", "{\"a\":4}"],
-    );
-    assert_eq!(
-        rows(&object),
-        [
-            json!({"a": 1}),
-            json!({"a": 2}),
-            json!({"a": null}),
-            json!({"a": 4})
-        ]
-    );
-    assert_eq!(
-        failures.iter().map(|(index, _)| *index).collect::<Vec<_>>(),
-        [1]
-    );
-}
-
-#[test]
-fn deep_and_sparse_records_fail_without_harm() {
-    let format = compile(
-        "a int, b array<struct<x:int,y:int,z:int>>",
-        ParquetCompression::None,
-    );
-    let deep = |bytes: usize| format!("{{\"skipped\":{}", "[".repeat(bytes)).into_bytes();
-    let objects = format!("{{\"b\":[{}]}}", vec!["{}"; 340_000].join(","));
-    let documents = "{}".repeat(500_000);
-    let many = |count| format!("{{\"b\":[{}]}}", vec!["[null"; count].join(","));
-    let records = [
-        deep(40_000),
-        deep(1_000_000),
-        "[".repeat(1_000_000).into_bytes(),
-        many(100_000).into_bytes(),
-        objects.into_bytes(),
-        documents.into_bytes(),
-        b"{\"a\":1}".to_vec(),
-    ];
-    let (object, failures) = convert(&format, &records);
-    assert_eq!(
-        failures.iter().map(|(index, _)| *index).collect::<Vec<_>>(),
-        [0, 1, 2, 3]
-    );
-    assert_eq!(rows(&object).len(), 500_000 + 2);
-    let wide: Vec<String> = (0..1000).map(|index| format!("c{index}:int")).collect();
-    let format = compile(
-        &format!("b array<struct<{}>>", wide.join(",")),
-        ParquetCompression::None,
-    );
-    let objects = format!("{{\"b\":[{}]}}", vec!["{}"; 340_000].join(","));
-    let (_, failures) = convert(&format, &[objects]);
-    assert!(failures[0].1.message.contains("too sparse"));
-}
-
-#[test]
-fn nesting_is_allowed_to_128_levels() {
-    let format = compile("a int, t string", ParquetCompression::None);
-    let nested = |levels: usize| {
-        format!(
-            "{{\"t\":{}{}}}",
-            "[".repeat(levels - 1),
-            "]".repeat(levels - 1)
-        )
-    };
-    let (_, failures) = convert(&format, &[nested(128), nested(129)]);
-    assert_eq!(failures.len(), 1);
-    assert_eq!(failures[0].0, 1);
+    let object = Bytes::copy_from_slice(object);
+    let reader = ParquetRecordBatchReaderBuilder::try_new(object).unwrap();
+    reader.build().unwrap().map(Result::unwrap).collect()
 }
 
 #[test]
@@ -409,9 +213,20 @@ fn a_row_group_is_closed_before_it_holds_more_than_64_mib_of_records() {
     assert_eq!(pairs.len(), 1);
 }
 
-/// Any text up to a few characters of the kind that JSON and our types are made of.
-fn junk() -> impl Strategy<Value = String> {
-    "[\\[\\]{}:,\"\\\\ue0-9tfn.+ \\-a\u{e9}]{0,24}"
+#[test]
+fn what_is_shown_is_what_a_reader_of_the_object_finds() {
+    let schema = "b boolean, t tinyint, s smallint, i int, l bigint, f float, d double, c decimal(20,3), \
+                  x string, y binary, z date, at timestamp, a array<array<int>>, \
+                  m map<string,struct<k:decimal(3,1)>>, n struct<p:string,q:array<string>>";
+    let data = r#"{"b":true,"t":-1,"s":300,"i":70000,"l":"5000000000","f":1.1,"d":1e-7,"c":1.0005,"x":{"k":1},
+        "y":"AQI=","z":"2026-02-28","at":-1.5,"a":[[1,null],[],null],"m":{"e":{"k":1.25},"o":null},"n":{"q":"one"}}"#;
+    let format = compile(schema, ParquetCompression::Zstd);
+    let record = Record::new(data.as_bytes(), 0, Position::default());
+    let of_record = format.rows(&mut format.encoder(), &record).unwrap();
+    let (object, failures) = convert(&format, &[data]);
+    assert_eq!(failures, []);
+    let of_object = first_row_shown(&batches(&object)[0]);
+    assert_eq!(of_record[0].columns, of_object);
 }
 
 proptest! {
@@ -438,5 +253,14 @@ proptest! {
         let (beside, failures) = convert(&format, &mixed);
         prop_assert_eq!(failures.len(), count);
         prop_assert!(alone == beside, "the neighbours are the same to the bit");
+    }
+
+    #[test]
+    fn values_of_every_type_come_back_out_of_an_object(columns in proptest::collection::vec(typed(), 1..6)) {
+        let (schema, row) = table(columns);
+        let format = compile(&schema, ParquetCompression::Zstd);
+        let (object, failures) = convert(&format, &[row.to_string(), row.to_string()]);
+        prop_assert_eq!(failures, []);
+        prop_assert_eq!(rows(&object), [row.clone(), row]);
     }
 }

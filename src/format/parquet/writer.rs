@@ -17,6 +17,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 
 use crate::config::ParquetCompression;
+use crate::format::columns::Decoded;
 
 use super::sink::Sink;
 use super::{Table, dictionary, footer};
@@ -72,14 +73,14 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Appends rows that came from so many bytes of records.
-    pub(super) fn write(&mut self, batch: &RecordBatch, bytes: usize) -> io::Result<()> {
+    /// Appends rows.
+    pub(super) fn write(&mut self, decoded: &Decoded) -> io::Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
-            empty => empty.insert(File::open(self.table, batch, self.start)?),
+            empty => empty.insert(File::open(self.table, &decoded.rows, self.start)?),
         };
-        file.write(batch).map_err(error)?;
-        file.bytes += bytes;
+        file.write(&decoded.rows).map_err(error)?;
+        file.bytes += decoded.bytes;
         let memory: usize = file
             .columns
             .iter()
@@ -126,7 +127,7 @@ impl File {
             .with_skip_arrow_metadata(true)
             .with_schema_root("schema".to_owned());
         let sink = Sink::after(start);
-        let schema = Arc::clone(&table.arrow);
+        let schema = Arc::clone(table.schema.arrow());
         let (mut writer, factory) =
             ArrowWriter::try_new_with_options(sink.clone(), schema, options)
                 .and_then(ArrowWriter::into_serialized_writer)

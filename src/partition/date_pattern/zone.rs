@@ -85,7 +85,7 @@ impl Zone {
             instant,
             offset,
             date: Date::of_day(day),
-            weekday: (day + 4).rem_euclid(7), // 1970 began on a Thursday
+            weekday: calendar::weekday(day.into()),
             second_of_day,
         }
     }

@@ -10,7 +10,8 @@ use jaq_core::load::span;
 use jaq_core::path::Part;
 
 use super::natives::{self, REFUSED};
-use crate::partition::fault::{Field, PartitionFault, nearest};
+use crate::nearest::nearest;
+use crate::partition::fault::{Field, PartitionFault};
 
 /// A key of the object that a query returns.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,7 +96,7 @@ pub(super) fn undefined<P>(
             return PartitionFault::whole(field, what);
         }
         let fault = PartitionFault::at(field, span(text, name), what);
-        match nearest(name, &names()) {
+        match nearest(name, names()) {
             Some(word) if matches!(kind, Undefined::Filter(_)) => {
                 fault.help(format!("did you mean \"{word}\"?"))
             }

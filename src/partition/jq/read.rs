@@ -44,7 +44,7 @@ fn value(cursor: &mut Cursor<'_>, left: &mut usize) -> Result<Value, Unread> {
         Start::Null => Value::Null,
         Start::Bool(value) => Value::Bool(value),
         Start::Number(raw) => Value::raw_number(raw),
-        Start::String(raw) => Value::text(decoded(raw)),
+        Start::String(raw) => Value::text(decoded(raw)?),
         Start::Array => {
             let mut items = Vec::new();
             if !cursor.eat(b']') {
@@ -54,7 +54,7 @@ fn value(cursor: &mut Cursor<'_>, left: &mut usize) -> Result<Value, Unread> {
                         break;
                     }
                 }
-                cursor.expect(b']')?;
+                cursor.close(b']')?;
             }
             Value::array(items)
         }
@@ -62,24 +62,24 @@ fn value(cursor: &mut Cursor<'_>, left: &mut usize) -> Result<Value, Unread> {
             let mut entries = Map::default();
             if !cursor.eat(b'}') {
                 loop {
-                    let key = decoded(cursor.key()?);
+                    let key = decoded(cursor.key()?)?;
                     entries.insert(key, value(cursor, left)?);
                     if !cursor.eat(b',') {
                         break;
                     }
                 }
-                cursor.expect(b'}')?;
+                cursor.close(b'}')?;
             }
             Value::object(entries)
         }
     })
 }
 
-fn decoded(raw: RawString<'_>) -> Bytes {
+fn decoded(raw: RawString<'_>) -> Result<Bytes, Malformed> {
     if !raw.escaped {
-        return Bytes::copy_from_slice(raw.text);
+        return Ok(Bytes::copy_from_slice(raw.text));
     }
     let mut text = Vec::with_capacity(raw.text.len());
-    raw.decode(&mut text);
-    text.into()
+    raw.decode(&mut text).map_err(|_| Malformed)?;
+    Ok(text.into())
 }

@@ -6,10 +6,13 @@
 use super::super::meter::charge;
 use super::super::value::{Error, Value};
 use super::math::{to_int, to_long};
-use crate::calendar::DAY_SECONDS;
+use crate::calendar::{self, CYCLE_DAYS, DAY_SECONDS, Date};
 
 mod format;
 mod parse;
+
+/// Days after which the calendar comes again, which it does also in years that ours does not reach.
+const CYCLE: i64 = CYCLE_DAYS as i64;
 
 /// C's `struct tm`, with the whole year and the month from 0.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,29 +33,19 @@ impl Time {
             seconds.div_euclid(DAY_SECONDS),
             seconds.rem_euclid(DAY_SECONDS),
         );
-        // Years that begin in March, in eras of 400 years.
-        let shifted = days + 719_468;
-        let (era, day) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-        let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-        let day = day - (365 * year + year / 4 - year / 100);
-        let month = (5 * day + 2) / 153;
-        let day = day - (153 * month + 2) / 5 + 1;
-        let (month, late) = if month < 10 {
-            (month + 2, 0)
-        } else {
-            (month - 10, 1)
-        };
-        let year = year + era * 400 + late;
+        let (cycles, day) = (days.div_euclid(CYCLE), days.rem_euclid(CYCLE));
+        let date = Date::of_day(i32::try_from(day).ok()?);
+        let year = i64::from(date.year) + 400 * cycles;
         i32::try_from(year - 1900).ok()?;
         Some(Self {
             year,
-            month,
-            day,
+            month: i64::from(date.month) - 1,
+            day: date.day.into(),
             hour: second / 3600,
             minute: second / 60 % 60,
             second: second % 60,
             weekday: weekday(days),
-            yearday: days - days_to(year, 0),
+            yearday: i64::from(date.day_of_year()) - 1,
         })
     }
 
@@ -101,20 +94,19 @@ impl Time {
 }
 
 /// Days from the epoch to the first of a month, which may be beyond its year.
+#[expect(clippy::cast_possible_truncation, reason = "below 12 and 400")]
 fn days_to(year: i64, month: i64) -> i64 {
     let (year, month) = (year + month.div_euclid(12), month.rem_euclid(12));
-    // Years that begin in March.
-    let (year, month) = if month < 2 {
-        (year - 1, month + 10)
-    } else {
-        (year, month - 2)
+    let first = Date {
+        year: year.rem_euclid(400) as i32,
+        month: month as i32 + 1,
+        day: 1,
     };
-    let (era, year) = (year.div_euclid(400), year.rem_euclid(400));
-    era * 146_097 + 365 * year + year / 4 - year / 100 + (153 * month + 2) / 5 - 719_468
+    CYCLE * year.div_euclid(400) + i64::from(first.day_since_epoch())
 }
 
 fn weekday(days: i64) -> i64 {
-    (days + 4).rem_euclid(7)
+    calendar::weekday(days).into()
 }
 
 pub(super) fn gmtime(value: &Value) -> Result<Value, Error> {

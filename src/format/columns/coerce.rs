@@ -13,25 +13,26 @@ use std::borrow::Cow;
 use base64::Engine as _;
 
 use crate::decimal::{self, Number};
+use crate::json::RawString;
 use crate::timestamp;
 
-use super::column::{Cells, Limit, Strings};
-use super::cursor::{self, Body};
+use super::builder::{Cells, Limit, Strings};
+use super::cursor;
 use super::decode::Scratch;
 use super::fault::{Fault, Fit};
 
 impl Cells {
     /// Takes a string.
-    pub(super) fn take_string(&mut self, body: Body<'_>, scratch: &mut Scratch) -> Fit<()> {
+    pub(super) fn take_string(&mut self, raw: RawString<'_>, scratch: &mut Scratch) -> Fit<()> {
         if let Self::Text { strings, limit } = self {
-            if body.escaped {
-                cursor::unescape(body.raw, &mut strings.bytes).map_err(|at| lone(body, at))?;
+            if raw.escaped {
+                raw.decode(&mut strings.bytes).map_err(|at| lone(raw, at))?;
             } else {
-                strings.bytes.extend_from_slice(body.raw);
+                strings.bytes.extend_from_slice(raw.text);
             }
-            return close_text(strings, *limit, body.at);
+            return close_text(strings, *limit, raw.at);
         }
-        let text = content(body, &mut scratch.text)?;
+        let text = content(raw, &mut scratch.text)?;
         let parsed = || Number::from_string(text);
         let taken = match self {
             Self::Boolean(values) => boolean(text).map(|value| values.append(value)),
@@ -44,7 +45,7 @@ impl Cells {
             Self::Timestamp(values) => timestamp::from_text(text).map(|micros| values.push(micros)),
             _ => parsed().and_then(|number| self.push_number(number)),
         };
-        taken.ok_or_else(|| Fault::mismatch(body.at, self.expected(), ""))
+        taken.ok_or_else(|| Fault::mismatch(raw.at, self.expected(), ""))
     }
 
     /// Takes a number that starts at byte `at`.
@@ -172,12 +173,12 @@ fn close_text(strings: &mut Strings, limit: Limit, at: usize) -> Fit<()> {
 }
 
 /// The text that a string stands for.
-pub(super) fn content<'b>(body: Body<'b>, scratch: &'b mut Vec<u8>) -> Fit<&'b [u8]> {
-    if !body.escaped {
-        return Ok(body.raw);
+pub(super) fn content<'b>(raw: RawString<'b>, scratch: &'b mut Vec<u8>) -> Fit<&'b [u8]> {
+    if !raw.escaped {
+        return Ok(raw.text);
     }
     scratch.clear();
-    cursor::unescape(body.raw, scratch).map_err(|at| lone(body, at))?;
+    raw.decode(scratch).map_err(|at| lone(raw, at))?;
     Ok(scratch)
 }
 
@@ -191,9 +192,6 @@ fn boolean(text: &[u8]) -> Option<bool> {
 
 /// A surrogate without its partner at offset `at` of a string's inside.
 #[cold]
-fn lone(body: Body<'_>, at: usize) -> Fault {
-    Fault::syntax(
-        body.at + 1 + at,
-        "a surrogate to be followed by its partner",
-    )
+fn lone(raw: RawString<'_>, at: usize) -> Fault {
+    Fault::syntax(raw.at + 1 + at, "a surrogate to be followed by its partner")
 }

@@ -4,11 +4,8 @@ use proptest::prelude::*;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
-use super::{compile, convert, junk, rows};
-use crate::config::ParquetCompression;
+use super::{compile, convert, junk};
 use crate::decimal::Number;
-use crate::position::Position;
-use crate::record::Record;
 
 /// JSON values of small depth.
 fn value() -> impl Strategy<Value = Value> {
@@ -31,7 +28,7 @@ fn value() -> impl Strategy<Value = Value> {
 }
 
 /// A Hive type and a value that fits it, as JSON and as it reads back.
-fn typed() -> impl Strategy<Value = (String, Value)> {
+pub(in crate::format) fn typed() -> impl Strategy<Value = (String, Value)> {
     let leaf = prop_oneof![
         any::<bool>().prop_map(|value| ("boolean".to_owned(), json!(value))),
         any::<i8>().prop_map(|value| ("tinyint".to_owned(), json!(value))),
@@ -79,36 +76,43 @@ fn typed() -> impl Strategy<Value = (String, Value)> {
     })
 }
 
+/// A schema of columns of these types, and the row that holds the values.
+pub(in crate::format) fn table(columns: Vec<(String, Value)>) -> (String, Value) {
+    let names = (0..).map(|index| format!("c{index}"));
+    let (mut schema, mut row) = (Vec::new(), Map::new());
+    for (name, (kind, value)) in names.zip(columns) {
+        schema.push(format!("{name} {kind}"));
+        row.insert(name, value);
+    }
+    (schema.join(", "), Value::Object(row))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
     fn values_of_every_type_come_back(columns in proptest::collection::vec(typed(), 1..6)) {
-        let schema: Vec<String> =
-            columns.iter().enumerate().map(|(index, (kind, _))| format!("c{index} {kind}")).collect();
-        let row: Map<_, _> = columns.iter().enumerate()
-            .map(|(index, (_, value))| (format!("c{index}"), value.clone())).collect();
-        let row = Value::Object(row);
-        let format = compile(&schema.join(", "), ParquetCompression::Zstd);
-        let (object, failures) = convert(&format, &[row.to_string(), serde_json::to_string_pretty(&row).unwrap()]);
+        let (schema, row) = table(columns);
+        let records = [row.to_string(), serde_json::to_string_pretty(&row).unwrap()];
+        let (rows, failures) = convert(&compile(&schema), &records);
         prop_assert_eq!(failures, []);
-        prop_assert_eq!(rows(&object), [row.clone(), row]);
+        prop_assert_eq!(rows, [row.clone(), row]);
     }
 
     #[test]
     fn an_undeclared_member_may_be_any_json(value in value()) {
-        let format = compile("a int", ParquetCompression::None);
+        let schema = compile("a int");
         for text in [value.to_string(), serde_json::to_string_pretty(&value).unwrap()] {
-            let (_, failures) = convert(&format, &[format!("{{\"other\":{text},\"a\":1}}")]);
+            let (_, failures) = convert(&schema, &[format!("{{\"other\":{text},\"a\":1}}")]);
             prop_assert_eq!(failures, []);
         }
     }
 
     #[test]
     fn json_in_a_text_column_means_the_same(value in value().prop_filter("strings lose their quotes", |value| !value.is_string() && !value.is_null())) {
-        let format = compile("t string", ParquetCompression::None);
-        let (object, _) = convert(&format, &[format!("{{\"t\":{}}}", serde_json::to_string_pretty(&value).unwrap())]);
-        let text = rows(&object)[0]["t"].as_str().unwrap().to_owned();
+        let schema = compile("t string");
+        let (rows, _) = convert(&schema, &[format!("{{\"t\":{}}}", serde_json::to_string_pretty(&value).unwrap())]);
+        let text = rows[0]["t"].as_str().unwrap().to_owned();
         prop_assert_eq!(&text, &value.to_string());
     }
 
@@ -136,10 +140,8 @@ proptest! {
         let documents = serde_json::Deserializer::from_slice(bytes).into_iter::<IgnoredAny>();
         let several = documents.collect::<Result<Vec<_>, _>>().is_ok();
         for schema in ["another int", "other string, a double"] {
-            let format = compile(schema, ParquetCompression::None);
-            let record = Record::new(bytes, 0, Position::default());
-            match format.rows(&mut format.encoder(), &record) {
-                Ok(_) => prop_assert!(several, "{} as {}", text, schema),
+            match compile(schema).decoder().push(bytes) {
+                Ok(()) => prop_assert!(several, "{} as {}", text, schema),
                 // Half a pair of surrogates is JSON, but no text.
                 Err(failure) if failure.message.contains("surrogate") => {}
                 Err(failure) if failure.code.ends_with("ParseError") => {

@@ -1,15 +1,9 @@
 //! Rows read back, and what of the record is not in them.
 
-use bytes::Bytes;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Value, json};
 
-use super::super::shown::shown;
-use super::{compile, convert};
-use crate::config::ParquetCompression;
-use crate::format::{Place, Row};
-use crate::position::Position;
-use crate::record::Record;
+use super::super::{Place, Row};
+use super::compile;
 
 /// The only row that the record becomes.
 fn row(schema: &str, data: &str) -> Row {
@@ -19,9 +13,8 @@ fn row(schema: &str, data: &str) -> Row {
 }
 
 fn rows(schema: &str, data: &str) -> Vec<Row> {
-    let format = compile(schema, ParquetCompression::None);
-    let record = Record::new(data.as_bytes(), 0, Position::default());
-    let rows = format.rows(&mut format.encoder(), &record);
+    let schema = compile(schema);
+    let rows = schema.rows(&mut schema.decoder(), data.as_bytes());
     rows.unwrap_or_else(|failure| panic!("{data}: {failure:?}"))
 }
 
@@ -178,25 +171,4 @@ fn the_ends_of_time_are_shown() {
         json!({"t": "9999-12-31T23:59:59.999999Z", "d": "9999-12-31", "u": "1969-12-31T23:59:59.5Z"})
     );
     assert_eq!(row.changed, []);
-}
-
-#[test]
-fn what_is_shown_is_what_a_reader_of_the_object_finds() {
-    let schema = "b boolean, t tinyint, s smallint, i int, l bigint, f float, d double, c decimal(20,3), \
-                  x string, y binary, z date, at timestamp, a array<array<int>>, \
-                  m map<string,struct<k:decimal(3,1)>>, n struct<p:string,q:array<string>>";
-    let data = r#"{"b":true,"t":-1,"s":300,"i":70000,"l":"5000000000","f":1.1,"d":1e-7,"c":1.0005,"x":{"k":1},
-        "y":"AQI=","z":"2026-02-28","at":-1.5,"a":[[1,null],[],null],"m":{"e":{"k":1.25},"o":null},"n":{"q":"one"}}"#;
-    let of_record = row(schema, data);
-    let format = compile(schema, ParquetCompression::Zstd);
-    let (object, failures) = convert(&format, &[data]);
-    assert_eq!(failures, []);
-    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(object)).unwrap();
-    let batch = reader.build().unwrap().next().unwrap().unwrap();
-    let fields = batch.schema().fields().clone();
-    let columns = fields.iter().zip(batch.columns());
-    let of_object: Vec<_> = columns
-        .map(|(field, column)| (field.name().clone(), shown(column, 0)))
-        .collect();
-    assert_eq!(of_record.columns, of_object);
 }

@@ -2,10 +2,10 @@
 
 use proptest::prelude::*;
 
-use super::super::{Field, Kind};
+use super::super::{Field, HiveType};
 use super::parse;
 
-fn field(name: &str, kind: Kind) -> Field {
+fn field(name: &str, kind: HiveType) -> Field {
     Field {
         name: name.to_owned(),
         kind,
@@ -34,38 +34,38 @@ fn a_table_as_athena_shows_it_is_understood() {
         price decimal(10, 2), amount decimal, comment binary,
         counts map<string,array<bigint>>,
     ";
-    let device = Kind::Struct(vec![
-        field("os", Kind::String),
-        field("model name", Kind::Varchar(20)),
+    let device = HiveType::Struct(vec![
+        field("os", HiveType::String),
+        field("model name", HiveType::Varchar(20)),
     ]);
-    let counts = Kind::Map(
-        Box::new(Kind::String),
-        Box::new(Kind::Array(Box::new(Kind::BigInt))),
+    let counts = HiveType::Map(
+        Box::new(HiveType::String),
+        Box::new(HiveType::Array(Box::new(HiveType::BigInt))),
     );
     // A doubled quote is no escape in Hive: the comment ends at it.
     assert_eq!(fault(text).1, "expected `,` or the end, found `'`");
     let text = text.replace("''", "");
     let expected = [
-        field("event_id", Kind::String),
-        field("ts", Kind::Timestamp),
-        field("select", Kind::Int),
+        field("event_id", HiveType::String),
+        field("ts", HiveType::Timestamp),
+        field("select", HiveType::Int),
         field("device", device),
-        field("tags", Kind::Array(Box::new(Kind::String))),
+        field("tags", HiveType::Array(Box::new(HiveType::String))),
         field(
             "price",
-            Kind::Decimal {
+            HiveType::Decimal {
                 precision: 10,
                 scale: 2,
             },
         ),
         field(
             "amount",
-            Kind::Decimal {
+            HiveType::Decimal {
                 precision: 10,
                 scale: 0,
             },
         ),
-        field("comment", Kind::Binary),
+        field("comment", HiveType::Binary),
         field("counts", counts),
     ];
     assert_eq!(parse(&text).unwrap(), expected);
@@ -178,25 +178,27 @@ fn depth_and_width_have_bounds() {
     assert!(fault(&wide.join(",")).1.contains("at most 4096"));
 }
 
-fn kind() -> impl Strategy<Value = Kind> {
+fn kind() -> impl Strategy<Value = HiveType> {
     let leaf = prop_oneof![
-        Just(Kind::Boolean),
-        Just(Kind::BigInt),
-        Just(Kind::Timestamp),
+        Just(HiveType::Boolean),
+        Just(HiveType::BigInt),
+        Just(HiveType::Timestamp),
         (1_u8..=38)
             .prop_flat_map(|precision| (Just(precision), 0..=precision))
-            .prop_map(|(precision, scale)| Kind::Decimal { precision, scale }),
-        (1_u32..=65_535).prop_map(Kind::Varchar),
+            .prop_map(|(precision, scale)| HiveType::Decimal { precision, scale }),
+        (1_u32..=65_535).prop_map(HiveType::Varchar),
     ];
     leaf.prop_recursive(4, 16, 3, |inner| {
         prop_oneof![
-            inner.clone().prop_map(|item| Kind::Array(Box::new(item))),
             inner
                 .clone()
-                .prop_map(|value| Kind::Map(Box::new(Kind::String), Box::new(value))),
+                .prop_map(|item| HiveType::Array(Box::new(item))),
+            inner
+                .clone()
+                .prop_map(|value| HiveType::Map(Box::new(HiveType::String), Box::new(value))),
             proptest::collection::btree_map("[^A-Z\u{80}-\u{10ffff}]{1,6}", inner, 1..3).prop_map(
                 |fields| {
-                    Kind::Struct(
+                    HiveType::Struct(
                         fields
                             .into_iter()
                             .map(|(name, kind)| field(&name, kind))
@@ -209,17 +211,17 @@ fn kind() -> impl Strategy<Value = Kind> {
 }
 
 /// A type in Hive's spelling, all names backquoted.
-fn print(kind: &Kind) -> String {
+fn print(kind: &HiveType) -> String {
     match kind {
-        Kind::Boolean => "boolean".to_owned(),
-        Kind::BigInt => "BigInt".to_owned(),
-        Kind::Timestamp => "TIMESTAMP".to_owned(),
-        Kind::String => "string".to_owned(),
-        Kind::Decimal { precision, scale } => format!("decimal( {precision} , {scale} )"),
-        Kind::Varchar(length) => format!("varchar({length})"),
-        Kind::Array(item) => format!("array<{}>", print(item)),
-        Kind::Map(key, value) => format!("map < {},{}>", print(key), print(value)),
-        Kind::Struct(fields) => {
+        HiveType::Boolean => "boolean".to_owned(),
+        HiveType::BigInt => "BigInt".to_owned(),
+        HiveType::Timestamp => "TIMESTAMP".to_owned(),
+        HiveType::String => "string".to_owned(),
+        HiveType::Decimal { precision, scale } => format!("decimal( {precision} , {scale} )"),
+        HiveType::Varchar(length) => format!("varchar({length})"),
+        HiveType::Array(item) => format!("array<{}>", print(item)),
+        HiveType::Map(key, value) => format!("map < {},{}>", print(key), print(value)),
+        HiveType::Struct(fields) => {
             let field = |field: &Field| {
                 format!(
                     "`{}`: {}",

@@ -12,12 +12,14 @@ use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{ArrayRef, RecordBatch};
 use serde_json::Value;
 
-use super::accept::content;
-use super::column::Column;
-use super::cursor::{Body, Cursor};
+use crate::json::RawString;
+
+use super::builder::ColumnBuilder;
+use super::coerce::content;
+use super::cursor::Cursor;
 use super::decode::Scratch;
 use super::fault::Fit;
-use super::schema::{Field, Kind};
+use super::schema::{Field, HiveType};
 use super::shown::shown;
 
 /// Characters that are shown of a value of the record.
@@ -62,10 +64,10 @@ pub struct Changed {
 
 /// The rows of a batch that was made of this record alone.
 pub(super) fn rows(fields: &[Field], batch: &RecordBatch, record: &[u8]) -> Vec<Row> {
-    let mut cursor = Cursor::new(record);
+    let mut cursor = Cursor::of(record);
     let mut rows = Vec::new();
     for row in 0..batch.num_rows() {
-        cursor.next_token();
+        cursor.token();
         let mut reading = Reading::default();
         let columns = fields.iter().zip(batch.columns());
         reading.row.columns = columns
@@ -111,7 +113,7 @@ impl Place {
 
 /// A member of an object: its name, and the text from its value on.
 struct Member<'a> {
-    key: Body<'a>,
+    key: RawString<'a>,
     name: String,
     value: Cursor<'a>,
 }
@@ -119,8 +121,8 @@ struct Member<'a> {
 /// The members of an object; the cursor stands at its brace and is left behind it.
 fn members<'a>(cursor: &mut Cursor<'a>) -> Fit<Vec<Member<'a>>> {
     let (mut members, mut scratch) = (Vec::new(), Vec::new());
-    cursor.bump();
-    while cursor.next_token() != Some(b'}') {
+    cursor.step(1);
+    while cursor.token() != Some(b'}') {
         let key = cursor.key()?;
         let name = String::from_utf8_lossy(content(key, &mut scratch)?).into_owned();
         members.push(Member {
@@ -128,13 +130,10 @@ fn members<'a>(cursor: &mut Cursor<'a>) -> Fit<Vec<Member<'a>>> {
             name,
             value: *cursor,
         });
-        cursor.skip_value(0)?;
-        if cursor.next_token() == Some(b',') {
-            cursor.bump();
-            cursor.space();
-        }
+        cursor.skip(0)?;
+        cursor.eat(b',');
     }
-    cursor.bump();
+    cursor.step(1);
     Ok(members)
 }
 
@@ -179,7 +178,7 @@ impl Reading {
     fn at(
         &mut self,
         place: Place,
-        kind: &Kind,
+        kind: &HiveType,
         column: &ArrayRef,
         row: usize,
         cursor: &mut Cursor<'_>,
@@ -192,21 +191,21 @@ impl Reading {
 
     fn value(
         &mut self,
-        kind: &Kind,
+        kind: &HiveType,
         column: &ArrayRef,
         row: usize,
         cursor: &mut Cursor<'_>,
     ) -> Fit<()> {
-        match (kind, cursor.peek()) {
+        match (kind, cursor.token()) {
             (_, Some(b'n')) => {
                 cursor.word("null")?;
                 self.row.null.push(self.place.clone());
                 Ok(())
             }
-            (Kind::Struct(fields), _) => {
+            (HiveType::Struct(fields), _) => {
                 self.group(fields, column.as_struct().columns(), row, cursor)
             }
-            (Kind::Array(item), first) => {
+            (HiveType::Array(item), first) => {
                 let list = column.as_list::<i32>();
                 let start = usize_of(list.value_offsets()[row]);
                 if first == Some(b'[') {
@@ -216,7 +215,7 @@ impl Reading {
                     self.value(item, list.values(), start, cursor)
                 }
             }
-            (Kind::Map(key, value), _) => {
+            (HiveType::Map(key, value), _) => {
                 let map = column.as_map();
                 let entries = map.value_offsets();
                 let entries = usize_of(entries[row])..usize_of(entries[row + 1]);
@@ -230,23 +229,20 @@ impl Reading {
 
     fn items(
         &mut self,
-        item: &Kind,
+        item: &HiveType,
         column: &ArrayRef,
         start: usize,
         cursor: &mut Cursor<'_>,
     ) -> Fit<()> {
-        cursor.bump();
+        cursor.step(1);
         let mut index = 0;
-        while cursor.next_token() != Some(b']') {
+        while cursor.token() != Some(b']') {
             let place = self.place.inner(format_args!("{index}"));
             self.at(place, item, column, start + index, cursor)?;
             index += 1;
-            if cursor.next_token() == Some(b',') {
-                cursor.bump();
-                cursor.space();
-            }
+            cursor.eat(b',');
         }
-        cursor.bump();
+        cursor.step(1);
         Ok(())
     }
 
@@ -254,7 +250,7 @@ impl Reading {
     /// one is there.
     fn entries(
         &mut self,
-        (key, value): (&Kind, &Kind),
+        (key, value): (&HiveType, &HiveType),
         column: &ArrayRef,
         mut held: Vec<(Value, usize)>,
         cursor: &mut Cursor<'_>,
@@ -285,7 +281,7 @@ impl Reading {
     /// Holds a value without parts against what is read back.
     fn single(
         &mut self,
-        kind: &Kind,
+        kind: &HiveType,
         column: &ArrayRef,
         row: usize,
         cursor: &mut Cursor<'_>,
@@ -296,7 +292,7 @@ impl Reading {
         let text = if is_string {
             String::from_utf8_lossy(content(cursor.string()?, &mut scratch)?).into_owned()
         } else {
-            cursor.skip_value(0)?;
+            cursor.skip(0)?;
             String::from_utf8_lossy(cursor.since(start)).into_owned()
         };
         if is_changed(kind, is_string, &text, column, row) {
@@ -310,24 +306,26 @@ impl Reading {
     }
 }
 
-const fn is_numeric(kind: &Kind) -> bool {
+const fn is_numeric(kind: &HiveType) -> bool {
     matches!(
         kind,
-        Kind::TinyInt
-            | Kind::SmallInt
-            | Kind::Int
-            | Kind::BigInt
-            | Kind::Float
-            | Kind::Double
-            | Kind::Decimal { .. }
+        HiveType::TinyInt
+            | HiveType::SmallInt
+            | HiveType::Int
+            | HiveType::BigInt
+            | HiveType::Float
+            | HiveType::Double
+            | HiveType::Decimal { .. }
     )
 }
 
 /// Whether a value without parts, whose text this is, is read back as another one.
-fn is_changed(kind: &Kind, is_string: bool, text: &str, column: &ArrayRef, row: usize) -> bool {
+fn is_changed(kind: &HiveType, is_string: bool, text: &str, column: &ArrayRef, row: usize) -> bool {
     match kind {
-        Kind::String | Kind::Varchar(_) | Kind::Char(_) => is_string && shown(column, row) != *text,
-        Kind::Timestamp => {
+        HiveType::String | HiveType::Varchar(_) | HiveType::Char(_) => {
+            is_string && shown(column, row) != *text
+        }
+        HiveType::Timestamp => {
             let micros = column.as_primitive::<TimestampMicrosecondType>();
             is_cut(text, micros.value(row))
         }
@@ -337,8 +335,8 @@ fn is_changed(kind: &Kind, is_string: bool, text: &str, column: &ArrayRef, row: 
 }
 
 /// What the decoder makes of a member's name as the key of a map.
-fn key_of(kind: &Kind, name: Body<'_>) -> Option<ArrayRef> {
-    let mut column = Column::new(kind);
+fn key_of(kind: &HiveType, name: RawString<'_>) -> Option<ArrayRef> {
+    let mut column = ColumnBuilder::new(kind);
     let taken = column.cells.take_string(name, &mut Scratch::default());
     column.validity.append_non_null();
     taken.ok().and_then(|()| column.finish().ok())

@@ -4,12 +4,12 @@
 //! of members with the same name (without regard to ASCII case), or the same key of a map once it has
 //! the key's type, the last counts, and all must fit. `array` takes an
 //! array, or a single string, number or boolean as its only item; `map` and `struct` take objects.
-//! Single values are told in `accept`.
+//! Single values are told in `coerce`.
 
 use std::collections::{HashMap, HashSet};
 
-use super::accept::content;
-use super::column::{Cells, Column, Group, Key};
+use super::builder::{Cells, ColumnBuilder, Key, StructBuilder};
+use super::coerce::content;
 use super::cursor::Cursor;
 use super::fault::{Fault, Fit};
 
@@ -46,7 +46,7 @@ impl Scratch {
     }
 }
 
-impl Group {
+impl StructBuilder {
     /// Reads an object as row `row`; the cursor stands at its brace, `depth` containers are open
     /// around it.
     pub(super) fn read(
@@ -56,11 +56,11 @@ impl Group {
         scratch: &mut Scratch,
         depth: usize,
     ) -> Fit<()> {
-        cursor.bump();
+        cursor.step(1);
         let mut previous = None;
         let mut distinct = 0;
-        if cursor.next_token() == Some(b'}') {
-            cursor.bump();
+        if cursor.token() == Some(b'}') {
+            cursor.step(1);
         } else {
             loop {
                 let found = self.field(cursor, scratch, previous)?;
@@ -76,15 +76,15 @@ impl Group {
                         .read(cursor, scratch, depth + 1)
                         .map_err(|fault| fault.named(self.names.declared(index)))?;
                 } else {
-                    cursor.skip_value(depth + 1)?;
+                    cursor.skip(depth + 1)?;
                 }
-                match cursor.next_token() {
+                match cursor.token() {
                     Some(b',') => {
-                        cursor.bump();
-                        cursor.space();
+                        cursor.step(1);
+                        cursor.token();
                     }
-                    Some(b'}') => break cursor.bump(),
-                    _ => return Err(cursor.syntax("`,` or `}`")),
+                    Some(b'}') => break cursor.step(1),
+                    _ => return Err(cursor.expected("`,` or `}`")),
                 }
             }
         }
@@ -96,9 +96,7 @@ impl Group {
         }
         Ok(())
     }
-}
 
-impl Group {
     /// Reads a member's key: which field it means.
     #[inline]
     fn field(
@@ -108,7 +106,7 @@ impl Group {
         previous: Option<usize>,
     ) -> Fit<Option<usize>> {
         if let Some((guess, spelling)) = self.names.guess(previous)
-            && cursor.this_key(spelling)
+            && cursor.eat_key(spelling)
         {
             return Ok(Some(guess));
         }
@@ -117,11 +115,11 @@ impl Group {
     }
 }
 
-impl Column {
+impl ColumnBuilder {
     /// Reads a value as the next row; the cursor stands at its first byte.
     fn read(&mut self, cursor: &mut Cursor<'_>, scratch: &mut Scratch, depth: usize) -> Fit<()> {
+        let first = cursor.token();
         let at = cursor.at();
-        let first = cursor.peek();
         if first == Some(b'n') {
             cursor.word("null")?;
             scratch.spend(self.leaves)?;
@@ -148,12 +146,12 @@ impl Column {
                 offsets.push(i32::try_from(item.len()).unwrap_or(i32::MAX));
             }
             (Cells::Struct(_) | Cells::Map { .. }, Some(_)) => {
-                cursor.skip_value(depth)?; // no JSON is worse than a misfit
+                cursor.skip(depth)?; // no JSON is worse than a misfit
                 return Err(Fault::mismatch(at, self.cells.expected(), ""));
             }
             (cells, Some(b'"')) => {
-                let body = cursor.string()?;
-                cells.take_string(body, scratch)?;
+                let string = cursor.string()?;
+                cells.take_string(string, scratch)?;
             }
             (cells, Some(b'-' | b'0'..=b'9')) => {
                 let number = cursor.number()?;
@@ -168,10 +166,10 @@ impl Column {
                 cells.take_boolean(false, at)?;
             }
             (cells, Some(b'{' | b'[')) => {
-                cursor.skip_value(depth)?;
+                cursor.skip(depth)?;
                 cells.take_json(cursor.since(at), at)?;
             }
-            _ => return Err(cursor.syntax("a value")),
+            _ => return Err(cursor.expected("a value")),
         }
         self.validity.append_non_null();
         Ok(())
@@ -179,38 +177,35 @@ impl Column {
 }
 
 fn read_list(
-    item: &mut Column,
+    item: &mut ColumnBuilder,
     cursor: &mut Cursor<'_>,
     scratch: &mut Scratch,
     depth: usize,
 ) -> Fit<()> {
     let at = cursor.at();
     match cursor.peek() {
-        Some(b'[') => cursor.bump(),
+        Some(b'[') => cursor.step(1),
         Some(b'{') => {
-            cursor.skip_value(depth)?;
+            cursor.skip(depth)?;
             return Err(Fault::mismatch(at, "array", ""));
         }
         _ => return item.read(cursor, scratch, depth),
     }
-    if cursor.next_token() == Some(b']') {
-        cursor.bump();
+    if cursor.token() == Some(b']') {
+        cursor.step(1);
         return Ok(());
     }
     let start = item.len();
     loop {
         item.read(cursor, scratch, depth + 1)
             .map_err(|fault| fault.item(item.len() - start))?;
-        match cursor.next_token() {
-            Some(b',') => {
-                cursor.bump();
-                cursor.space();
-            }
+        match cursor.token() {
+            Some(b',') => cursor.step(1),
             Some(b']') => {
-                cursor.bump();
+                cursor.step(1);
                 return Ok(());
             }
-            _ => return Err(cursor.syntax("`,` or `]`")),
+            _ => return Err(cursor.expected("`,` or `]`")),
         }
     }
 }
@@ -219,8 +214,8 @@ fn read_list(
 /// the object is then read a second time without the entries that a later one replaces. Which these are
 /// is remembered, or maps in maps would be read twice as often at each level.
 fn read_map(
-    key: &mut Column,
-    value: &mut Column,
+    key: &mut ColumnBuilder,
+    value: &mut ColumnBuilder,
     cursor: &mut Cursor<'_>,
     scratch: &mut Scratch,
     depth: usize,
@@ -252,41 +247,38 @@ fn read_map(
 
 /// Reads entries, of which `wanted` decides by index.
 fn read_entries(
-    key: &mut Column,
-    value: &mut Column,
+    key: &mut ColumnBuilder,
+    value: &mut ColumnBuilder,
     cursor: &mut Cursor<'_>,
     scratch: &mut Scratch,
     depth: usize,
     wanted: &dyn Fn(usize) -> bool,
 ) -> Fit<()> {
-    cursor.bump();
-    if cursor.next_token() == Some(b'}') {
-        cursor.bump();
+    cursor.step(1);
+    if cursor.token() == Some(b'}') {
+        cursor.step(1);
         return Ok(());
     }
     for index in 0.. {
-        let body = cursor.key()?;
+        let name = cursor.key()?;
         if wanted(index) {
             key.cells
-                .take_string(body, scratch)
-                .map_err(|fault| fault.key(body.raw))?;
+                .take_string(name, scratch)
+                .map_err(|fault| fault.key(name.text))?;
             key.validity.append_non_null();
             value
                 .read(cursor, scratch, depth + 1)
-                .map_err(|fault| fault.key(body.raw))?;
+                .map_err(|fault| fault.key(name.text))?;
         } else {
-            cursor.skip_value(depth + 1)?;
+            cursor.skip(depth + 1)?;
         }
-        match cursor.next_token() {
-            Some(b',') => {
-                cursor.bump();
-                cursor.space();
-            }
+        match cursor.token() {
+            Some(b',') => cursor.step(1),
             Some(b'}') => {
-                cursor.bump();
+                cursor.step(1);
                 break;
             }
-            _ => return Err(cursor.syntax("`,` or `}`")),
+            _ => return Err(cursor.expected("`,` or `}`")),
         }
     }
     Ok(())

@@ -1,4 +1,5 @@
-//! Buffers of one column: values, offsets and validity, which can be cut back to a row boundary.
+//! Arrays being built: values, offsets and validity, which can be cut back to a row boundary, as those
+//! of Arrow's own builders cannot.
 
 use std::mem;
 use std::sync::Arc;
@@ -17,14 +18,14 @@ use arrow_buffer::{
 use arrow_schema::{ArrowError, DataType, Field as ArrowField, Fields};
 
 use super::names::Names;
-use super::schema::{self, Field, Kind};
+use super::schema::{self, Field, HiveType};
 
 /// Rows that buffers have room for from the start.
 const ROWS: usize = 1024;
 
-/// A column, or a part of one.
+/// A column being built, or a part of one.
 #[derive(Debug)]
-pub(super) struct Column {
+pub(super) struct ColumnBuilder {
     pub(super) cells: Cells,
     pub(super) validity: NullBufferBuilder,
     /// Leaf columns in it: what a null costs.
@@ -55,16 +56,16 @@ pub(super) enum Cells {
     Timestamp(Vec<i64>),
     List {
         offsets: Vec<i32>,
-        item: Box<Column>,
+        item: Box<ColumnBuilder>,
         field: Arc<ArrowField>,
     },
     Map {
         offsets: Vec<i32>,
-        key: Box<Column>,
-        value: Box<Column>,
+        key: Box<ColumnBuilder>,
+        value: Box<ColumnBuilder>,
         field: Arc<ArrowField>,
     },
-    Struct(Group),
+    Struct(StructBuilder),
 }
 
 /// How long a text may be.
@@ -85,9 +86,9 @@ pub(super) struct Strings {
 
 /// The fields of a struct, or the columns of the table.
 #[derive(Debug)]
-pub(super) struct Group {
+pub(super) struct StructBuilder {
     pub(super) names: Names,
-    pub(super) columns: Vec<Column>,
+    pub(super) columns: Vec<ColumnBuilder>,
     fields: Fields,
 }
 
@@ -118,48 +119,48 @@ impl Cells {
     }
 }
 
-impl Column {
-    pub(super) fn new(kind: &Kind) -> Self {
+impl ColumnBuilder {
+    pub(super) fn new(kind: &HiveType) -> Self {
         let cells = match kind {
-            Kind::Boolean => Cells::Boolean(BooleanBufferBuilder::new(ROWS)),
-            Kind::TinyInt => Cells::TinyInt(Vec::with_capacity(ROWS)),
-            Kind::SmallInt => Cells::SmallInt(Vec::with_capacity(ROWS)),
-            Kind::Int => Cells::Int(Vec::with_capacity(ROWS)),
-            Kind::BigInt => Cells::BigInt(Vec::with_capacity(ROWS)),
-            Kind::Float => Cells::Float(Vec::with_capacity(ROWS)),
-            Kind::Double => Cells::Double(Vec::with_capacity(ROWS)),
-            Kind::Decimal { precision, scale } => Cells::Decimal {
+            HiveType::Boolean => Cells::Boolean(BooleanBufferBuilder::new(ROWS)),
+            HiveType::TinyInt => Cells::TinyInt(Vec::with_capacity(ROWS)),
+            HiveType::SmallInt => Cells::SmallInt(Vec::with_capacity(ROWS)),
+            HiveType::Int => Cells::Int(Vec::with_capacity(ROWS)),
+            HiveType::BigInt => Cells::BigInt(Vec::with_capacity(ROWS)),
+            HiveType::Float => Cells::Float(Vec::with_capacity(ROWS)),
+            HiveType::Double => Cells::Double(Vec::with_capacity(ROWS)),
+            HiveType::Decimal { precision, scale } => Cells::Decimal {
                 values: Vec::with_capacity(ROWS),
                 precision: *precision,
                 scale: *scale,
             },
-            Kind::String => Cells::Text {
+            HiveType::String => Cells::Text {
                 strings: Strings::new(),
                 limit: Limit::None,
             },
-            Kind::Varchar(most) => Cells::Text {
+            HiveType::Varchar(most) => Cells::Text {
                 strings: Strings::new(),
                 limit: Limit::Varchar(*most),
             },
-            Kind::Char(most) => Cells::Text {
+            HiveType::Char(most) => Cells::Text {
                 strings: Strings::new(),
                 limit: Limit::Char(*most),
             },
-            Kind::Binary => Cells::Binary(Strings::new()),
-            Kind::Date => Cells::Date(Vec::with_capacity(ROWS)),
-            Kind::Timestamp => Cells::Timestamp(Vec::with_capacity(ROWS)),
-            Kind::Array(item) => Cells::List {
+            HiveType::Binary => Cells::Binary(Strings::new()),
+            HiveType::Date => Cells::Date(Vec::with_capacity(ROWS)),
+            HiveType::Timestamp => Cells::Timestamp(Vec::with_capacity(ROWS)),
+            HiveType::Array(item) => Cells::List {
                 offsets: vec![0],
                 item: Box::new(Self::new(item)),
                 field: schema::item_field(item),
             },
-            Kind::Map(key, value) => Cells::Map {
+            HiveType::Map(key, value) => Cells::Map {
                 offsets: vec![0],
                 key: Box::new(Self::new(key)),
                 value: Box::new(Self::new(value)),
                 field: schema::entries_field(key, value),
             },
-            Kind::Struct(fields) => Cells::Struct(Group::new(fields)),
+            HiveType::Struct(fields) => Cells::Struct(StructBuilder::new(fields)),
         };
         Self {
             cells,
@@ -292,13 +293,13 @@ impl Column {
     }
 }
 
-impl Group {
+impl StructBuilder {
     pub(super) fn new(fields: &[Field]) -> Self {
         Self {
             names: Names::new(fields.iter().map(|field| field.name.as_str())),
             columns: fields
                 .iter()
-                .map(|field| Column::new(&field.kind))
+                .map(|field| ColumnBuilder::new(&field.kind))
                 .collect(),
             fields: schema::arrow_fields(fields),
         }
@@ -316,7 +317,7 @@ impl Group {
         let columns = self
             .columns
             .iter_mut()
-            .map(Column::finish)
+            .map(ColumnBuilder::finish)
             .collect::<Result<_, _>>()?;
         Ok((self.fields.clone(), columns))
     }

@@ -5,6 +5,8 @@ use std::fmt::{self, Write as _};
 
 use crate::failure::{ErrorOutputType, Failure};
 
+use super::cursor::Cursor;
+
 /// Characters of the record that a message quotes at most.
 const EXCERPT: usize = 60;
 
@@ -151,8 +153,8 @@ impl Fault {
 /// The value at `at`, cut short where it is long.
 fn excerpt(record: &[u8], at: usize) -> String {
     let rest = record.get(at..).unwrap_or_default();
-    let mut cursor = super::cursor::Cursor::new(rest);
-    let length = cursor.skip_value(0).map_or(rest.len(), |()| cursor.at());
+    let mut cursor = Cursor::of(rest);
+    let length = cursor.skip(0).map_or(rest.len(), |()| cursor.at());
     // Four bytes a character at most, and one character more to see that there is more.
     let shown = String::from_utf8_lossy(&rest[..length.min(4 * EXCERPT + 4)]);
     match shown.char_indices().nth(EXCERPT) {

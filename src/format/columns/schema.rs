@@ -1,15 +1,15 @@
-//! The declared columns: Hive's types, and what they are in Arrow (and so in Parquet).
+//! The declared columns: Hive's types, and what they are in Arrow.
 //!
-//! | Hive | Parquet |
+//! | Hive | Arrow |
 //! |---|---|
-//! | `boolean`, `float`, `double` | BOOLEAN, FLOAT, DOUBLE |
-//! | `tinyint`, `smallint`, `int`, `bigint` | INT32 (INT 8, 16, 32), INT64 |
-//! | `decimal(p,s)` | INT32 to 9 digits, INT64 to 18, above that fixed-length bytes; DECIMAL |
-//! | `string`, `varchar(n)`, `char(n)` | BYTE_ARRAY, STRING (not padded) |
-//! | `binary` | BYTE_ARRAY |
-//! | `date` | INT32, DATE |
-//! | `timestamp` | INT64, TIMESTAMP(MICROS, adjusted to UTC): an instant in Athena, Spark and DuckDB |
-//! | `array`, `map`, `struct` | LIST (`list.element`), MAP (`key_value.key/value`), group |
+//! | `boolean`, `float`, `double` | Boolean, Float32, Float64 |
+//! | `tinyint`, `smallint`, `int`, `bigint` | Int8, Int16, Int32, Int64 |
+//! | `decimal(p,s)` | Decimal128(p,s) |
+//! | `string`, `varchar(n)`, `char(n)` | Utf8 (not padded) |
+//! | `binary` | Binary |
+//! | `date` | Date32 |
+//! | `timestamp` | Timestamp in microseconds, UTC: an instant |
+//! | `array`, `map`, `struct` | List (`element`), Map (`key_value` of `key` and `value`), Struct |
 
 use std::sync::Arc;
 
@@ -24,12 +24,12 @@ pub(super) use parse::parse;
 pub(super) struct Field {
     /// As declared; matched without regard to ASCII case.
     pub(super) name: String,
-    pub(super) kind: Kind,
+    pub(super) kind: HiveType,
 }
 
 /// A Hive type.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum HiveType {
     Boolean,
     TinyInt,
     SmallInt,
@@ -50,19 +50,19 @@ pub(super) enum Kind {
     Binary,
     Date,
     Timestamp,
-    Array(Box<Kind>),
+    Array(Box<HiveType>),
     /// The key is a primitive type.
-    Map(Box<Kind>, Box<Kind>),
+    Map(Box<HiveType>, Box<HiveType>),
     Struct(Vec<Field>),
 }
 
-impl Kind {
+impl HiveType {
     /// Whether values have no parts.
     pub(super) fn is_primitive(&self) -> bool {
         !matches!(self, Self::Array(_) | Self::Map(..) | Self::Struct(_))
     }
 
-    /// Number of leaf columns in Parquet.
+    /// Number of leaf columns.
     pub(super) fn leaves(&self) -> usize {
         match self {
             Self::Array(item) => item.leaves(),
@@ -72,7 +72,7 @@ impl Kind {
         }
     }
 
-    /// The Arrow type that is written as the Parquet type of the table above.
+    /// The Arrow type of the table above.
     pub(super) fn arrow(&self) -> DataType {
         match self {
             Self::Boolean => DataType::Boolean,
@@ -105,12 +105,12 @@ pub(super) fn arrow_fields(fields: &[Field]) -> Fields {
 }
 
 /// The field of a list's items, named as the Parquet specification asks.
-pub(super) fn item_field(item: &Kind) -> Arc<ArrowField> {
+pub(super) fn item_field(item: &HiveType) -> Arc<ArrowField> {
     Arc::new(ArrowField::new("element", item.arrow(), true))
 }
 
 /// The field of a map's entries, named as the Parquet specification asks.
-pub(super) fn entries_field(key: &Kind, value: &Kind) -> Arc<ArrowField> {
+pub(super) fn entries_field(key: &HiveType, value: &HiveType) -> Arc<ArrowField> {
     let entry = Fields::from(vec![
         ArrowField::new("key", key.arrow(), false),
         ArrowField::new("value", value.arrow(), true),

@@ -2,16 +2,15 @@
 
 use serde_json::{Value, json};
 
-use super::{compile, convert, rows};
-use crate::config::ParquetCompression;
+use super::{compile, convert};
 
 /// What one value becomes in a column of this type, or why it does not fit.
 fn cell(kind: &str, json: &str) -> Result<Value, String> {
-    let format = compile(&format!("c {kind}"), ParquetCompression::None);
-    let (object, failures) = convert(&format, &[format!("{{\"c\":{json}}}")]);
+    let schema = compile(&format!("c {kind}"));
+    let (rows, failures) = convert(&schema, &[format!("{{\"c\":{json}}}")]);
     match failures.first() {
         Some((_, failure)) => Err(format!("{}: {}", failure.code, failure.message)),
-        None => Ok(rows(&object)[0]["c"].clone()),
+        None => Ok(rows[0]["c"].clone()),
     }
 }
 

@@ -11,8 +11,9 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-use super::{Field, Kind};
+use super::{Field, HiveType};
 use crate::format::FormatFault;
+use crate::nearest::nearest;
 
 /// Types nest at most so deep: decoding recurses along them.
 const DEPTH_MAX: usize = 32;
@@ -132,7 +133,7 @@ impl Parser<'_> {
         }
     }
 
-    fn kind(&mut self, depth: usize) -> Result<Kind, FormatFault> {
+    fn kind(&mut self, depth: usize) -> Result<HiveType, FormatFault> {
         self.space();
         let start = self.at;
         self.pass_word();
@@ -145,25 +146,25 @@ impl Parser<'_> {
         }
         let word = self.text[span.clone()].to_ascii_lowercase();
         Ok(match word.as_str() {
-            "boolean" => Kind::Boolean,
-            "tinyint" => Kind::TinyInt,
-            "smallint" => Kind::SmallInt,
-            "int" | "integer" => Kind::Int,
-            "bigint" => Kind::BigInt,
-            "float" => Kind::Float,
-            "double" => Kind::Double,
+            "boolean" => HiveType::Boolean,
+            "tinyint" => HiveType::TinyInt,
+            "smallint" => HiveType::SmallInt,
+            "int" | "integer" => HiveType::Int,
+            "bigint" => HiveType::BigInt,
+            "float" => HiveType::Float,
+            "double" => HiveType::Double,
             "decimal" => self.decimal()?,
-            "string" => Kind::String,
-            "varchar" => Kind::Varchar(self.length(&span, "varchar", 65_535)?),
-            "char" => Kind::Char(self.length(&span, "char", 255)?),
-            "binary" => Kind::Binary,
-            "date" => Kind::Date,
-            "timestamp" => Kind::Timestamp,
+            "string" => HiveType::String,
+            "varchar" => HiveType::Varchar(self.length(&span, "varchar", 65_535)?),
+            "char" => HiveType::Char(self.length(&span, "char", 255)?),
+            "binary" => HiveType::Binary,
+            "date" => HiveType::Date,
+            "timestamp" => HiveType::Timestamp,
             "array" => {
                 self.expect('<', "after `array`")?;
                 let item = self.kind(depth + 1)?;
                 self.expect('>', "after the type of the items")?;
-                Kind::Array(Box::new(item))
+                HiveType::Array(Box::new(item))
             }
             "map" => self.map(depth)?,
             "struct" => self.fields(depth)?,
@@ -171,7 +172,7 @@ impl Parser<'_> {
         })
     }
 
-    fn map(&mut self, depth: usize) -> Result<Kind, FormatFault> {
+    fn map(&mut self, depth: usize) -> Result<HiveType, FormatFault> {
         self.expect('<', "after `map`")?;
         self.space();
         let start = self.at;
@@ -183,10 +184,10 @@ impl Parser<'_> {
         self.expect(',', "between the types of key and value")?;
         let value = self.kind(depth + 1)?;
         self.expect('>', "after the type of the values")?;
-        Ok(Kind::Map(Box::new(key), Box::new(value)))
+        Ok(HiveType::Map(Box::new(key), Box::new(value)))
     }
 
-    fn fields(&mut self, depth: usize) -> Result<Kind, FormatFault> {
+    fn fields(&mut self, depth: usize) -> Result<HiveType, FormatFault> {
         self.expect('<', "after `struct`")?;
         let mut fields = Vec::new();
         let mut names = HashSet::new();
@@ -205,15 +206,15 @@ impl Parser<'_> {
                 continue;
             }
             self.expect('>', "or `,` after the field's type")?;
-            return Ok(Kind::Struct(fields));
+            return Ok(HiveType::Struct(fields));
         }
     }
 
     /// `(precision[,scale])`; Hive's `decimal` alone is `decimal(10,0)`.
-    fn decimal(&mut self) -> Result<Kind, FormatFault> {
+    fn decimal(&mut self) -> Result<HiveType, FormatFault> {
         self.space();
         if self.peek() != Some('(') {
-            return Ok(Kind::Decimal {
+            return Ok(HiveType::Decimal {
                 precision: 10,
                 scale: 0,
             });
@@ -236,7 +237,7 @@ impl Parser<'_> {
         }
         self.expect(')', "after the decimal's digits")?;
         let digits = |number: u32| u8::try_from(number).unwrap_or(u8::MAX);
-        Ok(Kind::Decimal {
+        Ok(HiveType::Decimal {
             precision: digits(precision),
             scale: digits(scale),
         })
@@ -396,21 +397,15 @@ impl Parser<'_> {
                 format!("expected a type, found {}", self.found()),
             );
         }
-        let nearest = FOREIGN
+        let right = FOREIGN
             .iter()
             .find(|(foreign, _)| *foreign == word)
             .map(|(_, hive)| *hive)
-            .or_else(|| {
-                let nearest = WORDS
-                    .iter()
-                    .min_by_key(|known| strsim::damerau_levenshtein(known, word))?;
-                (strsim::damerau_levenshtein(nearest, word) <= 1 + word.len() / 4)
-                    .then_some(*nearest)
-            });
+            .or_else(|| nearest(word, WORDS));
         FormatFault {
             at: Some(span),
             message: format!("unknown type `{word}`; the types are {}", WORDS.join(", ")),
-            help: nearest.map(|nearest| format!("did you mean `{nearest}`?")),
+            help: right.map(|right| format!("did you mean `{right}`?")),
         }
     }
 

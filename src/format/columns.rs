@@ -1,0 +1,175 @@
+//! Declared columns: a schema, and JSON records along it into Arrow's arrays.
+//!
+//! What Hive's types take, how values are coerced and what is said of those that do not fit is one
+//! matter for every format with columns. What such a format writes is its own: nothing here knows
+//! one (`tests/it/house.rs`).
+
+use std::io;
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+
+use crate::failure::Failure;
+
+use super::FormatFault;
+
+mod builder;
+mod coerce;
+mod cursor;
+mod decode;
+mod fault;
+mod names;
+mod rows;
+mod schema;
+mod shown;
+
+use builder::StructBuilder;
+use cursor::Cursor;
+use fault::{Fault, Fit};
+pub use rows::{Changed, Place, Row};
+use schema::Field;
+
+/// Rows that are decoded before they are written: more fall out of the cache (measured: 8192 cost
+/// half as much again as 1024).
+const BATCH_ROWS: usize = 1024;
+
+/// Bytes of records that are decoded before they are written, where records are large.
+const BATCH_BYTES: usize = 1 << 20;
+
+/// Cells that a batch may leave empty before it is written.
+const BATCH_EMPTY: usize = 1 << 20;
+
+/// Declared columns.
+#[derive(Debug)]
+pub(super) struct Schema {
+    fields: Vec<Field>,
+    arrow: SchemaRef,
+}
+
+impl Schema {
+    /// Reads columns in Hive's syntax; the fault points into the text.
+    pub(super) fn parse(text: &str) -> Result<Self, FormatFault> {
+        let fields = schema::parse(text)?;
+        let arrow = Arc::new(arrow_schema::Schema::new(schema::arrow_fields(&fields)));
+        Ok(Self { fields, arrow })
+    }
+
+    /// The same as Arrow has it.
+    pub(super) fn arrow(&self) -> &SchemaRef {
+        &self.arrow
+    }
+
+    /// Empty column buffers.
+    pub(super) fn decoder(&self) -> Decoder {
+        Decoder {
+            root: StructBuilder::new(&self.fields),
+            arrow: Arc::clone(&self.arrow),
+            rows: 0,
+            bytes: 0,
+            empty: 0,
+            scratch: decode::Scratch::default(),
+        }
+    }
+
+    /// The record as its rows will be read back.
+    pub(super) fn rows(&self, decoder: &mut Decoder, data: &[u8]) -> Result<Vec<Row>, Failure> {
+        decoder.reset();
+        decoder.push(data)?;
+        let decoded = decoder.finish();
+        let decoded =
+            decoded.map_err(|_| Fault::other("No columns can be made of it.").failure(data))?;
+        Ok(rows::rows(&self.fields, &decoded.rows, data))
+    }
+}
+
+/// A worker's column buffers: records in, batches of rows out.
+#[derive(Debug)]
+pub(super) struct Decoder {
+    root: StructBuilder,
+    arrow: SchemaRef,
+    rows: usize,
+    /// Bytes of the records that the rows came from.
+    bytes: usize,
+    /// Cells that they left empty.
+    empty: usize,
+    scratch: decode::Scratch,
+}
+
+/// Rows that were handed out together.
+pub(super) struct Decoded {
+    pub(super) rows: RecordBatch,
+    /// Bytes of the records that they came from.
+    pub(super) bytes: usize,
+}
+
+impl Decoder {
+    /// Appends the rows of a record. On failure no trace of it is left.
+    pub(super) fn push(&mut self, data: &[u8]) -> Result<(), Failure> {
+        let before = self.rows;
+        self.scratch.begin();
+        self.read(data).map_err(|fault| {
+            self.rows = before;
+            self.root.truncate(before);
+            fault.failure(data)
+        })?;
+        self.bytes += data.len();
+        self.empty += self.scratch.empty;
+        Ok(())
+    }
+
+    /// Forgets all rows.
+    pub(super) fn reset(&mut self) {
+        self.root.truncate(0);
+        (self.rows, self.bytes, self.empty) = (0, 0, 0);
+    }
+
+    /// Whether there is nothing to hand out.
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// Whether the rows are to be handed out before another record is read.
+    pub(super) fn is_full(&self) -> bool {
+        self.rows >= BATCH_ROWS || self.bytes >= BATCH_BYTES || self.empty >= BATCH_EMPTY
+    }
+
+    /// Hands out all rows.
+    pub(super) fn finish(&mut self) -> io::Result<Decoded> {
+        let (_, columns) = self.root.finish().map_err(io::Error::other)?;
+        let rows = RecordBatch::try_new(Arc::clone(&self.arrow), columns);
+        let bytes = self.bytes;
+        (self.rows, self.bytes, self.empty) = (0, 0, 0);
+        let rows = rows.map_err(io::Error::other)?;
+        Ok(Decoded { rows, bytes })
+    }
+
+    /// One row for each object in the record, which may hold several one after the other.
+    fn read(&mut self, data: &[u8]) -> Fit<()> {
+        if !data.is_ascii()
+            && let Err(error) = std::str::from_utf8(data)
+        {
+            return Err(Fault::syntax(error.valid_up_to(), "UTF-8"));
+        }
+        let mut cursor = Cursor::of(data);
+        if cursor.token().is_none() {
+            return Err(Fault::other(
+                "The record was empty or contained only whitespace.",
+            ));
+        }
+        while let Some(first) = cursor.token() {
+            if first != b'{' {
+                let at = cursor.at();
+                cursor.skip(0)?;
+                return Err(Fault::mismatch(at, "a JSON object", ""));
+            }
+            self.root
+                .read(self.rows, &mut cursor, &mut self.scratch, 0)?;
+            self.rows += 1;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -1,0 +1,52 @@
+//! JSON as columns read it: every fault has its place.
+
+use crate::decimal::Number;
+use crate::json::{self, Dialect};
+use crate::nesting::NESTING_MAX;
+
+use super::fault::{Fault, Fit};
+
+/// A place in a record.
+pub(super) type Cursor<'a> = json::Cursor<'a, Placed>;
+
+/// The dialect. Half a pair of surrogates is let pass here: it is a fault only where it would become text.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Placed {}
+
+impl Dialect for Placed {
+    const PAIRS: bool = false;
+    const NESTING_MAX: Option<usize> = Some(NESTING_MAX);
+    type Error = Fault;
+
+    #[cold]
+    fn expected(at: usize, what: &'static str) -> Fault {
+        Fault::syntax(at, what)
+    }
+}
+
+impl<'a> Cursor<'a> {
+    /// Reads a number; the cursor stands at its sign or first digit.
+    #[inline]
+    pub(super) fn number(&mut self) -> Fit<Number<'a>> {
+        let (number, length) = Number::read(self.rest())
+            .map_err(|offset| Fault::syntax(self.at() + offset, "a digit"))?;
+        self.step(length);
+        Ok(number)
+    }
+}
+
+/// Appends JSON text that is known to be valid without its white space.
+pub(super) fn compact(json: &[u8], out: &mut Vec<u8>) {
+    let mut cursor = Cursor::of(json);
+    while cursor.token().is_some() {
+        let start = cursor.at();
+        loop {
+            match cursor.peek() {
+                Some(b'"') if cursor.string().is_ok() => {}
+                Some(b' ' | b'\n' | b'\t' | b'\r') | None => break,
+                Some(_) => cursor.step(1),
+            }
+        }
+        out.extend_from_slice(cursor.since(start));
+    }
+}

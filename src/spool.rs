@@ -159,7 +159,7 @@ impl Spool {
 
     /// Writes what can be read of some extents, and `rest` behind it, to a file that nothing removes,
     /// durably. Returns its path; `None`: there is no place for it, or so much has gone there that it is
-    /// the disk's fault.
+    /// the disk's fault. Fails where all of it can be read after all.
     pub fn set_aside(
         &self,
         name: &str,
@@ -175,12 +175,18 @@ impl Spool {
         }
         let path = dir.join(name);
         let file = self.disk.open(&path, Open::OrCreate)?;
-        let mut end = 0;
+        let (mut end, mut is_damaged) = (0, false);
         for extent in extents {
             let mut bytes = vec![0; extent.len as usize];
             read_around(&*self.file_of(extent)?, &mut bytes, extent.offset)?;
+            is_damaged |= crc_fast::crc64_nvme(&bytes) != extent.crc64;
             file.write_all_at(&bytes, end)?;
             end += u64::from(extent.len);
+        }
+        if !is_damaged {
+            self.disk.remove(&path)?;
+            let message = format!("{name}: what was found damaged can be read again");
+            return Err(io::Error::other(message));
         }
         file.write_all_at(rest, end)?;
         file.sync_data()?;

@@ -131,3 +131,17 @@ fn what_a_lost_sector_has_left_of_an_extent_is_salvaged() {
     let (bytes, wrong) = salvage(&disk, Path::new("spool"), extents[1]).unwrap();
     assert_eq!((bytes, wrong), (piece, None));
 }
+
+#[test]
+fn what_can_be_read_again_is_not_set_aside() {
+    let disk = TornDisk::new(0);
+    let spool = Spool::open(
+        Arc::new(disk.clone()),
+        Path::new("spool"),
+        std::iter::empty(),
+    );
+    let spool = spool.unwrap().with_quarantine("quarantine".into());
+    let extents = spool.append(&[b"some", b"bytes"]).unwrap();
+    assert!(spool.set_aside("name", &extents, b"").is_err());
+    assert_eq!(disk.list(Path::new("quarantine")).unwrap(), [""; 0]);
+}

@@ -474,7 +474,10 @@ async fn what_this_machine_has_damaged_is_left_to_whoever_holds_the_shard_next()
     let world = World::new(shard(&records)).await;
     let (tenure, abandoned) = world.tenure(Fate::Durable, None);
     let disk = TornDisk::new(1);
-    disk.fail(Operation::Read, 1, std::io::ErrorKind::InvalidData);
+    // Once it may be damaged on its way.
+    for nth in 1..=2 {
+        disk.fail(Operation::Read, nth, std::io::ErrorKind::InvalidData);
+    }
     let taken = taken(tenure, None, abandoned);
     let holding = world.hold_on(Arc::new(disk), taken, Duration::ZERO);
     let held = tokio::time::timeout(PATIENCE, holding).await;

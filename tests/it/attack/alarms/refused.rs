@@ -12,10 +12,10 @@ use crate::support::daemon::Site;
 /// The lines of a body that takes all memory there is for bodies under the smallest `memory_limit`, as it is
 /// decoded; and how many of them come at once.
 const LINES: usize = (16 << 10) - 1;
-const AT_ONCE: usize = 13 << 10;
+const AT_ONCE: usize = 9 << 10;
 const LINE: usize = 1 << 10;
-/// How many come then, and how often: it is not slow, and does not come to its end.
-const DRIP: (usize, Duration) = (33, Duration::from_secs(1));
+/// How many come then, and how often: it is not slow, on a busy machine either, and comes to its end after a minute.
+const DRIP: (usize, Duration) = (33, Duration::from_millis(300));
 /// Producers, and how long after each other they begin: a request waits for ten seconds, and the refusals are
 /// to come closer than `stalled_after`.
 const PRODUCERS: (u32, Duration) = (4, Duration::from_millis(2500));

@@ -339,7 +339,7 @@ impl Pipeline {
             let stream = &self.settings.name;
             tracing::warn!(stream, object = location, "{MADE_ANEW}");
         }
-        self.note_damaged(Some(location), &damaged);
+        self.note_damaged(Some(&location), &damaged);
         failpoint::hit("mended");
         if object.extents.is_empty() {
             // Nothing of it is left: it goes with the next checkpoint, and its extents with the one after.

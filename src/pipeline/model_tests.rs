@@ -292,7 +292,7 @@ impl World {
         match broken {
             Broken::MendForgets => mended.was.clear(),
             Broken::MendUnderNewId => {
-                (world.next_id, mended.id) = (self.next_id + 1, self.next_id + 1)
+                (world.next_id, mended.id) = (self.next_id + 1, self.next_id + 1);
             }
             _ => {}
         }

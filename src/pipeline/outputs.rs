@@ -303,7 +303,9 @@ mod tests {
             records in vec(vec(select(&["{}", "[1]", "{\"a\":[{}]}", "1", "\"x\"", "\n", "\r", " ", "{", ","][..]), 0..12), 0..12),
         ) {
             let mut batch = PutBatch::default();
-            records.iter().for_each(|record| batch.push(record.concat().as_bytes()));
+            for record in &records {
+                batch.push(record.concat().as_bytes());
+            }
             let counted: usize = batch.records().map(json::pieces).sum();
             let ends = batch.ends.iter().map(|&end| end as usize);
             let arena = Bytes::copy_from_slice(&batch.data);

@@ -122,7 +122,7 @@ pub(super) fn set_aside(
 
 impl Pipeline {
     /// Tells of bytes of an object that were set aside; how many records were in them.
-    pub(super) fn note_damaged(&self, object: Option<String>, damaged: &[Damaged]) -> u64 {
+    pub(super) fn note_damaged(&self, object: Option<&str>, damaged: &[Damaged]) -> u64 {
         let mut gone = 0;
         for one in damaged {
             gone += one.records;

@@ -292,7 +292,7 @@ impl Pipeline {
     ) {
         let misfits: u64 = failed.iter().map(|lines| lines.records).sum();
         let object = self.table.get(id).map(|entry| entry.target.location());
-        let gone = misfits + self.note_damaged(object, damaged);
+        let gone = misfits + self.note_damaged(object.as_deref(), damaged);
         let since = self.table.get(id).map(|entry| entry.waits_since);
         for lines in failed {
             self.apply_failed(lines, since);

@@ -137,9 +137,9 @@ mod tests {
 
     fn batch(records: &[&str]) -> PutBatch {
         let mut batch = PutBatch::default();
-        records
-            .iter()
-            .for_each(|record| batch.push(record.as_bytes()));
+        for record in records {
+            batch.push(record.as_bytes());
+        }
         batch
     }
 

@@ -171,7 +171,7 @@ impl Engine {
         if self.compiler == Compiler::Here {
             let begun = Instant::now();
             let prepared = self.prepare(file, loops, limits)?;
-            return Ok(self.loaded(prepared, begun, None)?);
+            return Ok(self.loaded(&prepared, begun, None)?);
         }
         let _turn = self.turns.take(limits.memory, &self.stopping);
         let begun = Instant::now();
@@ -185,12 +185,12 @@ impl Engine {
         if let Some(cause) = unkept.filter(|_| self.compiler == Compiler::Child) {
             return Err(NotCompiled::passing(cause));
         }
-        Ok(self.loaded(prepared, begun, Some(cached))?)
+        Ok(self.loaded(&prepared, begun, Some(cached))?)
     }
 
     fn loaded(
         &self,
-        prepared: Prepared,
+        prepared: &Prepared,
         begun: Instant,
         cached: Option<bool>,
     ) -> anyhow::Result<Compiled> {

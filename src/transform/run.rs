@@ -186,12 +186,15 @@ fn call_patiently(
         return call(module, slot, records);
     };
     let metrics = &module.observer().metrics;
-    metrics.broken_calls(gave_up.cause as usize).add(1);
+    let Broken { cause, message, .. } = gave_up;
+    metrics.broken_calls(cause as usize).add(1);
+    let message = format!(
+        "{message}, and the module cannot be compiled for that: {}",
+        fault.cause
+    );
     Err(CallError::Broken(Broken {
-        message: format!(
-            "{}, and the module cannot be compiled for that: {}",
-            gave_up.message, fault.cause
-        ),
-        ..gave_up
+        cause,
+        message,
+        gave_up: true,
     }))
 }

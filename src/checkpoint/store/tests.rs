@@ -143,6 +143,7 @@ fn a_commit_is_read_back_and_the_next_one_changes_only_what_it_names() {
 
 /// Each kind of settings, its durable form and its hash. Batches name their format by the hash, also in
 /// stores of versions to come: nothing here may change.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn durable_formats() -> Vec<(FormatSettings, &'static str, u64)> {
     let json = |compression, delimiter| FormatSettings::Json {
         compression,

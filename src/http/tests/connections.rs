@@ -213,7 +213,7 @@ async fn who_takes_no_answers_is_cut_off() {
     let mut client = TcpStream::connect(server.address).await.unwrap();
     let asked = long_request();
     let asking = async { while client.write_all(asked.as_bytes()).await.is_ok() {} };
-    let cut = tokio::time::timeout(Duration::from_secs(60), asking).await;
+    let cut = tokio::time::timeout(Duration::from_mins(1), asking).await;
     assert!(cut.is_ok(), "it is still asking");
 }
 
@@ -234,7 +234,7 @@ async fn who_takes_its_answers_late_gets_all_of_them() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     let (mut count, mut kept) = (0, Vec::new());
     while count < ASKED {
-        let read = tokio::time::timeout(Duration::from_secs(60), answers.read_buf(&mut kept));
+        let read = tokio::time::timeout(Duration::from_mins(1), answers.read_buf(&mut kept));
         let read = read.await.unwrap_or_else(|_| panic!("{count} answers"));
         assert!(read.unwrap() > 0, "closed after {count} answers");
         let text = String::from_utf8_lossy(&kept);

@@ -13,6 +13,7 @@ use firehose::extent::Extent;
 use super::alarms::judge as look;
 use super::disks::{copy, files, restore, state};
 use crate::exactly_once::MENDED;
+use crate::support::campaign::say;
 use crate::support::command::succeed;
 use crate::support::daemon::{Site, was_killed};
 use crate::support::http::{get, metric, post_records};
@@ -135,10 +136,10 @@ fn judge(site: &Site, quarantined: &[Option<usize>]) -> Vec<usize> {
         assert_eq!(missing > 0, aside > 0, "{round:?}: {aside} files set aside");
         lost.push(missing);
     }
-    println!(
+    say(&format!(
         "{RECORDS} records in {PARTITIONS} objects; lost: {:?}",
         ROUNDS.iter().zip(&lost).collect::<Vec<_>>()
-    );
+    ));
     assert!(lost[1] + lost[2] > 0, "no sector hit a record");
     lost
 }

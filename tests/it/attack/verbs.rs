@@ -197,7 +197,7 @@ fn an_upload_that_has_vanished_is_begun_anew_by_retry() {
     let told = site.command(&["state", "retry", "clicks"]).done();
     assert!(told.contains("1 of 1 objects are published"), "{told}");
     let bytes = bucket.get(&key).unwrap().bytes;
-    let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
+    let lines = memchr::memchr_iter(b'\n', &bytes).count();
     site.start().drain();
     let keys = bucket.keys().into_iter();
     let others: Vec<String> = keys
@@ -206,7 +206,7 @@ fn an_upload_that_has_vanished_is_begun_anew_by_retry() {
     let rest: usize = others
         .iter()
         .map(|key| bucket.get(key).unwrap().bytes)
-        .map(|bytes| bytes.iter().filter(|byte| **byte == b'\n').count())
+        .map(|bytes| memchr::memchr_iter(b'\n', &bytes).count())
         .sum();
     assert_eq!(lines + rest, records, "{key} and {others:?}");
     assert_eq!(bucket.uploads(), [""; 0]);

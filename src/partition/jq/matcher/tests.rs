@@ -156,15 +156,16 @@ impl<'t> Backtracker<'t> {
                 )
             })
         };
-        match (min, what.1) {
-            (0, true) => again(self, then) || then(self, at),
-            (0, false) => then(self, at) || again(self, then),
-            _ => again(self, then),
+        let (may_end, is_greedy) = (min == 0, what.1);
+        if may_end && !is_greedy && then(self, at) {
+            return true;
         }
+        again(self, then) || (may_end && is_greedy && then(self, at))
     }
 }
 
 /// What a backtracker finds from a byte on; nothing certain where it would take too long.
+#[expect(clippy::option_option, reason = "nothing found, or nothing known")]
 fn backtracked(
     tree: &Tree,
     text: &str,

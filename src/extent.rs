@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use flip::put_right;
 
 /// Where some bytes lie in the spool, and what they sum to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(from = "(u32, u64, u32, u64)", into = "(u32, u64, u32, u64)")]
 pub struct Extent {
     /// Number of the spool file.

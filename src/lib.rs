@@ -1,12 +1,13 @@
 //! `firehose`: a delivery daemon. See `ARCHITECTURE.md` for the house and the life of a record.
 //!
-//! Reading order: `pipeline` (one delivery stream), then the stages top to bottom, then the
+//! Reading order: `protocol` (exactly once), `pipeline` (one delivery stream), then the stages top to bottom, then the
 //! ground floor.
 
 pub mod cli;
 pub mod daemon;
 pub mod http;
 pub mod pipeline;
+pub mod protocol;
 
 // Stages: they never import each other.
 pub mod batch;

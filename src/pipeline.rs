@@ -15,7 +15,6 @@ mod event;
 mod failures;
 mod filling;
 mod footprint;
-mod frontiers;
 mod home;
 mod mend;
 mod outputs;
@@ -46,15 +45,13 @@ use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use crate::budget::Share;
-use crate::checkpoint::SealedObject;
 use crate::clock::{Clock, Moment};
 use crate::config::StreamSettings;
 use crate::destination::{Conditional, Destination, PublishError};
 use crate::disk::Reserve;
 use crate::error::StreamError;
-use crate::extent::Extent;
 use crate::failpoint;
-use crate::journal::MissingRange;
+use crate::protocol::{Durable, Protocol};
 use crate::source::kinesis::Room;
 use crate::spool::Spool;
 use crate::telemetry::{Metrics, State};
@@ -68,7 +65,6 @@ pub use encode::EncoderPool;
 use encode::Piece;
 use event::Event;
 pub use footprint::Footprint;
-use frontiers::Frontiers;
 pub use home::{Claim, Home, QUARANTINE_DIR, REWRITTEN, SPOOL_DIR, open, reserve_bytes};
 pub use outputs::Outputs;
 pub use prefixes::{MadeUp, prefix_faults};
@@ -124,7 +120,8 @@ pub struct Pipeline {
     events: mpsc::UnboundedSender<Event>,
     inbox: mpsc::UnboundedReceiver<Event>,
 
-    frontiers: Frontiers,
+    /// What may be done, and what the next checkpoint takes in beside changed batches.
+    protocol: Protocol,
     /// Accepted and not applied; where the source is a journal.
     backlog: Option<Backlog>,
     table: Table,
@@ -140,8 +137,6 @@ pub struct Pipeline {
     /// Whether everything that was open then, or when a shared checkpoint was due, is sealed.
     all_sealed: bool,
 
-    /// What the next checkpoint holds beside frontier and changed batches.
-    pending: Pending,
     checkpointing: bool,
     checkpoint_begun: Instant,
     /// So many ticks in a row have found no memory left.
@@ -152,23 +147,6 @@ pub struct Pipeline {
     standing: Option<Moment>,
     /// Since when records may wait where they cannot be read.
     unread: Option<Moment>,
-}
-
-/// Changes since the last checkpoint was put together.
-#[derive(Debug, Default)]
-struct Pending {
-    /// Batches whose bytes are all final: they become sealed objects.
-    sealed: Vec<Uuid>,
-    /// Batches that ended without an object.
-    closed: Vec<Uuid>,
-    /// Objects of which the multipart upload has changed.
-    objects: Vec<SealedObject>,
-    /// Objects that were published.
-    published: Vec<Uuid>,
-    /// Ranges of the journal found lost to damage.
-    missing: Vec<MissingRange>,
-    /// Extents that the next checkpoint names no more.
-    freed: Vec<Extent>,
 }
 
 /// Runs a stream from what [`open`] found until its source has been stopped and everything is
@@ -196,18 +174,21 @@ pub async fn run(
         data: buffering,
         backup,
     });
-    table.reload(home.open, &around.clock);
     let mut waiting = Waiting::default();
-    for sealed in home.sealed {
+    for sealed in &home.sealed {
         let since = around.clock.moment_of(sealed.arrival_ms);
         waiting.add(sealed, since, home.outputs.store());
     }
+    let mut protocol = Protocol::recovered(home.shards, &home.open, home.sealed);
+    table.reload(home.open, &around.clock);
     let (mut checkpoints, mut destination) = (home.checkpoints, None);
     if let Some(shared) = checkpoints.shared_mut() {
-        shared.take_listed().into_iter().for_each(|listed| {
+        protocol.claimed();
+        for listed in shared.take_listed() {
             let since = around.clock.moment_of(listed.object.arrival_ms);
-            waiting.add_listed(listed, since);
-        });
+            waiting.add_listed(&listed, since);
+            protocol.list_prepared(listed.object);
+        }
         destination = Some(shared.destination().clone());
         around.status.set_state(State::Running);
     }
@@ -225,7 +206,7 @@ pub async fn run(
         destination,
         events,
         inbox,
-        frontiers: Frontiers::new(home.shards),
+        protocol,
         backlog,
         table,
         waiting,
@@ -235,7 +216,6 @@ pub async fn run(
         ending: false,
         stopping,
         all_sealed: false,
-        pending: Pending::default(),
         checkpointing: false,
         checkpoint_begun: Instant::now(),
         tight: 0,
@@ -274,7 +254,7 @@ impl Pipeline {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let abandoned = self.checkpoints.abandoned();
         while !abandoned.is_cancelled() {
-            self.restore_invariants();
+            self.restore_invariants()?;
             if self.is_done() {
                 return self.stranded().map_or(Ok(()), Err);
             }
@@ -287,7 +267,7 @@ impl Pipeline {
                 () = abandoned.cancelled() => {}
                 Some(event) = self.inbox.recv() => self.apply_event(event)?,
                 chunk = routed.recv(), if may_read => match chunk {
-                    Some(chunk) => self.apply_chunk(chunk?),
+                    Some(chunk) => self.apply_chunk(chunk?)?,
                     None => self.ending = true,
                 },
                 _ = tick.tick() => {
@@ -321,7 +301,7 @@ impl Pipeline {
         }
     }
 
-    fn restore_invariants(&mut self) {
+    fn restore_invariants(&mut self) -> Result<(), StreamError> {
         self.around.memory.hold(self.table.memory());
         let now = self.around.clock.moment();
         if self.checkpoints.store().is_some() {
@@ -338,11 +318,9 @@ impl Pipeline {
         }
         self.seal_early();
         self.dispatch_encoding();
-        self.begin_checkpoint();
-        if let Some(destination) = &self.destination {
-            self.waiting
-                .dispatch(destination, &self.outputs, &self.spool, &self.events);
-        }
+        self.begin_checkpoint()?;
+        self.dispatch();
+        Ok(())
     }
 
     fn seal_all(&mut self) {
@@ -372,7 +350,7 @@ impl Pipeline {
             Event::Checkpointed(result) => {
                 self.checkpointing = false;
                 let committed = result.map_err(|error| self.checkpoint_error(error))?;
-                self.apply_checkpoint(committed);
+                self.apply_checkpoint(committed)?;
             }
             Event::Claimed {
                 destination,
@@ -389,8 +367,8 @@ impl Pipeline {
                 }
             }
             Event::Mended(id, mended) => self.apply_mended(id, *mended)?,
-            Event::Filled(id, result) => self.apply_filled(id, &result),
-            Event::Made(made) => self.apply_made(*made),
+            Event::Filled(id, result) => self.apply_filled(id, result)?,
+            Event::Made(made) => self.apply_made(*made)?,
             Event::NotMade(trouble) => self.not_made(trouble),
             Event::RetryDue(id) => self.waiting.retry_due(id),
             Event::Failed(error) => return Err(error),
@@ -418,40 +396,23 @@ impl Pipeline {
         self.around.status.repeats().over("destination");
         self.stopping.went_well();
         self.around.status.set_state(State::Running);
+        self.protocol.claimed();
         self.destination = Some(destination);
         self.tell_of_stranded();
     }
 
-    fn apply_checkpoint(&mut self, committed: Committed) {
-        self.pending
-            .freed
-            .extend(commit::settle(&mut self.table, &committed));
-        let stranded = self.waiting.stranded();
-        for sealed in committed.sealed {
-            let entry = self.table.remove(sealed.id);
-            let since = entry.map_or_else(
-                || self.around.clock.moment_of(sealed.arrival_ms),
-                |entry| entry.waits_since,
-            );
-            match self.checkpoints.shared_mut() {
-                Some(shared) => shared.gather(sealed, since),
-                None => self.waiting.add(sealed, since, self.outputs.store()),
+    /// Takes over what a job on the disk has done: a checkpoint, or a spill.
+    fn apply_checkpoint(&mut self, committed: Committed) -> Result<(), StreamError> {
+        let stale = commit::settle(&mut self.table, &committed.written);
+        self.protocol.let_go(stale);
+        for sealed in committed.spilled {
+            let since = self.take_out(sealed.id, sealed.arrival_ms);
+            if let Some(shared) = self.checkpoints.shared_mut() {
+                shared.gather(sealed, since);
             }
         }
-        if self.waiting.stranded() > stranded {
-            self.tell_of_stranded();
-        }
-        for id in committed.published {
-            failpoint::hit("published-after-record");
-            if let Some(sealed) = self.waiting.remove(id) {
-                self.pending.freed.extend(sealed.extents);
-            }
-        }
-        for id in committed.updated {
-            self.waiting.retry(id);
-        }
-        for row in committed.open {
-            self.fill(row);
+        if let Some(durable) = committed.durable {
+            self.apply_durable(durable)?;
         }
         self.give_up_memory();
         if let Some(store) = self.checkpoints.store() {
@@ -460,6 +421,43 @@ impl Pipeline {
             let took = self.checkpoint_begun.elapsed();
             self.around.status.checkpointed(took);
         }
+        Ok(())
+    }
+
+    /// Does what a durable checkpoint allows.
+    fn apply_durable(&mut self, durable: Durable) -> Result<(), StreamError> {
+        let allowed = self.protocol.durable(durable)?;
+        let stranded = self.waiting.stranded();
+        for id in allowed.listed {
+            let arrival_ms = self.protocol.object(id).map(|object| object.arrival_ms);
+            let since = self.take_out(id, arrival_ms.unwrap_or_default());
+            if let Some(object) = self.protocol.object(id) {
+                self.waiting.add(object, since, self.outputs.store());
+            }
+        }
+        if self.waiting.stranded() > stranded {
+            self.tell_of_stranded();
+        }
+        for id in allowed.recorded {
+            failpoint::hit("published-after-record");
+            self.waiting.remove(id);
+        }
+        for id in allowed.updated {
+            self.waiting.retry(id);
+        }
+        for named in allowed.named {
+            self.fill(named);
+        }
+        Ok(())
+    }
+
+    /// Takes a batch out that is an object from now on; since when its first record waits.
+    fn take_out(&mut self, id: Uuid, arrival_ms: i64) -> Moment {
+        let entry = self.table.remove(id);
+        entry.map_or_else(
+            || self.around.clock.moment_of(arrival_ms),
+            |entry| entry.waits_since,
+        )
     }
 
     fn checkpoint_error(&self, error: CheckpointError) -> StreamError {
@@ -468,6 +466,7 @@ impl Pipeline {
             CheckpointError::Store(error) => {
                 home::store_error(&self.settings.name, "write a checkpoint", &error)
             }
+            CheckpointError::Rule(error) => error,
         }
     }
 
@@ -494,7 +493,5 @@ fn state_error(action: &'static str, error: &std::io::Error) -> StreamError {
     StreamError::of_disk(action, error)
 }
 
-#[cfg(test)]
-mod model_tests;
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,7 @@ pub type ShardId = Arc<str>;
 pub const JOURNAL: &str = "journal";
 
 /// How far a shard has been applied, and what must come before and after it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ShardState {
     /// Every record up to it has been applied to all its outputs; `None`: none yet.
     #[serde(default)]
@@ -35,7 +35,7 @@ pub struct ShardState {
 }
 
 /// Where reading of a shard begins.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Start {
     /// At the oldest record that is kept.
@@ -48,7 +48,7 @@ pub enum Start {
 }
 
 /// A stream of a source, told apart from one that was created later under the same name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SourceName {
     /// Its ARN.
     pub arn: String,

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::extent::Extent;
+use crate::extent::{Extent, sum};
 use crate::failure::ErrorOutputType;
 use crate::raw_sum::RawSum;
 
@@ -20,7 +20,7 @@ pub enum Lane {
 }
 
 /// A batch that still takes records, or whose sealing was not finished.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OpenBatch {
     /// Drawn at random when the batch opened; names the object.
     pub id: Uuid,
@@ -61,6 +61,47 @@ impl OpenBatch {
         self
     }
 
+    /// Whether none of its bytes will ever change: it may become an object.
+    pub fn is_final(&self) -> bool {
+        let mut blocks = self.blocks.iter();
+        blocks.all(|block| block.encoded || block.extents.is_empty())
+    }
+
+    /// The object that its blocks make.
+    pub fn into_object(self) -> SealedObject {
+        let counts = self.counts();
+        let blocks = self.blocks.into_iter();
+        let extents: Vec<Extent> = blocks.flat_map(|block| block.extents).collect();
+        let (size, crc64) = sum(&extents);
+        SealedObject {
+            id: self.id,
+            lane: self.lane,
+            target: self.target,
+            arrival_ms: self.arrival_ms,
+            records: self.records,
+            bytes: self.bytes,
+            size,
+            crc64,
+            extents,
+            counts,
+            was: Vec::new(),
+            upload_id: self.upload_id,
+        }
+    }
+
+    /// Records in each extent of the object; none where an extent is no block, or a row of before does not
+    /// say how many are in it.
+    fn counts(&self) -> Vec<u64> {
+        let counts = self.blocks.iter().map(|block| block.records);
+        let counts: Vec<u64> = counts.map(Option::unwrap_or_default).collect();
+        let are_blocks = self.blocks.iter().all(|block| block.extents.len() == 1);
+        if are_blocks && counts.iter().sum::<u64>() == self.records {
+            counts
+        } else {
+            Vec::new()
+        }
+    }
+
     fn final_head(&self) -> impl Iterator<Item = &SpooledBlock> {
         let head = self.blocks.iter();
         let head = head.take_while(|block| block.encoded || block.footer);
@@ -69,7 +110,7 @@ impl OpenBatch {
 }
 
 /// Destination, key and format of an object, fixed when its batch opened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Target {
     /// The store, as `Destination::describe` names it.
     pub store: String,
@@ -88,7 +129,7 @@ impl Target {
 }
 
 /// Some bytes of an open batch.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SpooledBlock {
     /// Whether these are final bytes of the object, or records as they were staged.
     pub encoded: bool,
@@ -107,7 +148,7 @@ pub struct SpooledBlock {
 }
 
 /// An object in its final bytes, to be published.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SealedObject {
     /// The batch's id.
     pub id: Uuid,

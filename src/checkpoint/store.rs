@@ -107,7 +107,7 @@ impl From<io::Error> for StoreError {
 }
 
 /// One checkpoint: what changed since the one before.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Commit {
     /// Shards that have got on, as they are now.
     pub shards: Vec<(ShardId, ShardState)>,

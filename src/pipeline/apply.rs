@@ -6,13 +6,14 @@ use uuid::Uuid;
 
 use super::Pipeline;
 use super::backlog::Backlog;
-use super::filling::Upload;
+use super::filling::Pace;
 use super::home::count_missing;
 use super::route::{Group, Routed};
 use super::table::Entry;
 use crate::batch::Batch;
 use crate::checkpoint::Lane;
 use crate::clock::Moment;
+use crate::error::StreamError;
 use crate::failpoint;
 use crate::failure::{ErrorOutputType, Failure};
 use crate::position::SequenceNumber;
@@ -29,18 +30,20 @@ const SHORT_STEPS: u64 = 4;
 
 impl Pipeline {
     /// Applies a stretch of a chunk wholly: after this, each output of each of its records is in a batch.
-    pub(super) fn apply_chunk(&mut self, mut routed: Routed) {
+    pub(super) fn apply_chunk(&mut self, mut routed: Routed) -> Result<(), StreamError> {
         self.standing = None;
         for range in &routed.missing {
             count_missing(self.around.status.metrics(), *range);
         }
         let missing = routed.missing.last().map(|range| range.last);
-        self.pending.missing.append(&mut routed.missing);
+        let lost = std::mem::take(&mut routed.missing).into_iter();
+        self.protocol
+            .lose(lost.map(|range| (range.first, range.last)));
         for group in &routed.groups {
             self.apply_group(&routed, group);
         }
         if let Some(position) = routed.frontier {
-            self.frontiers.advance(routed.shard(), position);
+            self.protocol.advance(routed.shard(), position)?;
             let applied = position.sequence.in_journal();
             if let (Some(backlog), Some(applied)) = (&mut self.backlog, applied) {
                 let clock = &self.around.clock;
@@ -53,12 +56,13 @@ impl Pipeline {
             backlog.applied(missing, None);
         }
         if let Some(news) = routed.news.take() {
-            self.frontiers.learn(news);
+            self.protocol.learn(news);
         }
         let metrics = self.around.status.metrics();
         metrics.read_records.add(routed.records);
         metrics.dropped_records.add(routed.dropped);
         failpoint::hit("apply");
+        Ok(())
     }
 
     fn apply_group(&mut self, routed: &Routed, group: &Group) {
@@ -128,7 +132,7 @@ impl Pipeline {
             opened: self.around.clock.moment(),
             waits_since: since,
             sealing: false,
-            upload: Upload::default(),
+            pace: Pace::default(),
             dirty: false,
         });
         id

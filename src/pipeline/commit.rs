@@ -1,6 +1,6 @@
 //! Checkpoints: what changed is spooled with one fsync and named by one transaction.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,17 +11,16 @@ use uuid::Uuid;
 
 use super::Pipeline;
 use super::event::Event;
-use super::frontiers::Changes;
-use super::mend;
 use super::quarantine;
 use super::source::Source;
 use super::table::{Entry, Table};
 use crate::batch::Unspooled;
 use crate::buffer::Buffer;
-use crate::checkpoint::{Commit, OpenBatch, SealedObject, SpooledBlock, Store, StoreError};
-use crate::extent::{Extent, sum};
+use crate::checkpoint::{OpenBatch, SealedObject, SpooledBlock, Store, StoreError};
+use crate::error::StreamError;
+use crate::extent::Extent;
 use crate::failpoint;
-use crate::journal::MissingRange;
+use crate::protocol::{Draft, Durable};
 use crate::spool::Spool;
 
 /// A checkpoint is taken at least this often while something changes.
@@ -29,49 +28,27 @@ const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
 /// Dead bytes in the spool beyond which sparse files are emptied.
 const SPARSE_BYTES: u64 = 128 << 20;
 
-/// A checkpoint put together by the pipeline, not yet durable.
-#[derive(Debug, Default)]
-pub(super) struct Draft {
-    /// How far the source has been applied.
-    pub frontiers: Changes,
-    /// Changed batches.
-    pub batches: Vec<DraftBatch>,
-    /// Batches that ended without an object.
-    pub closed: Vec<Uuid>,
-    /// Sealed objects of which something changed.
-    pub objects: Vec<SealedObject>,
-    /// Objects that were published.
-    pub published: Vec<Uuid>,
-    /// Ranges of the journal that turned out to be lost to damage.
-    pub missing: Vec<MissingRange>,
-    /// Extents that this checkpoint names no more.
-    pub freed: Vec<Extent>,
-}
-
 /// A changed batch: its row, and the bytes that go to the spool first.
 #[derive(Debug)]
 pub(super) struct DraftBatch {
     row: OpenBatch,
     /// Index of the block in the row, and what to write for it.
     writes: Vec<(usize, Unspooled)>,
-    /// Whether all its bytes are final: it becomes a sealed object.
-    sealed: bool,
 }
 
-/// A checkpoint after its commit.
+/// What a job on the disk has done.
 #[derive(Debug, Default)]
 pub(super) struct Committed {
     /// What was written: batch, block, extents kept before it, where it lies.
-    pub written: Vec<(Uuid, u32, usize, Extent)>,
-    /// Open batches with final bytes, as they are in the store now.
-    pub open: Vec<OpenBatch>,
-    /// Objects to be published from now on.
-    pub sealed: Vec<SealedObject>,
-    /// Objects whose row was changed: their multipart upload is named, or forgotten.
-    pub updated: Vec<Uuid>,
-    /// Objects whose publication is recorded.
-    pub published: Vec<Uuid>,
+    pub written: Vec<Written>,
+    /// A checkpoint that is durable.
+    pub durable: Option<Durable>,
+    /// Objects for a shared checkpoint.
+    pub spilled: Vec<SealedObject>,
 }
+
+/// A batch, one of its blocks, so many extents kept before it, and where it was written.
+pub(super) type Written = (Uuid, u32, usize, Extent);
 
 /// Why a checkpoint has no known outcome.
 #[derive(Debug, thiserror::Error)]
@@ -82,11 +59,18 @@ pub(super) enum CheckpointError {
     /// The checkpoint store failed.
     #[error("write a checkpoint: {0}")]
     Store(#[from] StoreError),
+    /// It would break a rule, and was not made.
+    #[error("{0}")]
+    Rule(#[from] StreamError),
 }
 
 impl DraftBatch {
     /// The row of a batch as it is now. Extents of which `moved` is true are written anew.
-    pub(super) fn of(entry: &Entry, sealed: bool, moved: &dyn Fn(&Extent) -> bool) -> Self {
+    pub(super) fn of(
+        entry: &Entry,
+        upload_id: Option<String>,
+        moved: &dyn Fn(&Extent) -> bool,
+    ) -> Self {
         let batch = &entry.batch;
         let mut writes = Vec::new();
         let blocks = batch.blocks.iter().enumerate().map(|(index, block)| {
@@ -115,63 +99,35 @@ impl DraftBatch {
             bytes: batch.bytes,
             sealing: entry.sealing,
             blocks: blocks.collect(),
-            upload_id: entry.upload.id.clone(),
+            upload_id,
         };
-        Self {
-            row,
-            writes,
-            sealed,
-        }
+        Self { row, writes }
     }
 }
 
-/// Makes a draft durable: spool, fsync, transaction; then frees and releases what it allows.
+/// Makes a checkpoint durable: spool, fsync, transaction; then frees and releases what it allows.
 pub(super) fn commit(
-    mut draft: Draft,
+    draft: Draft,
+    mut batches: Vec<DraftBatch>,
     spool: &Spool,
     store: &Store,
     source: &Source,
 ) -> Result<Committed, CheckpointError> {
     failpoint::hit("spool-before-write");
-    let written = write(&mut draft.batches, spool)?;
+    let written = write(&mut batches, spool)?;
     failpoint::hit("spool-after-write");
     spool.sync()?;
     failpoint::hit("spool-after-fsync");
-    let mut commit = Commit {
-        shards: draft.frontiers.shards,
-        forgotten: draft.frontiers.forgotten,
-        source: draft.frontiers.source,
-        closed: draft.closed,
-        published: draft.published,
-        missing: draft
-            .missing
-            .iter()
-            .map(|range| (range.first, range.last))
-            .collect(),
-        ..Commit::default()
-    };
-    let mut sealed = Vec::new();
-    for batch in draft.batches {
-        if batch.sealed {
-            commit.closed.push(batch.row.id);
-            sealed.push(sealed_object(batch.row));
-        } else {
-            commit.open.push(batch.row);
-        }
-    }
-    commit.sealed.clone_from(&sealed);
-    let updated = draft.objects.iter().map(|object| object.id).collect();
-    commit.sealed.extend(draft.objects);
-    store.commit(&commit)?;
-    spool.free(&draft.freed)?;
-    commit.open.retain(|row| row.final_len() > 0);
-    source.release(&commit.shards)?;
+    let rows = batches.into_iter().map(|batch| batch.row).collect();
+    let transaction = draft.transaction(rows)?;
+    store.commit(transaction.commit())?;
+    let durable = transaction.durable();
+    spool.free(durable.freed())?;
+    source.release(durable.released())?;
     Ok(Committed {
         written,
-        open: commit.open,
-        sealed,
-        updated,
-        published: commit.published,
+        durable: Some(durable),
+        ..Committed::default()
     })
 }
 
@@ -179,25 +135,24 @@ pub(super) fn commit(
 /// that are sealed become objects.
 pub(super) fn spill(
     mut batches: Vec<DraftBatch>,
+    sealed: &BTreeSet<Uuid>,
     freed: &[Extent],
     spool: &Spool,
 ) -> Result<Committed, CheckpointError> {
     let written = write(&mut batches, spool)?;
     spool.free(freed)?;
-    let sealed = batches.into_iter().filter(|batch| batch.sealed);
+    let rows = batches.into_iter().map(|batch| batch.row);
+    let sealed = rows.filter(|row| sealed.contains(&row.id));
     Ok(Committed {
         written,
-        sealed: sealed.map(|batch| sealed_object(batch.row)).collect(),
+        spilled: sealed.map(OpenBatch::into_object).collect(),
         ..Committed::default()
     })
 }
 
 /// Appends all unspooled bytes and completes the rows with their extents: what is only written, in
 /// one go; what is read back first, block by block, so that no more than one is held.
-fn write(
-    batches: &mut [DraftBatch],
-    spool: &Spool,
-) -> Result<Vec<(Uuid, u32, usize, Extent)>, CheckpointError> {
+fn write(batches: &mut [DraftBatch], spool: &Spool) -> Result<Vec<Written>, CheckpointError> {
     let writes = batches.iter().flat_map(|batch| &batch.writes);
     let pieces: Vec<&[u8]> = writes
         .filter(|(_, unspooled)| unspooled.merge.is_empty())
@@ -243,35 +198,10 @@ fn merge(unspooled: &Unspooled, spool: &Spool) -> io::Result<Option<Extent>> {
     Ok(spool.append(&[&bytes])?.pop())
 }
 
-/// The object that the blocks of a batch make.
-pub(super) fn sealed_object(row: OpenBatch) -> SealedObject {
-    let counts = mend::counts(&row);
-    let extents: Vec<Extent> = row
-        .blocks
-        .into_iter()
-        .flat_map(|block| block.extents)
-        .collect();
-    let (size, crc64) = sum(&extents);
-    SealedObject {
-        id: row.id,
-        lane: row.lane,
-        target: row.target,
-        arrival_ms: row.arrival_ms,
-        records: row.records,
-        bytes: row.bytes,
-        size,
-        crc64,
-        extents,
-        counts,
-        was: Vec::new(),
-        upload_id: row.upload_id,
-    }
-}
-
 /// Takes over what a checkpoint has written. Returns extents that no later checkpoint names.
-pub(super) fn settle(table: &mut Table, committed: &Committed) -> Vec<Extent> {
+pub(super) fn settle(table: &mut Table, written: &[Written]) -> Vec<Extent> {
     let mut stale = Vec::new();
-    for (id, serial, keep, extent) in &committed.written {
+    for (id, serial, keep, extent) in written {
         let replaced = table.settle(*id, |entry| {
             let blocks = &mut entry.batch.blocks;
             let block = blocks.iter_mut().find(|block| block.serial == *serial)?;
@@ -320,39 +250,30 @@ impl crate::destination::Body for SpoolBody {
 impl Pipeline {
     /// Whether a checkpoint would hold anything new.
     pub(super) fn has_changes(&self) -> bool {
-        let pending = &self.pending;
         // What a shared checkpoint leaves of changes is none.
         let is_dirty = self.table.is_dirty() && self.checkpoints.store().is_some();
-        is_dirty
-            || self.frontiers.has_changes()
-            || !pending.closed.is_empty()
-            || !pending.objects.is_empty()
-            || !pending.published.is_empty()
-            || !pending.missing.is_empty()
-            || (!pending.freed.is_empty() && self.is_spool_full())
+        is_dirty || self.protocol.has_changes() || (self.protocol.frees() && self.is_spool_full())
     }
 
     /// Begins a checkpoint when one is due: at once when something waits for it, within a second
     /// otherwise.
-    pub(super) fn begin_checkpoint(&mut self) {
+    pub(super) fn begin_checkpoint(&mut self) -> Result<(), StreamError> {
         let Some(store) = self.checkpoints.store() else {
             return self.mind_the_lease();
         };
-        let pending = &self.pending;
-        let urgent = !pending.sealed.is_empty()
-            || !pending.objects.is_empty()
-            || !pending.published.is_empty()
-            || self.frontiers.is_urgent()
-            || self.ending
-            || self.is_unspooled_much();
+        let urgent = self.protocol.is_urgent() || self.ending || self.is_unspooled_much();
         let due = urgent || self.checkpoint_begun.elapsed() >= CHECKPOINT_EVERY;
         if self.checkpointing || !due || !self.has_changes() {
-            return;
+            return Ok(());
         }
+        let Some(draft) = self.protocol.draft() else {
+            return Ok(());
+        };
         self.checkpoint_begun = Instant::now();
-        let draft = self.draft();
+        let batches = self.changed_batches();
         let (spool, source) = (Arc::clone(&self.spool), self.source.clone());
-        self.spawn_checkpoint(move || commit(draft, &spool, &store, &source));
+        self.spawn_checkpoint(move || commit(draft, batches, &spool, &store, &source));
+        Ok(())
     }
 
     /// Whether so much is in memory alone that it should go to the spool.
@@ -375,7 +296,8 @@ impl Pipeline {
         });
     }
 
-    fn draft(&mut self) -> Draft {
+    /// The rows of all batches that have changed since they were last asked for.
+    fn changed_batches(&mut self) -> Vec<DraftBatch> {
         let sparse = if self.spool.bytes() > 2 * self.spool.live_bytes() + SPARSE_BYTES {
             self.spool.sparse_files()
         } else {
@@ -389,21 +311,10 @@ impl Pipeline {
                 lasting.flat_map(|block| &block.extents).any(&moved)
             });
         }
-        let pending = std::mem::take(&mut self.pending);
-        let sealed: HashSet<Uuid> = pending.sealed.into_iter().collect();
-        let dirty = self.table.take_dirty();
-        let entries = dirty.into_iter().filter_map(|id| self.table.get(id));
-        let batches = entries
-            .map(|entry| DraftBatch::of(entry, sealed.contains(&entry.batch.id), &moved))
-            .collect();
-        Draft {
-            frontiers: self.frontiers.take(),
-            batches,
-            closed: pending.closed,
-            objects: pending.objects,
-            published: pending.published,
-            missing: pending.missing,
-            freed: pending.freed,
-        }
+        let dirty = self.table.take_dirty().into_iter();
+        let entries = dirty.filter_map(|id| self.table.get(id));
+        entries
+            .map(|entry| DraftBatch::of(entry, self.protocol.upload(entry.batch.id), &moved))
+            .collect()
     }
 }

@@ -4,12 +4,12 @@ use uuid::Uuid;
 
 use super::commit::{CheckpointError, Committed};
 use super::encode::Done;
-use super::filling::Filled;
 use super::mend::Mended;
 use super::shared::Made;
 use crate::coordination::Lost;
 use crate::destination::{Conditional, Destination, PublishError};
 use crate::error::StreamError;
+use crate::protocol::Filled;
 
 /// Something that has happened. Each job sends one, and jobs are bounded in number, so that the
 /// queue of events is bounded too.

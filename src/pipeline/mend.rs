@@ -1,9 +1,7 @@
 //! Mending: a sealed object of which the disk has damaged bytes goes on without them.
 //!
 //! What is damaged is set aside, and of the rest an object is made under the same id and key. The next
-//! checkpoint names it, and what it was: an attempt of before may have published it whole, or be about to,
-//! and no more than one of both ever has the key (C4). Its upload is given up, since parts of it are of
-//! other bytes.
+//! checkpoint names it so, and it is sent then: how it differs is said in `src/protocol.rs`.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -16,12 +14,13 @@ use uuid::Uuid;
 use super::Pipeline;
 use super::event::Event;
 use super::quarantine::{self, Damaged, set_aside};
-use crate::checkpoint::{OpenBatch, SealedObject};
+use crate::checkpoint::SealedObject;
 use crate::destination::PublishError;
 use crate::error::StreamError;
 use crate::extent::{Extent, sum};
 use crate::failpoint;
 use crate::format::{Footer, Format, Shape};
+use crate::protocol::without;
 use crate::raw_sum::RawSum;
 use crate::spool::Spool;
 
@@ -30,26 +29,10 @@ use crate::spool::Spool;
 pub(super) struct Mended {
     /// Its row; without extents where nothing of it is left.
     object: SealedObject,
-    /// What it consisted of and does no more.
-    freed: Vec<Extent>,
+    /// It does not consist of what it did.
+    is_other: bool,
     /// What was set aside.
     damaged: Vec<Damaged>,
-}
-
-/// Records in each extent of the object that a batch makes; none where an extent is no block, or a row of
-/// before does not say how many are in it.
-pub(super) fn counts(row: &OpenBatch) -> Vec<u64> {
-    let counts = row
-        .blocks
-        .iter()
-        .map(|block| block.records.unwrap_or_default());
-    let counts: Vec<u64> = counts.collect();
-    let are_blocks = row.blocks.iter().all(|block| block.extents.len() == 1);
-    if are_blocks && counts.iter().sum::<u64>() == row.records {
-        counts
-    } else {
-        Vec::new()
-    }
 }
 
 /// Looks for what is damaged of an object, sets it aside, durably, and makes an object of the rest. What
@@ -110,25 +93,11 @@ impl Mending<'_> {
     fn into_mended(self, extents: Vec<Extent>, counts: Vec<u64>) -> Mended {
         let gone: u64 = self.damaged.iter().map(|one| one.records).sum();
         let before = self.object;
-        let kept = |extent: &&Extent| !extents.contains(extent);
-        let freed = before.extents.iter().filter(kept).copied().collect();
-        let (size, crc64) = sum(&extents);
-        let mut object = SealedObject {
-            records: before.records.saturating_sub(gone),
-            size,
-            crc64,
-            extents,
-            counts,
-            ..before.clone()
-        };
-        let was = (before.size, before.crc64);
-        if (size, crc64) != was {
-            object.upload_id = None;
-            object.was.push(was);
-        }
+        let is_other = before.extents != extents;
+        let records = before.records.saturating_sub(gone);
         Mended {
-            object,
-            freed,
+            object: without(before, extents, counts, records),
+            is_other,
             damaged: self.damaged,
         }
     }
@@ -325,7 +294,7 @@ impl Pipeline {
         self.waiting.landed();
         let Mended {
             object,
-            freed,
+            is_other,
             damaged,
         } = match mended {
             Ok(mended) => mended,
@@ -335,22 +304,13 @@ impl Pipeline {
             Err(error) => return Err(self.disk_error("mend an object", &error)),
         };
         let location = object.target.location();
-        if damaged.is_empty() && !freed.is_empty() {
+        if damaged.is_empty() && is_other {
             let stream = &self.settings.name;
             tracing::warn!(stream, object = location, "{MADE_ANEW}");
         }
         self.note_damaged(Some(&location), &damaged);
         failpoint::hit("mended");
-        if object.extents.is_empty() {
-            // Nothing of it is left: it goes with the next checkpoint, and its extents with the one after.
-            self.waiting.publish(id);
-            self.pending.published.push(id);
-            return Ok(());
-        }
-        self.pending.freed.extend(freed);
-        self.waiting.replace(object.clone());
-        self.pending.objects.push(object);
-        Ok(())
+        self.protocol.mended(object)
     }
 }
 

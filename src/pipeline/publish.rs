@@ -18,13 +18,12 @@ use crate::destination::{Destination, Publication, PublishError, SentPart};
 use crate::error::StreamError;
 use crate::failpoint;
 use crate::format::Format;
+use crate::protocol::{Gone, Protocol, Step};
 use crate::retry;
 use crate::spool::Spool;
 
-/// A listed upload that is found gone more often than that, with no object in its place, is lost.
-const GONE_MAX: u32 = 6;
-
-/// Sealed objects whose publication is not recorded yet.
+/// Sealed objects whose publication is not recorded yet: when each is tried. What may be done for one is for the
+/// protocol to say, which has its row.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     objects: HashMap<Uuid, Object, foldhash::fast::RandomState>,
@@ -33,12 +32,10 @@ pub(super) struct Waiting {
     /// Objects of another store than the one configured.
     stranded: usize,
     in_flight: usize,
-    bytes: u64,
 }
 
 #[derive(Debug)]
 struct Object {
-    sealed: SealedObject,
     /// Since when its first record waits.
     waits_since: Moment,
     /// What a shared checkpoint says of it beside.
@@ -48,7 +45,6 @@ struct Object {
     rests: bool,
     /// Why it was sent in vain, since it last was not.
     trouble: Option<Trouble>,
-    published: bool,
 }
 
 /// An object of which all bytes are at the destination.
@@ -56,8 +52,6 @@ struct Object {
 struct Prepared {
     parts: Arc<[SentPart]>,
     range: Range,
-    /// So often its upload was gone, and no object of ours in its place.
-    gone: u32,
 }
 
 /// What is to be done about an object that could not be sent.
@@ -67,10 +61,8 @@ pub(super) enum Setback {
     Retry(String),
     /// It is tried again slowly; a person should look.
     Stalled(String),
-    /// Its upload must be forgotten in a checkpoint first.
-    ForgetUpload,
-    /// It goes on without its damaged bytes.
-    Mend(Box<SealedObject>),
+    /// Its upload is forgotten in a checkpoint first.
+    Forgotten,
     /// The stream must stop.
     Stop {
         /// What was found.
@@ -82,54 +74,42 @@ pub(super) enum Setback {
 
 impl Waiting {
     /// Adds an object that a durable checkpoint lists.
-    pub(super) fn add(&mut self, sealed: SealedObject, since: Moment, store: &str) {
+    pub(super) fn add(&mut self, sealed: &SealedObject, since: Moment, store: &str) {
         if sealed.target.store == store {
             self.queue.push_back(sealed.id);
         } else {
             self.stranded += 1;
         }
-        self.insert(sealed, since, None);
+        self.insert(sealed.id, since, None);
     }
 
     /// Adds an object that a durable shared checkpoint lists.
-    pub(super) fn add_listed(&mut self, listed: Listed, since: Moment) {
-        let Listed {
-            object,
-            parts,
-            range,
-        } = listed;
-        let parts = parts.into();
-        self.queue.push_back(object.id);
+    pub(super) fn add_listed(&mut self, listed: &Listed, since: Moment) {
         let prepared = Prepared {
-            parts,
-            range,
-            gone: 0,
+            parts: listed.parts.clone().into(),
+            range: listed.range,
         };
-        self.insert(object, since, Some(prepared));
+        self.queue.push_back(listed.object.id);
+        self.insert(listed.object.id, since, Some(prepared));
     }
 
-    fn insert(&mut self, sealed: SealedObject, waits_since: Moment, prepared: Option<Prepared>) {
-        self.bytes += sealed.size;
-        let id = sealed.id;
+    fn insert(&mut self, id: Uuid, waits_since: Moment, prepared: Option<Prepared>) {
         let object = Object {
-            sealed,
             waits_since,
             prepared,
             attempts: 0,
             rests: false,
             trouble: None,
-            published: false,
         };
         self.objects.insert(id, object);
     }
 
     /// What a shared checkpoint lists on: all that may not be visible yet.
-    pub(super) fn listed(&self) -> Vec<Listed> {
-        let kept = self.objects.values().filter(|object| !object.published);
-        let listed = kept.filter_map(|object| {
-            let prepared = object.prepared.as_ref()?;
+    pub(super) fn listed(&self, protocol: &Protocol) -> Vec<Listed> {
+        let listed = protocol.unpublished().filter_map(|object| {
+            let prepared = self.objects.get(&object.id)?.prepared.as_ref()?;
             Some(Listed {
-                object: object.sealed.clone(),
+                object: object.clone(),
                 parts: prepared.parts.to_vec(),
                 range: prepared.range,
             })
@@ -137,63 +117,34 @@ impl Waiting {
         listed.collect()
     }
 
-    /// Starts as many publications as the destination takes at once.
-    pub(super) fn dispatch(
-        &mut self,
-        destination: &Destination,
-        outputs: &Outputs,
-        spool: &Arc<Spool>,
-        events: &UnboundedSender<Event>,
-    ) {
-        while self.in_flight < destination.in_flight_max() && !self.queue.is_empty() {
-            let count = self.queue.len().min(destination.group_max());
-            let group: Vec<Publication> = self
-                .queue
-                .drain(..count)
-                .filter_map(|id| self.objects.get(&id))
-                .map(|object| object.publication(outputs, spool))
-                .collect();
-            if group.is_empty() {
-                continue;
-            }
-            self.in_flight += 1;
-            tokio::spawn(send(destination.clone(), group, events.clone()));
-        }
-    }
-
     /// Notes that a publication has come to an end.
     pub(super) fn landed(&mut self) {
         self.in_flight -= 1;
     }
 
-    /// Marks an object as published; it stays until a checkpoint has recorded it.
-    pub(super) fn publish(&mut self, id: Uuid) -> Option<(&SealedObject, Moment)> {
-        let object = self.objects.get_mut(&id)?;
-        object.published = true;
-        Some((&object.sealed, object.waits_since))
+    /// Since when the first record of an object waits.
+    pub(super) fn since(&self, id: Uuid) -> Option<Moment> {
+        self.objects.get(&id).map(|object| object.waits_since)
     }
 
-    /// Forgets an object whose publication is recorded; returns it, with its extents.
-    pub(super) fn remove(&mut self, id: Uuid) -> Option<SealedObject> {
-        let object = self.objects.remove(&id)?;
-        self.bytes -= object.sealed.size;
-        Some(object.sealed)
+    /// Forgets an object whose publication is recorded.
+    pub(super) fn remove(&mut self, id: Uuid) {
+        self.objects.remove(&id);
     }
 
     /// Decides about a failed attempt, and schedules the next where there is one.
     pub(super) fn set_back(
         &mut self,
-        id: Uuid,
+        sealed: &SealedObject,
         error: PublishError,
+        gone: Option<Gone>,
         now: Moment,
         events: &UnboundedSender<Event>,
     ) -> Setback {
+        let id = sealed.id;
         let Some(object) = self.objects.get_mut(&id) else {
             return Setback::Retry(error.to_string());
         };
-        if let (PublishError::Damaged(_), None) = (&error, &object.prepared) {
-            return Setback::Mend(Box::new(object.sealed.clone()));
-        }
         object.attempts += 1;
         let attempts = object.attempts;
         let before = object.trouble.take();
@@ -207,14 +158,10 @@ impl Waiting {
             error @ PublishError::Permanent { .. } => {
                 (Setback::Stalled(error.to_string()), retry::PERMANENT_MAX)
             }
-            PublishError::UploadGone => match &mut object.prepared {
-                None => return Setback::ForgetUpload,
-                Some(prepared) if prepared.gone < GONE_MAX => {
-                    // Another may be completing it at this very moment.
-                    prepared.gone += 1;
-                    (Setback::Retry(error.to_string()), retry::TRANSIENT_MAX)
-                }
-                Some(prepared) => return prepared.vanished(&object.sealed),
+            PublishError::UploadGone => match (gone, &object.prepared) {
+                (Some(Gone::Forgotten), _) => return Setback::Forgotten,
+                (Some(Gone::Lost), Some(prepared)) => return prepared.vanished(sealed),
+                _ => (Setback::Retry(error.to_string()), retry::TRANSIENT_MAX),
             },
             PublishError::Foreign { cause, advice, .. } => return Setback::Stop { cause, advice },
         };
@@ -243,68 +190,39 @@ impl Waiting {
         }
     }
 
-    /// Objects for `store` that are not published: how many, and their records.
-    pub(super) fn left(&self, store: &str) -> (u64, u64) {
-        let records = self.unpublished(store).map(|object| object.sealed.records);
-        (self.unpublished(store).count() as u64, records.sum())
-    }
-
     /// Why nothing that is left for `store` can be published, where that needs a person.
-    pub(super) fn refused<'a>(&'a self, store: &'a str) -> Option<&'a PublishError> {
+    pub(super) fn refused(&self, protocol: &Protocol, store: &str) -> Option<&PublishError> {
+        let mut left = unpublished(protocol, store).map(|object| self.objects.get(&object.id));
+        let first = left.next()??;
         let is_refused = |object: &Object| object.rests && object.is_refused();
-        if self.is_busy() || !self.queue.is_empty() || !self.unpublished(store).all(is_refused) {
+        let is_other = |object: Option<&Object>| !object.is_some_and(is_refused);
+        if self.is_busy() || !self.queue.is_empty() || !is_refused(first) || left.any(is_other) {
             return None;
         }
-        let refused = self.unpublished(store).next()?;
-        refused.trouble.as_ref().map(|trouble| &trouble.error)
+        first.trouble.as_ref().map(|trouble| &trouble.error)
     }
 
     /// What keeps an object from being published: what needs a person before all else, then what has
     /// lasted for longest.
-    pub(super) fn trouble(&self) -> Option<&Trouble> {
-        let waiting = self.objects.values().filter(|object| !object.published);
-        let troubles = waiting.filter_map(|object| object.trouble.as_ref());
+    pub(super) fn trouble(&self, protocol: &Protocol) -> Option<&Trouble> {
+        let troubles = self.unpublished(protocol);
+        let troubles = troubles.filter_map(|object| object.trouble.as_ref());
         troubles.min_by_key(|trouble| (!trouble.needs_a_person(), trouble.since))
     }
 
-    fn unpublished<'a>(&'a self, store: &'a str) -> impl Iterator<Item = &'a Object> {
-        let objects = self.objects.values();
-        objects.filter(move |object| !object.published && object.sealed.target.store == store)
+    fn unpublished<'a>(&'a self, protocol: &Protocol) -> impl Iterator<Item = &'a Object> {
+        let unpublished = protocol.unpublished();
+        unpublished.filter_map(|object| self.objects.get(&object.id))
     }
 
     /// Queues an object again.
     pub(super) fn retry(&mut self, id: Uuid) {
-        if self
-            .objects
-            .get(&id)
-            .is_some_and(|object| !object.published)
-        {
-            self.queue.push_back(id);
-        }
-    }
-
-    /// Sets or forgets the multipart upload of an object; returns its new row.
-    pub(super) fn set_upload(
-        &mut self,
-        id: Uuid,
-        upload_id: Option<String>,
-    ) -> Option<SealedObject> {
-        let object = self.objects.get_mut(&id)?;
-        object.sealed.upload_id = upload_id;
-        Some(object.sealed.clone())
+        self.queue.push_back(id);
     }
 
     /// Notes that a job beside the publications is under way; it ends as they do.
     pub(super) const fn begun(&mut self) {
         self.in_flight += 1;
-    }
-
-    /// Gives an object its new row.
-    pub(super) fn replace(&mut self, object: SealedObject) {
-        if let Some(known) = self.objects.get_mut(&object.id) {
-            self.bytes = self.bytes + object.size - known.sealed.size;
-            known.sealed = object;
-        }
     }
 
     /// Objects not yet published and recorded.
@@ -322,35 +240,36 @@ impl Waiting {
         self.stranded
     }
 
-    /// The stores that objects wait for.
-    pub(super) fn stores(&self) -> impl Iterator<Item = &str> {
-        let objects = self.objects.values();
-        objects.map(|object| &*object.sealed.target.store)
-    }
-
     /// Whether a publication is under way.
     pub(super) const fn is_busy(&self) -> bool {
         self.in_flight > 0
     }
 
     /// Since when the oldest record waits that is in an object not yet published.
-    pub(super) fn waits_since(&self) -> Option<Moment> {
-        let unpublished = self.objects.values().filter(|object| !object.published);
+    pub(super) fn waits_since(&self, protocol: &Protocol) -> Option<Moment> {
+        let unpublished = self.unpublished(protocol);
         unpublished.map(|object| object.waits_since).min()
     }
+}
+
+fn unpublished<'a>(
+    protocol: &'a Protocol,
+    store: &'a str,
+) -> impl Iterator<Item = &'a SealedObject> {
+    let unpublished = protocol.unpublished();
+    unpublished.filter(move |object| object.target.store == store)
+}
+
+/// Objects for `store` that are not published: how many, and their records.
+pub(super) fn left_for(protocol: &Protocol, store: &str) -> (u64, u64) {
+    let records = unpublished(protocol, store).map(|object| object.records);
+    (unpublished(protocol, store).count() as u64, records.sum())
 }
 
 impl Object {
     /// Whether a person must do something before it can be published.
     fn is_refused(&self) -> bool {
         self.trouble.as_ref().is_some_and(Trouble::needs_a_person)
-    }
-
-    fn publication(&self, outputs: &Outputs, spool: &Arc<Spool>) -> Publication {
-        Publication {
-            parts: self.prepared.as_ref().map(|of| Arc::clone(&of.parts)),
-            ..publication(&self.sealed, outputs, spool)
-        }
     }
 }
 
@@ -398,12 +317,13 @@ pub(super) fn publication(
     }
 }
 
-/// Sends one group. A large object without an upload gets one first: it comes back as an event and
-/// is sent when a checkpoint has named it (C1).
-async fn send(destination: Destination, group: Vec<Publication>, events: UnboundedSender<Event>) {
-    let (begin, publish): (Vec<_>, Vec<_>) = group.into_iter().partition(|publication| {
-        publication.upload_id.is_none() && destination.needs_upload(publication.size)
-    });
+/// Begins uploads, and sends objects: one group.
+async fn send(
+    destination: Destination,
+    begin: Vec<Publication>,
+    publish: Vec<Publication>,
+    events: UnboundedSender<Event>,
+) {
     let mut begun = Vec::new();
     for publication in begin {
         begun.push((
@@ -423,6 +343,38 @@ async fn send(destination: Destination, group: Vec<Publication>, events: Unbound
 }
 
 impl Pipeline {
+    /// Starts as many publications as the destination takes at once.
+    pub(super) fn dispatch(&mut self) {
+        let Some(destination) = &self.destination else {
+            return;
+        };
+        while self.waiting.in_flight < destination.in_flight_max() && !self.waiting.queue.is_empty()
+        {
+            let count = self.waiting.queue.len().min(destination.group_max());
+            let (mut begin, mut publish) = (Vec::new(), Vec::new());
+            for id in self.waiting.queue.drain(..count) {
+                let needs_upload = |size| destination.needs_upload(size);
+                let (group, sealed) = match self.protocol.next(id, needs_upload) {
+                    Some(Step::Begin(sealed)) => (&mut begin, sealed),
+                    Some(Step::Send(sealed)) => (&mut publish, sealed),
+                    None => continue,
+                };
+                let object = self.waiting.objects.get(&id);
+                let prepared = object.and_then(|object| object.prepared.as_ref());
+                group.push(Publication {
+                    parts: prepared.map(|of| Arc::clone(&of.parts)),
+                    ..publication(sealed, &self.outputs, &self.spool)
+                });
+            }
+            if begin.is_empty() && publish.is_empty() {
+                continue;
+            }
+            self.waiting.in_flight += 1;
+            let sending = send(destination.clone(), begin, publish, self.events.clone());
+            tokio::spawn(sending);
+        }
+    }
+
     /// Takes over that an upload was begun.
     pub(super) fn apply_begun(
         &mut self,
@@ -430,12 +382,7 @@ impl Pipeline {
         begun: Result<String, PublishError>,
     ) -> Result<(), StreamError> {
         match begun {
-            Ok(upload_id) => {
-                self.pending
-                    .objects
-                    .extend(self.waiting.set_upload(id, Some(upload_id)));
-                Ok(())
-            }
+            Ok(upload_id) => self.protocol.begun(id, upload_id),
             Err(error) => self.set_back(id, error),
         }
     }
@@ -450,24 +397,38 @@ impl Pipeline {
             return self.set_back(id, error);
         }
         failpoint::hit("published-before-record");
-        if let Some((sealed, since)) = self.waiting.publish(id) {
+        let sealed = self.protocol.published(id)?;
+        if let Some(since) = self.waiting.since(id) {
             self.around.status.delivered(sealed, since);
-            tracing::debug!(
-                stream = self.settings.name,
-                object = sealed.target.location(),
-                records = sealed.records,
-                bytes = sealed.size,
-                "published"
-            );
-            self.pending.published.push(id);
         }
+        tracing::debug!(
+            stream = self.settings.name,
+            object = sealed.target.location(),
+            records = sealed.records,
+            bytes = sealed.size,
+            "published"
+        );
         Ok(())
     }
 
     pub(super) fn set_back(&mut self, id: Uuid, error: PublishError) -> Result<(), StreamError> {
+        if matches!(error, PublishError::Damaged(_))
+            && let Some(object) = self.protocol.damaged(id)?
+        {
+            self.mend(object);
+            return Ok(());
+        }
+        let gone = match error {
+            PublishError::UploadGone => Some(self.protocol.upload_gone(id)?),
+            _ => self.protocol.not_sent(id).map(|()| None)?,
+        };
+        let Some(sealed) = self.protocol.object(id) else {
+            return Ok(());
+        };
         let (stream, repeats) = (&self.settings.name, self.around.status.repeats());
         let now = self.around.clock.moment();
-        match self.waiting.set_back(id, error, now, &self.events) {
+        let setback = (self.waiting).set_back(sealed, error, gone, now, &self.events);
+        match setback {
             Setback::Retry(cause) => {
                 if let Some(unsaid) = repeats.due_alike("publishing", &cause) {
                     tracing::warn!(stream, cause, unsaid, "publishing is tried again");
@@ -485,12 +446,7 @@ impl Pipeline {
                 }
                 self.around.status.metrics().publish_retries.add(1);
             }
-            Setback::ForgetUpload => {
-                self.pending
-                    .objects
-                    .extend(self.waiting.set_upload(id, None));
-            }
-            Setback::Mend(object) => self.mend(*object),
+            Setback::Forgotten => {}
             Setback::Stop { cause, advice } => return Err(StreamError::LoudStop { cause, advice }),
         }
         Ok(())

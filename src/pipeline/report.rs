@@ -40,7 +40,7 @@ impl Pipeline {
         let oldest = [
             self.backlog.as_ref().and_then(Backlog::waits_since),
             self.table.waits_since(),
-            self.waiting.waits_since(),
+            self.waiting.waits_since(&self.protocol),
             unlisted.and_then(|(_, oldest)| oldest),
             self.unread_since(now),
         ];
@@ -71,7 +71,7 @@ impl Pipeline {
     fn publishing_trouble(&self, now: Moment) -> Option<String> {
         let patience = self.around.status.patience();
         let listing = self.checkpoints.shared().and_then(Shared::trouble);
-        let troubles = [self.waiting.trouble(), listing];
+        let troubles = [self.waiting.trouble(&self.protocol), listing];
         let lasting = troubles
             .into_iter()
             .flatten()
@@ -140,7 +140,7 @@ impl Pipeline {
             return None;
         }
         let clock = &self.around.clock;
-        let until = || self.frontiers.read_until_ms();
+        let until = || self.protocol.frontiers().read_until_ms();
         let since = || until().map_or(now, |ms| clock.moment_of(ms));
         Some(*self.unread.get_or_insert_with(since))
     }
@@ -158,10 +158,9 @@ impl Pipeline {
             return None;
         }
         let (stream, store) = (&self.settings.name, self.outputs.store());
-        let waited_for = self
-            .waiting
-            .stores()
-            .filter(|waited_for| *waited_for != store);
+        let stores = self.protocol.unpublished();
+        let stores = stores.map(|object| &*object.target.store);
+        let waited_for = stores.filter(|waited_for| *waited_for != store);
         let waited_for: BTreeSet<&str> = waited_for.collect();
         let waited_for = waited_for.into_iter().collect::<Vec<_>>().join(" and ");
         Some(StreamError::LoudStop {

@@ -50,7 +50,7 @@ impl Pipeline {
             && self.encode_queue.is_empty()
             && self.encoding == 0
             && self.filling == 0
-            && self.pending.sealed.is_empty()
+            && !self.protocol.has_sealed()
             && self.table.unspooled() == 0
             && !self.checkpointing;
         let is_local = self.checkpoints.store().is_some();

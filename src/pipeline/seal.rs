@@ -111,26 +111,27 @@ impl Pipeline {
     /// Hands a sealed batch to the next checkpoint when its last byte is final and no request of its
     /// upload is under way.
     pub(super) fn finish_if_encoded(&mut self, id: Uuid) {
-        let is_finished =
-            |entry: &&Entry| entry.sealing && entry.batch.is_encoded() && !entry.upload.busy;
+        let is_finished = |entry: &&Entry| entry.sealing && entry.batch.is_encoded();
         let Some(entry) = self.table.get(id).filter(is_finished) else {
             return;
         };
         if entry.batch.records == 0 {
             // Nothing fitted: there is no object, only the failed records elsewhere.
-            let blocks = self.table.remove(id).map(|entry| entry.batch.blocks);
-            let blocks = blocks.into_iter().flatten();
-            let freed = blocks.flat_map(|block| block.extents);
-            self.pending.freed.extend(freed);
-            self.pending.closed.push(id);
+            if self.protocol.close(id) {
+                let blocks = self.table.remove(id).map(|entry| entry.batch.blocks);
+                let blocks = blocks.into_iter().flatten();
+                let freed = blocks.flat_map(|block| block.extents);
+                self.protocol.let_go(freed);
+            }
             return;
         }
         let Some(format) = self.outputs.format(entry.target.format).cloned() else {
             return;
         };
-        self.table
-            .change(id, |entry| entry.batch.end(|sums| format.end(sums)));
-        self.pending.sealed.push(id);
+        if self.protocol.seal(id) {
+            self.table
+                .change(id, |entry| entry.batch.end(|sums| format.end(sums)));
+        }
     }
 
     /// Hands encoding work to the workers, a bounded number of jobs at a time.
@@ -301,7 +302,7 @@ impl Pipeline {
             entry.batch.records = entry.batch.records.saturating_sub(gone);
             replace(&mut entry.batch, gone)
         });
-        self.pending.freed.extend(freed.unwrap_or_default());
+        self.protocol.let_go(freed.unwrap_or_default());
     }
 
     fn apply_failed(&mut self, lines: encode::FailedLines, since: Option<Moment>) {

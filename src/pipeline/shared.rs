@@ -11,7 +11,7 @@ mod open;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,13 +23,15 @@ use uuid::Uuid;
 
 use super::Pipeline;
 use super::commit::{self, DraftBatch};
-use super::frontiers::Changes;
 use super::report::Trouble;
+use super::table::Entry;
 use crate::checkpoint::SealedObject;
 use crate::clock::Moment;
 use crate::coordination::{BodyName, Lost};
 use crate::destination::{Destination, PublishError};
+use crate::error::StreamError;
 use crate::failpoint;
+use crate::protocol::Changes;
 use crate::shard::{ShardId, ShardState, SourceName};
 pub(super) use body::Range;
 pub use body::{Body, Listed};
@@ -159,11 +161,11 @@ impl Pipeline {
     }
 
     /// Takes the next step towards a shared checkpoint: spools what is encoded, and makes it when all is.
-    pub(super) fn mind_the_lease(&mut self) {
+    pub(super) fn mind_the_lease(&mut self) -> Result<(), StreamError> {
         if !self.checkpointing {
             self.spill();
         }
-        self.make_shared();
+        self.make_shared()
     }
 
     fn is_shared_due(&mut self) -> bool {
@@ -171,10 +173,10 @@ impl Pipeline {
             return false;
         };
         let (is_free, since) = (shared.making.is_none(), shared.made.elapsed());
-        let has_news = self.frontiers.has_changes();
+        let has_news = self.protocol.frontiers().has_changes();
         let is_last = self.ending && (has_news || !self.table.is_empty());
         let is_idle = self.table.is_empty() && since >= IDLE_EVERY;
-        if self.frontiers.is_urgent() || is_last || (has_news && is_idle) {
+        if self.protocol.frontiers().is_urgent() || is_last || (has_news && is_idle) {
             return true;
         }
         if !is_free || self.table.is_empty() {
@@ -192,54 +194,45 @@ impl Pipeline {
     /// Writes batches to the spool: those that are encoded for the next checkpoint, or all, when they
     /// take too much memory. Nothing durable names the spool, so nothing is synced.
     fn spill(&mut self) {
-        let sealed: HashSet<Uuid> = self.pending.sealed.drain(..).collect();
-        // They have left no object.
-        self.pending.closed.clear();
+        let sealed = self.protocol.spill();
         let is_much = self.is_unspooled_much();
         let stays = |_: &_| false;
+        let row = |entry: &Entry| DraftBatch::of(entry, None, &stays);
         let batches: Vec<DraftBatch> = if is_much {
             let dirty = self.table.take_dirty().into_iter();
             let entries = dirty.filter_map(|id| self.table.get(id));
-            entries
-                .map(|entry| DraftBatch::of(entry, sealed.contains(&entry.batch.id), &stays))
-                .collect()
+            entries.map(row).collect()
         } else {
             let entries = sealed.iter().filter_map(|id| self.table.get(*id));
-            entries
-                .map(|entry| DraftBatch::of(entry, true, &stays))
-                .collect()
+            entries.map(row).collect()
         };
         // What was replaced may still be read by a job.
-        let may_free = self.encoding == 0;
-        let frees = may_free && !self.pending.freed.is_empty() && self.is_spool_full();
+        let is_read = self.encoding > 0;
+        let frees = !is_read && self.protocol.frees() && self.is_spool_full();
         if batches.is_empty() && !frees {
             return;
         }
-        let freed = if may_free {
-            std::mem::take(&mut self.pending.freed)
-        } else {
-            Vec::new()
-        };
+        let freed = self.protocol.free_unnamed(is_read);
         let spool = Arc::clone(&self.spool);
-        self.spawn_checkpoint(move || commit::spill(batches, &freed, &spool));
+        self.spawn_checkpoint(move || commit::spill(batches, &sealed, &freed, &spool));
     }
 
     /// Makes a checkpoint of all that was gathered, or one that only forgets what is published.
-    fn make_shared(&mut self) {
+    fn make_shared(&mut self) -> Result<(), StreamError> {
         let is_encoded = self.table.is_empty() && !self.checkpointing;
-        let is_published = self.pending.published.len() == self.waiting.len();
+        let is_published = self.protocol.unrecorded() == self.protocol.listed();
         let Some(shared) = self.checkpoints.shared_mut() else {
-            return;
+            return Ok(());
         };
         if shared.making.is_some() {
-            return;
+            return Ok(());
         }
         let mut next = shared.known.clone();
         let (mut sealed, mut waits_since) = (Vec::new(), HashMap::new());
         if shared.gathering && is_encoded {
             shared.gathering = false;
             self.all_sealed = false;
-            next.learn(self.frontiers.take());
+            next.learn(self.protocol.hand_over(self.table.len())?);
             (sealed, waits_since) = std::mem::take(&mut shared.gathered)
                 .into_iter()
                 .map(|(object, since)| {
@@ -249,18 +242,18 @@ impl Pipeline {
                 .unzip();
         }
         let is_time = shared.made.elapsed() >= UNLIST_AFTER || (self.ending && is_published);
-        let forgets = !self.pending.published.is_empty() && is_time;
+        let forgets = self.protocol.unrecorded() > 0 && is_time;
         if next == shared.known && sealed.is_empty() && !forgets {
-            return;
+            return Ok(());
         }
         shared.made = Instant::now();
-        let unlisted = std::mem::take(&mut self.pending.published);
+        let unlisted = self.protocol.unlist();
         let making = Making {
             range: Range {
                 after: shared.known.state.position,
                 up_to: next.state.position,
             },
-            body: Body::new(&shared.shard, next, self.waiting.listed()),
+            body: Body::new(&shared.shard, next, self.waiting.listed(&self.protocol)),
             sealed,
             unlisted,
             bodies: shared.bodies.clone(),
@@ -274,13 +267,14 @@ impl Pipeline {
             _task: AbortOnDropHandle::new(tokio::spawn(making.run())),
             waits_since,
         });
+        Ok(())
     }
 
     /// Takes over that a checkpoint is durable, or that the lease is lost. What it lists is published
     /// from now on.
-    pub(super) fn apply_made(&mut self, made: Result<Made, Lost>) {
+    pub(super) fn apply_made(&mut self, made: Result<Made, Lost>) -> Result<(), StreamError> {
         let Some(shared) = self.checkpoints.shared_mut() else {
-            return;
+            return Ok(());
         };
         let underway = shared.making.take();
         shared.trouble = None;
@@ -291,7 +285,7 @@ impl Pipeline {
                 let (stream, shard) = (&self.settings.name, &*shared.shard);
                 tracing::warn!(stream, shard, %error, "the shard is left to others");
                 shared.abandoned.cancel();
-                return;
+                return Ok(());
             }
         };
         self.stopping.went_well();
@@ -306,15 +300,18 @@ impl Pipeline {
         shared.known = made.known;
         for id in made.unlisted {
             failpoint::hit("published-after-record");
+            self.protocol.forget(id)?;
             self.waiting.remove(id);
         }
         for listed in made.listed {
             let since = waits_since.get(&listed.object.id).copied();
             let arrival_ms = listed.object.arrival_ms;
             let since = since.unwrap_or_else(|| self.around.clock.moment_of(arrival_ms));
-            self.waiting.add_listed(listed, since);
+            self.waiting.add_listed(&listed, since);
+            self.protocol.list_prepared(listed.object);
         }
         self.around.status.checkpointed(took);
+        Ok(())
     }
 
     /// Says what keeps a checkpoint from being made; it is tried again.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use super::Pipeline;
+use super::publish::left_for;
 use crate::destination::PublishError;
 use crate::error::StreamError;
 
@@ -64,7 +65,7 @@ impl Pipeline {
             return None;
         }
         if let Some(shared) = self.checkpoints.shared() {
-            let refused = self.waiting.refused(self.outputs.store());
+            let refused = self.waiting.refused(&self.protocol, self.outputs.store());
             if let Some(trouble) = self.stopping.in_vain(true).or(refused) {
                 let (stream, cause) = (&self.settings.name, trouble.to_string());
                 tracing::warn!(
@@ -89,10 +90,10 @@ impl Pipeline {
         }
         let trouble = match &self.destination {
             None => self.stopping.in_vain(false),
-            Some(_) => self.waiting.refused(self.outputs.store()),
+            Some(_) => self.waiting.refused(&self.protocol, self.outputs.store()),
         };
         trouble.map(|trouble| {
-            let (objects, records) = self.waiting.left(self.outputs.store());
+            let (objects, records) = left_for(&self.protocol, self.outputs.store());
             left(
                 &format!("{objects} objects with {records} records"),
                 trouble,

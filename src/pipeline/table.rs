@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use uuid::Uuid;
 
-use super::filling::Upload;
+use super::filling::Pace;
 use crate::batch::{Batch, Block};
 use crate::checkpoint::{Lane, OpenBatch, Target};
 use crate::clock::{Clock, Moment};
@@ -33,8 +33,8 @@ pub(super) struct Entry {
     pub waits_since: Moment,
     /// Set when no record may be added any more.
     pub sealing: bool,
-    /// Its multipart upload.
-    pub upload: Upload,
+    /// When the next step of its multipart upload is tried.
+    pub pace: Pace,
     /// Set while it is in the list of changed batches.
     pub dirty: bool,
 }
@@ -152,7 +152,7 @@ impl Table {
                 opened: clock.moment_of(row.opened_ms),
                 waits_since: clock.moment_of(row.arrival_ms),
                 sealing: row.sealing,
-                upload: Upload::named(row.upload_id),
+                pace: Pace::default(),
                 dirty: false,
             });
         }

@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::commit::{Draft, commit};
-use super::frontiers::Frontiers;
+use super::commit::commit;
 use super::{Source, Status, Surroundings, Workers, open, reserve_bytes, run};
 use crate::budget::Budget;
 use crate::checkpoint::{Commit, Store};
@@ -25,6 +24,7 @@ use crate::error::StreamError;
 use crate::extent::Extent;
 use crate::journal::{Journal, JournalSettings, Known};
 use crate::position::{Position, Sequence};
+use crate::protocol::Protocol;
 use crate::shard::JOURNAL;
 use crate::source::direct_put::{Intake as _, PutBatch, Refused};
 use crate::source::kinesis::Room;
@@ -415,15 +415,14 @@ fn a_checkpoint_frees_and_releases_nothing_before_it_is_durable() {
         let (store, spool, journal) = parts(&disk).unwrap();
         let before = journal.bytes();
         disk.power_off_after(calls);
-        let mut frontiers = Frontiers::default();
-        frontiers.advance(JOURNAL, Position::in_journal(last));
-        let draft = Draft {
-            frontiers: frontiers.take(),
-            closed: vec![id],
-            freed: extents.clone(),
-            ..Draft::default()
-        };
-        let committed = commit(draft, &spool, &store, &Source::Journal(journal.clone()));
+        let mut protocol = Protocol::default();
+        let position = Position::in_journal(last);
+        protocol.advance(JOURNAL, position).unwrap();
+        assert!(protocol.close(id));
+        protocol.let_go(extents.clone());
+        let draft = protocol.draft().unwrap();
+        let source = Source::Journal(journal.clone());
+        let committed = commit(draft, Vec::new(), &spool, &store, &source);
         for seed in 0..20 {
             if let Err(error) = parts(&disk.crash(seed)) {
                 panic!("power off after {calls} calls: {error}");

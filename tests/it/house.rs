@@ -96,6 +96,46 @@ fn the_ground_floor_imports_nothing_above_it() {
 }
 
 #[test]
+fn the_delivery_protocol_is_pure() {
+    let may_import = [
+        "checkpoint",
+        "error",
+        "extent",
+        "position",
+        "shard",
+        "source",
+    ];
+    let does = [
+        "tokio",
+        "async",
+        "await",
+        "fs",
+        "io",
+        "net",
+        "thread",
+        "sync",
+        "Instant",
+        "SystemTime",
+        "Clock",
+        "Moment",
+    ];
+    let files = files_of("protocol");
+    assert!(!files.is_empty());
+    let mut wrong = Vec::new();
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        let imports = imports(&text).into_iter();
+        let strange = imports.filter(|module| !may_import.contains(&module.as_str()));
+        wrong.extend(strange.map(|module| format!("{}: crate::{module}", file.display())));
+        let code = without_comments(&text);
+        let words = code.split(|c: char| !c.is_alphanumeric() && c != '_');
+        let acts = words.filter(|word| does.contains(word));
+        wrong.extend(acts.map(|word| format!("{}: {word}", file.display())));
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
 fn columns_know_no_format_that_they_are_written_as() {
     let mut wrong = Vec::new();
     for file in files_of("format/columns") {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::super::encode::{self, Done, EncoderPool, Run, Source, Work};
 use super::*;
-use crate::checkpoint::{Lane, SpooledBlock, Target};
+use crate::checkpoint::{Lane, OpenBatch, SpooledBlock, Target};
 use crate::config::{Compression, Delimiter, FormatSettings, ParquetCompression};
 use crate::disk::{Disk, Open, TornDisk};
 use crate::position::Position;
@@ -89,7 +89,7 @@ fn lay(settings: &FormatSettings) -> Laid {
         blocks,
         upload_id: Some("upload".into()),
     };
-    let object = super::super::commit::sealed_object(row);
+    let object = row.into_object();
     let ids = (0..object.extents.len() as u64).map(|at| match format.shape() {
         Shape::Whole => (0..BLOCKS).flat_map(ids).collect(),
         _ if at < BLOCKS => ids(at),
@@ -353,7 +353,10 @@ fn whatever_extent_is_damaged_all_other_records_are_delivered() {
                 );
                 assert_eq!(now.upload_id, upload, "{which}");
                 for at in gone {
-                    assert!(mended.freed.contains(&object.extents[at]), "{which}");
+                    assert!(
+                        !mended.object.extents.contains(&object.extents[at]),
+                        "{which}"
+                    );
                 }
             }
         }
@@ -400,7 +403,7 @@ fn a_flipped_bit_costs_nothing() {
         }
         let mended = mend(object, &laid.format, spool).unwrap();
         assert_eq!(&mended.object, object);
-        assert!(mended.damaged.is_empty() && mended.freed.is_empty());
+        assert!(mended.damaged.is_empty() && !mended.is_other);
         assert_eq!(bytes_of(spool, &object.extents), before);
         assert_eq!(spool.take_flips().len(), object.extents.len());
     }
@@ -421,7 +424,7 @@ fn what_nothing_can_be_made_of_is_set_aside_whole() {
         damage(&disk, object.extents[0], false);
         let mended = mend(&object, &format, &spool).unwrap();
         assert_eq!((mended.object.records, mended.object.extents.len()), (0, 0));
-        assert_eq!(mended.freed, object.extents);
+        assert!(mended.object.extents.is_empty());
         let [damaged] = &*mended.damaged else {
             panic!()
         };

@@ -2,35 +2,41 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::position::Position;
+use super::must;
+use crate::error::StreamError;
+use crate::position::{Position, Sequence};
 use crate::shard::{ShardId, ShardState, SourceName};
 use crate::source::News;
 
 /// The shards of a stream's source, and what has changed since the last checkpoint.
-#[derive(Debug, Default)]
-pub(super) struct Frontiers {
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Frontiers {
     shards: BTreeMap<ShardId, ShardState>,
     changed: BTreeSet<ShardId>,
     forgotten: Vec<ShardId>,
     source: Option<SourceName>,
+    /// Ranges of the journal that are lost to damage, first to last.
+    missing: Vec<(Sequence, Sequence)>,
     /// Something waits for the next checkpoint: the end of a shard, or its beginning.
     urgent: bool,
 }
 
 /// What a checkpoint is to hold.
-#[derive(Debug, Default)]
-pub(super) struct Changes {
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Changes {
     /// Shards as they are now.
     pub shards: Vec<(ShardId, ShardState)>,
     /// Shards that are no more.
     pub forgotten: Vec<ShardId>,
     /// The source's name, when it has become known.
     pub source: Option<SourceName>,
+    /// Ranges of the journal that turned out to be lost to damage, first to last.
+    pub missing: Vec<(Sequence, Sequence)>,
 }
 
 impl Frontiers {
     /// As the last checkpoint left them.
-    pub(super) fn new(shards: BTreeMap<ShardId, ShardState>) -> Self {
+    pub fn new(shards: BTreeMap<ShardId, ShardState>) -> Self {
         Self {
             shards,
             ..Self::default()
@@ -38,11 +44,20 @@ impl Frontiers {
     }
 
     /// Every record of the shard up to `position` has been applied.
-    pub(super) fn advance(&mut self, shard: &str, position: Position) {
-        self.change(&shard.into(), |state| {
-            debug_assert!(state.position < Some(position), "positions rise");
-            state.position = Some(position);
-        });
+    pub(super) fn advance(&mut self, shard: &str, position: Position) -> Result<(), StreamError> {
+        let before = self.shards.get(shard).and_then(|state| state.position);
+        must(
+            "C2: positions of a shard rise",
+            before < Some(position),
+            || format!("{shard} goes from {before:?} to {position:?}"),
+        )?;
+        self.change(&shard.into(), |state| state.position = Some(position));
+        Ok(())
+    }
+
+    /// Ranges of the journal before what is applied next turned out to be lost.
+    pub(super) fn lose(&mut self, missing: impl IntoIterator<Item = (Sequence, Sequence)>) {
+        self.missing.extend(missing);
     }
 
     /// Takes over what has become known.
@@ -78,18 +93,21 @@ impl Frontiers {
     }
 
     /// All shards that have not ended are read up to what had arrived then, in ms.
-    pub(super) fn read_until_ms(&self) -> Option<i64> {
+    pub fn read_until_ms(&self) -> Option<i64> {
         let open = self.shards.values().filter(|state| !state.ended);
         open.filter_map(|state| state.until_ms).min()
     }
 
     /// Whether a checkpoint would hold anything new.
-    pub(super) fn has_changes(&self) -> bool {
-        !self.changed.is_empty() || !self.forgotten.is_empty() || self.source.is_some()
+    pub fn has_changes(&self) -> bool {
+        !self.changed.is_empty()
+            || !self.forgotten.is_empty()
+            || self.source.is_some()
+            || !self.missing.is_empty()
     }
 
     /// Whether a checkpoint should be made at once.
-    pub(super) const fn is_urgent(&self) -> bool {
+    pub const fn is_urgent(&self) -> bool {
         self.urgent
     }
 
@@ -105,6 +123,7 @@ impl Frontiers {
             shards: shards.collect(),
             forgotten: std::mem::take(&mut self.forgotten),
             source: self.source.take(),
+            missing: std::mem::take(&mut self.missing),
         }
     }
 }

@@ -1,0 +1,198 @@
+//! Attempts to publish: what the destination makes of them, and what the disk has left of their bytes.
+
+use super::world::{Steps, UPLOADS_MAX, World, told};
+use super::*;
+
+impl World {
+    /// What is on its way arrives, whoever sent it, or never does.
+    pub(super) fn land(&self, broken: Broken, next: &mut Vec<Self>) {
+        for part in &self.on_their_way {
+            let mut world = self.clone();
+            world.on_their_way.remove(part);
+            let (upload, number, bytes) = part;
+            if let Some(parts) = world.uploads.get_mut(upload) {
+                parts.insert(*number, *bytes);
+                if broken == Broken::FreeAtPart {
+                    world.freed.insert(*bytes);
+                }
+            }
+            next.push(world);
+        }
+        for late in &self.late {
+            let mut world = self.clone();
+            world.late.remove(late);
+            next.push(world.clone());
+            let (id, bytes, upload) = late;
+            let has_upload = upload
+                .as_ref()
+                .is_none_or(|upload| world.uploads.contains_key(upload));
+            if has_upload && !world.visible.contains_key(id) {
+                if let Some(upload) = upload {
+                    world.uploads.remove(upload);
+                }
+                world.visible.insert(*id, bytes.clone());
+                next.push(world);
+            }
+        }
+    }
+
+    /// Takes the next step for a listed object.
+    pub(super) fn publish(&self, id: Uuid, broken: Broken, next: &mut Vec<Self>) -> Steps {
+        if self.protocol.objects[&id].stands != Stands::Listed {
+            return Ok(());
+        }
+        let mut world = self.clone();
+        let row = match world.protocol.next(id, |_| self.odds.large) {
+            None => return Ok(()),
+            Some(Step::Send(row)) => row.clone(),
+            Some(Step::Begin(_)) => {
+                if self.begun < UPLOADS_MAX {
+                    let upload = world.begin();
+                    world
+                        .protocol
+                        .begun(id, upload)
+                        .map_err(|error| told(&error))?;
+                    if broken == Broken::SendBeforeUpload {
+                        world.protocol.objects.get_mut(&id).unwrap().stands = Stands::Listed;
+                        world.protocol.changed.clear();
+                    }
+                    next.push(world);
+                }
+                return Ok(());
+            }
+        };
+        let is_rotten = row
+            .extents
+            .iter()
+            .any(|extent| self.rotten.contains(extent));
+        if let Some(visible) = self.visible.get(&id) {
+            let found = sum(visible);
+            if found != (row.size, row.crc64) && !row.was.contains(&found) {
+                return Err(format!("TORN: {visible:?} is visible for {row:?}"));
+            }
+            for extent in &row.extents {
+                self.read(extent)?; // an attempt reads before it asks
+            }
+            world.protocol.published(id).map_err(|error| told(&error))?;
+            if broken == Broken::FreeAtPublication {
+                world.freed.extend(&row.extents);
+            }
+            next.push(world);
+            return Ok(());
+        }
+        if is_rotten {
+            return world.mend(id, broken, next);
+        }
+        let arrived = row
+            .upload_id
+            .as_ref()
+            .map(|upload| self.uploads.get(upload));
+        if arrived == Some(None) {
+            world
+                .protocol
+                .upload_gone(id)
+                .map_err(|error| told(&error))?;
+            next.push(world);
+            return Ok(());
+        }
+        // The parts that have arrived are taken as they are; the others are sent.
+        let arrived = arrived.flatten();
+        let mut bytes = Vec::new();
+        for (number, extent) in row.extents.iter().enumerate() {
+            let part = arrived.and_then(|parts| parts.get(&number));
+            bytes.push(part.map_or_else(|| self.read(extent), |part| Ok(*part))?);
+        }
+        world.send(&row, bytes, broken, next)
+    }
+
+    /// An attempt that nothing is wrong with: what of it arrives, and whether that is known.
+    fn send(
+        mut self,
+        row: &SealedObject,
+        bytes: Vec<Extent>,
+        broken: Broken,
+        next: &mut Vec<Self>,
+    ) -> Steps {
+        let attempt = self.clone();
+        self.protocol
+            .not_sent(row.id)
+            .map_err(|error| told(&error))?;
+        if let (Some(upload), true) = (&row.upload_id, self.odds.large) {
+            // A part arrives, and nothing else does.
+            let mut world = self.clone();
+            let parts = world.uploads.get_mut(upload).unwrap();
+            parts.entry(0).or_insert(bytes[0]);
+            next.push(world);
+        }
+        if self.odds.delays > 0 {
+            let mut world = self.clone();
+            if broken == Broken::LostReplyIsSuccess {
+                world = attempt;
+                world
+                    .protocol
+                    .published(row.id)
+                    .map_err(|error| told(&error))?;
+            }
+            world.odds.delays -= 1;
+            let late = (row.id, bytes.clone(), row.upload_id.clone());
+            world.late.insert(late);
+            next.push(world);
+        }
+        // Whether the answer arrives or is lost: the next attempt finds the object.
+        if let Some(upload) = &row.upload_id {
+            self.uploads.remove(upload);
+        }
+        self.visible.insert(row.id, bytes);
+        next.push(self);
+        Ok(())
+    }
+
+    /// Sets the damaged blocks of an object aside and goes on without them. Its upload is given up.
+    fn mend(mut self, id: Uuid, broken: Broken, next: &mut Vec<Self>) -> Steps {
+        let before = self.protocol.damaged(id).map_err(|error| told(&error))?;
+        let before = before.ok_or("STOPPED: not here")?;
+        for extent in &before.extents {
+            self.read(extent)?;
+        }
+        let extents = before.extents.iter().copied();
+        let (gone, kept): (Vec<Extent>, Vec<Extent>) =
+            extents.partition(|extent| self.rotten.contains(extent));
+        self.aside.extend(gone.iter().map(|extent| extent.offset));
+        let mended = without(&before, kept.clone(), Vec::new(), kept.len() as u64);
+        let upload = before.upload_id.filter(|_| mended.upload_id.is_none());
+        self.protocol.mended(mended).map_err(|error| told(&error))?;
+        if broken == Broken::FreeAtMend {
+            self.freed.extend(gone);
+        }
+        let object = self.protocol.objects.get_mut(&id).unwrap();
+        match upload {
+            Some(upload) if broken == Broken::MendKeepsUpload => {
+                object.row.upload_id = Some(upload);
+            }
+            Some(upload) => drop(self.uploads.remove(&upload)),
+            None => {}
+        }
+        if !kept.is_empty() {
+            match broken {
+                Broken::MendForgets => object.row.was.clear(),
+                Broken::PublishBeforeMendIsDurable => {
+                    object.stands = Stands::Listed;
+                    self.protocol.changed.clear();
+                }
+                Broken::MendUnderNewId => {
+                    self.ids += 1;
+                    let new = Uuid::from_u128(self.ids.into());
+                    let mut object = self.protocol.objects.remove(&id).unwrap();
+                    object.row.id = new;
+                    self.protocol.objects.insert(new, object);
+                    self.protocol.changed.retain(|changed| *changed != id);
+                    self.protocol.changed.push(new);
+                    self.protocol.closed.push(id);
+                }
+                _ => {}
+            }
+        }
+        next.push(self);
+        Ok(())
+    }
+}

@@ -1,0 +1,430 @@
+//! The small world around the protocol, and the steps that it can take. What attempts meet at the destination is in
+//! `attempts`.
+
+use super::*;
+
+/// Records that the source has.
+const RECORDS: u64 = 2;
+/// Uploads that may be begun.
+pub(super) const UPLOADS_MAX: u8 = 3;
+
+/// What the store of checkpoints holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Store {
+    shards: BTreeMap<ShardId, ShardState>,
+    open: BTreeMap<Uuid, OpenBatch>,
+    sealed: BTreeMap<Uuid, SealedObject>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct World {
+    store: Store,
+    /// Records up to there are gone from the source.
+    pub(super) released: u64,
+    pub(super) freed: BTreeSet<Extent>,
+    /// Uploads that the destination knows, with the parts that have arrived.
+    pub(super) uploads: BTreeMap<String, BTreeMap<usize, Extent>>,
+    /// Parts on their way: upload, number, bytes.
+    pub(super) on_their_way: BTreeSet<(String, usize, Extent)>,
+    /// Objects on their way, whole: id, bytes, and the upload that they complete.
+    pub(super) late: BTreeSet<(Uuid, Vec<Extent>, Option<String>)>,
+    pub(super) visible: BTreeMap<Uuid, Vec<Extent>>,
+    /// Extents that the disk has damaged.
+    pub(super) rotten: BTreeSet<Extent>,
+    /// Records that were set aside.
+    pub(super) aside: BTreeSet<u64>,
+    /// Ids are drawn at random: a crash does not bring one back.
+    pub(super) ids: u8,
+    pub(super) begun: u8,
+    pub(super) odds: Odds,
+
+    // What dies with the process.
+    pub(super) protocol: Protocol,
+    pub(super) applied: u64,
+    pub(super) batches: Vec<OpenBatch>,
+    /// What the last checkpoint allows to be filled.
+    pub(super) named: Vec<Named>,
+    /// A checkpoint on its way to the store.
+    pub(super) writing: Option<Transaction>,
+    /// One that the store has, and the process does not know of.
+    pub(super) written: Option<Durable>,
+}
+
+/// So often each misfortune may happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Odds {
+    pub(super) crashes: u8,
+    pub(super) losses: u8,
+    pub(super) rots: u8,
+    pub(super) delays: u8,
+    /// In so many ways a block may be encoded.
+    pub(super) ways: u8,
+    /// Whether objects need uploads.
+    pub(super) large: bool,
+}
+
+/// What steps add worlds to; `Err` says which promise is broken.
+pub(super) type Steps = Result<(), String>;
+
+impl Store {
+    fn commit(&mut self, commit: &Commit) {
+        self.shards.extend(commit.shards.iter().cloned());
+        for id in commit.closed.iter().chain(&commit.published) {
+            self.open.remove(id);
+            self.sealed.remove(id);
+        }
+        let open = commit.open.iter().map(|row| (row.id, row.clone()));
+        self.open.extend(open);
+        let sealed = commit.sealed.iter().map(|row| (row.id, row.clone()));
+        self.sealed.extend(sealed);
+    }
+
+    fn frontier(&self) -> u64 {
+        frontier(self.shards.iter())
+    }
+}
+
+fn frontier<'a>(mut shards: impl Iterator<Item = (&'a ShardId, &'a ShardState)>) -> u64 {
+    let position = shards.next().and_then(|(_, state)| state.position);
+    let sequence = position.and_then(|position| position.sequence.in_journal());
+    sequence.map_or(0, |sequence| sequence.0)
+}
+
+/// Bytes of a record in a batch: raw, or encoded in one of several ways. Written once, so that these name them.
+fn extent(id: Uuid, record: u64, way: Option<u8>) -> Extent {
+    Extent {
+        file: u32::try_from(id.as_u128()).unwrap(),
+        offset: record,
+        len: 1,
+        crc64: (record << 8) | u64::from(way.map_or(0, |way| way + 1)),
+    }
+}
+
+fn batch(id: Uuid) -> OpenBatch {
+    OpenBatch {
+        id,
+        lane: Lane::Data,
+        identity: String::new(),
+        target: Target {
+            store: String::new(),
+            key: String::new(),
+            format: 0,
+        },
+        opened_ms: 0,
+        arrival_ms: 0,
+        records: 0,
+        bytes: 0,
+        sealing: false,
+        blocks: Vec::new(),
+        upload_id: None,
+    }
+}
+
+pub(super) fn told(error: &StreamError) -> String {
+    format!("STOPPED: {error}")
+}
+
+impl World {
+    pub(super) fn new(odds: Odds) -> Self {
+        let mut world = Self {
+            store: Store::default(),
+            released: 0,
+            freed: BTreeSet::new(),
+            uploads: BTreeMap::new(),
+            on_their_way: BTreeSet::new(),
+            late: BTreeSet::new(),
+            visible: BTreeMap::new(),
+            rotten: BTreeSet::new(),
+            aside: BTreeSet::new(),
+            ids: 0,
+            begun: 0,
+            odds,
+            protocol: Protocol::default(),
+            applied: 0,
+            batches: Vec::new(),
+            named: Vec::new(),
+            writing: None,
+            written: None,
+        };
+        world.recover();
+        world
+    }
+
+    /// All is forgotten but what is durable.
+    fn recover(&mut self) {
+        let open: Vec<OpenBatch> = self.store.open.values().cloned().collect();
+        let sealed = self.store.sealed.values().cloned().collect();
+        self.protocol = Protocol::recovered(self.store.shards.clone(), &open, sealed);
+        self.protocol.claimed();
+        self.applied = self.store.frontier();
+        self.batches = open;
+        (self.named, self.writing, self.written) = (Vec::new(), None, None);
+    }
+
+    /// Every world that one step makes of this one.
+    pub(super) fn steps(&self, broken: Broken) -> Result<Vec<Self>, String> {
+        let mut next = Vec::new();
+        if self.written.is_some() {
+            // What the process does now it might as well have done before the store had it.
+            self.checkpoint(broken, &mut next)?;
+            self.crash(&mut next);
+            return Ok(next);
+        }
+        self.apply(&mut next)?;
+        self.encode(broken, &mut next)?;
+        self.checkpoint(broken, &mut next)?;
+        self.fill(broken, &mut next)?;
+        self.land(broken, &mut next);
+        for id in self.protocol.objects.keys() {
+            self.publish(*id, broken, &mut next)?;
+        }
+        self.misfortune(&mut next);
+        Ok(next)
+    }
+
+    pub(super) fn read(&self, extent: &Extent) -> Result<Extent, String> {
+        if self.freed.contains(extent) {
+            return Err(format!("LOST: {extent:?} is read after it was freed"));
+        }
+        Ok(*extent)
+    }
+
+    fn apply(&self, next: &mut Vec<Self>) -> Steps {
+        if self.applied == RECORDS {
+            return Ok(());
+        }
+        let mut world = self.clone();
+        world.applied += 1;
+        let record = world.applied;
+        if record <= self.released {
+            return Err(format!(
+                "LOST: record {record} is read after it was released"
+            ));
+        }
+        if world.batches.iter().all(|batch| batch.sealing) {
+            world.ids += 1;
+            world.batches.push(batch(Uuid::from_u128(world.ids.into())));
+        }
+        let open = world.batches.iter_mut().find(|batch| !batch.sealing);
+        let open = open.unwrap();
+        open.records += 1;
+        open.blocks.push(SpooledBlock {
+            extents: vec![extent(open.id, record, None)],
+            ..SpooledBlock::default()
+        });
+        let position = Position::in_journal(Sequence(record));
+        world
+            .protocol
+            .advance(JOURNAL, position)
+            .map_err(|error| told(&error))?;
+        next.push(world);
+        Ok(())
+    }
+
+    /// Encodes a block of the open batch, or seals it when all are.
+    fn encode(&self, broken: Broken, next: &mut Vec<Self>) -> Steps {
+        let Some(at) = self.batches.iter().position(|batch| !batch.sealing) else {
+            return Ok(());
+        };
+        let open = &self.batches[at];
+        for (index, block) in open.blocks.iter().enumerate() {
+            if block.encoded {
+                continue;
+            }
+            let raw = self.read(&block.extents[0])?;
+            // One block that differs tells as much as two: the last, so that there may be parts before it.
+            let is_last = raw.offset == RECORDS;
+            let ways = if is_last { self.odds.ways } else { 1 };
+            for way in 0..ways {
+                let mut world = self.clone();
+                let block = &mut world.batches[at].blocks[index];
+                block.encoded = true;
+                block.extents = vec![extent(open.id, raw.offset, Some(way))];
+                world.protocol.let_go([raw]);
+                if broken == Broken::FreeAtEncoding {
+                    world.freed.insert(raw);
+                }
+                next.push(world);
+            }
+        }
+        if open.is_final() {
+            let mut world = self.clone();
+            world.batches[at].sealing = true;
+            if world.protocol.seal(open.id) {
+                next.push(world);
+            }
+        }
+        Ok(())
+    }
+
+    /// A checkpoint is begun; its store has it; the process hears of it.
+    fn checkpoint(&self, broken: Broken, next: &mut Vec<Self>) -> Steps {
+        let mut world = self.clone();
+        if let Some(transaction) = world.writing.take() {
+            world.store.commit(transaction.commit());
+            world.written = Some(transaction.durable());
+        } else if let Some(durable) = world.written.take() {
+            world.free_and_release(&durable);
+            if broken != Broken::PublishBeforeCheckpoint {
+                world.hear(durable)?;
+            }
+        } else {
+            let rows = world.batches.iter().map(|batch| OpenBatch {
+                upload_id: world.protocol.upload(batch.id),
+                ..batch.clone()
+            });
+            let rows: Vec<OpenBatch> = rows.collect();
+            let is_news = world.protocol.has_changes()
+                || world.protocol.frees()
+                || !rows.iter().eq(self.store.open.values());
+            if !is_news {
+                return Ok(());
+            }
+            let draft = world.protocol.draft().ok_or("STOPPED: no draft")?;
+            let transaction = draft.transaction(rows).map_err(|error| told(&error))?;
+            let early = transaction.clone().durable();
+            match broken {
+                Broken::PublishBeforeCheckpoint => world.hear(early)?,
+                Broken::ReleaseBeforeCheckpoint => world.release(&early),
+                Broken::FreeBeforeCheckpoint => world.freed.extend(early.freed()),
+                _ => {}
+            }
+            world.writing = Some(transaction);
+        }
+        next.push(world);
+        Ok(())
+    }
+
+    fn free_and_release(&mut self, durable: &Durable) {
+        self.freed.extend(durable.freed());
+        self.release(durable);
+    }
+
+    fn release(&mut self, durable: &Durable) {
+        let shards = durable.released().iter();
+        let up_to = frontier(shards.map(|(shard, state)| (shard, state)));
+        self.released = self.released.max(up_to);
+    }
+
+    fn hear(&mut self, durable: Durable) -> Steps {
+        let allowed = self
+            .protocol
+            .durable(durable)
+            .map_err(|error| told(&error))?;
+        self.batches
+            .retain(|batch| !allowed.listed.contains(&batch.id));
+        self.named = allowed.named;
+        Ok(())
+    }
+
+    /// Begins the upload of the open batch, or sends its parts.
+    fn fill(&self, broken: Broken, next: &mut Vec<Self>) -> Steps {
+        for named in &self.named {
+            let mut row = named.row().clone();
+            let now = self.batches.iter().find(|batch| batch.id == row.id);
+            match broken {
+                Broken::PartBeforeBytes => row.blocks.clone_from(&now.unwrap().blocks),
+                Broken::PartBeforeUpload => row.upload_id = self.protocol.upload(row.id),
+                _ => {}
+            }
+            let id = row.id;
+            let named = Named::by_a_durable_checkpoint(row);
+            let head = named.clone().into_head().into_object().extents;
+            let mut world = self.clone();
+            let full = u32::try_from(head.len()).unwrap();
+            let filled = match world.protocol.fill(&named, full) {
+                None => continue,
+                Some(Fill::Begin) if self.begun == UPLOADS_MAX => continue,
+                Some(Fill::Begin) => Filled::Begun(world.begin()),
+                Some(Fill::Send(after)) => {
+                    let upload = world.protocol.upload(id).unwrap();
+                    let part = self.read(&head[after as usize])?;
+                    let arrived = self.uploads.get(&upload);
+                    match arrived.map(|parts| parts.get(&(after as usize))) {
+                        None => Filled::Gone,
+                        Some(Some(_)) => Filled::Sent(after + 1),
+                        Some(None) => {
+                            let part = (upload, after as usize, part);
+                            world.on_their_way.insert(part);
+                            Filled::Failed
+                        }
+                    }
+                }
+            };
+            world
+                .protocol
+                .filled(id, filled)
+                .map_err(|error| told(&error))?;
+            next.push(world);
+        }
+        Ok(())
+    }
+
+    pub(super) fn begin(&mut self) -> String {
+        self.begun += 1;
+        let upload = self.begun.to_string();
+        self.uploads.insert(upload.clone(), BTreeMap::new());
+        upload
+    }
+
+    /// The process dies, the disk loses a block, or the destination an upload.
+    fn misfortune(&self, next: &mut Vec<Self>) {
+        let sealed = self.store.sealed.values().flat_map(|row| &row.extents);
+        for extent in sealed.filter(|extent| !self.rotten.contains(extent)) {
+            if self.odds.rots > 0 {
+                let mut world = self.clone();
+                world.odds.rots -= 1;
+                world.rotten.insert(*extent);
+                next.push(world);
+            }
+        }
+        self.crash(next);
+        for upload in self.uploads.keys() {
+            if self.odds.losses > 0 {
+                let mut world = self.clone();
+                world.odds.losses -= 1;
+                world.uploads.remove(upload);
+                next.push(world);
+            }
+        }
+    }
+
+    /// Whether no upload may be begun any more, for the model's sake.
+    pub(super) const fn has_begun_all(&self) -> bool {
+        self.begun == UPLOADS_MAX
+    }
+
+    fn crash(&self, next: &mut Vec<Self>) {
+        if self.odds.crashes > 0 {
+            let mut world = self.clone();
+            world.odds.crashes -= 1;
+            world.recover();
+            next.push(world);
+        }
+    }
+
+    /// At rest, each record is in one object or was set aside, and no upload holds bytes that nobody knows of.
+    pub(super) fn judge(&self) -> Result<bool, String> {
+        let at_rest = self.writing.is_none()
+            && self.written.is_none()
+            && !self.protocol.has_changes()
+            && self.store.frontier() == RECORDS
+            && self.batches.is_empty()
+            && self.store.sealed.is_empty()
+            && self.late.is_empty();
+        let visible = self.visible.values().flatten();
+        let mut records: Vec<u64> = visible.map(|extent| extent.offset).collect();
+        let visible = records.len();
+        records.sort_unstable();
+        records.dedup();
+        let doubled = visible - records.len();
+        let met = |record: u64| records.contains(&record) || self.aside.contains(&record);
+        if at_rest && (doubled > 0 || !(1..=RECORDS).all(met)) {
+            return Err(format!("LOST OR DOUBLED: {:?}", self.visible));
+        }
+        if at_rest && self.uploads.values().any(|parts| !parts.is_empty()) {
+            return Err(format!("LEAKED: {:?}", self.uploads));
+        }
+        Ok(at_rest)
+    }
+}

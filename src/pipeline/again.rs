@@ -5,7 +5,7 @@
 //! word of a person: so nothing of ours is there, and a store that never overwrites lets nothing of ours come
 //! there later. Where a store does overwrite, an attempt of before may still arrive: no new key is given.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::sync::Arc;
 
@@ -16,10 +16,11 @@ use super::checkpoints::Checkpoints;
 use super::home::{self, Claim, Home, store_error};
 use super::outputs::Outputs;
 use super::publish::publication;
-use crate::checkpoint::{Commit, NamedUpload, SealedObject, Store, StoreError};
+use crate::checkpoint::{Commit, NamedUpload, SealedObject, Store};
 use crate::config::StreamSettings;
 use crate::destination::{Body, Conditional, Destination, Publication, PublishError, Whose};
 use crate::error::StreamError;
+use crate::protocol::{Protocol, Step};
 use crate::spool::Spool;
 
 /// What has become of an object.
@@ -62,6 +63,7 @@ pub async fn try_again(
     let (destination, conditional) = claimed.map_err(not_reached)?;
     home::tell_of_overwriting(stream, &destination, conditional);
     let again = Again {
+        stream: stream.clone(),
         store: Arc::clone(&local.store),
         spool: Arc::clone(&home.spool),
         outputs: Arc::clone(&home.outputs),
@@ -75,8 +77,7 @@ pub async fn try_again(
     };
     let mut tried = Vec::new();
     for object in home.sealed.into_iter().filter(is_wanted) {
-        let one = again.try_one(object).await;
-        tried.push(one.map_err(|error| store_error(stream, "change the state", &error))?);
+        tried.push(again.try_one(object).await?);
     }
     home.source.stop();
     home.source.stopped().await;
@@ -97,6 +98,7 @@ fn not_reached(error: PublishError) -> StreamError {
 type Sent = (Result<(), PublishError>, SealedObject);
 
 struct Again {
+    stream: String,
     store: Arc<Store>,
     spool: Arc<Spool>,
     outputs: Arc<Outputs>,
@@ -107,7 +109,7 @@ struct Again {
 }
 
 impl Again {
-    async fn try_one(&self, object: SealedObject) -> Result<Tried, StoreError> {
+    async fn try_one(&self, object: SealedObject) -> Result<Tried, StreamError> {
         let key = object.target.key.clone();
         let (sent, object) = self.send(object).await?;
         let is_taken = match sent {
@@ -133,7 +135,7 @@ impl Again {
         });
         let renamed = renamed(object.clone());
         // One transaction: at no time are both listed, or none.
-        self.store.commit(&Commit {
+        self.commit(&Commit {
             published: vec![object.id],
             sealed: vec![renamed.clone()],
             ..Commit::default()
@@ -148,48 +150,70 @@ impl Again {
         })
     }
 
-    /// Sends an object, and takes it out of the state when it is there. An upload that has vanished is forgotten
-    /// and another begun, once.
-    async fn send(&self, object: SealedObject) -> Result<Sent, StoreError> {
-        let (sent, mut object) = self.send_once(object).await?;
-        if !matches!(sent, Err(PublishError::UploadGone)) || object.upload_id.is_none() {
-            return Ok((sent, object));
-        }
-        object.upload_id = None;
-        self.note(&object)?;
-        self.send_once(object).await
-    }
-
-    /// An upload is named by the state before anything is sent by it (C1).
-    async fn send_once(&self, mut object: SealedObject) -> Result<Sent, StoreError> {
-        let mut one = publication(&object, &self.outputs, &self.spool);
-        if object.upload_id.is_none() && self.destination.needs_upload(object.size) {
-            match self.destination.begin_upload(&one).await {
-                Err(error) => return Ok((Err(error), object)),
-                Ok(upload_id) => object.upload_id = Some(upload_id),
+    /// Sends an object, and takes it out of the state when it is there, as a running stream would. An upload that
+    /// has vanished is forgotten and another begun, once.
+    async fn send(&self, object: SealedObject) -> Result<Sent, StreamError> {
+        let id = object.id;
+        let mut protocol = Protocol::recovered(BTreeMap::new(), &[], vec![object.clone()]);
+        protocol.claimed();
+        let mut may_forget = true;
+        loop {
+            let sent = match protocol.next(id, |size| self.destination.needs_upload(size)) {
+                None => return Ok((Err(unanswered()), object)),
+                Some(Step::Send(row)) => {
+                    let one = publication(row, &self.outputs, &self.spool);
+                    let sent = self.destination.publish(&[one]).await.pop();
+                    sent.unwrap_or_else(|| Err(unanswered()))
+                }
+                Some(Step::Begin(row)) => {
+                    let one = publication(row, &self.outputs, &self.spool);
+                    match self.destination.begin_upload(&one).await {
+                        Err(error) => Err(error),
+                        Ok(upload_id) => {
+                            protocol.begun(id, upload_id)?;
+                            self.checkpoint(&mut protocol)?;
+                            continue;
+                        }
+                    }
+                }
+            };
+            match sent {
+                Err(PublishError::UploadGone) if std::mem::take(&mut may_forget) => {
+                    protocol.upload_gone(id)?;
+                }
+                Err(error) => {
+                    protocol.not_sent(id)?;
+                    let object = protocol.object(id).cloned().unwrap_or(object);
+                    return Ok((Err(error), object));
+                }
+                Ok(()) => {
+                    let object = protocol.published(id)?.clone();
+                    self.checkpoint(&mut protocol)?;
+                    return Ok((Ok(()), object));
+                }
             }
-            self.note(&object)?;
-            one.upload_id.clone_from(&object.upload_id);
+            self.checkpoint(&mut protocol)?;
         }
-        let mut sent = self.destination.publish(&[one]).await;
-        let unanswered = || Err(PublishError::Transient("nothing was said of it".to_owned()));
-        let sent = sent.pop().unwrap_or_else(unanswered);
-        if sent.is_ok() {
-            self.store.commit(&Commit {
-                published: vec![object.id],
-                ..Commit::default()
-            })?;
-        }
-        Ok((sent, object))
     }
 
-    /// Writes the row of an object as it is now.
-    fn note(&self, object: &SealedObject) -> Result<(), StoreError> {
-        self.store.commit(&Commit {
-            sealed: vec![object.clone()],
-            ..Commit::default()
-        })
+    /// Makes durable what has happened.
+    fn checkpoint(&self, protocol: &mut Protocol) -> Result<(), StreamError> {
+        if let Some(draft) = protocol.draft() {
+            let transaction = draft.transaction(Vec::new())?;
+            self.commit(transaction.commit())?;
+            protocol.durable(transaction.durable())?;
+        }
+        Ok(())
     }
+
+    fn commit(&self, commit: &Commit) -> Result<(), StreamError> {
+        let committed = self.store.commit(commit);
+        committed.map_err(|error| store_error(&self.stream, "change the state", &error))
+    }
+}
+
+fn unanswered() -> PublishError {
+    PublishError::Transient("nothing was said of it".to_owned())
 }
 
 /// Whether the destination holds an object, whoever has published it. Something else under its key is

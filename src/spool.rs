@@ -203,6 +203,8 @@ impl Spool {
             let (file, number, start, count) = self.reserve(rest)?;
             let (now, later) = rest.split_at(count);
             write_run(&*file, number, start, now, &mut extents)?;
+            // Not before: a sync that has come meanwhile may have missed it.
+            self.lock().dirty.insert(number);
             rest = later;
         }
         Ok(extents)
@@ -350,7 +352,6 @@ impl Spool {
             Some(number) if !inner.files.get(&number).is_none_or(full) => number,
             _ => self.begin_file(&mut inner)?,
         };
-        inner.dirty.insert(number);
         let spool_file = inner
             .files
             .get_mut(&number)

@@ -100,19 +100,16 @@ impl Reserve {
             Kept::Held => return self.make(),
             Kept::Unknown | Kept::GivenUp => {}
         }
+        let had = self.found().unwrap_or(0);
         let made = self.make();
-        if made.is_err() {
+        // One that has only not grown is worth as much as before the restart.
+        let is_held = made.is_ok() || *kept == Kept::Unknown && had >= self.bytes;
+        if !is_held {
             // Less than the whole is worth nothing, and would be taken for it.
             self.remove();
         }
-        self.set(
-            &mut kept,
-            if made.is_ok() {
-                Kept::Held
-            } else {
-                Kept::GivenUp
-            },
-        );
+        let now = if is_held { Kept::Held } else { Kept::GivenUp };
+        self.set(&mut kept, now);
         made
     }
 
@@ -137,10 +134,7 @@ impl Reserve {
     fn make(&self) -> io::Result<()> {
         let path = Path::new(NAME);
         let bytes = self.bytes + self.rewritten_bytes()?;
-        let found = match self.disk.open(path, Open::Existing) {
-            Ok(file) => file.len()?,
-            Err(_) => 0,
-        };
+        let found = self.found()?;
         if (bytes..=bytes.saturating_mul(2)).contains(&found) {
             return Ok(());
         }
@@ -152,6 +146,13 @@ impl Reserve {
         let file = self.disk.open(path, Open::OrCreate)?;
         file.allocate(2 * bytes)?;
         file.set_len(bytes)
+    }
+
+    fn found(&self) -> io::Result<u64> {
+        match self.disk.open(Path::new(NAME), Open::Existing) {
+            Ok(file) => file.len(),
+            Err(_) => Ok(0),
+        }
     }
 
     /// Those files have grown by doubling, so this changes seldom.
@@ -215,6 +216,13 @@ mod tests {
         disk.set_capacity(5000);
         assert!(reserve.keep().is_err(), "twice 3000 do not fit");
         assert!(!shortage.is_on(), "what was there is kept");
+        assert_eq!(length(), 1500);
+        let restarted = self::reserve(&disk, &shortage);
+        assert!(restarted.keep().is_err());
+        assert!(
+            !shortage.is_on() && !restarted.is_given_up(),
+            "nor by a restart"
+        );
         assert_eq!(length(), 1500);
         disk.set_capacity(8000);
         reserve.keep().unwrap();

@@ -101,7 +101,11 @@ pub fn open(
 ) -> Result<Home, StreamError> {
     if let Err(error) = around.reserve.keep() {
         let stream = &settings.name;
-        if let Some(unsaid) = around.status.repeats().due(DISK_IS_FULL, "") {
+        let is_full = around.reserve.is_given_up();
+        if let Some(unsaid) = is_full
+            .then(|| around.status.repeats().due(DISK_IS_FULL, ""))
+            .flatten()
+        {
             tracing::error!(stream, %error, unsaid, "{DISK_IS_FULL}");
         }
     }

@@ -145,3 +145,29 @@ fn what_can_be_read_again_is_not_set_aside() {
     assert!(spool.set_aside("name", &extents, b"").is_err());
     assert_eq!(disk.list(Path::new("quarantine")).unwrap(), [""; 0]);
 }
+
+/// Encoding and mending append while a checkpoint syncs.
+#[test]
+fn what_a_sync_follows_is_durable_whatever_syncs_met_its_writing() {
+    for seed in 0..20 {
+        let disk = TornDisk::new(seed);
+        let spool = |disk: &TornDisk, named: &[Extent]| {
+            let disk = Arc::new(disk.clone());
+            Spool::open(disk, Path::new("spool"), named.iter().copied())
+        };
+        let running = spool(&disk, &[]).unwrap();
+        let piece = vec![7; 1 << 20];
+        let extents = std::thread::scope(|scope| {
+            let appended = scope.spawn(|| running.append(&[&*piece; 16]).unwrap());
+            while !appended.is_finished() {
+                running.sync().unwrap();
+            }
+            appended.join().unwrap()
+        });
+        running.sync().unwrap();
+        let found = spool(&disk.crash(seed), &extents).unwrap();
+        for extent in extents {
+            assert!(found.read(extent).unwrap() == piece, "{seed}: {extent:?}");
+        }
+    }
+}

@@ -3,6 +3,7 @@
 
 mod damaged;
 mod former;
+mod refused;
 
 use std::fs;
 use std::path::Path;
@@ -243,6 +244,7 @@ fn every_row_of_the_readme_is_brought_about_here() {
         include_str!("alarms.rs"),
         include_str!("alarms/damaged.rs"),
         include_str!("alarms/former.rs"),
+        include_str!("alarms/refused.rs"),
         include_str!("disks.rs"),
         include_str!("keys.rs"),
         include_str!("spools.rs"),

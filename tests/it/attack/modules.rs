@@ -367,6 +367,30 @@ fn what_cannot_be_kept_is_not_compiled_by_the_daemon_and_tried_again() {
     assert!(failed.is_empty(), "{failed:?}");
 }
 
+#[test]
+fn a_new_module_frees_a_stream_that_waits_for_the_old_one() {
+    let site = Site::new(&with_module("one", "compile_timeout = \"10m\""));
+    build(&site, "one.wasm", HOSTILE);
+    let daemon = site.start();
+    let log = Log::from_now(&site);
+    put(&site, "one", "x");
+    delivered(&site, "one", &["x"]);
+    // What it has a loop for that takes long, and a compiler that does not come to its end.
+    put(&site, "one", "n");
+    let stuck = compiler(&site);
+    kill_process(stuck, Signal::STOP).unwrap();
+    let doubling = HOSTILE
+        .replace("(i32.const 110)) ;; n", "(i32.const 120)) ;; x")
+        .replace("(i32.const 50)) ;; 2", "(i32.const 110)) ;; n");
+    build(&site, "one.wasm", &doubling);
+    log.said(&["new transform modules are at work"]);
+    delivered(&site, "one", &["n", "n", "x"]);
+    assert_eq!(compiler_of(&site), Some(stuck), "it is at it all the while");
+    daemon.drain();
+    let failed = lake::lines(&site.path("lake/one"), "errors");
+    assert!(failed.is_empty(), "{failed:?}");
+}
+
 /// Waits for a process that compiles for the site's daemon.
 fn compiler(site: &Site) -> Pid {
     let mut compiler = None;

@@ -117,6 +117,10 @@ impl Supervisor {
                 Loaded::Refused(error) => {
                     has_stopped = true;
                     self.stop_loudly(error.to_string(), error.advice());
+                    if error.passes {
+                        // No person need see to it.
+                        self.door.shut(error.to_string());
+                    }
                     self.show_what_waits().await;
                 }
                 Loaded::NotYet => {}

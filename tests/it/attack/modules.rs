@@ -343,6 +343,9 @@ fn what_cannot_be_kept_is_not_compiled_by_the_daemon_and_tried_again() {
     assert!(told().text().contains("by itself"), "{}", told().text());
     let refused = post_records(site.address, "one", b"x").unwrap();
     assert_eq!(refused.status, 503, "{}", refused.text());
+    let said = refused.text();
+    let is_told = said.contains("cannot be kept") && !said.contains("a person");
+    assert!(is_told, "{said}");
     // Without a restart, and though the file of the module is as it was.
     fs::remove_file(&modules).unwrap();
     wait_until("all streams run", || told().status == 200);

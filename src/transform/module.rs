@@ -35,6 +35,12 @@ pub struct LoadError {
 }
 
 impl LoadError {
+    /// Whether what was compiled has found no room on the disk.
+    pub fn wants_room(&self) -> bool {
+        let signs = ["No space left on device", "Disk quota exceeded"];
+        self.passes && signs.iter().any(|sign| self.cause.contains(sign))
+    }
+
     /// What a person can do for a stream that stands still for it.
     pub fn advice(&self) -> String {
         if self.passes {

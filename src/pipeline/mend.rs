@@ -37,14 +37,13 @@ pub(super) struct Mended {
 }
 
 /// Records in each extent of the object that a batch makes; none where an extent is no block, or a row of
-/// before does not say how many are in it.
+/// before does not say how many are in it. A block that was damaged before it was encoded has no extent.
 pub(super) fn counts(row: &OpenBatch) -> Vec<u64> {
-    let counts = row
-        .blocks
-        .iter()
-        .map(|block| block.records.unwrap_or_default());
+    let blocks = row.blocks.iter();
+    let blocks: Vec<_> = blocks.filter(|block| !block.extents.is_empty()).collect();
+    let counts = blocks.iter().map(|block| block.records.unwrap_or_default());
     let counts: Vec<u64> = counts.collect();
-    let are_blocks = row.blocks.iter().all(|block| block.extents.len() == 1);
+    let are_blocks = blocks.iter().all(|block| block.extents.len() == 1);
     if are_blocks && counts.iter().sum::<u64>() == row.records {
         counts
     } else {

@@ -13,7 +13,7 @@ use crate::checkpoint::aside::{self, Aside, Unreadable};
 use crate::checkpoint::{Commit, NamedUpload, Recovered, STORE, SealedObject, Store};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::disk::{Disk, HostDisk, Open};
+use crate::disk::{Disk, HostDisk, Open, read_around};
 use crate::extent::{self, Extent};
 use crate::pipeline::SPOOL_DIR;
 use crate::printable::shell_word;
@@ -189,8 +189,8 @@ fn write_aside(
     Ok(wrong)
 }
 
-/// Puts an object back into the state that was moved aside, as it was; `None`: there is none of this key. What
-/// cannot be read is told, and is no reason to stop.
+/// Puts an object back into the state that was moved aside, as it was, damaged or not; `None`: there is none of
+/// this key. What cannot be read is told, and is no reason to stop.
 pub(super) fn put_back(
     disk: &Arc<dyn Disk>,
     key: &str,
@@ -225,11 +225,6 @@ fn bring_back(
     let spool = spool.context("open the spool")?;
     let extents = copy(&**disk, &path, &one.object.extents, &spool);
     let extents = extents.with_context(|| format!("copy {} to the spool", path.display()))?;
-    ensure!(
-        extent::sum(&extents) == (one.object.size, one.object.crc64),
-        "{} is not what the object was: it stays where it is",
-        path.display()
-    );
     one.begin_return(&**disk)
         .context("note that it is being put back")?;
     let object = SealedObject {
@@ -250,22 +245,30 @@ fn bring_back(
     Ok(object)
 }
 
-/// Appends a file to the spool, durably, in pieces as the object was: each may be a block of its own.
+/// Appends a file to the spool, durably, in pieces as the object was: each may be a block of its own. Each keeps the
+/// checksum that it had, so that a flipped bit is put right, and what is damaged more is found and mended as in any
+/// object.
 fn copy(
     disk: &dyn Disk,
     path: &Path,
     was: &[Extent],
     spool: &Spool,
-) -> std::io::Result<Vec<Extent>> {
+) -> anyhow::Result<Vec<Extent>> {
     let file = disk.open(path, Open::Existing)?;
+    let (found, size) = (file.len()?, extent::sum(was).0);
+    ensure!(
+        found == size,
+        "it is {found} bytes long, and the object was {size}: it stays where it is"
+    );
     let (mut at, mut extents) = (0, Vec::new());
-    if file.len()? != extent::sum(was).0 {
-        return Ok(extents); // which are not the object
-    }
     for extent in was {
         let mut piece = vec![0; extent.len as usize];
-        file.read_exact_at(&mut piece, at)?;
-        extents.extend(spool.append(&[&piece])?);
+        read_around(&*file, &mut piece, at)?;
+        let appended = spool.append(&[&piece])?.into_iter();
+        extents.extend(appended.map(|appended| Extent {
+            crc64: extent.crc64,
+            ..appended
+        }));
         at += u64::from(extent.len);
     }
     spool.sync()?;

@@ -144,3 +144,43 @@ fn what_cannot_be_read_is_told_and_keeps_no_other_object_back() {
     );
     assert_eq!(run(&disk), 1);
 }
+
+/// Bits of the moved file rot, one or two in a place: the object comes back with its checksums, so that one is put
+/// right, and two are found.
+#[test]
+fn what_has_rotted_aside_comes_back_with_the_checksums_that_it_had() {
+    for (flip, is_right) in [(0b1, true), (0b11, false)] {
+        let (disk, object) = laid();
+        move_out_from(&disk, &object);
+        disk.rot(&Aside::of(&object).path(), 1, flip).unwrap();
+        put_back_from(&disk);
+        let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+        let (_store, found) = open(&*shared).unwrap();
+        let [back] = &found.sealed[..] else {
+            panic!("{:?}", found.sealed)
+        };
+        assert_eq!((back.size, back.crc64), (object.size, object.crc64));
+        assert_eq!(extent::sum(&back.extents), (object.size, object.crc64));
+        let spool = Spool::open(shared, Path::new(SPOOL_DIR), found.extents()).unwrap();
+        let read = spool.read(back.extents[0]).ok();
+        assert_eq!(read.as_deref(), is_right.then_some(BYTES));
+    }
+}
+
+#[test]
+fn a_file_of_another_length_is_not_put_back() {
+    let (disk, object) = laid();
+    move_out_from(&disk, &object);
+    let path = Aside::of(&object).path();
+    disk.open(&path, Open::Existing)
+        .unwrap()
+        .set_len(3)
+        .unwrap();
+    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+    let refused = put_back(&shared, KEY, &mut Vec::new()).unwrap_err();
+    let CommandError::Failed(why) = refused else {
+        panic!()
+    };
+    assert!(format!("{why:#}").contains("3 bytes long"), "{why:#}");
+    assert_eq!(run(&disk), 0);
+}

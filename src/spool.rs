@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::buffer::Buffer;
-use crate::disk::{Disk, DiskFile, Open, read_around};
+use crate::disk::{Disk, DiskFile, Open, is_lost, read_around};
 use crate::extent::{self, Extent};
 
 /// A new file is begun when the newest one has reached this size. Each is kept open.
@@ -394,29 +394,40 @@ impl Spool {
 }
 
 /// What the spool in `dir` of `disk` has of an extent, whether it is open or not: zeros where the file is
-/// gone or ends, or a sector cannot be read, and a flipped bit put right. The second says what is wrong with it.
+/// gone or ends, or the disk does not give it, and a flipped bit put right. The second says what is wrong with it.
 pub fn salvage(
     disk: &dyn Disk,
     dir: &Path,
     extent: Extent,
 ) -> io::Result<(Vec<u8>, Option<String>)> {
     let (name, mut bytes) = (file_name(extent.file), vec![0; extent.len as usize]);
-    let path = dir.join(&name);
-    let file = match disk.open(&path, Open::Existing) {
+    match read_there(disk, &dir.join(&name), &mut bytes, extent.offset) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Ok((bytes, Some(format!("{name} is gone"))));
         }
-        file => file?,
-    };
-    let there = file.len()?.saturating_sub(extent.offset);
-    let there = usize::try_from(there)
-        .unwrap_or(bytes.len())
-        .min(bytes.len());
-    read_around(&*file, &mut bytes[..there], extent.offset)?;
+        Err(error) if is_lost(&error) => {
+            bytes.fill(0);
+            let offset = extent.offset;
+            let wrong = format!("{name} cannot be read at {offset}: {error}");
+            return Ok((bytes, Some(wrong)));
+        }
+        read => read?,
+    }
     let is_whole = crc_fast::crc64_nvme(&bytes) == extent.crc64
         || extent::put_right(&mut bytes, extent.crc64).is_some();
     let wrong = (!is_whole).then(|| format!("{name} is damaged at {}", extent.offset));
     Ok((bytes, wrong))
+}
+
+/// Reads what a file has from `offset` on.
+fn read_there(disk: &dyn Disk, path: &Path, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+    let file = disk.open(path, Open::Existing)?;
+    let there = file.len()?.saturating_sub(offset);
+    let there = usize::try_from(there)
+        .unwrap_or(bytes.len())
+        .min(bytes.len());
+    read_around(&*file, &mut bytes[..there], offset)?;
+    Ok(())
 }
 
 fn file_name(number: u32) -> String {

@@ -486,8 +486,8 @@ fn state_error(action: &'static str, error: &std::io::Error) -> StreamError {
     if error.kind() == std::io::ErrorKind::InvalidData {
         return StreamError::LoudStop {
             cause: format!("{action}: {error}"),
-            advice: "the disk under state_dir has damaged spooled records: see to the disk; \
-                     `firehose state discard` gives up what is not delivered"
+            advice: "the disk under state_dir has damaged spooled records that cannot be set aside: see to the disk, move \
+                     what has gathered in the stream's `quarantine` (1000 files at most) elsewhere, and restart"
                 .into(),
         };
     }

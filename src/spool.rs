@@ -170,7 +170,9 @@ impl Spool {
             return Ok(None);
         };
         self.disk.create_dir_all(dir)?;
-        if self.disk.list(dir)?.len() >= QUARANTINED_MAX {
+        // An attempt of before may have left its own.
+        let is_other = |found: &&String| *found != name;
+        if self.disk.list(dir)?.iter().filter(is_other).count() >= QUARANTINED_MAX {
             return Ok(None);
         }
         let path = dir.join(name);

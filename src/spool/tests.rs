@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Flip, Spool, SpoolError, salvage};
+use super::{Flip, QUARANTINED_MAX, Spool, SpoolError, salvage};
 use crate::disk::{Disk, HostDisk, Open, TornDisk};
 use crate::extent::{Extent, sum};
 
@@ -195,4 +195,26 @@ fn what_a_sync_follows_is_durable_whatever_syncs_met_its_writing() {
             assert!(found.read(extent).unwrap() == piece, "{seed}: {extent:?}");
         }
     }
+}
+
+#[test]
+fn what_is_set_aside_is_bounded_and_a_repeat_is_no_other() {
+    let disk = TornDisk::new(0);
+    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+    let spool = Spool::open(shared, Path::new("spool"), std::iter::empty()).unwrap();
+    let spool = spool.with_quarantine("quarantine".into());
+    let extents = spool.append(&[b"some", b"bytes"]).unwrap();
+    disk.rot(Path::new("spool/0000000000.spool"), 1, 0b11)
+        .unwrap();
+    for n in 0..QUARANTINED_MAX {
+        let path = spool.set_aside(&format!("{n}.raw"), &extents, b"").unwrap();
+        assert!(path.is_some(), "{n}");
+    }
+    // As after a kill between this and the checkpoint.
+    let again = spool.set_aside("7.raw", &extents, b"").unwrap();
+    assert_eq!(again.as_deref(), Some(Path::new("quarantine/7.raw")));
+    let more = spool.set_aside("more.raw", &extents, b"").unwrap();
+    assert_eq!(more, None);
+    let names = disk.list(Path::new("quarantine")).unwrap();
+    assert_eq!(names.len(), QUARANTINED_MAX);
 }

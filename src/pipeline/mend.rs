@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::Pipeline;
 use super::event::Event;
-use super::quarantine::{self, Damaged, set_aside};
+use super::quarantine::{self, Damaged, ENCODED, set_aside};
 use crate::checkpoint::{OpenBatch, SealedObject};
 use crate::destination::PublishError;
 use crate::error::StreamError;
@@ -139,7 +139,7 @@ impl Mending<'_> {
         cause: io::Error,
     ) -> io::Result<()> {
         let id = self.object.id;
-        let aside = set_aside(id, "encoded", records, extents, &[], cause, self.spool)?;
+        let aside = set_aside(id, ENCODED, records, extents, &[], cause, self.spool)?;
         self.damaged.push(aside);
         Ok(())
     }

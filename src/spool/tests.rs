@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Flip, QUARANTINED_MAX, Spool, SpoolError, salvage};
+use super::{Flip, Spool, SpoolError, salvage};
 use crate::disk::{Disk, HostDisk, Open, TornDisk};
 use crate::extent::{Extent, sum};
 
@@ -157,20 +157,6 @@ fn an_extent_that_the_disk_does_not_give_is_zeros_and_told() {
     assert!(wrong.unwrap().contains("damaged at 3000"));
 }
 
-#[test]
-fn what_can_be_read_again_is_not_set_aside() {
-    let disk = TornDisk::new(0);
-    let spool = Spool::open(
-        Arc::new(disk.clone()),
-        Path::new("spool"),
-        std::iter::empty(),
-    );
-    let spool = spool.unwrap().with_quarantine("quarantine".into());
-    let extents = spool.append(&[b"some", b"bytes"]).unwrap();
-    assert!(spool.set_aside("name", &extents, b"").is_err());
-    assert_eq!(disk.list(Path::new("quarantine")).unwrap(), [""; 0]);
-}
-
 /// Encoding and mending append while a checkpoint syncs.
 #[test]
 fn what_a_sync_follows_is_durable_whatever_syncs_met_its_writing() {
@@ -195,26 +181,4 @@ fn what_a_sync_follows_is_durable_whatever_syncs_met_its_writing() {
             assert!(found.read(extent).unwrap() == piece, "{seed}: {extent:?}");
         }
     }
-}
-
-#[test]
-fn what_is_set_aside_is_bounded_and_a_repeat_is_no_other() {
-    let disk = TornDisk::new(0);
-    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-    let spool = Spool::open(shared, Path::new("spool"), std::iter::empty()).unwrap();
-    let spool = spool.with_quarantine("quarantine".into());
-    let extents = spool.append(&[b"some", b"bytes"]).unwrap();
-    disk.rot(Path::new("spool/0000000000.spool"), 1, 0b11)
-        .unwrap();
-    for n in 0..QUARANTINED_MAX {
-        let path = spool.set_aside(&format!("{n}.raw"), &extents, b"").unwrap();
-        assert!(path.is_some(), "{n}");
-    }
-    // As after a kill between this and the checkpoint.
-    let again = spool.set_aside("7.raw", &extents, b"").unwrap();
-    assert_eq!(again.as_deref(), Some(Path::new("quarantine/7.raw")));
-    let more = spool.set_aside("more.raw", &extents, b"").unwrap();
-    assert_eq!(more, None);
-    let names = disk.list(Path::new("quarantine")).unwrap();
-    assert_eq!(names.len(), QUARANTINED_MAX);
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use super::super::encode::{Run, Source};
 use super::*;
 use crate::config::{Compression, FormatSettings};
-use crate::disk::{Disk, Open, TornDisk};
+use crate::disk::{Disk, Open, Reserve, Shortage, TornDisk};
 use laid::{BLOCKS, Laid, RECORDS, finish, ids, json, lay, lay_without, parquet, runs, source};
 
 /// Two bits in the middle of an extent, or its sectors for good.
@@ -333,4 +333,37 @@ fn where_nothing_may_be_set_aside_an_object_stays_as_it_is() {
     damage(&disk, object.extents[1], false);
     let stuck = mend(&object, &format, &spool).unwrap_err();
     assert_eq!(stuck.kind(), io::ErrorKind::InvalidData);
+}
+
+/// It waits, whole, until there is room; nothing of its spool's disk is taken meanwhile.
+#[test]
+fn where_there_is_no_room_to_set_aside_the_object_waits_for_it() {
+    let Laid {
+        disk,
+        spool,
+        format,
+        object,
+        ..
+    } = lay(&json(Compression::Gzip));
+    drop(spool);
+    let dynamic: Arc<dyn Disk> = Arc::new(disk.clone());
+    let reserve = Reserve::new(Arc::clone(&dynamic), 1 << 20, &[], Shortage::default());
+    reserve.keep().unwrap();
+    let named = object.extents.iter().copied();
+    let spool = Spool::open(dynamic, Path::new("spool"), named).unwrap();
+    let spool = spool.with_quarantine("quarantine".into(), Some(Arc::new(reserve)));
+    damage(&disk, object.extents[1], false);
+    let used = object.size + (1 << 20);
+    disk.set_capacity(used + (1 << 20) + 100);
+    let stuck = mend(&object, &format, &spool).unwrap_err();
+    assert_eq!(stuck.kind(), io::ErrorKind::InvalidData, "{stuck}");
+    assert!(
+        stuck.to_string().contains("there is room for 100"),
+        "{stuck}"
+    );
+    assert_eq!(aside(&disk), 0);
+    disk.set_capacity(used + (3 << 20));
+    let mended = mend(&object, &format, &spool).unwrap();
+    assert_eq!(mended.object.records, (BLOCKS - 1) * RECORDS);
+    assert_eq!(aside(&disk), 1);
 }

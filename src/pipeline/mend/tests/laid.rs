@@ -72,7 +72,7 @@ pub(super) fn lay_without(settings: &FormatSettings, gone: Option<u64>) -> Laid 
     let disk = TornDisk::new(0);
     let dynamic: Arc<dyn Disk> = Arc::new(disk.clone());
     let spool = Spool::open(dynamic, Path::new("spool"), std::iter::empty()).unwrap();
-    let spool = Arc::new(spool.with_quarantine("quarantine".into()));
+    let spool = Arc::new(spool.with_quarantine("quarantine".into(), None));
     let id = Uuid::new_v4();
     let blocks = match format.shape() {
         Shape::Blocks => blocks(&format, &spool, gone),

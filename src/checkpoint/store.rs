@@ -19,7 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::{FormatRow, OpenBatch, SealedObject};
+use super::{FormatRow, NamedUpload, OpenBatch, SealedObject};
 use crate::config::FormatSettings;
 use crate::disk::{self, Disk};
 use crate::extent::Extent;
@@ -150,17 +150,6 @@ pub struct Recovered {
     pub missing: Vec<(Sequence, Sequence)>,
     /// What was wrong with one copy, and is mended from the other when the store is opened.
     pub damaged: Vec<String>,
-}
-
-/// A multipart upload that a checkpoint names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NamedUpload {
-    /// The store, as a [`super::Target`] names it.
-    pub store: String,
-    /// Key of the object it was begun for.
-    pub key: String,
-    /// Its id.
-    pub upload_id: String,
 }
 
 impl Recovered {

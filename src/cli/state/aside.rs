@@ -12,7 +12,7 @@ use super::{CommandError, directory, uploads};
 use crate::checkpoint::aside::{self, Aside, Unreadable};
 use crate::checkpoint::{Commit, NamedUpload, Recovered, STORE, SealedObject, Store};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, StoreSettings};
 use crate::disk::{Disk, HostDisk, Open, read_around};
 use crate::extent::{self, Extent};
 use crate::pipeline::SPOOL_DIR;
@@ -60,9 +60,17 @@ pub(super) fn discard(
     }
     let settings = config.streams.get(stream);
     let now = settings.map(|settings| &settings.destination.store);
-    let fates = stores::ask(std::slice::from_ref(object), now)?;
-    match fates.first() {
-        Some(Fate::Published) => {
+    let mut fate = ask(object, now, consent)?;
+    if let (Some(upload), false) = (NamedUpload::of(object), fate == Fate::Published) {
+        // Before it leaves: until it is aborted somebody may complete it.
+        let left = uploads::abort(&[upload], now, out)?;
+        if !left.is_empty() && !consent.unasked {
+            return Err(not_decided(uploads::MAY_COMPLETE));
+        }
+        fate = ask(object, now, consent)?;
+    }
+    match fate {
+        Fate::Published => {
             record(&disk, object)?;
             let at = object.target.location();
             writeln!(
@@ -71,14 +79,8 @@ pub(super) fn discard(
             )?;
             return Ok(());
         }
-        Some(Fate::Unknown(why)) if !consent.unasked => {
-            return Err(CommandError::Usage(format!(
-                "nothing was done: whether it is published already cannot be asked ({why}); add --unasked to move \
-                 it aside all the same"
-            )));
-        }
-        Some(Fate::Doubtful(found)) => writeln!(out, "look at what is there: {found}")?,
-        _ => {}
+        Fate::Doubtful(found) => writeln!(out, "look at what is there: {found}")?,
+        Fate::NotThere | Fate::Unknown(_) => {}
     }
     let (store, found) = open(&disk)?;
     let (file, wrong) = move_out(&disk, &store, &found, object)?;
@@ -98,12 +100,28 @@ pub(super) fn discard(
         "its bytes are in {}; `{retry}` puts it back",
         file.display()
     )?;
-    let upload = object.upload_id.as_ref().map(|upload_id| NamedUpload {
-        store: object.target.store.clone(),
-        key: key.to_owned(),
-        upload_id: upload_id.clone(),
-    });
-    uploads::abort(upload.as_slice(), now, out)
+    Ok(())
+}
+
+/// Asks the store of an object for it. Fails where that does not say, and the person has not looked.
+fn ask(
+    object: &SealedObject,
+    now: Option<&StoreSettings>,
+    consent: Consent,
+) -> Result<Fate, CommandError> {
+    let fates = stores::ask(std::slice::from_ref(object), now)?;
+    match fates.into_iter().next() {
+        Some(Fate::Unknown(why)) if !consent.unasked => Err(not_decided(&why)),
+        Some(fate) => Ok(fate),
+        None => Ok(Fate::NotThere),
+    }
+}
+
+fn not_decided(why: &str) -> CommandError {
+    CommandError::Usage(format!(
+        "nothing was done: whether it is published already cannot be known ({why}); add --unasked to move \
+         it aside all the same"
+    ))
 }
 
 /// Why an object cannot be moved aside.

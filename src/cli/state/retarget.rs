@@ -8,7 +8,7 @@ use anyhow::Context as _;
 
 use super::stores::{self, Fate};
 use super::{CommandError, directory, named, uploads};
-use crate::checkpoint::{Commit, STORE, SealedObject, Store};
+use crate::checkpoint::{Commit, NamedUpload, STORE, SealedObject, Store};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::disk::HostDisk;
@@ -45,12 +45,16 @@ pub(super) fn run(
     };
     undecided(&fates, out)?;
     let given_up = store.uploads_elsewhere(&target).context("retarget")?;
-    uploads::abort(&given_up, now, out)?;
-    // Until now somebody may have completed one.
+    let left = uploads::abort(&given_up, now, out)?;
+    // Until now somebody may have completed one; and until it is aborted somebody may yet.
     let with_uploads =
         |at: &usize| fates[*at] == Fate::NotThere && elsewhere[*at].upload_id.is_some();
     for at in (0..fates.len()).filter(with_uploads).collect::<Vec<_>>() {
         fates.splice(at..=at, stores::ask(&elsewhere[at..=at], now)?);
+        let is_left = NamedUpload::of(&elsewhere[at]).is_some_and(|upload| left.contains(&upload));
+        if is_left && fates[at] == Fate::NotThere {
+            fates[at] = Fate::Unknown(uploads::MAY_COMPLETE.to_owned());
+        }
     }
     undecided(&fates, out)?;
     let there = elsewhere.iter().zip(&fates);

@@ -12,7 +12,8 @@ use crate::destination::object;
 use crate::support::campaign::say;
 use crate::support::daemon::Site;
 use crate::support::lake;
-use crate::support::servers::Weed;
+use crate::support::proxy::Proxy;
+use crate::support::servers::{Bucket, Weed};
 
 /// The same site with another folder.
 const ELSEWHERE: Clicks<'_> = Clicks {
@@ -104,6 +105,43 @@ fn what_was_published_and_not_recorded_goes_to_no_other_bucket() {
         site.start().drain();
         assert!(!new.keys().contains(&key), "{told}");
     }
+}
+
+/// What completes it may be on its way still: that its object is not there says nothing before it is aborted.
+#[test]
+fn an_object_whose_upload_cannot_be_aborted_goes_nowhere_unasked() {
+    let [old, new] = [(); 2].map(|()| Weed::shared().bucket());
+    let proxy = Proxy::start(Weed::shared().address(), 1, &[]);
+    let settings = |bucket: &Bucket| {
+        bucket_settings(bucket, "1h").replace(&bucket.endpoint, &proxy.endpoint())
+    };
+    let site = Site::new(&settings(&old));
+    let mut daemon = site.spawn(&[("FIREHOSE_KILL_AT", "upload-after-part:1")]);
+    daemon.alive();
+    put_megabytes_until_killed(&site, &mut daemon, 20);
+    let key = waiting(&site);
+    let discard = ["state", "discard", "clicks", "--object", &key, "--yes"];
+    let retarget = ["state", "retarget", "clicks"];
+    proxy.refuse("DELETE", "uploadId=");
+    let told = site.command(&discard).refused(2);
+    assert!(
+        told.contains("may still complete") && told.contains("--unasked"),
+        "{told}"
+    );
+    site.configure(&settings(&new));
+    let told = site.command(&retarget).refused(2);
+    assert!(
+        told.contains("may still complete") && told.contains("--unasked"),
+        "{told}"
+    );
+    assert_eq!(waiting(&site), key);
+    assert_eq!(old.uploads().len(), 1);
+    proxy.calm();
+    let told = site.command(&retarget).done();
+    assert!(told.contains("1 sealed objects go"), "{told}");
+    assert_eq!(old.uploads(), [""; 0]);
+    site.start().drain();
+    assert!(new.keys().contains(&key) && !old.keys().contains(&key));
 }
 
 /// A HEAD does not tell a missing bucket from a missing object.

@@ -204,6 +204,24 @@ fn what_was_moved_aside_is_told_wherever_a_state_is_said_to_hold_nothing() {
     assert!(told.contains(aside), "{told}");
 }
 
+/// The key has what a shell would take apart.
+#[test]
+fn the_command_that_puts_an_object_back_works_as_it_stands() {
+    let settings = CLICKS.settings();
+    let odd = settings.replace("prefix = \"data/\"", "prefix = \"data/it's here/\"");
+    assert_ne!(odd, settings);
+    let site = Site::new(&odd);
+    left_behind(&site);
+    let key = waiting(&site);
+    assert!(key.starts_with("data/it's here/"), "{key}");
+    let discard = ["state", "discard", "clicks", "--object", &key, "--yes"];
+    site.command(&discard).done();
+    fs::remove_file(site.path("lake/data")).unwrap();
+    let listed = site.command(&["state", "list"]).done();
+    site.follow(&listed, "retry").done();
+    assert!(site.path("lake").join(&key).exists(), "{listed}");
+}
+
 #[test]
 fn an_object_that_waits_for_another_folder_is_told_so() {
     let site = CLICKS.site();

@@ -182,7 +182,7 @@ fn record(disk: &dyn Disk, object: &SealedObject) -> anyhow::Result<()> {
 }
 
 /// Opens the state, and settles what was broken off before.
-fn open(disk: &dyn Disk) -> anyhow::Result<(Store, Recovered)> {
+pub(super) fn open(disk: &dyn Disk) -> anyhow::Result<(Store, Recovered)> {
     let now_ms = Clock::system().now_ms();
     let (store, found) = Store::open(disk, Path::new(STORE), now_ms).context("open the state")?;
     aside::settle(disk, &found.sealed).context("look after what was moved aside")?;

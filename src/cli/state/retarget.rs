@@ -2,14 +2,12 @@
 //! for what is there already.
 
 use std::io::Write;
-use std::path::Path;
 
 use anyhow::Context as _;
 
 use super::stores::{self, Fate};
-use super::{CommandError, directory, named, uploads};
-use crate::checkpoint::{Commit, NamedUpload, STORE, SealedObject, Store};
-use crate::clock::Clock;
+use super::{CommandError, aside, directory, named, uploads};
+use crate::checkpoint::{Commit, NamedUpload, SealedObject};
 use crate::config::Config;
 use crate::disk::HostDisk;
 use crate::pipeline::store_name;
@@ -23,9 +21,7 @@ pub(super) fn run(
 ) -> Result<(), CommandError> {
     let settings = named(config, stream)?;
     let disk = HostDisk::private(directory(config, stream)?).context("open the state")?;
-    let now_ms = Clock::system().now_ms();
-    let (store, found) =
-        Store::open(&disk, Path::new(STORE), now_ms).context("open the checkpoint store")?;
+    let (store, found) = aside::open(&disk)?;
     let target = store_name(&settings.destination.store);
     let now = Some(&settings.destination.store);
     let elsewhere = found.sealed.into_iter();

@@ -79,6 +79,25 @@ fn what_was_published_and_not_recorded_is_recorded_when_it_is_discarded() {
     assert_eq!(all_lines(&site), 1, "{told}");
 }
 
+/// A killed `discard` has left the object in the state, and its own file, which says that it is moving: what `retarget`
+/// records as published is not moved aside.
+#[test]
+fn what_retarget_records_as_published_is_not_taken_for_moved_aside() {
+    let (site, key) = unrecorded();
+    fs::rename(site.path("lake"), site.path("away")).unwrap();
+    let discard = ["state", "discard", "clicks", "--object", &key, "--yes"];
+    let unasked = [&discard[..], &["--unasked"]].concat();
+    site.command_killed_at("checkpoint-before-commit:1", &unasked);
+    fs::rename(site.path("away"), site.path("lake")).unwrap();
+    site.configure(&ELSEWHERE.settings());
+    let told = site.command(&["state", "retarget", "clicks"]).done();
+    assert!(told.contains("1 objects are published already"), "{told}");
+    let listed = site.command(&["state", "list"]).done();
+    assert!(!listed.contains("moved aside"), "{listed}");
+    site.start().drain();
+    assert_eq!(all_lines(&site), 1, "{listed}");
+}
+
 #[test]
 fn what_was_published_and_not_recorded_goes_to_no_other_bucket() {
     let [old, new] = [(); 2].map(|()| Weed::shared().bucket());

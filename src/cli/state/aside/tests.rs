@@ -184,3 +184,43 @@ fn a_file_of_another_length_is_not_put_back() {
     assert!(format!("{why:#}").contains("3 bytes long"), "{why:#}");
     assert_eq!(run(&disk), 0);
 }
+
+/// The files that are left of what was moved aside.
+fn left(disk: &TornDisk, id: Uuid) -> Vec<String> {
+    let folders = [
+        Path::new("discarded").join(id.to_string()),
+        "discarded".into(),
+    ];
+    let names = folders.iter().flat_map(|folder| disk.list(folder).unwrap());
+    names.collect()
+}
+
+#[test]
+fn nothing_is_left_aside_of_an_object_that_is_back() {
+    let (disk, object) = laid();
+    move_out_from(&disk, &object);
+    assert_eq!(left(&disk, object.id).len(), 2);
+    put_back_from(&disk);
+    assert_eq!(left(&disk, object.id), [""; 0]);
+    assert_eq!(run(&disk), 1);
+}
+
+#[test]
+fn what_an_earlier_version_has_left_of_an_object_that_is_back_goes_at_the_next_opening() {
+    for is_aside_again in [false, true] {
+        let (disk, object) = laid();
+        move_out_from(&disk, &object);
+        if !is_aside_again {
+            put_back_from(&disk);
+            disk.create_dir_all(&Aside::of(&object).folder()).unwrap();
+            disk.open(&Aside::of(&object).path(), Open::New).unwrap();
+        }
+        let stale = Path::new("discarded").join(format!("{}.put-back", object.id));
+        disk.open(&stale, Open::New).unwrap();
+        open(&disk).unwrap();
+        let wanted = if is_aside_again { 2 } else { 0 };
+        assert_eq!(left(&disk, object.id).len(), wanted);
+        put_back_from(&disk);
+        assert_eq!(run(&disk), 1);
+    }
+}

@@ -419,6 +419,7 @@ impl Pipeline {
         self.stopping.went_well();
         self.around.status.set_state(State::Running);
         self.destination = Some(destination);
+        self.give_up_uploads();
         self.tell_of_stranded();
     }
 
@@ -486,8 +487,7 @@ fn state_error(action: &'static str, error: &std::io::Error) -> StreamError {
     if error.kind() == std::io::ErrorKind::InvalidData {
         return StreamError::LoudStop {
             cause: format!("{action}: {error}"),
-            advice: "the disk under state_dir has damaged spooled records that cannot be set aside: see to the disk, move \
-                     what has gathered in the stream's `quarantine` (1000 files at most) elsewhere, and restart"
+            advice: "see to the disk, move what fills the stream's `quarantine` (1000 files) elsewhere, and restart"
                 .into(),
         };
     }

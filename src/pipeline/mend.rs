@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::Pipeline;
 use super::event::Event;
+use super::filling::STAYS_BEHIND;
 use super::quarantine::{self, Damaged, ENCODED, set_aside};
 use crate::checkpoint::{OpenBatch, SealedObject};
 use crate::destination::PublishError;
@@ -309,7 +310,7 @@ impl Pipeline {
                 && mended.object.upload_id.is_none()
                 && let Err(error) = destination.abort_upload(&key, &upload_id).await
             {
-                tracing::warn!(key, upload_id, %error, "an upload that is no longer needed stays behind");
+                tracing::warn!(key, upload_id, %error, "{STAYS_BEHIND}");
             }
             let _ = events.send(Event::Mended(id, Box::new(mended)));
         });

@@ -36,7 +36,7 @@ const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 const OPEN: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("open");
 /// [`SealedObject`] by object id.
 const SEALED: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("sealed");
-/// [`FormatRow`] by hash, for as long as a row names them.
+/// [`FormatRow`] by hash. None is ever removed: an object that was moved aside may name it when it comes back.
 const FORMATS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("formats");
 /// Ranges of the journal that were lost to damage: first to last sequence number.
 const MISSING: TableDefinition<'_, u64, u64> = TableDefinition::new("missing");

@@ -107,7 +107,7 @@ pub(super) fn set_aside(
     let Some(first) = extents.first() else {
         return Err(cause);
     };
-    // The same for each attempt, and for no other bytes ever.
+    // The same for each attempt. Other bytes of this name get a number behind it.
     let name = format!("{id}-{}-{}.{kind}", first.file, first.offset);
     let path = match spool.set_aside(&name, extents, rest) {
         Ok(Some(path)) => path,

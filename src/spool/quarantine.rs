@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Spool;
-use crate::disk::{Open, Reserve, read_around};
+use crate::disk::{DiskFile, Open, Reserve, read_around};
 use crate::extent::Extent;
 
 /// Damaged blocks that are set aside; more than that are a disk that should not be used.
@@ -57,14 +57,18 @@ impl Spool {
             .unwrap_or_else(PoisonError::into_inner);
         let dir = &quarantine.dir;
         self.disk.create_dir_all(dir)?;
-        // An attempt of before may have left its own.
-        let is_other = |found: &&String| *found != name && *found != UNFINISHED;
-        if self.disk.list(dir)?.iter().filter(is_other).count() >= FILES_MAX {
+        let (path, is_there) = self.place(dir, name, extents, rest)?;
+        if is_there {
+            self.disk.sync_dir(dir)?;
+            return Ok(Some(path));
+        }
+        let is_whole = |found: &&String| *found != UNFINISHED;
+        if self.disk.list(dir)?.iter().filter(is_whole).count() >= FILES_MAX {
             return Ok(None);
         }
         let bytes = extents.iter().map(|extent| u64::from(extent.len));
         quarantine.look_for_room(bytes.sum::<u64>() + rest.len() as u64)?;
-        let (unfinished, path) = (dir.join(UNFINISHED), dir.join(name));
+        let unfinished = dir.join(UNFINISHED);
         let written = self.write_aside(&unfinished, extents, rest);
         if let Err(error) = written.and_then(|()| self.disk.rename(&unfinished, &path)) {
             // What is left of it would take room for good.
@@ -75,13 +79,64 @@ impl Spool {
         Ok(Some(path))
     }
 
+    /// Where these bytes go: the name, or the first one with a number behind it, that is free or has them already.
+    /// An attempt of before may have left them; other bytes of that name are of a number of a spool file that
+    /// has come back.
+    fn place(
+        &self,
+        dir: &Path,
+        name: &str,
+        extents: &[Extent],
+        rest: &[u8],
+    ) -> io::Result<(PathBuf, bool)> {
+        let mut path = dir.join(name);
+        for number in 2.. {
+            let file = match self.disk.open(&path, Open::Existing) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+                file => file?,
+            };
+            if self.is_of(&*file, extents, rest)? {
+                return Ok((path, true));
+            }
+            path = dir.join(format!("{name}.{number}"));
+        }
+        Ok((path, false))
+    }
+
+    /// Whether a file has what can be read of some extents, and `rest` behind it.
+    fn is_of(&self, file: &dyn DiskFile, extents: &[Extent], rest: &[u8]) -> io::Result<bool> {
+        let bytes = extents.iter().map(|extent| u64::from(extent.len));
+        if file.len()? != bytes.sum::<u64>() + rest.len() as u64 {
+            return Ok(false);
+        }
+        let mut at = 0;
+        let mut has = |wanted: &[u8]| {
+            let mut found = vec![0; wanted.len()];
+            read_around(file, &mut found, at)?;
+            at += wanted.len() as u64;
+            Ok::<_, io::Error>(found == wanted)
+        };
+        for extent in extents {
+            if !has(&self.left_of(extent)?)? {
+                return Ok(false);
+            }
+        }
+        has(rest)
+    }
+
+    /// What can be read of an extent.
+    fn left_of(&self, extent: &Extent) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; extent.len as usize];
+        read_around(&*self.file_of(extent)?, &mut bytes, extent.offset)?;
+        Ok(bytes)
+    }
+
     fn write_aside(&self, path: &Path, extents: &[Extent], rest: &[u8]) -> io::Result<()> {
         let file = self.disk.open(path, Open::OrCreate)?;
         file.set_len(0)?;
         let (mut end, mut is_damaged) = (0, false);
         for extent in extents {
-            let mut bytes = vec![0; extent.len as usize];
-            read_around(&*self.file_of(extent)?, &mut bytes, extent.offset)?;
+            let bytes = self.left_of(extent)?;
             is_damaged |= crc_fast::crc64_nvme(&bytes) != extent.crc64;
             file.write_all_at(&bytes, end)?;
             end += u64::from(extent.len);
@@ -158,6 +213,26 @@ mod tests {
         let more = spool.set_aside("more.raw", &extents, b"").unwrap();
         assert_eq!(more, None);
         assert_eq!(quarantined(&disk).len(), FILES_MAX);
+    }
+
+    /// The number of a spool file may come back after a restart, and with it the name.
+    #[test]
+    fn other_bytes_of_the_same_name_get_one_of_their_own() {
+        let disk = TornDisk::new(0);
+        let (spool, one) = laid(4, None, &disk);
+        let other = spool.append(&[b"other"]).unwrap();
+        disk.rot(Path::new("spool/0000000000.spool"), 5, 0b11)
+            .unwrap();
+        for _ in 0..2 {
+            let path = |extents: &[Extent], rest| {
+                let path = spool.set_aside("name.raw", extents, rest).unwrap();
+                path.unwrap().display().to_string()
+            };
+            assert_eq!(path(&one, b"1"), "quarantine/name.raw");
+            assert_eq!(path(&one, b"2"), "quarantine/name.raw.2");
+            assert_eq!(path(&other, b""), "quarantine/name.raw.3");
+        }
+        assert_eq!(quarantined(&disk).len(), 3);
     }
 
     #[test]

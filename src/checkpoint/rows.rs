@@ -138,3 +138,25 @@ pub struct SealedObject {
     #[serde(default)]
     pub upload_id: Option<String>,
 }
+
+/// A multipart upload that a checkpoint names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedUpload {
+    /// The store, as a [`super::Target`] names it.
+    pub store: String,
+    /// Key of the object it was begun for.
+    pub key: String,
+    /// Its id.
+    pub upload_id: String,
+}
+
+impl NamedUpload {
+    /// The upload that an object's row names.
+    pub fn of(object: &SealedObject) -> Option<Self> {
+        Some(Self {
+            store: object.target.store.clone(),
+            key: object.target.key.clone(),
+            upload_id: object.upload_id.clone()?,
+        })
+    }
+}

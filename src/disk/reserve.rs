@@ -89,6 +89,17 @@ impl Reserve {
         *self.lock() == Kept::GivenUp
     }
 
+    /// Bytes that may be written for good, so that there is still room for the reserve to be made, or to be made
+    /// again once it was given up.
+    pub fn room_beside(&self) -> io::Result<u64> {
+        let room = self.disk.room()?;
+        if *self.lock() == Kept::Retired {
+            return Ok(room);
+        }
+        let bytes = 2 * (self.bytes + self.rewritten_bytes()?);
+        Ok(room.saturating_sub(bytes.saturating_sub(self.found()?)))
+    }
+
     /// Sees to it that the blocks are there. They are made only where the disk has room for them
     /// twice, so that there is room to work with beside them, and the next write does not cost
     /// them again. More are added as the rewritten files grow, where there is room. Blocks on the disk.

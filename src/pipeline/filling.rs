@@ -21,6 +21,8 @@ use crate::destination::PublishError;
 use crate::failpoint;
 use crate::retry;
 
+/// An upload was not aborted.
+pub(super) const STAYS_BEHIND: &str = "an upload that is no longer needed stays behind";
 /// Batches with requests of their uploads under way at the same time.
 const IN_FLIGHT_MAX: usize = 4;
 
@@ -48,6 +50,8 @@ pub(super) enum Filled {
     Begun(String),
     /// So many of its first parts have arrived.
     Sent(u32),
+    /// The upload was given up: there is nothing that it could become.
+    GivenUp,
 }
 
 impl Upload {
@@ -74,6 +78,7 @@ impl Upload {
             Ok(Filled::Sent(parts)) => {
                 (self.parts, self.failures, self.not_before) = (*parts, 0, None);
             }
+            Ok(Filled::GivenUp) => *self = Self::default(),
             Err(error) => {
                 let max = if error.may_pass() {
                     retry::TRANSIENT_MAX
@@ -127,6 +132,47 @@ impl Pipeline {
             };
             let _ = events.send(Event::Filled(id, result));
         });
+    }
+
+    /// Aborts the upload of a batch that makes no object, before a checkpoint forgets both. False: there is none
+    /// that can be aborted.
+    pub(super) fn give_up_upload(&mut self, id: Uuid) -> bool {
+        let Some(entry) = self.table.get(id) else {
+            return false;
+        };
+        let Some(upload_id) = entry.upload.id.clone() else {
+            return false;
+        };
+        let (key, store) = (entry.target.key.clone(), entry.target.store.clone());
+        if store != self.outputs.store() {
+            tracing::warn!(key, upload_id, store, "{STAYS_BEHIND}");
+            return false;
+        }
+        // Until its claim a recovery aborts nothing.
+        let Some(destination) = self.destination.clone() else {
+            return true;
+        };
+        self.filling += 1;
+        self.table.settle(id, |entry| entry.upload.busy = true);
+        let events = self.events.clone();
+        tokio::spawn(async move {
+            if let Err(error) = destination.abort_upload(&key, &upload_id).await {
+                tracing::warn!(key, upload_id, %error, "{STAYS_BEHIND}");
+            }
+            let _ = events.send(Event::Filled(id, Ok(Filled::GivenUp)));
+        });
+        true
+    }
+
+    /// The destination is claimed: uploads that are of nothing can be aborted.
+    pub(super) fn give_up_uploads(&mut self) {
+        let of_nothing = self.table.entries().filter(|entry| {
+            let has_upload = entry.upload.id.is_some() && !entry.upload.busy;
+            entry.sealing && has_upload && entry.batch.records == 0 && entry.batch.is_encoded()
+        });
+        for id in of_nothing.map(|entry| entry.batch.id).collect::<Vec<_>>() {
+            self.finish_if_encoded(id);
+        }
     }
 
     /// Takes over what was done for a batch that fills.

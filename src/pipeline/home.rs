@@ -140,7 +140,7 @@ fn open_state(
     store_name::rename(&mut recovered, outputs.store());
     let spool = Spool::open(Arc::clone(disk), Path::new(SPOOL_DIR), recovered.extents());
     let spool = spool.map_err(|error| spool_error(&settings.name, error))?;
-    let spool = spool.with_quarantine(QUARANTINE_DIR.into());
+    let spool = spool.with_quarantine(QUARANTINE_DIR.into(), Some(Arc::clone(&around.reserve)));
     let OpenedSource {
         source,
         reader,

@@ -15,7 +15,8 @@ use uuid::Uuid;
 
 use super::Pipeline;
 use super::event::Event;
-use super::quarantine::{self, Damaged, set_aside};
+use super::filling::STAYS_BEHIND;
+use super::quarantine::{self, Damaged, ENCODED, set_aside};
 use crate::checkpoint::{OpenBatch, SealedObject};
 use crate::destination::PublishError;
 use crate::error::StreamError;
@@ -37,14 +38,13 @@ pub(super) struct Mended {
 }
 
 /// Records in each extent of the object that a batch makes; none where an extent is no block, or a row of
-/// before does not say how many are in it.
+/// before does not say how many are in it. A block that was damaged before it was encoded has no extent.
 pub(super) fn counts(row: &OpenBatch) -> Vec<u64> {
-    let counts = row
-        .blocks
-        .iter()
-        .map(|block| block.records.unwrap_or_default());
+    let blocks = row.blocks.iter();
+    let blocks: Vec<_> = blocks.filter(|block| !block.extents.is_empty()).collect();
+    let counts = blocks.iter().map(|block| block.records.unwrap_or_default());
     let counts: Vec<u64> = counts.collect();
-    let are_blocks = row.blocks.iter().all(|block| block.extents.len() == 1);
+    let are_blocks = blocks.iter().all(|block| block.extents.len() == 1);
     if are_blocks && counts.iter().sum::<u64>() == row.records {
         counts
     } else {
@@ -140,7 +140,7 @@ impl Mending<'_> {
         cause: io::Error,
     ) -> io::Result<()> {
         let id = self.object.id;
-        let aside = set_aside(id, "encoded", records, extents, &[], cause, self.spool)?;
+        let aside = set_aside(id, ENCODED, records, extents, &[], cause, self.spool)?;
         self.damaged.push(aside);
         Ok(())
     }
@@ -310,7 +310,7 @@ impl Pipeline {
                 && mended.object.upload_id.is_none()
                 && let Err(error) = destination.abort_upload(&key, &upload_id).await
             {
-                tracing::warn!(key, upload_id, %error, "an upload that is no longer needed stays behind");
+                tracing::warn!(key, upload_id, %error, "{STAYS_BEHIND}");
             }
             let _ = events.send(Event::Mended(id, Box::new(mended)));
         });

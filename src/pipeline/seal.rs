@@ -117,6 +117,9 @@ impl Pipeline {
             return;
         };
         if entry.batch.records == 0 {
+            if self.give_up_upload(id) {
+                return;
+            }
             // Nothing fitted: there is no object, only the failed records elsewhere.
             let blocks = self.table.remove(id).map(|entry| entry.batch.blocks);
             let blocks = blocks.into_iter().flatten();

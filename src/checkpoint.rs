@@ -17,5 +17,5 @@ pub const MIRROR: &str = "checkpoint.mirror";
 
 use formats::FormatRow;
 pub use formats::format_hash;
-pub use rows::{Lane, OpenBatch, SealedObject, SpooledBlock, Target};
-pub use store::{Commit, NamedUpload, Recovered, Store, StoreError};
+pub use rows::{Lane, NamedUpload, OpenBatch, SealedObject, SpooledBlock, Target};
+pub use store::{Commit, Recovered, Store, StoreError};

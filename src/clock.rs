@@ -88,6 +88,12 @@ impl Moment {
         let passed_ms = later.0.saturating_sub(self.0);
         Duration::from_millis(u64::try_from(passed_ms).unwrap_or(0))
     }
+
+    /// So much earlier.
+    #[must_use]
+    pub fn before(self, by: Duration) -> Self {
+        Self(self.0.saturating_sub(ms(by)))
+    }
 }
 
 fn ms(time: Duration) -> i64 {

@@ -11,10 +11,11 @@ mod torn;
 
 use std::fmt::Debug;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use around::read_around;
+pub use around::{is_lost, read_around};
 pub use host::HostDisk;
 pub use reserve::{DISK_IS_FULL, Reserve, Shortage};
 #[cfg(feature = "failpoints")]
@@ -70,6 +71,10 @@ pub trait DiskFile: Send + Sync + Debug {
     fn allocate(&self, len: u64) -> io::Result<()>;
     /// Length in bytes.
     fn len(&self) -> io::Result<u64>;
+    /// Lets go of what memory holds of a range, as far as it can, so that the disk is asked for it.
+    fn forget(&self, _range: &Range<u64>) {}
+    /// Some of the other files in its folder and in the one above, whatever they are, open.
+    fn neighbours(&self) -> io::Result<Vec<Arc<dyn DiskFile>>>;
     /// Whether the file is empty.
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)

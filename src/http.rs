@@ -35,6 +35,7 @@ pub(crate) mod tests;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -150,6 +151,8 @@ pub struct ApiState {
     metrics: Arc<Metrics>,
     limits: Limits,
     bodies: Arc<bodies::Bodies>,
+    /// Whether all streams have been told of somebody turned away since the last was let in.
+    told_all: AtomicBool,
     hosts: strangers::Hosts,
 }
 
@@ -173,6 +176,7 @@ impl ApiState {
             metrics,
             limits,
             bodies,
+            told_all: AtomicBool::new(false),
             hosts: strangers::Hosts::new(Vec::new()),
         }
     }
@@ -213,8 +217,24 @@ impl ApiState {
             stream.metrics.turned_away.add(1);
             // Who gave way was slow, or had the most: that may be one client's own doing.
             if is_busy {
-                intake.turned_away(&error.to_string());
+                let is_own = name.is_some();
+                intake.turned_away(&error.to_string(), self.limits.body_wait, is_own);
             }
+        }
+        if is_busy && name.is_none() {
+            self.told_all.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// A body is read whole. If streams were told of somebody turned away who may not have been theirs, that is
+    /// over.
+    fn let_in(&self) {
+        if self.told_all.load(Ordering::Relaxed) && self.told_all.swap(false, Ordering::Relaxed) {
+            let intakes = self
+                .streams
+                .values()
+                .filter_map(|stream| stream.intake.as_ref());
+            intakes.for_each(|intake| intake.let_in());
         }
     }
 

@@ -36,7 +36,7 @@ use crate::position::Sequence;
 use crate::source::direct_put::{Accepted, Appending, Intake, PutBatch, Refused};
 pub use peek::{Held, Unread, peek};
 pub use reader::JournalReader;
-pub use salvage::{incarnation, salvage};
+pub use salvage::{Salvaged, incarnation, salvage};
 
 use queue::Request;
 use recovery::Recovered;

@@ -1,4 +1,5 @@
-//! `firehose`: a delivery daemon. See `ARCHITECTURE.md` for the house and the life of a record.
+//! `firehose`: a delivery daemon. See `ARCHITECTURE.md` for the house, and
+//! `docs/src/design/record.md` for the life of a record.
 //!
 //! Reading order: `protocol` (exactly once), `pipeline` (one delivery stream), then the stages top to bottom, then the
 //! ground floor.

@@ -398,6 +398,7 @@ impl Pipeline {
         self.around.status.set_state(State::Running);
         self.protocol.claimed();
         self.destination = Some(destination);
+        self.give_up_uploads();
         self.tell_of_stranded();
     }
 
@@ -485,8 +486,7 @@ fn state_error(action: &'static str, error: &std::io::Error) -> StreamError {
     if error.kind() == std::io::ErrorKind::InvalidData {
         return StreamError::LoudStop {
             cause: format!("{action}: {error}"),
-            advice: "the disk under state_dir has damaged spooled records: see to the disk; \
-                     `firehose state discard` gives up what is not delivered"
+            advice: "see to the disk, move what fills the stream's `quarantine` (1000 files) elsewhere, and restart"
                 .into(),
         };
     }

@@ -5,21 +5,23 @@
 //! CRC-64/NVME of its bytes, checked at each reading, by which one flipped bit is put right; sums of extents
 //! combine into the checksum of an object.
 
+mod quarantine;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::buffer::Buffer;
-use crate::disk::{Disk, DiskFile, Open, read_around};
+use crate::disk::{Disk, DiskFile, Open, is_lost, read_around};
 use crate::extent::{self, Extent};
+use quarantine::Quarantine;
+pub use quarantine::UNFINISHED;
 
 /// A new file is begun when the newest one has reached this size. Each is kept open.
 pub(crate) const FILE_BYTES_MAX: u64 = 64 << 20;
 /// The newest file is removed, too, when nothing in it is alive and it has reached this size.
 const FILE_BYTES_MIN: u64 = 4 << 20;
-/// Damaged blocks that are set aside; more than that are a disk that should not be used.
-const QUARANTINED_MAX: usize = 1000;
 /// So many extents with a flipped bit are remembered, so that each is told once.
 const FLIPPED_MAX: usize = 1000;
 /// Small pieces are gathered into writes of about this size.
@@ -31,7 +33,7 @@ pub struct Spool {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
     /// Where damaged bytes are set aside; `None`: they are a fault of the whole.
-    quarantine: Option<PathBuf>,
+    quarantine: Option<Quarantine>,
     inner: Mutex<Inner>,
     flipped: Mutex<Flipped>,
 }
@@ -150,50 +152,6 @@ impl Spool {
         })
     }
 
-    /// Bytes that turn out damaged may be set aside in `dir` of the disk.
-    #[must_use]
-    pub fn with_quarantine(mut self, dir: PathBuf) -> Self {
-        self.quarantine = Some(dir);
-        self
-    }
-
-    /// Writes what can be read of some extents, and `rest` behind it, to a file that nothing removes,
-    /// durably. Returns its path; `None`: there is no place for it, or so much has gone there that it is
-    /// the disk's fault. Fails where all of it can be read after all.
-    pub fn set_aside(
-        &self,
-        name: &str,
-        extents: &[Extent],
-        rest: &[u8],
-    ) -> io::Result<Option<PathBuf>> {
-        let Some(dir) = &self.quarantine else {
-            return Ok(None);
-        };
-        self.disk.create_dir_all(dir)?;
-        if self.disk.list(dir)?.len() >= QUARANTINED_MAX {
-            return Ok(None);
-        }
-        let path = dir.join(name);
-        let file = self.disk.open(&path, Open::OrCreate)?;
-        let (mut end, mut is_damaged) = (0, false);
-        for extent in extents {
-            let mut bytes = vec![0; extent.len as usize];
-            read_around(&*self.file_of(extent)?, &mut bytes, extent.offset)?;
-            is_damaged |= crc_fast::crc64_nvme(&bytes) != extent.crc64;
-            file.write_all_at(&bytes, end)?;
-            end += u64::from(extent.len);
-        }
-        if !is_damaged {
-            self.disk.remove(&path)?;
-            let message = format!("{name}: what was found damaged can be read again");
-            return Err(io::Error::other(message));
-        }
-        file.write_all_at(rest, end)?;
-        file.sync_data()?;
-        self.disk.sync_dir(dir)?;
-        Ok(Some(path))
-    }
-
     /// Appends `pieces` in order and tells where they lie. They are durable after [`Spool::sync`]
     /// and live until [`Spool::free`]. After an error the pieces count as never written.
     pub fn append(&self, pieces: &[&[u8]]) -> io::Result<Vec<Extent>> {
@@ -203,6 +161,8 @@ impl Spool {
             let (file, number, start, count) = self.reserve(rest)?;
             let (now, later) = rest.split_at(count);
             write_run(&*file, number, start, now, &mut extents)?;
+            // Not before: a sync that has come meanwhile may have missed it.
+            self.lock().dirty.insert(number);
             rest = later;
         }
         Ok(extents)
@@ -350,7 +310,6 @@ impl Spool {
             Some(number) if !inner.files.get(&number).is_none_or(full) => number,
             _ => self.begin_file(&mut inner)?,
         };
-        inner.dirty.insert(number);
         let spool_file = inner
             .files
             .get_mut(&number)
@@ -393,29 +352,40 @@ impl Spool {
 }
 
 /// What the spool in `dir` of `disk` has of an extent, whether it is open or not: zeros where the file is
-/// gone or ends, or a sector cannot be read, and a flipped bit put right. The second says what is wrong with it.
+/// gone or ends, or the disk does not give it, and a flipped bit put right. The second says what is wrong with it.
 pub fn salvage(
     disk: &dyn Disk,
     dir: &Path,
     extent: Extent,
 ) -> io::Result<(Vec<u8>, Option<String>)> {
     let (name, mut bytes) = (file_name(extent.file), vec![0; extent.len as usize]);
-    let path = dir.join(&name);
-    let file = match disk.open(&path, Open::Existing) {
+    match read_there(disk, &dir.join(&name), &mut bytes, extent.offset) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Ok((bytes, Some(format!("{name} is gone"))));
         }
-        file => file?,
-    };
-    let there = file.len()?.saturating_sub(extent.offset);
-    let there = usize::try_from(there)
-        .unwrap_or(bytes.len())
-        .min(bytes.len());
-    read_around(&*file, &mut bytes[..there], extent.offset)?;
+        Err(error) if is_lost(&error) => {
+            bytes.fill(0);
+            let offset = extent.offset;
+            let wrong = format!("{name} cannot be read at {offset}: {error}");
+            return Ok((bytes, Some(wrong)));
+        }
+        read => read?,
+    }
     let is_whole = crc_fast::crc64_nvme(&bytes) == extent.crc64
         || extent::put_right(&mut bytes, extent.crc64).is_some();
     let wrong = (!is_whole).then(|| format!("{name} is damaged at {}", extent.offset));
     Ok((bytes, wrong))
+}
+
+/// Reads what a file has from `offset` on.
+fn read_there(disk: &dyn Disk, path: &Path, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+    let file = disk.open(path, Open::Existing)?;
+    let there = file.len()?.saturating_sub(offset);
+    let there = usize::try_from(there)
+        .unwrap_or(bytes.len())
+        .min(bytes.len());
+    read_around(&*file, &mut bytes[..there], offset)?;
+    Ok(())
 }
 
 fn file_name(number: u32) -> String {

@@ -39,8 +39,8 @@ pub use engine::{Compiler, EndsCompiling, Engine};
 pub use fault::Cause;
 pub use module::{About, LoadError, Module};
 pub use observer::{LogSink, Observer};
-use run::Slot;
 pub use run::Verdict;
+use run::{Replaced, Slot};
 
 /// A piece of a chunk ends when so many bytes have come out of it…
 const PIECE_BYTES: usize = 4 << 20;
@@ -123,6 +123,13 @@ impl Chain {
         &self.modules
     }
 
+    /// Others have taken the place of its modules: what waits for one of them is given back.
+    fn replace(&self) {
+        for module in &self.modules {
+            module.replace();
+        }
+    }
+
     fn expansion_max(&self) -> usize {
         let outputs = self.modules.iter().map(Module::output_limit);
         outputs.fold(EXPANSION_BYTES, usize::max)
@@ -164,7 +171,7 @@ impl Workshop {
     }
 
     /// Takes the records of `chunk` in `range` through all modules, until the piece is large enough or
-    /// they end.
+    /// they end. Where the modules were replaced it may end sooner, and have no record.
     pub fn work(&mut self, chunk: &Chunk, range: Range<usize>) -> Piece {
         self.work_into(Out::of(chunk, range.start, None), chunk, range)
     }
@@ -197,7 +204,11 @@ impl Workshop {
             let next = chunk.iter_from(end).take(last - end);
             let ahead: Vec<Record<'_>> = next.take(run::CALL_RECORDS).collect();
             let records = &ahead[..run::call_len(first, &ahead)];
-            self.feed_or_single_out(&chain, records, &mut out);
+            let mark = out.mark();
+            if let Err(Replaced) = self.feed_or_single_out(&chain, records, &mut out) {
+                out.back_to(mark);
+                break;
+            }
             end += records.len();
         }
         Piece {
@@ -217,7 +228,8 @@ impl Workshop {
         let mut rest = records.as_slice();
         while !rest.is_empty() {
             let (call, after) = rest.split_at(run::call_len(module, rest));
-            run::run(module, slot, call, &mut verdicts);
+            // Whoever goes by steps replaces no modules.
+            let (Ok(()) | Err(Replaced)) = run::run(module, slot, call, &mut verdicts);
             rest = after;
         }
         verdicts
@@ -225,17 +237,24 @@ impl Workshop {
 
     /// Feeds records to the chain; if more comes out of them than may, one by one, and then the
     /// record of which too much comes fails.
-    fn feed_or_single_out(&mut self, chain: &Chain, records: &[Record<'_>], out: &mut Out<'_>) {
-        let Err(Expanded { module }) = self.feed_within(chain, records, out) else {
-            return;
+    fn feed_or_single_out(
+        &mut self,
+        chain: &Chain,
+        records: &[Record<'_>],
+        out: &mut Out<'_>,
+    ) -> Result<(), Replaced> {
+        let module = match self.feed_within(chain, records, out) {
+            Ok(()) => return Ok(()),
+            Err(Halted::Replaced) => return Err(Replaced),
+            Err(Halted::Expanded { module }) => module,
         };
         if let [record] = records {
             let failure = fault::expansion(chain.modules[module].name(), chain.expansion_max());
-            return out.fail(record, failure, 1);
+            out.fail(record, failure, 1);
+            return Ok(());
         }
-        for record in records {
-            self.feed_or_single_out(chain, std::slice::from_ref(record), out);
-        }
+        let mut each = records.iter().map(std::slice::from_ref);
+        each.try_for_each(|record| self.feed_or_single_out(chain, record, out))
     }
 
     /// Feeds records to the chain, or leaves `out` as it was.
@@ -244,7 +263,7 @@ impl Workshop {
         chain: &Chain,
         records: &[Record<'_>],
         out: &mut Out<'_>,
-    ) -> Result<(), Expanded> {
+    ) -> Result<(), Halted> {
         self.numbers.fill(Numbers::default());
         let mark = out.mark();
         out.limit = out.bytes() + chain.expansion_max();
@@ -261,7 +280,7 @@ impl Workshop {
         stage: usize,
         records: &[Record<'_>],
         out: &mut Out<'_>,
-    ) -> Result<(), Expanded> {
+    ) -> Result<(), Halted> {
         let module = &chain.modules[stage];
         let is_last = stage + 1 == chain.modules.len();
         let mut rest = records;
@@ -269,7 +288,7 @@ impl Workshop {
         while !rest.is_empty() {
             let (call, after) = rest.split_at(run::call_len(module, rest));
             rest = after;
-            run::run(module, &mut self.slots[stage], call, &mut verdicts);
+            run::run(module, &mut self.slots[stage], call, &mut verdicts)?;
             let mut between = ChunkBuilder::with_room(call.len(), 0);
             for (record, verdict) in call.iter().zip(verdicts.drain(..)) {
                 if let Some(watch) = &mut out.watch {
@@ -295,7 +314,7 @@ impl Workshop {
                 }
             }
             if out.bytes() > out.limit {
-                return Err(Expanded { module: stage });
+                return Err(Halted::Expanded { module: stage });
             }
             if !is_last {
                 let between = between.finish();
@@ -307,9 +326,19 @@ impl Workshop {
     }
 }
 
-/// More came out than may.
-struct Expanded {
-    module: usize,
+/// Why records are not through all modules.
+enum Halted {
+    /// More came out of this one than may.
+    Expanded {
+        module: usize,
+    },
+    Replaced,
+}
+
+impl From<Replaced> for Halted {
+    fn from(_: Replaced) -> Self {
+        Self::Replaced
+    }
 }
 
 /// Numbers the outputs of each source record at one stage: they come in order.

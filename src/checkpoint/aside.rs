@@ -60,7 +60,7 @@ impl Aside {
 
     /// The folder of its bytes, below the stream's directory.
     pub fn folder(&self) -> PathBuf {
-        Path::new(ASIDE).join(self.object.id.to_string())
+        folder_of(self.object.id)
     }
 
     /// The file with its bytes, below the stream's directory.
@@ -91,7 +91,8 @@ impl Aside {
     }
 }
 
-/// Gives each file the name that is true, durably, by what the state holds: nobody may change it meanwhile.
+/// Gives each file the name that is true, durably, by what the state holds, and removes what is left of objects that
+/// are in it again: nobody may change the state meanwhile.
 pub fn settle<'a>(
     disk: &dyn Disk,
     sealed: impl IntoIterator<Item = &'a SealedObject>,
@@ -101,19 +102,39 @@ pub fn settle<'a>(
         return Ok(());
     }
     let sealed: HashSet<Uuid> = sealed.into_iter().map(|object| object.id).collect();
+    let (mut aside, mut back) = (HashSet::new(), HashSet::new());
     let mut has_changed = false;
-    for (id, is_moving) in names {
-        let now = if is_moving { MOVING } else { TOLD };
-        let then = if sealed.contains(&id) { PUT_BACK } else { TOLD };
+    for (id, now) in names {
+        let is_back = now == PUT_BACK || sealed.contains(&id);
+        let then = if is_back { PUT_BACK } else { TOLD };
         if now != then {
             disk.rename(&told_of(id, now), &told_of(id, then))?;
             has_changed = true;
         }
+        let place = if is_back { &mut back } else { &mut aside };
+        place.insert(id);
     }
     if has_changed {
         disk.sync_dir(Path::new(ASIDE))?;
     }
-    Ok(())
+    remove(disk, &back, &aside)
+}
+
+/// Removes what is left of objects that have come back, durably: the spool has their bytes, or had them until they
+/// were published. One that was moved aside again since keeps its own.
+fn remove(disk: &dyn Disk, back: &HashSet<Uuid>, aside: &HashSet<Uuid>) -> io::Result<()> {
+    if back.is_empty() {
+        return Ok(());
+    }
+    for id in back.difference(aside) {
+        disk.remove_dir_all(&folder_of(*id))?;
+    }
+    // Whoever finds one of these names looks for the bytes.
+    disk.sync_dir(Path::new(ASIDE))?;
+    for id in back {
+        disk.remove(&told_of(*id, PUT_BACK))?;
+    }
+    disk.sync_dir(Path::new(ASIDE))
 }
 
 /// The objects that are moved aside, in no order, told without changing anything: none that `sealed` has.
@@ -123,9 +144,9 @@ pub fn list(
 ) -> io::Result<Vec<Result<Aside, Unreadable>>> {
     let sealed: HashSet<Uuid> = sealed.iter().map(|object| object.id).collect();
     let names = names(disk)?.into_iter();
-    let aside = names.filter(|(id, _)| !sealed.contains(id));
-    let read = aside.map(|(id, is_moving)| {
-        let path = told_of(id, if is_moving { MOVING } else { TOLD });
+    let aside = names.filter(|(id, now)| *now != PUT_BACK && !sealed.contains(id));
+    let read = aside.map(|(id, now)| {
+        let path = told_of(id, now);
         let read = read_whole(disk, &path);
         let aside = read.and_then(|told| serde_json::from_slice(&told).map_err(io::Error::other));
         aside.map_err(|error| Unreadable { path, error })
@@ -133,18 +154,24 @@ pub fn list(
     Ok(read.collect())
 }
 
-/// The objects of which a file says that they are moved aside, or on the way.
-fn names(disk: &dyn Disk) -> io::Result<Vec<(Uuid, bool)>> {
+/// The files that tell of an object, each by how its name ends.
+fn names(disk: &dyn Disk) -> io::Result<Vec<(Uuid, &'static str)>> {
     let names = match disk.list(Path::new(ASIDE)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         names => names?,
     };
     let told = names.iter().filter_map(|name| {
         let (id, extension) = name.rsplit_once('.')?;
-        let is_moving = extension == MOVING;
-        (is_moving || extension == TOLD).then_some((Uuid::try_parse(id).ok()?, is_moving))
+        let known = [TOLD, MOVING, PUT_BACK];
+        let known = known.into_iter().find(|known| *known == extension)?;
+        Some((Uuid::try_parse(id).ok()?, known))
     });
     Ok(told.collect())
+}
+
+/// The folder of an object's bytes.
+fn folder_of(id: Uuid) -> PathBuf {
+    Path::new(ASIDE).join(id.to_string())
 }
 
 /// The file that tells of an object.

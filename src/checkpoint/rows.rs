@@ -90,11 +90,13 @@ impl OpenBatch {
     }
 
     /// Records in each extent of the object; none where an extent is no block, or a row of before does not
-    /// say how many are in it.
+    /// say how many are in it. A block that was damaged before it was encoded has no extent.
     fn counts(&self) -> Vec<u64> {
-        let counts = self.blocks.iter().map(|block| block.records);
-        let counts: Vec<u64> = counts.map(Option::unwrap_or_default).collect();
-        let are_blocks = self.blocks.iter().all(|block| block.extents.len() == 1);
+        let blocks = self.blocks.iter();
+        let blocks: Vec<_> = blocks.filter(|block| !block.extents.is_empty()).collect();
+        let counts = blocks.iter().map(|block| block.records.unwrap_or_default());
+        let counts: Vec<u64> = counts.collect();
+        let are_blocks = blocks.iter().all(|block| block.extents.len() == 1);
         if are_blocks && counts.iter().sum::<u64>() == self.records {
             counts
         } else {
@@ -178,4 +180,26 @@ pub struct SealedObject {
     /// Multipart upload that was begun for it.
     #[serde(default)]
     pub upload_id: Option<String>,
+}
+
+/// A multipart upload that a checkpoint names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedUpload {
+    /// The store, as a [`super::Target`] names it.
+    pub store: String,
+    /// Key of the object it was begun for.
+    pub key: String,
+    /// Its id.
+    pub upload_id: String,
+}
+
+impl NamedUpload {
+    /// The upload that an object's row names.
+    pub fn of(object: &SealedObject) -> Option<Self> {
+        Some(Self {
+            store: object.target.store.clone(),
+            key: object.target.key.clone(),
+            upload_id: object.upload_id.clone()?,
+        })
+    }
 }

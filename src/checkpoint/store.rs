@@ -19,7 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::{FormatRow, OpenBatch, SealedObject};
+use super::{FormatRow, NamedUpload, OpenBatch, SealedObject};
 use crate::config::FormatSettings;
 use crate::disk::{self, Disk};
 use crate::extent::Extent;
@@ -36,7 +36,7 @@ const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 const OPEN: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("open");
 /// [`SealedObject`] by object id.
 const SEALED: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("sealed");
-/// [`FormatRow`] by hash, for as long as a row names them.
+/// [`FormatRow`] by hash. None is ever removed: an object that was moved aside may name it when it comes back.
 const FORMATS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("formats");
 /// Ranges of the journal that were lost to damage: first to last sequence number.
 const MISSING: TableDefinition<'_, u64, u64> = TableDefinition::new("missing");
@@ -150,17 +150,6 @@ pub struct Recovered {
     pub missing: Vec<(Sequence, Sequence)>,
     /// What was wrong with one copy, and is mended from the other when the store is opened.
     pub damaged: Vec<String>,
-}
-
-/// A multipart upload that a checkpoint names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NamedUpload {
-    /// The store, as a [`super::Target`] names it.
-    pub store: String,
-    /// Key of the object it was begun for.
-    pub key: String,
-    /// Its id.
-    pub upload_id: String,
 }
 
 impl Recovered {

@@ -136,7 +136,7 @@ Send your own:
 or lines of a file or of standard input, and hear what fails:
   echo '{EVENT}' |
     firehose put {STREAM} --url http://{address}
-AWS SDKs and the AWS CLI find Amazon Data Firehose's API at http://{address}; the README has examples.
+AWS SDKs and the AWS CLI find Amazon Data Firehose's API at http://{address}; docs/src/sending.md has examples.
 
 Ctrl-C stops and delivers what is left. What lands:"
     )?;

@@ -1,6 +1,7 @@
 //! The door of a stream: stays where it is while the journal behind it is opened anew.
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use crate::disk::{DISK_IS_FULL, Shortage};
 use crate::journal::Journal;
@@ -110,9 +111,14 @@ impl Intake for Door {
         })
     }
 
-    fn turned_away(&self, why: &str) {
+    fn turned_away(&self, why: &str, waited: Duration, is_own: bool) {
         let refusals = self.status.refusals();
-        self.tell(refusals.turned_away(why.to_owned(), self.status.patience()));
+        let patience = self.status.patience();
+        self.tell(refusals.turned_away(why.to_owned(), waited, is_own, patience));
+    }
+
+    fn let_in(&self) {
+        self.status.refusals().let_in();
     }
 }
 

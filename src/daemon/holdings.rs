@@ -16,6 +16,7 @@ use crate::disk::{Disk, HostDisk};
 use crate::journal::{self, Held, Known, MissingRange};
 use crate::pipeline::{Observation, QUARANTINE_DIR, Status};
 use crate::shard::{ShardId, ShardState, SourceName};
+use crate::spool::UNFINISHED;
 
 /// The journal's directory.
 const JOURNAL: &str = "journal";
@@ -71,7 +72,10 @@ impl Beside {
     fn of(disk: &dyn Disk, sealed: &[SealedObject]) -> io::Result<Self> {
         let blocks = match disk.list(Path::new(QUARANTINE_DIR)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
-            blocks => blocks?.len(),
+            blocks => {
+                let blocks = blocks?;
+                blocks.iter().filter(|name| *name != UNFINISHED).count()
+            }
         };
         let objects = aside::list(disk, sealed)?;
         Ok(Self { objects, blocks })

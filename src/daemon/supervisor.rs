@@ -117,6 +117,11 @@ impl Supervisor {
                 Loaded::Refused(error) => {
                     has_stopped = true;
                     self.stop_loudly(error.to_string(), error.advice());
+                    if error.passes {
+                        // No person need see to it.
+                        self.door.shut(error.to_string());
+                    }
+                    self.see_to_room(error.wants_room()).await;
                     self.show_what_waits().await;
                 }
                 Loaded::NotYet => {}
@@ -135,6 +140,27 @@ impl Supervisor {
             self.stall("the stream is starting".to_owned());
         }
         true
+    }
+
+    /// What has filled the disk may be the stream's own journal, which is read when its modules are there: where
+    /// they want room, the reserve is theirs. They are tried again by themselves.
+    async fn see_to_room(&self, wanted: bool) {
+        let reserve = Arc::clone(&self.around.reserve);
+        if !wanted && !reserve.is_given_up() {
+            return;
+        }
+        let stream = self.settings.name.clone();
+        let seeing = move || {
+            // Nobody has looked yet whether there is one, or it was given up for the try before.
+            let kept = reserve.keep();
+            if wanted && reserve.give_up() {
+                tracing::info!(stream, "the reserve is given up for the stream's modules");
+            } else if let Err(error) = kept {
+                tracing::debug!(stream, %error, "the disk has no room for a reserve");
+            }
+        };
+        // A panic there has given up nothing.
+        let _ = tokio::task::spawn_blocking(seeing).await;
     }
 
     async fn run_shared(&self, shared: Arc<SharedStream>, stop: CancellationToken) -> bool {

@@ -3,13 +3,15 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
+use std::num::NonZeroU64;
+use std::ops::Range;
 use std::os::unix::fs::{
-    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+    DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Disk, DiskFile, Open};
+use super::{Disk, DiskFile, Open, is_lost};
 
 /// Modes of what is made.
 const FILE: u32 = 0o600;
@@ -54,7 +56,9 @@ impl Disk for HostDisk {
             Open::New => options.create_new(true),
             Open::OrCreate => options.create(true).truncate(false),
         };
-        Ok(Arc::new(options.open(self.root.join(path))?))
+        let path = self.root.join(path);
+        let file = options.open(&path)?;
+        Ok(Arc::new(HostFile { file, path }))
     }
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
@@ -109,35 +113,76 @@ impl Disk for HostDisk {
     }
 }
 
-impl DiskFile for File {
+/// Files of a folder that are asked at most whether the disk is there.
+const NEIGHBOURS_MAX: usize = 8;
+
+/// An open file of a [`HostDisk`], or beside one.
+#[derive(Debug)]
+struct HostFile {
+    file: File,
+    path: PathBuf,
+}
+
+impl DiskFile for HostFile {
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        std::os::unix::fs::FileExt::read_exact_at(self, buffer, offset)
+        self.file.read_exact_at(buffer, offset)
     }
 
     fn write_all_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
-        std::os::unix::fs::FileExt::write_all_at(self, data, offset)
+        self.file.write_all_at(data, offset)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        File::sync_data(self)
+        self.file.sync_data()
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        File::set_len(self, len)
+        self.file.set_len(len)
     }
 
     fn allocate(&self, len: u64) -> io::Result<()> {
         use rustix::fs::{FallocateFlags, fallocate};
         use rustix::io::Errno;
-        match fallocate(self, FallocateFlags::empty(), 0, len) {
+        match fallocate(&self.file, FallocateFlags::empty(), 0, len) {
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
             result => return Ok(result?),
         }
-        write_zeros(self, len)
+        write_zeros(&self.file, len)
     }
 
     fn len(&self) -> io::Result<u64> {
-        Ok(self.metadata()?.len())
+        Ok(self.file.metadata()?.len())
+    }
+
+    fn forget(&self, range: &Range<u64>) {
+        use rustix::fs::{Advice, fadvise};
+        let len = NonZeroU64::new(range.end.saturating_sub(range.start));
+        // What it does not do is not missed: then memory answers for the disk.
+        let _ = fadvise(&self.file, range.start, len, Advice::DontNeed);
+    }
+
+    fn neighbours(&self) -> io::Result<Vec<Arc<dyn DiskFile>>> {
+        let (mut found, mut lost) = (Vec::<Arc<dyn DiskFile>>::new(), None);
+        for folder in self.path.ancestors().skip(1).take(2) {
+            let mut left = NEIGHBOURS_MAX;
+            for entry in std::fs::read_dir(folder)? {
+                let entry = entry?;
+                let path = entry.path();
+                if left == 0 || path == self.path || !entry.file_type()?.is_file() {
+                    continue;
+                }
+                match File::open(&path) {
+                    Ok(file) => found.push(Arc::new(Self { file, path })),
+                    Err(error) if is_lost(&error) => lost = Some(error),
+                    Err(_) => continue,
+                }
+                left -= 1;
+            }
+        }
+        match lost {
+            Some(error) if found.is_empty() => Err(error),
+            _ => Ok(found),
+        }
     }
 }
 
@@ -145,7 +190,7 @@ impl DiskFile for File {
 /// that are written have blocks.
 fn write_zeros(file: &File, len: u64) -> io::Result<()> {
     let zeros = vec![0; 1 << 20];
-    let mut end = DiskFile::len(file)?;
+    let mut end = file.metadata()?.len();
     while end < len {
         let rest = usize::try_from(len - end).unwrap_or(zeros.len());
         let piece = &zeros[..rest.min(zeros.len())];
@@ -167,17 +212,43 @@ mod tests {
         let len = (2 << 20) + 5;
         file.write_all_at(b"content", 0).unwrap();
         write_zeros(&file, len).unwrap();
-        assert_eq!(DiskFile::len(&file).unwrap(), len);
+        assert_eq!(file.metadata().unwrap().len(), len);
         assert!(
             file.metadata().unwrap().blocks() * 512 >= len,
             "blocks are there"
         );
         let mut bytes = vec![1; usize::try_from(len).unwrap()];
-        DiskFile::read_exact_at(&file, &mut bytes, 0).unwrap();
+        file.read_exact_at(&mut bytes, 0).unwrap();
         assert!(bytes.starts_with(b"content"));
         assert!(bytes[7..].iter().all(|byte| *byte == 0));
         // It is long enough already.
         write_zeros(&file, 3).unwrap();
-        assert_eq!(DiskFile::len(&file).unwrap(), len);
+        assert_eq!(file.metadata().unwrap().len(), len);
+    }
+
+    #[test]
+    fn the_neighbours_of_a_file_are_the_files_beside_it_and_above() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = HostDisk::new(dir.path()).unwrap();
+        disk.create_dir_all(Path::new("spool/deeper")).unwrap();
+        for name in ["store", "spool/0", "spool/1", "spool/deeper/2"] {
+            let file = disk.open(Path::new(name), Open::New).unwrap();
+            file.write_all_at(name.as_bytes(), 0).unwrap();
+        }
+        let neighbours = |name: &str| {
+            let file = disk.open(Path::new(name), Open::Existing).unwrap();
+            let found = file.neighbours().unwrap();
+            let read = found.iter().map(|file| {
+                file.forget(&(0..file.len().unwrap()));
+                let mut bytes = vec![0; usize::try_from(file.len().unwrap()).unwrap()];
+                file.read_exact_at(&mut bytes, 0).unwrap();
+                String::from_utf8(bytes).unwrap()
+            });
+            let mut read: Vec<String> = read.collect();
+            read.sort();
+            read
+        };
+        assert_eq!(neighbours("spool/0"), ["spool/1", "store"]);
+        assert_eq!(neighbours("spool/deeper/2"), ["spool/0", "spool/1"]);
     }
 }

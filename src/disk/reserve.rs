@@ -89,6 +89,17 @@ impl Reserve {
         *self.lock() == Kept::GivenUp
     }
 
+    /// Bytes that may be written for good, so that there is still room for the reserve to be made, or to be made
+    /// again once it was given up.
+    pub fn room_beside(&self) -> io::Result<u64> {
+        let room = self.disk.room()?;
+        if *self.lock() == Kept::Retired {
+            return Ok(room);
+        }
+        let bytes = 2 * (self.bytes + self.rewritten_bytes()?);
+        Ok(room.saturating_sub(bytes.saturating_sub(self.found()?)))
+    }
+
     /// Sees to it that the blocks are there. They are made only where the disk has room for them
     /// twice, so that there is room to work with beside them, and the next write does not cost
     /// them again. More are added as the rewritten files grow, where there is room. Blocks on the disk.
@@ -100,19 +111,16 @@ impl Reserve {
             Kept::Held => return self.make(),
             Kept::Unknown | Kept::GivenUp => {}
         }
+        let had = self.found().unwrap_or(0);
         let made = self.make();
-        if made.is_err() {
+        // One that has only not grown is worth as much as before the restart.
+        let is_held = made.is_ok() || *kept == Kept::Unknown && had >= self.bytes;
+        if !is_held {
             // Less than the whole is worth nothing, and would be taken for it.
             self.remove();
         }
-        self.set(
-            &mut kept,
-            if made.is_ok() {
-                Kept::Held
-            } else {
-                Kept::GivenUp
-            },
-        );
+        let now = if is_held { Kept::Held } else { Kept::GivenUp };
+        self.set(&mut kept, now);
         made
     }
 
@@ -137,10 +145,7 @@ impl Reserve {
     fn make(&self) -> io::Result<()> {
         let path = Path::new(NAME);
         let bytes = self.bytes + self.rewritten_bytes()?;
-        let found = match self.disk.open(path, Open::Existing) {
-            Ok(file) => file.len()?,
-            Err(_) => 0,
-        };
+        let found = self.found()?;
         if (bytes..=bytes.saturating_mul(2)).contains(&found) {
             return Ok(());
         }
@@ -152,6 +157,13 @@ impl Reserve {
         let file = self.disk.open(path, Open::OrCreate)?;
         file.allocate(2 * bytes)?;
         file.set_len(bytes)
+    }
+
+    fn found(&self) -> io::Result<u64> {
+        match self.disk.open(Path::new(NAME), Open::Existing) {
+            Ok(file) => file.len(),
+            Err(_) => Ok(0),
+        }
     }
 
     /// Those files have grown by doubling, so this changes seldom.
@@ -215,6 +227,13 @@ mod tests {
         disk.set_capacity(5000);
         assert!(reserve.keep().is_err(), "twice 3000 do not fit");
         assert!(!shortage.is_on(), "what was there is kept");
+        assert_eq!(length(), 1500);
+        let restarted = self::reserve(&disk, &shortage);
+        assert!(restarted.keep().is_err());
+        assert!(
+            !shortage.is_on() && !restarted.is_given_up(),
+            "nor by a restart"
+        );
         assert_eq!(length(), 1500);
         disk.set_capacity(8000);
         reserve.keep().unwrap();

@@ -423,6 +423,16 @@ impl DiskFile for TornFile {
     fn len(&self) -> io::Result<u64> {
         Ok(self.disk.lock().content(self.file)?.len())
     }
+
+    fn neighbours(&self) -> io::Result<Vec<Arc<dyn DiskFile>>> {
+        let state = self.disk.lock();
+        let others = state.names.values().filter(|file| **file != self.file);
+        let open = |file: &u64| {
+            let (disk, file) = (self.disk.clone(), *file);
+            Arc::new(Self { disk, file }) as Arc<dyn DiskFile>
+        };
+        Ok(others.map(open).collect())
+    }
 }
 
 #[cfg(test)]

@@ -243,6 +243,7 @@ async fn perform(state: &ApiState, head: &Parts, body: Body) -> Result<String, A
                 error.into()
             }
         })?;
+    state.let_in();
     let answer = match operation {
         Operation::PutRecord => put::put_record(state, &body).await,
         Operation::PutRecordBatch => put::put_record_batch(state, &body).await,

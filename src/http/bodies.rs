@@ -3,7 +3,8 @@
 //!
 //! A body that needs more than is free waits, and nothing is read of it meanwhile. So that bodies which are
 //! half here cannot wait for each other, a part is kept for one at a time, the one that began first; where that is
-//! not enough for it the youngest give way.
+//! not enough for it the youngest give way. Small bodies, which are over in seconds at any pace that is allowed, have a
+//! part of their own for when the rest is taken: large ones that come for minutes shut nobody else out.
 
 mod ledger;
 mod pressing;
@@ -17,6 +18,8 @@ use ledger::Ledger;
 
 /// What is kept for the one body that may have it, at most: the largest body there is.
 const KEPT_MAX: usize = 16 << 20;
+/// The part for small bodies, which none of the others gets: one in so many.
+const SMALL_PART: usize = 16;
 /// How often it is looked for who is to give way, as long as any body waits.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
@@ -25,25 +28,34 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 pub(super) struct Bodies {
     wait: Duration,
     ledger: Mutex<Ledger>,
+    /// For small bodies, where there is no room here.
+    small: Option<Arc<Bodies>>,
 }
 
 impl Bodies {
     /// Memory of `all` bytes, for which a body waits at most so long.
     pub(super) fn new(all: usize, wait: Duration) -> Arc<Self> {
+        let small = all / SMALL_PART;
+        Self::of(all - small, wait, Some(Self::of(small, wait, None)))
+    }
+
+    fn of(all: usize, wait: Duration, small: Option<Arc<Self>>) -> Arc<Self> {
         Arc::new(Self {
             wait,
             ledger: Mutex::new(Ledger::new(all, KEPT_MAX.min(all / 2))),
+            small,
         })
     }
 
     /// What a body holds that is about to arrive: nothing.
-    pub(super) fn expect(self: &Arc<Self>, visitor: Visitor) -> Hold {
+    pub(super) fn expect(self: &Arc<Self>, visitor: Visitor, is_small: bool) -> Hold {
         let number = self.lock().expect(visitor.clone());
         Hold {
             bodies: Arc::clone(self),
             number,
             visitor,
             bytes: 0,
+            is_small,
         }
     }
 
@@ -78,6 +90,7 @@ pub(super) struct Hold {
     number: u64,
     visitor: Visitor,
     bytes: usize,
+    is_small: bool,
 }
 
 impl Hold {
@@ -85,6 +98,14 @@ impl Hold {
     pub(super) async fn grow_to(&mut self, bytes: usize) -> Result<(), BodyError> {
         if bytes <= self.bytes {
             return Ok(());
+        }
+        if let Some(small) = self.bodies.small.clone().filter(|_| self.is_small) {
+            if self.bodies.lock().grow_at_leisure(self.number, bytes) {
+                self.bytes = bytes;
+                return Ok(());
+            }
+            // What it has here it gives back with that.
+            *self = small.expect(self.visitor.clone(), true);
         }
         let claimed = self.bodies.lock().claim(self.number, bytes);
         if let Some(granted) = claimed {

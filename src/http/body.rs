@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::body::HttpBody as _;
-use axum::http::header::EXPECT;
+use axum::http::header::{CONTENT_ENCODING, EXPECT};
 use axum::http::request::Parts;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
@@ -17,6 +17,9 @@ use super::places::Visitor;
 
 /// What a body brings in each of its steps, for which it has [`Limits::body_pace`](super::Limits::body_pace).
 pub(super) const STEP: usize = 32 << 10;
+/// A body of so many bytes, as it is announced and without an encoding, is small: it is over in [`STEP`]s that can
+/// be counted on a hand.
+const SMALL_MAX: u64 = 2 * STEP as u64;
 /// A body that is refused for its size is still read up to here (and thrown away), because many
 /// clients look for the answer only after they have sent everything.
 const DISCARD_MAX: u64 = 64 << 20;
@@ -80,9 +83,12 @@ impl Frames {
         let visitor = head.extensions.get::<Visitor>().cloned();
         let visitor = visitor.unwrap_or_default();
         let limits = &state.limits;
+        let length = body.size_hint().exact();
+        let is_plain = !head.headers.contains_key(CONTENT_ENCODING);
+        let is_small = is_plain && length.is_some_and(|length| length <= SMALL_MAX);
         Self {
             body,
-            hold: state.bodies.expect(visitor.clone()),
+            hold: state.bodies.expect(visitor.clone(), is_small),
             visitor,
             pace: limits.body_pace,
             total: limits.body_total,

@@ -38,8 +38,8 @@ pub(super) enum ContentError {
     TooManyRecords,
     /// The records of the body are too many texts, in a stream that takes them apart.
     #[error(
-        "the records of the body are more than {REQUEST_RECORDS_MAX} JSON texts, each of which becomes a record \
-         in this stream (`deaggregate`): send them in several requests"
+        "the records of the body are more than {REQUEST_RECORDS_MAX} JSON texts, each of which may become \
+         a record in this stream (`deaggregate`): send them in several requests"
     )]
     TooManyTexts,
     /// The body is no JSON, though it is said to be.

@@ -62,7 +62,11 @@ pub(super) async fn put(
             &ContentError::TooLarge.to_string(),
         );
     }
-    match receive(frames, decoding, kind).await {
+    let received = receive(frames, decoding, kind).await;
+    if received.is_ok() {
+        state.let_in();
+    }
+    match received {
         // What was sent as JSON is one text a record.
         Ok((batches, _hold))
             if kind == Kind::Lines

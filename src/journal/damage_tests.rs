@@ -14,6 +14,7 @@ use crate::disk::{Open, Operation, TornDisk};
 
 mod ends;
 mod every_byte;
+mod salvaged;
 mod sectors;
 
 const SEGMENT_BYTES: u64 = 8 << 10;

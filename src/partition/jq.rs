@@ -7,8 +7,8 @@
 //!
 //! Queries do what they do in jq 1.6: where jaq's library differs, definitions of ours
 //! (`definitions.jq`) and natives ([`natives`]) stand in for it; where its language does, a query is
-//! written anew in terms that mean the same to both ([`rewrite`]). The README's section on jq lists
-//! what differs still, and the differential tests allow nothing else.
+//! written anew in terms that mean the same to both ([`rewrite`]). `docs/src/jq.md` lists what
+//! differs still, and the differential tests allow nothing else.
 
 mod guard;
 mod matcher;

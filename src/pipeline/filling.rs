@@ -17,6 +17,8 @@ use crate::failpoint;
 use crate::protocol::{Fill, Filled, Named};
 use crate::retry;
 
+/// An upload was not aborted.
+pub(super) const STAYS_BEHIND: &str = "an upload that is no longer needed stays behind";
 /// Batches with requests of their uploads under way at the same time.
 const IN_FLIGHT_MAX: usize = 4;
 
@@ -87,6 +89,47 @@ impl Pipeline {
             };
             let _ = events.send(Event::Filled(id, result));
         });
+    }
+
+    /// Aborts the upload of a batch that makes no object, before a checkpoint forgets both. False: there is none
+    /// that can be aborted.
+    pub(super) fn give_up_upload(&mut self, id: Uuid) -> bool {
+        let (Some(entry), Some(upload_id)) = (self.table.get(id), self.protocol.upload(id)) else {
+            return false;
+        };
+        let (key, store) = (entry.target.key.clone(), entry.target.store.clone());
+        if store != self.outputs.store() {
+            tracing::warn!(key, upload_id, store, "{STAYS_BEHIND}");
+            return false;
+        }
+        // Until its claim a recovery aborts nothing.
+        let Some(destination) = self.destination.clone() else {
+            return true;
+        };
+        if !self.protocol.give_up(id) {
+            return true;
+        }
+        self.filling += 1;
+        let events = self.events.clone();
+        tokio::spawn(async move {
+            if let Err(error) = destination.abort_upload(&key, &upload_id).await {
+                tracing::warn!(key, upload_id, %error, "{STAYS_BEHIND}");
+            }
+            let _ = events.send(Event::Filled(id, Ok(Filled::GivenUp)));
+        });
+        true
+    }
+
+    /// The destination is claimed: uploads that are of nothing can be aborted.
+    pub(super) fn give_up_uploads(&mut self) {
+        let of_nothing = self.table.entries().filter(|entry| {
+            let id = entry.batch.id;
+            let has_upload = self.protocol.upload(id).is_some() && !self.protocol.is_filling(id);
+            entry.sealing && has_upload && entry.batch.records == 0 && entry.batch.is_encoded()
+        });
+        for id in of_nothing.map(|entry| entry.batch.id).collect::<Vec<_>>() {
+            self.finish_if_encoded(id);
+        }
     }
 
     /// Takes over what was done for a batch that fills.

@@ -101,7 +101,11 @@ pub fn open(
 ) -> Result<Home, StreamError> {
     if let Err(error) = around.reserve.keep() {
         let stream = &settings.name;
-        if let Some(unsaid) = around.status.repeats().due(DISK_IS_FULL, "") {
+        let is_full = around.reserve.is_given_up();
+        if let Some(unsaid) = is_full
+            .then(|| around.status.repeats().due(DISK_IS_FULL, ""))
+            .flatten()
+        {
             tracing::error!(stream, %error, unsaid, "{DISK_IS_FULL}");
         }
     }
@@ -136,7 +140,7 @@ fn open_state(
     store_name::rename(&mut recovered, outputs.store());
     let spool = Spool::open(Arc::clone(disk), Path::new(SPOOL_DIR), recovered.extents());
     let spool = spool.map_err(|error| spool_error(&settings.name, error))?;
-    let spool = spool.with_quarantine(QUARANTINE_DIR.into());
+    let spool = spool.with_quarantine(QUARANTINE_DIR.into(), Some(Arc::clone(&around.reserve)));
     let OpenedSource {
         source,
         reader,

@@ -13,7 +13,8 @@ use uuid::Uuid;
 
 use super::Pipeline;
 use super::event::Event;
-use super::quarantine::{self, Damaged, set_aside};
+use super::filling::STAYS_BEHIND;
+use super::quarantine::{self, Damaged, ENCODED, set_aside};
 use crate::checkpoint::SealedObject;
 use crate::destination::PublishError;
 use crate::error::StreamError;
@@ -109,7 +110,7 @@ impl Mending<'_> {
         cause: io::Error,
     ) -> io::Result<()> {
         let id = self.object.id;
-        let aside = set_aside(id, "encoded", records, extents, &[], cause, self.spool)?;
+        let aside = set_aside(id, ENCODED, records, extents, &[], cause, self.spool)?;
         self.damaged.push(aside);
         Ok(())
     }
@@ -279,7 +280,7 @@ impl Pipeline {
                 && mended.object.upload_id.is_none()
                 && let Err(error) = destination.abort_upload(&key, &upload_id).await
             {
-                tracing::warn!(key, upload_id, %error, "an upload that is no longer needed stays behind");
+                tracing::warn!(key, upload_id, %error, "{STAYS_BEHIND}");
             }
             let _ = events.send(Event::Mended(id, Box::new(mended)));
         });

@@ -18,6 +18,7 @@ use crate::destination::{Destination, Publication, PublishError, SentPart};
 use crate::error::StreamError;
 use crate::failpoint;
 use crate::format::Format;
+use crate::printable::shell_word;
 use crate::protocol::{Gone, Protocol, Step};
 use crate::retry;
 use crate::spool::Spool;
@@ -287,7 +288,7 @@ impl Prepared {
                 "a rule of the bucket that aborts incomplete uploads must leave them for longer than the \
                  stream keeps its records; deliver those records from the stream while it has them, and \
                  run `firehose state discard STREAM --object {}`",
-                object.target.key
+                shell_word(&object.target.key)
             ),
         }
     }

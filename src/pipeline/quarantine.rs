@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::Pipeline;
 use super::encode::{Run, Source};
+use crate::disk;
 use crate::extent::Extent;
 use crate::spool::Spool;
 
@@ -88,8 +89,12 @@ fn is_damage(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::InvalidData
 }
 
+/// Bytes of a sealed object, by their files' names.
+pub(super) const ENCODED: &str = "encoded";
+
 /// Sets extents and what follows them aside, durably. `records` says how many are in them, and whether
-/// that is only about right. Fails with the cause where they cannot be set aside.
+/// that is only about right. Fails with the cause where they cannot be set aside. So it does for want of room, but
+/// only of a sealed object, which waits for it: whose batch is open recovers until there is room.
 pub(super) fn set_aside(
     id: Uuid,
     kind: &str,
@@ -102,10 +107,20 @@ pub(super) fn set_aside(
     let Some(first) = extents.first() else {
         return Err(cause);
     };
-    // The same for each attempt, and for no other bytes ever.
+    // The same for each attempt. Other bytes of this name get a number behind it.
     let name = format!("{id}-{}-{}.{kind}", first.file, first.offset);
-    let Some(path) = spool.set_aside(&name, extents, rest)? else {
-        return Err(cause);
+    let path = match spool.set_aside(&name, extents, rest) {
+        Ok(Some(path)) => path,
+        Ok(None) => return Err(cause),
+        Err(error) if disk::is_full(&error) => {
+            let kind = if kind == ENCODED {
+                cause.kind()
+            } else {
+                io::ErrorKind::Other
+            };
+            return Err(io::Error::new(kind, format!("{cause}; {error}")));
+        }
+        Err(error) => return Err(error),
     };
     Ok(Damaged {
         records,
@@ -163,7 +178,7 @@ mod tests {
     fn staged(format: &Format, disk: &TornDisk) -> (Arc<Spool>, Vec<Source>) {
         let disk: Arc<dyn Disk> = Arc::new(disk.clone());
         let spool = Spool::open(disk, Path::new("spool"), std::iter::empty()).unwrap();
-        let spool = spool.with_quarantine("quarantine".into());
+        let spool = spool.with_quarantine("quarantine".into(), None);
         let mut sources = Vec::new();
         for block in 0..3 {
             let mut raw = Vec::new();

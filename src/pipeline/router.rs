@@ -190,16 +190,21 @@ impl Bench {
         chunk: Arc<Chunk>,
         range: Range<usize>,
     ) -> Stretch {
-        let chain = transforms.current();
-        // Workshops of modules that were replaced end here.
-        let workshop = self.workshops.take().filter(|idle| idle.is_of(&chain));
-        let mut workshop = workshop.unwrap_or_else(|| Workshop::new(chain));
-        let start = range.start;
-        let piece = workshop.work(&chunk, range);
-        self.workshops.put(workshop);
+        let piece = loop {
+            let chain = transforms.current();
+            // Workshops of modules that were replaced end here.
+            let workshop = self.workshops.take().filter(|idle| idle.is_of(&chain));
+            let mut workshop = workshop.unwrap_or_else(|| Workshop::new(chain));
+            let piece = workshop.work(&chunk, range.clone());
+            self.workshops.put(workshop);
+            // Without a record if the modules were replaced: there are new ones.
+            if piece.end > range.start {
+                break piece;
+            }
+        };
         Stretch {
             source: chunk,
-            range: start..piece.end,
+            range: range.start..piece.end,
             data: Arc::new(piece.outputs),
             failed: piece.failed,
             dropped: piece.dropped,

@@ -116,6 +116,9 @@ impl Pipeline {
             return;
         };
         if entry.batch.records == 0 {
+            if self.give_up_upload(id) {
+                return;
+            }
             // Nothing fitted: there is no object, only the failed records elsewhere.
             if self.protocol.close(id) {
                 let blocks = self.table.remove(id).map(|entry| entry.batch.blocks);

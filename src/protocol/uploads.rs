@@ -44,6 +44,8 @@ pub enum Filled {
     Gone,
     /// The bytes are damaged here.
     Damaged,
+    /// The upload was given up: there is nothing that it could become.
+    GivenUp,
     /// Nothing, or what is not known.
     Failed,
 }
@@ -105,6 +107,18 @@ impl Protocol {
         Some(fill)
     }
 
+    /// Whether the upload of a batch that makes no object is aborted now: before a checkpoint forgets both, and when no
+    /// request of it is under way (C5). It ends as [`Filled::GivenUp`].
+    pub fn give_up(&mut self, id: Uuid) -> bool {
+        let upload = self.uploads.get_mut(&id);
+        let upload = upload.filter(|upload| upload.id.is_some() && !upload.busy);
+        let Some(upload) = upload.filter(|_| self.claimed) else {
+            return false;
+        };
+        upload.busy = true;
+        true
+    }
+
     /// Takes over what has come of it. True: the batch's row has changed.
     pub fn filled(&mut self, id: Uuid, filled: Filled) -> Result<bool, StreamError> {
         let is_filling = self.is_filling(id);
@@ -121,6 +135,7 @@ impl Protocol {
             Filled::Sent(parts) => upload.parts = parts,
             Filled::Gone => (upload.id, upload.parts) = (None, 0),
             Filled::Damaged => upload.damaged = true,
+            Filled::GivenUp => *upload = Upload::default(),
             Filled::Failed => {}
         }
         Ok(before != upload.id.is_some())
@@ -233,6 +248,19 @@ mod tests {
         assert_eq!(protocol.fill(&named(None), 3), Some(Fill::Begin));
         assert!(protocol.filled(ID, Filled::Begun("v".into())).unwrap());
         assert_eq!(protocol.fill(&named(Some("v")), 1), Some(Fill::Send(0)));
+    }
+
+    #[test]
+    fn an_upload_that_can_become_nothing_is_given_up_before_its_batch_is_closed() {
+        assert!(!claimed().give_up(ID), "there is none");
+        let mut protocol = begun();
+        assert!(protocol.give_up(ID));
+        assert!(
+            !protocol.give_up(ID) && !protocol.close(ID),
+            "one request at a time"
+        );
+        assert!(protocol.filled(ID, Filled::GivenUp).unwrap());
+        assert!(protocol.upload(ID).is_none() && protocol.close(ID));
     }
 
     #[test]

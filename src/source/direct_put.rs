@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use crate::buffer::Buffer;
 use crate::json;
@@ -124,10 +125,14 @@ pub trait Intake: Send + Sync {
     /// the batch back. Empty batches are accepted without a write.
     fn append(&self, batch: PutBatch) -> Appending<'_>;
 
-    /// Is told why a producer was turned away before its batch could be read.
-    fn turned_away(&self, why: &str) {
-        let _ = why;
+    /// Is told why a producer was turned away before its batch could be read, and how long it had `waited`; whether
+    /// that was one of this stream's may not be known.
+    fn turned_away(&self, why: &str, waited: Duration, is_own: bool) {
+        let _ = (why, waited, is_own);
     }
+
+    /// Is told that somebody is let in again after such a producer, of whatever stream.
+    fn let_in(&self) {}
 }
 
 #[cfg(test)]

@@ -133,15 +133,52 @@ fn what_a_lost_sector_has_left_of_an_extent_is_salvaged() {
 }
 
 #[test]
-fn what_can_be_read_again_is_not_set_aside() {
+fn an_extent_that_the_disk_does_not_give_is_zeros_and_told() {
     let disk = TornDisk::new(0);
-    let spool = Spool::open(
-        Arc::new(disk.clone()),
-        Path::new("spool"),
-        std::iter::empty(),
-    );
-    let spool = spool.unwrap().with_quarantine("quarantine".into());
-    let extents = spool.append(&[b"some", b"bytes"]).unwrap();
-    assert!(spool.set_aside("name", &extents, b"").is_err());
-    assert_eq!(disk.list(Path::new("quarantine")).unwrap(), [""; 0]);
+    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+    let spool = Spool::open(shared, Path::new("spool"), std::iter::empty()).unwrap();
+    let piece = vec![7; 3000];
+    let extents = spool.append(&[&piece, &piece, &piece]).unwrap();
+    spool.sync().unwrap();
+    let path = Path::new("spool/0000000000.spool");
+    // All that there is: nothing says that the disk is there.
+    disk.spoil(path, 0..9000).unwrap();
+    let (bytes, wrong) = salvage(&disk, Path::new("spool"), extents[1]).unwrap();
+    assert_eq!(bytes, vec![0; 3000]);
+    let wrong = wrong.unwrap();
+    assert!(wrong.contains("cannot be read at 3000"), "{wrong}");
+    // The disk is there, and has lost the file's blocks.
+    let store = disk.open(Path::new("store"), Open::New).unwrap();
+    store.write_all_at(b"store", 0).unwrap();
+    let lost = spool.read(extents[1]).unwrap_err();
+    assert_eq!(lost.kind(), std::io::ErrorKind::InvalidData, "{lost}");
+    let (bytes, wrong) = salvage(&disk, Path::new("spool"), extents[1]).unwrap();
+    assert_eq!(bytes, vec![0; 3000]);
+    assert!(wrong.unwrap().contains("damaged at 3000"));
+}
+
+/// Encoding and mending append while a checkpoint syncs.
+#[test]
+fn what_a_sync_follows_is_durable_whatever_syncs_met_its_writing() {
+    for seed in 0..20 {
+        let disk = TornDisk::new(seed);
+        let spool = |disk: &TornDisk, named: &[Extent]| {
+            let disk = Arc::new(disk.clone());
+            Spool::open(disk, Path::new("spool"), named.iter().copied())
+        };
+        let running = spool(&disk, &[]).unwrap();
+        let piece = vec![7; 1 << 20];
+        let extents = std::thread::scope(|scope| {
+            let appended = scope.spawn(|| running.append(&[&*piece; 16]).unwrap());
+            while !appended.is_finished() {
+                running.sync().unwrap();
+            }
+            appended.join().unwrap()
+        });
+        running.sync().unwrap();
+        let found = spool(&disk.crash(seed), &extents).unwrap();
+        for extent in extents {
+            assert!(found.read(extent).unwrap() == piece, "{seed}: {extent:?}");
+        }
+    }
 }

@@ -17,12 +17,23 @@ pub struct Refusals {
 struct Inner {
     /// The first refusal since a batch was accepted.
     since: Option<Moment>,
-    /// The last one, and why.
-    last: Option<(Moment, String)>,
+    /// The last one.
+    last: Option<Refusal>,
     /// Appends that wait for their answer.
     pending: usize,
     /// Since when no answer has come, while some are waited for.
     unanswered: Option<Moment>,
+}
+
+/// What a producer was refused for.
+#[derive(Debug)]
+struct Refusal {
+    at: Moment,
+    cause: String,
+    /// How long it had waited then: the next one's comes no sooner.
+    waited: Duration,
+    /// Whether it is known to have been this stream's.
+    is_own: bool,
 }
 
 /// An append that waits for its answer, or is given up when dropped.
@@ -63,16 +74,37 @@ impl Refusals {
             let cause = "producers get no answer: the disk under state_dir takes no writes";
             return Some(cause.to_owned());
         }
-        let (since, (last, cause)) = (inner.since?, inner.last.as_ref()?);
-        let goes_on = since.until(*last) >= patience && last.until(now) < patience;
-        goes_on.then(|| format!("producers are refused: {cause}"))
+        let (since, last) = (inner.since?, inner.last.as_ref()?);
+        let goes_on = since.until(last.at) >= patience && !last.is_over(now, patience);
+        goes_on.then(|| format!("producers are refused: {}", last.cause))
     }
 
-    /// A batch was refused before it was handed over. Gives what [`Refusals::stall`] says now.
-    pub fn turned_away(&self, cause: String, patience: Duration) -> Option<String> {
+    /// A batch was refused before it was handed over, after it has `waited`; whether it was this stream's may not be
+    /// known. Gives what [`Refusals::stall`] says now.
+    pub fn turned_away(
+        &self,
+        cause: String,
+        waited: Duration,
+        is_own: bool,
+        patience: Duration,
+    ) -> Option<String> {
         let now = self.clock.moment();
-        self.lock().refuse(cause, now, patience);
+        let refusal = Refusal {
+            at: now,
+            cause,
+            waited,
+            is_own,
+        };
+        self.lock().refuse(refusal, now.before(waited), patience);
         self.stall(patience)
+    }
+
+    /// A batch was accepted, of any stream: refusals that may have been another one's are over.
+    pub fn let_in(&self) {
+        let mut inner = self.lock();
+        if inner.last.as_ref().is_some_and(|last| !last.is_own) {
+            (inner.since, inner.last) = (None, None);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -81,12 +113,20 @@ impl Refusals {
 }
 
 impl Inner {
-    fn refuse(&mut self, cause: String, now: Moment, patience: Duration) {
-        let is_old = |(last, _): &(Moment, String)| last.until(now) >= patience;
-        if self.last.as_ref().is_none_or(is_old) {
-            self.since = Some(now);
+    /// Nobody was served from `since` on.
+    fn refuse(&mut self, refusal: Refusal, since: Moment, patience: Duration) {
+        let is_over = |last: &Refusal| last.is_over(refusal.at, patience);
+        if self.last.as_ref().is_none_or(is_over) {
+            self.since = Some(since);
         }
-        self.last = Some((now, cause));
+        self.last = Some(refusal);
+    }
+}
+
+impl Refusal {
+    /// Whether nobody has met it for so long that the next one may be served.
+    fn is_over(&self, now: Moment, patience: Duration) -> bool {
+        self.at.until(now) >= patience + self.waited
     }
 }
 
@@ -101,8 +141,14 @@ impl Knock {
     /// It was refused. Gives what [`Refusals::stall`] says now.
     pub fn refused(self, cause: String, patience: Duration) -> Option<String> {
         let now = self.refusals.clock.moment();
+        let refusal = Refusal {
+            at: now,
+            cause,
+            waited: Duration::ZERO,
+            is_own: true,
+        };
         let mut inner = self.refusals.lock();
-        inner.refuse(cause, now, patience);
+        inner.refuse(refusal, now, patience);
         inner.unanswered = Some(now);
         drop(inner);
         self.refusals.stall(patience)
@@ -195,7 +241,8 @@ mod tests {
     #[test]
     fn who_is_turned_away_while_others_wait_for_the_disk_is_told_of_the_disk() {
         let (clock, refusals) = refusals();
-        let turn_away = || refusals.turned_away("no memory".to_owned(), PATIENCE);
+        let waited = Duration::ZERO;
+        let turn_away = || refusals.turned_away("no memory".to_owned(), waited, true, PATIENCE);
         let stuck = refusals.knock();
         for _ in 0..30 {
             assert_eq!(turn_away(), None);
@@ -207,5 +254,41 @@ mod tests {
         assert_eq!(stall, "producers are refused: no memory");
         refusals.knock().accepted();
         assert_eq!(refusals.stall(PATIENCE), None);
+    }
+
+    #[test]
+    fn who_waits_before_it_is_turned_away_is_not_served_all_that_time() {
+        let (clock, refusals) = refusals();
+        let wait = Duration::from_secs(10);
+        let turn_away = |patience| {
+            clock.advance(wait);
+            refusals.turned_away("no memory".to_owned(), wait, true, patience)
+        };
+        // One producer that comes again and again.
+        assert_eq!(turn_away(PATIENCE), None);
+        assert_eq!(turn_away(PATIENCE), None);
+        assert!(turn_away(PATIENCE).is_some());
+        refusals.knock().accepted();
+        let short = Duration::from_secs(1);
+        assert!(turn_away(short).is_some());
+        pass(&clock, 10);
+        assert!(refusals.stall(short).is_some(), "the next one waits");
+        pass(&clock, 1);
+        assert_eq!(refusals.stall(short), None);
+    }
+
+    #[test]
+    fn refusals_that_may_be_anothers_are_over_when_anybody_is_let_in() {
+        let (_, refusals) = refusals();
+        let turn_away = |is_own| {
+            let waited = PATIENCE;
+            refusals.turned_away("no memory".to_owned(), waited, is_own, PATIENCE)
+        };
+        assert!(turn_away(false).is_some());
+        refusals.let_in();
+        assert_eq!(refusals.stall(PATIENCE), None);
+        assert!(turn_away(true).is_some());
+        refusals.let_in();
+        assert!(refusals.stall(PATIENCE).is_some());
     }
 }

@@ -14,9 +14,9 @@ use super::{Chain, Level, LogSink, Observer};
 use crate::config::TransformSettings;
 use crate::telemetry::Metrics;
 
-/// The transforms of a stream. Chunks that are taken up after a replacement go through the new
-/// modules, those before went through the old ones: a change falls between two chunks, as every
-/// checkpoint does.
+/// The transforms of a stream. Pieces of chunks that are taken up after a replacement go through the new
+/// modules, those before went through the old ones; one that waits for an old module ends before the call
+/// that does, so that what waits is taken up anew. Frontiers stand between pieces.
 pub struct Transforms {
     stream: String,
     settings: Vec<TransformSettings>,
@@ -144,7 +144,11 @@ impl Transforms {
         match loaded {
             Ok(chain) => {
                 let chain = Loaded::Chain(Arc::new(chain));
-                self.current.send_replace(chain);
+                let before = self.current.send_replace(chain);
+                // What waits for them finds the new ones in their place.
+                if let Loaded::Chain(before) = before {
+                    before.replace();
+                }
             }
             Err(error) if is_first => {
                 self.current.send_replace(Loaded::Refused(Arc::new(error)));

@@ -44,6 +44,8 @@ pub(super) enum CallError {
     Refused(String),
     /// The instance is lost.
     Broken(Broken),
+    /// It was not made to its end: other modules have taken the place of this one.
+    Replaced,
 }
 
 impl Fresh {

@@ -17,7 +17,7 @@ use super::host::{Host, Log};
 use super::instance::{Fresh, Instance};
 use super::meter::Loops;
 use super::observer::Observer;
-use super::patient::Tries;
+use super::patient::{Tries, Waited};
 use super::shape;
 use super::versions::{Compilation, Versions};
 use crate::config::{CompileLimits, Isolation, TransformSettings, display_size};
@@ -35,6 +35,12 @@ pub struct LoadError {
 }
 
 impl LoadError {
+    /// Whether what was compiled has found no room on the disk.
+    pub fn wants_room(&self) -> bool {
+        let signs = ["No space left on device", "Disk quota exceeded"];
+        self.passes && signs.iter().any(|sign| self.cause.contains(sign))
+    }
+
     /// What a person can do for a stream that stands still for it.
     pub fn advice(&self) -> String {
         if self.passes {
@@ -218,8 +224,8 @@ impl Module {
     }
 
     /// After a call that gave up: returns when loops have all the time that `timeout` gives. A daemon waits
-    /// for as long as that takes. An error says why it cannot be.
-    pub(super) fn wait_for_patience(&self) -> Result<(), NotCompiled> {
+    /// for as long as that takes, or until the module is replaced. An error says why it cannot be.
+    pub(super) fn wait_for_patience(&self) -> Result<Waited, NotCompiled> {
         let tries = if self.engine.compiler() == Compiler::Child {
             Tries::AsManyAsItTakes
         } else {
@@ -228,10 +234,15 @@ impl Module {
         self.patience(tries)
     }
 
-    fn patience(&self, tries: Tries) -> Result<(), NotCompiled> {
+    fn patience(&self, tries: Tries) -> Result<Waited, NotCompiled> {
         let module = self.clone();
         let patient = self.versions.patient();
         patient.wait(tries, move || module.make_patient())
+    }
+
+    /// Other modules have taken its place: nobody shall wait for it any longer.
+    pub(super) fn replace(&self) {
+        self.versions.patient().replace();
     }
 
     fn make_patient(&self) -> Result<InstancePre<Host>, NotCompiled> {

@@ -23,9 +23,20 @@ pub(super) struct Patient<T> {
 #[derive(Default)]
 struct Making {
     under_way: bool,
+    /// Other modules have taken the place of this one: nobody shall wait for it.
+    replaced: bool,
     /// Why the last try failed.
     fault: Option<NotCompiled>,
     again: Again,
+}
+
+/// What waiting has led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waited {
+    /// It is there.
+    There,
+    /// It is not, and need not be: other modules have taken the module's place.
+    Replaced,
 }
 
 /// How long to wait for it.
@@ -60,13 +71,15 @@ impl<T: Send + Sync + 'static> Patient<T> {
         self.made.get()
     }
 
-    /// Has it made, unless it is there or under way, cannot be made, or was tried a short while ago.
+    /// Has it made, unless it is there or under way, cannot be made, was tried a short while ago, or nobody needs
+    /// it any longer.
     pub(super) fn begin(
         self: &Arc<Self>,
         make: impl FnOnce() -> Result<T, NotCompiled> + Send + 'static,
     ) {
         let mut making = self.lock();
-        if self.made.get().is_some() || making.under_way || !making.is_due() {
+        let is_needed = self.made.get().is_none() && !making.replaced;
+        if !is_needed || making.under_way || !making.is_due() {
             return;
         }
         let this = Arc::clone(self);
@@ -85,17 +98,21 @@ impl<T: Send + Sync + 'static> Patient<T> {
         }
     }
 
-    /// Waits until it is there. An error says why it is not, and will not be for now.
+    /// Waits until it is there, or nobody needs it any longer. An error says why it is not there, and will not
+    /// be for now.
     pub(super) fn wait(
         self: &Arc<Self>,
         tries: Tries,
         make: impl Fn() -> Result<T, NotCompiled> + Clone + Send + 'static,
-    ) -> Result<(), NotCompiled> {
+    ) -> Result<Waited, NotCompiled> {
         loop {
             self.begin(make.clone());
             let making = self.lock();
             if self.made.get().is_some() {
-                return Ok(());
+                return Ok(Waited::There);
+            }
+            if making.replaced {
+                return Ok(Waited::Replaced);
             }
             let last = making.fault.as_ref().filter(|_| !making.under_way);
             if let Some(fault) = last.filter(|fault| !fault.passes || tries == Tries::One) {
@@ -104,6 +121,12 @@ impl<T: Send + Sync + 'static> Patient<T> {
             let waited = self.ended.wait_timeout(making, LOOK_EVERY);
             drop(waited.unwrap_or_else(PoisonError::into_inner));
         }
+    }
+
+    /// Lets those go on who wait for it: other modules have taken the place of its own.
+    pub(super) fn replace(&self) {
+        self.lock().replaced = true;
+        self.ended.notify_all();
     }
 
     fn end(&self, made: Result<T, NotCompiled>, took: Duration) {
@@ -181,6 +204,26 @@ mod tests {
         patient.begin(make.clone());
         patient.wait(Tries::AsManyAsItTakes, make).unwrap_err();
         assert_eq!(tries.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn nobody_waits_for_a_module_that_was_replaced() {
+        let patient = Arc::new(Patient::default());
+        let (tried, has_tried) = std::sync::mpsc::channel();
+        let make = move || {
+            let _ = tried.send(());
+            Err::<u32, _>(NotCompiled::passing("not now"))
+        };
+        thread::scope(|scope| {
+            let waits = scope.spawn(|| patient.wait(Tries::AsManyAsItTakes, make.clone()));
+            has_tried.recv().unwrap();
+            patient.replace();
+            assert_eq!(waits.join().unwrap().unwrap(), Waited::Replaced);
+        });
+        let (tries, make) = failing(0, Ok(7));
+        let waited = patient.wait(Tries::AsManyAsItTakes, make).unwrap();
+        assert_eq!(waited, Waited::Replaced);
+        assert_eq!(tries.load(Ordering::Relaxed), 0, "it was made for nobody");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::abi::Outcome;
 use super::fault::{Broken, refused_batch, refused_record};
 use super::instance::{CallError, Instance};
 use super::module::Module;
+use super::patient::Waited;
 use crate::failure::Failure;
 use crate::record::Record;
 
@@ -42,19 +43,29 @@ pub(super) fn call_len(module: &Module, records: &[Record<'_>]) -> usize {
     count.max(1).min(records.len())
 }
 
+/// Other modules have taken the place of one while records waited for it: they are those of the new ones.
+#[derive(Debug)]
+pub(super) struct Replaced;
+
 /// Runs the records of one call; as many verdicts as records are appended, in their order.
 pub(super) fn run(
     module: &Module,
     slot: &mut Slot,
     records: &[Record<'_>],
     verdicts: &mut Vec<Verdict>,
-) {
+) -> Result<(), Replaced> {
     let before = verdicts.len();
-    settle(module, slot, records, verdicts);
+    settle(module, slot, records, verdicts)?;
     module.observer().settled(records, &verdicts[before..]);
+    Ok(())
 }
 
-fn settle(module: &Module, slot: &mut Slot, records: &[Record<'_>], verdicts: &mut Vec<Verdict>) {
+fn settle(
+    module: &Module,
+    slot: &mut Slot,
+    records: &[Record<'_>],
+    verdicts: &mut Vec<Verdict>,
+) -> Result<(), Replaced> {
     match attempt(module, slot, records, 0) {
         Ok((outcomes, attempts)) => {
             let told = outcomes
@@ -66,21 +77,30 @@ fn settle(module: &Module, slot: &mut Slot, records: &[Record<'_>], verdicts: &m
         // and a time-out is not, and halves would wait for eight of them to find one record of 256.
         Err(Ended::Broken(_, attempts)) if records.len() > 1 => {
             for record in records {
-                verdicts.push(alone(module, slot, record, attempts));
+                verdicts.push(alone(module, slot, record, attempts)?);
             }
         }
         Err(ended) => {
-            let (failure, attempts) = ended.failure(module);
+            let (failure, attempts) = ended.failure(module)?;
             verdicts.extend(records.iter().map(|_| Err((failure.clone(), attempts))));
         }
     }
+    Ok(())
 }
 
-fn alone(module: &Module, slot: &mut Slot, record: &Record<'_>, before: u32) -> Verdict {
-    let (mut outcomes, attempts) =
-        attempt(module, slot, &[*record], before).map_err(|ended| ended.failure(module))?;
+fn alone(
+    module: &Module,
+    slot: &mut Slot,
+    record: &Record<'_>,
+    before: u32,
+) -> Result<Verdict, Replaced> {
+    let (mut outcomes, attempts) = match attempt(module, slot, &[*record], before) {
+        Ok(done) => done,
+        Err(ended) => return ended.failure(module).map(Err),
+    };
     // The instance has checked that there is one.
-    told(module, outcomes.pop().unwrap_or(Outcome::Dropped), attempts)
+    let outcome = outcomes.pop().unwrap_or(Outcome::Dropped);
+    Ok(told(module, outcome, attempts))
 }
 
 /// The module's word on a record.
@@ -95,13 +115,17 @@ fn told(module: &Module, outcome: Outcome, attempts: u32) -> Verdict {
 enum Ended {
     Refused(String, u32),
     Broken(Broken, u32),
+    Replaced,
 }
 
 impl Ended {
-    fn failure(self, module: &Module) -> (Failure, u32) {
+    fn failure(self, module: &Module) -> Result<(Failure, u32), Replaced> {
         match self {
-            Self::Refused(message, attempts) => (refused_batch(module.name(), &message), attempts),
-            Self::Broken(broken, attempts) => (broken.failure(module.name()), attempts),
+            Self::Refused(message, attempts) => {
+                Ok((refused_batch(module.name(), &message), attempts))
+            }
+            Self::Broken(broken, attempts) => Ok((broken.failure(module.name()), attempts)),
+            Self::Replaced => Err(Replaced),
         }
     }
 }
@@ -125,6 +149,7 @@ fn attempt(
                 return Err(Ended::Refused(message, before + count));
             }
             Err(CallError::Broken(broken)) => return Err(Ended::Broken(broken, before + count)),
+            Err(CallError::Replaced) => return Err(Ended::Replaced),
         }
     }
 }
@@ -182,8 +207,10 @@ fn call_patiently(
     records: &[Record<'_>],
     gave_up: Broken,
 ) -> Result<Vec<Outcome>, CallError> {
-    let Err(fault) = module.wait_for_patience() else {
-        return call(module, slot, records);
+    let fault = match module.wait_for_patience() {
+        Ok(Waited::There) => return call(module, slot, records),
+        Ok(Waited::Replaced) => return Err(CallError::Replaced),
+        Err(fault) => fault,
     };
     let metrics = &module.observer().metrics;
     let Broken { cause, message, .. } = gave_up;

@@ -12,6 +12,7 @@ use crate::support::http::{get, put_record};
 use crate::support::oracle::{self, Lake};
 use crate::support::producer::{Load, Producer};
 use crate::support::small_disk::SmallDisk;
+use crate::transforms::{HOSTILE, build};
 
 /// What `/readyz` and refused producers are told.
 const CAUSE: &str = "the disk under state_dir is full";
@@ -91,8 +92,46 @@ fn on_a_disk_that_stays_full_the_reserve_publishes_what_waits_and_room_comes_bac
     oracle::judge(&ledger, Lake::Folder(&site.path("lake")), None).unwrap();
 }
 
+#[test]
+fn on_a_disk_that_is_full_after_an_upgrade_the_reserve_is_for_the_modules_first() {
+    const MODULE: &str = "[[stream.clicks.transform]]\nmodule = \"pass.wasm\"\n";
+    let settings = settings("64MiB", "128MiB") + MODULE;
+    let (site, disk) = site_of(&settings, 160 << 20);
+    build(&site, "pass.wasm", HOSTILE);
+    fs::write(site.path("lake"), "").unwrap();
+    let mut daemon = site.spawn(&[]);
+    daemon.alive();
+    let ledger = site.path("ledger");
+    let producer = Producer::start(site.address, "clicks", LOAD, &ledger);
+    wait_until("the journal has taken all room but the reserve", || {
+        disk.room() < 64 << 10
+    });
+    daemon.kill();
+    // What another version has compiled is of no use to the next.
+    fs::remove_dir_all(disk.path("compiled~")).unwrap();
+    let filler = disk.fill();
+    fs::remove_file(site.path("lake")).unwrap();
+
+    let before = producer.acknowledged();
+    let mut daemon = site.spawn(&[]);
+    daemon.alive();
+    wait_until("producers are served again", || {
+        producer.acknowledged() > before
+    });
+    assert!(filler.exists(), "nobody made room but the stream itself");
+    let log = fs::read_to_string(site.log()).unwrap();
+    assert!(log.contains("No space left on device"), "there was room");
+    producer.finish();
+    daemon.drain();
+    oracle::judge(&ledger, Lake::Folder(&site.path("lake")), None).unwrap();
+}
+
 fn site_on_a_disk_of(bytes: u64, spool: &str, journal: &str) -> (Site, SmallDisk) {
-    let mut site = Site::new(&settings(spool, journal));
+    site_of(&settings(spool, journal), bytes)
+}
+
+fn site_of(settings: &str, bytes: u64) -> (Site, SmallDisk) {
+    let mut site = Site::new(settings);
     let disk = SmallDisk::mount(&site.path("state"), bytes);
     site.enter(&disk);
     (site, disk)

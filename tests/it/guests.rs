@@ -162,7 +162,7 @@ fn follow(lang: &str) {
     );
     let folder = dir.path().join("my-transform");
     let readme = fs::read_to_string(folder.join("README.md")).unwrap();
-    let commands = blocks(&readme)
+    let commands = blocks("README.md", &readme)
         .into_iter()
         .find(|block| block.words == "sh");
     let build = format!("{}/transforms/build .", root().display());

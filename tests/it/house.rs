@@ -54,13 +54,20 @@ const TOP_LEVEL: &[&str] = &[
     "data", // what a run with the shipped firehose.toml leaves; ignored by git
     "deny.toml",
     "deploy",
+    "docs",
     "firehose.toml",
+    "llms.txt",
     "src",
     "target",
     "tests",
     "transforms",
 ];
 const LINES_MAX: usize = 500;
+/// The door is read in one sitting, on any screen.
+const DOOR_LINES_MAX: usize = 150;
+const DOOR_WIDTH_MAX: usize = 120;
+/// The front page, in words.
+const FRONT_WORDS_MAX: usize = 1_500;
 
 #[test]
 fn stages_import_the_ground_floor_and_never_each_other() {
@@ -165,6 +172,18 @@ fn no_source_file_is_longer_than_one_can_hold_in_mind() {
         .filter(|(lines, _)| *lines > LINES_MAX)
         .collect();
     assert!(long.is_empty(), "more than {LINES_MAX} lines: {long:#?}");
+}
+
+#[test]
+fn the_door_and_the_front_page_are_read_in_one_sitting() {
+    let door = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    assert!(door.lines().count() <= DOOR_LINES_MAX);
+    let wide = |line: &&str| line.chars().count() > DOOR_WIDTH_MAX;
+    let wide: Vec<&str> = door.lines().filter(wide).collect();
+    assert!(wide.is_empty(), "ARCHITECTURE.md: {wide:#?}");
+    let front = fs::read_to_string(root().join("README.md")).unwrap();
+    let words = front.split_whitespace().count();
+    assert!(words < FRONT_WORDS_MAX, "README.md has {words} words");
 }
 
 #[test]

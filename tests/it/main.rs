@@ -15,6 +15,7 @@
 )]
 
 mod attack;
+mod book;
 mod bytes;
 mod changed_settings;
 mod clients;
@@ -31,6 +32,7 @@ mod hostile;
 mod house;
 mod kinesis;
 mod leases;
+mod llms;
 mod modes;
 mod oracle_bites;
 mod orphans;

@@ -1,4 +1,5 @@
-//! The README is true: every block of it is run.
+//! The README and the pages of the book are true: every block of them is run, as one session, the
+//! README first and the pages in their order.
 //!
 //! How a block is run is said by the words after its fence; a block with other words fails the test.
 //!
@@ -29,6 +30,7 @@ use std::time::Instant;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use crate::support::book::{self, Page};
 use crate::support::command::tool;
 use crate::support::daemon::{PATIENCE, free_port, wait_until};
 use crate::support::http::{get, metric, post_records};
@@ -44,10 +46,14 @@ const PORT: &str = "4585";
 const READ: &str = "firehose_read_records_total{stream=\"clicks\"}";
 
 #[test]
-fn every_block_of_the_readme_is_run_and_does_what_it_shows() {
+fn every_block_of_the_readme_and_the_book_is_run_and_does_what_it_shows() {
     let mut session = Session::new();
     let mut lines = Vec::new();
-    for block in markdown::blocks(include_str!("../../README.md")) {
+    let mut blocks = markdown::blocks("README.md", include_str!("../../README.md"));
+    for Page { name, text } in book::pages() {
+        blocks.extend(markdown::blocks(&name, &text));
+    }
+    for block in blocks {
         match block.words.as_str() {
             "console" => session.run(&block),
             "console eventually" => session.run_eventually(&block),

@@ -384,7 +384,7 @@ fn put_finds_the_daemon_by_its_config_and_says_what_failed() {
 }
 
 #[test]
-fn the_recipe_of_the_readme_gives_failed_records_back_byte_for_byte() {
+fn the_recipe_for_failed_records_gives_them_back_byte_for_byte() {
     let settings = STREAMS
         .replace("\"lake\"", "\"data/out\"")
         .replace("errors/lines/", "errors/");
@@ -398,7 +398,7 @@ fn the_recipe_of_the_readme_gives_failed_records_back_byte_for_byte() {
         );
     }
     daemon.drain();
-    let blocks = markdown::blocks(include_str!("../../README.md"));
+    let blocks = markdown::blocks("errors.md", include_str!("../../docs/src/errors.md"));
     let recipe = blocks
         .iter()
         .find(|block| block.text.contains("b64decode"))

@@ -1,5 +1,6 @@
 //! What the integration tests share.
 
+pub mod book;
 pub mod browser;
 pub mod campaign;
 pub mod command;
@@ -19,6 +20,7 @@ pub mod process;
 pub mod producer;
 pub mod proxy;
 pub mod python;
+pub mod reader;
 pub mod script;
 pub mod servers;
 pub mod settings;

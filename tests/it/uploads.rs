@@ -2,6 +2,10 @@
 
 use std::fs;
 use std::ops::Range;
+use std::path::Path;
+
+use firehose::checkpoint::{Commit, STORE, Store};
+use firehose::disk::HostDisk;
 
 use crate::support::daemon::Site;
 use crate::support::http::post_records;
@@ -81,6 +85,37 @@ fn discarded_state_gives_up_its_uploads_or_names_those_it_cannot_reach() {
     assert_eq!(bucket.uploads().len(), 1);
     let told = site.command(&discard).done();
     assert!(!told.contains("stays behind"), "{told}");
+    assert_eq!(bucket.uploads(), [""; 0]);
+}
+
+#[test]
+fn a_batch_of_which_nothing_is_left_gives_up_its_upload() {
+    let bucket = Weed::shared().bucket();
+    let site = Site::new(&settings(&bucket));
+    let mut daemon = site.start();
+    send(&site, 0..9);
+    let has_part = || bucket.parts() == 1;
+    daemon.until("a part has arrived", has_part).unwrap();
+    daemon.kill();
+    let lost = bucket.uploads();
+    assert_eq!(lost.len(), 1);
+    // As it is when the disk has damaged all that was in it.
+    let disk = HostDisk::new(site.path("state/clicks")).unwrap();
+    let (store, mut found) = Store::open(&disk, Path::new(STORE), 0).unwrap();
+    let mut row = found.open.remove(0);
+    assert!(row.upload_id.is_some());
+    (row.records, row.sealing) = (0, true);
+    row.blocks.clear();
+    let commit = Commit {
+        open: vec![row],
+        ..Commit::default()
+    };
+    store.commit(&commit).unwrap();
+    drop(store);
+    let mut daemon = site.start();
+    let is_aborted = || !bucket.uploads().contains(&lost[0]);
+    daemon.until("its upload is aborted", is_aborted).unwrap();
+    daemon.drain();
     assert_eq!(bucket.uploads(), [""; 0]);
 }
 

@@ -130,7 +130,10 @@ impl StorageBackend for Overlay {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::disk::{Disk, HostDisk, Open};
 
     /// Random reads, writes and cuts, held against a plain vector; the file never changes.
     #[test]
@@ -139,9 +142,10 @@ mod tests {
         let original: Vec<u8> = std::iter::repeat_with(|| random.u8(..))
             .take(9_000)
             .collect();
-        let file = tempfile::tempfile().unwrap();
-        DiskFile::write_all_at(&file, &original, 0).unwrap();
-        let file: Arc<dyn DiskFile> = Arc::new(file);
+        let dir = tempfile::tempdir().unwrap();
+        let disk = HostDisk::new(dir.path()).unwrap();
+        let file = disk.open(Path::new("file"), Open::New).unwrap();
+        file.write_all_at(&original, 0).unwrap();
         let overlay = Overlay::new(Arc::clone(&file)).unwrap();
         let mut model = original.clone();
         for _ in 0..3_000 {

@@ -12,8 +12,8 @@ use super::{CommandError, directory, uploads};
 use crate::checkpoint::aside::{self, Aside, Unreadable};
 use crate::checkpoint::{Commit, NamedUpload, Recovered, STORE, SealedObject, Store};
 use crate::clock::Clock;
-use crate::config::Config;
-use crate::disk::{Disk, HostDisk, Open};
+use crate::config::{Config, StoreSettings};
+use crate::disk::{Disk, HostDisk, Open, read_around};
 use crate::extent::{self, Extent};
 use crate::pipeline::SPOOL_DIR;
 use crate::printable::shell_word;
@@ -60,9 +60,17 @@ pub(super) fn discard(
     }
     let settings = config.streams.get(stream);
     let now = settings.map(|settings| &settings.destination.store);
-    let fates = stores::ask(std::slice::from_ref(object), now)?;
-    match fates.first() {
-        Some(Fate::Published) => {
+    let mut fate = ask(object, now, consent)?;
+    if let (Some(upload), false) = (NamedUpload::of(object), fate == Fate::Published) {
+        // Before it leaves: until it is aborted somebody may complete it.
+        let left = uploads::abort(&[upload], now, out)?;
+        if !left.is_empty() && !consent.unasked {
+            return Err(not_decided(uploads::MAY_COMPLETE));
+        }
+        fate = ask(object, now, consent)?;
+    }
+    match fate {
+        Fate::Published => {
             record(&disk, object)?;
             let at = object.target.location();
             writeln!(
@@ -71,14 +79,8 @@ pub(super) fn discard(
             )?;
             return Ok(());
         }
-        Some(Fate::Unknown(why)) if !consent.unasked => {
-            return Err(CommandError::Usage(format!(
-                "nothing was done: whether it is published already cannot be asked ({why}); add --unasked to move \
-                 it aside all the same"
-            )));
-        }
-        Some(Fate::Doubtful(found)) => writeln!(out, "look at what is there: {found}")?,
-        _ => {}
+        Fate::Doubtful(found) => writeln!(out, "look at what is there: {found}")?,
+        Fate::NotThere | Fate::Unknown(_) => {}
     }
     let (store, found) = open(&disk)?;
     let (file, wrong) = move_out(&disk, &store, &found, object)?;
@@ -98,12 +100,28 @@ pub(super) fn discard(
         "its bytes are in {}; `{retry}` puts it back",
         file.display()
     )?;
-    let upload = object.upload_id.as_ref().map(|upload_id| NamedUpload {
-        store: object.target.store.clone(),
-        key: key.to_owned(),
-        upload_id: upload_id.clone(),
-    });
-    uploads::abort(upload.as_slice(), now, out)
+    Ok(())
+}
+
+/// Asks the store of an object for it. Fails where that does not say, and the person has not looked.
+fn ask(
+    object: &SealedObject,
+    now: Option<&StoreSettings>,
+    consent: Consent,
+) -> Result<Fate, CommandError> {
+    let fates = stores::ask(std::slice::from_ref(object), now)?;
+    match fates.into_iter().next() {
+        Some(Fate::Unknown(why)) if !consent.unasked => Err(not_decided(&why)),
+        Some(fate) => Ok(fate),
+        None => Ok(Fate::NotThere),
+    }
+}
+
+fn not_decided(why: &str) -> CommandError {
+    CommandError::Usage(format!(
+        "nothing was done: whether it is published already cannot be known ({why}); add --unasked to move \
+         it aside all the same"
+    ))
 }
 
 /// Why an object cannot be moved aside.
@@ -164,7 +182,7 @@ fn record(disk: &dyn Disk, object: &SealedObject) -> anyhow::Result<()> {
 }
 
 /// Opens the state, and settles what was broken off before.
-fn open(disk: &dyn Disk) -> anyhow::Result<(Store, Recovered)> {
+pub(super) fn open(disk: &dyn Disk) -> anyhow::Result<(Store, Recovered)> {
     let now_ms = Clock::system().now_ms();
     let (store, found) = Store::open(disk, Path::new(STORE), now_ms).context("open the state")?;
     aside::settle(disk, &found.sealed).context("look after what was moved aside")?;
@@ -189,8 +207,8 @@ fn write_aside(
     Ok(wrong)
 }
 
-/// Puts an object back into the state that was moved aside, as it was; `None`: there is none of this key. What
-/// cannot be read is told, and is no reason to stop.
+/// Puts an object back into the state that was moved aside, as it was, damaged or not; `None`: there is none of
+/// this key. What cannot be read is told, and is no reason to stop.
 pub(super) fn put_back(
     disk: &Arc<dyn Disk>,
     key: &str,
@@ -225,11 +243,6 @@ fn bring_back(
     let spool = spool.context("open the spool")?;
     let extents = copy(&**disk, &path, &one.object.extents, &spool);
     let extents = extents.with_context(|| format!("copy {} to the spool", path.display()))?;
-    ensure!(
-        extent::sum(&extents) == (one.object.size, one.object.crc64),
-        "{} is not what the object was: it stays where it is",
-        path.display()
-    );
     one.begin_return(&**disk)
         .context("note that it is being put back")?;
     let object = SealedObject {
@@ -250,22 +263,30 @@ fn bring_back(
     Ok(object)
 }
 
-/// Appends a file to the spool, durably, in pieces as the object was: each may be a block of its own.
+/// Appends a file to the spool, durably, in pieces as the object was: each may be a block of its own. Each keeps the
+/// checksum that it had, so that a flipped bit is put right, and what is damaged more is found and mended as in any
+/// object.
 fn copy(
     disk: &dyn Disk,
     path: &Path,
     was: &[Extent],
     spool: &Spool,
-) -> std::io::Result<Vec<Extent>> {
+) -> anyhow::Result<Vec<Extent>> {
     let file = disk.open(path, Open::Existing)?;
+    let (found, size) = (file.len()?, extent::sum(was).0);
+    ensure!(
+        found == size,
+        "it is {found} bytes long, and the object was {size}: it stays where it is"
+    );
     let (mut at, mut extents) = (0, Vec::new());
-    if file.len()? != extent::sum(was).0 {
-        return Ok(extents); // which are not the object
-    }
     for extent in was {
         let mut piece = vec![0; extent.len as usize];
-        file.read_exact_at(&mut piece, at)?;
-        extents.extend(spool.append(&[&piece])?);
+        read_around(&*file, &mut piece, at)?;
+        let appended = spool.append(&[&piece])?.into_iter();
+        extents.extend(appended.map(|appended| Extent {
+            crc64: extent.crc64,
+            ..appended
+        }));
         at += u64::from(extent.len);
     }
     spool.sync()?;

@@ -13,8 +13,8 @@ use base64::Engine as _;
 use super::super::CommandError;
 use super::{directory, objects};
 use crate::config::Config;
-use crate::disk::{Disk as _, DiskFile, HostDisk, Open, read_around};
-use crate::journal;
+use crate::disk::{Disk, DiskFile, HostDisk, Open, read_around};
+use crate::journal::{self, Salvaged};
 use crate::pipeline::QUARANTINE_DIR;
 
 /// The records of the journal, in a file of `to`.
@@ -37,7 +37,32 @@ pub(super) fn run(
     let mut folder = fs::DirBuilder::new();
     let made = folder.mode(0o700).create(to);
     made.with_context(|| format!("create {}, which must not be there", to.display()))?;
-    let records = records(&from, &to.join(RECORDS))
+    let disk = HostDisk::new(&from).context("open the state")?;
+    let gaps = copy_all(&disk, stream, to, out)?;
+    match config.streams.get(stream) {
+        Some(settings) => objects::list(settings, &disk, to, out)?,
+        None => writeln!(
+            out,
+            "what the destination holds of {stream} is not listed: the config does not name the stream, and \
+             nothing else tells where its objects are; name it again and export into another folder"
+        )?,
+    }
+    if gaps > 0 {
+        return Err(CommandError::Failed(anyhow::anyhow!(
+            "{gaps} files cannot be read whole, as is said above; all else is exported"
+        )));
+    }
+    Ok(())
+}
+
+/// Writes what can be read of journal, spool and quarantine to files of `to`. How much is not whole.
+fn copy_all(
+    disk: &dyn Disk,
+    stream: &str,
+    to: &Path,
+    out: &mut dyn Write,
+) -> Result<usize, CommandError> {
+    let Salvaged { records, mut gaps } = records(disk, &to.join(RECORDS))
         .with_context(|| format!("export the journal to {}", to.join(RECORDS).display()))?;
     writeln!(
         out,
@@ -46,8 +71,8 @@ pub(super) fn run(
         to.join(RECORDS).display()
     )?;
     for part in ["spool", QUARANTINE_DIR] {
-        let copied = copy(&from, Path::new(part), &to.join(part));
-        let (files, gaps) = copied.with_context(|| format!("copy {part}"))?;
+        let copied = copy(disk, Path::new(part), &to.join(part));
+        let (files, lost) = copied.with_context(|| format!("copy {part}"))?;
         if files > 0 {
             let to = to.join(part);
             writeln!(
@@ -56,26 +81,19 @@ pub(super) fn run(
                 to.display()
             )?;
         }
-        for gap in gaps {
-            writeln!(out, "{gap}")?;
-        }
+        gaps.extend(lost);
     }
-    if let Some(settings) = config.streams.get(stream) {
-        return objects::list(settings, &from, to, out);
+    for gap in &gaps {
+        writeln!(out, "{gap}")?;
     }
-    writeln!(
-        out,
-        "what the destination holds of {stream} is not listed: the config does not name the stream, and \
-         nothing else tells where its objects are; name it again and export into another folder"
-    )?;
-    Ok(())
+    Ok(gaps.len())
 }
 
-fn records(from: &Path, to: &Path) -> io::Result<u64> {
+/// Writes the records of the journal. An error is one of `to`.
+fn records(disk: &dyn Disk, to: &Path) -> io::Result<Salvaged> {
     let mut lines = BufWriter::new(File::create_new(to)?);
-    let disk = HostDisk::new(from)?;
-    let records = journal::salvage(
-        &disk,
+    let salvaged = journal::salvage(
+        disk,
         Path::new("journal"),
         &mut |sequence, arrival_ms, data| {
             let data = base64::engine::general_purpose::STANDARD.encode(data);
@@ -88,15 +106,19 @@ fn records(from: &Path, to: &Path) -> io::Result<u64> {
         },
     )?;
     lines.into_inner()?.sync_all()?;
-    Ok(records)
+    Ok(salvaged)
 }
 
-/// Copies the files of a folder, as far as they can be read; how many there were, and what is missing of each.
-fn copy(from: &Path, part: &Path, to: &Path) -> io::Result<(u64, Vec<String>)> {
-    let disk = HostDisk::new(from)?;
+/// Copies the files of a folder, as far as they can be read; how many there were, and what is missing of each. An
+/// error is one of `to`.
+fn copy(disk: &dyn Disk, part: &Path, to: &Path) -> io::Result<(u64, Vec<String>)> {
     let names = match disk.list(part) {
+        Ok(names) => names,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((0, Vec::new())),
-        names => names?,
+        Err(error) => {
+            let gap = format!("{} cannot be listed: {error}", part.display());
+            return Ok((0, vec![gap]));
+        }
     };
     fs::create_dir(to)?;
     let mut gaps = Vec::new();
@@ -173,7 +195,37 @@ fn add(ranges: &mut Vec<Range<u64>>, range: Range<u64>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::disk::TornDisk;
+    use crate::disk::{Operation, TornDisk};
+
+    #[test]
+    fn a_journal_that_cannot_be_read_leaves_the_rest_of_an_export() {
+        let disk = TornDisk::new(0);
+        let laid = [
+            ("journal/00000000000000000001.segment", "rubbish"),
+            ("spool/0000000000.spool", "spooled"),
+            ("quarantine/block.raw", "set aside"),
+        ];
+        for (path, bytes) in laid {
+            let path = Path::new(path);
+            disk.create_dir_all(path.parent().unwrap()).unwrap();
+            let file = disk.open(path, Open::New).unwrap();
+            file.write_all_at(bytes.as_bytes(), 0).unwrap();
+        }
+        disk.fail(Operation::Read, 1, io::ErrorKind::PermissionDenied);
+        let to = tempfile::tempdir().unwrap();
+        let mut told = Vec::new();
+        let gaps = copy_all(&disk, "clicks", to.path(), &mut told).unwrap();
+        let told = String::from_utf8(told).unwrap();
+        assert_eq!(gaps, 1, "{told}");
+        assert!(
+            told.contains("0 records") && told.contains("no header"),
+            "{told}"
+        );
+        for (path, bytes) in &laid[1..] {
+            let copied = fs::read_to_string(to.path().join(path)).unwrap();
+            assert_eq!(copied, *bytes);
+        }
+    }
 
     #[test]
     fn a_file_is_copied_around_what_cannot_be_read_and_that_is_told() {

@@ -2,14 +2,12 @@
 //! for what is there already.
 
 use std::io::Write;
-use std::path::Path;
 
 use anyhow::Context as _;
 
 use super::stores::{self, Fate};
-use super::{CommandError, directory, named, uploads};
-use crate::checkpoint::{Commit, STORE, SealedObject, Store};
-use crate::clock::Clock;
+use super::{CommandError, aside, directory, named, uploads};
+use crate::checkpoint::{Commit, NamedUpload, SealedObject};
 use crate::config::Config;
 use crate::disk::HostDisk;
 use crate::pipeline::store_name;
@@ -23,9 +21,7 @@ pub(super) fn run(
 ) -> Result<(), CommandError> {
     let settings = named(config, stream)?;
     let disk = HostDisk::private(directory(config, stream)?).context("open the state")?;
-    let now_ms = Clock::system().now_ms();
-    let (store, found) =
-        Store::open(&disk, Path::new(STORE), now_ms).context("open the checkpoint store")?;
+    let (store, found) = aside::open(&disk)?;
     let target = store_name(&settings.destination.store);
     let now = Some(&settings.destination.store);
     let elsewhere = found.sealed.into_iter();
@@ -45,12 +41,16 @@ pub(super) fn run(
     };
     undecided(&fates, out)?;
     let given_up = store.uploads_elsewhere(&target).context("retarget")?;
-    uploads::abort(&given_up, now, out)?;
-    // Until now somebody may have completed one.
+    let left = uploads::abort(&given_up, now, out)?;
+    // Until now somebody may have completed one; and until it is aborted somebody may yet.
     let with_uploads =
         |at: &usize| fates[*at] == Fate::NotThere && elsewhere[*at].upload_id.is_some();
     for at in (0..fates.len()).filter(with_uploads).collect::<Vec<_>>() {
         fates.splice(at..=at, stores::ask(&elsewhere[at..=at], now)?);
+        let is_left = NamedUpload::of(&elsewhere[at]).is_some_and(|upload| left.contains(&upload));
+        if is_left && fates[at] == Fate::NotThere {
+            fates[at] = Fate::Unknown(uploads::MAY_COMPLETE.to_owned());
+        }
     }
     undecided(&fates, out)?;
     let there = elsewhere.iter().zip(&fates);

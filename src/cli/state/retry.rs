@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::daemon;
 use crate::disk::{Disk, HostDisk};
 use crate::pipeline::{Tried, Wanted};
+use crate::printable::shell_word;
 
 /// Sends each object that waits once more, or the wanted one.
 pub(super) fn run(
@@ -65,7 +66,7 @@ fn not_tried(config: &Config, stream: &str, disk: &dyn Disk, key: &str) -> anyho
     let Some(SealedObject { target, .. }) = waiting else {
         return Ok(format!("{key} neither waits nor was moved aside"));
     };
-    let retarget = config.command(&format!("state retarget {stream}"));
+    let retarget = config.command(&format!("state retarget {}", shell_word(stream)));
     Ok(format!(
         "{key} waits for {}, which is not the destination of {stream}: name that again, or send what waits for \
          it to the one that is with `{retarget}`",

@@ -7,16 +7,21 @@ use crate::checkpoint::NamedUpload;
 use crate::config::StoreSettings;
 use crate::destination::Destination;
 
+/// Why an object of which the upload is not aborted may yet be where it was to go.
+pub(super) const MAY_COMPLETE: &str =
+    "its upload cannot be aborted, and an earlier attempt may still complete it";
+
 /// Aborts uploads of ours in the buckets they were begun in, reached as `now` is: the destination of
-/// the stream, where the config names it. One that cannot be aborted is named: it holds nothing that
-/// is needed, only room.
+/// the stream, where the config names it. One that cannot be aborted is named and returned: it holds nothing
+/// that is needed, only room, but where all its parts have arrived a lost request may still complete it.
 pub(super) fn abort(
     uploads: &[NamedUpload],
     now: Option<&StoreSettings>,
     out: &mut dyn Write,
-) -> Result<(), CommandError> {
+) -> Result<Vec<NamedUpload>, CommandError> {
+    let mut left = Vec::new();
     if uploads.is_empty() {
-        return Ok(());
+        return Ok(left);
     }
     let runtime = runtime()?;
     for upload in uploads {
@@ -30,9 +35,10 @@ pub(super) fn abort(
                 out,
                 "upload {upload_id} of {store}/{key} stays behind, abort it there: {cause}"
             )?;
+            left.push(upload.clone());
         }
     }
-    Ok(())
+    Ok(left)
 }
 
 async fn try_abort(upload: &NamedUpload, now: Option<&StoreSettings>) -> Result<(), String> {

@@ -78,7 +78,8 @@ fn write_beside(
                     records, target, ..
                 } = &aside.object;
                 let key = &target.key;
-                let retry = config.command(&format!("state retry {stream} --object {key}"));
+                let (name, object) = (shell_word(stream), shell_word(key));
+                let retry = config.command(&format!("state retry {name} --object {object}"));
                 let path = dir.join(aside.path());
                 writeln!(
                     out,

@@ -162,7 +162,7 @@ pub(super) async fn put_record_batch(state: &ApiState, body: &[u8]) -> Result<St
 /// Of the kind that the service has for too many bytes: to send the same again is of no use.
 fn too_many_texts(stream: &str) -> ApiError {
     let message = format!(
-        "Records are more than {REQUEST_RECORDS_MAX} JSON texts, each of which becomes a record in {stream} \
+        "Records are more than {REQUEST_RECORDS_MAX} JSON texts, each of which may become a record in {stream} \
          (deaggregate = \"json\"): send them in several requests"
     );
     ApiError::client("InvalidArgumentException", message)

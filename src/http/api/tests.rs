@@ -126,7 +126,7 @@ async fn a_batch_of_more_texts_than_a_request_may_have_records_is_refused_for_go
         let answer = call_json(&server, "PutRecordBatch", batch(records));
         answer.await
     };
-    let message = "Records are more than 131072 JSON texts, each of which becomes a record in clicks \
+    let message = "Records are more than 131072 JSON texts, each of which may become a record in clicks \
                    (deaggregate = \"json\"): send them in several requests";
     let answer = put(&[half.clone(), data(b"1"), half.clone()]).await;
     assert_error(&answer, 400, "InvalidArgumentException", message);

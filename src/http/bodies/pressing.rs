@@ -18,7 +18,7 @@ impl Ledger {
         let going = self.bodies.values().filter(is_going);
         let mut coming = going.map(|body| body.bytes).sum();
         self.press_the_slow(&mut coming);
-        self.press_for_the_favoured(&mut coming);
+        self.press_for_the_first(&mut coming);
         self.press_for_shares(&mut coming);
     }
 
@@ -33,26 +33,33 @@ impl Ledger {
         self.dismiss_until(wanted, slow.into_iter().map(|(_, number)| number), coming);
     }
 
-    /// Where it needs more than is kept, those that wait for it wait for nothing else: the youngest go first.
-    fn press_for_the_favoured(&mut self, coming: &mut usize) {
-        let favoured = self.favoured.and_then(|number| self.bodies.get(&number));
-        let wanted = favoured.map_or(0, Held::wants);
-        if wanted == 0 || self.moves() {
+    /// The favoured one may need more than is kept; or it needs nothing, but takes its time, and whoever else is
+    /// half here waits. They wait for each other then: the youngest go, for the favoured one or the first that waits.
+    fn press_for_the_first(&mut self, coming: &mut usize) {
+        let favoured = self.favoured.filter(|number| self.waiting.contains(number));
+        let first = favoured.or_else(|| self.waiting.first().copied());
+        let Some(number) = first.filter(|number| !self.room_comes_for(*number)) else {
             return;
-        }
-        let holds = |number: &&u64| {
-            let body = self.bodies.get(number);
-            self.favoured != Some(**number) && body.is_some_and(|body| body.bytes > 0)
+        };
+        let wanted = self.bodies.get(&number).map_or(0, Held::wants);
+        let holds = |of: &&u64| {
+            let body = self.bodies.get(of);
+            **of != number && body.is_some_and(|body| body.bytes > 0)
         };
         let youngest: Vec<_> = self.waiting.iter().rev().filter(holds).copied().collect();
         self.dismiss_until(wanted, youngest, coming);
     }
 
-    /// Whether any body that holds something goes on by itself.
-    fn moves(&self) -> bool {
-        let moves =
-            |body: &Held| matches!(body.stage, Stage::Arriving | Stage::Whole) && body.bytes > 0;
-        self.bodies.values().any(moves)
+    /// Whether a body that waits may hope for what another one gives back: that is over in a moment where it is whole,
+    /// and waited for for a while only where it still comes.
+    fn room_comes_for(&self, number: u64) -> bool {
+        let waiting = self.bodies.get(&number).and_then(Held::waiting);
+        let is_patient = waiting.is_some_and(|waiting| waiting.since.elapsed() < SLOW);
+        let gives = |(of, body): (&u64, &Held)| {
+            let comes = matches!(body.stage, Stage::Arriving) && self.favoured != Some(*of);
+            body.bytes > 0 && (matches!(body.stage, Stage::Whole) || comes && is_patient)
+        };
+        self.bodies.iter().any(gives)
     }
 
     fn press_for_shares(&mut self, coming: &mut usize) {

@@ -23,9 +23,14 @@ fn visitor(address: u8) -> Visitor {
     }
 }
 
+/// So much for bodies that are not small.
+fn large(all: usize, wait: Duration) -> Arc<Bodies> {
+    Bodies::of(all, wait, None)
+}
+
 /// A body that arrives in pieces and holds all of them until it goes.
 async fn arrive(bodies: Arc<Bodies>, from: u8, pieces: usize) -> Result<(), BodyError> {
-    let mut hold = bodies.expect(visitor(from));
+    let mut hold = bodies.expect(visitor(from), false);
     for piece in 1..=pieces {
         tokio::task::yield_now().await;
         hold.grow_to(piece * KIB).await?;
@@ -37,7 +42,7 @@ async fn arrive(bodies: Arc<Bodies>, from: u8, pieces: usize) -> Result<(), Body
 #[tokio::test]
 async fn bodies_that_are_half_here_do_not_wait_for_each_other() {
     for kib in [32, 100] {
-        let bodies = Bodies::new(kib * KIB, WAIT);
+        let bodies = large(kib * KIB, WAIT);
         let mut crowd = JoinSet::new();
         for _ in 0..100 {
             crowd.spawn(arrive(Arc::clone(&bodies), 1, 8));
@@ -53,7 +58,7 @@ async fn bodies_that_are_half_here_do_not_wait_for_each_other() {
 
 #[tokio::test]
 async fn where_one_needs_more_than_is_kept_the_youngest_give_way_and_it_goes_on() {
-    let bodies = Bodies::new(8 * KIB, WAIT);
+    let bodies = large(8 * KIB, WAIT);
     let mut crowd = JoinSet::new();
     for _ in 0..20 {
         crowd.spawn(arrive(Arc::clone(&bodies), 1, 8));
@@ -71,17 +76,17 @@ async fn where_one_needs_more_than_is_kept_the_youngest_give_way_and_it_goes_on(
 
 #[tokio::test]
 async fn one_alone_may_have_it_all_and_more_is_not_waited_for() {
-    let bodies = Bodies::new(8 * KIB, WAIT);
+    let bodies = large(8 * KIB, WAIT);
     arrive(bodies, 1, 100).await.unwrap();
 }
 
 #[tokio::test]
 async fn an_address_gets_its_share_of_what_another_one_has_taken() {
-    let bodies = Bodies::new(64 * KIB, WAIT);
+    let bodies = large(64 * KIB, WAIT);
     let mut greedy = Vec::new();
     let mut held = 0;
     for _ in 0..16 {
-        let mut hold = bodies.expect(visitor(1));
+        let mut hold = bodies.expect(visitor(1), false);
         let grown = tokio::time::timeout(Duration::ZERO, hold.grow_to(4 * KIB)).await;
         held += usize::from(grown.is_ok());
         greedy.push(hold);
@@ -89,7 +94,7 @@ async fn an_address_gets_its_share_of_what_another_one_has_taken() {
     assert_eq!(held, 9, "half of it, and one of what is kept");
     let oldest = greedy.remove(0);
     let told = tokio::spawn(async move { oldest.visitor.gives_way.cancelled().await });
-    let mut modest = bodies.expect(visitor(2));
+    let mut modest = bodies.expect(visitor(2), false);
     let begun = Instant::now();
     modest.grow_to(4 * KIB).await.unwrap();
     let waited = begun.elapsed();
@@ -102,16 +107,16 @@ async fn an_address_gets_its_share_of_what_another_one_has_taken() {
 
 #[tokio::test]
 async fn who_has_its_share_makes_nobody_give_way() {
-    let bodies = Bodies::new(8 * KIB, SHARE_PATIENCE * 2);
-    let mut all = bodies.expect(visitor(1));
+    let bodies = large(8 * KIB, SHARE_PATIENCE * 2);
+    let mut all = bodies.expect(visitor(1), false);
     all.grow_to(8 * KIB).await.unwrap();
-    let mut more = bodies.expect(visitor(1));
+    let mut more = bodies.expect(visitor(1), false);
     let refused = more.grow_to(KIB).await.unwrap_err();
     assert!(matches!(refused, BodyError::Busy), "{refused}");
     assert!(!all.visitor.gives_way.is_cancelled());
     // What is whole goes by itself; another address cannot hurry it.
     all.is_whole();
-    let mut other = bodies.expect(visitor(2));
+    let mut other = bodies.expect(visitor(2), false);
     let refused = other.grow_to(KIB).await.unwrap_err();
     assert!(matches!(refused, BodyError::Busy), "{refused}");
     assert!(!all.visitor.gives_way.is_cancelled());
@@ -121,8 +126,8 @@ async fn who_has_its_share_makes_nobody_give_way() {
 
 #[tokio::test]
 async fn who_is_slow_gives_way_to_who_waits() {
-    let bodies = Bodies::new(8 * KIB, WAIT);
-    let mut slow = bodies.expect(visitor(1));
+    let bodies = large(8 * KIB, WAIT);
+    let mut slow = bodies.expect(visitor(1), false);
     slow.grow_to(8 * KIB).await.unwrap();
     slow.visitor.pulse.body_is_awaited(Duration::ZERO);
     let begun = Instant::now();
@@ -130,7 +135,7 @@ async fn who_is_slow_gives_way_to_who_waits() {
         slow.visitor.gives_way.cancelled().await;
         drop(slow);
     });
-    let mut next = bodies.expect(visitor(1));
+    let mut next = bodies.expect(visitor(1), false);
     next.grow_to(KIB).await.unwrap();
     let waited = begun.elapsed();
     assert!(
@@ -141,10 +146,90 @@ async fn who_is_slow_gives_way_to_who_waits() {
 }
 
 #[tokio::test]
+async fn small_ones_are_let_in_where_one_has_all_the_rest() {
+    let bodies = Bodies::new(16 * KIB, SHARE_PATIENCE);
+    let mut all = bodies.expect(visitor(1), false);
+    all.grow_to(100 * KIB).await.unwrap();
+    let mut large = bodies.expect(visitor(1), false);
+    let refused = large.grow_to(KIB / 4).await.unwrap_err();
+    assert!(matches!(refused, BodyError::Busy), "{refused}");
+    for _ in 0..100 {
+        let mut small = bodies.expect(visitor(1), true);
+        for bytes in [1, KIB / 4, KIB] {
+            small.grow_to(bytes).await.unwrap();
+        }
+    }
+    // They wait for each other there.
+    let mut small = bodies.expect(visitor(1), true);
+    small.grow_to(KIB).await.unwrap();
+    let mut next = bodies.expect(visitor(1), true);
+    let refused = next.grow_to(1).await.unwrap_err();
+    assert!(matches!(refused, BodyError::Busy), "{refused}");
+    drop((all, large, small, next));
+    for part in [&bodies, bodies.small.as_ref().unwrap()] {
+        let now = part.lock();
+        assert_eq!((now.held, now.bodies.len()), (0, 0));
+    }
+}
+
+#[tokio::test]
+async fn small_ones_take_of_the_rest_what_nobody_waits_for() {
+    let bodies = Bodies::new(16 * KIB, SHARE_PATIENCE);
+    let mut crowd = Vec::new();
+    for _ in 0..5 {
+        let mut small = bodies.expect(visitor(1), true);
+        small.grow_to(KIB).await.unwrap();
+        crowd.push(small);
+    }
+    assert_eq!(bodies.lock().held, 5 * KIB);
+    // What one that is large needs of it is not taken by those that come after it.
+    let mut all = bodies.expect(visitor(1), false);
+    let waits = tokio::spawn(async move { all.grow_to(15 * KIB).await });
+    while bodies.lock().waiting.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    crowd.remove(0);
+    let mut small = bodies.expect(visitor(1), true);
+    small.grow_to(KIB).await.unwrap();
+    assert_eq!(bodies.lock().held, 4 * KIB);
+    crowd.clear();
+    waits.await.unwrap().unwrap();
+}
+
+/// They wait for each other, and for one that takes its time but is not slow.
+#[tokio::test]
+async fn one_that_takes_its_time_does_not_stand_in_the_way_of_all_others() {
+    for (is_favoured, pieces) in [(true, 3), (false, 6)] {
+        let bodies = large(8 * KIB, WAIT);
+        let mut long = bodies.expect(visitor(1), false);
+        if is_favoured {
+            long.grow_to(5 * KIB).await.unwrap();
+            assert_eq!(bodies.lock().favoured, Some(long.number));
+        } else {
+            long.grow_to(KIB).await.unwrap();
+        }
+        let mut crowd = JoinSet::new();
+        for _ in 0..6 {
+            crowd.spawn(arrive(Arc::clone(&bodies), 1, pieces));
+        }
+        let ended = crowd.join_all().await;
+        let went_on = ended.iter().filter(|ended| ended.is_ok()).count();
+        assert!(went_on > 0, "{is_favoured}: {ended:?}");
+        let gave_way = |ended: &&Result<(), BodyError>| matches!(ended, Err(BodyError::GaveWay));
+        assert_eq!(
+            went_on + ended.iter().filter(gave_way).count(),
+            6,
+            "{ended:?}"
+        );
+        assert!(!long.visitor.gives_way.is_cancelled(), "{is_favoured}");
+    }
+}
+
+#[tokio::test]
 async fn who_waits_in_a_crowd_is_looked_at_when_it_may_fit_and_else_now_and_then() {
     const CROWD: usize = 2000;
-    let bodies = Bodies::new(8 * KIB, WAIT);
-    let mut all = bodies.expect(visitor(1));
+    let bodies = large(8 * KIB, WAIT);
+    let mut all = bodies.expect(visitor(1), false);
     all.grow_to(8 * KIB).await.unwrap();
     all.is_whole();
     let mut crowd = JoinSet::new();
@@ -192,7 +277,7 @@ proptest! {
     ) {
         const ALL: usize = 100;
         const KEPT: usize = ALL / 2;
-        let bodies = Bodies::new(ALL, WAIT);
+        let bodies = large(ALL, WAIT);
         let mut holds: BTreeMap<u8, (Hold, Option<Receiver<()>>)> = BTreeMap::new();
         for (slot, what, bytes) in steps {
             let before = bodies.lock().waiting.clone();
@@ -209,7 +294,7 @@ proptest! {
                     bodies.lock().watch();
                 }
                 _ => {
-                    let hold = || (bodies.expect(visitor(slot % 5)), None);
+                    let hold = || (bodies.expect(visitor(slot % 5), false), None);
                     let (hold, waits) = holds.entry(slot).or_insert_with(hold);
                     *waits = bodies.lock().claim(hold.number, bytes);
                 }

@@ -67,7 +67,10 @@ async fn a_disk_that_gives_nothing_has_lost_nothing_yet() {
     append(&opened.journal, 0..70).await;
     close(opened.journal).await;
     let mut opened = open_with(&disk, known(1, None), 64 << 10).unwrap();
-    disk.spoil(&segment(1), 0..64 << 10).unwrap();
+    for name in disk.list(Path::new("journal")).unwrap() {
+        let path = Path::new("journal").join(name);
+        disk.spoil(&path, 0..64 << 10).unwrap();
+    }
     let error = opened.reader.available(3_000).await.unwrap_err();
     assert!(matches!(error, JournalError::Io { .. }), "{error}");
     assert!(exists(&disk, Kind::Segment, 1), "nothing is set aside");
@@ -75,6 +78,19 @@ async fn a_disk_that_gives_nothing_has_lost_nothing_yet() {
     disk.mend();
     assert_eq!(read(&mut opened.reader).await, (0..70).collect::<Vec<_>>());
     assert_eq!(opened.reader.take_missing(), []);
+}
+
+#[tokio::test]
+async fn a_segment_of_which_nothing_can_be_read_is_lost_alone() {
+    let disk = TornDisk::new(0);
+    let opened = open_with(&disk, known(0, None), 64 << 10).unwrap();
+    append(&opened.journal, 0..70).await; // 57 in the first segment
+    close(opened.journal).await;
+    let mut opened = open_with(&disk, known(1, None), 64 << 10).unwrap();
+    disk.spoil(&segment(1), 0..64 << 10).unwrap();
+    assert_eq!(read(&mut opened.reader).await, (57..70).collect::<Vec<_>>());
+    assert_eq!(opened.reader.take_missing(), [numbers(1, 0, 56)]);
+    assert!(exists(&disk, Kind::Quarantined, 1) && !exists(&disk, Kind::Segment, 1));
 }
 
 #[tokio::test]

@@ -17,13 +17,14 @@ mod bracket;
 mod class;
 mod look;
 mod program;
+mod repeat;
 mod search;
 mod syntax;
 
 /// Patterns that each thread keeps compiled, the last used first.
 const KEPT: usize = 16;
-/// A larger one is not kept.
-const KEPT_EFFORT: usize = 1 << 12;
+/// One that has more bytes is not kept, whatever it took to make it.
+const KEPT_BYTES: usize = 1 << 18;
 
 thread_local! {
     static COMPILED: RefCell<Vec<Rc<Pattern>>> = const { RefCell::new(Vec::new()) };
@@ -60,7 +61,7 @@ impl Pattern {
             options,
             program,
         });
-        if pattern.program.effort <= KEPT_EFFORT {
+        if text.len() + pattern.program.size() <= KEPT_BYTES {
             COMPILED.with_borrow_mut(|kept| {
                 kept.truncate(KEPT - 1);
                 kept.insert(0, Rc::clone(&pattern));

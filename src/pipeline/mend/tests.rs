@@ -1,213 +1,16 @@
 //! Each format, damaged at each of its extents, read back by somebody else.
 
+mod laid;
+
 use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::Path;
 
-use super::super::encode::{self, Done, EncoderPool, Run, Source, Work};
+use super::super::encode::{Run, Source};
 use super::*;
-use crate::checkpoint::{Lane, OpenBatch, SpooledBlock, Target};
-use crate::config::{Compression, Delimiter, FormatSettings, ParquetCompression};
-use crate::disk::{Disk, Open, TornDisk};
-use crate::position::Position;
-use crate::record::Record;
-
-const BLOCKS: u64 = 4;
-const RECORDS: u64 = 3;
-
-/// A sealed object in a spool, its parts, and the ids of the records in each of its extents.
-struct Laid {
-    disk: TornDisk,
-    spool: Arc<Spool>,
-    format: Format,
-    object: SealedObject,
-    ids: Vec<BTreeSet<String>>,
-}
-
-fn json(compression: Compression) -> FormatSettings {
-    FormatSettings::Json {
-        compression,
-        delimiter: Delimiter::Newline,
-    }
-}
-
-fn parquet() -> FormatSettings {
-    FormatSettings::Parquet {
-        compression: ParquetCompression::Snappy,
-        schema: "id string, pad string".into(),
-    }
-}
-
-/// The ids of a block's records.
-fn ids(block: u64) -> BTreeSet<String> {
-    (0..RECORDS).map(|n| format!("{block}.{n}")).collect()
-}
-
-/// A block's records, so long that no codec brings two blocks into one sector.
-fn raw(format: &Format, block: u64) -> Vec<u8> {
-    let mut raw = Vec::new();
-    let mut random = fastrand::Rng::with_seed(block);
-    for id in ids(block) {
-        let pad: String = (0..8000).map(|_| random.alphanumeric()).collect();
-        let data = format!("{{\"id\":\"{id}\",\"pad\":\"{pad}\"}}");
-        let record = Record::new(data.as_bytes(), 0, Position::default());
-        format.stage(&record, &mut raw);
-    }
-    raw
-}
-
-fn lay(settings: &FormatSettings) -> Laid {
-    let format = Format::compile(settings).unwrap();
-    let disk = TornDisk::new(0);
-    let dynamic: Arc<dyn Disk> = Arc::new(disk.clone());
-    let spool = Spool::open(dynamic, Path::new("spool"), std::iter::empty()).unwrap();
-    let spool = Arc::new(spool.with_quarantine("quarantine".into()));
-    let id = Uuid::new_v4();
-    let blocks = match format.shape() {
-        Shape::Blocks => blocks(&format, &spool),
-        Shape::Runs => runs(id, &format, &spool).0,
-        Shape::Whole => {
-            let raws = (0..BLOCKS).map(|block| source(&format, block)).collect();
-            let (extents, _) = finish(id, &format, &spool, 0, Vec::new(), raws);
-            vec![block(extents, 0)]
-        }
-    };
-    let row = OpenBatch {
-        id,
-        lane: Lane::Data,
-        identity: String::new(),
-        target: Target {
-            store: "folder:lake".into(),
-            key: "key".into(),
-            format: 0,
-        },
-        opened_ms: 0,
-        arrival_ms: 0,
-        records: BLOCKS * RECORDS,
-        bytes: 1000,
-        sealing: true,
-        blocks,
-        upload_id: Some("upload".into()),
-    };
-    let object = row.into_object();
-    let ids = (0..object.extents.len() as u64).map(|at| match format.shape() {
-        Shape::Whole => (0..BLOCKS).flat_map(ids).collect(),
-        _ if at < BLOCKS => ids(at),
-        // The footer of row groups is all that tells of them.
-        Shape::Runs => (0..BLOCKS).flat_map(ids).collect(),
-        Shape::Blocks => BTreeSet::new(),
-    });
-    let ids = ids.collect();
-    Laid {
-        disk,
-        spool,
-        format,
-        object,
-        ids,
-    }
-}
-
-fn block(extents: Vec<Extent>, records: u64) -> SpooledBlock {
-    SpooledBlock {
-        encoded: true,
-        records: Some(records),
-        extents,
-        ..SpooledBlock::default()
-    }
-}
-
-fn source(format: &Format, block: u64) -> Source {
-    Source {
-        head: Vec::new(),
-        rest: raw(format, block).into(),
-        records: RECORDS,
-    }
-}
-
-fn blocks(format: &Format, spool: &Spool) -> Vec<SpooledBlock> {
-    let (mut encoder, mut sums, mut blocks) = (format.encoder(), Vec::new(), Vec::new());
-    for at in 0..BLOCKS {
-        let mut out = Vec::new();
-        let raw = raw(format, at);
-        sums.extend(
-            format
-                .encode_block(&mut encoder, at == 0, &raw, &mut out)
-                .unwrap(),
-        );
-        blocks.push(block(spool.append(&[&out]).unwrap(), RECORDS));
-    }
-    let end = format.end(&sums);
-    if !end.is_empty() {
-        blocks.push(block(spool.append(&[&end]).unwrap(), 0));
-    }
-    blocks
-}
-
-/// Runs of row groups, all but the last of them while the batch is open; the footers of those.
-fn runs(id: Uuid, format: &Format, spool: &Arc<Spool>) -> (Vec<SpooledBlock>, Vec<Extent>) {
-    let (mut start, mut runs, mut blocks, mut footers) = (0, Vec::new(), Vec::new(), Vec::new());
-    for serial in 0..BLOCKS - 1 {
-        let work = Work::Run {
-            id,
-            serials: vec![0],
-            start,
-            sources: vec![source(format, serial)],
-            format: format.clone(),
-        };
-        let done = encode::run(vec![work], 0, &EncoderPool::default(), spool, 0).unwrap();
-        let [
-            Done::Run {
-                extents, footer, ..
-            },
-        ] = &*done
-        else {
-            panic!("{done:?}");
-        };
-        start += sum(extents).0;
-        blocks.push(block(extents.clone(), 0));
-        footers.extend(footer);
-        runs.push(Run {
-            footer: Source {
-                head: footer.clone(),
-                rest: Bytes::new(),
-                records: 0,
-            },
-            extents: extents.clone(),
-            records: RECORDS,
-        });
-    }
-    let last = vec![source(format, BLOCKS - 1)];
-    blocks.push(block(finish(id, format, spool, start, runs, last).0, 0));
-    (blocks, footers)
-}
-
-/// The rest of an object, and the records that were damaged.
-fn finish(
-    id: Uuid,
-    format: &Format,
-    spool: &Arc<Spool>,
-    start: u64,
-    runs: Vec<Run>,
-    sources: Vec<Source>,
-) -> (Vec<Extent>, u64) {
-    let work = Work::Object {
-        id,
-        start,
-        runs,
-        sources,
-        format: format.clone(),
-    };
-    let done = encode::run(vec![work], 0, &EncoderPool::default(), spool, 0).unwrap();
-    let [
-        Done::Object {
-            extents, damaged, ..
-        },
-    ] = &*done
-    else {
-        panic!("{done:?}");
-    };
-    (extents.clone(), damaged.iter().map(|one| one.records).sum())
-}
+use crate::config::{Compression, FormatSettings};
+use crate::disk::{Disk, Open, Reserve, Shortage, TornDisk};
+use laid::{BLOCKS, Laid, RECORDS, finish, ids, json, lay, lay_without, parquet, runs, source};
 
 /// Two bits in the middle of an extent, or its sectors for good.
 fn damage(disk: &TornDisk, extent: Extent, for_good: bool) {
@@ -392,6 +195,44 @@ fn an_object_may_be_damaged_again() {
 }
 
 #[test]
+fn a_block_that_was_damaged_before_it_was_encoded_costs_no_other_later() {
+    let compressions = [
+        Compression::None,
+        Compression::Gzip,
+        Compression::Zstd,
+        Compression::Snappy,
+    ];
+    for settings in compressions.map(json) {
+        for (gone, later) in (0..BLOCKS).flat_map(|gone| (0..BLOCKS).map(move |at| (gone, at))) {
+            if gone == later {
+                continue;
+            }
+            let which = format!("{settings:?}, block {gone} and later block {later}");
+            let laid = lay_without(&settings, Some(gone));
+            let object = &laid.object;
+            // What is made of nothing may have a head, or no bytes at all.
+            let count = laid.object.counts.iter().filter(|count| **count > 0);
+            assert_eq!(count.count() as u64, BLOCKS - 1, "{which}");
+            let with_records = |(at, count): (usize, &u64)| (*count > 0).then_some(at);
+            let mut places = object.counts.iter().enumerate().filter_map(with_records);
+            let nth = later - u64::from(gone < later);
+            let at = places.nth(usize::try_from(nth).unwrap()).unwrap();
+            damage(&laid.disk, object.extents[at], false);
+            let mended = mend(object, &laid.format, &laid.spool).unwrap();
+            let left: BTreeSet<String> = (0..BLOCKS)
+                .filter(|block| ![gone, later].contains(block))
+                .flat_map(ids)
+                .collect();
+            let told: u64 = mended.damaged.iter().map(|one| one.records).sum();
+            assert_eq!(told, RECORDS, "{which}");
+            assert_eq!(mended.object.records, left.len() as u64, "{which}");
+            let bytes = bytes_of(&laid.spool, &mended.object.extents);
+            assert_eq!(read(&settings, &bytes), left, "{which}");
+        }
+    }
+}
+
+#[test]
 fn a_flipped_bit_costs_nothing() {
     for settings in formats() {
         let laid = lay(&settings);
@@ -495,4 +336,37 @@ fn where_nothing_may_be_set_aside_an_object_stays_as_it_is() {
     damage(&disk, object.extents[1], false);
     let stuck = mend(&object, &format, &spool).unwrap_err();
     assert_eq!(stuck.kind(), io::ErrorKind::InvalidData);
+}
+
+/// It waits, whole, until there is room; nothing of its spool's disk is taken meanwhile.
+#[test]
+fn where_there_is_no_room_to_set_aside_the_object_waits_for_it() {
+    let Laid {
+        disk,
+        spool,
+        format,
+        object,
+        ..
+    } = lay(&json(Compression::Gzip));
+    drop(spool);
+    let dynamic: Arc<dyn Disk> = Arc::new(disk.clone());
+    let reserve = Reserve::new(Arc::clone(&dynamic), 1 << 20, &[], Shortage::default());
+    reserve.keep().unwrap();
+    let named = object.extents.iter().copied();
+    let spool = Spool::open(dynamic, Path::new("spool"), named).unwrap();
+    let spool = spool.with_quarantine("quarantine".into(), Some(Arc::new(reserve)));
+    damage(&disk, object.extents[1], false);
+    let used = object.size + (1 << 20);
+    disk.set_capacity(used + (1 << 20) + 100);
+    let stuck = mend(&object, &format, &spool).unwrap_err();
+    assert_eq!(stuck.kind(), io::ErrorKind::InvalidData, "{stuck}");
+    assert!(
+        stuck.to_string().contains("there is room for 100"),
+        "{stuck}"
+    );
+    assert_eq!(aside(&disk), 0);
+    disk.set_capacity(used + (3 << 20));
+    let mended = mend(&object, &format, &spool).unwrap();
+    assert_eq!(mended.object.records, (BLOCKS - 1) * RECORDS);
+    assert_eq!(aside(&disk), 1);
 }

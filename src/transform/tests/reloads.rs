@@ -4,6 +4,34 @@ use super::super::{Loaded, Reload, Transforms};
 use super::*;
 
 #[test]
+fn what_waits_for_a_module_that_was_replaced_is_given_back_whole() {
+    let guest = Guest::new();
+    let metrics = Metrics::new().unwrap();
+    let settings = TransformSettings {
+        timeout: Duration::from_mins(1),
+        ..guest.settings()
+    };
+    let transforms = Transforms::new(engine(), "clicks", &[settings.clone(), settings], &metrics);
+    assert!(matches!(transforms.reload(false), Reload::First));
+    let before = transforms.current();
+    assert!(matches!(transforms.reload(true), Reload::Replaced));
+    // Two calls; the second has a loop that takes long.
+    let mut records = vec!["a"; 300];
+    records[290] = "n";
+    let chunk = chunk(&records);
+    let mut workshop = Workshop::new(before);
+    let piece = workshop.work(&chunk, 0..300);
+    assert_eq!((piece.end, piece.outputs.len()), (256, 256));
+    let piece = workshop.work(&chunk, 256..300);
+    assert_eq!((piece.end, piece.outputs.len()), (256, 0));
+    assert!(piece.failed.is_empty());
+    // The new ones take it up.
+    let mut workshop = Workshop::new(transforms.current());
+    let pieces = workshop.work(&chunk, 256..300);
+    assert_eq!((pieces.end, pieces.outputs.len()), (300, 44));
+}
+
+#[test]
 fn what_passes_is_tried_again_by_itself_and_a_fault_of_the_module_is_not() {
     let guest = Guest::new();
     let metrics = Metrics::new().unwrap();

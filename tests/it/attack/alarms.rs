@@ -1,8 +1,9 @@
-//! Each way to stand still, brought about: metrics, log and `/readyz` say what the README's table says of
-//! it, which is where these tests read what to look for.
+//! Each way to stand still, brought about: metrics, log and `/readyz` say what the table in `docs/src/alarms.md` says
+//! of it, which is where these tests read what to look for.
 
 mod damaged;
 mod former;
+mod refused;
 
 use std::fs;
 use std::path::Path;
@@ -15,8 +16,7 @@ use crate::support::http::{get, metric, post_records, put_record};
 use crate::support::small_disk::SmallDisk;
 use crate::transforms::{HOSTILE, build};
 
-const README: &str = include_str!("../../../README.md");
-const TITLE: &str = "\n## When a stream stands still\n";
+const PAGE: &str = include_str!("../../../docs/src/alarms.md");
 const OLDEST: &str = "firehose_oldest_unpublished_seconds";
 
 /// A row of the table.
@@ -29,9 +29,7 @@ struct Row {
 }
 
 fn table() -> Vec<Row> {
-    let (_, section) = README.split_once(TITLE).unwrap();
-    let section = section.split("\n## ").next().unwrap();
-    let rows = section.lines().filter(|line| line.starts_with("| "));
+    let rows = PAGE.lines().filter(|line| line.starts_with("| "));
     let rows = rows.skip(1).map(|line| {
         let cells: Vec<&str> = line.trim_matches(['|', ' ']).split(" | ").collect();
         let [what, metrics, line, state] = cells[..] else {
@@ -82,7 +80,7 @@ pub fn judge(
 ) -> String {
     let rows = table();
     let row = rows.iter().find(|row| row.what == what);
-    let row = row.unwrap_or_else(|| panic!("{what}: no such row in the README"));
+    let row = row.unwrap_or_else(|| panic!("{what}: no such row in the table"));
     let mut cause = String::new();
     let mut missing = Vec::new();
     let seen = daemon.until(what, || {
@@ -238,11 +236,12 @@ pub fn plant(site: &Site, key: &str) {
 }
 
 #[test]
-fn every_row_of_the_readme_is_brought_about_here() {
+fn every_row_of_the_table_is_brought_about_here() {
     let sources = [
         include_str!("alarms.rs"),
         include_str!("alarms/damaged.rs"),
         include_str!("alarms/former.rs"),
+        include_str!("alarms/refused.rs"),
         include_str!("disks.rs"),
         include_str!("keys.rs"),
         include_str!("spools.rs"),

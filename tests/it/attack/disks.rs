@@ -209,6 +209,42 @@ fn damage_to_raw_blocks_costs_nothing_or_the_records_of_the_block() {
     assert!(lost > 0, "no bit hit a record");
 }
 
+/// Nothing more can be set aside until a person has moved away what is: the stop says so, and nothing is given up.
+#[test]
+fn a_full_quarantine_stops_the_stream_and_says_what_makes_room() {
+    let (site, _) = laid(false);
+    site.configure(&SETTINGS.replace("900s", "1s"));
+    let quarantine = state(&site).join("quarantine");
+    fs::create_dir(&quarantine).unwrap();
+    for n in 0..1000 {
+        fs::write(quarantine.join(format!("{n}.raw")), "").unwrap();
+    }
+    let found = Store::peek(&HostDisk::new(state(&site)).unwrap(), Path::new(STORE)).unwrap();
+    let extent = found.open[0].blocks[0].extents[0];
+    let name = format!("spool/{:010}.spool", extent.file);
+    let path = state(&site).join(name);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[usize::try_from(extent.offset).unwrap()] ^= 0b11;
+    fs::write(path, bytes).unwrap();
+
+    let mut daemon = site.spawn(&[]);
+    daemon.alive();
+    let told = || get(site.address, "/readyz").unwrap().text();
+    let stopped = || told().contains("\"state\":\"stopped\"");
+    daemon.until("the stream has stopped", stopped).unwrap();
+    let told = told();
+    assert!(
+        told.contains("`quarantine`") && !told.contains("discard"),
+        "{told}"
+    );
+    daemon.kill();
+    fs::rename(&quarantine, site.path("elsewhere")).unwrap();
+    site.start().drain();
+    let delivered = delivered(&site);
+    assert_eq!(delivered.len(), RECORDS - RECORDS / PARTITIONS);
+    assert_eq!(files(&quarantine).len(), 1);
+}
+
 /// A site whose stream has records in a batch and in the journal, and its state put by.
 fn laid(is_stopped: bool) -> (Site, PathBuf) {
     let site = Site::new(SETTINGS);

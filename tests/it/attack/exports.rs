@@ -173,7 +173,7 @@ fn into(bucket: &Bucket, endpoint: &str) -> String {
     settings.replace(folder, &bucket.table(endpoint))
 }
 
-/// What the README says to do, step by step.
+/// What `docs/src/state.md` says to do, step by step.
 #[test]
 fn what_a_bucket_lacks_is_found_and_sent_again_and_nothing_is_twice() {
     let bucket = Weed::shared().bucket();

@@ -343,6 +343,9 @@ fn what_cannot_be_kept_is_not_compiled_by_the_daemon_and_tried_again() {
     assert!(told().text().contains("by itself"), "{}", told().text());
     let refused = post_records(site.address, "one", b"x").unwrap();
     assert_eq!(refused.status, 503, "{}", refused.text());
+    let said = refused.text();
+    let is_told = said.contains("cannot be kept") && !said.contains("a person");
+    assert!(is_told, "{said}");
     // Without a restart, and though the file of the module is as it was.
     fs::remove_file(&modules).unwrap();
     wait_until("all streams run", || told().status == 200);
@@ -362,6 +365,30 @@ fn what_cannot_be_kept_is_not_compiled_by_the_daemon_and_tried_again() {
         "modules: a record that needs another compilation has waited {:.1?} for room",
         begun.elapsed()
     ));
+    daemon.drain();
+    let failed = lake::lines(&site.path("lake/one"), "errors");
+    assert!(failed.is_empty(), "{failed:?}");
+}
+
+#[test]
+fn a_new_module_frees_a_stream_that_waits_for_the_old_one() {
+    let site = Site::new(&with_module("one", "compile_timeout = \"10m\""));
+    build(&site, "one.wasm", HOSTILE);
+    let daemon = site.start();
+    let log = Log::from_now(&site);
+    put(&site, "one", "x");
+    delivered(&site, "one", &["x"]);
+    // What it has a loop for that takes long, and a compiler that does not come to its end.
+    put(&site, "one", "n");
+    let stuck = compiler(&site);
+    kill_process(stuck, Signal::STOP).unwrap();
+    let doubling = HOSTILE
+        .replace("(i32.const 110)) ;; n", "(i32.const 120)) ;; x")
+        .replace("(i32.const 50)) ;; 2", "(i32.const 110)) ;; n");
+    build(&site, "one.wasm", &doubling);
+    log.said(&["new transform modules are at work"]);
+    delivered(&site, "one", &["n", "n", "x"]);
+    assert_eq!(compiler_of(&site), Some(stuck), "it is at it all the while");
     daemon.drain();
     let failed = lake::lines(&site.path("lake/one"), "errors");
     assert!(failed.is_empty(), "{failed:?}");

@@ -57,6 +57,61 @@ fn damage_to_parquet_holds_up_no_object_and_costs_what_lies_there() {
     through_all_rounds("type = \"parquet\"\nschema = \"k string, n string, pad string\"");
 }
 
+/// A person has moved objects aside that are damaged in part, and a bit of what was moved has rotted since.
+#[test]
+fn what_was_moved_aside_damaged_comes_back_and_the_rest_of_it_is_delivered() {
+    let gzip = "type = \"json\"\ncompression = \"gzip\"";
+    let site = Site::new(&SETTINGS.replace("FORMAT", gzip));
+    let (_, sealed) = laid(&site);
+    damage(&site, &sealed, Round::Sectors(1));
+    fs::create_dir(site.path("lake")).unwrap();
+    let mut random = fastrand::Rng::with_seed(3);
+    for object in &sealed {
+        let key = &*object.target.key;
+        // Nothing was ever published there.
+        let discard = ["state", "discard", "clicks", "--object", key];
+        site.command(&[&discard[..], &["--yes", "--unasked"]].concat())
+            .done();
+        let folder = state(&site).join("discarded").join(object.id.to_string());
+        let [file] = &files(&folder)[..] else {
+            panic!("not one file in {}", folder.display())
+        };
+        let mut bytes = fs::read(file).unwrap();
+        assert_eq!(bytes.len() as u64, object.size);
+        let at = random.usize(..bytes.len());
+        bytes[at] ^= 1;
+        fs::write(file, bytes).unwrap();
+        // The daemon mends it, not the verb.
+        let told = site
+            .command(&["state", "retry", "clicks", "--object", key])
+            .refused(1);
+        assert!(told.contains("is back in the state"), "{told}");
+    }
+    let mut daemon = site.start();
+    let count = |name: &str| {
+        let name = format!("firehose_{name}_records_total{{stream=\"clicks\"}}");
+        format!("{:.0}", metric(site.address, &name))
+            .parse::<usize>()
+            .unwrap()
+    };
+    let all = || count("delivered") + count("quarantined") >= RECORDS;
+    daemon.until("each record has met its fate", all).unwrap();
+    let quarantined = count("quarantined");
+    daemon.drain();
+    let found = read(&[site.path("lake")]).concat();
+    let once: BTreeSet<&String> = found.iter().collect();
+    assert_eq!(once.len(), found.len(), "none twice");
+    assert_eq!(RECORDS - found.len(), quarantined);
+    // A sector of each has cost a block at most.
+    let blocks = sealed.iter().map(|object| object.counts.iter().max());
+    let at_most: u64 = blocks.map(Option::unwrap).sum();
+    assert!(at_most < RECORDS as u64, "{at_most}");
+    assert!(quarantined as u64 <= at_most, "{quarantined} of {at_most}");
+    say(&format!(
+        "moved aside damaged, and put back: {quarantined} of {RECORDS} records lost"
+    ));
+}
+
 /// The records that each round has cost.
 fn through_all_rounds(format: &str) -> Vec<usize> {
     let site = Site::new(&SETTINGS.replace("FORMAT", format));

@@ -12,7 +12,8 @@ use crate::destination::object;
 use crate::support::campaign::say;
 use crate::support::daemon::Site;
 use crate::support::lake;
-use crate::support::servers::Weed;
+use crate::support::proxy::Proxy;
+use crate::support::servers::{Bucket, Weed};
 
 /// The same site with another folder.
 const ELSEWHERE: Clicks<'_> = Clicks {
@@ -78,6 +79,25 @@ fn what_was_published_and_not_recorded_is_recorded_when_it_is_discarded() {
     assert_eq!(all_lines(&site), 1, "{told}");
 }
 
+/// A killed `discard` has left the object in the state, and its own file, which says that it is moving: what `retarget`
+/// records as published is not moved aside.
+#[test]
+fn what_retarget_records_as_published_is_not_taken_for_moved_aside() {
+    let (site, key) = unrecorded();
+    fs::rename(site.path("lake"), site.path("away")).unwrap();
+    let discard = ["state", "discard", "clicks", "--object", &key, "--yes"];
+    let unasked = [&discard[..], &["--unasked"]].concat();
+    site.command_killed_at("checkpoint-before-commit:1", &unasked);
+    fs::rename(site.path("away"), site.path("lake")).unwrap();
+    site.configure(&ELSEWHERE.settings());
+    let told = site.command(&["state", "retarget", "clicks"]).done();
+    assert!(told.contains("1 objects are published already"), "{told}");
+    let listed = site.command(&["state", "list"]).done();
+    assert!(!listed.contains("moved aside"), "{listed}");
+    site.start().drain();
+    assert_eq!(all_lines(&site), 1, "{listed}");
+}
+
 #[test]
 fn what_was_published_and_not_recorded_goes_to_no_other_bucket() {
     let [old, new] = [(); 2].map(|()| Weed::shared().bucket());
@@ -104,6 +124,43 @@ fn what_was_published_and_not_recorded_goes_to_no_other_bucket() {
         site.start().drain();
         assert!(!new.keys().contains(&key), "{told}");
     }
+}
+
+/// What completes it may be on its way still: that its object is not there says nothing before it is aborted.
+#[test]
+fn an_object_whose_upload_cannot_be_aborted_goes_nowhere_unasked() {
+    let [old, new] = [(); 2].map(|()| Weed::shared().bucket());
+    let proxy = Proxy::start(Weed::shared().address(), 1, &[]);
+    let settings = |bucket: &Bucket| {
+        bucket_settings(bucket, "1h").replace(&bucket.endpoint, &proxy.endpoint())
+    };
+    let site = Site::new(&settings(&old));
+    let mut daemon = site.spawn(&[("FIREHOSE_KILL_AT", "upload-after-part:1")]);
+    daemon.alive();
+    put_megabytes_until_killed(&site, &mut daemon, 20);
+    let key = waiting(&site);
+    let discard = ["state", "discard", "clicks", "--object", &key, "--yes"];
+    let retarget = ["state", "retarget", "clicks"];
+    proxy.refuse("DELETE", "uploadId=");
+    let told = site.command(&discard).refused(2);
+    assert!(
+        told.contains("may still complete") && told.contains("--unasked"),
+        "{told}"
+    );
+    site.configure(&settings(&new));
+    let told = site.command(&retarget).refused(2);
+    assert!(
+        told.contains("may still complete") && told.contains("--unasked"),
+        "{told}"
+    );
+    assert_eq!(waiting(&site), key);
+    assert_eq!(old.uploads().len(), 1);
+    proxy.calm();
+    let told = site.command(&retarget).done();
+    assert!(told.contains("1 sealed objects go"), "{told}");
+    assert_eq!(old.uploads(), [""; 0]);
+    site.start().drain();
+    assert!(new.keys().contains(&key) && !old.keys().contains(&key));
 }
 
 /// A HEAD does not tell a missing bucket from a missing object.
@@ -164,6 +221,24 @@ fn what_was_moved_aside_is_told_wherever_a_state_is_said_to_hold_nothing() {
     fs::rename(site.path("state/old"), site.path("state/heir")).unwrap();
     let told = site.command(&["state", "adopt", "begun", "heir"]).done();
     assert!(told.contains(aside), "{told}");
+}
+
+/// The key has what a shell would take apart.
+#[test]
+fn the_command_that_puts_an_object_back_works_as_it_stands() {
+    let settings = CLICKS.settings();
+    let odd = settings.replace("prefix = \"data/\"", "prefix = \"data/it's here/\"");
+    assert_ne!(odd, settings);
+    let site = Site::new(&odd);
+    left_behind(&site);
+    let key = waiting(&site);
+    assert!(key.starts_with("data/it's here/"), "{key}");
+    let discard = ["state", "discard", "clicks", "--object", &key, "--yes"];
+    site.command(&discard).done();
+    fs::remove_file(site.path("lake/data")).unwrap();
+    let listed = site.command(&["state", "list"]).done();
+    site.follow(&listed, "retry").done();
+    assert!(site.path("lake").join(&key).exists(), "{listed}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Tables of the README in place of the shipped file's, and servers that are there in place of those which
+//! Tables of a document in place of the shipped file's, and servers that are there in place of those which
 //! the tables name.
 
 use toml::{Table, Value};

@@ -144,3 +144,83 @@ fn what_cannot_be_read_is_told_and_keeps_no_other_object_back() {
     );
     assert_eq!(run(&disk), 1);
 }
+
+/// Bits of the moved file rot, one or two in a place: the object comes back with its checksums, so that one is put
+/// right, and two are found.
+#[test]
+fn what_has_rotted_aside_comes_back_with_the_checksums_that_it_had() {
+    for (flip, is_right) in [(0b1, true), (0b11, false)] {
+        let (disk, object) = laid();
+        move_out_from(&disk, &object);
+        disk.rot(&Aside::of(&object).path(), 1, flip).unwrap();
+        put_back_from(&disk);
+        let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+        let (_store, found) = open(&*shared).unwrap();
+        let [back] = &found.sealed[..] else {
+            panic!("{:?}", found.sealed)
+        };
+        assert_eq!((back.size, back.crc64), (object.size, object.crc64));
+        assert_eq!(extent::sum(&back.extents), (object.size, object.crc64));
+        let spool = Spool::open(shared, Path::new(SPOOL_DIR), found.extents()).unwrap();
+        let read = spool.read(back.extents[0]).ok();
+        assert_eq!(read.as_deref(), is_right.then_some(BYTES));
+    }
+}
+
+#[test]
+fn a_file_of_another_length_is_not_put_back() {
+    let (disk, object) = laid();
+    move_out_from(&disk, &object);
+    let path = Aside::of(&object).path();
+    disk.open(&path, Open::Existing)
+        .unwrap()
+        .set_len(3)
+        .unwrap();
+    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+    let refused = put_back(&shared, KEY, &mut Vec::new()).unwrap_err();
+    let CommandError::Failed(why) = refused else {
+        panic!()
+    };
+    assert!(format!("{why:#}").contains("3 bytes long"), "{why:#}");
+    assert_eq!(run(&disk), 0);
+}
+
+/// The files that are left of what was moved aside.
+fn left(disk: &TornDisk, id: Uuid) -> Vec<String> {
+    let folders = [
+        Path::new("discarded").join(id.to_string()),
+        "discarded".into(),
+    ];
+    let names = folders.iter().flat_map(|folder| disk.list(folder).unwrap());
+    names.collect()
+}
+
+#[test]
+fn nothing_is_left_aside_of_an_object_that_is_back() {
+    let (disk, object) = laid();
+    move_out_from(&disk, &object);
+    assert_eq!(left(&disk, object.id).len(), 2);
+    put_back_from(&disk);
+    assert_eq!(left(&disk, object.id), [""; 0]);
+    assert_eq!(run(&disk), 1);
+}
+
+#[test]
+fn what_an_earlier_version_has_left_of_an_object_that_is_back_goes_at_the_next_opening() {
+    for is_aside_again in [false, true] {
+        let (disk, object) = laid();
+        move_out_from(&disk, &object);
+        if !is_aside_again {
+            put_back_from(&disk);
+            disk.create_dir_all(&Aside::of(&object).folder()).unwrap();
+            disk.open(&Aside::of(&object).path(), Open::New).unwrap();
+        }
+        let stale = Path::new("discarded").join(format!("{}.put-back", object.id));
+        disk.open(&stale, Open::New).unwrap();
+        open(&disk).unwrap();
+        let wanted = if is_aside_again { 2 } else { 0 };
+        assert_eq!(left(&disk, object.id).len(), wanted);
+        put_back_from(&disk);
+        assert_eq!(run(&disk), 1);
+    }
+}

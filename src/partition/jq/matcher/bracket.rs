@@ -36,12 +36,12 @@ impl Parser<'_> {
                 ']' => break,
                 '[' if self.eat(":") => {
                     let class = self.posix()?;
-                    add_all(&class, before, &mut runs)?
+                    self.add_all(&class, before, &mut runs)?
                 }
                 '\\' => {
                     let letter = self.next().ok_or("the pattern ends in a backslash")?;
                     if let Some(class) = Class::of_letter(letter) {
-                        add_all(&class, before, &mut runs)?
+                        self.add_all(&class, before, &mut runs)?
                     } else {
                         let char = match letter {
                             'b' => '\x08',
@@ -80,6 +80,21 @@ impl Parser<'_> {
             class.clone()
         })
     }
+
+    fn add_all(
+        &mut self,
+        class: &Class,
+        before: Before,
+        runs: &mut Vec<Run>,
+    ) -> Result<Before, String> {
+        if let Before::Dash(_) = before {
+            return Err("a range cannot end with a class: write `\\-`".into());
+        }
+        // They are sorted at the end.
+        self.pay(class.runs().len() / 8);
+        runs.extend_from_slice(class.runs());
+        Ok(Before::Class)
+    }
 }
 
 fn add(char: char, before: Before, runs: &mut Vec<Run>) -> Result<Before, String> {
@@ -92,12 +107,4 @@ fn add(char: char, before: Before, runs: &mut Vec<Run>) -> Result<Before, String
     }
     runs.push((from.into(), char.into()));
     Ok(now)
-}
-
-fn add_all(class: &Class, before: Before, runs: &mut Vec<Run>) -> Result<Before, String> {
-    if let Before::Dash(_) = before {
-        return Err("a range cannot end with a class: write `\\-`".into());
-    }
-    runs.extend_from_slice(class.runs());
-    Ok(Before::Class)
 }

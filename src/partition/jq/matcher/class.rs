@@ -31,6 +31,28 @@ const WORD: &str = r"[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}²³¹¼½¾]";
 static CLASSES: LazyLock<Vec<Class>> =
     LazyLock::new(|| NAMED.iter().map(|(_, pattern)| read(pattern)).collect());
 static WORDS: LazyLock<Class> = LazyLock::new(|| read(WORD));
+/// Characters and their other cases, a pair each, sorted: to go through these takes no longer for a class that
+/// has all characters.
+static CASES: LazyLock<Vec<(u32, u32)>> = LazyLock::new(|| {
+    let has_others = read(r"\p{Changes_When_Casemapped}");
+    let codes = has_others
+        .runs
+        .iter()
+        .flat_map(|(first, last)| *first..=*last);
+    let chars = codes.filter_map(char::from_u32);
+    chars
+        .flat_map(|char| other_cases(char).map(move |other| (char.into(), other)))
+        .collect()
+});
+
+/// The other cases of one character.
+fn other_cases(char: char) -> impl Iterator<Item = u32> {
+    let mut cases = ClassUnicode::new([ClassUnicodeRange::new(char, char)]);
+    cases.case_fold_simple();
+    let cases = Class::of_ranges(&cases).runs.into_iter();
+    let cases = cases.flat_map(|(first, last)| first..=last);
+    cases.filter(move |other| *other != u32::from(char))
+}
 
 /// The class that a pattern is.
 fn read(pattern: &str) -> Class {
@@ -156,25 +178,41 @@ impl Class {
         marked[0x80..0xc2].fill(false);
     }
 
-    /// What [`Self::without_case`] takes.
+    /// What [`Self::without_case`] takes, which this takes a small part of.
     pub(super) fn case_effort(&self) -> usize {
-        let spans = self.runs.iter().map(|(first, last)| last - first + 1);
-        let span = spans.fold(0, u32::saturating_add).min(4096);
-        8 + span as usize / 2
+        let pairs: usize = self.cases().map(|(_, pairs)| pairs.len()).sum();
+        8 + (self.runs.len() + pairs) / 8
     }
 
     /// The same with the other cases of all characters that are in it, each for itself.
-    pub(super) fn without_case(self) -> Self {
-        let runs = self.runs.iter();
-        let ranges = runs.filter_map(|(first, last)| {
-            // A run may begin or end among the surrogates.
-            let first = char::from_u32(*first).unwrap_or('\u{e000}');
-            let last = char::from_u32(*last).unwrap_or('\u{d7ff}');
-            (first <= last).then(|| ClassUnicodeRange::new(first, last))
-        });
-        let mut class = ClassUnicode::new(ranges);
-        class.case_fold_simple();
-        Self::of_ranges(&class)
+    pub(super) fn without_case(mut self) -> Self {
+        let others = |(run, pairs): (Run, &'static [(u32, u32)])| {
+            let others = pairs.iter().map(|(_, other)| *other);
+            others.filter(move |other| !(run.0..=run.1).contains(other))
+        };
+        let others: Vec<Run> = self
+            .cases()
+            .flat_map(others)
+            .map(|other| (other, other))
+            .collect();
+        if others.is_empty() {
+            return self;
+        }
+        self.runs.extend(others);
+        Self::new(self.runs)
+    }
+
+    /// Its runs, with the pairs of [`CASES`] whose first character is in them.
+    fn cases(&self) -> impl Iterator<Item = (Run, &'static [(u32, u32)])> {
+        let first = self.runs.first().map_or(0, |run| run.0);
+        let mut rest = &CASES[CASES.partition_point(|(char, _)| *char < first)..];
+        self.runs.iter().map(move |run| {
+            // One after the other: runs may be many, and short.
+            let behind = |end: u32| rest.iter().take_while(|(char, _)| *char < end).count();
+            let within = &rest[behind(run.0)..behind(run.1 + 1)];
+            rest = &rest[behind(run.1 + 1)..];
+            (*run, within)
+        })
     }
 
     /// What is not in it.

@@ -1,7 +1,7 @@
 //! A pattern's tree to a program of small steps.
 
 use super::super::meter::charge;
-use super::class::Class;
+use super::class::{Class, Run};
 use super::look::Look;
 use super::syntax::{Node, Options, Tree};
 
@@ -51,7 +51,7 @@ impl Program {
             effort: tree.effort,
         };
         let whole = writer.group(0, &tree.root, Ends::both(0));
-        pay(writer.effort);
+        pay(tree.effort, writer.effort);
         let start = whole.ok_or("the pattern is too large")?.moved;
         if writer.steps.len() * 2 * tree.names.len() > PLACES_MAX {
             return Err("the pattern has too many groups for its size".into());
@@ -72,7 +72,18 @@ impl Program {
 
     /// Burns what compiling it burns.
     pub(super) fn pay(&self) {
-        pay(self.effort);
+        pay(0, self.effort);
+    }
+
+    /// Bytes of memory that it has, about.
+    pub(super) fn size(&self) -> usize {
+        let runs: usize = self.classes.iter().map(|class| class.runs().len()).sum();
+        let names: usize = self.names.iter().flatten().map(String::len).sum();
+        size_of_val(&*self.steps)
+            + size_of_val(&*self.classes)
+            + runs * size_of::<Run>()
+            + size_of_val(&*self.names)
+            + names
     }
 
     /// Finds out how a match can begin.
@@ -80,6 +91,8 @@ impl Program {
         let mut first = Some(Box::new([false; 256]));
         let mut anchored = true;
         let mut seen = vec![false; self.steps.len()];
+        // A class may be that of many steps.
+        let mut marked = vec![false; self.classes.len()];
         // Steps, and whether a match that comes there can only be at the start.
         let mut open = vec![(self.start, false)];
         while let Some((at, bound)) = open.pop() {
@@ -100,8 +113,10 @@ impl Program {
                 }
                 Step::Class(class, _) => {
                     anchored &= bound;
-                    if let Some(first) = &mut first {
-                        self.classes[class as usize].first_bytes(first);
+                    let class = class as usize;
+                    if let Some(first) = first.as_mut().filter(|_| !marked[class]) {
+                        self.classes[class].first_bytes(first);
+                        marked[class] = true;
                     }
                 }
                 Step::Match => {
@@ -115,8 +130,9 @@ impl Program {
     }
 }
 
-fn pay(effort: usize) {
-    charge(effort / 2);
+/// Burns the fuel of an effort, of which some is paid: the same whatever was paid when.
+pub(super) fn pay(paid: usize, effort: usize) {
+    charge(effort / 2 - paid / 2);
 }
 
 /// Writes steps from the last to the first, so that each knows what is behind it. Nothing is

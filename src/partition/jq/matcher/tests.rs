@@ -1,7 +1,9 @@
 //! Matches, and what they are charged.
 
 use proptest::prelude::*;
+use regex_syntax::hir::{ClassUnicode, ClassUnicodeRange};
 
+use super::class::Class;
 use super::look::Look;
 use super::syntax::{Node, Tree};
 use super::*;
@@ -276,6 +278,83 @@ fn a_pattern_that_is_too_large_or_too_deep_fails_before_it_takes_memory() {
     }
 }
 
+/// What it takes to make a class is paid before, so that not even a pattern that is none in the end goes on.
+#[test]
+fn fuel_ends_the_parsing_of_a_pattern_whose_classes_take_long() {
+    let cases = format!("(?i){}(", "[\\S]".repeat(3600));
+    let words = format!("[{}", "\\w".repeat(7000));
+    let negated = format!("{}(", "\\W".repeat(7000));
+    for pattern in [cases, words, negated] {
+        let parsed = bounded(|| Pattern::new(&pattern, Options::default()).map(drop));
+        assert!(parsed.is_err(), "{pattern:.30}: {parsed:?}");
+    }
+}
+
+#[test]
+fn a_small_pattern_is_kept_whatever_it_took_and_a_large_one_is_not() {
+    let is_kept = |pattern: &str| {
+        let mut options = Options::default();
+        options.ignore_case = true;
+        let of = || compile(pattern, options).unwrap();
+        Rc::ptr_eq(&of(), &of())
+    };
+    assert!(is_kept("<a[\\s\\S]*?href[\\s\\S]*?>"));
+    let classes = |count| format!("[\\w{}]", "]|[\\w".repeat(count));
+    assert!(is_kept(&classes(20)));
+    assert!(!is_kept(&classes(100)));
+    assert!(!is_kept("(?:1{200}){100}"));
+}
+
+/// The characters of a class, as those have them who list the cases. Surrogates are none.
+fn chars_of(class: &Class) -> ClassUnicode {
+    let runs = class.runs().iter().map(|(first, last)| {
+        let first = char::from_u32(*first).unwrap_or('\u{e000}');
+        (first, char::from_u32(*last).unwrap_or('\u{d7ff}'))
+    });
+    let ranges = runs.filter(|(first, last)| first <= last);
+    ClassUnicode::new(ranges.map(|(first, last)| ClassUnicodeRange::new(first, last)))
+}
+
+/// A class without case, and what it ought to be: they go through all its characters.
+fn without_case(class: &Class) -> (ClassUnicode, ClassUnicode) {
+    let mut expected = chars_of(class);
+    expected.case_fold_simple();
+    let ours = chars_of(&class.clone().without_case());
+    (ours, expected)
+}
+
+#[test]
+fn each_character_has_all_its_cases() {
+    for char in '\0'..=char::MAX {
+        let class = Class::of([(char, char)]);
+        let (ours, expected) = without_case(&class);
+        assert_eq!(ours.ranges(), expected.ranges(), "{char:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_class_has_all_cases_of_all_its_characters(
+        runs in prop::collection::vec((0..0x1_f000_u32, 0..40_u32), 0..60),
+        whole: Option<u16>,
+        name in prop::sample::select(vec!["word", "space", "lower", "upper", "punct"]),
+        named: bool,
+        negated: bool,
+    ) {
+        let mut runs: Vec<_> = runs.into_iter().map(|(first, more)| (first, first + more)).collect();
+        runs.extend(whole.map(|first| (first.into(), char::MAX.into())));
+        if named {
+            runs.extend_from_slice(Class::named(name).unwrap().runs());
+        }
+        let mut class = Class::new(runs);
+        if negated {
+            class = class.negated();
+        }
+        let (ours, expected) = without_case(&class);
+        prop_assert_eq!(ours.ranges(), expected.ranges());
+    }
+}
+
 #[test]
 fn a_pattern_costs_the_same_whether_it_is_kept_or_not() {
     let cost = |pattern: &str| {
@@ -291,6 +370,9 @@ fn a_pattern_costs_the_same_whether_it_is_kept_or_not() {
         cost(&format!("a|b{n}"));
     }
     assert_eq!(cost("a(b|c)"), first);
+    let odd = "(?i)a[b-d]\\w[\\S]k{7}";
+    let first = cost(odd);
+    assert_eq!(cost(odd), first);
     assert!(COMPILED.with_borrow(|kept| kept.len() <= KEPT));
 }
 

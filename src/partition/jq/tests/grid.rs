@@ -5,8 +5,8 @@
 
 use super::*;
 
-/// Where outcomes differ from jq's on purpose: the filter, and how the first cell of the README's row
-/// on it begins.
+/// Where outcomes differ from jq's on purpose: the filter, and how the first cell of the row on it in
+/// `docs/src/jq.md` begins.
 const DIFFERENCES: &[(&str, &str)] = &[
     ("$__loc__", MISSING),
     ("tostream", MISSING),

@@ -1,0 +1,94 @@
+//! The tables and keys of `firehose.toml`, as the config reader itself knows them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use firehose::config;
+
+/// A key that no table has, nor one that is near to it.
+const STRANGE: &str = "zzzzzzzzzzzz";
+/// Two files that have all tables and all kinds of them between them, the strange key in each.
+const FILES: [&str; 2] = [
+    r#"
+@
+[http]
+@
+[stream.NAME]
+@
+[stream.NAME.source]
+type = "direct-put"
+@
+[[stream.NAME.transform]]
+module = "a.wasm"
+@
+[stream.NAME.partitioning]
+@
+[stream.NAME.buffering]
+@
+[stream.NAME.format]
+type = "parquet"
+schema = "id string"
+@
+[stream.NAME.destination]
+type = "s3"
+bucket = "lake"
+@
+[stream.NAME.backup]
+@
+"#,
+    r#"
+[stream.NAME.source]
+type = "kinesis"
+stream = "clicks"
+start = "latest"
+consumer = "enhanced-fan-out"
+consumer_name = "firehose"
+coordination = "dynamodb"
+lease_table = "firehose"
+@
+[stream.NAME.format]
+type = "json"
+@
+[stream.NAME.destination]
+type = "folder"
+path = "lake"
+@
+"#,
+];
+
+/// The keys of each table, by its header; `""` is the top level. Tables inside tables are no keys.
+pub fn keys() -> BTreeMap<String, BTreeSet<String>> {
+    let mut tables: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for file in FILES {
+        let text = file.replace('@', &format!("{STRANGE} = 1"));
+        let none = |_: &str| None;
+        let faults = config::parse(text, Path::new("firehose.toml"), &none);
+        let faults = faults.expect_err("the strange key is a fault").to_string();
+        let marker = format!("unknown key \"{STRANGE}\" ");
+        for fault in faults.split(&marker).skip(1) {
+            let (place, rest) = fault.split_once('\n').unwrap();
+            let allowed = rest.split_once("help: allowed: ");
+            let (_, allowed) = allowed.unwrap_or_else(|| panic!("{place}: {rest}"));
+            let allowed = allowed.lines().next().unwrap().split('`');
+            let table = place.strip_prefix("in ").unwrap_or_default();
+            let keys = tables.entry(table.to_owned()).or_default();
+            keys.extend(allowed.skip(1).step_by(2).map(str::to_owned));
+        }
+    }
+    let inner: Vec<String> = tables.keys().cloned().collect();
+    for (table, keys) in &mut tables {
+        keys.retain(|key| !inner.iter().any(|inner| is_of(inner, table, key)));
+    }
+    // Its tables have names of the user's own.
+    tables.get_mut("").unwrap().remove("stream");
+    tables
+}
+
+/// Whether `inner` is the header of the table `key` in `table`.
+fn is_of(inner: &str, table: &str, key: &str) -> bool {
+    let inner = inner.trim_matches(['[', ']']);
+    match table.trim_matches(['[', ']']) {
+        "" => inner == key,
+        table => inner == format!("{table}.{key}"),
+    }
+}

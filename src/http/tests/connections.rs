@@ -134,7 +134,7 @@ async fn bodies_beyond_the_memory_for_them_are_told_to_slow_down() {
     holder.write_all(body.as_bytes()).await.unwrap();
     holder.write_all(b"y").await.unwrap();
     let _first = server.memory.arrived.acquire_many(2).await.unwrap();
-    let answer = server.put("a\n").await;
+    let answer = server.put("a\n".repeat(40_000)).await;
     assert_eq!(
         (answer.status, &answer.headers["retry-after"]),
         (503, &"1".parse().unwrap())

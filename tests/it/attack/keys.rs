@@ -300,8 +300,15 @@ pub fn put_megabytes_until_killed(site: &Site, daemon: &mut Daemon, megabytes: u
 
 /// Sends one record, by which the daemon dies at its failpoint; the number of those that were accepted.
 pub fn put_until_killed(site: &Site, daemon: &mut Daemon) -> usize {
-    let accepted = usize::from(put(site, b"{\"n\":1}\n") == 200);
-    let is_killed = daemon.until("it is killed", || false);
+    let mut accepted = 0;
+    let is_killed = daemon.until("it is killed", || {
+        // Before the stream has started it is refused.
+        if accepted == 0 {
+            let reply = post_records(site.address, "clicks", b"{\"n\":1}\n");
+            accepted = reply.map_or(0, |reply| usize::from(reply.status == 200));
+        }
+        false
+    });
     assert!(was_killed(is_killed.unwrap_err()));
     accepted
 }

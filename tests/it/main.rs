@@ -27,6 +27,7 @@ mod disk_full;
 mod documents;
 mod drain;
 mod exactly_once;
+mod former_state;
 mod guests;
 mod hostile;
 mod house;

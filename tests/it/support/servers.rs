@@ -128,9 +128,15 @@ impl Weed {
 
     /// A new bucket. Waits until the server is ready.
     pub fn bucket(&self) -> Bucket {
+        let number = self.buckets.fetch_add(1, Ordering::Relaxed);
+        self.bucket_named(&format!("bucket-{number}"))
+    }
+
+    /// The same, by a name of its own.
+    pub fn bucket_named(&self, name: &str) -> Bucket {
         let bucket = Bucket {
             endpoint: format!("http://{}", self.address),
-            name: format!("bucket-{}", self.buckets.fetch_add(1, Ordering::Relaxed)),
+            name: name.to_owned(),
             access_key_id: ACCESS_KEY_ID,
             secret_access_key: SECRET_ACCESS_KEY,
         };

@@ -9,6 +9,7 @@ pub mod daemon;
 pub mod http;
 pub mod pipeline;
 pub mod protocol;
+pub mod registry;
 
 // Stages: they never import each other.
 pub mod batch;

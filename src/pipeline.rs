@@ -31,7 +31,6 @@ mod shortage;
 mod source;
 mod status;
 mod stopping;
-mod store_name;
 mod table;
 mod workers;
 
@@ -74,7 +73,6 @@ pub use shared::{Body, Listed, SCRATCH, Taken, Tenure, connect_shared, open_shar
 pub use source::{Reader, Source};
 pub use status::{Landed, Observation, Status};
 use stopping::Stopping;
-pub use store_name::store_name;
 use table::{Table, Triggers};
 pub use workers::Workers;
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{CommandError, places, settings};
 use crate::config::{
-    Compression, FormatSettings, ParquetCompression, SourceSettings, StoreSettings, StreamSettings,
+    Compression, FormatSettings, ParquetCompression, SourceSettings, StreamSettings,
     TransformSettings, display_duration, display_size,
 };
 
@@ -130,10 +130,7 @@ const fn parquet_word(compression: ParquetCompression) -> &'static str {
 fn store(stream: &StreamSettings) -> String {
     let destination = &stream.destination;
     let prefix = head(destination.prefix.as_deref().unwrap_or_default());
-    match &destination.store {
-        StoreSettings::Folder { path } => path.join(prefix).display().to_string(),
-        StoreSettings::S3(s3) => format!("s3://{}/{prefix}", s3.bucket),
-    }
+    destination.store.location(&prefix)
 }
 
 /// A prefix up to its first expression.

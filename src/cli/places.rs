@@ -6,9 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
-use crate::config::{
-    Config, Diagnostic, Diagnostics, Severity, SpanMap, StageField, StoreSettings,
-};
+use crate::config::{Config, Diagnostic, Diagnostics, Severity, SpanMap, StageField};
 use crate::daemon::holdings::{self, Holdings};
 
 /// What a folder destination always has, once it has been written to.
@@ -32,9 +30,7 @@ fn named<'c>(config: &'c Config, spans: &SpanMap) -> Vec<Named<'c>> {
         path: &config.state_dir,
     };
     let folders = config.streams.values().filter_map(|stream| {
-        let StoreSettings::Folder { path } = &stream.destination.store else {
-            return None;
-        };
+        let path = stream.destination.store.folder()?;
         Some(Named {
             stream: &stream.name,
             field: StageField::Store,

@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::config::{Config, StreamSettings};
 use crate::error::StreamError;
 use crate::http::Orphan;
-use crate::pipeline::{Status, store_name};
+use crate::pipeline::Status;
 use crate::printable::shell_word;
 use crate::telemetry::{Metrics, State, StreamMetrics};
 
@@ -167,7 +167,7 @@ fn advice(config: &Config, name: &str, held: Option<&Holdings>) -> String {
 /// The streams whose settings lead to where the state's objects wait to go; all, where none do.
 fn drainers<'c>(config: &'c Config, held: Option<&Holdings>) -> Vec<&'c str> {
     let leads_there = |stream: &&StreamSettings| {
-        let store = store_name(&stream.destination.store);
+        let store = stream.destination.store.name();
         held.is_some_and(|held| held.stores.iter().all(|waiting| *waiting == store))
     };
     let found: Vec<_> = config.streams.values().filter(leads_there).collect();

@@ -15,9 +15,8 @@ use super::checkpoints::{Checkpoints, Local};
 use super::event::Event;
 use super::outputs::Outputs;
 use super::source::{self, Reader, Source};
-use super::store_name;
 use crate::checkpoint::{self, OpenBatch, Recovered, SealedObject, Store, StoreError, aside};
-use crate::config::{KinesisSettings, SourceSettings, StreamSettings};
+use crate::config::{KinesisSettings, SourceSettings, StoreSettings, StreamSettings};
 use crate::destination::{Conditional, Destination, PublishError, Whose};
 use crate::disk::{self, DISK_IS_FULL, Disk};
 use crate::error::{StreamError, put_back_export_or_discard, put_back_or_discard};
@@ -137,7 +136,7 @@ fn open_state(
     aside::settle(&**disk, &recovered.sealed)
         .map_err(|error| StreamError::of_disk("look after what was moved aside", &error))?;
     let outputs = Outputs::compile(settings, std::mem::take(&mut recovered.formats))?;
-    store_name::rename(&mut recovered, outputs.store());
+    rename(&mut recovered, &settings.destination.store);
     let spool = Spool::open(Arc::clone(disk), Path::new(SPOOL_DIR), recovered.extents());
     let spool = spool.map_err(|error| spool_error(&settings.name, error))?;
     let spool = spool.with_quarantine(QUARANTINE_DIR.into(), Some(Arc::clone(&around.reserve)));
@@ -167,6 +166,19 @@ fn open_state(
         sealed: recovered.sealed,
         unread,
     })
+}
+
+/// Names of stores in a state from an earlier version: those that mean `store` get its name now.
+fn rename(recovered: &mut Recovered, store: &StoreSettings) {
+    let now = store.name();
+    let open = recovered.open.iter_mut().map(|batch| &mut batch.target);
+    let sealed = recovered.sealed.iter_mut();
+    let sealed = sealed.map(|object| &mut object.target);
+    for target in open.chain(sealed) {
+        if target.store != now && store.has_name(&target.store) {
+            now.clone_into(&mut target.store);
+        }
+    }
 }
 
 /// Counts records that damage in the journal has cost; of some it is not known whether there were any.

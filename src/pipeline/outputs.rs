@@ -7,7 +7,6 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::prefixes::{self, MadeUp, Prefixes, STREAM_VERSION};
-use super::store_name::store_name;
 use crate::checkpoint::{Lane, Target, format_hash};
 use crate::config::{Compression, Delimiter, FormatSettings, StreamSettings};
 use crate::error::StreamError;
@@ -81,7 +80,7 @@ impl Outputs {
             .transpose()?;
         Ok(Self {
             stream: settings.name.clone(),
-            store: store_name(&settings.destination.store),
+            store: settings.destination.store.name(),
             partitioner,
             deaggregates: settings.takes_apart(),
             only_json: settings.only_json,
@@ -259,7 +258,12 @@ mod tests {
             "[stream.c]\nsource.type = \"direct-put\"\ndestination.type = \"folder\"\n\
              destination.path = \"out\"\n{lines}"
         );
-        let loaded = crate::config::parse(text, Path::new("firehose.toml"), &|_| None);
+        let loaded = crate::config::parse(
+            text,
+            Path::new("firehose.toml"),
+            &|_| None,
+            &crate::registry::registry(),
+        );
         let loaded = loaded.unwrap_or_else(|faults| panic!("{faults}"));
         Outputs::compile(&loaded.config.streams["c"], BTreeMap::new()).unwrap()
     }

@@ -1,9 +1,10 @@
 //! A stream's prefixes, compiled for the destination that their keys are for.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
-use crate::config::{FormatSettings, StreamSettings};
-use crate::destination::Keys;
+use crate::config::{FormatSettings, Keys, StreamSettings};
 use crate::format::Format;
 use crate::partition::{
     ErrorPrefix, Field, KeyRule, PartitionFault, Partitioner, Plan, Unread, Zone, object_name,
@@ -44,7 +45,8 @@ pub(super) fn compile(
     stream: &StreamSettings,
     made_up: MadeUp,
 ) -> Result<Prefixes, Vec<PartitionFault>> {
-    let keys = (!made_up.store).then(|| Keys::of(&stream.destination.store));
+    let keys = (!made_up.store).then(|| stream.destination.store.keys());
+    let keys = keys.as_ref();
     let (prefix, error_prefix) = (
         stream.destination.prefix.as_deref(),
         stream.destination.error_prefix.as_deref(),
@@ -87,8 +89,8 @@ pub(super) fn compile(
 }
 
 /// What the destination says to keys of objects of a format; errors have none.
-fn rule(keys: Option<Keys>, stream: &str, format: Option<&FormatSettings>) -> KeyRule {
-    let Some(keys) = keys else {
+fn rule(keys: Option<&Arc<dyn Keys>>, stream: &str, format: Option<&FormatSettings>) -> KeyRule {
+    let Some(keys) = keys.cloned() else {
         return KeyRule::unknown();
     };
     let format = format.and_then(|settings| Format::compile(settings).ok());
@@ -102,7 +104,7 @@ fn rule(keys: Option<Keys>, stream: &str, format: Option<&FormatSettings>) -> Ke
 fn markers(
     stream: &StreamSettings,
     errors: ErrorPrefix,
-    keys: Option<Keys>,
+    keys: Option<&Arc<dyn Keys>>,
 ) -> Result<ErrorPrefix, Vec<PartitionFault>> {
     let (head, id) = (errors.literal_head(), Uuid::nil());
     let marker = match stream.source.coordination() {

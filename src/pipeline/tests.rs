@@ -17,8 +17,9 @@ use crate::checkpoint::{Commit, Store};
 use crate::clock::Clock;
 use crate::config::{
     BufferingSettings, Compression, Delimiter, DestinationSettings, FormatSettings, KeyValues,
-    PartitioningSettings, SourceSettings, StoreSettings, StreamSettings,
+    PartitioningSettings, SourceSettings, StreamSettings,
 };
+use crate::destination::FolderSettings;
 use crate::disk::{Disk, Operation, Reserve, Shortage, TornDisk};
 use crate::error::StreamError;
 use crate::extent::Extent;
@@ -82,9 +83,10 @@ fn settings(lake: &Path, load: Load) -> StreamSettings {
         },
         only_json: false,
         destination: DestinationSettings {
-            store: StoreSettings::Folder {
+            store: FolderSettings {
                 path: lake.to_owned(),
-            },
+            }
+            .into(),
             prefix: Some("data/k=!{partitionKeyFromQuery:k}/".into()),
             error_prefix: Some("errors/!{firehose:error-output-type}/".into()),
         },

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use firehose::config::StoreSettings;
-use firehose::destination::{Body, Destination, Publication, PublishError};
+use firehose::destination::{Body, Destination, FolderSettings, Publication, PublishError};
 use uuid::Uuid;
 
 use crate::support::servers::{Bucket, Weed};
@@ -76,9 +76,8 @@ enum Behind {
 impl Place {
     async fn folder() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let settings = StoreSettings::Folder {
-            path: dir.path().join("lake"),
-        };
+        let path = dir.path().join("lake");
+        let settings = StoreSettings::from(FolderSettings { path });
         let to = Destination::connect(&settings).await.unwrap();
         Self {
             to,
@@ -88,7 +87,7 @@ impl Place {
 
     async fn s3() -> Self {
         let bucket = Weed::shared().bucket();
-        let settings = StoreSettings::S3(Box::new(bucket.settings()));
+        let settings = StoreSettings::from(bucket.settings());
         let to = Destination::connect(&settings).await.unwrap();
         Self {
             to,

@@ -12,7 +12,7 @@ use crate::config::{StoreSettings, StreamSettings};
 use crate::destination::{self, ListError};
 use crate::disk::Disk;
 use crate::journal;
-use crate::pipeline::{Footprint, store_name};
+use crate::pipeline::Footprint;
 
 /// The list, in the folder of an export…
 const OBJECTS: &str = "objects.jsonl";
@@ -33,7 +33,7 @@ pub(super) fn list(
     let footprint = Footprint::of(settings).map_err(anyhow::Error::from)?;
     // Why the journal does not tell is told with its records.
     let incarnation = journal::incarnation(disk, Path::new("journal")).unwrap_or_default();
-    let named = store_name(store);
+    let named = store.name();
     let done = runtime()?.block_on(async {
         let since = match incarnation {
             Some(incarnation) => {

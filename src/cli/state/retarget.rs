@@ -10,7 +10,6 @@ use super::{CommandError, aside, directory, named, uploads};
 use crate::checkpoint::{Commit, NamedUpload, SealedObject};
 use crate::config::Config;
 use crate::disk::HostDisk;
-use crate::pipeline::store_name;
 
 /// Moves what waits for elsewhere. `unasked`: objects go, too, of which nobody knows whether they are there.
 pub(super) fn run(
@@ -22,7 +21,7 @@ pub(super) fn run(
     let settings = named(config, stream)?;
     let disk = HostDisk::private(directory(config, stream)?).context("open the state")?;
     let (store, found) = aside::open(&disk)?;
-    let target = store_name(&settings.destination.store);
+    let target = settings.destination.store.name();
     let now = Some(&settings.destination.store);
     let elsewhere = found.sealed.into_iter();
     let elsewhere: Vec<SealedObject> = elsewhere

@@ -2,10 +2,10 @@
 
 use std::io::Write;
 
-use super::{CommandError, runtime, stores};
+use super::{CommandError, runtime};
 use crate::checkpoint::NamedUpload;
 use crate::config::StoreSettings;
-use crate::destination::Destination;
+use crate::destination::{self, Destination, PublishError};
 
 /// Why an object of which the upload is not aborted may yet be where it was to go.
 pub(super) const MAY_COMPLETE: &str =
@@ -42,8 +42,8 @@ pub(super) fn abort(
 }
 
 async fn try_abort(upload: &NamedUpload, now: Option<&StoreSettings>) -> Result<(), String> {
-    let settings = stores::settings_of(&upload.store, now)?;
-    let told = |error: crate::destination::PublishError| error.to_string();
+    let settings = destination::named(&upload.store, now)?;
+    let told = |error: PublishError| error.to_string();
     let destination = Destination::connect(&settings).await;
     let aborted = destination.map_err(told)?;
     let aborted = aborted.abort_upload(&upload.key, &upload.upload_id).await;

@@ -9,8 +9,8 @@ use crate::config::diagnostic::Diagnostic;
 use crate::config::spans::{SpanMap, StageField};
 use crate::config::table::Table;
 use crate::config::{
-    BackupSettings, BufferingSettings, KeyValues, PartitioningSettings, SourceSettings,
-    StoreSettings, StreamSettings,
+    BackupSettings, BufferingSettings, KeyValues, OneMachine, PartitioningSettings, SourceSettings,
+    StreamSettings,
 };
 
 /// Far beyond Firehose's 1 to 128 MiB; S3's largest object is 5 TiB, one upload of 10,000 parts.
@@ -66,7 +66,8 @@ pub(super) fn read(
         spans.keep_unread(name, StageField::Schema);
     }
     let destination_place = table.place_of("destination");
-    let destination = required(&mut table, "destination", "type = \"folder\" or \"s3\"");
+    let types = destination::choices(table.file.registry, "");
+    let destination = required(&mut table, "destination", &format!("type = {types}"));
     let destination = match destination {
         Some(table) => destination::read(name, table, base, spans),
         None => destination::missing(name, spans),
@@ -78,11 +79,8 @@ pub(super) fn read(
     table.finish();
     if source.as_ref().is_some_and(SourceSettings::is_shared)
         && !spans.is_unread(name, StageField::Store)
-        && matches!(destination.store, StoreSettings::Folder { .. })
+        && let Some(OneMachine { message, help }) = destination.store.of_one_machine()
     {
-        let message = "a folder is of one machine: a stream with `coordination` needs a bucket";
-        let help =
-            "write type = \"s3\" in the destination, or remove `coordination` from the source";
         let fault = Diagnostic::fault(destination_place, message).help(help);
         table_file.report(fault);
     }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{ACCOUNT, ApiError, Operation, Text, Violations, parse, stream};
 use crate::config::{
     BufferingSettings, Compression, FormatSettings, KinesisSettings, ParquetCompression,
-    S3Encryption, SourceSettings, StartSettings, StoreSettings, StreamSettings,
+    SourceSettings, StartSettings, StreamSettings,
 };
 use crate::http::{ApiState, StreamInfo};
 
@@ -162,35 +162,21 @@ fn seconds(ms: i64) -> f64 {
 }
 
 fn region(settings: &StreamSettings) -> &str {
-    match &settings.destination.store {
-        StoreSettings::S3(s3) => s3.region.as_deref().unwrap_or(DEFAULT_REGION),
-        StoreSettings::Folder { .. } => DEFAULT_REGION,
-    }
+    let region = settings.destination.store.region();
+    region.unwrap_or(DEFAULT_REGION)
 }
 
 /// What both S3 descriptions hold.
 fn s3_description(settings: &StreamSettings) -> Value {
     let destination = &settings.destination;
-    let (bucket, encryption) = match &destination.store {
-        StoreSettings::S3(s3) => (
-            format!("arn:aws:s3:::{}", s3.bucket),
-            s3.encryption.as_ref(),
-        ),
-        // No bucket: a name that no store will take for one.
-        StoreSettings::Folder { path } => {
-            (format!("arn:firehose:folder:::{}", path.display()), None)
-        }
-    };
     let mut description = json!({
         "RoleARN": format!("arn:aws:iam::{ACCOUNT}:role/firehose"),
-        "BucketARN": bucket,
+        "BucketARN": destination.store.arn(),
         "BufferingHints": hints(settings.buffering),
         "CompressionFormat": compression_format(&settings.format),
-        "EncryptionConfiguration": match encryption {
-            Some(S3Encryption::Kms(key)) => json!({
-                "KMSEncryptionConfig": { "AWSKMSKeyARN": key.as_deref().unwrap_or("alias/aws/s3") },
-            }),
-            Some(S3Encryption::S3) | None => json!({ "NoEncryptionConfig": "NoEncryption" }),
+        "EncryptionConfiguration": match destination.store.kms_key() {
+            Some(key) => json!({ "KMSEncryptionConfig": { "AWSKMSKeyARN": key } }),
+            None => json!({ "NoEncryptionConfig": "NoEncryption" }),
         },
         "CloudWatchLoggingOptions": { "Enabled": false },
     });

@@ -14,7 +14,7 @@ use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::config::{
     BufferingSettings, Compression, Delimiter, DestinationSettings, FormatSettings, KeyValues,
-    PartitioningSettings, SourceSettings, StartSettings, StoreSettings, StreamSettings,
+    PartitioningSettings, SourceSettings, StartSettings, StreamSettings,
 };
 use crate::coordination::{KclCheckpoint, Resumed, Written};
 use crate::disk::{Disk, HostDisk, Operation, Reserve, Shortage, TornDisk};
@@ -163,7 +163,7 @@ impl World {
             },
             only_json: false,
             destination: DestinationSettings {
-                store: StoreSettings::S3(Box::new(self.bucket.settings())),
+                store: self.bucket.settings().into(),
                 prefix: Some("data/!{partitionKeyFromQuery:k}/".into()),
                 error_prefix: Some("errors/!{firehose:error-output-type}/".into()),
             },

@@ -358,12 +358,39 @@ pub enum ParquetCompression {
 /// Where the objects go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DestinationSettings {
-    /// The store.
+    /// The store of data, and of the lanes that have none of their own.
     pub store: StoreSettings,
+    /// The store of error objects, where it is another.
+    pub errors: Option<StoreSettings>,
+    /// The store of backup objects, where it is another.
+    pub backup: Option<StoreSettings>,
     /// Prefix expression of data objects; `None` means Firehose's default.
     pub prefix: Option<String>,
     /// Prefix expression of error objects; `None` means Firehose's default.
     pub error_prefix: Option<String>,
+}
+
+impl DestinationSettings {
+    /// The store of error objects.
+    pub fn error_store(&self) -> &StoreSettings {
+        self.errors.as_ref().unwrap_or(&self.store)
+    }
+
+    /// The store of backup objects.
+    pub fn backup_store(&self) -> &StoreSettings {
+        self.backup.as_ref().unwrap_or(&self.store)
+    }
+
+    /// Each store once, that of data first. No two have one name.
+    pub fn stores(&self) -> Vec<&StoreSettings> {
+        let mut stores = vec![&self.store];
+        for store in [self.error_store(), self.backup_store()] {
+            if stores.iter().all(|other| other.name() != store.name()) {
+                stores.push(store);
+            }
+        }
+        stores
+    }
 }
 
 /// A secret: never printed.

@@ -189,17 +189,19 @@ pub async fn list(
     Err(unknown().into())
 }
 
-/// The settings of the store that has this name in a state; what the name does not say is as in `like`. The error says why
-/// it cannot be reached.
-pub fn named(name: &str, like: Option<&StoreSettings>) -> Result<StoreSettings, String> {
-    if let Some(like) = like
-        && like.has_name(name)
-    {
-        return Ok(like.clone());
+/// The settings of the store that has this name in a state: one of `now`, which the config names, or else reached as one
+/// of its kind there is. The error says why it cannot be reached.
+pub fn named(name: &str, now: &[&StoreSettings]) -> Result<StoreSettings, String> {
+    if let Some(same) = now.iter().find(|store| store.has_name(name)) {
+        return Ok((*same).clone());
     }
-    let mut found = STORES.iter().filter_map(|store| store.named(name, like));
+    let of_kind = |store: &&dyn Store| {
+        let like = now.iter().map(|like| store.named(name, Some(like)));
+        let found = like.flatten().find(Result::is_ok);
+        found.or_else(|| store.named(name, None))
+    };
     let unknown = || Err(format!("no store that this version knows is named {name}"));
-    found.next().unwrap_or_else(unknown)
+    STORES.iter().find_map(of_kind).unwrap_or_else(unknown)
 }
 
 /// Settings come from the reader of the config, which reads them by the same list.

@@ -34,16 +34,16 @@ mod stopping;
 mod table;
 mod workers;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use crate::budget::Share;
+use crate::checkpoint::Lane;
 use crate::clock::{Clock, Moment};
 use crate::config::StreamSettings;
 use crate::destination::{Conditional, Destination, PublishError};
@@ -113,8 +113,8 @@ pub struct Pipeline {
     source: Source,
     spool: Arc<Spool>,
     checkpoints: Checkpoints,
-    /// `None` until it is open and our epoch is claimed there.
-    destination: Option<Destination>,
+    /// The stores, by name, that are open and at which our epoch is claimed.
+    destinations: BTreeMap<String, Destination>,
     events: mpsc::UnboundedSender<Event>,
     inbox: mpsc::UnboundedReceiver<Event>,
 
@@ -155,13 +155,9 @@ pub async fn run(
     around: Surroundings,
 ) -> Result<(), StreamError> {
     let (events, inbox) = mpsc::unbounded_channel();
-    let stopping = Stopping::default();
-    let claiming = Claim::of(&home, &settings.name, around.clock.now_ms()).map(|claim| {
-        let named = home.sealed.iter().map(|object| object.id).collect();
-        let at_once = Arc::clone(&stopping.at_once);
-        let claiming = home::claim(Arc::clone(&settings), claim, named, events.clone(), at_once);
-        AbortOnDropHandle::new(tokio::spawn(claiming))
-    });
+    let mut stopping = Stopping::default();
+    let claim = Claim::of(&home, &settings.name, around.clock.now_ms());
+    let claiming = home::claim_all(&home, &settings, claim, &events, &mut stopping);
     let routed = router::start(home.reader, Arc::clone(&home.outputs), &around);
     let buffering = settings.buffering;
     let backup = settings
@@ -172,22 +168,23 @@ pub async fn run(
         data: buffering,
         backup,
     });
-    let mut waiting = Waiting::default();
+    let mut waiting = Waiting::for_stores(home.outputs.stores().each());
     for sealed in &home.sealed {
         let since = around.clock.moment_of(sealed.arrival_ms);
-        waiting.add(sealed, since, home.outputs.store());
+        waiting.add(sealed, since);
     }
     let mut protocol = Protocol::recovered(home.shards, &home.open, home.sealed);
     table.reload(home.open, &around.clock);
-    let (mut checkpoints, mut destination) = (home.checkpoints, None);
+    let (mut checkpoints, mut destinations) = (home.checkpoints, BTreeMap::new());
     if let Some(shared) = checkpoints.shared_mut() {
-        protocol.claimed();
+        let store = home.outputs.store(Lane::Data);
+        protocol.claimed(store);
         for listed in shared.take_listed() {
             let since = around.clock.moment_of(listed.object.arrival_ms);
             waiting.add_listed(&listed, since);
             protocol.list_prepared(listed.object);
         }
-        destination = Some(shared.destination().clone());
+        destinations.insert(store.to_owned(), shared.destination().clone());
         around.status.set_state(State::Running);
     }
     let journal = home.source.journal();
@@ -201,7 +198,7 @@ pub async fn run(
         source: home.source,
         spool: home.spool,
         checkpoints,
-        destination,
+        destinations,
         events,
         inbox,
         protocol,
@@ -292,7 +289,8 @@ impl Pipeline {
                 Some(Event::Checkpointed(_)) => self.checkpointing = false,
                 Some(Event::Encoded(_)) => self.encoding -= 1,
                 Some(Event::Filled(..)) => self.filling -= 1,
-                Some(Event::Sent { .. } | Event::Mended(..)) => self.waiting.landed(),
+                Some(Event::Sent { store, .. }) => self.waiting.sent(&store),
+                Some(Event::Mended(..)) => self.waiting.landed(),
                 Some(_) => {}
                 None => return,
             }
@@ -351,12 +349,17 @@ impl Pipeline {
                 self.apply_checkpoint(committed)?;
             }
             Event::Claimed {
+                store,
                 destination,
                 conditional,
-            } => self.claimed(destination, conditional),
-            Event::ClaimStalled(trouble) => self.not_claimed(trouble),
-            Event::Sent { begun, published } => {
-                self.waiting.landed();
+            } => self.claimed(store, destination, conditional),
+            Event::ClaimStalled(store, trouble) => self.not_claimed(&store, trouble),
+            Event::Sent {
+                store,
+                begun,
+                published,
+            } => {
+                self.waiting.sent(&store);
                 for (id, begun) in begun {
                     self.apply_begun(id, begun)?;
                 }
@@ -374,7 +377,7 @@ impl Pipeline {
         Ok(())
     }
 
-    fn not_claimed(&mut self, trouble: PublishError) {
+    fn not_claimed(&mut self, store: &str, trouble: PublishError) {
         let (stream, cause) = (&self.settings.name, trouble.to_string());
         if let Some(unsaid) = self
             .around
@@ -385,17 +388,20 @@ impl Pipeline {
             tracing::warn!(stream, cause, unsaid, "destination not ready");
         }
         self.around.status.set_state(State::Stalled { cause });
-        self.stopping.failed(trouble);
+        self.stopping.failed(store, trouble);
     }
 
-    fn claimed(&mut self, destination: Destination, conditional: Conditional) {
+    fn claimed(&mut self, store: String, destination: Destination, conditional: Conditional) {
         home::tell_of_overwriting(&self.settings.name, &destination, conditional);
         failpoint::hit("recovery-claimed");
-        self.around.status.repeats().over("destination");
-        self.stopping.went_well();
-        self.around.status.set_state(State::Running);
-        self.protocol.claimed();
-        self.destination = Some(destination);
+        self.stopping.went_well(&store);
+        self.protocol.claimed(&store);
+        self.destinations.insert(store, destination);
+        // One that is not claimed yet keeps the stream from being ready, and the others from nothing.
+        if self.destinations.len() == self.outputs.stores().each().len() {
+            self.around.status.repeats().over("destination");
+            self.around.status.set_state(State::Running);
+        }
         self.give_up_uploads();
         self.tell_of_stranded();
     }
@@ -431,7 +437,7 @@ impl Pipeline {
             let arrival_ms = self.protocol.object(id).map(|object| object.arrival_ms);
             let since = self.take_out(id, arrival_ms.unwrap_or_default());
             if let Some(object) = self.protocol.object(id) {
-                self.waiting.add(object, since, self.outputs.store());
+                self.waiting.add(object, since);
             }
         }
         if self.waiting.stranded() > stranded {

@@ -122,7 +122,13 @@ fn made_up(stream: &StreamSettings, spans: &SpanMap) -> MadeUp {
             prefix: is_unread(StageField::Prefix),
         },
         error_prefix: is_unread(StageField::ErrorPrefix),
-        store: is_unread(StageField::Store),
+        store: [
+            StageField::Store,
+            StageField::ErrorStore,
+            StageField::BackupStore,
+        ]
+        .into_iter()
+        .any(is_unread),
         transforms: (0..TRANSFORMS_MAX).any(|index| is_unread(StageField::Module(index))),
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::holdings::{self, Holdings};
+use crate::checkpoint::LaneStores;
 use crate::clock::Clock;
 use crate::config::{Config, StreamSettings};
 use crate::error::StreamError;
@@ -167,8 +168,8 @@ fn advice(config: &Config, name: &str, held: Option<&Holdings>) -> String {
 /// The streams whose settings lead to where the state's objects wait to go; all, where none do.
 fn drainers<'c>(config: &'c Config, held: Option<&Holdings>) -> Vec<&'c str> {
     let leads_there = |stream: &&StreamSettings| {
-        let store = stream.destination.store.name();
-        held.is_some_and(|held| held.stores.iter().all(|waiting| *waiting == store))
+        let stores = LaneStores::of(&stream.destination);
+        held.is_some_and(|held| held.stores.iter().all(|waiting| stores.names(waiting)))
     };
     let found: Vec<_> = config.streams.values().filter(leads_there).collect();
     let found = if found.is_empty() {

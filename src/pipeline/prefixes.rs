@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::config::{FormatSettings, Keys, StreamSettings};
+use crate::config::{FormatSettings, Keys, StoreSettings, StreamSettings};
 use crate::format::Format;
 use crate::partition::{
     ErrorPrefix, Field, KeyRule, PartitionFault, Partitioner, Plan, Unread, Zone, object_name,
@@ -29,7 +29,7 @@ pub struct MadeUp {
     pub values: Unread,
     /// `error_prefix`.
     pub error_prefix: bool,
-    /// The store of the destination.
+    /// The store of a lane.
     pub store: bool,
     /// Some or all transforms.
     pub transforms: bool,
@@ -45,34 +45,44 @@ pub(super) fn compile(
     stream: &StreamSettings,
     made_up: MadeUp,
 ) -> Result<Prefixes, Vec<PartitionFault>> {
-    let keys = (!made_up.store).then(|| stream.destination.store.keys());
-    let keys = keys.as_ref();
+    let destination = &stream.destination;
+    let keys = |store: &StoreSettings| (!made_up.store).then(|| store.keys());
+    let (keys, error_keys, backup_keys) = (
+        keys(&destination.store),
+        keys(destination.error_store()),
+        keys(destination.backup_store()),
+    );
     let (prefix, error_prefix) = (
         stream.destination.prefix.as_deref(),
         stream.destination.error_prefix.as_deref(),
     );
     let time_zone = stream.partitioning.time_zone.as_deref();
-    let rule = |format| rule(keys, &stream.name, format);
+    let rule = |keys: &Option<Arc<dyn Keys>>, format| rule(keys.as_ref(), &stream.name, format);
     let data = Partitioner::compile(&Plan {
         settings: &stream.partitioning,
         has_transforms: !stream.transforms.is_empty() || made_up.transforms,
         prefix,
-        rule: &rule(Some(&stream.format)),
+        rule: &rule(&keys, Some(&stream.format)),
         unread: made_up.values,
     });
     let is_default_unknown = error_prefix.is_none() && made_up.values.prefix;
     let errors = if made_up.error_prefix || is_default_unknown {
         Err(Vec::new())
     } else {
-        ErrorPrefix::compile(error_prefix, prefix, time_zone, &rule(None))
+        ErrorPrefix::compile(error_prefix, prefix, time_zone, &rule(&error_keys, None))
             // Of a default that begins with a bad prefix enough is said.
             .and_then(|errors| match error_prefix {
                 None if data.is_err() => Ok(errors),
-                _ => markers(stream, errors, keys),
+                // At each store: so that nothing is published where the epoch is not claimed.
+                _ => [&keys, &error_keys, &backup_keys]
+                    .into_iter()
+                    .try_fold(errors, |errors, keys| {
+                        markers(stream, errors, keys.as_ref())
+                    }),
             })
     };
     let backup = stream.backup.as_ref().map(|backup| {
-        let rule = rule(Some(&backup.format));
+        let rule = rule(&backup_keys, Some(&backup.format));
         Partitioner::compile_backup(backup.prefix.as_deref(), time_zone, &rule)
     });
     match (data, errors, backup.transpose()) {

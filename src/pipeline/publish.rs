@@ -28,15 +28,28 @@ use crate::spool::Spool;
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     objects: HashMap<Uuid, Object, foldhash::fast::RandomState>,
-    /// Objects to be sent next.
-    queue: VecDeque<Uuid>,
-    /// Objects of another store than the one configured.
+    /// One for each store that the config names: none waits for another.
+    queues: Vec<Queue>,
+    /// Objects of other stores than those.
     stranded: usize,
+    /// Publications and other jobs under way.
+    jobs: usize,
+}
+
+/// What is sent to one store.
+#[derive(Debug)]
+struct Queue {
+    store: String,
+    /// Objects to be sent next.
+    next: VecDeque<Uuid>,
+    /// Groups under way.
     in_flight: usize,
 }
 
 #[derive(Debug)]
 struct Object {
+    /// The queue of its store; none where it is stranded.
+    queue: Option<usize>,
     /// Since when its first record waits.
     waits_since: Moment,
     /// What a shared checkpoint says of it beside.
@@ -74,14 +87,22 @@ pub(super) enum Setback {
 }
 
 impl Waiting {
-    /// Adds an object that a durable checkpoint lists.
-    pub(super) fn add(&mut self, sealed: &SealedObject, since: Moment, store: &str) {
-        if sealed.target.store == store {
-            self.queue.push_back(sealed.id);
-        } else {
-            self.stranded += 1;
+    /// Nothing, for stores of these names.
+    pub(super) fn for_stores(stores: Vec<&str>) -> Self {
+        let queue = |store: &str| Queue {
+            store: store.to_owned(),
+            next: VecDeque::new(),
+            in_flight: 0,
+        };
+        Self {
+            queues: stores.into_iter().map(queue).collect(),
+            ..Self::default()
         }
-        self.insert(sealed.id, since, None);
+    }
+
+    /// Adds an object that a durable checkpoint lists.
+    pub(super) fn add(&mut self, sealed: &SealedObject, since: Moment) {
+        self.insert(sealed, since, None);
     }
 
     /// Adds an object that a durable shared checkpoint lists.
@@ -90,19 +111,25 @@ impl Waiting {
             parts: listed.parts.clone().into(),
             range: listed.range,
         };
-        self.queue.push_back(listed.object.id);
-        self.insert(listed.object.id, since, Some(prepared));
+        self.insert(&listed.object, since, Some(prepared));
     }
 
-    fn insert(&mut self, id: Uuid, waits_since: Moment, prepared: Option<Prepared>) {
+    fn insert(&mut self, sealed: &SealedObject, waits_since: Moment, prepared: Option<Prepared>) {
+        let store = &sealed.target.store;
+        let queue = self.queues.iter().position(|queue| queue.store == *store);
+        match queue {
+            Some(at) => self.queues[at].next.push_back(sealed.id),
+            None => self.stranded += 1,
+        }
         let object = Object {
+            queue,
             waits_since,
             prepared,
             attempts: 0,
             rests: false,
             trouble: None,
         };
-        self.objects.insert(id, object);
+        self.objects.insert(sealed.id, object);
     }
 
     /// What a shared checkpoint lists on: all that may not be visible yet.
@@ -118,9 +145,18 @@ impl Waiting {
         listed.collect()
     }
 
-    /// Notes that a publication has come to an end.
+    /// Notes that a job has come to an end.
     pub(super) fn landed(&mut self) {
-        self.in_flight -= 1;
+        self.jobs -= 1;
+    }
+
+    /// Notes that a group of publications to a store has come to an end.
+    pub(super) fn sent(&mut self, store: &str) {
+        self.landed();
+        let queue = self.queues.iter_mut().find(|queue| queue.store == store);
+        if let Some(queue) = queue {
+            queue.in_flight -= 1;
+        }
     }
 
     /// Since when the first record of an object waits.
@@ -197,17 +233,20 @@ impl Waiting {
         let first = left.next()??;
         let is_refused = |object: &Object| object.rests && object.is_refused();
         let is_other = |object: Option<&Object>| !object.is_some_and(is_refused);
-        if self.is_busy() || !self.queue.is_empty() || !is_refused(first) || left.any(is_other) {
+        let mut queues = self.queues.iter();
+        let is_queued = queues.any(|queue| queue.store == store && !queue.next.is_empty());
+        if self.is_busy() || is_queued || !is_refused(first) || left.any(is_other) {
             return None;
         }
         first.trouble.as_ref().map(|trouble| &trouble.error)
     }
 
-    /// What keeps an object from being published: what needs a person before all else, then what has
+    /// What keeps an object from being published to a store: what needs a person before all else, then what has
     /// lasted for longest.
-    pub(super) fn trouble(&self, protocol: &Protocol) -> Option<&Trouble> {
-        let troubles = self.unpublished(protocol);
-        let troubles = troubles.filter_map(|object| object.trouble.as_ref());
+    pub(super) fn trouble(&self, protocol: &Protocol, store: &str) -> Option<&Trouble> {
+        let objects = unpublished(protocol, store);
+        let objects = objects.filter_map(|object| self.objects.get(&object.id));
+        let troubles = objects.filter_map(|object| object.trouble.as_ref());
         troubles.min_by_key(|trouble| (!trouble.needs_a_person(), trouble.since))
     }
 
@@ -218,12 +257,15 @@ impl Waiting {
 
     /// Queues an object again.
     pub(super) fn retry(&mut self, id: Uuid) {
-        self.queue.push_back(id);
+        let queue = self.objects.get(&id).and_then(|object| object.queue);
+        if let Some(at) = queue {
+            self.queues[at].next.push_back(id);
+        }
     }
 
     /// Notes that a job beside the publications is under way; it ends as they do.
     pub(super) const fn begun(&mut self) {
-        self.in_flight += 1;
+        self.jobs += 1;
     }
 
     /// Objects not yet published and recorded.
@@ -241,9 +283,9 @@ impl Waiting {
         self.stranded
     }
 
-    /// Whether a publication is under way.
+    /// Whether a publication or another job is under way.
     pub(super) const fn is_busy(&self) -> bool {
-        self.in_flight > 0
+        self.jobs > 0
     }
 
     /// Since when the oldest record waits that is in an object not yet published.
@@ -320,7 +362,7 @@ pub(super) fn publication(
 
 /// Begins uploads, and sends objects: one group.
 async fn send(
-    destination: Destination,
+    (store, destination): (String, Destination),
     begin: Vec<Publication>,
     publish: Vec<Publication>,
     events: UnboundedSender<Event>,
@@ -340,20 +382,33 @@ async fn send(
         .map(|publication| publication.object_id)
         .zip(results)
         .collect();
-    let _ = events.send(Event::Sent { begun, published });
+    let _ = events.send(Event::Sent {
+        store,
+        begun,
+        published,
+    });
 }
 
 impl Pipeline {
-    /// Starts as many publications as the destination takes at once.
+    /// Starts as many publications as each store takes at once; one that is not claimed yet takes none.
     pub(super) fn dispatch(&mut self) {
-        let Some(destination) = &self.destination else {
-            return;
-        };
-        while self.waiting.in_flight < destination.in_flight_max() && !self.waiting.queue.is_empty()
-        {
-            let count = self.waiting.queue.len().min(destination.group_max());
+        for at in 0..self.waiting.queues.len() {
+            let store = &self.waiting.queues[at].store;
+            if let Some(destination) = self.destinations.get(store).cloned() {
+                self.dispatch_to(at, &destination);
+            }
+        }
+    }
+
+    fn dispatch_to(&mut self, at: usize, destination: &Destination) {
+        loop {
+            let queue = &mut self.waiting.queues[at];
+            if queue.in_flight >= destination.in_flight_max() || queue.next.is_empty() {
+                return;
+            }
+            let count = queue.next.len().min(destination.group_max());
             let (mut begin, mut publish) = (Vec::new(), Vec::new());
-            for id in self.waiting.queue.drain(..count) {
+            for id in queue.next.drain(..count) {
                 let needs_upload = |size| destination.needs_upload(size);
                 let (group, sealed) = match self.protocol.next(id, needs_upload) {
                     Some(Step::Begin(sealed)) => (&mut begin, sealed),
@@ -370,9 +425,10 @@ impl Pipeline {
             if begin.is_empty() && publish.is_empty() {
                 continue;
             }
-            self.waiting.in_flight += 1;
-            let sending = send(destination.clone(), begin, publish, self.events.clone());
-            tokio::spawn(sending);
+            queue.in_flight += 1;
+            self.waiting.jobs += 1;
+            let to = (queue.store.clone(), destination.clone());
+            tokio::spawn(send(to, begin, publish, self.events.clone()));
         }
     }
 

@@ -25,7 +25,7 @@ use super::Pipeline;
 use super::commit::{self, DraftBatch};
 use super::report::Trouble;
 use super::table::Entry;
-use crate::checkpoint::SealedObject;
+use crate::checkpoint::{Lane, SealedObject};
 use crate::clock::Moment;
 use crate::coordination::{BodyName, Lost};
 use crate::destination::{Destination, PublishError};
@@ -288,7 +288,7 @@ impl Pipeline {
                 return Ok(());
             }
         };
-        self.stopping.went_well();
+        self.stopping.went_well(self.outputs.store(Lane::Data));
         let took = shared.made.elapsed();
         if let Some(preceding) = std::mem::replace(&mut shared.body, made.name) {
             let destination = shared.destination.clone();
@@ -327,7 +327,8 @@ impl Pipeline {
             let before = shared.trouble.take();
             shared.trouble = Some(Trouble::again(before, trouble.clone(), now));
         }
-        self.stopping.failed(trouble);
+        self.stopping
+            .failed(self.outputs.store(Lane::Data), trouble);
     }
 }
 

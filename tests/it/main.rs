@@ -32,6 +32,7 @@ mod guests;
 mod hostile;
 mod house;
 mod kinesis;
+mod lanes;
 mod leases;
 mod llms;
 mod modes;

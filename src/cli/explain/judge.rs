@@ -169,7 +169,13 @@ impl<'s> Judge<'s> {
             Some((head, extension)) => format!("{head}<uuid>{extension}"),
             None => key,
         };
-        self.stream.destination.store.location(&key)
+        let destination = &self.stream.destination;
+        let store = match lane {
+            Lane::Data => &destination.store,
+            Lane::Error(_) => destination.error_store(),
+            Lane::Backup => destination.backup_store(),
+        };
+        store.location(&key)
     }
 }
 

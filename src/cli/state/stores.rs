@@ -53,7 +53,7 @@ impl Fate {
 /// Asks the store of each object for it; one answer for each, in order.
 pub(super) fn ask(
     objects: &[SealedObject],
-    now: Option<&StoreSettings>,
+    now: &[&StoreSettings],
 ) -> Result<Vec<Fate>, CommandError> {
     if objects.is_empty() {
         return Ok(Vec::new());
@@ -76,7 +76,7 @@ pub(super) fn ask(
     }))
 }
 
-async fn reopen(store: &str, now: Option<&StoreSettings>) -> Result<Destination, String> {
+async fn reopen(store: &str, now: &[&StoreSettings]) -> Result<Destination, String> {
     let reopened = Destination::reopen(&destination::named(store, now)?).await;
     reopened.map_err(|error| error.to_string())
 }

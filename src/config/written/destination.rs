@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::DestinationSettings;
+use crate::config::diagnostic::Place;
 use crate::config::spans::{SpanMap, StageField};
 use crate::config::store::{Keys, Registry, StoreKind, StoreSettings, StoreSpec, StoreTable};
 use crate::config::table::Table;
@@ -21,9 +22,27 @@ pub(super) fn read(
     let store = store(stream, kind, table, base, StageField::Store, spans);
     DestinationSettings {
         store,
+        errors: None,
+        backup: None,
         prefix,
         error_prefix,
     }
+}
+
+/// Reads the table of a lane's own destination, if it has one: the store alone.
+pub(super) fn of_lane(
+    stream: &str,
+    lane: &mut Table<'_>,
+    base: &Path,
+    field: StageField,
+    spans: &mut SpanMap,
+) -> Option<(Place, StoreSettings)> {
+    let place = lane.place_of("destination");
+    let mut table = lane.table("destination")?;
+    let kind = kind(&mut table);
+    let prefixes = format!("[stream.{stream}.destination] and [stream.{stream}.backup]");
+    table.only_with(&["prefix", "error_prefix"], prefixes);
+    Some((place, store(stream, kind, table, base, field, spans)))
 }
 
 /// The kind of store that the table's `type` names.
@@ -92,6 +111,8 @@ pub(super) fn missing(stream: &str, spans: &mut SpanMap) -> DestinationSettings 
     }
     DestinationSettings {
         store: StoreSettings::new(NoStore),
+        errors: None,
+        backup: None,
         prefix: None,
         error_prefix: None,
     }

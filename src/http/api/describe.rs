@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{ACCOUNT, ApiError, Operation, Text, Violations, parse, stream};
 use crate::config::{
     BufferingSettings, Compression, FormatSettings, KinesisSettings, ParquetCompression,
-    SourceSettings, StartSettings, StreamSettings,
+    SourceSettings, StartSettings, StoreSettings, StreamSettings,
 };
 use crate::http::{ApiState, StreamInfo};
 
@@ -110,7 +110,7 @@ fn description(stream: &StreamInfo) -> Value {
         "CreateTimestamp": seconds(stream.created_at_ms),
         "Destinations": [{
             "DestinationId": "destinationId-000000000001",
-            "S3DestinationDescription": s3_description(settings),
+            "S3DestinationDescription": s3_description(settings, &settings.destination.store),
             "ExtendedS3DestinationDescription": extended_s3_description(settings),
         }],
         "HasMoreDestinations": false,
@@ -167,14 +167,14 @@ fn region(settings: &StreamSettings) -> &str {
 }
 
 /// What both S3 descriptions hold.
-fn s3_description(settings: &StreamSettings) -> Value {
+fn s3_description(settings: &StreamSettings, store: &StoreSettings) -> Value {
     let destination = &settings.destination;
     let mut description = json!({
         "RoleARN": format!("arn:aws:iam::{ACCOUNT}:role/firehose"),
-        "BucketARN": destination.store.arn(),
+        "BucketARN": store.arn(),
         "BufferingHints": hints(settings.buffering),
         "CompressionFormat": compression_format(&settings.format),
-        "EncryptionConfiguration": match destination.store.kms_key() {
+        "EncryptionConfiguration": match store.kms_key() {
             Some(key) => json!({ "KMSEncryptionConfig": { "AWSKMSKeyARN": key } }),
             None => json!({ "NoEncryptionConfig": "NoEncryption" }),
         },
@@ -190,7 +190,7 @@ fn s3_description(settings: &StreamSettings) -> Value {
 }
 
 fn extended_s3_description(settings: &StreamSettings) -> Value {
-    let mut description = s3_description(settings);
+    let mut description = s3_description(settings, &settings.destination.store);
     let mut processors = Vec::new();
     if let Some(query) = &settings.partitioning.query {
         processors.push(json!({
@@ -206,7 +206,7 @@ fn extended_s3_description(settings: &StreamSettings) -> Value {
         json!({ "Enabled": !processors.is_empty(), "Processors": processors });
     description["S3BackupMode"] = "Disabled".into();
     if let Some(backup) = &settings.backup {
-        let mut copy = s3_description(settings);
+        let mut copy = s3_description(settings, settings.destination.backup_store());
         copy["BufferingHints"] = hints(backup.buffering);
         copy["CompressionFormat"] = compression_format(&backup.format).into();
         let fields = copy.as_object_mut().expect("a description is an object");

@@ -143,6 +143,8 @@ pub(crate) fn settings(name: &str) -> StreamSettings {
                 path: PathBuf::from("/lake"),
             }
             .into(),
+            errors: None,
+            backup: None,
             prefix: None,
             error_prefix: None,
         },

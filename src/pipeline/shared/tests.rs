@@ -164,6 +164,8 @@ impl World {
             only_json: false,
             destination: DestinationSettings {
                 store: self.bucket.settings().into(),
+                errors: None,
+                backup: None,
                 prefix: Some("data/!{partitionKeyFromQuery:k}/".into()),
                 error_prefix: Some("errors/!{firehose:error-output-type}/".into()),
             },

@@ -8,8 +8,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use super::Pipeline;
-use super::publish::left_for;
-use crate::checkpoint::Lane;
+use super::waiting::left_for;
 use crate::destination::PublishError;
 use crate::error::StreamError;
 
@@ -21,20 +20,13 @@ const UNREACHED: u32 = 3;
 pub(super) struct Stopping {
     /// The stop has begun.
     begun: bool,
-    /// Cuts short waits for the next attempt to open a store.
-    at_once: Vec<Arc<Notify>>,
+    /// Cuts short waits for the next attempt to open a store, or to make a checkpoint.
+    pub(super) at_once: Arc<Notify>,
     /// Stores that could not be opened: how often, and why the last time.
     unopened: BTreeMap<String, (u32, Option<PublishError>)>,
 }
 
 impl Stopping {
-    /// What cuts one more wait short.
-    pub(super) fn at_once(&mut self) -> Arc<Notify> {
-        let at_once = Arc::<Notify>::default();
-        self.at_once.push(Arc::clone(&at_once));
-        at_once
-    }
-
     /// A store could not be opened, or no shared checkpoint be made there.
     pub(super) fn failed(&mut self, store: &str, trouble: PublishError) {
         let (times, last) = self.unopened.entry(store.to_owned()).or_default();
@@ -61,38 +53,46 @@ impl Pipeline {
     /// When a stop has begun, everything that waits for another attempt gets it now.
     pub(super) fn mind_the_stop(&mut self) {
         if self.source.is_stopping() && !std::mem::replace(&mut self.stopping.begun, true) {
-            if self.checkpoints.shared().is_none() {
-                let unopened = self.stopping.unopened.values_mut();
-                unopened.for_each(|(_, trouble)| *trouble = None);
-            }
-            self.stopping
-                .at_once
-                .iter()
-                .for_each(|wait| wait.notify_one());
+            let unopened = self.stopping.unopened.values_mut();
+            unopened.for_each(|(_, trouble)| *trouble = None);
+            self.stopping.at_once.notify_waiters();
+            // One that is about to wait.
+            self.stopping.at_once.notify_one();
             self.waiting.retry_at_once();
         }
     }
 
-    /// Why a stop ends here, with something left. Where checkpoints are shared it is left to the others.
+    /// Why a stop ends here, with something left; `None` also where it is left to somebody else, who goes on at once.
     pub(super) fn given_up(&self) -> Option<StreamError> {
         if !self.stopping.begun {
             return None;
         }
-        if let Some(shared) = self.checkpoints.shared() {
-            let store = self.outputs.store(Lane::Data);
-            let refused = self.waiting.refused(&self.protocol, store);
-            if let Some(trouble) = self.stopping.in_vain(store, true).or(refused) {
-                let (stream, cause) = (&self.settings.name, trouble.to_string());
-                tracing::warn!(
-                    stream,
-                    cause,
-                    "a shard is left as its last checkpoint has it"
-                );
-                shared.abandoned().cancel();
+        let (mut trouble, mut objects, mut records) = (None, 0, 0);
+        for store in self.outputs.stores().each() {
+            let refused = || self.waiting.refused(&self.protocol, store);
+            let is_reached = self.destinations.contains_key(store);
+            let of_store = self.stopping.in_vain(store, is_reached);
+            let of_store = of_store.or_else(|| is_reached.then(refused).flatten());
+            let left = left_for(&self.protocol, store);
+            // What is left for this one may yet go there.
+            if of_store.is_none() && left.0 > 0 {
+                return None;
             }
+            trouble = trouble.or(of_store);
+            objects += left.0;
+            records += left.1;
+        }
+        let trouble = trouble?;
+        if self.log.leave() {
+            let (stream, cause) = (&self.settings.name, trouble.to_string());
+            tracing::warn!(
+                stream,
+                cause,
+                "a shard is left as its last checkpoint has it"
+            );
             return None;
         }
-        if self.checkpointing || self.encoding > 0 || self.waiting.is_busy() {
+        if self.writing_since.is_some() || self.encoding > 0 || self.waiting.is_busy() {
             return None;
         }
         let is_still = if self.ending {
@@ -100,25 +100,7 @@ impl Pipeline {
         } else {
             self.is_spool_full() && !self.has_changes()
         };
-        if !is_still {
-            return None;
-        }
-        let (mut first, mut objects, mut records) = (None, 0, 0);
-        for store in self.outputs.stores().each() {
-            let trouble = match self.destinations.get(store) {
-                None => self.stopping.in_vain(store, false),
-                Some(_) => self.waiting.refused(&self.protocol, store),
-            };
-            let left = left_for(&self.protocol, store);
-            // What is left for this one may yet go there.
-            if trouble.is_none() && left.0 > 0 {
-                return None;
-            }
-            first = first.or(trouble);
-            objects += left.0;
-            records += left.1;
-        }
-        first.map(|trouble| {
+        is_still.then(|| {
             left(
                 &format!("{objects} objects with {records} records"),
                 trouble,

@@ -124,9 +124,12 @@ fn a_store_of_errors_that_does_not_answer_keeps_no_data_back_and_is_named() {
     // Data and backup.
     delivered(&site, 2.0, &mut daemon);
     assert_eq!(lake::lines(&site.path("lake"), "data").len(), 2);
-    let ready = get(site.address, "/readyz").unwrap();
-    assert_eq!(ready.status, 503);
-    assert!(ready.text().contains(&bucket.name), "{}", ready.text());
+    let is_named = || {
+        let ready = get(site.address, "/readyz").unwrap();
+        assert_eq!(ready.status, 503, "{}", ready.text());
+        ready.text().contains(&bucket.name)
+    };
+    daemon.until("/readyz names the store", is_named).unwrap();
     // A stop leaves what is for that store, and says so.
     daemon.signal(Signal::TERM);
     daemon.wait();

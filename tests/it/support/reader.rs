@@ -33,6 +33,8 @@ schema = "id string"
 type = "s3"
 bucket = "lake"
 @
+[stream.NAME.errors]
+@
 [stream.NAME.backup]
 @
 "#,

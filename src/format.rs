@@ -19,7 +19,6 @@ use crate::record::Record;
 mod archive;
 mod codec;
 mod columns;
-mod deflate;
 mod frame;
 mod gzip;
 mod lines;

@@ -13,7 +13,6 @@ mod engine;
 mod fault;
 mod host;
 mod instance;
-mod meter;
 mod module;
 mod observer;
 mod packed;

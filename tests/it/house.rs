@@ -51,11 +51,13 @@ const TOP_LEVEL: &[&str] = &[
     "README.md",
     "SECURITY.md",
     "benches",
+    "crates",
     "data", // what a run with the shipped firehose.toml leaves; ignored by git
     "deny.toml",
     "deploy",
     "docs",
     "firehose.toml",
+    "fuzz",
     "llms.txt",
     "src",
     "target",
@@ -230,7 +232,7 @@ fn files_of(module: &str) -> Vec<PathBuf> {
 
 fn sources() -> Vec<PathBuf> {
     let mut files = Vec::new();
-    for dir in ["src", "tests", "benches"] {
+    for dir in ["src", "tests", "benches", "crates"] {
         collect(&root().join(dir), &mut files);
     }
     assert!(!files.is_empty());

@@ -1,17 +1,17 @@
-//! Interruption: a module is rewritten, before it is compiled, so that it asks the host from time to time
+//! Interruption of WebAssembly: a module is rewritten, before it is compiled, so that it asks the host from time to time
 //! whether it may go on.
 //!
 //! Wasmtime's own way, epochs, looks at a clock in memory at each call and each turn of a loop: a fifth
 //! of the time of JSON work, a quarter on loops over single bytes. Here operators are counted instead,
 //! and the host is asked when a counter is full: by `memory.grow` for more than any memory can have.
 //! That fails, as the specification has it, but not before the store's
-//! [`ResourceLimiter`](wasmtime::ResourceLimiter) was asked, who looks at the time and may end the call.
+//! `ResourceLimiter` was asked, who looks at the time and may end the call.
 //! It takes no import, so it works in components of any make, in `cabi_realloc` and in start functions.
 //!
 //! What costs most is not the counting but that code goes on after the host was asked: all values that a
 //! loop keeps in registers have to survive that. So there are two versions of a module. In the swift one
 //! a loop that has had [`LOOP_BUDGET`] ends the call. The patient one, in which loops ask and go on, is
-//! made when that happens, or when a swift call runs over its time; see `versions`.
+//! made when that happens, or when a swift call runs over its time: when, is the host's to say.
 //!
 //! Between two questions lie [`BUDGET`] operators, but for those in loops: a run of a function with loops
 //! counts as [`LOOPING`] beside its other operators, and can have [`LOOP_BUDGET`] of them. Modules ask
@@ -56,7 +56,7 @@ const GIVE_UP: i32 = -2;
 
 /// What a loop does that has had its budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Loops {
+pub enum Loops {
     /// It ends the call.
     GiveUp,
     /// It asks whether it may go on.
@@ -65,7 +65,7 @@ pub(super) enum Loops {
 
 /// What a memory that would grow is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Growth {
+pub enum Growth {
     /// Memory.
     Real,
     /// The question whether the call may go on.
@@ -76,7 +76,7 @@ pub(super) enum Growth {
 
 impl Growth {
     /// Reads what a limiter is asked for.
-    pub(super) fn of(current: usize, desired: usize) -> Self {
+    pub fn of(current: usize, desired: usize) -> Self {
         let bytes = |pages: i32| pages.cast_unsigned() as usize * PAGE_BYTES;
         match desired.saturating_sub(current) {
             more if more == bytes(ASK) => Self::Question,
@@ -94,14 +94,30 @@ const COMPONENT: u8 = 4;
 /// Components may lie in each other so deep.
 const DEPTH_MAX: usize = 32;
 
+/// Why a component is not rewritten.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It is malformed.
+    #[error(transparent)]
+    Malformed(#[from] wasmparser::BinaryReaderError),
+    /// A component lies in 32 others.
+    #[error("components lie in each other too deep")]
+    TooDeep,
+    /// Some module's memory cannot be asked to grow as the host is asked.
+    #[error("a module may have one memory, of 32 bits and pages of 64 KiB")]
+    Memory,
+}
+
 /// The component with all its core modules rewritten. What is malformed is an error here or when the
 /// result is compiled, never a panic.
-pub(super) fn component(bytes: &[u8], loops: Loops) -> anyhow::Result<Vec<u8>> {
+pub fn component(bytes: &[u8], loops: Loops) -> Result<Vec<u8>, Error> {
     nested(bytes, loops, 0)
 }
 
-fn nested(bytes: &[u8], loops: Loops, depth: usize) -> anyhow::Result<Vec<u8>> {
-    anyhow::ensure!(depth < DEPTH_MAX, "components lie in each other too deep");
+fn nested(bytes: &[u8], loops: Loops, depth: usize) -> Result<Vec<u8>, Error> {
+    if depth >= DEPTH_MAX {
+        return Err(Error::TooDeep);
+    }
     let mut out = Vec::with_capacity(bytes.len() + bytes.len() / 4);
     let mut reader = BinaryReader::new(bytes, 0);
     out.extend_from_slice(reader.read_bytes(HEADER)?);

@@ -35,7 +35,7 @@ const STORED_MAX: usize = u16::MAX as usize;
 /// An empty stored run, after the three bits of its kind: what follows begins with a byte.
 const TO_A_BYTE: [u8; 4] = [0, 0, 0xff, 0xff];
 /// What ends a stream: a last block without a byte, in the fixed codes.
-pub(super) const LAST_BLOCK: [u8; 2] = [3, 0];
+pub const LAST_BLOCK: [u8; 2] = [3, 0];
 
 /// Literals, and what repeats after them.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +47,7 @@ struct Match {
 
 /// A compressor, used again from block to block.
 #[derive(Debug)]
-pub(super) struct Deflater {
+pub struct Deflater {
     symbols: Symbols,
     /// Where the bytes of each hash stood last, modulo 64 Ki.
     places: Box<[u16; 1 << TABLE_BITS]>,
@@ -57,8 +57,15 @@ pub(super) struct Deflater {
     distances: [u32; symbols::DISTANCES],
 }
 
+impl Default for Deflater {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Deflater {
-    pub(super) fn new() -> Self {
+    /// A compressor that has compressed nothing yet.
+    pub fn new() -> Self {
         let places = vec![0; 1 << TABLE_BITS].try_into();
         Self {
             symbols: Symbols::new(),
@@ -71,7 +78,7 @@ impl Deflater {
 
     /// Appends `data` as a run of compressed blocks. It refers to nothing before it, ends with a whole
     /// byte, and [`LAST_BLOCK`] is to follow the last run of a stream.
-    pub(super) fn run(&mut self, data: &[u8], out: &mut Vec<u8>) {
+    pub fn run(&mut self, data: &[u8], out: &mut Vec<u8>) {
         // What stood in the block before must not decide what becomes of this one.
         self.places.fill(0);
         let mut bits = Bits::new(out);

@@ -8,6 +8,7 @@
 //! Record { required uint64 partition_key_index = 1; optional uint64 explicit_hash_key_index = 2;
 //!          required bytes data = 3; repeated Tag tags = 4; }
 //! ```
+//!
 //! The bytes are a producer's: nothing in them is believed before it is checked, and nothing is
 //! allocated but four bytes for each key.
 
@@ -18,7 +19,7 @@ const MD5_BYTES: usize = 16;
 
 /// What a Kinesis record is.
 #[derive(Debug)]
-pub(super) enum Content<'a> {
+pub enum Content<'a> {
     /// A producer's record.
     Ordinary,
     /// It begins like an aggregate, and is none: a producer's record for what we know.
@@ -29,7 +30,7 @@ pub(super) enum Content<'a> {
 
 /// A sound aggregate of at least one record.
 #[derive(Debug)]
-pub(super) struct Aggregate<'a> {
+pub struct Aggregate<'a> {
     message: &'a [u8],
     /// Where the keys stand in the message.
     keys: Vec<u32>,
@@ -38,17 +39,17 @@ pub(super) struct Aggregate<'a> {
 
 /// One record of an aggregate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct SubRecord<'a> {
+pub struct SubRecord<'a> {
     /// The producer's partition key.
-    pub(super) partition_key: &'a [u8],
+    pub partition_key: &'a [u8],
     /// The hash key that the producer chose instead of that of the partition key, a decimal.
-    pub(super) hash_key: Option<&'a [u8]>,
+    pub hash_key: Option<&'a [u8]>,
     /// The record's bytes.
-    pub(super) data: &'a [u8],
+    pub data: &'a [u8],
 }
 
 /// Looks into a Kinesis record.
-pub(super) fn look(data: &[u8]) -> Content<'_> {
+pub fn look(data: &[u8]) -> Content<'_> {
     let Some(rest) = data.strip_prefix(MAGIC) else {
         return Content::Ordinary;
     };
@@ -95,7 +96,7 @@ fn sound(rest: &[u8]) -> Option<Aggregate<'_>> {
 
 impl<'a> Aggregate<'a> {
     /// The records in order: the index of each is its sub-sequence number.
-    pub(super) fn records(&self) -> impl Iterator<Item = SubRecord<'a>> {
+    pub fn records(&self) -> impl Iterator<Item = SubRecord<'a>> {
         let mut fields = Fields(self.message);
         std::iter::from_fn(move || {
             loop {

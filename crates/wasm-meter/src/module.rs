@@ -1,6 +1,5 @@
 //! One core module: where its sections are, and what is added to them.
 
-use anyhow::ensure;
 use wasm_encoder::{
     BlockType, BranchHint, BranchHints, CodeSection, ConstExpr, Encode as _, GlobalType,
     MemorySection, Section as _, ValType,
@@ -11,7 +10,7 @@ use wasmparser::{
 
 use super::body::{self, Added, Metered, Signature};
 use super::cost::{self, Function};
-use super::{HEADER, Loops, bulk, put_section, section};
+use super::{Error, HEADER, Loops, bulk, put_section, section};
 
 /// Ids of sections, in the order in which a module has them.
 const ORDER: [u8; 13] = [
@@ -38,13 +37,12 @@ struct Survey<'a> {
 }
 
 /// The module, rewritten.
-pub(super) fn metered(bytes: &[u8], loops: Loops) -> anyhow::Result<Vec<u8>> {
+pub(super) fn metered(bytes: &[u8], loops: Loops) -> Result<Vec<u8>, Error> {
     let survey = Survey::of(bytes)?;
     let is_plain = |memory: &MemoryType| !memory.memory64 && memory.page_size_log2.is_none();
-    ensure!(
-        survey.memories.len() <= 1 && survey.memories.iter().all(is_plain),
-        "a module may have one memory, of 32 bits and pages of 64 KiB"
-    );
+    if survey.memories.len() > 1 || !survey.memories.iter().all(is_plain) {
+        return Err(Error::Memory);
+    }
     if survey.bodies.is_empty() {
         return Ok(bytes.to_vec()); // nothing in it runs
     }

@@ -10,6 +10,8 @@
 //! and `rest` (who takes what, and when), `leases` (the task), `table` and `writes` (requests).
 
 mod balance;
+#[cfg(feature = "failpoints")]
+pub mod fuzz;
 mod item;
 mod lease;
 mod leases;

@@ -20,6 +20,8 @@ mod archive;
 mod codec;
 mod columns;
 mod frame;
+#[cfg(feature = "failpoints")]
+pub mod fuzz;
 mod gzip;
 mod lines;
 mod parquet;

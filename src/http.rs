@@ -18,6 +18,8 @@ mod api;
 mod bodies;
 mod body;
 mod decoding;
+#[cfg(feature = "failpoints")]
+pub mod fuzz;
 mod lines;
 mod observe;
 mod places;

@@ -7,6 +7,8 @@
 use std::fmt;
 
 mod cursor;
+#[cfg(feature = "failpoints")]
+pub mod fuzz;
 mod texts;
 
 pub use cursor::{Cursor, RawNumber, RawString, Start};

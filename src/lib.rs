@@ -6,6 +6,8 @@
 
 pub mod cli;
 pub mod daemon;
+#[cfg(feature = "failpoints")]
+pub mod fuzz;
 pub mod http;
 pub mod pipeline;
 pub mod protocol;

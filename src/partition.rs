@@ -8,6 +8,8 @@ mod event_time;
 mod expression;
 mod extract;
 mod fault;
+#[cfg(feature = "failpoints")]
+pub mod fuzz;
 mod jq;
 mod key_rule;
 mod number;

@@ -11,6 +11,8 @@ mod component;
 mod current;
 mod engine;
 mod fault;
+#[cfg(feature = "failpoints")]
+pub mod fuzz;
 mod host;
 mod instance;
 mod module;

@@ -10,6 +10,8 @@
 //! written anew in terms that mean the same to both ([`rewrite`]). `docs/src/jq.md` lists what
 //! differs still, and the differential tests allow nothing else.
 
+#[cfg(feature = "failpoints")]
+pub(super) mod fuzz;
 mod guard;
 mod matcher;
 mod meter;

@@ -232,7 +232,7 @@ fn files_of(module: &str) -> Vec<PathBuf> {
 
 fn sources() -> Vec<PathBuf> {
     let mut files = Vec::new();
-    for dir in ["src", "tests", "benches", "crates"] {
+    for dir in ["src", "tests", "benches", "crates", "fuzz/targets"] {
         collect(&root().join(dir), &mut files);
     }
     assert!(!files.is_empty());

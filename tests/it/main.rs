@@ -28,6 +28,7 @@ mod documents;
 mod drain;
 mod exactly_once;
 mod former_state;
+mod fuzz;
 mod guests;
 mod hostile;
 mod house;

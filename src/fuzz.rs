@@ -5,16 +5,18 @@
 
 use std::io::Read as _;
 
+use firehose_calendar::timestamp;
 use firehose_deflate::{Deflater, LAST_BLOCK};
+use firehose_json::decimal::Number;
+use firehose_json::{Cursor, Texts, elements, is_one, is_text, pieces, several};
 use firehose_kpl::Content;
 use firehose_wasm_meter::{Error, Loops};
 use flate2::read::DeflateDecoder;
 use md5::{Digest as _, Md5};
+use serde::de::IgnoredAny;
 use wasmparser::{Validator, WasmFeatures};
 
-use crate::decimal::Number;
-use crate::{checkpoint, config, coordination, format, http, journal, json, partition};
-use crate::{timestamp, transform};
+use crate::{checkpoint, config, coordination, format, http, journal, partition, transform};
 
 /// What a component begins with.
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
@@ -31,7 +33,7 @@ pub const TARGETS: [(&str, Target); 19] = [
     ("journal", journal::fuzz::journal),
     ("jq", partition::fuzz::jq),
     ("jq_regex", partition::fuzz::jq_regex),
-    ("json", json::fuzz::json),
+    ("json", json),
     ("kpl", kpl),
     ("lease", coordination::fuzz::lease),
     ("module", transform::fuzz::module),
@@ -144,4 +146,35 @@ fn times_and_numbers(bytes: &[u8]) {
         let _ = (number.scaled(scale), number.floor(scale));
     }
     let _ = (number.to_f32(), timestamp::from_number(number));
+}
+
+/// What is one text, what is several, and where each stands: as another reader sees it.
+fn json(bytes: &[u8]) {
+    let text = std::str::from_utf8(bytes).ok();
+    assert_eq!(is_text(bytes), text.is_some());
+    let by_another = text.map(serde_json::from_str::<IgnoredAny>);
+    let is_valid = by_another.is_some_and(|read| read.is_ok());
+    assert_eq!(is_one(bytes), is_valid, "one text, or none");
+    // What is bounded in depth and in its escapes is no more than the grammar takes.
+    let mut cursor = Cursor::new(bytes);
+    let is_strict = text.is_some() && cursor.skip(0).is_ok() && cursor.end().is_ok();
+    assert!(is_valid || !is_strict, "strict, and not valid");
+    let mut ends = Vec::new();
+    several(bytes, &mut ends);
+    assert_eq!(pieces(bytes), ends.len().max(1), "pieces");
+    assert!(ends.is_sorted() && ends.last().is_none_or(|end| *end == bytes.len()));
+    let mut start = 0;
+    for end in ends {
+        assert!(is_one(&bytes[start..end]), "a piece that is no text");
+        start = end;
+    }
+    let Ok(texts) = Texts::of(bytes) else { return };
+    for text in texts.map_while(Result::ok) {
+        let text = &bytes[text];
+        assert!(is_one(text), "a text that is none");
+        if text[0] == b'[' {
+            let all_are = elements(text).all(|element| is_one(&text[element]));
+            assert!(all_are, "an element that is no text");
+        }
+    }
 }

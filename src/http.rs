@@ -46,10 +46,10 @@ use axum::http::header::CONTENT_TYPE;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
+use firehose_nearest::nearest;
 
 use crate::clock::Clock;
 use crate::config::{HttpSettings, StreamSettings};
-use crate::nearest::nearest;
 use crate::printable::printable_json;
 use crate::source::direct_put::Intake;
 use crate::telemetry::{Metrics, StreamMetrics, StreamStatus};

@@ -28,18 +28,13 @@ pub mod transform;
 pub mod aws;
 pub mod budget;
 pub mod buffer;
-pub mod calendar;
 pub mod clock;
 pub mod config;
-pub mod decimal;
 pub mod disk;
 pub mod error;
 pub mod extent;
 pub mod failpoint;
 pub mod failure;
-pub mod json;
-pub mod nearest;
-pub mod nesting;
 pub mod position;
 pub mod printable;
 pub mod raw_sum;
@@ -47,7 +42,6 @@ pub mod record;
 pub mod retry;
 pub mod shard;
 pub mod telemetry;
-pub mod timestamp;
 
 /// By its name the first test of all, so that a lack is told in the first second and not by the test
 /// that needs it, a quarter of an hour later: straight to standard error, past libtest's capture.

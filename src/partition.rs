@@ -10,9 +10,7 @@ mod extract;
 mod fault;
 #[cfg(feature = "failpoints")]
 pub mod fuzz;
-mod jq;
 mod key_rule;
-mod number;
 mod paths;
 mod template;
 
@@ -21,6 +19,8 @@ pub use error_prefix::{ErrorPrefix, before_object_name, object_name};
 pub use expression::has_expression;
 pub use fault::{Field, PartitionFault};
 pub use key_rule::KeyRule;
+
+use firehose_jq as jq;
 
 use crate::config::{KeyValues, PartitioningSettings};
 use crate::failure::Failure;

@@ -1,7 +1,8 @@
 //! Queries, patterns and prefixes as somebody may write them, and records that they look into.
 
+use firehose_jq::{self as jq, Query};
+
 use super::fault::{Field, PartitionFault};
-use super::jq::{self, Query};
 use super::{ErrorPrefix, KeyRule, Partitioner, Plan, Unread, before_object_name, object_name};
 use crate::config::PartitioningSettings;
 use crate::failure::ErrorOutputType;
@@ -16,8 +17,12 @@ pub fn jq(bytes: &[u8]) {
     let Ok(query) = std::str::from_utf8(query) else {
         return;
     };
-    match Query::compile(query, Field::Query) {
-        Err(faults) => have_places(&faults, query),
+    match Query::compile(query) {
+        Err(faults) => {
+            let faults = faults.into_iter();
+            let faults = faults.map(|fault| PartitionFault::of_query(Field::Query, fault));
+            have_places(&faults.collect::<Vec<_>>(), query);
+        }
         Ok(query) => {
             let run = || {
                 let before = jq::burned();

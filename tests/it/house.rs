@@ -19,10 +19,8 @@ const STAGES: &[&str] = &[
 ];
 const GROUND_FLOOR: &[&str] = &[
     "aws",
-    "calendar",
     "clock",
     "config",
-    "decimal",
     "disk",
     "error",
     "extent",
@@ -30,9 +28,6 @@ const GROUND_FLOOR: &[&str] = &[
     "failure",
     "budget",
     "buffer",
-    "json",
-    "nearest",
-    "nesting",
     "position",
     "printable",
     "raw_sum",
@@ -40,7 +35,6 @@ const GROUND_FLOOR: &[&str] = &[
     "retry",
     "shard",
     "telemetry",
-    "timestamp",
 ];
 const TOP_LEVEL: &[&str] = &[
     "ARCHITECTURE.md",

@@ -118,10 +118,10 @@ fn is_valid(component: &[u8]) -> bool {
 fn leb128(mut number: usize) -> Vec<u8> {
     let mut out = Vec::new();
     while number >= 0x80 {
-        out.push((number & 0x7f) as u8 | 0x80);
+        out.push(number.to_le_bytes()[0] | 0x80);
         number >>= 7;
     }
-    out.push((number & 0x7f) as u8);
+    out.push(number.to_le_bytes()[0]);
     out
 }
 

@@ -4,6 +4,11 @@
 //! Reading order: `protocol` (exactly once), `pipeline` (one delivery stream), then the stages top to bottom, then the
 //! ground floor.
 
+#![cfg_attr(
+    test,
+    allow(clippy::disallowed_methods, reason = "tests keep files and wait")
+)]
+
 pub mod cli;
 pub mod daemon;
 #[cfg(feature = "failpoints")]

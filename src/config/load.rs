@@ -203,6 +203,10 @@ fn syntax<'f>(
 
 /// The text of a file of at most `max` bytes, without a byte order mark at its head; the error is a
 /// sentence's end.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what the config names is a person's file"
+)]
 pub(super) fn read_bounded(path: &Path, max: u64) -> Result<String, String> {
     let file = std::fs::File::open(path).map_err(|cause| cause.to_string())?;
     let mut bytes = Vec::new();

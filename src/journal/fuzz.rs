@@ -170,8 +170,8 @@ impl Script<'_> {
         let segment = self.segment();
         frame.encode(seed, segment);
         segment.extend_from_slice(payload);
-        let len = segment.len().next_multiple_of(ALIGN as usize);
-        segment.resize(len, 0);
+        let len = (segment.len() as u64).next_multiple_of(ALIGN);
+        segment.resize(usize::try_from(len).unwrap_or(0), 0);
     }
 
     /// As the journal goes on in another file.

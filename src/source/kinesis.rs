@@ -10,6 +10,8 @@
 //! Reading order: `shards` (what may be read), `conduct` (who reads), `alone` (one shard only), `tail`
 //! (one shard's loop), `page` (records out of answers), `room` (their memory).
 
+#![expect(clippy::disallowed_methods, reason = "Kinesis is asked at a pace")]
+
 mod alone;
 mod client;
 mod conduct;

@@ -10,6 +10,8 @@
 //! written anew in terms that mean the same to both (`rewrite`). `docs/src/jq.md` lists what
 //! differs still, and the differential tests allow nothing else.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests measure"))]
+
 mod fault;
 #[cfg(feature = "fuzz")]
 pub mod fuzz;

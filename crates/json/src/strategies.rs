@@ -1,5 +1,10 @@
 //! JSON for property tests, those of other crates too.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "what makes input for a test fails as the test does"
+)]
+
 use proptest::prelude::*;
 
 /// Any JSON value, as serde writes it.

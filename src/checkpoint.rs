@@ -7,6 +7,8 @@
 
 pub mod aside;
 mod formats;
+#[cfg(feature = "failpoints")]
+pub mod fuzz;
 mod lane_stores;
 mod rows;
 mod store;

@@ -37,10 +37,12 @@ impl Destination {
     /// A store that publishes and keeps.
     pub fn new<T: Publisher + Keeper + 'static>(store: T) -> Self {
         let store = Arc::new(store);
-        Self {
-            publisher: Arc::clone(&store) as Arc<dyn Publisher>,
-            keeper: store,
-        }
+        Self::of(Arc::clone(&store) as Arc<dyn Publisher>, store)
+    }
+
+    /// A store that publishes, such as a table, and what keeps small things for it, such as the bucket beneath it.
+    pub fn of(publisher: Arc<dyn Publisher>, keeper: Arc<dyn Keeper>) -> Self {
+        Self { publisher, keeper }
     }
 
     /// Opens the store, see [`Store::connect`].

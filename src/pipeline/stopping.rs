@@ -69,10 +69,10 @@ impl Pipeline {
         }
         let (mut trouble, mut objects, mut records) = (None, 0, 0);
         for store in self.outputs.stores().each() {
-            let refused = || self.waiting.refused(&self.protocol, store);
             let is_reached = self.destinations.contains_key(store);
             let of_store = self.stopping.in_vain(store, is_reached);
-            let of_store = of_store.or_else(|| is_reached.then(refused).flatten());
+            // What was never claimed was never sent.
+            let of_store = of_store.or_else(|| self.waiting.refused(&self.protocol, store));
             let left = left_for(&self.protocol, store);
             // What is left for this one may yet go there.
             if of_store.is_none() && left.0 > 0 {

@@ -9,13 +9,13 @@ use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use firehose_json::TEXTS_MAX;
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::{ApiError, Operation, Text, Violations, parse, stream};
 use crate::buffer::Buffer;
 use crate::http::{ApiState, StreamInfo};
-use crate::json::TEXTS_MAX;
 use crate::position::Sequence;
 use crate::record::{RECORD_BYTES_MAX, REQUEST_RECORDS_MAX};
 use crate::source::direct_put::{Accepted, PutBatch, are_too_many_texts};

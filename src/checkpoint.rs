@@ -6,7 +6,6 @@
 //! sector costs nothing.
 
 pub mod aside;
-mod formats;
 #[cfg(feature = "failpoints")]
 pub mod fuzz;
 mod lane_stores;
@@ -18,8 +17,6 @@ pub const STORE: &str = "checkpoint.redb";
 /// The file with its second copy.
 pub const MIRROR: &str = "checkpoint.mirror";
 
-use formats::FormatRow;
-pub use formats::format_hash;
 pub use lane_stores::LaneStores;
 pub use rows::{Lane, NamedUpload, OpenBatch, SealedObject, SpooledBlock, Target};
 pub use store::{Commit, Recovered, Store, StoreError};

@@ -4,6 +4,7 @@
 mod depth;
 mod diagnostic;
 mod document;
+mod format;
 #[cfg(feature = "failpoints")]
 pub mod fuzz;
 mod load;
@@ -22,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity, Source};
-use load::read_bounded;
+pub use format::{FormatKind, FormatSettings, FormatSpec, FormatTable};
 pub use load::{Draft, Loaded, draft, listen, parse, parse_object};
 pub use quantity::{display_duration, display_size, parse_duration, parse_size};
 pub use spans::{SpanMap, StageField};
@@ -104,8 +105,7 @@ pub struct StreamSettings {
     pub buffering: BufferingSettings,
     /// What the objects look like inside.
     pub format: FormatSettings,
-    /// Whether a record of a `json` stream that is no JSON text fails, in place of being carried as
-    /// it came.
+    /// Whether a record that is no JSON text fails, in place of being carried as it came: for formats that expect some.
     pub only_json: bool,
     /// Where the objects go.
     pub destination: DestinationSettings,
@@ -117,9 +117,9 @@ pub struct StreamSettings {
 
 impl StreamSettings {
     /// Whether a record that comes in and is no JSON is sure to fail.
-    pub const fn needs_json(&self) -> bool {
+    pub fn needs_json(&self) -> bool {
         let keys = self.partitioning.query.is_some() || self.partitioning.event_time.is_some();
-        let looks = keys || self.only_json || matches!(self.format, FormatSettings::Parquet { .. });
+        let looks = keys || self.only_json || self.format.reads_json();
         looks && self.transforms.is_empty()
     }
 
@@ -129,11 +129,7 @@ impl StreamSettings {
         let by_record = ["!{partitionKeyFrom", "!{eventTime:"];
         let prefix = self.destination.prefix.as_deref().unwrap_or_default();
         let keys = by_record.iter().any(|begin| prefix.contains(begin));
-        let format = match &self.format {
-            FormatSettings::Parquet { .. } => true,
-            FormatSettings::Json { delimiter, .. } => self.only_json || !delimiter.is_none(),
-            FormatSettings::Raw { .. } => false,
-        };
+        let format = self.only_json || self.format.separates();
         self.deaggregate && (keys || format)
     }
 }
@@ -280,83 +276,6 @@ pub struct BufferingSettings {
     pub interval: Duration,
 }
 
-/// What the objects look like inside.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FormatSettings {
-    /// Records one after the other, each followed by a delimiter.
-    Json {
-        /// Codec of the object.
-        compression: Compression,
-        /// What follows each record.
-        delimiter: Delimiter,
-    },
-    /// Records one after the other, bytes as they came.
-    Raw {
-        /// Codec of the object.
-        compression: Compression,
-        /// What follows each record.
-        delimiter: Delimiter,
-    },
-    /// Columns.
-    Parquet {
-        /// Codec of the pages.
-        compression: ParquetCompression,
-        /// Hive column syntax: `name type, name type …`.
-        schema: String,
-    },
-}
-
-/// What follows each record of a `json` or `raw` object.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Delimiter {
-    /// A line feed.
-    Newline,
-    /// Nothing, as Firehose does by default.
-    #[default]
-    None,
-    /// A text of the user's.
-    Text(String),
-}
-
-impl Delimiter {
-    /// Whether records follow each other bare.
-    pub const fn is_none(&self) -> bool {
-        matches!(self, Self::None)
-    }
-}
-
-/// Codec of a `json` or `raw` object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Compression {
-    /// No compression.
-    None,
-    /// gzip, one member an object.
-    Gzip,
-    /// Zstandard, several frames an object.
-    Zstd,
-    /// Snappy in the xerial framing, as Firehose writes it.
-    Snappy,
-    /// Snappy in Hadoop's block framing.
-    HadoopSnappy,
-    /// A zip archive of one deflated entry.
-    Zip,
-}
-
-/// Codec of Parquet pages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ParquetCompression {
-    /// No compression.
-    None,
-    /// Snappy.
-    Snappy,
-    /// gzip.
-    Gzip,
-    /// Zstandard, level 1.
-    Zstd,
-    /// LZ4 raw blocks.
-    Lz4,
-}
-
 /// Where the objects go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DestinationSettings {
@@ -410,7 +329,7 @@ impl std::fmt::Debug for Secret {
 pub struct BackupSettings {
     /// Prefix expression (no partition keys); `None` means Firehose's default.
     pub prefix: Option<String>,
-    /// Format of the backup objects: `Raw` or `Json`.
+    /// Format of the backup objects: one that carries records as they came.
     pub format: FormatSettings,
     /// When a backup batch is full.
     pub buffering: BufferingSettings,

@@ -13,7 +13,7 @@ use crate::record::Record;
 pub enum ErrorOutputType {
     /// A transform failed the record.
     ProcessingFailed,
-    /// The record does not fit the Parquet schema.
+    /// The record does not fit the format's schema.
     FormatConversionFailed,
     /// The partition keys or event time could not be had from the record.
     MetadataExtractionFailed,

@@ -338,7 +338,7 @@ impl Pipeline {
             }
             Names::Objects => self.gather_when_due(now),
         }
-        // Sealed Parquet may still fail records: their error batches are sealed when all are known.
+        // A sealed batch may still fail records when it is encoded: their error batches are sealed when all are known.
         let is_last = self.ending || self.gathering;
         if is_last && (self.encoding == 0 || !self.all_sealed) {
             self.all_sealed = true;

@@ -1,8 +1,6 @@
 //! Rows of the checkpoint store, as damage or another version may have left them.
 
-use super::formats::FormatRow;
-use super::{OpenBatch, SealedObject, format_hash};
-use crate::config::FormatSettings;
+use super::{OpenBatch, SealedObject};
 
 /// A row of any kind: what is read is used without stumbling, and written again as it was.
 pub fn store_rows(bytes: &[u8]) {
@@ -20,12 +18,6 @@ pub fn store_rows(bytes: &[u8]) {
     if let Ok(object) = serde_json::from_slice::<SealedObject>(bytes) {
         is_written_back(&object);
         let _ = object.target.location();
-    }
-    if let Ok(row) = serde_json::from_slice::<FormatRow>(bytes) {
-        let settings = FormatSettings::from(row);
-        let again = FormatSettings::from(FormatRow::from(&settings));
-        assert_eq!(again, settings);
-        let _ = format_hash(&settings);
     }
 }
 

@@ -19,8 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::{FormatRow, LaneStores, NamedUpload, OpenBatch, SealedObject};
-use crate::config::FormatSettings;
+use super::{LaneStores, NamedUpload, OpenBatch, SealedObject};
 use crate::disk::{self, Disk};
 use crate::extent::Extent;
 use crate::failpoint;
@@ -36,7 +35,7 @@ const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 const OPEN: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("open");
 /// [`SealedObject`] by object id.
 const SEALED: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("sealed");
-/// [`FormatRow`] by hash. None is ever removed: an object that was moved aside may name it when it comes back.
+/// Durable form of a format's settings by its hash. None is ever removed: an object that was moved aside may name it when it comes back.
 const FORMATS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("formats");
 /// Ranges of the journal that were lost to damage: first to last sequence number.
 const MISSING: TableDefinition<'_, u64, u64> = TableDefinition::new("missing");
@@ -144,8 +143,8 @@ pub struct Recovered {
     pub open: Vec<OpenBatch>,
     /// Objects to be published, in no order.
     pub sealed: Vec<SealedObject>,
-    /// Format settings by hash.
-    pub formats: BTreeMap<u64, FormatSettings>,
+    /// Durable forms of format settings by hash. What they say is for the pipeline to read.
+    pub formats: BTreeMap<u64, String>,
     /// Ranges of the journal that were lost to damage, as (first, last).
     pub missing: Vec<(Sequence, Sequence)>,
     /// What was wrong with one copy, and is mended from the other when the store is opened.
@@ -309,7 +308,7 @@ impl Store {
         &self,
         epoch: u32,
         missing: &[(Sequence, Sequence)],
-        formats: &[(u64, FormatSettings)],
+        formats: &[(u64, String)],
     ) -> Result<(), StoreError> {
         self.write(|write| {
             put_meta(write, "epoch", &epoch)?;
@@ -318,8 +317,8 @@ impl Store {
                 table.insert(first.0, last.0)?;
             }
             let mut table = write.open_table(FORMATS)?;
-            for (hash, settings) in formats {
-                table.insert(hash, encode(&FormatRow::from(settings)).as_slice())?;
+            for (hash, form) in formats {
+                table.insert(hash, form.as_bytes())?;
             }
             Ok(())
         })
@@ -428,8 +427,12 @@ impl Store {
         }
         for row in read.open_table(FORMATS)?.iter()? {
             let (hash, value) = row?;
-            let row: FormatRow = decode(&format!("formats/{:x}", hash.value()), value.value())?;
-            recovered.formats.insert(hash.value(), row.into());
+            let form = String::from_utf8(value.value().to_vec());
+            let form = form.map_err(|cause| StoreError::Row {
+                row: format!("formats/{:x}", hash.value()),
+                cause: cause.to_string(),
+            })?;
+            recovered.formats.insert(hash.value(), form);
         }
         for row in read.open_table(MISSING)?.iter()? {
             let (first, last) = row?;

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::{CommandError, places, settings};
 use crate::config::{
-    Compression, FormatSettings, ParquetCompression, SourceSettings, StreamSettings,
-    TransformSettings, display_duration, display_size,
+    FormatSettings, SourceSettings, StreamSettings, TransformSettings, display_duration,
+    display_size,
 };
 
 /// Checks the file and prints the summary to `out`, warnings to `err`.
@@ -106,35 +106,9 @@ fn key_names(prefix: &str) -> Vec<&str> {
 }
 
 fn format(format: &FormatSettings) -> String {
-    let (kind, compression) = match format {
-        FormatSettings::Json { compression, .. } => ("json", compression_word(*compression)),
-        FormatSettings::Raw { compression, .. } => ("raw", compression_word(*compression)),
-        FormatSettings::Parquet { compression, .. } => ("parquet", parquet_word(*compression)),
-    };
-    match compression {
-        "none" => kind.to_owned(),
-        word => format!("{kind} {word}"),
-    }
-}
-
-const fn compression_word(compression: Compression) -> &'static str {
-    match compression {
-        Compression::None => "none",
-        Compression::Gzip => "gzip",
-        Compression::Zstd => "zstd",
-        Compression::Snappy => "snappy",
-        Compression::HadoopSnappy => "hadoop-snappy",
-        Compression::Zip => "zip",
-    }
-}
-
-const fn parquet_word(compression: ParquetCompression) -> &'static str {
-    match compression {
-        ParquetCompression::None => "none",
-        ParquetCompression::Snappy => "snappy",
-        ParquetCompression::Gzip => "gzip",
-        ParquetCompression::Zstd => "zstd",
-        ParquetCompression::Lz4 => "lz4",
+    match format.compression() {
+        "none" => format.word().to_owned(),
+        compression => format!("{} {compression}", format.word()),
     }
 }
 

@@ -13,6 +13,7 @@ use super::Config;
 use super::depth;
 use super::diagnostic::{Diagnostic, Diagnostics, Place, Source};
 use super::document::json_object;
+use super::format::FormatSettings;
 use super::spans::SpanMap;
 use super::store::Registry;
 use super::table::{File, Table};
@@ -26,7 +27,12 @@ const SYNTAX_MAX: usize = 3;
 const DUPLICATE: &str = "duplicate key";
 
 /// Of a table of which nothing is named by what is registered.
-const NOTHING: &Registry = &Registry { stores: Vec::new() };
+const NOTHING: &Registry = &Registry {
+    stores: Vec::new(),
+    formats: Vec::new(),
+    stream_format: FormatSettings::unread,
+    backup_format: FormatSettings::unread,
+};
 
 /// What a file comes to, faults or not: parts that have faults are left out or made up.
 #[derive(Clone, Debug, PartialEq, Eq)]

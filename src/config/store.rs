@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::AwsAccess;
 use super::diagnostic::{Diagnostic, Place};
+use super::format::{FormatKind, FormatSettings};
 use super::spans::{SpanMap, StageField};
 use super::table::Table;
 use super::text::{Origin, Text};
@@ -19,12 +20,22 @@ use super::written::{access, located};
 pub struct Registry {
     /// The stores, in the order in which messages name them.
     pub stores: Vec<&'static dyn StoreKind>,
+    /// The formats, in the order in which messages name them; the first is that of a table without `type`.
+    pub formats: Vec<&'static dyn FormatKind>,
+    /// The format of a stream that says nothing about it.
+    pub stream_format: fn() -> FormatSettings,
+    /// The format of a backup that says nothing about it.
+    pub backup_format: fn() -> FormatSettings,
 }
 
 impl Debug for Registry {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let words = self.stores.iter().map(|store| store.word());
-        formatter.debug_list().entries(words).finish()
+        let stores = self.stores.iter().map(|store| store.word());
+        let formats = self.formats.iter().map(|format| format.word());
+        formatter
+            .debug_list()
+            .entries(stores.chain(formats))
+            .finish()
     }
 }
 

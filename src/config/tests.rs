@@ -6,11 +6,14 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::{
-    AwsAccess, BackupSettings, BufferingSettings, Compression, Config, ConsumerSettings, Delimiter,
-    Diagnostics, FormatSettings, KeyValues, Loaded, ParquetCompression, PartitioningSettings,
-    Secret, SourceSettings, StageField, StartSettings,
+    AwsAccess, BackupSettings, BufferingSettings, Config, ConsumerSettings, Diagnostics,
+    FormatSettings, KeyValues, Loaded, PartitioningSettings, Secret, SourceSettings, StageField,
+    StartSettings,
 };
 use crate::destination::{FolderSettings, S3Encryption, S3Settings};
+use crate::format::{
+    Compression, Delimiter, JsonSettings, ParquetCompression, ParquetSettings, RawSettings,
+};
 use crate::registry::registry;
 
 const SHIPPED: &str = include_str!("../../firehose.toml");
@@ -102,10 +105,10 @@ fn what_is_not_written_has_its_default() {
         interval: Duration::from_mins(5),
     };
     assert_eq!(stream.buffering, buffering);
-    let json = FormatSettings::Json {
+    let json = FormatSettings::new(JsonSettings {
         compression: Compression::None,
         delimiter: Delimiter::Newline,
-    };
+    });
     assert_eq!(stream.format, json);
     assert_eq!((stream.deaggregate, stream.only_json), (true, false));
     assert_eq!(
@@ -155,10 +158,10 @@ fn every_key_of_the_full_sample_is_accepted_and_means_what_it_says() {
         }
     );
     let schema = "event_id string, ts timestamp, event_type string, geo struct<region:string>";
-    let parquet = FormatSettings::Parquet {
+    let parquet = FormatSettings::new(ParquetSettings {
         compression: ParquetCompression::Zstd,
         schema: schema.to_owned(),
-    };
+    });
     assert_eq!(stream.format, parquet);
     let Some(s3) = stream.destination.store.get::<S3Settings>() else {
         panic!("not s3")
@@ -180,10 +183,10 @@ fn every_key_of_the_full_sample_is_accepted_and_means_what_it_says() {
     assert_eq!(*s3, expected);
     let backup = BackupSettings {
         prefix: Some("raw/year=!{timestamp:yyyy}/".into()),
-        format: FormatSettings::Raw {
+        format: FormatSettings::new(RawSettings {
             compression: Compression::HadoopSnappy,
             delimiter: Delimiter::Text("##".into()),
-        },
+        }),
         buffering: BufferingSettings {
             size: 5 << 20,
             interval: Duration::from_mins(1),
@@ -199,17 +202,17 @@ fn a_backup_is_byte_for_byte_unless_it_is_told_otherwise() {
         let loaded = load(&format!("{MINIMAL}\n{backup}"));
         loaded.config.streams["c"].backup.clone().unwrap().format
     };
-    let raw = FormatSettings::Raw {
+    let raw = FormatSettings::new(RawSettings {
         compression: Compression::None,
         delimiter: Delimiter::Newline,
-    };
+    });
     assert_eq!(format_of("[stream.c.backup]"), raw);
     let written = "[stream.c.backup.format]\ntype = \"raw\"\ndelimiter = \"newline\"";
     assert_eq!(format_of(written), raw);
-    let json = FormatSettings::Json {
+    let json = FormatSettings::new(JsonSettings {
         compression: Compression::None,
         delimiter: Delimiter::Newline,
-    };
+    });
     assert_eq!(format_of("[stream.c.backup.format]\ntype = \"json\""), json);
 }
 
@@ -297,10 +300,10 @@ fn schema_and_secret_files_start_at_the_folder_of_the_config() {
     let path = dir.path().join("firehose.toml");
     let loaded = parse(text, &path, &env).unwrap_or_else(|faults| panic!("{faults}"));
     let stream = &loaded.config.streams["c"];
-    let FormatSettings::Parquet { schema, .. } = &stream.format else {
+    let Some(parquet) = stream.format.get::<ParquetSettings>() else {
         panic!("not parquet")
     };
-    assert_eq!(schema, "a string");
+    assert_eq!(parquet.schema, "a string");
     let Some(s3) = stream.destination.store.get::<S3Settings>() else {
         panic!("not s3")
     };

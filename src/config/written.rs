@@ -219,7 +219,7 @@ pub(super) fn located(
 }
 
 /// A path on this machine, as it is written.
-fn path(table: &mut Table<'_>, key: &'static str) -> Option<PathBuf> {
+pub(super) fn path(table: &mut Table<'_>, key: &'static str) -> Option<PathBuf> {
     /// Linux' own limit.
     const PATH_MAX: usize = 4096;
     let place = table.place_of(key);

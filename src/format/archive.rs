@@ -11,9 +11,11 @@ use flate2::Compression;
 use flate2::write::DeflateEncoder;
 use uuid::Uuid;
 
-use super::frame;
 use super::lines::Layout;
+use super::{Encode, Encoder, Head, Shape, frame};
+use crate::failure::Failure;
 use crate::raw_sum::RawSum;
+use crate::record::Record;
 
 /// Raw bytes are handed to the deflater in pieces of this size.
 const PIECE: usize = 256 * 1024;
@@ -30,8 +32,39 @@ const ATTRIBUTES: u32 = 0o100_644 << 16;
 /// A number of 32 bits that says: look among those of 64.
 const ELSEWHERE: u32 = u32::MAX;
 
+/// Records laid one after the other, in an archive of their own.
+#[derive(Debug)]
+pub(super) struct Archive {
+    pub(super) layout: Layout,
+}
+
+impl Encode for Archive {
+    fn shape(&self) -> Shape {
+        Shape::Whole
+    }
+
+    fn extension(&self) -> &'static str {
+        ".zip"
+    }
+
+    fn content_encoding(&self) -> Option<&'static str> {
+        Some("zip")
+    }
+
+    fn encode_object(
+        &self,
+        _encoder: &mut Encoder,
+        _head: &Head,
+        next: &mut dyn FnMut() -> io::Result<Option<Bytes>>,
+        out: &mut dyn Write,
+        _failed: &mut dyn FnMut(&Record<'_>, Failure),
+    ) -> io::Result<u64> {
+        encode(&self.layout, next, out)
+    }
+}
+
 /// Encodes the records of all raw blocks. Returns their number.
-pub(super) fn encode(
+fn encode(
     layout: &Layout,
     next: &mut dyn FnMut() -> io::Result<Option<Bytes>>,
     out: &mut dyn Write,

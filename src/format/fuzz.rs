@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 
-use super::{Format, FormatFault, Head, columns, frame};
-use crate::config::{FormatSettings, ParquetCompression};
+use super::{
+    Format, FormatFault, Head, ParquetCompression, ParquetSettings, columns, frame, of_row,
+};
 use crate::position::{Position, Sequence};
 use crate::record::Record;
 
@@ -27,11 +28,11 @@ pub fn columns(bytes: &[u8]) {
     let (Some(Ok(schema)), Some(lines)) = (schema, parts.next()) else {
         return;
     };
-    let settings = FormatSettings::Parquet {
+    let settings = ParquetSettings {
         compression: ParquetCompression::None,
         schema: schema.to_owned(),
     };
-    let Ok(format) = Format::compile(&settings) else {
+    let Ok(format) = Format::compile(&settings.into()) else {
         return;
     };
     let mut encoder = format.encoder();
@@ -59,6 +60,15 @@ pub fn columns(bytes: &[u8]) {
     assert_eq!((encoded, encoded + failed), (fit, all), "records");
     if encoded > 0 {
         assert!(object.starts_with(b"PAR1") && object.ends_with(b"PAR1"));
+    }
+}
+
+/// The durable form of settings: what is read is written again as it was, and compiled without stumbling.
+pub fn row(bytes: &[u8]) {
+    let row = std::str::from_utf8(bytes).ok();
+    if let Some(settings) = row.and_then(of_row) {
+        assert_eq!(of_row(&settings.row()).as_ref(), Some(&settings));
+        let _ = (settings.hash(), Format::compile(&settings));
     }
 }
 

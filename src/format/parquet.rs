@@ -10,80 +10,53 @@
 //! | Timestamp(µs, UTC) | INT64, TIMESTAMP(MICROS, adjusted to UTC): an instant in Athena, Spark and DuckDB |
 //! | List, Map, Struct | LIST (`list.element`), MAP (`key_value.key/value`), group |
 
-use bytes::Bytes;
 use std::io;
 
-use crate::config::ParquetCompression;
+use bytes::Bytes;
+
+use super::columns::{Decoder, Row, Schema};
+use super::{Compiler, Encode, Encoder, Footer, Format, FormatFault, Head, Shape, frame};
+use crate::config::FormatSettings;
 use crate::failure::Failure;
 use crate::record::Record;
 
-use super::columns::{Decoder, Row, Schema};
-use super::{FormatFault, Head, frame};
-
 mod dictionary;
 mod footer;
+mod settings;
 mod sink;
 mod writer;
 
-pub use footer::Footer;
+pub use settings::{ParquetCompression, ParquetSettings};
 use writer::Writer;
 
-/// Memory that a worker holds while it encodes an object: a row group's pages, the largest column
-/// of it once more, a batch of rows, and a raw block.
-pub(super) const MEMORY: usize = writer::ROW_GROUP_MEMORY + (16 << 20);
+/// `type = "parquet"`.
+#[derive(Debug)]
+pub(super) struct Kind;
 
-/// Raw bytes that make a row group.
-pub(super) const RUN_BYTES: u64 = writer::ROW_GROUP_BYTES as u64;
+impl Compiler for Kind {
+    fn compile(&self, settings: &FormatSettings) -> Option<Result<Format, FormatFault>> {
+        let settings = settings.get::<ParquetSettings>()?;
+        Some(Table::compile(&settings.schema, settings.compression).map(Format::new))
+    }
+}
 
 /// Declared columns and how their pages are compressed.
 #[derive(Debug)]
-pub(super) struct Table {
+struct Table {
     schema: Schema,
     compression: ParquetCompression,
 }
 
 impl Table {
     /// Reads the schema; the fault points into its text.
-    pub(super) fn compile(
-        text: &str,
-        compression: ParquetCompression,
-    ) -> Result<Self, FormatFault> {
+    fn compile(text: &str, compression: ParquetCompression) -> Result<Self, FormatFault> {
         Ok(Self {
             schema: Schema::parse(text)?,
             compression,
         })
     }
 
-    /// A worker's column buffers.
-    pub(super) fn decoder(&self) -> Decoder {
-        self.schema.decoder()
-    }
-
-    /// The record as its rows will be read back.
-    pub(super) fn rows(&self, decoder: &mut Decoder, data: &[u8]) -> Result<Vec<Row>, Failure> {
-        self.schema.rows(decoder, data)
-    }
-
-    /// Encodes the rest of an object and its footer; see `Format::encode_object`.
-    pub(super) fn encode(
-        &self,
-        decoder: &mut Decoder,
-        head: &Head,
-        next: &mut dyn FnMut() -> io::Result<Option<Bytes>>,
-        out: &mut dyn io::Write,
-        failed: &mut dyn FnMut(&Record<'_>, Failure),
-    ) -> io::Result<u64> {
-        let (records, last) = self.encode_run(decoder, head.len, next, out, failed)?;
-        let mut footers = head.footers.clone();
-        // What is before it may end with bytes of a run that has none any more.
-        let offset = last.as_ref().map_or(Ok(head.len), footer::offset)?;
-        footers.extend(last);
-        footer::write(&footers, offset, out)?;
-        Ok(records)
-    }
-
-    /// Encodes a run of row groups; see `Format::encode_run`.
-    pub(super) fn encode_run(
+    fn encode(
         &self,
         decoder: &mut Decoder,
         start: u64,
@@ -111,6 +84,64 @@ impl Table {
             writer.write(&decoder.finish()?)?;
         }
         Ok((records, writer.finish()?))
+    }
+}
+
+impl Encode for Table {
+    fn shape(&self) -> Shape {
+        Shape::Runs
+    }
+
+    fn extension(&self) -> &'static str {
+        ".parquet"
+    }
+
+    fn encoder(&self) -> Encoder {
+        Encoder::new(self.schema.decoder())
+    }
+
+    fn head(&self) -> &'static [u8] {
+        footer::MAGIC
+    }
+
+    fn encode_run(
+        &self,
+        encoder: &mut Encoder,
+        start: u64,
+        next: &mut dyn FnMut() -> io::Result<Option<Bytes>>,
+        out: &mut dyn io::Write,
+        failed: &mut dyn FnMut(&Record<'_>, Failure),
+    ) -> io::Result<(u64, Option<Bytes>)> {
+        self.encode(encoder.get()?, start, next, out, failed)
+    }
+
+    fn encode_object(
+        &self,
+        encoder: &mut Encoder,
+        head: &Head,
+        next: &mut dyn FnMut() -> io::Result<Option<Bytes>>,
+        out: &mut dyn io::Write,
+        failed: &mut dyn FnMut(&Record<'_>, Failure),
+    ) -> io::Result<u64> {
+        let (records, last) = self.encode(encoder.get()?, head.len, next, out, failed)?;
+        let mut footers = head.footers.clone();
+        // What is before it may end with bytes of a run that has none any more.
+        let offset = last.as_ref().map_or(Ok(head.len), footer::offset)?;
+        footers.extend(last);
+        footer::write(&footers, offset, out)?;
+        Ok(records)
+    }
+
+    fn footer(&self, tail: &Bytes, size: u64, whole: bool) -> io::Result<Option<Box<dyn Footer>>> {
+        let read = footer::FileFooter::read(tail, size, whole)?;
+        Ok(read.map(|footer| Box::new(footer) as Box<dyn Footer>))
+    }
+
+    fn rows(&self, encoder: &mut Encoder, record: &Record<'_>) -> Result<Vec<Row>, Failure> {
+        match encoder.get() {
+            Ok(decoder) => self.schema.rows(decoder, record.data),
+            Err(_) => Ok(Vec::new()),
+        }
     }
 }
 

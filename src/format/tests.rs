@@ -1,11 +1,13 @@
 //! Whole objects, read back by other implementations than those that wrote them.
 
+mod rows;
+
 use std::io::Read as _;
 
 use flate2::read::GzDecoder;
 
-use super::{Format, Head, Shape};
-use crate::config::{Compression, Delimiter, FormatSettings};
+use super::{Compression, Delimiter, Format, Head, JsonSettings, RawSettings, Shape};
+use crate::config::FormatSettings;
 use crate::position::{Position, Sequence};
 use crate::record::Record;
 
@@ -15,10 +17,10 @@ fn record(data: &[u8], index: u64) -> Record<'_> {
 }
 
 fn json(compression: Compression) -> Format {
-    Format::compile(&FormatSettings::Json {
+    Format::compile(&FormatSettings::new(JsonSettings {
         compression,
         delimiter: Delimiter::Newline,
-    })
+    }))
     .unwrap()
 }
 
@@ -112,10 +114,10 @@ fn a_zip_archive_holds_one_deflated_entry_with_all_records() {
 
 #[test]
 fn raw_is_the_bytes_as_they_came() {
-    let format = Format::compile(&FormatSettings::Raw {
+    let format = Format::compile(&FormatSettings::new(RawSettings {
         compression: Compression::None,
         delimiter: Delimiter::None,
-    })
+    }))
     .unwrap();
     assert_eq!(
         object(&format, &[b"a\r\n".to_vec(), b"\xff\0b".to_vec()], 1),

@@ -11,7 +11,6 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::{ApiState, StreamInfo, json};
-use crate::config::FormatSettings;
 use crate::failure::ErrorOutputType;
 use crate::telemetry::{KnownFailure, Reasons, Sample, State as Health, StatusSnapshot};
 use crate::telemetry::{StreamMetrics, StreamStatus};
@@ -57,7 +56,7 @@ fn describe(
         let kinesis = settings.source.kinesis().is_some();
         let source = if kinesis { "kinesis" } else { "direct-put" };
         shown.insert("source".into(), source.into());
-        shown.insert("format".into(), format_name(&settings.format).into());
+        shown.insert("format".into(), settings.format.word().into());
         let buffering = &settings.buffering;
         let interval_ms = u64::try_from(buffering.interval.as_millis()).unwrap_or(u64::MAX);
         let buffering = json!({ "sizeBytes": buffering.size, "intervalMs": interval_ms });
@@ -139,14 +138,6 @@ fn sample(sample: &Sample) -> Value {
         None => shown["base64"] = STANDARD.encode(&sample.bytes).into(),
     }
     shown
-}
-
-const fn format_name(format: &FormatSettings) -> &'static str {
-    match format {
-        FormatSettings::Json { .. } => "json",
-        FormatSettings::Raw { .. } => "raw",
-        FormatSettings::Parquet { .. } => "parquet",
-    }
 }
 
 /// Milliseconds since the epoch in RFC 3339.

@@ -158,7 +158,7 @@ fn open_state(
         unread,
     } = open_source(settings, disk, around, &recovered)?;
     store
-        .begin_epoch(epoch, &missing, &outputs.format_settings())
+        .begin_epoch(epoch, &missing, &outputs.format_rows())
         .map_err(|error| store_error(&settings.name, "record the epoch", &error))?;
     Ok(Home {
         source,

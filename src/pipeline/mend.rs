@@ -60,7 +60,7 @@ fn mend(object: &SealedObject, format: &Format, spool: &Spool) -> io::Result<Men
         mending.without_blocks(causes)?
     } else {
         match mending.footer(&causes)? {
-            Some(footer) => mending.without_row_groups(&footer, &causes)?,
+            Some(footer) => mending.without_parts(&*footer, &causes)?,
             None => mending.without_all(causes)?,
         }
     };
@@ -165,15 +165,16 @@ impl Mending<'_> {
         Ok(())
     }
 
-    /// The footer of an object of row groups. `None`: it is of another format, or its footer is damaged, and
+    /// The footer of an object of runs. `None`: it is of another format, or its footer is damaged, and
     /// nothing else describes it.
-    fn footer(&self, causes: &Causes) -> io::Result<Option<Footer>> {
+    fn footer(&self, causes: &Causes) -> io::Result<Option<Box<dyn Footer>>> {
         if self.format.shape() != Shape::Runs {
             return Ok(None);
         }
         let damaged: BTreeSet<usize> = causes.iter().map(|(at, _)| *at).collect();
         let mut tail = Bytes::new();
-        let parse = |tail: &Bytes, indexed| match Footer::read(tail, self.object.size, indexed) {
+        let size = self.object.size;
+        let parse = |tail: &Bytes, whole| match self.format.footer(tail, size, whole) {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
             read => read,
         };
@@ -186,14 +187,14 @@ impl Mending<'_> {
                 return Ok(Some(footer));
             }
         }
-        // The indexes of its pages are a help to readers, and no more.
+        // What helps readers and can be missed may lie before the damage.
         parse(&tail, false)
     }
 
-    /// A hole stands for what is damaged of an object of row groups, so that all others stay where they are;
-    /// the footer no longer names those that lay there.
-    fn without_row_groups(&mut self, footer: &Footer, causes: &Causes) -> io::Result<Kept> {
-        let groups = footer.row_groups();
+    /// A hole stands for what is damaged of an object of runs, so that all else stays where it is;
+    /// the footer no longer names the parts that lay there.
+    fn without_parts(&mut self, footer: &dyn Footer, causes: &Causes) -> io::Result<Kept> {
+        let parts = footer.parts();
         let mut end = 0;
         let places: Vec<(Extent, Range<u64>)> = (self.object.extents.iter())
             .map(|extent| {
@@ -205,12 +206,12 @@ impl Mending<'_> {
         let meet = |a: &Range<u64>, b: &Range<u64>| a.start < b.end && b.start < a.end;
         let holes: BTreeSet<usize> = causes.iter().map(|(at, _)| *at).collect();
         let is_gone = |bytes: &Range<u64>| holes.iter().any(|at| meet(&places[*at].1, bytes));
-        let gone: Vec<bool> = groups.iter().map(|(bytes, _)| is_gone(bytes)).collect();
+        let gone: Vec<bool> = parts.iter().map(|(bytes, _)| is_gone(bytes)).collect();
         // A record is one row, unless it holds several objects.
-        let is_about = groups.iter().map(|(_, rows)| rows).sum::<u64>() != self.object.records;
-        for ((bytes, rows), _) in groups.iter().zip(&gone).filter(|(_, gone)| **gone) {
-            let of_group = places.iter().filter(|(_, place)| meet(place, bytes));
-            let extents: Vec<Extent> = of_group.map(|(extent, _)| *extent).collect();
+        let is_about = parts.iter().map(|(_, rows)| rows).sum::<u64>() != self.object.records;
+        for ((bytes, rows), _) in parts.iter().zip(&gone).filter(|(_, gone)| **gone) {
+            let of_part = places.iter().filter(|(_, place)| meet(place, bytes));
+            let extents: Vec<Extent> = of_part.map(|(extent, _)| *extent).collect();
             let cause = causes.iter().find(|(at, _)| meet(&places[*at].1, bytes));
             let cause = cause.map_or_else(String::new, |(_, cause)| cause.to_string());
             let cause = io::Error::new(io::ErrorKind::InvalidData, cause);
@@ -219,7 +220,7 @@ impl Mending<'_> {
         if gone.iter().all(|gone| *gone) {
             return Ok(Kept::default());
         }
-        let data_end = groups
+        let data_end = parts
             .iter()
             .map(|(bytes, _)| bytes.end)
             .max()
@@ -232,8 +233,9 @@ impl Mending<'_> {
             offset = place.end;
             if holes.contains(&at) {
                 let mut hole = vec![0; extent.len as usize];
-                if let Some(magic) = hole.get_mut(..MAGIC.len()).filter(|_| at == 0) {
-                    magic.copy_from_slice(MAGIC);
+                let head = self.format.head();
+                if let Some(start) = hole.get_mut(..head.len()).filter(|_| at == 0) {
+                    start.copy_from_slice(head);
                 }
                 self.append(&mut left, &[&hole])?;
             } else {
@@ -250,9 +252,6 @@ impl Mending<'_> {
 /// An end or a footer is known from the rest.
 const MADE_ANEW: &str =
     "damaged bytes of an object that hold no records were made anew: see to the disk";
-
-/// What a Parquet file begins with.
-const MAGIC: &[u8] = b"PAR1";
 
 impl Pipeline {
     /// Has an object mended that nobody publishes just now.

@@ -8,19 +8,13 @@ use firehose_json as json;
 use uuid::Uuid;
 
 use super::prefixes::{self, MadeUp, Prefixes, STREAM_VERSION};
-use crate::checkpoint::{Lane, LaneStores, Target, format_hash};
-use crate::config::{Compression, Delimiter, FormatSettings, StreamSettings};
+use crate::checkpoint::{Lane, LaneStores, Target};
+use crate::config::{FormatSettings, StreamSettings};
 use crate::error::StreamError;
 use crate::failure::{ErrorOutputType, Failure};
-use crate::format::Format;
+use crate::format::{self, Format};
 use crate::partition::{ErrorPrefix, PartitionFault, Partitioner, object_name};
 use crate::record::{Chunk, Record};
-
-/// Error objects hold finished lines.
-const ERROR_FORMAT: FormatSettings = FormatSettings::Raw {
-    compression: Compression::None,
-    delimiter: Delimiter::None,
-};
 
 /// The compiled outputs of one stream.
 pub struct Outputs {
@@ -36,25 +30,25 @@ pub struct Outputs {
     error_prefix: ErrorPrefix,
     /// The error prefix as it is written.
     error_identity: String,
-    formats: HashMap<u64, (FormatSettings, Format)>,
+    /// By their hash, with their durable forms.
+    formats: HashMap<u64, (String, Format)>,
     data_format: u64,
     backup_format: Option<u64>,
     error_format: u64,
 }
 
 impl Outputs {
-    /// Compiles a stream's settings, and the formats that batches from before still name.
+    /// Compiles a stream's settings, and the formats that batches from before still name, by their durable forms.
     pub fn compile(
         settings: &StreamSettings,
-        named: BTreeMap<u64, FormatSettings>,
+        named: BTreeMap<u64, String>,
     ) -> Result<Self, StreamError> {
         let Prefixes {
             data: mut partitioner,
             errors: error_prefix,
             backup,
         } = prefixes::compile(settings, MadeUp::default()).map_err(|faults| refused(&faults))?;
-        if matches!(settings.format, FormatSettings::Parquet { .. }) {
-            // Its decoder reads every record to the end.
+        if settings.format.reads_json() {
             partitioner = partitioner.trusting_the_rest();
         }
         let destination = &settings.destination;
@@ -62,18 +56,19 @@ impl Outputs {
         let error_identity = error_identity.or(destination.prefix.as_ref());
         let error_identity = error_identity.cloned().unwrap_or_default();
         let mut formats = HashMap::new();
-        for (hash, settings) in named {
+        for (hash, form) in named {
+            let settings = format::of_row(&form).ok_or_else(|| unknown(&form))?;
             let format = Format::compile(&settings).map_err(|fault| to_be_mended(&fault))?;
-            formats.insert(hash, (settings, format));
+            formats.insert(hash, (form, format));
         }
         let mut add = |settings: &FormatSettings| -> Result<u64, StreamError> {
-            let hash = format_hash(settings);
+            let hash = settings.hash();
             let format = Format::compile(settings).map_err(|fault| to_be_mended(&fault))?;
-            formats.insert(hash, (settings.clone(), format));
+            formats.insert(hash, (settings.row(), format));
             Ok(hash)
         };
         let data_format = add(&settings.format)?;
-        let error_format = add(&ERROR_FORMAT)?;
+        let error_format = add(&format::of_errors())?;
         let backup_format = settings.backup.as_ref();
         let backup_format = backup_format
             .map(|backup| add(&backup.format))
@@ -171,11 +166,11 @@ impl Outputs {
         self.formats.get(&hash).map(|(_, format)| format)
     }
 
-    /// All format settings by hash, for the checkpoint store.
-    pub fn format_settings(&self) -> Vec<(u64, FormatSettings)> {
+    /// The durable forms of all formats by hash, for the checkpoint store.
+    pub fn format_rows(&self) -> Vec<(u64, String)> {
         self.formats
             .iter()
-            .map(|(hash, (settings, _))| (*hash, settings.clone()))
+            .map(|(hash, (form, _))| (*hash, form.clone()))
             .collect()
     }
 
@@ -191,7 +186,7 @@ impl Outputs {
         };
         let extension = match lane {
             Lane::Error(_) => "",
-            _ => self.format(format).map_or("", Format::extension),
+            _ => self.format(format).map_or("", |format| format.extension()),
         };
         let zone = self.partitioner.zone();
         let name = object_name(
@@ -235,6 +230,14 @@ pub(super) fn refused(faults: &[PartitionFault]) -> StreamError {
         };
     }
     to_be_mended(&messages(own))
+}
+
+/// The state is damaged, or of a version to come.
+fn unknown(form: &str) -> StreamError {
+    StreamError::LoudStop {
+        cause: format!("the state names a format that this version does not know: {form}"),
+        advice: "start the version of firehose that has written the state".to_owned(),
+    }
 }
 
 fn to_be_mended(cause: &dyn fmt::Display) -> StreamError {

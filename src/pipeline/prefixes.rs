@@ -104,7 +104,7 @@ fn rule(keys: Option<&Arc<dyn Keys>>, stream: &str, format: Option<&FormatSettin
         return KeyRule::unknown();
     };
     let format = format.and_then(|settings| Format::compile(settings).ok());
-    let extension = format.as_ref().map_or("", Format::extension);
+    let extension = format.as_ref().map_or("", |format| format.extension());
     let (id, utc) = (Uuid::nil(), Zone::utc());
     let name = object_name(stream, STREAM_VERSION, 0, id, extension, &utc);
     KeyRule::new(&name, keys.short(), move |key| keys.take(key))

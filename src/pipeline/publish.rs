@@ -14,7 +14,6 @@ use crate::checkpoint::SealedObject;
 use crate::destination::{Destination, Publication, PublishError};
 use crate::error::StreamError;
 use crate::failpoint;
-use crate::format::Format;
 use crate::protocol::Step;
 use crate::spool::Spool;
 
@@ -32,7 +31,7 @@ pub(super) fn publication(
         crc64nvme: sealed.crc64,
         was: sealed.was.clone(),
         content_type: format.map_or("application/octet-stream", |format| format.content_type()),
-        content_encoding: format.and_then(Format::content_encoding),
+        content_encoding: format.and_then(|format| format.content_encoding()),
         upload_id: sealed.upload_id.clone(),
         parts: None,
         body: Arc::new(SpoolBody {

@@ -166,9 +166,11 @@ mod tests {
 
     use super::super::encode::{self, Done, EncoderPool, Work};
     use super::*;
-    use crate::config::{Compression, Delimiter, FormatSettings};
+    use crate::config::FormatSettings;
     use crate::disk::{Disk, TornDisk};
-    use crate::format::Format;
+    use crate::format::{
+        Compression, Delimiter, Format, JsonSettings, ParquetCompression, ParquetSettings,
+    };
     use crate::position::Position;
     use crate::record::Record;
 
@@ -213,10 +215,10 @@ mod tests {
 
     #[test]
     fn a_member_is_whole_without_any_of_its_blocks() {
-        let settings = FormatSettings::Json {
+        let settings = FormatSettings::new(JsonSettings {
             compression: Compression::Gzip,
             delimiter: Delimiter::Newline,
-        };
+        });
         let format = Format::compile(&settings).unwrap();
         let ways: [fn(&TornDisk, &Source); 2] = [rot, spoil];
         for (damaged, damage) in (0..3).flat_map(|block| ways.map(|way| (block, way))) {
@@ -265,10 +267,10 @@ mod tests {
 
     #[test]
     fn a_run_is_whole_without_a_block_and_what_is_set_aside_can_be_read() {
-        let settings = FormatSettings::Parquet {
-            compression: crate::config::ParquetCompression::Snappy,
+        let settings = FormatSettings::new(ParquetSettings {
+            compression: ParquetCompression::Snappy,
             schema: "id string".into(),
-        };
+        });
         let format = Format::compile(&settings).unwrap();
         let disk = TornDisk::new(0);
         let (spool, sources) = staged(&format, &disk);
@@ -314,10 +316,10 @@ mod tests {
 
     #[test]
     fn where_nothing_may_be_set_aside_damage_is_a_fault_of_the_whole() {
-        let settings = FormatSettings::Json {
+        let settings = FormatSettings::new(JsonSettings {
             compression: Compression::None,
             delimiter: Delimiter::Newline,
-        };
+        });
         let format = Format::compile(&settings).unwrap();
         let disk = TornDisk::new(0);
         let (spool, sources) = staged(&format, &disk);

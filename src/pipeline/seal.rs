@@ -22,9 +22,7 @@ impl Pipeline {
     /// How the objects of a batch are encoded.
     pub(super) fn shape(&self, id: Uuid) -> Option<Shape> {
         let format = self.table.get(id)?.target.format;
-        self.outputs
-            .format(format)
-            .map(crate::format::Format::shape)
+        self.outputs.format(format).map(|format| format.shape())
     }
 
     /// Fixes a batch's record set.

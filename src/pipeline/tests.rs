@@ -16,13 +16,14 @@ use crate::budget::Budget;
 use crate::checkpoint::{Commit, Store};
 use crate::clock::Clock;
 use crate::config::{
-    BufferingSettings, Compression, Delimiter, DestinationSettings, FormatSettings, KeyValues,
-    PartitioningSettings, SourceSettings, StreamSettings,
+    BufferingSettings, DestinationSettings, FormatSettings, KeyValues, PartitioningSettings,
+    SourceSettings, StreamSettings,
 };
 use crate::destination::FolderSettings;
 use crate::disk::{Disk, Operation, Reserve, Shortage, TornDisk};
 use crate::error::StreamError;
 use crate::extent::Extent;
+use crate::format::{Compression, Delimiter, JsonSettings};
 use crate::journal::{Journal, JournalSettings, Known};
 use crate::position::{Position, Sequence};
 use crate::protocol::Protocol;
@@ -86,10 +87,10 @@ fn settings(lake: &Path, load: Load) -> StreamSettings {
             size: load.size,
             interval: Duration::from_millis(50),
         },
-        format: FormatSettings::Json {
+        format: FormatSettings::new(JsonSettings {
             compression: Compression::None,
             delimiter: Delimiter::Newline,
-        },
+        }),
         only_json: false,
         destination: DestinationSettings {
             store: FolderSettings {

@@ -6,10 +6,10 @@ use std::process::{Command, Stdio};
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::TimestampMicrosecondType;
 use bytes::Bytes;
-use firehose::config::{
-    Compression, Delimiter, FormatSettings, ParquetCompression, PartitioningSettings,
+use firehose::config::{FormatSettings, PartitioningSettings};
+use firehose::format::{
+    Compression, Delimiter, Format, Head, ParquetCompression, ParquetSettings, RawSettings,
 };
-use firehose::format::{Footer, Format, Head};
 use firehose::partition::{KeyRule, Partitioner, Plan, Unread};
 use firehose::position::Position;
 use firehose::record::Record;
@@ -24,10 +24,10 @@ const CLIENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
 
 #[test]
 fn a_zip_archive_reads_as_a_stream_in_java() {
-    let format = Format::compile(&FormatSettings::Raw {
+    let format = Format::compile(&FormatSettings::new(RawSettings {
         compression: Compression::Zip,
         delimiter: Delimiter::None,
-    })
+    }))
     .unwrap();
     let large: Vec<Vec<u8>> = (0..3000_u32)
         .map(|number| vec![u8::try_from(number % 251).unwrap(); 4000])
@@ -51,10 +51,10 @@ fn a_zip_archive_reads_as_a_stream_in_java() {
 /// What stands for a damaged row group is a hole, and the footer names only the others.
 #[test]
 fn an_object_with_a_hole_for_a_row_group_reads_as_the_rest_of_it() {
-    let format = Format::compile(&FormatSettings::Parquet {
+    let format = Format::compile(&FormatSettings::new(ParquetSettings {
         compression: ParquetCompression::Snappy,
         schema: "n bigint, pad string".into(),
-    })
+    }))
     .unwrap();
     let (mut encoder, mut head, mut bytes) = (format.encoder(), Head::default(), Vec::new());
     let mut failed = |_: &Record<'_>, failure| panic!("{failure:?}");
@@ -76,10 +76,11 @@ fn an_object_with_a_hole_for_a_row_group_reads_as_the_rest_of_it() {
     end.unwrap();
     let dir = tempfile::tempdir().unwrap();
     let size = bytes.len() as u64;
-    let footer = Footer::read(&bytes.clone().into(), size, true)
+    let footer = format
+        .footer(&bytes.clone().into(), size, true)
         .unwrap()
         .unwrap();
-    let groups = footer.row_groups();
+    let groups = footer.parts();
     assert_eq!(groups.len(), 3);
     for (gone, (hole, _)) in groups.iter().enumerate() {
         let len = usize::try_from(head.len).unwrap();
@@ -277,10 +278,10 @@ fn read_by_both<R: AsRef<[u8]>>(schema: &str, records: &[R]) -> (Value, Value) {
 }
 
 fn parquet(schema: &str) -> Format {
-    Format::compile(&FormatSettings::Parquet {
+    Format::compile(&FormatSettings::new(ParquetSettings {
         compression: ParquetCompression::None,
         schema: schema.to_owned(),
-    })
+    }))
     .unwrap()
 }
 

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use super::super::causes::Cause;
 use super::super::shown::shown;
 use crate::config::{display_duration, display_size};
+use crate::format::FORMATS;
 
 /// How long the daemon may take to read what it has accepted; usually it is some milliseconds.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -187,14 +188,15 @@ impl Accountant {
                 "not all of them are read yet, and more may fail: {uri}"
             )?;
         }
-        if after.format == "parquet" {
+        let format = FORMATS.iter().find(|format| format.word() == after.format);
+        if let Some(schema) = format.and_then(|format| format.schema()) {
             let Buffering {
                 size_bytes,
                 interval_ms,
             } = after.buffering;
             writeln!(
                 out,
-                "whether they fit the Parquet schema shows when their objects are made, at {} or {}: {uri}",
+                "whether they fit the {schema} shows when their objects are made, at {} or {}: {uri}",
                 display_size(size_bytes),
                 display_duration(Duration::from_millis(interval_ms)),
             )?;

@@ -104,7 +104,7 @@ fn credentials(table: &mut Table<'_>, base: &Path) -> (Option<String>, Option<Se
     }
     let from_file = named.and_then(|named| {
         let path = base.join(named);
-        match super::super::read_bounded(&path, SECRET_MAX) {
+        match crate::config::load::read_bounded(&path, SECRET_MAX) {
             Ok(text) if !text.trim().is_empty() => Some(text.trim().to_owned()),
             Ok(_) => {
                 fault(

@@ -9,8 +9,8 @@ use crate::config::diagnostic::Diagnostic;
 use crate::config::spans::{SpanMap, StageField};
 use crate::config::table::Table;
 use crate::config::{
-    BackupSettings, BufferingSettings, KeyValues, OneMachine, PartitioningSettings, SourceSettings,
-    StoreSettings, StreamSettings,
+    BackupSettings, BufferingSettings, FormatSettings, KeyValues, OneMachine, PartitioningSettings,
+    SourceSettings, StoreSettings, StreamSettings,
 };
 
 /// Far beyond Firehose's 1 to 128 MiB; S3's largest object is 5 TiB, one upload of 10,000 parts.
@@ -88,7 +88,7 @@ pub(super) fn read(
         let field = StageField::BackupStore;
         let store = destination::of_lane(name, &mut table, base, field, spans);
         lanes.extend(store.map(|(place, store)| (field, place, store)));
-        backup(name, table, buffering, spans)
+        backup(name, table, base, buffering, spans)
     });
     let is_shared = source.as_ref().is_some_and(SourceSettings::is_shared);
     for (field, place, store) in lanes {
@@ -116,7 +116,8 @@ pub(super) fn read(
         let fault = Diagnostic::fault(destination_place, message).help(help);
         table_file.report(fault);
     }
-    let (format, only_json) = format.unwrap_or_else(|| (format::default(), false));
+    let (format, only_json) =
+        format.unwrap_or_else(|| ((table_file.registry.stream_format)(), false));
     StreamSettings {
         name: name.to_owned(),
         source: source.unwrap_or(SourceSettings::DirectPut { journal_limit: 0 }),
@@ -221,20 +222,23 @@ fn buffering(
 fn backup(
     stream: &str,
     mut table: Table<'_>,
+    base: &Path,
     of_stream: BufferingSettings,
     spans: &mut SpanMap,
 ) -> BackupSettings {
     let prefix = spans.keep(stream, StageField::BackupPrefix, &mut table, "prefix");
-    let format = table
-        .table("format")
-        .map_or_else(|| Some(format::of_backup()), format::read_lines);
+    let default = table.file.registry.backup_format;
+    let format = match table.table("format") {
+        Some(format) => format::of_backup(stream, format, base, spans),
+        None => Some(default()),
+    };
     let buffering = table
         .table("buffering")
         .map_or(of_stream, |table| buffering(table, of_stream, u64::MAX));
     table.finish();
     BackupSettings {
         prefix,
-        format: format.unwrap_or_else(format::default),
+        format: format.unwrap_or_else(FormatSettings::unread),
         buffering,
     }
 }

@@ -22,6 +22,10 @@ use parquet::file::metadata::{
 use parquet::file::writer::TrackedWrite;
 
 use super::sink::Sink;
+use crate::format::Footer;
+
+/// What a file begins with.
+pub(super) const MAGIC: &[u8] = b"PAR1";
 
 const OFFSET: usize = 8;
 
@@ -51,13 +55,11 @@ pub(super) fn write(runs: &[Bytes], offset: u64, out: &mut dyn Write) -> io::Res
 
 /// The footer of a whole object, read back.
 #[derive(Debug)]
-pub struct Footer(ParquetMetaData);
+pub(super) struct FileFooter(ParquetMetaData);
 
-impl Footer {
-    /// Reads it from the last bytes of an object of `size` bytes. `None`: that takes more of them.
-    /// `indexed` says to read the indexes of its pages, too, where it has some. Fails with `InvalidData`
-    /// for what is no footer.
-    pub fn read(tail: &Bytes, size: u64, indexed: bool) -> io::Result<Option<Self>> {
+impl FileFooter {
+    /// Reads it, see `Encode::footer`; `indexed` says to read the indexes of its pages, too, where it has some.
+    pub(super) fn read(tail: &Bytes, size: u64, indexed: bool) -> io::Result<Option<Self>> {
         let policy = if indexed {
             PageIndexPolicy::Optional
         } else {
@@ -71,9 +73,10 @@ impl Footer {
             Err(error) => Err(damaged(error)),
         }
     }
+}
 
-    /// Where in the object each row group lies, and how many rows it has.
-    pub fn row_groups(&self) -> Vec<(Range<u64>, u64)> {
+impl Footer for FileFooter {
+    fn parts(&self) -> Vec<(Range<u64>, u64)> {
         let groups = self.0.row_groups().iter();
         let groups = groups.map(|group| {
             let bytes = bytes_of(group);
@@ -82,9 +85,7 @@ impl Footer {
         groups.collect()
     }
 
-    /// Writes the footer that stands at `offset` of the object and describes the row groups of which `kept`
-    /// is true, by their number.
-    pub fn write(
+    fn write(
         &self,
         kept: &dyn Fn(usize) -> bool,
         offset: u64,

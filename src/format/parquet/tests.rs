@@ -7,21 +7,21 @@ use parquet::file::metadata::RowGroupMetaData;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::config::{FormatSettings, ParquetCompression};
+use crate::config::FormatSettings;
 use crate::failure::Failure;
 use crate::format::columns::tests::oracle::{table, typed};
 use crate::format::columns::tests::{first_row_shown, junk, rows_of};
-use crate::format::{Format, Head};
+use crate::format::{Format, Head, ParquetCompression, ParquetSettings};
 use crate::position::{Position, Sequence};
 use crate::record::Record;
 
 mod runs;
 
 pub(super) fn compile(schema: &str, compression: ParquetCompression) -> Format {
-    Format::compile(&FormatSettings::Parquet {
+    Format::compile(&FormatSettings::new(ParquetSettings {
         compression,
         schema: schema.to_owned(),
-    })
+    }))
     .unwrap()
 }
 

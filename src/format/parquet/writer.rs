@@ -16,20 +16,17 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 
-use crate::config::ParquetCompression;
+use crate::format::RUN_BYTES;
 use crate::format::columns::Decoded;
 
 use super::sink::Sink;
-use super::{Table, dictionary, footer};
-
-/// A row group is closed at this many bytes of records.
-pub(super) const ROW_GROUP_BYTES: usize = 64 << 20;
+use super::{ParquetCompression, Table, dictionary, footer};
 
 /// A row group is closed at this many rows.
 const ROW_GROUP_ROWS: usize = 1_000_000;
 
 /// A row group is closed when its encoded pages and dictionaries hold this much memory.
-pub(super) const ROW_GROUP_MEMORY: usize = 32 << 20;
+const ROW_GROUP_MEMORY: usize = 32 << 20;
 
 /// Says to Spark that dates are of the Gregorian calendar, however old: it takes that from the version of
 /// Spark that wrote a file, 3.0 or later (3.1 for all types). Where there is none, it refuses the whole
@@ -86,7 +83,7 @@ impl<'a> Writer<'a> {
             .iter()
             .map(ArrowColumnWriter::memory_size)
             .sum();
-        if file.bytes >= ROW_GROUP_BYTES
+        if file.bytes as u64 >= RUN_BYTES
             || file.rows >= ROW_GROUP_ROWS
             || memory >= ROW_GROUP_MEMORY
         {

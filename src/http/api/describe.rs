@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::{ACCOUNT, ApiError, Operation, Text, Violations, parse, stream};
 use crate::config::{
-    BufferingSettings, Compression, FormatSettings, KinesisSettings, ParquetCompression,
-    SourceSettings, StartSettings, StoreSettings, StreamSettings,
+    BufferingSettings, KinesisSettings, SourceSettings, StartSettings, StoreSettings,
+    StreamSettings,
 };
 use crate::http::{ApiState, StreamInfo};
 
@@ -173,7 +173,7 @@ fn s3_description(settings: &StreamSettings, store: &StoreSettings) -> Value {
         "RoleARN": format!("arn:aws:iam::{ACCOUNT}:role/firehose"),
         "BucketARN": store.arn(),
         "BufferingHints": hints(settings.buffering),
-        "CompressionFormat": compression_format(&settings.format),
+        "CompressionFormat": settings.format.compression_format(),
         "EncryptionConfiguration": match store.kms_key() {
             Some(key) => json!({ "KMSEncryptionConfig": { "AWSKMSKeyARN": key } }),
             None => json!({ "NoEncryptionConfig": "NoEncryption" }),
@@ -208,7 +208,7 @@ fn extended_s3_description(settings: &StreamSettings) -> Value {
     if let Some(backup) = &settings.backup {
         let mut copy = s3_description(settings, settings.destination.backup_store());
         copy["BufferingHints"] = hints(backup.buffering);
-        copy["CompressionFormat"] = compression_format(&backup.format).into();
+        copy["CompressionFormat"] = backup.format.compression_format().into();
         let fields = copy.as_object_mut().expect("a description is an object");
         fields.remove("ErrorOutputPrefix");
         match &backup.prefix {
@@ -218,20 +218,11 @@ fn extended_s3_description(settings: &StreamSettings) -> Value {
         description["S3BackupMode"] = "Enabled".into();
         description["S3BackupDescription"] = copy;
     }
-    if let FormatSettings::Parquet { compression, .. } = &settings.format {
-        let compression = match compression {
-            ParquetCompression::None => "UNCOMPRESSED",
-            ParquetCompression::Snappy => "SNAPPY",
-            ParquetCompression::Gzip => "GZIP",
-            ParquetCompression::Zstd => "ZSTD",
-            ParquetCompression::Lz4 => "LZ4",
-        };
+    if let Some(serializer) = settings.format.serializer() {
         description["DataFormatConversionConfiguration"] = json!({
             "Enabled": true,
             "InputFormatConfiguration": { "Deserializer": { "OpenXJsonSerDe": {} } },
-            "OutputFormatConfiguration": {
-                "Serializer": { "ParquetSerDe": { "Compression": compression } },
-            },
+            "OutputFormatConfiguration": { "Serializer": serializer },
         });
     }
     if let Some(zone) = &settings.partitioning.time_zone {
@@ -245,21 +236,4 @@ fn hints(buffering: BufferingSettings) -> Value {
         "SizeInMBs": buffering.size.div_ceil(1 << 20),
         "IntervalInSeconds": buffering.interval.as_secs(),
     })
-}
-
-/// Firehose's names; it has none for zstd, which is named in the same style.
-fn compression_format(format: &FormatSettings) -> &'static str {
-    match format {
-        FormatSettings::Parquet { .. } => "UNCOMPRESSED",
-        FormatSettings::Json { compression, .. } | FormatSettings::Raw { compression, .. } => {
-            match compression {
-                Compression::None => "UNCOMPRESSED",
-                Compression::Gzip => "GZIP",
-                Compression::Zstd => "ZSTD",
-                Compression::Snappy => "Snappy",
-                Compression::HadoopSnappy => "HADOOP_SNAPPY",
-                Compression::Zip => "ZIP",
-            }
-        }
-    }
 }

@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::{Server, gzip, settings};
-use crate::config::{Compression, Delimiter, FormatSettings};
+use crate::config::FormatSettings;
+use crate::format::{Compression, Delimiter, RawSettings};
 use crate::http::Limits;
 use crate::record::REQUEST_RECORDS_MAX;
 
@@ -112,10 +113,10 @@ async fn texts_are_not_counted_where_nobody_takes_them_apart() {
     let mut off = settings("clicks");
     off.deaggregate = false;
     let mut raw = settings("clicks");
-    raw.format = FormatSettings::Raw {
+    raw.format = FormatSettings::new(RawSettings {
         compression: Compression::None,
         delimiter: Delimiter::Newline,
-    };
+    });
     let body = most_texts() + "1\n";
     for stream in [off, raw] {
         let server = Server::of(vec![stream], Limits::default()).await;

@@ -19,10 +19,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::{
-    BufferingSettings, Compression, Delimiter, DestinationSettings, FormatSettings,
-    PartitioningSettings, SourceSettings, StreamSettings,
+    BufferingSettings, DestinationSettings, FormatSettings, PartitioningSettings, SourceSettings,
+    StreamSettings,
 };
 use crate::destination::FolderSettings;
+use crate::format::{Compression, Delimiter, JsonSettings};
 use crate::http::{ApiState, Limits, StreamInfo, serve};
 use crate::position::Sequence;
 use crate::source::direct_put::{Accepted, Appending, Intake, PutBatch, Refused};
@@ -133,10 +134,10 @@ pub(crate) fn settings(name: &str) -> StreamSettings {
             size: 5 << 20,
             interval: Duration::from_mins(5),
         },
-        format: FormatSettings::Json {
+        format: FormatSettings::new(JsonSettings {
             compression: Compression::Gzip,
             delimiter: Delimiter::Newline,
-        },
+        }),
         only_json: false,
         destination: DestinationSettings {
             store: FolderSettings {

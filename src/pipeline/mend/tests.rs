@@ -8,8 +8,9 @@ use std::path::Path;
 
 use super::super::encode::{Run, Source};
 use super::*;
-use crate::config::{Compression, FormatSettings};
+use crate::config::FormatSettings;
 use crate::disk::{Disk, Open, Reserve, Shortage, TornDisk};
+use crate::format::{Compression, JsonSettings};
 use laid::{BLOCKS, Laid, RECORDS, finish, ids, json, lay, lay_without, parquet, runs, source};
 
 /// Two bits in the middle of an extent, or its sectors for good.
@@ -33,32 +34,31 @@ fn bytes_of(spool: &Spool, extents: &[Extent]) -> Vec<u8> {
 /// The ids in an object, as a reader of somebody else's finds them.
 fn read(settings: &FormatSettings, bytes: &[u8]) -> BTreeSet<String> {
     let mut text = Vec::new();
-    match settings {
-        FormatSettings::Parquet { .. } => return read_parquet(bytes),
-        FormatSettings::Json { compression, .. } => match compression {
-            Compression::None => text.extend(bytes),
-            Compression::Gzip => {
-                let mut member = flate2::read::GzDecoder::new(bytes);
-                member.read_to_end(&mut text).unwrap();
-                let mut rest = Vec::new();
-                member.into_inner().read_to_end(&mut rest).unwrap();
-                assert_eq!(rest, [0; 0], "one member is all");
+    let Some(JsonSettings { compression, .. }) = settings.get() else {
+        return read_parquet(bytes);
+    };
+    match compression {
+        Compression::None => text.extend(bytes),
+        Compression::Gzip => {
+            let mut member = flate2::read::GzDecoder::new(bytes);
+            member.read_to_end(&mut text).unwrap();
+            let mut rest = Vec::new();
+            member.into_inner().read_to_end(&mut rest).unwrap();
+            assert_eq!(rest, [0; 0], "one member is all");
+        }
+        Compression::Zstd => text = zstd::stream::decode_all(bytes).unwrap(),
+        Compression::Snappy => {
+            let mut rest = bytes
+                .strip_prefix(&[0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0])
+                .unwrap();
+            rest = &rest[8..];
+            while let Some((len, after)) = rest.split_first_chunk::<4>() {
+                let (chunk, after) = after.split_at(u32::from_be_bytes(*len) as usize);
+                text.extend(snap::raw::Decoder::new().decompress_vec(chunk).unwrap());
+                rest = after;
             }
-            Compression::Zstd => text = zstd::stream::decode_all(bytes).unwrap(),
-            Compression::Snappy => {
-                let mut rest = bytes
-                    .strip_prefix(&[0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0])
-                    .unwrap();
-                rest = &rest[8..];
-                while let Some((len, after)) = rest.split_first_chunk::<4>() {
-                    let (chunk, after) = after.split_at(u32::from_be_bytes(*len) as usize);
-                    text.extend(snap::raw::Decoder::new().decompress_vec(chunk).unwrap());
-                    rest = after;
-                }
-            }
-            other => panic!("{other:?}"),
-        },
-        FormatSettings::Raw { .. } => panic!("raw"),
+        }
+        other => panic!("{other:?}"),
     }
     let lines: Vec<_> = serde_json::Deserializer::from_slice(&text)
         .into_iter::<serde_json::Value>()

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::{compile, convert, rows};
-use crate::config::ParquetCompression;
+use crate::format::ParquetCompression;
 use crate::format::{Format, Head};
 use crate::position::Position;
 use crate::record::Record;

@@ -8,10 +8,11 @@ use super::bucket::Bucket;
 use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::config::{
-    BufferingSettings, Compression, Delimiter, DestinationSettings, FormatSettings, KeyValues,
-    PartitioningSettings, SourceSettings, StartSettings, StreamSettings,
+    BufferingSettings, DestinationSettings, FormatSettings, KeyValues, PartitioningSettings,
+    SourceSettings, StartSettings, StreamSettings,
 };
 use crate::disk::{Disk, Reserve, Shortage};
+use crate::format::{Compression, Delimiter, JsonSettings};
 use crate::pipeline::{Status, Surroundings, Workers};
 use crate::source::kinesis::Room;
 use crate::source::kinesis::fake::{Fake, FakeShard};
@@ -56,10 +57,10 @@ impl World {
                 size: 1 << 20,
                 interval,
             },
-            format: FormatSettings::Json {
+            format: FormatSettings::new(JsonSettings {
                 compression: Compression::None,
                 delimiter: Delimiter::Newline,
-            },
+            }),
             only_json: false,
             destination: DestinationSettings {
                 store: self.bucket.settings().into(),

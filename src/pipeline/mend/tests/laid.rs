@@ -9,10 +9,12 @@ use uuid::Uuid;
 
 use super::super::super::encode::{self, Done, EncoderPool, Run, Source, Work};
 use crate::checkpoint::{Lane, OpenBatch, SealedObject, SpooledBlock, Target};
-use crate::config::{Compression, Delimiter, FormatSettings, ParquetCompression};
+use crate::config::FormatSettings;
 use crate::disk::{Disk, TornDisk};
 use crate::extent::{Extent, sum};
-use crate::format::{Format, Shape};
+use crate::format::{
+    Compression, Delimiter, Format, JsonSettings, ParquetCompression, ParquetSettings, Shape,
+};
 use crate::position::Position;
 use crate::record::Record;
 use crate::spool::Spool;
@@ -30,17 +32,17 @@ pub(super) struct Laid {
 }
 
 pub(super) fn json(compression: Compression) -> FormatSettings {
-    FormatSettings::Json {
+    FormatSettings::new(JsonSettings {
         compression,
         delimiter: Delimiter::Newline,
-    }
+    })
 }
 
 pub(super) fn parquet() -> FormatSettings {
-    FormatSettings::Parquet {
+    FormatSettings::new(ParquetSettings {
         compression: ParquetCompression::Snappy,
         schema: "id string, pad string".into(),
-    }
+    })
 }
 
 /// The ids of a block's records.

@@ -1,0 +1,266 @@
+//! What the config knows of formats: the reader of a format's table asks the format that its `type` names for the rest,
+//! and what was read tells what others ask of a format before it is compiled. No format is known here by name: they
+//! stand in the [`Registry`](super::Registry) that the reader is given.
+
+use std::any::Any;
+use std::fmt::{self, Debug};
+use std::ops::Deref;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::diagnostic::{Diagnostic, Place, Source};
+use super::load::read_bounded;
+use super::spans::{SpanMap, StageField};
+use super::table::Table;
+use super::text::{Origin, Text};
+use super::written::path;
+
+/// Bytes of a schema file.
+const SCHEMA_MAX: u64 = 1 << 20;
+
+/// A kind of format, as a config names it.
+pub trait FormatKind: Sync {
+    /// The word of it as `type` of a format's table.
+    fn word(&self) -> &'static str;
+
+    /// The keys that [`FormatKind::read`] asks for: in the table of a format without them they are told to be this one's.
+    fn keys(&self) -> &'static [&'static str];
+
+    /// What people call the schema that records have to fit, where there is one. It shows only when objects are made
+    /// whether they do; and a backup, which carries all, cannot have the format.
+    fn schema(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether records are taken for JSON texts, though all else is carried, too: the table may say with `not_json` that
+    /// all else fails.
+    fn expects_json(&self) -> bool {
+        false
+    }
+
+    /// Reads the format's keys of its table. `None`: they have a fault, which is reported.
+    fn read(&self, table: &mut FormatTable<'_, '_>) -> Option<FormatSettings>;
+
+    /// The settings whose durable form ([`FormatSpec::row`]) this is. `None`: it is another format's.
+    fn of_row(&self, row: &str) -> Option<FormatSettings>;
+}
+
+/// What the settings of a format tell of it.
+pub trait FormatSpec: Any + Debug + Send + Sync {
+    /// The word of its kind.
+    fn word(&self) -> &'static str;
+
+    /// The word of its compression, for people; `none` where there is none.
+    fn compression(&self) -> &'static str {
+        "none"
+    }
+
+    /// The durable form, a JSON text: checkpoints keep it while a batch names it, so that batches that were opened under
+    /// old settings end under them. It may never change for settings that stay the same: its sum is their name
+    /// ([`FormatSettings::hash`]). What is added to the settings later is left out where it says what was so before it.
+    fn row(&self) -> String;
+
+    /// Whether every record is read as JSON to its end when it is encoded, and fails where it is none.
+    fn reads_json(&self) -> bool {
+        false
+    }
+
+    /// Whether it matters that a record that is several JSON texts becomes as many records.
+    fn separates(&self) -> bool {
+        false
+    }
+
+    /// `CompressionFormat` of `DescribeDeliveryStream`: Firehose's word, or one in the style of those.
+    fn compression_format(&self) -> &'static str {
+        "UNCOMPRESSED"
+    }
+
+    /// `Serializer` of the `DataFormatConversionConfiguration` in `DescribeDeliveryStream`, where records are converted.
+    fn serializer(&self) -> Option<serde_json::Value> {
+        None
+    }
+}
+
+/// The settings of a format: what the objects look like inside. Cheap to clone.
+#[derive(Clone)]
+pub struct FormatSettings {
+    spec: Arc<dyn FormatSpec>,
+    is_same: fn(&dyn Any, &dyn Any) -> bool,
+}
+
+impl FormatSettings {
+    /// Those of a format.
+    pub fn new<T: FormatSpec + PartialEq>(spec: T) -> Self {
+        Self {
+            spec: Arc::new(spec),
+            is_same: is_same::<T>,
+        }
+    }
+
+    /// Stands for a format that could not be read, which is reported: nothing runs with it.
+    pub(super) fn unread() -> Self {
+        Self::new(NoFormat)
+    }
+
+    /// The settings as the format's own type.
+    pub fn get<T: FormatSpec>(&self) -> Option<&T> {
+        let spec: &dyn Any = &*self.spec;
+        spec.downcast_ref()
+    }
+
+    /// The number by which batches name them: the CRC-64/NVME of the durable form.
+    pub fn hash(&self) -> u64 {
+        crc_fast::crc64_nvme(self.spec.row().as_bytes())
+    }
+}
+
+fn is_same<T: PartialEq + 'static>(one: &dyn Any, other: &dyn Any) -> bool {
+    let one = one.downcast_ref::<T>();
+    one.is_some() && one == other.downcast_ref::<T>()
+}
+
+impl<T: FormatSpec + PartialEq> From<T> for FormatSettings {
+    fn from(spec: T) -> Self {
+        Self::new(spec)
+    }
+}
+
+impl Deref for FormatSettings {
+    type Target = dyn FormatSpec;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.spec
+    }
+}
+
+impl PartialEq for FormatSettings {
+    fn eq(&self, other: &Self) -> bool {
+        (self.is_same)(&*self.spec, &*other.spec)
+    }
+}
+
+impl Eq for FormatSettings {}
+
+impl Debug for FormatSettings {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.spec.fmt(formatter)
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct NoFormat;
+
+impl FormatSpec for NoFormat {
+    fn word(&self) -> &'static str {
+        "unread"
+    }
+
+    fn row(&self) -> String {
+        String::new()
+    }
+}
+
+/// A format's table, for the format that reads its keys there. What has a fault is reported where it stands, and reads
+/// as `None`.
+pub struct FormatTable<'t, 'f> {
+    pub(super) table: &'t mut Table<'f>,
+    pub(super) base: &'t Path,
+    pub(super) stream: &'t str,
+    pub(super) spans: &'t mut SpanMap,
+}
+
+impl Debug for FormatTable<'_, '_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.table.here())
+    }
+}
+
+impl FormatTable<'_, '_> {
+    /// A string that names one of `choices`, or `default` when the key is not there.
+    pub fn word_or<T: Clone>(
+        &mut self,
+        key: &'static str,
+        choices: &[(&'static str, T)],
+        default: T,
+    ) -> Option<T> {
+        self.table.word_or(key, choices, default)
+    }
+
+    /// Whether the key is there.
+    pub fn has(&self, key: &str) -> bool {
+        self.table.has(key)
+    }
+
+    /// A string, and its place.
+    pub fn text(&mut self, key: &'static str) -> Option<(String, Place)> {
+        let Text { value, origin } = self.table.string(key)?;
+        Some((value, origin.place(None)))
+    }
+
+    /// Declared columns: `schema`, or the text of `schema_file`, exactly one of them. What is in it is judged when the
+    /// format is compiled.
+    pub fn schema(&mut self) -> Option<String> {
+        let Self {
+            table,
+            base,
+            stream,
+            spans,
+        } = self;
+        let both = table.has("schema") && table.has("schema_file");
+        let neither = !table.has("schema") && !table.has("schema_file");
+        let inline = spans.keep(stream, StageField::Schema, table, "schema");
+        let file_place = table.place_of("schema_file");
+        let named = path(table, "schema_file");
+        if both {
+            let message = "`schema` and `schema_file` exclude each other";
+            let fault = Diagnostic::fault(file_place, message).help("remove one of them");
+            table.file.report(fault);
+            return None;
+        }
+        if neither {
+            let help = "write the columns in Hive syntax, such as \
+                        schema = \"event_id string, ts timestamp\", or name a schema_file";
+            table.missing("schema", help);
+            return None;
+        }
+        let Some(named) = named else {
+            return inline;
+        };
+        let file = base.join(&named).display().to_string();
+        match read_bounded(&base.join(&named), SCHEMA_MAX) {
+            Ok(text) => {
+                let source = Arc::new(Source {
+                    path: file,
+                    text: text.clone(),
+                });
+                spans.keep_origin(stream, StageField::Schema, Origin::file(source));
+                Some(text)
+            }
+            Err(cause) => {
+                let message = format!("{file} cannot be read: {cause}");
+                let help = "a relative path starts at the folder of the config file";
+                table
+                    .file
+                    .report(Diagnostic::fault(file_place, message).help(help));
+                None
+            }
+        }
+    }
+
+    /// Reports a fault.
+    pub fn fault(&self, place: Place, message: String, help: Option<&str>) {
+        self.report(Diagnostic::fault(place, message), help);
+    }
+
+    /// Reports what is doubtful.
+    pub fn doubt(&self, place: Place, message: String, help: Option<&str>) {
+        self.report(Diagnostic::warning(place, message), help);
+    }
+
+    fn report(&self, found: Diagnostic, help: Option<&str>) {
+        self.table.file.report(match help {
+            Some(help) => found.help(help),
+            None => found,
+        });
+    }
+}

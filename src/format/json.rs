@@ -1,0 +1,101 @@
+//! `json`: JSON texts one after the other, each in a line of its own unless it is told otherwise; what is no JSON is carried as it came.
+
+use serde::{Deserialize, Serialize};
+
+use super::lines::Layout;
+use super::text::{self, Compression, Delimiter};
+use super::{Compiler, Format, FormatFault};
+use crate::config::{FormatKind, FormatSettings, FormatSpec, FormatTable};
+
+/// What the config says of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JsonSettings {
+    /// Codec of the object.
+    pub compression: Compression,
+    /// What follows each record.
+    pub delimiter: Delimiter,
+}
+
+/// The durable form of the settings.
+#[derive(Serialize, Deserialize)]
+enum Row {
+    Json {
+        compression: Compression,
+        delimiter: Delimiter,
+    },
+}
+
+/// `type = "json"`.
+#[derive(Debug)]
+pub(super) struct Kind;
+
+impl FormatKind for Kind {
+    fn word(&self) -> &'static str {
+        "json"
+    }
+
+    fn keys(&self) -> &'static [&'static str] {
+        text::KEYS
+    }
+
+    fn expects_json(&self) -> bool {
+        true
+    }
+
+    fn read(&self, table: &mut FormatTable<'_, '_>) -> Option<FormatSettings> {
+        let compression = Compression::read(table);
+        let delimiter = Delimiter::read(table, Delimiter::Newline);
+        let (compression, delimiter) = compression.zip(delimiter)?;
+        let settings = JsonSettings {
+            compression,
+            delimiter,
+        };
+        Some(settings.into())
+    }
+
+    fn of_row(&self, row: &str) -> Option<FormatSettings> {
+        let Row::Json {
+            compression,
+            delimiter,
+        } = serde_json::from_str(row).ok()?;
+        let settings = JsonSettings {
+            compression,
+            delimiter,
+        };
+        Some(settings.into())
+    }
+}
+
+impl Compiler for Kind {
+    fn compile(&self, settings: &FormatSettings) -> Option<Result<Format, FormatFault>> {
+        let settings = settings.get::<JsonSettings>()?;
+        let layout = Layout::json(&settings.delimiter);
+        Some(Ok(text::format(layout, settings.compression)))
+    }
+}
+
+impl FormatSpec for JsonSettings {
+    fn word(&self) -> &'static str {
+        Kind.word()
+    }
+
+    fn compression(&self) -> &'static str {
+        self.compression.word()
+    }
+
+    fn row(&self) -> String {
+        let row = Row::Json {
+            compression: self.compression,
+            delimiter: self.delimiter.clone(),
+        };
+        super::row(&row)
+    }
+
+    fn separates(&self) -> bool {
+        !self.delimiter.is_none()
+    }
+
+    fn compression_format(&self) -> &'static str {
+        self.compression.compression_format()
+    }
+}

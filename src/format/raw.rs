@@ -1,0 +1,94 @@
+//! `raw`: records one after the other, bytes as they came.
+
+use serde::{Deserialize, Serialize};
+
+use super::lines::Layout;
+use super::text::{self, Compression, Delimiter};
+use super::{Compiler, Format, FormatFault};
+use crate::config::{FormatKind, FormatSettings, FormatSpec, FormatTable};
+
+/// What the config says of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawSettings {
+    /// Codec of the object.
+    pub compression: Compression,
+    /// What follows each record.
+    pub delimiter: Delimiter,
+}
+
+/// The durable form of the settings.
+#[derive(Serialize, Deserialize)]
+enum Row {
+    Raw {
+        compression: Compression,
+        #[serde(default, skip_serializing_if = "Delimiter::is_none")]
+        delimiter: Delimiter,
+    },
+}
+
+/// `type = "raw"`.
+#[derive(Debug)]
+pub(super) struct Kind;
+
+impl FormatKind for Kind {
+    fn word(&self) -> &'static str {
+        "raw"
+    }
+
+    fn keys(&self) -> &'static [&'static str] {
+        text::KEYS
+    }
+
+    fn read(&self, table: &mut FormatTable<'_, '_>) -> Option<FormatSettings> {
+        let compression = Compression::read(table);
+        let delimiter = Delimiter::read(table, Delimiter::None);
+        let (compression, delimiter) = compression.zip(delimiter)?;
+        let settings = RawSettings {
+            compression,
+            delimiter,
+        };
+        Some(settings.into())
+    }
+
+    fn of_row(&self, row: &str) -> Option<FormatSettings> {
+        let Row::Raw {
+            compression,
+            delimiter,
+        } = serde_json::from_str(row).ok()?;
+        let settings = RawSettings {
+            compression,
+            delimiter,
+        };
+        Some(settings.into())
+    }
+}
+
+impl Compiler for Kind {
+    fn compile(&self, settings: &FormatSettings) -> Option<Result<Format, FormatFault>> {
+        let settings = settings.get::<RawSettings>()?;
+        let layout = Layout::raw(&settings.delimiter);
+        Some(Ok(text::format(layout, settings.compression)))
+    }
+}
+
+impl FormatSpec for RawSettings {
+    fn word(&self) -> &'static str {
+        Kind.word()
+    }
+
+    fn compression(&self) -> &'static str {
+        self.compression.word()
+    }
+
+    fn row(&self) -> String {
+        let row = Row::Raw {
+            compression: self.compression,
+            delimiter: self.delimiter.clone(),
+        };
+        super::row(&row)
+    }
+
+    fn compression_format(&self) -> &'static str {
+        self.compression.compression_format()
+    }
+}

@@ -1,0 +1,159 @@
+//! Durable forms of settings: checkpoints of all versions to come read those of this one.
+
+use crate::config::FormatSettings;
+use crate::format::{
+    Compression, Delimiter, JsonSettings, ParquetCompression, ParquetSettings, RawSettings, of_row,
+};
+
+/// Each kind of settings, its durable form and its hash. Batches name their format by the hash, also in
+/// states of versions to come: nothing here may change.
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn durable_formats() -> Vec<(FormatSettings, &'static str, u64)> {
+    let json = |compression, delimiter| {
+        FormatSettings::new(JsonSettings {
+            compression,
+            delimiter,
+        })
+    };
+    let raw = |compression, delimiter| {
+        FormatSettings::new(RawSettings {
+            compression,
+            delimiter,
+        })
+    };
+    let parquet = |compression| {
+        FormatSettings::new(ParquetSettings {
+            compression,
+            schema: "id string,\n\"ä\" int".to_owned(),
+        })
+    };
+    vec![
+        (
+            json(Compression::None, Delimiter::Newline),
+            r#"{"Json":{"compression":"None","delimiter":"Newline"}}"#,
+            0xfed7_ebfd_64e3_7e54,
+        ),
+        (
+            json(Compression::Gzip, Delimiter::Newline),
+            r#"{"Json":{"compression":"Gzip","delimiter":"Newline"}}"#,
+            0x79b6_04f3_dfc2_b1e1,
+        ),
+        (
+            json(Compression::Zstd, Delimiter::Newline),
+            r#"{"Json":{"compression":"Zstd","delimiter":"Newline"}}"#,
+            0x5e49_1ffc_fa31_75d4,
+        ),
+        (
+            json(Compression::Snappy, Delimiter::Newline),
+            r#"{"Json":{"compression":"Snappy","delimiter":"Newline"}}"#,
+            0xed33_9a1d_ee51_9069,
+        ),
+        (
+            json(Compression::HadoopSnappy, Delimiter::Newline),
+            r#"{"Json":{"compression":"HadoopSnappy","delimiter":"Newline"}}"#,
+            0x2f6c_a73f_d10d_04e8,
+        ),
+        (
+            json(Compression::Zip, Delimiter::Newline),
+            r#"{"Json":{"compression":"Zip","delimiter":"Newline"}}"#,
+            0x7ccf_7572_96c8_13bb,
+        ),
+        (
+            json(Compression::None, Delimiter::None),
+            r#"{"Json":{"compression":"None","delimiter":"None"}}"#,
+            0x4671_1c31_17a2_946d,
+        ),
+        (
+            json(Compression::Gzip, Delimiter::Text("\r\n".to_owned())),
+            r#"{"Json":{"compression":"Gzip","delimiter":{"Text":"\r\n"}}}"#,
+            0x5301_b918_489f_84bc,
+        ),
+        (
+            raw(Compression::None, Delimiter::None),
+            r#"{"Raw":{"compression":"None"}}"#,
+            0x4a2c_030c_51f1_e3d7,
+        ),
+        (
+            raw(Compression::Gzip, Delimiter::None),
+            r#"{"Raw":{"compression":"Gzip"}}"#,
+            0xa189_54cc_d54a_32ce,
+        ),
+        (
+            raw(Compression::Zstd, Delimiter::None),
+            r#"{"Raw":{"compression":"Zstd"}}"#,
+            0xf28f_e811_d60b_d835,
+        ),
+        (
+            raw(Compression::Snappy, Delimiter::None),
+            r#"{"Raw":{"compression":"Snappy"}}"#,
+            0x1f68_3830_ec5b_9435,
+        ),
+        (
+            raw(Compression::HadoopSnappy, Delimiter::None),
+            r#"{"Raw":{"compression":"HadoopSnappy"}}"#,
+            0x2907_a0a5_4d48_dc60,
+        ),
+        (
+            raw(Compression::Zip, Delimiter::None),
+            r#"{"Raw":{"compression":"Zip"}}"#,
+            0xc612_ab6f_8dfa_ad71,
+        ),
+        (
+            raw(Compression::Zstd, Delimiter::Newline),
+            r#"{"Raw":{"compression":"Zstd","delimiter":"Newline"}}"#,
+            0x5b6f_572a_cada_64c9,
+        ),
+        (
+            raw(Compression::None, Delimiter::Text("--".to_owned())),
+            r#"{"Raw":{"compression":"None","delimiter":{"Text":"--"}}}"#,
+            0x6477_0990_e19c_8eda,
+        ),
+        (
+            parquet(ParquetCompression::None),
+            r#"{"Parquet":{"compression":"None","schema":"id string,\n\"ä\" int"}}"#,
+            0xcbf0_6e7f_b41d_09c9,
+        ),
+        (
+            parquet(ParquetCompression::Snappy),
+            r#"{"Parquet":{"compression":"Snappy","schema":"id string,\n\"ä\" int"}}"#,
+            0x8872_43d9_512b_fa37,
+        ),
+        (
+            parquet(ParquetCompression::Gzip),
+            r#"{"Parquet":{"compression":"Gzip","schema":"id string,\n\"ä\" int"}}"#,
+            0xf7b3_2667_46f7_9d5e,
+        ),
+        (
+            parquet(ParquetCompression::Zstd),
+            r#"{"Parquet":{"compression":"Zstd","schema":"id string,\n\"ä\" int"}}"#,
+            0xaf30_301e_8f6e_8c8f,
+        ),
+        (
+            parquet(ParquetCompression::Lz4),
+            r#"{"Parquet":{"compression":"Lz4","schema":"id string,\n\"ä\" int"}}"#,
+            0xf390_55ab_0c1b_493b,
+        ),
+    ]
+}
+
+#[test]
+fn settings_keep_their_durable_form_and_their_hash() {
+    for (settings, form, hash) in durable_formats() {
+        assert_eq!(settings.row(), form);
+        assert_eq!(settings.hash(), hash, "{form}");
+        assert_eq!(of_row(form), Some(settings));
+    }
+}
+
+#[test]
+fn forms_of_no_known_format_are_none() {
+    for form in [
+        "",
+        "{}",
+        "{\"Orc\":{}}",
+        "{\"Json\":{\"compression\":\"Lz4\"}}",
+        "7",
+    ] {
+        assert_eq!(of_row(form), None, "{form}");
+    }
+}

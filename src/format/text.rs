@@ -1,0 +1,192 @@
+//! Records one after the other, each followed by a delimiter: what `json` and `raw` have in common.
+
+use std::io;
+
+use firehose_nearest::nearest;
+use serde::{Deserialize, Serialize};
+
+use super::archive::Archive;
+use super::codec::{BlockCodec, Compressor};
+use super::lines::Layout;
+use super::{Encode, Encoder, Format, Shape};
+use crate::config::FormatTable;
+use crate::raw_sum::RawSum;
+use crate::record::Record;
+
+/// The keys of a table of either.
+pub(super) const KEYS: &[&str] = &["compression", "delimiter"];
+
+/// Bytes of a delimiter of the user's.
+const DELIMITER_MAX: usize = 256;
+
+/// What follows each record. Checkpoints name variants as they are named here: none is ever renamed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Delimiter {
+    /// A line feed.
+    Newline,
+    /// Nothing, as Firehose does by default.
+    #[default]
+    None,
+    /// A text of the user's.
+    Text(String),
+}
+
+impl Delimiter {
+    /// Whether records follow each other bare.
+    pub const fn is_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
+
+    /// Reads `delimiter`, or takes `default` where there is none.
+    pub(super) fn read(table: &mut FormatTable<'_, '_>, default: Self) -> Option<Self> {
+        let is_there = table.has("delimiter");
+        let Some((text, place)) = table.text("delimiter") else {
+            return (!is_there).then_some(default);
+        };
+        match text.as_str() {
+            "newline" => return Some(Self::Newline),
+            "none" => return Some(Self::None),
+            "" => {
+                let help = "write \"none\" for no delimiter, \"newline\" or a text of your own";
+                table.fault(place, "`delimiter` is empty".to_owned(), Some(help));
+                return None;
+            }
+            long if long.len() > DELIMITER_MAX => {
+                let message = format!("`delimiter` is longer than {DELIMITER_MAX} bytes");
+                table.fault(place, message, None);
+                return None;
+            }
+            _ => {}
+        }
+        if let Some(word) = nearest(&text, ["newline", "none"])
+            && text.len() > 2
+        {
+            let message = format!("the text \"{text}\" itself will follow each record");
+            let help = format!("did you mean \"{word}\"?");
+            table.doubt(place, message, Some(&help));
+        }
+        Some(Self::Text(text))
+    }
+}
+
+/// Codec of a `json` or `raw` object. Checkpoints name variants as they are named here: none is ever renamed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Compression {
+    /// No compression.
+    None,
+    /// gzip, one member an object.
+    Gzip,
+    /// Zstandard, several frames an object.
+    Zstd,
+    /// Snappy in the xerial framing, as Firehose writes it.
+    Snappy,
+    /// Snappy in Hadoop's block framing.
+    HadoopSnappy,
+    /// A zip archive of one deflated entry.
+    Zip,
+}
+
+impl Compression {
+    const ALL: [Self; 6] = [
+        Self::None,
+        Self::Gzip,
+        Self::Zstd,
+        Self::Snappy,
+        Self::HadoopSnappy,
+        Self::Zip,
+    ];
+
+    /// Reads `compression`; where there is none, there is none.
+    pub(super) fn read(table: &mut FormatTable<'_, '_>) -> Option<Self> {
+        let words = Self::ALL.map(|compression| (compression.word(), compression));
+        table.word_or("compression", &words, Self::None)
+    }
+
+    /// The word of it in the config.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+            Self::Snappy => "snappy",
+            Self::HadoopSnappy => "hadoop-snappy",
+            Self::Zip => "zip",
+        }
+    }
+
+    /// Firehose's word; it has none for zstd, which is named in the same style.
+    pub(super) const fn compression_format(self) -> &'static str {
+        match self {
+            Self::None => "UNCOMPRESSED",
+            Self::Gzip => "GZIP",
+            Self::Zstd => "ZSTD",
+            Self::Snappy => "Snappy",
+            Self::HadoopSnappy => "HADOOP_SNAPPY",
+            Self::Zip => "ZIP",
+        }
+    }
+}
+
+/// The format of records that are laid out so.
+pub(super) fn format(layout: Layout, compression: Compression) -> Format {
+    let codec = match compression {
+        Compression::None => BlockCodec::None,
+        Compression::Gzip => BlockCodec::Gzip,
+        Compression::Zstd => BlockCodec::Zstd,
+        Compression::Snappy => BlockCodec::Snappy,
+        Compression::HadoopSnappy => BlockCodec::HadoopSnappy,
+        Compression::Zip => return Format::new(Archive { layout }),
+    };
+    Format::new(Lines { layout, codec })
+}
+
+/// Records in blocks, each of which is compressed by itself.
+#[derive(Debug)]
+struct Lines {
+    layout: Layout,
+    codec: BlockCodec,
+}
+
+impl Encode for Lines {
+    fn shape(&self) -> Shape {
+        Shape::Blocks
+    }
+
+    fn extension(&self) -> &'static str {
+        self.codec.extension()
+    }
+
+    fn content_encoding(&self) -> Option<&'static str> {
+        self.codec.content_encoding()
+    }
+
+    fn stage(&self, record: &Record<'_>, out: &mut Vec<u8>) {
+        self.layout.append(record, out);
+    }
+
+    fn encoder(&self) -> Encoder {
+        Encoder::new(self.codec.compressor())
+    }
+
+    fn head(&self) -> &'static [u8] {
+        self.codec.head()
+    }
+
+    fn encode_block(
+        &self,
+        encoder: &mut Encoder,
+        first: bool,
+        raw: &[u8],
+        out: &mut Vec<u8>,
+    ) -> io::Result<Option<RawSum>> {
+        encoder.get::<Compressor>()?.append(first, raw, out)
+    }
+
+    fn block_sum(&self, first: bool, encoded: &[u8]) -> io::Result<Option<RawSum>> {
+        self.codec.sum(first, encoded)
+    }
+
+    fn end(&self, sums: &[RawSum]) -> Vec<u8> {
+        self.codec.end(sums)
+    }
+}

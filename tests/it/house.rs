@@ -91,7 +91,8 @@ fn the_ground_floor_imports_nothing_above_it() {
             // The reader of the config is given what can be named; its tests give it all that there is.
             let reads_all = file.ends_with("config/tests.rs");
             for import in imports(&fs::read_to_string(&file).unwrap()) {
-                let is_given = reads_all && matches!(&*import, "registry" | "destination" | "format");
+                let is_given =
+                    reads_all && matches!(&*import, "registry" | "destination" | "format");
                 if !GROUND_FLOOR.contains(&import.as_str()) && !is_given {
                     wrong.push(format!("{}: crate::{import}", file.display()));
                 }
@@ -202,6 +203,50 @@ fn no_code_outside_its_folder_names_a_store() {
                 ];
                 if names.iter().any(|name| line.contains(name)) {
                     wrong.push(format!("{path}: {line}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// A format is a file in `src/format`, perhaps with a folder, and one entry in its registry.
+#[test]
+fn no_code_outside_its_file_names_a_format() {
+    let registry = fs::read_to_string(root().join("src/format.rs")).unwrap();
+    let list = registry.split_once("pub const FORMATS").unwrap().1;
+    let list = list.split_once(';').unwrap().0;
+    let entries = list
+        .split('&')
+        .filter_map(|entry| entry.split_once("::Kind"));
+    let formats: Vec<&str> = entries.map(|(format, _)| format).collect();
+    assert!(formats.len() > 2, "{formats:?}");
+    let mut files = Vec::new();
+    collect(&root().join("src"), &mut files);
+    let mut wrong = Vec::new();
+    for file in files {
+        let path = file.strip_prefix(root()).unwrap().display().to_string();
+        // What formats share is theirs (`tests/it/formats.rs` holds them apart); the list names them all.
+        if path.contains("tests") || path.starts_with("src/format") {
+            continue;
+        }
+        let text = fs::read_to_string(&file).unwrap();
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        for line in without_comments(code).lines() {
+            for format in &formats {
+                let (head, tail) = format.split_at(1);
+                let type_name = format!("{}{tail}", head.to_uppercase());
+                let names = [
+                    format!("{type_name}Settings"),
+                    format!("{type_name}Compression"),
+                    format!("\"{type_name}SerDe"),
+                    format!("format::{format}"),
+                    format!("\"{format}\" =>"),
+                    format!("== \"{format}\""),
+                    format!("\".{format}\""),
+                ];
+                if names.iter().any(|name| line.contains(name)) {
+                    wrong.push(format!("{path}: {}", line.trim()));
                 }
             }
         }

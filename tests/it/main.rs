@@ -28,6 +28,7 @@ mod disk_full;
 mod documents;
 mod drain;
 mod exactly_once;
+mod formats;
 mod former_state;
 mod fuzz;
 mod guests;

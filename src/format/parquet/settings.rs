@@ -44,7 +44,7 @@ impl ParquetCompression {
         }
     }
 
-    /// `Compression` of Firehose's `ParquetSerDe`; it has none for the last three, which are named in the same style.
+    /// `Compression` of Firehose's `ParquetSerDe`; it has none for the last two, which are named in the same style.
     const fn of_serializer(self) -> &'static str {
         match self {
             Self::None => "UNCOMPRESSED",

@@ -22,7 +22,7 @@ use crate::coordination::{self, Event, Lease, Means};
 use crate::destination::Destination;
 use crate::disk::Disk;
 use crate::error::StreamError;
-use crate::pipeline::{self, SCRATCH, Surroundings, Taken, Tenure};
+use crate::pipeline::{self, LeaseLog, SCRATCH, Surroundings, Taken};
 use crate::shard::ShardId;
 use crate::source::kinesis::Lister;
 use crate::telemetry::{CoordinationMetrics, State};
@@ -201,7 +201,7 @@ impl SharedStream {
             }
         }));
         let taken = Taken {
-            tenure: Arc::clone(lease) as Arc<dyn Tenure>,
+            lease: Arc::clone(lease) as Arc<dyn LeaseLog>,
             shard: ShardId::clone(lease.shard()),
             resumed: lease.resumed().clone(),
             table: self.coordination.table.clone(),

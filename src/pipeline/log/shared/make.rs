@@ -6,14 +6,15 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
-use super::super::event::Event;
-use super::super::outputs::Outputs;
-use super::super::publish::publication;
+use super::super::super::event::Event;
+use super::super::super::outputs::Outputs;
+use super::super::super::publish::publication;
 use super::{Body, Known, Listed, Range};
 use crate::checkpoint::SealedObject;
 use crate::coordination::{BodyName, Lease, Lost, Written};
@@ -26,14 +27,34 @@ use crate::shard::Pending;
 use crate::spool::Spool;
 
 /// A lease, as a pipeline knows it: the chain of checkpoints of one shard.
-pub trait Tenure: Debug + Send + Sync {
+pub trait LeaseLog: Debug + Send + Sync {
     /// Makes a checkpoint durable, the next after the one before; settles what a lost reply leaves open.
     fn commit<'a>(&'a self, checkpoint: &'a Written) -> Pending<'a, Result<(), Lost>>;
 }
 
-impl Tenure for Lease {
+impl LeaseLog for Lease {
     fn commit<'a>(&'a self, checkpoint: &'a Written) -> Pending<'a, Result<(), Lost>> {
         Box::pin(Self::commit(self, checkpoint))
+    }
+}
+
+/// Why one is not made, and will not be.
+enum NotMade {
+    /// Somebody else has the lease.
+    Lost(Lost),
+    /// The stream cannot go on.
+    Failed(StreamError),
+}
+
+impl From<Lost> for NotMade {
+    fn from(lost: Lost) -> Self {
+        Self::Lost(lost)
+    }
+}
+
+impl From<StreamError> for NotMade {
+    fn from(error: StreamError) -> Self {
+        Self::Failed(error)
     }
 }
 
@@ -49,11 +70,13 @@ pub(super) struct Making {
     pub(super) unlisted: Vec<Uuid>,
     /// The keys of bodies up to their random names.
     pub(super) bodies: String,
-    pub(super) tenure: Arc<dyn Tenure>,
+    pub(super) lease: Arc<dyn LeaseLog>,
     pub(super) destination: Destination,
     pub(super) outputs: Arc<Outputs>,
     pub(super) spool: Arc<Spool>,
     pub(super) events: UnboundedSender<Event>,
+    /// Cuts a wait for the next attempt short.
+    pub(super) at_once: Arc<Notify>,
 }
 
 /// A shared checkpoint that is durable.
@@ -75,8 +98,9 @@ impl Making {
         let events = self.events.clone();
         let making = AbortOnDropHandle::new(tokio::spawn(self.make()));
         let event = match making.await {
-            Ok(Ok(made)) => Event::Made(Box::new(made)),
-            Ok(Err(error)) => Event::Failed(error),
+            Ok(Ok(made)) => Event::Made(Box::new(Ok(made))),
+            Ok(Err(NotMade::Lost(lost))) => Event::Made(Box::new(Err(lost))),
+            Ok(Err(NotMade::Failed(error))) => Event::Failed(error),
             Err(panic) => Event::Failed(StreamError::State {
                 action: "make a shared checkpoint",
                 cause: panic.to_string(),
@@ -85,7 +109,7 @@ impl Making {
         let _ = events.send(event);
     }
 
-    async fn make(mut self) -> Result<Result<Made, Lost>, StreamError> {
+    async fn make(mut self) -> Result<Made, NotMade> {
         let sealed = std::mem::take(&mut self.sealed);
         let extents: Vec<Extent> = sealed
             .iter()
@@ -93,10 +117,8 @@ impl Making {
             .collect();
         let listed = self.prepare(sealed).await?;
         failpoint::hit("shared-prepared");
-        let made = self.commit(listed).await;
-        if made.is_ok() {
-            self.let_go(extents);
-        }
+        let made = self.commit(listed).await?;
+        self.let_go(extents);
         Ok(made)
     }
 
@@ -119,7 +141,7 @@ impl Making {
             waiting,
             until_ms,
         };
-        self.tenure.commit(&written).await?;
+        self.lease.commit(&written).await?;
         failpoint::hit("shared-committed");
         Ok(Made {
             name: written.body,
@@ -140,7 +162,7 @@ impl Making {
         };
         let mut attempt = 0;
         while let Err(trouble) = self.destination.put_body(&name.key, bytes.clone()).await {
-            wait_out(trouble, &mut attempt, &self.events).await;
+            wait_out(trouble, &mut attempt, &self.events, &self.at_once).await;
         }
         failpoint::hit("shared-body-written");
         name
@@ -157,9 +179,10 @@ impl Making {
             {
                 let one = publication(&object, &self.outputs, &self.spool);
                 let (destination, events) = (self.destination.clone(), self.events.clone());
+                let at_once = Arc::clone(&self.at_once);
                 let range = self.range;
                 preparing.spawn(async move {
-                    let (upload_id, parts) = prepare(&destination, one, &events).await?;
+                    let (upload_id, parts) = prepare(&destination, one, &events, &at_once).await?;
                     let object = SealedObject {
                         upload_id,
                         extents: Vec::new(),
@@ -218,6 +241,7 @@ async fn prepare(
     destination: &Destination,
     mut object: Publication,
     events: &UnboundedSender<Event>,
+    at_once: &Notify,
 ) -> Result<(Option<String>, Vec<SentPart>), StreamError> {
     let mut attempt = 0;
     let watched = Arc::new(Watched {
@@ -231,14 +255,19 @@ async fn prepare(
             Err(trouble) => {
                 let fault = watched.fault().take();
                 fault.map_or(Ok(()), Err)?;
-                wait_out(trouble, &mut attempt, events).await;
+                wait_out(trouble, &mut attempt, events, at_once).await;
             }
         }
     }
 }
 
-/// Tells of a failed attempt, and waits for the next.
-async fn wait_out(trouble: PublishError, attempt: &mut u32, events: &UnboundedSender<Event>) {
+/// Tells of a failed attempt, and waits for the next; `at_once` cuts that short.
+async fn wait_out(
+    trouble: PublishError,
+    attempt: &mut u32,
+    events: &UnboundedSender<Event>,
+    at_once: &Notify,
+) {
     let most = if trouble.may_pass() {
         retry::TRANSIENT_MAX
     } else {
@@ -246,7 +275,8 @@ async fn wait_out(trouble: PublishError, attempt: &mut u32, events: &UnboundedSe
     };
     let _ = events.send(Event::NotMade(trouble));
     *attempt += 1;
-    tokio::time::sleep(retry::delay(*attempt, most)).await;
+    // Out of time or told to hurry: both end the wait.
+    let _ = tokio::time::timeout(retry::delay(*attempt, most), at_once.notified()).await;
 }
 
 /// Removes a body that no lease names, or will name. Where that fails it stays behind.

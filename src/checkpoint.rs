@@ -9,6 +9,7 @@ pub mod aside;
 mod formats;
 #[cfg(feature = "failpoints")]
 pub mod fuzz;
+mod lane_stores;
 mod rows;
 mod store;
 
@@ -19,5 +20,6 @@ pub const MIRROR: &str = "checkpoint.mirror";
 
 use formats::FormatRow;
 pub use formats::format_hash;
+pub use lane_stores::LaneStores;
 pub use rows::{Lane, NamedUpload, OpenBatch, SealedObject, SpooledBlock, Target};
 pub use store::{Commit, Recovered, Store, StoreError};

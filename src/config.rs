@@ -9,6 +9,7 @@ pub mod fuzz;
 mod load;
 mod quantity;
 mod spans;
+mod store;
 mod table;
 mod text;
 mod transform;
@@ -25,6 +26,7 @@ use load::read_bounded;
 pub use load::{Draft, Loaded, draft, listen, parse, parse_object};
 pub use quantity::{display_duration, display_size, parse_duration, parse_size};
 pub use spans::{SpanMap, StageField};
+pub use store::{Keys, OneMachine, Registry, StoreKind, StoreSettings, StoreSpec, StoreTable};
 pub use transform::{CompileLimits, Isolation, TRANSFORMS_MAX, TransformSettings};
 pub use words::choose;
 
@@ -358,73 +360,39 @@ pub enum ParquetCompression {
 /// Where the objects go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DestinationSettings {
-    /// The store.
+    /// The store of data, and of the lanes that have none of their own.
     pub store: StoreSettings,
+    /// The store of error objects, where it is another.
+    pub errors: Option<StoreSettings>,
+    /// The store of backup objects, where it is another.
+    pub backup: Option<StoreSettings>,
     /// Prefix expression of data objects; `None` means Firehose's default.
     pub prefix: Option<String>,
     /// Prefix expression of error objects; `None` means Firehose's default.
     pub error_prefix: Option<String>,
 }
 
-/// The store that objects are published to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StoreSettings {
-    /// A directory of the local file system.
-    Folder {
-        /// The directory; created where missing.
-        path: PathBuf,
-    },
-    /// An S3-compatible bucket.
-    S3(Box<S3Settings>),
-}
-
-/// An S3-compatible bucket and how to write to it.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct S3Settings {
-    /// The bucket.
-    pub bucket: String,
-    /// Region; the SDK's own search when missing.
-    pub region: Option<String>,
-    /// Endpoint of an S3-compatible store; AWS when missing.
-    pub endpoint: Option<String>,
-    /// Path-style addressing; default true with an endpoint, false without.
-    pub path_style: bool,
-    /// Named profile for credentials.
-    pub profile: Option<String>,
-    /// Access key id; the SDK's own search when missing.
-    pub access_key_id: Option<String>,
-    /// Secret access key, from the file or from `secret_access_key_file`.
-    pub secret_access_key: Option<Secret>,
-    /// Storage class, e.g. `STANDARD_IA`.
-    pub storage_class: Option<String>,
-    /// Server-side encryption.
-    pub encryption: Option<S3Encryption>,
-    /// Canned ACL, e.g. `bucket-owner-full-control`.
-    pub acl: Option<String>,
-    /// Object tags.
-    pub tags: BTreeMap<String, String>,
-}
-
-impl S3Settings {
-    /// How the store is reached.
-    pub fn access(&self) -> AwsAccess {
-        AwsAccess {
-            region: self.region.clone(),
-            endpoint: self.endpoint.clone(),
-            profile: self.profile.clone(),
-            access_key_id: self.access_key_id.clone(),
-            secret_access_key: self.secret_access_key.clone(),
-        }
+impl DestinationSettings {
+    /// The store of error objects.
+    pub fn error_store(&self) -> &StoreSettings {
+        self.errors.as_ref().unwrap_or(&self.store)
     }
-}
 
-/// Server-side encryption of S3 objects.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum S3Encryption {
-    /// SSE-S3 (`AES256`).
-    S3,
-    /// SSE-KMS with an optional key id.
-    Kms(Option<String>),
+    /// The store of backup objects.
+    pub fn backup_store(&self) -> &StoreSettings {
+        self.backup.as_ref().unwrap_or(&self.store)
+    }
+
+    /// Each store once, that of data first. No two have one name.
+    pub fn stores(&self) -> Vec<&StoreSettings> {
+        let mut stores = vec![&self.store];
+        for store in [self.error_store(), self.backup_store()] {
+            if stores.iter().all(|other| other.name() != store.name()) {
+                stores.push(store);
+            }
+        }
+        stores
+    }
 }
 
 /// A secret: never printed.

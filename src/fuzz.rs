@@ -16,6 +16,7 @@ use md5::{Digest as _, Md5};
 use serde::de::IgnoredAny;
 use wasmparser::{Validator, WasmFeatures};
 
+use crate::registry::registry;
 use crate::{checkpoint, config, coordination, format, http, journal, partition, transform};
 
 /// What a component begins with.
@@ -28,7 +29,7 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: [(&str, Target); 19] = [
     ("api_body", http::fuzz::api_body),
     ("columns", format::fuzz::columns),
-    ("config", config::fuzz::config),
+    ("config", |bytes| config::fuzz::config(bytes, &registry())),
     ("deflate", deflate),
     ("journal", journal::fuzz::journal),
     ("jq", partition::fuzz::jq),

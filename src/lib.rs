@@ -16,6 +16,7 @@ pub mod fuzz;
 pub mod http;
 pub mod pipeline;
 pub mod protocol;
+pub mod registry;
 
 // Stages: they never import each other.
 pub mod batch;

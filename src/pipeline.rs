@@ -33,20 +33,20 @@ mod shortage;
 mod source;
 mod status;
 mod stopping;
-mod store_name;
 mod table;
+mod waiting;
 mod workers;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use crate::budget::Share;
+use crate::checkpoint::Lane;
 use crate::clock::{Clock, Moment};
 use crate::config::StreamSettings;
 use crate::destination::{Conditional, Destination, PublishError};
@@ -73,13 +73,12 @@ pub use log::{
 use log::{CheckpointLog, Due, Names, Outcome, Recovered, Standing};
 pub use outputs::Outputs;
 pub use prefixes::{MadeUp, prefix_faults};
-use publish::Waiting;
 use route::Routed;
 pub use source::{Reader, Source};
 pub use status::{Landed, Observation, Status};
 use stopping::Stopping;
-pub use store_name::store_name;
 use table::{Table, Triggers};
+use waiting::Waiting;
 pub use workers::Workers;
 
 /// How often the loop looks at the time when nothing else happens.
@@ -119,8 +118,8 @@ pub struct Pipeline {
     source: Source,
     spool: Arc<Spool>,
     log: Box<dyn CheckpointLog>,
-    /// `None` until it is open and our epoch is claimed there.
-    destination: Option<Destination>,
+    /// The stores, by name, that are open and at which our epoch is claimed.
+    destinations: BTreeMap<String, Destination>,
     events: mpsc::UnboundedSender<Event>,
     inbox: mpsc::UnboundedReceiver<Event>,
 
@@ -182,9 +181,7 @@ async fn run_with(
     };
     let claiming = claim.map(|claim| {
         let named = home.sealed.iter().map(|object| object.id).collect();
-        let at_once = Arc::clone(&stopping.at_once);
-        let claiming = home::claim(Arc::clone(&settings), claim, named, events.clone(), at_once);
-        AbortOnDropHandle::new(tokio::spawn(claiming))
+        home::claim_all(&settings, &claim, &named, &events, &stopping.at_once)
     });
     let routed = router::start(home.reader, Arc::clone(&home.outputs), &around);
     let buffering = settings.buffering;
@@ -196,23 +193,25 @@ async fn run_with(
         data: buffering,
         backup,
     });
-    let mut waiting = Waiting::default();
+    let mut waiting = Waiting::for_stores(home.outputs.stores().each());
     for sealed in &home.sealed {
         let since = around.clock.moment_of(sealed.arrival_ms);
-        waiting.add(sealed, since, home.outputs.store());
+        waiting.add(sealed, since);
     }
     let mut protocol = Protocol::recovered(home.shards, &home.open, home.sealed);
     table.reload(home.open, &around.clock);
-    let destination = held.map(|(destination, listed)| {
-        protocol.claimed();
+    let mut destinations = BTreeMap::new();
+    if let Some((destination, listed)) = held {
+        let store = home.outputs.store(Lane::Data);
+        protocol.claimed(store);
         for listed in listed {
             let since = around.clock.moment_of(listed.object.arrival_ms);
             waiting.add_listed(&listed, since);
             protocol.list_prepared(listed.object);
         }
+        destinations.insert(store.to_owned(), destination);
         around.status.set_state(State::Running);
-        destination
-    });
+    }
     let journal = home.source.journal();
     let unread = home.unread;
     let unread = unread.map(|of| (of.next, around.clock.moment_of(of.oldest_ms)));
@@ -224,7 +223,7 @@ async fn run_with(
         source: home.source,
         spool: home.spool,
         log,
-        destination,
+        destinations,
         events,
         inbox,
         protocol,
@@ -317,7 +316,8 @@ impl Pipeline {
                 Some(Event::Checkpointed(_)) => self.writing_since = None,
                 Some(Event::Encoded(_)) => self.encoding -= 1,
                 Some(Event::Filled(..)) => self.filling -= 1,
-                Some(Event::Sent { .. } | Event::Mended(..)) => self.waiting.landed(),
+                Some(Event::Sent { store, .. }) => self.waiting.sent(&store),
+                Some(Event::Mended(..)) => self.waiting.landed(),
                 Some(_) => {}
                 None => return,
             }
@@ -399,12 +399,17 @@ impl Pipeline {
                 self.apply_written(committed)?;
             }
             Event::Claimed {
+                store,
                 destination,
                 conditional,
-            } => self.claimed(destination, conditional),
-            Event::ClaimStalled(trouble) => self.not_claimed(trouble),
-            Event::Sent { begun, published } => {
-                self.waiting.landed();
+            } => self.claimed(store, destination, conditional),
+            Event::ClaimStalled(store, trouble) => self.not_claimed(&store, trouble),
+            Event::Sent {
+                store,
+                begun,
+                published,
+            } => {
+                self.waiting.sent(&store);
                 for (id, begun) in begun {
                     self.apply_begun(id, begun)?;
                 }
@@ -416,7 +421,7 @@ impl Pipeline {
             Event::Filled(id, result) => self.apply_filled(id, result)?,
             Event::Made(made) => {
                 if made.is_ok() {
-                    self.stopping.went_well();
+                    self.stopping.went_well(self.outputs.store(Lane::Data));
                 }
                 self.settle(Outcome::Made(*made))?;
             }
@@ -427,7 +432,7 @@ impl Pipeline {
         Ok(())
     }
 
-    fn not_claimed(&mut self, trouble: PublishError) {
+    fn not_claimed(&mut self, store: &str, trouble: PublishError) {
         let (stream, cause) = (&self.settings.name, trouble.to_string());
         if let Some(unsaid) = self
             .around
@@ -438,17 +443,20 @@ impl Pipeline {
             tracing::warn!(stream, cause, unsaid, "destination not ready");
         }
         self.around.status.set_state(State::Stalled { cause });
-        self.stopping.failed(trouble);
+        self.stopping.failed(store, trouble);
     }
 
-    fn claimed(&mut self, destination: Destination, conditional: Conditional) {
+    fn claimed(&mut self, store: String, destination: Destination, conditional: Conditional) {
         home::tell_of_overwriting(&self.settings.name, &destination, conditional);
         failpoint::hit("recovery-claimed");
-        self.around.status.repeats().over("destination");
-        self.stopping.went_well();
-        self.around.status.set_state(State::Running);
-        self.protocol.claimed();
-        self.destination = Some(destination);
+        self.stopping.went_well(&store);
+        self.protocol.claimed(&store);
+        self.destinations.insert(store, destination);
+        // One that is not claimed yet keeps the stream from being ready, and the others from nothing.
+        if self.destinations.len() == self.outputs.stores().each().len() {
+            self.around.status.repeats().over("destination");
+            self.around.status.set_state(State::Running);
+        }
         self.give_up_uploads();
         self.tell_of_stranded();
     }

@@ -26,7 +26,7 @@
 //! | it is mended | [`mended`](Protocol::mended) | nothing; sent when a checkpoint names it so |
 //!
 //! **When may an object be sent?** When a durable checkpoint lists it just as it is, with the upload by which it
-//! goes, and the epoch is claimed (C1, C6): [`next`](Protocol::next).
+//! goes, and the epoch is claimed where it goes (C1, C6): [`next`](Protocol::next).
 //!
 //! **When are bytes freed?** When a checkpoint is durable that was drafted after they were let go (C3).
 //!
@@ -89,8 +89,8 @@ const GONE_MAX: u32 = 6;
 /// Where one stream stands in the protocol.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Protocol {
-    /// This epoch, or the shard's lease, is ours: only then something is sent.
-    claimed: bool,
+    /// Stores where this epoch, or the shard's lease, is ours: only there something is sent.
+    claimed: BTreeSet<String>,
     frontiers: Frontiers,
     /// Of open batches that have begun one, or are about to.
     uploads: BTreeMap<Uuid, Upload>,
@@ -172,9 +172,9 @@ impl Protocol {
         }
     }
 
-    /// This epoch is claimed at the destination, or a lease stands for it (C6).
-    pub const fn claimed(&mut self) {
-        self.claimed = true;
+    /// This epoch is claimed at a store, or a lease stands for it (C6). Nothing is sent to another one.
+    pub fn claimed(&mut self, store: &str) {
+        self.claimed.insert(store.to_owned());
     }
 
     /// How far the source is applied.
@@ -235,7 +235,7 @@ impl Protocol {
     /// What is to be done for an object, if anything may. A large one without an upload gets one first.
     pub fn next(&mut self, id: Uuid, needs_upload: impl FnOnce(u64) -> bool) -> Option<Step<'_>> {
         let object = self.objects.get_mut(&id)?;
-        if !self.claimed || object.stands != Stands::Listed {
+        if !self.claimed.contains(&object.row.target.store) || object.stands != Stands::Listed {
             return None;
         }
         object.stands = Stands::Busy;

@@ -125,9 +125,12 @@ pub struct Target {
 }
 
 impl Target {
-    /// Where a person finds the object: a path, or an `s3://` URL.
+    /// Where a person finds the object: a path, or a URL. A store that is named by no URL is named by a word, a colon, and
+    /// where it is on this machine.
     pub fn location(&self) -> String {
-        let store = self.store.strip_prefix("folder:").unwrap_or(&self.store);
+        let local = self.store.split_once(':').map(|(_, path)| path);
+        let local = local.filter(|path| !path.starts_with("//"));
+        let store = local.unwrap_or(&self.store);
         format!("{}/{}", store.trim_end_matches('/'), self.key)
     }
 }

@@ -19,7 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::{FormatRow, NamedUpload, OpenBatch, SealedObject};
+use super::{FormatRow, LaneStores, NamedUpload, OpenBatch, SealedObject};
 use crate::config::FormatSettings;
 use crate::disk::{self, Disk};
 use crate::extent::Extent;
@@ -325,29 +325,29 @@ impl Store {
         })
     }
 
-    /// The uploads that were begun in other stores than `store`, and that [`Store::retarget`] will
+    /// The uploads that were begun in other stores than these, and that [`Store::retarget`] will
     /// forget.
-    pub fn uploads_elsewhere(&self, store: &str) -> Result<Vec<NamedUpload>, StoreError> {
+    pub fn uploads_elsewhere(&self, stores: &LaneStores) -> Result<Vec<NamedUpload>, StoreError> {
         let mut uploads = self.read()?.uploads();
-        uploads.retain(|upload| upload.store != store);
+        uploads.retain(|upload| !stores.names(&upload.store));
         Ok(uploads)
     }
 
-    /// Sends everything that waits for another store to `store` instead (C7). Returns the number of
+    /// Sends everything that waits for another store to that of its lane instead (C7). Returns the number of
     /// open batches and sealed objects moved.
-    pub fn retarget(&self, store: &str) -> Result<(usize, usize), StoreError> {
+    pub fn retarget(&self, stores: &LaneStores) -> Result<(usize, usize), StoreError> {
         let recovered = self.read()?;
         let mut open = recovered.open;
-        open.retain(|batch| batch.target.store != store);
+        open.retain(|batch| !stores.names(&batch.target.store));
         let mut sealed = recovered.sealed;
-        sealed.retain(|object| object.target.store != store);
+        sealed.retain(|object| !stores.names(&object.target.store));
         for batch in &mut open {
-            store.clone_into(&mut batch.target.store);
+            (stores.lane(batch.lane)).clone_into(&mut batch.target.store);
             // An upload belongs to the bucket that it was begun in.
             batch.upload_id = None;
         }
         for object in &mut sealed {
-            store.clone_into(&mut object.target.store);
+            (stores.lane(object.lane)).clone_into(&mut object.target.store);
             object.upload_id = None;
         }
         let moved = (open.len(), sealed.len());

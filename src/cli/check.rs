@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{CommandError, places, settings};
 use crate::config::{
-    Compression, FormatSettings, ParquetCompression, SourceSettings, StoreSettings, StreamSettings,
+    Compression, FormatSettings, ParquetCompression, SourceSettings, StreamSettings,
     TransformSettings, display_duration, display_size,
 };
 
@@ -59,7 +59,19 @@ pub(super) fn summary(stream: &StreamSettings, out: &mut dyn Write) -> io::Resul
     )?;
     if let Some(backup) = &stream.backup {
         let prefix = head(backup.prefix.as_deref().unwrap_or_default());
-        writeln!(out, "  backup: {} under {prefix}", format(&backup.format))?;
+        let own = stream.destination.backup.as_ref();
+        let place = own.map_or_else(|| prefix.clone(), |store| store.location(&prefix));
+        writeln!(out, "  backup: {} under {place}", format(&backup.format))?;
+    }
+    if let Some(store) = &stream.destination.errors {
+        let destination = &stream.destination;
+        let prefix = destination.error_prefix.as_ref();
+        let prefix = head(
+            prefix
+                .or(destination.prefix.as_ref())
+                .map_or("", |prefix| prefix),
+        );
+        writeln!(out, "  errors: under {}", store.location(&prefix))?;
     }
     Ok(())
 }
@@ -130,10 +142,7 @@ const fn parquet_word(compression: ParquetCompression) -> &'static str {
 fn store(stream: &StreamSettings) -> String {
     let destination = &stream.destination;
     let prefix = head(destination.prefix.as_deref().unwrap_or_default());
-    match &destination.store {
-        StoreSettings::Folder { path } => path.join(prefix).display().to_string(),
-        StoreSettings::S3(s3) => format!("s3://{}/{prefix}", s3.bucket),
-    }
+    destination.store.location(&prefix)
 }
 
 /// A prefix up to its first expression.

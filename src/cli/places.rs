@@ -6,9 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
-use crate::config::{
-    Config, Diagnostic, Diagnostics, Severity, SpanMap, StageField, StoreSettings,
-};
+use crate::config::{Config, Diagnostic, Diagnostics, Severity, SpanMap, StageField};
 use crate::daemon::holdings::{self, Holdings};
 
 /// What a folder destination always has, once it has been written to.
@@ -31,15 +29,20 @@ fn named<'c>(config: &'c Config, spans: &SpanMap) -> Vec<Named<'c>> {
         key: "state_dir",
         path: &config.state_dir,
     };
-    let folders = config.streams.values().filter_map(|stream| {
-        let StoreSettings::Folder { path } = &stream.destination.store else {
-            return None;
-        };
-        Some(Named {
-            stream: &stream.name,
-            field: StageField::Store,
-            key: "path",
-            path,
+    let folders = config.streams.values().flat_map(|stream| {
+        let destination = &stream.destination;
+        let stores = [
+            (StageField::Store, Some(&destination.store)),
+            (StageField::ErrorStore, destination.errors.as_ref()),
+            (StageField::BackupStore, destination.backup.as_ref()),
+        ];
+        stores.into_iter().filter_map(|(field, store)| {
+            Some(Named {
+                stream: &stream.name,
+                field,
+                key: "path",
+                path: store?.folder()?,
+            })
         })
     });
     let is_read = |named: &Named<'_>| !spans.is_unread(named.stream, named.field);

@@ -15,6 +15,7 @@ use crate::config::{
 use crate::format::{Format, FormatFault};
 use crate::partition::{Field, PartitionFault, Unread};
 use crate::pipeline::{self, MadeUp};
+use crate::registry::registry;
 use crate::transform::{Chain, Observer};
 
 /// Loads the file and compiles its expressions; the environment is the process's own.
@@ -24,7 +25,7 @@ pub(super) fn load(path: &Path) -> Result<Loaded, Diagnostics> {
 
 /// The same, with all that was found, though some of it be faults.
 pub(super) fn draft(path: &Path) -> Result<Draft, Diagnostics> {
-    let mut draft = config::draft(path, &|name| std::env::var(name).ok())?;
+    let mut draft = config::draft(path, &|name| std::env::var(name).ok(), &registry())?;
     draft
         .found
         .extend(check_stages(&draft.config, &draft.spans));
@@ -121,7 +122,13 @@ fn made_up(stream: &StreamSettings, spans: &SpanMap) -> MadeUp {
             prefix: is_unread(StageField::Prefix),
         },
         error_prefix: is_unread(StageField::ErrorPrefix),
-        store: is_unread(StageField::Store),
+        store: [
+            StageField::Store,
+            StageField::ErrorStore,
+            StageField::BackupStore,
+        ]
+        .into_iter()
+        .any(is_unread),
         transforms: (0..TRANSFORMS_MAX).any(|index| is_unread(StageField::Module(index))),
     }
 }

@@ -2,17 +2,17 @@
 
 use std::path::Path;
 
-use super::{Diagnostics, parse, parse_object};
+use super::{Diagnostics, Registry, parse, parse_object};
 use crate::printable::steers;
 
 /// A config file, and one of a module's own values: each is read, or every fault has a place in it.
-pub fn config(bytes: &[u8]) {
+pub fn config(bytes: &[u8], registry: &Registry) {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return;
     };
     let env = |name: &str| (name == "HOME").then(|| "/home/somebody".to_owned());
     let path = Path::new("firehose.toml");
-    match parse(text, path, &env) {
+    match parse(text, path, &env, registry) {
         Ok(loaded) => are_shown(&loaded.warnings, text),
         Err(faults) => are_shown(&faults, text),
     }

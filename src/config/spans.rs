@@ -32,6 +32,10 @@ pub enum StageField {
     StateDir,
     /// The store of `[stream.X.destination]`: `path` or `bucket`.
     Store,
+    /// The store of `[stream.X.errors.destination]`.
+    ErrorStore,
+    /// The store of `[stream.X.backup.destination]`.
+    BackupStore,
 }
 
 /// The places of all such values, and which of them could not be read.

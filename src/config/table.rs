@@ -12,6 +12,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::{Diagnostic, Place, Source};
 use super::quantity::{self, QuantityFault, display_duration, display_size};
+use super::store::Registry;
 use super::text::{self, Text};
 use super::words;
 
@@ -21,6 +22,7 @@ mod list;
 pub(super) struct File<'f> {
     pub(super) source: Arc<Source>,
     pub(super) env: &'f dyn Fn(&str) -> Option<String>,
+    pub(super) registry: &'f Registry,
     pub(super) found: RefCell<Vec<Diagnostic>>,
 }
 
@@ -73,7 +75,7 @@ pub(super) struct Table<'f> {
     asked: Vec<&'static str>,
     /// Keys that are not reported again, nor listed as allowed.
     silent: Vec<&'static str>,
-    elsewhere: Vec<(&'static [&'static str], &'static str)>,
+    elsewhere: Vec<(&'static [&'static str], String)>,
 }
 
 type Entry<'f> = (Range<usize>, &'f Spanned<DeValue<'f>>);
@@ -436,10 +438,9 @@ impl<'f> Table<'f> {
         self.entries.iter().filter_map(read).collect()
     }
 
-    /// Marks keys that are right only with another choice, such as `bucket` without
-    /// `type = "s3"`.
-    pub(super) fn only_with(&mut self, keys: &'static [&'static str], choice: &'static str) {
-        self.elsewhere.push((keys, choice));
+    /// Marks keys that are right only with another choice.
+    pub(super) fn only_with(&mut self, keys: &'static [&'static str], choice: impl Into<String>) {
+        self.elsewhere.push((keys, choice.into()));
     }
 
     /// Accepts keys that cannot be judged because the choice they depend on is wrong.

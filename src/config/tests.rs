@@ -8,9 +8,10 @@ use proptest::prelude::*;
 use super::{
     AwsAccess, BackupSettings, BufferingSettings, Compression, Config, ConsumerSettings, Delimiter,
     Diagnostics, FormatSettings, KeyValues, Loaded, ParquetCompression, PartitioningSettings,
-    S3Encryption, S3Settings, Secret, SourceSettings, StageField, StartSettings, StoreSettings,
-    parse,
+    Secret, SourceSettings, StageField, StartSettings,
 };
+use crate::destination::{FolderSettings, S3Encryption, S3Settings};
+use crate::registry::registry;
 
 const SHIPPED: &str = include_str!("../../firehose.toml");
 /// Every key there is.
@@ -24,6 +25,15 @@ mod variables;
 
 fn env(name: &str) -> Option<String> {
     (name == "SECRET").then(|| "s3cr3t".to_owned())
+}
+
+/// Reads a text with all that is registered.
+fn parse(
+    text: impl Into<String>,
+    path: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Loaded, Diagnostics> {
+    super::parse(text, path, env, &registry())
 }
 
 fn load(text: &str) -> Loaded {
@@ -100,7 +110,7 @@ fn what_is_not_written_has_its_default() {
     assert_eq!((stream.deaggregate, stream.only_json), (true, false));
     assert_eq!(
         stream.destination.store,
-        StoreSettings::Folder { path: "out".into() }
+        FolderSettings { path: "out".into() }.into()
     );
     assert_eq!(
         (stream.destination.prefix, stream.destination.error_prefix),
@@ -150,7 +160,7 @@ fn every_key_of_the_full_sample_is_accepted_and_means_what_it_says() {
         schema: schema.to_owned(),
     };
     assert_eq!(stream.format, parquet);
-    let StoreSettings::S3(s3) = &stream.destination.store else {
+    let Some(s3) = stream.destination.store.get::<S3Settings>() else {
         panic!("not s3")
     };
     let tags = [("team".to_owned(), "web".to_owned())];
@@ -167,7 +177,7 @@ fn every_key_of_the_full_sample_is_accepted_and_means_what_it_says() {
         acl: Some("bucket-owner-full-control".into()),
         tags: tags.into(),
     };
-    assert_eq!(**s3, expected);
+    assert_eq!(*s3, expected);
     let backup = BackupSettings {
         prefix: Some("raw/year=!{timestamp:yyyy}/".into()),
         format: FormatSettings::Raw {
@@ -262,7 +272,8 @@ fn an_endpoint_means_path_style_unless_the_file_says_otherwise() {
         let text = format!(
             "{MINIMAL}[stream.d]\nsource.type = \"direct-put\"\n[stream.d.destination]\ntype = \"s3\"\nbucket = \"b\"\n{lines}"
         );
-        let StoreSettings::S3(s3) = &load(&text).config.streams["d"].destination.store else {
+        let store = load(&text).config.streams["d"].destination.store.clone();
+        let Some(s3) = store.get::<S3Settings>() else {
             panic!("not s3")
         };
         s3.path_style
@@ -290,7 +301,7 @@ fn schema_and_secret_files_start_at_the_folder_of_the_config() {
         panic!("not parquet")
     };
     assert_eq!(schema, "a string");
-    let StoreSettings::S3(s3) = &stream.destination.store else {
+    let Some(s3) = stream.destination.store.get::<S3Settings>() else {
         panic!("not s3")
     };
     assert_eq!(s3.secret_access_key, Some(Secret("hunter2".into())));
@@ -323,7 +334,7 @@ fn state_and_objects_start_at_the_folder_of_the_config_too_however_it_is_named()
         );
         let store = &loaded.config.streams["c"].destination.store;
         let path = folder.join("out");
-        assert_eq!(*store, StoreSettings::Folder { path }, "{named}");
+        assert_eq!(*store, FolderSettings { path }.into(), "{named}");
         assert_eq!(
             loaded.spans.relative("", StageField::StateDir),
             Some(Path::new("data/state"))

@@ -153,9 +153,10 @@ const HOMES: &[(&str, &str)] = &[
 ];
 
 /// Help for keys and tables by which errors or backup would have a destination of their own.
-const ONE_DESTINATION: &str = "data, errors and backup of a stream go to one destination for now: \
-                               `error_prefix` in [stream.NAME.destination] and `prefix` in \
-                               [stream.NAME.backup] keep them apart there";
+const OWN_DESTINATION: &str = "errors and backup can have a destination of their own, in \
+                               [stream.NAME.errors.destination] and [stream.NAME.backup.destination]; where \
+                               they have none, `error_prefix` in [stream.NAME.destination] and `prefix` in \
+                               [stream.NAME.backup] keep them apart from data";
 
 /// What a destination has, folded: in a backup it would be one of its own.
 const DESTINATION_KEYS: &[&str] = &[
@@ -186,8 +187,12 @@ const OTHER_LANES: &[&str] = &["error", "backup", "failed", "failure", "deadlett
 /// Help for a key that is right in a table like this one: the table's path is as in its header.
 fn lane_help(table: &str, word: &str) -> Option<&'static str> {
     let is_backup = table.ends_with(".backup");
-    if is_backup && DESTINATION_KEYS.contains(&word) {
-        return Some(ONE_DESTINATION);
+    let is_errors = table.ends_with(".errors");
+    if (is_backup || is_errors) && DESTINATION_KEYS.contains(&word) {
+        return Some(OWN_DESTINATION);
+    }
+    if is_errors && matches!(word, "prefix" | "errorprefix") {
+        return Some("the prefix of errors is `error_prefix` in [stream.NAME.destination]");
     }
     if is_backup {
         return match word {
@@ -207,7 +212,7 @@ fn lane_help(table: &str, word: &str) -> Option<&'static str> {
     let is_destination =
         |of: &str| of.is_empty() || DESTINATION_KEYS.contains(&of) || of == "output";
     let is_other = is_stream && of_lane.is_some_and(is_destination);
-    is_other.then_some(ONE_DESTINATION)
+    is_other.then_some(OWN_DESTINATION)
 }
 
 /// Allowed words that are listed in full.
@@ -279,13 +284,12 @@ mod tests {
     }
 
     #[test]
-    fn errors_and_backup_have_no_destination_of_their_own_and_that_is_said() {
+    fn where_errors_and_backup_have_their_own_destination_is_said() {
         for (table, word) in [
             ("stream.c.backup", "bucket"),
             ("stream.c.backup", "region"),
             ("stream.c.backup", "path"),
-            ("stream.c.backup", "destination"),
-            ("stream.c", "errors"),
+            ("stream.c.errors", "bucket"),
             ("stream.c", "error"),
             ("stream.c", "error_destination"),
             ("stream.c", "backup_bucket"),
@@ -298,7 +302,7 @@ mod tests {
         ] {
             let help = key_help(table, word, &["prefix", "error_prefix", "backup", "type"]);
             assert!(
-                help.contains("one destination for now"),
+                help.contains("can have a destination of their own"),
                 "{table} {word}: {help}"
             );
         }

@@ -1,7 +1,7 @@
 //! The file as typed, table by table, into settings. Every read that fails is reported where it
 //! stands and reading goes on, so that all faults are seen at once.
 
-mod access;
+pub(super) mod access;
 mod coordination;
 mod destination;
 mod format;
@@ -200,7 +200,7 @@ fn is_stream_name(name: &str) -> bool {
 }
 
 /// A path on this machine, from the folder of the config file on. Remembers how it is written.
-fn located(
+pub(super) fn located(
     table: &mut Table<'_>,
     key: &'static str,
     base: &Path,

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::holdings::{self, Holdings};
+use crate::checkpoint::LaneStores;
 use crate::clock::Clock;
 use crate::config::{Config, StreamSettings};
 use crate::error::StreamError;
 use crate::http::Orphan;
-use crate::pipeline::{Status, store_name};
+use crate::pipeline::Status;
 use crate::printable::shell_word;
 use crate::telemetry::{Metrics, State, StreamMetrics};
 
@@ -167,8 +168,8 @@ fn advice(config: &Config, name: &str, held: Option<&Holdings>) -> String {
 /// The streams whose settings lead to where the state's objects wait to go; all, where none do.
 fn drainers<'c>(config: &'c Config, held: Option<&Holdings>) -> Vec<&'c str> {
     let leads_there = |stream: &&StreamSettings| {
-        let store = store_name(&stream.destination.store);
-        held.is_some_and(|held| held.stores.iter().all(|waiting| *waiting == store))
+        let stores = LaneStores::of(&stream.destination);
+        held.is_some_and(|held| held.stores.iter().all(|waiting| stores.names(waiting)))
     };
     let found: Vec<_> = config.streams.values().filter(leads_there).collect();
     let found = if found.is_empty() {

@@ -12,6 +12,7 @@ mod beneath;
 mod durable;
 mod key;
 mod list;
+mod settings;
 mod staging;
 
 use std::collections::HashSet;
@@ -23,24 +24,30 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use self::durable::Durability;
+use self::key::PathKeys;
 use self::staging::Temporary;
-use super::keys::STAGING_DIR;
-use super::{Keys, Publication, PublishError, Whose};
+use super::{Conditional, Keeper, Publication, PublishError, Publisher, Whose};
 use crate::failpoint;
+use crate::shard::Pending;
 
+pub use self::settings::FolderSettings;
+pub(super) use self::settings::Kind;
+
+/// Where objects are kept that are being written.
+const STAGING_DIR: &str = ".firehose-tmp";
 /// Objects in one call of [`Folder::publish`].
-pub(super) const GROUP_MAX: usize = 1024;
+const GROUP_MAX: usize = 1024;
 /// Calls at the same time: one writes while another waits for the disk.
-pub(super) const IN_FLIGHT_MAX: usize = 2;
+const IN_FLIGHT_MAX: usize = 2;
 
 /// A directory of the local file system. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Folder(Arc<Inner>);
+pub(super) struct Folder(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     root: PathBuf,
-    keys: Keys,
+    keys: PathKeys,
     temporaries: PathBuf,
     durability: Durability,
 }
@@ -67,7 +74,7 @@ impl Folder {
             let durability = Durability::open(&root).map_err(named)?;
             Ok(Self(Arc::new(Inner {
                 temporaries: root.join(STAGING_DIR),
-                keys: Keys::below(&root),
+                keys: PathKeys::below(&root),
                 root,
                 durability,
             })))
@@ -86,11 +93,11 @@ impl Folder {
         })
     }
 
-    /// See [`super::Destination::holds`].
+    /// See [`Publisher::holds`].
     pub(super) async fn holds(&self, object: &Publication) -> Result<bool, PublishError> {
         let (inner, object) = (Arc::clone(&self.0), object.clone());
         blocking(move || {
-            let key = key::check(inner.keys, &object.key)?;
+            let key = inner.keys.check(&object.key)?;
             let target = inner.root.join(key);
             match std::fs::symlink_metadata(&target) {
                 // Below a file there is nothing.
@@ -102,17 +109,13 @@ impl Folder {
         .await
     }
 
-    /// The folder in a few words.
-    pub(super) fn describe(&self) -> String {
-        format!("folder {}", self.0.root.display())
-    }
-
     /// Calls of fsync and syncfs so far.
+    #[cfg(test)]
     pub(super) fn syncs(&self) -> u64 {
         self.0.durability.syncs()
     }
 
-    /// See [`super::Destination::publish`].
+    /// See [`Publisher::publish`].
     pub(super) async fn publish(&self, group: &[Publication]) -> Vec<Result<(), PublishError>> {
         let (inner, owned) = (Arc::clone(&self.0), group.to_vec());
         match blocking(move || Ok(inner.publish(&owned))).await {
@@ -121,13 +124,13 @@ impl Folder {
         }
     }
 
-    /// See [`super::Destination::claim`].
+    /// See [`Keeper::claim`].
     pub(super) async fn claim(&self, key: &str, body: &[u8]) -> Result<bool, PublishError> {
         let (inner, key, body) = (Arc::clone(&self.0), key.to_owned(), body.to_vec());
         blocking(move || inner.claim(&key, &body)).await
     }
 
-    /// See [`super::Destination::recover`].
+    /// See [`Publisher::recover`].
     pub(super) async fn recover(&self, named: &HashSet<Uuid>) -> Result<(), PublishError> {
         let (inner, named) = (Arc::clone(&self.0), named.clone());
         blocking(move || {
@@ -136,6 +139,50 @@ impl Folder {
                 .map_err(|error| refused("clearing temporary files", &error))
         })
         .await
+    }
+}
+
+impl Publisher for Folder {
+    fn describe(&self) -> String {
+        format!("folder {}", self.0.root.display())
+    }
+
+    fn group_max(&self) -> usize {
+        GROUP_MAX
+    }
+
+    fn in_flight_max(&self) -> usize {
+        IN_FLIGHT_MAX
+    }
+
+    fn publish<'a>(
+        &'a self,
+        group: &'a [Publication],
+    ) -> Pending<'a, Vec<Result<(), PublishError>>> {
+        Box::pin(self.publish(group))
+    }
+
+    fn holds<'a>(&'a self, object: &'a Publication) -> Pending<'a, Result<bool, PublishError>> {
+        Box::pin(self.holds(object))
+    }
+
+    fn recover<'a>(&'a self, named: &'a HashSet<Uuid>) -> Pending<'a, Result<(), PublishError>> {
+        Box::pin(self.recover(named))
+    }
+}
+
+impl Keeper for Folder {
+    fn claim<'a>(
+        &'a self,
+        key: &'a str,
+        body: &'a [u8],
+    ) -> Pending<'a, Result<bool, PublishError>> {
+        Box::pin(self.claim(key, body))
+    }
+
+    /// A link replaces nothing.
+    fn probe<'a>(&'a self, _key: &'a str) -> Pending<'a, Result<Conditional, PublishError>> {
+        Box::pin(std::future::ready(Ok(Conditional::Yes)))
     }
 }
 
@@ -172,7 +219,7 @@ impl Inner {
     /// Writes an object aside, unless the key holds it already; durably, unless a sync of the
     /// whole group follows.
     fn stage(&self, publication: &Publication, group_sync: bool) -> Result<Staged, PublishError> {
-        let key = key::check(self.keys, &publication.key)?;
+        let key = self.keys.check(&publication.key)?;
         let target = self.root.join(key);
         beneath::is_without_links(&self.root, key)?;
         let temporary = self.temporary(publication.object_id)?;
@@ -227,7 +274,7 @@ impl Inner {
     /// Creates a marker durably if its name is free.
     fn claim(&self, key: &str, body: &[u8]) -> Result<bool, PublishError> {
         beneath::is_without_links(&self.root, Path::new(key))?;
-        let target = self.root.join(key::check(self.keys, key)?);
+        let target = self.root.join(self.keys.check(key)?);
         let failed = |error: io::Error| at(&target, &error);
         let pass = self.durability.begin().map_err(failed)?;
         let temporary = self.temporary(Uuid::new_v4())?;

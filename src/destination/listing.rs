@@ -1,9 +1,8 @@
-//! What a destination holds, told object by object; nothing there is changed.
+//! What a destination holds, told object by object.
 
 use std::io;
 
-use super::{Folder, PublishError, S3};
-use crate::config::StoreSettings;
+use super::PublishError;
 
 /// An object as its destination lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +16,7 @@ pub struct Found {
 }
 
 /// Takes what is found, one after the other.
-pub(super) type Take<'a> = dyn FnMut(Found) -> io::Result<()> + 'a;
+pub type Take<'a> = dyn FnMut(Found) -> io::Result<()> + Send + 'a;
 
 /// Why a list is not whole.
 #[derive(Debug, thiserror::Error)]
@@ -28,13 +27,4 @@ pub enum ListError {
     /// What was found could not be taken.
     #[error(transparent)]
     Taken(#[from] io::Error),
-}
-
-/// Gives `take` each object whose key begins with `head`, in no order. For commands: it blocks on a folder. A
-/// folder that is not there is an error, and is not made; links below it are not followed.
-pub async fn list(store: &StoreSettings, head: &str, take: &mut Take<'_>) -> Result<(), ListError> {
-    match store {
-        StoreSettings::Folder { path } => Folder::list(path, head, take),
-        StoreSettings::S3(settings) => S3::connect(settings).await?.list(head, take).await,
-    }
 }

@@ -7,10 +7,13 @@
 mod answer;
 mod bodies;
 mod connect;
+mod key;
 mod lifecycle;
 mod list;
 mod parts;
+mod port;
 mod prepared;
+mod settings;
 mod upload;
 
 use std::fmt::Write as _;
@@ -29,15 +32,18 @@ use crc_fast::{CrcAlgorithm, checksum};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use self::answer::Answer;
-use super::{Conditional, Keys, Publication, PublishError, SentPart, Whose};
+use self::key::check as check_key;
+use super::{Publication, PublishError, Whose};
 use crate::aws::{self, Place};
-use crate::config::S3Settings;
 use crate::failpoint;
 
-/// Calls of [`S3::publish`] at the same time.
-pub(super) const IN_FLIGHT_MAX: usize = 32;
+pub(super) use self::settings::Kind;
+pub use self::settings::{S3Encryption, S3Settings};
+
+/// Calls of [`super::Publisher::publish`] at the same time.
+const IN_FLIGHT_MAX: usize = 32;
 /// Bytes of bodies in memory at the same time, over all calls (a single larger part goes alone).
-pub(super) const IN_FLIGHT_BYTES: usize = 32 << 20;
+const IN_FLIGHT_BYTES: usize = 32 << 20;
 /// From this size on, an object goes as a multipart upload.
 const UPLOAD_FROM: u64 = 16 << 20;
 /// The metadata that tells our objects apart (`x-amz-meta-firehose-object-id`).
@@ -51,7 +57,7 @@ const SLOWEST_RATE: u64 = 256 << 10;
 
 /// An S3-compatible bucket. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct S3(Arc<Inner>);
+pub(super) struct S3(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -80,8 +86,8 @@ macro_rules! with_settings {
         let settings = &$inner.settings;
         let (encryption, key) = match &settings.encryption {
             None => (None, None),
-            Some(crate::config::S3Encryption::S3) => (Some("AES256"), None),
-            Some(crate::config::S3Encryption::Kms(key)) => (Some("aws:kms"), key.clone()),
+            Some(crate::destination::S3Encryption::S3) => (Some("AES256"), None),
+            Some(crate::destination::S3Encryption::Kms(key)) => (Some("aws:kms"), key.clone()),
         };
         $request
             .bucket(&settings.bucket)
@@ -110,120 +116,6 @@ impl S3 {
             conditional: AtomicBool::new(true),
         })))
     }
-
-    /// The bucket in a few words.
-    pub(super) fn describe(&self) -> String {
-        let S3Settings {
-            bucket, endpoint, ..
-        } = &self.0.settings;
-        match endpoint {
-            Some(endpoint) => format!("s3://{bucket} at {endpoint}"),
-            None => format!("s3://{bucket}"),
-        }
-    }
-
-    /// See [`super::Destination::needs_upload`].
-    pub(super) const fn needs_upload(size: u64) -> bool {
-        size >= UPLOAD_FROM
-    }
-
-    /// Publishes one object after the other; for many at a time, call it from many tasks.
-    pub(super) async fn publish(&self, group: &[Publication]) -> Vec<Result<(), PublishError>> {
-        let mut results = Vec::with_capacity(group.len());
-        for publication in group {
-            results.push(self.0.publish(publication).await);
-        }
-        results
-    }
-
-    /// See [`super::Destination::holds`].
-    pub(super) async fn holds(&self, object: &Publication) -> Result<bool, PublishError> {
-        if self.0.ask(object).await? == Held::Ours {
-            return Ok(true);
-        }
-        // A HEAD does not tell a bucket that is missing from an object that is.
-        match self.0.read_marker(&object.key).await? {
-            Some(_) => Ok(self.0.ask(object).await? == Held::Ours),
-            None => Ok(false),
-        }
-    }
-
-    /// See [`super::Destination::begin_upload`].
-    pub(super) async fn begin_upload(&self, object: &Publication) -> Result<String, PublishError> {
-        check_key(&object.key)?;
-        self.0.begin_upload(object).await
-    }
-
-    /// See [`super::Destination::full_parts`].
-    pub(super) fn full_parts(size: u64) -> u32 {
-        u32::try_from(parts::full(size).count()).unwrap_or(u32::MAX)
-    }
-
-    /// See [`super::Destination::send_full_parts`].
-    pub(super) async fn send_full_parts(
-        &self,
-        head: &Publication,
-        after: u32,
-    ) -> Result<(), PublishError> {
-        match &head.upload_id {
-            Some(upload_id) => self.0.send_full_parts(head, upload_id, after).await,
-            None => Err(PublishError::UploadGone),
-        }
-    }
-
-    /// See [`super::Destination::prepare`].
-    pub(super) async fn prepare(
-        &self,
-        object: &mut Publication,
-    ) -> Result<Vec<SentPart>, PublishError> {
-        check_key(&object.key)?;
-        self.0.prepare(object).await
-    }
-
-    /// See [`super::Destination::abort_upload`].
-    pub(super) async fn abort_upload(&self, key: &str, id: &str) -> Result<(), PublishError> {
-        self.0.abort_upload(key, id).await
-    }
-
-    /// See [`super::Destination::claim`]. The key is read first, so that a store without
-    /// conditional writes still tells a marker that was there before.
-    pub(super) async fn claim(&self, key: &str, body: &[u8]) -> Result<bool, PublishError> {
-        check_key(key)?;
-        match self.0.read_marker(key).await {
-            Ok(Some(found)) => return Ok(found == body),
-            // Without s3:ListBucket, S3 denies reading what does not exist.
-            Ok(None) | Err(PublishError::Permanent { .. }) => {}
-            Err(error) => return Err(error),
-        }
-        let Err(answer) = self.0.put_marker(key, body).await else {
-            return Ok(true);
-        };
-        if !answer.is_taken() && !answer.is_lost() {
-            return Err(self.0.error(&answer, "claiming", key));
-        }
-        match self.0.read_marker(key).await? {
-            Some(found) => Ok(found == body),
-            None => Err(self.0.error(&answer, "claiming", key)),
-        }
-    }
-
-    /// See [`super::Destination::probe`].
-    pub(super) async fn probe(&self, key: &str) -> Result<Conditional, PublishError> {
-        const MARKER: &[u8] = b"firehose asks here whether the store honours If-None-Match\n";
-        check_key(key)?;
-        self.0.conditional.store(true, Ordering::Relaxed);
-        // The first may find the marker of an earlier probe; then that is the answer already.
-        for _ in 0..2 {
-            match self.0.put_marker(key, MARKER).await {
-                Ok(()) => {}
-                Err(answer) if answer.is_taken() => return Ok(Conditional::Yes),
-                Err(answer) if answer.is_not_implemented() => break,
-                Err(answer) => return Err(self.0.error(&answer, "probing", key)),
-            }
-        }
-        self.0.conditional.store(false, Ordering::Relaxed);
-        Ok(Conditional::No)
-    }
 }
 
 impl Inner {
@@ -248,7 +140,7 @@ impl Inner {
                 Some(parts) => self.finish_prepared(object, upload_id, parts).await,
                 None => self.finish_upload(object, upload_id).await,
             },
-            None if S3::needs_upload(object.size) => Err(PublishError::UploadGone),
+            None if object.size >= UPLOAD_FROM => Err(PublishError::UploadGone),
             None => self.put(object).await,
         }
     }
@@ -418,16 +310,6 @@ impl Inner {
         // The semaphore is never closed.
         self.room.acquire_many(wanted).await.ok()
     }
-}
-
-/// Refuses keys that S3 cannot hold.
-fn check_key(key: &str) -> Result<(), PublishError> {
-    Keys::S3.hold(key).map_err(|why| PublishError::Permanent {
-        cause: format!("the key {key:?} cannot be used: {why}"),
-        advice: "shorten the prefix; an object that has its key already is moved aside by `firehose state discard \
-                 STREAM --object KEY`"
-            .into(),
-    })
 }
 
 /// A part of an object's bytes, read off the async threads.

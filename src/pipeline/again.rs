@@ -56,25 +56,33 @@ pub async fn try_again(
     let stream = &settings.name;
     let claim = home.log.claim(&home.outputs, stream, now_ms);
     let named: HashSet<Uuid> = home.sealed.iter().map(|object| object.id).collect();
-    let claimed = home::try_claim(settings, &claim, &named).await;
-    let (destination, conditional) = claimed.map_err(not_reached)?;
-    home::tell_of_overwriting(stream, &destination, conditional);
+    let is_wanted = |object: &SealedObject| wanted.key.is_none_or(|key| object.target.key == key);
+    let asked = home.sealed.iter().filter(|object| is_wanted(object));
+    let asked: HashSet<&str> = asked.map(|object| &*object.target.store).collect();
+    let mut stores = settings.destination.stores();
+    // What goes to one store does not wait for another.
+    if stores.iter().any(|store| asked.contains(&*store.name())) {
+        stores.retain(|store| asked.contains(&*store.name()));
+    }
+    let mut opened = BTreeMap::new();
+    for store in stores {
+        let claimed = home::try_claim(stream, store, &claim, &named).await;
+        let (destination, conditional) = claimed.map_err(not_reached)?;
+        home::tell_of_overwriting(stream, &destination, conditional);
+        opened.insert(store.name(), (destination, conditional));
+    }
     let again = Again {
         stream: stream.clone(),
         log: home.log,
         spool: Arc::clone(&home.spool),
         outputs: Arc::clone(&home.outputs),
-        destination,
-        conditional,
         may_rename: wanted.may_rename,
-    };
-    let store = home.outputs.store();
-    let is_wanted = |object: &SealedObject| {
-        object.target.store == store && wanted.key.is_none_or(|key| object.target.key == key)
     };
     let mut tried = Vec::new();
     for object in home.sealed.into_iter().filter(is_wanted) {
-        tried.push(again.try_one(object).await?);
+        if let Some((destination, conditional)) = opened.get(&object.target.store) {
+            tried.push(again.try_one(object, destination, *conditional).await?);
+        }
     }
     home.source.stop();
     home.source.stopped().await;
@@ -99,16 +107,19 @@ struct Again {
     log: LocalLog,
     spool: Arc<Spool>,
     outputs: Arc<Outputs>,
-    destination: Destination,
-    conditional: Conditional,
     /// See [`Wanted::may_rename`].
     may_rename: bool,
 }
 
 impl Again {
-    async fn try_one(&self, object: SealedObject) -> Result<Tried, StreamError> {
+    async fn try_one(
+        &self,
+        object: SealedObject,
+        destination: &Destination,
+        conditional: Conditional,
+    ) -> Result<Tried, StreamError> {
         let key = object.target.key.clone();
-        let (sent, object) = self.send(object).await?;
+        let (sent, object) = self.send(object, destination).await?;
         let is_taken = match sent {
             Err(PublishError::Foreign { whose, .. }) => match whose {
                 Whose::Ours => false,
@@ -117,7 +128,7 @@ impl Again {
             },
             _ => false,
         };
-        if !is_taken || self.conditional == Conditional::No {
+        if !is_taken || conditional == Conditional::No {
             return Ok(Tried {
                 key,
                 renamed: None,
@@ -138,7 +149,7 @@ impl Again {
             ..Commit::default()
         })?;
         let new_key = renamed.target.key.clone();
-        let (sent, _) = self.send(renamed).await?;
+        let (sent, _) = self.send(renamed, destination).await?;
         Ok(Tried {
             key,
             renamed: Some(new_key),
@@ -149,22 +160,22 @@ impl Again {
 
     /// Sends an object, and takes it out of the state when it is there, as a running stream would. An upload that
     /// has vanished is forgotten and another begun, once.
-    async fn send(&self, object: SealedObject) -> Result<Sent, StreamError> {
+    async fn send(&self, object: SealedObject, to: &Destination) -> Result<Sent, StreamError> {
         let id = object.id;
         let mut protocol = Protocol::recovered(BTreeMap::new(), &[], vec![object.clone()]);
-        protocol.claimed();
+        protocol.claimed(&object.target.store);
         let mut may_forget = true;
         loop {
-            let sent = match protocol.next(id, |size| self.destination.needs_upload(size)) {
+            let sent = match protocol.next(id, |size| to.needs_upload(size)) {
                 None => return Ok((Err(unanswered()), object)),
                 Some(Step::Send(row)) => {
                     let one = publication(row, &self.outputs, &self.spool);
-                    let sent = self.destination.publish(&[one]).await.pop();
+                    let sent = to.publish(&[one]).await.pop();
                     sent.unwrap_or_else(|| Err(unanswered()))
                 }
                 Some(Step::Begin(row)) => {
                     let one = publication(row, &self.outputs, &self.spool);
-                    match self.destination.begin_upload(&one).await {
+                    match to.begin_upload(&one).await {
                         Err(error) => Err(error),
                         Ok(upload_id) => {
                             protocol.begun(id, upload_id)?;

@@ -19,17 +19,21 @@ pub(super) enum Event {
     Encoded(std::io::Result<Vec<Done>>),
     /// A checkpoint has ended.
     Checkpointed(Box<Result<Committed, CheckpointError>>),
-    /// The destination is open, and this epoch is ours there.
+    /// A store is open, and this epoch is ours there.
     Claimed {
+        /// Its name.
+        store: String,
         /// The destination.
         destination: Destination,
         /// Whether it refuses to overwrite.
         conditional: Conditional,
     },
-    /// Claiming does not succeed; it goes on.
-    ClaimStalled(PublishError),
+    /// Claiming at a store does not succeed; it goes on.
+    ClaimStalled(String, PublishError),
     /// A group of publications has ended.
     Sent {
+        /// Where they went.
+        store: String,
         /// Multipart uploads that were begun, to be named by a checkpoint.
         begun: Vec<(Uuid, Result<String, PublishError>)>,
         /// Objects that were sent.

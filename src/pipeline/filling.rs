@@ -56,16 +56,13 @@ impl Pipeline {
     /// sends its full parts. A step that cannot be taken now comes with a later checkpoint, or is
     /// left to the publication.
     pub(super) fn fill(&mut self, named: Named) {
-        let Some(destination) = self.destination.clone() else {
+        let row = named.row();
+        let Some(destination) = self.destinations.get(&row.target.store).cloned() else {
             return;
         };
-        let row = named.row();
         let (id, full) = (row.id, destination.full_parts(row.final_len()));
         let is_due = |entry: &Entry| !entry.sealing && entry.pace.is_due();
-        if !self.table.get(id).is_some_and(is_due)
-            || self.filling >= IN_FLIGHT_MAX
-            || row.target.store != self.outputs.store()
-        {
+        if !self.table.get(id).is_some_and(is_due) || self.filling >= IN_FLIGHT_MAX {
             return;
         }
         let Some(fill) = self.protocol.fill(&named, full) else {
@@ -98,15 +95,15 @@ impl Pipeline {
             return false;
         };
         let (key, store) = (entry.target.key.clone(), entry.target.store.clone());
-        if store != self.outputs.store() {
+        if !self.outputs.stores().names(&store) {
             tracing::warn!(key, upload_id, store, "{STAYS_BEHIND}");
             return false;
         }
         // Until its claim a recovery aborts nothing.
-        let Some(destination) = self.destination.clone() else {
+        let Some(destination) = self.destinations.get(&store).cloned() else {
             return true;
         };
-        if !self.protocol.give_up(id) {
+        if !self.protocol.give_up(id, &store) {
             return true;
         }
         self.filling += 1;

@@ -1,12 +1,13 @@
 //! Recovery: opens what a stream has on disk, and claims its epoch at the destination.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use super::Surroundings;
@@ -15,9 +16,8 @@ use super::event::Event;
 use super::log::{LocalLog, Log};
 use super::outputs::Outputs;
 use super::source::{self, Reader, Source};
-use super::store_name;
 use crate::checkpoint::{self, OpenBatch, Recovered, SealedObject, Store, StoreError, aside};
-use crate::config::{KinesisSettings, SourceSettings, StreamSettings};
+use crate::config::{KinesisSettings, SourceSettings, StoreSettings, StreamSettings};
 use crate::destination::{Conditional, Destination, PublishError, Whose};
 use crate::disk::{self, DISK_IS_FULL, Disk};
 use crate::error::{StreamError, put_back_export_or_discard, put_back_or_discard};
@@ -144,7 +144,9 @@ fn open_state(
     aside::settle(&**disk, &recovered.sealed)
         .map_err(|error| StreamError::of_disk("look after what was moved aside", &error))?;
     let outputs = Outputs::compile(settings, std::mem::take(&mut recovered.formats))?;
-    store_name::rename(&mut recovered, outputs.store());
+    for store in settings.destination.stores() {
+        rename(&mut recovered, store);
+    }
     let spool = Spool::open(Arc::clone(disk), Path::new(SPOOL_DIR), recovered.extents());
     let spool = spool.map_err(|error| spool_error(&settings.name, error))?;
     let spool = spool.with_quarantine(QUARANTINE_DIR.into(), Some(Arc::clone(&around.reserve)));
@@ -169,6 +171,19 @@ fn open_state(
         sealed: recovered.sealed,
         unread,
     })
+}
+
+/// Names of stores in a state from an earlier version: those that mean `store` get its name now.
+fn rename(recovered: &mut Recovered, store: &StoreSettings) {
+    let now = store.name();
+    let open = recovered.open.iter_mut().map(|batch| &mut batch.target);
+    let sealed = recovered.sealed.iter_mut();
+    let sealed = sealed.map(|object| &mut object.target);
+    for target in open.chain(sealed) {
+        if target.store != now && store.has_name(&target.store) {
+            now.clone_into(&mut target.store);
+        }
+    }
 }
 
 /// Counts records that damage in the journal has cost; of some it is not known whether there were any.
@@ -355,19 +370,38 @@ pub(super) fn claims(marker_head: &str, incarnation: Uuid) -> String {
 /// The epoch in which a state begins.
 pub(super) const FIRST_EPOCH: u32 = 1;
 
-/// Opens the destination and claims the epoch there, for as long as it takes; `at_once` cuts a wait for the
+/// Claims the epoch at each store of the stream, until the handles are dropped; no store waits for another.
+pub(super) fn claim_all(
+    settings: &StreamSettings,
+    epoch: &Claim,
+    named: &HashSet<Uuid>,
+    events: &UnboundedSender<Event>,
+    at_once: &Arc<Notify>,
+) -> Vec<AbortOnDropHandle<()>> {
+    let claiming = settings.destination.stores().into_iter().map(|store| {
+        let (stream, store, events) = (settings.name.clone(), store.clone(), events.clone());
+        let at_once = Arc::clone(at_once);
+        let claiming = claim(stream, store, epoch.clone(), named.clone(), events, at_once);
+        AbortOnDropHandle::new(tokio::spawn(claiming))
+    });
+    claiming.collect()
+}
+
+/// Opens a store of the stream and claims the epoch there, for as long as it takes; `at_once` cuts a wait for the
 /// next attempt short.
-pub(super) async fn claim(
-    settings: Arc<StreamSettings>,
+async fn claim(
+    stream: String,
+    store: StoreSettings,
     claim: Claim,
-    named: std::collections::HashSet<Uuid>,
+    named: HashSet<Uuid>,
     events: UnboundedSender<Event>,
     at_once: Arc<Notify>,
 ) {
     let mut attempt = 0;
     loop {
-        let event = match try_claim(&settings, &claim, &named).await {
+        let event = match try_claim(&stream, &store, &claim, &named).await {
             Ok((destination, conditional)) => Event::Claimed {
+                store: store.name(),
                 destination,
                 conditional,
             },
@@ -376,7 +410,10 @@ pub(super) async fn claim(
             }
             Err(error) => {
                 attempt += 1;
-                if events.send(Event::ClaimStalled(error)).is_err() {
+                if events
+                    .send(Event::ClaimStalled(store.name(), error))
+                    .is_err()
+                {
                     return;
                 }
                 let pause = retry::delay(attempt, retry::TRANSIENT_MAX);
@@ -391,11 +428,12 @@ pub(super) async fn claim(
 }
 
 pub(super) async fn try_claim(
-    settings: &StreamSettings,
+    stream: &str,
+    store: &StoreSettings,
     claim: &Claim,
-    named: &std::collections::HashSet<Uuid>,
+    named: &HashSet<Uuid>,
 ) -> Result<(Destination, Conditional), PublishError> {
-    let destination = Destination::connect(&settings.destination.store).await?;
+    let destination = Destination::connect(store).await?;
     if !destination.claim(&claim.key, &claim.body).await? {
         return Err(PublishError::Foreign {
             whose: Whose::Anothers,
@@ -406,9 +444,8 @@ pub(super) async fn try_claim(
             ),
             advice: format!(
                 "run one daemon a state folder; after restoring a backup of it, stop the daemon \
-                 and run `firehose state discard {} --yes`: its records may have been published by its \
-                 other copy",
-                settings.name
+                 and run `firehose state discard {stream} --yes`: its records may have been published by its \
+                 other copy"
             ),
         });
     }

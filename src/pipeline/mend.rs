@@ -263,7 +263,10 @@ impl Pipeline {
         };
         self.waiting.begun();
         let spool = Arc::clone(&self.spool);
-        let (destination, events) = (self.destination.clone(), self.events.clone());
+        let (destination, events) = (
+            self.destinations.get(&object.target.store).cloned(),
+            self.events.clone(),
+        );
         let (id, key, upload_id) = (
             object.id,
             object.target.key.clone(),

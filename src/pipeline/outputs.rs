@@ -8,8 +8,7 @@ use firehose_json as json;
 use uuid::Uuid;
 
 use super::prefixes::{self, MadeUp, Prefixes, STREAM_VERSION};
-use super::store_name::store_name;
-use crate::checkpoint::{Lane, Target, format_hash};
+use crate::checkpoint::{Lane, LaneStores, Target, format_hash};
 use crate::config::{Compression, Delimiter, FormatSettings, StreamSettings};
 use crate::error::StreamError;
 use crate::failure::{ErrorOutputType, Failure};
@@ -26,7 +25,7 @@ const ERROR_FORMAT: FormatSettings = FormatSettings::Raw {
 /// The compiled outputs of one stream.
 pub struct Outputs {
     stream: String,
-    store: String,
+    stores: LaneStores,
     /// Sorts records of the data lane.
     pub partitioner: Partitioner,
     /// Whether records that are several JSON texts are taken apart.
@@ -81,7 +80,7 @@ impl Outputs {
             .transpose()?;
         Ok(Self {
             stream: settings.name.clone(),
-            store: store_name(&settings.destination.store),
+            stores: LaneStores::of(destination),
             partitioner,
             deaggregates: settings.takes_apart(),
             only_json: settings.only_json,
@@ -122,9 +121,14 @@ impl Outputs {
         self.backup.is_some()
     }
 
-    /// The store that new batches go to.
-    pub fn store(&self) -> &str {
-        &self.store
+    /// The store that new batches of a lane go to.
+    pub fn store(&self, lane: Lane) -> &str {
+        self.stores.lane(lane)
+    }
+
+    /// The stores that new batches go to.
+    pub const fn stores(&self) -> &LaneStores {
+        &self.stores
     }
 
     /// Text of the error prefix before its first expression: where marker objects live.
@@ -158,7 +162,7 @@ impl Outputs {
             Lane::Backup => identity == self.backup_identity(),
             Lane::Error(_) => identity == self.error_identity,
         };
-        same_prefix && target.store == self.store && target.format == self.lane_format(lane)
+        same_prefix && target.store == self.store(lane) && target.format == self.lane_format(lane)
     }
 
     /// A format by its hash. The checkpoint store keeps every format that a batch names, so one
@@ -199,7 +203,7 @@ impl Outputs {
             zone,
         );
         Target {
-            store: self.store.clone(),
+            store: self.store(lane).to_owned(),
             key: prefix + &name,
             format,
         }
@@ -259,7 +263,12 @@ mod tests {
             "[stream.c]\nsource.type = \"direct-put\"\ndestination.type = \"folder\"\n\
              destination.path = \"out\"\n{lines}"
         );
-        let loaded = crate::config::parse(text, Path::new("firehose.toml"), &|_| None);
+        let loaded = crate::config::parse(
+            text,
+            Path::new("firehose.toml"),
+            &|_| None,
+            &crate::registry::registry(),
+        );
         let loaded = loaded.unwrap_or_else(|faults| panic!("{faults}"));
         Outputs::compile(&loaded.config.streams["c"], BTreeMap::new()).unwrap()
     }

@@ -1,9 +1,10 @@
 //! A stream's prefixes, compiled for the destination that their keys are for.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
-use crate::config::{FormatSettings, StreamSettings};
-use crate::destination::Keys;
+use crate::config::{FormatSettings, Keys, StoreSettings, StreamSettings};
 use crate::format::Format;
 use crate::partition::{
     ErrorPrefix, Field, KeyRule, PartitionFault, Partitioner, Plan, Unread, Zone, object_name,
@@ -28,7 +29,7 @@ pub struct MadeUp {
     pub values: Unread,
     /// `error_prefix`.
     pub error_prefix: bool,
-    /// The store of the destination.
+    /// The store of a lane.
     pub store: bool,
     /// Some or all transforms.
     pub transforms: bool,
@@ -44,33 +45,44 @@ pub(super) fn compile(
     stream: &StreamSettings,
     made_up: MadeUp,
 ) -> Result<Prefixes, Vec<PartitionFault>> {
-    let keys = (!made_up.store).then(|| Keys::of(&stream.destination.store));
+    let destination = &stream.destination;
+    let keys = |store: &StoreSettings| (!made_up.store).then(|| store.keys());
+    let (keys, error_keys, backup_keys) = (
+        keys(&destination.store),
+        keys(destination.error_store()),
+        keys(destination.backup_store()),
+    );
     let (prefix, error_prefix) = (
         stream.destination.prefix.as_deref(),
         stream.destination.error_prefix.as_deref(),
     );
     let time_zone = stream.partitioning.time_zone.as_deref();
-    let rule = |format| rule(keys, &stream.name, format);
+    let rule = |keys: &Option<Arc<dyn Keys>>, format| rule(keys.as_ref(), &stream.name, format);
     let data = Partitioner::compile(&Plan {
         settings: &stream.partitioning,
         has_transforms: !stream.transforms.is_empty() || made_up.transforms,
         prefix,
-        rule: &rule(Some(&stream.format)),
+        rule: &rule(&keys, Some(&stream.format)),
         unread: made_up.values,
     });
     let is_default_unknown = error_prefix.is_none() && made_up.values.prefix;
     let errors = if made_up.error_prefix || is_default_unknown {
         Err(Vec::new())
     } else {
-        ErrorPrefix::compile(error_prefix, prefix, time_zone, &rule(None))
+        ErrorPrefix::compile(error_prefix, prefix, time_zone, &rule(&error_keys, None))
             // Of a default that begins with a bad prefix enough is said.
             .and_then(|errors| match error_prefix {
                 None if data.is_err() => Ok(errors),
-                _ => markers(stream, errors, keys),
+                // At each store: so that nothing is published where the epoch is not claimed.
+                _ => [&keys, &error_keys, &backup_keys]
+                    .into_iter()
+                    .try_fold(errors, |errors, keys| {
+                        markers(stream, errors, keys.as_ref())
+                    }),
             })
     };
     let backup = stream.backup.as_ref().map(|backup| {
-        let rule = rule(Some(&backup.format));
+        let rule = rule(&backup_keys, Some(&backup.format));
         Partitioner::compile_backup(backup.prefix.as_deref(), time_zone, &rule)
     });
     match (data, errors, backup.transpose()) {
@@ -87,8 +99,8 @@ pub(super) fn compile(
 }
 
 /// What the destination says to keys of objects of a format; errors have none.
-fn rule(keys: Option<Keys>, stream: &str, format: Option<&FormatSettings>) -> KeyRule {
-    let Some(keys) = keys else {
+fn rule(keys: Option<&Arc<dyn Keys>>, stream: &str, format: Option<&FormatSettings>) -> KeyRule {
+    let Some(keys) = keys.cloned() else {
         return KeyRule::unknown();
     };
     let format = format.and_then(|settings| Format::compile(settings).ok());
@@ -102,7 +114,7 @@ fn rule(keys: Option<Keys>, stream: &str, format: Option<&FormatSettings>) -> Ke
 fn markers(
     stream: &StreamSettings,
     errors: ErrorPrefix,
-    keys: Option<Keys>,
+    keys: Option<&Arc<dyn Keys>>,
 ) -> Result<ErrorPrefix, Vec<PartitionFault>> {
     let (head, id) = (errors.literal_head(), Uuid::nil());
     let marker = match stream.source.coordination() {

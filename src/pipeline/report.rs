@@ -69,20 +69,25 @@ impl Pipeline {
     /// Why objects do not become visible: at once where that needs a person, else when it has lasted.
     fn publishing_trouble(&self, now: Moment) -> Option<String> {
         let patience = self.around.status.patience();
-        let troubles = [self.waiting.trouble(&self.protocol), self.log.trouble()];
-        let lasting = troubles
-            .into_iter()
-            .flatten()
-            .find(|trouble| trouble.needs_a_person() || trouble.since.until(now) >= patience);
-        let cause = lasting.map(|trouble| trouble.error.to_string());
-        // What needs a person was said when it was met.
-        if let (Some(trouble), Some(cause)) = (lasting, &cause)
-            && !trouble.needs_a_person()
-        {
-            self.say(IN_VAIN, cause);
+        let stores = self.outputs.stores().each().into_iter();
+        let sending = stores.filter_map(|store| self.waiting.trouble(&self.protocol, store));
+        let is_lasting =
+            |trouble: &&Trouble| trouble.needs_a_person() || trouble.since.until(now) >= patience;
+        // One for each store.
+        let mut lasting: Vec<&Trouble> = sending.filter(is_lasting).collect();
+        if lasting.is_empty() {
+            lasting.extend(self.log.trouble().filter(is_lasting));
         }
-        let stranded = self.stranded().map(|stranded| stranded.to_string());
-        let causes: Vec<String> = [cause, stranded].into_iter().flatten().collect();
+        let mut causes = Vec::new();
+        for trouble in lasting {
+            let cause = trouble.error.to_string();
+            // What needs a person was said when it was met.
+            if !trouble.needs_a_person() {
+                self.say(IN_VAIN, &cause);
+            }
+            causes.push(cause);
+        }
+        causes.extend(self.stranded().map(|stranded| stranded.to_string()));
         (!causes.is_empty()).then(|| causes.join("; "))
     }
 
@@ -155,10 +160,10 @@ impl Pipeline {
         if objects == 0 {
             return None;
         }
-        let (stream, store) = (&self.settings.name, self.outputs.store());
+        let (stream, store) = (&self.settings.name, self.outputs.stores().told());
         let stores = self.protocol.unpublished();
         let stores = stores.map(|object| &*object.target.store);
-        let waited_for = stores.filter(|waited_for| *waited_for != store);
+        let waited_for = stores.filter(|waited_for| !self.outputs.stores().names(waited_for));
         let waited_for: BTreeSet<&str> = waited_for.collect();
         let waited_for = waited_for.into_iter().collect::<Vec<_>>().join(" and ");
         Some(StreamError::LoudStop {

@@ -6,6 +6,7 @@ use super::Pipeline;
 use super::commit::{self, CheckpointError, Committed};
 use super::home;
 use super::log::{Outcome, Settled};
+use crate::checkpoint::Lane;
 use crate::clock::Moment;
 use crate::destination::PublishError;
 use crate::error::StreamError;
@@ -20,7 +21,8 @@ impl Pipeline {
             tracing::warn!(stream, cause = %trouble, unsaid, "a checkpoint is still being made");
         }
         status.metrics().publish_retries.add(1);
-        self.stopping.failed(trouble.clone());
+        let store = self.outputs.store(Lane::Data);
+        self.stopping.failed(store, trouble.clone());
         let now = self.around.clock.moment();
         self.settle(Outcome::NotMade(trouble, now))
     }
@@ -80,7 +82,7 @@ impl Pipeline {
             let arrival_ms = self.protocol.object(id).map(|object| object.arrival_ms);
             let since = self.take_out(id, arrival_ms.unwrap_or_default());
             if let Some(object) = self.protocol.object(id) {
-                self.waiting.add(object, since, self.outputs.store());
+                self.waiting.add(object, since);
             }
         }
         if self.waiting.stranded() > stranded {

@@ -2,12 +2,13 @@
 //! whole of `shutdown_grace`; what needs a person, or has never been reached, is tried once more and left
 //! for the next start.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
 
 use super::Pipeline;
-use super::publish::left_for;
+use super::waiting::left_for;
 use crate::destination::PublishError;
 use crate::error::StreamError;
 
@@ -19,29 +20,30 @@ const UNREACHED: u32 = 3;
 pub(super) struct Stopping {
     /// The stop has begun.
     begun: bool,
-    /// Cuts short a wait for the next attempt to open the destination, or to make a checkpoint.
+    /// Cuts short waits for the next attempt to open a store, or to make a checkpoint.
     pub(super) at_once: Arc<Notify>,
-    /// How often it could not be opened, and why the last time.
-    unopened: u32,
-    trouble: Option<PublishError>,
+    /// Stores that could not be opened: how often, and why the last time.
+    unopened: BTreeMap<String, (u32, Option<PublishError>)>,
 }
 
 impl Stopping {
-    /// The destination could not be opened, or no shared checkpoint be made.
-    pub(super) fn failed(&mut self, trouble: PublishError) {
-        self.unopened += 1;
-        self.trouble = Some(trouble);
+    /// A store could not be opened, or no shared checkpoint be made there.
+    pub(super) fn failed(&mut self, store: &str, trouble: PublishError) {
+        let (times, last) = self.unopened.entry(store.to_owned()).or_default();
+        *times += 1;
+        *last = Some(trouble);
     }
 
     /// It could.
-    pub(super) fn went_well(&mut self) {
-        (self.unopened, self.trouble) = (0, None);
+    pub(super) fn went_well(&mut self, store: &str) {
+        self.unopened.remove(store);
     }
 
-    /// Why it is in vain to go on.
-    fn in_vain(&self, is_reached: bool) -> Option<&PublishError> {
-        self.trouble.as_ref().filter(|trouble| match trouble {
-            PublishError::Unreachable { .. } => !is_reached && self.unopened >= UNREACHED,
+    /// Why it is in vain to go on with a store.
+    fn in_vain(&self, store: &str, is_reached: bool) -> Option<&PublishError> {
+        let (times, trouble) = self.unopened.get(store)?;
+        trouble.as_ref().filter(|trouble| match trouble {
+            PublishError::Unreachable { .. } => !is_reached && *times >= UNREACHED,
             trouble => matches!(trouble, PublishError::Permanent { .. }),
         })
     }
@@ -51,7 +53,8 @@ impl Pipeline {
     /// When a stop has begun, everything that waits for another attempt gets it now.
     pub(super) fn mind_the_stop(&mut self) {
         if self.source.is_stopping() && !std::mem::replace(&mut self.stopping.begun, true) {
-            self.stopping.trouble = None;
+            let unopened = self.stopping.unopened.values_mut();
+            unopened.for_each(|(_, trouble)| *trouble = None);
             self.stopping.at_once.notify_waiters();
             // One that is about to wait.
             self.stopping.at_once.notify_one();
@@ -64,11 +67,22 @@ impl Pipeline {
         if !self.stopping.begun {
             return None;
         }
-        let is_reached = self.destination.is_some();
-        let trouble = self.stopping.in_vain(is_reached).or_else(|| {
+        let (mut trouble, mut objects, mut records) = (None, 0, 0);
+        for store in self.outputs.stores().each() {
+            let is_reached = self.destinations.contains_key(store);
+            let of_store = self.stopping.in_vain(store, is_reached);
             // What was never claimed was never sent.
-            self.waiting.refused(&self.protocol, self.outputs.store())
-        })?;
+            let of_store = of_store.or_else(|| self.waiting.refused(&self.protocol, store));
+            let left = left_for(&self.protocol, store);
+            // What is left for this one may yet go there.
+            if of_store.is_none() && left.0 > 0 {
+                return None;
+            }
+            trouble = trouble.or(of_store);
+            objects += left.0;
+            records += left.1;
+        }
+        let trouble = trouble?;
         if self.log.leave() {
             let (stream, cause) = (&self.settings.name, trouble.to_string());
             tracing::warn!(
@@ -87,7 +101,6 @@ impl Pipeline {
             self.is_spool_full() && !self.has_changes()
         };
         is_still.then(|| {
-            let (objects, records) = left_for(&self.protocol, self.outputs.store());
             left(
                 &format!("{objects} objects with {records} records"),
                 trouble,
@@ -115,6 +128,8 @@ fn left(what: &str, trouble: &PublishError) -> StreamError {
 mod tests {
     use super::*;
 
+    const STORE: &str = "s3://lake";
+
     fn permanent() -> PublishError {
         PublishError::Permanent {
             cause: "putting s3://lake/a: AccessDenied".into(),
@@ -132,24 +147,24 @@ mod tests {
     #[test]
     fn what_may_pass_is_waited_for_and_what_needs_a_person_is_not() {
         let mut stopping = Stopping::default();
-        assert_eq!(stopping.in_vain(false), None, "it was not tried yet");
-        stopping.failed(PublishError::Transient("slow down".into()));
-        assert_eq!(stopping.in_vain(false), None);
-        stopping.failed(permanent());
-        assert_eq!(stopping.in_vain(false), Some(&permanent()));
-        assert_eq!(stopping.in_vain(true), Some(&permanent()));
-        stopping.went_well();
-        assert_eq!(stopping.in_vain(false), None);
+        assert_eq!(stopping.in_vain(STORE, false), None, "it was not tried yet");
+        stopping.failed(STORE, PublishError::Transient("slow down".into()));
+        assert_eq!(stopping.in_vain(STORE, false), None);
+        stopping.failed(STORE, permanent());
+        assert_eq!(stopping.in_vain(STORE, false), Some(&permanent()));
+        assert_eq!(stopping.in_vain(STORE, true), Some(&permanent()));
+        stopping.went_well(STORE);
+        assert_eq!(stopping.in_vain(STORE, false), None);
     }
 
     #[test]
     fn who_never_answered_is_not_waited_for_and_who_once_did_is() {
         let mut stopping = Stopping::default();
         let mut vain = || {
-            stopping.failed(unreachable());
+            stopping.failed(STORE, unreachable());
             (
-                stopping.in_vain(false).is_some(),
-                stopping.in_vain(true).is_some(),
+                stopping.in_vain(STORE, false).is_some(),
+                stopping.in_vain(STORE, true).is_some(),
             )
         };
         assert_eq!(

@@ -17,8 +17,9 @@ use crate::checkpoint::{Commit, STORE, Store};
 use crate::clock::Clock;
 use crate::config::{
     BufferingSettings, Compression, Delimiter, DestinationSettings, FormatSettings, KeyValues,
-    PartitioningSettings, SourceSettings, StoreSettings, StreamSettings,
+    PartitioningSettings, SourceSettings, StreamSettings,
 };
+use crate::destination::FolderSettings;
 use crate::disk::{Disk, Operation, Reserve, Shortage, TornDisk};
 use crate::error::StreamError;
 use crate::extent::Extent;
@@ -45,17 +46,26 @@ struct Load {
     pad: usize,
     /// Size of a batch, in bytes.
     size: u64,
+    /// Errors go to a store of their own.
+    apart: bool,
 }
 
 /// Many small objects.
 const SMALL: Load = Load {
     pad: 0,
     size: 4 << 10,
+    apart: false,
 };
 /// Enough to fill segments of the journal, which are released.
 const LARGE: Load = Load {
     pad: 6000,
     size: 64 << 10,
+    apart: false,
+};
+/// To two stores.
+const APART: Load = Load {
+    apart: true,
+    ..SMALL
 };
 mod clock;
 
@@ -82,9 +92,15 @@ fn settings(lake: &Path, load: Load) -> StreamSettings {
         },
         only_json: false,
         destination: DestinationSettings {
-            store: StoreSettings::Folder {
+            store: FolderSettings {
                 path: lake.to_owned(),
-            },
+            }
+            .into(),
+            errors: load.apart.then(|| {
+                let path = lake.join("apart");
+                FolderSettings { path }.into()
+            }),
+            backup: None,
             prefix: Some("data/k=!{partitionKeyFromQuery:k}/".into()),
             error_prefix: Some("errors/!{firehose:error-output-type}/".into()),
         },
@@ -285,7 +301,17 @@ fn every_record_is_delivered_once_through_power_failures(seed: u64, load: Load) 
         &ledger.lock().unwrap(),
         &format!("seed {seed}, {load:?}"),
     );
+    let is_apart = [lake.path().to_owned(), lake.path().join("apart")]
+        .map(|store| has_errors(&store.join("errors")));
+    assert_eq!(is_apart, [!load.apart, load.apart], "where errors are");
     full
+}
+
+/// Whether something but markers lies in a folder.
+fn has_errors(folder: &Path) -> bool {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    let mut names = entries.map(|entry| entry.unwrap().file_name());
+    names.any(|name| !name.to_string_lossy().starts_with('.'))
 }
 
 /// Every accepted record lies in the lake, and none twice.
@@ -332,7 +358,7 @@ fn nothing_is_lost_or_doubled_when_the_power_fails() {
     let (first, last) = range.split_once("..").unwrap();
     let mut full = 0;
     for seed in first.parse().unwrap()..last.parse().unwrap() {
-        for load in [SMALL, LARGE] {
+        for load in [SMALL, LARGE, APART] {
             full += every_record_is_delivered_once_through_power_failures(seed, load);
         }
     }

@@ -1,5 +1,5 @@
 //! The protocol in every interleaving of a small world: parts of open batches, freed bytes, released records,
-//! late writes, lost replies, vanished uploads, damaged objects, crashes.
+//! late writes, lost replies, vanished uploads, damaged objects, claims, crashes.
 //!
 //! What is explored is the state machine that production drives; the model is what is around it: a source, a
 //! store of checkpoints, a spool, a destination. Records go one after the other into one batch at a time, each as a
@@ -59,6 +59,8 @@ enum Broken {
     MendForgets,
     /// C5: a mended object goes on with the upload of what it was.
     MendKeepsUpload,
+    /// C6: a claim at one store counts for the others.
+    OneClaimForAll,
 }
 
 /// Every world that can be reached: how many, and how many of them have come to rest. A world is known by 64 bits
@@ -93,6 +95,7 @@ const FILLING: Odds = Odds {
     delays: 0,
     ways: 2,
     large: false,
+    claims: false,
 };
 
 /// One block is damaged, and one publication arrives late. How blocks were encoded matters no more.
@@ -110,6 +113,14 @@ const LARGE: Odds = Odds {
     delays: 1,
     ways: 1,
     large: true,
+    ..FILLING
+};
+
+/// Each store is claimed when it is.
+const CLAIMING: Odds = Odds {
+    losses: 0,
+    ways: 1,
+    claims: true,
     ..FILLING
 };
 
@@ -139,6 +150,12 @@ fn parts_of_open_batches_keep_the_promises_in_every_interleaving() {
 #[test]
 fn large_objects_keep_the_promises_in_every_interleaving() {
     keeps_the_promises(LARGE);
+}
+
+#[test]
+fn stores_that_are_claimed_one_by_one_keep_the_promises_in_every_interleaving() {
+    keeps_the_promises(CLAIMING);
+    finds(Broken::OneClaimForAll, CLAIMING, "UNCLAIMED");
 }
 
 #[test]

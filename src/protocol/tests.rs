@@ -35,7 +35,7 @@ fn object() -> SealedObject {
 /// A protocol whose durable checkpoint lists an object.
 fn listing() -> Protocol {
     let mut protocol = Protocol::recovered(BTreeMap::new(), &[], vec![object()]);
-    protocol.claimed();
+    protocol.claimed("s3://lake");
     protocol
 }
 
@@ -143,7 +143,7 @@ fn the_bytes_of_a_published_object_are_freed_one_checkpoint_after_it_is_forgotte
 #[test]
 fn an_upload_with_all_that_there_is_of_an_object_is_asked_for_again_before_it_is_lost() {
     let mut protocol = Protocol::default();
-    protocol.claimed();
+    protocol.claimed("s3://lake");
     protocol.list_prepared(object());
     for time in 0..=GONE_MAX {
         assert!(protocol.next(ID, |_| false).is_some(), "{time}");

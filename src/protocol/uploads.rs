@@ -80,7 +80,8 @@ impl Protocol {
     pub fn fill(&mut self, named: &Named, full: u32) -> Option<Fill> {
         let (id, row) = (named.0.id, &named.0);
         let making = self.making.iter().flatten();
-        if !self.claimed || self.sealed.contains(&id) || making.into_iter().any(|of| *of == id) {
+        let is_claimed = self.claimed.contains(&row.target.store);
+        if !is_claimed || self.sealed.contains(&id) || making.into_iter().any(|of| *of == id) {
             return None;
         }
         let known = self.uploads.get(&id).cloned().unwrap_or_default();
@@ -107,12 +108,12 @@ impl Protocol {
         Some(fill)
     }
 
-    /// Whether the upload of a batch that makes no object is aborted now: before a checkpoint forgets both, and when no
+    /// Whether the upload of a batch for `store` that makes no object is aborted now: before a checkpoint forgets both, and when no
     /// request of it is under way (C5). It ends as [`Filled::GivenUp`].
-    pub fn give_up(&mut self, id: Uuid) -> bool {
+    pub fn give_up(&mut self, id: Uuid, store: &str) -> bool {
         let upload = self.uploads.get_mut(&id);
         let upload = upload.filter(|upload| upload.id.is_some() && !upload.busy);
-        let Some(upload) = upload.filter(|_| self.claimed) else {
+        let Some(upload) = upload.filter(|_| self.claimed.contains(store)) else {
             return false;
         };
         upload.busy = true;
@@ -170,7 +171,7 @@ mod tests {
 
     fn claimed() -> Protocol {
         let mut protocol = Protocol::default();
-        protocol.claimed();
+        protocol.claimed("");
         protocol
     }
 
@@ -252,11 +253,11 @@ mod tests {
 
     #[test]
     fn an_upload_that_can_become_nothing_is_given_up_before_its_batch_is_closed() {
-        assert!(!claimed().give_up(ID), "there is none");
+        assert!(!claimed().give_up(ID, ""), "there is none");
         let mut protocol = begun();
-        assert!(protocol.give_up(ID));
+        assert!(protocol.give_up(ID, ""));
         assert!(
-            !protocol.give_up(ID) && !protocol.close(ID),
+            !protocol.give_up(ID, "") && !protocol.close(ID),
             "one request at a time"
         );
         assert!(protocol.filled(ID, Filled::GivenUp).unwrap());

@@ -53,6 +53,15 @@ fn every_link_leads_to_a_file_and_a_heading_in_it() {
     assert!(broken.is_empty(), "{broken:#?}");
 }
 
+/// Whoever writes a store from it begins with code that compiles and keeps the promises.
+#[test]
+fn the_smallest_store_is_the_one_that_is_tested() {
+    let text = fs::read_to_string(root().join("docs/src/design/ports.md")).unwrap();
+    let tested = fs::read_to_string(root().join("tests/it/destination/memory.rs")).unwrap();
+    let block = format!("```rust,ignore\n{tested}```\n");
+    assert!(text.contains(&block), "docs/src/design/ports.md");
+}
+
 #[test]
 fn the_book_promises_what_the_readme_promises() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();

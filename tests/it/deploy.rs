@@ -254,7 +254,12 @@ fn config() -> Config {
         let (_, set) = set.split_once(&format!("- name: {name}\n"))?;
         Some(value(set, "value: "))
     };
-    let loaded = config::parse(text, Path::new("firehose.toml"), &env);
+    let loaded = config::parse(
+        text,
+        Path::new("firehose.toml"),
+        &env,
+        &firehose::registry::registry(),
+    );
     loaded.unwrap_or_else(|faults| panic!("{faults}")).config
 }
 

@@ -1,6 +1,7 @@
-//! What every destination promises, held against a folder and against an S3 store, and what S3
+//! What every store promises, held against a folder, an S3 server and the smallest store there can be, and what S3
 //! promises on top. Objects in S3 are read back with boto3.
 
+mod memory;
 mod prepared;
 mod s3;
 
@@ -8,8 +9,11 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use firehose::config::StoreSettings;
-use firehose::destination::{Body, Destination, Publication, PublishError};
+use firehose::config::{self, StoreKind as _, StoreSettings};
+use firehose::destination::{
+    Body, Destination, FolderSettings, Publication, PublishError, Store as _,
+};
+use firehose::registry::registry;
 use uuid::Uuid;
 
 use crate::support::servers::{Bucket, Weed};
@@ -71,14 +75,14 @@ struct Place {
 enum Behind {
     Folder(tempfile::TempDir),
     S3(Bucket),
+    Memory(memory::Memory),
 }
 
 impl Place {
     async fn folder() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let settings = StoreSettings::Folder {
-            path: dir.path().join("lake"),
-        };
+        let path = dir.path().join("lake");
+        let settings = StoreSettings::from(FolderSettings { path });
         let to = Destination::connect(&settings).await.unwrap();
         Self {
             to,
@@ -88,11 +92,30 @@ impl Place {
 
     async fn s3() -> Self {
         let bucket = Weed::shared().bucket();
-        let settings = StoreSettings::S3(Box::new(bucket.settings()));
+        let settings = StoreSettings::from(bucket.settings());
         let to = Destination::connect(&settings).await.unwrap();
         Self {
             to,
             behind: Behind::S3(bucket),
+        }
+    }
+
+    /// As its own config says.
+    async fn memory() -> Self {
+        let name = Uuid::new_v4().to_string();
+        let config = format!(
+            "[stream.c]\nsource.type = \"direct-put\"\ndestination = {{ type = \"memory\", name = \"{name}\" }}"
+        );
+        let mut registry = registry();
+        registry.stores.push(&memory::Kind);
+        let read = config::parse(config, "firehose.toml".as_ref(), &|_| None, &registry).unwrap();
+        let settings = &read.config.streams["c"].destination.store;
+        assert_eq!(settings.name(), format!("memory:{name}"));
+        let again = memory::Kind.named(&settings.name(), None).unwrap().unwrap();
+        assert_eq!(again, *settings, "the way back from the name");
+        Self {
+            to: memory::Kind.connect(settings).unwrap().await.unwrap(),
+            behind: Behind::Memory(memory::Memory::open(&name)),
         }
     }
 
@@ -103,6 +126,7 @@ impl Place {
                 .ok()
                 .map(Bytes::from),
             Behind::S3(bucket) => bucket.get(key).map(|object| object.bytes.into()),
+            Behind::Memory(memory) => memory.get(key),
         }
     }
 
@@ -115,6 +139,9 @@ impl Place {
                 std::fs::write(path, bytes).unwrap();
             }
             Behind::S3(bucket) => bucket.put(key, bytes),
+            Behind::Memory(memory) => {
+                memory.put(key, None, Bytes::copy_from_slice(bytes));
+            }
         }
     }
 
@@ -289,7 +316,55 @@ async fn of_many_claims_one_wins_and_may_be_repeated(place: Place) {
     );
 }
 
-/// Runs each promise against both destinations.
+async fn what_it_holds_is_told_without_the_bytes(place: Place) {
+    let one = object("data/1", noise(1000));
+    let asked = Publication {
+        body: Arc::new(Rotten),
+        ..one.clone()
+    };
+    assert_eq!(place.to.holds(&asked).await, Ok(false));
+    place.publish(&one).await.unwrap();
+    assert_eq!(place.to.holds(&asked).await, Ok(true));
+    let other = object("data/1", noise(999));
+    let foreign = place.to.holds(&other).await.map(|_| ());
+    assert!(is_foreign(&foreign), "{foreign:?}");
+}
+
+/// Where it knows uploads: one is resumed after a death amid it, and given up where nobody wants it.
+async fn a_torn_upload_is_resumed_or_given_up(place: Place) {
+    let bytes = noise(20 << 20);
+    let mut one = object("data/large", bytes.clone());
+    if !place.to.needs_upload(one.size) {
+        return;
+    }
+    assert_eq!(place.publish(&one).await, Err(PublishError::UploadGone));
+    let given_up = place.to.begin_upload(&one).await.unwrap();
+    one.upload_id = Some(given_up.clone());
+    let head = object("data/large", bytes.slice(..12 << 20));
+    let head = Publication {
+        object_id: one.object_id,
+        upload_id: one.upload_id.clone(),
+        ..head
+    };
+    place.to.send_full_parts(&head, 0).await.unwrap();
+    for _ in 0..2 {
+        place.to.abort_upload(&one.key, &given_up).await.unwrap();
+    }
+    assert_eq!(place.publish(&one).await, Err(PublishError::UploadGone));
+    assert_eq!(place.get(&one.key), None);
+
+    one.upload_id = Some(place.to.begin_upload(&one).await.unwrap());
+    let head = Publication {
+        upload_id: one.upload_id.clone(),
+        ..head
+    };
+    assert!(place.to.full_parts(head.size) > 0);
+    place.to.send_full_parts(&head, 0).await.unwrap();
+    place.publish(&one).await.unwrap();
+    assert!(place.get(&one.key) == Some(bytes), "the bytes differ");
+}
+
+/// Runs each promise against each store.
 macro_rules! conformance {
     ($($promise:ident)*) => {
         mod folder {
@@ -297,6 +372,9 @@ macro_rules! conformance {
         }
         mod seaweed {
             $(#[tokio::test] async fn $promise() { super::$promise(super::Place::s3().await).await; })*
+        }
+        mod in_memory {
+            $(#[tokio::test] async fn $promise() { super::$promise(super::Place::memory().await).await; })*
         }
     };
 }
@@ -312,4 +390,6 @@ conformance! {
     an_object_of_many_parts_is_there_whole
     odd_keys_keep_their_spelling
     of_many_claims_one_wins_and_may_be_repeated
+    what_it_holds_is_told_without_the_bytes
+    a_torn_upload_is_resumed_or_given_up
 }

@@ -34,6 +34,7 @@ mod guests;
 mod hostile;
 mod house;
 mod kinesis;
+mod lanes;
 mod leases;
 mod llms;
 mod modes;

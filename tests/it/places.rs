@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use firehose::checkpoint::{STORE, Store};
+use firehose::checkpoint::{LaneStores, STORE, Store};
 use firehose::disk::HostDisk;
 
 use crate::support::command::succeed;
@@ -127,6 +127,15 @@ fn state_and_objects_that_lie_where_they_used_to_are_told_before_anything_begins
     }
 }
 
+fn all_to(store: &str) -> LaneStores {
+    let [data, errors, backup] = [store; 3].map(str::to_owned);
+    LaneStores {
+        data,
+        errors,
+        backup,
+    }
+}
+
 /// A state from before names of folders were whole.
 #[test]
 fn a_batch_of_a_folder_with_a_relative_name_goes_on_in_the_one_that_it_meant() {
@@ -134,7 +143,7 @@ fn a_batch_of_a_folder_with_a_relative_name_goes_on_in_the_one_that_it_meant() {
     accept_one(&site, 1);
     let disk = HostDisk::new(site.path("data/state/clicks")).unwrap();
     let (store, _) = Store::open(&disk, Path::new(STORE), 0).unwrap();
-    assert_eq!(store.retarget("folder:lake").unwrap(), (1, 0));
+    assert_eq!(store.retarget(&all_to("folder:lake")).unwrap(), (1, 0));
     drop(store);
     let listed = site.command(&["state", "list"]).done();
     assert!(listed.contains("for folder:lake\n"), "{listed}");
@@ -146,7 +155,7 @@ fn a_batch_of_a_folder_with_a_relative_name_goes_on_in_the_one_that_it_meant() {
     // One that means another folder is another destination.
     accept_one(&site, 2);
     let (store, _) = Store::open(&disk, Path::new(STORE), 0).unwrap();
-    store.retarget("folder:pond").unwrap();
+    store.retarget(&all_to("folder:pond")).unwrap();
     drop(store);
     let stranded = site.command(&["state", "drain", "clicks"]).refused(1);
     let told = "wait for another destination than folder:";

@@ -11,6 +11,7 @@ use crate::checkpoint::{Lane, STORE, SpooledBlock, Target, format_hash};
 use crate::config::{Compression, Delimiter, ParquetCompression};
 use crate::disk::HostDisk;
 use crate::extent::Extent;
+use crate::failure::ErrorOutputType;
 use crate::position::Position;
 use crate::raw_sum::RawSum;
 
@@ -344,28 +345,35 @@ fn retargeting_moves_what_waits_for_another_store_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = open(dir.path());
     let (mut moved, mut stays) = (batch(Uuid::new_v4()), batch(Uuid::new_v4()));
+    let stores = LaneStores {
+        data: "s3://lake".into(),
+        errors: "s3://errors".into(),
+        backup: "s3://lake".into(),
+    };
+    let mut failed = batch(Uuid::new_v4());
+    failed.lane = Lane::Error(ErrorOutputType::ProcessingFailed);
     stays.target.store = "s3://lake".into();
     stays.upload_id = Some("stays".into());
     moved.upload_id = Some("given up".into());
     store
         .commit(&Commit {
-            open: vec![moved.clone(), stays],
+            open: vec![moved.clone(), stays, failed.clone()],
             ..Commit::default()
         })
         .unwrap();
-    let given_up = store.uploads_elsewhere("s3://lake").unwrap();
+    let given_up = store.uploads_elsewhere(&stores).unwrap();
     assert_eq!(given_up.len(), 1);
     assert_eq!(given_up[0].upload_id, "given up");
-    assert_eq!(store.retarget("s3://lake").unwrap(), (1, 0));
-    assert!(store.uploads_elsewhere("s3://lake").unwrap().is_empty());
-    assert_eq!(store.retarget("s3://lake").unwrap(), (0, 0));
+    assert_eq!(store.retarget(&stores).unwrap(), (2, 0));
+    assert!(store.uploads_elsewhere(&stores).unwrap().is_empty());
+    assert_eq!(store.retarget(&stores).unwrap(), (0, 0));
     drop(store);
     let recovered = open(dir.path()).1;
     assert!(
         recovered
             .open
             .iter()
-            .all(|batch| batch.target.store == "s3://lake")
+            .all(|batch| batch.target.store == stores.lane(batch.lane))
     );
     assert!(
         recovered
@@ -379,7 +387,7 @@ fn retargeting_moves_what_waits_for_another_store_and_nothing_else() {
         .map(|batch| batch.upload_id.as_deref())
         .collect();
     uploads.sort_unstable();
-    assert_eq!(uploads, [None, Some("stays")]);
+    assert_eq!(uploads, [None, None, Some("stays")]);
 }
 
 /// What a checkpoint costs, in two files and in one: `cargo test --lib what_a_checkpoint_costs --

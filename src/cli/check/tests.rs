@@ -239,7 +239,7 @@ fn a_place_that_cannot_be_written_to_is_a_fault() {
 }
 
 #[test]
-fn a_destination_of_its_own_for_errors_or_backup_is_refused_with_the_reason() {
+fn where_a_destination_of_its_own_for_errors_or_backup_is_written_is_told() {
     let text = r#"[stream.a]
 source.type = "direct-put"
 errors = { bucket = "other" }
@@ -253,7 +253,7 @@ bucket = "other"
     let (exit, _, err) = check(text);
     assert_eq!(exit, Exit::Usage);
     assert_eq!(
-        err.matches("go to one destination for now").count(),
+        err.matches("can have a destination of their own").count(),
         3,
         "{err}"
     );

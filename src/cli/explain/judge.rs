@@ -10,7 +10,7 @@ use super::super::transform::fate::{Fate, code};
 use super::super::transform::log::Log;
 use super::verdict::{Delivery, Step, Verdict};
 use crate::checkpoint::Lane;
-use crate::config::{StoreSettings, StreamSettings};
+use crate::config::StreamSettings;
 use crate::failure::Failure;
 use crate::format::{Encoder, Format, Row};
 use crate::partition::Scratch;
@@ -169,10 +169,13 @@ impl<'s> Judge<'s> {
             Some((head, extension)) => format!("{head}<uuid>{extension}"),
             None => key,
         };
-        match &self.stream.destination.store {
-            StoreSettings::Folder { path } => path.join(key).display().to_string(),
-            StoreSettings::S3(s3) => format!("s3://{}/{key}", s3.bucket),
-        }
+        let destination = &self.stream.destination;
+        let store = match lane {
+            Lane::Data => &destination.store,
+            Lane::Error(_) => destination.error_store(),
+            Lane::Backup => destination.backup_store(),
+        };
+        store.location(&key)
     }
 }
 

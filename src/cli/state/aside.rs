@@ -59,15 +59,15 @@ pub(super) fn discard(
         ));
     }
     let settings = config.streams.get(stream);
-    let now = settings.map(|settings| &settings.destination.store);
-    let mut fate = ask(object, now, consent)?;
+    let now = settings.map_or_else(Vec::new, |settings| settings.destination.stores());
+    let mut fate = ask(object, &now, consent)?;
     if let (Some(upload), false) = (NamedUpload::of(object), fate == Fate::Published) {
         // Before it leaves: until it is aborted somebody may complete it.
-        let left = uploads::abort(&[upload], now, out)?;
+        let left = uploads::abort(&[upload], &now, out)?;
         if !left.is_empty() && !consent.unasked {
             return Err(not_decided(uploads::MAY_COMPLETE));
         }
-        fate = ask(object, now, consent)?;
+        fate = ask(object, &now, consent)?;
     }
     match fate {
         Fate::Published => {
@@ -106,7 +106,7 @@ pub(super) fn discard(
 /// Asks the store of an object for it. Fails where that does not say, and the person has not looked.
 fn ask(
     object: &SealedObject,
-    now: Option<&StoreSettings>,
+    now: &[&StoreSettings],
     consent: Consent,
 ) -> Result<Fate, CommandError> {
     let fates = stores::ask(std::slice::from_ref(object), now)?;

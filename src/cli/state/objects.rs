@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context as _;
 
@@ -12,7 +12,7 @@ use crate::config::{StoreSettings, StreamSettings};
 use crate::destination::{self, ListError};
 use crate::disk::Disk;
 use crate::journal;
-use crate::pipeline::{Footprint, store_name};
+use crate::pipeline::Footprint;
 
 /// The list, in the folder of an export…
 const OBJECTS: &str = "objects.jsonl";
@@ -29,34 +29,50 @@ pub(super) fn list(
     to: &Path,
     out: &mut dyn Write,
 ) -> Result<(), CommandError> {
-    let (stream, store) = (&settings.name, &settings.destination.store);
+    let stream = &settings.name;
     let footprint = Footprint::of(settings).map_err(anyhow::Error::from)?;
     // Why the journal does not tell is told with its records.
     let incarnation = journal::incarnation(disk, Path::new("journal")).unwrap_or_default();
-    let named = store_name(store);
-    let done = runtime()?.block_on(async {
-        let since = match incarnation {
-            Some(incarnation) => {
-                let claimed_ms = written_ms(store, &footprint.first_claim(incarnation)).await?;
-                claimed_ms.map_or(Since::Unclaimed, Since::Claimed)
-            }
-            None => Since::Unknown,
-        };
-        let (objects, path) = write(store, &footprint, since.oldest_ms(), to).await?;
-        Ok::<_, ListError>((since, objects, path))
-    });
-    let (since, objects, path) = done.with_context(|| {
-        format!(
-            "list what {named} holds of {stream} (all else is exported; what was listed until then is in \
-             {UNFINISHED}; mend the cause and export into another folder)"
-        )
-    })?;
-    writeln!(
-        out,
-        "{objects} objects of {stream} that {named} holds are listed in {}: key, size, lastModified; {}",
-        path.display(),
-        since.told()
-    )?;
+    let (path, unfinished) = (to.join(OBJECTS), to.join(UNFINISHED));
+    let mut lines = File::create_new(&unfinished)
+        .map(BufWriter::new)
+        .context("begin the list of objects")?;
+    let mut told = Vec::new();
+    for store in settings.destination.stores() {
+        let named = store.name();
+        let done = runtime()?.block_on(async {
+            let since = match incarnation {
+                Some(incarnation) => {
+                    let claimed_ms = written_ms(store, &footprint.first_claim(incarnation)).await?;
+                    claimed_ms.map_or(Since::Unclaimed, Since::Claimed)
+                }
+                None => Since::Unknown,
+            };
+            let objects = write(store, &footprint, since.oldest_ms(), &mut lines).await?;
+            lines.flush()?;
+            Ok::<_, ListError>((since, objects))
+        });
+        let (since, objects) = done.with_context(|| {
+            format!(
+                "list what {named} holds of {stream} (all else is exported; what was listed until then is in \
+                 {UNFINISHED}; mend the cause and export into another folder)"
+            )
+        })?;
+        told.push((named, since, objects));
+    }
+    let listed = lines.into_inner().map_err(std::io::Error::from);
+    let synced = listed.and_then(|file| file.sync_all());
+    synced
+        .and_then(|()| fs::rename(unfinished, &path))
+        .context("finish the list of objects")?;
+    for (named, since, objects) in told {
+        writeln!(
+            out,
+            "{objects} objects of {stream} that {named} holds are listed in {}: key, size, lastModified; {}",
+            path.display(),
+            since.told()
+        )?;
+    }
     Ok(())
 }
 
@@ -109,15 +125,13 @@ async fn written_ms(store: &StoreSettings, key: &str) -> Result<Option<i64>, Lis
     Ok(written_ms)
 }
 
-/// Writes the list; how many there are, and where.
+/// Writes the objects of one store; how many there are.
 async fn write(
     store: &StoreSettings,
     footprint: &Footprint,
     oldest_ms: i64,
-    to: &Path,
-) -> Result<(u64, PathBuf), ListError> {
-    let (path, unfinished) = (to.join(OBJECTS), to.join(UNFINISHED));
-    let mut lines = BufWriter::new(File::create_new(&unfinished)?);
+    lines: &mut BufWriter<File>,
+) -> Result<u64, ListError> {
     let mut objects = 0;
     let mut take = |found: destination::Found| {
         if found.modified_ms < oldest_ms || !footprint.holds(&found.key) {
@@ -134,10 +148,5 @@ async fn write(
     for head in footprint.heads() {
         destination::list(store, head, &mut take).await?;
     }
-    lines
-        .into_inner()
-        .map_err(std::io::Error::from)?
-        .sync_all()?;
-    fs::rename(unfinished, &path)?;
-    Ok((objects, path))
+    Ok(objects)
 }

@@ -7,10 +7,9 @@ use anyhow::Context as _;
 
 use super::stores::{self, Fate};
 use super::{CommandError, aside, directory, named, uploads};
-use crate::checkpoint::{Commit, NamedUpload, SealedObject};
+use crate::checkpoint::{Commit, LaneStores, NamedUpload, SealedObject};
 use crate::config::Config;
 use crate::disk::HostDisk;
-use crate::pipeline::store_name;
 
 /// Moves what waits for elsewhere. `unasked`: objects go, too, of which nobody knows whether they are there.
 pub(super) fn run(
@@ -22,13 +21,13 @@ pub(super) fn run(
     let settings = named(config, stream)?;
     let disk = HostDisk::private(directory(config, stream)?).context("open the state")?;
     let (store, found) = aside::open(&disk)?;
-    let target = store_name(&settings.destination.store);
-    let now = Some(&settings.destination.store);
+    let targets = LaneStores::of(&settings.destination);
+    let now = settings.destination.stores();
     let elsewhere = found.sealed.into_iter();
     let elsewhere: Vec<SealedObject> = elsewhere
-        .filter(|object| object.target.store != target)
+        .filter(|object| !targets.names(&object.target.store))
         .collect();
-    let mut fates = stores::ask(&elsewhere, now)?;
+    let mut fates = stores::ask(&elsewhere, &now)?;
     let undecided = |fates: &[Fate], out: &mut dyn Write| -> Result<(), CommandError> {
         match stores::tell_doubts(&elsewhere, fates, out)? {
             doubts if doubts > 0 && !unasked => Err(CommandError::Usage(format!(
@@ -40,13 +39,13 @@ pub(super) fn run(
         }
     };
     undecided(&fates, out)?;
-    let given_up = store.uploads_elsewhere(&target).context("retarget")?;
-    let left = uploads::abort(&given_up, now, out)?;
+    let given_up = store.uploads_elsewhere(&targets).context("retarget")?;
+    let left = uploads::abort(&given_up, &now, out)?;
     // Until now somebody may have completed one; and until it is aborted somebody may yet.
     let with_uploads =
         |at: &usize| fates[*at] == Fate::NotThere && elsewhere[*at].upload_id.is_some();
     for at in (0..fates.len()).filter(with_uploads).collect::<Vec<_>>() {
-        fates.splice(at..=at, stores::ask(&elsewhere[at..=at], now)?);
+        fates.splice(at..=at, stores::ask(&elsewhere[at..=at], &now)?);
         let is_left = NamedUpload::of(&elsewhere[at]).is_some_and(|upload| left.contains(&upload));
         if is_left && fates[at] == Fate::NotThere {
             fates[at] = Fate::Unknown(uploads::MAY_COMPLETE.to_owned());
@@ -67,10 +66,11 @@ pub(super) fn run(
             commit.published.len()
         )?;
     }
-    let (open, sealed) = store.retarget(&target).context("retarget")?;
+    let (open, sealed) = store.retarget(&targets).context("retarget")?;
     writeln!(
         out,
-        "{stream}: {open} open batches and {sealed} sealed objects go to {target} from now on"
+        "{stream}: {open} open batches and {sealed} sealed objects go to {} from now on",
+        targets.told()
     )?;
     Ok(())
 }

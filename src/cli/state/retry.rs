@@ -39,10 +39,10 @@ pub(super) fn run(
     if let (Some(key), true) = (wanted.key, all.is_empty()) {
         return Err(CommandError::Usage(not_tried(config, stream, &*disk, key)?));
     }
-    let now = Some(&settings.destination.store);
+    let now = settings.destination.stores();
     for tried in &all {
         say(tried, out)?;
-        uploads::abort(tried.given_up.as_slice(), now, out)?;
+        uploads::abort(tried.given_up.as_slice(), &now, out)?;
     }
     let left = all.iter().filter(|tried| tried.refused.is_some()).count();
     writeln!(

@@ -9,8 +9,8 @@ use std::io::Write;
 use super::{CommandError, runtime};
 use crate::checkpoint::SealedObject;
 use crate::config::StoreSettings;
-use crate::destination::{Destination, PublishError, Whose};
-use crate::pipeline::{is_there, store_name};
+use crate::destination::{self, Destination, PublishError, Whose};
+use crate::pipeline::is_there;
 
 /// Objects that a message names.
 const TOLD_MAX: usize = 20;
@@ -50,34 +50,10 @@ impl Fate {
     }
 }
 
-/// How a store of that name is reached, as `now` is: the destination of the stream, where the config names it.
-pub(super) fn settings_of(
-    store: &str,
-    now: Option<&StoreSettings>,
-) -> Result<StoreSettings, String> {
-    if let Some(now) = now
-        && store_name(now) == store
-    {
-        return Ok(now.clone());
-    }
-    if let Some(path) = store.strip_prefix("folder:") {
-        let path = path.into();
-        return Ok(StoreSettings::Folder { path });
-    }
-    match (now, store.strip_prefix("s3://")) {
-        (Some(StoreSettings::S3(settings)), Some(bucket)) => {
-            let mut settings = settings.clone();
-            bucket.clone_into(&mut settings.bucket);
-            Ok(StoreSettings::S3(settings))
-        }
-        _ => Err("the config names no bucket any more".to_owned()),
-    }
-}
-
 /// Asks the store of each object for it; one answer for each, in order.
 pub(super) fn ask(
     objects: &[SealedObject],
-    now: Option<&StoreSettings>,
+    now: &[&StoreSettings],
 ) -> Result<Vec<Fate>, CommandError> {
     if objects.is_empty() {
         return Ok(Vec::new());
@@ -100,8 +76,8 @@ pub(super) fn ask(
     }))
 }
 
-async fn reopen(store: &str, now: Option<&StoreSettings>) -> Result<Destination, String> {
-    let reopened = Destination::reopen(&settings_of(store, now)?).await;
+async fn reopen(store: &str, now: &[&StoreSettings]) -> Result<Destination, String> {
+    let reopened = Destination::reopen(&destination::named(store, now)?).await;
     reopened.map_err(|error| error.to_string())
 }
 

@@ -2,21 +2,21 @@
 
 use std::io::Write;
 
-use super::{CommandError, runtime, stores};
+use super::{CommandError, runtime};
 use crate::checkpoint::NamedUpload;
 use crate::config::StoreSettings;
-use crate::destination::Destination;
+use crate::destination::{self, Destination, PublishError};
 
 /// Why an object of which the upload is not aborted may yet be where it was to go.
 pub(super) const MAY_COMPLETE: &str =
     "its upload cannot be aborted, and an earlier attempt may still complete it";
 
-/// Aborts uploads of ours in the buckets they were begun in, reached as `now` is: the destination of
+/// Aborts uploads of ours in the buckets they were begun in, reached as `now` tells: the destinations of
 /// the stream, where the config names it. One that cannot be aborted is named and returned: it holds nothing
 /// that is needed, only room, but where all its parts have arrived a lost request may still complete it.
 pub(super) fn abort(
     uploads: &[NamedUpload],
-    now: Option<&StoreSettings>,
+    now: &[&StoreSettings],
     out: &mut dyn Write,
 ) -> Result<Vec<NamedUpload>, CommandError> {
     let mut left = Vec::new();
@@ -41,9 +41,9 @@ pub(super) fn abort(
     Ok(left)
 }
 
-async fn try_abort(upload: &NamedUpload, now: Option<&StoreSettings>) -> Result<(), String> {
-    let settings = stores::settings_of(&upload.store, now)?;
-    let told = |error: crate::destination::PublishError| error.to_string();
+async fn try_abort(upload: &NamedUpload, now: &[&StoreSettings]) -> Result<(), String> {
+    let settings = destination::named(&upload.store, now)?;
+    let told = |error: PublishError| error.to_string();
     let destination = Destination::connect(&settings).await;
     let aborted = destination.map_err(told)?;
     let aborted = aborted.abort_upload(&upload.key, &upload.upload_id).await;

@@ -267,8 +267,8 @@ pub(super) fn discard(
         ));
     }
     let settings = config.streams.get(stream);
-    let now = settings.map(|settings| &settings.destination.store);
-    uploads::abort(&given_up, now, out)?;
+    let now = settings.map_or_else(Vec::new, |settings| settings.destination.stores());
+    uploads::abort(&given_up, &now, out)?;
     if delete {
         fs::remove_dir_all(&dir).with_context(|| format!("delete {}", dir.display()))?;
         sync(&config.state_dir)?;

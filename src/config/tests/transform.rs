@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::{FULL, env, load_in, with_destination};
-use crate::config::{CompileLimits, Isolation, StageField, TransformSettings, parse};
+use super::{FULL, env, load_in, parse, with_destination};
+use crate::config::{CompileLimits, Isolation, StageField, TransformSettings};
 
 /// A config with `tables` beside source and destination of the only stream.
 fn with_tables(tables: &str) -> String {

@@ -16,12 +16,12 @@ pub(super) const KEYS: &[&str] = &[
     "secret_access_key_file",
 ];
 /// Bytes of a name in AWS' APIs: a bound on nonsense, the service has the last word.
-pub(super) const NAME_MAX: usize = 2048;
+pub(in crate::config) const NAME_MAX: usize = 2048;
 /// Bytes of a secret's file.
 const SECRET_MAX: u64 = 4096;
 
 /// Reads the keys.
-pub(super) fn read(table: &mut Table<'_>, base: &Path) -> AwsAccess {
+pub(in crate::config) fn read(table: &mut Table<'_>, base: &Path) -> AwsAccess {
     let region = table.name_text("region", NAME_MAX);
     let endpoint = endpoint(table, "endpoint");
     let profile = table.name_text("profile", NAME_MAX);

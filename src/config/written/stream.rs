@@ -9,7 +9,7 @@ use crate::config::diagnostic::Diagnostic;
 use crate::config::spans::{SpanMap, StageField};
 use crate::config::table::Table;
 use crate::config::{
-    BackupSettings, BufferingSettings, KeyValues, PartitioningSettings, SourceSettings,
+    BackupSettings, BufferingSettings, KeyValues, OneMachine, PartitioningSettings, SourceSettings,
     StoreSettings, StreamSettings,
 };
 
@@ -66,23 +66,53 @@ pub(super) fn read(
         spans.keep_unread(name, StageField::Schema);
     }
     let destination_place = table.place_of("destination");
-    let destination = required(&mut table, "destination", "type = \"folder\" or \"s3\"");
-    let destination = match destination {
+    let types = destination::choices(table.file.registry, "");
+    let destination = required(&mut table, "destination", &format!("type = {types}"));
+    let mut destination = match destination {
         Some(table) => destination::read(name, table, base, spans),
         None => destination::missing(name, spans),
     };
-    let backup = table
-        .table("backup")
-        .map(|table| backup(name, table, buffering, spans));
+    let mut lanes = Vec::new();
+    if let Some(mut errors) = table.table("errors") {
+        if !errors.has("destination") {
+            let help =
+                "write [stream.NAME.errors.destination]; without it errors go where data goes";
+            errors.missing("destination", &help.replace("NAME", name));
+        }
+        let field = StageField::ErrorStore;
+        let store = destination::of_lane(name, &mut errors, base, field, spans);
+        lanes.extend(store.map(|(place, store)| (field, place, store)));
+        errors.finish();
+    }
+    let backup = table.table("backup").map(|mut table| {
+        let field = StageField::BackupStore;
+        let store = destination::of_lane(name, &mut table, base, field, spans);
+        lanes.extend(store.map(|(place, store)| (field, place, store)));
+        backup(name, table, buffering, spans)
+    });
+    let is_shared = source.as_ref().is_some_and(SourceSettings::is_shared);
+    for (field, place, store) in lanes {
+        if spans.is_unread(name, field) {
+            continue;
+        }
+        let others = destination.stores();
+        if let Some((message, help)) = misfit(&store, &others, is_shared) {
+            let fault = Diagnostic::fault(place, message).help(help);
+            table.file.report(fault);
+            continue;
+        }
+        let own = match field {
+            StageField::ErrorStore => &mut destination.errors,
+            _ => &mut destination.backup,
+        };
+        *own = Some(store);
+    }
     let table_file = table.file;
     table.finish();
     if source.as_ref().is_some_and(SourceSettings::is_shared)
         && !spans.is_unread(name, StageField::Store)
-        && matches!(destination.store, StoreSettings::Folder { .. })
+        && let Some(OneMachine { message, help }) = destination.store.of_one_machine()
     {
-        let message = "a folder is of one machine: a stream with `coordination` needs a bucket";
-        let help =
-            "write type = \"s3\" in the destination, or remove `coordination` from the source";
         let fault = Diagnostic::fault(destination_place, message).help(help);
         table_file.report(fault);
     }
@@ -100,6 +130,28 @@ pub(super) fn read(
         backup,
         spool_limit,
     }
+}
+
+/// What is wrong with a lane's own store beside those of the lanes before it: the fault, and what to do.
+fn misfit(
+    store: &StoreSettings,
+    others: &[&StoreSettings],
+    is_shared: bool,
+) -> Option<(String, &'static str)> {
+    let is_other = |other: &&&StoreSettings| other.name() == store.name() && **other != store;
+    if others.iter().any(|other| is_other(&other)) {
+        let message = format!(
+            "{} is a destination of this stream already, with other settings",
+            store.name()
+        );
+        return Some((message, "write the same settings in both tables"));
+    }
+    (is_shared && others.iter().all(|other| *other != store)).then(|| {
+        let message = "a stream with `coordination` has one destination: what its checkpoints list is \
+                       prepared where they are kept";
+        let help = "remove this table, or `coordination` from the source";
+        (message.to_owned(), help)
+    })
 }
 
 /// Opens a table that must be there.

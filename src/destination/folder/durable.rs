@@ -69,6 +69,7 @@ impl Durability {
     }
 
     /// Calls of fsync and syncfs so far.
+    #[cfg(test)]
     pub(super) fn syncs(&self) -> u64 {
         self.syncs.load(Ordering::Relaxed)
     }

@@ -5,17 +5,12 @@ use std::io;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use super::{Folder, refused};
-use crate::destination::keys::STAGING_DIR;
+use super::{Folder, STAGING_DIR, refused};
 use crate::destination::listing::{Found, ListError, Take};
 
 impl Folder {
     /// See [`crate::destination::list`].
-    pub(in crate::destination) fn list(
-        root: &Path,
-        head: &str,
-        take: &mut Take<'_>,
-    ) -> Result<(), ListError> {
+    pub(super) fn list(root: &Path, head: &str, take: &mut Take<'_>) -> Result<(), ListError> {
         let there = fs::metadata(root);
         there.map_err(|error| refused(&format!("listing {}", root.display()), &error))?;
         walk(root, "", head, take)

@@ -10,10 +10,9 @@ use uuid::Uuid;
 
 use proptest::prelude::*;
 
-use super::STAGING_DIR;
-use crate::config::StoreSettings;
-use crate::destination::Keys;
-use crate::destination::{Body, Destination, Publication, PublishError};
+use super::{Folder, FolderSettings, STAGING_DIR};
+use crate::config::StoreSpec as _;
+use crate::destination::{Body, Publication, PublishError};
 
 struct Memory(Bytes);
 
@@ -39,14 +38,12 @@ fn publication(key: &str, bytes: &[u8]) -> Publication {
     }
 }
 
-async fn folder(path: &Path) -> Destination {
-    let settings = StoreSettings::Folder {
-        path: path.join("made/anew"),
-    };
-    Destination::connect(&settings).await.expect("folder opens")
+async fn folder(path: &Path) -> Folder {
+    let opened = Folder::open(path.join("made/anew")).await;
+    opened.expect("folder opens")
 }
 
-async fn publish(to: &Destination, one: &Publication) -> Result<(), PublishError> {
+async fn publish(to: &Folder, one: &Publication) -> Result<(), PublishError> {
     to.publish(std::slice::from_ref(one))
         .await
         .pop()
@@ -281,8 +278,7 @@ async fn links_in_the_folder_lead_nowhere_and_only_our_own_files_are_removed() {
     std::fs::remove_dir_all(&staging).expect("removed");
     std::os::unix::fs::symlink(&elsewhere, &staging).expect("linked");
     assert!(to.recover(&HashSet::new()).await.is_err());
-    let settings = StoreSettings::Folder { path: root };
-    let refused = Destination::connect(&settings).await.map(|_| ());
+    let refused = Folder::open(root).await.map(|_| ());
     assert!(is_permanent(&refused), "{refused:?}");
     let left: Vec<_> = std::fs::read_dir(&elsewhere).expect("listed").collect();
     assert_eq!(left.len(), 1);
@@ -312,7 +308,7 @@ proptest! {
     #[test]
     fn what_is_said_to_be_taken_can_be_written_and_nothing_else(key in edge_key()) {
         let dir = tempfile::tempdir().expect("dir");
-        let keys = Keys::of(&StoreSettings::Folder { path: dir.path().join("made/anew") });
+        let keys = FolderSettings { path: dir.path().join("made/anew") }.keys();
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
         let result = runtime.block_on(async {
             let to = folder(dir.path()).await;
@@ -344,7 +340,7 @@ proptest! {
         key.push('/');
         key += &"y".repeat(254);
         prop_assume!(key.split('/').all(|part| (1..=255).contains(&part.len())));
-        let keys = Keys::of(&StoreSettings::Folder { path: dir.path().join("made/anew") });
+        let keys = FolderSettings { path: dir.path().join("made/anew") }.keys();
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
         let result = runtime.block_on(async {
             let to = folder(dir.path()).await;

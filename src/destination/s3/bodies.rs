@@ -5,54 +5,50 @@ use bytes::Bytes;
 use crc_fast::{CrcAlgorithm, checksum};
 
 use super::answer::Answer;
-use super::{S3, check_key, header, timeout, with_settings};
-use crate::destination::PublishError;
+use super::key::check;
+use super::{S3, header, timeout, with_settings};
+use crate::destination::{Bodies, PublishError};
+use crate::shard::Pending;
 
-impl S3 {
-    /// See [`crate::destination::Destination::put_body`]. An attempt whose reply was lost is simply
-    /// repeated: the same bytes go under the same key, and nobody else has it.
-    pub(in crate::destination) async fn put_body(
-        &self,
-        key: &str,
-        body: Bytes,
-    ) -> Result<(), PublishError> {
-        check_key(key)?;
-        let inner = &*self.0;
-        let size = body.len() as u64;
-        let sent = with_settings!(inner.client.put_object(), inner)
-            .key(key)
-            // Classes of the archive cannot be read at once.
-            .set_storage_class(None)
-            .content_type("application/json")
-            .checksum_crc64_nvme(header(checksum(CrcAlgorithm::Crc64Nvme, &body)))
-            .body(ByteStream::from(body))
-            .customize()
-            .config_override(timeout(size))
-            .send()
-            .await;
-        sent.map(drop)
-            .map_err(|error| inner.error(&Answer::of(&error), "writing", key))
+impl Bodies for S3 {
+    /// An attempt whose reply was lost is simply repeated: the same bytes go under the same key, and nobody else has it.
+    fn put<'a>(&'a self, key: &'a str, body: Bytes) -> Pending<'a, Result<(), PublishError>> {
+        Box::pin(async move {
+            check(key)?;
+            let inner = &*self.0;
+            let size = body.len() as u64;
+            let sent = with_settings!(inner.client.put_object(), inner)
+                .key(key)
+                // Classes of the archive cannot be read at once.
+                .set_storage_class(None)
+                .content_type("application/json")
+                .checksum_crc64_nvme(header(checksum(CrcAlgorithm::Crc64Nvme, &body)))
+                .body(ByteStream::from(body))
+                .customize()
+                .config_override(timeout(size))
+                .send()
+                .await;
+            sent.map(drop)
+                .map_err(|error| inner.error(&Answer::of(&error), "writing", key))
+        })
     }
 
-    /// See [`crate::destination::Destination::read_body`].
-    pub(in crate::destination) async fn read_body(
-        &self,
-        key: &str,
-    ) -> Result<Option<Bytes>, PublishError> {
-        self.0.read_marker(key).await
+    fn read<'a>(&'a self, key: &'a str) -> Pending<'a, Result<Option<Bytes>, PublishError>> {
+        Box::pin(self.0.read_marker(key))
     }
 
-    /// See [`crate::destination::Destination::remove_body`].
-    pub(in crate::destination) async fn remove_body(&self, key: &str) -> Result<(), PublishError> {
-        let request = self.0.client.delete_object();
-        let request = request.bucket(&self.0.settings.bucket).key(key);
-        let Err(error) = request.send().await else {
-            return Ok(());
-        };
-        let answer = Answer::of(&error);
-        if answer.is_missing() {
-            return Ok(());
-        }
-        Err(self.0.error(&answer, "removing", key))
+    fn remove<'a>(&'a self, key: &'a str) -> Pending<'a, Result<(), PublishError>> {
+        Box::pin(async move {
+            let request = self.0.client.delete_object();
+            let request = request.bucket(&self.0.settings.bucket).key(key);
+            let Err(error) = request.send().await else {
+                return Ok(());
+            };
+            let answer = Answer::of(&error);
+            if answer.is_missing() {
+                return Ok(());
+            }
+            Err(self.0.error(&answer, "removing", key))
+        })
     }
 }

@@ -5,8 +5,7 @@ use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation}
 
 use super::timeouts;
 use crate::aws::{self, Place};
-use crate::config::S3Settings;
-use crate::destination::PublishError;
+use crate::destination::{PublishError, S3Settings};
 
 /// A client that sends each request once and adds no checksum of its own, and whom it asks.
 pub(super) async fn client(settings: &S3Settings) -> Result<(Client, Place), PublishError> {

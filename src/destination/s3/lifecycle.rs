@@ -2,13 +2,13 @@
 
 use aws_sdk_s3::types::{ExpirationStatus, LifecycleRule};
 
-use super::S3;
+use super::Inner;
 
-impl S3 {
-    /// See [`crate::destination::Destination::gives_up_uploads_after`].
-    pub(in crate::destination) async fn gives_up_uploads_after(&self) -> Option<i32> {
-        let request = self.0.client.get_bucket_lifecycle_configuration();
-        let answer = request.bucket(&self.0.settings.bucket).send().await;
+impl Inner {
+    /// See [`crate::destination::Uploads::given_up_after`].
+    pub(super) async fn gives_up_uploads_after(&self) -> Option<i32> {
+        let request = self.client.get_bucket_lifecycle_configuration();
+        let answer = request.bucket(&self.settings.bucket).send().await;
         shortest(&answer.ok()?.rules?)
     }
 }

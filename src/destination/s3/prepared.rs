@@ -9,7 +9,7 @@ use super::{Held, Inner, header};
 use crate::destination::{Publication, PublishError, SentPart};
 
 impl Inner {
-    /// See [`crate::destination::Destination::prepare`].
+    /// See [`crate::destination::Uploads::prepare`].
     pub(super) async fn prepare(
         self: &Arc<Self>,
         object: &mut Publication,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{ACCOUNT, ApiError, Operation, Text, Violations, parse, stream};
 use crate::config::{
     BufferingSettings, Compression, FormatSettings, KinesisSettings, ParquetCompression,
-    S3Encryption, SourceSettings, StartSettings, StoreSettings, StreamSettings,
+    SourceSettings, StartSettings, StoreSettings, StreamSettings,
 };
 use crate::http::{ApiState, StreamInfo};
 
@@ -110,7 +110,7 @@ fn description(stream: &StreamInfo) -> Value {
         "CreateTimestamp": seconds(stream.created_at_ms),
         "Destinations": [{
             "DestinationId": "destinationId-000000000001",
-            "S3DestinationDescription": s3_description(settings),
+            "S3DestinationDescription": s3_description(settings, &settings.destination.store),
             "ExtendedS3DestinationDescription": extended_s3_description(settings),
         }],
         "HasMoreDestinations": false,
@@ -162,35 +162,21 @@ fn seconds(ms: i64) -> f64 {
 }
 
 fn region(settings: &StreamSettings) -> &str {
-    match &settings.destination.store {
-        StoreSettings::S3(s3) => s3.region.as_deref().unwrap_or(DEFAULT_REGION),
-        StoreSettings::Folder { .. } => DEFAULT_REGION,
-    }
+    let region = settings.destination.store.region();
+    region.unwrap_or(DEFAULT_REGION)
 }
 
 /// What both S3 descriptions hold.
-fn s3_description(settings: &StreamSettings) -> Value {
+fn s3_description(settings: &StreamSettings, store: &StoreSettings) -> Value {
     let destination = &settings.destination;
-    let (bucket, encryption) = match &destination.store {
-        StoreSettings::S3(s3) => (
-            format!("arn:aws:s3:::{}", s3.bucket),
-            s3.encryption.as_ref(),
-        ),
-        // No bucket: a name that no store will take for one.
-        StoreSettings::Folder { path } => {
-            (format!("arn:firehose:folder:::{}", path.display()), None)
-        }
-    };
     let mut description = json!({
         "RoleARN": format!("arn:aws:iam::{ACCOUNT}:role/firehose"),
-        "BucketARN": bucket,
+        "BucketARN": store.arn(),
         "BufferingHints": hints(settings.buffering),
         "CompressionFormat": compression_format(&settings.format),
-        "EncryptionConfiguration": match encryption {
-            Some(S3Encryption::Kms(key)) => json!({
-                "KMSEncryptionConfig": { "AWSKMSKeyARN": key.as_deref().unwrap_or("alias/aws/s3") },
-            }),
-            Some(S3Encryption::S3) | None => json!({ "NoEncryptionConfig": "NoEncryption" }),
+        "EncryptionConfiguration": match store.kms_key() {
+            Some(key) => json!({ "KMSEncryptionConfig": { "AWSKMSKeyARN": key } }),
+            None => json!({ "NoEncryptionConfig": "NoEncryption" }),
         },
         "CloudWatchLoggingOptions": { "Enabled": false },
     });
@@ -204,7 +190,7 @@ fn s3_description(settings: &StreamSettings) -> Value {
 }
 
 fn extended_s3_description(settings: &StreamSettings) -> Value {
-    let mut description = s3_description(settings);
+    let mut description = s3_description(settings, &settings.destination.store);
     let mut processors = Vec::new();
     if let Some(query) = &settings.partitioning.query {
         processors.push(json!({
@@ -220,7 +206,7 @@ fn extended_s3_description(settings: &StreamSettings) -> Value {
         json!({ "Enabled": !processors.is_empty(), "Processors": processors });
     description["S3BackupMode"] = "Disabled".into();
     if let Some(backup) = &settings.backup {
-        let mut copy = s3_description(settings);
+        let mut copy = s3_description(settings, settings.destination.backup_store());
         copy["BufferingHints"] = hints(backup.buffering);
         copy["CompressionFormat"] = compression_format(&backup.format).into();
         let fields = copy.as_object_mut().expect("a description is an object");

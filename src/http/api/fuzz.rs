@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::config;
 use crate::http::{ApiState, Limits, StreamInfo};
 use crate::position::Sequence;
+use crate::registry::registry;
 use crate::source::direct_put::{Accepted, Appending, Intake, PutBatch};
 use crate::telemetry::{KnownFailure, Metrics, StatusSnapshot, StreamMetrics, StreamStatus};
 
@@ -61,7 +62,7 @@ thread_local! {
 }
 
 fn state() -> (ApiState, Arc<Taken>) {
-    let loaded = config::parse(CONFIG, "firehose.toml".as_ref(), &|_| None);
+    let loaded = config::parse(CONFIG, "firehose.toml".as_ref(), &|_| None, &registry());
     let mut config = loaded.expect("the config is sound").config;
     let settings = config.streams.remove("clicks").expect("it has the stream");
     let metrics = Arc::new(Metrics::new().expect("their names are good"));

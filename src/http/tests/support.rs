@@ -20,8 +20,9 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::config::{
     BufferingSettings, Compression, Delimiter, DestinationSettings, FormatSettings,
-    PartitioningSettings, SourceSettings, StoreSettings, StreamSettings,
+    PartitioningSettings, SourceSettings, StreamSettings,
 };
+use crate::destination::FolderSettings;
 use crate::http::{ApiState, Limits, StreamInfo, serve};
 use crate::position::Sequence;
 use crate::source::direct_put::{Accepted, Appending, Intake, PutBatch, Refused};
@@ -138,9 +139,12 @@ pub(crate) fn settings(name: &str) -> StreamSettings {
         },
         only_json: false,
         destination: DestinationSettings {
-            store: StoreSettings::Folder {
+            store: FolderSettings {
                 path: PathBuf::from("/lake"),
-            },
+            }
+            .into(),
+            errors: None,
+            backup: None,
             prefix: None,
             error_prefix: None,
         },

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{KeyValues, StoreSettings};
+use crate::config::KeyValues;
 use crate::failure::ErrorOutputType;
 use crate::position::Position;
 use crate::record::Record;
@@ -23,7 +23,12 @@ fn stream(store: &str, prefix: &str, error_prefix: &str, backup: &str) -> Stream
         "[stream.c.source]\ntype = \"direct-put\"\n{query}[stream.c.destination]\n{store}\n\
          prefix = '{prefix}'\nerror_prefix = '{error_prefix}'\n[stream.c.backup]\nprefix = '{backup}'\n"
     );
-    let loaded = crate::config::parse(text, "firehose.toml".as_ref(), &|_| None);
+    let loaded = crate::config::parse(
+        text,
+        "firehose.toml".as_ref(),
+        &|_| None,
+        &crate::registry::registry(),
+    );
     let loaded = loaded.unwrap_or_else(|faults| panic!("{faults}"));
     loaded.config.streams["c"].clone()
 }
@@ -223,7 +228,13 @@ fn the_markers_of_a_stream_must_fit_too() {
         "{source}{table}\"\n[stream.c.destination]\n{S3}\nerror_prefix = '{}/'\nprefix = 'd/'\n",
         "é".repeat(330)
     );
-    let loaded = crate::config::parse(text, "firehose.toml".as_ref(), &|_| None).unwrap();
+    let loaded = crate::config::parse(
+        text,
+        "firehose.toml".as_ref(),
+        &|_| None,
+        &crate::registry::registry(),
+    )
+    .unwrap();
     let found = faults(&loaded.config.streams["c"]);
     assert!(
         found[0].message.contains("what the stream itself keeps"),
@@ -260,7 +271,7 @@ proptest! {
             of.partitioning.key_values = KeyValues::AsIs;
         }
         if let Ok(key) = key_of(&of, &record(&value)) {
-            let taken = Keys::of(&of.destination.store).take(&key);
+            let taken = of.destination.store.keys().take(&key);
             prop_assert!(taken.is_ok(), "{key}: {taken:?}");
             prop_assert!(!is_s3 || key.len() <= 1024);
         }
@@ -274,7 +285,7 @@ proptest! {
     ) {
         let of = stream(if is_s3 { S3 } else { FOLDER }, "d/", &errors, &backup);
         let Ok(prefixes) = compile(&of, MadeUp::default()) else { return Ok(()) };
-        let keys = Keys::of(&of.destination.store);
+        let keys = of.destination.store.keys();
         let zone = Zone::utc();
         let name = object_name("c", 1, 0, Uuid::nil(), "", &zone);
         for kind in ErrorOutputType::ALL {
@@ -292,5 +303,4 @@ fn nothing_is_said_of_keys_where_the_store_is_not_known() {
         ..MadeUp::default()
     };
     assert_eq!(prefix_faults(&of, made_up), []);
-    assert!(matches!(of.destination.store, StoreSettings::Folder { .. }));
 }

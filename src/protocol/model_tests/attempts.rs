@@ -42,7 +42,12 @@ impl World {
             return Ok(());
         }
         let mut world = self.clone();
-        let row = match world.protocol.next(id, |_| self.odds.large) {
+        let store = self.protocol.objects[&id].row.target.store.clone();
+        let step = world.protocol.next(id, |_| self.odds.large);
+        if step.is_some() && !self.claimed.contains(&*store) {
+            return Err(format!("UNCLAIMED: {id} is sent to {store}"));
+        }
+        let row = match step {
             None => return Ok(()),
             Some(Step::Send(row)) => row.clone(),
             Some(Step::Begin(_)) => {

@@ -33,6 +33,8 @@ pub(super) struct World {
     pub(super) rotten: BTreeSet<Extent>,
     /// Records that were set aside.
     pub(super) aside: BTreeSet<u64>,
+    /// Stores where the epoch is claimed.
+    pub(super) claimed: BTreeSet<&'static str>,
     /// Ids are drawn at random: a crash does not bring one back.
     pub(super) ids: u8,
     pub(super) begun: u8,
@@ -61,6 +63,8 @@ pub(super) struct Odds {
     pub(super) ways: u8,
     /// Whether objects need uploads.
     pub(super) large: bool,
+    /// Whether the epoch is claimed at each store at a time of its own.
+    pub(super) claims: bool,
 }
 
 /// What steps add worlds to; `Err` says which promise is broken.
@@ -100,13 +104,16 @@ fn extent(id: Uuid, record: u64, way: Option<u8>) -> Extent {
     }
 }
 
+/// Batches go to one store and the other in turn.
+const STORES: [&str; 2] = ["even", "odd"];
+
 fn batch(id: Uuid) -> OpenBatch {
     OpenBatch {
         id,
         lane: Lane::Data,
         identity: String::new(),
         target: Target {
-            store: String::new(),
+            store: STORES[usize::from(id.as_u128() % 2 == 1)].to_owned(),
             key: String::new(),
             format: 0,
         },
@@ -136,6 +143,7 @@ impl World {
             visible: BTreeMap::new(),
             rotten: BTreeSet::new(),
             aside: BTreeSet::new(),
+            claimed: BTreeSet::new(),
             ids: 0,
             begun: 0,
             odds,
@@ -155,10 +163,24 @@ impl World {
         let open: Vec<OpenBatch> = self.store.open.values().cloned().collect();
         let sealed = self.store.sealed.values().cloned().collect();
         self.protocol = Protocol::recovered(self.store.shards.clone(), &open, sealed);
-        self.protocol.claimed();
+        self.claimed.clear();
+        if !self.odds.claims {
+            for store in STORES {
+                self.claim(store, Broken::Nothing);
+            }
+        }
         self.applied = self.store.frontier();
         self.batches = open;
         (self.named, self.writing, self.written) = (Vec::new(), None, None);
+    }
+
+    fn claim(&mut self, store: &'static str, broken: Broken) {
+        self.claimed.insert(store);
+        for of in STORES {
+            if of == store || broken == Broken::OneClaimForAll {
+                self.protocol.claimed(of);
+            }
+        }
     }
 
     /// Every world that one step makes of this one.
@@ -177,6 +199,13 @@ impl World {
         self.land(broken, &mut next);
         for id in self.protocol.objects.keys() {
             self.publish(*id, broken, &mut next)?;
+        }
+        for store in STORES {
+            if !self.claimed.contains(store) {
+                let mut world = self.clone();
+                world.claim(store, broken);
+                next.push(world);
+            }
         }
         self.misfortune(&mut next);
         Ok(next)

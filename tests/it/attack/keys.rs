@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use firehose::config::StoreSettings;
-use firehose::destination::{Destination, Keys, Publication};
+use firehose::destination::{Destination, Publication};
 use uuid::Uuid;
 
 use super::alarms::{CLICKS, Clicks, gauge, judge, left_behind, plant, put, waiting};
@@ -223,7 +223,7 @@ fn plant_in(bucket: &Bucket, object_id: Uuid, key: &str, bytes: &'static [u8]) {
         ..object(key, bytes)
     };
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let settings = StoreSettings::S3(Box::new(bucket.settings()));
+    let settings = StoreSettings::from(bucket.settings());
     let sent = runtime.block_on(async {
         let to = Destination::connect(&settings).await.unwrap();
         to.publish(&[one]).await.pop().unwrap()
@@ -361,8 +361,8 @@ fn odd_keys() -> BTreeSet<String> {
 #[tokio::test]
 async fn what_a_bucket_is_said_to_take_it_takes_by_that_name() {
     let bucket = Weed::shared().bucket();
-    let settings = StoreSettings::S3(Box::new(bucket.settings()));
-    let keys = Keys::of(&settings);
+    let settings = StoreSettings::from(bucket.settings());
+    let keys = settings.keys();
     let to = Destination::connect(&settings).await.unwrap();
     let (mut taken, mut refused) = (BTreeSet::new(), 0);
     let mut odd = Vec::new();

@@ -3,8 +3,8 @@
 
 use std::fs;
 
-use firehose::config::{S3Settings, StoreSettings};
-use firehose::destination::{Destination, Keys};
+use firehose::config::StoreSettings;
+use firehose::destination::{Destination, S3Settings};
 
 use super::alarms::{CLICKS, Clicks, left_behind, waiting};
 use super::keys::{bucket_settings, put_megabytes_until_killed, put_until_killed};
@@ -168,10 +168,10 @@ fn an_object_whose_upload_cannot_be_aborted_goes_nowhere_unasked() {
 async fn a_bucket_that_is_not_there_does_not_say_that_an_object_is_not() {
     let bucket = Weed::shared().bucket();
     let settings = |name: &str| {
-        StoreSettings::S3(Box::new(S3Settings {
+        StoreSettings::from(S3Settings {
             bucket: name.to_owned(),
             ..bucket.settings()
-        }))
+        })
     };
     let one = object("data/one", &b"bytes"[..]);
     let there = Destination::reopen(&settings(&bucket.name)).await.unwrap();
@@ -291,9 +291,9 @@ fn an_upload_that_has_vanished_is_begun_anew_by_retry() {
 #[tokio::test]
 async fn a_key_that_would_not_be_given_now_is_still_sent_to_its_bucket() {
     let bucket = Weed::shared().bucket();
-    let settings = StoreSettings::S3(Box::new(bucket.settings()));
+    let settings = StoreSettings::from(bucket.settings());
     let key = "data/./one";
-    assert!(Keys::of(&settings).take(key).is_err());
+    assert!(settings.keys().take(key).is_err());
     let to = Destination::connect(&settings).await.unwrap();
     let sent = to.publish(&[object(key, &b"bytes"[..])]).await;
     let answer = format!("{sent:?}");

@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
-use firehose::config::{S3Encryption, S3Settings, Secret, StoreSettings};
-use firehose::destination::{Conditional, Destination, Publication, PublishError};
+use firehose::config::{Secret, StoreSettings};
+use firehose::destination::{
+    Conditional, Destination, Publication, PublishError, S3Encryption, S3Settings,
+};
 
 use super::{is_foreign, noise, object, publish};
 use crate::support::proxy::{Fault, Proxy};
 use crate::support::servers::{Bucket, Weed};
 
 pub(super) async fn connect(settings: S3Settings) -> Destination {
-    Destination::connect(&StoreSettings::S3(Box::new(settings)))
+    Destination::connect(&StoreSettings::from(settings))
         .await
         .unwrap()
 }

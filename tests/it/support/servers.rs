@@ -7,7 +7,8 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use firehose::config::{S3Settings, Secret};
+use firehose::config::Secret;
+use firehose::destination::S3Settings;
 use serde_json::Value;
 
 use super::oracle::Lake;

@@ -14,6 +14,7 @@ use super::super::super::outputs::Outputs;
 use super::super::super::source::{Reader, Source};
 use super::super::super::{Surroundings, source};
 use super::{Body, Known, LeaseLog, SharedLog};
+use crate::checkpoint::Lane;
 use crate::config::{KinesisSettings, StreamSettings};
 use crate::coordination::{BodyName, Resumed};
 use crate::destination::{Destination, PublishError};
@@ -108,13 +109,14 @@ pub async fn open_shared(
         tracing::error!(stream, shard = &*taken.shard, "{told}");
     }
     let (source, listed) = body.map_or((None, Vec::new()), |body| (body.source, body.listed));
-    let is_elsewhere = |listed: &&super::Listed| listed.object.target.store != outputs.store();
+    let is_elsewhere =
+        |listed: &&super::Listed| listed.object.target.store != outputs.store(Lane::Data);
     if let Some(other) = listed.iter().find(is_elsewhere) {
         let (key, store) = (&other.object.target.key, &other.object.target.store);
         return Err(StreamError::LoudStop {
             cause: format!(
                 "{key} waits to be published in {store}, not in {}",
-                outputs.store()
+                outputs.store(Lane::Data)
             ),
             advice: "name that bucket again until all that was prepared there is published".into(),
         });

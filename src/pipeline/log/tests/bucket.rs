@@ -11,7 +11,8 @@ use axum::http::{Method, Request, StatusCode};
 use axum::response::Response;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::config::{S3Settings, Secret};
+use crate::config::Secret;
+use crate::destination::S3Settings;
 
 const BODY_MAX: usize = 64 << 20;
 /// What every request here names first.

@@ -9,7 +9,7 @@ use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::config::{
     BufferingSettings, Compression, Delimiter, DestinationSettings, FormatSettings, KeyValues,
-    PartitioningSettings, SourceSettings, StartSettings, StoreSettings, StreamSettings,
+    PartitioningSettings, SourceSettings, StartSettings, StreamSettings,
 };
 use crate::disk::{Disk, Reserve, Shortage};
 use crate::pipeline::{Status, Surroundings, Workers};
@@ -62,7 +62,9 @@ impl World {
             },
             only_json: false,
             destination: DestinationSettings {
-                store: StoreSettings::S3(Box::new(self.bucket.settings())),
+                store: self.bucket.settings().into(),
+                errors: None,
+                backup: None,
                 prefix: Some("data/!{partitionKeyFromQuery:k}/".into()),
                 error_prefix: Some("errors/!{firehose:error-output-type}/".into()),
             },

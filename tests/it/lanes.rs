@@ -1,0 +1,182 @@
+//! Lanes with a store of their own: each goes there and nowhere else, and none waits for another's.
+
+use std::fs;
+use std::path::Path;
+
+use rustix::process::Signal;
+
+use crate::support::daemon::{Daemon, Site};
+use crate::support::http::{get, metric, post_records};
+use crate::support::lake;
+use crate::support::servers::Weed;
+
+/// A stream by key, with what its lanes' own tables hold.
+fn settings(errors: &str, backup: &str) -> String {
+    format!(
+        r#"
+state_dir = "state"
+
+[stream.clicks.source]
+type = "direct-put"
+
+[stream.clicks.partitioning]
+query = '{{k: .k}}'
+
+[stream.clicks.buffering]
+interval = "0s"
+
+[stream.clicks.destination]
+type = "folder"
+path = "lake"
+prefix = "data/k=!{{partitionKeyFromQuery:k}}/"
+error_prefix = "errors/!{{firehose:error-output-type}}/"
+
+[stream.clicks.backup]
+prefix = "raw/"
+format.type = "raw"
+format.delimiter = "newline"
+
+{backup}
+
+{errors}
+"#
+    )
+}
+
+fn folder(lane: &str) -> String {
+    format!("[stream.clicks.{lane}.destination]\ntype = \"folder\"\npath = \"of-{lane}\"")
+}
+
+/// Two records with a key, and one that has none.
+fn send(site: &Site) {
+    let body = b"{\"k\":\"a\",\"n\":1}\n{\"n\":2}\n{\"k\":\"a\",\"n\":3}\n";
+    let reply = post_records(site.address, "clicks", body).unwrap();
+    assert_eq!(reply.status, 200, "{}", reply.text());
+}
+
+fn delivered(site: &Site, objects: f64, daemon: &mut Daemon) {
+    let name = "firehose_delivered_objects_total{stream=\"clicks\"}";
+    let told = format!("{objects} objects are published");
+    let is_there = || metric(site.address, name) >= objects;
+    daemon.until(&told, is_there).unwrap();
+}
+
+/// Markers of claims: at each store that something is published to.
+fn claims(store: &Path) -> usize {
+    let incarnations = fs::read_dir(store.join("errors/.firehose"));
+    incarnations.map_or(0, Iterator::count)
+}
+
+#[test]
+fn each_lane_goes_to_its_own_store_and_each_store_is_claimed() {
+    let site = Site::new(&settings(&folder("errors"), &folder("backup")));
+    let checked = site.command(&["check"]).done();
+    for told in [
+        "lake/data/k=…",
+        "backup: raw under ",
+        "of-backup/raw/…",
+        "errors: under ",
+        "of-errors/errors/…",
+    ] {
+        assert!(checked.contains(told), "{told}: {checked}");
+    }
+    let mut daemon = site.start();
+    send(&site);
+    delivered(&site, 3.0, &mut daemon);
+    daemon.drain();
+    let stores = ["lake", "of-errors", "of-backup"].map(|store| site.path(store));
+    let objects = |prefix: &str| {
+        stores
+            .each_ref()
+            .map(|store| lake::objects(store, prefix).len())
+    };
+    assert_eq!(objects("data"), [1, 0, 0]);
+    assert_eq!(objects("errors"), [0, 1, 0]);
+    assert_eq!(objects("raw"), [0, 0, 1]);
+    assert_eq!(lake::failed_records(&stores[1], "errors"), [b"{\"n\":2}"]);
+    assert_eq!(lake::lines(&stores[2], "raw").len(), 3);
+    for store in &stores {
+        assert_eq!(claims(store), 1, "{}", store.display());
+    }
+    // What is there of it is found at each.
+    let to = site.path("exported");
+    let exported = site.command(&["state", "export", "clicks", to.to_str().unwrap()]);
+    let exported = exported.done();
+    let listed = fs::read_to_string(to.join("objects.jsonl")).unwrap();
+    assert_eq!(listed.lines().count(), 3, "{exported}\n{listed}");
+}
+
+#[test]
+fn a_store_of_errors_that_does_not_answer_keeps_no_data_back_and_is_named() {
+    let bucket = Weed::shared().bucket();
+    let nobody = "http://127.0.0.1:1";
+    let errors = |endpoint: &str| {
+        let table = bucket.table(endpoint);
+        settings(
+            &format!("[stream.clicks.errors.destination]\n{table}"),
+            &folder("backup"),
+        )
+    };
+    let site = Site::new(&errors(nobody));
+    let mut daemon = site.spawn(&[]);
+    daemon.alive();
+    send(&site);
+    // Data and backup.
+    delivered(&site, 2.0, &mut daemon);
+    assert_eq!(lake::lines(&site.path("lake"), "data").len(), 2);
+    let is_named = || {
+        let ready = get(site.address, "/readyz").unwrap();
+        assert_eq!(ready.status, 503, "{}", ready.text());
+        ready.text().contains(&bucket.name)
+    };
+    daemon.until("/readyz names the store", is_named).unwrap();
+    // A stop leaves what is for that store, and says so.
+    daemon.signal(Signal::TERM);
+    daemon.wait();
+    let log = fs::read_to_string(site.log()).unwrap();
+    let left = "1 objects with 1 records cannot be delivered";
+    assert!(log.contains(left) && log.contains(&bucket.name), "{log}");
+    let listed = site.command(&["state", "list"]).done();
+    assert!(
+        listed.contains(&format!("s3://{}", bucket.name)),
+        "{listed}"
+    );
+    // It goes there once it answers.
+    site.configure(&errors(&bucket.endpoint));
+    site.start().drain();
+    let keys = bucket.keys();
+    let failed = |key: &&String| key.starts_with("errors/") && !key.contains("/.firehose/");
+    assert_eq!(keys.iter().filter(failed).count(), 1, "{keys:?}");
+    assert_eq!(lake::lines(&site.path("lake"), "data").len(), 2);
+}
+
+#[test]
+fn what_waits_for_a_store_that_its_lane_has_no_more_is_sent_to_the_one_that_it_has() {
+    let bucket = Weed::shared().bucket();
+    let table = bucket.table("http://127.0.0.1:1");
+    let gone = format!("[stream.clicks.errors.destination]\n{table}");
+    let site = Site::new(&settings(&gone, &folder("backup")));
+    let mut daemon = site.spawn(&[]);
+    daemon.alive();
+    send(&site);
+    delivered(&site, 2.0, &mut daemon);
+    daemon.kill();
+    site.configure(&settings(&folder("errors"), &folder("backup")));
+    let stranded = site.command(&["state", "drain", "clicks"]).refused(1);
+    let told = format!(
+        "wait for another destination than folder:{}",
+        site.path("lake").display()
+    );
+    assert!(
+        stranded.contains(&told) && stranded.contains(&format!("s3://{}", bucket.name)),
+        "{stranded}"
+    );
+    let moved = site
+        .command(&["state", "retarget", "clicks", "--unasked"])
+        .done();
+    assert!(moved.contains("1 sealed objects go to"), "{moved}");
+    site.command(&["state", "drain", "clicks"]).done();
+    let failed = lake::failed_records(&site.path("of-errors"), "errors");
+    assert_eq!(failed, [b"{\"n\":2}"]);
+    assert_eq!(lake::lines(&site.path("lake"), "data").len(), 2);
+}

@@ -49,7 +49,7 @@ use crate::clock::Clock;
 use crate::config::{HttpSettings, StreamSettings};
 use crate::nearest::nearest;
 use crate::printable::printable_json;
-use crate::source::direct_put::Intake;
+use crate::source::Intake;
 use crate::telemetry::{Metrics, StreamMetrics, StreamStatus};
 
 pub use server::{KEPT, serve};

@@ -9,6 +9,7 @@ pub mod daemon;
 pub mod http;
 pub mod pipeline;
 pub mod protocol;
+pub mod registry;
 
 // Stages: they never import each other.
 pub mod batch;
@@ -16,9 +17,7 @@ pub mod checkpoint;
 pub mod coordination;
 pub mod destination;
 pub mod format;
-pub mod journal;
 pub mod partition;
-pub mod source;
 pub mod spool;
 pub mod transform;
 
@@ -44,6 +43,7 @@ pub mod raw_sum;
 pub mod record;
 pub mod retry;
 pub mod shard;
+pub mod source;
 pub mod telemetry;
 pub mod timestamp;
 

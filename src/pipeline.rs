@@ -28,7 +28,6 @@ mod router;
 mod seal;
 mod shared;
 mod shortage;
-mod source;
 mod status;
 mod stopping;
 mod store_name;
@@ -52,7 +51,7 @@ use crate::disk::Reserve;
 use crate::error::StreamError;
 use crate::failpoint;
 use crate::protocol::{Durable, Protocol};
-use crate::source::kinesis::Room;
+use crate::source::{Handle, Room};
 use crate::spool::Spool;
 use crate::telemetry::{Metrics, State};
 use crate::transform::Transforms;
@@ -71,7 +70,6 @@ pub use prefixes::{MadeUp, prefix_faults};
 use publish::Waiting;
 use route::Routed;
 pub use shared::{Body, Listed, SCRATCH, Taken, Tenure, connect_shared, open_shared, scratch};
-pub use source::{Reader, Source};
 pub use status::{Landed, Observation, Status};
 use stopping::Stopping;
 pub use store_name::store_name;
@@ -103,7 +101,7 @@ pub struct Surroundings {
     pub routing: Workers,
     /// Encoders that no pipeline of the stream uses just now.
     pub encoders: Arc<EncoderPool>,
-    /// Memory for what the stream reads of Kinesis, until it is in batches.
+    /// Memory for what the stream's source reads ahead, until it is in batches.
     pub read_room: Room,
 }
 
@@ -112,7 +110,7 @@ pub struct Pipeline {
     settings: Arc<StreamSettings>,
     around: Surroundings,
     outputs: Arc<Outputs>,
-    source: Source,
+    source: Arc<dyn Handle>,
     spool: Arc<Spool>,
     checkpoints: Checkpoints,
     /// `None` until it is open and our epoch is claimed there.
@@ -122,7 +120,7 @@ pub struct Pipeline {
 
     /// What may be done, and what the next checkpoint takes in beside changed batches.
     protocol: Protocol,
-    /// Accepted and not applied; where the source is a journal.
+    /// Accepted and not applied; where the source accepts records here.
     backlog: Option<Backlog>,
     table: Table,
     waiting: Waiting,
@@ -192,10 +190,10 @@ pub async fn run(
         destination = Some(shared.destination().clone());
         around.status.set_state(State::Running);
     }
-    let journal = home.source.journal();
     let unread = home.unread;
     let unread = unread.map(|of| (of.next, around.clock.moment_of(of.oldest_ms)));
-    let backlog = journal.map(|journal| Backlog::from(journal.next_sequence(), unread));
+    let next = home.source.next_sequence();
+    let backlog = next.map(|next| Backlog::from(next, unread));
     let mut pipeline = Pipeline {
         settings,
         around,

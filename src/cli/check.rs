@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{CommandError, places, settings};
 use crate::config::{
-    Compression, FormatSettings, ParquetCompression, SourceSettings, StoreSettings, StreamSettings,
+    Compression, FormatSettings, ParquetCompression, StoreSettings, StreamSettings,
     TransformSettings, display_duration, display_size,
 };
 
@@ -37,7 +37,7 @@ pub(super) fn run(
 
 /// What a stream does, in a line or two.
 pub(super) fn summary(stream: &StreamSettings, out: &mut dyn Write) -> io::Result<()> {
-    let mut steps = vec![source(&stream.source)];
+    let mut steps = vec![stream.source.summary()];
     steps.extend(stream.transforms.iter().map(file_name));
     let partitioning = &stream.partitioning;
     if partitioning.query.is_some() {
@@ -62,17 +62,6 @@ pub(super) fn summary(stream: &StreamSettings, out: &mut dyn Write) -> io::Resul
         writeln!(out, "  backup: {} under {prefix}", format(&backup.format))?;
     }
     Ok(())
-}
-
-fn source(source: &SourceSettings) -> String {
-    match source {
-        SourceSettings::DirectPut { .. } => "direct-put".to_owned(),
-        SourceSettings::Kinesis(kinesis) => {
-            let shared = kinesis.coordination.as_ref();
-            let leases = shared.map(|leases| format!(", shared by table {}", leases.table));
-            format!("kinesis {}{}", kinesis.stream, leases.unwrap_or_default())
-        }
-    }
 }
 
 /// The file of a module without its folders.

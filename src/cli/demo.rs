@@ -23,7 +23,8 @@ use crate::clock::Clock;
 use crate::config;
 use crate::daemon::Daemon;
 use crate::pipeline::{Landed, Status};
-use crate::source::direct_put::{Intake, PutBatch};
+use crate::registry::registry;
+use crate::source::{Intake, PutBatch};
 use clicks::Clicks;
 
 /// The demo's stream.
@@ -64,7 +65,12 @@ pub fn run(args: &DemoArgs, out: &mut dyn Write) -> Result<(), CommandError> {
         _ => None,
     };
     // Named as if it stood in the working directory, where a relative `--dir` begins.
-    let loaded = config::parse(CONFIG, Path::new("firehose.toml"), &environment)?;
+    let loaded = config::parse(
+        CONFIG,
+        Path::new("firehose.toml"),
+        &environment,
+        &registry(),
+    )?;
     runtime()?.block_on(show(args, loaded.config, out))?;
     Ok(())
 }

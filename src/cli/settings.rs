@@ -15,6 +15,7 @@ use crate::config::{
 use crate::format::{Format, FormatFault};
 use crate::partition::{Field, PartitionFault, Unread};
 use crate::pipeline::{self, MadeUp};
+use crate::registry::registry;
 use crate::transform::{Chain, Observer};
 
 /// Loads the file and compiles its expressions; the environment is the process's own.
@@ -24,7 +25,7 @@ pub(super) fn load(path: &Path) -> Result<Loaded, Diagnostics> {
 
 /// The same, with all that was found, though some of it be faults.
 pub(super) fn draft(path: &Path) -> Result<Draft, Diagnostics> {
-    let mut draft = config::draft(path, &|name| std::env::var(name).ok())?;
+    let mut draft = config::draft(path, &|name| std::env::var(name).ok(), &registry())?;
     draft
         .found
         .extend(check_stages(&draft.config, &draft.spans));
@@ -161,7 +162,7 @@ fn disk_room(config: &Config) -> Option<Diagnostic> {
     let stat = rustix::fs::statvfs(dir).ok()?;
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
     let limits = config.streams.values().map(|stream| {
-        let journal = stream.source.journal_limit();
+        let journal = stream.source.disk_limit();
         journal.saturating_add(stream.spool_limit)
     });
     let limit = limits.fold(0, u64::saturating_add);

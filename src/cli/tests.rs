@@ -10,6 +10,7 @@ use super::explain::explain;
 use super::{Exit, check, run, settings};
 use crate::config::{Config, SpanMap, TransformSettings, parse};
 use crate::record::RECORD_BYTES_MAX;
+use crate::registry::registry;
 
 const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/firehose.toml");
 /// 2026-11-22T06:44:44.5Z
@@ -28,14 +29,14 @@ pub(super) fn firehose(arguments: &[&str]) -> (Exit, String, String) {
 }
 
 pub(super) fn config(text: &str) -> Config {
-    parse(text, Path::new("firehose.toml"), &|_| None)
+    parse(text, Path::new("firehose.toml"), &|_| None, &registry())
         .unwrap_or_else(|faults| panic!("{faults}"))
         .config
 }
 
 /// Faults and warnings that the stages find in a config.
 fn stage_faults(text: &str) -> String {
-    let loaded = parse(text, Path::new("firehose.toml"), &|_| None);
+    let loaded = parse(text, Path::new("firehose.toml"), &|_| None, &registry());
     let loaded = loaded.unwrap_or_else(|faults| panic!("{faults}"));
     settings::check_stages(&loaded.config, &loaded.spans).to_string()
 }
@@ -99,7 +100,7 @@ fn check_names_the_kinesis_stream() {
     let text = "[stream.c.source]\ntype = \"kinesis\"\n\
                 stream = \"arn:aws:kinesis:eu-central-1:123456789012:stream/clicks\"\n\
                 [stream.c.destination]\ntype = \"folder\"\npath = \"out\"\n";
-    let loaded = parse(text, Path::new("firehose.toml"), &|_| None).unwrap();
+    let loaded = parse(text, Path::new("firehose.toml"), &|_| None, &registry()).unwrap();
     let mut out = Vec::new();
     check::summary(&loaded.config.streams["c"], &mut out).unwrap();
     let expected = "c: kinesis clicks → json → out/…; 128MiB or 5m\n";
@@ -110,7 +111,7 @@ fn check_names_the_kinesis_stream() {
         "coordination = \"dynamodb\"\n[stream.c.dest",
     );
     let text = text.replace("\"folder\"\npath = \"out\"", "\"s3\"\nbucket = \"lake\"");
-    let loaded = parse(&text, Path::new("firehose.toml"), &|_| None).unwrap();
+    let loaded = parse(&text, Path::new("firehose.toml"), &|_| None, &registry()).unwrap();
     let mut out = Vec::new();
     check::summary(&loaded.config.streams["c"], &mut out).unwrap();
     let expected =
@@ -128,7 +129,13 @@ fn check_shows_transforms_by_their_files() {
                 [[stream.c.transform]]\nmodule = \"second.wasm\"\n\
                 [stream.c]\nsource.type = \"direct-put\"\n\
                 destination = { type = \"folder\", path = \"out\" }\n";
-    let loaded = parse(text, &dir.path().join("firehose.toml"), &|_| None).unwrap();
+    let loaded = parse(
+        text,
+        &dir.path().join("firehose.toml"),
+        &|_| None,
+        &registry(),
+    )
+    .unwrap();
     let mut out = Vec::new();
     check::summary(&loaded.config.streams["c"], &mut out).unwrap();
     let folder = dir.path().canonicalize().unwrap();
@@ -165,7 +172,7 @@ fn limits_beyond_the_disk_are_warned_of_and_no_fault() {
                 spool_limit = \"64TiB\"\ndestination = { type = \"folder\", path = \"out\" }\n";
     std::fs::write(&path, text).unwrap();
     let loaded = settings::load(&path).unwrap();
-    assert_eq!(loaded.config.streams["c"].source.journal_limit(), 64 << 40);
+    assert_eq!(loaded.config.streams["c"].source.disk_limit(), 64 << 40);
     let expected = "warning: journal_limit and spool_limit of all streams add up to 128TiB, but";
     assert!(
         loaded.warnings.to_string().starts_with(expected),

@@ -12,6 +12,7 @@ use super::Config;
 use super::depth;
 use super::diagnostic::{Diagnostic, Diagnostics, Place, Source};
 use super::document::json_object;
+use super::registry::Registry;
 use super::spans::SpanMap;
 use super::table::{File, Table};
 use super::written;
@@ -23,6 +24,9 @@ const FILE_MAX: u64 = 1 << 20;
 const SYNTAX_MAX: usize = 3;
 /// The parser's words for a key or a table that was there before.
 const DUPLICATE: &str = "duplicate key";
+
+/// Of a table of which nothing is named by what is registered.
+const NOTHING: &Registry = &Registry { sources: &[] };
 
 /// What a file comes to, faults or not: parts that have faults are left out or made up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,9 +69,14 @@ pub struct Loaded {
     pub spans: SpanMap,
 }
 
-/// Reads the config file at `path`, as far as it can be read. `env` gives the environment's variables.
-pub fn draft(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Draft, Diagnostics> {
-    parse_draft(text_of(path)?, path, env)
+/// Reads the config file at `path`, as far as it can be read. `env` gives the environment's variables, `registry` is
+/// what the file can name.
+pub fn draft(
+    path: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+    registry: &Registry,
+) -> Result<Draft, Diagnostics> {
+    parse_draft(text_of(path)?, path, env, registry)
 }
 
 /// Where the daemon of the config file at `path` listens. Nothing else of the file is judged.
@@ -75,7 +84,7 @@ pub fn listen(
     path: &Path,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<SocketAddr, Diagnostics> {
-    let (listen, found) = read(text_of(path)?, path, env, written::listen)?;
+    let (listen, found) = read(text_of(path)?, path, env, NOTHING, written::listen)?;
     if found.has_faults() {
         return Err(found);
     }
@@ -96,17 +105,19 @@ pub fn parse(
     text: impl Into<String>,
     path: &Path,
     env: &dyn Fn(&str) -> Option<String>,
+    registry: &Registry,
 ) -> Result<Loaded, Diagnostics> {
-    parse_draft(text, path, env)?.sound()
+    parse_draft(text, path, env, registry)?.sound()
 }
 
 fn parse_draft(
     text: impl Into<String>,
     path: &Path,
     env: &dyn Fn(&str) -> Option<String>,
+    registry: &Registry,
 ) -> Result<Draft, Diagnostics> {
     let (base, mut spans) = (folder_of(path), SpanMap::default());
-    let (config, found) = read(text, path, env, |root| {
+    let (config, found) = read(text, path, env, registry, |root| {
         written::config(root, &base, &mut spans)
     })?;
     Ok(Draft {
@@ -137,7 +148,7 @@ pub fn parse_object(
     path: &Path,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<String, Diagnostics> {
-    let (object, found) = read(text, path, env, json_object)?;
+    let (object, found) = read(text, path, env, NOTHING, json_object)?;
     if found.has_faults() {
         return Err(found);
     }
@@ -149,6 +160,7 @@ fn read<T>(
     text: impl Into<String>,
     path: &Path,
     env: &dyn Fn(&str) -> Option<String>,
+    registry: &Registry,
     read: impl FnOnce(Table<'_>) -> T,
 ) -> Result<(T, Diagnostics), Diagnostics> {
     let source = Arc::new(Source {
@@ -169,6 +181,7 @@ fn read<T>(
     let file = File {
         source: Arc::clone(&source),
         env,
+        registry,
         found: RefCell::default(),
     };
     let result = read(Table::root(&file, tree.get_ref()));

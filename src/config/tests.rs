@@ -6,11 +6,12 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::{
-    AwsAccess, BackupSettings, BufferingSettings, Compression, Config, ConsumerSettings, Delimiter,
-    Diagnostics, FormatSettings, KeyValues, Loaded, ParquetCompression, PartitioningSettings,
-    S3Encryption, S3Settings, Secret, SourceSettings, StageField, StartSettings, StoreSettings,
-    parse,
+    BackupSettings, BufferingSettings, Compression, Config, Delimiter, Diagnostics, FormatSettings,
+    KeyValues, Loaded, ParquetCompression, PartitioningSettings, S3Encryption, S3Settings, Secret,
+    StageField, StoreSettings, parse,
 };
+use crate::registry::registry;
+use crate::source::direct_put::DirectPut;
 
 const SHIPPED: &str = include_str!("../../firehose.toml");
 /// Every key there is.
@@ -18,7 +19,6 @@ const FULL: &str = include_str!("tests/full.toml");
 const MINIMAL: &str = "[stream.c]\nsource.type = \"direct-put\"\n\
                        destination = { type = \"folder\", path = \"out\" }\n";
 
-mod coordination;
 mod transform;
 mod variables;
 
@@ -32,11 +32,12 @@ fn load(text: &str) -> Loaded {
 
 /// Loads a config that stands in `dir`.
 fn load_in(dir: &Path, text: &str) -> Loaded {
-    parse(text, &dir.join("firehose.toml"), &env).unwrap_or_else(|faults| panic!("{faults}"))
+    parse(text, &dir.join("firehose.toml"), &env, &registry())
+        .unwrap_or_else(|faults| panic!("{faults}"))
 }
 
 fn faults(text: &str) -> Diagnostics {
-    let found = parse(text, Path::new("firehose.toml"), &env);
+    let found = parse(text, Path::new("firehose.toml"), &env, &registry());
     found.expect_err("the text has faults")
 }
 
@@ -80,9 +81,10 @@ fn what_is_not_written_has_its_default() {
     let stream = streams.remove("c").unwrap();
     assert_eq!(
         stream.source,
-        SourceSettings::DirectPut {
+        DirectPut {
             journal_limit: 4 << 30
         }
+        .into()
     );
     assert_eq!(stream.spool_limit, 16 << 30);
     assert_eq!(stream.transforms, []);
@@ -214,49 +216,6 @@ fn the_shipped_file_is_accepted_without_warnings() {
 }
 
 #[test]
-fn a_kinesis_source_is_named_by_name_or_arn_and_begins_where_it_is_told() {
-    let source = |lines: &str| {
-        let text = format!(
-            "[stream.c.source]\ntype = \"kinesis\"\n{lines}\n[stream.c.destination]\n\
-             type = \"folder\"\npath = \"out\"\n"
-        );
-        match load(&text).config.streams["c"].source.clone() {
-            SourceSettings::Kinesis(settings) => *settings,
-            SourceSettings::DirectPut { .. } => panic!("not kinesis"),
-        }
-    };
-    let named = source("stream = \"clicks\"");
-    assert_eq!((&*named.stream, named.arn), ("clicks", None));
-    assert_eq!(named.start, StartSettings::TrimHorizon);
-    assert_eq!(named.consumer, ConsumerSettings::Polling);
-    assert_eq!(named.access, AwsAccess::default());
-    let arn = "arn:aws:kinesis:eu-central-1:123456789012:stream/clicks";
-    let named = source(&format!("stream = \"{arn}\"\nstart = \"latest\""));
-    assert_eq!(
-        (&*named.stream, named.arn.as_deref()),
-        ("clicks", Some(arn))
-    );
-    assert_eq!(named.access.region.as_deref(), Some("eu-central-1"));
-    assert_eq!(named.start, StartSettings::Latest);
-    let named = source(
-        "stream = \"clicks\"\nstart = \"1970-01-01T01:00:01+01:00\"\nendpoint = \"http://k:1\"\n\
-         consumer = \"enhanced-fan-out\"\n\
-         access_key_id = \"A\"\nsecret_access_key = \"${SECRET}\"\nprofile = \"p\"",
-    );
-    assert_eq!(named.start, StartSettings::Time(1000));
-    let name = "firehose-c".to_owned();
-    assert_eq!(named.consumer, ConsumerSettings::FanOut { name });
-    let access = AwsAccess {
-        region: None,
-        endpoint: Some("http://k:1".into()),
-        profile: Some("p".into()),
-        access_key_id: Some("A".into()),
-        secret_access_key: Some(Secret("s3cr3t".into())),
-    };
-    assert_eq!(named.access, access);
-}
-
-#[test]
 fn an_endpoint_means_path_style_unless_the_file_says_otherwise() {
     let path_style = |lines: &str| {
         let text = format!(
@@ -284,7 +243,7 @@ fn schema_and_secret_files_start_at_the_folder_of_the_config() {
                 [stream.c.destination]\ntype = \"s3\"\nbucket = \"b\"\naccess_key_id = \"A\"\n\
                 secret_access_key_file = \"key\"";
     let path = dir.path().join("firehose.toml");
-    let loaded = parse(text, &path, &env).unwrap_or_else(|faults| panic!("{faults}"));
+    let loaded = parse(text, &path, &env, &registry()).unwrap_or_else(|faults| panic!("{faults}"));
     let stream = &loaded.config.streams["c"];
     let FormatSettings::Parquet { schema, .. } = &stream.format else {
         panic!("not parquet")
@@ -315,7 +274,7 @@ fn state_and_objects_start_at_the_folder_of_the_config_too_however_it_is_named()
         "link/firehose.toml",
     ] {
         let path = dir.path().join(named);
-        let loaded = parse(MINIMAL, &path, &env).unwrap();
+        let loaded = parse(MINIMAL, &path, &env, &registry()).unwrap();
         assert_eq!(
             loaded.config.state_dir,
             folder.join("data/state"),
@@ -336,11 +295,11 @@ fn state_and_objects_start_at_the_folder_of_the_config_too_however_it_is_named()
         "./firehose.toml".into(),
         "firehose.toml".into(),
     ] {
-        let loaded = parse(MINIMAL, &path, &env).unwrap();
+        let loaded = parse(MINIMAL, &path, &env, &registry()).unwrap();
         assert_eq!(loaded.config.state_dir, Path::new("data/state"), "{path:?}");
     }
     let text = format!("state_dir = \"/var/x\"\n{MINIMAL}");
-    let loaded = parse(text, &dir.path().join("firehose.toml"), &env).unwrap();
+    let loaded = parse(text, &dir.path().join("firehose.toml"), &env, &registry()).unwrap();
     assert_eq!(loaded.config.state_dir, Path::new("/var/x"));
     assert_eq!(loaded.spans.relative("", StageField::StateDir), None);
 }
@@ -436,14 +395,14 @@ proptest! {
 
     #[test]
     fn no_text_panics_and_every_refusal_says_why(text in near_toml()) {
-        if let Err(faults) = parse(text, Path::new("firehose.toml"), &env) {
+        if let Err(faults) = parse(text, Path::new("firehose.toml"), &env, &registry()) {
             prop_assert!(!faults.to_string().is_empty());
         }
     }
 
     #[test]
     fn no_random_text_panics(text in any::<String>()) {
-        let _ = parse(text, Path::new("firehose.toml"), &env);
+        let _ = parse(text, Path::new("firehose.toml"), &env, &registry());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::Pipeline;
 use super::backlog::Backlog;
 use super::filling::Pace;
-use super::home::count_missing;
+use super::home::count_lost;
 use super::route::{Group, Routed};
 use super::table::Entry;
 use crate::batch::Batch;
@@ -33,7 +33,7 @@ impl Pipeline {
     pub(super) fn apply_chunk(&mut self, mut routed: Routed) -> Result<(), StreamError> {
         self.standing = None;
         for range in &routed.missing {
-            count_missing(self.around.status.metrics(), *range);
+            count_lost(self.around.status.metrics(), *range);
         }
         let missing = routed.missing.last().map(|range| range.last);
         let lost = std::mem::take(&mut routed.missing).into_iter();
@@ -51,7 +51,7 @@ impl Pipeline {
                 backlog.applied(applied, arrival);
             }
         }
-        // Where the journal's end is damaged nothing waits behind the last record that was read.
+        // Where the source's end is damaged nothing waits behind the last record that was read.
         if let (Some(backlog), Some(missing)) = (&mut self.backlog, missing) {
             backlog.applied(missing, None);
         }

@@ -12,7 +12,6 @@ use uuid::Uuid;
 use super::Pipeline;
 use super::event::Event;
 use super::quarantine;
-use super::source::Source;
 use super::table::{Entry, Table};
 use crate::batch::Unspooled;
 use crate::buffer::Buffer;
@@ -21,6 +20,7 @@ use crate::error::StreamError;
 use crate::extent::Extent;
 use crate::failpoint;
 use crate::protocol::{Draft, Durable};
+use crate::source::Handle;
 use crate::spool::Spool;
 
 /// A checkpoint is taken at least this often while something changes.
@@ -53,7 +53,7 @@ pub(super) type Written = (Uuid, u32, usize, Extent);
 /// Why a checkpoint has no known outcome.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CheckpointError {
-    /// Spool or journal failed.
+    /// Spool or source failed.
     #[error("write a checkpoint: {0}")]
     Io(#[from] io::Error),
     /// The checkpoint store failed.
@@ -111,7 +111,7 @@ pub(super) fn commit(
     mut batches: Vec<DraftBatch>,
     spool: &Spool,
     store: &Store,
-    source: &Source,
+    source: &dyn Handle,
 ) -> Result<Committed, CheckpointError> {
     failpoint::hit("spool-before-write");
     let written = write(&mut batches, spool)?;
@@ -271,8 +271,8 @@ impl Pipeline {
         };
         self.checkpoint_begun = Instant::now();
         let batches = self.changed_batches();
-        let (spool, source) = (Arc::clone(&self.spool), self.source.clone());
-        self.spawn_checkpoint(move || commit(draft, batches, &spool, &store, &source));
+        let (spool, source) = (Arc::clone(&self.spool), Arc::clone(&self.source));
+        self.spawn_checkpoint(move || commit(draft, batches, &spool, &store, &*source));
         Ok(())
     }
 

@@ -84,7 +84,12 @@ mod tests {
             "[stream.c]\nsource.type = \"direct-put\"\ndestination.type = \"folder\"\n\
              destination.path = \"out\"\n{lines}"
         );
-        let loaded = crate::config::parse(text, Path::new("firehose.toml"), &|_| None);
+        let loaded = crate::config::parse(
+            text,
+            Path::new("firehose.toml"),
+            &|_| None,
+            &crate::registry::registry(),
+        );
         let loaded = loaded.unwrap_or_else(|faults| panic!("{faults}"));
         Footprint::of(&loaded.config.streams["c"]).unwrap()
     }

@@ -252,14 +252,19 @@ mod tests {
     use super::*;
     use crate::position::{Position, Sequence};
     use crate::record::ChunkBuilder;
-    use crate::source::direct_put::PutBatch;
+    use crate::source::PutBatch;
 
     fn outputs(lines: &str) -> Outputs {
         let text = format!(
             "[stream.c]\nsource.type = \"direct-put\"\ndestination.type = \"folder\"\n\
              destination.path = \"out\"\n{lines}"
         );
-        let loaded = crate::config::parse(text, Path::new("firehose.toml"), &|_| None);
+        let loaded = crate::config::parse(
+            text,
+            Path::new("firehose.toml"),
+            &|_| None,
+            &crate::registry::registry(),
+        );
         let loaded = loaded.unwrap_or_else(|faults| panic!("{faults}"));
         Outputs::compile(&loaded.config.streams["c"], BTreeMap::new()).unwrap()
     }

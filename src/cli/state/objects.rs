@@ -11,8 +11,8 @@ use super::runtime;
 use crate::config::{StoreSettings, StreamSettings};
 use crate::destination::{self, ListError};
 use crate::disk::Disk;
-use crate::journal;
 use crate::pipeline::{Footprint, store_name};
+use crate::source;
 
 /// The list, in the folder of an export…
 const OBJECTS: &str = "objects.jsonl";
@@ -31,8 +31,9 @@ pub(super) fn list(
 ) -> Result<(), CommandError> {
     let (stream, store) = (&settings.name, &settings.destination.store);
     let footprint = Footprint::of(settings).map_err(anyhow::Error::from)?;
-    // Why the journal does not tell is told with its records.
-    let incarnation = journal::incarnation(disk, Path::new("journal")).unwrap_or_default();
+    // Why a log does not tell is told with its records.
+    let mut logs = source::logs();
+    let incarnation = logs.find_map(|(_, log)| log.incarnation(disk).unwrap_or_default());
     let named = store_name(store);
     let done = runtime()?.block_on(async {
         let since = match incarnation {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{FULL, env, load_in, with_destination};
 use crate::config::{CompileLimits, Isolation, StageField, TransformSettings, parse};
+use crate::registry::registry;
 
 /// A config with `tables` beside source and destination of the only stream.
 fn with_tables(tables: &str) -> String {
@@ -65,7 +66,7 @@ fn a_stream_takes_sixteen_transforms() {
     let loaded = load_in(dir.path(), &with_tables(&transform.repeat(16)));
     assert_eq!(loaded.config.streams["c"].transforms.len(), 16);
     let path = dir.path().join("firehose.toml");
-    let faults = parse(with_tables(&transform.repeat(17)), &path, &env).unwrap_err();
+    let faults = parse(with_tables(&transform.repeat(17)), &path, &env, &registry()).unwrap_err();
     assert_eq!(faults.iter().len(), 1);
     let shown = faults.to_string();
     assert!(
@@ -81,7 +82,7 @@ fn the_config_of_a_transform_nests_as_deep_as_json_readers_go() {
         let (open, close) = ("[".repeat(levels), "]".repeat(levels));
         let table = format!("module = \"last.wasm\"\nconfig.a = {open}{close}");
         let text = with_tables(&format!("[[stream.c.transform]]\n{table}"));
-        parse(text, &dir.path().join("firehose.toml"), &env)
+        parse(text, &dir.path().join("firehose.toml"), &env, &registry())
     };
     let loaded = nested(64).unwrap();
     let config = &loaded.config.streams["c"].transforms[0].config;

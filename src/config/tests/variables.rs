@@ -30,7 +30,7 @@ fn variables_are_expanded_in_values_and_never_in_keys_or_comments() {
 fn a_variable_cannot_bring_syntax_into_the_file() {
     let env = |_: &str| Some("\"\nstate_dir = \"${X}".to_owned());
     let text = with_destination("prefix = \"${X}\"");
-    let loaded = parse(text, Path::new("firehose.toml"), &env).unwrap();
+    let loaded = parse(text, Path::new("firehose.toml"), &env, &registry()).unwrap();
     let prefix = loaded.config.streams["c"].destination.prefix.as_deref();
     assert_eq!(prefix, Some("\"\nstate_dir = \"${X}"));
     assert_eq!(loaded.config.state_dir, Path::new("data/state"));

@@ -23,7 +23,12 @@ fn stream(store: &str, prefix: &str, error_prefix: &str, backup: &str) -> Stream
         "[stream.c.source]\ntype = \"direct-put\"\n{query}[stream.c.destination]\n{store}\n\
          prefix = '{prefix}'\nerror_prefix = '{error_prefix}'\n[stream.c.backup]\nprefix = '{backup}'\n"
     );
-    let loaded = crate::config::parse(text, "firehose.toml".as_ref(), &|_| None);
+    let loaded = crate::config::parse(
+        text,
+        "firehose.toml".as_ref(),
+        &|_| None,
+        &crate::registry::registry(),
+    );
     let loaded = loaded.unwrap_or_else(|faults| panic!("{faults}"));
     loaded.config.streams["c"].clone()
 }
@@ -223,7 +228,13 @@ fn the_markers_of_a_stream_must_fit_too() {
         "{source}{table}\"\n[stream.c.destination]\n{S3}\nerror_prefix = '{}/'\nprefix = 'd/'\n",
         "é".repeat(330)
     );
-    let loaded = crate::config::parse(text, "firehose.toml".as_ref(), &|_| None).unwrap();
+    let loaded = crate::config::parse(
+        text,
+        "firehose.toml".as_ref(),
+        &|_| None,
+        &crate::registry::registry(),
+    )
+    .unwrap();
     let found = faults(&loaded.config.streams["c"]);
     assert!(
         found[0].message.contains("what the stream itself keeps"),

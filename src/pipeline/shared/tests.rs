@@ -14,7 +14,7 @@ use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::config::{
     BufferingSettings, Compression, Delimiter, DestinationSettings, FormatSettings, KeyValues,
-    PartitioningSettings, SourceSettings, StartSettings, StoreSettings, StreamSettings,
+    PartitioningSettings, StartSettings, StoreSettings, StreamSettings,
 };
 use crate::coordination::{KclCheckpoint, Resumed, Written};
 use crate::disk::{Disk, HostDisk, Operation, Reserve, Shortage, TornDisk};
@@ -22,7 +22,7 @@ use crate::error::StreamError;
 use crate::pipeline::{Status, Surroundings, Workers, run};
 use crate::position::Position;
 use crate::shard::{Pending, Start};
-use crate::source::kinesis::Room;
+use crate::source::Room;
 use crate::source::kinesis::fake::{Fake, FakeShard};
 use crate::telemetry::{Metrics, StreamMetrics, StreamStatus as _};
 
@@ -143,9 +143,7 @@ impl World {
     fn settings(&self, interval: Duration) -> StreamSettings {
         StreamSettings {
             name: "clicks".into(),
-            source: SourceSettings::Kinesis(Box::new(
-                self.fake.settings(StartSettings::TrimHorizon),
-            )),
+            source: self.fake.settings(StartSettings::TrimHorizon).into(),
             transforms: Vec::new(),
             deaggregate: true,
             partitioning: PartitioningSettings {
@@ -184,7 +182,7 @@ impl World {
             reserve: Arc::new(Reserve::new(Arc::clone(disk), 1, &[], Shortage::default())),
             status: Arc::clone(&self.status),
             metrics: Arc::new(Metrics::new().unwrap()),
-            read_room: Room::new(0),
+            read_room: Room::new(64 << 20),
         }
     }
 

@@ -62,7 +62,12 @@ pub fn keys() -> BTreeMap<String, BTreeSet<String>> {
     for file in FILES {
         let text = file.replace('@', &format!("{STRANGE} = 1"));
         let none = |_: &str| None;
-        let faults = config::parse(text, Path::new("firehose.toml"), &none);
+        let faults = config::parse(
+            text,
+            Path::new("firehose.toml"),
+            &none,
+            &firehose::registry::registry(),
+        );
         let faults = faults.expect_err("the strange key is a fault").to_string();
         let marker = format!("unknown key \"{STRANGE}\" ");
         for fault in faults.split(&marker).skip(1) {

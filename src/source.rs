@@ -15,6 +15,8 @@
 
 mod intake;
 mod log;
+#[cfg(test)]
+pub(crate) mod promises;
 mod room;
 mod settings;
 

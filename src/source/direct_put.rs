@@ -127,3 +127,6 @@ impl From<JournalError> for StreamError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! Reading as a whole, against a strict server.
 
 mod alone;
+mod promises;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

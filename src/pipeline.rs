@@ -8,7 +8,6 @@
 mod again;
 mod apply;
 mod backlog;
-mod checkpoints;
 mod commit;
 mod encode;
 mod event;
@@ -16,6 +15,7 @@ mod failures;
 mod filling;
 mod footprint;
 mod home;
+mod log;
 mod mend;
 mod outputs;
 mod prefixes;
@@ -26,7 +26,7 @@ mod room;
 mod route;
 mod router;
 mod seal;
-mod shared;
+mod settle;
 mod shortage;
 mod status;
 mod stopping;
@@ -50,7 +50,7 @@ use crate::destination::{Conditional, Destination, PublishError};
 use crate::disk::Reserve;
 use crate::error::StreamError;
 use crate::failpoint;
-use crate::protocol::{Durable, Protocol};
+use crate::protocol::Protocol;
 use crate::source::{Handle, Room};
 use crate::spool::Spool;
 use crate::telemetry::{Metrics, State};
@@ -58,18 +58,20 @@ use crate::transform::Transforms;
 
 pub use again::{Tried, Wanted, is_there, try_again};
 use backlog::Backlog;
-use checkpoints::Checkpoints;
-use commit::{CheckpointError, Committed};
 pub use encode::EncoderPool;
 use encode::Piece;
 use event::Event;
 pub use footprint::Footprint;
 pub use home::{Claim, Home, QUARANTINE_DIR, REWRITTEN, SPOOL_DIR, open, reserve_bytes};
+pub use log::{
+    Body, LeaseLog, Listed, LocalLog, Log, SCRATCH, SharedLog, Taken, connect_shared, open_shared,
+    scratch,
+};
+use log::{CheckpointLog, Due, Names, Outcome, Recovered, Standing};
 pub use outputs::Outputs;
 pub use prefixes::{MadeUp, prefix_faults};
 use publish::Waiting;
 use route::Routed;
-pub use shared::{Body, Listed, SCRATCH, Taken, Tenure, connect_shared, open_shared, scratch};
 pub use status::{Landed, Observation, Status};
 use stopping::Stopping;
 pub use store_name::store_name;
@@ -112,7 +114,7 @@ pub struct Pipeline {
     outputs: Arc<Outputs>,
     source: Arc<dyn Handle>,
     spool: Arc<Spool>,
-    checkpoints: Checkpoints,
+    log: Box<dyn CheckpointLog>,
     /// `None` until it is open and our epoch is claimed there.
     destination: Option<Destination>,
     events: mpsc::UnboundedSender<Event>,
@@ -132,11 +134,13 @@ pub struct Pipeline {
     /// The source has ended: everything is sealed and published, then the pipeline stops.
     ending: bool,
     stopping: Stopping,
-    /// Whether everything that was open then, or when a shared checkpoint was due, is sealed.
+    /// All that is open is being sealed, for a checkpoint that can name nothing open: until then nothing more is applied.
+    gathering: bool,
+    /// Whether everything that was open when the source ended, or gathering began, is sealed.
     all_sealed: bool,
 
-    checkpointing: bool,
-    checkpoint_begun: Instant,
+    /// Since when a job on the disk is under way.
+    writing_since: Option<Instant>,
     /// So many ticks in a row have found no memory left.
     tight: u32,
     /// When the reserve was last tried to be made again.
@@ -150,13 +154,29 @@ pub struct Pipeline {
 /// Runs a stream from what [`open`] found until its source has been stopped and everything is
 /// published, or until an error. After an error nothing durable is lost: open the home again.
 pub async fn run(
-    home: Home,
+    home: Home<impl Into<Log>>,
+    settings: Arc<StreamSettings>,
+    around: Surroundings,
+) -> Result<(), StreamError> {
+    run_with(home.with_log(), settings, around).await
+}
+
+async fn run_with(
+    home: Home<Log>,
     settings: Arc<StreamSettings>,
     around: Surroundings,
 ) -> Result<(), StreamError> {
     let (events, inbox) = mpsc::unbounded_channel();
     let stopping = Stopping::default();
-    let claiming = Claim::of(&home, &settings.name, around.clock.now_ms()).map(|claim| {
+    let mut log = home.log.into_inner();
+    let (claim, held) = match log.recovered(&home.outputs, &settings.name, around.clock.now_ms()) {
+        Recovered::ToBeClaimed(claim) => (Some(claim), None),
+        Recovered::Claimed {
+            destination,
+            listed,
+        } => (None, Some((destination, listed))),
+    };
+    let claiming = claim.map(|claim| {
         let named = home.sealed.iter().map(|object| object.id).collect();
         let at_once = Arc::clone(&stopping.at_once);
         let claiming = home::claim(Arc::clone(&settings), claim, named, events.clone(), at_once);
@@ -179,17 +199,16 @@ pub async fn run(
     }
     let mut protocol = Protocol::recovered(home.shards, &home.open, home.sealed);
     table.reload(home.open, &around.clock);
-    let (mut checkpoints, mut destination) = (home.checkpoints, None);
-    if let Some(shared) = checkpoints.shared_mut() {
+    let destination = held.map(|(destination, listed)| {
         protocol.claimed();
-        for listed in shared.take_listed() {
+        for listed in listed {
             let since = around.clock.moment_of(listed.object.arrival_ms);
             waiting.add_listed(&listed, since);
             protocol.list_prepared(listed.object);
         }
-        destination = Some(shared.destination().clone());
         around.status.set_state(State::Running);
-    }
+        destination
+    });
     let unread = home.unread;
     let unread = unread.map(|of| (of.next, around.clock.moment_of(of.oldest_ms)));
     let next = home.source.next_sequence();
@@ -200,7 +219,7 @@ pub async fn run(
         outputs: home.outputs,
         source: home.source,
         spool: home.spool,
-        checkpoints,
+        log,
         destination,
         events,
         inbox,
@@ -213,9 +232,9 @@ pub async fn run(
         filling: 0,
         ending: false,
         stopping,
+        gathering: false,
         all_sealed: false,
-        checkpointing: false,
-        checkpoint_begun: Instant::now(),
+        writing_since: None,
         tight: 0,
         reserve_tried: Instant::now(),
         standing: None,
@@ -236,7 +255,8 @@ pub async fn run(
     pipeline.tell_of_failures(!recovers);
     // A stream that does not run leaves its share to the others.
     pipeline.around.memory.hold(0);
-    if let (Err(StreamError::DiskFull { .. }), Some(_)) = (&result, pipeline.checkpoints.store()) {
+    let needs_room = matches!(&result, Err(StreamError::DiskFull { .. }));
+    if needs_room && pipeline.log.names().need_the_spool() {
         let reserve = Arc::clone(&pipeline.around.reserve);
         let _ = tokio::task::spawn_blocking(move || reserve.give_up()).await;
     }
@@ -250,7 +270,7 @@ impl Pipeline {
     ) -> Result<(), StreamError> {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let abandoned = self.checkpoints.abandoned();
+        let abandoned = self.log.abandoned();
         while !abandoned.is_cancelled() {
             self.restore_invariants()?;
             if self.is_done() {
@@ -283,13 +303,14 @@ impl Pipeline {
     /// Waits for the jobs under way. What they write is named by no checkpoint yet, or repeats
     /// what one names.
     async fn wind_down(&mut self) {
-        if let Some(shared) = self.checkpoints.shared_mut() {
-            shared.wind_down().await;
-        }
-        while self.checkpointing || self.encoding > 0 || self.filling > 0 || self.waiting.is_busy()
+        self.log.wind_down().await;
+        while self.writing_since.is_some()
+            || self.encoding > 0
+            || self.filling > 0
+            || self.waiting.is_busy()
         {
             match self.inbox.recv().await {
-                Some(Event::Checkpointed(_)) => self.checkpointing = false,
+                Some(Event::Checkpointed(_)) => self.writing_since = None,
                 Some(Event::Encoded(_)) => self.encoding -= 1,
                 Some(Event::Filled(..)) => self.filling -= 1,
                 Some(Event::Sent { .. } | Event::Mended(..)) => self.waiting.landed(),
@@ -302,14 +323,16 @@ impl Pipeline {
     fn restore_invariants(&mut self) -> Result<(), StreamError> {
         self.around.memory.hold(self.table.memory());
         let now = self.around.clock.moment();
-        if self.checkpoints.store().is_some() {
-            while let Some(id) = self.table.next_due(now) {
-                self.seal(id);
+        match self.log.names() {
+            Names::OpenBatches => {
+                while let Some(id) = self.table.next_due(now) {
+                    self.seal(id);
+                }
             }
+            Names::Objects => self.gather_when_due(now),
         }
-        self.gather_when_due();
         // Sealed Parquet may still fail records: their error batches are sealed when all are known.
-        let is_last = self.ending || self.checkpoints.is_gathering();
+        let is_last = self.ending || self.gathering;
         if is_last && (self.encoding == 0 || !self.all_sealed) {
             self.all_sealed = true;
             self.seal_all();
@@ -319,6 +342,28 @@ impl Pipeline {
         self.begin_checkpoint()?;
         self.dispatch();
         Ok(())
+    }
+
+    /// Begins to gather when a checkpoint of all that is open is due.
+    fn gather_when_due(&mut self, now: Moment) {
+        if self.gathering {
+            return;
+        }
+        let frontiers = self.protocol.frontiers();
+        let (has_news, is_urgent) = (frontiers.has_changes(), frontiers.is_urgent());
+        let due = self.log.is_due(&Standing {
+            is_empty: self.table.is_empty(),
+            is_batch_due: self.table.next_due(now).is_some(),
+            is_short: self.is_short() && !self.has_room(),
+            is_last: self.ending,
+            has_news,
+            is_urgent,
+        });
+        self.gathering = due != Due::No;
+        if due == Due::ForRoom {
+            let open = self.table.len() as u64;
+            self.around.status.metrics().sealed_early.add(open);
+        }
     }
 
     fn seal_all(&mut self) {
@@ -332,9 +377,10 @@ impl Pipeline {
         self.ending
             && self.table.is_empty()
             && self.waiting.len() == self.waiting.stranded()
-            && !self.checkpointing
+            && self.writing_since.is_none()
             && !self.has_changes()
-            && self.checkpoints.is_settled()
+            && !self.gathering
+            && self.log.is_settled()
     }
 
     fn apply_event(&mut self, event: Event) -> Result<(), StreamError> {
@@ -346,9 +392,9 @@ impl Pipeline {
                 }
             }
             Event::Checkpointed(result) => {
-                self.checkpointing = false;
+                self.writing_since = None;
                 let committed = result.map_err(|error| self.checkpoint_error(error))?;
-                self.apply_checkpoint(committed)?;
+                self.apply_written(committed)?;
             }
             Event::Claimed {
                 destination,
@@ -366,8 +412,13 @@ impl Pipeline {
             }
             Event::Mended(id, mended) => self.apply_mended(id, *mended)?,
             Event::Filled(id, result) => self.apply_filled(id, result)?,
-            Event::Made(made) => self.apply_made(*made)?,
-            Event::NotMade(trouble) => self.not_made(trouble),
+            Event::Made(made) => {
+                if made.is_ok() {
+                    self.stopping.went_well();
+                }
+                self.settle(Outcome::Made(*made))?;
+            }
+            Event::NotMade(trouble) => self.not_made(trouble)?,
             Event::RetryDue(id) => self.waiting.retry_due(id),
             Event::Failed(error) => return Err(error),
         }
@@ -399,96 +450,6 @@ impl Pipeline {
         self.give_up_uploads();
         self.tell_of_stranded();
     }
-
-    /// Takes over what a job on the disk has done: a checkpoint, or a spill.
-    fn apply_checkpoint(&mut self, committed: Committed) -> Result<(), StreamError> {
-        let stale = commit::settle(&mut self.table, &committed.written);
-        self.protocol.let_go(stale);
-        for sealed in committed.spilled {
-            let since = self.take_out(sealed.id, sealed.arrival_ms);
-            if let Some(shared) = self.checkpoints.shared_mut() {
-                shared.gather(sealed, since);
-            }
-        }
-        if let Some(durable) = committed.durable {
-            self.apply_durable(durable)?;
-        }
-        self.give_up_memory();
-        if let Some(store) = self.checkpoints.store() {
-            let mended = store.take_mended();
-            self.around.status.metrics().copies_mended.add(mended);
-            let took = self.checkpoint_begun.elapsed();
-            self.around.status.checkpointed(took);
-        }
-        Ok(())
-    }
-
-    /// Does what a durable checkpoint allows.
-    fn apply_durable(&mut self, durable: Durable) -> Result<(), StreamError> {
-        let allowed = self.protocol.durable(durable)?;
-        let stranded = self.waiting.stranded();
-        for id in allowed.listed {
-            let arrival_ms = self.protocol.object(id).map(|object| object.arrival_ms);
-            let since = self.take_out(id, arrival_ms.unwrap_or_default());
-            if let Some(object) = self.protocol.object(id) {
-                self.waiting.add(object, since, self.outputs.store());
-            }
-        }
-        if self.waiting.stranded() > stranded {
-            self.tell_of_stranded();
-        }
-        for id in allowed.recorded {
-            failpoint::hit("published-after-record");
-            self.waiting.remove(id);
-        }
-        for id in allowed.updated {
-            self.waiting.retry(id);
-        }
-        for named in allowed.named {
-            self.fill(named);
-        }
-        Ok(())
-    }
-
-    /// Takes a batch out that is an object from now on; since when its first record waits.
-    fn take_out(&mut self, id: Uuid, arrival_ms: i64) -> Moment {
-        let entry = self.table.remove(id);
-        entry.map_or_else(
-            || self.around.clock.moment_of(arrival_ms),
-            |entry| entry.waits_since,
-        )
-    }
-
-    fn checkpoint_error(&self, error: CheckpointError) -> StreamError {
-        match error {
-            CheckpointError::Io(error) => self.disk_error("write a checkpoint", &error),
-            CheckpointError::Store(error) => {
-                home::store_error(&self.settings.name, "write a checkpoint", &error)
-            }
-            CheckpointError::Rule(error) => error,
-        }
-    }
-
-    /// What a fault of the disk means. Where checkpoints are shared the spool holds nothing that cannot
-    /// be read again from the source.
-    fn disk_error(&self, action: &'static str, error: &std::io::Error) -> StreamError {
-        match &self.checkpoints {
-            Checkpoints::Local(_) => state_error(action, error),
-            Checkpoints::Shared(_) => StreamError::of_disk(action, error),
-        }
-    }
-}
-
-/// Damage needs a person; everything else is settled by recovering from what is durable.
-fn state_error(action: &'static str, error: &std::io::Error) -> StreamError {
-    if error.kind() == std::io::ErrorKind::InvalidData {
-        return StreamError::LoudStop {
-            cause: format!("{action}: {error}"),
-            advice: "see to the disk, move what fills the stream's `quarantine` (1000 files) elsewhere, and restart"
-                .into(),
-        };
-    }
-    StreamError::of_disk(action, error)
 }
 
 #[cfg(test)]

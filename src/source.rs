@@ -7,14 +7,14 @@
 //! - a [`Reader`], which gives records, and a [`Handle`], which is told how far they are durable.
 //!
 //! Where producers put records into it, the handle has an [`Intake`]. Where it keeps records under `state_dir`, the
-//! kind has a [`Log`]. Where several daemons may share its shards, the source is [`Shareable`]. A source has neither
+//! kind has [`LocalRecords`]. Where several daemons may share its shards, the source is [`Shareable`]. A source has neither
 //! unless it says so.
 //!
 //! Nothing outside a source's folder names it. What all sources must keep is in `source/promises.rs`, and in words in
 //! `docs/src/design/ports.md`.
 
 mod intake;
-mod log;
+mod local;
 #[cfg(test)]
 pub(crate) mod promises;
 mod room;
@@ -42,7 +42,7 @@ use crate::record::Chunk;
 use crate::shard::{Pending, ShardId, ShardLister, ShardState, SourceName};
 use crate::telemetry::{Metrics, SourceHealth};
 pub use intake::{Accepted, Appending, Intake, PutBatch, Refused, are_too_many_texts};
-pub use log::{Held, Log, LogError, Salvaged, Take, Unread};
+pub use local::{Held, LocalError, LocalRecords, Salvaged, Take, Unread};
 pub use room::{Room, Share};
 pub use settings::{SourceSettings, is_same};
 
@@ -72,11 +72,12 @@ pub trait Kind: fmt::Debug + Sync {
     fn owns(&self, name: &SourceName) -> bool;
 
     /// The source that a state is of, to deliver what the state holds: its positions fit, and it is stopped before it
-    /// reads. `name` is owned by this kind, or the state has none and its log `log_bytes`.
-    fn of_state(&self, name: Option<&SourceName>, log_bytes: u64) -> SourceSettings;
+    /// reads. `name` is owned by this kind, or the state has none, and `local_bytes` of records of this
+    /// kind.
+    fn of_state(&self, name: Option<&SourceName>, local_bytes: u64) -> SourceSettings;
 
     /// What it keeps under a stream's directory, if it does.
-    fn log(&self) -> Option<&'static dyn Log> {
+    fn local(&self) -> Option<&'static dyn LocalRecords> {
         None
     }
 }
@@ -347,7 +348,9 @@ pub fn kind_of(name: &SourceName) -> Option<&'static dyn Kind> {
     SOURCES.iter().copied().find(|kind| kind.owns(name))
 }
 
-/// All kinds that keep records under a stream's directory, each with its log.
-pub fn logs() -> impl Iterator<Item = (&'static dyn Kind, &'static dyn Log)> {
-    SOURCES.iter().filter_map(|kind| Some((*kind, kind.log()?)))
+/// All kinds that keep records under a stream's directory, each with what it keeps.
+pub fn locals() -> impl Iterator<Item = (&'static dyn Kind, &'static dyn LocalRecords)> {
+    SOURCES
+        .iter()
+        .filter_map(|kind| Some((*kind, kind.local()?)))
 }

@@ -18,7 +18,7 @@ fn source_of(dir: &Path, source: SourceSettings) -> anyhow::Result<SourceSetting
     let held = Holdings::read(dir, 1)?;
     Ok(match held.kind {
         Some(kind) if kind.word() != source.kind().word() => {
-            kind.of_state(held.source.as_ref(), held.log.disk_bytes)
+            kind.of_state(held.source.as_ref(), held.local.disk_bytes)
         }
         // What is on this machine's disk is from when it read alone.
         _ => source.alone().unwrap_or(source),

@@ -46,7 +46,7 @@ pub(crate) struct Holdings {
     /// The kind of source that it is of, where anything tells.
     pub(crate) kind: Option<&'static dyn Kind>,
     /// What the source keeps there itself.
-    pub(crate) log: Held,
+    pub(crate) local: Held,
     /// What is wrong with one copy of the checkpoint store.
     pub(crate) damaged: Vec<String>,
     /// When the oldest record arrived that is in a batch or object, in ms.
@@ -107,7 +107,7 @@ impl Beside {
 }
 
 impl Holdings {
-    /// Looks into a stream's directory. `enough` records of the source's log end the search there.
+    /// Looks into a stream's directory. `enough` records that the source keeps here end the search there.
     pub(crate) fn read(dir: &Path, enough: u64) -> anyhow::Result<Self> {
         let disk: Arc<dyn Disk> = Arc::new(HostDisk::private(dir)?);
         let stream = dir.file_name().unwrap_or_default().to_string_lossy();
@@ -123,16 +123,16 @@ impl Holdings {
             source: found.source.clone(),
             shards: found.shards.clone(),
         };
-        let (mut kind, mut log) = (
+        let (mut kind, mut local) = (
             found.source.as_ref().and_then(source::kind_of),
             Held::default(),
         );
         if found.source.is_none() {
-            for (of, its) in source::logs() {
+            for (of, its) in source::locals() {
                 let held = its.peek(disk, stream, &known, enough);
                 let held = held.map_err(anyhow::Error::from_boxed)?;
                 if held.disk_bytes > 0 {
-                    (kind, log) = (Some(of), held);
+                    (kind, local) = (Some(of), held);
                 }
             }
         }
@@ -169,7 +169,7 @@ impl Holdings {
             stores: targets.map(|target| target.store.clone()).collect(),
             uploads,
             kind,
-            log,
+            local,
             damaged: found.damaged,
             beside,
         })
@@ -185,7 +185,7 @@ impl Holdings {
 
     /// Whether everything that was accepted has been delivered.
     pub(crate) const fn is_delivered(&self) -> bool {
-        self.open == 0 && self.waiting == 0 && self.log.records == 0
+        self.open == 0 && self.waiting == 0 && self.local.records == 0
     }
 
     /// Whether it says how far a named stream was read: without it that begins anew.
@@ -246,8 +246,8 @@ impl Holdings {
             size(self.bytes),
             self.open,
             self.waiting,
-            self.log.records,
-            size(self.log.bytes),
+            self.local.records,
+            size(self.local.bytes),
         )
     }
 }
@@ -269,12 +269,12 @@ pub(super) fn observation(held: Option<&Holdings>, clock: &Clock) -> Observation
             ..Observation::default()
         };
     };
-    let oldest = [held.oldest_ms, held.log.oldest_ms];
+    let oldest = [held.oldest_ms, held.local.oldest_ms];
     let oldest_ms = oldest.into_iter().flatten().min();
     Observation {
         open_partitions: held.open as u64,
         waiting: held.waiting as u64,
-        journal_bytes: held.log.disk_bytes,
+        journal_bytes: held.local.disk_bytes,
         spool_bytes: held.spool_bytes,
         waits_since: oldest_ms.map(|ms| clock.moment_of(ms)),
     }
@@ -287,7 +287,7 @@ fn is_absent(disk: &dyn Disk) -> bool {
         files.is_ok_and(|files| files.iter().any(wanted))
     };
     !has("", &|file| file == STORE || file == MIRROR)
-        && !source::logs().any(|(_, log)| has(log.dir(), &|_| true))
+        && !source::locals().any(|(_, local)| has(local.dir(), &|_| true))
 }
 
 /// Bytes in words, to the whole KiB from there on.
@@ -323,8 +323,8 @@ pub(crate) fn streams(config: &Config) -> io::Result<Vec<String>> {
 
 /// Whether a directory holds the state of a stream, or a part of it.
 pub(crate) fn has_state(dir: &Path) -> io::Result<bool> {
-    let logs = source::logs().map(|(_, log)| log.dir());
-    for name in [STORE, MIRROR].into_iter().chain(logs) {
+    let locals = source::locals().map(|(_, local)| local.dir());
+    for name in [STORE, MIRROR].into_iter().chain(locals) {
         if dir.join(name).try_exists()? {
             return Ok(true);
         }

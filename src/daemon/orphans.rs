@@ -33,7 +33,7 @@ pub(super) fn find(config: &Config, metrics: &Metrics, clock: &Clock) -> Vec<Orp
                 tell_of_harmless(config, &name, held);
                 continue;
             }
-            Ok(held) if held.log.records > 0 => "accepted records that are not delivered".into(),
+            Ok(held) if held.local.records > 0 => "accepted records that are not delivered".into(),
             Ok(held) => held.undelivered(),
             Err(error) => format!("what cannot be read: {error:#}"),
         };

@@ -17,7 +17,7 @@ use crate::coordination::{self, Event, Lease, Means};
 use crate::destination::Destination;
 use crate::disk::Disk;
 use crate::error::StreamError;
-use crate::pipeline::{self, SCRATCH, Surroundings, Taken, Tenure};
+use crate::pipeline::{self, LeaseLog, SCRATCH, Surroundings, Taken};
 use crate::shard::ShardId;
 use crate::source::{self, Shareable, SourceSettings};
 use crate::telemetry::{CoordinationMetrics, State};
@@ -100,9 +100,9 @@ impl SharedStream {
             files.is_ok_and(|files| files.iter().any(wanted))
         };
         let stream = &self.settings.name;
-        let mut logs = source::logs();
+        let mut locals = source::locals();
         if holds("", &|file| file == STORE || file == MIRROR)
-            || logs.any(|(_, log)| holds(log.dir(), &|_| true))
+            || locals.any(|(_, local)| holds(local.dir(), &|_| true))
         {
             return Err(StreamError::LoudStop {
                 cause: format!(
@@ -205,7 +205,7 @@ impl SharedStream {
             }
         }));
         let taken = Taken {
-            tenure: Arc::clone(lease) as Arc<dyn Tenure>,
+            lease: Arc::clone(lease) as Arc<dyn LeaseLog>,
             shard: ShardId::clone(lease.shard()),
             resumed: lease.resumed().clone(),
             table: self.coordination.table.clone(),

@@ -12,7 +12,7 @@ use super::shared::SharedStream;
 use crate::config::StreamSettings;
 use crate::disk::Disk;
 use crate::error::StreamError;
-use crate::pipeline::{self, Home, Status, Surroundings};
+use crate::pipeline::{self, Home, LocalLog, Status, Surroundings};
 use crate::retry;
 use crate::source::Intake;
 use crate::telemetry::State;
@@ -27,7 +27,7 @@ pub(super) struct Supervisor {
     disk: Arc<dyn Disk>,
     around: Surroundings,
     door: SharedDoor,
-    home: Option<Result<Home, StreamError>>,
+    home: Option<Result<Home<LocalLog>, StreamError>>,
 }
 
 impl Supervisor {
@@ -62,12 +62,12 @@ impl Supervisor {
     /// When the stream's state was created, in ms; now, where it could not be opened.
     pub(super) fn created_ms(&self) -> i64 {
         let home = self.home.as_ref().and_then(|home| home.as_ref().ok());
-        home.and_then(Home::created_ms)
+        home.map(|home| home.log.created_ms())
             .unwrap_or_else(|| self.around.clock.now_ms())
     }
 
     /// What was opened, to be worked with by somebody else; `None` where no state of this machine counts.
-    pub(super) fn into_home(self) -> Option<Result<Home, StreamError>> {
+    pub(super) fn into_home(self) -> Option<Result<Home<LocalLog>, StreamError>> {
         self.home
     }
 
@@ -225,7 +225,11 @@ impl Supervisor {
         }
     }
 
-    async fn run_pipeline(&self, home: Home, stop: &CancellationToken) -> Result<(), StreamError> {
+    async fn run_pipeline(
+        &self,
+        home: Home<LocalLog>,
+        stop: &CancellationToken,
+    ) -> Result<(), StreamError> {
         let source = Arc::clone(&home.source);
         if let Some(intake) = source.intake() {
             self.door.open(intake);
@@ -246,7 +250,7 @@ impl Supervisor {
         result
     }
 
-    async fn open_home(&self) -> Result<Home, StreamError> {
+    async fn open_home(&self) -> Result<Home<LocalLog>, StreamError> {
         let (settings, disk) = (Arc::clone(&self.settings), Arc::clone(&self.disk));
         let around = self.around.clone();
         let opening =

@@ -12,11 +12,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::checkpoints::Checkpoints;
-use super::home::{self, Claim, Home, store_error};
+use super::home::{self, Home};
+use super::log::LocalLog;
 use super::outputs::Outputs;
 use super::publish::publication;
-use crate::checkpoint::{Commit, NamedUpload, SealedObject, Store};
+use crate::checkpoint::{Commit, NamedUpload, SealedObject};
 use crate::config::StreamSettings;
 use crate::destination::{Body, Conditional, Destination, Publication, PublishError, Whose};
 use crate::error::StreamError;
@@ -48,23 +48,20 @@ pub struct Wanted<'a> {
 /// Tries the objects that wait for the stream's destination, or the wanted one, from what recovery
 /// has opened: as it does, it claims the destination first.
 pub async fn try_again(
-    home: Home,
+    home: Home<LocalLog>,
     settings: &StreamSettings,
     wanted: Wanted<'_>,
     now_ms: i64,
 ) -> Result<Vec<Tried>, StreamError> {
     let stream = &settings.name;
-    let claim = Claim::of(&home, stream, now_ms);
-    let (Checkpoints::Local(local), Some(claim)) = (&home.checkpoints, claim) else {
-        return Ok(Vec::new());
-    };
+    let claim = home.log.claim(&home.outputs, stream, now_ms);
     let named: HashSet<Uuid> = home.sealed.iter().map(|object| object.id).collect();
     let claimed = home::try_claim(settings, &claim, &named).await;
     let (destination, conditional) = claimed.map_err(not_reached)?;
     home::tell_of_overwriting(stream, &destination, conditional);
     let again = Again {
         stream: stream.clone(),
-        store: Arc::clone(&local.store),
+        log: home.log,
         spool: Arc::clone(&home.spool),
         outputs: Arc::clone(&home.outputs),
         destination,
@@ -99,7 +96,7 @@ type Sent = (Result<(), PublishError>, SealedObject);
 
 struct Again {
     stream: String,
-    store: Arc<Store>,
+    log: LocalLog,
     spool: Arc<Spool>,
     outputs: Arc<Outputs>,
     destination: Destination,
@@ -207,8 +204,7 @@ impl Again {
     }
 
     fn commit(&self, commit: &Commit) -> Result<(), StreamError> {
-        let committed = self.store.commit(commit);
-        committed.map_err(|error| store_error(&self.stream, "change the state", &error))
+        self.log.change(&self.stream, commit)
     }
 }
 

@@ -176,7 +176,7 @@ impl Pipeline {
     /// Whether another chunk may be applied: memory, encoders and spool have room.
     pub(super) fn has_room(&self) -> bool {
         let limit = self.around.memory.limit();
-        !self.checkpoints.is_gathering()
+        !self.gathering
             && self.table.memory() < limit
             && self.table.unspooled() < (limit / 4 * 3) as u64
             && self.encode_queue.len() < ENCODE_BACKLOG

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -11,6 +10,7 @@ use uuid::Uuid;
 
 use super::Pipeline;
 use super::event::Event;
+use super::log::{DiskJob, Names, Work};
 use super::quarantine;
 use super::table::{Entry, Table};
 use crate::batch::Unspooled;
@@ -22,11 +22,6 @@ use crate::failpoint;
 use crate::protocol::{Draft, Durable};
 use crate::source::Handle;
 use crate::spool::Spool;
-
-/// A checkpoint is taken at least this often while something changes.
-const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
-/// Dead bytes in the spool beyond which sparse files are emptied.
-const SPARSE_BYTES: u64 = 128 << 20;
 
 /// A changed batch: its row, and the bytes that go to the spool first.
 #[derive(Debug)]
@@ -250,30 +245,9 @@ impl crate::destination::Body for SpoolBody {
 impl Pipeline {
     /// Whether a checkpoint would hold anything new.
     pub(super) fn has_changes(&self) -> bool {
-        // What a shared checkpoint leaves of changes is none.
-        let is_dirty = self.table.is_dirty() && self.checkpoints.store().is_some();
+        // An open batch that no checkpoint can name is no change.
+        let is_dirty = self.table.is_dirty() && self.log.names() == Names::OpenBatches;
         is_dirty || self.protocol.has_changes() || (self.protocol.frees() && self.is_spool_full())
-    }
-
-    /// Begins a checkpoint when one is due: at once when something waits for it, within a second
-    /// otherwise.
-    pub(super) fn begin_checkpoint(&mut self) -> Result<(), StreamError> {
-        let Some(store) = self.checkpoints.store() else {
-            return self.mind_the_lease();
-        };
-        let urgent = self.protocol.is_urgent() || self.ending || self.is_unspooled_much();
-        let due = urgent || self.checkpoint_begun.elapsed() >= CHECKPOINT_EVERY;
-        if self.checkpointing || !due || !self.has_changes() {
-            return Ok(());
-        }
-        let Some(draft) = self.protocol.draft() else {
-            return Ok(());
-        };
-        self.checkpoint_begun = Instant::now();
-        let batches = self.changed_batches();
-        let (spool, source) = (Arc::clone(&self.spool), Arc::clone(&self.source));
-        self.spawn_checkpoint(move || commit(draft, batches, &spool, &store, &*source));
-        Ok(())
     }
 
     /// Whether so much is in memory alone that it should go to the spool.
@@ -281,12 +255,39 @@ impl Pipeline {
         self.table.unspooled() >= (self.around.memory.limit() / 8 * 3) as u64
     }
 
+    /// Lets the log take its next step towards a checkpoint.
+    pub(super) fn begin_checkpoint(&mut self) -> Result<(), StreamError> {
+        let was_gathering = self.gathering;
+        let work = Work {
+            is_writing: self.writing_since.is_some(),
+            is_encoding: self.encoding > 0,
+            is_last: self.ending,
+            has_changes: self.has_changes(),
+            is_unspooled_much: self.is_unspooled_much(),
+            is_spool_full: self.is_spool_full(),
+            protocol: &mut self.protocol,
+            table: &mut self.table,
+            waiting: &self.waiting,
+            spool: &self.spool,
+            source: &self.source,
+            outputs: &self.outputs,
+            events: &self.events,
+            at_once: &self.stopping.at_once,
+            gathering: &mut self.gathering,
+        };
+        let job = self.log.begin(work)?;
+        if was_gathering && !self.gathering {
+            self.all_sealed = false;
+        }
+        if let Some(job) = job {
+            self.write(job);
+        }
+        Ok(())
+    }
+
     /// Runs a job on the disk, the only one at a time; what comes of it is an event.
-    pub(super) fn spawn_checkpoint(
-        &mut self,
-        job: impl FnOnce() -> Result<Committed, CheckpointError> + Send + 'static,
-    ) {
-        self.checkpointing = true;
+    fn write(&mut self, job: DiskJob) {
+        self.writing_since = Some(Instant::now());
         let events = self.events.clone();
         tokio::spawn(async move {
             let result = tokio::task::spawn_blocking(job)
@@ -294,27 +295,5 @@ impl Pipeline {
                 .unwrap_or_else(|panic| Err(io::Error::other(panic).into()));
             let _ = events.send(Event::Checkpointed(Box::new(result)));
         });
-    }
-
-    /// The rows of all batches that have changed since they were last asked for.
-    fn changed_batches(&mut self) -> Vec<DraftBatch> {
-        let sparse = if self.spool.bytes() > 2 * self.spool.live_bytes() + SPARSE_BYTES {
-            self.spool.sparse_files()
-        } else {
-            BTreeSet::new()
-        };
-        let moved = |extent: &Extent| sparse.contains(&extent.file);
-        if !sparse.is_empty() {
-            self.table.mark(|entry| {
-                let blocks = entry.batch.blocks.iter();
-                let lasting = blocks.filter(|block| entry.outlasts(block));
-                lasting.flat_map(|block| &block.extents).any(&moved)
-            });
-        }
-        let dirty = self.table.take_dirty().into_iter();
-        let entries = dirty.filter_map(|id| self.table.get(id));
-        entries
-            .map(|entry| DraftBatch::of(entry, self.protocol.upload(entry.batch.id), &moved))
-            .collect()
     }
 }

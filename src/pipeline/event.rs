@@ -4,8 +4,8 @@ use uuid::Uuid;
 
 use super::commit::{CheckpointError, Committed};
 use super::encode::Done;
+use super::log::Made;
 use super::mend::Mended;
-use super::shared::Made;
 use crate::coordination::Lost;
 use crate::destination::{Conditional, Destination, PublishError};
 use crate::error::StreamError;

@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use super::Surroundings;
 use super::apply::SPOOL_RESERVE;
-use super::checkpoints::{Checkpoints, Local};
 use super::event::Event;
+use super::log::{LocalLog, Log};
 use super::outputs::Outputs;
 use super::store_name;
 use crate::checkpoint::{self, OpenBatch, Recovered, SealedObject, Store, StoreError, aside};
@@ -34,7 +34,7 @@ pub const QUARANTINE_DIR: &str = "quarantine";
 pub const SPOOL_DIR: &str = "spool";
 
 /// What a stream has on disk, opened.
-pub struct Home {
+pub struct Home<L> {
     /// The source: told how far it is durable.
     pub source: Arc<dyn Handle>,
     /// Reads on just after the frontiers.
@@ -42,7 +42,7 @@ pub struct Home {
     /// The spool, cut back to what the checkpoint names.
     pub spool: Arc<Spool>,
     /// Where checkpoints go.
-    pub checkpoints: Checkpoints,
+    pub log: L,
     /// What the stream writes, with the formats that its batches still name.
     pub outputs: Arc<Outputs>,
     /// How far the last checkpoint has each shard.
@@ -55,12 +55,19 @@ pub struct Home {
     pub unread: Option<Unread>,
 }
 
-impl Home {
-    /// When the state folder was created, in ms; `None` where no state of this machine counts.
-    pub const fn created_ms(&self) -> Option<i64> {
-        match &self.checkpoints {
-            Checkpoints::Local(local) => Some(local.created_ms),
-            Checkpoints::Shared(_) => None,
+impl<L: Into<Log>> Home<L> {
+    /// The same, whichever log it has.
+    pub(super) fn with_log(self) -> Home<Log> {
+        Home {
+            log: self.log.into(),
+            source: self.source,
+            reader: self.reader,
+            spool: self.spool,
+            outputs: self.outputs,
+            shards: self.shards,
+            open: self.open,
+            sealed: self.sealed,
+            unread: self.unread,
         }
     }
 }
@@ -79,7 +86,7 @@ pub fn open(
     settings: &StreamSettings,
     disk: &Arc<dyn Disk>,
     around: &Surroundings,
-) -> Result<Home, StreamError> {
+) -> Result<Home<LocalLog>, StreamError> {
     if let Err(error) = around.reserve.keep() {
         let stream = &settings.name;
         let is_full = around.reserve.is_given_up();
@@ -102,7 +109,7 @@ fn open_state(
     settings: &StreamSettings,
     disk: &Arc<dyn Disk>,
     around: &Surroundings,
-) -> Result<Home, StreamError> {
+) -> Result<Home<LocalLog>, StreamError> {
     failpoint::hit("recovery-start");
     let clock = &around.clock;
     let (store, mut recovered) = Store::open(&**disk, Path::new(checkpoint::STORE), clock.now_ms())
@@ -143,12 +150,7 @@ fn open_state(
         source,
         reader,
         spool: Arc::new(spool),
-        checkpoints: Checkpoints::Local(Local {
-            store: Arc::new(store),
-            incarnation: recovered.incarnation,
-            epoch,
-            created_ms: recovered.created_ms,
-        }),
+        log: LocalLog::new(store, recovered.incarnation, epoch, recovered.created_ms),
         outputs: Arc::new(outputs),
         shards: recovered.shards,
         open: recovered.open,
@@ -190,10 +192,10 @@ fn open_source(
     {
         return Err(other_source(stream, &name.arn));
     }
-    for (other, log) in source::logs() {
+    for (other, local) in source::locals() {
         // It may hold accepted records that no checkpoint has passed.
         let holds = || {
-            disk.list(Path::new(log.dir()))
+            disk.list(Path::new(local.dir()))
                 .is_ok_and(|files| !files.is_empty())
         };
         if other.word() != kind.word() && holds() {
@@ -261,24 +263,23 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// The claim of one recovery; none where a lease stands for it.
-    pub fn of(home: &Home, stream: &str, now_ms: i64) -> Option<Self> {
-        let Checkpoints::Local(Local {
-            incarnation, epoch, ..
-        }) = &home.checkpoints
-        else {
-            return None;
-        };
-        let head = home.outputs.marker_head();
+    /// The claim of one recovery of the state `incarnation`, below `head` at the destination.
+    pub(super) fn new(
+        head: &str,
+        incarnation: Uuid,
+        epoch: u32,
+        stream: &str,
+        now_ms: i64,
+    ) -> Self {
         let body = serde_json::json!({
             "stream": stream, "epoch": epoch, "claimedAt": now_ms, "claim": Uuid::new_v4(),
         });
-        let claims = claims(head, *incarnation);
-        Some(Self {
+        let claims = claims(head, incarnation);
+        Self {
             key: format!("{claims}{epoch}"),
             body: body.to_string().into_bytes(),
             probe_key: format!("{claims}probe"),
-        })
+        }
     }
 }
 

@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use super::Pipeline;
 use super::apply::ENCODE_BACKLOG;
 use super::backlog::Backlog;
-use super::shared::Shared;
 use super::status::Observation;
 use crate::clock::Moment;
 use crate::config::display_size;
@@ -36,17 +35,17 @@ impl Pipeline {
                 self.around.status.repeats().over(line);
             }
         }
-        let unlisted = self.checkpoints.shared().map(Shared::unlisted);
+        let (unlisted, unlisted_since) = self.log.unlisted();
         let oldest = [
             self.backlog.as_ref().and_then(Backlog::waits_since),
             self.table.waits_since(),
             self.waiting.waits_since(&self.protocol),
-            unlisted.and_then(|(_, oldest)| oldest),
+            unlisted_since,
             self.unread_since(now),
         ];
         self.around.status.observe(Observation {
             open_partitions: self.table.open_partitions() as u64,
-            waiting: self.waiting.len() as u64 + unlisted.map_or(0, |(objects, _)| objects),
+            waiting: self.waiting.len() as u64 + unlisted,
             journal_bytes: self.source.disk_bytes(),
             spool_bytes: self.spool.bytes(),
             waits_since: oldest.into_iter().flatten().min(),
@@ -70,8 +69,7 @@ impl Pipeline {
     /// Why objects do not become visible: at once where that needs a person, else when it has lasted.
     fn publishing_trouble(&self, now: Moment) -> Option<String> {
         let patience = self.around.status.patience();
-        let listing = self.checkpoints.shared().and_then(Shared::trouble);
-        let troubles = [self.waiting.trouble(&self.protocol), listing];
+        let troubles = [self.waiting.trouble(&self.protocol), self.log.trouble()];
         let lasting = troubles
             .into_iter()
             .flatten()
@@ -95,8 +93,8 @@ impl Pipeline {
             None => !self.has_room(),
         };
         let patience = self.around.status.patience();
-        let writes = self.checkpointing && self.checkpoints.store().is_some();
-        let cause = if writes && self.checkpoint_begun.elapsed() >= patience {
+        let writing = self.writing_since.map(|since| since.elapsed());
+        let cause = if writing.is_some_and(|writing| writing >= patience) {
             Some("a checkpoint is not written: the disk under state_dir takes no writes".to_owned())
         } else if !waits {
             self.standing = None;
@@ -120,7 +118,7 @@ impl Pipeline {
             format!(
                 "the spool is full (spool_limit = \"{limit}\"), and what is in it is not published"
             )
-        } else if self.checkpoints.is_gathering() {
+        } else if self.gathering {
             "a checkpoint of the shard is still being made".to_owned()
         } else if self.encode_queue.len() >= ENCODE_BACKLOG {
             "encoding has not caught up".to_owned()

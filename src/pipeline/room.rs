@@ -1,6 +1,7 @@
 //! What gives room when memory or spool is short.
 
 use super::Pipeline;
+use super::log::Names;
 use crate::batch::Batch;
 use crate::format::Shape;
 
@@ -52,10 +53,10 @@ impl Pipeline {
             && self.filling == 0
             && !self.protocol.has_sealed()
             && self.table.unspooled() == 0
-            && !self.checkpointing;
-        let is_local = self.checkpoints.store().is_some();
+            && self.writing_since.is_none();
+        let is_one_by_one = self.log.names() == Names::OpenBatches;
         if !idle
-            || !is_local
+            || !is_one_by_one
             || !self.is_short()
             || self.has_room()
             || self.encode_largest(|batch| batch.raw().0)

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::Pipeline;
 use super::encode::{self, Done, JOB_BYTES, JOB_WORKS, Piece, Run, Source, Work};
 use super::event::Event;
+use super::log::Names;
 use super::quarantine::Damaged;
 use super::table::Entry;
 use crate::batch::{Batch, Block};
@@ -34,11 +35,11 @@ impl Pipeline {
         }
     }
 
-    /// A batch is full: it is sealed; where checkpoints are shared, with all others.
+    /// A batch is full: it is sealed; where a checkpoint can name no open batch, with all others.
     pub(super) fn close(&mut self, id: Uuid) {
-        match self.checkpoints.shared_mut() {
-            Some(shared) => shared.begin_gathering(),
-            None => self.seal(id),
+        match self.log.names() {
+            Names::OpenBatches => self.seal(id),
+            Names::Objects => self.gathering = true,
         }
     }
 

@@ -19,7 +19,7 @@ const UNREACHED: u32 = 3;
 pub(super) struct Stopping {
     /// The stop has begun.
     begun: bool,
-    /// Cuts short a wait for the next attempt to open the destination.
+    /// Cuts short a wait for the next attempt to open the destination, or to make a checkpoint.
     pub(super) at_once: Arc<Notify>,
     /// How often it could not be opened, and why the last time.
     unopened: u32,
@@ -51,33 +51,37 @@ impl Pipeline {
     /// When a stop has begun, everything that waits for another attempt gets it now.
     pub(super) fn mind_the_stop(&mut self) {
         if self.source.is_stopping() && !std::mem::replace(&mut self.stopping.begun, true) {
-            if self.checkpoints.shared().is_none() {
-                self.stopping.trouble = None;
-            }
+            self.stopping.trouble = None;
+            self.stopping.at_once.notify_waiters();
+            // One that is about to wait.
             self.stopping.at_once.notify_one();
             self.waiting.retry_at_once();
         }
     }
 
-    /// Why a stop ends here, with something left. Where checkpoints are shared it is left to the others.
+    /// Why a stop ends here, with something left; `None` also where it is left to somebody else, who goes on at once.
     pub(super) fn given_up(&self) -> Option<StreamError> {
         if !self.stopping.begun {
             return None;
         }
-        if let Some(shared) = self.checkpoints.shared() {
-            let refused = self.waiting.refused(&self.protocol, self.outputs.store());
-            if let Some(trouble) = self.stopping.in_vain(true).or(refused) {
-                let (stream, cause) = (&self.settings.name, trouble.to_string());
-                tracing::warn!(
-                    stream,
-                    cause,
-                    "a shard is left as its last checkpoint has it"
-                );
-                shared.abandoned().cancel();
+        let trouble = match &self.destination {
+            None => self.stopping.in_vain(false),
+            Some(_) => {
+                let refused = || self.waiting.refused(&self.protocol, self.outputs.store());
+                self.stopping.in_vain(true).or_else(refused)
             }
+        };
+        let trouble = trouble?;
+        if self.log.leave() {
+            let (stream, cause) = (&self.settings.name, trouble.to_string());
+            tracing::warn!(
+                stream,
+                cause,
+                "a shard is left as its last checkpoint has it"
+            );
             return None;
         }
-        if self.checkpointing || self.encoding > 0 || self.waiting.is_busy() {
+        if self.writing_since.is_some() || self.encoding > 0 || self.waiting.is_busy() {
             return None;
         }
         let is_still = if self.ending {
@@ -85,14 +89,7 @@ impl Pipeline {
         } else {
             self.is_spool_full() && !self.has_changes()
         };
-        if !is_still {
-            return None;
-        }
-        let trouble = match &self.destination {
-            None => self.stopping.in_vain(false),
-            Some(_) => self.waiting.refused(&self.protocol, self.outputs.store()),
-        };
-        trouble.map(|trouble| {
+        is_still.then(|| {
             let (objects, records) = left_for(&self.protocol, self.outputs.store());
             left(
                 &format!("{objects} objects with {records} records"),

@@ -1,7 +1,7 @@
 //! Direct PUT: producers put records into a source of our own, whose log is the journal.
 
 pub mod journal;
-mod log;
+mod local;
 mod settings;
 
 use std::io;

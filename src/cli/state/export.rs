@@ -15,7 +15,7 @@ use super::{directory, objects};
 use crate::config::Config;
 use crate::disk::{Disk, DiskFile, HostDisk, Open, read_around};
 use crate::pipeline::QUARANTINE_DIR;
-use crate::source::{self, Log, Salvaged};
+use crate::source::{self, LocalRecords, Salvaged};
 
 /// Bytes that are copied at a time; and where these cannot be read.
 const PIECE: usize = 1 << 20;
@@ -23,7 +23,7 @@ const BLOCK: usize = 4096;
 /// Ranges of a file that are told one by one.
 const RANGES_MAX: usize = 8;
 
-/// Writes the records of a source's own log as lines of JSON, copies what holds those of batches, and lists what is
+/// Writes the records that a source keeps here as lines of JSON, copies what holds those of batches, and lists what is
 /// delivered. The state stays as it is.
 pub(super) fn run(
     config: &Config,
@@ -53,7 +53,7 @@ pub(super) fn run(
     Ok(())
 }
 
-/// Writes what can be read of a source's log, spool and quarantine to files of `to`. How much is not whole.
+/// Writes what can be read of a source's own records, spool and quarantine to files of `to`. How much is not whole.
 fn copy_all(
     disk: &dyn Disk,
     stream: &str,
@@ -61,9 +61,9 @@ fn copy_all(
     out: &mut dyn Write,
 ) -> Result<usize, CommandError> {
     let mut gaps = Vec::new();
-    for (_, log) in source::logs() {
-        let (name, to) = (log.dir(), to.join(format!("{}.jsonl", log.dir())));
-        let salvaged = self::records(log, disk, &to);
+    for (_, local) in source::locals() {
+        let (name, to) = (local.dir(), to.join(format!("{}.jsonl", local.dir())));
+        let salvaged = self::records(local, disk, &to);
         let salvaged =
             salvaged.with_context(|| format!("export the {name} to {}", to.display()))?;
         writeln!(
@@ -94,10 +94,10 @@ fn copy_all(
     Ok(gaps.len())
 }
 
-/// Writes the records of a log. An error is one of `to`.
-fn records(log: &dyn Log, disk: &dyn Disk, to: &Path) -> io::Result<Salvaged> {
+/// Writes the records that a source keeps here. An error is one of `to`.
+fn records(local: &dyn LocalRecords, disk: &dyn Disk, to: &Path) -> io::Result<Salvaged> {
     let mut lines = BufWriter::new(File::create_new(to)?);
-    let salvaged = log.salvage(disk, &mut |sequence, arrival_ms, data| {
+    let salvaged = local.salvage(disk, &mut |sequence, arrival_ms, data| {
         let data = base64::engine::general_purpose::STANDARD.encode(data);
         let line = serde_json::json!({
             "sequenceNumber": sequence.0.to_string(),

@@ -31,9 +31,9 @@ pub(super) fn list(
 ) -> Result<(), CommandError> {
     let (stream, store) = (&settings.name, &settings.destination.store);
     let footprint = Footprint::of(settings).map_err(anyhow::Error::from)?;
-    // Why a log does not tell is told with its records.
-    let mut logs = source::logs();
-    let incarnation = logs.find_map(|(_, log)| log.incarnation(disk).unwrap_or_default());
+    // Why nothing there tells is told with the records.
+    let mut locals = source::locals();
+    let incarnation = locals.find_map(|(_, local)| local.incarnation(disk).unwrap_or_default());
     let named = store_name(store);
     let done = runtime()?.block_on(async {
         let since = match incarnation {

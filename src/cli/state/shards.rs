@@ -7,7 +7,7 @@ use crate::config::{display_duration, display_size};
 use crate::daemon::holdings::Holdings;
 use crate::shard::{JOURNAL, ShardState, Start};
 
-/// One line for a log of our own, or one for the source's stream and one for each of its shards.
+/// One line for a source of our own, or one for the source's stream and one for each of its shards.
 pub(super) fn write(held: &Holdings, now_ms: i64, out: &mut dyn Write) -> io::Result<()> {
     let Some(source) = &held.source else {
         let shard = held.shards.get(JOURNAL);
@@ -15,7 +15,7 @@ pub(super) fn write(held: &Holdings, now_ms: i64, out: &mut dyn Write) -> io::Re
             out,
             "   frontier {}, journal {} on disk",
             shard.map_or_else(|| "none".to_owned(), position),
-            display_size(held.log.disk_bytes),
+            display_size(held.local.disk_bytes),
         );
     };
     let noun = held.kind.map_or("source", |kind| kind.noun());

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use super::log::JournalLog;
+use super::local::LocalJournal;
 use super::segment_bytes;
 use crate::config::{GIB, MIB, TIB, Table};
 use crate::error::StreamError;
 use crate::shard::SourceName;
 use crate::source::{
-    self, Asked, AwsSource, Context, Kind, Known, Log, Opened, Source, SourceSettings,
+    self, Asked, AwsSource, Context, Kind, Known, LocalRecords, Opened, Source, SourceSettings,
 };
 
 const DEFAULT_JOURNAL_LIMIT: u64 = 4 * GIB;
@@ -52,13 +52,13 @@ impl Kind for DirectPutKind {
         false
     }
 
-    fn of_state(&self, _: Option<&SourceName>, log_bytes: u64) -> SourceSettings {
-        let journal_limit = log_bytes.max(JOURNAL_LIMIT_MIN);
+    fn of_state(&self, _: Option<&SourceName>, local_bytes: u64) -> SourceSettings {
+        let journal_limit = local_bytes.max(JOURNAL_LIMIT_MIN);
         DirectPut { journal_limit }.into()
     }
 
-    fn log(&self) -> Option<&'static dyn Log> {
-        Some(&JournalLog)
+    fn local(&self) -> Option<&'static dyn LocalRecords> {
+        Some(&LocalJournal)
     }
 }
 

@@ -9,11 +9,10 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::super::Surroundings;
-use super::super::checkpoints::Checkpoints;
-use super::super::home::{Home, context, spool_error, tell_of_overwriting};
-use super::super::outputs::Outputs;
-use super::{Body, Known, Shared, Tenure};
+use super::super::super::Surroundings;
+use super::super::super::home::{Home, context, spool_error, tell_of_overwriting};
+use super::super::super::outputs::Outputs;
+use super::{Body, Known, LeaseLog, SharedLog};
 use crate::config::StreamSettings;
 use crate::coordination::{BodyName, Resumed};
 use crate::destination::{Destination, PublishError};
@@ -29,7 +28,7 @@ use crate::telemetry::State;
 #[derive(Debug)]
 pub struct Taken {
     /// Takes the checkpoints that are made from now on.
-    pub tenure: Arc<dyn Tenure>,
+    pub lease: Arc<dyn LeaseLog>,
     /// The shard.
     pub shard: ShardId,
     /// What the write has returned that took it.
@@ -86,7 +85,7 @@ pub async fn open_shared(
     around: &Surroundings,
     destination: Destination,
     taken: Taken,
-) -> Result<Home, StreamError> {
+) -> Result<Home<SharedLog>, StreamError> {
     let context = context(&settings.name, &disk, around);
     let opening = tokio::task::spawn_blocking({
         let (settings, shard) = (Arc::clone(settings), ShardId::clone(&taken.shard));
@@ -130,7 +129,8 @@ pub async fn open_shared(
         handle.stop();
     }
     let (head, table, shard) = (outputs.marker_head(), &taken.table, &taken.shard);
-    let shared = Shared {
+    let log = SharedLog {
+        stream: settings.name.clone(),
         bodies: format!("{head}.firehose/{table}/{shard}/"),
         known: Known {
             state: state.clone(),
@@ -139,13 +139,12 @@ pub async fn open_shared(
         body: taken.resumed.body,
         shard: taken.shard,
         listed,
-        gathering: false,
         gathered: Vec::new(),
         making: None,
         trouble: None,
-        made: Instant::now(),
+        begun: Instant::now(),
         removing: JoinSet::new(),
-        tenure: taken.tenure,
+        lease: taken.lease,
         abandoned: taken.abandoned,
         destination,
     };
@@ -153,8 +152,8 @@ pub async fn open_shared(
         source: handle,
         reader,
         spool: Arc::new(spool),
-        shards: [(ShardId::clone(&shared.shard), state)].into(),
-        checkpoints: Checkpoints::Shared(Box::new(shared)),
+        shards: [(ShardId::clone(&log.shard), state)].into(),
+        log,
         outputs: Arc::new(outputs),
         open: Vec::new(),
         sealed: Vec::new(),

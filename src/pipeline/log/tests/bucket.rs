@@ -19,7 +19,7 @@ const BUCKET: &str = "/lake/";
 
 /// The server; it ends when this is dropped.
 #[derive(Debug)]
-pub(super) struct Bucket {
+pub(in crate::pipeline::log) struct Bucket {
     address: SocketAddr,
     held: Arc<Mutex<Held>>,
     _serving: AbortOnDropHandle<()>,
@@ -27,30 +27,30 @@ pub(super) struct Bucket {
 
 /// What it holds.
 #[derive(Debug, Default)]
-pub(super) struct Held {
+pub(in crate::pipeline::log) struct Held {
     /// Visible objects by key: `firehose-object-id`, bytes.
-    pub(super) objects: BTreeMap<String, (String, Bytes)>,
+    pub(in crate::pipeline::log) objects: BTreeMap<String, (String, Bytes)>,
     /// Uploads by id.
-    pub(super) uploads: BTreeMap<String, Upload>,
+    pub(in crate::pipeline::log) uploads: BTreeMap<String, Upload>,
     /// Every request that changes something, in order: method, key.
-    pub(super) asked: Vec<(String, String)>,
+    pub(in crate::pipeline::log) asked: Vec<(String, String)>,
     /// Requests of these methods fail: for now, or because the credentials may not.
-    pub(super) refused: BTreeSet<String>,
-    pub(super) denied: BTreeSet<String>,
+    pub(in crate::pipeline::log) refused: BTreeSet<String>,
+    pub(in crate::pipeline::log) denied: BTreeSet<String>,
     next: u32,
 }
 
 /// Parts on their way to becoming an object.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Upload {
-    pub(super) parts: BTreeMap<u32, Bytes>,
+pub(in crate::pipeline::log) struct Upload {
+    pub(in crate::pipeline::log) parts: BTreeMap<u32, Bytes>,
     object_id: String,
 }
 
 type Answer = Result<(String, Vec<(&'static str, String)>), (StatusCode, &'static str)>;
 
 impl Bucket {
-    pub(super) async fn start() -> Self {
+    pub(in crate::pipeline::log) async fn start() -> Self {
         let held = Arc::new(Mutex::new(Held::default()));
         let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .await
@@ -65,11 +65,11 @@ impl Bucket {
         }
     }
 
-    pub(super) fn held(&self) -> MutexGuard<'_, Held> {
+    pub(in crate::pipeline::log) fn held(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap()
     }
 
-    pub(super) fn settings(&self) -> S3Settings {
+    pub(in crate::pipeline::log) fn settings(&self) -> S3Settings {
         S3Settings {
             bucket: "lake".into(),
             region: Some("us-east-1".into()),
@@ -84,13 +84,13 @@ impl Bucket {
 
 impl Held {
     /// Keys of visible objects below a prefix.
-    pub(super) fn keys(&self, prefix: &str) -> Vec<String> {
+    pub(in crate::pipeline::log) fn keys(&self, prefix: &str) -> Vec<String> {
         let keys = self.objects.keys().filter(|key| key.starts_with(prefix));
         keys.cloned().collect()
     }
 
     /// The lines of all visible objects below a prefix, sorted.
-    pub(super) fn lines(&self, prefix: &str) -> Vec<String> {
+    pub(in crate::pipeline::log) fn lines(&self, prefix: &str) -> Vec<String> {
         let keys = self.keys(prefix).into_iter();
         let mut lines: Vec<String> = keys
             .flat_map(|key| {

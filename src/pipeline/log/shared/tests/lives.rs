@@ -61,7 +61,7 @@ impl Holder {
     }
 }
 
-impl Tenure for Holder {
+impl LeaseLog for Holder {
     fn commit<'a>(&'a self, written: &'a Written) -> Pending<'a, Result<(), Lost>> {
         Box::pin(async {
             for _ in 0..self.random(50) {
@@ -146,8 +146,8 @@ async fn a_stop_leaves_a_shard_as_it_is_where_the_bucket_wants_a_person() {
     let kinesis = world.fake.settings(StartSettings::TrimHorizon);
     let destination = connect_shared(&settings, "table", &around).await.unwrap();
     world.bucket.held().denied.insert("PUT".into());
-    let (tenure, abandoned) = world.tenure(Fate::Durable, None);
-    let taken = taken(Arc::clone(&tenure) as Arc<dyn Tenure>, None, abandoned);
+    let (lease, abandoned) = world.lease(Fate::Durable, None);
+    let taken = taken(Arc::clone(&lease) as Arc<dyn LeaseLog>, None, abandoned);
     let home = open_shared(&settings, &kinesis, disk, &around, destination, taken);
     let home = home.await.unwrap();
     let source = Arc::clone(&home.source);
@@ -162,6 +162,6 @@ async fn a_stop_leaves_a_shard_as_it_is_where_the_bucket_wants_a_person() {
         .await
         .expect("it ends");
     ended.unwrap();
-    assert!(tenure.durable().is_empty(), "nothing was made durable");
+    assert!(lease.durable().is_empty(), "nothing was made durable");
     assert_eq!(world.bucket.held().keys("data/"), [""; 0]);
 }

@@ -6,14 +6,15 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
-use super::super::event::Event;
-use super::super::outputs::Outputs;
-use super::super::publish::publication;
+use super::super::super::event::Event;
+use super::super::super::outputs::Outputs;
+use super::super::super::publish::publication;
 use super::{Body, Known, Listed, Range};
 use crate::checkpoint::SealedObject;
 use crate::coordination::{BodyName, Lease, Lost, Written};
@@ -26,12 +27,12 @@ use crate::shard::Pending;
 use crate::spool::Spool;
 
 /// A lease, as a pipeline knows it: the chain of checkpoints of one shard.
-pub trait Tenure: Debug + Send + Sync {
+pub trait LeaseLog: Debug + Send + Sync {
     /// Makes a checkpoint durable, the next after the one before; settles what a lost reply leaves open.
     fn commit<'a>(&'a self, checkpoint: &'a Written) -> Pending<'a, Result<(), Lost>>;
 }
 
-impl Tenure for Lease {
+impl LeaseLog for Lease {
     fn commit<'a>(&'a self, checkpoint: &'a Written) -> Pending<'a, Result<(), Lost>> {
         Box::pin(Self::commit(self, checkpoint))
     }
@@ -49,11 +50,13 @@ pub(super) struct Making {
     pub(super) unlisted: Vec<Uuid>,
     /// The keys of bodies up to their random names.
     pub(super) bodies: String,
-    pub(super) tenure: Arc<dyn Tenure>,
+    pub(super) lease: Arc<dyn LeaseLog>,
     pub(super) destination: Destination,
     pub(super) outputs: Arc<Outputs>,
     pub(super) spool: Arc<Spool>,
     pub(super) events: UnboundedSender<Event>,
+    /// Cuts a wait for the next attempt short.
+    pub(super) at_once: Arc<Notify>,
 }
 
 /// A shared checkpoint that is durable.
@@ -119,7 +122,7 @@ impl Making {
             waiting,
             until_ms,
         };
-        self.tenure.commit(&written).await?;
+        self.lease.commit(&written).await?;
         failpoint::hit("shared-committed");
         Ok(Made {
             name: written.body,
@@ -140,7 +143,7 @@ impl Making {
         };
         let mut attempt = 0;
         while let Err(trouble) = self.destination.put_body(&name.key, bytes.clone()).await {
-            wait_out(trouble, &mut attempt, &self.events).await;
+            wait_out(trouble, &mut attempt, &self.events, &self.at_once).await;
         }
         failpoint::hit("shared-body-written");
         name
@@ -157,9 +160,10 @@ impl Making {
             {
                 let one = publication(&object, &self.outputs, &self.spool);
                 let (destination, events) = (self.destination.clone(), self.events.clone());
+                let at_once = Arc::clone(&self.at_once);
                 let range = self.range;
                 preparing.spawn(async move {
-                    let (upload_id, parts) = prepare(&destination, one, &events).await?;
+                    let (upload_id, parts) = prepare(&destination, one, &events, &at_once).await?;
                     let object = SealedObject {
                         upload_id,
                         extents: Vec::new(),
@@ -218,6 +222,7 @@ async fn prepare(
     destination: &Destination,
     mut object: Publication,
     events: &UnboundedSender<Event>,
+    at_once: &Notify,
 ) -> Result<(Option<String>, Vec<SentPart>), StreamError> {
     let mut attempt = 0;
     let watched = Arc::new(Watched {
@@ -231,14 +236,19 @@ async fn prepare(
             Err(trouble) => {
                 let fault = watched.fault().take();
                 fault.map_or(Ok(()), Err)?;
-                wait_out(trouble, &mut attempt, events).await;
+                wait_out(trouble, &mut attempt, events, at_once).await;
             }
         }
     }
 }
 
-/// Tells of a failed attempt, and waits for the next.
-async fn wait_out(trouble: PublishError, attempt: &mut u32, events: &UnboundedSender<Event>) {
+/// Tells of a failed attempt, and waits for the next; `at_once` cuts that short.
+async fn wait_out(
+    trouble: PublishError,
+    attempt: &mut u32,
+    events: &UnboundedSender<Event>,
+    at_once: &Notify,
+) {
     let most = if trouble.may_pass() {
         retry::TRANSIENT_MAX
     } else {
@@ -246,7 +256,8 @@ async fn wait_out(trouble: PublishError, attempt: &mut u32, events: &UnboundedSe
     };
     let _ = events.send(Event::NotMade(trouble));
     *attempt += 1;
-    tokio::time::sleep(retry::delay(*attempt, most)).await;
+    // Out of time or told to hurry: both end the wait.
+    let _ = tokio::time::timeout(retry::delay(*attempt, most), at_once.notified()).await;
 }
 
 /// Removes a body that no lease names, or will name. Where that fails it stays behind.

@@ -11,25 +11,25 @@ use super::Known;
 use crate::disk::Disk;
 use crate::position::Sequence;
 
-/// Why a log cannot be looked into.
-pub type LogError = Box<dyn Error + Send + Sync>;
+/// Why it cannot be looked into.
+pub type LocalError = Box<dyn Error + Send + Sync>;
 
 /// Takes a record: sequence number, arrival in ms, bytes.
 pub type Take<'a> = dyn FnMut(Sequence, i64, &[u8]) -> io::Result<()> + 'a;
 
 /// The records that a kind of source keeps on this machine's disk. Nothing here changes a byte of them.
-pub trait Log: Sync {
+pub trait LocalRecords: Sync {
     /// Its directory in the stream's; also what it is called in messages.
     fn dir(&self) -> &'static str;
 
-    /// Looks at the log of `stream`. `enough` records beyond the frontier end the search.
+    /// Looks at the records of `stream`. `enough` records beyond the frontier end the search.
     fn peek(
         &self,
         disk: &Arc<dyn Disk>,
         stream: &str,
         known: &Known,
         enough: u64,
-    ) -> Result<Held, LogError>;
+    ) -> Result<Held, LocalError>;
 
     /// Gives `take` each record, delivered or not, once, without a checkpoint. What cannot be read is told, and is no
     /// reason to stop: an error is one of `take`.
@@ -39,7 +39,7 @@ pub trait Log: Sync {
     fn incarnation(&self, disk: &dyn Disk) -> io::Result<Option<Uuid>>;
 }
 
-/// What is in a log.
+/// What is there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Held {
     /// Bytes of it on disk.
@@ -52,7 +52,7 @@ pub struct Held {
     pub oldest_ms: Option<i64>,
 }
 
-/// Records that were accepted before a log was opened, and that are not applied to any batch.
+/// Records that were accepted before a source was opened, and that are not applied to any batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unread {
     /// When the oldest of them was accepted, in ms.
@@ -61,7 +61,7 @@ pub struct Unread {
     pub next: Sequence,
 }
 
-/// What was found of a log.
+/// What was found.
 #[derive(Debug, Default)]
 pub struct Salvaged {
     /// Records that were given.

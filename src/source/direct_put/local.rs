@@ -8,13 +8,13 @@ use uuid::Uuid;
 
 use super::{DIR, journal, of_journal};
 use crate::disk::Disk;
-use crate::source::{Held, Known, Log, LogError, Salvaged, Take};
+use crate::source::{Held, Known, LocalError, LocalRecords, Salvaged, Take};
 
 /// The journal of any stream.
 #[derive(Debug)]
-pub(super) struct JournalLog;
+pub(super) struct LocalJournal;
 
-impl Log for JournalLog {
+impl LocalRecords for LocalJournal {
     fn dir(&self) -> &'static str {
         DIR
     }
@@ -25,7 +25,7 @@ impl Log for JournalLog {
         stream: &str,
         known: &Known,
         enough: u64,
-    ) -> Result<Held, LogError> {
+    ) -> Result<Held, LocalError> {
         let held = journal::peek(disk, Path::new(DIR), stream, of_journal(known), enough)?;
         Ok(held)
     }

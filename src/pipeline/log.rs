@@ -1,0 +1,244 @@
+//! The port of checkpoints: where a pipeline makes durable how far it is.
+//!
+//! Two logs stand behind it: `local` writes to the checkpoint store on this machine, `shared` hands a shard over by a
+//! lease. The pipeline asks a log what it needs to know and never which one it is. What a checkpoint may take in, and
+//! what a durable one allows, is for [`Protocol`] to say, whichever log makes it.
+//!
+//! What logs differ in is what a checkpoint of theirs can name ([`Names`]); the rest follows from it:
+//!
+//! | | open batches | objects only |
+//! |---|---|---|
+//! | a batch is full or old enough | it is sealed | all are: the pipeline gathers, and applies nothing more until all is encoded |
+//! | memory or spool is short | the largest batches are sealed | the same as when one is full |
+//! | the spool | holds what is nowhere else: damage stops the stream, a full disk takes the reserve | is scratch: what is lost is read again from the source |
+//!
+//! The suite of promises that both must keep is in `log/tests.rs`.
+
+mod local;
+mod shared;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::commit::{CheckpointError, Committed};
+use super::event::Event;
+use super::home::Claim;
+use super::outputs::Outputs;
+use super::publish::Waiting;
+use super::report::Trouble;
+use super::table::Table;
+use crate::checkpoint::SealedObject;
+use crate::clock::Moment;
+use crate::coordination::Lost;
+use crate::destination::{Destination, PublishError};
+use crate::error::StreamError;
+use crate::protocol::{Durable, Protocol};
+use crate::shard::Pending;
+use crate::source::Handle;
+use crate::spool::Spool;
+pub use local::LocalLog;
+pub use shared::{
+    Body, LeaseLog, Listed, SCRATCH, SharedLog, Taken, connect_shared, open_shared, scratch,
+};
+pub(super) use shared::{Made, Range};
+
+/// Where a pipeline makes durable how far it is.
+pub(super) trait CheckpointLog: Send {
+    /// What its checkpoints can name.
+    fn names(&self) -> Names;
+
+    /// What the pipeline begins with; asked once, before anything else.
+    fn recovered(&mut self, outputs: &Outputs, stream: &str, now_ms: i64) -> Recovered;
+
+    /// Whether a checkpoint is due that takes in all that is open. Never where open batches can be named: those are
+    /// sealed one by one, and [`begin`](Self::begin) knows when.
+    fn is_due(&self, standing: &Standing) -> Due;
+
+    /// Takes the next step towards a checkpoint, if one is due: at most one is made at a time. What is to be done on
+    /// the disk is returned, and its outcome comes back by [`settle`](Self::settle), as that of all else does that
+    /// was begun.
+    fn begin(&mut self, work: Work<'_>) -> Result<Option<DiskJob>, StreamError>;
+
+    /// Takes over what has come of what was begun.
+    fn settle(&mut self, outcome: Outcome) -> Settled;
+
+    /// Whether nothing is under way, and all that was sealed is in a durable checkpoint.
+    fn is_settled(&self) -> bool {
+        true
+    }
+
+    /// Sealed objects that no durable checkpoint lists, outside the pipeline's table: how many, and since when the
+    /// record waits that has waited longest.
+    fn unlisted(&self) -> (u64, Option<Moment>) {
+        (0, None)
+    }
+
+    /// What keeps a checkpoint from being made, while it is tried again.
+    fn trouble(&self) -> Option<&Trouble> {
+        None
+    }
+
+    /// Cancelled when the pipeline must leave everything as it is: somebody else goes on. A log that nobody else
+    /// writes never is.
+    fn abandoned(&self) -> CancellationToken {
+        CancellationToken::new()
+    }
+
+    /// Leaves what cannot be delivered to somebody else, by [`abandoned`](Self::abandoned). False: there is nobody,
+    /// and it stays here until the next start.
+    fn leave(&self) -> bool {
+        false
+    }
+
+    /// Ends what is under way, and tidies up for a moment.
+    fn wind_down(&mut self) -> Pending<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// A log, whichever it is.
+pub struct Log(Box<dyn CheckpointLog>);
+
+/// What checkpoints of a log can name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Names {
+    /// Batches that still grow, by their bytes in this machine's spool.
+    OpenBatches,
+    /// Objects alone, all bytes of which are at the destination. A frontier is in a checkpoint only where nothing is
+    /// open (C9).
+    Objects,
+}
+
+/// What a pipeline begins with.
+pub(super) enum Recovered {
+    /// The destination has not been asked yet: this epoch is to be claimed there first.
+    ToBeClaimed(Claim),
+    /// Nobody else writes there.
+    Claimed {
+        /// The destination.
+        destination: Destination,
+        /// What the last checkpoint lists of it.
+        listed: Vec<Listed>,
+    },
+}
+
+/// How a pipeline stands, when its log is asked whether a checkpoint is due.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
+    /// Nothing is open.
+    pub(super) is_empty: bool,
+    /// A batch is as old as it may become.
+    pub(super) is_batch_due: bool,
+    /// There is no room to read on, and none will come by itself.
+    pub(super) is_short: bool,
+    /// The source has ended.
+    pub(super) is_last: bool,
+    /// The frontiers have something new.
+    pub(super) has_news: bool,
+    /// They have something that waits for a checkpoint.
+    pub(super) is_urgent: bool,
+}
+
+/// Whether a checkpoint of all that is open is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// It is not.
+    No,
+    /// It is.
+    Yes,
+    /// Only because there is no room.
+    ForRoom,
+}
+
+/// What a log may use to begin: the state of its pipeline, as it is at this moment.
+pub(super) struct Work<'a> {
+    pub(super) protocol: &'a mut Protocol,
+    pub(super) table: &'a mut Table,
+    pub(super) waiting: &'a Waiting,
+    pub(super) spool: &'a Arc<Spool>,
+    pub(super) source: &'a Arc<dyn Handle>,
+    pub(super) outputs: &'a Arc<Outputs>,
+    pub(super) events: &'a UnboundedSender<Event>,
+    /// Cuts waits for another attempt short, when a stop begins.
+    pub(super) at_once: &'a Arc<Notify>,
+    /// All that is open is being sealed, and nothing more is applied. A checkpoint that takes it in ends that.
+    pub(super) gathering: &'a mut bool,
+    /// A job on the disk is under way: there is one at a time.
+    pub(super) is_writing: bool,
+    /// Blocks are being encoded, and read for it.
+    pub(super) is_encoding: bool,
+    /// The source has ended.
+    pub(super) is_last: bool,
+    /// A checkpoint would hold something new.
+    pub(super) has_changes: bool,
+    /// So much is in memory alone that it should go to the spool.
+    pub(super) is_unspooled_much: bool,
+    /// The spool has come up to its limit.
+    pub(super) is_spool_full: bool,
+}
+
+/// Something to be done on the disk.
+pub(super) type DiskJob = Box<dyn FnOnce() -> Result<Committed, CheckpointError> + Send>;
+
+/// What has come of what a log has begun.
+pub(super) enum Outcome {
+    /// A job on the disk has ended well.
+    Written {
+        /// The checkpoint that it has made durable, if it was for one.
+        durable: Option<Durable>,
+        /// Objects in their final bytes that no checkpoint lists yet, and since when their first records wait.
+        objects: Vec<(SealedObject, Moment)>,
+    },
+    /// A checkpoint is durable that others may go on from, or somebody else does.
+    Made(Result<Made, Lost>),
+    /// It could not be made by then; it goes on.
+    NotMade(PublishError, Moment),
+}
+
+/// What a pipeline takes over from its log.
+#[derive(Default)]
+pub(super) struct Settled {
+    /// The protocol's checkpoint is durable.
+    pub(super) durable: Option<Durable>,
+    /// Objects that a durable checkpoint lists no more.
+    pub(super) unlisted: Vec<Uuid>,
+    /// Objects that it lists, all bytes of which are at the destination; since when their first records wait, where
+    /// that is known.
+    pub(super) listed: Vec<(Listed, Option<Moment>)>,
+    /// A checkpoint is durable, and took so long.
+    pub(super) took: Option<Duration>,
+    /// Copies of the log itself that were damaged, and are mended.
+    pub(super) mended: u64,
+}
+
+impl Names {
+    /// Whether the spool holds what is nowhere else.
+    pub(super) const fn need_the_spool(self) -> bool {
+        matches!(self, Self::OpenBatches)
+    }
+}
+
+impl Log {
+    pub(super) fn into_inner(self) -> Box<dyn CheckpointLog> {
+        self.0
+    }
+}
+
+impl From<LocalLog> for Log {
+    fn from(log: LocalLog) -> Self {
+        Self(Box::new(log))
+    }
+}
+
+impl From<SharedLog> for Log {
+    fn from(log: SharedLog) -> Self {
+        Self(Box::new(log))
+    }
+}

@@ -1,0 +1,149 @@
+//! Checkpoints on this machine: one transaction of the checkpoint store each. What changed is spooled and synced
+//! before it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::super::commit::{self, DraftBatch};
+use super::super::home::{Claim, store_error};
+use super::super::outputs::Outputs;
+use super::super::table::Table;
+use super::{CheckpointLog, DiskJob, Due, Names, Outcome, Recovered, Settled, Standing, Work};
+use crate::checkpoint::{Commit, Store};
+use crate::error::StreamError;
+use crate::extent::Extent;
+use crate::protocol::Protocol;
+use crate::spool::Spool;
+
+/// A checkpoint is taken at least this often while something changes.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
+/// Dead bytes in the spool beyond which sparse files are emptied.
+const SPARSE_BYTES: u64 = 128 << 20;
+
+/// The checkpoint store of one stream, as one recovery has opened it.
+pub struct LocalLog {
+    store: Arc<Store>,
+    /// Names this state folder for good.
+    incarnation: Uuid,
+    /// The epoch of this recovery.
+    epoch: u32,
+    created_ms: i64,
+    /// When the last checkpoint was begun.
+    begun: Instant,
+}
+
+impl LocalLog {
+    pub(in crate::pipeline) fn new(
+        store: Store,
+        incarnation: Uuid,
+        epoch: u32,
+        created_ms: i64,
+    ) -> Self {
+        Self {
+            store: Arc::new(store),
+            incarnation,
+            epoch,
+            created_ms,
+            begun: Instant::now(),
+        }
+    }
+
+    /// When the state folder was created, in ms since the Unix epoch.
+    pub const fn created_ms(&self) -> i64 {
+        self.created_ms
+    }
+
+    /// What is claimed at the destination for this recovery.
+    pub(in crate::pipeline) fn claim(&self, outputs: &Outputs, stream: &str, now_ms: i64) -> Claim {
+        Claim::new(
+            outputs.marker_head(),
+            self.incarnation,
+            self.epoch,
+            stream,
+            now_ms,
+        )
+    }
+
+    /// Makes a change durable that a person has asked for, of a stream that does not run.
+    pub(in crate::pipeline) fn change(
+        &self,
+        stream: &str,
+        commit: &Commit,
+    ) -> Result<(), StreamError> {
+        let committed = self.store.commit(commit);
+        committed.map_err(|error| store_error(stream, "change the state", &error))
+    }
+}
+
+impl CheckpointLog for LocalLog {
+    fn names(&self) -> Names {
+        Names::OpenBatches
+    }
+
+    fn recovered(&mut self, outputs: &Outputs, stream: &str, now_ms: i64) -> Recovered {
+        Recovered::ToBeClaimed(self.claim(outputs, stream, now_ms))
+    }
+
+    fn is_due(&self, _standing: &Standing) -> Due {
+        Due::No
+    }
+
+    /// Begins a checkpoint when one is due: at once when something waits for it, within a second
+    /// otherwise.
+    fn begin(&mut self, work: Work<'_>) -> Result<Option<DiskJob>, StreamError> {
+        let urgent = work.protocol.is_urgent() || work.is_last || work.is_unspooled_much;
+        let due = urgent || self.begun.elapsed() >= CHECKPOINT_EVERY;
+        if work.is_writing || !due || !work.has_changes {
+            return Ok(None);
+        }
+        let Some(draft) = work.protocol.draft() else {
+            return Ok(None);
+        };
+        self.begun = Instant::now();
+        let batches = changed_batches(work.table, work.protocol, work.spool);
+        let (spool, source) = (Arc::clone(work.spool), Arc::clone(work.source));
+        let store = Arc::clone(&self.store);
+        Ok(Some(Box::new(move || {
+            commit::commit(draft, batches, &spool, &store, &*source)
+        })))
+    }
+
+    fn settle(&mut self, outcome: Outcome) -> Settled {
+        let Outcome::Written { durable, .. } = outcome else {
+            return Settled::default();
+        };
+        Settled {
+            took: durable.is_some().then(|| self.begun.elapsed()),
+            durable,
+            mended: self.store.take_mended(),
+            ..Settled::default()
+        }
+    }
+}
+
+/// The rows of all batches that have changed since they were last asked for. With them go bytes in files of the
+/// spool that hold little else, when there is much that nothing names.
+fn changed_batches(table: &mut Table, protocol: &Protocol, spool: &Spool) -> Vec<DraftBatch> {
+    let sparse = if spool.bytes() > 2 * spool.live_bytes() + SPARSE_BYTES {
+        spool.sparse_files()
+    } else {
+        BTreeSet::new()
+    };
+    let moved = |extent: &Extent| sparse.contains(&extent.file);
+    if !sparse.is_empty() {
+        table.mark(|entry| {
+            let blocks = entry.batch.blocks.iter();
+            let lasting = blocks.filter(|block| entry.outlasts(block));
+            lasting.flat_map(|block| &block.extents).any(&moved)
+        });
+    }
+    let dirty = table.take_dirty().into_iter();
+    let entries = dirty.filter_map(|id| table.get(id));
+    entries
+        .map(|entry| DraftBatch::of(entry, protocol.upload(entry.batch.id), &moved))
+        .collect()
+}

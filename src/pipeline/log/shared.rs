@@ -1,0 +1,298 @@
+//! Shared checkpoints: what a machine that holds the lease on a shard leaves for whoever holds it next.
+//!
+//! No local disk is trusted. When a checkpoint is due nothing more is applied until all open batches of
+//! the shard are sealed and encoded; then every object is brought to the destination as an upload, the
+//! body that lists them is written, and one conditional write to the lease makes it durable. Only then
+//! is anything published: what the list names. The spool is room to work in, and begins empty.
+
+mod body;
+mod make;
+mod open;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use uuid::Uuid;
+
+use super::super::commit::{self, DraftBatch};
+use super::super::outputs::Outputs;
+use super::super::report::Trouble;
+use super::super::table::Entry;
+use super::{CheckpointLog, DiskJob, Due, Names, Outcome, Recovered, Settled, Standing, Work};
+use crate::checkpoint::SealedObject;
+use crate::clock::Moment;
+use crate::coordination::{BodyName, Lost};
+use crate::destination::Destination;
+use crate::error::StreamError;
+use crate::protocol::Changes;
+use crate::shard::{Pending, ShardId, ShardState, SourceName};
+pub(in crate::pipeline) use body::Range;
+pub use body::{Body, Listed};
+pub use make::LeaseLog;
+pub(in crate::pipeline) use make::Made;
+use make::Making;
+pub use open::{SCRATCH, Taken, connect_shared, open_shared, scratch};
+
+/// Objects that are published leave the list within this time, when nothing else makes a checkpoint.
+const UNLIST_AFTER: Duration = Duration::from_secs(5);
+/// So long a pipeline that has ended waits for bodies to be removed.
+const TIDY_UP: Duration = Duration::from_secs(3);
+/// How often the position of a shard is made durable when it gives no record that is kept.
+const IDLE_EVERY: Duration = Duration::from_mins(1);
+
+/// The checkpoints of one shard, for as long as its lease is held.
+pub struct SharedLog {
+    stream: String,
+    lease: Arc<dyn LeaseLog>,
+    destination: Destination,
+    /// Where bodies go: their keys up to the random name.
+    bodies: String,
+    /// As the last durable checkpoint has it.
+    known: Known,
+    /// The body of that checkpoint; there is none before the first.
+    body: Option<BodyName>,
+    shard: ShardId,
+    /// What that checkpoint lists, until the pipeline takes it over.
+    listed: Vec<Listed>,
+    /// Objects in their final bytes that no durable checkpoint lists.
+    gathered: Vec<(SealedObject, Moment)>,
+    making: Option<Underway>,
+    /// Why it was tried in vain, since one was last made.
+    trouble: Option<Trouble>,
+    /// When the last one was begun.
+    begun: Instant,
+    /// Bodies that nothing names any more, on their way out.
+    removing: JoinSet<()>,
+    abandoned: CancellationToken,
+}
+
+/// A checkpoint that is being made.
+struct Underway {
+    _task: AbortOnDropHandle<()>,
+    /// The objects that it adds to the list: since when their first records wait.
+    waits_since: HashMap<Uuid, Moment>,
+}
+
+/// What is known of the shard.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Known {
+    state: ShardState,
+    source: Option<SourceName>,
+}
+
+impl CheckpointLog for SharedLog {
+    fn names(&self) -> Names {
+        Names::Objects
+    }
+
+    fn recovered(&mut self, _outputs: &Outputs, _stream: &str, _now_ms: i64) -> Recovered {
+        Recovered::Claimed {
+            destination: self.destination.clone(),
+            listed: std::mem::take(&mut self.listed),
+        }
+    }
+
+    fn is_due(&self, standing: &Standing) -> Due {
+        let is_last = standing.is_last && (standing.has_news || !standing.is_empty);
+        let is_idle = standing.is_empty && self.begun.elapsed() >= IDLE_EVERY;
+        if standing.is_urgent || is_last || (standing.has_news && is_idle) {
+            Due::Yes
+        } else if self.making.is_some() || standing.is_empty {
+            Due::No
+        } else if standing.is_short {
+            Due::ForRoom
+        } else if standing.is_batch_due {
+            Due::Yes
+        } else {
+            Due::No
+        }
+    }
+
+    /// Spools what is encoded, and makes a checkpoint when all is.
+    fn begin(&mut self, mut work: Work<'_>) -> Result<Option<DiskJob>, StreamError> {
+        let job = if work.is_writing {
+            None
+        } else {
+            spill(&mut work)
+        };
+        work.is_writing |= job.is_some();
+        self.make(work)?;
+        Ok(job)
+    }
+
+    fn settle(&mut self, outcome: Outcome) -> Settled {
+        match outcome {
+            Outcome::Written { objects, .. } => self.gathered.extend(objects),
+            Outcome::Made(Ok(made)) => return self.made(made),
+            Outcome::Made(Err(error)) => self.lost(&error),
+            Outcome::NotMade(trouble, now) => {
+                let before = self.trouble.take();
+                self.trouble = Some(Trouble::again(before, trouble, now));
+            }
+        }
+        Settled::default()
+    }
+
+    fn is_settled(&self) -> bool {
+        self.gathered.is_empty() && self.making.is_none()
+    }
+
+    fn unlisted(&self) -> (u64, Option<Moment>) {
+        let making = self.making.iter();
+        let making = making.flat_map(|making| making.waits_since.values());
+        let gathered = self.gathered.iter().map(|(_, since)| since);
+        let objects = making.chain(gathered);
+        (objects.clone().count() as u64, objects.min().copied())
+    }
+
+    fn trouble(&self) -> Option<&Trouble> {
+        self.trouble.as_ref()
+    }
+
+    fn abandoned(&self) -> CancellationToken {
+        self.abandoned.clone()
+    }
+
+    fn leave(&self) -> bool {
+        self.abandoned.cancel();
+        true
+    }
+
+    fn wind_down(&mut self) -> Pending<'_, ()> {
+        self.making = None;
+        Box::pin(async move {
+            let removed = async { while self.removing.join_next().await.is_some() {} };
+            tokio::select! {
+                () = removed => {}
+                () = self.abandoned.cancelled() => {}
+                () = tokio::time::sleep(TIDY_UP) => {}
+            }
+        })
+    }
+}
+
+impl SharedLog {
+    /// Makes a checkpoint of all that was gathered, or one that only forgets what is published.
+    fn make(&mut self, work: Work<'_>) -> Result<(), StreamError> {
+        if self.making.is_some() {
+            return Ok(());
+        }
+        let is_encoded = work.table.is_empty() && !work.is_writing;
+        let is_published = work.protocol.unrecorded() == work.protocol.listed();
+        let mut next = self.known.clone();
+        let (mut sealed, mut waits_since) = (Vec::new(), HashMap::new());
+        if *work.gathering && is_encoded {
+            *work.gathering = false;
+            next.learn(work.protocol.hand_over(work.table.len())?);
+            (sealed, waits_since) = std::mem::take(&mut self.gathered)
+                .into_iter()
+                .map(|(object, since)| {
+                    let id = object.id;
+                    (object, (id, since))
+                })
+                .unzip();
+        }
+        let is_time = self.begun.elapsed() >= UNLIST_AFTER || (work.is_last && is_published);
+        let forgets = work.protocol.unrecorded() > 0 && is_time;
+        if next == self.known && sealed.is_empty() && !forgets {
+            return Ok(());
+        }
+        self.begun = Instant::now();
+        let unlisted = work.protocol.unlist();
+        let making = Making {
+            range: Range {
+                after: self.known.state.position,
+                up_to: next.state.position,
+            },
+            body: Body::new(&self.shard, next, work.waiting.listed(work.protocol)),
+            sealed,
+            unlisted,
+            bodies: self.bodies.clone(),
+            lease: Arc::clone(&self.lease),
+            destination: self.destination.clone(),
+            outputs: Arc::clone(work.outputs),
+            spool: Arc::clone(work.spool),
+            events: work.events.clone(),
+            at_once: Arc::clone(work.at_once),
+        };
+        self.making = Some(Underway {
+            _task: AbortOnDropHandle::new(tokio::spawn(making.run())),
+            waits_since,
+        });
+        Ok(())
+    }
+
+    /// A checkpoint is durable. What it lists is published from now on.
+    fn made(&mut self, made: Made) -> Settled {
+        let underway = self.making.take();
+        self.trouble = None;
+        let waits_since = underway.map_or_else(HashMap::new, |underway| underway.waits_since);
+        if let Some(preceding) = std::mem::replace(&mut self.body, made.name) {
+            let destination = self.destination.clone();
+            while self.removing.try_join_next().is_some() {}
+            self.removing
+                .spawn(make::remove_body(destination, preceding));
+        }
+        self.known = made.known;
+        let listed = made.listed.into_iter().map(|listed| {
+            let since = waits_since.get(&listed.object.id).copied();
+            (listed, since)
+        });
+        Settled {
+            listed: listed.collect(),
+            unlisted: made.unlisted,
+            took: Some(self.begun.elapsed()),
+            ..Settled::default()
+        }
+    }
+
+    fn lost(&mut self, error: &Lost) {
+        self.making = None;
+        self.trouble = None;
+        let (stream, shard) = (&self.stream, &*self.shard);
+        tracing::warn!(stream, shard, %error, "the shard is left to others");
+        self.abandoned.cancel();
+    }
+}
+
+/// Writes batches to the spool: those that are encoded for the next checkpoint, or all, when they
+/// take too much memory. Nothing durable names the spool, so nothing is synced.
+fn spill(work: &mut Work<'_>) -> Option<DiskJob> {
+    let sealed = work.protocol.spill();
+    let ids = if work.is_unspooled_much {
+        work.table.take_dirty()
+    } else {
+        sealed.iter().copied().collect()
+    };
+    let stays = |_: &_| false;
+    let row = |entry: &Entry| DraftBatch::of(entry, None, &stays);
+    let entries = ids.into_iter().filter_map(|id| work.table.get(id));
+    let batches: Vec<DraftBatch> = entries.map(row).collect();
+    // What was replaced may still be read by a job.
+    let is_read = work.is_encoding;
+    let frees = !is_read && work.protocol.frees() && work.is_spool_full;
+    if batches.is_empty() && !frees {
+        return None;
+    }
+    let freed = work.protocol.free_unnamed(is_read);
+    let spool = Arc::clone(work.spool);
+    Some(Box::new(move || {
+        commit::spill(batches, &sealed, &freed, &spool)
+    }))
+}
+
+impl Known {
+    fn learn(&mut self, changes: Changes) {
+        if let Some((_, state)) = changes.shards.into_iter().next() {
+            self.state = state;
+        }
+        self.source = changes.source.or_else(|| self.source.take());
+    }
+}

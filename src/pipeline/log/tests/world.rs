@@ -1,0 +1,119 @@
+//! What the tests of both logs stand on: a strict Kinesis with one shard, a bucket in memory, and the settings of a
+//! stream between them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::bucket::Bucket;
+use crate::budget::Budget;
+use crate::clock::Clock;
+use crate::config::{
+    BufferingSettings, Compression, Delimiter, DestinationSettings, FormatSettings, KeyValues,
+    PartitioningSettings, StartSettings, StoreSettings, StreamSettings,
+};
+use crate::disk::{Disk, Reserve, Shortage};
+use crate::pipeline::{Status, Surroundings, Workers};
+use crate::source::Room;
+use crate::source::kinesis::fake::{Fake, FakeShard};
+use crate::telemetry::{Metrics, StreamMetrics};
+
+/// For batches, in bytes.
+const MEMORY: usize = 2 << 20;
+
+pub(in crate::pipeline::log) struct World {
+    pub(in crate::pipeline::log) fake: Fake,
+    pub(in crate::pipeline::log) bucket: Arc<Bucket>,
+    pub(in crate::pipeline::log) status: Arc<Status>,
+}
+
+impl World {
+    pub(in crate::pipeline::log) async fn new(shard: FakeShard) -> Self {
+        let metrics = Metrics::new().unwrap();
+        Self {
+            fake: Fake::start(vec![shard]).await,
+            bucket: Arc::new(Bucket::start().await),
+            status: Arc::new(Status::new(
+                StreamMetrics::new(&metrics, "clicks"),
+                Clock::system(),
+            )),
+        }
+    }
+
+    pub(in crate::pipeline::log) fn settings(&self, interval: Duration) -> StreamSettings {
+        StreamSettings {
+            name: "clicks".into(),
+            source: self.fake.settings(StartSettings::TrimHorizon).into(),
+            transforms: Vec::new(),
+            deaggregate: true,
+            partitioning: PartitioningSettings {
+                query: Some("{k: .k}".into()),
+                key_values: KeyValues::Escaped,
+                ..PartitioningSettings::default()
+            },
+            buffering: BufferingSettings {
+                size: 1 << 20,
+                interval,
+            },
+            format: FormatSettings::Json {
+                compression: Compression::None,
+                delimiter: Delimiter::Newline,
+            },
+            only_json: false,
+            destination: DestinationSettings {
+                store: StoreSettings::S3(Box::new(self.bucket.settings())),
+                prefix: Some("data/!{partitionKeyFromQuery:k}/".into()),
+                error_prefix: Some("errors/!{firehose:error-output-type}/".into()),
+            },
+            backup: None,
+            spool_limit: 64 << 20,
+        }
+    }
+
+    pub(in crate::pipeline::log) fn surroundings(&self, disk: &Arc<dyn Disk>) -> Surroundings {
+        let workers = Workers::start(2).unwrap();
+        Surroundings {
+            clock: Clock::system(),
+            workers: workers.clone(),
+            routing: workers,
+            encoders: Arc::default(),
+            transforms: None,
+            memory: Arc::new(Budget::new(MEMORY, 1, 0).share()),
+            reserve: Arc::new(Reserve::new(Arc::clone(disk), 1, &[], Shortage::default())),
+            status: Arc::clone(&self.status),
+            metrics: Arc::new(Metrics::new().unwrap()),
+            read_room: Room::new(64 << 20),
+        }
+    }
+}
+
+pub(in crate::pipeline::log) fn records(count: usize) -> Vec<String> {
+    let record = |id: usize| match id % 5 {
+        // It has no key.
+        4 => format!(r#"{{"id":"{id:03}"}}"#),
+        key => format!(r#"{{"k":"{key}","id":"{id:03}"}}"#),
+    };
+    (0..count).map(record).collect()
+}
+
+pub(in crate::pipeline::log) fn shard(records: &[String]) -> FakeShard {
+    let records: Vec<&[u8]> = records.iter().map(String::as_bytes).collect();
+    let now_ms = Clock::system().now_ms();
+    FakeShard::new("one", &[]).with(now_ms, &records).closed()
+}
+
+/// Every record is visible once: those with a key as they are, the others among the errors.
+pub(in crate::pipeline::log) fn assert_delivered(bucket: &Bucket, records: &[String]) {
+    let held = bucket.held();
+    let (mut good, bad): (Vec<&String>, Vec<&String>) =
+        records.iter().partition(|record| record.contains("\"k\""));
+    good.sort();
+    assert!(
+        held.lines("data/").iter().eq(good),
+        "{:?}",
+        held.lines("data/")
+    );
+    let errors = held.keys("errors/").into_iter();
+    let errors = errors.filter(|key| !key.contains(".firehose"));
+    let lines = errors.map(|key| held.lines(&key).len());
+    assert_eq!(lines.sum::<usize>(), bad.len());
+}

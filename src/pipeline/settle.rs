@@ -1,0 +1,142 @@
+//! What comes of a checkpoint: what its log tells is taken over, and what a durable one allows is done.
+
+use uuid::Uuid;
+
+use super::Pipeline;
+use super::commit::{self, CheckpointError, Committed};
+use super::home;
+use super::log::{Outcome, Settled};
+use crate::clock::Moment;
+use crate::destination::PublishError;
+use crate::error::StreamError;
+use crate::failpoint;
+use crate::protocol::Durable;
+
+impl Pipeline {
+    /// Says what keeps a checkpoint from being made; it is tried again.
+    pub(super) fn not_made(&mut self, trouble: PublishError) -> Result<(), StreamError> {
+        let (stream, status) = (&self.settings.name, &self.around.status);
+        if let Some(unsaid) = status.repeats().due_alike("making", &trouble.to_string()) {
+            tracing::warn!(stream, cause = %trouble, unsaid, "a checkpoint is still being made");
+        }
+        status.metrics().publish_retries.add(1);
+        self.stopping.failed(trouble.clone());
+        let now = self.around.clock.moment();
+        self.settle(Outcome::NotMade(trouble, now))
+    }
+
+    /// Takes over what a job on the disk has done.
+    pub(super) fn apply_written(&mut self, committed: Committed) -> Result<(), StreamError> {
+        let stale = commit::settle(&mut self.table, &committed.written);
+        self.protocol.let_go(stale);
+        let objects = committed.spilled.into_iter().map(|sealed| {
+            let since = self.take_out(sealed.id, sealed.arrival_ms);
+            (sealed, since)
+        });
+        let objects = objects.collect();
+        self.settle(Outcome::Written {
+            durable: committed.durable,
+            objects,
+        })?;
+        self.give_up_memory();
+        Ok(())
+    }
+
+    /// Takes over what its log makes of an outcome.
+    pub(super) fn settle(&mut self, outcome: Outcome) -> Result<(), StreamError> {
+        let Settled {
+            durable,
+            unlisted,
+            listed,
+            took,
+            mended,
+        } = self.log.settle(outcome);
+        if let Some(durable) = durable {
+            self.apply_durable(durable)?;
+        }
+        for id in unlisted {
+            failpoint::hit("published-after-record");
+            self.protocol.forget(id)?;
+            self.waiting.remove(id);
+        }
+        for (listed, since) in listed {
+            let arrival_ms = listed.object.arrival_ms;
+            let since = since.unwrap_or_else(|| self.around.clock.moment_of(arrival_ms));
+            self.waiting.add_listed(&listed, since);
+            self.protocol.list_prepared(listed.object);
+        }
+        self.around.status.metrics().copies_mended.add(mended);
+        if let Some(took) = took {
+            self.around.status.checkpointed(took);
+        }
+        Ok(())
+    }
+
+    /// Does what a durable checkpoint allows.
+    fn apply_durable(&mut self, durable: Durable) -> Result<(), StreamError> {
+        let allowed = self.protocol.durable(durable)?;
+        let stranded = self.waiting.stranded();
+        for id in allowed.listed {
+            let arrival_ms = self.protocol.object(id).map(|object| object.arrival_ms);
+            let since = self.take_out(id, arrival_ms.unwrap_or_default());
+            if let Some(object) = self.protocol.object(id) {
+                self.waiting.add(object, since, self.outputs.store());
+            }
+        }
+        if self.waiting.stranded() > stranded {
+            self.tell_of_stranded();
+        }
+        for id in allowed.recorded {
+            failpoint::hit("published-after-record");
+            self.waiting.remove(id);
+        }
+        for id in allowed.updated {
+            self.waiting.retry(id);
+        }
+        for named in allowed.named {
+            self.fill(named);
+        }
+        Ok(())
+    }
+
+    /// Takes a batch out that is an object from now on; since when its first record waits.
+    fn take_out(&mut self, id: Uuid, arrival_ms: i64) -> Moment {
+        let entry = self.table.remove(id);
+        entry.map_or_else(
+            || self.around.clock.moment_of(arrival_ms),
+            |entry| entry.waits_since,
+        )
+    }
+
+    pub(super) fn checkpoint_error(&self, error: CheckpointError) -> StreamError {
+        match error {
+            CheckpointError::Io(error) => self.disk_error("write a checkpoint", &error),
+            CheckpointError::Store(error) => {
+                home::store_error(&self.settings.name, "write a checkpoint", &error)
+            }
+            CheckpointError::Rule(error) => error,
+        }
+    }
+
+    /// What a fault of the disk means. Where no checkpoint needs the spool, all that it holds can be read again from
+    /// the source.
+    pub(super) fn disk_error(&self, action: &'static str, error: &std::io::Error) -> StreamError {
+        if self.log.names().need_the_spool() {
+            state_error(action, error)
+        } else {
+            StreamError::of_disk(action, error)
+        }
+    }
+}
+
+/// Damage needs a person; everything else is settled by recovering from what is durable.
+fn state_error(action: &'static str, error: &std::io::Error) -> StreamError {
+    if error.kind() == std::io::ErrorKind::InvalidData {
+        return StreamError::LoudStop {
+            cause: format!("{action}: {error}"),
+            advice: "see to the disk, move what fills the stream's `quarantine` (1000 files) elsewhere, and restart"
+                .into(),
+        };
+    }
+    StreamError::of_disk(action, error)
+}

@@ -349,15 +349,13 @@ impl Pipeline {
         if self.gathering {
             return;
         }
-        let frontiers = self.protocol.frontiers();
-        let (has_news, is_urgent) = (frontiers.has_changes(), frontiers.is_urgent());
+        let is_batch_due = self.table.next_due(now).is_some();
         let due = self.log.is_due(&Standing {
-            is_empty: self.table.is_empty(),
-            is_batch_due: self.table.next_due(now).is_some(),
+            frontiers: self.protocol.frontiers(),
+            open: self.table.len(),
+            is_batch_due,
             is_short: self.is_short() && !self.has_room(),
             is_last: self.ending,
-            has_news,
-            is_urgent,
         });
         self.gathering = due != Due::No;
         if due == Due::ForRoom {

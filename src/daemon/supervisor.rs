@@ -62,8 +62,7 @@ impl Supervisor {
     /// When the stream's state was created, in ms; now, where it could not be opened.
     pub(super) fn created_ms(&self) -> i64 {
         let home = self.home.as_ref().and_then(|home| home.as_ref().ok());
-        home.map(|home| home.log.created_ms())
-            .unwrap_or_else(|| self.around.clock.now_ms())
+        home.map_or_else(|| self.around.clock.now_ms(), |home| home.log.created_ms())
     }
 
     /// What was opened, to be worked with by somebody else; `None` where no state of this machine counts.

@@ -1,6 +1,7 @@
 //! Places for connections: a bounded number, of which the one that has been idle for longest is given to
 //! whoever comes when all are taken. A connection with a request under way keeps its place, unless its body
-//! comes slowly, or its answers are taken slowly, and nobody is idle.
+//! comes slowly, or its answers are taken slowly, and nobody is idle. One that has begun to send a head is not idle
+//! for a while, but less so where all others are busy: so half-sent heads, however many, keep nobody out.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -22,8 +23,14 @@ pub(super) struct Places {
     /// How long a connection that has begun to send a head counts as busy, and how long one counts so that
     /// waits for more of a body.
     patience: Duration,
+    /// How long a head counts that has begun, where nobody else can give way.
+    haste: Duration,
     taken: Mutex<Taken>,
 }
+
+/// What part of the patience with a head is left where nobody else can give way. A head that is sent at once has come
+/// by then, also over a slow line.
+const HASTE_PART: u32 = 8;
 
 #[derive(Debug, Default)]
 struct Taken {
@@ -56,17 +63,20 @@ impl Places {
         Arc::new(Self {
             limit,
             patience,
+            haste: patience / HASTE_PART,
             taken: Mutex::default(),
         })
     }
 
     /// A place: a free one, or that of the connection that has been idle for longest, or else of the one that is
-    /// slowest with a body or with taking answers. `None`: all are busy.
+    /// slowest with a body or with taking answers, or else of one that is at its head for longer than heads take.
+    /// `None`: all are busy.
     pub(super) fn take(self: &Arc<Self>) -> Option<Place> {
         let mut taken = self.lock();
         if taken.guests.len() >= self.limit
             && !taken.dismiss(self.patience)
             && !taken.dismiss_slow(self.patience)
+            && !taken.dismiss(self.haste)
         {
             return None;
         }
@@ -340,5 +350,25 @@ mod tests {
         };
         assert!(!begun(Duration::from_mins(1)));
         assert!(begun(Duration::ZERO));
+    }
+
+    #[test]
+    fn heads_that_linger_give_way_the_oldest_first_where_all_places_are_theirs() {
+        let places = Arc::new(Places {
+            haste: Duration::ZERO,
+            ..Arc::into_inner(places(3)).unwrap()
+        });
+        let [one, two, busy] = [(); 3].map(|()| take(&places).unwrap());
+        let _busy = busy.begin().unwrap();
+        for place in [&two, &one] {
+            place.pulse().beat(1);
+        }
+        let lost = |place: &Place| place.gives_way.is_cancelled();
+        let next = take(&places).unwrap();
+        assert!(lost(&one) && !lost(&two) && !lost(&busy));
+        let _next = next.begin().unwrap();
+        let _last = take(&places).unwrap().begin().unwrap();
+        assert!(lost(&two));
+        assert!(take(&places).is_none(), "all are busy");
     }
 }

@@ -37,8 +37,8 @@ const UPKEEP: Duration = Duration::from_secs(5);
 /// Places beyond all others, kept for health, readiness and metrics: whoever gets one is told from its first
 /// request whether it came for them, and is gone after that.
 pub const KEPT: usize = 64;
-/// How long a head that has begun keeps a place from being given away (elsewhere it fits one packet), and how
-/// long a body may take for 32 KiB, or its end, while there is no other place.
+/// How long a head that has begun keeps a place from being given away (elsewhere it fits one packet; an eighth of that
+/// where nobody else can give way), and how long a body may take for 32 KiB, or its end, while there is no other place.
 const HEAD_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a connection that must go may take for what it has begun.
 const PARTING: Duration = Duration::from_secs(1);

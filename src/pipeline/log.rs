@@ -39,7 +39,7 @@ use crate::clock::Moment;
 use crate::coordination::Lost;
 use crate::destination::{Destination, PublishError};
 use crate::error::StreamError;
-use crate::protocol::{Durable, Protocol};
+use crate::protocol::{Durable, Frontiers, Protocol};
 use crate::shard::Pending;
 use crate::source::Handle;
 use crate::spool::Spool;
@@ -59,7 +59,7 @@ pub(super) trait CheckpointLog: Send {
 
     /// Whether a checkpoint is due that takes in all that is open. Never where open batches can be named: those are
     /// sealed one by one, and [`begin`](Self::begin) knows when.
-    fn is_due(&self, standing: &Standing) -> Due;
+    fn is_due(&self, standing: &Standing<'_>) -> Due;
 
     /// Takes the next step towards a checkpoint, if one is due: at most one is made at a time. What is to be done on
     /// the disk is returned, and its outcome comes back by [`settle`](Self::settle), as that of all else does that
@@ -131,19 +131,17 @@ pub(super) enum Recovered {
 
 /// How a pipeline stands, when its log is asked whether a checkpoint is due.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Standing {
-    /// Nothing is open.
-    pub(super) is_empty: bool,
+pub(super) struct Standing<'a> {
+    /// How far the source is applied, and what of it no checkpoint has.
+    pub(super) frontiers: &'a Frontiers,
+    /// Batches that are open or being sealed.
+    pub(super) open: usize,
     /// A batch is as old as it may become.
     pub(super) is_batch_due: bool,
     /// There is no room to read on, and none will come by itself.
     pub(super) is_short: bool,
     /// The source has ended.
     pub(super) is_last: bool,
-    /// The frontiers have something new.
-    pub(super) has_news: bool,
-    /// They have something that waits for a checkpoint.
-    pub(super) is_urgent: bool,
 }
 
 /// Whether a checkpoint of all that is open is due.
@@ -158,6 +156,10 @@ pub(super) enum Due {
 }
 
 /// What a log may use to begin: the state of its pipeline, as it is at this moment.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts, none of which says another"
+)]
 pub(super) struct Work<'a> {
     pub(super) protocol: &'a mut Protocol,
     pub(super) table: &'a mut Table,

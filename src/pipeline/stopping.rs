@@ -64,14 +64,11 @@ impl Pipeline {
         if !self.stopping.begun {
             return None;
         }
-        let trouble = match &self.destination {
-            None => self.stopping.in_vain(false),
-            Some(_) => {
-                let refused = || self.waiting.refused(&self.protocol, self.outputs.store());
-                self.stopping.in_vain(true).or_else(refused)
-            }
-        };
-        let trouble = trouble?;
+        let is_reached = self.destination.is_some();
+        let trouble = self.stopping.in_vain(is_reached).or_else(|| {
+            // What was never claimed was never sent.
+            self.waiting.refused(&self.protocol, self.outputs.store())
+        })?;
         if self.log.leave() {
             let (stream, cause) = (&self.settings.name, trouble.to_string());
             tracing::warn!(

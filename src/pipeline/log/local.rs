@@ -88,7 +88,7 @@ impl CheckpointLog for LocalLog {
         Recovered::ToBeClaimed(self.claim(outputs, stream, now_ms))
     }
 
-    fn is_due(&self, _standing: &Standing) -> Due {
+    fn is_due(&self, _standing: &Standing<'_>) -> Due {
         Due::No
     }
 

@@ -99,12 +99,13 @@ impl CheckpointLog for SharedLog {
         }
     }
 
-    fn is_due(&self, standing: &Standing) -> Due {
-        let is_last = standing.is_last && (standing.has_news || !standing.is_empty);
-        let is_idle = standing.is_empty && self.begun.elapsed() >= IDLE_EVERY;
-        if standing.is_urgent || is_last || (standing.has_news && is_idle) {
+    fn is_due(&self, standing: &Standing<'_>) -> Due {
+        let (is_empty, has_news) = (standing.open == 0, standing.frontiers.has_changes());
+        let is_last = standing.is_last && (has_news || !is_empty);
+        let is_idle = is_empty && self.begun.elapsed() >= IDLE_EVERY;
+        if standing.frontiers.is_urgent() || is_last || (has_news && is_idle) {
             Due::Yes
-        } else if self.making.is_some() || standing.is_empty {
+        } else if self.making.is_some() || is_empty {
             Due::No
         } else if standing.is_short {
             Due::ForRoom
@@ -123,7 +124,7 @@ impl CheckpointLog for SharedLog {
             spill(&mut work)
         };
         work.is_writing |= job.is_some();
-        self.make(work)?;
+        self.make(&mut work)?;
         Ok(job)
     }
 
@@ -180,7 +181,7 @@ impl CheckpointLog for SharedLog {
 
 impl SharedLog {
     /// Makes a checkpoint of all that was gathered, or one that only forgets what is published.
-    fn make(&mut self, work: Work<'_>) -> Result<(), StreamError> {
+    fn make(&mut self, work: &mut Work<'_>) -> Result<(), StreamError> {
         if self.making.is_some() {
             return Ok(());
         }

@@ -66,7 +66,7 @@ pub struct StreamInfo {
     pub created_at_ms: i64,
     /// Its settings, for `DescribeDeliveryStream`.
     pub settings: StreamSettings,
-    /// Its door; `None`: it reads from Kinesis, and takes records from nobody else.
+    /// Its door; `None`: it reads from elsewhere, and takes records from nobody else.
     pub intake: Option<Arc<dyn Intake>>,
     /// Its state.
     pub status: Arc<dyn StreamStatus>,

@@ -110,8 +110,8 @@ impl SequenceNumber {
         Self(limbs)
     }
 
-    /// The number in our own journal, if it can be one.
-    pub const fn in_journal(self) -> Option<Sequence> {
+    /// The number in 64 bits, if it fits: that of our own journal does.
+    pub const fn narrow(self) -> Option<Sequence> {
         match self.0 {
             [0, 0, number] => Some(Sequence(number)),
             _ => None,
@@ -212,8 +212,8 @@ pub struct Position {
 }
 
 impl Position {
-    /// The position of a record of our own journal.
-    pub fn in_journal(sequence: Sequence) -> Self {
+    /// The position of a record that is no part of another.
+    pub fn of(sequence: Sequence) -> Self {
         Self {
             sequence: sequence.into(),
             sub_sequence: 0,

@@ -136,7 +136,7 @@ pub struct Recovered {
     pub epoch: u32,
     /// When the store was created, in ms.
     pub created_ms: i64,
-    /// What the source is called; `None`: Direct PUT, or a source that was never reached.
+    /// What the source is called; `None`: it has no name, or was never reached.
     pub source: Option<SourceName>,
     /// How far each shard has been applied.
     pub shards: BTreeMap<ShardId, ShardState>,

@@ -44,7 +44,7 @@ impl Pipeline {
         }
         if let Some(position) = routed.frontier {
             self.protocol.advance(routed.shard(), position)?;
-            let applied = position.sequence.in_journal();
+            let applied = position.sequence.narrow();
             if let (Some(backlog), Some(applied)) = (&mut self.backlog, applied) {
                 let clock = &self.around.clock;
                 let arrival = routed.newest_ms.map(|ms| clock.moment_of(ms));
@@ -113,7 +113,7 @@ impl Pipeline {
     /// rest is as old as its arrival says.
     fn waits_since(&self, routed: &Routed, group: &Group) -> Moment {
         let frontier = routed.frontier.map(|position| position.sequence);
-        let last = frontier.and_then(SequenceNumber::in_journal);
+        let last = frontier.and_then(SequenceNumber::narrow);
         let backlog = self.backlog.as_ref();
         let known = backlog.filter(|backlog| last.is_some_and(|last| backlog.knows(last)));
         known

@@ -376,7 +376,7 @@ fn parts(disk: &TornDisk) -> Result<(Store, Spool, Journal), String> {
         frontier: found
             .shards
             .get(JOURNAL)
-            .and_then(|state| state.position?.sequence.in_journal()),
+            .and_then(|state| state.position?.sequence.narrow()),
     };
     let opened = Journal::open(disk, Clock::system(), settings, known);
     let opened = opened.map_err(|error| error.to_string())?;
@@ -421,7 +421,7 @@ fn a_checkpoint_frees_and_releases_nothing_before_it_is_durable() {
         let before = journal.bytes();
         disk.power_off_after(calls);
         let mut protocol = Protocol::default();
-        let position = Position::in_journal(last);
+        let position = Position::of(last);
         protocol.advance(JOURNAL, position).unwrap();
         assert!(protocol.close(id));
         protocol.let_go(extents.clone());

@@ -60,7 +60,7 @@ fn of_journal(known: &Known) -> journal::Known {
 }
 
 fn frontier(state: &ShardState) -> Option<Sequence> {
-    state.position?.sequence.in_journal()
+    state.position?.sequence.narrow()
 }
 
 impl Handle for Journal {

@@ -135,11 +135,9 @@ fn only_its_own_folder_and_the_registry_name_a_source() {
         let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
         let short = file.strip_prefix(root()).unwrap().display().to_string();
         for name in sources.iter().filter(|name| !is_of_source(&file, name)) {
-            let spelled = |line: &str| {
-                let line = line.to_lowercase().replace([' ', '-', '_'], "");
-                line.contains(&name.replace('_', ""))
-            };
-            for line in without_comments(code).lines().filter(|line| spelled(line)) {
+            let parts: Vec<&str> = name.split('_').collect();
+            let names_it = |line: &&str| words(line).windows(parts.len()).any(|some| some == parts);
+            for line in without_comments(code).lines().filter(names_it) {
                 let line = line.trim();
                 let is_entry = SOURCE_REGISTRY.iter().any(|entry| line.starts_with(entry));
                 if short == SOURCE_PORT && is_entry {
@@ -149,7 +147,7 @@ fn only_its_own_folder_and_the_registry_name_a_source() {
                     .iter()
                     .position(|(of, begin, _)| short == *of && line.starts_with(begin));
                 match known {
-                    Some(known) => drop(seen.insert(known)),
+                    Some(known) => seen.extend([known]),
                     None => wrong.push(format!("{short}: {line}")),
                 }
             }
@@ -270,6 +268,23 @@ fn nothing_lies_at_the_top_level_that_has_no_place_there() {
 }
 
 #[test]
+fn names_are_found_however_they_are_spelled() {
+    for line in [
+        "DirectPutKind",
+        "a.direct_put()",
+        "\"direct-put\"",
+        "// Direct PUT",
+    ] {
+        let words = words(line);
+        assert!(
+            words.windows(2).any(|some| some == ["direct", "put"]),
+            "{line}: {words:?}"
+        );
+    }
+    assert_eq!(words("redirect_put"), ["redirect", "put"]);
+}
+
+#[test]
 fn imports_are_found_in_paths_and_in_groups() {
     let text = "use crate::disk::Disk;\nuse crate::{record, journal::{Journal, Known}};\n\
                 // crate::spool is only talked about\nlet x = crate::batch::open();";
@@ -290,6 +305,23 @@ fn files_of(module: &str) -> Vec<PathBuf> {
     }
     collect(&root().join("src").join(module), &mut files);
     files
+}
+
+/// The words of a line, in lower case: `KinesisSettings`, `kinesis_settings` and `"Kinesis settings"` have the same.
+fn words(line: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut was_lower = false;
+    for c in line.chars() {
+        if !c.is_alphanumeric() || (c.is_uppercase() && was_lower) {
+            words.push(String::new());
+        }
+        was_lower = c.is_lowercase();
+        if let Some(word) = words.last_mut().filter(|_| c.is_alphanumeric()) {
+            word.extend(c.to_lowercase());
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
 }
 
 /// The sources, by the names of their folders, as the port has them.

@@ -70,7 +70,7 @@ fn a_commit_is_read_back_and_the_next_one_changes_only_what_it_names() {
         position: Some(position),
         ..ShardState::default()
     };
-    let journal = (JOURNAL.into(), at(Position::in_journal(Sequence(7))));
+    let journal = (JOURNAL.into(), at(Position::of(Sequence(7))));
     let sequence = "49590338271490256608559692538361571095921575989136588898";
     let shard = ShardState {
         parents: vec!["shardId-000000000000".into()],

@@ -7,6 +7,8 @@
 
 pub mod aside;
 mod formats;
+#[cfg(feature = "failpoints")]
+pub mod fuzz;
 mod rows;
 mod store;
 

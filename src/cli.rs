@@ -3,6 +3,11 @@
 //! Results go to the writer for output, everything about the run to the one for errors. Exit
 //! codes: 0 done, 1 failed, 2 usage or config.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "commands work for a person who waits, on that person's files"
+)]
+
 mod causes;
 pub mod check;
 mod compile_module;

@@ -4,6 +4,8 @@
 //! disk; somebody may set it at any time, forwards or back. Steady time only passes: whatever waits
 //! inside the process waits by it.
 
+#![expect(clippy::disallowed_methods, reason = "this is where time comes from")]
+
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

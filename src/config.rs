@@ -4,6 +4,8 @@
 mod depth;
 mod diagnostic;
 mod document;
+#[cfg(feature = "failpoints")]
+pub mod fuzz;
 mod load;
 mod quantity;
 mod registry;

@@ -9,7 +9,14 @@
 //! Reading order: `item` (what the table holds), `resumed` and `lease` (what a holder does), `balance`, `watch`
 //! and `rest` (who takes what, and when), `leases` (the task), `table` and `writes` (requests).
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "leases are held, renewed and taken by time that passes"
+)]
+
 mod balance;
+#[cfg(feature = "failpoints")]
+pub mod fuzz;
 mod item;
 mod lease;
 mod leases;

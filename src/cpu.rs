@@ -5,6 +5,11 @@
 //! it moves no value wider than a register and leaves searching to plain loops, so that the
 //! compiler has no use for them before they are known to be there.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "what the CPU can do stands in a file"
+)]
+
 use std::process::ExitCode;
 
 use firehose::cli::Exit;

@@ -1,6 +1,8 @@
 //! The process: one supervised pipeline per stream, the HTTP listener, signals, and a stop in
 //! order: producers are refused first, then what was accepted is delivered.
 
+#![expect(clippy::disallowed_methods, reason = "a stop has a time limit")]
+
 mod again;
 mod door;
 mod drain;

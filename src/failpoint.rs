@@ -1,5 +1,13 @@
 //! Places where a test can kill the process. Without the `failpoints` feature, nothing is left.
 
+#![cfg_attr(
+    feature = "failpoints",
+    expect(
+        clippy::disallowed_methods,
+        reason = "a test that kills leaves a line behind"
+    )
+)]
+
 /// Dies at once, as by SIGKILL, when the environment asks for it:
 /// `FIREHOSE_KILL_AT=name:count` means the `count`-th time that `name` is passed.
 ///

@@ -19,8 +19,9 @@ use crate::record::Record;
 mod archive;
 mod codec;
 mod columns;
-mod deflate;
 mod frame;
+#[cfg(feature = "failpoints")]
+pub mod fuzz;
 mod gzip;
 mod lines;
 mod parquet;

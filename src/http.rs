@@ -14,10 +14,17 @@
 //! verified. Bind to loopback or put a proxy in front. What pages of others make a browser send is refused
 //! (`http/strangers.rs`).
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "requests have time limits, and what they take is measured"
+)]
+
 mod api;
 mod bodies;
 mod body;
 mod decoding;
+#[cfg(feature = "failpoints")]
+pub mod fuzz;
 mod lines;
 mod observe;
 mod places;
@@ -44,10 +51,10 @@ use axum::http::header::CONTENT_TYPE;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
+use firehose_nearest::nearest;
 
 use crate::clock::Clock;
 use crate::config::{HttpSettings, StreamSettings};
-use crate::nearest::nearest;
 use crate::printable::printable_json;
 use crate::source::Intake;
 use crate::telemetry::{Metrics, StreamMetrics, StreamStatus};

@@ -8,9 +8,9 @@ mod event_time;
 mod expression;
 mod extract;
 mod fault;
-mod jq;
+#[cfg(feature = "failpoints")]
+pub mod fuzz;
 mod key_rule;
-mod number;
 mod paths;
 mod template;
 
@@ -19,6 +19,8 @@ pub use error_prefix::{ErrorPrefix, before_object_name, object_name};
 pub use expression::has_expression;
 pub use fault::{Field, PartitionFault};
 pub use key_rule::KeyRule;
+
+use firehose_jq as jq;
 
 use crate::config::{KeyValues, PartitioningSettings};
 use crate::failure::Failure;

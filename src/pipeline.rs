@@ -5,6 +5,11 @@
 //! Work that takes CPU or I/O is handed out and comes back as an event; nothing else touches the
 //! state.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "checkpoints, retries and reports have their times"
+)]
+
 mod again;
 mod apply;
 mod backlog;

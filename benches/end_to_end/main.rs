@@ -6,6 +6,7 @@
 //! the size of the output. Producer and sink are processes of their own and are not counted. No
 //! time counts before the output has been read back: rows, distinct ids and two sums.
 
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures")]
 #![expect(unreachable_pub, reason = "nothing outside can reach into a benchmark")]
 
 #[expect(dead_code, clippy::unwrap_used, reason = "the tests need more of it")]

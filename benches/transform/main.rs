@@ -7,6 +7,8 @@
 //! medians of the ratios of one round. The modules are those in the repository; the native code is
 //! theirs too (`transforms/native`).
 
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures")]
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -5,8 +5,8 @@ use std::io::{self, BufRead, BufReader, Read as _};
 use std::path::Path;
 
 use anyhow::Context as _;
+use firehose_json::BOM;
 
-use crate::json::BOM;
 use crate::record::RECORD_BYTES_MAX;
 
 /// Opens a file, past a byte order mark at its head; `-` is standard input.

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use firehose_json::BOM;
 use toml::de::DeTable;
 
 use super::Config;
@@ -16,7 +17,6 @@ use super::registry::Registry;
 use super::spans::SpanMap;
 use super::table::{File, Table};
 use super::written;
-use crate::json::BOM;
 
 /// Bytes of a config file: far more than any has, and a bound on what a wrong path can cost.
 const FILE_MAX: u64 = 1 << 20;
@@ -216,6 +216,10 @@ fn syntax<'f>(
 
 /// The text of a file of at most `max` bytes, without a byte order mark at its head; the error is a
 /// sentence's end.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what the config names is a person's file"
+)]
 pub(super) fn read_bounded(path: &Path, max: u64) -> Result<String, String> {
     let file = std::fs::File::open(path).map_err(|cause| cause.to_string())?;
     let mut bytes = Vec::new();

@@ -110,7 +110,7 @@ fn scale(
 }
 
 /// The unit that was meant: the same but for its case, or the one that shares its first letter. Slips, as
-/// [`nearest`](crate::nearest::nearest) counts them, tell nothing of words of one to three letters.
+/// [`nearest`](firehose_nearest::nearest) counts them, tell nothing of words of one to three letters.
 fn nearest_unit(unit: &str, units: &[(&'static str, u64)]) -> Option<&'static str> {
     let same_letters = |name: &str| name.eq_ignore_ascii_case(unit);
     let long_names = [

@@ -1,6 +1,6 @@
 //! What is said to a wrong word, and where the words of Amazon Data Firehose went.
 
-use crate::nearest::{fold, nearest};
+use firehose_nearest::{fold, nearest};
 
 /// Firehose's own words and common slips, folded (see [`fold`]), with what to write instead.
 const TRANSLATIONS: &[(&str, &str)] = &[

@@ -1,5 +1,10 @@
 //! One process a state folder, for as long as a file in it is held (C6).
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "who holds the lock is told from files of the kernel"
+)]
+
 use std::fs::{File, TryLockError};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;

@@ -1,6 +1,11 @@
 //! Keeps a stream running that several machines share: a pipeline for each shard whose lease is held,
 //! begun when it is taken, and given back when it has ended.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "what is given up stays ours for a moment"
+)]
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

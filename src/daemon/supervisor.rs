@@ -1,6 +1,11 @@
 //! Keeps one stream running: opens its state, runs its pipeline, and after a fault of the disk
 //! opens the state again, for as long as it takes.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a stream that has failed is tried again after a while"
+)]
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -3,6 +3,11 @@
 //! A group of objects shares its syncs. Few objects are fsynced one by one; for many, one
 //! `syncfs` makes all their bytes durable, they are linked, and one more makes the names durable.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the folder is a store of its own, not the state of a stream"
+)]
+
 mod beneath;
 mod durable;
 mod key;

@@ -3,7 +3,8 @@
 
 use std::io;
 
-use super::deflate::Deflater;
+use firehose_deflate::Deflater;
+
 use super::{gzip, snappy};
 use crate::raw_sum::RawSum;
 

@@ -8,7 +8,6 @@ use std::io;
 
 use flate2::{Decompress, FlushDecompress};
 
-use super::deflate;
 use crate::raw_sum::RawSum;
 
 /// No name, no time (equal records give equal bytes), fastest method, unknown system.
@@ -21,7 +20,7 @@ pub(super) fn end(sums: &[RawSum]) -> Vec<u8> {
     if whole.is_none() {
         end.extend_from_slice(&HEADER);
     }
-    end.extend_from_slice(&deflate::LAST_BLOCK);
+    end.extend_from_slice(&firehose_deflate::LAST_BLOCK);
     let RawSum { crc32, len } = whole.unwrap_or_default();
     end.extend_from_slice(&crc32.to_le_bytes());
     // The length is kept modulo 2^32.

@@ -1,9 +1,9 @@
 //! Records laid one after the other: the delimiters of `json` and `raw`.
 
+use firehose_json as json;
 use memchr::memchr2;
 
 use crate::config::Delimiter;
-use crate::json;
 use crate::record::Record;
 
 /// How records follow each other.
@@ -74,8 +74,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{Delimiter, Layout, Record};
-    use crate::json::tests::any_json;
     use crate::position::Position;
+    use firehose_json::strategies::any_json;
 
     fn laid(layout: &Layout, records: &[&[u8]]) -> Vec<u8> {
         let mut out = Vec::new();
@@ -156,7 +156,7 @@ mod tests {
             data in proptest::collection::vec(any::<u8>(), 0..60),
         ) {
             let layout = Layout::json(&Delimiter::Newline);
-            prop_assume!(!crate::json::is_one(&data));
+            prop_assume!(!firehose_json::is_one(&data));
             prop_assert_eq!(laid(&layout, &[&data]), [&data[..], b"\n"].concat());
         }
     }

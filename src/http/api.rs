@@ -4,6 +4,8 @@
 //! of the service have them. Signatures are not verified.
 
 mod describe;
+#[cfg(feature = "failpoints")]
+pub(super) mod fuzz;
 mod put;
 mod violations;
 

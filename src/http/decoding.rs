@@ -3,12 +3,12 @@
 
 use std::io::{self, Write};
 
+use firehose_json::BOM;
 use zstd::stream::raw::{DParameter, Decoder as ZstdDecoder};
 use zstd::stream::zio;
 
 use super::lines::Lines;
 use super::values::Values;
-use crate::json::BOM;
 use crate::record::{RECORD_BYTES_MAX, REQUEST_RECORDS_MAX};
 
 /// Largest body after decompression, in bytes.

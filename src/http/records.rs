@@ -7,6 +7,7 @@ use axum::extract::{Path, Request, State};
 use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
+use firehose_json::{self as text, Texts};
 use serde_json::json;
 
 use super::bodies::Hold;
@@ -14,7 +15,6 @@ use super::body::{BodyError, Frames};
 use super::decoding::{BODY_BYTES_MAX, ContentError, Decoding, Kind, Records};
 use super::{ApiState, StreamInfo, json};
 use crate::config::StreamSettings;
-use crate::json::{self as text, Texts};
 use crate::source::{Intake, PutBatch, are_too_many_texts};
 
 /// What `Retry-After` says, in seconds.

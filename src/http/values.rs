@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
+use firehose_json::{self as json, Texts};
 use serde::de::IgnoredAny;
 
 use super::decoding::{BODY_BYTES_MAX, ContentError};
 use super::lines::BATCH_BYTES_MAX;
 use crate::buffer::Buffer;
-use crate::json::{self, Texts};
 use crate::record::{RECORD_BYTES_MAX, REQUEST_RECORDS_MAX};
 use crate::source::PutBatch;
 
@@ -171,7 +171,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::json::tests::any_json;
+    use firehose_json::strategies::any_json;
 
     fn read(body: &[u8]) -> Result<Vec<Vec<u8>>, ContentError> {
         let mut values = Values::of_at_most(body.len());

@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 use std::ops::Range;
 
-use crate::calendar;
+use firehose_calendar as calendar;
 
 mod zone;
 

@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
+use firehose_nearest::nearest;
+
 use super::date_pattern::DatePattern;
 use super::fault::{Field, PartitionFault};
-use crate::nearest::nearest;
 
 /// The longest prefix expression, in characters (Firehose's API accepts no longer one).
 const EXPRESSION_CHARS_MAX: usize = 1024;

@@ -3,20 +3,20 @@
 
 use std::borrow::Cow;
 
+use firehose_calendar::timestamp;
+use firehose_jq::{self as jq, Query, Value};
+use firehose_json::nesting::{self, NESTING_MAX};
+use firehose_nearest::nearest;
 use jaq_core::load::parse::Term;
 
 use super::event_time;
 use super::expression::{Part, Piece};
 use super::fault::{Field, PartitionFault};
-use super::jq::{self, Query, Value};
 use super::paths::{self, Odd, Paths, Scalar};
 use super::{Plan, Unread};
 use crate::config::PartitioningSettings;
 use crate::failure::{ErrorOutputType, Failure};
-use crate::nearest::nearest;
-use crate::nesting::{self, NESTING_MAX};
 use crate::record::Record;
-use crate::timestamp;
 
 /// What a stream's query, event time and transforms yield, compiled.
 pub(super) struct Extractor {
@@ -89,8 +89,11 @@ impl Extractor {
             }
         }
         let mut compile = |text: &Option<String>, field| {
-            let compiled = Query::compile(text.as_ref()?, field);
-            compiled.map_err(|found| faults.extend(found)).ok()
+            let compiled = Query::compile(text.as_ref()?);
+            let found = |found: jq::Fault| PartitionFault::of_query(field, found);
+            compiled
+                .map_err(|faulty| faults.extend(faulty.into_iter().map(found)))
+                .ok()
         };
         let query = compile(&settings.query, Field::Query);
         let event_time = compile(&settings.event_time, Field::EventTime);
@@ -122,9 +125,9 @@ impl Extractor {
 
     /// Faults of queries that look at no record and fail: so does every record then.
     fn failing_constants(&mut self, settings: &PartitioningSettings) -> Vec<PartitionFault> {
-        let is_constant = |text: &Option<String>, field| {
+        let is_constant = |text: &Option<String>| {
             let text = text.as_deref()?;
-            let parsed = jq::on_deep_stack(|| Some(jq::is_constant(&jq::parse(text, field).ok()?)));
+            let parsed = jq::on_deep_stack(|| Some(jq::is_constant(&jq::parse(text).ok()?)));
             parsed.ok().flatten().filter(|is_constant| *is_constant)
         };
         let mut faults = Vec::new();
@@ -134,12 +137,12 @@ impl Extractor {
                 faults.push(PartitionFault::whole(field, message));
             }
         };
-        if is_constant(&settings.query, Field::Query).is_some() {
+        if is_constant(&settings.query).is_some() {
             let event_time = self.event_time.take();
             judge(self, Field::Query);
             self.event_time = event_time;
         }
-        if is_constant(&settings.event_time, Field::EventTime).is_some() {
+        if is_constant(&settings.event_time).is_some() {
             let query = self.query.take();
             judge(self, Field::EventTime);
             self.query = query;
@@ -430,7 +433,7 @@ fn unmatched_transform_keys(
 fn unusable_queries(settings: &PartitioningSettings, faults: &mut Vec<PartitionFault>) {
     let mut judge = |text: &Option<String>, field, why: fn(&Term<&str>) -> Option<String>, help| {
         let Some(text) = text else { return };
-        let why = jq::on_deep_stack(|| why(&jq::parse(text, field).ok()?));
+        let why = jq::on_deep_stack(|| why(&jq::parse(text).ok()?));
         let why = why.ok().flatten();
         faults.extend(why.map(|why| PartitionFault::whole(field, why).help(help)));
     };

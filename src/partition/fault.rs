@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use firehose_jq as jq;
+
 /// The setting a fault is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Field {
@@ -35,6 +37,23 @@ pub struct PartitionFault {
 }
 
 impl PartitionFault {
+    /// What is wrong with the query in `field`.
+    pub(super) fn of_query(field: Field, fault: jq::Fault) -> Self {
+        let jq::Fault {
+            at,
+            message,
+            help,
+            is_of_system,
+        } = fault;
+        Self {
+            field,
+            at,
+            message,
+            help,
+            is_of_system,
+        }
+    }
+
     pub(super) fn at(field: Field, at: Range<usize>, message: impl Into<String>) -> Self {
         Self {
             field,

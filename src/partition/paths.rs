@@ -7,14 +7,12 @@
 //! everything odd (a key twice or with escapes, a value that is missing or no scalar) is left to
 //! jaq, so both give one outcome.
 
+use firehose_jq as jq;
+use firehose_json::{Cursor, RawNumber, RawString, Start, is_text};
 use jaq_core::load::parse::{BinaryOp, Term};
 use jaq_core::path::{Opt, Part};
 use memchr::memchr;
 use memchr::memmem::Finder;
-
-use super::fault::Field;
-use super::jq;
-use crate::json::{Cursor, RawNumber, RawString, Start, is_text};
 
 /// Compiled values.
 #[derive(Debug)]
@@ -83,7 +81,7 @@ pub(super) enum Scalar {
 
 /// The values of a query that only picks, by name.
 pub(super) fn query_columns(text: &str) -> Option<Vec<(String, Column)>> {
-    let term = jq::parse(text, Field::Query).ok()?;
+    let term = jq::parse(text).ok()?;
     let Term::Obj(entries) = &term else {
         return None;
     };
@@ -107,7 +105,7 @@ pub(super) fn query_columns(text: &str) -> Option<Vec<(String, Column)>> {
 
 /// An event time that only picks.
 pub(super) fn event_time_column(text: &str) -> Option<Column> {
-    column(&jq::parse(text, Field::EventTime).ok()?)
+    column(&jq::parse(text).ok()?)
 }
 
 fn column(term: &Term<&str>) -> Option<Column> {
@@ -379,7 +377,7 @@ impl<'a> Row<'_, 'a> {
         match (text, found) {
             (true, _) => Ok(Scalar::Text),
             (false, Found::Number(number)) => {
-                number.render(out);
+                jq::print_number(&number, out);
                 Ok(Scalar::Number(number.float()))
             }
             (false, Found::Bool(_)) => {
@@ -396,7 +394,7 @@ impl Found<'_> {
         match self {
             Self::Bool(true) => out.extend_from_slice(b"true"),
             Self::Bool(false) => out.extend_from_slice(b"false"),
-            Self::Number(number) => number.render(out),
+            Self::Number(number) => jq::print_number(number, out),
             Self::Nothing | Self::Text(_) => {}
         }
     }

@@ -442,7 +442,7 @@ fn a_time_zone_applies_to_arrival_and_event_time() {
 proptest! {
     #[test]
     fn no_record_climbs_out_of_its_prefix(
-        a in crate::json::tests::any_json(), b in any::<String>(), as_is: bool, dots in "[./]{0,4}",
+        a in firehose_json::strategies::any_json(), b in any::<String>(), as_is: bool, dots in "[./]{0,4}",
     ) {
         let key_values = if as_is { KeyValues::AsIs } else { KeyValues::Escaped };
         let settings = PartitioningSettings { key_values, ..settings("{a, b, c}", "") };

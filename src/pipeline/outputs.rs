@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
+use firehose_json as json;
 use uuid::Uuid;
 
 use super::prefixes::{self, MadeUp, Prefixes, STREAM_VERSION};
@@ -13,7 +14,6 @@ use crate::config::{Compression, Delimiter, FormatSettings, StreamSettings};
 use crate::error::StreamError;
 use crate::failure::{ErrorOutputType, Failure};
 use crate::format::Format;
-use crate::json;
 use crate::partition::{ErrorPrefix, PartitionFault, Partitioner, object_name};
 use crate::record::{Chunk, Record};
 

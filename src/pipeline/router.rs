@@ -4,6 +4,7 @@
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use firehose_json as json;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot::error::RecvError;
 
@@ -13,7 +14,6 @@ use super::route::{Routed, Routing, Stretch};
 use super::workers::Workers;
 use crate::clock::Clock;
 use crate::error::StreamError;
-use crate::json;
 use crate::partition::Scratch;
 use crate::record::Chunk;
 use crate::source::{Read, Reader};

@@ -4,8 +4,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
+use firehose_json as json;
+
 use crate::buffer::Buffer;
-use crate::json;
 use crate::position::Sequence;
 use crate::record::REQUEST_RECORDS_MAX;
 
@@ -138,7 +139,7 @@ pub trait Intake: Send + Sync {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json::TEXTS_MAX;
+    use firehose_json::TEXTS_MAX;
 
     fn batch(records: &[&str]) -> PutBatch {
         let mut batch = PutBatch::default();

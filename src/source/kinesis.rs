@@ -8,9 +8,10 @@
 //! Where several machines share a stream, each reads the shards that it holds a lease on, one by one.
 //!
 //! Reading order: `shards` (what may be read), `conduct` (who reads), `alone` (one shard only), `tail`
-//! (one shard's loop), `page` and `aggregate` (records out of answers), `answer` (their memory).
+//! (one shard's loop), `page` (records out of answers), `answer` (their memory).
 
-mod aggregate;
+#![expect(clippy::disallowed_methods, reason = "Kinesis is asked at a pace")]
+
 mod alone;
 mod answer;
 mod client;

@@ -1,6 +1,11 @@
 //! When to say again what has been said: a line that would repeat is logged when its cause is new, then
 //! once a minute for as long as it lasts.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a line is said again after a while"
+)]
+
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};

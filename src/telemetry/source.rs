@@ -1,5 +1,10 @@
 //! Whether a stream's source can be read.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "since when a source fails is told"
+)]
+
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

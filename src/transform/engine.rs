@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use firehose_wasm_meter::Loops;
 use wasmtime::component::Component;
 use wasmtime::{Cache, CacheConfig, Config, OptLevel};
 
 use super::compiler::{self, Done, NotCompiled, Turns};
 use super::component::Kind;
-use super::meter::{self, Loops};
 use super::{component, shape};
 use crate::config::CompileLimits;
 
@@ -221,7 +221,7 @@ impl Engine {
         let instances = shape::check(file, limits)?;
         let component = component::of(&self.engine, kind, file)?;
         let component = if self.interruptible {
-            meter::component(&component, loops)?
+            firehose_wasm_meter::component(&component, loops)?
         } else {
             component.into_owned()
         };

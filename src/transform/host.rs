@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use firehose_wasm_meter::{Growth, Loops};
 use wasmtime::component::{Linker, LinkerInstance};
 use wasmtime::{ResourceLimiter, StoreContextMut};
 
 use super::abi::{HOST, Level, Origin, PACKED, TYPES};
 use super::fault::{GuestFault, OverMemory, OverTime, cut};
-use super::meter::{Growth, Loops};
 use super::observer::Observer;
 use crate::position::Position;
 use crate::record::Record;
@@ -189,7 +189,7 @@ impl Host {
 }
 
 /// Memories and tables of the instance together stay below its limit; beyond it the call ends. It is
-/// asked, too, whether the call may go on (`meter`).
+/// asked, too, whether the call may go on (`firehose_wasm_meter`).
 impl ResourceLimiter for Host {
     fn instances(&self) -> usize {
         self.instances

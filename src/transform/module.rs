@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::anyhow;
+use firehose_wasm_meter::Loops;
 use wasmtime::component::InstancePre;
 
 use super::compiler::NotCompiled;
@@ -15,7 +16,6 @@ use super::engine::{Compiler, Engine};
 use super::fault::Broken;
 use super::host::{Host, Log};
 use super::instance::{Fresh, Instance};
-use super::meter::Loops;
 use super::observer::Observer;
 use super::patient::{Tries, Waited};
 use super::shape;

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use firehose_wasm_meter::Loops;
 use wasmtime::component::{Component, InstancePre, Linker};
 
 use super::compiler::NotCompiled;
 use super::component::{self, Kind, World};
 use super::engine::{Compiled, Engine};
 use super::host::{self, Host};
-use super::meter::Loops;
 use super::patient::Patient;
 use super::sandbox;
 use crate::config::CompileLimits;

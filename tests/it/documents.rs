@@ -20,6 +20,8 @@ fn every_file_that_a_document_names_exists() {
         let quoted = code(&text).into_iter().filter(|path| {
             [
                 "src/",
+                "crates/",
+                "fuzz/",
                 "tests/",
                 "deploy/",
                 "benches/",
@@ -40,7 +42,7 @@ fn every_file_that_a_document_names_exists() {
 
 #[test]
 fn every_test_that_the_design_names_exists() {
-    let tests = [sources("src"), sources("tests")].concat().concat();
+    let tests = ["src", "crates", "tests"].map(sources).concat().concat();
     let design = documents()
         .into_iter()
         .filter(|(name, _)| name == "ARCHITECTURE.md" || name.starts_with("design/"));
@@ -119,8 +121,12 @@ fn the_architecture_names_every_module() {
     let map = section(ARCHITECTURE, "## Map");
     let library = fs::read_to_string(root().join("src/lib.rs")).unwrap();
     let modules = between(&library, "pub mod ", ";").into_iter();
-    let files = modules.map(|name| format!("src/{name}.rs"));
-    let unnamed: Vec<_> = files
+    let modules = modules.map(|name| format!("src/{name}.rs"));
+    let crates = fs::read_dir(root().join("crates")).unwrap();
+    let crates = crates.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let crates = crates.map(|name| format!("crates/{name}/src/lib.rs"));
+    let unnamed: Vec<_> = modules
+        .chain(crates)
         .filter(|file| !map.contains(&format!("`{file}`")) && holds_code(&root().join(file)))
         .collect();
     assert!(unnamed.is_empty(), "{unnamed:?}");

@@ -17,10 +17,8 @@ const STAGES: &[&str] = &[
 ];
 const GROUND_FLOOR: &[&str] = &[
     "aws",
-    "calendar",
     "clock",
     "config",
-    "decimal",
     "disk",
     "error",
     "extent",
@@ -28,9 +26,6 @@ const GROUND_FLOOR: &[&str] = &[
     "failure",
     "budget",
     "buffer",
-    "json",
-    "nearest",
-    "nesting",
     "position",
     "printable",
     "raw_sum",
@@ -39,7 +34,6 @@ const GROUND_FLOOR: &[&str] = &[
     "shard",
     "source", // the port alone: what implements it is a stage, each folder of `src/source/`
     "telemetry",
-    "timestamp",
 ];
 const TOP_LEVEL: &[&str] = &[
     "ARCHITECTURE.md",
@@ -50,11 +44,13 @@ const TOP_LEVEL: &[&str] = &[
     "README.md",
     "SECURITY.md",
     "benches",
+    "crates",
     "data", // what a run with the shipped firehose.toml leaves; ignored by git
     "deny.toml",
     "deploy",
     "docs",
     "firehose.toml",
+    "fuzz",
     "llms.txt",
     "src",
     "target",
@@ -341,11 +337,11 @@ fn is_of_source(file: &Path, name: &str) -> bool {
     file.starts_with(&own) || file == own.with_extension("rs")
 }
 
-/// Whether a file holds nothing but tests.
+/// Whether a file holds nothing but tests, or targets of the fuzzer.
 fn is_test(file: &Path) -> bool {
     let path = file.strip_prefix(root()).unwrap();
-    path.components()
-        .any(|part| part.as_os_str().to_str().unwrap().contains("tests"))
+    let mut parts = path.iter().map(|part| part.to_str().unwrap());
+    parts.any(|part| part.contains("tests") || part == "fuzz.rs")
 }
 
 /// Tests that read whole config files are given all that one can name, as the binary is.
@@ -361,7 +357,7 @@ fn files_below(dir: &str) -> Vec<PathBuf> {
 
 fn sources() -> Vec<PathBuf> {
     let mut files = Vec::new();
-    for dir in ["src", "tests", "benches"] {
+    for dir in ["src", "tests", "benches", "crates", "fuzz/targets"] {
         collect(&root().join(dir), &mut files);
     }
     assert!(!files.is_empty());

@@ -9,6 +9,7 @@
     clippy::print_stderr,
     reason = "a failing test shows the logs of its processes"
 )]
+#![expect(clippy::disallowed_methods, reason = "tests keep files and wait")]
 #![expect(
     clippy::unwrap_used,
     reason = "a helper of a test fails as the test does"
@@ -28,6 +29,7 @@ mod documents;
 mod drain;
 mod exactly_once;
 mod former_state;
+mod fuzz;
 mod guests;
 mod hostile;
 mod house;

@@ -384,7 +384,7 @@ fn seconds(object: Vec<u8>) -> Vec<String> {
     let text = |micros: i64| {
         let days = micros.div_euclid(86_400_000_000);
         let second = micros.rem_euclid(86_400_000_000) / 1_000_000;
-        let date = firehose::calendar::Date::of_day(days.try_into().unwrap());
+        let date = firehose_calendar::Date::of_day(days.try_into().unwrap());
         let (hour, minute) = (second / 3600, second / 60 % 60);
         format!(
             "{:04}-{:02}-{:02}T{hour:02}:{minute:02}:{:02}Z",

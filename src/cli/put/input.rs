@@ -3,10 +3,10 @@
 use std::io::{BufRead, Read as _};
 
 use bytes::Bytes;
+use firehose_json::{self as json, BOM};
 use tokio::sync::mpsc;
 
 use super::super::lines::without_mark;
-use crate::json::{self, BOM};
 use crate::record::{RECORD_BYTES_MAX, REQUEST_RECORDS_MAX};
 
 /// Reads batches ahead in a thread of its own: a read of standard input cannot be taken back, and

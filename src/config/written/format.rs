@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use firehose_nearest::nearest;
+
 use crate::config::diagnostic::{Diagnostic, Source};
 use crate::config::spans::{SpanMap, StageField};
 use crate::config::table::Table;
 use crate::config::text::Origin;
 use crate::config::{Compression, Delimiter, FormatSettings, ParquetCompression};
-use crate::nearest::nearest;
 
 /// Words of `compression` for `json` and `raw`.
 const COMPRESSIONS: [(&str, Compression); 6] = [

@@ -1,5 +1,10 @@
 //! What lies in a bucket.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a page that was refused is asked for again after a while"
+)]
+
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 
 use super::S3;

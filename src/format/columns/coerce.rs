@@ -5,16 +5,16 @@
 //! - Numeric columns take numbers and strings that hold a number. Integers take no fraction but
 //!   `1.0` and `1e3`; decimals round half away from zero; what is out of range does not fit.
 //! - `boolean` takes `true`, `false` and strings of these words; `binary` takes base64 text.
-//! - `timestamp` takes what `crate::timestamp` reads. `date` takes a date as text, and no number: it
+//! - `timestamp` takes what `firehose_calendar::timestamp` reads. `date` takes a date as text, and no number: it
 //!   could be days as well as seconds.
 
 use std::borrow::Cow;
 
 use base64::Engine as _;
 
-use crate::decimal::{self, Number};
-use crate::json::RawString;
-use crate::timestamp;
+use firehose_calendar::timestamp;
+use firehose_json::RawString;
+use firehose_json::decimal::{self, Number};
 
 use super::builder::{Cells, Limit, Strings};
 use super::cursor;

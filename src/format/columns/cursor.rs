@@ -1,10 +1,9 @@
 //! JSON as columns read it: every fault has its place.
 
-use crate::decimal::Number;
-use crate::json::{self, Dialect};
-use crate::nesting::NESTING_MAX;
+use firehose_json::nesting::NESTING_MAX;
+use firehose_json::{self as json, Dialect};
 
-use super::fault::{Fault, Fit};
+use super::fault::Fault;
 
 /// A place in a record.
 pub(super) type Cursor<'a> = json::Cursor<'a, Placed>;
@@ -21,17 +20,6 @@ impl Dialect for Placed {
     #[cold]
     fn expected(at: usize, what: &'static str) -> Fault {
         Fault::syntax(at, what)
-    }
-}
-
-impl<'a> Cursor<'a> {
-    /// Reads a number; the cursor stands at its sign or first digit.
-    #[inline]
-    pub(super) fn number(&mut self) -> Fit<Number<'a>> {
-        let (number, length) = Number::read(self.rest())
-            .map_err(|offset| Fault::syntax(self.at() + offset, "a digit"))?;
-        self.step(length);
-        Ok(number)
     }
 }
 

@@ -12,7 +12,7 @@ use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{ArrayRef, RecordBatch};
 use serde_json::Value;
 
-use crate::json::RawString;
+use firehose_json::RawString;
 
 use super::builder::ColumnBuilder;
 use super::coerce::content;

@@ -13,7 +13,7 @@ use jiff::SignedDuration;
 use jiff::civil::{DateTime, date};
 use serde_json::{Map, Value};
 
-use crate::calendar::DAY_SECONDS;
+use firehose_calendar::DAY_SECONDS;
 
 /// The value in row `row`: decimals as text, binary in base64, dates and times in RFC 3339, a map as
 /// an object.

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use firehose_json::TEXTS_MAX;
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
@@ -16,7 +17,6 @@ use super::describe::aws_source;
 use super::{ApiError, Operation, Text, Violations, parse, stream};
 use crate::buffer::Buffer;
 use crate::http::{ApiState, StreamInfo};
-use crate::json::TEXTS_MAX;
 use crate::position::Sequence;
 use crate::record::{RECORD_BYTES_MAX, REQUEST_RECORDS_MAX};
 use crate::source::{Accepted, PutBatch, are_too_many_texts};

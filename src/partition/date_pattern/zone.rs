@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use jiff::Timestamp;
 use jiff::tz::{TimeZone, TimeZoneDatabase, TimeZoneTransition};
 
-use crate::calendar::{self, DAY_SECONDS, Date};
+use firehose_calendar::{self as calendar, DAY_SECONDS, Date};
 
 /// What Java calls zones, in winter and in summer: its names follow from the zone, where the IANA database
 /// has a number for a name.

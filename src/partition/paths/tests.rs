@@ -176,7 +176,7 @@ fn plain_records_never_reach_jaq() {
 proptest! {
     #[test]
     fn the_compiled_path_equals_jaq(
-        value in crate::json::tests::any_record(),
+        value in firehose_json::strategies::any_record(),
         query in 0_usize..QUERIES.len(), cut in any::<prop::sample::Index>(), broken in 0_u8..8,
     ) {
         let extractor = extractor(QUERIES[query], (query % 2 == 0).then_some(".ts"));

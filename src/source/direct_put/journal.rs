@@ -9,6 +9,8 @@ mod birth;
 mod damage;
 mod frame;
 mod fresh;
+#[cfg(feature = "failpoints")]
+pub mod fuzz;
 mod group;
 mod peek;
 mod queue;

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
+use firehose_kpl::Content;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-use super::aggregate::{self, Content};
 use super::hash::HashRange;
 use super::metrics::KinesisMetrics;
 use super::{Halt, Handed};
@@ -126,7 +126,7 @@ impl Giver {
             sequence,
             sub_sequence,
         };
-        match aggregate::look(&record.data) {
+        match firehose_kpl::look(&record.data) {
             Content::Aggregate(aggregate) => {
                 self.metrics.aggregates.add(1);
                 // A library sorts its records by key or not: at least runs are hashed once.

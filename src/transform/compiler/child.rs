@@ -6,11 +6,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
+use firehose_wasm_meter::Loops;
 use rustix::process::{self, Resource, Rlimit, Signal};
 
 use super::super::engine::{Code, Compiler, Engine};
 use super::super::fault::cut;
-use super::super::meter::Loops;
 use super::{Answer, Done, TEXT_BYTES_MAX, Task, outcome_max, unkept};
 use crate::config::display_size;
 

@@ -9,11 +9,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
+use firehose_wasm_meter::Loops;
 use rustix::process::Signal;
 
 use super::super::engine::Prepared;
 use super::super::fault::cut;
-use super::super::meter::Loops;
 use super::{Answer, NotCompiled, TEXT_BYTES_MAX, Task, outcome_max, too_large};
 use crate::config::{CompileLimits, display_duration};
 

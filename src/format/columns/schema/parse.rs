@@ -11,9 +11,10 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
+use firehose_nearest::nearest;
+
 use super::{Field, HiveType};
 use crate::format::FormatFault;
-use crate::nearest::nearest;
 
 /// Types nest at most so deep: decoding recurses along them.
 const DEPTH_MAX: usize = 32;

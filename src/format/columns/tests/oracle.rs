@@ -1,11 +1,11 @@
 //! The decoder held against `serde_json`: the same texts are JSON, the same values come out.
 
+use firehose_json::decimal::Number;
 use proptest::prelude::*;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
 use super::{compile, convert, junk};
-use crate::decimal::Number;
 
 /// JSON values of small depth.
 fn value() -> impl Strategy<Value = Value> {

@@ -1,0 +1,190 @@
+//! Partition queries, in the language of jq 1.6: on jaq, bounded and pure.
+//!
+//! A query sees one record and nothing else: functions that look at the clock, the environment or
+//! other inputs are refused when it is compiled. Its evaluation is bounded by fuel and by native
+//! stack (`meter`); its values and its matcher of regular expressions are ours so that nothing
+//! escapes the count (`value`, `matcher`).
+//!
+//! Queries do what they do in jq 1.6: where jaq's library differs, definitions of ours
+//! (`definitions.jq`) and natives (`natives`) stand in for it; where its language does, a query is
+//! written anew in terms that mean the same to both (`rewrite`). `docs/src/jq.md` lists what
+//! differs still, and the differential tests allow nothing else.
+
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests measure"))]
+
+mod fault;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
+mod guard;
+mod matcher;
+mod meter;
+mod natives;
+mod number;
+mod outcome;
+mod read;
+mod rewrite;
+mod value;
+
+use std::fmt::{self, Write as _};
+use std::io;
+
+use jaq_core::data::HasLut;
+use jaq_core::load::parse::Def;
+use jaq_core::load::{Arena, File, Loader};
+use jaq_core::{Compiler, Ctx, DataT, Lut, Vars};
+
+pub use fault::Fault;
+use guard::Checked;
+pub use guard::{Key, literal, parse};
+pub use meter::{FUEL, burned};
+pub use natives::{entries, get};
+pub use number::print_number;
+pub use outcome::{is_constant, never_keys, never_time};
+pub use read::{Unread, read};
+pub use value::Value;
+
+/// The longest query, in bytes (Firehose's limit on a processor parameter, which counts
+/// characters).
+const QUERY_BYTES_MAX: usize = 5120;
+/// Stack of the thread that compiles: the parser recurses as deep as the query nests.
+const COMPILE_STACK_BYTES: usize = 256 << 20;
+/// The name that the query is loaded under.
+const MAIN: &str = "_query";
+/// The longest part of jaq's own message in a failure, in bytes.
+const MESSAGE_BYTES_MAX: usize = 200;
+
+/// A compiled query.
+pub struct Query {
+    filter: jaq_core::Filter<Kind>,
+    /// Keys of the object it returns, where they can be told without running it, with the bytes
+    /// each is written in.
+    pub keys: Option<Vec<Key>>,
+}
+
+/// jaq's view of our data: our values, and a table of terms that counts who asks for it.
+struct Kind;
+
+impl DataT for Kind {
+    type V<'a> = Value;
+    type Data<'a> = Metered<'a>;
+}
+
+#[derive(Clone)]
+struct Metered<'a>(&'a Lut<Kind>);
+
+impl<'a> HasLut<'a, Kind> for Metered<'a> {
+    fn lut(&self) -> &'a Lut<Kind> {
+        meter::step();
+        self.0
+    }
+}
+
+impl Query {
+    /// Compiles a query; faults say what is wrong and where.
+    pub fn compile(text: &str) -> Result<Self, Vec<Fault>> {
+        if text.len() > QUERY_BYTES_MAX {
+            let message = format!("the query is longer than {QUERY_BYTES_MAX} bytes");
+            return Err(vec![Fault::whole(message)]);
+        }
+        on_deep_stack(|| compile(text)).unwrap_or_else(|error| Err(vec![not_looked_at(&error)]))
+    }
+
+    /// The query's one output for a record; the error is a sentence for the failed record.
+    pub fn run(&self, input: Value) -> Result<Value, String> {
+        let done = meter::bounded(|| {
+            let ctx = Ctx::<Kind>::new(Metered(&self.filter.lut), Vars::new([]));
+            let mut outputs = self.filter.id.run((ctx, input));
+            let message = |error: jaq_core::Exn<'_, Value>| match error.get_err() {
+                Ok(error) => bounded_message(&error),
+                Err(_) => "the query failed: it breaks out of itself".into(),
+            };
+            let first = outputs
+                .next()
+                .ok_or("the query returned nothing")?
+                .map_err(message)?;
+            match outputs.next() {
+                None => Ok(first),
+                Some(Ok(_)) => Err("the query returned more than one value".into()),
+                Some(Err(error)) => Err(message(error)),
+            }
+        });
+        done.unwrap_or_else(|stopped| Err(stopped.into()))
+    }
+}
+
+/// Runs what recurses as deep as a query nests. The error says why the system has no thread for it, or
+/// that the work has panicked.
+pub fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
+    std::thread::scope(|scope| {
+        let builder = std::thread::Builder::new().stack_size(COMPILE_STACK_BYTES);
+        let thread = builder.spawn_scoped(scope, work)?;
+        let panicked = |_| io::Error::other("the compiler of queries has panicked");
+        thread.join().map_err(panicked)
+    })
+}
+
+/// Nobody has looked at the query: whether anything is wrong with it is not known.
+fn not_looked_at(error: &io::Error) -> Fault {
+    let message = format!("the query was not looked at: no thread could compile it: {error}");
+    Fault {
+        is_of_system: true,
+        ..Fault::whole(message).help(
+            "this is no fault of the query: see how much memory and how many threads this process may \
+             have (ulimit -v, ulimit -u), and try again",
+        )
+    }
+}
+
+fn compile(text: &str) -> Result<Query, Vec<Fault>> {
+    let Checked { term, keys } = guard::check(text)?;
+    let query = Def {
+        name: MAIN,
+        args: Vec::new(),
+        body: rewrite::term(term),
+    };
+    let main = File {
+        code: MAIN,
+        path: (),
+    };
+    let arena = Arena::default();
+    let defs = natives::defs().map(as_long_as_query).chain([query]);
+    let loaded = Loader::new(defs).load(&arena, main);
+    let modules = loaded.map_err(|_| vec![Fault::whole("the query could not be loaded")])?;
+    let compiled = Compiler::default()
+        .with_funs(natives::funs())
+        .compile(modules);
+    let filter = compiled.map_err(|errors| guard::undefined(text, &errors))?;
+    Ok(Query { filter, keys })
+}
+
+fn as_long_as_query<'q>(def: Def<&'static str>) -> Def<&'q str> {
+    def
+}
+
+/// jaq's message, cut where it gets long (it may quote a whole record).
+fn bounded_message(error: &value::Error) -> String {
+    struct Bounded(String);
+    impl fmt::Write for Bounded {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            let room = MESSAGE_BYTES_MAX.saturating_sub(self.0.len());
+            if text.len() <= room {
+                self.0.push_str(text);
+                return Ok(());
+            }
+            let cut = (0..=room)
+                .rev()
+                .find(|at| text.is_char_boundary(*at))
+                .unwrap_or(0);
+            self.0.push_str(&text[..cut]);
+            self.0.push('…');
+            Err(fmt::Error)
+        }
+    }
+    let mut message = Bounded(String::new());
+    // An error here means that the message was long enough.
+    let _ = write!(message, "{error}");
+    format!("the query failed: {}", message.0)
+}
+
+#[cfg(test)]
+mod tests;

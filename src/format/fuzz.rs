@@ -1,0 +1,80 @@
+//! Schemas, records for their columns, and staged blocks, as they may be.
+
+use bytes::Bytes;
+
+use super::{Format, FormatFault, Head, columns, frame};
+use crate::config::{FormatSettings, ParquetCompression};
+use crate::position::{Position, Sequence};
+use crate::record::Record;
+
+/// A schema: it is taken, or the fault has a place in it.
+pub fn schema(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    if let Err(FormatFault { at: Some(at), .. }) = columns::Schema::parse(text) {
+        assert!(at.start <= at.end, "{at:?}");
+        let is_place = |at| text.is_char_boundary(at);
+        assert!(is_place(at.start) && is_place(at.end), "{at:?}");
+    }
+}
+
+/// A schema, and after a zero records for it, one a line: each is a row or more, or has failed by itself, and
+/// whoever asks for its rows is told the same.
+pub fn columns(bytes: &[u8]) {
+    let mut parts = bytes.splitn(2, |byte| *byte == 0);
+    let schema = parts.next().map(std::str::from_utf8);
+    let (Some(Ok(schema)), Some(lines)) = (schema, parts.next()) else {
+        return;
+    };
+    let settings = FormatSettings::Parquet {
+        compression: ParquetCompression::None,
+        schema: schema.to_owned(),
+    };
+    let Ok(format) = Format::compile(&settings) else {
+        return;
+    };
+    let mut encoder = format.encoder();
+    let (mut block, mut fit, mut all) = (Vec::new(), 0, 0);
+    for line in lines.split(|byte| *byte == b'\n') {
+        let position = Position {
+            sequence: Sequence(all).into(),
+            sub_sequence: 0,
+        };
+        let record = Record::new(line, 0, position);
+        format.stage(&record, &mut block);
+        all += 1;
+        fit += u64::from(format.rows(&mut encoder, &record).is_ok());
+    }
+    let mut block = Some(Bytes::from(block));
+    let (mut object, mut failed) = (Vec::new(), 0);
+    let encoded = format.encode_object(
+        &mut encoder,
+        &Head::default(),
+        &mut || Ok(block.take()),
+        &mut object,
+        &mut |_, _| failed += 1,
+    );
+    let encoded = encoded.expect("the block is whole, and memory takes what is written");
+    assert_eq!((encoded, encoded + failed), (fit, all), "records");
+    if encoded > 0 {
+        assert!(object.starts_with(b"PAR1") && object.ends_with(b"PAR1"));
+    }
+}
+
+/// A block of staged records: it is read as it was written, up to where it is torn.
+pub fn staged_records(bytes: &[u8]) {
+    let (mut block, mut read, mut torn) = (Vec::new(), Vec::new(), 0);
+    for record in frame::records(bytes) {
+        assert_eq!(torn, 0, "something behind the tear");
+        match record {
+            Ok(record) => {
+                frame::append(&record, &mut block);
+                read.push(record);
+            }
+            Err(_) => torn += 1,
+        }
+    }
+    let again: Result<Vec<_>, _> = frame::records(&block).collect();
+    assert_eq!(again.ok(), Some(read), "what was read and written again");
+}

@@ -40,7 +40,7 @@ pub fn read_around(file: &dyn DiskFile, buffer: &mut [u8], offset: u64) -> io::R
 }
 
 fn read_blocks(file: &dyn DiskFile, buffer: &mut [u8], offset: u64) -> io::Result<bool> {
-    let Err(mut lost) = read(file, buffer, offset)? else {
+    let Some(mut lost) = read(file, buffer, offset)? else {
         return Ok(false);
     };
     let (mut at, mut rest) = (offset, buffer);
@@ -50,7 +50,7 @@ fn read_blocks(file: &dyn DiskFile, buffer: &mut [u8], offset: u64) -> io::Resul
         let (block, after) = rest.split_at_mut(len.min(rest.len()));
         at += block.len() as u64;
         blocks += 1;
-        if let Err(error) = read(file, block, at - block.len() as u64)? {
+        if let Some(error) = read(file, block, at - block.len() as u64)? {
             block.fill(0);
             holes += 1;
             lost = error;
@@ -113,17 +113,17 @@ pub fn is_lost(error: &io::Error) -> bool {
     Errno::from_io_error(error) == Some(Errno::IO)
 }
 
-/// Tries a few times. The inner error: the disk does not give it.
-fn read(file: &dyn DiskFile, buffer: &mut [u8], offset: u64) -> io::Result<Result<(), io::Error>> {
+/// Tries a few times. Gives what the disk says where it does not give the bytes.
+fn read(file: &dyn DiskFile, buffer: &mut [u8], offset: u64) -> io::Result<Option<io::Error>> {
     for attempt in 1.. {
         match file.read_exact_at(buffer, offset) {
             Err(error) if !is_lost(&error) => return Err(error),
-            Err(error) if attempt == TRIES => return Ok(Err(error)),
+            Err(error) if attempt == TRIES => return Ok(Some(error)),
             Err(_) => std::thread::sleep(PAUSE),
             Ok(()) => break,
         }
     }
-    Ok(Ok(()))
+    Ok(None)
 }
 
 #[cfg(feature = "failpoints")]

@@ -236,7 +236,7 @@ impl crate::destination::Body for SpoolBody {
         }
         let read: usize = wanted.iter().map(|extent| extent.len as usize).sum();
         let mut bytes = Buffer::of_len(read);
-        quarantine::twice(|| self.spool.read_all(&wanted, &mut bytes))??;
+        quarantine::twice(|| self.spool.read_all(&wanted, &mut bytes))?.whole()?;
         let from = usize::try_from(skip).unwrap_or(read).min(read);
         Ok(Bytes::from_owner(bytes).slice(from..read.min(from + len)))
     }

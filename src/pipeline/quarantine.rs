@@ -34,8 +34,8 @@ pub(super) fn read(
     damaged: &mut Vec<Damaged>,
 ) -> io::Result<Bytes> {
     let cause = match twice(|| source.read(spool))? {
-        Ok(bytes) => return Ok(bytes),
-        Err(cause) => cause,
+        Read::Whole(bytes) => return Ok(bytes),
+        Read::Damaged(cause) => cause,
     };
     let records = (source.records, false);
     let (head, rest) = (&source.head, &source.rest);
@@ -52,8 +52,8 @@ pub(super) fn footer(
     damaged: &mut Vec<Damaged>,
 ) -> io::Result<Option<Bytes>> {
     let cause = match twice(|| run.footer.read(spool))? {
-        Ok(bytes) => return Ok(Some(bytes)),
-        Err(cause) => cause,
+        Read::Whole(bytes) => return Ok(Some(bytes)),
+        Read::Damaged(cause) => cause,
     };
     let records = (run.records, run.records == 0);
     let extents = [&*run.extents, &*run.footer.head].concat();
@@ -69,18 +69,33 @@ pub(super) fn footer(
     Ok(None)
 }
 
-/// Reads, and once more where that finds damage: a bit may have been flipped on its way. The inner error
-/// says what the damage is.
-pub(super) fn twice<T>(
-    mut read: impl FnMut() -> io::Result<T>,
-) -> io::Result<Result<T, io::Error>> {
+/// What reading has found.
+pub(super) enum Read<T> {
+    /// What was written.
+    Whole(T),
+    /// Something else, and how that shows.
+    Damaged(io::Error),
+}
+
+impl<T> Read<T> {
+    /// What was written; damage is an error.
+    pub(super) fn whole(self) -> io::Result<T> {
+        match self {
+            Self::Whole(read) => Ok(read),
+            Self::Damaged(error) => Err(error),
+        }
+    }
+}
+
+/// Reads, and once more where that finds damage: a bit may have been flipped on its way.
+pub(super) fn twice<T>(mut read: impl FnMut() -> io::Result<T>) -> io::Result<Read<T>> {
     let mut found = read();
     if found.as_ref().is_err_and(is_damage) {
         found = read();
     }
     match found {
-        Ok(read) => Ok(Ok(read)),
-        Err(error) if is_damage(&error) => Ok(Err(error)),
+        Ok(read) => Ok(Read::Whole(read)),
+        Err(error) if is_damage(&error) => Ok(Read::Damaged(error)),
         Err(error) => Err(error),
     }
 }

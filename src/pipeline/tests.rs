@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::commit::commit;
 use super::{Status, Surroundings, Workers, open, reserve_bytes, run};
 use crate::budget::Budget;
-use crate::checkpoint::{Commit, Store};
+use crate::checkpoint::{Commit, STORE, Store};
 use crate::clock::Clock;
 use crate::config::{
     BufferingSettings, Compression, Delimiter, DestinationSettings, FormatSettings, KeyValues,
@@ -355,7 +355,7 @@ fn dead_bytes_of_the_spool_never_keep_a_stream_from_reading_on() {
 /// Store, spool and journal of a stream, opened as recovery does; the error says what is missing.
 fn parts(disk: &TornDisk) -> Result<(Store, Spool, Journal), String> {
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
-    let (store, found) = Store::open(&*disk, Path::new("checkpoint.redb"), 0).unwrap();
+    let (store, found) = Store::open(&*disk, Path::new(STORE), 0).unwrap();
     let named = found.open.iter().flat_map(|batch| &batch.blocks);
     let named = named.flat_map(|block| &block.extents).copied();
     let spool = Spool::open(Arc::clone(&disk), Path::new("spool"), named.clone())

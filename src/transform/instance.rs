@@ -48,6 +48,26 @@ pub(super) enum CallError {
     Replaced,
 }
 
+/// How a call has ended that gives no outcomes.
+enum Ended {
+    /// The module has returned.
+    Returned(CallError),
+    /// It has not: it was interrupted, or did what it may not.
+    Trapped(wasmtime::Error),
+}
+
+impl From<CallError> for Ended {
+    fn from(error: CallError) -> Self {
+        Self::Returned(error)
+    }
+}
+
+impl From<wasmtime::Error> for Ended {
+    fn from(error: wasmtime::Error) -> Self {
+        Self::Trapped(error)
+    }
+}
+
 impl Fresh {
     /// Starts an instance whose exports are as the contract has them. Bounded in time and memory as
     /// any call is, and `configure` after it within the same bounds.
@@ -148,7 +168,7 @@ impl Transform {
         store: &mut Store<Host>,
         records: &[Record<'_>],
         limit: usize,
-    ) -> wasmtime::Result<Result<Vec<Outcome>, CallError>> {
+    ) -> Result<Vec<Outcome>, Ended> {
         let outcomes = match self {
             Self::Plain(export) => {
                 let inputs = records.iter().map(Input::of);
@@ -157,7 +177,7 @@ impl Transform {
                 match export.call(store, (&inputs,))?.0 {
                     Ok(outcomes) if outcomes.len() == records.len() => Ok(outcomes),
                     Ok(outcomes) => Err(Broken::wrong_count(outcomes.len(), records.len())),
-                    Err(message) => return Ok(Err(CallError::Refused(message))),
+                    Err(message) => return Err(CallError::Refused(message).into()),
                 }
             }
             Self::Packed(export, packer) => {
@@ -165,11 +185,11 @@ impl Transform {
                 let export = export.typed::<PackedParams<'_>, PackedResult>(&*store)?;
                 match export.call(store, (inputs,))?.0 {
                     Ok(outcomes) => packed::unpack(outcomes, records.len(), limit),
-                    Err(message) => return Ok(Err(CallError::Refused(message))),
+                    Err(message) => return Err(CallError::Refused(message).into()),
                 }
             }
         };
-        Ok(outcomes.map_err(CallError::Broken))
+        outcomes.map_err(|broken| CallError::Broken(broken).into())
     }
 }
 
@@ -192,9 +212,12 @@ impl Instance {
         store.set_hostcall_fuel(limit);
         self.transform
             .call(store, records, limit)
-            .unwrap_or_else(|error| {
-                let said = store.data_mut().said();
-                Err(CallError::Broken(Broken::read(&error, said)))
+            .map_err(|ended| match ended {
+                Ended::Returned(error) => error,
+                Ended::Trapped(error) => {
+                    let said = store.data_mut().said();
+                    CallError::Broken(Broken::read(&error, said))
+                }
             })
     }
 

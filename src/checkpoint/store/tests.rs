@@ -7,7 +7,7 @@ use std::path::Path;
 use uuid::Uuid;
 
 use super::*;
-use crate::checkpoint::{Lane, SpooledBlock, Target, format_hash};
+use crate::checkpoint::{Lane, STORE, SpooledBlock, Target, format_hash};
 use crate::config::{Compression, Delimiter, ParquetCompression};
 use crate::disk::HostDisk;
 use crate::extent::Extent;
@@ -17,7 +17,7 @@ use crate::shard::JOURNAL;
 
 fn open(dir: &Path) -> (Store, Recovered) {
     let disk = HostDisk::new(dir).unwrap();
-    Store::open(&disk, Path::new("checkpoint.redb"), 1).unwrap()
+    Store::open(&disk, Path::new(STORE), 1).unwrap()
 }
 
 pub(super) fn batch(id: Uuid) -> OpenBatch {
@@ -309,7 +309,7 @@ fn a_store_of_version_1_is_taken_over_when_nothing_is_open_in_it() {
     commit(&store, opened, Vec::new());
     drop(store);
     let disk = HostDisk::new(dir.path()).unwrap();
-    let path = Path::new("checkpoint.redb");
+    let path = Path::new(STORE);
     let refused = Store::open(&disk, path, 0).unwrap_err();
     assert!(
         matches!(refused, StoreError::Version { found: 1 }),

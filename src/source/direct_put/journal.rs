@@ -1,7 +1,7 @@
 //! The journal: the durable log behind Direct PUT, our embedded stream.
 //!
 //! Appends of many requests share one fsync (group commit); only fsynced records are read;
-//! segments behind the released frontier go. Design: §3, rule C6.
+//! segments behind the released frontier go. Rule C6.
 //!
 //! Reading order: `segment` and `frame` (what is on disk), `writer`, `reader`, `recovery`.
 

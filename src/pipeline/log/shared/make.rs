@@ -38,6 +38,26 @@ impl LeaseLog for Lease {
     }
 }
 
+/// Why one is not made, and will not be.
+enum NotMade {
+    /// Somebody else has the lease.
+    Lost(Lost),
+    /// The stream cannot go on.
+    Failed(StreamError),
+}
+
+impl From<Lost> for NotMade {
+    fn from(lost: Lost) -> Self {
+        Self::Lost(lost)
+    }
+}
+
+impl From<StreamError> for NotMade {
+    fn from(error: StreamError) -> Self {
+        Self::Failed(error)
+    }
+}
+
 /// A shared checkpoint that is to be made.
 pub(super) struct Making {
     /// What it says, with what it still lists of those before it.
@@ -78,8 +98,9 @@ impl Making {
         let events = self.events.clone();
         let making = AbortOnDropHandle::new(tokio::spawn(self.make()));
         let event = match making.await {
-            Ok(Ok(made)) => Event::Made(Box::new(made)),
-            Ok(Err(error)) => Event::Failed(error),
+            Ok(Ok(made)) => Event::Made(Box::new(Ok(made))),
+            Ok(Err(NotMade::Lost(lost))) => Event::Made(Box::new(Err(lost))),
+            Ok(Err(NotMade::Failed(error))) => Event::Failed(error),
             Err(panic) => Event::Failed(StreamError::State {
                 action: "make a shared checkpoint",
                 cause: panic.to_string(),
@@ -88,7 +109,7 @@ impl Making {
         let _ = events.send(event);
     }
 
-    async fn make(mut self) -> Result<Result<Made, Lost>, StreamError> {
+    async fn make(mut self) -> Result<Made, NotMade> {
         let sealed = std::mem::take(&mut self.sealed);
         let extents: Vec<Extent> = sealed
             .iter()
@@ -96,10 +117,8 @@ impl Making {
             .collect();
         let listed = self.prepare(sealed).await?;
         failpoint::hit("shared-prepared");
-        let made = self.commit(listed).await;
-        if made.is_ok() {
-            self.let_go(extents);
-        }
+        let made = self.commit(listed).await?;
+        self.let_go(extents);
         Ok(made)
     }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use firehose::checkpoint::Store;
+use firehose::checkpoint::{STORE, Store};
 use firehose::clock::Clock;
 use firehose::disk::{Disk, HostDisk};
 use firehose::source::direct_put::journal::{Journal, JournalSettings, Known};
@@ -19,7 +19,7 @@ use crate::support::servers::Weed;
 /// Writes a journal as the daemon does, of one record a frame, for a stream that has read nothing of it.
 fn lay_journal(site: &Site, records: &[&str]) {
     let disk: Arc<dyn Disk> = Arc::new(HostDisk::new(site.path("state/clicks")).unwrap());
-    let (store, found) = Store::open(&*disk, Path::new("checkpoint.redb"), 0).unwrap();
+    let (store, found) = Store::open(&*disk, Path::new(STORE), 0).unwrap();
     let settings = JournalSettings {
         stream: "clicks".to_owned(),
         dir: "journal".into(),

@@ -17,7 +17,8 @@ use serde::de::IgnoredAny;
 use wasmparser::{Validator, WasmFeatures};
 
 use crate::registry::registry;
-use crate::{checkpoint, config, coordination, format, http, journal, partition, transform};
+use crate::source::direct_put::journal;
+use crate::{checkpoint, config, coordination, format, http, partition, transform};
 
 /// What a component begins with.
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";

@@ -3,11 +3,13 @@
 
 use crate::config::{Registry, StoreKind};
 use crate::destination::STORES;
+use crate::source::SOURCES;
 
 /// All of it.
 pub fn registry() -> Registry {
     let stores = STORES.iter().map(|store| *store as &'static dyn StoreKind);
     Registry {
+        sources: SOURCES,
         stores: stores.collect(),
     }
 }

@@ -13,8 +13,8 @@ use super::Config;
 use super::depth;
 use super::diagnostic::{Diagnostic, Diagnostics, Place, Source};
 use super::document::json_object;
+use super::registry::Registry;
 use super::spans::SpanMap;
-use super::store::Registry;
 use super::table::{File, Table};
 use super::written;
 
@@ -26,7 +26,10 @@ const SYNTAX_MAX: usize = 3;
 const DUPLICATE: &str = "duplicate key";
 
 /// Of a table of which nothing is named by what is registered.
-const NOTHING: &Registry = &Registry { stores: Vec::new() };
+const NOTHING: &Registry = &Registry {
+    sources: &[],
+    stores: Vec::new(),
+};
 
 /// What a file comes to, faults or not: parts that have faults are left out or made up.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -81,7 +81,7 @@ async fn read(reader: &mut JournalReader) -> Vec<Sequence> {
         if chunk.is_empty() {
             break;
         }
-        let of = |position: crate::position::Position| position.sequence.in_journal();
+        let of = |position: crate::position::Position| position.sequence.narrow();
         read.extend(chunk.iter().filter_map(|record| of(record.position)));
     }
     read

@@ -9,6 +9,7 @@ mod format;
 pub mod fuzz;
 mod load;
 mod quantity;
+mod registry;
 mod spans;
 mod store;
 mod table;
@@ -26,12 +27,17 @@ pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity, Source};
 pub use format::{FormatKind, FormatSettings, FormatSpec, FormatTable};
 pub use load::{Draft, Loaded, draft, listen, parse, parse_object};
 pub use quantity::{display_duration, display_size, parse_duration, parse_size};
+pub use registry::Registry;
 pub use spans::{SpanMap, StageField};
-pub use store::{Keys, OneMachine, Registry, StoreKind, StoreSettings, StoreSpec, StoreTable};
+pub use store::{Keys, OneMachine, StoreKind, StoreSettings, StoreSpec, StoreTable};
+pub use table::{Found, Table};
+pub use text::{Origin, Text};
 pub use transform::{CompileLimits, Isolation, TRANSFORMS_MAX, TransformSettings};
 pub use words::choose;
+pub use written::{GIB, MIB, TIB, access, coordination};
 
 use crate::printable::shell_word;
+use crate::source::SourceSettings;
 
 /// The whole file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,64 +140,7 @@ impl StreamSettings {
     }
 }
 
-/// Where records come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SourceSettings {
-    /// The Direct PUT API and its journal.
-    DirectPut {
-        /// Bound on the journal's bytes on disk; producers are refused when it is full.
-        journal_limit: u64,
-    },
-    /// A Kinesis data stream.
-    Kinesis(Box<KinesisSettings>),
-}
-
-impl SourceSettings {
-    /// Bound on the journal's bytes on disk; 0 where there is none.
-    pub const fn journal_limit(&self) -> u64 {
-        match self {
-            Self::DirectPut { journal_limit } => *journal_limit,
-            Self::Kinesis(_) => 0,
-        }
-    }
-
-    /// Whether several daemons share the stream.
-    pub fn is_shared(&self) -> bool {
-        self.coordination().is_some()
-    }
-
-    /// The Kinesis data stream that is read, if one is.
-    pub fn kinesis(&self) -> Option<&KinesisSettings> {
-        match self {
-            Self::Kinesis(kinesis) => Some(kinesis),
-            Self::DirectPut { .. } => None,
-        }
-    }
-
-    /// How several daemons share the stream, if they do.
-    pub fn coordination(&self) -> Option<&CoordinationSettings> {
-        self.kinesis()?.coordination.as_ref()
-    }
-}
-
-/// A Kinesis data stream and how to read it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KinesisSettings {
-    /// The stream's name.
-    pub stream: String,
-    /// Its ARN, where the file names it so.
-    pub arn: Option<String>,
-    /// Where reading begins when the state holds nothing of the stream.
-    pub start: StartSettings,
-    /// How records come from there.
-    pub consumer: ConsumerSettings,
-    /// How Kinesis is reached.
-    pub access: AwsAccess,
-    /// How several daemons share the stream, if they do.
-    pub coordination: Option<CoordinationSettings>,
-}
-
-/// How several daemons share the shards of a Kinesis stream: by leases in a `DynamoDB` table.
+/// How several daemons share the shards of a stream: by leases in a `DynamoDB` table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CoordinationSettings {
     /// The lease table; KCL's application name.
@@ -213,18 +162,6 @@ pub enum StartSettings {
     Latest,
     /// At what arrived at this time or later, in milliseconds since the Unix epoch.
     Time(i64),
-}
-
-/// How records come from a Kinesis stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ConsumerSettings {
-    /// Each shard is asked; its throughput is shared with all who do.
-    Polling,
-    /// Each shard is subscribed to, by a registered consumer with a throughput of its own.
-    FanOut {
-        /// The consumer's name; registered where it is not yet.
-        name: String,
-    },
 }
 
 /// How an AWS service, or one that speaks its protocol, is reached.

@@ -33,8 +33,7 @@ use crate::disk::{Disk, HostDisk, Reserve, Shortage};
 use crate::error::StreamError;
 use crate::http::{self, ApiState, Limits, StreamInfo};
 use crate::pipeline::{self, Status, Surroundings, Workers};
-use crate::source::direct_put::Intake;
-use crate::source::kinesis::Room;
+use crate::source::{Intake, Room};
 use crate::telemetry::{Metrics, StatusSnapshot, StreamMetrics, StreamStatus as _};
 use crate::transform::{Compiler, EndsCompiling, Engine, Transforms};
 pub(crate) use again::try_again;
@@ -47,7 +46,7 @@ use supervisor::Supervisor;
 const BATCHES_PART: u64 = 4;
 /// One in so many bytes of the memory limit is for request bodies.
 const BODIES_PART: u64 = 8;
-/// One in so many bytes of the memory limit is for what is read of Kinesis.
+/// One in so many bytes of the memory limit is for what is read ahead.
 const READ_PART: u64 = 4;
 /// Request bodies may take at least this much: two of the largest.
 const BODIES_MIN: u64 = 16 << 20;
@@ -222,10 +221,10 @@ fn engine(config: &Config) -> anyhow::Result<Option<Engine>> {
         .transpose()
 }
 
-/// Bytes that each stream which reads from Kinesis may hold until they are in batches.
+/// Bytes that each stream which is read ahead may hold until they are in batches.
 fn read_bytes(config: &Config) -> u64 {
-    let is_kinesis = |stream: &&StreamSettings| stream.source.kinesis().is_some();
-    let streams = config.streams.values().filter(is_kinesis).count() as u64;
+    let reads_ahead = |stream: &&StreamSettings| stream.source.room_bytes() > 0;
+    let streams = config.streams.values().filter(reads_ahead).count() as u64;
     config.memory_limit / READ_PART / streams.max(1)
 }
 
@@ -271,7 +270,7 @@ struct Common {
     shortage: Shortage,
     /// Where a stream has transforms.
     engine: Option<Engine>,
-    /// What each stream that reads from Kinesis may have read and not in batches yet.
+    /// What each stream that is read ahead may have read and not in batches yet.
     read_bytes: u64,
     /// What holds a stream up for longer is an alarm.
     stalled_after: Duration,
@@ -330,7 +329,7 @@ impl Common {
             metrics: Arc::clone(&self.metrics),
             routing,
             encoders: Arc::default(),
-            read_room: Room::new(self.read_bytes),
+            read_room: Room::new(self.read_bytes.max(settings.source.room_bytes())),
         };
         Ok(Supervisor::open(Arc::new(settings), disk, around, withheld).await)
     }

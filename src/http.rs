@@ -56,7 +56,7 @@ use firehose_nearest::nearest;
 use crate::clock::Clock;
 use crate::config::{HttpSettings, StreamSettings};
 use crate::printable::printable_json;
-use crate::source::direct_put::Intake;
+use crate::source::Intake;
 use crate::telemetry::{Metrics, StreamMetrics, StreamStatus};
 
 pub use server::{KEPT, serve};
@@ -73,7 +73,7 @@ pub struct StreamInfo {
     pub created_at_ms: i64,
     /// Its settings, for `DescribeDeliveryStream`.
     pub settings: StreamSettings,
-    /// Its door; `None`: it reads from Kinesis, and takes records from nobody else.
+    /// Its door; `None`: it reads from elsewhere, and takes records from nobody else.
     pub intake: Option<Arc<dyn Intake>>,
     /// Its state.
     pub status: Arc<dyn StreamStatus>,

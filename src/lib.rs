@@ -24,9 +24,7 @@ pub mod checkpoint;
 pub mod coordination;
 pub mod destination;
 pub mod format;
-pub mod journal;
 pub mod partition;
-pub mod source;
 pub mod spool;
 pub mod transform;
 
@@ -47,6 +45,7 @@ pub mod raw_sum;
 pub mod record;
 pub mod retry;
 pub mod shard;
+pub mod source;
 pub mod telemetry;
 
 /// By its name the first test of all, so that a lack is told in the first second and not by the test

@@ -1,7 +1,6 @@
 //! Sorting records into partitions: keys of jq and of transforms, event time and prefix expressions
 //! (Firehose's dynamic partitioning and custom prefixes).
 
-mod date_pattern;
 mod error_prefix;
 mod escape;
 mod event_time;
@@ -14,10 +13,10 @@ mod key_rule;
 mod paths;
 mod template;
 
-pub use date_pattern::Zone;
 pub use error_prefix::{ErrorPrefix, before_object_name, object_name};
 pub use expression::has_expression;
 pub use fault::{Field, PartitionFault};
+pub use firehose_date_pattern::Zone;
 pub use key_rule::KeyRule;
 
 use firehose_jq as jq;

@@ -5,10 +5,7 @@
 //! Work that takes CPU or I/O is handed out and comes back as an event; nothing else touches the
 //! state.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "checkpoints, retries and reports have their times"
-)]
+#![expect(clippy::disallowed_methods, reason = "checkpoints have their times")]
 
 mod again;
 mod apply;
@@ -33,7 +30,6 @@ mod router;
 mod seal;
 mod settle;
 mod shortage;
-mod source;
 mod status;
 mod stopping;
 mod table;
@@ -57,7 +53,7 @@ use crate::disk::Reserve;
 use crate::error::StreamError;
 use crate::failpoint;
 use crate::protocol::Protocol;
-use crate::source::kinesis::Room;
+use crate::source::{Handle, Room};
 use crate::spool::Spool;
 use crate::telemetry::{Metrics, State};
 use crate::transform::Transforms;
@@ -77,7 +73,6 @@ use log::{CheckpointLog, Due, Names, Outcome, Recovered, Standing};
 pub use outputs::Outputs;
 pub use prefixes::{MadeUp, prefix_faults};
 use route::Routed;
-pub use source::{Reader, Source};
 pub use status::{Landed, Observation, Status};
 use stopping::Stopping;
 use table::{Table, Triggers};
@@ -109,7 +104,7 @@ pub struct Surroundings {
     pub routing: Workers,
     /// Encoders that no pipeline of the stream uses just now.
     pub encoders: Arc<EncoderPool>,
-    /// Memory for what the stream reads of Kinesis, until it is in batches.
+    /// Memory for what the stream's source reads ahead, until it is in batches.
     pub read_room: Room,
 }
 
@@ -118,7 +113,7 @@ pub struct Pipeline {
     settings: Arc<StreamSettings>,
     around: Surroundings,
     outputs: Arc<Outputs>,
-    source: Source,
+    source: Arc<dyn Handle>,
     spool: Arc<Spool>,
     log: Box<dyn CheckpointLog>,
     /// The stores, by name, that are open and at which our epoch is claimed.
@@ -128,7 +123,7 @@ pub struct Pipeline {
 
     /// What may be done, and what the next checkpoint takes in beside changed batches.
     protocol: Protocol,
-    /// Accepted and not applied; where the source is a journal.
+    /// Accepted and not applied; where the source accepts records here.
     backlog: Option<Backlog>,
     table: Table,
     waiting: Waiting,
@@ -215,10 +210,10 @@ async fn run_with(
         destinations.insert(store.to_owned(), destination);
         around.status.set_state(State::Running);
     }
-    let journal = home.source.journal();
     let unread = home.unread;
     let unread = unread.map(|of| (of.next, around.clock.moment_of(of.oldest_ms)));
-    let backlog = journal.map(|journal| Backlog::from(journal.next_sequence(), unread));
+    let next = home.source.next_sequence();
+    let backlog = next.map(|next| Backlog::from(next, unread));
     let mut pipeline = Pipeline {
         settings,
         around,

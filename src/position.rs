@@ -40,6 +40,48 @@ impl Sequence {
     }
 }
 
+/// Sequence numbers whose records are lost to damage on disk, as far as the records around them
+/// tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MissingRange {
+    /// The first that is missing.
+    pub first: Sequence,
+    /// The last that is missing.
+    pub last: Sequence,
+}
+
+impl MissingRange {
+    /// What is missing from `first` on when the next record is `next`.
+    pub fn between(first: Sequence, next: Sequence) -> Option<Self> {
+        (first < next).then(|| Self {
+            first,
+            last: Sequence(next.0 - 1),
+        })
+    }
+
+    /// How many records it has held for sure. Where an epoch ends inside it nobody knows how many that
+    /// one has had.
+    pub const fn records(self) -> u64 {
+        let next = self.last.plus(1);
+        if next.epoch() == self.first.epoch() {
+            next.0 - self.first.0
+        } else {
+            next.in_epoch()
+        }
+    }
+
+    /// Whether it has held no more than [`MissingRange::records`].
+    pub const fn is_exact(self) -> bool {
+        self.last.plus(1).epoch() == self.first.epoch()
+    }
+
+    /// The part beyond `frontier`.
+    pub fn after(self, frontier: Option<Sequence>) -> Option<Self> {
+        let first = frontier.map_or(self.first, |frontier| self.first.max(frontier.plus(1)));
+        (first <= self.last).then_some(Self { first, ..self })
+    }
+}
+
 /// A record's number in one shard of any source, ordered as a number: 192 bits, of which Kinesis
 /// uses 186 (56 decimal digits) and our own journal 64. Written and kept as a decimal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,8 +110,8 @@ impl SequenceNumber {
         Self(limbs)
     }
 
-    /// The number in our own journal, if it can be one.
-    pub const fn in_journal(self) -> Option<Sequence> {
+    /// The number in 64 bits, if it fits: that of our own journal does.
+    pub const fn narrow(self) -> Option<Sequence> {
         match self.0 {
             [0, 0, number] => Some(Sequence(number)),
             _ => None,
@@ -170,8 +212,8 @@ pub struct Position {
 }
 
 impl Position {
-    /// The position of a record of our own journal.
-    pub fn in_journal(sequence: Sequence) -> Self {
+    /// The position of a record that is no part of another.
+    pub fn of(sequence: Sequence) -> Self {
         Self {
             sequence: sequence.into(),
             sub_sequence: 0,

@@ -151,7 +151,7 @@ impl ChunkBuilder {
 
     /// Appends a record of the journal; `sequence` must be greater than that of the record before.
     pub fn push(&mut self, data: &[u8], arrival_ms: i64, sequence: Sequence) {
-        self.push_at(data, arrival_ms, Position::in_journal(sequence), &[]);
+        self.push_at(data, arrival_ms, Position::of(sequence), &[]);
     }
 
     /// Appends a record; `position` must be greater than that of the record before. A partition key
@@ -261,7 +261,7 @@ impl Chunk {
         let mut spans = Vec::with_capacity(ends.len());
         let mut start = 0;
         for (index, end) in (0..).zip(ends) {
-            let position = Position::in_journal(first.plus(index));
+            let position = Position::of(first.plus(index));
             spans.push(Span::new(start, end - start, arrival_ms, position));
             start = end;
         }
@@ -394,7 +394,7 @@ mod tests {
     #[test]
     fn pieces_of_a_record_keep_all_that_is_known_of_it() {
         let mut builder = ChunkBuilder::with_room(0, 0);
-        let position = Position::in_journal(Sequence(7));
+        let position = Position::of(Sequence(7));
         let source = Record {
             partition_key: b"key",
             ..Record::new(b"", 5, position)

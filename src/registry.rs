@@ -4,6 +4,7 @@
 use crate::config::{FormatKind, Registry, StoreKind};
 use crate::destination::STORES;
 use crate::format::{self, FORMATS};
+use crate::source::SOURCES;
 
 /// All of it.
 pub fn registry() -> Registry {
@@ -12,6 +13,7 @@ pub fn registry() -> Registry {
         .iter()
         .map(|format| *format as &'static dyn FormatKind);
     Registry {
+        sources: SOURCES,
         stores: stores.collect(),
         formats: formats.collect(),
         stream_format: format::of_streams,

@@ -11,7 +11,7 @@ use crate::position::Position;
 /// A shard's name in its source.
 pub type ShardId = Arc<str>;
 
-/// The one shard of Direct PUT.
+/// The one shard of a source whose records producers put here.
 pub const JOURNAL: &str = "journal";
 
 /// How far a shard has been applied, and what must come before and after it.

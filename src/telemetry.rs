@@ -9,7 +9,10 @@ pub mod source;
 pub mod status;
 
 pub use failures::{Failed, Failures, Kind, KnownFailure, Notice, Reasons, Sample, Tally};
-pub use metrics::{CoordinationMetrics, KinesisMetrics, Metrics, StreamMetrics, TransformMetrics};
+pub use metrics::{
+    About, CoordinationMetrics, Counted, Lag, Level, Metrics, StreamMetrics, Total,
+    TransformMetrics,
+};
 pub use refusals::{Knock, Refusals};
 pub use repeats::Repeats;
 pub use source::SourceHealth;

@@ -97,7 +97,9 @@ impl OpenBatch {
         let counts = blocks.iter().map(|block| block.records.unwrap_or_default());
         let counts: Vec<u64> = counts.collect();
         let are_blocks = blocks.iter().all(|block| block.extents.len() == 1);
-        if are_blocks && counts.iter().sum::<u64>() == self.records {
+        let mut all = counts.iter();
+        let all = all.try_fold(0_u64, |sum, count| sum.checked_add(*count));
+        if are_blocks && all == Some(self.records) {
             counts
         } else {
             Vec::new()
@@ -204,5 +206,41 @@ impl NamedUpload {
             key: object.target.key.clone(),
             upload_id: object.upload_id.clone()?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_told_only_where_they_add_up() {
+        let block = |records| SpooledBlock {
+            encoded: true,
+            records: Some(records),
+            extents: vec![(1, 0, 10, 5).into()],
+            ..SpooledBlock::default()
+        };
+        let batch = |records: u64, counts: &[u64]| OpenBatch {
+            id: Uuid::nil(),
+            lane: Lane::Data,
+            identity: String::new(),
+            target: Target {
+                store: "folder:/lake".to_owned(),
+                key: "key".to_owned(),
+                format: 0,
+            },
+            opened_ms: 0,
+            arrival_ms: 0,
+            records,
+            bytes: 0,
+            sealing: true,
+            blocks: counts.iter().copied().map(block).collect(),
+            upload_id: None,
+        };
+        assert_eq!(batch(5, &[2, 3]).into_object().counts, [2, 3]);
+        assert_eq!(batch(5, &[2, 2]).into_object().counts, [0; 0]);
+        // No row of ours has them, but a sum that begins again at 0 would be told for one.
+        assert_eq!(batch(0, &[u64::MAX, 1]).into_object().counts, [0; 0]);
     }
 }

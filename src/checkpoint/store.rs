@@ -24,7 +24,7 @@ use crate::disk::{self, Disk};
 use crate::extent::Extent;
 use crate::failpoint;
 use crate::position::Sequence;
-use crate::shard::{JOURNAL, ShardId, ShardState, SourceName};
+use crate::shard::{ShardId, ShardState, SourceName};
 use copies::{Copies, Newest};
 use pair::{Backend, Pair};
 use shards::{FRONTIERS, SHARDS};
@@ -135,7 +135,7 @@ pub struct Recovered {
     pub epoch: u32,
     /// When the store was created, in ms.
     pub created_ms: i64,
-    /// What the source is called; `None`: Direct PUT, or a source that was never reached.
+    /// What the source is called; `None`: it has no name, or was never reached.
     pub source: Option<SourceName>,
     /// How far each shard has been applied.
     pub shards: BTreeMap<ShardId, ShardState>,
@@ -152,12 +152,6 @@ pub struct Recovered {
 }
 
 impl Recovered {
-    /// Every record of the journal up to it has been applied.
-    pub fn journal_frontier(&self) -> Option<Sequence> {
-        let position = self.shards.get(JOURNAL)?.position?;
-        position.sequence.in_journal()
-    }
-
     /// All pieces of the spool that it names.
     pub fn extents(&self) -> impl Iterator<Item = Extent> {
         let open = self.open.iter().flat_map(|batch| &batch.blocks);

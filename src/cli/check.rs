@@ -5,8 +5,7 @@ use std::path::Path;
 
 use super::{CommandError, places, settings};
 use crate::config::{
-    FormatSettings, SourceSettings, StreamSettings, TransformSettings, display_duration,
-    display_size,
+    FormatSettings, StreamSettings, TransformSettings, display_duration, display_size,
 };
 
 /// Checks the file and prints the summary to `out`, warnings to `err`.
@@ -37,7 +36,7 @@ pub(super) fn run(
 
 /// What a stream does, in a line or two.
 pub(super) fn summary(stream: &StreamSettings, out: &mut dyn Write) -> io::Result<()> {
-    let mut steps = vec![source(&stream.source)];
+    let mut steps = vec![stream.source.summary()];
     steps.extend(stream.transforms.iter().map(file_name));
     let partitioning = &stream.partitioning;
     if partitioning.query.is_some() {
@@ -74,17 +73,6 @@ pub(super) fn summary(stream: &StreamSettings, out: &mut dyn Write) -> io::Resul
         writeln!(out, "  errors: under {}", store.location(&prefix))?;
     }
     Ok(())
-}
-
-fn source(source: &SourceSettings) -> String {
-    match source {
-        SourceSettings::DirectPut { .. } => "direct-put".to_owned(),
-        SourceSettings::Kinesis(kinesis) => {
-            let shared = kinesis.coordination.as_ref();
-            let leases = shared.map(|leases| format!(", shared by table {}", leases.table));
-            format!("kinesis {}{}", kinesis.stream, leases.unwrap_or_default())
-        }
-    }
 }
 
 /// The file of a module without its folders.

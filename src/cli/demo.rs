@@ -24,7 +24,7 @@ use crate::config;
 use crate::daemon::Daemon;
 use crate::pipeline::{Landed, Status};
 use crate::registry::registry;
-use crate::source::direct_put::{Intake, PutBatch};
+use crate::source::{Intake, PutBatch};
 use clicks::Clicks;
 
 /// The demo's stream.

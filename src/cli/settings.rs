@@ -168,7 +168,7 @@ fn disk_room(config: &Config) -> Option<Diagnostic> {
     let stat = rustix::fs::statvfs(dir).ok()?;
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
     let limits = config.streams.values().map(|stream| {
-        let journal = stream.source.journal_limit();
+        let journal = stream.source.disk_limit();
         journal.saturating_add(stream.spool_limit)
     });
     let limit = limits.fold(0, u64::saturating_add);

@@ -172,7 +172,7 @@ fn limits_beyond_the_disk_are_warned_of_and_no_fault() {
                 spool_limit = \"64TiB\"\ndestination = { type = \"folder\", path = \"out\" }\n";
     std::fs::write(&path, text).unwrap();
     let loaded = settings::load(&path).unwrap();
-    assert_eq!(loaded.config.streams["c"].source.journal_limit(), 64 << 40);
+    assert_eq!(loaded.config.streams["c"].source.disk_limit(), 64 << 40);
     let expected = "warning: journal_limit and spool_limit of all streams add up to 128TiB, but";
     assert!(
         loaded.warnings.to_string().starts_with(expected),

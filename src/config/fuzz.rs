@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::{Diagnostics, Registry, parse, parse_object};
+use crate::printable::steers;
 
 /// A config file, and one of a module's own values: each is read, or every fault has a place in it.
 pub fn config(bytes: &[u8], registry: &Registry) {
@@ -27,6 +28,6 @@ fn are_shown(found: &Diagnostics, text: &str) {
         assert!(text.is_char_boundary(at.start.min(text.len())), "{at:?}");
     }
     let shown = found.to_string();
-    let steers = |character: char| character.is_control() && character != '\n';
+    let steers = |character: char| steers(character) && !matches!(character, '\n' | '\t');
     assert!(!shown.contains(steers), "{shown:?}");
 }

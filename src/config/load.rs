@@ -14,8 +14,8 @@ use super::depth;
 use super::diagnostic::{Diagnostic, Diagnostics, Place, Source};
 use super::document::json_object;
 use super::format::FormatSettings;
+use super::registry::Registry;
 use super::spans::SpanMap;
-use super::store::Registry;
 use super::table::{File, Table};
 use super::written;
 
@@ -28,6 +28,7 @@ const DUPLICATE: &str = "duplicate key";
 
 /// Of a table of which nothing is named by what is registered.
 const NOTHING: &Registry = &Registry {
+    sources: &[],
     stores: Vec::new(),
     formats: Vec::new(),
     stream_format: FormatSettings::unread,

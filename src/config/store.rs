@@ -1,6 +1,6 @@
 //! What the config knows of stores: the reader of a destination's table asks the store that its `type` names for the
 //! rest, and what was read tells what others ask of a store before it is opened. No store is known here by name: they
-//! stand in the [`Registry`] that the reader is given.
+//! stand in the [`Registry`](super::Registry) that the reader is given.
 
 use std::any::Any;
 use std::fmt::{self, Debug};
@@ -10,34 +10,10 @@ use std::sync::Arc;
 
 use super::AwsAccess;
 use super::diagnostic::{Diagnostic, Place};
-use super::format::{FormatKind, FormatSettings};
 use super::spans::{SpanMap, StageField};
 use super::table::Table;
 use super::text::{Origin, Text};
 use super::written::{access, located};
-
-/// What a config can name.
-pub struct Registry {
-    /// The stores, in the order in which messages name them.
-    pub stores: Vec<&'static dyn StoreKind>,
-    /// The formats, in the order in which messages name them; the first is that of a table without `type`.
-    pub formats: Vec<&'static dyn FormatKind>,
-    /// The format of a stream that says nothing about it.
-    pub stream_format: fn() -> FormatSettings,
-    /// The format of a backup that says nothing about it.
-    pub backup_format: fn() -> FormatSettings,
-}
-
-impl Debug for Registry {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let stores = self.stores.iter().map(|store| store.word());
-        let formats = self.formats.iter().map(|format| format.word());
-        formatter
-            .debug_list()
-            .entries(stores.chain(formats))
-            .finish()
-    }
-}
 
 /// A kind of store, as a config names it.
 pub trait StoreKind: Sync {

@@ -1,6 +1,7 @@
 //! A cursor over one table of the file: typed reads that collect faults, and at the end the keys
 //! that nobody asked for.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::ops::{Range, RangeInclusive};
@@ -12,10 +13,11 @@ use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::{Diagnostic, Place, Source};
 use super::quantity::{self, QuantityFault, display_duration, display_size};
-use super::store::Registry;
+use super::registry::Registry;
 use super::text::{self, Text};
 use super::words;
 
+mod known;
 mod list;
 
 /// What all tables of one file share.
@@ -57,13 +59,15 @@ impl File<'_> {
 }
 
 /// A value with its place.
-pub(super) struct Found<T> {
-    pub(super) value: T,
-    pub(super) at: Range<usize>,
+pub struct Found<T> {
+    /// The value.
+    pub value: T,
+    /// Its bytes in the file.
+    pub at: Range<usize>,
 }
 
 /// One table; every key that is asked for is a known key.
-pub(super) struct Table<'f> {
+pub struct Table<'f> {
     pub(super) file: &'f File<'f>,
     /// As in a header: `stream.clicks.source`; empty at the top level.
     path: String,
@@ -75,7 +79,7 @@ pub(super) struct Table<'f> {
     asked: Vec<&'static str>,
     /// Keys that are not reported again, nor listed as allowed.
     silent: Vec<&'static str>,
-    elsewhere: Vec<(&'static [&'static str], String)>,
+    elsewhere: Vec<(&'static [&'static str], Cow<'static, str>)>,
 }
 
 type Entry<'f> = (Range<usize>, &'f Spanned<DeValue<'f>>);
@@ -96,7 +100,7 @@ impl<'f> Table<'f> {
     }
 
     /// Where a key stands, for messages: `in [stream.clicks]`.
-    pub(super) fn here(&self) -> String {
+    pub fn here(&self) -> String {
         match self.path.as_str() {
             "" => "at the top level".to_owned(),
             path => format!("in {}", header(path, self.is_element)),
@@ -104,8 +108,13 @@ impl<'f> Table<'f> {
     }
 
     /// Where the table begins.
-    pub(super) fn place(&self) -> Place {
+    pub fn place(&self) -> Place {
         self.file.place(self.at.clone())
+    }
+
+    /// Says what is wrong.
+    pub fn report(&self, diagnostic: Diagnostic) {
+        self.file.report(diagnostic);
     }
 
     fn entry(&mut self, key: &'static str) -> Option<Entry<'f>> {
@@ -128,19 +137,19 @@ impl<'f> Table<'f> {
     }
 
     /// Says that a required key is missing.
-    pub(super) fn missing(&self, key: &str, help: &str) {
+    pub fn missing(&self, key: &str, help: &str) {
         let message = format!("`{key}` is missing {}", self.here());
         self.file
             .report(Diagnostic::fault(self.place(), message).help(help));
     }
 
     /// Whether the key is there; it does not become a known key.
-    pub(super) fn has(&self, key: &str) -> bool {
+    pub fn has(&self, key: &str) -> bool {
         self.entries.contains_key(key)
     }
 
     /// The value's place; for faults between keys.
-    pub(super) fn place_of(&self, key: &str) -> Place {
+    pub fn place_of(&self, key: &str) -> Place {
         let at = self
             .entries
             .get(key)
@@ -149,7 +158,7 @@ impl<'f> Table<'f> {
     }
 
     /// A string.
-    pub(super) fn string(&mut self, key: &'static str) -> Option<Text> {
+    pub fn string(&mut self, key: &'static str) -> Option<Text> {
         let (_, value) = self.entry(key)?;
         let DeValue::String(decoded) = value.get_ref() else {
             self.wrong_type(key, value, "a string");
@@ -159,7 +168,7 @@ impl<'f> Table<'f> {
     }
 
     /// A string that must hold something and no control characters, at most `max` bytes.
-    pub(super) fn name_text(&mut self, key: &'static str, max: usize) -> Option<String> {
+    pub fn name_text(&mut self, key: &'static str, max: usize) -> Option<String> {
         let text = self.string(key)?;
         let fault = if text.value.is_empty() {
             format!("`{key}` is empty")
@@ -176,7 +185,7 @@ impl<'f> Table<'f> {
     }
 
     /// A string that names one of `choices`.
-    pub(super) fn word<T: Clone>(
+    pub fn word<T: Clone>(
         &mut self,
         key: &'static str,
         choices: &[(&'static str, T)],
@@ -202,7 +211,7 @@ impl<'f> Table<'f> {
     }
 
     /// A string that names one of `choices`, or `default` when the key is not there.
-    pub(super) fn word_or<T: Clone>(
+    pub fn word_or<T: Clone>(
         &mut self,
         key: &'static str,
         choices: &[(&'static str, T)],
@@ -214,7 +223,7 @@ impl<'f> Table<'f> {
     }
 
     /// A boolean.
-    pub(super) fn boolean(&mut self, key: &'static str) -> Option<bool> {
+    pub fn boolean(&mut self, key: &'static str) -> Option<bool> {
         let (_, value) = self.entry(key)?;
         let found = value.get_ref().as_bool();
         if found.is_none() {
@@ -224,7 +233,7 @@ impl<'f> Table<'f> {
     }
 
     /// A whole number.
-    pub(super) fn integer(
+    pub fn integer(
         &mut self,
         key: &'static str,
         bounds: RangeInclusive<u64>,
@@ -248,11 +257,7 @@ impl<'f> Table<'f> {
     }
 
     /// A number of bytes.
-    pub(super) fn size(
-        &mut self,
-        key: &'static str,
-        bounds: RangeInclusive<u64>,
-    ) -> Option<Found<u64>> {
+    pub fn size(&mut self, key: &'static str, bounds: RangeInclusive<u64>) -> Option<Found<u64>> {
         let (_, value) = self.entry(key)?;
         let (written, at) = match value.get_ref() {
             DeValue::Integer(number) => (number.to_string(), value.span()),
@@ -264,7 +269,7 @@ impl<'f> Table<'f> {
     }
 
     /// A duration.
-    pub(super) fn duration(
+    pub fn duration(
         &mut self,
         key: &'static str,
         bounds: RangeInclusive<Duration>,
@@ -428,7 +433,7 @@ impl<'f> Table<'f> {
     /// All strings in this one, with their names: its keys are the user's own.
     pub(super) fn strings(self) -> Vec<(String, Text)> {
         let read = |(key, value): (&Spanned<_>, &'f Spanned<DeValue<'f>>)| {
-            let key: &std::borrow::Cow<'_, str> = key.get_ref();
+            let key: &Cow<'_, str> = key.get_ref();
             let DeValue::String(decoded) = value.get_ref() else {
                 self.wrong_type(key, value, "a string");
                 return None;
@@ -436,48 +441,6 @@ impl<'f> Table<'f> {
             Some((key.to_string(), self.file.expand(decoded, value.span())?))
         };
         self.entries.iter().filter_map(read).collect()
-    }
-
-    /// Marks keys that are right only with another choice.
-    pub(super) fn only_with(&mut self, keys: &'static [&'static str], choice: impl Into<String>) {
-        self.elsewhere.push((keys, choice.into()));
-    }
-
-    /// Accepts keys that cannot be judged because the choice they depend on is wrong.
-    pub(super) fn accept(&mut self, keys: &[&'static str]) {
-        self.silent.extend(keys);
-    }
-
-    /// Reports every key that was not asked for.
-    pub(super) fn finish(self) {
-        for (key, _) in self.entries {
-            let word: &str = key.get_ref();
-            if self.asked.contains(&word) || self.silent.contains(&word) {
-                continue;
-            }
-            let place = self.file.place(key.span());
-            let choice = self.elsewhere.iter().find(|(keys, _)| keys.contains(&word));
-            self.file.report(if let Some((_, choice)) = choice {
-                let message = format!("`{word}` {} is only for {choice}", self.here());
-                Diagnostic::fault(place, message)
-            } else {
-                let message = format!("unknown key \"{word}\" {}", self.here());
-                Diagnostic::fault(place, message).help(self.help_for(word))
-            });
-        }
-    }
-
-    /// Help for an unknown key, with the stream's own name in it.
-    fn help_for(&self, word: &str) -> String {
-        let help = words::key_help(&self.path, word, &self.asked);
-        let stream = self
-            .path
-            .strip_prefix("stream.")
-            .and_then(|path| path.split('.').next());
-        match stream {
-            Some(stream) => help.replace("stream.NAME", &format!("stream.{stream}")),
-            None => help,
-        }
     }
 }
 

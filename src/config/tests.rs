@@ -6,15 +6,15 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::{
-    AwsAccess, BackupSettings, BufferingSettings, Config, ConsumerSettings, Diagnostics,
-    FormatSettings, KeyValues, Loaded, PartitioningSettings, Secret, SourceSettings, StageField,
-    StartSettings,
+    BackupSettings, BufferingSettings, Config, Diagnostics, FormatSettings, KeyValues, Loaded,
+    PartitioningSettings, Secret, StageField,
 };
 use crate::destination::{FolderSettings, S3Encryption, S3Settings};
 use crate::format::{
     Compression, Delimiter, JsonSettings, ParquetCompression, ParquetSettings, RawSettings,
 };
 use crate::registry::registry;
+use crate::source::direct_put::DirectPut;
 
 const SHIPPED: &str = include_str!("../../firehose.toml");
 /// Every key there is.
@@ -22,7 +22,6 @@ const FULL: &str = include_str!("tests/full.toml");
 const MINIMAL: &str = "[stream.c]\nsource.type = \"direct-put\"\n\
                        destination = { type = \"folder\", path = \"out\" }\n";
 
-mod coordination;
 mod transform;
 mod variables;
 
@@ -93,9 +92,10 @@ fn what_is_not_written_has_its_default() {
     let stream = streams.remove("c").unwrap();
     assert_eq!(
         stream.source,
-        SourceSettings::DirectPut {
+        DirectPut {
             journal_limit: 4 << 30
         }
+        .into()
     );
     assert_eq!(stream.spool_limit, 16 << 30);
     assert_eq!(stream.transforms, []);
@@ -224,49 +224,6 @@ fn the_shipped_file_is_accepted_without_warnings() {
         loaded.config.streams["clicks"].buffering.interval,
         Duration::from_secs(5)
     );
-}
-
-#[test]
-fn a_kinesis_source_is_named_by_name_or_arn_and_begins_where_it_is_told() {
-    let source = |lines: &str| {
-        let text = format!(
-            "[stream.c.source]\ntype = \"kinesis\"\n{lines}\n[stream.c.destination]\n\
-             type = \"folder\"\npath = \"out\"\n"
-        );
-        match load(&text).config.streams["c"].source.clone() {
-            SourceSettings::Kinesis(settings) => *settings,
-            SourceSettings::DirectPut { .. } => panic!("not kinesis"),
-        }
-    };
-    let named = source("stream = \"clicks\"");
-    assert_eq!((&*named.stream, named.arn), ("clicks", None));
-    assert_eq!(named.start, StartSettings::TrimHorizon);
-    assert_eq!(named.consumer, ConsumerSettings::Polling);
-    assert_eq!(named.access, AwsAccess::default());
-    let arn = "arn:aws:kinesis:eu-central-1:123456789012:stream/clicks";
-    let named = source(&format!("stream = \"{arn}\"\nstart = \"latest\""));
-    assert_eq!(
-        (&*named.stream, named.arn.as_deref()),
-        ("clicks", Some(arn))
-    );
-    assert_eq!(named.access.region.as_deref(), Some("eu-central-1"));
-    assert_eq!(named.start, StartSettings::Latest);
-    let named = source(
-        "stream = \"clicks\"\nstart = \"1970-01-01T01:00:01+01:00\"\nendpoint = \"http://k:1\"\n\
-         consumer = \"enhanced-fan-out\"\n\
-         access_key_id = \"A\"\nsecret_access_key = \"${SECRET}\"\nprofile = \"p\"",
-    );
-    assert_eq!(named.start, StartSettings::Time(1000));
-    let name = "firehose-c".to_owned();
-    assert_eq!(named.consumer, ConsumerSettings::FanOut { name });
-    let access = AwsAccess {
-        region: None,
-        endpoint: Some("http://k:1".into()),
-        profile: Some("p".into()),
-        access_key_id: Some("A".into()),
-        secret_access_key: Some(Secret("s3cr3t".into())),
-    };
-    assert_eq!(named.access, access);
 }
 
 #[test]

@@ -8,16 +8,16 @@ use super::diagnostic::{Diagnostic, Place, Source};
 
 /// A string value and where it came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Text {
+pub struct Text {
     /// The value after escapes and variables.
-    pub(super) value: String,
+    pub value: String,
     /// Where its bytes stand in the file.
-    pub(super) origin: Origin,
+    pub origin: Origin,
 }
 
 /// Where the bytes of a value stand in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Origin {
+pub struct Origin {
     source: Arc<Source>,
     whole: Range<usize>,
     /// The file's bytes that each byte of the value came from; `None` where that is unknown.
@@ -46,7 +46,7 @@ impl Origin {
     }
 
     /// The place of a range of the value's bytes; of the whole value when `None`.
-    pub(super) fn place(&self, range: Option<Range<usize>>) -> Place {
+    pub fn place(&self, range: Option<Range<usize>>) -> Place {
         let source = Arc::clone(&self.source);
         let at = match (range, &self.bytes) {
             (Some(range), Some(bytes)) if !bytes.is_empty() => {

@@ -1,8 +1,8 @@
 //! The file as typed, table by table, into settings. Every read that fails is reported where it
 //! stands and reading goes on, so that all faults are seen at once.
 
-pub(super) mod access;
-mod coordination;
+pub mod access;
+pub mod coordination;
 mod destination;
 mod format;
 mod source;
@@ -18,13 +18,17 @@ use super::diagnostic::Diagnostic;
 use super::spans::{SpanMap, StageField};
 use super::table::Table;
 use super::text::Origin;
-use super::{Config, ConsumerSettings, HttpSettings, KinesisSettings, StreamSettings};
+use super::{Config, HttpSettings, StreamSettings};
+use crate::source::Clash;
 
-/// One kibibyte, mebibyte, gibibyte, tebibyte.
+/// One kibibyte.
 const KIB: u64 = 1 << 10;
-const MIB: u64 = 1 << 20;
-const GIB: u64 = 1 << 30;
-const TIB: u64 = 1 << 40;
+/// One mebibyte.
+pub const MIB: u64 = 1 << 20;
+/// One gibibyte.
+pub const GIB: u64 = 1 << 30;
+/// One tebibyte.
+pub const TIB: u64 = 1 << 40;
 
 /// Bounds of `connections`.
 const CONNECTIONS: std::ops::RangeInclusive<u64> = 8..=65_536;
@@ -145,8 +149,8 @@ fn streams(
         }
         let Some(table) = table else { continue };
         let settings = stream::read(name, table, base, spans);
-        if let Some((other, clash, help)) = clash(&settings, &streams) {
-            let message = format!("[stream.{name}] and [stream.{other}] {clash}");
+        if let Some((other, Clash { what, help })) = clash(&settings, &streams) {
+            let message = format!("[stream.{name}] and [stream.{other}] {what}");
             file.report(Diagnostic::fault(place, message).help(help));
         }
         streams.insert(name.to_owned(), settings);
@@ -154,43 +158,14 @@ fn streams(
     streams
 }
 
-/// Which of `others` `stream` would keep from its records: its name, why, and what to do.
+/// Which of `others` `stream` would keep from its records, and how.
 fn clash<'s>(
     stream: &StreamSettings,
     others: &'s BTreeMap<String, StreamSettings>,
-) -> Option<(&'s str, &'static str, &'static str)> {
-    let kinesis = stream.source.kinesis()?;
-    let of_one_table = (
-        "have the same lease table, so that each would read only some of the shards",
-        "give each a `lease_table` of its own",
-    );
-    let of_one_consumer = (
-        "are the same consumer of one Kinesis stream, so that each would take the shards over from the \
-         other",
-        "give each a `consumer_name` of its own",
-    );
-    others.values().find_map(|other| {
-        let clash = match other.source.kinesis()? {
-            other if have_one_table(kinesis, other) => of_one_table,
-            other if are_one_consumer(kinesis, other) => of_one_consumer,
-            _ => return None,
-        };
-        Some((other.name.as_str(), clash.0, clash.1))
-    })
-}
-
-fn have_one_table(one: &KinesisSettings, other: &KinesisSettings) -> bool {
-    match (&one.coordination, &other.coordination) {
-        (Some(one), Some(other)) => one.table == other.table && one.access == other.access,
-        _ => false,
-    }
-}
-
-fn are_one_consumer(one: &KinesisSettings, other: &KinesisSettings) -> bool {
-    one.consumer != ConsumerSettings::Polling
-        && one.consumer == other.consumer
-        && one.stream == other.stream
-        && one.access == other.access
+) -> Option<(&'s str, Clash)> {
+    others
+        .values()
+        .find_map(|other| Some((other.name.as_str(), stream.source.clash(&*other.source)?)))
 }
 
 /// Firehose's rule for names; `.` and `..` would not do as directories.

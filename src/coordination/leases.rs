@@ -40,6 +40,8 @@ const SHARDS: &str = "shards";
 pub struct Means {
     /// The delivery stream, for messages.
     pub stream: String,
+    /// What a stream of the source is called: `Kinesis stream`.
+    pub noun: &'static str,
     /// Where reading begins when the table holds nothing of the stream.
     pub start: StartSettings,
     /// Time.
@@ -286,12 +288,12 @@ impl Task {
             });
         }
         if items.is_empty() {
-            let (stream, kinesis) = (&self.means.stream, &source.0);
+            let (stream, noun) = (&self.means.stream, self.means.noun);
             tracing::warn!(
                 stream,
-                kinesis,
+                source = source.0,
                 start = ?self.means.start,
-                "the lease table knows no position in this Kinesis stream: reading begins at `start`"
+                "the lease table knows no position in this {noun}: reading begins at `start`"
             );
         }
         let now_ms = self.means.clock.now_ms();

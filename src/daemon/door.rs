@@ -1,15 +1,14 @@
-//! The door of a stream: stays where it is while the journal behind it is opened anew.
+//! The door of a stream: stays where it is while the source behind it is opened anew.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use crate::disk::{DISK_IS_FULL, Shortage};
-use crate::journal::Journal;
 use crate::pipeline::Status;
-use crate::source::direct_put::{Accepted, Appending, Intake, PutBatch, Refused};
+use crate::source::{Accepted, Appending, Intake, PutBatch, Refused};
 use crate::telemetry::Knock;
 
-/// The door of one stream for Direct PUT.
+/// The door of one stream for producers.
 pub(super) struct Door {
     stream: String,
     shortage: Shortage,
@@ -18,7 +17,7 @@ pub(super) struct Door {
 }
 
 enum Behind {
-    Open(Journal),
+    Open(Arc<dyn Intake>),
     Shut { cause: String },
     Stopped { cause: String },
 }
@@ -37,8 +36,8 @@ impl Door {
     }
 
     /// Lets producers in.
-    pub(super) fn open(&self, journal: Journal) {
-        self.set(Behind::Open(journal));
+    pub(super) fn open(&self, intake: Arc<dyn Intake>) {
+        self.set(Behind::Open(intake));
     }
 
     /// Refuses producers for a while, with the cause.
@@ -82,12 +81,12 @@ impl Door {
 impl Intake for Door {
     fn append(&self, batch: PutBatch) -> Appending<'_> {
         let stream = || self.stream.clone();
-        let journal = match &*self.behind.read().unwrap_or_else(PoisonError::into_inner) {
+        let intake = match &*self.behind.read().unwrap_or_else(PoisonError::into_inner) {
             Behind::Open(_) if self.shortage.is_on() => Err(Refused::Disk {
                 stream: stream(),
                 cause: DISK_IS_FULL.to_owned(),
             }),
-            Behind::Open(journal) => Ok(journal.clone()),
+            Behind::Open(intake) => Ok(Arc::clone(intake)),
             Behind::Shut { cause } => Err(Refused::Unready {
                 stream: stream(),
                 cause: cause.clone(),
@@ -100,8 +99,8 @@ impl Intake for Door {
         // One that is empty says nothing of whether there is room.
         let knock = (!batch.is_empty()).then(|| self.status.refusals().knock());
         Box::pin(async move {
-            let answer = match journal {
-                Ok(journal) => journal.append(batch).await,
+            let answer = match intake {
+                Ok(intake) => intake.append(batch).await,
                 Err(refused) => Err(refused),
             };
             if let Some(knock) = knock {

@@ -8,45 +8,22 @@ use tokio_util::sync::CancellationToken;
 
 use super::holdings::Holdings;
 use super::{Common, reload};
-use crate::config::{
-    AwsAccess, Config, ConsumerSettings, KinesisSettings, SourceSettings, StartSettings,
-    StreamSettings,
-};
+use crate::config::{Config, StreamSettings};
+use crate::source::SourceSettings;
 use crate::telemetry::StreamStatus as _;
 
 /// The source that the state is of: nothing is read from it, but it is what the state must match.
 /// The settings of another stream may name one of another kind.
 fn source_of(dir: &Path, source: SourceSettings) -> anyhow::Result<SourceSettings> {
     let held = Holdings::read(dir, 1)?;
-    Ok(match (held.source, source) {
-        (Some(name), SourceSettings::DirectPut { .. }) => {
-            SourceSettings::Kinesis(Box::new(KinesisSettings {
-                stream: name.arn.clone(),
-                arn: Some(name.arn),
-                start: StartSettings::TrimHorizon,
-                consumer: ConsumerSettings::Polling,
-                access: AwsAccess::default(),
-                coordination: None,
-            }))
-        }
-        (None, SourceSettings::Kinesis(_)) if held.journal.disk_bytes > 0 => {
-            SourceSettings::DirectPut {
-                journal_limit: held.journal.disk_bytes.max(JOURNAL_MIN),
-            }
+    Ok(match held.kind {
+        Some(kind) if kind.word() != source.kind().word() => {
+            kind.of_state(held.source.as_ref(), held.local.disk_bytes)
         }
         // What is on this machine's disk is from when it read alone.
-        (_, SourceSettings::Kinesis(kinesis)) => {
-            SourceSettings::Kinesis(Box::new(KinesisSettings {
-                coordination: None,
-                ..*kinesis
-            }))
-        }
-        (_, source) => source,
+        _ => source.alone().unwrap_or(source),
     })
 }
-
-/// The least that a journal may have.
-const JOURNAL_MIN: u64 = 1 << 20;
 
 /// What was delivered.
 #[derive(Clone, Copy, Debug)]

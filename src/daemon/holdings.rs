@@ -18,13 +18,12 @@ use crate::checkpoint::{MIRROR, NamedUpload, STORE, SealedObject, Store};
 use crate::clock::Clock;
 use crate::config::{Config, StreamSettings, display_size};
 use crate::disk::{Disk, HostDisk};
-use crate::journal::{self, Held, Known, MissingRange};
 use crate::pipeline::{Observation, QUARANTINE_DIR, Status};
+use crate::position::MissingRange;
 use crate::shard::{ShardId, ShardState, SourceName};
+use crate::source::{self, Held, Kind, Known};
 use crate::spool::UNFINISHED;
 
-/// The journal's directory.
-const JOURNAL: &str = "journal";
 /// What stands in the name of a directory that was set aside, before the time.
 pub(crate) const SET_ASIDE: &str = ".discarded-";
 
@@ -33,7 +32,7 @@ pub(crate) const SET_ASIDE: &str = ".discarded-";
 pub(crate) struct Holdings {
     pub(crate) incarnation: Uuid,
     pub(crate) epoch: u32,
-    /// The source's name; `None`: Direct PUT, or one that was never reached.
+    /// The source's name; `None`: it has none, or was never reached.
     pub(crate) source: Option<SourceName>,
     /// How far each shard has been applied.
     pub(crate) shards: BTreeMap<ShardId, ShardState>,
@@ -49,15 +48,17 @@ pub(crate) struct Holdings {
     pub(crate) stores: BTreeSet<String>,
     /// Multipart uploads that were begun for them.
     pub(crate) uploads: Vec<NamedUpload>,
-    /// The journal.
-    pub(crate) journal: Held,
+    /// The kind of source that it is of, where anything tells.
+    pub(crate) kind: Option<&'static dyn Kind>,
+    /// What the source keeps there itself.
+    pub(crate) local: Held,
     /// What is wrong with one copy of the checkpoint store.
     pub(crate) damaged: Vec<String>,
     /// When the oldest record arrived that is in a batch or object, in ms.
     oldest_ms: Option<i64>,
     /// Bytes of batches and objects in the spool.
     spool_bytes: u64,
-    /// Ranges of the journal that damage has cost.
+    /// Ranges of records that are lost in the source.
     pub(crate) missing: Vec<MissingRange>,
     /// What lies beside the state.
     pub(crate) beside: Beside,
@@ -111,7 +112,7 @@ impl Beside {
 }
 
 impl Holdings {
-    /// Looks into a stream's directory. `enough` records of the journal end the search there.
+    /// Looks into a stream's directory. `enough` records that the source keeps here end the search there.
     pub(crate) fn read(dir: &Path, enough: u64) -> anyhow::Result<Self> {
         let disk: Arc<dyn Disk> = Arc::new(HostDisk::private(dir)?);
         let stream = dir.file_name().unwrap_or_default().to_string_lossy();
@@ -124,12 +125,22 @@ impl Holdings {
         let known = Known {
             incarnation: found.incarnation,
             epoch: found.epoch,
-            frontier: found.journal_frontier(),
+            source: found.source.clone(),
+            shards: found.shards.clone(),
         };
-        let journal = match &found.source {
-            None => journal::peek(disk, Path::new(JOURNAL), stream, known, enough)?,
-            Some(_) => Held::default(),
-        };
+        let (mut kind, mut local) = (
+            found.source.as_ref().and_then(source::kind_of),
+            Held::default(),
+        );
+        if found.source.is_none() {
+            for (of, its) in source::locals() {
+                let held = its.peek(disk, stream, &known, enough);
+                let held = held.map_err(anyhow::Error::from_boxed)?;
+                if held.disk_bytes > 0 {
+                    (kind, local) = (Some(of), held);
+                }
+            }
+        }
         let uploads = found.uploads();
         let open = found.open.iter().map(|batch| (batch.records, batch.bytes));
         let sealed = found
@@ -162,7 +173,8 @@ impl Holdings {
             bytes,
             stores: targets.map(|target| target.store.clone()).collect(),
             uploads,
-            journal,
+            kind,
+            local,
             damaged: found.damaged,
             beside,
         })
@@ -178,10 +190,10 @@ impl Holdings {
 
     /// Whether everything that was accepted has been delivered.
     pub(crate) const fn is_delivered(&self) -> bool {
-        self.open == 0 && self.waiting == 0 && self.journal.records == 0
+        self.open == 0 && self.waiting == 0 && self.local.records == 0
     }
 
-    /// Whether it says how far a Kinesis stream was read: without it that begins anew.
+    /// Whether it says how far a named stream was read: without it that begins anew.
     pub(crate) fn has_position(&self) -> bool {
         let is_read = |state: &ShardState| state.position.is_some() || state.ended;
         self.source.is_some() && self.shards.values().any(is_read)
@@ -198,23 +210,25 @@ impl Holdings {
         if settings.source.is_shared() {
             return Some(format!("{name} is shared by several machines"));
         }
-        match (&self.source, settings.source.kinesis()) {
-            (Some(of), None) => Some(format!(
-                "it is of the Kinesis stream {}, and {name} takes records by Direct PUT",
-                of.arn
-            )),
-            (Some(of), Some(kinesis)) if of.arn.rsplit('/').next() != Some(&*kinesis.stream) => {
-                Some(format!(
-                    "it is of the Kinesis stream {}, and {name} reads {}",
-                    of.arn, kinesis.stream
-                ))
-            }
-            (None, Some(kinesis)) if self.journal.disk_bytes > 0 => Some(format!(
-                "it is of records taken by Direct PUT, and {name} reads the Kinesis stream {}",
-                kinesis.stream
-            )),
-            _ => None,
+        let own = settings.source.kind();
+        let (of, is_own) = match (&self.source, self.kind) {
+            (None, None) => return None,
+            (None, Some(kind)) => (
+                format!("records taken by {}", kind.noun()),
+                kind.word() == own.word(),
+            ),
+            (Some(name), Some(kind)) => (
+                format!("the {} {}", kind.noun(), name.arn),
+                kind.word() == own.word(),
+            ),
+            (Some(name), None) => (format!("another source, {}", name.arn), false),
+        };
+        if !is_own {
+            let does = settings.source.does();
+            return Some(format!("it is of {of}, and {name} {does}"));
         }
+        let other = settings.source.other_than(self.source.as_ref()?)?;
+        Some(format!("it is of {of}, and {name} reads {other}"))
     }
 
     /// What is not delivered, in words.
@@ -237,8 +251,8 @@ impl Holdings {
             size(self.bytes),
             self.open,
             self.waiting,
-            self.journal.records,
-            size(self.journal.bytes),
+            self.local.records,
+            size(self.local.bytes),
         )
     }
 }
@@ -260,12 +274,12 @@ pub(super) fn observation(held: Option<&Holdings>, clock: &Clock) -> Observation
             ..Observation::default()
         };
     };
-    let oldest = [held.oldest_ms, held.journal.oldest_ms];
+    let oldest = [held.oldest_ms, held.local.oldest_ms];
     let oldest_ms = oldest.into_iter().flatten().min();
     Observation {
         open_partitions: held.open as u64,
         waiting: held.waiting as u64,
-        journal_bytes: held.journal.disk_bytes,
+        journal_bytes: held.local.disk_bytes,
         spool_bytes: held.spool_bytes,
         waits_since: oldest_ms.map(|ms| clock.moment_of(ms)),
     }
@@ -277,7 +291,8 @@ fn is_absent(disk: &dyn Disk) -> bool {
         let files = disk.list(Path::new(dir));
         files.is_ok_and(|files| files.iter().any(wanted))
     };
-    !has("", &|file| file == STORE || file == MIRROR) && !has(JOURNAL, &|_| true)
+    !has("", &|file| file == STORE || file == MIRROR)
+        && !source::locals().any(|(_, local)| has(local.dir(), &|_| true))
 }
 
 /// Bytes in words, to the whole KiB from there on.
@@ -313,7 +328,8 @@ pub(crate) fn streams(config: &Config) -> io::Result<Vec<String>> {
 
 /// Whether a directory holds the state of a stream, or a part of it.
 pub(crate) fn has_state(dir: &Path) -> io::Result<bool> {
-    for name in [STORE, MIRROR, JOURNAL] {
+    let locals = source::locals().map(|(_, local)| local.dir());
+    for name in [STORE, MIRROR].into_iter().chain(locals) {
         if dir.join(name).try_exists()? {
             return Ok(true);
         }

@@ -34,9 +34,7 @@ pub(super) fn find(config: &Config, metrics: &Metrics, clock: &Clock) -> Vec<Orp
                 tell_of_harmless(config, &name, held);
                 continue;
             }
-            Ok(held) if held.journal.records > 0 => {
-                "accepted records that are not delivered".into()
-            }
+            Ok(held) if held.local.records > 0 => "accepted records that are not delivered".into(),
             Ok(held) => held.undelivered(),
             Err(error) => format!("what cannot be read: {error:#}"),
         };
@@ -64,7 +62,7 @@ pub(super) fn find(config: &Config, metrics: &Metrics, clock: &Clock) -> Vec<Orp
     orphans
 }
 
-/// Streams that must not begin: where an orphan says how far their Kinesis stream was read, they would
+/// Streams that must not begin: where an orphan says how far their source was read, they would
 /// read it again, and could not adopt that state any more. Blocks on the disk.
 pub(super) fn withheld(config: &Config) -> BTreeMap<String, StreamError> {
     let names = holdings::streams(config).unwrap_or_default();
@@ -83,7 +81,8 @@ pub(super) fn withheld(config: &Config) -> BTreeMap<String, StreamError> {
             let own = Holdings::read_if_any(&config.state_dir.join(&stream.name));
             let may_begin = own.is_ok_and(|own| own.is_none_or(|own| !own.has_position()));
             if may_begin && held.misfit(stream).is_none() {
-                let error = taken_over(config, name, &stream.name);
+                let noun = stream.source.kind().noun();
+                let error = taken_over(config, name, &stream.name, noun);
                 withheld.insert(stream.name.clone(), error);
             }
         }
@@ -91,13 +90,13 @@ pub(super) fn withheld(config: &Config) -> BTreeMap<String, StreamError> {
     withheld
 }
 
-fn taken_over(config: &Config, old: &str, new: &str) -> StreamError {
+fn taken_over(config: &Config, old: &str, new: &str, noun: &str) -> StreamError {
     let word = shell_word(old);
     let adopt = config.command(&format!("state adopt {word} {new}"));
     let discard = config.command(&format!("state discard {word} --yes"));
     StreamError::LoudStop {
         cause: format!(
-            "{old}, which the config does not name any more, has read the Kinesis stream that {new} \
+            "{old}, which the config does not name any more, has read the {noun} that {new} \
              reads: {new} would read it again from its `start` on"
         ),
         advice: format!(
@@ -112,6 +111,7 @@ fn tell_of_harmless(config: &Config, name: &str, held: &Holdings) {
     let dir = config.state_dir.join(name);
     let state = dir.display();
     if held.has_position() {
+        let noun = held.kind.map_or("source", |kind| kind.noun());
         let advice = heirs(config, Some(held));
         let word = shell_word(name);
         let advice = advice.map(|new| config.command(&format!("state adopt {word} {new}")));
@@ -120,7 +120,7 @@ fn tell_of_harmless(config: &Config, name: &str, held: &Holdings) {
             %state,
             holds = held.undelivered(),
             advice,
-            "the config does not name this stream any more; its state says how far its Kinesis stream was read"
+            "the config does not name this stream any more; its state says how far its {noun} was read"
         );
     } else if held.beside.told().is_some() {
         let advice = config.command("state list");

@@ -17,14 +17,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::checkpoint::{MIRROR, STORE};
-use crate::config::{CoordinationSettings, KinesisSettings, StreamSettings};
+use crate::config::{CoordinationSettings, StreamSettings};
 use crate::coordination::{self, Event, Lease, Means};
 use crate::destination::Destination;
 use crate::disk::Disk;
 use crate::error::StreamError;
 use crate::pipeline::{self, LeaseLog, SCRATCH, Surroundings, Taken};
 use crate::shard::ShardId;
-use crate::source::kinesis::Lister;
+use crate::source::{self, Shareable, SourceSettings};
 use crate::telemetry::{CoordinationMetrics, State};
 
 /// Time for a pipeline to come to rest once its lease must go.
@@ -35,7 +35,6 @@ const DAY_MS: i64 = 86_400_000;
 /// A shared stream.
 pub(super) struct SharedStream {
     pub(super) settings: Arc<StreamSettings>,
-    pub(super) kinesis: KinesisSettings,
     pub(super) coordination: CoordinationSettings,
     pub(super) disk: Arc<dyn Disk>,
     pub(super) around: Surroundings,
@@ -57,7 +56,7 @@ impl SharedStream {
         };
         let _looking = AbortOnDropHandle::new(tokio::spawn(look_at_rules(
             self.settings.name.clone(),
-            Lister::new(self.kinesis.clone()),
+            self.settings.source.clone(),
             destination.clone(),
         )));
         let (events, mut taken) = mpsc::channel(1);
@@ -80,15 +79,22 @@ impl SharedStream {
         Ok(clean)
     }
 
+    fn source(&self) -> &dyn Shareable {
+        let shared = self.settings.source.shared();
+        shared.expect("only a source that is shared comes here")
+    }
+
     fn means(&self) -> Means {
+        let source = self.source();
         let (around, stream) = (&self.around, &self.settings.name);
         Means {
             stream: stream.clone(),
-            start: self.kinesis.start,
+            noun: self.settings.source.kind().noun(),
+            start: source.start(),
             clock: around.clock.clone(),
             metrics: CoordinationMetrics::new(&around.metrics, stream),
             health: Arc::clone(around.status.source()),
-            shards: Arc::new(Lister::new(self.kinesis.clone())),
+            shards: source.lister(),
         }
     }
 
@@ -99,7 +105,10 @@ impl SharedStream {
             files.is_ok_and(|files| files.iter().any(wanted))
         };
         let stream = &self.settings.name;
-        if holds("", &|file| file == STORE || file == MIRROR) || holds("journal", &|_| true) {
+        let mut locals = source::locals();
+        if holds("", &|file| file == STORE || file == MIRROR)
+            || locals.any(|(_, local)| holds(local.dir(), &|_| true))
+        {
             return Err(StreamError::LoudStop {
                 cause: format!(
                     "state_dir holds positions and records of stream {stream} from when this machine \
@@ -210,14 +219,14 @@ impl SharedStream {
         };
         let (settings, disk) = (&self.settings, Arc::clone(&self.disk));
         let opening =
-            pipeline::open_shared(settings, &self.kinesis, disk, &around, destination, taken);
+            pipeline::open_shared(settings, self.source(), disk, &around, destination, taken);
         let home = tokio::select! {
             opened = opening => opened?,
             () = lease.wanted_back().cancelled() => return Ok(()),
         };
-        let source = home.source.clone();
+        let source = Arc::clone(&home.source);
         let _stopping = AbortOnDropHandle::new(tokio::spawn({
-            let (source, wanted) = (source.clone(), lease.wanted_back().clone());
+            let (source, wanted) = (Arc::clone(&source), lease.wanted_back().clone());
             async move {
                 wanted.cancelled().await;
                 source.stop();
@@ -240,10 +249,13 @@ impl SharedStream {
 
 /// Says so, if the bucket gives up prepared uploads while the stream still has their records. Where
 /// either does not tell, nobody knows.
-async fn look_at_rules(stream: String, lister: Lister, destination: Destination) {
+async fn look_at_rules(stream: String, source: SourceSettings, destination: Destination) {
+    let Some(shared) = source.shared() else {
+        return;
+    };
     let (Some(days), Ok(retention_ms)) = (
         destination.gives_up_uploads_after().await,
-        lister.retention_ms().await,
+        shared.retention_ms().await,
     ) else {
         return;
     };

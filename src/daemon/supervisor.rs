@@ -14,12 +14,12 @@ use tokio_util::sync::CancellationToken;
 use super::door::{Door, SharedDoor};
 use super::holdings;
 use super::shared::SharedStream;
-use crate::config::{SourceSettings, StreamSettings};
+use crate::config::StreamSettings;
 use crate::disk::Disk;
 use crate::error::StreamError;
 use crate::pipeline::{self, Home, LocalLog, Status, Surroundings};
 use crate::retry;
-use crate::source::direct_put::Intake;
+use crate::source::Intake;
 use crate::telemetry::State;
 use crate::transform::Loaded;
 
@@ -82,10 +82,8 @@ impl Supervisor {
 
     /// Where producers knock, if the stream takes records from any.
     pub(super) fn door(&self) -> Option<Arc<dyn Intake>> {
-        match self.settings.source {
-            SourceSettings::DirectPut { .. } => Some(Arc::clone(&self.door) as _),
-            SourceSettings::Kinesis(_) => None,
-        }
+        let is_here = self.settings.source.put_elsewhere().is_none();
+        is_here.then(|| Arc::clone(&self.door) as _)
     }
 
     /// Runs the stream until `stop`, then until everything accepted is published; from `hurry` on what
@@ -146,7 +144,7 @@ impl Supervisor {
         true
     }
 
-    /// What has filled the disk may be the stream's own journal, which is read when its modules are there: where
+    /// What has filled the disk may be what the stream itself has accepted, which is read when its modules are there: where
     /// they want room, the reserve is theirs. They are tried again by themselves.
     async fn see_to_room(&self, wanted: bool) {
         let reserve = Arc::clone(&self.around.reserve);
@@ -190,10 +188,9 @@ impl Supervisor {
 
     /// The stream as the machines share it that read it, if they do.
     fn shared(&self, hurry: CancellationToken) -> Option<SharedStream> {
-        let kinesis = self.settings.source.kinesis()?;
+        let shared = self.settings.source.shared()?;
         Some(SharedStream {
-            coordination: kinesis.coordination.clone()?,
-            kinesis: kinesis.clone(),
+            coordination: shared.coordination().clone(),
             settings: Arc::clone(&self.settings),
             disk: Arc::clone(&self.disk),
             around: self.around.clone(),
@@ -237,12 +234,12 @@ impl Supervisor {
         home: Home<LocalLog>,
         stop: &CancellationToken,
     ) -> Result<(), StreamError> {
-        let source = home.source.clone();
-        if let Some(journal) = source.journal() {
-            self.door.open(journal.clone());
+        let source = Arc::clone(&home.source);
+        if let Some(intake) = source.intake() {
+            self.door.open(intake);
         }
         let stopper = tokio::spawn({
-            let (source, stop) = (source.clone(), stop.clone());
+            let (source, stop) = (Arc::clone(&source), stop.clone());
             async move {
                 stop.cancelled().await;
                 source.stop();

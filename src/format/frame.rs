@@ -27,7 +27,7 @@ pub(super) fn append(record: &Record<'_>, out: &mut Vec<u8>) {
     let length = length.filter(|length| *length <= LENGTH);
     let length = length.expect("a record is far below 512 MiB");
     out.reserve(HEADER_MAX + record.data.len());
-    let narrow = record.position.sequence.in_journal();
+    let narrow = record.position.sequence.narrow();
     let is_output = record.output.map_or(0, |_| IS_OUTPUT);
     let is_text = record.text.map_or(0, |_| IS_TEXT);
     let is_wide = narrow.map_or(IS_WIDE, |_| 0);

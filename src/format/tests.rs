@@ -12,7 +12,7 @@ use crate::position::{Position, Sequence};
 use crate::record::Record;
 
 fn record(data: &[u8], index: u64) -> Record<'_> {
-    let position = Position::in_journal(Sequence(index));
+    let position = Position::of(Sequence(index));
     Record::new(data, 1_700_000_000_000, position)
 }
 

@@ -3,7 +3,7 @@
 pub use super::api::fuzz::api_body;
 use super::decoding::{BODY_BYTES_MAX, ContentError, Decoding, Kind, Records};
 use crate::record::{RECORD_BYTES_MAX, REQUEST_RECORDS_MAX};
-use crate::source::direct_put::PutBatch;
+use crate::source::PutBatch;
 
 /// The body of `POST /streams/NAME/records`, behind a byte that says how it is encoded and what it is said to
 /// be, and one that says in what pieces it arrives: these change nothing.

@@ -3,7 +3,7 @@
 use super::decoding::{BODY_BYTES_MAX, ContentError};
 use crate::buffer::Buffer;
 use crate::record::{RECORD_BYTES_MAX, REQUEST_RECORDS_MAX};
-use crate::source::direct_put::PutBatch;
+use crate::source::PutBatch;
 
 /// Largest batch handed to the intake, in bytes of records and of their offsets: Firehose's own
 /// limit on a request.

@@ -14,7 +14,8 @@ use super::bodies::Hold;
 use super::body::{BodyError, Frames};
 use super::decoding::{BODY_BYTES_MAX, ContentError, Decoding, Kind, Records};
 use super::{ApiState, StreamInfo, json};
-use crate::source::direct_put::{Intake, PutBatch, are_too_many_texts};
+use crate::config::StreamSettings;
+use crate::source::{Intake, PutBatch, are_too_many_texts};
 
 /// What `Retry-After` says, in seconds.
 const RETRY_AFTER_SECONDS: &str = "1";
@@ -39,7 +40,7 @@ pub(super) async fn put(
     };
     let Some(intake) = &stream.intake else {
         frames.discard().await;
-        return no_door(&name);
+        return no_door(&name, &stream.settings);
     };
     let encoding = head
         .headers
@@ -230,8 +231,10 @@ fn failed(status: StatusCode, error: &str) -> Response {
     )
 }
 
-fn no_door(name: &str) -> Response {
-    let error = format!("stream {name} reads from Kinesis: put records into its Kinesis stream");
+fn no_door(name: &str, settings: &StreamSettings) -> Response {
+    let instead = settings.source.put_elsewhere();
+    let instead = instead.unwrap_or("takes no records");
+    let error = format!("stream {name} {instead}");
     json(StatusCode::BAD_REQUEST, &json!({ "error": error }))
 }
 

@@ -53,9 +53,7 @@ fn describe(
     let mut shown = health(&snapshot.state);
     shown.insert("name".into(), name.into());
     if let Some(StreamInfo { settings, .. }) = info {
-        let kinesis = settings.source.kinesis().is_some();
-        let source = if kinesis { "kinesis" } else { "direct-put" };
-        shown.insert("source".into(), source.into());
+        shown.insert("source".into(), settings.source.kind().word().into());
         shown.insert("format".into(), settings.format.word().into());
         let buffering = &settings.buffering;
         let interval_ms = u64::try_from(buffering.interval.as_millis()).unwrap_or(u64::MAX);

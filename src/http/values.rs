@@ -9,7 +9,7 @@ use super::decoding::{BODY_BYTES_MAX, ContentError};
 use super::lines::BATCH_BYTES_MAX;
 use crate::buffer::Buffer;
 use crate::record::{RECORD_BYTES_MAX, REQUEST_RECORDS_MAX};
-use crate::source::direct_put::PutBatch;
+use crate::source::PutBatch;
 
 /// A body that is to be read when all of it is there.
 #[derive(Debug)]

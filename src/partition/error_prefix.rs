@@ -1,8 +1,8 @@
 //! Where failed records go, and what objects are called.
 
+use firehose_date_pattern::{DatePattern, Zone};
 use uuid::Uuid;
 
-use super::date_pattern::{DatePattern, Zone};
 use super::expression::{self, Part};
 use super::fault::{Field, PartitionFault};
 use super::key_rule::KeyRule;

@@ -1,8 +1,7 @@
 //! The event's time: from what a record calls a time to the texts of a prefix.
 
 use firehose_calendar::timestamp;
-
-use super::date_pattern::{DatePattern, Zone};
+use firehose_date_pattern::{DatePattern, Zone};
 
 /// An epoch number, seconds or milliseconds, as second of the epoch.
 pub(super) fn from_number(number: f64) -> Option<i64> {

@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
+use firehose_date_pattern::DatePattern;
 use firehose_nearest::nearest;
 
-use super::date_pattern::DatePattern;
 use super::fault::{Field, PartitionFault};
 
 /// The longest prefix expression, in characters (Firehose's API accepts no longer one).

@@ -1,7 +1,8 @@
 //! A prefix as it is evaluated: once a record into a partition's identity, once an object into
 //! the prefix of its key.
 
-use super::date_pattern::{DatePattern, Zone};
+use firehose_date_pattern::{DatePattern, Zone};
+
 use super::escape;
 use super::event_time::Texts;
 use super::expression::{self, Part};

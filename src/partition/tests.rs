@@ -33,7 +33,7 @@ fn plan<'a>(
 }
 
 fn record(data: &[u8]) -> Record<'_> {
-    let position = Position::in_journal(Sequence(1));
+    let position = Position::of(Sequence(1));
     Record::new(data, ARRIVAL_MS, position)
 }
 

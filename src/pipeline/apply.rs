@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::Pipeline;
 use super::backlog::Backlog;
 use super::filling::Pace;
-use super::home::count_missing;
+use super::home::count_lost;
 use super::route::{Group, Routed};
 use super::table::Entry;
 use crate::batch::Batch;
@@ -33,7 +33,7 @@ impl Pipeline {
     pub(super) fn apply_chunk(&mut self, mut routed: Routed) -> Result<(), StreamError> {
         self.standing = None;
         for range in &routed.missing {
-            count_missing(self.around.status.metrics(), *range);
+            count_lost(self.around.status.metrics(), *range);
         }
         let missing = routed.missing.last().map(|range| range.last);
         let lost = std::mem::take(&mut routed.missing).into_iter();
@@ -44,14 +44,14 @@ impl Pipeline {
         }
         if let Some(position) = routed.frontier {
             self.protocol.advance(routed.shard(), position)?;
-            let applied = position.sequence.in_journal();
+            let applied = position.sequence.narrow();
             if let (Some(backlog), Some(applied)) = (&mut self.backlog, applied) {
                 let clock = &self.around.clock;
                 let arrival = routed.newest_ms.map(|ms| clock.moment_of(ms));
                 backlog.applied(applied, arrival);
             }
         }
-        // Where the journal's end is damaged nothing waits behind the last record that was read.
+        // Where the source's end is damaged nothing waits behind the last record that was read.
         if let (Some(backlog), Some(missing)) = (&mut self.backlog, missing) {
             backlog.applied(missing, None);
         }
@@ -113,7 +113,7 @@ impl Pipeline {
     /// rest is as old as its arrival says.
     fn waits_since(&self, routed: &Routed, group: &Group) -> Moment {
         let frontier = routed.frontier.map(|position| position.sequence);
-        let last = frontier.and_then(SequenceNumber::in_journal);
+        let last = frontier.and_then(SequenceNumber::narrow);
         let backlog = self.backlog.as_ref();
         let known = backlog.filter(|backlog| last.is_some_and(|last| backlog.knows(last)));
         known

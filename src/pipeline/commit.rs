@@ -12,7 +12,6 @@ use super::Pipeline;
 use super::event::Event;
 use super::log::{DiskJob, Names, Work};
 use super::quarantine;
-use super::source::Source;
 use super::table::{Entry, Table};
 use crate::batch::Unspooled;
 use crate::buffer::Buffer;
@@ -21,6 +20,7 @@ use crate::error::StreamError;
 use crate::extent::Extent;
 use crate::failpoint;
 use crate::protocol::{Draft, Durable};
+use crate::source::Handle;
 use crate::spool::Spool;
 
 /// A changed batch: its row, and the bytes that go to the spool first.
@@ -48,7 +48,7 @@ pub(super) type Written = (Uuid, u32, usize, Extent);
 /// Why a checkpoint has no known outcome.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CheckpointError {
-    /// Spool or journal failed.
+    /// Spool or source failed.
     #[error("write a checkpoint: {0}")]
     Io(#[from] io::Error),
     /// The checkpoint store failed.
@@ -106,7 +106,7 @@ pub(super) fn commit(
     mut batches: Vec<DraftBatch>,
     spool: &Spool,
     store: &Store,
-    source: &Source,
+    source: &dyn Handle,
 ) -> Result<Committed, CheckpointError> {
     failpoint::hit("spool-before-write");
     let written = write(&mut batches, spool)?;

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
@@ -15,31 +14,19 @@ use super::apply::SPOOL_RESERVE;
 use super::event::Event;
 use super::log::{LocalLog, Log};
 use super::outputs::Outputs;
-use super::source::{self, Reader, Source};
 use crate::checkpoint::{self, OpenBatch, Recovered, SealedObject, Store, StoreError, aside};
-use crate::config::{KinesisSettings, SourceSettings, StoreSettings, StreamSettings};
+use crate::config::{StoreSettings, StreamSettings};
 use crate::destination::{Conditional, Destination, PublishError, Whose};
-use crate::disk::{self, DISK_IS_FULL, Disk};
+use crate::disk::{DISK_IS_FULL, Disk};
 use crate::error::{StreamError, put_back_export_or_discard, put_back_or_discard};
 use crate::failpoint;
-use crate::journal::{Journal, JournalError, JournalSettings, Known, MissingRange, Unread};
-use crate::position::Sequence;
+use crate::position::{MissingRange, Sequence};
 use crate::retry;
 use crate::shard::{ShardId, ShardState};
-use crate::source::kinesis;
+use crate::source::{self, Context, Handle, Known, Opened, Reader, Unread};
 use crate::spool::{Spool, SpoolError};
 use crate::telemetry::StreamMetrics;
 
-/// A segment is at most this large…
-const SEGMENT_BYTES_MAX: u64 = 64 << 20;
-/// …and at most this part of the journal's limit.
-const SEGMENTS_MIN: u64 = 8;
-
-/// After so long without an append the journal's durable end is recorded.
-const JOURNAL_IDLE: Duration = Duration::from_millis(200);
-
-/// Where the journal is.
-const JOURNAL_DIR: &str = "journal";
 /// Where damaged blocks of records are set aside.
 pub const QUARANTINE_DIR: &str = "quarantine";
 
@@ -49,9 +36,9 @@ pub const SPOOL_DIR: &str = "spool";
 /// What a stream has on disk, opened.
 pub struct Home<L> {
     /// The source: told how far it is durable.
-    pub source: Source,
+    pub source: Arc<dyn Handle>,
     /// Reads on just after the frontiers.
-    pub reader: Reader,
+    pub reader: Box<dyn Reader>,
     /// The spool, cut back to what the checkpoint names.
     pub spool: Arc<Spool>,
     /// Where checkpoints go.
@@ -64,7 +51,7 @@ pub struct Home<L> {
     pub open: Vec<OpenBatch>,
     /// Its objects to be published.
     pub sealed: Vec<SealedObject>,
-    /// What the journal has from before.
+    /// What the source has accepted before.
     pub unread: Option<Unread>,
 }
 
@@ -88,15 +75,9 @@ impl<L: Into<Log>> Home<L> {
 /// What each opening writes anew: there must be room for it beside the reserve.
 pub const REWRITTEN: &[&str] = &[checkpoint::STORE, checkpoint::MIRROR];
 
-/// Bytes of the reserve of a stream: what a recovery may have to bring over from the last journal
-/// segment, a row group, and the growth of the checkpoint store's two copies.
+/// Bytes of the reserve of a stream: what the source wants to open on a full disk, a row group, and the growth of the checkpoint store's two copies.
 pub fn reserve_bytes(settings: &StreamSettings) -> u64 {
-    let segment_bytes = segment_bytes(settings.source.journal_limit());
-    (segment_bytes + SPOOL_RESERVE).min(settings.spool_limit / 2)
-}
-
-fn segment_bytes(journal_limit: u64) -> u64 {
-    SEGMENT_BYTES_MAX.min(journal_limit / SEGMENTS_MIN)
+    (settings.source.disk_reserve() + SPOOL_RESERVE).min(settings.spool_limit / 2)
 }
 
 /// Opens a stream's state on `disk`, whose root is the stream's own directory. On a full disk it
@@ -150,15 +131,22 @@ fn open_state(
     let spool = Spool::open(Arc::clone(disk), Path::new(SPOOL_DIR), recovered.extents());
     let spool = spool.map_err(|error| spool_error(&settings.name, error))?;
     let spool = spool.with_quarantine(QUARANTINE_DIR.into(), Some(Arc::clone(&around.reserve)));
-    let OpenedSource {
-        source,
+    let Opened {
+        handle: source,
         reader,
         epoch,
-        missing,
+        lost,
+        doubtful,
         unread,
     } = open_source(settings, disk, around, &recovered)?;
+    let metrics = around.status.metrics();
+    for range in &lost {
+        count_lost(metrics, *range);
+    }
+    metrics.journal_doubtful.add(doubtful);
+    let lost: Vec<(Sequence, Sequence)> = lost.iter().map(|lost| (lost.first, lost.last)).collect();
     store
-        .begin_epoch(epoch, &missing, &outputs.format_rows())
+        .begin_epoch(epoch, &lost, &outputs.format_rows())
         .map_err(|error| store_error(&settings.name, "record the epoch", &error))?;
     Ok(Home {
         source,
@@ -186,95 +174,56 @@ fn rename(recovered: &mut Recovered, store: &StoreSettings) {
     }
 }
 
-/// Counts records that damage in the journal has cost; of some it is not known whether there were any.
-pub(super) fn count_missing(metrics: &StreamMetrics, range: MissingRange) {
+/// Counts records that are lost in the source; of some it is not known whether there were any.
+pub(super) fn count_lost(metrics: &StreamMetrics, range: MissingRange) {
     match range.records() {
         0 => metrics.journal_doubtful.add(1),
         records => metrics.journal_lost.add(records),
     }
 }
 
-struct OpenedSource {
-    source: Source,
-    reader: Reader,
-    /// The epoch of this recovery.
-    epoch: u32,
-    /// Ranges of the journal that are lost to damage, first to last.
-    missing: Vec<(Sequence, Sequence)>,
-    unread: Option<Unread>,
+/// What a stream's source needs of the process. `disk` is the stream's own directory.
+pub(super) fn context(stream: &str, disk: &Arc<dyn Disk>, around: &Surroundings) -> Context {
+    Context {
+        stream: stream.to_owned(),
+        clock: around.clock.clone(),
+        disk: Arc::clone(disk),
+        metrics: Arc::clone(&around.metrics),
+        health: Arc::clone(around.status.source()),
+        room: around.read_room.clone(),
+    }
 }
 
+/// Opens the source, if the state is of it as far as its kind goes.
 fn open_source(
     settings: &StreamSettings,
     disk: &Arc<dyn Disk>,
     around: &Surroundings,
     recovered: &Recovered,
-) -> Result<OpenedSource, StreamError> {
-    let journal_limit = match &settings.source {
-        SourceSettings::DirectPut { journal_limit } => *journal_limit,
-        SourceSettings::Kinesis(kinesis) => {
-            return open_kinesis(&settings.name, kinesis, disk, around, recovered);
-        }
-    };
-    if let Some(name) = &recovered.source {
-        return Err(other_source(&settings.name, &name.arn));
+) -> Result<Opened, StreamError> {
+    let (stream, kind) = (&settings.name, settings.source.kind());
+    if let Some(name) = &recovered.source
+        && !kind.owns(name)
+    {
+        return Err(other_source(stream, &name.arn));
     }
-    let journal = JournalSettings {
-        stream: settings.name.clone(),
-        dir: JOURNAL_DIR.into(),
-        limit: journal_limit,
-        segment_bytes: segment_bytes(journal_limit),
-        idle: JOURNAL_IDLE,
-    };
+    for (other, local) in source::locals() {
+        // It may hold accepted records that no checkpoint has passed.
+        let holds = || {
+            disk.list(Path::new(local.dir()))
+                .is_ok_and(|files| !files.is_empty())
+        };
+        if other.word() != kind.word() && holds() {
+            return Err(other_source(stream, other.noun()));
+        }
+    }
     let known = Known {
         incarnation: recovered.incarnation,
         epoch: recovered.epoch,
-        frontier: recovered.journal_frontier(),
-    };
-    let opened = Journal::open(Arc::clone(disk), around.clock.clone(), journal, known)?;
-    let metrics = around.status.metrics();
-    for range in &opened.missing {
-        count_missing(metrics, *range);
-    }
-    metrics.journal_doubtful.add(opened.doubtful);
-    let missing = opened.missing.iter();
-    Ok(OpenedSource {
-        source: Source::Journal(opened.journal),
-        reader: Reader::Journal(Box::new(opened.reader)),
-        epoch: opened.epoch,
-        missing: missing.map(|range| (range.first, range.last)).collect(),
-        unread: opened.unread,
-    })
-}
-
-/// There is no journal: the store alone counts the epochs.
-fn open_kinesis(
-    stream: &str,
-    settings: &KinesisSettings,
-    disk: &Arc<dyn Disk>,
-    around: &Surroundings,
-    recovered: &Recovered,
-) -> Result<OpenedSource, StreamError> {
-    // A journal may hold accepted records that no checkpoint has passed.
-    if disk
-        .list(Path::new(JOURNAL_DIR))
-        .is_ok_and(|files| !files.is_empty())
-    {
-        return Err(other_source(stream, "Direct PUT"));
-    }
-    let means = source::means(stream, around);
-    let known = kinesis::Known {
         source: recovered.source.clone(),
         shards: recovered.shards.clone(),
     };
-    let (kinesis, reader) = kinesis::open(settings.clone(), known, means);
-    Ok(OpenedSource {
-        source: Source::Kinesis(kinesis),
-        reader: Reader::Kinesis(Box::new(reader)),
-        epoch: recovered.epoch + 1,
-        missing: Vec::new(),
-        unread: None,
-    })
+    settings.source.open(known, context(stream, disk, around))
 }
 
 /// What is open in the state came from elsewhere: positions in one source mean nothing in another.
@@ -285,18 +234,6 @@ fn other_source(stream: &str, of: &str) -> StreamError {
             "name that source again, or deliver what the state holds with `firehose state drain \
              {stream}` while it is named, and give it up with `firehose state discard {stream} --yes`"
         ),
-    }
-}
-
-impl From<JournalError> for StreamError {
-    fn from(error: JournalError) -> Self {
-        match error {
-            JournalError::LoudStop { cause, advice } => Self::LoudStop { cause, advice },
-            JournalError::Io { ref source, .. } => {
-                let full = disk::is_full(source);
-                Self::of_state("use the journal", full, error.to_string())
-            }
-        }
     }
 }
 

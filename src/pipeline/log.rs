@@ -32,7 +32,6 @@ use super::event::Event;
 use super::home::Claim;
 use super::outputs::Outputs;
 use super::report::Trouble;
-use super::source::Source;
 use super::table::Table;
 use super::waiting::Waiting;
 use crate::checkpoint::SealedObject;
@@ -42,6 +41,7 @@ use crate::destination::{Destination, PublishError};
 use crate::error::StreamError;
 use crate::protocol::{Durable, Frontiers, Protocol};
 use crate::shard::Pending;
+use crate::source::Handle;
 use crate::spool::Spool;
 pub use local::LocalLog;
 pub use shared::{
@@ -165,7 +165,7 @@ pub(super) struct Work<'a> {
     pub(super) table: &'a mut Table,
     pub(super) waiting: &'a Waiting,
     pub(super) spool: &'a Arc<Spool>,
-    pub(super) source: &'a Source,
+    pub(super) source: &'a Arc<dyn Handle>,
     pub(super) outputs: &'a Arc<Outputs>,
     pub(super) events: &'a UnboundedSender<Event>,
     /// Cuts waits for another attempt short, when a stop begins.

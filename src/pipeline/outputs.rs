@@ -259,7 +259,7 @@ mod tests {
     use super::*;
     use crate::position::{Position, Sequence};
     use crate::record::ChunkBuilder;
-    use crate::source::direct_put::PutBatch;
+    use crate::source::PutBatch;
 
     fn outputs(lines: &str) -> Outputs {
         let text = format!(

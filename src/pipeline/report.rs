@@ -23,8 +23,8 @@ impl Pipeline {
         self.tell_of_failures(false);
         self.tell_of_flips();
         let now = self.around.clock.moment();
-        if let (Some(backlog), Some(journal)) = (&mut self.backlog, self.source.journal()) {
-            backlog.look(journal.next_sequence(), now);
+        if let (Some(backlog), Some(next)) = (&mut self.backlog, self.source.next_sequence()) {
+            backlog.look(next, now);
         }
         let publishing = self.publishing_trouble(now);
         let standstill = self.standstill(now);
@@ -46,7 +46,7 @@ impl Pipeline {
         self.around.status.observe(Observation {
             open_partitions: self.table.open_partitions() as u64,
             waiting: self.waiting.len() as u64 + unlisted,
-            journal_bytes: self.source.bytes(),
+            journal_bytes: self.source.disk_bytes(),
             spool_bytes: self.spool.bytes(),
             waits_since: oldest.into_iter().flatten().min(),
         });
@@ -134,10 +134,10 @@ impl Pipeline {
         }
     }
 
-    /// Since when records may wait in Kinesis that the daemon cannot read, while it cannot.
+    /// Since when records may wait in the source that the daemon cannot read, while it cannot.
     fn unread_since(&mut self, now: Moment) -> Option<Moment> {
         let is_unread =
-            self.source.journal().is_none() && self.around.status.source().stalled_for().is_some();
+            self.backlog.is_none() && self.around.status.source().stalled_for().is_some();
         if !is_unread {
             self.unread = None;
             return None;

@@ -11,13 +11,12 @@ use tokio::sync::oneshot::error::RecvError;
 use super::Surroundings;
 use super::outputs::Outputs;
 use super::route::{Routed, Routing, Stretch};
-use super::source::Reader;
 use super::workers::Workers;
 use crate::clock::Clock;
 use crate::error::StreamError;
 use crate::partition::Scratch;
 use crate::record::Chunk;
-use crate::source::Read;
+use crate::source::{Read, Reader};
 use crate::transform::{Transforms, Workshop};
 
 /// Bytes of records in a chunk.
@@ -32,7 +31,7 @@ type Handed = Result<Routed, StreamError>;
 
 /// Starts reading; the receiver ends when the source has ended.
 pub(super) fn start(
-    reader: Reader,
+    reader: Box<dyn Reader>,
     outputs: Arc<Outputs>,
     around: &Surroundings,
 ) -> mpsc::Receiver<Handed> {
@@ -60,12 +59,16 @@ pub(super) fn start(
 
 /// Reads chunk after chunk; as many as there are threads are worked on at a time.
 async fn read(
-    mut reader: Reader,
+    mut reader: Box<dyn Reader>,
     bench: Arc<Bench>,
     routing: &mpsc::Sender<mpsc::Receiver<Handed>>,
 ) -> Result<(), StreamError> {
-    while let Some((read, mut missing)) = reader.next(CHUNK_BYTES).await? {
-        let Read { chunk, mut news } = read;
+    while let Some(read) = reader.next(CHUNK_BYTES).await? {
+        let Read {
+            lost: mut missing,
+            chunk,
+            mut news,
+        } = read;
         let (stretches, in_order) = mpsc::channel(1);
         if routing.send(in_order).await.is_err() {
             return Ok(());

@@ -11,25 +11,25 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::commit::commit;
-use super::{Source, Status, Surroundings, Workers, open, reserve_bytes, run};
+use super::{Status, Surroundings, Workers, open, reserve_bytes, run};
 use crate::budget::Budget;
 use crate::checkpoint::{Commit, STORE, Store};
 use crate::clock::Clock;
 use crate::config::{
     BufferingSettings, DestinationSettings, FormatSettings, KeyValues, PartitioningSettings,
-    SourceSettings, StreamSettings,
+    StreamSettings,
 };
 use crate::destination::FolderSettings;
 use crate::disk::{Disk, Operation, Reserve, Shortage, TornDisk};
 use crate::error::StreamError;
 use crate::extent::Extent;
 use crate::format::{Compression, Delimiter, JsonSettings};
-use crate::journal::{Journal, JournalSettings, Known};
 use crate::position::{Position, Sequence};
 use crate::protocol::Protocol;
 use crate::shard::JOURNAL;
-use crate::source::direct_put::{Intake as _, PutBatch, Refused};
-use crate::source::kinesis::Room;
+use crate::source::direct_put::DirectPut;
+use crate::source::direct_put::journal::{Journal, JournalSettings, Known};
+use crate::source::{Intake, PutBatch, Refused, Room};
 use crate::spool::Spool;
 use crate::telemetry::{Metrics, StreamMetrics};
 
@@ -73,9 +73,10 @@ mod clock;
 fn settings(lake: &Path, load: Load) -> StreamSettings {
     StreamSettings {
         name: "torn".into(),
-        source: SourceSettings::DirectPut {
+        source: DirectPut {
             journal_limit: 8 << 20,
-        },
+        }
+        .into(),
         transforms: Vec::new(),
         deaggregate: true,
         partitioning: PartitioningSettings {
@@ -143,7 +144,7 @@ struct Ledger {
 
 /// Sends until so many batches are accepted, the journal is stopped or the power fails.
 async fn produce(
-    journal: Journal,
+    intake: Arc<dyn Intake>,
     disk: TornDisk,
     ledger: Arc<Mutex<Ledger>>,
     seed: u64,
@@ -166,10 +167,10 @@ async fn produce(
             let (value, pad) = (random.u8(0..4), "x".repeat(random.usize(0..=load.pad)));
             batch.push(format!(r#"{{"{key}":"{value}","id":{id},"pad":"{pad}"}}"#).as_bytes());
         }
-        match journal.append(batch).await {
+        match intake.append(batch).await {
             Ok(_) => sent += 1,
             // Nothing of it is in: a producer backs off and goes on.
-            Err(Refused::JournalFull { .. } | Refused::Disk { .. }) if !disk.is_off() => {
+            Err(Refused::Full { .. } | Refused::Disk { .. }) if !disk.is_off() => {
                 tokio::time::sleep(Duration::from_millis(1)).await;
                 continue;
             }
@@ -197,11 +198,12 @@ async fn live(
         move || open(&settings, &dynamic, &around)
     });
     let home = opening.await.unwrap()?;
-    let journal = home.source.journal().unwrap().clone();
+    let source = Arc::clone(&home.source);
+    let intake = source.intake().unwrap();
     let mut producers = tokio::task::JoinSet::new();
     for n in 0..3 {
         producers.spawn(produce(
-            journal.clone(),
+            Arc::clone(&intake),
             disk.clone(),
             Arc::clone(ledger),
             seed ^ n,
@@ -210,22 +212,22 @@ async fn live(
         ));
     }
     let stopping = {
-        let (journal, disk) = (journal.clone(), disk.clone());
+        let (source, disk) = (Arc::clone(&source), disk.clone());
         tokio::spawn(async move {
             tokio::select! {
                 _ = producers.join_all() => {}
                 // Appends that wait for a dead disk would wait for ever.
                 () = power_failure(&disk) => {}
             }
-            journal.stop();
+            source.stop();
         })
     };
     let result = tokio::time::timeout(PATIENCE, run(home, settings, around)).await;
     let result = result.unwrap_or_else(|_| panic!("seed {seed}: the stream has come to a stand"));
-    journal.stop();
+    source.stop();
     stopping.await.unwrap();
     // As the supervisor does: only then may another life open the same disk.
-    journal.stopped().await;
+    source.stopped().await;
     result
 }
 
@@ -398,7 +400,10 @@ fn parts(disk: &TornDisk) -> Result<(Store, Spool, Journal), String> {
     let known = Known {
         incarnation: found.incarnation,
         epoch: found.epoch,
-        frontier: found.journal_frontier(),
+        frontier: found
+            .shards
+            .get(JOURNAL)
+            .and_then(|state| state.position?.sequence.narrow()),
     };
     let opened = Journal::open(disk, Clock::system(), settings, known);
     let opened = opened.map_err(|error| error.to_string())?;
@@ -443,13 +448,12 @@ fn a_checkpoint_frees_and_releases_nothing_before_it_is_durable() {
         let before = journal.bytes();
         disk.power_off_after(calls);
         let mut protocol = Protocol::default();
-        let position = Position::in_journal(last);
+        let position = Position::of(last);
         protocol.advance(JOURNAL, position).unwrap();
         assert!(protocol.close(id));
         protocol.let_go(extents.clone());
         let draft = protocol.draft().unwrap();
-        let source = Source::Journal(journal.clone());
-        let committed = commit(draft, Vec::new(), &spool, &store, &source);
+        let committed = commit(draft, Vec::new(), &spool, &store, &journal);
         for seed in 0..20 {
             if let Err(error) = parts(&disk.crash(seed)) {
                 panic!("power off after {calls} calls: {error}");

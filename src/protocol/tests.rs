@@ -73,7 +73,7 @@ fn a_rule_that_would_be_broken_stops_the_stream() {
     );
 
     let mut protocol = Protocol::default();
-    let at = |sequence| Position::in_journal(Sequence(sequence));
+    let at = |sequence| Position::of(Sequence(sequence));
     protocol.advance(JOURNAL, at(5)).unwrap();
     stops("positions", protocol.advance(JOURNAL, at(5)));
 

@@ -8,11 +8,12 @@
 //! Where several machines share a stream, each reads the shards that it holds a lease on, one by one.
 //!
 //! Reading order: `shards` (what may be read), `conduct` (who reads), `alone` (one shard only), `tail`
-//! (one shard's loop), `page` (records out of answers), `room` (their memory).
+//! (one shard's loop), `page` (records out of answers), `answer` (their memory).
 
 #![expect(clippy::disallowed_methods, reason = "Kinesis is asked at a pace")]
 
 mod alone;
+mod answer;
 mod client;
 mod conduct;
 #[cfg(test)]
@@ -20,14 +21,16 @@ pub(crate) mod fake;
 mod feed;
 mod hash;
 mod lister;
+mod metrics;
 mod pace;
 mod page;
-mod room;
+mod settings;
 mod shards;
 mod tail;
 mod trouble;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -35,59 +38,38 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock::Clock;
-use crate::config::KinesisSettings;
 use crate::error::StreamError;
-use crate::shard::{ShardId, ShardState, SourceName};
-use crate::source::{News, Read};
-use crate::telemetry::{KinesisMetrics, SourceHealth};
+use crate::shard::{ShardId, ShardState};
+use crate::source::{Handle, Known, News, Next, Only, Read, Reader, Room};
+use crate::telemetry::SourceHealth;
 use conduct::Conductor;
-pub use lister::Lister;
-pub use room::Room;
+use metrics::KinesisMetrics;
+pub use settings::{ConsumerSettings, KIND, KinesisSettings};
 
 /// What reading needs of its surroundings.
 #[derive(Clone, Debug)]
-pub struct Means {
+struct Means {
     /// The delivery stream, for messages.
-    pub stream: String,
+    stream: String,
     /// Time.
-    pub clock: Clock,
+    clock: Clock,
     /// What is counted.
-    pub metrics: KinesisMetrics,
+    metrics: KinesisMetrics,
     /// Told what keeps the stream from being read.
-    pub health: Arc<SourceHealth>,
+    health: Arc<SourceHealth>,
     /// Memory for what is read, until it is in batches.
-    pub room: Room,
-}
-
-/// What the checkpoint store knows, handed in at opening.
-#[derive(Clone, Debug, Default)]
-pub struct Known {
-    /// What the stream was called that these shards are of.
-    pub source: Option<SourceName>,
-    /// How far each shard has been applied.
-    pub shards: BTreeMap<ShardId, ShardState>,
-}
-
-/// The one shard that is to be read.
-#[derive(Clone, Debug)]
-pub struct Only {
-    /// Which.
-    pub shard: ShardId,
-    /// How far it has been applied.
-    pub state: ShardState,
-    /// What its stream was called then.
-    pub source: Option<SourceName>,
+    room: Room,
 }
 
 /// The end that is told how far the stream is durable. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Kinesis {
+struct Kinesis {
     ended: mpsc::UnboundedSender<ShardId>,
     stop: CancellationToken,
 }
 
 /// The end that gives records.
-pub struct KinesisReader {
+struct KinesisReader {
     state: State,
     health: Arc<SourceHealth>,
     stop: CancellationToken,
@@ -118,16 +100,17 @@ enum Halt {
 }
 
 /// A stream that goes on where `known` has it. Nothing is asked of Kinesis before the first read.
-pub fn open(settings: KinesisSettings, known: Known, means: Means) -> (Kinesis, KinesisReader) {
+fn open(settings: KinesisSettings, known: Known, means: Means) -> (Kinesis, KinesisReader) {
     opened(settings, known, None, means)
 }
 
 /// One shard that goes on where it was; the reader ends when all of it has been given. Which shards
 /// there are, and which may be read, is for others to say.
-pub fn open_shard(settings: KinesisSettings, only: Only, means: Means) -> (Kinesis, KinesisReader) {
+fn open_shard(settings: KinesisSettings, only: Only, means: Means) -> (Kinesis, KinesisReader) {
     let known = Known {
         source: only.source.clone(),
         shards: BTreeMap::new(),
+        ..Known::default()
     };
     opened(settings, known, Some(only), means)
 }
@@ -155,32 +138,36 @@ fn opened(
     (Kinesis { ended, stop }, reader)
 }
 
-impl Kinesis {
-    /// These shards are durable as they stand here.
-    pub fn release(&self, shards: &[(ShardId, ShardState)]) {
+impl Handle for Kinesis {
+    fn release(&self, shards: &[(ShardId, ShardState)]) -> io::Result<()> {
         for (shard, state) in shards {
             if state.ended {
                 // Nobody listens where reading has stopped.
                 let _ = self.ended.send(ShardId::clone(shard));
             }
         }
+        Ok(())
     }
 
-    /// Whether it was told to read no more.
-    pub fn is_stopping(&self) -> bool {
+    fn is_stopping(&self) -> bool {
         self.stop.is_cancelled()
     }
 
-    /// Reads no more: the reader ends at once.
-    pub fn stop(&self) {
+    fn stop(&self) {
         self.stop.cancel();
     }
 }
 
+impl Reader for KinesisReader {
+    /// From whichever shard has something. How much that is, Kinesis has said.
+    fn next(&mut self, _: usize) -> Next<'_> {
+        Box::pin(self.next())
+    }
+}
+
 impl KinesisReader {
-    /// What comes next, from whichever shard has something; `None` once it has been stopped.
-    /// Dropping the future loses nothing.
-    pub async fn next(&mut self) -> Result<Option<Read>, StreamError> {
+    /// What comes next; `None` once it has been stopped.
+    async fn next(&mut self) -> Result<Option<Read>, StreamError> {
         if let State::Idle(_) = &self.state
             && !self.stop.is_cancelled()
             && let State::Idle(conductor) = std::mem::replace(&mut self.state, State::Ended)

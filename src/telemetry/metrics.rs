@@ -4,7 +4,7 @@
 //! in the size and number that the producer sent. Counters start at zero with the process.
 
 mod coordination;
-mod kinesis;
+mod level;
 mod transform;
 
 use std::fmt;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, Recorder, Unit};
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Metadata, Recorder, Unit};
 use metrics_exporter_prometheus::{
     BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
@@ -20,7 +20,7 @@ use metrics_exporter_prometheus::{
 use crate::failure::ErrorOutputType;
 use crate::telemetry::StatusSnapshot;
 pub use coordination::CoordinationMetrics;
-pub use kinesis::{Behind, Counted, KinesisMetrics};
+pub use level::{Counted, Lag, Level};
 pub use transform::TransformMetrics;
 
 /// Upper bounds of the buckets of every `_seconds` histogram: from a call of a fast module to a
@@ -81,18 +81,6 @@ mod name {
     pub(super) const TRANSFORM_COMPILE: &str = "firehose_transform_compile_seconds";
     pub(super) const TRANSFORM_CACHED: &str = "firehose_transform_compile_cached";
     pub(super) const TRANSFORM_RELOADS: &str = "firehose_transform_reloads_total";
-    pub(super) const KINESIS_REQUESTS: &str = "firehose_kinesis_requests_total";
-    pub(super) const KINESIS_RECORDS: &str = "firehose_kinesis_records_total";
-    pub(super) const KINESIS_BYTES: &str = "firehose_kinesis_bytes_total";
-    pub(super) const KINESIS_THROTTLES: &str = "firehose_kinesis_throttles_total";
-    pub(super) const KINESIS_EXPIRED_ITERATORS: &str = "firehose_kinesis_expired_iterators_total";
-    pub(super) const KINESIS_AGGREGATES: &str = "firehose_kinesis_aggregates_total";
-    pub(super) const KINESIS_BROKEN_AGGREGATES: &str = "firehose_kinesis_broken_aggregates_total";
-    pub(super) const KINESIS_FOREIGN_RECORDS: &str = "firehose_kinesis_foreign_records_total";
-    pub(super) const KINESIS_RETENTION_GAPS: &str = "firehose_kinesis_retention_gaps_total";
-    pub(super) const KINESIS_FRESH_STARTS: &str = "firehose_kinesis_fresh_starts_total";
-    pub(super) const KINESIS_OPEN_SHARDS: &str = "firehose_kinesis_open_shards";
-    pub(super) const KINESIS_BEHIND: &str = "firehose_kinesis_behind_seconds";
     pub(super) const LEASES: &str = "firehose_leases";
     pub(super) const LEASES_TAKEN: &str = "firehose_leases_taken_total";
     pub(super) const LEASES_LOST: &str = "firehose_leases_lost_total";
@@ -103,7 +91,7 @@ mod name {
 
 /// Kind, unit and help text of every metric.
 #[rustfmt::skip]
-const DESCRIPTIONS: [(&str, Kind, Unit, &str); 59] = [
+const DESCRIPTIONS: [(&str, Kind, Unit, &str); 47] = [
     (name::INCOMING_REQUESTS, Kind::Counter, Unit::Count, "Put requests answered with success."),
     (name::INCOMING_RECORDS, Kind::Counter, Unit::Count, "Records accepted (durable in the journal) and answered."),
     (name::INCOMING_BYTES, Kind::Counter, Unit::Bytes, "Bytes of accepted records."),
@@ -145,18 +133,6 @@ const DESCRIPTIONS: [(&str, Kind, Unit, &str); 59] = [
     (name::TRANSFORM_COMPILE, Kind::Gauge, Unit::Seconds, "Time that the last compilation of the module took."),
     (name::TRANSFORM_CACHED, Kind::Gauge, Unit::Count, "1 if the last compilation came from the cache."),
     (name::TRANSFORM_RELOADS, Kind::Counter, Unit::Count, "Replacements of the module while the stream ran, by result."),
-    (name::KINESIS_REQUESTS, Kind::Counter, Unit::Count, "Requests to Kinesis for records."),
-    (name::KINESIS_RECORDS, Kind::Counter, Unit::Count, "Records read from Kinesis; an aggregate is one."),
-    (name::KINESIS_BYTES, Kind::Counter, Unit::Bytes, "Bytes of these records."),
-    (name::KINESIS_THROTTLES, Kind::Counter, Unit::Count, "Requests that Kinesis refused for being too many."),
-    (name::KINESIS_EXPIRED_ITERATORS, Kind::Counter, Unit::Count, "Iterators that had expired and were made anew."),
-    (name::KINESIS_AGGREGATES, Kind::Counter, Unit::Count, "Records that were aggregates of the Kinesis Producer Library."),
-    (name::KINESIS_BROKEN_AGGREGATES, Kind::Counter, Unit::Count, "Records that began like an aggregate and were none; they are delivered as they came."),
-    (name::KINESIS_FOREIGN_RECORDS, Kind::Counter, Unit::Count, "Records of aggregates whose key belongs to another shard; they are delivered."),
-    (name::KINESIS_RETENTION_GAPS, Kind::Counter, Unit::Count, "Times that a shard's stream had forgotten what was not read yet, if anything had come: its retention was too short."),
-    (name::KINESIS_FRESH_STARTS, Kind::Counter, Unit::Count, "Starts that found no position of the Kinesis stream in the state."),
-    (name::KINESIS_OPEN_SHARDS, Kind::Gauge, Unit::Count, "Shards that are being read."),
-    (name::KINESIS_BEHIND, Kind::Gauge, Unit::Seconds, "How far behind its end a shard is read, by Kinesis' own account; where it cannot be read, since when."),
     (name::LEASES, Kind::Gauge, Unit::Count, "Shards of a shared stream that this process holds the leases of."),
     (name::LEASES_TAKEN, Kind::Counter, Unit::Count, "Leases taken, new ones, expired ones and those of other workers."),
     (name::LEASES_LOST, Kind::Counter, Unit::Count, "Leases lost: another worker took them, or they could not be renewed in time."),
@@ -164,6 +140,17 @@ const DESCRIPTIONS: [(&str, Kind, Unit, &str); 59] = [
     (name::CONNECTIONS, Kind::Gauge, Unit::Count, "Open HTTP connections."),
     (name::BUILD_INFO, Kind::Gauge, Unit::Count, "1; the label names the version."),
 ];
+
+/// What a source says of a metric that it keeps. The row in `docs/src/metrics.md` is checked against its name.
+#[derive(Clone, Copy, Debug)]
+pub struct About {
+    /// The name: `firehose_SOURCE_…`.
+    pub name: &'static str,
+    /// What is counted or measured.
+    pub unit: Unit,
+    /// One sentence.
+    pub help: &'static str,
+}
 
 /// The process's metrics: makes the handles and renders the page.
 pub struct Metrics {
@@ -216,6 +203,36 @@ impl Metrics {
         self.gauge(name::CONNECTIONS, Vec::new())
     }
 
+    /// A counter of `stream` that a source keeps of itself.
+    pub fn source_counter(&self, about: &About, stream: &str) -> Total {
+        let name = KeyName::from_const_str(about.name);
+        self.recorder
+            .describe_counter(name, Some(about.unit), about.help.into());
+        Total::new(self.counter(about.name, vec![Label::new("stream", stream.to_owned())]))
+    }
+
+    /// A gauge of `stream` that a source keeps of itself.
+    pub fn source_level(&self, about: &About, stream: &str) -> Level {
+        self.describe_gauge(about);
+        Level::new(self.gauge(about.name, vec![Label::new("stream", stream.to_owned())]))
+    }
+
+    /// A gauge of seconds that a source keeps of one of its shards.
+    pub fn source_lag(&self, about: &About, stream: &str, shard: &str) -> Lag {
+        self.describe_gauge(about);
+        let labels = vec![
+            Label::new("stream", stream.to_owned()),
+            Label::new("shard", shard.to_owned()),
+        ];
+        Lag::new(self.gauge(about.name, labels))
+    }
+
+    fn describe_gauge(&self, about: &About) {
+        let name = KeyName::from_const_str(about.name);
+        self.recorder
+            .describe_gauge(name, Some(about.unit), about.help.into());
+    }
+
     fn counter(&self, name: &'static str, labels: Vec<Label>) -> Counter {
         self.recorder
             .register_counter(&Key::from_parts(name, labels), &METADATA)
@@ -232,7 +249,7 @@ impl Metrics {
     }
 }
 
-const METADATA: Metadata<'static> = Metadata::new("firehose", Level::INFO, None);
+const METADATA: Metadata<'static> = Metadata::new("firehose", metrics::Level::INFO, None);
 
 /// A counter that can also be read, so that a status needs no second book.
 #[derive(Clone, Debug)]
@@ -416,9 +433,6 @@ mod tests {
     fn every_metric_appears_with_its_help_type_and_value() {
         let metrics = Arc::new(Metrics::new().unwrap());
         let stream = StreamMetrics::new(&metrics, "clicks");
-        let kinesis = KinesisMetrics::new(&metrics, "clicks");
-        kinesis.open_shards.set(1);
-        kinesis.behind("shard").set(3);
         CoordinationMetrics::new(&metrics, "clicks").held.set(1);
         stream.incoming_records.add(3);
         stream

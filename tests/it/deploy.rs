@@ -115,7 +115,7 @@ error_prefix = "errors/!{firehose:error-output-type}/"
 fn the_pod_has_room_for_what_its_config_allows() {
     let config = config();
     let limits = config.streams.values().map(|stream| {
-        let journal = stream.source.journal_limit();
+        let journal = stream.source.disk_limit();
         journal + stream.spool_limit
     });
     let limits: u64 = limits.sum();

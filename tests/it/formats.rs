@@ -98,7 +98,7 @@ fn ids(block: u64) -> impl Iterator<Item = u64> {
 }
 
 fn staged(format: &Format, data: &[u8], id: u64, out: &mut Vec<u8>) {
-    let position = Position::in_journal(Sequence(id));
+    let position = Position::of(Sequence(id));
     format.stage(&Record::new(data, 1_700_000_000_000, position), out);
 }
 
@@ -260,7 +260,7 @@ fn a_record_that_does_not_fit_fails_alone_and_in_its_own_words() {
             &mut out,
             &mut |record, _| failed.push((record.position, record.data.to_vec())),
         );
-        let expected = (Position::in_journal(Sequence(900)), bad.to_vec());
+        let expected = (Position::of(Sequence(900)), bad.to_vec());
         // What carries all has one more record, which no reader of ids understands.
         if settings.reads_json() {
             assert_eq!(failed, [expected], "{settings:?}");

@@ -96,6 +96,7 @@ impl Worker {
         let (sender, events) = mpsc::channel(100);
         let health = Arc::<SourceHealth>::default();
         let means = Means {
+            noun: "Kinesis stream",
             stream: "clicks".into(),
             start: StartSettings::TrimHorizon,
             clock: Clock::system(),

@@ -10,7 +10,7 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 /// Fuel of one evaluation: a step, an element or 64 bytes looked at or 16 bytes made cost one, and
-/// so do 128 steps of a regular expression ([`super::matcher`]).
+/// so do 128 steps of a regular expression (`matcher`).
 /// Some hundredths of a second, at most two tenths; the text it makes is a few megabytes long.
 pub const FUEL: u64 = 300_000;
 

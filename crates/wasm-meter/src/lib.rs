@@ -10,14 +10,14 @@
 //!
 //! What costs most is not the counting but that code goes on after the host was asked: all values that a
 //! loop keeps in registers have to survive that. So there are two versions of a module. In the swift one
-//! a loop that has had [`LOOP_BUDGET`] ends the call. The patient one, in which loops ask and go on, is
+//! a loop that has had `LOOP_BUDGET` ends the call. The patient one, in which loops ask and go on, is
 //! made when that happens, or when a swift call runs over its time: when, is the host's to say.
 //!
-//! Between two questions lie [`BUDGET`] operators, but for those in loops: a run of a function with loops
-//! counts as [`LOOPING`] beside its other operators, and can have [`LOOP_BUDGET`] of them. Modules ask
+//! Between two questions lie `BUDGET` operators, but for those in loops: a run of a function with loops
+//! counts as `LOOPING` beside its other operators, and can have `LOOP_BUDGET` of them. Modules ask
 //! after some tens of microseconds; one that is made to ask as late as it can, by functions whose loops
 //! end just before they have to and that call each other as deep as the stack is, after a minute: as soon
-//! as it is compiled once more it is patient, where [`PATIENT_LOOP_BUDGET`] makes it a second.
+//! as it is compiled once more it is patient, where `PATIENT_LOOP_BUDGET` makes it a second.
 //!
 //! Reading order: this file (the core modules of a component), `module` (one of them), `cost` (what
 //! counts, and how much), `body` (what is put into a function), `bulk` (copies take as long as they are).

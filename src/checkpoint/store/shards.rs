@@ -21,7 +21,7 @@ pub(super) fn write(write: &WriteTransaction, commit: &Commit) -> Result<(), Sto
         if &**shard != JOURNAL {
             shards.insert(&**shard, encode(state).as_slice())?;
         } else if let Some(position) = state.position
-            && let Some(Sequence(number)) = position.sequence.in_journal()
+            && let Some(Sequence(number)) = position.sequence.narrow()
         {
             let value = (number, position.sub_sequence);
             write.open_table(FRONTIERS)?.insert(JOURNAL, value)?;
@@ -41,7 +41,7 @@ pub(super) fn read(read: &ReadTransaction) -> Result<BTreeMap<ShardId, ShardStat
         let (sequence, sub_sequence) = value.value();
         let position = Position {
             sub_sequence,
-            ..Position::in_journal(Sequence(sequence))
+            ..Position::of(Sequence(sequence))
         };
         let state = ShardState {
             position: Some(position),

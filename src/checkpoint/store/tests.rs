@@ -13,6 +13,7 @@ use crate::extent::Extent;
 use crate::failure::ErrorOutputType;
 use crate::position::Position;
 use crate::raw_sum::RawSum;
+use crate::shard::JOURNAL;
 
 fn open(dir: &Path) -> (Store, Recovered) {
     let disk = HostDisk::new(dir).unwrap();
@@ -69,7 +70,7 @@ fn a_commit_is_read_back_and_the_next_one_changes_only_what_it_names() {
         position: Some(position),
         ..ShardState::default()
     };
-    let journal = (JOURNAL.into(), at(Position::in_journal(Sequence(7))));
+    let journal = (JOURNAL.into(), at(Position::of(Sequence(7))));
     let sequence = "49590338271490256608559692538361571095921575989136588898";
     let shard = ShardState {
         parents: vec!["shardId-000000000000".into()],
@@ -122,7 +123,6 @@ fn a_commit_is_read_back_and_the_next_one_changes_only_what_it_names() {
     let (store, recovered) = open(dir.path());
     assert_eq!(recovered.open, [kept]);
     assert_eq!(recovered.sealed, [object]);
-    assert_eq!(recovered.journal_frontier(), Some(Sequence(7)));
     assert_eq!(recovered.shards, [journal, shard].into());
     assert_eq!(recovered.source, Some(source));
     assert_eq!(recovered.epoch, 3);

@@ -14,18 +14,16 @@ use super::super::CommandError;
 use super::{directory, objects};
 use crate::config::Config;
 use crate::disk::{Disk, DiskFile, HostDisk, Open, read_around};
-use crate::journal::{self, Salvaged};
 use crate::pipeline::QUARANTINE_DIR;
+use crate::source::{self, LocalRecords, Salvaged};
 
-/// The records of the journal, in a file of `to`.
-const RECORDS: &str = "journal.jsonl";
 /// Bytes that are copied at a time; and where these cannot be read.
 const PIECE: usize = 1 << 20;
 const BLOCK: usize = 4096;
 /// Ranges of a file that are told one by one.
 const RANGES_MAX: usize = 8;
 
-/// Writes the records of the journal as lines of JSON, copies what holds those of batches, and lists what is
+/// Writes the records that a source keeps here as lines of JSON, copies what holds those of batches, and lists what is
 /// delivered. The state stays as it is.
 pub(super) fn run(
     config: &Config,
@@ -55,21 +53,28 @@ pub(super) fn run(
     Ok(())
 }
 
-/// Writes what can be read of journal, spool and quarantine to files of `to`. How much is not whole.
+/// Writes what can be read of a source's own records, spool and quarantine to files of `to`. How much is not whole.
 fn copy_all(
     disk: &dyn Disk,
     stream: &str,
     to: &Path,
     out: &mut dyn Write,
 ) -> Result<usize, CommandError> {
-    let Salvaged { records, mut gaps } = records(disk, &to.join(RECORDS))
-        .with_context(|| format!("export the journal to {}", to.join(RECORDS).display()))?;
-    writeln!(
-        out,
-        "{stream}: {records} records of the journal, delivered or not, are in {}: sequenceNumber, \
-         arrivalTimestamp, rawData",
-        to.join(RECORDS).display()
-    )?;
+    let mut gaps = Vec::new();
+    for (_, local) in source::locals() {
+        let (name, to) = (local.dir(), to.join(format!("{}.jsonl", local.dir())));
+        let salvaged = self::records(local, disk, &to);
+        let salvaged =
+            salvaged.with_context(|| format!("export the {name} to {}", to.display()))?;
+        writeln!(
+            out,
+            "{stream}: {} records of the {name}, delivered or not, are in {}: sequenceNumber, \
+             arrivalTimestamp, rawData",
+            salvaged.records,
+            to.display()
+        )?;
+        gaps.extend(salvaged.gaps);
+    }
     for part in ["spool", QUARANTINE_DIR] {
         let copied = copy(disk, Path::new(part), &to.join(part));
         let (files, lost) = copied.with_context(|| format!("copy {part}"))?;
@@ -89,22 +94,18 @@ fn copy_all(
     Ok(gaps.len())
 }
 
-/// Writes the records of the journal. An error is one of `to`.
-fn records(disk: &dyn Disk, to: &Path) -> io::Result<Salvaged> {
+/// Writes the records that a source keeps here. An error is one of `to`.
+fn records(local: &dyn LocalRecords, disk: &dyn Disk, to: &Path) -> io::Result<Salvaged> {
     let mut lines = BufWriter::new(File::create_new(to)?);
-    let salvaged = journal::salvage(
-        disk,
-        Path::new("journal"),
-        &mut |sequence, arrival_ms, data| {
-            let data = base64::engine::general_purpose::STANDARD.encode(data);
-            let line = serde_json::json!({
-                "sequenceNumber": sequence.0.to_string(),
-                "arrivalTimestamp": arrival_ms,
-                "rawData": data,
-            });
-            writeln!(lines, "{line}")
-        },
-    )?;
+    let salvaged = local.salvage(disk, &mut |sequence, arrival_ms, data| {
+        let data = base64::engine::general_purpose::STANDARD.encode(data);
+        let line = serde_json::json!({
+            "sequenceNumber": sequence.0.to_string(),
+            "arrivalTimestamp": arrival_ms,
+            "rawData": data,
+        });
+        writeln!(lines, "{line}")
+    })?;
     lines.into_inner()?.sync_all()?;
     Ok(salvaged)
 }

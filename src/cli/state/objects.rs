@@ -11,8 +11,8 @@ use super::runtime;
 use crate::config::{StoreSettings, StreamSettings};
 use crate::destination::{self, ListError};
 use crate::disk::Disk;
-use crate::journal;
 use crate::pipeline::Footprint;
+use crate::source;
 
 /// The list, in the folder of an export…
 const OBJECTS: &str = "objects.jsonl";
@@ -31,8 +31,9 @@ pub(super) fn list(
 ) -> Result<(), CommandError> {
     let stream = &settings.name;
     let footprint = Footprint::of(settings).map_err(anyhow::Error::from)?;
-    // Why the journal does not tell is told with its records.
-    let incarnation = journal::incarnation(disk, Path::new("journal")).unwrap_or_default();
+    // Why nothing there tells is told with the records.
+    let mut locals = source::locals();
+    let incarnation = locals.find_map(|(_, local)| local.incarnation(disk).unwrap_or_default());
     let (path, unfinished) = (to.join(OBJECTS), to.join(UNFINISHED));
     let mut lines = File::create_new(&unfinished)
         .map(BufWriter::new)

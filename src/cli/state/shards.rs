@@ -7,21 +7,22 @@ use crate::config::{display_duration, display_size};
 use crate::daemon::holdings::Holdings;
 use crate::shard::{JOURNAL, ShardState, Start};
 
-/// One line for the journal, or one for the Kinesis stream and one for each of its shards.
+/// One line for a source of our own, or one for the source's stream and one for each of its shards.
 pub(super) fn write(held: &Holdings, now_ms: i64, out: &mut dyn Write) -> io::Result<()> {
     let Some(source) = &held.source else {
-        let journal = held.shards.get(JOURNAL);
+        let shard = held.shards.get(JOURNAL);
         return writeln!(
             out,
             "   frontier {}, journal {} on disk",
-            journal.map_or_else(|| "none".to_owned(), position),
-            display_size(held.journal.disk_bytes),
+            shard.map_or_else(|| "none".to_owned(), position),
+            display_size(held.local.disk_bytes),
         );
     };
+    let noun = held.kind.map_or("source", |kind| kind.noun());
     let ended = held.shards.values().filter(|state| state.ended).count();
     writeln!(
         out,
-        "   Kinesis stream {}, created {}: {} shards, {ended} of them read to their ends",
+        "   {noun} {}, created {}: {} shards, {ended} of them read to their ends",
         source.arn,
         time(source.created_ms),
         held.shards.len(),

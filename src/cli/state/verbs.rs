@@ -214,8 +214,9 @@ pub(super) fn adopt(
         match Holdings::read(&to, u64::MAX) {
             Ok(own) if own.may_be_set_aside() => held = own.undelivered(),
             Ok(own) if own.is_delivered() => {
+                let noun = own.kind.map_or("source", |kind| kind.noun());
                 return refused(format!(
-                    "{new} has read its Kinesis stream by itself, and would read that again from where \
+                    "{new} has read its {noun} by itself, and would read that again from where \
                      {old} was"
                 ));
             }

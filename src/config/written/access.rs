@@ -1,4 +1,4 @@
-//! How an AWS service, or one that speaks its protocol, is reached: the keys that S3 and Kinesis share.
+//! How an AWS service, or one that speaks its protocol, is reached: the keys that all of them share.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use crate::config::table::Table;
 use crate::config::{AwsAccess, Secret};
 
 /// The keys that [`read`] asks for.
-pub(super) const KEYS: &[&str] = &[
+pub const KEYS: &[&str] = &[
     "region",
     "endpoint",
     "profile",
@@ -16,12 +16,12 @@ pub(super) const KEYS: &[&str] = &[
     "secret_access_key_file",
 ];
 /// Bytes of a name in AWS' APIs: a bound on nonsense, the service has the last word.
-pub(in crate::config) const NAME_MAX: usize = 2048;
+pub const NAME_MAX: usize = 2048;
 /// Bytes of a secret's file.
 const SECRET_MAX: u64 = 4096;
 
 /// Reads the keys.
-pub(in crate::config) fn read(table: &mut Table<'_>, base: &Path) -> AwsAccess {
+pub fn read(table: &mut Table<'_>, base: &Path) -> AwsAccess {
     let region = table.name_text("region", NAME_MAX);
     let endpoint = endpoint(table, "endpoint");
     let profile = table.name_text("profile", NAME_MAX);
@@ -36,7 +36,7 @@ pub(in crate::config) fn read(table: &mut Table<'_>, base: &Path) -> AwsAccess {
 }
 
 /// Reads the URL of a service.
-pub(super) fn endpoint(table: &mut Table<'_>, key: &'static str) -> Option<String> {
+pub fn endpoint(table: &mut Table<'_>, key: &'static str) -> Option<String> {
     let place = table.place_of(key);
     let endpoint = table.name_text(key, NAME_MAX)?;
     let host = endpoint

@@ -1,4 +1,4 @@
-//! The keys of `[stream.X.source]` by which several daemons share a Kinesis stream.
+//! The keys of `[stream.X.source]` by which several daemons share the shards of a stream.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -17,8 +17,8 @@ const FAILOVER_BOUNDS: RangeInclusive<Duration> = Duration::from_secs(1)..=Durat
 /// `DynamoDB`'s limits of the names of tables.
 const TABLE_NAME: RangeInclusive<usize> = 3..=255;
 
-/// The keys as read; the region and the credentials are those of Kinesis.
-pub(super) struct Read {
+/// The keys as read; the region and the credentials are those of the source.
+pub struct Read {
     table: String,
     worker: Option<String>,
     failover: Duration,
@@ -26,7 +26,7 @@ pub(super) struct Read {
 }
 
 /// Reads the keys; `None`: one daemon reads the stream, or a key is wrong (the fault is reported).
-pub(super) fn read(table: &mut Table<'_>, delivery_stream: &str) -> Option<Read> {
+pub fn read(table: &mut Table<'_>, delivery_stream: &str) -> Option<Read> {
     if !table.has("coordination") {
         table.only_with(KEYS, "`coordination = \"dynamodb\"`");
         return None;
@@ -64,14 +64,14 @@ fn lease_table(table: &mut Table<'_>, delivery_stream: &str) -> Option<String> {
 
 impl Read {
     /// The settings of a stream that is reached so.
-    pub(super) fn reached_like(self, kinesis: &AwsAccess) -> CoordinationSettings {
+    pub fn reached_like(self, source: &AwsAccess) -> CoordinationSettings {
         CoordinationSettings {
             table: self.table,
             worker: self.worker,
             failover: self.failover,
             access: AwsAccess {
                 endpoint: self.endpoint,
-                ..kinesis.clone()
+                ..source.clone()
             },
         }
     }

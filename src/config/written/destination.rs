@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use crate::config::DestinationSettings;
 use crate::config::diagnostic::Place;
+use crate::config::registry::Registry;
 use crate::config::spans::{SpanMap, StageField};
-use crate::config::store::{Keys, Registry, StoreKind, StoreSettings, StoreSpec, StoreTable};
+use crate::config::store::{Keys, StoreKind, StoreSettings, StoreSpec, StoreTable};
 use crate::config::table::Table;
 
 /// Reads the table. Where the store cannot be had (the fault is reported) one is made up.

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::slice;
 
+use crate::config::Registry;
 use crate::config::format::{FormatKind, FormatSettings, FormatTable};
 use crate::config::spans::{SpanMap, StageField};
-use crate::config::store::Registry;
 use crate::config::table::Table;
 
 /// What becomes of records that are no JSON: a matter of the stream, for formats that expect some.

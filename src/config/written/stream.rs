@@ -10,8 +10,9 @@ use crate::config::spans::{SpanMap, StageField};
 use crate::config::table::Table;
 use crate::config::{
     BackupSettings, BufferingSettings, FormatSettings, KeyValues, OneMachine, PartitioningSettings,
-    SourceSettings, StoreSettings, StreamSettings,
+    StoreSettings, StreamSettings,
 };
+use crate::source::SourceSettings;
 
 /// Far beyond Firehose's 1 to 128 MiB; S3's largest object is 5 TiB, one upload of 10,000 parts.
 const SIZE_BOUNDS: RangeInclusive<u64> = KIB..=5 * GIB;
@@ -38,7 +39,8 @@ pub(super) fn read(
 ) -> StreamSettings {
     let spool_limit = table.size("spool_limit", 64 * MIB..=64 * TIB);
     let spool_limit = spool_limit.map_or(DEFAULT_SPOOL_LIMIT, |limit| limit.value);
-    let source = required(&mut table, "source", "type = \"direct-put\" or \"kinesis\"")
+    let kinds = table.file.registry.sources;
+    let source = required(&mut table, "source", &source::example(kinds, ""))
         .and_then(|table| source::read(name, table, base));
     let deaggregate = table
         .word("deaggregate", &[("json", true), ("off", false)])
@@ -120,7 +122,7 @@ pub(super) fn read(
         format.unwrap_or_else(|| ((table_file.registry.stream_format)(), false));
     StreamSettings {
         name: name.to_owned(),
-        source: source.unwrap_or(SourceSettings::DirectPut { journal_limit: 0 }),
+        source: source.unwrap_or_else(|| source::made_up(kinds)),
         transforms,
         deaggregate,
         partitioning: partitioning.unwrap_or_default(),

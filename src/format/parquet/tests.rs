@@ -35,7 +35,7 @@ pub(super) fn convert<R: AsRef<[u8]>>(
         let mut block = Vec::new();
         for (index, data) in records.iter().enumerate() {
             let sequence = Sequence((first * 3000 + index) as u64);
-            let position = Position::in_journal(sequence);
+            let position = Position::of(sequence);
             format.stage(&Record::new(data.as_ref(), 5, position), &mut block);
         }
         blocks.push(block);

@@ -6,11 +6,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{ACCOUNT, ApiError, Operation, Text, Violations, parse, stream};
-use crate::config::{
-    BufferingSettings, KinesisSettings, SourceSettings, StartSettings, StoreSettings,
-    StreamSettings,
-};
+use crate::config::{BufferingSettings, StoreSettings, StreamSettings};
 use crate::http::{ApiState, StreamInfo};
+use crate::source::{Asked, AwsSource};
 
 /// The region in ARNs where the destination names none.
 const DEFAULT_REGION: &str = "us-east-1";
@@ -72,7 +70,7 @@ pub(super) fn list(state: &ApiState, body: &[u8]) -> Result<String, ApiError> {
     let mut names = state
         .streams
         .range::<str, _>((after, Bound::Unbounded))
-        .filter(|(_, stream)| wanted.is_none_or(|wanted| wanted == kind(&stream.settings)))
+        .filter(|(_, stream)| wanted.is_none_or(|wanted| wanted == aws_source(stream).stream_type))
         .map(|(name, _)| name.as_str());
     let page: Vec<&str> = names.by_ref().take(limit).collect();
     let more = names.next().is_some();
@@ -100,12 +98,16 @@ fn description(stream: &StreamInfo) -> Value {
     let settings = &stream.settings;
     let name = &stream.name;
     let region = region(settings);
+    let AwsSource {
+        stream_type,
+        source,
+    } = aws_source(stream);
     let mut description = json!({
         "DeliveryStreamName": name,
         "DeliveryStreamARN": format!("arn:aws:firehose:{region}:{ACCOUNT}:deliverystream/{name}"),
         "DeliveryStreamStatus": "ACTIVE",
         "DeliveryStreamEncryptionConfiguration": { "Status": "DISABLED" },
-        "DeliveryStreamType": kind(settings),
+        "DeliveryStreamType": stream_type,
         "VersionId": "1",
         "CreateTimestamp": seconds(stream.created_at_ms),
         "Destinations": [{
@@ -115,12 +117,8 @@ fn description(stream: &StreamInfo) -> Value {
         }],
         "HasMoreDestinations": false,
     });
-    if let Some(kinesis) = settings.source.kinesis() {
-        description["Source"] = json!({ "KinesisStreamSourceDescription": {
-            "KinesisStreamARN": kinesis_arn(kinesis),
-            "RoleARN": format!("arn:aws:iam::{ACCOUNT}:role/firehose"),
-            "DeliveryStartTimestamp": seconds(delivery_start(kinesis, stream.created_at_ms)),
-        }});
+    if let Some(source) = source {
+        description["Source"] = source;
     }
     // Firehose calls a stream that cannot deliver ACTIVE too; at least say what is wrong.
     if let Some(cause) = stream.status.snapshot().state.cause() {
@@ -129,28 +127,13 @@ fn description(stream: &StreamInfo) -> Value {
     description
 }
 
-const fn kind(settings: &StreamSettings) -> &'static str {
-    match settings.source {
-        SourceSettings::DirectPut { .. } => "DirectPut",
-        SourceSettings::Kinesis(_) => "KinesisStreamAsSource",
-    }
-}
-
-fn kinesis_arn(settings: &KinesisSettings) -> String {
-    settings.arn.clone().unwrap_or_else(|| {
-        let region = settings.access.region.as_deref().unwrap_or(DEFAULT_REGION);
-        let name = &settings.stream;
-        format!("arn:aws:kinesis:{region}:{ACCOUNT}:stream/{name}")
+/// The stream's source in the words of the API.
+pub(super) fn aws_source(stream: &StreamInfo) -> AwsSource {
+    stream.settings.source.aws(&Asked {
+        account: ACCOUNT,
+        role: &format!("arn:aws:iam::{ACCOUNT}:role/firehose"),
+        created_ms: stream.created_at_ms,
     })
-}
-
-/// From which time of arrival on records are delivered, in ms: 0 is the oldest there is.
-const fn delivery_start(settings: &KinesisSettings, created_ms: i64) -> i64 {
-    match settings.start {
-        StartSettings::TrimHorizon => 0,
-        StartSettings::Latest => created_ms,
-        StartSettings::Time(ms) => ms,
-    }
 }
 
 #[expect(

@@ -14,7 +14,7 @@ use crate::config;
 use crate::http::{ApiState, Limits, StreamInfo};
 use crate::position::Sequence;
 use crate::registry::registry;
-use crate::source::direct_put::{Accepted, Appending, Intake, PutBatch};
+use crate::source::{Accepted, Appending, Intake, PutBatch};
 use crate::telemetry::{KnownFailure, Metrics, StatusSnapshot, StreamMetrics, StreamStatus};
 
 const CONFIG: &str = r#"

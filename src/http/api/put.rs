@@ -1,6 +1,6 @@
 //! `PutRecord` and `PutRecordBatch`.
 //!
-//! A request's records are accepted together or not at all: they are one append to the journal.
+//! A request's records are accepted together or not at all: they are one append to the source.
 //! So `FailedPutCount` is 0 in every success, and a refusal fails the whole call with
 //! `ServiceUnavailableException`, which SDKs retry by themselves.
 
@@ -13,12 +13,13 @@ use firehose_json::TEXTS_MAX;
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use super::describe::aws_source;
 use super::{ApiError, Operation, Text, Violations, parse, stream};
 use crate::buffer::Buffer;
 use crate::http::{ApiState, StreamInfo};
 use crate::position::Sequence;
 use crate::record::{RECORD_BYTES_MAX, REQUEST_RECORDS_MAX};
-use crate::source::direct_put::{Accepted, PutBatch, are_too_many_texts};
+use crate::source::{Accepted, PutBatch, are_too_many_texts};
 
 /// Most records in a batch.
 const BATCH_RECORDS_MAX: usize = 500;
@@ -236,9 +237,10 @@ fn decode(
 
 async fn append(stream: &StreamInfo, batch: PutBatch) -> Result<Accepted, ApiError> {
     let intake = stream.intake.as_ref().ok_or_else(|| {
+        let stream_type = aws_source(stream).stream_type;
         ApiError::client(
             "InvalidArgumentException",
-            "This operation is not permitted on KinesisStreamAsSource delivery stream type.",
+            format!("This operation is not permitted on {stream_type} delivery stream type."),
         )
     })?;
     let start = Instant::now();

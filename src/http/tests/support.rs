@@ -19,14 +19,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::{
-    BufferingSettings, DestinationSettings, FormatSettings, PartitioningSettings, SourceSettings,
-    StreamSettings,
+    BufferingSettings, DestinationSettings, FormatSettings, PartitioningSettings, StreamSettings,
 };
 use crate::destination::FolderSettings;
 use crate::format::{Compression, Delimiter, JsonSettings};
 use crate::http::{ApiState, Limits, StreamInfo, serve};
 use crate::position::Sequence;
-use crate::source::direct_put::{Accepted, Appending, Intake, PutBatch, Refused};
+use crate::source::direct_put::DirectPut;
+use crate::source::{Accepted, Appending, Intake, PutBatch, Refused};
 use crate::telemetry::{
     Failures, KnownFailure, Metrics, StatusSnapshot, StreamMetrics, StreamStatus,
 };
@@ -87,7 +87,7 @@ impl Intake for Memory {
                     *left -= 1;
                     *room = if *left == 0 { usize::MAX } else { *room };
                 }
-                return Err(Refused::JournalFull {
+                return Err(Refused::Full {
                     stream: "clicks".into(),
                     limit: 7,
                 });
@@ -124,9 +124,10 @@ impl StreamStatus for Memory {
 pub(crate) fn settings(name: &str) -> StreamSettings {
     StreamSettings {
         name: name.into(),
-        source: SourceSettings::DirectPut {
+        source: DirectPut {
             journal_limit: 1 << 30,
-        },
+        }
+        .into(),
         transforms: Vec::new(),
         deaggregate: true,
         partitioning: PartitioningSettings::default(),

@@ -24,7 +24,7 @@ fn extractor(query: &str, event_time: Option<&str>) -> Extractor {
         })
         .collect();
     if event_time.is_some() {
-        let pattern = crate::partition::date_pattern::DatePattern::parse("yyyy").unwrap();
+        let pattern = firehose_date_pattern::DatePattern::parse("yyyy").unwrap();
         pieces.push(Piece {
             part: Part::EventTime(pattern),
             at: 0..0,

@@ -105,10 +105,10 @@ impl CheckpointLog for LocalLog {
         };
         self.begun = Instant::now();
         let batches = changed_batches(work.table, work.protocol, work.spool);
-        let (spool, source) = (Arc::clone(work.spool), work.source.clone());
+        let (spool, source) = (Arc::clone(work.spool), Arc::clone(work.source));
         let store = Arc::clone(&self.store);
         Ok(Some(Box::new(move || {
-            commit::commit(draft, batches, &spool, &store, &source)
+            commit::commit(draft, batches, &spool, &store, &*source)
         })))
     }
 

@@ -11,7 +11,6 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::Source;
 use super::shared::{LeaseLog, Taken, connect_shared, open_shared};
 use crate::checkpoint::{STORE, Store};
 use crate::clock::Clock;
@@ -22,6 +21,7 @@ use crate::error::StreamError;
 use crate::pipeline::{Home, Log, open, run};
 use crate::position::Position;
 use crate::shard::{Pending, Start};
+use crate::source::Handle;
 use crate::telemetry::{State, StreamStatus as _};
 use world::{World, assert_delivered, records, shard};
 
@@ -50,7 +50,7 @@ trait Kept: Default {
 
 /// A running pipeline.
 struct Life {
-    source: Source,
+    source: Arc<dyn Handle>,
     running: JoinHandle<Result<(), StreamError>>,
 }
 
@@ -61,7 +61,7 @@ impl Life {
         disk: &Arc<dyn Disk>,
         interval: Duration,
     ) -> Self {
-        let source = home.source.clone();
+        let source = Arc::clone(&home.source);
         let (settings, around) = (world.settings(interval), world.surroundings(disk));
         let running = tokio::spawn(run(home, Arc::new(settings), around));
         Self { source, running }

@@ -18,10 +18,10 @@ async fn until(status: &Status, what: &str, wanted: impl Fn(&Status) -> bool) {
     waited.unwrap_or_else(|_| panic!("{what}: {:?}", status.snapshot()));
 }
 
-async fn put(journal: &Journal, record: &str) {
+async fn put(intake: &dyn Intake, record: &str) {
     let mut batch = PutBatch::default();
     batch.push(record.as_bytes());
-    journal.append(batch).await.unwrap();
+    intake.append(batch).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,10 +51,11 @@ async fn a_wall_clock_that_is_set_neither_stalls_nor_hurries_a_batch_and_its_age
             tokio::task::spawn_blocking(move || open(&settings, &dynamic, &around))
         };
         let home = opening.await.unwrap().unwrap();
-        let journal = home.source.journal().unwrap().clone();
+        let source = Arc::clone(&home.source);
+        let intake = source.intake().unwrap();
         let running = tokio::spawn(run(home, settings, around));
 
-        put(&journal, r#"{"k":"a","id":1}"#).await;
+        put(&*intake, r#"{"k":"a","id":1}"#).await;
         until(&status, "the batch opens", |status| {
             status.snapshot().records_in == 1
         })
@@ -66,7 +67,7 @@ async fn a_wall_clock_that_is_set_neither_stalls_nor_hurries_a_batch_and_its_age
         })
         .await;
         // The stream takes a turn: what were due would be sealed in it.
-        put(&journal, r#"{"k":"b","id":2}"#).await;
+        put(&*intake, r#"{"k":"b","id":2}"#).await;
         until(&status, "a turn", |status| {
             status.snapshot().records_in == 2
         })
@@ -79,7 +80,7 @@ async fn a_wall_clock_that_is_set_neither_stalls_nor_hurries_a_batch_and_its_age
             status.snapshot().last_object.is_some()
         })
         .await;
-        journal.stop();
+        source.stop();
         tokio::time::timeout(PATIENCE, running)
             .await
             .unwrap()

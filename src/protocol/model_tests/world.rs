@@ -90,7 +90,7 @@ impl Store {
 
 fn frontier<'a>(mut shards: impl Iterator<Item = (&'a ShardId, &'a ShardState)>) -> u64 {
     let position = shards.next().and_then(|(_, state)| state.position);
-    let sequence = position.and_then(|position| position.sequence.in_journal());
+    let sequence = position.and_then(|position| position.sequence.narrow());
     sequence.map_or(0, |sequence| sequence.0)
 }
 
@@ -241,7 +241,7 @@ impl World {
             extents: vec![extent(open.id, record, None)],
             ..SpooledBlock::default()
         });
-        let position = Position::in_journal(Sequence(record));
+        let position = Position::of(Sequence(record));
         world
             .protocol
             .advance(JOURNAL, position)

@@ -8,7 +8,8 @@ use super::hash::EVERYTHING;
 use super::shards::Ready;
 use super::tail::{self, Outcome};
 use super::trouble::Trouble;
-use super::{Halt, Handed, Only};
+use super::{Halt, Handed};
+use crate::source::Only;
 
 impl Conductor {
     /// Reads the shard to its end, or until nobody takes what is read any more.

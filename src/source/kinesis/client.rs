@@ -14,11 +14,11 @@ use aws_sdk_kinesis::types::{
     ConsumerStatus, Record, Shard, ShardIteratorType, StartingPosition, SubscribeToShardEventStream,
 };
 
+use super::KinesisSettings;
 use super::hash::HashRange;
 use super::page::{KinesisRecord, Page};
 use super::trouble::Trouble;
 use crate::aws::{self, Place};
-use crate::config::KinesisSettings;
 use crate::position::SequenceNumber;
 use crate::shard::{ShardId, SourceName};
 

@@ -12,12 +12,11 @@ use super::client::{Client, Description};
 use super::shards::{Change, Ready, Shards};
 use super::tail::{self, Outcome, Shared};
 use super::trouble::Trouble;
-use super::{Halt, Handed, Known, Means, Only};
-use crate::config::{ConsumerSettings, KinesisSettings};
+use super::{ConsumerSettings, Halt, Handed, KinesisSettings, Means};
 use crate::error::StreamError;
 use crate::retry;
 use crate::shard::{ShardId, SourceName};
-use crate::source::{News, Read};
+use crate::source::{Known, News, Only, Read};
 
 /// How often shards are listed when nothing asks for it.
 const LIST_EVERY: Duration = Duration::from_mins(1);

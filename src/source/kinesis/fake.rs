@@ -18,7 +18,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::config::{AwsAccess, ConsumerSettings, KinesisSettings, Secret, StartSettings};
+use super::{ConsumerSettings, KinesisSettings};
+use crate::config::{AwsAccess, Secret, StartSettings};
 
 /// Shards of one page of a listing.
 const LISTED: usize = 2;

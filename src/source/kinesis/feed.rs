@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::answer::{ANSWER_BYTES_MAX, taken_by};
 use super::client::{At, Client, Subscription};
 use super::pace;
 use super::page::Page;
-use super::room::{Held, Room};
 use super::trouble::Trouble;
 use crate::position::SequenceNumber;
+use crate::source::{Room, Share};
 
 /// Kinesis refuses a second subscription of a shard for so long; after that it takes the first one over.
 const SUBSCRIBE_EVERY: Duration = Duration::from_millis(5200);
@@ -38,7 +39,7 @@ pub(super) enum Feed {
 pub(super) struct Fed {
     pub(super) page: Page,
     /// Memory for it.
-    pub(super) held: Held,
+    pub(super) held: Share,
 }
 
 impl Feed {
@@ -108,14 +109,14 @@ impl Feed {
                 };
                 tokio::time::sleep_until(*not_before).await;
                 let begun = Instant::now();
-                let mut held = room.for_answer().await;
+                let mut held = room.take(ANSWER_BYTES_MAX).await;
                 match client.page(shard, &at).await {
                     Ok(page) => {
                         let is_behind = page.behind_ms.is_some_and(|behind| behind > 0);
                         let (answered, bytes) = (Instant::now(), page.bytes());
                         *not_before = pace::not_before(begun, answered, bytes, is_behind);
                         iterator.clone_from(&page.next);
-                        held.shrink_to(&page);
+                        held.shrink_to(taken_by(&page));
                         Ok(Some(Fed { page, held }))
                     }
                     Err(trouble) => {
@@ -141,7 +142,7 @@ impl Feed {
                 // All up to it is in this page or was in one before.
                 let next = page.next.as_deref();
                 *seen = next.and_then(|number| number.parse().ok()).or(*seen);
-                let held = room.for_pushed(&page).await;
+                let held = room.take(taken_by(&page)).await;
                 Ok(Some(Fed { page, held }))
             }
         }

@@ -2,21 +2,21 @@
 
 use tokio::sync::OnceCell;
 
+use super::KinesisSettings;
 use super::client::{Client, Listed};
 use super::trouble::Trouble;
-use crate::config::KinesisSettings;
 use crate::shard::{ListedShard, Listing, Pending, ShardLister};
 
 /// Lists the shards of one stream.
 #[derive(Debug)]
-pub struct Lister {
+pub(super) struct Lister {
     settings: KinesisSettings,
     client: OnceCell<Client>,
 }
 
 impl Lister {
     /// Nothing is asked of Kinesis yet.
-    pub fn new(settings: KinesisSettings) -> Self {
+    pub(super) fn new(settings: KinesisSettings) -> Self {
         Self {
             settings,
             client: OnceCell::new(),
@@ -24,7 +24,7 @@ impl Lister {
     }
 
     /// How long the stream keeps records, in ms. Asks once; the error is a sentence for a person.
-    pub async fn retention_ms(&self) -> Result<i64, String> {
+    pub(super) async fn retention_ms(&self) -> Result<i64, String> {
         let asked = async { self.client().await?.describe().await };
         let description = asked
             .await

@@ -7,14 +7,13 @@ use firehose_kpl::Content;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::hash::HashRange;
-use super::room::Held;
+use super::metrics::KinesisMetrics;
 use super::{Halt, Handed};
 use crate::error::StreamError;
 use crate::position::{Position, SequenceNumber};
 use crate::record::ChunkBuilder;
 use crate::shard::ShardId;
-use crate::source::{News, Read};
-use crate::telemetry::KinesisMetrics;
+use crate::source::{News, Read, Share};
 
 /// Bytes of a chunk.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -99,7 +98,7 @@ impl Giver {
     }
 
     /// The chunks that are given next hold this.
-    pub(super) fn hold(&mut self, room: Held) {
+    pub(super) fn hold(&mut self, room: Share) {
         self.room = Some(room.shared());
     }
 
@@ -192,7 +191,11 @@ impl Giver {
         let fresh = ChunkBuilder::of_shard(ShardId::clone(&self.shard));
         let chunk = std::mem::replace(&mut self.builder, fresh).finish();
         let chunk = chunk.in_room(self.room.clone());
-        let read = Read { chunk, news };
+        let read = Read {
+            chunk,
+            news,
+            ..Read::default()
+        };
         self.out.send(Ok(read)).await.map_err(|_| Halt::Closed)
     }
 }

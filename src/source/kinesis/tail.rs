@@ -16,7 +16,7 @@ use crate::position::SequenceNumber;
 use crate::retry;
 use crate::shard::{ShardId, Start};
 use crate::source::News;
-use crate::telemetry::metrics::Behind;
+use crate::telemetry::Lag;
 
 /// A shard at its end says so to the checkpoint this often.
 const TELL_EVERY: Duration = Duration::from_mins(1);
@@ -65,7 +65,7 @@ struct Tail {
     ready: Ready,
     feed: Feed,
     giver: Giver,
-    behind: Behind,
+    behind: Lag,
     /// The record that should be the next, since it was the last that was given: where it is gone,
     /// others may be.
     expected: Option<SequenceNumber>,

@@ -1,16 +1,17 @@
 //! Reading as a whole, against a strict server.
 
 mod alone;
+mod promises;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::answer::ANSWER_BYTES_MAX;
 use super::fake::{Fake, FakeShard, RETENTION_MS};
-use super::room::ANSWER_BYTES_MAX;
 use super::*;
-use crate::config::{ConsumerSettings, StartSettings};
+use crate::config::StartSettings;
 use crate::position::Position;
-use crate::source::News;
+use crate::shard::SourceName;
 use crate::telemetry::Metrics;
 
 /// A guard against waiting for ever: far above what anything here takes.
@@ -72,7 +73,7 @@ impl Reading {
     /// Takes one thing, makes it durable, and gives the news of it.
     async fn step(&mut self) -> Result<Option<News>, StreamError> {
         let next = tokio::time::timeout(PATIENCE, self.reader.next()).await;
-        let Read { chunk, news } = next.expect("something comes")?.expect("not stopped");
+        let Read { chunk, news, .. } = next.expect("something comes")?.expect("not stopped");
         for record in chunk.iter() {
             let state = self
                 .shards
@@ -93,7 +94,7 @@ impl Reading {
             Some(News::Ended(shard)) => {
                 let state = self.shards.get_mut(&shard).unwrap();
                 state.ended = true;
-                self.kinesis.release(&[(shard, state.clone())]);
+                self.kinesis.release(&[(shard, state.clone())]).unwrap();
             }
             Some(News::Forgotten(shards)) => {
                 for shard in shards {
@@ -118,6 +119,7 @@ impl Reading {
         Known {
             source: self.named.clone(),
             shards: self.shards.clone(),
+            ..Known::default()
         }
     }
 
@@ -230,8 +232,8 @@ async fn faults_of_every_request_and_expired_iterators_lose_and_double_nothing()
 #[tokio::test]
 async fn records_that_the_stream_forgot_before_they_were_read_are_counted_and_the_rest_is_given() {
     let (now, known) = (now_ms(), |until_ms| Known {
-        source: None,
         shards: [("one".into(), at("2", until_ms))].into(),
+        ..Known::default()
     });
     let mut shard = FakeShard::new("one", &[]).with(now, &[b"1", b"2", b"3", b"4", b"5"]);
     shard.forgotten = 3;
@@ -254,8 +256,8 @@ async fn a_shard_that_is_gone_before_its_end_was_read_is_a_gap_and_lets_its_chil
     let child = FakeShard::new("child", &["gone"]).with(now, &[b"c"]);
     let fake = Fake::start(vec![child]).await;
     let known = Known {
-        source: None,
         shards: [("gone".into(), at("7", now - 2 * RETENTION_MS))].into(),
+        ..Known::default()
     };
     let mut reading = Reading::of(&fake, StartSettings::Latest, known, 1);
     reading.until(|reading| reading.given.len() == 1).await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use metrics::Label;
 
-use super::kinesis::Level;
+use super::level::Level;
 use super::{Metrics, Total, name};
 
 /// The metrics of one shared stream in this process. Cheap to clone; clones count together.

@@ -19,7 +19,7 @@ fn in_runs(format: &Format, runs: &[&[String]]) -> (Vec<u8>, Vec<u64>) {
     for (number, run) in runs.iter().enumerate() {
         let mut block = Vec::new();
         for data in *run {
-            let position = Position::in_journal(crate::position::Sequence(index));
+            let position = Position::of(crate::position::Sequence(index));
             let record = Record::new(data.as_bytes(), 5, position);
             format.stage(&record, &mut block);
             index += 1;

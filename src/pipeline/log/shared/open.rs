@@ -9,20 +9,19 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::super::super::home::{Home, spool_error, tell_of_overwriting};
+use super::super::super::Surroundings;
+use super::super::super::home::{Home, context, spool_error, tell_of_overwriting};
 use super::super::super::outputs::Outputs;
-use super::super::super::source::{Reader, Source};
-use super::super::super::{Surroundings, source};
 use super::{Body, Known, LeaseLog, SharedLog};
 use crate::checkpoint::Lane;
-use crate::config::{KinesisSettings, StreamSettings};
+use crate::config::StreamSettings;
 use crate::coordination::{BodyName, Resumed};
 use crate::destination::{Destination, PublishError};
 use crate::disk::Disk;
 use crate::error::StreamError;
 use crate::retry;
 use crate::shard::ShardId;
-use crate::source::kinesis::{self, Only};
+use crate::source::{Only, Opened, Shareable};
 use crate::spool::Spool;
 use crate::telemetry::State;
 
@@ -82,12 +81,13 @@ pub async fn connect_shared(
 /// Opens what the lease on a shard leads to. `disk` is the stream's directory.
 pub async fn open_shared(
     settings: &Arc<StreamSettings>,
-    kinesis: &KinesisSettings,
+    shared_source: &dyn Shareable,
     disk: Arc<dyn Disk>,
     around: &Surroundings,
     destination: Destination,
     taken: Taken,
 ) -> Result<Home<SharedLog>, StreamError> {
+    let context = context(&settings.name, &disk, around);
     let opening = tokio::task::spawn_blocking({
         let (settings, shard) = (Arc::clone(settings), ShardId::clone(&taken.shard));
         move || open_scratch(&settings, disk, &shard)
@@ -103,10 +103,9 @@ pub async fn open_shared(
         Some(name) => Some(read_body(name, &destination, around, &taken).await?),
         None => None,
     };
-    let stream = &settings.name;
     let (state, told) = taken.resumed.state(body.as_ref().map(|body| &body.state));
     if let Some(told) = told {
-        tracing::error!(stream, shard = &*taken.shard, "{told}");
+        tracing::error!(stream = settings.name, shard = &*taken.shard, "{told}");
     }
     let (source, listed) = body.map_or((None, Vec::new()), |body| (body.source, body.listed));
     let is_elsewhere =
@@ -126,15 +125,14 @@ pub async fn open_shared(
         state: state.clone(),
         source: source.clone(),
     };
-    let means = source::means(stream, around);
-    let (kinesis, reader) = kinesis::open_shard(kinesis.clone(), only, means);
+    let Opened { handle, reader, .. } = shared_source.open_shard(only, context);
     if state.ended {
         // There is nothing left but to publish.
-        kinesis.stop();
+        handle.stop();
     }
     let (head, table, shard) = (outputs.marker_head(), &taken.table, &taken.shard);
     let log = SharedLog {
-        stream: stream.clone(),
+        stream: settings.name.clone(),
         bodies: format!("{head}.firehose/{table}/{shard}/"),
         known: Known {
             state: state.clone(),
@@ -153,8 +151,8 @@ pub async fn open_shared(
         destination,
     };
     Ok(Home {
-        source: Source::Kinesis(kinesis),
-        reader: Reader::Kinesis(Box::new(reader)),
+        source: handle,
+        reader,
         spool: Arc::new(spool),
         shards: [(ShardId::clone(&log.shard), state)].into(),
         log,

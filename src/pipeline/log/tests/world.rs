@@ -9,12 +9,12 @@ use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::config::{
     BufferingSettings, DestinationSettings, FormatSettings, KeyValues, PartitioningSettings,
-    SourceSettings, StartSettings, StreamSettings,
+    StartSettings, StreamSettings,
 };
 use crate::disk::{Disk, Reserve, Shortage};
 use crate::format::{Compression, Delimiter, JsonSettings};
 use crate::pipeline::{Status, Surroundings, Workers};
-use crate::source::kinesis::Room;
+use crate::source::Room;
 use crate::source::kinesis::fake::{Fake, FakeShard};
 use crate::telemetry::{Metrics, StreamMetrics};
 
@@ -43,9 +43,7 @@ impl World {
     pub(in crate::pipeline::log) fn settings(&self, interval: Duration) -> StreamSettings {
         StreamSettings {
             name: "clicks".into(),
-            source: SourceSettings::Kinesis(Box::new(
-                self.fake.settings(StartSettings::TrimHorizon),
-            )),
+            source: self.fake.settings(StartSettings::TrimHorizon).into(),
             transforms: Vec::new(),
             deaggregate: true,
             partitioning: PartitioningSettings {
@@ -86,7 +84,7 @@ impl World {
             reserve: Arc::new(Reserve::new(Arc::clone(disk), 1, &[], Shortage::default())),
             status: Arc::clone(&self.status),
             metrics: Arc::new(Metrics::new().unwrap()),
-            read_room: Room::new(0),
+            read_room: Room::new(64 << 20),
         }
     }
 }

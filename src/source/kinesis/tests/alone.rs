@@ -7,7 +7,7 @@ impl Reading {
     fn alone(fake: &Fake, only: Only) -> Self {
         let shards = [(ShardId::clone(&only.shard), only.state.clone())].into();
         let settings = fake.settings(StartSettings::TrimHorizon);
-        let room = Room::new(0);
+        let room = Room::new(ANSWER_BYTES_MAX);
         Self::opened(shards, room, |means| open_shard(settings, only, means))
     }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 use firehose::checkpoint::{STORE, Store};
 use firehose::clock::Clock;
 use firehose::disk::{Disk, HostDisk};
-use firehose::journal::{Journal, JournalSettings, Known};
-use firehose::source::direct_put::{Intake as _, PutBatch};
+use firehose::source::direct_put::journal::{Journal, JournalSettings, Known};
+use firehose::source::{Intake as _, PutBatch};
 
 use super::{CLICKS, Clicks, OLDEST, block, gauge, judge, left_behind, put, wait_for_object};
 use crate::support::daemon::Site;

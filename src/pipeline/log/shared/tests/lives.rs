@@ -150,7 +150,7 @@ async fn a_stop_leaves_a_shard_as_it_is_where_the_bucket_wants_a_person() {
     let taken = taken(Arc::clone(&lease) as Arc<dyn LeaseLog>, None, abandoned);
     let home = open_shared(&settings, &kinesis, disk, &around, destination, taken);
     let home = home.await.unwrap();
-    let source = home.source.clone();
+    let source = Arc::clone(&home.source);
     let stop = async {
         while world.status.metrics().publish_retries.get() == 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;

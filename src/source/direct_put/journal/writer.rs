@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::disk::DiskFile;
 use crate::failpoint;
 use crate::position::Sequence;
-use crate::source::direct_put::{Accepted, Refused};
+use crate::source::{Accepted, Refused};
 use crate::telemetry::Repeats;
 
 /// A new file grows by this much zeros at a time, ahead of what is written: writing over what is
@@ -178,7 +178,7 @@ impl Writer {
                 self.seal();
                 let old = self.active.take();
                 let started = self.start_segment(need, old.as_ref());
-                if let Err(Refused::JournalFull { .. }) = started {
+                if let Err(Refused::Full { .. }) = started {
                     // Nothing was begun: what is smaller may fit there, its end is still to be
                     // recorded, and the segment that will follow it is to be marked in it.
                     self.active = old;
@@ -284,7 +284,7 @@ impl Writer {
             .find(|to| self.shared.reserve(to - active.filled));
         let Some(to) = to else {
             let stream = self.shared.settings.stream.clone();
-            return Err(Refused::JournalFull {
+            return Err(Refused::Full {
                 stream,
                 limit: self.shared.settings.limit,
             });
@@ -308,7 +308,7 @@ impl Writer {
     }
 
     fn refused_as_full(&self) -> Refused {
-        Refused::JournalFull {
+        Refused::Full {
             stream: self.shared.settings.stream.clone(),
             limit: self.shared.settings.limit,
         }

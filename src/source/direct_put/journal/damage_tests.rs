@@ -254,7 +254,7 @@ async fn a_full_journal_refuses_until_a_release_makes_room() {
             Err(refused) => break refused,
         }
     };
-    assert!(matches!(refused, Refused::JournalFull { .. }), "{refused}");
+    assert!(matches!(refused, Refused::Full { .. }), "{refused}");
     assert!(opened.journal.bytes() <= 4 * SEGMENT_BYTES);
     assert_eq!(
         read(&mut opened.reader).await,

@@ -34,11 +34,11 @@ use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::disk::Disk;
-use crate::position::Sequence;
-use crate::source::direct_put::{Accepted, Appending, Intake, PutBatch, Refused};
-pub use peek::{Held, Unread, peek};
+use crate::position::{MissingRange, Sequence};
+use crate::source::{Accepted, Appending, Intake, PutBatch, Refused, Unread};
+pub use peek::peek;
 pub use reader::JournalReader;
-pub use salvage::{Salvaged, incarnation, salvage};
+pub use salvage::{incarnation, salvage};
 
 use queue::Request;
 use recovery::Recovered;
@@ -93,48 +93,6 @@ pub struct Opened {
     pub doubtful: u64,
     /// What was accepted before and lies beyond the frontier.
     pub unread: Option<Unread>,
-}
-
-/// Sequence numbers whose records are lost to damage on disk, as far as the records around them
-/// tell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct MissingRange {
-    /// The first that is missing.
-    pub first: Sequence,
-    /// The last that is missing.
-    pub last: Sequence,
-}
-
-impl MissingRange {
-    /// What is missing from `first` on when the next record is `next`.
-    fn between(first: Sequence, next: Sequence) -> Option<Self> {
-        (first < next).then(|| Self {
-            first,
-            last: Sequence(next.0 - 1),
-        })
-    }
-
-    /// How many records it has held for sure. Where an epoch ends inside it nobody knows how many that
-    /// one has had.
-    pub const fn records(self) -> u64 {
-        let next = self.last.plus(1);
-        if next.epoch() == self.first.epoch() {
-            next.0 - self.first.0
-        } else {
-            next.in_epoch()
-        }
-    }
-
-    /// Whether it has held no more than [`MissingRange::records`].
-    pub const fn is_exact(self) -> bool {
-        self.last.plus(1).epoch() == self.first.epoch()
-    }
-
-    /// The part beyond `frontier`.
-    fn after(self, frontier: Option<Sequence>) -> Option<Self> {
-        let first = frontier.map_or(self.first, |frontier| self.first.max(frontier.plus(1)));
-        (first <= self.last).then_some(Self { first, ..self })
-    }
 }
 
 /// Why a journal cannot be opened or read.

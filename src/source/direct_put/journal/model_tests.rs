@@ -229,7 +229,7 @@ impl World {
             for record in chunk.iter() {
                 let id = u32::from_le_bytes(record.data[..4].try_into().unwrap());
                 assert!(record.data == content(id, record.data.len() - 4), "torn");
-                let sequence = record.position.sequence.in_journal().unwrap();
+                let sequence = record.position.sequence.narrow().unwrap();
                 let before = self.delivered.last().map(|(sequence, _)| *sequence);
                 assert!(
                     before.max(self.frontier) < Some(sequence),

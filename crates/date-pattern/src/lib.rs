@@ -1,4 +1,4 @@
-//! Java's `DateTimeFormatter` patterns, as in `!{timestamp:yyyy/MM/dd}`.
+//! Java's `DateTimeFormatter` patterns, and the zones that they are filled in for, as in `!{timestamp:yyyy/MM/dd}`.
 //!
 //! Letters and counts follow `java.time.format.DateTimeFormatterBuilder.appendPattern` with the
 //! locale en-US, which is what Firehose shows: English names, weeks that begin on Sunday. Times
@@ -11,15 +11,14 @@ use firehose_calendar as calendar;
 
 mod zone;
 
-pub(super) use zone::Local;
-pub use zone::Zone;
+pub use zone::{Local, Zone};
 
 /// Letters of a pattern that are understood, for help texts.
 const LETTERS: &str = "G y u Y Q M L w d D E e a H h K k m s S n z Z X x V";
 
 /// A compiled pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct DatePattern {
+pub struct DatePattern {
     tokens: Vec<Token>,
 }
 
@@ -31,16 +30,18 @@ enum Token {
 
 /// What is wrong with a pattern, and where.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct PatternFault {
+pub struct PatternFault {
     /// Bytes inside the pattern.
-    pub(super) at: Range<usize>,
-    pub(super) message: String,
-    pub(super) help: Option<String>,
+    pub at: Range<usize>,
+    /// What is wrong, one sentence.
+    pub message: String,
+    /// What to write instead.
+    pub help: Option<String>,
 }
 
 impl DatePattern {
     /// Compiles a pattern.
-    pub(super) fn parse(pattern: &str) -> Result<Self, PatternFault> {
+    pub fn parse(pattern: &str) -> Result<Self, PatternFault> {
         let mut tokens = Vec::new();
         let mut rest = pattern.char_indices().peekable();
         while let Some((start, letter)) = rest.next() {
@@ -78,7 +79,7 @@ impl DatePattern {
     }
 
     /// The text of a pattern that has no field.
-    pub(super) fn constant(&self) -> Option<&str> {
+    pub fn constant(&self) -> Option<&str> {
         match self.tokens.as_slice() {
             [] => Some(""),
             [Token::Literal(text)] => Some(text),
@@ -88,7 +89,7 @@ impl DatePattern {
 
     /// How long a stretch of time yields the same text, in seconds, where the zone's offset is a
     /// multiple of it.
-    pub(super) fn granularity(&self) -> i64 {
+    pub fn granularity(&self) -> i64 {
         let of = |token: &Token| match token {
             Token::Field('s', _) => 1,
             Token::Field('m', _) => 60,
@@ -98,7 +99,7 @@ impl DatePattern {
     }
 
     /// A text as long as that of any instant of the years 1 to 9999.
-    pub(super) fn widest(&self, zone: &Zone) -> String {
+    pub fn widest(&self, zone: &Zone) -> String {
         let of = |token: &Token| {
             let width = match token {
                 Token::Literal(text) => return text.clone(),
@@ -118,7 +119,7 @@ impl DatePattern {
     }
 
     /// Appends the text of an instant.
-    pub(super) fn format(&self, at: &Local, zone: &Zone, out: &mut String) {
+    pub fn format(&self, at: &Local, zone: &Zone, out: &mut String) {
         for token in &self.tokens {
             match token {
                 Token::Literal(text) => out.push_str(text),

@@ -49,7 +49,7 @@ async fn drain(reader: &mut JournalReader, max_bytes: usize) -> Vec<(Sequence, V
         records.extend(chunk.iter().map(|record| {
             assert_eq!(record.arrival_ms, 1_000);
             (
-                record.position.sequence.in_journal().unwrap(),
+                record.position.sequence.narrow().unwrap(),
                 record.data.to_vec(),
             )
         }));

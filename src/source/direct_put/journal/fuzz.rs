@@ -23,6 +23,7 @@ const SEGMENTS_MAX: usize = 8;
 struct Script<'a> {
     rest: &'a [u8],
     segments: Vec<Vec<u8>>,
+    epoch: u32,
     /// One past the last sequence number.
     next: Sequence,
     /// Records that were written as the journal writes them.
@@ -37,6 +38,7 @@ pub fn journal(bytes: &[u8]) {
     let mut script = Script {
         rest: bytes,
         segments: Vec::new(),
+        epoch: 1,
         next: Sequence::first_of(1),
         written: 0,
         is_honest: true,
@@ -79,7 +81,7 @@ async fn read(reader: &mut JournalReader) -> Vec<Sequence> {
         if chunk.is_empty() {
             break;
         }
-        let of = |position: crate::position::Position| position.sequence.in_journal();
+        let of = |position: crate::position::Position| position.sequence.narrow();
         read.extend(chunk.iter().filter_map(|record| of(record.position)));
     }
     read
@@ -119,6 +121,7 @@ impl Script<'_> {
                         next: Sequence(self.number(8)),
                     };
                     self.next = Sequence(self.number(8));
+                    self.epoch = u32::try_from(self.number(4)).unwrap_or(u32::MAX);
                     self.begin(link);
                     self.is_honest = false;
                 }
@@ -191,7 +194,7 @@ impl Script<'_> {
         let header = Header {
             incarnation: INCARNATION,
             number: self.segments.len() as u64 + 1,
-            epoch: 1,
+            epoch: self.epoch,
             first: self.next,
             durable: HEADER_BYTES,
             link,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use crate::source::direct_put::{Accepted, PutBatch, Refused};
+use crate::source::{Accepted, PutBatch, Refused};
 
 /// Bound on the bytes that wait, in units of [`UNIT`]; one larger batch waits alone.
 const UNITS_MAX: u32 = 16 << 10;

@@ -26,7 +26,7 @@ pub struct Zone {
 
 /// An instant as a zone's clock and calendar show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::partition) struct Local {
+pub struct Local {
     /// Second of the epoch.
     pub(super) instant: i64,
     /// Seconds east of UTC.
@@ -74,7 +74,7 @@ impl Zone {
     }
 
     /// The instant in this zone; what lies beyond the years 1 to 9999 is moved to their edge.
-    pub(in crate::partition) fn at(&self, epoch_second: i64) -> Local {
+    pub fn at(&self, epoch_second: i64) -> Local {
         const EDGES: RangeInclusive<i64> = calendar::SECONDS;
         let instant = epoch_second.clamp(*EDGES.start(), *EDGES.end());
         let offset = self.zone.to_offset(timestamp(instant)).seconds();
@@ -91,7 +91,7 @@ impl Zone {
     }
 
     /// The zone's distance from UTC at an instant, in seconds.
-    pub(in crate::partition) fn offset_seconds(&self, epoch_second: i64) -> i64 {
+    pub fn offset_seconds(&self, epoch_second: i64) -> i64 {
         self.at(epoch_second).offset.into()
     }
 

@@ -78,13 +78,13 @@ impl Frame {
         out[start..start + 8].copy_from_slice(&sum.to_le_bytes());
     }
 
-    /// Reads the header that stands at `offset`; `None` where there is no whole one. The payload
-    /// is not looked at.
+    /// Reads the header that stands at `offset`; `None` where there is no whole one, or one whose records
+    /// would have numbers beyond the last. The payload is not looked at.
     pub(super) fn decode(seed: Seed, offset: u64, bytes: &[u8]) -> Option<Self> {
         let bytes = bytes.get(..FRAME_HEADER_BYTES)?;
         let whole = bytes[MAGIC_AT..MAGIC_AT + 8] == FRAME_MAGIC
             && u64_at(bytes, 0) == header_sum(seed, offset, &bytes[8..]);
-        whole.then(|| Self {
+        let frame = whole.then(|| Self {
             offset,
             payload_sum: u64_at(bytes, 16),
             first: Sequence(u64_at(bytes, 24)),
@@ -92,7 +92,8 @@ impl Frame {
             durable: u64_at(bytes, 40),
             data_bytes: u32_at(bytes, 48),
             count: u32_at(bytes, 52),
-        })
+        });
+        frame.filter(|frame| frame.first.0.checked_add(frame.count.into()).is_some())
     }
 
     /// Bytes of record ends and data.
@@ -155,6 +156,33 @@ fn header_sum(seed: Seed, offset: u64, header: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_frame_of_records_beyond_the_last_number_is_none() {
+        let seed = Seed {
+            incarnation: Uuid::from_u128(1),
+            number: 4,
+        };
+        for (first, is_one) in [
+            (u64::MAX - 2, true),
+            (u64::MAX - 1, false),
+            (u64::MAX, false),
+        ] {
+            let frame = Frame {
+                offset: 4096,
+                payload_sum: 11,
+                first: Sequence(first),
+                arrival_ms: 0,
+                durable: 4096,
+                data_bytes: 0,
+                count: 2,
+            };
+            let mut bytes = Vec::new();
+            frame.encode(seed, &mut bytes);
+            let read = Frame::decode(seed, 4096, &bytes);
+            assert_eq!(read, is_one.then_some(frame), "{first}");
+        }
+    }
 
     #[test]
     fn a_frame_is_one_only_where_it_was_written() {

@@ -121,7 +121,8 @@ pub(super) fn next_epoch(
             advice: shared.put_back_or_discard(),
         });
     }
-    bounded(shared, stored.max(written.unwrap_or(0)) + 1)
+    // The last epoch that 32 bits can name is as far out of bounds as the one behind it.
+    bounded(shared, stored.max(written.unwrap_or(0)).saturating_add(1))
 }
 
 /// An epoch, where there are so many.

@@ -1,7 +1,8 @@
 //! What a person gets of a journal of which parts cannot be read.
 
-use super::super::{Salvaged, salvage};
+use super::super::salvage;
 use super::*;
+use crate::source::Salvaged;
 
 const DIR: &str = "journal";
 

@@ -11,28 +11,7 @@ use super::window::Window;
 use super::{JournalError, JournalSettings, Known};
 use crate::disk::Disk;
 use crate::position::Sequence;
-
-/// What is in a journal.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Held {
-    /// Bytes of all segments on disk.
-    pub disk_bytes: u64,
-    /// Records beyond the frontier: accepted, and not applied to any batch.
-    pub records: u64,
-    /// Bytes of the frames that they are in.
-    pub bytes: u64,
-    /// When the oldest of them was accepted, in ms.
-    pub oldest_ms: Option<i64>,
-}
-
-/// Records that were accepted before a journal was opened, and that are not applied to any batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unread {
-    /// When the oldest of them was accepted, in ms.
-    pub oldest_ms: i64,
-    /// One past the last of them.
-    pub next: Sequence,
-}
+use crate::source::{Held, Unread};
 
 /// Looks at the journal of `stream` in `dir`. `enough` records beyond the frontier end the search.
 pub fn peek(

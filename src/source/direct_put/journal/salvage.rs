@@ -12,18 +12,7 @@ use super::segment::{HEADER_BYTES, Header, Kind};
 use super::window::Window;
 use crate::disk::{Disk, Open, read_around};
 use crate::position::Sequence;
-
-/// Takes a record: sequence number, arrival in ms, bytes.
-type Take<'a> = dyn FnMut(Sequence, i64, &[u8]) -> io::Result<()> + 'a;
-
-/// What was found of a journal.
-#[derive(Debug, Default)]
-pub struct Salvaged {
-    /// Records that were given.
-    pub records: u64,
-    /// What cannot be read, each in words.
-    pub gaps: Vec<String>,
-}
+use crate::source::{Salvaged, Take};
 
 /// Gives `take` each record of the segments in `dir`, delivered or not, once. What cannot be read is told,
 /// and is no reason to stop: an error is one of `take`.

@@ -1,0 +1,32 @@
+//! What a config file can name: handed to its reader, which knows none of it.
+
+use std::fmt::{self, Debug};
+
+use super::{FormatKind, FormatSettings, StoreKind};
+use crate::source::Kind;
+
+/// The kinds of everything that a word of the file chooses.
+pub struct Registry {
+    /// What `type` of `[stream.X.source]` can be, in the order in which messages name it.
+    pub sources: &'static [&'static dyn Kind],
+    /// What `type` of a destination can be, in the same order.
+    pub stores: Vec<&'static dyn StoreKind>,
+    /// What `type` of a format can be, in the same order; the first is that of a table that names none.
+    pub formats: Vec<&'static dyn FormatKind>,
+    /// The format of a stream that says nothing about it.
+    pub stream_format: fn() -> FormatSettings,
+    /// The format of a backup that says nothing about it.
+    pub backup_format: fn() -> FormatSettings,
+}
+
+impl Debug for Registry {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sources = self.sources.iter().map(|source| source.word());
+        let stores = self.stores.iter().map(|store| store.word());
+        let formats = self.formats.iter().map(|format| format.word());
+        formatter
+            .debug_list()
+            .entries(sources.chain(stores).chain(formats))
+            .finish()
+    }
+}

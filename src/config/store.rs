@@ -36,6 +36,9 @@ pub trait StoreKind: Sync {
     ) -> Option<Result<StoreSettings, String>>;
 }
 
+/// A key of the user's own, its text, and the place of that.
+pub type Pair = (String, String, Place);
+
 /// What the settings of a store tell of it. Nothing of it asks the store.
 pub trait StoreSpec: Any + Debug + Send + Sync {
     /// The store's name in checkpoints: it tells one from another, and stays the same however the config is written.
@@ -191,7 +194,7 @@ impl StoreTable<'_, '_> {
     }
 
     /// The strings of a table whose keys are the user's own, each with its place, and the place of the table.
-    pub fn strings(&mut self, key: &'static str) -> Option<(Place, Vec<(String, String, Place)>)> {
+    pub fn strings(&mut self, key: &'static str) -> Option<(Place, Vec<Pair>)> {
         let table = self.table.table(key)?;
         let place = table.place();
         let placed = |(key, Text { value, origin }): (String, Text)| {

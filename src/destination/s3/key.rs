@@ -29,7 +29,7 @@ impl Keys for BucketKeys {
 fn hold(key: &str) -> Result<(), String> {
     match key.len() {
         0 => Err("the key is empty".to_owned()),
-        ..=KEY_MAX => Ok(()),
+        1..=KEY_MAX => Ok(()),
         bytes => Err(format!(
             "the key has {bytes} bytes in UTF-8, S3 takes {KEY_MAX}"
         )),

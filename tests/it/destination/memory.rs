@@ -104,8 +104,11 @@ impl Store for Kind {
 #[derive(Clone, Debug)]
 pub struct Memory {
     name: String,
-    held: Arc<Mutex<HashMap<String, (Option<Uuid>, Bytes)>>>,
+    held: Arc<Mutex<HashMap<String, Held>>>,
 }
+
+/// The id of the object that it is, if it is one, and its bytes.
+type Held = (Option<Uuid>, Bytes);
 
 /// All that there are in this process.
 static MEMORIES: Mutex<BTreeMap<String, Memory>> = Mutex::new(BTreeMap::new());
@@ -128,7 +131,7 @@ impl Memory {
     }
 
     /// Puts something under a key, unless something is there: that is told.
-    pub fn put(&self, key: &str, id: Option<Uuid>, bytes: Bytes) -> Option<(Option<Uuid>, Bytes)> {
+    pub fn put(&self, key: &str, id: Option<Uuid>, bytes: Bytes) -> Option<Held> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let found = held.get(key).cloned();
         if found.is_none() {

@@ -15,6 +15,7 @@
 )]
 
 mod balance;
+mod error;
 #[cfg(feature = "failpoints")]
 pub mod fuzz;
 mod item;
@@ -28,13 +29,12 @@ mod resumed;
 mod seize;
 mod sync;
 mod table;
-mod trouble;
 mod watch;
 mod writes;
 
 pub use item::{BodyName, KclCheckpoint, LeaseItem, Written};
 pub use lease::{Lease, Lost};
-pub use leases::{Event, Means, drawn_name, list, run};
+pub use leases::{Event, LeaseContext, drawn_name, list, run};
 pub use resumed::Resumed;
 pub use seize::seize;
 pub use table::Scanned;

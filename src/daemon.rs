@@ -32,7 +32,7 @@ use crate::config::{Config, StreamSettings};
 use crate::disk::{Disk, HostDisk, Reserve, Shortage};
 use crate::error::StreamError;
 use crate::http::{self, ApiState, Limits, StreamInfo};
-use crate::pipeline::{self, Status, Surroundings, Workers};
+use crate::pipeline::{self, Status, StreamContext, Workers};
 use crate::source::{Intake, Room};
 use crate::telemetry::{Metrics, StatusSnapshot, StreamMetrics, StreamStatus as _};
 use crate::transform::{Compiler, EndsCompiling, Engine, Transforms};
@@ -319,7 +319,7 @@ impl Common {
         );
         let status = Status::new(StreamMetrics::new(&self.metrics, name), self.clock.clone())
             .with_patience(self.stalled_after);
-        let around = Surroundings {
+        let context = StreamContext {
             clock: self.clock.clone(),
             workers,
             transforms,
@@ -331,7 +331,7 @@ impl Common {
             encoders: Arc::default(),
             read_room: Room::new(self.read_bytes.max(settings.source.room_bytes())),
         };
-        Ok(Supervisor::open(Arc::new(settings), disk, around, withheld).await)
+        Ok(Supervisor::open(Arc::new(settings), disk, context, withheld).await)
     }
 
     /// The transforms of a stream, if it has some; they are not loaded yet.

@@ -16,13 +16,13 @@ mod event;
 mod failures;
 mod filling;
 mod footprint;
-mod home;
 mod log;
 mod mend;
 mod outputs;
 mod prefixes;
 mod publish;
 mod quarantine;
+mod recovery;
 mod report;
 mod room;
 mod route;
@@ -64,7 +64,6 @@ pub use encode::EncoderPool;
 use encode::Piece;
 use event::Event;
 pub use footprint::Footprint;
-pub use home::{Claim, Home, QUARANTINE_DIR, REWRITTEN, SPOOL_DIR, open, reserve_bytes};
 pub use log::{
     Body, LeaseLog, Listed, LocalLog, Log, SCRATCH, SharedLog, Taken, connect_shared, open_shared,
     scratch,
@@ -72,10 +71,13 @@ pub use log::{
 use log::{CheckpointLog, Due, Names, Outcome, Recovered, Standing};
 pub use outputs::Outputs;
 pub use prefixes::{MadeUp, prefix_faults};
+pub use recovery::{
+    Claim, QUARANTINE_DIR, REWRITTEN, RecoveredState, SPOOL_DIR, open, reserve_bytes,
+};
 use route::Routed;
 pub use status::{Landed, Observation, Status};
 use stopping::Stopping;
-use table::{Table, Triggers};
+use table::{BatchTable, Triggers};
 use waiting::Waiting;
 pub use workers::Workers;
 
@@ -84,7 +86,7 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// What a pipeline shares with the rest of the process.
 #[derive(Clone, Debug)]
-pub struct Surroundings {
+pub struct StreamContext {
     /// Time.
     pub clock: Clock,
     /// The stream's share of the threads for CPU work.
@@ -111,7 +113,7 @@ pub struct Surroundings {
 /// The running pipeline of one delivery stream.
 pub struct Pipeline {
     settings: Arc<StreamSettings>,
-    around: Surroundings,
+    context: StreamContext,
     outputs: Arc<Outputs>,
     source: Arc<dyn Handle>,
     spool: Arc<Spool>,
@@ -125,7 +127,7 @@ pub struct Pipeline {
     protocol: Protocol,
     /// Accepted and not applied; where the source accepts records here.
     backlog: Option<Backlog>,
-    table: Table,
+    table: BatchTable,
     waiting: Waiting,
     /// What is to be encoded, oldest first.
     encode_queue: VecDeque<(Uuid, Piece)>,
@@ -155,71 +157,72 @@ pub struct Pipeline {
 /// Runs a stream from what [`open`] found until its source has been stopped and everything is
 /// published, or until an error. After an error nothing durable is lost: open the home again.
 pub async fn run(
-    home: Home<impl Into<Log>>,
+    recovered: RecoveredState<impl Into<Log>>,
     settings: Arc<StreamSettings>,
-    around: Surroundings,
+    context: StreamContext,
 ) -> Result<(), StreamError> {
-    run_with(home.with_log(), settings, around).await
+    run_with(recovered.with_log(), settings, context).await
 }
 
 async fn run_with(
-    home: Home<Log>,
+    recovered: RecoveredState<Log>,
     settings: Arc<StreamSettings>,
-    around: Surroundings,
+    context: StreamContext,
 ) -> Result<(), StreamError> {
     let (events, inbox) = mpsc::unbounded_channel();
     let stopping = Stopping::default();
-    let mut log = home.log.into_inner();
-    let (claim, held) = match log.recovered(&home.outputs, &settings.name, around.clock.now_ms()) {
-        Recovered::ToBeClaimed(claim) => (Some(claim), None),
-        Recovered::Claimed {
-            destination,
-            listed,
-        } => (None, Some((destination, listed))),
-    };
+    let mut log = recovered.log.into_inner();
+    let (claim, held) =
+        match log.recovered(&recovered.outputs, &settings.name, context.clock.now_ms()) {
+            Recovered::ToBeClaimed(claim) => (Some(claim), None),
+            Recovered::Claimed {
+                destination,
+                listed,
+            } => (None, Some((destination, listed))),
+        };
     let claiming = claim.map(|claim| {
-        let named = home.sealed.iter().map(|object| object.id).collect();
-        home::claim_all(&settings, &claim, &named, &events, &stopping.at_once)
+        let named = recovered.sealed.iter().map(|object| object.id).collect();
+        recovery::claim_all(&settings, &claim, &named, &events, &stopping.at_once)
     });
-    let routed = router::start(home.reader, Arc::clone(&home.outputs), &around);
+    let routed = router::start(recovered.reader, Arc::clone(&recovered.outputs), &context);
     let buffering = settings.buffering;
     let backup = settings
         .backup
         .as_ref()
         .map_or(buffering, |backup| backup.buffering);
-    let mut table = Table::new(Triggers {
+    let mut table = BatchTable::new(Triggers {
         data: buffering,
         backup,
     });
-    let mut waiting = Waiting::for_stores(home.outputs.stores().each());
-    for sealed in &home.sealed {
-        let since = around.clock.moment_of(sealed.arrival_ms);
+    let mut waiting = Waiting::for_stores(recovered.outputs.stores().each());
+    for sealed in &recovered.sealed {
+        let since = context.clock.moment_of(sealed.arrival_ms);
         waiting.add(sealed, since);
     }
-    let mut protocol = Protocol::recovered(home.shards, &home.open, home.sealed);
-    table.reload(home.open, &around.clock);
+    let mut protocol = Protocol::recovered(recovered.shards, &recovered.open, recovered.sealed);
+    table.reload(recovered.open, &context.clock);
     let mut destinations = BTreeMap::new();
     if let Some((destination, listed)) = held {
-        let store = home.outputs.store(Lane::Data);
+        let store = recovered.outputs.store(Lane::Data);
         protocol.claimed(store);
         for listed in listed {
-            let since = around.clock.moment_of(listed.object.arrival_ms);
+            let since = context.clock.moment_of(listed.object.arrival_ms);
             waiting.add_listed(&listed, since);
             protocol.list_prepared(listed.object);
         }
         destinations.insert(store.to_owned(), destination);
-        around.status.set_state(State::Running);
+        context.status.set_state(State::Running);
     }
-    let unread = home.unread;
-    let unread = unread.map(|of| (of.next, around.clock.moment_of(of.oldest_ms)));
-    let next = home.source.next_sequence();
+    let unread = recovered.unread;
+    let unread = unread.map(|of| (of.next, context.clock.moment_of(of.oldest_ms)));
+    let next = recovered.source.next_sequence();
     let backlog = next.map(|next| Backlog::from(next, unread));
     let mut pipeline = Pipeline {
         settings,
-        around,
-        outputs: home.outputs,
-        source: home.source,
-        spool: home.spool,
+        context,
+        outputs: recovered.outputs,
+        source: recovered.source,
+        spool: recovered.spool,
         log,
         destinations,
         events,
@@ -247,7 +250,7 @@ async fn run_with(
     pipeline.wind_down().await;
     // What has come since the last tick waits, too.
     pipeline.report();
-    pipeline.around.status.set_held_up(None, None);
+    pipeline.context.status.set_held_up(None, None);
     // A stream that recovers goes on to tell.
     let recovers = matches!(
         &result,
@@ -255,10 +258,10 @@ async fn run_with(
     );
     pipeline.tell_of_failures(!recovers);
     // A stream that does not run leaves its share to the others.
-    pipeline.around.memory.hold(0);
+    pipeline.context.memory.hold(0);
     let needs_room = matches!(&result, Err(StreamError::DiskFull { .. }));
     if needs_room && pipeline.log.names().need_the_spool() {
-        let reserve = Arc::clone(&pipeline.around.reserve);
+        let reserve = Arc::clone(&pipeline.context.reserve);
         let _ = tokio::task::spawn_blocking(move || reserve.give_up()).await;
     }
     result
@@ -323,8 +326,8 @@ impl Pipeline {
     }
 
     fn restore_invariants(&mut self) -> Result<(), StreamError> {
-        self.around.memory.hold(self.table.memory());
-        let now = self.around.clock.moment();
+        self.context.memory.hold(self.table.memory());
+        let now = self.context.clock.moment();
         match self.log.names() {
             Names::OpenBatches => {
                 while let Some(id) = self.table.next_due(now) {
@@ -362,7 +365,7 @@ impl Pipeline {
         self.gathering = due != Due::No;
         if due == Due::ForRoom {
             let open = self.table.len() as u64;
-            self.around.status.metrics().sealed_early.add(open);
+            self.context.status.metrics().sealed_early.add(open);
         }
     }
 
@@ -417,13 +420,13 @@ impl Pipeline {
             }
             Event::Mended(id, mended) => self.apply_mended(id, *mended)?,
             Event::Filled(id, result) => self.apply_filled(id, result)?,
-            Event::Made(made) => {
+            Event::SharedCheckpoint(made) => {
                 if made.is_ok() {
                     self.stopping.went_well(self.outputs.store(Lane::Data));
                 }
-                self.settle(Outcome::Made(*made))?;
+                self.settle(Outcome::Shared(*made))?;
             }
-            Event::NotMade(trouble) => self.not_made(trouble)?,
+            Event::CheckpointDelayed(trouble) => self.checkpoint_delayed(trouble)?,
             Event::RetryDue(id) => self.waiting.retry_due(id),
             Event::Failed(error) => return Err(error),
         }
@@ -433,27 +436,27 @@ impl Pipeline {
     fn not_claimed(&mut self, store: &str, trouble: PublishError) {
         let (stream, cause) = (&self.settings.name, trouble.to_string());
         if let Some(unsaid) = self
-            .around
+            .context
             .status
             .repeats()
             .due_alike("destination", &cause)
         {
             tracing::warn!(stream, cause, unsaid, "destination not ready");
         }
-        self.around.status.set_state(State::Stalled { cause });
+        self.context.status.set_state(State::Stalled { cause });
         self.stopping.failed(store, trouble);
     }
 
     fn claimed(&mut self, store: String, destination: Destination, conditional: Conditional) {
-        home::tell_of_overwriting(&self.settings.name, &destination, conditional);
+        recovery::tell_of_overwriting(&self.settings.name, &destination, conditional);
         failpoint::hit("recovery-claimed");
         self.stopping.went_well(&store);
         self.protocol.claimed(&store);
         self.destinations.insert(store, destination);
         // One that is not claimed yet keeps the stream from being ready, and the others from nothing.
         if self.destinations.len() == self.outputs.stores().each().len() {
-            self.around.status.repeats().over("destination");
-            self.around.status.set_state(State::Running);
+            self.context.status.repeats().over("destination");
+            self.context.status.set_state(State::Running);
         }
         self.give_up_uploads();
         self.tell_of_stranded();

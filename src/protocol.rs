@@ -79,7 +79,7 @@ use crate::error::StreamError;
 use crate::extent::{Extent, sum};
 use crate::position::{Position, Sequence};
 use crate::shard::{ShardId, ShardState};
-use crate::source::News;
+use crate::source::SourceEvent;
 use uploads::Upload;
 
 /// An upload with all parts of an object that is found gone more often than that, with no object in its
@@ -193,8 +193,8 @@ impl Protocol {
     }
 
     /// Something has become known of the source.
-    pub fn learn(&mut self, news: News) {
-        self.frontiers.learn(news);
+    pub fn learn(&mut self, event: SourceEvent) {
+        self.frontiers.learn(event);
     }
 
     /// Bytes of batches that these need no more.

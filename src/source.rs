@@ -296,12 +296,12 @@ pub struct Read {
     /// Records of one shard, in the order of their positions; none where there is only news.
     pub chunk: Chunk,
     /// What else has become known. It holds once the chunk is applied.
-    pub news: Option<News>,
+    pub event: Option<SourceEvent>,
 }
 
 /// What becomes known of a source beside its records.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum News {
+pub enum SourceEvent {
     /// What the source is called: told once, before anything else.
     Named(SourceName),
     /// Shards that were not known: nothing of them has been given.

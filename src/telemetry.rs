@@ -8,7 +8,7 @@ pub mod repeats;
 pub mod source;
 pub mod status;
 
-pub use failures::{Failed, Failures, Kind, KnownFailure, Notice, Reasons, Sample, Tally};
+pub use failures::{Failed, FailureKind, Failures, KnownFailure, Notice, Reasons, Sample, Tally};
 pub use metrics::{
     About, CoordinationMetrics, Counted, Lag, Level, Metrics, StreamMetrics, Total,
     TransformMetrics,

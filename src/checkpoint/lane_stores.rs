@@ -51,6 +51,12 @@ impl LaneStores {
 
     /// All of them, for people.
     pub fn told(&self) -> String {
-        self.each().join(" and ")
+        let mut each = self.each();
+        let last = each.pop().unwrap_or_default();
+        if each.is_empty() {
+            last.to_owned()
+        } else {
+            format!("{} and {last}", each.join(", "))
+        }
     }
 }

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use super::error::LeaseError;
 use super::item::{LeaseItem, Written};
 use super::rest::Fitness;
 use super::resumed::Resumed;
-use super::trouble::Trouble;
 use super::writes::Holder;
 use crate::retry;
 use crate::shard::ShardId;
@@ -173,7 +173,7 @@ impl Lease {
             return Settled::Durable;
         };
         // Also where the condition failed: an earlier copy of it may have landed.
-        if !matches!(trouble, Trouble::Refused(_)) {
+        if !matches!(trouble, LeaseError::Refused(_)) {
             self.tell("write a checkpoint to", &trouble);
         }
         match self.holder.table.get(self.shard()).await {
@@ -217,7 +217,7 @@ impl Lease {
                 released = self.holder.release(last.number) => released,
             };
             match released {
-                Ok(()) | Err(Trouble::Refused(_) | Trouble::NoTable(_)) => break,
+                Ok(()) | Err(LeaseError::Refused(_) | LeaseError::NoTable(_)) => break,
                 Err(trouble) => {
                     self.tell("release", &trouble);
                     let pause = retry::delay(attempt, retry::TRANSIENT_MAX);
@@ -238,7 +238,7 @@ impl Lease {
         }
     }
 
-    fn tell(&self, action: &'static str, trouble: &Trouble) {
+    fn tell(&self, action: &'static str, trouble: &LeaseError) {
         let (shard, cause) = (&*self.holder.shard, trouble.to_string());
         if let Some(unsaid) = self.holder.table.repeats.due_alike(action, &cause) {
             tracing::warn!(

@@ -12,14 +12,14 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::balance::{self, Candidate};
+use super::error::LeaseError;
 use super::item::LeaseItem;
 use super::lease::{Lease, Signals};
 use super::renewal::{self, EPSILON};
 use super::rest::Fitness;
 use super::resumed::Resumed;
 use super::sync;
-use super::table::{Scanned, Table};
-use super::trouble::Trouble;
+use super::table::{LeaseTable, Scanned};
 use super::watch::{Age, Watch};
 use super::writes::Holder;
 use crate::clock::Clock;
@@ -37,7 +37,7 @@ const SHARDS: &str = "shards";
 
 /// What sharing a stream needs of its surroundings.
 #[derive(Clone)]
-pub struct Means {
+pub struct LeaseContext {
     /// The delivery stream, for messages.
     pub stream: String,
     /// What a stream of the source is called: `Kinesis stream`.
@@ -67,21 +67,21 @@ pub enum Event {
 /// dropped. They are renewed all the while.
 pub async fn run(
     settings: CoordinationSettings,
-    means: Means,
+    context: LeaseContext,
     stop: CancellationToken,
     events: mpsc::Sender<Event>,
 ) {
     let worker = settings.worker.clone().unwrap_or_else(drawn_name);
     tracing::info!(
-        stream = means.stream,
+        stream = context.stream,
         worker,
         table = settings.table,
         "sharing the stream with the workers of its lease table"
     );
-    let fitness = Fitness::new(settings.failover, Arc::clone(&means.health));
+    let fitness = Fitness::new(settings.failover, Arc::clone(&context.health));
     let mut task = Task {
         settings,
-        means,
+        context,
         worker,
         table: None,
         watch: Watch::default(),
@@ -101,7 +101,7 @@ pub async fn run(
 
 /// Everything that the lease table holds of shards, by shard. The error is a sentence for a person.
 pub async fn list(settings: &CoordinationSettings) -> Result<Scanned, String> {
-    let scanned = async { Table::connect(settings).await?.scan().await };
+    let scanned = async { LeaseTable::connect(settings).await?.scan().await };
     let mut scanned = scanned.await.map_err(|trouble| trouble.to_string())?;
     let by_shard = |one: &LeaseItem, other: &LeaseItem| one.shard.cmp(&other.shard);
     scanned.items.sort_by(by_shard);
@@ -117,10 +117,10 @@ pub fn drawn_name() -> String {
 
 struct Task {
     settings: CoordinationSettings,
-    means: Means,
+    context: LeaseContext,
     worker: String,
     /// Once it has been found ready.
-    table: Option<Table>,
+    table: Option<LeaseTable>,
     watch: Watch,
     fitness: Arc<Fitness>,
     /// The shards of the last listing.
@@ -154,7 +154,7 @@ impl Task {
                         attempt += 1;
                         self.tell(TABLE, trouble.to_string());
                         let most = match trouble {
-                            Trouble::Permanent { .. } => retry::PERMANENT_MAX,
+                            LeaseError::Permanent { .. } => retry::PERMANENT_MAX,
                             _ => retry::TRANSIENT_MAX,
                         };
                         next = Instant::now() + retry::delay(attempt, most);
@@ -185,20 +185,20 @@ impl Task {
     fn count(&self) {
         let held = self.held.values();
         let held = held.filter(|signals| !signals.lost.is_cancelled());
-        self.means.metrics.held.set(held.count());
+        self.context.metrics.held.set(held.count());
     }
 
     /// Tells what is wrong with a part, and that it is tried again.
     fn tell(&self, part: &str, cause: String) {
-        let stream = &self.means.stream;
-        if let Some(unsaid) = self.means.health.repeats().due("sharing", &cause) {
+        let stream = &self.context.stream;
+        if let Some(unsaid) = self.context.health.repeats().due("sharing", &cause) {
             tracing::warn!(stream, cause, unsaid, "the stream cannot be shared");
         }
-        self.means.health.trouble(part, cause);
+        self.context.health.trouble(part, cause);
     }
 
     /// Looks at the whole table and takes what is this worker's to take.
-    async fn round(&mut self, events: &mpsc::Sender<Event>) -> Result<(), Trouble> {
+    async fn round(&mut self, events: &mpsc::Sender<Event>) -> Result<(), LeaseError> {
         let table = self.ready_table().await?;
         let mut scanned = table.scan().await;
         if let Ok(found) = &scanned
@@ -207,9 +207,9 @@ impl Task {
         {
             scanned = table.scan().await;
         }
-        if let Err(Trouble::NoTable(cause)) = scanned {
+        if let Err(LeaseError::NoTable(cause)) = scanned {
             // A new one would know nothing of what is delivered.
-            return Err(Trouble::Permanent {
+            return Err(LeaseError::Permanent {
                 cause,
                 advice: "the lease table has gone while it was used: restore it, or restart all \
                          daemons, and reading begins again at `start`"
@@ -219,7 +219,7 @@ impl Task {
         let scanned = scanned?;
         match scanned.unreadable.first() {
             Some(fault) => self.tell(TABLE, format!("{}: {fault}: mend the item", table.named())),
-            None => self.means.health.well(TABLE),
+            None => self.context.health.well(TABLE),
         }
         let chosen = self.choose(&scanned.items);
         if chosen.is_empty() {
@@ -236,22 +236,22 @@ impl Task {
     }
 
     /// The table, made where it is missing. It may take a while to become ready.
-    async fn ready_table(&mut self) -> Result<Table, Trouble> {
+    async fn ready_table(&mut self) -> Result<LeaseTable, LeaseError> {
         if let Some(table) = &self.table {
             return Ok(table.clone());
         }
-        let table = Table::connect(&self.settings).await?;
+        let table = LeaseTable::connect(&self.settings).await?;
         match table.is_ready().await {
             Ok(true) => {}
             Ok(false) => {
                 let cause = format!("{} is not ready yet", table.named());
-                return Err(Trouble::Transient(cause));
+                return Err(LeaseError::Transient(cause));
             }
-            Err(Trouble::NoTable(_)) => {
+            Err(LeaseError::NoTable(_)) => {
                 tracing::info!(table = table.name, "creating the lease table");
                 table.create().await?;
                 let cause = format!("{} is being created", table.named());
-                return Err(Trouble::Transient(cause));
+                return Err(LeaseError::Transient(cause));
             }
             Err(trouble) => return Err(trouble),
         }
@@ -261,8 +261,8 @@ impl Task {
 
     /// Brings the table up to the stream; whether anything was changed. Where the stream does not
     /// answer, leases of shards that are known are taken all the same.
-    async fn sync(&mut self, table: &Table, items: &[LeaseItem]) -> Result<bool, Trouble> {
-        let listing = match self.means.shards.list().await {
+    async fn sync(&mut self, table: &LeaseTable, items: &[LeaseItem]) -> Result<bool, LeaseError> {
+        let listing = match self.context.shards.list().await {
             Ok(listing) => listing,
             Err(cause) => {
                 self.tell(SHARDS, cause);
@@ -274,7 +274,7 @@ impl Task {
         let mut streams = items.iter().filter_map(|item| item.stream.as_ref());
         if let Some((arn, created_ms)) = streams.find(|stream| **stream != source) {
             self.listed = None;
-            return Err(Trouble::Permanent {
+            return Err(LeaseError::Permanent {
                 cause: format!(
                     "{} is of stream {arn} created at {created_ms} ms, but the source is {} created \
                      at {} ms: positions in one mean nothing in the other",
@@ -288,17 +288,17 @@ impl Task {
             });
         }
         if items.is_empty() {
-            let (stream, noun) = (&self.means.stream, self.means.noun);
+            let (stream, noun) = (&self.context.stream, self.context.noun);
             tracing::warn!(
                 stream,
                 source = source.0,
-                start = ?self.means.start,
+                start = ?self.context.start,
                 "the lease table knows no position in this {noun}: reading begins at `start`"
             );
         }
-        let now_ms = self.means.clock.now_ms();
+        let now_ms = self.context.clock.now_ms();
         let ages = self.ages(items);
-        let plan = sync::plan(items, &ages, &listing, self.means.start, now_ms);
+        let plan = sync::plan(items, &ages, &listing, self.context.start, now_ms);
         let has_changed = !plan.add.is_empty() || !plan.delete.is_empty();
         for lease in &plan.add {
             unless_refused(table.add(lease, &listing.source).await)?;
@@ -308,7 +308,7 @@ impl Task {
         }
         self.listed = Some(listing.shards.into_iter().map(|shard| shard.id).collect());
         self.next_listing = Instant::now() + LIST_EVERY;
-        self.means.health.well(SHARDS);
+        self.context.health.well(SHARDS);
         Ok(has_changed)
     }
 
@@ -347,12 +347,16 @@ impl Task {
     }
 
     /// Takes a lease, unless somebody else was faster, and has it renewed from now on.
-    async fn take(&mut self, table: &Table, seen: &LeaseItem) -> Result<Option<Lease>, Trouble> {
+    async fn take(
+        &mut self,
+        table: &LeaseTable,
+        seen: &LeaseItem,
+    ) -> Result<Option<Lease>, LeaseError> {
         let asked = Instant::now();
-        let (drawn, now_ms) = (Uuid::new_v4().to_string(), self.means.clock.now_ms());
+        let (drawn, now_ms) = (Uuid::new_v4().to_string(), self.context.clock.now_ms());
         let taken = match table.take(seen, &self.worker, &drawn, now_ms).await {
             Ok(taken) => taken,
-            Err(Trouble::Refused(_)) => return Ok(None),
+            Err(LeaseError::Refused(_)) => return Ok(None),
             // It may have landed.
             Err(_) => match table.get(&seen.shard).await? {
                 Some(item) if item.take.as_ref() == Some(&drawn) => item,
@@ -362,23 +366,23 @@ impl Task {
         let Some(fence) = taken.fence else {
             return Ok(None);
         };
-        let (stream, shard) = (&self.means.stream, &*taken.shard);
+        let (stream, shard) = (&self.context.stream, &*taken.shard);
         let before = seen.owner.as_deref().unwrap_or("nobody");
         tracing::info!(stream, shard, fence, before, "took the lease");
-        self.means.metrics.taken.add(1);
+        self.context.metrics.taken.add(1);
         let holder = Holder {
             table: table.clone(),
             shard: ShardId::clone(&taken.shard),
             worker: self.worker.clone(),
             fence,
         };
-        let metrics = self.means.metrics.clone();
-        let resumed = Resumed::of(&taken, self.means.start);
+        let metrics = self.context.metrics.clone();
+        let resumed = Resumed::of(&taken, self.context.start);
         let fitness = Arc::clone(&self.fitness);
         let lease = Lease::new(holder.clone(), &taken, resumed, metrics, fitness);
         let (signals, failover) = (lease.signals(), self.settings.failover);
         self.held.insert(taken.shard, signals.clone());
-        let lost = self.means.metrics.lost.clone();
+        let lost = self.context.metrics.lost.clone();
         self.renewals.spawn(async move {
             let shard = ShardId::clone(&holder.shard);
             renewal::renew(holder, signals.clone(), failover, asked).await;
@@ -393,10 +397,10 @@ impl Task {
     }
 }
 
-fn unless_refused(done: Result<(), Trouble>) -> Result<(), Trouble> {
+fn unless_refused(done: Result<(), LeaseError>) -> Result<(), LeaseError> {
     match done {
         // Another worker was faster.
-        Err(Trouble::Refused(_)) => Ok(()),
+        Err(LeaseError::Refused(_)) => Ok(()),
         done => done,
     }
 }

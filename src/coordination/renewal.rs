@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use super::error::LeaseError;
 use super::lease::Signals;
-use super::trouble::Trouble;
 use super::writes::Holder;
 
 /// What KCL takes off its intervals.
@@ -38,7 +38,7 @@ pub(super) async fn renew(holder: Holder, signals: Signals, failover: Duration, 
                 renewed = asked;
                 next = asked + every;
             }
-            Ok(Err(trouble @ (Trouble::Refused(_) | Trouble::NoTable(_)))) => {
+            Ok(Err(trouble @ (LeaseError::Refused(_) | LeaseError::NoTable(_)))) => {
                 let cause = trouble.to_string();
                 tracing::warn!(
                     shard,

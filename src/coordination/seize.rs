@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::error::LeaseError;
 use super::item::LeaseItem;
 use super::lease::Lease;
 use super::rest::Fitness;
 use super::resumed::Resumed;
-use super::table::Table;
-use super::trouble::Trouble;
+use super::table::LeaseTable;
 use super::writes::Holder;
 use crate::config::{CoordinationSettings, StartSettings};
 use crate::shard::ShardId;
@@ -28,15 +28,15 @@ pub async fn seize(
     metrics: CoordinationMetrics,
 ) -> Result<Lease, String> {
     let taking = async {
-        let table = Table::connect(settings).await?;
+        let table = LeaseTable::connect(settings).await?;
         for _ in 0..TRIES {
             match take(&table, shard, &worker, now_ms).await {
-                Err(Trouble::Refused(_)) => {}
+                Err(LeaseError::Refused(_)) => {}
                 taken => return taken.map(|taken| (table, taken)),
             }
         }
         let cause = format!("the lease of {shard} changes all the time: try again");
-        Err(Trouble::Refused(cause))
+        Err(LeaseError::Refused(cause))
     };
     let (table, taken) = taking.await.map_err(|trouble| trouble.to_string())?;
     let taken = taken.ok_or_else(|| format!("the lease of {shard} is gone"))?;
@@ -56,11 +56,11 @@ pub async fn seize(
 
 /// Takes the lease as it stands now; `None` where there is none. `Refused` when it has changed since.
 async fn take(
-    table: &Table,
+    table: &LeaseTable,
     shard: &str,
     worker: &str,
     now_ms: i64,
-) -> Result<Option<LeaseItem>, Trouble> {
+) -> Result<Option<LeaseItem>, LeaseError> {
     let Some(seen) = table.get(shard).await? else {
         return Ok(None);
     };

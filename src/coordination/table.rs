@@ -13,8 +13,8 @@ use aws_sdk_dynamodb::types::{
     ScalarAttributeType, TableStatus,
 };
 
+use super::error::LeaseError;
 use super::item::{LeaseItem, name};
-use super::trouble::Trouble;
 use crate::aws::{self, Place};
 use crate::config::CoordinationSettings;
 use crate::telemetry::Repeats;
@@ -24,7 +24,7 @@ const REQUEST_TIMEOUT_MAX: Duration = Duration::from_secs(10);
 
 /// One lease table. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct Table {
+pub(super) struct LeaseTable {
     pub(super) client: Client,
     /// Whom it asks.
     place: Place,
@@ -42,11 +42,11 @@ pub struct Scanned {
     pub unreadable: Vec<String>,
 }
 
-impl Table {
+impl LeaseTable {
     /// A client that sends each request once.
-    pub(super) async fn connect(settings: &CoordinationSettings) -> Result<Self, Trouble> {
+    pub(super) async fn connect(settings: &CoordinationSettings) -> Result<Self, LeaseError> {
         let found = aws::find(&settings.access).await;
-        let found = found.ok_or_else(|| Trouble::Permanent {
+        let found = found.ok_or_else(|| LeaseError::Permanent {
             cause: format!("no region is known for lease table {}", settings.table),
             advice: "set the source's `region`, or AWS_REGION".into(),
         })?;
@@ -76,15 +76,15 @@ impl Table {
         error: &SdkError<E, HttpResponse>,
         operation: &str,
         of: &str,
-    ) -> Trouble
+    ) -> LeaseError
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        Trouble::of(error, operation, of, &self.place)
+        LeaseError::of(error, operation, of, &self.place)
     }
 
     /// Whether the table is there and ready.
-    pub(super) async fn is_ready(&self) -> Result<bool, Trouble> {
+    pub(super) async fn is_ready(&self) -> Result<bool, LeaseError> {
         let request = self.client.describe_table().table_name(&self.name);
         let answer = match request.send().await {
             Ok(answer) => answer,
@@ -97,7 +97,7 @@ impl Table {
             key.attribute_name == name::KEY && key.key_type == KeyType::Hash
         };
         if !matches!(table.key_schema(), [key] if is_key(key)) {
-            return Err(Trouble::Permanent {
+            return Err(LeaseError::Permanent {
                 cause: format!("{} is a table of another kind", self.named()),
                 advice: format!(
                     "a lease table has the one key {}; name another with `lease_table`",
@@ -113,8 +113,8 @@ impl Table {
     }
 
     /// Makes the table, paid by request.
-    pub(super) async fn create(&self) -> Result<(), Trouble> {
-        let wrong = |error: aws_sdk_dynamodb::error::BuildError| Trouble::Permanent {
+    pub(super) async fn create(&self) -> Result<(), LeaseError> {
+        let wrong = |error: aws_sdk_dynamodb::error::BuildError| LeaseError::Permanent {
             cause: format!("CreateTable of {}: {error}", self.named()),
             advice: "this should not be: report it".to_owned(),
         };
@@ -140,7 +140,7 @@ impl Table {
     }
 
     /// Everything that the table holds of shards.
-    pub(super) async fn scan(&self) -> Result<Scanned, Trouble> {
+    pub(super) async fn scan(&self) -> Result<Scanned, LeaseError> {
         let mut scanned = Scanned::default();
         let mut from = None;
         loop {
@@ -164,7 +164,7 @@ impl Table {
     }
 
     /// The lease of a shard as it is now, for certain.
-    pub(super) async fn get(&self, shard: &str) -> Result<Option<LeaseItem>, Trouble> {
+    pub(super) async fn get(&self, shard: &str) -> Result<Option<LeaseItem>, LeaseError> {
         let request = self.client.get_item().table_name(&self.name);
         let request = request
             .key(name::KEY, AttributeValue::S(shard.to_owned()))
@@ -173,9 +173,9 @@ impl Table {
         let answer = request.send().await;
         let answer = answer.map_err(|error| self.trouble(&error, "GetItem", &of()))?;
         let parsed = answer.item.as_ref().map(LeaseItem::parse);
-        let unreadable = |cause| Trouble::Permanent {
+        let unreadable = |cause| LeaseError::Permanent {
             cause: format!("{}: {cause}", self.named()),
-            advice: "mend or delete the item; deleting it means that the shard is read anew"
+            advice: "mend or delete the item; deleting it context that the shard is read anew"
                 .to_owned(),
         };
         let item = parsed.transpose().map_err(unreadable)?;

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 
+use super::error::LeaseError;
 use super::item::{KclCheckpoint, LeaseItem, Written, name};
-use super::table::Table;
-use super::trouble::Trouble;
+use super::table::LeaseTable;
 use crate::shard::{ShardId, SourceName};
 
 /// A lease that no item stands for yet.
@@ -24,7 +24,7 @@ pub(super) struct NewLease {
 /// Who writes, in which tenure.
 #[derive(Clone, Debug)]
 pub(super) struct Holder {
-    pub(super) table: Table,
+    pub(super) table: LeaseTable,
     pub(super) shard: ShardId,
     pub(super) worker: String,
     pub(super) fence: u64,
@@ -114,7 +114,7 @@ impl Change {
     }
 
     /// Makes the change; gives the item as it is then.
-    async fn make(self, table: &Table, shard: &str) -> Result<LeaseItem, Trouble> {
+    async fn make(self, table: &LeaseTable, shard: &str) -> Result<LeaseItem, LeaseError> {
         let of = || format!("{shard} in {}", table.named());
         let request = table.client.update_item().table_name(&table.name);
         let request = request
@@ -127,8 +127,10 @@ impl Change {
         let answer = request.send().await;
         let answer = answer.map_err(|error| table.trouble(&error, "UpdateItem", &of()))?;
         let item = answer.attributes.as_ref().map(LeaseItem::parse);
-        let item = item.transpose().map_err(Trouble::Transient)?.flatten();
-        item.ok_or_else(|| Trouble::Transient(format!("UpdateItem of {}: an empty answer", of())))
+        let item = item.transpose().map_err(LeaseError::Transient)?.flatten();
+        item.ok_or_else(|| {
+            LeaseError::Transient(format!("UpdateItem of {}: an empty answer", of()))
+        })
     }
 }
 
@@ -155,7 +157,7 @@ fn take(seen: &LeaseItem, worker: &str, take: &str, now_ms: i64) -> Change {
         .when(name::FENCE, seen.fence.map(number))
 }
 
-impl Table {
+impl LeaseTable {
     /// Takes a lease as `seen`; gives the item as this very write left it.
     pub(super) async fn take(
         &self,
@@ -163,13 +165,17 @@ impl Table {
         worker: &str,
         drawn: &str,
         now_ms: i64,
-    ) -> Result<LeaseItem, Trouble> {
+    ) -> Result<LeaseItem, LeaseError> {
         let change = take(seen, worker, drawn, now_ms);
         change.make(self, &seen.shard).await
     }
 
     /// Makes an item for a shard that has none.
-    pub(super) async fn add(&self, lease: &NewLease, source: &SourceName) -> Result<(), Trouble> {
+    pub(super) async fn add(
+        &self,
+        lease: &NewLease,
+        source: &SourceName,
+    ) -> Result<(), LeaseError> {
         let (checkpoint, sub_sequence) = lease.checkpoint.written();
         let (first, last) = &lease.hash_keys;
         let mut item = HashMap::from([
@@ -202,7 +208,7 @@ impl Table {
     }
 
     /// Deletes the item of a shard that is done, if nothing has changed since it was seen.
-    pub(super) async fn delete(&self, seen: &LeaseItem) -> Result<(), Trouble> {
+    pub(super) async fn delete(&self, seen: &LeaseItem) -> Result<(), LeaseError> {
         let change = Change::default()
             .when(name::OWNER, seen.owner.as_deref().map(text))
             .when(name::NUMBER, seen.number.map(number))
@@ -233,7 +239,7 @@ impl Holder {
     }
 
     /// The heartbeat.
-    pub(super) async fn renew(&self) -> Result<(), Trouble> {
+    pub(super) async fn renew(&self) -> Result<(), LeaseError> {
         let change = self.held().add_one(name::COUNTER);
         change.make(&self.table, &self.shard).await.map(|_| ())
     }
@@ -267,13 +273,13 @@ impl Holder {
     }
 
     /// Writes the checkpoint that follows number `after`.
-    pub(super) async fn commit(&self, after: u64, written: &Written) -> Result<(), Trouble> {
+    pub(super) async fn commit(&self, after: u64, written: &Written) -> Result<(), LeaseError> {
         let change = self.checkpoint(after, written);
         change.make(&self.table, &self.shard).await.map(|_| ())
     }
 
     /// Lets go of the lease, after checkpoint number `after`.
-    pub(super) async fn release(&self, after: u64) -> Result<(), Trouble> {
+    pub(super) async fn release(&self, after: u64) -> Result<(), LeaseError> {
         let change = self
             .held()
             .when(name::NUMBER, Some(number(after)))

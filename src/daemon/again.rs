@@ -13,8 +13,8 @@ pub(crate) async fn try_again(
     let common = Common::new(config)?;
     // Objects that wait have been through the transforms.
     let opening = common.open(&config.state_dir, settings.clone(), None, None);
-    let Some(home) = opening.await?.into_home() else {
+    let Some(recovered) = opening.await?.into_recovered() else {
         return Ok(Vec::new());
     };
-    Ok(pipeline::try_again(home?, &settings, wanted, common.clock.now_ms()).await?)
+    Ok(pipeline::try_again(recovered?, &settings, wanted, common.clock.now_ms()).await?)
 }

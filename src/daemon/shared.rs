@@ -18,11 +18,11 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::checkpoint::{MIRROR, STORE};
 use crate::config::{CoordinationSettings, StreamSettings};
-use crate::coordination::{self, Event, Lease, Means};
+use crate::coordination::{self, Event, Lease, LeaseContext};
 use crate::destination::Destination;
 use crate::disk::Disk;
 use crate::error::StreamError;
-use crate::pipeline::{self, LeaseLog, SCRATCH, Surroundings, Taken};
+use crate::pipeline::{self, LeaseLog, SCRATCH, StreamContext, Taken};
 use crate::shard::ShardId;
 use crate::source::{self, Shareable, SourceSettings};
 use crate::telemetry::{CoordinationMetrics, State};
@@ -37,7 +37,7 @@ pub(super) struct SharedStream {
     pub(super) settings: Arc<StreamSettings>,
     pub(super) coordination: CoordinationSettings,
     pub(super) disk: Arc<dyn Disk>,
-    pub(super) around: Surroundings,
+    pub(super) context: StreamContext,
     /// Time runs short: leases are given back as they are.
     pub(super) hurry: CancellationToken,
 }
@@ -49,7 +49,7 @@ impl SharedStream {
         self.check_state()?;
         self.clear(SCRATCH.into()).await?;
         let table = &self.coordination.table;
-        let connecting = pipeline::connect_shared(&self.settings, table, &self.around);
+        let connecting = pipeline::connect_shared(&self.settings, table, &self.context);
         let destination = tokio::select! {
             connected = connecting => connected?,
             () = stop.cancelled() => return Ok(true),
@@ -84,16 +84,16 @@ impl SharedStream {
         shared.expect("only a source that is shared comes here")
     }
 
-    fn means(&self) -> Means {
+    fn means(&self) -> LeaseContext {
         let source = self.source();
-        let (around, stream) = (&self.around, &self.settings.name);
-        Means {
+        let (context, stream) = (&self.context, &self.settings.name);
+        LeaseContext {
             stream: stream.clone(),
             noun: self.settings.source.kind().noun(),
             start: source.start(),
-            clock: around.clock.clone(),
-            metrics: CoordinationMetrics::new(&around.metrics, stream),
-            health: Arc::clone(around.status.source()),
+            clock: context.clock.clone(),
+            metrics: CoordinationMetrics::new(&context.metrics, stream),
+            health: Arc::clone(context.status.source()),
             shards: source.lister(),
         }
     }
@@ -125,15 +125,15 @@ impl SharedStream {
 
     /// Runs the pipeline of one shard, and gives the lease back. False: it has stopped loudly.
     async fn hold(&self, lease: Arc<Lease>, destination: Destination) -> bool {
-        let around = Surroundings {
-            memory: Arc::new(self.around.memory.part()),
-            status: self.around.status.part(),
-            ..self.around.clone()
+        let context = StreamContext {
+            memory: Arc::new(self.context.memory.part()),
+            status: self.context.status.part(),
+            ..self.context.clone()
         };
-        let status = Arc::clone(&around.status);
+        let status = Arc::clone(&context.status);
         let (stream, shard) = (&self.settings.name, ShardId::clone(lease.shard()));
         let shard = &*shard;
-        let clean = match self.run_pipeline(&lease, destination, around).await {
+        let clean = match self.run_pipeline(&lease, destination, context).await {
             Ok(()) => true,
             Err(StreamError::LoudStop { cause, advice }) => {
                 tracing::error!(
@@ -195,7 +195,7 @@ impl SharedStream {
         &self,
         lease: &Arc<Lease>,
         destination: Destination,
-        around: Surroundings,
+        context: StreamContext,
     ) -> Result<(), StreamError> {
         let abandoned = CancellationToken::new();
         let _abandoning = AbortOnDropHandle::new(tokio::spawn({
@@ -219,12 +219,12 @@ impl SharedStream {
         };
         let (settings, disk) = (&self.settings, Arc::clone(&self.disk));
         let opening =
-            pipeline::open_shared(settings, self.source(), disk, &around, destination, taken);
-        let home = tokio::select! {
+            pipeline::open_shared(settings, self.source(), disk, &context, destination, taken);
+        let recovered = tokio::select! {
             opened = opening => opened?,
             () = lease.wanted_back().cancelled() => return Ok(()),
         };
-        let source = Arc::clone(&home.source);
+        let source = Arc::clone(&recovered.source);
         let _stopping = AbortOnDropHandle::new(tokio::spawn({
             let (source, wanted) = (Arc::clone(&source), lease.wanted_back().clone());
             async move {
@@ -233,7 +233,7 @@ impl SharedStream {
             }
         }));
         let result = tokio::select! {
-            result = pipeline::run(home, Arc::clone(settings), around) => result,
+            result = pipeline::run(recovered, Arc::clone(settings), context) => result,
             () = self.out_of_time() => Ok(()),
         };
         source.stop();

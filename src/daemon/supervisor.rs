@@ -17,7 +17,7 @@ use super::shared::SharedStream;
 use crate::config::StreamSettings;
 use crate::disk::Disk;
 use crate::error::StreamError;
-use crate::pipeline::{self, Home, LocalLog, Status, Surroundings};
+use crate::pipeline::{self, LocalLog, RecoveredState, Status, StreamContext};
 use crate::retry;
 use crate::source::Intake;
 use crate::telemetry::State;
@@ -30,9 +30,9 @@ const RETRY_MAX: Duration = Duration::from_secs(5);
 pub(super) struct Supervisor {
     settings: Arc<StreamSettings>,
     disk: Arc<dyn Disk>,
-    around: Surroundings,
+    context: StreamContext,
     door: SharedDoor,
-    home: Option<Result<Home<LocalLog>, StreamError>>,
+    recovered: Option<Result<RecoveredState<LocalLog>, StreamError>>,
 }
 
 impl Supervisor {
@@ -41,43 +41,49 @@ impl Supervisor {
     pub(super) async fn open(
         settings: Arc<StreamSettings>,
         disk: Arc<dyn Disk>,
-        around: Surroundings,
+        context: StreamContext,
         withheld: Option<StreamError>,
     ) -> Self {
-        let status = Arc::clone(&around.status);
-        let door = Door::new(&settings.name, around.reserve.shortage(), status);
+        let status = Arc::clone(&context.status);
+        let door = Door::new(&settings.name, context.reserve.shortage(), status);
         let is_shared = settings.source.is_shared();
         let mut supervisor = Self {
             settings,
             disk,
-            around,
+            context,
             door,
-            home: None,
+            recovered: None,
         };
         if let Some(error) = withheld {
-            supervisor.home = Some(Err(error));
+            supervisor.recovered = Some(Err(error));
         } else if !supervisor.has_modules() {
             supervisor.stall("the stream's modules are being loaded".to_owned());
         } else if !is_shared {
-            supervisor.home = Some(supervisor.open_home().await);
+            supervisor.recovered = Some(supervisor.open_state().await);
         }
         supervisor
     }
 
     /// When the stream's state was created, in ms; now, where it could not be opened.
     pub(super) fn created_ms(&self) -> i64 {
-        let home = self.home.as_ref().and_then(|home| home.as_ref().ok());
-        home.map_or_else(|| self.around.clock.now_ms(), |home| home.log.created_ms())
+        let recovered = self
+            .recovered
+            .as_ref()
+            .and_then(|recovered| recovered.as_ref().ok());
+        recovered.map_or_else(
+            || self.context.clock.now_ms(),
+            |recovered| recovered.log.created_ms(),
+        )
     }
 
     /// What was opened, to be worked with by somebody else; `None` where no state of this machine counts.
-    pub(super) fn into_home(self) -> Option<Result<Home<LocalLog>, StreamError>> {
-        self.home
+    pub(super) fn into_recovered(self) -> Option<Result<RecoveredState<LocalLog>, StreamError>> {
+        self.recovered
     }
 
     /// The stream's state for the outside.
     pub(super) fn status(&self) -> Arc<Status> {
-        Arc::clone(&self.around.status)
+        Arc::clone(&self.context.status)
     }
 
     /// Where producers knock, if the stream takes records from any.
@@ -89,7 +95,7 @@ impl Supervisor {
     /// Runs the stream until `stop`, then until everything accepted is published; from `hurry` on what
     /// other machines can do is left to them. False: it ended with a loud stop.
     pub(super) async fn run(self, stop: CancellationToken, hurry: CancellationToken) -> bool {
-        let may_begin = self.home.is_some() || self.wait_for_modules(&stop).await;
+        let may_begin = self.recovered.is_some() || self.wait_for_modules(&stop).await;
         if !may_begin {
             return false;
         }
@@ -100,14 +106,14 @@ impl Supervisor {
     }
 
     fn has_modules(&self) -> bool {
-        let transforms = self.around.transforms.as_ref();
+        let transforms = self.context.transforms.as_ref();
         transforms.is_none_or(|transforms| transforms.is_ready())
     }
 
     /// Waits for the stream's modules; where they cannot be used, until they can. False: the daemon
     /// stops before.
     async fn wait_for_modules(&self, stop: &CancellationToken) -> bool {
-        let Some(transforms) = &self.around.transforms else {
+        let Some(transforms) = &self.context.transforms else {
             return true;
         };
         let mut loaded = transforms.loaded();
@@ -147,7 +153,7 @@ impl Supervisor {
     /// What has filled the disk may be what the stream itself has accepted, which is read when its modules are there: where
     /// they want room, the reserve is theirs. They are tried again by themselves.
     async fn see_to_room(&self, wanted: bool) {
-        let reserve = Arc::clone(&self.around.reserve);
+        let reserve = Arc::clone(&self.context.reserve);
         if !wanted && !reserve.is_given_up() {
             return;
         }
@@ -193,7 +199,7 @@ impl Supervisor {
             coordination: shared.coordination().clone(),
             settings: Arc::clone(&self.settings),
             disk: Arc::clone(&self.disk),
-            around: self.around.clone(),
+            context: self.context.clone(),
             hurry,
         })
     }
@@ -201,14 +207,14 @@ impl Supervisor {
     async fn run_alone(mut self, stop: CancellationToken) -> bool {
         let mut attempt = 0;
         loop {
-            let home = match self.home.take() {
-                Some(home) => home,
-                None => self.open_home().await,
+            let recovered = match self.recovered.take() {
+                Some(recovered) => recovered,
+                None => self.open_state().await,
             };
-            let result = match home {
-                Ok(home) => {
+            let result = match recovered {
+                Ok(recovered) => {
                     attempt = 0;
-                    self.run_pipeline(home, &stop).await
+                    self.run_pipeline(recovered, &stop).await
                 }
                 Err(error) => {
                     if attempt == 0 {
@@ -231,10 +237,10 @@ impl Supervisor {
 
     async fn run_pipeline(
         &self,
-        home: Home<LocalLog>,
+        recovered: RecoveredState<LocalLog>,
         stop: &CancellationToken,
     ) -> Result<(), StreamError> {
-        let source = Arc::clone(&home.source);
+        let source = Arc::clone(&recovered.source);
         if let Some(intake) = source.intake() {
             self.door.open(intake);
         }
@@ -245,7 +251,8 @@ impl Supervisor {
                 source.stop();
             }
         });
-        let result = pipeline::run(home, Arc::clone(&self.settings), self.around.clone()).await;
+        let result =
+            pipeline::run(recovered, Arc::clone(&self.settings), self.context.clone()).await;
         stopper.abort();
         self.door
             .shut("the stream's state is being recovered".to_owned());
@@ -254,11 +261,11 @@ impl Supervisor {
         result
     }
 
-    async fn open_home(&self) -> Result<Home<LocalLog>, StreamError> {
+    async fn open_state(&self) -> Result<RecoveredState<LocalLog>, StreamError> {
         let (settings, disk) = (Arc::clone(&self.settings), Arc::clone(&self.disk));
-        let around = self.around.clone();
+        let context = self.context.clone();
         let opening =
-            tokio::task::spawn_blocking(move || pipeline::open(&settings, &disk, &around));
+            tokio::task::spawn_blocking(move || pipeline::open(&settings, &disk, &context));
         opening.await.unwrap_or_else(|panic| {
             Err(StreamError::State {
                 action: "open the state",
@@ -271,7 +278,7 @@ impl Supervisor {
     /// and the daemon stops now.
     async fn wait_out(&self, error: StreamError, attempt: u32, stop: &CancellationToken) -> bool {
         if let StreamError::LoudStop { cause, advice } = error {
-            self.around.reserve.retire();
+            self.context.reserve.retire();
             self.stop_loudly(cause, advice);
             // Nothing is accepted any more.
             self.show_what_waits().await;
@@ -286,7 +293,7 @@ impl Supervisor {
     /// What the state holds, for those who watch: no pipeline tells.
     async fn show_what_waits(&self) {
         let (disk, settings) = (Arc::clone(&self.disk), Arc::clone(&self.settings));
-        let (status, clock) = (self.status(), self.around.clock.clone());
+        let (status, clock) = (self.status(), self.context.clock.clone());
         let looking = move || holdings::show(&disk, &settings.name, &status, &clock);
         // A panic there is no reason to stop: what was shown before stays.
         let _ = tokio::task::spawn_blocking(looking).await;
@@ -301,14 +308,14 @@ impl Supervisor {
             "the stream has stopped: a person must decide"
         );
         self.door.stop(cause.clone());
-        self.around
+        self.context
             .status
             .set_state(State::Stopped { cause, advice });
     }
 
     fn recover(&self, error: &StreamError) {
         let (stream, cause) = (&self.settings.name, error.to_string());
-        if let Some(unsaid) = self.around.status.repeats().due("recovering", &cause) {
+        if let Some(unsaid) = self.context.status.repeats().due("recovering", &cause) {
             tracing::error!(stream, cause, unsaid, "recovering from the last checkpoint");
         }
         self.stall(cause);
@@ -316,6 +323,6 @@ impl Supervisor {
 
     fn stall(&self, cause: String) {
         self.door.shut(cause.clone());
-        self.around.status.set_state(State::Stalled { cause });
+        self.context.status.set_state(State::Stalled { cause });
     }
 }

@@ -71,14 +71,14 @@ pub(super) enum ContentError {
 
 /// What a body is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ContentKind {
     /// Lines, each a record.
     Lines,
     /// JSON.
     Json,
 }
 
-impl Kind {
+impl ContentKind {
     /// What a `Content-Type` header's value announces. Many clients send lines under any type or
     /// none, so only those that name JSON itself count.
     pub(super) fn of(content_type: &[u8]) -> Self {
@@ -111,18 +111,18 @@ pub(super) enum Records {
 
 impl Default for Content {
     fn default() -> Self {
-        Self::new(Kind::Lines, BODY_BYTES_MAX)
+        Self::new(ContentKind::Lines, BODY_BYTES_MAX)
     }
 }
 
 impl Content {
     /// For a body of at most `bytes`; room is made as it arrives.
-    fn new(kind: Kind, bytes: usize) -> Self {
+    fn new(kind: ContentKind, bytes: usize) -> Self {
         Self {
             mark: Some(0),
             records: match kind {
-                Kind::Lines => Records::Lines(Lines::of_at_most(bytes)),
-                Kind::Json => Records::Values(Values::of_at_most(bytes)),
+                ContentKind::Lines => Records::Lines(Lines::of_at_most(bytes)),
+                ContentKind::Json => Records::Values(Values::of_at_most(bytes)),
             },
             fault: None,
         }
@@ -207,7 +207,7 @@ impl Decoding {
 
     /// The decoding for a `Content-Encoding` header's value, of a body of at most so many bytes as they come;
     /// `None` if it is not one of ours.
-    pub(super) fn new(encoding: &[u8], kind: Kind, at_most: usize) -> Option<Self> {
+    pub(super) fn new(encoding: &[u8], kind: ContentKind, at_most: usize) -> Option<Self> {
         let is = |names: &[&str]| {
             names
                 .iter()

@@ -1,7 +1,7 @@
 //! Bodies of records as producers may send them.
 
 pub use super::api::fuzz::api_body;
-use super::decoding::{BODY_BYTES_MAX, ContentError, Decoding, Kind, Records};
+use super::decoding::{BODY_BYTES_MAX, ContentError, ContentKind, Decoding, Records};
 use crate::record::{RECORD_BYTES_MAX, REQUEST_RECORDS_MAX};
 use crate::source::PutBatch;
 
@@ -14,9 +14,9 @@ pub fn records_body(bytes: &[u8]) {
     };
     let encoding = [&b""[..], b"gzip", b"zstd"][usize::from(how % 3)];
     let kind = if how & 0x80 == 0 {
-        Kind::Lines
+        ContentKind::Lines
     } else {
-        Kind::Json
+        ContentKind::Json
     };
     if body.is_empty() {
         return; // no body is none of any encoding
@@ -30,7 +30,7 @@ pub fn records_body(bytes: &[u8]) {
     assert!(bytes <= BODY_BYTES_MAX, "records of {bytes} bytes");
     let longest = records.iter().map(Vec::len).max();
     assert!(longest.is_none_or(|longest| longest <= RECORD_BYTES_MAX));
-    if kind == Kind::Lines {
+    if kind == ContentKind::Lines {
         let is_line = |record: &Vec<u8>| !record.is_empty() && !record.contains(&b'\n');
         assert!(records.iter().all(is_line), "a record that is no line");
     }
@@ -38,7 +38,7 @@ pub fn records_body(bytes: &[u8]) {
 
 fn records(
     encoding: &[u8],
-    kind: Kind,
+    kind: ContentKind,
     body: &[u8],
     piece: usize,
 ) -> Result<Vec<Vec<u8>>, ContentError> {

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::bodies::Hold;
 use super::body::{BodyError, Frames};
-use super::decoding::{BODY_BYTES_MAX, ContentError, Decoding, Kind, Records};
+use super::decoding::{BODY_BYTES_MAX, ContentError, ContentKind, Decoding, Records};
 use super::{ApiState, StreamInfo, json};
 use crate::config::StreamSettings;
 use crate::source::{Intake, PutBatch, are_too_many_texts};
@@ -51,7 +51,7 @@ pub(super) async fn put(
         .map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
     let at_most = announced.unwrap_or(BODY_BYTES_MAX).min(BODY_BYTES_MAX);
     let content_type = head.headers.get(CONTENT_TYPE);
-    let kind = Kind::of(content_type.map_or(b"", HeaderValue::as_bytes));
+    let kind = ContentKind::of(content_type.map_or(b"", HeaderValue::as_bytes));
     let Some(decoding) = Decoding::new(encoding, kind, at_most) else {
         frames.discard().await;
         return unsupported_encoding(encoding);
@@ -70,7 +70,7 @@ pub(super) async fn put(
     match received {
         // What was sent as JSON is one text a record.
         Ok((batches, _hold))
-            if kind == Kind::Lines
+            if kind == ContentKind::Lines
                 && stream.settings.takes_apart()
                 && are_too_many_texts(&batches) =>
         {
@@ -78,8 +78,8 @@ pub(super) async fn put(
         }
         Ok((batches, _hold)) => {
             let warning = match kind {
-                Kind::Lines => advice(stream, &batches),
-                Kind::Json => None,
+                ContentKind::Lines => advice(stream, &batches),
+                ContentKind::Json => None,
             };
             hand_over(stream, &**intake, batches, warning).await
         }
@@ -113,7 +113,7 @@ impl From<ContentError> for Unreceived {
 async fn receive(
     mut frames: Frames,
     decoding: Decoding,
-    kind: Kind,
+    kind: ContentKind,
 ) -> Result<(Vec<PutBatch>, Hold), Unreceived> {
     let (decoding, received) = match decode(&mut frames, decoding).await {
         Ok(decoded) => decoded,
@@ -122,7 +122,7 @@ async fn receive(
             return Err(error);
         }
     };
-    if received == 0 && kind == Kind::Lines {
+    if received == 0 && kind == ContentKind::Lines {
         return Ok((Vec::new(), frames.into_hold())); // no bytes are no records, whatever their encoding
     }
     let batches = match decoding.finish()?.into_records() {

@@ -12,10 +12,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::home::{self, Home};
 use super::log::LocalLog;
 use super::outputs::Outputs;
 use super::publish::publication;
+use super::recovery::{self, RecoveredState};
 use crate::checkpoint::{Commit, NamedUpload, SealedObject};
 use crate::config::StreamSettings;
 use crate::destination::{Body, Conditional, Destination, Publication, PublishError, Whose};
@@ -48,16 +48,16 @@ pub struct Wanted<'a> {
 /// Tries the objects that wait for the stream's destination, or the wanted one, from what recovery
 /// has opened: as it does, it claims the destination first.
 pub async fn try_again(
-    home: Home<LocalLog>,
+    recovered: RecoveredState<LocalLog>,
     settings: &StreamSettings,
     wanted: Wanted<'_>,
     now_ms: i64,
 ) -> Result<Vec<Tried>, StreamError> {
     let stream = &settings.name;
-    let claim = home.log.claim(&home.outputs, stream, now_ms);
-    let named: HashSet<Uuid> = home.sealed.iter().map(|object| object.id).collect();
+    let claim = recovered.log.claim(&recovered.outputs, stream, now_ms);
+    let named: HashSet<Uuid> = recovered.sealed.iter().map(|object| object.id).collect();
     let is_wanted = |object: &SealedObject| wanted.key.is_none_or(|key| object.target.key == key);
-    let asked = home.sealed.iter().filter(|object| is_wanted(object));
+    let asked = recovered.sealed.iter().filter(|object| is_wanted(object));
     let asked: HashSet<&str> = asked.map(|object| &*object.target.store).collect();
     let mut stores = settings.destination.stores();
     // What goes to one store does not wait for another.
@@ -66,26 +66,26 @@ pub async fn try_again(
     }
     let mut opened = BTreeMap::new();
     for store in stores {
-        let claimed = home::try_claim(stream, store, &claim, &named).await;
+        let claimed = recovery::try_claim(stream, store, &claim, &named).await;
         let (destination, conditional) = claimed.map_err(not_reached)?;
-        home::tell_of_overwriting(stream, &destination, conditional);
+        recovery::tell_of_overwriting(stream, &destination, conditional);
         opened.insert(store.name(), (destination, conditional));
     }
     let again = Again {
         stream: stream.clone(),
-        log: home.log,
-        spool: Arc::clone(&home.spool),
-        outputs: Arc::clone(&home.outputs),
+        log: recovered.log,
+        spool: Arc::clone(&recovered.spool),
+        outputs: Arc::clone(&recovered.outputs),
         may_rename: wanted.may_rename,
     };
     let mut tried = Vec::new();
-    for object in home.sealed.into_iter().filter(is_wanted) {
+    for object in recovered.sealed.into_iter().filter(is_wanted) {
         if let Some((destination, conditional)) = opened.get(&object.target.store) {
             tried.push(again.try_one(object, destination, *conditional).await?);
         }
     }
-    home.source.stop();
-    home.source.stopped().await;
+    recovered.source.stop();
+    recovered.source.stopped().await;
     Ok(tried)
 }
 

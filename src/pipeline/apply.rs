@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::Pipeline;
 use super::backlog::Backlog;
 use super::filling::Pace;
-use super::home::count_lost;
+use super::recovery::count_lost;
 use super::route::{Group, Routed};
 use super::table::Entry;
 use crate::batch::Batch;
@@ -33,7 +33,7 @@ impl Pipeline {
     pub(super) fn apply_chunk(&mut self, mut routed: Routed) -> Result<(), StreamError> {
         self.standing = None;
         for range in &routed.missing {
-            count_lost(self.around.status.metrics(), *range);
+            count_lost(self.context.status.metrics(), *range);
         }
         let missing = routed.missing.last().map(|range| range.last);
         let lost = std::mem::take(&mut routed.missing).into_iter();
@@ -46,7 +46,7 @@ impl Pipeline {
             self.protocol.advance(routed.shard(), position)?;
             let applied = position.sequence.narrow();
             if let (Some(backlog), Some(applied)) = (&mut self.backlog, applied) {
-                let clock = &self.around.clock;
+                let clock = &self.context.clock;
                 let arrival = routed.newest_ms.map(|ms| clock.moment_of(ms));
                 backlog.applied(applied, arrival);
             }
@@ -55,10 +55,10 @@ impl Pipeline {
         if let (Some(backlog), Some(missing)) = (&mut self.backlog, missing) {
             backlog.applied(missing, None);
         }
-        if let Some(news) = routed.news.take() {
-            self.protocol.learn(news);
+        if let Some(event) = routed.event.take() {
+            self.protocol.learn(event);
         }
-        let metrics = self.around.status.metrics();
+        let metrics = self.context.status.metrics();
         metrics.read_records.add(routed.records);
         metrics.dropped_records.add(routed.dropped);
         failpoint::hit("apply");
@@ -118,18 +118,18 @@ impl Pipeline {
         let known = backlog.filter(|backlog| last.is_some_and(|last| backlog.knows(last)));
         known
             .and_then(Backlog::waits_since)
-            .unwrap_or_else(|| self.around.clock.moment_of(group.arrival_ms))
+            .unwrap_or_else(|| self.context.clock.moment_of(group.arrival_ms))
     }
 
     fn open(&mut self, lane: Lane, identity: &str, arrival_ms: i64, since: Moment) -> Uuid {
         let id = Uuid::new_v4();
         self.table.insert(Entry {
-            batch: Batch::open(id, self.around.clock.now_ms()),
+            batch: Batch::open(id, self.context.clock.now_ms()),
             lane,
             identity: self.outputs.identity(lane, identity).into(),
             target: self.outputs.target(lane, identity, arrival_ms, id),
             arrival_ms,
-            opened: self.around.clock.moment(),
+            opened: self.context.clock.moment(),
             waits_since: since,
             sealing: false,
             pace: Pace::default(),
@@ -158,7 +158,7 @@ impl Pipeline {
             "DynamicPartitioning.ActivePartitionsLimitExceeded",
             format!("{limit} partitions are open, which is the stream's max_open_partitions"),
         );
-        let (mut lines, now_ms) = (Vec::new(), self.around.clock.now_ms());
+        let (mut lines, now_ms) = (Vec::new(), self.context.clock.now_ms());
         let mut tally = Tally::default();
         for record in routed.records_of(group) {
             failure.write_line(&record, 1, now_ms, &mut lines);
@@ -175,7 +175,7 @@ impl Pipeline {
 
     /// Whether another chunk may be applied: memory, encoders and spool have room.
     pub(super) fn has_room(&self) -> bool {
-        let limit = self.around.memory.limit();
+        let limit = self.context.memory.limit();
         !self.gathering
             && self.table.memory() < limit
             && self.table.unspooled() < (limit / 4 * 3) as u64
@@ -186,11 +186,11 @@ impl Pipeline {
     /// Whether the spool has come up to its limit, but for the reserve. On a full disk the reserve
     /// is all there is: small steps, each published before the next.
     pub(super) fn is_spool_full(&self) -> bool {
-        let reserve = &self.around.reserve;
+        let reserve = &self.context.reserve;
         let limit = if reserve.is_short() {
             reserve.bytes() / SHORT_STEPS
         } else {
-            let parts = self.around.memory.parts() as u64;
+            let parts = self.context.memory.parts() as u64;
             self.settings.spool_limit.saturating_sub(SPOOL_RESERVE) / parts
         };
         self.spool.bytes() + self.table.unspooled() >= limit

@@ -12,7 +12,7 @@ use super::Pipeline;
 use super::event::Event;
 use super::log::{DiskJob, Names, Work};
 use super::quarantine;
-use super::table::{Entry, Table};
+use super::table::{BatchTable, Entry};
 use crate::batch::Unspooled;
 use crate::buffer::Buffer;
 use crate::checkpoint::{OpenBatch, SealedObject, SpooledBlock, Store, StoreError};
@@ -194,7 +194,7 @@ fn merge(unspooled: &Unspooled, spool: &Spool) -> io::Result<Option<Extent>> {
 }
 
 /// Takes over what a checkpoint has written. Returns extents that no later checkpoint names.
-pub(super) fn settle(table: &mut Table, written: &[Written]) -> Vec<Extent> {
+pub(super) fn settle(table: &mut BatchTable, written: &[Written]) -> Vec<Extent> {
     let mut stale = Vec::new();
     for (id, serial, keep, extent) in written {
         let replaced = table.settle(*id, |entry| {
@@ -252,7 +252,7 @@ impl Pipeline {
 
     /// Whether so much is in memory alone that it should go to the spool.
     pub(super) fn is_unspooled_much(&self) -> bool {
-        self.table.unspooled() >= (self.around.memory.limit() / 8 * 3) as u64
+        self.table.unspooled() >= (self.context.memory.limit() / 8 * 3) as u64
     }
 
     /// Lets the log take its next step towards a checkpoint.

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::commit::{CheckpointError, Committed};
 use super::encode::Done;
-use super::log::Made;
+use super::log::SharedCheckpoint;
 use super::mend::Mended;
 use crate::coordination::Lost;
 use crate::destination::{Conditional, Destination, PublishError};
@@ -44,9 +44,9 @@ pub(super) enum Event {
     /// A step of the upload of a batch that still fills has ended.
     Filled(Uuid, Result<Filled, PublishError>),
     /// A shared checkpoint is durable, or the lease is lost.
-    Made(Box<Result<Made, Lost>>),
+    SharedCheckpoint(Box<Result<SharedCheckpoint, Lost>>),
     /// A shared checkpoint could not be made yet; it goes on.
-    NotMade(PublishError),
+    CheckpointDelayed(PublishError),
     /// The back-off of an object is over.
     RetryDue(Uuid),
     /// The stream cannot go on.

@@ -14,14 +14,14 @@ impl Pipeline {
     pub(super) fn note_failed(&self, id: Uuid, tally: &Tally) {
         let target = self.table.get(id).map(|entry| &entry.target);
         let object = target.map(Target::location);
-        let status = &self.around.status;
+        let status = &self.context.status;
         status.failed(tally, &object.unwrap_or_default());
         self.tell_of_failures(false);
     }
 
     /// Tells the log of what is due; at the end, of all that it has not heard of.
     pub(super) fn tell_of_failures(&self, is_end: bool) {
-        for notice in self.around.status.untold_failures(is_end) {
+        for notice in self.context.status.untold_failures(is_end) {
             self.tell_of(&notice);
         }
     }

@@ -137,11 +137,11 @@ impl Pipeline {
     ) -> Result<(), StreamError> {
         self.filling -= 1;
         if let Err(cause) = &result {
-            let (stream, repeats) = (&self.settings.name, self.around.status.repeats());
+            let (stream, repeats) = (&self.settings.name, self.context.status.repeats());
             if let Some(unsaid) = repeats.due_alike("parts of an open batch", &cause.to_string()) {
                 tracing::warn!(stream, %cause, unsaid, "parts of an open batch are sent later");
             }
-            self.around.status.metrics().publish_retries.add(1);
+            self.context.status.metrics().publish_retries.add(1);
         }
         self.table.settle(id, |entry| entry.pace.learn(&result));
         let filled = result.unwrap_or_else(|error| match error {

@@ -29,10 +29,10 @@ use uuid::Uuid;
 
 use super::commit::{CheckpointError, Committed};
 use super::event::Event;
-use super::home::Claim;
 use super::outputs::Outputs;
-use super::report::Trouble;
-use super::table::Table;
+use super::recovery::Claim;
+use super::report::LastingError;
+use super::table::BatchTable;
 use super::waiting::Waiting;
 use crate::checkpoint::SealedObject;
 use crate::clock::Moment;
@@ -47,7 +47,7 @@ pub use local::LocalLog;
 pub use shared::{
     Body, LeaseLog, Listed, SCRATCH, SharedLog, Taken, connect_shared, open_shared, scratch,
 };
-pub(super) use shared::{Made, Range};
+pub(super) use shared::{Range, SharedCheckpoint};
 
 /// Where a pipeline makes durable how far it is.
 pub(super) trait CheckpointLog: Send {
@@ -81,7 +81,7 @@ pub(super) trait CheckpointLog: Send {
     }
 
     /// What keeps a checkpoint from being made, while it is tried again.
-    fn trouble(&self) -> Option<&Trouble> {
+    fn trouble(&self) -> Option<&LastingError> {
         None
     }
 
@@ -162,7 +162,7 @@ pub(super) enum Due {
 )]
 pub(super) struct Work<'a> {
     pub(super) protocol: &'a mut Protocol,
-    pub(super) table: &'a mut Table,
+    pub(super) table: &'a mut BatchTable,
     pub(super) waiting: &'a Waiting,
     pub(super) spool: &'a Arc<Spool>,
     pub(super) source: &'a Arc<dyn Handle>,
@@ -199,9 +199,9 @@ pub(super) enum Outcome {
         objects: Vec<(SealedObject, Moment)>,
     },
     /// A checkpoint is durable that others may go on from, or somebody else does.
-    Made(Result<Made, Lost>),
+    Shared(Result<SharedCheckpoint, Lost>),
     /// It could not be made by then; it goes on.
-    NotMade(PublishError, Moment),
+    Delayed(PublishError, Moment),
 }
 
 /// What a pipeline takes over from its log.

@@ -272,7 +272,7 @@ impl Pipeline {
             object.upload_id.clone(),
         );
         let job = self
-            .around
+            .context
             .workers
             .run(move || mend(&object, &format, &spool));
         tokio::spawn(async move {

@@ -123,7 +123,7 @@ impl Pipeline {
         failpoint::hit("published-before-record");
         let sealed = self.protocol.published(id)?;
         if let Some(since) = self.waiting.since(id) {
-            self.around.status.delivered(sealed, since);
+            self.context.status.delivered(sealed, since);
         }
         tracing::debug!(
             stream = self.settings.name,
@@ -149,15 +149,15 @@ impl Pipeline {
         let Some(sealed) = self.protocol.object(id) else {
             return Ok(());
         };
-        let (stream, repeats) = (&self.settings.name, self.around.status.repeats());
-        let now = self.around.clock.moment();
+        let (stream, repeats) = (&self.settings.name, self.context.status.repeats());
+        let now = self.context.clock.moment();
         let setback = (self.waiting).set_back(sealed, error, gone, now, &self.events);
         match setback {
             Setback::Retry(cause) => {
                 if let Some(unsaid) = repeats.due_alike("publishing", &cause) {
                     tracing::warn!(stream, cause, unsaid, "publishing is tried again");
                 }
-                self.around.status.metrics().publish_retries.add(1);
+                self.context.status.metrics().publish_retries.add(1);
             }
             Setback::Stalled(cause) => {
                 if let Some(unsaid) = repeats.due_alike("publishing", &cause) {
@@ -168,7 +168,7 @@ impl Pipeline {
                         "publishing is stalled, and tried again slowly"
                     );
                 }
-                self.around.status.metrics().publish_retries.add(1);
+                self.context.status.metrics().publish_retries.add(1);
             }
             Setback::Forgotten => {}
             Setback::Stop { cause, advice } => return Err(StreamError::LoudStop { cause, advice }),

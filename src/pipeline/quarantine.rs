@@ -168,7 +168,7 @@ impl Pipeline {
                  stream's folder under state_dir; see to the disk"
             );
         }
-        self.around.status.metrics().quarantined.add(gone);
+        self.context.status.metrics().quarantined.add(gone);
         gone
     }
 }

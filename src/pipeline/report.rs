@@ -22,17 +22,17 @@ impl Pipeline {
     pub(super) fn report(&mut self) {
         self.tell_of_failures(false);
         self.tell_of_flips();
-        let now = self.around.clock.moment();
+        let now = self.context.clock.moment();
         if let (Some(backlog), Some(next)) = (&mut self.backlog, self.source.next_sequence()) {
             backlog.look(next, now);
         }
         let publishing = self.publishing_trouble(now);
         let standstill = self.standstill(now);
-        let over = self.around.status.set_held_up(publishing, standstill);
+        let over = self.context.status.set_held_up(publishing, standstill);
         // Other pipelines of the stream may say the same.
         for (line, is_over) in [(IN_VAIN, over.0), (STANDSTILL, over.1)] {
             if is_over {
-                self.around.status.repeats().over(line);
+                self.context.status.repeats().over(line);
             }
         }
         let (unlisted, unlisted_since) = self.log.unlisted();
@@ -43,7 +43,7 @@ impl Pipeline {
             unlisted_since,
             self.unread_since(now),
         ];
-        self.around.status.observe(Observation {
+        self.context.status.observe(Observation {
             open_partitions: self.table.open_partitions() as u64,
             waiting: self.waiting.len() as u64 + unlisted,
             journal_bytes: self.source.disk_bytes(),
@@ -55,7 +55,7 @@ impl Pipeline {
     /// Tells of flipped bits in the spool: nothing is lost by them, but the disk is not to be trusted.
     fn tell_of_flips(&self) {
         for Flip { file, offset, bit } in self.spool.take_flips() {
-            self.around.status.metrics().flipped_bits.add(1);
+            self.context.status.metrics().flipped_bits.add(1);
             tracing::warn!(
                 stream = self.settings.name,
                 file = format!("{file:010}.spool"),
@@ -68,13 +68,14 @@ impl Pipeline {
 
     /// Why objects do not become visible: at once where that needs a person, else when it has lasted.
     fn publishing_trouble(&self, now: Moment) -> Option<String> {
-        let patience = self.around.status.patience();
+        let patience = self.context.status.patience();
         let stores = self.outputs.stores().each().into_iter();
         let sending = stores.filter_map(|store| self.waiting.trouble(&self.protocol, store));
-        let is_lasting =
-            |trouble: &&Trouble| trouble.needs_a_person() || trouble.since.until(now) >= patience;
+        let is_lasting = |trouble: &&LastingError| {
+            trouble.needs_a_person() || trouble.since.until(now) >= patience
+        };
         // One for each store.
-        let mut lasting: Vec<&Trouble> = sending.filter(is_lasting).collect();
+        let mut lasting: Vec<&LastingError> = sending.filter(is_lasting).collect();
         if lasting.is_empty() {
             lasting.extend(self.log.trouble().filter(is_lasting));
         }
@@ -97,7 +98,7 @@ impl Pipeline {
             Some(backlog) => backlog.waits_since().is_some(),
             None => !self.has_room(),
         };
-        let patience = self.around.status.patience();
+        let patience = self.context.status.patience();
         let writing = self.writing_since.map(|since| since.elapsed());
         let cause = if writing.is_some_and(|writing| writing >= patience) {
             Some("a checkpoint is not written: the disk under state_dir takes no writes".to_owned())
@@ -137,19 +138,19 @@ impl Pipeline {
     /// Since when records may wait in the source that the daemon cannot read, while it cannot.
     fn unread_since(&mut self, now: Moment) -> Option<Moment> {
         let is_unread =
-            self.backlog.is_none() && self.around.status.source().stalled_for().is_some();
+            self.backlog.is_none() && self.context.status.source().stalled_for().is_some();
         if !is_unread {
             self.unread = None;
             return None;
         }
-        let clock = &self.around.clock;
+        let clock = &self.context.clock;
         let until = || self.protocol.frontiers().read_until_ms();
         let since = || until().map_or(now, |ms| clock.moment_of(ms));
         Some(*self.unread.get_or_insert_with(since))
     }
 
     fn say(&self, line: &'static str, cause: &str) {
-        if let Some(unsaid) = self.around.status.repeats().due_alike(line, cause) {
+        if let Some(unsaid) = self.context.status.repeats().due_alike(line, cause) {
             tracing::error!(stream = self.settings.name, cause, unsaid, "{line}");
         }
     }
@@ -187,14 +188,14 @@ impl Pipeline {
 
 /// Why something was tried in vain, and since when it is.
 #[derive(Clone, Debug)]
-pub(super) struct Trouble {
+pub(super) struct LastingError {
     /// The first attempt in vain.
     pub since: Moment,
     /// What the last one has met.
     pub error: PublishError,
 }
 
-impl Trouble {
+impl LastingError {
     /// What another attempt has met, after these.
     pub(super) fn again(before: Option<Self>, error: PublishError, now: Moment) -> Self {
         Self {

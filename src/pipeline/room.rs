@@ -18,7 +18,7 @@ const SHORT_RUN_BYTES: u64 = 16 << 20;
 impl Pipeline {
     /// Once a tick: what others take since the last checkpoint may leave less than is held.
     pub(super) fn mind_the_memory(&mut self) {
-        if self.table.memory() < self.around.memory.limit() {
+        if self.table.memory() < self.context.memory.limit() {
             self.tight = 0;
         } else {
             self.tight += 1;
@@ -32,7 +32,7 @@ impl Pipeline {
     /// Short of memory, the largest batch becomes row groups, if that is worth it; otherwise what
     /// the spool holds is dropped.
     pub(super) fn give_up_memory(&mut self) {
-        let enough = self.around.memory.limit() / 4 * 3;
+        let enough = self.context.memory.limit() / 4 * 3;
         if self.table.memory() > enough {
             self.encode_largest(|batch| batch.raw().1 as u64);
         }
@@ -65,7 +65,7 @@ impl Pipeline {
         }
         let count = EARLY_SEALS_MIN.max(self.table.len() / EARLY_SEALS_PART);
         for id in self.table.largest(count) {
-            self.around.status.metrics().sealed_early.add(1);
+            self.context.status.metrics().sealed_early.add(1);
             self.seal(id);
         }
     }

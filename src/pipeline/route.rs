@@ -12,7 +12,7 @@ use crate::partition::{self, Scratch};
 use crate::position::MissingRange;
 use crate::position::Position;
 use crate::record::{Chunk, Record};
-use crate::source::News;
+use crate::source::SourceEvent;
 use crate::telemetry::Tally;
 use crate::transform::FailedRecord;
 
@@ -68,7 +68,7 @@ pub(super) struct Routed {
     /// Ranges of the journal before this stretch that are lost to damage.
     pub missing: Vec<MissingRange>,
     /// What else is known of the source once the stretch is applied.
-    pub news: Option<News>,
+    pub event: Option<SourceEvent>,
     identities: String,
     /// Error lines.
     lines: Vec<u8>,
@@ -210,7 +210,7 @@ impl Routing {
             dropped,
             groups: router.groups,
             missing: Vec::new(),
-            news: None,
+            event: None,
             identities: router.identities,
             lines: router.lines,
             tallies: router.tallies,

@@ -8,7 +8,7 @@ use firehose_json as json;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot::error::RecvError;
 
-use super::Surroundings;
+use super::StreamContext;
 use super::outputs::Outputs;
 use super::route::{Routed, Routing, Stretch};
 use super::workers::Workers;
@@ -33,9 +33,9 @@ type Handed = Result<Routed, StreamError>;
 pub(super) fn start(
     reader: Box<dyn Reader>,
     outputs: Arc<Outputs>,
-    around: &Surroundings,
+    context: &StreamContext,
 ) -> mpsc::Receiver<Handed> {
-    let bench = Bench::new(outputs, around);
+    let bench = Bench::new(outputs, context);
     let (routing, mut in_order) = mpsc::channel(bench.workers.threads());
     let (ready, routed) = mpsc::channel(READY);
     let failed = ready.clone();
@@ -67,7 +67,7 @@ async fn read(
         let Read {
             lost: mut missing,
             chunk,
-            mut news,
+            mut event,
         } = read;
         let (stretches, in_order) = mpsc::channel(1);
         if routing.send(in_order).await.is_err() {
@@ -82,7 +82,7 @@ async fn read(
                     routed.missing = std::mem::take(&mut missing);
                     start = end;
                     if start >= of_len {
-                        routed.news = news.take();
+                        routed.event = event.take();
                     }
                     routed
                 });
@@ -117,12 +117,12 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(outputs: Arc<Outputs>, around: &Surroundings) -> Self {
+    fn new(outputs: Arc<Outputs>, context: &StreamContext) -> Self {
         Self {
             outputs,
-            transforms: around.transforms.clone(),
-            workers: around.routing.clone(),
-            clock: around.clock.clone(),
+            transforms: context.transforms.clone(),
+            workers: context.routing.clone(),
+            clock: context.clock.clone(),
             scratches: Idle::default(),
             workshops: Idle::default(),
         }

@@ -139,19 +139,19 @@ impl Pipeline {
     /// Hands encoding work to the workers, a bounded number of jobs at a time.
     pub(super) fn dispatch_encoding(&mut self) {
         // On a full disk publishing comes first: it gives room, encoding takes some.
-        if self.around.reserve.is_short() && self.waiting.len() > self.waiting.stranded() {
+        if self.context.reserve.is_short() && self.waiting.len() > self.waiting.stranded() {
             return;
         }
-        while self.encoding < 2 * self.around.workers.threads() && !self.encode_queue.is_empty() {
+        while self.encoding < 2 * self.context.workers.threads() && !self.encode_queue.is_empty() {
             let (works, hash) = self.next_works();
             if works.is_empty() {
                 continue;
             }
             self.encoding += 1;
-            let (pool, spool) = (Arc::clone(&self.around.encoders), Arc::clone(&self.spool));
-            let (events, now_ms) = (self.events.clone(), self.around.clock.now_ms());
+            let (pool, spool) = (Arc::clone(&self.context.encoders), Arc::clone(&self.spool));
+            let (events, now_ms) = (self.events.clone(), self.context.clock.now_ms());
             let job = self
-                .around
+                .context
                 .workers
                 .run(move || encode::run(works, hash, &pool, &spool, now_ms));
             tokio::spawn(async move {
@@ -308,7 +308,7 @@ impl Pipeline {
     }
 
     fn apply_failed(&mut self, lines: encode::FailedLines, since: Option<Moment>) {
-        let since = since.unwrap_or_else(|| self.around.clock.moment());
+        let since = since.unwrap_or_else(|| self.context.clock.moment());
         let lane = Lane::Error(lines.output_type);
         let id = self.open_lane(lane, lines.arrival_ms, since);
         self.note_failed(id, &lines.tally);

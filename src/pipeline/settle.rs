@@ -4,8 +4,8 @@ use uuid::Uuid;
 
 use super::Pipeline;
 use super::commit::{self, CheckpointError, Committed};
-use super::home;
 use super::log::{Outcome, Settled};
+use super::recovery;
 use crate::checkpoint::Lane;
 use crate::clock::Moment;
 use crate::destination::PublishError;
@@ -15,16 +15,16 @@ use crate::protocol::Durable;
 
 impl Pipeline {
     /// Says what keeps a checkpoint from being made; it is tried again.
-    pub(super) fn not_made(&mut self, trouble: PublishError) -> Result<(), StreamError> {
-        let (stream, status) = (&self.settings.name, &self.around.status);
+    pub(super) fn checkpoint_delayed(&mut self, trouble: PublishError) -> Result<(), StreamError> {
+        let (stream, status) = (&self.settings.name, &self.context.status);
         if let Some(unsaid) = status.repeats().due_alike("making", &trouble.to_string()) {
             tracing::warn!(stream, cause = %trouble, unsaid, "a checkpoint is still being made");
         }
         status.metrics().publish_retries.add(1);
         let store = self.outputs.store(Lane::Data);
         self.stopping.failed(store, trouble.clone());
-        let now = self.around.clock.moment();
-        self.settle(Outcome::NotMade(trouble, now))
+        let now = self.context.clock.moment();
+        self.settle(Outcome::Delayed(trouble, now))
     }
 
     /// Takes over what a job on the disk has done.
@@ -63,13 +63,13 @@ impl Pipeline {
         }
         for (listed, since) in listed {
             let arrival_ms = listed.object.arrival_ms;
-            let since = since.unwrap_or_else(|| self.around.clock.moment_of(arrival_ms));
+            let since = since.unwrap_or_else(|| self.context.clock.moment_of(arrival_ms));
             self.waiting.add_listed(&listed, since);
             self.protocol.list_prepared(listed.object);
         }
-        self.around.status.metrics().copies_mended.add(mended);
+        self.context.status.metrics().copies_mended.add(mended);
         if let Some(took) = took {
-            self.around.status.checkpointed(took);
+            self.context.status.checkpointed(took);
         }
         Ok(())
     }
@@ -105,7 +105,7 @@ impl Pipeline {
     fn take_out(&mut self, id: Uuid, arrival_ms: i64) -> Moment {
         let entry = self.table.remove(id);
         entry.map_or_else(
-            || self.around.clock.moment_of(arrival_ms),
+            || self.context.clock.moment_of(arrival_ms),
             |entry| entry.waits_since,
         )
     }
@@ -114,7 +114,7 @@ impl Pipeline {
         match error {
             CheckpointError::Io(error) => self.disk_error("write a checkpoint", &error),
             CheckpointError::Store(error) => {
-                home::store_error(&self.settings.name, "write a checkpoint", &error)
+                recovery::store_error(&self.settings.name, "write a checkpoint", &error)
             }
             CheckpointError::Rule(error) => error,
         }

@@ -17,9 +17,9 @@ impl Pipeline {
     /// On a full disk: gives back what can be spared, and makes the reserve again when there is
     /// room.
     pub(super) fn mind_the_room(&mut self) {
-        let reserve = &self.around.reserve;
+        let reserve = &self.context.reserve;
         let short = reserve.is_short();
-        self.around
+        self.context
             .status
             .set_shortage(short.then_some(DISK_IS_FULL));
         if short {
@@ -34,7 +34,7 @@ impl Pipeline {
         if self.reserve_tried.elapsed() >= every {
             self.reserve_tried = Instant::now();
             let (stream, reserve) = (self.settings.name.clone(), Arc::clone(reserve));
-            let status = Arc::clone(&self.around.status);
+            let status = Arc::clone(&self.context.status);
             tokio::task::spawn_blocking(move || match reserve.keep() {
                 Ok(()) if was_given_up => {
                     status.repeats().over(DISK_IS_FULL);

@@ -68,7 +68,7 @@ impl Triggers {
 
 /// All batches of a stream that are not durably sealed yet.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(super) struct BatchTable {
     entries: HashMap<Uuid, Entry, foldhash::fast::RandomState>,
     /// Open data batches by partition.
     data: HashMap<Box<str>, Uuid, foldhash::fast::RandomState>,
@@ -84,7 +84,7 @@ pub(super) struct Table {
     unspooled: u64,
 }
 
-impl Table {
+impl BatchTable {
     /// A table without batches.
     pub(super) fn new(triggers: Triggers) -> Self {
         Self {

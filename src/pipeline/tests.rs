@@ -11,7 +11,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::commit::commit;
-use super::{Status, Surroundings, Workers, open, reserve_bytes, run};
+use super::{Status, StreamContext, Workers, open, reserve_bytes, run};
 use crate::budget::Budget;
 use crate::checkpoint::{Commit, STORE, Store};
 use crate::clock::Clock;
@@ -111,7 +111,7 @@ fn settings(lake: &Path, load: Load) -> StreamSettings {
     }
 }
 
-fn surroundings(settings: &StreamSettings, disk: &TornDisk) -> Surroundings {
+fn context(settings: &StreamSettings, disk: &TornDisk) -> StreamContext {
     let (clock, metrics) = (Clock::system(), Arc::new(Metrics::new().unwrap()));
     let bytes = reserve_bytes(settings);
     let reserve = Reserve::new(
@@ -121,7 +121,7 @@ fn surroundings(settings: &StreamSettings, disk: &TornDisk) -> Surroundings {
         Shortage::default(),
     );
     let workers = Workers::start(2).unwrap();
-    Surroundings {
+    StreamContext {
         clock: clock.clone(),
         workers: workers.clone(),
         routing: workers,
@@ -191,14 +191,14 @@ async fn live(
     batches: u32,
 ) -> Result<(), StreamError> {
     let settings = Arc::new(settings(lake, load));
-    let around = surroundings(&settings, disk);
+    let context = context(&settings, disk);
     let dynamic: Arc<dyn Disk> = Arc::new(disk.clone());
     let opening = tokio::task::spawn_blocking({
-        let (settings, around) = (Arc::clone(&settings), around.clone());
-        move || open(&settings, &dynamic, &around)
+        let (settings, context) = (Arc::clone(&settings), context.clone());
+        move || open(&settings, &dynamic, &context)
     });
-    let home = opening.await.unwrap()?;
-    let source = Arc::clone(&home.source);
+    let recovered = opening.await.unwrap()?;
+    let source = Arc::clone(&recovered.source);
     let intake = source.intake().unwrap();
     let mut producers = tokio::task::JoinSet::new();
     for n in 0..3 {
@@ -222,7 +222,7 @@ async fn live(
             source.stop();
         })
     };
-    let result = tokio::time::timeout(PATIENCE, run(home, settings, around)).await;
+    let result = tokio::time::timeout(PATIENCE, run(recovered, settings, context)).await;
     let result = result.unwrap_or_else(|_| panic!("seed {seed}: the stream has come to a stand"));
     source.stop();
     stopping.await.unwrap();

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::event::Event;
 use super::log::{Listed, Range};
-use super::report::Trouble;
+use super::report::LastingError;
 use crate::checkpoint::SealedObject;
 use crate::clock::Moment;
 use crate::destination::{PublishError, SentPart};
@@ -51,7 +51,7 @@ struct Object {
     /// It waits for its next attempt.
     rests: bool,
     /// Why it was sent in vain, since it last was not.
-    trouble: Option<Trouble>,
+    trouble: Option<LastingError>,
 }
 
 /// An object of which all bytes are at the destination.
@@ -203,7 +203,7 @@ impl Waiting {
         object.attempts += 1;
         let attempts = object.attempts;
         let before = object.trouble.take();
-        object.trouble = Some(Trouble::again(before, error.clone(), now));
+        object.trouble = Some(LastingError::again(before, error.clone(), now));
         let (setback, max) = match error {
             error @ (PublishError::Transient(_)
             | PublishError::Unreachable { .. }
@@ -261,7 +261,7 @@ impl Waiting {
 
     /// What keeps an object from being published to a store: what needs a person before all else, then what has
     /// lasted for longest.
-    pub(super) fn trouble(&self, protocol: &Protocol, store: &str) -> Option<&Trouble> {
+    pub(super) fn trouble(&self, protocol: &Protocol, store: &str) -> Option<&LastingError> {
         let objects = unpublished(protocol, store);
         let objects = objects.filter_map(|object| self.objects.get(&object.id));
         let troubles = objects.filter_map(|object| object.trouble.as_ref());
@@ -330,7 +330,9 @@ pub(super) fn left_for(protocol: &Protocol, store: &str) -> (u64, u64) {
 impl Object {
     /// Whether a person must do something before it can be published.
     fn is_refused(&self) -> bool {
-        self.trouble.as_ref().is_some_and(Trouble::needs_a_person)
+        self.trouble
+            .as_ref()
+            .is_some_and(LastingError::needs_a_person)
     }
 }
 

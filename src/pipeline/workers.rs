@@ -55,7 +55,7 @@ impl Workers {
             shares: AtomicU64::new(1),
         };
         queue.lock().idle = threads;
-        let kinds = std::iter::repeat_n(Kind::Any, threads).chain([Kind::Spare]);
+        let kinds = std::iter::repeat_n(TaskKind::Any, threads).chain([TaskKind::Spare]);
         for (n, kind) in kinds.enumerate() {
             let queue = Arc::clone(&queue);
             thread::Builder::new()
@@ -102,7 +102,7 @@ impl Workers {
 
 /// What a thread works on.
 #[derive(Clone, Copy, Debug)]
-enum Kind {
+enum TaskKind {
     Any,
     /// Shares that have no thread, when all others are taken.
     Spare,
@@ -130,7 +130,7 @@ impl Queue {
     }
 
     /// Waits for the next job; nothing when there will be none.
-    fn next(&self, kind: Kind) -> Option<(u64, Job)> {
+    fn next(&self, kind: TaskKind) -> Option<(u64, Job)> {
         let mut waiting = self.lock();
         loop {
             if let Some(job) = waiting.pop(kind) {
@@ -144,8 +144,8 @@ impl Queue {
                 return None;
             }
             let changed = match kind {
-                Kind::Any => self.for_any.wait(waiting),
-                Kind::Spare => self.for_spare.wait(waiting),
+                TaskKind::Any => self.for_any.wait(waiting),
+                TaskKind::Spare => self.for_spare.wait(waiting),
             };
             waiting = changed.unwrap_or_else(PoisonError::into_inner);
         }
@@ -174,11 +174,11 @@ impl Waiting {
         jobs.push_back(job);
     }
 
-    fn pop(&mut self, kind: Kind) -> Option<(u64, Job)> {
+    fn pop(&mut self, kind: TaskKind) -> Option<(u64, Job)> {
         let turn = match kind {
-            Kind::Any => 0,
-            Kind::Spare if self.idle > 0 => return None,
-            Kind::Spare => {
+            TaskKind::Any => 0,
+            TaskKind::Spare if self.idle > 0 => return None,
+            TaskKind::Spare => {
                 let mut turns = self.turns.iter();
                 turns.position(|share| !self.running.contains_key(share))?
             }
@@ -192,20 +192,20 @@ impl Waiting {
             self.turns.push_back(share);
         }
         *self.running.entry(share).or_default() += 1;
-        if matches!(kind, Kind::Any) {
+        if matches!(kind, TaskKind::Any) {
             self.idle -= 1;
         }
         Some((share, job))
     }
 
-    fn done(&mut self, share: u64, kind: Kind) {
+    fn done(&mut self, share: u64, kind: TaskKind) {
         if let Entry::Occupied(mut running) = self.running.entry(share) {
             *running.get_mut() -= 1;
             if *running.get() == 0 {
                 running.remove();
             }
         }
-        if matches!(kind, Kind::Any) {
+        if matches!(kind, TaskKind::Any) {
             self.idle += 1;
         }
     }
@@ -217,7 +217,7 @@ impl fmt::Debug for Waiting {
     }
 }
 
-fn work(queue: &Queue, kind: Kind) {
+fn work(queue: &Queue, kind: TaskKind) {
     while let Some((share, job)) = queue.next(kind) {
         // The panic hook has told of it, and the receiver learns by losing its sender.
         let _ = catch_unwind(AssertUnwindSafe(job));
@@ -249,7 +249,7 @@ mod tests {
         for (share, jobs) in [(0, 100), (1, 2), (2, 1)] {
             (0..jobs).for_each(|_| waiting.push(share, Box::new(|| ())));
         }
-        let turns = std::iter::from_fn(|| Some(waiting.pop(Kind::Any)?.0));
+        let turns = std::iter::from_fn(|| Some(waiting.pop(TaskKind::Any)?.0));
         let turns: Vec<_> = turns.take(7).collect();
         assert_eq!(turns, [0, 1, 2, 0, 1, 0, 0]);
     }

@@ -6,7 +6,7 @@ use super::must;
 use crate::error::StreamError;
 use crate::position::{Position, Sequence};
 use crate::shard::{ShardId, ShardState, SourceName};
-use crate::source::News;
+use crate::source::SourceEvent;
 
 /// The shards of a stream's source, and what has changed since the last checkpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -61,23 +61,23 @@ impl Frontiers {
     }
 
     /// Takes over what has become known.
-    pub(super) fn learn(&mut self, news: News) {
-        match news {
-            News::Named(source) => self.source = Some(source),
-            News::Found(found) => {
+    pub(super) fn learn(&mut self, event: SourceEvent) {
+        match event {
+            SourceEvent::Named(source) => self.source = Some(source),
+            SourceEvent::Found(found) => {
                 self.urgent = true;
                 for (shard, state) in found {
                     self.change(&shard, |of| *of = state);
                 }
             }
-            News::Until(shard, until_ms) => {
+            SourceEvent::Until(shard, until_ms) => {
                 self.change(&shard, |state| state.until_ms = Some(until_ms));
             }
-            News::Ended(shard) => {
+            SourceEvent::Ended(shard) => {
                 self.urgent = true;
                 self.change(&shard, |state| state.ended = true);
             }
-            News::Forgotten(shards) => {
+            SourceEvent::Forgotten(shards) => {
                 for shard in &shards {
                     self.shards.remove(shard);
                     self.changed.remove(shard);

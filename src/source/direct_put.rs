@@ -110,7 +110,7 @@ impl Reader for JournalReader {
             Ok(Some(Read {
                 lost: self.take_missing(),
                 chunk,
-                news: None,
+                event: None,
             }))
         })
     }

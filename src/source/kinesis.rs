@@ -7,7 +7,7 @@
 //!
 //! Where several machines share a stream, each reads the shards that it holds a lease on, one by one.
 //!
-//! Reading order: `shards` (what may be read), `conduct` (who reads), `alone` (one shard only), `tail`
+//! Reading order: `shards` (what may be read), `conduct` (who reads), `alone` (one shard only), `shard_reader`
 //! (one shard's loop), `page` (records out of answers), `answer` (their memory).
 
 #![expect(clippy::disallowed_methods, reason = "Kinesis is asked at a pace")]
@@ -16,6 +16,7 @@ mod alone;
 mod answer;
 mod client;
 mod conduct;
+mod error;
 #[cfg(test)]
 pub(crate) mod fake;
 mod feed;
@@ -25,9 +26,8 @@ mod metrics;
 mod pace;
 mod page;
 mod settings;
+mod shard_reader;
 mod shards;
-mod tail;
-mod trouble;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -40,7 +40,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::clock::Clock;
 use crate::error::StreamError;
 use crate::shard::{ShardId, ShardState};
-use crate::source::{Handle, Known, News, Next, Only, Read, Reader, Room};
+use crate::source::{Handle, Known, Next, Only, Read, Reader, Room, SourceEvent};
 use crate::telemetry::SourceHealth;
 use conduct::Conductor;
 use metrics::KinesisMetrics;
@@ -48,7 +48,7 @@ pub use settings::{ConsumerSettings, KIND, KinesisSettings};
 
 /// What reading needs of its surroundings.
 #[derive(Clone, Debug)]
-struct Means {
+struct ReaderContext {
     /// The delivery stream, for messages.
     stream: String,
     /// Time.
@@ -100,33 +100,41 @@ enum Halt {
 }
 
 /// A stream that goes on where `known` has it. Nothing is asked of Kinesis before the first read.
-fn open(settings: KinesisSettings, known: Known, means: Means) -> (Kinesis, KinesisReader) {
-    opened(settings, known, None, means)
+fn open(
+    settings: KinesisSettings,
+    known: Known,
+    context: ReaderContext,
+) -> (Kinesis, KinesisReader) {
+    opened(settings, known, None, context)
 }
 
 /// One shard that goes on where it was; the reader ends when all of it has been given. Which shards
 /// there are, and which may be read, is for others to say.
-fn open_shard(settings: KinesisSettings, only: Only, means: Means) -> (Kinesis, KinesisReader) {
+fn open_shard(
+    settings: KinesisSettings,
+    only: Only,
+    context: ReaderContext,
+) -> (Kinesis, KinesisReader) {
     let known = Known {
         source: only.source.clone(),
         shards: BTreeMap::new(),
         ..Known::default()
     };
-    opened(settings, known, Some(only), means)
+    opened(settings, known, Some(only), context)
 }
 
 fn opened(
     settings: KinesisSettings,
     known: Known,
     only: Option<Only>,
-    means: Means,
+    context: ReaderContext,
 ) -> (Kinesis, KinesisReader) {
     // One message for each shard that ends.
     let (ended, durable) = mpsc::unbounded_channel();
     let stop = CancellationToken::new();
-    let health = Arc::clone(&means.health);
+    let health = Arc::clone(&context.health);
     let shard = only.as_ref().map(|only| ShardId::clone(&only.shard));
-    let conductor = Conductor::new(settings, known, only, means, durable);
+    let conductor = Conductor::new(settings, known, only, context, durable);
     let reader = KinesisReader {
         state: State::Idle(Box::new(conductor)),
         health,
@@ -191,7 +199,7 @@ impl KinesisReader {
         };
         match read {
             Some(Some(read)) => {
-                let is_end = |read: &Read| matches!(read.news, Some(News::Ended(_)));
+                let is_end = |read: &Read| matches!(read.event, Some(SourceEvent::Ended(_)));
                 self.is_over |= self.only.is_some() && read.as_ref().is_ok_and(is_end);
                 read.map(Some)
             }

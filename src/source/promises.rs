@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use super::{Context, Known, News, Opened, Read, Room, SourceSettings};
+use super::{Context, Known, Opened, Read, Room, SourceEvent, SourceSettings};
 use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::error::StreamError;
@@ -140,7 +140,7 @@ impl Life {
 
     /// Applies what has come, as the pipeline does; the chunk, for who wants to keep it.
     fn apply(&mut self, read: Read) -> Chunk {
-        let Read { lost, chunk, news } = read;
+        let Read { lost, chunk, event } = read;
         self.lost.extend(lost);
         for record in chunk.iter() {
             let shard = ShardId::from(record.shard);
@@ -153,20 +153,22 @@ impl Life {
             self.given.push(number(record.data));
             self.after.push(self.known.clone());
         }
-        match news {
+        match event {
             None => {}
-            Some(News::Named(name)) => {
+            Some(SourceEvent::Named(name)) => {
                 let is_first = self.known.source.is_none() && self.known.shards.is_empty();
                 assert!(is_first, "the name comes first, and once");
                 self.known.source = Some(name);
             }
-            Some(News::Found(found)) => self.known.shards.extend(found),
-            Some(News::Until(shard, until_ms)) => self.state(&shard).until_ms = Some(until_ms),
-            Some(News::Ended(shard)) => {
+            Some(SourceEvent::Found(found)) => self.known.shards.extend(found),
+            Some(SourceEvent::Until(shard, until_ms)) => {
+                self.state(&shard).until_ms = Some(until_ms);
+            }
+            Some(SourceEvent::Ended(shard)) => {
                 self.state(&shard).ended = true;
                 self.ended.push(shard);
             }
-            Some(News::Forgotten(shards)) => {
+            Some(SourceEvent::Forgotten(shards)) => {
                 for shard in shards {
                     assert!(self.known.shards.remove(&shard).unwrap().ended, "{shard}");
                 }

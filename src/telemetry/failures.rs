@@ -23,7 +23,7 @@ const TELL_EVERY: Duration = Duration::from_mins(1);
 
 /// What tells failures apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kind {
+pub struct FailureKind {
     /// The stage, which names the error prefix.
     pub output_type: ErrorOutputType,
     /// The code that the error object says.
@@ -54,7 +54,7 @@ pub struct Sample {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failed {
     /// Which.
-    pub kind: Kind,
+    pub kind: FailureKind,
     /// How many.
     pub records: u64,
     /// Why.
@@ -87,7 +87,7 @@ pub struct KnownFailure {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
     /// Which.
-    pub kind: Kind,
+    pub kind: FailureKind,
     /// Records that failed since the last time.
     pub records: u64,
     /// Why they did.
@@ -111,7 +111,7 @@ struct Entry {
     untold_reasons: Reasons,
 }
 
-impl Kind {
+impl FailureKind {
     fn of(failure: &Failure) -> Self {
         Self {
             output_type: failure.output_type,
@@ -206,7 +206,7 @@ impl Tally {
         let message = cut(&failure.message);
         let known = self.0.iter().position(|failed| failed.kind.is_of(failure));
         let index = known.unwrap_or_else(|| {
-            let kind = Kind::of(failure);
+            let kind = FailureKind::of(failure);
             self.entry(kind, || Sample::of(record))
         });
         let failed = &mut self.0[index];
@@ -217,7 +217,7 @@ impl Tally {
     }
 
     /// Which entry counts failures of this kind.
-    fn entry(&mut self, kind: Kind, sample: impl FnOnce() -> Sample) -> usize {
+    fn entry(&mut self, kind: FailureKind, sample: impl FnOnce() -> Sample) -> usize {
         let kind = told_apart(kind, self.0.len());
         let known = self.0.iter().position(|failed| failed.kind == kind);
         known.unwrap_or_else(|| {
@@ -311,11 +311,11 @@ fn entry(entries: &mut Vec<Entry>, failed: &Failed, now_ms: i64) -> usize {
 }
 
 /// The kind itself while there is room for another one.
-fn told_apart(kind: Kind, codes: usize) -> Kind {
+fn told_apart(kind: FailureKind, codes: usize) -> FailureKind {
     if codes < CODES_MAX {
         kind
     } else {
-        Kind::other(kind.output_type)
+        FailureKind::other(kind.output_type)
     }
 }
 

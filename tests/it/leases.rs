@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use firehose::clock::Clock;
 use firehose::config::{AwsAccess, CoordinationSettings, Secret, StartSettings};
-use firehose::coordination::{self, BodyName, Event, KclCheckpoint, Lease, Means, Written};
+use firehose::coordination::{self, BodyName, Event, KclCheckpoint, Lease, LeaseContext, Written};
 use firehose::position::{Position, Sequence};
 use firehose::shard::{ListedShard, Listing, Pending, ShardLister, SourceName, Start};
 use firehose::telemetry::{CoordinationMetrics, Metrics, SourceHealth};
@@ -95,7 +95,7 @@ impl Worker {
         let (stop, metrics) = (CancellationToken::new(), Arc::new(Metrics::new().unwrap()));
         let (sender, events) = mpsc::channel(100);
         let health = Arc::<SourceHealth>::default();
-        let means = Means {
+        let means = LeaseContext {
             noun: "Kinesis stream",
             stream: "clicks".into(),
             start: StartSettings::TrimHorizon,

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use proptest::prelude::*;
 
-use super::super::decoding::{Decoding, Kind, Records};
+use super::super::decoding::{ContentKind, Decoding, Records};
 use super::*;
 
 fn records(batches: &[PutBatch]) -> Vec<Vec<u8>> {
@@ -21,7 +21,7 @@ fn records(batches: &[PutBatch]) -> Vec<Vec<u8>> {
 }
 
 fn fed(encoding: &[u8], body: &[u8], pieces: usize) -> Vec<PutBatch> {
-    let mut decoding = Decoding::new(encoding, Kind::Lines, body.len()).unwrap();
+    let mut decoding = Decoding::new(encoding, ContentKind::Lines, body.len()).unwrap();
     for mut piece in body.chunks(pieces) {
         while !piece.is_empty() {
             let taken = decoding.feed(piece).unwrap();
@@ -85,7 +85,7 @@ fn batches_stay_within_4_mib_of_records_and_offsets() {
 #[test]
 fn of_a_body_nothing_is_held_before_it_arrives_and_little_more_than_has() {
     for encoding in [&b""[..], b"gzip", b"zstd"] {
-        let mut decoding = Decoding::new(encoding, Kind::Lines, 16 << 20).unwrap();
+        let mut decoding = Decoding::new(encoding, ContentKind::Lines, 16 << 20).unwrap();
         assert_eq!(decoding.memory(), 0);
         if !encoding.is_empty() {
             continue;

@@ -9,9 +9,9 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::super::commit::{self, DraftBatch};
-use super::super::home::{Claim, store_error};
 use super::super::outputs::Outputs;
-use super::super::table::Table;
+use super::super::recovery::{Claim, store_error};
+use super::super::table::BatchTable;
 use super::{CheckpointLog, DiskJob, Due, Names, Outcome, Recovered, Settled, Standing, Work};
 use crate::checkpoint::{Commit, Store};
 use crate::error::StreamError;
@@ -127,7 +127,7 @@ impl CheckpointLog for LocalLog {
 
 /// The rows of all batches that have changed since they were last asked for. With them go bytes in files of the
 /// spool that hold little else, when there is much that nothing names.
-fn changed_batches(table: &mut Table, protocol: &Protocol, spool: &Spool) -> Vec<DraftBatch> {
+fn changed_batches(table: &mut BatchTable, protocol: &Protocol, spool: &Spool) -> Vec<DraftBatch> {
     let sparse = if spool.bytes() > 2 * spool.live_bytes() + SPARSE_BYTES {
         spool.sparse_files()
     } else {

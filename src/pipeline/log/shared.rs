@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use super::super::commit::{self, DraftBatch};
 use super::super::outputs::Outputs;
-use super::super::report::Trouble;
+use super::super::report::LastingError;
 use super::super::table::Entry;
 use super::{CheckpointLog, DiskJob, Due, Names, Outcome, Recovered, Settled, Standing, Work};
 use crate::checkpoint::SealedObject;
@@ -35,9 +35,9 @@ use crate::protocol::Changes;
 use crate::shard::{Pending, ShardId, ShardState, SourceName};
 pub(in crate::pipeline) use body::Range;
 pub use body::{Body, Listed};
+use make::CheckpointTask;
 pub use make::LeaseLog;
-pub(in crate::pipeline) use make::Made;
-use make::Making;
+pub(in crate::pipeline) use make::SharedCheckpoint;
 pub use open::{SCRATCH, Taken, connect_shared, open_shared, scratch};
 
 /// Objects that are published leave the list within this time, when nothing else makes a checkpoint.
@@ -65,7 +65,7 @@ pub struct SharedLog {
     gathered: Vec<(SealedObject, Moment)>,
     making: Option<Underway>,
     /// Why it was tried in vain, since one was last made.
-    trouble: Option<Trouble>,
+    trouble: Option<LastingError>,
     /// When the last one was begun.
     begun: Instant,
     /// Bodies that nothing names any more, on their way out.
@@ -131,11 +131,11 @@ impl CheckpointLog for SharedLog {
     fn settle(&mut self, outcome: Outcome) -> Settled {
         match outcome {
             Outcome::Written { objects, .. } => self.gathered.extend(objects),
-            Outcome::Made(Ok(made)) => return self.made(made),
-            Outcome::Made(Err(error)) => self.lost(&error),
-            Outcome::NotMade(trouble, now) => {
+            Outcome::Shared(Ok(made)) => return self.made(made),
+            Outcome::Shared(Err(error)) => self.lost(&error),
+            Outcome::Delayed(trouble, now) => {
                 let before = self.trouble.take();
-                self.trouble = Some(Trouble::again(before, trouble, now));
+                self.trouble = Some(LastingError::again(before, trouble, now));
             }
         }
         Settled::default()
@@ -153,7 +153,7 @@ impl CheckpointLog for SharedLog {
         (objects.clone().count() as u64, objects.min().copied())
     }
 
-    fn trouble(&self) -> Option<&Trouble> {
+    fn trouble(&self) -> Option<&LastingError> {
         self.trouble.as_ref()
     }
 
@@ -207,7 +207,7 @@ impl SharedLog {
         }
         self.begun = Instant::now();
         let unlisted = work.protocol.unlist();
-        let making = Making {
+        let making = CheckpointTask {
             range: Range {
                 after: self.known.state.position,
                 up_to: next.state.position,
@@ -231,7 +231,7 @@ impl SharedLog {
     }
 
     /// A checkpoint is durable. What it lists is published from now on.
-    fn made(&mut self, made: Made) -> Settled {
+    fn made(&mut self, made: SharedCheckpoint) -> Settled {
         let underway = self.making.take();
         self.trouble = None;
         let waits_since = underway.map_or_else(HashMap::new, |underway| underway.waits_since);

@@ -18,7 +18,7 @@ use crate::config::StartSettings;
 use crate::coordination::{KclCheckpoint, Lost, Resumed, Written};
 use crate::disk::{Disk, Operation, TornDisk};
 use crate::error::StreamError;
-use crate::pipeline::{Home, Log, open, run};
+use crate::pipeline::{Log, RecoveredState, open, run};
 use crate::position::Position;
 use crate::shard::{Pending, Start};
 use crate::source::Handle;
@@ -56,14 +56,14 @@ struct Life {
 
 impl Life {
     fn of(
-        home: Home<impl Into<Log> + Send + 'static>,
+        recovered: RecoveredState<impl Into<Log> + Send + 'static>,
         world: &World,
         disk: &Arc<dyn Disk>,
         interval: Duration,
     ) -> Self {
-        let source = Arc::clone(&home.source);
-        let (settings, around) = (world.settings(interval), world.surroundings(disk));
-        let running = tokio::spawn(run(home, Arc::new(settings), around));
+        let source = Arc::clone(&recovered.source);
+        let (settings, context) = (world.settings(interval), world.context(disk));
+        let running = tokio::spawn(run(recovered, Arc::new(settings), context));
         Self { source, running }
     }
 
@@ -93,9 +93,9 @@ impl Default for StateDir {
 impl Kept for StateDir {
     async fn begin(&mut self, world: &World, interval: Duration) -> Result<Life, StreamError> {
         let disk: Arc<dyn Disk> = Arc::new(self.0.clone());
-        let (settings, around) = (world.settings(interval), world.surroundings(&disk));
-        let home = open(&settings, &disk, &around)?;
-        Ok(Life::of(home, world, &disk, interval))
+        let (settings, context) = (world.settings(interval), world.context(&disk));
+        let recovered = open(&settings, &disk, &context)?;
+        Ok(Life::of(recovered, world, &disk, interval))
     }
 
     fn die(&mut self, seed: u64) {
@@ -176,14 +176,14 @@ impl Kept for LeaseItem {
         };
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
         let settings = Arc::new(world.settings(interval));
-        let around = world.surroundings(&disk);
+        let context = world.context(&disk);
         let kinesis = world.fake.settings(StartSettings::TrimHorizon);
-        let destination = connect_shared(&settings, "table", &around).await?;
+        let destination = connect_shared(&settings, "table", &context).await?;
         let opened = open_shared(
             &settings,
             &kinesis,
             Arc::clone(&disk),
-            &around,
+            &context,
             destination,
             taken,
         );

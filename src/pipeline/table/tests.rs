@@ -9,12 +9,12 @@ const DAY_MS: i64 = 86_400_000;
 /// Some day of 2026.
 const NOW_MS: i64 = 1_796_000_000_000;
 
-fn table() -> Table {
+fn table() -> BatchTable {
     let buffering = BufferingSettings {
         size: 1 << 20,
         interval: INTERVAL,
     };
-    Table::new(Triggers {
+    BatchTable::new(Triggers {
         data: buffering,
         backup: buffering,
     })
@@ -41,7 +41,7 @@ fn row(opened_ms: i64, sealing: bool) -> OpenBatch {
 }
 
 /// How long it takes from now on until all are due.
-fn all_due_after(table: &mut Table, clock: &Clock, batches: usize) -> Duration {
+fn all_due_after(table: &mut BatchTable, clock: &Clock, batches: usize) -> Duration {
     let (begin, mut due) = (clock.moment(), 0);
     loop {
         while table.next_due(clock.moment()).is_some() {
@@ -96,7 +96,7 @@ fn in_a_running_process_a_batch_is_due_by_the_time_that_has_passed() {
 #[test]
 fn the_oldest_record_is_told_while_anything_waits_and_batches_being_sealed_count() {
     let (clock, mut table) = (Clock::manual(NOW_MS), table());
-    let age = |table: &Table| {
+    let age = |table: &BatchTable| {
         table
             .waits_since()
             .map(|since| since.until(clock.moment()).as_secs())

@@ -37,23 +37,23 @@ async fn a_wall_clock_that_is_set_neither_stalls_nor_hurries_a_batch_and_its_age
             ..settings(lake.path(), SMALL)
         };
         let settings = Arc::new(settings);
-        let around = surroundings(&settings, &disk);
-        let metrics = StreamMetrics::new(&around.metrics, "torn");
+        let context = context(&settings, &disk);
+        let metrics = StreamMetrics::new(&context.metrics, "torn");
         let status = Arc::new(Status::new(metrics, clock.clone()));
-        let around = Surroundings {
+        let context = StreamContext {
             clock: clock.clone(),
             status: Arc::clone(&status),
-            ..around
+            ..context
         };
         let dynamic: Arc<dyn Disk> = Arc::new(disk.clone());
         let opening = {
-            let (settings, around) = (Arc::clone(&settings), around.clone());
-            tokio::task::spawn_blocking(move || open(&settings, &dynamic, &around))
+            let (settings, context) = (Arc::clone(&settings), context.clone());
+            tokio::task::spawn_blocking(move || open(&settings, &dynamic, &context))
         };
-        let home = opening.await.unwrap().unwrap();
-        let source = Arc::clone(&home.source);
+        let recovered = opening.await.unwrap().unwrap();
+        let source = Arc::clone(&recovered.source);
         let intake = source.intake().unwrap();
-        let running = tokio::spawn(run(home, settings, around));
+        let running = tokio::spawn(run(recovered, settings, context));
 
         put(&*intake, r#"{"k":"a","id":1}"#).await;
         until(&status, "the batch opens", |status| {

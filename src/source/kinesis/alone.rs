@@ -4,10 +4,10 @@
 use tokio::sync::mpsc;
 
 use super::conduct::{Conductor, LIST_SOON};
+use super::error::KinesisError;
 use super::hash::EVERYTHING;
+use super::shard_reader::{self, ReadOutcome};
 use super::shards::Ready;
-use super::tail::{self, Outcome};
-use super::trouble::Trouble;
 use super::{Halt, Handed};
 use crate::source::Only;
 
@@ -19,7 +19,7 @@ impl Conductor {
         reads: &mpsc::Sender<Handed>,
     ) -> Result<(), Halt> {
         let shared = self.begin(reads).await?;
-        let _counted = self.means.metrics.open_shards.count();
+        let _counted = self.context.metrics.open_shards.count();
         let mut ready = Ready {
             id: only.shard,
             state: only.state,
@@ -32,12 +32,12 @@ impl Conductor {
                 return self.forgotten(ready, reads).await;
             };
             ready.range = found.range;
-            let (again, cause) = match tail::read(shared.clone(), ready).await {
-                Outcome::Ended(_) => return Ok(()),
-                Outcome::Halted => return Err(Halt::Closed),
-                Outcome::Missing(again, cause) => (again, cause),
+            let (again, cause) = match shard_reader::read(shared.clone(), ready).await {
+                ReadOutcome::Ended(_) => return Ok(()),
+                ReadOutcome::Halted => return Err(Halt::Closed),
+                ReadOutcome::Missing(again, cause) => (again, cause),
             };
-            self.means.health.trouble(&again.id, cause);
+            self.context.health.trouble(&again.id, cause);
             tokio::time::sleep(LIST_SOON).await;
             // The stream itself may be another one by now.
             let description = self.ask(|| shared.client.describe()).await;
@@ -47,12 +47,15 @@ impl Conductor {
     }
 
     /// Asks for as long as it takes.
-    async fn ask<T, F: Future<Output = Result<T, Trouble>>>(&self, question: impl Fn() -> F) -> T {
+    async fn ask<T, F: Future<Output = Result<T, KinesisError>>>(
+        &self,
+        question: impl Fn() -> F,
+    ) -> T {
         let mut attempt = 0;
         loop {
             match question().await {
                 Ok(answer) => {
-                    self.means.health.well(self.part());
+                    self.context.health.well(self.part());
                     return answer;
                 }
                 Err(trouble) => {

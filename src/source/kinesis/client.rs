@@ -15,9 +15,9 @@ use aws_sdk_kinesis::types::{
 };
 
 use super::KinesisSettings;
+use super::error::KinesisError;
 use super::hash::HashRange;
 use super::page::{KinesisRecord, Page};
-use super::trouble::Trouble;
 use crate::aws::{self, Place};
 use crate::position::SequenceNumber;
 use crate::shard::{ShardId, SourceName};
@@ -72,9 +72,9 @@ pub(super) enum At {
 
 impl Client {
     /// A client that sends each request once.
-    pub(super) async fn connect(settings: &KinesisSettings) -> Result<Self, Trouble> {
+    pub(super) async fn connect(settings: &KinesisSettings) -> Result<Self, KinesisError> {
         let found = aws::find(&settings.access).await;
-        let found = found.ok_or_else(|| Trouble::Permanent {
+        let found = found.ok_or_else(|| KinesisError::Permanent {
             cause: format!("no region is known for Kinesis stream {}", settings.stream),
             advice: "set the source's `region`, or AWS_REGION".into(),
         })?;
@@ -100,15 +100,20 @@ impl Client {
         format!("Kinesis stream {}", self.stream)
     }
 
-    fn trouble<E>(&self, error: &SdkError<E, HttpResponse>, operation: &str, of: &str) -> Trouble
+    fn trouble<E>(
+        &self,
+        error: &SdkError<E, HttpResponse>,
+        operation: &str,
+        of: &str,
+    ) -> KinesisError
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        Trouble::of(error, operation, of, &self.place)
+        KinesisError::of(error, operation, of, &self.place)
     }
 
     /// What the stream says of itself.
-    pub(super) async fn describe(&self) -> Result<Description, Trouble> {
+    pub(super) async fn describe(&self) -> Result<Description, KinesisError> {
         let request = self.sdk.describe_stream_summary();
         let request = request
             .stream_name(&self.stream)
@@ -118,7 +123,7 @@ impl Client {
             answer.map_err(|error| self.trouble(&error, "DescribeStreamSummary", &self.named()))?;
         let Some(summary) = answer.stream_description_summary else {
             let cause = format!("DescribeStreamSummary of {}: an empty answer", self.named());
-            return Err(Trouble::Transient(cause));
+            return Err(KinesisError::Transient(cause));
         };
         Ok(Description {
             name: SourceName {
@@ -130,7 +135,7 @@ impl Client {
     }
 
     /// All shards of which records are kept.
-    pub(super) async fn shards(&self) -> Result<Vec<Listed>, Trouble> {
+    pub(super) async fn shards(&self) -> Result<Vec<Listed>, KinesisError> {
         let mut shards = Vec::new();
         let mut token: Option<String> = None;
         loop {
@@ -155,7 +160,7 @@ impl Client {
     }
 
     /// An iterator of a shard; it is good for five minutes.
-    pub(super) async fn iterator(&self, shard: &str, at: At) -> Result<String, Trouble> {
+    pub(super) async fn iterator(&self, shard: &str, at: At) -> Result<String, KinesisError> {
         let request = self.sdk.get_shard_iterator();
         let request = request
             .stream_name(&self.stream)
@@ -178,12 +183,16 @@ impl Client {
         let of = || format!("{shard} of {}", self.named());
         let answer = answer.map_err(|error| self.trouble(&error, "GetShardIterator", &of()))?;
         answer.shard_iterator.ok_or_else(|| {
-            Trouble::Transient(format!("GetShardIterator of {}: an empty answer", of()))
+            KinesisError::Transient(format!("GetShardIterator of {}: an empty answer", of()))
         })
     }
 
     /// The consumer of that name, registered where it is not yet. It can subscribe once it is active.
-    pub(super) async fn consumer(&self, stream_arn: &str, name: &str) -> Result<String, Trouble> {
+    pub(super) async fn consumer(
+        &self,
+        stream_arn: &str,
+        name: &str,
+    ) -> Result<String, KinesisError> {
         let of = || format!("consumer {name} of {}", self.named());
         let request = self.sdk.describe_stream_consumer();
         let answer = request
@@ -194,7 +203,7 @@ impl Client {
         let answer = answer.map_err(|error| self.trouble(&error, "DescribeStreamConsumer", &of()));
         let registered = match answer {
             Ok(answer) => answer.consumer_description,
-            Err(Trouble::Missing(_)) => {
+            Err(KinesisError::Missing(_)) => {
                 let request = self.sdk.register_stream_consumer();
                 let request = request.stream_arn(stream_arn).consumer_name(name);
                 let answer = request.send().await;
@@ -206,7 +215,10 @@ impl Client {
         let active = registered.filter(|found| found.consumer_status == ConsumerStatus::Active);
         match active {
             Some(found) => Ok(found.consumer_arn),
-            None => Err(Trouble::Transient(format!("{} is not active yet", of()))),
+            None => Err(KinesisError::Transient(format!(
+                "{} is not active yet",
+                of()
+            ))),
         }
     }
 
@@ -216,7 +228,7 @@ impl Client {
         consumer: &str,
         shard: &str,
         at: At,
-    ) -> Result<Subscription, Trouble> {
+    ) -> Result<Subscription, KinesisError> {
         let position = StartingPosition::builder();
         let position = match at {
             At::TrimHorizon => position.r#type(ShardIteratorType::TrimHorizon),
@@ -232,7 +244,7 @@ impl Client {
                 .sequence_number(number.to_string()),
         };
         let of = format!("{shard} of {}", self.named());
-        let position = position.build().map_err(|error| Trouble::Permanent {
+        let position = position.build().map_err(|error| KinesisError::Permanent {
             cause: format!("SubscribeToShard of {of}: {error}"),
             advice: "this should not be: report it".to_owned(),
         })?;
@@ -250,7 +262,7 @@ impl Client {
     }
 
     /// What comes at an iterator.
-    pub(super) async fn page(&self, shard: &str, iterator: &str) -> Result<Page, Trouble> {
+    pub(super) async fn page(&self, shard: &str, iterator: &str) -> Result<Page, KinesisError> {
         let request = self.sdk.get_records().shard_iterator(iterator);
         let answer = request.set_stream_arn(self.arn.clone()).send().await;
         let of = || format!("{shard} of {}", self.named());
@@ -272,12 +284,12 @@ pub(super) struct Subscription {
 
 impl Subscription {
     /// What comes next, whose `next` is the number to go on at; `None`: its time is over.
-    pub(super) async fn next(&mut self) -> Result<Option<Page>, Trouble> {
+    pub(super) async fn next(&mut self) -> Result<Option<Page>, KinesisError> {
         let event = tokio::time::timeout(SILENCE_MAX, self.events.recv()).await;
         let event = event.map_err(|_| {
-            Trouble::Transient(format!("SubscribeToShard of {}: nothing came", self.of))
+            KinesisError::Transient(format!("SubscribeToShard of {}: nothing came", self.of))
         })?;
-        match event.map_err(|error| Trouble::of_event(&error, &self.of))? {
+        match event.map_err(|error| KinesisError::of_event(&error, &self.of))? {
             Some(SubscribeToShardEventStream::SubscribeToShardEvent(event)) => {
                 let is_end = event
                     .child_shards

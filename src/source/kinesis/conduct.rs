@@ -9,14 +9,14 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::client::{Client, Description};
+use super::error::KinesisError;
+use super::shard_reader::{self, ReadOutcome, Shared};
 use super::shards::{Change, Ready, Shards};
-use super::tail::{self, Outcome, Shared};
-use super::trouble::Trouble;
-use super::{ConsumerSettings, Halt, Handed, KinesisSettings, Means};
+use super::{ConsumerSettings, Halt, Handed, KinesisSettings, ReaderContext};
 use crate::error::StreamError;
 use crate::retry;
 use crate::shard::{ShardId, SourceName};
-use crate::source::{Known, News, Only, Read};
+use crate::source::{Known, Only, Read, SourceEvent};
 
 /// How often shards are listed when nothing asks for it.
 const LIST_EVERY: Duration = Duration::from_mins(1);
@@ -32,7 +32,7 @@ pub(super) struct Conductor {
     shards: Shards,
     /// Where one shard alone is to be read.
     only: Option<Only>,
-    pub(super) means: Means,
+    pub(super) context: ReaderContext,
     /// Shards of which a durable checkpoint has all.
     durable: mpsc::UnboundedReceiver<ShardId>,
 }
@@ -42,7 +42,7 @@ impl Conductor {
         settings: KinesisSettings,
         known: Known,
         only: Option<Only>,
-        means: Means,
+        context: ReaderContext,
         durable: mpsc::UnboundedReceiver<ShardId>,
     ) -> Self {
         Self {
@@ -50,7 +50,7 @@ impl Conductor {
             source: known.source,
             shards: Shards::new(known.shards),
             only,
-            means,
+            context,
             durable,
         }
     }
@@ -70,11 +70,11 @@ impl Conductor {
     pub(super) async fn begin(&mut self, reads: &mpsc::Sender<Handed>) -> Result<Shared, Halt> {
         let stream = &self.settings.stream;
         let connecting = format!("Kinesis stream {stream} has not answered yet");
-        self.means.health.trouble(self.part(), connecting);
+        self.context.health.trouble(self.part(), connecting);
         let (client, description) = self.connect().await;
         self.check_name(&description, reads).await?;
         Ok(Shared {
-            means: self.means.clone(),
+            context: self.context.clone(),
             reads: reads.clone(),
             retention_ms: description.retention_ms,
             consumer: self.consumer(&client, &description.name.arn).await,
@@ -90,13 +90,13 @@ impl Conductor {
     async fn conduct(&mut self, reads: &mpsc::Sender<Handed>) -> Result<(), Halt> {
         let shared = self.begin(reads).await?;
         if self.shards.is_empty() {
-            self.means.metrics.fresh_starts.add(1);
+            self.context.metrics.fresh_starts.add(1);
             tracing::warn!(
-                stream = self.means.stream,
+                stream = self.context.stream,
                 kinesis = self.source.as_ref().map(|source| &source.arn),
                 start = ?self.settings.start,
                 "the state knows no position in this Kinesis stream: reading begins at `start`. \
-                 Where it was read before, a lost `state_dir` means that records are delivered again"
+                 Where it was read before, a lost `state_dir` context that records are delivered again"
             );
         }
         let mut reading = JoinSet::new();
@@ -109,9 +109,9 @@ impl Conductor {
         loop {
             for ready in self.shards.ready() {
                 count += 1;
-                reading.spawn(tail::read(shared.clone(), ready));
+                reading.spawn(shard_reader::read(shared.clone(), ready));
             }
-            self.means.metrics.open_shards.set(count);
+            self.context.metrics.open_shards.set(count);
             tokio::select! {
                 () = tokio::time::sleep_until(next_listing) => {
                     self.list(&shared, &mut missing, &mut reading, &mut count).await?;
@@ -125,16 +125,16 @@ impl Conductor {
                 Some(ended) = reading.join_next() => {
                     count -= 1;
                     match ended {
-                        Ok(Outcome::Ended(shard)) => {
-                            let stream = &self.means.stream;
+                        Ok(ReadOutcome::Ended(shard)) => {
+                            let stream = &self.context.stream;
                             tracing::info!(stream, shard = &*shard, "all of the shard is read");
                             next_listing = Instant::now();
                         }
-                        Ok(Outcome::Missing(ready, cause)) => {
+                        Ok(ReadOutcome::Missing(ready, cause)) => {
                             missing.push((ready, cause));
                             next_listing = next_listing.min(Instant::now() + LIST_SOON);
                         }
-                        Ok(Outcome::Halted) => return Err(Halt::Closed),
+                        Ok(ReadOutcome::Halted) => return Err(Halt::Closed),
                         Err(panic) => return Err(Halt::Failed(StreamError::State {
                             action: "read a shard",
                             cause: panic.to_string(),
@@ -152,11 +152,11 @@ impl Conductor {
             let asked = async {
                 let client = Client::connect(&self.settings).await?;
                 let description = client.describe().await?;
-                Ok::<_, Trouble>((client, description))
+                Ok::<_, KinesisError>((client, description))
             };
             match asked.await {
                 Ok(found) => {
-                    self.means.health.well(self.part());
+                    self.context.health.well(self.part());
                     return found;
                 }
                 Err(trouble) => {
@@ -177,7 +177,7 @@ impl Conductor {
         loop {
             match client.consumer(stream_arn, name).await {
                 Ok(consumer) => {
-                    self.means.health.well(self.part());
+                    self.context.health.well(self.part());
                     return Some(consumer.into());
                 }
                 Err(trouble) => {
@@ -189,21 +189,21 @@ impl Conductor {
     }
 
     /// Tells what is wrong with the stream as a whole, and waits.
-    pub(super) async fn wait_out(&self, trouble: &Trouble, attempt: u32) {
-        let stream = &self.means.stream;
+    pub(super) async fn wait_out(&self, trouble: &KinesisError, attempt: u32) {
+        let stream = &self.context.stream;
         let (cause, most) = match trouble {
-            Trouble::Missing(cause) => {
+            KinesisError::Missing(cause) => {
                 let advice = "create the stream, or check `stream`, `region` and `endpoint` of the \
                               source";
                 (format!("{cause}: {advice}"), retry::PERMANENT_MAX)
             }
-            Trouble::Permanent { .. } => (trouble.to_string(), retry::PERMANENT_MAX),
+            KinesisError::Permanent { .. } => (trouble.to_string(), retry::PERMANENT_MAX),
             _ => (trouble.to_string(), retry::TRANSIENT_MAX),
         };
-        if let Some(unsaid) = self.means.health.repeats().due("stream", &cause) {
+        if let Some(unsaid) = self.context.health.repeats().due("stream", &cause) {
             tracing::warn!(stream, cause, unsaid, "the Kinesis stream cannot be read");
         }
-        self.means.health.trouble(self.part(), cause);
+        self.context.health.trouble(self.part(), cause);
         tokio::time::sleep(retry::delay(attempt, most)).await;
     }
 
@@ -228,12 +228,12 @@ impl Conductor {
                 advice: format!(
                     "name the former stream again, or stop the daemon, deliver what the state holds \
                      with `firehose state drain {0}` and give it up with `firehose state discard {0} --yes`",
-                    self.means.stream
+                    self.context.stream
                 ),
             })),
             None => {
                 self.source = Some(name.clone());
-                tell(reads, News::Named(name.clone())).await
+                tell(reads, SourceEvent::Named(name.clone())).await
             }
         }
     }
@@ -243,7 +243,7 @@ impl Conductor {
         &mut self,
         shared: &Shared,
         missing: &mut Vec<(Ready, String)>,
-        reading: &mut JoinSet<Outcome>,
+        reading: &mut JoinSet<ReadOutcome>,
         count: &mut usize,
     ) -> Result<(), Halt> {
         let mut attempt = 0;
@@ -255,7 +255,7 @@ impl Conductor {
                 } else {
                     Some(shared.client.describe().await?)
                 };
-                Ok::<_, Trouble>((shared.client.shards().await?, description))
+                Ok::<_, KinesisError>((shared.client.shards().await?, description))
             };
             match asked.await {
                 Ok(listed) => break listed,
@@ -265,26 +265,26 @@ impl Conductor {
                 }
             }
         };
-        self.means.health.well(self.part());
+        self.context.health.well(self.part());
         if let Some(description) = description {
             self.check_name(&description, &shared.reads).await?;
         }
-        let (start, now_ms) = (self.settings.start, self.means.clock.now_ms());
+        let (start, now_ms) = (self.settings.start, self.context.clock.now_ms());
         let Change { found, forgotten } = self.shards.list(&listed, start, now_ms);
         if !found.is_empty() {
             let shards = found.len();
-            tracing::info!(stream = self.means.stream, shards, "shards found");
-            tell(&shared.reads, News::Found(found)).await?;
+            tracing::info!(stream = self.context.stream, shards, "shards found");
+            tell(&shared.reads, SourceEvent::Found(found)).await?;
         }
         if !forgotten.is_empty() {
-            tell(&shared.reads, News::Forgotten(forgotten)).await?;
+            tell(&shared.reads, SourceEvent::Forgotten(forgotten)).await?;
         }
         let there: BTreeSet<&str> = listed.iter().map(|shard| &*shard.id).collect();
         for (ready, cause) in missing.drain(..) {
             if there.contains(&*ready.id) {
-                self.means.health.trouble(&ready.id, cause);
+                self.context.health.trouble(&ready.id, cause);
                 *count += 1;
-                reading.spawn(tail::read(shared.clone(), ready));
+                reading.spawn(shard_reader::read(shared.clone(), ready));
             } else {
                 self.forgotten(ready, &shared.reads).await?;
             }
@@ -298,20 +298,20 @@ impl Conductor {
         shard: Ready,
         reads: &mpsc::Sender<Handed>,
     ) -> Result<(), Halt> {
-        self.means.health.well(&shard.id);
+        self.context.health.well(&shard.id);
         let position = shard.state.position;
         let after = position.map_or_else(
             || "nothing".to_owned(),
             |position| position.sequence.to_string(),
         );
-        tail::report_gap(&self.means, &shard.id, &after, shard.state.until_ms);
-        tell(reads, News::Ended(shard.id)).await
+        shard_reader::report_gap(&self.context, &shard.id, &after, shard.state.until_ms);
+        tell(reads, SourceEvent::Ended(shard.id)).await
     }
 }
 
-async fn tell(reads: &mpsc::Sender<Handed>, news: News) -> Result<(), Halt> {
+async fn tell(reads: &mpsc::Sender<Handed>, event: SourceEvent) -> Result<(), Halt> {
     let read = Read {
-        news: Some(news),
+        event: Some(event),
         ..Read::default()
     };
     reads.send(Ok(read)).await.map_err(|_| Halt::Closed)

@@ -7,9 +7,9 @@ use tokio::time::Instant;
 
 use super::answer::{ANSWER_BYTES_MAX, taken_by};
 use super::client::{At, Client, Subscription};
+use super::error::KinesisError;
 use super::pace;
 use super::page::Page;
-use super::trouble::Trouble;
 use crate::position::SequenceNumber;
 use crate::source::{Room, Share};
 
@@ -68,7 +68,7 @@ impl Feed {
         client: &Client,
         shard: &str,
         at: At,
-    ) -> Result<bool, Trouble> {
+    ) -> Result<bool, KinesisError> {
         match self {
             Self::Polling { iterator, .. } if iterator.is_none() => {
                 *iterator = Some(client.iterator(shard, at).await?);
@@ -98,7 +98,7 @@ impl Feed {
         client: &Client,
         shard: &str,
         room: &Room,
-    ) -> Result<Option<Fed>, Trouble> {
+    ) -> Result<Option<Fed>, KinesisError> {
         match self {
             Self::Polling {
                 iterator,
@@ -121,7 +121,7 @@ impl Feed {
                     }
                     Err(trouble) => {
                         // An iterator outlives a request that failed for another reason.
-                        *iterator = (!matches!(trouble, Trouble::Iterator(_))).then_some(at);
+                        *iterator = (!matches!(trouble, KinesisError::Iterator(_))).then_some(at);
                         Err(trouble)
                     }
                 }

@@ -4,7 +4,7 @@ use tokio::sync::OnceCell;
 
 use super::KinesisSettings;
 use super::client::{Client, Listed};
-use super::trouble::Trouble;
+use super::error::KinesisError;
 use crate::shard::{ListedShard, Listing, Pending, ShardLister};
 
 /// Lists the shards of one stream.
@@ -28,16 +28,16 @@ impl Lister {
         let asked = async { self.client().await?.describe().await };
         let description = asked
             .await
-            .map_err(|trouble: Trouble| trouble.to_string())?;
+            .map_err(|trouble: KinesisError| trouble.to_string())?;
         Ok(description.retention_ms)
     }
 
-    async fn client(&self) -> Result<&Client, Trouble> {
+    async fn client(&self) -> Result<&Client, KinesisError> {
         let connect = || Client::connect(&self.settings);
         self.client.get_or_try_init(connect).await
     }
 
-    async fn ask(&self) -> Result<Listing, Trouble> {
+    async fn ask(&self) -> Result<Listing, KinesisError> {
         let client = self.client().await?;
         let source = client.describe().await?.name;
         let shards = client.shards().await?.into_iter().map(listed).collect();
@@ -49,7 +49,7 @@ impl ShardLister for Lister {
     fn list(&self) -> Pending<'_, Result<Listing, String>> {
         Box::pin(async {
             self.ask().await.map_err(|trouble| match trouble {
-                Trouble::Missing(cause) => format!(
+                KinesisError::Missing(cause) => format!(
                     "{cause}: create the stream, or check `stream`, `region` and `endpoint` of the \
                      source"
                 ),

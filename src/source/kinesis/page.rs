@@ -13,7 +13,7 @@ use crate::error::StreamError;
 use crate::position::{Position, SequenceNumber};
 use crate::record::ChunkBuilder;
 use crate::shard::ShardId;
-use crate::source::{News, Read, Share};
+use crate::source::{Read, Share, SourceEvent};
 
 /// Bytes of a chunk.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -61,7 +61,7 @@ impl Page {
 }
 
 /// Gives the records of one shard on.
-pub(super) struct Giver {
+pub(super) struct Emitter {
     shard: ShardId,
     range: HashRange,
     /// The last position that was given: what is not beyond it has been given before.
@@ -73,7 +73,7 @@ pub(super) struct Giver {
     out: mpsc::Sender<Handed>,
 }
 
-impl Giver {
+impl Emitter {
     pub(super) fn new(
         shard: &ShardId,
         range: HashRange,
@@ -184,8 +184,8 @@ impl Giver {
     }
 
     /// Gives what is left, and what has become known with it.
-    pub(super) async fn flush(&mut self, news: Option<News>) -> Result<(), Halt> {
-        if self.builder.is_empty() && news.is_none() {
+    pub(super) async fn flush(&mut self, event: Option<SourceEvent>) -> Result<(), Halt> {
+        if self.builder.is_empty() && event.is_none() {
             return Ok(());
         }
         let fresh = ChunkBuilder::of_shard(ShardId::clone(&self.shard));
@@ -193,7 +193,7 @@ impl Giver {
         let chunk = chunk.in_room(self.room.clone());
         let read = Read {
             chunk,
-            news,
+            event,
             ..Read::default()
         };
         self.out.send(Ok(read)).await.map_err(|_| Halt::Closed)

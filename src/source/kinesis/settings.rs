@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::answer::ANSWER_BYTES_MAX;
 use super::lister::Lister;
-use super::{KinesisMetrics, Means};
+use super::{KinesisMetrics, ReaderContext};
 use crate::config::access::{self, NAME_MAX};
 use crate::config::{
     AwsAccess, CoordinationSettings, Diagnostic, StartSettings, Table, coordination,
@@ -186,7 +186,7 @@ impl Source for KinesisSettings {
 
     fn open(&self, known: Known, context: Context) -> Result<Opened, StreamError> {
         let epoch = known.epoch;
-        let (kinesis, reader) = super::open(self.clone(), known, Means::of(context));
+        let (kinesis, reader) = super::open(self.clone(), known, ReaderContext::of(context));
         Ok(Opened::new(Arc::new(kinesis), Box::new(reader), epoch))
     }
 }
@@ -211,13 +211,13 @@ impl Shareable for KinesisSettings {
     }
 
     fn open_shard(&self, only: Only, context: Context) -> Opened {
-        let (kinesis, reader) = super::open_shard(self.clone(), only, Means::of(context));
+        let (kinesis, reader) = super::open_shard(self.clone(), only, ReaderContext::of(context));
         // The lease counts what an epoch does elsewhere.
         Opened::new(Arc::new(kinesis), Box::new(reader), 0)
     }
 }
 
-impl Means {
+impl ReaderContext {
     fn of(context: Context) -> Self {
         Self {
             metrics: KinesisMetrics::new(&context.metrics, &context.stream),

@@ -37,24 +37,24 @@ impl Reading {
     fn with(settings: KinesisSettings, known: Known, answers: u64) -> Self {
         let shards = known.shards.clone();
         let room = Room::new(answers * ANSWER_BYTES_MAX);
-        Self::opened(shards, room, |means| open(settings, known, means))
+        Self::opened(shards, room, |context| open(settings, known, context))
     }
 
     fn opened(
         shards: BTreeMap<ShardId, ShardState>,
         room: Room,
-        open: impl FnOnce(Means) -> (Kinesis, KinesisReader),
+        open: impl FnOnce(ReaderContext) -> (Kinesis, KinesisReader),
     ) -> Self {
         let metrics = Arc::new(Metrics::new().unwrap());
-        let means = Means {
+        let context = ReaderContext {
             stream: "clicks".into(),
             clock: Clock::system(),
             metrics: KinesisMetrics::new(&metrics, "clicks"),
             health: Arc::default(),
             room,
         };
-        let (metrics, health) = (means.metrics.clone(), Arc::clone(&means.health));
-        let (kinesis, reader) = open(means);
+        let (metrics, health) = (context.metrics.clone(), Arc::clone(&context.health));
+        let (kinesis, reader) = open(context);
         Self {
             kinesis,
             reader,
@@ -71,9 +71,9 @@ impl Reading {
     }
 
     /// Takes one thing, makes it durable, and gives the news of it.
-    async fn step(&mut self) -> Result<Option<News>, StreamError> {
+    async fn step(&mut self) -> Result<Option<SourceEvent>, StreamError> {
         let next = tokio::time::timeout(PATIENCE, self.reader.next()).await;
-        let Read { chunk, news, .. } = next.expect("something comes")?.expect("not stopped");
+        let Read { chunk, event, .. } = next.expect("something comes")?.expect("not stopped");
         for record in chunk.iter() {
             let state = self
                 .shards
@@ -85,25 +85,25 @@ impl Reading {
             let data = record.data.to_vec();
             self.given.push((record.shard.to_owned(), sequence, data));
         }
-        match news.clone() {
-            Some(News::Named(name)) => self.named = Some(name),
-            Some(News::Found(found)) => self.shards.extend(found),
-            Some(News::Until(shard, until_ms)) => {
+        match event.clone() {
+            Some(SourceEvent::Named(name)) => self.named = Some(name),
+            Some(SourceEvent::Found(found)) => self.shards.extend(found),
+            Some(SourceEvent::Until(shard, until_ms)) => {
                 self.shards.get_mut(&shard).unwrap().until_ms = Some(until_ms);
             }
-            Some(News::Ended(shard)) => {
+            Some(SourceEvent::Ended(shard)) => {
                 let state = self.shards.get_mut(&shard).unwrap();
                 state.ended = true;
                 self.kinesis.release(&[(shard, state.clone())]).unwrap();
             }
-            Some(News::Forgotten(shards)) => {
+            Some(SourceEvent::Forgotten(shards)) => {
                 for shard in shards {
                     self.shards.remove(&shard);
                 }
             }
             None => {}
         }
-        Ok(news)
+        Ok(event)
     }
 
     async fn until(&mut self, mut is_enough: impl FnMut(&Self) -> bool) {

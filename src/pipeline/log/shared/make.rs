@@ -39,27 +39,27 @@ impl LeaseLog for Lease {
 }
 
 /// Why one is not made, and will not be.
-enum NotMade {
+enum CheckpointFailure {
     /// Somebody else has the lease.
     Lost(Lost),
     /// The stream cannot go on.
     Failed(StreamError),
 }
 
-impl From<Lost> for NotMade {
+impl From<Lost> for CheckpointFailure {
     fn from(lost: Lost) -> Self {
         Self::Lost(lost)
     }
 }
 
-impl From<StreamError> for NotMade {
+impl From<StreamError> for CheckpointFailure {
     fn from(error: StreamError) -> Self {
         Self::Failed(error)
     }
 }
 
 /// A shared checkpoint that is to be made.
-pub(super) struct Making {
+pub(super) struct CheckpointTask {
     /// What it says, with what it still lists of those before it.
     pub(super) body: Body,
     /// The records of its objects.
@@ -81,7 +81,7 @@ pub(super) struct Making {
 
 /// A shared checkpoint that is durable.
 #[derive(Debug)]
-pub(in crate::pipeline) struct Made {
+pub(in crate::pipeline) struct SharedCheckpoint {
     /// Its body, if it has one.
     pub(super) name: Option<BodyName>,
     /// What it says of the shard.
@@ -92,15 +92,15 @@ pub(in crate::pipeline) struct Made {
     pub(super) unlisted: Vec<Uuid>,
 }
 
-impl Making {
+impl CheckpointTask {
     /// Makes the checkpoint, and tells the pipeline.
     pub(super) async fn run(self) {
         let events = self.events.clone();
         let making = AbortOnDropHandle::new(tokio::spawn(self.make()));
         let event = match making.await {
-            Ok(Ok(made)) => Event::Made(Box::new(Ok(made))),
-            Ok(Err(NotMade::Lost(lost))) => Event::Made(Box::new(Err(lost))),
-            Ok(Err(NotMade::Failed(error))) => Event::Failed(error),
+            Ok(Ok(made)) => Event::SharedCheckpoint(Box::new(Ok(made))),
+            Ok(Err(CheckpointFailure::Lost(lost))) => Event::SharedCheckpoint(Box::new(Err(lost))),
+            Ok(Err(CheckpointFailure::Failed(error))) => Event::Failed(error),
             Err(panic) => Event::Failed(StreamError::State {
                 action: "make a shared checkpoint",
                 cause: panic.to_string(),
@@ -109,7 +109,7 @@ impl Making {
         let _ = events.send(event);
     }
 
-    async fn make(mut self) -> Result<Made, NotMade> {
+    async fn make(mut self) -> Result<SharedCheckpoint, CheckpointFailure> {
         let sealed = std::mem::take(&mut self.sealed);
         let extents: Vec<Extent> = sealed
             .iter()
@@ -123,7 +123,7 @@ impl Making {
     }
 
     /// Writes body and lease, when all bytes of what is added are at the destination.
-    async fn commit(&mut self, listed: Vec<Listed>) -> Result<Made, Lost> {
+    async fn commit(&mut self, listed: Vec<Listed>) -> Result<SharedCheckpoint, Lost> {
         self.body.listed.extend(listed.iter().cloned());
         let state = &self.body.state;
         let (position, ended, until_ms) = (state.position, state.ended, state.until_ms);
@@ -143,7 +143,7 @@ impl Making {
         };
         self.lease.commit(&written).await?;
         failpoint::hit("shared-committed");
-        Ok(Made {
+        Ok(SharedCheckpoint {
             name: written.body,
             known: Known {
                 state: self.body.state.clone(),
@@ -273,7 +273,7 @@ async fn wait_out(
     } else {
         retry::PERMANENT_MAX
     };
-    let _ = events.send(Event::NotMade(trouble));
+    let _ = events.send(Event::CheckpointDelayed(trouble));
     *attempt += 1;
     // Out of time or told to hurry: both end the wait.
     let _ = tokio::time::timeout(retry::delay(*attempt, most), at_once.notified()).await;

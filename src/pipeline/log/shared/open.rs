@@ -9,9 +9,11 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::super::super::Surroundings;
-use super::super::super::home::{Home, context, spool_error, tell_of_overwriting};
+use super::super::super::StreamContext;
 use super::super::super::outputs::Outputs;
+use super::super::super::recovery::{
+    RecoveredState, source_context, spool_error, tell_of_overwriting,
+};
 use super::{Body, Known, LeaseLog, SharedLog};
 use crate::checkpoint::Lane;
 use crate::config::StreamSettings;
@@ -46,7 +48,7 @@ pub struct Taken {
 pub async fn connect_shared(
     settings: &StreamSettings,
     table: &str,
-    around: &Surroundings,
+    context: &StreamContext,
 ) -> Result<Destination, StreamError> {
     let probe_key = format!(
         "{}.firehose/{table}/probe",
@@ -62,16 +64,16 @@ pub async fn connect_shared(
         match connecting.await {
             Ok((destination, conditional)) => {
                 tell_of_overwriting(&settings.name, &destination, conditional);
-                around.status.set_state(State::Running);
+                context.status.set_state(State::Running);
                 return Ok(destination);
             }
             Err(trouble) => {
                 attempt += 1;
                 let (stream, cause) = (&settings.name, trouble.to_string());
-                if let Some(unsaid) = around.status.repeats().due_alike("destination", &cause) {
+                if let Some(unsaid) = context.status.repeats().due_alike("destination", &cause) {
                     tracing::warn!(stream, cause, unsaid, "destination not ready");
                 }
-                around.status.set_state(State::Stalled { cause });
+                context.status.set_state(State::Stalled { cause });
                 tokio::time::sleep(retry::delay(attempt, retry::TRANSIENT_MAX)).await;
             }
         }
@@ -83,11 +85,11 @@ pub async fn open_shared(
     settings: &Arc<StreamSettings>,
     shared_source: &dyn Shareable,
     disk: Arc<dyn Disk>,
-    around: &Surroundings,
+    context: &StreamContext,
     destination: Destination,
     taken: Taken,
-) -> Result<Home<SharedLog>, StreamError> {
-    let context = context(&settings.name, &disk, around);
+) -> Result<RecoveredState<SharedLog>, StreamError> {
+    let source_context = source_context(&settings.name, &disk, context);
     let opening = tokio::task::spawn_blocking({
         let (settings, shard) = (Arc::clone(settings), ShardId::clone(&taken.shard));
         move || open_scratch(&settings, disk, &shard)
@@ -100,7 +102,7 @@ pub async fn open_shared(
     });
     let (outputs, spool) = opened?;
     let body = match &taken.resumed.body {
-        Some(name) => Some(read_body(name, &destination, around, &taken).await?),
+        Some(name) => Some(read_body(name, &destination, context, &taken).await?),
         None => None,
     };
     let (state, told) = taken.resumed.state(body.as_ref().map(|body| &body.state));
@@ -125,7 +127,7 @@ pub async fn open_shared(
         state: state.clone(),
         source: source.clone(),
     };
-    let Opened { handle, reader, .. } = shared_source.open_shard(only, context);
+    let Opened { handle, reader, .. } = shared_source.open_shard(only, source_context);
     if state.ended {
         // There is nothing left but to publish.
         handle.stop();
@@ -150,7 +152,7 @@ pub async fn open_shared(
         abandoned: taken.abandoned,
         destination,
     };
-    Ok(Home {
+    Ok(RecoveredState {
         source: handle,
         reader,
         spool: Arc::new(spool),
@@ -193,7 +195,7 @@ pub fn scratch(shard: &str) -> PathBuf {
 async fn read_body(
     name: &BodyName,
     destination: &Destination,
-    around: &Surroundings,
+    context: &StreamContext,
     taken: &Taken,
 ) -> Result<Body, StreamError> {
     let (mut attempt, mut is_missing) = (0, false);
@@ -221,7 +223,7 @@ async fn read_body(
             Err(trouble) => {
                 attempt += 1;
                 let cause = trouble.to_string();
-                if let Some(unsaid) = around.status.repeats().due_alike("body", &cause) {
+                if let Some(unsaid) = context.status.repeats().due_alike("body", &cause) {
                     tracing::warn!(
                         shard = &*taken.shard,
                         cause,
@@ -229,7 +231,7 @@ async fn read_body(
                         "the last checkpoint is not read yet"
                     );
                 }
-                around.status.set_state(State::Stalled { cause });
+                context.status.set_state(State::Stalled { cause });
                 retry::delay(attempt, retry::TRANSIENT_MAX)
             }
         };

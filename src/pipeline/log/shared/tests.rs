@@ -159,11 +159,12 @@ impl World {
         interval: Duration,
     ) -> Result<(), StreamError> {
         let settings = Arc::new(self.settings(interval));
-        let around = self.surroundings(&disk);
+        let context = self.context(&disk);
         let kinesis = self.fake.settings(StartSettings::TrimHorizon);
-        let destination = connect_shared(&settings, "table", &around).await?;
-        let home = open_shared(&settings, &kinesis, disk, &around, destination, taken).await?;
-        run(home, settings, around).await
+        let destination = connect_shared(&settings, "table", &context).await?;
+        let recovered =
+            open_shared(&settings, &kinesis, disk, &context, destination, taken).await?;
+        run(recovered, settings, context).await
     }
 }
 

@@ -13,7 +13,7 @@ use crate::config::{
 };
 use crate::disk::{Disk, Reserve, Shortage};
 use crate::format::{Compression, Delimiter, JsonSettings};
-use crate::pipeline::{Status, Surroundings, Workers};
+use crate::pipeline::{Status, StreamContext, Workers};
 use crate::source::Room;
 use crate::source::kinesis::fake::{Fake, FakeShard};
 use crate::telemetry::{Metrics, StreamMetrics};
@@ -72,9 +72,9 @@ impl World {
         }
     }
 
-    pub(in crate::pipeline::log) fn surroundings(&self, disk: &Arc<dyn Disk>) -> Surroundings {
+    pub(in crate::pipeline::log) fn context(&self, disk: &Arc<dyn Disk>) -> StreamContext {
         let workers = Workers::start(2).unwrap();
-        Surroundings {
+        StreamContext {
             clock: Clock::system(),
             workers: workers.clone(),
             routing: workers,

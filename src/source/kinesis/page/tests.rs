@@ -14,7 +14,7 @@ const SHARD: &str = "shardId-000000000000";
 type Given = Vec<(String, u32, String, Vec<u8>)>;
 
 struct Bench {
-    giver: Giver,
+    emitter: Emitter,
     metrics: KinesisMetrics,
     reads: mpsc::Receiver<Handed>,
 }
@@ -26,9 +26,9 @@ fn bench(given: Option<Position>) -> Bench {
         first: 0,
         last: u128::MAX / 2,
     };
-    let giver = Giver::new(&SHARD.into(), range, given, &metrics, &out);
+    let emitter = Emitter::new(&SHARD.into(), range, given, &metrics, &out);
     Bench {
-        giver,
+        emitter,
         metrics,
         reads,
     }
@@ -36,8 +36,8 @@ fn bench(given: Option<Position>) -> Bench {
 
 impl Bench {
     async fn chunks(&mut self, records: &[KinesisRecord]) -> Vec<Chunk> {
-        self.giver.give(records, 7).await.unwrap();
-        self.giver.flush(None).await.unwrap();
+        self.emitter.give(records, 7).await.unwrap();
+        self.emitter.flush(None).await.unwrap();
         let mut chunks = Vec::new();
         while let Ok(read) = self.reads.try_recv() {
             chunks.push(read.unwrap().chunk);
@@ -158,7 +158,7 @@ async fn a_sequence_number_that_cannot_be_ordered_is_a_loud_stop() {
     let mut bench = bench(None);
     let mut odd = record(1, b"");
     odd.sequence = "9".repeat(100);
-    let halted = bench.giver.give(&[odd], 0).await;
+    let halted = bench.emitter.give(&[odd], 0).await;
     assert!(matches!(
         halted,
         Err(Halt::Failed(StreamError::LoudStop { .. }))

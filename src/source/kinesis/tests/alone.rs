@@ -8,14 +8,14 @@ impl Reading {
         let shards = [(ShardId::clone(&only.shard), only.state.clone())].into();
         let settings = fake.settings(StartSettings::TrimHorizon);
         let room = Room::new(ANSWER_BYTES_MAX);
-        Self::opened(shards, room, |means| open_shard(settings, only, means))
+        Self::opened(shards, room, |context| open_shard(settings, only, context))
     }
 
     /// Reads to the end.
     async fn read_all(&mut self, shard: &str) {
         while !self.shards[shard].ended {
-            let news = self.step().await.unwrap();
-            assert!(!matches!(news, Some(News::Found(_))), "{news:?}");
+            let event = self.step().await.unwrap();
+            assert!(!matches!(event, Some(SourceEvent::Found(_))), "{event:?}");
         }
         let end = tokio::time::timeout(PATIENCE, self.reader.next()).await;
         assert!(end.expect("it ends").unwrap().is_none());
@@ -134,7 +134,7 @@ async fn room_is_taken_until_the_last_chunk_of_an_answer_is_gone() {
                 ..fake.settings(StartSettings::TrimHorizon)
             };
             let only = only(shard, ShardState::default());
-            let open = |means| open_shard(settings, only, means);
+            let open = |context| open_shard(settings, only, context);
             let mut reading = Reading::opened(BTreeMap::new(), room.clone(), open);
             while let Some(read) = reading.reader.next().await.unwrap() {
                 kept.extend((!read.chunk.is_empty()).then_some(read.chunk));

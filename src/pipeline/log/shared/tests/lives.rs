@@ -142,22 +142,22 @@ async fn a_stop_leaves_a_shard_as_it_is_where_the_bucket_wants_a_person() {
     let dir = tempfile::tempdir().unwrap();
     let disk: Arc<dyn Disk> = Arc::new(HostDisk::new(dir.path()).unwrap());
     let settings = Arc::new(world.settings(Duration::ZERO));
-    let around = world.surroundings(&disk);
+    let context = world.context(&disk);
     let kinesis = world.fake.settings(StartSettings::TrimHorizon);
-    let destination = connect_shared(&settings, "table", &around).await.unwrap();
+    let destination = connect_shared(&settings, "table", &context).await.unwrap();
     world.bucket.held().denied.insert("PUT".into());
     let (lease, abandoned) = world.lease(Fate::Durable, None);
     let taken = taken(Arc::clone(&lease) as Arc<dyn LeaseLog>, None, abandoned);
-    let home = open_shared(&settings, &kinesis, disk, &around, destination, taken);
-    let home = home.await.unwrap();
-    let source = Arc::clone(&home.source);
+    let recovered = open_shared(&settings, &kinesis, disk, &context, destination, taken);
+    let recovered = recovered.await.unwrap();
+    let source = Arc::clone(&recovered.source);
     let stop = async {
         while world.status.metrics().publish_retries.get() == 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         source.stop();
     };
-    let stopped = async { tokio::join!(run(home, settings, around), stop) };
+    let stopped = async { tokio::join!(run(recovered, settings, context), stop) };
     let (ended, ()) = tokio::time::timeout(PATIENCE, stopped)
         .await
         .expect("it ends");

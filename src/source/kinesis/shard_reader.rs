@@ -7,15 +7,15 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::client::{At, Client};
+use super::error::KinesisError;
 use super::feed::{Fed, Feed};
-use super::page::{Giver, read_sequence};
+use super::page::{Emitter, read_sequence};
 use super::shards::Ready;
-use super::trouble::Trouble;
-use super::{Halt, Handed, Means};
+use super::{Halt, Handed, ReaderContext};
 use crate::position::SequenceNumber;
 use crate::retry;
 use crate::shard::{ShardId, Start};
-use crate::source::News;
+use crate::source::SourceEvent;
 use crate::telemetry::Lag;
 
 /// A shard at its end says so to the checkpoint this often.
@@ -29,7 +29,7 @@ const THROTTLED_FROM: u32 = 3;
 #[derive(Clone)]
 pub(super) struct Shared {
     pub(super) client: Client,
-    pub(super) means: Means,
+    pub(super) context: ReaderContext,
     pub(super) reads: mpsc::Sender<Handed>,
     pub(super) retention_ms: i64,
     /// The registered consumer that subscribes, where shards are not polled.
@@ -38,7 +38,7 @@ pub(super) struct Shared {
 
 /// Why a loop has ended.
 #[derive(Debug)]
-pub(super) enum Outcome {
+pub(super) enum ReadOutcome {
     /// All of the shard has been given.
     Ended(ShardId),
     /// The stream does not know the shard, or our place in it.
@@ -48,23 +48,23 @@ pub(super) enum Outcome {
 }
 
 /// Reads a shard to its end.
-pub(super) async fn read(shared: Shared, ready: Ready) -> Outcome {
-    let mut tail = Tail::new(shared, ready);
-    match tail.run().await {
+pub(super) async fn read(shared: Shared, ready: Ready) -> ReadOutcome {
+    let mut shard_reader = ShardReader::new(shared, ready);
+    match shard_reader.run().await {
         Ok(outcome) => outcome,
-        Err(Halt::Closed) => Outcome::Halted,
+        Err(Halt::Closed) => ReadOutcome::Halted,
         Err(Halt::Failed(error)) => {
-            let _ = tail.shared.reads.send(Err(error)).await;
-            Outcome::Halted
+            let _ = shard_reader.shared.reads.send(Err(error)).await;
+            ReadOutcome::Halted
         }
     }
 }
 
-struct Tail {
+struct ShardReader {
     shared: Shared,
     ready: Ready,
     feed: Feed,
-    giver: Giver,
+    emitter: Emitter,
     behind: Lag,
     /// The record that should be the next, since it was the last that was given: where it is gone,
     /// others may be.
@@ -74,10 +74,10 @@ struct Tail {
     attempt: u32,
 }
 
-impl Tail {
+impl ShardReader {
     fn new(shared: Shared, ready: Ready) -> Self {
-        let metrics = &shared.means.metrics;
-        let giver = Giver::new(
+        let metrics = &shared.context.metrics;
+        let emitter = Emitter::new(
             &ready.id,
             ready.range,
             ready.state.position,
@@ -91,7 +91,7 @@ impl Tail {
         Self {
             feed,
             behind: metrics.behind(&ready.id),
-            giver,
+            emitter,
             until_ms: ready.state.until_ms,
             shared,
             ready,
@@ -101,9 +101,9 @@ impl Tail {
         }
     }
 
-    async fn run(&mut self) -> Result<Outcome, Halt> {
+    async fn run(&mut self) -> Result<ReadOutcome, Halt> {
         loop {
-            let asked_ms = self.shared.means.clock.now_ms();
+            let asked_ms = self.shared.context.clock.now_ms();
             let fed = match self.next().await {
                 Ok(Some(fed)) => fed,
                 Ok(None) => continue,
@@ -115,15 +115,15 @@ impl Tail {
             };
             self.well();
             if self.take(fed, asked_ms).await? {
-                return Ok(Outcome::Ended(ShardId::clone(&self.ready.id)));
+                return Ok(ReadOutcome::Ended(ShardId::clone(&self.ready.id)));
             }
         }
     }
 
     /// What comes after all that was given.
-    async fn next(&mut self) -> Result<Option<Fed>, Trouble> {
+    async fn next(&mut self) -> Result<Option<Fed>, KinesisError> {
         let (client, shard) = (&self.shared.client, &*self.ready.id);
-        let requests = &self.shared.means.metrics.requests;
+        let requests = &self.shared.context.metrics.requests;
         if self.feed.is_polling() {
             requests.add(1);
         }
@@ -133,15 +133,15 @@ impl Tail {
             }
             // A second one at the end would pass over what came since the first.
             self.ready.is_fresh = false;
-            self.expected = self.giver.given().map(|position| position.sequence);
+            self.expected = self.emitter.given().map(|position| position.sequence);
         }
-        let room = &self.shared.means.room;
+        let room = &self.shared.context.room;
         self.feed.next(client, shard, room).await
     }
 
     /// Where a new iterator or subscription begins.
     fn at(&self) -> At {
-        match (self.giver.given(), self.ready.state.start) {
+        match (self.emitter.given(), self.ready.state.start) {
             // The record itself, not the one after it: more of it may be to come, and where it is not
             // there any more the stream has forgotten what we have not read.
             (Some(position), _) => At::Sequence(position.sequence),
@@ -152,27 +152,27 @@ impl Tail {
     }
 
     /// Whether the shard is not there, or is not the one that our position is in.
-    fn is_lost(&self, trouble: &Trouble) -> bool {
+    fn is_lost(&self, trouble: &KinesisError) -> bool {
         match trouble {
-            Trouble::Missing(_) => true,
-            Trouble::Place(_) => self.giver.given().is_some(),
+            KinesisError::Missing(_) => true,
+            KinesisError::Place(_) => self.emitter.given().is_some(),
             _ => false,
         }
     }
 
     /// The shard, to be read on after what was given if it is there after all.
-    fn missing(&self, trouble: &Trouble) -> Outcome {
+    fn missing(&self, trouble: &KinesisError) -> ReadOutcome {
         let mut ready = self.ready.clone();
-        ready.state.position = self.giver.given();
+        ready.state.position = self.emitter.given();
         ready.state.until_ms = self.until_ms;
-        Outcome::Missing(ready, trouble.to_string())
+        ReadOutcome::Missing(ready, trouble.to_string())
     }
 
     /// Gives all of a page that was asked for at that time. True: it was the last.
     async fn take(&mut self, fed: Fed, asked_ms: i64) -> Result<bool, Halt> {
         let Fed { page, held } = fed;
-        self.giver.hold(held);
-        let metrics = &self.shared.means.metrics;
+        self.emitter.hold(held);
+        let metrics = &self.shared.context.metrics;
         metrics.records.add(page.records.len() as u64);
         metrics.bytes.add(page.bytes());
         if let Some(behind_ms) = page.behind_ms {
@@ -181,22 +181,22 @@ impl Tail {
         let first = page.records.first();
         let first = first.map(|first| read_sequence(&first.sequence, &self.ready.id));
         self.look_for_gap(first.transpose()?, page.next.is_none(), asked_ms);
-        self.giver.give(&page.records, asked_ms).await?;
+        self.emitter.give(&page.records, asked_ms).await?;
         self.until_ms = page.until_ms(asked_ms).or(self.until_ms);
         let shard = ShardId::clone(&self.ready.id);
         let due = !page.records.is_empty() || self.told.elapsed() >= TELL_EVERY;
-        let news = match self.until_ms.filter(|_| due) {
+        let event = match self.until_ms.filter(|_| due) {
             Some(until_ms) => {
                 self.told = Instant::now();
-                Some(News::Until(ShardId::clone(&shard), until_ms))
+                Some(SourceEvent::Until(ShardId::clone(&shard), until_ms))
             }
             None => None,
         };
-        self.giver.flush(news).await?;
-        self.giver.let_go();
+        self.emitter.flush(event).await?;
+        self.emitter.let_go();
         let is_end = page.next.is_none();
         if is_end {
-            self.giver.flush(Some(News::Ended(shard))).await?;
+            self.emitter.flush(Some(SourceEvent::Ended(shard))).await?;
         }
         Ok(is_end)
     }
@@ -218,31 +218,31 @@ impl Tail {
         if is_gone && self.until_ms.is_none_or(|until_ms| until_ms < kept_since) {
             let shard = &*self.ready.id;
             let after = expected.to_string();
-            report_gap(&self.shared.means, shard, &after, self.until_ms);
+            report_gap(&self.shared.context, shard, &after, self.until_ms);
         }
     }
 
     fn well(&mut self) {
         self.attempt = 0;
-        self.shared.means.health.well(&self.ready.id);
+        self.shared.context.health.well(&self.ready.id);
     }
 
-    async fn back_off(&mut self, trouble: Trouble) {
+    async fn back_off(&mut self, trouble: KinesisError) {
         self.attempt += 1;
-        let Means {
+        let ReaderContext {
             stream,
             metrics,
             health,
             ..
-        } = &self.shared.means;
+        } = &self.shared.context;
         let shard = &*self.ready.id;
         let delay = match &trouble {
-            Trouble::Throttled(cause) => {
+            KinesisError::Throttled(cause) => {
                 metrics.throttles.add(1);
                 tracing::debug!(stream, shard, cause, "Kinesis asks for fewer requests");
                 retry::delay(self.attempt + THROTTLED_FROM, retry::TRANSIENT_MAX)
             }
-            Trouble::Permanent { .. } | Trouble::Missing(_) | Trouble::Place(_) => {
+            KinesisError::Permanent { .. } | KinesisError::Missing(_) | KinesisError::Place(_) => {
                 if let Some(unsaid) = health.repeats().due_alike("shard", &trouble.to_string()) {
                     tracing::error!(stream, shard, cause = %trouble, unsaid, "the shard cannot be read");
                 }
@@ -250,12 +250,12 @@ impl Tail {
                 self.fall_behind();
                 retry::delay(self.attempt, retry::PERMANENT_MAX)
             }
-            Trouble::Iterator(cause) => {
+            KinesisError::Iterator(cause) => {
                 metrics.expired_iterators.add(1);
                 tracing::debug!(stream, shard, cause, "a new iterator is made");
                 retry::delay(self.attempt, retry::TRANSIENT_MAX)
             }
-            Trouble::Transient(cause) => {
+            KinesisError::Transient(cause) => {
                 if let Some(unsaid) = health.repeats().due_alike("reading", cause) {
                     tracing::warn!(stream, shard, cause, unsaid, "reading is tried again");
                 }
@@ -271,7 +271,7 @@ impl Tail {
 
     /// Kinesis does not tell how far behind reading is: at most by what came since it last told.
     fn fall_behind(&self) {
-        let now_ms = self.shared.means.clock.now_ms();
+        let now_ms = self.shared.context.clock.now_ms();
         if let Some(until_ms) = self.until_ms {
             self.behind.set(now_ms.saturating_sub(until_ms));
         }
@@ -279,12 +279,12 @@ impl Tail {
 }
 
 /// Shouts that the stream has forgotten a time before it was read; what came in it, nobody knows.
-pub(super) fn report_gap(means: &Means, shard: &str, after: &str, until_ms: Option<i64>) {
-    means.metrics.retention_gaps.add(1);
+pub(super) fn report_gap(context: &ReaderContext, shard: &str, after: &str, until_ms: Option<i64>) {
+    context.metrics.retention_gaps.add(1);
     let until = until_ms.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
     let until = until.map_or_else(|| "an unknown time".to_owned(), |time| time.to_string());
     tracing::error!(
-        stream = means.stream,
+        stream = context.stream,
         shard,
         after,
         until,

@@ -9,7 +9,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
-use super::Surroundings;
+use super::StreamContext;
 use super::apply::SPOOL_RESERVE;
 use super::event::Event;
 use super::log::{LocalLog, Log};
@@ -34,7 +34,7 @@ pub const QUARANTINE_DIR: &str = "quarantine";
 pub const SPOOL_DIR: &str = "spool";
 
 /// What a stream has on disk, opened.
-pub struct Home<L> {
+pub struct RecoveredState<L> {
     /// The source: told how far it is durable.
     pub source: Arc<dyn Handle>,
     /// Reads on just after the frontiers.
@@ -55,10 +55,10 @@ pub struct Home<L> {
     pub unread: Option<Unread>,
 }
 
-impl<L: Into<Log>> Home<L> {
+impl<L: Into<Log>> RecoveredState<L> {
     /// The same, whichever log it has.
-    pub(super) fn with_log(self) -> Home<Log> {
-        Home {
+    pub(super) fn with_log(self) -> RecoveredState<Log> {
+        RecoveredState {
             log: self.log.into(),
             source: self.source,
             reader: self.reader,
@@ -85,21 +85,21 @@ pub fn reserve_bytes(settings: &StreamSettings) -> u64 {
 pub fn open(
     settings: &StreamSettings,
     disk: &Arc<dyn Disk>,
-    around: &Surroundings,
-) -> Result<Home<LocalLog>, StreamError> {
-    if let Err(error) = around.reserve.keep() {
+    context: &StreamContext,
+) -> Result<RecoveredState<LocalLog>, StreamError> {
+    if let Err(error) = context.reserve.keep() {
         let stream = &settings.name;
-        let is_full = around.reserve.is_given_up();
+        let is_full = context.reserve.is_given_up();
         if let Some(unsaid) = is_full
-            .then(|| around.status.repeats().due(DISK_IS_FULL, ""))
+            .then(|| context.status.repeats().due(DISK_IS_FULL, ""))
             .flatten()
         {
             tracing::error!(stream, %error, unsaid, "{DISK_IS_FULL}");
         }
     }
-    match open_state(settings, disk, around) {
-        Err(StreamError::DiskFull { .. }) if around.reserve.give_up() => {
-            open_state(settings, disk, around)
+    match open_state(settings, disk, context) {
+        Err(StreamError::DiskFull { .. }) if context.reserve.give_up() => {
+            open_state(settings, disk, context)
         }
         opened => opened,
     }
@@ -108,14 +108,14 @@ pub fn open(
 fn open_state(
     settings: &StreamSettings,
     disk: &Arc<dyn Disk>,
-    around: &Surroundings,
-) -> Result<Home<LocalLog>, StreamError> {
+    context: &StreamContext,
+) -> Result<RecoveredState<LocalLog>, StreamError> {
     failpoint::hit("recovery-start");
-    let clock = &around.clock;
+    let clock = &context.clock;
     let (store, mut recovered) = Store::open(&**disk, Path::new(checkpoint::STORE), clock.now_ms())
         .map_err(|error| store_error(&settings.name, "open the checkpoint store", &error))?;
     for damage in &recovered.damaged {
-        around.status.metrics().copies_mended.add(1);
+        context.status.metrics().copies_mended.add(1);
         tracing::error!(
             stream = settings.name,
             damage,
@@ -130,7 +130,7 @@ fn open_state(
     }
     let spool = Spool::open(Arc::clone(disk), Path::new(SPOOL_DIR), recovered.extents());
     let spool = spool.map_err(|error| spool_error(&settings.name, error))?;
-    let spool = spool.with_quarantine(QUARANTINE_DIR.into(), Some(Arc::clone(&around.reserve)));
+    let spool = spool.with_quarantine(QUARANTINE_DIR.into(), Some(Arc::clone(&context.reserve)));
     let Opened {
         handle: source,
         reader,
@@ -138,8 +138,8 @@ fn open_state(
         lost,
         doubtful,
         unread,
-    } = open_source(settings, disk, around, &recovered)?;
-    let metrics = around.status.metrics();
+    } = open_source(settings, disk, context, &recovered)?;
+    let metrics = context.status.metrics();
     for range in &lost {
         count_lost(metrics, *range);
     }
@@ -148,7 +148,7 @@ fn open_state(
     store
         .begin_epoch(epoch, &lost, &outputs.format_rows())
         .map_err(|error| store_error(&settings.name, "record the epoch", &error))?;
-    Ok(Home {
+    Ok(RecoveredState {
         source,
         reader,
         spool: Arc::new(spool),
@@ -183,14 +183,18 @@ pub(super) fn count_lost(metrics: &StreamMetrics, range: MissingRange) {
 }
 
 /// What a stream's source needs of the process. `disk` is the stream's own directory.
-pub(super) fn context(stream: &str, disk: &Arc<dyn Disk>, around: &Surroundings) -> Context {
+pub(super) fn source_context(
+    stream: &str,
+    disk: &Arc<dyn Disk>,
+    context: &StreamContext,
+) -> Context {
     Context {
         stream: stream.to_owned(),
-        clock: around.clock.clone(),
+        clock: context.clock.clone(),
         disk: Arc::clone(disk),
-        metrics: Arc::clone(&around.metrics),
-        health: Arc::clone(around.status.source()),
-        room: around.read_room.clone(),
+        metrics: Arc::clone(&context.metrics),
+        health: Arc::clone(context.status.source()),
+        room: context.read_room.clone(),
     }
 }
 
@@ -198,7 +202,7 @@ pub(super) fn context(stream: &str, disk: &Arc<dyn Disk>, around: &Surroundings)
 fn open_source(
     settings: &StreamSettings,
     disk: &Arc<dyn Disk>,
-    around: &Surroundings,
+    context: &StreamContext,
     recovered: &Recovered,
 ) -> Result<Opened, StreamError> {
     let (stream, kind) = (&settings.name, settings.source.kind());
@@ -223,7 +227,9 @@ fn open_source(
         source: recovered.source.clone(),
         shards: recovered.shards.clone(),
     };
-    settings.source.open(known, context(stream, disk, around))
+    settings
+        .source
+        .open(known, source_context(stream, disk, context))
 }
 
 /// What is open in the state came from elsewhere: positions in one source mean nothing in another.

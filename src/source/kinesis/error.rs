@@ -9,7 +9,7 @@ use crate::aws::{self, Place, Refusal};
 
 /// Why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Trouble {
+pub(super) enum KinesisError {
     /// Too many requests, or too large ones, for now.
     #[error("{0}")]
     Throttled(String),
@@ -46,7 +46,7 @@ const THROTTLED: &[&str] = &[
     "RequestLimitExceeded",
 ];
 
-impl Trouble {
+impl KinesisError {
     /// Reads the error of `operation`, an action of Kinesis, on what `of` names.
     pub(super) fn of<E>(
         error: &SdkError<E, HttpResponse>,
@@ -141,7 +141,7 @@ fn is_fan_out(operation: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn read(code: &str, status: u16, operation: &str) -> Trouble {
+    fn read(code: &str, status: u16, operation: &str) -> KinesisError {
         let refusal = Refusal {
             status: Some(status),
             code: code.to_owned(),
@@ -149,19 +149,19 @@ mod tests {
             unsent: false,
             unreached: false,
         };
-        Trouble::read(&refusal, operation, "stream clicks")
+        KinesisError::read(&refusal, operation, "stream clicks")
     }
 
     #[test]
     fn what_passes_and_what_needs_a_person_are_told_apart() {
         let throttled = read("ProvisionedThroughputExceededException", 400, "GetRecords");
-        assert!(matches!(throttled, Trouble::Throttled(_)));
+        assert!(matches!(throttled, KinesisError::Throttled(_)));
         let expired = read("ExpiredIteratorException", 400, "GetRecords");
-        assert!(matches!(expired, Trouble::Iterator(_)));
+        assert!(matches!(expired, KinesisError::Iterator(_)));
         let missing = read("ResourceNotFoundException", 400, "ListShards");
-        assert!(matches!(missing, Trouble::Missing(_)));
+        assert!(matches!(missing, KinesisError::Missing(_)));
         let failure = read("InternalFailure", 500, "GetRecords");
-        assert!(matches!(failure, Trouble::Transient(_)));
+        assert!(matches!(failure, KinesisError::Transient(_)));
         let denied = read("AccessDeniedException", 400, "ListShards");
         assert_eq!(
             denied.to_string(),
@@ -190,7 +190,7 @@ mod tests {
         ] {
             assert!(matches!(
                 read(code, 400, "GetRecords"),
-                Trouble::Permanent { .. }
+                KinesisError::Permanent { .. }
             ));
         }
     }

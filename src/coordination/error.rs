@@ -9,7 +9,7 @@ use crate::aws::{Place, Refusal};
 
 /// Why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Trouble {
+pub(super) enum LeaseError {
     /// The condition of the write does not hold.
     #[error("{0}")]
     Refused(String),
@@ -39,7 +39,7 @@ const PASSING: &[&str] = &[
     "TransactionConflictException",
 ];
 
-impl Trouble {
+impl LeaseError {
     /// Reads the error of `operation`, an action of `DynamoDB`, on what `of` names.
     pub(super) fn of<E>(
         error: &SdkError<E, HttpResponse>,
@@ -92,7 +92,7 @@ impl Trouble {
 mod tests {
     use super::*;
 
-    fn read(code: &str, status: Option<u16>) -> Trouble {
+    fn read(code: &str, status: Option<u16>) -> LeaseError {
         let refusal = Refusal {
             status,
             code: code.to_owned(),
@@ -100,21 +100,21 @@ mod tests {
             unsent: false,
             unreached: false,
         };
-        Trouble::read(&refusal, "UpdateItem", "lease table firehose-clicks")
+        LeaseError::read(&refusal, "UpdateItem", "lease table firehose-clicks")
     }
 
     #[test]
     fn what_is_refused_what_passes_and_what_needs_a_person_are_told_apart() {
         let refused = read("ConditionalCheckFailedException", Some(400));
-        assert!(matches!(refused, Trouble::Refused(_)));
+        assert!(matches!(refused, LeaseError::Refused(_)));
         let missing = read("ResourceNotFoundException", Some(400));
-        assert!(matches!(missing, Trouble::NoTable(_)));
+        assert!(matches!(missing, LeaseError::NoTable(_)));
         for (code, status) in [
             ("ProvisionedThroughputExceededException", Some(400)),
             ("InternalServerError", Some(500)),
             ("", None),
         ] {
-            assert!(matches!(read(code, status), Trouble::Transient(_)));
+            assert!(matches!(read(code, status), LeaseError::Transient(_)));
         }
         assert_eq!(
             read("AccessDeniedException", Some(400)).to_string(),
@@ -122,6 +122,6 @@ mod tests {
              credentials dynamodb:UpdateItem on the table, or name another with `lease_table`"
         );
         let other = read("ValidationException", Some(400));
-        assert!(matches!(other, Trouble::Permanent { .. }));
+        assert!(matches!(other, LeaseError::Permanent { .. }));
     }
 }

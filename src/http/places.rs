@@ -1,7 +1,7 @@
 //! Places for connections: a bounded number, of which the one that has been idle for longest is given to
 //! whoever comes when all are taken. A connection with a request under way keeps its place, unless its body
 //! comes slowly, or its answers are taken slowly, and nobody is idle. One that has begun to send a head is not idle
-//! for a while, but less so where all others are busy: so half-sent heads, however many, keep nobody out.
+//! for a while, but only for a moment where nobody else can give way.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;

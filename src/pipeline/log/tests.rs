@@ -319,7 +319,7 @@ async fn a_stop_ends_and_what_is_left_is_delivered_later<K: Kept>() {
 
 /// A disk that fails ends the pipeline, and the next goes on from what is durable.
 async fn after_a_fault_of_the_disk_all_is_delivered<K: Kept>() {
-    let records = records(30);
+    let (records, mut failed) = (records(30), 0);
     for (operation, nth) in [
         (Operation::Write, 1),
         (Operation::Write, 2),
@@ -335,10 +335,12 @@ async fn after_a_fault_of_the_disk_all_is_delivered<K: Kept>() {
         let ended = life.end().await;
         let may_recover = matches!(ended, Ok(()) | Err(StreamError::State { .. }));
         assert!(may_recover, "{operation:?} {nth}: {ended:?}");
+        failed += u32::from(ended.is_err());
         kept.disk().mend();
         let life = kept.begin(&world, INTERVAL).await.unwrap();
         life.deliver(&world, &records).await;
     }
+    assert!(failed > 0, "no fault has ended a pipeline");
 }
 
 /// Puts each promise to one log.

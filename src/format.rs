@@ -97,11 +97,6 @@ impl Format {
         };
         compiled.next().unwrap_or_else(|| Err(unknown()))
     }
-
-    /// Value of the object's `Content-Type`: Firehose always sends this one.
-    pub const fn content_type(&self) -> &'static str {
-        "application/octet-stream"
-    }
 }
 
 impl Deref for Format {

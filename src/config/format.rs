@@ -186,6 +186,11 @@ impl FormatTable<'_, '_> {
         self.table.word_or(key, choices, default)
     }
 
+    /// A boolean.
+    pub fn boolean(&mut self, key: &'static str) -> Option<bool> {
+        self.table.boolean(key)
+    }
+
     /// Whether the key is there.
     pub fn has(&self, key: &str) -> bool {
         self.table.has(key)

@@ -15,7 +15,7 @@ use std::io;
 use bytes::Bytes;
 
 use super::columns::{Decoder, Row, Schema};
-use super::{Compiler, Encode, Encoder, Footer, Format, FormatFault, Head, Shape, frame};
+use super::{Compiler, Encode, Encoder, Footer, Format, FormatFault, Head, Shape};
 use crate::config::FormatSettings;
 use crate::failure::Failure;
 use crate::record::Record;
@@ -64,25 +64,8 @@ impl Table {
         out: &mut dyn io::Write,
         failed: &mut dyn FnMut(&Record<'_>, Failure),
     ) -> io::Result<(u64, Option<Bytes>)> {
-        decoder.reset(); // a run given up half-way may have left rows
         let mut writer = Writer::new(self, start, out);
-        let mut records = 0;
-        while let Some(block) = next()? {
-            for record in frame::records(&block) {
-                let record = record?;
-                if let Err(failure) = decoder.push(record.data) {
-                    failed(&record, failure);
-                    continue;
-                }
-                records += 1;
-                if decoder.is_full() {
-                    writer.write(&decoder.finish()?)?;
-                }
-            }
-        }
-        if !decoder.is_empty() {
-            writer.write(&decoder.finish()?)?;
-        }
+        let records = decoder.decode(next, failed, &mut |rows| writer.write(rows))?;
         Ok((records, writer.finish()?))
     }
 }

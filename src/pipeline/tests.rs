@@ -106,11 +106,11 @@ fn settings(lake: &Path, load: Load) -> StreamSettings {
         destination: DestinationSettings {
             store: {
                 let path = lake.to_owned();
-                let folder = FolderSettings { path };
+                let folder = FolderSettings { path }.into();
                 if load.picky {
                     Picky(folder).into()
                 } else {
-                    folder.into()
+                    folder
                 }
             },
             errors: load.apart.then(|| {

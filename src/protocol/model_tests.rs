@@ -19,7 +19,6 @@ use foldhash::{HashSet, HashSetExt as _};
 
 use super::*;
 use crate::checkpoint::{Commit, Lane, SpooledBlock, Target};
-use crate::failure::ErrorOutputType;
 use crate::shard::JOURNAL;
 
 mod attempts;

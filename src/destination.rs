@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::config::StoreSettings;
 
 pub use folder::FolderSettings;
-pub use listing::{Found, ListError, Take};
+pub use listing::{ListError, ListedObject, Take};
 #[cfg(test)]
 pub(crate) use picky::Picky;
 pub use port::{Bodies, Keeper, Publisher, Store, Uploads};

@@ -19,7 +19,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use crate::config::{AwsAccess, Secret};
 
-pub use place::Place;
+pub use place::Endpoint;
 
 /// The region that compatible services which have none are signed for.
 const ANY_REGION: &str = "us-east-1";
@@ -135,7 +135,7 @@ const CREDENTIALS: &[(&str, &str)] = &[
 
 /// A request that failed, as far as that is the same for all services.
 #[derive(Clone, Debug)]
-pub struct Refusal {
+pub struct RequestFailure {
     /// HTTP status; `None` when no answer came.
     pub status: Option<u16>,
     /// The service's error code; empty when it sent none.
@@ -151,7 +151,7 @@ pub struct Refusal {
 /// What begins the text where no answer came.
 const NO_ANSWER: &str = "no answer";
 
-impl Refusal {
+impl RequestFailure {
     /// Reads the error of a request.
     pub fn of<E>(error: &SdkError<E, HttpResponse>) -> Self
     where
@@ -198,7 +198,7 @@ impl Refusal {
     }
 
     /// What was said, in one line, and where no answer came, from where none did.
-    pub fn text_at(&self, place: &Place) -> String {
+    pub fn text_at(&self, place: &Endpoint) -> String {
         match self.text.strip_prefix(NO_ANSWER) {
             Some(cause) if self.status.is_none() => {
                 format!("{NO_ANSWER} from {}{cause}", place.name())
@@ -280,8 +280,8 @@ pub fn chain(error: &dyn Error) -> String {
 mod tests {
     use super::*;
 
-    fn refusal(status: u16, code: &str) -> Refusal {
-        Refusal {
+    fn refusal(status: u16, code: &str) -> RequestFailure {
+        RequestFailure {
             status: Some(status),
             code: code.to_owned(),
             text: String::new(),
@@ -297,7 +297,7 @@ mod tests {
             advice.as_deref(),
             Some("the credentials have expired: renew them")
         );
-        let unsent = Refusal {
+        let unsent = RequestFailure {
             unsent: true,
             ..refusal(400, "")
         };
@@ -317,8 +317,8 @@ mod tests {
 
     #[test]
     fn where_no_answer_came_the_text_says_from_where() {
-        let place = Place::at("http://127.0.0.1:9");
-        let unreached = Refusal {
+        let place = Endpoint::at("http://127.0.0.1:9");
+        let unreached = RequestFailure {
             status: None,
             text: "no answer: Connection refused (os error 111)".into(),
             unreached: true,
@@ -328,7 +328,7 @@ mod tests {
             unreached.text_at(&place),
             "no answer from http://127.0.0.1:9: Connection refused (os error 111)"
         );
-        let answered = Refusal {
+        let answered = RequestFailure {
             text: "no answer".into(),
             ..refusal(500, "")
         };

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::config::StoreSettings;
 
 pub use folder::FolderSettings;
-pub use listing::{Found, ListError, Take};
+pub use listing::{ListError, ListedObject, Take};
 pub use port::{Bodies, Keeper, Publisher, Store, Uploads};
 pub use publication::{Body, Conditional, Publication, PublishError, SentPart, Whose};
 pub use s3::{S3Encryption, S3Settings};

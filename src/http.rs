@@ -157,7 +157,7 @@ pub struct ApiState {
     clock: Clock,
     metrics: Arc<Metrics>,
     limits: Limits,
-    bodies: Arc<bodies::Bodies>,
+    bodies: Arc<bodies::BodyMemory>,
     /// Whether all streams have been told of somebody turned away since the last was let in.
     told_all: AtomicBool,
     hosts: strangers::Hosts,
@@ -175,7 +175,7 @@ impl ApiState {
             .into_iter()
             .map(|stream| (stream.name.clone(), stream))
             .collect();
-        let bodies = bodies::Bodies::new(limits.body_memory, limits.body_wait);
+        let bodies = bodies::BodyMemory::new(limits.body_memory, limits.body_wait);
         Self {
             streams,
             orphans: Vec::new(),

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::buffer::Buffer;
-use crate::disk::{Disk, DiskFile, Open, is_lost, read_around};
+use crate::disk::{Disk, DiskFile, OpenMode, is_lost, read_around};
 use crate::extent::{self, Extent};
 use quarantine::Quarantine;
 pub use quarantine::UNFINISHED;
@@ -34,7 +34,7 @@ pub struct Spool {
     dir: PathBuf,
     /// Where damaged bytes are set aside; `None`: they are a fault of the whole.
     quarantine: Option<Quarantine>,
-    inner: Mutex<Inner>,
+    inner: Mutex<SpoolFiles>,
     flipped: Mutex<Flipped>,
 }
 
@@ -58,7 +58,7 @@ struct Flipped {
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+struct SpoolFiles {
     files: BTreeMap<u32, SpoolFile>,
     /// The file that is appended to; `None` until the first append.
     current: Option<u32>,
@@ -111,7 +111,7 @@ impl Spool {
             *end = (*end).max(extent.offset + u64::from(extent.len));
             *live += u64::from(extent.len);
         }
-        let mut inner = Inner::default();
+        let mut inner = SpoolFiles::default();
         for name in disk.list(dir)? {
             let number = name
                 .strip_suffix(".spool")
@@ -123,7 +123,7 @@ impl Spool {
                 disk.remove(&path)?;
                 continue;
             };
-            let file = disk.open(&path, Open::Existing)?;
+            let file = disk.open(&path, OpenMode::Existing)?;
             let found = file.len()?;
             if found < end {
                 return Err(SpoolError::Missing {
@@ -327,11 +327,11 @@ impl Spool {
         Ok((Arc::clone(&spool_file.file), number, start, count))
     }
 
-    fn begin_file(&self, inner: &mut Inner) -> io::Result<u32> {
+    fn begin_file(&self, inner: &mut SpoolFiles) -> io::Result<u32> {
         let number = inner.next;
         let file = self
             .disk
-            .open(&self.dir.join(file_name(number)), Open::New)?;
+            .open(&self.dir.join(file_name(number)), OpenMode::New)?;
         inner.next += 1;
         inner.files.insert(
             number,
@@ -346,7 +346,7 @@ impl Spool {
         Ok(number)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, SpoolFiles> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -379,7 +379,7 @@ pub fn salvage(
 
 /// Reads what a file has from `offset` on.
 fn read_there(disk: &dyn Disk, path: &Path, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-    let file = disk.open(path, Open::Existing)?;
+    let file = disk.open(path, OpenMode::Existing)?;
     let there = file.len()?.saturating_sub(offset);
     let there = usize::try_from(there)
         .unwrap_or(bytes.len())

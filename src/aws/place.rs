@@ -9,7 +9,7 @@ use crate::printable::without_password;
 
 /// A service's endpoint, and what says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Endpoint {
     /// A URL, or the service and its region.
     name: String,
     advice: String,
@@ -17,7 +17,7 @@ pub struct Place {
     endpoint: Option<String>,
 }
 
-impl Place {
+impl Endpoint {
     /// Where `service` is asked, as in `AWS_ENDPOINT_URL_S3`; `key` is the setting that may say so.
     pub fn of(service: &str, key: &str, access: &AwsAccess, found: &SdkConfig) -> Self {
         if let Some(url) = &access.endpoint {
@@ -103,18 +103,18 @@ mod tests {
             endpoint: Some("http://127.0.0.1:9".into()),
             ..AwsAccess::default()
         };
-        let place = Place::of("Nowhere", "`endpoint` of the destination", &set, &found);
+        let place = Endpoint::of("Nowhere", "`endpoint` of the destination", &set, &found);
         assert_eq!(place.name(), "http://127.0.0.1:9");
         assert_eq!(
             place.advice(),
             "is it running, and reachable from here? `endpoint` of the destination says \
              http://127.0.0.1:9"
         );
-        let place = Place::at("https://user:hunter2@lake.example.com");
+        let place = Endpoint::at("https://user:hunter2@lake.example.com");
         assert!(!format!("{place:?}").contains("hunter2"), "{place:?}");
         assert_eq!(place.endpoint(), Some("https://lake.example.com"));
-        assert_eq!(Place::at("https://lake.example.com").endpoint(), None);
-        let aws = Place::of("Nowhere", "`endpoint`", &AwsAccess::default(), &found);
+        assert_eq!(Endpoint::at("https://lake.example.com").endpoint(), None);
+        let aws = Endpoint::of("Nowhere", "`endpoint`", &AwsAccess::default(), &found);
         assert_eq!(aws.name(), "Nowhere of AWS in eu-central-1");
     }
 }

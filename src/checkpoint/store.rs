@@ -128,7 +128,7 @@ pub struct Commit {
 
 /// The durable state, as the last checkpoint left it.
 #[derive(Debug)]
-pub struct Recovered {
+pub struct StoredState {
     /// Names this state folder for good; journal and markers carry it.
     pub incarnation: Uuid,
     /// The largest epoch known to the store.
@@ -151,7 +151,7 @@ pub struct Recovered {
     pub damaged: Vec<String>,
 }
 
-impl Recovered {
+impl StoredState {
     /// All pieces of the spool that it names.
     pub fn extents(&self) -> impl Iterator<Item = Extent> {
         let open = self.open.iter().flat_map(|batch| &batch.blocks);
@@ -179,13 +179,13 @@ impl Recovered {
 
 /// The checkpoint store of one delivery stream.
 #[derive(Debug)]
-pub struct Store {
+pub struct CheckpointStore {
     database: Database,
     /// The files under it; `None`: it is only read.
     pair: Option<Arc<Pair>>,
 }
 
-impl Store {
+impl CheckpointStore {
     /// Opens the store at `path` of `disk`, creating it where it is missing, and reads what it holds.
     ///
     /// What it holds is written into fresh files, which take the place of the old ones when they are
@@ -195,7 +195,7 @@ impl Store {
         disk: &dyn Disk,
         path: &Path,
         now_ms: i64,
-    ) -> Result<(Self, Recovered), StoreError> {
+    ) -> Result<(Self, StoredState), StoreError> {
         let copies = Copies::of(path);
         let old = copies.newest(disk)?;
         let sequence = old.as_ref().map_or(0, |old| old.sequence);
@@ -235,11 +235,11 @@ impl Store {
     }
 
     /// What the store at `path` of `disk` holds, told without changing it.
-    pub fn peek(disk: &dyn Disk, path: &Path) -> Result<Recovered, StoreError> {
+    pub fn peek(disk: &dyn Disk, path: &Path) -> Result<StoredState, StoreError> {
         let missing = || io::Error::new(io::ErrorKind::NotFound, "there is none");
         let newest = Copies::of(path).newest(disk)?;
         let Newest { store, damaged, .. } = newest.ok_or_else(missing)?;
-        Ok(Recovered {
+        Ok(StoredState {
             damaged,
             ..store.read()?
         })
@@ -318,7 +318,7 @@ impl Store {
         })
     }
 
-    /// The uploads that were begun in other stores than these, and that [`Store::retarget`] will
+    /// The uploads that were begun in other stores than these, and that [`CheckpointStore::retarget`] will
     /// forget.
     pub fn uploads_elsewhere(&self, stores: &LaneStores) -> Result<Vec<NamedUpload>, StoreError> {
         let mut uploads = self.read()?.uploads();
@@ -387,13 +387,13 @@ impl Store {
         Ok((found, sequence))
     }
 
-    fn read(&self) -> Result<Recovered, StoreError> {
+    fn read(&self) -> Result<StoredState, StoreError> {
         let read = self.database.begin_read()?;
         let meta = read.open_table(META)?;
         let get = |name: &'static str| -> Result<Option<Vec<u8>>, StoreError> {
             Ok(meta.get(name)?.map(|value| value.value().to_vec()))
         };
-        let mut recovered = Recovered {
+        let mut recovered = StoredState {
             incarnation: decode("meta/incarnation", &get("incarnation")?.unwrap_or_default())?,
             epoch: get("epoch")?.map_or(Ok(0), |value| decode("meta/epoch", &value))?,
             created_ms: decode("meta/created_ms", &get("created_ms")?.unwrap_or_default())?,

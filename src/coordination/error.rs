@@ -5,7 +5,7 @@ use std::error::Error;
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
-use crate::aws::{Place, Refusal};
+use crate::aws::{Endpoint, RequestFailure};
 
 /// Why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,12 +45,12 @@ impl LeaseError {
         error: &SdkError<E, HttpResponse>,
         operation: &str,
         of: &str,
-        place: &Place,
+        place: &Endpoint,
     ) -> Self
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        let mut refusal = Refusal::of(error);
+        let mut refusal = RequestFailure::of(error);
         refusal.text = refusal.text_at(place);
         if refusal.unreached {
             refusal.text = format!("{} ({})", refusal.text, place.advice());
@@ -58,7 +58,7 @@ impl LeaseError {
         Self::read(&refusal, operation, of)
     }
 
-    fn read(refusal: &Refusal, operation: &str, of: &str) -> Self {
+    fn read(refusal: &RequestFailure, operation: &str, of: &str) -> Self {
         let cause = format!("{operation} of {of}: {}", refusal.text);
         let permanent = |advice: &str| Self::Permanent {
             cause: cause.clone(),
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     fn read(code: &str, status: Option<u16>) -> LeaseError {
-        let refusal = Refusal {
+        let refusal = RequestFailure {
             status,
             code: code.to_owned(),
             text: format!("{code}: no"),

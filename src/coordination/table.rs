@@ -15,7 +15,7 @@ use aws_sdk_dynamodb::types::{
 
 use super::error::LeaseError;
 use super::item::{LeaseItem, name};
-use crate::aws::{self, Place};
+use crate::aws::{self, Endpoint};
 use crate::config::CoordinationSettings;
 use crate::telemetry::Repeats;
 
@@ -27,7 +27,7 @@ const REQUEST_TIMEOUT_MAX: Duration = Duration::from_secs(10);
 pub(super) struct LeaseTable {
     pub(super) client: Client,
     /// Whom it asks.
-    place: Place,
+    place: Endpoint,
     /// What the log has been told lately of it.
     pub(super) repeats: Arc<Repeats>,
     pub(super) name: String,
@@ -52,7 +52,7 @@ impl LeaseTable {
         })?;
         let timeout = (settings.failover / 3).min(REQUEST_TIMEOUT_MAX);
         let timeouts = aws::timeouts(timeout, timeout);
-        let place = Place::of(
+        let place = Endpoint::of(
             "DynamoDB",
             "`dynamodb_endpoint` of the source",
             &settings.access,

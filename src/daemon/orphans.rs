@@ -12,7 +12,7 @@ use crate::error::StreamError;
 use crate::http::Orphan;
 use crate::pipeline::Status;
 use crate::printable::shell_word;
-use crate::telemetry::{Metrics, State, StreamMetrics};
+use crate::telemetry::{Metrics, StreamMetrics, StreamState};
 
 /// Finds the orphans that hold something undelivered; the harmless ones are only told of. Blocks
 /// on the disk.
@@ -51,7 +51,7 @@ pub(super) fn find(config: &Config, metrics: &Metrics, clock: &Clock) -> Vec<Orp
         );
         let stream_metrics = StreamMetrics::new(metrics, &name);
         let status = Arc::new(Status::new(stream_metrics.clone(), clock.clone()));
-        status.set_state(State::Stopped { cause, advice });
+        status.set_state(StreamState::Stopped { cause, advice });
         status.observe(holdings::observation(held.as_ref().ok(), clock));
         orphans.push(Orphan {
             name,

@@ -27,7 +27,7 @@ mod sink;
 mod writer;
 
 pub use settings::{ParquetCompression, ParquetSettings};
-use writer::Writer;
+use writer::RunWriter;
 
 /// `type = "parquet"`.
 #[derive(Debug)]
@@ -36,18 +36,18 @@ pub(super) struct Kind;
 impl Compiler for Kind {
     fn compile(&self, settings: &FormatSettings) -> Option<Result<Format, FormatFault>> {
         let settings = settings.get::<ParquetSettings>()?;
-        Some(Table::compile(&settings.schema, settings.compression).map(Format::new))
+        Some(ParquetFormat::compile(&settings.schema, settings.compression).map(Format::new))
     }
 }
 
 /// Declared columns and how their pages are compressed.
 #[derive(Debug)]
-struct Table {
+struct ParquetFormat {
     schema: Schema,
     compression: ParquetCompression,
 }
 
-impl Table {
+impl ParquetFormat {
     /// Reads the schema; the fault points into its text.
     fn compile(text: &str, compression: ParquetCompression) -> Result<Self, FormatFault> {
         Ok(Self {
@@ -65,7 +65,7 @@ impl Table {
         failed: &mut dyn FnMut(&Record<'_>, Failure),
     ) -> io::Result<(u64, Option<Bytes>)> {
         decoder.reset(); // a run given up half-way may have left rows
-        let mut writer = Writer::new(self, start, out);
+        let mut writer = RunWriter::new(self, start, out);
         let mut records = 0;
         while let Some(block) = next()? {
             for record in frame::records(&block) {
@@ -87,7 +87,7 @@ impl Table {
     }
 }
 
-impl Encode for Table {
+impl Encode for ParquetFormat {
     fn shape(&self) -> Shape {
         Shape::Runs
     }

@@ -137,17 +137,17 @@ pub(super) fn format(layout: Layout, compression: Compression) -> Format {
         Compression::HadoopSnappy => BlockCodec::HadoopSnappy,
         Compression::Zip => return Format::new(Archive { layout }),
     };
-    Format::new(Lines { layout, codec })
+    Format::new(TextBlocks { layout, codec })
 }
 
 /// Records in blocks, each of which is compressed by itself.
 #[derive(Debug)]
-struct Lines {
+struct TextBlocks {
     layout: Layout,
     codec: BlockCodec,
 }
 
-impl Encode for Lines {
+impl Encode for TextBlocks {
     fn shape(&self) -> Shape {
         Shape::Blocks
     }

@@ -25,14 +25,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// The memory.
 #[derive(Debug)]
-pub(super) struct Bodies {
+pub(super) struct BodyMemory {
     wait: Duration,
     ledger: Mutex<Ledger>,
     /// For small bodies, where there is no room here.
-    small: Option<Arc<Bodies>>,
+    small: Option<Arc<BodyMemory>>,
 }
 
-impl Bodies {
+impl BodyMemory {
     /// Memory of `all` bytes, for which a body waits at most so long.
     pub(super) fn new(all: usize, wait: Duration) -> Arc<Self> {
         let small = all / SMALL_PART;
@@ -86,7 +86,7 @@ impl Bodies {
 /// What one body holds; given back when dropped.
 #[derive(Debug)]
 pub(super) struct Hold {
-    bodies: Arc<Bodies>,
+    bodies: Arc<BodyMemory>,
     number: u64,
     visitor: Visitor,
     bytes: usize,

@@ -25,7 +25,7 @@ pub(super) struct Places {
     patience: Duration,
     /// How long a head counts that has begun, where nobody else can give way.
     haste: Duration,
-    taken: Mutex<Taken>,
+    taken: Mutex<Occupancy>,
 }
 
 /// What part of the patience with a head is left where nobody else can give way. A head that is sent at once has come
@@ -33,7 +33,7 @@ pub(super) struct Places {
 const HASTE_PART: u32 = 8;
 
 #[derive(Debug, Default)]
-struct Taken {
+struct Occupancy {
     guests: HashMap<u64, Guest>,
     /// Guests without a request under way, by the order in which they have become idle.
     idle: BTreeMap<u64, u64>,
@@ -103,12 +103,12 @@ impl Places {
         self.lock().dismiss(self.patience);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Taken> {
+    fn lock(&self) -> MutexGuard<'_, Occupancy> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Taken {
+impl Occupancy {
     const fn next(&mut self) -> u64 {
         self.next += 1;
         self.next

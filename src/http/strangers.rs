@@ -14,7 +14,7 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use super::body::Frames;
+use super::body::BodyFrames;
 use super::{ApiState, api, json};
 use crate::telemetry::Repeats;
 
@@ -205,7 +205,7 @@ pub(super) async fn keep_out(
         return next.run(request).await;
     };
     let (head, body) = request.into_parts();
-    Frames::new(&head, body, &state).discard().await;
+    BodyFrames::new(&head, body, &state).discard().await;
     let cause = stranger.to_string();
     let kind = match stranger {
         Stranger::Host(_) => "host",

@@ -16,7 +16,7 @@ use super::pulse::Pulse;
 
 /// The socket, and whom it tells.
 #[derive(Debug)]
-pub(super) struct Watched {
+pub(super) struct WatchedSocket {
     pub(super) socket: TcpStream,
     pulse: Arc<Pulse>,
     /// How long the client may take for each [`STEP`] of its answers.
@@ -34,7 +34,7 @@ struct Stalled {
     reader: Option<Waker>,
 }
 
-impl Watched {
+impl WatchedSocket {
     /// Breaks where the client takes longer than `pace` for 32 KiB of its answers, or for what there is of them.
     pub(super) const fn new(socket: TcpStream, pulse: Arc<Pulse>, pace: Duration) -> Self {
         Self {
@@ -80,7 +80,7 @@ impl Watched {
     }
 }
 
-impl AsyncRead for Watched {
+impl AsyncRead for WatchedSocket {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -104,7 +104,7 @@ impl AsyncRead for Watched {
     }
 }
 
-impl AsyncWrite for Watched {
+impl AsyncWrite for WatchedSocket {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

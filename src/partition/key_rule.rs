@@ -11,11 +11,11 @@ const PREFIX_CHARS_MAX: usize = 512;
 pub struct KeyRule {
     name: Arc<str>,
     short: usize,
-    take: Arc<Take>,
+    take: Arc<KeyCheck>,
 }
 
 /// Whether a key is taken; the error says why not.
-type Take = dyn Fn(&str) -> Result<(), String> + Send + Sync;
+type KeyCheck = dyn Fn(&str) -> Result<(), String> + Send + Sync;
 
 impl KeyRule {
     /// `name`: the longest that follows a prefix. Keys of up to `short` bytes are taken without being

@@ -15,12 +15,12 @@ use super::Repeats;
 /// Written by the source, shown by the stream's status.
 #[derive(Debug, Default)]
 pub struct SourceHealth {
-    inner: Mutex<Inner>,
+    inner: Mutex<Concerns>,
     repeats: Repeats,
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+struct Concerns {
     parts: BTreeMap<String, String>,
     /// Since when one is concerned.
     since: Option<Instant>,
@@ -50,7 +50,7 @@ impl SourceHealth {
 
     /// Forgets everything: the source is opened anew, or has ended.
     pub fn clear(&self) {
-        *self.lock() = Inner::default();
+        *self.lock() = Concerns::default();
     }
 
     /// For how long a part of it could not be read, while one cannot.
@@ -68,7 +68,7 @@ impl SourceHealth {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, Concerns> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

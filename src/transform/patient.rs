@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::again::Again;
+use super::again::Backoff;
 use super::compiler::NotCompiled;
 
 /// How often it is looked whether it is time to try again.
@@ -27,7 +27,7 @@ struct Making {
     replaced: bool,
     /// Why the last try failed.
     fault: Option<NotCompiled>,
-    again: Again,
+    again: Backoff,
 }
 
 /// What waiting has led to.

@@ -8,7 +8,7 @@ use firehose_wasm_meter::Loops;
 use wasmtime::component::{Component, InstancePre, Linker};
 
 use super::compiler::NotCompiled;
-use super::component::{self, Kind, World};
+use super::component::{self, ComponentKind, World};
 use super::engine::{Compiled, Engine};
 use super::host::{self, Host};
 use super::patient::Patient;
@@ -33,7 +33,7 @@ pub(super) struct Versions {
 /// How compiling went.
 pub(super) struct Compilation {
     /// What the file holds.
-    pub(super) kind: Kind,
+    pub(super) kind: ComponentKind,
     pub(super) time: Duration,
     /// Whether it came from the cache.
     pub(super) cached: bool,

@@ -96,7 +96,7 @@ const DEPTH_MAX: usize = 32;
 
 /// Why a component is not rewritten.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum MeterError {
     /// It is malformed.
     #[error(transparent)]
     Malformed(#[from] wasmparser::BinaryReaderError),
@@ -110,13 +110,13 @@ pub enum Error {
 
 /// The component with all its core modules rewritten. What is malformed is an error here or when the
 /// result is compiled, never a panic.
-pub fn component(bytes: &[u8], loops: Loops) -> Result<Vec<u8>, Error> {
+pub fn component(bytes: &[u8], loops: Loops) -> Result<Vec<u8>, MeterError> {
     nested(bytes, loops, 0)
 }
 
-fn nested(bytes: &[u8], loops: Loops, depth: usize) -> Result<Vec<u8>, Error> {
+fn nested(bytes: &[u8], loops: Loops, depth: usize) -> Result<Vec<u8>, MeterError> {
     if depth >= DEPTH_MAX {
-        return Err(Error::TooDeep);
+        return Err(MeterError::TooDeep);
     }
     let mut out = Vec::with_capacity(bytes.len() + bytes.len() / 4);
     let mut reader = BinaryReader::new(bytes, 0);

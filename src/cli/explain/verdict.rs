@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::format::Row;
 
 /// What would become of a record.
-pub(super) enum Verdict {
+pub(super) enum Explanation {
     /// The stream has no transforms.
     Plain {
         delivery: Delivery,
@@ -24,7 +24,7 @@ pub(super) enum Verdict {
         backup: Option<String>,
     },
     Transformed {
-        steps: Vec<Step>,
+        steps: Vec<ModuleStep>,
         deliveries: Vec<Delivery>,
         dropped: u64,
         backup: Option<String>,
@@ -34,7 +34,7 @@ pub(super) enum Verdict {
 }
 
 /// What one module makes of the record, or of an output of the module before.
-pub(super) struct Step {
+pub(super) struct ModuleStep {
     /// Place of the module in the chain.
     pub(super) at: usize,
     pub(super) module: String,
@@ -65,7 +65,7 @@ pub(super) enum Delivery {
     },
 }
 
-impl Verdict {
+impl Explanation {
     pub(super) fn to_json(&self, number: u64) -> Value {
         match self {
             Self::Plain { delivery, backup } => {
@@ -85,7 +85,7 @@ impl Verdict {
                 dropped,
                 backup,
             } => {
-                let steps: Vec<Value> = steps.iter().map(Step::to_json).collect();
+                let steps: Vec<Value> = steps.iter().map(ModuleStep::to_json).collect();
                 let delivery = |delivery: &Delivery| {
                     let mut said = delivery.to_json();
                     said["output"] = json!(delivery.output());
@@ -141,7 +141,7 @@ impl Verdict {
     }
 }
 
-impl Step {
+impl ModuleStep {
     fn to_json(&self) -> Value {
         let mut said = json!({"module": self.module, "output": self.input,
                               "outcome": self.fate.word(), "out": self.fate.to_json()});

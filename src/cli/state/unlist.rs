@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{CommandError, named, runtime};
 use crate::clock::Clock;
 use crate::config::{Config, CoordinationSettings, StreamSettings};
-use crate::coordination::{self, BodyName, Lease, Written};
+use crate::coordination::{self, BodyName, Lease, LeaseCheckpoint};
 use crate::destination::Destination;
 use crate::pipeline::Body;
 use crate::telemetry::{CoordinationMetrics, Metrics};
@@ -114,7 +114,7 @@ async fn write_without(destination: &Destination, lease: &Lease, key: &str) -> a
         key: format!("{folder}/{}", Uuid::new_v4()),
         crc64: crc_fast::crc64_nvme(&bytes),
     };
-    let written = Written {
+    let written = LeaseCheckpoint {
         body: (!is_last).then_some(fresh),
         position: body.state.position,
         ended: body.state.ended,

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use super::super::CommandError;
 use super::{directory, named, runtime, shards, uploads};
 use crate::checkpoint::SealedObject;
-use crate::checkpoint::aside::Unreadable;
+use crate::checkpoint::aside::UnreadableFile;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::daemon::holdings::{self, Beside, Holdings, SET_ASIDE};
@@ -87,7 +87,7 @@ fn write_beside(
                     path.display()
                 )?;
             }
-            Err(Unreadable { path, error }) => {
+            Err(UnreadableFile { path, error }) => {
                 let path = dir.join(path);
                 writeln!(
                     out,

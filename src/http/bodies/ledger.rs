@@ -25,7 +25,7 @@ pub(super) struct Ledger {
     pub(super) held: usize,
     next: u64,
     /// By number: who began first has the lowest.
-    pub(super) bodies: BTreeMap<u64, Held>,
+    pub(super) bodies: BTreeMap<u64, BodyEntry>,
     pub(super) addresses: HashMap<Address, Sum>,
     /// Bodies that wait, and the addresses that have such by what they hold: who has least is next.
     pub(super) waiting: BTreeSet<u64>,
@@ -47,7 +47,7 @@ pub(super) struct Sum {
 }
 
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct BodyEntry {
     pub(super) visitor: Visitor,
     pub(super) bytes: usize,
     pub(super) stage: Stage,
@@ -56,7 +56,7 @@ pub(super) struct Held {
 #[derive(Debug)]
 pub(super) enum Stage {
     Arriving,
-    Waiting(Waiting),
+    Waiting(MemoryWait),
     /// Nothing more comes.
     Whole,
     /// It has been told to.
@@ -65,7 +65,7 @@ pub(super) enum Stage {
 
 /// For memory.
 #[derive(Debug)]
-pub(super) struct Waiting {
+pub(super) struct MemoryWait {
     pub(super) since: Instant,
     /// So much it will have then.
     to: usize,
@@ -94,7 +94,7 @@ impl Ledger {
     pub(super) fn expect(&mut self, visitor: Visitor) -> u64 {
         self.next += 1;
         self.change(visitor.address, |sum| sum.bodies += 1);
-        let body = Held {
+        let body = BodyEntry {
             visitor,
             bytes: 0,
             stage: Stage::Arriving,
@@ -115,7 +115,7 @@ impl Ledger {
             && matches!(body.stage, Stage::Arriving | Stage::Waiting(_))
         {
             let since = Instant::now();
-            body.stage = Stage::Waiting(Waiting { since, to, granted });
+            body.stage = Stage::Waiting(MemoryWait { since, to, granted });
             let address = body.visitor.address;
             self.waiting.insert(number);
             self.change(address, |sum| {
@@ -231,7 +231,7 @@ impl Ledger {
         {
             self.looks += 1;
         }
-        let Some(waiting) = self.bodies.get(&number).and_then(Held::waiting) else {
+        let Some(waiting) = self.bodies.get(&number).and_then(BodyEntry::waiting) else {
             return false;
         };
         let to = waiting.to;
@@ -286,7 +286,7 @@ impl Ledger {
         own > share && *least < share
     }
 
-    fn stop_waiting(&mut self, number: u64) -> Option<Waiting> {
+    fn stop_waiting(&mut self, number: u64) -> Option<MemoryWait> {
         if !self.waiting.remove(&number) {
             return None;
         }
@@ -316,8 +316,8 @@ impl Ledger {
     }
 }
 
-impl Held {
-    pub(super) const fn waiting(&self) -> Option<&Waiting> {
+impl BodyEntry {
+    pub(super) const fn waiting(&self) -> Option<&MemoryWait> {
         match &self.stage {
             Stage::Waiting(waiting) => Some(waiting),
             _ => None,

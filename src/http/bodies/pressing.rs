@@ -4,7 +4,7 @@
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::time::Duration;
 
-use super::ledger::{Address, Held, Ledger, Stage};
+use super::ledger::{Address, BodyEntry, Ledger, Stage};
 
 /// How long 32 KiB of a body may take while others wait.
 const SLOW: Duration = Duration::from_secs(2);
@@ -14,7 +14,7 @@ pub(super) const SHARE_PATIENCE: Duration = Duration::from_millis(500);
 impl Ledger {
     /// Makes others give way to the bodies that wait.
     pub(super) fn press(&mut self) {
-        let is_going = |body: &&Held| matches!(body.stage, Stage::GivingWay);
+        let is_going = |body: &&BodyEntry| matches!(body.stage, Stage::GivingWay);
         let going = self.bodies.values().filter(is_going);
         let mut coming = going.map(|body| body.bytes).sum();
         self.press_the_slow(&mut coming);
@@ -23,7 +23,7 @@ impl Ledger {
     }
 
     fn press_the_slow(&mut self, coming: &mut usize) {
-        let wanted = self.wanting().map(Held::wants).sum();
+        let wanted = self.wanting().map(BodyEntry::wants).sum();
         let slow = self.bodies.iter().filter_map(|(number, body)| {
             let since = body.visitor.pulse.is_slow(SLOW)?;
             (matches!(body.stage, Stage::Arriving) && body.bytes > 0).then_some((since, *number))
@@ -41,7 +41,7 @@ impl Ledger {
         let Some(number) = first.filter(|number| !self.room_comes_for(*number)) else {
             return;
         };
-        let wanted = self.bodies.get(&number).map_or(0, Held::wants);
+        let wanted = self.bodies.get(&number).map_or(0, BodyEntry::wants);
         let holds = |of: &&u64| {
             let body = self.bodies.get(of);
             **of != number && body.is_some_and(|body| body.bytes > 0)
@@ -53,9 +53,9 @@ impl Ledger {
     /// Whether a body that waits may hope for what another one gives back: that is over in a moment where it is whole,
     /// and waited for for a while only where it still comes.
     fn room_comes_for(&self, number: u64) -> bool {
-        let waiting = self.bodies.get(&number).and_then(Held::waiting);
+        let waiting = self.bodies.get(&number).and_then(BodyEntry::waiting);
         let is_patient = waiting.is_some_and(|waiting| waiting.since.elapsed() < SLOW);
-        let gives = |(of, body): (&u64, &Held)| {
+        let gives = |(of, body): (&u64, &BodyEntry)| {
             let comes = matches!(body.stage, Stage::Arriving) && self.favoured != Some(*of);
             body.bytes > 0 && (matches!(body.stage, Stage::Whole) || comes && is_patient)
         };
@@ -97,7 +97,7 @@ impl Ledger {
     fn wanted_of_shares(&self, share: usize) -> usize {
         let mut wanted: HashMap<Address, usize> = HashMap::new();
         for body in self.wanting() {
-            let is_patient = |body: &Held| {
+            let is_patient = |body: &BodyEntry| {
                 body.waiting()
                     .is_some_and(|of| of.since.elapsed() < SHARE_PATIENCE)
             };
@@ -112,7 +112,7 @@ impl Ledger {
     }
 
     /// Those that wait.
-    fn wanting(&self) -> impl Iterator<Item = &Held> {
+    fn wanting(&self) -> impl Iterator<Item = &BodyEntry> {
         self.waiting
             .iter()
             .filter_map(|number| self.bodies.get(number))

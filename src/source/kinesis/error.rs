@@ -5,7 +5,7 @@ use std::error::Error;
 use aws_sdk_kinesis::config::http::HttpResponse;
 use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
 
-use crate::aws::{self, Place, Refusal};
+use crate::aws::{self, Endpoint, RequestFailure};
 
 /// Why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,12 +52,12 @@ impl KinesisError {
         error: &SdkError<E, HttpResponse>,
         operation: &str,
         of: &str,
-        place: &Place,
+        place: &Endpoint,
     ) -> Self
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        let mut refusal = Refusal::of(error);
+        let mut refusal = RequestFailure::of(error);
         refusal.text = refusal.text_at(place);
         if refusal.unreached {
             refusal.text = format!("{} ({})", refusal.text, place.advice());
@@ -74,7 +74,7 @@ impl KinesisError {
         let code = error
             .as_service_error()
             .and_then(ProvideErrorMetadata::code);
-        let refusal = Refusal {
+        let refusal = RequestFailure {
             status: None,
             code: code.unwrap_or_default().to_owned(),
             text: aws::chain(error),
@@ -84,7 +84,7 @@ impl KinesisError {
         Self::read(&refusal, "SubscribeToShard", of)
     }
 
-    fn read(refusal: &Refusal, operation: &str, of: &str) -> Self {
+    fn read(refusal: &RequestFailure, operation: &str, of: &str) -> Self {
         let cause = format!("{operation} of {of}: {}", refusal.text);
         let permanent = |advice: &str| Self::Permanent {
             cause: cause.clone(),
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     fn read(code: &str, status: u16, operation: &str) -> KinesisError {
-        let refusal = Refusal {
+        let refusal = RequestFailure {
             status: Some(status),
             code: code.to_owned(),
             text: format!("{code}: no"),

@@ -4,9 +4,9 @@ use metrics::Gauge;
 
 /// A gauge that goes up and down with what exists.
 #[derive(Clone, Debug)]
-pub struct Level(Gauge);
+pub struct LevelGauge(Gauge);
 
-impl Level {
+impl LevelGauge {
     pub(super) const fn new(gauge: Gauge) -> Self {
         Self(gauge)
     }

@@ -1,7 +1,7 @@
 //! What all AWS services share: region and credentials as the settings and the SDK's own search give
 //! them, how a client asks, and what a failed request tells.
 
-mod place;
+mod endpoint;
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -19,7 +19,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use crate::config::{AwsAccess, Secret};
 
-pub use place::Endpoint;
+pub use endpoint::Endpoint;
 
 /// The region that compatible services which have none are signed for.
 const ANY_REGION: &str = "us-east-1";
@@ -63,15 +63,15 @@ pub fn timeouts(connect: Duration, request: Duration) -> TimeoutConfig {
         .build()
 }
 
-/// What a client of the SDK crate `$sdk` is built from: it sends each request once, to the place's endpoint where
+/// What a client of the SDK crate `$sdk` is built from: it sends each request once, to its endpoint where
 /// it has one that the SDK does not find by itself. A macro, because each service has a builder of its own type.
 macro_rules! client_config {
-    ($sdk:ident, $found:expr, $place:expr, $timeouts:expr) => {{
+    ($sdk:ident, $found:expr, $endpoint:expr, $timeouts:expr) => {{
         let config = $sdk::config::Builder::from($found)
             .retry_config($sdk::config::retry::RetryConfig::disabled())
             .timeout_config($timeouts);
-        match $place.endpoint() {
-            Some(endpoint) => config.endpoint_url(endpoint),
+        match $endpoint.url() {
+            Some(url) => config.endpoint_url(url),
             None => config,
         }
     }};
@@ -198,10 +198,10 @@ impl RequestFailure {
     }
 
     /// What was said, in one line, and where no answer came, from where none did.
-    pub fn text_at(&self, place: &Endpoint) -> String {
+    pub fn text_at(&self, endpoint: &Endpoint) -> String {
         match self.text.strip_prefix(NO_ANSWER) {
             Some(cause) if self.status.is_none() => {
-                format!("{NO_ANSWER} from {}{cause}", place.name())
+                format!("{NO_ANSWER} from {}{cause}", endpoint.name())
             }
             _ => self.text.clone(),
         }
@@ -280,7 +280,7 @@ pub fn chain(error: &dyn Error) -> String {
 mod tests {
     use super::*;
 
-    fn refusal(status: u16, code: &str) -> RequestFailure {
+    fn failure(status: u16, code: &str) -> RequestFailure {
         RequestFailure {
             status: Some(status),
             code: code.to_owned(),
@@ -292,18 +292,18 @@ mod tests {
 
     #[test]
     fn advice_on_credentials_is_for_their_codes_and_for_what_was_never_sent() {
-        let advice = refusal(400, "ExpiredTokenException").credentials_advice("endpoint");
+        let advice = failure(400, "ExpiredTokenException").credentials_advice("endpoint");
         assert_eq!(
             advice.as_deref(),
             Some("the credentials have expired: renew them")
         );
         let unsent = RequestFailure {
             unsent: true,
-            ..refusal(400, "")
+            ..failure(400, "")
         };
         let advice = unsent.credentials_advice("dynamodb_endpoint").unwrap();
         assert!(advice.contains("`dynamodb_endpoint`"), "{advice}");
-        let other = refusal(400, "ValidationException").credentials_advice("endpoint");
+        let other = failure(400, "ValidationException").credentials_advice("endpoint");
         assert_eq!(other, None);
     }
 
@@ -317,28 +317,28 @@ mod tests {
 
     #[test]
     fn where_no_answer_came_the_text_says_from_where() {
-        let place = Endpoint::at("http://127.0.0.1:9");
+        let endpoint = Endpoint::at("http://127.0.0.1:9");
         let unreached = RequestFailure {
             status: None,
             text: "no answer: Connection refused (os error 111)".into(),
             unreached: true,
-            ..refusal(0, "")
+            ..failure(0, "")
         };
         assert_eq!(
-            unreached.text_at(&place),
+            unreached.text_at(&endpoint),
             "no answer from http://127.0.0.1:9: Connection refused (os error 111)"
         );
         let answered = RequestFailure {
             text: "no answer".into(),
-            ..refusal(500, "")
+            ..failure(500, "")
         };
-        assert_eq!(answered.text_at(&place), "no answer");
+        assert_eq!(answered.text_at(&endpoint), "no answer");
     }
 
     #[test]
     fn a_request_is_to_blame_unless_it_came_late_or_too_often() {
         let to_blame =
-            [399, 400, 408, 429, 499, 500].map(|code| refusal(code, "").blames_request());
+            [399, 400, 408, 429, 499, 500].map(|code| failure(code, "").blames_request());
         assert_eq!(to_blame, [false, true, false, false, true, false]);
     }
 }

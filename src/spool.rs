@@ -57,6 +57,7 @@ struct Flipped {
     untold: Vec<Flip>,
 }
 
+/// The files, and what a sync has to cover.
 #[derive(Debug, Default)]
 struct SpoolFiles {
     files: BTreeMap<u32, SpoolFile>,

@@ -10,7 +10,7 @@
 )]
 
 mod abi;
-mod again;
+mod backoff;
 pub mod compiler;
 mod component;
 mod current;

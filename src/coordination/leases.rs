@@ -54,7 +54,7 @@ pub struct LeaseContext {
     pub shards: Arc<dyn ShardLister>,
 }
 
-/// What has happened.
+/// What has happened to a lease.
 #[derive(Debug)]
 pub enum LeaseEvent {
     /// A lease was taken. Its shard is to be read from what [`Lease::resumed`] says, until the shard's

@@ -23,7 +23,7 @@ const SMALL_PART: usize = 16;
 /// How often it is looked for who is to give way, as long as any body waits.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// The memory.
+/// The memory that all bodies share.
 #[derive(Debug)]
 pub(super) struct BodyMemory {
     wait: Duration,

@@ -39,7 +39,7 @@ pub trait LocalRecords: Sync {
     fn incarnation(&self, disk: &dyn Disk) -> io::Result<Option<Uuid>>;
 }
 
-/// What is there.
+/// What a stream's directory holds of records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LocalBacklog {
     /// Bytes of it on disk.

@@ -13,6 +13,7 @@ pub struct Refusals {
     inner: Mutex<RefusalState>,
 }
 
+/// What the door has told, and what it has not answered yet.
 #[derive(Debug, Default)]
 struct RefusalState {
     /// The first refusal since a batch was accepted.

@@ -19,6 +19,7 @@ pub struct SourceHealth {
     repeats: Repeats,
 }
 
+/// What is wrong, by the part of the source that it is wrong with.
 #[derive(Debug, Default)]
 struct Concerns {
     parts: BTreeMap<String, String>,

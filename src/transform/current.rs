@@ -7,7 +7,7 @@ use std::{fmt, fs};
 
 use tokio::sync::watch;
 
-use super::again::Backoff;
+use super::backoff::Backoff;
 use super::engine::Engine;
 use super::module::LoadError;
 use super::{Chain, Level, LogSink, Observer};

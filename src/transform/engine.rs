@@ -20,7 +20,7 @@ use crate::config::CompileLimits;
 /// Bytes of stack that a guest may use. The threads that run guests have four times as much.
 const GUEST_STACK_BYTES: usize = 512 << 10;
 
-/// Who compiles.
+/// The process that compiles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CompilerProcess {
     /// This process, whatever it takes: for tests, benchmarks, and the child itself.
@@ -160,7 +160,7 @@ impl Engine {
         EndsCompiling(Arc::clone(&self.stopping))
     }
 
-    /// Who compiles.
+    /// The process that compiles.
     pub(super) const fn compiler(&self) -> CompilerProcess {
         self.compiler
     }

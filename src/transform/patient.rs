@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::again::Backoff;
+use super::backoff::Backoff;
 use super::compiler::NotCompiled;
 
 /// How often it is looked whether it is time to try again.

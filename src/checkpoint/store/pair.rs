@@ -31,6 +31,7 @@ pub(super) struct Pair {
     mended: AtomicU64,
 }
 
+/// How far each of the two files is.
 #[derive(Debug)]
 struct PairState {
     /// Number of the transaction that the next sync makes durable…

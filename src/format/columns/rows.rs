@@ -42,7 +42,7 @@ pub struct Row {
     pub changed: Vec<Changed>,
 }
 
-/// A place in a record.
+/// The path to a value in a record.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FieldPath {
     /// With indexes and keys: `lines[2].price`.

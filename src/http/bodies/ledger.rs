@@ -63,7 +63,7 @@ pub(super) enum Stage {
     GivingWay,
 }
 
-/// For memory.
+/// A body's wait for memory.
 #[derive(Debug)]
 pub(super) struct MemoryWait {
     pub(super) since: Instant,

@@ -1,4 +1,4 @@
-//! A pattern's tree to a program of small steps.
+//! Compiles a pattern's tree to a program.
 
 use super::super::meter::charge;
 use super::class::{CharRange, Class};
@@ -11,10 +11,10 @@ const EFFORT_MAX: usize = 1 << 18;
 /// Bound on steps times places that are kept for groups: what a search may have in memory.
 const PLACES_MAX: usize = 1 << 20;
 
-/// The index of a step.
+/// The index of an instruction.
 pub(super) type At = u32;
 
-/// A step. What goes on names the step behind it.
+/// An instruction. One that goes on names the instruction behind it.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Instruction {
     Char(char, At),

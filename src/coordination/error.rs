@@ -7,10 +7,10 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
 use crate::aws::{Endpoint, RequestFailure};
 
-/// Why a request failed.
+/// Why a request to the lease table failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum LeaseError {
-    /// The condition of the write does not hold.
+pub enum LeaseError {
+    /// The condition of the write does not hold, or the lease is not what it must be.
     #[error("{0}")]
     Refused(String),
     /// There is no such table.

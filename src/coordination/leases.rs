@@ -99,10 +99,9 @@ pub async fn run(
     task.give_back().await;
 }
 
-/// Everything that the lease table holds of shards, by shard. The error is a sentence for a person.
-pub async fn list(settings: &CoordinationSettings) -> Result<Scanned, String> {
-    let scanned = async { LeaseTable::connect(settings).await?.scan().await };
-    let mut scanned = scanned.await.map_err(|trouble| trouble.to_string())?;
+/// Everything that the lease table holds of shards, by shard.
+pub async fn list(settings: &CoordinationSettings) -> Result<Scanned, LeaseError> {
+    let mut scanned = LeaseTable::connect(settings).await?.scan().await?;
     let by_shard = |one: &LeaseItem, other: &LeaseItem| one.shard.cmp(&other.shard);
     scanned.items.sort_by(by_shard);
     scanned.unreadable.sort();

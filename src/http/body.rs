@@ -49,7 +49,7 @@ pub(super) enum BodyError {
     },
     /// The connection broke, or the transfer coding is wrong.
     #[error("the body could not be read: {0}")]
-    Broken(axum::Error),
+    Broken(#[source] axum::Error),
     /// Too many bodies at once.
     #[error("too many requests at once: bodies use all the memory set aside for them")]
     Busy,

@@ -21,7 +21,7 @@ use crate::config::{AwsAccess, Secret};
 
 pub use endpoint::Endpoint;
 
-/// The region that compatible services which have none are signed for.
+/// The region that requests are signed for where a compatible service has none.
 const ANY_REGION: &str = "us-east-1";
 
 /// What clients are made from, all but the endpoint, which is not that of the service that gives out
@@ -78,7 +78,7 @@ macro_rules! client_config {
 }
 pub(crate) use client_config;
 
-/// How the errors of the SDK's credential chain begin. It has no other sign of them here.
+/// How the errors of the SDK's credential chain begin. Nothing else tells them apart here.
 const NO_CREDENTIALS: [&str; 5] = [
     "the credential provider was not enabled",
     "credentials provider timed out",
@@ -87,7 +87,7 @@ const NO_CREDENTIALS: [&str; 5] = [
     "unexpected credentials error",
 ];
 
-/// What the errors of connections hold that did not come about. They have no other sign of it here.
+/// What errors say when no connection came about. Nothing else tells them apart here.
 const NO_CONNECTION: [&str; 5] = [
     "client error (Connect)",
     "tcp connect error",
@@ -148,7 +148,7 @@ pub struct RequestFailure {
     pub unreached: bool,
 }
 
-/// What begins the text where no answer came.
+/// How the text begins where no answer came.
 const NO_ANSWER: &str = "no answer";
 
 impl RequestFailure {
@@ -197,7 +197,7 @@ impl RequestFailure {
         }
     }
 
-    /// What was said, in one line, and where no answer came, from where none did.
+    /// What was said, in one line; where no answer came, also which endpoint gave none.
     pub fn text_at(&self, endpoint: &Endpoint) -> String {
         match self.text.strip_prefix(NO_ANSWER) {
             Some(cause) if self.status.is_none() => {
@@ -207,8 +207,8 @@ impl RequestFailure {
         }
     }
 
-    /// What to mend where it was refused, or never sent, for the source's credentials, whatever was asked.
-    /// `endpoint` is the key of the settings that says where the service is.
+    /// What to mend where the source's credentials are why a request was refused, or never sent. `endpoint` is the key
+    /// of the settings that says where the service is.
     pub fn credentials_advice(&self, endpoint: &str) -> Option<String> {
         if self.unsent {
             return Some(format!(
@@ -239,14 +239,13 @@ impl RequestFailure {
     }
 }
 
-/// What the text of an error says of credentials, without what stands before it: that a request failed.
+/// The part of an error's text that is about credentials: what stands before it says only that a request failed.
 fn of_credentials(text: &str) -> Option<&str> {
     let starts = NO_CREDENTIALS.iter().filter_map(|begin| text.find(begin));
     starts.min().and_then(|start| text.get(start..))
 }
 
-/// What an error comes down to: the first line of the source of its sources. What lies between says only
-/// that something went wrong further down.
+/// The first line of an error's deepest source. What lies between says only that something went wrong further down.
 fn first_cause(error: &dyn Error) -> String {
     let mut deepest = error;
     while let Some(source) = deepest.source() {
@@ -256,8 +255,8 @@ fn first_cause(error: &dyn Error) -> String {
     text.lines().next().unwrap_or_default().to_owned()
 }
 
-/// An error and its sources in one line; each sentence once. Of one that goes on for several lines, as a
-/// list of all places without credentials, the first line.
+/// An error and its sources in one line; each sentence once. Of an error whose text has several lines, such as the list
+/// of all places without credentials, only the first line is taken.
 pub fn chain(error: &dyn Error) -> String {
     let first_line = |error: &dyn Error| {
         let text = error.to_string();

@@ -1,4 +1,4 @@
-//! Where a service is, in the words of who has to mend it.
+//! Where a service is, in words for the person who has to mend it.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use aws_config::SdkConfig;
 use crate::config::AwsAccess;
 use crate::printable::without_password;
 
-/// A service's endpoint, and what says so.
+/// A service's endpoint, and which setting names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// A URL, or the service and its region.
@@ -71,7 +71,8 @@ impl Endpoint {
         &self.name
     }
 
-    /// The endpoint that the SDK does not find by itself, or not so.
+    /// The URL, where the SDK has to be told it: it does not find it by itself, or finds it with a
+    /// user's name and password.
     pub fn url(&self) -> Option<&str> {
         self.url.as_deref()
     }

@@ -369,8 +369,8 @@ impl CheckpointStore {
         })
     }
 
-    /// The version it was written by, and the number of the last transaction; 0 where they have none.
-    /// A later version is an error, and version 1 with open batches.
+    /// The version it was written by, and the number of the last transaction; 0 where there is none. A later version is
+    /// an error, and version 1 with open batches.
     fn version(&self) -> Result<(u32, u64), StoreError> {
         let empty = || StoreError::Damaged("it is empty".to_owned());
         let read = self.database.begin_read()?;
@@ -447,7 +447,7 @@ fn copy_table<K: Key + 'static, V: Value + 'static>(
 ) -> Result<(), StoreError> {
     let mut to = write.open_table(table)?;
     let from = match read.open_table(table) {
-        // It came later than the store.
+        // Stores of earlier versions do not have the table.
         Err(redb::TableError::TableDoesNotExist(_)) => return Ok(()),
         from => from?,
     };

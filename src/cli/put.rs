@@ -263,7 +263,7 @@ struct Sender {
     accountant: Accountant,
     retries: u32,
     sent: PutSummary,
-    /// The first that was given.
+    /// The first warning that the daemon gave.
     warning: Option<String>,
 }
 

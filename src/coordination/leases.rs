@@ -32,7 +32,7 @@ use crate::telemetry::{CoordinationMetrics, SourceHealth};
 const LIST_EVERY: Duration = Duration::from_mins(1);
 /// The part of the source's health that is the lease table's.
 const TABLE: &str = "lease table";
-/// And the part that is the list of shards.
+/// The part of the source's health that is the list of shards.
 const SHARDS: &str = "shards";
 
 /// What sharing a stream needs of its surroundings.

@@ -126,7 +126,7 @@ impl S3Bucket {
         if !matches!(sent, Err(PublishError::Damaged(_))) {
             return sent;
         }
-        // An attempt of before the damage may have done it, and its reply is lost.
+        // An attempt before the damage may have published the object, and its reply may have been lost.
         match self.ask(object).await {
             Ok(KeyContent::Ours) => Ok(()),
             // Whoever may not ask learns it when the object is put.

@@ -188,7 +188,7 @@ impl BodyFrames {
         }
     }
 
-    /// From now on it does not matter that the body is to give way: it has, but for what is here in a moment.
+    /// The body gives way: it is no longer told to, and only what comes within a moment is still read.
     fn hurry(&mut self) {
         self.visitor.gives_way = CancellationToken::new();
         self.total = self.total.min(self.awaited + HASTE);

@@ -131,7 +131,7 @@ impl Engine {
         let mut config = Config::new();
         config
             .wasm_component_model(true)
-            // Of what is put into modules most is hardly ever run.
+            // Most of what is put into modules hardly ever runs.
             .wasm_branch_hinting(true)
             .cranelift_opt_level(OptLevel::Speed)
             .max_wasm_stack(GUEST_STACK_BYTES)
@@ -200,7 +200,7 @@ impl Engine {
     ) -> anyhow::Result<Compiled> {
         let (component, code) = self.load(&prepared.component)?;
         if self.compiler == CompilerProcess::Child && code != Code::Cached {
-            // Only if somebody has taken it away in the moment since.
+            // This happens only if somebody has removed the code in the meantime.
             tracing::warn!(
                 "what the compiler had kept was gone: the module was compiled once more"
             );

@@ -54,7 +54,7 @@ pub struct FieldPath {
 /// A value that is read back as another one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Changed {
-    /// Which.
+    /// Where it is.
     pub place: FieldPath,
     /// As the record has it.
     pub from: String,

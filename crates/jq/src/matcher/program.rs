@@ -91,13 +91,13 @@ impl Program {
         let mut first = Some(Box::new([false; 256]));
         let mut anchored = true;
         let mut seen = vec![false; self.steps.len()];
-        // A class may be that of many steps.
+        // Many steps may share a class.
         let mut marked = vec![false; self.classes.len()];
         // Steps, and whether a match that comes there can only be at the start.
         let mut open = vec![(self.start, false)];
         while let Some((at, bound)) = open.pop() {
             if std::mem::replace(&mut seen[at as usize], true) {
-                // Were it bound when it was seen, it is no more.
+                // If it was bound when it was first seen, it no longer is.
                 anchored &= bound;
                 continue;
             }

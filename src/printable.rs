@@ -15,7 +15,7 @@ pub fn steers(character: char) -> bool {
         )
 }
 
-/// The text without characters that steer a terminal.
+/// The text, with each character that would steer a terminal replaced.
 pub fn printable(text: &str) -> Cow<'_, str> {
     escaped(text, steers, |character, into| {
         into.extend(character.escape_default());

@@ -34,7 +34,7 @@ impl Buffer {
         buffer
     }
 
-    /// A buffer of so many bytes, to be written over: what they are before is anything.
+    /// A buffer of so many bytes, to be written over: what it holds before that is not specified.
     pub fn of_len(bytes: usize) -> Self {
         let mut buffer = Self::take(bytes);
         buffer.resize(bytes, 0);

@@ -59,8 +59,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// A command line of `firehose` that reads this config, wherever a person stands, for a POSIX shell; so
-    /// are the words of `verb` to be (see [`shell_word`]).
+    /// A command line of `firehose` for a POSIX shell, which reads this config from whichever folder it is run in. The
+    /// words of `verb` must be quoted for a shell already (see [`shell_word`]).
     pub fn command(&self, verb: &str) -> String {
         if self.file == Path::new("firehose.toml") {
             return format!("firehose {verb}");

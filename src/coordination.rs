@@ -32,6 +32,7 @@ mod table;
 mod watch;
 mod writes;
 
+pub use error::LeaseError;
 pub use item::{BodyName, KclCheckpoint, LeaseCheckpoint, LeaseItem};
 pub use lease::{Lease, Lost};
 pub use leases::{LeaseContext, LeaseEvent, drawn_name, list, run};

@@ -182,7 +182,7 @@ impl Destination {
             })
     }
 
-    /// The config has refused to share a stream that goes to a store without.
+    /// The config has refused to share a stream that goes to a store without bodies.
     fn bodies(&self, key: &str) -> Result<&dyn Bodies, PublishError> {
         self.keeper.bodies().ok_or_else(|| PublishError::Permanent {
             cause: format!("{key}: several machines cannot share {}", self.describe()),

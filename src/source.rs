@@ -184,7 +184,7 @@ pub struct Known {
 /// The one shard that is to be read.
 #[derive(Clone, Debug)]
 pub struct Only {
-    /// Which.
+    /// Which shard.
     pub shard: ShardId,
     /// How far it has been applied.
     pub state: ShardState,

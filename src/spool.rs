@@ -22,7 +22,7 @@ pub use quarantine::UNFINISHED;
 pub(crate) const FILE_BYTES_MAX: u64 = 64 << 20;
 /// The newest file is removed, too, when nothing in it is alive and it has reached this size.
 const FILE_BYTES_MIN: u64 = 4 << 20;
-/// So many extents with a flipped bit are remembered, so that each is told once.
+/// At most so many extents with a flipped bit are remembered, so that each is told once.
 const FLIPPED_MAX: usize = 1000;
 /// Small pieces are gathered into writes of about this size.
 const WRITE_BYTES: usize = 1 << 20;
@@ -52,11 +52,12 @@ pub struct Flip {
 /// Extents with a flipped bit.
 #[derive(Debug, Default)]
 struct Flipped {
-    /// Where those begin of which was told, or will be.
+    /// Where the extents begin that were told of, or will be.
     known: BTreeSet<(u32, u64)>,
     untold: Vec<Flip>,
 }
 
+/// The files, and what a sync has to cover.
 #[derive(Debug, Default)]
 struct SpoolFiles {
     files: BTreeMap<u32, SpoolFile>,

@@ -10,7 +10,7 @@
 )]
 
 mod abi;
-mod again;
+mod backoff;
 pub mod compiler;
 mod component;
 mod current;
@@ -90,7 +90,7 @@ pub struct FailedRecord {
     arrival_ms: i64,
     position: Position,
     output: Option<u32>,
-    /// Why.
+    /// Why it failed.
     pub failure: Failure,
     /// Calls that were made with it.
     pub attempts: u32,

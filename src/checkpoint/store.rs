@@ -7,6 +7,7 @@ mod pair;
 mod shards;
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -55,17 +56,18 @@ const CACHE_BYTES: usize = 8 << 20;
 pub enum StoreError {
     /// The database failed; the outcome of what was asked is unknown.
     #[error("checkpoint store: {0}")]
-    Database(String),
+    Database(#[source] Box<dyn Error + Send + Sync>),
     /// The disk is full; the outcome of what was asked is unknown.
     #[error("checkpoint store: {0}")]
-    Full(io::Error),
+    Full(#[source] io::Error),
     /// A row cannot be read.
     #[error("checkpoint store: row {row} is damaged: {cause}")]
     Row {
         /// Table and key.
         row: String,
         /// What the decoder said.
-        cause: String,
+        #[source]
+        cause: Box<dyn Error + Send + Sync>,
     },
     /// The database is damaged as a whole.
     #[error("checkpoint store is damaged: {0}")]
@@ -85,7 +87,7 @@ macro_rules! database_error {
                 match redb::Error::from(error) {
                     redb::Error::Io(error) => Self::from(error),
                     redb::Error::Corrupted(cause) => Self::Damaged(cause),
-                    error => Self::Database(error.to_string()),
+                    error => Self::Database(error.into()),
                 }
             }
         }
@@ -100,7 +102,7 @@ impl From<io::Error> for StoreError {
             io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
                 Self::Damaged(error.to_string())
             }
-            _ => Self::Database(error.to_string()),
+            _ => Self::Database(error.into()),
         }
     }
 }
@@ -367,8 +369,8 @@ impl CheckpointStore {
         })
     }
 
-    /// The version it was written by, and the number of the last transaction; 0 where they have none.
-    /// A later version is an error, and version 1 with open batches.
+    /// The version it was written by, and the number of the last transaction; 0 where there is none. A later version is
+    /// an error, and version 1 with open batches.
     fn version(&self) -> Result<(u32, u64), StoreError> {
         let empty = || StoreError::Damaged("it is empty".to_owned());
         let read = self.database.begin_read()?;
@@ -424,7 +426,7 @@ impl CheckpointStore {
             let form = String::from_utf8(value.value().to_vec());
             let form = form.map_err(|cause| StoreError::Row {
                 row: format!("formats/{:x}", hash.value()),
-                cause: cause.to_string(),
+                cause: cause.into(),
             })?;
             recovered.formats.insert(hash.value(), form);
         }
@@ -445,7 +447,7 @@ fn copy_table<K: Key + 'static, V: Value + 'static>(
 ) -> Result<(), StoreError> {
     let mut to = write.open_table(table)?;
     let from = match read.open_table(table) {
-        // It came later than the store.
+        // Stores of earlier versions do not have the table.
         Err(redb::TableError::TableDoesNotExist(_)) => return Ok(()),
         from => from?,
     };
@@ -474,7 +476,7 @@ fn encode(value: &impl Serialize) -> Vec<u8> {
 fn decode<T: DeserializeOwned>(row: &str, value: &[u8]) -> Result<T, StoreError> {
     serde_json::from_slice(value).map_err(|error| StoreError::Row {
         row: row.to_owned(),
-        cause: error.to_string(),
+        cause: error.into(),
     })
 }
 

@@ -14,7 +14,7 @@ pub(super) struct FailureCause {
     pub(super) records: u64,
     /// Messages and the number of records that had each.
     pub(super) reasons: Vec<(String, u64)>,
-    /// Records that had further ones.
+    /// Records with further messages.
     pub(super) others: u64,
 }
 

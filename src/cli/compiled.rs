@@ -12,7 +12,7 @@ use crate::transform::{CompilerProcess, Engine};
 
 /// An engine with the user's cache, if that can be had.
 pub(super) fn engine() -> anyhow::Result<Engine> {
-    // Unit tests leave nothing in the home of who runs them.
+    // Unit tests leave nothing in the home of whoever runs them.
     let dir = (!cfg!(test)).then(|| dir(|name| std::env::var_os(name)));
     engine_in(dir.flatten().as_deref())
 }

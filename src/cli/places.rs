@@ -101,7 +101,7 @@ fn refusal(path: &Path, dir: &Path) -> Option<(PathBuf, io::Error)> {
     for existing in whole.ancestors() {
         let refused = |error: io::Error| Some((existing.to_owned(), error));
         match fs::metadata(existing) {
-            // A link to nothing is not to be created anew.
+            // A symbolic link that leads to nothing is in the way.
             Err(error) if existing.is_symlink() => return refused(error),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return refused(error),

@@ -25,6 +25,7 @@ use serde::Deserialize;
 
 use super::shown::shown;
 use crate::config::display_duration;
+use crate::error::with_causes;
 use crate::retry;
 
 use account::Accountant;
@@ -262,7 +263,7 @@ struct Sender {
     accountant: Accountant,
     retries: u32,
     sent: PutSummary,
-    /// The first that was given.
+    /// The first warning that the daemon gave.
     warning: Option<String>,
 }
 
@@ -355,7 +356,9 @@ impl Sender {
                         root(&error)
                     ));
                 }
-                Err(error) => return AttemptOutcome::Lost(format!("no answer: {}", chain(&error))),
+                Err(error) => {
+                    return AttemptOutcome::Lost(format!("no answer: {}", with_causes(&error)));
+                }
             };
             let (head, body) = response.into_parts();
             let wait = head
@@ -408,17 +411,6 @@ fn judge(status: StatusCode, body: &[u8], wait: Option<Duration>) -> AttemptOutc
 /// What is at the bottom of an error.
 fn root(error: &dyn std::error::Error) -> String {
     error.source().map_or_else(|| error.to_string(), root)
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }
 
 /// Parses `--batch-bytes`.

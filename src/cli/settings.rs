@@ -23,7 +23,7 @@ pub(super) fn load(path: &Path) -> Result<LoadedConfig, Diagnostics> {
     draft(path)?.sound()
 }
 
-/// The same, with all that was found, though some of it be faults.
+/// The same, with all that was found, even where some of it is a fault.
 pub(super) fn draft(path: &Path) -> Result<ConfigDraft, Diagnostics> {
     let mut draft = config::draft(path, &|name| std::env::var(name).ok(), &registry())?;
     draft
@@ -97,7 +97,7 @@ pub(super) fn check_modules(config: &Config, spans: &SpanMap) -> anyhow::Result<
     let engine = compiled::engine()?;
     let silent = Observer::of_log(Arc::new(|_, _| {}))?;
     for stream in streams {
-        // Those that could not be read are no more among the settings.
+        // Modules that could not be read are missing from the settings.
         let is_read = |index: &usize| !spans.is_unread(&stream.name, StageField::Module(*index));
         for (index, settings) in (0..).filter(is_read).zip(&stream.transforms) {
             let (one, silent) = (from_ref(settings), from_ref(&silent));

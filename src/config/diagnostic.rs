@@ -33,9 +33,9 @@ pub struct SourceSpan {
 /// Whether a diagnostic stops the daemon from starting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
-    /// It does.
+    /// It stops the daemon from starting.
     Fault,
-    /// It does not.
+    /// The daemon starts all the same.
     Warning,
 }
 
@@ -217,7 +217,7 @@ fn without_secret(line: &str) -> std::borrow::Cow<'_, str> {
     }
 }
 
-/// What steers would move the underline or the cursor.
+/// Control characters would move the underline or the cursor.
 fn visible(character: char) -> char {
     match character {
         '\t' => ' ',

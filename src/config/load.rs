@@ -26,7 +26,7 @@ const SYNTAX_MAX: usize = 3;
 /// The parser's words for a key or a table that was there before.
 const DUPLICATE: &str = "duplicate key";
 
-/// Of a table of which nothing is named by what is registered.
+/// For a table in which no key names a source, a store or a format.
 const NOTHING: &Registry = &Registry {
     sources: &[],
     stores: Vec::new(),
@@ -179,7 +179,7 @@ fn read<T>(
         return Err(Diagnostic::fault(place, "a key of too many parts").into());
     }
     let (tree, faults) = DeTable::parse_recoverable(&source.text);
-    // A key too many hides nothing of the rest.
+    // After a duplicate key the rest is still read.
     let is_readable = faults.iter().all(|fault| fault.message() == DUPLICATE);
     if !is_readable {
         return Err(syntax(&source, faults.iter().take(SYNTAX_MAX)));

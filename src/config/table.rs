@@ -58,7 +58,7 @@ impl FileContext<'_> {
     }
 }
 
-/// A value with its place.
+/// A value and where it stands.
 pub struct Located<T> {
     /// The value.
     pub value: T,

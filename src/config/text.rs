@@ -131,7 +131,7 @@ impl Expansion<'_> {
                 continue;
             }
             self.copy(done..dollar);
-            // What was meant behind a variable that is not closed nobody knows.
+            // Nobody knows what was meant behind a variable that is not closed.
             let Some(end) = closed(&decoded[dollar..]) else {
                 self.fault(dollar..decoded.len(), "`${` without its `}`", ESCAPE_HELP);
                 return;

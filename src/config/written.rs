@@ -158,7 +158,7 @@ fn streams(
     streams
 }
 
-/// Which of `others` `stream` would keep from its records, and how.
+/// The first of `others` that `stream` would keep from reading its records, and how.
 fn clash<'s>(
     stream: &StreamSettings,
     others: &'s BTreeMap<String, StreamSettings>,

@@ -78,7 +78,7 @@ pub struct LeaseCheckpoint {
 }
 
 impl LeaseCheckpoint {
-    /// Whether more has been read than by another one.
+    /// Whether it is further than `other`.
     pub(super) fn goes_beyond(&self, other: &Self) -> bool {
         let read = |of: &Self| (of.ended, of.position, of.until_ms);
         read(self) > read(other)

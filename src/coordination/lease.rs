@@ -155,7 +155,7 @@ impl Lease {
                 }
             }
         }
-        // One that only forgets what is published says nothing of this machine.
+        // A checkpoint that only forgets what is published says nothing of this machine.
         if written.goes_beyond(&last.written) {
             self.fitness.went_well(self.begun);
         }

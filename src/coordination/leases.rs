@@ -32,7 +32,7 @@ use crate::telemetry::{CoordinationMetrics, SourceHealth};
 const LIST_EVERY: Duration = Duration::from_mins(1);
 /// The part of the source's health that is the lease table's.
 const TABLE: &str = "lease table";
-/// And the part that is the list of shards.
+/// The part of the source's health that is the list of shards.
 const SHARDS: &str = "shards";
 
 /// What sharing a stream needs of its surroundings.
@@ -54,7 +54,7 @@ pub struct LeaseContext {
     pub shards: Arc<dyn ShardLister>,
 }
 
-/// What has happened.
+/// What has happened to a lease.
 #[derive(Debug)]
 pub enum LeaseEvent {
     /// A lease was taken. Its shard is to be read from what [`Lease::resumed`] says, until the shard's
@@ -99,10 +99,9 @@ pub async fn run(
     task.give_back().await;
 }
 
-/// Everything that the lease table holds of shards, by shard. The error is a sentence for a person.
-pub async fn list(settings: &CoordinationSettings) -> Result<Scanned, String> {
-    let scanned = async { LeaseTable::connect(settings).await?.scan().await };
-    let mut scanned = scanned.await.map_err(|trouble| trouble.to_string())?;
+/// Everything that the lease table holds of shards, by shard.
+pub async fn list(settings: &CoordinationSettings) -> Result<Scanned, LeaseError> {
+    let mut scanned = LeaseTable::connect(settings).await?.scan().await?;
     let by_shard = |one: &LeaseItem, other: &LeaseItem| one.shard.cmp(&other.shard);
     scanned.items.sort_by(by_shard);
     scanned.unreadable.sort();

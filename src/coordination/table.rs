@@ -27,7 +27,7 @@ const REQUEST_TIMEOUT_MAX: Duration = Duration::from_secs(10);
 pub(super) struct LeaseTable {
     pub(super) client: Client,
     /// Whom it asks.
-    place: Endpoint,
+    endpoint: Endpoint,
     /// What the log has been told lately of it.
     pub(super) repeats: Arc<Repeats>,
     pub(super) name: String,
@@ -52,16 +52,16 @@ impl LeaseTable {
         })?;
         let timeout = (settings.failover / 3).min(REQUEST_TIMEOUT_MAX);
         let timeouts = aws::timeouts(timeout, timeout);
-        let place = Endpoint::of(
+        let endpoint = Endpoint::of(
             "DynamoDB",
             "`dynamodb_endpoint` of the source",
             &settings.access,
             &found,
         );
-        let config = aws::client_config!(aws_sdk_dynamodb, &found, place, timeouts);
+        let config = aws::client_config!(aws_sdk_dynamodb, &found, endpoint, timeouts);
         Ok(Self {
             client: Client::from_conf(config.build()),
-            place,
+            endpoint,
             repeats: Arc::default(),
             name: settings.table.clone(),
         })
@@ -80,7 +80,7 @@ impl LeaseTable {
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        LeaseError::of(error, operation, of, &self.place)
+        LeaseError::of(error, operation, of, &self.endpoint)
     }
 
     /// Whether the table is there and ready.
@@ -175,7 +175,7 @@ impl LeaseTable {
         let parsed = answer.item.as_ref().map(LeaseItem::parse);
         let unreadable = |cause| LeaseError::Permanent {
             cause: format!("{}: {cause}", self.named()),
-            advice: "mend or delete the item; deleting it context that the shard is read anew"
+            advice: "mend or delete the item; deleting it means that the shard is read anew"
                 .to_owned(),
         };
         let item = parsed.transpose().map_err(unreadable)?;

@@ -8,7 +8,7 @@ use super::holdings::{self, Holdings};
 use crate::checkpoint::LaneStores;
 use crate::clock::Clock;
 use crate::config::{Config, StreamSettings};
-use crate::error::StreamError;
+use crate::error::{StreamError, with_causes};
 use crate::http::Orphan;
 use crate::pipeline::Status;
 use crate::printable::shell_word;
@@ -36,7 +36,7 @@ pub(super) fn find(config: &Config, metrics: &Metrics, clock: &Clock) -> Vec<Orp
             }
             Ok(held) if held.local.records > 0 => "accepted records that are not delivered".into(),
             Ok(held) => held.undelivered(),
-            Err(error) => format!("what cannot be read: {error:#}"),
+            Err(error) => format!("what cannot be read: {}", with_causes(error.as_ref())),
         };
         let cause = format!(
             "the config does not name this stream, but {} holds {told}",

@@ -247,8 +247,8 @@ impl SharedStream {
     }
 }
 
-/// Says so, if the bucket gives up prepared uploads while the stream still has their records. Where
-/// either does not tell, nobody knows.
+/// Warns where the bucket gives up prepared uploads while the stream still has their records. Where
+/// one of the two does not tell, nothing is said.
 async fn look_at_rules(stream: String, source: SourceSettings, destination: Destination) {
     let Some(shared) = source.shared() else {
         return;

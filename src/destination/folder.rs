@@ -44,6 +44,7 @@ const IN_FLIGHT_MAX: usize = 2;
 #[derive(Clone, Debug)]
 pub(super) struct Folder(Arc<OpenFolder>);
 
+/// What all clones of a [`Folder`] share.
 #[derive(Debug)]
 struct OpenFolder {
     root: PathBuf,

@@ -59,11 +59,12 @@ const SLOWEST_RATE: u64 = 256 << 10;
 #[derive(Clone, Debug)]
 pub(super) struct S3(Arc<S3Bucket>);
 
+/// What all clones of an [`S3`] share.
 #[derive(Debug)]
 struct S3Bucket {
     client: Client,
     /// Whom it asks.
-    place: Endpoint,
+    endpoint: Endpoint,
     settings: S3Settings,
     tagging: Option<String>,
     room: Semaphore,
@@ -103,13 +104,13 @@ use with_settings;
 impl S3 {
     /// Builds the client; the bucket is not asked yet.
     pub(super) async fn connect(settings: &S3Settings) -> Result<Self, PublishError> {
-        let (client, place) = connect::client(settings).await?;
+        let (client, endpoint) = connect::client(settings).await?;
         let tags = settings.tags.iter();
         let tagging = tags.map(|(key, value)| format!("{}={}", escape(key), escape(value)));
         let tagging = tagging.collect::<Vec<_>>().join("&");
         Ok(Self(Arc::new(S3Bucket {
             client,
-            place,
+            endpoint,
             settings: settings.clone(),
             tagging: Some(tagging).filter(|tagging| !tagging.is_empty()),
             room: Semaphore::new(IN_FLIGHT_BYTES / 1024),
@@ -125,7 +126,7 @@ impl S3Bucket {
         if !matches!(sent, Err(PublishError::Damaged(_))) {
             return sent;
         }
-        // An attempt of before the damage may have done it, and its reply is lost.
+        // An attempt before the damage may have published the object, and its reply may have been lost.
         match self.ask(object).await {
             Ok(KeyContent::Ours) => Ok(()),
             // Whoever may not ask learns it when the object is put.
@@ -289,7 +290,7 @@ impl S3Bucket {
 
     /// What an answer means for the object at `key`.
     fn error(&self, answer: &S3Failure, doing: &str, key: &str) -> PublishError {
-        answer.error(&format!("{doing} {}", self.url(key)), &self.place)
+        answer.error(&format!("{doing} {}", self.url(key)), &self.endpoint)
     }
 
     fn url(&self, key: &str) -> String {

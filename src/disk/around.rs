@@ -13,7 +13,7 @@ use rustix::io::Errno;
 
 use super::DiskFile;
 
-/// What is read for itself when all together cannot be read, in bytes.
+/// Bytes that are read on their own when all together cannot be read.
 const BLOCK: u64 = 4096;
 /// How often one place is tried, and the pause in between.
 const TRIES: u32 = 3;

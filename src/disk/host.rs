@@ -35,7 +35,8 @@ impl HostDisk {
         Ok(disk)
     }
 
-    /// The same for a root that holds nothing of anybody else's: others are shut out, too, of one that was there.
+    /// The same for a root that holds nothing of anybody else's: others are shut out of it also where it was there
+    /// before.
     pub fn private(root: impl Into<PathBuf>) -> io::Result<Self> {
         let disk = Self::new(root)?;
         let found = std::fs::metadata(&disk.root)?;

@@ -125,7 +125,7 @@ impl Encode for ParquetFormat {
     ) -> io::Result<u64> {
         let (records, last) = self.encode(encoder.get()?, head.len, next, out, failed)?;
         let mut footers = head.footers.clone();
-        // What is before it may end with bytes of a run that has none any more.
+        // The bytes before it may end with those of a run whose footer is gone.
         let offset = last.as_ref().map_or(Ok(head.len), footer::offset)?;
         footers.extend(last);
         footer::write(&footers, offset, out)?;

@@ -96,7 +96,7 @@ impl Compression {
         Self::Zip,
     ];
 
-    /// Reads `compression`; where there is none, there is none.
+    /// Reads `compression`; without the key nothing is compressed.
     pub(super) fn read(table: &mut FormatTable<'_, '_>) -> Option<Self> {
         let words = Self::ALL.map(|compression| (compression.word(), compression));
         table.word_or("compression", &words, Self::None)

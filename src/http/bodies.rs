@@ -1,5 +1,5 @@
-//! Memory for request bodies, all connections together: charged by what has arrived, shared by the clients'
-//! addresses, and taken back from who is slow while others wait.
+//! Memory for request bodies, all connections together: charged by what has arrived, shared by the clients' addresses,
+//! and taken back from those who are slow while others wait.
 //!
 //! A body that needs more than is free waits, and nothing is read of it meanwhile. So that bodies which are
 //! half here cannot wait for each other, a part is kept for one at a time, the one that began first; where that is
@@ -23,7 +23,7 @@ const SMALL_PART: usize = 16;
 /// How often it is looked for who is to give way, as long as any body waits.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// The memory.
+/// The memory that all bodies share.
 #[derive(Debug)]
 pub(super) struct BodyMemory {
     wait: Duration,
@@ -63,7 +63,7 @@ impl BodyMemory {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sees to it that one task, for all that wait, looks who is to give way.
+    /// Sees to it that one task looks, for all bodies that wait, which are to give way.
     fn watch(self: &Arc<Self>) {
         if !self.lock().begin_watch() {
             return;

@@ -49,7 +49,7 @@ pub(super) enum BodyError {
     },
     /// The connection broke, or the transfer coding is wrong.
     #[error("the body could not be read: {0}")]
-    Broken(axum::Error),
+    Broken(#[source] axum::Error),
     /// Too many bodies at once.
     #[error("too many requests at once: bodies use all the memory set aside for them")]
     Busy,
@@ -188,7 +188,7 @@ impl BodyFrames {
         }
     }
 
-    /// From now on it does not matter that the body is to give way: it has, but for what is here in a moment.
+    /// The body gives way: it is no longer told to, and only what comes within a moment is still read.
     fn hurry(&mut self) {
         self.visitor.gives_way = CancellationToken::new();
         self.total = self.total.min(self.awaited + HASTE);

@@ -109,7 +109,7 @@ fn client(address: IpAddr) -> IpAddr {
 /// A connection being served.
 type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Who lets connections in.
+/// Lets connections in.
 struct Acceptor {
     /// How connections are served that may stay, and those that are gone after one answer.
     staying: http1::Builder,

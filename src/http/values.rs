@@ -153,7 +153,7 @@ fn fault(body: &[u8]) -> ContentError {
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
     if let Some(Err(fault)) = values.find(Result::is_err) {
         let said = fault.to_string();
-        // What is said ends in the place, which is told beside it.
+        // The message ends with the place, which is told separately.
         let cause = said.split(" at line ").next().unwrap_or(&said);
         return ContentError::NotJson {
             line: fault.line(),

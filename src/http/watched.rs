@@ -1,5 +1,5 @@
-//! A connection's socket: it tells when bytes come, and holds the client to taking its answers. Of who does not,
-//! nothing more is read, so that answers to requests in a row do not gather here.
+//! A connection's socket: it tells when bytes come, and holds the client to taking its answers. Nothing more is read of
+//! a client that does not, so that answers to requests in a row do not gather here.
 
 use std::io;
 use std::pin::Pin;
@@ -30,7 +30,7 @@ struct Stalled {
     /// When the connection breaks, unless a step has been taken.
     until: Pin<Box<Sleep>>,
     of_step: usize,
-    /// Who would read more.
+    /// The task that would read more.
     reader: Option<Waker>,
 }
 
@@ -127,7 +127,7 @@ impl AsyncWrite for WatchedSocket {
         self.socket.is_write_vectored()
     }
 
-    /// Asked for when all there is has been written.
+    /// This is called when all there is has been written.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Some(stalled) = self.stalled.take() {
             self.pulse.answer_rests();

@@ -71,7 +71,7 @@ impl Extractor {
         pieces: &[SpannedPart],
         faults: &mut Vec<PartitionFault>,
     ) -> Self {
-        // Of a prefix that cannot be read nobody knows what it uses.
+        // Nobody knows what a prefix uses that cannot be read.
         let unread = UnreadSettings {
             prefix: plan.unread.prefix
                 || faults

@@ -38,7 +38,7 @@ impl KeyRule {
         Self::new("", PREFIX_CHARS_MAX, |_| Ok(()))
     }
 
-    /// Whether a prefix of so many bytes, in which nothing is odd, need not be judged.
+    /// Whether a prefix of so many bytes need not be judged, if nothing in it is odd.
     pub(super) fn is_short(&self, bytes: usize) -> bool {
         bytes + self.name.len() <= self.short
     }

@@ -37,7 +37,7 @@ pub(super) enum Work {
         first: bool,
         /// Its bytes.
         source: Source,
-        /// How.
+        /// How it is encoded.
         format: Format,
     },
     /// A run of raw blocks of an open batch.
@@ -50,7 +50,7 @@ pub(super) enum Work {
         start: u64,
         /// Their bytes.
         sources: Vec<Source>,
-        /// How.
+        /// How they are encoded.
         format: Format,
     },
     /// All blocks of a sealed batch that are not final.
@@ -63,7 +63,7 @@ pub(super) enum Work {
         runs: Vec<Run>,
         /// Its raw blocks.
         sources: Vec<Source>,
-        /// How.
+        /// How they are encoded.
         format: Format,
     },
 }

@@ -71,10 +71,10 @@ pub(super) fn compile(
         Err(Vec::new())
     } else {
         ErrorPrefix::compile(error_prefix, prefix, time_zone, &rule(&error_keys, None))
-            // Of a default that begins with a bad prefix enough is said.
+            // A default that begins with a bad prefix is at fault only with that, which is reported already.
             .and_then(|errors| match error_prefix {
                 None if data.is_err() => Ok(errors),
-                // At each store: so that nothing is published where the epoch is not claimed.
+                // Each store must take the keys of markers: nothing is published where the epoch cannot be claimed.
                 _ => [&keys, &error_keys, &backup_keys]
                     .into_iter()
                     .try_fold(errors, |errors, keys| {

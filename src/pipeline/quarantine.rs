@@ -107,9 +107,10 @@ fn is_damage(error: &io::Error) -> bool {
 /// Bytes of a sealed object, by their files' names.
 pub(super) const ENCODED: &str = "encoded";
 
-/// Sets extents and what follows them aside, durably. `records` says how many are in them, and whether
-/// that is only about right. Fails with the cause where they cannot be set aside. So it does for want of room, but
-/// only of a sealed object, which waits for it: whose batch is open recovers until there is room.
+/// Sets extents and what follows them aside, durably. `records` says how many are in them, and whether that is only
+/// about right. Fails with the cause where they cannot be set aside. For want of room the error has the cause's kind
+/// only for a sealed object, which then waits; for an open batch it has another kind, and the stream recovers until
+/// there is room.
 pub(super) fn set_aside(
     id: Uuid,
     kind: &str,

@@ -165,7 +165,7 @@ fn open_state(
     })
 }
 
-/// Names of stores in a state from an earlier version: those that mean `store` get its name now.
+/// Names of stores in a state from an earlier version: those that mean `store` get the name that it has now.
 fn rename(recovered: &mut StoredState, store: &StoreSettings) {
     let now = store.name();
     let open = recovered.open.iter_mut().map(|batch| &mut batch.target);
@@ -414,7 +414,7 @@ pub(super) async fn try_claim(
     Ok((destination, conditional))
 }
 
-/// Says so where the destination would overwrite what others have written.
+/// Warns where the destination would overwrite what others have written.
 pub(super) fn tell_of_overwriting(
     stream: &str,
     destination: &Destination,

@@ -150,7 +150,7 @@ impl Handle for Kinesis {
     fn release(&self, shards: &[(ShardId, ShardState)]) -> io::Result<()> {
         for (shard, state) in shards {
             if state.ended {
-                // Nobody listens where reading has stopped.
+                // This fails only where reading has stopped.
                 let _ = self.ended.send(ShardId::clone(shard));
             }
         }
@@ -167,7 +167,7 @@ impl Handle for Kinesis {
 }
 
 impl Reader for KinesisReader {
-    /// From whichever shard has something. How much that is, Kinesis has said.
+    /// Gives what any shard has; how much that is was for Kinesis to say.
     fn next(&mut self, _: usize) -> Next<'_> {
         Box::pin(self.next())
     }

@@ -11,7 +11,7 @@ use super::Known;
 use crate::disk::Disk;
 use crate::position::Sequence;
 
-/// Why it cannot be looked into.
+/// Why the records cannot be looked at.
 pub type LocalError = Box<dyn Error + Send + Sync>;
 
 /// Takes a record: sequence number, arrival in ms, bytes.
@@ -39,10 +39,10 @@ pub trait LocalRecords: Sync {
     fn incarnation(&self, disk: &dyn Disk) -> io::Result<Option<Uuid>>;
 }
 
-/// What is there.
+/// What a stream's directory holds of records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LocalBacklog {
-    /// Bytes of it on disk.
+    /// Bytes on disk.
     pub disk_bytes: u64,
     /// Records beyond the frontier: accepted, and not applied to any batch.
     pub records: u64,

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use crate::failure::{ErrorOutputType, Failure, TransformFailure};
 
-/// So many codes of a stream are told apart; records that fail with others are counted together.
+/// At most so many codes of a stream are told apart; records that fail with further codes are counted together.
 const CODES_MAX: usize = 64;
-/// So many messages of a code are told apart; records that fail with others are counted together.
+/// At most so many messages of a code are told apart; records that fail with further messages are counted together.
 const REASONS_MAX: usize = 8;
 /// Bytes of a message that are kept.
 const MESSAGE_BYTES_MAX: usize = 300;
@@ -53,11 +53,11 @@ pub struct Sample {
 /// Records that failed for one kind of cause.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailedRecords {
-    /// Which.
+    /// Which kind.
     pub kind: FailureKind,
-    /// How many.
+    /// How many records.
     pub records: u64,
-    /// Why.
+    /// Why they failed.
     pub reasons: Reasons,
     /// The message of the last one.
     pub last_message: String,
@@ -86,7 +86,7 @@ pub struct KnownFailure {
 /// What the log is to say of one kind of failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// Which.
+    /// Which kind.
     pub kind: FailureKind,
     /// Records that failed since the last time.
     pub records: u64,

@@ -13,6 +13,7 @@ pub struct Refusals {
     inner: Mutex<RefusalState>,
 }
 
+/// What the door has told, and what it has not answered yet.
 #[derive(Debug, Default)]
 struct RefusalState {
     /// The first refusal since a batch was accepted.
@@ -68,7 +69,7 @@ impl Refusals {
     pub fn stall(&self, patience: Duration) -> Option<String> {
         let now = self.clock.moment();
         let inner = self.lock();
-        // First: who waits for the disk holds what others are turned away for.
+        // First: producers that wait for the disk hold the memory that others are turned away for.
         let waits = inner.unanswered.filter(|_| inner.pending > 0);
         if waits.is_some_and(|since| since.until(now) >= patience) {
             let cause = "producers get no answer: the disk under state_dir takes no writes";

@@ -22,7 +22,7 @@ pub struct Repeats(Mutex<HashMap<(&'static str, String), LastSaid>>);
 #[derive(Debug)]
 struct LastSaid {
     at: Instant,
-    /// So often it would have been said since.
+    /// How often it would have been said since.
     unsaid: u64,
 }
 

@@ -11,14 +11,15 @@ use std::time::{Duration, Instant};
 
 use super::Repeats;
 
-/// What keeps a source from being read, by the part of it that is concerned: none, and it is well.
-/// Written by the source, shown by the stream's status.
+/// What keeps a source from being read, by the part of it that is concerned. While there is none,
+/// it is well. Written by the source, shown by the stream's status.
 #[derive(Debug, Default)]
 pub struct SourceHealth {
     inner: Mutex<Concerns>,
     repeats: Repeats,
 }
 
+/// What is wrong, by the part of the source that it is wrong with.
 #[derive(Debug, Default)]
 struct Concerns {
     parts: BTreeMap<String, String>,
@@ -53,7 +54,7 @@ impl SourceHealth {
         *self.lock() = Concerns::default();
     }
 
-    /// For how long a part of it could not be read, while one cannot.
+    /// How long some part could not be read by now; `None`: all can.
     pub fn stalled_for(&self) -> Option<Duration> {
         self.lock().since.map(|since| since.elapsed())
     }

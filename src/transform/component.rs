@@ -22,7 +22,7 @@ const MAGIC: &[u8] = b"\0asm";
 const CORE: [u8; 4] = [1, 0, 0, 0];
 const COMPONENT: [u8; 4] = [0x0d, 0, 1, 0];
 
-/// What the file holds.
+/// What a component's file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ComponentKind {
     /// A component.

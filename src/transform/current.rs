@@ -7,7 +7,7 @@ use std::{fmt, fs};
 
 use tokio::sync::watch;
 
-use super::again::Backoff;
+use super::backoff::Backoff;
 use super::engine::Engine;
 use super::module::LoadError;
 use super::{Chain, Level, LogSink, Observer};
@@ -40,7 +40,7 @@ struct SeenFiles {
 /// What a stream has to work with.
 #[derive(Clone)]
 pub enum Loaded {
-    /// Nobody is through with loading.
+    /// They have not been loaded yet.
     NotYet,
     /// Nothing: the modules cannot be used, and there were none before.
     Refused(Arc<LoadError>),

@@ -20,7 +20,7 @@ use crate::config::CompileLimits;
 /// Bytes of stack that a guest may use. The threads that run guests have four times as much.
 const GUEST_STACK_BYTES: usize = 512 << 10;
 
-/// Who compiles.
+/// The process that compiles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CompilerProcess {
     /// This process, whatever it takes: for tests, benchmarks, and the child itself.
@@ -131,7 +131,7 @@ impl Engine {
         let mut config = Config::new();
         config
             .wasm_component_model(true)
-            // Of what is put into modules most is hardly ever run.
+            // Most of what is put into modules hardly ever runs.
             .wasm_branch_hinting(true)
             .cranelift_opt_level(OptLevel::Speed)
             .max_wasm_stack(GUEST_STACK_BYTES)
@@ -160,7 +160,7 @@ impl Engine {
         EndsCompiling(Arc::clone(&self.stopping))
     }
 
-    /// Who compiles.
+    /// The process that compiles.
     pub(super) const fn compiler(&self) -> CompilerProcess {
         self.compiler
     }
@@ -200,7 +200,7 @@ impl Engine {
     ) -> anyhow::Result<Compiled> {
         let (component, code) = self.load(&prepared.component)?;
         if self.compiler == CompilerProcess::Child && code != Code::Cached {
-            // Only if somebody has taken it away in the moment since.
+            // This happens only if somebody has removed the code in the meantime.
             tracing::warn!(
                 "what the compiler had kept was gone: the module was compiled once more"
             );

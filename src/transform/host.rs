@@ -73,12 +73,12 @@ pub(super) struct Host {
     said: Option<String>,
     /// When the call under way has had its time.
     deadline: Option<Instant>,
-    /// What loops do that have had their budget.
+    /// What loops do once they have used up their budget.
     loops: Loops,
     memory: usize,
     memory_peak: usize,
     memory_limit: usize,
-    /// Core instances that there may be, which take memory of the host's.
+    /// How many core instances there may be: each takes memory of the host.
     instances: usize,
 }
 

@@ -180,7 +180,7 @@ fn call(
     let result = instance.call(module, records);
     metrics.call.since(begun);
     metrics.calls.add(1);
-    // However it ended: what is asked too seldom to end in time must not be so for long.
+    // However it ended: a module that is asked too seldom whether it may go on must not stay so for long.
     if begun.elapsed() > module.timeout() {
         module.begin_patience();
     }

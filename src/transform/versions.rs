@@ -1,5 +1,5 @@
 //! The two versions of a module. The swift one gives up where a loop takes long; most never do. The
-//! patient one is made when that happens, and has all the time that the settings give it.
+//! patient one is made when that happens, and may take all the time that the settings give a call.
 
 use std::sync::Arc;
 use std::time::Duration;

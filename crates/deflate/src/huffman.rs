@@ -28,7 +28,7 @@ pub(super) struct Codes {
     told: Option<CodeDescription>,
 }
 
-/// How codes are told.
+/// How a block's head describes its codes.
 struct CodeDescription {
     /// Symbols whose codes are told.
     literals: usize,

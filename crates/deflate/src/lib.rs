@@ -219,7 +219,7 @@ fn common(data: &[u8], at: usize, there: usize, end: usize, here: u64) -> usize 
     length
 }
 
-/// Bits of so many bytes, stored as they are; at most.
+/// The most bits that so many bytes take when they are stored as they are.
 const fn stored_bits(bytes: usize) -> u64 {
     let runs = bytes.div_ceil(STORED_MAX) as u64;
     runs * (3 + 7 + 32) + bytes as u64 * 8

@@ -19,6 +19,7 @@ pub(super) struct Overlay {
     inner: Mutex<Delta>,
 }
 
+/// What was written over the file.
 #[derive(Debug)]
 struct Delta {
     len: u64,

@@ -31,6 +31,7 @@ pub(super) struct Pair {
     mended: AtomicU64,
 }
 
+/// How far each of the two files is.
 #[derive(Debug)]
 struct PairState {
     /// Number of the transaction that the next sync makes durable…
@@ -65,7 +66,7 @@ impl Pair {
         inner.sequence
     }
 
-    /// How many pages of the first file were replaced by those of the second, since it was last asked.
+    /// How many pages of the first file were replaced by those of the second since this was last called.
     pub(super) fn take_mended(&self) -> u64 {
         self.mended.swap(0, Ordering::Relaxed)
     }
@@ -212,7 +213,7 @@ impl StorageBackend for Backend {
         self.0.read(&self.0.lock(), offset, out)
     }
 
-    /// In both at once: what is cut off is named by no commit that has returned.
+    /// Both are cut at once: no commit that has returned names what is cut off.
     fn set_len(&self, len: u64) -> io::Result<()> {
         let mut inner = self.0.lock();
         inner.cut(len);

@@ -12,9 +12,9 @@ use super::verdict::{Delivery, Explanation};
 use crate::format::{FieldPath, Row};
 use crate::telemetry::Tally;
 
-/// So many fields are told apart.
+/// At most so many fields are counted by themselves.
 const FIELDS_MAX: usize = 1000;
-/// So many fields are shown, those of most records.
+/// At most so many fields are shown: those that most records have.
 const FIELDS_SHOWN: usize = 10;
 
 /// Counts of records, or of outputs of transforms.
@@ -39,11 +39,11 @@ enum Loss {
     Repeated,
 }
 
-/// In how many records, by field.
+/// The number of records, by field.
 #[derive(Default)]
 struct Losses {
     fields: BTreeMap<String, u64>,
-    /// In fields that are not told apart.
+    /// The same for fields that are not counted by themselves.
     others: u64,
 }
 

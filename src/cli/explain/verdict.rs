@@ -18,7 +18,7 @@ pub(super) enum Explanation {
         delivery: Delivery,
         backup: Option<String>,
     },
-    /// Nor has it, and the record is several JSON texts.
+    /// The stream has no transforms, and the record is several JSON texts.
     Deaggregated {
         deliveries: Vec<Delivery>,
         backup: Option<String>,
@@ -174,7 +174,7 @@ impl Delivery {
         }
     }
 
-    /// One of several that a record comes to.
+    /// One of several deliveries of a record.
     fn write_part(&self, out: &mut dyn Write) -> io::Result<()> {
         let what = match (self.output(), self.text()) {
             (Some(output), Some(text)) => format!("output {output}, text {text}"),

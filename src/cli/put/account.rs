@@ -1,5 +1,5 @@
-//! What the daemon says of a stream before records are sent and after: which of those that were read
-//! in between have failed. Whoever sent them: a stream does not tell its producers apart.
+//! What the daemon says of a stream before records are sent and after: which of the records that were read in between
+//! have failed, whoever sent them: a stream does not tell its producers apart.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -127,7 +127,7 @@ impl Accountant {
                 }
             }
         };
-        // Past it what is known is said.
+        // When that time is over, what is known is said.
         let _ = tokio::time::timeout(PATIENCE, reading).await;
         let is_all = after.records.read >= wanted;
         self.write(stream, before, &after, is_all, out)
@@ -213,7 +213,7 @@ impl Account {
         (self.records.read - self.records.accepted).max(0)
     }
 
-    /// What has failed since an account of before.
+    /// What has failed since an earlier account.
     fn failed_since(&self, before: &Self) -> Vec<FailureCause> {
         let failures = self.failures.iter();
         let causes = failures.map(|failure| {

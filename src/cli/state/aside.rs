@@ -27,7 +27,7 @@ const KEYS_MAX: usize = 20;
 pub(super) struct Consent {
     /// To do it.
     pub(super) yes: bool,
-    /// And where its store does not say whether it has the object.
+    /// To do it also where the store does not say whether it has the object.
     pub(super) unasked: bool,
 }
 
@@ -62,7 +62,7 @@ pub(super) fn discard(
     let now = settings.map_or_else(Vec::new, |settings| settings.destination.stores());
     let mut fate = ask(object, &now, consent)?;
     if let (Some(upload), false) = (NamedUpload::of(object), fate == ObjectPresence::Published) {
-        // Before it leaves: until it is aborted somebody may complete it.
+        // Before the object leaves the state: until its upload is aborted, somebody may complete it.
         let left = uploads::abort(&[upload], &now, out)?;
         if !left.is_empty() && !consent.unasked {
             return Err(not_decided(uploads::MAY_COMPLETE));
@@ -248,7 +248,7 @@ fn bring_back(
         .context("note that it is being put back")?;
     let object = SealedObject {
         extents,
-        // It was given up.
+        // The upload was given up when the object left the state.
         upload_id: None,
         ..one.object
     };

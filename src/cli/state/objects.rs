@@ -77,7 +77,7 @@ pub(super) fn list(
     Ok(())
 }
 
-/// From when on objects can be of a state.
+/// From when on objects can belong to a state.
 #[derive(Clone, Copy, Debug)]
 enum Since {
     /// It claimed its first epoch then, by the destination's clock, and had published nothing before.

@@ -20,11 +20,11 @@ const TOLD_MAX: usize = 20;
 pub(super) enum ObjectPresence {
     /// It is there: it was published, and not recorded.
     Published,
-    /// It is not.
+    /// It is not there.
     NotThere,
-    /// Something is there that may be the object, changed since. What was found.
+    /// Something is there that may be the object, changed since: what was found.
     Doubtful(String),
-    /// There was no good answer. Why.
+    /// There was no good answer, for this reason.
     Unknown(String),
 }
 

@@ -17,7 +17,7 @@ use super::host::CompiledModule;
 use crate::printable::printable;
 use crate::transform::{Verdict, Workshop};
 
-/// What shall become of a record.
+/// What is to become of a record.
 #[derive(Default)]
 pub(super) struct Expected {
     /// Where that is written, if not in the record's own line.

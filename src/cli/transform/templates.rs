@@ -1,7 +1,7 @@
 //! The files of new transforms, by language: those of `transforms/templates/` and what they need of
 //! firehose's own.
 
-/// Its path in the new folder, and its text.
+/// A file's path in the new folder, and its text.
 pub(super) type TemplateFile = (&'static str, &'static str);
 
 macro_rules! file {

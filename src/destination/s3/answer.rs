@@ -164,9 +164,9 @@ impl S3Failure {
         &self.0.text
     }
 
-    /// What it means for publishing. `doing` names the request and its object, `place` who was asked.
-    pub(super) fn error(&self, doing: &str, place: &Endpoint) -> PublishError {
-        let cause = format!("{doing}: {}", self.0.text_at(place));
+    /// What it means for publishing. `doing` names the request and its object, `endpoint` who was asked.
+    pub(super) fn error(&self, doing: &str, endpoint: &Endpoint) -> PublishError {
+        let cause = format!("{doing}: {}", self.0.text_at(endpoint));
         let permanent = |advice: &str| PublishError::Permanent {
             cause: cause.clone(),
             advice: advice.into(),
@@ -178,7 +178,7 @@ impl S3Failure {
             );
         }
         if self.0.unreached {
-            let advice = place.advice().to_owned();
+            let advice = endpoint.advice().to_owned();
             return PublishError::Unreachable { cause, advice };
         }
         let code = self.0.code.as_str();

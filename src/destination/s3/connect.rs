@@ -15,10 +15,10 @@ pub(super) async fn client(settings: &S3Settings) -> Result<(Client, Endpoint), 
         cause: format!("no region is known for s3://{}", settings.bucket),
         advice: "set the destination's `region`, or AWS_REGION".into(),
     })?;
-    let place = Endpoint::of("S3", "`endpoint` of the destination", &access, &found);
-    let config = aws::client_config!(aws_sdk_s3, &found, place, timeouts(0))
+    let endpoint = Endpoint::of("S3", "`endpoint` of the destination", &access, &found);
+    let config = aws::client_config!(aws_sdk_s3, &found, endpoint, timeouts(0))
         .force_path_style(settings.path_style)
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
-    Ok((Client::from_conf(config.build()), place))
+    Ok((Client::from_conf(config.build()), endpoint))
 }

@@ -42,7 +42,7 @@ pub struct Row {
     pub changed: Vec<Changed>,
 }
 
-/// A place in a record.
+/// The path to a value in a record.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FieldPath {
     /// With indexes and keys: `lines[2].price`.
@@ -54,7 +54,7 @@ pub struct FieldPath {
 /// A value that is read back as another one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Changed {
-    /// Which.
+    /// Where it is.
     pub place: FieldPath,
     /// As the record has it.
     pub from: String,

@@ -11,6 +11,7 @@ const ZEROS: &[u8] = &[0; 64 << 10];
 #[derive(Clone)]
 pub(super) struct Sink(Arc<Mutex<SinkBuffer>>);
 
+/// What all clones of a [`Sink`] share.
 struct SinkBuffer {
     /// Bytes still to be passed over.
     written_before: u64,

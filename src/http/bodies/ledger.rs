@@ -10,24 +10,25 @@ use tokio::time::Instant;
 
 use crate::http::places::Visitor;
 
-/// How many that do not fit are looked at when memory has come free, before the rest goes on waiting: of an
-/// address only the one that began first.
+/// When memory has come free: how many waiting bodies that do not fit are looked at before the rest goes on waiting. Of
+/// each address only the body that began first is looked at.
 pub(super) const MISSES_MAX: usize = 8;
 
-/// Of whom a body is.
+/// The address that a body comes from.
 pub(super) type Address = Option<IpAddr>;
 
-/// The books.
+/// The account of all bodies.
 #[derive(Debug)]
 pub(super) struct Ledger {
     pub(super) all: usize,
     kept: usize,
     pub(super) held: usize,
     next: u64,
-    /// By number: who began first has the lowest.
+    /// By number: the body that began first has the lowest.
     pub(super) bodies: BTreeMap<u64, BodyEntry>,
     pub(super) addresses: HashMap<Address, Sum>,
-    /// Bodies that wait, and the addresses that have such by what they hold: who has least is next.
+    /// Bodies that wait, and the addresses that they come from, ordered by what these hold: the one
+    /// that holds least is next.
     pub(super) waiting: BTreeSet<u64>,
     pub(super) turns: BTreeSet<(usize, Address)>,
     /// The body that may have what is kept, until it ends.
@@ -63,7 +64,7 @@ pub(super) enum Stage {
     GivingWay,
 }
 
-/// For memory.
+/// A body's wait for memory.
 #[derive(Debug)]
 pub(super) struct MemoryWait {
     pub(super) since: Instant,
@@ -103,8 +104,8 @@ impl Ledger {
         self.next
     }
 
-    /// Lets a body have `to` bytes, all there is at most. `None`: it has them. Else it waits until it is told, or
-    /// never is where it has to go.
+    /// Lets a body have `to` bytes, or all there is if that is less. `None`: it has them. Otherwise the receiver is
+    /// told once it has them; it fails where the body has to go.
     pub(super) fn claim(&mut self, number: u64, to: usize) -> Option<oneshot::Receiver<()>> {
         let to = to.min(self.all);
         if self.grow(number, to) {
@@ -162,7 +163,7 @@ impl Ledger {
         self.settle();
     }
 
-    /// Whether nobody has looked yet, now that one waits, who is to give way: then it is done, and somebody has to
+    /// Looks who is to give way, if a body waits and nobody looks yet. True: that is so, and the caller has to
     /// [`watch`](Self::watch) from now on.
     pub(super) fn begin_watch(&mut self) -> bool {
         let begins = !self.is_watched && !self.waiting.is_empty();
@@ -173,7 +174,7 @@ impl Ledger {
         begins
     }
 
-    /// Makes who must give way; whether that is to be done again.
+    /// Makes those give way who must. True: this is to be called again after a while.
     pub(super) fn watch(&mut self) -> bool {
         self.is_watched = !self.waiting.is_empty();
         if self.is_watched {
@@ -183,7 +184,7 @@ impl Ledger {
         self.is_watched
     }
 
-    /// Tells a body to give way; what it holds.
+    /// Tells a body to give way, and returns how many bytes it holds.
     pub(super) fn dismiss(&mut self, number: u64) -> usize {
         self.stop_waiting(number);
         let Some(body) = self.bodies.get_mut(&number) else {
@@ -194,7 +195,7 @@ impl Ledger {
         body.bytes
     }
 
-    /// Gives what is free to those that wait and fit: to the favoured one, then in turn to whose address has the
+    /// Gives what is free to bodies that wait and fit: to the favoured one, then in turn to those whose address holds
     /// least.
     fn settle(&mut self) {
         self.favour();
@@ -240,7 +241,7 @@ impl Ledger {
             return false;
         }
         if let Some(waiting) = self.stop_waiting(number) {
-            // Who goes just now gives it back.
+            // A body that is about to go gives it back.
             let _ = waiting.granted.send(());
         }
         true
@@ -302,7 +303,7 @@ impl Ledger {
         }
     }
 
-    /// Changes what an address has, and with it whose turn it is.
+    /// Changes what an address holds, and with it whose turn it is.
     fn change(&mut self, address: Address, change: impl FnOnce(&mut Sum)) {
         let sum = self.addresses.entry(address).or_default();
         self.turns.remove(&(sum.bytes, address));

@@ -33,8 +33,9 @@ impl Ledger {
         self.dismiss_until(wanted, slow.into_iter().map(|(_, number)| number), coming);
     }
 
-    /// The favoured one may need more than is kept; or it needs nothing, but takes its time, and whoever else is
-    /// half here waits. They wait for each other then: the youngest go, for the favoured one or the first that waits.
+    /// The favoured body may need more than is kept, or need nothing and take its time while all others that are half
+    /// here wait. Then they wait for each other, and the youngest have to go, for the sake of the favoured one or of
+    /// the first that waits.
     fn press_for_the_first(&mut self, coming: &mut usize) {
         let favoured = self.favoured.filter(|number| self.waiting.contains(number));
         let first = favoured.or_else(|| self.waiting.first().copied());
@@ -50,8 +51,8 @@ impl Ledger {
         self.dismiss_until(wanted, youngest, coming);
     }
 
-    /// Whether a body that waits may hope for what another one gives back: that is over in a moment where it is whole,
-    /// and waited for for a while only where it still comes.
+    /// Whether a body that waits may count on what another one gives back: one that is whole is over in a moment; one
+    /// that still arrives is waited for only for a while.
     fn room_comes_for(&self, number: u64) -> bool {
         let waiting = self.bodies.get(&number).and_then(BodyEntry::waiting);
         let is_patient = waiting.is_some_and(|waiting| waiting.since.elapsed() < SLOW);
@@ -83,7 +84,7 @@ impl Ledger {
         while *coming < wanted
             && let Some((bytes, of)) = most.pop().filter(|(bytes, _)| *bytes > share)
         {
-            // What else they have is whole: it is on its way.
+            // What else the address holds are whole bodies, which are over in a moment.
             let Some(number) = theirs.get_mut(&of).and_then(VecDeque::pop_front) else {
                 continue;
             };
@@ -93,7 +94,7 @@ impl Ledger {
         }
     }
 
-    /// What those have waited for, for long enough, with which their addresses have no more than a share.
+    /// Bytes that bodies have waited for long enough, as far as their addresses have no more than a share with them.
     fn wanted_of_shares(&self, share: usize) -> usize {
         let mut wanted: HashMap<Address, usize> = HashMap::new();
         for body in self.wanting() {

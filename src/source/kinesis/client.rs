@@ -34,7 +34,7 @@ const SHARDS_PAGE: i32 = 1000;
 #[derive(Clone, Debug)]
 pub(super) struct KinesisClient {
     sdk: Sdk,
-    place: Endpoint,
+    endpoint: Endpoint,
     stream: String,
     arn: Option<String>,
 }
@@ -79,18 +79,18 @@ impl KinesisClient {
             advice: "set the source's `region`, or AWS_REGION".into(),
         })?;
         let timeouts = aws::timeouts(CONNECT_TIMEOUT, REQUEST_TIMEOUT);
-        let place = Endpoint::of(
+        let endpoint = Endpoint::of(
             "Kinesis",
             "`endpoint` of the source",
             &settings.access,
             &found,
         );
-        let config = aws::client_config!(aws_sdk_kinesis, &found, place, timeouts)
+        let config = aws::client_config!(aws_sdk_kinesis, &found, endpoint, timeouts)
             // A subscription may be silent, and is not read while nobody takes records.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         Ok(Self {
             sdk: Sdk::from_conf(config.build()),
-            place,
+            endpoint,
             stream: settings.stream.clone(),
             arn: settings.arn.clone(),
         })
@@ -109,7 +109,7 @@ impl KinesisClient {
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        KinesisError::of(error, operation, of, &self.place)
+        KinesisError::of(error, operation, of, &self.endpoint)
     }
 
     /// What the stream says of itself.

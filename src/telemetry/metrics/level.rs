@@ -11,7 +11,7 @@ impl LevelGauge {
         Self(gauge)
     }
 
-    /// So many there are.
+    /// Sets how many there are.
     #[expect(
         clippy::cast_precision_loss,
         reason = "gauges are floating-point by format"
@@ -46,7 +46,7 @@ impl Lag {
         Self(gauge)
     }
 
-    /// So many milliseconds now.
+    /// Sets how far behind it is, in milliseconds.
     #[expect(
         clippy::cast_precision_loss,
         reason = "gauges are floating-point by format"

@@ -14,9 +14,9 @@ use super::super::fault::cut;
 use super::{ChildResult, CompileTask, CompilerReply, TEXT_BYTES_MAX, outcome_max, unkept};
 use crate::config::display_size;
 
-/// The daemon's own work goes before.
+/// The daemon's own work comes first.
 const NICE: i32 = 10;
-/// So long the child waits, at its end, for the cache to tidy up.
+/// How long the child waits, at its end, for the cache to tidy up.
 const TIDYING: Duration = Duration::from_secs(5);
 /// How often it is looked whether that is done.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
@@ -27,7 +27,7 @@ pub fn serve(task: &CompileTask, input: &mut dyn Read, out: &mut dyn Write) -> a
     bind(task)?;
     let mut file = Vec::new();
     input.read_to_end(&mut file)?;
-    // What is in its way there is in the way of every module.
+    // What fails here would fail for every module.
     let engine = Engine::start(task.cache.as_deref(), CompilerProcess::Here)?;
     let (answer, component) = match compile(engine, task, &file) {
         Ok(done) => {

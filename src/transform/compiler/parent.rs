@@ -17,7 +17,7 @@ use super::super::fault::cut;
 use super::{CompileTask, CompilerReply, NotCompiled, TEXT_BYTES_MAX, outcome_max, too_large};
 use crate::config::{CompileLimits, display_duration};
 
-/// Whatever the path was by which the process was started: there may be another binary by now.
+/// Not the path by which the process was started: there may be another binary by now.
 const SELF: &str = "/proc/self/exe";
 /// More threads take more memory, and the other cores have the daemon's own work.
 const THREADS_MAX: usize = 2;
@@ -123,7 +123,7 @@ impl ChildProcess {
                 Ok((answer, errors, ended))
             };
             let talking = talk();
-            // Those that read wait for the end of its pipes.
+            // The threads that read wait for the end of its pipes.
             self.kill();
             let (answer, errors, ended) = talking?;
             Ok(ChildOutput {
@@ -167,7 +167,7 @@ impl Drop for ChildProcess {
 fn some(from: Option<impl Read>, most: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     if let Some(mut from) = from {
-        // What breaks off is not whole, and that shows.
+        // An answer that breaks off is not whole, which shows when it is read.
         let _ = from.by_ref().take(most).read_to_end(&mut bytes);
         let _ = io::copy(&mut from, &mut io::sink());
     }
@@ -253,7 +253,7 @@ fn is_broken(status: ExitStatus) -> bool {
             .any(|fault| status.signal() == Some(fault.as_raw()))
 }
 
-/// Of threads or files there are too many on the machine.
+/// There are too many threads or open files on the machine.
 fn is_want_of_others(said: &str) -> bool {
     let signs = ["Resource temporarily unavailable", "Too many open files"];
     signs.iter().any(|sign| said.contains(sign))

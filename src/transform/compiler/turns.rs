@@ -93,7 +93,7 @@ mod tests {
         let of = |memory| Running { begun, memory };
         let soon = begun + SLOW / 2;
         let late = begun + SLOW;
-        // Nobody is too large for a turn alone.
+        // Alone, a module of any size gets its turn.
         assert!(may_begin(&[], 100 * GIB, begun));
         assert!(!may_begin(&[of(GIB)], GIB, soon));
         assert!(may_begin(&[of(GIB)], GIB, late));

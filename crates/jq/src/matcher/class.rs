@@ -25,7 +25,7 @@ const NAMED: [(&str, &str); 14] = [
     ("xdigit", r"[0-9A-Fa-f]"),
 ];
 
-/// `\w` where it stands by itself: Oniguruma takes some more for words of what Latin-1 has.
+/// `\w` where it stands by itself: Oniguruma also counts some more characters of Latin-1 as parts of words.
 const WORD: &str = r"[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}²³¹¼½¾]";
 
 static CLASSES: LazyLock<Vec<Class>> =
@@ -178,7 +178,7 @@ impl Class {
         marked[0x80..0xc2].fill(false);
     }
 
-    /// What [`Self::without_case`] takes, which this takes a small part of.
+    /// How much work [`Self::without_case`] is. To find that out takes a small part of it.
     pub(super) fn case_effort(&self) -> usize {
         let pairs: usize = self.cases().map(|(_, pairs)| pairs.len()).sum();
         8 + (self.runs.len() + pairs) / 8
@@ -207,7 +207,7 @@ impl Class {
         let first = self.runs.first().map_or(0, |run| run.0);
         let mut rest = &CASES[CASES.partition_point(|(char, _)| *char < first)..];
         self.runs.iter().map(move |run| {
-            // One after the other: runs may be many, and short.
+            // Searched one after the other: there may be many runs, and short ones.
             let behind = |end: u32| rest.iter().take_while(|(char, _)| *char < end).count();
             let within = &rest[behind(run.0)..behind(run.1 + 1)];
             rest = &rest[behind(run.1 + 1)..];

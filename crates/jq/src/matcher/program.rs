@@ -1,4 +1,4 @@
-//! A pattern's tree to a program of small steps.
+//! Compiles a pattern's tree to a program.
 
 use super::super::meter::charge;
 use super::class::{CharRange, Class};
@@ -11,10 +11,10 @@ const EFFORT_MAX: usize = 1 << 18;
 /// Bound on steps times places that are kept for groups: what a search may have in memory.
 const PLACES_MAX: usize = 1 << 20;
 
-/// The index of a step.
+/// The index of an instruction.
 pub(super) type At = u32;
 
-/// A step. What goes on names the step behind it.
+/// An instruction. One that goes on names the instruction behind it.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Instruction {
     Char(char, At),
@@ -91,13 +91,13 @@ impl Program {
         let mut first = Some(Box::new([false; 256]));
         let mut anchored = true;
         let mut seen = vec![false; self.steps.len()];
-        // A class may be that of many steps.
+        // Many steps may share a class.
         let mut marked = vec![false; self.classes.len()];
         // Steps, and whether a match that comes there can only be at the start.
         let mut open = vec![(self.start, false)];
         while let Some((at, bound)) = open.pop() {
             if std::mem::replace(&mut seen[at as usize], true) {
-                // Were it bound when it was seen, it is no more.
+                // If it was bound when it was first seen, it no longer is.
                 anchored &= bound;
                 continue;
             }

@@ -11,7 +11,7 @@ use super::program::{At, Instruction, Program};
 
 /// Visits of steps that cost a unit of fuel.
 const VISITS: usize = 128;
-/// So often all searches of a text together may take each step at each of its bytes, and at some more.
+/// How often all searches of a text together may take each step at each of its bytes, and at some more.
 const PASSES: usize = 16;
 const MORE_BYTES: usize = 1024;
 /// Bytes that cost as much as a visit where a search looks for the first byte of a match only.
@@ -79,7 +79,7 @@ impl Searches {
 
 #[cfg(test)]
 impl Searches {
-    /// Steps that have not made a unit of fuel yet.
+    /// Steps that do not make up a unit of fuel yet.
     pub(super) fn uncharged(&self) -> u64 {
         self.memory.borrow().visits as u64
     }

@@ -301,12 +301,12 @@ impl ReadCursor {
             });
             let range = MissingRange::between(self.expected, next);
             let is_new = range.is_some_and(|range| !self.reported.contains(&range));
-            // What costs nothing that was known at the opening was told then.
+            // Damage that costs no record and was known at the opening was told then.
             if is_new || !segment.quarantined {
                 let cost = range.map_or(DamageCost::Nothing, DamageCost::Lost);
                 let aside = damage_found(&self.shared, segment, self.offset..offset, cost);
                 if window.has_holes() {
-                    // Only a disk that still takes the new name has lost no more than a sector.
+                    // A disk that does not even take the new name has lost more than a sector.
                     aside.map_err(failed)?;
                 }
             }

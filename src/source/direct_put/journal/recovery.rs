@@ -188,7 +188,7 @@ impl Recovery<'_> {
         let walk = walk(&mut window, &live, durable, has_end);
         let walk = walk.map_err(JournalError::io("reading", path))?;
         if window.has_holes() {
-            // Only a disk that still takes the new name has lost no more than a sector.
+            // A disk that does not even take the new name has lost more than a sector.
             let aside = self.shared.quarantine(live.number);
             aside.map_err(JournalError::io("renaming in", &self.shared.settings.dir))?;
         }

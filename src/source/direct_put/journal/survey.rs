@@ -124,11 +124,11 @@ pub(super) fn next_epoch(
             advice: shared.put_back_or_discard(),
         });
     }
-    // The last epoch that 32 bits can name is as far out of bounds as the one behind it.
+    // Saturating is fine: the last epoch of 32 bits is out of bounds as well.
     bounded(shared, stored.max(written.unwrap_or(0)).saturating_add(1))
 }
 
-/// An epoch, where there are so many.
+/// The epoch, if it is one that a sequence number can hold.
 pub(super) fn bounded(shared: &Shared, epoch: u32) -> Result<u32, JournalError> {
     if epoch >= EPOCHS_MAX {
         let dir = shared.settings.dir.display();

@@ -63,7 +63,7 @@ impl Walk {
         }
     }
 
-    /// Sorts what has been found by the recorded end as it is known now.
+    /// Sorts what has been found into what lies below the recorded end, as it is known now, and what lies beyond.
     fn settle(&mut self) {
         let recorded = self.recorded;
         while self

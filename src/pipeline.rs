@@ -57,7 +57,7 @@ use crate::failpoint;
 use crate::protocol::Protocol;
 use crate::source::{Handle, Room};
 use crate::spool::Spool;
-use crate::telemetry::{Metrics, State};
+use crate::telemetry::{Metrics, StreamState};
 use crate::transform::Transforms;
 
 pub use again::{Tried, Wanted, is_there, try_again};
@@ -215,7 +215,7 @@ async fn run_with(
             protocol.list_prepared(listed.object);
         }
         destinations.insert(store.to_owned(), destination);
-        context.status.set_state(State::Running);
+        context.status.set_state(StreamState::Running);
     }
     let unread = recovered.unread;
     let unread = unread.map(|of| (of.next, context.clock.moment_of(of.oldest_ms)));
@@ -450,7 +450,9 @@ impl Pipeline {
         {
             tracing::warn!(stream, cause, unsaid, "destination not ready");
         }
-        self.context.status.set_state(State::Stalled { cause });
+        self.context
+            .status
+            .set_state(StreamState::Stalled { cause });
         self.stopping.failed(store, trouble);
     }
 
@@ -463,7 +465,7 @@ impl Pipeline {
         // One that is not claimed yet keeps the stream from being ready, and the others from nothing.
         if self.destinations.len() == self.outputs.stores().each().len() {
             self.context.status.repeats().over("destination");
-            self.context.status.set_state(State::Running);
+            self.context.status.set_state(StreamState::Running);
         }
         self.give_up_uploads();
         self.tell_of_stranded();

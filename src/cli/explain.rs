@@ -21,7 +21,7 @@ use crate::clock::Clock;
 use crate::config::StreamSettings;
 use counts::Counts;
 use judge::Judge;
-use verdict::Verdict;
+use verdict::Explanation;
 
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
@@ -66,7 +66,7 @@ pub(super) fn explain(
         let verdict = match length {
             Length::Empty => continue,
             Length::Fits => judge.judge(&line),
-            Length::TooLong => Verdict::Refused,
+            Length::TooLong => Explanation::Refused,
         };
         judge.log().write(err)?;
         counts.add(&verdict);

@@ -8,11 +8,11 @@ use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::diagnostic::{Diagnostic, Place, Source};
+use super::diagnostic::{Diagnostic, SourceFile, SourceSpan};
 use super::load::read_bounded;
 use super::spans::{SpanMap, StageField};
 use super::table::Table;
-use super::text::{Origin, Text};
+use super::text::{Text, TextOrigin};
 use super::written::path;
 
 /// Bytes of a schema file.
@@ -197,7 +197,7 @@ impl FormatTable<'_, '_> {
     }
 
     /// A string, and its place.
-    pub fn text(&mut self, key: &'static str) -> Option<(String, Place)> {
+    pub fn text(&mut self, key: &'static str) -> Option<(String, SourceSpan)> {
         let Text { value, origin } = self.table.string(key)?;
         Some((value, origin.place(None)))
     }
@@ -234,11 +234,11 @@ impl FormatTable<'_, '_> {
         let file = base.join(&named).display().to_string();
         match read_bounded(&base.join(&named), SCHEMA_MAX) {
             Ok(text) => {
-                let source = Arc::new(Source {
+                let source = Arc::new(SourceFile {
                     path: file,
                     text: text.clone(),
                 });
-                spans.keep_origin(stream, StageField::Schema, Origin::file(source));
+                spans.keep_origin(stream, StageField::Schema, TextOrigin::file(source));
                 Some(text)
             }
             Err(cause) => {
@@ -253,12 +253,12 @@ impl FormatTable<'_, '_> {
     }
 
     /// Reports a fault.
-    pub fn fault(&self, place: Place, message: String, help: Option<&str>) {
+    pub fn fault(&self, place: SourceSpan, message: String, help: Option<&str>) {
         self.report(Diagnostic::fault(place, message), help);
     }
 
     /// Reports what is doubtful.
-    pub fn doubt(&self, place: Place, message: String, help: Option<&str>) {
+    pub fn doubt(&self, place: SourceSpan, message: String, help: Option<&str>) {
         self.report(Diagnostic::warning(place, message), help);
     }
 

@@ -29,7 +29,7 @@ mod shown;
 use builder::StructBuilder;
 use cursor::Cursor;
 use fault::{Fault, Fit};
-pub use rows::{Changed, Place, Row};
+pub use rows::{Changed, FieldPath, Row};
 use schema::Field;
 
 /// Rows that are decoded before they are written: more fall out of the cache (measured: 8192 cost

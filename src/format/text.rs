@@ -96,7 +96,7 @@ impl Compression {
         Self::Zip,
     ];
 
-    /// Reads `compression`; where there is none, there is none.
+    /// Reads `compression`; without the key nothing is compressed.
     pub(super) fn read(table: &mut FormatTable<'_, '_>) -> Option<Self> {
         let words = Self::ALL.map(|compression| (compression.word(), compression));
         table.word_or("compression", &words, Self::None)
@@ -148,19 +148,19 @@ impl Compression {
 /// The format of records that are laid out so.
 pub(super) fn format(layout: Layout, compression: Compression) -> Format {
     match compression.codec() {
-        Some(codec) => Format::new(Lines { layout, codec }),
+        Some(codec) => Format::new(TextBlocks { layout, codec }),
         None => Format::new(Archive { layout }),
     }
 }
 
 /// Records in blocks, each of which is compressed by itself.
 #[derive(Debug)]
-struct Lines {
+struct TextBlocks {
     layout: Layout,
     codec: BlockCodec,
 }
 
-impl Encode for Lines {
+impl Encode for TextBlocks {
     fn shape(&self) -> Shape {
         Shape::Blocks
     }

@@ -51,7 +51,7 @@ impl Pipeline {
                 backlog.applied(applied, arrival);
             }
         }
-        // Where the source's end is damaged nothing waits behind the last record that was read.
+        // Where the end of the source is damaged, nothing is left to wait behind the last record that was read.
         if let (Some(backlog), Some(missing)) = (&mut self.backlog, missing) {
             backlog.applied(missing, None);
         }

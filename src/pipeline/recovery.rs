@@ -15,7 +15,9 @@ use super::apply::SPOOL_RESERVE;
 use super::event::Event;
 use super::log::{LocalLog, Log};
 use super::outputs::Outputs;
-use crate::checkpoint::{self, OpenBatch, Recovered, SealedObject, Store, StoreError, aside};
+use crate::checkpoint::{
+    self, CheckpointStore, OpenBatch, SealedObject, StoreError, StoredState, aside,
+};
 use crate::config::{StoreSettings, StreamSettings};
 use crate::destination::{Conditional, Destination, PublishError, Whose};
 use crate::disk::{DISK_IS_FULL, Disk};
@@ -24,7 +26,7 @@ use crate::failpoint;
 use crate::position::{MissingRange, Sequence};
 use crate::retry;
 use crate::shard::{ShardId, ShardState};
-use crate::source::{self, Context, Handle, Known, Opened, Reader, Unread};
+use crate::source::{self, Context, Handle, Known, Opened, Reader, UnreadRecords};
 use crate::spool::{Spool, SpoolError};
 use crate::telemetry::StreamMetrics;
 
@@ -53,7 +55,7 @@ pub struct RecoveredState<L> {
     /// Its objects to be published.
     pub sealed: Vec<SealedObject>,
     /// What the source has accepted before.
-    pub unread: Option<Unread>,
+    pub unread: Option<UnreadRecords>,
 }
 
 impl<L: Into<Log>> RecoveredState<L> {
@@ -113,8 +115,9 @@ fn open_state(
 ) -> Result<RecoveredState<LocalLog>, StreamError> {
     failpoint::hit("recovery-start");
     let clock = &context.clock;
-    let (store, mut recovered) = Store::open(&**disk, Path::new(checkpoint::STORE), clock.now_ms())
-        .map_err(|error| store_error(&settings.name, "open the checkpoint store", &error))?;
+    let (store, mut recovered) =
+        CheckpointStore::open(&**disk, Path::new(checkpoint::STORE), clock.now_ms())
+            .map_err(|error| store_error(&settings.name, "open the checkpoint store", &error))?;
     for damage in &recovered.damaged {
         context.status.metrics().copies_mended.add(1);
         tracing::error!(
@@ -162,8 +165,8 @@ fn open_state(
     })
 }
 
-/// Names of stores in a state from an earlier version: those that mean `store` get its name now.
-fn rename(recovered: &mut Recovered, store: &StoreSettings) {
+/// Names of stores in a state from an earlier version: those that mean `store` get the name that it has now.
+fn rename(recovered: &mut StoredState, store: &StoreSettings) {
     let now = store.name();
     let open = recovered.open.iter_mut().map(|batch| &mut batch.target);
     let sealed = recovered.sealed.iter_mut();
@@ -204,7 +207,7 @@ fn open_source(
     settings: &StreamSettings,
     disk: &Arc<dyn Disk>,
     context: &StreamContext,
-    recovered: &Recovered,
+    recovered: &StoredState,
 ) -> Result<Opened, StreamError> {
     let (stream, kind) = (&settings.name, settings.source.kind());
     if let Some(name) = &recovered.source
@@ -411,7 +414,7 @@ pub(super) async fn try_claim(
     Ok((destination, conditional))
 }
 
-/// Says so where the destination would overwrite what others have written.
+/// Warns where the destination would overwrite what others have written.
 pub(super) fn tell_of_overwriting(
     stream: &str,
     destination: &Destination,

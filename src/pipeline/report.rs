@@ -177,7 +177,7 @@ impl Pipeline {
         })
     }
 
-    /// Says so.
+    /// Logs which objects are stranded.
     pub(super) fn tell_of_stranded(&self) {
         if let Some(stranded) = self.stranded() {
             let (stream, cause) = (&self.settings.name, stranded.to_string());

@@ -17,12 +17,12 @@ const CAUSES_MAX: usize = 16;
 
 /// What has been said lately.
 #[derive(Debug, Default)]
-pub struct Repeats(Mutex<HashMap<(&'static str, String), Said>>);
+pub struct Repeats(Mutex<HashMap<(&'static str, String), LastSaid>>);
 
 #[derive(Debug)]
-struct Said {
+struct LastSaid {
     at: Instant,
-    /// So often it would have been said since.
+    /// How often it would have been said since.
     unsaid: u64,
 }
 
@@ -49,7 +49,7 @@ impl Repeats {
 
     fn due_at(&self, line: &'static str, cause: &str, now: Instant) -> Option<u64> {
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_old = |said: &Said| now.saturating_duration_since(said.at) >= EVERY;
+        let is_old = |said: &LastSaid| now.saturating_duration_since(said.at) >= EVERY;
         let key = (line, cause.to_owned());
         if let Some(before) = said.get_mut(&key) {
             before.unsaid += 1;
@@ -65,7 +65,7 @@ impl Repeats {
                 return None;
             }
         }
-        said.insert(key, Said { at: now, unsaid: 0 });
+        said.insert(key, LastSaid { at: now, unsaid: 0 });
         Some(0)
     }
 }

@@ -77,7 +77,7 @@ pub(super) fn list(
     Ok(())
 }
 
-/// From when on objects can be of a state.
+/// From when on objects can belong to a state.
 #[derive(Clone, Copy, Debug)]
 enum Since {
     /// It claimed its first epoch then, by the destination's clock, and had published nothing before.
@@ -116,7 +116,7 @@ impl Since {
 /// When the object at `key` was written; `None`: there is none.
 async fn written_ms(store: &StoreSettings, key: &str) -> Result<Option<i64>, ListError> {
     let mut written_ms = None;
-    let mut look = |found: destination::Found| {
+    let mut look = |found: destination::ListedObject| {
         if found.key == key {
             written_ms = Some(found.modified_ms);
         }
@@ -134,7 +134,7 @@ async fn write(
     lines: &mut BufWriter<File>,
 ) -> Result<u64, ListError> {
     let mut objects = 0;
-    let mut take = |found: destination::Found| {
+    let mut take = |found: destination::ListedObject| {
         if found.modified_ms < oldest_ms || !footprint.holds(&found.key) {
             return Ok(());
         }

@@ -17,7 +17,7 @@ use super::super::super::outputs::Outputs;
 use super::super::super::publish::publication;
 use super::{Body, Known, Listed, Range};
 use crate::checkpoint::SealedObject;
-use crate::coordination::{BodyName, Lease, Lost, Written};
+use crate::coordination::{BodyName, Lease, LeaseCheckpoint, Lost};
 use crate::destination::{self, Destination, Publication, PublishError, SentPart};
 use crate::error::StreamError;
 use crate::extent::Extent;
@@ -29,11 +29,11 @@ use crate::spool::Spool;
 /// A lease, as a pipeline knows it: the chain of checkpoints of one shard.
 pub trait LeaseLog: Debug + Send + Sync {
     /// Makes a checkpoint durable, the next after the one before; settles what a lost reply leaves open.
-    fn commit<'a>(&'a self, checkpoint: &'a Written) -> Pending<'a, Result<(), Lost>>;
+    fn commit<'a>(&'a self, checkpoint: &'a LeaseCheckpoint) -> Pending<'a, Result<(), Lost>>;
 }
 
 impl LeaseLog for Lease {
-    fn commit<'a>(&'a self, checkpoint: &'a Written) -> Pending<'a, Result<(), Lost>> {
+    fn commit<'a>(&'a self, checkpoint: &'a LeaseCheckpoint) -> Pending<'a, Result<(), Lost>> {
         Box::pin(Self::commit(self, checkpoint))
     }
 }
@@ -134,7 +134,7 @@ impl CheckpointTask {
         } else {
             Some(self.write_body().await)
         };
-        let written = Written {
+        let written = LeaseCheckpoint {
             body,
             position,
             ended,

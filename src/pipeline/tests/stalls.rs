@@ -1,0 +1,185 @@
+//! A store that takes nothing, or not one object: what goes elsewhere goes on.
+
+use std::fs;
+
+use tokio::task::JoinHandle;
+
+use super::clock::{put, until};
+use super::*;
+use crate::source::Handle;
+use crate::telemetry::{State, StreamStatus as _};
+
+/// A reserve that is small, so that its steps are.
+const RESERVE: u64 = 64 << 10;
+const STEP: usize = 16 << 10;
+
+/// A running stream, and what is around it.
+struct Life {
+    lake: tempfile::TempDir,
+    disk: TornDisk,
+    shortage: Shortage,
+    status: Arc<Status>,
+    source: Arc<dyn Handle>,
+    running: JoinHandle<Result<(), StreamError>>,
+}
+
+impl Life {
+    async fn begin(load: Load, spool_limit: u64, interval: Duration) -> Self {
+        let (lake, disk) = (tempfile::tempdir().unwrap(), TornDisk::new(1));
+        Self::go_on(lake, disk, load, spool_limit, interval).await
+    }
+
+    /// With what another life has left.
+    async fn go_on(
+        lake: tempfile::TempDir,
+        disk: TornDisk,
+        load: Load,
+        spool_limit: u64,
+        interval: Duration,
+    ) -> Self {
+        let settings = StreamSettings {
+            buffering: BufferingSettings {
+                size: load.size,
+                interval,
+            },
+            spool_limit,
+            ..settings(lake.path(), load)
+        };
+        let (settings, shortage) = (Arc::new(settings), Shortage::default());
+        let dynamic: Arc<dyn Disk> = Arc::new(disk.clone());
+        let reserve = Reserve::new(Arc::clone(&dynamic), RESERVE, &[], shortage.clone());
+        let context = StreamContext {
+            reserve: Arc::new(reserve),
+            ..context(&settings, &disk)
+        };
+        let opening = {
+            let (settings, context) = (Arc::clone(&settings), context.clone());
+            tokio::task::spawn_blocking(move || open(&settings, &dynamic, &context))
+        };
+        let recovered = opening.await.unwrap().unwrap();
+        let source = Arc::clone(&recovered.source);
+        let status = Arc::clone(&context.status);
+        let running = tokio::spawn(run(recovered, settings, context));
+        Self {
+            lake,
+            disk,
+            shortage,
+            status,
+            source,
+            running,
+        }
+    }
+
+    async fn put(&self, record: &str) {
+        put(&*self.source.intake().unwrap(), record).await;
+    }
+
+    async fn until(&self, what: &str, wanted: impl Fn(&Status) -> bool) {
+        until(&self.status, what, wanted).await;
+    }
+
+    async fn is_running(&self) {
+        self.until("every store is claimed", |status| {
+            status.snapshot().state == State::Running
+        })
+        .await;
+    }
+
+    async fn delivers(&self, objects: u64) {
+        self.until("objects are visible", |status| {
+            status.metrics().delivered_objects.get() >= objects
+        })
+        .await;
+    }
+
+    /// An attempt to publish was in vain.
+    async fn is_refused(&self) {
+        self.until("an object is refused", |status| {
+            status.metrics().publish_retries.get() > 0
+        })
+        .await;
+    }
+
+    /// A file where a folder of objects was to be.
+    fn block(&self, folder: &str) -> PathBuf {
+        let path = self.lake.path().join(folder);
+        if path.is_dir() {
+            fs::remove_dir_all(&path).unwrap();
+        }
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "").unwrap();
+        path
+    }
+
+    /// Another stream of the disk is without its reserve, until it is dropped.
+    fn is_short(&self) -> Short {
+        let disk = Arc::new(self.disk.clone());
+        let other = Reserve::new(disk, 1, &[], self.shortage.clone());
+        other.give_up();
+        Short(other)
+    }
+
+    async fn ends(self) -> (tempfile::TempDir, TornDisk, Result<(), StreamError>) {
+        let ended = tokio::time::timeout(PATIENCE, self.running).await;
+        let ended = ended.expect("it ends").unwrap();
+        self.source.stop();
+        self.source.stopped().await;
+        (self.lake, self.disk, ended)
+    }
+}
+
+struct Short(Reserve);
+
+impl Drop for Short {
+    fn drop(&mut self) {
+        self.0.retire();
+    }
+}
+
+const AT_ONCE: Duration = Duration::from_millis(50);
+
+/// A record without a key fails, and so goes to the errors' store.
+fn failing(bytes: usize) -> String {
+    format!(r#"{{"id":1,"pad":"{}"}}"#, "x".repeat(bytes))
+}
+
+/// More than a step waits for a store that has been claimed and takes nothing any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_full_disk_a_store_that_takes_nothing_keeps_no_other_from_its_objects() {
+    let life = Life::begin(APART, SPOOL_LIMIT, AT_ONCE).await;
+    life.is_running().await;
+    let blocked = life.block("apart/errors");
+    life.put(&failing(2 * STEP)).await;
+    life.is_refused().await;
+    let short = life.is_short();
+    life.put(r#"{"k":"a","id":2}"#).await;
+    life.delivers(1).await;
+    assert_eq!(life.status.snapshot().records_delivered, 1);
+    assert!(blocked.is_file(), "what failed waits on");
+    fs::remove_file(&blocked).unwrap();
+    life.source.stop();
+    let (_lake, _, ended) = life.ends().await;
+    ended.unwrap();
+    drop(short);
+    assert!(has_errors(&blocked));
+}
+
+/// One object of the only store is refused: no other is made, if that counts for the store.
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_full_disk_an_object_that_is_refused_keeps_no_other_back() {
+    let life = Life::begin(SMALL, SPOOL_LIMIT, AT_ONCE).await;
+    life.is_running().await;
+    let blocked = life.block("data/k=a");
+    life.put(r#"{"k":"a","id":1}"#).await;
+    life.is_refused().await;
+    let short = life.is_short();
+    life.put(r#"{"k":"b","id":2}"#).await;
+    life.delivers(1).await;
+    fs::remove_file(blocked).unwrap();
+    life.source.stop();
+    let status = Arc::clone(&life.status);
+    let (_, _, ended) = life.ends().await;
+    ended.unwrap();
+    drop(short);
+    assert_eq!(status.snapshot().records_delivered, 2);
+}

@@ -120,10 +120,15 @@ impl Pipeline {
 
     fn what_reading_waits_for(&self) -> String {
         if self.is_spool_full() {
-            let limit = display_size(self.settings.spool_limit);
-            format!(
-                "the spool is full (spool_limit = \"{limit}\"), and what is in it is not published"
-            )
+            let full = if self.context.reserve.is_short() {
+                "the disk is full".to_owned()
+            } else {
+                let limit = display_size(self.settings.spool_limit);
+                format!("the spool is full (spool_limit = \"{limit}\")")
+            };
+            let at = self.waiting.stuck_at().join(" and ");
+            let at = if at.is_empty() { at } else { format!(": nothing arrives at {at}") };
+            format!("{full}, and what is in the spool is not published{at}")
         } else if self.gathering {
             "a checkpoint of the shard is still being made".to_owned()
         } else if self.encode_queue.len() >= ENCODE_BACKLOG {

@@ -168,6 +168,12 @@ impl Waiting {
         self.queues.iter().any(moves)
     }
 
+    /// Stores that objects wait for, and that take none.
+    pub(super) fn stuck_at(&self) -> Vec<&str> {
+        let stuck = self.queues.iter().filter(|queue| !queue.takes && queue.objects > 0);
+        stuck.map(|queue| &*queue.store).collect()
+    }
+
     /// Bytes of the spool that do not come back for now: those of objects for stores that take none, and of objects
     /// that wait for their next attempt.
     pub(super) fn stuck_bytes(&self, protocol: &Protocol) -> u64 {
@@ -344,11 +350,6 @@ impl Waiting {
     /// Objects not yet published and recorded.
     pub(super) fn len(&self) -> usize {
         self.objects.len()
-    }
-
-    /// Whether none waits.
-    pub(super) fn is_empty(&self) -> bool {
-        self.objects.is_empty()
     }
 
     /// Objects that wait for a store that the config no longer names.

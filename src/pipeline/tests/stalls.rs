@@ -6,6 +6,7 @@ use tokio::task::JoinHandle;
 
 use super::clock::{put, until};
 use super::*;
+use crate::pipeline::apply::SPOOL_RESERVE;
 use crate::source::Handle;
 use crate::telemetry::{State, StreamStatus as _};
 
@@ -137,6 +138,7 @@ impl Drop for Short {
 }
 
 const AT_ONCE: Duration = Duration::from_millis(50);
+const FAR: Duration = Duration::from_hours(1);
 
 /// A record without a key fails, and so goes to the errors' store.
 fn failing(bytes: usize) -> String {
@@ -182,4 +184,31 @@ async fn on_a_full_disk_an_object_that_is_refused_keeps_no_other_back() {
     ended.unwrap();
     drop(short);
     assert_eq!(status.snapshot().records_delivered, 2);
+}
+
+/// While an object waits for a store that takes nothing, the spool fills with batches that are far from their interval.
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_full_spool_a_store_that_takes_nothing_keeps_no_batch_of_another_from_being_sealed() {
+    const FULL: u64 = 5 << 20;
+    let load = Load {
+        size: 1 << 20,
+        ..APART
+    };
+    let life = Life::begin(load, SPOOL_RESERVE + FULL, FAR).await;
+    life.is_running().await;
+    let blocked = life.block("apart/errors");
+    life.put(&failing(900_000)).await;
+    life.is_refused().await;
+    let pad = "x".repeat(100_000);
+    for n in 0..60 {
+        life.put(&format!(r#"{{"k":"{n}","id":{n},"pad":"{pad}"}}"#)).await;
+    }
+    life.delivers(1).await;
+    assert!(life.status.metrics().sealed_early.get() > 0);
+    fs::remove_file(blocked).unwrap();
+    life.source.stop();
+    let status = Arc::clone(&life.status);
+    let (_, _, ended) = life.ends().await;
+    ended.unwrap();
+    assert_eq!(status.snapshot().records_delivered, 60);
 }

@@ -55,6 +55,7 @@ async fn an_object_moves_while_its_store_takes_objects_and_is_stuck_while_it_doe
     let (mut waiting, protocol) = waiting(&objects);
     let stuck = |waiting: &Waiting| waiting.stuck_bytes(&protocol);
     assert!(!waiting.moves() && stuck(&waiting) == 300, "none is claimed");
+    assert_eq!(waiting.stuck_at(), [APART], "no table names the other");
     waiting.opened(LAKE);
     assert!(!waiting.moves(), "nothing waits for that one");
     waiting.opened(APART);
@@ -73,6 +74,7 @@ async fn an_object_moves_while_its_store_takes_objects_and_is_stuck_while_it_doe
     waiting.sent(APART, false);
     fail(&mut waiting, &objects[0]);
     assert!(!waiting.moves(), "it has taken nothing");
+    assert_eq!(waiting.stuck_at(), [APART]);
     assert_eq!(stuck(&waiting), 300);
     assert_eq!(waiting.next(APART, 9, 1).unwrap(), [objects[1].id]);
     waiting.sending(APART);

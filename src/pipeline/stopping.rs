@@ -82,8 +82,14 @@ impl Pipeline {
             objects += left.0;
             records += left.1;
         }
-        let trouble = trouble?;
-        if self.log.leave() {
+        // What no table names a store for goes nowhere, however long it is waited for.
+        let stranded = self.stranded();
+        if trouble.is_none() && stranded.is_none() {
+            return None;
+        }
+        if let Some(trouble) = trouble
+            && self.log.leave()
+        {
             let (stream, cause) = (&self.settings.name, trouble.to_string());
             tracing::warn!(
                 stream,
@@ -95,17 +101,15 @@ impl Pipeline {
         if self.writing_since.is_some() || self.encoding > 0 || self.waiting.is_busy() {
             return None;
         }
-        let is_still = if self.ending {
-            self.table.is_empty() && !self.has_changes()
-        } else {
-            self.is_spool_full() && !self.has_changes()
-        };
-        is_still.then(|| {
-            left(
-                &format!("{objects} objects with {records} records"),
-                trouble,
-            )
-        })
+        let is_still = !self.has_changes()
+            && self.encode_queue.is_empty()
+            && (self.table.is_empty() || !self.ending && trouble.is_some())
+            && (self.ending || self.is_spool_full());
+        let error = trouble.map_or(stranded, |trouble| {
+            let what = format!("{objects} objects with {records} records");
+            Some(left(&what, trouble))
+        });
+        error.filter(|_| is_still)
     }
 }
 

@@ -212,3 +212,23 @@ async fn in_a_full_spool_a_store_that_takes_nothing_keeps_no_batch_of_another_fr
     ended.unwrap();
     assert_eq!(status.snapshot().records_delivered, 60);
 }
+
+/// What waits for a store that no table names any more fills the spool, so that the source is not read to its end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_ends_where_stranded_objects_fill_the_spool() {
+    let life = Life::begin(APART, SPOOL_LIMIT, AT_ONCE).await;
+    life.is_running().await;
+    life.block("apart/errors");
+    life.put(&failing(1000)).await;
+    life.is_refused().await;
+    life.source.stop();
+    let (lake, disk, ended) = life.ends().await;
+    assert!(matches!(ended, Err(StreamError::LoudStop { .. })));
+    let life = Life::go_on(lake, disk, SMALL, SPOOL_RESERVE + 1, AT_ONCE).await;
+    life.put(r#"{"k":"a","id":2}"#).await;
+    life.source.stop();
+    let (_, _, ended) = life.ends().await;
+    let told = ended.unwrap_err().to_string();
+    assert!(told.contains("1 objects wait for another destination"), "{told}");
+    assert!(told.contains("firehose state retarget torn"), "{told}");
+}

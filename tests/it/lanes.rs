@@ -1,7 +1,7 @@
 //! Lanes with a store of their own: each goes there and nowhere else, and none waits for another's.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
 
@@ -9,6 +9,9 @@ use crate::support::daemon::{Daemon, Site};
 use crate::support::http::{get, metric, post_records};
 use crate::support::lake;
 use crate::support::servers::Weed;
+
+/// An endpoint where nobody answers.
+const NOBODY: &str = "http://127.0.0.1:1";
 
 /// A stream by key, with what its lanes' own tables hold.
 fn settings(errors: &str, backup: &str) -> String {
@@ -65,6 +68,25 @@ fn delivered(site: &Site, objects: f64, daemon: &mut Daemon) {
     daemon.until(&told, is_there).unwrap();
 }
 
+/// So many objects wait to be published.
+fn waiting(site: &Site, objects: f64, daemon: &mut Daemon) {
+    let name = "firehose_sealed_waiting{stream=\"clicks\"}";
+    let told = format!("{objects} objects wait");
+    let are_there = || (metric(site.address, name) - objects).abs() < 0.5;
+    daemon.until(&told, are_there).unwrap();
+}
+
+/// A file where a folder of objects was to be: none is taken there.
+fn block(site: &Site, folder: &str) -> PathBuf {
+    let path = site.path(folder);
+    if path.is_dir() {
+        fs::remove_dir_all(&path).unwrap();
+    }
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, "").unwrap();
+    path
+}
+
 /// Markers of claims: at each store that something is published to.
 fn claims(store: &Path) -> usize {
     let incarnations = fs::read_dir(store.join("errors/.firehose"));
@@ -113,7 +135,6 @@ fn each_lane_goes_to_its_own_store_and_each_store_is_claimed() {
 #[test]
 fn a_store_of_errors_that_does_not_answer_keeps_no_data_back_and_is_named() {
     let bucket = Weed::shared().bucket();
-    let nobody = "http://127.0.0.1:1";
     let errors = |endpoint: &str| {
         let table = bucket.table(endpoint);
         settings(
@@ -121,7 +142,7 @@ fn a_store_of_errors_that_does_not_answer_keeps_no_data_back_and_is_named() {
             &folder("backup"),
         )
     };
-    let site = Site::new(&errors(nobody));
+    let site = Site::new(&errors(NOBODY));
     let mut daemon = site.spawn(&[]);
     daemon.alive();
     send(&site, &mut daemon);
@@ -157,7 +178,7 @@ fn a_store_of_errors_that_does_not_answer_keeps_no_data_back_and_is_named() {
 #[test]
 fn what_waits_for_a_store_that_its_lane_has_no_more_is_sent_to_the_one_that_it_has() {
     let bucket = Weed::shared().bucket();
-    let table = bucket.table("http://127.0.0.1:1");
+    let table = bucket.table(NOBODY);
     let gone = format!("[stream.clicks.errors.destination]\n{table}");
     let site = Site::new(&settings(&gone, &folder("backup")));
     let mut daemon = site.spawn(&[]);
@@ -182,5 +203,27 @@ fn what_waits_for_a_store_that_its_lane_has_no_more_is_sent_to_the_one_that_it_h
     site.command(&["state", "drain", "clicks"]).done();
     let failed = lake::failed_records(&site.path("of-errors"), "errors");
     assert_eq!(failed, [b"{\"n\":2}"]);
+    assert_eq!(lake::lines(&site.path("lake"), "data").len(), 2);
+}
+
+#[test]
+fn what_is_tried_again_goes_where_it_can_though_another_store_is_down() {
+    let bucket = Weed::shared().bucket();
+    let table = bucket.table(NOBODY);
+    let down = format!("[stream.clicks.errors.destination]\n{table}");
+    let site = Site::new(&settings(&down, &folder("backup")));
+    let blocked = block(&site, "lake/data");
+    let mut daemon = site.spawn(&[]);
+    daemon.alive();
+    send(&site, &mut daemon);
+    // That of the backup.
+    delivered(&site, 1.0, &mut daemon);
+    waiting(&site, 2.0, &mut daemon);
+    daemon.kill();
+    fs::remove_file(blocked).unwrap();
+    let told = site.command(&["state", "retry", "clicks"]).refused(1);
+    for part in ["1 of 2 objects are published", "is not published: ", NOBODY] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
     assert_eq!(lake::lines(&site.path("lake"), "data").len(), 2);
 }

@@ -461,8 +461,8 @@ impl Pipeline {
         {
             tracing::warn!(stream, cause, unsaid, "destination not ready");
         }
-        self.context.status.set_state(State::Stalled { cause });
         self.stopping.failed(store, trouble);
+        self.tell_of_unclaimed();
     }
 
     fn claimed(&mut self, store: String, destination: Destination, conditional: Conditional) {
@@ -472,11 +472,7 @@ impl Pipeline {
         self.protocol.claimed(&store);
         self.waiting.opened(&store);
         self.destinations.insert(store, destination);
-        // One that is not claimed yet keeps the stream from being ready, and the others from nothing.
-        if self.destinations.len() == self.outputs.stores().each().len() {
-            self.context.status.repeats().over("destination");
-            self.context.status.set_state(State::Running);
-        }
+        self.tell_of_unclaimed();
         self.give_up_uploads();
         self.tell_of_stranded();
     }

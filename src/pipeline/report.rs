@@ -12,6 +12,7 @@ use crate::config::display_size;
 use crate::destination::PublishError;
 use crate::error::StreamError;
 use crate::spool::Flip;
+use crate::telemetry::State;
 
 /// Lines of the log that are said while they are true.
 const IN_VAIN: &str = "publishing is stalled, and tried again";
@@ -63,6 +64,26 @@ impl Pipeline {
                 bit,
                 "a flipped bit in the spool was put right: nothing is lost, see to the disk"
             );
+        }
+    }
+
+    /// Tells of the stores that are not claimed, each with its cause: one keeps the stream from being ready, and the
+    /// others from nothing.
+    pub(super) fn tell_of_unclaimed(&self) {
+        let stores = self.outputs.stores().each().into_iter();
+        let unclaimed = stores.filter(|store| !self.destinations.contains_key(*store));
+        let causes = unclaimed.map(|store| match self.stopping.trouble(store) {
+            Some(trouble) => trouble.to_string(),
+            None => format!("{store} is not claimed yet"),
+        });
+        let causes: Vec<String> = causes.collect();
+        let status = &self.context.status;
+        if causes.is_empty() {
+            status.repeats().over("destination");
+            status.set_state(State::Running);
+        } else {
+            let cause = causes.join("; ");
+            status.set_state(State::Stalled { cause });
         }
     }
 

@@ -34,6 +34,11 @@ impl Stopping {
         *last = Some(trouble);
     }
 
+    /// Why a store could not be opened the last time.
+    pub(super) fn trouble(&self, store: &str) -> Option<&PublishError> {
+        self.unopened.get(store)?.1.as_ref()
+    }
+
     /// It could.
     pub(super) fn went_well(&mut self, store: &str) {
         self.unopened.remove(store);

@@ -26,26 +26,13 @@ struct Life {
 
 impl Life {
     async fn begin(load: Load, spool_limit: u64, interval: Duration) -> Self {
-        let (lake, disk) = (tempfile::tempdir().unwrap(), TornDisk::new(1));
-        Self::go_on(lake, disk, load, spool_limit, interval).await
+        let lake = tempfile::tempdir().unwrap();
+        let settings = limited(lake.path(), load, spool_limit, interval);
+        Self::go_on(lake, TornDisk::new(1), settings).await
     }
 
     /// With what another life has left.
-    async fn go_on(
-        lake: tempfile::TempDir,
-        disk: TornDisk,
-        load: Load,
-        spool_limit: u64,
-        interval: Duration,
-    ) -> Self {
-        let settings = StreamSettings {
-            buffering: BufferingSettings {
-                size: load.size,
-                interval,
-            },
-            spool_limit,
-            ..settings(lake.path(), load)
-        };
+    async fn go_on(lake: tempfile::TempDir, disk: TornDisk, settings: StreamSettings) -> Self {
         let (settings, shortage) = (Arc::new(settings), Shortage::default());
         let dynamic: Arc<dyn Disk> = Arc::new(disk.clone());
         let reserve = Reserve::new(Arc::clone(&dynamic), RESERVE, &[], shortage.clone());
@@ -126,6 +113,17 @@ impl Life {
         self.source.stop();
         self.source.stopped().await;
         (self.lake, self.disk, ended)
+    }
+}
+
+fn limited(lake: &Path, load: Load, spool_limit: u64, interval: Duration) -> StreamSettings {
+    StreamSettings {
+        buffering: BufferingSettings {
+            size: load.size,
+            interval,
+        },
+        spool_limit,
+        ..settings(lake, load)
     }
 }
 
@@ -224,11 +222,39 @@ async fn a_stop_ends_where_stranded_objects_fill_the_spool() {
     life.source.stop();
     let (lake, disk, ended) = life.ends().await;
     assert!(matches!(ended, Err(StreamError::LoudStop { .. })));
-    let life = Life::go_on(lake, disk, SMALL, SPOOL_RESERVE + 1, AT_ONCE).await;
+    let settings = limited(lake.path(), SMALL, SPOOL_RESERVE + 1, AT_ONCE);
+    let life = Life::go_on(lake, disk, settings).await;
     life.put(r#"{"k":"a","id":2}"#).await;
     life.source.stop();
     let (_, _, ended) = life.ends().await;
     let told = ended.unwrap_err().to_string();
     assert!(told.contains("1 objects wait for another destination"), "{told}");
     assert!(told.contains("firehose state retarget torn"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_store_that_is_not_claimed_is_told_with_its_own_cause() {
+    let lake = tempfile::tempdir().unwrap();
+    let files = ["apart", "copies"].map(|store| lake.path().join(store));
+    for file in &files {
+        fs::write(file, "").unwrap();
+    }
+    let mut settings = limited(lake.path(), APART, SPOOL_LIMIT, AT_ONCE);
+    let path = files[1].clone();
+    settings.destination.backup = Some(FolderSettings { path }.into());
+    let life = Life::go_on(lake, TornDisk::new(1), settings).await;
+    let tells = |what: &'static str, of_both: bool| {
+        life.until(what, move |status| {
+            let state = status.snapshot().state;
+            let cause = state.cause().unwrap_or_default();
+            cause.contains("copies is a file") && cause.contains("apart is a file") == of_both
+        })
+    };
+    tells("both are told", true).await;
+    fs::remove_file(&files[0]).unwrap();
+    tells("the other is told", false).await;
+    fs::remove_file(&files[1]).unwrap();
+    life.is_running().await;
+    life.source.stop();
+    life.ends().await.2.unwrap();
 }

@@ -457,7 +457,7 @@ impl Pipeline {
             .context
             .status
             .repeats()
-            .due_alike("destination", &cause)
+            .due_at_store("destination", store, &cause)
         {
             tracing::warn!(stream, cause, unsaid, "destination not ready");
         }

@@ -7,6 +7,7 @@ use super::Pipeline;
 use super::apply::ENCODE_BACKLOG;
 use super::backlog::Backlog;
 use super::status::Observation;
+use crate::checkpoint::Lane;
 use crate::clock::Moment;
 use crate::config::display_size;
 use crate::destination::PublishError;
@@ -91,21 +92,28 @@ impl Pipeline {
     fn publishing_trouble(&self, now: Moment) -> Option<String> {
         let patience = self.context.status.patience();
         let stores = self.outputs.stores().each().into_iter();
-        let sending = stores.filter_map(|store| self.waiting.trouble(&self.protocol, store));
-        let is_lasting = |trouble: &&LastingError| {
+        let sending = stores.filter_map(|store| {
+            let trouble = self.waiting.trouble(&self.protocol, store)?;
+            Some((store, trouble))
+        });
+        let is_lasting = |(_, trouble): &(&str, &LastingError)| {
             trouble.needs_a_person() || trouble.since.until(now) >= patience
         };
         // One for each store.
-        let mut lasting: Vec<&LastingError> = sending.filter(is_lasting).collect();
+        let mut lasting: Vec<(&str, &LastingError)> = sending.filter(is_lasting).collect();
         if lasting.is_empty() {
-            lasting.extend(self.log.trouble().filter(is_lasting));
+            let store = self.outputs.store(Lane::Data);
+            let making = self.log.trouble().map(|trouble| (store, trouble));
+            lasting.extend(making.filter(is_lasting));
         }
         let mut causes = Vec::new();
-        for trouble in lasting {
+        for (store, trouble) in lasting {
             let cause = trouble.error.to_string();
             // What needs a person was said when it was met.
             if !trouble.needs_a_person() {
-                self.say(IN_VAIN, &cause);
+                let repeats = self.context.status.repeats();
+                let due = repeats.due_at_store(IN_VAIN, store, &cause);
+                self.say(IN_VAIN, &cause, due);
             }
             causes.push(cause);
         }
@@ -134,7 +142,8 @@ impl Pipeline {
             })
         };
         if let Some(cause) = &cause {
-            self.say(STANDSTILL, cause);
+            let due = self.context.status.repeats().due_alike(STANDSTILL, cause);
+            self.say(STANDSTILL, cause, due);
         }
         cause
     }
@@ -175,8 +184,8 @@ impl Pipeline {
         Some(*self.unread.get_or_insert_with(since))
     }
 
-    fn say(&self, line: &'static str, cause: &str) {
-        if let Some(unsaid) = self.context.status.repeats().due_alike(line, cause) {
+    fn say(&self, line: &'static str, cause: &str, due: Option<u64>) {
+        if let Some(unsaid) = due {
             tracing::error!(stream = self.settings.name, cause, unsaid, "{line}");
         }
     }

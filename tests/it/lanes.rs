@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use crate::support::daemon::{Daemon, Site};
 use crate::support::http::{get, metric, post_records};
 use crate::support::lake;
-use crate::support::servers::Weed;
+use crate::support::servers::{Bucket, Weed};
 
 /// An endpoint where nobody answers.
 const NOBODY: &str = "http://127.0.0.1:1";
@@ -48,6 +48,12 @@ format.delimiter = "newline"
 
 fn folder(lane: &str) -> String {
     format!("[stream.clicks.{lane}.destination]\ntype = \"folder\"\npath = \"of-{lane}\"")
+}
+
+/// A lane's own bucket, reached at `endpoint`.
+fn at(lane: &str, bucket: &Bucket, endpoint: &str) -> String {
+    let table = bucket.table(endpoint);
+    format!("[stream.clicks.{lane}.destination]\n{table}")
 }
 
 /// Two records with a key, and one that has none. A stream that starts takes nothing yet.
@@ -135,13 +141,7 @@ fn each_lane_goes_to_its_own_store_and_each_store_is_claimed() {
 #[test]
 fn a_store_of_errors_that_does_not_answer_keeps_no_data_back_and_is_named() {
     let bucket = Weed::shared().bucket();
-    let errors = |endpoint: &str| {
-        let table = bucket.table(endpoint);
-        settings(
-            &format!("[stream.clicks.errors.destination]\n{table}"),
-            &folder("backup"),
-        )
-    };
+    let errors = |endpoint: &str| settings(&at("errors", &bucket, endpoint), &folder("backup"));
     let site = Site::new(&errors(NOBODY));
     let mut daemon = site.spawn(&[]);
     daemon.alive();
@@ -178,8 +178,7 @@ fn a_store_of_errors_that_does_not_answer_keeps_no_data_back_and_is_named() {
 #[test]
 fn what_waits_for_a_store_that_its_lane_has_no_more_is_sent_to_the_one_that_it_has() {
     let bucket = Weed::shared().bucket();
-    let table = bucket.table(NOBODY);
-    let gone = format!("[stream.clicks.errors.destination]\n{table}");
+    let gone = at("errors", &bucket, NOBODY);
     let site = Site::new(&settings(&gone, &folder("backup")));
     let mut daemon = site.spawn(&[]);
     daemon.alive();
@@ -209,8 +208,7 @@ fn what_waits_for_a_store_that_its_lane_has_no_more_is_sent_to_the_one_that_it_h
 #[test]
 fn what_is_tried_again_goes_where_it_can_though_another_store_is_down() {
     let bucket = Weed::shared().bucket();
-    let table = bucket.table(NOBODY);
-    let down = format!("[stream.clicks.errors.destination]\n{table}");
+    let down = at("errors", &bucket, NOBODY);
     let site = Site::new(&settings(&down, &folder("backup")));
     let blocked = block(&site, "lake/data");
     let mut daemon = site.spawn(&[]);
@@ -226,4 +224,44 @@ fn what_is_tried_again_goes_where_it_can_though_another_store_is_down() {
         assert!(told.contains(part), "{part}: {told}");
     }
     assert_eq!(lake::lines(&site.path("lake"), "data").len(), 2);
+}
+
+#[test]
+fn of_two_stores_that_do_not_answer_each_is_named_and_neither_keeps_data_back() {
+    let [errors, backup] = [(); 2].map(|()| Weed::shared().bucket());
+    let site = Site::new(&settings(
+        &at("errors", &errors, NOBODY),
+        &at("backup", &backup, NOBODY),
+    ));
+    let mut daemon = site.spawn(&[]);
+    daemon.alive();
+    send(&site, &mut daemon);
+    delivered(&site, 1.0, &mut daemon);
+    assert_eq!(lake::lines(&site.path("lake"), "data").len(), 2);
+    let names = [&errors.name, &backup.name];
+    let are_named = || {
+        let told = get(site.address, "/readyz").unwrap().text();
+        let log = fs::read_to_string(site.log()).unwrap();
+        let lines = log.lines().filter(|line| line.contains("destination not ready"));
+        let is_named = |name: &&String| {
+            told.contains(name.as_str()) && lines.clone().any(|line| line.contains(name.as_str()))
+        };
+        names.iter().all(is_named)
+    };
+    daemon.until("both are named", are_named).unwrap();
+    waiting(&site, 2.0, &mut daemon);
+    daemon.signal(Signal::TERM);
+    daemon.wait();
+    // They go there once the stores answer.
+    site.configure(&settings(
+        &at("errors", &errors, &errors.endpoint),
+        &at("backup", &backup, &backup.endpoint),
+    ));
+    site.start().drain();
+    let has = |bucket: &Bucket, head: &str| {
+        let keys = bucket.keys().into_iter();
+        let mut objects = keys.filter(|key| key.starts_with(head) && !key.contains("/.firehose/"));
+        objects.next().is_some()
+    };
+    assert!(has(&errors, "errors/") && has(&backup, "raw/"));
 }

@@ -252,6 +252,10 @@ fn of_two_stores_that_do_not_answer_each_is_named_and_neither_keeps_data_back() 
     waiting(&site, 2.0, &mut daemon);
     daemon.signal(Signal::TERM);
     daemon.wait();
+    let log = fs::read_to_string(site.log()).unwrap();
+    let last = log.trim_end().lines().last().unwrap();
+    let left = last.matches("1 objects with ").count();
+    assert!(left == 2 && names.iter().all(|name| last.contains(name.as_str())), "{last}");
     // They go there once the stores answer.
     site.configure(&settings(
         &at("errors", &errors, &errors.endpoint),

@@ -258,3 +258,17 @@ async fn each_store_that_is_not_claimed_is_told_with_its_own_cause() {
     life.source.stop();
     life.ends().await.2.unwrap();
 }
+
+/// The store of errors is claimed after that of data, which cannot be.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_ends_where_a_store_waits_for_the_claim_of_the_first() {
+    let lake = tempfile::tempdir().unwrap();
+    // No marker can be written there.
+    fs::write(lake.path().join("errors"), "").unwrap();
+    let settings = limited(lake.path(), APART, SPOOL_LIMIT, AT_ONCE);
+    let life = Life::go_on(lake, TornDisk::new(1), settings).await;
+    life.put(&failing(1000)).await;
+    life.source.stop();
+    let told = life.ends().await.2.unwrap_err().to_string();
+    assert!(told.contains("1 objects with 1 records cannot be delivered"), "{told}");
+}

@@ -16,6 +16,7 @@ mod event;
 mod failures;
 mod filling;
 mod footprint;
+mod hurry;
 mod log;
 mod mend;
 mod moving;

@@ -3,11 +3,9 @@
 //! for the next start.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use tokio::sync::Notify;
 
 use super::Pipeline;
+use super::hurry::Hurry;
 use super::waiting::left_for;
 use crate::checkpoint::Lane;
 use crate::destination::PublishError;
@@ -22,7 +20,7 @@ pub(super) struct Stopping {
     /// The stop has begun.
     begun: bool,
     /// Cuts short waits for the next attempt to open a store, or to make a checkpoint.
-    pub(super) at_once: Arc<Notify>,
+    pub(super) at_once: Hurry,
     /// Stores that could not be opened: how often, and why the last time.
     unopened: BTreeMap<String, (u32, Option<PublishError>)>,
 }
@@ -61,9 +59,7 @@ impl Pipeline {
         if self.source.is_stopping() && !std::mem::replace(&mut self.stopping.begun, true) {
             let unopened = self.stopping.unopened.values_mut();
             unopened.for_each(|(_, trouble)| *trouble = None);
-            self.stopping.at_once.notify_waiters();
-            // One that is about to wait.
-            self.stopping.at_once.notify_one();
+            self.stopping.at_once.begin();
             self.waiting.retry_at_once();
         }
     }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::support::daemon::{Daemon, Site};
 use crate::support::http::{get, metric, post_records};
@@ -131,11 +132,22 @@ fn each_lane_goes_to_its_own_store_and_each_store_is_claimed() {
         assert_eq!(claims(store), 1, "{}", store.display());
     }
     // What is there of it is found at each.
-    let to = site.path("exported");
-    let exported = site.command(&["state", "export", "clicks", to.to_str().unwrap()]);
-    let exported = exported.done();
-    let listed = fs::read_to_string(to.join("objects.jsonl")).unwrap();
-    assert_eq!(listed.lines().count(), 3, "{exported}\n{listed}");
+    let listed_at = |list: &str| {
+        let lines = fs::read_to_string(site.path(list)).unwrap();
+        let lines = lines.lines().map(|line| {
+            let line: Value = serde_json::from_str(line).unwrap();
+            line["store"].as_str().unwrap().to_owned()
+        });
+        lines.collect::<Vec<String>>()
+    };
+    let named = stores.each_ref().map(|store| format!("folder:{}", store.display()));
+    site.command(&["state", "export", "clicks", "exported"]).done();
+    assert_eq!(listed_at("exported/objects.jsonl"), named);
+    // One that is not there keeps none of the others back.
+    fs::rename(&stores[0], site.path("away")).unwrap();
+    let told = site.command(&["state", "export", "clicks", "again"]).refused(1);
+    assert!(told.contains(&named[0]) && told.contains("all else is exported"), "{told}");
+    assert_eq!(listed_at("again/objects.jsonl.unfinished"), named[1..]);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::support::daemon::{Daemon, Site};
 use crate::support::http::{get, metric, post_records};
 use crate::support::lake;
+use crate::support::proxy::Proxy;
 use crate::support::servers::{Bucket, Weed};
 
 /// An endpoint where nobody answers.
@@ -280,4 +281,99 @@ fn of_two_stores_that_do_not_answer_each_is_named_and_neither_keeps_data_back() 
         objects.next().is_some()
     };
     assert!(has(&errors, "errors/") && has(&backup, "raw/"));
+}
+
+#[test]
+fn a_store_that_goes_down_after_its_claim_keeps_no_data_back_and_is_named() {
+    let bucket = Weed::shared().bucket();
+    let proxy = Proxy::start(Weed::shared().address(), 1, &[]);
+    let patience = "stalled_after = \"1s\"\n";
+    let errors = |endpoint: &str| {
+        patience.to_owned() + &settings(&at("errors", &bucket, endpoint), &folder("backup"))
+    };
+    let site = Site::new(&errors(&proxy.endpoint()));
+    let mut daemon = site.start();
+    let endpoint = proxy.endpoint();
+    drop(proxy);
+    send(&site, &mut daemon);
+    delivered(&site, 2.0, &mut daemon);
+    assert_eq!(lake::lines(&site.path("lake"), "data").len(), 2);
+    let is_named = || get(site.address, "/readyz").unwrap().text().contains(&endpoint);
+    daemon.until("/readyz names the store", is_named).unwrap();
+    waiting(&site, 1.0, &mut daemon);
+    // Data goes on for as long as that lasts.
+    send(&site, &mut daemon);
+    delivered(&site, 4.0, &mut daemon);
+    daemon.kill();
+    site.configure(&errors(&bucket.endpoint));
+    site.start().drain();
+    let keys = bucket.keys();
+    let failed = |key: &&String| key.starts_with("errors/") && !key.contains("/.firehose/");
+    assert_eq!(keys.iter().filter(failed).count(), 2, "{keys:?}");
+    assert_eq!(lake::lines(&site.path("lake"), "data").len(), 4);
+}
+
+#[test]
+fn a_store_that_refuses_after_its_claim_keeps_no_data_back_and_is_told_at_a_stop() {
+    let site = Site::new(&settings(&folder("errors"), &folder("backup")));
+    let mut daemon = site.start();
+    let blocked = block(&site, "of-errors/errors");
+    send(&site, &mut daemon);
+    delivered(&site, 2.0, &mut daemon);
+    let is_named = || {
+        let told = get(site.address, "/readyz").unwrap().text();
+        told.contains(blocked.to_str().unwrap())
+    };
+    daemon.until("/readyz names the store", is_named).unwrap();
+    send(&site, &mut daemon);
+    delivered(&site, 4.0, &mut daemon);
+    let status = daemon.terminate();
+    assert_eq!(status.code(), Some(1), "{status}");
+    let log = fs::read_to_string(site.log()).unwrap();
+    let last = log.trim_end().lines().last().unwrap();
+    let left = "2 objects with 2 records cannot be delivered";
+    assert!(last.contains(left) && last.contains("of-errors"), "{last}");
+    fs::remove_file(&blocked).unwrap();
+    site.start().drain();
+    let failed = lake::failed_records(&site.path("of-errors"), "errors");
+    assert_eq!(failed, [b"{\"n\":2}"; 2]);
+    assert_eq!(lake::lines(&site.path("lake"), "data").len(), 4);
+}
+
+/// What waits for the store fills the spool, so that the source is not read to its end.
+#[test]
+fn a_store_that_is_down_until_the_spool_is_full_keeps_no_stop_and_no_drain_waiting() {
+    const FULL: f64 = 32.0 * 1024.0 * 1024.0;
+    let bucket = Weed::shared().bucket();
+    let limited = |errors: &str| {
+        let limit = "[stream.clicks]\nspool_limit = \"64MiB\"\n";
+        settings(errors, &folder("backup")) + limit
+    };
+    let far = "shutdown_grace = \"1h\"\n";
+    let site = Site::new(&(far.to_owned() + &limited(&at("errors", &bucket, NOBODY))));
+    let mut daemon = site.spawn(&[]);
+    daemon.alive();
+    send(&site, &mut daemon);
+    let failing = format!("{{\"pad\":\"{}\"}}\n", "x".repeat(10_000)).repeat(100);
+    let put = |body: &[u8]| {
+        let reply = post_records(site.address, "clicks", body).unwrap();
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    };
+    let name = "firehose_spool_bytes{stream=\"clicks\"}";
+    let is_full = || {
+        put(failing.as_bytes());
+        metric(site.address, name) >= FULL
+    };
+    daemon.until("the spool is full", is_full).unwrap();
+    put(b"{\"k\":\"a\",\"n\":4}\n");
+    let status = daemon.terminate();
+    assert_eq!(status.code(), Some(1), "{status}");
+    // Then no table names it any more.
+    site.configure(&limited(&folder("errors")));
+    let told = site.command(&["state", "drain", "clicks"]).refused(1);
+    assert!(told.contains("wait for another destination than"), "{told}");
+    let retarget = ["state", "retarget", "clicks", "--unasked"];
+    site.command(&retarget).done();
+    site.command(&["state", "drain", "clicks"]).done();
+    assert_eq!(lake::lines(&site.path("lake"), "data").len(), 3);
 }

@@ -79,8 +79,8 @@ pub use recovery::{
     Claim, QUARANTINE_DIR, REWRITTEN, RecoveredState, SPOOL_DIR, open, reserve_bytes,
 };
 use route::Routed;
-pub use status::{Landed, Observation, Status};
 use shortage::Step;
+pub use status::{Landed, Observation, Status};
 use stopping::Stopping;
 use table::{BatchTable, Triggers};
 use waiting::Waiting;
@@ -454,11 +454,11 @@ impl Pipeline {
 
     fn not_claimed(&mut self, store: &str, trouble: PublishError) {
         let (stream, cause) = (&self.settings.name, trouble.to_string());
-        if let Some(unsaid) = self
-            .context
-            .status
-            .repeats()
-            .due_at_store("destination", store, &cause)
+        if let Some(unsaid) =
+            self.context
+                .status
+                .repeats()
+                .due_at_store("destination", store, &cause)
         {
             tracing::warn!(stream, cause, unsaid, "destination not ready");
         }

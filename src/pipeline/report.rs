@@ -157,7 +157,11 @@ impl Pipeline {
                 format!("the spool is full (spool_limit = \"{limit}\")")
             };
             let at = self.waiting.stuck_at().join(" and ");
-            let at = if at.is_empty() { at } else { format!(": nothing arrives at {at}") };
+            let at = if at.is_empty() {
+                at
+            } else {
+                format!(": nothing arrives at {at}")
+            };
             format!("{full}, and what is in the spool is not published{at}")
         } else if self.gathering {
             "a checkpoint of the shard is still being made".to_owned()

@@ -170,7 +170,10 @@ impl Waiting {
 
     /// Stores that objects wait for, and that take none.
     pub(super) fn stuck_at(&self) -> Vec<&str> {
-        let stuck = self.queues.iter().filter(|queue| !queue.takes && queue.objects > 0);
+        let stuck = self
+            .queues
+            .iter()
+            .filter(|queue| !queue.takes && queue.objects > 0);
         stuck.map(|queue| &*queue.store).collect()
     }
 

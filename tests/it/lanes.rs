@@ -141,13 +141,21 @@ fn each_lane_goes_to_its_own_store_and_each_store_is_claimed() {
         });
         lines.collect::<Vec<String>>()
     };
-    let named = stores.each_ref().map(|store| format!("folder:{}", store.display()));
-    site.command(&["state", "export", "clicks", "exported"]).done();
+    let named = stores
+        .each_ref()
+        .map(|store| format!("folder:{}", store.display()));
+    site.command(&["state", "export", "clicks", "exported"])
+        .done();
     assert_eq!(listed_at("exported/objects.jsonl"), named);
     // One that is not there keeps none of the others back.
     fs::rename(&stores[0], site.path("away")).unwrap();
-    let told = site.command(&["state", "export", "clicks", "again"]).refused(1);
-    assert!(told.contains(&named[0]) && told.contains("all else is exported"), "{told}");
+    let told = site
+        .command(&["state", "export", "clicks", "again"])
+        .refused(1);
+    assert!(
+        told.contains(&named[0]) && told.contains("all else is exported"),
+        "{told}"
+    );
     assert_eq!(listed_at("again/objects.jsonl.unfinished"), named[1..]);
 }
 
@@ -255,7 +263,9 @@ fn of_two_stores_that_do_not_answer_each_is_named_and_neither_keeps_data_back() 
     let are_named = || {
         let told = get(site.address, "/readyz").unwrap().text();
         let log = fs::read_to_string(site.log()).unwrap();
-        let lines = log.lines().filter(|line| line.contains("destination not ready"));
+        let lines = log
+            .lines()
+            .filter(|line| line.contains("destination not ready"));
         let is_named = |name: &&String| {
             told.contains(name.as_str()) && lines.clone().any(|line| line.contains(name.as_str()))
         };
@@ -268,7 +278,10 @@ fn of_two_stores_that_do_not_answer_each_is_named_and_neither_keeps_data_back() 
     let log = fs::read_to_string(site.log()).unwrap();
     let last = log.trim_end().lines().last().unwrap();
     let left = last.matches("1 objects with ").count();
-    assert!(left == 2 && names.iter().all(|name| last.contains(name.as_str())), "{last}");
+    assert!(
+        left == 2 && names.iter().all(|name| last.contains(name.as_str())),
+        "{last}"
+    );
     // They go there once the stores answer.
     site.configure(&settings(
         &at("errors", &errors, &errors.endpoint),
@@ -298,7 +311,12 @@ fn a_store_that_goes_down_after_its_claim_keeps_no_data_back_and_is_named() {
     send(&site, &mut daemon);
     delivered(&site, 2.0, &mut daemon);
     assert_eq!(lake::lines(&site.path("lake"), "data").len(), 2);
-    let is_named = || get(site.address, "/readyz").unwrap().text().contains(&endpoint);
+    let is_named = || {
+        get(site.address, "/readyz")
+            .unwrap()
+            .text()
+            .contains(&endpoint)
+    };
     daemon.until("/readyz names the store", is_named).unwrap();
     waiting(&site, 1.0, &mut daemon);
     // Data goes on for as long as that lasts.

@@ -199,7 +199,8 @@ async fn in_a_full_spool_a_store_that_takes_nothing_keeps_no_batch_of_another_fr
     life.is_refused().await;
     let pad = "x".repeat(100_000);
     for n in 0..60 {
-        life.put(&format!(r#"{{"k":"{n}","id":{n},"pad":"{pad}"}}"#)).await;
+        life.put(&format!(r#"{{"k":"{n}","id":{n},"pad":"{pad}"}}"#))
+            .await;
     }
     life.delivers(1).await;
     assert!(life.status.metrics().sealed_early.get() > 0);
@@ -228,7 +229,10 @@ async fn a_stop_ends_where_stranded_objects_fill_the_spool() {
     life.source.stop();
     let (_, _, ended) = life.ends().await;
     let told = ended.unwrap_err().to_string();
-    assert!(told.contains("1 objects wait for another destination"), "{told}");
+    assert!(
+        told.contains("1 objects wait for another destination"),
+        "{told}"
+    );
     assert!(told.contains("firehose state retarget torn"), "{told}");
 }
 
@@ -270,5 +274,8 @@ async fn a_stop_ends_where_a_store_waits_for_the_claim_of_the_first() {
     life.put(&failing(1000)).await;
     life.source.stop();
     let told = life.ends().await.2.unwrap_err().to_string();
-    assert!(told.contains("1 objects with 1 records cannot be delivered"), "{told}");
+    assert!(
+        told.contains("1 objects with 1 records cannot be delivered"),
+        "{told}"
+    );
 }

@@ -54,7 +54,10 @@ async fn an_object_moves_while_its_store_takes_objects_and_is_stuck_while_it_doe
     let objects = [object(1, APART), object(2, APART), object(3, GONE)];
     let (mut waiting, protocol) = waiting(&objects);
     let stuck = |waiting: &Waiting| waiting.stuck_bytes(&protocol);
-    assert!(!waiting.moves() && stuck(&waiting) == 300, "none is claimed");
+    assert!(
+        !waiting.moves() && stuck(&waiting) == 300,
+        "none is claimed"
+    );
     assert_eq!(waiting.stuck_at(), [APART], "no table names the other");
     waiting.opened(LAKE);
     assert!(!waiting.moves(), "nothing waits for that one");

@@ -90,5 +90,5 @@ async fn an_object_moves_while_its_store_takes_objects_and_is_stuck_while_it_doe
         panic!("it is tried again")
     };
     waiting.retry_due(id);
-    assert!(waiting.moves() && stuck(&waiting) == 100 + 100);
+    assert!(waiting.moves() && stuck(&waiting) == 100);
 }

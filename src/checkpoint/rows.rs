@@ -116,7 +116,7 @@ impl OpenBatch {
 /// Destination, key and format of an object, fixed when its batch opened.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Target {
-    /// The store, as `Destination::describe` names it.
+    /// The store, by its [name](crate::config::StoreSpec::name).
     pub store: String,
     /// The object's key.
     pub key: String,

@@ -89,6 +89,11 @@ impl Reserve {
         *self.lock() == ReserveState::GivenUp
     }
 
+    /// Bytes that are free on the disk. Blocks on it.
+    pub fn room(&self) -> io::Result<u64> {
+        self.disk.room()
+    }
+
     /// Bytes that may be written for good, so that there is still room for the reserve to be made, or to be made
     /// again once it was given up.
     pub fn room_beside(&self) -> io::Result<u64> {

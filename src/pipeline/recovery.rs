@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 
-use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
@@ -13,6 +12,7 @@ use uuid::Uuid;
 use super::StreamContext;
 use super::apply::SPOOL_RESERVE;
 use super::event::Event;
+use super::hurry::Hurry;
 use super::log::{LocalLog, Log};
 use super::outputs::Outputs;
 use crate::checkpoint::{
@@ -324,11 +324,11 @@ pub(super) fn claim_all(
     epoch: &Claim,
     named: &HashSet<Uuid>,
     events: &UnboundedSender<Event>,
-    at_once: &Arc<Notify>,
+    at_once: &Hurry,
 ) -> AbortOnDropHandle<()> {
     let claims = settings.destination.stores().into_iter().map(|store| {
         let (stream, store, events) = (settings.name.clone(), store.clone(), events.clone());
-        let at_once = Arc::clone(at_once);
+        let at_once = at_once.clone();
         claim(stream, store, epoch.clone(), named.clone(), events, at_once)
     });
     let mut claims: VecDeque<_> = claims.collect();
@@ -354,7 +354,7 @@ async fn claim(
     claim: Claim,
     named: HashSet<Uuid>,
     events: UnboundedSender<Event>,
-    at_once: Arc<Notify>,
+    mut at_once: Hurry,
 ) -> bool {
     let mut attempt = 0;
     loop {
@@ -376,8 +376,7 @@ async fn claim(
                     return false;
                 }
                 let pause = retry::delay(attempt, retry::TRANSIENT_MAX);
-                // Out of time or told to hurry: both end the wait.
-                let _ = tokio::time::timeout(pause, at_once.notified()).await;
+                at_once.pause(pause).await;
                 continue;
             }
         };

@@ -79,6 +79,7 @@ const PICKY: Load = Load {
 };
 mod clock;
 mod room;
+mod stalls;
 
 fn settings(lake: &Path, load: Load) -> StreamSettings {
     StreamSettings {

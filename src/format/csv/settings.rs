@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Kind;
-use crate::config::{FormatKind, FormatSettings, FormatSpec, FormatTable, Place};
+use crate::config::{FormatKind, FormatSettings, FormatSpec, FormatTable, SourceSpan};
 use crate::format::Compression;
 
 /// Bytes of the text of a null.
@@ -105,7 +105,7 @@ impl FormatKind for Kind {
 }
 
 /// A character, and where it stands if it does.
-type Character = (char, Option<Place>);
+type Character = (char, Option<SourceSpan>);
 
 /// Reads a key that is one character.
 fn character(

@@ -16,7 +16,7 @@ use super::log::{LocalLog, Log};
 use super::outputs::Outputs;
 use crate::checkpoint::{self, OpenBatch, Recovered, SealedObject, Store, StoreError, aside};
 use crate::config::{StoreSettings, StreamSettings};
-use crate::destination::{Conditional, Destination, PublishError, Whose};
+use crate::destination::{Conditional, Destination, PublishError, Whose, caught};
 use crate::disk::{DISK_IS_FULL, Disk};
 use crate::error::{StreamError, put_back_export_or_discard, put_back_or_discard};
 use crate::failpoint;
@@ -342,7 +342,7 @@ async fn claim(
 ) {
     let mut attempt = 0;
     loop {
-        let event = match try_claim(&stream, &store, &claim, &named).await {
+        let event = match caught(try_claim(&stream, &store, &claim, &named)).await {
             Ok((destination, conditional)) => Event::Claimed {
                 store: store.name(),
                 destination,

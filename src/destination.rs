@@ -205,16 +205,25 @@ pub async fn list(
     Err(unknown().into())
 }
 
-/// The settings of the store that has this name in a state: one of `now`, which the config names, or else reached as one
-/// of its kind there is. The error says why it cannot be reached.
-pub fn named(name: &str, now: &[&StoreSettings]) -> Result<StoreSettings, String> {
+/// The settings of the store that has this name in a state: one of `now`, which the config names. Else all that it may
+/// be, never none: a store of that name, reached as each of its kind there is. A name does not say everything, and two
+/// servers can have buckets of one name. The error says why it cannot be reached.
+pub fn named(name: &str, now: &[&StoreSettings]) -> Result<Vec<StoreSettings>, String> {
     if let Some(same) = now.iter().find(|store| store.has_name(name)) {
-        return Ok((*same).clone());
+        return Ok(vec![(*same).clone()]);
     }
     let of_kind = |store: &&dyn Store| {
-        let like = now.iter().map(|like| store.named(name, Some(like)));
-        let found = like.flatten().find(Result::is_ok);
-        found.or_else(|| store.named(name, None))
+        let mut found = Vec::new();
+        let as_now = |like: &&StoreSettings| store.named(name, Some(like));
+        for settings in now.iter().filter_map(as_now).flatten() {
+            if !found.contains(&settings) {
+                found.push(settings);
+            }
+        }
+        if found.is_empty() {
+            return Some(store.named(name, None)?.map(|settings| vec![settings]));
+        }
+        Some(Ok(found))
     };
     let unknown = || Err(format!("no store that this version knows is named {name}"));
     STORES.iter().find_map(of_kind).unwrap_or_else(unknown)

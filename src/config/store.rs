@@ -62,10 +62,14 @@ pub trait StoreSpec: Any + Debug + Send + Sync {
         None
     }
 
-    /// Why daemons on several machines cannot share a stream that goes there; `None`: they can, since the store can
-    /// prepare uploads and keep bodies.
+    /// Why daemons on several machines cannot share a stream that goes there: so it is unless the store says otherwise.
+    /// `None`: they can, since all of them reach it, it prepares uploads that another daemon completes, and it keeps
+    /// bodies of checkpoints.
     fn of_one_machine(&self) -> Option<OneMachine> {
-        None
+        Some(OneMachine {
+            message: "this store is of one machine: a stream with `coordination` needs one that all its daemons reach",
+            help: "name such a store in the destination, or remove `coordination` from the source",
+        })
     }
 
     /// The store as `DescribeDeliveryStream` names it: `BucketARN`.

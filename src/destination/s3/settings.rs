@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::S3;
 use super::key::BucketKeys;
-use crate::config::{AwsAccess, Keys, Secret, StoreKind, StoreSettings, StoreSpec, StoreTable};
+use crate::config::{
+    AwsAccess, Keys, OneMachine, Secret, StoreKind, StoreSettings, StoreSpec, StoreTable,
+};
 use crate::destination::listing::{ListError, Take};
 use crate::destination::{Destination, PublishError, Store};
 use crate::shard::Pending;
@@ -230,6 +232,10 @@ impl StoreSpec for S3Settings {
 
     fn keys(&self) -> Arc<dyn Keys> {
         Arc::new(BucketKeys)
+    }
+
+    fn of_one_machine(&self) -> Option<OneMachine> {
+        None
     }
 
     fn arn(&self) -> String {

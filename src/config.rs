@@ -29,7 +29,7 @@ pub use load::{Draft, Loaded, draft, listen, parse, parse_object};
 pub use quantity::{display_duration, display_size, parse_duration, parse_size};
 pub use registry::Registry;
 pub use spans::{SpanMap, StageField};
-pub use store::{Keys, OneMachine, Pair, StoreKind, StoreSettings, StoreSpec, StoreTable};
+pub use store::{Keys, OneMachine, StoreKind, StoreSettings, StoreSpec, StoreTable};
 pub use table::{Found, Table};
 pub use text::{Origin, Text};
 pub use transform::{CompileLimits, Isolation, TRANSFORMS_MAX, TransformSettings};

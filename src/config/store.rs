@@ -4,15 +4,14 @@
 
 use std::any::Any;
 use std::fmt::{self, Debug};
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::AwsAccess;
-use super::diagnostic::{Diagnostic, Place};
 use super::spans::{SpanMap, StageField};
 use super::table::Table;
-use super::text::{Origin, Text};
+use super::text::Origin;
 use super::written::{access, located};
 
 /// A kind of store, as a config names it.
@@ -35,9 +34,6 @@ pub trait StoreKind: Sync {
         like: Option<&StoreSettings>,
     ) -> Option<Result<StoreSettings, String>>;
 }
-
-/// A key of the user's own, its text, and the place of that.
-pub type Pair = (String, String, Place);
 
 /// What the settings of a store tell of it. Nothing of it asks the store.
 pub trait StoreSpec: Any + Debug + Send + Sync {
@@ -154,8 +150,7 @@ impl Debug for StoreSettings {
     }
 }
 
-/// A destination's table, for the store that reads its keys there. What has a fault is reported where it stands, and
-/// reads as `None`.
+/// A destination's table, for the store that reads its keys there: a [`Table`] that knows where paths begin.
 pub struct StoreTable<'t, 'f> {
     pub(super) table: &'t mut Table<'f>,
     pub(super) base: &'t Path,
@@ -170,42 +165,24 @@ impl Debug for StoreTable<'_, '_> {
     }
 }
 
-impl StoreTable<'_, '_> {
-    /// Says that a key is missing, unless it is there. `help` tells what to write.
-    pub fn require(&self, key: &str, help: &str) {
-        if !self.table.has(key) {
-            self.table.missing(key, help);
-        }
-    }
+impl<'f> Deref for StoreTable<'_, 'f> {
+    type Target = Table<'f>;
 
+    fn deref(&self) -> &Table<'f> {
+        self.table
+    }
+}
+
+impl<'f> DerefMut for StoreTable<'_, 'f> {
+    fn deref_mut(&mut self) -> &mut Table<'f> {
+        self.table
+    }
+}
+
+impl StoreTable<'_, '_> {
     /// A string that must hold something and no control characters.
     pub fn text(&mut self, key: &'static str) -> Option<String> {
         self.table.name_text(key, access::NAME_MAX)
-    }
-
-    /// A boolean.
-    pub fn boolean(&mut self, key: &'static str) -> Option<bool> {
-        self.table.boolean(key)
-    }
-
-    /// A string that names one of `choices`.
-    pub fn word<T: Clone>(
-        &mut self,
-        key: &'static str,
-        choices: &[(&'static str, T)],
-    ) -> Option<T> {
-        self.table.word(key, choices).map(|found| found.value)
-    }
-
-    /// The strings of a table whose keys are the user's own, each with its place, and the place of the table.
-    pub fn strings(&mut self, key: &'static str) -> Option<(Place, Vec<Pair>)> {
-        let table = self.table.table(key)?;
-        let place = table.place();
-        let placed = |(key, Text { value, origin }): (String, Text)| {
-            let place = origin.place(None);
-            (key, value, place)
-        };
-        Some((place, table.strings().into_iter().map(placed).collect()))
     }
 
     /// A path of this machine, which begins at the folder of the config file. It is the place that later faults of the
@@ -227,19 +204,5 @@ impl StoreTable<'_, '_> {
     /// `access_key_id`, `secret_access_key` and `secret_access_key_file`.
     pub fn access(&mut self) -> AwsAccess {
         access::read(self.table, self.base)
-    }
-
-    /// The place of a key's value.
-    pub fn place_of(&self, key: &str) -> Place {
-        self.table.place_of(key)
-    }
-
-    /// Reports a fault.
-    pub fn fault(&self, place: Place, message: String, help: Option<&str>) {
-        let fault = Diagnostic::fault(place, message);
-        self.table.file.report(match help {
-            Some(help) => fault.help(help),
-            None => fault,
-        });
     }
 }

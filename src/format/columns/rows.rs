@@ -385,7 +385,8 @@ impl Decimal {
         let exponent: i64 = exponent.parse().ok()?;
         let kept = digits.trim_end_matches('0');
         let zeros = i64::try_from(digits.len() - kept.len()).ok()?;
-        let exponent = exponent.checked_sub(i64::try_from(fraction.len()).ok()?)? + zeros;
+        let exponent = exponent.checked_sub(i64::try_from(fraction.len()).ok()?)?;
+        let exponent = exponent.checked_add(zeros)?;
         let kept = kept.trim_start_matches('0').to_owned();
         let is_zero = kept.is_empty();
         Some(Self {

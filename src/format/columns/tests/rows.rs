@@ -139,6 +139,20 @@ fn of_members_with_one_name_the_last_counts_and_the_others_are_told() {
     assert_eq!(paths(&one.repeated), ["a", "a", "m[\"k\"]"]);
 }
 
+/// Entries are looked up: to go through all of them for each member would take minutes here.
+#[test]
+fn a_map_with_many_keys_is_held_against_its_record() {
+    let keys = (0..100_000).map(|key| format!("\"{key}\":1"));
+    let again = (0..100_000).map(|_| "\"x\":2".to_owned());
+    let members: Vec<String> = keys.chain(again).collect();
+    let one = row(
+        "m map<string,int>",
+        &format!("{{\"m\":{{{}}}}}", members.join(",")),
+    );
+    let entries = one.columns[0].1.as_object().map(serde_json::Map::len);
+    assert_eq!((entries, one.repeated.len()), (Some(100_001), 99_999));
+}
+
 #[test]
 fn every_object_of_a_record_is_a_row() {
     let rows = rows("a int", "{\"a\":1}\n {\"b\":2}{\"a\":null}");

@@ -293,7 +293,7 @@ pub trait Handle: Send + Sync {
 pub struct Read {
     /// Ranges before the chunk that turned out to be lost: they are recorded with the chunk's checkpoint.
     pub lost: Vec<MissingRange>,
-    /// Records of one shard, in the order of their positions; none where there is only news.
+    /// Records of one shard, in the order of their positions; none where there is only an event.
     pub chunk: Chunk,
     /// What else has become known. It holds once the chunk is applied.
     pub event: Option<SourceEvent>,

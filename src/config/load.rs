@@ -28,7 +28,7 @@ const DUPLICATE: &str = "duplicate key";
 
 /// Of a table of which nothing is named by what is registered.
 const NOTHING: &Registry = &Registry {
-    sources: &[],
+    sources: Vec::new(),
     stores: Vec::new(),
     formats: Vec::new(),
     stream_format: FormatSettings::unread,

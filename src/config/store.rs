@@ -123,7 +123,8 @@ impl StoreSettings {
     }
 }
 
-fn is_same<T: PartialEq + 'static>(one: &dyn Any, other: &dyn Any) -> bool {
+/// Whether two settings are of one type, and equal.
+pub(super) fn is_same<T: PartialEq + 'static>(one: &dyn Any, other: &dyn Any) -> bool {
     let one = one.downcast_ref::<T>();
     one.is_some() && one == other.downcast_ref::<T>()
 }

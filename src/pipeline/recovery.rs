@@ -21,9 +21,10 @@ use crate::disk::{DISK_IS_FULL, Disk};
 use crate::error::{StreamError, put_back_export_or_discard, put_back_or_discard};
 use crate::failpoint;
 use crate::position::{MissingRange, Sequence};
+use crate::registry;
 use crate::retry;
 use crate::shard::{ShardId, ShardState};
-use crate::source::{self, Context, Handle, Known, Opened, Reader, Unread};
+use crate::source::{Context, Handle, Known, Opened, Reader, Unread};
 use crate::spool::{Spool, SpoolError};
 use crate::telemetry::StreamMetrics;
 
@@ -211,7 +212,7 @@ fn open_source(
     {
         return Err(other_source(stream, &name.arn));
     }
-    for (other, local) in source::locals() {
+    for (other, local) in registry::local_records() {
         // It may hold accepted records that no checkpoint has passed.
         let holds = || {
             disk.list(Path::new(local.dir()))
@@ -227,9 +228,7 @@ fn open_source(
         source: recovered.source.clone(),
         shards: recovered.shards.clone(),
     };
-    settings
-        .source
-        .open(known, source_context(stream, disk, context))
+    registry::source(&settings.source).open(known, source_context(stream, disk, context))
 }
 
 /// What is open in the state came from elsewhere: positions in one source mean nothing in another.

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{collect, files_of, root, without_comments};
+use super::{UNIT_TESTS, collect, files_of, root, without_comments};
 
 #[test]
 fn columns_know_no_format_that_they_are_written_as() {
@@ -40,7 +40,7 @@ fn no_code_outside_its_file_names_a_store() {
             continue;
         }
         let text = fs::read_to_string(&file).unwrap();
-        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        let code = text.split(UNIT_TESTS).next().unwrap();
         for line in code.lines() {
             let line = line.trim_start();
             let is_entry = file == registry
@@ -82,7 +82,7 @@ fn no_code_outside_its_file_names_a_format() {
             continue;
         }
         let text = fs::read_to_string(&file).unwrap();
-        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        let code = text.split(UNIT_TESTS).next().unwrap();
         for line in without_comments(code).lines() {
             for format in &formats {
                 let type_name = type_name(format);
@@ -123,7 +123,9 @@ fn listed<'a>(registry: &'a str, list: &str) -> Vec<&'a str> {
 
 /// What the names of a module's types begin with.
 fn type_name(module: &str) -> String {
-    let parts = module.split('_').filter_map(|part| part.split_at_checked(1));
+    let parts = module
+        .split('_')
+        .filter_map(|part| part.split_at_checked(1));
     let words = parts.map(|(head, tail)| head.to_uppercase() + tail);
     words.collect()
 }

@@ -21,6 +21,8 @@ mod local;
 #[cfg(test)]
 pub(crate) mod promises;
 mod room;
+#[cfg(test)]
+mod tests;
 
 pub mod direct_put;
 pub mod kinesis;

@@ -10,6 +10,7 @@ pub mod fuzz;
 mod load;
 mod quantity;
 mod registry;
+mod source;
 mod spans;
 mod store;
 mod table;
@@ -28,8 +29,9 @@ pub use format::{FormatKind, FormatSettings, FormatSpec, FormatTable};
 pub use load::{ConfigDraft, LoadedConfig, draft, listen, parse, parse_object};
 pub use quantity::{display_duration, display_size, parse_duration, parse_size};
 pub use registry::Registry;
+pub use source::{Asked, AwsSource, Clash, SourceKind, SourceSettings, SourceSpec};
 pub use spans::{SpanMap, StageField};
-pub use store::{KeyValue, Keys, OneMachine, StoreKind, StoreSettings, StoreSpec, StoreTable};
+pub use store::{Keys, OneMachine, StoreKind, StoreSettings, StoreSpec, StoreTable};
 pub use table::{Located, Table};
 pub use text::{Text, TextOrigin};
 pub use transform::{CompileLimits, Isolation, TRANSFORMS_MAX, TransformSettings};
@@ -37,7 +39,6 @@ pub use words::choose;
 pub use written::{GIB, MIB, TIB, access, coordination};
 
 use crate::printable::shell_word;
-use crate::source::SourceSettings;
 
 /// The whole file.
 #[derive(Clone, Debug, PartialEq, Eq)]

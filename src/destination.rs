@@ -3,6 +3,7 @@
 //! Publishing is idempotent (design C4, C5): an object that is already there is told from
 //! somebody else's by its object id, size and CRC-64/NVME, and nothing is ever overwritten.
 
+mod calls;
 mod folder;
 mod listing;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use uuid::Uuid;
 
 use crate::config::StoreSettings;
 
+pub use calls::caught;
 pub use folder::FolderSettings;
 pub use listing::{ListError, ListedObject, Take};
 #[cfg(test)]
@@ -87,19 +89,25 @@ impl Destination {
         self.publisher.in_flight_max().max(1)
     }
 
-    /// See [`Publisher::publish`].
+    /// See [`Publisher::publish`]. An object that the store says nothing of may pass.
     pub async fn publish(&self, group: &[Publication]) -> Vec<Result<(), PublishError>> {
-        self.publisher.publish(group).await
+        let published = caught(async { Ok(self.publisher.publish(group).await) }).await;
+        let mut results = published.unwrap_or_else(|panic| vec![Err(panic); group.len()]);
+        results.resize_with(group.len(), || {
+            let cause = format!("{} has not said what came of an object", self.describe());
+            Err(PublishError::Transient(cause))
+        });
+        results
     }
 
     /// See [`Publisher::holds`].
     pub async fn holds(&self, object: &Publication) -> Result<bool, PublishError> {
-        self.publisher.holds(object).await
+        caught(async { self.publisher.holds(object).await }).await
     }
 
     /// See [`Publisher::recover`].
     pub async fn recover(&self, named: &HashSet<Uuid>) -> Result<(), PublishError> {
-        self.publisher.recover(named).await
+        caught(async { self.publisher.recover(named).await }).await
     }
 
     /// See [`Uploads::are_for`]; where the store knows no uploads, no object needs one.
@@ -110,7 +118,7 @@ impl Destination {
 
     /// See [`Uploads::begin`].
     pub async fn begin_upload(&self, object: &Publication) -> Result<String, PublishError> {
-        self.uploads(&object.key)?.begin(object).await
+        caught(async { self.uploads(&object.key)?.begin(object).await }).await
     }
 
     /// See [`Uploads::full_parts`]; 0 where the store knows no uploads.
@@ -125,21 +133,27 @@ impl Destination {
         head: &Publication,
         after: u32,
     ) -> Result<(), PublishError> {
-        let uploads = self.uploads(&head.key)?;
-        uploads.send_full_parts(head, after).await
+        let sent = async {
+            let uploads = self.uploads(&head.key)?;
+            uploads.send_full_parts(head, after).await
+        };
+        caught(sent).await
     }
 
     /// See [`Uploads::prepare`].
     pub async fn prepare(&self, object: &mut Publication) -> Result<Vec<SentPart>, PublishError> {
-        self.uploads(&object.key)?.prepare(object).await
+        caught(async { self.uploads(&object.key)?.prepare(object).await }).await
     }
 
     /// See [`Uploads::abort`]; where the store knows no uploads, there is none to give up.
     pub async fn abort_upload(&self, key: &str, upload_id: &str) -> Result<(), PublishError> {
-        match self.publisher.uploads() {
-            Some(uploads) => uploads.abort(key, upload_id).await,
-            None => Ok(()),
-        }
+        let aborted = async {
+            match self.publisher.uploads() {
+                Some(uploads) => uploads.abort(key, upload_id).await,
+                None => Ok(()),
+            }
+        };
+        caught(aborted).await
     }
 
     /// See [`Uploads::given_up_after`].
@@ -149,27 +163,27 @@ impl Destination {
 
     /// See [`Keeper::claim`].
     pub async fn claim(&self, key: &str, body: &[u8]) -> Result<bool, PublishError> {
-        self.keeper.claim(key, body).await
+        caught(async { self.keeper.claim(key, body).await }).await
     }
 
     /// See [`Keeper::probe`].
     pub async fn probe(&self, key: &str) -> Result<Conditional, PublishError> {
-        self.keeper.probe(key).await
+        caught(async { self.keeper.probe(key).await }).await
     }
 
     /// See [`Bodies::put`].
     pub async fn put_body(&self, key: &str, body: Bytes) -> Result<(), PublishError> {
-        self.bodies(key)?.put(key, body).await
+        caught(async { self.bodies(key)?.put(key, body).await }).await
     }
 
     /// See [`Bodies::read`].
     pub async fn read_body(&self, key: &str) -> Result<Option<Bytes>, PublishError> {
-        self.bodies(key)?.read(key).await
+        caught(async { self.bodies(key)?.read(key).await }).await
     }
 
     /// See [`Bodies::remove`].
     pub async fn remove_body(&self, key: &str) -> Result<(), PublishError> {
-        self.bodies(key)?.remove(key).await
+        caught(async { self.bodies(key)?.remove(key).await }).await
     }
 
     /// Nobody asks for an upload who has not asked whether one is needed.
@@ -206,16 +220,25 @@ pub async fn list(
     Err(unknown().into())
 }
 
-/// The settings of the store that has this name in a state: one of `now`, which the config names, or else reached as one
-/// of its kind there is. The error says why it cannot be reached.
-pub fn named(name: &str, now: &[&StoreSettings]) -> Result<StoreSettings, String> {
+/// The settings of the store that has this name in a state: one of `now`, which the config names. Else all that it may
+/// be, never none: a store of that name, reached as each of its kind there is. A name does not say everything, and two
+/// servers can have buckets of one name. The error says why it cannot be reached.
+pub fn named(name: &str, now: &[&StoreSettings]) -> Result<Vec<StoreSettings>, String> {
     if let Some(same) = now.iter().find(|store| store.has_name(name)) {
-        return Ok((*same).clone());
+        return Ok(vec![(*same).clone()]);
     }
     let of_kind = |store: &&dyn Store| {
-        let like = now.iter().map(|like| store.named(name, Some(like)));
-        let found = like.flatten().find(Result::is_ok);
-        found.or_else(|| store.named(name, None))
+        let mut found = Vec::new();
+        let as_now = |like: &&StoreSettings| store.named(name, Some(like));
+        for settings in now.iter().filter_map(as_now).flatten() {
+            if !found.contains(&settings) {
+                found.push(settings);
+            }
+        }
+        if found.is_empty() {
+            return Some(store.named(name, None)?.map(|settings| vec![settings]));
+        }
+        Some(Ok(found))
     };
     let unknown = || Err(format!("no store that this version knows is named {name}"));
     STORES.iter().find_map(of_kind).unwrap_or_else(unknown)

@@ -8,6 +8,7 @@ use std::io::Read as _;
 use firehose_calendar::timestamp;
 use firehose_deflate::{Deflater, LAST_BLOCK};
 use firehose_json::decimal::WrittenNumber;
+use firehose_json::nesting::{NESTING_MAX, exceeds};
 use firehose_json::{TextCursor, Texts, elements, is_one, is_text, pieces, several};
 use firehose_kpl::Content;
 use firehose_wasm_meter::{Loops, MeterError};
@@ -164,10 +165,11 @@ fn json(bytes: &[u8]) {
     let by_another = text.map(serde_json::from_str::<IgnoredAny>);
     let is_valid = by_another.is_some_and(|read| read.is_ok());
     assert_eq!(is_one(bytes), is_valid, "one text, or none");
-    // What is bounded in depth and in its escapes is no more than the grammar takes.
+    // Strict is all of that within its bounds: on the depth, and on escapes that are half a character.
     let mut cursor = TextCursor::new(bytes);
     let is_strict = text.is_some() && cursor.skip(0).is_ok() && cursor.end().is_ok();
-    assert!(is_valid || !is_strict, "strict, and not valid");
+    let is_within = !exceeds(bytes, NESTING_MAX) && text.is_some_and(are_paired);
+    assert_eq!(is_strict, is_valid && is_within, "strict");
     let mut ends = Vec::new();
     several(bytes, &mut ends);
     assert_eq!(pieces(bytes), ends.len().max(1), "pieces");
@@ -184,6 +186,51 @@ fn json(bytes: &[u8]) {
         if text[0] == b'[' {
             let all_are = elements(text).all(|element| is_one(&text[element]));
             assert!(all_are, "an element that is no text");
+        }
+    }
+}
+
+/// Whether the escaped surrogates of a JSON text stand in pairs, each beside its other half. Of what is no such text the
+/// answer means nothing.
+fn are_paired(text: &str) -> bool {
+    let (mut units, mut rest) = (Vec::new(), text);
+    while let Some(first) = rest.chars().next() {
+        let escaped = rest.strip_prefix("\\u").and_then(|digits| digits.get(..4));
+        let unit = escaped.and_then(|digits| u16::from_str_radix(digits, 16).ok());
+        let length = match (unit, first) {
+            (Some(_), _) => 6,
+            (None, '\\') => 1 + rest[1..].chars().next().map_or(0, char::len_utf8),
+            (None, first) => first.len_utf8(),
+        };
+        // What is no escaped unit stands between those around it.
+        units.push(unit.unwrap_or_default());
+        rest = &rest[length..];
+    }
+    char::decode_utf16(units).all(|decoded| decoded.is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::are_paired;
+
+    #[test]
+    fn halves_of_characters_are_paired_where_they_are_side_by_side() {
+        for text in [
+            r"",
+            r"é\n",
+            r"\ud83d\ude00",
+            r"\\ud83d",
+            r"\u00e9\ud83d\ude00\u00e9",
+        ] {
+            assert!(are_paired(text), "{text}");
+        }
+        for text in [
+            r"\ud83d",
+            r"\ude00\ud83d",
+            r"\ud83d\\ude00",
+            r"\ud83d \ude00",
+        ] {
+            assert!(!are_paired(text), "{text}");
         }
     }
 }

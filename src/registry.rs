@@ -1,22 +1,52 @@
-//! What a config of this build can name: the lists that the stages keep, for the reader of the config, which knows none
-//! of them.
+//! What a config of this build can name: the lists of what stands behind ports, for the reader of the config, which knows
+//! none of them. The sources are listed here, since their port is below them and names none; stores and formats where
+//! theirs is.
 
-use crate::config::{FormatKind, Registry, StoreKind};
+use crate::config::{FormatKind, Registry, SourceKind, SourceSettings, StoreKind};
 use crate::destination::STORES;
 use crate::format::{self, FORMATS};
-use crate::source::SOURCES;
+use crate::shard::SourceName;
+use crate::source::{self, Kind, LocalRecords, Source};
+
+/// All kinds of sources, in the order in which messages name them: the one place where each is registered.
+pub const SOURCES: &[&dyn Kind] = &[&source::direct_put::KIND, &source::kinesis::KIND];
 
 /// All of it.
 pub fn registry() -> Registry {
+    let sources = SOURCES.iter().map(|kind| *kind as &'static dyn SourceKind);
     let stores = STORES.iter().map(|store| *store as &'static dyn StoreKind);
     let formats = FORMATS
         .iter()
         .map(|format| *format as &'static dyn FormatKind);
     Registry {
-        sources: SOURCES,
+        sources: sources.collect(),
         stores: stores.collect(),
         formats: formats.collect(),
         stream_format: format::of_streams,
         backup_format: format::of_backups,
     }
+}
+
+/// The source that has these settings.
+///
+/// # Panics
+///
+/// Where they are of no source that is registered: settings come from the reader of the config, which has the same list.
+pub fn source(settings: &SourceSettings) -> &dyn Source {
+    let mut found = SOURCES.iter().filter_map(|kind| kind.source(settings));
+    found
+        .next()
+        .expect("settings are of a source that is registered")
+}
+
+/// The kind that owns a name in a state; `None`: this version knows none.
+pub fn source_kind_of(name: &SourceName) -> Option<&'static dyn Kind> {
+    SOURCES.iter().copied().find(|kind| kind.owns(name))
+}
+
+/// All kinds that keep records under a stream's directory, each with what it keeps.
+pub fn local_records() -> impl Iterator<Item = (&'static dyn Kind, &'static dyn LocalRecords)> {
+    SOURCES
+        .iter()
+        .filter_map(|kind| Some((*kind, kind.local()?)))
 }

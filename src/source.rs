@@ -1,9 +1,12 @@
-//! The port of sources: what a place that records come from must do and say, whichever it is.
+//! The port of sources: what a place that records come from must do, whichever it is. What it must say of itself before
+//! it is opened is asked by the config (`src/config/source.rs`).
 //!
-//! A source is a folder here and a line in [`SOURCES`]. It is, from the config file on:
+//! A source is a folder here and a line in [`SOURCES`](crate::registry::SOURCES). It is, from the config file on:
 //!
-//! - a [`Kind`], the word of `type` in `[stream.X.source]`: reads the rest of that table into
-//! - a [`Source`], one configured source: describes itself, and opens into
+//! - a [`SourceKind`], the word of `type` in `[stream.X.source]`: reads the rest of that table into
+//! - a [`SourceSpec`], its settings: they describe it;
+//! - a [`Kind`], the same as the former, which takes settings of its own for
+//! - a [`Source`], one configured source: opens into
 //! - a [`Reader`], which gives records, and a [`Handle`], which is told how far they are durable.
 //!
 //! Where producers put records into it, the handle has an [`Intake`]. Where it keeps records under `state_dir`, the
@@ -18,23 +21,20 @@ mod local;
 #[cfg(test)]
 pub(crate) mod promises;
 mod room;
-mod settings;
+#[cfg(test)]
+mod tests;
 
 pub mod direct_put;
 pub mod kinesis;
 
-use std::any::Any;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::Value;
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::config::{CoordinationSettings, StartSettings, Table};
+use crate::config::{SourceKind, SourceSpec, StartSettings};
 use crate::disk::Disk;
 use crate::error::StreamError;
 use crate::position::{MissingRange, Sequence};
@@ -44,37 +44,14 @@ use crate::telemetry::{Metrics, SourceHealth};
 pub use intake::{Accepted, Appending, Intake, PutBatch, Refused, are_too_many_texts};
 pub use local::{LocalBacklog, LocalError, LocalRecords, Salvaged, TakeRecord, UnreadRecords};
 pub use room::{Room, RoomShare};
-pub use settings::{SourceSettings, is_same};
 
-/// All kinds of sources, in the order in which messages name them: the one place where each is registered.
-pub const SOURCES: &[&dyn Kind] = &[&direct_put::KIND, &kinesis::KIND];
+pub use crate::config::SourceSettings;
 
-/// A kind of source: what `type` in `[stream.X.source]` names.
-pub trait Kind: fmt::Debug + Sync {
-    /// The word of `type`, such as `kinesis`; also what `/streams/NAME` shows.
-    fn word(&self) -> &'static str;
-
-    /// The keys of its table beside `type`, in sets: in the table of another kind they are told to be only for this
-    /// one.
-    fn keys(&self) -> &'static [&'static [&'static str]];
-
-    /// Reads its table, `type` apart. Every fault is reported to the table, and reading goes on, so that one hides no
-    /// other; `None`: something that is needed has a fault. `stream` is the delivery stream's name; paths start at
-    /// `base`.
-    fn read(&self, table: &mut Table<'_>, stream: &str, base: &Path) -> Option<SourceSettings>;
-
-    /// What a stream of it is called in messages: `Kinesis stream`; or, where records are put into it, how: `Direct
-    /// PUT`.
-    fn noun(&self) -> &'static str;
-
-    /// Whether a stream of that name is of this kind, by the form of the name: a state that no config names any more
-    /// tells no more of its source. No two kinds own one name. A kind without names owns none.
-    fn owns(&self, name: &SourceName) -> bool;
-
-    /// The source that a state is of, to deliver what the state holds: its positions fit, and it is stopped before it
-    /// reads. `name` is owned by this kind, or the state has none, and `local_bytes` of records of this
-    /// kind.
-    fn of_state(&self, name: Option<&SourceName>, local_bytes: u64) -> SourceSettings;
+/// A kind of source, and the way in. Each is an entry of [`SOURCES`](crate::registry::SOURCES).
+pub trait Kind: SourceKind {
+    /// The source that has these settings; `None`: they are of another kind. [`SourceSettings::get`] with the settings'
+    /// type does it.
+    fn source<'a>(&self, settings: &'a SourceSettings) -> Option<&'a dyn Source>;
 
     /// What it keeps under a stream's directory, if it does.
     fn local(&self) -> Option<&'static dyn LocalRecords> {
@@ -83,62 +60,9 @@ pub trait Kind: fmt::Debug + Sync {
 }
 
 /// A configured source. Cheap: nothing is opened or asked before [`Source::open`].
-pub trait Source: Any + fmt::Debug + Send + Sync + 'static {
-    /// What kind it is of.
-    fn kind(&self) -> &'static dyn Kind;
-
-    /// Whether the settings are the same: [`is_same`] with the type itself does it.
-    fn is_same(&self, other: &dyn Source) -> bool;
-
-    /// In `check`'s line of the stream: `kinesis clicks`.
-    fn summary(&self) -> String;
-
-    /// What a stream with it does, as a sentence's end: `reads the Kinesis stream clicks`.
-    fn does(&self) -> String;
-
-    /// The source as Firehose's API describes it.
-    fn aws(&self, asked: &Asked<'_>) -> AwsSource;
-
-    /// What it reads, where that is another stream than the state is of; the name is of this kind. For a later
-    /// stream under the same name see [`Known::source`].
-    fn other_than(&self, name: &SourceName) -> Option<String> {
-        let _ = name;
-        None
-    }
-
-    /// Where producers find that they must put their records, as a sentence's end; `None`: they put them here, and
-    /// [`Handle::intake`] takes them.
-    fn put_elsewhere(&self) -> Option<&'static str>;
-
-    /// Bytes that it may take on this machine's disk.
-    fn disk_limit(&self) -> u64 {
-        0
-    }
-
-    /// Part of the disk that is kept back so that it opens on a full one, in bytes.
-    fn disk_reserve(&self) -> u64 {
-        0
-    }
-
-    /// The least memory that reading takes, in bytes: what is taken at once of [`Context::room`]. 0: it is not read
-    /// ahead of the pipeline.
-    fn room_bytes(&self) -> u64 {
-        0
-    }
-
-    /// How it would keep another stream of the config from its records, if it would.
-    fn clash(&self, other: &dyn Source) -> Option<Clash> {
-        let _ = other;
-        None
-    }
-
-    /// How several daemons share it, where the config says so.
+pub trait Source: SourceSpec {
+    /// Its shards, where [`SourceSpec::coordination`] says that several daemons share them.
     fn shared(&self) -> Option<&dyn Shareable> {
-        None
-    }
-
-    /// The same, read by this machine alone; `None`: so it is.
-    fn alone(&self) -> Option<SourceSettings> {
         None
     }
 
@@ -150,9 +74,6 @@ pub trait Source: Any + fmt::Debug + Send + Sync + 'static {
 
 /// A source whose shards several daemons share by leases: each lease has a reader of its own.
 pub trait Shareable: Send + Sync {
-    /// The lease table.
-    fn coordination(&self) -> &CoordinationSettings;
-
     /// Where reading begins when the table holds nothing of the source.
     fn start(&self) -> StartSettings;
 
@@ -205,7 +126,7 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// Told what keeps it from being read, by shard, for as long as that lasts.
     pub health: Arc<SourceHealth>,
-    /// Memory for what is read, until it is in batches: [`Source::room_bytes`] or more.
+    /// Memory for what is read, until it is in batches: [`SourceSpec::room_bytes`] or more.
     pub room: Room,
 }
 
@@ -293,7 +214,7 @@ pub trait Handle: Send + Sync {
 pub struct Read {
     /// Ranges before the chunk that turned out to be lost: they are recorded with the chunk's checkpoint.
     pub lost: Vec<MissingRange>,
-    /// Records of one shard, in the order of their positions; none where there is only news.
+    /// Records of one shard, in the order of their positions; none where there is only an event.
     pub chunk: Chunk,
     /// What else has become known. It holds once the chunk is applied.
     pub event: Option<SourceEvent>,
@@ -312,45 +233,4 @@ pub enum SourceEvent {
     Ended(ShardId),
     /// Ended shards that the source itself has forgotten.
     Forgotten(Vec<ShardId>),
-}
-
-/// What a description of a stream in Firehose's API is made with.
-#[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
-    /// The account of all ARNs.
-    pub account: &'a str,
-    /// The role that Firehose would read with.
-    pub role: &'a str,
-    /// When the stream was created, in ms.
-    pub created_ms: i64,
-}
-
-/// A source in the words of Firehose's API.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AwsSource {
-    /// `DeliveryStreamType`.
-    pub stream_type: &'static str,
-    /// `Source`, if there is one.
-    pub source: Option<Value>,
-}
-
-/// How one stream would keep another one from its records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Clash {
-    /// What is wrong, behind the names of both.
-    pub what: &'static str,
-    /// What to do.
-    pub help: &'static str,
-}
-
-/// The kind that owns a name in a state; `None`: this version knows none.
-pub fn kind_of(name: &SourceName) -> Option<&'static dyn Kind> {
-    SOURCES.iter().copied().find(|kind| kind.owns(name))
-}
-
-/// All kinds that keep records under a stream's directory, each with what it keeps.
-pub fn locals() -> impl Iterator<Item = (&'static dyn Kind, &'static dyn LocalRecords)> {
-    SOURCES
-        .iter()
-        .filter_map(|kind| Some((*kind, kind.local()?)))
 }

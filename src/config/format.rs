@@ -4,7 +4,7 @@
 
 use std::any::Any;
 use std::fmt::{self, Debug};
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -160,8 +160,7 @@ impl FormatSpec for NoFormat {
     }
 }
 
-/// A format's table, for the format that reads its keys there. What has a fault is reported where it stands, and reads
-/// as `None`.
+/// A format's table, for the format that reads its keys there: a [`Table`] that knows where files are.
 pub struct FormatTable<'t, 'f> {
     pub(super) table: &'t mut Table<'f>,
     pub(super) base: &'t Path,
@@ -172,6 +171,20 @@ pub struct FormatTable<'t, 'f> {
 impl Debug for FormatTable<'_, '_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.table.here())
+    }
+}
+
+impl<'f> Deref for FormatTable<'_, 'f> {
+    type Target = Table<'f>;
+
+    fn deref(&self) -> &Table<'f> {
+        self.table
+    }
+}
+
+impl<'f> DerefMut for FormatTable<'_, 'f> {
+    fn deref_mut(&mut self) -> &mut Table<'f> {
+        self.table
     }
 }
 
@@ -250,22 +263,5 @@ impl FormatTable<'_, '_> {
                 None
             }
         }
-    }
-
-    /// Reports a fault.
-    pub fn fault(&self, place: SourceSpan, message: String, help: Option<&str>) {
-        self.report(Diagnostic::fault(place, message), help);
-    }
-
-    /// Reports what is doubtful.
-    pub fn doubt(&self, place: SourceSpan, message: String, help: Option<&str>) {
-        self.report(Diagnostic::warning(place, message), help);
-    }
-
-    fn report(&self, found: Diagnostic, help: Option<&str>) {
-        self.table.file.report(match help {
-            Some(help) => found.help(help),
-            None => found,
-        });
     }
 }

@@ -28,7 +28,7 @@ const DUPLICATE: &str = "duplicate key";
 
 /// For a table in which no key names a source, a store or a format.
 const NOTHING: &Registry = &Registry {
-    sources: &[],
+    sources: Vec::new(),
     stores: Vec::new(),
     formats: Vec::new(),
     stream_format: FormatSettings::unread,

@@ -2,13 +2,12 @@
 
 use std::fmt::{self, Debug};
 
-use super::{FormatKind, FormatSettings, StoreKind};
-use crate::source::Kind;
+use super::{FormatKind, FormatSettings, SourceKind, StoreKind};
 
 /// The kinds of everything that a word of the file chooses.
 pub struct Registry {
     /// What `type` of `[stream.X.source]` can be, in the order in which messages name it.
-    pub sources: &'static [&'static dyn Kind],
+    pub sources: Vec<&'static dyn SourceKind>,
     /// What `type` of a destination can be, in the same order.
     pub stores: Vec<&'static dyn StoreKind>,
     /// What `type` of a format can be, in the same order; the first is that of a table that names none.

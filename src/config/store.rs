@@ -4,15 +4,14 @@
 
 use std::any::Any;
 use std::fmt::{self, Debug};
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::AwsAccess;
-use super::diagnostic::{Diagnostic, SourceSpan};
 use super::spans::{SpanMap, StageField};
 use super::table::Table;
-use super::text::{Text, TextOrigin};
+use super::text::TextOrigin;
 use super::written::{access, located};
 
 /// A kind of store, as a config names it.
@@ -35,9 +34,6 @@ pub trait StoreKind: Sync {
         like: Option<&StoreSettings>,
     ) -> Option<Result<StoreSettings, String>>;
 }
-
-/// A key of the user's own, its text, and the place of that.
-pub type KeyValue = (String, String, SourceSpan);
 
 /// What the settings of a store tell of it. Nothing of it asks the store.
 pub trait StoreSpec: Any + Debug + Send + Sync {
@@ -62,10 +58,14 @@ pub trait StoreSpec: Any + Debug + Send + Sync {
         None
     }
 
-    /// Why daemons on several machines cannot share a stream that goes there; `None`: they can, since the store can
-    /// prepare uploads and keep bodies.
+    /// Why daemons on several machines cannot share a stream that goes there: so it is unless the store says otherwise.
+    /// `None`: they can, since all of them reach it, it prepares uploads that another daemon completes, and it keeps
+    /// bodies of checkpoints.
     fn of_one_machine(&self) -> Option<OneMachine> {
-        None
+        Some(OneMachine {
+            message: "this store is of one machine: a stream with `coordination` needs one that all its daemons reach",
+            help: "name such a store in the destination, or remove `coordination` from the source",
+        })
     }
 
     /// The store as `DescribeDeliveryStream` names it: `BucketARN`.
@@ -123,7 +123,8 @@ impl StoreSettings {
     }
 }
 
-fn is_same<T: PartialEq + 'static>(one: &dyn Any, other: &dyn Any) -> bool {
+/// Whether two settings are of one type, and equal.
+pub(super) fn is_same<T: PartialEq + 'static>(one: &dyn Any, other: &dyn Any) -> bool {
     let one = one.downcast_ref::<T>();
     one.is_some() && one == other.downcast_ref::<T>()
 }
@@ -150,8 +151,7 @@ impl Debug for StoreSettings {
     }
 }
 
-/// A destination's table, for the store that reads its keys there. What has a fault is reported where it stands, and
-/// reads as `None`.
+/// A destination's table, for the store that reads its keys there: a [`Table`] that knows where paths begin.
 pub struct StoreTable<'t, 'f> {
     pub(super) table: &'t mut Table<'f>,
     pub(super) base: &'t Path,
@@ -166,42 +166,24 @@ impl Debug for StoreTable<'_, '_> {
     }
 }
 
-impl StoreTable<'_, '_> {
-    /// Says that a key is missing, unless it is there. `help` tells what to write.
-    pub fn require(&self, key: &str, help: &str) {
-        if !self.table.has(key) {
-            self.table.missing(key, help);
-        }
-    }
+impl<'f> Deref for StoreTable<'_, 'f> {
+    type Target = Table<'f>;
 
+    fn deref(&self) -> &Table<'f> {
+        self.table
+    }
+}
+
+impl<'f> DerefMut for StoreTable<'_, 'f> {
+    fn deref_mut(&mut self) -> &mut Table<'f> {
+        self.table
+    }
+}
+
+impl StoreTable<'_, '_> {
     /// A string that must hold something and no control characters.
     pub fn text(&mut self, key: &'static str) -> Option<String> {
         self.table.name_text(key, access::NAME_MAX)
-    }
-
-    /// A boolean.
-    pub fn boolean(&mut self, key: &'static str) -> Option<bool> {
-        self.table.boolean(key)
-    }
-
-    /// A string that names one of `choices`.
-    pub fn word<T: Clone>(
-        &mut self,
-        key: &'static str,
-        choices: &[(&'static str, T)],
-    ) -> Option<T> {
-        self.table.word(key, choices).map(|found| found.value)
-    }
-
-    /// The strings of a table whose keys are the user's own, each with its place, and the place of the table.
-    pub fn strings(&mut self, key: &'static str) -> Option<(SourceSpan, Vec<KeyValue>)> {
-        let table = self.table.table(key)?;
-        let place = table.place();
-        let placed = |(key, Text { value, origin }): (String, Text)| {
-            let place = origin.place(None);
-            (key, value, place)
-        };
-        Some((place, table.strings().into_iter().map(placed).collect()))
     }
 
     /// A path of this machine, which begins at the folder of the config file. It is the place that later faults of the
@@ -223,19 +205,5 @@ impl StoreTable<'_, '_> {
     /// `access_key_id`, `secret_access_key` and `secret_access_key_file`.
     pub fn access(&mut self) -> AwsAccess {
         access::read(self.table, self.base)
-    }
-
-    /// The place of a key's value.
-    pub fn place_of(&self, key: &str) -> SourceSpan {
-        self.table.place_of(key)
-    }
-
-    /// Reports a fault.
-    pub fn fault(&self, place: SourceSpan, message: String, help: Option<&str>) {
-        let fault = Diagnostic::fault(place, message);
-        self.table.file.report(match help {
-            Some(help) => fault.help(help),
-            None => fault,
-        });
     }
 }

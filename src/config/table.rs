@@ -66,7 +66,12 @@ pub struct Located<T> {
     pub at: Range<usize>,
 }
 
-/// One table; every key that is asked for is a known key.
+/// One table; every key that is asked for is a known key. What has a fault is reported where it stands, and reads as
+/// `None`. What stands behind a port reads its keys by these methods, whichever port it is: [`StoreTable`] and
+/// [`FormatTable`] are the table, and know something beside.
+///
+/// [`StoreTable`]: super::StoreTable
+/// [`FormatTable`]: super::FormatTable
 pub struct Table<'f> {
     pub(super) file: &'f FileContext<'f>,
     /// As in a header: `stream.clicks.source`; empty at the top level.
@@ -117,6 +122,16 @@ impl<'f> Table<'f> {
         self.file.report(diagnostic);
     }
 
+    /// Reports a fault.
+    pub fn fault(&self, place: SourceSpan, message: String, help: Option<&str>) {
+        self.report(helped(Diagnostic::fault(place, message), help));
+    }
+
+    /// Reports what is doubtful.
+    pub fn doubt(&self, place: SourceSpan, message: String, help: Option<&str>) {
+        self.report(helped(Diagnostic::warning(place, message), help));
+    }
+
     fn entry(&mut self, key: &'static str) -> Option<TableEntry<'f>> {
         self.asked.push(key);
         self.entries
@@ -141,6 +156,13 @@ impl<'f> Table<'f> {
         let message = format!("`{key}` is missing {}", self.here());
         self.file
             .report(Diagnostic::fault(self.place(), message).help(help));
+    }
+
+    /// Says that a key is missing, unless it is there. `help` tells what to write.
+    pub fn require(&self, key: &str, help: &str) {
+        if !self.has(key) {
+            self.missing(key, help);
+        }
     }
 
     /// Whether the key is there; it does not become a known key.
@@ -329,7 +351,7 @@ impl<'f> Table<'f> {
     }
 
     /// An address and port to listen on.
-    pub(super) fn address(&mut self, key: &'static str) -> Option<SocketAddr> {
+    pub fn address(&mut self, key: &'static str) -> Option<SocketAddr> {
         let text = self.string(key)?;
         let address = text.value.parse().ok();
         if address.is_none() {
@@ -342,14 +364,14 @@ impl<'f> Table<'f> {
         address
     }
 
-    /// A table in this one.
-    pub(super) fn table(&mut self, key: &'static str) -> Option<Table<'f>> {
+    /// A table in this one; who has read it ends it with [`Table::finish`].
+    pub fn table(&mut self, key: &'static str) -> Option<Table<'f>> {
         let (at, value) = self.entry(key)?;
         self.open(key, at, value, false)
     }
 
-    /// The tables of an array of tables in this one.
-    pub(super) fn elements(&mut self, key: &'static str) -> Vec<Table<'f>> {
+    /// The tables of an array of tables in this one; each is ended as such a one is.
+    pub fn elements(&mut self, key: &'static str) -> Vec<Table<'f>> {
         let Some((at, value)) = self.entry(key) else {
             return vec![];
         };
@@ -431,7 +453,7 @@ impl<'f> Table<'f> {
     }
 
     /// All strings in this one, with their names: its keys are the user's own.
-    pub(super) fn strings(self) -> Vec<(String, Text)> {
+    pub fn strings(self) -> Vec<(String, Text)> {
         let read = |(key, value): (&Spanned<_>, &'f Spanned<DeValue<'f>>)| {
             let key: &Cow<'_, str> = key.get_ref();
             let DeValue::String(decoded) = value.get_ref() else {
@@ -441,6 +463,13 @@ impl<'f> Table<'f> {
             Some((key.to_string(), self.file.expand(decoded, value.span())?))
         };
         self.entries.iter().filter_map(read).collect()
+    }
+}
+
+fn helped(found: Diagnostic, help: Option<&str>) -> Diagnostic {
+    match help {
+        Some(help) => found.help(help),
+        None => found,
     }
 }
 

@@ -22,6 +22,7 @@ const FULL: &str = include_str!("tests/full.toml");
 const MINIMAL: &str = "[stream.c]\nsource.type = \"direct-put\"\n\
                        destination = { type = \"folder\", path = \"out\" }\n";
 
+mod tables;
 mod transform;
 mod variables;
 

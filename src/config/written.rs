@@ -18,8 +18,7 @@ use super::diagnostic::Diagnostic;
 use super::spans::{SpanMap, StageField};
 use super::table::Table;
 use super::text::TextOrigin;
-use super::{Config, HttpSettings, StreamSettings};
-use crate::source::Clash;
+use super::{Clash, Config, HttpSettings, StreamSettings};
 
 /// One kibibyte.
 const KIB: u64 = 1 << 10;

@@ -8,8 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::holdings::Holdings;
 use super::{Common, reload};
-use crate::config::{Config, StreamSettings};
-use crate::source::SourceSettings;
+use crate::config::{Config, SourceSettings, StreamSettings};
 use crate::telemetry::StreamStatus as _;
 
 /// The source that the state is of: nothing is read from it, but it is what the state must match.

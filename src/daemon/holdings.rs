@@ -20,8 +20,9 @@ use crate::config::{Config, StreamSettings, display_size};
 use crate::disk::{Disk, HostDisk};
 use crate::pipeline::{Observation, QUARANTINE_DIR, Status};
 use crate::position::MissingRange;
+use crate::registry;
 use crate::shard::{ShardId, ShardState, SourceName};
-use crate::source::{self, Kind, Known, LocalBacklog};
+use crate::source::{Kind, Known, LocalBacklog};
 use crate::spool::UNFINISHED;
 
 /// What stands in the name of a directory that was set aside, before the time.
@@ -129,11 +130,11 @@ impl Holdings {
             shards: found.shards.clone(),
         };
         let (mut kind, mut local) = (
-            found.source.as_ref().and_then(source::kind_of),
+            found.source.as_ref().and_then(registry::source_kind_of),
             LocalBacklog::default(),
         );
         if found.source.is_none() {
-            for (of, its) in source::locals() {
+            for (of, its) in registry::local_records() {
                 let held = its.peek(disk, stream, &known, enough);
                 let held = held.map_err(anyhow::Error::from_boxed)?;
                 if held.disk_bytes > 0 {
@@ -292,7 +293,7 @@ fn is_absent(disk: &dyn Disk) -> bool {
         files.is_ok_and(|files| files.iter().any(wanted))
     };
     !has("", &|file| file == STORE || file == MIRROR)
-        && !source::locals().any(|(_, local)| has(local.dir(), &|_| true))
+        && !registry::local_records().any(|(_, local)| has(local.dir(), &|_| true))
 }
 
 /// Bytes in words, to the whole KiB from there on.
@@ -328,7 +329,7 @@ pub(crate) fn streams(config: &Config) -> io::Result<Vec<String>> {
 
 /// Whether a directory holds the state of a stream, or a part of it.
 pub(crate) fn has_state(dir: &Path) -> io::Result<bool> {
-    let locals = source::locals().map(|(_, local)| local.dir());
+    let locals = registry::local_records().map(|(_, local)| local.dir());
     for name in [STORE, MIRROR].into_iter().chain(locals) {
         if dir.join(name).try_exists()? {
             return Ok(true);

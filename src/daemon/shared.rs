@@ -17,14 +17,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::checkpoint::{MIRROR, STORE};
-use crate::config::{CoordinationSettings, StreamSettings};
+use crate::config::{CoordinationSettings, SourceSettings, StreamSettings};
 use crate::coordination::{self, Lease, LeaseContext, LeaseEvent};
 use crate::destination::Destination;
 use crate::disk::Disk;
 use crate::error::StreamError;
 use crate::pipeline::{self, LeaseLog, SCRATCH, StreamContext, Taken};
+use crate::registry;
 use crate::shard::ShardId;
-use crate::source::{self, Shareable, SourceSettings};
+use crate::source::Shareable;
 use crate::telemetry::{CoordinationMetrics, StreamState};
 
 /// Time for a pipeline to come to rest once its lease must go.
@@ -80,7 +81,7 @@ impl SharedStream {
     }
 
     fn source(&self) -> &dyn Shareable {
-        let shared = self.settings.source.shared();
+        let shared = registry::source(&self.settings.source).shared();
         shared.expect("only a source that is shared comes here")
     }
 
@@ -105,7 +106,7 @@ impl SharedStream {
             files.is_ok_and(|files| files.iter().any(wanted))
         };
         let stream = &self.settings.name;
-        let mut locals = source::locals();
+        let mut locals = registry::local_records();
         if holds("", &|file| file == STORE || file == MIRROR)
             || locals.any(|(_, local)| holds(local.dir(), &|_| true))
         {
@@ -250,7 +251,7 @@ impl SharedStream {
 /// Warns where the bucket gives up prepared uploads while the stream still has their records. Where
 /// one of the two does not tell, nothing is said.
 async fn look_at_rules(stream: String, source: SourceSettings, destination: Destination) {
-    let Some(shared) = source.shared() else {
+    let Some(shared) = registry::source(&source).shared() else {
         return;
     };
     let (Some(days), Ok(retention_ms)) = (

@@ -194,9 +194,8 @@ impl Supervisor {
 
     /// The stream as the machines share it that read it, if they do.
     fn shared(&self, hurry: CancellationToken) -> Option<SharedStream> {
-        let shared = self.settings.source.shared()?;
         Some(SharedStream {
-            coordination: shared.coordination().clone(),
+            coordination: self.settings.source.coordination()?.clone(),
             settings: Arc::clone(&self.settings),
             disk: Arc::clone(&self.disk),
             context: self.context.clone(),

@@ -19,14 +19,15 @@ use crate::checkpoint::{
     self, CheckpointStore, OpenBatch, SealedObject, StoreError, StoredState, aside,
 };
 use crate::config::{StoreSettings, StreamSettings};
-use crate::destination::{Conditional, Destination, PublishError, Whose};
+use crate::destination::{Conditional, Destination, PublishError, Whose, caught};
 use crate::disk::{DISK_IS_FULL, Disk};
 use crate::error::{StreamError, put_back_export_or_discard, put_back_or_discard};
 use crate::failpoint;
 use crate::position::{MissingRange, Sequence};
+use crate::registry;
 use crate::retry;
 use crate::shard::{ShardId, ShardState};
-use crate::source::{self, Context, Handle, Known, Opened, Reader, UnreadRecords};
+use crate::source::{Context, Handle, Known, Opened, Reader, UnreadRecords};
 use crate::spool::{Spool, SpoolError};
 use crate::telemetry::StreamMetrics;
 
@@ -215,7 +216,7 @@ fn open_source(
     {
         return Err(other_source(stream, &name.arn));
     }
-    for (other, local) in source::locals() {
+    for (other, local) in registry::local_records() {
         // It may hold accepted records that no checkpoint has passed.
         let holds = || {
             disk.list(Path::new(local.dir()))
@@ -231,9 +232,7 @@ fn open_source(
         source: recovered.source.clone(),
         shards: recovered.shards.clone(),
     };
-    settings
-        .source
-        .open(known, source_context(stream, disk, context))
+    registry::source(&settings.source).open(known, source_context(stream, disk, context))
 }
 
 /// What is open in the state came from elsewhere: positions in one source mean nothing in another.
@@ -358,7 +357,7 @@ async fn claim(
 ) -> bool {
     let mut attempt = 0;
     loop {
-        let event = match try_claim(&stream, &store, &claim, &named).await {
+        let event = match caught(try_claim(&stream, &store, &claim, &named)).await {
             Ok((destination, conditional)) => Event::Claimed {
                 store: store.name(),
                 destination,

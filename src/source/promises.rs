@@ -13,6 +13,7 @@ use crate::disk::Disk;
 use crate::error::StreamError;
 use crate::position::MissingRange;
 use crate::record::Chunk;
+use crate::registry;
 use crate::shard::{JOURNAL, ShardId, ShardState};
 use crate::telemetry::{Metrics, SourceHealth};
 
@@ -33,6 +34,11 @@ pub(crate) trait World: Sized {
 
     /// The source as the config has it.
     fn source(&self) -> SourceSettings;
+
+    /// That source, opened.
+    fn open(&self, known: Known, context: Context) -> Result<Opened, StreamError> {
+        registry::source(&self.source()).open(known, context)
+    }
 
     /// The stream's own directory.
     fn disk(&self) -> Arc<dyn Disk>;
@@ -107,7 +113,7 @@ impl Life {
             health: Arc::<SourceHealth>::default(),
             room: room.clone(),
         };
-        let opened = source.open(known.clone(), context)?;
+        let opened = world.open(known.clone(), context)?;
         assert!(opened.epoch > known.epoch, "each opening has a new epoch");
         Ok(Self {
             known: Known {

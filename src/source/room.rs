@@ -26,7 +26,7 @@ impl Room {
     }
 
     /// Waits for room of so many bytes: at most what the source has asked for by
-    /// [`super::Source::room_bytes`], or it waits for ever.
+    /// [`crate::config::SourceSpec::room_bytes`], or it waits for ever.
     pub async fn take(&self, bytes: u64) -> RoomShare {
         let taking = Arc::clone(&self.0).acquire_many_owned(units(bytes));
         RoomShare(taking.await.expect("nobody closes it"))

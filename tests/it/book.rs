@@ -53,12 +53,16 @@ fn every_link_leads_to_a_file_and_a_heading_in_it() {
     assert!(broken.is_empty(), "{broken:#?}");
 }
 
-/// Whoever writes a store or a format from it begins with code that compiles and keeps the promises.
+/// Whoever writes a source, a store or a format from it begins with code that compiles and keeps the promises.
 #[test]
 fn the_smallest_of_each_port_is_the_one_that_is_tested() {
     let text = fs::read_to_string(root().join("docs/src/design/ports.md")).unwrap();
-    for file in ["destination/memory.rs", "formats/counted.rs"] {
-        let tested = fs::read_to_string(root().join("tests/it").join(file)).unwrap();
+    for file in [
+        "src/source/tests/queue.rs",
+        "tests/it/destination/memory.rs",
+        "tests/it/formats/counted.rs",
+    ] {
+        let tested = fs::read_to_string(root().join(file)).unwrap();
         let block = format!("```rust,ignore\n{tested}```\n");
         assert!(text.contains(&block), "docs/src/design/ports.md: {file}");
     }

@@ -67,6 +67,7 @@ fn noise(len: usize) -> Bytes {
 /// A destination and a way around it.
 #[derive(Debug)]
 struct Place {
+    settings: StoreSettings,
     to: Destination,
     behind: Behind,
 }
@@ -85,6 +86,7 @@ impl Place {
         let settings = StoreSettings::from(FolderSettings { path });
         let to = Destination::connect(&settings).await.unwrap();
         Self {
+            settings,
             to,
             behind: Behind::Folder(dir),
         }
@@ -95,6 +97,7 @@ impl Place {
         let settings = StoreSettings::from(bucket.settings());
         let to = Destination::connect(&settings).await.unwrap();
         Self {
+            settings,
             to,
             behind: Behind::S3(bucket),
         }
@@ -109,12 +112,13 @@ impl Place {
         let mut registry = registry();
         registry.stores.push(&memory::Kind);
         let read = config::parse(config, "firehose.toml".as_ref(), &|_| None, &registry).unwrap();
-        let settings = &read.config.streams["c"].destination.store;
+        let settings = read.config.streams["c"].destination.store.clone();
         assert_eq!(settings.name(), format!("memory:{name}"));
         let again = memory::Kind.named(&settings.name(), None).unwrap().unwrap();
-        assert_eq!(again, *settings, "the way back from the name");
+        assert_eq!(again, settings, "the way back from the name");
         Self {
-            to: memory::Kind.connect(settings).unwrap().await.unwrap(),
+            to: memory::Kind.connect(&settings).unwrap().await.unwrap(),
+            settings,
             behind: Behind::Memory(memory::Memory::open(&name)),
         }
     }
@@ -364,6 +368,30 @@ async fn a_torn_upload_is_resumed_or_given_up(place: Place) {
     assert!(place.get(&one.key) == Some(bytes), "the bytes differ");
 }
 
+/// Where its settings say that daemons on several machines can share it: what one prepares another completes without
+/// the bytes, and bodies go from one to another.
+async fn what_one_machine_prepares_another_completes_where_it_can_be_shared(place: Place) {
+    if place.settings.of_one_machine().is_some() {
+        return;
+    }
+    let mut one = object("data/1", noise(1000));
+    let parts = place.to.prepare(&mut one).await.unwrap();
+    assert_eq!(place.get(&one.key), None);
+    place.to.put_body("bodies/1", noise(10)).await.unwrap();
+
+    let other = Destination::connect(&place.settings).await.unwrap();
+    let listed = Publication {
+        parts: Some(parts.into()),
+        body: Arc::new(Rotten),
+        ..one
+    };
+    publish(&other, &listed).await.unwrap();
+    assert_eq!(place.get("data/1"), Some(noise(1000)));
+    assert_eq!(other.read_body("bodies/1").await, Ok(Some(noise(10))));
+    other.remove_body("bodies/1").await.unwrap();
+    assert_eq!(place.to.read_body("bodies/1").await, Ok(None));
+}
+
 /// Runs each promise against each store.
 macro_rules! conformance {
     ($($promise:ident)*) => {
@@ -392,4 +420,5 @@ conformance! {
     of_many_claims_one_wins_and_may_be_repeated
     what_it_holds_is_told_without_the_bytes
     a_torn_upload_is_resumed_or_given_up
+    what_one_machine_prepares_another_completes_where_it_can_be_shared
 }

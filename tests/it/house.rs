@@ -3,7 +3,7 @@
 
 mod rooms;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -59,6 +59,8 @@ const TOP_LEVEL: &[&str] = &[
     "tests",
     "transforms",
 ];
+/// Where the tests of a file begin.
+const UNIT_TESTS: &str = "#[cfg(test)]\nmod tests {";
 const LINES_MAX: usize = 500;
 /// The door is read in one sitting, on any screen.
 const DOOR_LINES_MAX: usize = 150;
@@ -104,10 +106,42 @@ fn the_ground_floor_imports_nothing_above_it() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// The port of sources, which has their registry.
+/// Tests, and what stands behind the port of sources, may look up.
+#[test]
+fn no_two_modules_of_the_ground_floor_import_each_other_by_any_way_round() {
+    let sources = names_of_sources();
+    let mut left: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for module in GROUND_FLOOR {
+        let mut files = files_of(module);
+        files.retain(|file| !is_test(file));
+        files.retain(|file| !sources.iter().any(|name| is_of_source(file, name)));
+        let found = files.iter().flat_map(|file| {
+            let text = fs::read_to_string(file).unwrap();
+            imports(text.split(UNIT_TESTS).next().unwrap())
+        });
+        left.insert(module, found.filter(|import| import != module).collect());
+    }
+    // What imports nothing that is left stands below all that is.
+    let is_lowest = |imports: &BTreeSet<String>, left: &BTreeMap<&str, _>| {
+        !imports.iter().any(|import| left.contains_key(&**import))
+    };
+    while let Some((lowest, _)) = left.iter().find(|(_, imports)| is_lowest(imports, &left)) {
+        let lowest = *lowest;
+        left.remove(lowest);
+    }
+    assert!(
+        left.is_empty(),
+        "circles, and what stands on them: {left:#?}"
+    );
+}
+
+/// The port of sources, which has their folders.
 const SOURCE_PORT: &str = "src/source.rs";
-/// How the lines of the registry begin: one makes a source known to the compiler, the other to the config.
-const SOURCE_REGISTRY: [&str; 2] = ["pub mod ", "pub const SOURCES: "];
+/// How the entries of a source begin, and where: one makes it known to the compiler, the other to the config.
+const SOURCE_ENTRIES: [(&str, &str); 2] = [
+    (SOURCE_PORT, "pub mod "),
+    ("src/registry.rs", "pub const SOURCES: "),
+];
 /// Where other code may name a source: file, how the line begins, and why.
 const NAMES_A_SOURCE: &[(&str, &str, &str)] = &[
     (
@@ -130,15 +164,15 @@ fn only_its_own_folder_and_the_registry_name_a_source() {
     assert!(sources.len() >= 2, "{sources:?}");
     for file in files_below("src").into_iter().filter(|file| !is_test(file)) {
         let text = fs::read_to_string(&file).unwrap();
-        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        let code = text.split(UNIT_TESTS).next().unwrap();
         let short = file.strip_prefix(root()).unwrap().display().to_string();
         for name in sources.iter().filter(|name| !is_of_source(&file, name)) {
             let parts: Vec<&str> = name.split('_').collect();
             let names_it = |line: &&str| words(line).windows(parts.len()).any(|some| some == parts);
             for line in without_comments(code).lines().filter(names_it) {
                 let line = line.trim();
-                let is_entry = SOURCE_REGISTRY.iter().any(|entry| line.starts_with(entry));
-                if short == SOURCE_PORT && is_entry {
+                let mut entries = SOURCE_ENTRIES.iter();
+                if entries.any(|(file, begin)| short == *file && line.starts_with(begin)) {
                     continue;
                 }
                 let known = NAMES_A_SOURCE
@@ -326,11 +360,11 @@ fn is_of_source(file: &Path, name: &str) -> bool {
     file.starts_with(&own) || file == own.with_extension("rs")
 }
 
-/// Whether a file holds nothing but tests, or targets of the fuzzer.
+/// Whether a file holds nothing but tests, what they promise, or targets of the fuzzer.
 fn is_test(file: &Path) -> bool {
     let path = file.strip_prefix(root()).unwrap();
     let mut parts = path.iter().map(|part| part.to_str().unwrap());
-    parts.any(|part| part.contains("tests") || part == "fuzz.rs")
+    parts.any(|part| part.contains("tests") || matches!(part, "fuzz.rs" | "promises.rs"))
 }
 
 /// Tests that read whole config files are given all that one can name, as the binary is.

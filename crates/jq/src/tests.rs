@@ -41,6 +41,7 @@ fn queries_without_a_bound_of_their_own_are_stopped() {
         "last(recurse(. + 1))",
         "\"x\" * 1e9",
         "\"x\" * 2e9",
+        "\"x\" * 1000000 | [range(20000) as $i | . * 1]",
         "reduce range(64) as $i (\"x\"; . + .)",
         "reduce range(64) as $i ([1]; . + .)",
         "reduce range(64) as $i ([1]; [., .]) | tojson",

@@ -30,8 +30,8 @@ pub struct Malformed;
 pub trait Dialect: Copy + fmt::Debug {
     /// Whether escaped surrogates must stand in pairs.
     const PAIRS: bool;
-    /// How deep arrays and objects may nest, if there is a bound.
-    const NESTING_MAX: Option<usize>;
+    /// Whether arrays and objects may nest no deeper than [`NESTING_MAX`].
+    const IS_BOUNDED: bool;
     /// Why a text is not taken.
     type Error;
 
@@ -49,7 +49,7 @@ enum Grammar {}
 
 impl Dialect for Strict {
     const PAIRS: bool = true;
-    const NESTING_MAX: Option<usize> = Some(NESTING_MAX);
+    const IS_BOUNDED: bool = true;
     type Error = Malformed;
 
     fn expected(_: usize, _: &'static str) -> Malformed {
@@ -59,7 +59,7 @@ impl Dialect for Strict {
 
 impl Dialect for Grammar {
     const PAIRS: bool = false;
-    const NESTING_MAX: Option<usize> = None;
+    const IS_BOUNDED: bool = false;
     type Error = Malformed;
 
     fn expected(_: usize, _: &'static str) -> Malformed {
@@ -258,20 +258,22 @@ fn scalar_end<D: Dialect>(text: &[u8], at: usize, first: u8) -> Result<usize, D:
 /// The place after an array or object that stands inside `depth` others.
 fn nested_end<D: Dialect>(text: &[u8], mut at: usize, depth: usize) -> Result<usize, D::Error> {
     const BITS: usize = u128::BITS as usize;
+    // One word has them all where there is a bound, which the message says.
+    const _: () = assert!(NESTING_MAX == BITS);
     // One bit for each open bracket: set in objects.
     let (mut kinds, mut open) = (0_u128, 0);
-    // The same of the brackets around those, where more may be open.
+    // The same of the brackets around those, where there is no bound.
     let mut around: Vec<u128> = Vec::new();
     loop {
         let (place, first) = token(text, at);
         at = place;
         if matches!(first, b'{' | b'[') {
-            match D::NESTING_MAX {
-                Some(max) if depth + open >= max => {
+            if D::IS_BOUNDED {
+                if depth + open >= NESTING_MAX {
                     return Err(D::expected(at, "nesting of at most 128 levels"));
                 }
-                None if open > 0 && open % BITS == 0 => around.push(kinds),
-                _ => {}
+            } else if open > 0 && open % BITS == 0 {
+                around.push(kinds);
             }
             let object = first == b'{';
             (kinds, open) = (kinds << 1 | u128::from(object), open + 1);
@@ -305,7 +307,7 @@ fn nested_end<D: Dialect>(text: &[u8], mut at: usize, depth: usize) -> Result<us
             if open == 0 {
                 return Ok(at);
             }
-            if D::NESTING_MAX.is_none() && open % BITS == 0 {
+            if !D::IS_BOUNDED && open % BITS == 0 {
                 kinds = around.pop().unwrap_or(kinds);
             }
         }

@@ -15,7 +15,8 @@ use super::{directory, objects};
 use crate::config::Config;
 use crate::disk::{Disk, DiskFile, HostDisk, OpenMode, read_around};
 use crate::pipeline::QUARANTINE_DIR;
-use crate::source::{self, LocalRecords, Salvaged};
+use crate::registry;
+use crate::source::{LocalRecords, Salvaged};
 
 /// Bytes that are copied at a time; and where these cannot be read.
 const PIECE: usize = 1 << 20;
@@ -61,7 +62,7 @@ fn copy_all(
     out: &mut dyn Write,
 ) -> Result<usize, CommandError> {
     let mut gaps = Vec::new();
-    for (_, local) in source::locals() {
+    for (_, local) in registry::local_records() {
         let (name, to) = (local.dir(), to.join(format!("{}.jsonl", local.dir())));
         let salvaged = self::records(local, disk, &to);
         let salvaged =

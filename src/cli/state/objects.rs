@@ -12,7 +12,7 @@ use crate::config::{StoreSettings, StreamSettings};
 use crate::destination::{self, ListError};
 use crate::disk::Disk;
 use crate::pipeline::Footprint;
-use crate::source;
+use crate::registry;
 
 /// The list, in the folder of an export…
 const OBJECTS: &str = "objects.jsonl";
@@ -35,7 +35,7 @@ pub(super) fn list(
     let stream = &settings.name;
     let footprint = Footprint::of(settings).map_err(anyhow::Error::from)?;
     // Why nothing there tells is told with the records.
-    let mut locals = source::locals();
+    let mut locals = registry::local_records();
     let incarnation = locals.find_map(|(_, local)| local.incarnation(disk).unwrap_or_default());
     let (path, unfinished) = (to.join(OBJECTS), to.join(UNFINISHED));
     let mut lines = File::create_new(&unfinished)

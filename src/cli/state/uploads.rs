@@ -41,11 +41,19 @@ pub(super) fn abort(
     Ok(left)
 }
 
+/// Where its store's name may mean several, it is aborted in each: it is gone when all say so.
 async fn try_abort(upload: &NamedUpload, now: &[&StoreSettings]) -> Result<(), String> {
-    let settings = destination::named(&upload.store, now)?;
-    let told = |error: PublishError| error.to_string();
-    let destination = Destination::connect(&settings).await;
-    let aborted = destination.map_err(told)?;
-    let aborted = aborted.abort_upload(&upload.key, &upload.upload_id).await;
-    aborted.map_err(told)
+    let mut aborted = Ok(());
+    for settings in destination::named(&upload.store, now)? {
+        let tried = abort_at(upload, &settings).await;
+        aborted = aborted.and(tried.map_err(|error| error.to_string()));
+    }
+    aborted
+}
+
+async fn abort_at(upload: &NamedUpload, settings: &StoreSettings) -> Result<(), PublishError> {
+    let destination = Destination::connect(settings).await?;
+    destination
+        .abort_upload(&upload.key, &upload.upload_id)
+        .await
 }

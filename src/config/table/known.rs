@@ -23,7 +23,7 @@ impl Table<'_> {
     }
 
     /// Reports every key that was not asked for.
-    pub(in crate::config) fn finish(self) {
+    pub fn finish(self) {
         for (key, _) in self.entries {
             let word: &str = key.get_ref();
             if self.asked.contains(&word) || self.silent.contains(&word) {

@@ -7,7 +7,7 @@ use super::Table;
 
 impl Table<'_> {
     /// An array of strings; those that are none are reported and left out.
-    pub(in crate::config) fn list(&mut self, key: &'static str) -> Vec<Text> {
+    pub fn list(&mut self, key: &'static str) -> Vec<Text> {
         let Some((_, value)) = self.entry(key) else {
             return Vec::new();
         };

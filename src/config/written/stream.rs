@@ -10,9 +10,8 @@ use crate::config::spans::{SpanMap, StageField};
 use crate::config::table::Table;
 use crate::config::{
     BackupSettings, BufferingSettings, FormatSettings, KeyValues, OneMachine, PartitioningSettings,
-    StoreSettings, StreamSettings,
+    SourceSettings, StoreSettings, StreamSettings,
 };
-use crate::source::SourceSettings;
 
 /// Far beyond Firehose's 1 to 128 MiB; S3's largest object is 5 TiB, one upload of 10,000 parts.
 const SIZE_BOUNDS: RangeInclusive<u64> = KIB..=5 * GIB;
@@ -39,7 +38,7 @@ pub(super) fn read(
 ) -> StreamSettings {
     let spool_limit = table.size("spool_limit", 64 * MIB..=64 * TIB);
     let spool_limit = spool_limit.map_or(DEFAULT_SPOOL_LIMIT, |limit| limit.value);
-    let kinds = table.file.registry.sources;
+    let kinds = &table.file.registry.sources;
     let source = required(&mut table, "source", &source::example(kinds, ""))
         .and_then(|table| source::read(name, table, base));
     let deaggregate = table

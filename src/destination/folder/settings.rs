@@ -94,7 +94,8 @@ impl StoreSpec for FolderSettings {
         format!("{NAME}{}", whole(&self.path).display())
     }
 
-    /// Names in a state from before paths were whole begin at the working directory, as they did then.
+    /// Names in a state from before paths were whole begin at the working directory, as they did then, and may have parts
+    /// that mean nothing.
     fn has_name(&self, name: &str) -> bool {
         let path = name.strip_prefix(NAME);
         path.is_some_and(|path| whole(Path::new(path)) == whole(&self.path))
@@ -125,11 +126,8 @@ impl StoreSpec for FolderSettings {
     }
 }
 
-/// A relative path from the root on, without parts that mean nothing; another one as it is.
+/// A path from the root on, without parts that mean nothing.
 fn whole(path: &Path) -> PathBuf {
-    if path.is_absolute() {
-        return path.to_owned();
-    }
     let here = std::env::current_dir().unwrap_or_default();
     here.join(path).components().collect()
 }
@@ -161,7 +159,10 @@ mod tests {
             assert!(folder(&here.join("a/b")).has_name(&former), "{former}");
         }
         assert_eq!(folder(&here.join("a/b")).name(), name);
-        assert_eq!(folder(Path::new("/x/y/")).name(), "folder:/x/y/");
+        for path in ["/x/y", "/x/y/", "/x//y", "/x/./y/"] {
+            assert_eq!(folder(Path::new(path)).name(), "folder:/x/y", "{path}");
+            assert!(folder(Path::new("/x/y")).has_name(&format!("folder:{path}")));
+        }
         assert!(!folder(Path::new("/x/y/")).has_name("s3:///x/y/"));
     }
 }

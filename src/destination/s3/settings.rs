@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::S3;
 use super::key::BucketKeys;
-use crate::config::{AwsAccess, Keys, Secret, StoreKind, StoreSettings, StoreSpec, StoreTable};
+use crate::config::{
+    AwsAccess, Keys, OneMachine, Secret, StoreKind, StoreSettings, StoreSpec, StoreTable, Text,
+};
 use crate::destination::listing::{ListError, Take};
 use crate::destination::{Destination, PublishError, Store};
 use crate::shard::Pending;
@@ -160,7 +162,7 @@ fn bucket(table: &mut StoreTable<'_, '_>) -> Option<String> {
 fn encryption(table: &mut StoreTable<'_, '_>) -> Option<S3Encryption> {
     let place = table.place_of("kms_key_id");
     let words = [("s3", S3Encryption::S3), ("kms", S3Encryption::Kms(None))];
-    let encryption = table.word("encryption", &words);
+    let encryption = table.word("encryption", &words).map(|found| found.value);
     let key = table.text("kms_key_id");
     if key.is_some() && !matches!(encryption, Some(S3Encryption::Kms(_))) {
         let message = "`kms_key_id` is only for `encryption = \"kms\"`".to_owned();
@@ -173,15 +175,16 @@ fn encryption(table: &mut StoreTable<'_, '_>) -> Option<S3Encryption> {
 }
 
 fn tags(table: &mut StoreTable<'_, '_>) -> BTreeMap<String, String> {
-    let Some((place, tags)) = table.strings("tags") else {
+    let Some(tags) = table.table("tags") else {
         return BTreeMap::new();
     };
+    let (place, tags) = (tags.place(), tags.strings());
     if tags.len() > TAGS_MAX {
         let message = format!("{} tags: S3 takes {TAGS_MAX} on an object", tags.len());
         table.fault(place, message, None);
     }
-    for (key, value, place) in &tags {
-        let place = place.clone();
+    for (key, Text { value, origin }) in &tags {
+        let place = origin.place(None);
         if key.is_empty() || key.chars().count() > TAG_KEY_MAX {
             let message = format!("the tag's name must have 1 to {TAG_KEY_MAX} characters");
             table.fault(place, message, None);
@@ -191,7 +194,7 @@ fn tags(table: &mut StoreTable<'_, '_>) -> BTreeMap<String, String> {
         }
     }
     tags.into_iter()
-        .map(|(key, value, _)| (key, value))
+        .map(|(key, text)| (key, text.value))
         .collect()
 }
 
@@ -230,6 +233,10 @@ impl StoreSpec for S3Settings {
 
     fn keys(&self) -> Arc<dyn Keys> {
         Arc::new(BucketKeys)
+    }
+
+    fn of_one_machine(&self) -> Option<OneMachine> {
+        None
     }
 
     fn arn(&self) -> String {

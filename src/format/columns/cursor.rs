@@ -1,6 +1,5 @@
 //! JSON as columns read it: every fault has its place.
 
-use firehose_json::nesting::NESTING_MAX;
 use firehose_json::{self as json, Dialect};
 
 use super::fault::Fault;
@@ -14,7 +13,7 @@ pub(super) enum Placed {}
 
 impl Dialect for Placed {
     const PAIRS: bool = false;
-    const NESTING_MAX: Option<usize> = Some(NESTING_MAX);
+    const IS_BOUNDED: bool = true;
     type Error = Fault;
 
     #[cold]

@@ -111,6 +111,9 @@ impl FieldPath {
     }
 }
 
+/// The rows of a map's entries that no member was found for, by the JSON text of the key that they show.
+type Held = HashMap<String, Vec<usize>>;
+
 /// A member of an object: its name, and the text from its value on.
 struct Member<'a> {
     key: RawString<'a>,
@@ -219,8 +222,11 @@ impl Reading {
                 let map = column.as_map();
                 let entries = map.value_offsets();
                 let entries = usize_of(entries[row])..usize_of(entries[row + 1]);
-                let keys = entries.clone().map(|at| shown(map.keys(), at));
-                let held = keys.zip(entries).collect();
+                let mut held: Held = HashMap::new();
+                for at in entries {
+                    let key = shown(map.keys(), at).to_string();
+                    held.entry(key).or_default().push(at);
+                }
                 self.entries((key, value), map.values(), held, cursor)
             }
             _ => self.single(kind, column, row, cursor),
@@ -252,15 +258,15 @@ impl Reading {
         &mut self,
         (key, value): (&HiveType, &HiveType),
         column: &ArrayRef,
-        mut held: Vec<(Value, usize)>,
+        mut held: Held,
         cursor: &mut Cursor<'_>,
     ) -> Fit<()> {
         for member in members(cursor)?.into_iter().rev() {
             let place = self.place.inner(format_args!("{:?}", member.name));
             let made = key_of(key, member.key);
             let to = made.as_ref().map(|made| shown(made, 0));
-            let is_it = |(shown, _): &(Value, usize)| Some(shown) == to.as_ref();
-            let Some(found) = held.iter().rposition(is_it) else {
+            let of_key = to.as_ref().and_then(|to| held.get_mut(&to.to_string()));
+            let Some(row) = of_key.and_then(Vec::pop) else {
                 self.row.repeated.push(place);
                 continue;
             };
@@ -271,7 +277,6 @@ impl Reading {
                 let place = place.clone();
                 self.row.changed.push(Changed { place, from, to });
             }
-            let (_, row) = held.remove(found);
             let mut at = member.value;
             self.at(place, value, column, row, &mut at)?;
         }
@@ -385,7 +390,8 @@ impl Decimal {
         let exponent: i64 = exponent.parse().ok()?;
         let kept = digits.trim_end_matches('0');
         let zeros = i64::try_from(digits.len() - kept.len()).ok()?;
-        let exponent = exponent.checked_sub(i64::try_from(fraction.len()).ok()?)? + zeros;
+        let exponent = exponent.checked_sub(i64::try_from(fraction.len()).ok()?)?;
+        let exponent = exponent.checked_add(zeros)?;
         let kept = kept.trim_start_matches('0').to_owned();
         let is_zero = kept.is_empty();
         Some(Self {

@@ -6,9 +6,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{ACCOUNT, ApiError, BorrowedText, Operation, Violations, parse, stream};
-use crate::config::{BufferingSettings, StoreSettings, StreamSettings};
+use crate::config::{Asked, AwsSource, BufferingSettings, StoreSettings, StreamSettings};
 use crate::http::{ApiState, StreamInfo};
-use crate::source::{Asked, AwsSource};
 
 /// The region in ARNs where the destination names none.
 const DEFAULT_REGION: &str = "us-east-1";

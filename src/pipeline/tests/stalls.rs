@@ -8,7 +8,7 @@ use super::clock::{put, until};
 use super::*;
 use crate::pipeline::apply::SPOOL_RESERVE;
 use crate::source::Handle;
-use crate::telemetry::{State, StreamStatus as _};
+use crate::telemetry::{StreamState, StreamStatus as _};
 
 /// A reserve that is small, so that its steps are.
 const RESERVE: u64 = 64 << 10;
@@ -68,7 +68,7 @@ impl Life {
 
     async fn is_running(&self) {
         self.until("every store is claimed", |status| {
-            status.snapshot().state == State::Running
+            status.snapshot().state == StreamState::Running
         })
         .await;
     }

@@ -59,7 +59,7 @@ pub struct JournalSettings {
     /// over, and a header) and the segment that follows a failed fsync (by a header) may exceed it.
     pub limit: u64,
     /// Bytes of one segment; a larger batch gets a larger segment. Callers use the smaller of
-    /// 64 MiB and a quarter of the limit.
+    /// 64 MiB and an eighth of the limit.
     pub segment_bytes: u64,
     /// When nothing is appended for so long, the durable end is recorded: damage below it is told
     /// from a write that was broken off.

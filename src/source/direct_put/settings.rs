@@ -4,12 +4,12 @@ use std::path::Path;
 
 use super::local::LocalJournal;
 use super::segment_bytes;
-use crate::config::{GIB, MIB, TIB, Table};
+use crate::config::{
+    Asked, AwsSource, GIB, MIB, SourceKind, SourceSettings, SourceSpec, TIB, Table,
+};
 use crate::error::StreamError;
 use crate::shard::SourceName;
-use crate::source::{
-    self, Asked, AwsSource, Context, Kind, Known, LocalRecords, Opened, Source, SourceSettings,
-};
+use crate::source::{Context, Kind, Known, LocalRecords, Opened, Source};
 
 const DEFAULT_JOURNAL_LIMIT: u64 = 4 * GIB;
 /// The least that a journal may have.
@@ -29,7 +29,7 @@ pub struct DirectPut {
     pub journal_limit: u64,
 }
 
-impl Kind for DirectPutKind {
+impl SourceKind for DirectPutKind {
     fn word(&self) -> &'static str {
         "direct-put"
     }
@@ -56,19 +56,21 @@ impl Kind for DirectPutKind {
         let journal_limit = local_bytes.max(JOURNAL_LIMIT_MIN);
         DirectPut { journal_limit }.into()
     }
+}
+
+impl Kind for DirectPutKind {
+    fn source<'a>(&self, settings: &'a SourceSettings) -> Option<&'a dyn Source> {
+        settings.get::<DirectPut>().map(|own| own as &dyn Source)
+    }
 
     fn local(&self) -> Option<&'static dyn LocalRecords> {
         Some(&LocalJournal)
     }
 }
 
-impl Source for DirectPut {
-    fn kind(&self) -> &'static dyn Kind {
+impl SourceSpec for DirectPut {
+    fn kind(&self) -> &'static dyn SourceKind {
         &KIND
-    }
-
-    fn is_same(&self, other: &dyn Source) -> bool {
-        source::is_same(self, other)
     }
 
     fn summary(&self) -> String {
@@ -97,7 +99,9 @@ impl Source for DirectPut {
     fn disk_reserve(&self) -> u64 {
         segment_bytes(self.journal_limit)
     }
+}
 
+impl Source for DirectPut {
     fn open(&self, known: Known, context: Context) -> Result<Opened, StreamError> {
         super::open(self.journal_limit, &known, context)
     }

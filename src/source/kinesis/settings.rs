@@ -10,14 +10,12 @@ use super::lister::Lister;
 use super::{KinesisMetrics, ReaderContext};
 use crate::config::access::{self, NAME_MAX};
 use crate::config::{
-    AwsAccess, CoordinationSettings, Diagnostic, StartSettings, Table, coordination,
+    Asked, AwsAccess, AwsSource, Clash, CoordinationSettings, Diagnostic, SourceKind,
+    SourceSettings, SourceSpec, StartSettings, Table, coordination,
 };
 use crate::error::StreamError;
 use crate::shard::{Pending, ShardLister, SourceName};
-use crate::source::{
-    self, Asked, AwsSource, Clash, Context, Kind, Known, Only, Opened, Shareable, Source,
-    SourceSettings,
-};
+use crate::source::{Context, Kind, Known, Only, Opened, Shareable, Source};
 
 /// The keys that only this kind has, beside those of [`access::KEYS`].
 const KEYS: &[&str] = &[
@@ -72,7 +70,7 @@ pub enum ConsumerSettings {
     },
 }
 
-impl Kind for KinesisKind {
+impl SourceKind for KinesisKind {
     fn word(&self) -> &'static str {
         "kinesis"
     }
@@ -107,13 +105,17 @@ impl Kind for KinesisKind {
     }
 }
 
-impl Source for KinesisSettings {
-    fn kind(&self) -> &'static dyn Kind {
-        &KIND
+impl Kind for KinesisKind {
+    fn source<'a>(&self, settings: &'a SourceSettings) -> Option<&'a dyn Source> {
+        settings
+            .get::<KinesisSettings>()
+            .map(|own| own as &dyn Source)
     }
+}
 
-    fn is_same(&self, other: &dyn Source) -> bool {
-        source::is_same(self, other)
+impl SourceSpec for KinesisSettings {
+    fn kind(&self) -> &'static dyn SourceKind {
+        &KIND
     }
 
     fn summary(&self) -> String {
@@ -156,7 +158,7 @@ impl Source for KinesisSettings {
         ANSWER_BYTES_MAX
     }
 
-    fn clash(&self, other: &dyn Source) -> Option<Clash> {
+    fn clash(&self, other: &dyn SourceSpec) -> Option<Clash> {
         let other: &Self = (other as &dyn std::any::Any).downcast_ref()?;
         if self.has_table_of(other) {
             return Some(Clash {
@@ -171,8 +173,8 @@ impl Source for KinesisSettings {
         })
     }
 
-    fn shared(&self) -> Option<&dyn Shareable> {
-        self.coordination.is_some().then_some(self)
+    fn coordination(&self) -> Option<&CoordinationSettings> {
+        self.coordination.as_ref()
     }
 
     fn alone(&self) -> Option<SourceSettings> {
@@ -183,6 +185,12 @@ impl Source for KinesisSettings {
         };
         Some(alone.into())
     }
+}
+
+impl Source for KinesisSettings {
+    fn shared(&self) -> Option<&dyn Shareable> {
+        self.coordination.is_some().then_some(self)
+    }
 
     fn open(&self, known: Known, context: Context) -> Result<Opened, StreamError> {
         let epoch = known.epoch;
@@ -192,11 +200,6 @@ impl Source for KinesisSettings {
 }
 
 impl Shareable for KinesisSettings {
-    fn coordination(&self) -> &CoordinationSettings {
-        let coordination = self.coordination.as_ref();
-        coordination.expect("only settings with it are shared")
-    }
-
     fn start(&self) -> StartSettings {
         self.start
     }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{collect, files_of, root, without_comments};
+use super::{UNIT_TESTS, collect, files_of, root, without_comments};
 
 #[test]
 fn columns_know_no_format_that_they_are_written_as() {
@@ -17,23 +17,19 @@ fn columns_know_no_format_that_they_are_written_as() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// A store is a folder in `src/destination`, and one line in its registry.
+/// A store is a file in `src/destination`, perhaps with a folder, and one entry in its registry.
 #[test]
-fn no_code_outside_its_folder_names_a_store() {
+fn no_code_outside_its_file_names_a_store() {
     let registry = root().join("src/destination.rs");
-    let folders = fs::read_dir(root().join("src/destination")).unwrap();
-    let folders = folders.map(|entry| entry.unwrap());
-    let folders = folders.filter(|entry| entry.file_type().unwrap().is_dir());
-    let stores: Vec<String> = folders
-        .map(|entry| entry.file_name().into_string().unwrap())
-        .collect();
+    let list = fs::read_to_string(&registry).unwrap();
+    let stores = listed(&list, "pub const STORES");
     assert!(stores.len() > 1, "{stores:?}");
     let mut files = Vec::new();
     collect(&root().join("src"), &mut files);
     let mut wrong = Vec::new();
     for file in files {
         let path = file.strip_prefix(root()).unwrap().display().to_string();
-        let of_store = |store: &String| {
+        let of_store = |store: &&str| {
             let (file, folder) = (
                 format!("src/destination/{store}.rs"),
                 format!("src/destination/{store}/"),
@@ -44,7 +40,7 @@ fn no_code_outside_its_folder_names_a_store() {
             continue;
         }
         let text = fs::read_to_string(&file).unwrap();
-        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        let code = text.split(UNIT_TESTS).next().unwrap();
         for line in code.lines() {
             let line = line.trim_start();
             let is_entry = file == registry
@@ -55,10 +51,8 @@ fn no_code_outside_its_folder_names_a_store() {
                 continue;
             }
             for store in &stores {
-                let (head, tail) = store.split_at(1);
-                let settings = format!("{}{tail}Settings", head.to_uppercase());
                 let names = [
-                    settings,
+                    format!("{}Settings", type_name(store)),
                     format!("\"{store}://"),
                     format!("\"{store}:"),
                     format!("destination::{store}"),
@@ -76,12 +70,7 @@ fn no_code_outside_its_folder_names_a_store() {
 #[test]
 fn no_code_outside_its_file_names_a_format() {
     let registry = fs::read_to_string(root().join("src/format.rs")).unwrap();
-    let list = registry.split_once("pub const FORMATS").unwrap().1;
-    let list = list.split_once(';').unwrap().0;
-    let entries = list
-        .split('&')
-        .filter_map(|entry| entry.split_once("::Kind"));
-    let formats: Vec<&str> = entries.map(|(format, _)| format).collect();
+    let formats = listed(&registry, "pub const FORMATS");
     assert!(formats.len() > 2, "{formats:?}");
     let mut files = Vec::new();
     collect(&root().join("src"), &mut files);
@@ -93,11 +82,10 @@ fn no_code_outside_its_file_names_a_format() {
             continue;
         }
         let text = fs::read_to_string(&file).unwrap();
-        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        let code = text.split(UNIT_TESTS).next().unwrap();
         for line in without_comments(code).lines() {
             for format in &formats {
-                let (head, tail) = format.split_at(1);
-                let type_name = format!("{}{tail}", head.to_uppercase());
+                let type_name = type_name(format);
                 let names = [
                     format!("{type_name}Settings"),
                     format!("{type_name}Compression"),
@@ -114,4 +102,30 @@ fn no_code_outside_its_file_names_a_format() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn what_is_listed_is_found_however_its_files_lie() {
+    let text = "/// Kinds.\npub const KINDS: &[&dyn Kind] = &[\n    &folder::Kind,\n    &one_file::Kind,\n];\n\
+                const OTHERS: &[&dyn Kind] = &[&hidden::Kind];";
+    assert_eq!(listed(text, "pub const KINDS"), ["folder", "one_file"]);
+    assert_eq!(type_name("one_file"), "OneFile");
+}
+
+/// The modules that a list of kinds names.
+fn listed<'a>(registry: &'a str, list: &str) -> Vec<&'a str> {
+    let list = registry.split_once(list).unwrap().1;
+    let list = list.split_once(';').unwrap().0;
+    let entries = list.split('&');
+    let modules = entries.filter_map(|entry| Some(entry.split_once("::Kind")?.0));
+    modules.collect()
+}
+
+/// What the names of a module's types begin with.
+fn type_name(module: &str) -> String {
+    let parts = module
+        .split('_')
+        .filter_map(|part| part.split_at_checked(1));
+    let words = parts.map(|(head, tail)| head.to_uppercase() + tail);
+    words.collect()
 }

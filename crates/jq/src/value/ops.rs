@@ -152,6 +152,7 @@ impl std::ops::Mul for Value {
                 let Ok(more) = usize::try_from(to_int(times.float - 1.0)) else {
                     return Ok(Self::Null);
                 };
+                // Before it is made; `text` burns for all of it once more.
                 charge(text.len().saturating_mul(more) / 16 + 1);
                 Ok(Self::text(text.repeat(more + 1)))
             }

@@ -90,6 +90,7 @@ double; 9007199254740993; ~; 9007199254740992.0
 double; 0.1; =; 0.1
 double; 1e300; =; 1e300
 double; 1e-400; ~; 0.0
+double; 0.00e9223372036854775807; =; 0.0
 double; 0.10000000000000000555; ~; 0.1
 float; 0.1; =; 0.1
 float; 0.123456789; ~; 0.12345679
@@ -136,6 +137,20 @@ fn of_members_with_one_name_the_last_counts_and_the_others_are_told() {
     let one = row("a int, m map<string,int>", data);
     assert_eq!(columns(&one), json!({"a": 3, "m": {"k": 2}}));
     assert_eq!(paths(&one.repeated), ["a", "a", "m[\"k\"]"]);
+}
+
+/// Entries are looked up: to go through all of them for each member would take minutes here.
+#[test]
+fn a_map_with_many_keys_is_held_against_its_record() {
+    let keys = (0..100_000).map(|key| format!("\"{key}\":1"));
+    let again = (0..100_000).map(|_| "\"x\":2".to_owned());
+    let members: Vec<String> = keys.chain(again).collect();
+    let one = row(
+        "m map<string,int>",
+        &format!("{{\"m\":{{{}}}}}", members.join(",")),
+    );
+    let entries = one.columns[0].1.as_object().map(serde_json::Map::len);
+    assert_eq!((entries, one.repeated.len()), (Some(100_001), 99_999));
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn a_kinesis_source_is_named_by_name_or_arn_and_begins_where_it_is_told() {
              type = \"folder\"\npath = \"out\"\n"
         );
         let source = load(&text);
-        source.downcast::<KinesisSettings>().unwrap().clone()
+        source.get::<KinesisSettings>().unwrap().clone()
     };
     let named = source("stream = \"clicks\"");
     assert_eq!((&*named.stream, named.arn), ("clicks", None));
@@ -62,7 +62,7 @@ fn shared(lines: &str) -> CoordinationSettings {
     );
     let source = load(&text);
     assert!(source.is_shared());
-    let settings = source.downcast::<KinesisSettings>().unwrap();
+    let settings = source.get::<KinesisSettings>().unwrap();
     settings.coordination.clone().unwrap()
 }
 

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::client::{Client, Description};
 use super::error::KinesisError;
+use super::gap::Gap;
 use super::shard_reader::{self, ReadOutcome, Shared};
 use super::shards::{Change, Ready, Shards};
 use super::{ConsumerSettings, Halt, Handed, KinesisSettings, ReaderContext};
@@ -247,7 +248,8 @@ impl Conductor {
         count: &mut usize,
     ) -> Result<(), Halt> {
         let mut attempt = 0;
-        let (listed, description) = loop {
+        let (listed, description, asked_ms) = loop {
+            let asked_ms = self.context.clock.now_ms();
             let asked = async {
                 // Where shards are missing, the stream itself may be another one by now.
                 let description = if missing.is_empty() {
@@ -255,7 +257,7 @@ impl Conductor {
                 } else {
                     Some(shared.client.describe().await?)
                 };
-                Ok::<_, KinesisError>((shared.client.shards().await?, description))
+                Ok::<_, KinesisError>((shared.client.shards().await?, description, asked_ms))
             };
             match asked.await {
                 Ok(listed) => break listed,
@@ -269,8 +271,8 @@ impl Conductor {
         if let Some(description) = description {
             self.check_name(&description, &shared.reads).await?;
         }
-        let (start, now_ms) = (self.settings.start, self.context.clock.now_ms());
-        let Change { found, forgotten } = self.shards.list(&listed, start, now_ms);
+        let start = self.settings.start;
+        let Change { found, forgotten } = self.shards.list(&listed, start, asked_ms);
         if !found.is_empty() {
             let shards = found.len();
             tracing::info!(stream = self.context.stream, shards, "shards found");
@@ -299,12 +301,11 @@ impl Conductor {
         reads: &mpsc::Sender<Handed>,
     ) -> Result<(), Halt> {
         self.context.health.well(&shard.id);
-        let position = shard.state.position;
-        let after = position.map_or_else(
-            || "nothing".to_owned(),
-            |position| position.sequence.to_string(),
-        );
-        shard_reader::report_gap(&self.context, &shard.id, &after, shard.state.until_ms);
+        let gap = Gap {
+            after: shard.state.position.map(|position| position.sequence),
+            since_ms: shard.state.until_ms,
+        };
+        shard_reader::report_gap(&self.context, &shard.id, gap);
         tell(reads, SourceEvent::Ended(shard.id)).await
     }
 }

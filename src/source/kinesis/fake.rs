@@ -44,6 +44,8 @@ pub(crate) struct World {
     pub(crate) generation: u64,
     /// Operations that fail next, with their codes.
     pub(crate) faults: VecDeque<(&'static str, &'static str)>,
+    /// How many records the next answers hold at most, and up to how many the stream has forgotten behind each.
+    pub(crate) pages: VecDeque<(usize, usize)>,
     /// Requests for records beyond the limits.
     pub(crate) violations: usize,
     /// Requests for records that were answered.
@@ -348,7 +350,9 @@ impl World {
         shard.asked.push_back(now);
         let (mut bytes, mut records) = (0, Vec::new());
         let mut next = index.max(shard.forgotten);
-        while let Some(record) = shard.records.get(next) {
+        let (most, forgotten) = self.pages.pop_front().unwrap_or((usize::MAX, 0));
+        shard.forgotten = shard.forgotten.max(forgotten);
+        while let Some(record) = shard.records.get(next).filter(|_| records.len() < most) {
             if bytes > 0 && bytes + record.data.len() > PAGE_BYTES {
                 break;
             }

@@ -45,13 +45,17 @@ pub(super) struct KinesisRecord {
 
 impl Page {
     /// By which time, in ms, all had arrived that is in this page or came before it, where that is known;
-    /// not later than it is. A page that was pushed may be old when it is taken, so that its lag is
-    /// trusted only where the last record does not tell.
+    /// not later than it is. `asked_ms`: Kinesis made the page then or later. One that was pushed may be old, so that
+    /// its lag is trusted only where the last record does not tell.
     pub(super) fn until_ms(&self, asked_ms: i64) -> Option<i64> {
         let behind_ms = self.behind_ms?;
-        let last = self.records.last().and_then(|last| last.arrival_ms);
-        let until_ms = last.filter(|_| behind_ms > 0);
-        Some(until_ms.unwrap_or_else(|| asked_ms.saturating_sub(behind_ms)))
+        let asked_ms = asked_ms.saturating_sub(behind_ms);
+        let last_ms = self.records.last().and_then(|last| last.arrival_ms);
+        Some(match last_ms {
+            None => asked_ms,
+            Some(last_ms) if behind_ms > 0 => last_ms,
+            Some(last_ms) => last_ms.max(asked_ms),
+        })
     }
 
     /// Bytes as Kinesis counts them towards its limits.

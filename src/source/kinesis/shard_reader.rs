@@ -9,12 +9,12 @@ use tokio::time::Instant;
 use super::client::{At, Client};
 use super::error::KinesisError;
 use super::feed::{Fed, Feed};
+use super::gap::{Gap, Seen, Watch};
 use super::page::{Emitter, read_sequence};
 use super::shards::Ready;
 use super::{Halt, Handed, ReaderContext};
-use crate::position::SequenceNumber;
 use crate::retry;
-use crate::shard::{ShardId, Start};
+use crate::shard::{ShardId, ShardState, Start};
 use crate::source::SourceEvent;
 use crate::telemetry::Lag;
 
@@ -66,10 +66,7 @@ struct ShardReader {
     feed: Feed,
     emitter: Emitter,
     behind: Lag,
-    /// The record that should be the next, since it was the last that was given: where it is gone,
-    /// others may be.
-    expected: Option<SequenceNumber>,
-    until_ms: Option<i64>,
+    watch: Watch,
     told: Instant,
     attempt: u32,
 }
@@ -92,10 +89,9 @@ impl ShardReader {
             feed,
             behind: metrics.behind(&ready.id),
             emitter,
-            until_ms: ready.state.until_ms,
+            watch: Watch::new(read_until_ms(&ready.state)),
             shared,
             ready,
-            expected: None,
             told: Instant::now(),
             attempt: 0,
         }
@@ -124,16 +120,25 @@ impl ShardReader {
     async fn next(&mut self) -> Result<Option<Fed>, KinesisError> {
         let (client, shard) = (&self.shared.client, &*self.ready.id);
         let requests = &self.shared.context.metrics.requests;
+        let given = self.emitter.given().map(|position| position.sequence);
+        let now_ms = self.shared.context.clock.now_ms();
+        let kept_since_ms = self.kept_since_ms(now_ms);
+        // Polling goes on from page to page where it would begin at the same record again.
+        let may_begin = !self.feed.is_polling() || self.watch.has_moved(given);
+        if may_begin && self.watch.is_overtaken(kept_since_ms) {
+            self.feed.begin_anew();
+        }
         if self.feed.is_polling() {
             requests.add(1);
         }
-        if self.feed.begin(client, shard, self.at()).await? {
+        if self.feed.begin(client, shard, self.at(), now_ms).await? {
             if !self.feed.is_polling() {
                 requests.add(1);
             }
             // A second one at the end would pass over what came since the first.
             self.ready.is_fresh = false;
-            self.expected = self.emitter.given().map(|position| position.sequence);
+            let gap = self.watch.begin(given, kept_since_ms);
+            self.tell(gap);
         }
         let room = &self.shared.context.room;
         self.feed.next(client, shard, room).await
@@ -164,7 +169,7 @@ impl ShardReader {
     fn missing(&self, trouble: &KinesisError) -> ReadOutcome {
         let mut ready = self.ready.clone();
         ready.state.position = self.emitter.given();
-        ready.state.until_ms = self.until_ms;
+        ready.state.until_ms = self.watch.until_ms();
         ReadOutcome::Missing(ready, trouble.to_string())
     }
 
@@ -180,12 +185,17 @@ impl ShardReader {
         }
         let first = page.records.first();
         let first = first.map(|first| read_sequence(&first.sequence, &self.ready.id));
-        self.look_for_gap(first.transpose()?, page.next.is_none(), asked_ms);
+        let seen = Seen {
+            first: first.transpose()?,
+            is_last: page.next.is_none() || page.behind_ms == Some(0),
+            until_ms: page.until_ms(self.feed.asked_ms(asked_ms)),
+        };
+        let gap = self.watch.see(seen, self.kept_since_ms(asked_ms));
+        self.tell(gap);
         self.emitter.give(&page.records, asked_ms).await?;
-        self.until_ms = page.until_ms(asked_ms).or(self.until_ms);
         let shard = ShardId::clone(&self.ready.id);
         let due = !page.records.is_empty() || self.told.elapsed() >= TELL_EVERY;
-        let event = match self.until_ms.filter(|_| due) {
+        let event = match self.watch.until_ms().filter(|_| due) {
             Some(until_ms) => {
                 self.told = Instant::now();
                 Some(SourceEvent::Until(ShardId::clone(&shard), until_ms))
@@ -201,24 +211,14 @@ impl ShardReader {
         Ok(is_end)
     }
 
-    /// After a new iterator the record that was given last comes first, unless the stream has
-    /// forgotten it. That is no loss where all that is forgotten had been read.
-    fn look_for_gap(&mut self, first: Option<SequenceNumber>, is_end: bool, now_ms: i64) {
-        let Some(expected) = self.expected else {
-            return;
-        };
-        let is_gone = match first {
-            Some(first) => first > expected,
-            None => is_end,
-        };
-        if first.is_some() || is_end {
-            self.expected = None;
-        }
-        let kept_since = now_ms.saturating_sub(self.shared.retention_ms);
-        if is_gone && self.until_ms.is_none_or(|until_ms| until_ms < kept_since) {
-            let shard = &*self.ready.id;
-            let after = expected.to_string();
-            report_gap(&self.shared.context, shard, &after, self.until_ms);
+    /// Since when, in ms, the stream keeps what has arrived.
+    fn kept_since_ms(&self, now_ms: i64) -> i64 {
+        now_ms.saturating_sub(self.shared.retention_ms)
+    }
+
+    fn tell(&self, gap: Option<Gap>) {
+        if let Some(gap) = gap {
+            report_gap(&self.shared.context, &self.ready.id, gap);
         }
     }
 
@@ -272,16 +272,30 @@ impl ShardReader {
     /// Kinesis does not tell how far behind reading is: at most by what came since it last told.
     fn fall_behind(&self) {
         let now_ms = self.shared.context.clock.now_ms();
-        if let Some(until_ms) = self.until_ms {
+        if let Some(until_ms) = self.watch.until_ms() {
             self.behind.set(now_ms.saturating_sub(until_ms));
         }
     }
 }
 
+/// By when all of a shard had arrived that is read, or is not to be read. A time that reading is to begin at does not
+/// count: the stream may never have kept what arrived then.
+fn read_until_ms(state: &ShardState) -> Option<i64> {
+    state.until_ms.or(match state.start {
+        Start::Latest(ms) => Some(ms),
+        Start::TrimHorizon | Start::Time(_) => None,
+    })
+}
+
 /// Shouts that the stream has forgotten a time before it was read; what came in it, nobody knows.
-pub(super) fn report_gap(context: &ReaderContext, shard: &str, after: &str, until_ms: Option<i64>) {
+pub(super) fn report_gap(context: &ReaderContext, shard: &str, gap: Gap) {
     context.metrics.retention_gaps.add(1);
-    let until = until_ms.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    let after = gap
+        .after
+        .map_or_else(|| "nothing".to_owned(), |after| after.to_string());
+    let until = gap
+        .since_ms
+        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
     let until = until.map_or_else(|| "an unknown time".to_owned(), |time| time.to_string());
     tracing::error!(
         stream = context.stream,

@@ -12,6 +12,8 @@ use crate::shard::{ShardId, ShardState, Start};
 #[derive(Debug, Default)]
 pub(super) struct Shards {
     known: BTreeMap<ShardId, Shard>,
+    /// When the shards were listed last, in ms, by this process.
+    listed_ms: Option<i64>,
 }
 
 #[derive(Debug)]
@@ -69,6 +71,7 @@ impl Shards {
         });
         Self {
             known: known.collect(),
+            listed_ms: None,
         }
     }
 
@@ -78,8 +81,14 @@ impl Shards {
     }
 
     /// Takes over what the stream lists. The first listing of all begins where the settings say;
-    /// what is found later is the child of what was known, and begins at its beginning.
-    pub(super) fn list(&mut self, listed: &[Listed], start: StartSettings, now_ms: i64) -> Change {
+    /// what is found later is the child of what was known, and begins at its beginning. `asked_ms`: before the stream
+    /// was asked.
+    pub(super) fn list(
+        &mut self,
+        listed: &[Listed],
+        start: StartSettings,
+        asked_ms: i64,
+    ) -> Change {
         let is_first = self.is_empty();
         let mut change = Change::default();
         for shard in listed {
@@ -88,7 +97,7 @@ impl Shards {
                 continue;
             }
             let start = match start {
-                StartSettings::Latest if is_first => Start::Latest(now_ms),
+                StartSettings::Latest if is_first => Start::Latest(asked_ms),
                 StartSettings::Time(ms) if is_first => Start::Time(ms),
                 _ => Start::TrimHorizon,
             };
@@ -97,6 +106,8 @@ impl Shards {
                 parents: shard.parents.clone(),
                 // Nothing comes after now in it.
                 ended: shard.is_closed && matches!(start, Start::Latest(_)),
+                // It was not there when the stream listed its shards before: nothing had arrived in it.
+                until_ms: self.listed_ms,
                 ..ShardState::default()
             };
             change
@@ -115,6 +126,7 @@ impl Shards {
             };
             self.known.insert(ShardId::clone(&shard.id), shard_of);
         }
+        self.listed_ms = Some(asked_ms);
         let listed: BTreeSet<&str> = listed.iter().map(|shard| &*shard.id).collect();
         let gone = |(id, shard): (&ShardId, &Shard)| {
             let gone = shard.phase == Phase::Ended && !listed.contains(&**id);

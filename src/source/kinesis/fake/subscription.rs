@@ -74,6 +74,7 @@ impl Pushing {
         if is_over || shard.subscribed_at != self.begun {
             return None;
         }
+        self.index = self.index.max(shard.forgotten);
         let end = shard.records.len().min(self.index + RECORDS_OF_AN_EVENT);
         let records = shard.records.get(self.index..end).unwrap_or_default();
         self.index = self.index.max(end);

@@ -139,6 +139,33 @@ async fn aggregates_are_taken_apart_and_what_was_given_before_is_left_out() {
     }
 }
 
+#[test]
+fn a_page_that_was_pushed_long_ago_tells_nothing_of_what_came_since() {
+    let page = |arrivals: &[i64], behind_ms| Page {
+        records: arrivals
+            .iter()
+            .map(|arrival_ms| KinesisRecord {
+                arrival_ms: Some(*arrival_ms),
+                ..record(1, b"")
+            })
+            .collect(),
+        next: None,
+        behind_ms,
+    };
+    for (arrivals, behind_ms, until_ms) in [
+        (&[][..], Some(0), Some(1000)),
+        (&[], Some(300), Some(700)),
+        (&[500, 600], Some(300), Some(600)),
+        (&[500, 600], Some(0), Some(1000)),
+        // Its subscription was asked for at 1000.
+        (&[1500, 1600], Some(0), Some(1600)),
+        (&[1600], None, None),
+    ] {
+        let found = page(arrivals, behind_ms).until_ms(1000);
+        assert_eq!(found, until_ms, "{arrivals:?} {behind_ms:?}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_odd_is_counted_and_delivered() {
     let mut bench = bench(None);

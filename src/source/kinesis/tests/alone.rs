@@ -1,5 +1,6 @@
 //! One shard alone, as a machine reads it that holds the lease on it.
 
+use super::fan_out::consumer;
 use super::*;
 use crate::record::Chunk;
 

@@ -50,6 +50,8 @@ pub(crate) struct World {
     pub(crate) violations: usize,
     /// Requests for records that were answered.
     pub(crate) answered: usize,
+    /// So many of the next subscriptions end at once.
+    pub(crate) silent: usize,
     /// Subscriptions that were begun.
     pub(crate) subscriptions: usize,
     pub(crate) is_registered: bool,

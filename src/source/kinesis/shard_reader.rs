@@ -20,7 +20,7 @@ use crate::telemetry::Lag;
 
 /// A shard at its end says so to the checkpoint this often.
 const TELL_EVERY: Duration = Duration::from_mins(1);
-/// Faults that may pass are told when so many have come in a row.
+/// Faults that may pass, of whatever kind, are told when so many have come in a row.
 const TOLD_AFTER: u32 = 3;
 /// Delays of a throttled request begin here in the schedule.
 const THROTTLED_FROM: u32 = 3;
@@ -105,7 +105,7 @@ impl ShardReader {
                 Ok(None) => continue,
                 Err(trouble) if self.is_lost(&trouble) => return Ok(self.missing(&trouble)),
                 Err(trouble) => {
-                    self.back_off(trouble).await;
+                    self.back_off(&trouble).await;
                     continue;
                 }
             };
@@ -227,7 +227,8 @@ impl ShardReader {
         self.shared.context.health.well(&self.ready.id);
     }
 
-    async fn back_off(&mut self, trouble: KinesisError) {
+    /// Tells at once what needs a person, and what may pass when it has not for a while; waits.
+    async fn back_off(&mut self, trouble: &KinesisError) {
         self.attempt += 1;
         let ReaderContext {
             stream,
@@ -235,38 +236,41 @@ impl ShardReader {
             health,
             ..
         } = &self.shared.context;
-        let shard = &*self.ready.id;
-        let delay = match &trouble {
-            KinesisError::Throttled(cause) => {
+        let (shard, cause) = (&*self.ready.id, trouble.to_string());
+        let (attempt, most, is_lasting) = match trouble {
+            KinesisError::Throttled(_) => {
                 metrics.throttles.add(1);
-                tracing::debug!(stream, shard, cause, "Kinesis asks for fewer requests");
-                retry::delay(self.attempt + THROTTLED_FROM, retry::TRANSIENT_MAX)
+                (self.attempt + THROTTLED_FROM, retry::TRANSIENT_MAX, false)
             }
-            KinesisError::Permanent { .. } | KinesisError::Missing(_) | KinesisError::Place(_) => {
-                if let Some(unsaid) = health.repeats().due_alike("shard", &trouble.to_string()) {
-                    tracing::error!(stream, shard, cause = %trouble, unsaid, "the shard cannot be read");
-                }
-                health.trouble(shard, trouble.to_string());
-                self.fall_behind();
-                retry::delay(self.attempt, retry::PERMANENT_MAX)
-            }
-            KinesisError::Iterator(cause) => {
+            KinesisError::Iterator(_) => {
                 metrics.expired_iterators.add(1);
-                tracing::debug!(stream, shard, cause, "a new iterator is made");
-                retry::delay(self.attempt, retry::TRANSIENT_MAX)
+                (self.attempt, retry::TRANSIENT_MAX, false)
             }
-            KinesisError::Transient(cause) => {
-                if let Some(unsaid) = health.repeats().due_alike("reading", cause) {
-                    tracing::warn!(stream, shard, cause, unsaid, "reading is tried again");
-                }
-                if self.attempt >= TOLD_AFTER {
-                    health.trouble(shard, cause.clone());
-                    self.fall_behind();
-                }
-                retry::delay(self.attempt, retry::TRANSIENT_MAX)
+            KinesisError::Transient(_) => (self.attempt, retry::TRANSIENT_MAX, false),
+            KinesisError::Permanent { .. } | KinesisError::Missing(_) | KinesisError::Place(_) => {
+                (self.attempt, retry::PERMANENT_MAX, true)
             }
         };
-        tokio::time::sleep(delay).await;
+        // Now and then each of them is in the order of things.
+        let is_usual = matches!(
+            trouble,
+            KinesisError::Throttled(_) | KinesisError::Iterator(_)
+        );
+        let is_told = is_lasting || self.attempt >= TOLD_AFTER;
+        if is_lasting {
+            if let Some(unsaid) = health.repeats().due_alike("shard", &cause) {
+                tracing::error!(stream, shard, cause, unsaid, "the shard cannot be read");
+            }
+        } else if is_usual && !is_told {
+            tracing::debug!(stream, shard, cause, "reading is tried again");
+        } else if let Some(unsaid) = health.repeats().due_alike("reading", &cause) {
+            tracing::warn!(stream, shard, cause, unsaid, "reading is tried again");
+        }
+        if is_told {
+            health.trouble(shard, cause);
+            self.fall_behind();
+        }
+        tokio::time::sleep(retry::delay(attempt, most)).await;
     }
 
     /// Kinesis does not tell how far behind reading is: at most by what came since it last told.

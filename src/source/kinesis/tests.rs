@@ -120,6 +120,20 @@ impl Reading {
         }
     }
 
+    /// Reads, of which nothing comes, until it is told why.
+    async fn until_told(&mut self, why: &str) {
+        let health = Arc::clone(&self.health);
+        let is_told = async {
+            while !health.stall().is_some_and(|told| told.contains(why)) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            () = is_told => {}
+            () = async { while self.step().await.is_ok() {} } => panic!("it cannot be read"),
+        }
+    }
+
     /// What a later process knows.
     fn known(&self) -> Known {
         Known {
@@ -260,6 +274,28 @@ async fn a_later_process_reads_on_behind_what_is_durable_and_latest_stays_where_
     let mut reading = Reading::of(&fake, StartSettings::Latest, known, 1);
     reading.until(|reading| reading.given.len() == 1).await;
     assert_eq!(reading.texts(), ["second"]);
+}
+
+#[tokio::test]
+async fn what_fails_again_and_again_is_told_whatever_it_is_and_no_more_when_it_has_passed() {
+    for (code, count) in [
+        ("ProvisionedThroughputExceededException", 3),
+        ("ExpiredIteratorException", 3),
+        ("InvalidArgumentException", 3),
+        ("InternalFailure", 3),
+        ("AccessDeniedException", 1),
+    ] {
+        let fake = Fake::start(vec![FakeShard::new("one", &[]).with(0, &[b"1"])]).await;
+        // Of these it is told of the last, and of no other.
+        let faults = std::iter::repeat_n(("GetRecords", code), count);
+        fake.world().faults.extend(faults);
+        let mut reading = Reading::fresh(&fake);
+        reading.until_told(code).await;
+        assert_eq!(fake.world().faults.len(), 0, "{code}");
+        assert_eq!(reading.metrics.requests.get(), count as u64, "{code}");
+        reading.until(|reading| reading.given.len() == 1).await;
+        assert_eq!(reading.health.stall(), None, "{code}");
+    }
 }
 
 #[tokio::test]

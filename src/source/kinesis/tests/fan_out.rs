@@ -87,3 +87,15 @@ async fn a_fan_out_that_begins_at_the_latest_gives_nothing_older_after_its_first
     assert_eq!(reading.metrics.throttles.get(), 1);
     assert_eq!(fake.world().violations, 0);
 }
+
+#[tokio::test]
+async fn subscriptions_that_end_at_once_are_told_of() {
+    let shard = FakeShard::new("one", &[]).with(now_ms(), &[b"1"]);
+    let fake = Fake::start(vec![shard]).await;
+    fake.world().silent = 3;
+    let mut reading = fan_out(&fake, StartSettings::TrimHorizon, Known::default());
+    reading.until_told("it ended at once").await;
+    assert_eq!(fake.world().silent, 0);
+    reading.until(|reading| reading.given.len() == 1).await;
+    assert_eq!(reading.health.stall(), None);
+}

@@ -26,6 +26,7 @@ mod lister;
 mod metrics;
 mod pace;
 mod page;
+mod retention;
 mod settings;
 mod shard_reader;
 mod shards;

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::client::{Client, Description};
 use super::error::KinesisError;
 use super::gap::Gap;
+use super::retention::{ASK_EVERY, Retention};
 use super::shard_reader::{self, ReadOutcome, Shared};
 use super::shards::{Change, Ready, Shards};
 use super::{ConsumerSettings, Halt, Handed, KinesisSettings, ReaderContext};
@@ -74,10 +75,11 @@ impl Conductor {
         self.context.health.trouble(self.part(), connecting);
         let (client, description) = self.connect().await;
         self.check_name(&description, reads).await?;
+        let retention = description.retention_ms;
         Ok(Shared {
             context: self.context.clone(),
             reads: reads.clone(),
-            retention_ms: description.retention_ms,
+            retention: Retention::of(client.clone(), retention, ASK_EVERY),
             consumer: self.consumer(&client, &description.name.arn).await,
             client,
         })

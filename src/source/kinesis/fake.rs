@@ -39,6 +39,7 @@ pub(crate) struct Fake {
 #[derive(Default)]
 pub(crate) struct World {
     pub(crate) created_s: i64,
+    pub(crate) retention_hours: i64,
     pub(crate) shards: Vec<FakeShard>,
     /// Iterators of an earlier one have expired.
     pub(crate) generation: u64,
@@ -124,6 +125,7 @@ impl Fake {
     pub(crate) async fn start(shards: Vec<FakeShard>) -> Self {
         let world = Arc::new(Mutex::new(World {
             created_s: 1_700_000_000,
+            retention_hours: RETENTION_MS / 3_600_000,
             shards,
             ..World::default()
         }));
@@ -202,7 +204,7 @@ impl World {
         match operation {
             "DescribeStreamSummary" => Ok(json!({ "StreamDescriptionSummary": {
                 "StreamName": "clicks", "StreamARN": self.name().arn, "StreamStatus": "ACTIVE",
-                "RetentionPeriodHours": RETENTION_MS / 3_600_000, "EnhancedMonitoring": [],
+                "RetentionPeriodHours": self.retention_hours, "EnhancedMonitoring": [],
                 "StreamCreationTimestamp": self.created_s, "OpenShardCount": 1,
             }})),
             "ListShards" => Ok(self.list(body)),

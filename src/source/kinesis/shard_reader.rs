@@ -11,6 +11,7 @@ use super::error::KinesisError;
 use super::feed::{Fed, Feed};
 use super::gap::{Gap, Seen, Watch};
 use super::page::{Emitter, read_sequence};
+use super::retention::Retention;
 use super::shards::Ready;
 use super::{Halt, Handed, ReaderContext};
 use crate::retry;
@@ -31,7 +32,7 @@ pub(super) struct Shared {
     pub(super) client: Client,
     pub(super) context: ReaderContext,
     pub(super) reads: mpsc::Sender<Handed>,
-    pub(super) retention_ms: i64,
+    pub(super) retention: Retention,
     /// The registered consumer that subscribes, where shards are not polled.
     pub(super) consumer: Option<Arc<str>>,
 }
@@ -122,7 +123,7 @@ impl ShardReader {
         let requests = &self.shared.context.metrics.requests;
         let given = self.emitter.given().map(|position| position.sequence);
         let now_ms = self.shared.context.clock.now_ms();
-        let kept_since_ms = self.kept_since_ms(now_ms);
+        let kept_since_ms = self.shared.retention.kept_since_ms(now_ms);
         // Polling goes on from page to page where it would begin at the same record again.
         let may_begin = !self.feed.is_polling() || self.watch.has_moved(given);
         if may_begin && self.watch.is_overtaken(kept_since_ms) {
@@ -190,7 +191,8 @@ impl ShardReader {
             is_last: page.next.is_none() || page.behind_ms == Some(0),
             until_ms: page.until_ms(self.feed.asked_ms(asked_ms)),
         };
-        let gap = self.watch.see(seen, self.kept_since_ms(asked_ms));
+        let kept_since_ms = self.shared.retention.kept_since_ms(asked_ms);
+        let gap = self.watch.see(seen, kept_since_ms);
         self.tell(gap);
         self.emitter.give(&page.records, asked_ms).await?;
         let shard = ShardId::clone(&self.ready.id);
@@ -209,11 +211,6 @@ impl ShardReader {
             self.emitter.flush(Some(SourceEvent::Ended(shard))).await?;
         }
         Ok(is_end)
-    }
-
-    /// Since when, in ms, the stream keeps what has arrived.
-    fn kept_since_ms(&self, now_ms: i64) -> i64 {
-        now_ms.saturating_sub(self.shared.retention_ms)
     }
 
     fn tell(&self, gap: Option<Gap>) {

@@ -20,6 +20,8 @@ mod error;
 #[cfg(test)]
 pub(crate) mod fake;
 mod feed;
+#[cfg(feature = "failpoints")]
+pub mod fuzz;
 mod gap;
 mod hash;
 mod lister;

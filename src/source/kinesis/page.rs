@@ -21,7 +21,7 @@ const CHUNK_BYTES: usize = 1 << 20;
 const CHUNK_RECORDS: usize = CHUNK_BYTES / 64;
 /// Bytes of a partition key: Kinesis takes 256 characters, each of four bytes at most. An aggregate may hold a longer
 /// one, and name it for each of its records.
-const PARTITION_KEY_BYTES_MAX: usize = 256 * 4;
+pub(super) const PARTITION_KEY_BYTES_MAX: usize = 256 * 4;
 
 /// What one request gave.
 #[derive(Debug, Default)]

@@ -175,7 +175,7 @@ impl LeaseTable {
         let parsed = answer.item.as_ref().map(LeaseItem::parse);
         let unreadable = |cause| LeaseError::Permanent {
             cause: format!("{}: {cause}", self.named()),
-            advice: "mend or delete the item; deleting it context that the shard is read anew"
+            advice: "mend or delete the item; deleting it means that the shard is read anew"
                 .to_owned(),
         };
         let item = parsed.transpose().map_err(unreadable)?;

@@ -99,7 +99,7 @@ impl Conductor {
                 kinesis = self.source.as_ref().map(|source| &source.arn),
                 start = ?self.settings.start,
                 "the state knows no position in this Kinesis stream: reading begins at `start`. \
-                 Where it was read before, a lost `state_dir` context that records are delivered again"
+                 Where it was read before, a lost `state_dir` means that records are delivered again"
             );
         }
         let mut reading = JoinSet::new();

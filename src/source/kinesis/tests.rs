@@ -282,7 +282,7 @@ async fn what_fails_again_and_again_is_told_whatever_it_is_and_no_more_when_it_h
         ("ProvisionedThroughputExceededException", 3),
         ("ExpiredIteratorException", 3),
         ("InvalidArgumentException", 3),
-        ("InternalFailure", 3),
+        ("ResourceInUseException", 3),
         ("AccessDeniedException", 1),
     ] {
         let fake = Fake::start(vec![FakeShard::new("one", &[]).with(0, &[b"1"])]).await;

@@ -10,15 +10,13 @@ use firehose_deflate::{Deflater, LAST_BLOCK};
 use firehose_json::decimal::WrittenNumber;
 use firehose_json::nesting::{NESTING_MAX, exceeds};
 use firehose_json::{TextCursor, Texts, elements, is_one, is_text, pieces, several};
-use firehose_kpl::Content;
 use firehose_wasm_meter::{Loops, MeterError};
 use flate2::read::DeflateDecoder;
-use md5::{Digest as _, Md5};
 use serde::de::IgnoredAny;
 use wasmparser::{Validator, WasmFeatures};
 
 use crate::registry::registry;
-use crate::source::direct_put::journal;
+use crate::source::{direct_put::journal, kinesis};
 use crate::{checkpoint, config, coordination, format, http, partition, transform};
 
 /// What a component begins with.
@@ -37,7 +35,7 @@ pub const TARGETS: [(&str, Target); 19] = [
     ("jq", partition::fuzz::jq),
     ("jq_regex", partition::fuzz::jq_regex),
     ("json", json),
-    ("kpl", kpl),
+    ("kpl", kinesis::fuzz::kpl),
     ("lease", coordination::fuzz::lease),
     ("module", transform::fuzz::module),
     ("module_results", transform::fuzz::module_results),
@@ -60,24 +58,6 @@ pub fn run(name: &str, bytes: &[u8]) {
 fn store_rows(bytes: &[u8]) {
     checkpoint::fuzz::store_rows(bytes);
     format::fuzz::row(bytes);
-}
-
-/// A Kinesis record, as it is, and as the message of an aggregate whose seal fits.
-fn kpl(bytes: &[u8]) {
-    let digest = Md5::digest(bytes);
-    let sealed = [&[0xF3, 0x89, 0x9A, 0xC2], bytes, &digest].concat();
-    for data in [bytes, &sealed] {
-        let Content::Aggregate(aggregate) = firehose_kpl::look(data) else {
-            continue;
-        };
-        let (mut records, mut total) = (0, 0);
-        for record in aggregate.records() {
-            records += 1;
-            total += record.data.len();
-        }
-        assert!(records > 0, "an aggregate without records");
-        assert!(total <= data.len(), "more data than there are bytes");
-    }
 }
 
 /// Blocks, cut where the first byte says: what comes out is what went in, to somebody else's decoder.

@@ -8,7 +8,7 @@
 //! Where several machines share a stream, each reads the shards that it holds a lease on, one by one.
 //!
 //! Reading order: `shards` (what may be read), `conduct` (who reads), `alone` (one shard only), `shard_reader`
-//! (one shard's loop), `page` (records out of answers), `answer` (their memory).
+//! (one shard's loop), `gap` (what it may have missed), `page` (records out of answers), `answer` (their memory).
 
 #![expect(clippy::disallowed_methods, reason = "Kinesis is asked at a pace")]
 
@@ -20,11 +20,15 @@ mod error;
 #[cfg(test)]
 pub(crate) mod fake;
 mod feed;
+#[cfg(feature = "failpoints")]
+pub mod fuzz;
+mod gap;
 mod hash;
 mod lister;
 mod metrics;
 mod pace;
 mod page;
+mod retention;
 mod settings;
 mod shard_reader;
 mod shards;

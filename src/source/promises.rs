@@ -1,7 +1,9 @@
-//! What every source must keep, whichever it is, as one suite. A source joins by a [`World`] in its own tests and
-//! [`all`]`!(World)`. What is peculiar to one it tests by itself.
+//! What every source must keep, whichever it is, as one suite. A source joins by a [`World`] in its own tests, one
+//! for each way in which it is read, and [`all`]`!(World)`; where its shards end, also by [`Ending`] and
+//! [`ends`]`!(World)`.
+//! What is peculiar to one it tests by itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -35,9 +37,14 @@ pub(crate) trait World: Sized {
     /// The source as the config has it.
     fn source(&self) -> SourceSettings;
 
-    /// That source, opened.
+    /// Opens the source as whoever reads in this way does.
     fn open(&self, known: Known, context: Context) -> Result<Opened, StreamError> {
         registry::source(&self.source()).open(known, context)
+    }
+
+    /// The shards that are known before the first opening.
+    fn found(&self) -> BTreeMap<ShardId, ShardState> {
+        BTreeMap::new()
     }
 
     /// The stream's own directory.
@@ -57,16 +64,18 @@ pub(crate) trait World: Sized {
     /// Makes `known` that of another stream, or of another state.
     fn estrange(&self, known: &mut Known);
 
-    /// Ends the shard that records are put to, so that those that follow go to a child of it. False: shards of this
-    /// source do not end.
-    fn end_shard(&self) -> bool;
-
     /// How much the source holds that nobody has taken, and its bound, in a unit of its own. Asked while what was
     /// given first is kept.
     fn held(&self, life: &Life) -> (u64, u64);
 
     /// A record that comes to a good part of that bound: eight are beyond it.
     fn large(&self) -> usize;
+}
+
+/// Where shards end, and children of theirs follow.
+pub(crate) trait Ending: World {
+    /// Ends the shard that records are put to, so that those that follow go to a child of it.
+    fn end_shard(&self);
 }
 
 /// A source from an opening to its stop, with what a pipeline knows of it.
@@ -83,6 +92,8 @@ pub(crate) struct Life {
     /// What was told to be lost.
     pub(crate) lost: Vec<MissingRange>,
     ended: Vec<ShardId>,
+    /// Something has come.
+    has_read: bool,
 }
 
 /// Record number `number` of that many bytes.
@@ -103,8 +114,8 @@ fn number(record: &[u8]) -> usize {
 
 impl Life {
     fn begin(world: &impl World, known: Known) -> Result<Self, StreamError> {
-        let (source, metrics) = (world.source(), Arc::new(Metrics::new().unwrap()));
-        let room = Room::new(source.room_bytes());
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let room = Room::new(world.source().room_bytes());
         let context = Context {
             stream: "clicks".to_owned(),
             clock: Clock::system(),
@@ -127,12 +138,14 @@ impl Life {
             after: Vec::new(),
             given: Vec::new(),
             ended: Vec::new(),
+            has_read: false,
         })
     }
 
     fn first(world: &impl World) -> Self {
         let known = Known {
             incarnation: Uuid::from_u128(7),
+            shards: world.found(),
             ..Known::default()
         };
         Self::begin(world, known).unwrap()
@@ -147,6 +160,7 @@ impl Life {
     /// Applies what has come, as the pipeline does; the chunk, for who wants to keep it.
     fn apply(&mut self, read: Read) -> Chunk {
         let Read { lost, chunk, event } = read;
+        let is_first = !std::mem::replace(&mut self.has_read, true);
         self.lost.extend(lost);
         for record in chunk.iter() {
             let shard = ShardId::from(record.shard);
@@ -162,8 +176,8 @@ impl Life {
         match event {
             None => {}
             Some(SourceEvent::Named(name)) => {
-                let is_first = self.known.source.is_none() && self.known.shards.is_empty();
-                assert!(is_first, "the name comes first, and once");
+                let is_new = is_first && self.known.source.is_none();
+                assert!(is_new, "the name comes first, and once");
                 self.known.source = Some(name);
             }
             Some(SourceEvent::Found(found)) => self.known.shards.extend(found),
@@ -359,13 +373,11 @@ pub(crate) async fn holds_no_more_than_its_bound<W: World>() {
 }
 
 /// The end of a shard comes once, behind its records; what follows it comes when the end is durable, and not before.
-pub(crate) async fn ends_a_shard_before_its_children<W: World>() {
+pub(crate) async fn ends_a_shard_before_its_children<W: Ending>() {
     let world = W::new().await;
     let mut life = Life::first(&world);
     assert!(world.put(&life.opened, &records(0..4)).await);
-    if !world.end_shard() {
-        return;
-    }
+    world.end_shard();
     assert!(world.put(&life.opened, &records(4..RECORDS)).await);
     while life.ended.is_empty() {
         let read = life.next().await.unwrap().expect("it is not stopped");
@@ -388,7 +400,7 @@ pub(crate) async fn ends_a_shard_before_its_children<W: World>() {
     life.end().await;
 }
 
-/// Holds a source to all promises: one test each.
+/// Holds a source to all promises that each must keep: one test each.
 macro_rules! all {
     ($world:ty) => {
         $crate::source::promises::each!($world:
@@ -398,8 +410,14 @@ macro_rules! all {
             tells_of_a_gap
             stops_loudly_at_what_is_not_its_own
             holds_no_more_than_its_bound
-            ends_a_shard_before_its_children
         );
+    };
+}
+
+/// The same where shards end.
+macro_rules! ends {
+    ($world:ty) => {
+        $crate::source::promises::each!($world: ends_a_shard_before_its_children);
     };
 }
 
@@ -414,4 +432,4 @@ macro_rules! each {
     };
 }
 
-pub(crate) use {all, each};
+pub(crate) use {all, each, ends};

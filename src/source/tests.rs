@@ -69,10 +69,6 @@ impl World for Queued {
         known.source.as_mut().unwrap().created_ms -= 1;
     }
 
-    fn end_shard(&self) -> bool {
-        false
-    }
-
     /// It reads nothing ahead.
     fn held(&self, _: &Life) -> (u64, u64) {
         (0, 0)

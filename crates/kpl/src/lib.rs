@@ -41,11 +41,21 @@ pub struct Aggregate<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SubRecord<'a> {
     /// The producer's partition key.
-    pub partition_key: &'a [u8],
+    pub partition_key: Key<'a>,
     /// The hash key that the producer chose instead of that of the partition key, a decimal.
-    pub hash_key: Option<&'a [u8]>,
+    pub hash_key: Option<Key<'a>>,
     /// The record's bytes.
     pub data: &'a [u8],
+}
+
+/// A key of one of an aggregate's two tables. Any number of records may name one, and it may be as long as the
+/// aggregate: who works on its text does so once for each index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key<'a> {
+    /// Its place in its table, below half the bytes of the aggregate.
+    pub index: usize,
+    /// What stands there: UTF-8, unless the producer has written something else.
+    pub text: &'a [u8],
 }
 
 /// Looks into a Kinesis record.
@@ -108,8 +118,8 @@ impl<'a> Aggregate<'a> {
                         data,
                     } = Indexed::read(record)?;
                     return Some(SubRecord {
-                        partition_key: self.text(&self.keys, key)?,
-                        hash_key: hash_key.and_then(|index| self.text(&self.hash_keys, index)),
+                        partition_key: self.key(&self.keys, key)?,
+                        hash_key: hash_key.and_then(|index| self.key(&self.hash_keys, index)),
                         data,
                     });
                 }
@@ -117,10 +127,11 @@ impl<'a> Aggregate<'a> {
         })
     }
 
-    fn text(&self, table: &[u32], index: u64) -> Option<&'a [u8]> {
-        let start = *table.get(usize::try_from(index).ok()?)?;
+    fn key(&self, table: &[u32], index: u64) -> Option<Key<'a>> {
+        let index = usize::try_from(index).ok()?;
+        let start = *table.get(index)?;
         match Fields(self.message.get(start as usize..)?).next()? {
-            (_, FieldValue::Bytes(text)) => Some(text),
+            (_, FieldValue::Bytes(text)) => Some(Key { index, text }),
             _ => None,
         }
     }

@@ -123,6 +123,31 @@ fn ten_mebibytes_of_empty_keys_or_records_are_read_in_passing() {
     assert_eq!(aggregate.records().count(), 1 << 20);
 }
 
+#[test]
+fn records_that_name_one_key_have_one_index_and_equal_keys_in_two_places_two() {
+    let mut message = Vec::new();
+    for key in [b"same", b"same"] {
+        field(1, key, &mut message);
+    }
+    field(2, b"7", &mut message);
+    for (key, hash_key) in [(1, Some(0)), (0, None), (1, None)] {
+        field(3, &record(key, hash_key, b""), &mut message);
+    }
+    let data = sealed(&message);
+    let Content::Aggregate(aggregate) = look(&data) else {
+        panic!("it is sound");
+    };
+    let key = |index, text| Key { index, text };
+    let found = aggregate.records();
+    let found: Vec<_> = found.map(|sub| (sub.partition_key, sub.hash_key)).collect();
+    let expected = [
+        (key(1, &b"same"[..]), Some(key(0, &b"7"[..]))),
+        (key(0, b"same"), None),
+        (key(1, b"same"), None),
+    ];
+    assert_eq!(found, expected);
+}
+
 proptest! {
     #[test]
     fn an_aggregate_gives_its_records_back(
@@ -141,8 +166,8 @@ proptest! {
             return Err(TestCaseError::fail("not sound"));
         };
         let found = aggregate.records().map(|record| {
-            let hash_key = record.hash_key.map(<[u8]>::to_vec);
-            (record.partition_key.to_vec(), hash_key, record.data.to_vec())
+            let hash_key = record.hash_key.map(|key| key.text.to_vec());
+            (record.partition_key.text.to_vec(), hash_key, record.data.to_vec())
         });
         prop_assert_eq!(found.collect::<Vec<_>>(), records);
     }

@@ -174,7 +174,12 @@ mod tests {
     fn an_object_is_nowhere_only_where_all_stores_say_so_that_may_be_its_own() {
         let unknown = ObjectPresence::Unknown("no answer".to_owned());
         let doubtful = ObjectPresence::Doubtful("something".to_owned());
-        let rising = [ObjectPresence::NotThere, doubtful, unknown, ObjectPresence::Published];
+        let rising = [
+            ObjectPresence::NotThere,
+            doubtful,
+            unknown,
+            ObjectPresence::Published,
+        ];
         for (at, fate) in rising.iter().enumerate() {
             for other in &rising[..=at] {
                 assert_eq!(fate.clone().and(other.clone()), *fate);

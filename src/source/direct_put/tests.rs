@@ -69,10 +69,6 @@ impl World for Torn {
         known.incarnation = Uuid::from_u128(8);
     }
 
-    fn end_shard(&self) -> bool {
-        false
-    }
-
     fn held(&self, life: &Life) -> (u64, u64) {
         (life.opened.handle.disk_bytes(), LIMIT)
     }

@@ -263,6 +263,7 @@ impl KinesisClient {
         let answer = answer.map_err(|error| self.trouble(&error, "SubscribeToShard", &of))?;
         Ok(Subscription {
             events: answer.event_stream,
+            has_given: false,
             of,
         })
     }
@@ -285,17 +286,25 @@ impl KinesisClient {
 #[derive(Debug)]
 pub(super) struct Subscription {
     events: EventReceiver<SubscribeToShardEventStream, SubscribeToShardEventStreamError>,
+    has_given: bool,
     of: String,
 }
 
 impl Subscription {
-    /// What comes next, whose `next` is the number to go on at; `None`: its time is over.
+    /// What comes next, whose `next` is the number to go on at; `None`: its time is over. One that ends before anything
+    /// has come, with records or without, is a fault.
     pub(super) async fn next(&mut self) -> Result<Option<Page>, KinesisError> {
         let event = tokio::time::timeout(SILENCE_MAX, self.events.recv()).await;
         let event = event.map_err(|_| {
             KinesisError::Transient(format!("SubscribeToShard of {}: nothing came", self.of))
         })?;
-        match event.map_err(|error| KinesisError::of_event(&error, &self.of))? {
+        let event = event.map_err(|error| KinesisError::of_event(&error, &self.of))?;
+        if event.is_none() && !self.has_given {
+            let cause = format!("SubscribeToShard of {}: it ended at once", self.of);
+            return Err(KinesisError::Transient(cause));
+        }
+        self.has_given = true;
+        match event {
             Some(SubscribeToShardEventStream::SubscribeToShardEvent(event)) => {
                 let is_end = event
                     .child_shards

@@ -10,6 +10,8 @@ use tokio::time::Instant;
 
 use super::client::{Description, KinesisClient};
 use super::error::KinesisError;
+use super::gap::Gap;
+use super::retention::{ASK_EVERY, Retention};
 use super::shard_reader::{self, ReadOutcome, ShardContext};
 use super::shards::{ListingChange, Ready, Shards};
 use super::{ConsumerSettings, Halt, KinesisSettings, ReaderContext, ShardRead};
@@ -76,10 +78,11 @@ impl Conductor {
         self.context.health.trouble(self.part(), connecting);
         let (client, description) = self.connect().await;
         self.check_name(&description, reads).await?;
+        let retention = description.retention_ms;
         Ok(ShardContext {
             context: self.context.clone(),
             reads: reads.clone(),
-            retention_ms: description.retention_ms,
+            retention: Retention::of(client.clone(), retention, ASK_EVERY),
             consumer: self.consumer(&client, &description.name.arn).await,
             client,
         })
@@ -250,7 +253,8 @@ impl Conductor {
         count: &mut usize,
     ) -> Result<(), Halt> {
         let mut attempt = 0;
-        let (listed, description) = loop {
+        let (listed, description, asked_ms) = loop {
+            let asked_ms = self.context.clock.now_ms();
             let asked = async {
                 // Where shards are missing, the stream itself may be another one by now.
                 let description = if missing.is_empty() {
@@ -258,7 +262,7 @@ impl Conductor {
                 } else {
                     Some(shared.client.describe().await?)
                 };
-                Ok::<_, KinesisError>((shared.client.shards().await?, description))
+                Ok::<_, KinesisError>((shared.client.shards().await?, description, asked_ms))
             };
             match asked.await {
                 Ok(listed) => break listed,
@@ -272,8 +276,8 @@ impl Conductor {
         if let Some(description) = description {
             self.check_name(&description, &shared.reads).await?;
         }
-        let (start, now_ms) = (self.settings.start, self.context.clock.now_ms());
-        let ListingChange { found, forgotten } = self.shards.list(&listed, start, now_ms);
+        let start = self.settings.start;
+        let ListingChange { found, forgotten } = self.shards.list(&listed, start, asked_ms);
         if !found.is_empty() {
             let shards = found.len();
             tracing::info!(stream = self.context.stream, shards, "shards found");
@@ -302,12 +306,11 @@ impl Conductor {
         reads: &mpsc::Sender<ShardRead>,
     ) -> Result<(), Halt> {
         self.context.health.well(&shard.id);
-        let position = shard.state.position;
-        let after = position.map_or_else(
-            || "nothing".to_owned(),
-            |position| position.sequence.to_string(),
-        );
-        shard_reader::report_gap(&self.context, &shard.id, &after, shard.state.until_ms);
+        let gap = Gap {
+            after: shard.state.position.map(|position| position.sequence),
+            since_ms: shard.state.until_ms,
+        };
+        shard_reader::report_gap(&self.context, &shard.id, gap);
         tell(reads, SourceEvent::Ended(shard.id)).await
     }
 }

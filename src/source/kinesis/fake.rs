@@ -39,15 +39,20 @@ pub(crate) struct Fake {
 #[derive(Default)]
 pub(crate) struct World {
     pub(crate) created_s: i64,
+    pub(crate) retention_hours: i64,
     pub(crate) shards: Vec<FakeShard>,
     /// Iterators of an earlier one have expired.
     pub(crate) generation: u64,
     /// Operations that fail next, with their codes.
     pub(crate) faults: VecDeque<(&'static str, &'static str)>,
+    /// How many records the next answers hold at most, and up to how many the stream has forgotten behind each.
+    pub(crate) pages: VecDeque<(usize, usize)>,
     /// Requests for records beyond the limits.
     pub(crate) violations: usize,
     /// Requests for records that were answered.
     pub(crate) answered: usize,
+    /// So many of the next subscriptions end at once.
+    pub(crate) silent: usize,
     /// Subscriptions that were begun.
     pub(crate) subscriptions: usize,
     pub(crate) is_registered: bool,
@@ -120,6 +125,7 @@ impl Fake {
     pub(crate) async fn start(shards: Vec<FakeShard>) -> Self {
         let world = Arc::new(Mutex::new(World {
             created_s: 1_700_000_000,
+            retention_hours: RETENTION_MS / 3_600_000,
             shards,
             ..World::default()
         }));
@@ -198,7 +204,7 @@ impl World {
         match operation {
             "DescribeStreamSummary" => Ok(json!({ "StreamDescriptionSummary": {
                 "StreamName": "clicks", "StreamARN": self.name().arn, "StreamStatus": "ACTIVE",
-                "RetentionPeriodHours": RETENTION_MS / 3_600_000, "EnhancedMonitoring": [],
+                "RetentionPeriodHours": self.retention_hours, "EnhancedMonitoring": [],
                 "StreamCreationTimestamp": self.created_s, "OpenShardCount": 1,
             }})),
             "ListShards" => Ok(self.list(body)),
@@ -348,7 +354,9 @@ impl World {
         shard.asked.push_back(now);
         let (mut bytes, mut records) = (0, Vec::new());
         let mut next = index.max(shard.forgotten);
-        while let Some(record) = shard.records.get(next) {
+        let (most, forgotten) = self.pages.pop_front().unwrap_or((usize::MAX, 0));
+        shard.forgotten = shard.forgotten.max(forgotten);
+        while let Some(record) = shard.records.get(next).filter(|_| records.len() < most) {
             if bytes > 0 && bytes + record.data.len() > PAGE_BYTES {
                 break;
             }

@@ -29,6 +29,8 @@ pub(super) enum Feed {
     FanOut {
         consumer: Arc<str>,
         subscription: Option<Box<Subscription>>,
+        /// When the last one was asked for, in ms.
+        asked_ms: i64,
         not_before: Instant,
         /// How far the shard has been seen, with or without records.
         seen: Option<SequenceNumber>,
@@ -56,18 +58,20 @@ impl Feed {
         Self::FanOut {
             consumer: Arc::clone(consumer),
             subscription: None,
+            asked_ms: 0,
             not_before: Instant::now(),
             seen: None,
         }
     }
 
-    /// Makes an iterator or a subscription where there is none. True: it begins at `at`, and not where
+    /// Makes an iterator or a subscription where there is none, now. True: it begins at `at`, and not where
     /// the one before it had come to.
     pub(super) async fn begin(
         &mut self,
         client: &KinesisClient,
         shard: &str,
         at: IteratorStart,
+        now_ms: i64,
     ) -> Result<bool, KinesisError> {
         match self {
             Self::Polling { iterator, .. } if iterator.is_none() => {
@@ -77,17 +81,27 @@ impl Feed {
             Self::FanOut {
                 consumer,
                 subscription,
+                asked_ms,
                 not_before,
                 seen,
             } if subscription.is_none() => {
                 tokio::time::sleep_until(*not_before).await;
                 *not_before = Instant::now() + SUBSCRIBE_EVERY;
+                *asked_ms = now_ms;
                 let from = seen.map_or(at, IteratorStart::After);
                 let subscribed = client.subscribe(consumer, shard, from).await?;
                 *subscription = Some(Box::new(subscribed));
                 Ok(seen.is_none())
             }
             _ => Ok(false),
+        }
+    }
+
+    /// Reading is to begin anew, and not to go on where it had come to. A subscription that runs is not ended by it.
+    pub(super) fn begin_anew(&mut self) {
+        match self {
+            Self::Polling { iterator, .. } => *iterator = None,
+            Self::FanOut { seen, .. } => *seen = None,
         }
     }
 
@@ -145,6 +159,15 @@ impl Feed {
                 let held = room.take(taken_by(&page)).await;
                 Ok(Some(Fed { page, held }))
             }
+        }
+    }
+
+    /// When that was asked for, in ms, which has come after it was asked for here at `asked_ms`. Of an event that was
+    /// pushed nobody knows how long it has waited, but that it came after its subscription.
+    pub(super) const fn asked_ms(&self, asked_ms: i64) -> i64 {
+        match self {
+            Self::Polling { .. } => asked_ms,
+            Self::FanOut { asked_ms, .. } => *asked_ms,
         }
     }
 

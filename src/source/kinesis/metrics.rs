@@ -37,7 +37,7 @@ const BROKEN_AGGREGATES: MetricInfo = count(
 );
 const FOREIGN_RECORDS: MetricInfo = count(
     "firehose_kinesis_foreign_records_total",
-    "Records of aggregates whose key belongs to another shard; they are delivered.",
+    "Records of aggregates whose key belongs to another shard or to none; they are delivered.",
 );
 const RETENTION_GAPS: MetricInfo = count(
     "firehose_kinesis_retention_gaps_total",
@@ -83,7 +83,7 @@ pub(super) struct KinesisMetrics {
     pub(super) aggregates: Total,
     /// Records that look like aggregates and are not sound: delivered as they are.
     pub(super) broken_aggregates: Total,
-    /// Records of aggregates whose key belongs to another shard: delivered, where KCL drops them.
+    /// Records of aggregates whose key belongs to another shard or to none: delivered, where KCL drops them.
     pub(super) foreign_records: Total,
     /// Shards of which records were gone before they were read.
     pub(super) retention_gaps: Total,

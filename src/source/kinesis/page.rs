@@ -6,7 +6,7 @@ use std::sync::Arc;
 use firehose_kpl::Content;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-use super::hash::HashRange;
+use super::hash::{AggregateKeys, HashRange};
 use super::metrics::KinesisMetrics;
 use super::{Halt, ShardRead};
 use crate::error::StreamError;
@@ -19,6 +19,9 @@ use crate::source::{Read, RoomShare, SourceEvent};
 const CHUNK_BYTES: usize = 1 << 20;
 /// Records of a chunk, so that empty ones are bounded too.
 const CHUNK_RECORDS: usize = CHUNK_BYTES / 64;
+/// Bytes of a partition key: Kinesis takes 256 characters, each of four bytes at most. An aggregate may hold a longer
+/// one, and name it for each of its records.
+pub(super) const PARTITION_KEY_BYTES_MAX: usize = 256 * 4;
 
 /// What one request gave.
 #[derive(Debug, Default)]
@@ -42,13 +45,17 @@ pub(super) struct KinesisRecord {
 
 impl Page {
     /// By which time, in ms, all had arrived that is in this page or came before it, where that is known;
-    /// not later than it is. A page that was pushed may be old when it is taken, so that its lag is
-    /// trusted only where the last record does not tell.
+    /// not later than it is. `asked_ms`: Kinesis made the page then or later. One that was pushed may be old, so that
+    /// its lag is trusted only where the last record does not tell.
     pub(super) fn until_ms(&self, asked_ms: i64) -> Option<i64> {
         let behind_ms = self.behind_ms?;
-        let last = self.records.last().and_then(|last| last.arrival_ms);
-        let until_ms = last.filter(|_| behind_ms > 0);
-        Some(until_ms.unwrap_or_else(|| asked_ms.saturating_sub(behind_ms)))
+        let asked_ms = asked_ms.saturating_sub(behind_ms);
+        let last_ms = self.records.last().and_then(|last| last.arrival_ms);
+        Some(match last_ms {
+            None => asked_ms,
+            Some(last_ms) if behind_ms > 0 => last_ms,
+            Some(last_ms) => last_ms.max(asked_ms),
+        })
     }
 
     /// Bytes as Kinesis counts them towards its limits.
@@ -129,26 +136,18 @@ impl Emitter {
         match firehose_kpl::look(&record.data) {
             Content::Aggregate(aggregate) => {
                 self.metrics.aggregates.add(1);
-                // A library sorts its records by key or not: at least runs are hashed once.
-                let mut last: Option<(&[u8], bool)> = None;
+                let mut keys = AggregateKeys::of(self.range);
                 for (sub_sequence, sub) in (0..).zip(aggregate.records()) {
-                    let known =
-                        last.filter(|(key, _)| sub.hash_key.is_none() && *key == sub.partition_key);
-                    let is_ours = known.map_or_else(
-                        || self.range.holds(sub.partition_key, sub.hash_key),
-                        |(_, is_ours)| is_ours,
-                    );
-                    last = sub
-                        .hash_key
-                        .is_none()
-                        .then_some((sub.partition_key, is_ours));
+                    let key = sub.partition_key;
                     let is_new = self
-                        .push(at(sub_sequence), arrival_ms, sub.partition_key, sub.data)
+                        .push(at(sub_sequence), arrival_ms, key.text, sub.data)
                         .await?;
-                    if is_new && !is_ours {
+                    if is_new && !keys.belong(key, sub.hash_key) {
                         self.metrics.foreign_records.add(1);
                     }
                 }
+                let looked_at = keys.looked_at();
+                debug_assert!(looked_at <= record.data.len(), "each key is looked at once");
             }
             content => {
                 let key = record.partition_key.as_bytes();
@@ -161,7 +160,7 @@ impl Emitter {
         Ok(())
     }
 
-    /// True: it had not been given before.
+    /// True: it had not been given before. A partition key that Kinesis would not take is left out.
     async fn push(
         &mut self,
         position: Position,
@@ -172,6 +171,8 @@ impl Emitter {
         if Some(position) <= self.given {
             return Ok(false);
         }
+        let is_key = partition_key.len() <= PARTITION_KEY_BYTES_MAX;
+        let partition_key = if is_key { partition_key } else { &[] };
         let bytes = self.builder.bytes() + partition_key.len() + data.len();
         let full = bytes > CHUNK_BYTES || self.builder.len() >= CHUNK_RECORDS;
         if full && !self.builder.is_empty() {

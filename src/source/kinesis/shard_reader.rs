@@ -9,18 +9,19 @@ use tokio::time::Instant;
 use super::client::{IteratorStart, KinesisClient};
 use super::error::KinesisError;
 use super::feed::{Fed, Feed};
+use super::gap::{Gap, Seen, Watch};
 use super::page::{Emitter, read_sequence};
+use super::retention::Retention;
 use super::shards::Ready;
 use super::{Halt, ReaderContext, ShardRead};
-use crate::position::SequenceNumber;
 use crate::retry;
-use crate::shard::{ShardId, ShardStart};
+use crate::shard::{ShardId, ShardStart, ShardState};
 use crate::source::SourceEvent;
 use crate::telemetry::Lag;
 
 /// A shard at its end says so to the checkpoint this often.
 const TELL_EVERY: Duration = Duration::from_mins(1);
-/// Faults that may pass are told when so many have come in a row.
+/// Faults that may pass, of whatever kind, are told when so many have come in a row.
 const TOLD_AFTER: u32 = 3;
 /// Delays of a throttled request begin here in the schedule.
 const THROTTLED_FROM: u32 = 3;
@@ -31,7 +32,7 @@ pub(super) struct ShardContext {
     pub(super) client: KinesisClient,
     pub(super) context: ReaderContext,
     pub(super) reads: mpsc::Sender<ShardRead>,
-    pub(super) retention_ms: i64,
+    pub(super) retention: Retention,
     /// The registered consumer that subscribes, where shards are not polled.
     pub(super) consumer: Option<Arc<str>>,
 }
@@ -66,10 +67,7 @@ struct ShardReader {
     feed: Feed,
     emitter: Emitter,
     behind: Lag,
-    /// The record that should be the next, since it was the last that was given: where it is gone,
-    /// others may be.
-    expected: Option<SequenceNumber>,
-    until_ms: Option<i64>,
+    watch: Watch,
     told: Instant,
     attempt: u32,
 }
@@ -92,10 +90,9 @@ impl ShardReader {
             feed,
             behind: metrics.behind(&ready.id),
             emitter,
-            until_ms: ready.state.until_ms,
+            watch: Watch::new(read_until_ms(&ready.state)),
             shared,
             ready,
-            expected: None,
             told: Instant::now(),
             attempt: 0,
         }
@@ -109,7 +106,7 @@ impl ShardReader {
                 Ok(None) => continue,
                 Err(trouble) if self.is_lost(&trouble) => return Ok(self.missing(&trouble)),
                 Err(trouble) => {
-                    self.back_off(trouble).await;
+                    self.back_off(&trouble).await;
                     continue;
                 }
             };
@@ -124,16 +121,25 @@ impl ShardReader {
     async fn next(&mut self) -> Result<Option<Fed>, KinesisError> {
         let (client, shard) = (&self.shared.client, &*self.ready.id);
         let requests = &self.shared.context.metrics.requests;
+        let given = self.emitter.given().map(|position| position.sequence);
+        let now_ms = self.shared.context.clock.now_ms();
+        let kept_since_ms = self.shared.retention.kept_since_ms(now_ms);
+        // Polling goes on from page to page where it would begin at the same record again.
+        let may_begin = !self.feed.is_polling() || self.watch.has_moved(given);
+        if may_begin && self.watch.is_overtaken(kept_since_ms) {
+            self.feed.begin_anew();
+        }
         if self.feed.is_polling() {
             requests.add(1);
         }
-        if self.feed.begin(client, shard, self.at()).await? {
+        if self.feed.begin(client, shard, self.at(), now_ms).await? {
             if !self.feed.is_polling() {
                 requests.add(1);
             }
             // A second one at the end would pass over what came since the first.
             self.ready.is_fresh = false;
-            self.expected = self.emitter.given().map(|position| position.sequence);
+            let gap = self.watch.begin(given, kept_since_ms);
+            self.tell(gap);
         }
         let room = &self.shared.context.room;
         self.feed.next(client, shard, room).await
@@ -164,7 +170,7 @@ impl ShardReader {
     fn missing(&self, trouble: &KinesisError) -> ReadOutcome {
         let mut ready = self.ready.clone();
         ready.state.position = self.emitter.given();
-        ready.state.until_ms = self.until_ms;
+        ready.state.until_ms = self.watch.until_ms();
         ReadOutcome::Missing(ready, trouble.to_string())
     }
 
@@ -180,12 +186,18 @@ impl ShardReader {
         }
         let first = page.records.first();
         let first = first.map(|first| read_sequence(&first.sequence, &self.ready.id));
-        self.look_for_gap(first.transpose()?, page.next.is_none(), asked_ms);
+        let seen = Seen {
+            first: first.transpose()?,
+            is_last: page.next.is_none() || page.behind_ms == Some(0),
+            until_ms: page.until_ms(self.feed.asked_ms(asked_ms)),
+        };
+        let kept_since_ms = self.shared.retention.kept_since_ms(asked_ms);
+        let gap = self.watch.see(seen, kept_since_ms);
+        self.tell(gap);
         self.emitter.give(&page.records, asked_ms).await?;
-        self.until_ms = page.until_ms(asked_ms).or(self.until_ms);
         let shard = ShardId::clone(&self.ready.id);
         let due = !page.records.is_empty() || self.told.elapsed() >= TELL_EVERY;
-        let event = match self.until_ms.filter(|_| due) {
+        let event = match self.watch.until_ms().filter(|_| due) {
             Some(until_ms) => {
                 self.told = Instant::now();
                 Some(SourceEvent::Until(ShardId::clone(&shard), until_ms))
@@ -201,24 +213,9 @@ impl ShardReader {
         Ok(is_end)
     }
 
-    /// After a new iterator the record that was given last comes first, unless the stream has
-    /// forgotten it. That is no loss where all that is forgotten had been read.
-    fn look_for_gap(&mut self, first: Option<SequenceNumber>, is_end: bool, now_ms: i64) {
-        let Some(expected) = self.expected else {
-            return;
-        };
-        let is_gone = match first {
-            Some(first) => first > expected,
-            None => is_end,
-        };
-        if first.is_some() || is_end {
-            self.expected = None;
-        }
-        let kept_since = now_ms.saturating_sub(self.shared.retention_ms);
-        if is_gone && self.until_ms.is_none_or(|until_ms| until_ms < kept_since) {
-            let shard = &*self.ready.id;
-            let after = expected.to_string();
-            report_gap(&self.shared.context, shard, &after, self.until_ms);
+    fn tell(&self, gap: Option<Gap>) {
+        if let Some(gap) = gap {
+            report_gap(&self.shared.context, &self.ready.id, gap);
         }
     }
 
@@ -227,7 +224,8 @@ impl ShardReader {
         self.shared.context.health.well(&self.ready.id);
     }
 
-    async fn back_off(&mut self, trouble: KinesisError) {
+    /// Tells at once what needs a person, and what may pass when it has not for a while; waits.
+    async fn back_off(&mut self, trouble: &KinesisError) {
         self.attempt += 1;
         let ReaderContext {
             stream,
@@ -235,53 +233,70 @@ impl ShardReader {
             health,
             ..
         } = &self.shared.context;
-        let shard = &*self.ready.id;
-        let delay = match &trouble {
-            KinesisError::Throttled(cause) => {
+        let (shard, cause) = (&*self.ready.id, trouble.to_string());
+        let (attempt, most, is_lasting) = match trouble {
+            KinesisError::Throttled(_) => {
                 metrics.throttles.add(1);
-                tracing::debug!(stream, shard, cause, "Kinesis asks for fewer requests");
-                retry::delay(self.attempt + THROTTLED_FROM, retry::TRANSIENT_MAX)
+                (self.attempt + THROTTLED_FROM, retry::TRANSIENT_MAX, false)
             }
-            KinesisError::Permanent { .. } | KinesisError::Missing(_) | KinesisError::Place(_) => {
-                if let Some(unsaid) = health.repeats().due_alike("shard", &trouble.to_string()) {
-                    tracing::error!(stream, shard, cause = %trouble, unsaid, "the shard cannot be read");
-                }
-                health.trouble(shard, trouble.to_string());
-                self.fall_behind();
-                retry::delay(self.attempt, retry::PERMANENT_MAX)
-            }
-            KinesisError::Iterator(cause) => {
+            KinesisError::Iterator(_) => {
                 metrics.expired_iterators.add(1);
-                tracing::debug!(stream, shard, cause, "a new iterator is made");
-                retry::delay(self.attempt, retry::TRANSIENT_MAX)
+                (self.attempt, retry::TRANSIENT_MAX, false)
             }
-            KinesisError::Transient(cause) => {
-                if let Some(unsaid) = health.repeats().due_alike("reading", cause) {
-                    tracing::warn!(stream, shard, cause, unsaid, "reading is tried again");
-                }
-                if self.attempt >= TOLD_AFTER {
-                    health.trouble(shard, cause.clone());
-                    self.fall_behind();
-                }
-                retry::delay(self.attempt, retry::TRANSIENT_MAX)
+            KinesisError::Transient(_) => (self.attempt, retry::TRANSIENT_MAX, false),
+            KinesisError::Permanent { .. } | KinesisError::Missing(_) | KinesisError::Place(_) => {
+                (self.attempt, retry::PERMANENT_MAX, true)
             }
         };
-        tokio::time::sleep(delay).await;
+        // Now and then each of them is in the order of things.
+        let is_usual = matches!(
+            trouble,
+            KinesisError::Throttled(_) | KinesisError::Iterator(_)
+        );
+        let is_told = is_lasting || self.attempt >= TOLD_AFTER;
+        if is_lasting {
+            if let Some(unsaid) = health.repeats().due_alike("shard", &cause) {
+                tracing::error!(stream, shard, cause, unsaid, "the shard cannot be read");
+            }
+        } else if is_usual && !is_told {
+            tracing::debug!(stream, shard, cause, "reading is tried again");
+        } else if let Some(unsaid) = health.repeats().due_alike("reading", &cause) {
+            tracing::warn!(stream, shard, cause, unsaid, "reading is tried again");
+        }
+        if is_told {
+            health.trouble(shard, cause);
+            self.fall_behind();
+        }
+        tokio::time::sleep(retry::delay(attempt, most)).await;
     }
 
     /// Kinesis does not tell how far behind reading is: at most by what came since it last told.
     fn fall_behind(&self) {
         let now_ms = self.shared.context.clock.now_ms();
-        if let Some(until_ms) = self.until_ms {
+        if let Some(until_ms) = self.watch.until_ms() {
             self.behind.set(now_ms.saturating_sub(until_ms));
         }
     }
 }
 
+/// By when all of a shard had arrived that is read, or is not to be read. A time that reading is to begin at does not
+/// count: the stream may never have kept what arrived then.
+fn read_until_ms(state: &ShardState) -> Option<i64> {
+    state.until_ms.or(match state.start {
+        ShardStart::Latest(ms) => Some(ms),
+        ShardStart::TrimHorizon | ShardStart::Time(_) => None,
+    })
+}
+
 /// Shouts that the stream has forgotten a time before it was read; what came in it, nobody knows.
-pub(super) fn report_gap(context: &ReaderContext, shard: &str, after: &str, until_ms: Option<i64>) {
+pub(super) fn report_gap(context: &ReaderContext, shard: &str, gap: Gap) {
     context.metrics.retention_gaps.add(1);
-    let until = until_ms.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    let after = gap
+        .after
+        .map_or_else(|| "nothing".to_owned(), |after| after.to_string());
+    let until = gap
+        .since_ms
+        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
     let until = until.map_or_else(|| "an unknown time".to_owned(), |time| time.to_string());
     tracing::error!(
         stream = context.stream,

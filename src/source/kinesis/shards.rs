@@ -12,6 +12,8 @@ use crate::shard::{ShardId, ShardStart, ShardState};
 #[derive(Debug, Default)]
 pub(super) struct Shards {
     known: BTreeMap<ShardId, Shard>,
+    /// When the shards were listed last, in ms, by this process.
+    listed_ms: Option<i64>,
 }
 
 #[derive(Debug)]
@@ -69,6 +71,7 @@ impl Shards {
         });
         Self {
             known: known.collect(),
+            listed_ms: None,
         }
     }
 
@@ -78,12 +81,13 @@ impl Shards {
     }
 
     /// Takes over what the stream lists. The first listing of all begins where the settings say;
-    /// what is found later is the child of what was known, and begins at its beginning.
+    /// what is found later is the child of what was known, and begins at its beginning. `asked_ms`: before the stream
+    /// was asked.
     pub(super) fn list(
         &mut self,
         listed: &[ShardDescription],
         start: StartSettings,
-        now_ms: i64,
+        asked_ms: i64,
     ) -> ListingChange {
         let is_first = self.is_empty();
         let mut change = ListingChange::default();
@@ -93,7 +97,7 @@ impl Shards {
                 continue;
             }
             let start = match start {
-                StartSettings::Latest if is_first => ShardStart::Latest(now_ms),
+                StartSettings::Latest if is_first => ShardStart::Latest(asked_ms),
                 StartSettings::Time(ms) if is_first => ShardStart::Time(ms),
                 _ => ShardStart::TrimHorizon,
             };
@@ -102,6 +106,8 @@ impl Shards {
                 parents: shard.parents.clone(),
                 // Nothing comes after now in it.
                 ended: shard.is_closed && matches!(start, ShardStart::Latest(_)),
+                // It was not there when the stream listed its shards before: nothing had arrived in it.
+                until_ms: self.listed_ms,
                 ..ShardState::default()
             };
             change
@@ -120,6 +126,7 @@ impl Shards {
             };
             self.known.insert(ShardId::clone(&shard.id), shard_of);
         }
+        self.listed_ms = Some(asked_ms);
         let listed: BTreeSet<&str> = listed.iter().map(|shard| &*shard.id).collect();
         let gone = |(id, shard): (&ShardId, &Shard)| {
             let gone = shard.phase == Phase::Ended && !listed.contains(&**id);

@@ -1,6 +1,8 @@
 //! Reading as a whole, against a strict server.
 
 mod alone;
+mod fan_out;
+mod gaps;
 mod promises;
 
 use std::collections::BTreeMap;
@@ -22,6 +24,8 @@ struct Reading {
     reader: KinesisReader,
     metrics: KinesisMetrics,
     health: Arc<SourceHealth>,
+    /// It stands still until it is moved; that of the server does not.
+    clock: Clock,
     /// What has been given: shard, sequence number, data.
     given: Vec<(String, String, Vec<u8>)>,
     /// As a checkpoint would have them.
@@ -46,9 +50,10 @@ impl Reading {
         open: impl FnOnce(ReaderContext) -> (Kinesis, KinesisReader),
     ) -> Self {
         let metrics = Arc::new(Metrics::new().unwrap());
+        let clock = Clock::manual(now_ms());
         let context = ReaderContext {
             stream: "clicks".into(),
-            clock: Clock::system(),
+            clock: clock.clone(),
             metrics: KinesisMetrics::new(&metrics, "clicks"),
             health: Arc::default(),
             room,
@@ -60,6 +65,7 @@ impl Reading {
             reader,
             metrics,
             health,
+            clock,
             given: Vec::new(),
             shards,
             named: None,
@@ -111,6 +117,20 @@ impl Reading {
         while !is_enough(self) {
             assert!(begun.elapsed() < PATIENCE, "{:?}", self.given.len());
             self.step().await.unwrap();
+        }
+    }
+
+    /// Reads, of which nothing comes, until it is told why.
+    async fn until_told(&mut self, why: &str) {
+        let health = Arc::clone(&self.health);
+        let is_told = async {
+            while !health.stall().is_some_and(|told| told.contains(why)) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            () = is_told => {}
+            () = async { while self.step().await.is_ok() {} } => panic!("it cannot be read"),
         }
     }
 
@@ -230,42 +250,6 @@ async fn faults_of_every_request_and_expired_iterators_lose_and_double_nothing()
 }
 
 #[tokio::test]
-async fn records_that_the_stream_forgot_before_they_were_read_are_counted_and_the_rest_is_given() {
-    let (now, known) = (now_ms(), |until_ms| Known {
-        shards: [("one".into(), at("2", until_ms))].into(),
-        ..Known::default()
-    });
-    let mut shard = FakeShard::new("one", &[]).with(now, &[b"1", b"2", b"3", b"4", b"5"]);
-    shard.forgotten = 3;
-    let fake = Fake::start(vec![shard]).await;
-    let long_ago = now - RETENTION_MS - 60_000;
-    let start = StartSettings::TrimHorizon;
-    let mut reading = Reading::of(&fake, start, known(long_ago), 1);
-    reading.until(|reading| reading.given.len() == 2).await;
-    assert_eq!(reading.texts(), ["4", "5"]);
-    assert_eq!(reading.metrics.retention_gaps.get(), 1);
-    // All that is forgotten had been read: an idle shard is no gap.
-    let mut reading = Reading::of(&fake, start, known(now - 60_000), 1);
-    reading.until(|reading| reading.given.len() == 2).await;
-    assert_eq!(reading.metrics.retention_gaps.get(), 0);
-}
-
-#[tokio::test]
-async fn a_shard_that_is_gone_before_its_end_was_read_is_a_gap_and_lets_its_children_be_read() {
-    let now = now_ms();
-    let child = FakeShard::new("child", &["gone"]).with(now, &[b"c"]);
-    let fake = Fake::start(vec![child]).await;
-    let known = Known {
-        shards: [("gone".into(), at("7", now - 2 * RETENTION_MS))].into(),
-        ..Known::default()
-    };
-    let mut reading = Reading::of(&fake, StartSettings::Latest, known, 1);
-    reading.until(|reading| reading.given.len() == 1).await;
-    assert_eq!(reading.metrics.retention_gaps.get(), 1);
-    assert!(reading.shards.get("gone").is_none_or(|gone| gone.ended));
-}
-
-#[tokio::test]
 async fn a_later_process_reads_on_behind_what_is_durable_and_latest_stays_where_it_was() {
     let now = now_ms();
     let old = FakeShard::new("one", &[]).with(now - 60_000, &[b"old"]);
@@ -290,6 +274,28 @@ async fn a_later_process_reads_on_behind_what_is_durable_and_latest_stays_where_
     let mut reading = Reading::of(&fake, StartSettings::Latest, known, 1);
     reading.until(|reading| reading.given.len() == 1).await;
     assert_eq!(reading.texts(), ["second"]);
+}
+
+#[tokio::test]
+async fn what_fails_again_and_again_is_told_whatever_it_is_and_no_more_when_it_has_passed() {
+    for (code, count) in [
+        ("ProvisionedThroughputExceededException", 3),
+        ("ExpiredIteratorException", 3),
+        ("InvalidArgumentException", 3),
+        ("ResourceInUseException", 3),
+        ("AccessDeniedException", 1),
+    ] {
+        let fake = Fake::start(vec![FakeShard::new("one", &[]).with(0, &[b"1"])]).await;
+        // Of these it is told of the last, and of no other.
+        let faults = std::iter::repeat_n(("GetRecords", code), count);
+        fake.world().faults.extend(faults);
+        let mut reading = Reading::fresh(&fake);
+        reading.until_told(code).await;
+        assert_eq!(fake.world().faults.len(), 0, "{code}");
+        assert_eq!(reading.metrics.requests.get(), count as u64, "{code}");
+        reading.until(|reading| reading.given.len() == 1).await;
+        assert_eq!(reading.health.stall(), None, "{code}");
+    }
 }
 
 #[tokio::test]
@@ -373,90 +379,4 @@ async fn a_reader_that_is_stopped_ends_and_asks_for_nothing() {
     reading.kinesis.stop();
     assert!(reading.reader.next().await.unwrap().is_none());
     assert_eq!(reading.health.stall(), None);
-}
-
-fn fan_out(fake: &Fake, start: StartSettings, known: Known) -> Reading {
-    let mut settings = fake.settings(start);
-    settings.consumer = consumer();
-    Reading::with(settings, known, 1)
-}
-
-fn consumer() -> ConsumerSettings {
-    ConsumerSettings::FanOut {
-        name: "firehose-clicks".into(),
-    }
-}
-
-#[tokio::test]
-async fn a_consumer_is_registered_and_subscribes_again_and_again_to_the_end_of_each_shard() {
-    let now = now_ms();
-    let parent = FakeShard::new("parent", &[]).with(now, &[b"1", b"2", b"3", b"4", b"5"]);
-    let fake = Fake::start(vec![parent]).await;
-    fake.world().registering = 2;
-    let mut reading = fan_out(&fake, StartSettings::TrimHorizon, Known::default());
-    reading.until(|reading| reading.given.len() == 5).await;
-    let count = |reading: &Reading| reading.metrics.requests.get();
-    assert_eq!(count(&reading), 1);
-    // The subscription has come to its end; the next goes on where it was, and then the shard ends.
-    let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(3) {
-        let step = tokio::time::timeout(Duration::from_millis(100), reading.step());
-        let _ = step.await;
-    }
-    {
-        let mut world = fake.world();
-        let parent = world.shards[0].clone().with(now, &[b"6"]).closed();
-        world.shards[0] = parent;
-        let child = FakeShard::new("child", &["parent"]).with(now, &[b"c"]);
-        world.shards.push(child);
-    }
-    reading.until(|reading| reading.given.len() == 7).await;
-    assert_eq!(reading.texts(), ["1", "2", "3", "4", "5", "6", "c"]);
-    assert!(reading.shards["parent"].ended);
-    assert_eq!(reading.metrics.retention_gaps.get(), 0);
-    // No subscription of a shard before the service allows it.
-    assert_eq!(fake.world().violations, 0);
-    assert_eq!(fake.world().answered, 0, "nothing was asked for by polling");
-}
-
-#[tokio::test]
-async fn a_fan_out_that_is_not_taken_holds_one_subscription_a_shard_and_loses_nothing() {
-    let now = now_ms();
-    let large = vec![b'x'; 1 << 20];
-    let records: Vec<&[u8]> = vec![&large; 12];
-    let fake = Fake::start(vec![FakeShard::new("one", &[]).with(now, &records)]).await;
-    let mut reading = fan_out(&fake, StartSettings::TrimHorizon, Known::default());
-    reading.until(|reading| reading.given.len() == 1).await;
-    // Far longer than the subscription lives.
-    tokio::time::sleep(Duration::from_secs(4)).await;
-    assert_eq!(fake.world().subscriptions, 1);
-    reading.until(|reading| reading.given.len() == 12).await;
-    assert_eq!(fake.world().violations, 0);
-}
-
-#[tokio::test]
-async fn a_fan_out_that_begins_at_the_latest_gives_nothing_older_after_its_first_subscription() {
-    let old = FakeShard::new("one", &[]).with(now_ms() - 60_000, &[b"old", b"older"]);
-    let fake = Fake::start(vec![old]).await;
-    fake.world().faults.extend([
-        ("SubscribeToShard", "LimitExceededException"),
-        ("SubscribeToShard", "ResourceInUseException"),
-    ]);
-    let mut reading = fan_out(&fake, StartSettings::Latest, Known::default());
-    // More than one subscription without a record: each goes on behind what the last one saw.
-    let begun = Instant::now();
-    while fake.world().subscriptions < 2 {
-        assert!(begun.elapsed() < PATIENCE);
-        let step = tokio::time::timeout(Duration::from_millis(100), reading.step());
-        let _ = step.await;
-    }
-    {
-        let mut world = fake.world();
-        let shard = world.shards[0].clone().with(now_ms(), &[b"new"]);
-        world.shards[0] = shard;
-    }
-    reading.until(|reading| !reading.given.is_empty()).await;
-    assert_eq!(reading.texts(), ["new"]);
-    assert_eq!(reading.metrics.throttles.get(), 1);
-    assert_eq!(fake.world().violations, 0);
 }

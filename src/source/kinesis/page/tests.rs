@@ -85,8 +85,24 @@ fn aggregate(key: &str, records: &[&str]) -> Vec<u8> {
         message.extend([0x1A, len + 4, 0x08, 0, 0x1A, len]);
         message.extend_from_slice(data.as_bytes());
     }
-    let digest = Md5::digest(&message);
-    [&[0xF3, 0x89, 0x9A, 0xC2], &*message, &digest].concat()
+    sealed(&message)
+}
+
+fn sealed(message: &[u8]) -> Vec<u8> {
+    let digest = Md5::digest(message);
+    [&[0xF3, 0x89, 0x9A, 0xC2], message, &digest].concat()
+}
+
+/// A text of a table: 1 is that of partition keys, 2 that of hash keys.
+fn table(number: u8, text: &[u8], message: &mut Vec<u8>) {
+    message.push(number << 3 | 2);
+    let mut len = text.len();
+    while len >= 0x80 {
+        message.push(len.to_le_bytes()[0] | 0x80);
+        len >>= 7;
+    }
+    message.push(len.to_le_bytes()[0]);
+    message.extend_from_slice(text);
 }
 
 #[tokio::test]
@@ -123,6 +139,33 @@ async fn aggregates_are_taken_apart_and_what_was_given_before_is_left_out() {
     }
 }
 
+#[test]
+fn a_page_that_was_pushed_long_ago_tells_nothing_of_what_came_since() {
+    let page = |arrivals: &[i64], behind_ms| Page {
+        records: arrivals
+            .iter()
+            .map(|arrival_ms| KinesisRecord {
+                arrival_ms: Some(*arrival_ms),
+                ..record(1, b"")
+            })
+            .collect(),
+        next: None,
+        behind_ms,
+    };
+    for (arrivals, behind_ms, until_ms) in [
+        (&[][..], Some(0), Some(1000)),
+        (&[], Some(300), Some(700)),
+        (&[500, 600], Some(300), Some(600)),
+        (&[500, 600], Some(0), Some(1000)),
+        // Its subscription was asked for at 1000.
+        (&[1500, 1600], Some(0), Some(1600)),
+        (&[1600], None, None),
+    ] {
+        let found = page(arrivals, behind_ms).until_ms(1000);
+        assert_eq!(found, until_ms, "{arrivals:?} {behind_ms:?}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_odd_is_counted_and_delivered() {
     let mut bench = bench(None);
@@ -136,6 +179,41 @@ async fn what_is_odd_is_counted_and_delivered() {
     assert_eq!(bench.metrics.aggregates.get(), 2);
     assert_eq!(bench.metrics.foreign_records.get(), 2);
     assert_eq!(bench.metrics.broken_aggregates.get(), 1);
+}
+
+/// Looking at each record's keys anew would read two gigabytes here, and copying them as many.
+#[tokio::test]
+async fn keys_without_end_that_all_records_name_cost_no_more_than_their_bytes() {
+    let mut bench = bench(None);
+    let mut message = Vec::new();
+    for number in [1, 1, 2] {
+        table(number, &vec![b'0'; 32 << 10], &mut message);
+    }
+    // By the first key, by the second, by the hash key: thrice 20,000.
+    let records = [
+        &b"\x1a\x04\x08\x00\x1a\x00"[..],
+        b"\x1a\x04\x08\x01\x1a\x00",
+        b"\x1a\x06\x08\x00\x10\x00\x1a\x00",
+    ];
+    message.extend(records.concat().repeat(20_000));
+    // That each key is looked at once is asserted where it is done.
+    let page = [record(1, &sealed(&message))];
+    let chunks = bench.chunks(&page).await;
+    assert_eq!(chunks.iter().map(Chunk::len).sum::<usize>(), 60_000);
+    assert_eq!(chunks.iter().map(Chunk::bytes).sum::<usize>(), 0);
+}
+
+#[tokio::test]
+async fn a_partition_key_that_kinesis_takes_is_given_and_a_longer_one_left_out() {
+    let longest = "\u{10000}".repeat(256);
+    let longer = "x".repeat(longest.len() + 1);
+    for (key, given) in [(&longest, &*longest), (&longer, "")] {
+        let mut message = Vec::new();
+        table(1, key.as_bytes(), &mut message);
+        message.extend(b"\x1a\x05\x08\x00\x1a\x01x");
+        let all = bench(None).give(&[record(1, &sealed(&message))]).await;
+        assert_eq!((&*all[0].2, &*all[0].3), (given, &b"x"[..]));
+    }
 }
 
 #[tokio::test]

@@ -61,6 +61,33 @@ fn children_wait_for_the_durable_end_of_all_parents_and_begin_at_the_beginning()
 }
 
 #[test]
+fn nothing_had_arrived_in_a_shard_that_was_not_there_when_shards_were_listed_before() {
+    let mut shards = Shards::default();
+    let first = [listed("a", &[], false)];
+    let later = [listed("a", &[], true), listed("b", &["a"], false)];
+    let until = |change: ListingChange| change.found.into_iter().map(|(_, state)| state.until_ms);
+    let until = |change| until(change).collect::<Vec<_>>();
+    assert_eq!(
+        until(shards.list(&first, StartSettings::TrimHorizon, 5)),
+        [None]
+    );
+    assert_eq!(
+        until(shards.list(&first, StartSettings::TrimHorizon, 7)),
+        []
+    );
+    assert_eq!(
+        until(shards.list(&later, StartSettings::TrimHorizon, 9)),
+        [Some(7)]
+    );
+    // What was listed before this process began, nobody knows.
+    let mut again = Shards::new([("a".into(), ShardState::default())].into());
+    assert_eq!(
+        until(again.list(&later, StartSettings::TrimHorizon, 9)),
+        [None]
+    );
+}
+
+#[test]
 fn latest_passes_over_closed_shards_and_only_at_the_first_start() {
     let mut shards = Shards::default();
     let first = [listed("old", &[], true), listed("young", &["old"], false)];

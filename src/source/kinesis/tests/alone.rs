@@ -1,5 +1,6 @@
 //! One shard alone, as a machine reads it that holds the lease on it.
 
+use super::fan_out::consumer;
 use super::*;
 use crate::record::Chunk;
 
@@ -86,16 +87,8 @@ async fn what_keeps_a_shard_from_being_read_is_told_until_nobody_reads_it() {
     let faults = std::iter::repeat_n(("ListShards", "AccessDeniedException"), 1000);
     fake.world().faults.extend(faults);
     let mut reading = Reading::alone(&fake, only("a", ShardState::default()));
+    reading.until_told("Denied").await;
     let health = Arc::clone(&reading.health);
-    let is_told = async {
-        while !health.stall().is_some_and(|told| told.contains("Denied")) {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::select! {
-        () = is_told => {}
-        () = async { while reading.step().await.is_ok() {} } => panic!("it cannot be read"),
-    }
     drop(reading);
     assert_eq!(health.stall(), None);
 }

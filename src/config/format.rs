@@ -8,11 +8,11 @@ use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::diagnostic::{Diagnostic, Place, Source};
+use super::diagnostic::{Diagnostic, SourceFile, SourceSpan};
 use super::load::read_bounded;
 use super::spans::{SpanMap, StageField};
 use super::table::Table;
-use super::text::{Origin, Text};
+use super::text::{Text, TextOrigin};
 use super::written::path;
 
 /// Bytes of a schema file.
@@ -199,13 +199,18 @@ impl FormatTable<'_, '_> {
         self.table.word_or(key, choices, default)
     }
 
+    /// A boolean.
+    pub fn boolean(&mut self, key: &'static str) -> Option<bool> {
+        self.table.boolean(key)
+    }
+
     /// Whether the key is there.
     pub fn has(&self, key: &str) -> bool {
         self.table.has(key)
     }
 
     /// A string, and its place.
-    pub fn text(&mut self, key: &'static str) -> Option<(String, Place)> {
+    pub fn text(&mut self, key: &'static str) -> Option<(String, SourceSpan)> {
         let Text { value, origin } = self.table.string(key)?;
         Some((value, origin.place(None)))
     }
@@ -242,11 +247,11 @@ impl FormatTable<'_, '_> {
         let file = base.join(&named).display().to_string();
         match read_bounded(&base.join(&named), SCHEMA_MAX) {
             Ok(text) => {
-                let source = Arc::new(Source {
+                let source = Arc::new(SourceFile {
                     path: file,
                     text: text.clone(),
                 });
-                spans.keep_origin(stream, StageField::Schema, Origin::file(source));
+                spans.keep_origin(stream, StageField::Schema, TextOrigin::file(source));
                 Some(text)
             }
             Err(cause) => {

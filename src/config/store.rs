@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::AwsAccess;
 use super::spans::{SpanMap, StageField};
 use super::table::Table;
-use super::text::Origin;
+use super::text::TextOrigin;
 use super::written::{access, located};
 
 /// A kind of store, as a config names it.
@@ -189,7 +189,7 @@ impl StoreTable<'_, '_> {
     /// A path of this machine, which begins at the folder of the config file. It is the place that later faults of the
     /// store are shown at.
     pub fn path(&mut self, key: &'static str) -> Option<PathBuf> {
-        let origin = Origin::at(self.table.place_of(key));
+        let origin = TextOrigin::at(self.table.place_of(key));
         self.spans.keep_origin(self.stream, self.field, origin);
         located(
             self.table,

@@ -18,7 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::checkpoint::{MIRROR, STORE};
 use crate::config::{CoordinationSettings, SourceSettings, StreamSettings};
-use crate::coordination::{self, Event, Lease, LeaseContext};
+use crate::coordination::{self, Lease, LeaseContext, LeaseEvent};
 use crate::destination::Destination;
 use crate::disk::Disk;
 use crate::error::StreamError;
@@ -26,7 +26,7 @@ use crate::pipeline::{self, LeaseLog, SCRATCH, StreamContext, Taken};
 use crate::registry;
 use crate::shard::ShardId;
 use crate::source::Shareable;
-use crate::telemetry::{CoordinationMetrics, State};
+use crate::telemetry::{CoordinationMetrics, StreamState};
 
 /// Time for a pipeline to come to rest once its lease must go.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
@@ -67,7 +67,7 @@ impl SharedStream {
         loop {
             tokio::select! {
                 () = &mut leases => break,
-                Some(Event::Taken(lease)) = taken.recv() => {
+                Some(LeaseEvent::Taken(lease)) = taken.recv() => {
                     let (stream, destination) = (Arc::clone(&self), destination.clone());
                     holding.spawn(async move { stream.hold(lease, destination).await });
                 }
@@ -144,7 +144,7 @@ impl SharedStream {
                     advice,
                     "the shard has stopped: a person must decide"
                 );
-                status.set_state(State::Stopped { cause, advice });
+                status.set_state(StreamState::Stopped { cause, advice });
                 status.holds_something();
                 // Held on: another machine would find the same. Whoever takes it away has decided.
                 tokio::select! {
@@ -248,8 +248,8 @@ impl SharedStream {
     }
 }
 
-/// Says so, if the bucket gives up prepared uploads while the stream still has their records. Where
-/// either does not tell, nobody knows.
+/// Warns where the bucket gives up prepared uploads while the stream still has their records. Where
+/// one of the two does not tell, nothing is said.
 async fn look_at_rules(stream: String, source: SourceSettings, destination: Destination) {
     let Some(shared) = registry::source(&source).shared() else {
         return;

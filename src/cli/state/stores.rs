@@ -18,18 +18,18 @@ const TOLD_MAX: usize = 20;
 
 /// What the store of an object says of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum ObjectPresence {
     /// It is there: it was published, and not recorded.
     Published,
-    /// It is not.
+    /// It is not there.
     NotThere,
-    /// Something is there that may be the object, changed since. What was found.
+    /// Something is there that may be the object, changed since: what was found.
     Doubtful(String),
-    /// There was no good answer. Why.
+    /// There was no good answer, for this reason.
     Unknown(String),
 }
 
-impl Fate {
+impl ObjectPresence {
     fn of(answer: Result<bool, PublishError>) -> Self {
         match answer {
             Ok(true) => Self::Published,
@@ -71,7 +71,7 @@ impl Fate {
 pub(super) fn ask(
     objects: &[SealedObject],
     now: &[&StoreSettings],
-) -> Result<Vec<Fate>, CommandError> {
+) -> Result<Vec<ObjectPresence>, CommandError> {
     if objects.is_empty() {
         return Ok(Vec::new());
     }
@@ -83,11 +83,11 @@ pub(super) fn ask(
         }
         let mut fates = Vec::new();
         for object in objects {
-            let mut fate = Fate::NotThere;
+            let mut fate = ObjectPresence::NotThere;
             for opened in &opened[&*object.target.store] {
                 fate = fate.and(match opened {
-                    Ok(destination) => Fate::of(is_there(destination, object).await),
-                    Err(why) => Fate::Unknown(why.clone()),
+                    Ok(destination) => ObjectPresence::of(is_there(destination, object).await),
+                    Err(why) => ObjectPresence::Unknown(why.clone()),
                 });
             }
             fates.push(fate);
@@ -113,7 +113,7 @@ async fn reopen(store: &str, now: &[&StoreSettings]) -> Vec<Result<Destination, 
 /// Says of which objects nobody knows whether they are published; how many these are.
 pub(super) fn tell_doubts(
     objects: &[SealedObject],
-    fates: &[Fate],
+    fates: &[ObjectPresence],
     out: &mut dyn Write,
 ) -> std::io::Result<usize> {
     let mut doubts = 0;
@@ -172,9 +172,14 @@ mod tests {
 
     #[test]
     fn an_object_is_nowhere_only_where_all_stores_say_so_that_may_be_its_own() {
-        let unknown = Fate::Unknown("no answer".to_owned());
-        let doubtful = Fate::Doubtful("something".to_owned());
-        let rising = [Fate::NotThere, doubtful, unknown, Fate::Published];
+        let unknown = ObjectPresence::Unknown("no answer".to_owned());
+        let doubtful = ObjectPresence::Doubtful("something".to_owned());
+        let rising = [
+            ObjectPresence::NotThere,
+            doubtful,
+            unknown,
+            ObjectPresence::Published,
+        ];
         for (at, fate) in rising.iter().enumerate() {
             for other in &rising[..=at] {
                 assert_eq!(fate.clone().and(other.clone()), *fate);

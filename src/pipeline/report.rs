@@ -13,7 +13,7 @@ use crate::config::display_size;
 use crate::destination::PublishError;
 use crate::error::StreamError;
 use crate::spool::Flip;
-use crate::telemetry::State;
+use crate::telemetry::StreamState;
 
 /// Lines of the log that are said while they are true.
 const IN_VAIN: &str = "publishing is stalled, and tried again";
@@ -81,10 +81,10 @@ impl Pipeline {
         let status = &self.context.status;
         if causes.is_empty() {
             status.repeats().over("destination");
-            status.set_state(State::Running);
+            status.set_state(StreamState::Running);
         } else {
             let cause = causes.join("; ");
-            status.set_state(State::Stalled { cause });
+            status.set_state(StreamState::Stalled { cause });
         }
     }
 

@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity, Source};
-pub use format::{FormatKind, FormatSettings, FormatSpec, FormatTable};
+pub use format::{FormatKind, FormatSettings, FormatSpec, FormatTable, Storage};
 pub use load::{Draft, Loaded, draft, listen, parse, parse_object};
 pub use quantity::{display_duration, display_size, parse_duration, parse_size};
 pub use registry::Registry;

@@ -25,7 +25,7 @@ mod raw;
 mod snappy;
 mod text;
 
-pub use columns::{Changed, Place, Row};
+pub use columns::{Changed, Columns, Finding, Inference, Place, Remark, Row, Style, Trial};
 pub use json::JsonSettings;
 pub use parquet::{ParquetCompression, ParquetSettings};
 pub use port::{Compiler, Encode, Encoder, Footer, FormatFault, Head, RUN_BYTES, Shape};

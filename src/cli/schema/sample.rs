@@ -15,7 +15,7 @@ use super::super::lines::{refusal, without_mark};
 use crate::record::RECORD_BYTES_MAX;
 
 /// How gzip begins.
-const GZIP: [u8; 2] = [0x1f, 0x8b];
+const GZIP: &[u8] = &[0x1f, 0x8b];
 
 /// Bytes of a word, or of an escape: where only a part of one was read, that is said to be wrong, and not the end.
 const TOKEN: usize = 8;

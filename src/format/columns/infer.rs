@@ -37,16 +37,16 @@ use seen::{Room, Seen};
 pub use verdict::{Finding, Remark};
 
 /// Places of records that a state keeps at most: as many as a schema may have leaves.
-pub const PLACES_MAX: usize = schema::LEAVES_MAX;
+pub(super) const PLACES_MAX: usize = schema::LEAVES_MAX;
 
 /// Names that the members of an object may have, below the record itself, until it is taken for a map.
-pub const NAMES_MAX: usize = 256;
+pub(super) const NAMES_MAX: usize = 256;
 
 /// Names of a record are columns, however many: their bound is that of all places.
 const RECORD_NAMES_MAX: usize = usize::MAX;
 
 /// Bytes of a name at most: what catalogues take.
-pub const NAME_BYTES_MAX: usize = 255;
+pub(super) const NAME_BYTES_MAX: usize = 255;
 
 /// What was seen of records. It grows by [`Inference::observe`] and [`Inference::merge`], and can be stored in between.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -5,21 +5,33 @@ mod place;
 
 use std::error::Error;
 use std::fmt::Write as _;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use aws_config::environment::region::EnvironmentVariableRegionProvider;
 use aws_config::imds::region::ImdsRegionProvider;
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::profile::region::ProfileFileRegionProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::config::Credentials;
+use aws_sdk_s3::config::SharedHttpClient;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 
 use crate::config::{AwsAccess, Secret};
 
 pub use place::Place;
+
+/// What carries every request to AWS: one pool of connections, TLS by rustls and ring, the system's certificates.
+static HTTP_CLIENT: LazyLock<SharedHttpClient> = LazyLock::new(|| {
+    aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build_https()
+});
 
 /// The region that compatible services which have none are signed for.
 const ANY_REGION: &str = "us-east-1";
@@ -27,7 +39,9 @@ const ANY_REGION: &str = "us-east-1";
 /// What clients are made from, all but the endpoint, which is not that of the service that gives out
 /// credentials; `None` when no region is known.
 pub async fn find(access: &AwsAccess) -> Option<SdkConfig> {
-    let mut loader = aws_config::defaults(BehaviorVersion::latest()).region(region(access).await?);
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(HTTP_CLIENT.clone())
+        .region(region(access).await?);
     if let Some(profile) = &access.profile {
         loader = loader.profile_name(profile);
     }
@@ -50,7 +64,10 @@ async fn region(access: &AwsAccess) -> Option<Region> {
         .or_else(profile.build());
     let chain = match access.endpoint {
         Some(_) => chain.or_else(ANY_REGION),
-        None => chain.or_else(ImdsRegionProvider::builder().build()),
+        None => {
+            let http = ProviderConfig::default().with_http_client(HTTP_CLIENT.clone());
+            chain.or_else(ImdsRegionProvider::builder().configure(&http).build())
+        }
     };
     chain.region().await
 }

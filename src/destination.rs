@@ -5,6 +5,8 @@
 
 mod folder;
 mod listing;
+#[cfg(test)]
+mod picky;
 mod port;
 mod publication;
 mod s3;
@@ -19,12 +21,25 @@ use crate::config::StoreSettings;
 
 pub use folder::FolderSettings;
 pub use listing::{Found, ListError, Take};
+#[cfg(test)]
+pub(crate) use picky::Picky;
 pub use port::{Bodies, Keeper, Publisher, Store, Uploads};
-pub use publication::{Body, Conditional, Publication, PublishError, SentPart, Whose};
+pub use publication::{
+    Body, Conditional, Publication, PublishError, RefusedRecord, SentPart, Whose,
+};
 pub use s3::{S3Encryption, S3Settings};
 
 /// The stores that there are, in the order in which messages name them.
 pub const STORES: &[&dyn Store] = &[&folder::Kind, &s3::Kind];
+
+/// All that can be opened: in our own tests there is one that no config names.
+fn kinds() -> impl Iterator<Item = &'static &'static dyn Store> {
+    #[cfg(not(test))]
+    const UNNAMED: &[&dyn Store] = &[];
+    #[cfg(test)]
+    const UNNAMED: &[&dyn Store] = &[&picky::Kind];
+    STORES.iter().chain(UNNAMED)
+}
 
 /// An open store. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -47,13 +62,13 @@ impl Destination {
 
     /// Opens the store, see [`Store::connect`].
     pub async fn connect(settings: &StoreSettings) -> Result<Self, PublishError> {
-        let mut opening = STORES.iter().filter_map(|store| store.connect(settings));
+        let mut opening = kinds().filter_map(|store| store.connect(settings));
         opening.next().ok_or_else(unknown)?.await
     }
 
     /// Opens a store that objects were published to before, see [`Store::reopen`].
     pub async fn reopen(settings: &StoreSettings) -> Result<Self, PublishError> {
-        let mut opening = STORES.iter().filter_map(|store| store.reopen(settings));
+        let mut opening = kinds().filter_map(|store| store.reopen(settings));
         opening.next().ok_or_else(unknown)?.await
     }
 

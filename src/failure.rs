@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::record::Record;
 
@@ -19,24 +20,29 @@ pub enum ErrorOutputType {
     MetadataExtractionFailed,
     /// One partition more than `max_open_partitions` under `on_partition_limit = "error"`.
     ActivePartitionExceeded,
+    /// The store took the record's object and refused the record.
+    DestinationFailed,
 }
 
 impl ErrorOutputType {
     /// All types, for metrics and tests.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::ProcessingFailed,
         Self::FormatConversionFailed,
         Self::MetadataExtractionFailed,
         Self::ActivePartitionExceeded,
+        Self::DestinationFailed,
     ];
 
-    /// Firehose's exact spelling (the styles are mixed there too).
+    /// Firehose's exact spelling (the styles are mixed there too). The last is ours: Firehose has a word for each
+    /// service that refuses records.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::ProcessingFailed => "processing-failed",
             Self::FormatConversionFailed => "format-conversion-failed",
             Self::MetadataExtractionFailed => "metadata-extraction-failed",
             Self::ActivePartitionExceeded => "activePartitionExceeded",
+            Self::DestinationFailed => "destination-failed",
         }
     }
 }
@@ -88,18 +94,7 @@ impl Failure {
     /// `lastErrorCode` and `lastErrorMessage`, all others `errorCode` and `errorMessage`, as
     /// Firehose does. Times are numbers of milliseconds.
     pub fn write_line(&self, record: &Record<'_>, attempts: u32, now_ms: i64, out: &mut Vec<u8>) {
-        let mut line = serde_json::Map::new();
-        let (code, message) = match self.output_type {
-            ErrorOutputType::FormatConversionFailed => ("lastErrorCode", "lastErrorMessage"),
-            _ => ("errorCode", "errorMessage"),
-        };
-        let raw_data = base64::engine::general_purpose::STANDARD.encode(record.data);
-        line.insert("rawData".into(), raw_data.into());
-        line.insert(code.into(), self.code.as_ref().into());
-        line.insert(message.into(), self.message.as_ref().into());
-        line.insert("attemptsMade".into(), attempts.into());
-        line.insert("arrivalTimestamp".into(), record.arrival_ms.into());
-        line.insert("attemptEndingTimestamp".into(), now_ms.into());
+        let mut line = self.line(record.data, record.arrival_ms, attempts, now_ms);
         line.insert(
             "sequenceNumber".into(),
             record.position.sequence.to_string().into(),
@@ -118,7 +113,34 @@ impl Failure {
             line.insert("transform".into(), module.as_ref().into());
             line.insert("transformErrorCode".into(), (*code).into());
         }
-        serde_json::to_writer(&mut *out, &line).expect("strings and numbers always serialise");
-        out.push(b'\n');
+        end_line(&line, out);
     }
+
+    /// Appends the line of a record that the store of its object has refused: `data` is what the object had of it.
+    /// Which record of the source that was is known no more, and of its arrival only that of the object's first.
+    pub fn write_refused(&self, data: &[u8], arrival_ms: i64, now_ms: i64, out: &mut Vec<u8>) {
+        end_line(&self.line(data, arrival_ms, 1, now_ms), out);
+    }
+
+    /// What every line says.
+    fn line(&self, data: &[u8], arrival_ms: i64, attempts: u32, now_ms: i64) -> Map<String, Value> {
+        let (code, message) = match self.output_type {
+            ErrorOutputType::FormatConversionFailed => ("lastErrorCode", "lastErrorMessage"),
+            _ => ("errorCode", "errorMessage"),
+        };
+        let raw_data = base64::engine::general_purpose::STANDARD.encode(data);
+        let mut line = Map::new();
+        line.insert("rawData".into(), raw_data.into());
+        line.insert(code.into(), self.code.as_ref().into());
+        line.insert(message.into(), self.message.as_ref().into());
+        line.insert("attemptsMade".into(), attempts.into());
+        line.insert("arrivalTimestamp".into(), arrival_ms.into());
+        line.insert("attemptEndingTimestamp".into(), now_ms.into());
+        line
+    }
+}
+
+fn end_line(line: &Map<String, Value>, out: &mut Vec<u8>) {
+    serde_json::to_writer(&mut *out, line).expect("strings and numbers always serialise");
+    out.push(b'\n');
 }

@@ -1,6 +1,4 @@
-//! The `firehose` binary: allocator, CPU, log, arguments, exit code.
-
-mod cpu;
+//! The `firehose` binary: allocator, log, arguments, exit code.
 
 use std::io::{IsTerminal as _, Write};
 use std::process::ExitCode;
@@ -13,15 +11,6 @@ use firehose::telemetry::logging;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // First of all: what follows may already need what the CPU lacks.
-    match cpu::missing() {
-        None => start(),
-        Some(feature) => cpu::refuse(feature),
-    }
-}
-
-#[inline(never)]
-fn start() -> ExitCode {
     // The allocator asks for huge pages, which the kernel clears whole although little of them is
     // used: with them, sorting 0.2 GB into 96 partitions took 20 instead of 16 CPU-seconds a GB
     // and 509 instead of 270 MB. Where the kernel refuses, nothing is lost but that.

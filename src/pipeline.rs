@@ -18,11 +18,13 @@ mod filling;
 mod footprint;
 mod log;
 mod mend;
+mod moving;
 mod outputs;
 mod prefixes;
 mod publish;
 mod quarantine;
 mod recovery;
+mod refused;
 mod report;
 mod room;
 mod route;
@@ -69,6 +71,7 @@ pub use log::{
     scratch,
 };
 use log::{CheckpointLog, Due, Names, Outcome, Recovered, Standing};
+use moving::Moving;
 pub use outputs::Outputs;
 pub use prefixes::{MadeUp, prefix_faults};
 pub use recovery::{
@@ -129,6 +132,7 @@ pub struct Pipeline {
     backlog: Option<Backlog>,
     table: BatchTable,
     waiting: Waiting,
+    moving: Moving,
     /// What is to be encoded, oldest first.
     encode_queue: VecDeque<(Uuid, Piece)>,
     encoding: usize,
@@ -231,6 +235,7 @@ async fn run_with(
         backlog,
         table,
         waiting,
+        moving: Moving::default(),
         encode_queue: VecDeque::new(),
         encoding: 0,
         filling: 0,
@@ -295,6 +300,7 @@ impl Pipeline {
                 _ = tick.tick() => {
                     self.mind_the_memory();
                     self.mind_the_room();
+                    self.move_what_waits();
                     self.mind_the_stop();
                     self.report();
                 }
@@ -318,7 +324,7 @@ impl Pipeline {
                 Some(Event::Encoded(_)) => self.encoding -= 1,
                 Some(Event::Filled(..)) => self.filling -= 1,
                 Some(Event::Sent { store, .. }) => self.waiting.sent(&store),
-                Some(Event::Mended(..)) => self.waiting.landed(),
+                Some(Event::Mended(..) | Event::Moved(_)) => self.waiting.landed(),
                 Some(_) => {}
                 None => return,
             }
@@ -419,6 +425,7 @@ impl Pipeline {
                 }
             }
             Event::Mended(id, mended) => self.apply_mended(id, *mended)?,
+            Event::Moved(copied) => self.apply_moved(copied)?,
             Event::Filled(id, result) => self.apply_filled(id, result)?,
             Event::SharedCheckpoint(made) => {
                 if made.is_ok() {

@@ -21,9 +21,11 @@
 //! | an upload was begun | [`begun`](Protocol::begun), [`filled`](Protocol::filled) | nothing; parts and object when a checkpoint names it |
 //! | an upload has vanished | [`upload_gone`](Protocol::upload_gone), `filled` | nothing; another is begun when a checkpoint has forgotten it |
 //! | an object is visible | [`published`](Protocol::published) | nothing; the next checkpoint forgets it |
+//! | it is visible but for records that its store refuses | [`partly`](Protocol::partly) | nothing; the checkpoint that forgets it names the batches of their error lines |
 //! | that one is durable | `durable` | its bytes are let go, and freed with the one after |
 //! | an object is damaged here | [`damaged`](Protocol::damaged) | what is left is made an object |
 //! | it is mended | [`mended`](Protocol::mended) | nothing; sent when a checkpoint names it so |
+//! | an object waits for long | [`hold`](Protocol::hold), [`moved`](Protocol::moved) | its bytes lie elsewhere in the spool; sent when a checkpoint names them there |
 //!
 //! **When may an object be sent?** When a durable checkpoint lists it just as it is, with the upload by which it
 //! goes, and the epoch is claimed where it goes (C1, C6): [`next`](Protocol::next).
@@ -40,6 +42,10 @@
 //!
 //! **What if a reply is lost?** The object is sent again, as it was: what is there with its id and sum is success,
 //! of both forms where it was mended (C4, C5).
+//!
+//! **What if a store takes an object and refuses some of its records for good?** It says so of each attempt, that of a
+//! dead process too. Their error lines are in open batches when that is told, and one checkpoint takes in both: the
+//! object is forgotten and its refused records are elsewhere, or it stands as it was and is sent again (C5).
 //!
 //! **What if an upload vanishes?** A checkpoint forgets it, and what it held is sent anew from the spool.
 //!
@@ -104,6 +110,8 @@ pub struct Protocol {
     changed: Vec<Uuid>,
     /// Those that are visible since the last draft.
     published: Vec<Uuid>,
+    /// Batches that hold what the stores of those have refused.
+    refused: BTreeSet<Uuid>,
     /// Bytes that nothing here names any more; the durable checkpoint may.
     dead: Vec<Extent>,
     /// Batches that the checkpoint which is being made turns into objects.
@@ -264,6 +272,17 @@ impl Protocol {
         Ok(&self.stands(id, Stands::Published)?.row)
     }
 
+    /// An object is visible but for records that its store has refused for good. Their error lines are in `batches`,
+    /// which changed with that: the checkpoint that forgets the object names them.
+    pub fn partly(
+        &mut self,
+        id: Uuid,
+        batches: impl IntoIterator<Item = Uuid>,
+    ) -> Result<&SealedObject, StreamError> {
+        self.refused.extend(batches);
+        self.published(id)
+    }
+
     /// The upload of an object is gone, and there is no object of ours.
     pub fn upload_gone(&mut self, id: Uuid) -> Result<Gone, StreamError> {
         let object = self.stands(id, Stands::Busy)?;
@@ -287,6 +306,29 @@ impl Protocol {
     pub fn damaged(&mut self, id: Uuid) -> Result<Option<SealedObject>, StreamError> {
         let object = self.stands(id, Stands::Busy)?;
         Ok(object.gone.is_none().then(|| object.row.clone()))
+    }
+
+    /// An object that nobody is at is kept from being sent while its bytes are copied, until [`Self::moved`] or
+    /// [`Self::not_sent`]. `None`: somebody is, or its bytes are elsewhere.
+    pub fn hold(&mut self, id: Uuid) -> Option<&SealedObject> {
+        let object = self.objects.get_mut(&id)?;
+        let may = object.stands == Stands::Listed && object.gone.is_none();
+        may.then(|| {
+            object.stands = Stands::Busy;
+            &object.row
+        })
+    }
+
+    /// The bytes of an object lie in `extents` now, too.
+    pub fn moved(&mut self, id: Uuid, extents: Vec<Extent>) -> Result<(), StreamError> {
+        let before = &self.stands(id, Stands::Busy)?.row;
+        let row = without(before, extents, before.counts.clone(), before.records);
+        must(
+            "C4: a moved object is the same object",
+            (row.size, row.crc64) == (before.size, before.crc64),
+            || before.target.location(),
+        )?;
+        self.mended(row)
     }
 
     /// An object is made of what was not damaged. It is sent when a checkpoint names it so; where nothing was

@@ -293,13 +293,27 @@ impl Spool {
         self.lock().files.values().map(|file| file.live).sum()
     }
 
-    /// Files of which less than a quarter is alive: worth moving what is left elsewhere.
-    pub fn sparse_files(&self) -> BTreeSet<u32> {
-        let inner = self.lock();
+    /// Files of which less than a quarter is alive, where more than `dead_max` bytes are dead beside those that are
+    /// alive: what is left in them is worth being moved elsewhere. The one that is appended to is among them when it is
+    /// worth it, and takes no more from then on.
+    pub fn sparse_files(&self, dead_max: u64) -> BTreeSet<u32> {
+        let mut inner = self.lock();
+        let (end, live) = inner.files.values().fold((0, 0), |(end, live), file| {
+            (end + file.end, live + file.live)
+        });
+        if end <= 2 * live + dead_max {
+            return BTreeSet::new();
+        }
+        let current = inner.current;
         let sparse = |(number, file): (&u32, &SpoolFile)| {
-            (Some(*number) != inner.current && file.live * 4 < file.end).then_some(*number)
+            let is_worth_it = Some(*number) != current || file.end >= FILE_BYTES_MIN;
+            (is_worth_it && file.live * 4 < file.end).then_some(*number)
         };
-        inner.files.iter().filter_map(sparse).collect()
+        let sparse: BTreeSet<u32> = inner.files.iter().filter_map(sparse).collect();
+        if current.is_some_and(|current| sparse.contains(&current)) {
+            inner.current = None;
+        }
+        sparse
     }
 
     /// Hands out room for as many of `pieces` as the newest file takes (one at least).

@@ -128,6 +128,10 @@ pub enum PublishError {
     /// a checkpoint, then send the object anew.
     #[error("the multipart upload has vanished")]
     UploadGone,
+    /// The object is visible but for these of its records, which the store refuses for good. It says so of every
+    /// attempt, for as long as it is asked to publish the object.
+    #[error("the store took it but for {} of its records{}", .0.len(), first_of(.0))]
+    Partly(Vec<RefusedRecord>),
     /// The key holds something else: the stream stops, nothing is overwritten.
     #[error("{cause} ({advice})")]
     Foreign {
@@ -138,6 +142,27 @@ pub enum PublishError {
         /// What a person can do.
         advice: String,
     },
+}
+
+/// A record that a store has refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedRecord {
+    /// What the object has of it.
+    pub data: Bytes,
+    /// The store's code, in a word.
+    pub code: String,
+    /// Why, in one sentence.
+    pub message: String,
+}
+
+fn first_of(refused: &[RefusedRecord]) -> String {
+    let first = refused.first();
+    first.map_or_else(String::new, |first| {
+        format!(
+            ": the first was refused with {}: {}",
+            first.code, first.message
+        )
+    })
 }
 
 impl PublishError {

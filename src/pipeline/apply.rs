@@ -90,7 +90,13 @@ impl Pipeline {
         });
     }
 
-    fn append(&mut self, id: Uuid, records: u64, bytes: u64, stage: impl FnOnce(&mut Vec<u8>)) {
+    pub(super) fn append(
+        &mut self,
+        id: Uuid,
+        records: u64,
+        bytes: u64,
+        stage: impl FnOnce(&mut Vec<u8>),
+    ) {
         let filled = self
             .table
             .change(id, |entry| entry.batch.append(records, bytes, stage))

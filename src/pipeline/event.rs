@@ -6,6 +6,7 @@ use super::commit::{CheckpointError, Committed};
 use super::encode::Done;
 use super::log::SharedCheckpoint;
 use super::mend::Mended;
+use super::moving::Copied;
 use crate::coordination::Lost;
 use crate::destination::{Conditional, Destination, PublishError};
 use crate::error::StreamError;
@@ -41,6 +42,8 @@ pub(super) enum Event {
     },
     /// A damaged object was looked at: what it is without its damaged bytes.
     Mended(Uuid, Box<std::io::Result<Mended>>),
+    /// Objects whose bytes were copied elsewhere in the spool.
+    Moved(std::io::Result<Vec<Copied>>),
     /// A step of the upload of a batch that still fills has ended.
     Filled(Uuid, Result<Filled, PublishError>),
     /// A shared checkpoint is durable, or the lease is lost.

@@ -9,6 +9,7 @@ use super::Pipeline;
 use super::commit::SpoolBody;
 use super::event::Event;
 use super::outputs::Outputs;
+use super::refused::not_taken_back;
 use super::waiting::Setback;
 use crate::checkpoint::SealedObject;
 use crate::destination::{Destination, Publication, PublishError};
@@ -117,13 +118,20 @@ impl Pipeline {
         id: Uuid,
         result: Result<(), PublishError>,
     ) -> Result<(), StreamError> {
-        if let Err(error) = result {
-            return self.set_back(id, error);
-        }
+        let (sealed, refused) = match result {
+            Ok(()) => (self.protocol.published(id)?, 0),
+            Err(PublishError::Partly(refused)) if self.may_take_back(id) => {
+                let batches = self.take_back(id, &refused);
+                (self.protocol.partly(id, batches)?, refused.len() as u64)
+            }
+            Err(error @ PublishError::Partly(_)) => {
+                return self.set_back(id, not_taken_back(&error));
+            }
+            Err(error) => return self.set_back(id, error),
+        };
         failpoint::hit("published-before-record");
-        let sealed = self.protocol.published(id)?;
         if let Some(since) = self.waiting.since(id) {
-            self.context.status.delivered(sealed, since);
+            self.context.status.delivered(sealed, refused, since);
         }
         tracing::debug!(
             stream = self.settings.name,

@@ -1,11 +1,12 @@
 //! Recovery: opens what a stream has on disk, and claims its epoch at the destination.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
@@ -313,25 +314,37 @@ pub(super) fn claims(marker_head: &str, incarnation: Uuid) -> String {
 /// The epoch in which a state begins.
 pub(super) const FIRST_EPOCH: u32 = 1;
 
-/// Claims the epoch at each store of the stream, until the handles are dropped; no store waits for another.
+/// Claims the epoch at each store of the stream, until the handle is dropped: at data's first, so that of two copies of
+/// a state only one ever claims the others, which do not wait for each other.
 pub(super) fn claim_all(
     settings: &StreamSettings,
     epoch: &Claim,
     named: &HashSet<Uuid>,
     events: &UnboundedSender<Event>,
     at_once: &Arc<Notify>,
-) -> Vec<AbortOnDropHandle<()>> {
-    let claiming = settings.destination.stores().into_iter().map(|store| {
+) -> AbortOnDropHandle<()> {
+    let claims = settings.destination.stores().into_iter().map(|store| {
         let (stream, store, events) = (settings.name.clone(), store.clone(), events.clone());
         let at_once = Arc::clone(at_once);
-        let claiming = claim(stream, store, epoch.clone(), named.clone(), events, at_once);
-        AbortOnDropHandle::new(tokio::spawn(claiming))
+        claim(stream, store, epoch.clone(), named.clone(), events, at_once)
     });
-    claiming.collect()
+    let mut claims: VecDeque<_> = claims.collect();
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        let Some(first) = claims.pop_front() else {
+            return;
+        };
+        if first.await {
+            claims
+                .into_iter()
+                .collect::<JoinSet<bool>>()
+                .join_all()
+                .await;
+        }
+    }))
 }
 
 /// Opens a store of the stream and claims the epoch there, for as long as it takes; `at_once` cuts a wait for the
-/// next attempt short.
+/// next attempt short. False: somebody else has claimed it.
 async fn claim(
     stream: String,
     store: StoreSettings,
@@ -339,7 +352,7 @@ async fn claim(
     named: HashSet<Uuid>,
     events: UnboundedSender<Event>,
     at_once: Arc<Notify>,
-) {
+) -> bool {
     let mut attempt = 0;
     loop {
         let event = match try_claim(&stream, &store, &claim, &named).await {
@@ -357,7 +370,7 @@ async fn claim(
                     .send(Event::ClaimStalled(store.name(), error))
                     .is_err()
                 {
-                    return;
+                    return false;
                 }
                 let pause = retry::delay(attempt, retry::TRANSIENT_MAX);
                 // Out of time or told to hurry: both end the wait.
@@ -365,8 +378,9 @@ async fn claim(
                 continue;
             }
         };
+        let is_ours = matches!(event, Event::Claimed { .. });
         let _ = events.send(event);
-        return;
+        return is_ours;
     }
 }
 

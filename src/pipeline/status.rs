@@ -200,10 +200,11 @@ impl Status {
     }
 
     /// Counts a published object, whose first record waited since then.
-    pub fn delivered(&self, object: &SealedObject, since: Moment) {
+    pub fn delivered(&self, object: &SealedObject, refused: u64, since: Moment) {
         self.metrics.delivered_objects.add(1);
         if object.lane == Lane::Data {
-            self.metrics.delivered_records.add(object.records);
+            let records = object.records.saturating_sub(refused);
+            self.metrics.delivered_records.add(records);
             self.metrics.delivered_bytes.add(object.size);
         }
         let published_ms = self.clock.now_ms();

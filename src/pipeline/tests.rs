@@ -19,7 +19,7 @@ use crate::config::{
     BufferingSettings, DestinationSettings, FormatSettings, KeyValues, PartitioningSettings,
     StreamSettings,
 };
-use crate::destination::FolderSettings;
+use crate::destination::{FolderSettings, Picky};
 use crate::disk::{Disk, Operation, Reserve, Shortage, TornDisk};
 use crate::error::StreamError;
 use crate::extent::Extent;
@@ -49,6 +49,8 @@ struct Load {
     size: u64,
     /// Errors go to a store of their own.
     apart: bool,
+    /// The store refuses single records of the objects that it takes.
+    picky: bool,
 }
 
 /// Many small objects.
@@ -56,19 +58,27 @@ const SMALL: Load = Load {
     pad: 0,
     size: 4 << 10,
     apart: false,
+    picky: false,
 };
 /// Enough to fill segments of the journal, which are released.
 const LARGE: Load = Load {
     pad: 6000,
     size: 64 << 10,
     apart: false,
+    picky: false,
 };
 /// To two stores.
 const APART: Load = Load {
     apart: true,
     ..SMALL
 };
+/// To one that refuses records.
+const PICKY: Load = Load {
+    picky: true,
+    ..SMALL
+};
 mod clock;
+mod room;
 
 fn settings(lake: &Path, load: Load) -> StreamSettings {
     StreamSettings {
@@ -94,10 +104,15 @@ fn settings(lake: &Path, load: Load) -> StreamSettings {
         }),
         only_json: false,
         destination: DestinationSettings {
-            store: FolderSettings {
-                path: lake.to_owned(),
-            }
-            .into(),
+            store: {
+                let path = lake.to_owned();
+                let folder = FolderSettings { path };
+                if load.picky {
+                    Picky(folder).into()
+                } else {
+                    folder.into()
+                }
+            },
             errors: load.apart.then(|| {
                 let path = lake.join("apart");
                 FolderSettings { path }.into()
@@ -237,18 +252,20 @@ async fn power_failure(disk: &TornDisk) {
     }
 }
 
-fn lines_below(dir: &Path, found: &mut BTreeMap<u64, Vec<PathBuf>>) {
+/// The records in all files below `dir`; in those of data not the ones that are `refused`.
+fn lines_below(dir: &Path, refused: fn(u64) -> bool, found: &mut BTreeMap<u64, Vec<PathBuf>>) {
     for entry in std::fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             // Markers and temporary files are no objects.
             if !path.file_name().unwrap().to_string_lossy().starts_with('.') {
-                lines_below(&path, found);
+                lines_below(&path, refused, found);
             }
             continue;
         }
         for line in std::fs::read_to_string(&path).unwrap().lines() {
             let mut value: serde_json::Value = serde_json::from_str(line).unwrap();
+            let is_data = !value["rawData"].is_string();
             if let Some(raw) = value["rawData"].as_str() {
                 use base64::Engine as _;
                 let raw = base64::engine::general_purpose::STANDARD
@@ -256,10 +273,10 @@ fn lines_below(dir: &Path, found: &mut BTreeMap<u64, Vec<PathBuf>>) {
                     .unwrap();
                 value = serde_json::from_slice(&raw).unwrap();
             }
-            found
-                .entry(value["id"].as_u64().unwrap())
-                .or_default()
-                .push(path.clone());
+            let id = value["id"].as_u64().unwrap();
+            if !(is_data && refused(id)) {
+                found.entry(id).or_default().push(path.clone());
+            }
         }
     }
 }
@@ -302,6 +319,7 @@ fn every_record_is_delivered_once_through_power_failures(seed: u64, load: Load) 
     judge(
         lake.path(),
         &ledger.lock().unwrap(),
+        load,
         &format!("seed {seed}, {load:?}"),
     );
     let is_apart = [lake.path().to_owned(), lake.path().join("apart")]
@@ -318,9 +336,14 @@ fn has_errors(folder: &Path) -> bool {
 }
 
 /// Every accepted record lies in the lake, and none twice.
-fn judge(lake: &Path, ledger: &Ledger, which: &str) {
+fn judge(lake: &Path, ledger: &Ledger, load: Load, which: &str) {
     let mut found = BTreeMap::new();
-    lines_below(lake, &mut found);
+    let refused = if load.picky {
+        Picky::refuses
+    } else {
+        |_| false
+    };
+    lines_below(lake, refused, &mut found);
     let missing = |id: &&u64| !found.contains_key(id);
     let lost: Vec<_> = ledger.accepted.iter().filter(missing).collect();
     let doubled: Vec<_> = found
@@ -361,7 +384,7 @@ fn nothing_is_lost_or_doubled_when_the_power_fails() {
     let (first, last) = range.split_once("..").unwrap();
     let mut full = 0;
     for seed in first.parse().unwrap()..last.parse().unwrap() {
-        for load in [SMALL, LARGE, APART] {
+        for load in [SMALL, LARGE, APART, PICKY] {
             full += every_record_is_delivered_once_through_power_failures(seed, load);
         }
     }
@@ -376,7 +399,7 @@ fn dead_bytes_of_the_spool_never_keep_a_stream_from_reading_on() {
     runtime()
         .block_on(live(lake.path(), &disk, &ledger, 0, LARGE, 250))
         .unwrap();
-    judge(lake.path(), &ledger.lock().unwrap(), "in one life");
+    judge(lake.path(), &ledger.lock().unwrap(), LARGE, "in one life");
 }
 
 /// Store, spool and journal of a stream, opened as recovery does; the error says what is missing.

@@ -210,7 +210,7 @@ impl Waiting {
             | PublishError::Damaged(_)) => {
                 (Setback::Retry(error.to_string()), retry::TRANSIENT_MAX)
             }
-            error @ PublishError::Permanent { .. } => {
+            error @ (PublishError::Permanent { .. } | PublishError::Partly(_)) => {
                 (Setback::Stalled(error.to_string()), retry::PERMANENT_MAX)
             }
             PublishError::UploadGone => match (gone, &object.prepared) {

@@ -19,6 +19,7 @@ pub struct Draft {
     closed: Vec<Uuid>,
     objects: Vec<SealedObject>,
     published: Vec<Uuid>,
+    refused: BTreeSet<Uuid>,
     freed: Vec<Extent>,
 }
 
@@ -83,6 +84,7 @@ impl Protocol {
             changes: self.frontiers.take(),
             closed: std::mem::take(&mut self.closed),
             published: self.unlist(),
+            refused: std::mem::take(&mut self.refused),
             freed: std::mem::take(&mut self.dead),
         })
     }
@@ -160,6 +162,7 @@ impl Draft {
     /// The checkpoint with the rows of changed batches, whose bytes lie in the spool, synced. Those that are
     /// sealed become objects.
     pub fn transaction(self, rows: Vec<OpenBatch>) -> Result<Transaction, StreamError> {
+        let mut refused = self.refused;
         let mut commit = Commit {
             shards: self.changes.shards,
             forgotten: self.changes.forgotten,
@@ -170,6 +173,7 @@ impl Draft {
             ..Commit::default()
         };
         for row in rows {
+            refused.remove(&row.id);
             if self.sealed.contains(&row.id) {
                 must(
                     "C1: an object is listed in its final bytes",
@@ -182,6 +186,11 @@ impl Draft {
                 commit.open.push(row);
             }
         }
+        must(
+            "C5: an object is forgotten when what its store has refused of it stands elsewhere",
+            refused.is_empty(),
+            || format!("batches {refused:?} are not named"),
+        )?;
         let new = commit.sealed.len();
         commit.sealed.extend(self.objects);
         let freed: HashSet<&Extent> = self.freed.iter().collect();

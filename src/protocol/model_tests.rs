@@ -1,5 +1,6 @@
 //! The protocol in every interleaving of a small world: parts of open batches, freed bytes, released records,
-//! late writes, lost replies, vanished uploads, damaged objects, claims, crashes.
+//! late writes, lost replies, vanished uploads, damaged and moved objects, refused records, claims,
+//! crashes.
 //!
 //! What is explored is the state machine that production drives; the model is what is around it: a source, a
 //! store of checkpoints, a spool, a destination. Records go one after the other into one batch at a time, each as a
@@ -18,9 +19,11 @@ use foldhash::{HashSet, HashSetExt as _};
 
 use super::*;
 use crate::checkpoint::{Commit, Lane, SpooledBlock, Target};
+use crate::failure::ErrorOutputType;
 use crate::shard::JOURNAL;
 
 mod attempts;
+mod misfortune;
 mod world;
 
 use world::{Odds, World};
@@ -53,6 +56,8 @@ enum Broken {
     PublishBeforeMendIsDurable,
     /// C3: damaged bytes are freed when their object is mended.
     FreeAtMend,
+    /// C3: the bytes of an object are freed when they are copied.
+    FreeAtMove,
     /// C4: a mended object is another one, with an id and a key of its own.
     MendUnderNewId,
     /// C4: a mended object does not know what it was.
@@ -61,6 +66,14 @@ enum Broken {
     MendKeepsUpload,
     /// C6: a claim at one store counts for the others.
     OneClaimForAll,
+    /// C8: nothing is sent before every store is claimed.
+    WaitForAllClaims,
+    /// C5: an object counts as published whole, whatever its store has refused.
+    ForgetRefused,
+    /// C5: what was refused goes to an error batch when the object is forgotten.
+    RefusedLater,
+    /// C5: an object is forgotten when a checkpoint may have named what was refused of it.
+    RefusedFirst,
 }
 
 /// Every world that can be reached: how many, and how many of them have come to rest. A world is known by 64 bits
@@ -96,6 +109,9 @@ const FILLING: Odds = Odds {
     ways: 2,
     large: false,
     claims: false,
+    deaf: None,
+    refusals: 0,
+    moves: 0,
 };
 
 /// One block is damaged, and one publication arrives late. How blocks were encoded matters no more.
@@ -121,6 +137,30 @@ const CLAIMING: Odds = Odds {
     losses: 0,
     ways: 1,
     claims: true,
+    ..FILLING
+};
+
+/// One store never answers.
+const DEAF: Odds = Odds {
+    deaf: Some("odd"),
+    ..CLAIMING
+};
+
+/// A store takes an object and refuses a record of it.
+const REFUSING: Odds = Odds {
+    losses: 0,
+    delays: 1,
+    ways: 1,
+    refusals: 1,
+    ..FILLING
+};
+
+/// The bytes of an object go elsewhere in the spool.
+const MOVING: Odds = Odds {
+    losses: 0,
+    delays: 1,
+    ways: 1,
+    moves: 1,
     ..FILLING
 };
 
@@ -156,6 +196,26 @@ fn large_objects_keep_the_promises_in_every_interleaving() {
 fn stores_that_are_claimed_one_by_one_keep_the_promises_in_every_interleaving() {
     keeps_the_promises(CLAIMING);
     finds(Broken::OneClaimForAll, CLAIMING, "UNCLAIMED");
+    keeps_the_promises(DEAF);
+    finds(Broken::WaitForAllClaims, DEAF, "STUCK");
+}
+
+#[test]
+fn refused_records_keep_the_promises_in_every_interleaving() {
+    keeps_the_promises(REFUSING);
+    for broken in [
+        Broken::ForgetRefused,
+        Broken::RefusedLater,
+        Broken::RefusedFirst,
+    ] {
+        finds(broken, REFUSING, "LOST OR DOUBLED");
+    }
+}
+
+#[test]
+fn moved_objects_keep_the_promises_in_every_interleaving() {
+    keeps_the_promises(MOVING);
+    finds(Broken::FreeAtMove, MOVING, "LOST");
 }
 
 #[test]

@@ -98,6 +98,13 @@ fn a_rule_that_would_be_broken_stops_the_stream() {
     forgetful.was.clear();
     stops("the same object", sending().mended(forgetful));
 
+    stops("a moved object", sending().moved(ID, vec![FINAL]));
+
+    let mut protocol = sending();
+    protocol.partly(ID, [Uuid::from_u128(8)]).unwrap();
+    let draft = protocol.draft().unwrap();
+    stops("C5", draft.transaction(Vec::new()));
+
     stops("C9", Protocol::default().hand_over(1));
 }
 

@@ -482,6 +482,6 @@ mod tests {
         for (index, kind) in ErrorOutputType::ALL.into_iter().enumerate() {
             clone.failed_records(kind).add(index as u64 + 1);
         }
-        assert_eq!(stream.failed_totals(), [1, 2, 3, 4]);
+        assert_eq!(stream.failed_totals(), [1, 2, 3, 4, 5]);
     }
 }

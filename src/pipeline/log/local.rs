@@ -1,7 +1,6 @@
 //! Checkpoints on this machine: one transaction of the checkpoint store each. What changed is spooled and synced
 //! before it.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::super::commit::{self, DraftBatch};
+use super::super::moving;
 use super::super::outputs::Outputs;
 use super::super::recovery::{Claim, store_error};
 use super::super::table::BatchTable;
@@ -21,9 +21,6 @@ use crate::spool::Spool;
 
 /// A checkpoint is taken at least this often while something changes.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
-/// Dead bytes in the spool beyond which sparse files are emptied.
-const SPARSE_BYTES: u64 = 128 << 20;
-
 /// The checkpoint store of one stream, as one recovery has opened it.
 pub struct LocalLog {
     store: Arc<Store>,
@@ -104,7 +101,12 @@ impl CheckpointLog for LocalLog {
             return Ok(None);
         };
         self.begun = Instant::now();
-        let batches = changed_batches(work.table, work.protocol, work.spool);
+        let batches = changed_batches(
+            work.table,
+            work.protocol,
+            work.spool,
+            moving::dead_max(work.is_spool_full),
+        );
         let (spool, source) = (Arc::clone(work.spool), Arc::clone(work.source));
         let store = Arc::clone(&self.store);
         Ok(Some(Box::new(move || {
@@ -127,12 +129,13 @@ impl CheckpointLog for LocalLog {
 
 /// The rows of all batches that have changed since they were last asked for. With them go bytes in files of the
 /// spool that hold little else, when there is much that nothing names.
-fn changed_batches(table: &mut BatchTable, protocol: &Protocol, spool: &Spool) -> Vec<DraftBatch> {
-    let sparse = if spool.bytes() > 2 * spool.live_bytes() + SPARSE_BYTES {
-        spool.sparse_files()
-    } else {
-        BTreeSet::new()
-    };
+fn changed_batches(
+    table: &mut BatchTable,
+    protocol: &Protocol,
+    spool: &Spool,
+    dead_max: u64,
+) -> Vec<DraftBatch> {
+    let sparse = spool.sparse_files(dead_max);
     let moved = |extent: &Extent| sparse.contains(&extent.file);
     if !sparse.is_empty() {
         table.mark(|entry| {

@@ -1,7 +1,10 @@
 //! Attempts to publish: what the destination makes of them, and what the disk has left of their bytes.
 
-use super::world::{Steps, UPLOADS_MAX, World, told};
+use super::world::{STORES, Steps, UPLOADS_MAX, World, is_of_errors, told};
 use super::*;
+
+/// What the files have more that moved bytes lie in.
+const ELSEWHERE: u32 = 1000;
 
 impl World {
     /// What is on its way arrives, whoever sent it, or never does.
@@ -30,15 +33,59 @@ impl World {
                 if let Some(upload) = upload {
                     world.uploads.remove(upload);
                 }
-                world.visible.insert(*id, bytes.clone());
-                next.push(world);
+                world.show(*id, bytes.clone(), next);
             }
         }
     }
 
+    /// An object becomes visible: whole, or but for a record that its store refuses. Errors go where none is refused.
+    fn show(mut self, id: Uuid, bytes: Vec<Extent>, next: &mut Vec<Self>) {
+        if self.odds.refusals > 0 && !is_of_errors(id) {
+            for extent in &bytes {
+                let mut world = self.clone();
+                world.odds.refusals -= 1;
+                world.refused.insert(id, extent.offset);
+                world.visible.insert(id, bytes.clone());
+                next.push(world);
+            }
+        }
+        self.visible.insert(id, bytes);
+        next.push(self);
+    }
+
+    /// Copies the bytes of an object to another place in the spool.
+    pub(super) fn relocate(&self, id: Uuid, broken: Broken, next: &mut Vec<Self>) -> Steps {
+        let mut world = self.clone();
+        if self.odds.moves == 0 {
+            return Ok(());
+        }
+        let Some(row) = world.protocol.hold(id).cloned() else {
+            return Ok(());
+        };
+        world.odds.moves -= 1;
+        let mut copies = Vec::new();
+        for extent in &row.extents {
+            let copy = self.read(extent)?;
+            copies.push(Extent {
+                file: copy.file + ELSEWHERE,
+                ..copy
+            });
+        }
+        world
+            .protocol
+            .moved(id, copies)
+            .map_err(|error| told(&error))?;
+        if broken == Broken::FreeAtMove {
+            world.freed.extend(&row.extents);
+        }
+        next.push(world);
+        Ok(())
+    }
+
     /// Takes the next step for a listed object.
     pub(super) fn publish(&self, id: Uuid, broken: Broken, next: &mut Vec<Self>) -> Steps {
-        if self.protocol.objects[&id].stands != Stands::Listed {
+        let is_early = broken == Broken::WaitForAllClaims && self.claimed.len() < STORES.len();
+        if self.protocol.objects[&id].stands != Stands::Listed || is_early {
             return Ok(());
         }
         let mut world = self.clone();
@@ -78,7 +125,7 @@ impl World {
             for extent in &row.extents {
                 self.read(extent)?; // an attempt reads before it asks
             }
-            world.protocol.published(id).map_err(|error| told(&error))?;
+            world.found(id, broken)?;
             if broken == Broken::FreeAtPublication {
                 world.freed.extend(&row.extents);
             }
@@ -147,8 +194,33 @@ impl World {
         if let Some(upload) = &row.upload_id {
             self.uploads.remove(upload);
         }
-        self.visible.insert(row.id, bytes);
-        next.push(self);
+        self.show(row.id, bytes, next);
+        Ok(())
+    }
+
+    /// An attempt hears that the object is there, and of the record that its store has refused.
+    fn found(&mut self, id: Uuid, broken: Broken) -> Steps {
+        let told = |error| told(&error);
+        match (broken, self.refused.get(&id).copied()) {
+            (_, None) | (Broken::ForgetRefused, _) => {
+                self.protocol.published(id).map_err(told)?;
+            }
+            (Broken::RefusedLater, Some(record)) => {
+                self.owed.insert(id, record);
+                self.protocol.published(id).map_err(told)?;
+            }
+            (Broken::RefusedFirst, Some(record)) if self.failed.insert(id) => {
+                self.fail(record);
+                self.protocol.not_sent(id).map_err(told)?;
+            }
+            (Broken::RefusedFirst, Some(_)) => {
+                self.protocol.published(id).map_err(told)?;
+            }
+            (_, Some(record)) => {
+                let batch = self.fail(record);
+                self.protocol.partly(id, [batch]).map_err(told)?;
+            }
+        }
         Ok(())
     }
 

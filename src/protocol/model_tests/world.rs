@@ -4,21 +4,23 @@
 use super::*;
 
 /// Records that the source has.
-const RECORDS: u64 = 2;
+pub(super) const RECORDS: u64 = 2;
+/// What ids of error batches begin with.
+const ERRORS: u8 = 100;
 /// Uploads that may be begun.
 pub(super) const UPLOADS_MAX: u8 = 3;
 
 /// What the store of checkpoints holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-struct Store {
+pub(super) struct Store {
     shards: BTreeMap<ShardId, ShardState>,
     open: BTreeMap<Uuid, OpenBatch>,
-    sealed: BTreeMap<Uuid, SealedObject>,
+    pub(super) sealed: BTreeMap<Uuid, SealedObject>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct World {
-    store: Store,
+    pub(super) store: Store,
     /// Records up to there are gone from the source.
     pub(super) released: u64,
     pub(super) freed: BTreeSet<Extent>,
@@ -29,6 +31,8 @@ pub(super) struct World {
     /// Objects on their way, whole: id, bytes, and the upload that they complete.
     pub(super) late: BTreeSet<(Uuid, Vec<Extent>, Option<String>)>,
     pub(super) visible: BTreeMap<Uuid, Vec<Extent>>,
+    /// Records of visible objects that their store has refused.
+    pub(super) refused: BTreeMap<Uuid, u64>,
     /// Extents that the disk has damaged.
     pub(super) rotten: BTreeSet<Extent>,
     /// Records that were set aside.
@@ -44,6 +48,10 @@ pub(super) struct World {
     pub(super) protocol: Protocol,
     pub(super) applied: u64,
     pub(super) batches: Vec<OpenBatch>,
+    /// Refused records that are in no batch yet, though their object is published: where that rule is broken.
+    pub(super) owed: BTreeMap<Uuid, u64>,
+    /// Objects whose refused records are in a batch already: where that rule is broken.
+    pub(super) failed: BTreeSet<Uuid>,
     /// What the last checkpoint allows to be filled.
     pub(super) named: Vec<Named>,
     /// A checkpoint on its way to the store.
@@ -65,6 +73,12 @@ pub(super) struct Odds {
     pub(super) large: bool,
     /// Whether the epoch is claimed at each store at a time of its own.
     pub(super) claims: bool,
+    /// A store that is never claimed.
+    pub(super) deaf: Option<&'static str>,
+    /// Records that a store refuses.
+    pub(super) refusals: u8,
+    /// Objects that are moved.
+    pub(super) moves: u8,
 }
 
 /// What steps add worlds to; `Err` says which promise is broken.
@@ -83,7 +97,7 @@ impl Store {
         self.sealed.extend(sealed);
     }
 
-    fn frontier(&self) -> u64 {
+    pub(super) fn frontier(&self) -> u64 {
         frontier(self.shards.iter())
     }
 }
@@ -105,12 +119,16 @@ fn extent(id: Uuid, record: u64, way: Option<u8>) -> Extent {
 }
 
 /// Batches go to one store and the other in turn.
-const STORES: [&str; 2] = ["even", "odd"];
+pub(super) const STORES: [&str; 2] = ["even", "odd"];
 
 fn batch(id: Uuid) -> OpenBatch {
     OpenBatch {
         id,
-        lane: Lane::Data,
+        lane: if is_of_errors(id) {
+            Lane::Error(ErrorOutputType::DestinationFailed)
+        } else {
+            Lane::Data
+        },
         identity: String::new(),
         target: Target {
             store: STORES[usize::from(id.as_u128() % 2 == 1)].to_owned(),
@@ -127,6 +145,11 @@ fn batch(id: Uuid) -> OpenBatch {
     }
 }
 
+/// Whether a batch is one of errors.
+pub(super) fn is_of_errors(id: Uuid) -> bool {
+    id.as_u128() > ERRORS.into()
+}
+
 pub(super) fn told(error: &StreamError) -> String {
     format!("STOPPED: {error}")
 }
@@ -141,6 +164,7 @@ impl World {
             on_their_way: BTreeSet::new(),
             late: BTreeSet::new(),
             visible: BTreeMap::new(),
+            refused: BTreeMap::new(),
             rotten: BTreeSet::new(),
             aside: BTreeSet::new(),
             claimed: BTreeSet::new(),
@@ -150,6 +174,8 @@ impl World {
             protocol: Protocol::default(),
             applied: 0,
             batches: Vec::new(),
+            owed: BTreeMap::new(),
+            failed: BTreeSet::new(),
             named: Vec::new(),
             writing: None,
             written: None,
@@ -159,7 +185,7 @@ impl World {
     }
 
     /// All is forgotten but what is durable.
-    fn recover(&mut self) {
+    pub(super) fn recover(&mut self) {
         let open: Vec<OpenBatch> = self.store.open.values().cloned().collect();
         let sealed = self.store.sealed.values().cloned().collect();
         self.protocol = Protocol::recovered(self.store.shards.clone(), &open, sealed);
@@ -171,6 +197,7 @@ impl World {
         }
         self.applied = self.store.frontier();
         self.batches = open;
+        (self.owed, self.failed) = (BTreeMap::new(), BTreeSet::new());
         (self.named, self.writing, self.written) = (Vec::new(), None, None);
     }
 
@@ -199,16 +226,52 @@ impl World {
         self.land(broken, &mut next);
         for id in self.protocol.objects.keys() {
             self.publish(*id, broken, &mut next)?;
+            self.relocate(*id, broken, &mut next)?;
         }
         for store in STORES {
-            if !self.claimed.contains(store) {
+            if !self.claimed.contains(store) && self.odds.deaf != Some(store) {
                 let mut world = self.clone();
                 world.claim(store, broken);
                 next.push(world);
             }
         }
+        for (id, record) in &self.owed {
+            if !self.protocol.objects.contains_key(id) {
+                let mut world = self.clone();
+                world.owed.remove(id);
+                world.fail(*record);
+                next.push(world);
+            }
+        }
         self.misfortune(&mut next);
         Ok(next)
+    }
+
+    /// Puts a record into the open batch of its lane.
+    fn put(&mut self, record: u64, of_errors: bool) -> Uuid {
+        let is_open = |batch: &OpenBatch| !batch.sealing && is_of_errors(batch.id) == of_errors;
+        if !self.batches.iter().any(is_open) {
+            self.ids += 1;
+            let id = if of_errors {
+                ERRORS + self.ids
+            } else {
+                self.ids
+            };
+            self.batches.push(batch(Uuid::from_u128(id.into())));
+        }
+        let open = self.batches.iter_mut().find(|batch| is_open(batch));
+        let open = open.unwrap();
+        open.records += 1;
+        open.blocks.push(SpooledBlock {
+            extents: vec![extent(open.id, record, None)],
+            ..SpooledBlock::default()
+        });
+        open.id
+    }
+
+    /// Puts the error line of a record into the open batch of errors.
+    pub(super) fn fail(&mut self, record: u64) -> Uuid {
+        self.put(record, true)
     }
 
     pub(super) fn read(&self, extent: &Extent) -> Result<Extent, String> {
@@ -230,17 +293,7 @@ impl World {
                 "LOST: record {record} is read after it was released"
             ));
         }
-        if world.batches.iter().all(|batch| batch.sealing) {
-            world.ids += 1;
-            world.batches.push(batch(Uuid::from_u128(world.ids.into())));
-        }
-        let open = world.batches.iter_mut().find(|batch| !batch.sealing);
-        let open = open.unwrap();
-        open.records += 1;
-        open.blocks.push(SpooledBlock {
-            extents: vec![extent(open.id, record, None)],
-            ..SpooledBlock::default()
-        });
+        world.put(record, false);
         let position = Position::of(Sequence(record));
         world
             .protocol
@@ -250,12 +303,22 @@ impl World {
         Ok(())
     }
 
-    /// Encodes a block of the open batch, or seals it when all are.
+    /// Encodes a block of an open batch, or seals it when all are.
     fn encode(&self, broken: Broken, next: &mut Vec<Self>) -> Steps {
-        let Some(at) = self.batches.iter().position(|batch| !batch.sealing) else {
-            return Ok(());
-        };
-        let open = &self.batches[at];
+        let batches = self.batches.iter().enumerate();
+        for (at, open) in batches.filter(|(_, batch)| !batch.sealing) {
+            self.encode_one(at, open, broken, next)?;
+        }
+        Ok(())
+    }
+
+    fn encode_one(
+        &self,
+        at: usize,
+        open: &OpenBatch,
+        broken: Broken,
+        next: &mut Vec<Self>,
+    ) -> Steps {
         for (index, block) in open.blocks.iter().enumerate() {
             if block.encoded {
                 continue;
@@ -394,66 +457,5 @@ impl World {
         let upload = self.begun.to_string();
         self.uploads.insert(upload.clone(), BTreeMap::new());
         upload
-    }
-
-    /// The process dies, the disk loses a block, or the destination an upload.
-    fn misfortune(&self, next: &mut Vec<Self>) {
-        let sealed = self.store.sealed.values().flat_map(|row| &row.extents);
-        for extent in sealed.filter(|extent| !self.rotten.contains(extent)) {
-            if self.odds.rots > 0 {
-                let mut world = self.clone();
-                world.odds.rots -= 1;
-                world.rotten.insert(*extent);
-                next.push(world);
-            }
-        }
-        self.crash(next);
-        for upload in self.uploads.keys() {
-            if self.odds.losses > 0 {
-                let mut world = self.clone();
-                world.odds.losses -= 1;
-                world.uploads.remove(upload);
-                next.push(world);
-            }
-        }
-    }
-
-    /// Whether no upload may be begun any more, for the model's sake.
-    pub(super) const fn has_begun_all(&self) -> bool {
-        self.begun == UPLOADS_MAX
-    }
-
-    fn crash(&self, next: &mut Vec<Self>) {
-        if self.odds.crashes > 0 {
-            let mut world = self.clone();
-            world.odds.crashes -= 1;
-            world.recover();
-            next.push(world);
-        }
-    }
-
-    /// At rest, each record is in one object or was set aside, and no upload holds bytes that nobody knows of.
-    pub(super) fn judge(&self) -> Result<bool, String> {
-        let at_rest = self.writing.is_none()
-            && self.written.is_none()
-            && !self.protocol.has_changes()
-            && self.store.frontier() == RECORDS
-            && self.batches.is_empty()
-            && self.store.sealed.is_empty()
-            && self.late.is_empty();
-        let visible = self.visible.values().flatten();
-        let mut records: Vec<u64> = visible.map(|extent| extent.offset).collect();
-        let visible = records.len();
-        records.sort_unstable();
-        records.dedup();
-        let doubled = visible - records.len();
-        let met = |record: u64| records.contains(&record) || self.aside.contains(&record);
-        if at_rest && (doubled > 0 || !(1..=RECORDS).all(met)) {
-            return Err(format!("LOST OR DOUBLED: {:?}", self.visible));
-        }
-        if at_rest && self.uploads.values().any(|parts| !parts.is_empty()) {
-            return Err(format!("LEAKED: {:?}", self.uploads));
-        }
-        Ok(at_rest)
     }
 }

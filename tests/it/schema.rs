@@ -21,6 +21,14 @@ const EVENTS: u64 = 600;
 /// An event as a forge's public feed has them: each kind with a payload of its own, and much that is only there at times.
 fn event(number: u64) -> Value {
     let login = ["ada", "bob", "eve"][usize::try_from(number % 3).unwrap()];
+    let kinds = [
+        "PushEvent",
+        "WatchEvent",
+        "IssuesEvent",
+        "CreateEvent",
+        "ForkEvent",
+    ];
+    let kind = kinds[usize::try_from(number % 5).unwrap()];
     let payload = match number % 5 {
         0 => json!({
             "push_id": 10_000_000_000 + number,
@@ -47,7 +55,7 @@ fn event(number: u64) -> Value {
     };
     let mut event = json!({
         "id": (40_000_000_000 + number).to_string(),
-        "type": ["PushEvent", "WatchEvent", "IssuesEvent", "CreateEvent", "ForkEvent"][usize::try_from(number % 5).unwrap()],
+        "type": kind,
         "actor": {"id": number % 3, "login": login, "gravatar_id": ""},
         "repo": {"id": u64::MAX - number % 2, "name": format!("{login}/r{}", number % 11)},
         "payload": payload,

@@ -273,7 +273,9 @@ fn name() -> impl Strategy<Value = String> {
 /// A record: one object, or several.
 fn record() -> impl Strategy<Value = String> {
     let member = (name(), value()).prop_map(|(name, value)| format!("{name}: {value}"));
-    let object = vec(member, 0..6).prop_map(|members| format!("{{{}}}", members.join(",")));
+    let object = vec(member, 0..6)
+        .prop_map(|members| format!("{{{}}}", members.join(",")))
+        .boxed();
     prop_oneof![
         8 => object.clone(),
         1 => (object.clone(), object).prop_map(|(one, other)| format!("{one}\n{other}")),

@@ -44,9 +44,9 @@ fn event(number: u64) -> Value {
             "action": "opened",
             "issue": {
                 "number": number,
-                "labels": if number % 2 == 0 { json!([]) } else { json!([{"name": "bug"}, {"name": "ui", "color": "ff0000"}]) },
+                "labels": if number.is_multiple_of(2) { json!([]) } else { json!([{"name": "bug"}, {"name": "ui", "color": "ff0000"}]) },
                 "score": if number % 4 == 2 { json!(1) } else { json!(0.5) },
-                "closed_at": if number % 7 == 0 { json!("2026-11-23T08:00:00+01:00") } else { Value::Null },
+                "closed_at": if number.is_multiple_of(7) { json!("2026-11-23T08:00:00+01:00") } else { Value::Null },
                 "milestone": null,
             },
         }),
@@ -62,7 +62,7 @@ fn event(number: u64) -> Value {
         "public": true,
         "created_at": format!("2026-11-22T10:{:02}:{:02}Z", number / 60 % 60, number % 60),
     });
-    if number % 6 == 0 {
+    if number.is_multiple_of(6) {
         event["org"] = json!({"id": number, "login": "acme"});
     }
     event

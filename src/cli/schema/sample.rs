@@ -264,6 +264,17 @@ mod tests {
         }
     }
 
+    /// An input that does not end, of which only the first bytes are needed.
+    struct Endless(bool);
+
+    impl io::Read for Endless {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            assert!(std::mem::take(&mut self.0), "nothing else was needed");
+            into[..3].copy_from_slice(b"{}\n");
+            Ok(3)
+        }
+    }
+
     #[test]
     fn no_more_is_read_than_may_be() {
         let input = "{\"a\":1}\n{\"a\":2}\n{\"a\":3}\n";
@@ -273,14 +284,6 @@ mod tests {
             assert!(told.iter().all(|record| !record.starts_with('!')));
         }
         // A record is taken when it is there, though the input does not end.
-        struct Endless(bool);
-        impl io::Read for Endless {
-            fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-                assert!(std::mem::take(&mut self.0), "nothing else was needed");
-                into[..3].copy_from_slice(b"{}\n");
-                Ok(3)
-            }
-        }
         let mut sample = Sample::new(BufReader::new(Endless(true)), 1 << 20);
         assert_eq!(
             sample.next().unwrap(),

@@ -171,12 +171,12 @@ fn members(seen: &Seen, path: &str, can_name: fn(&str) -> bool, findings: &mut V
             path => format!("{path}.{}", member.name),
         };
         let is_named = can_name(&member.name);
-        place(&member.seen, path, seen.objects, is_named, findings);
+        place(&member.seen, &path, seen.objects, is_named, findings);
     }
 }
 
 /// Tells of a place that `of` objects could have, and of those in it.
-fn place(seen: &Seen, path: String, of: u64, is_named: bool, findings: &mut Vec<Finding>) {
+fn place(seen: &Seen, path: &str, of: u64, is_named: bool, findings: &mut Vec<Finding>) {
     let kind = if is_named {
         kind(seen)
     } else {
@@ -223,13 +223,13 @@ fn place(seen: &Seen, path: String, of: u64, is_named: bool, findings: &mut Vec<
             .into_iter()
             .chain(remarks)
             .collect(),
-        path: path.clone(),
+        path: path.to_owned(),
     });
     if is_text || kind == Err(Remark::Name) {
         return;
     }
     for inner in [&seen.items, &seen.values].into_iter().flatten() {
-        place(inner, format!("{path}[]"), inner.present, true, findings);
+        place(inner, &format!("{path}[]"), inner.present, true, findings);
     }
-    members(seen, &path, is_field_name, findings);
+    members(seen, path, is_field_name, findings);
 }

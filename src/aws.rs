@@ -1,7 +1,7 @@
 //! What all AWS services share: region and credentials as the settings and the SDK's own search give
 //! them, how a client asks, and what a failed request tells.
 
-mod place;
+mod endpoint;
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -24,7 +24,7 @@ use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 
 use crate::config::{AwsAccess, Secret};
 
-pub use place::Place;
+pub use endpoint::Endpoint;
 
 /// What carries every request to AWS: one pool of connections, TLS by rustls and ring, the system's certificates.
 static HTTP_CLIENT: LazyLock<SharedHttpClient> = LazyLock::new(|| {
@@ -33,7 +33,7 @@ static HTTP_CLIENT: LazyLock<SharedHttpClient> = LazyLock::new(|| {
         .build_https()
 });
 
-/// The region that compatible services which have none are signed for.
+/// The region that requests are signed for where a compatible service has none.
 const ANY_REGION: &str = "us-east-1";
 
 /// What clients are made from, all but the endpoint, which is not that of the service that gives out
@@ -80,22 +80,22 @@ pub fn timeouts(connect: Duration, request: Duration) -> TimeoutConfig {
         .build()
 }
 
-/// What a client of the SDK crate `$sdk` is built from: it sends each request once, to the place's endpoint where
+/// What a client of the SDK crate `$sdk` is built from: it sends each request once, to its endpoint where
 /// it has one that the SDK does not find by itself. A macro, because each service has a builder of its own type.
 macro_rules! client_config {
-    ($sdk:ident, $found:expr, $place:expr, $timeouts:expr) => {{
+    ($sdk:ident, $found:expr, $endpoint:expr, $timeouts:expr) => {{
         let config = $sdk::config::Builder::from($found)
             .retry_config($sdk::config::retry::RetryConfig::disabled())
             .timeout_config($timeouts);
-        match $place.endpoint() {
-            Some(endpoint) => config.endpoint_url(endpoint),
+        match $endpoint.url() {
+            Some(url) => config.endpoint_url(url),
             None => config,
         }
     }};
 }
 pub(crate) use client_config;
 
-/// How the errors of the SDK's credential chain begin. It has no other sign of them here.
+/// How the errors of the SDK's credential chain begin. Nothing else tells them apart here.
 const NO_CREDENTIALS: [&str; 5] = [
     "the credential provider was not enabled",
     "credentials provider timed out",
@@ -104,7 +104,7 @@ const NO_CREDENTIALS: [&str; 5] = [
     "unexpected credentials error",
 ];
 
-/// What the errors of connections hold that did not come about. They have no other sign of it here.
+/// What errors say when no connection came about. Nothing else tells them apart here.
 const NO_CONNECTION: [&str; 5] = [
     "client error (Connect)",
     "tcp connect error",
@@ -152,7 +152,7 @@ const CREDENTIALS: &[(&str, &str)] = &[
 
 /// A request that failed, as far as that is the same for all services.
 #[derive(Clone, Debug)]
-pub struct Refusal {
+pub struct RequestFailure {
     /// HTTP status; `None` when no answer came.
     pub status: Option<u16>,
     /// The service's error code; empty when it sent none.
@@ -165,10 +165,10 @@ pub struct Refusal {
     pub unreached: bool,
 }
 
-/// What begins the text where no answer came.
+/// How the text begins where no answer came.
 const NO_ANSWER: &str = "no answer";
 
-impl Refusal {
+impl RequestFailure {
     /// Reads the error of a request.
     pub fn of<E>(error: &SdkError<E, HttpResponse>) -> Self
     where
@@ -214,18 +214,18 @@ impl Refusal {
         }
     }
 
-    /// What was said, in one line, and where no answer came, from where none did.
-    pub fn text_at(&self, place: &Place) -> String {
+    /// What was said, in one line; where no answer came, also which endpoint gave none.
+    pub fn text_at(&self, endpoint: &Endpoint) -> String {
         match self.text.strip_prefix(NO_ANSWER) {
             Some(cause) if self.status.is_none() => {
-                format!("{NO_ANSWER} from {}{cause}", place.name())
+                format!("{NO_ANSWER} from {}{cause}", endpoint.name())
             }
             _ => self.text.clone(),
         }
     }
 
-    /// What to mend where it was refused, or never sent, for the source's credentials, whatever was asked.
-    /// `endpoint` is the key of the settings that says where the service is.
+    /// What to mend where the source's credentials are why a request was refused, or never sent. `endpoint` is the key
+    /// of the settings that says where the service is.
     pub fn credentials_advice(&self, endpoint: &str) -> Option<String> {
         if self.unsent {
             return Some(format!(
@@ -256,14 +256,13 @@ impl Refusal {
     }
 }
 
-/// What the text of an error says of credentials, without what stands before it: that a request failed.
+/// The part of an error's text that is about credentials: what stands before it says only that a request failed.
 fn of_credentials(text: &str) -> Option<&str> {
     let starts = NO_CREDENTIALS.iter().filter_map(|begin| text.find(begin));
     starts.min().and_then(|start| text.get(start..))
 }
 
-/// What an error comes down to: the first line of the source of its sources. What lies between says only
-/// that something went wrong further down.
+/// The first line of an error's deepest source. What lies between says only that something went wrong further down.
 fn first_cause(error: &dyn Error) -> String {
     let mut deepest = error;
     while let Some(source) = deepest.source() {
@@ -273,8 +272,8 @@ fn first_cause(error: &dyn Error) -> String {
     text.lines().next().unwrap_or_default().to_owned()
 }
 
-/// An error and its sources in one line; each sentence once. Of one that goes on for several lines, as a
-/// list of all places without credentials, the first line.
+/// An error and its sources in one line; each sentence once. Of an error whose text has several lines, such as the list
+/// of all places without credentials, only the first line is taken.
 pub fn chain(error: &dyn Error) -> String {
     let first_line = |error: &dyn Error| {
         let text = error.to_string();
@@ -297,8 +296,8 @@ pub fn chain(error: &dyn Error) -> String {
 mod tests {
     use super::*;
 
-    fn refusal(status: u16, code: &str) -> Refusal {
-        Refusal {
+    fn failure(status: u16, code: &str) -> RequestFailure {
+        RequestFailure {
             status: Some(status),
             code: code.to_owned(),
             text: String::new(),
@@ -309,18 +308,18 @@ mod tests {
 
     #[test]
     fn advice_on_credentials_is_for_their_codes_and_for_what_was_never_sent() {
-        let advice = refusal(400, "ExpiredTokenException").credentials_advice("endpoint");
+        let advice = failure(400, "ExpiredTokenException").credentials_advice("endpoint");
         assert_eq!(
             advice.as_deref(),
             Some("the credentials have expired: renew them")
         );
-        let unsent = Refusal {
+        let unsent = RequestFailure {
             unsent: true,
-            ..refusal(400, "")
+            ..failure(400, "")
         };
         let advice = unsent.credentials_advice("dynamodb_endpoint").unwrap();
         assert!(advice.contains("`dynamodb_endpoint`"), "{advice}");
-        let other = refusal(400, "ValidationException").credentials_advice("endpoint");
+        let other = failure(400, "ValidationException").credentials_advice("endpoint");
         assert_eq!(other, None);
     }
 
@@ -334,28 +333,28 @@ mod tests {
 
     #[test]
     fn where_no_answer_came_the_text_says_from_where() {
-        let place = Place::at("http://127.0.0.1:9");
-        let unreached = Refusal {
+        let endpoint = Endpoint::at("http://127.0.0.1:9");
+        let unreached = RequestFailure {
             status: None,
             text: "no answer: Connection refused (os error 111)".into(),
             unreached: true,
-            ..refusal(0, "")
+            ..failure(0, "")
         };
         assert_eq!(
-            unreached.text_at(&place),
+            unreached.text_at(&endpoint),
             "no answer from http://127.0.0.1:9: Connection refused (os error 111)"
         );
-        let answered = Refusal {
+        let answered = RequestFailure {
             text: "no answer".into(),
-            ..refusal(500, "")
+            ..failure(500, "")
         };
-        assert_eq!(answered.text_at(&place), "no answer");
+        assert_eq!(answered.text_at(&endpoint), "no answer");
     }
 
     #[test]
     fn a_request_is_to_blame_unless_it_came_late_or_too_often() {
         let to_blame =
-            [399, 400, 408, 429, 499, 500].map(|code| refusal(code, "").blames_request());
+            [399, 400, 408, 429, 499, 500].map(|code| failure(code, "").blames_request());
         assert_eq!(to_blame, [false, true, false, false, true, false]);
     }
 }

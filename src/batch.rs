@@ -51,7 +51,7 @@ pub struct Block {
     /// Whether these are no bytes of the object at all, but what the final ones before them leave
     /// for its end.
     pub footer: bool,
-    /// What the object's end wants to know of the bytes that these stand for.
+    /// What the object's end needs to know of these bytes as they were before they were encoded.
     pub raw_sum: Option<RawSum>,
     /// Where the spooled head lies.
     pub extents: Vec<Extent>,
@@ -133,7 +133,7 @@ impl Batch {
 
     /// Adds a block whose bytes are all in the spool, as recovery finds them.
     pub fn push_spooled(&mut self, encoded: bool, extents: Vec<Extent>) {
-        // Only the last block grows on; that it is followed by another one freezes it.
+        // Only the last block grows: another one behind it freezes it.
         if let Some(last) = self.blocks.last_mut() {
             last.freeze();
         }

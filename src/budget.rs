@@ -11,10 +11,10 @@ const MINIMUM_PART: usize = 4;
 
 /// The budget. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Budget(Arc<Account>);
+pub struct Budget(Arc<BudgetPool>);
 
 #[derive(Debug)]
-struct Account {
+struct BudgetPool {
     total: usize,
     minimum: usize,
     /// What all shares hold, each counted with its minimum at least.
@@ -33,7 +33,7 @@ pub struct Share {
 /// What the pipelines of one stream share.
 #[derive(Debug)]
 struct Whole {
-    account: Arc<Account>,
+    account: Arc<BudgetPool>,
     /// What they hold together.
     held: Mutex<usize>,
     parts: AtomicUsize,
@@ -43,7 +43,7 @@ impl Budget {
     /// A budget of `total` bytes for so many shares; of more where not each could have `floor` bytes.
     pub fn new(total: usize, shares: usize, floor: usize) -> Self {
         let shares = shares.max(1);
-        Self(Arc::new(Account {
+        Self(Arc::new(BudgetPool {
             total: total.max(floor * shares),
             minimum: floor.max(total / shares / MINIMUM_PART),
             claimed: AtomicUsize::new(0),
@@ -103,7 +103,7 @@ impl Share {
 
     /// Says how many bytes the owner holds.
     pub fn hold(&self, bytes: usize) {
-        let Account {
+        let BudgetPool {
             minimum, claimed, ..
         } = &*self.whole.account;
         let mut held = self.whole.lock();
@@ -176,7 +176,7 @@ mod tests {
         ) {
             let budget = Budget::new(total, count, floor);
             let shares = shares(&budget, count);
-            let Account { total, minimum, .. } = *budget.0;
+            let BudgetPool { total, minimum, .. } = *budget.0;
             prop_assert!(minimum * count <= total && minimum >= floor);
             for (index, grows, bytes) in steps {
                 let share = &shares[index.index(count)];
@@ -198,7 +198,7 @@ mod tests {
         fn one_busy_share_gets_all_that_the_minima_leave(total in 0_usize..2000, count in 1_usize..9) {
             let budget = Budget::new(total, count, 1);
             let shares = shares(&budget, count);
-            let Account { total, minimum, .. } = *budget.0;
+            let BudgetPool { total, minimum, .. } = *budget.0;
             for _ in 0..total {
                 grow(&shares[0], 1);
             }

@@ -11,13 +11,13 @@ const KEPT_CAPACITY_MAX: usize = 12 << 20;
 /// Bytes of all kept buffers together, at most.
 const KEPT_BYTES: usize = 16 << 20;
 
-static KEPT: Mutex<Kept> = Mutex::new(Kept {
+static KEPT: Mutex<FreeBuffers> = Mutex::new(FreeBuffers {
     buffers: Vec::new(),
     bytes: 0,
 });
 
 /// Buffers that nobody uses just now.
-struct Kept {
+struct FreeBuffers {
     buffers: Vec<Vec<u8>>,
     bytes: usize,
 }
@@ -34,7 +34,7 @@ impl Buffer {
         buffer
     }
 
-    /// A buffer of so many bytes, to be written over: what they are before is anything.
+    /// A buffer of so many bytes, to be written over: what it holds before that is not specified.
     pub fn of_len(bytes: usize) -> Self {
         let mut buffer = Self::take(bytes);
         buffer.resize(bytes, 0);
@@ -121,7 +121,7 @@ impl Drop for Buffer {
     }
 }
 
-fn kept() -> MutexGuard<'static, Kept> {
+fn kept() -> MutexGuard<'static, FreeBuffers> {
     KEPT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

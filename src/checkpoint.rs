@@ -19,4 +19,4 @@ pub const MIRROR: &str = "checkpoint.mirror";
 
 pub use lane_stores::LaneStores;
 pub use rows::{Lane, NamedUpload, OpenBatch, SealedObject, SpooledBlock, Target};
-pub use store::{Commit, Recovered, Store, StoreError};
+pub use store::{CheckpointStore, Commit, StoreError, StoredState};

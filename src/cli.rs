@@ -33,6 +33,7 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::Diagnostics;
+use crate::error::with_causes;
 use crate::transform::compiler;
 
 /// What the process says when it ends.
@@ -62,7 +63,7 @@ pub enum CommandError {
     #[error("{0}")]
     Usage(String),
     /// It was tried and failed.
-    #[error("{0:#}")]
+    #[error("{}", with_causes(.0.as_ref()))]
     Failed(#[from] anyhow::Error),
     /// It was tried and failed, and the log says why.
     #[error("see the log")]

@@ -76,8 +76,8 @@ impl Clock {
         })
     }
 
-    /// When it was `wall_ms`, as far as the wall clock can tell now: what is yet to come for it, because
-    /// it was set back, is now.
+    /// The moment when the wall clock showed `wall_ms`, as far as it can tell now. What it has yet to show, because it
+    /// was set back, is taken for now.
     pub fn moment_of(&self, wall_ms: i64) -> Moment {
         let age_ms = self.now_ms().saturating_sub(wall_ms).max(0);
         Moment(self.moment().0.saturating_sub(age_ms))
@@ -85,13 +85,13 @@ impl Clock {
 }
 
 impl Moment {
-    /// How much later `later` is; nothing, where it is earlier.
+    /// How much later `later` is; zero where it is earlier.
     pub fn until(self, later: Self) -> Duration {
         let passed_ms = later.0.saturating_sub(self.0);
         Duration::from_millis(u64::try_from(passed_ms).unwrap_or(0))
     }
 
-    /// So much earlier.
+    /// The moment so long before.
     #[must_use]
     pub fn before(self, by: Duration) -> Self {
         Self(self.0.saturating_sub(ms(by)))

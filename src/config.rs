@@ -23,15 +23,15 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity, Source};
+pub use diagnostic::{Diagnostic, Diagnostics, Severity, SourceFile, SourceSpan};
 pub use format::{FormatKind, FormatSettings, FormatSpec, FormatTable, Storage};
-pub use load::{Draft, Loaded, draft, listen, parse, parse_object};
+pub use load::{ConfigDraft, LoadedConfig, draft, listen, parse, parse_object};
 pub use quantity::{display_duration, display_size, parse_duration, parse_size};
 pub use registry::Registry;
 pub use spans::{SpanMap, StageField};
-pub use store::{Keys, OneMachine, Pair, StoreKind, StoreSettings, StoreSpec, StoreTable};
-pub use table::{Found, Table};
-pub use text::{Origin, Text};
+pub use store::{KeyValue, Keys, OneMachine, StoreKind, StoreSettings, StoreSpec, StoreTable};
+pub use table::{Located, Table};
+pub use text::{Text, TextOrigin};
 pub use transform::{CompileLimits, Isolation, TRANSFORMS_MAX, TransformSettings};
 pub use words::choose;
 pub use written::{GIB, MIB, TIB, access, coordination};
@@ -59,8 +59,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// A command line of `firehose` that reads this config, wherever a person stands, for a POSIX shell; so
-    /// are the words of `verb` to be (see [`shell_word`]).
+    /// A command line of `firehose` for a POSIX shell, which reads this config from whichever folder it is run in. The
+    /// words of `verb` must be quoted for a shell already (see [`shell_word`]).
     pub fn command(&self, verb: &str) -> String {
         if self.file == Path::new("firehose.toml") {
             return format!("firehose {verb}");

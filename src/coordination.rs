@@ -32,9 +32,10 @@ mod table;
 mod watch;
 mod writes;
 
-pub use item::{BodyName, KclCheckpoint, LeaseItem, Written};
+pub use error::LeaseError;
+pub use item::{BodyName, KclCheckpoint, LeaseCheckpoint, LeaseItem};
 pub use lease::{Lease, Lost};
-pub use leases::{Event, LeaseContext, drawn_name, list, run};
+pub use leases::{LeaseContext, LeaseEvent, drawn_name, list, run};
 pub use resumed::Resumed;
 pub use seize::seize;
 pub use table::Scanned;

@@ -35,7 +35,7 @@ use crate::http::{self, ApiState, Limits, StreamInfo};
 use crate::pipeline::{self, Status, StreamContext, Workers};
 use crate::source::{Intake, Room};
 use crate::telemetry::{Metrics, StatusSnapshot, StreamMetrics, StreamStatus as _};
-use crate::transform::{Compiler, EndsCompiling, Engine, Transforms};
+use crate::transform::{CompilerProcess, EndsCompiling, Engine, Transforms};
 pub(crate) use again::try_again;
 pub(crate) use drain::{Drained, drain};
 pub(crate) use lock::lock;
@@ -217,7 +217,7 @@ fn engine(config: &Config) -> anyhow::Result<Option<Engine>> {
         .any(|stream| !stream.transforms.is_empty());
     let cache = config.state_dir.join(COMPILED);
     wanted
-        .then(|| Engine::start(Some(&cache), Compiler::of_daemon()))
+        .then(|| Engine::start(Some(&cache), CompilerProcess::of_daemon()))
         .transpose()
 }
 

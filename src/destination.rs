@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::config::StoreSettings;
 
 pub use folder::FolderSettings;
-pub use listing::{Found, ListError, Take};
+pub use listing::{ListError, ListedObject, Take};
 #[cfg(test)]
 pub(crate) use picky::Picky;
 pub use port::{Bodies, Keeper, Publisher, Store, Uploads};
@@ -182,7 +182,7 @@ impl Destination {
             })
     }
 
-    /// The config has refused to share a stream that goes to a store without.
+    /// The config has refused to share a stream that goes to a store without bodies.
     fn bodies(&self, key: &str) -> Result<&dyn Bodies, PublishError> {
         self.keeper.bodies().ok_or_else(|| PublishError::Permanent {
             cause: format!("{key}: several machines cannot share {}", self.describe()),

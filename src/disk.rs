@@ -21,11 +21,11 @@ pub use around::{is_lost, read_around};
 pub use host::HostDisk;
 pub use reserve::{DISK_IS_FULL, Reserve, Shortage};
 #[cfg(feature = "failpoints")]
-pub use torn::{Operation, TornDisk};
+pub use torn::{DiskOperation, TornDisk};
 
 /// How to open a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Open {
+pub enum OpenMode {
     /// Must exist; opened for reading and writing.
     Existing,
     /// Must not exist; created empty. Its directory entry is durable only after
@@ -38,7 +38,7 @@ pub enum Open {
 /// A directory tree whose files survive crashes as far as they were synced.
 pub trait Disk: Send + Sync + Debug {
     /// Opens or creates a file.
-    fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn DiskFile>>;
+    fn open(&self, path: &Path, how: OpenMode) -> io::Result<Arc<dyn DiskFile>>;
     /// Creates a directory and its parents, durably.
     fn create_dir_all(&self, path: &Path) -> io::Result<()>;
     /// Names of the files of a directory (no order; sub-directories left out).

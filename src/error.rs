@@ -1,5 +1,7 @@
-//! Errors that stop a delivery stream.
+//! Errors that stop a delivery stream, and how errors are told to people.
 
+use std::error::Error;
+use std::fmt::Write as _;
 use std::io;
 
 use crate::disk;
@@ -49,6 +51,20 @@ impl StreamError {
     }
 }
 
+/// An error and its causes in one sentence. A cause that stands in the text of its error already is not repeated.
+pub fn with_causes(error: &dyn Error) -> String {
+    let mut told = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !told.contains(&text) {
+            let _ = write!(told, ": {text}");
+        }
+        source = cause.source();
+    }
+    told
+}
+
 /// What a person can do about checkpoints of which no copy is the newest for sure.
 pub fn put_back_export_or_discard(stream: &str) -> String {
     format!(
@@ -66,4 +82,26 @@ pub fn put_back_or_discard(stream: &str) -> String {
         "put the stream's folder under state_dir back as it was, or stop the daemon and run \
          `firehose state discard {stream} --yes`: what is not delivered is set aside undelivered"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("open the journal: {0}")]
+    struct NotOpened(#[from] io::Error);
+
+    #[test]
+    fn each_cause_is_told_once() {
+        let denied = || NotOpened::from(io::Error::other("access denied"));
+        assert_eq!(with_causes(&denied()), "open the journal: access denied");
+        let starting = Err::<(), _>(denied()).context("start clicks").unwrap_err();
+        assert_eq!(
+            with_causes(starting.as_ref()),
+            "start clicks: open the journal: access denied"
+        );
+    }
 }

@@ -86,12 +86,11 @@ impl Failure {
 
     /// Appends the record's line for an error object: one JSON document and a newline.
     ///
-    /// `rawData` of the line is the record as the failing stage had it: for a failure in a transform
-    /// the source's; for a later one what the transforms made of it, and then `outputIndex` tells
-    /// which of their outputs it is, so that a replay neither transforms it again nor doubles its
-    /// siblings. Where that was several JSON texts, it is one of them, and `textIndex` tells which:
-    /// position, output and text name it among all. Conversion failures name their fields
-    /// `lastErrorCode` and `lastErrorMessage`, all others `errorCode` and `errorMessage`, as
+    /// `rawData` of the line is the record as the failing stage had it: for a failure in a transform the source's; for
+    /// a later one what the transforms made of it, and then `outputIndex` tells which of their outputs it is, so that a
+    /// replay neither transforms it again nor doubles its siblings. Where the record was several JSON texts, `rawData`
+    /// is one of them, and `textIndex` tells which one: position, output and text together identify it. Conversion
+    /// failures name their fields `lastErrorCode` and `lastErrorMessage`, all others `errorCode` and `errorMessage`, as
     /// Firehose does. Times are numbers of milliseconds.
     pub fn write_line(&self, record: &Record<'_>, attempts: u32, now_ms: i64, out: &mut Vec<u8>) {
         let mut line = self.line(record.data, record.arrival_ms, attempts, now_ms);

@@ -11,8 +11,10 @@ use serde::Serialize;
 use crate::config::FormatSettings;
 
 mod archive;
+mod avro;
 mod codec;
 mod columns;
+mod csv;
 mod frame;
 #[cfg(feature = "failpoints")]
 pub mod fuzz;
@@ -25,7 +27,9 @@ mod raw;
 mod snappy;
 mod text;
 
-pub use columns::{Changed, Columns, Finding, Inference, Place, Remark, Row, Style, Trial};
+pub use avro::{AvroCompression, AvroSettings};
+pub use columns::{Changed, Columns, FieldPath, Finding, Inference, Remark, Row, Style, Trial};
+pub use csv::CsvSettings;
 pub use json::JsonSettings;
 pub use parquet::{ParquetCompression, ParquetSettings};
 pub use port::{Compiler, Encode, Encoder, Footer, FormatFault, Head, RUN_BYTES, Shape};
@@ -33,7 +37,13 @@ pub use raw::RawSettings;
 pub use text::{Compression, Delimiter};
 
 /// The formats that there are, in the order in which messages name them; the first is that of a table without `type`.
-pub const FORMATS: &[&dyn Compiler] = &[&json::Kind, &raw::Kind, &parquet::Kind];
+pub const FORMATS: &[&dyn Compiler] = &[
+    &json::Kind,
+    &raw::Kind,
+    &parquet::Kind,
+    &csv::Kind,
+    &avro::Kind,
+];
 
 /// The format of a stream that says nothing about it: JSON lines without compression.
 pub fn of_streams() -> FormatSettings {
@@ -96,11 +106,6 @@ impl Format {
             help: None,
         };
         compiled.next().unwrap_or_else(|| Err(unknown()))
-    }
-
-    /// Value of the object's `Content-Type`: Firehose always sends this one.
-    pub const fn content_type(&self) -> &'static str {
-        "application/octet-stream"
     }
 }
 

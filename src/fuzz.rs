@@ -7,10 +7,10 @@ use std::io::Read as _;
 
 use firehose_calendar::timestamp;
 use firehose_deflate::{Deflater, LAST_BLOCK};
-use firehose_json::decimal::Number;
-use firehose_json::{Cursor, Texts, elements, is_one, is_text, pieces, several};
+use firehose_json::decimal::WrittenNumber;
+use firehose_json::{TextCursor, Texts, elements, is_one, is_text, pieces, several};
 use firehose_kpl::Content;
-use firehose_wasm_meter::{Error, Loops};
+use firehose_wasm_meter::{Loops, MeterError};
 use flate2::read::DeflateDecoder;
 use md5::{Digest as _, Md5};
 use serde::de::IgnoredAny;
@@ -108,7 +108,7 @@ fn wasm_meter(bytes: &[u8]) {
         for loops in [Loops::GiveUp, Loops::Ask] {
             match firehose_wasm_meter::component(component, loops) {
                 Ok(metered) => assert!(!is_valid || self::is_valid(&metered), "it was valid"),
-                Err(Error::Memory) => {}
+                Err(MeterError::Memory) => {}
                 Err(error) => assert!(!is_valid || !is_whole, "it is valid: {error}"),
             }
         }
@@ -142,7 +142,7 @@ fn times_and_numbers(bytes: &[u8]) {
         let midnight = i64::from(day) * 86_400 * timestamp::MICROS;
         assert_eq!(micros, Some(midnight), "a date begins at its midnight");
     }
-    let Some(number) = Number::from_string(bytes) else {
+    let Some(number) = WrittenNumber::from_string(bytes) else {
         return;
     };
     let float = number.to_f64();
@@ -165,7 +165,7 @@ fn json(bytes: &[u8]) {
     let is_valid = by_another.is_some_and(|read| read.is_ok());
     assert_eq!(is_one(bytes), is_valid, "one text, or none");
     // What is bounded in depth and in its escapes is no more than the grammar takes.
-    let mut cursor = Cursor::new(bytes);
+    let mut cursor = TextCursor::new(bytes);
     let is_strict = text.is_some() && cursor.skip(0).is_ok() && cursor.end().is_ok();
     assert!(is_valid || !is_strict, "strict, and not valid");
     let mut ends = Vec::new();

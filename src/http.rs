@@ -157,7 +157,7 @@ pub struct ApiState {
     clock: Clock,
     metrics: Arc<Metrics>,
     limits: Limits,
-    bodies: Arc<bodies::Bodies>,
+    bodies: Arc<bodies::BodyMemory>,
     /// Whether all streams have been told of somebody turned away since the last was let in.
     told_all: AtomicBool,
     hosts: strangers::Hosts,
@@ -175,7 +175,7 @@ impl ApiState {
             .into_iter()
             .map(|stream| (stream.name.clone(), stream))
             .collect();
-        let bodies = bodies::Bodies::new(limits.body_memory, limits.body_wait);
+        let bodies = bodies::BodyMemory::new(limits.body_memory, limits.body_wait);
         Self {
             streams,
             orphans: Vec::new(),
@@ -209,8 +209,8 @@ impl ApiState {
         streams.chain(orphans.map(|orphan| (&*orphan.name, &*orphan.status, &orphan.metrics)))
     }
 
-    /// Tells a stream of a request that there was no memory for; where it did not come to say of which stream
-    /// it is, all.
+    /// Tells a stream of a request that there was no memory for; all streams, where the request did not get as far as
+    /// naming its stream.
     fn turned_away(&self, name: Option<&str>, error: &body::BodyError) {
         let is_busy = matches!(error, body::BodyError::Busy);
         if !is_busy && !matches!(error, body::BodyError::GaveWay) {
@@ -222,7 +222,7 @@ impl ApiState {
                 continue;
             };
             stream.metrics.turned_away.add(1);
-            // Who gave way was slow, or had the most: that may be one client's own doing.
+            // A client that gave way was slow, or had the most: that may be its own doing.
             if is_busy {
                 let is_own = name.is_some();
                 intake.turned_away(&error.to_string(), self.limits.body_wait, is_own);
@@ -233,8 +233,7 @@ impl ApiState {
         }
     }
 
-    /// A body is read whole. If streams were told of somebody turned away who may not have been theirs, that is
-    /// over.
+    /// A body was read whole. If streams were told of somebody turned away who may have been another's, that is over.
     fn let_in(&self) {
         if self.told_all.load(Ordering::Relaxed) && self.told_all.swap(false, Ordering::Relaxed) {
             let intakes = self

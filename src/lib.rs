@@ -48,8 +48,8 @@ pub mod shard;
 pub mod source;
 pub mod telemetry;
 
-/// By its name the first test of all, so that a lack is told in the first second and not by the test
-/// that needs it, a quarter of an hour later: straight to standard error, past libtest's capture.
+/// Its name makes it the first test of all, so that what is missing is told in the first second and not a quarter of an
+/// hour later by the test that needs it: straight to standard error, past libtest's capture.
 #[cfg(test)]
 #[test]
 fn all_that_the_tests_need_is_on_this_machine() {

@@ -16,7 +16,7 @@ mod template;
 
 pub use error_prefix::{ErrorPrefix, before_object_name, object_name};
 pub use expression::has_expression;
-pub use fault::{Field, PartitionFault};
+pub use fault::{PartitionFault, PartitionSetting};
 pub use firehose_date_pattern::Zone;
 pub use key_rule::KeyRule;
 pub use layout::{Layout, Partition, PartitionValue};
@@ -27,9 +27,9 @@ use crate::config::{KeyValues, PartitioningSettings};
 use crate::failure::Failure;
 use crate::record::Record;
 use event_time::{EventTimeCache, EventTimePatterns};
-use expression::Part;
+use expression::PrefixPart;
 use extract::{Extracted, Extractor, failed, named};
-use template::{Template, Values};
+use template::{RecordValues, Template};
 
 /// What a query may burn for a record.
 pub const FUEL: u64 = jq::FUEL;
@@ -49,7 +49,7 @@ pub struct Partitioner {
 }
 
 /// What a worker reuses from record to record.
-pub struct Scratch {
+pub struct PartitionScratch {
     times: EventTimeCache,
     extracted: Extracted,
 }
@@ -66,12 +66,12 @@ pub struct Plan<'a> {
     /// What the destination says to keys.
     pub rule: &'a KeyRule,
     /// What could not be read.
-    pub unread: Unread,
+    pub unread: UnreadSettings,
 }
 
 /// Values that the config has and that could not be read: nothing is said of what belongs to them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Unread {
+pub struct UnreadSettings {
     /// `query`.
     pub query: bool,
     /// `event_time`.
@@ -83,7 +83,7 @@ pub struct Unread {
 impl Partitioner {
     /// Compiles `partitioning` and `destination.prefix` of a stream.
     pub fn compile(plan: &Plan<'_>) -> Result<Self, Vec<PartitionFault>> {
-        Self::compile_field(plan, Field::Prefix)
+        Self::compile_field(plan, PartitionSetting::Prefix)
     }
 
     /// Compiles `backup.prefix`: no keys, no event time.
@@ -101,12 +101,15 @@ impl Partitioner {
             has_transforms: false,
             prefix,
             rule,
-            unread: Unread::default(),
+            unread: UnreadSettings::default(),
         };
-        Self::compile_field(&plan, Field::BackupPrefix)
+        Self::compile_field(&plan, PartitionSetting::BackupPrefix)
     }
 
-    fn compile_field(plan: &Plan<'_>, field: Field) -> Result<Self, Vec<PartitionFault>> {
+    fn compile_field(
+        plan: &Plan<'_>,
+        field: PartitionSetting,
+    ) -> Result<Self, Vec<PartitionFault>> {
         let (settings, rule) = (plan.settings, plan.rule);
         let mut faults = Vec::new();
         let zone = template::zone(settings.time_zone.as_deref(), &mut faults);
@@ -121,7 +124,7 @@ impl Partitioner {
         if is_bare {
             parts.push(expression::default_time());
         }
-        let key = |part: &Part| extractor.key_index(part);
+        let key = |part: &PrefixPart| extractor.key_index(part);
         let (template, times) = Template::new(parts, &zone, rule, key);
         if !faults.is_empty() {
             return Err(faults);
@@ -141,7 +144,7 @@ impl Partitioner {
     /// record fails.
     pub fn partition(
         &self,
-        scratch: &mut Scratch,
+        scratch: &mut PartitionScratch,
         record: &Record<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), Failure> {
@@ -155,12 +158,12 @@ impl Partitioner {
 
     fn write_identity(
         &self,
-        scratch: &mut Scratch,
+        scratch: &mut PartitionScratch,
         record: &Record<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), Failure> {
         let start = out.len();
-        let Scratch { times, extracted } = scratch;
+        let PartitionScratch { times, extracted } = scratch;
         self.extractor.extract(record, extracted)?;
         let times = extracted
             .event_time
@@ -168,7 +171,7 @@ impl Partitioner {
         let key = |index: usize| extracted.value(index);
         let escaped = self.key_values == KeyValues::Escaped;
         self.template.write(
-            &Values {
+            &RecordValues {
                 key: &key,
                 times: times.as_ref(),
             },
@@ -194,10 +197,10 @@ impl Partitioner {
             }
             escape::stays_below(identity).map_err(|refusal| {
                 failed(match refusal {
-                    escape::Refusal::DotSegment => {
+                    escape::UnusableKey::DotSegment => {
                         "partitionKeys values must not make a path of \".\" or \"..\""
                     }
-                    escape::Refusal::Absolute => {
+                    escape::UnusableKey::Absolute => {
                         "partitionKeys values must not make a key that begins with a slash"
                     }
                 })
@@ -232,7 +235,7 @@ impl Partitioner {
     /// uses, those of the query before those of transforms, and the event time in RFC 3339.
     pub fn keys(
         &self,
-        scratch: &mut Scratch,
+        scratch: &mut PartitionScratch,
         record: &Record<'_>,
     ) -> Result<Vec<(String, String)>, Failure> {
         let extracted = &mut scratch.extracted;
@@ -249,8 +252,8 @@ impl Partitioner {
     }
 
     /// What a worker reuses from record to record.
-    pub fn scratch(&self) -> Scratch {
-        Scratch {
+    pub fn scratch(&self) -> PartitionScratch {
+        PartitionScratch {
             times: EventTimeCache::new(),
             extracted: Extracted::default(),
         }

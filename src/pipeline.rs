@@ -16,6 +16,7 @@ mod event;
 mod failures;
 mod filling;
 mod footprint;
+mod hurry;
 mod log;
 mod mend;
 mod moving;
@@ -57,7 +58,7 @@ use crate::failpoint;
 use crate::protocol::Protocol;
 use crate::source::{Handle, Room};
 use crate::spool::Spool;
-use crate::telemetry::{Metrics, State};
+use crate::telemetry::{Metrics, StreamState};
 use crate::transform::Transforms;
 
 pub use again::{Tried, Wanted, is_there, try_again};
@@ -78,6 +79,7 @@ pub use recovery::{
     Claim, QUARANTINE_DIR, REWRITTEN, RecoveredState, SPOOL_DIR, open, reserve_bytes,
 };
 use route::Routed;
+use shortage::Step;
 pub use status::{Landed, Observation, Status};
 use stopping::Stopping;
 use table::{BatchTable, Triggers};
@@ -135,6 +137,8 @@ pub struct Pipeline {
     moving: Moving,
     /// What is to be encoded, oldest first.
     encode_queue: VecDeque<(Uuid, Piece)>,
+    /// What is encoded when a full disk has room for it.
+    put_off: VecDeque<(Uuid, Piece)>,
     encoding: usize,
     /// Open batches with requests of their uploads under way.
     filling: usize,
@@ -150,8 +154,9 @@ pub struct Pipeline {
     writing_since: Option<Instant>,
     /// So many ticks in a row have found no memory left.
     tight: u32,
-    /// When the reserve was last tried to be made again.
+    /// When the reserve was last tried to be made again, or the room of a full disk looked at.
     reserve_tried: Instant,
+    step: Step,
     /// Since when records wait and none are read.
     standing: Option<Moment>,
     /// Since when records may wait where they cannot be read.
@@ -214,8 +219,9 @@ async fn run_with(
             waiting.add_listed(&listed, since);
             protocol.list_prepared(listed.object);
         }
+        waiting.opened(store);
         destinations.insert(store.to_owned(), destination);
-        context.status.set_state(State::Running);
+        context.status.set_state(StreamState::Running);
     }
     let unread = recovered.unread;
     let unread = unread.map(|of| (of.next, context.clock.moment_of(of.oldest_ms)));
@@ -237,6 +243,7 @@ async fn run_with(
         waiting,
         moving: Moving::default(),
         encode_queue: VecDeque::new(),
+        put_off: VecDeque::new(),
         encoding: 0,
         filling: 0,
         ending: false,
@@ -246,6 +253,7 @@ async fn run_with(
         writing_since: None,
         tight: 0,
         reserve_tried: Instant::now(),
+        step: Step::default(),
         standing: None,
         unread: None,
     };
@@ -323,7 +331,7 @@ impl Pipeline {
                 Some(Event::Checkpointed(_)) => self.writing_since = None,
                 Some(Event::Encoded(_)) => self.encoding -= 1,
                 Some(Event::Filled(..)) => self.filling -= 1,
-                Some(Event::Sent { store, .. }) => self.waiting.sent(&store),
+                Some(Event::Sent { store, .. }) => self.waiting.sent(&store, true),
                 Some(Event::Mended(..) | Event::Moved(_)) => self.waiting.landed(),
                 Some(_) => {}
                 None => return,
@@ -416,7 +424,10 @@ impl Pipeline {
                 begun,
                 published,
             } => {
-                self.waiting.sent(&store);
+                let is_there = |sent: &_| matches!(sent, Ok(()) | Err(PublishError::Partly(_)));
+                let has_arrived = published.iter().any(|(_, sent)| is_there(sent))
+                    || begun.iter().any(|(_, begun)| begun.is_ok());
+                self.waiting.sent(&store, has_arrived);
                 for (id, begun) in begun {
                     self.apply_begun(id, begun)?;
                 }
@@ -435,6 +446,7 @@ impl Pipeline {
             }
             Event::CheckpointDelayed(trouble) => self.checkpoint_delayed(trouble)?,
             Event::RetryDue(id) => self.waiting.retry_due(id),
+            Event::Room(bytes) => self.look_at_the_room(bytes),
             Event::Failed(error) => return Err(error),
         }
         Ok(())
@@ -442,16 +454,16 @@ impl Pipeline {
 
     fn not_claimed(&mut self, store: &str, trouble: PublishError) {
         let (stream, cause) = (&self.settings.name, trouble.to_string());
-        if let Some(unsaid) = self
-            .context
-            .status
-            .repeats()
-            .due_alike("destination", &cause)
+        if let Some(unsaid) =
+            self.context
+                .status
+                .repeats()
+                .due_at_store("destination", store, &cause)
         {
             tracing::warn!(stream, cause, unsaid, "destination not ready");
         }
-        self.context.status.set_state(State::Stalled { cause });
         self.stopping.failed(store, trouble);
+        self.tell_of_unclaimed();
     }
 
     fn claimed(&mut self, store: String, destination: Destination, conditional: Conditional) {
@@ -459,12 +471,9 @@ impl Pipeline {
         failpoint::hit("recovery-claimed");
         self.stopping.went_well(&store);
         self.protocol.claimed(&store);
+        self.waiting.opened(&store);
         self.destinations.insert(store, destination);
-        // One that is not claimed yet keeps the stream from being ready, and the others from nothing.
-        if self.destinations.len() == self.outputs.stores().each().len() {
-            self.context.status.repeats().over("destination");
-            self.context.status.set_state(State::Running);
-        }
+        self.tell_of_unclaimed();
         self.give_up_uploads();
         self.tell_of_stranded();
     }

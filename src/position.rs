@@ -59,8 +59,8 @@ impl MissingRange {
         })
     }
 
-    /// How many records it has held for sure. Where an epoch ends inside it nobody knows how many that
-    /// one has had.
+    /// How many records it has held for sure. Where an epoch ends inside it, nobody knows how many records that epoch
+    /// had.
     pub const fn records(self) -> u64 {
         let next = self.last.plus(1);
         if next.epoch() == self.first.epoch() {

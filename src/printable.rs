@@ -1,5 +1,5 @@
-//! Text of others, made safe to look at: what would steer a terminal or show a line otherwise than it is stands
-//! there as its number, and a password in a URL does not stand there.
+//! Text of others, made safe to look at: a character that would steer a terminal, or make a line look different from
+//! what it is, is replaced by its number, and a password in a URL is left out.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,7 +15,7 @@ pub fn steers(character: char) -> bool {
         )
 }
 
-/// Text in which nothing steers.
+/// The text, with each character that would steer a terminal replaced.
 pub fn printable(text: &str) -> Cow<'_, str> {
     escaped(text, steers, |character, into| {
         into.extend(character.escape_default());
@@ -89,7 +89,7 @@ pub fn without_password(text: &str) -> Cow<'_, str> {
     safe.into()
 }
 
-/// A writer to a terminal, which nothing steers that is written.
+/// A writer to a terminal: nothing that is written steers it.
 #[derive(Debug)]
 pub struct Printable<W> {
     to: W,

@@ -63,14 +63,14 @@ pub struct Chunk {
     shard: Option<ShardId>,
     /// The records' data, each behind its partition key.
     arena: Bytes,
-    spans: Vec<Span>,
+    spans: Vec<RecordSpan>,
     keys: Vec<Vec<(String, String)>>,
     /// Memory that it is counted in.
     room: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Span {
+struct RecordSpan {
     start: u32,
     len: u32,
     arrival_ms: i64,
@@ -85,7 +85,7 @@ struct Span {
     partition_key: u16,
 }
 
-impl Span {
+impl RecordSpan {
     fn new(start: usize, len: usize, arrival_ms: i64, position: Position) -> Self {
         Self {
             start: u32::try_from(start).expect("a chunk is far below 4 GiB"),
@@ -125,7 +125,7 @@ impl Span {
 pub struct ChunkBuilder {
     shard: Option<ShardId>,
     arena: Buffer,
-    spans: Vec<Span>,
+    spans: Vec<RecordSpan>,
     keys: Vec<Vec<(String, String)>>,
 }
 
@@ -173,11 +173,11 @@ impl ChunkBuilder {
         arrival_ms: i64,
         position: Position,
         partition_key: &[u8],
-    ) -> Span {
+    ) -> RecordSpan {
         let key_len = u16::try_from(partition_key.len()).unwrap_or(0);
         self.arena
             .extend_from_slice(&partition_key[..usize::from(key_len)]);
-        let mut span = Span::new(self.arena.len(), data.len(), arrival_ms, position);
+        let mut span = RecordSpan::new(self.arena.len(), data.len(), arrival_ms, position);
         span.partition_key = key_len;
         self.arena.extend_from_slice(data);
         span
@@ -262,7 +262,7 @@ impl Chunk {
         let mut start = 0;
         for (index, end) in (0..).zip(ends) {
             let position = Position::of(first.plus(index));
-            spans.push(Span::new(start, end - start, arrival_ms, position));
+            spans.push(RecordSpan::new(start, end - start, arrival_ms, position));
             start = end;
         }
         Self {
@@ -366,11 +366,11 @@ impl Chunk {
         self.spans[start..].iter().map(|span| self.at(span))
     }
 
-    fn data(&self, span: &Span) -> &[u8] {
+    fn data(&self, span: &RecordSpan) -> &[u8] {
         &self.arena[span.start as usize..(span.start + span.len) as usize]
     }
 
-    fn at(&self, span: &Span) -> Record<'_> {
+    fn at(&self, span: &RecordSpan) -> Record<'_> {
         Record {
             data: self.data(span),
             arrival_ms: span.arrival_ms,
@@ -427,7 +427,11 @@ mod tests {
         assert_eq!(cut.record(1).partition_key, b"key");
         assert!(cut.record(2).partition_key.is_empty());
         assert_eq!((chunk.len(), chunk.record(1).data), (4, &b"a|bc|"[..]));
-        assert_eq!(std::mem::size_of::<Span>(), 64, "one per record in memory");
+        assert_eq!(
+            std::mem::size_of::<RecordSpan>(),
+            64,
+            "one per record in memory"
+        );
     }
 
     #[test]

@@ -9,8 +9,8 @@ pub const TRANSIENT_MAX: Duration = Duration::from_secs(10);
 /// Largest delay while an error needs a person.
 pub const PERMANENT_MAX: Duration = Duration::from_secs(30);
 
-/// Delay before retry number `attempt` (1 is the first retry): doubles each time up to `max`,
-/// then a random half of it is taken off, so that many clients spread out.
+/// Delay before retry number `attempt` (1 is the first retry): it doubles each time up to `max`,
+/// less a random part of up to a half, so that many clients spread out.
 pub fn delay(attempt: u32, max: Duration) -> Duration {
     longest(attempt, max).mul_f64(0.5 + fastrand::f64() / 2.0)
 }

@@ -22,7 +22,7 @@ pub struct ShardState {
     pub position: Option<Position>,
     /// Where reading begins while there is no position.
     #[serde(default)]
-    pub start: Start,
+    pub start: ShardStart,
     /// The shards it was split or merged from: they are read to their ends before it.
     #[serde(default)]
     pub parents: Vec<String>,
@@ -37,7 +37,7 @@ pub struct ShardState {
 /// Where reading of a shard begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Start {
+pub enum ShardStart {
     /// At the oldest record that is kept.
     #[default]
     TrimHorizon,

@@ -42,8 +42,8 @@ use crate::record::Chunk;
 use crate::shard::{Pending, ShardId, ShardLister, ShardState, SourceName};
 use crate::telemetry::{Metrics, SourceHealth};
 pub use intake::{Accepted, Appending, Intake, PutBatch, Refused, are_too_many_texts};
-pub use local::{Held, LocalError, LocalRecords, Salvaged, Take, Unread};
-pub use room::{Room, Share};
+pub use local::{LocalBacklog, LocalError, LocalRecords, Salvaged, TakeRecord, UnreadRecords};
+pub use room::{Room, RoomShare};
 pub use settings::{SourceSettings, is_same};
 
 /// All kinds of sources, in the order in which messages name them: the one place where each is registered.
@@ -184,7 +184,7 @@ pub struct Known {
 /// The one shard that is to be read.
 #[derive(Clone, Debug)]
 pub struct Only {
-    /// Which.
+    /// Which shard.
     pub shard: ShardId,
     /// How far it has been applied.
     pub state: ShardState,
@@ -222,7 +222,7 @@ pub struct Opened {
     /// Places of which nobody can tell whether records are lost there.
     pub doubtful: u64,
     /// What was accepted before and is not applied, where that is known.
-    pub unread: Option<Unread>,
+    pub unread: Option<UnreadRecords>,
 }
 
 impl Opened {

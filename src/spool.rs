@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::buffer::Buffer;
-use crate::disk::{Disk, DiskFile, Open, is_lost, read_around};
+use crate::disk::{Disk, DiskFile, OpenMode, is_lost, read_around};
 use crate::extent::{self, Extent};
 use quarantine::Quarantine;
 pub use quarantine::UNFINISHED;
@@ -22,7 +22,7 @@ pub use quarantine::UNFINISHED;
 pub(crate) const FILE_BYTES_MAX: u64 = 64 << 20;
 /// The newest file is removed, too, when nothing in it is alive and it has reached this size.
 const FILE_BYTES_MIN: u64 = 4 << 20;
-/// So many extents with a flipped bit are remembered, so that each is told once.
+/// At most so many extents with a flipped bit are remembered, so that each is told once.
 const FLIPPED_MAX: usize = 1000;
 /// Small pieces are gathered into writes of about this size.
 const WRITE_BYTES: usize = 1 << 20;
@@ -34,7 +34,7 @@ pub struct Spool {
     dir: PathBuf,
     /// Where damaged bytes are set aside; `None`: they are a fault of the whole.
     quarantine: Option<Quarantine>,
-    inner: Mutex<Inner>,
+    inner: Mutex<SpoolFiles>,
     flipped: Mutex<Flipped>,
 }
 
@@ -52,13 +52,14 @@ pub struct Flip {
 /// Extents with a flipped bit.
 #[derive(Debug, Default)]
 struct Flipped {
-    /// Where those begin of which was told, or will be.
+    /// Where the extents begin that were told of, or will be.
     known: BTreeSet<(u32, u64)>,
     untold: Vec<Flip>,
 }
 
+/// The files, and what a sync has to cover.
 #[derive(Debug, Default)]
-struct Inner {
+struct SpoolFiles {
     files: BTreeMap<u32, SpoolFile>,
     /// The file that is appended to; `None` until the first append.
     current: Option<u32>,
@@ -111,7 +112,7 @@ impl Spool {
             *end = (*end).max(extent.offset + u64::from(extent.len));
             *live += u64::from(extent.len);
         }
-        let mut inner = Inner::default();
+        let mut inner = SpoolFiles::default();
         for name in disk.list(dir)? {
             let number = name
                 .strip_suffix(".spool")
@@ -123,7 +124,7 @@ impl Spool {
                 disk.remove(&path)?;
                 continue;
             };
-            let file = disk.open(&path, Open::Existing)?;
+            let file = disk.open(&path, OpenMode::Existing)?;
             let found = file.len()?;
             if found < end {
                 return Err(SpoolError::Missing {
@@ -341,11 +342,11 @@ impl Spool {
         Ok((Arc::clone(&spool_file.file), number, start, count))
     }
 
-    fn begin_file(&self, inner: &mut Inner) -> io::Result<u32> {
+    fn begin_file(&self, inner: &mut SpoolFiles) -> io::Result<u32> {
         let number = inner.next;
         let file = self
             .disk
-            .open(&self.dir.join(file_name(number)), Open::New)?;
+            .open(&self.dir.join(file_name(number)), OpenMode::New)?;
         inner.next += 1;
         inner.files.insert(
             number,
@@ -360,7 +361,7 @@ impl Spool {
         Ok(number)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, SpoolFiles> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -393,7 +394,7 @@ pub fn salvage(
 
 /// Reads what a file has from `offset` on.
 fn read_there(disk: &dyn Disk, path: &Path, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-    let file = disk.open(path, Open::Existing)?;
+    let file = disk.open(path, OpenMode::Existing)?;
     let there = file.len()?.saturating_sub(offset);
     let there = usize::try_from(there)
         .unwrap_or(bytes.len())

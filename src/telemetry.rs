@@ -8,12 +8,14 @@ pub mod repeats;
 pub mod source;
 pub mod status;
 
-pub use failures::{Failed, FailureKind, Failures, KnownFailure, Notice, Reasons, Sample, Tally};
+pub use failures::{
+    FailedRecords, FailureKind, Failures, KnownFailure, Notice, Reasons, Sample, Tally,
+};
 pub use metrics::{
-    About, CoordinationMetrics, Counted, Lag, Level, Metrics, StreamMetrics, Total,
+    CoordinationMetrics, Counted, Lag, LevelGauge, MetricInfo, Metrics, StreamMetrics, Total,
     TransformMetrics,
 };
 pub use refusals::{Knock, Refusals};
 pub use repeats::Repeats;
 pub use source::SourceHealth;
-pub use status::{LastObject, State, StatusSnapshot, StreamStatus};
+pub use status::{LastObject, StatusSnapshot, StreamState, StreamStatus};

@@ -10,7 +10,7 @@
 )]
 
 mod abi;
-mod again;
+mod backoff;
 pub mod compiler;
 mod component;
 mod current;
@@ -39,14 +39,14 @@ use crate::position::Position;
 use crate::record::{Chunk, ChunkBuilder, Record};
 
 pub use abi::{Level, Outcome, Output};
-pub use component::{Kind, WIT, World};
+pub use component::{ComponentKind, WIT, World};
 pub use current::{Loaded, Reload, Transforms};
-pub use engine::{Compiler, EndsCompiling, Engine};
+pub use engine::{CompilerProcess, EndsCompiling, Engine};
 pub use fault::Cause;
-pub use module::{About, LoadError, Module};
+pub use module::{LoadError, Module, ModuleInfo};
 pub use observer::{LogSink, Observer};
 pub use run::Verdict;
-use run::{Replaced, Slot};
+use run::{InstanceSlot, Replaced};
 
 /// A piece of a chunk ends when so many bytes have come out of it…
 const PIECE_BYTES: usize = 4 << 20;
@@ -64,7 +64,7 @@ pub struct Chain {
 /// What a worker keeps from chunk to chunk: an instance of each module.
 pub struct Workshop {
     chain: Arc<Chain>,
-    slots: Vec<Slot>,
+    slots: Vec<InstanceSlot>,
     numbers: Vec<Numbers>,
 }
 
@@ -72,7 +72,7 @@ pub struct Workshop {
 pub type Watch<'w> = dyn FnMut(usize, &Record<'_>, &Verdict) + 'w;
 
 /// A piece of a chunk after the last module.
-pub struct Piece {
+pub struct TransformedPiece {
     /// What came out, in order.
     pub outputs: Chunk,
     /// Records, and outputs of modules before the last, that failed.
@@ -90,7 +90,7 @@ pub struct FailedRecord {
     arrival_ms: i64,
     position: Position,
     output: Option<u32>,
-    /// Why.
+    /// Why it failed.
     pub failure: Failure,
     /// Calls that were made with it.
     pub attempts: u32,
@@ -145,7 +145,11 @@ impl Chain {
 impl Workshop {
     /// A workshop without instances yet; they start when they are needed.
     pub fn new(chain: Arc<Chain>) -> Self {
-        let slots = chain.modules.iter().map(|_| Slot::default()).collect();
+        let slots = chain
+            .modules
+            .iter()
+            .map(|_| InstanceSlot::default())
+            .collect();
         let numbers = chain.modules.iter().map(|_| Numbers::default()).collect();
         Self {
             chain,
@@ -178,7 +182,7 @@ impl Workshop {
 
     /// Takes the records of `chunk` in `range` through all modules, until the piece is large enough or
     /// they end. Where the modules were replaced it may end sooner, and have no record.
-    pub fn work(&mut self, chunk: &Chunk, range: Range<usize>) -> Piece {
+    pub fn work(&mut self, chunk: &Chunk, range: Range<usize>) -> TransformedPiece {
         self.work_into(Out::of(chunk, range.start, None), chunk, range)
     }
 
@@ -188,7 +192,7 @@ impl Workshop {
         chunk: &Chunk,
         start: usize,
         watch: &'w mut Watch<'w>,
-    ) -> Piece {
+    ) -> TransformedPiece {
         self.work_into(
             Out::of(chunk, start, Some(watch)),
             chunk,
@@ -196,7 +200,12 @@ impl Workshop {
         )
     }
 
-    fn work_into(&mut self, mut out: Out<'_>, chunk: &Chunk, range: Range<usize>) -> Piece {
+    fn work_into(
+        &mut self,
+        mut out: Out<'_>,
+        chunk: &Chunk,
+        range: Range<usize>,
+    ) -> TransformedPiece {
         let chain = Arc::clone(&self.chain);
         let begun = Instant::now();
         let Range {
@@ -217,7 +226,7 @@ impl Workshop {
             }
             end += records.len();
         }
-        Piece {
+        TransformedPiece {
             outputs: out.builder.finish(),
             failed: out.failed,
             dropped: out.dropped,

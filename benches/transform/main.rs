@@ -21,7 +21,7 @@ use clap::Parser;
 use firehose::config::TransformSettings;
 use firehose::position::Sequence;
 use firehose::record::{Chunk, ChunkBuilder};
-use firehose::transform::{Chain, Compiler, Engine, Observer, Workshop};
+use firehose::transform::{Chain, CompilerProcess, Engine, Observer, Workshop};
 
 #[derive(Parser)]
 struct Arguments {
@@ -54,7 +54,7 @@ fn main() -> anyhow::Result<()> {
     let native = native(root)?;
     let chunk = chunk(&records);
     let (engine, free) = (
-        Engine::start(None, Compiler::Here)?,
+        Engine::start(None, CompilerProcess::Here)?,
         Engine::start_uninterruptible()?,
     );
     let pair = |module, config| -> anyhow::Result<[Arc<Chain>; 2]> {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::SealedObject;
-use crate::disk::{Disk, Open};
+use crate::disk::{Disk, OpenMode};
 
 /// Where objects are moved to, below a stream's directory.
 const ASIDE: &str = "discarded";
@@ -38,7 +38,7 @@ pub struct Aside {
 
 /// A file of which nothing can be learnt.
 #[derive(Debug)]
-pub struct Unreadable {
+pub struct UnreadableFile {
     /// Its path below the stream's directory.
     pub path: PathBuf,
     /// Why.
@@ -72,7 +72,7 @@ impl Aside {
     pub fn begin_leaving(&self, disk: &dyn Disk) -> io::Result<()> {
         let told = serde_json::to_vec_pretty(self).map_err(io::Error::other)?;
         let fresh = told_of(self.object.id, FRESH);
-        let file = disk.open(&fresh, Open::OrCreate)?;
+        let file = disk.open(&fresh, OpenMode::OrCreate)?;
         file.set_len(0)?;
         file.write_all_at(&told, 0)?;
         file.sync_data()?;
@@ -141,7 +141,7 @@ fn remove(disk: &dyn Disk, back: &HashSet<Uuid>, aside: &HashSet<Uuid>) -> io::R
 pub fn list(
     disk: &dyn Disk,
     sealed: &[SealedObject],
-) -> io::Result<Vec<Result<Aside, Unreadable>>> {
+) -> io::Result<Vec<Result<Aside, UnreadableFile>>> {
     let sealed: HashSet<Uuid> = sealed.iter().map(|object| object.id).collect();
     let names = names(disk)?.into_iter();
     let aside = names.filter(|(id, now)| *now != PUT_BACK && !sealed.contains(id));
@@ -149,7 +149,7 @@ pub fn list(
         let path = told_of(id, now);
         let read = read_whole(disk, &path);
         let aside = read.and_then(|told| serde_json::from_slice(&told).map_err(io::Error::other));
-        aside.map_err(|error| Unreadable { path, error })
+        aside.map_err(|error| UnreadableFile { path, error })
     });
     Ok(read.collect())
 }
@@ -182,7 +182,7 @@ fn told_of(id: Uuid, extension: &str) -> PathBuf {
 }
 
 fn read_whole(disk: &dyn Disk, path: &Path) -> io::Result<Vec<u8>> {
-    let file = disk.open(path, Open::Existing)?;
+    let file = disk.open(path, OpenMode::Existing)?;
     let len = usize::try_from(file.len()?).map_err(io::Error::other)?;
     let mut bytes = vec![0; len];
     file.read_exact_at(&mut bytes, 0)?;

@@ -89,8 +89,8 @@ impl OpenBatch {
         }
     }
 
-    /// Records in each extent of the object; none where an extent is no block, or a row of before does not
-    /// say how many are in it. A block that was damaged before it was encoded has no extent.
+    /// Records in each extent of the object; none where an extent is no block, or the row of an earlier version does
+    /// not say how many are in it. A block that was damaged before it was encoded has no extent.
     fn counts(&self) -> Vec<u64> {
         let blocks = self.blocks.iter();
         let blocks: Vec<_> = blocks.filter(|block| !block.extents.is_empty()).collect();
@@ -116,7 +116,7 @@ impl OpenBatch {
 /// Destination, key and format of an object, fixed when its batch opened.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Target {
-    /// The store, as `Destination::describe` names it.
+    /// The store, by its [name](crate::config::StoreSpec::name).
     pub store: String,
     /// The object's key.
     pub key: String,
@@ -144,7 +144,7 @@ pub struct SpooledBlock {
     /// end.
     #[serde(default)]
     pub footer: bool,
-    /// What the object's end wants to know of the bytes that these stand for.
+    /// What the object's end needs to know of these bytes as they were before they were encoded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raw_sum: Option<RawSum>,
     /// Records in it, where that is known.
@@ -178,8 +178,8 @@ pub struct SealedObject {
     /// Records in each extent, where each is a block of its own; none are given where that is not sure.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub counts: Vec<u64>,
-    /// Size and CRC-64/NVME that it had before damaged bytes of it were left out, each time: an attempt of
-    /// then may have published it so. No longer than it had extents.
+    /// Size and CRC-64/NVME that it had each time before damaged bytes were left out: an earlier attempt may have
+    /// published it like that. It is damaged at most as often as it has extents.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub was: Vec<(u64, u64)>,
     /// Multipart upload that was begun for it.
@@ -240,7 +240,7 @@ mod tests {
         };
         assert_eq!(batch(5, &[2, 3]).into_object().counts, [2, 3]);
         assert_eq!(batch(5, &[2, 2]).into_object().counts, [0; 0]);
-        // No row of ours has them, but a sum that begins again at 0 would be told for one.
+        // Nothing writes such a row, but a sum that overflows must not be taken for a right one.
         assert_eq!(batch(0, &[u64::MAX, 1]).into_object().counts, [0; 0]);
     }
 }

@@ -7,6 +7,7 @@ mod pair;
 mod shards;
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -55,17 +56,18 @@ const CACHE_BYTES: usize = 8 << 20;
 pub enum StoreError {
     /// The database failed; the outcome of what was asked is unknown.
     #[error("checkpoint store: {0}")]
-    Database(String),
+    Database(#[source] Box<dyn Error + Send + Sync>),
     /// The disk is full; the outcome of what was asked is unknown.
     #[error("checkpoint store: {0}")]
-    Full(io::Error),
+    Full(#[source] io::Error),
     /// A row cannot be read.
     #[error("checkpoint store: row {row} is damaged: {cause}")]
     Row {
         /// Table and key.
         row: String,
         /// What the decoder said.
-        cause: String,
+        #[source]
+        cause: Box<dyn Error + Send + Sync>,
     },
     /// The database is damaged as a whole.
     #[error("checkpoint store is damaged: {0}")]
@@ -85,7 +87,7 @@ macro_rules! database_error {
                 match redb::Error::from(error) {
                     redb::Error::Io(error) => Self::from(error),
                     redb::Error::Corrupted(cause) => Self::Damaged(cause),
-                    error => Self::Database(error.to_string()),
+                    error => Self::Database(error.into()),
                 }
             }
         }
@@ -100,7 +102,7 @@ impl From<io::Error> for StoreError {
             io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
                 Self::Damaged(error.to_string())
             }
-            _ => Self::Database(error.to_string()),
+            _ => Self::Database(error.into()),
         }
     }
 }
@@ -128,7 +130,7 @@ pub struct Commit {
 
 /// The durable state, as the last checkpoint left it.
 #[derive(Debug)]
-pub struct Recovered {
+pub struct StoredState {
     /// Names this state folder for good; journal and markers carry it.
     pub incarnation: Uuid,
     /// The largest epoch known to the store.
@@ -151,7 +153,7 @@ pub struct Recovered {
     pub damaged: Vec<String>,
 }
 
-impl Recovered {
+impl StoredState {
     /// All pieces of the spool that it names.
     pub fn extents(&self) -> impl Iterator<Item = Extent> {
         let open = self.open.iter().flat_map(|batch| &batch.blocks);
@@ -179,13 +181,13 @@ impl Recovered {
 
 /// The checkpoint store of one delivery stream.
 #[derive(Debug)]
-pub struct Store {
+pub struct CheckpointStore {
     database: Database,
     /// The files under it; `None`: it is only read.
     pair: Option<Arc<Pair>>,
 }
 
-impl Store {
+impl CheckpointStore {
     /// Opens the store at `path` of `disk`, creating it where it is missing, and reads what it holds.
     ///
     /// What it holds is written into fresh files, which take the place of the old ones when they are
@@ -195,7 +197,7 @@ impl Store {
         disk: &dyn Disk,
         path: &Path,
         now_ms: i64,
-    ) -> Result<(Self, Recovered), StoreError> {
+    ) -> Result<(Self, StoredState), StoreError> {
         let copies = Copies::of(path);
         let old = copies.newest(disk)?;
         let sequence = old.as_ref().map_or(0, |old| old.sequence);
@@ -235,11 +237,11 @@ impl Store {
     }
 
     /// What the store at `path` of `disk` holds, told without changing it.
-    pub fn peek(disk: &dyn Disk, path: &Path) -> Result<Recovered, StoreError> {
+    pub fn peek(disk: &dyn Disk, path: &Path) -> Result<StoredState, StoreError> {
         let missing = || io::Error::new(io::ErrorKind::NotFound, "there is none");
         let newest = Copies::of(path).newest(disk)?;
         let Newest { store, damaged, .. } = newest.ok_or_else(missing)?;
-        Ok(Recovered {
+        Ok(StoredState {
             damaged,
             ..store.read()?
         })
@@ -318,7 +320,7 @@ impl Store {
         })
     }
 
-    /// The uploads that were begun in other stores than these, and that [`Store::retarget`] will
+    /// The uploads that were begun in other stores than these, and that [`CheckpointStore::retarget`] will
     /// forget.
     pub fn uploads_elsewhere(&self, stores: &LaneStores) -> Result<Vec<NamedUpload>, StoreError> {
         let mut uploads = self.read()?.uploads();
@@ -367,8 +369,8 @@ impl Store {
         })
     }
 
-    /// The version it was written by, and the number of the last transaction; 0 where they have none.
-    /// A later version is an error, and version 1 with open batches.
+    /// The version it was written by, and the number of the last transaction; 0 where there is none. A later version is
+    /// an error, and version 1 with open batches.
     fn version(&self) -> Result<(u32, u64), StoreError> {
         let empty = || StoreError::Damaged("it is empty".to_owned());
         let read = self.database.begin_read()?;
@@ -387,13 +389,13 @@ impl Store {
         Ok((found, sequence))
     }
 
-    fn read(&self) -> Result<Recovered, StoreError> {
+    fn read(&self) -> Result<StoredState, StoreError> {
         let read = self.database.begin_read()?;
         let meta = read.open_table(META)?;
         let get = |name: &'static str| -> Result<Option<Vec<u8>>, StoreError> {
             Ok(meta.get(name)?.map(|value| value.value().to_vec()))
         };
-        let mut recovered = Recovered {
+        let mut recovered = StoredState {
             incarnation: decode("meta/incarnation", &get("incarnation")?.unwrap_or_default())?,
             epoch: get("epoch")?.map_or(Ok(0), |value| decode("meta/epoch", &value))?,
             created_ms: decode("meta/created_ms", &get("created_ms")?.unwrap_or_default())?,
@@ -424,7 +426,7 @@ impl Store {
             let form = String::from_utf8(value.value().to_vec());
             let form = form.map_err(|cause| StoreError::Row {
                 row: format!("formats/{:x}", hash.value()),
-                cause: cause.to_string(),
+                cause: cause.into(),
             })?;
             recovered.formats.insert(hash.value(), form);
         }
@@ -445,7 +447,7 @@ fn copy_table<K: Key + 'static, V: Value + 'static>(
 ) -> Result<(), StoreError> {
     let mut to = write.open_table(table)?;
     let from = match read.open_table(table) {
-        // It came later than the store.
+        // Stores of earlier versions do not have the table.
         Err(redb::TableError::TableDoesNotExist(_)) => return Ok(()),
         from => from?,
     };
@@ -474,7 +476,7 @@ fn encode(value: &impl Serialize) -> Vec<u8> {
 fn decode<T: DeserializeOwned>(row: &str, value: &[u8]) -> Result<T, StoreError> {
     serde_json::from_slice(value).map_err(|error| StoreError::Row {
         row: row.to_owned(),
-        cause: error.to_string(),
+        cause: error.into(),
     })
 }
 

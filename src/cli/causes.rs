@@ -4,21 +4,21 @@
 use std::io::{self, Write};
 
 use super::shown::shown;
-use crate::telemetry::Failed;
+use crate::telemetry::FailedRecords;
 
 /// Records that failed with one code.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Cause {
+pub(super) struct FailureCause {
     /// Type and codes.
     pub(super) kind: String,
     pub(super) records: u64,
     /// Messages and the number of records that had each.
     pub(super) reasons: Vec<(String, u64)>,
-    /// Records that had further ones.
+    /// Records with further messages.
     pub(super) others: u64,
 }
 
-impl Cause {
+impl FailureCause {
     /// `transform` is the module and our own code for what went wrong there.
     pub(super) fn named(output_type: &str, code: &str, transform: Option<(&str, &str)>) -> Self {
         let kind = match transform {
@@ -31,7 +31,7 @@ impl Cause {
         }
     }
 
-    pub(super) fn of(failed: &Failed) -> Self {
+    pub(super) fn of(failed: &FailedRecords) -> Self {
         let kind = &failed.kind;
         Self {
             records: failed.records,

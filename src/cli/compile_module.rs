@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::CommandError;
-use crate::transform::compiler::{self, Task};
+use crate::transform::compiler::{self, CompileTask};
 
 /// What the parent asks for.
 #[derive(Debug, Args)]
@@ -33,7 +33,7 @@ pub(super) fn run(args: CompileModuleArgs, out: &mut dyn Write) -> Result<(), Co
         patient,
         cache,
     } = args;
-    let task = Task {
+    let task = CompileTask {
         cache,
         patient,
         memory,

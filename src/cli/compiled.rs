@@ -8,11 +8,11 @@ use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::transform::{Compiler, Engine};
+use crate::transform::{CompilerProcess, Engine};
 
 /// An engine with the user's cache, if that can be had.
 pub(super) fn engine() -> anyhow::Result<Engine> {
-    // Unit tests leave nothing in the home of who runs them.
+    // Unit tests leave nothing in the home of whoever runs them.
     let dir = (!cfg!(test)).then(|| dir(|name| std::env::var_os(name)));
     engine_in(dir.flatten().as_deref())
 }
@@ -26,7 +26,7 @@ fn engine_in(dir: Option<&Path>) -> anyhow::Result<Engine> {
 }
 
 fn start(dir: Option<&Path>) -> anyhow::Result<Engine> {
-    Engine::start(dir, Compiler::of_command())
+    Engine::start(dir, CompilerProcess::of_command())
 }
 
 /// Whether nobody else can write there. `sudo` may leave root with the home of somebody.

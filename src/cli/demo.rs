@@ -164,7 +164,7 @@ fn tell(object: &Landed, out: &mut dyn Write) -> io::Result<()> {
     out.flush()
 }
 
-fn conclude(status: &Status, sent: Sent, out: &mut dyn Write) -> io::Result<()> {
+fn conclude(status: &Status, sent: ProducerCounts, out: &mut dyn Write) -> io::Result<()> {
     let metrics = status.metrics();
     let failed: u64 = metrics.failed_totals().iter().sum();
     let (objects, delivered) = (
@@ -182,13 +182,13 @@ fn conclude(status: &Status, sent: Sent, out: &mut dyn Write) -> io::Result<()> 
 
 /// What the producer was told.
 #[derive(Clone, Copy, Debug, Default)]
-struct Sent {
+struct ProducerCounts {
     accepted: usize,
     refused: usize,
 }
 
-async fn produce(door: Arc<dyn Intake>, rate: u32, stop: CancellationToken) -> Sent {
-    let (mut clicks, mut sent, start) = (Clicks::new(), Sent::default(), Instant::now());
+async fn produce(door: Arc<dyn Intake>, rate: u32, stop: CancellationToken) -> ProducerCounts {
+    let (mut clicks, mut sent, start) = (Clicks::new(), ProducerCounts::default(), Instant::now());
     let mut tick = tokio::time::interval(SEND_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let clock = Clock::system();

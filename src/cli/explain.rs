@@ -3,7 +3,7 @@
 //! The stream's own compiled outputs and modules answer, the ones that the daemon runs. Each record
 //! is judged by itself, as if it were the first of its batch: what depends on others (a full journal,
 //! the limit of open partitions) is not foreseen.
-//! For Parquet the rows are shown as they will be read back, and what of the record is not in them.
+//! For columns the rows are shown as they will be read back, and what of the record is not in them.
 
 mod counts;
 mod judge;
@@ -21,7 +21,7 @@ use crate::clock::Clock;
 use crate::config::StreamSettings;
 use counts::Counts;
 use judge::Judge;
-use verdict::Verdict;
+use verdict::Explanation;
 
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
@@ -66,7 +66,7 @@ pub(super) fn explain(
         let verdict = match length {
             Length::Empty => continue,
             Length::Fits => judge.judge(&line),
-            Length::TooLong => Verdict::Refused,
+            Length::TooLong => Explanation::Refused,
         };
         judge.log().write(err)?;
         counts.add(&verdict);

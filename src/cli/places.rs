@@ -13,7 +13,7 @@ use crate::daemon::holdings::{self, Holdings};
 const WRITTEN_TO: &str = ".firehose-tmp";
 
 /// A place that the config names.
-struct Named<'c> {
+struct ConfiguredPath<'c> {
     /// The stream whose it is; none for `state_dir`.
     stream: &'c str,
     field: StageField,
@@ -22,8 +22,8 @@ struct Named<'c> {
 }
 
 /// `state_dir`, and the folders that objects go to.
-fn named<'c>(config: &'c Config, spans: &SpanMap) -> Vec<Named<'c>> {
-    let state_dir = Named {
+fn named<'c>(config: &'c Config, spans: &SpanMap) -> Vec<ConfiguredPath<'c>> {
+    let state_dir = ConfiguredPath {
         stream: "",
         field: StageField::StateDir,
         key: "state_dir",
@@ -37,7 +37,7 @@ fn named<'c>(config: &'c Config, spans: &SpanMap) -> Vec<Named<'c>> {
             (StageField::BackupStore, destination.backup.as_ref()),
         ];
         stores.into_iter().filter_map(|(field, store)| {
-            Some(Named {
+            Some(ConfiguredPath {
                 stream: &stream.name,
                 field,
                 key: "path",
@@ -45,12 +45,12 @@ fn named<'c>(config: &'c Config, spans: &SpanMap) -> Vec<Named<'c>> {
             })
         })
     });
-    let is_read = |named: &Named<'_>| !spans.is_unread(named.stream, named.field);
+    let is_read = |named: &ConfiguredPath<'_>| !spans.is_unread(named.stream, named.field);
     let all = std::iter::once(state_dir).chain(folders);
     all.filter(is_read).collect()
 }
 
-impl Named<'_> {
+impl ConfiguredPath<'_> {
     fn fault(&self, spans: &SpanMap, message: String, help: String) -> Diagnostic {
         match spans.place(self.stream, self.field, None) {
             Some(place) => Diagnostic::fault(place, message),
@@ -101,7 +101,7 @@ fn refusal(path: &Path, dir: &Path) -> Option<(PathBuf, io::Error)> {
     for existing in whole.ancestors() {
         let refused = |error: io::Error| Some((existing.to_owned(), error));
         match fs::metadata(existing) {
-            // A link to nothing is not to be created anew.
+            // A symbolic link that leads to nothing is in the way.
             Err(error) if existing.is_symlink() => return refused(error),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return refused(error),
@@ -159,7 +159,7 @@ pub(super) fn left_behind(config: &Config, spans: &SpanMap) -> Diagnostics {
     found
 }
 
-fn left_state(named: &Named<'_>, before: &Path) -> Option<(Severity, String)> {
+fn left_state(named: &ConfiguredPath<'_>, before: &Path) -> Option<(Severity, String)> {
     let streams = streams_in(before);
     if streams.is_empty() {
         return None;
@@ -189,7 +189,7 @@ fn left_state(named: &Named<'_>, before: &Path) -> Option<(Severity, String)> {
     })
 }
 
-fn left_objects(named: &Named<'_>, before: &Path) -> Option<(Severity, String)> {
+fn left_objects(named: &ConfiguredPath<'_>, before: &Path) -> Option<(Severity, String)> {
     let is_written_to = |dir: &Path| dir.join(WRITTEN_TO).is_dir();
     (is_written_to(before) && !is_written_to(named.path)).then(|| {
         let (now, old) = (named.path.display(), before.display());

@@ -25,6 +25,7 @@ use serde::Deserialize;
 
 use super::shown::shown;
 use crate::config::display_duration;
+use crate::error::with_causes;
 use crate::retry;
 
 use account::Accountant;
@@ -82,7 +83,7 @@ impl PutError {
 
 /// What was sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sent {
+pub struct PutSummary {
     /// Records that the daemon accepted.
     pub records: u64,
     /// Their bytes, without line ends.
@@ -155,8 +156,8 @@ async fn send(
     result
 }
 
-fn summary(stream: &str, sent: Sent, took: Duration, out: &mut dyn Write) -> io::Result<()> {
-    let Sent {
+fn summary(stream: &str, sent: PutSummary, took: Duration, out: &mut dyn Write) -> io::Result<()> {
+    let PutSummary {
         records,
         bytes,
         retries,
@@ -196,7 +197,7 @@ fn bar(length: Option<u64>) -> ProgressBar {
 /// What the daemon answers.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Answer {
+struct PutReply {
     accepted: u64,
     bytes: u64,
     error: String,
@@ -204,10 +205,10 @@ struct Answer {
 }
 
 /// How one attempt ended.
-enum Outcome {
-    Accepted(Answer),
+enum AttemptOutcome {
+    Accepted(PutReply),
     /// Not accepted (or only the first records of it); worth another try, after so long if said.
-    Refused(Answer, Option<Duration>),
+    Refused(PutReply, Option<Duration>),
     /// Whether it was accepted is not known.
     Lost(String),
     /// Could not connect: surely not accepted.
@@ -261,8 +262,8 @@ struct Sender {
     uri: Uri,
     accountant: Accountant,
     retries: u32,
-    sent: Sent,
-    /// The first that was given.
+    sent: PutSummary,
+    /// The first warning that the daemon gave.
     warning: Option<String>,
 }
 
@@ -288,7 +289,7 @@ impl Sender {
             client,
             uri,
             retries: args.retries,
-            sent: Sent::default(),
+            sent: PutSummary::default(),
             warning: None,
         })
     }
@@ -305,22 +306,22 @@ impl Sender {
                 self.accountant.open().await;
             }
             let (cause, wait) = match self.attempt(as_body(batch.clone())).await {
-                Outcome::Accepted(answer) => {
+                AttemptOutcome::Accepted(answer) => {
                     self.count(&answer);
                     self.warning = self.warning.take().or(answer.warning);
                     return Ok(());
                 }
-                Outcome::Refused(answer, wait) => {
+                AttemptOutcome::Refused(answer, wait) => {
                     self.count(&answer);
                     batch = without_records(batch, answer.accepted);
                     (answer.error, wait)
                 }
-                Outcome::Lost(cause) => {
+                AttemptOutcome::Lost(cause) => {
                     self.sent.lost_answers += u64::from(attempt < self.retries);
                     (cause, None)
                 }
-                Outcome::Unreachable(cause) => (cause, None),
-                Outcome::Final(cause) => return Err(PutError::Failed(cause)),
+                AttemptOutcome::Unreachable(cause) => (cause, None),
+                AttemptOutcome::Final(cause) => return Err(PutError::Failed(cause)),
             };
             if attempt == self.retries {
                 return Err(PutError::Failed(format!(
@@ -335,12 +336,12 @@ impl Sender {
         }
     }
 
-    fn count(&mut self, answer: &Answer) {
+    fn count(&mut self, answer: &PutReply) {
         self.sent.records += answer.accepted;
         self.sent.bytes += answer.bytes;
     }
 
-    async fn attempt(&self, batch: Bytes) -> Outcome {
+    async fn attempt(&self, batch: Bytes) -> AttemptOutcome {
         let request = Request::post(self.uri.clone())
             .header(CONTENT_TYPE, "application/x-ndjson")
             .body(Full::new(batch))
@@ -349,13 +350,15 @@ impl Sender {
             let response = match self.client.request(request).await {
                 Ok(response) => response,
                 Err(error) if error.is_connect() => {
-                    return Outcome::Unreachable(format!(
+                    return AttemptOutcome::Unreachable(format!(
                         "{} cannot be reached ({}): is the daemon running, and does it listen there?",
                         self.uri,
                         root(&error)
                     ));
                 }
-                Err(error) => return Outcome::Lost(format!("no answer: {}", chain(&error))),
+                Err(error) => {
+                    return AttemptOutcome::Lost(format!("no answer: {}", with_causes(&error)));
+                }
             };
             let (head, body) = response.into_parts();
             let wait = head
@@ -365,28 +368,28 @@ impl Sender {
                 .map(|seconds: u64| Duration::from_secs(seconds).min(retry::TRANSIENT_MAX));
             match Limited::new(body, ANSWER_BYTES_MAX).collect().await {
                 Ok(body) => judge(head.status, &body.to_bytes(), wait),
-                Err(error) => Outcome::Lost(format!("the answer broke off: {error}")),
+                Err(error) => AttemptOutcome::Lost(format!("the answer broke off: {error}")),
             }
         };
         match tokio::time::timeout(ATTEMPT, exchange).await {
             Ok(outcome) => outcome,
-            Err(_) => Outcome::Lost(format!("no answer within {} s", ATTEMPT.as_secs())),
+            Err(_) => AttemptOutcome::Lost(format!("no answer within {} s", ATTEMPT.as_secs())),
         }
     }
 }
 
 /// What an answer means.
-fn judge(status: StatusCode, body: &[u8], wait: Option<Duration>) -> Outcome {
-    let answer = serde_json::from_slice::<Answer>(body);
+fn judge(status: StatusCode, body: &[u8], wait: Option<Duration>) -> AttemptOutcome {
+    let answer = serde_json::from_slice::<PutReply>(body);
     match answer {
-        Ok(answer) if status == StatusCode::OK => Outcome::Accepted(answer),
+        Ok(answer) if status == StatusCode::OK => AttemptOutcome::Accepted(answer),
         // Our own refusal says what was accepted; any other one (a proxy's) says nothing.
         Ok(answer)
             if !answer.error.is_empty()
                 && [StatusCode::SERVICE_UNAVAILABLE, StatusCode::REQUEST_TIMEOUT]
                     .contains(&status) =>
         {
-            Outcome::Refused(answer, wait)
+            AttemptOutcome::Refused(answer, wait)
         }
         answer => {
             let text = answer.map_or_else(
@@ -397,9 +400,9 @@ fn judge(status: StatusCode, body: &[u8], wait: Option<Duration>) -> Outcome {
             let passing = status.is_server_error()
                 || [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status);
             if passing {
-                Outcome::Lost(cause)
+                AttemptOutcome::Lost(cause)
             } else {
-                Outcome::Final(cause)
+                AttemptOutcome::Final(cause)
             }
         }
     }
@@ -408,17 +411,6 @@ fn judge(status: StatusCode, body: &[u8], wait: Option<Duration>) -> Outcome {
 /// What is at the bottom of an error.
 fn root(error: &dyn std::error::Error) -> String {
     error.source().map_or_else(|| error.to_string(), root)
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }
 
 /// Parses `--batch-bytes`.

@@ -7,6 +7,7 @@ use tracing::Level;
 
 use super::{CommandError, places, runtime, settings};
 use crate::daemon::{self, RunOptions};
+use crate::error::with_causes;
 
 /// Loads the config and serves until stopped.
 pub(super) fn run(config_path: PathBuf, err: &mut dyn Write) -> Result<(), CommandError> {
@@ -31,7 +32,7 @@ pub(super) fn run(config_path: PathBuf, err: &mut dyn Write) -> Result<(), Comma
             return error.into();
         }
         // The last line, too, is for whatever reads the log.
-        tracing::error!("{error:#}");
+        tracing::error!("{}", with_causes(error.as_ref()));
         CommandError::Logged
     })
 }

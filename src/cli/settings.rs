@@ -9,22 +9,22 @@ use std::sync::Arc;
 
 use super::{CommandError, compiled};
 use crate::config::{
-    self, Config, Diagnostic, Diagnostics, Draft, Loaded, SpanMap, StageField, StreamSettings,
-    TRANSFORMS_MAX, choose, display_size,
+    self, Config, ConfigDraft, Diagnostic, Diagnostics, LoadedConfig, SpanMap, StageField,
+    StreamSettings, TRANSFORMS_MAX, choose, display_size,
 };
 use crate::format::{Format, FormatFault};
-use crate::partition::{Field, PartitionFault, Unread};
+use crate::partition::{PartitionFault, PartitionSetting, UnreadSettings};
 use crate::pipeline::{self, MadeUp};
 use crate::registry::registry;
 use crate::transform::{Chain, Observer};
 
 /// Loads the file and compiles its expressions; the environment is the process's own.
-pub(super) fn load(path: &Path) -> Result<Loaded, Diagnostics> {
+pub(super) fn load(path: &Path) -> Result<LoadedConfig, Diagnostics> {
     draft(path)?.sound()
 }
 
-/// The same, with all that was found, though some of it be faults.
-pub(super) fn draft(path: &Path) -> Result<Draft, Diagnostics> {
+/// The same, with all that was found, even where some of it is a fault.
+pub(super) fn draft(path: &Path) -> Result<ConfigDraft, Diagnostics> {
     let mut draft = config::draft(path, &|name| std::env::var(name).ok(), &registry())?;
     draft
         .found
@@ -97,7 +97,7 @@ pub(super) fn check_modules(config: &Config, spans: &SpanMap) -> anyhow::Result<
     let engine = compiled::engine()?;
     let silent = Observer::of_log(Arc::new(|_, _| {}))?;
     for stream in streams {
-        // Those that could not be read are no more among the settings.
+        // Modules that could not be read are missing from the settings.
         let is_read = |index: &usize| !spans.is_unread(&stream.name, StageField::Module(*index));
         for (index, settings) in (0..).filter(is_read).zip(&stream.transforms) {
             let (one, silent) = (from_ref(settings), from_ref(&silent));
@@ -116,7 +116,7 @@ pub(super) fn check_modules(config: &Config, spans: &SpanMap) -> anyhow::Result<
 fn made_up(stream: &StreamSettings, spans: &SpanMap) -> MadeUp {
     let is_unread = |field| spans.is_unread(&stream.name, field);
     MadeUp {
-        values: Unread {
+        values: UnreadSettings {
             query: is_unread(StageField::Query),
             event_time: is_unread(StageField::EventTime),
             prefix: is_unread(StageField::Prefix),
@@ -133,14 +133,14 @@ fn made_up(stream: &StreamSettings, spans: &SpanMap) -> MadeUp {
     }
 }
 
-const fn stage_field(field: Field) -> StageField {
+const fn stage_field(field: PartitionSetting) -> StageField {
     match field {
-        Field::Query => StageField::Query,
-        Field::EventTime => StageField::EventTime,
-        Field::Prefix => StageField::Prefix,
-        Field::ErrorPrefix => StageField::ErrorPrefix,
-        Field::BackupPrefix => StageField::BackupPrefix,
-        Field::TimeZone => StageField::TimeZone,
+        PartitionSetting::Query => StageField::Query,
+        PartitionSetting::EventTime => StageField::EventTime,
+        PartitionSetting::Prefix => StageField::Prefix,
+        PartitionSetting::ErrorPrefix => StageField::ErrorPrefix,
+        PartitionSetting::BackupPrefix => StageField::BackupPrefix,
+        PartitionSetting::TimeZone => StageField::TimeZone,
     }
 }
 

@@ -14,7 +14,7 @@ const SNIPPET_MAX: usize = 120;
 
 /// A text file that diagnostics point into.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Source {
+pub struct SourceFile {
     /// The path as the user gave it.
     pub path: String,
     /// The whole text.
@@ -23,9 +23,9 @@ pub struct Source {
 
 /// A range of bytes in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct SourceSpan {
     /// The file.
-    pub source: Arc<Source>,
+    pub source: Arc<SourceFile>,
     /// Bytes of its text; clipped to it where it is longer.
     pub at: Range<usize>,
 }
@@ -33,9 +33,9 @@ pub struct Place {
 /// Whether a diagnostic stops the daemon from starting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
-    /// It does.
+    /// It stops the daemon from starting.
     Fault,
-    /// It does not.
+    /// The daemon starts all the same.
     Warning,
 }
 
@@ -45,7 +45,7 @@ pub struct Diagnostic {
     /// Whether it stops the daemon from starting.
     pub severity: Severity,
     /// Where it is; `None` when it has no place in a file.
-    pub place: Option<Place>,
+    pub place: Option<SourceSpan>,
     /// What is wrong, without a full stop.
     pub message: String,
     /// What is allowed, or the nearest right word.
@@ -54,7 +54,7 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     /// A fault at a place.
-    pub fn fault(place: Place, message: impl Into<String>) -> Self {
+    pub fn fault(place: SourceSpan, message: impl Into<String>) -> Self {
         let message = message.into();
         Self {
             severity: Severity::Fault,
@@ -65,7 +65,7 @@ impl Diagnostic {
     }
 
     /// A warning at a place.
-    pub fn warning(place: Place, message: impl Into<String>) -> Self {
+    pub fn warning(place: SourceSpan, message: impl Into<String>) -> Self {
         Self {
             severity: Severity::Warning,
             ..Self::fault(place, message)
@@ -157,7 +157,7 @@ struct Snippet {
 }
 
 impl Snippet {
-    fn of(place: &Place) -> Self {
+    fn of(place: &SourceSpan) -> Self {
         let text = place.source.text.as_str();
         let start = floor_boundary(text, place.at.start);
         let end = floor_boundary(text, place.at.end).max(start);
@@ -217,7 +217,7 @@ fn without_secret(line: &str) -> std::borrow::Cow<'_, str> {
     }
 }
 
-/// What steers would move the underline or the cursor.
+/// Control characters would move the underline or the cursor.
 fn visible(character: char) -> char {
     match character {
         '\t' => ' ',

@@ -4,7 +4,7 @@ use serde_json::{Map, Number, Value};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::table::{File, Table};
+use super::table::{FileContext, Table};
 
 /// How deep arrays and tables may nest: less than what JSON readers accept.
 const NESTING_MAX: usize = 64;
@@ -16,7 +16,11 @@ pub(super) fn json_object(table: Table<'_>) -> Option<String> {
     object(file, table.into_entries(), NESTING_MAX).map(|object| Value::from(object).to_string())
 }
 
-fn object(file: &File<'_>, entries: &DeTable<'_>, levels: usize) -> Option<Map<String, Value>> {
+fn object(
+    file: &FileContext<'_>,
+    entries: &DeTable<'_>,
+    levels: usize,
+) -> Option<Map<String, Value>> {
     let entries = entries.iter();
     // All of them are read before any is missed, so that all faults are seen.
     let read: Vec<_> = entries
@@ -25,7 +29,7 @@ fn object(file: &File<'_>, entries: &DeTable<'_>, levels: usize) -> Option<Map<S
     read.into_iter().collect()
 }
 
-fn value(file: &File<'_>, written: &Spanned<DeValue<'_>>, levels: usize) -> Option<Value> {
+fn value(file: &FileContext<'_>, written: &Spanned<DeValue<'_>>, levels: usize) -> Option<Value> {
     let at = written.span();
     Some(match written.get_ref() {
         DeValue::Array(_) | DeValue::Table(_) if levels == 0 => {

@@ -8,11 +8,11 @@ use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::diagnostic::{Diagnostic, Place, Source};
+use super::diagnostic::{Diagnostic, SourceFile, SourceSpan};
 use super::load::read_bounded;
 use super::spans::{SpanMap, StageField};
 use super::table::Table;
-use super::text::{Origin, Text};
+use super::text::{Text, TextOrigin};
 use super::written::path;
 
 /// Bytes of a schema file.
@@ -84,10 +84,12 @@ pub trait FormatSpec: Any + Debug + Send + Sync {
         None
     }
 
-    /// What the statement by which Hive and Athena declare a table says of its objects. The error says why they cannot
-    /// read them.
+    /// What the statement by which Hive and Athena declare a table says of its objects. The error says why there is none.
     fn storage(&self) -> Result<Storage, String> {
-        Err(format!("Hive and Athena do not read {}", self.word()))
+        Err(format!(
+            "no table can be declared here over {}",
+            self.word()
+        ))
     }
 
     /// `CompressionFormat` of `DescribeDeliveryStream`: Firehose's word, or one in the style of those.
@@ -206,13 +208,18 @@ impl FormatTable<'_, '_> {
         self.table.word_or(key, choices, default)
     }
 
+    /// A boolean.
+    pub fn boolean(&mut self, key: &'static str) -> Option<bool> {
+        self.table.boolean(key)
+    }
+
     /// Whether the key is there.
     pub fn has(&self, key: &str) -> bool {
         self.table.has(key)
     }
 
     /// A string, and its place.
-    pub fn text(&mut self, key: &'static str) -> Option<(String, Place)> {
+    pub fn text(&mut self, key: &'static str) -> Option<(String, SourceSpan)> {
         let Text { value, origin } = self.table.string(key)?;
         Some((value, origin.place(None)))
     }
@@ -249,11 +256,11 @@ impl FormatTable<'_, '_> {
         let file = base.join(&named).display().to_string();
         match read_bounded(&base.join(&named), SCHEMA_MAX) {
             Ok(text) => {
-                let source = Arc::new(Source {
+                let source = Arc::new(SourceFile {
                     path: file,
                     text: text.clone(),
                 });
-                spans.keep_origin(stream, StageField::Schema, Origin::file(source));
+                spans.keep_origin(stream, StageField::Schema, TextOrigin::file(source));
                 Some(text)
             }
             Err(cause) => {
@@ -268,12 +275,12 @@ impl FormatTable<'_, '_> {
     }
 
     /// Reports a fault.
-    pub fn fault(&self, place: Place, message: String, help: Option<&str>) {
+    pub fn fault(&self, place: SourceSpan, message: String, help: Option<&str>) {
         self.report(Diagnostic::fault(place, message), help);
     }
 
     /// Reports what is doubtful.
-    pub fn doubt(&self, place: Place, message: String, help: Option<&str>) {
+    pub fn doubt(&self, place: SourceSpan, message: String, help: Option<&str>) {
         self.report(Diagnostic::warning(place, message), help);
     }
 

@@ -11,12 +11,12 @@ use toml::de::DeTable;
 
 use super::Config;
 use super::depth;
-use super::diagnostic::{Diagnostic, Diagnostics, Place, Source};
+use super::diagnostic::{Diagnostic, Diagnostics, SourceFile, SourceSpan};
 use super::document::json_object;
 use super::format::FormatSettings;
 use super::registry::Registry;
 use super::spans::SpanMap;
-use super::table::{File, Table};
+use super::table::{FileContext, Table};
 use super::written;
 
 /// Bytes of a config file: far more than any has, and a bound on what a wrong path can cost.
@@ -26,7 +26,7 @@ const SYNTAX_MAX: usize = 3;
 /// The parser's words for a key or a table that was there before.
 const DUPLICATE: &str = "duplicate key";
 
-/// Of a table of which nothing is named by what is registered.
+/// For a table in which no key names a source, a store or a format.
 const NOTHING: &Registry = &Registry {
     sources: &[],
     stores: Vec::new(),
@@ -37,7 +37,7 @@ const NOTHING: &Registry = &Registry {
 
 /// What a file comes to, faults or not: parts that have faults are left out or made up.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Draft {
+pub struct ConfigDraft {
     /// The settings; [`SpanMap::is_unread`] tells which are made up.
     pub config: Config,
     /// What was found so far.
@@ -46,9 +46,9 @@ pub struct Draft {
     pub spans: SpanMap,
 }
 
-impl Draft {
+impl ConfigDraft {
     /// The settings, if nothing that was found is a fault.
-    pub fn sound(self) -> Result<Loaded, Diagnostics> {
+    pub fn sound(self) -> Result<LoadedConfig, Diagnostics> {
         let Self {
             config,
             found,
@@ -57,7 +57,7 @@ impl Draft {
         if found.has_faults() {
             return Err(found);
         }
-        Ok(Loaded {
+        Ok(LoadedConfig {
             config,
             warnings: found,
             spans,
@@ -67,7 +67,7 @@ impl Draft {
 
 /// Settings without faults, and what is needed to speak about them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Loaded {
+pub struct LoadedConfig {
     /// The settings.
     pub config: Config,
     /// What is doubtful but no fault.
@@ -82,7 +82,7 @@ pub fn draft(
     path: &Path,
     env: &dyn Fn(&str) -> Option<String>,
     registry: &Registry,
-) -> Result<Draft, Diagnostics> {
+) -> Result<ConfigDraft, Diagnostics> {
     parse_draft(text_of(path)?, path, env, registry)
 }
 
@@ -113,7 +113,7 @@ pub fn parse(
     path: &Path,
     env: &dyn Fn(&str) -> Option<String>,
     registry: &Registry,
-) -> Result<Loaded, Diagnostics> {
+) -> Result<LoadedConfig, Diagnostics> {
     parse_draft(text, path, env, registry)?.sound()
 }
 
@@ -122,12 +122,12 @@ fn parse_draft(
     path: &Path,
     env: &dyn Fn(&str) -> Option<String>,
     registry: &Registry,
-) -> Result<Draft, Diagnostics> {
+) -> Result<ConfigDraft, Diagnostics> {
     let (base, mut spans) = (folder_of(path), SpanMap::default());
     let (config, found) = read(text, path, env, registry, |root| {
         written::config(root, &base, &mut spans)
     })?;
-    Ok(Draft {
+    Ok(ConfigDraft {
         config,
         found,
         spans,
@@ -170,22 +170,22 @@ fn read<T>(
     registry: &Registry,
     read: impl FnOnce(Table<'_>) -> T,
 ) -> Result<(T, Diagnostics), Diagnostics> {
-    let source = Arc::new(Source {
+    let source = Arc::new(SourceFile {
         path: path.display().to_string(),
         text: text.into(),
     });
     if let Some(at) = depth::too_deep(&source.text) {
-        let place = Place { source, at };
+        let place = SourceSpan { source, at };
         return Err(Diagnostic::fault(place, "a key of too many parts").into());
     }
     let (tree, faults) = DeTable::parse_recoverable(&source.text);
-    // A key too many hides nothing of the rest.
+    // After a duplicate key the rest is still read.
     let is_readable = faults.iter().all(|fault| fault.message() == DUPLICATE);
     if !is_readable {
         return Err(syntax(&source, faults.iter().take(SYNTAX_MAX)));
     }
     let mut found = syntax(&source, faults.iter());
-    let file = File {
+    let file = FileContext {
         source: Arc::clone(&source),
         env,
         registry,
@@ -197,7 +197,7 @@ fn read<T>(
 }
 
 fn syntax<'f>(
-    source: &Arc<Source>,
+    source: &Arc<SourceFile>,
     faults: impl Iterator<Item = &'f toml::de::Error>,
 ) -> Diagnostics {
     let mut found = Diagnostics::default();
@@ -208,7 +208,7 @@ fn syntax<'f>(
             unquoted if unquoted.starts_with("string values") && at.is_empty() => "missing value",
             message => message,
         };
-        let place = Place {
+        let place = SourceSpan {
             source: Arc::clone(source),
             at,
         };

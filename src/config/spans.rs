@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::diagnostic::Place;
+use super::diagnostic::SourceSpan;
 use super::table::Table;
-use super::text::{Origin, Text};
+use super::text::{Text, TextOrigin};
 
 /// A value that a stage judges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,9 +41,9 @@ pub enum StageField {
 /// The places of all such values, and which of them could not be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SpanMap {
-    origins: BTreeMap<(String, StageField), Origin>,
+    origins: BTreeMap<(String, StageField), TextOrigin>,
     /// The tables that values stand in, for what is missing there.
-    tables: BTreeMap<(String, StageField), Place>,
+    tables: BTreeMap<(String, StageField), SourceSpan>,
     unread: BTreeSet<(String, StageField)>,
     relative: BTreeMap<(String, StageField), PathBuf>,
 }
@@ -56,7 +56,7 @@ impl SpanMap {
         stream: &str,
         field: StageField,
         range: Option<Range<usize>>,
-    ) -> Option<Place> {
+    ) -> Option<SourceSpan> {
         let key = (stream.to_owned(), field);
         let origin = self.origins.get(&key).map(|origin| origin.place(range));
         origin.or_else(|| self.tables.get(&key).cloned())
@@ -93,7 +93,7 @@ impl SpanMap {
     }
 
     /// Remembers where a value stands.
-    pub(super) fn keep_origin(&mut self, stream: &str, field: StageField, origin: Origin) {
+    pub(super) fn keep_origin(&mut self, stream: &str, field: StageField, origin: TextOrigin) {
         self.origins.insert((stream.to_owned(), field), origin);
     }
 

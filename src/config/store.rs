@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::AwsAccess;
-use super::diagnostic::{Diagnostic, Place};
+use super::diagnostic::{Diagnostic, SourceSpan};
 use super::spans::{SpanMap, StageField};
 use super::table::Table;
-use super::text::{Origin, Text};
+use super::text::{Text, TextOrigin};
 use super::written::{access, located};
 
 /// A kind of store, as a config names it.
@@ -37,7 +37,7 @@ pub trait StoreKind: Sync {
 }
 
 /// A key of the user's own, its text, and the place of that.
-pub type Pair = (String, String, Place);
+pub type KeyValue = (String, String, SourceSpan);
 
 /// What the settings of a store tell of it. Nothing of it asks the store.
 pub trait StoreSpec: Any + Debug + Send + Sync {
@@ -194,7 +194,7 @@ impl StoreTable<'_, '_> {
     }
 
     /// The strings of a table whose keys are the user's own, each with its place, and the place of the table.
-    pub fn strings(&mut self, key: &'static str) -> Option<(Place, Vec<Pair>)> {
+    pub fn strings(&mut self, key: &'static str) -> Option<(SourceSpan, Vec<KeyValue>)> {
         let table = self.table.table(key)?;
         let place = table.place();
         let placed = |(key, Text { value, origin }): (String, Text)| {
@@ -207,7 +207,7 @@ impl StoreTable<'_, '_> {
     /// A path of this machine, which begins at the folder of the config file. It is the place that later faults of the
     /// store are shown at.
     pub fn path(&mut self, key: &'static str) -> Option<PathBuf> {
-        let origin = Origin::at(self.table.place_of(key));
+        let origin = TextOrigin::at(self.table.place_of(key));
         self.spans.keep_origin(self.stream, self.field, origin);
         located(
             self.table,
@@ -226,12 +226,12 @@ impl StoreTable<'_, '_> {
     }
 
     /// The place of a key's value.
-    pub fn place_of(&self, key: &str) -> Place {
+    pub fn place_of(&self, key: &str) -> SourceSpan {
         self.table.place_of(key)
     }
 
     /// Reports a fault.
-    pub fn fault(&self, place: Place, message: String, help: Option<&str>) {
+    pub fn fault(&self, place: SourceSpan, message: String, help: Option<&str>) {
         let fault = Diagnostic::fault(place, message);
         self.table.file.report(match help {
             Some(help) => fault.help(help),

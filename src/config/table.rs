@@ -11,7 +11,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::diagnostic::{Diagnostic, Place, Source};
+use super::diagnostic::{Diagnostic, SourceFile, SourceSpan};
 use super::quantity::{self, QuantityFault, display_duration, display_size};
 use super::registry::Registry;
 use super::text::{self, Text};
@@ -21,16 +21,16 @@ mod known;
 mod list;
 
 /// What all tables of one file share.
-pub(super) struct File<'f> {
-    pub(super) source: Arc<Source>,
+pub(super) struct FileContext<'f> {
+    pub(super) source: Arc<SourceFile>,
     pub(super) env: &'f dyn Fn(&str) -> Option<String>,
     pub(super) registry: &'f Registry,
     pub(super) found: RefCell<Vec<Diagnostic>>,
 }
 
-impl File<'_> {
-    pub(super) fn place(&self, at: Range<usize>) -> Place {
-        Place {
+impl FileContext<'_> {
+    pub(super) fn place(&self, at: Range<usize>) -> SourceSpan {
+        SourceSpan {
             source: Arc::clone(&self.source),
             at,
         }
@@ -58,8 +58,8 @@ impl File<'_> {
     }
 }
 
-/// A value with its place.
-pub struct Found<T> {
+/// A value and where it stands.
+pub struct Located<T> {
     /// The value.
     pub value: T,
     /// Its bytes in the file.
@@ -68,7 +68,7 @@ pub struct Found<T> {
 
 /// One table; every key that is asked for is a known key.
 pub struct Table<'f> {
-    pub(super) file: &'f File<'f>,
+    pub(super) file: &'f FileContext<'f>,
     /// As in a header: `stream.clicks.source`; empty at the top level.
     path: String,
     /// Whether it is one of an array of tables, with double brackets in its header.
@@ -82,11 +82,11 @@ pub struct Table<'f> {
     elsewhere: Vec<(&'static [&'static str], Cow<'static, str>)>,
 }
 
-type Entry<'f> = (Range<usize>, &'f Spanned<DeValue<'f>>);
+type TableEntry<'f> = (Range<usize>, &'f Spanned<DeValue<'f>>);
 
 impl<'f> Table<'f> {
     /// The top level of a file.
-    pub(super) fn root(file: &'f File<'f>, entries: &'f DeTable<'f>) -> Self {
+    pub(super) fn root(file: &'f FileContext<'f>, entries: &'f DeTable<'f>) -> Self {
         Self {
             file,
             path: String::new(),
@@ -108,7 +108,7 @@ impl<'f> Table<'f> {
     }
 
     /// Where the table begins.
-    pub fn place(&self) -> Place {
+    pub fn place(&self) -> SourceSpan {
         self.file.place(self.at.clone())
     }
 
@@ -117,7 +117,7 @@ impl<'f> Table<'f> {
         self.file.report(diagnostic);
     }
 
-    fn entry(&mut self, key: &'static str) -> Option<Entry<'f>> {
+    fn entry(&mut self, key: &'static str) -> Option<TableEntry<'f>> {
         self.asked.push(key);
         self.entries
             .get_key_value(key)
@@ -149,7 +149,7 @@ impl<'f> Table<'f> {
     }
 
     /// The value's place; for faults between keys.
-    pub fn place_of(&self, key: &str) -> Place {
+    pub fn place_of(&self, key: &str) -> SourceSpan {
         let at = self
             .entries
             .get(key)
@@ -189,11 +189,11 @@ impl<'f> Table<'f> {
         &mut self,
         key: &'static str,
         choices: &[(&'static str, T)],
-    ) -> Option<Found<T>> {
+    ) -> Option<Located<T>> {
         let text = self.string(key)?;
         let place = text.origin.place(None);
         if let Some((_, choice)) = choices.iter().find(|(word, _)| *word == text.value) {
-            return Some(Found {
+            return Some(Located {
                 value: choice.clone(),
                 at: place.at,
             });
@@ -237,7 +237,7 @@ impl<'f> Table<'f> {
         &mut self,
         key: &'static str,
         bounds: RangeInclusive<u64>,
-    ) -> Option<Found<u64>> {
+    ) -> Option<Located<u64>> {
         let (_, value) = self.entry(key)?;
         let DeValue::Integer(number) = value.get_ref() else {
             self.wrong_type(key, value, "a whole number");
@@ -250,14 +250,14 @@ impl<'f> Table<'f> {
             let help = format!("allowed: {} to {}", bounds.start(), bounds.end());
             self.file.fault(value.span(), message, help);
         }
-        number.map(|number| Found {
+        number.map(|number| Located {
             value: number,
             at: value.span(),
         })
     }
 
     /// A number of bytes.
-    pub fn size(&mut self, key: &'static str, bounds: RangeInclusive<u64>) -> Option<Found<u64>> {
+    pub fn size(&mut self, key: &'static str, bounds: RangeInclusive<u64>) -> Option<Located<u64>> {
         let (_, value) = self.entry(key)?;
         let (written, at) = match value.get_ref() {
             DeValue::Integer(number) => (number.to_string(), value.span()),
@@ -273,7 +273,7 @@ impl<'f> Table<'f> {
         &mut self,
         key: &'static str,
         bounds: RangeInclusive<Duration>,
-    ) -> Option<Found<Duration>> {
+    ) -> Option<Located<Duration>> {
         let (_, value) = self.entry(key)?;
         let (written, at) = match value.get_ref() {
             DeValue::Integer(number) => (number.to_string(), value.span()),
@@ -306,9 +306,9 @@ impl<'f> Table<'f> {
         value: Result<T, QuantityFault>,
         bounds: RangeInclusive<T>,
         display: impl Fn(&T) -> String,
-    ) -> Option<Found<T>> {
+    ) -> Option<Located<T>> {
         match value {
-            Ok(value) if bounds.contains(&value) => return Some(Found { value, at }),
+            Ok(value) if bounds.contains(&value) => return Some(Located { value, at }),
             Ok(value) => {
                 let side = if value < *bounds.start() {
                     "small"
@@ -414,7 +414,7 @@ impl<'f> Table<'f> {
     }
 
     /// All tables in this one, with their names: its keys are the user's own.
-    pub(super) fn tables(self) -> impl Iterator<Item = (&'f str, Place, Option<Table<'f>>)> {
+    pub(super) fn tables(self) -> impl Iterator<Item = (&'f str, SourceSpan, Option<Table<'f>>)> {
         self.entries.iter().map(move |(key, value)| {
             let name: &'f str = key.get_ref();
             (

@@ -6,8 +6,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::{
-    BackupSettings, BufferingSettings, Config, Diagnostics, FormatSettings, KeyValues, Loaded,
-    PartitioningSettings, Secret, StageField,
+    BackupSettings, BufferingSettings, Config, Diagnostics, FormatSettings, KeyValues,
+    LoadedConfig, PartitioningSettings, Secret, StageField,
 };
 use crate::destination::{FolderSettings, S3Encryption, S3Settings};
 use crate::format::{
@@ -34,16 +34,16 @@ fn parse(
     text: impl Into<String>,
     path: &Path,
     env: &dyn Fn(&str) -> Option<String>,
-) -> Result<Loaded, Diagnostics> {
+) -> Result<LoadedConfig, Diagnostics> {
     super::parse(text, path, env, &registry())
 }
 
-fn load(text: &str) -> Loaded {
+fn load(text: &str) -> LoadedConfig {
     load_in(Path::new(""), text)
 }
 
 /// Loads a config that stands in `dir`.
-fn load_in(dir: &Path, text: &str) -> Loaded {
+fn load_in(dir: &Path, text: &str) -> LoadedConfig {
     parse(text, &dir.join("firehose.toml"), &env).unwrap_or_else(|faults| panic!("{faults}"))
 }
 

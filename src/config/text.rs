@@ -4,7 +4,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::diagnostic::{Diagnostic, Place, Source};
+use super::diagnostic::{Diagnostic, SourceFile, SourceSpan};
 
 /// A string value and where it came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,21 +12,21 @@ pub struct Text {
     /// The value after escapes and variables.
     pub value: String,
     /// Where its bytes stand in the file.
-    pub origin: Origin,
+    pub origin: TextOrigin,
 }
 
 /// Where the bytes of a value stand in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
-    source: Arc<Source>,
+pub struct TextOrigin {
+    source: Arc<SourceFile>,
     whole: Range<usize>,
     /// The file's bytes that each byte of the value came from; `None` where that is unknown.
     bytes: Option<Vec<(u32, u32)>>,
 }
 
-impl Origin {
+impl TextOrigin {
     /// A whole file, whose bytes are the value.
-    pub(super) fn file(source: Arc<Source>) -> Self {
+    pub(super) fn file(source: Arc<SourceFile>) -> Self {
         let length = u32::try_from(source.text.len()).unwrap_or(u32::MAX);
         let bytes = (0..length).map(|at| (at, at + 1)).collect();
         Self {
@@ -37,7 +37,7 @@ impl Origin {
     }
 
     /// A value at a place, whose bytes are not traced.
-    pub(super) fn at(Place { source, at }: Place) -> Self {
+    pub(super) fn at(SourceSpan { source, at }: SourceSpan) -> Self {
         Self {
             source,
             whole: at,
@@ -46,7 +46,7 @@ impl Origin {
     }
 
     /// The place of a range of the value's bytes; of the whole value when `None`.
-    pub fn place(&self, range: Option<Range<usize>>) -> Place {
+    pub fn place(&self, range: Option<Range<usize>>) -> SourceSpan {
         let source = Arc::clone(&self.source);
         let at = match (range, &self.bytes) {
             (Some(range), Some(bytes)) if !bytes.is_empty() => {
@@ -67,7 +67,7 @@ impl Origin {
             }
             _ => self.whole.clone(),
         };
-        Place { source, at }
+        SourceSpan { source, at }
     }
 }
 
@@ -75,13 +75,13 @@ impl Origin {
 pub(super) fn read(
     decoded: &str,
     at: Range<usize>,
-    source: &Arc<Source>,
+    source: &Arc<SourceFile>,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> (Text, Vec<Diagnostic>) {
     let bytes = trace(decoded, &source.text, at.clone());
     let mut out = Expansion {
         decoded,
-        from: Origin {
+        from: TextOrigin {
             source: Arc::clone(source),
             whole: at.clone(),
             bytes,
@@ -102,7 +102,7 @@ pub(super) fn read(
     (
         Text {
             value,
-            origin: Origin { bytes, ..from },
+            origin: TextOrigin { bytes, ..from },
         },
         faults,
     )
@@ -111,7 +111,7 @@ pub(super) fn read(
 /// One pass over a string that replaces its variables.
 struct Expansion<'a> {
     decoded: &'a str,
-    from: Origin,
+    from: TextOrigin,
     value: String,
     bytes: Vec<(u32, u32)>,
     faults: Vec<Diagnostic>,
@@ -131,7 +131,7 @@ impl Expansion<'_> {
                 continue;
             }
             self.copy(done..dollar);
-            // What was meant behind a variable that is not closed nobody knows.
+            // Nobody knows what was meant behind a variable that is not closed.
             let Some(end) = closed(&decoded[dollar..]) else {
                 self.fault(dollar..decoded.len(), "`${` without its `}`", ESCAPE_HELP);
                 return;
@@ -226,12 +226,12 @@ fn trace(decoded: &str, text: &str, at: Range<usize>) -> Option<Vec<(u32, u32)>>
     let mut bytes = Vec::with_capacity(decoded.len());
     for character in decoded.chars() {
         let mut length = written_length(rest, escapes);
-        while let Some(Piece::Nothing(skipped)) = length {
+        while let Some(WrittenUnit::Nothing(skipped)) = length {
             position += skipped;
             rest = rest.get(skipped..)?;
             length = written_length(rest, escapes);
         }
-        let Some(Piece::Character(length)) = length else {
+        let Some(WrittenUnit::Character(length)) = length else {
             return None;
         };
         let plain = !(escapes && rest.starts_with('\\'));
@@ -247,27 +247,27 @@ fn trace(decoded: &str, text: &str, at: Range<usize>) -> Option<Vec<(u32, u32)>>
 }
 
 /// What the next bytes of a written string stand for.
-enum Piece {
+enum WrittenUnit {
     /// One character, written with this many bytes.
     Character(usize),
     /// Nothing: a backslash at the end of a line and the white space after it.
     Nothing(usize),
 }
 
-fn written_length(rest: &str, escapes: bool) -> Option<Piece> {
+fn written_length(rest: &str, escapes: bool) -> Option<WrittenUnit> {
     let first = rest.chars().next()?;
     if first != '\\' || !escapes {
-        return Some(Piece::Character(first.len_utf8()));
+        return Some(WrittenUnit::Character(first.len_utf8()));
     }
     Some(match rest[1..].chars().next()? {
-        'x' => Piece::Character(4),
-        'u' => Piece::Character(6),
-        'U' => Piece::Character(10),
+        'x' => WrittenUnit::Character(4),
+        'u' => WrittenUnit::Character(6),
+        'U' => WrittenUnit::Character(10),
         space if space.is_whitespace() => {
             let blank = rest[1..].trim_start_matches([' ', '\t', '\r', '\n']);
-            Piece::Nothing(rest.len() - blank.len())
+            WrittenUnit::Nothing(rest.len() - blank.len())
         }
-        other => Piece::Character(1 + other.len_utf8()),
+        other => WrittenUnit::Character(1 + other.len_utf8()),
     })
 }
 

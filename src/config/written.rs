@@ -17,7 +17,7 @@ use std::time::Duration;
 use super::diagnostic::Diagnostic;
 use super::spans::{SpanMap, StageField};
 use super::table::Table;
-use super::text::Origin;
+use super::text::TextOrigin;
 use super::{Config, HttpSettings, StreamSettings};
 use crate::source::Clash;
 
@@ -75,7 +75,7 @@ fn state_dir(root: &mut Table<'_>, base: &Path, spans: &mut SpanMap) -> PathBuf 
     let (stream, field) = ("", StageField::StateDir);
     if root.has("state_dir") {
         let place = root.place_of("state_dir");
-        spans.keep_origin(stream, field, Origin::at(place));
+        spans.keep_origin(stream, field, TextOrigin::at(place));
         return located(root, "state_dir", base, stream, field, spans).unwrap_or_default();
     }
     let _ = root.string("state_dir");
@@ -158,7 +158,7 @@ fn streams(
     streams
 }
 
-/// Which of `others` `stream` would keep from its records, and how.
+/// The first of `others` that `stream` would keep from reading its records, and how.
 fn clash<'s>(
     stream: &StreamSettings,
     others: &'s BTreeMap<String, StreamSettings>,

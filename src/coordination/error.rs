@@ -5,12 +5,12 @@ use std::error::Error;
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
-use crate::aws::{Place, Refusal};
+use crate::aws::{Endpoint, RequestFailure};
 
-/// Why a request failed.
+/// Why a request to the lease table failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum LeaseError {
-    /// The condition of the write does not hold.
+pub enum LeaseError {
+    /// The condition of the write does not hold, or the lease is not what it must be.
     #[error("{0}")]
     Refused(String),
     /// There is no such table.
@@ -45,30 +45,30 @@ impl LeaseError {
         error: &SdkError<E, HttpResponse>,
         operation: &str,
         of: &str,
-        place: &Place,
+        endpoint: &Endpoint,
     ) -> Self
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        let mut refusal = Refusal::of(error);
-        refusal.text = refusal.text_at(place);
-        if refusal.unreached {
-            refusal.text = format!("{} ({})", refusal.text, place.advice());
+        let mut failure = RequestFailure::of(error);
+        failure.text = failure.text_at(endpoint);
+        if failure.unreached {
+            failure.text = format!("{} ({})", failure.text, endpoint.advice());
         }
-        Self::read(&refusal, operation, of)
+        Self::read(&failure, operation, of)
     }
 
-    fn read(refusal: &Refusal, operation: &str, of: &str) -> Self {
-        let cause = format!("{operation} of {of}: {}", refusal.text);
+    fn read(failure: &RequestFailure, operation: &str, of: &str) -> Self {
+        let cause = format!("{operation} of {of}: {}", failure.text);
         let permanent = |advice: &str| Self::Permanent {
             cause: cause.clone(),
             advice: advice.to_owned(),
         };
-        let code = refusal.code.as_str();
-        if let Some(advice) = refusal.credentials_advice("dynamodb_endpoint") {
+        let code = failure.code.as_str();
+        if let Some(advice) = failure.credentials_advice("dynamodb_endpoint") {
             return permanent(&advice);
         }
-        match (code, refusal.status) {
+        match (code, failure.status) {
             ("ConditionalCheckFailedException", _) => Self::Refused(cause),
             ("ResourceNotFoundException", _) => Self::NoTable(cause),
             (passing, _) if PASSING.contains(&passing) => Self::Transient(cause),
@@ -76,10 +76,10 @@ impl LeaseError {
                 "allow these credentials dynamodb:{operation} on the table, or name another with \
                  `lease_table`"
             )),
-            _ if refusal.lacks_operation() => {
+            _ if failure.lacks_operation() => {
                 permanent("what answers there is not DynamoDB: check `dynamodb_endpoint`")
             }
-            _ if refusal.blames_request() => permanent(
+            _ if failure.blames_request() => permanent(
                 "DynamoDB refuses the request; its message says why. Check `lease_table` and \
                  `region`",
             ),
@@ -93,14 +93,14 @@ mod tests {
     use super::*;
 
     fn read(code: &str, status: Option<u16>) -> LeaseError {
-        let refusal = Refusal {
+        let failure = RequestFailure {
             status,
             code: code.to_owned(),
             text: format!("{code}: no"),
             unsent: false,
             unreached: false,
         };
-        LeaseError::read(&refusal, "UpdateItem", "lease table firehose-clicks")
+        LeaseError::read(&failure, "UpdateItem", "lease table firehose-clicks")
     }
 
     #[test]

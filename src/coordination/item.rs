@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::position::{Position, SequenceNumber};
-use crate::shard::{ShardId, ShardState, Start};
+use crate::shard::{ShardId, ShardStart, ShardState};
 
 /// An item as `DynamoDB` gives it.
 pub(super) type Attributes = HashMap<String, AttributeValue>;
@@ -63,7 +63,7 @@ pub struct BodyName {
 /// A checkpoint of a shard, whose body and parts are at the destination, as it is to be written into
 /// the lease.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Written {
+pub struct LeaseCheckpoint {
     /// Its body. `None` is for the last checkpoint of an ended shard only, which lists nothing: what
     /// the item says is all that there is to know.
     pub body: Option<BodyName>,
@@ -77,8 +77,8 @@ pub struct Written {
     pub until_ms: Option<i64>,
 }
 
-impl Written {
-    /// Whether more has been read than by another one.
+impl LeaseCheckpoint {
+    /// Whether it is further than `other`.
     pub(super) fn goes_beyond(&self, other: &Self) -> bool {
         let read = |of: &Self| (of.ended, of.position, of.until_ms);
         read(self) > read(other)
@@ -172,9 +172,9 @@ impl LeaseItem {
     }
 
     /// Its last checkpoint.
-    pub(super) fn written(&self) -> Written {
+    pub(super) fn written(&self) -> LeaseCheckpoint {
         let state = self.state();
-        Written {
+        LeaseCheckpoint {
             body: self.body.clone(),
             position: state.position,
             ended: state.ended,
@@ -184,10 +184,10 @@ impl LeaseItem {
     }
 
     /// Where reading begins while nothing has been read; `time_ms` is what the settings say.
-    pub(super) fn start(&self, time_ms: Option<i64>) -> Start {
+    pub(super) fn start(&self, time_ms: Option<i64>) -> ShardStart {
         match self.checkpoint {
-            KclCheckpoint::Latest => self.start_ms.map(Start::Latest),
-            KclCheckpoint::AtTimestamp => self.start_ms.or(time_ms).map(Start::Time),
+            KclCheckpoint::Latest => self.start_ms.map(ShardStart::Latest),
+            KclCheckpoint::AtTimestamp => self.start_ms.or(time_ms).map(ShardStart::Time),
             _ => None,
         }
         .unwrap_or_default()

@@ -7,7 +7,7 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::error::LeaseError;
-use super::item::{LeaseItem, Written};
+use super::item::{LeaseCheckpoint, LeaseItem};
 use super::rest::Fitness;
 use super::resumed::Resumed;
 use super::writes::Holder;
@@ -41,13 +41,13 @@ pub struct Lease {
 #[derive(Debug)]
 struct Last {
     number: u64,
-    written: Written,
+    written: LeaseCheckpoint,
     /// A checkpoint was sent after it, and nobody waited to learn what became of it.
     is_in_doubt: bool,
 }
 
 /// What a look at the item says of a checkpoint that was sent.
-enum Settled {
+enum WriteOutcome {
     Durable,
     /// Not there; the very same may be sent again, and may still land.
     NotYet,
@@ -129,7 +129,7 @@ impl Lease {
     ///
     /// Whoever drops the future gives the lease up: what became of the checkpoint is then for the next
     /// holder to find, and nothing else is written.
-    pub async fn commit(&self, written: &Written) -> Result<(), Lost> {
+    pub async fn commit(&self, written: &LeaseCheckpoint) -> Result<(), Lost> {
         let mut last = self.last.lock().await;
         if std::mem::replace(&mut last.is_in_doubt, true) {
             return Err(self.lose("a checkpoint before was given up"));
@@ -139,13 +139,13 @@ impl Lease {
             let trying = self.try_commit(&last, written);
             let settled = tokio::select! {
                 biased;
-                () = self.lost.cancelled() => Settled::Lost,
+                () = self.lost.cancelled() => WriteOutcome::Lost,
                 settled = trying => settled,
             };
             match settled {
-                Settled::Durable => break,
-                Settled::Lost => return Err(self.lose("another worker has taken it")),
-                Settled::NotYet => {
+                WriteOutcome::Durable => break,
+                WriteOutcome::Lost => return Err(self.lose("another worker has taken it")),
+                WriteOutcome::NotYet => {
                     attempt += 1;
                     let pause = retry::delay(attempt, retry::TRANSIENT_MAX);
                     tokio::select! {
@@ -155,7 +155,7 @@ impl Lease {
                 }
             }
         }
-        // One that only forgets what is published says nothing of this machine.
+        // A checkpoint that only forgets what is published says nothing of this machine.
         if written.goes_beyond(&last.written) {
             self.fitness.went_well(self.begun);
         }
@@ -168,9 +168,9 @@ impl Lease {
         Ok(())
     }
 
-    async fn try_commit(&self, last: &Last, written: &Written) -> Settled {
+    async fn try_commit(&self, last: &Last, written: &LeaseCheckpoint) -> WriteOutcome {
         let Err(trouble) = self.holder.commit(last.number, written).await else {
-            return Settled::Durable;
+            return WriteOutcome::Durable;
         };
         // Also where the condition failed: an earlier copy of it may have landed.
         if !matches!(trouble, LeaseError::Refused(_)) {
@@ -178,25 +178,25 @@ impl Lease {
         }
         match self.holder.table.get(self.shard()).await {
             Ok(Some(item)) => self.settle(&item, last, written),
-            Ok(None) => Settled::Lost,
+            Ok(None) => WriteOutcome::Lost,
             Err(trouble) => {
                 self.tell("read", &trouble);
-                Settled::NotYet
+                WriteOutcome::NotYet
             }
         }
     }
 
-    fn settle(&self, item: &LeaseItem, last: &Last, written: &Written) -> Settled {
+    fn settle(&self, item: &LeaseItem, last: &Last, written: &LeaseCheckpoint) -> WriteOutcome {
         if !self.holder.holds(item) {
-            return Settled::Lost;
+            return WriteOutcome::Lost;
         }
         let number = item.number.unwrap_or(0);
         if number == last.number + 1 && item.body == written.body {
-            Settled::Durable
+            WriteOutcome::Durable
         } else if number == last.number && item.body == last.written.body {
-            Settled::NotYet
+            WriteOutcome::NotYet
         } else {
-            Settled::Lost
+            WriteOutcome::Lost
         }
     }
 

@@ -20,7 +20,7 @@ use super::rest::Fitness;
 use super::resumed::Resumed;
 use super::sync;
 use super::table::{LeaseTable, Scanned};
-use super::watch::{Age, Watch};
+use super::watch::{Age, LeaseWatch};
 use super::writes::Holder;
 use crate::clock::Clock;
 use crate::config::{CoordinationSettings, StartSettings};
@@ -32,7 +32,7 @@ use crate::telemetry::{CoordinationMetrics, SourceHealth};
 const LIST_EVERY: Duration = Duration::from_mins(1);
 /// The part of the source's health that is the lease table's.
 const TABLE: &str = "lease table";
-/// And the part that is the list of shards.
+/// The part of the source's health that is the list of shards.
 const SHARDS: &str = "shards";
 
 /// What sharing a stream needs of its surroundings.
@@ -54,9 +54,9 @@ pub struct LeaseContext {
     pub shards: Arc<dyn ShardLister>,
 }
 
-/// What has happened.
+/// What has happened to a lease.
 #[derive(Debug)]
-pub enum Event {
+pub enum LeaseEvent {
     /// A lease was taken. Its shard is to be read from what [`Lease::resumed`] says, until the shard's
     /// end, [`Lease::lost`] or [`Lease::wanted_back`]; then the lease is released, or dropped where it
     /// is lost. It is not taken again before.
@@ -69,7 +69,7 @@ pub async fn run(
     settings: CoordinationSettings,
     context: LeaseContext,
     stop: CancellationToken,
-    events: mpsc::Sender<Event>,
+    events: mpsc::Sender<LeaseEvent>,
 ) {
     let worker = settings.worker.clone().unwrap_or_else(drawn_name);
     tracing::info!(
@@ -79,12 +79,12 @@ pub async fn run(
         "sharing the stream with the workers of its lease table"
     );
     let fitness = Fitness::new(settings.failover, Arc::clone(&context.health));
-    let mut task = Task {
+    let mut task = LeaseTask {
         settings,
         context,
         worker,
         table: None,
-        watch: Watch::default(),
+        watch: LeaseWatch::default(),
         fitness: Arc::new(fitness),
         listed: None,
         next_listing: Instant::now(),
@@ -99,10 +99,9 @@ pub async fn run(
     task.give_back().await;
 }
 
-/// Everything that the lease table holds of shards, by shard. The error is a sentence for a person.
-pub async fn list(settings: &CoordinationSettings) -> Result<Scanned, String> {
-    let scanned = async { LeaseTable::connect(settings).await?.scan().await };
-    let mut scanned = scanned.await.map_err(|trouble| trouble.to_string())?;
+/// Everything that the lease table holds of shards, by shard.
+pub async fn list(settings: &CoordinationSettings) -> Result<Scanned, LeaseError> {
+    let mut scanned = LeaseTable::connect(settings).await?.scan().await?;
     let by_shard = |one: &LeaseItem, other: &LeaseItem| one.shard.cmp(&other.shard);
     scanned.items.sort_by(by_shard);
     scanned.unreadable.sort();
@@ -115,13 +114,13 @@ pub fn drawn_name() -> String {
     format!("{}:{}", host.nodename().to_string_lossy(), Uuid::new_v4())
 }
 
-struct Task {
+struct LeaseTask {
     settings: CoordinationSettings,
     context: LeaseContext,
     worker: String,
     /// Once it has been found ready.
     table: Option<LeaseTable>,
-    watch: Watch,
+    watch: LeaseWatch,
     fitness: Arc<Fitness>,
     /// The shards of the last listing.
     listed: Option<BTreeSet<ShardId>>,
@@ -132,8 +131,8 @@ struct Task {
     random: fastrand::Rng,
 }
 
-impl Task {
-    async fn work(&mut self, events: &mpsc::Sender<Event>) {
+impl LeaseTask {
+    async fn work(&mut self, events: &mpsc::Sender<LeaseEvent>) {
         let every = self.settings.failover + EPSILON;
         let (mut next, mut attempt) = (Instant::now(), 0);
         loop {
@@ -198,7 +197,7 @@ impl Task {
     }
 
     /// Looks at the whole table and takes what is this worker's to take.
-    async fn round(&mut self, events: &mpsc::Sender<Event>) -> Result<(), LeaseError> {
+    async fn round(&mut self, events: &mpsc::Sender<LeaseEvent>) -> Result<(), LeaseError> {
         let table = self.ready_table().await?;
         let mut scanned = table.scan().await;
         if let Ok(found) = &scanned
@@ -229,7 +228,7 @@ impl Task {
         }
         for item in chosen {
             if let Some(lease) = self.take(&table, &item).await? {
-                let _ = events.send(Event::Taken(Arc::new(lease))).await;
+                let _ = events.send(LeaseEvent::Taken(Arc::new(lease))).await;
             }
         }
         Ok(())

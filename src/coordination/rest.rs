@@ -30,7 +30,7 @@ impl Fitness {
         }
     }
 
-    /// A tenure that was begun then has failed, and nothing but this machine is to blame. How long the
+    /// A tenure that was begun at that time has failed, and nothing but this machine is to blame. Returns how long the
     /// machine rests.
     pub(super) fn failed(&self, begun: Instant, cause: String) -> Duration {
         let rest = self.rest().failed(begun, self.failover, Instant::now());
@@ -38,7 +38,7 @@ impl Fitness {
         rest
     }
 
-    /// A tenure that was begun then has made a checkpoint of more than was read before.
+    /// A tenure that was begun at that time has made a checkpoint of more than was read before.
     pub(super) fn went_well(&self, begun: Instant) {
         let mut rest = self.rest();
         if rest.is_trial(begun) {
@@ -76,14 +76,14 @@ impl Fitness {
 /// How long to rest. Pure: time is an argument.
 #[derive(Debug, Default)]
 struct Rest {
-    /// Since a tenure has gone well.
+    /// Failures since a tenure has gone well.
     failures: u32,
     last: Option<Instant>,
     until: Option<Instant>,
 }
 
 impl Rest {
-    /// Takes a failure over, and says how long the rest is.
+    /// Counts a failure, and says how long the rest is.
     fn failed(&mut self, begun: Instant, failover: Duration, now: Instant) -> Duration {
         let mut rest = Duration::ZERO;
         // What was begun before the last failure has failed for the same reason.

@@ -2,7 +2,7 @@
 
 use super::item::{BodyName, KclCheckpoint, LeaseItem};
 use crate::config::StartSettings;
-use crate::shard::{ShardState, Start};
+use crate::shard::{ShardStart, ShardState};
 
 /// What a taken lease goes on from: the item as the taking write returned it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub struct Resumed {
     /// How far KCL, or we in its words, have read.
     pub checkpoint: KclCheckpoint,
     /// Where reading begins while nothing has been read.
-    pub start: Start,
+    pub start: ShardStart,
     /// The shards it was split or merged from; all of them are done.
     pub parents: Vec<String>,
 }
@@ -70,7 +70,7 @@ mod tests {
         let resumed = |checkpoint| Resumed {
             body: None,
             checkpoint,
-            start: Start::Latest(5),
+            start: ShardStart::Latest(5),
             parents: vec!["p".into()],
         };
         let ours = ShardState {
@@ -79,7 +79,7 @@ mod tests {
             ..ShardState::default()
         };
         let (state, told) = resumed(KclCheckpoint::Latest).state(None);
-        assert_eq!((state.start, told), (Start::Latest(5), None));
+        assert_eq!((state.start, told), (ShardStart::Latest(5), None));
         assert_eq!(state.parents, ["p"]);
         for same in [at(10, 2), at(9, 0)] {
             let resumed = resumed(KclCheckpoint::At(same));

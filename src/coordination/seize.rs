@@ -19,14 +19,14 @@ use crate::telemetry::CoordinationMetrics;
 const TRIES: u32 = 20;
 
 /// Takes the lease of `shard`, by the name of `worker`. Nobody renews it, so it is to be released within
-/// the failover time. The error is a sentence for a person.
+/// the failover time.
 pub async fn seize(
     settings: &CoordinationSettings,
     shard: &str,
     worker: String,
     now_ms: i64,
     metrics: CoordinationMetrics,
-) -> Result<Lease, String> {
+) -> Result<Lease, LeaseError> {
     let taking = async {
         let table = LeaseTable::connect(settings).await?;
         for _ in 0..TRIES {
@@ -38,11 +38,11 @@ pub async fn seize(
         let cause = format!("the lease of {shard} changes all the time: try again");
         Err(LeaseError::Refused(cause))
     };
-    let (table, taken) = taking.await.map_err(|trouble| trouble.to_string())?;
-    let taken = taken.ok_or_else(|| format!("the lease of {shard} is gone"))?;
-    let Some(fence) = taken.fence else {
-        return Err(format!("the lease of {shard} has no fencing number"));
-    };
+    let (table, taken) = taking.await?;
+    let refused = |what: &str| LeaseError::Refused(format!("the lease of {shard} {what}"));
+    let taken = taken.ok_or_else(|| refused("is gone"))?;
+    let fence = taken.fence;
+    let fence = fence.ok_or_else(|| refused("has no fencing number"))?;
     let holder = Holder {
         table,
         shard: ShardId::clone(&taken.shard),

@@ -11,7 +11,7 @@ use crate::shard::{Listing, ShardId};
 
 /// What brings the table up to the stream.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Plan {
+pub(super) struct LeasePlan {
     pub(super) add: Vec<NewLease>,
     pub(super) delete: Vec<LeaseItem>,
 }
@@ -26,13 +26,13 @@ pub(super) fn plan(
     listing: &Listing,
     start: StartSettings,
     now_ms: i64,
-) -> Plan {
+) -> LeasePlan {
     let known: BTreeSet<&str> = items.iter().map(|item| &*item.shard).collect();
     let is_first = items.iter().all(LeaseItem::is_untouched);
     // A shard that was over at the first start says nothing of its children.
     let begun = items.iter().filter(|item| !item.was_closed());
     let begun: BTreeSet<&str> = begun.map(|item| &*item.shard).collect();
-    let mut plan = Plan::default();
+    let mut plan = LeasePlan::default();
     for shard in &listing.shards {
         if known.contains(&*shard.id) {
             continue;
@@ -113,7 +113,7 @@ mod tests {
         }
     }
 
-    fn begins(plan: &Plan) -> Vec<(&str, KclCheckpoint, Option<i64>)> {
+    fn begins(plan: &LeasePlan) -> Vec<(&str, KclCheckpoint, Option<i64>)> {
         let begin = |lease: &'_ NewLease| (lease.checkpoint, lease.start_ms);
         let all = plan.add.iter();
         all.map(|lease| (&*lease.shard, begin(lease).0, begin(lease).1))

@@ -15,7 +15,7 @@ use aws_sdk_dynamodb::types::{
 
 use super::error::LeaseError;
 use super::item::{LeaseItem, name};
-use crate::aws::{self, Place};
+use crate::aws::{self, Endpoint};
 use crate::config::CoordinationSettings;
 use crate::telemetry::Repeats;
 
@@ -27,7 +27,7 @@ const REQUEST_TIMEOUT_MAX: Duration = Duration::from_secs(10);
 pub(super) struct LeaseTable {
     pub(super) client: Client,
     /// Whom it asks.
-    place: Place,
+    endpoint: Endpoint,
     /// What the log has been told lately of it.
     pub(super) repeats: Arc<Repeats>,
     pub(super) name: String,
@@ -52,16 +52,16 @@ impl LeaseTable {
         })?;
         let timeout = (settings.failover / 3).min(REQUEST_TIMEOUT_MAX);
         let timeouts = aws::timeouts(timeout, timeout);
-        let place = Place::of(
+        let endpoint = Endpoint::of(
             "DynamoDB",
             "`dynamodb_endpoint` of the source",
             &settings.access,
             &found,
         );
-        let config = aws::client_config!(aws_sdk_dynamodb, &found, place, timeouts);
+        let config = aws::client_config!(aws_sdk_dynamodb, &found, endpoint, timeouts);
         Ok(Self {
             client: Client::from_conf(config.build()),
-            place,
+            endpoint,
             repeats: Arc::default(),
             name: settings.table.clone(),
         })
@@ -80,7 +80,7 @@ impl LeaseTable {
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        LeaseError::of(error, operation, of, &self.place)
+        LeaseError::of(error, operation, of, &self.endpoint)
     }
 
     /// Whether the table is there and ready.
@@ -175,7 +175,7 @@ impl LeaseTable {
         let parsed = answer.item.as_ref().map(LeaseItem::parse);
         let unreadable = |cause| LeaseError::Permanent {
             cause: format!("{}: {cause}", self.named()),
-            advice: "mend or delete the item; deleting it context that the shard is read anew"
+            advice: "mend or delete the item; deleting it means that the shard is read anew"
                 .to_owned(),
         };
         let item = parsed.transpose().map_err(unreadable)?;

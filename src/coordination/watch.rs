@@ -23,18 +23,18 @@ pub(super) enum Age {
 
 /// What was seen of each lease.
 #[derive(Debug, Default)]
-pub(super) struct Watch {
-    seen: BTreeMap<ShardId, Seen>,
+pub(super) struct LeaseWatch {
+    seen: BTreeMap<ShardId, LeaseSighting>,
 }
 
 #[derive(Debug)]
-struct Seen {
+struct LeaseSighting {
     counter: u64,
     owner: Option<String>,
     since: Instant,
 }
 
-impl Watch {
+impl LeaseWatch {
     /// Takes over what a scan has found, and says how old each lease is, in the same order.
     pub(super) fn look(
         &mut self,
@@ -44,9 +44,10 @@ impl Watch {
     ) -> Vec<Age> {
         let mut before = std::mem::take(&mut self.seen);
         let age = |item: &LeaseItem| {
-            let same = |seen: &Seen| seen.counter == item.counter && seen.owner == item.owner;
+            let same =
+                |seen: &LeaseSighting| seen.counter == item.counter && seen.owner == item.owner;
             let seen = before.remove(&item.shard).filter(same);
-            let seen = seen.unwrap_or_else(|| Seen {
+            let seen = seen.unwrap_or_else(|| LeaseSighting {
                 counter: item.counter,
                 owner: item.owner.clone(),
                 since: now,
@@ -73,7 +74,7 @@ mod tests {
     #[test]
     fn a_lease_expires_when_its_heartbeat_stands_still_on_the_observers_clock() {
         let begin = Instant::now();
-        let mut watch = Watch::default();
+        let mut watch = LeaseWatch::default();
         let mut look = |owner: Option<&str>, counter, after_secs| {
             let item = LeaseItem {
                 owner: owner.map(Into::into),
@@ -96,7 +97,7 @@ mod tests {
     #[test]
     fn what_was_deleted_and_made_anew_is_new() {
         let begin = Instant::now();
-        let mut watch = Watch::default();
+        let mut watch = LeaseWatch::default();
         let item = LeaseItem {
             owner: Some("w".into()),
             ..lease("a")

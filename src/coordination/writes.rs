@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 
 use super::error::LeaseError;
-use super::item::{KclCheckpoint, LeaseItem, Written, name};
+use super::item::{KclCheckpoint, LeaseCheckpoint, LeaseItem, name};
 use super::table::LeaseTable;
 use crate::shard::{ShardId, SourceName};
 
@@ -32,7 +32,7 @@ pub(super) struct Holder {
 
 /// A change of an item on conditions.
 #[derive(Debug, Default, PartialEq)]
-struct Change {
+struct ItemUpdate {
     names: HashMap<String, String>,
     values: HashMap<String, AttributeValue>,
     set: Vec<String>,
@@ -48,7 +48,7 @@ fn number(number: impl ToString + Copy) -> AttributeValue {
     AttributeValue::N(number.to_string())
 }
 
-impl Change {
+impl ItemUpdate {
     fn name(&mut self, name: &str) {
         self.names.insert(format!("#{name}"), name.to_owned());
     }
@@ -136,8 +136,8 @@ impl Change {
 
 /// What a take writes: on condition that nothing has changed since `seen` was read, but for what the
 /// checkpoints of its holder say. `take` is drawn for it, and tells it from every other.
-fn take(seen: &LeaseItem, worker: &str, take: &str, now_ms: i64) -> Change {
-    let change = Change::default();
+fn take(seen: &LeaseItem, worker: &str, take: &str, now_ms: i64) -> ItemUpdate {
+    let change = ItemUpdate::default();
     // What `LATEST` means is fixed by whoever takes it first.
     let change = if seen.checkpoint == KclCheckpoint::Latest {
         change.set_first(name::START, number(now_ms))
@@ -209,7 +209,7 @@ impl LeaseTable {
 
     /// Deletes the item of a shard that is done, if nothing has changed since it was seen.
     pub(super) async fn delete(&self, seen: &LeaseItem) -> Result<(), LeaseError> {
-        let change = Change::default()
+        let change = ItemUpdate::default()
             .when(name::OWNER, seen.owner.as_deref().map(text))
             .when(name::NUMBER, seen.number.map(number))
             .when(name::COUNTER, Some(number(seen.counter)));
@@ -227,8 +227,8 @@ impl LeaseTable {
 }
 
 impl Holder {
-    fn held(&self) -> Change {
-        Change::default()
+    fn held(&self) -> ItemUpdate {
+        ItemUpdate::default()
             .when(name::OWNER, Some(text(&self.worker)))
             .when(name::FENCE, Some(number(self.fence)))
     }
@@ -244,7 +244,7 @@ impl Holder {
         change.make(&self.table, &self.shard).await.map(|_| ())
     }
 
-    fn checkpoint(&self, after: u64, written: &Written) -> Change {
+    fn checkpoint(&self, after: u64, written: &LeaseCheckpoint) -> ItemUpdate {
         let reached = if written.ended {
             Some(KclCheckpoint::ShardEnd)
         } else {
@@ -273,7 +273,11 @@ impl Holder {
     }
 
     /// Writes the checkpoint that follows number `after`.
-    pub(super) async fn commit(&self, after: u64, written: &Written) -> Result<(), LeaseError> {
+    pub(super) async fn commit(
+        &self,
+        after: u64,
+        written: &LeaseCheckpoint,
+    ) -> Result<(), LeaseError> {
         let change = self.checkpoint(after, written);
         change.make(&self.table, &self.shard).await.map(|_| ())
     }

@@ -13,15 +13,15 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::checkpoint::aside::{self, Aside, Unreadable};
-use crate::checkpoint::{MIRROR, NamedUpload, STORE, SealedObject, Store};
+use crate::checkpoint::aside::{self, Aside, UnreadableFile};
+use crate::checkpoint::{CheckpointStore, MIRROR, NamedUpload, STORE, SealedObject};
 use crate::clock::Clock;
 use crate::config::{Config, StreamSettings, display_size};
 use crate::disk::{Disk, HostDisk};
 use crate::pipeline::{Observation, QUARANTINE_DIR, Status};
 use crate::position::MissingRange;
 use crate::shard::{ShardId, ShardState, SourceName};
-use crate::source::{self, Held, Kind, Known};
+use crate::source::{self, Kind, Known, LocalBacklog};
 use crate::spool::UNFINISHED;
 
 /// What stands in the name of a directory that was set aside, before the time.
@@ -51,7 +51,7 @@ pub(crate) struct Holdings {
     /// The kind of source that it is of, where anything tells.
     pub(crate) kind: Option<&'static dyn Kind>,
     /// What the source keeps there itself.
-    pub(crate) local: Held,
+    pub(crate) local: LocalBacklog,
     /// What is wrong with one copy of the checkpoint store.
     pub(crate) damaged: Vec<String>,
     /// When the oldest record arrived that is in a batch or object, in ms.
@@ -68,7 +68,7 @@ pub(crate) struct Holdings {
 #[derive(Debug, Default)]
 pub(crate) struct Beside {
     /// Objects that were moved aside.
-    pub(crate) objects: Vec<Result<Aside, Unreadable>>,
+    pub(crate) objects: Vec<Result<Aside, UnreadableFile>>,
     /// Damaged blocks of records that were set aside.
     pub(crate) blocks: usize,
 }
@@ -121,7 +121,7 @@ impl Holdings {
 
     /// The same of the directory that a disk is opened on.
     fn of(disk: &Arc<dyn Disk>, stream: &str, enough: u64) -> anyhow::Result<Self> {
-        let found = Store::peek(&**disk, Path::new(STORE))?;
+        let found = CheckpointStore::peek(&**disk, Path::new(STORE))?;
         let known = Known {
             incarnation: found.incarnation,
             epoch: found.epoch,
@@ -130,7 +130,7 @@ impl Holdings {
         };
         let (mut kind, mut local) = (
             found.source.as_ref().and_then(source::kind_of),
-            Held::default(),
+            LocalBacklog::default(),
         );
         if found.source.is_none() {
             for (of, its) in source::locals() {

@@ -8,11 +8,11 @@ use super::holdings::{self, Holdings};
 use crate::checkpoint::LaneStores;
 use crate::clock::Clock;
 use crate::config::{Config, StreamSettings};
-use crate::error::StreamError;
+use crate::error::{StreamError, with_causes};
 use crate::http::Orphan;
 use crate::pipeline::Status;
 use crate::printable::shell_word;
-use crate::telemetry::{Metrics, State, StreamMetrics};
+use crate::telemetry::{Metrics, StreamMetrics, StreamState};
 
 /// Finds the orphans that hold something undelivered; the harmless ones are only told of. Blocks
 /// on the disk.
@@ -36,7 +36,7 @@ pub(super) fn find(config: &Config, metrics: &Metrics, clock: &Clock) -> Vec<Orp
             }
             Ok(held) if held.local.records > 0 => "accepted records that are not delivered".into(),
             Ok(held) => held.undelivered(),
-            Err(error) => format!("what cannot be read: {error:#}"),
+            Err(error) => format!("what cannot be read: {}", with_causes(error.as_ref())),
         };
         let cause = format!(
             "the config does not name this stream, but {} holds {told}",
@@ -51,7 +51,7 @@ pub(super) fn find(config: &Config, metrics: &Metrics, clock: &Clock) -> Vec<Orp
         );
         let stream_metrics = StreamMetrics::new(metrics, &name);
         let status = Arc::new(Status::new(stream_metrics.clone(), clock.clone()));
-        status.set_state(State::Stopped { cause, advice });
+        status.set_state(StreamState::Stopped { cause, advice });
         status.observe(holdings::observation(held.as_ref().ok(), clock));
         orphans.push(Orphan {
             name,

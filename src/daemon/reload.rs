@@ -11,7 +11,7 @@ use crate::transform::{Loaded, Reload, Transforms};
 
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// So long the start waits for modules. Cached ones take milliseconds.
+/// How long the start waits for modules. Cached ones take milliseconds.
 const WAIT_AT_START: Duration = Duration::from_secs(5);
 
 /// The streams with modules.
@@ -27,7 +27,7 @@ pub(super) async fn first(streams: &Streams) {
     let loading: Vec<_> = streams.iter().map(load).collect();
     let all = async {
         for one in loading {
-            // It has told of its faults, and goes on where this is dropped.
+            // The task tells of its faults itself, and goes on when its handle is dropped.
             let _ = one.await;
         }
     };
@@ -75,7 +75,7 @@ pub(super) async fn watch(streams: Streams, mut hangups: Signal) {
 
 async fn reload(stream: &str, transforms: Arc<Transforms>, asked: bool) {
     match tokio::task::spawn_blocking(move || transforms.reload(asked)).await {
-        // Whether a stream can begin its supervisor tells.
+        // The supervisor tells whether its stream can begin.
         Ok(Reload::Unchanged | Reload::First) => {}
         Ok(Reload::Replaced) => tracing::info!(stream, "new transform modules are at work"),
         Ok(Reload::Refused(error)) if error.passes => tracing::warn!(

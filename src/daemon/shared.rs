@@ -18,14 +18,14 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::checkpoint::{MIRROR, STORE};
 use crate::config::{CoordinationSettings, StreamSettings};
-use crate::coordination::{self, Event, Lease, LeaseContext};
+use crate::coordination::{self, Lease, LeaseContext, LeaseEvent};
 use crate::destination::Destination;
 use crate::disk::Disk;
 use crate::error::StreamError;
 use crate::pipeline::{self, LeaseLog, SCRATCH, StreamContext, Taken};
 use crate::shard::ShardId;
 use crate::source::{self, Shareable, SourceSettings};
-use crate::telemetry::{CoordinationMetrics, State};
+use crate::telemetry::{CoordinationMetrics, StreamState};
 
 /// Time for a pipeline to come to rest once its lease must go.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
@@ -66,7 +66,7 @@ impl SharedStream {
         loop {
             tokio::select! {
                 () = &mut leases => break,
-                Some(Event::Taken(lease)) = taken.recv() => {
+                Some(LeaseEvent::Taken(lease)) = taken.recv() => {
                     let (stream, destination) = (Arc::clone(&self), destination.clone());
                     holding.spawn(async move { stream.hold(lease, destination).await });
                 }
@@ -143,7 +143,7 @@ impl SharedStream {
                     advice,
                     "the shard has stopped: a person must decide"
                 );
-                status.set_state(State::Stopped { cause, advice });
+                status.set_state(StreamState::Stopped { cause, advice });
                 status.holds_something();
                 // Held on: another machine would find the same. Whoever takes it away has decided.
                 tokio::select! {
@@ -247,8 +247,8 @@ impl SharedStream {
     }
 }
 
-/// Says so, if the bucket gives up prepared uploads while the stream still has their records. Where
-/// either does not tell, nobody knows.
+/// Warns where the bucket gives up prepared uploads while the stream still has their records. Where
+/// one of the two does not tell, nothing is said.
 async fn look_at_rules(stream: String, source: SourceSettings, destination: Destination) {
     let Some(shared) = source.shared() else {
         return;

@@ -20,7 +20,7 @@ use crate::error::StreamError;
 use crate::pipeline::{self, LocalLog, RecoveredState, Status, StreamContext};
 use crate::retry;
 use crate::source::Intake;
-use crate::telemetry::State;
+use crate::telemetry::StreamState;
 use crate::transform::Loaded;
 
 /// A stream whose state cannot be opened is tried again after so long at most.
@@ -310,7 +310,7 @@ impl Supervisor {
         self.door.stop(cause.clone());
         self.context
             .status
-            .set_state(State::Stopped { cause, advice });
+            .set_state(StreamState::Stopped { cause, advice });
     }
 
     fn recover(&self, error: &StreamError) {
@@ -323,6 +323,8 @@ impl Supervisor {
 
     fn stall(&self, cause: String) {
         self.door.shut(cause.clone());
-        self.context.status.set_state(State::Stalled { cause });
+        self.context
+            .status
+            .set_state(StreamState::Stalled { cause });
     }
 }

@@ -42,10 +42,11 @@ const IN_FLIGHT_MAX: usize = 2;
 
 /// A directory of the local file system. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct Folder(Arc<Inner>);
+pub(super) struct Folder(Arc<OpenFolder>);
 
+/// What all clones of a [`Folder`] share.
 #[derive(Debug)]
-struct Inner {
+struct OpenFolder {
     root: PathBuf,
     keys: PathKeys,
     temporaries: PathBuf,
@@ -72,7 +73,7 @@ impl Folder {
             let root = path.canonicalize().map_err(named)?;
             staging::open(&root.join(STAGING_DIR))?;
             let durability = Durability::open(&root).map_err(named)?;
-            Ok(Self(Arc::new(Inner {
+            Ok(Self(Arc::new(OpenFolder {
                 temporaries: root.join(STAGING_DIR),
                 keys: PathKeys::below(&root),
                 root,
@@ -186,7 +187,7 @@ impl Keeper for Folder {
     }
 }
 
-impl Inner {
+impl OpenFolder {
     /// Publishes a group: bytes, one sync, names, one sync.
     fn publish(&self, group: &[Publication]) -> Vec<Result<(), PublishError>> {
         let pass = match self.durability.begin() {

@@ -6,7 +6,7 @@ use super::PublishError;
 
 /// An object as its destination lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct ListedObject {
     /// Its whole key, or its path below the folder.
     pub key: String,
     /// Length in bytes.
@@ -16,7 +16,7 @@ pub struct Found {
 }
 
 /// Takes what is found, one after the other.
-pub type Take<'a> = dyn FnMut(Found) -> io::Result<()> + Send + 'a;
+pub type Take<'a> = dyn FnMut(ListedObject) -> io::Result<()> + Send + 'a;
 
 /// Why a list is not whole.
 #[derive(Debug, thiserror::Error)]

@@ -1,4 +1,4 @@
-//! A folder that refuses single records, for our own tests: no store does yet that a config can name.
+//! A store that refuses single records, for our own tests: no store does yet that a config can name.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -8,16 +8,15 @@ use uuid::Uuid;
 
 use super::listing::{ListError, Take};
 use super::{
-    Conditional, Destination, FolderSettings, Keeper, Publication, PublishError, Publisher,
-    RefusedRecord, Store,
+    Conditional, Destination, Keeper, Publication, PublishError, Publisher, RefusedRecord, Store,
 };
 use crate::config::{Keys, StoreKind, StoreSettings, StoreSpec, StoreTable};
 use crate::shard::Pending;
 
-/// It takes every object whole, and refuses the lines below `data/` that [`Picky::refuses`] names: who reads the folder
-/// passes over them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Picky(pub(crate) FolderSettings);
+/// Every object goes whole to the store beneath, and the lines below `data/` that [`Picky::refuses`] names are refused:
+/// who reads that store passes over them.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Picky(pub(crate) StoreSettings);
 
 impl Picky {
     /// Whether a record is refused.
@@ -84,10 +83,10 @@ impl Store for Kind {
         &'a self,
         settings: &'a StoreSettings,
     ) -> Option<Pending<'a, Result<Destination, PublishError>>> {
-        let folder = StoreSettings::new(settings.get::<Picky>()?.0.clone());
+        let beneath = &settings.get::<Picky>()?.0;
         Some(Box::pin(async move {
-            let folder = Destination::connect(&folder).await?;
-            Ok(Destination::new(OpenPicky(folder)))
+            let beneath = Destination::connect(beneath).await?;
+            Ok(Destination::new(OpenPicky(beneath)))
         }))
     }
 

@@ -31,10 +31,10 @@ use bytes::Bytes;
 use crc_fast::{CrcAlgorithm, checksum};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use self::answer::Answer;
+use self::answer::S3Failure;
 use self::key::check as check_key;
 use super::{Publication, PublishError, Whose};
-use crate::aws::{self, Place};
+use crate::aws::{self, Endpoint};
 use crate::failpoint;
 
 pub(super) use self::settings::Kind;
@@ -57,13 +57,14 @@ const SLOWEST_RATE: u64 = 256 << 10;
 
 /// An S3-compatible bucket. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct S3(Arc<Inner>);
+pub(super) struct S3(Arc<S3Bucket>);
 
+/// What all clones of an [`S3`] share.
 #[derive(Debug)]
-struct Inner {
+struct S3Bucket {
     client: Client,
     /// Whom it asks.
-    place: Place,
+    endpoint: Endpoint,
     settings: S3Settings,
     tagging: Option<String>,
     room: Semaphore,
@@ -73,7 +74,7 @@ struct Inner {
 
 /// What a key holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Held {
+enum KeyContent {
     /// This very object.
     Ours,
     /// No object.
@@ -103,13 +104,13 @@ use with_settings;
 impl S3 {
     /// Builds the client; the bucket is not asked yet.
     pub(super) async fn connect(settings: &S3Settings) -> Result<Self, PublishError> {
-        let (client, place) = connect::client(settings).await?;
+        let (client, endpoint) = connect::client(settings).await?;
         let tags = settings.tags.iter();
         let tagging = tags.map(|(key, value)| format!("{}={}", escape(key), escape(value)));
         let tagging = tagging.collect::<Vec<_>>().join("&");
-        Ok(Self(Arc::new(Inner {
+        Ok(Self(Arc::new(S3Bucket {
             client,
-            place,
+            endpoint,
             settings: settings.clone(),
             tagging: Some(tagging).filter(|tagging| !tagging.is_empty()),
             room: Semaphore::new(IN_FLIGHT_BYTES / 1024),
@@ -118,18 +119,18 @@ impl S3 {
     }
 }
 
-impl Inner {
+impl S3Bucket {
     async fn publish(self: &Arc<Self>, object: &Publication) -> Result<(), PublishError> {
         check_key(&object.key)?;
         let sent = self.send_whole(object).await;
         if !matches!(sent, Err(PublishError::Damaged(_))) {
             return sent;
         }
-        // An attempt of before the damage may have done it, and its reply is lost.
+        // An attempt before the damage may have published the object, and its reply may have been lost.
         match self.ask(object).await {
-            Ok(Held::Ours) => Ok(()),
+            Ok(KeyContent::Ours) => Ok(()),
             // Whoever may not ask learns it when the object is put.
-            Ok(Held::Nothing) | Err(PublishError::Permanent { .. }) => sent,
+            Ok(KeyContent::Nothing) | Err(PublishError::Permanent { .. }) => sent,
             Err(error) => Err(error),
         }
     }
@@ -147,7 +148,7 @@ impl Inner {
 
     /// Publishes an object by one PUT.
     async fn put(&self, object: &Publication) -> Result<(), PublishError> {
-        if !self.is_conditional() && self.ask(object).await? == Held::Ours {
+        if !self.is_conditional() && self.ask(object).await? == KeyContent::Ours {
             return Ok(());
         }
         let _room = self.room(object.size).await;
@@ -170,10 +171,10 @@ impl Inner {
             failpoint::hit("publish-after-put");
             return Ok(());
         };
-        let answer = Answer::of(&error);
+        let answer = S3Failure::of(&error);
         match self.settle(object, &answer, answer.is_taken()).await? {
-            Held::Ours => Ok(()),
-            Held::Nothing => Err(self.error(&answer, "putting", &object.key)),
+            KeyContent::Ours => Ok(()),
+            KeyContent::Nothing => Err(self.error(&answer, "putting", &object.key)),
         }
     }
 
@@ -182,23 +183,23 @@ impl Inner {
     async fn settle(
         &self,
         object: &Publication,
-        answer: &Answer,
+        answer: &S3Failure,
         must_know: bool,
-    ) -> Result<Held, PublishError> {
+    ) -> Result<KeyContent, PublishError> {
         let must_know = must_know || answer.is_taken();
         if !must_know && !answer.is_lost() {
-            return Ok(Held::Nothing);
+            return Ok(KeyContent::Nothing);
         }
         match self.ask(object).await {
             Ok(held) => Ok(held),
             Err(error) if must_know || matches!(error, PublishError::Foreign { .. }) => Err(error),
             // What went wrong first says more than what went wrong when asking about it.
-            Err(_) => Ok(Held::Nothing),
+            Err(_) => Ok(KeyContent::Nothing),
         }
     }
 
     /// Asks whether the key holds this object. Anything else there is [`PublishError::Foreign`].
-    async fn ask(&self, object: &Publication) -> Result<Held, PublishError> {
+    async fn ask(&self, object: &Publication) -> Result<KeyContent, PublishError> {
         let request = self
             .client
             .head_object()
@@ -207,9 +208,9 @@ impl Inner {
         let found = match request.checksum_mode(ChecksumMode::Enabled).send().await {
             Ok(found) => found,
             Err(error) => {
-                let answer = Answer::of(&error);
+                let answer = S3Failure::of(&error);
                 if answer.is_missing() {
-                    return Ok(Held::Nothing);
+                    return Ok(KeyContent::Nothing);
                 }
                 return Err(self.error(&answer, "asking for", &object.key));
             }
@@ -226,7 +227,7 @@ impl Inner {
             size == Some(ours) && checksum.is_none_or(|checksum| checksum == header(crc64nvme))
         });
         if written_as == Some(&id) && same_bytes {
-            return Ok(Held::Ours);
+            return Ok(KeyContent::Ours);
         }
         let whose = match written_as {
             Some(written_as) if *written_as == id => Whose::Ours,
@@ -251,7 +252,7 @@ impl Inner {
     }
 
     /// Creates a small object if the key is free.
-    async fn put_marker(&self, key: &str, body: &[u8]) -> Result<(), Answer> {
+    async fn put_marker(&self, key: &str, body: &[u8]) -> Result<(), S3Failure> {
         with_settings!(self.client.put_object(), self)
             .key(key)
             .content_type("text/plain")
@@ -261,7 +262,7 @@ impl Inner {
             .send()
             .await
             .map(drop)
-            .map_err(|error| Answer::of(&error))
+            .map_err(|error| S3Failure::of(&error))
     }
 
     /// The bytes of a small object; `None` when there is none.
@@ -274,7 +275,7 @@ impl Inner {
         let found = match request.send().await {
             Ok(found) => found,
             Err(error) => {
-                let answer = Answer::of(&error);
+                let answer = S3Failure::of(&error);
                 if answer.is_missing() {
                     return Ok(None);
                 }
@@ -288,8 +289,8 @@ impl Inner {
     }
 
     /// What an answer means for the object at `key`.
-    fn error(&self, answer: &Answer, doing: &str, key: &str) -> PublishError {
-        answer.error(&format!("{doing} {}", self.url(key)), &self.place)
+    fn error(&self, answer: &S3Failure, doing: &str, key: &str) -> PublishError {
+        answer.error(&format!("{doing} {}", self.url(key)), &self.endpoint)
     }
 
     fn url(&self, key: &str) -> String {

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 
 use super::DiskFile;
 
-/// What is read for itself when all together cannot be read, in bytes.
+/// Bytes that are read on their own when all together cannot be read.
 const BLOCK: u64 = 4096;
 /// How often one place is tried, and the pause in between.
 const TRIES: u32 = 3;
@@ -132,7 +132,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::disk::{Disk, Open, TornDisk};
+    use crate::disk::{Disk, OpenMode, TornDisk};
 
     const LEN: usize = 40 * 4096;
 
@@ -141,7 +141,7 @@ mod tests {
         let disk = TornDisk::new(0);
         let paths = [Path::new("one"), Path::new("other")];
         for path in paths {
-            let file = disk.open(path, Open::New).unwrap();
+            let file = disk.open(path, OpenMode::New).unwrap();
             file.write_all_at(&vec![7; LEN], 0).unwrap();
         }
         (disk, paths)
@@ -149,7 +149,7 @@ mod tests {
 
     /// How many bytes of a range are holes; `None`: the disk is taken to be gone.
     fn holes(disk: &TornDisk, path: &Path, range: Range<usize>) -> Option<usize> {
-        let file = disk.open(path, Open::Existing).unwrap();
+        let file = disk.open(path, OpenMode::Existing).unwrap();
         let mut bytes = vec![1; range.len()];
         match read_around(&*file, &mut bytes, range.start as u64) {
             Err(error) => {
@@ -201,7 +201,7 @@ mod tests {
         let (disk, [one, other]) = laid();
         disk.spoil(one, 0..LEN as u64).unwrap();
         disk.spoil(other, 0..LEN as u64).unwrap();
-        let spare = disk.open(Path::new("spare"), Open::New).unwrap();
+        let spare = disk.open(Path::new("spare"), OpenMode::New).unwrap();
         spare.set_len(4096).unwrap();
         assert_eq!(holes(&disk, one, 0..100), None);
     }
@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn where_there_is_nothing_else_to_ask_for_what_was_asked_for_is_lost() {
         let disk = TornDisk::new(0);
-        let file = disk.open(Path::new("only"), Open::New).unwrap();
+        let file = disk.open(Path::new("only"), OpenMode::New).unwrap();
         file.write_all_at(&[7; 100], 0).unwrap();
         disk.spoil(Path::new("only"), 5..6).unwrap();
         assert_eq!(holes(&disk, Path::new("only"), 0..100), Some(100));

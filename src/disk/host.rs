@@ -11,7 +11,7 @@ use std::os::unix::fs::{
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Disk, DiskFile, Open, is_lost};
+use super::{Disk, DiskFile, OpenMode, is_lost};
 
 /// Modes of what is made.
 const FILE: u32 = 0o600;
@@ -35,7 +35,8 @@ impl HostDisk {
         Ok(disk)
     }
 
-    /// The same for a root that holds nothing of anybody else's: others are shut out, too, of one that was there.
+    /// The same for a root that holds nothing of anybody else's: others are shut out of it also where it was there
+    /// before.
     pub fn private(root: impl Into<PathBuf>) -> io::Result<Self> {
         let disk = Self::new(root)?;
         let found = std::fs::metadata(&disk.root)?;
@@ -48,13 +49,13 @@ impl HostDisk {
 }
 
 impl Disk for HostDisk {
-    fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn DiskFile>> {
+    fn open(&self, path: &Path, how: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).mode(FILE);
         match how {
-            Open::Existing => &mut options,
-            Open::New => options.create_new(true),
-            Open::OrCreate => options.create(true).truncate(false),
+            OpenMode::Existing => &mut options,
+            OpenMode::New => options.create_new(true),
+            OpenMode::OrCreate => options.create(true).truncate(false),
         };
         let path = self.root.join(path);
         let file = options.open(&path)?;
@@ -232,11 +233,11 @@ mod tests {
         let disk = HostDisk::new(dir.path()).unwrap();
         disk.create_dir_all(Path::new("spool/deeper")).unwrap();
         for name in ["store", "spool/0", "spool/1", "spool/deeper/2"] {
-            let file = disk.open(Path::new(name), Open::New).unwrap();
+            let file = disk.open(Path::new(name), OpenMode::New).unwrap();
             file.write_all_at(name.as_bytes(), 0).unwrap();
         }
         let neighbours = |name: &str| {
-            let file = disk.open(Path::new(name), Open::Existing).unwrap();
+            let file = disk.open(Path::new(name), OpenMode::Existing).unwrap();
             let found = file.neighbours().unwrap();
             let read = found.iter().map(|file| {
                 file.forget(&(0..file.len().unwrap()));

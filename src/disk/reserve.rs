@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Disk, Open};
+use super::{Disk, OpenMode};
 
 /// The file, below a stream's directory.
 const NAME: &str = "reserve";
@@ -37,11 +37,11 @@ pub struct Reserve {
     /// Files that are written anew by an opening, beside the old ones.
     rewritten: &'static [&'static str],
     shortage: Shortage,
-    kept: Mutex<Kept>,
+    kept: Mutex<ReserveState>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kept {
+enum ReserveState {
     /// Nobody has looked yet.
     Unknown,
     Held,
@@ -65,7 +65,7 @@ impl Reserve {
             bytes,
             rewritten,
             shortage,
-            kept: Mutex::new(Kept::Unknown),
+            kept: Mutex::new(ReserveState::Unknown),
         }
     }
 
@@ -86,14 +86,19 @@ impl Reserve {
 
     /// Whether this stream is without its reserve.
     pub fn is_given_up(&self) -> bool {
-        *self.lock() == Kept::GivenUp
+        *self.lock() == ReserveState::GivenUp
+    }
+
+    /// Bytes that are free on the disk. Blocks on it.
+    pub fn room(&self) -> io::Result<u64> {
+        self.disk.room()
     }
 
     /// Bytes that may be written for good, so that there is still room for the reserve to be made, or to be made
     /// again once it was given up.
     pub fn room_beside(&self) -> io::Result<u64> {
         let room = self.disk.room()?;
-        if *self.lock() == Kept::Retired {
+        if *self.lock() == ReserveState::Retired {
             return Ok(room);
         }
         let bytes = 2 * (self.bytes + self.rewritten_bytes()?);
@@ -106,20 +111,24 @@ impl Reserve {
     pub fn keep(&self) -> io::Result<()> {
         let mut kept = self.lock();
         match *kept {
-            Kept::Retired => return Ok(()),
+            ReserveState::Retired => return Ok(()),
             // What is there is worth keeping, whatever comes of it.
-            Kept::Held => return self.make(),
-            Kept::Unknown | Kept::GivenUp => {}
+            ReserveState::Held => return self.make(),
+            ReserveState::Unknown | ReserveState::GivenUp => {}
         }
         let had = self.found().unwrap_or(0);
         let made = self.make();
         // One that has only not grown is worth as much as before the restart.
-        let is_held = made.is_ok() || *kept == Kept::Unknown && had >= self.bytes;
+        let is_held = made.is_ok() || *kept == ReserveState::Unknown && had >= self.bytes;
         if !is_held {
             // Less than the whole is worth nothing, and would be taken for it.
             self.remove();
         }
-        let now = if is_held { Kept::Held } else { Kept::GivenUp };
+        let now = if is_held {
+            ReserveState::Held
+        } else {
+            ReserveState::GivenUp
+        };
         self.set(&mut kept, now);
         made
     }
@@ -127,19 +136,19 @@ impl Reserve {
     /// Gives the blocks back to the disk. False: there were none to give. Blocks on the disk.
     pub fn give_up(&self) -> bool {
         let mut kept = self.lock();
-        let held = *kept == Kept::Held;
+        let held = *kept == ReserveState::Held;
         if held {
             self.remove();
         }
-        if *kept != Kept::Retired {
-            self.set(&mut kept, Kept::GivenUp);
+        if *kept != ReserveState::Retired {
+            self.set(&mut kept, ReserveState::GivenUp);
         }
         held
     }
 
     /// The stream has stopped for good: the others need not wait for its reserve.
     pub fn retire(&self) {
-        self.set(&mut self.lock(), Kept::Retired);
+        self.set(&mut self.lock(), ReserveState::Retired);
     }
 
     fn make(&self) -> io::Result<()> {
@@ -154,13 +163,13 @@ impl Reserve {
             let message = format!("{} MiB must be free, {} are", wanted >> 20, room >> 20);
             return Err(io::Error::new(io::ErrorKind::StorageFull, message));
         }
-        let file = self.disk.open(path, Open::OrCreate)?;
+        let file = self.disk.open(path, OpenMode::OrCreate)?;
         file.allocate(2 * bytes)?;
         file.set_len(bytes)
     }
 
     fn found(&self) -> io::Result<u64> {
-        match self.disk.open(Path::new(NAME), Open::Existing) {
+        match self.disk.open(Path::new(NAME), OpenMode::Existing) {
             Ok(file) => file.len(),
             Err(_) => Ok(0),
         }
@@ -169,7 +178,7 @@ impl Reserve {
     /// Those files have grown by doubling, so this changes seldom.
     fn rewritten_bytes(&self) -> io::Result<u64> {
         let lengths = self.rewritten.iter().map(|name| {
-            match self.disk.open(Path::new(name), Open::Existing) {
+            match self.disk.open(Path::new(name), OpenMode::Existing) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
                 file => file?.len(),
             }
@@ -186,8 +195,8 @@ impl Reserve {
         }
     }
 
-    fn set(&self, kept: &mut Kept, now: Kept) {
-        match (*kept == Kept::GivenUp, now == Kept::GivenUp) {
+    fn set(&self, kept: &mut ReserveState, now: ReserveState) {
+        match (*kept == ReserveState::GivenUp, now == ReserveState::GivenUp) {
             (false, true) => self.shortage.0.fetch_add(1, Ordering::SeqCst),
             (true, false) => self.shortage.0.fetch_sub(1, Ordering::SeqCst),
             _ => 0,
@@ -195,7 +204,7 @@ impl Reserve {
         *kept = now;
     }
 
-    fn lock(&self) -> MutexGuard<'_, Kept> {
+    fn lock(&self) -> MutexGuard<'_, ReserveState> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -214,12 +223,12 @@ mod tests {
         let (disk, shortage) = (TornDisk::new(0), Shortage::default());
         let reserve = reserve(&disk, &shortage);
         let length = || {
-            disk.open(Path::new(NAME), Open::Existing)
+            disk.open(Path::new(NAME), OpenMode::Existing)
                 .unwrap()
                 .len()
                 .unwrap()
         };
-        let store = disk.open(Path::new("store"), Open::New).unwrap();
+        let store = disk.open(Path::new("store"), OpenMode::New).unwrap();
         store.set_len(500).unwrap();
         reserve.keep().unwrap();
         assert_eq!(length(), 1500);
@@ -262,7 +271,7 @@ mod tests {
     fn what_an_attempt_leaves_behind_is_not_taken_for_a_reserve() {
         let (disk, shortage) = (TornDisk::new(0), Shortage::default());
         disk.fail(
-            crate::disk::Operation::SetLen,
+            crate::disk::DiskOperation::SetLen,
             2,
             io::ErrorKind::StorageFull,
         );

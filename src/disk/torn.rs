@@ -17,12 +17,12 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Disk, DiskFile, Open};
-use file::{Content, Fate};
+use super::{Disk, DiskFile, OpenMode};
+use file::{CrashFate, FileContent};
 
 /// A kind of call, for faults and counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Operation {
+pub enum DiskOperation {
     /// [`DiskFile::write_all_at`]: a failing one may have written a part.
     Write,
     /// [`DiskFile::sync_data`].
@@ -43,11 +43,11 @@ pub enum Operation {
 
 /// A disk in memory; clones are handles to the same disk.
 #[derive(Clone, Debug)]
-pub struct TornDisk(Arc<Mutex<State>>);
+pub struct TornDisk(Arc<Mutex<DiskState>>);
 
 #[derive(Debug)]
-struct State {
-    files: BTreeMap<u64, Content>,
+struct DiskState {
+    files: BTreeMap<u64, FileContent>,
     next_file: u64,
     names: BTreeMap<PathBuf, u64>,
     durable_names: BTreeMap<PathBuf, u64>,
@@ -56,9 +56,9 @@ struct State {
     dirs: BTreeSet<PathBuf>,
     capacity: u64,
     random: fastrand::Rng,
-    counts: BTreeMap<Operation, u64>,
+    counts: BTreeMap<DiskOperation, u64>,
     /// Operation, at which of its counts, and the error.
-    faults: Vec<(Operation, u64, io::ErrorKind)>,
+    faults: Vec<(DiskOperation, u64, io::ErrorKind)>,
     /// Changing calls that are still carried out.
     power: u64,
 }
@@ -107,12 +107,12 @@ impl TornDisk {
     }
 
     fn from_parts(
-        files: BTreeMap<u64, Content>,
+        files: BTreeMap<u64, FileContent>,
         names: BTreeMap<PathBuf, u64>,
         dirs: BTreeSet<PathBuf>,
         seed: u64,
     ) -> Self {
-        Self(Arc::new(Mutex::new(State {
+        Self(Arc::new(Mutex::new(DiskState {
             next_file: files.keys().next_back().map_or(0, |last| last + 1),
             files,
             durable_names: names.clone(),
@@ -134,7 +134,7 @@ impl TornDisk {
         let state = self.lock();
         let mut random = fastrand::Rng::with_seed(seed);
         let mut names = state.durable_names.clone();
-        let fate = Fate::draw(&mut random, state.unsynced_names.len());
+        let fate = CrashFate::draw(&mut random, state.unsynced_names.len());
         for (index, change) in state.unsynced_names.iter().enumerate() {
             if fate.keeps(index, &mut random) {
                 change.apply(&mut names);
@@ -151,7 +151,7 @@ impl TornDisk {
     }
 
     /// From now on the `nth` call of that kind (1: the next one) fails, once.
-    pub fn fail(&self, operation: Operation, nth: u64, error: io::ErrorKind) {
+    pub fn fail(&self, operation: DiskOperation, nth: u64, error: io::ErrorKind) {
         let mut state = self.lock();
         let at = state.counts.get(&operation).copied().unwrap_or(0) + nth;
         state.faults.push((operation, at, error));
@@ -162,7 +162,7 @@ impl TornDisk {
     pub fn mend(&self) {
         let mut state = self.lock();
         state.faults.clear();
-        state.files.values_mut().for_each(Content::mend);
+        state.files.values_mut().for_each(FileContent::mend);
         state.capacity = u64::MAX;
     }
 
@@ -186,7 +186,7 @@ impl TornDisk {
     }
 
     /// How often that operation was called.
-    pub fn count(&self, operation: Operation) -> u64 {
+    pub fn count(&self, operation: DiskOperation) -> u64 {
         self.lock().counts.get(&operation).copied().unwrap_or(0)
     }
 
@@ -206,18 +206,18 @@ impl TornDisk {
         Ok(())
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, DiskState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl DiskState {
     /// Counts a call and fails it where it shall fail.
-    fn enter(&mut self, operation: Operation) -> io::Result<()> {
+    fn enter(&mut self, operation: DiskOperation) -> io::Result<()> {
         if self.power == 0 {
             return Err(io::Error::other("the power is off"));
         }
-        if operation != Operation::Read {
+        if operation != DiskOperation::Read {
             self.power -= 1;
         }
         let count = self.counts.entry(operation).or_insert(0);
@@ -240,7 +240,7 @@ impl State {
             .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    fn content(&mut self, file: u64) -> io::Result<&mut Content> {
+    fn content(&mut self, file: u64) -> io::Result<&mut FileContent> {
         self.files
             .get_mut(&file)
             .ok_or_else(|| io::ErrorKind::NotFound.into())
@@ -255,7 +255,7 @@ impl State {
     fn room(&self) -> u64 {
         let named = self.names.values().filter_map(|file| self.files.get(file));
         self.capacity
-            .saturating_sub(named.map(Content::len).sum::<u64>())
+            .saturating_sub(named.map(FileContent::len).sum::<u64>())
     }
 
     /// Whether a file may grow by this much.
@@ -272,7 +272,7 @@ fn parent(path: &Path) -> &Path {
 }
 
 impl Disk for TornDisk {
-    fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn DiskFile>> {
+    fn open(&self, path: &Path, how: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
         let mut state = self.lock();
         if state.power == 0 {
             return Err(io::Error::other("the power is off"));
@@ -281,14 +281,14 @@ impl Disk for TornDisk {
             return Err(io::ErrorKind::NotFound.into());
         }
         let file = match (state.names.get(path).copied(), how) {
-            (Some(_), Open::New) => return Err(io::ErrorKind::AlreadyExists.into()),
-            (None, Open::Existing) => return Err(io::ErrorKind::NotFound.into()),
+            (Some(_), OpenMode::New) => return Err(io::ErrorKind::AlreadyExists.into()),
+            (None, OpenMode::Existing) => return Err(io::ErrorKind::NotFound.into()),
             (Some(file), _) => file,
             (None, _) => {
-                state.enter(Operation::Create)?;
+                state.enter(DiskOperation::Create)?;
                 let file = state.next_file;
                 state.next_file += 1;
-                state.files.insert(file, Content::default());
+                state.files.insert(file, FileContent::default());
                 state.change_names(NameChange::Create(path.to_owned(), file));
                 file
             }
@@ -323,7 +323,7 @@ impl Disk for TornDisk {
             return Err(io::ErrorKind::CrossesDevices.into());
         }
         state.find(from)?;
-        state.enter(Operation::Rename)?;
+        state.enter(DiskOperation::Rename)?;
         state.change_names(NameChange::Rename(from.to_owned(), to.to_owned()));
         Ok(())
     }
@@ -331,7 +331,7 @@ impl Disk for TornDisk {
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut state = self.lock();
         state.find(path)?;
-        state.enter(Operation::Remove)?;
+        state.enter(DiskOperation::Remove)?;
         state.change_names(NameChange::Remove(path.to_owned()));
         Ok(())
     }
@@ -344,7 +344,7 @@ impl Disk for TornDisk {
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let mut state = self.lock();
-        state.enter(Operation::SyncDir)?;
+        state.enter(DiskOperation::SyncDir)?;
         let changes = std::mem::take(&mut state.unsynced_names);
         for change in changes {
             if parent(change.path()) == dir {
@@ -371,7 +371,7 @@ struct TornFile {
 impl DiskFile for TornFile {
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         let mut state = self.disk.lock();
-        state.enter(Operation::Read)?;
+        state.enter(DiskOperation::Read)?;
         state.content(self.file)?.read(buffer, offset)
     }
 
@@ -380,7 +380,7 @@ impl DiskFile for TornFile {
         let len = state.content(self.file)?.len();
         let growth = (offset + data.len() as u64).saturating_sub(len);
         let allowed = state
-            .enter(Operation::Write)
+            .enter(DiskOperation::Write)
             .and_then(|()| state.check_room(growth));
         let written = match &allowed {
             Ok(()) => data.len(),
@@ -394,7 +394,7 @@ impl DiskFile for TornFile {
 
     fn sync_data(&self) -> io::Result<()> {
         let mut state = self.disk.lock();
-        let synced = state.enter(Operation::Sync);
+        let synced = state.enter(DiskOperation::Sync);
         let mut random = fastrand::Rng::with_seed(state.random.u64(..));
         let off = state.power == 0;
         let content = state.content(self.file)?;
@@ -408,7 +408,7 @@ impl DiskFile for TornFile {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         let mut state = self.disk.lock();
-        state.enter(Operation::SetLen)?;
+        state.enter(DiskOperation::SetLen)?;
         let growth = len.saturating_sub(state.content(self.file)?.len());
         state.check_room(growth)?;
         state.content(self.file)?.set_len(len);

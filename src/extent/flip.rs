@@ -1,7 +1,7 @@
 //! One flipped bit, found by what the checksum says and put right.
 //!
-//! A CRC is linear: what differs of it depends on the bits that are wrong alone, not on the others. For
-//! one wrong bit it is a power of x, which tells how far from the end that bit stands.
+//! A CRC is linear: the difference between two checksums depends only on the bits that are wrong, not on the others.
+//! For one wrong bit it is a power of x, which tells how far from the end that bit stands.
 
 use super::POLYNOMIAL;
 

@@ -69,17 +69,7 @@ fn encode(
     next: &mut dyn FnMut() -> io::Result<Option<Bytes>>,
     out: &mut dyn Write,
 ) -> io::Result<u64> {
-    let name = Uuid::new_v4().to_string();
-    let head = head(&name);
-    out.write_all(&head)?;
-    let mut deflater = DeflateEncoder::new(out, Compression::default());
-    let mut sum = RawSum::default();
-    let mut deflate = |piece: &mut Vec<u8>| {
-        sum = sum.and(RawSum::of(piece));
-        deflater.write_all(piece)?;
-        piece.clear();
-        io::Result::Ok(())
-    };
+    let mut entry = Entry::open(out)?;
     let mut count = 0;
     let mut piece = Vec::with_capacity(PIECE);
     while let Some(block) = next()? {
@@ -87,17 +77,53 @@ fn encode(
             layout.append(&record?, &mut piece);
             count += 1;
             if piece.len() >= PIECE {
-                deflate(&mut piece)?;
+                entry.write(&piece)?;
+                piece.clear();
             }
         }
     }
-    deflate(&mut piece)?;
-    deflater.try_finish()?;
-    let deflated = deflater.total_out();
-    let out = deflater.finish()?;
-    out.write_all(&tail(&name, head.len() as u64, sum, deflated))?;
-    out.flush()?;
+    entry.write(&piece)?;
+    entry.close()?;
     Ok(count)
+}
+
+/// The one entry of an archive, as it is written.
+pub(super) struct Entry<'a> {
+    name: String,
+    /// Bytes before its data.
+    head: u64,
+    deflater: DeflateEncoder<&'a mut dyn Write>,
+    sum: RawSum,
+}
+
+impl<'a> Entry<'a> {
+    /// Begins an archive.
+    pub(super) fn open(out: &'a mut dyn Write) -> io::Result<Self> {
+        let name = Uuid::new_v4().to_string();
+        let head = head(&name);
+        out.write_all(&head)?;
+        Ok(Self {
+            name,
+            head: head.len() as u64,
+            deflater: DeflateEncoder::new(out, Compression::default()),
+            sum: RawSum::default(),
+        })
+    }
+
+    /// Appends a piece of what is in it.
+    pub(super) fn write(&mut self, piece: &[u8]) -> io::Result<()> {
+        self.sum = self.sum.and(RawSum::of(piece));
+        self.deflater.write_all(piece)
+    }
+
+    /// Ends the archive.
+    pub(super) fn close(mut self) -> io::Result<()> {
+        self.deflater.try_finish()?;
+        let deflated = self.deflater.total_out();
+        let out = self.deflater.finish()?;
+        out.write_all(&tail(&self.name, self.head, self.sum, deflated))?;
+        out.flush()
+    }
 }
 
 /// What stands before the data.

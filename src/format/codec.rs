@@ -140,7 +140,7 @@ impl Compressor {
 }
 
 /// One zstd frame (RFC 8878) with its content size and checksum.
-fn zstd(
+pub(super) fn zstd(
     slot: &mut Option<zstd::bulk::Compressor<'static>>,
     raw: &[u8],
     out: &mut Vec<u8>,

@@ -9,10 +9,12 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
+use bytes::Bytes;
 
 use crate::failure::Failure;
+use crate::record::Record;
 
-use super::FormatFault;
+use super::{FormatFault, frame};
 
 mod builder;
 mod coerce;
@@ -31,7 +33,7 @@ use cursor::Cursor;
 pub use declared::{Columns, Style};
 use fault::{Fault, Fit};
 pub use infer::{Finding, Inference, Remark};
-pub use rows::{Changed, Place, Row};
+pub use rows::{Changed, FieldPath, Row};
 use schema::Field;
 
 /// Rows that are decoded before they are written: more fall out of the cache (measured: 8192 cost
@@ -54,7 +56,16 @@ pub(super) struct Schema {
 impl Schema {
     /// Reads columns in Hive's syntax; the fault points into the text.
     pub(super) fn parse(text: &str) -> Result<Self, FormatFault> {
-        let fields = schema::parse(text)?;
+        Self::with_names(text, |_| None)
+    }
+
+    /// The same of columns and fields whose names the format takes: `refused` says why it does not take one, in words that
+    /// go on after it.
+    pub(super) fn with_names(
+        text: &str,
+        refused: fn(&str) -> Option<String>,
+    ) -> Result<Self, FormatFault> {
+        let fields = schema::parse(text, refused)?;
         let arrow = Arc::new(arrow_schema::Schema::new(schema::arrow_fields(&fields)));
         Ok(Self { fields, arrow })
     }
@@ -122,14 +133,43 @@ impl Decoder {
         Ok(())
     }
 
+    /// Hands the rows of all records in the raw blocks that `next` yields to `write`, batch by batch, and those records
+    /// that do not fit to `failed`. Returns the number of those that do. Fails with `InvalidData` for a damaged frame.
+    pub(super) fn decode(
+        &mut self,
+        next: &mut dyn FnMut() -> io::Result<Option<Bytes>>,
+        failed: &mut dyn FnMut(&Record<'_>, Failure),
+        write: &mut dyn FnMut(&Decoded) -> io::Result<()>,
+    ) -> io::Result<u64> {
+        self.reset(); // what was given up half-way may have left rows
+        let mut records = 0;
+        while let Some(block) = next()? {
+            for record in frame::records(&block) {
+                let record = record?;
+                if let Err(failure) = self.push(record.data) {
+                    failed(&record, failure);
+                    continue;
+                }
+                records += 1;
+                if self.is_full() {
+                    write(&self.finish()?)?;
+                }
+            }
+        }
+        if !self.is_empty() {
+            write(&self.finish()?)?;
+        }
+        Ok(records)
+    }
+
     /// Forgets all rows.
-    pub(super) fn reset(&mut self) {
+    fn reset(&mut self) {
         self.root.truncate(0);
         (self.rows, self.bytes, self.empty) = (0, 0, 0);
     }
 
     /// Whether there is nothing to hand out.
-    pub(super) fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.rows == 0
     }
 

@@ -45,17 +45,17 @@ pub(super) fn append(record: &Record<'_>, out: &mut Vec<u8>) {
 }
 
 /// The records of a raw block, in order. Yields `InvalidData` once where the block is torn.
-pub(super) fn records(block: &[u8]) -> Records<'_> {
-    Records { rest: block }
+pub(super) fn records(block: &[u8]) -> BlockRecords<'_> {
+    BlockRecords { rest: block }
 }
 
 /// Iterator over the records of a raw block.
 #[derive(Debug)]
-pub(super) struct Records<'a> {
+pub(super) struct BlockRecords<'a> {
     rest: &'a [u8],
 }
 
-impl<'a> Iterator for Records<'a> {
+impl<'a> Iterator for BlockRecords<'a> {
     type Item = io::Result<Record<'a>>;
 
     fn next(&mut self) -> Option<Self::Item> {

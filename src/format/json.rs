@@ -18,7 +18,7 @@ pub struct JsonSettings {
 
 /// The durable form of the settings.
 #[derive(Serialize, Deserialize)]
-enum Row {
+enum JsonSettingsRow {
     Json {
         compression: Compression,
         delimiter: Delimiter,
@@ -54,7 +54,7 @@ impl FormatKind for Kind {
     }
 
     fn of_row(&self, row: &str) -> Option<FormatSettings> {
-        let Row::Json {
+        let JsonSettingsRow::Json {
             compression,
             delimiter,
         } = serde_json::from_str(row).ok()?;
@@ -84,7 +84,7 @@ impl FormatSpec for JsonSettings {
     }
 
     fn row(&self) -> String {
-        let row = Row::Json {
+        let row = JsonSettingsRow::Json {
             compression: self.compression,
             delimiter: self.delimiter.clone(),
         };

@@ -15,7 +15,7 @@ use std::io;
 use bytes::Bytes;
 
 use super::columns::{Decoder, Row, Schema};
-use super::{Compiler, Encode, Encoder, Footer, Format, FormatFault, Head, Shape, frame};
+use super::{Compiler, Encode, Encoder, Footer, Format, FormatFault, Head, Shape};
 use crate::config::FormatSettings;
 use crate::failure::Failure;
 use crate::record::Record;
@@ -27,7 +27,7 @@ mod sink;
 mod writer;
 
 pub use settings::{ParquetCompression, ParquetSettings};
-use writer::Writer;
+use writer::RunWriter;
 
 /// `type = "parquet"`.
 #[derive(Debug)]
@@ -36,18 +36,18 @@ pub(super) struct Kind;
 impl Compiler for Kind {
     fn compile(&self, settings: &FormatSettings) -> Option<Result<Format, FormatFault>> {
         let settings = settings.get::<ParquetSettings>()?;
-        Some(Table::compile(&settings.schema, settings.compression).map(Format::new))
+        Some(ParquetFormat::compile(&settings.schema, settings.compression).map(Format::new))
     }
 }
 
 /// Declared columns and how their pages are compressed.
 #[derive(Debug)]
-struct Table {
+struct ParquetFormat {
     schema: Schema,
     compression: ParquetCompression,
 }
 
-impl Table {
+impl ParquetFormat {
     /// Reads the schema; the fault points into its text.
     fn compile(text: &str, compression: ParquetCompression) -> Result<Self, FormatFault> {
         Ok(Self {
@@ -64,30 +64,13 @@ impl Table {
         out: &mut dyn io::Write,
         failed: &mut dyn FnMut(&Record<'_>, Failure),
     ) -> io::Result<(u64, Option<Bytes>)> {
-        decoder.reset(); // a run given up half-way may have left rows
-        let mut writer = Writer::new(self, start, out);
-        let mut records = 0;
-        while let Some(block) = next()? {
-            for record in frame::records(&block) {
-                let record = record?;
-                if let Err(failure) = decoder.push(record.data) {
-                    failed(&record, failure);
-                    continue;
-                }
-                records += 1;
-                if decoder.is_full() {
-                    writer.write(&decoder.finish()?)?;
-                }
-            }
-        }
-        if !decoder.is_empty() {
-            writer.write(&decoder.finish()?)?;
-        }
+        let mut writer = RunWriter::new(self, start, out);
+        let records = decoder.decode(next, failed, &mut |rows| writer.write(rows))?;
         Ok((records, writer.finish()?))
     }
 }
 
-impl Encode for Table {
+impl Encode for ParquetFormat {
     fn shape(&self) -> Shape {
         Shape::Runs
     }
@@ -125,7 +108,7 @@ impl Encode for Table {
     ) -> io::Result<u64> {
         let (records, last) = self.encode(encoder.get()?, head.len, next, out, failed)?;
         let mut footers = head.footers.clone();
-        // What is before it may end with bytes of a run that has none any more.
+        // The bytes before it may end with those of a run whose footer is gone.
         let offset = last.as_ref().map_or(Ok(head.len), footer::offset)?;
         footers.extend(last);
         footer::write(&footers, offset, out)?;

@@ -69,6 +69,11 @@ pub trait Encode: Debug + Send + Sync {
     /// Ending of the object's name, dot included; Firehose's own where Firehose has the format.
     fn extension(&self) -> &'static str;
 
+    /// Value of the object's `Content-Type`: Firehose sends this one for all that it has.
+    fn content_type(&self) -> &'static str {
+        "application/octet-stream"
+    }
+
     /// Value of the object's `Content-Encoding`, as Firehose sets it.
     fn content_encoding(&self) -> Option<&'static str> {
         // Firehose was seen to send a codec's name for columns, too; such a file as such is not encoded.

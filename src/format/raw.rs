@@ -18,7 +18,7 @@ pub struct RawSettings {
 
 /// The durable form of the settings.
 #[derive(Serialize, Deserialize)]
-enum Row {
+enum RawSettingsRow {
     Raw {
         compression: Compression,
         #[serde(default, skip_serializing_if = "Delimiter::is_none")]
@@ -51,7 +51,7 @@ impl FormatKind for Kind {
     }
 
     fn of_row(&self, row: &str) -> Option<FormatSettings> {
-        let Row::Raw {
+        let RawSettingsRow::Raw {
             compression,
             delimiter,
         } = serde_json::from_str(row).ok()?;
@@ -81,7 +81,7 @@ impl FormatSpec for RawSettings {
     }
 
     fn row(&self) -> String {
-        let row = Row::Raw {
+        let row = RawSettingsRow::Raw {
             compression: self.compression,
             delimiter: self.delimiter.clone(),
         };

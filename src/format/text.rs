@@ -69,7 +69,7 @@ impl Delimiter {
     }
 }
 
-/// Codec of a `json` or `raw` object. Checkpoints name variants as they are named here: none is ever renamed.
+/// Codec of an object of text. Checkpoints name variants as they are named here: none is ever renamed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Compression {
     /// No compression.
@@ -96,10 +96,28 @@ impl Compression {
         Self::Zip,
     ];
 
-    /// Reads `compression`; where there is none, there is none.
+    /// Reads `compression`; without the key nothing is compressed.
     pub(super) fn read(table: &mut FormatTable<'_, '_>) -> Option<Self> {
         let words = Self::ALL.map(|compression| (compression.word(), compression));
         table.word_or("compression", &words, Self::None)
+    }
+
+    /// The codec that works block by block. `None`: an archive of all of them.
+    pub(super) const fn codec(self) -> Option<BlockCodec> {
+        match self {
+            Self::None => Some(BlockCodec::None),
+            Self::Gzip => Some(BlockCodec::Gzip),
+            Self::Zstd => Some(BlockCodec::Zstd),
+            Self::Snappy => Some(BlockCodec::Snappy),
+            Self::HadoopSnappy => Some(BlockCodec::HadoopSnappy),
+            Self::Zip => None,
+        }
+    }
+
+    /// Value of `Content-Encoding`.
+    pub(super) fn content_encoding(self) -> Option<&'static str> {
+        self.codec()
+            .map_or(Some("zip"), BlockCodec::content_encoding)
     }
 
     /// The word of it in the config.
@@ -140,25 +158,20 @@ impl Compression {
 
 /// The format of records that are laid out so.
 pub(super) fn format(layout: Layout, compression: Compression) -> Format {
-    let codec = match compression {
-        Compression::None => BlockCodec::None,
-        Compression::Gzip => BlockCodec::Gzip,
-        Compression::Zstd => BlockCodec::Zstd,
-        Compression::Snappy => BlockCodec::Snappy,
-        Compression::HadoopSnappy => BlockCodec::HadoopSnappy,
-        Compression::Zip => return Format::new(Archive { layout }),
-    };
-    Format::new(Lines { layout, codec })
+    match compression.codec() {
+        Some(codec) => Format::new(TextBlocks { layout, codec }),
+        None => Format::new(Archive { layout }),
+    }
 }
 
 /// Records in blocks, each of which is compressed by itself.
 #[derive(Debug)]
-struct Lines {
+struct TextBlocks {
     layout: Layout,
     codec: BlockCodec,
 }
 
-impl Encode for Lines {
+impl Encode for TextBlocks {
     fn shape(&self) -> Shape {
         Shape::Blocks
     }

@@ -23,7 +23,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::body::{BodyError, Frames, read_whole};
+use super::body::{BodyError, BodyFrames, read_whole};
 use super::{ApiState, StreamInfo};
 use crate::printable::printable_json;
 use violations::Violations;
@@ -171,7 +171,7 @@ impl From<BodyError> for ApiError {
 /// A string, borrowed from the body unless it holds escapes. (`Option<Cow<str>>` would never
 /// borrow.)
 #[derive(Debug, Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+struct BorrowedText<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// Parses a request. `serde_json` bounds the nesting it follows, so no body overflows the stack.
 fn parse<'a, T: Deserialize<'a>>(operation: Operation, body: &'a [u8]) -> Result<T, ApiError> {
@@ -224,7 +224,7 @@ fn respond(answer: Result<String, ApiError>) -> Response {
 }
 
 async fn perform(state: &ApiState, head: &Parts, body: Body) -> Result<String, ApiError> {
-    let frames = Frames::new(head, body, state);
+    let frames = BodyFrames::new(head, body, state);
     let headers = &head.headers;
     let operation = match Operation::of(headers).and_then(|operation| {
         check_media_type(headers)?;
@@ -298,7 +298,10 @@ fn request_id() -> HeaderValue {
 }
 
 /// The stream a request names, which has been checked already.
-fn stream<'a>(state: &'a ApiState, name: Option<&Text<'_>>) -> Result<&'a StreamInfo, ApiError> {
+fn stream<'a>(
+    state: &'a ApiState,
+    name: Option<&BorrowedText<'_>>,
+) -> Result<&'a StreamInfo, ApiError> {
     let name = name.map_or("", |text| &*text.0);
     state
         .streams

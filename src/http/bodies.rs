@@ -1,5 +1,5 @@
-//! Memory for request bodies, all connections together: charged by what has arrived, shared by the clients'
-//! addresses, and taken back from who is slow while others wait.
+//! Memory for request bodies, all connections together: charged by what has arrived, shared by the clients' addresses,
+//! and taken back from those who are slow while others wait.
 //!
 //! A body that needs more than is free waits, and nothing is read of it meanwhile. So that bodies which are
 //! half here cannot wait for each other, a part is kept for one at a time, the one that began first; where that is
@@ -23,16 +23,16 @@ const SMALL_PART: usize = 16;
 /// How often it is looked for who is to give way, as long as any body waits.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// The memory.
+/// The memory that all bodies share.
 #[derive(Debug)]
-pub(super) struct Bodies {
+pub(super) struct BodyMemory {
     wait: Duration,
     ledger: Mutex<Ledger>,
     /// For small bodies, where there is no room here.
-    small: Option<Arc<Bodies>>,
+    small: Option<Arc<BodyMemory>>,
 }
 
-impl Bodies {
+impl BodyMemory {
     /// Memory of `all` bytes, for which a body waits at most so long.
     pub(super) fn new(all: usize, wait: Duration) -> Arc<Self> {
         let small = all / SMALL_PART;
@@ -63,7 +63,7 @@ impl Bodies {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sees to it that one task, for all that wait, looks who is to give way.
+    /// Sees to it that one task looks, for all bodies that wait, which are to give way.
     fn watch(self: &Arc<Self>) {
         if !self.lock().begin_watch() {
             return;
@@ -86,7 +86,7 @@ impl Bodies {
 /// What one body holds; given back when dropped.
 #[derive(Debug)]
 pub(super) struct Hold {
-    bodies: Arc<Bodies>,
+    bodies: Arc<BodyMemory>,
     number: u64,
     visitor: Visitor,
     bytes: usize,

@@ -49,7 +49,7 @@ pub(super) enum BodyError {
     },
     /// The connection broke, or the transfer coding is wrong.
     #[error("the body could not be read: {0}")]
-    Broken(axum::Error),
+    Broken(#[source] axum::Error),
     /// Too many bodies at once.
     #[error("too many requests at once: bodies use all the memory set aside for them")]
     Busy,
@@ -63,7 +63,7 @@ pub(super) enum BodyError {
 
 /// A body as it arrives.
 #[derive(Debug)]
-pub(super) struct Frames {
+pub(super) struct BodyFrames {
     body: Body,
     visitor: Visitor,
     hold: Hold,
@@ -78,7 +78,7 @@ pub(super) struct Frames {
     expects: bool,
 }
 
-impl Frames {
+impl BodyFrames {
     pub(super) fn new(head: &Parts, body: Body, state: &ApiState) -> Self {
         let visitor = head.extensions.get::<Visitor>().cloned();
         let visitor = visitor.unwrap_or_default();
@@ -188,7 +188,7 @@ impl Frames {
         }
     }
 
-    /// From now on it does not matter that the body is to give way: it has, but for what is here in a moment.
+    /// The body gives way: it is no longer told to, and only what comes within a moment is still read.
     fn hurry(&mut self) {
         self.visitor.gives_way = CancellationToken::new();
         self.total = self.total.min(self.awaited + HASTE);
@@ -197,7 +197,10 @@ impl Frames {
 
 /// Reads a whole body of at most `max` bytes. What is held covers it twice over: as it came, and the records
 /// that are decoded from it.
-pub(super) async fn read_whole(mut frames: Frames, max: usize) -> Result<(Bytes, Hold), BodyError> {
+pub(super) async fn read_whole(
+    mut frames: BodyFrames,
+    max: usize,
+) -> Result<(Bytes, Hold), BodyError> {
     match gather(&mut frames, max).await {
         Ok(whole) => Ok((whole, frames.into_hold())),
         Err(error) => {
@@ -207,7 +210,7 @@ pub(super) async fn read_whole(mut frames: Frames, max: usize) -> Result<(Bytes,
     }
 }
 
-async fn gather(frames: &mut Frames, max: usize) -> Result<Bytes, BodyError> {
+async fn gather(frames: &mut BodyFrames, max: usize) -> Result<Bytes, BodyError> {
     let announced = frames.announced();
     if announced.is_some_and(|length| length > max as u64) {
         return Err(BodyError::TooLarge { max });
@@ -282,7 +285,7 @@ mod tests {
         let request = Request::builder().extension(visitor.clone());
         let (head, ()) = request.body(()).unwrap().into_parts();
         let left = Arc::new(AtomicUsize::new(100));
-        let mut frames = Frames::new(&head, Body::new(Pieces(Arc::clone(&left))), &state);
+        let mut frames = BodyFrames::new(&head, Body::new(Pieces(Arc::clone(&left))), &state);
         assert!(frames.next().await.unwrap().is_some());
         visitor.gives_way.cancel();
         let told = frames.next().await.unwrap_err();

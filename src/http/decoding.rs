@@ -95,41 +95,41 @@ impl ContentKind {
 
 /// A decompressed body.
 #[derive(Debug)]
-pub(super) struct Content {
+pub(super) struct DecodedBody {
     /// So many bytes of a byte order mark have come, and nothing else; none: the head is past.
     mark: Option<usize>,
-    records: Records,
+    records: BodyRecords,
     fault: Option<ContentError>,
 }
 
 /// What was read of it.
 #[derive(Debug)]
-pub(super) enum Records {
+pub(super) enum BodyRecords {
     Lines(Lines),
     Values(Values),
 }
 
-impl Default for Content {
+impl Default for DecodedBody {
     fn default() -> Self {
         Self::new(ContentKind::Lines, BODY_BYTES_MAX)
     }
 }
 
-impl Content {
+impl DecodedBody {
     /// For a body of at most `bytes`; room is made as it arrives.
     fn new(kind: ContentKind, bytes: usize) -> Self {
         Self {
             mark: Some(0),
             records: match kind {
-                ContentKind::Lines => Records::Lines(Lines::of_at_most(bytes)),
-                ContentKind::Json => Records::Values(Values::of_at_most(bytes)),
+                ContentKind::Lines => BodyRecords::Lines(Lines::of_at_most(bytes)),
+                ContentKind::Json => BodyRecords::Values(Values::of_at_most(bytes)),
             },
             fault: None,
         }
     }
 
     /// What was read.
-    pub(super) fn into_records(self) -> Records {
+    pub(super) fn into_records(self) -> BodyRecords {
         self.records
     }
 
@@ -153,29 +153,29 @@ impl Content {
 
     fn take(&mut self, piece: &[u8]) -> Result<(), ContentError> {
         match &mut self.records {
-            Records::Lines(lines) => lines.feed(piece),
-            Records::Values(values) => values.feed(piece),
+            BodyRecords::Lines(lines) => lines.feed(piece),
+            BodyRecords::Values(values) => values.feed(piece),
         }
     }
 
     fn memory(&self) -> usize {
         match &self.records {
-            Records::Lines(lines) => lines.memory(),
-            Records::Values(values) => values.memory(),
+            BodyRecords::Lines(lines) => lines.memory(),
+            BodyRecords::Values(values) => values.memory(),
         }
     }
 
     /// Bytes read so far.
     fn fed(&self) -> usize {
         match &self.records {
-            Records::Lines(lines) => lines.fed(),
-            Records::Values(values) => values.fed(),
+            BodyRecords::Lines(lines) => lines.fed(),
+            BodyRecords::Values(values) => values.fed(),
         }
     }
 }
 
 /// Decoders write here; a fault in the content stops them.
-impl Write for Content {
+impl Write for DecodedBody {
     fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
         match self.feed(piece) {
             Ok(()) => Ok(piece.len()),
@@ -194,11 +194,11 @@ impl Write for Content {
 /// A body's content encoding, with its content behind it.
 pub(super) enum Decoding {
     /// As it came.
-    Identity(Content),
+    Identity(DecodedBody),
     /// gzip, one or more members.
-    Gzip(Box<flate2::write::MultiGzDecoder<Content>>),
+    Gzip(Box<flate2::write::MultiGzDecoder<DecodedBody>>),
     /// Zstandard, one or more frames.
-    Zstd(Box<zio::Writer<Content, ZstdDecoder<'static>>>),
+    Zstd(Box<zio::Writer<DecodedBody, ZstdDecoder<'static>>>),
 }
 
 impl Decoding {
@@ -214,9 +214,9 @@ impl Decoding {
                 .any(|name| encoding.eq_ignore_ascii_case(name.as_bytes()))
         };
         if is(&["", "identity"]) {
-            return Some(Self::Identity(Content::new(kind, at_most)));
+            return Some(Self::Identity(DecodedBody::new(kind, at_most)));
         }
-        let content = Content::new(kind, BODY_BYTES_MAX);
+        let content = DecodedBody::new(kind, BODY_BYTES_MAX);
         if is(&["gzip", "x-gzip"]) {
             return Some(Self::Gzip(Box::new(flate2::write::MultiGzDecoder::new(
                 content,
@@ -248,7 +248,7 @@ impl Decoding {
     }
 
     /// The content, after the last piece; there was one.
-    pub(super) fn finish(mut self) -> Result<Content, ContentError> {
+    pub(super) fn finish(mut self) -> Result<DecodedBody, ContentError> {
         let finished = match &mut self {
             Self::Identity(_) => Ok(()),
             Self::Gzip(decoder) => decoder.try_finish(),
@@ -270,7 +270,7 @@ impl Decoding {
         }
     }
 
-    fn content_mut(&mut self) -> &mut Content {
+    fn content_mut(&mut self) -> &mut DecodedBody {
         match self {
             Self::Identity(content) => content,
             Self::Gzip(decoder) => decoder.get_mut(),

@@ -1,7 +1,7 @@
 //! Bodies of records as producers may send them.
 
 pub use super::api::fuzz::api_body;
-use super::decoding::{BODY_BYTES_MAX, ContentError, ContentKind, Decoding, Records};
+use super::decoding::{BODY_BYTES_MAX, BodyRecords, ContentError, ContentKind, Decoding};
 use crate::record::{RECORD_BYTES_MAX, REQUEST_RECORDS_MAX};
 use crate::source::PutBatch;
 
@@ -51,8 +51,8 @@ fn records(
         }
     }
     let batches = match decoding.finish()?.into_records() {
-        Records::Lines(lines) => lines.finish()?,
-        Records::Values(values) => values.check()?.batches(),
+        BodyRecords::Lines(lines) => lines.finish()?,
+        BodyRecords::Values(values) => values.check()?.batches(),
     };
     let records = batches.iter().flat_map(PutBatch::records);
     Ok(records.map(<[u8]>::to_vec).collect())

@@ -1,7 +1,8 @@
 //! Places for connections: a bounded number, of which the one that has been idle for longest is given to
 //! whoever comes when all are taken. A connection with a request under way keeps its place, unless its body
 //! comes slowly, or its answers are taken slowly, and nobody is idle. One that has begun to send a head is not idle
-//! for a while, but only for a moment where nobody else can give way.
+//! for a while, but only for a moment where nobody else can give way. One that was accepted a moment ago is taken for
+//! idle last of all: its first request may be here already, and not have been read yet.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -23,9 +24,9 @@ pub(super) struct Places {
     /// How long a connection that has begun to send a head counts as busy, and how long one counts so that
     /// waits for more of a body.
     patience: Duration,
-    /// How long a head counts that has begun, where nobody else can give way.
+    /// How long a head counts that has begun, where nobody else can give way; and how long a connection is new.
     haste: Duration,
-    taken: Mutex<Taken>,
+    taken: Mutex<Occupancy>,
 }
 
 /// What part of the patience with a head is left where nobody else can give way. A head that is sent at once has come
@@ -33,7 +34,7 @@ pub(super) struct Places {
 const HASTE_PART: u32 = 8;
 
 #[derive(Debug, Default)]
-struct Taken {
+struct Occupancy {
     guests: HashMap<u64, Guest>,
     /// Guests without a request under way, by the order in which they have become idle.
     idle: BTreeMap<u64, u64>,
@@ -69,18 +70,19 @@ impl Places {
     }
 
     /// A place: a free one, or that of the connection that has been idle for longest, or else of the one that is
-    /// slowest with a body or with taking answers, or else of one that is at its head for longer than heads take.
-    /// `None`: all are busy.
+    /// slowest with a body or with taking answers, or else of one that is at its head for longer than heads take, or
+    /// else of a new one that has said nothing so far. `None`: all are busy.
     pub(super) fn take(self: &Arc<Self>) -> Option<Place> {
         let mut taken = self.lock();
         if taken.guests.len() >= self.limit
-            && !taken.dismiss(self.patience)
+            && !taken.dismiss(|pulse| self.is_idle(pulse, self.patience))
             && !taken.dismiss_slow(self.patience)
-            && !taken.dismiss(self.haste)
+            && !taken.dismiss(|pulse| self.is_idle(pulse, self.haste))
+            && !taken.dismiss(|pulse| !pulse.has_begun_within(self.haste))
         {
             return None;
         }
-        let (pulse, gives_way) = (Arc::<Pulse>::default(), CancellationToken::new());
+        let (pulse, gives_way) = (Arc::new(Pulse::accepted()), CancellationToken::new());
         let number = taken.next();
         let idle = taken.next();
         taken.idle.insert(idle, number);
@@ -100,26 +102,35 @@ impl Places {
 
     /// Makes the connection go that has been idle for longest, if any is.
     pub(super) fn dismiss(&self) {
-        self.lock().dismiss(self.patience);
+        let mut taken = self.lock();
+        let _ = taken.dismiss(|pulse| self.is_idle(pulse, self.patience))
+            || taken.dismiss(|pulse| !pulse.has_begun_within(self.patience));
     }
 
-    fn lock(&self) -> MutexGuard<'_, Taken> {
+    /// Whether a connection without a request under way is idle: it is not new, and is at no head, or for longer than
+    /// `patience`.
+    fn is_idle(&self, pulse: &Pulse, patience: Duration) -> bool {
+        !pulse.is_new(self.haste) && !pulse.has_begun_within(patience)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Occupancy> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Taken {
+impl Occupancy {
     const fn next(&mut self) -> u64 {
         self.next += 1;
         self.next
     }
 
-    fn dismiss(&mut self, patience: Duration) -> bool {
+    /// Makes the connection go that has been without a request for longest, of those that `may_go`.
+    fn dismiss(&mut self, may_go: impl Fn(&Pulse) -> bool) -> bool {
         let guests = &self.guests;
         let mut idle = self.idle.iter();
         let longest = idle.find_map(|(idle, number)| {
             let guest = guests.get(number)?;
-            (!guest.pulse.has_begun_within(patience)).then_some((*idle, *number))
+            may_go(&guest.pulse).then_some((*idle, *number))
         });
         let Some((idle, number)) = longest else {
             return false;
@@ -275,6 +286,7 @@ mod tests {
         let places = places(3);
         let [one, two, three] = [(); 3].map(|()| take(&places).unwrap());
         let busy = one.begin().unwrap();
+        drop(three.begin());
         drop(two.begin()); // idle again, after the third
         let four = take(&places).unwrap();
         let lost = |place: &Place| place.gives_way.is_cancelled();
@@ -350,6 +362,28 @@ mod tests {
         };
         assert!(!begun(Duration::from_mins(1)));
         assert!(begun(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_new_connection_gives_way_after_all_others_that_can_and_before_a_newcomer_is_refused() {
+        let places = Arc::new(Places {
+            patience: Duration::ZERO,
+            haste: Duration::from_hours(1),
+            ..Arc::into_inner(places(3)).unwrap()
+        });
+        let [new, newer, seasoned] = [(); 3].map(|()| take(&places).unwrap());
+        drop(seasoned.begin());
+        let lost = |place: &Place| place.gives_way.is_cancelled();
+        let next = take(&places).unwrap();
+        assert!(lost(&seasoned) && !lost(&new), "it has had a request");
+        let _next = next.begin().unwrap();
+        let slow = newer.begin().unwrap();
+        newer.pulse().body_is_awaited(Duration::ZERO);
+        let last = take(&places).unwrap();
+        assert!(lost(&newer) && !lost(&new), "its body comes slowly");
+        drop(slow);
+        let _last = last.begin().unwrap();
+        assert!(take(&places).is_some() && lost(&new), "all others are busy");
     }
 
     #[test]

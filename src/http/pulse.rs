@@ -1,5 +1,5 @@
-//! What a connection's bytes tell of it: whether a head has begun and how large it is, how fast a body comes, and
-//! how fast answers are taken.
+//! What a connection's bytes tell of it: whether it has ever had a request, whether a head has begun and how large
+//! it is, how fast a body comes, and how fast answers are taken.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -11,6 +11,8 @@ const HEAD_MAX: usize = 64 << 10;
 /// The state of one connection, as its socket and its requests tell it.
 #[derive(Debug, Default)]
 pub(super) struct Pulse {
+    /// When the connection was accepted, in ms; 0: it has had a request.
+    accepted: AtomicU64,
     /// Whether bytes of a head have come: when the first did, in ms.
     request: AtomicU64,
     /// Bytes of a head that is not whole.
@@ -25,6 +27,14 @@ impl Pulse {
     const QUIET: u64 = 0;
     const BUSY: u64 = 1;
 
+    /// That of a connection just accepted.
+    pub(super) fn accepted() -> Self {
+        Self {
+            accepted: now_ms().into(),
+            ..Self::default()
+        }
+    }
+
     /// Bytes have come.
     pub(super) fn beat(&self, bytes: usize) {
         match self.request.load(Ordering::Relaxed) {
@@ -37,6 +47,7 @@ impl Pulse {
 
     /// A request is under way.
     pub(super) fn busy(&self) {
+        self.accepted.store(0, Ordering::Relaxed);
         self.request.store(Self::BUSY, Ordering::Relaxed);
     }
 
@@ -77,6 +88,12 @@ impl Pulse {
     /// Whether a head has begun that is not whole.
     pub(super) fn has_begun(&self) -> bool {
         self.request.load(Ordering::Relaxed) > Self::BUSY
+    }
+
+    /// Whether the connection was accepted so short a time ago, and has had no request yet.
+    pub(super) fn is_new(&self, patience: Duration) -> bool {
+        let accepted = self.accepted.load(Ordering::Relaxed);
+        accepted > 0 && age_ms(accepted) < patience.as_millis()
     }
 
     pub(super) fn has_begun_within(&self, patience: Duration) -> bool {

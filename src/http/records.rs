@@ -11,8 +11,8 @@ use firehose_json::{self as text, Texts};
 use serde_json::json;
 
 use super::bodies::Hold;
-use super::body::{BodyError, Frames};
-use super::decoding::{BODY_BYTES_MAX, ContentError, ContentKind, Decoding, Records};
+use super::body::{BodyError, BodyFrames};
+use super::decoding::{BODY_BYTES_MAX, BodyRecords, ContentError, ContentKind, Decoding};
 use super::{ApiState, StreamInfo, json};
 use crate::config::StreamSettings;
 use crate::source::{Intake, PutBatch, are_too_many_texts};
@@ -33,7 +33,7 @@ pub(super) async fn put(
     request: Request,
 ) -> Response {
     let (head, body) = request.into_parts();
-    let frames = Frames::new(&head, body, &state);
+    let frames = BodyFrames::new(&head, body, &state);
     let Some(stream) = state.streams.get(&name) else {
         frames.discard().await;
         return unknown_stream(&state, &name);
@@ -111,7 +111,7 @@ impl From<ContentError> for Unreceived {
 
 /// Reads the body into batches.
 async fn receive(
-    mut frames: Frames,
+    mut frames: BodyFrames,
     decoding: Decoding,
     kind: ContentKind,
 ) -> Result<(Vec<PutBatch>, Hold), Unreceived> {
@@ -126,8 +126,8 @@ async fn receive(
         return Ok((Vec::new(), frames.into_hold())); // no bytes are no records, whatever their encoding
     }
     let batches = match decoding.finish()?.into_records() {
-        Records::Lines(lines) => lines.finish()?,
-        Records::Values(values) => {
+        BodyRecords::Lines(lines) => lines.finish()?,
+        BodyRecords::Values(values) => {
             let checked = values.check()?;
             frames.hold(checked.memory()).await?;
             checked.batches()
@@ -138,7 +138,7 @@ async fn receive(
 
 /// Decodes a body as it comes; with it how many bytes came.
 async fn decode(
-    frames: &mut Frames,
+    frames: &mut BodyFrames,
     mut decoding: Decoding,
 ) -> Result<(Decoding, usize), Unreceived> {
     let mut received = 0;

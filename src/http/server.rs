@@ -23,7 +23,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::places::{Answering, Place, Places};
-use super::watched::Watched;
+use super::watched::WatchedSocket;
 use super::{ApiState, api, json, router};
 use crate::telemetry::Repeats;
 
@@ -57,7 +57,7 @@ pub async fn serve(
     state: Arc<ApiState>,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
-    let host = Host::new(&state, shutdown.clone());
+    let host = Acceptor::new(&state, shutdown.clone());
     let mut upkeep = tokio::time::interval(UPKEEP);
     upkeep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut connections = JoinSet::new();
@@ -109,8 +109,8 @@ fn client(address: IpAddr) -> IpAddr {
 /// A connection being served.
 type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Who lets connections in.
-struct Host {
+/// Lets connections in.
+struct Acceptor {
     /// How connections are served that may stay, and those that are gone after one answer.
     staying: http1::Builder,
     passing: http1::Builder,
@@ -123,7 +123,7 @@ struct Host {
     repeats: Repeats,
 }
 
-impl Host {
+impl Acceptor {
     fn new(state: &Arc<ApiState>, shutdown: CancellationToken) -> Self {
         let mut staying = http1::Builder::new();
         staying
@@ -176,9 +176,9 @@ impl Host {
         Some(Box::pin(pass(self.passing.clone(), client)))
     }
 
-    fn client(&self, socket: TcpStream, from: IpAddr, place: Place) -> Client {
-        Client {
-            socket: Watched::new(socket, place.pulse(), self.answer_pace),
+    fn client(&self, socket: TcpStream, from: IpAddr, place: Place) -> ClientConnection {
+        ClientConnection {
+            socket: WatchedSocket::new(socket, place.pulse(), self.answer_pace),
             from,
             place: Arc::new(place),
             router: self.router.clone(),
@@ -212,8 +212,8 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 }
 
 /// A connection, its place, and what answers it.
-struct Client {
-    socket: Watched,
+struct ClientConnection {
+    socket: WatchedSocket,
     from: IpAddr,
     place: Arc<Place>,
     router: TowerToHyperService<Router>,
@@ -222,8 +222,8 @@ struct Client {
 
 /// Serves a connection for as long as its client likes, unless it is idle and another needs the place.
 /// Errors are the client's: it went away or spoke nonsense.
-async fn stay(builder: http1::Builder, client: Client) {
-    let Client {
+async fn stay(builder: http1::Builder, client: ClientConnection) {
+    let ClientConnection {
         socket,
         from,
         place,
@@ -273,8 +273,8 @@ async fn stay(builder: http1::Builder, client: Client) {
 
 /// Serves one request of a connection for which there is no place: health, readiness and metrics, or word
 /// to come again. Nothing of a body is read.
-async fn pass(builder: http1::Builder, client: Client) {
-    let Client {
+async fn pass(builder: http1::Builder, client: ClientConnection) {
+    let ClientConnection {
         socket,
         from,
         place,

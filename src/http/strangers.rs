@@ -1,9 +1,8 @@
 //! Pages that a browser has from elsewhere are strangers: what they make it send here is refused.
 //!
-//! A page of another origin is known by `Origin` and `Sec-Fetch-Site`, which pages cannot write themselves. One
-//! whose name was made to point to this machine (DNS rebinding) is of our origin to the browser, and only
-//! `Host` tells: so a name that anybody could own has to be listed. Who is no browser is asked for nothing but
-//! that.
+//! A page of another origin is known by `Origin` and `Sec-Fetch-Site`, which pages cannot write themselves. One whose
+//! name was made to point to this machine (DNS rebinding) is of our origin to the browser, and only `Host` tells: so a
+//! name that anybody could own has to be listed. Nothing but a right `Host` is asked of clients that are no browsers.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -14,7 +13,7 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use super::body::Frames;
+use super::body::BodyFrames;
 use super::{ApiState, api, json};
 use crate::telemetry::Repeats;
 
@@ -78,8 +77,8 @@ impl Hosts {
         self.is_listed(name) && !self.listed.iter().any(|listed| listed == "*")
     }
 
-    /// Whether a name is ours, or one that nobody can have point here: of a page, that is. A name without a dot
-    /// is looked up in the local network alone.
+    /// Whether a name is ours, or one that no page can have pointed here. A name without a dot is looked up in the
+    /// local network alone.
     fn is_known(&self, name: &str) -> bool {
         let is_address = || name.parse::<Ipv4Addr>().is_ok();
         // An address of IPv6 may end as one of IPv4 does.
@@ -191,7 +190,7 @@ fn told(value: &[u8]) -> String {
     text.chars().take(TOLD_MAX).collect()
 }
 
-/// Lets in who may come in. Whether the process lives everybody may know.
+/// Lets in those who may come in. Everybody may know whether the process lives.
 pub(super) async fn keep_out(
     State(state): State<Arc<ApiState>>,
     request: Request,
@@ -205,7 +204,7 @@ pub(super) async fn keep_out(
         return next.run(request).await;
     };
     let (head, body) = request.into_parts();
-    Frames::new(&head, body, &state).discard().await;
+    BodyFrames::new(&head, body, &state).discard().await;
     let cause = stranger.to_string();
     let kind = match stranger {
         Stranger::Host(_) => "host",

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::{ApiState, StreamInfo, json};
 use crate::failure::ErrorOutputType;
-use crate::telemetry::{KnownFailure, Reasons, Sample, State as Health, StatusSnapshot};
+use crate::telemetry::{KnownFailure, Reasons, Sample, StatusSnapshot, StreamState as Health};
 use crate::telemetry::{StreamMetrics, StreamStatus};
 
 /// The state of one stream; 404 for one that is not there.

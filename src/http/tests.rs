@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::Limits;
 use crate::failure::{ErrorOutputType, Failure};
 use crate::record::RECORD_BYTES_MAX;
-use crate::telemetry::{LastObject, State, Tally};
+use crate::telemetry::{LastObject, StreamState, Tally};
 
 pub(crate) use support::{Answer, Server, settings};
 
@@ -302,10 +302,10 @@ async fn readiness_turns_red_with_the_causes_while_health_stays_green() {
     let server = Server::with(&["clicks", "orders"], Limits::default()).await;
     assert_eq!(server.get("/readyz").await.status, 200);
     let states = [
-        State::Stalled {
+        StreamState::Stalled {
             cause: "bucket lake: access denied".into(),
         },
-        State::Stopped {
+        StreamState::Stopped {
             cause: "epoch 4 is taken".into(),
             advice: "firehose state adopt".into(),
         },

@@ -50,7 +50,7 @@ impl Values {
 
     /// Looks at the whole body. The elements of an array that is all of it are records; of other
     /// values each is one, as it stands there.
-    pub(super) fn check(self) -> Result<Checked, ContentError> {
+    pub(super) fn check(self) -> Result<CheckedBody, ContentError> {
         let (mut count, mut bytes) = (0, 0);
         let mut array = None;
         for text in Texts::of(&self.body).map_err(|_| fault(&self.body))? {
@@ -65,7 +65,7 @@ impl Values {
         if count == 0 {
             return Err(fault(&self.body));
         }
-        let mut checked = Checked {
+        let mut checked = CheckedBody {
             body: self.body,
             array,
             memory: 0,
@@ -89,14 +89,14 @@ impl Values {
 
 /// A body that is JSON, and all records of it short enough.
 #[derive(Debug)]
-pub(super) struct Checked {
+pub(super) struct CheckedBody {
     body: Buffer,
     /// Where the array stands of which the elements are records.
     array: Option<Range<usize>>,
     memory: usize,
 }
 
-impl Checked {
+impl CheckedBody {
     /// Bytes of memory that body and records take.
     pub(super) const fn memory(&self) -> usize {
         self.memory
@@ -153,7 +153,7 @@ fn fault(body: &[u8]) -> ContentError {
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
     if let Some(Err(fault)) = values.find(Result::is_err) {
         let said = fault.to_string();
-        // What is said ends in the place, which is told beside it.
+        // The message ends with the place, which is told separately.
         let cause = said.split(" at line ").next().unwrap_or(&said);
         return ContentError::NotJson {
             line: fault.line(),

@@ -1,5 +1,5 @@
-//! A connection's socket: it tells when bytes come, and holds the client to taking its answers. Of who does not,
-//! nothing more is read, so that answers to requests in a row do not gather here.
+//! A connection's socket: it tells when bytes come, and holds the client to taking its answers. Nothing more is read of
+//! a client that does not, so that answers to requests in a row do not gather here.
 
 use std::io;
 use std::pin::Pin;
@@ -16,7 +16,7 @@ use super::pulse::Pulse;
 
 /// The socket, and whom it tells.
 #[derive(Debug)]
-pub(super) struct Watched {
+pub(super) struct WatchedSocket {
     pub(super) socket: TcpStream,
     pulse: Arc<Pulse>,
     /// How long the client may take for each [`STEP`] of its answers.
@@ -30,11 +30,11 @@ struct Stalled {
     /// When the connection breaks, unless a step has been taken.
     until: Pin<Box<Sleep>>,
     of_step: usize,
-    /// Who would read more.
+    /// The task that would read more.
     reader: Option<Waker>,
 }
 
-impl Watched {
+impl WatchedSocket {
     /// Breaks where the client takes longer than `pace` for 32 KiB of its answers, or for what there is of them.
     pub(super) const fn new(socket: TcpStream, pulse: Arc<Pulse>, pace: Duration) -> Self {
         Self {
@@ -80,7 +80,7 @@ impl Watched {
     }
 }
 
-impl AsyncRead for Watched {
+impl AsyncRead for WatchedSocket {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -104,7 +104,7 @@ impl AsyncRead for Watched {
     }
 }
 
-impl AsyncWrite for Watched {
+impl AsyncWrite for WatchedSocket {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -127,7 +127,7 @@ impl AsyncWrite for Watched {
         self.socket.is_write_vectored()
     }
 
-    /// Asked for when all there is has been written.
+    /// This is called when all there is has been written.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Some(stalled) = self.stalled.take() {
             self.pulse.answer_rests();

@@ -3,8 +3,8 @@
 use firehose_date_pattern::{DatePattern, Zone};
 use uuid::Uuid;
 
-use super::expression::{self, Part};
-use super::fault::{Field, PartitionFault};
+use super::expression::{self, PrefixPart};
+use super::fault::{PartitionFault, PartitionSetting};
 use super::key_rule::KeyRule;
 use super::template;
 use crate::failure::ErrorOutputType;
@@ -12,7 +12,7 @@ use crate::failure::ErrorOutputType;
 /// A compiled error prefix.
 #[derive(Clone, Debug)]
 pub struct ErrorPrefix {
-    parts: Vec<Part>,
+    parts: Vec<PrefixPart>,
     zone: Zone,
 }
 
@@ -50,12 +50,14 @@ impl ErrorPrefix {
         let mut text = String::new();
         for part in &self.parts {
             match part {
-                Part::Literal(literal) => text.push_str(literal),
-                Part::Timestamp(pattern) => pattern.format(&at, &self.zone, &mut text),
-                Part::RandomString => template::random_string(&mut text),
-                Part::ErrorOutputType => text.push_str(kind.as_str()),
+                PrefixPart::Literal(literal) => text.push_str(literal),
+                PrefixPart::Timestamp(pattern) => pattern.format(&at, &self.zone, &mut text),
+                PrefixPart::RandomString => template::random_string(&mut text),
+                PrefixPart::ErrorOutputType => text.push_str(kind.as_str()),
                 // Refused when compiled.
-                Part::EventTime(_) | Part::QueryKey(_) | Part::TransformKey(_) => {}
+                PrefixPart::EventTime(_)
+                | PrefixPart::QueryKey(_)
+                | PrefixPart::TransformKey(_) => {}
             }
         }
         text
@@ -71,7 +73,7 @@ impl ErrorPrefix {
     /// The text before the first expression: what the keys of all error objects begin with.
     pub fn literal(&self) -> &str {
         match self.parts.first() {
-            Some(Part::Literal(text)) => text,
+            Some(PrefixPart::Literal(text)) => text,
             _ => "",
         }
     }
@@ -88,11 +90,11 @@ fn written_parts(
     zone: &Zone,
     rule: &KeyRule,
     faults: &mut Vec<PartitionFault>,
-) -> Vec<Part> {
-    let field = Field::ErrorPrefix;
+) -> Vec<PrefixPart> {
+    let field = PartitionSetting::ErrorPrefix;
     let pieces = expression::parse(text, field, faults);
     let is_bare = !expression::has_expression(text);
-    let is_type = |piece: &expression::Piece| piece.part == Part::ErrorOutputType;
+    let is_type = |piece: &expression::SpannedPart| piece.part == PrefixPart::ErrorOutputType;
     if !is_bare && !pieces.iter().any(is_type) && faults.is_empty() {
         let message = "an error prefix with expressions must name the type of error";
         let fault = PartitionFault::whole(field, message);
@@ -112,33 +114,33 @@ fn written_parts(
 /// said of that prefix.
 fn refused_default(
     prefix: &str,
-    parts: &[Part],
+    parts: &[PrefixPart],
     zone: &Zone,
     rule: &KeyRule,
 ) -> Option<PartitionFault> {
     rule.take_object(prefix).ok()?;
     let why = rule.take_object(&template::widest(parts, zone)).err()?;
     let message = format!("error_prefix is missing, and under the default {why}");
-    let fault = PartitionFault::whole(Field::ErrorPrefix, message);
+    let fault = PartitionFault::whole(PartitionSetting::ErrorPrefix, message);
     Some(fault.help("error_prefix = \"errors/!{firehose:error-output-type}/\""))
 }
 
 /// Firehose's error prefix where none is given: `<prefix><error-output-type>/yyyy/MM/dd/HH/`.
-fn default_parts(prefix: &str, faults: &mut Vec<PartitionFault>) -> Vec<Part> {
+fn default_parts(prefix: &str, faults: &mut Vec<PartitionFault>) -> Vec<PrefixPart> {
     if expression::has_expression(prefix) {
         faults.push(
             PartitionFault::whole(
-                Field::ErrorPrefix,
+                PartitionSetting::ErrorPrefix,
                 "error_prefix is missing: a prefix with expressions needs one",
             )
             .help("error_prefix = \"errors/!{firehose:error-output-type}/\""),
         );
     }
-    let mut parts = vec![Part::Literal(prefix.into())];
-    parts.retain(|part| *part != Part::Literal(String::new()));
+    let mut parts = vec![PrefixPart::Literal(prefix.into())];
+    parts.retain(|part| *part != PrefixPart::Literal(String::new()));
     parts.extend([
-        Part::ErrorOutputType,
-        Part::Literal("/".into()),
+        PrefixPart::ErrorOutputType,
+        PrefixPart::Literal("/".into()),
         expression::default_time(),
     ]);
     parts

@@ -43,7 +43,7 @@ const ESCAPED: [bool; 256] = {
 
 /// Why a key cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(super) enum UnusableKey {
     /// A segment `.` or `..`.
     DotSegment,
     /// The key begins with a slash.
@@ -52,15 +52,15 @@ pub(super) enum Refusal {
 
 /// Whether a whole key stays below the place it is put: it neither begins with a slash nor has a
 /// segment that a path would resolve.
-pub(super) fn stays_below(key: &[u8]) -> Result<(), Refusal> {
+pub(super) fn stays_below(key: &[u8]) -> Result<(), UnusableKey> {
     if key.first() == Some(&b'/') {
-        return Err(Refusal::Absolute);
+        return Err(UnusableKey::Absolute);
     }
     if key
         .split(|&byte| byte == b'/')
         .any(|segment| matches!(segment, b"." | b".."))
     {
-        return Err(Refusal::DotSegment);
+        return Err(UnusableKey::DotSegment);
     }
     Ok(())
 }
@@ -97,9 +97,9 @@ mod tests {
 
     #[test]
     fn a_path_that_would_be_resolved_does_not_stay_below() {
-        assert_eq!(stays_below(b"a/../b"), Err(Refusal::DotSegment));
-        assert_eq!(stays_below(b"a/."), Err(Refusal::DotSegment));
-        assert_eq!(stays_below(b"/a"), Err(Refusal::Absolute));
+        assert_eq!(stays_below(b"a/../b"), Err(UnusableKey::DotSegment));
+        assert_eq!(stays_below(b"a/."), Err(UnusableKey::DotSegment));
+        assert_eq!(stays_below(b"/a"), Err(UnusableKey::Absolute));
         assert_eq!(stays_below(b"a/..b/...//c"), Ok(()));
     }
 

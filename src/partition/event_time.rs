@@ -38,11 +38,11 @@ impl EventTimePatterns {
 /// records find theirs here.
 #[derive(Clone, Debug)]
 pub(super) struct EventTimeCache {
-    slots: Vec<Slot>,
+    slots: Vec<TimeSlot>,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Slot {
+struct TimeSlot {
     /// Seconds of the epoch that have this text.
     valid: std::ops::Range<i64>,
     text: String,
@@ -55,7 +55,7 @@ const SLOTS: usize = 64;
 impl EventTimeCache {
     pub(super) fn new() -> Self {
         Self {
-            slots: vec![Slot::default(); SLOTS],
+            slots: vec![TimeSlot::default(); SLOTS],
         }
     }
 
@@ -65,21 +65,21 @@ impl EventTimeCache {
         patterns: &EventTimePatterns,
         zone: &Zone,
         at: i64,
-    ) -> Texts<'_> {
+    ) -> FormattedTimes<'_> {
         let stretch = at.div_euclid(patterns.granularity);
         let index = usize::try_from(stretch.rem_euclid(64)).unwrap_or(0);
         let slot = &mut self.slots[index];
         if !slot.valid.contains(&at) {
             slot.fill(patterns, zone, at);
         }
-        Texts(slot)
+        FormattedTimes(slot)
     }
 }
 
 /// The texts of all patterns at one instant.
-pub(super) struct Texts<'a>(&'a Slot);
+pub(super) struct FormattedTimes<'a>(&'a TimeSlot);
 
-impl Texts<'_> {
+impl FormattedTimes<'_> {
     /// The text of the pattern with that index.
     pub(super) fn get(&self, index: usize) -> &str {
         let start = if index == 0 {
@@ -91,7 +91,7 @@ impl Texts<'_> {
     }
 }
 
-impl Slot {
+impl TimeSlot {
     fn fill(&mut self, patterns: &EventTimePatterns, zone: &Zone, at: i64) {
         let granularity = patterns.granularity;
         let start = at.div_euclid(granularity) * granularity;

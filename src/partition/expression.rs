@@ -5,7 +5,7 @@ use std::ops::Range;
 use firehose_date_pattern::DatePattern;
 use firehose_nearest::nearest;
 
-use super::fault::{Field, PartitionFault};
+use super::fault::{PartitionFault, PartitionSetting};
 
 /// The longest prefix expression, in characters (Firehose's API accepts no longer one).
 const EXPRESSION_CHARS_MAX: usize = 1024;
@@ -15,7 +15,7 @@ pub(super) const DEFAULT_TIME: &str = "yyyy/MM/dd/HH/";
 
 /// A piece of a prefix expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum PrefixPart {
     Literal(String),
     /// `!{timestamp:…}`: arrival time of the object's first record.
     Timestamp(DatePattern),
@@ -33,14 +33,18 @@ pub(super) enum Part {
 
 /// A part and the bytes it was written in.
 #[derive(Clone, Debug)]
-pub(super) struct Piece {
-    pub(super) part: Part,
+pub(super) struct SpannedPart {
+    pub(super) part: PrefixPart,
     pub(super) at: Range<usize>,
 }
 
 /// Reads a prefix expression; what cannot be read, or has no place in that field, is a fault.
-pub(super) fn parse(text: &str, field: Field, faults: &mut Vec<PartitionFault>) -> Vec<Piece> {
-    let mut pieces: Vec<Piece> = Vec::new();
+pub(super) fn parse(
+    text: &str,
+    field: PartitionSetting,
+    faults: &mut Vec<PartitionFault>,
+) -> Vec<SpannedPart> {
+    let mut pieces: Vec<SpannedPart> = Vec::new();
     if text.chars().count() > EXPRESSION_CHARS_MAX {
         faults.push(PartitionFault::whole(
             field,
@@ -71,7 +75,7 @@ pub(super) fn parse(text: &str, field: Field, faults: &mut Vec<PartitionFault>) 
         };
         at = end + 1;
         match expression(&text[start + 2..at - 1], start + 2, field) {
-            Ok(part) => pieces.push(Piece {
+            Ok(part) => pieces.push(SpannedPart {
                 part,
                 at: start..at,
             }),
@@ -84,17 +88,17 @@ pub(super) fn parse(text: &str, field: Field, faults: &mut Vec<PartitionFault>) 
     pieces
 }
 
-fn push_literal(pieces: &mut Vec<Piece>, text: &str, at: Range<usize>) {
+fn push_literal(pieces: &mut Vec<SpannedPart>, text: &str, at: Range<usize>) {
     if !at.is_empty() {
-        pieces.push(Piece {
-            part: Part::Literal(text[at.clone()].into()),
+        pieces.push(SpannedPart {
+            part: PrefixPart::Literal(text[at.clone()].into()),
             at,
         });
     }
 }
 
-fn control_byte(piece: &Piece, field: Field) -> Option<PartitionFault> {
-    let Part::Literal(text) = &piece.part else {
+fn control_byte(piece: &SpannedPart, field: PartitionSetting) -> Option<PartitionFault> {
+    let PrefixPart::Literal(text) = &piece.part else {
         return None;
     };
     let at = piece.at.start + text.bytes().position(|byte| byte.is_ascii_control())?;
@@ -107,8 +111,8 @@ fn control_byte(piece: &Piece, field: Field) -> Option<PartitionFault> {
 
 /// An expression without the mark that makes it one: Firehose would take it for the name of a folder,
 /// which nobody means.
-fn unmarked(piece: &Piece, field: Field) -> Option<PartitionFault> {
-    let Part::Literal(text) = &piece.part else {
+fn unmarked(piece: &SpannedPart, field: PartitionSetting) -> Option<PartitionFault> {
+    let PrefixPart::Literal(text) = &piece.part else {
         return None;
     };
     let begins = |(at, _): &(usize, &str)| {
@@ -132,7 +136,11 @@ fn unmarked(piece: &Piece, field: Field) -> Option<PartitionFault> {
 }
 
 /// One expression without its braces, which begins at byte `start` of the field.
-fn expression(text: &str, start: usize, field: Field) -> Result<Part, Box<PartitionFault>> {
+fn expression(
+    text: &str,
+    start: usize,
+    field: PartitionSetting,
+) -> Result<PrefixPart, Box<PartitionFault>> {
     let all = start - 2..start + text.len() + 1;
     let without_namespace = |message: String| {
         let fault = PartitionFault::at(field, all.clone(), message);
@@ -180,13 +188,13 @@ fn expression(text: &str, start: usize, field: Field) -> Result<Part, Box<Partit
         ("timestamp" | "eventTime", value) => {
             let pattern = pattern(value)?;
             Ok(match (pattern.constant(), namespace) {
-                (Some(text), _) => Part::Literal(text.into()),
-                (None, "timestamp") => Part::Timestamp(pattern),
-                (None, _) => Part::EventTime(pattern),
+                (Some(text), _) => PrefixPart::Literal(text.into()),
+                (None, "timestamp") => PrefixPart::Timestamp(pattern),
+                (None, _) => PrefixPart::EventTime(pattern),
             })
         }
-        ("firehose", "random-string") => Ok(Part::RandomString),
-        ("firehose", "error-output-type") => Ok(Part::ErrorOutputType),
+        ("firehose", "random-string") => Ok(PrefixPart::RandomString),
+        ("firehose", "error-output-type") => Ok(PrefixPart::ErrorOutputType),
         ("firehose", other) => {
             let words = ["random-string", "error-output-type"];
             let fault = PartitionFault::at(field, value_at, format!("unknown value \"{other}\""));
@@ -195,8 +203,8 @@ fn expression(text: &str, start: usize, field: Field) -> Result<Part, Box<Partit
                 None => format!("allowed: {}", words.join(", ")),
             })))
         }
-        ("partitionKeyFromQuery", key) => Ok(Part::QueryKey(key.into())),
-        (_, key) => Ok(Part::TransformKey(key.into())),
+        ("partitionKeyFromQuery", key) => Ok(PrefixPart::QueryKey(key.into())),
+        (_, key) => Ok(PrefixPart::TransformKey(key.into())),
     }
 }
 
@@ -209,9 +217,9 @@ const NAMESPACES: [&str; 6] = [
     "eventTime",
 ];
 
-fn allowed(field: Field) -> &'static [&'static str] {
+fn allowed(field: PartitionSetting) -> &'static [&'static str] {
     match field {
-        Field::Prefix => &[
+        PartitionSetting::Prefix => &[
             "timestamp",
             "firehose",
             "partitionKeyFromQuery",
@@ -222,9 +230,9 @@ fn allowed(field: Field) -> &'static [&'static str] {
     }
 }
 
-fn unknown(namespace: &str, field: Field) -> String {
+fn unknown(namespace: &str, field: PartitionSetting) -> String {
     let words = match field {
-        Field::Prefix => &NAMESPACES,
+        PartitionSetting::Prefix => &NAMESPACES,
         _ => allowed(field),
     };
     match nearest(namespace, words.iter().copied()) {
@@ -238,11 +246,11 @@ fn misplaced(
     namespace: &str,
     value: &str,
     at: Range<usize>,
-    field: Field,
+    field: PartitionSetting,
 ) -> Option<PartitionFault> {
     let error_type = namespace == "firehose" && value == "error-output-type";
     match field {
-        Field::Prefix | Field::BackupPrefix if error_type => Some(
+        PartitionSetting::Prefix | PartitionSetting::BackupPrefix if error_type => Some(
             PartitionFault::at(
                 field,
                 at,
@@ -250,10 +258,10 @@ fn misplaced(
             )
             .help("remove it here and use it in error_prefix"),
         ),
-        Field::ErrorPrefix | Field::BackupPrefix
+        PartitionSetting::ErrorPrefix | PartitionSetting::BackupPrefix
             if !matches!(namespace, "timestamp" | "firehose") =>
         {
-            let why = if field == Field::ErrorPrefix {
+            let why = if field == PartitionSetting::ErrorPrefix {
                 "a record that failed may have none"
             } else {
                 "backup keeps records as they came"
@@ -273,19 +281,21 @@ pub fn has_expression(text: &str) -> bool {
 }
 
 /// Joins neighbouring literals and drops empty ones.
-pub(super) fn joined(pieces: Vec<Piece>) -> Vec<Part> {
-    let mut parts: Vec<Part> = Vec::with_capacity(pieces.len());
+pub(super) fn joined(pieces: Vec<SpannedPart>) -> Vec<PrefixPart> {
+    let mut parts: Vec<PrefixPart> = Vec::with_capacity(pieces.len());
     for piece in pieces {
         match (parts.last_mut(), piece.part) {
-            (Some(Part::Literal(before)), Part::Literal(text)) => before.push_str(&text),
+            (Some(PrefixPart::Literal(before)), PrefixPart::Literal(text)) => {
+                before.push_str(&text)
+            }
             (_, part) => parts.push(part),
         }
     }
-    parts.retain(|part| *part != Part::Literal(String::new()));
+    parts.retain(|part| *part != PrefixPart::Literal(String::new()));
     parts
 }
 
 /// The default time path as a part.
-pub(super) fn default_time() -> Part {
-    Part::Timestamp(DatePattern::parse(DEFAULT_TIME).expect("the default pattern is sound"))
+pub(super) fn default_time() -> PrefixPart {
+    PrefixPart::Timestamp(DatePattern::parse(DEFAULT_TIME).expect("the default pattern is sound"))
 }

@@ -10,10 +10,10 @@ use firehose_nearest::nearest;
 use jaq_core::load::parse::Term;
 
 use super::event_time;
-use super::expression::{Part, Piece};
-use super::fault::{Field, PartitionFault};
+use super::expression::{PrefixPart, SpannedPart};
+use super::fault::{PartitionFault, PartitionSetting};
 use super::paths::{self, Odd, Paths, Scalar};
-use super::{Plan, Unread};
+use super::{Plan, UnreadSettings};
 use crate::config::PartitioningSettings;
 use crate::failure::{ErrorOutputType, Failure};
 use crate::record::Record;
@@ -68,20 +68,23 @@ impl Extractor {
     /// Compiles query and event time for a prefix of these pieces.
     pub(super) fn compile(
         plan: &Plan<'_>,
-        pieces: &[Piece],
+        pieces: &[SpannedPart],
         faults: &mut Vec<PartitionFault>,
     ) -> Self {
-        // Of a prefix that cannot be read nobody knows what it uses.
-        let unread = Unread {
-            prefix: plan.unread.prefix || faults.iter().any(|fault| fault.field == Field::Prefix),
+        // Nobody knows what a prefix uses that cannot be read.
+        let unread = UnreadSettings {
+            prefix: plan.unread.prefix
+                || faults
+                    .iter()
+                    .any(|fault| fault.field == PartitionSetting::Prefix),
             ..plan.unread
         };
         let settings = plan.settings;
         let (mut query_keys, mut transform_keys) = (Vec::new(), Vec::new());
         for piece in pieces {
             let (names, name) = match &piece.part {
-                Part::QueryKey(name) => (&mut query_keys, name),
-                Part::TransformKey(name) => (&mut transform_keys, name),
+                PrefixPart::QueryKey(name) => (&mut query_keys, name),
+                PrefixPart::TransformKey(name) => (&mut transform_keys, name),
                 _ => continue,
             };
             if !names.contains(name) {
@@ -90,15 +93,17 @@ impl Extractor {
         }
         let mut compile = |text: &Option<String>, field| {
             let compiled = Query::compile(text.as_ref()?);
-            let found = |found: jq::Fault| PartitionFault::of_query(field, found);
+            let found = |found: jq::QueryFault| PartitionFault::of_query(field, found);
             compiled
                 .map_err(|faulty| faults.extend(faulty.into_iter().map(found)))
                 .ok()
         };
-        let query = compile(&settings.query, Field::Query);
-        let event_time = compile(&settings.event_time, Field::EventTime);
+        let query = compile(&settings.query, PartitionSetting::Query);
+        let event_time = compile(&settings.event_time, PartitionSetting::EventTime);
         unusable_queries(settings, faults);
-        let is_query_sound = faults.iter().all(|fault| fault.field != Field::Query);
+        let is_query_sound = faults
+            .iter()
+            .all(|fault| fault.field != PartitionSetting::Query);
         if is_query_sound && !unread.query {
             unmatched_keys(settings, pieces, query.as_ref(), unread.prefix, faults);
         }
@@ -139,12 +144,12 @@ impl Extractor {
         };
         if is_constant(&settings.query).is_some() {
             let event_time = self.event_time.take();
-            judge(self, Field::Query);
+            judge(self, PartitionSetting::Query);
             self.event_time = event_time;
         }
         if is_constant(&settings.event_time).is_some() {
             let query = self.query.take();
-            judge(self, Field::EventTime);
+            judge(self, PartitionSetting::EventTime);
             self.query = query;
         }
         faults
@@ -157,10 +162,10 @@ impl Extractor {
     }
 
     /// The index of the value of a part that is a key.
-    pub(super) fn key_index(&self, part: &Part) -> usize {
+    pub(super) fn key_index(&self, part: &PrefixPart) -> usize {
         let (names, before, name) = match part {
-            Part::TransformKey(name) => (&self.transform_keys, self.query_keys.len(), name),
-            Part::QueryKey(name) => (&self.query_keys, 0, name),
+            PrefixPart::TransformKey(name) => (&self.transform_keys, self.query_keys.len(), name),
+            PrefixPart::QueryKey(name) => (&self.query_keys, 0, name),
             _ => return 0,
         };
         before + names.iter().position(|key| key == name).unwrap_or(0)
@@ -351,20 +356,20 @@ impl Fast {
 /// Every key of the query must be used in the prefix and the other way round, as Firehose demands.
 fn unmatched_keys(
     settings: &PartitioningSettings,
-    pieces: &[Piece],
+    pieces: &[SpannedPart],
     query: Option<&Query>,
     is_prefix_unread: bool,
     faults: &mut Vec<PartitionFault>,
 ) {
-    let used = |piece: &Piece| match &piece.part {
-        Part::QueryKey(name) => Some((name.clone(), piece.at.clone())),
+    let used = |piece: &SpannedPart| match &piece.part {
+        PrefixPart::QueryKey(name) => Some((name.clone(), piece.at.clone())),
         _ => None,
     };
     let used: Vec<_> = pieces.iter().filter_map(used).collect();
     let Some(text) = &settings.query else {
         faults.extend(used.iter().map(|(name, at)| {
             let message = "the prefix uses a partition key, but there is no partitioning.query";
-            PartitionFault::at(Field::Prefix, at.clone(), message)
+            PartitionFault::at(PartitionSetting::Prefix, at.clone(), message)
                 .help(format!("query = '{{{name}: .path.to.it}}'"))
         }));
         return;
@@ -373,8 +378,11 @@ fn unmatched_keys(
     let Some(keys) = &query.keys else {
         if used.is_empty() && !text.is_empty() && !is_prefix_unread {
             faults.push(
-                PartitionFault::whole(Field::Prefix, "the prefix uses none of the query's keys")
-                    .help("!{partitionKeyFromQuery:name}"),
+                PartitionFault::whole(
+                    PartitionSetting::Prefix,
+                    "the prefix uses none of the query's keys",
+                )
+                .help("!{partitionKeyFromQuery:name}"),
             );
         }
         return;
@@ -383,7 +391,7 @@ fn unmatched_keys(
     for (name, at) in &used {
         if !names.contains(&name.as_str()) {
             let message = format!("the query returns no key \"{name}\"");
-            let fault = PartitionFault::at(Field::Prefix, at.clone(), message);
+            let fault = PartitionFault::at(PartitionSetting::Prefix, at.clone(), message);
             faults.push(fault.help(match nearest(name, names.iter().copied()) {
                 Some(word) => format!("did you mean \"{word}\"?"),
                 None => format!("keys of the query: {}", names.join(", ")),
@@ -399,7 +407,7 @@ fn unmatched_keys(
     {
         let message = format!("the prefix does not use the key \"{}\"", key.name);
         faults.push(
-            PartitionFault::at(Field::Query, key.at.clone(), message).help(format!(
+            PartitionFault::at(PartitionSetting::Query, key.at.clone(), message).help(format!(
                 "put !{{partitionKeyFromQuery:{}}} into the prefix, or remove the key",
                 key.name
             )),
@@ -410,18 +418,18 @@ fn unmatched_keys(
 /// Somebody must set the keys that the prefix takes from transforms.
 fn unmatched_transform_keys(
     has_transforms: bool,
-    pieces: &[Piece],
+    pieces: &[SpannedPart],
     faults: &mut Vec<PartitionFault>,
 ) {
     if has_transforms {
         return;
     }
     for piece in pieces {
-        let Part::TransformKey(name) = &piece.part else {
+        let PrefixPart::TransformKey(name) = &piece.part else {
             continue;
         };
         let message = "the prefix takes a key from a transform, but the stream has none";
-        let fault = PartitionFault::at(Field::Prefix, piece.at.clone(), message);
+        let fault = PartitionFault::at(PartitionSetting::Prefix, piece.at.clone(), message);
         faults.push(fault.help(format!(
             "add a [[stream.NAME.transform]], or take the key from a jq query: \
              !{{partitionKeyFromQuery:{name}}}"
@@ -438,29 +446,42 @@ fn unusable_queries(settings: &PartitioningSettings, faults: &mut Vec<PartitionF
         faults.extend(why.map(|why| PartitionFault::whole(field, why).help(help)));
     };
     let help = "write an object of keys, such as '{event_type: .event_type}'";
-    judge(&settings.query, Field::Query, jq::never_keys, help);
+    judge(
+        &settings.query,
+        PartitionSetting::Query,
+        jq::never_keys,
+        help,
+    );
     let help = "write the path to the time, such as '.ts'";
-    judge(&settings.event_time, Field::EventTime, jq::never_time, help);
+    judge(
+        &settings.event_time,
+        PartitionSetting::EventTime,
+        jq::never_time,
+        help,
+    );
 }
 
 fn unmatched_event_time(
     settings: &PartitioningSettings,
-    pieces: &[Piece],
-    unread: Unread,
+    pieces: &[SpannedPart],
+    unread: UnreadSettings,
     faults: &mut Vec<PartitionFault>,
 ) {
     let used = pieces
         .iter()
-        .find(|piece| matches!(piece.part, Part::EventTime(_)));
+        .find(|piece| matches!(piece.part, PrefixPart::EventTime(_)));
     match (used, &settings.event_time) {
         (Some(piece), None) if !unread.event_time => {
             let message = "the prefix uses eventTime, but there is no partitioning.event_time";
-            let fault = PartitionFault::at(Field::Prefix, piece.at.clone(), message);
+            let fault = PartitionFault::at(PartitionSetting::Prefix, piece.at.clone(), message);
             faults.push(fault.help("event_time = '.path.to.the.time'"));
         }
         (None, Some(_)) if !unread.prefix => faults.push(
-            PartitionFault::whole(Field::EventTime, "the prefix does not use the event time")
-                .help("put !{eventTime:yyyy} and the like into the prefix, or remove event_time"),
+            PartitionFault::whole(
+                PartitionSetting::EventTime,
+                "the prefix does not use the event time",
+            )
+            .help("put !{eventTime:yyyy} and the like into the prefix, or remove event_time"),
         ),
         _ => {}
     }

@@ -6,7 +6,7 @@ use firehose_jq as jq;
 
 /// The setting a fault is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Field {
+pub enum PartitionSetting {
     /// `partitioning.query`.
     Query,
     /// `partitioning.event_time`.
@@ -25,7 +25,7 @@ pub enum Field {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionFault {
     /// The setting.
-    pub field: Field,
+    pub field: PartitionSetting,
     /// Bytes inside that setting's value; `None` when the fault is the whole value or its absence.
     pub at: Option<Range<usize>>,
     /// What is wrong, one sentence.
@@ -38,8 +38,8 @@ pub struct PartitionFault {
 
 impl PartitionFault {
     /// What is wrong with the query in `field`.
-    pub(super) fn of_query(field: Field, fault: jq::Fault) -> Self {
-        let jq::Fault {
+    pub(super) fn of_query(field: PartitionSetting, fault: jq::QueryFault) -> Self {
+        let jq::QueryFault {
             at,
             message,
             help,
@@ -54,7 +54,11 @@ impl PartitionFault {
         }
     }
 
-    pub(super) fn at(field: Field, at: Range<usize>, message: impl Into<String>) -> Self {
+    pub(super) fn at(
+        field: PartitionSetting,
+        at: Range<usize>,
+        message: impl Into<String>,
+    ) -> Self {
         Self {
             field,
             at: Some(at),
@@ -64,7 +68,7 @@ impl PartitionFault {
         }
     }
 
-    pub(super) fn whole(field: Field, message: impl Into<String>) -> Self {
+    pub(super) fn whole(field: PartitionSetting, message: impl Into<String>) -> Self {
         Self {
             field,
             at: None,

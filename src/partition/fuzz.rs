@@ -2,8 +2,10 @@
 
 use firehose_jq::{self as jq, Query};
 
-use super::fault::{Field, PartitionFault};
-use super::{ErrorPrefix, KeyRule, Partitioner, Plan, Unread, before_object_name, object_name};
+use super::fault::{PartitionFault, PartitionSetting};
+use super::{
+    ErrorPrefix, KeyRule, Partitioner, Plan, UnreadSettings, before_object_name, object_name,
+};
 use crate::config::PartitioningSettings;
 use crate::failure::ErrorOutputType;
 use crate::position::Position;
@@ -20,7 +22,8 @@ pub fn jq(bytes: &[u8]) {
     match Query::compile(query) {
         Err(faults) => {
             let faults = faults.into_iter();
-            let faults = faults.map(|fault| PartitionFault::of_query(Field::Query, fault));
+            let faults =
+                faults.map(|fault| PartitionFault::of_query(PartitionSetting::Query, fault));
             have_places(&faults.collect::<Vec<_>>(), query);
         }
         Ok(query) => {
@@ -68,7 +71,7 @@ pub fn prefix(bytes: &[u8]) {
         has_transforms: false,
         prefix,
         rule: &rule,
-        unread: Unread::default(),
+        unread: UnreadSettings::default(),
     };
     let record = serde_json::json!({ "k": value, "t": 1_795_333_785.5 }).to_string();
     let record = Record::new(record.as_bytes(), 1_795_333_785_029, Position::default());
@@ -135,11 +138,11 @@ fn is_key(prefix: &str, zone: &super::Zone) {
 
 fn written<'t>(fault: &PartitionFault, plan: &Plan<'t>, error_prefix: Option<&'t str>) -> &'t str {
     let text = match fault.field {
-        Field::Prefix | Field::BackupPrefix => plan.prefix,
-        Field::ErrorPrefix => error_prefix,
-        Field::TimeZone => plan.settings.time_zone.as_deref(),
-        Field::Query => plan.settings.query.as_deref(),
-        Field::EventTime => plan.settings.event_time.as_deref(),
+        PartitionSetting::Prefix | PartitionSetting::BackupPrefix => plan.prefix,
+        PartitionSetting::ErrorPrefix => error_prefix,
+        PartitionSetting::TimeZone => plan.settings.time_zone.as_deref(),
+        PartitionSetting::Query => plan.settings.query.as_deref(),
+        PartitionSetting::EventTime => plan.settings.event_time.as_deref(),
     };
     text.unwrap_or("")
 }

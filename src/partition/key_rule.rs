@@ -11,11 +11,11 @@ const PREFIX_CHARS_MAX: usize = 512;
 pub struct KeyRule {
     name: Arc<str>,
     short: usize,
-    take: Arc<Take>,
+    take: Arc<KeyCheck>,
 }
 
 /// Whether a key is taken; the error says why not.
-type Take = dyn Fn(&str) -> Result<(), String> + Send + Sync;
+type KeyCheck = dyn Fn(&str) -> Result<(), String> + Send + Sync;
 
 impl KeyRule {
     /// `name`: the longest that follows a prefix. Keys of up to `short` bytes are taken without being
@@ -38,7 +38,7 @@ impl KeyRule {
         Self::new("", PREFIX_CHARS_MAX, |_| Ok(()))
     }
 
-    /// Whether a prefix of so many bytes, in which nothing is odd, need not be judged.
+    /// Whether a prefix of so many bytes need not be judged, if nothing in it is odd.
     pub(super) fn is_short(&self, bytes: usize) -> bool {
         bytes + self.name.len() <= self.short
     }

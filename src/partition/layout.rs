@@ -7,8 +7,8 @@
 
 use std::fmt::Write as _;
 
-use super::expression::{self, Part, Piece};
-use super::fault::Field;
+use super::expression::{self, PrefixPart, SpannedPart};
+use super::fault::PartitionSetting;
 
 /// Where objects lie under a prefix.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl Layout {
     pub fn of(prefix: Option<&str>) -> Self {
         let text = prefix.unwrap_or_default();
         let mut tokens = Vec::new();
-        for piece in expression::parse(text, Field::Prefix, &mut Vec::new()) {
+        for piece in expression::parse(text, PartitionSetting::Prefix, &mut Vec::new()) {
             push(&mut tokens, token(text, piece));
         }
         if !expression::has_expression(text) {
@@ -140,17 +140,17 @@ fn time(pattern: &str, of_event: bool) -> Token {
     Token::Value { called, value }
 }
 
-fn token(text: &str, Piece { part, at }: Piece) -> Vec<Token> {
+fn token(text: &str, SpannedPart { part, at }: SpannedPart) -> Vec<Token> {
     // `!{namespace:pattern}`
     let written = text[at].split_once(':').map_or("", |(_, value)| value);
     let pattern = written.strip_suffix('}').unwrap_or(written);
     let (called, value) = match part {
-        Part::Literal(text) => return vec![Token::Text(text)],
-        Part::Timestamp(_) => return vec![time(pattern, false)],
-        Part::EventTime(_) => return vec![time(pattern, true)],
-        Part::QueryKey(key) | Part::TransformKey(key) => (key, PartitionValue::Key),
-        Part::RandomString => ("random".to_owned(), PartitionValue::Random),
-        Part::ErrorOutputType => return Vec::new(), // refused when parsed
+        PrefixPart::Literal(text) => return vec![Token::Text(text)],
+        PrefixPart::Timestamp(_) => return vec![time(pattern, false)],
+        PrefixPart::EventTime(_) => return vec![time(pattern, true)],
+        PrefixPart::QueryKey(key) | PrefixPart::TransformKey(key) => (key, PartitionValue::Key),
+        PrefixPart::RandomString => ("random".to_owned(), PartitionValue::Random),
+        PrefixPart::ErrorOutputType => return Vec::new(), // refused when parsed
     };
     vec![Token::Value { called, value }]
 }

@@ -8,7 +8,7 @@
 //! jaq, so both give one outcome.
 
 use firehose_jq as jq;
-use firehose_json::{Cursor, RawNumber, RawString, Start, is_text};
+use firehose_json::{RawNumber, RawString, Start, TextCursor, is_text};
 use jaq_core::load::parse::{BinaryOp, Term};
 use jaq_core::path::{Opt, Part};
 use memchr::memchr;
@@ -18,7 +18,7 @@ use memchr::memmem::Finder;
 #[derive(Debug)]
 pub(super) struct Paths {
     /// A tree of the keys on all paths; the first node is the record.
-    nodes: Vec<Node>,
+    nodes: Vec<PathNode>,
     columns: Vec<Column>,
     /// How many different scalars the columns take.
     slots: usize,
@@ -27,7 +27,7 @@ pub(super) struct Paths {
 }
 
 #[derive(Debug, Default)]
-struct Node {
+struct PathNode {
     children: Vec<(Box<[u8]>, usize)>,
     /// Where the scan puts the scalar found here, if a column ends here.
     slot: Option<usize>,
@@ -37,12 +37,12 @@ struct Node {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Column {
     path: Vec<String>,
-    steps: Vec<Step>,
+    steps: Vec<TextFilter>,
     slot: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
+enum TextFilter {
     /// `// "text"`.
     Default(String),
     ToString,
@@ -59,7 +59,7 @@ const SLOTS_MAX: usize = 8;
 
 /// A scalar found in a record.
 #[derive(Clone, Copy, Debug, Default)]
-enum Found<'a> {
+enum FoundScalar<'a> {
     /// Missing or null.
     #[default]
     Nothing,
@@ -123,7 +123,7 @@ fn column(term: &Term<&str>) -> Option<Column> {
                     (Part::Range(from, to), Opt::Essential) if from.is_some() || to.is_some() => {
                         let from = from.as_ref().map_or(Some(0), index)?;
                         let to = to.as_ref().map_or(Some(usize::MAX), index)?;
-                        column.steps.push(Step::Slice(from, to));
+                        column.steps.push(TextFilter::Slice(from, to));
                     }
                     _ => return None,
                 }
@@ -132,7 +132,7 @@ fn column(term: &Term<&str>) -> Option<Column> {
         }
         Term::BinOp(left, BinaryOp::Alt, right) => {
             let mut column = column(left)?;
-            column.steps.push(Step::Default(jq::literal(right)?));
+            column.steps.push(TextFilter::Default(jq::literal(right)?));
             Some(column)
         }
         Term::BinOp(left, BinaryOp::Pipe(None), right) => {
@@ -145,12 +145,12 @@ fn column(term: &Term<&str>) -> Option<Column> {
 }
 
 /// What stands behind `|`.
-fn pipe(term: &Term<&str>, steps: &mut Vec<Step>) -> Option<()> {
+fn pipe(term: &Term<&str>, steps: &mut Vec<TextFilter>) -> Option<()> {
     match term {
         Term::Call(name, arguments) if arguments.is_empty() => steps.push(match *name {
-            "tostring" => Step::ToString,
-            "ascii_downcase" => Step::Downcase,
-            "ascii_upcase" => Step::Upcase,
+            "tostring" => TextFilter::ToString,
+            "ascii_downcase" => TextFilter::Downcase,
+            "ascii_upcase" => TextFilter::Upcase,
             _ => return None,
         }),
         Term::BinOp(left, BinaryOp::Pipe(None), right) => {
@@ -160,7 +160,7 @@ fn pipe(term: &Term<&str>, steps: &mut Vec<Step>) -> Option<()> {
         Term::Path(inner, path) if matches!(**inner, Term::Id) => match path.0.as_slice() {
             [(Part::Range(from, to), Opt::Essential)] if from.is_some() || to.is_some() => {
                 let from = from.as_ref().map_or(Some(0), index)?;
-                steps.push(Step::Slice(
+                steps.push(TextFilter::Slice(
                     from,
                     to.as_ref().map_or(Some(usize::MAX), index)?,
                 ));
@@ -185,7 +185,7 @@ impl Paths {
     /// Joins the paths of all columns into one tree.
     pub(super) fn new(columns: Vec<Column>) -> Option<Self> {
         let mut paths = Self {
-            nodes: vec![Node::default()],
+            nodes: vec![PathNode::default()],
             columns,
             slots: 0,
             again: None,
@@ -199,7 +199,7 @@ impl Paths {
                     *child
                 } else {
                     let child = paths.nodes.len();
-                    paths.nodes.push(Node::default());
+                    paths.nodes.push(PathNode::default());
                     paths.nodes[node]
                         .children
                         .push((key.as_bytes().into(), child));
@@ -230,19 +230,19 @@ impl Paths {
     }
 
     /// A row to scan a record into.
-    pub(super) fn row<'a>(&self) -> Row<'_, 'a> {
-        Row {
+    pub(super) fn row<'a>(&self) -> ScannedRecord<'_, 'a> {
+        ScannedRecord {
             paths: self,
             seen: 0,
             left: self.slots,
             to_end: self.again.is_none(),
-            found: [Found::Nothing; SLOTS_MAX],
+            found: [FoundScalar::Nothing; SLOTS_MAX],
         }
     }
 }
 
 /// What a scan found.
-pub(super) struct Row<'p, 'a> {
+pub(super) struct ScannedRecord<'p, 'a> {
     paths: &'p Paths,
     /// A bit for each node that the record has.
     seen: u64,
@@ -250,16 +250,16 @@ pub(super) struct Row<'p, 'a> {
     left: usize,
     /// Whether the scan goes on to the end of the record although all scalars are found.
     to_end: bool,
-    found: [Found<'a>; SLOTS_MAX],
+    found: [FoundScalar<'a>; SLOTS_MAX],
 }
 
-impl<'a> Row<'_, 'a> {
+impl<'a> ScannedRecord<'_, 'a> {
     /// Scans a record.
     pub(super) fn scan(&mut self, record: &'a [u8]) -> Result<(), Odd> {
         if !is_text(record) {
             return Err(Odd);
         }
-        let mut cursor = Cursor::new(record);
+        let mut cursor = TextCursor::new(record);
         match cursor.start() {
             Ok(Start::Object) => self.object(&mut cursor, 0, 1)?,
             _ => return Err(Odd),
@@ -281,7 +281,12 @@ impl<'a> Row<'_, 'a> {
     }
 
     /// Reads the object of a node, of which the bracket has been read, at a nesting of `depth`.
-    fn object(&mut self, cursor: &mut Cursor<'a>, node: usize, depth: usize) -> Result<(), Odd> {
+    fn object(
+        &mut self,
+        cursor: &mut TextCursor<'a>,
+        node: usize,
+        depth: usize,
+    ) -> Result<(), Odd> {
         let children = &self.paths.nodes[node].children;
         if cursor.eat(b'}') {
             return Ok(());
@@ -306,19 +311,19 @@ impl<'a> Row<'_, 'a> {
         }
     }
 
-    fn child(&mut self, cursor: &mut Cursor<'a>, node: usize, depth: usize) -> Result<(), Odd> {
+    fn child(&mut self, cursor: &mut TextCursor<'a>, node: usize, depth: usize) -> Result<(), Odd> {
         if self.seen & (1 << node) != 0 {
             return Err(Odd);
         }
         self.seen |= 1 << node;
-        let Node { children, slot } = &self.paths.nodes[node];
+        let PathNode { children, slot } = &self.paths.nodes[node];
         let found = match cursor.start().map_err(|_| Odd)? {
             Start::Null => return Ok(()),
             Start::Object if slot.is_none() => return self.object(cursor, node, depth + 1),
             Start::Object | Start::Array => return Err(Odd),
-            Start::Bool(value) => Found::Bool(value),
-            Start::Number(number) => Found::Number(number),
-            Start::String(text) => Found::Text(text),
+            Start::Bool(value) => FoundScalar::Bool(value),
+            Start::Number(number) => FoundScalar::Number(number),
+            Start::String(text) => FoundScalar::Text(text),
         };
         match slot {
             Some(slot) if children.is_empty() => {
@@ -345,42 +350,46 @@ impl<'a> Row<'_, 'a> {
         let start = out.len();
         let mut found = self.found[*slot];
         let mut text = false;
-        if let Found::Text(raw) = found {
+        if let FoundScalar::Text(raw) = found {
             raw.decode(out).map_err(|_| Odd)?;
             text = true;
         }
         for step in steps {
             match (step, text, found) {
-                (Step::Default(default), false, Found::Nothing | Found::Bool(false)) => {
+                (
+                    TextFilter::Default(default),
+                    false,
+                    FoundScalar::Nothing | FoundScalar::Bool(false),
+                ) => {
                     out.extend_from_slice(default.as_bytes());
                     text = true;
                 }
-                (Step::Default(_), ..)
-                | (Step::ToString, true, _)
-                | (Step::Slice(..), false, Found::Nothing) => {}
-                (Step::ToString, false, found) => {
+                (TextFilter::Default(_), ..)
+                | (TextFilter::ToString, true, _)
+                | (TextFilter::Slice(..), false, FoundScalar::Nothing) => {}
+                (TextFilter::ToString, false, found) => {
                     match found {
-                        Found::Nothing => out.extend_from_slice(b"null"),
+                        FoundScalar::Nothing => out.extend_from_slice(b"null"),
                         found => found.render(out),
                     }
                     text = true;
                 }
-                (Step::Downcase, true, _) => out[start..].make_ascii_lowercase(),
-                (Step::Upcase, true, _) => out[start..].make_ascii_uppercase(),
-                (Step::Slice(from, to), true, _) => slice(out, start, *from, *to)?,
+                (TextFilter::Downcase, true, _) => out[start..].make_ascii_lowercase(),
+                (TextFilter::Upcase, true, _) => out[start..].make_ascii_uppercase(),
+                (TextFilter::Slice(from, to), true, _) => slice(out, start, *from, *to)?,
                 _ => return Err(Odd),
             }
             if text {
-                found = Found::Nothing;
+                found = FoundScalar::Nothing;
             }
         }
         match (text, found) {
             (true, _) => Ok(Scalar::Text),
-            (false, Found::Number(number)) => {
+            (false, FoundScalar::Number(number)) => {
                 jq::print_number(&number, out);
                 Ok(Scalar::Number(number.float()))
             }
-            (false, Found::Bool(_)) => {
+            (false, FoundScalar::Bool(_)) => {
                 found.render(out);
                 Ok(Scalar::Text)
             }
@@ -389,7 +398,7 @@ impl<'a> Row<'_, 'a> {
     }
 }
 
-impl Found<'_> {
+impl FoundScalar<'_> {
     fn render(&self, out: &mut Vec<u8>) {
         match self {
             Self::Bool(true) => out.extend_from_slice(b"true"),

@@ -4,9 +4,9 @@
 use firehose_date_pattern::{DatePattern, Zone};
 
 use super::escape;
-use super::event_time::Texts;
-use super::expression::{self, Part};
-use super::fault::{Field, PartitionFault};
+use super::event_time::FormattedTimes;
+use super::expression::{self, PrefixPart};
+use super::fault::{PartitionFault, PartitionSetting};
 use super::key_rule::{self, KeyRule};
 use crate::failure::ErrorOutputType;
 
@@ -20,11 +20,11 @@ const HOLE_MARK: u8 = 0x01;
 const HOLE_BASE: u8 = b'0';
 
 /// Where the values of a record are found while its identity is written.
-pub(super) struct Values<'a> {
+pub(super) struct RecordValues<'a> {
     /// The value of the key with that index.
     pub(super) key: &'a dyn Fn(usize) -> &'a [u8],
     /// The texts of the event time, where the prefix uses any.
-    pub(super) times: Option<&'a Texts<'a>>,
+    pub(super) times: Option<&'a FormattedTimes<'a>>,
 }
 
 /// A data prefix, compiled.
@@ -47,13 +47,13 @@ enum Segment {
 
 #[derive(Clone, Debug)]
 struct Hole {
-    fill: Fill,
+    fill: HoleFill,
     /// A text as long as any that fills it.
     widest: String,
 }
 
 #[derive(Clone, Debug)]
-enum Fill {
+enum HoleFill {
     Timestamp(DatePattern),
     RandomString,
 }
@@ -62,10 +62,10 @@ impl Template {
     /// Compiles parts; `key` gives the index of a part that is a key. Returns the patterns of the event
     /// time in order.
     pub(super) fn new(
-        parts: Vec<Part>,
+        parts: Vec<PrefixPart>,
         zone: &Zone,
         rule: &KeyRule,
-        key: impl Fn(&Part) -> usize,
+        key: impl Fn(&PrefixPart) -> usize,
     ) -> (Self, Vec<DatePattern>) {
         let (mut holes, mut event_times): (Vec<Hole>, _) = (Vec::new(), Vec::new());
         let mut segments = Vec::with_capacity(parts.len());
@@ -78,15 +78,15 @@ impl Template {
                 Segment::Hole(index)
             };
             segments.push(match part {
-                Part::Literal(text) => Segment::Literal(text),
-                Part::Timestamp(pattern) => hole(Fill::Timestamp(pattern)),
-                Part::RandomString => hole(Fill::RandomString),
-                Part::EventTime(pattern) => {
+                PrefixPart::Literal(text) => Segment::Literal(text),
+                PrefixPart::Timestamp(pattern) => hole(HoleFill::Timestamp(pattern)),
+                PrefixPart::RandomString => hole(HoleFill::RandomString),
+                PrefixPart::EventTime(pattern) => {
                     event_times.push(pattern);
                     Segment::EventTime(event_times.len() - 1)
                 }
-                Part::QueryKey(_) | Part::TransformKey(_) => Segment::Key(key(&part)),
-                Part::ErrorOutputType => Segment::Literal(String::new()), // refused when parsed
+                PrefixPart::QueryKey(_) | PrefixPart::TransformKey(_) => Segment::Key(key(&part)),
+                PrefixPart::ErrorOutputType => Segment::Literal(String::new()), // refused when parsed
             });
         }
         (
@@ -117,7 +117,7 @@ impl Template {
     }
 
     /// Appends the identity; `escaped` says how key values go into it.
-    pub(super) fn write(&self, values: &Values<'_>, escaped: bool, out: &mut Vec<u8>) {
+    pub(super) fn write(&self, values: &RecordValues<'_>, escaped: bool, out: &mut Vec<u8>) {
         for segment in &self.segments {
             match segment {
                 Segment::Literal(text) => out.extend_from_slice(text.as_bytes()),
@@ -147,8 +147,8 @@ impl Template {
     pub(super) fn open(&self, identity: &[u8], zone: &Zone, arrival_ms: i64) -> String {
         let at = zone.at(arrival_ms.div_euclid(1000));
         self.fill(identity, |hole, text| match &hole.fill {
-            Fill::Timestamp(pattern) => pattern.format(&at, zone, text),
-            Fill::RandomString => random_string(text),
+            HoleFill::Timestamp(pattern) => pattern.format(&at, zone, text),
+            HoleFill::RandomString => random_string(text),
         })
     }
 
@@ -172,21 +172,21 @@ impl Template {
 }
 
 /// A text as long as any that parts become; a key can have one character.
-pub(super) fn widest(parts: &[Part], zone: &Zone) -> String {
+pub(super) fn widest(parts: &[PrefixPart], zone: &Zone) -> String {
     parts.iter().map(|part| widest_of(part, zone)).collect()
 }
 
-fn widest_of(part: &Part, zone: &Zone) -> String {
+fn widest_of(part: &PrefixPart, zone: &Zone) -> String {
     match part {
-        Part::Literal(text) => text.clone(),
-        Part::Timestamp(pattern) | Part::EventTime(pattern) => pattern.widest(zone),
-        Part::RandomString => "x".repeat(RANDOM_STRING_CHARS),
-        Part::ErrorOutputType => {
+        PrefixPart::Literal(text) => text.clone(),
+        PrefixPart::Timestamp(pattern) | PrefixPart::EventTime(pattern) => pattern.widest(zone),
+        PrefixPart::RandomString => "x".repeat(RANDOM_STRING_CHARS),
+        PrefixPart::ErrorOutputType => {
             let words = ErrorOutputType::ALL.map(ErrorOutputType::as_str);
             let longest = words.into_iter().max_by_key(|word| word.len());
             longest.unwrap_or_default().to_owned()
         }
-        Part::QueryKey(_) | Part::TransformKey(_) => "x".to_owned(),
+        PrefixPart::QueryKey(_) | PrefixPart::TransformKey(_) => "x".to_owned(),
     }
 }
 
@@ -199,7 +199,7 @@ pub(super) fn random_string(text: &mut String) {
 pub(super) fn zone(name: Option<&str>, faults: &mut Vec<PartitionFault>) -> Zone {
     Zone::find(name).unwrap_or_else(|message| {
         faults.push(
-            PartitionFault::whole(Field::TimeZone, message)
+            PartitionFault::whole(PartitionSetting::TimeZone, message)
                 .help("an IANA name such as \"Europe/Berlin\" or \"America/New_York\""),
         );
         Zone::utc()
@@ -209,10 +209,10 @@ pub(super) fn zone(name: Option<&str>, faults: &mut Vec<PartitionFault>) -> Zone
 /// Faults of a whole prefix: too long, or leading out of the place it is put. `is_bare`: it has no
 /// expression, so that the default time follows it.
 pub(super) fn check(
-    parts: &[Part],
+    parts: &[PrefixPart],
     is_bare: bool,
     zone: &Zone,
-    field: Field,
+    field: PartitionSetting,
     rule: &KeyRule,
     faults: &mut Vec<PartitionFault>,
 ) {
@@ -225,11 +225,11 @@ pub(super) fn check(
     }
     match escape::stays_below(text.as_bytes()) {
         Ok(()) => {}
-        Err(escape::Refusal::DotSegment) => {
+        Err(escape::UnusableKey::DotSegment) => {
             let message = "a prefix cannot have a part \".\" or \"..\" between slashes";
             return fault(message, "write the folder that is meant");
         }
-        Err(escape::Refusal::Absolute) => {
+        Err(escape::UnusableKey::Absolute) => {
             let message = "a prefix cannot begin with a slash";
             return fault(message, "remove the leading slash");
         }

@@ -28,7 +28,7 @@ fn plan<'a>(
         has_transforms,
         prefix,
         rule,
-        unread: Unread::default(),
+        unread: UnreadSettings::default(),
     }
 }
 

@@ -45,8 +45,9 @@ pub struct Wanted<'a> {
     pub may_rename: bool,
 }
 
-/// Tries the objects that wait for the stream's destination, or the wanted one, from what recovery
-/// has opened: as it does, it claims the destination first.
+/// Tries the objects that wait for the stream's stores, or the wanted one, from what recovery has opened: as it does,
+/// it claims the stores first. What waits for one that cannot be opened is refused, and the others get theirs. An error
+/// is one of the state, such as that another daemon has a copy of it: then nothing is sent.
 pub async fn try_again(
     recovered: RecoveredState<LocalLog>,
     settings: &StreamSettings,
@@ -66,10 +67,17 @@ pub async fn try_again(
     }
     let mut opened = BTreeMap::new();
     for store in stores {
-        let claimed = recovery::try_claim(stream, store, &claim, &named).await;
-        let (destination, conditional) = claimed.map_err(not_reached)?;
-        recovery::tell_of_overwriting(stream, &destination, conditional);
-        opened.insert(store.name(), (destination, conditional));
+        let claimed = match recovery::try_claim(stream, store, &claim, &named).await {
+            Ok((destination, conditional)) => {
+                recovery::tell_of_overwriting(stream, &destination, conditional);
+                Ok((destination, conditional))
+            }
+            Err(PublishError::Foreign { cause, advice, .. }) => {
+                return Err(StreamError::LoudStop { cause, advice });
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        opened.insert(store.name(), claimed);
     }
     let again = Again {
         stream: stream.clone(),
@@ -80,23 +88,22 @@ pub async fn try_again(
     };
     let mut tried = Vec::new();
     for object in recovered.sealed.into_iter().filter(is_wanted) {
-        if let Some((destination, conditional)) = opened.get(&object.target.store) {
-            tried.push(again.try_one(object, destination, *conditional).await?);
-        }
+        tried.push(match opened.get(&object.target.store) {
+            Some(Ok((destination, conditional))) => {
+                again.try_one(object, destination, *conditional).await?
+            }
+            Some(Err(cause)) => Tried {
+                key: object.target.key,
+                renamed: None,
+                refused: Some(cause.clone()),
+                given_up: None,
+            },
+            None => continue,
+        });
     }
     recovered.source.stop();
     recovered.source.stopped().await;
     Ok(tried)
-}
-
-fn not_reached(error: PublishError) -> StreamError {
-    match error {
-        PublishError::Foreign { cause, advice, .. } => StreamError::LoudStop { cause, advice },
-        error => StreamError::State {
-            action: "open the destination",
-            cause: error.to_string(),
-        },
-    }
 }
 
 /// What has become of an attempt, and the object as the state has it now.

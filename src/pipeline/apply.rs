@@ -25,9 +25,6 @@ pub(super) const ENCODE_BACKLOG: usize = 8;
 /// Spool room that reading leaves to encoding, sealing and checkpoints, in bytes.
 pub(super) const SPOOL_RESERVE: u64 = 32 << 20;
 
-/// On a full disk the spool may take one part in so many of the reserve before reading stops.
-const SHORT_STEPS: u64 = 4;
-
 impl Pipeline {
     /// Applies a stretch of a chunk wholly: after this, each output of each of its records is in a batch.
     pub(super) fn apply_chunk(&mut self, mut routed: Routed) -> Result<(), StreamError> {
@@ -51,7 +48,7 @@ impl Pipeline {
                 backlog.applied(applied, arrival);
             }
         }
-        // Where the source's end is damaged nothing waits behind the last record that was read.
+        // Where the end of the source is damaged, nothing is left to wait behind the last record that was read.
         if let (Some(backlog), Some(missing)) = (&mut self.backlog, missing) {
             backlog.applied(missing, None);
         }
@@ -190,11 +187,10 @@ impl Pipeline {
     }
 
     /// Whether the spool has come up to its limit, but for the reserve. On a full disk the reserve
-    /// is all there is: small steps, each published before the next.
+    /// is all there is: small steps, each published before the next, beside what no store takes.
     pub(super) fn is_spool_full(&self) -> bool {
-        let reserve = &self.context.reserve;
-        let limit = if reserve.is_short() {
-            reserve.bytes() / SHORT_STEPS
+        let limit = if self.context.reserve.is_short() {
+            self.step_bytes() + self.step.stuck
         } else {
             let parts = self.context.memory.parts() as u64;
             self.settings.spool_limit.saturating_sub(SPOOL_RESERVE) / parts

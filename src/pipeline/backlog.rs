@@ -80,14 +80,14 @@ impl Backlog {
 
     /// Every record up to `position` has been applied, or is gone; the last had arrived at that time.
     pub(super) fn applied(&mut self, position: Sequence, arrival: Option<Moment>) {
-        // What is applied before anybody has looked waits no more.
+        // What is applied before anybody has looked no longer waits.
         self.seen = self.seen.max(position.plus(1));
         let is_applied = |span: &mut Span| span.next <= position.plus(1);
         while self.spans.pop_front_if(is_applied).is_some() {}
         if self.spans.is_empty() {
             self.looks = 1;
         }
-        // What is left of a former process's has arrived later.
+        // What is left of the records of a former process arrived later than this one.
         if let (Some(front), Some(arrival)) = (self.spans.front_mut(), arrival)
             && front.next <= self.first
         {

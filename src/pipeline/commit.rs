@@ -15,7 +15,7 @@ use super::quarantine;
 use super::table::{BatchTable, Entry};
 use crate::batch::Unspooled;
 use crate::buffer::Buffer;
-use crate::checkpoint::{OpenBatch, SealedObject, SpooledBlock, Store, StoreError};
+use crate::checkpoint::{CheckpointStore, OpenBatch, SealedObject, SpooledBlock, StoreError};
 use crate::error::StreamError;
 use crate::extent::Extent;
 use crate::failpoint;
@@ -105,7 +105,7 @@ pub(super) fn commit(
     draft: Draft,
     mut batches: Vec<DraftBatch>,
     spool: &Spool,
-    store: &Store,
+    store: &CheckpointStore,
     source: &dyn Handle,
 ) -> Result<Committed, CheckpointError> {
     failpoint::hit("spool-before-write");

@@ -37,7 +37,7 @@ pub(super) enum Work {
         first: bool,
         /// Its bytes.
         source: Source,
-        /// How.
+        /// How it is encoded.
         format: Format,
     },
     /// A run of raw blocks of an open batch.
@@ -50,7 +50,7 @@ pub(super) enum Work {
         start: u64,
         /// Their bytes.
         sources: Vec<Source>,
-        /// How.
+        /// How they are encoded.
         format: Format,
     },
     /// All blocks of a sealed batch that are not final.
@@ -63,7 +63,7 @@ pub(super) enum Work {
         runs: Vec<Run>,
         /// Its raw blocks.
         sources: Vec<Source>,
-        /// How.
+        /// How they are encoded.
         format: Format,
     },
 }
@@ -198,27 +198,27 @@ pub(super) struct FailedLines {
 
 /// Encoders that no worker uses just now, by format.
 #[derive(Debug, Default)]
-pub struct EncoderPool(Mutex<HashMap<u64, Vec<Bench>>>);
+pub struct EncoderPool(Mutex<HashMap<u64, Vec<EncodeBench>>>);
 
 /// What a worker needs to encode: all of it is used again.
 #[derive(Debug)]
-struct Bench {
+struct EncodeBench {
     encoder: Encoder,
     /// Room for an encoded block.
     out: Vec<u8>,
 }
 
 impl EncoderPool {
-    fn take(&self, hash: u64, format: &Format) -> Bench {
+    fn take(&self, hash: u64, format: &Format) -> EncodeBench {
         let mut pool = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let idle = pool.get_mut(&hash).and_then(Vec::pop);
-        idle.unwrap_or_else(|| Bench {
+        idle.unwrap_or_else(|| EncodeBench {
             encoder: format.encoder(),
             out: Vec::new(),
         })
     }
 
-    fn give(&self, hash: u64, bench: Bench) {
+    fn give(&self, hash: u64, bench: EncodeBench) {
         let mut pool = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         pool.entry(hash).or_default().push(bench);
     }
@@ -246,8 +246,8 @@ pub(super) fn run(
     done
 }
 
-fn encode(work: Work, bench: &mut Bench, spool: &Spool, now_ms: i64) -> io::Result<Done> {
-    let Bench { encoder, out } = bench;
+fn encode(work: Work, bench: &mut EncodeBench, spool: &Spool, now_ms: i64) -> io::Result<Done> {
+    let EncodeBench { encoder, out } = bench;
     let mut damaged = Vec::new();
     match work {
         Work::Block {
@@ -275,7 +275,7 @@ fn encode(work: Work, bench: &mut Bench, spool: &Spool, now_ms: i64) -> io::Resu
             sources,
             format,
         } => {
-            let mut out = Output::new(spool, now_ms);
+            let mut out = EncodedOutput::new(spool, now_ms);
             let (bytes, failed) = (&mut out.bytes, &mut out.failed);
             let (_, footer) = format.encode_run(
                 encoder,
@@ -309,7 +309,7 @@ fn encode(work: Work, bench: &mut Bench, spool: &Spool, now_ms: i64) -> io::Resu
                 len: start,
                 footers,
             };
-            let mut out = Output::new(spool, now_ms);
+            let mut out = EncodedOutput::new(spool, now_ms);
             let (bytes, failed) = (&mut out.bytes, &mut out.failed);
             let records = format.encode_object(
                 encoder,
@@ -350,12 +350,12 @@ fn reading(
 }
 
 /// What comes of encoding raw blocks: final bytes, and lines of what did not fit.
-struct Output<'a> {
+struct EncodedOutput<'a> {
     bytes: SpoolWriter<'a>,
     failed: Failed<'a>,
 }
 
-impl<'a> Output<'a> {
+impl<'a> EncodedOutput<'a> {
     const fn new(spool: &'a Spool, now_ms: i64) -> Self {
         Self {
             bytes: SpoolWriter {

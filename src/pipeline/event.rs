@@ -52,6 +52,8 @@ pub(super) enum Event {
     CheckpointDelayed(PublishError),
     /// The back-off of an object is over.
     RetryDue(Uuid),
+    /// So many bytes are free on a disk that is short of room.
+    Room(u64),
     /// The stream cannot go on.
     Failed(StreamError),
 }

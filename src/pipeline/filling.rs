@@ -138,7 +138,9 @@ impl Pipeline {
         self.filling -= 1;
         if let Err(cause) = &result {
             let (stream, repeats) = (&self.settings.name, self.context.status.repeats());
-            if let Some(unsaid) = repeats.due_alike("parts of an open batch", &cause.to_string()) {
+            let of_batch = self.table.get(id).map(|entry| &*entry.target.store);
+            let (line, store) = ("parts of an open batch", of_batch.unwrap_or_default());
+            if let Some(unsaid) = repeats.due_at_store(line, store, &cause.to_string()) {
                 tracing::warn!(stream, %cause, unsaid, "parts of an open batch are sent later");
             }
             self.context.status.metrics().publish_retries.add(1);

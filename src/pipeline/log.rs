@@ -22,13 +22,13 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::commit::{CheckpointError, Committed};
 use super::event::Event;
+use super::hurry::Hurry;
 use super::outputs::Outputs;
 use super::recovery::Claim;
 use super::report::LastingError;
@@ -169,7 +169,7 @@ pub(super) struct Work<'a> {
     pub(super) outputs: &'a Arc<Outputs>,
     pub(super) events: &'a UnboundedSender<Event>,
     /// Cuts waits for another attempt short, when a stop begins.
-    pub(super) at_once: &'a Arc<Notify>,
+    pub(super) at_once: &'a Hurry,
     /// All that is open is being sealed, and nothing more is applied. A checkpoint that takes it in ends that.
     pub(super) gathering: &'a mut bool,
     /// A job on the disk is under way: there is one at a time.

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::Pipeline;
 use super::event::Event;
 use super::filling::STAYS_BEHIND;
-use super::quarantine::{self, Damaged, ENCODED, Read, set_aside};
+use super::quarantine::{self, Damaged, ENCODED, ReadBack, set_aside};
 use crate::checkpoint::SealedObject;
 use crate::destination::PublishError;
 use crate::error::StreamError;
@@ -85,7 +85,7 @@ impl Mending<'_> {
         let mut causes = Vec::new();
         for (at, extent) in self.object.extents.iter().enumerate() {
             let read = quarantine::twice(|| self.spool.read(*extent))?;
-            if let Read::Damaged(cause) = read {
+            if let ReadBack::Damaged(cause) = read {
                 causes.push((at, cause));
             }
         }

@@ -329,7 +329,7 @@ mod tests {
     #[test]
     fn what_the_system_refuses_is_tried_again_and_what_the_settings_say_is_to_be_mended() {
         let fault = |is_of_system| PartitionFault {
-            field: crate::partition::Field::Query,
+            field: crate::partition::PartitionSetting::Query,
             at: None,
             message: format!("of system: {is_of_system}"),
             help: None,

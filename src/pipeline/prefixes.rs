@@ -7,7 +7,8 @@ use uuid::Uuid;
 use crate::config::{FormatSettings, Keys, StoreSettings, StreamSettings};
 use crate::format::Format;
 use crate::partition::{
-    ErrorPrefix, Field, KeyRule, PartitionFault, Partitioner, Plan, Unread, Zone, object_name,
+    ErrorPrefix, KeyRule, PartitionFault, PartitionSetting, Partitioner, Plan, UnreadSettings,
+    Zone, object_name,
 };
 
 /// The version in object names. Streams are versioned by their config file, not by us.
@@ -26,7 +27,7 @@ pub(super) struct Prefixes {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MadeUp {
     /// `query`, `event_time` and `prefix`.
-    pub values: Unread,
+    pub values: UnreadSettings,
     /// `error_prefix`.
     pub error_prefix: bool,
     /// The store of a lane.
@@ -70,10 +71,10 @@ pub(super) fn compile(
         Err(Vec::new())
     } else {
         ErrorPrefix::compile(error_prefix, prefix, time_zone, &rule(&error_keys, None))
-            // Of a default that begins with a bad prefix enough is said.
+            // A default that begins with a bad prefix is at fault only with that, which is reported already.
             .and_then(|errors| match error_prefix {
                 None if data.is_err() => Ok(errors),
-                // At each store: so that nothing is published where the epoch is not claimed.
+                // Each store must take the keys of markers: nothing is published where the epoch cannot be claimed.
                 _ => [&keys, &error_keys, &backup_keys]
                     .into_iter()
                     .try_fold(errors, |errors, keys| {
@@ -127,7 +128,7 @@ fn markers(
     let taken = keys.map_or(Ok(()), |keys| keys.take(&marker));
     taken.map(|()| errors).map_err(|why| {
         vec![PartitionFault {
-            field: Field::ErrorPrefix,
+            field: PartitionSetting::ErrorPrefix,
             at: None,
             message: format!(
                 "the destination cannot take what the stream itself keeps under the fixed head of the \

@@ -159,16 +159,17 @@ impl Pipeline {
         };
         let (stream, repeats) = (&self.settings.name, self.context.status.repeats());
         let now = self.context.clock.moment();
+        let store = &*sealed.target.store;
         let setback = (self.waiting).set_back(sealed, error, gone, now, &self.events);
         match setback {
             Setback::Retry(cause) => {
-                if let Some(unsaid) = repeats.due_alike("publishing", &cause) {
+                if let Some(unsaid) = repeats.due_at_store("publishing", store, &cause) {
                     tracing::warn!(stream, cause, unsaid, "publishing is tried again");
                 }
                 self.context.status.metrics().publish_retries.add(1);
             }
             Setback::Stalled(cause) => {
-                if let Some(unsaid) = repeats.due_alike("publishing", &cause) {
+                if let Some(unsaid) = repeats.due_at_store("publishing", store, &cause) {
                     tracing::error!(
                         stream,
                         cause,

@@ -34,8 +34,8 @@ pub(super) fn read(
     damaged: &mut Vec<Damaged>,
 ) -> io::Result<Bytes> {
     let cause = match twice(|| source.read(spool))? {
-        Read::Whole(bytes) => return Ok(bytes),
-        Read::Damaged(cause) => cause,
+        ReadBack::Whole(bytes) => return Ok(bytes),
+        ReadBack::Damaged(cause) => cause,
     };
     let records = (source.records, false);
     let (head, rest) = (&source.head, &source.rest);
@@ -52,8 +52,8 @@ pub(super) fn footer(
     damaged: &mut Vec<Damaged>,
 ) -> io::Result<Option<Bytes>> {
     let cause = match twice(|| run.footer.read(spool))? {
-        Read::Whole(bytes) => return Ok(Some(bytes)),
-        Read::Damaged(cause) => cause,
+        ReadBack::Whole(bytes) => return Ok(Some(bytes)),
+        ReadBack::Damaged(cause) => cause,
     };
     let records = (run.records, run.records == 0);
     let extents = [&*run.extents, &*run.footer.head].concat();
@@ -70,14 +70,14 @@ pub(super) fn footer(
 }
 
 /// What reading has found.
-pub(super) enum Read<T> {
+pub(super) enum ReadBack<T> {
     /// What was written.
     Whole(T),
     /// Something else, and how that shows.
     Damaged(io::Error),
 }
 
-impl<T> Read<T> {
+impl<T> ReadBack<T> {
     /// What was written; damage is an error.
     pub(super) fn whole(self) -> io::Result<T> {
         match self {
@@ -88,14 +88,14 @@ impl<T> Read<T> {
 }
 
 /// Reads, and once more where that finds damage: a bit may have been flipped on its way.
-pub(super) fn twice<T>(mut read: impl FnMut() -> io::Result<T>) -> io::Result<Read<T>> {
+pub(super) fn twice<T>(mut read: impl FnMut() -> io::Result<T>) -> io::Result<ReadBack<T>> {
     let mut found = read();
     if found.as_ref().is_err_and(is_damage) {
         found = read();
     }
     match found {
-        Ok(read) => Ok(Read::Whole(read)),
-        Err(error) if is_damage(&error) => Ok(Read::Damaged(error)),
+        Ok(read) => Ok(ReadBack::Whole(read)),
+        Err(error) if is_damage(&error) => Ok(ReadBack::Damaged(error)),
         Err(error) => Err(error),
     }
 }
@@ -107,9 +107,10 @@ fn is_damage(error: &io::Error) -> bool {
 /// Bytes of a sealed object, by their files' names.
 pub(super) const ENCODED: &str = "encoded";
 
-/// Sets extents and what follows them aside, durably. `records` says how many are in them, and whether
-/// that is only about right. Fails with the cause where they cannot be set aside. So it does for want of room, but
-/// only of a sealed object, which waits for it: whose batch is open recovers until there is room.
+/// Sets extents and what follows them aside, durably. `records` says how many are in them, and whether that is only
+/// about right. Fails with the cause where they cannot be set aside. For want of room the error has the cause's kind
+/// only for a sealed object, which then waits; for an open batch it has another kind, and the stream recovers until
+/// there is room.
 pub(super) fn set_aside(
     id: Uuid,
     kind: &str,
@@ -324,7 +325,7 @@ mod tests {
             let files = set_aside(&disk);
             assert_eq!(files.len(), 1, "{files:?}");
             let path = Path::new("quarantine").join(&files[0]);
-            let file = disk.open(&path, crate::disk::Open::Existing).unwrap();
+            let file = disk.open(&path, crate::disk::OpenMode::Existing).unwrap();
             assert_eq!(usize::try_from(file.len().unwrap()).unwrap(), before);
         }
     }

@@ -7,11 +7,13 @@ use super::Pipeline;
 use super::apply::ENCODE_BACKLOG;
 use super::backlog::Backlog;
 use super::status::Observation;
+use crate::checkpoint::Lane;
 use crate::clock::Moment;
 use crate::config::display_size;
 use crate::destination::PublishError;
 use crate::error::StreamError;
 use crate::spool::Flip;
+use crate::telemetry::StreamState;
 
 /// Lines of the log that are said while they are true.
 const IN_VAIN: &str = "publishing is stalled, and tried again";
@@ -66,25 +68,52 @@ impl Pipeline {
         }
     }
 
+    /// Tells of the stores that are not claimed, each with its cause: one keeps the stream from being ready, and the
+    /// others from nothing.
+    pub(super) fn tell_of_unclaimed(&self) {
+        let stores = self.outputs.stores().each().into_iter();
+        let unclaimed = stores.filter(|store| !self.destinations.contains_key(*store));
+        let causes = unclaimed.map(|store| match self.stopping.trouble(store) {
+            Some(trouble) => trouble.to_string(),
+            None => format!("{store} is not claimed yet"),
+        });
+        let causes: Vec<String> = causes.collect();
+        let status = &self.context.status;
+        if causes.is_empty() {
+            status.repeats().over("destination");
+            status.set_state(StreamState::Running);
+        } else {
+            let cause = causes.join("; ");
+            status.set_state(StreamState::Stalled { cause });
+        }
+    }
+
     /// Why objects do not become visible: at once where that needs a person, else when it has lasted.
     fn publishing_trouble(&self, now: Moment) -> Option<String> {
         let patience = self.context.status.patience();
         let stores = self.outputs.stores().each().into_iter();
-        let sending = stores.filter_map(|store| self.waiting.trouble(&self.protocol, store));
-        let is_lasting = |trouble: &&LastingError| {
+        let sending = stores.filter_map(|store| {
+            let trouble = self.waiting.trouble(&self.protocol, store)?;
+            Some((store, trouble))
+        });
+        let is_lasting = |(_, trouble): &(&str, &LastingError)| {
             trouble.needs_a_person() || trouble.since.until(now) >= patience
         };
         // One for each store.
-        let mut lasting: Vec<&LastingError> = sending.filter(is_lasting).collect();
+        let mut lasting: Vec<(&str, &LastingError)> = sending.filter(is_lasting).collect();
         if lasting.is_empty() {
-            lasting.extend(self.log.trouble().filter(is_lasting));
+            let store = self.outputs.store(Lane::Data);
+            let making = self.log.trouble().map(|trouble| (store, trouble));
+            lasting.extend(making.filter(is_lasting));
         }
         let mut causes = Vec::new();
-        for trouble in lasting {
+        for (store, trouble) in lasting {
             let cause = trouble.error.to_string();
             // What needs a person was said when it was met.
             if !trouble.needs_a_person() {
-                self.say(IN_VAIN, &cause);
+                let repeats = self.context.status.repeats();
+                let due = repeats.due_at_store(IN_VAIN, store, &cause);
+                self.say(IN_VAIN, &cause, due);
             }
             causes.push(cause);
         }
@@ -113,17 +142,27 @@ impl Pipeline {
             })
         };
         if let Some(cause) = &cause {
-            self.say(STANDSTILL, cause);
+            let due = self.context.status.repeats().due_alike(STANDSTILL, cause);
+            self.say(STANDSTILL, cause, due);
         }
         cause
     }
 
     fn what_reading_waits_for(&self) -> String {
         if self.is_spool_full() {
-            let limit = display_size(self.settings.spool_limit);
-            format!(
-                "the spool is full (spool_limit = \"{limit}\"), and what is in it is not published"
-            )
+            let full = if self.context.reserve.is_short() {
+                "the disk is full".to_owned()
+            } else {
+                let limit = display_size(self.settings.spool_limit);
+                format!("the spool is full (spool_limit = \"{limit}\")")
+            };
+            let at = self.waiting.stuck_at().join(" and ");
+            let at = if at.is_empty() {
+                at
+            } else {
+                format!(": nothing arrives at {at}")
+            };
+            format!("{full}, and what is in the spool is not published{at}")
         } else if self.gathering {
             "a checkpoint of the shard is still being made".to_owned()
         } else if self.encode_queue.len() >= ENCODE_BACKLOG {
@@ -149,8 +188,8 @@ impl Pipeline {
         Some(*self.unread.get_or_insert_with(since))
     }
 
-    fn say(&self, line: &'static str, cause: &str) {
-        if let Some(unsaid) = self.context.status.repeats().due_alike(line, cause) {
+    fn say(&self, line: &'static str, cause: &str, due: Option<u64>) {
+        if let Some(unsaid) = due {
             tracing::error!(stream = self.settings.name, cause, unsaid, "{line}");
         }
     }
@@ -177,7 +216,7 @@ impl Pipeline {
         })
     }
 
-    /// Says so.
+    /// Logs which objects are stranded.
     pub(super) fn tell_of_stranded(&self) {
         if let Some(stranded) = self.stranded() {
             let (stream, cause) = (&self.settings.name, stranded.to_string());

@@ -2,6 +2,7 @@
 
 use super::Pipeline;
 use super::log::Names;
+use super::table::Entry;
 use crate::batch::Batch;
 use crate::format::Shape;
 
@@ -45,12 +46,11 @@ impl Pipeline {
     }
 
     /// When there is no room to read on and nothing is on its way out, only encoding and sealing give
-    /// room.
+    /// room; of what goes to a store that takes nothing, sealing gives none.
     pub(super) fn seal_early(&mut self) {
-        let idle = self.waiting.is_empty()
+        let idle = !self.waiting.moves()
             && self.encode_queue.is_empty()
             && self.encoding == 0
-            && self.filling == 0
             && !self.protocol.has_sealed()
             && self.table.unspooled() == 0
             && self.writing_since.is_none();
@@ -64,7 +64,8 @@ impl Pipeline {
             return;
         }
         let count = EARLY_SEALS_MIN.max(self.table.len() / EARLY_SEALS_PART);
-        for id in self.table.largest(count) {
+        let gives_room = |entry: &Entry| self.waiting.takes(&entry.target.store);
+        for id in self.table.largest(count, gives_room) {
             self.context.status.metrics().sealed_early.add(1);
             self.seal(id);
         }

@@ -8,7 +8,7 @@ use super::outputs::Outputs;
 use crate::checkpoint::Lane;
 use crate::failure::{ErrorOutputType, Failure};
 use crate::format::Format;
-use crate::partition::{self, Scratch};
+use crate::partition::{self, PartitionScratch};
 use crate::position::MissingRange;
 use crate::position::Position;
 use crate::record::{Chunk, Record};
@@ -92,12 +92,12 @@ pub(super) struct Group {
     /// Their bytes, before staging; of records that failed those of their lines.
     pub bytes: u64,
     identity: Range<usize>,
-    content: Content,
+    content: GroupContent,
 }
 
 /// What a group holds.
 #[derive(Clone, Debug)]
-enum Content {
+enum GroupContent {
     /// The records that these indexes in the order name.
     Sorted(Range<usize>),
     /// Records of the source's chunk, as they came.
@@ -127,24 +127,24 @@ impl Routed {
     /// Appends a group to a raw block, as its format wants it.
     pub(super) fn stage(&self, group: &Group, format: &Format, block: &mut Vec<u8>) {
         match &group.content {
-            Content::Sorted(_) => {
+            GroupContent::Sorted(_) => {
                 for record in self.records_of(group) {
                     format.stage(&record, block);
                 }
             }
-            Content::AsTheyCame(range) => {
+            GroupContent::AsTheyCame(range) => {
                 for index in range.clone() {
                     format.stage(&self.source.record(index), block);
                 }
             }
-            Content::Lines(range) => block.extend_from_slice(&self.lines[range.clone()]),
+            GroupContent::Lines(range) => block.extend_from_slice(&self.lines[range.clone()]),
         }
     }
 
     /// The records of a data group.
     pub(super) fn records_of(&self, group: &Group) -> impl Iterator<Item = Record<'_>> {
         let order = match &group.content {
-            Content::Sorted(range) => &self.order[range.clone()],
+            GroupContent::Sorted(range) => &self.order[range.clone()],
             _ => &[],
         };
         order.iter().map(|index| self.data.record(*index as usize))
@@ -174,7 +174,7 @@ impl Routing {
 
     /// Finds the partitions of records, as many as queries may take at a time; says whether that
     /// was the last one.
-    pub(super) fn advance(&mut self, outputs: &Outputs, scratch: &mut Scratch) -> bool {
+    pub(super) fn advance(&mut self, outputs: &Outputs, scratch: &mut PartitionScratch) -> bool {
         let before = partition::fuel_burned();
         let data = Arc::clone(&self.stretch.data);
         for record in data.iter_from(self.router.assigned.len()) {
@@ -250,7 +250,7 @@ struct ErrorLines {
 }
 
 impl Router {
-    fn assign(&mut self, outputs: &Outputs, scratch: &mut Scratch, record: &Record<'_>) {
+    fn assign(&mut self, outputs: &Outputs, scratch: &mut PartitionScratch, record: &Record<'_>) {
         self.identity.clear();
         let sorted = outputs
             .partitioner
@@ -331,7 +331,7 @@ impl Router {
                 self.groups.push(Group {
                     lane: Lane::Data,
                     identity: identity.clone(),
-                    content: Content::Sorted(range),
+                    content: GroupContent::Sorted(range),
                     ..group
                 });
             });
@@ -354,7 +354,7 @@ impl Router {
                 records: errors.records,
                 bytes,
                 identity: 0..0,
-                content: Content::Lines(start..self.lines.len()),
+                content: GroupContent::Lines(start..self.lines.len()),
             });
         }
     }
@@ -368,7 +368,7 @@ impl Router {
             self.groups.push(Group {
                 lane: Lane::Backup,
                 identity: identity.clone(),
-                content: Content::AsTheyCame(range),
+                content: GroupContent::AsTheyCame(range),
                 ..group
             });
         });
@@ -406,7 +406,7 @@ impl Group {
             records: 0,
             bytes: 0,
             identity: 0..0,
-            content: Content::Lines(0..0),
+            content: GroupContent::Lines(0..0),
         }
     }
 }

@@ -14,7 +14,7 @@ use super::route::{Routed, Routing, Stretch};
 use super::workers::Workers;
 use crate::clock::Clock;
 use crate::error::StreamError;
-use crate::partition::Scratch;
+use crate::partition::PartitionScratch;
 use crate::record::Chunk;
 use crate::source::{Read, Reader};
 use crate::transform::{Transforms, Workshop};
@@ -112,7 +112,7 @@ struct Bench {
     transforms: Option<Arc<Transforms>>,
     workers: Workers,
     clock: Clock,
-    scratches: Idle<Scratch>,
+    scratches: Idle<PartitionScratch>,
     workshops: Idle<Workshop>,
 }
 

@@ -139,9 +139,10 @@ impl Pipeline {
     /// Hands encoding work to the workers, a bounded number of jobs at a time.
     pub(super) fn dispatch_encoding(&mut self) {
         // On a full disk publishing comes first: it gives room, encoding takes some.
-        if self.context.reserve.is_short() && self.waiting.len() > self.waiting.stranded() {
+        if self.context.reserve.is_short() && self.waiting.moves() {
             return;
         }
+        self.put_off_what_is_stuck();
         while self.encoding < 2 * self.context.workers.threads() && !self.encode_queue.is_empty() {
             let (works, hash) = self.next_works();
             if works.is_empty() {

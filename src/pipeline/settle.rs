@@ -44,7 +44,7 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Takes over what its log makes of an outcome.
+    /// Takes over what the pipeline's log makes of an outcome.
     pub(super) fn settle(&mut self, outcome: Outcome) -> Result<(), StreamError> {
         let Settled {
             durable,

@@ -8,8 +8,8 @@ use tokio::sync::broadcast;
 use crate::checkpoint::{Lane, SealedObject};
 use crate::clock::{Clock, Moment};
 use crate::telemetry::{
-    Failures, KnownFailure, LastObject, Notice, Refusals, Repeats, SourceHealth, State,
-    StatusSnapshot, StreamMetrics, StreamStatus, Tally,
+    Failures, KnownFailure, LastObject, Notice, Refusals, Repeats, SourceHealth, StatusSnapshot,
+    StreamMetrics, StreamState, StreamStatus, Tally,
 };
 
 /// The state of one stream, written by its pipeline and read by everybody.
@@ -91,7 +91,7 @@ impl Status {
             repeats: Arc::default(),
             parts: Mutex::default(),
         };
-        status.set_state(State::Stalled {
+        status.set_state(StreamState::Stalled {
             cause: "starting".into(),
         });
         status.lock().snapshot.since_ms = status.clock.now_ms();
@@ -156,7 +156,7 @@ impl Status {
     }
 
     /// Changes the stream's state.
-    pub fn set_state(&self, state: State) {
+    pub fn set_state(&self, state: StreamState) {
         self.lock().snapshot.state = state;
     }
 
@@ -267,11 +267,10 @@ impl Inner {
             all.last_object.clone_from(&one.last_object);
         }
         all.state = match (&all.state, &one.state) {
-            (stopped @ State::Stopped { .. }, _) | (_, stopped @ State::Stopped { .. }) => {
-                stopped.clone()
-            }
-            (stalled @ State::Stalled { .. }, _) => stalled.clone(),
-            (State::Running, other) => other.clone(),
+            (stopped @ StreamState::Stopped { .. }, _)
+            | (_, stopped @ StreamState::Stopped { .. }) => stopped.clone(),
+            (stalled @ StreamState::Stalled { .. }, _) => stalled.clone(),
+            (StreamState::Running, other) => other.clone(),
         };
         let oldest = [self.waits_since, part.waits_since];
         self.waits_since = oldest.into_iter().flatten().min();
@@ -297,7 +296,7 @@ impl StreamStatus for Status {
         let unread_ms = unread.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
         let oldest_ms = inner.waits_since.map(age).max(unread_ms);
         let own = match &inner.snapshot.state {
-            State::Stalled { cause } => Some(cause.clone()),
+            StreamState::Stalled { cause } => Some(cause.clone()),
             _ => None,
         };
         let shortage = inner.shortage.map(str::to_owned);
@@ -307,9 +306,11 @@ impl StreamStatus for Status {
         let causes = [shortage, own, publishing, standstill, refusing, reading];
         let causes: Vec<String> = causes.into_iter().flatten().collect();
         let state = match &inner.snapshot.state {
-            State::Running | State::Stalled { .. } if !causes.is_empty() => State::Stalled {
-                cause: causes.join("; "),
-            },
+            StreamState::Running | StreamState::Stalled { .. } if !causes.is_empty() => {
+                StreamState::Stalled {
+                    cause: causes.join("; "),
+                }
+            }
             state => state.clone(),
         };
         StatusSnapshot {
@@ -347,7 +348,7 @@ mod tests {
         let metrics = Metrics::new().unwrap();
         let clock = Clock::manual(1000);
         let stream = Status::new(StreamMetrics::new(&metrics, "clicks"), clock.clone());
-        stream.set_state(State::Running);
+        stream.set_state(StreamState::Running);
         let (one, two) = (stream.part(), stream.part());
         one.observe(observation(2, Some(clock.moment_of(400))));
         two.observe(observation(3, Some(clock.moment_of(300))));
@@ -360,15 +361,21 @@ mod tests {
         clock.advance(Duration::from_secs(1));
         let age_ms = stream.snapshot().oldest_unpublished_age_ms;
         assert_eq!(age_ms, Some(1700), "whatever the wall clock says");
-        assert_eq!((snapshot.state, snapshot.records_in), (State::Running, 7));
+        assert_eq!(
+            (snapshot.state, snapshot.records_in),
+            (StreamState::Running, 7)
+        );
         let cause = "slow".to_owned();
-        two.set_state(State::Stalled { cause });
+        two.set_state(StreamState::Stalled { cause });
         assert_eq!(stream.snapshot().state.cause(), Some("slow"));
         let (cause, advice) = ("broken".to_owned(), String::new());
-        one.set_state(State::Stopped { cause, advice });
+        one.set_state(StreamState::Stopped { cause, advice });
         assert_eq!(stream.snapshot().state.cause(), Some("broken"));
         drop((one, two));
         let snapshot = stream.snapshot();
-        assert_eq!((snapshot.state, snapshot.spool_bytes), (State::Running, 0));
+        assert_eq!(
+            (snapshot.state, snapshot.spool_bytes),
+            (StreamState::Running, 0)
+        );
     }
 }

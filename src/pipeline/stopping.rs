@@ -3,12 +3,11 @@
 //! for the next start.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use tokio::sync::Notify;
 
 use super::Pipeline;
+use super::hurry::Hurry;
 use super::waiting::left_for;
+use crate::checkpoint::Lane;
 use crate::destination::PublishError;
 use crate::error::StreamError;
 
@@ -21,7 +20,7 @@ pub(super) struct Stopping {
     /// The stop has begun.
     begun: bool,
     /// Cuts short waits for the next attempt to open a store, or to make a checkpoint.
-    pub(super) at_once: Arc<Notify>,
+    pub(super) at_once: Hurry,
     /// Stores that could not be opened: how often, and why the last time.
     unopened: BTreeMap<String, (u32, Option<PublishError>)>,
 }
@@ -32,6 +31,11 @@ impl Stopping {
         let (times, last) = self.unopened.entry(store.to_owned()).or_default();
         *times += 1;
         *last = Some(trouble);
+    }
+
+    /// Why a store could not be opened the last time.
+    pub(super) fn trouble(&self, store: &str) -> Option<&PublishError> {
+        self.unopened.get(store)?.1.as_ref()
     }
 
     /// It could.
@@ -55,9 +59,7 @@ impl Pipeline {
         if self.source.is_stopping() && !std::mem::replace(&mut self.stopping.begun, true) {
             let unopened = self.stopping.unopened.values_mut();
             unopened.for_each(|(_, trouble)| *trouble = None);
-            self.stopping.at_once.notify_waiters();
-            // One that is about to wait.
-            self.stopping.at_once.notify_one();
+            self.stopping.at_once.begin();
             self.waiting.retry_at_once();
         }
     }
@@ -67,27 +69,43 @@ impl Pipeline {
         if !self.stopping.begun {
             return None;
         }
-        let (mut trouble, mut objects, mut records) = (None, 0, 0);
+        let is_reached = |store: &str| self.destinations.contains_key(store);
+        // No other store is claimed before that of data.
+        let first = Some(self.outputs.store(Lane::Data)).filter(|first| !is_reached(first));
+        let first = first.and_then(|first| self.stopping.in_vain(first, false));
+        let (mut left, mut idle) = (Vec::new(), None);
         for store in self.outputs.stores().each() {
-            let is_reached = self.destinations.contains_key(store);
-            let of_store = self.stopping.in_vain(store, is_reached);
+            let trouble = self.stopping.in_vain(store, is_reached(store));
+            let trouble = trouble.or(first);
             // What was never claimed was never sent.
-            let of_store = of_store.or_else(|| self.waiting.refused(&self.protocol, store));
-            let left = left_for(&self.protocol, store);
-            // What is left for this one may yet go there.
-            if of_store.is_none() && left.0 > 0 {
-                return None;
+            let trouble = trouble.or_else(|| self.waiting.refused(&self.protocol, store));
+            let (objects, records) = left_for(&self.protocol, store);
+            match trouble {
+                // What is left for this one may yet go there.
+                None if objects > 0 => return None,
+                Some(trouble) if objects > 0 => left.push(Left {
+                    what: format!("{objects} objects with {records} records"),
+                    trouble,
+                }),
+                trouble => idle = idle.or(trouble),
             }
-            trouble = trouble.or(of_store);
-            objects += left.0;
-            records += left.1;
         }
-        let trouble = trouble?;
-        if self.log.leave() {
-            let (stream, cause) = (&self.settings.name, trouble.to_string());
+        // One that nothing is left for is in the way only where no other is: of what is no object yet.
+        if let (true, Some(trouble)) = (left.is_empty(), idle) {
+            let what = "what is in no object yet".to_owned();
+            left.push(Left { what, trouble });
+        }
+        // What no table names a store for goes nowhere, however long it is waited for.
+        let stranded = self.stranded();
+        if left.is_empty() && stranded.is_none() {
+            return None;
+        }
+        if !left.is_empty() && self.log.leave() {
+            let (stream, causes) = (&self.settings.name, left.iter());
+            let causes: Vec<String> = causes.map(|left| left.trouble.to_string()).collect();
             tracing::warn!(
                 stream,
-                cause,
+                cause = causes.join("; "),
                 "a shard is left as its last checkpoint has it"
             );
             return None;
@@ -95,32 +113,46 @@ impl Pipeline {
         if self.writing_since.is_some() || self.encoding > 0 || self.waiting.is_busy() {
             return None;
         }
-        let is_still = if self.ending {
-            self.table.is_empty() && !self.has_changes()
-        } else {
-            self.is_spool_full() && !self.has_changes()
-        };
-        is_still.then(|| {
-            left(
-                &format!("{objects} objects with {records} records"),
-                trouble,
-            )
-        })
+        let is_still = !self.has_changes()
+            && self.encode_queue.is_empty()
+            && (self.table.is_empty() || !self.ending && !left.is_empty())
+            && (self.ending || self.is_spool_full());
+        is_still.then(|| told(&left, stranded))
     }
 }
 
-fn left(what: &str, trouble: &PublishError) -> StreamError {
-    let (cause, advice) = match trouble {
-        PublishError::Permanent { cause, advice } | PublishError::Unreachable { cause, advice } => {
-            (cause.clone(), advice.as_str())
+/// What is left for a store that takes it in vain.
+#[derive(Debug)]
+struct Left<'a> {
+    what: String,
+    trouble: &'a PublishError,
+}
+
+/// Why a stop ends with all that is left; one of both there is.
+fn told(left: &[Left<'_>], stranded: Option<StreamError>) -> StreamError {
+    let (mut causes, mut advices) = (Vec::new(), Vec::new());
+    for Left { what, trouble } in left {
+        let (cause, advice) = match trouble {
+            PublishError::Permanent { cause, advice }
+            | PublishError::Unreachable { cause, advice } => (cause.clone(), &**advice),
+            other => (other.to_string(), "see to the destination"),
+        };
+        causes.push(format!("{what} cannot be delivered: {cause}"));
+        if !advices.contains(&advice.to_owned()) {
+            advices.push(advice.to_owned());
         }
-        other => (other.to_string(), "see to the destination"),
-    };
+    }
+    if !left.is_empty() {
+        let safe = "all is safe in state_dir, and delivered once that is mended and firehose runs";
+        advices.push(safe.to_owned());
+    }
+    if let Some(StreamError::LoudStop { cause, advice }) = stranded {
+        causes.push(cause);
+        advices.push(advice);
+    }
     StreamError::LoudStop {
-        cause: format!("{what} cannot be delivered: {cause}"),
-        advice: format!(
-            "{advice}. All is safe in state_dir, and delivered once that is mended and firehose runs"
-        ),
+        cause: causes.join("; "),
+        advice: advices.join("; "),
     }
 }
 
@@ -174,11 +206,29 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_is_told_with_cause_and_advice() {
+    fn what_is_left_is_told_store_by_store_with_cause_and_advice() {
+        let of = |what: &str, trouble| Left {
+            what: what.to_owned(),
+            trouble,
+        };
+        let (permanent, unreachable) = (permanent(), unreachable());
+        let mut left = vec![of("2 objects with 5 records", &permanent)];
         assert_eq!(
-            left("2 objects with 5 records", &permanent()).to_string(),
+            told(&left, None).to_string(),
             "2 objects with 5 records cannot be delivered: putting s3://lake/a: AccessDenied (allow \
-             it. All is safe in state_dir, and delivered once that is mended and firehose runs)"
+             it; all is safe in state_dir, and delivered once that is mended and firehose runs)"
+        );
+        left.push(of("1 objects with 3 records", &unreachable));
+        let stranded = StreamError::LoudStop {
+            cause: "1 objects wait for s3://old".into(),
+            advice: "name it again".into(),
+        };
+        assert_eq!(
+            told(&left, Some(stranded)).to_string(),
+            "2 objects with 5 records cannot be delivered: putting s3://lake/a: AccessDenied; 1 objects \
+             with 3 records cannot be delivered: claiming: no answer; 1 objects wait for s3://old (allow \
+             it; is it running?; all is safe in state_dir, and delivered once that is mended and firehose \
+             runs; name it again)"
         );
     }
 }

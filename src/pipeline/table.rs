@@ -257,9 +257,10 @@ impl BatchTable {
         sizes.max().map(|(_, id)| id)
     }
 
-    /// Open batches, largest first: `count` of them.
-    pub(super) fn largest(&self, count: usize) -> Vec<Uuid> {
-        let open = self.entries.values().filter(|entry| !entry.sealing);
+    /// Open batches of which `wanted` is true, largest first: `count` of them.
+    pub(super) fn largest(&self, count: usize, wanted: impl Fn(&Entry) -> bool) -> Vec<Uuid> {
+        let wanted = |entry: &&Entry| !entry.sealing && wanted(entry);
+        let open = self.entries.values().filter(wanted);
         let mut sizes: Vec<(u64, Uuid)> = open
             .map(|entry| (entry.batch.bytes, entry.batch.id))
             .collect();

@@ -13,14 +13,14 @@ use uuid::Uuid;
 use super::commit::commit;
 use super::{Status, StreamContext, Workers, open, reserve_bytes, run};
 use crate::budget::Budget;
-use crate::checkpoint::{Commit, STORE, Store};
+use crate::checkpoint::{CheckpointStore, Commit, STORE};
 use crate::clock::Clock;
 use crate::config::{
     BufferingSettings, DestinationSettings, FormatSettings, KeyValues, PartitioningSettings,
     StreamSettings,
 };
 use crate::destination::{FolderSettings, Picky};
-use crate::disk::{Disk, Operation, Reserve, Shortage, TornDisk};
+use crate::disk::{Disk, DiskOperation, Reserve, Shortage, TornDisk};
 use crate::error::StreamError;
 use crate::extent::Extent;
 use crate::format::{Compression, Delimiter, JsonSettings};
@@ -28,7 +28,7 @@ use crate::position::{Position, Sequence};
 use crate::protocol::Protocol;
 use crate::shard::JOURNAL;
 use crate::source::direct_put::DirectPut;
-use crate::source::direct_put::journal::{Journal, JournalSettings, Known};
+use crate::source::direct_put::journal::{Journal, JournalCheckpoint, JournalSettings};
 use crate::source::{Intake, PutBatch, Refused, Room};
 use crate::spool::Spool;
 use crate::telemetry::{Metrics, StreamMetrics};
@@ -79,6 +79,7 @@ const PICKY: Load = Load {
 };
 mod clock;
 mod room;
+mod stalls;
 
 fn settings(lake: &Path, load: Load) -> StreamSettings {
     StreamSettings {
@@ -106,11 +107,11 @@ fn settings(lake: &Path, load: Load) -> StreamSettings {
         destination: DestinationSettings {
             store: {
                 let path = lake.to_owned();
-                let folder = FolderSettings { path };
+                let folder = FolderSettings { path }.into();
                 if load.picky {
                     Picky(folder).into()
                 } else {
-                    folder.into()
+                    folder
                 }
             },
             errors: load.apart.then(|| {
@@ -293,7 +294,7 @@ fn every_record_is_delivered_once_through_power_failures(seed: u64, load: Load) 
         disk.power_off_after(random.u64(5..600));
         // Fsyncs fail, too: what they were to make durable stays readable, and may be lost.
         for _ in 0..random.u64(0..4) {
-            disk.fail(Operation::Sync, random.u64(1..60), ErrorKind::Other);
+            disk.fail(DiskOperation::Sync, random.u64(1..60), ErrorKind::Other);
         }
         // And some disks are full after a few more bytes.
         if random.bool() {
@@ -403,9 +404,9 @@ fn dead_bytes_of_the_spool_never_keep_a_stream_from_reading_on() {
 }
 
 /// Store, spool and journal of a stream, opened as recovery does; the error says what is missing.
-fn parts(disk: &TornDisk) -> Result<(Store, Spool, Journal), String> {
+fn parts(disk: &TornDisk) -> Result<(CheckpointStore, Spool, Journal), String> {
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
-    let (store, found) = Store::open(&*disk, Path::new(STORE), 0).unwrap();
+    let (store, found) = CheckpointStore::open(&*disk, Path::new(STORE), 0).unwrap();
     let named = found.open.iter().flat_map(|batch| &batch.blocks);
     let named = named.flat_map(|block| &block.extents).copied();
     let spool = Spool::open(Arc::clone(&disk), Path::new("spool"), named.clone())
@@ -420,7 +421,7 @@ fn parts(disk: &TornDisk) -> Result<(Store, Spool, Journal), String> {
         segment_bytes: 16 << 10,
         idle: Duration::from_hours(1),
     };
-    let known = Known {
+    let known = JournalCheckpoint {
         incarnation: found.incarnation,
         epoch: found.epoch,
         frontier: found

@@ -33,6 +33,11 @@ pub(super) struct Waiting {
 #[derive(Debug)]
 struct Queue {
     store: String,
+    /// See [`Waiting::takes`].
+    takes: bool,
+    /// Objects whose publication is not recorded, and those of them that wait for their next attempt.
+    objects: usize,
+    resting: usize,
     /// Objects to be sent next.
     next: VecDeque<Uuid>,
     /// Groups under way.
@@ -84,6 +89,9 @@ impl Waiting {
     pub(super) fn for_stores(stores: Vec<&str>) -> Self {
         let queue = |store: &str| Queue {
             store: store.to_owned(),
+            takes: false,
+            objects: 0,
+            resting: 0,
             next: VecDeque::new(),
             in_flight: 0,
         };
@@ -111,7 +119,10 @@ impl Waiting {
         let store = &sealed.target.store;
         let queue = self.queues.iter().position(|queue| queue.store == *store);
         match queue {
-            Some(at) => self.queues[at].next.push_back(sealed.id),
+            Some(at) => {
+                self.queues[at].objects += 1;
+                self.queues[at].next.push_back(sealed.id);
+            }
             None => self.stranded += 1,
         }
         let object = Object {
@@ -138,9 +149,50 @@ impl Waiting {
         listed.collect()
     }
 
+    /// Notes that a store is claimed.
+    pub(super) fn opened(&mut self, store: &str) {
+        if let Some(queue) = self.queue_mut(store) {
+            queue.takes = true;
+        }
+    }
+
+    /// Whether a store takes objects: it is claimed, and something of the last group that was sent there has arrived.
+    pub(super) fn takes(&self, store: &str) -> bool {
+        let mut queues = self.queues.iter();
+        queues.any(|queue| queue.store == store && queue.takes)
+    }
+
+    /// Whether an object is on its way to a store that takes objects: what it has of the spool comes back soon.
+    pub(super) fn moves(&self) -> bool {
+        let moves = |queue: &Queue| queue.takes && queue.objects > queue.resting;
+        self.queues.iter().any(moves)
+    }
+
+    /// Stores that objects wait for, and that take none.
+    pub(super) fn stuck_at(&self) -> Vec<&str> {
+        let stuck = self
+            .queues
+            .iter()
+            .filter(|queue| !queue.takes && queue.objects > 0);
+        stuck.map(|queue| &*queue.store).collect()
+    }
+
+    /// Bytes of the spool that do not come back for now: those of objects for stores that take none, and of objects
+    /// that wait for their next attempt.
+    pub(super) fn stuck_bytes(&self, protocol: &Protocol) -> u64 {
+        let is_stuck = |object: &Object| {
+            let takes = object.queue.is_some_and(|at| self.queues[at].takes);
+            object.rests || !takes
+        };
+        let is_stuck = |row: &&SealedObject| self.objects.get(&row.id).is_some_and(is_stuck);
+        let stuck = protocol.unpublished().filter(is_stuck);
+        let extents = stuck.flat_map(|row| &row.extents);
+        extents.map(|extent| u64::from(extent.len)).sum()
+    }
+
     /// Takes the next objects for a store, at most `group` of them, unless `most` groups are under way there already.
     pub(super) fn next(&mut self, store: &str, most: usize, group: usize) -> Option<Vec<Uuid>> {
-        let queue = self.queues.iter_mut().find(|queue| queue.store == store)?;
+        let queue = self.queue_mut(store)?;
         if queue.in_flight >= most || queue.next.is_empty() {
             return None;
         }
@@ -151,8 +203,7 @@ impl Waiting {
     /// Notes that a group is sent to a store.
     pub(super) fn sending(&mut self, store: &str) {
         self.begun();
-        let queue = self.queues.iter_mut().find(|queue| queue.store == store);
-        if let Some(queue) = queue {
+        if let Some(queue) = self.queue_mut(store) {
             queue.in_flight += 1;
         }
     }
@@ -168,13 +219,17 @@ impl Waiting {
         self.jobs -= 1;
     }
 
-    /// Notes that a group of publications to a store has come to an end.
-    pub(super) fn sent(&mut self, store: &str) {
+    /// Notes that a group of publications to a store has come to an end, and whether anything of it has arrived.
+    pub(super) fn sent(&mut self, store: &str, has_arrived: bool) {
         self.landed();
-        let queue = self.queues.iter_mut().find(|queue| queue.store == store);
-        if let Some(queue) = queue {
+        if let Some(queue) = self.queue_mut(store) {
             queue.in_flight -= 1;
+            queue.takes = has_arrived;
         }
+    }
+
+    fn queue_mut(&mut self, store: &str) -> Option<&mut Queue> {
+        self.queues.iter_mut().find(|queue| queue.store == store)
     }
 
     /// Since when the first record of an object waits.
@@ -184,7 +239,10 @@ impl Waiting {
 
     /// Forgets an object whose publication is recorded.
     pub(super) fn remove(&mut self, id: Uuid) {
-        self.objects.remove(&id);
+        let object = self.objects.remove(&id);
+        if let Some(at) = object.and_then(|object| object.queue) {
+            self.queues[at].objects -= 1;
+        }
     }
 
     /// Decides about a failed attempt, and schedules the next where there is one.
@@ -220,7 +278,10 @@ impl Waiting {
             },
             PublishError::Foreign { cause, advice, .. } => return Setback::Stop { cause, advice },
         };
-        object.rests = true;
+        let rested = std::mem::replace(&mut object.rests, true);
+        if let (false, Some(at)) = (rested, object.queue) {
+            self.queues[at].resting += 1;
+        }
         let events = events.clone();
         tokio::spawn(async move {
             tokio::time::sleep(retry::delay(attempts, max)).await;
@@ -231,8 +292,7 @@ impl Waiting {
 
     /// The back-off of an object is over; it may have been cut short.
     pub(super) fn retry_due(&mut self, id: Uuid) {
-        let object = self.objects.get_mut(&id);
-        if object.is_some_and(|object| std::mem::take(&mut object.rests)) {
+        if self.objects.get(&id).is_some_and(|object| object.rests) {
             self.retry(id);
         }
     }
@@ -275,8 +335,12 @@ impl Waiting {
 
     /// Queues an object again.
     pub(super) fn retry(&mut self, id: Uuid) {
-        let queue = self.objects.get(&id).and_then(|object| object.queue);
-        if let Some(at) = queue {
+        let Some(object) = self.objects.get_mut(&id) else {
+            return;
+        };
+        let rested = std::mem::take(&mut object.rests);
+        if let Some(at) = object.queue {
+            self.queues[at].resting -= usize::from(rested);
             self.queues[at].next.push_back(id);
         }
     }
@@ -289,11 +353,6 @@ impl Waiting {
     /// Objects not yet published and recorded.
     pub(super) fn len(&self) -> usize {
         self.objects.len()
-    }
-
-    /// Whether none waits.
-    pub(super) fn is_empty(&self) -> bool {
-        self.objects.is_empty()
     }
 
     /// Objects that wait for a store that the config no longer names.
@@ -355,3 +414,6 @@ impl Prepared {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,7 +31,7 @@ pub struct Workers {
 
 #[derive(Debug)]
 struct Pool {
-    queue: Arc<Queue>,
+    queue: Arc<JobQueue>,
     threads: usize,
     shares: AtomicU64,
 }
@@ -48,7 +48,7 @@ impl Workers {
     /// Starts so many threads, at least one.
     pub fn start(threads: usize) -> io::Result<Self> {
         let threads = threads.max(1);
-        let queue = Arc::new(Queue::default());
+        let queue = Arc::new(JobQueue::default());
         let pool = Pool {
             queue: Arc::clone(&queue),
             threads,
@@ -109,19 +109,19 @@ enum TaskKind {
 }
 
 #[derive(Debug, Default)]
-struct Queue {
-    waiting: Mutex<Waiting>,
+struct JobQueue {
+    waiting: Mutex<QueuedJobs>,
     for_any: Condvar,
     for_spare: Condvar,
 }
 
-impl Queue {
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+impl JobQueue {
+    fn lock(&self) -> MutexGuard<'_, QueuedJobs> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Wakes a thread for a job that waits.
-    fn wake(&self, waiting: &Waiting) {
+    fn wake(&self, waiting: &QueuedJobs) {
         if waiting.idle > 0 {
             self.for_any.notify_one();
         } else {
@@ -154,7 +154,7 @@ impl Queue {
 
 /// Jobs that wait, by share.
 #[derive(Default)]
-struct Waiting {
+struct QueuedJobs {
     jobs: HashMap<u64, VecDeque<Job>>,
     /// The shares with jobs, the next one first.
     turns: VecDeque<u64>,
@@ -165,7 +165,7 @@ struct Waiting {
     closed: bool,
 }
 
-impl Waiting {
+impl QueuedJobs {
     fn push(&mut self, share: u64, job: Job) {
         let jobs = self.jobs.entry(share).or_default();
         if jobs.is_empty() {
@@ -211,13 +211,13 @@ impl Waiting {
     }
 }
 
-impl fmt::Debug for Waiting {
+impl fmt::Debug for QueuedJobs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Waiting").field(&self.turns).finish()
     }
 }
 
-fn work(queue: &Queue, kind: TaskKind) {
+fn work(queue: &JobQueue, kind: TaskKind) {
     while let Some((share, job)) = queue.next(kind) {
         // The panic hook has told of it, and the receiver learns by losing its sender.
         let _ = catch_unwind(AssertUnwindSafe(job));
@@ -242,9 +242,9 @@ mod tests {
 
     #[test]
     fn shares_take_turns_however_many_jobs_one_has() {
-        let mut waiting = Waiting {
+        let mut waiting = QueuedJobs {
             idle: 10,
-            ..Waiting::default()
+            ..QueuedJobs::default()
         };
         for (share, jobs) in [(0, 100), (1, 2), (2, 1)] {
             (0..jobs).for_each(|_| waiting.push(share, Box::new(|| ())));

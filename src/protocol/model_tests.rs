@@ -19,7 +19,6 @@ use foldhash::{HashSet, HashSetExt as _};
 
 use super::*;
 use crate::checkpoint::{Commit, Lane, SpooledBlock, Target};
-use crate::failure::ErrorOutputType;
 use crate::shard::JOURNAL;
 
 mod attempts;
@@ -149,7 +148,6 @@ const DEAF: Odds = Odds {
 /// A store takes an object and refuses a record of it.
 const REFUSING: Odds = Odds {
     losses: 0,
-    delays: 1,
     ways: 1,
     refusals: 1,
     ..FILLING
@@ -158,7 +156,6 @@ const REFUSING: Odds = Odds {
 /// The bytes of an object go elsewhere in the spool.
 const MOVING: Odds = Odds {
     losses: 0,
-    delays: 1,
     ways: 1,
     moves: 1,
     ..FILLING

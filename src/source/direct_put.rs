@@ -51,8 +51,8 @@ fn open(journal_limit: u64, known: &Known, context: Context) -> Result<Opened, S
 }
 
 /// What the journal must know of what the checkpoint store knows.
-fn of_journal(known: &Known) -> journal::Known {
-    journal::Known {
+fn of_journal(known: &Known) -> journal::JournalCheckpoint {
+    journal::JournalCheckpoint {
         incarnation: known.incarnation,
         epoch: known.epoch,
         frontier: known.shards.get(JOURNAL).and_then(frontier),

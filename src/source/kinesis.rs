@@ -70,7 +70,7 @@ struct Kinesis {
 
 /// The end that gives records.
 struct KinesisReader {
-    state: State,
+    state: ConductorState,
     health: Arc<SourceHealth>,
     stop: CancellationToken,
     /// Where one shard is read: which, and whether all of it has been given.
@@ -78,17 +78,17 @@ struct KinesisReader {
     is_over: bool,
 }
 
-enum State {
+enum ConductorState {
     Idle(Box<Conductor>),
     Running {
-        reads: mpsc::Receiver<Handed>,
+        reads: mpsc::Receiver<ShardRead>,
         _conductor: AbortOnDropHandle<()>,
     },
     Ended,
 }
 
 /// What goes from the loops to the reader.
-type Handed = Result<Read, StreamError>;
+type ShardRead = Result<Read, StreamError>;
 
 /// Why a loop cannot go on.
 #[derive(Debug)]
@@ -136,7 +136,7 @@ fn opened(
     let shard = only.as_ref().map(|only| ShardId::clone(&only.shard));
     let conductor = Conductor::new(settings, known, only, context, durable);
     let reader = KinesisReader {
-        state: State::Idle(Box::new(conductor)),
+        state: ConductorState::Idle(Box::new(conductor)),
         health,
         stop: stop.clone(),
         only: shard,
@@ -150,7 +150,7 @@ impl Handle for Kinesis {
     fn release(&self, shards: &[(ShardId, ShardState)]) -> io::Result<()> {
         for (shard, state) in shards {
             if state.ended {
-                // Nobody listens where reading has stopped.
+                // This fails only where reading has stopped.
                 let _ = self.ended.send(ShardId::clone(shard));
             }
         }
@@ -167,7 +167,7 @@ impl Handle for Kinesis {
 }
 
 impl Reader for KinesisReader {
-    /// From whichever shard has something. How much that is, Kinesis has said.
+    /// Gives what any shard has; how much that is was for Kinesis to say.
     fn next(&mut self, _: usize) -> Next<'_> {
         Box::pin(self.next())
     }
@@ -176,19 +176,20 @@ impl Reader for KinesisReader {
 impl KinesisReader {
     /// What comes next; `None` once it has been stopped.
     async fn next(&mut self) -> Result<Option<Read>, StreamError> {
-        if let State::Idle(_) = &self.state
+        if let ConductorState::Idle(_) = &self.state
             && !self.stop.is_cancelled()
-            && let State::Idle(conductor) = std::mem::replace(&mut self.state, State::Ended)
+            && let ConductorState::Idle(conductor) =
+                std::mem::replace(&mut self.state, ConductorState::Ended)
         {
             // Loops wait for their turn to hand over: a queue would only hold more.
             let (sender, reads) = mpsc::channel(1);
             let conducting = tokio::spawn(conductor.run(sender));
-            self.state = State::Running {
+            self.state = ConductorState::Running {
                 reads,
                 _conductor: AbortOnDropHandle::new(conducting),
             };
         }
-        let State::Running { reads, .. } = &mut self.state else {
+        let ConductorState::Running { reads, .. } = &mut self.state else {
             self.clear_health();
             return Ok(None);
         };
@@ -208,7 +209,7 @@ impl KinesisReader {
                 cause: "reading has ended by itself".to_owned(),
             }),
             Some(None) | None => {
-                self.state = State::Ended;
+                self.state = ConductorState::Ended;
                 self.clear_health();
                 Ok(None)
             }
@@ -228,7 +229,7 @@ impl Drop for KinesisReader {
     fn drop(&mut self) {
         // Whoever shares the health reads on.
         if self.only.is_some() {
-            self.state = State::Ended;
+            self.state = ConductorState::Ended;
             self.clear_health();
         }
     }

@@ -11,11 +11,11 @@ use super::Known;
 use crate::disk::Disk;
 use crate::position::Sequence;
 
-/// Why it cannot be looked into.
+/// Why the records cannot be looked at.
 pub type LocalError = Box<dyn Error + Send + Sync>;
 
 /// Takes a record: sequence number, arrival in ms, bytes.
-pub type Take<'a> = dyn FnMut(Sequence, i64, &[u8]) -> io::Result<()> + 'a;
+pub type TakeRecord<'a> = dyn FnMut(Sequence, i64, &[u8]) -> io::Result<()> + 'a;
 
 /// The records that a kind of source keeps on this machine's disk. Nothing here changes a byte of them.
 pub trait LocalRecords: Sync {
@@ -29,20 +29,20 @@ pub trait LocalRecords: Sync {
         stream: &str,
         known: &Known,
         enough: u64,
-    ) -> Result<Held, LocalError>;
+    ) -> Result<LocalBacklog, LocalError>;
 
     /// Gives `take` each record, delivered or not, once, without a checkpoint. What cannot be read is told, and is no
     /// reason to stop: an error is one of `take`.
-    fn salvage(&self, disk: &dyn Disk, take: &mut Take<'_>) -> io::Result<Salvaged>;
+    fn salvage(&self, disk: &dyn Disk, take: &mut TakeRecord<'_>) -> io::Result<Salvaged>;
 
     /// The incarnation of the state that it is of; `None`: it does not tell.
     fn incarnation(&self, disk: &dyn Disk) -> io::Result<Option<Uuid>>;
 }
 
-/// What is there.
+/// What a stream's directory holds of records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Held {
-    /// Bytes of it on disk.
+pub struct LocalBacklog {
+    /// Bytes on disk.
     pub disk_bytes: u64,
     /// Records beyond the frontier: accepted, and not applied to any batch.
     pub records: u64,
@@ -54,7 +54,7 @@ pub struct Held {
 
 /// Records that were accepted before a source was opened, and that are not applied to any batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unread {
+pub struct UnreadRecords {
     /// When the oldest of them was accepted, in ms.
     pub oldest_ms: i64,
     /// One past the last of them.

@@ -16,7 +16,7 @@ pub struct Room(Arc<Semaphore>);
 
 /// Room that is taken; dropping the last share of it gives it back.
 #[derive(Debug)]
-pub struct Share(OwnedSemaphorePermit);
+pub struct RoomShare(OwnedSemaphorePermit);
 
 impl Room {
     /// Room of so many bytes.
@@ -27,9 +27,9 @@ impl Room {
 
     /// Waits for room of so many bytes: at most what the source has asked for by
     /// [`super::Source::room_bytes`], or it waits for ever.
-    pub async fn take(&self, bytes: u64) -> Share {
+    pub async fn take(&self, bytes: u64) -> RoomShare {
         let taking = Arc::clone(&self.0).acquire_many_owned(units(bytes));
-        Share(taking.await.expect("nobody closes it"))
+        RoomShare(taking.await.expect("nobody closes it"))
     }
 
     /// Bytes that nobody has taken.
@@ -38,7 +38,7 @@ impl Room {
     }
 }
 
-impl Share {
+impl RoomShare {
     /// Gives back all but so many bytes.
     pub fn shrink_to(&mut self, bytes: u64) {
         let taking = units(bytes) as usize;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Spool;
-use crate::disk::{DiskFile, Open, Reserve, read_around};
+use crate::disk::{DiskFile, OpenMode, Reserve, read_around};
 use crate::extent::Extent;
 
 /// Damaged blocks that are set aside; more than that are a disk that should not be used.
@@ -91,7 +91,7 @@ impl Spool {
     ) -> io::Result<(PathBuf, bool)> {
         let mut path = dir.join(name);
         for number in 2.. {
-            let file = match self.disk.open(&path, Open::Existing) {
+            let file = match self.disk.open(&path, OpenMode::Existing) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => break,
                 file => file?,
             };
@@ -132,7 +132,7 @@ impl Spool {
     }
 
     fn write_aside(&self, path: &Path, extents: &[Extent], rest: &[u8]) -> io::Result<()> {
-        let file = self.disk.open(path, Open::OrCreate)?;
+        let file = self.disk.open(path, OpenMode::OrCreate)?;
         file.set_len(0)?;
         let (mut end, mut is_damaged) = (0, false);
         for extent in extents {
@@ -170,7 +170,7 @@ impl Quarantine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::disk::{Disk, Operation, Shortage, TornDisk};
+    use crate::disk::{Disk, DiskOperation, Shortage, TornDisk};
 
     /// The reserve, in bytes.
     const RESERVE: u64 = 1000;
@@ -265,13 +265,17 @@ mod tests {
     fn an_attempt_that_fails_or_is_killed_leaves_nothing_behind() {
         let disk = TornDisk::new(0);
         let (spool, extents) = laid(500, None, &disk);
-        for operation in [Operation::Write, Operation::Sync, Operation::Rename] {
+        for operation in [
+            DiskOperation::Write,
+            DiskOperation::Sync,
+            DiskOperation::Rename,
+        ] {
             disk.fail(operation, 1, io::ErrorKind::StorageFull);
             assert!(spool.set_aside("one", &extents, b"").is_err());
             assert_eq!(quarantined(&disk), [""; 0], "{operation:?}");
         }
         let left = Path::new("quarantine").join(UNFINISHED);
-        disk.open(&left, Open::New).unwrap();
+        disk.open(&left, OpenMode::New).unwrap();
         drop(spool);
         let shared: Arc<dyn Disk> = Arc::new(disk.clone());
         let named = extents.iter().copied();

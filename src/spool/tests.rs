@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{Flip, Spool, SpoolError, salvage};
-use crate::disk::{Disk, HostDisk, Open, TornDisk};
+use crate::disk::{Disk, HostDisk, OpenMode, TornDisk};
 use crate::extent::{Extent, sum};
 
 fn open(dir: &Path, named: &[Extent]) -> Result<Spool, SpoolError> {
@@ -69,7 +69,7 @@ fn a_flipped_bit_is_put_right_at_each_reading_and_told_once() {
     spool.sync().unwrap();
     let disk = HostDisk::new(dir.path()).unwrap();
     let path = Path::new("spool/0000000000.spool");
-    let file = disk.open(path, Open::Existing).unwrap();
+    let file = disk.open(path, OpenMode::Existing).unwrap();
     file.write_all_at(&[b'c' ^ 4], 9).unwrap();
     for _ in 0..2 {
         assert_eq!(spool.read(extents[1]).unwrap(), b"precious");
@@ -93,7 +93,7 @@ fn damaged_and_missing_bytes_are_told_not_returned() {
     spool.sync().unwrap();
     let disk = HostDisk::new(dir.path()).unwrap();
     let file = disk
-        .open(Path::new("spool/0000000000.spool"), Open::Existing)
+        .open(Path::new("spool/0000000000.spool"), OpenMode::Existing)
         .unwrap();
     file.write_all_at(b"X", 3).unwrap();
     assert!(
@@ -148,7 +148,7 @@ fn an_extent_that_the_disk_does_not_give_is_zeros_and_told() {
     let wrong = wrong.unwrap();
     assert!(wrong.contains("cannot be read at 3000"), "{wrong}");
     // The disk is there, and has lost the file's blocks.
-    let store = disk.open(Path::new("store"), Open::New).unwrap();
+    let store = disk.open(Path::new("store"), OpenMode::New).unwrap();
     store.write_all_at(b"store", 0).unwrap();
     let lost = spool.read(extents[1]).unwrap_err();
     assert_eq!(lost.kind(), std::io::ErrorKind::InvalidData, "{lost}");

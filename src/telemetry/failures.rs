@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use crate::failure::{ErrorOutputType, Failure, TransformFailure};
 
-/// So many codes of a stream are told apart; records that fail with others are counted together.
+/// At most so many codes of a stream are told apart; records that fail with further codes are counted together.
 const CODES_MAX: usize = 64;
-/// So many messages of a code are told apart; records that fail with others are counted together.
+/// At most so many messages of a code are told apart; records that fail with further messages are counted together.
 const REASONS_MAX: usize = 8;
 /// Bytes of a message that are kept.
 const MESSAGE_BYTES_MAX: usize = 300;
@@ -52,12 +52,12 @@ pub struct Sample {
 
 /// Records that failed for one kind of cause.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failed {
-    /// Which.
+pub struct FailedRecords {
+    /// Which kind.
     pub kind: FailureKind,
-    /// How many.
+    /// How many records.
     pub records: u64,
-    /// Why.
+    /// Why they failed.
     pub reasons: Reasons,
     /// The message of the last one.
     pub last_message: String,
@@ -68,13 +68,13 @@ pub struct Failed {
 /// Records that failed together, by kind. Made where they fail; costs nothing when none does, and
 /// when all do far less than the lines of their error object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tally(Vec<Failed>);
+pub struct Tally(Vec<FailedRecords>);
 
 /// What is known of one kind of failure since the process began.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownFailure {
     /// The records.
-    pub failed: Failed,
+    pub failed: FailedRecords,
     /// When the first failed, in milliseconds since the Unix epoch.
     pub first_ms: i64,
     /// When the last failed.
@@ -86,7 +86,7 @@ pub struct KnownFailure {
 /// What the log is to say of one kind of failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// Which.
+    /// Which kind.
     pub kind: FailureKind,
     /// Records that failed since the last time.
     pub records: u64,
@@ -100,10 +100,10 @@ pub struct Notice {
 
 /// The failures of one delivery stream since the process began.
 #[derive(Debug, Default)]
-pub struct Failures(Mutex<Vec<Entry>>);
+pub struct Failures(Mutex<Vec<FailureEntry>>);
 
 #[derive(Debug)]
-struct Entry {
+struct FailureEntry {
     known: KnownFailure,
     told: Option<Instant>,
     /// What the log has not heard of.
@@ -221,7 +221,7 @@ impl Tally {
         let kind = told_apart(kind, self.0.len());
         let known = self.0.iter().position(|failed| failed.kind == kind);
         known.unwrap_or_else(|| {
-            self.0.push(Failed {
+            self.0.push(FailedRecords {
                 kind,
                 records: 0,
                 reasons: Reasons::default(),
@@ -233,7 +233,7 @@ impl Tally {
     }
 
     /// What has failed.
-    pub fn iter(&self) -> impl Iterator<Item = &Failed> {
+    pub fn iter(&self) -> impl Iterator<Item = &FailedRecords> {
         self.0.iter()
     }
 }
@@ -277,25 +277,25 @@ impl Failures {
         wanted.map(|entry| entry.tell(now)).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<FailureEntry>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The entry that counts failures of a kind that was not seen before.
-fn entry(entries: &mut Vec<Entry>, failed: &Failed, now_ms: i64) -> usize {
+fn entry(entries: &mut Vec<FailureEntry>, failed: &FailedRecords, now_ms: i64) -> usize {
     let kind = told_apart(failed.kind.clone(), entries.len());
     let known = entries
         .iter()
         .position(|entry| entry.known.failed.kind == kind);
     known.unwrap_or_else(|| {
-        let failed = Failed {
+        let failed = FailedRecords {
             kind,
             records: 0,
             reasons: Reasons::default(),
             ..failed.clone()
         };
-        entries.push(Entry {
+        entries.push(FailureEntry {
             known: KnownFailure {
                 failed,
                 first_ms: now_ms,
@@ -319,8 +319,8 @@ fn told_apart(kind: FailureKind, codes: usize) -> FailureKind {
     }
 }
 
-impl Entry {
-    fn add(&mut self, failed: &Failed, object: &str, now_ms: i64) {
+impl FailureEntry {
+    fn add(&mut self, failed: &FailedRecords, object: &str, now_ms: i64) {
         let known = &mut self.known;
         known.failed.records += failed.records;
         known.failed.reasons.extend(&failed.reasons);

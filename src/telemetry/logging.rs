@@ -27,6 +27,7 @@ pub enum LoggingError {
         /// The variable's value.
         value: String,
         /// What is wrong with it.
+        #[source]
         cause: tracing_subscriber::filter::ParseError,
     },
     /// A log is installed already.

@@ -20,7 +20,7 @@ use metrics_exporter_prometheus::{
 use crate::failure::ErrorOutputType;
 use crate::telemetry::StatusSnapshot;
 pub use coordination::CoordinationMetrics;
-pub use level::{Counted, Lag, Level};
+pub use level::{Counted, Lag, LevelGauge};
 pub use transform::TransformMetrics;
 
 /// Upper bounds of the buckets of every `_seconds` histogram: from a call of a fast module to a
@@ -143,7 +143,7 @@ const DESCRIPTIONS: [(&str, MetricKind, Unit, &str); 47] = [
 
 /// What a source says of a metric that it keeps. The row in `docs/src/metrics.md` is checked against its name.
 #[derive(Clone, Copy, Debug)]
-pub struct About {
+pub struct MetricInfo {
     /// The name: `firehose_SOURCE_…`.
     pub name: &'static str,
     /// What is counted or measured.
@@ -204,7 +204,7 @@ impl Metrics {
     }
 
     /// A counter of `stream` that a source keeps of itself.
-    pub fn source_counter(&self, about: &About, stream: &str) -> Total {
+    pub fn source_counter(&self, about: &MetricInfo, stream: &str) -> Total {
         let name = KeyName::from_const_str(about.name);
         self.recorder
             .describe_counter(name, Some(about.unit), about.help.into());
@@ -212,13 +212,13 @@ impl Metrics {
     }
 
     /// A gauge of `stream` that a source keeps of itself.
-    pub fn source_level(&self, about: &About, stream: &str) -> Level {
+    pub fn source_level(&self, about: &MetricInfo, stream: &str) -> LevelGauge {
         self.describe_gauge(about);
-        Level::new(self.gauge(about.name, vec![Label::new("stream", stream.to_owned())]))
+        LevelGauge::new(self.gauge(about.name, vec![Label::new("stream", stream.to_owned())]))
     }
 
     /// A gauge of seconds that a source keeps of one of its shards.
-    pub fn source_lag(&self, about: &About, stream: &str, shard: &str) -> Lag {
+    pub fn source_lag(&self, about: &MetricInfo, stream: &str, shard: &str) -> Lag {
         self.describe_gauge(about);
         let labels = vec![
             Label::new("stream", stream.to_owned()),
@@ -227,7 +227,7 @@ impl Metrics {
         Lag::new(self.gauge(about.name, labels))
     }
 
-    fn describe_gauge(&self, about: &About) {
+    fn describe_gauge(&self, about: &MetricInfo) {
         let name = KeyName::from_const_str(about.name);
         self.recorder
             .describe_gauge(name, Some(about.unit), about.help.into());
@@ -427,7 +427,7 @@ impl StreamMetrics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::State;
+    use crate::telemetry::StreamState;
 
     #[test]
     fn every_metric_appears_with_its_help_type_and_value() {
@@ -442,7 +442,7 @@ mod tests {
         stream.checkpoint.record(Duration::from_millis(30));
         stream.observe(&StatusSnapshot {
             oldest_unpublished_age_ms: Some(1500),
-            state: State::Stalled { cause: "x".into() },
+            state: StreamState::Stalled { cause: "x".into() },
             ..StatusSnapshot::default()
         });
         TransformMetrics::new(&metrics, "clicks", "a.wasm", &["trap"])

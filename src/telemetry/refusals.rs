@@ -10,15 +10,16 @@ use crate::clock::{Clock, Moment};
 #[derive(Debug)]
 pub struct Refusals {
     clock: Clock,
-    inner: Mutex<Inner>,
+    inner: Mutex<RefusalState>,
 }
 
+/// What the door has told, and what it has not answered yet.
 #[derive(Debug, Default)]
-struct Inner {
+struct RefusalState {
     /// The first refusal since a batch was accepted.
     since: Option<Moment>,
     /// The last one.
-    last: Option<Refusal>,
+    last: Option<LastRefusal>,
     /// Appends that wait for their answer.
     pending: usize,
     /// Since when no answer has come, while some are waited for.
@@ -27,7 +28,7 @@ struct Inner {
 
 /// What a producer was refused for.
 #[derive(Debug)]
-struct Refusal {
+struct LastRefusal {
     at: Moment,
     cause: String,
     /// How long it had waited then: the next one's comes no sooner.
@@ -68,7 +69,7 @@ impl Refusals {
     pub fn stall(&self, patience: Duration) -> Option<String> {
         let now = self.clock.moment();
         let inner = self.lock();
-        // First: who waits for the disk holds what others are turned away for.
+        // First: producers that wait for the disk hold the memory that others are turned away for.
         let waits = inner.unanswered.filter(|_| inner.pending > 0);
         if waits.is_some_and(|since| since.until(now) >= patience) {
             let cause = "producers get no answer: the disk under state_dir takes no writes";
@@ -89,7 +90,7 @@ impl Refusals {
         patience: Duration,
     ) -> Option<String> {
         let now = self.clock.moment();
-        let refusal = Refusal {
+        let refusal = LastRefusal {
             at: now,
             cause,
             waited,
@@ -107,15 +108,15 @@ impl Refusals {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, RefusalState> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Inner {
+impl RefusalState {
     /// Nobody was served from `since` on.
-    fn refuse(&mut self, refusal: Refusal, since: Moment, patience: Duration) {
-        let is_over = |last: &Refusal| last.is_over(refusal.at, patience);
+    fn refuse(&mut self, refusal: LastRefusal, since: Moment, patience: Duration) {
+        let is_over = |last: &LastRefusal| last.is_over(refusal.at, patience);
         if self.last.as_ref().is_none_or(is_over) {
             self.since = Some(since);
         }
@@ -123,7 +124,7 @@ impl Inner {
     }
 }
 
-impl Refusal {
+impl LastRefusal {
     /// Whether nobody has met it for so long that the next one may be served.
     fn is_over(&self, now: Moment, patience: Duration) -> bool {
         self.at.until(now) >= patience + self.waited
@@ -141,7 +142,7 @@ impl Knock {
     /// It was refused. Gives what [`Refusals::stall`] says now.
     pub fn refused(self, cause: String, patience: Duration) -> Option<String> {
         let now = self.refusals.clock.moment();
-        let refusal = Refusal {
+        let refusal = LastRefusal {
             at: now,
             cause,
             waited: Duration::ZERO,

@@ -17,12 +17,12 @@ const CAUSES_MAX: usize = 16;
 
 /// What has been said lately.
 #[derive(Debug, Default)]
-pub struct Repeats(Mutex<HashMap<(&'static str, String), Said>>);
+pub struct Repeats(Mutex<HashMap<(&'static str, String), LastSaid>>);
 
 #[derive(Debug)]
-struct Said {
+struct LastSaid {
     at: Instant,
-    /// So often it would have been said since.
+    /// How often it would have been said since.
     unsaid: u64,
 }
 
@@ -37,8 +37,12 @@ impl Repeats {
     /// The same for a cause that begins with what was done, and to which object or shard, up to a colon: of
     /// many that fail alike one speaks for all.
     pub fn due_alike(&self, line: &'static str, cause: &str) -> Option<u64> {
-        let kind = cause.split_once(": ").map_or(cause, |(_, kind)| kind);
-        self.due(line, kind)
+        self.due(line, kind(cause))
+    }
+
+    /// The same of one of several stores, each of which has one to speak for it.
+    pub fn due_at_store(&self, line: &'static str, store: &str, cause: &str) -> Option<u64> {
+        self.due(line, &format!("{store}: {}", kind(cause)))
     }
 
     /// `line` is no longer true: whatever it is said of next is new.
@@ -49,7 +53,7 @@ impl Repeats {
 
     fn due_at(&self, line: &'static str, cause: &str, now: Instant) -> Option<u64> {
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_old = |said: &Said| now.saturating_duration_since(said.at) >= EVERY;
+        let is_old = |said: &LastSaid| now.saturating_duration_since(said.at) >= EVERY;
         let key = (line, cause.to_owned());
         if let Some(before) = said.get_mut(&key) {
             before.unsaid += 1;
@@ -65,9 +69,14 @@ impl Repeats {
                 return None;
             }
         }
-        said.insert(key, Said { at: now, unsaid: 0 });
+        said.insert(key, LastSaid { at: now, unsaid: 0 });
         Some(0)
     }
+}
+
+/// A cause without what was done.
+fn kind(cause: &str) -> &str {
+    cause.split_once(": ").map_or(cause, |(_, kind)| kind)
 }
 
 #[cfg(test)]
@@ -102,6 +111,17 @@ mod tests {
         assert!(!due("putting s3://lake/b: SlowDown: reduce your rate"));
         assert!(due("putting s3://lake/b: InternalError"));
         assert!(due("no colon"));
+    }
+
+    #[test]
+    fn of_two_stores_that_fail_alike_each_is_named() {
+        let repeats = Repeats::default();
+        let due = |store, cause| repeats.due_at_store("publishing", store, cause).is_some();
+        assert!(due("s3://lake", "putting s3://lake/a: AccessDenied"));
+        assert!(due("s3://errors", "putting s3://errors/a: AccessDenied"));
+        assert!(!due("s3://errors", "putting s3://errors/b: AccessDenied"));
+        repeats.over("publishing");
+        assert!(due("s3://lake", "putting s3://lake/c: AccessDenied"));
     }
 
     #[test]

@@ -11,16 +11,17 @@ use std::time::{Duration, Instant};
 
 use super::Repeats;
 
-/// What keeps a source from being read, by the part of it that is concerned: none, and it is well.
-/// Written by the source, shown by the stream's status.
+/// What keeps a source from being read, by the part of it that is concerned. While there is none,
+/// it is well. Written by the source, shown by the stream's status.
 #[derive(Debug, Default)]
 pub struct SourceHealth {
-    inner: Mutex<Inner>,
+    inner: Mutex<Concerns>,
     repeats: Repeats,
 }
 
+/// What is wrong, by the part of the source that it is wrong with.
 #[derive(Debug, Default)]
-struct Inner {
+struct Concerns {
     parts: BTreeMap<String, String>,
     /// Since when one is concerned.
     since: Option<Instant>,
@@ -50,10 +51,10 @@ impl SourceHealth {
 
     /// Forgets everything: the source is opened anew, or has ended.
     pub fn clear(&self) {
-        *self.lock() = Inner::default();
+        *self.lock() = Concerns::default();
     }
 
-    /// For how long a part of it could not be read, while one cannot.
+    /// How long some part could not be read by now; `None`: all can.
     pub fn stalled_for(&self) -> Option<Duration> {
         self.lock().since.map(|since| since.elapsed())
     }
@@ -68,7 +69,7 @@ impl SourceHealth {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, Concerns> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -14,7 +14,7 @@ pub trait StreamStatus: Send + Sync {
 
 /// Whether a delivery stream does its work.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum State {
+pub enum StreamState {
     /// Records flow, or would if there were any. Passing errors are retried meanwhile.
     #[default]
     Running,
@@ -33,7 +33,7 @@ pub enum State {
     },
 }
 
-impl State {
+impl StreamState {
     /// Whether `/readyz` is green as far as this stream is concerned.
     pub const fn is_ready(&self) -> bool {
         matches!(self, Self::Running)
@@ -69,7 +69,7 @@ impl State {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StatusSnapshot {
     /// Whether it does its work.
-    pub state: State,
+    pub state: StreamState,
     /// When counting began, in milliseconds since the Unix epoch.
     pub since_ms: i64,
     /// Partitions with an open batch.

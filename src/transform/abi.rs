@@ -84,13 +84,13 @@ pub(super) struct Outcomes {
     pub(super) counts: Vec<u32>,
     pub(super) failures: Vec<String>,
     #[component(name = "partition-keys")]
-    pub(super) keys: Vec<Key>,
+    pub(super) keys: Vec<PartitionKey>,
 }
 
 /// `record partition-key`
 #[derive(ComponentType, Lift)]
 #[component(record)]
-pub(super) struct Key {
+pub(super) struct PartitionKey {
     pub(super) output: u32,
     pub(super) name: String,
     pub(super) value: String,

@@ -20,11 +20,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::component::Kind;
+use super::component::ComponentKind;
 use crate::config::{CompileLimits, display_size};
 
 pub use child::serve;
-pub(super) use parent::{Done, compile};
+pub(super) use parent::{ChildResult, compile};
 pub(super) use turns::Turns;
 
 /// The subcommand that is the child.
@@ -37,7 +37,7 @@ const TEXT_BYTES_MAX: u64 = 16 << 10;
 
 /// What a child is to do, as its command line has it.
 #[derive(Clone, Debug)]
-pub struct Task {
+pub struct CompileTask {
     /// Where compiled code is kept.
     pub cache: Option<PathBuf>,
     /// Whether loops ask, where they would give up otherwise.
@@ -48,7 +48,7 @@ pub struct Task {
     pub seconds: u64,
 }
 
-impl Task {
+impl CompileTask {
     /// The command line behind the program's name.
     pub fn arguments(&self) -> Vec<OsString> {
         let (memory, seconds) = (self.memory.to_string(), self.seconds.to_string());
@@ -74,10 +74,10 @@ impl Task {
 /// The first line of an answer.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Answer {
+enum CompilerReply {
     /// The component follows, of so many bytes.
     Compiled {
-        kind: Kind,
+        kind: ComponentKind,
         instances: usize,
         cached: bool,
         /// Why the cache does not have the code.

@@ -22,9 +22,9 @@ const MAGIC: &[u8] = b"\0asm";
 const CORE: [u8; 4] = [1, 0, 0, 0];
 const COMPONENT: [u8; 4] = [0x0d, 0, 1, 0];
 
-/// What the file holds.
+/// What a component's file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Kind {
+pub enum ComponentKind {
     /// A component.
     Component,
     /// A core module, as `cargo build --target wasm32-unknown-unknown` leaves it.
@@ -62,13 +62,13 @@ impl World {
 }
 
 /// What a file holds, by its first bytes.
-pub(super) fn kind(file: &[u8]) -> anyhow::Result<Kind> {
+pub(super) fn kind(file: &[u8]) -> anyhow::Result<ComponentKind> {
     let version = file
         .strip_prefix(MAGIC)
         .and_then(|rest| rest.first_chunk::<4>());
     match version {
-        Some(&COMPONENT) => Ok(Kind::Component),
-        Some(&CORE) => Ok(Kind::Core),
+        Some(&COMPONENT) => Ok(ComponentKind::Component),
+        Some(&CORE) => Ok(ComponentKind::Core),
         Some(other) => bail!("unknown WebAssembly version {other:?}"),
         None => bail!("not a WebAssembly file"),
     }
@@ -77,10 +77,10 @@ pub(super) fn kind(file: &[u8]) -> anyhow::Result<Kind> {
 /// The component that a file is, or is made to be.
 pub(super) fn of<'f>(
     engine: &wasmtime::Engine,
-    kind: Kind,
+    kind: ComponentKind,
     file: &'f [u8],
 ) -> anyhow::Result<Cow<'f, [u8]>> {
-    if kind == Kind::Component {
+    if kind == ComponentKind::Component {
         return Ok(Cow::Borrowed(file));
     }
     // What follows panics on a torn module, and may on a torn section of its own.

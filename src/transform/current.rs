@@ -7,7 +7,7 @@ use std::{fmt, fs};
 
 use tokio::sync::watch;
 
-use super::again::Again;
+use super::backoff::Backoff;
 use super::engine::Engine;
 use super::module::LoadError;
 use super::{Chain, Level, LogSink, Observer};
@@ -25,22 +25,22 @@ pub struct Transforms {
     current: watch::Sender<Loaded>,
     /// Somebody wants them loaded whether they have changed or not.
     asked: AtomicBool,
-    seen: Mutex<Seen>,
+    seen: Mutex<SeenFiles>,
 }
 
 /// What is known of the files.
 #[derive(Default)]
-struct Seen {
+struct SeenFiles {
     /// What they looked like when they were last loaded, or tried to be.
     files: Option<Vec<Option<Stamp>>>,
     /// They could not be loaded then, for a reason that passes.
-    again: Option<Again>,
+    again: Option<Backoff>,
 }
 
 /// What a stream has to work with.
 #[derive(Clone)]
 pub enum Loaded {
-    /// Nobody is through with loading.
+    /// They have not been loaded yet.
     NotYet,
     /// Nothing: the modules cannot be used, and there were none before.
     Refused(Arc<LoadError>),
@@ -126,7 +126,7 @@ impl Transforms {
         };
         let files = Some(stamps(&self.settings));
         let has_changed = seen.files != files;
-        let is_due = seen.again.as_ref().is_some_and(Again::is_due);
+        let is_due = seen.again.as_ref().is_some_and(Backoff::is_due);
         let is_asked = self.asked.swap(false, Ordering::Relaxed);
         if !has_changed && !is_due && !is_asked {
             return Reload::Unchanged;

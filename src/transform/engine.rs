@@ -12,17 +12,17 @@ use firehose_wasm_meter::Loops;
 use wasmtime::component::Component;
 use wasmtime::{Cache, CacheConfig, Config, OptLevel};
 
-use super::compiler::{self, Done, NotCompiled, Turns};
-use super::component::Kind;
+use super::compiler::{self, ChildResult, NotCompiled, Turns};
+use super::component::ComponentKind;
 use super::{component, shape};
 use crate::config::CompileLimits;
 
 /// Bytes of stack that a guest may use. The threads that run guests have four times as much.
 const GUEST_STACK_BYTES: usize = 512 << 10;
 
-/// Who compiles.
+/// The process that compiles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Compiler {
+pub enum CompilerProcess {
     /// This process, whatever it takes: for tests, benchmarks, and the child itself.
     Here,
     /// A child of it, which is held to limits, and never this process.
@@ -32,7 +32,7 @@ pub enum Compiler {
     ChildFirst,
 }
 
-impl Compiler {
+impl CompilerProcess {
     /// A daemon's, which is the `firehose` binary. Unit tests are another.
     pub const fn of_daemon() -> Self {
         if cfg!(test) { Self::Here } else { Self::Child }
@@ -64,7 +64,7 @@ pub(super) enum Code {
 pub struct Engine {
     engine: wasmtime::Engine,
     cache: Option<Cache>,
-    compiler: Compiler,
+    compiler: CompilerProcess,
     turns: Arc<Turns>,
     /// One at a time, so that a cache hit can be told from another's.
     loading: Arc<Mutex<()>>,
@@ -90,9 +90,9 @@ impl std::fmt::Debug for Engine {
 }
 
 /// A file's component as it is compiled.
-pub(super) struct Prepared {
+pub(super) struct PreparedComponent {
     /// What the file holds.
-    pub(super) kind: Kind,
+    pub(super) kind: ComponentKind,
     /// Core instances that it may have.
     pub(super) instances: usize,
     pub(super) component: Vec<u8>,
@@ -102,7 +102,7 @@ pub(super) struct Prepared {
 pub(super) struct Compiled {
     pub(super) component: Component,
     /// What the file holds.
-    pub(super) kind: Kind,
+    pub(super) kind: ComponentKind,
     /// Core instances that it may have.
     pub(super) instances: usize,
     pub(super) time: Duration,
@@ -112,27 +112,31 @@ pub(super) struct Compiled {
 impl Engine {
     /// Starts the engine. Compiled code is kept in `cache`, a folder of the daemon's own, where one
     /// is given: it is trusted, so only this user may write there.
-    pub fn start(cache: Option<&Path>, compiler: Compiler) -> anyhow::Result<Self> {
+    pub fn start(cache: Option<&Path>, compiler: CompilerProcess) -> anyhow::Result<Self> {
         Self::with(cache, compiler, true)
     }
 
     /// Starts an engine that cannot interrupt a call: what interruption costs is measured against it.
     #[cfg(feature = "failpoints")]
     pub fn start_uninterruptible() -> anyhow::Result<Self> {
-        Self::with(None, Compiler::Here, false)
+        Self::with(None, CompilerProcess::Here, false)
     }
 
-    fn with(cache: Option<&Path>, compiler: Compiler, interruptible: bool) -> anyhow::Result<Self> {
+    fn with(
+        cache: Option<&Path>,
+        compiler: CompilerProcess,
+        interruptible: bool,
+    ) -> anyhow::Result<Self> {
         let cache = cache.map(open_cache).transpose()?;
         let mut config = Config::new();
         config
             .wasm_component_model(true)
-            // Of what is put into modules most is hardly ever run.
+            // Most of what is put into modules hardly ever runs.
             .wasm_branch_hinting(true)
             .cranelift_opt_level(OptLevel::Speed)
             .max_wasm_stack(GUEST_STACK_BYTES)
             // Where a child compiles there is nothing left to do.
-            .parallel_compilation(compiler != Compiler::Child)
+            .parallel_compilation(compiler != CompilerProcess::Child)
             .cache(cache.clone());
         let engine = wasmtime::Engine::new(&config)
             .map_err(|error| anyhow::anyhow!("start the WebAssembly engine: {error:#}"))?;
@@ -156,8 +160,8 @@ impl Engine {
         EndsCompiling(Arc::clone(&self.stopping))
     }
 
-    /// Who compiles.
-    pub(super) const fn compiler(&self) -> Compiler {
+    /// The process that compiles.
+    pub(super) const fn compiler(&self) -> CompilerProcess {
         self.compiler
     }
 
@@ -168,7 +172,7 @@ impl Engine {
         loops: Loops,
         limits: &CompileLimits,
     ) -> Result<Compiled, NotCompiled> {
-        if self.compiler == Compiler::Here {
+        if self.compiler == CompilerProcess::Here {
             let begun = Instant::now();
             let prepared = self.prepare(file, loops, limits)?;
             return Ok(self.loaded(&prepared, begun, None)?);
@@ -177,12 +181,12 @@ impl Engine {
         let begun = Instant::now();
         let cache = self.cache.as_ref().map(|cache| cache.directory().as_path());
         let done = compiler::compile(file, loops, limits, cache, &self.stopping)?;
-        let Done {
+        let ChildResult {
             prepared,
             cached,
             unkept,
         } = done;
-        if let Some(cause) = unkept.filter(|_| self.compiler == Compiler::Child) {
+        if let Some(cause) = unkept.filter(|_| self.compiler == CompilerProcess::Child) {
             return Err(NotCompiled::passing(cause));
         }
         Ok(self.loaded(&prepared, begun, Some(cached))?)
@@ -190,13 +194,13 @@ impl Engine {
 
     fn loaded(
         &self,
-        prepared: &Prepared,
+        prepared: &PreparedComponent,
         begun: Instant,
         cached: Option<bool>,
     ) -> anyhow::Result<Compiled> {
         let (component, code) = self.load(&prepared.component)?;
-        if self.compiler == Compiler::Child && code != Code::Cached {
-            // Only if somebody has taken it away in the moment since.
+        if self.compiler == CompilerProcess::Child && code != Code::Cached {
+            // This happens only if somebody has removed the code in the meantime.
             tracing::warn!(
                 "what the compiler had kept was gone: the module was compiled once more"
             );
@@ -216,7 +220,7 @@ impl Engine {
         file: &[u8],
         loops: Loops,
         limits: &CompileLimits,
-    ) -> anyhow::Result<Prepared> {
+    ) -> anyhow::Result<PreparedComponent> {
         let kind = component::kind(file)?;
         let instances = shape::check(file, limits)?;
         let component = component::of(&self.engine, kind, file)?;
@@ -225,7 +229,7 @@ impl Engine {
         } else {
             component.into_owned()
         };
-        Ok(Prepared {
+        Ok(PreparedComponent {
             kind,
             instances,
             component,

@@ -1,6 +1,6 @@
 //! Modules, and what they return, as somebody may have made them.
 
-use super::abi::{Key, Outcome, Outcomes, Output};
+use super::abi::{Outcome, Outcomes, Output, PartitionKey};
 use super::component::kind;
 use super::packed::unpack;
 use super::shape;
@@ -43,12 +43,12 @@ pub fn module_results(bytes: &[u8]) {
     });
     let counts: Vec<u32> = counts.collect();
     let failures = (0..*failures).map(|at| at.to_string()).collect();
-    let key = |at: u8| Key {
+    let key = |at: u8| PartitionKey {
         output: number(1),
         name: at.to_string(),
         value: String::new(),
     };
-    let keys: Vec<Key> = (0..*keys).map(key).collect();
+    let keys: Vec<PartitionKey> = (0..*keys).map(key).collect();
     let outcomes = Outcomes {
         data: rest.to_vec().into(),
         ends: ends.clone(),

@@ -26,7 +26,7 @@ const TABLES_MAX: usize = 1000;
 
 /// A module's log: lines beyond its limit a second are counted, not written. Shared by all of its
 /// instances.
-pub(super) struct Log {
+pub(super) struct ModuleLog {
     observer: Observer,
     lines_per_second: u64,
     begun: Instant,
@@ -35,7 +35,7 @@ pub(super) struct Log {
     lines: AtomicU64,
 }
 
-impl Log {
+impl ModuleLog {
     pub(super) fn new(observer: Observer, lines_per_second: u64) -> Self {
         Self {
             observer,
@@ -62,7 +62,7 @@ impl Log {
 
 /// The data of a store: what the host knows about one instance.
 pub(super) struct Host {
-    log: Arc<Log>,
+    log: Arc<ModuleLog>,
     stream: Arc<str>,
     /// Where the records of the call under way came from; empty between calls.
     origins: Origins,
@@ -73,12 +73,12 @@ pub(super) struct Host {
     said: Option<String>,
     /// When the call under way has had its time.
     deadline: Option<Instant>,
-    /// What loops do that have had their budget.
+    /// What loops do once they have used up their budget.
     loops: Loops,
     memory: usize,
     memory_peak: usize,
     memory_limit: usize,
-    /// Core instances that there may be, which take memory of the host's.
+    /// How many core instances there may be: each takes memory of the host.
     instances: usize,
 }
 
@@ -115,7 +115,7 @@ impl Origins {
 
 impl Host {
     pub(super) fn new(
-        log: Arc<Log>,
+        log: Arc<ModuleLog>,
         stream: Arc<str>,
         memory_limit: usize,
         instances: usize,

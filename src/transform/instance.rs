@@ -31,7 +31,7 @@ enum Transform {
 }
 
 /// An instance that has not seen its config yet.
-pub(super) struct Fresh {
+pub(super) struct UnconfiguredInstance {
     store: Store<Host>,
     configure: Func,
     transform: Transform,
@@ -49,26 +49,26 @@ pub(super) enum CallError {
 }
 
 /// How a call has ended that gives no outcomes.
-enum Ended {
+enum CallEnd {
     /// The module has returned.
     Returned(CallError),
     /// It has not: it was interrupted, or did what it may not.
     Trapped(wasmtime::Error),
 }
 
-impl From<CallError> for Ended {
+impl From<CallError> for CallEnd {
     fn from(error: CallError) -> Self {
         Self::Returned(error)
     }
 }
 
-impl From<wasmtime::Error> for Ended {
+impl From<wasmtime::Error> for CallEnd {
     fn from(error: wasmtime::Error) -> Self {
         Self::Trapped(error)
     }
 }
 
-impl Fresh {
+impl UnconfiguredInstance {
     /// Starts an instance whose exports are as the contract has them. Bounded in time and memory as
     /// any call is, and `configure` after it within the same bounds.
     pub(super) fn start(module: &Module) -> Result<Self, Broken> {
@@ -168,7 +168,7 @@ impl Transform {
         store: &mut Store<Host>,
         records: &[Record<'_>],
         limit: usize,
-    ) -> Result<Vec<Outcome>, Ended> {
+    ) -> Result<Vec<Outcome>, CallEnd> {
         let outcomes = match self {
             Self::Plain(export) => {
                 let inputs = records.iter().map(Input::of);
@@ -196,7 +196,7 @@ impl Transform {
 impl Instance {
     /// Starts an instance and gives it the config.
     pub(super) fn start(module: &Module) -> Result<Self, Broken> {
-        Fresh::start(module)?.configure(module.config())
+        UnconfiguredInstance::start(module)?.configure(module.config())
     }
 
     /// Calls the module with some records: one outcome each, in their order.
@@ -213,8 +213,8 @@ impl Instance {
         self.transform
             .call(store, records, limit)
             .map_err(|ended| match ended {
-                Ended::Returned(error) => error,
-                Ended::Trapped(error) => {
+                CallEnd::Returned(error) => error,
+                CallEnd::Trapped(error) => {
                     let said = store.data_mut().said();
                     CallError::Broken(Broken::read(&error, said))
                 }

@@ -11,11 +11,11 @@ use firehose_wasm_meter::Loops;
 use wasmtime::component::InstancePre;
 
 use super::compiler::NotCompiled;
-use super::component::{self, Kind, World};
-use super::engine::{Compiler, Engine};
+use super::component::{self, ComponentKind, World};
+use super::engine::{CompilerProcess, Engine};
 use super::fault::Broken;
-use super::host::{Host, Log};
-use super::instance::{Fresh, Instance};
+use super::host::{Host, ModuleLog};
+use super::instance::{Instance, UnconfiguredInstance};
 use super::observer::Observer;
 use super::patient::{Tries, Waited};
 use super::shape;
@@ -60,9 +60,9 @@ impl LoadError {
 
 /// What is known of a loaded module.
 #[derive(Clone, Debug)]
-pub struct About {
+pub struct ModuleInfo {
     /// What the file holds.
-    pub kind: Kind,
+    pub kind: ComponentKind,
     /// Bytes of the file.
     pub size: u64,
     /// CRC-64/NVME of the file.
@@ -85,9 +85,9 @@ pub struct Module {
     stream: Arc<str>,
     engine: Engine,
     versions: Arc<Versions>,
-    log: Arc<Log>,
+    log: Arc<ModuleLog>,
     observer: Observer,
-    about: About,
+    about: ModuleInfo,
     /// Whether it is called with one record at a time.
     one_by_one: bool,
 }
@@ -130,10 +130,10 @@ impl Module {
             name: settings.name.as_str().into(),
             stream: stream.into(),
             engine: engine.clone(),
-            log: Arc::new(Log::new(observer.clone(), settings.log_lines)),
+            log: Arc::new(ModuleLog::new(observer.clone(), settings.log_lines)),
             observer: observer.clone(),
             one_by_one: imports.iter().any(|import| component::is_sandboxed(import)),
-            about: About {
+            about: ModuleInfo {
                 kind: compilation.kind,
                 size,
                 crc64,
@@ -163,7 +163,7 @@ impl Module {
     /// Starts an instance to see that its exports are as the contract has them, whatever config it
     /// wants.
     pub fn check_exports(&self) -> Result<(), LoadError> {
-        self.started(Fresh::start).map(drop)
+        self.started(UnconfiguredInstance::start).map(drop)
     }
 
     /// Starts an instance to see that it takes its config. Returns the memory that it then holds, in
@@ -194,7 +194,7 @@ impl Module {
     }
 
     /// What is known of it.
-    pub const fn about(&self) -> &About {
+    pub const fn about(&self) -> &ModuleInfo {
         &self.about
     }
 
@@ -226,7 +226,7 @@ impl Module {
     /// After a call that gave up: returns when loops have all the time that `timeout` gives. A daemon waits
     /// for as long as that takes, or until the module is replaced. An error says why it cannot be.
     pub(super) fn wait_for_patience(&self) -> Result<Waited, NotCompiled> {
-        let tries = if self.engine.compiler() == Compiler::Child {
+        let tries = if self.engine.compiler() == CompilerProcess::Child {
             Tries::AsManyAsItTakes
         } else {
             Tries::One

@@ -5,7 +5,7 @@ use std::vec::IntoIter;
 
 use bytes::Bytes;
 
-use super::abi::{Inputs, Key, Outcome, Outcomes, Output};
+use super::abi::{Inputs, Outcome, Outcomes, Output, PartitionKey};
 use super::fault::{Broken, Cause};
 use crate::record::Record;
 
@@ -61,7 +61,7 @@ pub(super) fn unpack(
         return Err(Broken::over_output());
     }
     let mut failures = failures.into_iter();
-    let mut outputs = Outputs {
+    let mut outputs = PackedOutputs {
         data,
         start: 0,
         number: 0,
@@ -92,17 +92,17 @@ pub(super) fn unpack(
 }
 
 /// What comes out, record by record.
-struct Outputs {
+struct PackedOutputs {
     data: Bytes,
     /// Where the next one begins in the data.
     start: usize,
     /// How many came before it.
     number: u32,
     ends: IntoIter<u32>,
-    keys: Peekable<IntoIter<Key>>,
+    keys: Peekable<IntoIter<PartitionKey>>,
 }
 
-impl Outputs {
+impl PackedOutputs {
     fn next(&mut self) -> Result<Output, Broken> {
         let Some(end) = self.ends.next() else {
             return Err(bad("`counts` has more outputs than `ends`"));

@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::again::Again;
+use super::backoff::Backoff;
 use super::compiler::NotCompiled;
 
 /// How often it is looked whether it is time to try again.
@@ -27,7 +27,7 @@ struct Making {
     replaced: bool,
     /// Why the last try failed.
     fault: Option<NotCompiled>,
-    again: Again,
+    again: Backoff,
 }
 
 /// What waiting has led to.
@@ -71,8 +71,8 @@ impl<T: Send + Sync + 'static> Patient<T> {
         self.made.get()
     }
 
-    /// Has it made, unless it is there or under way, cannot be made, was tried a short while ago, or nobody needs
-    /// it any longer.
+    /// Has the version made, unless it is there or being made, cannot be made, was tried a short while ago, or is not
+    /// needed any longer.
     pub(super) fn begin(
         self: &Arc<Self>,
         make: impl FnOnce() -> Result<T, NotCompiled> + Send + 'static,
@@ -123,7 +123,7 @@ impl<T: Send + Sync + 'static> Patient<T> {
         }
     }
 
-    /// Lets those go on who wait for it: other modules have taken the place of its own.
+    /// Other modules have taken the place of its own: whoever waits for it goes on.
     pub(super) fn replace(&self) {
         self.lock().replaced = true;
         self.ended.notify_all();

@@ -23,7 +23,7 @@ pub type Verdict = Result<Outcome, (Failure, u32)>;
 
 /// An instance for the next call, if there is one. Belongs to one thread at a time.
 #[derive(Default)]
-pub(super) struct Slot {
+pub(super) struct InstanceSlot {
     instance: Option<Instance>,
     /// The most memory that an instance has held.
     pub(super) memory_peak: usize,
@@ -50,7 +50,7 @@ pub(super) struct Replaced;
 /// Runs the records of one call; as many verdicts as records are appended, in their order.
 pub(super) fn run(
     module: &Module,
-    slot: &mut Slot,
+    slot: &mut InstanceSlot,
     records: &[Record<'_>],
     verdicts: &mut Vec<Verdict>,
 ) -> Result<(), Replaced> {
@@ -62,7 +62,7 @@ pub(super) fn run(
 
 fn settle(
     module: &Module,
-    slot: &mut Slot,
+    slot: &mut InstanceSlot,
     records: &[Record<'_>],
     verdicts: &mut Vec<Verdict>,
 ) -> Result<(), Replaced> {
@@ -75,7 +75,7 @@ fn settle(
         }
         // Of several records one has broken the call. One by one, not by halves: a call is cheap
         // and a time-out is not, and halves would wait for eight of them to find one record of 256.
-        Err(Ended::Broken(_, attempts)) if records.len() > 1 => {
+        Err(FailedAttempts::Broken(_, attempts)) if records.len() > 1 => {
             for record in records {
                 verdicts.push(alone(module, slot, record, attempts)?);
             }
@@ -90,7 +90,7 @@ fn settle(
 
 fn alone(
     module: &Module,
-    slot: &mut Slot,
+    slot: &mut InstanceSlot,
     record: &Record<'_>,
     before: u32,
 ) -> Result<Verdict, Replaced> {
@@ -112,13 +112,13 @@ fn told(module: &Module, outcome: Outcome, attempts: u32) -> Verdict {
 }
 
 /// How attempts ended without outcomes, and how many there were.
-enum Ended {
+enum FailedAttempts {
     Refused(String, u32),
     Broken(Broken, u32),
     Replaced,
 }
 
-impl Ended {
+impl FailedAttempts {
     fn failure(self, module: &Module) -> Result<(Failure, u32), Replaced> {
         match self {
             Self::Refused(message, attempts) => {
@@ -133,10 +133,10 @@ impl Ended {
 /// Calls the module, again where it refuses the batch. `before` calls were made with the records.
 fn attempt(
     module: &Module,
-    slot: &mut Slot,
+    slot: &mut InstanceSlot,
     records: &[Record<'_>],
     before: u32,
-) -> Result<(Vec<Outcome>, u32), Ended> {
+) -> Result<(Vec<Outcome>, u32), FailedAttempts> {
     let mut count = 1;
     loop {
         match call(module, slot, records) {
@@ -146,17 +146,19 @@ fn attempt(
                 count += 1;
             }
             Err(CallError::Refused(message)) => {
-                return Err(Ended::Refused(message, before + count));
+                return Err(FailedAttempts::Refused(message, before + count));
             }
-            Err(CallError::Broken(broken)) => return Err(Ended::Broken(broken, before + count)),
-            Err(CallError::Replaced) => return Err(Ended::Replaced),
+            Err(CallError::Broken(broken)) => {
+                return Err(FailedAttempts::Broken(broken, before + count));
+            }
+            Err(CallError::Replaced) => return Err(FailedAttempts::Replaced),
         }
     }
 }
 
 fn call(
     module: &Module,
-    slot: &mut Slot,
+    slot: &mut InstanceSlot,
     records: &[Record<'_>],
 ) -> Result<Vec<Outcome>, CallError> {
     let metrics = &module.observer().metrics;
@@ -178,7 +180,7 @@ fn call(
     let result = instance.call(module, records);
     metrics.call.since(begun);
     metrics.calls.add(1);
-    // However it ended: what is asked too seldom to end in time must not be so for long.
+    // However it ended: a module that is asked too seldom whether it may go on must not stay so for long.
     if begun.elapsed() > module.timeout() {
         module.begin_patience();
     }
@@ -203,7 +205,7 @@ fn call(
 /// it cannot be had yet is not their fault.
 fn call_patiently(
     module: &Module,
-    slot: &mut Slot,
+    slot: &mut InstanceSlot,
     records: &[Record<'_>],
     gave_up: Broken,
 ) -> Result<Vec<Outcome>, CallError> {

@@ -12,7 +12,7 @@ const INSTANCES_MAX: u64 = 1000;
 
 /// What is counted in a file, all modules and components in it together.
 #[derive(Debug, Default)]
-struct Shape {
+struct ModuleShape {
     bytes: u64,
     functions: u64,
     largest_body: u64,
@@ -39,9 +39,9 @@ struct Shape {
 const FILE_PART: u64 = 8;
 
 /// A count, what it is called, and how many bytes of `compile_memory` one takes.
-type Limit = (fn(&Shape) -> u64, &'static str, u64);
+type ShapeLimit = (fn(&ModuleShape) -> u64, &'static str, u64);
 
-const LIMITS: [Limit; 16] = [
+const LIMITS: [ShapeLimit; 16] = [
     (|shape| shape.bytes, "bytes", FILE_PART),
     (|shape| shape.functions, "functions", 4 << 10),
     (|shape| shape.largest_body, "bytes in one function", 512),
@@ -79,9 +79,9 @@ pub(super) const fn file_bytes_max(limits: &CompileLimits) -> u64 {
 /// Looks at a file. Returns how many core instances it may have when it runs, so that all that they
 /// have beside their memory stays bounded, too.
 pub(super) fn check(file: &[u8], limits: &CompileLimits) -> anyhow::Result<usize> {
-    let mut shape = Shape {
+    let mut shape = ModuleShape {
         bytes: file.len() as u64,
-        ..Shape::default()
+        ..ModuleShape::default()
     };
     for payload in Parser::new(0).parse_all(file) {
         shape.add(payload?)?;
@@ -99,7 +99,7 @@ pub(super) fn check(file: &[u8], limits: &CompileLimits) -> anyhow::Result<usize
     Ok(usize::try_from(instances.clamp(1, INSTANCES_MAX))?)
 }
 
-impl Shape {
+impl ModuleShape {
     fn add(&mut self, payload: Payload<'_>) -> wasmparser::Result<()> {
         match payload {
             Payload::Version { .. } => self.own = 0,

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{Chain, Compiler, Engine, Level, Observer, Piece, Workshop};
+use super::{Chain, CompilerProcess, Engine, Level, Observer, TransformedPiece, Workshop};
 use crate::config::{Isolation, TransformSettings};
 use crate::position::Sequence;
 use crate::record::{Chunk, ChunkBuilder};
@@ -20,7 +20,7 @@ use crate::telemetry::Metrics;
 /// Compiled once for all tests of the process.
 fn engine() -> &'static Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
-    ENGINE.get_or_init(|| Engine::start(None, Compiler::Here).unwrap())
+    ENGINE.get_or_init(|| Engine::start(None, CompilerProcess::Here).unwrap())
 }
 
 struct Guest {
@@ -86,7 +86,7 @@ fn chunk(records: &[&str]) -> Chunk {
 }
 
 /// Takes a whole chunk through, piece by piece.
-fn work(workshop: &mut Workshop, chunk: &Chunk) -> Vec<Piece> {
+fn work(workshop: &mut Workshop, chunk: &Chunk) -> Vec<TransformedPiece> {
     let mut pieces = Vec::new();
     let mut start = 0;
     while start < chunk.len() {
@@ -99,7 +99,7 @@ fn work(workshop: &mut Workshop, chunk: &Chunk) -> Vec<Piece> {
 }
 
 /// What came out, as text with the source's sequence number and the output's number.
-fn outputs(pieces: &[Piece]) -> Vec<(u64, u32, String)> {
+fn outputs(pieces: &[TransformedPiece]) -> Vec<(u64, u32, String)> {
     let records = pieces.iter().flat_map(|piece| piece.outputs.iter());
     records
         .map(|record| {
@@ -114,7 +114,7 @@ fn outputs(pieces: &[Piece]) -> Vec<(u64, u32, String)> {
 }
 
 /// Source, transform code, attempts and message of what failed.
-fn failures(pieces: &[Piece]) -> Vec<(u64, &'static str, u32, String)> {
+fn failures(pieces: &[TransformedPiece]) -> Vec<(u64, &'static str, u32, String)> {
     let failed = pieces.iter().flat_map(|piece| &piece.failed);
     failed
         .map(|failed| {
@@ -130,7 +130,7 @@ fn failures(pieces: &[Piece]) -> Vec<(u64, &'static str, u32, String)> {
         .collect()
 }
 
-fn codes(pieces: &[Piece]) -> Vec<(u64, &'static str, u32)> {
+fn codes(pieces: &[TransformedPiece]) -> Vec<(u64, &'static str, u32)> {
     let failures = failures(pieces).into_iter();
     failures
         .map(|(at, code, attempts, _)| (at, code, attempts))
@@ -448,7 +448,7 @@ fn what_was_compiled_is_found_again() {
     let guest = Guest::new();
     let cache = guest.dir.path().join("cache");
     let cached = || {
-        let engine = Engine::start(Some(&cache), Compiler::Here).unwrap();
+        let engine = Engine::start(Some(&cache), CompilerProcess::Here).unwrap();
         let chain = Chain::load(&engine, "clicks", &[guest.settings()], &[guest.observer()]);
         let chain = chain.unwrap();
         chain.modules()[0].about().cached

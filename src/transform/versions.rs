@@ -1,5 +1,5 @@
 //! The two versions of a module. The swift one gives up where a loop takes long; most never do. The
-//! patient one is made when that happens, and has all the time that the settings give it.
+//! patient one is made when that happens, and may take all the time that the settings give a call.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use firehose_wasm_meter::Loops;
 use wasmtime::component::{Component, InstancePre, Linker};
 
 use super::compiler::NotCompiled;
-use super::component::{self, Kind, World};
+use super::component::{self, ComponentKind, World};
 use super::engine::{Compiled, Engine};
 use super::host::{self, Host};
 use super::patient::Patient;
@@ -33,7 +33,7 @@ pub(super) struct Versions {
 /// How compiling went.
 pub(super) struct Compilation {
     /// What the file holds.
-    pub(super) kind: Kind,
+    pub(super) kind: ComponentKind,
     pub(super) time: Duration,
     /// Whether it came from the cache.
     pub(super) cached: bool,

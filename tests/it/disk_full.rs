@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::support::daemon::{Daemon, Site, wait_until};
 use crate::support::event::{ERROR_PREFIX, PREFIX, QUERY};
-use crate::support::http::{get, put_record};
+use crate::support::http::{get, metric, put_record};
 use crate::support::oracle::{self, Lake};
 use crate::support::producer::{Load, Producer};
 use crate::support::small_disk::SmallDisk;
@@ -121,6 +121,44 @@ fn on_a_disk_that_is_full_after_an_upgrade_the_reserve_is_for_the_modules_first(
     assert!(filler.exists(), "nobody made room but the stream itself");
     let log = fs::read_to_string(site.log()).unwrap();
     assert!(log.contains("No space left on device"), "there was room");
+    producer.finish();
+    daemon.drain();
+    oracle::judge(&ledger, Lake::Folder(&site.path("lake")), None).unwrap();
+}
+
+/// Backup objects go to a store that nobody has reached.
+#[test]
+fn on_a_disk_that_stays_full_a_store_that_is_down_keeps_no_data_back() {
+    const BACKUP: &str = "[stream.clicks.backup]\nprefix = \"raw/\"\n\
+                          [stream.clicks.backup.destination]\ntype = \"folder\"\npath = \"apart\"\n";
+    let settings = settings("64MiB", "128MiB") + BACKUP;
+    let (site, disk) = site_of(&settings, 160 << 20);
+    fs::write(site.path("apart"), "").unwrap();
+    let mut daemon = site.spawn(&[]);
+    daemon.alive();
+    let ledger = site.path("ledger");
+    let producer = Producer::start(site.address, "clicks", LOAD, &ledger);
+    wait_until("the journal has taken all room but the reserve", || {
+        disk.room() < 64 << 10
+    });
+    let filler = disk.fill();
+    daemon.kill();
+
+    // All that was read is in the lake, or waits for the store that is down.
+    let mut daemon = site.spawn(&[]);
+    daemon.alive();
+    says_full(&site, &mut daemon);
+    let name = "firehose_delivered_records_total{stream=\"clicks\"}";
+    let is_delivered = || metric(site.address, name) > 0.0;
+    daemon.until("data is delivered", is_delivered).unwrap();
+
+    let before = producer.acknowledged();
+    fs::remove_file(site.path("apart")).unwrap();
+    daemon.ready().unwrap();
+    wait_until("producers are served again", || {
+        producer.acknowledged() > before
+    });
+    assert!(filler.exists(), "nobody made room but the stream itself");
     producer.finish();
     daemon.drain();
     oracle::judge(&ledger, Lake::Folder(&site.path("lake")), None).unwrap();

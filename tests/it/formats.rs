@@ -11,8 +11,8 @@ use bytes::Bytes;
 use firehose::config::{self, FormatSettings};
 use firehose::failure::Failure;
 use firehose::format::{
-    Compiler, Compression, Delimiter, Encoder, FORMATS, Format, Head, JsonSettings,
-    ParquetCompression, ParquetSettings, RawSettings, Shape,
+    AvroCompression, AvroSettings, Compiler, Compression, CsvSettings, Delimiter, Encoder, FORMATS,
+    Format, Head, JsonSettings, ParquetCompression, ParquetSettings, RawSettings, Shape,
 };
 use firehose::position::{Position, Sequence};
 use firehose::record::Record;
@@ -63,6 +63,36 @@ fn formats() -> Vec<(FormatSettings, Read)> {
             schema: "id bigint, pad string".to_owned(),
         };
         formats.push((parquet.into(), reading::columns));
+    }
+    for (compression, read) in [
+        (Compression::None, reading::csv as Read),
+        (Compression::Gzip, reading::csv_gzip),
+        (Compression::Zstd, reading::csv_zstd),
+        (Compression::Snappy, reading::csv_xerial),
+        (Compression::HadoopSnappy, reading::csv_hadoop),
+        (Compression::Zip, reading::csv_zip),
+    ] {
+        let csv = CsvSettings {
+            compression,
+            schema: "id bigint, pad string".to_owned(),
+            header: true,
+            delimiter: ',',
+            quote: '"',
+            null: String::new(),
+        };
+        formats.push((csv.into(), read));
+    }
+    for compression in [
+        AvroCompression::None,
+        AvroCompression::Deflate,
+        AvroCompression::Snappy,
+        AvroCompression::Zstandard,
+    ] {
+        let avro = AvroSettings {
+            compression,
+            schema: "id bigint, pad string".to_owned(),
+        };
+        formats.push((avro.into(), reading::avro));
     }
     formats.push((counted(), reading::counted));
     formats

@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 
 use firehose::clock::Clock;
 use firehose::config::{AwsAccess, CoordinationSettings, Secret, StartSettings};
-use firehose::coordination::{self, BodyName, Event, KclCheckpoint, Lease, LeaseContext, Written};
+use firehose::coordination::{
+    self, BodyName, KclCheckpoint, Lease, LeaseCheckpoint, LeaseContext, LeaseEvent,
+};
 use firehose::position::{Position, Sequence};
-use firehose::shard::{ListedShard, Listing, Pending, ShardLister, SourceName, Start};
+use firehose::shard::{ListedShard, Listing, Pending, ShardLister, ShardStart, SourceName};
 use firehose::telemetry::{CoordinationMetrics, Metrics, SourceHealth};
 use serde_json::json;
 use tokio::runtime::Runtime;
@@ -69,7 +71,7 @@ impl ShardLister for Shards {
 /// One worker of the table, in this process.
 struct Worker {
     stop: CancellationToken,
-    events: mpsc::Receiver<Event>,
+    events: mpsc::Receiver<LeaseEvent>,
     metrics: Arc<Metrics>,
     health: Arc<SourceHealth>,
     task: JoinHandle<()>,
@@ -120,7 +122,7 @@ impl Worker {
 
     async fn take(&mut self) -> Arc<Lease> {
         let event = within(self.events.recv()).await;
-        let Some(Event::Taken(lease)) = event else {
+        let Some(LeaseEvent::Taken(lease)) = event else {
             panic!("the task has ended");
         };
         lease
@@ -155,8 +157,8 @@ fn names(leases: &[Arc<Lease>]) -> BTreeSet<String> {
         .collect()
 }
 
-fn written(body: &str, sequence: u64, waiting: usize) -> Written {
-    Written {
+fn written(body: &str, sequence: u64, waiting: usize) -> LeaseCheckpoint {
+    LeaseCheckpoint {
         body: Some(BodyName {
             key: body.into(),
             crc64: u64::MAX - sequence,
@@ -171,7 +173,7 @@ fn written(body: &str, sequence: u64, waiting: usize) -> Written {
     }
 }
 
-const LAST: Written = Written {
+const LAST: LeaseCheckpoint = LeaseCheckpoint {
     body: None,
     position: None,
     ended: true,
@@ -191,7 +193,7 @@ fn a_fresh_table_is_made_and_a_checkpoint_is_what_kcl_understands() {
         assert_eq!(lease.resumed().checkpoint, KclCheckpoint::TrimHorizon);
         assert_eq!(
             (&lease.resumed().body, lease.resumed().start),
-            (&None, Start::TrimHorizon)
+            (&None, ShardStart::TrimHorizon)
         );
         within(lease.commit(&written("body-1", 10, 2)))
             .await
@@ -213,7 +215,7 @@ fn a_fresh_table_is_made_and_a_checkpoint_is_what_kcl_understands() {
         assert_eq!(table.items()["b"]["parentShardId"], json!(["a"]));
         assert_eq!(table.attribute("b", "checkpoint"), "TRIM_HORIZON");
         // The shard ends with a list; its child is read all the same.
-        let ended = Written {
+        let ended = LeaseCheckpoint {
             ended: true,
             ..written("body-2", 11, 1)
         };
@@ -251,7 +253,7 @@ fn a_fresh_table_is_made_and_a_checkpoint_is_what_kcl_understands() {
                 .contains("firehose_shared_checkpoints_total{stream=\"clicks\"} 3")
         );
         worker.stop.cancel();
-        while let Some(Event::Taken(lease)) = within(worker.events.recv()).await {
+        while let Some(LeaseEvent::Taken(lease)) = within(worker.events.recv()).await {
             lease.release().await;
         }
         within(worker.task).await.unwrap();

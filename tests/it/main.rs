@@ -45,6 +45,7 @@ mod partitions;
 mod places;
 mod readers;
 mod readme;
+mod rows;
 mod schema;
 mod secrets;
 mod shared_stream;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use firehose::checkpoint::{Commit, MIRROR, STORE, Store};
+use firehose::checkpoint::{CheckpointStore, Commit, MIRROR, STORE};
 use firehose::disk::HostDisk;
 use firehose::position::Position;
 use firehose::shard::{ShardState, SourceName};
@@ -113,7 +113,7 @@ path = "lake"
     let site = Site::new(settings);
     let state = site.path("data/state");
     let disk = HostDisk::new(state.join("old")).unwrap();
-    let (store, _) = Store::open(&disk, Path::new(STORE), 0).unwrap();
+    let (store, _) = CheckpointStore::open(&disk, Path::new(STORE), 0).unwrap();
     let arn = "arn:aws:kinesis:eu-central-1:123456789012:stream/clicks".to_owned();
     let read = ShardState {
         position: Some(Position::default()),

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use firehose::checkpoint::{LaneStores, STORE, Store};
+use firehose::checkpoint::{CheckpointStore, LaneStores, STORE};
 use firehose::disk::HostDisk;
 
 use crate::support::command::succeed;
@@ -142,7 +142,7 @@ fn a_batch_of_a_folder_with_a_relative_name_goes_on_in_the_one_that_it_meant() {
     let site = Site::new(SETTINGS);
     accept_one(&site, 1);
     let disk = HostDisk::new(site.path("data/state/clicks")).unwrap();
-    let (store, _) = Store::open(&disk, Path::new(STORE), 0).unwrap();
+    let (store, _) = CheckpointStore::open(&disk, Path::new(STORE), 0).unwrap();
     assert_eq!(store.retarget(&all_to("folder:lake")).unwrap(), (1, 0));
     drop(store);
     let listed = site.command(&["state", "list"]).done();
@@ -154,7 +154,7 @@ fn a_batch_of_a_folder_with_a_relative_name_goes_on_in_the_one_that_it_meant() {
     );
     // One that means another folder is another destination.
     accept_one(&site, 2);
-    let (store, _) = Store::open(&disk, Path::new(STORE), 0).unwrap();
+    let (store, _) = CheckpointStore::open(&disk, Path::new(STORE), 0).unwrap();
     store.retarget(&all_to("folder:pond")).unwrap();
     drop(store);
     let stranded = site.command(&["state", "drain", "clicks"]).refused(1);

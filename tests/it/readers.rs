@@ -10,7 +10,7 @@ use firehose::config::{FormatSettings, PartitioningSettings};
 use firehose::format::{
     Compression, Delimiter, Format, Head, ParquetCompression, ParquetSettings, RawSettings,
 };
-use firehose::partition::{KeyRule, Partitioner, Plan, Unread};
+use firehose::partition::{KeyRule, Partitioner, Plan, UnreadSettings};
 use firehose::position::Position;
 use firehose::record::Record;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -348,7 +348,7 @@ proptest! {
                 has_transforms: false,
                 prefix,
                 rule: &KeyRule::unknown(),
-                unread: Unread::default(),
+                unread: UnreadSettings::default(),
             })
             .unwrap();
             let mut scratch = partitioner.scratch();

@@ -4,7 +4,7 @@ use std::fs;
 use std::ops::Range;
 use std::path::Path;
 
-use firehose::checkpoint::{Commit, STORE, Store};
+use firehose::checkpoint::{CheckpointStore, Commit, STORE};
 use firehose::disk::HostDisk;
 
 use crate::support::daemon::Site;
@@ -101,7 +101,7 @@ fn a_batch_of_which_nothing_is_left_gives_up_its_upload() {
     assert_eq!(lost.len(), 1);
     // As it is when the disk has damaged all that was in it.
     let disk = HostDisk::new(site.path("state/clicks")).unwrap();
-    let (store, mut found) = Store::open(&disk, Path::new(STORE), 0).unwrap();
+    let (store, mut found) = CheckpointStore::open(&disk, Path::new(STORE), 0).unwrap();
     let mut row = found.open.remove(0);
     assert!(row.upload_id.is_some());
     (row.records, row.sealing) = (0, true);

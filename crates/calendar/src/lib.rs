@@ -87,7 +87,7 @@ impl Date {
     /// Days since 1970-01-01.
     #[inline]
     pub const fn day_since_epoch(self) -> i32 {
-        // From March on, as above; no year before 0 is asked for, but January of 0 is of -1.
+        // Years begin in March, as above. No year before 0 is asked for, but January of 0 belongs to -1.
         let march = self.month > 2;
         let year = self.year + if march { 400 } else { 399 };
         let of_year = (153 * ((self.month + 9) % 12) + 2) / 5 + self.day - 1;

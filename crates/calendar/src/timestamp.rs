@@ -12,7 +12,7 @@
 
 use std::ops::RangeInclusive;
 
-use firehose_json::decimal::Number;
+use firehose_json::decimal::WrittenNumber;
 
 use crate::{DAY_SECONDS, Date, SECONDS};
 
@@ -84,7 +84,7 @@ fn pair(tens: u8, ones: u8) -> Option<i32> {
 /// All other forms.
 fn from_rare_text(text: &[u8]) -> Option<i64> {
     let Some((date, rest)) = leading_date(text) else {
-        return from_number(Number::from_string(text)?);
+        return from_number(WrittenNumber::from_string(text)?);
     };
     let days = date.day_since_epoch();
     let rest = match rest {
@@ -120,7 +120,7 @@ fn moment(days: i32, second: i32, rest: &[u8]) -> Option<i64> {
 }
 
 /// Microseconds since the epoch of a number of seconds or milliseconds.
-pub fn from_number(number: Number<'_>) -> Option<i64> {
+pub fn from_number(number: WrittenNumber<'_>) -> Option<i64> {
     let mut micros = number.floor(6)?;
     if micros.abs() >= i128::from(MILLIS_FROM * MICROS) {
         micros = number.floor(3)?;

@@ -294,7 +294,7 @@ fn us_week(at: &Local) -> (i32, i32) {
 /// `X`, `x` and `Z`: the offset from UTC.
 fn offset(letter: char, count: usize, seconds: i32, out: &mut String) {
     let is_long = matches!((letter, count), ('X' | 'x' | 'Z', 4 | 5));
-    // Of an offset that would be written as zero the sign is none, either.
+    // An offset that would be written as zero has no sign of its own.
     let seconds = if is_long || seconds.abs() >= 60 {
         seconds
     } else {

@@ -132,8 +132,8 @@ impl Zone {
     }
 }
 
-/// Where jiff's instants end, two hours before 9999 does, rules are asked of 400 years before: the days of
-/// the week, which they hang on, are the same.
+/// jiff's instants end two hours before 9999 does. For what is beyond, the rules of 400 years before are asked: they
+/// depend on the days of the week, which are the same.
 fn timestamp(instant: i64) -> Timestamp {
     Timestamp::from_second(instant)
         .or_else(|_| Timestamp::from_second(instant - CYCLE))

@@ -25,11 +25,11 @@ pub(super) struct Codes {
     literals: [u8; LITERALS],
     distances: [u8; DISTANCES],
     /// `None`: everyone knows them.
-    told: Option<Told>,
+    told: Option<CodeDescription>,
 }
 
-/// How codes are told.
-struct Told {
+/// How a block's head describes its codes.
+struct CodeDescription {
     /// Symbols whose codes are told.
     literals: usize,
     distances: usize,
@@ -46,7 +46,7 @@ impl Codes {
     pub(super) fn best(literals: &[u32; LITERALS], distances: &[u32; DISTANCES]) -> Self {
         let literals = lengths(literals, LITERAL_BITS);
         let distances = lengths(distances, DISTANCE_BITS);
-        let told = Some(Told::of(&literals, &distances));
+        let told = Some(CodeDescription::of(&literals, &distances));
         Self {
             literals,
             distances,
@@ -76,7 +76,7 @@ impl Codes {
         let distances = distances.map(|(symbol, (count, bits))| {
             u64::from(*count) * u64::from(bits + symbols::of_distance(symbol).1)
         });
-        let header = self.told.as_ref().map_or(0, Told::cost);
+        let header = self.told.as_ref().map_or(0, CodeDescription::cost);
         3 + header + literals.chain(distances).sum::<u64>()
     }
 
@@ -125,7 +125,7 @@ impl Codes {
     }
 }
 
-impl Told {
+impl CodeDescription {
     fn of(literals: &[u8; LITERALS], distances: &[u8; DISTANCES]) -> Self {
         let used = |lengths: &[u8], min: usize| {
             let last = lengths.iter().rposition(|bits| *bits > 0);

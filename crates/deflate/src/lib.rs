@@ -39,7 +39,7 @@ pub const LAST_BLOCK: [u8; 2] = [3, 0];
 
 /// Literals, and what repeats after them.
 #[derive(Clone, Copy, Debug)]
-struct Match {
+struct BackReference {
     literals: u32,
     length: u16,
     distance: u16,
@@ -51,7 +51,7 @@ pub struct Deflater {
     symbols: Symbols,
     /// Where the bytes of each hash stood last, modulo 64 Ki.
     places: Box<[u16; 1 << TABLE_BITS]>,
-    matches: Vec<Match>,
+    matches: Vec<BackReference>,
     /// How often each symbol occurs in the piece.
     literals: [u32; symbols::LITERALS],
     distances: [u32; symbols::DISTANCES],
@@ -151,7 +151,7 @@ impl Deflater {
             }
             self.literals[self.symbols.length(length)] += 1;
             self.distances[self.symbols.distance(distance)] += 1;
-            self.matches.push(Match {
+            self.matches.push(BackReference {
                 literals: (from - anchor) as u32,
                 length: length as u16,
                 distance: distance as u16,
@@ -219,7 +219,7 @@ fn common(data: &[u8], at: usize, there: usize, end: usize, here: u64) -> usize 
     length
 }
 
-/// Bits of so many bytes, stored as they are; at most.
+/// The most bits that so many bytes take when they are stored as they are.
 const fn stored_bits(bytes: usize) -> u64 {
     let runs = bytes.div_ceil(STORED_MAX) as u64;
     runs * (3 + 7 + 32) + bytes as u64 * 8

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// A fault of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct QueryFault {
     /// Bytes of the query; `None` when the fault is the whole.
     pub at: Option<Range<usize>>,
     /// What is wrong, one sentence.
@@ -15,7 +15,7 @@ pub struct Fault {
     pub is_of_system: bool,
 }
 
-impl Fault {
+impl QueryFault {
     pub(crate) fn at(at: Range<usize>, message: impl Into<String>) -> Self {
         Self {
             at: Some(at),

@@ -11,11 +11,11 @@ use jaq_core::load::span;
 use jaq_core::path::Part;
 
 use super::natives::{self, REFUSED};
-use crate::fault::Fault;
+use crate::fault::QueryFault;
 
 /// A key of the object that a query returns.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Key {
+pub struct ResultKey {
     /// Its name.
     pub name: String,
     /// Bytes of the query.
@@ -23,33 +23,33 @@ pub struct Key {
 }
 
 /// A query that may be compiled.
-pub(super) struct Checked<'q> {
+pub(super) struct CheckedQuery<'q> {
     pub(super) term: Term<&'q str>,
     /// The keys of the object it returns, where they can be told.
-    pub(super) keys: Option<Vec<Key>>,
+    pub(super) keys: Option<Vec<ResultKey>>,
 }
 
 /// Parses a query and refuses what has no place in it; returns the keys, too, if they can be told.
-pub(super) fn check(text: &str) -> Result<Checked<'_>, Vec<Fault>> {
+pub(super) fn check(text: &str) -> Result<CheckedQuery<'_>, Vec<QueryFault>> {
     let term = parse(text)?;
     let mut faults = Vec::new();
     walk(&term, &mut |name, _, _| {
         if let Some((_, why)) = REFUSED.iter().find(|(refused, _)| *refused == name) {
             let message = format!("a query cannot call \"{name}\"");
-            faults.push(Fault::at(span(text, name), message).help(*why));
+            faults.push(QueryFault::at(span(text, name), message).help(*why));
         }
     });
     recursion(text, &term, &mut faults);
     if faults.is_empty() {
         let keys = keys(text, &term);
-        Ok(Checked { term, keys })
+        Ok(CheckedQuery { term, keys })
     } else {
         Err(faults)
     }
 }
 
 /// Parses a query.
-pub fn parse(text: &str) -> Result<Term<&str>, Vec<Fault>> {
+pub fn parse(text: &str) -> Result<Term<&str>, Vec<QueryFault>> {
     let at = |found: &str| {
         let start = span(text, found).start;
         start..(start + found.chars().next().map_or(0, char::len_utf8)).max(start)
@@ -57,7 +57,7 @@ pub fn parse(text: &str) -> Result<Term<&str>, Vec<Fault>> {
     let tokens = Lexer::new(text).lex().map_err(|errors| {
         let fault = |(expected, found): &(jaq_core::load::lex::Expect<&str>, &str)| {
             let message = format!("expected {}", expected.as_str());
-            Fault::at(at(found), message)
+            QueryFault::at(at(found), message)
         };
         errors.iter().map(fault).collect::<Vec<_>>()
     })?;
@@ -66,14 +66,17 @@ pub fn parse(text: &str) -> Result<Term<&str>, Vec<Fault>> {
             let found = Token::opt_as_str(*found, text);
             let what = if found.is_empty() { "the end" } else { found };
             let message = format!("expected {}, found {what}", expected.as_str());
-            Fault::at(span(text, found), message)
+            QueryFault::at(span(text, found), message)
         };
         errors.iter().map(fault).collect()
     })
 }
 
 /// Faults for names that nothing defines.
-pub(super) fn undefined<P>(text: &str, errors: &jaq_core::compile::Errors<&str, P>) -> Vec<Fault> {
+pub(super) fn undefined<P>(
+    text: &str,
+    errors: &jaq_core::compile::Errors<&str, P>,
+) -> Vec<QueryFault> {
     let errors = errors.iter().flat_map(|(_, errors)| errors);
     let fault = |(name, kind): &(&str, Undefined)| {
         let what = match kind {
@@ -87,9 +90,9 @@ pub(super) fn undefined<P>(text: &str, errors: &jaq_core::compile::Errors<&str, 
         // A name that is not the query's would be one of our own definitions'.
         let written = text.as_bytes().as_ptr_range().contains(&name.as_ptr());
         if !written {
-            return Fault::whole(what);
+            return QueryFault::whole(what);
         }
-        let fault = Fault::at(span(text, name), what);
+        let fault = QueryFault::at(span(text, name), what);
         match nearest(name, names()) {
             Some(word) if matches!(kind, Undefined::Filter(_)) => {
                 fault.help(format!("did you mean \"{word}\"?"))
@@ -114,13 +117,13 @@ type Visit<'v, 's> = dyn FnMut(&'s str, usize, &[Def<&'s str>]) + 'v;
 /// Definitions that call themselves are refused: their function arguments can nest without bound
 /// on the heap, and dropping such a nest overflows the stack. (A query has only functions that
 /// come before it in the text, so no other call leads back.)
-fn recursion(text: &str, term: &Term<&str>, faults: &mut Vec<Fault>) {
+fn recursion(text: &str, term: &Term<&str>, faults: &mut Vec<QueryFault>) {
     walk(term, &mut |_, _, defs| {
         for def in defs {
             walk(&def.body, &mut |name, count, _| {
                 if name == def.name && count == def.args.len() {
                     let message = format!("the definition of \"{name}\" calls itself");
-                    let fault = Fault::at(span(text, name), message);
+                    let fault = QueryFault::at(span(text, name), message);
                     faults.push(
                         fault.help("loop with reduce, foreach, limit, until, while or recurse"),
                     );
@@ -227,14 +230,14 @@ fn walk_pattern<'s>(pattern: &Pattern<&'s str>, visit: &mut Visit<'_, 's>) {
 }
 
 /// The keys of the object that a term returns, if it is plain which.
-fn keys(text: &str, term: &Term<&str>) -> Option<Vec<Key>> {
+fn keys(text: &str, term: &Term<&str>) -> Option<Vec<ResultKey>> {
     match term {
         Term::Obj(entries) => {
-            let mut found: Vec<Key> = Vec::new();
+            let mut found: Vec<ResultKey> = Vec::new();
             for (key, _) in entries {
                 let (name, at) = literal_key(text, key)?;
                 found.retain(|known| known.name != name);
-                found.push(Key { name, at });
+                found.push(ResultKey { name, at });
             }
             Some(found)
         }

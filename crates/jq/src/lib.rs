@@ -33,9 +33,9 @@ use jaq_core::load::parse::Def;
 use jaq_core::load::{Arena, File, Loader};
 use jaq_core::{Compiler, Ctx, DataT, Lut, Vars};
 
-pub use fault::Fault;
-use guard::Checked;
-pub use guard::{Key, literal, parse};
+pub use fault::QueryFault;
+use guard::CheckedQuery;
+pub use guard::{ResultKey, literal, parse};
 pub use meter::{FUEL, burned};
 pub use natives::{entries, get};
 pub use number::print_number;
@@ -55,25 +55,25 @@ const MESSAGE_BYTES_MAX: usize = 200;
 
 /// A compiled query.
 pub struct Query {
-    filter: jaq_core::Filter<Kind>,
+    filter: jaq_core::Filter<JaqData>,
     /// Keys of the object it returns, where they can be told without running it, with the bytes
     /// each is written in.
-    pub keys: Option<Vec<Key>>,
+    pub keys: Option<Vec<ResultKey>>,
 }
 
 /// jaq's view of our data: our values, and a table of terms that counts who asks for it.
-struct Kind;
+struct JaqData;
 
-impl DataT for Kind {
+impl DataT for JaqData {
     type V<'a> = Value;
-    type Data<'a> = Metered<'a>;
+    type Data<'a> = MeteredLut<'a>;
 }
 
 #[derive(Clone)]
-struct Metered<'a>(&'a Lut<Kind>);
+struct MeteredLut<'a>(&'a Lut<JaqData>);
 
-impl<'a> HasLut<'a, Kind> for Metered<'a> {
-    fn lut(&self) -> &'a Lut<Kind> {
+impl<'a> HasLut<'a, JaqData> for MeteredLut<'a> {
+    fn lut(&self) -> &'a Lut<JaqData> {
         meter::step();
         self.0
     }
@@ -81,10 +81,10 @@ impl<'a> HasLut<'a, Kind> for Metered<'a> {
 
 impl Query {
     /// Compiles a query; faults say what is wrong and where.
-    pub fn compile(text: &str) -> Result<Self, Vec<Fault>> {
+    pub fn compile(text: &str) -> Result<Self, Vec<QueryFault>> {
         if text.len() > QUERY_BYTES_MAX {
             let message = format!("the query is longer than {QUERY_BYTES_MAX} bytes");
-            return Err(vec![Fault::whole(message)]);
+            return Err(vec![QueryFault::whole(message)]);
         }
         on_deep_stack(|| compile(text)).unwrap_or_else(|error| Err(vec![not_looked_at(&error)]))
     }
@@ -92,7 +92,7 @@ impl Query {
     /// The query's one output for a record; the error is a sentence for the failed record.
     pub fn run(&self, input: Value) -> Result<Value, String> {
         let done = meter::bounded(|| {
-            let ctx = Ctx::<Kind>::new(Metered(&self.filter.lut), Vars::new([]));
+            let ctx = Ctx::<JaqData>::new(MeteredLut(&self.filter.lut), Vars::new([]));
             let mut outputs = self.filter.id.run((ctx, input));
             let message = |error: jaq_core::Exn<'_, Value>| match error.get_err() {
                 Ok(error) => bounded_message(&error),
@@ -124,19 +124,19 @@ pub fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> 
 }
 
 /// Nobody has looked at the query: whether anything is wrong with it is not known.
-fn not_looked_at(error: &io::Error) -> Fault {
+fn not_looked_at(error: &io::Error) -> QueryFault {
     let message = format!("the query was not looked at: no thread could compile it: {error}");
-    Fault {
+    QueryFault {
         is_of_system: true,
-        ..Fault::whole(message).help(
+        ..QueryFault::whole(message).help(
             "this is no fault of the query: see how much memory and how many threads this process may \
              have (ulimit -v, ulimit -u), and try again",
         )
     }
 }
 
-fn compile(text: &str) -> Result<Query, Vec<Fault>> {
-    let Checked { term, keys } = guard::check(text)?;
+fn compile(text: &str) -> Result<Query, Vec<QueryFault>> {
+    let CheckedQuery { term, keys } = guard::check(text)?;
     let query = Def {
         name: MAIN,
         args: Vec::new(),
@@ -149,7 +149,7 @@ fn compile(text: &str) -> Result<Query, Vec<Fault>> {
     let arena = Arena::default();
     let defs = natives::defs().map(as_long_as_query).chain([query]);
     let loaded = Loader::new(defs).load(&arena, main);
-    let modules = loaded.map_err(|_| vec![Fault::whole("the query could not be loaded")])?;
+    let modules = loaded.map_err(|_| vec![QueryFault::whole("the query could not be loaded")])?;
     let compiled = Compiler::default()
         .with_funs(natives::funs())
         .compile(modules);

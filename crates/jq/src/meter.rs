@@ -29,7 +29,7 @@ thread_local! {
 const PATH_STEP: usize = 512;
 
 /// Why an evaluation was stopped.
-struct Stopped(&'static str);
+struct StoppedEvaluation(&'static str);
 
 /// Burns fuel.
 pub(super) fn charge(units: usize) {
@@ -77,7 +77,7 @@ pub(super) fn step_into_nothing() {
 
 /// Ends the evaluation.
 pub(super) fn stop(why: &'static str) -> ! {
-    resume_unwind(Box::new(Stopped(why)));
+    resume_unwind(Box::new(StoppedEvaluation(why)));
 }
 
 /// Runs an evaluation within the bounds; the error says which one it hit.
@@ -91,7 +91,7 @@ pub(super) fn bounded<T>(evaluate: impl FnOnce() -> T) -> Result<T, &'static str
     BURNED.set(burned().wrapping_add(spent));
     STACK_BASE.set(0);
     IN_PATH.set(false);
-    done.map_err(|payload| match payload.downcast::<Stopped>() {
+    done.map_err(|payload| match payload.downcast::<StoppedEvaluation>() {
         Ok(stopped) => stopped.0,
         Err(_) => "the query failed inside",
     })

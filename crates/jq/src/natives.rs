@@ -5,7 +5,7 @@ use jaq_core::load::parse::Def;
 use jaq_core::native::{Filter, Fun, bome, unary, v};
 use jaq_core::{Bind, Cv, Exn, Native, RunPtr, ValXs};
 
-use super::Kind;
+use super::JaqData;
 use super::value::{Error, Value};
 
 mod arrays;
@@ -72,7 +72,7 @@ fn refused(name: &str) -> bool {
 }
 
 /// The native functions that those definitions and queries call.
-pub(super) fn funs() -> impl Iterator<Item = Fun<Kind>> {
+pub(super) fn funs() -> impl Iterator<Item = Fun<JaqData>> {
     let own = own();
     let names: Vec<_> = own.iter().map(|(name, ..)| *name).collect();
     let theirs = jaq_core::funs().chain(jaq_std::funs());
@@ -84,11 +84,11 @@ pub(super) fn funs() -> impl Iterator<Item = Fun<Kind>> {
     });
     theirs.chain(
         own.into_iter()
-            .map(|(name, arguments, run)| (name, arguments, Native::<Kind>::new(run))),
+            .map(|(name, arguments, run)| (name, arguments, Native::<JaqData>::new(run))),
     )
 }
 
-fn own() -> Vec<Filter<RunPtr<Kind>>> {
+fn own() -> Vec<Filter<RunPtr<JaqData>>> {
     let mut own = of_values();
     own.extend(of_text());
     own.extend(of_numbers());
@@ -101,7 +101,7 @@ fn function() -> Box<[Bind]> {
 }
 
 /// Calls what takes three values.
-fn ternary<T>(mut cv: Cv<'_, Kind>, f: impl FnOnce(Value, Value, Value) -> T) -> T {
+fn ternary<T>(mut cv: Cv<'_, JaqData>, f: impl FnOnce(Value, Value, Value) -> T) -> T {
     let last = cv.0.pop_var();
     f(cv.1, cv.0.pop_var(), last)
 }
@@ -112,7 +112,7 @@ fn is_number<'a>(value: &Value, kind: impl FnOnce(f64) -> bool) -> ValXs<'a, Val
     bome(Ok(Value::Bool(is)))
 }
 
-fn of_values() -> Vec<Filter<RunPtr<Kind>>> {
+fn of_values() -> Vec<Filter<RunPtr<JaqData>>> {
     vec![
         ("range", v(3), |mut cv| {
             let (by, to, from) = (cv.0.pop_var(), cv.0.pop_var(), cv.0.pop_var());
@@ -169,7 +169,7 @@ fn of_values() -> Vec<Filter<RunPtr<Kind>>> {
     ]
 }
 
-fn of_text() -> Vec<Filter<RunPtr<Kind>>> {
+fn of_text() -> Vec<Filter<RunPtr<JaqData>>> {
     vec![
         ("tojson", v(0), |cv| bome(Ok(Value::text(cv.1.to_json())))),
         ("fromjson", v(0), |cv| bome(json::parse(&cv.1))),
@@ -235,7 +235,7 @@ macro_rules! numbers {
     };
 }
 
-fn of_numbers() -> Vec<Filter<RunPtr<Kind>>> {
+fn of_numbers() -> Vec<Filter<RunPtr<JaqData>>> {
     vec![
         ("nan", v(0), |_| bome(Ok(Value::float(f64::NAN)))),
         ("infinite", v(0), |_| bome(Ok(Value::float(f64::INFINITY)))),
@@ -267,7 +267,7 @@ fn of_numbers() -> Vec<Filter<RunPtr<Kind>>> {
     ]
 }
 
-fn of_times() -> Vec<Filter<RunPtr<Kind>>> {
+fn of_times() -> Vec<Filter<RunPtr<JaqData>>> {
     vec![
         ("gmtime", v(0), |cv| bome(time::gmtime(&cv.1))),
         ("mktime", v(0), |cv| bome(time::mktime(&cv.1))),

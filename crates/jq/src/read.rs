@@ -1,7 +1,7 @@
 //! JSON text to query values.
 
 use bytes::Bytes;
-use firehose_json::{Cursor, Malformed, RawString, Start, is_text};
+use firehose_json::{Malformed, RawString, Start, TextCursor, is_text};
 
 use super::value::{Map, Value};
 
@@ -30,15 +30,15 @@ pub fn read(json: &[u8]) -> Result<Value, Unread> {
     if !is_text(json) {
         return Err(Unread::Malformed);
     }
-    let mut cursor = Cursor::new(json);
+    let mut cursor = TextCursor::new(json);
     cursor.skip(0)?;
     cursor.end()?;
-    let mut cursor = Cursor::new(json);
+    let mut cursor = TextCursor::new(json);
     let mut left = VALUES_MAX;
     value(&mut cursor, &mut left)
 }
 
-fn value(cursor: &mut Cursor<'_>, left: &mut usize) -> Result<Value, Unread> {
+fn value(cursor: &mut TextCursor<'_>, left: &mut usize) -> Result<Value, Unread> {
     *left = left.checked_sub(1).ok_or(Unread::TooMany)?;
     Ok(match cursor.start()? {
         Start::Null => Value::Null,

@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use super::decimal::Number;
+use super::decimal::WrittenNumber;
 use super::{
     COLON, DIGIT, Dialect, NAME, Strict, VALUE, after, escaped_end, is_white, nested_end,
     number_end, run_end, scalar_end, token, unicode, word_end,
@@ -10,7 +10,7 @@ use super::{
 
 /// A place in a JSON text. The text must be UTF-8 as a whole: see [`is_text`](super::is_text).
 #[derive(Clone, Copy, Debug)]
-pub struct Cursor<'a, D = Strict> {
+pub struct TextCursor<'a, D = Strict> {
     text: &'a [u8],
     at: usize,
     dialect: PhantomData<D>,
@@ -53,14 +53,14 @@ pub enum Start<'a> {
     Object,
 }
 
-impl<'a> Cursor<'a> {
+impl<'a> TextCursor<'a> {
     /// At the beginning of a text, in the usual dialect.
     pub fn new(text: &'a [u8]) -> Self {
         Self::of(text)
     }
 }
 
-impl<'a, D: Dialect> Cursor<'a, D> {
+impl<'a, D: Dialect> TextCursor<'a, D> {
     /// At the beginning of a text.
     pub fn of(text: &'a [u8]) -> Self {
         Self {
@@ -114,9 +114,9 @@ impl<'a, D: Dialect> Cursor<'a, D> {
 
     /// Reads a number into its digits; the cursor stands at its sign or first digit.
     #[inline]
-    pub fn number(&mut self) -> Result<Number<'a>, D::Error> {
-        let (number, length) =
-            Number::read(self.rest()).map_err(|offset| D::expected(self.at + offset, DIGIT))?;
+    pub fn number(&mut self) -> Result<WrittenNumber<'a>, D::Error> {
+        let (number, length) = WrittenNumber::read(self.rest())
+            .map_err(|offset| D::expected(self.at + offset, DIGIT))?;
         self.step(length);
         Ok(number)
     }

@@ -12,7 +12,7 @@ const DIGITS_MAX: usize = 19;
 
 /// A number as written.
 #[derive(Clone, Copy, Debug)]
-pub struct Number<'a> {
+pub struct WrittenNumber<'a> {
     /// The text, which has JSON's syntax.
     pub text: &'a [u8],
     negative: bool,
@@ -24,13 +24,13 @@ pub struct Number<'a> {
 
 /// What is behind the point, where a number is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Rest {
+enum Remainder {
     Nothing,
     BelowHalf,
     HalfOrMore,
 }
 
-impl Rest {
+impl Remainder {
     const fn of(is_some: bool, is_half: bool) -> Self {
         match (is_some, is_half) {
             (false, _) => Self::Nothing,
@@ -40,7 +40,7 @@ impl Rest {
     }
 }
 
-impl<'a> Number<'a> {
+impl<'a> WrittenNumber<'a> {
     /// Reads the number that `text` begins with, and its length. The error is an offset.
     #[inline]
     pub fn read(text: &'a [u8]) -> Result<(Self, usize), usize> {
@@ -160,15 +160,15 @@ impl<'a> Number<'a> {
     /// was rounded off; `None` where that is beyond 38 digits.
     pub fn scaled(self, scale: i32) -> Option<(i128, bool)> {
         let (whole, rest) = self.shifted(scale)?;
-        let magnitude = whole.checked_add(i128::from(rest == Rest::HalfOrMore))?;
-        Some((self.signed(magnitude), rest == Rest::Nothing))
+        let magnitude = whole.checked_add(i128::from(rest == Remainder::HalfOrMore))?;
+        Some((self.signed(magnitude), rest == Remainder::Nothing))
     }
 
     /// The number times ten to the power of `scale`, rounded down; `None` where that is beyond 38
     /// digits.
     pub fn floor(self, scale: i32) -> Option<i128> {
         let (whole, rest) = self.shifted(scale)?;
-        let is_past = self.negative && rest != Rest::Nothing;
+        let is_past = self.negative && rest != Remainder::Nothing;
         Some(self.signed(whole.checked_add(i128::from(is_past))?))
     }
 
@@ -177,7 +177,7 @@ impl<'a> Number<'a> {
     }
 
     /// The magnitude times ten to the power of `scale`, and what of it is behind the point.
-    fn shifted(self, scale: i32) -> Option<(i128, Rest)> {
+    fn shifted(self, scale: i32) -> Option<(i128, Remainder)> {
         let (digits, exponent) = match self.digits {
             Some(digits) => (i128::from(digits), self.exponent),
             None => return self.shifted_long(scale),
@@ -185,17 +185,17 @@ impl<'a> Number<'a> {
         let shift = exponent.saturating_add(scale);
         if shift >= 0 {
             let power = if digits == 0 { 1 } else { power_of_ten(shift)? };
-            return Some((digits.checked_mul(power)?, Rest::Nothing));
+            return Some((digits.checked_mul(power)?, Remainder::Nothing));
         }
         let Some(power) = power_of_ten(shift.saturating_neg()) else {
-            return Some((0, Rest::of(digits != 0, false)));
+            return Some((0, Remainder::of(digits != 0, false)));
         };
         let (quotient, rest) = (digits / power, digits % power);
-        Some((quotient, Rest::of(rest != 0, rest >= power - rest)))
+        Some((quotient, Remainder::of(rest != 0, rest >= power - rest)))
     }
 
     /// The same for more digits than an integer holds: digit by digit.
-    fn shifted_long(self, scale: i32) -> Option<(i128, Rest)> {
+    fn shifted_long(self, scale: i32) -> Option<(i128, Remainder)> {
         let mantissa = self.text.split(|byte| matches!(byte, b'e' | b'E')).next()?;
         let count = mantissa.iter().filter(|byte| byte.is_ascii_digit()).count();
         let shift = i64::from(self.exponent) + i64::from(scale);
@@ -219,7 +219,7 @@ impl<'a> Number<'a> {
         if shift > 0 && value != 0 {
             value = value.checked_mul(power_of_ten(i32::try_from(shift).ok()?)?)?;
         }
-        Some((value, Rest::of(is_some, is_half)))
+        Some((value, Remainder::of(is_some, is_half)))
     }
 
     fn unsigned_text(&self) -> Option<&str> {
@@ -272,10 +272,10 @@ pub fn power_of_ten(power: i32) -> Option<i128> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::Number;
+    use super::WrittenNumber;
 
-    fn number(text: &str) -> Number<'_> {
-        let (number, length) = Number::read(text.as_bytes()).unwrap();
+    fn number(text: &str) -> WrittenNumber<'_> {
+        let (number, length) = WrittenNumber::read(text.as_bytes()).unwrap();
         assert_eq!(length, text.len());
         number
     }
@@ -285,13 +285,16 @@ mod tests {
         for text in [
             "", "-", "+1", ".5", "-.5", "01", "-00", "1.", "1.e3", "1e", "1e+", "e1",
         ] {
-            assert!(Number::read(text.as_bytes()).is_err(), "{text}");
+            assert!(WrittenNumber::read(text.as_bytes()).is_err(), "{text}");
         }
-        assert_eq!(Number::read(b"10,").unwrap().1, 2);
+        assert_eq!(WrittenNumber::read(b"10,").unwrap().1, 2);
         for text in [
             "", "+", "+-1", "--1", " 1", "1 ", "0x10", "1_000", "NaN", "inf", ".5",
         ] {
-            assert!(Number::from_string(text.as_bytes()).is_none(), "{text}");
+            assert!(
+                WrittenNumber::from_string(text.as_bytes()).is_none(),
+                "{text}"
+            );
         }
     }
 
@@ -302,7 +305,7 @@ mod tests {
             scale in 0..38_i32,
         ) {
             let short = number(&text);
-            let long = Number { digits: None, ..short };
+            let long = WrittenNumber { digits: None, ..short };
             prop_assert_eq!(short.scaled(scale), long.scaled(scale));
             prop_assert_eq!(short.floor(scale), long.floor(scale));
         }
@@ -325,7 +328,7 @@ mod tests {
             prop_assert_eq!(number(&value.to_string()).to_i64(), Some(value));
             prop_assert_eq!(number(&format!("{value}.{:0<1$}", "", zeros + 1)).to_i64(), Some(value));
             let padded = format!("{}{:0>width$}", if value < 0 { "-" } else { "+" }, value.unsigned_abs(), width = zeros + 20);
-            prop_assert_eq!(Number::from_string(padded.as_bytes()).unwrap().to_i64(), Some(value));
+            prop_assert_eq!(WrittenNumber::from_string(padded.as_bytes()).unwrap().to_i64(), Some(value));
         }
     }
 }

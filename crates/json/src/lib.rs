@@ -13,7 +13,7 @@ pub mod nesting;
 pub mod strategies;
 mod texts;
 
-pub use cursor::{Cursor, RawNumber, RawString, Start};
+pub use cursor::{RawNumber, RawString, Start, TextCursor};
 pub use texts::{TEXTS_MAX, Texts, elements, is_one, pieces, several};
 
 use nesting::NESTING_MAX;

@@ -5,12 +5,12 @@ use super::*;
 use proptest::prelude::*;
 
 fn valid(text: &[u8]) -> bool {
-    let mut cursor = Cursor::new(text);
+    let mut cursor = TextCursor::new(text);
     is_text(text) && cursor.skip(0).and_then(|()| cursor.end()).is_ok()
 }
 
 fn decoded(json: &str) -> String {
-    let Ok(Start::String(raw)) = Cursor::new(json.as_bytes()).start() else {
+    let Ok(Start::String(raw)) = TextCursor::new(json.as_bytes()).start() else {
         panic!("{json}")
     };
     let mut out = Vec::new();

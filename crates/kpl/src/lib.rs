@@ -75,9 +75,9 @@ fn sound(rest: &[u8]) -> Option<Aggregate<'_>> {
     while !fields.0.is_empty() {
         let start = u32::try_from(message.len() - fields.0.len()).ok()?;
         match fields.next()? {
-            (1, Value::Bytes(_)) => aggregate.keys.push(start),
-            (2, Value::Bytes(_)) => aggregate.hash_keys.push(start),
-            (3, Value::Bytes(record)) => {
+            (1, FieldValue::Bytes(_)) => aggregate.keys.push(start),
+            (2, FieldValue::Bytes(_)) => aggregate.hash_keys.push(start),
+            (3, FieldValue::Bytes(record)) => {
                 let indexes = Indexed::read(record)?;
                 records += 1;
                 largest = largest.max(Some(indexes.key));
@@ -101,7 +101,7 @@ impl<'a> Aggregate<'a> {
         std::iter::from_fn(move || {
             loop {
                 // All of it has been read once.
-                if let (3, Value::Bytes(record)) = fields.next()? {
+                if let (3, FieldValue::Bytes(record)) = fields.next()? {
                     let Indexed {
                         key,
                         hash_key,
@@ -120,7 +120,7 @@ impl<'a> Aggregate<'a> {
     fn text(&self, table: &[u32], index: u64) -> Option<&'a [u8]> {
         let start = *table.get(usize::try_from(index).ok()?)?;
         match Fields(self.message.get(start as usize..)?).next()? {
-            (_, Value::Bytes(text)) => Some(text),
+            (_, FieldValue::Bytes(text)) => Some(text),
             _ => None,
         }
     }
@@ -139,9 +139,9 @@ impl<'a> Indexed<'a> {
         let mut fields = Fields(record);
         while !fields.0.is_empty() {
             match fields.next()? {
-                (1, Value::Number(index)) => key = Some(index),
-                (2, Value::Number(index)) => hash_key = Some(index),
-                (3, Value::Bytes(bytes)) => data = Some(bytes),
+                (1, FieldValue::Number(index)) => key = Some(index),
+                (2, FieldValue::Number(index)) => hash_key = Some(index),
+                (3, FieldValue::Bytes(bytes)) => data = Some(bytes),
                 (1..=3, _) => return None,
                 _ => {}
             }
@@ -157,7 +157,7 @@ impl<'a> Indexed<'a> {
 /// The fields of a protobuf message.
 struct Fields<'a>(&'a [u8]);
 
-enum Value<'a> {
+enum FieldValue<'a> {
     Number(u64),
     Bytes(&'a [u8]),
     /// Of a fixed width: no field of ours.
@@ -166,16 +166,16 @@ enum Value<'a> {
 
 impl<'a> Fields<'a> {
     /// The next field; `None`: there is none, or what is there is no field.
-    fn next(&mut self) -> Option<(u64, Value<'a>)> {
+    fn next(&mut self) -> Option<(u64, FieldValue<'a>)> {
         let tag = self.number()?;
         let value = match tag & 7 {
-            0 => Value::Number(self.number()?),
-            1 => self.bytes(8).map(|_| Value::Fixed)?,
+            0 => FieldValue::Number(self.number()?),
+            1 => self.bytes(8).map(|_| FieldValue::Fixed)?,
             2 => {
                 let len = usize::try_from(self.number()?).ok()?;
-                Value::Bytes(self.bytes(len)?)
+                FieldValue::Bytes(self.bytes(len)?)
             }
-            5 => self.bytes(4).map(|_| Value::Fixed)?,
+            5 => self.bytes(4).map(|_| FieldValue::Fixed)?,
             _ => return None,
         };
         (tag >> 3 > 0).then_some((tag >> 3, value))

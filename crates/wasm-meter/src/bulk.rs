@@ -46,30 +46,34 @@ fn copy(counter: u32) -> Metered {
 }
 
 /// How copies of so many bytes and more are done: in pieces that may overlap, from both ends.
-const SHORT: [(i32, Width, &[Place]); 5] = [
+const SHORT: [(i32, Width, &[PieceStart]); 5] = [
     (
         33,
         Width::V128,
         &[
-            Place::Begin(0),
-            Place::Begin(16),
-            Place::End(32),
-            Place::End(16),
+            PieceStart::Begin(0),
+            PieceStart::Begin(16),
+            PieceStart::End(32),
+            PieceStart::End(16),
         ],
     ),
-    (16, Width::V128, &[Place::Begin(0), Place::End(16)]),
-    (8, Width::I64, &[Place::Begin(0), Place::End(8)]),
-    (4, Width::I32, &[Place::Begin(0), Place::End(4)]),
+    (
+        16,
+        Width::V128,
+        &[PieceStart::Begin(0), PieceStart::End(16)],
+    ),
+    (8, Width::I64, &[PieceStart::Begin(0), PieceStart::End(8)]),
+    (4, Width::I32, &[PieceStart::Begin(0), PieceStart::End(4)]),
     (
         1,
         Width::Byte,
-        &[Place::Begin(0), Place::Middle, Place::End(1)],
+        &[PieceStart::Begin(0), PieceStart::Middle, PieceStart::End(1)],
     ),
 ];
 
 /// Where a piece begins.
 #[derive(Clone, Copy)]
-enum Place {
+enum PieceStart {
     /// So many bytes after the beginning.
     Begin(i32),
     /// Half way.
@@ -89,7 +93,7 @@ enum Width {
 
 impl Width {
     /// Loads all pieces before it stores any: where they come from may overlap with where they go.
-    fn copy(self, code: &mut InstructionSink<'_>, places: &[Place]) {
+    fn copy(self, code: &mut InstructionSink<'_>, places: &[PieceStart]) {
         let at = MemArg {
             offset: 0,
             align: 0,
@@ -116,7 +120,7 @@ impl Width {
     }
 }
 
-impl Place {
+impl PieceStart {
     fn address(self, code: &mut InstructionSink<'_>, from: u32) {
         code.local_get(from);
         match self {

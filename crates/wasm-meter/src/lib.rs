@@ -1,23 +1,22 @@
 //! Interruption of WebAssembly: a module is rewritten, before it is compiled, so that it asks the host from time to time
 //! whether it may go on.
 //!
-//! Wasmtime's own way, epochs, looks at a clock in memory at each call and each turn of a loop: a fifth
-//! of the time of JSON work, a quarter on loops over single bytes. Here operators are counted instead,
-//! and the host is asked when a counter is full: by `memory.grow` for more than any memory can have.
-//! That fails, as the specification has it, but not before the store's
-//! `ResourceLimiter` was asked, who looks at the time and may end the call.
-//! It takes no import, so it works in components of any make, in `cabi_realloc` and in start functions.
+//! Wasmtime's own way, epochs, looks at a clock in memory at each call and each turn of a loop: a fifth of the time of
+//! JSON work, a quarter on loops over single bytes. Here operators are counted instead, and the host is asked when a
+//! counter is full: by `memory.grow` for more than any memory can have. That fails, as the specification has it, but
+//! not before the store's `ResourceLimiter` was asked, which looks at the time and may end the call. It takes no
+//! import, so it works in components of any make, in `cabi_realloc` and in start functions.
 //!
-//! What costs most is not the counting but that code goes on after the host was asked: all values that a
-//! loop keeps in registers have to survive that. So there are two versions of a module. In the swift one
-//! a loop that has had `LOOP_BUDGET` ends the call. The patient one, in which loops ask and go on, is
-//! made when that happens, or when a swift call runs over its time: when, is the host's to say.
+//! What costs most is not the counting but that code goes on after the host was asked: all values that a loop keeps in
+//! registers have to survive that. So there are two versions of a module. In the swift one a loop that has had
+//! `LOOP_BUDGET` ends the call. The patient one, in which loops ask and go on, is made when that happens, or when a
+//! swift call runs over its time: the host decides when.
 //!
-//! Between two questions lie `BUDGET` operators, but for those in loops: a run of a function with loops
-//! counts as `LOOPING` beside its other operators, and can have `LOOP_BUDGET` of them. Modules ask
-//! after some tens of microseconds; one that is made to ask as late as it can, by functions whose loops
-//! end just before they have to and that call each other as deep as the stack is, after a minute: as soon
-//! as it is compiled once more it is patient, where `PATIENT_LOOP_BUDGET` makes it a second.
+//! Between two questions lie `BUDGET` operators, but for those in loops: a run of a function with loops counts as
+//! `LOOPING` beside its other operators, and can have `LOOP_BUDGET` of them. Modules ask after some tens of
+//! microseconds. One that is made to ask as late as it can (its functions end their loops just before they have to, and
+//! call each other as deep as the stack allows) asks after a minute; once its patient version is compiled,
+//! `PATIENT_LOOP_BUDGET` makes that a second.
 //!
 //! Reading order: this file (the core modules of a component), `module` (one of them), `cost` (what
 //! counts, and how much), `body` (what is put into a function), `bulk` (copies take as long as they are).
@@ -96,7 +95,7 @@ const DEPTH_MAX: usize = 32;
 
 /// Why a component is not rewritten.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum MeterError {
     /// It is malformed.
     #[error(transparent)]
     Malformed(#[from] wasmparser::BinaryReaderError),
@@ -110,13 +109,13 @@ pub enum Error {
 
 /// The component with all its core modules rewritten. What is malformed is an error here or when the
 /// result is compiled, never a panic.
-pub fn component(bytes: &[u8], loops: Loops) -> Result<Vec<u8>, Error> {
+pub fn component(bytes: &[u8], loops: Loops) -> Result<Vec<u8>, MeterError> {
     nested(bytes, loops, 0)
 }
 
-fn nested(bytes: &[u8], loops: Loops, depth: usize) -> Result<Vec<u8>, Error> {
+fn nested(bytes: &[u8], loops: Loops, depth: usize) -> Result<Vec<u8>, MeterError> {
     if depth >= DEPTH_MAX {
-        return Err(Error::TooDeep);
+        return Err(MeterError::TooDeep);
     }
     let mut out = Vec::with_capacity(bytes.len() + bytes.len() / 4);
     let mut reader = BinaryReader::new(bytes, 0);

@@ -10,7 +10,7 @@ use wasmparser::{
 
 use super::body::{self, Added, Metered, Signature};
 use super::cost::{self, Function};
-use super::{Error, HEADER, Loops, bulk, put_section, section};
+use super::{HEADER, Loops, MeterError, bulk, put_section, section};
 
 /// Ids of sections, in the order in which a module has them.
 const ORDER: [u8; 13] = [
@@ -37,11 +37,11 @@ struct Survey<'a> {
 }
 
 /// The module, rewritten.
-pub(super) fn metered(bytes: &[u8], loops: Loops) -> Result<Vec<u8>, Error> {
+pub(super) fn metered(bytes: &[u8], loops: Loops) -> Result<Vec<u8>, MeterError> {
     let survey = Survey::of(bytes)?;
     let is_plain = |memory: &MemoryType| !memory.memory64 && memory.page_size_log2.is_none();
     if survey.memories.len() > 1 || !survey.memories.iter().all(is_plain) {
-        return Err(Error::Memory);
+        return Err(MeterError::Memory);
     }
     if survey.bodies.is_empty() {
         return Ok(bytes.to_vec()); // nothing in it runs

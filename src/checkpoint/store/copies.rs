@@ -14,9 +14,9 @@ use std::sync::Arc;
 use redb::Database;
 
 use super::overlay::Overlay;
-use super::{CACHE_BYTES, Store, StoreError, VERSION_OF_COPIES, marks};
+use super::{CACHE_BYTES, CheckpointStore, StoreError, VERSION_OF_COPIES, marks};
 use crate::checkpoint::MIRROR;
-use crate::disk::{Disk, DiskFile, Open};
+use crate::disk::{Disk, DiskFile, OpenMode};
 
 /// Where the two files are, and where they are written anew.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub(super) struct Copies {
 
 /// What a file shows of itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Seen {
+pub(super) struct CopyProgress {
     /// The transaction that it holds whole.
     pub holds: Option<u64>,
     /// The newest that can have been begun in it; `None`: any.
@@ -35,7 +35,7 @@ pub(super) struct Seen {
 }
 
 /// The index of the file to go on from; `None`: what was acted upon may not be there any more.
-pub(super) fn newest(seen: [Seen; 2]) -> Option<usize> {
+pub(super) fn newest(seen: [CopyProgress; 2]) -> Option<usize> {
     let [first, second] = seen;
     let index = usize::from(second.holds > first.holds);
     let begun = seen.iter().filter_map(|seen| seen.begun).min()?;
@@ -45,7 +45,7 @@ pub(super) fn newest(seen: [Seen; 2]) -> Option<usize> {
 /// The file to go on from, which is left as it is.
 #[derive(Debug)]
 pub(super) struct Newest {
-    pub store: Store,
+    pub store: CheckpointStore,
     /// Number of its last transaction; 0 where they have none yet.
     pub sequence: u64,
     /// What is wrong with either file.
@@ -54,8 +54,8 @@ pub(super) struct Newest {
 
 /// A file, verified.
 struct Copy {
-    seen: Seen,
-    read: Result<Store, StoreError>,
+    seen: CopyProgress,
+    read: Result<CheckpointStore, StoreError>,
 }
 
 impl Copies {
@@ -77,9 +77,10 @@ impl Copies {
             (None, None) => return Ok(None),
             (first, second) => [first, second],
         };
-        let seen = copies
-            .each_ref()
-            .map(|copy| copy.as_ref().map_or_else(Seen::default, |copy| copy.seen));
+        let seen = copies.each_ref().map(|copy| {
+            copy.as_ref()
+                .map_or_else(CopyProgress::default, |copy| copy.seen)
+        });
         let newest = newest(seen);
         let damaged = self.damage(&copies);
         let Some(index) = newest else {
@@ -136,7 +137,10 @@ impl Copies {
             }
         }
         let [first, second] = &self.fresh;
-        Ok([disk.open(first, Open::New)?, disk.open(second, Open::New)?])
+        Ok([
+            disk.open(first, OpenMode::New)?,
+            disk.open(second, OpenMode::New)?,
+        ])
     }
 
     /// Puts the new files, which are durable, in the place of the others: one after the other, so that
@@ -152,7 +156,7 @@ impl Copies {
 
 /// Verifies a file. An error: another version of the daemon wrote it.
 fn look(disk: &dyn Disk, path: &Path) -> Result<Option<Copy>, StoreError> {
-    let file = match disk.open(path, Open::Existing) {
+    let file = match disk.open(path, OpenMode::Existing) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file,
     };
@@ -162,7 +166,7 @@ fn look(disk: &dyn Disk, path: &Path) -> Result<Option<Copy>, StoreError> {
     };
     let (read, seen) = match read {
         Err(error @ StoreError::Version { .. }) => return Err(error),
-        Err(error) => (Err(error), Seen { holds: None, begun }),
+        Err(error) => (Err(error), CopyProgress { holds: None, begun }),
         Ok((store, version, holds)) => {
             // There were no marks, and no other file.
             let begun = if version < VERSION_OF_COPIES {
@@ -170,7 +174,7 @@ fn look(disk: &dyn Disk, path: &Path) -> Result<Option<Copy>, StoreError> {
             } else {
                 begun
             };
-            let seen = Seen {
+            let seen = CopyProgress {
                 holds: Some(holds),
                 begun,
             };
@@ -182,12 +186,12 @@ fn look(disk: &dyn Disk, path: &Path) -> Result<Option<Copy>, StoreError> {
 
 /// The database in a file, its version and last transaction. The file is left as it is; all pages are
 /// verified.
-fn read(file: Arc<dyn DiskFile>) -> Result<(Store, u32, u64), StoreError> {
+fn read(file: Arc<dyn DiskFile>) -> Result<(CheckpointStore, u32, u64), StoreError> {
     let database = Database::builder()
         .set_cache_size(CACHE_BYTES)
         .set_check_integrity_on_open(true)
         .create_with_backend(Overlay::new(file)?)?;
-    let store = Store {
+    let store = CheckpointStore {
         database,
         pair: None,
     };

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::tests::batch;
 use super::*;
 use crate::checkpoint::{MIRROR, STORE};
-use crate::disk::{Open, TornDisk};
+use crate::disk::{OpenMode, TornDisk};
 
 const SECTOR: u64 = 512;
 const PAGE: u64 = pair::PAGE;
@@ -22,15 +22,15 @@ struct Laid {
 }
 
 /// What a person would compare.
-fn shown(recovered: &Recovered) -> String {
+fn shown(recovered: &StoredState) -> String {
     format!(
         "{:?} {:?} {:?} {}",
         recovered.open, recovered.sealed, recovered.shards, recovered.incarnation
     )
 }
 
-fn open(disk: &TornDisk) -> Result<(Store, Recovered), StoreError> {
-    Store::open(disk, Path::new(STORE), 0)
+fn open(disk: &TornDisk) -> Result<(CheckpointStore, StoredState), StoreError> {
+    CheckpointStore::open(disk, Path::new(STORE), 0)
 }
 
 /// As a kill leaves it, or a stop.
@@ -61,8 +61,8 @@ fn laid(is_stopped: bool) -> Laid {
 }
 
 impl Laid {
-    fn peek(&self) -> Result<Recovered, StoreError> {
-        Store::peek(&self.disk, Path::new(STORE))
+    fn peek(&self) -> Result<StoredState, StoreError> {
+        CheckpointStore::peek(&self.disk, Path::new(STORE))
     }
 
     /// The newest checkpoint is read; whether damage is told of.
@@ -85,14 +85,14 @@ impl Laid {
     }
 
     fn bytes(&self, name: &str) -> Vec<u8> {
-        let file = self.disk.open(Path::new(name), Open::Existing).unwrap();
+        let file = self.disk.open(Path::new(name), OpenMode::Existing).unwrap();
         let mut bytes = vec![0; usize::try_from(file.len().unwrap()).unwrap()];
         file.read_exact_at(&mut bytes, 0).unwrap();
         bytes
     }
 
     fn rewrite(&self, name: &str, bytes: &[u8]) {
-        let file = self.disk.open(Path::new(name), Open::OrCreate).unwrap();
+        let file = self.disk.open(Path::new(name), OpenMode::OrCreate).unwrap();
         file.set_len(bytes.len() as u64).unwrap();
         file.write_all_at(bytes, 0).unwrap();
         file.sync_data().unwrap();
@@ -182,7 +182,7 @@ fn a_lost_sector_or_end_or_file_of_one_copy_costs_nothing() {
                 .step_by(16 << 12)
                 .flat_map(|at| [at, at + 1, at + 511]);
             for cut in (0..PAGE).step_by(37).chain(near).filter(|cut| *cut < len) {
-                let file = laid.disk.open(&path, Open::Existing).unwrap();
+                let file = laid.disk.open(&path, OpenMode::Existing).unwrap();
                 file.set_len(cut).unwrap();
                 // What is cut off may have been of no use.
                 let is_told = laid.is_survived(&format!("{name} cut to {cut}"));
@@ -271,7 +271,7 @@ fn damage_under_a_running_store_is_not_committed_anew() {
         };
         store.commit(&commit).unwrap();
     }
-    let file = disk.open(Path::new(STORE), Open::Existing).unwrap();
+    let file = disk.open(Path::new(STORE), OpenMode::Existing).unwrap();
     let mut bytes = vec![0; usize::try_from(file.len().unwrap()).unwrap()];
     file.read_exact_at(&mut bytes, 0).unwrap();
     // One letter in each page of rows.

@@ -54,7 +54,7 @@ pub(super) fn begun(file: &dyn DiskFile) -> Option<u64> {
 pub(super) fn newest(even: Option<u64>, odd: Option<u64>) -> Option<u64> {
     match (even, odd) {
         (Some(even), Some(odd)) => Some(even.max(odd)),
-        // The one that is gone may be the next one's.
+        // The mark that cannot be read may be that of the next transaction.
         (Some(one), None) | (None, Some(one)) => Some(one + 1),
         (None, None) => None,
     }

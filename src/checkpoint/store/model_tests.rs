@@ -8,7 +8,7 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use super::copies::{Seen, newest};
+use super::copies::{CopyProgress, newest};
 use super::marks;
 
 /// Which rule is left out.
@@ -123,10 +123,10 @@ impl Copy {
         self
     }
 
-    fn seen(self, broken: Broken) -> Seen {
+    fn seen(self, broken: Broken) -> CopyProgress {
         let [even, odd] = self.marks;
         let begun = marks::newest(even, odd);
-        Seen {
+        CopyProgress {
             holds: self.holds,
             begun: if broken == Broken::NoMarks {
                 self.holds

@@ -16,11 +16,12 @@ const PIECE: usize = 4096;
 #[derive(Debug)]
 pub(super) struct Overlay {
     file: Arc<dyn DiskFile>,
-    inner: Mutex<Inner>,
+    inner: Mutex<Delta>,
 }
 
+/// What was written over the file.
 #[derive(Debug)]
-struct Inner {
+struct Delta {
     len: u64,
     /// Bytes of the file that count; what was cut off reads as zeros when it grows again.
     below: u64,
@@ -30,7 +31,7 @@ struct Inner {
 impl Overlay {
     pub(super) fn new(file: Arc<dyn DiskFile>) -> io::Result<Self> {
         let len = file.len()?;
-        let inner = Mutex::new(Inner {
+        let inner = Mutex::new(Delta {
             len,
             below: len,
             pieces: BTreeMap::new(),
@@ -38,7 +39,7 @@ impl Overlay {
         Ok(Self { file, inner })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, Delta> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -133,7 +134,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::disk::{Disk, HostDisk, Open};
+    use crate::disk::{Disk, HostDisk, OpenMode};
 
     /// Random reads, writes and cuts, held against a plain vector; the file never changes.
     #[test]
@@ -144,7 +145,7 @@ mod tests {
             .collect();
         let dir = tempfile::tempdir().unwrap();
         let disk = HostDisk::new(dir.path()).unwrap();
-        let file = disk.open(Path::new("file"), Open::New).unwrap();
+        let file = disk.open(Path::new("file"), OpenMode::New).unwrap();
         file.write_all_at(&original, 0).unwrap();
         let overlay = Overlay::new(Arc::clone(&file)).unwrap();
         let mut model = original.clone();

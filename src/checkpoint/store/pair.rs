@@ -27,12 +27,13 @@ const PIECE: u64 = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Pair {
     files: [Arc<dyn DiskFile>; 2],
-    inner: Mutex<Inner>,
+    inner: Mutex<PairState>,
     mended: AtomicU64,
 }
 
+/// How far each of the two files is.
 #[derive(Debug)]
-struct Inner {
+struct PairState {
     /// Number of the transaction that the next sync makes durable…
     sequence: u64,
     /// …and of the one that the last sync did; `None`: the files are new.
@@ -48,7 +49,7 @@ impl Pair {
     pub(super) fn new(files: [Arc<dyn DiskFile>; 2], sequence: u64) -> Self {
         Self {
             files,
-            inner: Mutex::new(Inner {
+            inner: Mutex::new(PairState {
                 sequence,
                 marked: None,
                 unsent: BTreeMap::new(),
@@ -65,17 +66,17 @@ impl Pair {
         inner.sequence
     }
 
-    /// How many pages of the first file were replaced by those of the second, since it was last asked.
+    /// How many pages of the first file were replaced by those of the second since this was last called.
     pub(super) fn take_mended(&self) -> u64 {
         self.mended.swap(0, Ordering::Relaxed)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, PairState> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads what was written, from the first file that has it.
-    fn read(&self, inner: &Inner, offset: u64, out: &mut [u8]) -> io::Result<()> {
+    fn read(&self, inner: &PairState, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let [first, second] = &self.files;
         let read = first.read_exact_at(out, offset);
         // The header is read when a database is opened, and these are new.
@@ -102,7 +103,7 @@ impl Pair {
     }
 
     /// Repeats in the second file what it lacks.
-    fn send(&self, inner: &Inner) -> io::Result<()> {
+    fn send(&self, inner: &PairState) -> io::Result<()> {
         let mut bytes = Vec::new();
         for (&offset, &end) in &inner.unsent {
             let mut at = offset;
@@ -144,7 +145,7 @@ impl Pair {
     }
 }
 
-impl Inner {
+impl PairState {
     /// Whether redb's header was written since the last sync: by a commit, or at the beginning or end.
     fn has_header(&self) -> bool {
         self.unsent.contains_key(&0)
@@ -212,7 +213,7 @@ impl StorageBackend for Backend {
         self.0.read(&self.0.lock(), offset, out)
     }
 
-    /// In both at once: what is cut off is named by no commit that has returned.
+    /// Both are cut at once: no commit that has returned names what is cut off.
     fn set_len(&self, len: u64) -> io::Result<()> {
         let mut inner = self.0.lock();
         inner.cut(len);

@@ -15,9 +15,9 @@ use crate::position::Position;
 use crate::raw_sum::RawSum;
 use crate::shard::JOURNAL;
 
-fn open(dir: &Path) -> (Store, Recovered) {
+fn open(dir: &Path) -> (CheckpointStore, StoredState) {
     let disk = HostDisk::new(dir).unwrap();
-    Store::open(&disk, Path::new(STORE), 1).unwrap()
+    CheckpointStore::open(&disk, Path::new(STORE), 1).unwrap()
 }
 
 pub(super) fn batch(id: Uuid) -> OpenBatch {
@@ -74,7 +74,7 @@ fn a_commit_is_read_back_and_the_next_one_changes_only_what_it_names() {
     let sequence = "49590338271490256608559692538361571095921575989136588898";
     let shard = ShardState {
         parents: vec!["shardId-000000000000".into()],
-        start: crate::shard::Start::Latest(5),
+        start: crate::shard::ShardStart::Latest(5),
         until_ms: Some(9),
         ..at(Position {
             sequence: sequence.parse().unwrap(),
@@ -154,14 +154,14 @@ fn a_store_of_version_1_is_taken_over_when_nothing_is_open_in_it() {
     let dir = tempfile::tempdir().unwrap();
     let (store, first) = open(dir.path());
     let batch = batch(Uuid::new_v4());
-    let set_back = |store: &Store| {
+    let set_back = |store: &CheckpointStore| {
         let write = store.database.begin_write().unwrap();
         put_meta(&write, "version", &1).unwrap();
         write.commit().unwrap();
     };
     set_back(&store);
     let (id, opened) = (batch.id, vec![batch]);
-    let commit = |store: &Store, open, closed| {
+    let commit = |store: &CheckpointStore, open, closed| {
         let commit = Commit {
             open,
             closed,
@@ -173,7 +173,7 @@ fn a_store_of_version_1_is_taken_over_when_nothing_is_open_in_it() {
     drop(store);
     let disk = HostDisk::new(dir.path()).unwrap();
     let path = Path::new(STORE);
-    let refused = Store::open(&disk, path, 0).unwrap_err();
+    let refused = CheckpointStore::open(&disk, path, 0).unwrap_err();
     assert!(
         matches!(refused, StoreError::Version { found: 1 }),
         "{refused}"
@@ -258,8 +258,8 @@ fn retargeting_moves_what_waits_for_another_store_and_nothing_else() {
 fn what_a_checkpoint_costs() {
     const ROUNDS: u32 = 50;
     let disk = crate::disk::TornDisk::new(0);
-    let (store, _) = Store::open(&disk, Path::new(crate::checkpoint::STORE), 0).unwrap();
-    let syncs = |disk: &crate::disk::TornDisk| disk.count(crate::disk::Operation::Sync);
+    let (store, _) = CheckpointStore::open(&disk, Path::new(crate::checkpoint::STORE), 0).unwrap();
+    let syncs = |disk: &crate::disk::TornDisk| disk.count(crate::disk::DiskOperation::Sync);
     let before = syncs(&disk);
     store.commit(&Commit::default()).unwrap();
     assert_eq!(syncs(&disk) - before, 2, "one fsync a file");

@@ -5,16 +5,16 @@ use std::io::{self, Write};
 
 use serde_json::{Map, Value, json};
 
-use super::super::causes::Cause;
+use super::super::causes::FailureCause;
 use super::super::lines::refusal;
 use super::rows::brief;
-use super::verdict::{Delivery, Verdict};
-use crate::format::{Place, Row};
+use super::verdict::{Delivery, Explanation};
+use crate::format::{FieldPath, Row};
 use crate::telemetry::Tally;
 
-/// So many fields are told apart.
+/// At most so many fields are counted by themselves.
 const FIELDS_MAX: usize = 1000;
-/// So many fields are shown, those of most records.
+/// At most so many fields are shown: those that most records have.
 const FIELDS_SHOWN: usize = 10;
 
 /// Counts of records, or of outputs of transforms.
@@ -39,11 +39,11 @@ enum Loss {
     Repeated,
 }
 
-/// In how many records, by field.
+/// The number of records, by field.
 #[derive(Default)]
 struct Losses {
     fields: BTreeMap<String, u64>,
-    /// In fields that are not told apart.
+    /// The same for fields that are not counted by themselves.
     others: u64,
 }
 
@@ -76,7 +76,7 @@ impl Loss {
         }
     }
 
-    fn places(self, row: &Row) -> Vec<&Place> {
+    fn places(self, row: &Row) -> Vec<&FieldPath> {
         match self {
             Self::Unknown => row.unknown.iter().collect(),
             Self::Missing => row.missing.iter().collect(),
@@ -111,15 +111,15 @@ impl Losses {
 }
 
 impl Counts {
-    pub(super) fn add(&mut self, verdict: &Verdict) {
+    pub(super) fn add(&mut self, verdict: &Explanation) {
         match verdict {
-            Verdict::Plain { delivery, .. } => self.add_delivery(delivery),
-            Verdict::Deaggregated { deliveries, .. } => {
+            Explanation::Plain { delivery, .. } => self.add_delivery(delivery),
+            Explanation::Deaggregated { deliveries, .. } => {
                 for delivery in deliveries {
                     self.add_delivery(delivery);
                 }
             }
-            Verdict::Transformed {
+            Explanation::Transformed {
                 deliveries,
                 dropped,
                 ..
@@ -129,7 +129,7 @@ impl Counts {
                 }
                 *self.dropped.get_or_insert_default() += dropped;
             }
-            Verdict::Refused => self.refused += 1,
+            Explanation::Refused => self.refused += 1,
         }
     }
 
@@ -186,7 +186,7 @@ impl Counts {
         }
         writeln!(out, "{} failed, {} refused", self.failed, self.refused)?;
         for failed in self.causes.iter() {
-            Cause::of(failed).write(out)?;
+            FailureCause::of(failed).write(out)?;
         }
         if self.refused > 0 {
             writeln!(out, "   {} refused: {}", self.refused, refusal())?;

@@ -7,13 +7,13 @@ use uuid::Uuid;
 
 use super::super::compiled;
 use super::super::transform::fate::{Fate, code};
-use super::super::transform::log::Log;
-use super::verdict::{Delivery, Step, Verdict};
+use super::super::transform::log::LogLines;
+use super::verdict::{Delivery, Explanation, ModuleStep};
 use crate::checkpoint::Lane;
 use crate::config::StreamSettings;
 use crate::failure::Failure;
 use crate::format::{Encoder, Format, Row};
-use crate::partition::Scratch;
+use crate::partition::PartitionScratch;
 use crate::pipeline::Outputs;
 use crate::position::{Position, Sequence};
 use crate::record::{Chunk, ChunkBuilder, Record};
@@ -26,9 +26,9 @@ type Partitioned = (Vec<(String, String)>, String, Vec<Row>);
 pub(super) struct Judge<'s> {
     stream: &'s StreamSettings,
     workshop: Option<Workshop>,
-    log: Log,
+    log: LogLines,
     outputs: Outputs,
-    scratch: Scratch,
+    scratch: PartitionScratch,
     format: Format,
     encoder: Encoder,
     now_ms: i64,
@@ -39,7 +39,7 @@ impl<'s> Judge<'s> {
         let outputs = Outputs::compile(stream, BTreeMap::new())?;
         let format = Format::compile(&stream.format)?;
         let (scratch, encoder) = (outputs.partitioner.scratch(), format.encoder());
-        let log = Log::new();
+        let log = LogLines::new();
         Ok(Self {
             stream,
             workshop: workshop(stream, &log)?,
@@ -53,11 +53,11 @@ impl<'s> Judge<'s> {
     }
 
     /// What the modules have logged.
-    pub(super) const fn log(&self) -> &Log {
+    pub(super) const fn log(&self) -> &LogLines {
         &self.log
     }
 
-    pub(super) fn judge(&mut self, data: &[u8]) -> Verdict {
+    pub(super) fn judge(&mut self, data: &[u8]) -> Explanation {
         let backup = self.outputs.has_backup().then(|| {
             let identity = self.outputs.backup_identity();
             self.location(Lane::Backup, &identity)
@@ -69,9 +69,9 @@ impl<'s> Judge<'s> {
         let texts = self.outputs.deaggregated(self.chunk(data));
         if texts.len() > 1 {
             let deliveries = texts.iter().map(|text| self.deliver(&text)).collect();
-            return Verdict::Deaggregated { deliveries, backup };
+            return Explanation::Deaggregated { deliveries, backup };
         }
-        Verdict::Plain {
+        Explanation::Plain {
             delivery: self.deliver(&record),
             backup,
         }
@@ -84,12 +84,12 @@ impl<'s> Judge<'s> {
     }
 
     /// The record's way through all modules, and where each of the outputs would go.
-    fn transformed(&mut self, data: &[u8], backup: Option<String>) -> Verdict {
+    fn transformed(&mut self, data: &[u8], backup: Option<String>) -> Explanation {
         let (chunk, mut steps) = (self.chunk(data), Vec::new());
         let piece = self.workshop.as_mut().map(|workshop| {
             workshop.work_watched(&chunk, 0, &mut |module, record, verdict| {
                 let failure = verdict.as_ref().err();
-                steps.push(Step {
+                steps.push(ModuleStep {
                     at: module,
                     module: self.stream.transforms[module].name.clone(),
                     input: record.output,
@@ -111,7 +111,7 @@ impl<'s> Judge<'s> {
                 self.fail(&record, failed.failure.clone(), attempts)
             }));
         }
-        Verdict::Transformed {
+        Explanation::Transformed {
             steps,
             deliveries,
             dropped,
@@ -180,7 +180,7 @@ impl<'s> Judge<'s> {
 }
 
 /// The stream's modules, if it has some.
-fn workshop(stream: &StreamSettings, log: &Log) -> anyhow::Result<Option<Workshop>> {
+fn workshop(stream: &StreamSettings, log: &LogLines) -> anyhow::Result<Option<Workshop>> {
     if stream.transforms.is_empty() {
         return Ok(None);
     }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::{Map, Value, json};
 
-use crate::format::{Changed, Place, Row};
+use crate::format::{Changed, FieldPath, Row};
 use crate::printable::printable;
 
 /// Characters that are shown of one value or path.
@@ -14,7 +14,7 @@ const PLACES_SHOWN: usize = 20;
 
 pub(super) fn to_json(row: &Row) -> Value {
     let columns: Map<String, Value> = row.columns.iter().cloned().collect();
-    let paths = |places: &[Place]| -> Value {
+    let paths = |places: &[FieldPath]| -> Value {
         let paths = places.iter().map(|place| place.path.as_str());
         paths.collect()
     };
@@ -39,7 +39,7 @@ pub(super) fn write_text(row: &Row, indent: &str, out: &mut dyn Write) -> io::Re
     };
     let columns: Vec<String> = row.columns.iter().map(column).collect();
     writeln!(out, "{indent}   row     {{{}}}", columns.join(","))?;
-    let path = |place: &Place| brief(&place.path);
+    let path = |place: &FieldPath| brief(&place.path);
     let missing = row.missing.iter();
     let missing = missing.map(|place| format!("{} (missing)", path(place)));
     let null = row.null.iter().map(path);

@@ -12,19 +12,19 @@ use crate::failure::Failure;
 use crate::format::Row;
 
 /// What would become of a record.
-pub(super) enum Verdict {
+pub(super) enum Explanation {
     /// The stream has no transforms.
     Plain {
         delivery: Delivery,
         backup: Option<String>,
     },
-    /// Nor has it, and the record is several JSON texts.
+    /// The stream has no transforms, and the record is several JSON texts.
     Deaggregated {
         deliveries: Vec<Delivery>,
         backup: Option<String>,
     },
     Transformed {
-        steps: Vec<Step>,
+        steps: Vec<ModuleStep>,
         deliveries: Vec<Delivery>,
         dropped: u64,
         backup: Option<String>,
@@ -34,7 +34,7 @@ pub(super) enum Verdict {
 }
 
 /// What one module makes of the record, or of an output of the module before.
-pub(super) struct Step {
+pub(super) struct ModuleStep {
     /// Place of the module in the chain.
     pub(super) at: usize,
     pub(super) module: String,
@@ -65,7 +65,7 @@ pub(super) enum Delivery {
     },
 }
 
-impl Verdict {
+impl Explanation {
     pub(super) fn to_json(&self, number: u64) -> Value {
         match self {
             Self::Plain { delivery, backup } => {
@@ -85,7 +85,7 @@ impl Verdict {
                 dropped,
                 backup,
             } => {
-                let steps: Vec<Value> = steps.iter().map(Step::to_json).collect();
+                let steps: Vec<Value> = steps.iter().map(ModuleStep::to_json).collect();
                 let delivery = |delivery: &Delivery| {
                     let mut said = delivery.to_json();
                     said["output"] = json!(delivery.output());
@@ -141,7 +141,7 @@ impl Verdict {
     }
 }
 
-impl Step {
+impl ModuleStep {
     fn to_json(&self) -> Value {
         let mut said = json!({"module": self.module, "output": self.input,
                               "outcome": self.fate.word(), "out": self.fate.to_json()});
@@ -174,7 +174,7 @@ impl Delivery {
         }
     }
 
-    /// One of several that a record comes to.
+    /// One of several deliveries of a record.
     fn write_part(&self, out: &mut dyn Write) -> io::Result<()> {
         let what = match (self.output(), self.text()) {
             (Some(output), Some(text)) => format!("output {output}, text {text}"),

@@ -1,5 +1,5 @@
-//! What the daemon says of a stream before records are sent and after: which of those that were read
-//! in between have failed. Whoever sent them: a stream does not tell its producers apart.
+//! What the daemon says of a stream before records are sent and after: which of the records that were read in between
+//! have failed, whoever sent them: a stream does not tell its producers apart.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde::Deserialize;
 
-use super::super::causes::Cause;
+use super::super::causes::FailureCause;
 use super::super::shown::shown;
 use crate::config::{display_duration, display_size};
 use crate::format::FORMATS;
@@ -38,8 +38,8 @@ pub(super) struct Account {
     format: String,
     #[serde(default)]
     buffering: Buffering,
-    records: Records,
-    failures: Vec<Failure>,
+    records: RecordCounts,
+    failures: Vec<FailureCounts>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -50,14 +50,14 @@ struct Buffering {
 }
 
 #[derive(Clone, Debug, Deserialize)]
-struct Records {
+struct RecordCounts {
     accepted: i64,
     read: i64,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Failure {
+struct FailureCounts {
     #[serde(rename = "type")]
     output_type: String,
     code: String,
@@ -65,13 +65,13 @@ struct Failure {
     transform_code: Option<String>,
     count: u64,
     #[serde(default)]
-    reasons: Vec<Reason>,
+    reasons: Vec<ReasonCount>,
     #[serde(default)]
     other_reasons: u64,
 }
 
 #[derive(Clone, Debug, Deserialize)]
-struct Reason {
+struct ReasonCount {
     message: String,
     count: u64,
 }
@@ -81,12 +81,12 @@ struct Reason {
 pub(super) struct Accountant {
     client: Client<HttpConnector, Full<Bytes>>,
     uri: Uri,
-    before: Before,
+    before: Baseline,
 }
 
 /// What was said before the first record was accepted.
 #[derive(Clone, Debug)]
-enum Before {
+enum Baseline {
     /// The daemon could not be asked yet.
     Unknown,
     Known(Box<Account>),
@@ -99,41 +99,41 @@ impl Accountant {
         Self {
             client,
             uri,
-            before: Before::Unknown,
+            before: Baseline::Unknown,
         }
     }
 
     /// Notes what the stream says before anything was accepted.
     pub(super) async fn open(&mut self) {
-        if let Before::Unknown = self.before {
+        if let Baseline::Unknown = self.before {
             self.before = self.ask().await;
         }
     }
 
     /// Waits shortly until what was accepted has been read, and writes what has become of it.
     pub(super) async fn close(&self, stream: &str, out: &mut dyn Write) -> io::Result<()> {
-        let Before::Known(before) = &self.before else {
+        let Baseline::Known(before) = &self.before else {
             return Ok(());
         };
-        let Before::Known(mut after) = self.ask().await else {
+        let Baseline::Known(mut after) = self.ask().await else {
             return Ok(());
         };
         let wanted = after.records.accepted + before.ahead();
         let reading = async {
             while after.records.read < wanted {
                 tokio::time::sleep(ASK_EVERY).await;
-                if let Before::Known(now) = self.ask().await {
+                if let Baseline::Known(now) = self.ask().await {
                     after = now;
                 }
             }
         };
-        // Past it what is known is said.
+        // When that time is over, what is known is said.
         let _ = tokio::time::timeout(PATIENCE, reading).await;
         let is_all = after.records.read >= wanted;
         self.write(stream, before, &after, is_all, out)
     }
 
-    async fn ask(&self) -> Before {
+    async fn ask(&self) -> Baseline {
         let request = Request::get(self.uri.clone())
             .body(Full::default())
             .expect("the URI was checked");
@@ -143,10 +143,12 @@ impl Accountant {
             let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await.ok()?;
             let account = serde_json::from_slice(&body.to_bytes()).ok();
             let account = account.filter(|_| head.status == StatusCode::OK);
-            Some(account.map_or(Before::Silent, |account| Before::Known(Box::new(account))))
+            Some(account.map_or(Baseline::Silent, |account| {
+                Baseline::Known(Box::new(account))
+            }))
         };
         let answer = tokio::time::timeout(ANSWER, exchange).await;
-        answer.ok().flatten().unwrap_or(Before::Unknown)
+        answer.ok().flatten().unwrap_or(Baseline::Unknown)
     }
 
     fn write(
@@ -211,8 +213,8 @@ impl Account {
         (self.records.read - self.records.accepted).max(0)
     }
 
-    /// What has failed since an account of before.
-    fn failed_since(&self, before: &Self) -> Vec<Cause> {
+    /// What has failed since an earlier account.
+    fn failed_since(&self, before: &Self) -> Vec<FailureCause> {
         let failures = self.failures.iter();
         let causes = failures.map(|failure| {
             let earlier = before.failures.iter().find(|other| other.is_of(failure));
@@ -222,7 +224,7 @@ impl Account {
     }
 }
 
-impl Failure {
+impl FailureCounts {
     fn is_of(&self, other: &Self) -> bool {
         self.output_type == other.output_type
             && self.code == other.code
@@ -230,7 +232,7 @@ impl Failure {
             && self.transform_code == other.transform_code
     }
 
-    fn since(&self, earlier: Option<&Self>) -> Cause {
+    fn since(&self, earlier: Option<&Self>) -> FailureCause {
         let count = |message: &str| {
             let reasons = earlier.map_or(&[][..], |earlier| &earlier.reasons);
             let found = reasons.iter().find(|reason| reason.message == message);
@@ -245,11 +247,11 @@ impl Failure {
             .transform
             .as_deref()
             .zip(self.transform_code.as_deref());
-        Cause {
+        FailureCause {
             records: self.count - earlier.map_or(0, |earlier| earlier.count).min(self.count),
             reasons: reasons.filter(|(_, records)| *records > 0).collect(),
             others: self.other_reasons.saturating_sub(others),
-            ..Cause::named(&self.output_type, &self.code, transform)
+            ..FailureCause::named(&self.output_type, &self.code, transform)
         }
     }
 }

@@ -101,16 +101,19 @@ fn a_refusal_of_ours_says_what_was_accepted_and_that_of_others_nothing() {
     for status in [StatusCode::SERVICE_UNAVAILABLE, StatusCode::REQUEST_TIMEOUT] {
         let ours = r#"{"error":"the body came too slowly","accepted":0,"bytes":0}"#;
         let outcome = judged(status, ours);
-        assert!(matches!(&outcome, Outcome::Refused(answer, None) if answer.accepted == 0));
+        assert!(matches!(&outcome, AttemptOutcome::Refused(answer, None) if answer.accepted == 0));
         for others in ["<html>no</html>", "{}", ""] {
             let outcome = judged(status, others);
-            assert!(matches!(outcome, Outcome::Lost(_)), "{status} {others}");
+            assert!(
+                matches!(outcome, AttemptOutcome::Lost(_)),
+                "{status} {others}"
+            );
         }
     }
     let outcome = judged(StatusCode::BAD_GATEWAY, r#"{"error":"x"}"#);
-    assert!(matches!(outcome, Outcome::Lost(_)));
+    assert!(matches!(outcome, AttemptOutcome::Lost(_)));
     let outcome = judged(StatusCode::PAYLOAD_TOO_LARGE, r#"{"error":"x"}"#);
-    assert!(matches!(outcome, Outcome::Final(_)));
+    assert!(matches!(outcome, AttemptOutcome::Final(_)));
 }
 
 fn args(server: &Server, batch_bytes: usize, retries: u32) -> PutArgs {

@@ -9,7 +9,7 @@ use flate2::bufread::MultiGzDecoder;
 use memchr::memmem;
 
 use firehose_json::nesting::NESTING_MAX;
-use firehose_json::{Cursor, Dialect, is_white};
+use firehose_json::{Dialect, TextCursor, is_white};
 
 use super::super::lines::{refusal, without_mark};
 use crate::record::RECORD_BYTES_MAX;
@@ -113,7 +113,7 @@ impl<R: BufRead> Sample<R> {
             if text.is_empty() {
                 return Ok(None);
             }
-            let mut cursor = Cursor::<Placed>::of(text);
+            let mut cursor = TextCursor::<Placed>::of(text);
             let Err(wrong) = cursor.skip(0) else {
                 let (data, line) = (cursor.since(0).to_owned(), self.line);
                 self.go_to(self.at + data.len());

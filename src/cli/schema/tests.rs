@@ -323,7 +323,7 @@ fn a_stream_without_columns_is_told_what_to_write() {
     assert!(err.contains("do not read compression = \"zip\""), "{err}");
     let (exit, _, err) = of("[stream.X.format]\ntype = \"raw\"\n");
     assert!(
-        exit == Exit::Usage && err.contains("do not read raw"),
+        exit == Exit::Usage && err.contains("no table can be declared here over raw"),
         "{err}"
     );
     let (exit, _, err) = of(COLUMNS);

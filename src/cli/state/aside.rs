@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
 
-use super::stores::{self, Fate};
+use super::stores::{self, ObjectPresence};
 use super::{CommandError, directory, uploads};
-use crate::checkpoint::aside::{self, Aside, Unreadable};
-use crate::checkpoint::{Commit, NamedUpload, Recovered, STORE, SealedObject, Store};
+use crate::checkpoint::aside::{self, Aside, UnreadableFile};
+use crate::checkpoint::{CheckpointStore, Commit, NamedUpload, STORE, SealedObject, StoredState};
 use crate::clock::Clock;
 use crate::config::{Config, StoreSettings};
-use crate::disk::{Disk, HostDisk, Open, read_around};
+use crate::disk::{Disk, HostDisk, OpenMode, read_around};
 use crate::extent::{self, Extent};
 use crate::pipeline::SPOOL_DIR;
 use crate::printable::shell_word;
@@ -27,7 +27,7 @@ const KEYS_MAX: usize = 20;
 pub(super) struct Consent {
     /// To do it.
     pub(super) yes: bool,
-    /// And where its store does not say whether it has the object.
+    /// To do it also where the store does not say whether it has the object.
     pub(super) unasked: bool,
 }
 
@@ -41,7 +41,7 @@ pub(super) fn discard(
 ) -> Result<(), CommandError> {
     let dir = directory(config, stream)?;
     let disk = HostDisk::new(&dir).context("open the state")?;
-    let found = Store::peek(&disk, Path::new(STORE)).context("read the state")?;
+    let found = CheckpointStore::peek(&disk, Path::new(STORE)).context("read the state")?;
     let Some(object) = found.sealed.iter().find(|object| object.target.key == key) else {
         return Err(CommandError::Usage(not_waiting(
             config, stream, key, &found,
@@ -61,8 +61,8 @@ pub(super) fn discard(
     let settings = config.streams.get(stream);
     let now = settings.map_or_else(Vec::new, |settings| settings.destination.stores());
     let mut fate = ask(object, &now, consent)?;
-    if let (Some(upload), false) = (NamedUpload::of(object), fate == Fate::Published) {
-        // Before it leaves: until it is aborted somebody may complete it.
+    if let (Some(upload), false) = (NamedUpload::of(object), fate == ObjectPresence::Published) {
+        // Before the object leaves the state: until its upload is aborted, somebody may complete it.
         let left = uploads::abort(&[upload], &now, out)?;
         if !left.is_empty() && !consent.unasked {
             return Err(not_decided(uploads::MAY_COMPLETE));
@@ -70,7 +70,7 @@ pub(super) fn discard(
         fate = ask(object, &now, consent)?;
     }
     match fate {
-        Fate::Published => {
+        ObjectPresence::Published => {
             record(&disk, object)?;
             let at = object.target.location();
             writeln!(
@@ -79,8 +79,8 @@ pub(super) fn discard(
             )?;
             return Ok(());
         }
-        Fate::Doubtful(found) => writeln!(out, "look at what is there: {found}")?,
-        Fate::NotThere | Fate::Unknown(_) => {}
+        ObjectPresence::Doubtful(found) => writeln!(out, "look at what is there: {found}")?,
+        ObjectPresence::NotThere | ObjectPresence::Unknown(_) => {}
     }
     let (store, found) = open(&disk)?;
     let (file, wrong) = move_out(&disk, &store, &found, object)?;
@@ -108,12 +108,12 @@ fn ask(
     object: &SealedObject,
     now: &[&StoreSettings],
     consent: Consent,
-) -> Result<Fate, CommandError> {
+) -> Result<ObjectPresence, CommandError> {
     let fates = stores::ask(std::slice::from_ref(object), now)?;
     match fates.into_iter().next() {
-        Some(Fate::Unknown(why)) if !consent.unasked => Err(not_decided(&why)),
+        Some(ObjectPresence::Unknown(why)) if !consent.unasked => Err(not_decided(&why)),
         Some(fate) => Ok(fate),
-        None => Ok(Fate::NotThere),
+        None => Ok(ObjectPresence::NotThere),
     }
 }
 
@@ -125,7 +125,7 @@ fn not_decided(why: &str) -> CommandError {
 }
 
 /// Why an object cannot be moved aside.
-fn not_waiting(config: &Config, stream: &str, key: &str, found: &Recovered) -> String {
+fn not_waiting(config: &Config, stream: &str, key: &str, found: &StoredState) -> String {
     if found.open.iter().any(|batch| batch.target.key == key) {
         let drain = config.command(&format!("state drain {}", shell_word(stream)));
         return format!(
@@ -148,8 +148,8 @@ fn not_waiting(config: &Config, stream: &str, key: &str, found: &Recovered) -> S
 /// Moves an object out of the state: its bytes first. Gives the file that has them, and what is wrong with them.
 fn move_out(
     disk: &dyn Disk,
-    store: &Store,
-    found: &Recovered,
+    store: &CheckpointStore,
+    found: &StoredState,
     object: &SealedObject,
 ) -> anyhow::Result<(PathBuf, Vec<String>)> {
     let one = Aside::of(object);
@@ -182,9 +182,10 @@ fn record(disk: &dyn Disk, object: &SealedObject) -> anyhow::Result<()> {
 }
 
 /// Opens the state, and settles what was broken off before.
-pub(super) fn open(disk: &dyn Disk) -> anyhow::Result<(Store, Recovered)> {
+pub(super) fn open(disk: &dyn Disk) -> anyhow::Result<(CheckpointStore, StoredState)> {
     let now_ms = Clock::system().now_ms();
-    let (store, found) = Store::open(disk, Path::new(STORE), now_ms).context("open the state")?;
+    let (store, found) =
+        CheckpointStore::open(disk, Path::new(STORE), now_ms).context("open the state")?;
     aside::settle(disk, &found.sealed).context("look after what was moved aside")?;
     Ok((store, found))
 }
@@ -194,7 +195,7 @@ fn write_aside(
     path: &Path,
     object: &SealedObject,
 ) -> std::io::Result<Vec<String>> {
-    let file = disk.open(path, Open::OrCreate)?;
+    let file = disk.open(path, OpenMode::OrCreate)?;
     file.set_len(0)?;
     let (mut at, mut wrong) = (0, Vec::new());
     for extent in &object.extents {
@@ -221,7 +222,7 @@ pub(super) fn put_back(
         match one {
             Ok(one) if one.object.target.key == key => wanted = Some(one),
             Ok(_) => {}
-            Err(Unreadable { path, error }) => {
+            Err(UnreadableFile { path, error }) => {
                 writeln!(out, "{} cannot be read: {error}", path.display())?;
             }
         }
@@ -234,8 +235,8 @@ pub(super) fn put_back(
 
 fn bring_back(
     disk: &Arc<dyn Disk>,
-    store: &Store,
-    found: &Recovered,
+    store: &CheckpointStore,
+    found: &StoredState,
     one: Aside,
 ) -> anyhow::Result<SealedObject> {
     let path = one.path();
@@ -247,7 +248,7 @@ fn bring_back(
         .context("note that it is being put back")?;
     let object = SealedObject {
         extents,
-        // It was given up.
+        // The upload was given up when the object left the state.
         upload_id: None,
         ..one.object
     };
@@ -272,7 +273,7 @@ fn copy(
     was: &[Extent],
     spool: &Spool,
 ) -> anyhow::Result<Vec<Extent>> {
-    let file = disk.open(path, Open::Existing)?;
+    let file = disk.open(path, OpenMode::Existing)?;
     let (found, size) = (file.len()?, extent::sum(was).0);
     ensure!(
         found == size,

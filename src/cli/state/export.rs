@@ -13,7 +13,7 @@ use base64::Engine as _;
 use super::super::CommandError;
 use super::{directory, objects};
 use crate::config::Config;
-use crate::disk::{Disk, DiskFile, HostDisk, Open, read_around};
+use crate::disk::{Disk, DiskFile, HostDisk, OpenMode, read_around};
 use crate::pipeline::QUARANTINE_DIR;
 use crate::source::{self, LocalRecords, Salvaged};
 
@@ -126,7 +126,7 @@ fn copy(disk: &dyn Disk, part: &Path, to: &Path) -> io::Result<(u64, Vec<String>
     for name in &names {
         let path = part.join(name);
         let mut copy = BufWriter::new(File::create_new(to.join(name))?);
-        let gap = match disk.open(&path, Open::Existing) {
+        let gap = match disk.open(&path, OpenMode::Existing) {
             Ok(file) => copy_around(&*file, &mut copy)?,
             Err(error) => Some(format!(
                 "it cannot be opened ({error}), and the copy is empty"
@@ -196,7 +196,7 @@ fn add(ranges: &mut Vec<Range<u64>>, range: Range<u64>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::disk::{Operation, TornDisk};
+    use crate::disk::{DiskOperation, TornDisk};
 
     #[test]
     fn a_journal_that_cannot_be_read_leaves_the_rest_of_an_export() {
@@ -209,10 +209,10 @@ mod tests {
         for (path, bytes) in laid {
             let path = Path::new(path);
             disk.create_dir_all(path.parent().unwrap()).unwrap();
-            let file = disk.open(path, Open::New).unwrap();
+            let file = disk.open(path, OpenMode::New).unwrap();
             file.write_all_at(bytes.as_bytes(), 0).unwrap();
         }
-        disk.fail(Operation::Read, 1, io::ErrorKind::PermissionDenied);
+        disk.fail(DiskOperation::Read, 1, io::ErrorKind::PermissionDenied);
         let to = tempfile::tempdir().unwrap();
         let mut told = Vec::new();
         let gaps = copy_all(&disk, "clicks", to.path(), &mut told).unwrap();
@@ -233,7 +233,7 @@ mod tests {
         let disk = TornDisk::new(0);
         disk.create_dir_all(Path::new("spool")).unwrap();
         let path = Path::new("spool/file");
-        let file = disk.open(path, Open::New).unwrap();
+        let file = disk.open(path, OpenMode::New).unwrap();
         let len = PIECE + 10_000;
         file.write_all_at(&vec![7; len], 0).unwrap();
         file.sync_data().unwrap();

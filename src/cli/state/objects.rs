@@ -18,11 +18,14 @@ use crate::source;
 const OBJECTS: &str = "objects.jsonl";
 /// …and its name while there may be more.
 const UNFINISHED: &str = "objects.jsonl.unfinished";
+/// What was being done when the list itself could not be written.
+const BEGUN: &str = "write the list of objects";
 /// By how much an object may be older than the claim that came before it: clocks are set.
 const MARGIN_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// Lists the objects of a stream that are at its destination and not older than the state on `disk`, as
-/// lines of JSON in a file of `to`: one too many does no harm, one too few would be sent twice.
+/// Lists the objects of a stream that are at its stores and not older than the state on `disk`, as lines of JSON in a
+/// file of `to`: one too many does no harm, one too few would be sent twice. Where a store does not tell, the others
+/// are listed all the same, under a name that says that there may be more.
 pub(super) fn list(
     settings: &StreamSettings,
     disk: &dyn Disk,
@@ -37,8 +40,8 @@ pub(super) fn list(
     let (path, unfinished) = (to.join(OBJECTS), to.join(UNFINISHED));
     let mut lines = File::create_new(&unfinished)
         .map(BufWriter::new)
-        .context("begin the list of objects")?;
-    let mut told = Vec::new();
+        .context(BEGUN)?;
+    let (mut told, mut untold) = (Vec::new(), Vec::new());
     for store in settings.destination.stores() {
         let named = store.name();
         let done = runtime()?.block_on(async {
@@ -50,34 +53,42 @@ pub(super) fn list(
                 None => Since::Unknown,
             };
             let objects = write(store, &footprint, since.oldest_ms(), &mut lines).await?;
-            lines.flush()?;
             Ok::<_, ListError>((since, objects))
         });
-        let (since, objects) = done.with_context(|| {
-            format!(
-                "list what {named} holds of {stream} (all else is exported; what was listed until then is in \
-                 {UNFINISHED}; mend the cause and export into another folder)"
-            )
-        })?;
-        told.push((named, since, objects));
+        match done {
+            Ok((since, objects)) => told.push((named, since, objects)),
+            Err(ListError::Store(why)) => untold.push(format!("{named}: {why}")),
+            Err(error) => return Err(anyhow::Error::from(error).context(BEGUN).into()),
+        }
     }
     let listed = lines.into_inner().map_err(std::io::Error::from);
     let synced = listed.and_then(|file| file.sync_all());
-    synced
-        .and_then(|()| fs::rename(unfinished, &path))
-        .context("finish the list of objects")?;
+    let path = if untold.is_empty() {
+        let renamed = synced.and_then(|()| fs::rename(&unfinished, &path));
+        renamed.map(|()| path)
+    } else {
+        synced.map(|()| unfinished)
+    };
+    let path = path.context("finish the list of objects")?;
     for (named, since, objects) in told {
         writeln!(
             out,
-            "{objects} objects of {stream} that {named} holds are listed in {}: key, size, lastModified; {}",
+            "{objects} objects of {stream} that {named} holds are listed in {}: store, key, size, lastModified; {}",
             path.display(),
             since.told()
         )?;
     }
-    Ok(())
+    if untold.is_empty() {
+        return Ok(());
+    }
+    Err(CommandError::Failed(anyhow::anyhow!(
+        "what these hold of {stream} is not listed: {} (all else is exported; the list is {UNFINISHED}; mend the cause \
+         and export into another folder)",
+        untold.join("; ")
+    )))
 }
 
-/// From when on objects can be of a state.
+/// From when on objects can belong to a state.
 #[derive(Clone, Copy, Debug)]
 enum Since {
     /// It claimed its first epoch then, by the destination's clock, and had published nothing before.
@@ -116,7 +127,7 @@ impl Since {
 /// When the object at `key` was written; `None`: there is none.
 async fn written_ms(store: &StoreSettings, key: &str) -> Result<Option<i64>, ListError> {
     let mut written_ms = None;
-    let mut look = |found: destination::Found| {
+    let mut look = |found: destination::ListedObject| {
         if found.key == key {
             written_ms = Some(found.modified_ms);
         }
@@ -133,13 +144,14 @@ async fn write(
     oldest_ms: i64,
     lines: &mut BufWriter<File>,
 ) -> Result<u64, ListError> {
-    let mut objects = 0;
-    let mut take = |found: destination::Found| {
+    let (mut objects, named) = (0, store.name());
+    let mut take = |found: destination::ListedObject| {
         if found.modified_ms < oldest_ms || !footprint.holds(&found.key) {
             return Ok(());
         }
         objects += 1;
         let line = serde_json::json!({
+            "store": named,
             "key": found.key,
             "size": found.size,
             "lastModified": found.modified_ms,

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use anyhow::Context as _;
 
-use super::stores::{self, Fate};
+use super::stores::{self, ObjectPresence};
 use super::{CommandError, aside, directory, named, uploads};
 use crate::checkpoint::{Commit, LaneStores, NamedUpload, SealedObject};
 use crate::config::Config;
@@ -28,7 +28,7 @@ pub(super) fn run(
         .filter(|object| !targets.names(&object.target.store))
         .collect();
     let mut fates = stores::ask(&elsewhere, &now)?;
-    let undecided = |fates: &[Fate], out: &mut dyn Write| -> Result<(), CommandError> {
+    let undecided = |fates: &[ObjectPresence], out: &mut dyn Write| -> Result<(), CommandError> {
         match stores::tell_doubts(&elsewhere, fates, out)? {
             doubts if doubts > 0 && !unasked => Err(CommandError::Usage(format!(
                 "nothing was moved: {doubts} objects may be published already, and would be there twice. Let \
@@ -43,17 +43,17 @@ pub(super) fn run(
     let left = uploads::abort(&given_up, &now, out)?;
     // Until now somebody may have completed one; and until it is aborted somebody may yet.
     let with_uploads =
-        |at: &usize| fates[*at] == Fate::NotThere && elsewhere[*at].upload_id.is_some();
+        |at: &usize| fates[*at] == ObjectPresence::NotThere && elsewhere[*at].upload_id.is_some();
     for at in (0..fates.len()).filter(with_uploads).collect::<Vec<_>>() {
         fates.splice(at..=at, stores::ask(&elsewhere[at..=at], &now)?);
         let is_left = NamedUpload::of(&elsewhere[at]).is_some_and(|upload| left.contains(&upload));
-        if is_left && fates[at] == Fate::NotThere {
-            fates[at] = Fate::Unknown(uploads::MAY_COMPLETE.to_owned());
+        if is_left && fates[at] == ObjectPresence::NotThere {
+            fates[at] = ObjectPresence::Unknown(uploads::MAY_COMPLETE.to_owned());
         }
     }
     undecided(&fates, out)?;
     let there = elsewhere.iter().zip(&fates);
-    let there = there.filter(|(_, fate)| **fate == Fate::Published);
+    let there = there.filter(|(_, fate)| **fate == ObjectPresence::Published);
     let commit = Commit {
         published: there.map(|(object, _)| object.id).collect(),
         ..Commit::default()

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use super::{CommandError, aside, directory, named, runtime, uploads};
-use crate::checkpoint::{STORE, SealedObject, Store};
+use crate::checkpoint::{CheckpointStore, STORE, SealedObject};
 use crate::config::Config;
 use crate::daemon;
 use crate::disk::{Disk, HostDisk};
@@ -61,7 +61,7 @@ pub(super) fn run(
 
 /// Why nothing was tried.
 fn not_tried(config: &Config, stream: &str, disk: &dyn Disk, key: &str) -> anyhow::Result<String> {
-    let found = Store::peek(disk, Path::new(STORE)).context("read the state")?;
+    let found = CheckpointStore::peek(disk, Path::new(STORE)).context("read the state")?;
     let waiting = found.sealed.iter().find(|object| object.target.key == key);
     let Some(SealedObject { target, .. }) = waiting else {
         return Ok(format!("{key} neither waits nor was moved aside"));

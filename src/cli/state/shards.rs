@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::{display_duration, display_size};
 use crate::daemon::holdings::Holdings;
-use crate::shard::{JOURNAL, ShardState, Start};
+use crate::shard::{JOURNAL, ShardStart, ShardState};
 
 /// One line for a source of our own, or one for the source's stream and one for each of its shards.
 pub(super) fn write(held: &Holdings, now_ms: i64, out: &mut dyn Write) -> io::Result<()> {
@@ -66,8 +66,8 @@ fn position(state: &ShardState) -> String {
             )
         }
         (Some(position), _) => position.sequence.to_string(),
-        (None, Start::TrimHorizon) => "from the oldest record on".to_owned(),
-        (None, Start::Latest(ms) | Start::Time(ms)) => format!("from {} on", time(ms)),
+        (None, ShardStart::TrimHorizon) => "from the oldest record on".to_owned(),
+        (None, ShardStart::Latest(ms) | ShardStart::Time(ms)) => format!("from {} on", time(ms)),
     }
 }
 

@@ -17,18 +17,18 @@ const TOLD_MAX: usize = 20;
 
 /// What the store of an object says of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum ObjectPresence {
     /// It is there: it was published, and not recorded.
     Published,
-    /// It is not.
+    /// It is not there.
     NotThere,
-    /// Something is there that may be the object, changed since. What was found.
+    /// Something is there that may be the object, changed since: what was found.
     Doubtful(String),
-    /// There was no good answer. Why.
+    /// There was no good answer, for this reason.
     Unknown(String),
 }
 
-impl Fate {
+impl ObjectPresence {
     fn of(answer: Result<bool, PublishError>) -> Self {
         match answer {
             Ok(true) => Self::Published,
@@ -54,7 +54,7 @@ impl Fate {
 pub(super) fn ask(
     objects: &[SealedObject],
     now: &[&StoreSettings],
-) -> Result<Vec<Fate>, CommandError> {
+) -> Result<Vec<ObjectPresence>, CommandError> {
     if objects.is_empty() {
         return Ok(Vec::new());
     }
@@ -68,8 +68,8 @@ pub(super) fn ask(
         for object in objects {
             let store = &*object.target.store;
             fates.push(match &opened[store] {
-                Ok(destination) => Fate::of(is_there(destination, object).await),
-                Err(why) => Fate::Unknown(why.clone()),
+                Ok(destination) => ObjectPresence::of(is_there(destination, object).await),
+                Err(why) => ObjectPresence::Unknown(why.clone()),
             });
         }
         fates
@@ -84,7 +84,7 @@ async fn reopen(store: &str, now: &[&StoreSettings]) -> Result<Destination, Stri
 /// Says of which objects nobody knows whether they are published; how many these are.
 pub(super) fn tell_doubts(
     objects: &[SealedObject],
-    fates: &[Fate],
+    fates: &[ObjectPresence],
     out: &mut dyn Write,
 ) -> std::io::Result<usize> {
     let mut doubts = 0;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::checkpoint::{Commit, STORE, Store};
+use crate::checkpoint::{CheckpointStore, Commit, STORE};
 use crate::cli::Exit;
 use crate::cli::tests::firehose;
 use crate::disk::HostDisk;
@@ -33,7 +33,7 @@ destination = { type = "folder", path = "lake" }
     /// The state of a stream that reads the Kinesis stream `of`; read to somewhere or not.
     fn lay(&self, stream: &str, of: &str, is_read: bool) {
         let disk = HostDisk::new(self.state(stream)).unwrap();
-        let (store, _) = Store::open(&disk, Path::new(STORE), 0).unwrap();
+        let (store, _) = CheckpointStore::open(&disk, Path::new(STORE), 0).unwrap();
         let position = is_read.then(Position::default);
         let state = ShardState {
             position,
@@ -65,7 +65,7 @@ destination = { type = "folder", path = "lake" }
     /// Whether the state has a position.
     fn is_read(&self, stream: &str) -> bool {
         let disk = HostDisk::new(self.state(stream)).unwrap();
-        let found = Store::peek(&disk, Path::new(STORE)).unwrap();
+        let found = CheckpointStore::peek(&disk, Path::new(STORE)).unwrap();
         found.shards.values().any(|state| state.position.is_some())
     }
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{CommandError, named, runtime};
 use crate::clock::Clock;
 use crate::config::{Config, CoordinationSettings, StreamSettings};
-use crate::coordination::{self, BodyName, Lease, Written};
+use crate::coordination::{self, BodyName, Lease, LeaseCheckpoint};
 use crate::destination::Destination;
 use crate::pipeline::Body;
 use crate::telemetry::{CoordinationMetrics, Metrics};
@@ -44,7 +44,7 @@ async fn unlist(
     let destination = Destination::connect(&stream.destination.store).await;
     let destination = destination.context("reach the destination")?;
     let scanned = coordination::list(settings).await;
-    let items = scanned.map_err(anyhow::Error::msg)?.items;
+    let items = scanned.map_err(anyhow::Error::from)?.items;
     let mut waiting = Vec::new();
     for item in items {
         let Some(name) = &item.body else { continue };
@@ -97,8 +97,7 @@ async fn seize(
 ) -> anyhow::Result<Lease> {
     let metrics = CoordinationMetrics::new(&Arc::new(Metrics::new()?), &stream.name);
     let (worker, now_ms) = (coordination::drawn_name(), Clock::system().now_ms());
-    let seized = coordination::seize(settings, shard, worker, now_ms, metrics).await;
-    seized.map_err(anyhow::Error::msg)
+    Ok(coordination::seize(settings, shard, worker, now_ms, metrics).await?)
 }
 
 /// Writes the checkpoint that follows the one which the take returned: the same, without one object.
@@ -114,7 +113,7 @@ async fn write_without(destination: &Destination, lease: &Lease, key: &str) -> a
         key: format!("{folder}/{}", Uuid::new_v4()),
         crc64: crc_fast::crc64_nvme(&bytes),
     };
-    let written = Written {
+    let written = LeaseCheckpoint {
         body: (!is_last).then_some(fresh),
         position: body.state.position,
         ended: body.state.ended,

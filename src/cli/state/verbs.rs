@@ -9,11 +9,12 @@ use anyhow::Context as _;
 use super::super::CommandError;
 use super::{directory, named, runtime, shards, uploads};
 use crate::checkpoint::SealedObject;
-use crate::checkpoint::aside::Unreadable;
+use crate::checkpoint::aside::UnreadableFile;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::daemon::holdings::{self, Beside, Holdings, SET_ASIDE};
 use crate::daemon::{self, Drained};
+use crate::error::with_causes;
 use crate::pipeline::QUARANTINE_DIR;
 use crate::printable::shell_word;
 
@@ -35,7 +36,8 @@ pub(super) fn list(config: &Config, out: &mut dyn Write) -> Result<(), CommandEr
         let held = match Holdings::read(&config.state_dir.join(&stream), u64::MAX) {
             Ok(held) => held,
             Err(error) => {
-                writeln!(out, "   cannot be read: {error:#}")?;
+                let cause = with_causes(error.as_ref());
+                writeln!(out, "   cannot be read: {cause}")?;
                 continue;
             }
         };
@@ -87,7 +89,7 @@ fn write_beside(
                     path.display()
                 )?;
             }
-            Err(Unreadable { path, error }) => {
+            Err(UnreadableFile { path, error }) => {
                 let path = dir.join(path);
                 writeln!(
                     out,
@@ -222,8 +224,9 @@ pub(super) fn adopt(
             }
             Ok(own) => return refused(format!("{new} holds {} of its own", own.undelivered())),
             Err(error) => {
+                let cause = with_causes(error.as_ref());
                 return refused(format!(
-                    "{new} has state of its own that cannot be read ({error:#})"
+                    "{new} has state of its own that cannot be read ({cause})"
                 ));
             }
         }
@@ -255,10 +258,8 @@ pub(super) fn discard(
         Err(error) => {
             let beside = Beside::read(&dir).ok().and_then(|beside| beside.told());
             let beside = beside.map_or_else(String::new, |beside| format!(", and {beside}"));
-            (
-                format!("what cannot be read ({error:#}){beside}"),
-                Vec::new(),
-            )
+            let cause = with_causes(error.as_ref());
+            (format!("what cannot be read ({cause}){beside}"), Vec::new())
         }
     };
     writeln!(out, "{stream} holds {held}")?;

@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 
 use super::super::CommandError;
 use super::super::lines::{Length, next_line, open, refusal};
-use super::host::{Host, HostArgs};
+use super::host::{CompiledModule, HostArgs};
 use super::inspect::compiled;
 use crate::position::Sequence;
 use crate::record::{Chunk, ChunkBuilder};
-use crate::transform::{Chain, Piece, Workshop};
+use crate::transform::{Chain, TransformedPiece, Workshop};
 
 /// Records go through the module in chunks of about so many bytes, as they come out of the journal.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -49,20 +49,20 @@ pub(super) fn run(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<(), CommandError> {
-    let host = Host::compile(&args.host, config)?;
+    let host = CompiledModule::compile(&args.host, config)?;
     let tried = host.module.try_out().map_err(anyhow::Error::from);
     host.log.write(err)?;
     tried?;
     let chunks = read(&args.input)?;
     let start = start_time(&host)?;
     let chain = Arc::new(Chain::of(vec![host.module.clone()]));
-    let facts = Facts::of(&mut Workshop::new(Arc::clone(&chain)), &chunks);
+    let facts = RunCounts::of(&mut Workshop::new(Arc::clone(&chain)), &chunks);
     let time = Duration::from_secs(u64::from(args.seconds));
     let runs = thread::scope(|scope| {
-        let work = || Run::of(Workshop::new(Arc::clone(&chain)), &chunks, time);
+        let work = || ThreadRun::of(Workshop::new(Arc::clone(&chain)), &chunks, time);
         let threads: Vec<_> = (0..args.threads).map(|_| scope.spawn(work)).collect();
         let ended = threads.into_iter().map(|thread| thread.join().ok());
-        ended.collect::<Option<Vec<Run>>>()
+        ended.collect::<Option<Vec<ThreadRun>>>()
     });
     let runs = runs.ok_or_else(|| anyhow!("a thread panicked"))?;
     host.log.write(err)?;
@@ -109,7 +109,7 @@ fn read(path: &Path) -> anyhow::Result<Vec<Chunk>> {
 }
 
 /// How long an instance takes until it has its config.
-fn start_time(host: &Host) -> anyhow::Result<Duration> {
+fn start_time(host: &CompiledModule) -> anyhow::Result<Duration> {
     let begun = Instant::now();
     for _ in 0..STARTS {
         host.module.try_out()?;
@@ -119,7 +119,7 @@ fn start_time(host: &Host) -> anyhow::Result<Duration> {
 
 /// What is the same on any machine.
 #[derive(Default)]
-struct Facts {
+struct RunCounts {
     records: u64,
     bytes: u64,
     calls: u64,
@@ -130,7 +130,7 @@ struct Facts {
     failed: u64,
 }
 
-impl Facts {
+impl RunCounts {
     fn of(workshop: &mut Workshop, chunks: &[Chunk]) -> Self {
         let mut facts = Self::default();
         for chunk in chunks {
@@ -151,7 +151,7 @@ impl Facts {
 }
 
 /// Takes all records through the module.
-fn each_piece(workshop: &mut Workshop, chunks: &[Chunk], mut see: impl FnMut(Piece)) {
+fn each_piece(workshop: &mut Workshop, chunks: &[Chunk], mut see: impl FnMut(TransformedPiece)) {
     for chunk in chunks {
         let mut start = 0;
         while start < chunk.len() {
@@ -163,13 +163,13 @@ fn each_piece(workshop: &mut Workshop, chunks: &[Chunk], mut see: impl FnMut(Pie
 }
 
 /// What one thread has done.
-struct Run {
+struct ThreadRun {
     rounds: u64,
     took: Duration,
     memory: usize,
 }
 
-impl Run {
+impl ThreadRun {
     /// Whole rounds, until the time is over.
     fn of(mut workshop: Workshop, chunks: &[Chunk], time: Duration) -> Self {
         let (begun, mut rounds) = (Instant::now(), 0);
@@ -205,7 +205,7 @@ struct Speed {
 
 impl Speed {
     #[expect(clippy::cast_precision_loss, reason = "a speed has no 52 bits")]
-    fn of(facts: &Facts, runs: &[Run]) -> Self {
+    fn of(facts: &RunCounts, runs: &[ThreadRun]) -> Self {
         let rounds: u64 = runs.iter().map(|run| run.rounds).sum();
         let seconds: f64 = runs.iter().map(|run| run.took.as_secs_f64()).sum();
         let rate = |each: u64| each as f64 * rounds as f64 / seconds;
@@ -222,7 +222,7 @@ impl Speed {
     }
 }
 
-fn to_json(facts: &Facts, measured: &Measured) -> Value {
+fn to_json(facts: &RunCounts, measured: &Measured) -> Value {
     let Measured {
         compile,
         cached,
@@ -242,7 +242,7 @@ fn to_json(facts: &Facts, measured: &Measured) -> Value {
     })
 }
 
-fn write_text(facts: &Facts, measured: &Measured, out: &mut dyn Write) -> io::Result<()> {
+fn write_text(facts: &RunCounts, measured: &Measured, out: &mut dyn Write) -> io::Result<()> {
     let Measured {
         compile,
         cached,

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use serde_json::Value;
 
 use super::super::{CommandError, compiled, settings};
-use super::log::Log;
+use super::log::LogLines;
 use crate::config::{self, Isolation, TransformSettings, parse_duration, parse_size};
 use crate::transform::{Chain, LoadError, Module, Workshop};
 
@@ -142,17 +142,17 @@ fn module_config(text: &str) -> Result<String, CommandError> {
 }
 
 /// A compiled module, not tried out yet.
-pub(super) struct Host {
+pub(super) struct CompiledModule {
     pub(super) module: Module,
-    pub(super) log: Log,
+    pub(super) log: LogLines,
 }
 
-impl Host {
+impl CompiledModule {
     /// Compiles the module.
     pub(super) fn compile(args: &HostArgs, config: &Path) -> Result<Self, CommandError> {
         let settings = args.settings(config)?;
         let engine = compiled::engine()?;
-        let log = Log::new();
+        let log = LogLines::new();
         let stream = args.stream.as_deref().unwrap_or(STREAM);
         let module = Module::compile(&engine, stream, &settings, &log.observer()?)
             .map_err(anyhow::Error::from)?;

@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::super::CommandError;
-use super::host::{Host, HostArgs};
+use super::host::{CompiledModule, HostArgs};
 use crate::printable::printable;
-use crate::transform::Kind;
+use crate::transform::ComponentKind;
 
 /// Arguments of `transform inspect`.
 #[derive(Debug, Args)]
@@ -53,11 +53,11 @@ fn inspect(
         .map_err(|error| anyhow::anyhow!("{name} cannot be read: {error}"))?;
     facts.say("size", &format!("{size} bytes"), json!(size))?;
     facts.say("sha256", &sha256, json!(sha256))?;
-    let host = Host::compile(&args.host, config)?;
+    let host = CompiledModule::compile(&args.host, config)?;
     let (module, about) = (&host.module, host.module.about());
     let kind = match about.kind {
-        Kind::Component => "component",
-        Kind::Core => "core module",
+        ComponentKind::Component => "component",
+        ComponentKind::Core => "core module",
     };
     facts.say("kind", kind, json!(kind))?;
     let imports = match about.imports.as_slice() {

@@ -8,12 +8,12 @@ use crate::printable::printable;
 use crate::transform::{Level, Observer};
 
 /// Lines that were logged and not written yet.
-pub(in crate::cli) struct Log {
+pub(in crate::cli) struct LogLines {
     sender: Sender<(Level, String)>,
     lines: Receiver<(Level, String)>,
 }
 
-impl Log {
+impl LogLines {
     pub(in crate::cli) fn new() -> Self {
         let (sender, lines) = mpsc::channel();
         Self { sender, lines }

@@ -8,7 +8,7 @@ use anyhow::{Context as _, anyhow};
 use clap::{Args, ValueEnum};
 
 use super::super::CommandError;
-use super::templates::{self, File};
+use super::templates::{self, TemplateFile};
 
 /// Arguments of `transform new`.
 #[derive(Debug, Args)]
@@ -100,7 +100,7 @@ fn named(text: &str, name: &str) -> String {
 }
 
 /// The commands that the README shows first.
-fn commands(files: &[File]) -> impl Iterator<Item = &'static str> {
+fn commands(files: &[TemplateFile]) -> impl Iterator<Item = &'static str> {
     let readme = files.iter().find(|(path, _)| *path == "README.md");
     let text = readme.map_or("", |(_, text)| text);
     let mut blocks = text.split("```");

@@ -13,11 +13,11 @@ use super::super::CommandError;
 use super::super::lines::refusal;
 use super::super::shown::shown;
 use super::fate::{Fate, code};
-use super::host::Host;
+use super::host::CompiledModule;
 use crate::printable::printable;
 use crate::transform::{Verdict, Workshop};
 
-/// What shall become of a record.
+/// What is to become of a record.
 #[derive(Default)]
 pub(super) struct Expected {
     /// Where that is written, if not in the record's own line.
@@ -106,7 +106,7 @@ impl<'w> Report<'w> {
     }
 
     /// Writes what the module has logged since.
-    pub(super) fn log(&mut self, host: &Host) -> io::Result<()> {
+    pub(super) fn log(&mut self, host: &CompiledModule) -> io::Result<()> {
         self.log_lines += host.log.write(self.err)?;
         Ok(())
     }
@@ -257,7 +257,7 @@ impl<'w> Report<'w> {
     }
 
     /// The summary. Differences are a failure.
-    pub(super) fn finish(self, host: &Host) -> Result<(), CommandError> {
+    pub(super) fn finish(self, host: &CompiledModule) -> Result<(), CommandError> {
         let to: &mut dyn Write = if self.as_json { self.err } else { self.out };
         let failed: u64 = self.failed.values().sum();
         let mut counts = vec![

@@ -1,8 +1,8 @@
 //! The files of new transforms, by language: those of `transforms/templates/` and what they need of
 //! firehose's own.
 
-/// Its path in the new folder, and its text.
-pub(super) type File = (&'static str, &'static str);
+/// A file's path in the new folder, and its text.
+pub(super) type TemplateFile = (&'static str, &'static str);
 
 macro_rules! file {
     ($path:literal, $source:literal) => {
@@ -13,7 +13,7 @@ macro_rules! file {
     };
 }
 
-pub(super) const RUST: &[File] = &[
+pub(super) const RUST: &[TemplateFile] = &[
     file!(".gitignore", "templates/rust/.gitignore"),
     file!("Cargo.toml", "templates/rust/Cargo.toml"),
     file!("README.md", "templates/rust/README.md"),
@@ -34,7 +34,7 @@ pub(super) const RUST: &[File] = &[
     file!("wit/transform.wit", "wit/transform.wit"),
 ];
 
-pub(super) const PYTHON: &[File] = &[
+pub(super) const PYTHON: &[TemplateFile] = &[
     file!(".gitignore", "templates/python/.gitignore"),
     file!("README.md", "templates/python/README.md"),
     file!("app.py", "templates/python/app.py"),
@@ -44,7 +44,7 @@ pub(super) const PYTHON: &[File] = &[
     file!("wit/transform.wit", "wit/transform.wit"),
 ];
 
-pub(super) const JS: &[File] = &[
+pub(super) const JS: &[TemplateFile] = &[
     file!(".gitignore", "templates/js/.gitignore"),
     file!("README.md", "templates/js/README.md"),
     file!("app.js", "templates/js/app.js"),
@@ -54,7 +54,7 @@ pub(super) const JS: &[File] = &[
     file!("wit/transform.wit", "wit/transform.wit"),
 ];
 
-pub(super) const C: &[File] = &[
+pub(super) const C: &[TemplateFile] = &[
     file!(".gitignore", "templates/c/.gitignore"),
     file!("README.md", "templates/c/README.md"),
     file!("firehose_transform.h", "c/firehose_transform.h"),

@@ -10,7 +10,7 @@ use clap::Args;
 
 use super::super::CommandError;
 use super::super::lines::{Length, next_line, open};
-use super::host::{Host, HostArgs};
+use super::host::{CompiledModule, HostArgs};
 use super::pairs::{Line, parse_fate};
 use super::report::{Expected, Report};
 use crate::position::Sequence;
@@ -61,7 +61,7 @@ pub(super) fn run(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<(), CommandError> {
-    let host = Host::compile(&args.host, config)?;
+    let host = CompiledModule::compile(&args.host, config)?;
     let input = open(&args.input)?;
     let report = Report::new(args.json, args.expect.is_some() || args.pairs, out, err);
     let mut run = Run {
@@ -83,7 +83,7 @@ pub(super) fn run(
 }
 
 struct Run<'r> {
-    host: Host,
+    host: CompiledModule,
     arrival_ms: i64,
     /// Where the records go; `None` while there is no config that the module takes.
     workshop: Option<Workshop>,

@@ -18,7 +18,7 @@ const FAILOVER_BOUNDS: RangeInclusive<Duration> = Duration::from_secs(1)..=Durat
 const TABLE_NAME: RangeInclusive<usize> = 3..=255;
 
 /// The keys as read; the region and the credentials are those of the source.
-pub struct Read {
+pub struct CoordinationKeys {
     table: String,
     worker: Option<String>,
     failover: Duration,
@@ -26,7 +26,7 @@ pub struct Read {
 }
 
 /// Reads the keys; `None`: one daemon reads the stream, or a key is wrong (the fault is reported).
-pub fn read(table: &mut Table<'_>, delivery_stream: &str) -> Option<Read> {
+pub fn read(table: &mut Table<'_>, delivery_stream: &str) -> Option<CoordinationKeys> {
     if !table.has("coordination") {
         table.only_with(KEYS, "`coordination = \"dynamodb\"`");
         return None;
@@ -37,7 +37,7 @@ pub fn read(table: &mut Table<'_>, delivery_stream: &str) -> Option<Read> {
     let failover = table.duration("failover", FAILOVER_BOUNDS);
     let endpoint = access::endpoint(table, "dynamodb_endpoint");
     is_known.then_some(())?;
-    Some(Read {
+    Some(CoordinationKeys {
         table: name?,
         worker,
         failover: failover.map_or(DEFAULT_FAILOVER, |found| found.value),
@@ -62,7 +62,7 @@ fn lease_table(table: &mut Table<'_>, delivery_stream: &str) -> Option<String> {
     None
 }
 
-impl Read {
+impl CoordinationKeys {
     /// The settings of a stream that is reached so.
     pub fn reached_like(self, source: &AwsAccess) -> CoordinationSettings {
         CoordinationSettings {

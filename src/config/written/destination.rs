@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::DestinationSettings;
-use crate::config::diagnostic::Place;
+use crate::config::diagnostic::SourceSpan;
 use crate::config::registry::Registry;
 use crate::config::spans::{SpanMap, StageField};
 use crate::config::store::{Keys, StoreKind, StoreSettings, StoreSpec, StoreTable};
@@ -37,7 +37,7 @@ pub(super) fn of_lane(
     base: &Path,
     field: StageField,
     spans: &mut SpanMap,
-) -> Option<(Place, StoreSettings)> {
+) -> Option<(SourceSpan, StoreSettings)> {
     let place = lane.place_of("destination");
     let mut table = lane.table("destination")?;
     let kind = kind(&mut table);

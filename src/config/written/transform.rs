@@ -9,7 +9,7 @@ use crate::config::diagnostic::Diagnostic;
 use crate::config::document::json_object;
 use crate::config::spans::{SpanMap, StageField};
 use crate::config::table::Table;
-use crate::config::text::Origin;
+use crate::config::text::TextOrigin;
 use crate::config::{CompileLimits, Isolation, TRANSFORMS_MAX, TransformSettings};
 
 const TIMEOUT_BOUNDS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_mins(5);
@@ -41,7 +41,7 @@ pub(super) fn read_all(
     }
     let read = |(index, mut table): (usize, Table<'_>)| {
         let place = table.place_of("module");
-        spans.keep_origin(stream, StageField::Module(index), Origin::at(place));
+        spans.keep_origin(stream, StageField::Module(index), TextOrigin::at(place));
         let settings = read(&mut table, base);
         table.finish();
         if settings.is_none() {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use super::{Folder, STAGING_DIR, refused};
-use crate::destination::listing::{Found, ListError, Take};
+use crate::destination::listing::{ListError, ListedObject, Take};
 
 impl Folder {
     /// See [`crate::destination::list`].
@@ -46,7 +46,7 @@ fn walk(dir: &Path, above: &str, head: &str, take: &mut Take<'_>) -> Result<(), 
         } else if found.is_file() && key.starts_with(head) {
             let modified = found.modified().map_err(failed)?;
             let since = modified.duration_since(UNIX_EPOCH).unwrap_or_default();
-            take(Found {
+            take(ListedObject {
                 key,
                 size: found.len(),
                 modified_ms: i64::try_from(since.as_millis()).unwrap_or(i64::MAX),

@@ -17,7 +17,7 @@ const PIECE: usize = 1 << 20;
 
 /// Temporary files that work of this process is using. A stream that restarts inside the process
 /// must not rewrite a file that abandoned work is about to link. Other processes are kept away by
-/// the lock on `state_dir`, which alone knows the object id.
+/// the lock on `state_dir`: only this state knows the object's id.
 static IN_USE: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
 /// A temporary name in use; it goes when this is dropped.

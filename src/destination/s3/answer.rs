@@ -5,12 +5,12 @@ use std::error::Error;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
-use crate::aws::{Place, Refusal};
+use crate::aws::{Endpoint, RequestFailure};
 use crate::destination::PublishError;
 
 /// A request that failed.
 #[derive(Clone, Debug)]
-pub(super) struct Answer(Refusal);
+pub(super) struct S3Failure(RequestFailure);
 
 /// What to say about an error code that needs a person: code, then where to look.
 const PERMANENT: &[(&str, &str)] = &[
@@ -108,13 +108,13 @@ const REFUSED_UPLOAD: &[&str] = &[
     "ConditionalRequestConflict",
 ];
 
-impl Answer {
+impl S3Failure {
     /// Reads the error of a request.
     pub(super) fn of<E>(error: &SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        Self(Refusal::of(error))
+        Self(RequestFailure::of(error))
     }
 
     /// The key is taken, or was while a conditional write raced with another.
@@ -164,9 +164,9 @@ impl Answer {
         &self.0.text
     }
 
-    /// What it means for publishing. `doing` names the request and its object, `place` who was asked.
-    pub(super) fn error(&self, doing: &str, place: &Place) -> PublishError {
-        let cause = format!("{doing}: {}", self.0.text_at(place));
+    /// What it means for publishing. `doing` names the request and its object, `endpoint` who was asked.
+    pub(super) fn error(&self, doing: &str, endpoint: &Endpoint) -> PublishError {
+        let cause = format!("{doing}: {}", self.0.text_at(endpoint));
         let permanent = |advice: &str| PublishError::Permanent {
             cause: cause.clone(),
             advice: advice.into(),
@@ -178,7 +178,7 @@ impl Answer {
             );
         }
         if self.0.unreached {
-            let advice = place.advice().to_owned();
+            let advice = endpoint.advice().to_owned();
             return PublishError::Unreachable { cause, advice };
         }
         let code = self.0.code.as_str();

@@ -4,7 +4,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 use crc_fast::{CrcAlgorithm, checksum};
 
-use super::answer::Answer;
+use super::answer::S3Failure;
 use super::key::check;
 use super::{S3, header, timeout, with_settings};
 use crate::destination::{Bodies, PublishError};
@@ -29,7 +29,7 @@ impl Bodies for S3 {
                 .send()
                 .await;
             sent.map(drop)
-                .map_err(|error| inner.error(&Answer::of(&error), "writing", key))
+                .map_err(|error| inner.error(&S3Failure::of(&error), "writing", key))
         })
     }
 
@@ -44,7 +44,7 @@ impl Bodies for S3 {
             let Err(error) = request.send().await else {
                 return Ok(());
             };
-            let answer = Answer::of(&error);
+            let answer = S3Failure::of(&error);
             if answer.is_missing() {
                 return Ok(());
             }

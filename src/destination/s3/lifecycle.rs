@@ -2,9 +2,9 @@
 
 use aws_sdk_s3::types::{ExpirationStatus, LifecycleRule};
 
-use super::Inner;
+use super::S3Bucket;
 
-impl Inner {
+impl S3Bucket {
     /// See [`crate::destination::Uploads::given_up_after`].
     pub(super) async fn gives_up_uploads_after(&self) -> Option<i32> {
         let request = self.client.get_bucket_lifecycle_configuration();

@@ -8,9 +8,9 @@
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 
 use super::S3;
-use super::answer::Answer;
+use super::answer::S3Failure;
 use crate::destination::PublishError;
-use crate::destination::listing::{Found, ListError, Take};
+use crate::destination::listing::{ListError, ListedObject, Take};
 use crate::retry;
 
 /// How often a page is asked for, before the list is given up.
@@ -29,7 +29,7 @@ impl S3 {
             for object in page.contents() {
                 let Some(key) = object.key() else { continue };
                 let modified = object.last_modified();
-                take(Found {
+                take(ListedObject {
                     key: key.to_owned(),
                     size: object
                         .size()
@@ -58,7 +58,7 @@ impl S3 {
                 Ok(page) => return Ok(page),
                 Err(error) => error,
             };
-            let error = self.0.error(&Answer::of(&error), "listing", head);
+            let error = self.0.error(&S3Failure::of(&error), "listing", head);
             attempt += 1;
             if !error.may_pass() || attempt >= ATTEMPTS_MAX {
                 return Err(error);

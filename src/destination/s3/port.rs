@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::key::check;
-use super::{Held, IN_FLIGHT_MAX, S3, UPLOAD_FROM, parts};
+use super::{IN_FLIGHT_MAX, KeyContent, S3, UPLOAD_FROM, parts};
 use crate::destination::{
     Bodies, Conditional, Keeper, Publication, PublishError, Publisher, SentPart, Uploads,
 };
@@ -43,12 +43,12 @@ impl Publisher for S3 {
 
     fn holds<'a>(&'a self, object: &'a Publication) -> Pending<'a, Result<bool, PublishError>> {
         Box::pin(async move {
-            if self.0.ask(object).await? == Held::Ours {
+            if self.0.ask(object).await? == KeyContent::Ours {
                 return Ok(true);
             }
             // A HEAD does not tell a bucket that is missing from an object that is.
             match self.0.read_marker(&object.key).await? {
-                Some(_) => Ok(self.0.ask(object).await? == Held::Ours),
+                Some(_) => Ok(self.0.ask(object).await? == KeyContent::Ours),
                 None => Ok(false),
             }
         })

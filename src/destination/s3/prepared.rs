@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::upload::Stopped;
-use super::{Held, Inner, header};
+use super::{KeyContent, S3Bucket, header};
 use crate::destination::{Publication, PublishError, SentPart};
 
-impl Inner {
+impl S3Bucket {
     /// See [`crate::destination::Uploads::prepare`].
     pub(super) async fn prepare(
         self: &Arc<Self>,
@@ -47,7 +47,7 @@ impl Inner {
         upload_id: &str,
         parts: &[SentPart],
     ) -> Result<(), PublishError> {
-        if !self.is_conditional() && self.ask(object).await? == Held::Ours {
+        if !self.is_conditional() && self.ask(object).await? == KeyContent::Ours {
             return Ok(());
         }
         let mut stopped = match self.complete(object, upload_id, parts).await {
@@ -70,9 +70,9 @@ impl Inner {
         };
         let gone = answer.is_upload_gone();
         match self.settle(object, &answer, gone).await? {
-            Held::Ours => Ok(()),
-            Held::Nothing if gone => Err(PublishError::UploadGone),
-            Held::Nothing => Err(self.error(&answer, "completing", &object.key)),
+            KeyContent::Ours => Ok(()),
+            KeyContent::Nothing if gone => Err(PublishError::UploadGone),
+            KeyContent::Nothing => Err(self.error(&answer, "completing", &object.key)),
         }
     }
 

@@ -13,9 +13,9 @@ use aws_sdk_s3::types::{
 use crc_fast::{CrcAlgorithm, checksum};
 use tokio::task::JoinSet;
 
-use super::answer::Answer;
+use super::answer::S3Failure;
 use super::parts::{self, Part};
-use super::{Held, Inner, OBJECT_ID, header, read, timeout, with_settings};
+use super::{KeyContent, OBJECT_ID, S3Bucket, header, read, timeout, with_settings};
 use crate::destination::{Publication, PublishError, SentPart};
 use crate::extent::combine;
 use crate::failpoint;
@@ -28,15 +28,15 @@ pub(super) enum Stopped {
     /// For a reason of our own.
     Here(PublishError),
     /// By what the store said.
-    There(Answer),
+    There(S3Failure),
     /// By a store that will never complete this upload.
-    ForGood(Answer),
+    ForGood(S3Failure),
 }
 
 /// A part that has arrived, by its number.
-type Sent = (i32, SentPart);
+type ArrivedPart = (i32, SentPart);
 
-impl Inner {
+impl S3Bucket {
     /// Starts the upload of an object; nobody has seen a byte of it yet.
     pub(super) async fn begin_upload(&self, object: &Publication) -> Result<String, PublishError> {
         let started = with_settings!(self.client.create_multipart_upload(), self)
@@ -48,7 +48,7 @@ impl Inner {
             .checksum_type(ChecksumType::FullObject)
             .send()
             .await
-            .map_err(|error| self.error(&Answer::of(&error), "starting", &object.key))?;
+            .map_err(|error| self.error(&S3Failure::of(&error), "starting", &object.key))?;
         started.upload_id().map(str::to_owned).ok_or_else(|| {
             PublishError::Transient(format!("{}: no upload id was given", self.url(&object.key)))
         })
@@ -63,7 +63,7 @@ impl Inner {
         let Err(error) = request.key(key).upload_id(id).send().await else {
             return Ok(());
         };
-        let answer = Answer::of(&error);
+        let answer = S3Failure::of(&error);
         if answer.is_upload_gone() {
             Ok(())
         } else {
@@ -103,7 +103,7 @@ impl Inner {
         object: &Publication,
         upload_id: &str,
     ) -> Result<(), PublishError> {
-        if !self.is_conditional() && self.ask(object).await? == Held::Ours {
+        if !self.is_conditional() && self.ask(object).await? == KeyContent::Ours {
             return Ok(());
         }
         let (answer, for_good) = match self.send(object, upload_id).await {
@@ -116,13 +116,13 @@ impl Inner {
             Err(Stopped::ForGood(answer)) => (answer, true),
         };
         match self.settle(object, &answer, for_good).await? {
-            Held::Ours => Ok(()),
-            Held::Nothing if for_good => {
+            KeyContent::Ours => Ok(()),
+            KeyContent::Nothing if for_good => {
                 let url = self.url(&object.key);
                 tracing::warn!(object = %url, cause = %answer.text(), "a multipart upload is gone");
                 Err(PublishError::UploadGone)
             }
-            Held::Nothing => Err(self.error(&answer, "uploading", &object.key)),
+            KeyContent::Nothing => Err(self.error(&answer, "uploading", &object.key)),
         }
     }
 
@@ -188,7 +188,7 @@ impl Inner {
             .send()
             .await
             .map_err(|error| {
-                let answer = Answer::of(&error);
+                let answer = S3Failure::of(&error);
                 let refused = answer.is_refused_upload();
                 if refused {
                     Stopped::ForGood(answer)
@@ -207,7 +207,7 @@ impl Inner {
         object: &Publication,
         upload_id: &str,
         after: u32,
-    ) -> Result<HashMap<i32, Arrived>, Answer> {
+    ) -> Result<HashMap<i32, Arrived>, S3Failure> {
         let request = self
             .client
             .list_parts()
@@ -217,7 +217,7 @@ impl Inner {
         let mut pages = request.upload_id(upload_id).into_paginator().send();
         let mut arrived = HashMap::new();
         while let Some(page) = pages.next().await {
-            match page.map_err(|error| Answer::of(&error)) {
+            match page.map_err(|error| S3Failure::of(&error)) {
                 Ok(page) => arrived.extend(
                     page.parts
                         .into_iter()
@@ -242,7 +242,7 @@ impl Inner {
         hit: fn(),
     ) -> Result<Vec<SentPart>, Stopped> {
         let mut sending = JoinSet::new();
-        let mut sent: Vec<Sent> = Vec::new();
+        let mut sent: Vec<ArrivedPart> = Vec::new();
         loop {
             while sending.len() < PARTS_IN_FLIGHT
                 && let Some(part) = parts.next()
@@ -280,7 +280,7 @@ impl Inner {
         }: Part,
         arrived: Option<Arrived>,
         hit: fn(),
-    ) -> Result<Sent, Stopped> {
+    ) -> Result<ArrivedPart, Stopped> {
         let _room = self.room(len).await;
         let bytes = read(object, offset, len).await.map_err(Stopped::Here)?;
         let crc64nvme = checksum(CrcAlgorithm::Crc64Nvme, &bytes);
@@ -313,7 +313,7 @@ impl Inner {
             .config_override(timeout(len))
             .send()
             .await
-            .map_err(|error| Stopped::There(Answer::of(&error)))?;
+            .map_err(|error| Stopped::There(S3Failure::of(&error)))?;
         hit();
         Ok(sent(uploaded.e_tag))
     }

@@ -9,22 +9,22 @@ const SECTOR: usize = 512;
 
 /// One file.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Content {
+pub(super) struct FileContent {
     now: Vec<u8>,
     durable: Vec<u8>,
-    unsynced: Vec<Change>,
+    unsynced: Vec<FileChange>,
     /// What the disk cannot give any more.
     spoilt: Vec<Range<u64>>,
 }
 
 #[derive(Clone, Debug)]
-enum Change {
+enum FileChange {
     Write { offset: usize, data: Vec<u8> },
     SetLen(usize),
 }
 
 /// How a crash deals with a list of changes.
-pub(super) enum Fate {
+pub(super) enum CrashFate {
     None,
     All,
     /// The first so many.
@@ -33,7 +33,7 @@ pub(super) enum Fate {
     Any,
 }
 
-impl Fate {
+impl CrashFate {
     pub(super) fn draw(random: &mut fastrand::Rng, changes: usize) -> Self {
         match random.u8(..6) {
             0 => Self::None,
@@ -63,7 +63,7 @@ impl Fate {
     }
 }
 
-impl Content {
+impl FileContent {
     pub(super) fn len(&self) -> u64 {
         self.now.len() as u64
     }
@@ -89,7 +89,7 @@ impl Content {
             return;
         }
         overwrite(&mut self.now, offset, data);
-        self.unsynced.push(Change::Write {
+        self.unsynced.push(FileChange::Write {
             offset,
             data: data.to_vec(),
         });
@@ -98,14 +98,14 @@ impl Content {
     pub(super) fn set_len(&mut self, len: u64) {
         let len = to_usize(len);
         self.now.resize(len, 0);
-        self.unsynced.push(Change::SetLen(len));
+        self.unsynced.push(FileChange::SetLen(len));
     }
 
     pub(super) fn sync(&mut self) {
         for change in std::mem::take(&mut self.unsynced) {
             match change {
-                Change::Write { offset, data } => overwrite(&mut self.durable, offset, &data),
-                Change::SetLen(len) => self.durable.resize(len, 0),
+                FileChange::Write { offset, data } => overwrite(&mut self.durable, offset, &data),
+                FileChange::SetLen(len) => self.durable.resize(len, 0),
             }
         }
     }
@@ -147,19 +147,19 @@ impl Content {
     /// some number of the changes, and so does the length.
     fn torn(&self, random: &mut fastrand::Rng) -> Vec<u8> {
         let changes = self.unsynced.len();
-        let fate = Fate::draw(random, changes);
+        let fate = CrashFate::draw(random, changes);
         let length_reach = fate.reach(changes, random);
         let mut length = self.durable.len();
         let mut reach: HashMap<usize, usize> = HashMap::new();
         let mut bytes = self.durable.clone();
         for (index, change) in self.unsynced.iter().enumerate() {
             match change {
-                Change::SetLen(len) if index < length_reach => {
+                FileChange::SetLen(len) if index < length_reach => {
                     length = *len;
                     bytes.truncate(length);
                 }
-                Change::SetLen(_) => {}
-                Change::Write { offset, data } => {
+                FileChange::SetLen(_) => {}
+                FileChange::Write { offset, data } => {
                     if index < length_reach {
                         length = length.max(offset + data.len());
                     }

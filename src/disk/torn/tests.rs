@@ -3,7 +3,7 @@
 use super::*;
 
 fn bytes(disk: &TornDisk, path: &str) -> Option<Vec<u8>> {
-    let file = disk.open(Path::new(path), Open::Existing).ok()?;
+    let file = disk.open(Path::new(path), OpenMode::Existing).ok()?;
     let mut bytes = vec![0; usize::try_from(file.len().unwrap()).unwrap()];
     file.read_exact_at(&mut bytes, 0).unwrap();
     Some(bytes)
@@ -12,7 +12,7 @@ fn bytes(disk: &TornDisk, path: &str) -> Option<Vec<u8>> {
 /// A disk with one durable file of `len` bytes `a`.
 fn with_file(len: usize) -> (TornDisk, Arc<dyn DiskFile>) {
     let disk = TornDisk::new(1);
-    let file = disk.open(Path::new("f"), Open::New).unwrap();
+    let file = disk.open(Path::new("f"), OpenMode::New).unwrap();
     file.write_all_at(&vec![b'a'; len], 0).unwrap();
     file.sync_data().unwrap();
     disk.sync_dir(Path::new("")).unwrap();
@@ -56,7 +56,7 @@ fn an_unsynced_write_is_kept_dropped_or_torn_at_sectors() {
 fn names_that_were_not_synced_may_be_undone() {
     let (disk, _) = with_file(1);
     disk.rename(Path::new("f"), Path::new("g")).unwrap();
-    let new = disk.open(Path::new("h"), Open::New).unwrap();
+    let new = disk.open(Path::new("h"), OpenMode::New).unwrap();
     new.sync_data().unwrap();
     let mut seen = BTreeSet::new();
     for seed in 0..200 {
@@ -76,7 +76,7 @@ fn a_failed_sync_settles_what_is_durable_for_good() {
     let mut lost = 0;
     for round in 0..40 {
         file.write_all_at(&[round; 512], 0).unwrap();
-        disk.fail(Operation::Sync, 1, io::ErrorKind::Other);
+        disk.fail(DiskOperation::Sync, 1, io::ErrorKind::Other);
         file.sync_data().unwrap_err();
         file.sync_data().unwrap();
         assert_eq!(
@@ -103,5 +103,5 @@ fn a_full_disk_and_a_lost_power_say_so() {
     file.write_all_at(&[2; 88], 512).unwrap();
     assert!(disk.is_off());
     assert!(file.sync_data().is_err());
-    assert!(disk.open(Path::new("f"), Open::Existing).is_err());
+    assert!(disk.open(Path::new("f"), OpenMode::Existing).is_err());
 }

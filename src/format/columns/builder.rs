@@ -17,7 +17,7 @@ use arrow_buffer::{
 };
 use arrow_schema::{ArrowError, DataType, Field as ArrowField, Fields};
 
-use super::names::Names;
+use super::names::FieldNames;
 use super::schema::{self, Field, HiveType};
 
 /// Rows that buffers have room for from the start.
@@ -87,7 +87,7 @@ pub(super) struct Strings {
 /// The fields of a struct, or the columns of the table.
 #[derive(Debug)]
 pub(super) struct StructBuilder {
-    pub(super) names: Names,
+    pub(super) names: FieldNames,
     pub(super) columns: Vec<ColumnBuilder>,
     fields: Fields,
 }
@@ -296,7 +296,7 @@ impl ColumnBuilder {
 impl StructBuilder {
     pub(super) fn new(fields: &[Field]) -> Self {
         Self {
-            names: Names::new(fields.iter().map(|field| field.name.as_str())),
+            names: FieldNames::new(fields.iter().map(|field| field.name.as_str())),
             columns: fields
                 .iter()
                 .map(|field| ColumnBuilder::new(&field.kind))

@@ -14,7 +14,7 @@ use base64::Engine as _;
 
 use firehose_calendar::timestamp;
 use firehose_json::RawString;
-use firehose_json::decimal::{self, Number};
+use firehose_json::decimal::{self, WrittenNumber};
 
 use super::builder::{Cells, Limit, Strings};
 use super::cursor;
@@ -33,7 +33,7 @@ impl Cells {
             return close_text(strings, *limit, raw.at);
         }
         let text = content(raw, &mut scratch.text)?;
-        let parsed = || Number::from_string(text);
+        let parsed = || WrittenNumber::from_string(text);
         let taken = match self {
             Self::Boolean(values) => boolean(text).map(|value| values.append(value)),
             Self::Binary(strings) => {
@@ -49,7 +49,7 @@ impl Cells {
     }
 
     /// Takes a number that starts at byte `at`.
-    pub(super) fn take_number(&mut self, number: Number<'_>, at: usize) -> Fit<()> {
+    pub(super) fn take_number(&mut self, number: WrittenNumber<'_>, at: usize) -> Fit<()> {
         if let Self::Text { strings, limit } = self {
             strings.bytes.extend_from_slice(number.text);
             return close_text(strings, *limit, at);
@@ -78,7 +78,7 @@ impl Cells {
         close_text(strings, *limit, at)
     }
 
-    fn push_number(&mut self, number: Number<'_>) -> Option<()> {
+    fn push_number(&mut self, number: WrittenNumber<'_>) -> Option<()> {
         match self {
             Self::TinyInt(values) => values.push(i8::try_from(number.to_i64()?).ok()?),
             Self::SmallInt(values) => values.push(i16::try_from(number.to_i64()?).ok()?),

@@ -6,7 +6,7 @@ use firehose_json::{self as json, Dialect};
 use super::fault::Fault;
 
 /// A place in a record.
-pub(super) type Cursor<'a> = json::Cursor<'a, Placed>;
+pub(super) type Cursor<'a> = json::TextCursor<'a, Placed>;
 
 /// The dialect. Half a pair of surrogates is let pass here: it is a fault only where it would become text.
 #[derive(Clone, Copy, Debug)]

@@ -25,7 +25,7 @@ pub enum Style {
 impl Columns {
     /// Reads columns in Hive's syntax; the fault points into the text.
     pub fn parse(text: &str) -> Result<Self, FormatFault> {
-        let fields = schema::parse(text)?;
+        let fields = schema::parse(text, |_| None)?;
         Ok(Self { fields })
     }
 

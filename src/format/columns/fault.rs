@@ -18,13 +18,13 @@ pub(super) type Fit<T> = Result<T, Fault>;
 
 /// A reason and the way to it, boxed to keep the good road short.
 #[derive(Debug)]
-pub(super) struct Fault(Box<Told>);
+pub(super) struct Fault(Box<FaultDetail>);
 
 #[derive(Debug)]
-struct Told {
+struct FaultDetail {
     reason: Reason,
     /// Innermost first.
-    path: Vec<Step>,
+    path: Vec<PathStep>,
 }
 
 #[derive(Debug)]
@@ -42,7 +42,7 @@ enum Reason {
 }
 
 #[derive(Debug)]
-enum Step {
+enum PathStep {
     Name(Box<str>),
     Index(usize),
     Key(Box<str>),
@@ -72,7 +72,7 @@ impl Fault {
     }
 
     fn new(reason: Reason) -> Self {
-        Self(Box::new(Told {
+        Self(Box::new(FaultDetail {
             reason,
             path: Vec::new(),
         }))
@@ -81,14 +81,14 @@ impl Fault {
     /// The fault lies in the column or field of this name.
     #[cold]
     pub(super) fn named(mut self, name: &str) -> Self {
-        self.0.path.push(Step::Name(name.into()));
+        self.0.path.push(PathStep::Name(name.into()));
         self
     }
 
     /// The fault lies in the item of this index.
     #[cold]
     pub(super) fn item(mut self, index: usize) -> Self {
-        self.0.path.push(Step::Index(index));
+        self.0.path.push(PathStep::Index(index));
         self
     }
 
@@ -99,7 +99,7 @@ impl Fault {
             .chars()
             .take(KEY_SHOWN)
             .collect();
-        self.0.path.push(Step::Key(key.into()));
+        self.0.path.push(PathStep::Key(key.into()));
         self
     }
 
@@ -137,13 +137,13 @@ impl Fault {
         let mut path = String::new();
         for step in self.0.path.iter().rev() {
             match step {
-                Step::Name(name) if path.is_empty() => path.push_str(name),
-                Step::Name(name) => {
+                PathStep::Name(name) if path.is_empty() => path.push_str(name),
+                PathStep::Name(name) => {
                     path.push('.');
                     path.push_str(name);
                 }
-                Step::Index(index) => _ = write!(path, "[{index}]"),
-                Step::Key(key) => _ = write!(path, "[{key:?}]"),
+                PathStep::Index(index) => _ = write!(path, "[{index}]"),
+                PathStep::Key(key) => _ = write!(path, "[{key:?}]"),
             }
         }
         path

@@ -111,7 +111,7 @@ impl Inference {
 
 /// Whether a record is JSON objects, one after the other, of which all can be text.
 fn check(record: &[u8]) -> Fit<()> {
-    let mut cursor = firehose_json::Cursor::<Paired>::of(super::text(record)?);
+    let mut cursor = firehose_json::TextCursor::<Paired>::of(super::text(record)?);
     while let Some(first) = cursor.token() {
         let at = cursor.at();
         cursor.skip(0)?;

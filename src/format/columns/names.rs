@@ -7,7 +7,7 @@ use std::collections::HashMap;
 /// Records of one stream look alike: a guess (the field that followed the previous one last time,
 /// in the spelling it had then) is nearly always right and costs one comparison.
 #[derive(Debug)]
-pub(super) struct Names {
+pub(super) struct FieldNames {
     declared: Vec<Box<str>>,
     by_name: HashMap<Box<[u8]>, usize, foldhash::fast::RandomState>,
     /// How each field was spelled last, where that is the same inside and outside of quotes.
@@ -17,7 +17,7 @@ pub(super) struct Names {
     lower: Vec<u8>,
 }
 
-impl Names {
+impl FieldNames {
     pub(super) fn new<'a>(names: impl Iterator<Item = &'a str>) -> Self {
         let declared: Vec<Box<str>> = names.map(Into::into).collect();
         let lower = |name: &str| name.to_ascii_lowercase().into_bytes().into_boxed_slice();

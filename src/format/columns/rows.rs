@@ -31,20 +31,20 @@ pub struct Row {
     /// The columns as they will be read back, in the order of the schema.
     pub columns: Vec<(String, Value)>,
     /// Members of the record that no column takes.
-    pub unknown: Vec<Place>,
+    pub unknown: Vec<FieldPath>,
     /// What is null because the record lacks it.
-    pub missing: Vec<Place>,
+    pub missing: Vec<FieldPath>,
     /// What is null because it is null in the record.
-    pub null: Vec<Place>,
+    pub null: Vec<FieldPath>,
     /// Members that come again later in the record: the last one counts.
-    pub repeated: Vec<Place>,
+    pub repeated: Vec<FieldPath>,
     /// Values that are not read back as the record has them.
     pub changed: Vec<Changed>,
 }
 
-/// A place in a record.
+/// The path to a value in a record.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct FieldPath {
     /// With indexes and keys: `lines[2].price`.
     pub path: String,
     /// The same for all items and keys: `lines[].price`.
@@ -54,8 +54,8 @@ pub struct Place {
 /// A value that is read back as another one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Changed {
-    /// Which.
-    pub place: Place,
+    /// Where it is.
+    pub place: FieldPath,
     /// As the record has it.
     pub from: String,
     /// As it is read back.
@@ -84,10 +84,10 @@ pub(super) fn rows(fields: &[Field], batch: &RecordBatch, record: &[u8]) -> Vec<
 #[derive(Default)]
 struct Reading {
     row: Row,
-    place: Place,
+    place: FieldPath,
 }
 
-impl Place {
+impl FieldPath {
     /// Where a step that both spell alike leads.
     fn named(&self, name: &str) -> Self {
         let step = |path: &str| match path {
@@ -177,7 +177,7 @@ impl Reading {
     /// Holds a value at another place against row `row` of a column.
     fn at(
         &mut self,
-        place: Place,
+        place: FieldPath,
         kind: &HiveType,
         column: &ArrayRef,
         row: usize,

@@ -91,7 +91,7 @@ fn distinct<K: Hash + Eq>(column: &ArrayRef, values: impl Iterator<Item = K>) ->
     let allowed = count * REPEATS_MAX_PER_MILLE / 1000;
     let mut seen: HashSet<K, foldhash::fast::RandomState> = HashSet::default();
     let mut values = values;
-    // Most columns repeat at once, and are done with.
+    // Most columns repeat early, and end the search.
     values
         .try_fold(0, |repeats, value| {
             let repeats = repeats + usize::from(!seen.insert(value));

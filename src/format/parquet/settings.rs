@@ -58,7 +58,7 @@ impl ParquetCompression {
 
 /// The durable form of the settings.
 #[derive(Serialize, Deserialize)]
-enum Row {
+enum ParquetSettingsRow {
     Parquet {
         compression: ParquetCompression,
         schema: String,
@@ -91,7 +91,7 @@ impl FormatKind for Kind {
     }
 
     fn of_row(&self, row: &str) -> Option<FormatSettings> {
-        let Row::Parquet {
+        let ParquetSettingsRow::Parquet {
             compression,
             schema,
         } = serde_json::from_str(row).ok()?;
@@ -113,7 +113,7 @@ impl FormatSpec for ParquetSettings {
     }
 
     fn row(&self) -> String {
-        let row = Row::Parquet {
+        let row = ParquetSettingsRow::Parquet {
             compression: self.compression,
             schema: self.schema.clone(),
         };

@@ -9,9 +9,10 @@ const ZEROS: &[u8] = &[0; 64 << 10];
 
 /// What a writer wrote last, without the object's first bytes, which were written before.
 #[derive(Clone)]
-pub(super) struct Sink(Arc<Mutex<Inner>>);
+pub(super) struct Sink(Arc<Mutex<SinkBuffer>>);
 
-struct Inner {
+/// What all clones of a [`Sink`] share.
+struct SinkBuffer {
     /// Bytes still to be passed over.
     written_before: u64,
     bytes: Vec<u8>,
@@ -20,7 +21,7 @@ struct Inner {
 impl Sink {
     /// A sink that passes over the first `written_before` bytes.
     pub(super) fn after(written_before: u64) -> Self {
-        Self(Arc::new(Mutex::new(Inner {
+        Self(Arc::new(Mutex::new(SinkBuffer {
             written_before,
             bytes: Vec::new(),
         })))
@@ -50,7 +51,7 @@ impl Sink {
         Ok(())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, SinkBuffer> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

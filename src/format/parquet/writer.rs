@@ -20,7 +20,7 @@ use crate::format::RUN_BYTES;
 use crate::format::columns::Decoded;
 
 use super::sink::Sink;
-use super::{ParquetCompression, Table, dictionary, footer};
+use super::{ParquetCompression, ParquetFormat, dictionary, footer};
 
 /// A row group is closed at this many rows.
 const ROW_GROUP_ROWS: usize = 1_000_000;
@@ -40,15 +40,15 @@ const ZSTD_LEVEL: i32 = 1;
 const GZIP_LEVEL: u32 = 6;
 
 /// The writer of one run of row groups. Nothing is written before the first batch.
-pub(super) struct Writer<'a> {
-    table: &'a Table,
+pub(super) struct RunWriter<'a> {
+    table: &'a ParquetFormat,
     /// Bytes of the object before the run.
     start: u64,
     out: &'a mut dyn Write,
-    file: Option<File>,
+    file: Option<ParquetFile>,
 }
 
-struct File {
+struct ParquetFile {
     writer: SerializedFileWriter<Sink>,
     factory: ArrowRowGroupWriterFactory,
     sink: Sink,
@@ -60,8 +60,8 @@ struct File {
     bytes: usize,
 }
 
-impl<'a> Writer<'a> {
-    pub(super) fn new(table: &'a Table, start: u64, out: &'a mut dyn Write) -> Self {
+impl<'a> RunWriter<'a> {
+    pub(super) fn new(table: &'a ParquetFormat, start: u64, out: &'a mut dyn Write) -> Self {
         Self {
             table,
             start,
@@ -74,7 +74,7 @@ impl<'a> Writer<'a> {
     pub(super) fn write(&mut self, decoded: &Decoded) -> io::Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
-            empty => empty.insert(File::open(self.table, &decoded.rows, self.start)?),
+            empty => empty.insert(ParquetFile::open(self.table, &decoded.rows, self.start)?),
         };
         file.write(&decoded.rows).map_err(error)?;
         file.bytes += decoded.bytes;
@@ -105,9 +105,9 @@ impl<'a> Writer<'a> {
     }
 }
 
-impl File {
+impl ParquetFile {
     /// Starts a run; its first rows tell which columns a dictionary would not help.
-    fn open(table: &Table, first: &RecordBatch, start: u64) -> io::Result<Self> {
+    fn open(table: &ParquetFormat, first: &RecordBatch, start: u64) -> io::Result<Self> {
         let mut properties = WriterProperties::builder()
             .set_compression(codec(table.compression).map_err(error)?)
             .set_created_by(concat!("firehose ", env!("CARGO_PKG_VERSION")).to_owned())

@@ -2,7 +2,8 @@
 
 use crate::config::FormatSettings;
 use crate::format::{
-    Compression, Delimiter, JsonSettings, ParquetCompression, ParquetSettings, RawSettings, of_row,
+    AvroCompression, AvroSettings, Compression, CsvSettings, Delimiter, JsonSettings,
+    ParquetCompression, ParquetSettings, RawSettings, of_row,
 };
 
 /// Each kind of settings, its durable form and its hash. Batches name their format by the hash, also in
@@ -25,6 +26,22 @@ fn durable_formats() -> Vec<(FormatSettings, &'static str, u64)> {
         FormatSettings::new(ParquetSettings {
             compression,
             schema: "id string,\n\"ä\" int".to_owned(),
+        })
+    };
+    let csv = |compression, header, [delimiter, quote]: [char; 2], null: &str| {
+        FormatSettings::new(CsvSettings {
+            compression,
+            schema: "id string, n int".to_owned(),
+            header,
+            delimiter,
+            quote,
+            null: null.to_owned(),
+        })
+    };
+    let avro = |compression| {
+        FormatSettings::new(AvroSettings {
+            compression,
+            schema: "id string".to_owned(),
         })
     };
     vec![
@@ -132,6 +149,36 @@ fn durable_formats() -> Vec<(FormatSettings, &'static str, u64)> {
             parquet(ParquetCompression::Lz4),
             r#"{"Parquet":{"compression":"Lz4","schema":"id string,\n\"ä\" int"}}"#,
             0xf390_55ab_0c1b_493b,
+        ),
+        (
+            csv(Compression::None, true, [',', '"'], ""),
+            r#"{"Csv":{"compression":"None","schema":"id string, n int","header":true,"delimiter":",","quote":"\"","null":""}}"#,
+            0x3852_4ea7_8e3a_79b3,
+        ),
+        (
+            csv(Compression::Gzip, false, ['\t', '\''], "\\N"),
+            r#"{"Csv":{"compression":"Gzip","schema":"id string, n int","header":false,"delimiter":"\t","quote":"'","null":"\\N"}}"#,
+            0x1a88_4994_e259_6744,
+        ),
+        (
+            avro(AvroCompression::None),
+            r#"{"Avro":{"compression":"None","schema":"id string"}}"#,
+            0xe834_3b3c_cbd6_8834,
+        ),
+        (
+            avro(AvroCompression::Deflate),
+            r#"{"Avro":{"compression":"Deflate","schema":"id string"}}"#,
+            0xc9e3_5234_9492_4101,
+        ),
+        (
+            avro(AvroCompression::Snappy),
+            r#"{"Avro":{"compression":"Snappy","schema":"id string"}}"#,
+            0x8551_fc4b_c832_731b,
+        ),
+        (
+            avro(AvroCompression::Zstandard),
+            r#"{"Avro":{"compression":"Zstandard","schema":"id string"}}"#,
+            0x4a14_3f09_ed70_d9d6,
         ),
     ]
 }

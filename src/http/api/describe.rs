@@ -5,7 +5,7 @@ use std::ops::Bound;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{ACCOUNT, ApiError, Operation, Text, Violations, parse, stream};
+use super::{ACCOUNT, ApiError, BorrowedText, Operation, Violations, parse, stream};
 use crate::config::{BufferingSettings, StoreSettings, StreamSettings};
 use crate::http::{ApiState, StreamInfo};
 use crate::source::{Asked, AwsSource};
@@ -19,10 +19,10 @@ const LIST_DEFAULT: usize = 10;
 #[serde(rename_all = "PascalCase")]
 struct Describe<'a> {
     #[serde(borrow)]
-    delivery_stream_name: Option<Text<'a>>,
+    delivery_stream_name: Option<BorrowedText<'a>>,
     limit: Option<i64>,
     #[serde(borrow)]
-    exclusive_start_destination_id: Option<Text<'a>>,
+    exclusive_start_destination_id: Option<BorrowedText<'a>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -30,9 +30,9 @@ struct Describe<'a> {
 struct List<'a> {
     limit: Option<i64>,
     #[serde(borrow)]
-    delivery_stream_type: Option<Text<'a>>,
+    delivery_stream_type: Option<BorrowedText<'a>>,
     #[serde(borrow)]
-    exclusive_start_delivery_stream_name: Option<Text<'a>>,
+    exclusive_start_delivery_stream_name: Option<BorrowedText<'a>>,
 }
 
 /// `ListDeliveryStreams`: the answer's JSON.

@@ -14,7 +14,7 @@ use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::describe::aws_source;
-use super::{ApiError, Operation, Text, Violations, parse, stream};
+use super::{ApiError, BorrowedText, Operation, Violations, parse, stream};
 use crate::buffer::Buffer;
 use crate::http::{ApiState, StreamInfo};
 use crate::position::Sequence;
@@ -35,31 +35,31 @@ const NULL: &str = "Member must not be null";
 #[serde(rename_all = "PascalCase")]
 struct PutRecord<'a> {
     #[serde(borrow)]
-    delivery_stream_name: Option<Text<'a>>,
+    delivery_stream_name: Option<BorrowedText<'a>>,
     #[serde(borrow)]
-    record: Option<Entry<'a>>,
+    record: Option<RecordEntry<'a>>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct PutRecordBatch<'a> {
     #[serde(borrow)]
-    delivery_stream_name: Option<Text<'a>>,
+    delivery_stream_name: Option<BorrowedText<'a>>,
     #[serde(borrow)]
     records: Option<Entries<'a>>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Entry<'a> {
+struct RecordEntry<'a> {
     #[serde(borrow)]
-    data: Option<Text<'a>>,
+    data: Option<BorrowedText<'a>>,
 }
 
 /// The records of a batch; of those beyond the allowed number only that they are there.
 #[derive(Debug)]
 struct Entries<'a> {
-    allowed: Vec<Option<Entry<'a>>>,
+    allowed: Vec<Option<RecordEntry<'a>>>,
     are_too_many: bool,
 }
 
@@ -104,8 +104,8 @@ pub(super) async fn put_record(state: &ApiState, body: &[u8]) -> Result<String, 
     check_name(&mut violations, request.delivery_stream_name.as_ref());
     match request.record {
         None => violations.push("record", NULL),
-        Some(Entry { data: None }) => violations.push("record.data", NULL),
-        Some(Entry { data: Some(data) }) => {
+        Some(RecordEntry { data: None }) => violations.push("record.data", NULL),
+        Some(RecordEntry { data: Some(data) }) => {
             let length = decode(&data, &mut batch, &"record.data")?;
             if length > RECORD_BYTES_MAX {
                 violations.push("record.data", DATA_TOO_LONG);
@@ -177,17 +177,17 @@ pub(super) fn batch_too_large() -> ApiError {
     )
 }
 
-fn check_name(violations: &mut Violations, name: Option<&Text<'_>>) {
+fn check_name(violations: &mut Violations, name: Option<&BorrowedText<'_>>) {
     violations.check_name("deliveryStreamName", name.map(|text| &*text.0));
 }
 
 /// Decodes the records, one after the other, into one arena.
 fn decode_all(
-    records: &[Option<Entry<'_>>],
+    records: &[Option<RecordEntry<'_>>],
     violations: &mut Violations,
 ) -> Result<PutBatch, ApiError> {
     let encoded =
-        |entry: &Option<Entry<'_>>| entry.as_ref()?.data.as_ref().map(|data| data.0.len());
+        |entry: &Option<RecordEntry<'_>>| entry.as_ref()?.data.as_ref().map(|data| data.0.len());
     let bytes: usize = records
         .iter()
         .filter_map(encoded)
@@ -201,10 +201,10 @@ fn decode_all(
         let number = index + 1;
         match entry {
             None => violations.push(format_args!("records.{number}.member"), NULL),
-            Some(Entry { data: None }) => {
+            Some(RecordEntry { data: None }) => {
                 violations.push(format_args!("records.{number}.member.data"), NULL);
             }
-            Some(Entry { data: Some(data) }) => {
+            Some(RecordEntry { data: Some(data) }) => {
                 let path = format_args!("records.{number}.member.data");
                 if decode(data, &mut batch, &path)? > RECORD_BYTES_MAX {
                     violations.push(path, DATA_TOO_LONG);
@@ -217,7 +217,7 @@ fn decode_all(
 
 /// Appends a decoded record to the arena; its length.
 fn decode(
-    data: &Text<'_>,
+    data: &BorrowedText<'_>,
     batch: &mut PutBatch,
     path: &dyn std::fmt::Display,
 ) -> Result<usize, ApiError> {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::http::Limits;
 use crate::http::tests::{Answer, Server};
-use crate::telemetry::State;
+use crate::telemetry::StreamState;
 
 async fn call(server: &Server, operation: &str, body: impl Into<bytes::Bytes>) -> Answer {
     let target = format!("Firehose_20150804.{operation}");
@@ -419,7 +419,7 @@ async fn a_description_holds_what_the_settings_say() {
         );
     }
     assert_eq!(description.get("FailureDescription"), None);
-    server.memory.status.lock().unwrap().state = State::Stalled {
+    server.memory.status.lock().unwrap().state = StreamState::Stalled {
         cause: "no bucket".into(),
     };
     let answer = call_json(&server, "DescribeDeliveryStream", body)

@@ -10,24 +10,25 @@ use tokio::time::Instant;
 
 use crate::http::places::Visitor;
 
-/// How many that do not fit are looked at when memory has come free, before the rest goes on waiting: of an
-/// address only the one that began first.
+/// When memory has come free: how many waiting bodies that do not fit are looked at before the rest goes on waiting. Of
+/// each address only the body that began first is looked at.
 pub(super) const MISSES_MAX: usize = 8;
 
-/// Of whom a body is.
+/// The address that a body comes from.
 pub(super) type Address = Option<IpAddr>;
 
-/// The books.
+/// The account of all bodies.
 #[derive(Debug)]
 pub(super) struct Ledger {
     pub(super) all: usize,
     kept: usize,
     pub(super) held: usize,
     next: u64,
-    /// By number: who began first has the lowest.
-    pub(super) bodies: BTreeMap<u64, Held>,
+    /// By number: the body that began first has the lowest.
+    pub(super) bodies: BTreeMap<u64, BodyEntry>,
     pub(super) addresses: HashMap<Address, Sum>,
-    /// Bodies that wait, and the addresses that have such by what they hold: who has least is next.
+    /// Bodies that wait, and the addresses that they come from, ordered by what these hold: the one
+    /// that holds least is next.
     pub(super) waiting: BTreeSet<u64>,
     pub(super) turns: BTreeSet<(usize, Address)>,
     /// The body that may have what is kept, until it ends.
@@ -47,7 +48,7 @@ pub(super) struct Sum {
 }
 
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct BodyEntry {
     pub(super) visitor: Visitor,
     pub(super) bytes: usize,
     pub(super) stage: Stage,
@@ -56,16 +57,16 @@ pub(super) struct Held {
 #[derive(Debug)]
 pub(super) enum Stage {
     Arriving,
-    Waiting(Waiting),
+    Waiting(MemoryWait),
     /// Nothing more comes.
     Whole,
     /// It has been told to.
     GivingWay,
 }
 
-/// For memory.
+/// A body's wait for memory.
 #[derive(Debug)]
-pub(super) struct Waiting {
+pub(super) struct MemoryWait {
     pub(super) since: Instant,
     /// So much it will have then.
     to: usize,
@@ -94,7 +95,7 @@ impl Ledger {
     pub(super) fn expect(&mut self, visitor: Visitor) -> u64 {
         self.next += 1;
         self.change(visitor.address, |sum| sum.bodies += 1);
-        let body = Held {
+        let body = BodyEntry {
             visitor,
             bytes: 0,
             stage: Stage::Arriving,
@@ -103,8 +104,8 @@ impl Ledger {
         self.next
     }
 
-    /// Lets a body have `to` bytes, all there is at most. `None`: it has them. Else it waits until it is told, or
-    /// never is where it has to go.
+    /// Lets a body have `to` bytes, or all there is if that is less. `None`: it has them. Otherwise the receiver is
+    /// told once it has them; it fails where the body has to go.
     pub(super) fn claim(&mut self, number: u64, to: usize) -> Option<oneshot::Receiver<()>> {
         let to = to.min(self.all);
         if self.grow(number, to) {
@@ -115,7 +116,7 @@ impl Ledger {
             && matches!(body.stage, Stage::Arriving | Stage::Waiting(_))
         {
             let since = Instant::now();
-            body.stage = Stage::Waiting(Waiting { since, to, granted });
+            body.stage = Stage::Waiting(MemoryWait { since, to, granted });
             let address = body.visitor.address;
             self.waiting.insert(number);
             self.change(address, |sum| {
@@ -162,7 +163,7 @@ impl Ledger {
         self.settle();
     }
 
-    /// Whether nobody has looked yet, now that one waits, who is to give way: then it is done, and somebody has to
+    /// Looks who is to give way, if a body waits and nobody looks yet. True: that is so, and the caller has to
     /// [`watch`](Self::watch) from now on.
     pub(super) fn begin_watch(&mut self) -> bool {
         let begins = !self.is_watched && !self.waiting.is_empty();
@@ -173,7 +174,7 @@ impl Ledger {
         begins
     }
 
-    /// Makes who must give way; whether that is to be done again.
+    /// Makes those give way who must. True: this is to be called again after a while.
     pub(super) fn watch(&mut self) -> bool {
         self.is_watched = !self.waiting.is_empty();
         if self.is_watched {
@@ -183,7 +184,7 @@ impl Ledger {
         self.is_watched
     }
 
-    /// Tells a body to give way; what it holds.
+    /// Tells a body to give way, and returns how many bytes it holds.
     pub(super) fn dismiss(&mut self, number: u64) -> usize {
         self.stop_waiting(number);
         let Some(body) = self.bodies.get_mut(&number) else {
@@ -194,7 +195,7 @@ impl Ledger {
         body.bytes
     }
 
-    /// Gives what is free to those that wait and fit: to the favoured one, then in turn to whose address has the
+    /// Gives what is free to bodies that wait and fit: to the favoured one, then in turn to those whose address holds
     /// least.
     fn settle(&mut self) {
         self.favour();
@@ -231,7 +232,7 @@ impl Ledger {
         {
             self.looks += 1;
         }
-        let Some(waiting) = self.bodies.get(&number).and_then(Held::waiting) else {
+        let Some(waiting) = self.bodies.get(&number).and_then(BodyEntry::waiting) else {
             return false;
         };
         let to = waiting.to;
@@ -240,7 +241,7 @@ impl Ledger {
             return false;
         }
         if let Some(waiting) = self.stop_waiting(number) {
-            // Who goes just now gives it back.
+            // A body that is about to go gives it back.
             let _ = waiting.granted.send(());
         }
         true
@@ -286,7 +287,7 @@ impl Ledger {
         own > share && *least < share
     }
 
-    fn stop_waiting(&mut self, number: u64) -> Option<Waiting> {
+    fn stop_waiting(&mut self, number: u64) -> Option<MemoryWait> {
         if !self.waiting.remove(&number) {
             return None;
         }
@@ -302,7 +303,7 @@ impl Ledger {
         }
     }
 
-    /// Changes what an address has, and with it whose turn it is.
+    /// Changes what an address holds, and with it whose turn it is.
     fn change(&mut self, address: Address, change: impl FnOnce(&mut Sum)) {
         let sum = self.addresses.entry(address).or_default();
         self.turns.remove(&(sum.bytes, address));
@@ -316,8 +317,8 @@ impl Ledger {
     }
 }
 
-impl Held {
-    pub(super) const fn waiting(&self) -> Option<&Waiting> {
+impl BodyEntry {
+    pub(super) const fn waiting(&self) -> Option<&MemoryWait> {
         match &self.stage {
             Stage::Waiting(waiting) => Some(waiting),
             _ => None,

@@ -4,7 +4,7 @@
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::time::Duration;
 
-use super::ledger::{Address, Held, Ledger, Stage};
+use super::ledger::{Address, BodyEntry, Ledger, Stage};
 
 /// How long 32 KiB of a body may take while others wait.
 const SLOW: Duration = Duration::from_secs(2);
@@ -14,7 +14,7 @@ pub(super) const SHARE_PATIENCE: Duration = Duration::from_millis(500);
 impl Ledger {
     /// Makes others give way to the bodies that wait.
     pub(super) fn press(&mut self) {
-        let is_going = |body: &&Held| matches!(body.stage, Stage::GivingWay);
+        let is_going = |body: &&BodyEntry| matches!(body.stage, Stage::GivingWay);
         let going = self.bodies.values().filter(is_going);
         let mut coming = going.map(|body| body.bytes).sum();
         self.press_the_slow(&mut coming);
@@ -23,7 +23,7 @@ impl Ledger {
     }
 
     fn press_the_slow(&mut self, coming: &mut usize) {
-        let wanted = self.wanting().map(Held::wants).sum();
+        let wanted = self.wanting().map(BodyEntry::wants).sum();
         let slow = self.bodies.iter().filter_map(|(number, body)| {
             let since = body.visitor.pulse.is_slow(SLOW)?;
             (matches!(body.stage, Stage::Arriving) && body.bytes > 0).then_some((since, *number))
@@ -33,15 +33,16 @@ impl Ledger {
         self.dismiss_until(wanted, slow.into_iter().map(|(_, number)| number), coming);
     }
 
-    /// The favoured one may need more than is kept; or it needs nothing, but takes its time, and whoever else is
-    /// half here waits. They wait for each other then: the youngest go, for the favoured one or the first that waits.
+    /// The favoured body may need more than is kept, or need nothing and take its time while all others that are half
+    /// here wait. Then they wait for each other, and the youngest have to go, for the sake of the favoured one or of
+    /// the first that waits.
     fn press_for_the_first(&mut self, coming: &mut usize) {
         let favoured = self.favoured.filter(|number| self.waiting.contains(number));
         let first = favoured.or_else(|| self.waiting.first().copied());
         let Some(number) = first.filter(|number| !self.room_comes_for(*number)) else {
             return;
         };
-        let wanted = self.bodies.get(&number).map_or(0, Held::wants);
+        let wanted = self.bodies.get(&number).map_or(0, BodyEntry::wants);
         let holds = |of: &&u64| {
             let body = self.bodies.get(of);
             **of != number && body.is_some_and(|body| body.bytes > 0)
@@ -50,12 +51,12 @@ impl Ledger {
         self.dismiss_until(wanted, youngest, coming);
     }
 
-    /// Whether a body that waits may hope for what another one gives back: that is over in a moment where it is whole,
-    /// and waited for for a while only where it still comes.
+    /// Whether a body that waits may count on what another one gives back: one that is whole is over in a moment; one
+    /// that still arrives is waited for only for a while.
     fn room_comes_for(&self, number: u64) -> bool {
-        let waiting = self.bodies.get(&number).and_then(Held::waiting);
+        let waiting = self.bodies.get(&number).and_then(BodyEntry::waiting);
         let is_patient = waiting.is_some_and(|waiting| waiting.since.elapsed() < SLOW);
-        let gives = |(of, body): (&u64, &Held)| {
+        let gives = |(of, body): (&u64, &BodyEntry)| {
             let comes = matches!(body.stage, Stage::Arriving) && self.favoured != Some(*of);
             body.bytes > 0 && (matches!(body.stage, Stage::Whole) || comes && is_patient)
         };
@@ -83,7 +84,7 @@ impl Ledger {
         while *coming < wanted
             && let Some((bytes, of)) = most.pop().filter(|(bytes, _)| *bytes > share)
         {
-            // What else they have is whole: it is on its way.
+            // What else the address holds are whole bodies, which are over in a moment.
             let Some(number) = theirs.get_mut(&of).and_then(VecDeque::pop_front) else {
                 continue;
             };
@@ -93,11 +94,11 @@ impl Ledger {
         }
     }
 
-    /// What those have waited for, for long enough, with which their addresses have no more than a share.
+    /// Bytes that bodies have waited for long enough, as far as their addresses have no more than a share with them.
     fn wanted_of_shares(&self, share: usize) -> usize {
         let mut wanted: HashMap<Address, usize> = HashMap::new();
         for body in self.wanting() {
-            let is_patient = |body: &Held| {
+            let is_patient = |body: &BodyEntry| {
                 body.waiting()
                     .is_some_and(|of| of.since.elapsed() < SHARE_PATIENCE)
             };
@@ -112,7 +113,7 @@ impl Ledger {
     }
 
     /// Those that wait.
-    fn wanting(&self) -> impl Iterator<Item = &Held> {
+    fn wanting(&self) -> impl Iterator<Item = &BodyEntry> {
         self.waiting
             .iter()
             .filter_map(|number| self.bodies.get(number))

@@ -24,12 +24,12 @@ fn visitor(address: u8) -> Visitor {
 }
 
 /// So much for bodies that are not small.
-fn large(all: usize, wait: Duration) -> Arc<Bodies> {
-    Bodies::of(all, wait, None)
+fn large(all: usize, wait: Duration) -> Arc<BodyMemory> {
+    BodyMemory::of(all, wait, None)
 }
 
 /// A body that arrives in pieces and holds all of them until it goes.
-async fn arrive(bodies: Arc<Bodies>, from: u8, pieces: usize) -> Result<(), BodyError> {
+async fn arrive(bodies: Arc<BodyMemory>, from: u8, pieces: usize) -> Result<(), BodyError> {
     let mut hold = bodies.expect(visitor(from), false);
     for piece in 1..=pieces {
         tokio::task::yield_now().await;
@@ -147,7 +147,7 @@ async fn who_is_slow_gives_way_to_who_waits() {
 
 #[tokio::test]
 async fn small_ones_are_let_in_where_one_has_all_the_rest() {
-    let bodies = Bodies::new(16 * KIB, SHARE_PATIENCE);
+    let bodies = BodyMemory::new(16 * KIB, SHARE_PATIENCE);
     let mut all = bodies.expect(visitor(1), false);
     all.grow_to(100 * KIB).await.unwrap();
     let mut large = bodies.expect(visitor(1), false);
@@ -174,7 +174,7 @@ async fn small_ones_are_let_in_where_one_has_all_the_rest() {
 
 #[tokio::test]
 async fn small_ones_take_of_the_rest_what_nobody_waits_for() {
-    let bodies = Bodies::new(16 * KIB, SHARE_PATIENCE);
+    let bodies = BodyMemory::new(16 * KIB, SHARE_PATIENCE);
     let mut crowd = Vec::new();
     for _ in 0..5 {
         let mut small = bodies.expect(visitor(1), true);

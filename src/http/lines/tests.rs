@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use proptest::prelude::*;
 
-use super::super::decoding::{ContentKind, Decoding, Records};
+use super::super::decoding::{BodyRecords, ContentKind, Decoding};
 use super::*;
 
 fn records(batches: &[PutBatch]) -> Vec<Vec<u8>> {
@@ -28,7 +28,7 @@ fn fed(encoding: &[u8], body: &[u8], pieces: usize) -> Vec<PutBatch> {
             piece = &piece[taken..];
         }
     }
-    let Records::Lines(lines) = decoding.finish().unwrap().into_records() else {
+    let BodyRecords::Lines(lines) = decoding.finish().unwrap().into_records() else {
         panic!("lines were asked for")
     };
     lines.finish().unwrap()

@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::config::PartitioningSettings;
-use crate::partition::expression::{Part, Piece};
+use crate::partition::expression::{PrefixPart, SpannedPart};
 use crate::partition::extract::{Extracted, Extractor};
-use crate::partition::{KeyRule, Plan, Unread};
+use crate::partition::{KeyRule, Plan, UnreadSettings};
 use crate::position::Position;
 use crate::record::Record;
 use proptest::prelude::*;
@@ -16,17 +16,17 @@ fn extractor(query: &str, event_time: Option<&str>) -> Extractor {
         ..PartitioningSettings::default()
     };
     let keys = query_columns(query).unwrap_or_default();
-    let mut pieces: Vec<Piece> = keys
+    let mut pieces: Vec<SpannedPart> = keys
         .into_iter()
-        .map(|(name, _)| Piece {
-            part: Part::QueryKey(name),
+        .map(|(name, _)| SpannedPart {
+            part: PrefixPart::QueryKey(name),
             at: 0..0,
         })
         .collect();
     if event_time.is_some() {
         let pattern = firehose_date_pattern::DatePattern::parse("yyyy").unwrap();
-        pieces.push(Piece {
-            part: Part::EventTime(pattern),
+        pieces.push(SpannedPart {
+            part: PrefixPart::EventTime(pattern),
             at: 0..0,
         });
     }
@@ -36,7 +36,7 @@ fn extractor(query: &str, event_time: Option<&str>) -> Extractor {
         has_transforms: false,
         prefix: None,
         rule: &KeyRule::unknown(),
-        unread: Unread::default(),
+        unread: UnreadSettings::default(),
     };
     let extractor = Extractor::compile(&plan, &pieces, &mut faults);
     assert_eq!(faults, []);

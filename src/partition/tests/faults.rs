@@ -17,7 +17,7 @@ fn what_firehose_rejects_is_a_fault_with_its_place_and_the_right_word() {
             "",
             "",
             "a/!{time:yyyy}/",
-            Field::Prefix,
+            PartitionSetting::Prefix,
             Some(4..8),
             "\"time\"",
             "timestamp",
@@ -26,7 +26,7 @@ fn what_firehose_rejects_is_a_fault_with_its_place_and_the_right_word() {
             "",
             "",
             "a/!{timestmp:yyyy}/",
-            Field::Prefix,
+            PartitionSetting::Prefix,
             Some(4..12),
             "\"timestmp\"",
             "\"timestamp\"",
@@ -35,7 +35,7 @@ fn what_firehose_rejects_is_a_fault_with_its_place_and_the_right_word() {
             "",
             "",
             "a/!{partitionKeyFromLamda:a}/",
-            Field::Prefix,
+            PartitionSetting::Prefix,
             Some(4..25),
             "\"partitionKeyFromLamda\"",
             "did you mean \"partitionKeyFromLambda\"?",
@@ -44,7 +44,7 @@ fn what_firehose_rejects_is_a_fault_with_its_place_and_the_right_word() {
             "",
             "",
             "a/!{yyyy}/",
-            Field::Prefix,
+            PartitionSetting::Prefix,
             Some(2..9),
             "no namespace",
             "timestamp",
@@ -53,7 +53,7 @@ fn what_firehose_rejects_is_a_fault_with_its_place_and_the_right_word() {
             "",
             "",
             "a/!{timestamp:yyyy",
-            Field::Prefix,
+            PartitionSetting::Prefix,
             Some(2..18),
             "closing",
             "",
@@ -62,17 +62,25 @@ fn what_firehose_rejects_is_a_fault_with_its_place_and_the_right_word() {
             "",
             "",
             "a/!{timestamp:yyyy/b=!{timestamp:MM}/",
-            Field::Prefix,
+            PartitionSetting::Prefix,
             Some(2..21),
             "closing",
             "",
         ),
-        ("", "", "a/!{", Field::Prefix, Some(2..4), "closing", ""),
+        (
+            "",
+            "",
+            "a/!{",
+            PartitionSetting::Prefix,
+            Some(2..4),
+            "closing",
+            "",
+        ),
         (
             "",
             "",
             "a/!{}",
-            Field::Prefix,
+            PartitionSetting::Prefix,
             Some(2..5),
             "empty",
             "timestamp",
@@ -81,7 +89,7 @@ fn what_firehose_rejects_is_a_fault_with_its_place_and_the_right_word() {
             "",
             "",
             "a/{timestamp:yyyy}/",
-            Field::Prefix,
+            PartitionSetting::Prefix,
             Some(2..18),
             "plain text",
             "!{timestamp:yyyy}",
@@ -90,7 +98,7 @@ fn what_firehose_rejects_is_a_fault_with_its_place_and_the_right_word() {
             "",
             "",
             "a/!{timestamp:}/",
-            Field::Prefix,
+            PartitionSetting::Prefix,
             Some(13..15),
             "needs a value",
             "",
@@ -99,7 +107,7 @@ fn what_firehose_rejects_is_a_fault_with_its_place_and_the_right_word() {
             "",
             "",
             "a/!{timestamp:yyyy-bb}/",
-            Field::Prefix,
+            PartitionSetting::Prefix,
             Some(19..21),
             "'b'",
             "letters",
@@ -108,7 +116,7 @@ fn what_firehose_rejects_is_a_fault_with_its_place_and_the_right_word() {
             "",
             "",
             "!{firehose:random}/",
-            Field::Prefix,
+            PartitionSetting::Prefix,
             Some(11..17),
             "\"random\"",
             "random-string",
@@ -117,7 +125,7 @@ fn what_firehose_rejects_is_a_fault_with_its_place_and_the_right_word() {
             "",
             "",
             "!{firehose:error-output-type}/",
-            Field::Prefix,
+            PartitionSetting::Prefix,
             Some(0..29),
             "error_prefix",
             "",
@@ -126,7 +134,7 @@ fn what_firehose_rejects_is_a_fault_with_its_place_and_the_right_word() {
             "",
             "",
             key,
-            Field::Prefix,
+            PartitionSetting::Prefix,
             Some(0..26),
             "no partitioning.query",
             "query =",
@@ -135,7 +143,7 @@ fn what_firehose_rejects_is_a_fault_with_its_place_and_the_right_word() {
             "{b: .a}",
             "",
             key,
-            Field::Prefix,
+            PartitionSetting::Prefix,
             Some(0..26),
             "no key \"a\"",
             "keys of the query: b",
@@ -144,27 +152,43 @@ fn what_firehose_rejects_is_a_fault_with_its_place_and_the_right_word() {
             "{a, ab: .b}",
             "",
             key,
-            Field::Query,
+            PartitionSetting::Query,
             Some(4..6),
             "\"ab\"",
             "put !{partitionKeyFromQuery:ab}",
         ),
-        ("{a}", "", "data/", Field::Query, Some(1..2), "\"a\"", ""),
+        (
+            "{a}",
+            "",
+            "data/",
+            PartitionSetting::Query,
+            Some(1..2),
+            "\"a\"",
+            "",
+        ),
         (
             ".",
             "",
             "data/",
-            Field::Prefix,
+            PartitionSetting::Prefix,
             None,
             "none of the query's keys",
             "",
         ),
-        ("{a: .a", "", key, Field::Query, Some(6..6), "expected", ""),
+        (
+            "{a: .a",
+            "",
+            key,
+            PartitionSetting::Query,
+            Some(6..6),
+            "expected",
+            "",
+        ),
         (
             "{a: now}",
             "",
             key,
-            Field::Query,
+            PartitionSetting::Query,
             Some(4..7),
             "\"now\"",
             "timestamp",
@@ -173,7 +197,7 @@ fn what_firehose_rejects_is_a_fault_with_its_place_and_the_right_word() {
             "",
             "",
             "!{eventTime:yyyy}/",
-            Field::Prefix,
+            PartitionSetting::Prefix,
             Some(0..17),
             "no partitioning.event_time",
             "",
@@ -182,7 +206,7 @@ fn what_firehose_rejects_is_a_fault_with_its_place_and_the_right_word() {
             "",
             ".ts",
             "data/",
-            Field::EventTime,
+            PartitionSetting::EventTime,
             None,
             "does not use",
             "",
@@ -191,7 +215,7 @@ fn what_firehose_rejects_is_a_fault_with_its_place_and_the_right_word() {
             "",
             ".ts |",
             "!{eventTime:yyyy}/",
-            Field::EventTime,
+            PartitionSetting::EventTime,
             Some(5..5),
             "expected",
             "",
@@ -200,7 +224,7 @@ fn what_firehose_rejects_is_a_fault_with_its_place_and_the_right_word() {
             "",
             "",
             "!{partitionKeyFromLambda:a}/",
-            Field::Prefix,
+            PartitionSetting::Prefix,
             Some(0..27),
             "from a transform, but the stream has none",
             "FromQuery",
@@ -209,24 +233,48 @@ fn what_firehose_rejects_is_a_fault_with_its_place_and_the_right_word() {
             "",
             "",
             "!{partitionKeyFromTransform:a}/",
-            Field::Prefix,
+            PartitionSetting::Prefix,
             Some(0..30),
             "from a transform, but the stream has none",
             "[[stream.NAME.transform]]",
         ),
-        ("", "", "a/../b/", Field::Prefix, None, "\"..\"", ""),
         (
             "",
             "",
-            "a/!{timestamp:'..'}/b/",
-            Field::Prefix,
+            "a/../b/",
+            PartitionSetting::Prefix,
             None,
             "\"..\"",
             "",
         ),
-        ("", "", "/a/", Field::Prefix, None, "slash", ""),
-        ("", "", "a\u{1}b/", Field::Prefix, Some(1..2), "control", ""),
-        ("", "", &"x".repeat(513), Field::Prefix, None, "513", ""),
+        (
+            "",
+            "",
+            "a/!{timestamp:'..'}/b/",
+            PartitionSetting::Prefix,
+            None,
+            "\"..\"",
+            "",
+        ),
+        ("", "", "/a/", PartitionSetting::Prefix, None, "slash", ""),
+        (
+            "",
+            "",
+            "a\u{1}b/",
+            PartitionSetting::Prefix,
+            Some(1..2),
+            "control",
+            "",
+        ),
+        (
+            "",
+            "",
+            &"x".repeat(513),
+            PartitionSetting::Prefix,
+            None,
+            "513",
+            "",
+        ),
     ] {
         let found = faults(&settings(query, event_time), prefix);
         let fault = found
@@ -254,7 +302,7 @@ fn what_firehose_rejects_is_a_fault_with_its_place_and_the_right_word() {
         time_zone: Some("Mars/Base".into()),
         ..Default::default()
     };
-    assert_eq!(faults(&zone, "a/")[0].field, Field::TimeZone);
+    assert_eq!(faults(&zone, "a/")[0].field, PartitionSetting::TimeZone);
 }
 
 #[test]
@@ -266,7 +314,12 @@ fn several_faults_are_reported_in_one_go() {
     let fields: Vec<_> = found.iter().map(|fault| fault.field).collect();
     assert_eq!(
         fields,
-        [Field::Prefix, Field::Prefix, Field::Query, Field::EventTime]
+        [
+            PartitionSetting::Prefix,
+            PartitionSetting::Prefix,
+            PartitionSetting::Query,
+            PartitionSetting::EventTime
+        ]
     );
 }
 
@@ -337,7 +390,7 @@ fn error_prefixes_follow_firehose_rules() {
     ] {
         let faults =
             ErrorPrefix::compile(error_prefix, prefix, None, &KeyRule::unknown()).unwrap_err();
-        assert_eq!(faults[0].field, Field::ErrorPrefix);
+        assert_eq!(faults[0].field, PartitionSetting::ErrorPrefix);
         assert!(faults[0].message.contains(message), "{faults:?}");
     }
 }
@@ -358,7 +411,7 @@ fn backup_prefixes_know_no_keys() {
         let faults = Partitioner::compile_backup(Some(prefix), None, &KeyRule::unknown())
             .err()
             .unwrap();
-        assert_eq!(faults[0].field, Field::BackupPrefix);
+        assert_eq!(faults[0].field, PartitionSetting::BackupPrefix);
     }
 }
 

@@ -13,7 +13,7 @@ use super::super::outputs::Outputs;
 use super::super::recovery::{Claim, store_error};
 use super::super::table::BatchTable;
 use super::{CheckpointLog, DiskJob, Due, Names, Outcome, Recovered, Settled, Standing, Work};
-use crate::checkpoint::{Commit, Store};
+use crate::checkpoint::{CheckpointStore, Commit};
 use crate::error::StreamError;
 use crate::extent::Extent;
 use crate::protocol::Protocol;
@@ -23,7 +23,7 @@ use crate::spool::Spool;
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
 /// The checkpoint store of one stream, as one recovery has opened it.
 pub struct LocalLog {
-    store: Arc<Store>,
+    store: Arc<CheckpointStore>,
     /// Names this state folder for good.
     incarnation: Uuid,
     /// The epoch of this recovery.
@@ -35,7 +35,7 @@ pub struct LocalLog {
 
 impl LocalLog {
     pub(in crate::pipeline) fn new(
-        store: Store,
+        store: CheckpointStore,
         incarnation: Uuid,
         epoch: u32,
         created_ms: i64,

@@ -221,7 +221,7 @@ impl SharedLog {
             outputs: Arc::clone(work.outputs),
             spool: Arc::clone(work.spool),
             events: work.events.clone(),
-            at_once: Arc::clone(work.at_once),
+            at_once: work.at_once.clone(),
         };
         self.making = Some(Underway {
             _task: AbortOnDropHandle::new(tokio::spawn(making.run())),

@@ -9,7 +9,7 @@ use std::path::Path;
 use super::super::encode::{Run, Source};
 use super::*;
 use crate::config::FormatSettings;
-use crate::disk::{Disk, Open, Reserve, Shortage, TornDisk};
+use crate::disk::{Disk, OpenMode, Reserve, Shortage, TornDisk};
 use crate::format::{Compression, JsonSettings};
 use laid::{BLOCKS, Laid, RECORDS, finish, ids, json, lay, lay_without, parquet, runs, source};
 
@@ -272,7 +272,7 @@ fn what_nothing_can_be_made_of_is_set_aside_whole() {
         assert_eq!(damaged.records, object.records);
         let names = disk.list(Path::new("quarantine")).unwrap();
         let file = disk
-            .open(&Path::new("quarantine").join(&names[0]), Open::Existing)
+            .open(&Path::new("quarantine").join(&names[0]), OpenMode::Existing)
             .unwrap();
         assert_eq!(file.len().unwrap(), object.size);
     }

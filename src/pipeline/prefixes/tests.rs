@@ -63,7 +63,7 @@ fn a_fixed_part_that_can_never_be_written_is_a_fault_of_its_setting() {
             &*long,
             ERRORS,
             "raw/",
-            Field::Prefix,
+            PartitionSetting::Prefix,
             "256 bytes in UTF-8, a file system takes 255",
         ),
         (
@@ -71,7 +71,7 @@ fn a_fixed_part_that_can_never_be_written_is_a_fault_of_its_setting() {
             "d/",
             &*format!("{long}{ERRORS}"),
             "raw/",
-            Field::ErrorPrefix,
+            PartitionSetting::ErrorPrefix,
             "256 bytes",
         ),
         (
@@ -79,7 +79,7 @@ fn a_fixed_part_that_can_never_be_written_is_a_fault_of_its_setting() {
             "d/",
             ERRORS,
             &*long,
-            Field::BackupPrefix,
+            PartitionSetting::BackupPrefix,
             "256 bytes",
         ),
         // The object's name follows in the same part.
@@ -88,16 +88,23 @@ fn a_fixed_part_that_can_never_be_written_is_a_fault_of_its_setting() {
             &*tail,
             ERRORS,
             "raw/",
-            Field::Prefix,
+            PartitionSetting::Prefix,
             "a file system takes 255",
         ),
-        (FOLDER, "a//b/", ERRORS, "raw/", Field::Prefix, "empty"),
+        (
+            FOLDER,
+            "a//b/",
+            ERRORS,
+            "raw/",
+            PartitionSetting::Prefix,
+            "empty",
+        ),
         (
             FOLDER,
             ".firehose-tmp/",
             ERRORS,
             "raw/",
-            Field::Prefix,
+            PartitionSetting::Prefix,
             "unfinished",
         ),
         (
@@ -105,7 +112,7 @@ fn a_fixed_part_that_can_never_be_written_is_a_fault_of_its_setting() {
             &*wide,
             ERRORS,
             "raw/",
-            Field::Prefix,
+            PartitionSetting::Prefix,
             "bytes in UTF-8, S3 takes 1024",
         ),
         (
@@ -113,7 +120,7 @@ fn a_fixed_part_that_can_never_be_written_is_a_fault_of_its_setting() {
             "d/",
             "d/",
             &*wide,
-            Field::BackupPrefix,
+            PartitionSetting::BackupPrefix,
             "bytes in UTF-8, S3 takes 1024",
         ),
         (
@@ -121,7 +128,7 @@ fn a_fixed_part_that_can_never_be_written_is_a_fault_of_its_setting() {
             &*"x".repeat(513),
             ERRORS,
             "raw/",
-            Field::Prefix,
+            PartitionSetting::Prefix,
             "513 characters long, Firehose allows 512",
         ),
     ] {

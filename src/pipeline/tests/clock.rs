@@ -8,7 +8,7 @@ const NOW_MS: i64 = 1_796_000_000_000;
 const DAY_MS: i64 = 86_400_000;
 
 /// Waits until `wanted` is true of the stream's status.
-async fn until(status: &Status, what: &str, wanted: impl Fn(&Status) -> bool) {
+pub(super) async fn until(status: &Status, what: &str, wanted: impl Fn(&Status) -> bool) {
     let waiting = async {
         while !wanted(status) {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -18,7 +18,7 @@ async fn until(status: &Status, what: &str, wanted: impl Fn(&Status) -> bool) {
     waited.unwrap_or_else(|_| panic!("{what}: {:?}", status.snapshot()));
 }
 
-async fn put(intake: &dyn Intake, record: &str) {
+pub(super) async fn put(intake: &dyn Intake, record: &str) {
     let mut batch = PutBatch::default();
     batch.push(record.as_bytes());
     intake.append(batch).await.unwrap();

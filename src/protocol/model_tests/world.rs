@@ -124,8 +124,9 @@ pub(super) const STORES: [&str; 2] = ["even", "odd"];
 fn batch(id: Uuid) -> OpenBatch {
     OpenBatch {
         id,
+        // It stands for every lane of errors.
         lane: if is_of_errors(id) {
-            Lane::Error(ErrorOutputType::DestinationFailed)
+            Lane::Backup
         } else {
             Lane::Data
         },

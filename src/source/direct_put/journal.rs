@@ -35,15 +35,15 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::position::{MissingRange, Sequence};
-use crate::source::{Accepted, Appending, Intake, PutBatch, Refused, Unread};
+use crate::source::{Accepted, Appending, Intake, PutBatch, Refused, UnreadRecords};
 pub use peek::peek;
 pub use reader::JournalReader;
 pub use salvage::{incarnation, salvage};
 
 use queue::Request;
-use recovery::Recovered;
+use recovery::RecoveredJournal;
 use shared::Shared;
-use writer::Writer;
+use writer::JournalWriter;
 
 /// Epochs that fit above the counter of a sequence number.
 const EPOCHS_MAX: u32 = 1 << 20;
@@ -68,7 +68,7 @@ pub struct JournalSettings {
 
 /// What the checkpoint store knows, handed in at opening.
 #[derive(Clone, Copy, Debug)]
-pub struct Known {
+pub struct JournalCheckpoint {
     /// Drawn when the checkpoint store was created; every segment carries it.
     pub incarnation: Uuid,
     /// The largest epoch that the checkpoint store names; 0: no journal was ever opened with it.
@@ -78,12 +78,12 @@ pub struct Known {
 }
 
 /// An opened journal.
-pub struct Opened {
+pub struct OpenedJournal {
     /// The door for appends.
     pub journal: Journal,
     /// The epoch that this opening began: 1 + the largest known anywhere.
     pub epoch: u32,
-    /// Starts just after [`Known::frontier`].
+    /// Starts just after [`JournalCheckpoint::frontier`].
     pub reader: JournalReader,
     /// Ranges beyond the frontier that are damaged in the segment written last; ranges that are
     /// found later come from [`JournalReader::take_missing`].
@@ -92,7 +92,7 @@ pub struct Opened {
     /// broken off before they were acknowledged, or damage.
     pub doubtful: u64,
     /// What was accepted before and lies beyond the frontier.
-    pub unread: Option<Unread>,
+    pub unread: Option<UnreadRecords>,
 }
 
 /// Why a journal cannot be opened or read.
@@ -131,11 +131,11 @@ impl JournalError {
 
 /// The durable log behind Direct PUT. Cheap to clone; when the last clone is dropped, it stops.
 #[derive(Clone)]
-pub struct Journal(Arc<Handle>);
+pub struct Journal(Arc<JournalHandle>);
 
-struct Handle(Arc<Shared>);
+struct JournalHandle(Arc<Shared>);
 
-impl Drop for Handle {
+impl Drop for JournalHandle {
     fn drop(&mut self) {
         self.0.queue.close();
     }
@@ -148,11 +148,11 @@ impl Journal {
         disk: Arc<dyn Disk>,
         clock: Clock,
         settings: JournalSettings,
-        known: Known,
-    ) -> Result<Opened, JournalError> {
+        known: JournalCheckpoint,
+    ) -> Result<OpenedJournal, JournalError> {
         let dir = settings.dir.clone();
         let name = format!("journal-{}", settings.stream);
-        let Recovered {
+        let RecoveredJournal {
             shared,
             active,
             epoch,
@@ -162,13 +162,13 @@ impl Journal {
         // A fault of the disk is for the reader to meet, and to tell of.
         let unread = peek::unread(&shared, known.frontier).unwrap_or(None);
         let reader = JournalReader::new(Arc::clone(&shared), known.frontier, missing.clone());
-        let writer = Writer::new(Arc::clone(&shared), clock, active, epoch);
+        let writer = JournalWriter::new(Arc::clone(&shared), clock, active, epoch);
         std::thread::Builder::new()
             .name(name)
             .spawn(move || writer.run())
             .map_err(JournalError::io("starting the writer of", dir))?;
-        let journal = Self(Arc::new(Handle(shared)));
-        Ok(Opened {
+        let journal = Self(Arc::new(JournalHandle(shared)));
+        Ok(OpenedJournal {
             journal,
             epoch,
             reader,

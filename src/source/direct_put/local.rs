@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{DIR, journal, of_journal};
 use crate::disk::Disk;
-use crate::source::{Held, Known, LocalError, LocalRecords, Salvaged, Take};
+use crate::source::{Known, LocalBacklog, LocalError, LocalRecords, Salvaged, TakeRecord};
 
 /// The journal of any stream.
 #[derive(Debug)]
@@ -25,12 +25,12 @@ impl LocalRecords for LocalJournal {
         stream: &str,
         known: &Known,
         enough: u64,
-    ) -> Result<Held, LocalError> {
+    ) -> Result<LocalBacklog, LocalError> {
         let held = journal::peek(disk, Path::new(DIR), stream, of_journal(known), enough)?;
         Ok(held)
     }
 
-    fn salvage(&self, disk: &dyn Disk, take: &mut Take<'_>) -> io::Result<Salvaged> {
+    fn salvage(&self, disk: &dyn Disk, take: &mut TakeRecord<'_>) -> io::Result<Salvaged> {
         journal::salvage(disk, Path::new(DIR), take)
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::{DIR, DirectPut};
-use crate::disk::{Disk, Open, TornDisk};
+use crate::disk::{Disk, OpenMode, TornDisk};
 use crate::source::promises::{self, Life, World, record};
 use crate::source::{Known, Opened, PutBatch, SourceSettings};
 
@@ -50,7 +50,7 @@ impl World for Torn {
             let wanted = record(number, 100);
             let damaged = self.0.list(Path::new(DIR)).unwrap().iter().any(|name| {
                 let path = Path::new(DIR).join(name);
-                let file = self.0.open(&path, Open::Existing).unwrap();
+                let file = self.0.open(&path, OpenMode::Existing).unwrap();
                 let mut bytes = vec![0; usize::try_from(file.len().unwrap()).unwrap()];
                 file.read_exact_at(&mut bytes, 0).unwrap();
                 let found = memchr::memmem::find(&bytes, &wanted);

@@ -8,7 +8,7 @@ use super::error::KinesisError;
 use super::hash::EVERYTHING;
 use super::shard_reader::{self, ReadOutcome};
 use super::shards::Ready;
-use super::{Halt, Handed};
+use super::{Halt, ShardRead};
 use crate::source::Only;
 
 impl Conductor {
@@ -16,7 +16,7 @@ impl Conductor {
     pub(super) async fn read_alone(
         &mut self,
         only: Only,
-        reads: &mpsc::Sender<Handed>,
+        reads: &mpsc::Sender<ShardRead>,
     ) -> Result<(), Halt> {
         let shared = self.begin(reads).await?;
         let _counted = self.context.metrics.open_shards.count();

@@ -18,7 +18,7 @@ use super::KinesisSettings;
 use super::error::KinesisError;
 use super::hash::HashRange;
 use super::page::{KinesisRecord, Page};
-use crate::aws::{self, Place};
+use crate::aws::{self, Endpoint};
 use crate::position::SequenceNumber;
 use crate::shard::{ShardId, SourceName};
 
@@ -32,9 +32,9 @@ const SHARDS_PAGE: i32 = 1000;
 
 /// One Kinesis data stream.
 #[derive(Clone, Debug)]
-pub(super) struct Client {
+pub(super) struct KinesisClient {
     sdk: Sdk,
-    place: Place,
+    endpoint: Endpoint,
     stream: String,
     arn: Option<String>,
 }
@@ -49,7 +49,7 @@ pub(super) struct Description {
 
 /// A shard as the stream lists it.
 #[derive(Clone, Debug)]
-pub(super) struct Listed {
+pub(super) struct ShardDescription {
     pub(super) id: ShardId,
     pub(super) parents: Vec<String>,
     pub(super) range: HashRange,
@@ -59,7 +59,7 @@ pub(super) struct Listed {
 
 /// Where an iterator begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum At {
+pub(super) enum IteratorStart {
     TrimHorizon,
     Latest,
     /// Arrival, in ms.
@@ -70,7 +70,7 @@ pub(super) enum At {
     After(SequenceNumber),
 }
 
-impl Client {
+impl KinesisClient {
     /// A client that sends each request once.
     pub(super) async fn connect(settings: &KinesisSettings) -> Result<Self, KinesisError> {
         let found = aws::find(&settings.access).await;
@@ -79,18 +79,18 @@ impl Client {
             advice: "set the source's `region`, or AWS_REGION".into(),
         })?;
         let timeouts = aws::timeouts(CONNECT_TIMEOUT, REQUEST_TIMEOUT);
-        let place = Place::of(
+        let endpoint = Endpoint::of(
             "Kinesis",
             "`endpoint` of the source",
             &settings.access,
             &found,
         );
-        let config = aws::client_config!(aws_sdk_kinesis, &found, place, timeouts)
+        let config = aws::client_config!(aws_sdk_kinesis, &found, endpoint, timeouts)
             // A subscription may be silent, and is not read while nobody takes records.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         Ok(Self {
             sdk: Sdk::from_conf(config.build()),
-            place,
+            endpoint,
             stream: settings.stream.clone(),
             arn: settings.arn.clone(),
         })
@@ -109,7 +109,7 @@ impl Client {
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        KinesisError::of(error, operation, of, &self.place)
+        KinesisError::of(error, operation, of, &self.endpoint)
     }
 
     /// What the stream says of itself.
@@ -135,7 +135,7 @@ impl Client {
     }
 
     /// All shards of which records are kept.
-    pub(super) async fn shards(&self) -> Result<Vec<Listed>, KinesisError> {
+    pub(super) async fn shards(&self) -> Result<Vec<ShardDescription>, KinesisError> {
         let mut shards = Vec::new();
         let mut token: Option<String> = None;
         loop {
@@ -160,22 +160,28 @@ impl Client {
     }
 
     /// An iterator of a shard; it is good for five minutes.
-    pub(super) async fn iterator(&self, shard: &str, at: At) -> Result<String, KinesisError> {
+    pub(super) async fn iterator(
+        &self,
+        shard: &str,
+        at: IteratorStart,
+    ) -> Result<String, KinesisError> {
         let request = self.sdk.get_shard_iterator();
         let request = request
             .stream_name(&self.stream)
             .set_stream_arn(self.arn.clone())
             .shard_id(shard);
         let request = match at {
-            At::TrimHorizon => request.shard_iterator_type(ShardIteratorType::TrimHorizon),
-            At::Latest => request.shard_iterator_type(ShardIteratorType::Latest),
-            At::Time(ms) => request
+            IteratorStart::TrimHorizon => {
+                request.shard_iterator_type(ShardIteratorType::TrimHorizon)
+            }
+            IteratorStart::Latest => request.shard_iterator_type(ShardIteratorType::Latest),
+            IteratorStart::Time(ms) => request
                 .shard_iterator_type(ShardIteratorType::AtTimestamp)
                 .timestamp(DateTime::from_millis(ms)),
-            At::Sequence(number) => request
+            IteratorStart::Sequence(number) => request
                 .shard_iterator_type(ShardIteratorType::AtSequenceNumber)
                 .starting_sequence_number(number.to_string()),
-            At::After(number) => request
+            IteratorStart::After(number) => request
                 .shard_iterator_type(ShardIteratorType::AfterSequenceNumber)
                 .starting_sequence_number(number.to_string()),
         };
@@ -227,19 +233,19 @@ impl Client {
         &self,
         consumer: &str,
         shard: &str,
-        at: At,
+        at: IteratorStart,
     ) -> Result<Subscription, KinesisError> {
         let position = StartingPosition::builder();
         let position = match at {
-            At::TrimHorizon => position.r#type(ShardIteratorType::TrimHorizon),
-            At::Latest => position.r#type(ShardIteratorType::Latest),
-            At::Time(ms) => position
+            IteratorStart::TrimHorizon => position.r#type(ShardIteratorType::TrimHorizon),
+            IteratorStart::Latest => position.r#type(ShardIteratorType::Latest),
+            IteratorStart::Time(ms) => position
                 .r#type(ShardIteratorType::AtTimestamp)
                 .timestamp(DateTime::from_millis(ms)),
-            At::Sequence(number) => position
+            IteratorStart::Sequence(number) => position
                 .r#type(ShardIteratorType::AtSequenceNumber)
                 .sequence_number(number.to_string()),
-            At::After(number) => position
+            IteratorStart::After(number) => position
                 .r#type(ShardIteratorType::AfterSequenceNumber)
                 .sequence_number(number.to_string()),
         };
@@ -324,11 +330,11 @@ fn ms(time: Option<DateTime>) -> Option<i64> {
     time?.to_millis().ok()
 }
 
-fn listed(shard: Shard) -> Listed {
+fn listed(shard: Shard) -> ShardDescription {
     let parents = [shard.parent_shard_id, shard.adjacent_parent_shard_id];
     let range = shard.hash_key_range.as_ref();
     let sequences = shard.sequence_number_range.as_ref();
-    Listed {
+    ShardDescription {
         id: shard.shard_id.into(),
         parents: parents.into_iter().flatten().collect(),
         range: HashRange::parse(

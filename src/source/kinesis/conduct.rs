@@ -8,11 +8,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::client::{Client, Description};
+use super::client::{Description, KinesisClient};
 use super::error::KinesisError;
-use super::shard_reader::{self, ReadOutcome, Shared};
-use super::shards::{Change, Ready, Shards};
-use super::{ConsumerSettings, Halt, Handed, KinesisSettings, ReaderContext};
+use super::shard_reader::{self, ReadOutcome, ShardContext};
+use super::shards::{ListingChange, Ready, Shards};
+use super::{ConsumerSettings, Halt, KinesisSettings, ReaderContext, ShardRead};
 use crate::error::StreamError;
 use crate::retry;
 use crate::shard::{ShardId, SourceName};
@@ -56,7 +56,7 @@ impl Conductor {
     }
 
     /// Reads until nobody takes what is read any more, or until an error that it hands over.
-    pub(super) async fn run(mut self, reads: mpsc::Sender<Handed>) {
+    pub(super) async fn run(mut self, reads: mpsc::Sender<ShardRead>) {
         let ended = match self.only.clone() {
             None => self.conduct(&reads).await,
             Some(only) => self.read_alone(only, &reads).await,
@@ -67,13 +67,16 @@ impl Conductor {
     }
 
     /// Connects, and sees to it that the stream is the one that the state is of.
-    pub(super) async fn begin(&mut self, reads: &mpsc::Sender<Handed>) -> Result<Shared, Halt> {
+    pub(super) async fn begin(
+        &mut self,
+        reads: &mpsc::Sender<ShardRead>,
+    ) -> Result<ShardContext, Halt> {
         let stream = &self.settings.stream;
         let connecting = format!("Kinesis stream {stream} has not answered yet");
         self.context.health.trouble(self.part(), connecting);
         let (client, description) = self.connect().await;
         self.check_name(&description, reads).await?;
-        Ok(Shared {
+        Ok(ShardContext {
             context: self.context.clone(),
             reads: reads.clone(),
             retention_ms: description.retention_ms,
@@ -87,7 +90,7 @@ impl Conductor {
         self.only.as_ref().map_or(STREAM, |only| &only.shard)
     }
 
-    async fn conduct(&mut self, reads: &mpsc::Sender<Handed>) -> Result<(), Halt> {
+    async fn conduct(&mut self, reads: &mpsc::Sender<ShardRead>) -> Result<(), Halt> {
         let shared = self.begin(reads).await?;
         if self.shards.is_empty() {
             self.context.metrics.fresh_starts.add(1);
@@ -96,7 +99,7 @@ impl Conductor {
                 kinesis = self.source.as_ref().map(|source| &source.arn),
                 start = ?self.settings.start,
                 "the state knows no position in this Kinesis stream: reading begins at `start`. \
-                 Where it was read before, a lost `state_dir` context that records are delivered again"
+                 Where it was read before, a lost `state_dir` means that records are delivered again"
             );
         }
         let mut reading = JoinSet::new();
@@ -146,11 +149,11 @@ impl Conductor {
     }
 
     /// Asks the stream what it is, for as long as it takes.
-    async fn connect(&self) -> (Client, Description) {
+    async fn connect(&self) -> (KinesisClient, Description) {
         let mut attempt = 0;
         loop {
             let asked = async {
-                let client = Client::connect(&self.settings).await?;
+                let client = KinesisClient::connect(&self.settings).await?;
                 let description = client.describe().await?;
                 Ok::<_, KinesisError>((client, description))
             };
@@ -169,7 +172,7 @@ impl Conductor {
 
     /// The registered consumer that is to subscribe, if one is; registered where it is not yet, for as
     /// long as it takes.
-    async fn consumer(&self, client: &Client, stream_arn: &str) -> Option<Arc<str>> {
+    async fn consumer(&self, client: &KinesisClient, stream_arn: &str) -> Option<Arc<str>> {
         let ConsumerSettings::FanOut { name } = &self.settings.consumer else {
             return None;
         };
@@ -211,7 +214,7 @@ impl Conductor {
     pub(super) async fn check_name(
         &mut self,
         description: &Description,
-        reads: &mpsc::Sender<Handed>,
+        reads: &mpsc::Sender<ShardRead>,
     ) -> Result<(), Halt> {
         let name = &description.name;
         match &self.source {
@@ -241,7 +244,7 @@ impl Conductor {
     /// Lists the shards and tells what has changed. A failed listing is tried again, not waited for.
     async fn list(
         &mut self,
-        shared: &Shared,
+        shared: &ShardContext,
         missing: &mut Vec<(Ready, String)>,
         reading: &mut JoinSet<ReadOutcome>,
         count: &mut usize,
@@ -270,7 +273,7 @@ impl Conductor {
             self.check_name(&description, &shared.reads).await?;
         }
         let (start, now_ms) = (self.settings.start, self.context.clock.now_ms());
-        let Change { found, forgotten } = self.shards.list(&listed, start, now_ms);
+        let ListingChange { found, forgotten } = self.shards.list(&listed, start, now_ms);
         if !found.is_empty() {
             let shards = found.len();
             tracing::info!(stream = self.context.stream, shards, "shards found");
@@ -296,7 +299,7 @@ impl Conductor {
     pub(super) async fn forgotten(
         &self,
         shard: Ready,
-        reads: &mpsc::Sender<Handed>,
+        reads: &mpsc::Sender<ShardRead>,
     ) -> Result<(), Halt> {
         self.context.health.well(&shard.id);
         let position = shard.state.position;
@@ -309,7 +312,7 @@ impl Conductor {
     }
 }
 
-async fn tell(reads: &mpsc::Sender<Handed>, event: SourceEvent) -> Result<(), Halt> {
+async fn tell(reads: &mpsc::Sender<ShardRead>, event: SourceEvent) -> Result<(), Halt> {
     let read = Read {
         event: Some(event),
         ..Read::default()

@@ -5,7 +5,7 @@ use std::error::Error;
 use aws_sdk_kinesis::config::http::HttpResponse;
 use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
 
-use crate::aws::{self, Place, Refusal};
+use crate::aws::{self, Endpoint, RequestFailure};
 
 /// Why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,17 +52,17 @@ impl KinesisError {
         error: &SdkError<E, HttpResponse>,
         operation: &str,
         of: &str,
-        place: &Place,
+        endpoint: &Endpoint,
     ) -> Self
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        let mut refusal = Refusal::of(error);
-        refusal.text = refusal.text_at(place);
-        if refusal.unreached {
-            refusal.text = format!("{} ({})", refusal.text, place.advice());
+        let mut failure = RequestFailure::of(error);
+        failure.text = failure.text_at(endpoint);
+        if failure.unreached {
+            failure.text = format!("{} ({})", failure.text, endpoint.advice());
         }
-        Self::read(&refusal, operation, of)
+        Self::read(&failure, operation, of)
     }
 
     /// Reads the error that ended a subscription.
@@ -74,30 +74,30 @@ impl KinesisError {
         let code = error
             .as_service_error()
             .and_then(ProvideErrorMetadata::code);
-        let refusal = Refusal {
+        let failure = RequestFailure {
             status: None,
             code: code.unwrap_or_default().to_owned(),
             text: aws::chain(error),
             unsent: false,
             unreached: false,
         };
-        Self::read(&refusal, "SubscribeToShard", of)
+        Self::read(&failure, "SubscribeToShard", of)
     }
 
-    fn read(refusal: &Refusal, operation: &str, of: &str) -> Self {
-        let cause = format!("{operation} of {of}: {}", refusal.text);
+    fn read(failure: &RequestFailure, operation: &str, of: &str) -> Self {
+        let cause = format!("{operation} of {of}: {}", failure.text);
         let permanent = |advice: &str| Self::Permanent {
             cause: cause.clone(),
             advice: advice.to_owned(),
         };
-        let code = refusal.code.as_str();
-        if let Some(advice) = refusal.credentials_advice("endpoint") {
+        let code = failure.code.as_str();
+        if let Some(advice) = failure.credentials_advice("endpoint") {
             return permanent(&advice);
         }
         if THROTTLED.contains(&code) {
             return Self::Throttled(cause);
         }
-        match (code, refusal.status) {
+        match (code, failure.status) {
             ("ExpiredIteratorException", _) => Self::Iterator(cause),
             // An iterator of a server that has been put up anew means nothing to it.
             ("InvalidArgumentException", _) if operation == "GetRecords" => Self::Iterator(cause),
@@ -111,17 +111,17 @@ impl KinesisError {
             {
                 Self::Place(cause)
             }
-            _ if is_fan_out(operation) && refusal.lacks_operation() => permanent(
+            _ if is_fan_out(operation) && failure.lacks_operation() => permanent(
                 "what answers there has no enhanced fan-out: set `consumer` of the source to \
                  \"polling\"; if it should, check `endpoint`",
             ),
-            _ if refusal.lacks_operation() => {
+            _ if failure.lacks_operation() => {
                 permanent("what answers there is not Kinesis: check `endpoint`")
             }
             (kms, _) if kms.starts_with("KMS") => {
                 permanent("the stream's KMS key cannot be used: allow kms:Decrypt, or mend the key")
             }
-            _ if refusal.blames_request() => {
+            _ if failure.blames_request() => {
                 permanent("Kinesis refuses the request; its message says why")
             }
             _ => Self::Transient(cause),
@@ -142,14 +142,14 @@ mod tests {
     use super::*;
 
     fn read(code: &str, status: u16, operation: &str) -> KinesisError {
-        let refusal = Refusal {
+        let failure = RequestFailure {
             status: Some(status),
             code: code.to_owned(),
             text: format!("{code}: no"),
             unsent: false,
             unreached: false,
         };
-        KinesisError::read(&refusal, operation, "stream clicks")
+        KinesisError::read(&failure, operation, "stream clicks")
     }
 
     #[test]

@@ -6,12 +6,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::answer::{ANSWER_BYTES_MAX, taken_by};
-use super::client::{At, Client, Subscription};
+use super::client::{IteratorStart, KinesisClient, Subscription};
 use super::error::KinesisError;
 use super::pace;
 use super::page::Page;
 use crate::position::SequenceNumber;
-use crate::source::{Room, Share};
+use crate::source::{Room, RoomShare};
 
 /// Kinesis refuses a second subscription of a shard for so long; after that it takes the first one over.
 const SUBSCRIBE_EVERY: Duration = Duration::from_millis(5200);
@@ -39,7 +39,7 @@ pub(super) enum Feed {
 pub(super) struct Fed {
     pub(super) page: Page,
     /// Memory for it.
-    pub(super) held: Share,
+    pub(super) held: RoomShare,
 }
 
 impl Feed {
@@ -65,9 +65,9 @@ impl Feed {
     /// the one before it had come to.
     pub(super) async fn begin(
         &mut self,
-        client: &Client,
+        client: &KinesisClient,
         shard: &str,
-        at: At,
+        at: IteratorStart,
     ) -> Result<bool, KinesisError> {
         match self {
             Self::Polling { iterator, .. } if iterator.is_none() => {
@@ -82,7 +82,7 @@ impl Feed {
             } if subscription.is_none() => {
                 tokio::time::sleep_until(*not_before).await;
                 *not_before = Instant::now() + SUBSCRIBE_EVERY;
-                let from = seen.map_or(at, At::After);
+                let from = seen.map_or(at, IteratorStart::After);
                 let subscribed = client.subscribe(consumer, shard, from).await?;
                 *subscription = Some(Box::new(subscribed));
                 Ok(seen.is_none())
@@ -95,7 +95,7 @@ impl Feed {
     /// time.
     pub(super) async fn next(
         &mut self,
-        client: &Client,
+        client: &KinesisClient,
         shard: &str,
         room: &Room,
     ) -> Result<Option<Fed>, KinesisError> {

@@ -3,7 +3,7 @@
 use tokio::sync::OnceCell;
 
 use super::KinesisSettings;
-use super::client::{Client, Listed};
+use super::client::{KinesisClient, ShardDescription};
 use super::error::KinesisError;
 use crate::shard::{ListedShard, Listing, Pending, ShardLister};
 
@@ -11,7 +11,7 @@ use crate::shard::{ListedShard, Listing, Pending, ShardLister};
 #[derive(Debug)]
 pub(super) struct Lister {
     settings: KinesisSettings,
-    client: OnceCell<Client>,
+    client: OnceCell<KinesisClient>,
 }
 
 impl Lister {
@@ -32,8 +32,8 @@ impl Lister {
         Ok(description.retention_ms)
     }
 
-    async fn client(&self) -> Result<&Client, KinesisError> {
-        let connect = || Client::connect(&self.settings);
+    async fn client(&self) -> Result<&KinesisClient, KinesisError> {
+        let connect = || KinesisClient::connect(&self.settings);
         self.client.get_or_try_init(connect).await
     }
 
@@ -59,7 +59,7 @@ impl ShardLister for Lister {
     }
 }
 
-fn listed(shard: Listed) -> ListedShard {
+fn listed(shard: ShardDescription) -> ListedShard {
     let (first, last) = (shard.range.first, shard.range.last);
     ListedShard {
         id: shard.id,

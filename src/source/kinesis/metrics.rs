@@ -4,61 +4,61 @@ use std::sync::Arc;
 
 use metrics::Unit;
 
-use crate::telemetry::{About, Lag, Level, Metrics, Total};
+use crate::telemetry::{Lag, LevelGauge, MetricInfo, Metrics, Total};
 
-const REQUESTS: About = count(
+const REQUESTS: MetricInfo = count(
     "firehose_kinesis_requests_total",
     "Requests to Kinesis for records.",
 );
-const RECORDS: About = count(
+const RECORDS: MetricInfo = count(
     "firehose_kinesis_records_total",
     "Records read from Kinesis; an aggregate is one.",
 );
-const BYTES: About = About {
+const BYTES: MetricInfo = MetricInfo {
     name: "firehose_kinesis_bytes_total",
     unit: Unit::Bytes,
     help: "Bytes of these records.",
 };
-const THROTTLES: About = count(
+const THROTTLES: MetricInfo = count(
     "firehose_kinesis_throttles_total",
     "Requests that Kinesis refused for being too many.",
 );
-const EXPIRED_ITERATORS: About = count(
+const EXPIRED_ITERATORS: MetricInfo = count(
     "firehose_kinesis_expired_iterators_total",
     "Iterators that had expired and were made anew.",
 );
-const AGGREGATES: About = count(
+const AGGREGATES: MetricInfo = count(
     "firehose_kinesis_aggregates_total",
     "Records that were aggregates of the Kinesis Producer Library.",
 );
-const BROKEN_AGGREGATES: About = count(
+const BROKEN_AGGREGATES: MetricInfo = count(
     "firehose_kinesis_broken_aggregates_total",
     "Records that began like an aggregate and were none; they are delivered as they came.",
 );
-const FOREIGN_RECORDS: About = count(
+const FOREIGN_RECORDS: MetricInfo = count(
     "firehose_kinesis_foreign_records_total",
     "Records of aggregates whose key belongs to another shard; they are delivered.",
 );
-const RETENTION_GAPS: About = count(
+const RETENTION_GAPS: MetricInfo = count(
     "firehose_kinesis_retention_gaps_total",
     "Times that a shard's stream had forgotten what was not read yet, if anything had come: its retention was too short.",
 );
-const FRESH_STARTS: About = count(
+const FRESH_STARTS: MetricInfo = count(
     "firehose_kinesis_fresh_starts_total",
     "Starts that found no position of the Kinesis stream in the state.",
 );
-const OPEN_SHARDS: About = count(
+const OPEN_SHARDS: MetricInfo = count(
     "firehose_kinesis_open_shards",
     "Shards that are being read.",
 );
-const BEHIND: About = About {
+const BEHIND: MetricInfo = MetricInfo {
     name: "firehose_kinesis_behind_seconds",
     unit: Unit::Seconds,
     help: "How far behind its end a shard is read, by Kinesis' own account; where it cannot be read, since when.",
 };
 
-const fn count(name: &'static str, help: &'static str) -> About {
-    About {
+const fn count(name: &'static str, help: &'static str) -> MetricInfo {
+    MetricInfo {
         name,
         unit: Unit::Count,
         help,
@@ -90,7 +90,7 @@ pub(super) struct KinesisMetrics {
     /// Starts that found no position of the stream.
     pub(super) fresh_starts: Total,
     /// Shards that are being read.
-    pub(super) open_shards: Level,
+    pub(super) open_shards: LevelGauge,
     metrics: Arc<Metrics>,
     stream: Arc<str>,
 }
@@ -98,7 +98,7 @@ pub(super) struct KinesisMetrics {
 impl KinesisMetrics {
     /// The handles of delivery stream `stream`.
     pub(super) fn new(metrics: &Arc<Metrics>, stream: &str) -> Self {
-        let total = |about: About| metrics.source_counter(&about, stream);
+        let total = |about: MetricInfo| metrics.source_counter(&about, stream);
         Self {
             requests: total(REQUESTS),
             records: total(RECORDS),

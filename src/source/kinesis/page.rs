@@ -8,12 +8,12 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::hash::HashRange;
 use super::metrics::KinesisMetrics;
-use super::{Halt, Handed};
+use super::{Halt, ShardRead};
 use crate::error::StreamError;
 use crate::position::{Position, SequenceNumber};
 use crate::record::ChunkBuilder;
 use crate::shard::ShardId;
-use crate::source::{Read, Share, SourceEvent};
+use crate::source::{Read, RoomShare, SourceEvent};
 
 /// Bytes of a chunk.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -70,7 +70,7 @@ pub(super) struct Emitter {
     /// Of the page that is given.
     room: Option<Arc<OwnedSemaphorePermit>>,
     metrics: KinesisMetrics,
-    out: mpsc::Sender<Handed>,
+    out: mpsc::Sender<ShardRead>,
 }
 
 impl Emitter {
@@ -79,7 +79,7 @@ impl Emitter {
         range: HashRange,
         given: Option<Position>,
         metrics: &KinesisMetrics,
-        out: &mpsc::Sender<Handed>,
+        out: &mpsc::Sender<ShardRead>,
     ) -> Self {
         Self {
             shard: ShardId::clone(shard),
@@ -98,7 +98,7 @@ impl Emitter {
     }
 
     /// The chunks that are given next hold this.
-    pub(super) fn hold(&mut self, room: Share) {
+    pub(super) fn hold(&mut self, room: RoomShare) {
         self.room = Some(room.shared());
     }
 

@@ -273,7 +273,7 @@ fn read(table: &mut Table<'_>, delivery_stream: &str, base: &Path) -> Option<Kin
     let coordination = coordination::read(table, delivery_stream);
     let region_place = table.place_of("region");
     let mut access = access::read(table, base);
-    let Named { stream, arn } = named?;
+    let StreamName { stream, arn } = named?;
     if let Some(Arn { region, .. }) = arn.as_deref().and_then(Arn::parse) {
         match &access.region {
             Some(other) if other != region => {
@@ -324,13 +324,13 @@ fn is_name(name: &str) -> bool {
     (1..=KINESIS_NAME_MAX).contains(&name.len()) && name.bytes().all(allowed)
 }
 
-struct Named {
+struct StreamName {
     stream: String,
     arn: Option<String>,
 }
 
 /// The stream's name, or its ARN.
-fn stream(table: &mut Table<'_>) -> Option<Named> {
+fn stream(table: &mut Table<'_>) -> Option<StreamName> {
     let place = table.place_of("stream");
     let text = table.name_text("stream", NAME_MAX)?;
     let (name, arn) = match Arn::parse(&text) {
@@ -345,7 +345,7 @@ fn stream(table: &mut Table<'_>) -> Option<Named> {
         table.report(fault);
         return None;
     }
-    Some(Named { stream: name, arn })
+    Some(StreamName { stream: name, arn })
 }
 
 /// `arn:PARTITION:kinesis:REGION:ACCOUNT:stream/NAME`, taken apart.

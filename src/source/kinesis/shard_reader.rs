@@ -6,15 +6,15 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::client::{At, Client};
+use super::client::{IteratorStart, KinesisClient};
 use super::error::KinesisError;
 use super::feed::{Fed, Feed};
 use super::page::{Emitter, read_sequence};
 use super::shards::Ready;
-use super::{Halt, Handed, ReaderContext};
+use super::{Halt, ReaderContext, ShardRead};
 use crate::position::SequenceNumber;
 use crate::retry;
-use crate::shard::{ShardId, Start};
+use crate::shard::{ShardId, ShardStart};
 use crate::source::SourceEvent;
 use crate::telemetry::Lag;
 
@@ -27,10 +27,10 @@ const THROTTLED_FROM: u32 = 3;
 
 /// What the loops of all shards share.
 #[derive(Clone)]
-pub(super) struct Shared {
-    pub(super) client: Client,
+pub(super) struct ShardContext {
+    pub(super) client: KinesisClient,
     pub(super) context: ReaderContext,
-    pub(super) reads: mpsc::Sender<Handed>,
+    pub(super) reads: mpsc::Sender<ShardRead>,
     pub(super) retention_ms: i64,
     /// The registered consumer that subscribes, where shards are not polled.
     pub(super) consumer: Option<Arc<str>>,
@@ -48,7 +48,7 @@ pub(super) enum ReadOutcome {
 }
 
 /// Reads a shard to its end.
-pub(super) async fn read(shared: Shared, ready: Ready) -> ReadOutcome {
+pub(super) async fn read(shared: ShardContext, ready: Ready) -> ReadOutcome {
     let mut shard_reader = ShardReader::new(shared, ready);
     match shard_reader.run().await {
         Ok(outcome) => outcome,
@@ -61,7 +61,7 @@ pub(super) async fn read(shared: Shared, ready: Ready) -> ReadOutcome {
 }
 
 struct ShardReader {
-    shared: Shared,
+    shared: ShardContext,
     ready: Ready,
     feed: Feed,
     emitter: Emitter,
@@ -75,7 +75,7 @@ struct ShardReader {
 }
 
 impl ShardReader {
-    fn new(shared: Shared, ready: Ready) -> Self {
+    fn new(shared: ShardContext, ready: Ready) -> Self {
         let metrics = &shared.context.metrics;
         let emitter = Emitter::new(
             &ready.id,
@@ -140,14 +140,14 @@ impl ShardReader {
     }
 
     /// Where a new iterator or subscription begins.
-    fn at(&self) -> At {
+    fn at(&self) -> IteratorStart {
         match (self.emitter.given(), self.ready.state.start) {
             // The record itself, not the one after it: more of it may be to come, and where it is not
             // there any more the stream has forgotten what we have not read.
-            (Some(position), _) => At::Sequence(position.sequence),
-            (None, Start::TrimHorizon) => At::TrimHorizon,
-            (None, Start::Latest(_)) if self.ready.is_fresh => At::Latest,
-            (None, Start::Latest(ms) | Start::Time(ms)) => At::Time(ms),
+            (Some(position), _) => IteratorStart::Sequence(position.sequence),
+            (None, ShardStart::TrimHorizon) => IteratorStart::TrimHorizon,
+            (None, ShardStart::Latest(_)) if self.ready.is_fresh => IteratorStart::Latest,
+            (None, ShardStart::Latest(ms) | ShardStart::Time(ms)) => IteratorStart::Time(ms),
         }
     }
 

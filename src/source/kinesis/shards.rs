@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::client::Listed;
+use super::client::ShardDescription;
 use super::hash::{EVERYTHING, HashRange};
 use crate::config::StartSettings;
-use crate::shard::{ShardId, ShardState, Start};
+use crate::shard::{ShardId, ShardStart, ShardState};
 
 /// The shards of a stream as far as they are known.
 #[derive(Debug, Default)]
@@ -45,7 +45,7 @@ pub(super) struct Ready {
 
 /// What a listing has changed.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Change {
+pub(super) struct ListingChange {
     pub(super) found: Vec<(ShardId, ShardState)>,
     pub(super) forgotten: Vec<ShardId>,
 }
@@ -79,24 +79,29 @@ impl Shards {
 
     /// Takes over what the stream lists. The first listing of all begins where the settings say;
     /// what is found later is the child of what was known, and begins at its beginning.
-    pub(super) fn list(&mut self, listed: &[Listed], start: StartSettings, now_ms: i64) -> Change {
+    pub(super) fn list(
+        &mut self,
+        listed: &[ShardDescription],
+        start: StartSettings,
+        now_ms: i64,
+    ) -> ListingChange {
         let is_first = self.is_empty();
-        let mut change = Change::default();
+        let mut change = ListingChange::default();
         for shard in listed {
             if let Some(known) = self.known.get_mut(&shard.id) {
                 known.range = shard.range;
                 continue;
             }
             let start = match start {
-                StartSettings::Latest if is_first => Start::Latest(now_ms),
-                StartSettings::Time(ms) if is_first => Start::Time(ms),
-                _ => Start::TrimHorizon,
+                StartSettings::Latest if is_first => ShardStart::Latest(now_ms),
+                StartSettings::Time(ms) if is_first => ShardStart::Time(ms),
+                _ => ShardStart::TrimHorizon,
             };
             let state = ShardState {
                 start,
                 parents: shard.parents.clone(),
                 // Nothing comes after now in it.
-                ended: shard.is_closed && matches!(start, Start::Latest(_)),
+                ended: shard.is_closed && matches!(start, ShardStart::Latest(_)),
                 ..ShardState::default()
             };
             change

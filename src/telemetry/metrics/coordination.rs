@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use metrics::Label;
 
-use super::level::Level;
+use super::level::LevelGauge;
 use super::{Metrics, Total, name};
 
 /// The metrics of one shared stream in this process. Cheap to clone; clones count together.
 #[derive(Clone, Debug)]
 pub struct CoordinationMetrics {
     /// Leases that this process holds.
-    pub held: Level,
+    pub held: LevelGauge,
     /// Leases taken.
     pub taken: Total,
     /// Leases lost.
@@ -26,7 +26,7 @@ impl CoordinationMetrics {
         let labels = || vec![Label::new("stream", stream.to_owned())];
         let total = |name| Total::new(metrics.counter(name, labels()));
         Self {
-            held: Level::new(metrics.gauge(name::LEASES, labels())),
+            held: LevelGauge::new(metrics.gauge(name::LEASES, labels())),
             taken: total(name::LEASES_TAKEN),
             lost: total(name::LEASES_LOST),
             checkpoints: total(name::SHARED_CHECKPOINTS),

@@ -4,14 +4,14 @@ use metrics::Gauge;
 
 /// A gauge that goes up and down with what exists.
 #[derive(Clone, Debug)]
-pub struct Level(Gauge);
+pub struct LevelGauge(Gauge);
 
-impl Level {
+impl LevelGauge {
     pub(super) const fn new(gauge: Gauge) -> Self {
         Self(gauge)
     }
 
-    /// So many there are.
+    /// Sets how many there are.
     #[expect(
         clippy::cast_precision_loss,
         reason = "gauges are floating-point by format"
@@ -46,7 +46,7 @@ impl Lag {
         Self(gauge)
     }
 
-    /// So many milliseconds now.
+    /// Sets how far behind it is, in milliseconds.
     #[expect(
         clippy::cast_precision_loss,
         reason = "gauges are floating-point by format"

@@ -9,34 +9,34 @@ use anyhow::{Context as _, ensure};
 use firehose_wasm_meter::Loops;
 use rustix::process::{self, Resource, Rlimit, Signal};
 
-use super::super::engine::{Code, Compiler, Engine};
+use super::super::engine::{Code, CompilerProcess, Engine};
 use super::super::fault::cut;
-use super::{Answer, Done, TEXT_BYTES_MAX, Task, outcome_max, unkept};
+use super::{ChildResult, CompileTask, CompilerReply, TEXT_BYTES_MAX, outcome_max, unkept};
 use crate::config::display_size;
 
-/// The daemon's own work goes before.
+/// The daemon's own work comes first.
 const NICE: i32 = 10;
-/// So long the child waits, at its end, for the cache to tidy up.
+/// How long the child waits, at its end, for the cache to tidy up.
 const TIDYING: Duration = Duration::from_secs(5);
 /// How often it is looked whether that is done.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 /// Compiles what comes on `input` and answers on `out`. An error is for the parent's eyes: a fault of the
 /// module is no error, but an answer.
-pub fn serve(task: &Task, input: &mut dyn Read, out: &mut dyn Write) -> anyhow::Result<()> {
+pub fn serve(task: &CompileTask, input: &mut dyn Read, out: &mut dyn Write) -> anyhow::Result<()> {
     bind(task)?;
     let mut file = Vec::new();
     input.read_to_end(&mut file)?;
-    // What is in its way there is in the way of every module.
-    let engine = Engine::start(task.cache.as_deref(), Compiler::Here)?;
+    // What fails here would fail for every module.
+    let engine = Engine::start(task.cache.as_deref(), CompilerProcess::Here)?;
     let (answer, component) = match compile(engine, task, &file) {
         Ok(done) => {
-            let Done {
+            let ChildResult {
                 prepared,
                 cached,
                 unkept,
             } = done;
-            let answer = Answer::Compiled {
+            let answer = CompilerReply::Compiled {
                 kind: prepared.kind,
                 instances: prepared.instances,
                 cached,
@@ -48,7 +48,10 @@ pub fn serve(task: &Task, input: &mut dyn Read, out: &mut dyn Write) -> anyhow::
         Err(error) => {
             let cause = format!("{error:#}");
             let most = usize::try_from(TEXT_BYTES_MAX / 8)?; // escaped it may be six times as long
-            (Answer::Refused(cut(&cause, most).to_owned()), Vec::new())
+            (
+                CompilerReply::Refused(cut(&cause, most).to_owned()),
+                Vec::new(),
+            )
         }
     };
     serde_json::to_writer(&mut *out, &answer)?;
@@ -58,7 +61,7 @@ pub fn serve(task: &Task, input: &mut dyn Read, out: &mut dyn Write) -> anyhow::
 }
 
 /// Binds the process to its limits. Without them it does nothing.
-fn bind(task: &Task) -> anyhow::Result<()> {
+fn bind(task: &CompileTask) -> anyhow::Result<()> {
     // At the first limit of CPU time comes SIGXCPU, which tells why; at the second SIGKILL.
     let (memory, seconds) = (task.memory, task.seconds);
     for (resource, name, soft, hard) in [
@@ -85,7 +88,7 @@ fn bind(task: &Task) -> anyhow::Result<()> {
 }
 
 /// Compiles the module, or finds that it was compiled before.
-fn compile(engine: Engine, task: &Task, file: &[u8]) -> anyhow::Result<Done> {
+fn compile(engine: Engine, task: &CompileTask, file: &[u8]) -> anyhow::Result<ChildResult> {
     let limits = task.limits();
     let loops = if task.patient {
         Loops::Ask
@@ -120,7 +123,7 @@ fn compile(engine: Engine, task: &Task, file: &[u8]) -> anyhow::Result<Done> {
         Some(dir) => unkept::cause(dir, code_bytes as u64),
         None => unkept::nowhere(),
     });
-    Ok(Done {
+    Ok(ChildResult {
         prepared,
         cached: found == Code::Cached,
         unkept,

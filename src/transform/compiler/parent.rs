@@ -12,12 +12,12 @@ use anyhow::anyhow;
 use firehose_wasm_meter::Loops;
 use rustix::process::Signal;
 
-use super::super::engine::Prepared;
+use super::super::engine::PreparedComponent;
 use super::super::fault::cut;
-use super::{Answer, NotCompiled, TEXT_BYTES_MAX, Task, outcome_max, too_large};
+use super::{CompileTask, CompilerReply, NotCompiled, TEXT_BYTES_MAX, outcome_max, too_large};
 use crate::config::{CompileLimits, display_duration};
 
-/// Whatever the path was by which the process was started: there may be another binary by now.
+/// Not the path by which the process was started: there may be another binary by now.
 const SELF: &str = "/proc/self/exe";
 /// More threads take more memory, and the other cores have the daemon's own work.
 const THREADS_MAX: usize = 2;
@@ -29,9 +29,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 const PANICKED: i32 = 101;
 
 /// What a child has done.
-pub(in super::super) struct Done {
+pub(in super::super) struct ChildResult {
     /// What it has compiled.
-    pub(in super::super) prepared: Prepared,
+    pub(in super::super) prepared: PreparedComponent,
     /// Whether that was in the cache before.
     pub(in super::super) cached: bool,
     /// Why it is not there now.
@@ -46,25 +46,25 @@ pub(in super::super) fn compile(
     limits: &CompileLimits,
     cache: Option<&Path>,
     stopping: &AtomicBool,
-) -> Result<Done, NotCompiled> {
-    let task = Task {
+) -> Result<ChildResult, NotCompiled> {
+    let task = CompileTask {
         cache: cache.map(Path::to_owned),
         patient: loops == Loops::Ask,
         memory: limits.memory,
         seconds: limits.timeout.as_secs().max(1),
     };
     let not_started = |error| NotCompiled::passing(format!("start a compiler ({SELF}): {error}"));
-    let mut running = Running(spawn(&task).map_err(not_started)?);
+    let mut running = ChildProcess(spawn(&task).map_err(not_started)?);
     let said = running.talk(file, limits, stopping).map_err(not_started)?;
     match said.ended {
-        Ended::Itself(status) if status.success() => Ok(read(said.answer, limits)?),
-        Ended::Itself(status) => Err(post_mortem(status, &said.errors, limits)),
-        Ended::Late => Err(NotCompiled::passing(late_by_the_clock(limits))),
-        Ended::Stopped => Err(NotCompiled::passing("the process is stopping")),
+        ChildEnd::Itself(status) if status.success() => Ok(read(said.answer, limits)?),
+        ChildEnd::Itself(status) => Err(post_mortem(status, &said.errors, limits)),
+        ChildEnd::Late => Err(NotCompiled::passing(late_by_the_clock(limits))),
+        ChildEnd::Stopped => Err(NotCompiled::passing("the process is stopping")),
     }
 }
 
-fn spawn(task: &Task) -> io::Result<Child> {
+fn spawn(task: &CompileTask) -> io::Result<Child> {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     Command::new(SELF)
         .arg0("firehose")
@@ -82,16 +82,16 @@ fn spawn(task: &Task) -> io::Result<Child> {
 }
 
 /// A child; killed when it is dropped.
-struct Running(Child);
+struct ChildProcess(Child);
 
 /// What a child has said, and how it has ended.
-struct Said {
+struct ChildOutput {
     answer: Vec<u8>,
     errors: Vec<u8>,
-    ended: Ended,
+    ended: ChildEnd,
 }
 
-enum Ended {
+enum ChildEnd {
     Itself(ExitStatus),
     /// Killed: it took too long.
     Late,
@@ -99,14 +99,14 @@ enum Ended {
     Stopped,
 }
 
-impl Running {
+impl ChildProcess {
     /// An error says that it could not be talked to.
     fn talk(
         &mut self,
         file: &[u8],
         limits: &CompileLimits,
         stopping: &AtomicBool,
-    ) -> io::Result<Said> {
+    ) -> io::Result<ChildOutput> {
         let (input, output) = (self.0.stdin.take(), self.0.stdout.take());
         let errors = self.0.stderr.take();
         thread::scope(|scope| {
@@ -123,10 +123,10 @@ impl Running {
                 Ok((answer, errors, ended))
             };
             let talking = talk();
-            // Those that read wait for the end of its pipes.
+            // The threads that read wait for the end of its pipes.
             self.kill();
             let (answer, errors, ended) = talking?;
-            Ok(Said {
+            Ok(ChildOutput {
                 answer: answer.join().unwrap_or_default(),
                 errors: errors.join().unwrap_or_default(),
                 ended,
@@ -134,17 +134,17 @@ impl Running {
         })
     }
 
-    fn wait(&mut self, timeout: Duration, stopping: &AtomicBool) -> io::Result<Ended> {
+    fn wait(&mut self, timeout: Duration, stopping: &AtomicBool) -> io::Result<ChildEnd> {
         let begun = Instant::now();
         loop {
             if let Some(status) = self.0.try_wait()? {
-                return Ok(Ended::Itself(status));
+                return Ok(ChildEnd::Itself(status));
             }
             if stopping.load(Ordering::Relaxed) {
-                return Ok(Ended::Stopped);
+                return Ok(ChildEnd::Stopped);
             }
             if begun.elapsed() > timeout {
-                return Ok(Ended::Late);
+                return Ok(ChildEnd::Late);
             }
             thread::sleep(LOOK_EVERY);
         }
@@ -157,7 +157,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for ChildProcess {
     fn drop(&mut self) {
         self.kill();
     }
@@ -167,19 +167,19 @@ impl Drop for Running {
 fn some(from: Option<impl Read>, most: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     if let Some(mut from) = from {
-        // What breaks off is not whole, and that shows.
+        // An answer that breaks off is not whole, which shows when it is read.
         let _ = from.by_ref().take(most).read_to_end(&mut bytes);
         let _ = io::copy(&mut from, &mut io::sink());
     }
     bytes
 }
 
-pub(super) fn read(mut answer: Vec<u8>, limits: &CompileLimits) -> anyhow::Result<Done> {
+pub(super) fn read(mut answer: Vec<u8>, limits: &CompileLimits) -> anyhow::Result<ChildResult> {
     let garbled = || anyhow!("the compiler's answer cannot be read");
     let end = answer.iter().position(|byte| *byte == b'\n');
     let end = end.ok_or_else(garbled)?;
     match serde_json::from_slice(&answer[..end]).map_err(|_| garbled())? {
-        Answer::Compiled {
+        CompilerReply::Compiled {
             kind,
             instances,
             cached,
@@ -190,19 +190,21 @@ pub(super) fn read(mut answer: Vec<u8>, limits: &CompileLimits) -> anyhow::Resul
             if answer.len() as u64 != bytes {
                 return Err(garbled());
             }
-            let prepared = Prepared {
+            let prepared = PreparedComponent {
                 kind,
                 instances,
                 component: answer,
             };
-            Ok(Done {
+            Ok(ChildResult {
                 prepared,
                 cached,
                 unkept,
             })
         }
-        Answer::Refused(cause) if is_want_of_memory(&cause) => Err(anyhow!(too_large(limits))),
-        Answer::Refused(cause) => Err(anyhow!(cause)),
+        CompilerReply::Refused(cause) if is_want_of_memory(&cause) => {
+            Err(anyhow!(too_large(limits)))
+        }
+        CompilerReply::Refused(cause) => Err(anyhow!(cause)),
     }
 }
 
@@ -251,7 +253,7 @@ fn is_broken(status: ExitStatus) -> bool {
             .any(|fault| status.signal() == Some(fault.as_raw()))
 }
 
-/// Of threads or files there are too many on the machine.
+/// There are too many threads or open files on the machine.
 fn is_want_of_others(said: &str) -> bool {
     let signs = ["Resource temporarily unavailable", "Too many open files"];
     signs.iter().any(|sign| said.contains(sign))

@@ -18,8 +18,8 @@ fn refusal(answer: &[u8]) -> String {
 
 #[test]
 fn an_answer_brings_the_component_or_says_why_there_is_none() {
-    let answer = Answer::Compiled {
-        kind: Kind::Core,
+    let answer = CompilerReply::Compiled {
+        kind: ComponentKind::Core,
         instances: 7,
         cached: true,
         unkept: None,
@@ -27,15 +27,15 @@ fn an_answer_brings_the_component_or_says_why_there_is_none() {
     };
     let line = serde_json::to_vec(&answer).unwrap();
     let whole = [&line[..], b"\n\n\0a"].concat();
-    let Done {
+    let ChildResult {
         prepared, cached, ..
     } = read(whole.clone(), &LIMITS).unwrap();
     assert_eq!(
         (prepared.kind, prepared.instances, cached),
-        (Kind::Core, 7, true)
+        (ComponentKind::Core, 7, true)
     );
     assert_eq!(prepared.component, b"\n\0a");
-    let refused = serde_json::to_vec(&Answer::Refused("no\nway".to_owned())).unwrap();
+    let refused = serde_json::to_vec(&CompilerReply::Refused("no\nway".to_owned())).unwrap();
     assert_eq!(refusal(&[&refused[..], b"\n"].concat()), "no\nway");
     // Whatever else a child says is no answer.
     for end in 0..whole.len() {
@@ -60,7 +60,7 @@ fn how_a_child_has_ended_is_told_with_the_setting_that_would_help() {
     assert!(!broken.contains("first"), "{broken}");
     let exited = died(101 << 8, b"");
     assert!(exited.contains("101"), "{exited}");
-    let refused = Answer::Refused("mmap: Cannot allocate memory (os error 12)".to_owned());
+    let refused = CompilerReply::Refused("mmap: Cannot allocate memory (os error 12)".to_owned());
     let refused = serde_json::to_vec(&refused).unwrap();
     let refused = refusal(&[&refused[..], b"\n"].concat());
     assert!(refused.contains("compile_memory = \"256MiB\""), "{refused}");

@@ -28,14 +28,14 @@ struct Running {
 
 /// Somebody's turn; ends when it is dropped.
 #[derive(Debug)]
-pub(in super::super) struct Turn<'t> {
+pub(in super::super) struct CompileTurn<'t> {
     turns: &'t Turns,
     running: Running,
 }
 
 impl Turns {
     /// Waits for a turn to compile within `memory` bytes, or until `stopping`.
-    pub(in super::super) fn take(&self, memory: u64, stopping: &AtomicBool) -> Turn<'_> {
+    pub(in super::super) fn take(&self, memory: u64, stopping: &AtomicBool) -> CompileTurn<'_> {
         let mut running = self.lock();
         while !may_begin(&running, memory, Instant::now()) && !stopping.load(Ordering::Relaxed) {
             let waited = self.ended.wait_timeout(running, LOOK_EVERY);
@@ -46,7 +46,7 @@ impl Turns {
             memory,
         };
         running.push(own);
-        Turn {
+        CompileTurn {
             turns: self,
             running: own,
         }
@@ -57,7 +57,7 @@ impl Turns {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for CompileTurn<'_> {
     fn drop(&mut self) {
         let mut running = self.turns.lock();
         // Of two that are alike either may go.
@@ -93,7 +93,7 @@ mod tests {
         let of = |memory| Running { begun, memory };
         let soon = begun + SLOW / 2;
         let late = begun + SLOW;
-        // Nobody is too large for a turn alone.
+        // Alone, a module of any size gets its turn.
         assert!(may_begin(&[], 100 * GIB, begun));
         assert!(!may_begin(&[of(GIB)], GIB, soon));
         assert!(may_begin(&[of(GIB)], GIB, late));

@@ -68,12 +68,12 @@ fn clear(dir: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::engine::{Code, Compiler, Engine};
+    use super::super::super::engine::{Code, CompilerProcess, Engine};
     use super::*;
 
     fn load(dir: &Path) -> Code {
         let component = wat::parse_str("(component)").unwrap();
-        let engine = Engine::start(Some(dir), Compiler::Here).unwrap();
+        let engine = Engine::start(Some(dir), CompilerProcess::Here).unwrap();
         engine.load(&component).unwrap().1
     }
 

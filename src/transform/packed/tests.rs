@@ -21,7 +21,7 @@ fn packed(outcomes: &[Outcome]) -> Outcomes {
         };
         counts.push(u32::try_from(outputs.len()).unwrap());
         for output in outputs {
-            let key = |(name, value): &(String, String)| Key {
+            let key = |(name, value): &(String, String)| PartitionKey {
                 output: u32::try_from(ends.len()).unwrap(),
                 name: name.clone(),
                 value: value.clone(),
@@ -80,7 +80,7 @@ proptest! {
         records in 0..6_usize,
     ) {
         let len = data.len();
-        let keys = keys.into_iter().map(|(output, name, value)| Key { output, name, value });
+        let keys = keys.into_iter().map(|(output, name, value)| PartitionKey { output, name, value });
         let keys = keys.collect();
         let said = Outcomes { data: data.into(), ends, counts, failures, keys };
         if let Ok(outcomes) = unpack(said, records, 1 << 20) {

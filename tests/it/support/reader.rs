@@ -7,8 +7,8 @@ use firehose::config;
 
 /// A key that no table has, nor one that is near to it.
 const STRANGE: &str = "zzzzzzzzzzzz";
-/// Two files that have all tables and all kinds of them between them, the strange key in each.
-const FILES: [&str; 2] = [
+/// Files that have all tables and all kinds of them between them, the strange key in each.
+const FILES: [&str; 3] = [
     r#"
 @
 [http]
@@ -55,6 +55,17 @@ type = "json"
 type = "folder"
 path = "lake"
 @
+"#,
+    r#"
+[stream.NAME.source]
+type = "direct-put"
+[stream.NAME.format]
+type = "csv"
+schema = "id string, n int"
+@
+[stream.NAME.destination]
+type = "folder"
+path = "lake"
 "#,
 ];
 

@@ -1,12 +1,12 @@
 //! Times as texts and numbers.
 
-use firehose_json::decimal::Number;
+use firehose_json::decimal::WrittenNumber;
 use proptest::prelude::*;
 
 use super::{MICROS, RANGE, date_from_text, from_number, from_text, seconds_from_float};
 
-fn number(text: &str) -> Number<'_> {
-    Number::read(text.as_bytes()).unwrap().0
+fn number(text: &str) -> WrittenNumber<'_> {
+    WrittenNumber::read(text.as_bytes()).unwrap().0
 }
 
 #[test]

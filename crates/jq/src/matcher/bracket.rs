@@ -1,7 +1,7 @@
 //! A class in brackets.
 
-use super::class::{Class, Run};
-use super::syntax::Parser;
+use super::class::{CharRange, Class};
+use super::syntax::PatternParser;
 
 /// What stands before a place in a class.
 #[derive(Clone, Copy)]
@@ -15,12 +15,12 @@ enum Before {
     Class,
 }
 
-impl Parser<'_> {
+impl PatternParser<'_> {
     /// Reads what stands behind an opening bracket. A class does not stand within another, and `&&`
     /// are two characters; so is white space, whatever the flags.
     pub(super) fn bracket(&mut self) -> Result<Class, String> {
         let negated = self.eat("^");
-        let mut runs: Vec<Run> = Vec::new();
+        let mut runs: Vec<CharRange> = Vec::new();
         let mut before = Before::Start;
         // A bracket that closes nothing is a character.
         if self.rest.starts_with(']') {
@@ -85,7 +85,7 @@ impl Parser<'_> {
         &mut self,
         class: &Class,
         before: Before,
-        runs: &mut Vec<Run>,
+        runs: &mut Vec<CharRange>,
     ) -> Result<Before, String> {
         if let Before::Dash(_) = before {
             return Err("a range cannot end with a class: write `\\-`".into());
@@ -97,7 +97,7 @@ impl Parser<'_> {
     }
 }
 
-fn add(char: char, before: Before, runs: &mut Vec<Run>) -> Result<Before, String> {
+fn add(char: char, before: Before, runs: &mut Vec<CharRange>) -> Result<Before, String> {
     let (from, now) = match before {
         Before::Dash(from) => (from, Before::Range),
         _ => (char, Before::Char(char)),

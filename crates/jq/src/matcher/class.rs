@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use regex_syntax::hir::{Class as HirClass, ClassUnicode, ClassUnicodeRange, HirKind};
 
 /// First and last code point of characters in a row.
-pub(super) type Run = (u32, u32);
+pub(super) type CharRange = (u32, u32);
 
 /// The classes that have names, as Unicode has them; `\d` and `\s` are two of them.
 const NAMED: [(&str, &str); 14] = [
@@ -25,7 +25,7 @@ const NAMED: [(&str, &str); 14] = [
     ("xdigit", r"[0-9A-Fa-f]"),
 ];
 
-/// `\w` where it stands by itself: Oniguruma takes some more for words of what Latin-1 has.
+/// `\w` where it stands by itself: Oniguruma also counts some more characters of Latin-1 as parts of words.
 const WORD: &str = r"[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}²³¹¼½¾]";
 
 static CLASSES: LazyLock<Vec<Class>> =
@@ -69,7 +69,7 @@ pub(super) struct Class {
     /// Which of the first 128 are in it, a bit each.
     ascii: u128,
     /// Sorted, none touching another. (Surrogates may be in it; no text has any.)
-    runs: Vec<Run>,
+    runs: Vec<CharRange>,
 }
 
 impl Class {
@@ -78,10 +78,10 @@ impl Class {
         Self::new(ranges.map(|(first, last)| (first.into(), last.into())))
     }
 
-    pub(super) fn new(runs: impl IntoIterator<Item = Run>) -> Self {
+    pub(super) fn new(runs: impl IntoIterator<Item = CharRange>) -> Self {
         let mut given: Vec<_> = runs.into_iter().collect();
         given.sort_unstable();
-        let mut runs: Vec<Run> = Vec::new();
+        let mut runs: Vec<CharRange> = Vec::new();
         for (first, last) in given {
             match runs.last_mut() {
                 Some(before) if first <= before.1 + 1 => before.1 = before.1.max(last),
@@ -145,7 +145,7 @@ impl Class {
         })
     }
 
-    pub(super) fn runs(&self) -> &[Run] {
+    pub(super) fn runs(&self) -> &[CharRange] {
         &self.runs
     }
 
@@ -178,7 +178,7 @@ impl Class {
         marked[0x80..0xc2].fill(false);
     }
 
-    /// What [`Self::without_case`] takes, which this takes a small part of.
+    /// How much work [`Self::without_case`] is. To find that out takes a small part of it.
     pub(super) fn case_effort(&self) -> usize {
         let pairs: usize = self.cases().map(|(_, pairs)| pairs.len()).sum();
         8 + (self.runs.len() + pairs) / 8
@@ -186,11 +186,11 @@ impl Class {
 
     /// The same with the other cases of all characters that are in it, each for itself.
     pub(super) fn without_case(mut self) -> Self {
-        let others = |(run, pairs): (Run, &'static [(u32, u32)])| {
+        let others = |(run, pairs): (CharRange, &'static [(u32, u32)])| {
             let others = pairs.iter().map(|(_, other)| *other);
             others.filter(move |other| !(run.0..=run.1).contains(other))
         };
-        let others: Vec<Run> = self
+        let others: Vec<CharRange> = self
             .cases()
             .flat_map(others)
             .map(|other| (other, other))
@@ -203,11 +203,11 @@ impl Class {
     }
 
     /// Its runs, with the pairs of [`CASES`] whose first character is in them.
-    fn cases(&self) -> impl Iterator<Item = (Run, &'static [(u32, u32)])> {
+    fn cases(&self) -> impl Iterator<Item = (CharRange, &'static [(u32, u32)])> {
         let first = self.runs.first().map_or(0, |run| run.0);
         let mut rest = &CASES[CASES.partition_point(|(char, _)| *char < first)..];
         self.runs.iter().map(move |run| {
-            // One after the other: runs may be many, and short.
+            // Searched one after the other: there may be many runs, and short ones.
             let behind = |end: u32| rest.iter().take_while(|(char, _)| *char < end).count();
             let within = &rest[behind(run.0)..behind(run.1 + 1)];
             rest = &rest[behind(run.1 + 1)..];

@@ -1,7 +1,7 @@
-//! A pattern's tree to a program of small steps.
+//! Compiles a pattern's tree to a program.
 
 use super::super::meter::charge;
-use super::class::{Class, Run};
+use super::class::{CharRange, Class};
 use super::look::Look;
 use super::syntax::{Node, Options, Tree};
 
@@ -11,12 +11,12 @@ const EFFORT_MAX: usize = 1 << 18;
 /// Bound on steps times places that are kept for groups: what a search may have in memory.
 const PLACES_MAX: usize = 1 << 20;
 
-/// The index of a step.
+/// The index of an instruction.
 pub(super) type At = u32;
 
-/// A step. What goes on names the step behind it.
+/// An instruction. One that goes on names the instruction behind it.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Step {
+pub(super) enum Instruction {
     Char(char, At),
     Class(u32, At),
     /// Both ways, the first one rather.
@@ -29,7 +29,7 @@ pub(super) enum Step {
 
 /// A compiled pattern.
 pub(super) struct Program {
-    pub steps: Vec<Step>,
+    pub steps: Vec<Instruction>,
     pub start: At,
     pub classes: Vec<Class>,
     pub names: Vec<Option<String>>,
@@ -46,8 +46,8 @@ pub(super) struct Program {
 impl Program {
     pub(super) fn compile(pattern: &str, options: Options) -> Result<Self, String> {
         let tree = Tree::parse(pattern, options)?;
-        let mut writer = Writer {
-            steps: vec![Step::Match],
+        let mut writer = ProgramWriter {
+            steps: vec![Instruction::Match],
             effort: tree.effort,
         };
         let whole = writer.group(0, &tree.root, Ends::both(0));
@@ -81,7 +81,7 @@ impl Program {
         let names: usize = self.names.iter().flatten().map(String::len).sum();
         size_of_val(&*self.steps)
             + size_of_val(&*self.classes)
-            + runs * size_of::<Run>()
+            + runs * size_of::<CharRange>()
             + size_of_val(&*self.names)
             + names
     }
@@ -91,27 +91,27 @@ impl Program {
         let mut first = Some(Box::new([false; 256]));
         let mut anchored = true;
         let mut seen = vec![false; self.steps.len()];
-        // A class may be that of many steps.
+        // Many steps may share a class.
         let mut marked = vec![false; self.classes.len()];
         // Steps, and whether a match that comes there can only be at the start.
         let mut open = vec![(self.start, false)];
         while let Some((at, bound)) = open.pop() {
             if std::mem::replace(&mut seen[at as usize], true) {
-                // Were it bound when it was seen, it is no more.
+                // If it was bound when it was first seen, it no longer is.
                 anchored &= bound;
                 continue;
             }
             match self.steps[at as usize] {
-                Step::Split(one, other) => open.extend([(one, bound), (other, bound)]),
-                Step::Look(look, then) => open.push((then, bound || look == Look::Start)),
-                Step::Keep(_, then) => open.push((then, bound)),
-                Step::Char(char, _) => {
+                Instruction::Split(one, other) => open.extend([(one, bound), (other, bound)]),
+                Instruction::Look(look, then) => open.push((then, bound || look == Look::Start)),
+                Instruction::Keep(_, then) => open.push((then, bound)),
+                Instruction::Char(char, _) => {
                     anchored &= bound;
                     if let Some(first) = &mut first {
                         first[usize::from(char.encode_utf8(&mut [0; 4]).as_bytes()[0])] = true;
                     }
                 }
-                Step::Class(class, _) => {
+                Instruction::Class(class, _) => {
                     anchored &= bound;
                     let class = class as usize;
                     if let Some(first) = first.as_mut().filter(|_| !marked[class]) {
@@ -119,7 +119,7 @@ impl Program {
                         marked[class] = true;
                     }
                 }
-                Step::Match => {
+                Instruction::Match => {
                     anchored &= bound;
                     first = None;
                 }
@@ -137,8 +137,8 @@ pub(super) fn pay(paid: usize, effort: usize) {
 
 /// Writes steps from the last to the first, so that each knows what is behind it. Nothing is
 /// returned where the program would be too large.
-struct Writer {
-    steps: Vec<Step>,
+struct ProgramWriter {
+    steps: Vec<Instruction>,
     effort: usize,
 }
 
@@ -161,21 +161,21 @@ impl Ends {
     }
 }
 
-impl Writer {
+impl ProgramWriter {
     /// Counts what repetitions might do for ever.
     fn work(&mut self) -> Option<()> {
         self.effort += 1;
         (self.effort <= EFFORT_MAX).then_some(())
     }
 
-    fn add(&mut self, step: Step) -> Option<At> {
+    fn add(&mut self, step: Instruction) -> Option<At> {
         self.work()?;
         self.steps.push(step);
         At::try_from(self.steps.len() - 1).ok()
     }
 
     /// Adds a step that takes no character.
-    fn add_to(&mut self, ends: Ends, step: impl Fn(At) -> Step) -> Option<Ends> {
+    fn add_to(&mut self, ends: Ends, step: impl Fn(At) -> Instruction) -> Option<Ends> {
         let moved = self.add(step(ends.moved))?;
         let empty = if ends.differ() {
             self.add(step(ends.empty))?
@@ -200,12 +200,15 @@ impl Writer {
         self.work()?;
         match node {
             Node::Empty => Some(then),
-            Node::Char(char) => self.add(Step::Char(*char, then.moved)).map(Ends::both),
+            Node::Char(char) => self
+                .add(Instruction::Char(*char, then.moved))
+                .map(Ends::both),
             Node::Class(class) => {
                 let class = u32::try_from(*class).ok()?;
-                self.add(Step::Class(class, then.moved)).map(Ends::both)
+                self.add(Instruction::Class(class, then.moved))
+                    .map(Ends::both)
             }
-            Node::Look(look) => self.add_to(then, |then| Step::Look(*look, then)),
+            Node::Look(look) => self.add_to(then, |then| Instruction::Look(*look, then)),
             Node::Group(index, inner) => self.group(*index, inner, then),
             Node::Concat(nodes) => {
                 let mut nodes = nodes.iter().rev();
@@ -236,9 +239,9 @@ impl Writer {
     }
 
     fn group(&mut self, index: usize, inner: &Node, then: Ends) -> Option<Ends> {
-        let end = self.add_to(then, |then| Step::Keep(2 * index + 1, then))?;
+        let end = self.add_to(then, |then| Instruction::Keep(2 * index + 1, then))?;
         let start = self.node(inner, end)?;
-        self.add_to(start, |start| Step::Keep(2 * index, start))
+        self.add_to(start, |start| Instruction::Keep(2 * index, start))
     }
 
     fn up_to(&mut self, what: &Node, count: u32, greedy: bool, then: Ends) -> Option<Ends> {
@@ -256,7 +259,7 @@ impl Writer {
         greedy: bool,
         then: Ends,
     ) -> Option<(Ends, u32)> {
-        let again = self.add(Step::Match)?;
+        let again = self.add(Instruction::Match)?;
         let mut once = |past: At| {
             let ends = Ends {
                 empty: past,
@@ -285,10 +288,10 @@ impl Writer {
     }
 }
 
-fn split(into: At, past: At, greedy: bool) -> Step {
+fn split(into: At, past: At, greedy: bool) -> Instruction {
     if greedy {
-        Step::Split(into, past)
+        Instruction::Split(into, past)
     } else {
-        Step::Split(past, into)
+        Instruction::Split(past, into)
     }
 }

@@ -7,11 +7,11 @@
 use std::cell::{Cell, RefCell};
 
 use super::super::meter::{charge, stop};
-use super::program::{At, Program, Step};
+use super::program::{At, Instruction, Program};
 
 /// Visits of steps that cost a unit of fuel.
 const VISITS: usize = 128;
-/// So often all searches of a text together may take each step at each of its bytes, and at some more.
+/// How often all searches of a text together may take each step at each of its bytes, and at some more.
 const PASSES: usize = 16;
 const MORE_BYTES: usize = 1024;
 /// Bytes that cost as much as a visit where a search looks for the first byte of a match only.
@@ -29,7 +29,7 @@ const LOOKED_UP: usize = 4;
 const NOWHERE: usize = usize::MAX;
 
 thread_local! {
-    static MEMORY: Cell<Option<Box<Memory>>> = const { Cell::new(None) };
+    static MEMORY: Cell<Option<Box<SearchMemory>>> = const { Cell::new(None) };
 }
 
 /// All searches of a text: their memory, and the fuel that they may burn together, which is in
@@ -37,7 +37,7 @@ thread_local! {
 /// would be no such bound.
 pub(crate) struct Searches {
     left: Cell<usize>,
-    memory: RefCell<Box<Memory>>,
+    memory: RefCell<Box<SearchMemory>>,
 }
 
 impl Searches {
@@ -79,7 +79,7 @@ impl Searches {
 
 #[cfg(test)]
 impl Searches {
-    /// Steps that have not made a unit of fuel yet.
+    /// Steps that do not make up a unit of fuel yet.
     pub(super) fn uncharged(&self) -> u64 {
         self.memory.borrow().visits as u64
     }
@@ -106,10 +106,10 @@ impl Drop for Searches {
 
 /// The memory of searches, for reuse.
 #[derive(Default)]
-struct Memory {
+struct SearchMemory {
     now: Ways,
     next: Ways,
-    open: Vec<Open>,
+    open: Vec<Backtrack>,
     visits: usize,
 }
 
@@ -126,13 +126,13 @@ struct Ways {
     matched: bool,
 }
 
-enum Open {
+enum Backtrack {
     Step(At),
     /// A place as it was before.
     Restore(usize, usize),
 }
 
-impl Memory {
+impl SearchMemory {
     /// Makes room for a program.
     fn grow(&mut self, steps: usize) {
         for ways in [&mut self.now, &mut self.next] {
@@ -179,7 +179,7 @@ impl Memory {
                 }
             }
             if !matched {
-                let place = Place {
+                let place = SearchPosition {
                     text,
                     at,
                     here,
@@ -198,7 +198,7 @@ impl Memory {
                 break;
             }
             let end = at + here.map_or(0, char::len_utf8);
-            let behind = Place {
+            let behind = SearchPosition {
                 text,
                 at: end,
                 here: text[end..].chars().next(),
@@ -263,7 +263,7 @@ impl Ways {
 }
 
 /// Where a search is: before a character or at the end.
-struct Place<'t> {
+struct SearchPosition<'t> {
     text: &'t str,
     at: usize,
     here: Option<char>,
@@ -271,7 +271,7 @@ struct Place<'t> {
     barred: bool,
 }
 
-impl Place<'_> {
+impl SearchPosition<'_> {
     /// Follows a way from a step up to all characters that it may take here; says how many steps
     /// were visited. What would be less preferred than a match is left out.
     fn follow(
@@ -280,47 +280,48 @@ impl Place<'_> {
         from: At,
         places: &mut [usize],
         ways: &mut Ways,
-        open: &mut Vec<Open>,
+        open: &mut Vec<Backtrack>,
     ) -> usize {
         let mut visits = 0;
         let dear = match self.here {
             Some(here) if !here.is_ascii() => LOOKED_UP,
             _ => 0,
         };
-        open.push(Open::Step(from));
+        open.push(Backtrack::Step(from));
         while let Some(next) = open.pop() {
             visits += 1;
             let mut step = match next {
-                Open::Step(step) => step,
-                Open::Restore(place, before) => {
+                Backtrack::Step(step) => step,
+                Backtrack::Restore(place, before) => {
                     places[place] = before;
                     continue;
                 }
             };
             while !ways.matched && ways.see(step) {
                 visits += 1;
-                if let Step::Look(..) | Step::Class(..) = program.steps[step as usize] {
+                if let Instruction::Look(..) | Instruction::Class(..) = program.steps[step as usize]
+                {
                     visits += dear;
                 }
                 step = match program.steps[step as usize] {
-                    Step::Split(one, other) => {
-                        open.push(Open::Step(other));
+                    Instruction::Split(one, other) => {
+                        open.push(Backtrack::Step(other));
                         one
                     }
-                    Step::Look(look, then) if look.holds(self.text, self.at) => then,
-                    Step::Keep(place, then) => {
+                    Instruction::Look(look, then) if look.holds(self.text, self.at) => then,
+                    Instruction::Keep(place, then) => {
                         if let Some(kept) = places.get_mut(place) {
                             let before = std::mem::replace(kept, self.at);
-                            open.push(Open::Restore(place, before));
+                            open.push(Backtrack::Restore(place, before));
                         }
                         then
                     }
-                    Step::Char(char, then) if self.here == Some(char) => {
+                    Instruction::Char(char, then) if self.here == Some(char) => {
                         ways.add(Some(then), places);
                         visits += places.len() / COPIED;
                         break;
                     }
-                    Step::Class(class, then)
+                    Instruction::Class(class, then)
                         if self
                             .here
                             .is_some_and(|char| program.classes[class as usize].has(char)) =>
@@ -329,13 +330,16 @@ impl Place<'_> {
                         visits += places.len() / COPIED;
                         break;
                     }
-                    Step::Match if !self.barred => {
+                    Instruction::Match if !self.barred => {
                         ways.matched = true;
                         ways.add(None, places);
                         visits += places.len() / COPIED;
                         break;
                     }
-                    Step::Look(..) | Step::Char(..) | Step::Class(..) | Step::Match => break,
+                    Instruction::Look(..)
+                    | Instruction::Char(..)
+                    | Instruction::Class(..)
+                    | Instruction::Match => break,
                 };
             }
         }

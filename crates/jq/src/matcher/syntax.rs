@@ -65,7 +65,7 @@ pub(crate) struct Options {
 impl Tree {
     /// Parses a pattern; the error says what is wrong.
     pub(super) fn parse(pattern: &str, options: Options) -> Result<Self, String> {
-        let mut parser = Parser {
+        let mut parser = PatternParser {
             rest: pattern,
             options,
             depth: 0,
@@ -87,7 +87,7 @@ impl Tree {
 }
 
 /// A parser at a place of a pattern.
-pub(super) struct Parser<'p> {
+pub(super) struct PatternParser<'p> {
     pub rest: &'p str,
     /// Those that hold from here to the end of the group.
     pub options: Options,
@@ -97,7 +97,7 @@ pub(super) struct Parser<'p> {
     effort: usize,
 }
 
-impl Parser<'_> {
+impl PatternParser<'_> {
     pub(super) fn peek(&self) -> Option<char> {
         self.rest.chars().next()
     }

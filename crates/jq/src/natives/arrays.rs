@@ -60,8 +60,8 @@ pub(super) fn reverse(value: Value) -> Result<Value, Error> {
     }
 }
 
-/// Replaces arrays by their items, to a depth that never comes to nothing if it is no whole
-/// number above it.
+/// Replaces arrays by their items, down to a depth. A depth that is negative or no whole number
+/// never counts down to zero, so it has no end.
 pub(super) fn flatten(value: &Value, depth: &Value) -> Result<Value, Error> {
     fn into(items: &[Value], depth: &Value, out: &mut Vec<Value>) -> Result<(), Error> {
         for item in items {

@@ -37,7 +37,7 @@ pub(super) fn number(value: Value) -> Result<Value, Error> {
 
 fn read(text: &str) -> Option<Value> {
     charge(1 + text.len() / 8);
-    let mut reader = Reader {
+    let mut reader = JsonReader {
         rest: text.strip_prefix('\u{feff}').unwrap_or(text),
     };
     let value = reader.value(NESTING_MAX)?;
@@ -45,11 +45,11 @@ fn read(text: &str) -> Option<Value> {
     reader.rest.is_empty().then_some(value)
 }
 
-struct Reader<'a> {
+struct JsonReader<'a> {
     rest: &'a str,
 }
 
-impl Reader<'_> {
+impl JsonReader<'_> {
     fn skip_space(&mut self) {
         self.rest = self.rest.trim_start_matches([' ', '\t', '\r', '\n']);
     }

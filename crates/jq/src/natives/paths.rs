@@ -3,13 +3,13 @@
 use jaq_core::box_iter::box_once;
 use jaq_core::{Cv, ValX, ValXs};
 
-use super::super::Kind;
+use super::super::JaqData;
 use super::super::meter::{charge, charge_key, in_path};
 use super::super::value::{Map, Value};
 
 /// The paths, and the values there, of a function argument.
 pub(super) fn paths(
-    mut cv: Cv<'_, Kind>,
+    mut cv: Cv<'_, JaqData>,
 ) -> impl Iterator<Item = ValX<'_, (Vec<Value>, Value), Value>> {
     let (f, context) = cv.0.pop_fun();
     #[expect(
@@ -30,7 +30,7 @@ pub(super) fn paths(
 /// Updates the values at all paths of one function argument by the first output of another, in
 /// turn; where that has none, the value is deleted at once, so that the later paths of an array
 /// point one further, as in jq 1.6.
-pub(super) fn modify(mut cv: Cv<'_, Kind>) -> ValXs<'_, Value> {
+pub(super) fn modify(mut cv: Cv<'_, JaqData>) -> ValXs<'_, Value> {
     let (update, context) = cv.0.pop_fun();
     let mut value = cv.1.clone();
     let found: Result<Vec<_>, _> = paths((cv.0, cv.1)).map(|found| Ok(found?.0)).collect();
@@ -50,7 +50,7 @@ pub(super) fn modify(mut cv: Cv<'_, Kind>) -> ValXs<'_, Value> {
 
 /// The last output of a function argument, `null` if it has none: what is left of an update with
 /// several outputs in `reduce`.
-pub(super) fn last(mut cv: Cv<'_, Kind>) -> ValXs<'_, Value> {
+pub(super) fn last(mut cv: Cv<'_, JaqData>) -> ValXs<'_, Value> {
     let (f, context) = cv.0.pop_fun();
     let mut last = Value::Null;
     for output in f.run((context, cv.1)) {
@@ -64,7 +64,7 @@ pub(super) fn last(mut cv: Cv<'_, Kind>) -> ValXs<'_, Value> {
 
 /// Replaces values from the inside out. Of several new values of a field the last one counts; where
 /// there is none, the fields before it are lost, as in jq 1.6.
-pub(super) fn walk(mut cv: Cv<'_, Kind>) -> ValXs<'_, Value> {
+pub(super) fn walk(mut cv: Cv<'_, JaqData>) -> ValXs<'_, Value> {
     let (f, context) = cv.0.pop_fun();
     let mut outputs = |value| f.run((context.clone(), value)).collect();
     match walk_in(cv.1, &mut outputs) {
@@ -73,9 +73,9 @@ pub(super) fn walk(mut cv: Cv<'_, Kind>) -> ValXs<'_, Value> {
     }
 }
 
-type Outputs<'a> = ValX<'a, Vec<Value>, Value>;
+type PathOutputs<'a> = ValX<'a, Vec<Value>, Value>;
 
-fn walk_in<'a>(value: Value, f: &mut dyn FnMut(Value) -> Outputs<'a>) -> Outputs<'a> {
+fn walk_in<'a>(value: Value, f: &mut dyn FnMut(Value) -> PathOutputs<'a>) -> PathOutputs<'a> {
     charge(1);
     let inside = match value {
         Value::Array(array) => {

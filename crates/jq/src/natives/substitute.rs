@@ -3,14 +3,14 @@
 use jaq_core::box_iter::box_once;
 use jaq_core::{Cv, Exn, ValXs};
 
-use super::super::Kind;
+use super::super::JaqData;
 use super::super::meter::charge;
 use super::super::value::{Error, Value};
 
 /// Joins `[text before, named groups]` and the rest, with what a function argument makes of the
 /// groups between. Where it has several outputs, there is a text for each choice, and the first
 /// match varies fastest, as in jq.
-pub(super) fn join(mut cv: Cv<'_, Kind>) -> ValXs<'_, Value> {
+pub(super) fn join(mut cv: Cv<'_, JaqData>) -> ValXs<'_, Value> {
     let (f, context) = cv.0.pop_fun();
     let Value::Array(pieces) = cv.1 else {
         return box_once(Err(Exn::from(Error::typ(cv.1, "array"))));

@@ -10,18 +10,18 @@ use super::math::to_int;
 type Escapes = [(u8, &'static str)];
 
 /// A format of rows.
-pub(super) struct Row {
+pub(super) struct RowFormat {
     quote: &'static str,
     separator: &'static str,
     escapes: &'static Escapes,
 }
 
-pub(super) const CSV: Row = Row {
+pub(super) const CSV: RowFormat = RowFormat {
     quote: "\"",
     separator: ",",
     escapes: &[(b'"', "\"\"")],
 };
-pub(super) const TSV: Row = Row {
+pub(super) const TSV: RowFormat = RowFormat {
     quote: "",
     separator: "\t",
     escapes: &[
@@ -59,7 +59,7 @@ fn escape_into(text: &[u8], escapes: &Escapes, out: &mut Vec<u8>) {
 }
 
 /// `@csv` and `@tsv`.
-pub(super) fn row(value: &Value, format: &Row) -> Result<Value, Error> {
+pub(super) fn row(value: &Value, format: &RowFormat) -> Result<Value, Error> {
     let Value::Array(array) = value else {
         return Err(Error::typ(value.clone(), "array"));
     };

@@ -249,7 +249,7 @@ impl Ord for Value {
             (Self::Array(left), Self::Array(right)) => left.items.cmp(&right.items),
             (Self::Object(left), Self::Object(right)) => {
                 let sorted = |object: &Object| {
-                    // Each is compared with some others.
+                    // Sorting compares each key with some others.
                     let others = 2 + object.entries.len().checked_ilog2().unwrap_or(0) as usize;
                     let length: usize = object.entries.keys().map(Bytes::len).sum();
                     charge(2 * object.entries.len() + length / 64 * others);

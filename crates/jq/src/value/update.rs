@@ -151,7 +151,7 @@ impl Value {
         while let Some(([key, inner @ ..], _)) = rest.split_first() {
             charge(1);
             let count = rest.iter().take_while(|path| path.first() == Some(key));
-            // NaN is not even what it is itself.
+            // NaN is not equal even to itself.
             let (group, others) = rest.split_at(count.count().max(1));
             rest = others;
             if inner.is_empty() {

@@ -8,14 +8,14 @@ use uuid::Uuid;
 use super::batch;
 use crate::checkpoint::OpenBatch;
 use crate::checkpoint::STORE;
-use crate::checkpoint::store::{Commit, Recovered, Store, StoreError};
-use crate::disk::{Operation, TornDisk};
+use crate::checkpoint::store::{CheckpointStore, Commit, StoreError, StoredState};
+use crate::disk::{DiskOperation, TornDisk};
 
 /// Batches of the transaction.
 const LARGER: usize = 20;
 
-fn open(disk: &TornDisk) -> Result<(Store, Recovered), StoreError> {
-    Store::open(disk, Path::new(STORE), 0)
+fn open(disk: &TornDisk) -> Result<(CheckpointStore, StoredState), StoreError> {
+    CheckpointStore::open(disk, Path::new(STORE), 0)
 }
 
 /// Batches with rows of about so many bytes.
@@ -59,11 +59,11 @@ fn a_power_failure_while_the_files_grow_stops_nothing() {
     loop {
         let disk = laid.crash(calls);
         let (store, _) = open(&disk).unwrap();
-        let syncs = disk.count(Operation::Sync);
+        let syncs = disk.count(DiskOperation::Sync);
         disk.power_off_after(calls);
         let is_done = store.commit(&larger()).is_ok();
         if is_done {
-            let syncs = disk.count(Operation::Sync) - syncs;
+            let syncs = disk.count(DiskOperation::Sync) - syncs;
             assert!(syncs > 2, "the files did not grow: {syncs} syncs");
             break;
         }
@@ -82,7 +82,11 @@ fn a_power_failure_while_the_files_grow_stops_nothing() {
 #[test]
 fn a_call_that_fails_while_the_files_grow_stops_nothing() {
     let laid = laid();
-    for operation in [Operation::Write, Operation::Sync, Operation::SetLen] {
+    for operation in [
+        DiskOperation::Write,
+        DiskOperation::Sync,
+        DiskOperation::SetLen,
+    ] {
         for nth in 1.. {
             let disk = laid.crash(nth);
             let (store, _) = open(&disk).unwrap();

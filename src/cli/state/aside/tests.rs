@@ -79,7 +79,7 @@ fn put_back_from(torn: &TornDisk) {
 /// runs next or what is aside is put back, the object is published once. How many places there were.
 fn once_after_any(
     is_aside: bool,
-    verb: impl Fn(&Arc<dyn Disk>, &Store, &Recovered, &SealedObject),
+    verb: impl Fn(&Arc<dyn Disk>, &CheckpointStore, &StoredState, &SealedObject),
 ) -> u64 {
     for calls in 1.. {
         let (disk, object) = laid();
@@ -132,7 +132,7 @@ fn what_cannot_be_read_is_told_and_keeps_no_other_object_back() {
     move_out_from(&disk, &object);
     // As an older version may have left it.
     let path = Path::new("discarded").join(format!("{}.json", Uuid::new_v4()));
-    disk.open(&path, Open::New).unwrap();
+    disk.open(&path, OpenMode::New).unwrap();
     let mut told = Vec::new();
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
     let back = put_back(&shared, KEY, &mut told).unwrap();
@@ -172,7 +172,7 @@ fn a_file_of_another_length_is_not_put_back() {
     let (disk, object) = laid();
     move_out_from(&disk, &object);
     let path = Aside::of(&object).path();
-    disk.open(&path, Open::Existing)
+    disk.open(&path, OpenMode::Existing)
         .unwrap()
         .set_len(3)
         .unwrap();
@@ -213,10 +213,11 @@ fn what_an_earlier_version_has_left_of_an_object_that_is_back_goes_at_the_next_o
         if !is_aside_again {
             put_back_from(&disk);
             disk.create_dir_all(&Aside::of(&object).folder()).unwrap();
-            disk.open(&Aside::of(&object).path(), Open::New).unwrap();
+            disk.open(&Aside::of(&object).path(), OpenMode::New)
+                .unwrap();
         }
         let stale = Path::new("discarded").join(format!("{}.put-back", object.id));
-        disk.open(&stale, Open::New).unwrap();
+        disk.open(&stale, OpenMode::New).unwrap();
         open(&disk).unwrap();
         let wanted = if is_aside_again { 2 } else { 0 };
         assert_eq!(left(&disk, object.id).len(), wanted);

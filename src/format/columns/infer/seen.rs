@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use firehose_calendar::timestamp;
-use firehose_json::decimal::Number;
+use firehose_json::decimal::WrittenNumber;
 
 use super::NAME_BYTES_MAX;
 use super::NAMES_MAX;
@@ -81,7 +81,7 @@ impl Seen {
         members.chain(inner).map(|seen| 1 + seen.places()).sum()
     }
 
-    pub(super) fn number(&mut self, number: Number<'_>) {
+    pub(super) fn number(&mut self, number: WrittenNumber<'_>) {
         let is_integer = !number
             .text
             .iter()
@@ -98,7 +98,8 @@ impl Seen {
 
     pub(super) fn text(&mut self, text: &[u8]) {
         // A column of times takes numbers as texts, too; but most numbers are no times.
-        let is_time = timestamp::from_text(text).is_some() && Number::from_string(text).is_none();
+        let is_time =
+            timestamp::from_text(text).is_some() && WrittenNumber::from_string(text).is_none();
         if !is_time {
             self.texts += 1;
         } else if timestamp::date_from_text(text).is_some() {

@@ -64,9 +64,16 @@ const FOREIGN: [(&str, &str); 16] = [
     ("timestamptz", "timestamp"),
 ];
 
-/// Parses a column list. The fault names the first wrong bytes.
-pub(crate) fn parse(text: &str) -> Result<Vec<Field>, FormatFault> {
-    let mut parser = Parser { text, at: 0 };
+/// Parses a column list. The fault names the first wrong bytes. `refused` says why there can be no such name, if so.
+pub(crate) fn parse(
+    text: &str,
+    refused: fn(&str) -> Option<String>,
+) -> Result<Vec<Field>, FormatFault> {
+    let mut parser = Parser {
+        text,
+        at: 0,
+        refused,
+    };
     let columns = parser.columns()?;
     let leaves: usize = columns.iter().map(|column| column.kind.leaves()).sum();
     if leaves > LEAVES_MAX {
@@ -88,6 +95,7 @@ pub(in crate::format::columns) fn is_name_char(character: char) -> bool {
 struct Parser<'a> {
     text: &'a str,
     at: usize,
+    refused: fn(&str) -> Option<String>,
 }
 
 impl Parser<'_> {
@@ -98,7 +106,7 @@ impl Parser<'_> {
         while self.peek().is_some() {
             let start = self.at;
             let name = self.name("a column name")?;
-            self.unique(&mut names, &name, start, "column")?;
+            self.declare(&mut names, &name, start, "column")?;
             self.space();
             if self.peek() == Some(':') {
                 self.at += 1; // `name: type`, as inside a struct, is as clear
@@ -196,7 +204,7 @@ impl Parser<'_> {
             self.space();
             let start = self.at;
             let name = self.name("a field name")?;
-            self.unique(&mut names, &name, start, "field")?;
+            self.declare(&mut names, &name, start, "field")?;
             self.expect(':', "after the field's name")?;
             let kind = self.kind(depth + 1)?;
             self.comment()?;
@@ -366,7 +374,8 @@ impl Parser<'_> {
         ))
     }
 
-    fn unique(
+    /// Takes the name that begins at `start`, if there can be one, and no other is the same.
+    fn declare(
         &self,
         names: &mut HashSet<String>,
         name: &str,
@@ -378,7 +387,10 @@ impl Parser<'_> {
                 format!("the {what} `{name}` is declared twice (case does not tell names apart)");
             return Err(self.fault(start..self.at, message));
         }
-        Ok(())
+        match (self.refused)(name) {
+            Some(why) => Err(self.fault(start..self.at, format!("the {what} `{name}` {why}"))),
+            None => Ok(()),
+        }
     }
 
     fn expect(&mut self, wanted: char, place: &str) -> Result<(), FormatFault> {

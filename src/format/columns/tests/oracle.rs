@@ -1,6 +1,6 @@
 //! The decoder held against `serde_json`: the same texts are JSON, the same values come out.
 
-use firehose_json::decimal::Number;
+use firehose_json::decimal::WrittenNumber;
 use proptest::prelude::*;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
@@ -119,7 +119,7 @@ proptest! {
     #[test]
     fn doubles_are_the_nearest(text in "-?(0|[1-9][0-9]{0,20})(\\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?") {
         let expected: f64 = text.parse().unwrap();
-        let (number, length) = Number::read(text.as_bytes()).unwrap();
+        let (number, length) = WrittenNumber::read(text.as_bytes()).unwrap();
         prop_assert_eq!(length, text.len());
         prop_assert_eq!(number.to_f64().map(f64::to_bits), expected.is_finite().then_some(expected.to_bits()));
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::{Place, Row};
+use super::super::{FieldPath, Row};
 use super::compile;
 
 /// The only row that the record becomes.
@@ -18,7 +18,7 @@ fn rows(schema: &str, data: &str) -> Vec<Row> {
     rows.unwrap_or_else(|failure| panic!("{data}: {failure:?}"))
 }
 
-fn paths(places: &[Place]) -> Vec<&str> {
+fn paths(places: &[FieldPath]) -> Vec<&str> {
     places.iter().map(|place| place.path.as_str()).collect()
 }
 

@@ -6,18 +6,18 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use super::super::super::event::Event;
+use super::super::super::hurry::Hurry;
 use super::super::super::outputs::Outputs;
 use super::super::super::publish::publication;
 use super::{Body, Known, Listed, Range};
 use crate::checkpoint::SealedObject;
-use crate::coordination::{BodyName, Lease, Lost, Written};
+use crate::coordination::{BodyName, Lease, LeaseCheckpoint, Lost};
 use crate::destination::{self, Destination, Publication, PublishError, SentPart};
 use crate::error::StreamError;
 use crate::extent::Extent;
@@ -29,11 +29,11 @@ use crate::spool::Spool;
 /// A lease, as a pipeline knows it: the chain of checkpoints of one shard.
 pub trait LeaseLog: Debug + Send + Sync {
     /// Makes a checkpoint durable, the next after the one before; settles what a lost reply leaves open.
-    fn commit<'a>(&'a self, checkpoint: &'a Written) -> Pending<'a, Result<(), Lost>>;
+    fn commit<'a>(&'a self, checkpoint: &'a LeaseCheckpoint) -> Pending<'a, Result<(), Lost>>;
 }
 
 impl LeaseLog for Lease {
-    fn commit<'a>(&'a self, checkpoint: &'a Written) -> Pending<'a, Result<(), Lost>> {
+    fn commit<'a>(&'a self, checkpoint: &'a LeaseCheckpoint) -> Pending<'a, Result<(), Lost>> {
         Box::pin(Self::commit(self, checkpoint))
     }
 }
@@ -76,7 +76,7 @@ pub(super) struct CheckpointTask {
     pub(super) spool: Arc<Spool>,
     pub(super) events: UnboundedSender<Event>,
     /// Cuts a wait for the next attempt short.
-    pub(super) at_once: Arc<Notify>,
+    pub(super) at_once: Hurry,
 }
 
 /// A shared checkpoint that is durable.
@@ -134,7 +134,7 @@ impl CheckpointTask {
         } else {
             Some(self.write_body().await)
         };
-        let written = Written {
+        let written = LeaseCheckpoint {
             body,
             position,
             ended,
@@ -160,9 +160,9 @@ impl CheckpointTask {
             key: format!("{}{}", self.bodies, Uuid::new_v4()),
             crc64: crc_fast::crc64_nvme(&bytes),
         };
-        let mut attempt = 0;
+        let (mut attempt, mut at_once) = (0, self.at_once.clone());
         while let Err(trouble) = self.destination.put_body(&name.key, bytes.clone()).await {
-            wait_out(trouble, &mut attempt, &self.events, &self.at_once).await;
+            wait_out(trouble, &mut attempt, &self.events, &mut at_once).await;
         }
         failpoint::hit("shared-body-written");
         name
@@ -179,10 +179,10 @@ impl CheckpointTask {
             {
                 let one = publication(&object, &self.outputs, &self.spool);
                 let (destination, events) = (self.destination.clone(), self.events.clone());
-                let at_once = Arc::clone(&self.at_once);
+                let at_once = self.at_once.clone();
                 let range = self.range;
                 preparing.spawn(async move {
-                    let (upload_id, parts) = prepare(&destination, one, &events, &at_once).await?;
+                    let (upload_id, parts) = prepare(&destination, one, &events, at_once).await?;
                     let object = SealedObject {
                         upload_id,
                         extents: Vec::new(),
@@ -241,7 +241,7 @@ async fn prepare(
     destination: &Destination,
     mut object: Publication,
     events: &UnboundedSender<Event>,
-    at_once: &Notify,
+    mut at_once: Hurry,
 ) -> Result<(Option<String>, Vec<SentPart>), StreamError> {
     let mut attempt = 0;
     let watched = Arc::new(Watched {
@@ -255,7 +255,7 @@ async fn prepare(
             Err(trouble) => {
                 let fault = watched.fault().take();
                 fault.map_or(Ok(()), Err)?;
-                wait_out(trouble, &mut attempt, events, at_once).await;
+                wait_out(trouble, &mut attempt, events, &mut at_once).await;
             }
         }
     }
@@ -266,7 +266,7 @@ async fn wait_out(
     trouble: PublishError,
     attempt: &mut u32,
     events: &UnboundedSender<Event>,
-    at_once: &Notify,
+    at_once: &mut Hurry,
 ) {
     let most = if trouble.may_pass() {
         retry::TRANSIENT_MAX
@@ -275,8 +275,7 @@ async fn wait_out(
     };
     let _ = events.send(Event::CheckpointDelayed(trouble));
     *attempt += 1;
-    // Out of time or told to hurry: both end the wait.
-    let _ = tokio::time::timeout(retry::delay(*attempt, most), at_once.notified()).await;
+    at_once.pause(retry::delay(*attempt, most)).await;
 }
 
 /// Removes a body that no lease names, or will name. Where that fails it stays behind.

@@ -25,7 +25,7 @@ use crate::retry;
 use crate::shard::ShardId;
 use crate::source::{Only, Opened, Shareable};
 use crate::spool::Spool;
-use crate::telemetry::State;
+use crate::telemetry::StreamState;
 
 /// A lease that was taken.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ pub async fn connect_shared(
         match connecting.await {
             Ok((destination, conditional)) => {
                 tell_of_overwriting(&settings.name, &destination, conditional);
-                context.status.set_state(State::Running);
+                context.status.set_state(StreamState::Running);
                 return Ok(destination);
             }
             Err(trouble) => {
@@ -73,7 +73,7 @@ pub async fn connect_shared(
                 if let Some(unsaid) = context.status.repeats().due_alike("destination", &cause) {
                     tracing::warn!(stream, cause, unsaid, "destination not ready");
                 }
-                context.status.set_state(State::Stalled { cause });
+                context.status.set_state(StreamState::Stalled { cause });
                 tokio::time::sleep(retry::delay(attempt, retry::TRANSIENT_MAX)).await;
             }
         }
@@ -231,7 +231,7 @@ async fn read_body(
                         "the last checkpoint is not read yet"
                     );
                 }
-                context.status.set_state(State::Stalled { cause });
+                context.status.set_state(StreamState::Stalled { cause });
                 retry::delay(attempt, retry::TRANSIENT_MAX)
             }
         };

@@ -9,14 +9,14 @@ use std::sync::{Mutex, MutexGuard};
 use super::*;
 use crate::clock::Clock;
 use crate::config::StartSettings;
-use crate::coordination::{KclCheckpoint, Resumed, Written};
-use crate::disk::{Disk, HostDisk, Operation, TornDisk};
+use crate::coordination::{KclCheckpoint, LeaseCheckpoint, Resumed};
+use crate::disk::{Disk, DiskOperation, HostDisk, TornDisk};
 use crate::error::StreamError;
 use crate::pipeline::log::tests::bucket::Bucket;
 use crate::pipeline::log::tests::world::{World, assert_delivered, records, shard};
 use crate::pipeline::run;
 use crate::position::Position;
-use crate::shard::{Pending, Start};
+use crate::shard::{Pending, ShardStart};
 use crate::telemetry::StreamStatus as _;
 
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -40,17 +40,17 @@ struct FakeLease {
     abandoned: CancellationToken,
     /// What it was taken with: the body, and what that lists.
     before: (Option<BodyName>, Vec<Listed>),
-    durable: Mutex<Vec<(Written, Option<Body>)>>,
+    durable: Mutex<Vec<(LeaseCheckpoint, Option<Body>)>>,
 }
 
 impl FakeLease {
-    fn durable(&self) -> MutexGuard<'_, Vec<(Written, Option<Body>)>> {
+    fn durable(&self) -> MutexGuard<'_, Vec<(LeaseCheckpoint, Option<Body>)>> {
         self.durable.lock().unwrap()
     }
 
     /// Everything that a checkpoint lists is there, whole and invisible, when it is written; what it
     /// lists no more is visible.
-    fn judge(&self, written: &Written, body: Option<&Body>) {
+    fn judge(&self, written: &LeaseCheckpoint, body: Option<&Body>) {
         let held = self.bucket.held();
         let durable = self.durable();
         let listed = body.map_or(&[][..], |body| &body.listed);
@@ -91,7 +91,7 @@ impl FakeLease {
 }
 
 impl LeaseLog for FakeLease {
-    fn commit<'a>(&'a self, written: &'a Written) -> Pending<'a, Result<(), Lost>> {
+    fn commit<'a>(&'a self, written: &'a LeaseCheckpoint) -> Pending<'a, Result<(), Lost>> {
         Box::pin(async {
             if self.fate == Fate::Lost {
                 let shard = "one".into();
@@ -176,7 +176,7 @@ fn taken(lease: Arc<dyn LeaseLog>, body: Option<BodyName>, abandoned: Cancellati
         resumed: Resumed {
             body,
             checkpoint: KclCheckpoint::TrimHorizon,
-            start: Start::TrimHorizon,
+            start: ShardStart::TrimHorizon,
             parents: Vec::new(),
         },
         table: "table".into(),
@@ -371,7 +371,7 @@ async fn what_this_machine_has_damaged_is_left_to_whoever_holds_the_shard_next()
     let disk = TornDisk::new(1);
     // Once it may be damaged on its way.
     for nth in 1..=2 {
-        disk.fail(Operation::Read, nth, std::io::ErrorKind::InvalidData);
+        disk.fail(DiskOperation::Read, nth, std::io::ErrorKind::InvalidData);
     }
     let taken = taken(lease, None, abandoned);
     let holding = world.hold_on(Arc::new(disk), taken, Duration::ZERO);

@@ -4,19 +4,19 @@ use std::io;
 use std::sync::Arc;
 
 use super::frame::end_at;
-use super::segment::{Header, Kind};
+use super::segment::{FileKind, Header};
 use super::shared::{Shared, Spare};
-use crate::disk::{DiskFile, Open};
+use crate::disk::{DiskFile, OpenMode};
 
 /// Opens the file that is to become a segment: a spare, or a new one.
 pub(super) fn begin_file(
     shared: &Shared,
     spare: Option<Spare>,
     number: u64,
-) -> io::Result<(Arc<dyn DiskFile>, Kind, Option<Spare>)> {
+) -> io::Result<(Arc<dyn DiskFile>, FileKind, Option<Spare>)> {
     let (kind, number, how) = match spare {
-        Some(spare) => (Kind::Spare, spare.number, Open::Existing),
-        None => (Kind::New, number, Open::New),
+        Some(spare) => (FileKind::Spare, spare.number, OpenMode::Existing),
+        None => (FileKind::New, number, OpenMode::New),
     };
     let file = shared.disk.open(&shared.path(kind, number), how)?;
     Ok((file, kind, spare))
@@ -27,11 +27,11 @@ pub(super) fn finish_file(
     shared: &Shared,
     file: &dyn DiskFile,
     header: &Header,
-    kind: Kind,
+    kind: FileKind,
     spare: Option<Spare>,
 ) -> io::Result<()> {
     let from = shared.path(kind, spare.map_or(header.number, |spare| spare.number));
-    let to = shared.path(Kind::Segment, header.number);
+    let to = shared.path(FileKind::Segment, header.number);
     let end = end_at(shared.seed(header.number), header.durable);
     let finished = file
         .write_all_at(&header.encode(), 0)

@@ -8,7 +8,7 @@ use super::shared::{Live, Shared};
 
 /// What damage below the recorded end has cost, as far as the frames around it tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cost {
+pub(super) enum DamageCost {
     /// Records that were accepted and not delivered.
     Lost(MissingRange),
     /// None: no record stood there, or those that did were delivered before.
@@ -17,7 +17,7 @@ pub(super) enum Cost {
     Unknown,
 }
 
-impl Cost {
+impl DamageCost {
     /// What is said of it.
     fn line(self) -> &'static str {
         match self {
@@ -44,11 +44,11 @@ pub(super) fn damage_found(
     shared: &Shared,
     segment: &Live,
     bytes: Range<u64>,
-    cost: Cost,
+    cost: DamageCost,
 ) -> io::Result<()> {
     let range = match cost {
-        Cost::Lost(range) => Some(range),
-        Cost::Nothing | Cost::Unknown => None,
+        DamageCost::Lost(range) => Some(range),
+        DamageCost::Nothing | DamageCost::Unknown => None,
     };
     tracing::error!(
         stream = %shared.settings.stream,
@@ -102,9 +102,9 @@ mod tests {
         ] {
             let range = MissingRange::between(at(1, 5), next).unwrap();
             assert_eq!(range.records(), records, "{next:?}");
-            assert!(Cost::Lost(range).line().contains(line), "{next:?}");
+            assert!(DamageCost::Lost(range).line().contains(line), "{next:?}");
         }
         assert_eq!(MissingRange::between(at(1, 5), at(1, 5)), None);
-        assert!(Cost::Nothing.line().contains("no record is lost"));
+        assert!(DamageCost::Nothing.line().contains("no record is lost"));
     }
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::fresh::Fresh;
-use super::segment::{HEADER_BYTES, Kind};
+use super::fresh::FreshFrames;
+use super::segment::{FileKind, HEADER_BYTES};
 use super::*;
-use crate::disk::{Open, Operation, TornDisk};
+use crate::disk::{DiskOperation, OpenMode, TornDisk};
 
 mod ends;
 mod every_byte;
@@ -21,15 +21,15 @@ const SEGMENT_BYTES: u64 = 8 << 10;
 /// Bytes of a frame with one record of 1,000 bytes.
 const FRAME: u64 = 56 + 4 + 1_000 + 4;
 
-fn known(epoch: u32, frontier: Option<Sequence>) -> Known {
-    Known {
+fn known(epoch: u32, frontier: Option<Sequence>) -> JournalCheckpoint {
+    JournalCheckpoint {
         incarnation: Uuid::from_u128(3),
         epoch,
         frontier,
     }
 }
 
-fn try_open(disk: &TornDisk, known: Known) -> Result<Opened, JournalError> {
+fn try_open(disk: &TornDisk, known: JournalCheckpoint) -> Result<OpenedJournal, JournalError> {
     open_with(disk, known, SEGMENT_BYTES)
 }
 
@@ -43,12 +43,16 @@ fn settings(bytes: u64) -> JournalSettings {
     }
 }
 
-fn open_with(disk: &TornDisk, known: Known, bytes: u64) -> Result<Opened, JournalError> {
+fn open_with(
+    disk: &TornDisk,
+    known: JournalCheckpoint,
+    bytes: u64,
+) -> Result<OpenedJournal, JournalError> {
     let disk = Arc::new(disk.clone());
     Journal::open(disk, Clock::manual(0), settings(bytes), known)
 }
 
-fn open(disk: &TornDisk, known: Known) -> Opened {
+fn open(disk: &TornDisk, known: JournalCheckpoint) -> OpenedJournal {
     try_open(disk, known).unwrap()
 }
 
@@ -93,11 +97,11 @@ async fn read(reader: &mut JournalReader) -> Vec<u64> {
 }
 
 fn segment(number: u64) -> PathBuf {
-    Kind::Segment.path(Path::new("journal"), number)
+    FileKind::Segment.path(Path::new("journal"), number)
 }
 
-fn exists(disk: &TornDisk, kind: Kind, number: u64) -> bool {
-    disk.open(&kind.path(Path::new("journal"), number), Open::Existing)
+fn exists(disk: &TornDisk, kind: FileKind, number: u64) -> bool {
+    disk.open(&kind.path(Path::new("journal"), number), OpenMode::Existing)
         .is_ok()
 }
 
@@ -126,7 +130,7 @@ async fn damage_in_an_older_segment_costs_its_record_only_and_is_told() {
     assert_eq!(opened.missing, []);
     assert_eq!(read(&mut opened.reader).await, [0, 1, 2, 3, 5, 6, 7, 8, 9]);
     assert_eq!(opened.reader.take_missing(), [numbers(1, 4, 4)]);
-    assert!(exists(&disk, Kind::Quarantined, 2) && !exists(&disk, Kind::Segment, 2));
+    assert!(exists(&disk, FileKind::Quarantined, 2) && !exists(&disk, FileKind::Segment, 2));
     close(opened.journal).await;
 
     let opened = open(&disk, known(2, Some(Sequence::first_of(1).plus(8))));
@@ -135,7 +139,7 @@ async fn damage_in_an_older_segment_costs_its_record_only_and_is_told() {
         .release(Sequence::first_of(1).plus(9))
         .unwrap();
     assert!(
-        exists(&disk, Kind::Quarantined, 2),
+        exists(&disk, FileKind::Quarantined, 2),
         "kept for a person to look at"
     );
 }
@@ -151,7 +155,7 @@ async fn damage_below_the_recorded_end_of_the_last_segment_is_told_at_opening() 
 
     let mut opened = open(&disk, known(1, None));
     assert_eq!(opened.missing, [numbers(1, 0, 1)]);
-    assert!(exists(&disk, Kind::Quarantined, 1));
+    assert!(exists(&disk, FileKind::Quarantined, 1));
     assert_eq!(read(&mut opened.reader).await, [2]);
     assert_eq!(opened.reader.take_missing(), [], "told once");
     append(&opened.journal, 3..5).await;
@@ -168,7 +172,7 @@ async fn a_tail_that_was_brought_over_is_durable_and_never_taken_for_torn() {
     disk.rot(&segment(2), inside(0), 0x01).unwrap();
     let opened = open(&disk, known(2, None));
     assert_eq!(opened.missing, [], "nothing after it tells its number");
-    assert!(exists(&disk, Kind::Quarantined, 2));
+    assert!(exists(&disk, FileKind::Quarantined, 2));
 }
 
 #[tokio::test]
@@ -178,11 +182,11 @@ async fn damage_while_running_is_read_around_and_writing_moves_on() {
     append(&opened.journal, 0..2).await;
     disk.rot(&segment(1), inside(0), 0x01).unwrap();
     // A reader that has fallen behind finds nothing in memory.
-    opened.journal.0.0.segments().fresh = Fresh::default();
+    opened.journal.0.0.segments().fresh = FreshFrames::default();
     assert_eq!(read(&mut opened.reader).await, [1]);
     assert_eq!(opened.reader.take_missing(), [numbers(1, 0, 0)]);
     append(&opened.journal, 2..4).await;
-    assert!(exists(&disk, Kind::Quarantined, 1) && exists(&disk, Kind::Segment, 2));
+    assert!(exists(&disk, FileKind::Quarantined, 1) && exists(&disk, FileKind::Segment, 2));
     assert_eq!(read(&mut opened.reader).await, [2, 3]);
 }
 
@@ -208,7 +212,7 @@ async fn large_appends_are_whole_from_memory_and_from_disk_and_alone_in_their_da
         opened.journal.append(large).await.unwrap();
         append(&opened.journal, 401..402).await;
         if behind {
-            opened.journal.0.0.segments().fresh = Fresh::default();
+            opened.journal.0.0.segments().fresh = FreshFrames::default();
         }
         if damaged {
             disk.rot(&segment(1), HEADER_BYTES + FRAME + 200_000, 0x01)
@@ -238,7 +242,7 @@ async fn a_destroyed_header_costs_no_record() {
         }
         let mut opened = open(&disk, known(1, None));
         assert_eq!(opened.epoch, 2);
-        assert!(exists(&disk, Kind::Quarantined, destroyed));
+        assert!(exists(&disk, FileKind::Quarantined, destroyed));
         assert_eq!(read(&mut opened.reader).await, (0..9).collect::<Vec<_>>());
     }
 }
@@ -295,7 +299,7 @@ async fn what_a_failed_fsync_refused_is_never_read_not_even_after_a_crash() {
         let disk = TornDisk::new(seed);
         let mut opened = open(&disk, known(0, None));
         append(&opened.journal, 0..1).await;
-        disk.fail(Operation::Sync, 1, ErrorKind::Other);
+        disk.fail(DiskOperation::Sync, 1, ErrorKind::Other);
         let refused = opened.journal.append(batch(99)).await.unwrap_err();
         assert!(matches!(refused, Refused::Disk { .. }), "{refused}");
         if seed % 2 == 0 {
@@ -318,14 +322,14 @@ async fn a_file_whose_fsync_failed_is_never_written_again() {
     let disk = TornDisk::new(0);
     let opened = open(&disk, known(0, None));
     append(&opened.journal, 0..1).await;
-    disk.fail(Operation::Sync, 1, ErrorKind::Other);
+    disk.fail(DiskOperation::Sync, 1, ErrorKind::Other);
     opened.journal.append(batch(99)).await.unwrap_err();
     append(&opened.journal, 1..5).await;
     let last = opened.journal.next_sequence().0 - 1;
     opened.journal.release(Sequence(last)).unwrap();
-    assert!(!exists(&disk, Kind::Segment, 1) && !exists(&disk, Kind::Spare, 1));
+    assert!(!exists(&disk, FileKind::Segment, 1) && !exists(&disk, FileKind::Spare, 1));
     assert!(
-        exists(&disk, Kind::Spare, 2),
+        exists(&disk, FileKind::Spare, 2),
         "a sound file is kept for reuse"
     );
 }
@@ -334,11 +338,11 @@ async fn a_file_whose_fsync_failed_is_never_written_again() {
 async fn a_refusal_waits_until_no_crash_can_bring_the_record_back() {
     let disk = TornDisk::new(0);
     let opened = open(&disk, known(0, None));
-    disk.fail(Operation::Sync, 1, ErrorKind::Other);
-    disk.fail(Operation::Create, 1, ErrorKind::StorageFull);
+    disk.fail(DiskOperation::Sync, 1, ErrorKind::Other);
+    disk.fail(DiskOperation::Create, 1, ErrorKind::StorageFull);
     let journal = opened.journal.clone();
     let doubtful = tokio::spawn(async move { journal.append(batch(99)).await });
-    while disk.count(Operation::Create) < 2 {
+    while disk.count(DiskOperation::Create) < 2 {
         tokio::task::yield_now().await;
     }
     assert!(!doubtful.is_finished());
@@ -374,7 +378,7 @@ async fn recovery_may_be_broken_off_anywhere() {
     }
 }
 
-fn loud_stop(opened: Result<Opened, JournalError>) -> String {
+fn loud_stop(opened: Result<OpenedJournal, JournalError>) -> String {
     match opened {
         Err(stop @ JournalError::LoudStop { .. }) => stop.to_string(),
         Err(error) => panic!("{error}"),
@@ -392,7 +396,7 @@ async fn wrong_halves_and_gaps_stop_loudly() {
     let opened = open(&disk, known(0, None));
     append(&opened.journal, 0..8).await;
     close(opened.journal).await;
-    let foreign = Known {
+    let foreign = JournalCheckpoint {
         incarnation: Uuid::from_u128(4),
         ..known(1, None)
     };
@@ -421,7 +425,7 @@ async fn a_record_that_holds_a_copy_of_a_frame_is_never_taken_for_one() {
     let disk = TornDisk::new(0);
     let opened = open(&disk, known(0, None));
     append(&opened.journal, 0..1).await;
-    let file = disk.open(&segment(1), Open::Existing).unwrap();
+    let file = disk.open(&segment(1), OpenMode::Existing).unwrap();
     let mut copy = vec![0; usize::try_from(FRAME).unwrap()];
     file.read_exact_at(&mut copy, HEADER_BYTES).unwrap();
     let mut forged = PutBatch::default();

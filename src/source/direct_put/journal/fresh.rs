@@ -38,12 +38,12 @@ impl FreshFrame {
 
 /// The newest durable appends, in the order of the journal.
 #[derive(Debug, Default)]
-pub(super) struct Fresh {
+pub(super) struct FreshFrames {
     frames: VecDeque<FreshFrame>,
     bytes: usize,
 }
 
-impl Fresh {
+impl FreshFrames {
     /// Keeps an append, and gives up the oldest where the room ends.
     pub(super) fn push(&mut self, frame: FreshFrame) {
         self.bytes += frame.data.len();
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_reader_gets_what_starts_where_it_stands_and_nothing_else() {
-        let mut fresh = Fresh::default();
+        let mut fresh = FreshFrames::default();
         for (number, offset) in [(1, 4096), (1, 8192), (2, 4096)] {
             fresh.push(frame(number, offset, 10));
         }
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn the_newest_are_kept_and_their_bytes_are_bounded() {
-        let mut fresh = Fresh::default();
+        let mut fresh = FreshFrames::default();
         for offset in 0..20 {
             fresh.push(frame(1, offset, KEPT_BYTES / 4));
         }

@@ -9,9 +9,9 @@ use uuid::Uuid;
 use super::frame::{ALIGN, Frame, Seed, end_at, payload_sum};
 use super::reader::JournalReader;
 use super::recovery::recover;
-use super::segment::{HEADER_BYTES, Header, Kind, Link};
-use super::{JournalSettings, Known};
-use crate::disk::{Disk as _, Open, TornDisk};
+use super::segment::{FileKind, HEADER_BYTES, Header, Link};
+use super::{JournalCheckpoint, JournalSettings};
+use crate::disk::{Disk as _, OpenMode, TornDisk};
 use crate::position::Sequence;
 
 const INCARNATION: Uuid = Uuid::from_u128(7);
@@ -55,7 +55,7 @@ pub fn journal(bytes: &[u8]) {
         segment_bytes: 8 << 10,
         idle: Duration::MAX,
     };
-    let known = Known {
+    let known = JournalCheckpoint {
         incarnation: INCARNATION,
         epoch: 1,
         frontier: None,
@@ -206,7 +206,7 @@ impl Script<'_> {
     fn lay(&self, disk: &TornDisk, dir: &std::path::Path) -> std::io::Result<()> {
         disk.create_dir_all(dir)?;
         for (number, segment) in (1..).zip(&self.segments) {
-            let file = disk.open(&Kind::Segment.path(dir, number), Open::New)?;
+            let file = disk.open(&FileKind::Segment.path(dir, number), OpenMode::New)?;
             file.write_all_at(segment, 0)?;
             file.sync_data()?;
         }

@@ -10,7 +10,7 @@ use crate::position::Sequence;
 /// Data of this size is written from where it lies; smaller data is gathered into one write.
 const GATHER_MAX: usize = 64 << 10;
 /// Frames of one group commit on their way into the file.
-pub(super) struct Frames<'a> {
+pub(super) struct GroupFrames<'a> {
     file: &'a dyn DiskFile,
     seed: Seed,
     durable: u64,
@@ -23,7 +23,7 @@ pub(super) struct Frames<'a> {
     scratch_at: u64,
 }
 
-impl<'a> Frames<'a> {
+impl<'a> GroupFrames<'a> {
     pub(super) fn new(
         active: &'a Active,
         seed: Seed,

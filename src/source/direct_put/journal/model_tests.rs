@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
-use crate::disk::{Operation, TornDisk};
+use crate::disk::{DiskOperation, TornDisk};
 
 const SEGMENT_BYTES: u64 = 16 << 10;
 const LIMIT: u64 = 4 * SEGMENT_BYTES;
@@ -25,7 +25,7 @@ enum Step {
     /// Checkpoints what was read, and releases it.
     Release,
     /// The nth call of that kind from here on fails.
-    Fail(Operation, u64, ErrorKind),
+    Fail(DiskOperation, u64, ErrorKind),
     /// The power goes after so many more calls.
     PowerOff(u64),
 }
@@ -42,11 +42,11 @@ struct Life {
 fn step() -> impl Strategy<Value = Step> {
     let records = prop::collection::vec(prop_oneof![0..40_usize, 100..3_000_usize], 1..5);
     let operation = prop::sample::select(vec![
-        Operation::Write,
-        Operation::Sync,
-        Operation::Create,
-        Operation::Rename,
-        Operation::SyncDir,
+        DiskOperation::Write,
+        DiskOperation::Sync,
+        DiskOperation::Create,
+        DiskOperation::Rename,
+        DiskOperation::SyncDir,
     ]);
     let kind = prop::sample::select(vec![ErrorKind::Other, ErrorKind::StorageFull]);
     prop_oneof![
@@ -94,8 +94,8 @@ struct World {
 }
 
 impl World {
-    fn open(&mut self) -> Result<Opened, JournalError> {
-        let known = Known {
+    fn open(&mut self) -> Result<OpenedJournal, JournalError> {
+        let known = JournalCheckpoint {
             incarnation: Uuid::from_u128(9),
             epoch: self.epoch,
             frontier: self.frontier,
@@ -137,8 +137,8 @@ impl World {
             .retain(|(sequence, _)| Some(*sequence) <= frontier);
     }
 
-    async fn run(&mut self, opened: Opened, steps: &[Step]) {
-        let Opened {
+    async fn run(&mut self, opened: OpenedJournal, steps: &[Step]) {
+        let OpenedJournal {
             journal,
             mut reader,
             ..

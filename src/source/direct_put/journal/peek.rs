@@ -8,20 +8,20 @@ use super::segment::HEADER_BYTES;
 use super::shared::{Live, Segments, Shared};
 use super::survey::{chain, survey};
 use super::window::Window;
-use super::{JournalError, JournalSettings, Known};
+use super::{JournalCheckpoint, JournalError, JournalSettings};
 use crate::disk::Disk;
 use crate::position::Sequence;
-use crate::source::{Held, Unread};
+use crate::source::{LocalBacklog, UnreadRecords};
 
 /// Looks at the journal of `stream` in `dir`. `enough` records beyond the frontier end the search.
 pub fn peek(
     disk: &Arc<dyn Disk>,
     dir: &Path,
     stream: &str,
-    known: Known,
+    known: JournalCheckpoint,
     enough: u64,
-) -> Result<Held, JournalError> {
-    let mut held = Held::default();
+) -> Result<LocalBacklog, JournalError> {
+    let mut held = LocalBacklog::default();
     match disk.list(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(held),
         _ => {}
@@ -58,13 +58,13 @@ pub fn peek(
 pub(super) fn unread(
     shared: &Shared,
     frontier: Option<Sequence>,
-) -> Result<Option<Unread>, JournalError> {
+) -> Result<Option<UnreadRecords>, JournalError> {
     let segments: Vec<Live> = shared.segments().live.iter().copied().collect();
     let next = segments.last().map(|segment| segment.next);
-    let mut held = Held::default();
+    let mut held = LocalBacklog::default();
     look(shared, segments.into_iter(), frontier, 1, &mut held)?;
     let unread = held.oldest_ms.zip(next);
-    Ok(unread.map(|(oldest_ms, next)| Unread { oldest_ms, next }))
+    Ok(unread.map(|(oldest_ms, next)| UnreadRecords { oldest_ms, next }))
 }
 
 /// Counts the records beyond the frontier, up to about `enough`.
@@ -73,7 +73,7 @@ fn look(
     segments: impl Iterator<Item = Live>,
     frontier: Option<Sequence>,
     enough: u64,
-    held: &mut Held,
+    held: &mut LocalBacklog,
 ) -> Result<(), JournalError> {
     let wanted = frontier.map_or(Sequence(0), |last| last.plus(1));
     for segment in segments {

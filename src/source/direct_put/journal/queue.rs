@@ -25,19 +25,19 @@ pub(super) struct Request {
 }
 
 #[derive(Default)]
-struct Waiting {
+struct QueuedAppends {
     requests: VecDeque<Request>,
     closed: bool,
 }
 
 /// What waits to be written.
-pub(super) struct Queue {
-    waiting: Mutex<Waiting>,
+pub(super) struct AppendQueue {
+    waiting: Mutex<QueuedAppends>,
     wake: Condvar,
     room: Arc<Semaphore>,
 }
 
-impl Queue {
+impl AppendQueue {
     pub(super) fn new() -> Self {
         Self {
             waiting: Mutex::default(),
@@ -103,7 +103,7 @@ impl Queue {
         self.lock().closed
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, QueuedAppends> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::damage::{Cost, damage_found};
+use super::damage::{DamageCost, damage_found};
 use super::frame::Frame;
 use super::fresh::FreshFrame;
 use super::segment::{HEADER_BYTES, u32_at};
@@ -25,14 +25,14 @@ const LOAD_BYTES: usize = 128 << 10;
 
 /// Reads durable records in order; made by [`super::Journal::open`].
 pub struct JournalReader {
-    state: State,
+    state: ReaderState,
     changed: watch::Receiver<()>,
 }
 
-enum State {
-    Idle(Box<Cursor>),
+enum ReaderState {
+    Idle(Box<ReadCursor>),
     /// A read that outlives the future that started it, so that none is lost when it is dropped.
-    Reading(JoinHandle<(Box<Cursor>, Result<Chunk, JournalError>)>),
+    Reading(JoinHandle<(Box<ReadCursor>, Result<Chunk, JournalError>)>),
     /// A read was lost: the runtime went away under it.
     Lost,
 }
@@ -44,7 +44,7 @@ impl JournalReader {
         reported: Vec<MissingRange>,
     ) -> Self {
         let changed = shared.changed.subscribe();
-        let cursor = Cursor {
+        let cursor = ReadCursor {
             shared,
             number: 0,
             window: None,
@@ -55,7 +55,7 @@ impl JournalReader {
             missing: Vec::new(),
         };
         Self {
-            state: State::Idle(Box::new(cursor)),
+            state: ReaderState::Idle(Box::new(cursor)),
             changed,
         }
     }
@@ -72,7 +72,8 @@ impl JournalReader {
             if !chunk.is_empty() || self.has_missing() {
                 return Ok(Some(chunk));
             }
-            if matches!(&self.state, State::Idle(cursor) if matches!(cursor.ahead(), Ahead::End)) {
+            if matches!(&self.state, ReaderState::Idle(cursor) if matches!(cursor.ahead(), Ahead::End))
+            {
                 return Ok(None);
             }
             // The sender lives as long as the cursor: this cannot fail.
@@ -83,30 +84,30 @@ impl JournalReader {
     /// Like [`JournalReader::next`], but gives an empty chunk instead of waiting for appends.
     pub async fn available(&mut self, max_bytes: usize) -> Result<Chunk, JournalError> {
         loop {
-            match std::mem::replace(&mut self.state, State::Lost) {
-                State::Idle(mut cursor) => {
+            match std::mem::replace(&mut self.state, ReaderState::Lost) {
+                ReaderState::Idle(mut cursor) => {
                     if !matches!(cursor.ahead(), Ahead::Records) {
-                        self.state = State::Idle(cursor);
+                        self.state = ReaderState::Idle(cursor);
                         return Ok(Chunk::default());
                     }
-                    self.state = State::Reading(tokio::task::spawn_blocking(move || {
+                    self.state = ReaderState::Reading(tokio::task::spawn_blocking(move || {
                         let chunk = cursor.read(max_bytes);
                         (cursor, chunk)
                     }));
                 }
                 other => self.state = other,
             }
-            let State::Reading(reading) = &mut self.state else {
+            let ReaderState::Reading(reading) = &mut self.state else {
                 return Err(JournalError::LoudStop {
                     cause: "a read of the journal was broken off".to_owned(),
                     advice: "restart the daemon".to_owned(),
                 });
             };
             let Ok((cursor, chunk)) = reading.await else {
-                self.state = State::Lost;
+                self.state = ReaderState::Lost;
                 continue;
             };
-            self.state = State::Idle(cursor);
+            self.state = ReaderState::Idle(cursor);
             let chunk = chunk?;
             if !chunk.is_empty() {
                 return Ok(chunk);
@@ -115,14 +116,14 @@ impl JournalReader {
     }
 
     fn has_missing(&self) -> bool {
-        matches!(&self.state, State::Idle(cursor) if !cursor.missing.is_empty())
+        matches!(&self.state, ReaderState::Idle(cursor) if !cursor.missing.is_empty())
     }
 
     /// Ranges of sequence numbers that turned out to be damaged since the last call, to be
-    /// recorded with the next checkpoint. Those of [`super::Opened::missing`] are not repeated.
+    /// recorded with the next checkpoint. Those of [`super::OpenedJournal::missing`] are not repeated.
     pub fn take_missing(&mut self) -> Vec<MissingRange> {
         match &mut self.state {
-            State::Idle(cursor) => std::mem::take(&mut cursor.missing),
+            ReaderState::Idle(cursor) => std::mem::take(&mut cursor.missing),
             _ => Vec::new(),
         }
     }
@@ -135,14 +136,14 @@ enum Ahead {
 }
 
 /// A frame that is being handed out, verified.
-enum Open {
+enum OpenFrame {
     /// A small one, to be read from the window.
     OnDisk(Frame),
     /// A large one, or one that is still in memory from its append.
     InMemory(FreshFrame),
 }
 
-impl Open {
+impl OpenFrame {
     const fn first(&self) -> Sequence {
         match self {
             Self::OnDisk(frame) => frame.first,
@@ -166,7 +167,7 @@ impl Open {
 }
 
 /// Where the reader stands.
-struct Cursor {
+struct ReadCursor {
     shared: Arc<Shared>,
     /// The segment being read; 0 before the first.
     number: u64,
@@ -174,14 +175,14 @@ struct Cursor {
     /// Where the next frame starts.
     offset: u64,
     /// The frame that is being handed out, and the index of its next record.
-    open: Option<(Open, usize)>,
+    open: Option<(OpenFrame, usize)>,
     /// Records below this have been delivered before, or are not wanted.
     expected: Sequence,
     reported: Vec<MissingRange>,
     missing: Vec<MissingRange>,
 }
 
-impl Cursor {
+impl ReadCursor {
     /// What lies ahead, without reading.
     fn ahead(&self) -> Ahead {
         if self.open.is_some() {
@@ -268,19 +269,20 @@ impl Cursor {
         while self.offset < segment.end {
             let fresh = self.shared.segments().fresh.take(self.number, self.offset);
             let open = match fresh {
-                Some(fresh) => Some(Open::InMemory(fresh)),
+                Some(fresh) => Some(OpenFrame::InMemory(fresh)),
                 None => match window.header(self.offset, segment.end).map_err(failed)? {
                     Some(frame) if frame.next() <= self.expected => {
                         self.offset = frame.end();
                         continue;
                     }
-                    Some(frame) if frame.payload_bytes() >= LOAD_BYTES => {
-                        window.load(&frame).map_err(failed)?.map(Open::InMemory)
-                    }
+                    Some(frame) if frame.payload_bytes() >= LOAD_BYTES => window
+                        .load(&frame)
+                        .map_err(failed)?
+                        .map(OpenFrame::InMemory),
                     _ => window
                         .frame(self.offset, segment.end)
                         .map_err(failed)?
-                        .map(Open::OnDisk),
+                        .map(OpenFrame::OnDisk),
                 },
             };
             if let Some(open) = open {
@@ -299,12 +301,12 @@ impl Cursor {
             });
             let range = MissingRange::between(self.expected, next);
             let is_new = range.is_some_and(|range| !self.reported.contains(&range));
-            // What costs nothing that was known at the opening was told then.
+            // Damage that costs no record and was known at the opening was told then.
             if is_new || !segment.quarantined {
-                let cost = range.map_or(Cost::Nothing, Cost::Lost);
+                let cost = range.map_or(DamageCost::Nothing, DamageCost::Lost);
                 let aside = damage_found(&self.shared, segment, self.offset..offset, cost);
                 if window.has_holes() {
-                    // Only a disk that still takes the new name has lost no more than a sector.
+                    // A disk that does not even take the new name has lost more than a sector.
                     aside.map_err(failed)?;
                 }
             }
@@ -316,13 +318,13 @@ impl Cursor {
 
     /// Whether the open frame is in memory and worth a chunk of its own.
     fn is_adoptable(&self, max_bytes: usize) -> bool {
-        matches!(&self.open, Some((Open::InMemory(fresh), _))
+        matches!(&self.open, Some((OpenFrame::InMemory(fresh), _))
             if fresh.data.len() >= max_bytes / ADOPT_PART)
     }
 
     /// Makes a chunk of the open frame's next records, without copying them.
     fn adopt(&mut self, max_bytes: usize) -> Chunk {
-        let Some((Open::InMemory(fresh), index)) = &mut self.open else {
+        let Some((OpenFrame::InMemory(fresh), index)) = &mut self.open else {
             return Chunk::default();
         };
         let from = *index;
@@ -356,14 +358,14 @@ impl Cursor {
             return Ok(true);
         };
         let (next, end) = match open {
-            Open::OnDisk(frame) => {
+            OpenFrame::OnDisk(frame) => {
                 let payload = window.payload(frame, segment.end).map_err(|error| {
                     let path = self.shared.path(segment.kind(), segment.number);
                     JournalError::io("reading", path)(error)
                 })?;
                 let count = frame.count as usize;
                 let (ends, data) = payload.split_at(count * 4);
-                let records = Records {
+                let records = FrameRecords {
                     data,
                     end_of: |index: usize| u32_at(ends, index * 4) as usize,
                     count,
@@ -375,8 +377,8 @@ impl Cursor {
                 }
                 (frame.next(), frame.end())
             }
-            Open::InMemory(fresh) => {
-                let records = Records {
+            OpenFrame::InMemory(fresh) => {
+                let records = FrameRecords {
                     data: &fresh.data,
                     end_of: |index: usize| fresh.ends[index] as usize,
                     count: fresh.ends.len(),
@@ -402,7 +404,7 @@ impl Cursor {
 }
 
 /// The records of one frame, wherever they lie.
-struct Records<'a, E> {
+struct FrameRecords<'a, E> {
     data: &'a [u8],
     end_of: E,
     count: usize,
@@ -410,7 +412,7 @@ struct Records<'a, E> {
     first: Sequence,
 }
 
-impl<E: Fn(usize) -> usize> Records<'_, E> {
+impl<E: Fn(usize) -> usize> FrameRecords<'_, E> {
     /// Copies records from `index` on; `false`: the chunk is full.
     fn copy(&self, index: &mut usize, chunk: &mut ChunkBuilder, max_bytes: usize) -> bool {
         let mut start = index.checked_sub(1).map_or(0, &self.end_of);

@@ -8,21 +8,21 @@ use std::io;
 use std::sync::Arc;
 
 use super::birth::finish_file;
-use super::damage::{Cost, damage_found, doubt_found};
+use super::damage::{DamageCost, damage_found, doubt_found};
 use super::frame::{ALIGN, END_BYTES, Frame};
-use super::segment::{HEADER_BYTES, Header, Kind, Link};
+use super::segment::{FileKind, HEADER_BYTES, Header, Link};
 use super::shared::{Live, Segments, Shared};
-use super::survey::{Found, bounded, chain, next_epoch, survey};
-use super::walk::{Broken, Walk, walk};
+use super::survey::{SurveyedSegment, bounded, chain, next_epoch, survey};
+use super::walk::{BrokenBytes, Walk, walk};
 use super::window::Window;
 use super::writer::Active;
-use super::{JournalError, JournalSettings, Known, MissingRange};
-use crate::disk::{Disk, Open};
+use super::{JournalCheckpoint, JournalError, JournalSettings, MissingRange};
+use crate::disk::{Disk, OpenMode};
 use crate::failpoint;
 use crate::position::Sequence;
 
 /// What recovery hands to the writer.
-pub(super) struct Recovered {
+pub(super) struct RecoveredJournal {
     pub(super) shared: Arc<Shared>,
     pub(super) active: Active,
     pub(super) epoch: u32,
@@ -33,8 +33,8 @@ pub(super) struct Recovered {
 pub(super) fn recover(
     disk: Arc<dyn Disk>,
     settings: JournalSettings,
-    known: Known,
-) -> Result<Recovered, JournalError> {
+    known: JournalCheckpoint,
+) -> Result<RecoveredJournal, JournalError> {
     let dir = settings.dir.clone();
     disk.create_dir_all(&dir)
         .map_err(JournalError::io("creating", &dir))?;
@@ -49,7 +49,7 @@ pub(super) fn recover(
     let chain = chain(&shared, &mut found, known)?;
     let released = found.values().filter(|found| !found.quarantined);
     let useless = released
-        .map(|found| (Kind::Segment, found.number))
+        .map(|found| (FileKind::Segment, found.number))
         .chain(strays);
     for (kind, number) in useless {
         let path = shared.path(kind, number);
@@ -66,7 +66,7 @@ pub(super) fn recover(
         doubtful: 0,
     }
     .restart(chain, number)
-    .map(|restarted| Recovered {
+    .map(|restarted| RecoveredJournal {
         shared: Arc::new(shared),
         active: restarted.active,
         epoch: restarted.epoch,
@@ -85,7 +85,7 @@ struct Restarted {
 
 struct Recovery<'a> {
     shared: &'a Shared,
-    known: Known,
+    known: JournalCheckpoint,
     epoch: u32,
     missing: Vec<MissingRange>,
     doubtful: u64,
@@ -93,7 +93,11 @@ struct Recovery<'a> {
 
 impl Recovery<'_> {
     /// Settles where each segment of the chain ends and starts a new one behind them.
-    fn restart(mut self, chain: VecDeque<Found>, number: u64) -> Result<Restarted, JournalError> {
+    fn restart(
+        mut self,
+        chain: VecDeque<SurveyedSegment>,
+        number: u64,
+    ) -> Result<Restarted, JournalError> {
         let count = chain.len();
         let mut link = Link {
             number: 0,
@@ -116,7 +120,7 @@ impl Recovery<'_> {
             };
             self.shared.segments().live.push_back(live);
             if header.is_none() {
-                damage_found(self.shared, &live, 0..HEADER_BYTES, Cost::Nothing)
+                damage_found(self.shared, &live, 0..HEADER_BYTES, DamageCost::Nothing)
                     .map_err(JournalError::io("renaming in", &self.shared.settings.dir))?;
             }
             if let Some((end, next)) = found.bound {
@@ -163,7 +167,7 @@ impl Recovery<'_> {
     }
 
     fn is_gone(&self, number: u64, from: Sequence) -> JournalError {
-        let path = self.shared.path(Kind::Segment, number);
+        let path = self.shared.path(FileKind::Segment, number);
         JournalError::LoudStop {
             cause: format!(
                 "the records from {} on are neither delivered nor in the journal: segment {} is gone",
@@ -184,7 +188,7 @@ impl Recovery<'_> {
         let walk = walk(&mut window, &live, durable, has_end);
         let walk = walk.map_err(JournalError::io("reading", path))?;
         if window.has_holes() {
-            // Only a disk that still takes the new name has lost no more than a sector.
+            // A disk that does not even take the new name has lost more than a sector.
             let aside = self.shared.quarantine(live.number);
             aside.map_err(JournalError::io("renaming in", &self.shared.settings.dir))?;
         }
@@ -206,26 +210,26 @@ impl Recovery<'_> {
             // Failing to set it aside is told, and costs nothing but the copy for a person.
             let _ = damage_found(self.shared, live, broken.bytes.clone(), cost);
             match cost {
-                Cost::Lost(range) => self.missing.push(range),
-                Cost::Unknown => self.doubtful += 1,
-                Cost::Nothing => {}
+                DamageCost::Lost(range) => self.missing.push(range),
+                DamageCost::Unknown => self.doubtful += 1,
+                DamageCost::Nothing => {}
             }
         }
-        for Broken { bytes, range, .. } in &walk.doubtful {
+        for BrokenBytes { bytes, range, .. } in &walk.doubtful {
             doubt_found(self.shared, live, bytes.clone(), *range);
             self.doubtful += 1;
         }
     }
 
     /// What damage below the recorded end has cost.
-    fn cost(&self, broken: &Broken) -> Cost {
+    fn cost(&self, broken: &BrokenBytes) -> DamageCost {
         if broken.is_open {
-            return Cost::Unknown;
+            return DamageCost::Unknown;
         }
         let undelivered = broken
             .range
             .and_then(|range| range.after(self.known.frontier));
-        undelivered.map_or(Cost::Nothing, Cost::Lost)
+        undelivered.map_or(DamageCost::Nothing, DamageCost::Lost)
     }
 
     /// The segment of the new epoch: first what the last one holds beyond its recorded end.
@@ -236,9 +240,9 @@ impl Recovery<'_> {
         tail: Option<(Live, VecDeque<Frame>)>,
     ) -> Result<Active, JournalError> {
         let shared = self.shared;
-        let path = shared.path(Kind::New, number);
+        let path = shared.path(FileKind::New, number);
         let failed = || JournalError::io("writing", &path);
-        let file = shared.disk.open(&path, Open::New).map_err(failed())?;
+        let file = shared.disk.open(&path, OpenMode::New).map_err(failed())?;
         let first = Sequence::first_of(self.epoch);
         let mut live = Live {
             number,
@@ -288,7 +292,7 @@ impl Recovery<'_> {
             link,
             has_end: true,
         };
-        finish_file(shared, file.as_ref(), &header, Kind::New, None).map_err(failed())?;
+        finish_file(shared, file.as_ref(), &header, FileKind::New, None).map_err(failed())?;
         failpoint::hit("journal-new-segment");
         let mut segments = shared.segments();
         segments.live.push_back(live);

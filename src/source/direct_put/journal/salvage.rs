@@ -8,15 +8,15 @@ use uuid::Uuid;
 
 use super::frame::Seed;
 use super::fresh::FreshFrame;
-use super::segment::{HEADER_BYTES, Header, Kind};
+use super::segment::{FileKind, HEADER_BYTES, Header};
 use super::window::Window;
-use crate::disk::{Disk, Open, read_around};
+use crate::disk::{Disk, OpenMode, read_around};
 use crate::position::Sequence;
-use crate::source::{Salvaged, Take};
+use crate::source::{Salvaged, TakeRecord};
 
 /// Gives `take` each record of the segments in `dir`, delivered or not, once. What cannot be read is told,
 /// and is no reason to stop: an error is one of `take`.
-pub fn salvage(disk: &dyn Disk, dir: &Path, take: &mut Take<'_>) -> io::Result<Salvaged> {
+pub fn salvage(disk: &dyn Disk, dir: &Path, take: &mut TakeRecord<'_>) -> io::Result<Salvaged> {
     let mut salvaged = Salvaged::default();
     let segments = match segments(disk, dir) {
         Ok(segments) => segments,
@@ -45,7 +45,7 @@ pub fn salvage(disk: &dyn Disk, dir: &Path, take: &mut Take<'_>) -> io::Result<S
             incarnation,
             number,
         };
-        let gap = match Frames::open(disk, &path, seed) {
+        let gap = match WholeFrames::open(disk, &path, seed) {
             Ok(frames) => frames.give(&mut next, &mut salvaged.records, take)?,
             Err(error) => Some(error.to_string()),
         };
@@ -56,15 +56,15 @@ pub fn salvage(disk: &dyn Disk, dir: &Path, take: &mut Take<'_>) -> io::Result<S
 }
 
 /// The frames of a segment that are whole, one after the other.
-struct Frames {
+struct WholeFrames {
     window: Window,
     at: u64,
     len: u64,
 }
 
-impl Frames {
+impl WholeFrames {
     fn open(disk: &dyn Disk, path: &Path, seed: Seed) -> io::Result<Self> {
-        let file = disk.open(path, Open::Existing)?;
+        let file = disk.open(path, OpenMode::Existing)?;
         let len = file.len()?;
         Ok(Self {
             window: Window::new(file, seed),
@@ -88,7 +88,7 @@ impl Frames {
         mut self,
         next: &mut Sequence,
         records: &mut u64,
-        take: &mut Take<'_>,
+        take: &mut TakeRecord<'_>,
     ) -> io::Result<Option<String>> {
         loop {
             let whole = match self.next() {
@@ -123,15 +123,15 @@ pub fn incarnation(disk: &dyn Disk, dir: &Path) -> io::Result<Option<Uuid>> {
 }
 
 /// The segments in `dir` by number, damaged ones too.
-fn segments(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<(u64, Kind)>> {
+fn segments(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<(u64, FileKind)>> {
     let names = match disk.list(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         names => names?,
     };
-    let mut segments: Vec<(u64, Kind)> = names
+    let mut segments: Vec<(u64, FileKind)> = names
         .iter()
-        .filter_map(|name| Kind::parse(name))
-        .filter(|(kind, _)| matches!(kind, Kind::Segment | Kind::Quarantined))
+        .filter_map(|name| FileKind::parse(name))
+        .filter(|(kind, _)| matches!(kind, FileKind::Segment | FileKind::Quarantined))
         .map(|(kind, number)| (number, kind))
         .collect();
     segments.sort_by_key(|(number, _)| *number);
@@ -139,7 +139,7 @@ fn segments(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<(u64, Kind)>> {
 }
 
 /// The incarnation in the first header that can be read.
-fn named(disk: &dyn Disk, dir: &Path, segments: &[(u64, Kind)]) -> Option<Uuid> {
+fn named(disk: &dyn Disk, dir: &Path, segments: &[(u64, FileKind)]) -> Option<Uuid> {
     let mut segments = segments.iter();
     segments.find_map(|(number, kind)| {
         let block = read_header(disk, &kind.path(dir, *number)).ok()?;
@@ -148,7 +148,7 @@ fn named(disk: &dyn Disk, dir: &Path, segments: &[(u64, Kind)]) -> Option<Uuid> 
 }
 
 fn read_header(disk: &dyn Disk, path: &Path) -> io::Result<Vec<u8>> {
-    let file = disk.open(path, Open::Existing)?;
+    let file = disk.open(path, OpenMode::Existing)?;
     let mut block = vec![0; usize::try_from(HEADER_BYTES.min(file.len()?)).unwrap_or(0)];
     read_around(&*file, &mut block, 0)?;
     Ok(block)

@@ -52,7 +52,7 @@ pub(super) struct Header {
 
 /// Why a header could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unreadable {
+pub(super) enum HeaderFault {
     /// Neither copy is whole.
     Damaged,
     /// Written by another version of this program.
@@ -87,7 +87,7 @@ impl Header {
     }
 
     /// Reads whichever copy of `block` is whole.
-    pub(super) fn decode(block: &[u8]) -> Result<Self, Unreadable> {
+    pub(super) fn decode(block: &[u8]) -> Result<Self, HeaderFault> {
         [0, COPY_AT]
             .into_iter()
             .find_map(|at| {
@@ -96,13 +96,13 @@ impl Header {
                 let whole = copy[..8] == MAGIC && u64_at(copy, COPY_BYTES - 8) == sum;
                 whole.then(|| Self::decode_copy(copy))
             })
-            .unwrap_or(Err(Unreadable::Damaged))
+            .unwrap_or(Err(HeaderFault::Damaged))
     }
 
-    fn decode_copy(copy: &[u8]) -> Result<Self, Unreadable> {
+    fn decode_copy(copy: &[u8]) -> Result<Self, HeaderFault> {
         let version = u32_at(copy, 8);
         if version != VERSION && version != VERSION_WITHOUT_END {
-            return Err(Unreadable::Version(version));
+            return Err(HeaderFault::Version(version));
         }
         let incarnation: [u8; 16] = copy[16..32].try_into().expect("16 bytes");
         Ok(Self {
@@ -133,7 +133,7 @@ pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
 
 /// What a file of the journal's directory is, told by its name's ending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum FileKind {
     /// Part of the journal.
     Segment,
     /// Part of the journal, with damage inside; kept for a person to look at.
@@ -144,7 +144,7 @@ pub(super) enum Kind {
     New,
 }
 
-impl Kind {
+impl FileKind {
     const ALL: [Self; 4] = [Self::Segment, Self::Quarantined, Self::Spare, Self::New];
 
     const fn ending(self) -> &'static str {
@@ -203,22 +203,22 @@ mod tests {
         let mut lost = block.clone();
         lost[20] ^= 1;
         lost[COPY_AT + 20] ^= 1;
-        assert_eq!(Header::decode(&lost), Err(Unreadable::Damaged));
+        assert_eq!(Header::decode(&lost), Err(HeaderFault::Damaged));
     }
 
     #[test]
     fn only_our_own_names_are_read() {
-        let path = Kind::Segment.path(Path::new("j"), 12);
+        let path = FileKind::Segment.path(Path::new("j"), 12);
         assert_eq!(path, Path::new("j/00000000000000000012.segment"));
         let name = "00000000000000000012.segment";
-        assert_eq!(Kind::parse(name), Some((Kind::Segment, 12)));
+        assert_eq!(FileKind::parse(name), Some((FileKind::Segment, 12)));
         for name in [
             "12.segment",
             "+0000000000000000012.segment",
             "lost+found",
             "99999999999999999999.spare",
         ] {
-            assert_eq!(Kind::parse(name), None, "{name}");
+            assert_eq!(FileKind::parse(name), None, "{name}");
         }
     }
 }

@@ -9,11 +9,11 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::frame::Seed;
-use super::fresh::Fresh;
-use super::queue::Queue;
-use super::segment::Kind;
+use super::fresh::FreshFrames;
+use super::queue::AppendQueue;
+use super::segment::FileKind;
 use super::{JournalError, JournalSettings};
-use crate::disk::{Disk, DiskFile, Open};
+use crate::disk::{Disk, DiskFile, OpenMode};
 use crate::error;
 use crate::failpoint;
 use crate::position::Sequence;
@@ -43,11 +43,11 @@ pub(super) struct Live {
 }
 
 impl Live {
-    pub(super) const fn kind(&self) -> Kind {
+    pub(super) const fn kind(&self) -> FileKind {
         if self.quarantined {
-            Kind::Quarantined
+            FileKind::Quarantined
         } else {
-            Kind::Segment
+            FileKind::Segment
         }
     }
 }
@@ -67,7 +67,7 @@ pub(super) struct Segments {
     /// The sequence number that the next accepted record gets.
     pub(super) next: Sequence,
     /// The newest durable appends.
-    pub(super) fresh: Fresh,
+    pub(super) fresh: FreshFrames,
     /// The writer has ended: nothing will be added.
     pub(super) stopped: bool,
 }
@@ -84,7 +84,7 @@ pub(super) struct Shared {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) settings: JournalSettings,
     pub(super) incarnation: Uuid,
-    pub(super) queue: Queue,
+    pub(super) queue: AppendQueue,
     pub(super) changed: watch::Sender<()>,
     segments: Mutex<Segments>,
 }
@@ -100,7 +100,7 @@ impl Shared {
             disk,
             settings,
             incarnation,
-            queue: Queue::new(),
+            queue: AppendQueue::new(),
             changed: watch::Sender::new(()),
             segments: Mutex::new(segments),
         }
@@ -115,7 +115,7 @@ impl Shared {
         self.segments.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn path(&self, kind: Kind, number: u64) -> PathBuf {
+    pub(super) fn path(&self, kind: FileKind, number: u64) -> PathBuf {
         kind.path(&self.settings.dir, number)
     }
 
@@ -129,7 +129,7 @@ impl Shared {
     /// Opens a segment for reading.
     pub(super) fn open(&self, segment: &Live) -> Result<Arc<dyn DiskFile>, JournalError> {
         let path = self.path(segment.kind(), segment.number);
-        let opened = self.disk.open(&path, Open::Existing);
+        let opened = self.disk.open(&path, OpenMode::Existing);
         opened.map_err(JournalError::io("opening", path))
     }
 
@@ -159,7 +159,7 @@ impl Shared {
 
     pub(super) fn drop_spares(&self, segments: &mut Segments) {
         for spare in segments.spares.drain(..) {
-            let path = self.path(Kind::Spare, spare.number);
+            let path = self.path(FileKind::Spare, spare.number);
             if let Err(error) = self.disk.remove(&path) {
                 tracing::warn!(path = %path.display(), %error, "cannot remove a spare segment");
             }
@@ -188,7 +188,8 @@ impl Shared {
         if !reusable || segments.spares.len() >= SPARES_MAX {
             return self.disk.remove(&path);
         }
-        self.disk.rename(&path, &self.path(Kind::Spare, number))?;
+        self.disk
+            .rename(&path, &self.path(FileKind::Spare, number))?;
         segments.spares.push(Spare { number, len });
         Ok(())
     }
@@ -205,8 +206,8 @@ impl Shared {
         if segment.quarantined {
             return self.disk.sync_dir(&self.settings.dir);
         }
-        let from = self.path(Kind::Segment, number);
-        let to = self.path(Kind::Quarantined, number);
+        let from = self.path(FileKind::Segment, number);
+        let to = self.path(FileKind::Quarantined, number);
         if let Err(error) = self.disk.rename(&from, &to) {
             tracing::error!(path = %from.display(), %error, "cannot set a damaged segment aside");
             return Err(error);
@@ -224,13 +225,13 @@ impl Shared {
         let names = self.disk.list(&self.settings.dir)?;
         let mut numbers: Vec<u64> = names
             .iter()
-            .filter_map(|name| Kind::parse(name))
-            .filter(|(kind, number)| *kind == Kind::Quarantined && *number <= released)
+            .filter_map(|name| FileKind::parse(name))
+            .filter(|(kind, number)| *kind == FileKind::Quarantined && *number <= released)
             .map(|(_, number)| number)
             .collect();
         numbers.sort_unstable_by(|left, right| right.cmp(left));
         for number in numbers.into_iter().skip(QUARANTINED_MAX) {
-            let path = self.path(Kind::Quarantined, number);
+            let path = self.path(FileKind::Quarantined, number);
             tracing::warn!(path = %path.display(), "removing the oldest quarantined segment");
             self.disk.remove(&path)?;
         }

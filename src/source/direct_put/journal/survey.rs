@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 
-use super::segment::{HEADER_BYTES, Header, Kind, Unreadable};
+use super::segment::{FileKind, HEADER_BYTES, Header, HeaderFault};
 use super::shared::Shared;
-use super::{EPOCHS_MAX, JournalError, Known};
-use crate::disk::{Open, read_around};
+use super::{EPOCHS_MAX, JournalCheckpoint, JournalError};
+use crate::disk::{OpenMode, read_around};
 use crate::position::Sequence;
 
 /// A segment found on disk.
 #[derive(Clone, Copy)]
-pub(super) struct Found {
+pub(super) struct SurveyedSegment {
     pub(super) number: u64,
     /// `None`: damaged beyond reading.
     pub(super) header: Option<Header>,
@@ -25,7 +25,7 @@ pub(super) struct Found {
 #[expect(clippy::type_complexity, reason = "two lists, used once")]
 pub(super) fn survey(
     shared: &Shared,
-) -> Result<(BTreeMap<u64, Found>, Vec<(Kind, u64)>), JournalError> {
+) -> Result<(BTreeMap<u64, SurveyedSegment>, Vec<(FileKind, u64)>), JournalError> {
     let dir = &shared.settings.dir;
     let names = shared
         .disk
@@ -33,16 +33,16 @@ pub(super) fn survey(
         .map_err(JournalError::io("listing", dir))?;
     let mut found = BTreeMap::new();
     let mut strays = Vec::new();
-    for (kind, number) in names.iter().filter_map(|name| Kind::parse(name)) {
-        if matches!(kind, Kind::Spare | Kind::New) {
+    for (kind, number) in names.iter().filter_map(|name| FileKind::parse(name)) {
+        if matches!(kind, FileKind::Spare | FileKind::New) {
             strays.push((kind, number));
             continue;
         }
-        let quarantined = kind == Kind::Quarantined;
+        let quarantined = kind == FileKind::Quarantined;
         let (header, len) = read_header(shared, kind, number)?;
         found.insert(
             number,
-            Found {
+            SurveyedSegment {
                 number,
                 header,
                 quarantined,
@@ -56,12 +56,15 @@ pub(super) fn survey(
 
 fn read_header(
     shared: &Shared,
-    kind: Kind,
+    kind: FileKind,
     number: u64,
 ) -> Result<(Option<Header>, u64), JournalError> {
     let path = shared.path(kind, number);
     let failed = || JournalError::io("reading", &path);
-    let file = shared.disk.open(&path, Open::Existing).map_err(failed())?;
+    let file = shared
+        .disk
+        .open(&path, OpenMode::Existing)
+        .map_err(failed())?;
     let len = file.len().map_err(failed())?;
     let mut block = vec![0; usize::try_from(HEADER_BYTES.min(len)).unwrap_or(0)];
     // A hole is damage: neither copy is found then.
@@ -70,8 +73,8 @@ fn read_header(
         // A renamed file that a crash has given its old name back.
         Ok(header) if header.number != number => None,
         Ok(header) => Some(header),
-        Err(Unreadable::Damaged) => None,
-        Err(Unreadable::Version(version)) => {
+        Err(HeaderFault::Damaged) => None,
+        Err(HeaderFault::Version(version)) => {
             return Err(JournalError::LoudStop {
                 cause: format!(
                     "{} has layout version {version}, which is newer than this program",
@@ -98,8 +101,8 @@ fn read_header(
 /// One more than the largest epoch named anywhere.
 pub(super) fn next_epoch(
     shared: &Shared,
-    found: &BTreeMap<u64, Found>,
-    known: Known,
+    found: &BTreeMap<u64, SurveyedSegment>,
+    known: JournalCheckpoint,
 ) -> Result<u32, JournalError> {
     let dir = shared.settings.dir.display();
     let stored = known.epoch.max(known.frontier.map_or(0, Sequence::epoch));
@@ -121,11 +124,11 @@ pub(super) fn next_epoch(
             advice: shared.put_back_or_discard(),
         });
     }
-    // The last epoch that 32 bits can name is as far out of bounds as the one behind it.
+    // Saturating is fine: the last epoch of 32 bits is out of bounds as well.
     bounded(shared, stored.max(written.unwrap_or(0)).saturating_add(1))
 }
 
-/// An epoch, where there are so many.
+/// The epoch, if it is one that a sequence number can hold.
 pub(super) fn bounded(shared: &Shared, epoch: u32) -> Result<u32, JournalError> {
     if epoch >= EPOCHS_MAX {
         let dir = shared.settings.dir.display();
@@ -141,9 +144,9 @@ pub(super) fn bounded(shared: &Shared, epoch: u32) -> Result<u32, JournalError> 
 /// that begins at or before the frontier. They are taken out of `found`.
 pub(super) fn chain(
     shared: &Shared,
-    found: &mut BTreeMap<u64, Found>,
-    known: Known,
-) -> Result<VecDeque<Found>, JournalError> {
+    found: &mut BTreeMap<u64, SurveyedSegment>,
+    known: JournalCheckpoint,
+) -> Result<VecDeque<SurveyedSegment>, JournalError> {
     let wanted = known
         .frontier
         .map_or(Sequence(0), |frontier| frontier.plus(1));
@@ -167,7 +170,7 @@ pub(super) fn chain(
                 "records {} to {} are neither delivered nor in the journal: segment {} is gone",
                 wanted.0,
                 link.next.0 - 1,
-                shared.path(Kind::Segment, link.number).display()
+                shared.path(FileKind::Segment, link.number).display()
             );
             return Err(JournalError::LoudStop {
                 cause,

@@ -21,15 +21,19 @@ fn settings(limit: u64, segment_bytes: u64) -> JournalSettings {
     }
 }
 
-fn known(epoch: u32, frontier: Option<Sequence>) -> Known {
-    Known {
+fn known(epoch: u32, frontier: Option<Sequence>) -> JournalCheckpoint {
+    JournalCheckpoint {
         incarnation: INCARNATION,
         epoch,
         frontier,
     }
 }
 
-fn open(root: &Path, settings: JournalSettings, known: Known) -> Result<Opened, JournalError> {
+fn open(
+    root: &Path,
+    settings: JournalSettings,
+    known: JournalCheckpoint,
+) -> Result<OpenedJournal, JournalError> {
     let disk = HostDisk::new(root).unwrap();
     Journal::open(Arc::new(disk), Clock::manual(1_000), settings, known)
 }

@@ -19,7 +19,7 @@ use crate::position::Sequence;
 
 /// Bytes that are not whole, and which records the frames around them miss, where they tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Broken {
+pub(super) struct BrokenBytes {
     pub(super) bytes: Range<u64>,
     pub(super) range: Option<MissingRange>,
     /// No whole frame stands behind them that would tell.
@@ -37,9 +37,9 @@ pub(super) struct Walk {
     /// Whole frames with records beyond it.
     pub(super) tail: VecDeque<Frame>,
     /// Damage below it.
-    pub(super) damaged: Vec<Broken>,
+    pub(super) damaged: Vec<BrokenBytes>,
     /// What is not whole beyond it.
-    pub(super) doubtful: VecDeque<Broken>,
+    pub(super) doubtful: VecDeque<BrokenBytes>,
     /// The segment that goes on behind this one, where its last mark names one.
     pub(super) continued_in: Option<u64>,
     /// Behind the last whole frame.
@@ -63,7 +63,7 @@ impl Walk {
         }
     }
 
-    /// Sorts what has been found by the recorded end as it is known now.
+    /// Sorts what has been found into what lies below the recorded end, as it is known now, and what lies beyond.
     fn settle(&mut self) {
         let recorded = self.recorded;
         while self
@@ -111,7 +111,7 @@ pub(super) fn walk(
             // What was brought over, or lay here when a mark was written, may be gone with the file's end.
             if frame.is_some() || walk.end < walk.recorded || (has_end && !is_end) {
                 let range = frame.and_then(|frame| MissingRange::between(expected, frame.first));
-                walk.doubtful.push_back(Broken {
+                walk.doubtful.push_back(BrokenBytes {
                     bytes: walk.end..until,
                     range,
                     is_open: frame.is_none(),

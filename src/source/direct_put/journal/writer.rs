@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::birth::{begin_file, fill_with_zeros, finish_file};
 use super::frame::{END_BYTES, MARK_BYTES, frame_bytes};
 use super::fresh::FreshFrame;
-use super::group::Frames;
+use super::group::GroupFrames;
 use super::queue::{Reply, Request};
 use super::segment::{HEADER_BYTES, Header, Link};
 use super::shared::{Live, Segments, Shared};
@@ -42,7 +42,7 @@ pub(super) struct Active {
 }
 
 /// Where the records of one append stand.
-struct Place {
+struct AppendedFrame {
     offset: u64,
     end: u64,
     first: Sequence,
@@ -50,7 +50,7 @@ struct Place {
 }
 
 /// The one thread that writes.
-pub(super) struct Writer {
+pub(super) struct JournalWriter {
     shared: Arc<Shared>,
     clock: Clock,
     /// `None` after an error, until a new segment could be started.
@@ -70,7 +70,7 @@ pub(super) struct Writer {
     repeats: Repeats,
 }
 
-impl Writer {
+impl JournalWriter {
     pub(super) fn new(shared: Arc<Shared>, clock: Clock, active: Active, epoch: u32) -> Self {
         let next = shared.segments().next;
         let number = active.number + 1;
@@ -315,18 +315,18 @@ impl Writer {
     }
 
     /// Writes and fsyncs one frame for each request.
-    fn write(&mut self, group: &[Request]) -> io::Result<Vec<Place>> {
+    fn write(&mut self, group: &[Request]) -> io::Result<Vec<AppendedFrame>> {
         let Some(active) = &mut self.active else {
             return Err(io::Error::other("there is no segment"));
         };
         let seed = self.shared.seed(active.number);
-        let mut frames = Frames::new(active, seed, self.next, &mut self.scratch);
+        let mut frames = GroupFrames::new(active, seed, self.next, &mut self.scratch);
         let arrival_ms = self.clock.now_ms();
         let mut places = Vec::with_capacity(group.len());
         for request in group {
             let (offset, first) = (frames.at, frames.next);
             frames.write(&request.batch.ends, &request.batch.data, arrival_ms)?;
-            places.push(Place {
+            places.push(AppendedFrame {
                 offset,
                 end: frames.at,
                 first,
@@ -368,7 +368,7 @@ impl Writer {
         };
         let seed = self.shared.seed(active.number);
         let offset = active.end;
-        let mut frames = Frames::new(active, seed, self.next, &mut self.scratch);
+        let mut frames = GroupFrames::new(active, seed, self.next, &mut self.scratch);
         frames.mark(0)?;
         frames.finish()?;
         let end = frames.at;
@@ -395,14 +395,14 @@ impl Writer {
     /// while that one is there: it lies beyond the end that the new segment's header tells.
     fn continue_in(&mut self, old: &Active, number: u64) -> io::Result<()> {
         let seed = self.shared.seed(old.number);
-        let mut frames = Frames::new(old, seed, self.link.next, &mut self.scratch);
+        let mut frames = GroupFrames::new(old, seed, self.link.next, &mut self.scratch);
         frames.mark(number)?;
         frames.finish()?;
         old.file.sync_data()
     }
 
     /// Lets the reader see what has become durable, and answers.
-    fn publish(&mut self, group: Vec<Request>, places: Vec<Place>) {
+    fn publish(&mut self, group: Vec<Request>, places: Vec<AppendedFrame>) {
         let Some(active) = &self.active else { return };
         let mut replies = Vec::with_capacity(group.len());
         let mut segments = self.shared.segments();

@@ -16,7 +16,7 @@ type Given = Vec<(String, u32, String, Vec<u8>)>;
 struct Bench {
     emitter: Emitter,
     metrics: KinesisMetrics,
-    reads: mpsc::Receiver<Handed>,
+    reads: mpsc::Receiver<ShardRead>,
 }
 
 fn bench(given: Option<Position>) -> Bench {

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn listed(id: &str, parents: &[&str], is_closed: bool) -> Listed {
-    Listed {
+fn listed(id: &str, parents: &[&str], is_closed: bool) -> ShardDescription {
+    ShardDescription {
         id: id.into(),
         parents: parents.iter().map(|parent| (*parent).to_owned()).collect(),
         range: EVERYTHING,
@@ -29,7 +29,7 @@ fn children_wait_for_the_durable_end_of_all_parents_and_begin_at_the_beginning()
     assert!(
         ready
             .iter()
-            .all(|ready| ready.state.start == Start::Time(5))
+            .all(|ready| ready.state.start == ShardStart::Time(5))
     );
     assert!(shards.ready().is_empty(), "each is given once");
     // `a` was split, and one half merged with `b`, before anybody looked again.
@@ -49,7 +49,7 @@ fn children_wait_for_the_durable_end_of_all_parents_and_begin_at_the_beginning()
     assert!(
         ready
             .iter()
-            .all(|ready| ready.state.start == Start::TrimHorizon)
+            .all(|ready| ready.state.start == ShardStart::TrimHorizon)
     );
     shards.ended("d");
     assert!(shards.ready().is_empty(), "`b` is not at its end");
@@ -71,7 +71,7 @@ fn latest_passes_over_closed_shards_and_only_at_the_first_start() {
     assert_eq!(ids(&ready), ["young"]);
     assert_eq!(
         (ready[0].state.start, ready[0].is_fresh),
-        (Start::Latest(9), true)
+        (ShardStart::Latest(9), true)
     );
     let mut again = Shards::new(change.found.into_iter().collect());
     let later = [&first[..], &[listed("child", &["young"], false)]].concat();
@@ -80,10 +80,10 @@ fn latest_passes_over_closed_shards_and_only_at_the_first_start() {
     assert_eq!(ids(&ready), ["young"]);
     assert_eq!(
         (ready[0].state.start, ready[0].is_fresh),
-        (Start::Latest(9), false)
+        (ShardStart::Latest(9), false)
     );
     again.ended("young");
-    assert_eq!(again.ready()[0].state.start, Start::TrimHorizon);
+    assert_eq!(again.ready()[0].state.start, ShardStart::TrimHorizon);
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 #[derive(Default)]
 struct Stream {
-    listed: Vec<Listed>,
+    listed: Vec<ShardDescription>,
 }
 
 impl Stream {

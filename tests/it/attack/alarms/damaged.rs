@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use firehose::checkpoint::{STORE, Store};
+use firehose::checkpoint::{CheckpointStore, STORE};
 use firehose::clock::Clock;
 use firehose::disk::{Disk, HostDisk};
-use firehose::source::direct_put::journal::{Journal, JournalSettings, Known};
+use firehose::source::direct_put::journal::{Journal, JournalCheckpoint, JournalSettings};
 use firehose::source::{Intake as _, PutBatch};
 
 use super::{CLICKS, Clicks, OLDEST, block, gauge, judge, left_behind, put, wait_for_object};
@@ -19,7 +19,7 @@ use crate::support::servers::Weed;
 /// Writes a journal as the daemon does, of one record a frame, for a stream that has read nothing of it.
 fn lay_journal(site: &Site, records: &[&str]) {
     let disk: Arc<dyn Disk> = Arc::new(HostDisk::new(site.path("state/clicks")).unwrap());
-    let (store, found) = Store::open(&*disk, Path::new(STORE), 0).unwrap();
+    let (store, found) = CheckpointStore::open(&*disk, Path::new(STORE), 0).unwrap();
     let settings = JournalSettings {
         stream: "clicks".to_owned(),
         dir: "journal".into(),
@@ -27,7 +27,7 @@ fn lay_journal(site: &Site, records: &[&str]) {
         segment_bytes: 128 << 10,
         idle: Duration::from_hours(1),
     };
-    let known = Known {
+    let known = JournalCheckpoint {
         incarnation: found.incarnation,
         epoch: found.epoch,
         frontier: None,

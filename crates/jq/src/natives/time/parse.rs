@@ -14,7 +14,7 @@ const NO_YEARDAY: i64 = 367;
     clippy::struct_excessive_bools,
     reason = "independent facts, as in glibc"
 )]
-struct Parser<'a> {
+struct TimeParser<'a> {
     rest: &'a str,
     time: Time,
     century: Option<i64>,
@@ -40,7 +40,7 @@ struct Week {
 
 /// Reads a time; what is left must begin with white space.
 pub(super) fn time<'a>(text: &'a str, format: &str) -> Option<(Time, &'a str)> {
-    let mut parser = Parser {
+    let mut parser = TimeParser {
         rest: text,
         time: Time {
             year: 1900,
@@ -48,7 +48,7 @@ pub(super) fn time<'a>(text: &'a str, format: &str) -> Option<(Time, &'a str)> {
             yearday: NO_YEARDAY,
             ..Time::default()
         },
-        ..Parser::default()
+        ..TimeParser::default()
     };
     parser.read(format)?;
     let rest = parser.rest;
@@ -59,7 +59,7 @@ fn is_space(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\n' | '\x0b' | '\x0c' | '\r')
 }
 
-impl Parser<'_> {
+impl TimeParser<'_> {
     fn read(&mut self, format: &str) -> Option<()> {
         let mut format = format.chars();
         while let Some(c) = format.next() {

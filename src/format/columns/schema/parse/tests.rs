@@ -3,13 +3,18 @@
 use proptest::prelude::*;
 
 use super::super::{Field, HiveType};
-use super::parse;
+use crate::format::FormatFault;
 
 fn field(name: &str, kind: HiveType) -> Field {
     Field {
         name: name.to_owned(),
         kind,
     }
+}
+
+/// With any names.
+fn parse(text: &str) -> Result<Vec<Field>, FormatFault> {
+    super::parse(text, |_| None)
 }
 
 /// The fault's text, its message and its help.

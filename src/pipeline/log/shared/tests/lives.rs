@@ -14,7 +14,7 @@ const MORE: usize = 12;
 #[derive(Debug, Default)]
 struct Item {
     fence: u64,
-    last: Written,
+    last: LeaseCheckpoint,
 }
 
 /// One that has taken the lease.
@@ -31,7 +31,7 @@ struct Holder {
 
 impl Holder {
     /// Takes the lease; gives what the take returns.
-    fn take(item: &Arc<Mutex<Item>>, seed: u64, dies_in: u32) -> (Arc<Self>, Written) {
+    fn take(item: &Arc<Mutex<Item>>, seed: u64, dies_in: u32) -> (Arc<Self>, LeaseCheckpoint) {
         let mut taken = item.lock().unwrap();
         taken.fence += 1;
         let holder = Self {
@@ -50,7 +50,7 @@ impl Holder {
     }
 
     /// The conditional write.
-    fn write(&self, written: &Written) -> Result<(), Lost> {
+    fn write(&self, written: &LeaseCheckpoint) -> Result<(), Lost> {
         let mut item = self.item.lock().unwrap();
         if item.fence != self.fence {
             let shard = "one".into();
@@ -62,7 +62,7 @@ impl Holder {
 }
 
 impl LeaseLog for Holder {
-    fn commit<'a>(&'a self, written: &'a Written) -> Pending<'a, Result<(), Lost>> {
+    fn commit<'a>(&'a self, written: &'a LeaseCheckpoint) -> Pending<'a, Result<(), Lost>> {
         Box::pin(async {
             for _ in 0..self.random(50) {
                 tokio::task::yield_now().await;

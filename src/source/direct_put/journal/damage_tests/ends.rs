@@ -18,7 +18,7 @@ async fn whole_frames_beyond_a_broken_one_count_although_no_end_is_recorded_behi
     let mut opened = open_with(&crashed, known(1, None), 64 << 10).unwrap();
     assert_eq!(read(&mut opened.reader).await.len(), 19);
     let told = opened.doubtful > 0 || !opened.missing.is_empty();
-    assert!(told && exists(&crashed, Kind::Quarantined, 1));
+    assert!(told && exists(&crashed, FileKind::Quarantined, 1));
 }
 
 #[tokio::test]
@@ -56,10 +56,10 @@ async fn an_idle_journal_records_its_end() {
     );
     let opened = opened.unwrap();
     append(&opened.journal, 0..2).await;
-    let synced = disk.count(Operation::Sync);
+    let synced = disk.count(DiskOperation::Sync);
     append(&opened.journal, 2..3).await;
     // Its own fsync, then that of the mark.
-    while disk.count(Operation::Sync) < synced + 2 {
+    while disk.count(DiskOperation::Sync) < synced + 2 {
         tokio::task::yield_now().await;
     }
     let crashed = disk.crash(0);
@@ -96,7 +96,7 @@ async fn after_a_refusal_for_want_of_room_what_is_smaller_fits_and_a_lost_segmen
     append(&opened.journal, 0..1).await;
 
     let crashed = disk.crash(0);
-    let newest = (1..20).rfind(|number| exists(&crashed, Kind::Segment, *number));
+    let newest = (1..20).rfind(|number| exists(&crashed, FileKind::Segment, *number));
     crashed.remove(&segment(newest.unwrap())).unwrap();
     let stop = loud_stop(try_open(&crashed, known(1, Some(Sequence(released)))));
     assert!(stop.contains(".segment is gone"), "{stop}");
@@ -146,7 +146,7 @@ async fn an_opening_tells_when_the_oldest_record_came_that_nobody_has_applied() 
     ] {
         epoch += 1;
         let opened = at(9, known(epoch, frontier));
-        let unread = oldest_ms.map(|oldest_ms| Unread {
+        let unread = oldest_ms.map(|oldest_ms| UnreadRecords {
             oldest_ms,
             next: second.plus(1),
         });
@@ -160,7 +160,7 @@ async fn an_epoch_of_which_only_frames_tell_is_not_begun_again() {
     let disk = TornDisk::new(0);
     let opened = open(&disk, known(0, None));
     append(&opened.journal, 0..1).await;
-    disk.fail(Operation::Sync, 1, ErrorKind::Other);
+    disk.fail(DiskOperation::Sync, 1, ErrorKind::Other);
     opened.journal.append(batch(1)).await.unwrap_err();
     append(&opened.journal, 2..4).await; // epoch 2, which the checkpoint store does not know
     let crashed = disk.crash(0);

@@ -39,7 +39,7 @@ async fn killed(epochs: u32) -> (TornDisk, u64) {
 /// something.
 fn newest(disk: &TornDisk, epochs: u32) -> (PathBuf, u64) {
     let path = segment(u64::from(epochs));
-    let file = disk.open(&path, Open::Existing).unwrap();
+    let file = disk.open(&path, OpenMode::Existing).unwrap();
     let mut bytes = vec![0; usize::try_from(file.len().unwrap()).unwrap()];
     file.read_exact_at(&mut bytes, 0).unwrap();
     let used = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
@@ -66,7 +66,7 @@ async fn judge(disk: TornDisk, epochs: u32, accepted: u64, what: &str) {
     let told = opened.doubtful > 0
         || !opened.missing.is_empty()
         || !opened.reader.take_missing().is_empty()
-        || (1..=u64::from(epochs)).any(|number| exists(&disk, Kind::Quarantined, number));
+        || (1..=u64::from(epochs)).any(|number| exists(&disk, FileKind::Quarantined, number));
     assert!(
         told || names.len() as u64 == accepted,
         "{what}: silently only {names:?}"
@@ -102,7 +102,7 @@ async fn no_cut_loses_an_accepted_record_silently() {
         let (path, used) = newest(&disk, epochs);
         for len in (0..used + 16).filter(|len| *len >= 4_000 || len % 61 == 0) {
             let damaged = disk.crash(0);
-            let file = damaged.open(&path, Open::Existing).unwrap();
+            let file = damaged.open(&path, OpenMode::Existing).unwrap();
             file.set_len(len).unwrap();
             judge(damaged, epochs, accepted, &format!("cut to {len}")).await;
         }
@@ -116,7 +116,7 @@ async fn no_lost_sector_loses_an_accepted_record_silently() {
         let (path, used) = newest(&disk, epochs);
         for sector in 0..=used.div_ceil(512) {
             let zeroed = disk.crash(0);
-            let file = zeroed.open(&path, Open::Existing).unwrap();
+            let file = zeroed.open(&path, OpenMode::Existing).unwrap();
             file.write_all_at(&[0; 512], sector * 512).unwrap();
             judge(zeroed, epochs, accepted, &format!("zeroed sector {sector}")).await;
             let spoiled = disk.crash(0);

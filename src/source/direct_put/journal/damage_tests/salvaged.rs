@@ -33,12 +33,12 @@ async fn a_segment_that_cannot_be_read_costs_its_own_records_and_is_told() {
     let whole = laid().await;
     let all: Vec<u64> = (0..70).collect();
     assert_eq!(salvaged(&whole), (all.clone(), Vec::new()));
-    let reads = whole.count(Operation::Read);
+    let reads = whole.count(DiskOperation::Read);
     assert!(reads > 5, "{reads}");
     let mut costly = 0;
     for nth in 1..=reads {
         let disk = laid().await;
-        disk.fail(Operation::Read, nth, ErrorKind::PermissionDenied);
+        disk.fail(DiskOperation::Read, nth, ErrorKind::PermissionDenied);
         let (found, gaps) = salvaged(&disk);
         // A header is not missed where another one tells what it would have.
         assert!(found == all || gaps.len() == 1, "read {nth}: {found:?}");

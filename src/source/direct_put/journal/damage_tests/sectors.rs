@@ -15,7 +15,7 @@ async fn a_sector_that_cannot_be_read_costs_the_records_of_its_block_and_is_told
     let whole: Vec<u64> = (0..7).chain(12..70).collect();
     assert_eq!(read(&mut opened.reader).await, whole);
     assert_eq!(opened.reader.take_missing(), [numbers(1, 7, 11)]);
-    assert!(exists(&disk, Kind::Quarantined, 1) && !exists(&disk, Kind::Segment, 1));
+    assert!(exists(&disk, FileKind::Quarantined, 1) && !exists(&disk, FileKind::Segment, 1));
 }
 
 /// Records in a frame that is read apart from the window, and the frame's bytes.
@@ -44,7 +44,7 @@ async fn a_large_frame_with_a_lost_sector_is_lost_alone() {
         assert_eq!(read(&mut opened.reader).await, whole);
         let lost = numbers(1, LARGE, 2 * LARGE - 1);
         assert_eq!(opened.reader.take_missing(), [lost]);
-        assert!(exists(&disk, Kind::Quarantined, 1));
+        assert!(exists(&disk, FileKind::Quarantined, 1));
     }
 }
 
@@ -57,7 +57,7 @@ async fn a_header_that_cannot_be_read_costs_no_record() {
     disk.spoil(&segment(2), 0..512).unwrap();
     let mut opened = open(&disk, known(1, None));
     assert_eq!(read(&mut opened.reader).await, (0..9).collect::<Vec<_>>());
-    assert!(exists(&disk, Kind::Quarantined, 2));
+    assert!(exists(&disk, FileKind::Quarantined, 2));
 }
 
 #[tokio::test]
@@ -73,7 +73,7 @@ async fn a_disk_that_gives_nothing_has_lost_nothing_yet() {
     }
     let error = opened.reader.available(3_000).await.unwrap_err();
     assert!(matches!(error, JournalError::Io { .. }), "{error}");
-    assert!(exists(&disk, Kind::Segment, 1), "nothing is set aside");
+    assert!(exists(&disk, FileKind::Segment, 1), "nothing is set aside");
 
     disk.mend();
     assert_eq!(read(&mut opened.reader).await, (0..70).collect::<Vec<_>>());
@@ -90,7 +90,7 @@ async fn a_segment_of_which_nothing_can_be_read_is_lost_alone() {
     disk.spoil(&segment(1), 0..64 << 10).unwrap();
     assert_eq!(read(&mut opened.reader).await, (57..70).collect::<Vec<_>>());
     assert_eq!(opened.reader.take_missing(), [numbers(1, 0, 56)]);
-    assert!(exists(&disk, Kind::Quarantined, 1) && !exists(&disk, Kind::Segment, 1));
+    assert!(exists(&disk, FileKind::Quarantined, 1) && !exists(&disk, FileKind::Segment, 1));
 }
 
 #[tokio::test]
@@ -101,7 +101,7 @@ async fn a_lost_sector_is_believed_only_by_a_disk_that_still_takes_names() {
     close(opened.journal).await;
     let mut opened = open_with(&disk, known(1, None), 64 << 10).unwrap();
     disk.spoil(&segment(1), 13_000..13_512).unwrap();
-    disk.fail(Operation::Rename, 1, ErrorKind::Other);
+    disk.fail(DiskOperation::Rename, 1, ErrorKind::Other);
     let mut refused = 0;
     loop {
         match opened.reader.available(3_000).await {

@@ -1,4 +1,4 @@
-//! Where a service is, in the words of who has to mend it.
+//! Where a service is, in words for the person who has to mend it.
 
 use std::borrow::Cow;
 
@@ -7,22 +7,22 @@ use aws_config::SdkConfig;
 use crate::config::AwsAccess;
 use crate::printable::without_password;
 
-/// A service's endpoint, and what says so.
+/// A service's endpoint, and which setting names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Endpoint {
     /// A URL, or the service and its region.
     name: String,
     advice: String,
     /// What the SDK has to be told.
-    endpoint: Option<String>,
+    url: Option<String>,
 }
 
-impl Place {
+impl Endpoint {
     /// Where `service` is asked, as in `AWS_ENDPOINT_URL_S3`; `key` is the setting that may say so.
     pub fn of(service: &str, key: &str, access: &AwsAccess, found: &SdkConfig) -> Self {
         if let Some(url) = &access.endpoint {
             return Self {
-                endpoint: Some(url.clone()),
+                url: Some(url.clone()),
                 ..Self::told(url, key)
             };
         }
@@ -48,7 +48,7 @@ impl Place {
                 "check `region` and this machine's network and name servers, or set {key} for a server of \
                  your own"
             ),
-            endpoint: None,
+            url: None,
         }
     }
 
@@ -62,18 +62,19 @@ impl Place {
         Self {
             name: url.to_owned(),
             advice: format!("is it running, and reachable from here? {by} says {url}"),
-            endpoint: without_user,
+            url: without_user,
         }
     }
 
-    /// The endpoint.
+    /// The endpoint in words.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The endpoint that the SDK does not find by itself, or not so.
-    pub fn endpoint(&self) -> Option<&str> {
-        self.endpoint.as_deref()
+    /// The URL, where the SDK has to be told it: it does not find it by itself, or finds it with a
+    /// user's name and password.
+    pub fn url(&self) -> Option<&str> {
+        self.url.as_deref()
     }
 
     /// What to do when no answer comes from there.
@@ -103,18 +104,18 @@ mod tests {
             endpoint: Some("http://127.0.0.1:9".into()),
             ..AwsAccess::default()
         };
-        let place = Place::of("Nowhere", "`endpoint` of the destination", &set, &found);
-        assert_eq!(place.name(), "http://127.0.0.1:9");
+        let endpoint = Endpoint::of("Nowhere", "`endpoint` of the destination", &set, &found);
+        assert_eq!(endpoint.name(), "http://127.0.0.1:9");
         assert_eq!(
-            place.advice(),
+            endpoint.advice(),
             "is it running, and reachable from here? `endpoint` of the destination says \
              http://127.0.0.1:9"
         );
-        let place = Place::at("https://user:hunter2@lake.example.com");
-        assert!(!format!("{place:?}").contains("hunter2"), "{place:?}");
-        assert_eq!(place.endpoint(), Some("https://lake.example.com"));
-        assert_eq!(Place::at("https://lake.example.com").endpoint(), None);
-        let aws = Place::of("Nowhere", "`endpoint`", &AwsAccess::default(), &found);
+        let endpoint = Endpoint::at("https://user:hunter2@lake.example.com");
+        assert!(!format!("{endpoint:?}").contains("hunter2"), "{endpoint:?}");
+        assert_eq!(endpoint.url(), Some("https://lake.example.com"));
+        assert_eq!(Endpoint::at("https://lake.example.com").url(), None);
+        let aws = Endpoint::of("Nowhere", "`endpoint`", &AwsAccess::default(), &found);
         assert_eq!(aws.name(), "Nowhere of AWS in eu-central-1");
     }
 }

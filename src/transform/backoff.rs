@@ -10,12 +10,12 @@ const PAUSE_MAX: Duration = Duration::from_mins(1);
 /// Tries that failed one after the other. After each comes a pause, longer each time and never shorter
 /// than the try was, so that trying takes half a core at most.
 #[derive(Debug, Default)]
-pub(super) struct Again {
+pub(super) struct Backoff {
     failures: u32,
     not_before: Option<Instant>,
 }
 
-impl Again {
+impl Backoff {
     /// A try that took so long has failed.
     pub(super) fn failed(&mut self, took: Duration) {
         self.failures += 1;
@@ -39,10 +39,10 @@ mod tests {
 
     #[test]
     fn pauses_grow_to_a_minute_and_are_no_shorter_than_the_try() {
-        let mut again = Again::default();
+        let mut again = Backoff::default();
         assert!(again.is_due());
         again.failed(Duration::ZERO);
-        let due_after = |again: &Again, pause| again.is_due_at(Instant::now() + pause);
+        let due_after = |again: &Backoff, pause| again.is_due_at(Instant::now() + pause);
         assert!(!due_after(&again, Duration::ZERO));
         assert!(due_after(&again, Duration::from_secs(1)));
         for _ in 0..20 {

@@ -1,0 +1,144 @@
+//! What the config, checkpoints and `DescribeDeliveryStream` say of the format.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::Kind;
+use crate::config::{FormatKind, FormatSettings, FormatSpec, FormatTable};
+
+/// What the config says of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AvroSettings {
+    /// Codec of the blocks.
+    pub compression: AvroCompression,
+    /// Hive column syntax: `name type, name type …`.
+    pub schema: String,
+}
+
+/// Codec of Avro blocks. Checkpoints name variants as they are named here: none is ever renamed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AvroCompression {
+    /// No compression.
+    None,
+    /// Deflate, which every reader knows.
+    Deflate,
+    /// Snappy, with a CRC-32 behind it.
+    Snappy,
+    /// Zstandard, level 1.
+    Zstandard,
+}
+
+impl AvroCompression {
+    const ALL: [Self; 4] = [Self::None, Self::Deflate, Self::Snappy, Self::Zstandard];
+
+    /// The word of it in the config.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Deflate => "deflate",
+            Self::Snappy => "snappy",
+            Self::Zstandard => "zstandard",
+        }
+    }
+
+    /// The word of it in a file.
+    pub(super) const fn in_file(self) -> &'static str {
+        match self {
+            Self::None => "null",
+            named => named.word(),
+        }
+    }
+
+    /// In the style of those that Firehose has for others.
+    const fn of_serializer(self) -> &'static str {
+        match self {
+            Self::None => "UNCOMPRESSED",
+            Self::Deflate => "DEFLATE",
+            Self::Snappy => "SNAPPY",
+            Self::Zstandard => "ZSTANDARD",
+        }
+    }
+}
+
+/// The durable form of the settings.
+#[derive(Serialize, Deserialize)]
+enum Row {
+    Avro {
+        compression: AvroCompression,
+        schema: String,
+    },
+}
+
+impl FormatKind for Kind {
+    fn word(&self) -> &'static str {
+        "avro"
+    }
+
+    fn keys(&self) -> &'static [&'static str] {
+        &["compression", "schema", "schema_file"]
+    }
+
+    fn schema(&self) -> Option<&'static str> {
+        Some("Avro schema")
+    }
+
+    fn read(&self, table: &mut FormatTable<'_, '_>) -> Option<FormatSettings> {
+        let words = AvroCompression::ALL.map(|compression| (compression.word(), compression));
+        let compression = table.word_or("compression", &words, AvroCompression::Deflate);
+        let schema = table.schema();
+        let (compression, schema) = compression.zip(schema)?;
+        let settings = AvroSettings {
+            compression,
+            schema,
+        };
+        Some(settings.into())
+    }
+
+    fn of_row(&self, row: &str) -> Option<FormatSettings> {
+        let Row::Avro {
+            compression,
+            schema,
+        } = serde_json::from_str(row).ok()?;
+        let settings = AvroSettings {
+            compression,
+            schema,
+        };
+        Some(settings.into())
+    }
+}
+
+impl FormatSpec for AvroSettings {
+    fn word(&self) -> &'static str {
+        Kind.word()
+    }
+
+    fn compression(&self) -> &'static str {
+        self.compression.word()
+    }
+
+    fn row(&self) -> String {
+        let row = Row::Avro {
+            compression: self.compression,
+            schema: self.schema.clone(),
+        };
+        crate::format::row(&row)
+    }
+
+    fn reads_json(&self) -> bool {
+        true
+    }
+
+    fn separates(&self) -> bool {
+        true
+    }
+
+    fn columns(&self) -> Option<&str> {
+        Some(&self.schema)
+    }
+
+    /// Firehose has none for it: this is named in the style of those that it has.
+    fn serializer(&self) -> Option<Value> {
+        let compression = self.compression.of_serializer();
+        Some(json!({ "AvroSerDe": { "Compression": compression } }))
+    }
+}

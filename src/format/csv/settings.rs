@@ -1,0 +1,206 @@
+//! What the config, checkpoints and `DescribeDeliveryStream` say of the format.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::Kind;
+use crate::config::{FormatKind, FormatSettings, FormatSpec, FormatTable, SourceSpan};
+use crate::format::Compression;
+
+/// Bytes of the text of a null.
+const NULL_MAX: usize = 64;
+
+/// What the config says of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CsvSettings {
+    /// Codec of the object.
+    pub compression: Compression,
+    /// Hive column syntax: `name type, name type …`.
+    pub schema: String,
+    /// Whether the first line names the columns.
+    pub header: bool,
+    /// What stands between fields: a character of ASCII.
+    pub delimiter: char,
+    /// What stands around fields that need it, and twice inside: another one.
+    pub quote: char,
+    /// What stands for a null, never in quotes.
+    pub null: String,
+}
+
+/// The durable form of the settings.
+#[derive(Serialize, Deserialize)]
+enum Row {
+    Csv {
+        compression: Compression,
+        schema: String,
+        header: bool,
+        delimiter: char,
+        quote: char,
+        null: String,
+    },
+}
+
+impl FormatKind for Kind {
+    fn word(&self) -> &'static str {
+        "csv"
+    }
+
+    fn keys(&self) -> &'static [&'static str] {
+        &[
+            "compression",
+            "schema",
+            "schema_file",
+            "header",
+            "delimiter",
+            "quote",
+            "null",
+        ]
+    }
+
+    fn schema(&self) -> Option<&'static str> {
+        Some("CSV schema")
+    }
+
+    fn read(&self, table: &mut FormatTable<'_, '_>) -> Option<FormatSettings> {
+        let compression = Compression::read(table);
+        let schema = table.schema();
+        let has_header = table.has("header");
+        let header = table.boolean("header").or((!has_header).then_some(true));
+        let delimiter = character(table, "delimiter", ',');
+        let quote = character(table, "quote", '"');
+        let both = delimiter.zip(quote);
+        let both = both.and_then(|(delimiter, quote)| apart(table, delimiter, quote));
+        let null = null(table, both);
+        let (delimiter, quote) = both?;
+        let settings = CsvSettings {
+            compression: compression?,
+            schema: schema?,
+            header: header?,
+            delimiter,
+            quote,
+            null: null?,
+        };
+        Some(settings.into())
+    }
+
+    fn of_row(&self, row: &str) -> Option<FormatSettings> {
+        let Row::Csv {
+            compression,
+            schema,
+            header,
+            delimiter,
+            quote,
+            null,
+        } = serde_json::from_str(row).ok()?;
+        let settings = CsvSettings {
+            compression,
+            schema,
+            header,
+            delimiter,
+            quote,
+            null,
+        };
+        Some(settings.into())
+    }
+}
+
+/// A character, and where it stands if it does.
+type Character = (char, Option<SourceSpan>);
+
+/// Reads a key that is one character.
+fn character(
+    table: &mut FormatTable<'_, '_>,
+    key: &'static str,
+    default: char,
+) -> Option<Character> {
+    let is_there = table.has(key);
+    let Some((text, place)) = table.text(key) else {
+        return (!is_there).then_some((default, None));
+    };
+    let mut characters = text.chars();
+    let one = characters.next().filter(|_| characters.next().is_none());
+    let one = one.filter(|one| one.is_ascii() && !matches!(one, '\r' | '\n' | '\0'));
+    let Some(one) = one else {
+        let message = format!("`{key}` is one character of ASCII, and no line end");
+        table.fault(place, message, None);
+        return None;
+    };
+    Some((one, Some(place)))
+}
+
+/// Both characters, which are two.
+fn apart(
+    table: &FormatTable<'_, '_>,
+    (delimiter, at): Character,
+    (quote, at_quote): Character,
+) -> Option<(char, char)> {
+    if delimiter != quote {
+        return Some((delimiter, quote));
+    }
+    if let Some(place) = at_quote.or(at) {
+        let message = "`delimiter` and `quote` are one character".to_owned();
+        table.fault(place, message, Some("name two different ones"));
+    }
+    None
+}
+
+/// Reads `null`, which is never in quotes.
+fn null(table: &mut FormatTable<'_, '_>, special: Option<(char, char)>) -> Option<String> {
+    let is_there = table.has("null");
+    let Some((text, place)) = table.text("null") else {
+        return (!is_there).then(String::new);
+    };
+    let (delimiter, quote) = special?;
+    if text.len() > NULL_MAX || text.contains([delimiter, quote, '\r', '\n']) {
+        let message = format!(
+            "`null` has at most {NULL_MAX} bytes, and no delimiter, quote or line end in it"
+        );
+        table.fault(place, message, None);
+        return None;
+    }
+    Some(text)
+}
+
+impl FormatSpec for CsvSettings {
+    fn word(&self) -> &'static str {
+        Kind.word()
+    }
+
+    fn compression(&self) -> &'static str {
+        self.compression.word()
+    }
+
+    fn row(&self) -> String {
+        let row = Row::Csv {
+            compression: self.compression,
+            schema: self.schema.clone(),
+            header: self.header,
+            delimiter: self.delimiter,
+            quote: self.quote,
+            null: self.null.clone(),
+        };
+        crate::format::row(&row)
+    }
+
+    fn reads_json(&self) -> bool {
+        true
+    }
+
+    fn separates(&self) -> bool {
+        true
+    }
+
+    fn compression_format(&self) -> &'static str {
+        self.compression.compression_format()
+    }
+
+    fn columns(&self) -> Option<&str> {
+        Some(&self.schema)
+    }
+
+    /// Firehose has none for it: this is named in the style of those that it has.
+    fn serializer(&self) -> Option<Value> {
+        let compression = self.compression.compression_format();
+        Some(json!({ "CsvSerDe": { "Compression": compression } }))
+    }
+}

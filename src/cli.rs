@@ -18,6 +18,7 @@ mod lines;
 mod places;
 pub mod put;
 pub mod run;
+pub mod schema;
 mod settings;
 mod shown;
 pub mod state;
@@ -113,6 +114,9 @@ enum Command {
     /// Show what would happen to records, line by line; write nothing.
     Explain(explain::ExplainArgs),
     Put(put::PutArgs),
+    /// Find columns for records, or show those of a stream to catalogues and engines.
+    #[command(subcommand)]
+    Schema(schema::SchemaCommand),
     /// Look after the state folder of a stopped daemon.
     #[command(subcommand)]
     State(state::StateCommand),
@@ -186,6 +190,7 @@ fn dispatch(
         Command::Put(args) => {
             Ok(runtime()?.block_on(put::run(&args, named.as_deref(), out, err))?)
         }
+        Command::Schema(command) => schema::run(&command, &config, out, err),
         Command::State(command) => state::run(&command, &config, out),
         Command::Transform(command) => transform::run(&command, &config, out, err),
         Command::CompileModule(args) => compile_module::run(args, out),

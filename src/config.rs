@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, SourceFile, SourceSpan};
-pub use format::{FormatKind, FormatSettings, FormatSpec, FormatTable};
+pub use format::{FormatKind, FormatSettings, FormatSpec, FormatTable, Storage};
 pub use load::{ConfigDraft, LoadedConfig, draft, listen, parse, parse_object};
 pub use quantity::{display_duration, display_size, parse_duration, parse_size};
 pub use registry::Registry;

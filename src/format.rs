@@ -28,7 +28,7 @@ mod snappy;
 mod text;
 
 pub use avro::{AvroCompression, AvroSettings};
-pub use columns::{Changed, FieldPath, Row};
+pub use columns::{Changed, Columns, FieldPath, Finding, Inference, Remark, Row, Style, Trial};
 pub use csv::CsvSettings;
 pub use json::JsonSettings;
 pub use parquet::{ParquetCompression, ParquetSettings};

@@ -10,6 +10,7 @@ mod fault;
 #[cfg(feature = "failpoints")]
 pub mod fuzz;
 mod key_rule;
+mod layout;
 mod paths;
 mod template;
 
@@ -18,6 +19,7 @@ pub use expression::has_expression;
 pub use fault::{PartitionFault, PartitionSetting};
 pub use firehose_date_pattern::Zone;
 pub use key_rule::KeyRule;
+pub use layout::{Layout, Partition, PartitionValue};
 
 use firehose_jq as jq;
 

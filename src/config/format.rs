@@ -45,6 +45,15 @@ pub trait FormatKind: Sync {
     fn of_row(&self, row: &str) -> Option<FormatSettings>;
 }
 
+/// What the declaration of a table says of a format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Storage {
+    /// `STORED AS …` or `ROW FORMAT …`.
+    pub clauses: &'static str,
+    /// What a person should know before using the table.
+    pub remark: Option<&'static str>,
+}
+
 /// What the settings of a format tell of it.
 pub trait FormatSpec: Any + Debug + Send + Sync {
     /// The word of its kind.
@@ -68,6 +77,19 @@ pub trait FormatSpec: Any + Debug + Send + Sync {
     /// Whether it matters that a record that is several JSON texts becomes as many records.
     fn separates(&self) -> bool {
         false
+    }
+
+    /// The declared columns in Hive's syntax, where there are any.
+    fn columns(&self) -> Option<&str> {
+        None
+    }
+
+    /// What the statement by which Hive and Athena declare a table says of its objects. The error says why there is none.
+    fn storage(&self) -> Result<Storage, String> {
+        Err(format!(
+            "no table can be declared here over {}",
+            self.word()
+        ))
     }
 
     /// `CompressionFormat` of `DescribeDeliveryStream`: Firehose's word, or one in the style of those.

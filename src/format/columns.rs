@@ -19,8 +19,10 @@ use super::{FormatFault, frame};
 mod builder;
 mod coerce;
 mod cursor;
+mod declared;
 mod decode;
 mod fault;
+mod infer;
 mod names;
 mod rows;
 mod schema;
@@ -28,7 +30,9 @@ mod shown;
 
 use builder::StructBuilder;
 use cursor::Cursor;
+pub use declared::{Columns, Style};
 use fault::{Fault, Fit};
+pub use infer::{Finding, Inference, Remark};
 pub use rows::{Changed, FieldPath, Row};
 use schema::Field;
 
@@ -186,17 +190,7 @@ impl Decoder {
 
     /// One row for each object in the record, which may hold several one after the other.
     fn read(&mut self, data: &[u8]) -> Fit<()> {
-        if !data.is_ascii()
-            && let Err(error) = std::str::from_utf8(data)
-        {
-            return Err(Fault::syntax(error.valid_up_to(), "UTF-8"));
-        }
-        let mut cursor = Cursor::of(data);
-        if cursor.token().is_none() {
-            return Err(Fault::other(
-                "The record was empty or contained only whitespace.",
-            ));
-        }
+        let mut cursor = Cursor::of(text(data)?);
         while let Some(first) = cursor.token() {
             if first != b'{' {
                 let at = cursor.at();
@@ -209,6 +203,40 @@ impl Decoder {
         }
         Ok(())
     }
+}
+
+/// Records held against declared columns, one by one: they fit as they would where objects are made.
+#[derive(Debug)]
+pub struct Trial {
+    decoder: Decoder,
+}
+
+impl Trial {
+    /// For columns in Hive's syntax; the fault points into the text.
+    pub fn of(columns: &str) -> Result<Self, FormatFault> {
+        let decoder = Schema::parse(columns)?.decoder();
+        Ok(Self { decoder })
+    }
+
+    /// Whether the record becomes rows, or why not.
+    pub fn convert(&mut self, record: &[u8]) -> Result<(), Failure> {
+        self.decoder.reset();
+        self.decoder.push(record)
+    }
+}
+
+/// The text of a record: UTF-8, and more than white space.
+fn text(data: &[u8]) -> Fit<&[u8]> {
+    if !data.is_ascii()
+        && let Err(error) = std::str::from_utf8(data)
+    {
+        return Err(Fault::syntax(error.valid_up_to(), "UTF-8"));
+    }
+    if Cursor::of(data).token().is_none() {
+        let message = "The record was empty or contained only whitespace.";
+        return Err(Fault::other(message));
+    }
+    Ok(data)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::lines::Layout;
 use super::text::{self, Compression, Delimiter};
 use super::{Compiler, Format, FormatFault};
-use crate::config::{FormatKind, FormatSettings, FormatSpec, FormatTable};
+use crate::config::{FormatKind, FormatSettings, FormatSpec, FormatTable, Storage};
 
 /// What the config says of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,6 +93,21 @@ impl FormatSpec for JsonSettings {
 
     fn separates(&self) -> bool {
         !self.delimiter.is_none()
+    }
+
+    fn storage(&self) -> Result<Storage, String> {
+        if self.delimiter != Delimiter::Newline {
+            let why = "Hive and Athena read JSON a record a line: write delimiter = \"newline\"";
+            return Err(why.to_owned());
+        }
+        self.compression.in_hadoop()?;
+        Ok(Storage {
+            clauses: "ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe'\nSTORED AS TEXTFILE",
+            remark: Some(
+                "values stay as they were sent: the reader may take times only as yyyy-MM-dd HH:mm:ss; \
+                 declare others as string",
+            ),
+        })
     }
 
     fn compression_format(&self) -> &'static str {

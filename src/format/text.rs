@@ -132,6 +132,17 @@ impl Compression {
         }
     }
 
+    /// Whether Hadoop's readers of text, those of Hive and Athena too, have the codec. The error says what they have.
+    pub(super) fn in_hadoop(self) -> Result<(), String> {
+        match self {
+            Self::None | Self::Gzip | Self::Zstd | Self::HadoopSnappy => Ok(()),
+            Self::Snappy | Self::Zip => Err(format!(
+                "Hive and Athena do not read compression = \"{}\": take none, gzip, zstd or hadoop-snappy",
+                self.word()
+            )),
+        }
+    }
+
     /// Firehose's word; it has none for zstd, which is named in the same style.
     pub(super) const fn compression_format(self) -> &'static str {
         match self {

@@ -46,6 +46,7 @@ mod places;
 mod readers;
 mod readme;
 mod rows;
+mod schema;
 mod secrets;
 mod shared_stream;
 mod streams;

@@ -132,6 +132,10 @@ impl FormatSpec for AvroSettings {
         true
     }
 
+    fn columns(&self) -> Option<&str> {
+        Some(&self.schema)
+    }
+
     /// Firehose has none for it: this is named in the style of those that it has.
     fn serializer(&self) -> Option<Value> {
         let compression = self.compression.of_serializer();

@@ -22,6 +22,21 @@ impl Dialect for Placed {
     }
 }
 
+/// The dialect of samples: half a pair of surrogates is a fault wherever it stands, since any part of a record may become text.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Paired {}
+
+impl Dialect for Paired {
+    const PAIRS: bool = true;
+    const NESTING_MAX: Option<usize> = Some(NESTING_MAX);
+    type Error = Fault;
+
+    #[cold]
+    fn expected(at: usize, what: &'static str) -> Fault {
+        Fault::syntax(at, what)
+    }
+}
+
 /// Appends JSON text that is known to be valid without its white space.
 pub(super) fn compact(json: &[u8], out: &mut Vec<u8>) {
     let mut cursor = Cursor::of(json);

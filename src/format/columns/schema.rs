@@ -17,7 +17,7 @@ use arrow_schema::{DataType, Field as ArrowField, Fields, TimeUnit};
 
 mod parse;
 
-pub(super) use parse::parse;
+pub(super) use parse::{DEPTH_MAX, LEAVES_MAX, is_name_char, parse};
 
 /// A column, or a field of a struct.
 #[derive(Clone, Debug, PartialEq, Eq)]

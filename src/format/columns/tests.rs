@@ -23,7 +23,10 @@ fn compile(schema: &str) -> Schema {
 }
 
 /// The rows of these records, and the index and reason of each that failed.
-fn convert<R: AsRef<[u8]>>(schema: &Schema, records: &[R]) -> (Vec<Value>, Vec<(usize, Failure)>) {
+pub(super) fn convert<R: AsRef<[u8]>>(
+    schema: &Schema,
+    records: &[R],
+) -> (Vec<Value>, Vec<(usize, Failure)>) {
     let mut decoder = schema.decoder();
     let (mut rows, mut failures) = (Vec::new(), Vec::new());
     for (index, data) in records.iter().enumerate() {

@@ -194,6 +194,10 @@ impl FormatSpec for CsvSettings {
         self.compression.compression_format()
     }
 
+    fn columns(&self) -> Option<&str> {
+        Some(&self.schema)
+    }
+
     /// Firehose has none for it: this is named in the style of those that it has.
     fn serializer(&self) -> Option<Value> {
         let compression = self.compression.compression_format();

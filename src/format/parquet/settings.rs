@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Kind;
-use crate::config::{FormatKind, FormatSettings, FormatSpec, FormatTable};
+use crate::config::{FormatKind, FormatSettings, FormatSpec, FormatTable, Storage};
 
 /// What the config says of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,6 +126,17 @@ impl FormatSpec for ParquetSettings {
 
     fn separates(&self) -> bool {
         true
+    }
+
+    fn columns(&self) -> Option<&str> {
+        Some(&self.schema)
+    }
+
+    fn storage(&self) -> Result<Storage, String> {
+        Ok(Storage {
+            clauses: "STORED AS PARQUET",
+            remark: None,
+        })
     }
 
     fn serializer(&self) -> Option<Value> {

@@ -17,10 +17,10 @@ use super::{Field, HiveType};
 use crate::format::FormatFault;
 
 /// Types nest at most so deep: decoding recurses along them.
-const DEPTH_MAX: usize = 32;
+pub(in crate::format::columns) const DEPTH_MAX: usize = 32;
 
 /// Leaf columns at most: each costs buffers while an object is encoded.
-const LEAVES_MAX: usize = 4096;
+pub(in crate::format::columns) const LEAVES_MAX: usize = 4096;
 
 /// Every type word, for the nearest right one.
 const WORDS: [&str; 18] = [
@@ -88,7 +88,7 @@ pub(crate) fn parse(
     Ok(columns)
 }
 
-fn is_name_char(character: char) -> bool {
+pub(in crate::format::columns) fn is_name_char(character: char) -> bool {
     character.is_alphanumeric() || matches!(character, '_' | '-' | '.' | '$' | '@')
 }
 

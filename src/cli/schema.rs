@@ -1,0 +1,39 @@
+//! `firehose schema`: columns for a stream that has none yet, and those that a stream has for others to read.
+
+mod athena;
+mod infer;
+mod projection;
+mod sample;
+mod show;
+
+use std::io::Write;
+use std::path::Path;
+
+use clap::Subcommand;
+
+use super::CommandError;
+
+/// What is done with columns.
+#[derive(Debug, Subcommand)]
+pub enum SchemaCommand {
+    /// Read sample records and print columns that fit them all, as the config takes them.
+    Infer(infer::InferArgs),
+    /// Print the columns of a stream, as the config, Athena or Spark takes them.
+    Show(show::ShowArgs),
+}
+
+/// Runs `firehose schema …`.
+pub(super) fn run(
+    command: &SchemaCommand,
+    config: &Path,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<(), CommandError> {
+    match command {
+        SchemaCommand::Infer(args) => infer::run(args, out, err),
+        SchemaCommand::Show(args) => show::run(args, config, out),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,6 @@ use std::io::{self, BufRead, BufReader, Read as _};
 use flate2::bufread::MultiGzDecoder;
 use memchr::memmem;
 
-use firehose_json::nesting::NESTING_MAX;
 use firehose_json::{Dialect, TextCursor, is_white};
 
 use super::super::lines::{refusal, without_mark};
@@ -26,7 +25,7 @@ enum Placed {}
 
 impl Dialect for Placed {
     const PAIRS: bool = false;
-    const NESTING_MAX: Option<usize> = Some(NESTING_MAX);
+    const IS_BOUNDED: bool = true;
     type Error = Wrong;
 
     fn expected(at: usize, what: &'static str) -> Wrong {

@@ -28,7 +28,7 @@ pub(super) enum Paired {}
 
 impl Dialect for Paired {
     const PAIRS: bool = true;
-    const NESTING_MAX: Option<usize> = Some(NESTING_MAX);
+    const IS_BOUNDED: bool = true;
     type Error = Fault;
 
     #[cold]

@@ -19,7 +19,7 @@ pub use expression::has_expression;
 pub use fault::{PartitionFault, PartitionSetting};
 pub use firehose_date_pattern::Zone;
 pub use key_rule::KeyRule;
-pub use layout::{Layout, Partition, PartitionValue};
+pub use layout::{Partition, PartitionValue, PrefixLayout};
 
 use firehose_jq as jq;
 

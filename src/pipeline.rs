@@ -331,7 +331,9 @@ impl Pipeline {
                 Some(Event::Checkpointed(_)) => self.writing_since = None,
                 Some(Event::Encoded(_)) => self.encoding -= 1,
                 Some(Event::Filled(..)) => self.filling -= 1,
-                Some(Event::Sent { store, .. }) => self.waiting.sent(&store, true),
+                Some(Event::Sent { store, .. }) => {
+                    self.waiting.sent(&store, true, std::iter::empty())
+                }
                 Some(Event::Mended(..) | Event::Moved(_)) => self.waiting.landed(),
                 Some(_) => {}
                 None => return,
@@ -427,7 +429,9 @@ impl Pipeline {
                 let is_there = |sent: &_| matches!(sent, Ok(()) | Err(PublishError::Partly(_)));
                 let has_arrived = published.iter().any(|(_, sent)| is_there(sent))
                     || begun.iter().any(|(_, begun)| begun.is_ok());
-                self.waiting.sent(&store, has_arrived);
+                let ids = published.iter().map(|(id, _)| *id);
+                let ids = ids.chain(begun.iter().map(|(id, _)| *id));
+                self.waiting.sent(&store, has_arrived, ids);
                 for (id, begun) in begun {
                     self.apply_begun(id, begun)?;
                 }

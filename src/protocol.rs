@@ -122,7 +122,8 @@ pub struct Protocol {
 struct Object {
     row: SealedObject,
     stands: Stands,
-    /// So often its upload, with all parts, was gone and no object of ours in its place; `None`: its bytes are here.
+    /// How many times its upload, with all parts, was gone and no object of ours in its place; `None`: its bytes are
+    /// here.
     gone: Option<u32>,
 }
 

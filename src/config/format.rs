@@ -87,7 +87,7 @@ pub trait FormatSpec: Any + Debug + Send + Sync {
     /// What the statement by which Hive and Athena declare a table says of its objects. The error says why there is none.
     fn storage(&self) -> Result<Storage, String> {
         Err(format!(
-            "no table can be declared here over {}",
+            "no table can be declared over {} objects",
             self.word()
         ))
     }
@@ -211,26 +211,6 @@ impl<'f> DerefMut for FormatTable<'_, 'f> {
 }
 
 impl FormatTable<'_, '_> {
-    /// A string that names one of `choices`, or `default` when the key is not there.
-    pub fn word_or<T: Clone>(
-        &mut self,
-        key: &'static str,
-        choices: &[(&'static str, T)],
-        default: T,
-    ) -> Option<T> {
-        self.table.word_or(key, choices, default)
-    }
-
-    /// A boolean.
-    pub fn boolean(&mut self, key: &'static str) -> Option<bool> {
-        self.table.boolean(key)
-    }
-
-    /// Whether the key is there.
-    pub fn has(&self, key: &str) -> bool {
-        self.table.has(key)
-    }
-
     /// A string, and its place.
     pub fn text(&mut self, key: &'static str) -> Option<(String, SourceSpan)> {
         let Text { value, origin } = self.table.string(key)?;

@@ -37,8 +37,7 @@ pub trait SourceKind: Debug + Sync {
     fn owns(&self, name: &SourceName) -> bool;
 
     /// The source that a state is of, to deliver what the state holds: its positions fit, and it is stopped before it
-    /// reads. `name` is owned by this kind, or the state has none, and `local_bytes` of records of this
-    /// kind.
+    /// reads. Either this kind owns `name`, or the state has no name and holds `local_bytes` of this kind's records.
     fn of_state(&self, name: Option<&SourceName>, local_bytes: u64) -> SourceSettings;
 }
 
@@ -56,8 +55,8 @@ pub trait SourceSpec: Any + Debug + Send + Sync + 'static {
     /// The source as Firehose's API describes it.
     fn aws(&self, asked: &Asked<'_>) -> AwsSource;
 
-    /// What it reads, where that is another stream than the state is of; the name is of this kind. A later stream under
-    /// the same name is told when the source is opened.
+    /// What it reads, where that is another stream than the state is of; the name is of this kind. That another
+    /// stream has the same name by now is only found out when the source is opened.
     fn other_than(&self, name: &SourceName) -> Option<String> {
         let _ = name;
         None

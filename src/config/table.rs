@@ -370,7 +370,7 @@ impl<'f> Table<'f> {
         self.open(key, at, value, false)
     }
 
-    /// The tables of an array of tables in this one; each is ended as such a one is.
+    /// The tables of an array of tables in this one; end each with [`Self::finish`].
     pub fn elements(&mut self, key: &'static str) -> Vec<Table<'f>> {
         let Some((at, value)) = self.entry(key) else {
             return vec![];

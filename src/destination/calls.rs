@@ -1,5 +1,6 @@
-//! Calls of a store that panics: to the caller that is a failed call, as any other. A publication waits for its answer, so
-//! one that never came would hold its stream up without a word.
+//! Calls of a store that panics while it is waited for: to the caller that is a failed call, as any other. A publication
+//! waits for its answer, so one that never came would hold its stream up without a word. What a store answers at once, such
+//! as whether an object needs an upload, is not caught: it looks at a number.
 
 use std::any::Any;
 use std::future::poll_fn;

@@ -44,13 +44,13 @@ pub(super) struct Kind;
 impl Compiler for Kind {
     fn compile(&self, settings: &FormatSettings) -> Option<Result<Format, FormatFault>> {
         let settings = settings.get::<AvroSettings>()?;
-        Some(Table::compile(&settings.schema, settings.compression).map(Format::new))
+        Some(AvroTable::compile(&settings.schema, settings.compression).map(Format::new))
     }
 }
 
 /// Declared columns, and how their blocks are compressed.
 #[derive(Debug)]
-struct Table {
+struct AvroTable {
     schema: Schema,
     /// The columns as Avro has them, with the schema in its words.
     arrow: SchemaRef,
@@ -67,7 +67,7 @@ struct Bench {
     compressor: Compressor,
 }
 
-impl Table {
+impl AvroTable {
     /// Reads the schema; the fault points into its text.
     fn compile(text: &str, compression: AvroCompression) -> Result<Self, FormatFault> {
         let schema = Schema::with_names(text, schema::refused)?;
@@ -95,7 +95,7 @@ impl Table {
     }
 }
 
-impl Encode for Table {
+impl Encode for AvroTable {
     fn shape(&self) -> Shape {
         Shape::Whole
     }

@@ -87,6 +87,13 @@ impl Schema {
         }
     }
 
+    /// The same, for a format that writes a text for each empty cell: a record that leaves more of them fails.
+    pub(super) fn decoder_of_few_empty(&self, empty_max: usize) -> Decoder {
+        let mut decoder = self.decoder();
+        decoder.scratch.empty_max = decoder.scratch.empty_max.min(empty_max);
+        decoder
+    }
+
     /// The record as its rows will be read back.
     pub(super) fn rows(&self, decoder: &mut Decoder, data: &[u8]) -> Result<Vec<Row>, Failure> {
         decoder.reset();

@@ -7,6 +7,7 @@
 
 use std::io;
 
+use arrow_schema::{DataType, FieldRef, Fields};
 use bytes::Bytes;
 
 use super::codec::{BlockCodec, Compressor};
@@ -21,12 +22,15 @@ mod lines;
 mod packing;
 mod settings;
 
-use lines::Style;
+use lines::CsvStyle;
 use packing::Packing;
 pub use settings::CsvSettings;
 
 /// Text is compressed in pieces of about this size.
 const PIECE: usize = 256 * 1024;
+/// Bytes of a row's text that come of names alone: members that are null are written with theirs, and a record of
+/// `[{},{},{},…]` has many.
+const NAMES_MAX: usize = 64 << 20;
 
 /// `type = "csv"`.
 #[derive(Debug)]
@@ -35,17 +39,40 @@ pub(super) struct Kind;
 impl Compiler for Kind {
     fn compile(&self, settings: &FormatSettings) -> Option<Result<Format, FormatFault>> {
         let settings = settings.get::<CsvSettings>()?;
-        Some(Table::compile(settings).map(Format::new))
+        Some(CsvTable::compile(settings).map(Format::new))
     }
 }
 
 /// Declared columns, and how their lines are written.
 #[derive(Debug)]
-struct Table {
+struct CsvTable {
     schema: Schema,
-    style: Style,
+    style: CsvStyle,
     header: bool,
     compression: Compression,
+    /// Cells that a record may leave empty.
+    empty_max: usize,
+}
+
+/// Bytes that an empty cell takes at most: the name of a member with its quotes, which a field in quotes doubles, and
+/// `null` behind it; or the text for a null.
+fn empty_cell(schema: &Schema, null: &str) -> usize {
+    let name = longest_name(schema.arrow().fields());
+    (2 * name + r#"""name"":null,"#.len()).max(null.len() + 1)
+}
+
+fn longest_name(fields: &Fields) -> usize {
+    let longest = |field: &FieldRef| {
+        let below = match field.data_type() {
+            DataType::Struct(fields) => longest_name(fields),
+            DataType::List(item) | DataType::Map(item, _) => {
+                longest_name(&Fields::from(vec![FieldRef::clone(item)]))
+            }
+            _ => 0,
+        };
+        below.max(field.name().len())
+    };
+    fields.iter().map(longest).max().unwrap_or_default()
 }
 
 /// A worker's buffers.
@@ -55,7 +82,7 @@ struct Bench {
     text: Vec<u8>,
 }
 
-impl Table {
+impl CsvTable {
     /// Reads the schema; the fault points into its text, or is about all of it.
     fn compile(settings: &CsvSettings) -> Result<Self, FormatFault> {
         let schema = Schema::parse(&settings.schema)?;
@@ -70,15 +97,16 @@ impl Table {
             });
         }
         Ok(Self {
+            empty_max: NAMES_MAX / empty_cell(&schema, &settings.null),
             schema,
-            style: Style::new(settings),
+            style: CsvStyle::new(settings),
             header: settings.header,
             compression: settings.compression,
         })
     }
 }
 
-impl Encode for Table {
+impl Encode for CsvTable {
     fn shape(&self) -> Shape {
         Shape::Whole
     }
@@ -105,7 +133,7 @@ impl Encode for Table {
     fn encoder(&self) -> Encoder {
         let codec = self.compression.codec().unwrap_or(BlockCodec::None);
         Encoder::new(Bench {
-            decoder: self.schema.decoder(),
+            decoder: self.schema.decoder_of_few_empty(self.empty_max),
             compressor: codec.compressor(),
             text: Vec::new(),
         })
@@ -130,12 +158,14 @@ impl Encode for Table {
             self.style.header(self.schema.arrow(), text);
         }
         let records = decoder.decode(next, failed, &mut |decoded| {
-            self.style.lines(&decoded.rows, text)?;
-            if text.len() >= PIECE {
-                packing.write(text)?;
-                text.clear();
-            }
-            Ok(())
+            self.style.lines(&decoded.rows, text, &mut |text| {
+                if text.len() >= PIECE {
+                    packing.write(text)?;
+                    text.clear();
+                    text.shrink_to(2 * PIECE);
+                }
+                Ok(())
+            })
         })?;
         packing.write(text)?;
         packing.close()?;

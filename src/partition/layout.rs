@@ -12,7 +12,7 @@ use super::fault::PartitionSetting;
 
 /// Where objects lie under a prefix.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Layout {
+pub struct PrefixLayout {
     /// What all keys begin with: empty, or up to a slash.
     pub head: String,
     /// What follows the head up to the last slash, with `${name}` for the values.
@@ -59,7 +59,7 @@ enum Token {
     },
 }
 
-impl Layout {
+impl PrefixLayout {
     /// The layout of a prefix that compiles; the parts of another one that can be read.
     pub fn of(prefix: Option<&str>) -> Self {
         let text = prefix.unwrap_or_default();
@@ -99,8 +99,12 @@ impl Layout {
                 }
                 Token::Value { called, value } => {
                     let named = before.strip_suffix('=').filter(|name| is_name(name));
-                    layout.is_hive &= named.is_some_and(|name| name == name.to_lowercase());
                     let name = layout.free(named.unwrap_or(&called));
+                    let is_one_segment = match &value {
+                        PartitionValue::Time { pattern, .. } => !pattern.contains('/'),
+                        PartitionValue::Key | PartitionValue::Random => true,
+                    };
+                    layout.is_hive &= is_one_segment && named == Some(&*name);
                     _ = write!(layout.template, "${{{name}}}");
                     layout.partitions.push(Partition { name, value });
                     before.clear();
@@ -194,7 +198,12 @@ fn go_on(tokens: &mut Vec<Token>, pattern: &str, of_event: bool) -> bool {
         return false;
     }
     let is_plain = |c: char| !c.is_ascii_alphabetic() && !"'[]{}#".contains(c);
-    if between.chars().all(is_plain) {
+    let is_all_plain = between.chars().all(is_plain);
+    // Two quotes that meet would be one in the text.
+    if !is_all_plain && (before.ends_with('\'') || pattern.starts_with('\'')) {
+        return false;
+    }
+    if is_all_plain {
         before.push_str(&between);
     } else {
         _ = write!(before, "'{}'", between.replace('\'', "''"));
@@ -257,7 +266,7 @@ mod tests {
 
     /// What a layout says: head, template, and the values.
     fn told(prefix: &str) -> String {
-        let layout = Layout::of(Some(prefix));
+        let layout = PrefixLayout::of(Some(prefix));
         let mut told = format!("{} | {}", layout.head, layout.template);
         if layout.is_hive {
             told.push_str(" | hive");
@@ -309,6 +318,18 @@ mod tests {
         [
             "c/!{partitionKeyFromTransform:Team.Name}/x=1/k=!{partitionKeyFromQuery:k}-a/",
             "c/ | ${team_name}/x=1/k=${k}-a/ | team_name key | k key",
+        ],
+        [
+            "c/dt=!{timestamp:yyyy/MM/dd}/",
+            "c/ | dt=${dt}/ | dt arrival yyyy/MM/dd",
+        ],
+        [
+            "c/k=!{partitionKeyFromQuery:a}/k=!{partitionKeyFromQuery:b}/",
+            "c/ | k=${k}/k=${k_2}/ | k key | k_2 key",
+        ],
+        [
+            "c/!{timestamp:yyyy'T'}at!{timestamp:HH}/",
+            "c/ | ${dt}at${dt_2}/ | dt arrival yyyy'T' | dt_2 arrival HH",
         ],
         [
             "c/Day=!{timestamp:dd}/r=!{firehose:random-string}/",

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::Pipeline;
 use super::event::Event;
 use super::log::{DiskJob, Names, Work};
+use super::moving;
 use super::quarantine;
 use super::table::{BatchTable, Entry};
 use crate::batch::Unspooled;
@@ -265,6 +266,12 @@ impl Pipeline {
             has_changes: self.has_changes(),
             is_unspooled_much: self.is_unspooled_much(),
             is_spool_full: self.is_spool_full(),
+            dead_max: if self.context.reserve.is_short() {
+                // What is moved takes room before it gives any.
+                moving::DEAD_MAX
+            } else {
+                moving::dead_max(self.is_spool_full())
+            },
             protocol: &mut self.protocol,
             table: &mut self.table,
             waiting: &self.waiting,

@@ -184,6 +184,8 @@ pub(super) struct Work<'a> {
     pub(super) is_unspooled_much: bool,
     /// The spool has come up to its limit.
     pub(super) is_spool_full: bool,
+    /// See [`super::moving`].
+    pub(super) dead_max: u64,
 }
 
 /// Something to be done on the disk.

@@ -10,14 +10,16 @@ use uuid::Uuid;
 use super::Pipeline;
 use super::event::Event;
 use super::log::Names;
+use super::quarantine::{self, ReadBack};
 use crate::checkpoint::SealedObject;
 use crate::error::StreamError;
 use crate::extent::Extent;
 use crate::spool::Spool;
 
 /// Dead bytes of the spool that are not worth moving what lies between them.
-const DEAD_MAX: u64 = 128 << 20;
-/// Bytes that are moved at a time, but for the last object.
+pub(super) const DEAD_MAX: u64 = 128 << 20;
+/// Bytes that are moved at a time, but for the first object; on a full disk a step of what is kept back for it, and no
+/// object that is larger.
 const MOVED_MAX: u64 = 16 << 20;
 
 /// As many bytes of the spool as are alive may be dead, and so many more, before sparse files are emptied: none when
@@ -26,10 +28,14 @@ pub(super) const fn dead_max(is_spool_full: bool) -> u64 {
     if is_spool_full { 0 } else { DEAD_MAX }
 }
 
+/// Ticks from one look at the files to the next.
+const TICKS: u32 = 10;
+
 /// What is known of objects that are moved.
 #[derive(Debug, Default)]
 pub(super) struct Moving {
     is_under_way: bool,
+    ticks: u32,
     /// Objects of which what is left where it was is damaged: it is looked at when they are sent.
     stay: HashSet<Uuid>,
 }
@@ -44,29 +50,41 @@ pub(super) struct Copied {
 }
 
 impl Pipeline {
-    /// Once a tick: moves some of what waits, when too much of the spool is dead. Where no checkpoint names the spool
-    /// nothing waits in it for long.
+    /// Now and then: moves some of what waits, when too much of the spool is dead, but for what is about to leave it.
+    /// Where no checkpoint names the spool nothing waits in it for long.
     pub(super) fn move_what_waits(&mut self) {
-        if self.moving.is_under_way || self.log.names() != Names::OpenBatches {
+        self.moving.ticks += 1;
+        let is_time = self.moving.ticks >= TICKS && self.waiting.len() > 0;
+        if !is_time || self.moving.is_under_way || self.log.names() != Names::OpenBatches {
             return;
         }
+        self.moving.ticks = 0;
         let sparse = self.spool.sparse_files(dead_max(self.is_spool_full()));
         if sparse.is_empty() {
             return;
         }
-        let is_there = |extent: &Extent| sparse.contains(&extent.file);
-        let worth_it = |object: &&SealedObject| {
-            object.extents.iter().any(is_there) && !self.moving.stay.contains(&object.id)
+        let bytes_there = |object: &SealedObject| -> u64 {
+            let extents = object.extents.iter();
+            let there = extents.filter(|extent| sparse.contains(&extent.file));
+            there.map(|extent| u64::from(extent.len)).sum()
         };
-        let objects = self.protocol.unpublished().filter(worth_it);
-        let ids: Vec<Uuid> = objects.map(|object| object.id).collect();
+        let may_go = |object: &&SealedObject| {
+            self.waiting.is_stuck(object.id) && !self.moving.stay.contains(&object.id)
+        };
+        let objects = self.protocol.unpublished().filter(may_go);
+        let sizes = objects.map(|object| (object.id, bytes_there(object)));
+        let sizes: Vec<(Uuid, u64)> = sizes.filter(|(_, size)| *size > 0).collect();
+        let is_short = self.context.reserve.is_short();
+        let most = if is_short {
+            self.step_bytes().min(MOVED_MAX)
+        } else {
+            MOVED_MAX
+        };
         let (mut objects, mut bytes) = (Vec::new(), 0);
-        for id in ids {
-            if bytes >= MOVED_MAX {
-                break;
-            }
-            if let Some(object) = self.protocol.hold(id) {
-                bytes += object.size;
+        for (id, size) in sizes {
+            let may_go = bytes + size <= most || (objects.is_empty() && !is_short);
+            if may_go && let Some(object) = self.protocol.hold(id) {
+                bytes += size;
                 objects.push((id, object.extents.clone()));
             }
         }
@@ -96,6 +114,8 @@ impl Pipeline {
     ) -> Result<(), StreamError> {
         self.moving.is_under_way = false;
         self.waiting.landed();
+        let protocol = &self.protocol;
+        self.moving.stay.retain(|id| protocol.object(*id).is_some());
         let copied = copied.map_err(|error| self.disk_error("move a waiting object", &error))?;
         for Copied {
             id,
@@ -124,13 +144,12 @@ fn copy(
         if !sparse.contains(&extent.file) {
             continue;
         }
-        match spool.read(*extent) {
-            Ok(bytes) => {
+        match quarantine::twice(|| spool.read(*extent))? {
+            ReadBack::Whole(bytes) => {
                 let copies = spool.append(&[&bytes])?;
                 *extent = copies.first().copied().unwrap_or(*extent);
             }
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => is_damaged = true,
-            Err(error) => return Err(error),
+            ReadBack::Damaged(_) => is_damaged = true,
         }
     }
     Ok(Copied {

@@ -32,6 +32,7 @@ impl Pipeline {
         let (since, now_ms) = (self.waiting.since(id), clock.now_ms());
         let since = since.unwrap_or_else(|| clock.moment_of(arrival_ms));
         let (mut batches, mut tally) = (BTreeSet::new(), Tally::default());
+        let mut last = None;
         for record in refused {
             let failure = Failure {
                 output_type: OUTPUT_TYPE,
@@ -44,12 +45,13 @@ impl Pipeline {
             failure.write_refused(&record.data, arrival_ms, now_ms, &mut line);
             let batch = self.open_lane(Lane::Error(OUTPUT_TYPE), arrival_ms, since);
             batches.insert(batch);
+            last = Some(batch);
             self.append(batch, 1, line.len() as u64, |block| {
                 block.extend_from_slice(&line)
             });
         }
-        if let Some(last) = batches.last() {
-            self.note_failed(*last, &tally);
+        if let Some(last) = last {
+            self.note_failed(last, &tally);
         }
         batches
     }

@@ -93,7 +93,7 @@ impl Pipeline {
             self.waiting.remove(id);
         }
         for id in allowed.updated {
-            self.waiting.retry(id);
+            self.waiting.updated(id);
         }
         for named in allowed.named {
             self.fill(named);

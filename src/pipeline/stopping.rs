@@ -115,9 +115,17 @@ impl Pipeline {
         }
         let is_still = !self.has_changes()
             && self.encode_queue.is_empty()
-            && (self.table.is_empty() || !self.ending && !left.is_empty())
+            && (self.table.is_empty() || !left.is_empty() && self.may_stay())
             && (self.ending || self.is_spool_full());
         is_still.then(|| told(&left, stranded))
+    }
+}
+
+impl Pipeline {
+    /// Whether what is in open batches may stay there when a stop ends: it is read again, or a full disk has no room to
+    /// encode it.
+    fn may_stay(&self) -> bool {
+        !self.ending || !self.put_off.is_empty()
     }
 }
 

@@ -53,6 +53,8 @@ struct Object {
     /// What a shared checkpoint says of it beside.
     prepared: Option<Prepared>,
     attempts: u32,
+    /// It is among those to be sent next.
+    is_queued: bool,
     /// It waits for its next attempt.
     rests: bool,
     /// Why it was sent in vain, since it last was not.
@@ -130,6 +132,7 @@ impl Waiting {
             waits_since,
             prepared,
             attempts: 0,
+            is_queued: queue.is_some(),
             rests: false,
             trouble: None,
         };
@@ -156,7 +159,8 @@ impl Waiting {
         }
     }
 
-    /// Whether a store takes objects: it is claimed, and something of the last group that was sent there has arrived.
+    /// Whether a store takes objects: it is claimed, and something of the last group that was sent there has arrived,
+    /// unless that was of objects alone that it had refused before, which says nothing of others.
     pub(super) fn takes(&self, store: &str) -> bool {
         let mut queues = self.queues.iter();
         queues.any(|queue| queue.store == store && queue.takes)
@@ -180,12 +184,7 @@ impl Waiting {
     /// Bytes of the spool that do not come back for now: those of objects for stores that take none, and of objects
     /// that wait for their next attempt.
     pub(super) fn stuck_bytes(&self, protocol: &Protocol) -> u64 {
-        let is_stuck = |object: &Object| {
-            let takes = object.queue.is_some_and(|at| self.queues[at].takes);
-            object.rests || !takes
-        };
-        let is_stuck = |row: &&SealedObject| self.objects.get(&row.id).is_some_and(is_stuck);
-        let stuck = protocol.unpublished().filter(is_stuck);
+        let stuck = protocol.unpublished().filter(|row| self.is_stuck(row.id));
         let extents = stuck.flat_map(|row| &row.extents);
         extents.map(|extent| u64::from(extent.len)).sum()
     }
@@ -197,7 +196,25 @@ impl Waiting {
             return None;
         }
         let count = queue.next.len().min(group);
-        Some(queue.next.drain(..count).collect())
+        let ids: Vec<Uuid> = queue.next.drain(..count).collect();
+        for id in &ids {
+            if let Some(object) = self.objects.get_mut(id) {
+                object.is_queued = false;
+            }
+        }
+        Some(ids)
+    }
+
+    /// Whether the bytes of an object do not leave the spool for now.
+    pub(super) fn is_stuck(&self, id: Uuid) -> bool {
+        self.objects
+            .get(&id)
+            .is_some_and(|object| self.is_stuck_now(object))
+    }
+
+    fn is_stuck_now(&self, object: &Object) -> bool {
+        let takes = object.queue.is_some_and(|at| self.queues[at].takes);
+        object.rests || !takes
     }
 
     /// Notes that a group is sent to a store.
@@ -219,12 +236,26 @@ impl Waiting {
         self.jobs -= 1;
     }
 
-    /// Notes that a group of publications to a store has come to an end, and whether anything of it has arrived.
-    pub(super) fn sent(&mut self, store: &str, has_arrived: bool) {
+    /// Notes that a group of publications to a store, of these objects, has come to an end, and whether anything of it
+    /// has arrived.
+    pub(super) fn sent(
+        &mut self,
+        store: &str,
+        has_arrived: bool,
+        mut ids: impl Iterator<Item = Uuid>,
+    ) {
         self.landed();
+        let is_new = |id| {
+            self.objects
+                .get(&id)
+                .is_some_and(|object| object.attempts == 0)
+        };
+        let says_something = has_arrived || ids.any(is_new);
         if let Some(queue) = self.queue_mut(store) {
             queue.in_flight -= 1;
-            queue.takes = has_arrived;
+            if says_something {
+                queue.takes = has_arrived;
+            }
         }
     }
 
@@ -333,15 +364,24 @@ impl Waiting {
         unpublished.filter_map(|object| self.objects.get(&object.id))
     }
 
-    /// Queues an object again.
-    pub(super) fn retry(&mut self, id: Uuid) {
+    /// A checkpoint names an object as it is now: it is queued again, unless it waits for its next attempt.
+    pub(super) fn updated(&mut self, id: Uuid) {
+        if self.objects.get(&id).is_some_and(|object| !object.rests) {
+            self.retry(id);
+        }
+    }
+
+    /// Queues an object again, once.
+    fn retry(&mut self, id: Uuid) {
         let Some(object) = self.objects.get_mut(&id) else {
             return;
         };
         let rested = std::mem::take(&mut object.rests);
         if let Some(at) = object.queue {
             self.queues[at].resting -= usize::from(rested);
-            self.queues[at].next.push_back(id);
+            if !std::mem::replace(&mut object.is_queued, true) {
+                self.queues[at].next.push_back(id);
+            }
         }
     }
 

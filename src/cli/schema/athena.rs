@@ -5,10 +5,10 @@ use std::fmt;
 use super::projection::{FIRST_YEAR, Projection};
 use crate::config::{Storage, StreamSettings};
 use crate::format::{Columns, Style};
-use crate::partition::{Layout, PartitionValue};
+use crate::partition::{PartitionValue, PrefixLayout};
 
 /// The declaration of a stream's objects as a table.
-pub(super) struct Table {
+pub(super) struct AthenaTable {
     name: String,
     columns: Vec<(String, String)>,
     partitions: Vec<(String, &'static str)>,
@@ -19,12 +19,12 @@ pub(super) struct Table {
     remarks: Vec<String>,
 }
 
-impl Table {
+impl AthenaTable {
     /// The table of a stream whose objects have these columns. The error says why there is none.
     pub(super) fn of(
         stream: &StreamSettings,
         columns: Columns,
-        layout: &Layout,
+        layout: &PrefixLayout,
     ) -> Result<Self, String> {
         let Storage { clauses, remark } = stream.format.storage()?;
         let mut table = Self {
@@ -56,7 +56,7 @@ impl Table {
     }
 
     /// Declares the partitions: as their values can be known, else as they can be found by name.
-    fn partition(&mut self, stream: &StreamSettings, layout: &Layout) {
+    fn partition(&mut self, stream: &StreamSettings, layout: &PrefixLayout) {
         let zone = stream.partitioning.time_zone.as_deref();
         let is_utc = zone.is_none_or(|zone| matches!(zone, "" | "UTC" | "Etc/UTC"));
         let all = &layout.partitions;
@@ -103,7 +103,7 @@ impl Table {
     }
 
     /// Partitions that are not known, but named in their keys.
-    fn find_partitions(&mut self, layout: &Layout) {
+    fn find_partitions(&mut self, layout: &PrefixLayout) {
         if !layout.is_hive {
             let why =
                 "the prefix has random texts, so partitions cannot be known: all objects are read";
@@ -147,7 +147,7 @@ impl Table {
     }
 }
 
-impl fmt::Display for Table {
+impl fmt::Display for AthenaTable {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for remark in &self.remarks {
             // A comment ends with its line.

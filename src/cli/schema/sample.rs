@@ -134,8 +134,8 @@ impl<R: BufRead> Sample<R> {
                 refusal()
             } else {
                 format!(
-                    "no JSON: at its byte {} {} was expected",
-                    wrong.at, wrong.what
+                    "is not JSON: {} was expected at byte {}",
+                    wrong.what, wrong.at
                 )
             };
             let line = self.line;

@@ -9,10 +9,10 @@ use serde_json::json;
 
 use super::super::lines::open;
 use super::super::{CommandError, settings};
-use super::athena::Table;
+use super::athena::AthenaTable;
 use crate::config::StreamSettings;
 use crate::format::{Columns, FORMATS, Style};
-use crate::partition::{Layout, Partition, PartitionValue};
+use crate::partition::{Partition, PartitionValue, PrefixLayout};
 
 /// Bytes of a file of columns, as of `schema_file`.
 const COLUMNS_MAX: u64 = 1 << 20;
@@ -48,13 +48,13 @@ pub(super) fn run(args: &ShowArgs, config: &Path, out: &mut dyn Write) -> Result
     let loaded = settings::load(config)?;
     let stream = settings::stream(&loaded.config, &args.stream)?;
     let columns = columns(stream, args.columns.as_deref())?;
-    let layout = Layout::of(stream.destination.prefix.as_deref());
+    let layout = PrefixLayout::of(stream.destination.prefix.as_deref());
     match args.reader {
         Reader::Hive => writeln!(out, "{}", columns.lines(Style::Hive))?,
         Reader::Spark => writeln!(out, "{}", columns.lines(Style::Spark))?,
         Reader::Json => writeln!(out, "{}", document(stream, &columns, &layout))?,
         Reader::Athena => {
-            let table = Table::of(stream, columns, &layout).map_err(CommandError::Usage)?;
+            let table = AthenaTable::of(stream, columns, &layout).map_err(CommandError::Usage)?;
             write!(out, "{table}")?;
         }
     }
@@ -105,7 +105,11 @@ fn without_columns(stream: &StreamSettings) -> String {
     )
 }
 
-fn document(stream: &StreamSettings, columns: &Columns, layout: &Layout) -> serde_json::Value {
+fn document(
+    stream: &StreamSettings,
+    columns: &Columns,
+    layout: &PrefixLayout,
+) -> serde_json::Value {
     let texts = columns.texts(Style::Config).into_iter();
     let columns: Vec<_> = texts
         .zip(columns.names())

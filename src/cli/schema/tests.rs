@@ -52,7 +52,7 @@ in no column:
   a b        in 1 of 3: integer 1; has a name that Hive does not take
   nil        in 1 of 3: null 1; is null wherever it is
 not fit for any column: 2
-  line 3: no JSON: at its byte 0 `true`, `false` or `null` was expected
+  line 3: is not JSON: `true`, `false` or `null` was expected at byte 0
   line 5: Data does not match the schema. expected a JSON object, found 1.
 ";
     assert_eq!(err, expected);
@@ -323,7 +323,7 @@ fn a_stream_without_columns_is_told_what_to_write() {
     assert!(err.contains("do not read compression = \"zip\""), "{err}");
     let (exit, _, err) = of("[stream.X.format]\ntype = \"raw\"\n");
     assert!(
-        exit == Exit::Usage && err.contains("no table can be declared here over raw"),
+        exit == Exit::Usage && err.contains("no table can be declared over raw objects"),
         "{err}"
     );
     let (exit, _, err) = of(COLUMNS);

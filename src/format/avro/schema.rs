@@ -20,7 +20,7 @@ pub(super) fn refused(name: &str) -> Option<String> {
     let is_name = characters.next().is_some_and(is_start)
         && characters.all(|next| next.is_ascii_alphanumeric() || next == '_');
     (!is_name).then(|| {
-        "is no name in Avro: it has ASCII letters, digits and `_` alone, and no digit first"
+        "cannot be a name in Avro: such names have ASCII letters, digits and `_` only, and begin with no digit"
             .to_owned()
     })
 }

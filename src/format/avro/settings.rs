@@ -62,7 +62,7 @@ impl AvroCompression {
 
 /// The durable form of the settings.
 #[derive(Serialize, Deserialize)]
-enum Row {
+enum AvroSettingsRow {
     Avro {
         compression: AvroCompression,
         schema: String,
@@ -95,7 +95,7 @@ impl FormatKind for Kind {
     }
 
     fn of_row(&self, row: &str) -> Option<FormatSettings> {
-        let Row::Avro {
+        let AvroSettingsRow::Avro {
             compression,
             schema,
         } = serde_json::from_str(row).ok()?;
@@ -117,7 +117,7 @@ impl FormatSpec for AvroSettings {
     }
 
     fn row(&self) -> String {
-        let row = Row::Avro {
+        let row = AvroSettingsRow::Avro {
             compression: self.compression,
             schema: self.schema.clone(),
         };

@@ -61,7 +61,7 @@ fn names_that_avro_does_not_take_are_faults_where_they_stand() {
         assert_eq!(&schema[at.unwrap()], wrong);
         let name = wrong.trim_matches('`');
         let expected = format!(
-            "the {what} `{name}` is no name in Avro: it has ASCII letters, digits and `_` alone, and no digit first"
+            "the {what} `{name}` cannot be a name in Avro: such names have ASCII letters, digits and `_` only, and begin with no digit"
         );
         assert_eq!(message, expected);
     }

@@ -18,14 +18,27 @@ use super::fault::{Fault, Fit};
 const EMPTY_CELLS_MAX: usize = 4 << 20;
 
 /// What decoding needs beside the columns.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Scratch {
     /// The last string that had to be unescaped.
     pub(super) text: Vec<u8>,
     /// Cells left empty by this record.
     pub(super) empty: usize,
+    /// How many it may leave empty.
+    pub(super) empty_max: usize,
     /// By the places of this record's maps in which entries are replaced by later ones: which.
     replaced: HashMap<usize, HashSet<usize>>,
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self {
+            text: Vec::new(),
+            empty: 0,
+            empty_max: EMPTY_CELLS_MAX,
+            replaced: HashMap::new(),
+        }
+    }
 }
 
 impl Scratch {
@@ -37,10 +50,13 @@ impl Scratch {
 
     fn spend(&mut self, cells: usize) -> Fit<()> {
         self.empty += cells;
-        if self.empty > EMPTY_CELLS_MAX {
-            return Err(Fault::other(
-                "The record is too sparse: more than 4194304 declared fields are missing or null in it.",
-            ));
+        if self.empty > self.empty_max {
+            return Err(Fault::other(if self.empty > EMPTY_CELLS_MAX {
+                "The record is too sparse: more than 4194304 declared fields are missing or null in it."
+            } else {
+                "The record is too sparse: the names of the declared fields that are missing or null in it would \
+                 be a text of more than 64 MiB."
+            }));
         }
         Ok(())
     }

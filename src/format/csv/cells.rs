@@ -19,7 +19,7 @@ const SECOND_MICROS: i64 = 1_000_000;
 const DAY_MICROS: i64 = DAY_SECONDS * SECOND_MICROS;
 
 /// A column, or a part of one, whose type has been found out.
-pub(super) struct Column<'a> {
+pub(super) struct CsvColumn<'a> {
     nulls: Option<&'a NullBuffer>,
     cells: Cells<'a>,
 }
@@ -39,17 +39,17 @@ enum Cells<'a> {
     Timestamp(&'a PrimitiveArray<TimestampMicrosecondType>),
     List {
         offsets: &'a OffsetBuffer<i32>,
-        items: Box<Column<'a>>,
+        items: Box<CsvColumn<'a>>,
     },
     Map {
         offsets: &'a OffsetBuffer<i32>,
-        keys: Box<Column<'a>>,
-        values: Box<Column<'a>>,
+        keys: Box<CsvColumn<'a>>,
+        values: Box<CsvColumn<'a>>,
     },
-    Struct(Vec<(String, Column<'a>)>),
+    Struct(Vec<(String, CsvColumn<'a>)>),
 }
 
-impl<'a> Column<'a> {
+impl<'a> CsvColumn<'a> {
     /// That of an array.
     pub(super) fn of(array: &'a ArrayRef) -> io::Result<Self> {
         let cells = match array.data_type() {

@@ -7,17 +7,17 @@ use arrow_schema::Schema;
 use memchr::{memchr, memchr_iter, memchr3};
 
 use super::CsvSettings;
-use super::cells::Column;
+use super::cells::CsvColumn;
 
 /// How fields and nulls are written.
 #[derive(Debug)]
-pub(super) struct Style {
+pub(super) struct CsvStyle {
     delimiter: u8,
     quote: u8,
     null: Box<[u8]>,
 }
 
-impl Style {
+impl CsvStyle {
     /// As the settings have it, whose characters are of ASCII.
     pub(super) fn new(settings: &CsvSettings) -> Self {
         Self {
@@ -38,10 +38,15 @@ impl Style {
         out.push(b'\n');
     }
 
-    /// Appends a line for each row.
-    pub(super) fn lines(&self, rows: &RecordBatch, out: &mut Vec<u8>) -> io::Result<()> {
-        let columns = rows.columns().iter().map(Column::of);
-        let columns: Vec<Column<'_>> = columns.collect::<io::Result<_>>()?;
+    /// Appends a line for each row; after each `done` may take what there is.
+    pub(super) fn lines(
+        &self,
+        rows: &RecordBatch,
+        out: &mut Vec<u8>,
+        done: &mut dyn FnMut(&mut Vec<u8>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let columns = rows.columns().iter().map(CsvColumn::of);
+        let columns: Vec<CsvColumn<'_>> = columns.collect::<io::Result<_>>()?;
         for row in 0..rows.num_rows() {
             for (index, column) in columns.iter().enumerate() {
                 self.delimit(index, out);
@@ -54,6 +59,7 @@ impl Style {
                 self.quote_from(start, out);
             }
             out.push(b'\n');
+            done(out)?;
         }
         Ok(())
     }

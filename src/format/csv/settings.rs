@@ -29,7 +29,7 @@ pub struct CsvSettings {
 
 /// The durable form of the settings.
 #[derive(Serialize, Deserialize)]
-enum Row {
+enum CsvSettingsRow {
     Csv {
         compression: Compression,
         schema: String,
@@ -84,7 +84,7 @@ impl FormatKind for Kind {
     }
 
     fn of_row(&self, row: &str) -> Option<FormatSettings> {
-        let Row::Csv {
+        let CsvSettingsRow::Csv {
             compression,
             schema,
             header,
@@ -138,7 +138,7 @@ fn apart(
         return Some((delimiter, quote));
     }
     if let Some(place) = at_quote.or(at) {
-        let message = "`delimiter` and `quote` are one character".to_owned();
+        let message = format!("`delimiter` and `quote` are the same character, {quote:?}");
         table.fault(place, message, Some("name two different ones"));
     }
     None
@@ -171,7 +171,7 @@ impl FormatSpec for CsvSettings {
     }
 
     fn row(&self) -> String {
-        let row = Row::Csv {
+        let row = CsvSettingsRow::Csv {
             compression: self.compression,
             schema: self.schema.clone(),
             header: self.header,

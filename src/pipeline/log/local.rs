@@ -8,7 +8,6 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::super::commit::{self, DraftBatch};
-use super::super::moving;
 use super::super::outputs::Outputs;
 use super::super::recovery::{Claim, store_error};
 use super::super::table::BatchTable;
@@ -101,12 +100,7 @@ impl CheckpointLog for LocalLog {
             return Ok(None);
         };
         self.begun = Instant::now();
-        let batches = changed_batches(
-            work.table,
-            work.protocol,
-            work.spool,
-            moving::dead_max(work.is_spool_full),
-        );
+        let batches = changed_batches(work.table, work.protocol, work.spool, work.dead_max);
         let (spool, source) = (Arc::clone(work.spool), Arc::clone(work.source));
         let store = Arc::clone(&self.store);
         Ok(Some(Box::new(move || {

@@ -74,14 +74,14 @@ async fn an_object_moves_while_its_store_takes_objects_and_is_stuck_while_it_doe
     };
     assert_eq!(waiting.next(APART, 9, 1).unwrap(), [objects[0].id]);
     waiting.sending(APART);
-    waiting.sent(APART, false);
+    waiting.sent(APART, false, [objects[0].id].into_iter());
     fail(&mut waiting, &objects[0]);
     assert!(!waiting.moves(), "it has taken nothing");
     assert_eq!(waiting.stuck_at(), [APART]);
     assert_eq!(stuck(&waiting), 300);
     assert_eq!(waiting.next(APART, 9, 1).unwrap(), [objects[1].id]);
     waiting.sending(APART);
-    waiting.sent(APART, true);
+    waiting.sent(APART, true, [objects[1].id].into_iter());
     assert!(waiting.moves(), "the second is not recorded yet");
     assert_eq!(stuck(&waiting), 200, "the first waits for its next attempt");
     waiting.remove(objects[1].id);
@@ -91,4 +91,33 @@ async fn an_object_moves_while_its_store_takes_objects_and_is_stuck_while_it_doe
     };
     waiting.retry_due(id);
     assert!(waiting.moves() && stuck(&waiting) == 100);
+
+    // What it has refused before says nothing of the next object.
+    assert_eq!(waiting.next(APART, 9, 9).unwrap(), [objects[0].id]);
+    waiting.sending(APART);
+    waiting.sent(APART, false, [objects[0].id].into_iter());
+    assert!(waiting.takes(APART));
+}
+
+#[tokio::test]
+async fn an_object_whose_row_has_changed_is_queued_once_and_not_before_its_time() {
+    let objects = [object(1, LAKE)];
+    let (mut waiting, _) = waiting(&objects);
+    let id = objects[0].id;
+    for _ in 0..3 {
+        waiting.updated(id);
+    }
+    assert_eq!(waiting.next(LAKE, 9, 9).unwrap(), [id]);
+    assert_eq!(waiting.next(LAKE, 9, 9), None);
+
+    let (events, _due) = tokio::sync::mpsc::unbounded_channel();
+    let now = Clock::manual(0).moment();
+    let slow = PublishError::Transient("slow down".into());
+    waiting.set_back(&objects[0], slow, None, now, &events);
+    waiting.updated(id);
+    assert_eq!(waiting.next(LAKE, 9, 9), None, "it rests");
+    waiting.retry_due(id);
+    waiting.updated(id);
+    assert_eq!(waiting.next(LAKE, 9, 9).unwrap(), [id]);
+    assert_eq!(waiting.next(LAKE, 9, 9), None);
 }

@@ -60,7 +60,7 @@ pub(super) struct World {
     pub(super) written: Option<Durable>,
 }
 
-/// So often each misfortune may happen.
+/// How many times each misfortune may happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Odds {
     pub(super) crashes: u8,
@@ -248,9 +248,15 @@ impl World {
         Ok(next)
     }
 
-    /// Puts a record into the open batch of its lane.
+    /// Puts a record into the open batch of its lane; into another, where it is in that already, since by its number
+    /// it is known there.
     fn put(&mut self, record: u64, of_errors: bool) -> Uuid {
-        let is_open = |batch: &OpenBatch| !batch.sealing && is_of_errors(batch.id) == of_errors;
+        let is_open = |batch: &OpenBatch| {
+            let mut extents = batch.blocks.iter().flat_map(|block| &block.extents);
+            !batch.sealing
+                && is_of_errors(batch.id) == of_errors
+                && extents.all(|extent| extent.offset != record)
+        };
         if !self.batches.iter().any(is_open) {
             self.ids += 1;
             let id = if of_errors {

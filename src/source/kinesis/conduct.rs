@@ -78,11 +78,15 @@ impl Conductor {
         self.context.health.trouble(self.part(), connecting);
         let (client, description) = self.connect().await;
         self.check_name(&description, reads).await?;
-        let retention = description.retention_ms;
         Ok(ShardContext {
             context: self.context.clone(),
             reads: reads.clone(),
-            retention: Retention::of(client.clone(), retention, ASK_EVERY),
+            retention: Retention::of(
+                client.clone(),
+                description.retention_ms,
+                ASK_EVERY,
+                self.context.clock.clone(),
+            ),
             consumer: self.consumer(&client, &description.name.arn).await,
             client,
         })

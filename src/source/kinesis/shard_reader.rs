@@ -305,6 +305,7 @@ pub(super) fn report_gap(context: &ReaderContext, shard: &str, gap: Gap) {
         until,
         "RECORDS MAY BE LOST: the Kinesis stream has forgotten a time of this shard that was not read: \
          what arrived in it, if anything did, is lost; all that had arrived until then is read. \
-         Raise the stream's retention, or stop the daemon for less long"
+         Stop the daemon for less long, or raise the stream's retention. Raise it while the daemon runs and has \
+         caught up: else the next start does not see what was lost before"
     );
 }

@@ -67,6 +67,11 @@ impl Watch {
         self.begun != given
     }
 
+    /// Whether the record that reading has begun at, or what comes in its place, is still to come.
+    pub(super) const fn is_awaited(&self) -> bool {
+        self.is_awaited
+    }
+
     /// Reading begins at the record that was given last. Where there is none nobody can see whether anything is gone
     /// before what comes first.
     pub(super) fn begin(

@@ -124,8 +124,13 @@ impl ShardReader {
         let given = self.emitter.given().map(|position| position.sequence);
         let now_ms = self.shared.context.clock.now_ms();
         let kept_since_ms = self.shared.retention.kept_since_ms(now_ms);
-        // Polling goes on from page to page where it would begin at the same record again.
-        let may_begin = !self.feed.is_polling() || self.watch.has_moved(given);
+        // Not at the same record again and again. Polling goes on from page to page, and subscriptions one behind the
+        // other, where they come to an end before the record that is awaited, or the first one after it, has come.
+        let may_begin = if self.feed.is_polling() {
+            self.watch.has_moved(given)
+        } else {
+            !self.watch.is_awaited()
+        };
         if may_begin && self.watch.is_overtaken(kept_since_ms) {
             self.feed.begin_anew();
         }

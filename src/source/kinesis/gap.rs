@@ -98,7 +98,8 @@ impl Watch {
         let is_unread = self.until_ms.is_none() || self.is_overtaken(kept_since_ms);
         let gap = (is_gone && is_unread).then(|| self.gap());
         self.is_awaited = false;
-        if page.until_ms.is_some() {
+        // What is read stays so, though an event that was pushed knows less of it than the one before.
+        if page.until_ms > self.until_ms {
             (self.until_ms, self.is_told) = (page.until_ms, false);
         }
         gap
@@ -183,6 +184,25 @@ mod tests {
             assert_eq!(watch.see(last, KEPT_SINCE_MS), expected, "{last:?}");
             assert_eq!(watch.until_ms(), Some(2000));
         }
+    }
+
+    #[test]
+    fn what_is_read_stays_so_and_what_is_told_is_told_once_though_a_page_knows_less() {
+        let mut watch = Watch::new(Some(999));
+        assert!(watch.begin(None, KEPT_SINCE_MS).is_some());
+        let unknown = Seen {
+            until_ms: None,
+            ..page(Some(8), false, 0)
+        };
+        for less in [page(Some(7), false, 998), unknown] {
+            assert_eq!(watch.see(less, KEPT_SINCE_MS), None);
+            assert_eq!(watch.until_ms(), Some(999));
+            assert_eq!(watch.begin(None, KEPT_SINCE_MS), None);
+        }
+        assert_eq!(watch.see(page(Some(9), false, 2000), KEPT_SINCE_MS), None);
+        assert_eq!(watch.see(page(Some(10), true, 1500), KEPT_SINCE_MS), None);
+        assert_eq!(watch.until_ms(), Some(2000));
+        assert!(watch.begin(None, 2001).is_some());
     }
 
     #[test]

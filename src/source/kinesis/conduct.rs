@@ -310,11 +310,7 @@ impl Conductor {
         reads: &mpsc::Sender<ShardRead>,
     ) -> Result<(), Halt> {
         self.context.health.well(&shard.id);
-        let gap = Gap {
-            after: shard.state.position.map(|position| position.sequence),
-            since_ms: shard.state.until_ms,
-        };
-        shard_reader::report_gap(&self.context, &shard.id, gap);
+        shard_reader::report_gap(&self.context, &shard.id, Gap::behind(&shard.state));
         tell(reads, SourceEvent::Ended(shard.id)).await
     }
 }

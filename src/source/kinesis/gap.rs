@@ -6,6 +6,7 @@
 //! stream keeps.
 
 use crate::position::SequenceNumber;
+use crate::shard::{ShardStart, ShardState};
 
 /// How far a shard has been read, and what is to come first.
 #[derive(Debug)]
@@ -40,11 +41,30 @@ pub(super) struct Seen {
     pub(super) until_ms: Option<i64>,
 }
 
+impl Gap {
+    /// All that was to come of a shard that has been read so far.
+    pub(super) fn behind(state: &ShardState) -> Self {
+        Self {
+            after: state.position.map(|position| position.sequence),
+            since_ms: read_until_ms(state),
+        }
+    }
+}
+
+/// By when all of a shard had arrived that is read, or is not to be read. A time that reading is to begin at does not
+/// count: the stream may never have kept what arrived then.
+fn read_until_ms(state: &ShardState) -> Option<i64> {
+    state.until_ms.or(match state.start {
+        ShardStart::Latest(ms) => Some(ms),
+        ShardStart::TrimHorizon | ShardStart::Time(_) => None,
+    })
+}
+
 impl Watch {
     /// Of a shard that has been read so far.
-    pub(super) const fn new(until_ms: Option<i64>) -> Self {
+    pub(super) fn of(state: &ShardState) -> Self {
         Self {
-            until_ms,
+            until_ms: read_until_ms(state),
             is_told: false,
             begun: None,
             is_awaited: false,
@@ -132,9 +152,17 @@ mod tests {
         }
     }
 
+    /// A shard of which nothing was given, and that was read until then.
+    fn read(until_ms: Option<i64>) -> Watch {
+        Watch::of(&ShardState {
+            until_ms,
+            ..ShardState::default()
+        })
+    }
+
     /// A shard that was read up to record 7, and until then.
     fn begun(until_ms: Option<i64>) -> Watch {
-        let mut watch = Watch::new(until_ms);
+        let mut watch = read(until_ms);
         assert_eq!(watch.begin(Some(number(7)), KEPT_SINCE_MS), None);
         watch
     }
@@ -144,6 +172,25 @@ mod tests {
             after: Some(number(7)),
             since_ms,
         })
+    }
+
+    #[test]
+    fn a_shard_that_is_gone_is_a_gap_since_it_was_read_or_was_to_be_read() {
+        for (until_ms, start, since_ms) in [
+            (Some(2000), ShardStart::TrimHorizon, Some(2000)),
+            (Some(2000), ShardStart::Latest(1000), Some(2000)),
+            (None, ShardStart::Latest(1000), Some(1000)),
+            (None, ShardStart::Time(1000), None),
+            (None, ShardStart::TrimHorizon, None),
+        ] {
+            let state = ShardState {
+                until_ms,
+                start,
+                ..ShardState::default()
+            };
+            let gap = Gap::behind(&state);
+            assert_eq!((gap.after, gap.since_ms), (None, since_ms), "{state:?}");
+        }
     }
 
     #[test]
@@ -188,7 +235,7 @@ mod tests {
 
     #[test]
     fn what_is_read_stays_so_and_what_is_told_is_told_once_though_a_page_knows_less() {
-        let mut watch = Watch::new(Some(999));
+        let mut watch = read(Some(999));
         assert!(watch.begin(None, KEPT_SINCE_MS).is_some());
         let unknown = Seen {
             until_ms: None,
@@ -207,7 +254,7 @@ mod tests {
 
     #[test]
     fn where_no_record_was_given_a_forgotten_time_is_a_gap_at_once_and_once() {
-        let mut watch = Watch::new(Some(999));
+        let mut watch = read(Some(999));
         let expected = Gap {
             after: None,
             since_ms: Some(999),
@@ -220,7 +267,7 @@ mod tests {
         assert!(watch.begin(None, 2001).is_some());
         // All of the time was read, or nobody knows that any was to be.
         for until_ms in [Some(1000), None] {
-            assert_eq!(Watch::new(until_ms).begin(None, KEPT_SINCE_MS), None);
+            assert_eq!(read(until_ms).begin(None, KEPT_SINCE_MS), None);
         }
     }
 }

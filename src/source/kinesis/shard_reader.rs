@@ -15,7 +15,7 @@ use super::retention::Retention;
 use super::shards::Ready;
 use super::{Halt, ReaderContext, ShardRead};
 use crate::retry;
-use crate::shard::{ShardId, ShardStart, ShardState};
+use crate::shard::{ShardId, ShardStart};
 use crate::source::SourceEvent;
 use crate::telemetry::Lag;
 
@@ -90,7 +90,7 @@ impl ShardReader {
             feed,
             behind: metrics.behind(&ready.id),
             emitter,
-            watch: Watch::new(read_until_ms(&ready.state)),
+            watch: Watch::of(&ready.state),
             shared,
             ready,
             told: Instant::now(),
@@ -282,15 +282,6 @@ impl ShardReader {
             self.behind.set(now_ms.saturating_sub(until_ms));
         }
     }
-}
-
-/// By when all of a shard had arrived that is read, or is not to be read. A time that reading is to begin at does not
-/// count: the stream may never have kept what arrived then.
-fn read_until_ms(state: &ShardState) -> Option<i64> {
-    state.until_ms.or(match state.start {
-        ShardStart::Latest(ms) => Some(ms),
-        ShardStart::TrimHorizon | ShardStart::Time(_) => None,
-    })
 }
 
 /// Shouts that the stream has forgotten a time before it was read; what came in it, nobody knows.

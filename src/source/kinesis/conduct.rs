@@ -78,11 +78,15 @@ impl Conductor {
         self.context.health.trouble(self.part(), connecting);
         let (client, description) = self.connect().await;
         self.check_name(&description, reads).await?;
-        let retention = description.retention_ms;
         Ok(ShardContext {
             context: self.context.clone(),
             reads: reads.clone(),
-            retention: Retention::of(client.clone(), retention, ASK_EVERY),
+            retention: Retention::of(
+                client.clone(),
+                description.retention_ms,
+                ASK_EVERY,
+                self.context.clock.clone(),
+            ),
             consumer: self.consumer(&client, &description.name.arn).await,
             client,
         })
@@ -306,11 +310,7 @@ impl Conductor {
         reads: &mpsc::Sender<ShardRead>,
     ) -> Result<(), Halt> {
         self.context.health.well(&shard.id);
-        let gap = Gap {
-            after: shard.state.position.map(|position| position.sequence),
-            since_ms: shard.state.until_ms,
-        };
-        shard_reader::report_gap(&self.context, &shard.id, gap);
+        shard_reader::report_gap(&self.context, &shard.id, Gap::behind(&shard.state));
         tell(reads, SourceEvent::Ended(shard.id)).await
     }
 }

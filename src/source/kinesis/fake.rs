@@ -45,7 +45,7 @@ pub(crate) struct World {
     pub(crate) generation: u64,
     /// Operations that fail next, with their codes.
     pub(crate) faults: VecDeque<(&'static str, &'static str)>,
-    /// How many records the next answers hold at most, and up to how many the stream has forgotten behind each.
+    /// How many records the next answers or events hold at most, and up to how many the stream has forgotten by each.
     pub(crate) pages: VecDeque<(usize, usize)>,
     /// Requests for records beyond the limits.
     pub(crate) violations: usize,
@@ -55,6 +55,8 @@ pub(crate) struct World {
     pub(crate) silent: usize,
     /// Subscriptions that were begun.
     pub(crate) subscriptions: usize,
+    /// Where the last of them began.
+    pub(crate) subscribed_from: Value,
     pub(crate) is_registered: bool,
     /// Descriptions of the consumer before it is active.
     pub(crate) registering: usize,
@@ -286,6 +288,7 @@ impl World {
         }
         shard.subscribed_at = Some(Instant::now());
         self.subscriptions += 1;
+        self.subscribed_from = body["StartingPosition"].clone();
         Ok(Value::Null)
     }
 

@@ -6,6 +6,7 @@
 //! stream keeps.
 
 use crate::position::SequenceNumber;
+use crate::shard::{ShardStart, ShardState};
 
 /// How far a shard has been read, and what is to come first.
 #[derive(Debug)]
@@ -40,11 +41,30 @@ pub(super) struct Seen {
     pub(super) until_ms: Option<i64>,
 }
 
+impl Gap {
+    /// All that was to come of a shard that has been read so far.
+    pub(super) fn behind(state: &ShardState) -> Self {
+        Self {
+            after: state.position.map(|position| position.sequence),
+            since_ms: read_until_ms(state),
+        }
+    }
+}
+
+/// By when all of a shard had arrived that is read, or is not to be read. A time that reading is to begin at does not
+/// count: the stream may never have kept what arrived then.
+fn read_until_ms(state: &ShardState) -> Option<i64> {
+    state.until_ms.or(match state.start {
+        ShardStart::Latest(ms) => Some(ms),
+        ShardStart::TrimHorizon | ShardStart::Time(_) => None,
+    })
+}
+
 impl Watch {
     /// Of a shard that has been read so far.
-    pub(super) const fn new(until_ms: Option<i64>) -> Self {
+    pub(super) fn of(state: &ShardState) -> Self {
         Self {
-            until_ms,
+            until_ms: read_until_ms(state),
             is_told: false,
             begun: None,
             is_awaited: false,
@@ -65,6 +85,11 @@ impl Watch {
     /// Whether reading would begin elsewhere than it did last.
     pub(super) fn has_moved(&self, given: Option<SequenceNumber>) -> bool {
         self.begun != given
+    }
+
+    /// Whether the record that reading has begun at, or what comes in its place, is still to come.
+    pub(super) const fn is_awaited(&self) -> bool {
+        self.is_awaited
     }
 
     /// Reading begins at the record that was given last. Where there is none nobody can see whether anything is gone
@@ -93,7 +118,8 @@ impl Watch {
         let is_unread = self.until_ms.is_none() || self.is_overtaken(kept_since_ms);
         let gap = (is_gone && is_unread).then(|| self.gap());
         self.is_awaited = false;
-        if page.until_ms.is_some() {
+        // What is read stays so, though an event that was pushed knows less of it than the one before.
+        if page.until_ms > self.until_ms {
             (self.until_ms, self.is_told) = (page.until_ms, false);
         }
         gap
@@ -126,9 +152,17 @@ mod tests {
         }
     }
 
+    /// A shard of which nothing was given, and that was read until then.
+    fn read(until_ms: Option<i64>) -> Watch {
+        Watch::of(&ShardState {
+            until_ms,
+            ..ShardState::default()
+        })
+    }
+
     /// A shard that was read up to record 7, and until then.
     fn begun(until_ms: Option<i64>) -> Watch {
-        let mut watch = Watch::new(until_ms);
+        let mut watch = read(until_ms);
         assert_eq!(watch.begin(Some(number(7)), KEPT_SINCE_MS), None);
         watch
     }
@@ -138,6 +172,25 @@ mod tests {
             after: Some(number(7)),
             since_ms,
         })
+    }
+
+    #[test]
+    fn a_shard_that_is_gone_is_a_gap_since_it_was_read_or_was_to_be_read() {
+        for (until_ms, start, since_ms) in [
+            (Some(2000), ShardStart::TrimHorizon, Some(2000)),
+            (Some(2000), ShardStart::Latest(1000), Some(2000)),
+            (None, ShardStart::Latest(1000), Some(1000)),
+            (None, ShardStart::Time(1000), None),
+            (None, ShardStart::TrimHorizon, None),
+        ] {
+            let state = ShardState {
+                until_ms,
+                start,
+                ..ShardState::default()
+            };
+            let gap = Gap::behind(&state);
+            assert_eq!((gap.after, gap.since_ms), (None, since_ms), "{state:?}");
+        }
     }
 
     #[test]
@@ -181,8 +234,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_read_stays_so_and_what_is_told_is_told_once_though_a_page_knows_less() {
+        let mut watch = read(Some(999));
+        assert!(watch.begin(None, KEPT_SINCE_MS).is_some());
+        let unknown = Seen {
+            until_ms: None,
+            ..page(Some(8), false, 0)
+        };
+        for less in [page(Some(7), false, 998), unknown] {
+            assert_eq!(watch.see(less, KEPT_SINCE_MS), None);
+            assert_eq!(watch.until_ms(), Some(999));
+            assert_eq!(watch.begin(None, KEPT_SINCE_MS), None);
+        }
+        assert_eq!(watch.see(page(Some(9), false, 2000), KEPT_SINCE_MS), None);
+        assert_eq!(watch.see(page(Some(10), true, 1500), KEPT_SINCE_MS), None);
+        assert_eq!(watch.until_ms(), Some(2000));
+        assert!(watch.begin(None, 2001).is_some());
+    }
+
+    #[test]
     fn where_no_record_was_given_a_forgotten_time_is_a_gap_at_once_and_once() {
-        let mut watch = Watch::new(Some(999));
+        let mut watch = read(Some(999));
         let expected = Gap {
             after: None,
             since_ms: Some(999),
@@ -195,7 +267,7 @@ mod tests {
         assert!(watch.begin(None, 2001).is_some());
         // All of the time was read, or nobody knows that any was to be.
         for until_ms in [Some(1000), None] {
-            assert_eq!(Watch::new(until_ms).begin(None, KEPT_SINCE_MS), None);
+            assert_eq!(read(until_ms).begin(None, KEPT_SINCE_MS), None);
         }
     }
 }

@@ -15,7 +15,7 @@ use super::retention::Retention;
 use super::shards::Ready;
 use super::{Halt, ReaderContext, ShardRead};
 use crate::retry;
-use crate::shard::{ShardId, ShardStart, ShardState};
+use crate::shard::{ShardId, ShardStart};
 use crate::source::SourceEvent;
 use crate::telemetry::Lag;
 
@@ -90,7 +90,7 @@ impl ShardReader {
             feed,
             behind: metrics.behind(&ready.id),
             emitter,
-            watch: Watch::new(read_until_ms(&ready.state)),
+            watch: Watch::of(&ready.state),
             shared,
             ready,
             told: Instant::now(),
@@ -124,8 +124,13 @@ impl ShardReader {
         let given = self.emitter.given().map(|position| position.sequence);
         let now_ms = self.shared.context.clock.now_ms();
         let kept_since_ms = self.shared.retention.kept_since_ms(now_ms);
-        // Polling goes on from page to page where it would begin at the same record again.
-        let may_begin = !self.feed.is_polling() || self.watch.has_moved(given);
+        // Not at the same record again and again. Polling goes on from page to page, and subscriptions one behind the
+        // other, where they come to an end before the record that is awaited, or the first one after it, has come.
+        let may_begin = if self.feed.is_polling() {
+            self.watch.has_moved(given)
+        } else {
+            !self.watch.is_awaited()
+        };
         if may_begin && self.watch.is_overtaken(kept_since_ms) {
             self.feed.begin_anew();
         }
@@ -279,15 +284,6 @@ impl ShardReader {
     }
 }
 
-/// By when all of a shard had arrived that is read, or is not to be read. A time that reading is to begin at does not
-/// count: the stream may never have kept what arrived then.
-fn read_until_ms(state: &ShardState) -> Option<i64> {
-    state.until_ms.or(match state.start {
-        ShardStart::Latest(ms) => Some(ms),
-        ShardStart::TrimHorizon | ShardStart::Time(_) => None,
-    })
-}
-
 /// Shouts that the stream has forgotten a time before it was read; what came in it, nobody knows.
 pub(super) fn report_gap(context: &ReaderContext, shard: &str, gap: Gap) {
     context.metrics.retention_gaps.add(1);
@@ -305,6 +301,7 @@ pub(super) fn report_gap(context: &ReaderContext, shard: &str, gap: Gap) {
         until,
         "RECORDS MAY BE LOST: the Kinesis stream has forgotten a time of this shard that was not read: \
          what arrived in it, if anything did, is lost; all that had arrived until then is read. \
-         Raise the stream's retention, or stop the daemon for less long"
+         Stop the daemon for less long, or raise the stream's retention. Raise it while the daemon runs and has \
+         caught up: else the next start does not see what was lost before"
     );
 }

@@ -72,14 +72,19 @@ impl Pushing {
 
     /// The next event, and whether the shard ends with it; `None`: the subscription is over.
     fn event(&mut self) -> Option<(Value, bool)> {
-        let world = self.shared.lock().unwrap();
-        let shard = world.shards.iter().find(|shard| shard.id == self.shard)?;
+        let mut world = self.shared.lock().unwrap();
+        let mut shards = world.shards.iter();
+        let at = shards.position(|shard| shard.id == self.shard)?;
         let is_over = self.begun.is_none_or(|begun| begun.elapsed() > LIFE);
-        if is_over || shard.subscribed_at != self.begun {
+        if is_over || world.shards[at].subscribed_at != self.begun {
             return None;
         }
+        let (most, forgotten) = world.pages.pop_front().unwrap_or((RECORDS_OF_AN_EVENT, 0));
+        let shard = &mut world.shards[at];
+        shard.forgotten = shard.forgotten.max(forgotten);
+        let shard = &world.shards[at];
         self.index = self.index.max(shard.forgotten);
-        let end = shard.records.len().min(self.index + RECORDS_OF_AN_EVENT);
+        let end = shard.records.len().min(self.index + most);
         let records = shard.records.get(self.index..end).unwrap_or_default();
         self.index = self.index.max(end);
         let left = shard.records.get(self.index);

@@ -174,3 +174,43 @@ async fn what_is_forgotten_between_two_subscriptions_is_a_gap() {
     assert_eq!(reading.texts(), ["1", "2", "5", "6"]);
     assert_eq!(fake.world().violations, 0);
 }
+
+#[tokio::test]
+async fn a_subscription_that_ends_before_the_first_record_is_followed_by_one_behind_it() {
+    let fake = serving(now_ms() - 60_000, 3).await;
+    // The first one gives nothing for as long as it lives.
+    fake.world().pages.extend([(0, 0); 1000]);
+    let known = Known {
+        shards: [("one".into(), at("2", now_ms() - LONG_MS))].into(),
+        ..Known::default()
+    };
+    let mut reading = fan_out(&fake, StartSettings::TrimHorizon, known);
+    let mut froms = Vec::new();
+    let has_subscribed = async |count| {
+        while fake.world().subscriptions < count {
+            tokio::task::yield_now().await;
+        }
+        fake.world().subscribed_from.clone()
+    };
+    for count in [1, 2] {
+        tokio::select! {
+            from = has_subscribed(count) => froms.push(from),
+            () = async { while reading.step().await.is_ok() {} } => panic!("it goes on"),
+        }
+    }
+    fake.world().pages.clear();
+    reading.until(|reading| reading.given.len() == 2).await;
+    assert_eq!(reading.texts(), ["4", "5"]);
+    let froms: Vec<_> = froms
+        .iter()
+        .map(|from| (from["Type"].as_str(), from["SequenceNumber"].as_str()))
+        .collect();
+    let expected = [("AT_SEQUENCE_NUMBER", "2"), ("AFTER_SEQUENCE_NUMBER", "3")];
+    assert_eq!(
+        froms,
+        expected.map(|(kind, number)| (Some(kind), Some(number)))
+    );
+    // And what is gone comes to light all the same.
+    assert_eq!(gaps(&reading), 1);
+    assert_eq!(fake.world().violations, 0);
+}

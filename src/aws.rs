@@ -62,12 +62,11 @@ async fn region(access: &AwsAccess) -> Option<Region> {
     let chain = RegionProviderChain::first_try(access.region.clone().map(Region::new))
         .or_else(EnvironmentVariableRegionProvider::new())
         .or_else(profile.build());
-    let chain = match access.endpoint {
-        Some(_) => chain.or_else(ANY_REGION),
-        None => {
-            let http = ProviderConfig::default().with_http_client(HTTP_CLIENT.clone());
-            chain.or_else(ImdsRegionProvider::builder().configure(&http).build())
-        }
+    let chain = if access.endpoint.is_some() {
+        chain.or_else(ANY_REGION)
+    } else {
+        let http = ProviderConfig::default().with_http_client(HTTP_CLIENT.clone());
+        chain.or_else(ImdsRegionProvider::builder().configure(&http).build())
     };
     chain.region().await
 }

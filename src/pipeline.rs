@@ -332,7 +332,7 @@ impl Pipeline {
                 Some(Event::Encoded(_)) => self.encoding -= 1,
                 Some(Event::Filled(..)) => self.filling -= 1,
                 Some(Event::Sent { store, .. }) => {
-                    self.waiting.sent(&store, true, std::iter::empty())
+                    self.waiting.sent(&store, true, std::iter::empty());
                 }
                 Some(Event::Mended(..) | Event::Moved(_)) => self.waiting.landed(),
                 Some(_) => {}

@@ -34,7 +34,7 @@ mod entries;
 mod schema;
 mod settings;
 
-use container::{Blocks, Compressor};
+use container::{BlockCompressor, Blocks};
 pub use settings::{AvroCompression, AvroSettings};
 
 /// `type = "avro"`.
@@ -64,7 +64,7 @@ struct Bench {
     decoder: Decoder,
     /// Made at first use, because making it can fail.
     values: Option<Values>,
-    compressor: Compressor,
+    compressor: BlockCompressor,
 }
 
 impl AvroTable {
@@ -108,7 +108,7 @@ impl Encode for AvroTable {
         Encoder::new(Bench {
             decoder: self.schema.decoder(),
             values: None,
-            compressor: Compressor::new(self.compression),
+            compressor: BlockCompressor::new(self.compression),
         })
     }
 

@@ -286,7 +286,7 @@ pub(super) fn joined(pieces: Vec<SpannedPart>) -> Vec<PrefixPart> {
     for piece in pieces {
         match (parts.last_mut(), piece.part) {
             (Some(PrefixPart::Literal(before)), PrefixPart::Literal(text)) => {
-                before.push_str(&text)
+                before.push_str(&text);
             }
             (_, part) => parts.push(part),
         }

@@ -47,7 +47,7 @@ impl Pipeline {
             batches.insert(batch);
             last = Some(batch);
             self.append(batch, 1, line.len() as u64, |block| {
-                block.extend_from_slice(&line)
+                block.extend_from_slice(&line);
             });
         }
         if let Some(last) = last {

@@ -12,7 +12,7 @@ use crate::raw_sum::RawSum;
 
 /// A file, as it is written.
 pub(super) struct Blocks<'a> {
-    compressor: &'a mut Compressor,
+    compressor: &'a mut BlockCompressor,
     out: &'a mut dyn Write,
     /// Drawn for each file, so that no record can have it in it. A file that is encoded again, after a death or by another
     /// machine, has another: only final bytes are ever named by a checkpoint.
@@ -26,7 +26,7 @@ impl<'a> Blocks<'a> {
     pub(super) fn begin(
         schema: &str,
         compression: AvroCompression,
-        compressor: &'a mut Compressor,
+        compressor: &'a mut BlockCompressor,
         out: &'a mut dyn Write,
     ) -> io::Result<Self> {
         let marker = Uuid::new_v4().into_bytes();
@@ -71,20 +71,20 @@ impl<'a> Blocks<'a> {
 }
 
 /// A worker's compressor, reused from block to block.
-pub(super) enum Compressor {
+pub(super) enum BlockCompressor {
     None,
     Deflate(Box<Deflater>),
-    Snappy(snap::raw::Encoder),
+    Snappy(Box<snap::raw::Encoder>),
     /// Built at first use, because building it can fail.
     Zstandard(Option<zstd::bulk::Compressor<'static>>),
 }
 
-impl Compressor {
+impl BlockCompressor {
     pub(super) fn new(compression: AvroCompression) -> Self {
         match compression {
             AvroCompression::None => Self::None,
             AvroCompression::Deflate => Self::Deflate(Box::new(Deflater::new())),
-            AvroCompression::Snappy => Self::Snappy(snap::raw::Encoder::new()),
+            AvroCompression::Snappy => Self::Snappy(Box::new(snap::raw::Encoder::new())),
             AvroCompression::Zstandard => Self::Zstandard(None),
         }
     }

@@ -272,16 +272,18 @@ mod tests {
             told.push_str(" | hive");
         }
         for Partition { name, value } in &layout.partitions {
-            told.push_str(&match value {
-                PartitionValue::Time { pattern, of_event } => {
-                    format!(
-                        " | {name} {} {pattern}",
-                        if *of_event { "event" } else { "arrival" }
-                    )
-                }
-                PartitionValue::Key => format!(" | {name} key"),
-                PartitionValue::Random => format!(" | {name} random"),
-            });
+            let (what, pattern) = match value {
+                PartitionValue::Time {
+                    pattern,
+                    of_event: true,
+                } => (" event ", &**pattern),
+                PartitionValue::Time { pattern, .. } => (" arrival ", &**pattern),
+                PartitionValue::Key => (" key", ""),
+                PartitionValue::Random => (" random", ""),
+            };
+            for text in [" | ", name, what, pattern] {
+                told.push_str(text);
+            }
         }
         told
     }

@@ -336,7 +336,7 @@ destination = {{ type = "folder", path = "lake", prefix = "{name}/", error_prefi
     };
     let (text, avro) = (one("text"), one("avro"));
     assert!(text.to_str().unwrap().ends_with(".csv.gz"), "{text:?}");
-    assert!(avro.to_str().unwrap().ends_with(".avro"), "{avro:?}");
+    assert_eq!(avro.extension().unwrap(), "avro", "{avro:?}");
     let text = succeed(Command::new("zcat").arg(text));
     let expected = "id\tnote\n1\t\"a\tb\"\n2\t-\n3\t\"-\"\n";
     assert_eq!(String::from_utf8(text).unwrap(), expected);

@@ -154,7 +154,7 @@ mod tests {
         let folder = StoreSettings::from(folder);
         let (data, errors) = (bucket("lake", here), bucket("errors", there));
         let named = |name| destination::named(name, &[&folder, &data, &errors]);
-        assert_eq!(named("s3://errors").unwrap(), [errors.clone()]);
+        assert_eq!(named("s3://errors").unwrap(), std::slice::from_ref(&errors));
         let both = [bucket("former", here), bucket("former", there)];
         assert_eq!(named("s3://former").unwrap(), both);
         let elsewhere = FolderSettings {

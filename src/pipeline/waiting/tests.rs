@@ -12,15 +12,15 @@ const LAKE: &str = "folder:/lake";
 const APART: &str = "folder:/apart";
 const GONE: &str = "folder:/gone";
 
-fn object(id: u128, store: &str) -> SealedObject {
+fn object(id: u64, store: &str) -> SealedObject {
     let extent = Extent {
         file: 0,
-        offset: 100 * id as u64,
+        offset: 100 * id,
         len: 100,
         crc64: 1,
     };
     SealedObject {
-        id: Uuid::from_u128(id),
+        id: Uuid::from_u128(id.into()),
         lane: Lane::Error(ErrorOutputType::ProcessingFailed),
         target: Target {
             store: store.into(),

@@ -202,9 +202,6 @@ impl World {
     fn found(&mut self, id: Uuid, broken: Broken) -> Steps {
         let told = |error| told(&error);
         match (broken, self.refused.get(&id).copied()) {
-            (_, None) | (Broken::ForgetRefused, _) => {
-                self.protocol.published(id).map_err(told)?;
-            }
             (Broken::RefusedLater, Some(record)) => {
                 self.owed.insert(id, record);
                 self.protocol.published(id).map_err(told)?;
@@ -213,7 +210,7 @@ impl World {
                 self.fail(record);
                 self.protocol.not_sent(id).map_err(told)?;
             }
-            (Broken::RefusedFirst, Some(_)) => {
+            (_, None) | (Broken::ForgetRefused | Broken::RefusedFirst, Some(_)) => {
                 self.protocol.published(id).map_err(told)?;
             }
             (_, Some(record)) => {

@@ -167,11 +167,11 @@ mod tests {
         watch
     }
 
-    fn gap(since_ms: Option<i64>) -> Option<Gap> {
-        Some(Gap {
+    fn gap(since_ms: Option<i64>) -> Gap {
+        Gap {
             after: Some(number(7)),
             since_ms,
-        })
+        }
     }
 
     #[test]
@@ -184,8 +184,8 @@ mod tests {
             (None, ShardStart::TrimHorizon, None),
         ] {
             let state = ShardState {
-                until_ms,
                 start,
+                until_ms,
                 ..ShardState::default()
             };
             let gap = Gap::behind(&state);
@@ -196,8 +196,8 @@ mod tests {
     #[test]
     fn a_record_that_is_gone_is_a_gap_where_its_time_was_not_read() {
         for (until_ms, first, expected) in [
-            (Some(999), Some(8), gap(Some(999))),
-            (None, Some(8), gap(None)),
+            (Some(999), Some(8), Some(gap(Some(999)))),
+            (None, Some(8), Some(gap(None))),
             (Some(1000), Some(8), None),
             (Some(999), Some(7), None),
             (None, Some(7), None),
@@ -218,8 +218,8 @@ mod tests {
     #[test]
     fn pages_without_a_record_neither_decide_nor_count_before_the_last() {
         for (last, expected) in [
-            (page(Some(8), false, 2000), gap(Some(999))),
-            (page(None, true, 2000), gap(Some(999))),
+            (page(Some(8), false, 2000), Some(gap(Some(999)))),
+            (page(None, true, 2000), Some(gap(Some(999)))),
             (page(Some(7), false, 2000), None),
         ] {
             let mut watch = begun(Some(999));

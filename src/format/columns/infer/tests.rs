@@ -289,8 +289,8 @@ fn widens(from: &HiveType, to: &HiveType) -> bool {
         (_, HiveType::String)
         | (HiveType::BigInt, HiveType::Double)
         | (HiveType::Date, HiveType::Timestamp) => true,
-        (HiveType::Array(from), HiveType::Array(to)) => widens(from, to),
-        (HiveType::Map(_, from), HiveType::Map(_, to)) => widens(from, to),
+        (HiveType::Array(from), HiveType::Array(to))
+        | (HiveType::Map(_, from), HiveType::Map(_, to)) => widens(from, to),
         (HiveType::Struct(from), HiveType::Struct(to)) => widens_all(from, to),
         (HiveType::Struct(from), HiveType::Map(_, to)) => {
             from.iter().all(|field| widens(&field.kind, to))

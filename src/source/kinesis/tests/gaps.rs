@@ -157,7 +157,7 @@ async fn what_is_forgotten_between_two_subscriptions_is_a_gap() {
         (shard.subscribed_at, shard.forgotten) = (None, forgotten);
         world.shards[0] = shard;
         let refused = ("SubscribeToShard", "AccessDeniedException");
-        world.faults.extend([refused; 1000]);
+        world.faults.extend(std::iter::repeat_n(refused, 1000));
     };
     let long = u64::try_from(LONG_MS).unwrap();
     for (records, forgotten, given, expected) in [

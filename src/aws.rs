@@ -5,7 +5,6 @@ mod endpoint;
 
 use std::error::Error;
 use std::fmt::Write as _;
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use aws_config::environment::region::EnvironmentVariableRegionProvider;
@@ -26,12 +25,13 @@ use crate::config::{AwsAccess, Secret};
 
 pub use endpoint::Endpoint;
 
-/// What carries every request to AWS: one pool of connections, TLS by rustls and ring, the system's certificates.
-static HTTP_CLIENT: LazyLock<SharedHttpClient> = LazyLock::new(|| {
+/// What carries requests to AWS: TLS by rustls and ring, the system's certificates, and a pool of connections. It is of the
+/// runtime that it is first used on: whatever is found gets one of its own.
+fn http_client() -> SharedHttpClient {
     aws_smithy_http_client::Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
         .build_https()
-});
+}
 
 /// The region that requests are signed for where a compatible service has none.
 const ANY_REGION: &str = "us-east-1";
@@ -40,7 +40,7 @@ const ANY_REGION: &str = "us-east-1";
 /// credentials; `None` when no region is known.
 pub async fn find(access: &AwsAccess) -> Option<SdkConfig> {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(HTTP_CLIENT.clone())
+        .http_client(http_client())
         .region(region(access).await?);
     if let Some(profile) = &access.profile {
         loader = loader.profile_name(profile);
@@ -65,7 +65,7 @@ async fn region(access: &AwsAccess) -> Option<Region> {
     let chain = if access.endpoint.is_some() {
         chain.or_else(ANY_REGION)
     } else {
-        let http = ProviderConfig::default().with_http_client(HTTP_CLIENT.clone());
+        let http = ProviderConfig::default().with_http_client(http_client());
         chain.or_else(ImdsRegionProvider::builder().configure(&http).build())
     };
     chain.region().await

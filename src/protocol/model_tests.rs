@@ -111,6 +111,7 @@ const FILLING: Odds = Odds {
     deaf: None,
     refusals: 0,
     moves: 0,
+    fills: true,
 };
 
 /// One block is damaged, and one publication arrives late. How blocks were encoded matters no more.
@@ -142,6 +143,9 @@ const CLAIMING: Odds = Odds {
 /// One store never answers.
 const DEAF: Odds = Odds {
     deaf: Some("odd"),
+    crashes: 2,
+    delays: 1,
+    fills: false,
     ..CLAIMING
 };
 
@@ -150,6 +154,7 @@ const REFUSING: Odds = Odds {
     losses: 0,
     ways: 1,
     refusals: 1,
+    fills: false,
     ..FILLING
 };
 
@@ -158,6 +163,7 @@ const MOVING: Odds = Odds {
     losses: 0,
     ways: 1,
     moves: 1,
+    fills: false,
     ..FILLING
 };
 

@@ -79,6 +79,8 @@ pub(super) struct Odds {
     pub(super) refusals: u8,
     /// Objects that are moved.
     pub(super) moves: u8,
+    /// Whether batches begin uploads while they fill.
+    pub(super) fills: bool,
 }
 
 /// What steps add worlds to; `Err` says which promise is broken.
@@ -223,7 +225,9 @@ impl World {
         self.apply(&mut next)?;
         self.encode(broken, &mut next)?;
         self.checkpoint(broken, &mut next)?;
-        self.fill(broken, &mut next)?;
+        if self.odds.fills {
+            self.fill(broken, &mut next)?;
+        }
         self.land(broken, &mut next);
         for id in self.protocol.objects.keys() {
             self.publish(*id, broken, &mut next)?;

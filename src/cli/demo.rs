@@ -15,6 +15,7 @@ use clap::Args;
 use indicatif::HumanBytes;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
@@ -94,7 +95,9 @@ async fn show(args: &DemoArgs, config: config::Config, out: &mut dyn Write) -> a
     let mut landed = status.landed();
     introduce(args, daemon.address, out)?;
     let stop = CancellationToken::new();
-    let producer = tokio::spawn(produce(door, args.rate, stop.clone()));
+    let (opened, mut is_open) = oneshot::channel();
+    let producer = tokio::spawn(produce(door, args.rate, opened, stop.clone()));
+    let mut is_invited = false;
     let end = async {
         match args.seconds {
             Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
@@ -104,14 +107,20 @@ async fn show(args: &DemoArgs, config: config::Config, out: &mut dyn Write) -> a
     tokio::pin!(end);
     loop {
         tokio::select! {
+            // In order: the invitation ends with the words that objects are listed under.
+            biased;
+            _ = &mut is_open, if !is_invited => {
+                is_invited = true;
+                invite(daemon.address, out)?;
+            },
+            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break,
+            () = &mut end => break,
             object = landed.recv() => match object {
                 Ok(object) => tell(&object, out)?,
                 Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => break,
             },
-            _ = interrupt.recv() => break,
-            _ = terminate.recv() => break,
-            () = &mut end => break,
         }
     }
     writeln!(out, "\nstopping: what is open is sealed and published …")?;
@@ -134,8 +143,16 @@ A sample producer sends {rate} click events a second; one in a hundred is bad.
   objects   {dir}/lake/clicks/event_type=…/year=…/month=…/day=…/
   failures  {dir}/lake/errors/
   transform {dir}/redact.wasm, a WebAssembly module, hashes user.email
-  status    http://{address}/  /readyz  /metrics
+  status    http://{address}/  /readyz  /metrics"
+    )?;
+    out.flush()
+}
 
+/// What a person may do once the stream takes records, which it does not before its module is compiled.
+fn invite(address: SocketAddr, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(
+        out,
+        "
 Send your own:
   curl --data-binary '{EVENT}' \\
     http://{address}/streams/{STREAM}/records
@@ -187,7 +204,14 @@ struct ProducerCounts {
     refused: usize,
 }
 
-async fn produce(door: Arc<dyn Intake>, rate: u32, stop: CancellationToken) -> ProducerCounts {
+/// Sends `rate` records a second until `stop`; tells `opened` when the first batch, be it empty, is taken.
+async fn produce(
+    door: Arc<dyn Intake>,
+    rate: u32,
+    opened: oneshot::Sender<()>,
+    stop: CancellationToken,
+) -> ProducerCounts {
+    let mut opened = Some(opened);
     let (mut clicks, mut sent, start) = (Clicks::new(), ProducerCounts::default(), Instant::now());
     let mut tick = tokio::time::interval(SEND_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -206,7 +230,12 @@ async fn produce(door: Arc<dyn Intake>, rate: u32, stop: CancellationToken) -> P
         }
         let count = batch.len();
         match door.append(batch).await {
-            Ok(accepted) => sent.accepted += accepted.count,
+            Ok(accepted) => {
+                sent.accepted += accepted.count;
+                if let Some(opened) = opened.take() {
+                    let _ = opened.send(());
+                }
+            }
             Err(_) => sent.refused += count,
         }
     }

@@ -120,7 +120,7 @@ fn a_module_that_cannot_be_used_at_the_start_stops_its_own_stream_until_it_is_me
         bad.len(),
         begun.elapsed()
     ));
-    put(&site, "calm", "b");
+    daemon.take("calm", b"b");
     delivered(&site, "calm", &["b"]);
     wait_until("all four are told of", || {
         let told = get(site.address, "/readyz").unwrap();
@@ -217,7 +217,7 @@ fn a_bomb_is_refused_at_a_reload_and_at_the_start_and_the_daemon_stays_small() {
     }
     let mut daemon = site.spawn(&[]);
     daemon.alive();
-    put(&site, "calm", "y");
+    daemon.take("calm", b"y");
     wait_until("both are told of", || {
         let told = get(site.address, "/readyz").unwrap().text();
         told.contains(large.cause) && told.contains(slow.cause)
@@ -333,7 +333,7 @@ fn what_cannot_be_kept_is_not_compiled_by_the_daemon_and_tried_again() {
     fs::write(&modules, "").unwrap();
     let mut daemon = site.spawn(&[]);
     daemon.alive();
-    put(&site, "calm", "a");
+    daemon.take("calm", b"a");
     delivered(&site, "calm", &["a"]);
     let told = || get(site.address, "/readyz").unwrap();
     wait_until("it is told", || {

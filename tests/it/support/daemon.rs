@@ -202,6 +202,18 @@ impl Daemon {
         self.until("/healthz says 200", is_alive).unwrap();
     }
 
+    /// Has `stream` take the lines of `body`: it opens a moment after the listener, and later on a busy machine.
+    pub fn take(&mut self, stream: &str, body: &[u8]) {
+        let address = self.address;
+        let is_taken = || {
+            let reply = http::post_records(address, stream, body).unwrap();
+            let is_starting = reply.text().contains("the stream is starting");
+            assert!(reply.status == 200 || is_starting, "{}", reply.text());
+            reply.status == 200
+        };
+        self.until("the records are taken", is_taken).unwrap();
+    }
+
     /// Waits until `/readyz` says 200. `Err`: the process ended first.
     pub fn ready(&mut self) -> Result<(), ExitStatus> {
         let address = self.address;

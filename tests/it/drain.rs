@@ -59,7 +59,7 @@ fn a_drain_past_its_grace_exits_non_zero_and_says_what_it_was_waiting_for() {
     let settings = in_bucket(silent.local_addr().unwrap().port());
     let site = Site::new(&format!("shutdown_grace = \"1s\"\n{settings}"));
     let mut daemon = site.spawn(&[]);
-    take_one(&site, &mut daemon);
+    take_one(&mut daemon);
     let status = daemon.terminate();
     assert_eq!(status.code(), Some(1), "{status}");
     let message = last_line(&site)["message"].to_string();
@@ -115,7 +115,7 @@ fn what_needs_a_person_ends_a_stop_at_once_and_the_last_line_says_what_is_left_a
     // A file where the lake should be: nothing can be published.
     fs::write(site.path("lake"), "").unwrap();
     let mut daemon = site.spawn(&[]);
-    take_one(&site, &mut daemon);
+    take_one(&mut daemon);
     let status = daemon.terminate();
     assert_eq!(status.code(), Some(1), "{status}");
     let told = last_line(&site);
@@ -138,7 +138,7 @@ fn a_bucket_that_never_answered_ends_a_stop_soon_is_named_and_is_told_of_once() 
     let port = free_port();
     let site = Site::new(&format!("{FAR}{}", in_bucket(port)));
     let mut daemon = site.spawn(&[]);
-    take_one(&site, &mut daemon);
+    take_one(&mut daemon);
     let cause = format!("no answer from http://127.0.0.1:{port}: Connection refused");
     let is_told = || {
         get(site.address, "/readyz")
@@ -184,7 +184,7 @@ fn in_bucket(port: u16) -> String {
 }
 
 /// Waits for the daemon to be there, and has it accept one record.
-fn take_one(site: &Site, daemon: &mut Daemon) {
+fn take_one(daemon: &mut Daemon) {
     daemon.alive();
     daemon.take("clicks", EVENT);
 }

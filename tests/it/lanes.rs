@@ -59,7 +59,7 @@ fn at(lane: &str, bucket: &Bucket, endpoint: &str) -> String {
 }
 
 /// Two records with a key, and one that has none. A stream that starts takes nothing yet.
-fn send(site: &Site, daemon: &mut Daemon) {
+fn send(daemon: &mut Daemon) {
     let body = b"{\"k\":\"a\",\"n\":1}\n{\"n\":2}\n{\"k\":\"a\",\"n\":3}\n";
     daemon.take("clicks", body);
 }
@@ -110,7 +110,7 @@ fn each_lane_goes_to_its_own_store_and_each_store_is_claimed() {
         assert!(checked.contains(told), "{told}: {checked}");
     }
     let mut daemon = site.start();
-    send(&site, &mut daemon);
+    send(&mut daemon);
     delivered(&site, 3.0, &mut daemon);
     daemon.drain();
     let stores = ["lake", "of-errors", "of-backup"].map(|store| site.path(store));
@@ -161,7 +161,7 @@ fn a_store_of_errors_that_does_not_answer_keeps_no_data_back_and_is_named() {
     let site = Site::new(&errors(NOBODY));
     let mut daemon = site.spawn(&[]);
     daemon.alive();
-    send(&site, &mut daemon);
+    send(&mut daemon);
     // Data and backup.
     delivered(&site, 2.0, &mut daemon);
     assert_eq!(lake::lines(&site.path("lake"), "data").len(), 2);
@@ -198,7 +198,7 @@ fn what_waits_for_a_store_that_its_lane_has_no_more_is_sent_to_the_one_that_it_h
     let site = Site::new(&settings(&gone, &folder("backup")));
     let mut daemon = site.spawn(&[]);
     daemon.alive();
-    send(&site, &mut daemon);
+    send(&mut daemon);
     delivered(&site, 2.0, &mut daemon);
     daemon.kill();
     site.configure(&settings(&folder("errors"), &folder("backup")));
@@ -229,7 +229,7 @@ fn what_is_tried_again_goes_where_it_can_though_another_store_is_down() {
     let blocked = block(&site, "lake/data");
     let mut daemon = site.spawn(&[]);
     daemon.alive();
-    send(&site, &mut daemon);
+    send(&mut daemon);
     // That of the backup.
     delivered(&site, 1.0, &mut daemon);
     waiting(&site, 2.0, &mut daemon);
@@ -251,7 +251,7 @@ fn of_two_stores_that_do_not_answer_each_is_named_and_neither_keeps_data_back() 
     ));
     let mut daemon = site.spawn(&[]);
     daemon.alive();
-    send(&site, &mut daemon);
+    send(&mut daemon);
     delivered(&site, 1.0, &mut daemon);
     assert_eq!(lake::lines(&site.path("lake"), "data").len(), 2);
     let names = [&errors.name, &backup.name];
@@ -303,7 +303,7 @@ fn a_store_that_goes_down_after_its_claim_keeps_no_data_back_and_is_named() {
     let mut daemon = site.start();
     let endpoint = proxy.endpoint();
     drop(proxy);
-    send(&site, &mut daemon);
+    send(&mut daemon);
     delivered(&site, 2.0, &mut daemon);
     assert_eq!(lake::lines(&site.path("lake"), "data").len(), 2);
     let is_named = || {
@@ -315,7 +315,7 @@ fn a_store_that_goes_down_after_its_claim_keeps_no_data_back_and_is_named() {
     daemon.until("/readyz names the store", is_named).unwrap();
     waiting(&site, 1.0, &mut daemon);
     // Data goes on for as long as that lasts.
-    send(&site, &mut daemon);
+    send(&mut daemon);
     delivered(&site, 4.0, &mut daemon);
     daemon.kill();
     site.configure(&errors(&bucket.endpoint));
@@ -331,14 +331,14 @@ fn a_store_that_refuses_after_its_claim_keeps_no_data_back_and_is_told_at_a_stop
     let site = Site::new(&settings(&folder("errors"), &folder("backup")));
     let mut daemon = site.start();
     let blocked = block(&site, "of-errors/errors");
-    send(&site, &mut daemon);
+    send(&mut daemon);
     delivered(&site, 2.0, &mut daemon);
     let is_named = || {
         let told = get(site.address, "/readyz").unwrap().text();
         told.contains(blocked.to_str().unwrap())
     };
     daemon.until("/readyz names the store", is_named).unwrap();
-    send(&site, &mut daemon);
+    send(&mut daemon);
     delivered(&site, 4.0, &mut daemon);
     let status = daemon.terminate();
     assert_eq!(status.code(), Some(1), "{status}");
@@ -366,7 +366,7 @@ fn a_store_that_is_down_until_the_spool_is_full_keeps_no_stop_and_no_drain_waiti
     let site = Site::new(&(far.to_owned() + &limited(&at("errors", &bucket, NOBODY))));
     let mut daemon = site.spawn(&[]);
     daemon.alive();
-    send(&site, &mut daemon);
+    send(&mut daemon);
     let failing = format!("{{\"pad\":\"{}\"}}\n", "x".repeat(10_000)).repeat(100);
     let put = |body: &[u8]| {
         let reply = post_records(site.address, "clicks", body).unwrap();

@@ -1,6 +1,7 @@
 //! `firehose.toml` after validation: types that cannot be wrong. Reading and diagnosing the file
 //! as typed is `config/written.rs` and its neighbours.
 
+mod columns;
 mod depth;
 mod diagnostic;
 mod document;
@@ -24,6 +25,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use columns::ColumnSettings;
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, SourceFile, SourceSpan};
 pub use format::{FormatKind, FormatSettings, FormatSpec, FormatTable, Storage};
 pub use load::{ConfigDraft, LoadedConfig, draft, listen, parse, parse_object};

@@ -8,6 +8,7 @@ use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::columns::{self, ColumnSettings};
 use super::diagnostic::{Diagnostic, SourceFile, SourceSpan};
 use super::load::read_bounded;
 use super::spans::{SpanMap, StageField};
@@ -24,6 +25,7 @@ pub trait FormatKind: Sync {
     fn word(&self) -> &'static str;
 
     /// The keys that [`FormatKind::read`] asks for: in the table of a format without them they are told to be this one's.
+    /// Those of [`FormatTable::columns`] are not among them: every kind with a [`FormatKind::schema`] has them.
     fn keys(&self) -> &'static [&'static str];
 
     /// What people call the schema that records have to fit, where there is one. It shows only when objects are made
@@ -69,19 +71,19 @@ pub trait FormatSpec: Any + Debug + Send + Sync {
     /// ([`FormatSettings::hash`]). What is added to the settings later is left out where it says what was so before it.
     fn row(&self) -> String;
 
+    /// The declared columns, where there are any.
+    fn columns(&self) -> Option<&ColumnSettings> {
+        None
+    }
+
     /// Whether every record is read as JSON to its end when it is encoded, and fails where it is none.
     fn reads_json(&self) -> bool {
-        false
+        self.columns().is_some()
     }
 
     /// Whether it matters that a record that is several JSON texts becomes as many records.
     fn separates(&self) -> bool {
-        false
-    }
-
-    /// The declared columns in Hive's syntax, where there are any.
-    fn columns(&self) -> Option<&str> {
-        None
+        self.columns().is_some()
     }
 
     /// What the statement by which Hive and Athena declare a table says of its objects. The error says why there is none.
@@ -182,6 +184,12 @@ impl FormatSpec for NoFormat {
     }
 }
 
+/// The keys of a kind's table.
+pub(super) fn keys(kind: &dyn FormatKind) -> impl Iterator<Item = &'static &'static str> {
+    let of_columns = kind.schema().map(|_| columns::KEYS).unwrap_or_default();
+    kind.keys().iter().chain(of_columns)
+}
+
 /// A format's table, for the format that reads its keys there: a [`Table`] that knows where files are.
 pub struct FormatTable<'t, 'f> {
     pub(super) table: &'t mut Table<'f>,
@@ -217,9 +225,8 @@ impl FormatTable<'_, '_> {
         Some((value, origin.place(None)))
     }
 
-    /// Declared columns: `schema`, or the text of `schema_file`, exactly one of them. What is in it is judged when the
-    /// format is compiled.
-    pub fn schema(&mut self) -> Option<String> {
+    /// `schema`, or the text of `schema_file`, exactly one of them.
+    pub(super) fn schema(&mut self) -> Option<String> {
         let Self {
             table,
             base,

@@ -6,8 +6,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::{
-    BackupSettings, BufferingSettings, Config, Diagnostics, FormatSettings, KeyValues,
-    LoadedConfig, PartitioningSettings, Secret, StageField,
+    BackupSettings, BufferingSettings, ColumnSettings, Config, Diagnostics, FormatSettings,
+    KeyValues, LoadedConfig, PartitioningSettings, Secret, StageField,
 };
 use crate::destination::{FolderSettings, S3Encryption, S3Settings};
 use crate::format::{
@@ -161,7 +161,7 @@ fn every_key_of_the_full_sample_is_accepted_and_means_what_it_says() {
     let schema = "event_id string, ts timestamp, event_type string, geo struct<region:string>";
     let parquet = FormatSettings::new(ParquetSettings {
         compression: ParquetCompression::Zstd,
-        schema: schema.to_owned(),
+        columns: ColumnSettings::of(schema),
     });
     assert_eq!(stream.format, parquet);
     let Some(s3) = stream.destination.store.get::<S3Settings>() else {
@@ -261,7 +261,7 @@ fn schema_and_secret_files_start_at_the_folder_of_the_config() {
     let Some(parquet) = stream.format.get::<ParquetSettings>() else {
         panic!("not parquet")
     };
-    assert_eq!(parquet.schema, "a string");
+    assert_eq!(parquet.columns.schema, "a string");
     let Some(s3) = stream.destination.store.get::<S3Settings>() else {
         panic!("not s3")
     };

@@ -44,7 +44,7 @@ pub(super) struct Kind;
 impl Compiler for Kind {
     fn compile(&self, settings: &FormatSettings) -> Option<Result<Format, FormatFault>> {
         let settings = settings.get::<AvroSettings>()?;
-        Some(AvroTable::compile(&settings.schema, settings.compression).map(Format::new))
+        Some(AvroTable::compile(&settings.columns.schema, settings.compression).map(Format::new))
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
     AvroCompression, AvroSettings, Compression, CsvSettings, Format, FormatFault, Head,
     ParquetCompression, ParquetSettings, columns, frame, of_row,
 };
-use crate::config::FormatSettings;
+use crate::config::{ColumnSettings, FormatSettings};
 use crate::position::{Position, Sequence};
 use crate::record::Record;
 
@@ -33,11 +33,11 @@ pub fn columns(bytes: &[u8]) {
     let schema = schema.to_owned();
     let parquet = ParquetSettings {
         compression: ParquetCompression::None,
-        schema: schema.clone(),
+        columns: ColumnSettings::of(schema.clone()),
     };
     let csv = CsvSettings {
         compression: Compression::None,
-        schema: schema.clone(),
+        columns: ColumnSettings::of(schema.clone()),
         header: false,
         delimiter: ',',
         quote: '"',
@@ -45,7 +45,7 @@ pub fn columns(bytes: &[u8]) {
     };
     let avro = AvroSettings {
         compression: AvroCompression::None,
-        schema,
+        columns: ColumnSettings::of(schema),
     };
     let formats: [(FormatSettings, &[u8]); 3] = [
         (parquet.into(), b"PAR1"),

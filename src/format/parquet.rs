@@ -36,7 +36,9 @@ pub(super) struct Kind;
 impl Compiler for Kind {
     fn compile(&self, settings: &FormatSettings) -> Option<Result<Format, FormatFault>> {
         let settings = settings.get::<ParquetSettings>()?;
-        Some(ParquetFormat::compile(&settings.schema, settings.compression).map(Format::new))
+        Some(
+            ParquetFormat::compile(&settings.columns.schema, settings.compression).map(Format::new),
+        )
     }
 }
 

@@ -182,7 +182,7 @@ mod tests {
 
     use super::super::encode::{self, Done, EncoderPool, Work};
     use super::*;
-    use crate::config::FormatSettings;
+    use crate::config::{ColumnSettings, FormatSettings};
     use crate::disk::{Disk, TornDisk};
     use crate::format::{
         Compression, Delimiter, Format, JsonSettings, ParquetCompression, ParquetSettings,
@@ -285,7 +285,7 @@ mod tests {
     fn a_run_is_whole_without_a_block_and_what_is_set_aside_can_be_read() {
         let settings = FormatSettings::new(ParquetSettings {
             compression: ParquetCompression::Snappy,
-            schema: "id string".into(),
+            columns: ColumnSettings::of("id string"),
         });
         let format = Format::compile(&settings).unwrap();
         let disk = TornDisk::new(0);

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::io;
 
 use bytes::Bytes;
-use firehose::config::{self, FormatSettings};
+use firehose::config::{self, ColumnSettings, FormatSettings};
 use firehose::failure::Failure;
 use firehose::format::{
     AvroCompression, AvroSettings, Compiler, Compression, CsvSettings, Delimiter, Encoder, FORMATS,
@@ -60,7 +60,7 @@ fn formats() -> Vec<(FormatSettings, Read)> {
     ] {
         let parquet = ParquetSettings {
             compression,
-            schema: "id bigint, pad string".to_owned(),
+            columns: ColumnSettings::of("id bigint, pad string"),
         };
         formats.push((parquet.into(), reading::columns));
     }
@@ -74,7 +74,7 @@ fn formats() -> Vec<(FormatSettings, Read)> {
     ] {
         let csv = CsvSettings {
             compression,
-            schema: "id bigint, pad string".to_owned(),
+            columns: ColumnSettings::of("id bigint, pad string"),
             header: true,
             delimiter: ',',
             quote: '"',
@@ -90,7 +90,7 @@ fn formats() -> Vec<(FormatSettings, Read)> {
     ] {
         let avro = AvroSettings {
             compression,
-            schema: "id bigint, pad string".to_owned(),
+            columns: ColumnSettings::of("id bigint, pad string"),
         };
         formats.push((avro.into(), reading::avro));
     }

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::TimestampMicrosecondType;
 use bytes::Bytes;
-use firehose::config::{FormatSettings, PartitioningSettings};
+use firehose::config::{ColumnSettings, FormatSettings, PartitioningSettings};
 use firehose::format::{
     Compression, Delimiter, Format, Head, ParquetCompression, ParquetSettings, RawSettings,
 };
@@ -53,7 +53,7 @@ fn a_zip_archive_reads_as_a_stream_in_java() {
 fn an_object_with_a_hole_for_a_row_group_reads_as_the_rest_of_it() {
     let format = Format::compile(&FormatSettings::new(ParquetSettings {
         compression: ParquetCompression::Snappy,
-        schema: "n bigint, pad string".into(),
+        columns: ColumnSettings::of("n bigint, pad string"),
     }))
     .unwrap();
     let (mut encoder, mut head, mut bytes) = (format.encoder(), Head::default(), Vec::new());
@@ -280,7 +280,7 @@ fn read_by_both<R: AsRef<[u8]>>(schema: &str, records: &[R]) -> (Value, Value) {
 fn parquet(schema: &str) -> Format {
     Format::compile(&FormatSettings::new(ParquetSettings {
         compression: ParquetCompression::None,
-        schema: schema.to_owned(),
+        columns: ColumnSettings::of(schema),
     }))
     .unwrap()
 }

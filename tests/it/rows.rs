@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use firehose::config::FormatSettings;
+use firehose::config::{ColumnSettings, FormatSettings};
 use firehose::format::{
     AvroCompression, AvroSettings, Compression, CsvSettings, Format, Head, ParquetCompression,
     ParquetSettings, Shape,
@@ -199,7 +199,7 @@ fn object(settings: &FormatSettings, records: &[String]) -> Vec<u8> {
 fn csv(compression: Compression, schema: &str) -> CsvSettings {
     CsvSettings {
         compression,
-        schema: schema.to_owned(),
+        columns: ColumnSettings::of(schema),
         header: true,
         delimiter: ',',
         quote: '"',
@@ -221,7 +221,7 @@ fn rows_as_text_and_as_avro_read_as_they_do_from_parquet() {
     };
     let parquet = ParquetSettings {
         compression: ParquetCompression::Snappy,
-        schema: schema.clone(),
+        columns: ColumnSettings::of(schema.clone()),
     };
     put("object.parquet", parquet.into());
     put("object.csv", csv(Compression::None, &schema).into());
@@ -243,7 +243,7 @@ fn rows_as_text_and_as_avro_read_as_they_do_from_parquet() {
     ] {
         let avro = AvroSettings {
             compression,
-            schema: schema.clone(),
+            columns: ColumnSettings::of(schema.clone()),
         };
         put(&format!("{name}.avro"), avro.into());
     }

@@ -72,7 +72,7 @@ fn columns(stream: &StreamSettings, file: Option<&Path>) -> Result<Columns, Comm
             );
             return Err(CommandError::Usage(message));
         }
-        (Some(text), None) => text.to_owned(),
+        (Some(columns), None) => columns.schema.clone(),
         (None, Some(file)) => read(file)?,
         (None, None) => return Err(CommandError::Usage(without_columns(stream))),
     };

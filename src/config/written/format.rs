@@ -4,7 +4,7 @@ use std::path::Path;
 use std::slice;
 
 use crate::config::Registry;
-use crate::config::format::{FormatKind, FormatSettings, FormatTable};
+use crate::config::format::{FormatKind, FormatSettings, FormatTable, keys};
 use crate::config::spans::{SpanMap, StageField};
 use crate::config::table::Table;
 
@@ -74,11 +74,12 @@ fn settings(
     spans: &mut SpanMap,
 ) -> Option<FormatSettings> {
     let registry = table.file.registry;
-    for key in registry.formats.iter().flat_map(|kind| kind.keys()) {
+    let has = |kind: &dyn FormatKind, key: &str| keys(kind).any(|of_kind| *of_kind == key);
+    for key in registry.formats.iter().flat_map(|kind| keys(*kind)) {
         match kind {
-            Some(kind) if kind.keys().contains(key) => {}
+            Some(kind) if has(kind, key) => {}
             Some(_) => {
-                let choice = types(registry, |kind| kind.keys().contains(key));
+                let choice = types(registry, |kind| has(kind, key));
                 table.only_with(slice::from_ref(key), choice);
             }
             None => table.accept(&[*key]),

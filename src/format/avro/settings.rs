@@ -1,18 +1,21 @@
 //! What the config, checkpoints and `DescribeDeliveryStream` say of the format.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Kind;
-use crate::config::{FormatKind, FormatSettings, FormatSpec, FormatTable};
+use crate::config::{ColumnSettings, FormatKind, FormatSettings, FormatSpec, FormatTable};
 
-/// What the config says of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What the config says of it. Checkpoints name the fields as they are named here: none is ever renamed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AvroSettings {
     /// Codec of the blocks.
     pub compression: AvroCompression,
-    /// Hive column syntax: `name type, name type …`.
-    pub schema: String,
+    /// The columns, and how records become rows of them.
+    #[serde(flatten)]
+    pub columns: ColumnSettings,
 }
 
 /// Codec of Avro blocks. Checkpoints name variants as they are named here: none is ever renamed.
@@ -62,11 +65,8 @@ impl AvroCompression {
 
 /// The durable form of the settings.
 #[derive(Serialize, Deserialize)]
-enum AvroSettingsRow {
-    Avro {
-        compression: AvroCompression,
-        schema: String,
-    },
+enum AvroSettingsRow<'a> {
+    Avro(Cow<'a, AvroSettings>),
 }
 
 impl FormatKind for Kind {
@@ -75,7 +75,7 @@ impl FormatKind for Kind {
     }
 
     fn keys(&self) -> &'static [&'static str] {
-        &["compression", "schema", "schema_file"]
+        &["compression"]
     }
 
     fn schema(&self) -> Option<&'static str> {
@@ -85,25 +85,18 @@ impl FormatKind for Kind {
     fn read(&self, table: &mut FormatTable<'_, '_>) -> Option<FormatSettings> {
         let words = AvroCompression::ALL.map(|compression| (compression.word(), compression));
         let compression = table.word_or("compression", &words, AvroCompression::Deflate);
-        let schema = table.schema();
-        let (compression, schema) = compression.zip(schema)?;
+        let columns = table.columns();
+        let (compression, columns) = compression.zip(columns)?;
         let settings = AvroSettings {
             compression,
-            schema,
+            columns,
         };
         Some(settings.into())
     }
 
     fn of_row(&self, row: &str) -> Option<FormatSettings> {
-        let AvroSettingsRow::Avro {
-            compression,
-            schema,
-        } = serde_json::from_str(row).ok()?;
-        let settings = AvroSettings {
-            compression,
-            schema,
-        };
-        Some(settings.into())
+        let AvroSettingsRow::Avro(settings) = serde_json::from_str(row).ok()?;
+        Some(settings.into_owned().into())
     }
 }
 
@@ -117,23 +110,11 @@ impl FormatSpec for AvroSettings {
     }
 
     fn row(&self) -> String {
-        let row = AvroSettingsRow::Avro {
-            compression: self.compression,
-            schema: self.schema.clone(),
-        };
-        crate::format::row(&row)
+        crate::format::row(&AvroSettingsRow::Avro(Cow::Borrowed(self)))
     }
 
-    fn reads_json(&self) -> bool {
-        true
-    }
-
-    fn separates(&self) -> bool {
-        true
-    }
-
-    fn columns(&self) -> Option<&str> {
-        Some(&self.schema)
+    fn columns(&self) -> Option<&ColumnSettings> {
+        Some(&self.columns)
     }
 
     /// Firehose has none for it: this is named in the style of those that it has.

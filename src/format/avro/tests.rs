@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{AvroCompression, AvroSettings, entries, schema};
+use crate::config::ColumnSettings;
 use crate::format::columns::Schema;
 use crate::format::columns::tests::oracle::{table, typed};
 use crate::format::columns::tests::rows_of;
@@ -18,7 +19,7 @@ use crate::record::Record;
 fn compile(schema: &str) -> Result<Format, FormatFault> {
     let settings = AvroSettings {
         compression: AvroCompression::None,
-        schema: schema.to_owned(),
+        columns: ColumnSettings::of(schema),
     };
     Format::compile(&settings.into())
 }

@@ -1,22 +1,27 @@
 //! What the config, checkpoints and `DescribeDeliveryStream` say of the format.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Kind;
-use crate::config::{FormatKind, FormatSettings, FormatSpec, FormatTable, SourceSpan};
+use crate::config::{
+    ColumnSettings, FormatKind, FormatSettings, FormatSpec, FormatTable, SourceSpan,
+};
 use crate::format::Compression;
 
 /// Bytes of the text of a null.
 const NULL_MAX: usize = 64;
 
-/// What the config says of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What the config says of it. Checkpoints name the fields as they are named here: none is ever renamed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CsvSettings {
     /// Codec of the object.
     pub compression: Compression,
-    /// Hive column syntax: `name type, name type …`.
-    pub schema: String,
+    /// The columns, and how records become rows of them.
+    #[serde(flatten)]
+    pub columns: ColumnSettings,
     /// Whether the first line names the columns.
     pub header: bool,
     /// What stands between fields: a character of ASCII.
@@ -29,15 +34,8 @@ pub struct CsvSettings {
 
 /// The durable form of the settings.
 #[derive(Serialize, Deserialize)]
-enum CsvSettingsRow {
-    Csv {
-        compression: Compression,
-        schema: String,
-        header: bool,
-        delimiter: char,
-        quote: char,
-        null: String,
-    },
+enum CsvSettingsRow<'a> {
+    Csv(Cow<'a, CsvSettings>),
 }
 
 impl FormatKind for Kind {
@@ -46,15 +44,7 @@ impl FormatKind for Kind {
     }
 
     fn keys(&self) -> &'static [&'static str] {
-        &[
-            "compression",
-            "schema",
-            "schema_file",
-            "header",
-            "delimiter",
-            "quote",
-            "null",
-        ]
+        &["compression", "header", "delimiter", "quote", "null"]
     }
 
     fn schema(&self) -> Option<&'static str> {
@@ -63,7 +53,7 @@ impl FormatKind for Kind {
 
     fn read(&self, table: &mut FormatTable<'_, '_>) -> Option<FormatSettings> {
         let compression = Compression::read(table);
-        let schema = table.schema();
+        let columns = table.columns();
         let has_header = table.has("header");
         let header = table.boolean("header").or((!has_header).then_some(true));
         let delimiter = character(table, "delimiter", ',');
@@ -74,7 +64,7 @@ impl FormatKind for Kind {
         let (delimiter, quote) = both?;
         let settings = CsvSettings {
             compression: compression?,
-            schema: schema?,
+            columns: columns?,
             header: header?,
             delimiter,
             quote,
@@ -84,23 +74,8 @@ impl FormatKind for Kind {
     }
 
     fn of_row(&self, row: &str) -> Option<FormatSettings> {
-        let CsvSettingsRow::Csv {
-            compression,
-            schema,
-            header,
-            delimiter,
-            quote,
-            null,
-        } = serde_json::from_str(row).ok()?;
-        let settings = CsvSettings {
-            compression,
-            schema,
-            header,
-            delimiter,
-            quote,
-            null,
-        };
-        Some(settings.into())
+        let CsvSettingsRow::Csv(settings) = serde_json::from_str(row).ok()?;
+        Some(settings.into_owned().into())
     }
 }
 
@@ -171,31 +146,15 @@ impl FormatSpec for CsvSettings {
     }
 
     fn row(&self) -> String {
-        let row = CsvSettingsRow::Csv {
-            compression: self.compression,
-            schema: self.schema.clone(),
-            header: self.header,
-            delimiter: self.delimiter,
-            quote: self.quote,
-            null: self.null.clone(),
-        };
-        crate::format::row(&row)
-    }
-
-    fn reads_json(&self) -> bool {
-        true
-    }
-
-    fn separates(&self) -> bool {
-        true
+        crate::format::row(&CsvSettingsRow::Csv(Cow::Borrowed(self)))
     }
 
     fn compression_format(&self) -> &'static str {
         self.compression.compression_format()
     }
 
-    fn columns(&self) -> Option<&str> {
-        Some(&self.schema)
+    fn columns(&self) -> Option<&ColumnSettings> {
+        Some(&self.columns)
     }
 
     /// Firehose has none for it: this is named in the style of those that it has.

@@ -4,6 +4,7 @@
 use proptest::prelude::*;
 
 use super::CsvSettings;
+use crate::config::ColumnSettings;
 use crate::failure::Failure;
 use crate::format::{Compression, Format, FormatFault, Head};
 use crate::position::Position;
@@ -12,7 +13,7 @@ use crate::record::Record;
 fn settings(schema: &str) -> CsvSettings {
     CsvSettings {
         compression: Compression::None,
-        schema: schema.to_owned(),
+        columns: ColumnSettings::of(schema),
         header: true,
         delimiter: ',',
         quote: '"',

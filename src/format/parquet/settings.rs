@@ -1,18 +1,21 @@
 //! What the config, checkpoints and `DescribeDeliveryStream` say of the format.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Kind;
-use crate::config::{FormatKind, FormatSettings, FormatSpec, FormatTable, Storage};
+use crate::config::{ColumnSettings, FormatKind, FormatSettings, FormatSpec, FormatTable, Storage};
 
-/// What the config says of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What the config says of it. Checkpoints name the fields as they are named here: none is ever renamed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ParquetSettings {
     /// Codec of the pages.
     pub compression: ParquetCompression,
-    /// Hive column syntax: `name type, name type …`.
-    pub schema: String,
+    /// The columns, and how records become rows of them.
+    #[serde(flatten)]
+    pub columns: ColumnSettings,
 }
 
 /// Codec of Parquet pages. Checkpoints name variants as they are named here: none is ever renamed.
@@ -58,11 +61,8 @@ impl ParquetCompression {
 
 /// The durable form of the settings.
 #[derive(Serialize, Deserialize)]
-enum ParquetSettingsRow {
-    Parquet {
-        compression: ParquetCompression,
-        schema: String,
-    },
+enum ParquetSettingsRow<'a> {
+    Parquet(Cow<'a, ParquetSettings>),
 }
 
 impl FormatKind for Kind {
@@ -71,7 +71,7 @@ impl FormatKind for Kind {
     }
 
     fn keys(&self) -> &'static [&'static str] {
-        &["compression", "schema", "schema_file"]
+        &["compression"]
     }
 
     fn schema(&self) -> Option<&'static str> {
@@ -81,25 +81,18 @@ impl FormatKind for Kind {
     fn read(&self, table: &mut FormatTable<'_, '_>) -> Option<FormatSettings> {
         let words = ParquetCompression::ALL.map(|compression| (compression.word(), compression));
         let compression = table.word_or("compression", &words, ParquetCompression::Zstd);
-        let schema = table.schema();
-        let (compression, schema) = compression.zip(schema)?;
+        let columns = table.columns();
+        let (compression, columns) = compression.zip(columns)?;
         let settings = ParquetSettings {
             compression,
-            schema,
+            columns,
         };
         Some(settings.into())
     }
 
     fn of_row(&self, row: &str) -> Option<FormatSettings> {
-        let ParquetSettingsRow::Parquet {
-            compression,
-            schema,
-        } = serde_json::from_str(row).ok()?;
-        let settings = ParquetSettings {
-            compression,
-            schema,
-        };
-        Some(settings.into())
+        let ParquetSettingsRow::Parquet(settings) = serde_json::from_str(row).ok()?;
+        Some(settings.into_owned().into())
     }
 }
 
@@ -113,23 +106,11 @@ impl FormatSpec for ParquetSettings {
     }
 
     fn row(&self) -> String {
-        let row = ParquetSettingsRow::Parquet {
-            compression: self.compression,
-            schema: self.schema.clone(),
-        };
-        crate::format::row(&row)
+        crate::format::row(&ParquetSettingsRow::Parquet(Cow::Borrowed(self)))
     }
 
-    fn reads_json(&self) -> bool {
-        true
-    }
-
-    fn separates(&self) -> bool {
-        true
-    }
-
-    fn columns(&self) -> Option<&str> {
-        Some(&self.schema)
+    fn columns(&self) -> Option<&ColumnSettings> {
+        Some(&self.columns)
     }
 
     fn storage(&self) -> Result<Storage, String> {

@@ -7,7 +7,7 @@ use parquet::file::metadata::RowGroupMetaData;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::config::FormatSettings;
+use crate::config::{ColumnSettings, FormatSettings};
 use crate::failure::Failure;
 use crate::format::columns::tests::oracle::{table, typed};
 use crate::format::columns::tests::{first_row_shown, junk, rows_of};
@@ -20,7 +20,7 @@ mod runs;
 pub(super) fn compile(schema: &str, compression: ParquetCompression) -> Format {
     Format::compile(&FormatSettings::new(ParquetSettings {
         compression,
-        schema: schema.to_owned(),
+        columns: ColumnSettings::of(schema),
     }))
     .unwrap()
 }

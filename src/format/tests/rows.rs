@@ -1,6 +1,6 @@
 //! Durable forms of settings: checkpoints of all versions to come read those of this one.
 
-use crate::config::FormatSettings;
+use crate::config::{ColumnSettings, FormatSettings};
 use crate::format::{
     AvroCompression, AvroSettings, Compression, CsvSettings, Delimiter, JsonSettings,
     ParquetCompression, ParquetSettings, RawSettings, of_row,
@@ -25,13 +25,13 @@ fn durable_formats() -> Vec<(FormatSettings, &'static str, u64)> {
     let parquet = |compression| {
         FormatSettings::new(ParquetSettings {
             compression,
-            schema: "id string,\n\"ä\" int".to_owned(),
+            columns: ColumnSettings::of("id string,\n\"ä\" int"),
         })
     };
     let csv = |compression, header, [delimiter, quote]: [char; 2], null: &str| {
         FormatSettings::new(CsvSettings {
             compression,
-            schema: "id string, n int".to_owned(),
+            columns: ColumnSettings::of("id string, n int"),
             header,
             delimiter,
             quote,
@@ -41,7 +41,7 @@ fn durable_formats() -> Vec<(FormatSettings, &'static str, u64)> {
     let avro = |compression| {
         FormatSettings::new(AvroSettings {
             compression,
-            schema: "id string".to_owned(),
+            columns: ColumnSettings::of("id string"),
         })
     };
     vec![

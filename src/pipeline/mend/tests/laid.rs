@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::super::super::encode::{self, Done, EncoderPool, Run, Source, Work};
 use crate::checkpoint::{Lane, OpenBatch, SealedObject, SpooledBlock, Target};
-use crate::config::FormatSettings;
+use crate::config::{ColumnSettings, FormatSettings};
 use crate::disk::{Disk, TornDisk};
 use crate::extent::{Extent, sum};
 use crate::format::{
@@ -41,7 +41,7 @@ pub(super) fn json(compression: Compression) -> FormatSettings {
 pub(super) fn parquet() -> FormatSettings {
     FormatSettings::new(ParquetSettings {
         compression: ParquetCompression::Snappy,
-        schema: "id string, pad string".into(),
+        columns: ColumnSettings::of("id string, pad string"),
     })
 }
 

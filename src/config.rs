@@ -25,7 +25,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use columns::ColumnSettings;
+pub use columns::{ColumnSettings, Sample};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, SourceFile, SourceSpan};
 pub use format::{FormatKind, FormatSettings, FormatSpec, FormatTable, Storage};
 pub use load::{ConfigDraft, LoadedConfig, draft, listen, parse, parse_object};

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::config::FormatSettings;
+use crate::schema;
 
 mod archive;
 mod avro;
@@ -28,7 +29,9 @@ mod snappy;
 mod text;
 
 pub use avro::{AvroCompression, AvroSettings};
-pub use columns::{Changed, Columns, FieldPath, Finding, Inference, Remark, Row, Style, Trial};
+pub use columns::{
+    Changed, Columns, FieldPath, Finding, Inference, Remark, Row, Style, Trial, Widening,
+};
 pub use csv::CsvSettings;
 pub use json::JsonSettings;
 pub use parquet::{ParquetCompression, ParquetSettings};
@@ -86,6 +89,8 @@ fn row(row: &impl Serialize) -> String {
 #[derive(Clone, Debug)]
 pub struct Format {
     encode: Arc<dyn Encode>,
+    /// The name of its columns, where they were learned.
+    schema: Option<Arc<str>>,
 }
 
 impl Format {
@@ -93,11 +98,21 @@ impl Format {
     pub fn new(encode: impl Encode + 'static) -> Self {
         Self {
             encode: Arc::new(encode),
+            schema: None,
         }
     }
 
+    /// The name of its columns in the metadata of objects, where they were learned.
+    pub fn schema(&self) -> Option<&Arc<str>> {
+        self.schema.as_ref()
+    }
+
     /// Compiles settings. The fault says which bytes of the schema are wrong and why.
+    /// One column stands in for those that are to be learned.
     pub fn compile(settings: &FormatSettings) -> Result<Self, FormatFault> {
+        let stand_in = settings.sample();
+        let stand_in = stand_in.and_then(|_| settings.with_learned("learned string"));
+        let settings = stand_in.as_ref().unwrap_or(settings);
         let mut compiled = FORMATS.iter().filter_map(|format| format.compile(settings));
         // Settings come from the reader of the config, which reads them by the same list.
         let unknown = || FormatFault {
@@ -105,7 +120,10 @@ impl Format {
             message: format!("no format that this version knows is {:?}", settings.word()),
             help: None,
         };
-        compiled.next().unwrap_or_else(|| Err(unknown()))
+        let mut compiled = compiled.next().unwrap_or_else(|| Err(unknown()))?;
+        let learned = settings.columns().filter(|columns| columns.learned);
+        compiled.schema = learned.map(|columns| schema::hash(&columns.schema).into());
+        Ok(compiled)
     }
 }
 

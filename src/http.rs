@@ -5,6 +5,7 @@
 //! | `POST /` | Amazon Data Firehose's AWS JSON 1.1 protocol (`http/api.rs`) |
 //! | `POST /streams/NAME/records` | records as lines or as JSON (`http/records.rs`) |
 //! | `GET /streams/NAME` | one stream, its counts and what failed (`http/stream.rs`) |
+//! | `GET /streams/NAME/schema` | the columns that it has learned (`http/schema.rs`) |
 //! | `GET /healthz` | 200 while the process lives |
 //! | `GET /readyz` | 200, or 503 with the causes while a stream is stalled or stopped |
 //! | `GET /metrics` | Prometheus text |
@@ -30,6 +31,7 @@ mod observe;
 mod places;
 mod pulse;
 mod records;
+mod schema;
 mod server;
 mod strangers;
 mod stream;
@@ -260,6 +262,7 @@ fn router(state: Arc<ApiState>) -> Router {
     Router::new()
         .route("/", get(observe::page).post(api::answer))
         .route("/streams/{name}", get(stream::show))
+        .route("/streams/{name}/schema", get(schema::show))
         .route("/streams/{name}/records", post(records::put))
         .route("/healthz", get(observe::healthz))
         .route("/readyz", get(observe::readyz))
@@ -273,7 +276,7 @@ fn router(state: Arc<ApiState>) -> Router {
 async fn no_such_path(uri: axum::http::Uri) -> Response {
     let error = format!(
         "no {} here: POST /streams/NAME/records, POST / (Amazon Data Firehose API), \
-         GET /streams/NAME, /healthz, /readyz, /metrics, /",
+         GET /streams/NAME, /streams/NAME/schema, /healthz, /readyz, /metrics, /",
         uri.path()
     );
     json(

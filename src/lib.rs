@@ -44,6 +44,7 @@ pub mod printable;
 pub mod raw_sum;
 pub mod record;
 pub mod retry;
+pub mod schema;
 pub mod shard;
 pub mod source;
 pub mod telemetry;

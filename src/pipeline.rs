@@ -16,7 +16,9 @@ mod event;
 mod failures;
 mod filling;
 mod footprint;
+mod formats;
 mod hurry;
+mod learning;
 mod log;
 mod mend;
 mod moving;
@@ -67,6 +69,7 @@ pub use encode::EncoderPool;
 use encode::Piece;
 use event::Event;
 pub use footprint::Footprint;
+use learning::Learning;
 pub use log::{
     Body, LeaseLog, Listed, LocalLog, Log, SCRATCH, SharedLog, Taken, connect_shared, open_shared,
     scratch,
@@ -133,6 +136,8 @@ pub struct Pipeline {
     /// Accepted and not applied; where the source accepts records here.
     backlog: Option<Backlog>,
     table: BatchTable,
+    /// What is held until the columns of data are known, where those are learned.
+    learning: Option<Learning>,
     waiting: Waiting,
     moving: Moving,
     /// What is to be encoded, oldest first.
@@ -227,6 +232,11 @@ async fn run_with(
     let unread = unread.map(|of| (of.next, context.clock.moment_of(of.oldest_ms)));
     let next = recovered.source.next_sequence();
     let backlog = next.map(|next| Backlog::from(next, unread));
+    let formats = &recovered.outputs.formats;
+    let history = formats.history();
+    let learning = formats.sample().filter(|_| history.is_empty());
+    let learning = learning.map(Learning::of);
+    context.status.set_schema(history);
     let mut pipeline = Pipeline {
         settings,
         context,
@@ -240,6 +250,7 @@ async fn run_with(
         protocol,
         backlog,
         table,
+        learning,
         waiting,
         moving: Moving::default(),
         encode_queue: VecDeque::new(),
@@ -302,7 +313,7 @@ impl Pipeline {
                 () = abandoned.cancelled() => {}
                 Some(event) = self.inbox.recv() => self.apply_event(event)?,
                 chunk = routed.recv(), if may_read => match chunk {
-                    Some(chunk) => self.apply_chunk(chunk?)?,
+                    Some(chunk) => self.take_chunk(chunk?)?,
                     None => self.ending = true,
                 },
                 _ = tick.tick() => {
@@ -342,7 +353,9 @@ impl Pipeline {
     }
 
     fn restore_invariants(&mut self) -> Result<(), StreamError> {
-        self.context.memory.hold(self.table.memory());
+        self.mind_the_sample()?;
+        let held = self.learning.as_ref().map_or(0, Learning::memory);
+        self.context.memory.hold(self.table.memory() + held);
         let now = self.context.clock.moment();
         match self.log.names() {
             Names::OpenBatches => {

@@ -1,6 +1,7 @@
 //! The checkpoint store of one delivery stream.
 
 mod copies;
+mod formats;
 mod marks;
 mod overlay;
 mod pair;
@@ -25,8 +26,10 @@ use crate::disk::{self, Disk};
 use crate::extent::Extent;
 use crate::failpoint;
 use crate::position::Sequence;
+use crate::schema::SchemaVersion;
 use crate::shard::{ShardId, ShardState, SourceName};
 use copies::{Copies, Newest};
+use formats::{FORMATS, SCHEMAS};
 use pair::{Backend, Pair};
 use shards::{FRONTIERS, SHARDS};
 
@@ -36,8 +39,6 @@ const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 const OPEN: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("open");
 /// [`SealedObject`] by object id.
 const SEALED: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("sealed");
-/// Durable form of a format's settings by its hash. None is ever removed: an object that was moved aside may name it when it comes back.
-const FORMATS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("formats");
 /// Ranges of the journal that were lost to damage: first to last sequence number.
 const MISSING: TableDefinition<'_, u64, u64> = TableDefinition::new("missing");
 
@@ -126,6 +127,10 @@ pub struct Commit {
     pub published: Vec<Uuid>,
     /// Ranges of the journal that turned out to be lost to damage: first to last.
     pub missing: Vec<(Sequence, Sequence)>,
+    /// Durable forms of format settings, by hash, that batches name from now on.
+    pub formats: Vec<(u64, String)>,
+    /// Versions of the columns that were learned, oldest first.
+    pub schemas: Vec<SchemaVersion>,
 }
 
 /// The durable state, as the last checkpoint left it.
@@ -147,6 +152,8 @@ pub struct StoredState {
     pub sealed: Vec<SealedObject>,
     /// Durable forms of format settings by hash. What they say is for the pipeline to read.
     pub formats: BTreeMap<u64, String>,
+    /// Versions of the columns that were learned, oldest first; the last one is in force.
+    pub schemas: Vec<SchemaVersion>,
     /// Ranges of the journal that were lost to damage, as (first, last).
     pub missing: Vec<(Sequence, Sequence)>,
     /// What was wrong with one copy, and is mended from the other when the store is opened.
@@ -231,6 +238,7 @@ impl CheckpointStore {
             copy_table(&read, write, OPEN)?;
             copy_table(&read, write, SEALED)?;
             copy_table(&read, write, FORMATS)?;
+            copy_table(&read, write, SCHEMAS)?;
             copy_table(&read, write, MISSING)?;
             put_meta(write, "version", &VERSION)
         })
@@ -291,6 +299,8 @@ impl CheckpointStore {
             for (first, last) in &commit.missing {
                 missing.insert(first.0, last.0)?;
             }
+            formats::write(write, &commit.formats)?;
+            formats::write_versions(write, &commit.schemas)?;
             failpoint::hit("checkpoint-before-commit");
             Ok(())
         })?;
@@ -312,11 +322,7 @@ impl CheckpointStore {
             for (first, last) in missing {
                 table.insert(first.0, last.0)?;
             }
-            let mut table = write.open_table(FORMATS)?;
-            for (hash, form) in formats {
-                table.insert(hash, form.as_bytes())?;
-            }
-            Ok(())
+            formats::write(write, formats)
         })
     }
 
@@ -405,7 +411,8 @@ impl CheckpointStore {
             shards: shards::read(&read)?,
             open: Vec::new(),
             sealed: Vec::new(),
-            formats: BTreeMap::new(),
+            formats: formats::read(&read)?,
+            schemas: formats::read_versions(&read)?,
             missing: Vec::new(),
             damaged: Vec::new(),
         };
@@ -420,15 +427,6 @@ impl CheckpointStore {
             recovered
                 .sealed
                 .push(decode(&format!("sealed/{:x}", id.value()), value.value())?);
-        }
-        for row in read.open_table(FORMATS)?.iter()? {
-            let (hash, value) = row?;
-            let form = String::from_utf8(value.value().to_vec());
-            let form = form.map_err(|cause| StoreError::Row {
-                row: format!("formats/{:x}", hash.value()),
-                cause: cause.into(),
-            })?;
-            recovered.formats.insert(hash.value(), form);
         }
         for row in read.open_table(MISSING)?.iter()? {
             let (first, last) = row?;

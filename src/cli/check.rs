@@ -94,9 +94,13 @@ fn key_names(prefix: &str) -> Vec<&str> {
 }
 
 fn format(format: &FormatSettings) -> String {
+    let learned = match format.sample() {
+        Some(_) => ", columns learned",
+        None => "",
+    };
     match format.compression() {
-        "none" => format.word().to_owned(),
-        compression => format!("{} {compression}", format.word()),
+        "none" => format!("{}{learned}", format.word()),
+        compression => format!("{} {compression}{learned}", format.word()),
     }
 }
 

@@ -116,6 +116,11 @@ pub async fn run(
     send(args, &url, input, length, out, err).await
 }
 
+/// Where the daemon listens, without a slash at the end.
+pub(super) fn find_daemon(url: Option<&str>, config: Option<&Path>) -> Result<String, PutError> {
+    address::find(url, config)
+}
+
 /// Sends the lines of `input`, whose length in bytes may be known, to the daemon at `url`.
 async fn send(
     args: &PutArgs,

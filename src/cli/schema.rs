@@ -1,7 +1,9 @@
 //! `firehose schema`: columns for a stream that has none yet, and those that a stream has for others to read.
 
 mod athena;
+mod history;
 mod infer;
+mod learned;
 mod projection;
 mod sample;
 mod show;
@@ -18,6 +20,8 @@ use super::CommandError;
 pub enum SchemaCommand {
     /// Read sample records and print columns that fit them all, as the config takes them.
     Infer(infer::InferArgs),
+    /// Print how the columns of a stream have changed that it learns from its records.
+    History(history::HistoryArgs),
     /// Print the columns of a stream, as the config, Athena or Spark takes them.
     Show(show::ShowArgs),
 }
@@ -31,6 +35,7 @@ pub(super) fn run(
 ) -> Result<(), CommandError> {
     match command {
         SchemaCommand::Infer(args) => infer::run(args, out, err),
+        SchemaCommand::History(args) => history::run(args, config, out),
         SchemaCommand::Show(args) => show::run(args, config, out),
     }
 }

@@ -8,7 +8,7 @@ use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::columns::{self, ColumnSettings};
+use super::columns::{self, ColumnSettings, Sample};
 use super::diagnostic::{Diagnostic, SourceFile, SourceSpan};
 use super::load::read_bounded;
 use super::spans::{SpanMap, StageField};
@@ -86,6 +86,11 @@ pub trait FormatSpec: Any + Debug + Send + Sync {
         self.columns().is_some()
     }
 
+    /// The same settings with these columns. `None`: the format has none.
+    fn with_columns(&self, _columns: ColumnSettings) -> Option<FormatSettings> {
+        None
+    }
+
     /// What the statement by which Hive and Athena declare a table says of its objects. The error says why there is none.
     fn storage(&self) -> Result<Storage, String> {
         Err(format!(
@@ -130,6 +135,16 @@ impl FormatSettings {
     pub fn get<T: FormatSpec>(&self) -> Option<&T> {
         let spec: &dyn Any = &*self.spec;
         spec.downcast_ref()
+    }
+
+    /// What the columns are to be learned from, where they are.
+    pub fn sample(&self) -> Option<Sample> {
+        self.columns().and_then(|columns| columns.sample)
+    }
+
+    /// The same with columns that were learned, in Hive's syntax. `None`: the format has no columns.
+    pub fn with_learned(&self, columns: &str) -> Option<Self> {
+        self.with_columns(self.columns()?.with_learned(columns))
     }
 
     /// The number by which batches name them: the CRC-64/NVME of the durable form.

@@ -107,6 +107,7 @@ mod tests {
             was: Vec::new(),
             content_type: "application/octet-stream",
             content_encoding: None,
+            schema: None,
             upload_id: None,
             parts: None,
             body: Arc::new(Faulty { answers: None }),

@@ -33,6 +33,8 @@ pub struct Publication {
     pub content_type: &'static str,
     /// The `Content-Encoding` of the object, where it has one.
     pub content_encoding: Option<&'static str>,
+    /// The name of the columns that it has, where they were learned.
+    pub schema: Option<Arc<str>>,
     /// The multipart upload that carries the object; already named by a durable checkpoint.
     pub upload_id: Option<String>,
     /// All parts of that upload, where [`Uploads::prepare`](super::Uploads::prepare) has sent them: it is only to be

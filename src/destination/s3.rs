@@ -16,6 +16,7 @@ mod prepared;
 mod settings;
 mod upload;
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -48,6 +49,8 @@ const IN_FLIGHT_BYTES: usize = 32 << 20;
 const UPLOAD_FROM: u64 = 16 << 20;
 /// The metadata that tells our objects apart (`x-amz-meta-firehose-object-id`).
 const OBJECT_ID: &str = "firehose-object-id";
+/// The name of the metadata that names the columns, where they were learned.
+const SCHEMA: &str = "firehose-schema";
 /// Time to establish a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time for a request without a body, from its start to the last byte of the answer.
@@ -119,6 +122,14 @@ impl S3 {
     }
 }
 
+/// The metadata of an object.
+fn metadata(object: &Publication) -> HashMap<String, String> {
+    let id = (OBJECT_ID.to_owned(), object.object_id.to_string());
+    let schema = object.schema.as_ref();
+    let schema = schema.map(|schema| (SCHEMA.to_owned(), schema.to_string()));
+    [id].into_iter().chain(schema).collect()
+}
+
 impl S3Bucket {
     async fn publish(self: &Arc<Self>, object: &Publication) -> Result<(), PublishError> {
         check_key(&object.key)?;
@@ -155,7 +166,7 @@ impl S3Bucket {
         let body = read(object, 0, object.size).await?;
         let request = with_settings!(self.client.put_object(), self)
             .key(&object.key)
-            .metadata(OBJECT_ID, object.object_id.to_string())
+            .set_metadata(Some(metadata(object)))
             .content_type(object.content_type)
             .set_content_encoding(object.content_encoding.map(str::to_owned))
             .checksum_crc64_nvme(header(object.crc64nvme))

@@ -27,6 +27,7 @@ mod names;
 mod rows;
 mod schema;
 mod shown;
+mod widen;
 
 use builder::StructBuilder;
 use cursor::Cursor;
@@ -35,6 +36,7 @@ use fault::{Fault, Fit};
 pub use infer::{Finding, Inference, Remark};
 pub use rows::{Changed, FieldPath, Row};
 use schema::Field;
+pub use widen::Widening;
 
 /// Rows that are decoded before they are written: more fall out of the cache (measured: 8192 cost
 /// half as much again as 1024).

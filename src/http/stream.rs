@@ -79,6 +79,9 @@ fn describe(
     if let Value::Object(numbers) = numbers {
         shown.extend(numbers);
     }
+    if snapshot.schema_version > 0 {
+        shown.insert("schemaVersion".into(), snapshot.schema_version.into());
+    }
     let failures = stream.failures();
     shown.insert("failures".into(), failures.iter().map(failure).collect());
     shown.into()
@@ -139,7 +142,7 @@ fn sample(sample: &Sample) -> Value {
 }
 
 /// Milliseconds since the epoch in RFC 3339.
-fn time(ms: i64) -> Value {
+pub(super) fn time(ms: i64) -> Value {
     match jiff::Timestamp::from_millisecond(ms) {
         Ok(time) => format!("{time:.3}").into(),
         Err(_) => ms.into(),

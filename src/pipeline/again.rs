@@ -244,6 +244,7 @@ pub async fn is_there(
         was: object.was.clone(),
         content_type: "",
         content_encoding: None,
+        schema: None,
         upload_id: None,
         parts: None,
         body: Arc::new(NotRead),

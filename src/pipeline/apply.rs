@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::Pipeline;
 use super::backlog::Backlog;
 use super::filling::Pace;
+use super::learning::Learning;
 use super::recovery::count_lost;
 use super::route::{Group, Routed};
 use super::table::Entry;
@@ -66,6 +67,9 @@ impl Pipeline {
         let identity = routed.identity(group);
         let id = match self.table.find(group.lane, identity) {
             Some(id) => id,
+            None if group.lane == Lane::Data && !self.has_columns() => {
+                return self.refuse_without_columns(routed, group);
+            }
             None if group.lane == Lane::Data && self.is_over_partition_limit() => {
                 return self.refuse_partition(routed, group);
             }
@@ -83,7 +87,7 @@ impl Pipeline {
         let format = outputs.lane_format(group.lane);
         let format = outputs.format(format).expect("every lane has a format");
         self.append(id, group.records, group.bytes, |block| {
-            routed.stage(group, format, block);
+            routed.stage(group, &format, block);
         });
     }
 
@@ -161,11 +165,16 @@ impl Pipeline {
             "DynamicPartitioning.ActivePartitionsLimitExceeded",
             format!("{limit} partitions are open, which is the stream's max_open_partitions"),
         );
+        self.refuse(routed, group, &failure);
+    }
+
+    /// Sends the records of a group to the error prefix.
+    pub(super) fn refuse(&mut self, routed: &Routed, group: &Group, failure: &Failure) {
         let (mut lines, now_ms) = (Vec::new(), self.context.clock.now_ms());
         let mut tally = Tally::default();
         for record in routed.records_of(group) {
             failure.write_line(&record, 1, now_ms, &mut lines);
-            tally.add(&failure, record.data);
+            tally.add(failure, record.data);
         }
         let since = self.waits_since(routed, group);
         let lane = Lane::Error(failure.output_type);
@@ -180,7 +189,7 @@ impl Pipeline {
     pub(super) fn has_room(&self) -> bool {
         let limit = self.context.memory.limit();
         !self.gathering
-            && self.table.memory() < limit
+            && self.table.memory() + self.learning.as_ref().map_or(0, Learning::memory) < limit
             && self.table.unspooled() < (limit / 4 * 3) as u64
             && self.encode_queue.len() < ENCODE_BACKLOG
             && !self.is_spool_full()

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::Pipeline;
 use super::event::Event;
+use super::formats::Unsaved;
 use super::log::{DiskJob, Names, Work};
 use super::moving;
 use super::quarantine;
@@ -108,6 +109,7 @@ pub(super) fn commit(
     spool: &Spool,
     store: &CheckpointStore,
     source: &dyn Handle,
+    unsaved: Unsaved,
 ) -> Result<Committed, CheckpointError> {
     failpoint::hit("spool-before-write");
     let written = write(&mut batches, spool)?;
@@ -116,6 +118,7 @@ pub(super) fn commit(
     failpoint::hit("spool-after-fsync");
     let rows = batches.into_iter().map(|batch| batch.row).collect();
     let transaction = draft.transaction(rows)?;
+    let transaction = transaction.with_formats(unsaved.formats, unsaved.versions);
     store.commit(transaction.commit())?;
     let durable = transaction.durable();
     spool.free(durable.freed())?;

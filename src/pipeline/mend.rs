@@ -257,7 +257,7 @@ const MADE_ANEW: &str =
 impl Pipeline {
     /// Has an object mended that nobody publishes just now.
     pub(super) fn mend(&mut self, object: SealedObject) {
-        let Some(format) = self.outputs.format(object.target.format).cloned() else {
+        let Some(format) = self.outputs.format(object.target.format) else {
             return;
         };
         self.waiting.begun();

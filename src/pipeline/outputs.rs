@@ -1,20 +1,21 @@
 //! What a stream writes: for each lane its format, and where its objects go.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fmt;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use firehose_json as json;
 use uuid::Uuid;
 
+use super::formats::{Formats, to_be_mended};
 use super::prefixes::{self, MadeUp, Prefixes, STREAM_VERSION};
 use crate::checkpoint::{Lane, LaneStores, Target};
-use crate::config::{FormatSettings, StreamSettings};
+use crate::config::StreamSettings;
 use crate::error::StreamError;
 use crate::failure::{ErrorOutputType, Failure};
 use crate::format::{self, Format};
 use crate::partition::{ErrorPrefix, PartitionFault, Partitioner, object_name};
 use crate::record::{Chunk, Record};
+use crate::schema::SchemaVersion;
 
 /// The compiled outputs of one stream.
 pub struct Outputs {
@@ -30,18 +31,19 @@ pub struct Outputs {
     error_prefix: ErrorPrefix,
     /// The error prefix as it is written.
     error_identity: String,
-    /// By their hash, with their durable forms.
-    formats: HashMap<u64, (String, Format)>,
-    data_format: u64,
+    /// What batches may name.
+    pub(super) formats: Formats,
     backup_format: Option<u64>,
     error_format: u64,
 }
 
 impl Outputs {
-    /// Compiles a stream's settings, and the formats that batches from before still name, by their durable forms.
+    /// Compiles a stream's settings, the formats that batches from before still name, by their durable forms, and the
+    /// versions of columns that were learned before.
     pub fn compile(
         settings: &StreamSettings,
         named: BTreeMap<u64, String>,
+        versions: Vec<SchemaVersion>,
     ) -> Result<Self, StreamError> {
         let Prefixes {
             data: mut partitioner,
@@ -55,23 +57,11 @@ impl Outputs {
         let error_identity = destination.error_prefix.as_ref();
         let error_identity = error_identity.or(destination.prefix.as_ref());
         let error_identity = error_identity.cloned().unwrap_or_default();
-        let mut formats = HashMap::new();
-        for (hash, form) in named {
-            let settings = format::of_row(&form).ok_or_else(|| unknown(&form))?;
-            let format = Format::compile(&settings).map_err(|fault| to_be_mended(&fault))?;
-            formats.insert(hash, (form, format));
-        }
-        let mut add = |settings: &FormatSettings| -> Result<u64, StreamError> {
-            let hash = settings.hash();
-            let format = Format::compile(settings).map_err(|fault| to_be_mended(&fault))?;
-            formats.insert(hash, (settings.row(), format));
-            Ok(hash)
-        };
-        let data_format = add(&settings.format)?;
-        let error_format = add(&format::of_errors())?;
+        let formats = Formats::compile(&settings.format, named, versions)?;
+        let error_format = formats.add(&format::of_errors())?;
         let backup_format = settings.backup.as_ref();
         let backup_format = backup_format
-            .map(|backup| add(&backup.format))
+            .map(|backup| formats.add(&backup.format))
             .transpose()?;
         Ok(Self {
             stream: settings.name.clone(),
@@ -83,7 +73,6 @@ impl Outputs {
             error_prefix,
             error_identity,
             formats,
-            data_format,
             backup_format,
             error_format,
         })
@@ -134,8 +123,8 @@ impl Outputs {
     /// The format of new batches of a lane.
     pub fn lane_format(&self, lane: Lane) -> u64 {
         match lane {
-            Lane::Data => self.data_format,
-            Lane::Backup => self.backup_format.unwrap_or(self.data_format),
+            Lane::Backup => self.backup_format.unwrap_or_else(|| self.formats.data()),
+            Lane::Data => self.formats.data(),
             Lane::Error(_) => self.error_format,
         }
     }
@@ -162,16 +151,8 @@ impl Outputs {
 
     /// A format by its hash. The checkpoint store keeps every format that a batch names, so one
     /// that is missing is a fault of ours.
-    pub fn format(&self, hash: u64) -> Option<&Format> {
-        self.formats.get(&hash).map(|(_, format)| format)
-    }
-
-    /// The durable forms of all formats by hash, for the checkpoint store.
-    pub fn format_rows(&self) -> Vec<(u64, String)> {
-        self.formats
-            .iter()
-            .map(|(hash, (form, _))| (*hash, form.clone()))
-            .collect()
+    pub fn format(&self, hash: u64) -> Option<Format> {
+        self.formats.get(hash)
     }
 
     /// Fixes where a batch that opens now will be published.
@@ -232,21 +213,6 @@ pub(super) fn refused(faults: &[PartitionFault]) -> StreamError {
     to_be_mended(&messages(own))
 }
 
-/// The state is damaged, or of a version to come.
-fn unknown(form: &str) -> StreamError {
-    StreamError::LoudStop {
-        cause: format!("the state names a format that this version does not know: {form}"),
-        advice: "start the version of firehose that has written the state".to_owned(),
-    }
-}
-
-fn to_be_mended(cause: &dyn fmt::Display) -> StreamError {
-    StreamError::LoudStop {
-        cause: cause.to_string(),
-        advice: "mend the stream's settings".to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -273,7 +239,7 @@ mod tests {
             &crate::registry::registry(),
         );
         let loaded = loaded.unwrap_or_else(|faults| panic!("{faults}"));
-        Outputs::compile(&loaded.config.streams["c"], BTreeMap::new()).unwrap()
+        Outputs::compile(&loaded.config.streams["c"], BTreeMap::new(), Vec::new()).unwrap()
     }
 
     #[test]

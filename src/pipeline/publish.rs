@@ -31,8 +31,11 @@ pub(super) fn publication(
         size: sealed.size,
         crc64nvme: sealed.crc64,
         was: sealed.was.clone(),
-        content_type: format.map_or("application/octet-stream", |format| format.content_type()),
-        content_encoding: format.and_then(|format| format.content_encoding()),
+        content_type: format
+            .as_ref()
+            .map_or("application/octet-stream", |format| format.content_type()),
+        content_encoding: format.as_ref().and_then(|format| format.content_encoding()),
+        schema: format.as_ref().and_then(|format| format.schema().cloned()),
         upload_id: sealed.upload_id.clone(),
         parts: None,
         body: Arc::new(SpoolBody {

@@ -129,7 +129,9 @@ fn open_state(
     }
     aside::settle(&**disk, &recovered.sealed)
         .map_err(|error| StreamError::of_disk("look after what was moved aside", &error))?;
-    let outputs = Outputs::compile(settings, std::mem::take(&mut recovered.formats))?;
+    let named = std::mem::take(&mut recovered.formats);
+    let versions = std::mem::take(&mut recovered.schemas);
+    let outputs = Outputs::compile(settings, named, versions)?;
     for store in settings.destination.stores() {
         rename(&mut recovered, store);
     }
@@ -151,7 +153,7 @@ fn open_state(
     metrics.journal_doubtful.add(doubtful);
     let lost: Vec<(Sequence, Sequence)> = lost.iter().map(|lost| (lost.first, lost.last)).collect();
     store
-        .begin_epoch(epoch, &lost, &outputs.format_rows())
+        .begin_epoch(epoch, &lost, &outputs.formats.rows())
         .map_err(|error| store_error(&settings.name, "record the epoch", &error))?;
     Ok(RecoveredState {
         source,

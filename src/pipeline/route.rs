@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::outputs::Outputs;
 use crate::checkpoint::Lane;
 use crate::failure::{ErrorOutputType, Failure};
-use crate::format::Format;
+use crate::format::{Format, Inference};
 use crate::partition::{self, PartitionScratch};
 use crate::position::MissingRange;
 use crate::position::Position;
@@ -69,6 +69,8 @@ pub(super) struct Routed {
     pub missing: Vec<MissingRange>,
     /// What else is known of the source once the stretch is applied.
     pub event: Option<SourceEvent>,
+    /// What its records have that the columns do not take, where those are learned.
+    pub seen: Option<Inference>,
     identities: String,
     /// Error lines.
     lines: Vec<u8>,
@@ -110,6 +112,16 @@ impl Routed {
     /// The shard that the stretch came from.
     pub(super) fn shard(&self) -> &str {
         self.source.shard()
+    }
+
+    /// Bytes of its records, as they were read and as they are delivered.
+    pub(super) fn bytes(&self) -> usize {
+        let data = if Arc::ptr_eq(&self.data, &self.source) {
+            0
+        } else {
+            self.data.bytes()
+        };
+        self.source.bytes() + data
     }
 
     /// The partition of a group.
@@ -196,6 +208,9 @@ impl Routing {
             ..
         } = self.stretch;
         let mut router = self.router;
+        let taken = router.assigned.iter().zip(data.iter_from(0));
+        let taken = taken.filter(|(partition, _)| **partition != FAILED);
+        let seen = outputs.formats.news(taken.map(|(_, record)| record.data));
         let order = router.order();
         router.group_data(&data, &order);
         router.group_errors();
@@ -211,6 +226,7 @@ impl Routing {
             groups: router.groups,
             missing: Vec::new(),
             event: None,
+            seen,
             identities: router.identities,
             lines: router.lines,
             tallies: router.tallies,

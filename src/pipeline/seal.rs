@@ -127,7 +127,7 @@ impl Pipeline {
             }
             return;
         }
-        let Some(format) = self.outputs.format(entry.target.format).cloned() else {
+        let Some(format) = self.outputs.format(entry.target.format) else {
             return;
         };
         if self.protocol.seal(id) {
@@ -185,7 +185,7 @@ impl Pipeline {
     fn prepare(&self, id: Uuid, piece: Piece) -> Option<(Work, usize)> {
         let entry = self.table.get(id)?;
         let blocks = &entry.batch.blocks;
-        let format = self.outputs.format(entry.target.format)?.clone();
+        let format = self.outputs.format(entry.target.format)?;
         let sources = |wanted: &dyn Fn(&Block) -> bool| -> Vec<Source> {
             let wanted = blocks.iter().filter(|block| wanted(block));
             wanted.map(Source::of).collect()

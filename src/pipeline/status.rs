@@ -7,6 +7,7 @@ use tokio::sync::broadcast;
 
 use crate::checkpoint::{Lane, SealedObject};
 use crate::clock::{Clock, Moment};
+use crate::schema::SchemaVersion;
 use crate::telemetry::{
     Failures, KnownFailure, LastObject, Notice, Refusals, Repeats, SourceHealth, StatusSnapshot,
     StreamMetrics, StreamState, StreamStatus, Tally,
@@ -25,6 +26,8 @@ pub struct Status {
     failures: Arc<Failures>,
     landed: broadcast::Sender<Landed>,
     repeats: Arc<Repeats>,
+    /// The versions of the columns that were learned, oldest first.
+    schema: Mutex<Vec<SchemaVersion>>,
     /// Those of the stream's pipelines, where it has several.
     parts: Mutex<Vec<Weak<Self>>>,
 }
@@ -89,6 +92,7 @@ impl Status {
             failures: Arc::default(),
             landed,
             repeats: Arc::default(),
+            schema: Mutex::default(),
             parts: Mutex::default(),
         };
         status.set_state(StreamState::Stalled {
@@ -117,6 +121,7 @@ impl Status {
             failures: Arc::clone(&self.failures),
             landed: self.landed.clone(),
             repeats: Arc::clone(&self.repeats),
+            schema: Mutex::default(),
             parts: Mutex::default(),
         });
         let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -153,6 +158,13 @@ impl Status {
     /// Tells of every object that is published from now on.
     pub fn landed(&self) -> broadcast::Receiver<Landed> {
         self.landed.subscribe()
+    }
+
+    /// Tells what columns there are.
+    pub fn set_schema(&self, versions: Vec<SchemaVersion>) {
+        let version = versions.last().map_or(0, |newest| newest.version);
+        *self.schema.lock().unwrap_or_else(PoisonError::into_inner) = versions;
+        self.lock().snapshot.schema_version = version;
     }
 
     /// Changes the stream's state.
@@ -282,6 +294,11 @@ impl Inner {
 }
 
 impl StreamStatus for Status {
+    fn schema(&self) -> Vec<SchemaVersion> {
+        let versions = self.schema.lock().unwrap_or_else(PoisonError::into_inner);
+        versions.clone()
+    }
+
     fn snapshot(&self) -> StatusSnapshot {
         let mut inner = self.lock().clone();
         for part in &*self.parts.lock().unwrap_or_else(PoisonError::into_inner) {

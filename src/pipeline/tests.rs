@@ -11,6 +11,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::commit::commit;
+use super::formats::Unsaved;
 use super::{Status, StreamContext, Workers, open, reserve_bytes, run};
 use crate::budget::Budget;
 use crate::checkpoint::{CheckpointStore, Commit, STORE};
@@ -51,6 +52,8 @@ struct Load {
     apart: bool,
     /// The store refuses single records of the objects that it takes.
     picky: bool,
+    /// Objects are rows of columns that are learned, and become more.
+    learns: bool,
 }
 
 /// Many small objects.
@@ -59,6 +62,7 @@ const SMALL: Load = Load {
     size: 4 << 10,
     apart: false,
     picky: false,
+    learns: false,
 };
 /// Enough to fill segments of the journal, which are released.
 const LARGE: Load = Load {
@@ -66,10 +70,16 @@ const LARGE: Load = Load {
     size: 64 << 10,
     apart: false,
     picky: false,
+    learns: false,
 };
 /// To two stores.
 const APART: Load = Load {
     apart: true,
+    ..SMALL
+};
+/// As rows of columns that are learned.
+const LEARNED: Load = Load {
+    learns: true,
     ..SMALL
 };
 /// To one that refuses records.
@@ -78,6 +88,7 @@ const PICKY: Load = Load {
     ..SMALL
 };
 mod clock;
+mod learned;
 mod room;
 mod stalls;
 
@@ -99,10 +110,14 @@ fn settings(lake: &Path, load: Load) -> StreamSettings {
             size: load.size,
             interval: Duration::from_millis(50),
         },
-        format: FormatSettings::new(JsonSettings {
-            compression: Compression::None,
-            delimiter: Delimiter::Newline,
-        }),
+        format: if load.learns {
+            learned::rows()
+        } else {
+            FormatSettings::new(JsonSettings {
+                compression: Compression::None,
+                delimiter: Delimiter::Newline,
+            })
+        },
         only_json: false,
         destination: DestinationSettings {
             store: {
@@ -181,7 +196,10 @@ async fn produce(
             // Some records fail: they have no key.
             let key = if id % 50 == 49 { "x" } else { "k" };
             let (value, pad) = (random.u8(0..4), "x".repeat(random.usize(0..=load.pad)));
-            batch.push(format!(r#"{{"{key}":"{value}","id":{id},"pad":"{pad}"}}"#).as_bytes());
+            // Some have a field that none had before.
+            let new = learned::new_field(id)
+                .map_or_else(String::new, |name| format!(r#","{name}":{id}"#));
+            batch.push(format!(r#"{{"{key}":"{value}","id":{id},"pad":"{pad}"{new}}}"#).as_bytes());
         }
         match intake.append(batch).await {
             Ok(_) => sent += 1,
@@ -264,7 +282,14 @@ fn lines_below(dir: &Path, refused: fn(u64) -> bool, found: &mut BTreeMap<u64, V
             }
             continue;
         }
-        for line in std::fs::read_to_string(&path).unwrap().lines() {
+        let text = std::fs::read_to_string(&path).unwrap();
+        if path.extension().is_some_and(|ending| ending == "csv") {
+            for id in learned::ids_of_rows(&text) {
+                found.entry(id).or_default().push(path.clone());
+            }
+            continue;
+        }
+        for line in text.lines() {
             let mut value: serde_json::Value = serde_json::from_str(line).unwrap();
             let is_data = !value["rawData"].is_string();
             if let Some(raw) = value["rawData"].as_str() {
@@ -385,7 +410,7 @@ fn nothing_is_lost_or_doubled_when_the_power_fails() {
     let (first, last) = range.split_once("..").unwrap();
     let mut full = 0;
     for seed in first.parse().unwrap()..last.parse().unwrap() {
-        for load in [SMALL, LARGE, APART, PICKY] {
+        for load in [SMALL, LARGE, APART, PICKY, LEARNED] {
             full += every_record_is_delivered_once_through_power_failures(seed, load);
         }
     }
@@ -477,7 +502,14 @@ fn a_checkpoint_frees_and_releases_nothing_before_it_is_durable() {
         assert!(protocol.close(id));
         protocol.let_go(extents.clone());
         let draft = protocol.draft().unwrap();
-        let committed = commit(draft, Vec::new(), &spool, &store, &journal);
+        let committed = commit(
+            draft,
+            Vec::new(),
+            &spool,
+            &store,
+            &journal,
+            Unsaved::default(),
+        );
         for seed in 0..20 {
             if let Err(error) = parts(&disk.crash(seed)) {
                 panic!("power off after {calls} calls: {error}");

@@ -9,6 +9,7 @@ use super::{Changes, Named, Object, Protocol, Stands, must};
 use crate::checkpoint::{Commit, OpenBatch, SealedObject};
 use crate::error::StreamError;
 use crate::extent::Extent;
+use crate::schema::SchemaVersion;
 use crate::shard::{ShardId, ShardState};
 
 /// A checkpoint, put together. It counts for nothing.
@@ -212,6 +213,18 @@ impl Draft {
 }
 
 impl Transaction {
+    /// The same with formats that its batches name, by hash, and versions of columns that were learned.
+    #[must_use]
+    pub fn with_formats(
+        mut self,
+        formats: Vec<(u64, String)>,
+        schemas: Vec<SchemaVersion>,
+    ) -> Self {
+        self.0.commit.formats = formats;
+        self.0.commit.schemas = schemas;
+        self
+    }
+
     /// What the store is to make durable.
     pub const fn commit(&self) -> &Commit {
         &self.0.commit

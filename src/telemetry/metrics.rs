@@ -85,13 +85,14 @@ mod name {
     pub(super) const LEASES_TAKEN: &str = "firehose_leases_taken_total";
     pub(super) const LEASES_LOST: &str = "firehose_leases_lost_total";
     pub(super) const SHARED_CHECKPOINTS: &str = "firehose_shared_checkpoints_total";
+    pub(super) const SCHEMA_VERSION: &str = "firehose_schema_version";
     pub(super) const CONNECTIONS: &str = "firehose_http_connections";
     pub(super) const BUILD_INFO: &str = "firehose_build_info";
 }
 
 /// Kind, unit and help text of every metric.
 #[rustfmt::skip]
-const DESCRIPTIONS: [(&str, MetricKind, Unit, &str); 47] = [
+const DESCRIPTIONS: [(&str, MetricKind, Unit, &str); 48] = [
     (name::INCOMING_REQUESTS, MetricKind::Counter, Unit::Count, "Put requests answered with success."),
     (name::INCOMING_RECORDS, MetricKind::Counter, Unit::Count, "Records accepted (durable in the journal) and answered."),
     (name::INCOMING_BYTES, MetricKind::Counter, Unit::Bytes, "Bytes of accepted records."),
@@ -137,6 +138,7 @@ const DESCRIPTIONS: [(&str, MetricKind, Unit, &str); 47] = [
     (name::LEASES_TAKEN, MetricKind::Counter, Unit::Count, "Leases taken, new ones, expired ones and those of other workers."),
     (name::LEASES_LOST, MetricKind::Counter, Unit::Count, "Leases lost: another worker took them, or they could not be renewed in time."),
     (name::SHARED_CHECKPOINTS, MetricKind::Counter, Unit::Count, "Checkpoints that the lease table has."),
+    (name::SCHEMA_VERSION, MetricKind::Gauge, Unit::Count, "Version of the columns that were learned from the records; 0 where none are. It grows by one when they take more."),
     (name::CONNECTIONS, MetricKind::Gauge, Unit::Count, "Open HTTP connections."),
     (name::BUILD_INFO, MetricKind::Gauge, Unit::Count, "1; the label names the version."),
 ];
@@ -349,6 +351,7 @@ struct Gauges {
     journal_bytes: Gauge,
     spool_bytes: Gauge,
     oldest_unpublished: Gauge,
+    schema_version: Gauge,
 }
 
 impl StreamMetrics {
@@ -391,6 +394,7 @@ impl StreamMetrics {
                 journal_bytes: gauge(name::JOURNAL_BYTES),
                 spool_bytes: gauge(name::SPOOL_BYTES),
                 oldest_unpublished: gauge(name::OLDEST_UNPUBLISHED),
+                schema_version: gauge(name::SCHEMA_VERSION),
             },
         }
     }
@@ -419,6 +423,7 @@ impl StreamMetrics {
         gauges.sealed_waiting.set(status.sealed_waiting as f64);
         gauges.journal_bytes.set(status.journal_bytes as f64);
         gauges.spool_bytes.set(status.spool_bytes as f64);
+        gauges.schema_version.set(f64::from(status.schema_version));
         let age_ms = status.oldest_unpublished_age_ms.unwrap_or(0);
         gauges.oldest_unpublished.set(age_ms as f64 / 1000.0);
     }

@@ -2,6 +2,7 @@
 
 use super::failures::KnownFailure;
 use crate::failure::ErrorOutputType;
+use crate::schema::SchemaVersion;
 
 /// Gives the state of one delivery stream; the pipeline implements it.
 pub trait StreamStatus: Send + Sync {
@@ -10,6 +11,11 @@ pub trait StreamStatus: Send + Sync {
 
     /// Why records failed since the process began.
     fn failures(&self) -> Vec<KnownFailure>;
+
+    /// The versions of the columns that were learned, oldest first; none where none are.
+    fn schema(&self) -> Vec<SchemaVersion> {
+        Vec::new()
+    }
 }
 
 /// Whether a delivery stream does its work.
@@ -90,6 +96,8 @@ pub struct StatusSnapshot {
     pub records_delivered: u64,
     /// Records sent to the error prefix, by type, in the order of [`ErrorOutputType::ALL`].
     pub records_failed: [u64; ErrorOutputType::ALL.len()],
+    /// The version of the learned columns in force; 0 where there are none.
+    pub schema_version: u32,
     /// The object published last.
     pub last_object: Option<LastObject>,
 }

@@ -50,6 +50,7 @@ pub fn object(key: &str, bytes: impl Into<Bytes>) -> Publication {
         was: Vec::new(),
         content_type: "application/octet-stream",
         content_encoding: None,
+        schema: None,
         upload_id: None,
         parts: None,
         body: Arc::new(Memory(bytes)),

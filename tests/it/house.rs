@@ -33,6 +33,7 @@ const GROUND_FLOOR: &[&str] = &[
     "raw_sum",
     "record",
     "retry",
+    "schema",
     "shard",
     "source", // the port alone: what implements it is a stage, each folder of `src/source/`
     "telemetry",
@@ -203,6 +204,7 @@ fn the_delivery_protocol_is_pure() {
         "error",
         "extent",
         "position",
+        "schema",
         "shard",
         "source",
     ];

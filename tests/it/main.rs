@@ -36,6 +36,7 @@ mod hostile;
 mod house;
 mod kinesis;
 mod lanes;
+mod learned;
 mod leases;
 mod llms;
 mod modes;

@@ -12,7 +12,7 @@ use super::verdict::{Delivery, Explanation, ModuleStep};
 use crate::checkpoint::Lane;
 use crate::config::StreamSettings;
 use crate::failure::Failure;
-use crate::format::{Encoder, Format, Row};
+use crate::format::{Encoder, Format, Inference, Row};
 use crate::partition::PartitionScratch;
 use crate::pipeline::Outputs;
 use crate::position::{Position, Sequence};
@@ -36,7 +36,7 @@ pub(super) struct Judge<'s> {
 
 impl<'s> Judge<'s> {
     pub(super) fn new(stream: &'s StreamSettings, now_ms: i64) -> anyhow::Result<Self> {
-        let outputs = Outputs::compile(stream, BTreeMap::new())?;
+        let outputs = Outputs::compile(stream, BTreeMap::new(), Vec::new())?;
         let format = Format::compile(&stream.format)?;
         let (scratch, encoder) = (outputs.partitioner.scratch(), format.encoder());
         let log = LogLines::new();
@@ -152,10 +152,26 @@ impl<'s> Judge<'s> {
             .partition(&mut self.scratch, record, &mut identity)?;
         let keys = self.outputs.partitioner.keys(&mut self.scratch, record)?;
         self.outputs.admit(record)?;
-        let rows = self.format.rows(&mut self.encoder, record)?;
+        let rows = if self.stream.format.sample().is_some() {
+            self.rows_alone(record)?
+        } else {
+            self.format.rows(&mut self.encoder, record)?
+        };
         // Identities are put together from text; nothing is lost here.
         let identity = String::from_utf8_lossy(&identity).into_owned();
         Ok((keys, identity, rows))
+    }
+
+    /// The record's rows in the columns that it would have if the stream learned them from it alone.
+    fn rows_alone(&self, record: &Record<'_>) -> Result<Vec<Row>, Failure> {
+        let mut seen = Inference::default();
+        seen.observe(record.data)?;
+        let learned = self.stream.format.with_learned(&seen.columns().to_config());
+        let format = learned.and_then(|settings| Format::compile(&settings).ok());
+        // Where nothing in it has a type there is no column.
+        format.map_or(Ok(Vec::new()), |format| {
+            format.rows(&mut format.encoder(), record)
+        })
     }
 
     /// Where the object would be if a batch opened now.

@@ -10,9 +10,11 @@ use serde_json::json;
 use super::super::lines::open;
 use super::super::{CommandError, settings};
 use super::athena::AthenaTable;
+use super::learned;
 use crate::config::StreamSettings;
 use crate::format::{Columns, FORMATS, Style};
 use crate::partition::{Partition, PartitionValue, PrefixLayout};
+use crate::schema::SchemaVersion;
 
 /// Bytes of a file of columns, as of `schema_file`.
 const COLUMNS_MAX: u64 = 1 << 20;
@@ -47,7 +49,12 @@ enum Reader {
 pub(super) fn run(args: &ShowArgs, config: &Path, out: &mut dyn Write) -> Result<(), CommandError> {
     let loaded = settings::load(config)?;
     let stream = settings::stream(&loaded.config, &args.stream)?;
-    let columns = columns(stream, args.columns.as_deref())?;
+    let columns = if stream.format.sample().is_some() && args.columns.is_none() {
+        let versions = learned::versions(&loaded.config, config, stream)?;
+        newest(stream, &versions)?
+    } else {
+        columns(stream, args.columns.as_deref())?
+    };
     let layout = PrefixLayout::of(stream.destination.prefix.as_deref());
     match args.reader {
         Reader::Hive => writeln!(out, "{}", columns.lines(Style::Hive))?,
@@ -61,9 +68,23 @@ pub(super) fn run(args: &ShowArgs, config: &Path, out: &mut dyn Write) -> Result
     Ok(())
 }
 
+/// The learned columns that are in force.
+fn newest(stream: &StreamSettings, versions: &[SchemaVersion]) -> Result<Columns, CommandError> {
+    let name = &stream.name;
+    let Some(newest) = versions.last() else {
+        return Err(CommandError::Usage(format!(
+            "stream \"{name}\" has learned no columns yet: send it records first\n  \
+             help: columns for a sample of them: firehose schema infer SAMPLE"
+        )));
+    };
+    let columns = Columns::parse(&newest.columns);
+    columns.map_err(|fault| CommandError::Failed(anyhow!("the state of {name}: {fault}")))
+}
+
 /// The columns that the format declares, or those of the file where it declares none.
 fn columns(stream: &StreamSettings, file: Option<&Path>) -> Result<Columns, CommandError> {
     let declared = stream.format.columns();
+    let declared = declared.filter(|columns| columns.sample.is_none());
     let text = match (declared, file) {
         (Some(_), Some(_)) => {
             let message = format!(

@@ -66,6 +66,7 @@ pub(super) fn read(
         // A value that is no table is reported already.
         spans.keep_unread(name, StageField::Schema);
     }
+    let format_place = table.place_of("format");
     let destination_place = table.place_of("destination");
     let types = destination::choices(table.file.registry, "");
     let destination = required(&mut table, "destination", &format!("type = {types}"));
@@ -119,6 +120,12 @@ pub(super) fn read(
     }
     let (format, only_json) =
         format.unwrap_or_else(|| ((table_file.registry.stream_format)(), false));
+    if is_shared && format.sample().is_some() {
+        let message = "daemons that share a stream learn no columns: each would have its own";
+        let help =
+            "learn them from a sample with `firehose schema infer`, and name that as `schema_file`";
+        table_file.report(Diagnostic::fault(format_place, message).help(help));
+    }
     StreamSettings {
         name: name.to_owned(),
         source: source.unwrap_or_else(|| source::made_up(kinds)),

@@ -32,6 +32,7 @@ fn publication(key: &str, bytes: &[u8]) -> Publication {
         was: Vec::new(),
         content_type: "application/octet-stream",
         content_encoding: None,
+        schema: None,
         upload_id: None,
         parts: None,
         body: Arc::new(Memory(Bytes::copy_from_slice(bytes))),

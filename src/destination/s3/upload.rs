@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 use super::answer::S3Failure;
 use super::parts::{self, Part};
-use super::{KeyContent, OBJECT_ID, S3Bucket, header, read, timeout, with_settings};
+use super::{KeyContent, S3Bucket, header, metadata, read, timeout, with_settings};
 use crate::destination::{Publication, PublishError, SentPart};
 use crate::extent::combine;
 use crate::failpoint;
@@ -41,7 +41,7 @@ impl S3Bucket {
     pub(super) async fn begin_upload(&self, object: &Publication) -> Result<String, PublishError> {
         let started = with_settings!(self.client.create_multipart_upload(), self)
             .key(&object.key)
-            .metadata(OBJECT_ID, object.object_id.to_string())
+            .set_metadata(Some(metadata(object)))
             .content_type(object.content_type)
             .set_content_encoding(object.content_encoding.map(str::to_owned))
             .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)

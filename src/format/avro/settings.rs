@@ -117,6 +117,14 @@ impl FormatSpec for AvroSettings {
         Some(&self.columns)
     }
 
+    fn with_columns(&self, columns: ColumnSettings) -> Option<FormatSettings> {
+        let settings = Self {
+            columns,
+            ..self.clone()
+        };
+        Some(settings.into())
+    }
+
     /// Firehose has none for it: this is named in the style of those that it has.
     fn serializer(&self) -> Option<Value> {
         let compression = self.compression.of_serializer();

@@ -29,6 +29,10 @@ impl Columns {
         Ok(Self { fields })
     }
 
+    pub(super) fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
     pub(super) fn of(fields: Vec<Field>) -> Self {
         Self { fields }
     }
@@ -57,6 +61,16 @@ impl Columns {
     pub fn only(mut self, keep: impl Fn(&str) -> bool) -> Self {
         self.fields.retain(|field| keep(&field.name));
         self
+    }
+
+    /// As the config takes them, in one line.
+    pub fn to_config(&self) -> String {
+        let texts = self.texts(Style::Config);
+        let columns: Vec<String> = texts
+            .iter()
+            .map(|(name, kind)| format!("{name} {kind}"))
+            .collect();
+        columns.join(", ")
     }
 
     /// A column a line, with commas between them.

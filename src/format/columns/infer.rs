@@ -123,4 +123,4 @@ fn check(record: &[u8]) -> Fit<()> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -113,6 +113,14 @@ impl FormatSpec for ParquetSettings {
         Some(&self.columns)
     }
 
+    fn with_columns(&self, columns: ColumnSettings) -> Option<FormatSettings> {
+        let settings = Self {
+            columns,
+            ..self.clone()
+        };
+        Some(settings.into())
+    }
+
     fn storage(&self) -> Result<Storage, String> {
         Ok(Storage {
             clauses: "STORED AS PARQUET",

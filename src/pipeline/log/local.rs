@@ -103,8 +103,9 @@ impl CheckpointLog for LocalLog {
         let batches = changed_batches(work.table, work.protocol, work.spool, work.dead_max);
         let (spool, source) = (Arc::clone(work.spool), Arc::clone(work.source));
         let store = Arc::clone(&self.store);
+        let unsaved = work.outputs.formats.take_unsaved();
         Ok(Some(Box::new(move || {
-            commit::commit(draft, batches, &spool, &store, &*source)
+            commit::commit(draft, batches, &spool, &store, &*source, unsaved)
         })))
     }
 

@@ -65,10 +65,12 @@ async fn options_come_back_as_they_were_set() {
     let mut small = object("small.json.gz", noise(1000));
     small.content_type = "application/x-ndjson";
     small.content_encoding = Some("gzip");
+    small.schema = Some("0123456789abcdef".into());
     let large = object("large.json.gz", noise(17 << 20));
     let mut large = Publication {
         content_type: small.content_type,
         content_encoding: small.content_encoding,
+        schema: small.schema.clone(),
         ..large
     };
     large.upload_id = Some(to.begin_upload(&large).await.unwrap());
@@ -79,6 +81,7 @@ async fn options_come_back_as_they_were_set() {
             told["metadata"]["firehose-object-id"],
             one.object_id.to_string()
         );
+        assert_eq!(told["metadata"]["firehose-schema"], "0123456789abcdef");
         assert_eq!(told["content_type"], "application/x-ndjson");
         assert_eq!(told["content_encoding"], "gzip");
         assert_eq!(told["storage_class"], "STANDARD_IA");

@@ -271,7 +271,7 @@ fn name() -> impl Strategy<Value = String> {
 }
 
 /// A record: one object, or several.
-fn record() -> impl Strategy<Value = String> {
+pub(in crate::format::columns) fn record() -> impl Strategy<Value = String> {
     let member = (name(), value()).prop_map(|(name, value)| format!("{name}: {value}"));
     let object = vec(member, 0..6)
         .prop_map(|members| format!("{{{}}}", members.join(",")))

@@ -52,7 +52,7 @@ pub async fn connect_shared(
 ) -> Result<Destination, StreamError> {
     let probe_key = format!(
         "{}.firehose/{table}/probe",
-        Outputs::compile(settings, BTreeMap::new())?.marker_head()
+        Outputs::compile(settings, BTreeMap::new(), Vec::new())?.marker_head()
     );
     let mut attempt = 0;
     loop {
@@ -171,7 +171,7 @@ fn open_scratch(
     disk: Arc<dyn Disk>,
     shard: &str,
 ) -> Result<(Outputs, Spool), StreamError> {
-    let outputs = Outputs::compile(settings, BTreeMap::new())?;
+    let outputs = Outputs::compile(settings, BTreeMap::new(), Vec::new())?;
     let spool = Spool::open(disk, &scratch(shard), std::iter::empty());
     let spool = spool.map_err(|error| spool_error(&settings.name, error))?;
     Ok((outputs, spool))

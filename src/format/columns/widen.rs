@@ -1,0 +1,289 @@
+//! Columns that a stream has already, made to take what its records have beyond them.
+//!
+//! A type only ever widens, and what is there stays in its place, so that a reader of the new columns reads the objects
+//! that were written with the old ones as well:
+//!
+//! - numbers: `bigint` → `double`; times: `date` → `timestamp`; of two kinds, any value without parts → `string`.
+//! - A new column, or a new field of a struct, comes after those that are there.
+//! - A value with parts keeps its kind: what is no struct (array, map) where one is declared fits no column, and its record
+//!   fails alone. So does a struct stay one, however many names its objects have; it takes [`NAMES_MAX`] of them.
+//!
+//! There are never more leaves than a schema may have: what has no room is left out.
+
+use super::declared::{Columns, type_text};
+use super::infer::NAMES_MAX;
+use super::schema::{Field, HiveType, LEAVES_MAX};
+
+/// A column or a field that is new, or takes more than before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Widening {
+    /// `user.id`, `lines[].price` for items and for values of maps.
+    pub path: String,
+    /// The type that it had; none of one that is new.
+    pub from: Option<String>,
+    /// The type that it has.
+    pub to: String,
+}
+
+impl Columns {
+    /// These columns, so that they take what fits `seen`, too, and what has changed. `None`: they take it as they are, as
+    /// far as they ever will.
+    pub fn widened(&self, seen: &Self) -> Option<(Self, Vec<Widening>)> {
+        let mut fields = self.fields().to_vec();
+        let leaves: usize = fields.iter().map(|field| field.kind.leaves()).sum();
+        let mut work = Work {
+            room: LEAVES_MAX.saturating_sub(leaves),
+            changes: Vec::new(),
+        };
+        work.fields(&mut fields, seen.fields(), usize::MAX, "");
+        let Work { changes, .. } = work;
+        (!changes.is_empty()).then(|| (Self::of(fields), changes))
+    }
+}
+
+struct Work {
+    /// Leaves that may still be added.
+    room: usize,
+    changes: Vec<Widening>,
+}
+
+impl Work {
+    /// Makes fields take what others take. There may be `names_max` of them.
+    fn fields(&mut self, ours: &mut Vec<Field>, theirs: &[Field], names_max: usize, around: &str) {
+        for (place, field) in theirs.iter().enumerate() {
+            // Records of one kind have their fields in one order.
+            let is_it = |ours: &Field| ours.name.eq_ignore_ascii_case(&field.name);
+            let found = match ours.get(place) {
+                Some(ours) if is_it(ours) => Some(place),
+                _ => ours.iter().position(is_it),
+            };
+            if let Some(index) = found {
+                let ours = &mut ours[index];
+                let path = Path {
+                    around,
+                    name: &ours.name,
+                };
+                self.kind(&mut ours.kind, &field.kind, &path);
+                continue;
+            }
+            let leaves = field.kind.leaves();
+            if ours.len() >= names_max || leaves > self.room {
+                continue;
+            }
+            self.room -= leaves;
+            let path = Path {
+                around,
+                name: &field.name,
+            };
+            self.note(&path, None, &field.kind);
+            ours.push(field.clone());
+        }
+    }
+
+    fn kind(&mut self, ours: &mut HiveType, theirs: &HiveType, path: &Path<'_>) {
+        match (&mut *ours, theirs) {
+            (HiveType::Struct(ours), HiveType::Struct(theirs)) => {
+                self.fields(ours, theirs, NAMES_MAX, &path.to_string());
+            }
+            (HiveType::Array(ours), HiveType::Array(theirs))
+            | (HiveType::Map(_, ours), HiveType::Map(_, theirs)) => {
+                let inside = format!("{path}[]");
+                let path = Path {
+                    around: "",
+                    name: &inside,
+                };
+                self.kind(ours, theirs, &path);
+            }
+            _ => {
+                let wider = joined(ours, theirs);
+                if let Some(wider) = wider.filter(|wider| *wider != *ours) {
+                    self.note(path, Some(ours), &wider);
+                    *ours = wider;
+                }
+            }
+        }
+    }
+
+    fn note(&mut self, path: &Path<'_>, from: Option<&HiveType>, to: &HiveType) {
+        self.changes.push(Widening {
+            path: path.to_string(),
+            from: from.map(type_text),
+            to: type_text(to),
+        });
+    }
+}
+
+/// The type that takes the values of both, where the first may become it.
+fn joined(ours: &HiveType, theirs: &HiveType) -> Option<HiveType> {
+    use HiveType::{BigInt, Date, Double, Timestamp};
+    if !ours.is_primitive() {
+        return None;
+    }
+    Some(match (ours, theirs) {
+        (ours, theirs) if ours == theirs => ours.clone(),
+        (BigInt | Double, BigInt | Double) => Double,
+        (Date | Timestamp, Date | Timestamp) => Timestamp,
+        _ => HiveType::String,
+    })
+}
+
+/// The name of a column or a field below another.
+struct Path<'a> {
+    around: &'a str,
+    name: &'a str,
+}
+
+impl std::fmt::Display for Path<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { around, name } = self;
+        if around.is_empty() {
+            return formatter.write_str(name);
+        }
+        write!(formatter, "{around}.{name}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::super::infer::tests::record;
+    use super::super::{Inference, Remark, Trial};
+    use super::*;
+
+    /// Whether an object or an array in it says nothing of its type.
+    fn has_empty_parts(record: &str) -> bool {
+        let mut seen = Inference::default();
+        seen.observe(record.as_bytes()).unwrap();
+        let findings = seen.findings();
+        let mut remarks = findings.iter().flat_map(|finding| &finding.remarks);
+        remarks.any(|remark| matches!(remark, Remark::OnlyEmpty | Remark::Hollow))
+    }
+
+    fn columns(text: &str) -> Columns {
+        Columns::parse(text).unwrap()
+    }
+
+    fn seen(records: &[&str]) -> Columns {
+        let mut seen = Inference::default();
+        for record in records {
+            seen.observe(record.as_bytes()).unwrap();
+        }
+        seen.columns()
+    }
+
+    #[test]
+    fn each_rule_by_an_example() {
+        for (before, record, after) in [
+            ("a bigint", r#"{"a":1}"#, None),
+            ("a bigint", r#"{"a":1.5}"#, Some("a double")),
+            ("a double", r#"{"a":1}"#, None),
+            ("a bigint", r#"{"a":"x"}"#, Some("a string")),
+            ("a boolean", r#"{"a":1}"#, Some("a string")),
+            (
+                "a bigint",
+                r#"{"a":12345678901234567890123}"#,
+                Some("a string"),
+            ),
+            (
+                "a date",
+                r#"{"a":"2026-11-30T10:00:00Z"}"#,
+                Some("a timestamp"),
+            ),
+            ("a timestamp", r#"{"a":"2026-11-30"}"#, None),
+            ("a timestamp", r#"{"a":"soon"}"#, Some("a string")),
+            ("a bigint", r#"{"a":{"b":1}}"#, Some("a string")),
+            ("a bigint", r#"{"a":null}"#, None),
+            ("a bigint", r#"{"b":null,"c":[],"d":{}}"#, None),
+            ("a bigint", r#"{"b":true}"#, Some("a bigint, b boolean")),
+            ("Id bigint", r#"{"id":1}"#, None),
+            (
+                "u struct<id:bigint>, z string",
+                r#"{"n":1,"u":{"name":"ada","id":1}}"#,
+                Some("u struct<id:bigint,name:string>, z string, n bigint"),
+            ),
+            ("u struct<id:bigint>", r#"{"u":"text"}"#, None),
+            ("u struct<id:bigint>", r#"{"u":[{"id":1.5}]}"#, None),
+            ("a array<bigint>", r#"{"a":[0.5]}"#, Some("a array<double>")),
+            ("a array<bigint>", r#"{"a":1}"#, None),
+            (
+                "m map<string,struct<x:bigint>>",
+                r#"{"m":{"k":{"y":1}}}"#,
+                None,
+            ),
+        ] {
+            let widened = columns(before).widened(&seen(&[record]));
+            let text = widened.as_ref().map(|(columns, _)| columns.to_config());
+            assert_eq!(text.as_deref(), after, "{before} and {record}");
+        }
+    }
+
+    #[test]
+    fn changes_are_told_by_path() {
+        let before = columns("a bigint, u struct<id:bigint>, l array<struct<p:bigint>>");
+        let record = r#"{"a":0.5,"u":{"id":1,"bot":true},"l":[{"p":"x"}],"n":1}"#;
+        let (_, changes) = before.widened(&seen(&[record])).unwrap();
+        let told = changes.iter().map(|change| {
+            let Widening { path, from, to } = change;
+            format!("{path}: {} → {to}", from.as_deref().unwrap_or("new"))
+        });
+        assert_eq!(
+            told.collect::<Vec<_>>(),
+            [
+                "a: bigint → double",
+                "u.bot: new → boolean",
+                "l[].p: bigint → string",
+                "n: new → bigint"
+            ]
+        );
+    }
+
+    #[test]
+    fn columns_never_outgrow_a_schema() {
+        let name = |from: usize| {
+            let fields = (from..from + 3000).map(|n| format!("c{n} bigint"));
+            columns(&fields.collect::<Vec<_>>().join(","))
+        };
+        let (wide, changes) = name(0).widened(&name(3000)).unwrap();
+        assert_eq!(
+            (wide.names().len(), changes.len()),
+            (LEAVES_MAX, LEAVES_MAX - 3000)
+        );
+        assert_eq!(wide.widened(&name(9000)), None);
+        assert!(Columns::parse(&wide.to_config()).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn columns_only_grow_and_take_what_they_took_and_what_is_new(
+            records in vec(record(), 1..12),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let records: Vec<&str> = records.iter().map(String::as_str).collect();
+            let (early, late) = records.split_at(cut.index(records.len()));
+            let first = seen(early);
+            prop_assume!(!first.is_empty());
+            let second = seen(late);
+            let (wider, _) = first.widened(&second).unwrap_or((first.clone(), Vec::new()));
+            // What is there stays in its place.
+            for (before, after) in first.names().zip(wider.names()) {
+                prop_assert_eq!(before, after);
+            }
+            // Once is enough.
+            prop_assert_eq!(wider.widened(&second), None);
+            prop_assert_eq!(wider.widened(&first), None);
+            // What fitted fits.
+            let mut trial = Trial::of(&wider.to_config()).unwrap();
+            for record in early.iter().filter(|record| !has_empty_parts(record)) {
+                prop_assert!(trial.convert(record.as_bytes()).is_ok(), "{} in {}", record, wider.to_config());
+            }
+            // Late records fit, unless something has parts where a value has none, or the other way round.
+            if !first.to_config().contains('<') {
+                for record in late.iter().filter(|record| !has_empty_parts(record)) {
+                    prop_assert!(trial.convert(record.as_bytes()).is_ok(), "{} in {}", record, wider.to_config());
+                }
+            }
+        }
+    }
+}

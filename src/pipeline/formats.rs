@@ -1,0 +1,225 @@
+//! The formats of one stream: those that its batches name, and that of new ones, whose columns may be learned.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+
+use crate::config::{FormatSettings, Sample};
+use crate::error::StreamError;
+use crate::format::{self, Columns, Format, Inference, Widening};
+use crate::schema::{SchemaChange, SchemaVersion};
+
+/// What a stream's batches may name. Versions of learned columns are added while it runs, by the pipeline alone.
+pub(super) struct Formats {
+    /// What the config says of data.
+    settings: FormatSettings,
+    known: RwLock<Known>,
+}
+
+struct Known {
+    /// By their hash, with their durable forms.
+    compiled: HashMap<u64, (String, Format)>,
+    /// That of new data. While its columns are still to be learned it is the hash of the settings, which no batch names.
+    data: u64,
+    /// The columns in force, where they are learned.
+    learned: Option<Columns>,
+    /// The versions that they have had, oldest first.
+    history: Vec<SchemaVersion>,
+    /// What no checkpoint has taken in yet.
+    unsaved: Unsaved,
+}
+
+/// What is new since the last checkpoint.
+#[derive(Debug, Default)]
+pub(super) struct Unsaved {
+    /// Durable forms by hash.
+    pub formats: Vec<(u64, String)>,
+    /// Versions of columns, oldest first.
+    pub versions: Vec<SchemaVersion>,
+}
+
+impl Formats {
+    /// Compiles those that batches from before still name, by their durable forms, and that of new data: with the newest of
+    /// the versions where its columns are learned.
+    pub(super) fn compile(
+        settings: &FormatSettings,
+        named: BTreeMap<u64, String>,
+        mut history: Vec<SchemaVersion>,
+    ) -> Result<Self, StreamError> {
+        let mut compiled = HashMap::new();
+        for (hash, form) in named {
+            let settings = format::of_row(&form).ok_or_else(|| unknown(&form))?;
+            let format = Format::compile(&settings).map_err(|fault| to_be_mended(&fault))?;
+            compiled.insert(hash, (form, format));
+        }
+        let newest = history.pop().filter(|_| settings.sample().is_some());
+        let formats = Self {
+            settings: settings.clone(),
+            known: RwLock::new(Known {
+                compiled,
+                data: settings.hash(),
+                learned: None,
+                history,
+                unsaved: Unsaved::default(),
+            }),
+        };
+        match newest {
+            Some(version) => {
+                let columns = Columns::parse(&version.columns);
+                let columns = columns.map_err(|fault| to_be_mended(&fault))?;
+                formats.adopt(columns, version)?;
+                // The state has it, and gets the form with all others.
+                formats.take_unsaved();
+            }
+            None if settings.sample().is_some() => {}
+            None => {
+                formats.add(settings)?;
+            }
+        }
+        Ok(formats)
+    }
+
+    /// Adds a format that batches may name from now on; its hash.
+    pub(super) fn add(&self, settings: &FormatSettings) -> Result<u64, StreamError> {
+        let (hash, form) = (settings.hash(), settings.row());
+        let format = Format::compile(settings).map_err(|fault| to_be_mended(&fault))?;
+        self.change(|known| known.compiled.insert(hash, (form, format)));
+        Ok(hash)
+    }
+
+    /// A format by its hash. The checkpoint store keeps every format that a batch names, so one
+    /// that is missing is a fault of ours.
+    pub(super) fn get(&self, hash: u64) -> Option<Format> {
+        let known = self.known();
+        known.compiled.get(&hash).map(|(_, format)| format.clone())
+    }
+
+    /// The hash of that of new data.
+    pub(super) fn data(&self) -> u64 {
+        self.known().data
+    }
+
+    /// The durable forms of all formats by hash, for the checkpoint store.
+    pub(super) fn rows(&self) -> Vec<(u64, String)> {
+        let known = self.known();
+        let rows = known.compiled.iter();
+        rows.map(|(hash, (form, _))| (*hash, form.clone()))
+            .collect()
+    }
+
+    /// What the columns are learned from, where they are.
+    pub(super) fn sample(&self) -> Option<Sample> {
+        self.settings.sample()
+    }
+
+    /// The versions that learned columns have had, oldest first: the last one is in force.
+    pub(super) fn history(&self) -> Vec<SchemaVersion> {
+        self.known().history.clone()
+    }
+
+    /// What records have that the columns do not take yet; of a stream that is still learning, all that they have.
+    pub(super) fn news<'r>(&self, records: impl Iterator<Item = &'r [u8]>) -> Option<Inference> {
+        self.sample()?;
+        let mut seen = Inference::default();
+        for record in records {
+            // What is no JSON object fails when it is encoded, and says nothing of columns.
+            let _ = seen.observe(record);
+        }
+        match &self.known().learned {
+            None => Some(seen),
+            Some(columns) => columns.widened(&seen.columns()).is_some().then_some(seen),
+        }
+    }
+
+    /// The first columns. They are in force for all that is opened from now on.
+    pub(super) fn learn(
+        &self,
+        columns: Columns,
+        now_ms: i64,
+    ) -> Result<SchemaVersion, StreamError> {
+        let version = SchemaVersion {
+            version: 1,
+            at_ms: now_ms,
+            columns: columns.to_config(),
+            changes: Vec::new(),
+        };
+        self.adopt(columns, version.clone())?;
+        Ok(version)
+    }
+
+    /// Makes the columns take what records have. `None`: they do already.
+    pub(super) fn widen(
+        &self,
+        seen: &Columns,
+        now_ms: i64,
+    ) -> Result<Option<SchemaVersion>, StreamError> {
+        let wider = {
+            let known = self.known();
+            let number = known.history.last().map_or(0, |newest| newest.version);
+            let wider = known.learned.as_ref();
+            let wider = wider.and_then(|columns| columns.widened(seen));
+            wider.map(|(columns, changes)| (columns, changes, number + 1))
+        };
+        let Some((columns, changes, number)) = wider else {
+            return Ok(None);
+        };
+        let version = SchemaVersion {
+            version: number,
+            at_ms: now_ms,
+            columns: columns.to_config(),
+            changes: changes.into_iter().map(row).collect(),
+        };
+        self.adopt(columns, version.clone())?;
+        Ok(Some(version))
+    }
+
+    /// What the next checkpoint has to take in: no batch of it names a format that the store does not have.
+    pub(super) fn take_unsaved(&self) -> Unsaved {
+        self.change(|known| std::mem::take(&mut known.unsaved))
+    }
+
+    fn adopt(&self, columns: Columns, version: SchemaVersion) -> Result<(), StreamError> {
+        let settings = self.settings.with_learned(&version.columns);
+        let settings = settings.ok_or_else(|| to_be_mended(&"the format has no columns"))?;
+        let hash = self.add(&settings)?;
+        self.change(|known| {
+            known.data = hash;
+            known.unsaved.formats.push((hash, settings.row()));
+            known.unsaved.versions.push(version.clone());
+            known.learned = Some(columns);
+            if known.history.len() >= SchemaVersion::KEPT as usize {
+                known.history.remove(0);
+            }
+            known.history.push(version);
+        });
+        Ok(())
+    }
+
+    fn known(&self) -> RwLockReadGuard<'_, Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Known) -> T) -> T {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        change(&mut known)
+    }
+}
+
+fn row(Widening { path, from, to }: Widening) -> SchemaChange {
+    SchemaChange { path, from, to }
+}
+
+/// The state is damaged, or of a version to come.
+fn unknown(form: &str) -> StreamError {
+    StreamError::LoudStop {
+        cause: format!("the state names a format that this version does not know: {form}"),
+        advice: "start the version of firehose that has written the state".to_owned(),
+    }
+}
+
+pub(super) fn to_be_mended(cause: &dyn fmt::Display) -> StreamError {
+    StreamError::LoudStop {
+        cause: cause.to_string(),
+        advice: "mend the stream's settings".to_owned(),
+    }
+}

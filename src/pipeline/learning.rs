@@ -1,0 +1,169 @@
+//! Columns that are learned from the records of the stream.
+//!
+//! What says what the first columns are is held in memory, read and not applied: no checkpoint has passed it, so a stream
+//! that dies meanwhile reads it again. From then on a record that the columns do not take widens them before it is applied.
+//! Batches that are open then end with the columns that they have begun with, and the next checkpoint holds the new
+//! columns beside the first batch that has them.
+
+use std::collections::VecDeque;
+
+use super::Pipeline;
+use super::route::{Group, Routed};
+use crate::checkpoint::Lane;
+use crate::clock::Moment;
+use crate::config::Sample;
+use crate::error::StreamError;
+use crate::failure::{ErrorOutputType, Failure};
+use crate::format::Inference;
+use crate::schema::SchemaVersion;
+
+/// The first records of a stream, until they say what columns it has.
+pub(super) struct Learning {
+    sample: Sample,
+    seen: Inference,
+    held: VecDeque<Routed>,
+    records: u64,
+    bytes: usize,
+    /// Since when the first of them is held.
+    since: Option<Moment>,
+}
+
+impl Learning {
+    pub(super) fn of(sample: Sample) -> Self {
+        Self {
+            sample,
+            seen: Inference::default(),
+            held: VecDeque::new(),
+            records: 0,
+            bytes: 0,
+            since: None,
+        }
+    }
+
+    fn hold(&mut self, mut routed: Routed, now: Moment) {
+        if let Some(seen) = routed.seen.take() {
+            self.seen.merge(seen);
+        }
+        self.records += routed.records;
+        self.bytes += routed.bytes();
+        self.since.get_or_insert(now);
+        self.held.push_back(routed);
+    }
+
+    fn is_full(&self) -> bool {
+        self.records >= self.sample.records || self.bytes as u64 >= self.sample.bytes
+    }
+
+    fn is_old(&self, now: Moment) -> bool {
+        let since = self.since;
+        since.is_some_and(|since| since.until(now) >= self.sample.time)
+    }
+
+    /// What of it stands in memory, in bytes.
+    pub(super) const fn memory(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl Pipeline {
+    /// Applies a stretch of a chunk, once it is known what columns its records have.
+    pub(super) fn take_chunk(&mut self, mut routed: Routed) -> Result<(), StreamError> {
+        if let Some(learning) = &mut self.learning {
+            learning.hold(routed, self.context.clock.moment());
+            return if learning.is_full() {
+                self.learn()
+            } else {
+                Ok(())
+            };
+        }
+        if let Some(seen) = routed.seen.take() {
+            let now_ms = self.context.clock.now_ms();
+            let widened = self.outputs.formats.widen(&seen.columns(), now_ms)?;
+            if let Some(version) = widened {
+                self.change_columns(&version);
+            }
+        }
+        self.apply_chunk(routed)
+    }
+
+    /// Ends the wait for more records when it has lasted, when no more will come, or when there is no room for them.
+    pub(super) fn mind_the_sample(&mut self) -> Result<(), StreamError> {
+        let Some(learning) = &self.learning else {
+            return Ok(());
+        };
+        if learning.held.is_empty() {
+            return Ok(());
+        }
+        let is_old = learning.is_old(self.context.clock.moment());
+        // Records without any column may be followed by others.
+        let is_enough = is_old && !learning.seen.columns().is_empty();
+        if is_enough || self.ending || !self.has_room() {
+            return self.learn();
+        }
+        Ok(())
+    }
+
+    /// Takes what was seen for what there is. Where that is no column at all, the records fail, and those that come say it.
+    fn learn(&mut self) -> Result<(), StreamError> {
+        let Some(mut learning) = self.learning.take() else {
+            return Ok(());
+        };
+        let (columns, now_ms) = (learning.seen.columns(), self.context.clock.now_ms());
+        let held = std::mem::take(&mut learning.held);
+        if columns.is_empty() {
+            self.learning = Some(Learning::of(learning.sample));
+        } else {
+            let version = self.outputs.formats.learn(columns, now_ms)?;
+            self.tell_of_columns(&version);
+        }
+        for routed in held {
+            self.apply_chunk(routed)?;
+        }
+        Ok(())
+    }
+
+    /// Whether there are columns for data, where its format has some.
+    pub(super) fn has_columns(&self) -> bool {
+        self.learning.is_none()
+    }
+
+    /// Records of which nothing is to be had in columns fail, as they would in any.
+    pub(super) fn refuse_without_columns(&mut self, routed: &Routed, group: &Group) {
+        let failure = Failure::new(
+            ErrorOutputType::FormatConversionFailed,
+            "DataFormatConversion.NoColumns",
+            "No column could be learned: neither this record nor those beside it have a field with a value.",
+        );
+        self.refuse(routed, group, &failure);
+    }
+
+    fn change_columns(&mut self, version: &SchemaVersion) {
+        self.tell_of_columns(version);
+        // They end with the columns that they have begun with (C7).
+        for id in self.table.open_ids() {
+            let lane = self.table.get(id).map(|entry| entry.lane);
+            if lane == Some(Lane::Data) {
+                self.seal(id);
+            }
+        }
+    }
+
+    fn tell_of_columns(&self, version: &SchemaVersion) {
+        let SchemaVersion {
+            version: number,
+            columns,
+            changes,
+            ..
+        } = version;
+        let status = &self.context.status;
+        status.set_schema(self.outputs.formats.history());
+        let stream = &self.settings.name;
+        if changes.is_empty() {
+            tracing::info!(stream, version = number, columns, "columns are learned");
+            return;
+        }
+        let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
+        let changes = changes.join(", ");
+        tracing::warn!(stream, version = number, changes, "columns are widened");
+    }
+}

@@ -1,0 +1,166 @@
+//! Columns that a stream learns from its own records, through kills, as others read them.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::support::command::succeed;
+use crate::support::daemon::{Daemon, Site};
+use crate::support::http::{get, metric};
+use crate::support::lake;
+use crate::support::python::python;
+use crate::support::settings::ToFolder;
+
+const LEARNED: ToFolder<'_> = ToFolder {
+    stream: "events",
+    query: "{kind: .kind}",
+    prefix: "data/kind=!{partitionKeyFromQuery:kind}/",
+    interval: "0s",
+    format: "type = \"parquet\"\nschema = \"infer\"\ninfer_records = 100\ninfer_time = \"1h\"",
+};
+
+/// A record; from number 100 on with fields that none had before, and from number 200 on with other numbers in one.
+fn record(number: u64) -> Value {
+    let mut record = json!({
+        "id": number,
+        "kind": if number.is_multiple_of(3) { "a" } else { "b" },
+        "user": {"name": format!("user {}", number % 7)},
+        "nothing": null,
+    });
+    if number >= 100 {
+        record["took"] = json!(number);
+        record["user"]["bot"] = json!(true);
+    }
+    if number >= 200 {
+        record["took"] = json!(0.5);
+    }
+    record
+}
+
+fn send(daemon: &mut Daemon, numbers: std::ops::Range<u64>) {
+    let lines: String = numbers
+        .map(|number| format!("{}\n", record(number)))
+        .collect();
+    daemon.take("events", lines.as_bytes());
+}
+
+/// What `DuckDB` finds in all objects: each record once, and in each all that was in it.
+const QUERY: &str = r#"
+import duckdb, json, sys
+rows = duckdb.sql(f"""
+    select id, user.name, took from read_parquet('{sys.argv[1]}/**/*.parquet', union_by_name = true,
+        hive_partitioning = false) order by id
+""").fetchall()
+bots = 0
+for (file,) in duckdb.sql(f"select file from glob('{sys.argv[1]}/**/*.parquet')").fetchall():
+    schema = dict(duckdb.sql(f"select * from '{file}' limit 0").fetchall() or
+                  [(c, str(t)) for c, t in zip(duckdb.sql(f"from '{file}'").columns, duckdb.sql(f"from '{file}'").types)])
+    if 'bot' in schema['user']:
+        bots += duckdb.sql(f"select count(*) from '{file}' where user.bot").fetchone()[0]
+print(json.dumps({"rows": rows, "bots": bots}))
+"#;
+
+#[test]
+fn columns_are_learned_and_widened_by_rule_and_kept_through_kills() {
+    let site = Site::new(&LEARNED.settings());
+    let version = |site: &Site| metric(site.address, "firehose_schema_version{stream=\"events\"}");
+    let mut daemon = site.start();
+    // Too little to say what there is: nothing is delivered, and a kill costs nothing.
+    send(&mut daemon, 0..60);
+    daemon.kill();
+    let told = site.command(&["schema", "show", "events"]).refused(2);
+    assert!(told.contains("has learned no columns yet"), "{told}");
+    let mut daemon = site.start();
+    assert_eq!(version(&site).to_string(), "0");
+    send(&mut daemon, 60..100);
+    daemon
+        .until("columns are learned", || version(&site) == 1.0)
+        .unwrap();
+    let shown = site.command(&["schema", "show", "events"]).done();
+    assert_eq!(
+        shown,
+        "`id` bigint,\n`kind` string,\n`user` struct<`name`:string>\n"
+    );
+    send(&mut daemon, 100..200);
+    daemon
+        .until("columns are widened", || version(&site) == 2.0)
+        .unwrap();
+    daemon.kill();
+    let mut daemon = site.start();
+    assert_eq!(
+        get(site.address, "/streams/events/schema").unwrap().status,
+        200
+    );
+    send(&mut daemon, 200..300);
+    daemon
+        .until("columns are widened again", || version(&site) == 3.0)
+        .unwrap();
+    daemon.kill();
+    site.start().drain();
+
+    // The same of the state as of the daemon.
+    let history = site.command(&["schema", "history", "events"]).done();
+    let lines: Vec<&str> = history.lines().collect();
+    assert!(lines[0].starts_with("version 3, "), "{history}");
+    assert_eq!(lines[1], "  took bigint → double");
+    let added: BTreeSet<&str> = lines[3..5].iter().copied().collect();
+    assert_eq!(
+        added,
+        ["  took bigint is new", "  user.bot boolean is new"].into()
+    );
+    assert_eq!(lines[6], "  3 columns");
+    let document = site
+        .command(&["schema", "history", "events", "--json"])
+        .done();
+    let document: Value = serde_json::from_str(&document).unwrap();
+    assert_eq!(
+        document["versions"][0]["columns"],
+        "id bigint, kind string, user struct<name:string,bot:boolean>, took double"
+    );
+
+    let lake = site.path("lake/data");
+    let found = succeed(Command::new(python()).args(["-c", QUERY]).arg(&lake));
+    let found: Value = serde_json::from_slice(&found).unwrap();
+    let expected: Vec<Value> = (0..300)
+        .map(record)
+        .map(|record| {
+            json!([
+                record["id"],
+                record["user"]["name"],
+                record["took"].as_f64()
+            ])
+        })
+        .collect();
+    assert_eq!(found["rows"], json!(expected));
+    assert_eq!(found["bots"], 200);
+    assert_eq!(lake::failed_records(&site.path("lake"), "errors").len(), 0);
+}
+
+#[test]
+fn a_stream_with_nothing_to_learn_from_says_so_of_each_record() {
+    let settings = LEARNED
+        .settings()
+        .replace("infer_records = 100", "infer_records = 3");
+    let site = Site::new(&settings);
+    let mut daemon = site.start();
+    daemon.take("events", b"{\"kind\":null}\n{}\n");
+    daemon.drain();
+    assert_eq!(lake::failed_records(&site.path("lake"), "errors").len(), 2);
+}
+
+#[test]
+fn settings_of_a_schema_that_is_learned_are_judged() {
+    let declared = LEARNED
+        .settings()
+        .replace("schema = \"infer\"", "schema = \"id bigint\"");
+    let site = Site::new(&declared);
+    let told = site.command(&["check"]).refused(2);
+    assert!(
+        told.contains("`infer_records` is for a schema that is learned"),
+        "{told}"
+    );
+    site.configure(&LEARNED.settings().replace("\"1h\"", "\"2h\""));
+    let told = site.command(&["check"]).refused(2);
+    assert!(told.contains("infer_time"), "{told}");
+}

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field as ArrowField, Fields, TimeUnit};
 
+mod document;
 mod parse;
 
 pub(super) use parse::{DEPTH_MAX, LEAVES_MAX, is_name_char, parse};

@@ -8,6 +8,10 @@ use super::{UNIT_TESTS, collect, files_of, root, without_comments};
 fn columns_know_no_format_that_they_are_written_as() {
     let mut wrong = Vec::new();
     for file in files_of("format/columns") {
+        // What a document of others is written in has its name.
+        if file.display().to_string().contains("/schema/document") {
+            continue;
+        }
         let code = without_comments(&fs::read_to_string(&file).unwrap()).to_lowercase();
         let formats = ["parquet", "avro", "iceberg", "csv", "orc"];
         let words = code.split(|c: char| !c.is_alphanumeric());

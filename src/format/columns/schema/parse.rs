@@ -13,7 +13,7 @@ use std::ops::Range;
 
 use firehose_nearest::nearest;
 
-use super::{Field, HiveType};
+use super::{Field, HiveType, document};
 use crate::format::FormatFault;
 
 /// Types nest at most so deep: decoding recurses along them.
@@ -64,8 +64,20 @@ const FOREIGN: [(&str, &str); 16] = [
     ("timestamptz", "timestamp"),
 ];
 
-/// Parses a column list. The fault names the first wrong bytes. `refused` says why there can be no such name, if so.
+/// Parses a column list, or a [document] that has one. The fault names the first wrong bytes. `refused` says why there can
+/// be no such name, if so.
 pub(crate) fn parse(
+    text: &str,
+    refused: fn(&str) -> Option<String>,
+) -> Result<Vec<Field>, FormatFault> {
+    if document::is_document(text) {
+        return document::parse(text, refused);
+    }
+    parse_columns(text, refused)
+}
+
+/// Parses a column list.
+pub(super) fn parse_columns(
     text: &str,
     refused: fn(&str) -> Option<String>,
 ) -> Result<Vec<Field>, FormatFault> {

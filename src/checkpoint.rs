@@ -18,5 +18,5 @@ pub const STORE: &str = "checkpoint.redb";
 pub const MIRROR: &str = "checkpoint.mirror";
 
 pub use lane_stores::LaneStores;
-pub use rows::{Lane, NamedUpload, OpenBatch, SealedObject, SpooledBlock, Target};
+pub use rows::{Lane, NamedUpload, OpenBatch, SealedObject, SpooledBlock, Target, Window};
 pub use store::{CheckpointStore, Commit, StoreError, StoredState};

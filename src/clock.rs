@@ -91,6 +91,12 @@ impl Moment {
         Duration::from_millis(u64::try_from(passed_ms).unwrap_or(0))
     }
 
+    /// The moment so long after.
+    #[must_use]
+    pub fn after(self, by: Duration) -> Self {
+        Self(self.0.saturating_add(ms(by)))
+    }
+
     /// The moment so long before.
     #[must_use]
     pub fn before(self, by: Duration) -> Self {

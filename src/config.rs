@@ -214,6 +214,32 @@ pub struct BufferingSettings {
     pub size: u64,
     /// Age of the batch; zero delivers within a second.
     pub interval: Duration,
+    /// What intervals are counted from.
+    pub align: Align,
+    /// How long nothing more may come to a batch.
+    pub close_after: Option<Duration>,
+}
+
+impl BufferingSettings {
+    /// Full at so many bytes and at such an age, and at nothing else.
+    pub const fn new(size: u64, interval: Duration) -> Self {
+        Self {
+            size,
+            interval,
+            align: Align::Record,
+            close_after: None,
+        }
+    }
+}
+
+/// What the intervals of batches are counted from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Align {
+    /// Each from the first record of its batch.
+    #[default]
+    Record,
+    /// All from midnight, by the clock of the stream's time zone.
+    Clock,
 }
 
 /// Where the objects go.

@@ -39,6 +39,7 @@ mod status;
 mod stopping;
 mod table;
 mod waiting;
+mod windows;
 mod workers;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -199,15 +200,8 @@ async fn run_with(
         recovery::claim_all(&settings, &claim, &named, &events, &stopping.at_once)
     });
     let routed = router::start(recovered.reader, Arc::clone(&recovered.outputs), &context);
-    let buffering = settings.buffering;
-    let backup = settings
-        .backup
-        .as_ref()
-        .map_or(buffering, |backup| backup.buffering);
-    let mut table = BatchTable::new(Triggers {
-        data: buffering,
-        backup,
-    });
+    let triggers = Triggers::of(&settings, recovered.outputs.windows().clone(), log.names());
+    let mut table = BatchTable::new(triggers);
     let mut waiting = Waiting::for_stores(recovered.outputs.stores().each());
     for sealed in &recovered.sealed {
         let since = context.clock.moment_of(sealed.arrival_ms);

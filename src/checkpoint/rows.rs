@@ -19,6 +19,22 @@ pub enum Lane {
     Error(ErrorOutputType),
 }
 
+/// Times of arrival that a batch takes where intervals are counted by the clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Window {
+    /// The first one, in ms.
+    pub start_ms: i64,
+    /// The first one that is too late, in ms.
+    pub end_ms: i64,
+}
+
+impl Window {
+    /// Whether it takes what arrived then.
+    pub const fn holds(&self, arrival_ms: i64) -> bool {
+        self.start_ms <= arrival_ms && arrival_ms < self.end_ms
+    }
+}
+
 /// A batch that still takes records, or whose sealing was not finished.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OpenBatch {
@@ -34,6 +50,9 @@ pub struct OpenBatch {
     pub opened_ms: i64,
     /// Arrival of its first record, in ms.
     pub arrival_ms: i64,
+    /// When what it takes has arrived, where that matters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Window>,
     /// Records so far.
     pub records: u64,
     /// Bytes of records so far, before encoding.
@@ -232,6 +251,7 @@ mod tests {
             },
             opened_ms: 0,
             arrival_ms: 0,
+            window: None,
             records,
             bytes: 0,
             sealing: true,

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use super::{CommandError, places, settings};
 use crate::config::{
-    FormatSettings, StreamSettings, TransformSettings, display_duration, display_size,
+    Align, BufferingSettings, FormatSettings, StreamSettings, TransformSettings, display_duration,
+    display_size,
 };
 
 /// Checks the file and prints the summary to `out`, warnings to `err`.
@@ -49,12 +50,12 @@ pub(super) fn summary(stream: &StreamSettings, out: &mut dyn Write) -> io::Resul
     steps.push(format(&stream.format));
     steps.push(store(stream));
     let size = display_size(stream.buffering.size);
-    let interval = display_duration(stream.buffering.interval);
     writeln!(
         out,
-        "{}: {}; {size} or {interval}",
+        "{}: {}; {size} or {}",
         stream.name,
-        steps.join(" → ")
+        steps.join(" → "),
+        times(&stream.buffering)
     )?;
     if let Some(backup) = &stream.backup {
         let prefix = head(backup.prefix.as_deref().unwrap_or_default());
@@ -73,6 +74,18 @@ pub(super) fn summary(stream: &StreamSettings, out: &mut dyn Write) -> io::Resul
         writeln!(out, "  errors: under {}", store.location(&prefix))?;
     }
     Ok(())
+}
+
+/// After which time a batch is full.
+fn times(buffering: &BufferingSettings) -> String {
+    let mut times = display_duration(buffering.interval);
+    if buffering.align == Align::Clock {
+        times.push_str(" by the clock");
+    }
+    if let Some(close_after) = buffering.close_after {
+        times += &format!(" or {} of silence", display_duration(close_after));
+    }
+    times
 }
 
 /// The file of a module without its folders.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::{
-    BackupSettings, BufferingSettings, ColumnSettings, Config, Diagnostics, FormatSettings,
+    Align, BackupSettings, BufferingSettings, ColumnSettings, Config, Diagnostics, FormatSettings,
     KeyValues, LoadedConfig, PartitioningSettings, Secret, StageField,
 };
 use crate::destination::{FolderSettings, S3Encryption, S3Settings};
@@ -22,6 +22,7 @@ const FULL: &str = include_str!("tests/full.toml");
 const MINIMAL: &str = "[stream.c]\nsource.type = \"direct-put\"\n\
                        destination = { type = \"folder\", path = \"out\" }\n";
 
+mod buffering;
 mod tables;
 mod transform;
 mod variables;
@@ -101,10 +102,7 @@ fn what_is_not_written_has_its_default() {
     assert_eq!(stream.spool_limit, 16 << 30);
     assert_eq!(stream.transforms, []);
     assert_eq!(stream.partitioning, PartitioningSettings::default());
-    let buffering = BufferingSettings {
-        size: 128 << 20,
-        interval: Duration::from_mins(5),
-    };
+    let buffering = BufferingSettings::new(128 << 20, Duration::from_mins(5));
     assert_eq!(stream.buffering, buffering);
     let json = FormatSettings::new(JsonSettings {
         compression: Compression::None,
@@ -136,7 +134,7 @@ spool_limit = "16GiB"
 deaggregate = "json"
 source = { type = "direct-put", journal_limit = "4GiB" }
 partitioning.key_values = "escaped"
-buffering = { size = "128MiB", interval = "300s" }
+buffering = { size = "128MiB", interval = "300s", align = "record" }
 format = { type = "json", compression = "none", delimiter = "newline", not_json = "as-is" }
 destination = { type = "folder", path = "out" }
 "#;
@@ -164,6 +162,12 @@ fn every_key_of_the_full_sample_is_accepted_and_means_what_it_says() {
         columns: ColumnSettings::of(schema),
     });
     assert_eq!(stream.format, parquet);
+    let buffering = BufferingSettings {
+        align: Align::Clock,
+        close_after: Some(Duration::from_mins(1)),
+        ..BufferingSettings::new(128 << 20, Duration::from_mins(15))
+    };
+    assert_eq!(stream.buffering, buffering);
     let Some(s3) = stream.destination.store.get::<S3Settings>() else {
         panic!("not s3")
     };
@@ -189,8 +193,8 @@ fn every_key_of_the_full_sample_is_accepted_and_means_what_it_says() {
             delimiter: Delimiter::Text("##".into()),
         }),
         buffering: BufferingSettings {
-            size: 5 << 20,
-            interval: Duration::from_mins(1),
+            close_after: Some(Duration::from_secs(2)),
+            ..BufferingSettings::new(5 << 20, Duration::from_mins(1))
         },
     };
     assert_eq!(stream.backup, Some(backup));

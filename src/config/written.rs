@@ -2,6 +2,7 @@
 //! stands and reading goes on, so that all faults are seen at once.
 
 pub mod access;
+mod buffering;
 pub mod coordination;
 mod destination;
 mod format;

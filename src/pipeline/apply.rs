@@ -65,12 +65,12 @@ impl Pipeline {
 
     fn apply_group(&mut self, routed: &Routed, group: &Group) {
         let identity = routed.identity(group);
-        let id = match self.table.find(group.lane, identity) {
+        let id = match self.table.find(group.lane, identity, group.window) {
             Some(id) => id,
             None if group.lane == Lane::Data && !self.has_columns() => {
                 return self.refuse_without_columns(routed, group);
             }
-            None if group.lane == Lane::Data && self.is_over_partition_limit() => {
+            None if group.lane == Lane::Data && self.is_over_partition_limit(identity) => {
                 return self.refuse_partition(routed, group);
             }
             None => {
@@ -79,7 +79,7 @@ impl Pipeline {
             }
         };
         if let Lane::Error(output_type) = group.lane
-            && let Some(tally) = routed.tally(output_type)
+            && let Some(tally) = routed.tally(output_type, group.window)
         {
             self.note_failed(id, tally);
         }
@@ -102,6 +102,7 @@ impl Pipeline {
             .table
             .change(id, |entry| entry.batch.append(records, bytes, stage))
             .flatten();
+        self.table.touch(id, self.context.clock.moment());
         if self.table.is_full(id) {
             self.close(id);
         } else if filled.is_some() {
@@ -109,10 +110,11 @@ impl Pipeline {
         }
     }
 
-    /// The open batch of the lane's only partition.
+    /// The open batch of the lane's only partition that takes what arrived then.
     pub(super) fn open_lane(&mut self, lane: Lane, arrival_ms: i64, since: Moment) -> Uuid {
+        let window = self.outputs.windows().find(lane, arrival_ms);
         self.table
-            .find(lane, "")
+            .find(lane, "", window)
             .unwrap_or_else(|| self.open(lane, "", arrival_ms, since))
     }
 
@@ -130,13 +132,19 @@ impl Pipeline {
 
     fn open(&mut self, lane: Lane, identity: &str, arrival_ms: i64, since: Moment) -> Uuid {
         let id = Uuid::new_v4();
+        let (opened_ms, now) = (self.context.clock.now_ms(), self.context.clock.moment());
+        let window = self.outputs.windows().find(lane, arrival_ms);
+        let ends = now.after(self.table.wait(lane, window, opened_ms));
         self.table.insert(Entry {
-            batch: Batch::open(id, self.context.clock.now_ms()),
+            batch: Batch::open(id, opened_ms),
             lane,
             identity: self.outputs.identity(lane, identity).into(),
             target: self.outputs.target(lane, identity, arrival_ms, id),
             arrival_ms,
-            opened: self.context.clock.moment(),
+            window,
+            ends,
+            touched: now,
+            looked_at: ends,
             waits_since: since,
             sealing: false,
             pace: Pace::default(),
@@ -145,12 +153,11 @@ impl Pipeline {
         id
     }
 
-    fn is_over_partition_limit(&self) -> bool {
+    fn is_over_partition_limit(&self, identity: &str) -> bool {
         let open = self.table.open_partitions() as u64;
-        self.settings
-            .partitioning
-            .partition_limit
-            .is_some_and(|limit| open >= limit)
+        let limit = self.settings.partitioning.partition_limit;
+        // One that follows its own in another window is none more.
+        limit.is_some_and(|limit| open >= limit) && !self.table.is_open(identity)
     }
 
     /// Firehose's way with a partition too many: its records go to the error prefix.

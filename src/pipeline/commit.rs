@@ -92,6 +92,7 @@ impl DraftBatch {
             target: entry.target.clone(),
             opened_ms: batch.opened_ms,
             arrival_ms: entry.arrival_ms,
+            window: entry.window,
             records: batch.records,
             bytes: batch.bytes,
             sealing: entry.sealing,

@@ -8,6 +8,8 @@ use uuid::Uuid;
 
 use super::formats::{Formats, to_be_mended};
 use super::prefixes::{self, MadeUp, Prefixes, STREAM_VERSION};
+use super::table::Entry;
+use super::windows::LaneWindows;
 use crate::checkpoint::{Lane, LaneStores, Target};
 use crate::config::StreamSettings;
 use crate::error::StreamError;
@@ -21,6 +23,7 @@ use crate::schema::SchemaVersion;
 pub struct Outputs {
     stream: String,
     stores: LaneStores,
+    windows: LaneWindows,
     /// Sorts records of the data lane.
     pub partitioner: Partitioner,
     /// Whether records that are several JSON texts are taken apart.
@@ -66,6 +69,10 @@ impl Outputs {
         Ok(Self {
             stream: settings.name.clone(),
             stores: LaneStores::of(destination),
+            windows: {
+                let backup = settings.backup.as_ref().map(|backup| backup.buffering);
+                LaneWindows::of(settings.buffering, backup, partitioner.zone())
+            },
             partitioner,
             deaggregates: settings.takes_apart(),
             only_json: settings.only_json,
@@ -115,6 +122,11 @@ impl Outputs {
         &self.stores
     }
 
+    /// Where the intervals of each lane begin and end that are counted by the clock.
+    pub(super) const fn windows(&self) -> &LaneWindows {
+        &self.windows
+    }
+
     /// Text of the error prefix before its first expression: where marker objects live.
     pub fn marker_head(&self) -> &str {
         self.error_prefix.literal_head()
@@ -139,14 +151,17 @@ impl Outputs {
     }
 
     /// Whether an open batch from before may take more records: one that opens now would have the
-    /// same store, format and prefix (C7). Where the prefix of data has changed, no record finds it.
-    pub fn is_current(&self, lane: Lane, identity: &str, target: &Target) -> bool {
+    /// same store, format, prefix and window (C7). Where the prefix of data has changed, no record finds it.
+    pub(super) fn is_current(&self, entry: &Entry) -> bool {
+        let (lane, target) = (entry.lane, &entry.target);
         let same_prefix = match lane {
             Lane::Data => true,
-            Lane::Backup => identity == self.backup_identity(),
-            Lane::Error(_) => identity == self.error_identity,
+            Lane::Backup => *entry.identity == *self.backup_identity(),
+            Lane::Error(_) => *entry.identity == *self.error_identity,
         };
-        same_prefix && target.store == self.store(lane) && target.format == self.lane_format(lane)
+        let same_store = target.store == self.store(lane);
+        let same_window = entry.window == self.windows.find(lane, entry.arrival_ms);
+        same_prefix && same_store && same_window && target.format == self.lane_format(lane)
     }
 
     /// A format by its hash. The checkpoint store keeps every format that a batch names, so one

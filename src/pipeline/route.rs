@@ -5,7 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::outputs::Outputs;
-use crate::checkpoint::Lane;
+use super::windows::Windows;
+use crate::checkpoint::{Lane, Window};
 use crate::failure::{ErrorOutputType, Failure};
 use crate::format::{Format, Inference};
 use crate::partition::{self, PartitionScratch};
@@ -75,12 +76,15 @@ pub(super) struct Routed {
     /// Error lines.
     lines: Vec<u8>,
     /// Why the records of those lines failed.
-    tallies: Vec<(ErrorOutputType, Tally)>,
+    tallies: Vec<(Failed, Tally)>,
     data: Arc<Chunk>,
     source: Arc<Chunk>,
     /// Indexes of the records of data groups, by partition.
     order: Vec<u32>,
 }
+
+/// Records that failed: how, and when they arrived, where that matters.
+type Failed = (ErrorOutputType, Option<Window>);
 
 /// Some records of one partition.
 #[derive(Clone, Debug)]
@@ -89,6 +93,8 @@ pub(super) struct Group {
     pub lane: Lane,
     /// Arrival of the first record, in ms.
     pub arrival_ms: i64,
+    /// When all of them arrived, where that matters.
+    pub window: Option<Window>,
     /// Records in it.
     pub records: u64,
     /// Their bytes, before staging; of records that failed those of their lines.
@@ -129,10 +135,14 @@ impl Routed {
         &self.identities[group.identity.clone()]
     }
 
-    /// Why records failed with this type.
-    pub(super) fn tally(&self, output_type: ErrorOutputType) -> Option<&Tally> {
+    /// Why records failed with this type that arrived then.
+    pub(super) fn tally(
+        &self,
+        output_type: ErrorOutputType,
+        window: Option<Window>,
+    ) -> Option<&Tally> {
         let mut tallies = self.tallies.iter();
-        let found = tallies.find(|(of, _)| *of == output_type);
+        let found = tallies.find(|(of, _)| *of == (output_type, window));
         found.map(|(_, tally)| tally)
     }
 
@@ -172,13 +182,13 @@ pub(super) struct Routing {
 
 impl Routing {
     /// Begins with a stretch, whose data is taken apart. `now_ms` is the time that error lines carry.
-    pub(super) fn begin(mut stretch: Stretch, now_ms: i64) -> Self {
+    pub(super) fn begin(mut stretch: Stretch, outputs: &Outputs, now_ms: i64) -> Self {
         let mut router = Router {
             now_ms,
             ..Router::default()
         };
         for failed in stretch.failed.drain(..) {
-            router.fail(&failed.failure, &failed.record(), failed.attempts);
+            router.fail(outputs, &failed.failure, &failed.record(), failed.attempts);
         }
         router.assigned.reserve(stretch.data.len());
         Self { stretch, router }
@@ -212,7 +222,7 @@ impl Routing {
         let taken = taken.filter(|(partition, _)| **partition != FAILED);
         let seen = outputs.formats.news(taken.map(|(_, record)| record.data));
         let order = router.order();
-        router.group_data(&data, &order);
+        router.group_data(outputs, &data, &order);
         router.group_errors();
         if outputs.has_backup() {
             router.group_backup(outputs, &source, range.clone());
@@ -253,12 +263,12 @@ struct Router {
     now_ms: i64,
     errors: Vec<ErrorLines>,
     lines: Vec<u8>,
-    tallies: Vec<(ErrorOutputType, Tally)>,
+    tallies: Vec<(Failed, Tally)>,
     groups: Vec<Group>,
 }
 
 struct ErrorLines {
-    output_type: ErrorOutputType,
+    of: Failed,
     lines: Vec<u8>,
     tally: Tally,
     arrival_ms: i64,
@@ -277,7 +287,7 @@ impl Router {
                 None => self.add_partition(),
             },
             Err(failure) => {
-                self.fail(&failure, record, 1);
+                self.fail(outputs, &failure, record, 1);
                 FAILED
             }
         };
@@ -298,15 +308,14 @@ impl Router {
         partition
     }
 
-    fn fail(&mut self, failure: &Failure, record: &Record<'_>, attempts: u32) {
-        let output_type = failure.output_type;
-        let index = self
-            .errors
-            .iter()
-            .position(|errors| errors.output_type == output_type);
+    fn fail(&mut self, outputs: &Outputs, failure: &Failure, record: &Record<'_>, attempts: u32) {
+        let lane = Lane::Error(failure.output_type);
+        let window = outputs.windows().find(lane, record.arrival_ms);
+        let of = (failure.output_type, window);
+        let index = self.errors.iter().position(|errors| errors.of == of);
         let index = index.unwrap_or_else(|| {
             self.errors.push(ErrorLines {
-                output_type,
+                of,
                 lines: Vec::new(),
                 tally: Tally::default(),
                 arrival_ms: record.arrival_ms,
@@ -338,12 +347,13 @@ impl Router {
         order
     }
 
-    fn group_data(&mut self, chunk: &Chunk, order: &[u32]) {
+    fn group_data(&mut self, outputs: &Outputs, chunk: &Chunk, order: &[u32]) {
+        let windows = outputs.windows().lane(Lane::Data);
         let mut start = 0;
         for (identity, count) in std::mem::take(&mut self.partitions) {
             let end = start + count;
             let records = (start..end).map(|at| (at, chunk.record(order[at] as usize)));
-            cut(records, |group, range| {
+            cut(records, windows, |group, range| {
                 self.groups.push(Group {
                     lane: Lane::Data,
                     identity: identity.clone(),
@@ -363,10 +373,12 @@ impl Router {
             } else {
                 self.lines.extend_from_slice(&errors.lines);
             }
-            self.tallies.push((errors.output_type, errors.tally));
+            let (output_type, window) = errors.of;
+            self.tallies.push((errors.of, errors.tally));
             self.groups.push(Group {
-                lane: Lane::Error(errors.output_type),
+                lane: Lane::Error(output_type),
                 arrival_ms: errors.arrival_ms,
+                window,
                 records: errors.records,
                 bytes,
                 identity: 0..0,
@@ -380,7 +392,8 @@ impl Router {
         self.identities.push_str(&outputs.backup_identity());
         let identity = start..self.identities.len();
         let records = range.map(|at| (at, source.record(at)));
-        cut(records, |group, range| {
+        let windows = outputs.windows().lane(Lane::Backup);
+        cut(records, windows, |group, range| {
             self.groups.push(Group {
                 lane: Lane::Backup,
                 identity: identity.clone(),
@@ -391,15 +404,23 @@ impl Router {
     }
 }
 
-/// Cuts numbered records into groups of about [`GROUP_BYTES`].
+/// Cuts numbered records into groups of about [`GROUP_BYTES`], each of one window.
 fn cut<'a>(
     records: impl Iterator<Item = (usize, Record<'a>)>,
+    windows: Option<&Windows>,
     mut push: impl FnMut(Group, Range<usize>),
 ) {
     let mut open: Option<(Group, usize)> = None;
     let mut next = 0;
     for (at, record) in records {
-        let (group, _) = open.get_or_insert_with(|| (Group::begin(record.arrival_ms), at));
+        let is_outside = |(group, _): &mut (Group, usize)| !group.takes(record.arrival_ms);
+        if let Some((group, start)) = open.take_if(is_outside) {
+            push(group, start..next);
+        }
+        let (group, _) = open.get_or_insert_with(|| {
+            let window = windows.map(|windows| windows.find(record.arrival_ms));
+            (Group::begin(record.arrival_ms, window), at)
+        });
         group.records += 1;
         group.bytes += record.data.len() as u64;
         next = at + 1;
@@ -415,14 +436,20 @@ fn cut<'a>(
 }
 
 impl Group {
-    const fn begin(arrival_ms: i64) -> Self {
+    const fn begin(arrival_ms: i64, window: Option<Window>) -> Self {
         Self {
             lane: Lane::Data,
             arrival_ms,
+            window,
             records: 0,
             bytes: 0,
             identity: 0..0,
             content: GroupContent::Lines(0..0),
         }
+    }
+
+    /// Whether a record belongs to it that arrived then.
+    fn takes(&self, arrival_ms: i64) -> bool {
+        self.window.is_none_or(|window| window.holds(arrival_ms))
     }
 }

@@ -161,7 +161,7 @@ impl Bench {
             range = start..start + (end - start) / 2;
         };
         let end = stretch.range.end;
-        let routing = Routing::begin(stretch, self.clock.now_ms());
+        let routing = Routing::begin(stretch, &self.outputs, self.clock.now_ms());
         (Box::new(routing), end)
     }
 

@@ -46,8 +46,7 @@ impl Pipeline {
     pub(super) fn resume_batches(&mut self) {
         let resumed: Vec<(Uuid, bool, bool)> = (self.table.entries())
             .map(|entry| {
-                let is_current =
-                    (self.outputs).is_current(entry.lane, &entry.identity, &entry.target);
+                let is_current = self.outputs.is_current(entry);
                 (entry.batch.id, entry.sealing, is_current)
             })
             .collect();
@@ -313,6 +312,7 @@ impl Pipeline {
         let lane = Lane::Error(lines.output_type);
         let id = self.open_lane(lane, lines.arrival_ms, since);
         self.note_failed(id, &lines.tally);
+        self.table.touch(id, self.context.clock.moment());
         self.table.change(id, |entry| {
             entry.waits_since = entry.waits_since.min(since);
             for (extent, records) in lines.extents {

@@ -1,18 +1,22 @@
 //! The open and sealing batches of one stream.
 
+mod due;
+
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Duration;
 
 use uuid::Uuid;
 
 use super::filling::Pace;
 use crate::batch::{Batch, Block};
-use crate::checkpoint::{Lane, OpenBatch, Target};
+use crate::checkpoint::{Lane, OpenBatch, Target, Window};
 use crate::clock::{Clock, Moment};
-use crate::config::BufferingSettings;
+use due::Dues;
+pub(super) use due::Triggers;
 
 /// Bytes of memory that an entry takes beside its blocks, for the budget (measured: identity, key,
-/// two maps and the queue).
-const ENTRY_BYTES: usize = 640;
+/// two maps and two queues).
+const ENTRY_BYTES: usize = 800;
 
 /// A batch and what the pipeline knows about it.
 #[derive(Debug)]
@@ -27,8 +31,14 @@ pub(super) struct Entry {
     pub target: Target,
     /// Arrival of its first record, by the wall clock: for names.
     pub arrival_ms: i64,
-    /// When it opened.
-    pub opened: Moment,
+    /// When what it takes has arrived, where that matters.
+    pub window: Option<Window>,
+    /// When it is to be sealed at the latest.
+    pub ends: Moment,
+    /// When something came to it for the last time.
+    pub touched: Moment,
+    /// When it is looked at whether it is to be sealed.
+    pub looked_at: Moment,
     /// Since when its first record waits.
     pub waits_since: Moment,
     /// Set when no record may be added any more.
@@ -47,22 +57,34 @@ impl Entry {
     }
 }
 
-/// When batches of a lane are full.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Triggers {
-    /// For data and error batches.
-    pub data: BufferingSettings,
-    /// For backup batches.
-    pub backup: BufferingSettings,
+/// The open batches of one partition, or lane: one, but where windows of arrival follow each other.
+#[derive(Debug)]
+struct OpenIds {
+    first: Uuid,
+    others: Vec<Uuid>,
 }
 
-impl Triggers {
-    fn of(&self, lane: Lane) -> BufferingSettings {
-        if lane == Lane::Backup {
-            self.backup
-        } else {
-            self.data
+impl OpenIds {
+    const fn of(first: Uuid) -> Self {
+        Self {
+            first,
+            others: Vec::new(),
         }
+    }
+
+    fn ids(&self) -> impl Iterator<Item = Uuid> {
+        std::iter::once(self.first).chain(self.others.iter().copied())
+    }
+
+    /// Takes one out. False: none is left, and this is to be thrown away.
+    fn remove(&mut self, id: Uuid) -> bool {
+        if self.first != id {
+            self.others.retain(|other| *other != id);
+            return true;
+        }
+        let next = self.others.pop();
+        self.first = next.unwrap_or_default();
+        next.is_some()
     }
 }
 
@@ -71,11 +93,12 @@ impl Triggers {
 pub(super) struct BatchTable {
     entries: HashMap<Uuid, Entry, foldhash::fast::RandomState>,
     /// Open data batches by partition.
-    data: HashMap<Box<str>, Uuid, foldhash::fast::RandomState>,
+    data: HashMap<Box<str>, OpenIds, foldhash::fast::RandomState>,
     /// Open backup and error batches.
-    others: HashMap<Lane, Uuid>,
-    /// Ids in the order of opening: data and errors, then backup. Sealed ones are passed over.
-    opened: [VecDeque<Uuid>; 2],
+    others: HashMap<Lane, OpenIds>,
+    /// Ids in the order of opening. Sealed ones are passed over.
+    opened: VecDeque<Uuid>,
+    dues: Dues,
     /// Batches that take no more records.
     sealing: HashSet<Uuid>,
     dirty: Vec<Uuid>,
@@ -91,7 +114,8 @@ impl BatchTable {
             entries: HashMap::default(),
             data: HashMap::default(),
             others: HashMap::new(),
-            opened: [VecDeque::new(), VecDeque::new()],
+            opened: VecDeque::new(),
+            dues: Dues::default(),
             sealing: HashSet::new(),
             dirty: Vec::new(),
             triggers,
@@ -100,26 +124,48 @@ impl BatchTable {
         }
     }
 
-    /// The open batch of a partition.
-    pub(super) fn find(&self, lane: Lane, identity: &str) -> Option<Uuid> {
-        match lane {
-            Lane::Data => self.data.get(identity).copied(),
-            _ => self.others.get(&lane).copied(),
-        }
+    /// The open batch of a partition that takes what arrived in this window.
+    pub(super) fn find(&self, lane: Lane, identity: &str, window: Option<Window>) -> Option<Uuid> {
+        let open = match lane {
+            Lane::Data => self.data.get(identity),
+            _ => self.others.get(&lane),
+        };
+        let takes = |id: &Uuid| self.get(*id).is_some_and(|entry| entry.window == window);
+        open?.ids().find(takes)
+    }
+
+    /// Whether a batch of data is open of this partition.
+    pub(super) fn is_open(&self, identity: &str) -> bool {
+        self.data.contains_key(identity)
+    }
+
+    /// How long a batch may stay open that opens when the wall clock shows `opened_ms`.
+    pub(super) fn wait(&self, lane: Lane, window: Option<Window>, opened_ms: i64) -> Duration {
+        self.triggers.wait(lane, window, opened_ms)
     }
 
     /// Adds a batch; an open one is found by its partition from now on.
-    pub(super) fn insert(&mut self, entry: Entry) {
+    pub(super) fn insert(&mut self, mut entry: Entry) {
         let id = entry.batch.id;
         if entry.sealing {
             self.sealing.insert(id);
         } else {
-            match entry.lane {
-                Lane::Data => self.data.insert(entry.identity.clone(), id),
-                lane => self.others.insert(lane, id),
+            let open = match entry.lane {
+                Lane::Data => self.data.get_mut(&entry.identity),
+                lane => self.others.get_mut(&lane),
             };
+            match (open, entry.lane) {
+                (Some(open), _) => open.others.push(id),
+                (None, Lane::Data) => {
+                    self.data.insert(entry.identity.clone(), OpenIds::of(id));
+                }
+                (None, lane) => {
+                    self.others.insert(lane, OpenIds::of(id));
+                }
+            }
+            self.dues.add(&mut entry, &self.triggers);
+            self.opened.push_back(id);
         }
-        self.opened[usize::from(entry.lane == Lane::Backup)].push_back(id);
         self.memory += entry.batch.memory() + ENTRY_BYTES;
         self.entries.insert(id, entry);
     }
@@ -143,13 +189,19 @@ impl BatchTable {
                 batch.freeze();
             }
             (batch.records, batch.bytes) = (row.records, row.bytes);
+            let wait = self.wait(row.lane, row.window, row.opened_ms);
+            let ends = clock.moment_of(row.opened_ms).after(wait);
             self.insert(Entry {
                 batch,
                 lane: row.lane,
                 identity: row.identity.into(),
                 target: row.target,
                 arrival_ms: row.arrival_ms,
-                opened: clock.moment_of(row.opened_ms),
+                window: row.window,
+                ends,
+                // Nobody knows by now: silence counts from here on.
+                touched: clock.moment(),
+                looked_at: ends,
                 waits_since: clock.moment_of(row.arrival_ms),
                 sealing: row.sealing,
                 pace: Pace::default(),
@@ -187,22 +239,39 @@ impl BatchTable {
         Some(result)
     }
 
+    /// Something has come to a batch.
+    pub(super) fn touch(&mut self, id: Uuid, now: Moment) {
+        if self.triggers.mind_silence()
+            && let Some(entry) = self.entries.get_mut(&id)
+        {
+            self.dues.touch(entry, now);
+        }
+    }
+
     /// Closes a batch for records: its record set is fixed. False if it was closed before.
     pub(super) fn seal(&mut self, id: Uuid) -> bool {
         let sealed = self.change(id, |entry| {
-            let first = !entry.sealing;
-            entry.sealing = true;
             entry.batch.freeze();
-            first.then(|| (entry.lane, entry.identity.clone()))
+            !std::mem::replace(&mut entry.sealing, true)
         });
-        let Some(Some((lane, identity))) = sealed else {
+        let (Some(true), Some(entry)) = (sealed, self.entries.get(&id)) else {
             return false;
         };
+        self.dues.remove(entry);
         self.sealing.insert(id);
-        match lane {
-            Lane::Data => self.data.remove(&identity),
-            _ => self.others.remove(&lane),
-        };
+        if entry.lane == Lane::Data {
+            let open = self.data.get_mut(&entry.identity);
+            if open.is_some_and(|open| !open.remove(id)) {
+                self.data.remove(&entry.identity);
+            }
+        } else {
+            let open = self.others.get_mut(&entry.lane);
+            if open.is_some_and(|open| !open.remove(id)) {
+                self.others.remove(&entry.lane);
+            }
+        }
+        let is_open = |id: &mut Uuid| self.entries.get(id).is_some_and(|entry| !entry.sealing);
+        while self.opened.pop_front_if(|id| !is_open(id)).is_some() {}
         true
     }
 
@@ -210,6 +279,7 @@ impl BatchTable {
     pub(super) fn remove(&mut self, id: Uuid) -> Option<Entry> {
         let entry = self.entries.remove(&id)?;
         self.sealing.remove(&id);
+        self.dues.remove(&entry);
         self.memory -= entry.batch.memory() + ENTRY_BYTES;
         self.unspooled -= entry.batch.unspooled();
         Some(entry)
@@ -220,24 +290,13 @@ impl BatchTable {
         self.entries.get(&id)
     }
 
-    /// The next open batch whose interval has passed.
+    /// An open batch whose interval has passed, or to which nothing more has come for long enough. It is named again
+    /// until it is sealed.
     pub(super) fn next_due(&mut self, now: Moment) -> Option<Uuid> {
-        for (queue, buffering) in self
-            .opened
-            .iter_mut()
-            .zip([self.triggers.data, self.triggers.backup])
-        {
-            while let Some(id) = queue.front().copied() {
-                match self.entries.get(&id) {
-                    Some(entry) if !entry.sealing => {
-                        if entry.opened.until(now) < buffering.interval {
-                            break;
-                        }
-                        queue.pop_front();
-                        return Some(id);
-                    }
-                    _ => queue.pop_front(),
-                };
+        while let Some(id) = self.dues.next(now) {
+            let entry = self.entries.get_mut(&id)?;
+            if self.dues.look(entry, &self.triggers, now) {
+                return Some(id);
             }
         }
         None
@@ -247,7 +306,7 @@ impl BatchTable {
     pub(super) fn is_full(&self, id: Uuid) -> bool {
         self.entries
             .get(&id)
-            .is_some_and(|entry| entry.batch.bytes >= self.triggers.of(entry.lane).size)
+            .is_some_and(|entry| entry.batch.bytes >= self.triggers.lane(entry.lane).size)
     }
 
     /// The open batch with the largest `size` of those that have one.
@@ -345,10 +404,8 @@ impl BatchTable {
     /// Since when the oldest record waits that is not durably sealed.
     pub(super) fn waits_since(&self) -> Option<Moment> {
         // Batches open in order of arrival, near enough for a gauge; sealing ones are few.
-        let open = (self.opened.iter()).filter_map(|queue| {
-            let mut entries = queue.iter().filter_map(|id| self.entries.get(id));
-            entries.find(|entry| !entry.sealing)
-        });
+        let open = self.opened.iter().filter_map(|id| self.entries.get(id));
+        let open = open.filter(|entry| !entry.sealing).take(1);
         let sealing = (self.sealing.iter()).filter_map(|id| self.entries.get(id));
         open.chain(sealing).map(|entry| entry.waits_since).min()
     }

@@ -96,10 +96,7 @@ fn settings(lake: &Path, load: Load) -> StreamSettings {
             key_values: KeyValues::Escaped,
             ..PartitioningSettings::default()
         },
-        buffering: BufferingSettings {
-            size: load.size,
-            interval: Duration::from_millis(50),
-        },
+        buffering: BufferingSettings::new(load.size, Duration::from_millis(50)),
         format: if load.learns {
             learned::rows()
         } else {

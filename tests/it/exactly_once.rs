@@ -63,6 +63,13 @@ const ROW_GROUPS: Failpoints = &[
     ("upload-after-complete", 1),
     ("upload-after-part", 1),
 ];
+/// Where batches end, and what of it lasts.
+const BY_TIME: Failpoints = &[
+    ("apply", 20),
+    ("checkpoint-after-commit", 5),
+    ("checkpoint-before-commit", 5),
+    ("seal", 20),
+];
 /// Passed where the disk has damaged a sealed object: `attack/spools.rs` kills there.
 pub const MENDED: Failpoints = &[("mended", 1)];
 /// What each campaign kills at: together, every row of the table.
@@ -112,6 +119,27 @@ fn a_folder_holds_every_acknowledged_record_once_whatever_was_killed() {
         summary["failed_texts"].as_u64() > Some(0),
         "no text of a record of several has failed by itself: {summary}"
     );
+}
+
+#[test]
+fn objects_that_end_by_the_clock_or_in_silence_hold_every_acknowledged_record_once() {
+    let site = Site::new(&settings(
+        "size = \"256KiB\"\ninterval = \"2s\"\nalign = \"clock\"\nclose_after = \"1s\"",
+        "type = \"json\"\ncompression = \"gzip\"",
+        "type = \"folder\"\npath = \"lake\"",
+    ));
+    let mut campaign = Campaign::new(&site, &[BY_TIME], 8);
+    let load = Load {
+        connections: 3,
+        seed: campaign.seed,
+        ..LOAD
+    };
+    let producer = Producer::start(site.address, "clicks", load, &site.path("ledger"));
+    campaign.run();
+    let daemon = site.start();
+    producer.finish();
+    daemon.drain();
+    judge(&site, &campaign, Lake::Folder(&site.path("lake")));
 }
 
 #[test]

@@ -17,6 +17,7 @@
 
 mod attack;
 mod book;
+mod buffering;
 mod bytes;
 mod changed_settings;
 mod clients;

@@ -38,6 +38,7 @@ pub(super) fn batch(id: Uuid) -> OpenBatch {
         },
         opened_ms: 5,
         arrival_ms: 4,
+        window: None,
         records: 9,
         bytes: 99,
         sealing: false,

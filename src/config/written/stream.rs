@@ -1,10 +1,8 @@
 //! One delivery stream's tables, all but transforms, format and destination.
 
-use std::ops::RangeInclusive;
 use std::path::Path;
-use std::time::Duration;
 
-use super::{GIB, KIB, MIB, TIB, destination, format, source, transform};
+use super::{GIB, MIB, TIB, buffering, destination, format, source, transform};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::spans::{SpanMap, StageField};
 use crate::config::table::Table;
@@ -13,11 +11,6 @@ use crate::config::{
     SourceSettings, StoreSettings, StreamSettings,
 };
 
-/// Far beyond Firehose's 1 to 128 MiB; S3's largest object is 5 TiB, one upload of 10,000 parts.
-const SIZE_BOUNDS: RangeInclusive<u64> = KIB..=5 * GIB;
-const DEFAULT_SIZE: u64 = 128 * MIB;
-const INTERVAL_BOUNDS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(24);
-const DEFAULT_INTERVAL: Duration = Duration::from_mins(5);
 const DEFAULT_SPOOL_LIMIT: u64 = 16 * GIB;
 /// Firehose's quota of active partitions.
 const DEFAULT_PARTITION_LIMIT: u64 = 500;
@@ -53,12 +46,9 @@ pub(super) fn read(
             spans.keep_unread(name, field);
         }
     }
-    let buffering = BufferingSettings {
-        size: DEFAULT_SIZE,
-        interval: DEFAULT_INTERVAL,
-    };
-    let buffering = table.table("buffering").map_or(buffering, |table| {
-        self::buffering(table, buffering, spool_limit)
+    let buffering = table.table("buffering");
+    let buffering = buffering.map_or(buffering::DEFAULT, |table| {
+        buffering::read(table, buffering::DEFAULT, spool_limit)
     });
     let format = table.table("format");
     let format = format.map(|table| format::read(name, table, base, spans));
@@ -205,28 +195,6 @@ fn partitioning(stream: &str, mut table: Table<'_>, spans: &mut SpanMap) -> Part
     }
 }
 
-fn buffering(
-    mut table: Table<'_>,
-    default: BufferingSettings,
-    spool_limit: u64,
-) -> BufferingSettings {
-    let size = table.size("size", SIZE_BOUNDS);
-    let interval = table.duration("interval", INTERVAL_BOUNDS);
-    if let Some(size) = size.as_ref().filter(|size| size.value > spool_limit) {
-        let place = table.file.place(size.at.clone());
-        let message = "no batch can reach this size: it is more than `spool_limit`";
-        let help = "batches are sealed early when the spool is full; raise `spool_limit`";
-        table
-            .file
-            .report(Diagnostic::warning(place, message).help(help));
-    }
-    table.finish();
-    BufferingSettings {
-        size: size.map_or(default.size, |size| size.value),
-        interval: interval.map_or(default.interval, |interval| interval.value),
-    }
-}
-
 fn backup(
     stream: &str,
     mut table: Table<'_>,
@@ -240,9 +208,9 @@ fn backup(
         Some(format) => format::of_backup(stream, format, base, spans),
         None => Some(default()),
     };
-    let buffering = table
-        .table("buffering")
-        .map_or(of_stream, |table| buffering(table, of_stream, u64::MAX));
+    let buffering = table.table("buffering").map_or(of_stream, |table| {
+        buffering::read(table, of_stream, u64::MAX)
+    });
     table.finish();
     BackupSettings {
         prefix,

@@ -131,10 +131,7 @@ pub(crate) fn settings(name: &str) -> StreamSettings {
         transforms: Vec::new(),
         deaggregate: true,
         partitioning: PartitioningSettings::default(),
-        buffering: BufferingSettings {
-            size: 5 << 20,
-            interval: Duration::from_mins(5),
-        },
+        buffering: BufferingSettings::new(5 << 20, Duration::from_mins(5)),
         format: FormatSettings::new(JsonSettings {
             compression: Compression::Gzip,
             delimiter: Delimiter::Newline,

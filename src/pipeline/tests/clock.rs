@@ -30,10 +30,7 @@ async fn a_wall_clock_that_is_set_neither_stalls_nor_hurries_a_batch_and_its_age
         let (lake, disk) = (tempfile::tempdir().unwrap(), TornDisk::new(1));
         let clock = Clock::manual(NOW_MS);
         let settings = StreamSettings {
-            buffering: BufferingSettings {
-                size: 1 << 20,
-                interval: Duration::from_secs(3),
-            },
+            buffering: BufferingSettings::new(1 << 20, Duration::from_secs(3)),
             ..settings(lake.path(), SMALL)
         };
         let settings = Arc::new(settings);

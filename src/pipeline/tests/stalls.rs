@@ -118,10 +118,7 @@ impl Life {
 
 fn limited(lake: &Path, load: Load, spool_limit: u64, interval: Duration) -> StreamSettings {
     StreamSettings {
-        buffering: BufferingSettings {
-            size: load.size,
-            interval,
-        },
+        buffering: BufferingSettings::new(load.size, interval),
         spool_limit,
         ..settings(lake, load)
     }

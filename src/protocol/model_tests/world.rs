@@ -140,6 +140,7 @@ fn batch(id: Uuid) -> OpenBatch {
         },
         opened_ms: 0,
         arrival_ms: 0,
+        window: None,
         records: 0,
         bytes: 0,
         sealing: false,

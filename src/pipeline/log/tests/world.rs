@@ -51,10 +51,7 @@ impl World {
                 key_values: KeyValues::Escaped,
                 ..PartitioningSettings::default()
             },
-            buffering: BufferingSettings {
-                size: 1 << 20,
-                interval,
-            },
+            buffering: BufferingSettings::new(1 << 20, interval),
             format: FormatSettings::new(JsonSettings {
                 compression: Compression::None,
                 delimiter: Delimiter::Newline,

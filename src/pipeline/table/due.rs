@@ -1,0 +1,127 @@
+//! When batches are due: at the end of their interval, or when nothing more has come to them for long enough.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::Entry;
+use crate::checkpoint::{Lane, Window};
+use crate::clock::Moment;
+use crate::config::{BufferingSettings, StreamSettings};
+use crate::pipeline::log::Names;
+use crate::pipeline::windows::LaneWindows;
+
+/// When batches of each lane are full.
+#[derive(Clone, Debug)]
+pub(in crate::pipeline) struct Triggers {
+    /// For data and error batches.
+    pub data: BufferingSettings,
+    /// For backup batches.
+    pub backup: BufferingSettings,
+    /// Where intervals begin and end that are counted by the clock.
+    pub windows: LaneWindows,
+    /// What checkpoints can name: where that is objects alone, no batch is sealed without the others, and silence is
+    /// that of all.
+    pub names: Names,
+}
+
+impl Triggers {
+    /// Those of a stream.
+    pub(in crate::pipeline) fn of(
+        settings: &StreamSettings,
+        windows: LaneWindows,
+        names: Names,
+    ) -> Self {
+        let backup = settings.backup.as_ref();
+        Self {
+            data: settings.buffering,
+            backup: backup.map_or(settings.buffering, |backup| backup.buffering),
+            windows,
+            names,
+        }
+    }
+
+    /// The settings of a lane.
+    pub(super) const fn lane(&self, lane: Lane) -> &BufferingSettings {
+        match lane {
+            Lane::Backup => &self.backup,
+            Lane::Data | Lane::Error(_) => &self.data,
+        }
+    }
+
+    /// How long a batch may stay open that opens when the wall clock shows `opened_ms`.
+    pub(super) fn wait(&self, lane: Lane, window: Option<Window>, opened_ms: i64) -> Duration {
+        match (self.windows.lane(lane), window) {
+            (Some(windows), Some(window)) => windows.wait(opened_ms, window),
+            _ => self.lane(lane).interval,
+        }
+    }
+
+    /// Whether any batch is closed when nothing more comes.
+    pub(super) const fn mind_silence(&self) -> bool {
+        self.data.close_after.is_some() || self.backup.close_after.is_some()
+    }
+
+    /// When a batch is due, if nothing more comes.
+    fn due(&self, entry: &Entry, newest: Moment) -> Moment {
+        let Some(close_after) = self.lane(entry.lane).close_after else {
+            return entry.ends;
+        };
+        let last = match self.names {
+            Names::OpenBatches => entry.touched,
+            Names::Objects => newest,
+        };
+        entry.ends.min(last.after(close_after))
+    }
+}
+
+/// Open batches in the order in which they are to be looked at. What has come to a batch since it was put here makes
+/// it due later, never earlier: that is found out when it is looked at.
+#[derive(Debug, Default)]
+pub(super) struct Dues {
+    by_moment: BTreeSet<(Moment, Uuid)>,
+    /// When something came to any batch for the last time.
+    newest: Option<Moment>,
+}
+
+impl Dues {
+    /// Something has come to a batch.
+    pub(super) fn touch(&mut self, entry: &mut Entry, now: Moment) {
+        entry.touched = now;
+        self.newest = Some(now);
+    }
+
+    /// A batch has opened.
+    pub(super) fn add(&mut self, entry: &mut Entry, triggers: &Triggers) {
+        let newest = self
+            .newest
+            .map_or(entry.touched, |newest| newest.max(entry.touched));
+        self.newest = Some(newest);
+        entry.looked_at = triggers.due(entry, newest);
+        self.by_moment.insert((entry.looked_at, entry.batch.id));
+    }
+
+    /// A batch takes no more records.
+    pub(super) fn remove(&mut self, entry: &Entry) {
+        self.by_moment.remove(&(entry.looked_at, entry.batch.id));
+    }
+
+    /// The batch that is to be looked at by now, if any is.
+    pub(super) fn next(&self, now: Moment) -> Option<Uuid> {
+        let (at, id) = self.by_moment.first()?;
+        (*at <= now).then_some(*id)
+    }
+
+    /// Looks at a batch: whether it is due. Otherwise its turn comes again.
+    pub(super) fn look(&mut self, entry: &mut Entry, triggers: &Triggers, now: Moment) -> bool {
+        let due = triggers.due(entry, self.newest.unwrap_or(now));
+        if due <= now {
+            return true;
+        }
+        self.remove(entry);
+        entry.looked_at = due;
+        self.by_moment.insert((due, entry.batch.id));
+        false
+    }
+}

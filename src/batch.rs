@@ -32,8 +32,10 @@ pub struct Batch {
     pub opened_ms: i64,
     /// Records so far.
     pub records: u64,
-    /// Bytes of records so far, before encoding, or of error lines: what the size trigger counts.
+    /// Bytes of records so far, before encoding, or of error lines.
     pub bytes: u64,
+    /// Bytes, as they were staged, of what its final ones were made of.
+    pub encoded_from: u64,
     /// Its bytes, in order.
     pub blocks: Vec<Block>,
     /// Whether the object's last bytes are among them.
@@ -91,6 +93,7 @@ impl Batch {
             opened_ms,
             records: 0,
             bytes: 0,
+            encoded_from: 0,
             blocks: Vec::new(),
             ended: false,
             next_serial: 0,
@@ -281,6 +284,19 @@ impl Batch {
         let raw = self.blocks.iter().filter(|block| block.is_raw());
         raw.fold((0, 0), |(len, memory), block| {
             (len + block.len(), memory + block.memory())
+        })
+    }
+
+    /// Bytes that are final, and those that are staged and will be encoded.
+    pub fn lens(&self) -> (u64, u64) {
+        let object = self.blocks.iter().filter(|block| !block.footer);
+        object.fold((0, 0), |(last, staged), block| {
+            let len = block.len();
+            if block.encoded {
+                (last + len, staged)
+            } else {
+                (last, staged + len)
+            }
         })
     }
 

@@ -210,8 +210,10 @@ pub enum KeyValues {
 /// When a batch is full: whichever comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BufferingSettings {
-    /// Bytes of records before compression.
+    /// Bytes, of what `size_of` says.
     pub size: u64,
+    /// What has that size.
+    pub size_of: SizeOf,
     /// Age of the batch; zero delivers within a second.
     pub interval: Duration,
     /// What intervals are counted from.
@@ -225,11 +227,22 @@ impl BufferingSettings {
     pub const fn new(size: u64, interval: Duration) -> Self {
         Self {
             size,
+            size_of: SizeOf::Records,
             interval,
             align: Align::Record,
             close_after: None,
         }
     }
+}
+
+/// What the size of a batch is counted in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SizeOf {
+    /// Bytes of records before compression.
+    #[default]
+    Records,
+    /// Bytes of the object, as far as they can be told before its end.
+    Object,
 }
 
 /// What the intervals of batches are counted from.

@@ -19,6 +19,11 @@ pub enum Lane {
     Error(ErrorOutputType),
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands references")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 /// Times of arrival that a batch takes where intervals are counted by the clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Window {
@@ -57,6 +62,9 @@ pub struct OpenBatch {
     pub records: u64,
     /// Bytes of records so far, before encoding.
     pub bytes: u64,
+    /// Bytes, as they were staged, of what is encoded of it; 0 where that is not known.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub encoded_from: u64,
     /// Set when it was sealed: no record may be added any more.
     pub sealing: bool,
     /// Its bytes, in order.
@@ -252,6 +260,7 @@ mod tests {
             opened_ms: 0,
             arrival_ms: 0,
             window: None,
+            encoded_from: 0,
             records,
             bytes: 0,
             sealing: true,

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::{CommandError, places, settings};
 use crate::config::{
-    Align, BufferingSettings, FormatSettings, StreamSettings, TransformSettings, display_duration,
-    display_size,
+    Align, BufferingSettings, FormatSettings, SizeOf, StreamSettings, TransformSettings,
+    display_duration, display_size,
 };
 
 /// Checks the file and prints the summary to `out`, warnings to `err`.
@@ -49,13 +49,17 @@ pub(super) fn summary(stream: &StreamSettings, out: &mut dyn Write) -> io::Resul
     }
     steps.push(format(&stream.format));
     steps.push(store(stream));
-    let size = display_size(stream.buffering.size);
+    let buffering = &stream.buffering;
+    let mut size = display_size(buffering.size);
+    if buffering.size_of == SizeOf::Object {
+        size.push_str(" of the object");
+    }
     writeln!(
         out,
         "{}: {}; {size} or {}",
         stream.name,
         steps.join(" → "),
-        times(&stream.buffering)
+        times(buffering)
     )?;
     if let Some(backup) = &stream.backup {
         let prefix = head(backup.prefix.as_deref().unwrap_or_default());

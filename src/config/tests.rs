@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::{
     Align, BackupSettings, BufferingSettings, ColumnSettings, Config, Diagnostics, FormatSettings,
-    KeyValues, LoadedConfig, PartitioningSettings, Secret, StageField,
+    KeyValues, LoadedConfig, PartitioningSettings, Secret, SizeOf, StageField,
 };
 use crate::destination::{FolderSettings, S3Encryption, S3Settings};
 use crate::format::{
@@ -134,7 +134,7 @@ spool_limit = "16GiB"
 deaggregate = "json"
 source = { type = "direct-put", journal_limit = "4GiB" }
 partitioning.key_values = "escaped"
-buffering = { size = "128MiB", interval = "300s", align = "record" }
+buffering = { size = "128MiB", size_of = "records", interval = "300s", align = "record" }
 format = { type = "json", compression = "none", delimiter = "newline", not_json = "as-is" }
 destination = { type = "folder", path = "out" }
 "#;
@@ -163,6 +163,7 @@ fn every_key_of_the_full_sample_is_accepted_and_means_what_it_says() {
     });
     assert_eq!(stream.format, parquet);
     let buffering = BufferingSettings {
+        size_of: SizeOf::Object,
         align: Align::Clock,
         close_after: Some(Duration::from_mins(1)),
         ..BufferingSettings::new(128 << 20, Duration::from_mins(15))

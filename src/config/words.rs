@@ -140,6 +140,7 @@ const HOMES: &[(&str, &str)] = &[
     ("max_open_partitions", "in [stream.NAME.partitioning]"),
     ("size", "in [stream.NAME.buffering]"),
     ("interval", "in [stream.NAME.buffering]"),
+    ("size_of", "in [stream.NAME.buffering]"),
     ("align", "in [stream.NAME.buffering]"),
     ("close_after", "in [stream.NAME.buffering]"),
     ("compression", "in [stream.NAME.format]"),
@@ -201,7 +202,7 @@ fn lane_help(table: &str, word: &str) -> Option<&'static str> {
             "type" | "compression" | "delimiter" => {
                 Some("it belongs in [stream.NAME.backup.format]")
             }
-            "size" | "interval" | "align" | "closeafter" => {
+            "size" | "sizeof" | "interval" | "align" | "closeafter" => {
                 Some("it belongs in [stream.NAME.backup.buffering]")
             }
             _ => None,

@@ -95,6 +95,7 @@ impl DraftBatch {
             window: entry.window,
             records: batch.records,
             bytes: batch.bytes,
+            encoded_from: batch.encoded_from,
             sealing: entry.sealing,
             blocks: blocks.collect(),
             upload_id,

@@ -41,6 +41,13 @@ impl Pipeline {
         }
     }
 
+    /// The same if it is full: what was encoded may have become more than was thought.
+    fn close_if_full(&mut self, id: Uuid) {
+        if self.table.is_full(id) {
+            self.close(id);
+        }
+    }
+
     /// Goes on with the batches that recovery has reloaded: some were being sealed, and those that
     /// the config would open otherwise now take no more records (C7).
     pub(super) fn resume_batches(&mut self) {
@@ -247,6 +254,7 @@ impl Pipeline {
                 self.replace(id, Vec::new(), &damaged, |batch, gone| {
                     batch.replace(serial, encoded, raw_sum, gone)
                 });
+                self.close_if_full(id);
                 self.finish_if_encoded(id);
             }
             Done::Run {
@@ -265,6 +273,7 @@ impl Pipeline {
                     self.encode_sealed(id);
                 } else {
                     self.encode_filled(id);
+                    self.close_if_full(id);
                 }
             }
             Done::Object {
@@ -300,7 +309,7 @@ impl Pipeline {
         for lines in failed {
             self.apply_failed(lines, since);
         }
-        let freed = self.table.change(id, |entry| {
+        let freed = self.table.encode(id, |entry| {
             entry.batch.records = entry.batch.records.saturating_sub(gone);
             replace(&mut entry.batch, gone)
         });
@@ -324,9 +333,7 @@ impl Pipeline {
         });
         // A growing block in front of the lines is frozen now.
         self.encode_filled(id);
-        if self.table.is_full(id) {
-            self.close(id);
-        }
+        self.close_if_full(id);
     }
 }
 

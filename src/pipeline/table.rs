@@ -1,6 +1,7 @@
 //! The open and sealing batches of one stream.
 
 mod due;
+mod size;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use crate::checkpoint::{Lane, OpenBatch, Target, Window};
 use crate::clock::{Clock, Moment};
 use due::Dues;
 pub(super) use due::Triggers;
+use size::Yields;
 
 /// Bytes of memory that an entry takes beside its blocks, for the budget (measured: identity, key,
 /// two maps and two queues).
@@ -103,6 +105,7 @@ pub(super) struct BatchTable {
     sealing: HashSet<Uuid>,
     dirty: Vec<Uuid>,
     triggers: Triggers,
+    yields: Yields,
     memory: usize,
     unspooled: u64,
 }
@@ -119,6 +122,7 @@ impl BatchTable {
             sealing: HashSet::new(),
             dirty: Vec::new(),
             triggers,
+            yields: Yields::default(),
             memory: 0,
             unspooled: 0,
         }
@@ -189,6 +193,7 @@ impl BatchTable {
                 batch.freeze();
             }
             (batch.records, batch.bytes) = (row.records, row.bytes);
+            batch.encoded_from = row.encoded_from;
             let wait = self.wait(row.lane, row.window, row.opened_ms);
             let ends = clock.moment_of(row.opened_ms).after(wait);
             self.insert(Entry {
@@ -248,6 +253,24 @@ impl BatchTable {
         }
     }
 
+    /// Changes a batch whose bytes become final by that, or some of them.
+    pub(super) fn encode<T>(
+        &mut self,
+        id: Uuid,
+        change: impl FnOnce(&mut Entry) -> T,
+    ) -> Option<T> {
+        let (result, lane, made, of) = self.change(id, |entry| {
+            let (made, staged) = entry.batch.lens();
+            let result = change(entry);
+            let after = entry.batch.lens();
+            let of = staged.saturating_sub(after.1);
+            entry.batch.encoded_from += of;
+            (result, entry.lane, after.0.saturating_sub(made), of)
+        })?;
+        self.yields.learn(lane, made, of);
+        Some(result)
+    }
+
     /// Closes a batch for records: its record set is fixed. False if it was closed before.
     pub(super) fn seal(&mut self, id: Uuid) -> bool {
         let sealed = self.change(id, |entry| {
@@ -302,11 +325,13 @@ impl BatchTable {
         None
     }
 
-    /// Whether a batch has reached its size.
+    /// Whether an open batch has reached its size.
     pub(super) fn is_full(&self, id: Uuid) -> bool {
-        self.entries
-            .get(&id)
-            .is_some_and(|entry| entry.batch.bytes >= self.triggers.lane(entry.lane).size)
+        let open = self.get(id).filter(|entry| !entry.sealing);
+        open.is_some_and(|entry| {
+            let buffering = self.triggers.lane(entry.lane);
+            self.yields.is_full(buffering, entry.lane, &entry.batch)
+        })
     }
 
     /// The open batch with the largest `size` of those that have one.

@@ -169,3 +169,61 @@ fn a_batch_goes_on_after_a_restart_in_its_interval_and_ends_where_the_intervals_
     texts.sort();
     assert_eq!(texts, ["1\n", "2\n3\n"]);
 }
+
+#[test]
+fn where_it_is_the_object_that_has_the_size_it_does_in_every_shape() {
+    const SIZE: u64 = 64 << 10;
+    for format in [
+        "type = \"json\"\ncompression = \"gzip\"",
+        "type = \"parquet\"\nschema = \"n bigint, text string\"",
+        "type = \"csv\"\ncompression = \"gzip\"\nschema = \"n bigint, text string\"",
+    ] {
+        let buffering = format!("size = {SIZE}\nsize_of = \"object\"\ninterval = \"24h\"");
+        let format = format!("{buffering}\n\n[stream.clicks.format]\n{format}");
+        let site = Site::new(&settings(&format));
+        let mut daemon = site.start();
+        let mut random = fastrand::Rng::with_seed(7);
+        let mut sent = 0;
+        let lake = site.path("lake");
+        let lens = || -> Vec<u64> {
+            let objects = lake::objects(&lake, "data").into_iter();
+            objects
+                .map(|object| fs::metadata(object).unwrap().len())
+                .collect()
+        };
+        let is_of_size = |len: &u64| *len * 3 >= SIZE * 2;
+        let has_some = || {
+            let body: String = (0..1_000).map(|_| record(&mut random)).collect();
+            put(&site, &body);
+            sent += body.len() as u64;
+            lens().into_iter().filter(is_of_size).count() >= 4
+        };
+        daemon.until("objects have their size", has_some).unwrap();
+        daemon.drain();
+        let lens = lens();
+        assert!(
+            lens.iter().all(|len| *len * 2 <= SIZE * 3),
+            "{format}: {lens:?}"
+        );
+        // What that says: an object holds far more of records.
+        let all: u64 = lens.iter().sum();
+        assert!(sent > 3 * all, "{format}: {sent} bytes became {all}");
+    }
+}
+
+/// Some words of few, which compress to a fraction.
+fn record(random: &mut fastrand::Rng) -> String {
+    const WORDS: [&str; 8] = [
+        "delivery",
+        "stream",
+        "partition",
+        "checkpoint",
+        "frontier",
+        "journal",
+        "spooling",
+        "interval",
+    ];
+    let words = (0..20).map(|_| WORDS[random.usize(..WORDS.len())]);
+    let text = words.collect::<Vec<_>>().join(" ");
+    format!("{{\"n\":{},\"text\":\"{text}\"}}\n", random.u16(..))
+}

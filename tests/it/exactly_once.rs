@@ -122,9 +122,9 @@ fn a_folder_holds_every_acknowledged_record_once_whatever_was_killed() {
 }
 
 #[test]
-fn objects_that_end_by_the_clock_or_in_silence_hold_every_acknowledged_record_once() {
+fn objects_that_end_by_their_size_the_clock_or_in_silence_hold_every_acknowledged_record_once() {
     let site = Site::new(&settings(
-        "size = \"256KiB\"\ninterval = \"2s\"\nalign = \"clock\"\nclose_after = \"1s\"",
+        "size = \"64KiB\"\nsize_of = \"object\"\ninterval = \"2s\"\nalign = \"clock\"\nclose_after = \"1s\"",
         "type = \"json\"\ncompression = \"gzip\"",
         "type = \"folder\"\npath = \"lake\"",
     ));

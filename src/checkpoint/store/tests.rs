@@ -39,6 +39,7 @@ pub(super) fn batch(id: Uuid) -> OpenBatch {
         opened_ms: 5,
         arrival_ms: 4,
         window: None,
+        encoded_from: 0,
         records: 9,
         bytes: 99,
         sealing: false,

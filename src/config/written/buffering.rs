@@ -7,7 +7,7 @@ use super::{GIB, KIB, MIB};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::quantity::display_duration;
 use crate::config::table::Table;
-use crate::config::{Align, BufferingSettings};
+use crate::config::{Align, BufferingSettings, SizeOf};
 
 /// Far beyond Firehose's 1 to 128 MiB; S3's largest object is 5 TiB, one upload of 10,000 parts.
 const SIZE_BOUNDS: RangeInclusive<u64> = KIB..=5 * GIB;
@@ -37,12 +37,15 @@ pub(super) fn read(
             .file
             .report(Diagnostic::warning(place, message).help(help));
     }
+    let sizes = [("records", SizeOf::Records), ("object", SizeOf::Object)];
+    let size_of = table.word("size_of", &sizes);
     let interval = table.duration("interval", INTERVAL_BOUNDS);
     let choices = [("record", Align::Record), ("clock", Align::Clock)];
     let align = table.word("align", &choices);
     let close_after = table.duration("close_after", CLOSE_AFTER_BOUNDS);
     let settings = BufferingSettings {
         size: size.map_or(default.size, |size| size.value),
+        size_of: size_of.map_or(default.size_of, |size_of| size_of.value),
         interval: interval
             .as_ref()
             .map_or(default.interval, |interval| interval.value),

@@ -46,6 +46,7 @@ fn row(opened_ms: i64, sealing: bool) -> OpenBatch {
         opened_ms,
         arrival_ms: opened_ms,
         window: None,
+        encoded_from: 0,
         records: 1,
         bytes: 1,
         sealing,

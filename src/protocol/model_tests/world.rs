@@ -141,6 +141,7 @@ fn batch(id: Uuid) -> OpenBatch {
         opened_ms: 0,
         arrival_ms: 0,
         window: None,
+        encoded_from: 0,
         records: 0,
         bytes: 0,
         sealing: false,

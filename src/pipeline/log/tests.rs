@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::shared::{LeaseLog, Taken, connect_shared, open_shared};
 use crate::checkpoint::{CheckpointStore, STORE};
 use crate::clock::Clock;
-use crate::config::StartSettings;
+use crate::config::{Align, StartSettings};
 use crate::coordination::{KclCheckpoint, LeaseCheckpoint, Lost, Resumed};
 use crate::disk::{Disk, DiskOperation, TornDisk};
 use crate::error::StreamError;
@@ -22,6 +22,7 @@ use crate::pipeline::{Log, RecoveredState, open, run};
 use crate::position::Position;
 use crate::shard::{Pending, ShardStart};
 use crate::source::Handle;
+use crate::source::kinesis::fake::FakeShard;
 use crate::telemetry::{StreamState, StreamStatus as _};
 use world::{World, assert_delivered, records, shard};
 
@@ -294,6 +295,37 @@ async fn idle<K: Kept>(kept: &mut K, interval: Duration) -> (World, Life) {
     (world, life)
 }
 
+/// What arrived in two intervals of the clock is in objects of their own, errors too.
+async fn no_object_holds_what_arrived_in_two_intervals<K: Kept>() {
+    const HOUR_MS: i64 = 3_600_000;
+    let records = records(20);
+    let bytes: Vec<&[u8]> = records.iter().map(String::as_bytes).collect();
+    let (before, after) = bytes.split_at(10);
+    let now_ms = Clock::system().now_ms();
+    let shard = FakeShard::new("one", &[]).with(now_ms - HOUR_MS, before);
+    let mut world = World::new(shard.with(now_ms, after).closed()).await;
+    world.align = Align::Clock;
+    let mut kept = K::default();
+    let life = kept.begin(&world, Duration::from_hours(1)).await.unwrap();
+    until(|| world.status.snapshot().records_in == 20).await;
+    life.source.stop();
+    life.end().await.unwrap();
+    assert_delivered(&world.bucket, &records);
+    let held = world.bucket.held();
+    let is_late = |line: &String| records[10..].contains(line);
+    let objects = held.keys("data/");
+    assert_eq!(objects.len(), 8, "of four partitions: {objects:?}");
+    for object in objects {
+        let lines = held.lines(&object);
+        let late = lines.iter().filter(|line| is_late(line)).count();
+        assert!(late == 0 || late == lines.len(), "{object}: {lines:?}");
+    }
+    let errors = held.keys("errors/").into_iter();
+    let errors = errors.filter(|key| !key.contains(".firehose"));
+    let lines: Vec<usize> = errors.map(|key| held.lines(&key).len()).collect();
+    assert_eq!(lines, [2, 2]);
+}
+
 /// While the bucket takes nothing, nothing is visible, and it is tried again; then all is delivered.
 async fn a_bucket_that_takes_nothing_for_now_is_waited_for<K: Kept>() {
     let (records, mut kept) = (records(10), K::default());
@@ -371,6 +403,11 @@ macro_rules! promises {
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn more_than_fits_into_memory_is_delivered() {
                 super::more_than_fits_into_memory_is_delivered::<$kept>().await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn no_object_holds_what_arrived_in_two_intervals() {
+                super::no_object_holds_what_arrived_in_two_intervals::<$kept>().await;
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,7 +8,7 @@ use super::bucket::Bucket;
 use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::config::{
-    BufferingSettings, DestinationSettings, FormatSettings, KeyValues, PartitioningSettings,
+    Align, BufferingSettings, DestinationSettings, FormatSettings, KeyValues, PartitioningSettings,
     StartSettings, StreamSettings,
 };
 use crate::disk::{Disk, Reserve, Shortage};
@@ -25,6 +25,8 @@ pub(in crate::pipeline::log) struct World {
     pub(in crate::pipeline::log) fake: Fake,
     pub(in crate::pipeline::log) bucket: Arc<Bucket>,
     pub(in crate::pipeline::log) status: Arc<Status>,
+    /// What intervals are counted from.
+    pub(in crate::pipeline::log) align: Align,
 }
 
 impl World {
@@ -37,6 +39,7 @@ impl World {
                 StreamMetrics::new(&metrics, "clicks"),
                 Clock::system(),
             )),
+            align: Align::Record,
         }
     }
 
@@ -51,7 +54,10 @@ impl World {
                 key_values: KeyValues::Escaped,
                 ..PartitioningSettings::default()
             },
-            buffering: BufferingSettings::new(1 << 20, interval),
+            buffering: BufferingSettings {
+                align: self.align,
+                ..BufferingSettings::new(1 << 20, interval)
+            },
             format: FormatSettings::new(JsonSettings {
                 compression: Compression::None,
                 delimiter: Delimiter::Newline,

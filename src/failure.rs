@@ -7,6 +7,7 @@ use base64::Engine as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::position::Position;
 use crate::record::Record;
 
 /// The stage a record failed in: the value of `!{firehose:error-output-type}`.
@@ -67,6 +68,49 @@ pub struct Failure {
     pub message: Cow<'static, str>,
     /// For a failure in a transform.
     pub transform: Option<TransformFailure>,
+}
+
+/// A failed record, with the bytes that the failing stage was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedRecord {
+    data: Vec<u8>,
+    arrival_ms: i64,
+    position: Position,
+    output: Option<u32>,
+    text: Option<u32>,
+    /// Why it failed.
+    pub failure: Failure,
+    /// How often it was tried.
+    pub attempts: u32,
+}
+
+impl FailedRecord {
+    /// A record that has failed.
+    pub fn of(record: &Record<'_>, failure: Failure, attempts: u32) -> Self {
+        Self {
+            data: record.data.to_vec(),
+            arrival_ms: record.arrival_ms,
+            position: record.position,
+            output: record.output,
+            text: record.text,
+            failure,
+            attempts,
+        }
+    }
+
+    /// The bytes that the failing stage was given.
+    pub fn data(&self) -> &[u8] {
+        &self.data
+    }
+
+    /// The record.
+    pub fn record(&self) -> Record<'_> {
+        Record {
+            output: self.output,
+            text: self.text,
+            ..Record::new(&self.data, self.arrival_ms, self.position)
+        }
+    }
 }
 
 impl Failure {

@@ -351,6 +351,12 @@ impl Chunk {
         self.spans.last().map(|span| span.position)
     }
 
+    /// Whether the record at `index` is of the same source record as the one before it.
+    pub fn goes_on(&self, index: usize) -> bool {
+        let position = |index: usize| Some(self.spans.get(index)?.position);
+        index > 0 && position(index).is_some() && position(index) == position(index - 1)
+    }
+
     /// The record at `index`, which must be below [`Chunk::len`].
     pub fn record(&self, index: usize) -> Record<'_> {
         self.at(&self.spans[index])

@@ -34,7 +34,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::config::TransformSettings;
-use crate::failure::Failure;
+use crate::failure::{FailedRecord, Failure};
 use crate::position::Position;
 use crate::record::{Chunk, ChunkBuilder, Record};
 
@@ -81,29 +81,6 @@ pub struct TransformedPiece {
     pub dropped: u64,
     /// The piece ends before this record of the chunk.
     pub end: usize,
-}
-
-/// A failed record, with the bytes that the failing module was given.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FailedRecord {
-    data: Vec<u8>,
-    arrival_ms: i64,
-    position: Position,
-    output: Option<u32>,
-    /// Why it failed.
-    pub failure: Failure,
-    /// Calls that were made with it.
-    pub attempts: u32,
-}
-
-impl FailedRecord {
-    /// The record.
-    pub fn record(&self) -> Record<'_> {
-        Record {
-            output: self.output,
-            ..Record::new(&self.data, self.arrival_ms, self.position)
-        }
-    }
 }
 
 impl Chain {
@@ -158,6 +135,15 @@ impl Workshop {
         }
     }
 
+    /// One with other modules in the places of this one's, for the records that come next: it goes on with the numbers
+    /// of what comes out.
+    #[must_use]
+    pub fn replaced_by(&self, chain: Arc<Chain>) -> Self {
+        let mut other = Self::new(chain);
+        other.numbers.clone_from(&self.numbers);
+        other
+    }
+
     /// Whether it works with these modules.
     pub fn is_of(&self, chain: &Arc<Chain>) -> bool {
         Arc::ptr_eq(&self.chain, chain)
@@ -181,7 +167,8 @@ impl Workshop {
     }
 
     /// Takes the records of `chunk` in `range` through all modules, until the piece is large enough or
-    /// they end. Where the modules were replaced it may end sooner, and have no record.
+    /// they end. Where the modules were replaced it may end sooner, and have no record. Where the range begins amid what
+    /// was one source record, the records before it must have been worked on here.
     pub fn work(&mut self, chunk: &Chunk, range: Range<usize>) -> TransformedPiece {
         self.work_into(Out::of(chunk, range.start, None), chunk, range)
     }
@@ -212,6 +199,9 @@ impl Workshop {
             start: mut end,
             end: last,
         } = range;
+        if !chunk.goes_on(end) {
+            self.numbers.fill(Numbers::default());
+        }
         let Some(first) = chain.modules.first() else {
             unreachable!("a chain has modules")
         };
@@ -219,9 +209,10 @@ impl Workshop {
             let next = chunk.iter_from(end).take(last - end);
             let ahead: Vec<Record<'_>> = next.take(run::CALL_RECORDS).collect();
             let records = &ahead[..run::call_len(first, &ahead)];
-            let mark = out.mark();
+            let (mark, numbers) = (out.mark(), self.numbers.clone());
             if let Err(Replaced) = self.feed_or_single_out(&chain, records, &mut out) {
                 out.back_to(mark);
+                self.numbers = numbers;
                 break;
             }
             end += records.len();
@@ -279,12 +270,12 @@ impl Workshop {
         records: &[Record<'_>],
         out: &mut Out<'_>,
     ) -> Result<(), Halted> {
-        self.numbers.fill(Numbers::default());
-        let mark = out.mark();
+        let (mark, numbers) = (out.mark(), self.numbers.clone());
         out.limit = out.bytes() + chain.expansion_max();
         let fed = self.feed(chain, 0, records, out);
         if fed.is_err() {
             out.back_to(mark);
+            self.numbers = numbers;
         }
         fed
     }
@@ -356,7 +347,7 @@ impl From<Replaced> for Halted {
     }
 }
 
-/// Numbers the outputs of each source record at one stage: they come in order.
+/// Numbers the outputs of each source record at one stage: they come in order, though not always in one call.
 #[derive(Clone, Copy, Default)]
 struct Numbers {
     of: Option<Position>,
@@ -409,14 +400,8 @@ impl<'w> Out<'w> {
 
     fn fail(&mut self, record: &Record<'_>, failure: Failure, attempts: u32) {
         self.failed_bytes += record.data.len() + failure.message.len();
-        self.failed.push(FailedRecord {
-            data: record.data.to_vec(),
-            arrival_ms: record.arrival_ms,
-            position: record.position,
-            output: record.output,
-            failure,
-            attempts,
-        });
+        self.failed
+            .push(FailedRecord::of(record, failure, attempts));
     }
 
     fn mark(&self) -> (usize, usize, usize, u64) {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::outputs::Outputs;
 use super::windows::Windows;
 use crate::checkpoint::{Lane, Window};
-use crate::failure::{ErrorOutputType, Failure};
+use crate::failure::{ErrorOutputType, FailedRecord, Failure};
 use crate::format::{Format, Inference};
 use crate::partition::{self, PartitionScratch};
 use crate::position::MissingRange;
@@ -15,23 +15,22 @@ use crate::position::Position;
 use crate::record::{Chunk, Record};
 use crate::source::SourceEvent;
 use crate::telemetry::Tally;
-use crate::transform::FailedRecord;
 
 /// A group is cut when its records have this many bytes, so that the size trigger can act in between.
 const GROUP_BYTES: u64 = 64 << 10;
 
-/// Records of a chunk that are applied together, after the transforms.
+/// Records of a chunk that are applied together, after parser and transforms.
 #[derive(Debug)]
 pub(super) struct Stretch {
     /// The chunk as it was read.
     pub source: Arc<Chunk>,
     /// Which of its records: never none.
     pub range: Range<usize>,
-    /// What is delivered of them: what transforms made, or they themselves.
+    /// What is delivered of them: what the parser and the transforms made, or they themselves.
     pub data: Arc<Chunk>,
-    /// What transforms failed.
+    /// What these failed.
     pub failed: Vec<FailedRecord>,
-    /// How many records transforms dropped.
+    /// How many records these dropped.
     pub dropped: u64,
 }
 
@@ -62,7 +61,7 @@ pub(super) struct Routed {
     pub newest_ms: Option<i64>,
     /// Records of the stretch.
     pub records: u64,
-    /// Records that transforms dropped.
+    /// Records that the parser or transforms dropped.
     pub dropped: u64,
     /// Runs of records of one partition.
     pub groups: Vec<Group>,

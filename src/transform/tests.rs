@@ -1,6 +1,7 @@
 //! Tests of the transform stage, on a guest that misbehaves on demand.
 
 mod instances;
+mod numbers;
 mod reloads;
 
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use tempfile::TempDir;
 
 use super::{Chain, CompilerProcess, Engine, Level, Observer, TransformedPiece, Workshop};
 use crate::config::{Isolation, TransformSettings};
+use crate::failure::FailedRecord;
 use crate::position::Sequence;
 use crate::record::{Chunk, ChunkBuilder};
 use crate::telemetry::Metrics;
@@ -299,11 +301,7 @@ fn an_output_that_a_later_module_fails_is_told_from_its_siblings() {
     std::fs::write(&first, doubling.unwrap()).unwrap();
     let mut workshop = guest.workshop(&[settings(&first), guest.settings()]);
     let pieces = work(&mut workshop, &chunk(&["trap"]));
-    let failed: Vec<_> = pieces[0]
-        .failed
-        .iter()
-        .map(super::FailedRecord::record)
-        .collect();
+    let failed: Vec<_> = pieces[0].failed.iter().map(FailedRecord::record).collect();
     assert_eq!(failed.len(), 2);
     assert_eq!([failed[0].output, failed[1].output], [Some(0), Some(1)]);
     assert_eq!(failed[0].data, b"trap");

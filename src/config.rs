@@ -9,6 +9,7 @@ mod format;
 #[cfg(feature = "failpoints")]
 pub mod fuzz;
 mod load;
+mod parse;
 mod quantity;
 mod registry;
 mod source;
@@ -29,6 +30,7 @@ pub use columns::{ColumnSettings, Sample};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, SourceFile, SourceSpan};
 pub use format::{FormatKind, FormatSettings, FormatSpec, FormatTable, Storage};
 pub use load::{ConfigDraft, LoadedConfig, draft, listen, parse, parse_object};
+pub use parse::{ParserKind, ParserSettings, ParserSpec};
 pub use quantity::{display_duration, display_size, parse_duration, parse_size};
 pub use registry::Registry;
 pub use source::{Asked, AwsSource, Clash, SourceKind, SourceSettings, SourceSpec};
@@ -104,6 +106,8 @@ pub struct StreamSettings {
     pub name: String,
     /// Where records come from.
     pub source: SourceSettings,
+    /// What makes JSON of records that are none, before anything else; `None`: they are as they came.
+    pub parser: Option<ParserSettings>,
     /// What changes records on their way, in this order.
     pub transforms: Vec<TransformSettings>,
     /// Whether a record that is several JSON texts becomes as many records, behind the transforms.
@@ -129,7 +133,7 @@ impl StreamSettings {
     pub fn needs_json(&self) -> bool {
         let keys = self.partitioning.query.is_some() || self.partitioning.event_time.is_some();
         let looks = keys || self.only_json || self.format.reads_json();
-        looks && self.transforms.is_empty()
+        looks && self.transforms.is_empty() && self.parser.is_none()
     }
 
     /// Whether a record that is several JSON texts becomes as many records: where that is asked for, and the

@@ -17,7 +17,7 @@ use wasmparser::{Validator, WasmFeatures};
 
 use crate::registry::registry;
 use crate::source::{direct_put::journal, kinesis};
-use crate::{checkpoint, config, coordination, format, http, partition, transform};
+use crate::{checkpoint, config, coordination, format, http, parse, partition, transform};
 
 /// What a component begins with.
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
@@ -26,7 +26,7 @@ const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 pub type Target = fn(&[u8]);
 
 /// The targets by name: that of the file in `fuzz/targets`, and of the folder of its seeds.
-pub const TARGETS: [(&str, Target); 19] = [
+pub const TARGETS: [(&str, Target); 20] = [
     ("api_body", http::fuzz::api_body),
     ("columns", format::fuzz::columns),
     ("config", |bytes| config::fuzz::config(bytes, &registry())),
@@ -39,6 +39,7 @@ pub const TARGETS: [(&str, Target); 19] = [
     ("lease", coordination::fuzz::lease),
     ("module", transform::fuzz::module),
     ("module_results", transform::fuzz::module_results),
+    ("parsers", parse::fuzz::parsers),
     ("prefix", partition::fuzz::prefix),
     ("records_body", http::fuzz::records_body),
     ("schema", format::fuzz::schema),

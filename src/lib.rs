@@ -24,6 +24,7 @@ pub mod checkpoint;
 pub mod coordination;
 pub mod destination;
 pub mod format;
+pub mod parse;
 pub mod partition;
 pub mod spool;
 pub mod transform;

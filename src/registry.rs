@@ -1,10 +1,11 @@
 //! What a config of this build can name: the lists of what stands behind ports, for the reader of the config, which knows
-//! none of them. The sources are listed here, since their port is below them and names none; stores and formats where
-//! theirs is.
+//! none of them. The sources are listed here, since their port is below them and names none; parsers, stores and
+//! formats where theirs is.
 
-use crate::config::{FormatKind, Registry, SourceKind, SourceSettings, StoreKind};
+use crate::config::{FormatKind, ParserKind, Registry, SourceKind, SourceSettings, StoreKind};
 use crate::destination::STORES;
 use crate::format::{self, FORMATS};
+use crate::parse::PARSERS;
 use crate::shard::SourceName;
 use crate::source::{self, Kind, LocalRecords, Source};
 
@@ -14,12 +15,16 @@ pub const SOURCES: &[&dyn Kind] = &[&source::direct_put::KIND, &source::kinesis:
 /// All of it.
 pub fn registry() -> Registry {
     let sources = SOURCES.iter().map(|kind| *kind as &'static dyn SourceKind);
+    let parsers = PARSERS
+        .iter()
+        .map(|parser| *parser as &'static dyn ParserKind);
     let stores = STORES.iter().map(|store| *store as &'static dyn StoreKind);
     let formats = FORMATS
         .iter()
         .map(|format| *format as &'static dyn FormatKind);
     Registry {
         sources: sources.collect(),
+        parsers: parsers.collect(),
         stores: stores.collect(),
         formats: formats.collect(),
         stream_format: format::of_streams,

@@ -38,6 +38,8 @@ pub(super) fn run(
 /// What a stream does, in a line or two.
 pub(super) fn summary(stream: &StreamSettings, out: &mut dyn Write) -> io::Result<()> {
     let mut steps = vec![stream.source.summary()];
+    let parser = stream.parser.as_ref();
+    steps.extend(parser.map(|parser| format!("parse {}", parser.word())));
     steps.extend(stream.transforms.iter().map(file_name));
     let partitioning = &stream.partitioning;
     if partitioning.query.is_some() {

@@ -343,7 +343,7 @@ fn explain_shows_no_control_character_of_a_record() {
 }
 
 /// The stream of `config` with the guest of the transforms' tests as its modules, `count` in a row.
-fn with_guests(config: &mut Config, dir: &Path, count: usize) {
+pub(super) fn with_guests(config: &mut Config, dir: &Path, count: usize) {
     let guest = wat::parse_str(include_str!("../transform/tests/guest.wat")).unwrap();
     std::fs::write(dir.join("guest.wasm"), guest).unwrap();
     let settings = TransformSettings::of(dir.join("guest.wasm"));

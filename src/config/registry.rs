@@ -2,12 +2,14 @@
 
 use std::fmt::{self, Debug};
 
-use super::{FormatKind, FormatSettings, SourceKind, StoreKind};
+use super::{FormatKind, FormatSettings, ParserKind, SourceKind, StoreKind};
 
 /// The kinds of everything that a word of the file chooses.
 pub struct Registry {
     /// What `type` of `[stream.X.source]` can be, in the order in which messages name it.
     pub sources: Vec<&'static dyn SourceKind>,
+    /// What `type` of `[stream.X.parse]` can be, in the same order.
+    pub parsers: Vec<&'static dyn ParserKind>,
     /// What `type` of a destination can be, in the same order.
     pub stores: Vec<&'static dyn StoreKind>,
     /// What `type` of a format can be, in the same order; the first is that of a table that names none.
@@ -21,11 +23,12 @@ pub struct Registry {
 impl Debug for Registry {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sources = self.sources.iter().map(|source| source.word());
+        let parsers = self.parsers.iter().map(|parser| parser.word());
         let stores = self.stores.iter().map(|store| store.word());
         let formats = self.formats.iter().map(|format| format.word());
         formatter
             .debug_list()
-            .entries(sources.chain(stores).chain(formats))
+            .entries(sources.chain(parsers).chain(stores).chain(formats))
             .finish()
     }
 }

@@ -99,6 +99,15 @@ const TRANSLATIONS: &[(&str, &str)] = &[
          the place of a Lambda function",
     ),
     (
+        "decompression",
+        "Firehose's Decompression is [stream.NAME.parse] with `type = \"cloudwatch-logs\"`",
+    ),
+    (
+        "cloudwatchlogprocessing",
+        "Firehose's CloudWatchLogProcessing is `extract = \"message\"` in [stream.NAME.parse] with \
+         `type = \"cloudwatch-logs\"`",
+    ),
+    (
         "transforms",
         "write [[stream.NAME.transform]] for each transform",
     ),
@@ -128,6 +137,8 @@ const HOMES: &[(&str, &str)] = &[
     ("hosts", "in [http]"),
     ("spool_limit", "in [stream.NAME]"),
     ("journal_limit", "in [stream.NAME.source]"),
+    ("pattern", "in [stream.NAME.parse]"),
+    ("extract", "in [stream.NAME.parse]"),
     ("module", "in [[stream.NAME.transform]]"),
     ("timeout", "in [[stream.NAME.transform]]"),
     ("log_lines", "in [[stream.NAME.transform]]"),

@@ -6,6 +6,7 @@ mod buffering;
 pub mod coordination;
 mod destination;
 mod format;
+mod parse;
 mod source;
 mod stream;
 mod transform;

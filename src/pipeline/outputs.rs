@@ -15,6 +15,7 @@ use crate::config::StreamSettings;
 use crate::error::StreamError;
 use crate::failure::{ErrorOutputType, Failure};
 use crate::format::{self, Format};
+use crate::parse::Parser;
 use crate::partition::{ErrorPrefix, PartitionFault, Partitioner, object_name};
 use crate::record::{Chunk, Record};
 use crate::schema::SchemaVersion;
@@ -24,6 +25,8 @@ pub struct Outputs {
     stream: String,
     stores: LaneStores,
     windows: LaneWindows,
+    /// Makes JSON of source records that are none.
+    pub parser: Option<Parser>,
     /// Sorts records of the data lane.
     pub partitioner: Partitioner,
     /// Whether records that are several JSON texts are taken apart.
@@ -73,6 +76,7 @@ impl Outputs {
                 let backup = settings.backup.as_ref().map(|backup| backup.buffering);
                 LaneWindows::of(settings.buffering, backup, partitioner.zone())
             },
+            parser: settings.parser.clone().map(Parser::of),
             partitioner,
             deaggregates: settings.takes_apart(),
             only_json: settings.only_json,

@@ -1,5 +1,7 @@
-//! From the source to the pipeline: chunks are read, transformed and routed on several cores, and
+//! From the source to the pipeline: chunks are read, parsed, transformed and routed on several cores, and
 //! handed on in order.
+
+mod parsed;
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -167,9 +169,14 @@ impl Bench {
 
     /// What is to be routed of the records in `range`, or of the first ones.
     fn stretched(&self, chunk: Arc<Chunk>, range: Range<usize>) -> Stretch {
-        let mut stretch = match &self.transforms {
-            Some(transforms) if !range.is_empty() => self.transform(transforms, chunk, range),
-            _ => Stretch::of(chunk, range),
+        let mut stretch = match (&self.outputs.parser, &self.transforms) {
+            _ if range.is_empty() => Stretch::of(chunk, range),
+            (Some(parser), transforms) => {
+                let transforms = transforms.as_deref();
+                parsed::stretch(parser, transforms, &self.workshops, chunk, range)
+            }
+            (None, Some(transforms)) => self.transform(transforms, chunk, range),
+            (None, None) => Stretch::of(chunk, range),
         };
         stretch.data = self.outputs.deaggregated(stretch.data);
         stretch

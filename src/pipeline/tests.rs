@@ -32,6 +32,10 @@ const SPOOL_LIMIT: u64 = 64 << 20;
 
 /// What producers send, and how much of it makes an object.
 #[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says something else of the load"
+)]
 struct Load {
     /// Bytes by which a record is padded, at most.
     pad: usize,
@@ -43,6 +47,8 @@ struct Load {
     picky: bool,
     /// Objects are rows of columns that are learned, and become more.
     learns: bool,
+    /// Records are lines of text, some of which do not parse.
+    parses: bool,
 }
 
 /// Many small objects.
@@ -52,6 +58,7 @@ const SMALL: Load = Load {
     apart: false,
     picky: false,
     learns: false,
+    parses: false,
 };
 /// Enough to fill segments of the journal, which are released.
 const LARGE: Load = Load {
@@ -60,6 +67,7 @@ const LARGE: Load = Load {
     apart: false,
     picky: false,
     learns: false,
+    parses: false,
 };
 /// To two stores.
 const APART: Load = Load {
@@ -71,6 +79,11 @@ const LEARNED: Load = Load {
     learns: true,
     ..SMALL
 };
+/// From text, several lines a record.
+const PARSED: Load = Load {
+    parses: true,
+    ..SMALL
+};
 /// To one that refuses records.
 const PICKY: Load = Load {
     picky: true,
@@ -79,6 +92,7 @@ const PICKY: Load = Load {
 mod clock;
 mod learned;
 mod order;
+mod parsed;
 mod room;
 mod stalls;
 
@@ -89,6 +103,7 @@ fn settings(lake: &Path, load: Load) -> StreamSettings {
             journal_limit: 8 << 20,
         }
         .into(),
+        parser: load.parses.then(parsed::parser),
         transforms: Vec::new(),
         deaggregate: true,
         partitioning: PartitioningSettings {
@@ -178,7 +193,7 @@ async fn produce(
             ledger.next += count;
             ledger.next - count
         };
-        let mut batch = PutBatch::default();
+        let mut texts = Vec::new();
         for id in first..first + count {
             // Some records fail: they have no key.
             let key = if id % 50 == 49 { "x" } else { "k" };
@@ -186,7 +201,15 @@ async fn produce(
             // Some have a field that none had before.
             let new = learned::new_field(id)
                 .map_or_else(String::new, |name| format!(r#","{name}":{id}"#));
-            batch.push(format!(r#"{{"{key}":"{value}","id":{id},"pad":"{pad}"{new}}}"#).as_bytes());
+            texts.push(if load.parses {
+                parsed::line(id, key, value, &pad)
+            } else {
+                format!(r#"{{"{key}":"{value}","id":{id},"pad":"{pad}"{new}}}"#)
+            });
+        }
+        let mut batch = PutBatch::default();
+        for record in texts.chunks(if load.parses { parsed::LINES } else { 1 }) {
+            batch.push(record.join("\n").as_bytes());
         }
         match intake.append(batch).await {
             Ok(_) => sent += 1,
@@ -397,7 +420,7 @@ fn nothing_is_lost_or_doubled_when_the_power_fails() {
     let (first, last) = range.split_once("..").unwrap();
     let mut full = 0;
     for seed in first.parse().unwrap()..last.parse().unwrap() {
-        for load in [SMALL, LARGE, APART, PICKY, LEARNED] {
+        for load in [SMALL, LARGE, APART, PICKY, LEARNED, PARSED] {
             full += every_record_is_delivered_once_through_power_failures(seed, load);
         }
     }

@@ -104,7 +104,7 @@ const DESCRIPTIONS: [(&str, MetricKind, Unit, &str); 48] = [
     (name::DELIVERED_BYTES, MetricKind::Counter, Unit::Bytes, "Bytes of published data objects as stored."),
     (name::DELIVERED_OBJECTS, MetricKind::Counter, Unit::Count, "Published objects: data, error and backup."),
     (name::FAILED_RECORDS, MetricKind::Counter, Unit::Count, "Records sent to the error prefix, by error output type."),
-    (name::DROPPED_RECORDS, MetricKind::Counter, Unit::Count, "Records that a transform dropped on purpose."),
+    (name::DROPPED_RECORDS, MetricKind::Counter, Unit::Count, "Records that a parser or a transform dropped on purpose."),
     (name::SEALED_EARLY, MetricKind::Counter, Unit::Count, "Batches sealed before size or interval because the spool was full."),
     (name::JOURNAL_LOST, MetricKind::Counter, Unit::Count, "Accepted, undelivered records that damage on disk has cost for sure, as far as the records around them tell."),
     (name::JOURNAL_DOUBTFUL, MetricKind::Counter, Unit::Count, "Places of the journal that are not whole, and nothing tells what stood there: writes broken off unacknowledged, or damage."),

@@ -13,6 +13,7 @@ const STAGES: &[&str] = &[
     "coordination",
     "destination",
     "format",
+    "parse",
     "partition",
     "spool",
     "transform",

@@ -43,6 +43,7 @@ mod llms;
 mod modes;
 mod oracle_bites;
 mod orphans;
+mod parse;
 mod partitions;
 mod places;
 mod readers;

@@ -8,11 +8,12 @@ use uuid::Uuid;
 use super::super::compiled;
 use super::super::transform::fate::{Fate, code};
 use super::super::transform::log::LogLines;
-use super::verdict::{Delivery, Explanation, ModuleStep};
+use super::verdict::{Delivery, Explanation, ModuleStep, ParseStep};
 use crate::checkpoint::Lane;
 use crate::config::StreamSettings;
 use crate::failure::Failure;
 use crate::format::{Encoder, Format, Inference, Row};
+use crate::parse::ParsedPiece;
 use crate::partition::PartitionScratch;
 use crate::pipeline::Outputs;
 use crate::position::{Position, Sequence};
@@ -62,8 +63,19 @@ impl<'s> Judge<'s> {
             let identity = self.outputs.backup_identity();
             self.location(Lane::Backup, &identity)
         });
+        if let Some(parser) = &self.outputs.parser {
+            let piece = parser.parse(&self.chunk(data), 0..1);
+            let step = ParseStep::of(parser.word(), &piece);
+            return self.transformed(piece, Some(step), backup);
+        }
         if self.workshop.is_some() {
-            return self.transformed(data, backup);
+            let piece = ParsedPiece {
+                outputs: (*self.chunk(data)).clone(),
+                failed: Vec::new(),
+                dropped: 0,
+                end: 1,
+            };
+            return self.transformed(piece, None, backup);
         }
         let record = Record::new(data, self.now_ms, Position::default());
         let texts = self.outputs.deaggregated(self.chunk(data));
@@ -83,11 +95,22 @@ impl<'s> Judge<'s> {
         Arc::new(chunk.finish())
     }
 
-    /// The record's way through all modules, and where each of the outputs would go.
-    fn transformed(&mut self, data: &[u8], backup: Option<String>) -> Explanation {
-        let (chunk, mut steps) = (self.chunk(data), Vec::new());
-        let piece = self.workshop.as_mut().map(|workshop| {
-            workshop.work_watched(&chunk, 0, &mut |module, record, verdict| {
+    /// The way of what was parsed through all modules, and where each of the outputs would go.
+    fn transformed(
+        &mut self,
+        parsed: ParsedPiece,
+        step: Option<ParseStep>,
+        backup: Option<String>,
+    ) -> Explanation {
+        let ParsedPiece {
+            outputs: chunk,
+            mut failed,
+            mut dropped,
+            ..
+        } = parsed;
+        let (mut steps, mut at, mut pieces) = (Vec::new(), 0, Vec::new());
+        while let Some(workshop) = self.workshop.as_mut().filter(|_| at < chunk.len()) {
+            let piece = workshop.work_watched(&chunk, at, &mut |module, record, verdict| {
                 let failure = verdict.as_ref().err();
                 steps.push(ModuleStep {
                     at: module,
@@ -96,22 +119,28 @@ impl<'s> Judge<'s> {
                     fate: Fate::of(verdict),
                     failure: failure.map(|(failure, attempts)| (code(failure), *attempts)),
                 });
-            })
-        });
+            });
+            at = piece.end;
+            failed.extend(piece.failed);
+            dropped += piece.dropped;
+            pieces.push(piece.outputs);
+        }
+        if self.workshop.is_none() {
+            pieces.push(chunk);
+        }
         // They come as the calls are made; by module they are easier to read.
         steps.sort_by_key(|step| step.at);
-        let (mut deliveries, mut dropped) = (Vec::new(), 0);
-        if let Some(piece) = piece {
-            dropped = piece.dropped;
-            let texts = self.outputs.deaggregated(Arc::new(piece.outputs));
+        let mut deliveries = Vec::new();
+        for piece in pieces {
+            let texts = self.outputs.deaggregated(Arc::new(piece));
             deliveries.extend(texts.iter().map(|record| self.deliver(&record)));
-            let failed = piece.failed.into_iter();
-            deliveries.extend(failed.map(|failed| {
-                let (record, attempts) = (failed.record(), failed.attempts);
-                self.fail(&record, failed.failure.clone(), attempts)
-            }));
         }
+        deliveries.extend(failed.iter().map(|failed| {
+            let (record, attempts) = (failed.record(), failed.attempts);
+            self.fail(&record, failed.failure.clone(), attempts)
+        }));
         Explanation::Transformed {
+            parsed: step,
             steps,
             deliveries,
             dropped,

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::super::tests::{config, explained};
+use super::super::tests::{config, explained, with_guests};
 
 #[test]
 fn explain_shows_the_row_and_what_of_the_record_is_not_in_it() {
@@ -55,4 +55,65 @@ fn explain_shows_the_row_and_what_of_the_record_is_not_in_it() {
     );
     assert_eq!(said[2]["unknown"]["prize"], 1);
     assert_eq!(said[2]["changed"]["price"], 1);
+}
+
+#[test]
+fn explain_shows_what_the_parser_makes_of_a_record_and_where_that_goes() {
+    let mut config = config(
+        "[stream.c]\nsource.type = \"direct-put\"\npartitioning.query = \"{k: .k}\"\n\
+         parse = { type = \"csv\", columns = [\"k:int?\", \"note\"] }\n\
+         destination = { type = \"folder\", path = \"out\", prefix = \"!{partitionKeyFromQuery:k}/\", \
+         error_prefix = \"e/!{firehose:error-output-type}/\" }\nbackup = { prefix = \"raw/\" }",
+    );
+    let input = b"1,a\nx,b\n,c\n";
+    let text = explained(&config, input, false);
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| {
+            !["object ", "line ", "backup "]
+                .iter()
+                .any(|word| line.contains(word))
+        })
+        .collect();
+    let expected = [
+        "1: parsed",
+        "   csv: ok",
+        "      out     {\"k\":1,\"note\":\"a\"}",
+        "   output 0 delivered",
+        "      keys    k=1",
+        "2: parsed",
+        "   csv: failed",
+        "   record failed, processing-failed",
+        "      why     Parse.Mismatch: field `k`: expected int, found \"x\"",
+        "3: parsed",
+        "   csv: ok",
+        "      out     {\"k\":null,\"note\":\"c\"}",
+        "   output 0 failed, metadata-extraction-failed",
+    ];
+    assert_eq!(lines[..expected.len()], expected, "{text}");
+    assert!(
+        text.contains("1 delivered, 0 dropped, 2 failed, 0 refused"),
+        "{text}"
+    );
+    let said = explained(&config, input, true);
+    let said: Vec<Value> = said
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(said[0]["parse"]["out"][0], "{\"k\":1,\"note\":\"a\"}");
+    let line = &said[1]["deliveries"][0]["errorRecord"];
+    let told = (&line["rawData"], &line["errorCode"], &line["outputIndex"]);
+    assert_eq!(
+        told,
+        (&"eCxi".into(), &"Parse.Mismatch".into(), &Value::Null)
+    );
+    let line = &said[2]["deliveries"][0]["errorRecord"];
+    assert_eq!(line["outputIndex"], 0);
+
+    let dir = tempfile::tempdir().unwrap();
+    with_guests(&mut config, dir.path(), 1);
+    let text = explained(&config, b"1,a\n", false);
+    let first = "1: transformed\n   csv: ok\n      out     {\"k\":1,\"note\":\"a\"}\n";
+    assert!(text.starts_with(first), "{text}");
+    assert!(text.contains("guest.wasm of output 0: ok\n"), "{text}");
 }

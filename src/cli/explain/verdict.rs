@@ -1,5 +1,6 @@
 //! What would become of a record, as text and as JSON.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use serde_json::{Map, Value, json};
@@ -10,6 +11,7 @@ use super::super::transform::fate::Fate;
 use super::rows;
 use crate::failure::Failure;
 use crate::format::Row;
+use crate::parse::ParsedPiece;
 
 /// What would become of a record.
 pub(super) enum Explanation {
@@ -23,7 +25,9 @@ pub(super) enum Explanation {
         deliveries: Vec<Delivery>,
         backup: Option<String>,
     },
+    /// It has transforms, or a parser.
     Transformed {
+        parsed: Option<ParseStep>,
         steps: Vec<ModuleStep>,
         deliveries: Vec<Delivery>,
         dropped: u64,
@@ -31,6 +35,13 @@ pub(super) enum Explanation {
     },
     /// Larger than the API accepts.
     Refused,
+}
+
+/// What the parser makes of the record.
+pub(super) struct ParseStep {
+    parser: &'static str,
+    fate: Fate,
+    failed: usize,
 }
 
 /// What one module makes of the record, or of an output of the module before.
@@ -80,11 +91,13 @@ impl Explanation {
                        "backup": backup})
             }
             Self::Transformed {
+                parsed,
                 steps,
                 deliveries,
                 dropped,
                 backup,
             } => {
+                let outcome = outcome(parsed.as_ref(), steps);
                 let steps: Vec<Value> = steps.iter().map(ModuleStep::to_json).collect();
                 let delivery = |delivery: &Delivery| {
                     let mut said = delivery.to_json();
@@ -92,8 +105,12 @@ impl Explanation {
                     said
                 };
                 let deliveries: Vec<Value> = deliveries.iter().map(delivery).collect();
-                json!({"line": number, "outcome": "transformed", "transforms": steps,
-                       "deliveries": deliveries, "dropped": dropped, "backup": backup})
+                let mut said = json!({"line": number, "outcome": outcome, "transforms": steps,
+                                      "deliveries": deliveries, "dropped": dropped, "backup": backup});
+                if let Some(step) = parsed {
+                    said["parse"] = step.to_json();
+                }
+                said
             }
             Self::Refused => json!({"line": number, "outcome": "refused",
                                     "errorMessage": refusal()}),
@@ -115,12 +132,16 @@ impl Explanation {
                 backup
             }
             Self::Transformed {
+                parsed,
                 steps,
                 deliveries,
                 dropped,
                 backup,
             } => {
-                writeln!(out, "{number}: transformed")?;
+                writeln!(out, "{number}: {}", outcome(parsed.as_ref(), steps))?;
+                if let Some(step) = parsed {
+                    step.write_text(out)?;
+                }
                 for step in steps {
                     step.write_text(out)?;
                 }
@@ -141,6 +162,57 @@ impl Explanation {
     }
 }
 
+/// What a parser and modules have done, in a word.
+const fn outcome(parsed: Option<&ParseStep>, steps: &[ModuleStep]) -> &'static str {
+    match parsed {
+        Some(_) if steps.is_empty() => "parsed",
+        _ => "transformed",
+    }
+}
+
+impl ParseStep {
+    pub(super) fn of(parser: &'static str, piece: &ParsedPiece) -> Self {
+        let outputs = piece.outputs.iter();
+        let outputs: Vec<_> = outputs
+            .map(|record| (record.data.to_vec(), BTreeMap::new()))
+            .collect();
+        let fate = match piece.failed.first() {
+            Some(failed) if outputs.is_empty() => Fate::Failed(failed.failure.message.to_string()),
+            None if outputs.is_empty() => Fate::Dropped,
+            _ => Fate::Outputs(outputs),
+        };
+        Self {
+            parser,
+            fate,
+            failed: piece.failed.len(),
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        json!({"type": self.parser, "outcome": self.fate.word(), "out": self.fate.to_json(),
+               "failed": self.failed})
+    }
+
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        write!(out, "   {}: {}", self.parser, self.fate.title())?;
+        if let (Fate::Outputs(_), 1..) = (&self.fate, self.failed) {
+            write!(out, ", {} failed", self.failed)?;
+        }
+        writeln!(out)?;
+        write_outputs(&self.fate, out)
+    }
+}
+
+/// What comes out, below the line of a step.
+fn write_outputs(fate: &Fate, out: &mut dyn Write) -> io::Result<()> {
+    if let Fate::Outputs(_) = fate {
+        for line in fate.lines() {
+            writeln!(out, "      {}", shown(&line))?;
+        }
+    }
+    Ok(())
+}
+
 impl ModuleStep {
     fn to_json(&self) -> Value {
         let mut said = json!({"module": self.module, "output": self.input,
@@ -158,12 +230,7 @@ impl ModuleStep {
             write!(out, " of output {input}")?;
         }
         writeln!(out, ": {}", self.fate.title())?;
-        if let Fate::Outputs(_) = self.fate {
-            for line in self.fate.lines() {
-                writeln!(out, "      {}", shown(&line))?;
-            }
-        }
-        Ok(())
+        write_outputs(&self.fate, out)
     }
 }
 

@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::config::{
-    FormatKind, FormatTable, Registry, StoreKind, StoreSettings, StoreTable, Table,
+    FormatKind, FormatTable, ParserKind, ParserSettings, Registry, StoreKind, StoreSettings,
+    StoreTable, Table,
 };
 
 /// A value of each kind.
@@ -38,6 +39,7 @@ fn ask(table: &mut Table<'_>) {
     ASKED.fetch_add(1, Ordering::Relaxed);
 }
 
+#[derive(Debug)]
 struct Probe;
 
 impl StoreKind for Probe {
@@ -78,18 +80,35 @@ impl FormatKind for Probe {
     }
 }
 
+impl ParserKind for Probe {
+    fn word(&self) -> &'static str {
+        "probe"
+    }
+
+    fn keys(&self) -> &'static [&'static str] {
+        KEYS
+    }
+
+    fn read(&self, table: &mut Table<'_>) -> Option<ParserSettings> {
+        ask(table);
+        None
+    }
+}
+
 #[test]
-fn a_store_and_a_format_ask_for_all_that_a_source_can() {
+fn a_store_a_format_and_a_parser_ask_for_all_that_a_source_can() {
     let values = VALUES.replace("\\\n", "");
     let text = format!(
-        "[stream.c]\nsource.type = \"direct-put\"\ndestination = {values}\nformat = {values}\n"
+        "[stream.c]\nsource.type = \"direct-put\"\ndestination = {values}\nformat = {values}\n\
+         parse = {values}\n"
     );
     let registry = Registry {
+        parsers: vec![&Probe],
         stores: vec![&Probe],
         formats: vec![&Probe],
         ..registry()
     };
     let read = crate::config::parse(text, Path::new("firehose.toml"), &env, &registry);
     assert!(read.is_ok(), "{:?}", read.err());
-    assert_eq!(ASKED.load(Ordering::Relaxed), 2);
+    assert_eq!(ASKED.load(Ordering::Relaxed), 3);
 }

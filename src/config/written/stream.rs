@@ -1,8 +1,8 @@
-//! One delivery stream's tables, all but transforms, format and destination.
+//! One delivery stream's tables, all but parser, transforms, format and destination.
 
 use std::path::Path;
 
-use super::{GIB, MIB, TIB, buffering, destination, format, source, transform};
+use super::{GIB, MIB, TIB, buffering, destination, format, parse, source, transform};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::spans::{SpanMap, StageField};
 use crate::config::table::Table;
@@ -37,6 +37,7 @@ pub(super) fn read(
     let deaggregate = table
         .word("deaggregate", &[("json", true), ("off", false)])
         .is_none_or(|found| found.value);
+    let parser = table.table("parse").and_then(parse::read);
     let transforms = transform::read_all(name, &mut table, base, spans);
     let partitioning = table
         .table("partitioning")
@@ -119,6 +120,7 @@ pub(super) fn read(
     StreamSettings {
         name: name.to_owned(),
         source: source.unwrap_or_else(|| source::made_up(kinds)),
+        parser,
         transforms,
         deaggregate,
         partitioning: partitioning.unwrap_or_default(),

@@ -128,6 +128,7 @@ pub(crate) fn settings(name: &str) -> StreamSettings {
             journal_limit: 1 << 30,
         }
         .into(),
+        parser: None,
         transforms: Vec::new(),
         deaggregate: true,
         partitioning: PartitioningSettings::default(),

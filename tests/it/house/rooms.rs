@@ -1,4 +1,4 @@
-//! Who may name what stands behind a port: stores and formats, each by its own files and its list alone.
+//! Who may name what stands behind a port: stores, formats and parsers, each by its own files and its list alone.
 
 use std::fs;
 
@@ -102,6 +102,45 @@ fn no_code_outside_its_file_names_a_format() {
                 if names.iter().any(|name| line.contains(name)) {
                     wrong.push(format!("{path}: {}", line.trim()));
                 }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// A parser is a file in `src/parse`, perhaps with a folder, and one entry in its registry: none names another.
+#[test]
+fn no_code_outside_its_file_names_a_parser() {
+    let registry = fs::read_to_string(root().join("src/parse.rs")).unwrap();
+    let parsers = listed(&registry, "pub const PARSERS");
+    assert!(parsers.len() > 2, "{parsers:?}");
+    let mut files = Vec::new();
+    collect(&root().join("src"), &mut files);
+    let mut wrong = Vec::new();
+    for file in files {
+        let path = file.strip_prefix(root()).unwrap().display().to_string();
+        if path == "src/parse.rs" || path.contains("tests") {
+            continue;
+        }
+        let is_of = |parser: &str| {
+            let (file, folder) = (
+                format!("src/parse/{parser}.rs"),
+                format!("src/parse/{parser}/"),
+            );
+            path == file || path.starts_with(&folder)
+        };
+        let text = fs::read_to_string(&file).unwrap();
+        let code = without_comments(text.split(UNIT_TESTS).next().unwrap());
+        for parser in parsers.iter().filter(|parser| !is_of(parser)) {
+            let mut names = vec![format!("parse::{parser}::")];
+            if path.starts_with("src/parse/") {
+                names.push(format!("super::{parser}::"));
+            }
+            let word = parser.replace('_', "-");
+            names.push(format!("\"{word}\" =>"));
+            names.push(format!("== \"{word}\""));
+            for name in names.iter().filter(|name| code.contains(*name)) {
+                wrong.push(format!("{path}: {name}"));
             }
         }
     }

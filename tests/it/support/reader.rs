@@ -8,7 +8,7 @@ use firehose::config;
 /// A key that no table has, nor one that is near to it.
 const STRANGE: &str = "zzzzzzzzzzzz";
 /// Files that have all tables and all kinds of them between them, the strange key in each.
-const FILES: [&str; 3] = [
+const FILES: [&str; 6] = [
     r#"
 @
 [http]
@@ -17,6 +17,10 @@ const FILES: [&str; 3] = [
 @
 [stream.NAME.source]
 type = "direct-put"
+@
+[stream.NAME.parse]
+type = "csv"
+columns = ["a"]
 @
 [[stream.NAME.transform]]
 module = "a.wasm"
@@ -48,6 +52,9 @@ consumer_name = "firehose"
 coordination = "dynamodb"
 lease_table = "firehose"
 @
+[stream.NAME.parse]
+type = "cloudwatch-logs"
+@
 [stream.NAME.format]
 type = "json"
 @
@@ -62,6 +69,38 @@ type = "direct-put"
 [stream.NAME.format]
 type = "csv"
 schema = "id string, n int"
+@
+[stream.NAME.destination]
+type = "folder"
+path = "lake"
+"#,
+    r#"
+[stream.NAME.source]
+type = "direct-put"
+[stream.NAME.parse]
+type = "regex"
+pattern = '(?<a>x)'
+@
+[stream.NAME.destination]
+type = "folder"
+path = "lake"
+"#,
+    r#"
+[stream.NAME.source]
+type = "direct-put"
+[stream.NAME.parse]
+type = "grok"
+pattern = '%{INT:a}'
+@
+[stream.NAME.destination]
+type = "folder"
+path = "lake"
+"#,
+    r#"
+[stream.NAME.source]
+type = "direct-put"
+[stream.NAME.parse]
+type = "vpc-flow-log"
 @
 [stream.NAME.destination]
 type = "folder"

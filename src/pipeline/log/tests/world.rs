@@ -47,6 +47,7 @@ impl World {
         StreamSettings {
             name: "clicks".into(),
             source: self.fake.settings(StartSettings::TrimHorizon).into(),
+            parser: None,
             transforms: Vec::new(),
             deaggregate: true,
             partitioning: PartitioningSettings {

@@ -1,0 +1,152 @@
+//! `cloudfront`: access logs of `CloudFront`, standard ones or, with `fields`, those that are sent in real time.
+
+use super::fields::{Object, Type};
+use super::lines::{self, Line, Said};
+use super::own_fields::{self, Known, OwnField};
+use super::port::{Fault, Parse, Parts};
+use crate::config::{ParserKind, ParserSettings, ParserSpec, Table};
+
+const KNOWN: Known = Known {
+    logs: "access logs of CloudFront",
+    default: DEFAULT,
+    further: FURTHER,
+    column,
+};
+const DEFAULT: &[(&str, Type)] = &[
+    ("date", Type::Text),
+    ("time", Type::Text),
+    ("x-edge-location", Type::Text),
+    ("sc-bytes", Type::Int),
+    ("c-ip", Type::Text),
+    ("cs-method", Type::Text),
+    ("cs(Host)", Type::Text),
+    ("cs-uri-stem", Type::Text),
+    ("sc-status", Type::Int),
+    ("cs(Referer)", Type::Text),
+    ("cs(User-Agent)", Type::Text),
+    ("cs-uri-query", Type::Text),
+    ("cs(Cookie)", Type::Text),
+    ("x-edge-result-type", Type::Text),
+    ("x-edge-request-id", Type::Text),
+    ("x-host-header", Type::Text),
+    ("cs-protocol", Type::Text),
+    ("cs-bytes", Type::Int),
+    ("time-taken", Type::Float),
+    ("x-forwarded-for", Type::Text),
+    ("ssl-protocol", Type::Text),
+    ("ssl-cipher", Type::Text),
+    ("x-edge-response-result-type", Type::Text),
+    ("cs-protocol-version", Type::Text),
+    ("fle-status", Type::Text),
+    ("fle-encrypted-fields", Type::Int),
+    ("c-port", Type::Int),
+    ("time-to-first-byte", Type::Float),
+    ("x-edge-detailed-result-type", Type::Text),
+    ("sc-content-type", Type::Text),
+    ("sc-content-len", Type::Int),
+    ("sc-range-start", Type::Int),
+    ("sc-range-end", Type::Int),
+];
+/// What logs in real time have beside, or spell otherwise.
+const FURTHER: &[(&str, Type)] = &[
+    ("timestamp", Type::Float),
+    ("cs-host", Type::Text),
+    ("cs-referer", Type::Text),
+    ("cs-user-agent", Type::Text),
+    ("cs-cookie", Type::Text),
+    ("c-ip-version", Type::Text),
+    ("c-country", Type::Text),
+    ("cs-accept-encoding", Type::Text),
+    ("cs-accept", Type::Text),
+    ("cache-behavior-path-pattern", Type::Text),
+    ("cs-headers", Type::Text),
+    ("cs-header-names", Type::Text),
+    ("cs-headers-count", Type::Int),
+    ("primary-distribution-id", Type::Text),
+    ("primary-distribution-dns-name", Type::Text),
+    ("origin-fbl", Type::Float),
+    ("origin-lbl", Type::Float),
+    ("asn", Type::Int),
+];
+/// What stands where there is nothing.
+const NOTHING: &str = "-";
+
+/// A field as the documents' tables name it: a header by its name, and the one that HTTP misspells rightly.
+fn column(name: &str) -> String {
+    let name = name.to_ascii_lowercase().replace(['-', '('], "_");
+    let name = name.trim_end_matches(')');
+    name.replace("referer", "referrer")
+}
+
+/// `type = "cloudfront"`.
+#[derive(Debug)]
+pub(super) struct Kind;
+
+/// What the config says of it.
+#[derive(Debug, PartialEq, Eq)]
+struct AccessLog {
+    fields: Vec<OwnField>,
+    lines: bool,
+}
+
+impl ParserKind for Kind {
+    fn word(&self) -> &'static str {
+        "cloudfront"
+    }
+
+    fn keys(&self) -> &'static [&'static str] {
+        &[own_fields::KEY, lines::KEY]
+    }
+
+    fn read(&self, table: &mut Table<'_>) -> Option<ParserSettings> {
+        let (fields, lines) = (KNOWN.read(table), lines::read(table));
+        let log = AccessLog {
+            fields: fields?,
+            lines: lines?,
+        };
+        Some(log.into())
+    }
+}
+
+impl super::Kind for Kind {
+    fn parser<'s>(&self, settings: &'s ParserSettings) -> Option<&'s dyn Parse> {
+        settings.get::<AccessLog>().map(|log| log as &dyn Parse)
+    }
+}
+
+impl ParserSpec for AccessLog {
+    fn word(&self) -> &'static str {
+        Kind.word()
+    }
+}
+
+impl Parse for AccessLog {
+    fn parse(&self, record: &[u8], parts: &mut Parts<'_>) -> Result<(), Fault> {
+        lines::parse(self, self.lines, record, parts)
+    }
+}
+
+impl Line for AccessLog {
+    fn line(&self, line: &str, out: &mut Vec<u8>) -> Result<Said, Fault> {
+        // Files begin with lines that tell their version and name the fields.
+        if line.starts_with('#') {
+            return Ok(Said::Nothing);
+        }
+        let (count, expected) = (line.split('\t').count(), self.fields.len());
+        if count != expected {
+            let message =
+                format!("the line has {count} fields between tabs, and the log {expected}");
+            return Err(Fault::mismatch(message));
+        }
+        let mut object = Object::begin(out);
+        for (value, (_, field)) in line.split('\t').zip(&self.fields) {
+            if value == NOTHING {
+                field.push_null(&mut object);
+            } else {
+                field.push(value, &mut object)?;
+            }
+        }
+        object.end();
+        Ok(Said::Record)
+    }
+}

@@ -1,0 +1,64 @@
+//! Logs whose fields the user chooses from a list that AWS has: read from `fields`, spelled as AWS does.
+
+use super::fields::{FIELDS_MAX, Field, Type};
+use crate::config::{Table, choose};
+
+/// The key.
+pub(super) const KEY: &str = "fields";
+
+/// What a kind of logs can have.
+pub(super) struct Known {
+    /// What they are, for messages: `VPC flow logs`.
+    pub(super) logs: &'static str,
+    /// The fields of a log that names none, in order.
+    pub(super) default: &'static [(&'static str, Type)],
+    /// What others have beside.
+    pub(super) further: &'static [(&'static str, Type)],
+    /// The column of a field, as AWS' tables name it.
+    pub(super) column: fn(&str) -> String,
+}
+
+/// A field as AWS spells it, and as it comes out.
+pub(super) type OwnField = (String, Field);
+
+impl Known {
+    /// Reads the fields of a log, or takes the default. `None`: one has a fault.
+    pub(super) fn read(&self, table: &mut Table<'_>) -> Option<Vec<OwnField>> {
+        let is_there = table.has(KEY);
+        let named = table.list(KEY);
+        if !is_there {
+            let default = self.default.iter();
+            let default = default.map(|(name, kind)| self.field(name, *kind));
+            return Some(default.collect());
+        }
+        let known = || self.default.iter().chain(self.further);
+        let mut fields: Vec<OwnField> = Vec::new();
+        for text in &named {
+            let (name, place) = (text.value.as_str(), text.origin.place(None));
+            let Some((name, kind)) = known().find(|(known, _)| *known == name) else {
+                let message = format!("\"{name}\" is no field of {} that is known here", self.logs);
+                let words: Vec<&str> = known().map(|(name, _)| *name).collect();
+                table.fault(place, message, Some(&choose(name, &words, '"')));
+                return None;
+            };
+            let field = self.field(name, *kind);
+            if fields.iter().any(|(_, other)| *other == field.1) {
+                let message = format!("`{KEY}` names \"{name}\" twice");
+                table.fault(place, message, None);
+                return None;
+            }
+            fields.push(field);
+        }
+        if fields.is_empty() || fields.len() > FIELDS_MAX {
+            let message = format!("`{KEY}` names no field");
+            let help = "name them in the order in which they stand in a line";
+            table.fault(table.place_of(KEY), message, Some(help));
+            return None;
+        }
+        Some(fields)
+    }
+
+    fn field(&self, name: &str, kind: Type) -> OwnField {
+        (name.to_owned(), Field::new((self.column)(name), kind))
+    }
+}

@@ -1,0 +1,151 @@
+//! `s3-access`: server access logs of S3.
+
+use std::sync::LazyLock;
+
+use super::fields::{Field, Object, Type, push_text};
+use super::lines::{self, Line, Said};
+use super::port::{Fault, Parse, Parts, quoted};
+use super::tokens::{Tokens, present, push, push_unknown};
+use crate::config::{ParserKind, ParserSettings, ParserSpec, Table};
+
+/// The columns of the table that the documents declare.
+const COLUMNS: &[(&str, Type)] = &[
+    ("bucketowner", Type::Text),
+    ("bucket_name", Type::Text),
+    (TIME, Type::Text),
+    ("remoteip", Type::Text),
+    ("requester", Type::Text),
+    ("requestid", Type::Text),
+    ("operation", Type::Text),
+    ("key", Type::Text),
+    ("request_uri", Type::Text),
+    ("httpstatus", Type::Int),
+    ("errorcode", Type::Text),
+    ("bytessent", Type::Int),
+    ("objectsize", Type::Int),
+    ("totaltime", Type::Int),
+    ("turnaroundtime", Type::Int),
+    ("referrer", Type::Text),
+    ("useragent", Type::Text),
+    ("versionid", Type::Text),
+    ("hostid", Type::Text),
+    ("sigv", Type::Text),
+    ("ciphersuite", Type::Text),
+    ("authtype", Type::Text),
+    ("endpoint", Type::Text),
+    ("tlsversion", Type::Text),
+    ("accesspointarn", Type::Text),
+    ("aclrequired", Type::Text),
+    ("sourceregion", Type::Text),
+];
+/// The column that is a time.
+const TIME: &str = "requestdatetime";
+/// What lines have had from the beginning; the rest came in the course of years, at their ends.
+const ALWAYS: usize = 18;
+
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
+
+static FIELDS: LazyLock<Vec<Field>> = LazyLock::new(|| {
+    let columns = COLUMNS.iter();
+    columns
+        .map(|(name, kind)| Field::new(*name, *kind))
+        .collect()
+});
+
+/// `type = "s3-access"`.
+#[derive(Debug)]
+pub(super) struct Kind;
+
+/// What the config says of it.
+#[derive(Debug, PartialEq, Eq)]
+struct AccessLog {
+    lines: bool,
+}
+
+impl ParserKind for Kind {
+    fn word(&self) -> &'static str {
+        "s3-access"
+    }
+
+    fn keys(&self) -> &'static [&'static str] {
+        &[lines::KEY]
+    }
+
+    fn read(&self, table: &mut Table<'_>) -> Option<ParserSettings> {
+        let lines = lines::read(table)?;
+        Some(AccessLog { lines }.into())
+    }
+}
+
+impl super::Kind for Kind {
+    fn parser<'s>(&self, settings: &'s ParserSettings) -> Option<&'s dyn Parse> {
+        settings.get::<AccessLog>().map(|log| log as &dyn Parse)
+    }
+}
+
+impl ParserSpec for AccessLog {
+    fn word(&self) -> &'static str {
+        Kind.word()
+    }
+}
+
+impl Parse for AccessLog {
+    fn parse(&self, record: &[u8], parts: &mut Parts<'_>) -> Result<(), Fault> {
+        lines::parse(self, self.lines, record, parts)
+    }
+}
+
+impl Line for AccessLog {
+    fn line(&self, line: &str, out: &mut Vec<u8>) -> Result<Said, Fault> {
+        let mut tokens = Tokens::of(line);
+        let mut object = Object::begin(out);
+        for (at, field) in FIELDS.iter().enumerate() {
+            let value = tokens.next()?;
+            if value.is_none() && at < ALWAYS {
+                let message = format!("the line has {at} values, and a log at least {ALWAYS}");
+                return Err(Fault::mismatch(message));
+            }
+            match present(value) {
+                Some(value) if field.name == TIME => {
+                    let Some(time) = rfc_3339(value) else {
+                        let message = format!("{} is no time of an access log", quoted(value));
+                        return Err(Fault::mismatch(message));
+                    };
+                    object.member(&field.member);
+                    push_text(&time, object.text);
+                }
+                value => push(field, value, &mut object)?,
+            }
+        }
+        push_unknown(&mut tokens, &mut object)?;
+        object.end();
+        Ok(Said::Record)
+    }
+}
+
+/// A time such as `06/Feb/2019:00:00:38 +0000` as event times and columns read it.
+fn rfc_3339(time: &str) -> Option<String> {
+    let (date, zone) = time.split_once(' ')?;
+    let (date, clock) = date.split_once(':')?;
+    let mut parts = date.split('/');
+    let (day, month, year) = (parts.next()?, parts.next()?, parts.next()?);
+    let month = 1 + MONTHS.iter().position(|name| *name == month)?;
+    let is_number = |text: &str, length: usize| {
+        text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let mut of_clock = clock.split(':');
+    let is_clock = of_clock.by_ref().take(3).all(|part| is_number(part, 2)) && clock.len() == 8;
+    let (sign, offset) = zone.split_at_checked(1)?;
+    let is_zone = matches!(sign, "+" | "-") && is_number(offset, 4);
+    let is_date = is_number(day, 2) && is_number(year, 4) && parts.next().is_none();
+    if !is_clock || !is_zone || !is_date {
+        return None;
+    }
+    let zone = match offset {
+        "0000" => "Z".to_owned(),
+        _ => format!("{sign}{}:{}", &offset[..2], &offset[2..]),
+    };
+    Some(format!("{year}-{month:02}-{day}T{clock}{zone}"))
+}

@@ -1,0 +1,138 @@
+//! `vpc-flow-log`: flow logs of VPCs, in the default format (version 2) or one of the user's own.
+
+use super::fields::{Object, Type};
+use super::lines::{self, Line, Said};
+use super::own_fields::{self, Known, OwnField};
+use super::port::{Fault, Parse, Parts};
+use crate::config::{ParserKind, ParserSettings, ParserSpec, Table};
+
+/// An account has leading zeros, and so is a text.
+const KNOWN: Known = Known {
+    logs: "VPC flow logs",
+    default: DEFAULT,
+    further: FURTHER,
+    column: |name| name.replace('-', "_"),
+};
+const DEFAULT: &[(&str, Type)] = &[
+    ("version", Type::Int),
+    ("account-id", Type::Text),
+    ("interface-id", Type::Text),
+    ("srcaddr", Type::Text),
+    ("dstaddr", Type::Text),
+    ("srcport", Type::Int),
+    ("dstport", Type::Int),
+    ("protocol", Type::Int),
+    ("packets", Type::Int),
+    ("bytes", Type::Int),
+    ("start", Type::Int),
+    ("end", Type::Int),
+    ("action", Type::Text),
+    ("log-status", Type::Text),
+];
+/// What formats of later versions have.
+const FURTHER: &[(&str, Type)] = &[
+    ("vpc-id", Type::Text),
+    ("subnet-id", Type::Text),
+    ("instance-id", Type::Text),
+    ("tcp-flags", Type::Int),
+    ("type", Type::Text),
+    ("pkt-srcaddr", Type::Text),
+    ("pkt-dstaddr", Type::Text),
+    ("region", Type::Text),
+    ("az-id", Type::Text),
+    ("sublocation-type", Type::Text),
+    ("sublocation-id", Type::Text),
+    ("pkt-src-aws-service", Type::Text),
+    ("pkt-dst-aws-service", Type::Text),
+    ("flow-direction", Type::Text),
+    ("traffic-path", Type::Int),
+    ("ecs-cluster-arn", Type::Text),
+    ("ecs-cluster-name", Type::Text),
+    ("ecs-container-instance-arn", Type::Text),
+    ("ecs-container-instance-id", Type::Text),
+    ("ecs-container-id", Type::Text),
+    ("ecs-second-container-id", Type::Text),
+    ("ecs-service-name", Type::Text),
+    ("ecs-task-definition-arn", Type::Text),
+    ("ecs-task-arn", Type::Text),
+    ("ecs-task-id", Type::Text),
+    ("reject-reason", Type::Text),
+    ("resource-id", Type::Text),
+    ("encryption-status", Type::Text),
+];
+/// What stands where there is nothing.
+const NOTHING: &str = "-";
+
+/// `type = "vpc-flow-log"`.
+#[derive(Debug)]
+pub(super) struct Kind;
+
+/// What the config says of it.
+#[derive(Debug, PartialEq, Eq)]
+struct FlowLog {
+    fields: Vec<OwnField>,
+    lines: bool,
+}
+
+impl ParserKind for Kind {
+    fn word(&self) -> &'static str {
+        "vpc-flow-log"
+    }
+
+    fn keys(&self) -> &'static [&'static str] {
+        &[own_fields::KEY, lines::KEY]
+    }
+
+    fn read(&self, table: &mut Table<'_>) -> Option<ParserSettings> {
+        let (fields, lines) = (KNOWN.read(table), lines::read(table));
+        let log = FlowLog {
+            fields: fields?,
+            lines: lines?,
+        };
+        Some(log.into())
+    }
+}
+
+impl super::Kind for Kind {
+    fn parser<'s>(&self, settings: &'s ParserSettings) -> Option<&'s dyn Parse> {
+        settings.get::<FlowLog>().map(|log| log as &dyn Parse)
+    }
+}
+
+impl ParserSpec for FlowLog {
+    fn word(&self) -> &'static str {
+        Kind.word()
+    }
+}
+
+impl Parse for FlowLog {
+    fn parse(&self, record: &[u8], parts: &mut Parts<'_>) -> Result<(), Fault> {
+        lines::parse(self, self.lines, record, parts)
+    }
+}
+
+impl Line for FlowLog {
+    fn line(&self, line: &str, out: &mut Vec<u8>) -> Result<Said, Fault> {
+        let expected = self.fields.len();
+        let count = line.split_ascii_whitespace().count();
+        if count != expected {
+            let message = format!("the line has {count} fields, and the format {expected}");
+            return Err(Fault::mismatch(message));
+        }
+        let values = || line.split_ascii_whitespace().zip(&self.fields);
+        // Files of flow logs begin with a line that names the fields.
+        if values().all(|(value, (name, _))| value == name) {
+            return Ok(Said::Nothing);
+        }
+        let mut object = Object::begin(out);
+        for (value, (_, field)) in values() {
+            if value == NOTHING {
+                field.push_null(&mut object);
+            } else {
+                field.push(value, &mut object)?;
+            }
+        }
+        object.end();
+        Ok(Said::Record)
+    }
+}

@@ -26,7 +26,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use columns::{ColumnSettings, Sample};
+pub use columns::{
+    ColumnNames, ColumnRules, ColumnSettings, Deserializer, MILLIS, Misfit, Misfits, NameRules,
+    NumberUnit, Sample, TimeRules, UnknownFields,
+};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, SourceFile, SourceSpan};
 pub use format::{FormatKind, FormatSettings, FormatSpec, FormatTable, Storage};
 pub use load::{ConfigDraft, LoadedConfig, draft, listen, parse, parse_object};

@@ -1,27 +1,23 @@
 //! What the config says of declared columns, whichever format writes them.
 
-use std::ops::RangeInclusive;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::format::FormatTable;
+mod aws;
+mod read;
+mod sample;
+mod times;
 
-/// The keys that [`FormatTable::columns`] asks for: those of every format that has a schema.
-pub(super) const KEYS: &[&str] = &[
-    "schema",
-    "schema_file",
-    "infer_records",
-    "infer_bytes",
-    "infer_time",
-];
+pub use read::ColumnNames;
+pub(super) use read::KEYS;
 
 /// What stands in place of columns that are to be learned.
 const INFER: &str = "infer";
 
-const RECORDS_BOUNDS: RangeInclusive<u64> = 1..=10_000_000;
-const BYTES_BOUNDS: RangeInclusive<u64> = (64 << 10)..=(256 << 20);
-const TIME_BOUNDS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
+/// The column of what no other takes, where the config names none.
+const UNKNOWN_COLUMN: &str = "_unknown";
 
 /// Declared columns, and how records become rows of them. As a part of a format's durable form it is flat among the keys
 /// of that.
@@ -35,6 +31,9 @@ pub struct ColumnSettings {
     /// They were learned: objects name them by their hash.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub learned: bool,
+    /// How records become rows.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub rules: ColumnRules,
 }
 
 /// How much of a stream's first records says what columns it has: what comes first ends it.
@@ -65,6 +64,7 @@ impl ColumnSettings {
             schema: schema.into(),
             sample: None,
             learned: false,
+            rules: ColumnRules::default(),
         }
     }
 
@@ -75,37 +75,153 @@ impl ColumnSettings {
             schema: schema.to_owned(),
             sample: None,
             learned: true,
+            rules: self.rules.clone(),
         }
     }
 }
 
-impl FormatTable<'_, '_> {
-    /// Declared columns: `schema`, or the text of `schema_file`, and how records become rows of them. What is in the text is
-    /// judged when the format is compiled.
-    pub fn columns(&mut self) -> Option<ColumnSettings> {
-        let schema = self.schema();
-        let records = self.integer("infer_records", RECORDS_BOUNDS);
-        let bytes = self.size("infer_bytes", BYTES_BOUNDS);
-        let time = self.duration("infer_time", TIME_BOUNDS);
-        let is_inferred = schema.as_ref().is_some_and(|text| text.trim() == INFER);
-        if !is_inferred {
-            let bounds = ["infer_records", "infer_bytes", "infer_time"];
-            for bound in bounds.into_iter().filter(|bound| self.has(bound)) {
-                let message = format!("`{bound}` is for a schema that is learned");
-                let help = "write schema = \"infer\", or remove it";
-                self.fault(self.place_of(bound), message, Some(help));
-            }
-            return schema.map(ColumnSettings::of);
-        }
-        let default = Sample::default();
-        let sample = Sample {
-            records: records.map_or(default.records, |records| records.value),
-            bytes: bytes.map_or(default.bytes, |bytes| bytes.value),
-            time: time.map_or(default.time, |time| time.value),
-        };
-        Some(ColumnSettings {
-            sample: Some(sample),
-            ..ColumnSettings::of(INFER)
-        })
+/// How records become rows. Checkpoints name fields and variants as they are named here: none is ever renamed, and what
+/// says what was so before it is left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ColumnRules {
+    /// What becomes of members that no column takes.
+    #[serde(skip_serializing_if = "is_default")]
+    pub unknown: UnknownFields,
+    /// What becomes of values that do not fit the type of their column.
+    #[serde(skip_serializing_if = "is_default")]
+    pub misfits: Misfits,
+    /// Which member is which column's.
+    #[serde(skip_serializing_if = "is_default")]
+    pub names: NameRules,
+    /// Which of Firehose's deserializers it is read as.
+    #[serde(skip_serializing_if = "is_default")]
+    pub deserializer: Deserializer,
+    /// How times are read.
+    #[serde(skip_serializing_if = "is_default")]
+    pub times: TimeRules,
+}
+
+/// What becomes of members that no column takes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UnknownFields {
+    /// They are left out of the row.
+    #[default]
+    Ignore,
+    /// The record fails.
+    Fail,
+    /// They are kept as one JSON text in the column of this name.
+    Keep(String),
+}
+
+/// Which of Firehose's deserializers records are read as.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Deserializer {
+    /// That of `OpenX`, which makes a value fit where it can.
+    #[default]
+    OpenX,
+    /// That of Hive, which does not.
+    Hive,
+}
+
+/// How times are read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TimeRules {
+    /// Patterns of texts in their order; [`MILLIS`] says that numbers are milliseconds.
+    #[serde(skip_serializing_if = "is_default")]
+    pub formats: Vec<String>,
+    /// What numbers count, where it does not follow from their magnitude.
+    #[serde(skip_serializing_if = "is_default")]
+    pub unit: Option<NumberUnit>,
+}
+
+/// Firehose's word among patterns for numbers of milliseconds.
+pub const MILLIS: &str = "millis";
+
+impl TimeRules {
+    /// Whether the patterns say what numbers count.
+    fn has_millis(&self) -> bool {
+        self.formats.iter().any(|format| format == MILLIS)
     }
+
+    /// What numbers count, if anything says it.
+    pub fn unit_said(&self) -> Option<NumberUnit> {
+        self.unit
+            .or_else(|| self.has_millis().then_some(NumberUnit::Millis))
+    }
+}
+
+/// What a number counts since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NumberUnit {
+    /// Seconds.
+    Seconds,
+    /// Milliseconds.
+    Millis,
+    /// Microseconds.
+    Micros,
+    /// Nanoseconds.
+    Nanos,
+}
+
+/// What becomes of a value that does not fit the type of its column.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Misfit {
+    /// The record fails.
+    #[default]
+    Fail,
+    /// The column is null.
+    Null,
+}
+
+/// The same by column.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Misfits {
+    /// Of all columns that are not named.
+    #[serde(skip_serializing_if = "is_default")]
+    pub default: Misfit,
+    /// Of those that are, by their names as they are declared.
+    #[serde(skip_serializing_if = "is_default")]
+    pub columns: BTreeMap<String, Misfit>,
+}
+
+impl Misfits {
+    /// Those of a column.
+    pub fn of(&self, column: &str) -> Misfit {
+        self.columns.get(column).copied().unwrap_or(self.default)
+    }
+}
+
+/// Which member of a record is which column's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NameRules {
+    /// Whether `Id` is another name than `id`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub case_sensitive: bool,
+    /// Whether `a.b` in a record is the column or field `a_b`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub dots_to_underscores: bool,
+    /// Columns whose members have other names than they, and those; columns are named as they are declared.
+    #[serde(skip_serializing_if = "is_default")]
+    pub json_keys: BTreeMap<String, String>,
+}
+
+impl NameRules {
+    /// The name of a column's member.
+    pub fn json_key<'a>(&'a self, column: &'a str) -> &'a str {
+        self.json_keys.get(column).map_or(column, String::as_str)
+    }
+
+    /// Whether two names of members are one.
+    pub fn are_one(&self, one: &str, other: &str) -> bool {
+        one == other || (!self.case_sensitive && one.eq_ignore_ascii_case(other))
+    }
+}
+
+/// What is left out of a durable form, so that it stays what it was before there was more to say.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }

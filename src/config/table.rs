@@ -454,15 +454,8 @@ impl<'f> Table<'f> {
 
     /// All strings in this one, with their names: its keys are the user's own.
     pub fn strings(self) -> Vec<(String, Text)> {
-        let read = |(key, value): (&Spanned<_>, &'f Spanned<DeValue<'f>>)| {
-            let key: &Cow<'_, str> = key.get_ref();
-            let DeValue::String(decoded) = value.get_ref() else {
-                self.wrong_type(key, value, "a string");
-                return None;
-            };
-            Some((key.to_string(), self.file.expand(decoded, value.span())?))
-        };
-        self.entries.iter().filter_map(read).collect()
+        let entries = self.entries_of_text().into_iter();
+        entries.map(|(name, _, text)| (name, text)).collect()
     }
 }
 

@@ -6,8 +6,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::{
-    Align, BackupSettings, BufferingSettings, ColumnSettings, Config, Diagnostics, FormatSettings,
-    KeyValues, LoadedConfig, PartitioningSettings, Secret, SizeOf, StageField,
+    Align, BackupSettings, BufferingSettings, ColumnRules, ColumnSettings, Config, Deserializer,
+    Diagnostics, FormatSettings, KeyValues, LoadedConfig, Misfit, Misfits, NameRules, NumberUnit,
+    PartitioningSettings, Secret, SizeOf, StageField, TimeRules, UnknownFields,
 };
 use crate::destination::{FolderSettings, S3Encryption, S3Settings};
 use crate::format::{
@@ -159,7 +160,30 @@ fn every_key_of_the_full_sample_is_accepted_and_means_what_it_says() {
     let schema = "event_id string, ts timestamp, event_type string, geo struct<region:string>";
     let parquet = FormatSettings::new(ParquetSettings {
         compression: ParquetCompression::Zstd,
-        columns: ColumnSettings::of(schema),
+        columns: ColumnSettings {
+            schema: schema.to_owned(),
+            sample: None,
+            learned: false,
+            rules: ColumnRules {
+                unknown: UnknownFields::Keep("rest".to_owned()),
+                misfits: Misfits {
+                    default: Misfit::Fail,
+                    columns: ["geo", "ts"]
+                        .map(|column| (column.to_owned(), Misfit::Null))
+                        .into(),
+                },
+                names: NameRules {
+                    case_sensitive: true,
+                    dots_to_underscores: true,
+                    json_keys: [("ts".to_owned(), "timestamp".to_owned())].into(),
+                },
+                deserializer: Deserializer::OpenX,
+                times: TimeRules {
+                    formats: vec!["dd/MM/yyyy".to_owned(), "millis".to_owned()],
+                    unit: Some(NumberUnit::Millis),
+                },
+            },
+        },
     });
     assert_eq!(stream.format, parquet);
     let buffering = BufferingSettings {

@@ -38,6 +38,26 @@ const TRANSLATIONS: &[(&str, &str)] = &[
         "Firehose's SchemaConfiguration is `schema` or `schema_file` in [stream.NAME.format]",
     ),
     (
+        "inputformatconfiguration",
+        "Firehose's InputFormatConfiguration is `deserializer` in [stream.NAME.format], \"openx\" or \"hive\"",
+    ),
+    (
+        "openxjsonserde",
+        "Firehose's OpenXJsonSerDe is `deserializer = \"openx\"` in [stream.NAME.format], the default",
+    ),
+    (
+        "hivejsonserde",
+        "Firehose's HiveJsonSerDe is `deserializer = \"hive\"` in [stream.NAME.format]",
+    ),
+    (
+        "convertdotsinjsonkeystounderscores",
+        "Firehose's ConvertDotsInJsonKeysToUnderscores is `dots_to_underscores` in [stream.NAME.format]",
+    ),
+    (
+        "columntojsonkeymappings",
+        "Firehose's ColumnToJsonKeyMappings is `column_to_json_key` in [stream.NAME.format]",
+    ),
+    (
         "dynamicpartitioningconfiguration",
         "Firehose's DynamicPartitioningConfiguration is [stream.NAME.partitioning]",
     ),
@@ -158,6 +178,10 @@ const HOMES: &[(&str, &str)] = &[
     ("delimiter", "in [stream.NAME.format]"),
     ("schema", "in [stream.NAME.format]"),
     ("schema_file", "in [stream.NAME.format]"),
+    ("on_unknown_field", "in [stream.NAME.format]"),
+    ("on_conversion_error", "in [stream.NAME.format]"),
+    ("deserializer", "in [stream.NAME.format]"),
+    ("timestamp_formats", "in [stream.NAME.format]"),
     ("prefix", "in [stream.NAME.destination]"),
     ("error_prefix", "in [stream.NAME.destination]"),
     ("bucket", "in [stream.NAME.destination]"),

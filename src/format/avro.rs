@@ -44,7 +44,7 @@ pub(super) struct Kind;
 impl Compiler for Kind {
     fn compile(&self, settings: &FormatSettings) -> Option<Result<Format, FormatFault>> {
         let settings = settings.get::<AvroSettings>()?;
-        Some(AvroTable::compile(&settings.columns.schema, settings.compression).map(Format::new))
+        Some(AvroTable::compile(settings).map(Format::new))
     }
 }
 
@@ -69,15 +69,15 @@ struct Bench {
 
 impl AvroTable {
     /// Reads the schema; the fault points into its text.
-    fn compile(text: &str, compression: AvroCompression) -> Result<Self, FormatFault> {
-        let schema = Schema::with_names(text, schema::refused)?;
+    fn compile(settings: &AvroSettings) -> Result<Self, FormatFault> {
+        let schema = Schema::with_names(&settings.columns, schema::refused)?;
         let arrow = entries::of_maps(schema.arrow());
         let written = schema::written(arrow.fields());
         let table = Self {
             schema,
             arrow: schema::with_words(&arrow, &written),
             written,
-            compression,
+            compression: settings.compression,
         };
         table.values().map_err(|error| FormatFault {
             at: None,

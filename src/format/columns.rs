@@ -11,6 +11,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use bytes::Bytes;
 
+use crate::config::{ColumnRules, ColumnSettings, UnknownFields};
 use crate::failure::Failure;
 use crate::record::Record;
 
@@ -23,19 +24,21 @@ mod declared;
 mod decode;
 mod fault;
 mod infer;
+mod kept;
 mod names;
 mod rows;
 mod schema;
 mod shown;
+mod times;
 mod widen;
 
-use builder::StructBuilder;
+use builder::{ColumnBuilder, StructBuilder};
 use cursor::Cursor;
 pub use declared::{Columns, Style};
 use fault::{Fault, Fit};
 pub use infer::{Finding, Inference, Remark};
 pub use rows::{Changed, FieldPath, Row};
-use schema::Field;
+use schema::{Field, HiveType};
 pub use widen::Widening;
 
 /// Rows that are decoded before they are written: more fall out of the cache (measured: 8192 cost
@@ -51,25 +54,49 @@ const BATCH_EMPTY: usize = 1 << 20;
 /// Declared columns.
 #[derive(Debug)]
 pub(super) struct Schema {
+    /// The declared ones, which records fill.
     fields: Vec<Field>,
+    rules: ColumnRules,
+    /// All columns: behind the declared ones that of what no other takes, if there is one.
     arrow: SchemaRef,
 }
 
+/// The names of a schema's columns, where it has no fault.
+pub(super) fn names(schema: &str) -> Option<Vec<String>> {
+    names_that(schema, |_| None)
+}
+
+/// The same of one whose names the format takes, as for [`Schema::with_names`].
+pub(super) fn names_that(schema: &str, refused: fn(&str) -> Option<String>) -> Option<Vec<String>> {
+    let fields = schema::parse(schema, refused).ok()?;
+    Some(fields.into_iter().map(|field| field.name).collect())
+}
+
 impl Schema {
-    /// Reads columns in Hive's syntax; the fault points into the text.
+    /// Columns in Hive's syntax, by the usual rules; the fault points into the text.
     pub(super) fn parse(text: &str) -> Result<Self, FormatFault> {
-        Self::with_names(text, |_| None)
+        Self::of(&ColumnSettings::of(text))
+    }
+
+    /// Reads the settings; the fault points into the text of the schema.
+    pub(super) fn of(settings: &ColumnSettings) -> Result<Self, FormatFault> {
+        Self::with_names(settings, |_| None)
     }
 
     /// The same of columns and fields whose names the format takes: `refused` says why it does not take one, in words that
     /// go on after it.
     pub(super) fn with_names(
-        text: &str,
+        settings: &ColumnSettings,
         refused: fn(&str) -> Option<String>,
     ) -> Result<Self, FormatFault> {
-        let fields = schema::parse(text, refused)?;
-        let arrow = Arc::new(arrow_schema::Schema::new(schema::arrow_fields(&fields)));
-        Ok(Self { fields, arrow })
+        let fields = schema::parse(&settings.schema, refused)?;
+        let all = with_unknown(fields.clone(), &settings.rules);
+        let arrow = Arc::new(arrow_schema::Schema::new(schema::arrow_fields(&all)));
+        Ok(Self {
+            fields,
+            rules: settings.rules.clone(),
+            arrow,
+        })
     }
 
     /// The same as Arrow has it.
@@ -80,12 +107,14 @@ impl Schema {
     /// Empty column buffers.
     pub(super) fn decoder(&self) -> Decoder {
         Decoder {
-            root: StructBuilder::new(&self.fields),
+            root: StructBuilder::of_table(&self.fields, &self.rules),
+            unknown: unknown_column(&self.rules)
+                .map(|column| ColumnBuilder::new(&column.kind, &self.rules.names)),
             arrow: Arc::clone(&self.arrow),
             rows: 0,
             bytes: 0,
             empty: 0,
-            scratch: decode::Scratch::default(),
+            scratch: decode::Scratch::new(&self.rules),
         }
     }
 
@@ -103,14 +132,33 @@ impl Schema {
         let decoded = decoder.finish();
         let decoded =
             decoded.map_err(|_| Fault::other("No columns can be made of it.").failure(data))?;
-        Ok(rows::rows(&self.fields, &decoded.rows, data))
+        Ok(rows::rows(&self.fields, &self.rules, &decoded.rows, data))
     }
+}
+
+/// The declared columns, and that of what no other takes, if there is one.
+fn with_unknown(mut fields: Vec<Field>, rules: &ColumnRules) -> Vec<Field> {
+    fields.extend(unknown_column(rules));
+    fields
+}
+
+/// The column of what no other takes.
+fn unknown_column(rules: &ColumnRules) -> Option<Field> {
+    let UnknownFields::Keep(name) = &rules.unknown else {
+        return None;
+    };
+    Some(Field {
+        name: name.clone(),
+        kind: HiveType::String,
+    })
 }
 
 /// A worker's column buffers: records in, batches of rows out.
 #[derive(Debug)]
 pub(super) struct Decoder {
     root: StructBuilder,
+    /// The column of what no other takes.
+    unknown: Option<ColumnBuilder>,
     arrow: SchemaRef,
     rows: usize,
     /// Bytes of the records that the rows came from.
@@ -133,8 +181,7 @@ impl Decoder {
         let before = self.rows;
         self.scratch.begin();
         self.read(data).map_err(|fault| {
-            self.rows = before;
-            self.root.truncate(before);
+            self.cut(before);
             fault.failure(data)
         })?;
         self.bytes += data.len();
@@ -173,8 +220,16 @@ impl Decoder {
 
     /// Forgets all rows.
     fn reset(&mut self) {
-        self.root.truncate(0);
+        self.cut(0);
         (self.rows, self.bytes, self.empty) = (0, 0, 0);
+    }
+
+    fn cut(&mut self, rows: usize) {
+        self.rows = rows;
+        self.root.truncate(rows);
+        if let Some(column) = &mut self.unknown {
+            column.truncate(rows);
+        }
     }
 
     /// Whether there is nothing to hand out.
@@ -189,7 +244,10 @@ impl Decoder {
 
     /// Hands out all rows.
     pub(super) fn finish(&mut self) -> io::Result<Decoded> {
-        let (_, columns) = self.root.finish().map_err(io::Error::other)?;
+        let (_, mut columns) = self.root.finish().map_err(io::Error::other)?;
+        if let Some(column) = &mut self.unknown {
+            columns.push(column.finish().map_err(io::Error::other)?);
+        }
         let rows = RecordBatch::try_new(Arc::clone(&self.arrow), columns);
         let bytes = self.bytes;
         (self.rows, self.bytes, self.empty) = (0, 0, 0);
@@ -208,6 +266,9 @@ impl Decoder {
             }
             self.root
                 .read(self.rows, &mut cursor, &mut self.scratch, 0)?;
+            if let Some(column) = &mut self.unknown {
+                column.take_kept(&mut self.scratch.kept);
+            }
             self.rows += 1;
         }
         Ok(())

@@ -85,7 +85,7 @@ struct Bench {
 impl CsvTable {
     /// Reads the schema; the fault points into its text, or is about all of it.
     fn compile(settings: &CsvSettings) -> Result<Self, FormatFault> {
-        let schema = Schema::parse(&settings.columns.schema)?;
+        let schema = Schema::of(&settings.columns)?;
         if schema.arrow().fields().len() == 1 && settings.null.is_empty() {
             return Err(FormatFault {
                 at: None,

@@ -36,9 +36,7 @@ pub(super) struct Kind;
 impl Compiler for Kind {
     fn compile(&self, settings: &FormatSettings) -> Option<Result<Format, FormatFault>> {
         let settings = settings.get::<ParquetSettings>()?;
-        Some(
-            ParquetFormat::compile(&settings.columns.schema, settings.compression).map(Format::new),
-        )
+        Some(ParquetFormat::compile(settings).map(Format::new))
     }
 }
 
@@ -51,10 +49,10 @@ struct ParquetFormat {
 
 impl ParquetFormat {
     /// Reads the schema; the fault points into its text.
-    fn compile(text: &str, compression: ParquetCompression) -> Result<Self, FormatFault> {
+    fn compile(settings: &ParquetSettings) -> Result<Self, FormatFault> {
         Ok(Self {
-            schema: Schema::parse(text)?,
-            compression,
+            schema: Schema::of(&settings.columns)?,
+            compression: settings.compression,
         })
     }
 

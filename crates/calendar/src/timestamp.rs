@@ -29,12 +29,34 @@ const RANGE: RangeInclusive<i64> =
 /// Numbers of at least this size are milliseconds, smaller ones seconds.
 const MILLIS_FROM: i64 = 1_000_000_000_000;
 
+/// What a number counts since the epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unit {
+    /// Seconds or milliseconds, by its magnitude.
+    #[default]
+    ByMagnitude,
+    /// Seconds.
+    Seconds,
+    /// Milliseconds.
+    Millis,
+    /// Microseconds.
+    Micros,
+    /// Nanoseconds.
+    Nanos,
+}
+
 /// Microseconds since the epoch of a text: a time, a date, which begins at its midnight, or a number.
 #[inline]
 pub fn from_text(text: &[u8]) -> Option<i64> {
+    from_text_in(text, Unit::ByMagnitude)
+}
+
+/// The same where it is known what numbers count.
+#[inline]
+pub fn from_text_in(text: &[u8], unit: Unit) -> Option<i64> {
     let (days, second, rest) = match usual(text) {
         Some((days, second)) => (days, second, &text[USUAL..]),
-        None => return from_rare_text(text),
+        None => return from_rare_text(text, unit),
     };
     moment(days, second, rest)
 }
@@ -82,9 +104,9 @@ fn pair(tens: u8, ones: u8) -> Option<i32> {
 }
 
 /// All other forms.
-fn from_rare_text(text: &[u8]) -> Option<i64> {
+fn from_rare_text(text: &[u8], unit: Unit) -> Option<i64> {
     let Some((date, rest)) = leading_date(text) else {
-        return from_number(WrittenNumber::from_string(text)?);
+        return from_number_in(WrittenNumber::from_string(text)?, unit);
     };
     let days = date.day_since_epoch();
     let rest = match rest {
@@ -116,7 +138,7 @@ fn moment(days: i32, second: i32, rest: &[u8]) -> Option<i64> {
     };
     let local = i64::from(days) * DAY_SECONDS + i64::from(second);
     let value = (local - i64::from(offset(rest)?)) * MICROS + i64::from(micros);
-    RANGE.contains(&value).then_some(value)
+    in_range(value)
 }
 
 /// Microseconds since the epoch of a number of seconds or milliseconds.
@@ -125,8 +147,24 @@ pub fn from_number(number: WrittenNumber<'_>) -> Option<i64> {
     if micros.abs() >= i128::from(MILLIS_FROM * MICROS) {
         micros = number.floor(3)?;
     }
-    let value = i64::try_from(micros).ok()?;
-    RANGE.contains(&value).then_some(value)
+    in_range(i64::try_from(micros).ok()?)
+}
+
+/// Microseconds since the epoch of a number, where it is known what it counts.
+pub fn from_number_in(number: WrittenNumber<'_>, unit: Unit) -> Option<i64> {
+    let scale = match unit {
+        Unit::ByMagnitude => return from_number(number),
+        Unit::Seconds => 6,
+        Unit::Millis => 3,
+        Unit::Micros => 0,
+        Unit::Nanos => -3,
+    };
+    in_range(i64::try_from(number.floor(scale)?).ok()?)
+}
+
+/// Microseconds since the epoch, if they lie in the years that there are here.
+pub fn in_range(micros: i64) -> Option<i64> {
+    RANGE.contains(&micros).then_some(micros)
 }
 
 /// The same of a float, which is what jq has: whole seconds.
@@ -201,7 +239,7 @@ fn fraction(text: &[u8]) -> Option<(i32, &[u8])> {
 
 /// Seconds east of UTC; nothing is UTC.
 #[inline]
-fn offset(text: &[u8]) -> Option<i32> {
+pub fn offset(text: &[u8]) -> Option<i32> {
     let (sign, rest) = match text {
         [] | [b'Z' | b'z'] => return Some(0),
         [b'+', rest @ ..] => (1, rest),

@@ -1,4 +1,5 @@
-//! Java's `DateTimeFormatter` patterns, and the zones that they are filled in for, as in `!{timestamp:yyyy/MM/dd}`.
+//! Java's `DateTimeFormatter` patterns, and the zones that they are filled in for, as in `!{timestamp:yyyy/MM/dd}`; and the
+//! other way round, texts read by such a pattern ([`DateReader`]).
 //!
 //! Letters and counts follow `java.time.format.DateTimeFormatterBuilder.appendPattern` with the
 //! locale en-US, which is what Firehose shows: English names, weeks that begin on Sunday. Times
@@ -9,8 +10,10 @@ use std::ops::Range;
 
 use firehose_calendar as calendar;
 
+mod reading;
 mod zone;
 
+pub use reading::DateReader;
 pub use zone::{Local, Zone};
 
 /// Letters of a pattern that are understood, for help texts.

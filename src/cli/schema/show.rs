@@ -85,7 +85,7 @@ fn newest(stream: &StreamSettings, versions: &[SchemaVersion]) -> Result<Columns
 fn columns(stream: &StreamSettings, file: Option<&Path>) -> Result<Columns, CommandError> {
     let declared = stream.format.columns();
     let declared = declared.filter(|columns| columns.sample.is_none());
-    let text = match (declared, file) {
+    let parsed = match (declared, file) {
         (Some(_), Some(_)) => {
             let message = format!(
                 "stream \"{}\" declares its columns in the config: leave --columns out",
@@ -93,11 +93,10 @@ fn columns(stream: &StreamSettings, file: Option<&Path>) -> Result<Columns, Comm
             );
             return Err(CommandError::Usage(message));
         }
-        (Some(columns), None) => columns.schema.clone(),
-        (None, Some(file)) => read(file)?,
+        (Some(columns), None) => Columns::of_settings(columns),
+        (None, Some(file)) => Columns::parse(&read(file)?),
         (None, None) => return Err(CommandError::Usage(without_columns(stream))),
     };
-    let parsed = Columns::parse(&text);
     let at = file.map_or_else(|| stream.name.clone(), |file| file.display().to_string());
     parsed.map_err(|fault| CommandError::Usage(format!("{at}: {fault}")))
 }

@@ -1,7 +1,10 @@
-//! Lists of strings in a table.
+//! Lists of strings in a table, and tables that are one.
+
+use std::borrow::Cow;
 
 use toml::de::DeValue;
 
+use super::super::diagnostic::SourceSpan;
 use super::super::text::Text;
 use super::Table;
 
@@ -23,5 +26,28 @@ impl Table<'_> {
             self.file.expand(decoded, element.span())
         };
         elements.iter().filter_map(text).collect()
+    }
+
+    /// Whether the value of a key is a table, where either may be; it does not become a known key.
+    pub fn is_table(&self, key: &str) -> bool {
+        let value = self.entries.get(key).map(toml::Spanned::get_ref);
+        matches!(value, Some(DeValue::Table(_)))
+    }
+
+    /// All strings in this one, with their names and the places of these: its keys are the user's own.
+    pub fn entries_of_text(self) -> Vec<(String, SourceSpan, Text)> {
+        let text = |key: &str, value: &toml::Spanned<DeValue<'_>>| {
+            let DeValue::String(decoded) = value.get_ref() else {
+                self.wrong_type(key, value, "a string");
+                return None;
+            };
+            self.file.expand(decoded, value.span())
+        };
+        let read = |(key, value): (&toml::Spanned<_>, _)| {
+            let name: &Cow<'_, str> = key.get_ref();
+            let place = self.file.place(key.span());
+            Some((name.to_string(), place, text(name, value)?))
+        };
+        self.entries.iter().filter_map(read).collect()
     }
 }

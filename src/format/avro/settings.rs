@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Kind;
+use super::schema::refused;
 use crate::config::{ColumnSettings, FormatKind, FormatSettings, FormatSpec, FormatTable};
+use crate::format::columns;
 
 /// What the config says of it. Checkpoints name the fields as they are named here: none is ever renamed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,7 +87,7 @@ impl FormatKind for Kind {
     fn read(&self, table: &mut FormatTable<'_, '_>) -> Option<FormatSettings> {
         let words = AvroCompression::ALL.map(|compression| (compression.word(), compression));
         let compression = table.word_or("compression", &words, AvroCompression::Deflate);
-        let columns = table.columns();
+        let columns = table.columns(|schema| columns::names_that(schema, refused));
         let (compression, columns) = compression.zip(columns)?;
         let settings = AvroSettings {
             compression,

@@ -1,6 +1,7 @@
 //! Arrays being built: values, offsets and validity, which can be cut back to a row boundary, as those
 //! of Arrow's own builders cannot.
 
+use std::collections::BTreeMap;
 use std::mem;
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use arrow_schema::{ArrowError, DataType, Field as ArrowField, Fields};
 
 use super::names::FieldNames;
 use super::schema::{self, Field, HiveType};
+use crate::config::{ColumnRules, Misfit, NameRules};
 
 /// Rows that buffers have room for from the start.
 const ROWS: usize = 1024;
@@ -89,6 +91,8 @@ pub(super) struct Strings {
 pub(super) struct StructBuilder {
     pub(super) names: FieldNames,
     pub(super) columns: Vec<ColumnBuilder>,
+    /// Which of them are null where a value does not fit; of a struct inside, none.
+    pub(super) nulled: Box<[bool]>,
     fields: Fields,
 }
 
@@ -120,7 +124,8 @@ impl Cells {
 }
 
 impl ColumnBuilder {
-    pub(super) fn new(kind: &HiveType) -> Self {
+    /// Fields inside are named by the rules.
+    pub(super) fn new(kind: &HiveType, rules: &NameRules) -> Self {
         let cells = match kind {
             HiveType::Boolean => Cells::Boolean(BooleanBufferBuilder::new(ROWS)),
             HiveType::TinyInt => Cells::TinyInt(Vec::with_capacity(ROWS)),
@@ -151,16 +156,16 @@ impl ColumnBuilder {
             HiveType::Timestamp => Cells::Timestamp(Vec::with_capacity(ROWS)),
             HiveType::Array(item) => Cells::List {
                 offsets: vec![0],
-                item: Box::new(Self::new(item)),
+                item: Box::new(Self::new(item, rules)),
                 field: schema::item_field(item),
             },
             HiveType::Map(key, value) => Cells::Map {
                 offsets: vec![0],
-                key: Box::new(Self::new(key)),
-                value: Box::new(Self::new(value)),
+                key: Box::new(Self::new(key, rules)),
+                value: Box::new(Self::new(value, rules)),
                 field: schema::entries_field(key, value),
             },
-            HiveType::Struct(fields) => Cells::Struct(StructBuilder::new(fields)),
+            HiveType::Struct(fields) => Cells::Struct(StructBuilder::new(fields, rules)),
         };
         Self {
             cells,
@@ -294,14 +299,29 @@ impl ColumnBuilder {
 }
 
 impl StructBuilder {
-    pub(super) fn new(fields: &[Field]) -> Self {
+    /// Members of other names are columns' alone: no rule for them goes on inside.
+    pub(super) fn new(fields: &[Field], rules: &NameRules) -> Self {
+        let inside = NameRules {
+            json_keys: BTreeMap::new(),
+            ..*rules
+        };
         Self {
-            names: FieldNames::new(fields.iter().map(|field| field.name.as_str())),
+            names: FieldNames::new(fields, rules),
             columns: fields
                 .iter()
-                .map(|field| ColumnBuilder::new(&field.kind))
+                .map(|field| ColumnBuilder::new(&field.kind, &inside))
                 .collect(),
             fields: schema::arrow_fields(fields),
+            nulled: Box::default(),
+        }
+    }
+
+    /// The same of a table, in which values that do not fit may be null.
+    pub(super) fn of_table(fields: &[Field], rules: &ColumnRules) -> Self {
+        let is_nulled = |field: &Field| rules.misfits.of(&field.name) == Misfit::Null;
+        Self {
+            nulled: fields.iter().map(is_nulled).collect(),
+            ..Self::new(fields, &rules.names)
         }
     }
 

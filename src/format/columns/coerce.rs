@@ -5,14 +5,13 @@
 //! - Numeric columns take numbers and strings that hold a number. Integers take no fraction but
 //!   `1.0` and `1e3`; decimals round half away from zero; what is out of range does not fit.
 //! - `boolean` takes `true`, `false` and strings of these words; `binary` takes base64 text.
-//! - `timestamp` takes what `firehose_calendar::timestamp` reads. `date` takes a date as text, and no number: it
+//! - `timestamp` takes what `times` reads. `date` takes a date as text, and no number: it
 //!   could be days as well as seconds.
 
 use std::borrow::Cow;
 
 use base64::Engine as _;
 
-use firehose_calendar::timestamp;
 use firehose_json::RawString;
 use firehose_json::decimal::{self, WrittenNumber};
 
@@ -20,6 +19,7 @@ use super::builder::{Cells, Limit, Strings};
 use super::cursor;
 use super::decode::Scratch;
 use super::fault::{Fault, Fit};
+use super::times::Times;
 
 impl Cells {
     /// Takes a string.
@@ -41,20 +41,25 @@ impl Cells {
                     base64::engine::general_purpose::STANDARD.decode_vec(text, &mut strings.bytes);
                 decoded.ok().map(|()| strings.close())
             }
-            Self::Date(values) => timestamp::date_from_text(text).map(|days| values.push(days)),
-            Self::Timestamp(values) => timestamp::from_text(text).map(|micros| values.push(micros)),
-            _ => parsed().and_then(|number| self.push_number(number)),
+            Self::Date(values) => scratch.times.date(text).map(|days| values.push(days)),
+            Self::Timestamp(values) => scratch.times.text(text).map(|micros| values.push(micros)),
+            _ => parsed().and_then(|number| self.push_number(number, &scratch.times)),
         };
         taken.ok_or_else(|| Fault::mismatch(raw.at, self.expected(), ""))
     }
 
     /// Takes a number that starts at byte `at`.
-    pub(super) fn take_number(&mut self, number: WrittenNumber<'_>, at: usize) -> Fit<()> {
+    pub(super) fn take_number(
+        &mut self,
+        number: WrittenNumber<'_>,
+        at: usize,
+        scratch: &Scratch,
+    ) -> Fit<()> {
         if let Self::Text { strings, limit } = self {
             strings.bytes.extend_from_slice(number.text);
             return close_text(strings, *limit, at);
         }
-        self.push_number(number).ok_or_else(|| {
+        self.push_number(number, &scratch.times).ok_or_else(|| {
             let integral = matches!(
                 self,
                 Self::TinyInt(_) | Self::SmallInt(_) | Self::Int(_) | Self::BigInt(_)
@@ -78,7 +83,7 @@ impl Cells {
         close_text(strings, *limit, at)
     }
 
-    fn push_number(&mut self, number: WrittenNumber<'_>) -> Option<()> {
+    fn push_number(&mut self, number: WrittenNumber<'_>, times: &Times) -> Option<()> {
         match self {
             Self::TinyInt(values) => values.push(i8::try_from(number.to_i64()?).ok()?),
             Self::SmallInt(values) => values.push(i16::try_from(number.to_i64()?).ok()?),
@@ -95,7 +100,7 @@ impl Cells {
                 let bound = decimal::power_of_ten(i32::from(*precision))?;
                 (value.abs() < bound).then(|| values.push(value))?;
             }
-            Self::Timestamp(values) => values.push(timestamp::from_number(number)?),
+            Self::Timestamp(values) => values.push(times.number(number)?),
             _ => return None,
         }
         Some(())
@@ -113,6 +118,21 @@ impl Cells {
             _ => return Err(Fault::mismatch(at, self.expected(), "")),
         }
         Ok(())
+    }
+
+    /// Whether a string can stand for a value though it is another kind of JSON: it holds a number, or a boolean.
+    pub(super) const fn is_number(&self) -> bool {
+        matches!(
+            self,
+            Self::Boolean(_)
+                | Self::TinyInt(_)
+                | Self::SmallInt(_)
+                | Self::Int(_)
+                | Self::BigInt(_)
+                | Self::Float(_)
+                | Self::Double(_)
+                | Self::Decimal { .. }
+        )
     }
 
     /// The Hive type, as a message names it.

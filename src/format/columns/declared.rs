@@ -3,6 +3,8 @@
 use std::fmt::{self, Write as _};
 
 use super::schema::{self, Field, HiveType};
+use super::with_unknown;
+use crate::config::ColumnSettings;
 use crate::format::FormatFault;
 
 /// Declared columns, as somebody else is to read them.
@@ -31,6 +33,13 @@ impl Columns {
 
     pub(super) fn fields(&self) -> &[Field] {
         &self.fields
+    }
+
+    /// All columns of a format: those of its schema, and that of what no other takes.
+    pub fn of_settings(settings: &ColumnSettings) -> Result<Self, FormatFault> {
+        let Self { fields } = Self::parse(&settings.schema)?;
+        let fields = with_unknown(fields, &settings.rules);
+        Ok(Self { fields })
     }
 
     pub(super) fn of(fields: Vec<Field>) -> Self {

@@ -1,17 +1,23 @@
 //! JSON text into column buffers, in one pass along the schema.
 //!
-//! `null` and a missing member are null everywhere; undeclared members are skipped but must be JSON;
-//! of members with the same name (without regard to ASCII case), or the same key of a map once it has
+//! `null` and a missing member are null everywhere; undeclared members are skipped, kept (`kept`) or fail the record, but
+//! must be JSON; of members with the same name (without regard to ASCII case), or the same key of a map once it has
 //! the key's type, the last counts, and all must fit. `array` takes an
 //! array, or a single string, number or boolean as its only item; `map` and `struct` take objects.
-//! Single values are told in `coerce`.
+//! Single values are told in `coerce`. Strict, as Hive's deserializer is, numbers and booleans take no strings, `array` no
+//! single values, and texts no JSON.
 
 use std::collections::{HashMap, HashSet};
+
+use firehose_json::RawString;
 
 use super::builder::{Cells, ColumnBuilder, Key, StructBuilder};
 use super::coerce::content;
 use super::cursor::Cursor;
 use super::fault::{Fault, Fit};
+use super::kept::{Kept, Leftover, MemberName};
+use super::times::Times;
+use crate::config::{ColumnRules, Deserializer, UnknownFields};
 
 /// Cells that one record may leave empty: each missing or null field of each struct is one. It
 /// keeps `[{},{},{},…]` from filling the memory.
@@ -26,8 +32,23 @@ pub(super) struct Scratch {
     pub(super) empty: usize,
     /// How many it may leave empty.
     pub(super) empty_max: usize,
+    /// Whether a value must be of its column's kind.
+    is_strict: bool,
+    pub(super) times: Times,
+    /// What becomes of undeclared members.
+    unknown: Unknown,
+    /// Those that are kept, of this row.
+    pub(super) kept: Kept,
     /// By the places of this record's maps in which entries are replaced by later ones: which.
     replaced: HashMap<usize, HashSet<usize>>,
+}
+
+/// What becomes of undeclared members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unknown {
+    Ignored,
+    Fail,
+    Kept,
 }
 
 impl Default for Scratch {
@@ -36,16 +57,53 @@ impl Default for Scratch {
             text: Vec::new(),
             empty: 0,
             empty_max: EMPTY_CELLS_MAX,
+            is_strict: false,
+            times: Times::default(),
+            unknown: Unknown::Ignored,
+            kept: Kept::default(),
             replaced: HashMap::new(),
         }
     }
 }
 
 impl Scratch {
+    /// By the settings.
+    pub(super) fn new(rules: &ColumnRules) -> Self {
+        Self {
+            is_strict: rules.deserializer == Deserializer::Hive,
+            times: Times::new(rules),
+            unknown: match rules.unknown {
+                UnknownFields::Ignore => Unknown::Ignored,
+                UnknownFields::Fail => Unknown::Fail,
+                UnknownFields::Keep(_) => Unknown::Kept,
+            },
+            ..Self::default()
+        }
+    }
+
     /// Forgets what it knows of the record before.
     pub(super) fn begin(&mut self) {
         self.empty = 0;
+        self.kept.cut(0);
         self.replaced.clear();
+    }
+
+    /// An undeclared member.
+    fn pass<'a>(
+        &mut self,
+        name: RawString<'a>,
+        value: &[u8],
+        leftover: &mut Leftover<'a>,
+    ) -> Fit<()> {
+        match self.unknown {
+            Unknown::Ignored => Ok(()),
+            Unknown::Fail => Err(Fault::unknown(content(name, &mut self.text)?)),
+            Unknown::Kept => {
+                leftover.note(MemberName::of(name), self.kept.len());
+                self.kept.push(name, value);
+                Ok(())
+            }
+        }
     }
 
     fn spend(&mut self, cells: usize) -> Fit<()> {
@@ -75,24 +133,28 @@ impl StructBuilder {
         cursor.step(1);
         let mut previous = None;
         let mut distinct = 0;
+        let mut leftover = Leftover::default();
         if cursor.token() == Some(b'}') {
             cursor.step(1);
         } else {
             loop {
-                let found = self.field(cursor, scratch, previous)?;
-                if let Some(index) = found {
-                    previous = found;
-                    let column = &mut self.columns[index];
-                    if column.len() > row {
-                        column.truncate(row);
-                    } else {
-                        distinct += 1;
+                match self.member(cursor, scratch, previous)? {
+                    Member::Declared(index) => {
+                        previous = Some(index);
+                        let is_again = self.columns[index].len() > row;
+                        distinct += usize::from(!is_again);
+                        let mark = scratch.kept.len();
+                        self.value(index, row, cursor, scratch, depth + 1)?;
+                        if scratch.kept.len() > mark || is_again {
+                            leftover.note(MemberName::Declared(index), mark);
+                            scratch.kept.enclose_named(mark, self.names.key(index));
+                        }
                     }
-                    column
-                        .read(cursor, scratch, depth + 1)
-                        .map_err(|fault| fault.named(self.names.declared(index)))?;
-                } else {
-                    cursor.skip(depth + 1)?;
+                    Member::Unknown(name) => {
+                        let at = cursor.at();
+                        cursor.skip(depth + 1)?;
+                        scratch.pass(name, cursor.since(at), &mut leftover)?;
+                    }
                 }
                 match cursor.token() {
                     Some(b',') => {
@@ -104,6 +166,7 @@ impl StructBuilder {
                 }
             }
         }
+        leftover.close(&mut scratch.kept);
         if distinct < self.columns.len() {
             for column in self.columns.iter_mut().filter(|column| column.len() == row) {
                 scratch.spend(column.leaves)?;
@@ -115,20 +178,59 @@ impl StructBuilder {
 
     /// Reads a member's key: which field it means.
     #[inline]
-    fn field(
+    fn member<'a>(
         &mut self,
-        cursor: &mut Cursor<'_>,
+        cursor: &mut Cursor<'a>,
         scratch: &mut Scratch,
         previous: Option<usize>,
-    ) -> Fit<Option<usize>> {
+    ) -> Fit<Member<'a>> {
         if let Some((guess, spelling)) = self.names.guess(previous)
             && cursor.eat_key(spelling)
         {
-            return Ok(Some(guess));
+            return Ok(Member::Declared(guess));
         }
         let key = cursor.key()?;
-        Ok(self.names.find(content(key, &mut scratch.text)?, previous))
+        let found = self.names.find(content(key, &mut scratch.text)?, previous);
+        Ok(found.map_or(Member::Unknown(key), Member::Declared))
     }
+
+    /// Reads the value of a field, for which there may be one from before.
+    #[inline]
+    fn value(
+        &mut self,
+        index: usize,
+        row: usize,
+        cursor: &mut Cursor<'_>,
+        scratch: &mut Scratch,
+        depth: usize,
+    ) -> Fit<()> {
+        let column = &mut self.columns[index];
+        if column.len() > row {
+            column.truncate(row);
+        }
+        let (value, mark) = (*cursor, scratch.kept.len());
+        let Err(fault) = column.read(cursor, scratch, depth) else {
+            return Ok(());
+        };
+        if !fault.is_misfit() || !self.nulled.get(index).is_some_and(|nulled| *nulled) {
+            return Err(fault.named(self.names.declared(index)));
+        }
+        *cursor = value;
+        cursor.skip(depth)?;
+        column.truncate(row);
+        scratch.kept.cut(mark);
+        scratch.spend(column.leaves)?;
+        column.push_null();
+        Ok(())
+    }
+}
+
+/// What a member of an object is.
+enum Member<'a> {
+    /// That of the field.
+    Declared(usize),
+    /// That of none.
+    Unknown(RawString<'a>),
 }
 
 impl ColumnBuilder {
@@ -167,11 +269,14 @@ impl ColumnBuilder {
             }
             (cells, Some(b'"')) => {
                 let string = cursor.string()?;
+                if scratch.is_strict && cells.is_number() {
+                    return Err(Fault::mismatch(at, cells.expected(), ""));
+                }
                 cells.take_string(string, scratch)?;
             }
             (cells, Some(b'-' | b'0'..=b'9')) => {
                 let number = cursor.number()?;
-                cells.take_number(number, at)?;
+                cells.take_number(number, at, scratch)?;
             }
             (cells, Some(b't')) => {
                 cursor.word("true")?;
@@ -183,6 +288,9 @@ impl ColumnBuilder {
             }
             (cells, Some(b'{' | b'[')) => {
                 cursor.skip(depth)?;
+                if scratch.is_strict {
+                    return Err(Fault::mismatch(at, cells.expected(), ""));
+                }
                 cells.take_json(cursor.since(at), at)?;
             }
             _ => return Err(cursor.expected("a value")),
@@ -201,7 +309,7 @@ fn read_list(
     let at = cursor.at();
     match cursor.peek() {
         Some(b'[') => cursor.step(1),
-        Some(b'{') => {
+        Some(first) if first == b'{' || scratch.is_strict => {
             cursor.skip(depth)?;
             return Err(Fault::mismatch(at, "array", ""));
         }
@@ -213,8 +321,12 @@ fn read_list(
     }
     let start = item.len();
     loop {
+        let (index, mark) = (item.len() - start, scratch.kept.len());
         item.read(cursor, scratch, depth + 1)
-            .map_err(|fault| fault.item(item.len() - start))?;
+            .map_err(|fault| fault.item(index))?;
+        if scratch.kept.len() > mark {
+            scratch.kept.enclose(mark, index.to_string().as_bytes());
+        }
         match cursor.token() {
             Some(b',') => cursor.step(1),
             Some(b']') => {
@@ -245,6 +357,7 @@ fn read_map(
         scratch.replaced.insert(again.at(), replaced);
         return Ok(());
     }
+    let mark = scratch.kept.len();
     read_entries(key, value, cursor, scratch, depth, &|_| true)?;
     let mut last: HashMap<Key<'_>, usize, foldhash::fast::RandomState> = HashMap::default();
     let mut replaced = HashSet::new();
@@ -254,6 +367,7 @@ fn read_map(
     if !replaced.is_empty() {
         key.truncate(start);
         value.truncate(start);
+        scratch.kept.cut(mark);
         *cursor = again;
         scratch.replaced.insert(again.at(), replaced);
         return read_map(key, value, cursor, scratch, depth);
@@ -282,9 +396,11 @@ fn read_entries(
                 .take_string(name, scratch)
                 .map_err(|fault| fault.key(name.text))?;
             key.validity.append_non_null();
+            let mark = scratch.kept.len();
             value
                 .read(cursor, scratch, depth + 1)
                 .map_err(|fault| fault.key(name.text))?;
+            scratch.kept.enclose(mark, name.text);
         } else {
             cursor.skip(depth + 1)?;
         }

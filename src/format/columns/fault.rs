@@ -13,6 +13,9 @@ const EXCERPT: usize = 60;
 /// Characters of a map key that a path shows at most.
 const KEY_SHOWN: usize = 40;
 
+/// Characters of the name of an unknown member that a path shows at most.
+const NAME_SHOWN: usize = 100;
+
 /// What the decoder returns.
 pub(super) type Fit<T> = Result<T, Fault>;
 
@@ -37,6 +40,8 @@ enum Reason {
         expected: Box<str>,
         why: &'static str,
     },
+    /// A member that no column takes, where there may be none.
+    Unknown,
     /// Anything else.
     Other(&'static str),
 }
@@ -63,6 +68,18 @@ impl Fault {
             expected: expected.to_string().into(),
             why,
         })
+    }
+
+    /// No column takes the member of this name.
+    #[cold]
+    pub(super) fn unknown(name: &[u8]) -> Self {
+        let name = shortened(name, NAME_SHOWN);
+        Self::new(Reason::Unknown).named(&name)
+    }
+
+    /// Whether the record is JSON in which a value does not fit its column.
+    pub(super) fn is_misfit(&self) -> bool {
+        matches!(self.0.reason, Reason::Mismatch { .. })
     }
 
     /// A sentence that says it all.
@@ -95,10 +112,7 @@ impl Fault {
     /// The fault lies at this key of a map.
     #[cold]
     pub(super) fn key(mut self, key: &[u8]) -> Self {
-        let key: String = String::from_utf8_lossy(key)
-            .chars()
-            .take(KEY_SHOWN)
-            .collect();
+        let key = shortened(key, KEY_SHOWN);
         self.0.path.push(PathStep::Key(key.into()));
         self
     }
@@ -128,6 +142,11 @@ impl Fault {
                 message.push('.');
                 ("DataFormatConversion.MalformedData", message.into())
             }
+            Reason::Unknown => {
+                let path = self.path();
+                let message = format!("Data does not match the schema. No column takes `{path}`.");
+                ("DataFormatConversion.MalformedData", message.into())
+            }
             Reason::Other(message) => ("DataFormatConversion.MalformedData", (*message).into()),
         };
         Failure::new(ErrorOutputType::FormatConversionFailed, code, message)
@@ -148,6 +167,11 @@ impl Fault {
         }
         path
     }
+}
+
+/// The first characters of a name.
+fn shortened(name: &[u8], most: usize) -> String {
+    String::from_utf8_lossy(name).chars().take(most).collect()
 }
 
 /// The value at `at`, cut short where it is long.

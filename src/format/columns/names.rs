@@ -2,13 +2,21 @@
 
 use std::collections::HashMap;
 
-/// The names of a struct's fields, found without regard to ASCII case.
+use super::schema::Field;
+use crate::config::NameRules;
+
+/// The names of a struct's fields, found by the rules of the settings: without regard to ASCII case, where nothing else is
+/// said.
 ///
 /// Records of one stream look alike: a guess (the field that followed the previous one last time,
 /// in the spelling it had then) is nearly always right and costs one comparison.
 #[derive(Debug)]
 pub(super) struct FieldNames {
     declared: Vec<Box<str>>,
+    /// The names of their members, where these have other ones.
+    keys: Vec<Box<str>>,
+    case_sensitive: bool,
+    dots_to_underscores: bool,
     by_name: HashMap<Box<[u8]>, usize, foldhash::fast::RandomState>,
     /// How each field was spelled last, where that is the same inside and outside of quotes.
     spellings: Vec<Option<Box<[u8]>>>,
@@ -18,23 +26,29 @@ pub(super) struct FieldNames {
 }
 
 impl FieldNames {
-    pub(super) fn new<'a>(names: impl Iterator<Item = &'a str>) -> Self {
-        let declared: Vec<Box<str>> = names.map(Into::into).collect();
-        let lower = |name: &str| name.to_ascii_lowercase().into_bytes().into_boxed_slice();
+    pub(super) fn new(fields: &[Field], rules: &NameRules) -> Self {
+        let names = fields.iter().map(|field| field.name.as_str());
+        let keys: Vec<Box<str>> = names
+            .clone()
+            .map(|name| rules.json_key(name).into())
+            .collect();
+        let found_as = |key: &str| match rules.case_sensitive {
+            true => key.as_bytes().into(),
+            false => key.to_ascii_lowercase().into_bytes().into_boxed_slice(),
+        };
         Self {
-            by_name: declared
-                .iter()
-                .enumerate()
-                .map(|(index, name)| (lower(name), index))
+            declared: names.map(Into::into).collect(),
+            case_sensitive: rules.case_sensitive,
+            dots_to_underscores: rules.dots_to_underscores,
+            by_name: (0..)
+                .zip(&keys)
+                .map(|(at, key)| (found_as(key), at))
                 .collect(),
-            spellings: declared
-                .iter()
-                .map(|name| spelling(name.as_bytes()))
+            spellings: keys.iter().map(|key| spelling(key.as_bytes())).collect(),
+            followers: (0..=keys.len())
+                .map(|index| index % keys.len().max(1))
                 .collect(),
-            followers: (0..=declared.len())
-                .map(|index| index % declared.len().max(1))
-                .collect(),
-            declared,
+            keys,
             lower: Vec::new(),
         }
     }
@@ -42,6 +56,11 @@ impl FieldNames {
     /// The name as declared.
     pub(super) fn declared(&self, index: usize) -> &str {
         &self.declared[index]
+    }
+
+    /// The name of its member.
+    pub(super) fn key(&self, index: usize) -> &str {
+        &self.keys[index]
     }
 
     /// The field that is likely next after `previous` in the same object, and how it was spelled.
@@ -53,18 +72,37 @@ impl FieldNames {
 
     /// The field that `key` means; `previous` is the field found before it in the same object.
     pub(super) fn find(&mut self, key: &[u8], previous: Option<usize>) -> Option<usize> {
-        let found = if let Some(&index) = self.by_name.get(key) {
-            index
-        } else {
-            self.lower.clear();
-            self.lower.extend(key.iter().map(u8::to_ascii_lowercase));
-            *self.by_name.get(self.lower.as_slice())?
+        let found = match self.by_name.get(key) {
+            Some(&index) => index,
+            None => self.find_folded(key)?,
         };
         self.followers[previous.map_or(0, |index| index + 1)] = found;
         if self.spellings[found].as_deref() != Some(key) {
             self.spellings[found] = spelling(key);
         }
         Some(found)
+    }
+
+    /// The same of a name that is not spelled as it would be found.
+    fn find_folded(&mut self, key: &[u8]) -> Option<usize> {
+        let has_dots = self.dots_to_underscores && key.contains(&b'.');
+        if self.case_sensitive && !has_dots {
+            return None;
+        }
+        self.lower.clear();
+        self.lower.extend_from_slice(key);
+        if !self.case_sensitive {
+            self.lower.make_ascii_lowercase();
+            if let Some(&index) = self.by_name.get(self.lower.as_slice()) {
+                return Some(index);
+            }
+        }
+        if !has_dots {
+            return None;
+        }
+        let dots = self.lower.iter_mut().filter(|byte| **byte == b'.');
+        dots.for_each(|byte| *byte = b'_');
+        self.by_name.get(self.lower.as_slice()).copied()
     }
 }
 

@@ -4,7 +4,7 @@
 //! the record. No rule of conversion stands here a second time: a value has changed when what is
 //! read back is another number, or another text, than the one in the record.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 
 use arrow_array::cast::AsArray;
@@ -19,8 +19,10 @@ use super::coerce::content;
 use super::cursor::Cursor;
 use super::decode::Scratch;
 use super::fault::Fit;
+use super::names::FieldNames;
 use super::schema::{Field, HiveType};
 use super::shown::shown;
+use crate::config::{ColumnRules, NameRules, UnknownFields};
 
 /// Characters that are shown of a value of the record.
 const EXCERPT: usize = 60;
@@ -30,7 +32,7 @@ const EXCERPT: usize = 60;
 pub struct Row {
     /// The columns as they will be read back, in the order of the schema.
     pub columns: Vec<(String, Value)>,
-    /// Members of the record that no column takes.
+    /// Members of the record that no column takes, where none is for them.
     pub unknown: Vec<FieldPath>,
     /// What is null because the record lacks it.
     pub missing: Vec<FieldPath>,
@@ -63,28 +65,39 @@ pub struct Changed {
 }
 
 /// The rows of a batch that was made of this record alone.
-pub(super) fn rows(fields: &[Field], batch: &RecordBatch, record: &[u8]) -> Vec<Row> {
+pub(super) fn rows(
+    fields: &[Field],
+    rules: &ColumnRules,
+    batch: &RecordBatch,
+    record: &[u8],
+) -> Vec<Row> {
+    let schema = batch.schema();
     let mut cursor = Cursor::of(record);
     let mut rows = Vec::new();
     for row in 0..batch.num_rows() {
         cursor.token();
-        let mut reading = Reading::default();
-        let columns = fields.iter().zip(batch.columns());
+        let mut reading = Reading::of(rules);
+        let columns = schema.fields().iter().zip(batch.columns());
         reading.row.columns = columns
-            .map(|(field, column)| (field.name.clone(), shown(column, row)))
+            .map(|(field, column)| (field.name().clone(), shown(column, row)))
             .collect();
         // The decoder has read it, so this does not fail.
-        let read = reading.group(fields, batch.columns(), row, &mut cursor);
+        let read = reading.group(fields, &rules.names, batch.columns(), row, &mut cursor);
         debug_assert!(read.is_ok(), "{read:?}");
         rows.push(reading.row);
     }
     rows
 }
 
-#[derive(Default)]
 struct Reading {
     row: Row,
     place: FieldPath,
+    /// The names of fields inside of columns.
+    inside: NameRules,
+    /// Whether what no column takes is in one of its own.
+    keeps: bool,
+    /// Whether a text may be a time by a pattern, which says what its digits are.
+    has_patterns: bool,
 }
 
 impl FieldPath {
@@ -141,24 +154,35 @@ fn members<'a>(cursor: &mut Cursor<'a>) -> Fit<Vec<Member<'a>>> {
 }
 
 impl Reading {
+    fn of(rules: &ColumnRules) -> Self {
+        Self {
+            row: Row::default(),
+            place: FieldPath::default(),
+            inside: NameRules {
+                json_keys: BTreeMap::new(),
+                ..rules.names
+            },
+            keeps: matches!(rules.unknown, UnknownFields::Keep(_)),
+            has_patterns: !rules.times.formats.is_empty(),
+        }
+    }
+
     /// Holds an object against the columns of its fields.
     fn group(
         &mut self,
         fields: &[Field],
+        rules: &NameRules,
         columns: &[ArrayRef],
         row: usize,
         cursor: &mut Cursor<'_>,
     ) -> Fit<()> {
-        let lower = |name: &str| name.to_ascii_lowercase();
-        let by_name: HashMap<String, usize> = fields
-            .iter()
-            .enumerate()
-            .map(|(index, field)| (lower(&field.name), index))
-            .collect();
+        let mut names = FieldNames::new(fields, rules);
         let mut found: Vec<Option<Cursor<'_>>> = vec![None; fields.len()];
         for Member { name, value, .. } in members(cursor)? {
-            let Some(&index) = by_name.get(&lower(&name)) else {
-                self.row.unknown.push(self.place.named(&name));
+            let Some(index) = names.find(name.as_bytes(), None) else {
+                if !self.keeps {
+                    self.row.unknown.push(self.place.named(&name));
+                }
                 continue;
             };
             if found[index].replace(value).is_some() {
@@ -205,8 +229,20 @@ impl Reading {
                 self.row.null.push(self.place.clone());
                 Ok(())
             }
+            // It did not fit, and its column is null for that.
+            (_, Some(_)) if column.is_null(row) => {
+                let start = cursor.at();
+                cursor.skip(0)?;
+                self.row.changed.push(Changed {
+                    place: self.place.clone(),
+                    from: excerpt(&String::from_utf8_lossy(cursor.since(start))),
+                    to: Value::Null,
+                });
+                Ok(())
+            }
             (HiveType::Struct(fields), _) => {
-                self.group(fields, column.as_struct().columns(), row, cursor)
+                let inside = self.inside.clone();
+                self.group(fields, &inside, column.as_struct().columns(), row, cursor)
             }
             (HiveType::Array(item), first) => {
                 let list = column.as_list::<i32>();
@@ -271,7 +307,7 @@ impl Reading {
                 continue;
             };
             if let (Some(made), Some(to)) = (&made, to)
-                && is_changed(key, true, &member.name, made, 0)
+                && self.is_changed(key, true, &member.name, made, 0)
             {
                 let from = excerpt(&member.name);
                 let place = place.clone();
@@ -300,7 +336,7 @@ impl Reading {
             cursor.skip(0)?;
             String::from_utf8_lossy(cursor.since(start)).into_owned()
         };
-        if is_changed(kind, is_string, &text, column, row) {
+        if self.is_changed(kind, is_string, &text, column, row) {
             self.row.changed.push(Changed {
                 place: self.place.clone(),
                 from: excerpt(&String::from_utf8_lossy(cursor.since(start))),
@@ -308,6 +344,21 @@ impl Reading {
             });
         }
         Ok(())
+    }
+}
+
+impl Reading {
+    /// Whether a value without parts, whose text this is, is read back as another one.
+    fn is_changed(
+        &self,
+        kind: &HiveType,
+        is_string: bool,
+        text: &str,
+        column: &ArrayRef,
+        row: usize,
+    ) -> bool {
+        let is_by_pattern = self.has_patterns && *kind == HiveType::Timestamp;
+        !is_by_pattern && is_changed(kind, is_string, text, column, row)
     }
 }
 
@@ -324,7 +375,7 @@ const fn is_numeric(kind: &HiveType) -> bool {
     )
 }
 
-/// Whether a value without parts, whose text this is, is read back as another one.
+/// The same where no pattern reads it.
 fn is_changed(kind: &HiveType, is_string: bool, text: &str, column: &ArrayRef, row: usize) -> bool {
     match kind {
         HiveType::String | HiveType::Varchar(_) | HiveType::Char(_) => {
@@ -341,7 +392,7 @@ fn is_changed(kind: &HiveType, is_string: bool, text: &str, column: &ArrayRef, r
 
 /// What the decoder makes of a member's name as the key of a map.
 fn key_of(kind: &HiveType, name: RawString<'_>) -> Option<ArrayRef> {
-    let mut column = ColumnBuilder::new(kind);
+    let mut column = ColumnBuilder::new(kind, &NameRules::default());
     let taken = column.cells.take_string(name, &mut Scratch::default());
     column.validity.append_non_null();
     taken.ok().and_then(|()| column.finish().ok())
@@ -357,7 +408,7 @@ fn is_same_number(text: &str, shown: &Value) -> bool {
 /// Whether a time in the record has digits that are not in what is read back.
 fn is_cut(text: &str, micros: i64) -> bool {
     if let Some(written) = Decimal::read(text) {
-        let units = ["e-6", "e-3"].map(|unit| Decimal::read(&format!("{micros}{unit}")));
+        let units = ["e-6", "e-3", "", "e3"].map(|unit| Decimal::read(&format!("{micros}{unit}")));
         return !units.contains(&Some(written));
     }
     // A leap second has no place of its own.

@@ -14,8 +14,10 @@ use super::Schema;
 use super::shown::shown;
 use crate::failure::Failure;
 
+mod deserializers;
 pub(in crate::format) mod oracle;
 mod rows;
+mod rules;
 mod types;
 
 fn compile(schema: &str) -> Schema {

@@ -10,6 +10,7 @@ use crate::config::{
     ColumnSettings, FormatKind, FormatSettings, FormatSpec, FormatTable, SourceSpan,
 };
 use crate::format::Compression;
+use crate::format::columns;
 
 /// Bytes of the text of a null.
 const NULL_MAX: usize = 64;
@@ -53,7 +54,7 @@ impl FormatKind for Kind {
 
     fn read(&self, table: &mut FormatTable<'_, '_>) -> Option<FormatSettings> {
         let compression = Compression::read(table);
-        let columns = table.columns();
+        let columns = table.columns(columns::names);
         let has_header = table.has("header");
         let header = table.boolean("header").or((!has_header).then_some(true));
         let delimiter = character(table, "delimiter", ',');

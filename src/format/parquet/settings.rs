@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::Kind;
 use crate::config::{ColumnSettings, FormatKind, FormatSettings, FormatSpec, FormatTable, Storage};
+use crate::format::columns;
 
 /// What the config says of it. Checkpoints name the fields as they are named here: none is ever renamed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,7 +82,7 @@ impl FormatKind for Kind {
     fn read(&self, table: &mut FormatTable<'_, '_>) -> Option<FormatSettings> {
         let words = ParquetCompression::ALL.map(|compression| (compression.word(), compression));
         let compression = table.word_or("compression", &words, ParquetCompression::Zstd);
-        let columns = table.columns();
+        let columns = table.columns(columns::names);
         let (compression, columns) = compression.zip(columns)?;
         let settings = ParquetSettings {
             compression,

@@ -1,6 +1,9 @@
 //! Durable forms of settings: checkpoints of all versions to come read those of this one.
 
-use crate::config::{ColumnSettings, FormatSettings};
+use crate::config::{
+    ColumnRules, ColumnSettings, Deserializer, FormatSettings, Misfit, Misfits, NameRules,
+    NumberUnit, TimeRules, UnknownFields,
+};
 use crate::format::{
     AvroCompression, AvroSettings, Compression, CsvSettings, Delimiter, JsonSettings,
     ParquetCompression, ParquetSettings, RawSettings, of_row,
@@ -189,6 +192,67 @@ fn settings_keep_their_durable_form_and_their_hash() {
         assert_eq!(settings.row(), form);
         assert_eq!(settings.hash(), hash, "{form}");
         assert_eq!(of_row(form), Some(settings));
+    }
+}
+
+/// What a config says beside the columns stands behind them, and nothing where it says what was so before.
+#[test]
+fn rules_of_columns_have_a_durable_form_in_each_format() {
+    let text = |text: &str| text.to_owned();
+    let rules = ColumnRules {
+        unknown: UnknownFields::Keep(text("rest")),
+        misfits: Misfits {
+            default: Misfit::Null,
+            columns: [(text("id"), Misfit::Fail)].into(),
+        },
+        names: NameRules {
+            case_sensitive: true,
+            dots_to_underscores: true,
+            json_keys: [(text("id"), text("ID"))].into(),
+        },
+        deserializer: Deserializer::Hive,
+        times: TimeRules {
+            formats: vec![text("dd/MM/yyyy")],
+            unit: Some(NumberUnit::Nanos),
+        },
+    };
+    let written = r#""rules":{"unknown":{"Keep":"rest"},"misfits":{"default":"Null","columns":{"id":"Fail"}},"names":{"case_sensitive":true,"dots_to_underscores":true,"json_keys":{"id":"ID"}},"deserializer":"Hive","times":{"formats":["dd/MM/yyyy"],"unit":"Nanos"}}"#;
+    let failing = ColumnRules {
+        unknown: UnknownFields::Fail,
+        ..ColumnRules::default()
+    };
+    for (rules, written) in [(rules, written), (failing, r#""rules":{"unknown":"Fail"}"#)] {
+        let columns = ColumnSettings {
+            rules,
+            ..ColumnSettings::of("id string")
+        };
+        let parquet = ParquetSettings {
+            compression: ParquetCompression::None,
+            columns: columns.clone(),
+        };
+        let avro = AvroSettings {
+            compression: AvroCompression::None,
+            columns: columns.clone(),
+        };
+        let csv = CsvSettings {
+            compression: Compression::None,
+            columns,
+            header: true,
+            delimiter: ',',
+            quote: '"',
+            null: text("NULL"),
+        };
+        let head = format!(r#""compression":"None","schema":"id string",{written}"#);
+        let tail = r#""header":true,"delimiter":",","quote":"\"","null":"NULL""#;
+        let forms: [(FormatSettings, String); 3] = [
+            (parquet.into(), format!(r#"{{"Parquet":{{{head}}}}}"#)),
+            (avro.into(), format!(r#"{{"Avro":{{{head}}}}}"#)),
+            (csv.into(), format!(r#"{{"Csv":{{{head},{tail}}}}}"#)),
+        ];
+        for (settings, form) in forms {
+            assert_eq!(settings.row(), form);
+            assert_eq!(of_row(&form), Some(settings));
+        }
     }
 }
 

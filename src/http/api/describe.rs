@@ -6,7 +6,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{ACCOUNT, ApiError, BorrowedText, Operation, Violations, parse, stream};
-use crate::config::{Asked, AwsSource, BufferingSettings, StoreSettings, StreamSettings};
+use crate::config::{
+    Asked, AwsSource, BufferingSettings, ColumnRules, StoreSettings, StreamSettings,
+};
 use crate::http::{ApiState, StreamInfo};
 
 /// The region in ARNs where the destination names none.
@@ -201,9 +203,14 @@ fn extended_s3_description(settings: &StreamSettings) -> Value {
         description["S3BackupDescription"] = copy;
     }
     if let Some(serializer) = settings.format.serializer() {
+        let columns = settings.format.columns();
+        let deserializer = match columns {
+            Some(columns) => columns.rules.deserializer(),
+            None => ColumnRules::default().deserializer(),
+        };
         description["DataFormatConversionConfiguration"] = json!({
             "Enabled": true,
-            "InputFormatConfiguration": { "Deserializer": { "OpenXJsonSerDe": {} } },
+            "InputFormatConfiguration": { "Deserializer": deserializer },
             "OutputFormatConfiguration": { "Serializer": serializer },
         });
     }

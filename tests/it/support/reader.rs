@@ -69,6 +69,7 @@ type = "direct-put"
 [stream.NAME.format]
 type = "csv"
 schema = "id string, n int"
+on_unknown_field = "keep"
 @
 [stream.NAME.destination]
 type = "folder"

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{compile, convert, junk};
 
 /// JSON values of small depth.
-fn value() -> impl Strategy<Value = Value> {
+pub(super) fn value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),

@@ -1,0 +1,106 @@
+//! How columns read times, by the settings.
+
+use firehose_calendar::{DAY_SECONDS, timestamp};
+use firehose_date_pattern::DateReader;
+use firehose_json::decimal::WrittenNumber;
+
+use crate::config::{ColumnRules, Deserializer, MILLIS, NumberUnit};
+
+/// What texts and numbers of times are read as.
+#[derive(Debug)]
+pub(super) struct Times {
+    /// Tried first, in this order.
+    patterns: Vec<DateReader>,
+    usual: Usual,
+    /// `None`: a number is no time.
+    unit: Option<timestamp::Unit>,
+}
+
+/// Which texts are read that are like no pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Usual {
+    /// All that [`timestamp`] reads.
+    All,
+    /// `yyyy-[M]M-[d]d [H]H:[m]m:[s]s[.S…]`, as `java.sql.Timestamp.valueOf` has it.
+    Sql,
+    None,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self::new(&ColumnRules::default())
+    }
+}
+
+impl Times {
+    pub(super) fn new(rules: &ColumnRules) -> Self {
+        let times = &rules.times;
+        let patterns = times.formats.iter().filter(|format| *format != MILLIS);
+        let said = times.unit_said().map(|unit| match unit {
+            NumberUnit::Seconds => timestamp::Unit::Seconds,
+            NumberUnit::Millis => timestamp::Unit::Millis,
+            NumberUnit::Micros => timestamp::Unit::Micros,
+            NumberUnit::Nanos => timestamp::Unit::Nanos,
+        });
+        let (usual, unit) = match rules.deserializer {
+            Deserializer::OpenX => (Usual::All, Some(said.unwrap_or_default())),
+            Deserializer::Hive if times.formats.is_empty() => (Usual::Sql, said),
+            Deserializer::Hive => (Usual::None, said),
+        };
+        Self {
+            // The reader of the config has taken each.
+            patterns: patterns
+                .filter_map(|format| DateReader::parse(format).ok())
+                .collect(),
+            usual,
+            unit,
+        }
+    }
+
+    /// Microseconds since 1970 of a text.
+    #[inline]
+    pub(super) fn text(&self, text: &[u8]) -> Option<i64> {
+        if let (Usual::All, [], Some(unit)) = (self.usual, &*self.patterns, self.unit) {
+            return timestamp::from_text_in(text, unit);
+        }
+        self.rare_text(text)
+    }
+
+    fn rare_text(&self, text: &[u8]) -> Option<i64> {
+        let number = || timestamp::from_number_in(WrittenNumber::from_string(text)?, self.unit?);
+        let usual = || match self.usual {
+            Usual::All => timestamp::from_text_in(text, self.unit?),
+            Usual::Sql => sql(text).or_else(number),
+            Usual::None => number(),
+        };
+        self.by_pattern(text).or_else(usual)
+    }
+
+    fn by_pattern(&self, text: &[u8]) -> Option<i64> {
+        self.patterns.iter().find_map(|pattern| pattern.read(text))
+    }
+
+    /// The same of a number.
+    #[inline]
+    pub(super) fn number(&self, number: WrittenNumber<'_>) -> Option<i64> {
+        timestamp::from_number_in(number, self.unit?)
+    }
+
+    /// Days since 1970 of a text that is a date.
+    pub(super) fn date(&self, text: &[u8]) -> Option<i32> {
+        timestamp::date_from_text(text).or_else(|| {
+            let micros = self.by_pattern(text)?;
+            i32::try_from(micros.div_euclid(DAY_SECONDS * timestamp::MICROS)).ok()
+        })
+    }
+}
+
+/// A date, a space, and a time with its seconds: nothing else.
+fn sql(text: &[u8]) -> Option<i64> {
+    let mut parts = text.splitn(2, |byte| *byte == b' ');
+    let (date, time) = (parts.next()?, parts.next()?);
+    let is_time = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b':' | b'.');
+    let colons = time.iter().filter(|byte| **byte == b':').count();
+    (timestamp::date_from_text(date).is_some() && colons == 2 && time.iter().all(is_time))
+        .then(|| timestamp::from_text(text))?
+}

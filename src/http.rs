@@ -24,6 +24,7 @@ mod api;
 mod bodies;
 mod body;
 mod decoding;
+mod fields;
 #[cfg(feature = "failpoints")]
 pub mod fuzz;
 mod lines;

@@ -1,6 +1,7 @@
 //! What an operator sees of the daemon: logs, metrics, the state of each delivery stream, its failures.
 
 pub mod failures;
+pub mod fields;
 pub mod logging;
 pub mod metrics;
 pub mod refusals;
@@ -11,6 +12,7 @@ pub mod status;
 pub use failures::{
     FailedRecords, FailureKind, Failures, KnownFailure, Notice, Reasons, Sample, Tally,
 };
+pub use fields::{FieldCount, FieldFate, FieldTally, Fields};
 pub use metrics::{
     CoordinationMetrics, Counted, Lag, LevelGauge, MetricInfo, Metrics, StreamMetrics, Total,
     TransformMetrics,

@@ -28,6 +28,7 @@ use super::{Compiler, Encode, Encoder, Format, FormatFault, Head, Shape};
 use crate::config::FormatSettings;
 use crate::failure::Failure;
 use crate::record::Record;
+use crate::telemetry::FieldTally;
 
 mod container;
 mod entries;
@@ -138,6 +139,13 @@ impl Encode for AvroTable {
         })?;
         blocks.end()?;
         Ok(records)
+    }
+
+    fn take_fields(&self, encoder: &mut Encoder) -> FieldTally {
+        let taken = encoder
+            .get::<Bench>()
+            .map(|bench| bench.decoder.take_fields());
+        taken.unwrap_or_default()
     }
 
     fn rows(&self, encoder: &mut Encoder, record: &Record<'_>) -> Result<Vec<Row>, Failure> {

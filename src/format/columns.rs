@@ -14,10 +14,12 @@ use bytes::Bytes;
 use crate::config::{ColumnRules, ColumnSettings, UnknownFields};
 use crate::failure::Failure;
 use crate::record::Record;
+use crate::telemetry::FieldTally;
 
 use super::{FormatFault, frame};
 
 mod builder;
+mod census;
 mod coerce;
 mod cursor;
 mod declared;
@@ -230,6 +232,13 @@ impl Decoder {
         if let Some(column) = &mut self.unknown {
             column.truncate(rows);
         }
+    }
+
+    /// What has been counted of fields and columns since this was asked last.
+    pub(super) fn take_fields(&mut self) -> FieldTally {
+        let mut tally = FieldTally::default();
+        self.root.tally(&mut String::new(), &mut tally);
+        tally
     }
 
     /// Whether there is nothing to hand out.

@@ -16,6 +16,7 @@ use super::{Compiler, Compression, Encode, Encoder, Format, FormatFault, Head, S
 use crate::config::FormatSettings;
 use crate::failure::Failure;
 use crate::record::Record;
+use crate::telemetry::FieldTally;
 
 mod cells;
 mod lines;
@@ -170,6 +171,13 @@ impl Encode for CsvTable {
         packing.write(text)?;
         packing.close()?;
         Ok(records)
+    }
+
+    fn take_fields(&self, encoder: &mut Encoder) -> FieldTally {
+        let taken = encoder
+            .get::<Bench>()
+            .map(|bench| bench.decoder.take_fields());
+        taken.unwrap_or_default()
     }
 
     fn rows(&self, encoder: &mut Encoder, record: &Record<'_>) -> Result<Vec<Row>, Failure> {

@@ -19,6 +19,7 @@ use super::{Compiler, Encode, Encoder, Footer, Format, FormatFault, Head, Shape}
 use crate::config::FormatSettings;
 use crate::failure::Failure;
 use crate::record::Record;
+use crate::telemetry::FieldTally;
 
 mod dictionary;
 mod footer;
@@ -118,6 +119,11 @@ impl Encode for ParquetFormat {
     fn footer(&self, tail: &Bytes, size: u64, whole: bool) -> io::Result<Option<Box<dyn Footer>>> {
         let read = footer::FileFooter::read(tail, size, whole)?;
         Ok(read.map(|footer| Box::new(footer) as Box<dyn Footer>))
+    }
+
+    fn take_fields(&self, encoder: &mut Encoder) -> FieldTally {
+        let taken = encoder.get::<Decoder>().map(Decoder::take_fields);
+        taken.unwrap_or_default()
     }
 
     fn rows(&self, encoder: &mut Encoder, record: &Record<'_>) -> Result<Vec<Row>, Failure> {

@@ -18,6 +18,7 @@ use crate::config::{FormatKind, FormatSettings};
 use crate::failure::Failure;
 use crate::raw_sum::RawSum;
 use crate::record::Record;
+use crate::telemetry::FieldTally;
 
 /// So many raw bytes are worth a run of `Shape::Runs`.
 pub const RUN_BYTES: u64 = 64 << 20;
@@ -150,6 +151,12 @@ pub trait Encode: Debug + Send + Sync {
         _failed: &mut dyn FnMut(&Record<'_>, Failure),
     ) -> io::Result<u64> {
         Err(misfit())
+    }
+
+    /// Which fields and columns of the records that it has encoded did not find each other, since it was asked last; nothing
+    /// for formats without columns.
+    fn take_fields(&self, _encoder: &mut Encoder) -> FieldTally {
+        FieldTally::default()
     }
 
     /// Reads the footer of an object of `Shape::Runs` back from its last bytes; it has `size`. `None`: that takes more of

@@ -9,7 +9,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::json;
 
-use super::{ApiState, json, stream};
+use super::{ApiState, fields, json, stream};
 use crate::printable::steers;
 use crate::telemetry::{KnownFailure, Sample, StatusSnapshot};
 
@@ -37,8 +37,9 @@ pub(super) async fn readyz(State(state): State<Arc<ApiState>>) -> Response {
 
 /// `GET /metrics`: Prometheus text.
 pub(super) async fn metrics(State(state): State<Arc<ApiState>>) -> Response {
-    for (_, stream, metrics) in state.shown() {
+    for (name, stream, metrics) in state.shown() {
         metrics.observe(&stream.snapshot());
+        state.metrics.observe_fields(name, &stream.fields());
     }
     let text = state.metrics.render();
     (
@@ -79,6 +80,7 @@ pub(super) async fn page(State(state): State<Arc<ApiState>>) -> Response {
     }
     html.push_str("</table>\n");
     failures(&mut html, &state, now_ms);
+    fields::table(&mut html, &state);
     if state.streams.is_empty() {
         html.push_str("<p>No delivery stream is defined in firehose.toml.</p>\n");
     }
@@ -204,7 +206,7 @@ fn failure(html: &mut String, name: &str, known: &KnownFailure, now_ms: i64) {
 }
 
 /// Text as HTML shows it. What steers a terminal or turns the direction of writing is shown as its number.
-struct Escaped<'a>(&'a str);
+pub(super) struct Escaped<'a>(pub(super) &'a str);
 
 impl std::fmt::Display for Escaped<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

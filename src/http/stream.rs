@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use super::{ApiState, StreamInfo, json};
+use super::{ApiState, StreamInfo, fields, json};
 use crate::failure::ErrorOutputType;
 use crate::telemetry::{KnownFailure, Reasons, Sample, StatusSnapshot, StreamState as Health};
 use crate::telemetry::{StreamMetrics, StreamStatus};
@@ -82,6 +82,7 @@ fn describe(
     if snapshot.schema_version > 0 {
         shown.insert("schemaVersion".into(), snapshot.schema_version.into());
     }
+    shown.insert("fields".into(), fields::account(&stream.fields()));
     let failures = stream.failures();
     shown.insert("failures".into(), failures.iter().map(failure).collect());
     shown.into()

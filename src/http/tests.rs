@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::Limits;
 use crate::failure::{ErrorOutputType, Failure};
 use crate::record::RECORD_BYTES_MAX;
-use crate::telemetry::{LastObject, StreamState, Tally};
+use crate::telemetry::{FieldFate, FieldTally, LastObject, StreamState, Tally};
 
 pub(crate) use support::{Answer, Server, settings};
 
@@ -397,6 +397,10 @@ async fn the_account_of_a_stream_has_its_failures_whatever_their_records_hold() 
         .memory
         .failures
         .add(&tally, "lake/e'/1", 1_700_000_000_123);
+    let mut fields = FieldTally::default();
+    fields.add(FieldFate::Unknown, Some("a\"<b>"), 3);
+    fields.add(FieldFate::Nulled, None, 1);
+    server.memory.fields.add(fields);
     let answer = server.get("/streams/clicks").await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.headers["content-type"], "application/json");
@@ -417,8 +421,14 @@ async fn the_account_of_a_stream_has_its_failures_whatever_their_records_hold() 
         "firstAt": "2023-11-14T22:13:20.123Z", "lastAt": "2023-11-14T22:13:20.123Z",
     }]);
     assert_eq!(account["failures"], expected);
+    let expected = json!({"unknown": {"a\"<b>": 3}, "missing": {}, "nulled": {"(other)": 1}});
+    assert_eq!(account["fields"], expected);
+    let metrics = server.get("/metrics").await.text;
+    let line = r#"firehose_unknown_field_records_total{stream="clicks",field="a\"<b>"} 3"#;
+    assert!(metrics.contains(line), "{metrics}");
 
     let page = server.get("/").await.text;
+    assert!(page.contains("3 × <code>a&quot;&lt;b&gt;</code>"), "{page}");
     assert!(
         page.contains("1 × no &lt;b&gt;bold&lt;/b&gt;<br>1 × another<br>"),
         "{page}"

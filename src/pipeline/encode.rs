@@ -15,7 +15,7 @@ use crate::failure::ErrorOutputType;
 use crate::format::{Encoder, Format, Head};
 use crate::raw_sum::RawSum;
 use crate::spool::Spool;
-use crate::telemetry::Tally;
+use crate::telemetry::{Fields, Tally};
 
 /// One job takes about so many raw bytes…
 pub(super) const JOB_BYTES: usize = 1 << 20;
@@ -224,12 +224,14 @@ impl EncoderPool {
     }
 }
 
-/// Does the work, one piece after the other. `hash` names the format, the same for all pieces.
+/// Does the work, one piece after the other. `hash` names the format, the same for all pieces. `fields` is told what of the
+/// records has found no column.
 pub(super) fn run(
     works: Vec<Work>,
     hash: u64,
     pool: &EncoderPool,
     spool: &Arc<Spool>,
+    fields: &Fields,
     now_ms: i64,
 ) -> io::Result<Vec<Done>> {
     let Some(Work::Block { format, .. } | Work::Run { format, .. } | Work::Object { format, .. }) =
@@ -237,11 +239,13 @@ pub(super) fn run(
     else {
         return Ok(Vec::new());
     };
-    let mut bench = pool.take(hash, format);
+    let format = format.clone();
+    let mut bench = pool.take(hash, &format);
     let done = works
         .into_iter()
         .map(|work| encode(work, &mut bench, spool, now_ms))
         .collect();
+    fields.add(format.take_fields(&mut bench.encoder));
     pool.give(hash, bench);
     done
 }

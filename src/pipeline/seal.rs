@@ -157,10 +157,11 @@ impl Pipeline {
             self.encoding += 1;
             let (pool, spool) = (Arc::clone(&self.context.encoders), Arc::clone(&self.spool));
             let (events, now_ms) = (self.events.clone(), self.context.clock.now_ms());
+            let fields = Arc::clone(self.context.status.counted_fields());
             let job = self
                 .context
                 .workers
-                .run(move || encode::run(works, hash, &pool, &spool, now_ms));
+                .run(move || encode::run(works, hash, &pool, &spool, &fields, now_ms));
             tokio::spawn(async move {
                 let panicked = |_| Err(std::io::Error::other("the job panicked"));
                 let _ = events.send(Event::Encoded(job.await.unwrap_or_else(panicked)));

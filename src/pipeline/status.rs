@@ -9,8 +9,8 @@ use crate::checkpoint::{Lane, SealedObject};
 use crate::clock::{Clock, Moment};
 use crate::schema::SchemaVersion;
 use crate::telemetry::{
-    Failures, KnownFailure, LastObject, Notice, Refusals, Repeats, SourceHealth, StatusSnapshot,
-    StreamMetrics, StreamState, StreamStatus, Tally,
+    Failures, FieldCount, Fields, KnownFailure, LastObject, Notice, Refusals, Repeats,
+    SourceHealth, StatusSnapshot, StreamMetrics, StreamState, StreamStatus, Tally,
 };
 
 /// The state of one stream, written by its pipeline and read by everybody.
@@ -24,6 +24,7 @@ pub struct Status {
     source: Arc<SourceHealth>,
     refusals: Arc<Refusals>,
     failures: Arc<Failures>,
+    fields: Arc<Fields>,
     landed: broadcast::Sender<Landed>,
     repeats: Arc<Repeats>,
     /// The versions of the columns that were learned, oldest first.
@@ -90,6 +91,7 @@ impl Status {
             refusals: Arc::new(Refusals::new(clock.clone())),
             clock,
             failures: Arc::default(),
+            fields: Arc::default(),
             landed,
             repeats: Arc::default(),
             schema: Mutex::default(),
@@ -119,6 +121,7 @@ impl Status {
             source: Arc::clone(&self.source),
             refusals: Arc::clone(&self.refusals),
             failures: Arc::clone(&self.failures),
+            fields: Arc::clone(&self.fields),
             landed: self.landed.clone(),
             repeats: Arc::clone(&self.repeats),
             schema: Mutex::default(),
@@ -200,6 +203,11 @@ impl Status {
             counter.add(failed.records);
         }
         self.failures.add(tally, object, self.clock.now_ms());
+    }
+
+    /// What counts fields and columns that do not find each other.
+    pub const fn counted_fields(&self) -> &Arc<Fields> {
+        &self.fields
     }
 
     /// The failures that the log is to hear of now; at the end, all that it has not heard of.
@@ -342,6 +350,10 @@ impl StreamStatus for Status {
 
     fn failures(&self) -> Vec<KnownFailure> {
         self.failures.known()
+    }
+
+    fn fields(&self) -> Vec<FieldCount> {
+        self.fields.known()
     }
 }
 

@@ -1,9 +1,10 @@
-//! Every metric by name, unit and help text, and the typed handles that count.
+//! The typed handles that count; every metric by name is in `described`.
 //!
-//! Names follow Firehose's `CloudWatch` metrics in Prometheus style. Bytes and records are counted
-//! in the size and number that the producer sent. Counters start at zero with the process.
+//! Bytes and records are counted in the size and number that the producer sent. Counters start at zero with the process.
 
 mod coordination;
+mod described;
+mod fields;
 mod level;
 mod transform;
 
@@ -20,6 +21,7 @@ use metrics_exporter_prometheus::{
 use crate::failure::ErrorOutputType;
 use crate::telemetry::StatusSnapshot;
 pub use coordination::CoordinationMetrics;
+use described::{DESCRIPTIONS, MetricKind, name};
 pub use level::{Counted, Lag, LevelGauge};
 pub use transform::TransformMetrics;
 
@@ -28,119 +30,6 @@ pub use transform::TransformMetrics;
 const SECONDS: [f64; 17] = [
     0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
     2.5, 5.0, 10.0,
-];
-
-/// What a metric is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum MetricKind {
-    Counter,
-    Gauge,
-    Histogram,
-}
-
-/// The names, in one place; every other mention is one of these constants.
-mod name {
-    pub(super) const INCOMING_REQUESTS: &str = "firehose_incoming_requests_total";
-    pub(super) const INCOMING_RECORDS: &str = "firehose_incoming_records_total";
-    pub(super) const INCOMING_BYTES: &str = "firehose_incoming_bytes_total";
-    pub(super) const REFUSED_RECORDS: &str = "firehose_refused_records_total";
-    pub(super) const TURNED_AWAY: &str = "firehose_turned_away_requests_total";
-    pub(super) const PUT: &str = "firehose_put_seconds";
-    pub(super) const READ_RECORDS: &str = "firehose_read_records_total";
-    pub(super) const DELIVERED_RECORDS: &str = "firehose_delivered_records_total";
-    pub(super) const DELIVERED_BYTES: &str = "firehose_delivered_bytes_total";
-    pub(super) const DELIVERED_OBJECTS: &str = "firehose_delivered_objects_total";
-    pub(super) const FAILED_RECORDS: &str = "firehose_failed_records_total";
-    pub(super) const DROPPED_RECORDS: &str = "firehose_dropped_records_total";
-    pub(super) const SEALED_EARLY: &str = "firehose_sealed_early_total";
-    pub(super) const JOURNAL_LOST: &str = "firehose_journal_lost_records_total";
-    pub(super) const JOURNAL_DOUBTFUL: &str = "firehose_journal_doubtful_total";
-    pub(super) const QUARANTINED: &str = "firehose_quarantined_records_total";
-    pub(super) const FLIPPED_BITS: &str = "firehose_spool_flipped_bits_total";
-    pub(super) const COPIES_MENDED: &str = "firehose_checkpoint_copies_mended_total";
-    pub(super) const PUBLISH_RETRIES: &str = "firehose_publish_retries_total";
-    pub(super) const CHECKPOINT: &str = "firehose_checkpoint_seconds";
-    pub(super) const READY: &str = "firehose_stream_ready";
-    pub(super) const OPEN_PARTITIONS: &str = "firehose_open_partitions";
-    pub(super) const SEALED_WAITING: &str = "firehose_sealed_waiting";
-    pub(super) const JOURNAL_BYTES: &str = "firehose_journal_bytes";
-    pub(super) const SPOOL_BYTES: &str = "firehose_spool_bytes";
-    pub(super) const OLDEST_UNPUBLISHED: &str = "firehose_oldest_unpublished_seconds";
-    pub(super) const TRANSFORM_CALLS: &str = "firehose_transform_calls_total";
-    pub(super) const TRANSFORM_CALL: &str = "firehose_transform_call_seconds";
-    pub(super) const TRANSFORM_RECORDS_IN: &str = "firehose_transform_incoming_records_total";
-    pub(super) const TRANSFORM_BYTES_IN: &str = "firehose_transform_incoming_bytes_total";
-    pub(super) const TRANSFORM_OUTCOMES: &str = "firehose_transform_outcomes_total";
-    pub(super) const TRANSFORM_RECORDS_OUT: &str = "firehose_transform_outgoing_records_total";
-    pub(super) const TRANSFORM_BYTES_OUT: &str = "firehose_transform_outgoing_bytes_total";
-    pub(super) const TRANSFORM_BROKEN_CALLS: &str = "firehose_transform_broken_calls_total";
-    pub(super) const TRANSFORM_RETRIES: &str = "firehose_transform_retries_total";
-    pub(super) const TRANSFORM_STARTS: &str = "firehose_transform_instance_starts_total";
-    pub(super) const TRANSFORM_LOG_LINES: &str = "firehose_transform_suppressed_log_lines_total";
-    pub(super) const TRANSFORM_MEMORY: &str = "firehose_transform_memory_peak_bytes";
-    pub(super) const TRANSFORM_COMPILE: &str = "firehose_transform_compile_seconds";
-    pub(super) const TRANSFORM_CACHED: &str = "firehose_transform_compile_cached";
-    pub(super) const TRANSFORM_RELOADS: &str = "firehose_transform_reloads_total";
-    pub(super) const LEASES: &str = "firehose_leases";
-    pub(super) const LEASES_TAKEN: &str = "firehose_leases_taken_total";
-    pub(super) const LEASES_LOST: &str = "firehose_leases_lost_total";
-    pub(super) const SHARED_CHECKPOINTS: &str = "firehose_shared_checkpoints_total";
-    pub(super) const SCHEMA_VERSION: &str = "firehose_schema_version";
-    pub(super) const CONNECTIONS: &str = "firehose_http_connections";
-    pub(super) const BUILD_INFO: &str = "firehose_build_info";
-}
-
-/// Kind, unit and help text of every metric.
-#[rustfmt::skip]
-const DESCRIPTIONS: [(&str, MetricKind, Unit, &str); 48] = [
-    (name::INCOMING_REQUESTS, MetricKind::Counter, Unit::Count, "Put requests answered with success."),
-    (name::INCOMING_RECORDS, MetricKind::Counter, Unit::Count, "Records accepted (durable in the journal) and answered."),
-    (name::INCOMING_BYTES, MetricKind::Counter, Unit::Bytes, "Bytes of accepted records."),
-    (name::REFUSED_RECORDS, MetricKind::Counter, Unit::Count, "Records refused for want of room or because of a disk error; the producer was told."),
-    (name::TURNED_AWAY, MetricKind::Counter, Unit::Count, "Put requests refused because all memory for bodies was taken; those of Firehose's API count for each stream."),
-    (name::PUT, MetricKind::Histogram, Unit::Seconds, "From a checked put request to its durable acceptance."),
-    (name::READ_RECORDS, MetricKind::Counter, Unit::Count, "Records read from the source and applied."),
-    (name::DELIVERED_RECORDS, MetricKind::Counter, Unit::Count, "Records in published data objects."),
-    (name::DELIVERED_BYTES, MetricKind::Counter, Unit::Bytes, "Bytes of published data objects as stored."),
-    (name::DELIVERED_OBJECTS, MetricKind::Counter, Unit::Count, "Published objects: data, error and backup."),
-    (name::FAILED_RECORDS, MetricKind::Counter, Unit::Count, "Records sent to the error prefix, by error output type."),
-    (name::DROPPED_RECORDS, MetricKind::Counter, Unit::Count, "Records that a parser or a transform dropped on purpose."),
-    (name::SEALED_EARLY, MetricKind::Counter, Unit::Count, "Batches sealed before size or interval because the spool was full."),
-    (name::JOURNAL_LOST, MetricKind::Counter, Unit::Count, "Accepted, undelivered records that damage on disk has cost for sure, as far as the records around them tell."),
-    (name::JOURNAL_DOUBTFUL, MetricKind::Counter, Unit::Count, "Places of the journal that are not whole, and nothing tells what stood there: writes broken off unacknowledged, or damage."),
-    (name::QUARANTINED, MetricKind::Counter, Unit::Count, "Accepted records that were damaged in the spool, set aside and not delivered."),
-    (name::FLIPPED_BITS, MetricKind::Counter, Unit::Count, "Flipped bits of the spool, put right by their checksum."),
-    (name::COPIES_MENDED, MetricKind::Counter, Unit::Count, "Damage to one copy of the checkpoint store, mended from the other."),
-    (name::PUBLISH_RETRIES, MetricKind::Counter, Unit::Count, "Publications tried again after an error."),
-    (name::CHECKPOINT, MetricKind::Histogram, Unit::Seconds, "Time to make a checkpoint durable, the spool's fsync included."),
-    (name::READY, MetricKind::Gauge, Unit::Count, "1 while the stream runs, 0 while it is stalled or stopped."),
-    (name::OPEN_PARTITIONS, MetricKind::Gauge, Unit::Count, "Partitions with an open batch."),
-    (name::SEALED_WAITING, MetricKind::Gauge, Unit::Count, "Sealed objects that wait to be published."),
-    (name::JOURNAL_BYTES, MetricKind::Gauge, Unit::Bytes, "Bytes of the journal on disk."),
-    (name::SPOOL_BYTES, MetricKind::Gauge, Unit::Bytes, "Bytes of the spool on disk."),
-    (name::OLDEST_UNPUBLISHED, MetricKind::Gauge, Unit::Seconds, "Age of the oldest accepted record that is not yet published, in the journal too; 0 if all are."),
-    (name::TRANSFORM_CALLS, MetricKind::Counter, Unit::Count, "Calls of the module with records."),
-    (name::TRANSFORM_CALL, MetricKind::Histogram, Unit::Seconds, "Time that one call took."),
-    (name::TRANSFORM_RECORDS_IN, MetricKind::Counter, Unit::Count, "Records that the module was given, each once."),
-    (name::TRANSFORM_BYTES_IN, MetricKind::Counter, Unit::Bytes, "Bytes of these records."),
-    (name::TRANSFORM_OUTCOMES, MetricKind::Counter, Unit::Count, "What became of these records: one came out, many, it was dropped, it failed."),
-    (name::TRANSFORM_RECORDS_OUT, MetricKind::Counter, Unit::Count, "Records that came out."),
-    (name::TRANSFORM_BYTES_OUT, MetricKind::Counter, Unit::Bytes, "Bytes of the records that came out."),
-    (name::TRANSFORM_BROKEN_CALLS, MetricKind::Counter, Unit::Count, "Calls that broke, by cause; the instance went with each."),
-    (name::TRANSFORM_RETRIES, MetricKind::Counter, Unit::Count, "Calls that were made again because the module refused the batch."),
-    (name::TRANSFORM_STARTS, MetricKind::Counter, Unit::Count, "Instances started."),
-    (name::TRANSFORM_LOG_LINES, MetricKind::Counter, Unit::Count, "Log lines of the module that were not written because there were too many."),
-    (name::TRANSFORM_MEMORY, MetricKind::Gauge, Unit::Bytes, "The most memory that an instance has held."),
-    (name::TRANSFORM_COMPILE, MetricKind::Gauge, Unit::Seconds, "Time that the last compilation of the module took."),
-    (name::TRANSFORM_CACHED, MetricKind::Gauge, Unit::Count, "1 if the last compilation came from the cache."),
-    (name::TRANSFORM_RELOADS, MetricKind::Counter, Unit::Count, "Replacements of the module while the stream ran, by result."),
-    (name::LEASES, MetricKind::Gauge, Unit::Count, "Shards of a shared stream that this process holds the leases of."),
-    (name::LEASES_TAKEN, MetricKind::Counter, Unit::Count, "Leases taken, new ones, expired ones and those of other workers."),
-    (name::LEASES_LOST, MetricKind::Counter, Unit::Count, "Leases lost: another worker took them, or they could not be renewed in time."),
-    (name::SHARED_CHECKPOINTS, MetricKind::Counter, Unit::Count, "Checkpoints that the lease table has."),
-    (name::SCHEMA_VERSION, MetricKind::Gauge, Unit::Count, "Version of the columns that were learned from the records; 0 where none are. It grows by one when they take more."),
-    (name::CONNECTIONS, MetricKind::Gauge, Unit::Count, "Open HTTP connections."),
-    (name::BUILD_INFO, MetricKind::Gauge, Unit::Count, "1; the label names the version."),
 ];
 
 /// What a source says of a metric that it keeps. The row in `docs/src/metrics.md` is checked against its name.
@@ -432,7 +321,7 @@ impl StreamMetrics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::StreamState;
+    use crate::telemetry::{FieldFate, FieldTally, StreamState};
 
     #[test]
     fn every_metric_appears_with_its_help_type_and_value() {
@@ -454,6 +343,11 @@ mod tests {
             .call
             .record(Duration::from_micros(80));
         metrics.connections().set(1.0);
+        let mut fields = FieldTally::default();
+        for fate in FieldFate::ALL {
+            fields.add(fate, Some("a"), 1);
+        }
+        metrics.observe_fields("clicks", &fields.iter().cloned().collect::<Vec<_>>());
         let page = metrics.render();
         for (name, kind, _, help) in DESCRIPTIONS {
             assert!(

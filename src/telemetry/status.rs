@@ -1,6 +1,7 @@
 //! The state of one delivery stream as `/readyz`, `/metrics`, `/streams/NAME` and the status page show it.
 
 use super::failures::KnownFailure;
+use super::fields::FieldCount;
 use crate::failure::ErrorOutputType;
 use crate::schema::SchemaVersion;
 
@@ -16,6 +17,9 @@ pub trait StreamStatus: Send + Sync {
     fn schema(&self) -> Vec<SchemaVersion> {
         Vec::new()
     }
+
+    /// Which fields and columns did not find each other since the process began.
+    fn fields(&self) -> Vec<FieldCount>;
 }
 
 /// Whether a delivery stream does its work.

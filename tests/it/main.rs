@@ -29,6 +29,7 @@ mod disk_full;
 mod documents;
 mod drain;
 mod exactly_once;
+mod fields;
 mod formats;
 mod former_state;
 mod fuzz;

@@ -111,8 +111,9 @@ impl FormatTable<'_, '_> {
 
     fn unknown_column(&mut self, columns: Option<&[String]>, names: ColumnNames) -> Option<String> {
         let key = "unknown_column";
+        let named = self.name_text(key, NAME_MAX);
         let (name, place) = if self.has(key) {
-            (self.name_text(key, NAME_MAX)?, self.place_of(key))
+            (named?, self.place_of(key))
         } else {
             let place = self.place_of("on_unknown_field");
             (UNKNOWN_COLUMN.to_owned(), place)

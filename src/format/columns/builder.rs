@@ -18,6 +18,7 @@ use arrow_buffer::{
 };
 use arrow_schema::{ArrowError, DataType, Field as ArrowField, Fields};
 
+use super::census::{Seen, UnknownNames};
 use super::names::FieldNames;
 use super::schema::{self, Field, HiveType};
 use crate::config::{ColumnRules, Misfit, NameRules};
@@ -32,6 +33,9 @@ pub(super) struct ColumnBuilder {
     pub(super) validity: NullBufferBuilder,
     /// Leaf columns in it: what a null costs.
     pub(super) leaves: usize,
+    /// Records that lack it, and those in which it is null because what they have does not fit.
+    pub(super) missing: Seen,
+    pub(super) nulled: Seen,
 }
 
 /// Values by type. At a null they hold a default.
@@ -93,6 +97,8 @@ pub(super) struct StructBuilder {
     pub(super) columns: Vec<ColumnBuilder>,
     /// Which of them are null where a value does not fit; of a struct inside, none.
     pub(super) nulled: Box<[bool]>,
+    /// Members that are none of its fields.
+    pub(super) unknown: UnknownNames,
     fields: Fields,
 }
 
@@ -171,6 +177,8 @@ impl ColumnBuilder {
             cells,
             validity: NullBufferBuilder::new(ROWS),
             leaves: kind.leaves(),
+            missing: Seen::default(),
+            nulled: Seen::default(),
         }
     }
 
@@ -313,6 +321,7 @@ impl StructBuilder {
                 .collect(),
             fields: schema::arrow_fields(fields),
             nulled: Box::default(),
+            unknown: UnknownNames::default(),
         }
     }
 

@@ -12,6 +12,7 @@ use std::collections::{HashMap, HashSet};
 use firehose_json::RawString;
 
 use super::builder::{Cells, ColumnBuilder, Key, StructBuilder};
+use super::census::Census;
 use super::coerce::content;
 use super::cursor::Cursor;
 use super::fault::{Fault, Fit};
@@ -32,6 +33,8 @@ pub(super) struct Scratch {
     pub(super) empty: usize,
     /// How many it may leave empty.
     pub(super) empty_max: usize,
+    /// What counts fields and columns that do not find each other.
+    census: Census,
     /// Whether a value must be of its column's kind.
     is_strict: bool,
     pub(super) times: Times,
@@ -57,6 +60,7 @@ impl Default for Scratch {
             text: Vec::new(),
             empty: 0,
             empty_max: EMPTY_CELLS_MAX,
+            census: Census::default(),
             is_strict: false,
             times: Times::default(),
             unknown: Unknown::Ignored,
@@ -83,6 +87,7 @@ impl Scratch {
 
     /// Forgets what it knows of the record before.
     pub(super) fn begin(&mut self) {
+        self.census.begin();
         self.empty = 0;
         self.kept.cut(0);
         self.replaced.clear();
@@ -170,6 +175,7 @@ impl StructBuilder {
         if distinct < self.columns.len() {
             for column in self.columns.iter_mut().filter(|column| column.len() == row) {
                 scratch.spend(column.leaves)?;
+                column.missing.note(&scratch.census);
                 column.push_null();
             }
         }
@@ -190,8 +196,12 @@ impl StructBuilder {
             return Ok(Member::Declared(guess));
         }
         let key = cursor.key()?;
-        let found = self.names.find(content(key, &mut scratch.text)?, previous);
-        Ok(found.map_or(Member::Unknown(key), Member::Declared))
+        let name = content(key, &mut scratch.text)?;
+        if let Some(index) = self.names.find(name, previous) {
+            return Ok(Member::Declared(index));
+        }
+        self.unknown.note(name, &mut scratch.census);
+        Ok(Member::Unknown(key))
     }
 
     /// Reads the value of a field, for which there may be one from before.
@@ -220,6 +230,7 @@ impl StructBuilder {
         column.truncate(row);
         scratch.kept.cut(mark);
         scratch.spend(column.leaves)?;
+        column.nulled.note(&scratch.census);
         column.push_null();
         Ok(())
     }

@@ -15,7 +15,9 @@ use crate::http::{ApiState, Limits, StreamInfo};
 use crate::position::Sequence;
 use crate::registry::registry;
 use crate::source::{Accepted, Appending, Intake, PutBatch};
-use crate::telemetry::{KnownFailure, Metrics, StatusSnapshot, StreamMetrics, StreamStatus};
+use crate::telemetry::{
+    FieldCount, KnownFailure, Metrics, StatusSnapshot, StreamMetrics, StreamStatus,
+};
 
 const CONFIG: &str = r#"
 state_dir = "state"
@@ -50,6 +52,10 @@ impl Intake for Taken {
 impl StreamStatus for Taken {
     fn snapshot(&self) -> StatusSnapshot {
         StatusSnapshot::default()
+    }
+
+    fn fields(&self) -> Vec<FieldCount> {
+        Vec::new()
     }
 
     fn failures(&self) -> Vec<KnownFailure> {

@@ -28,7 +28,8 @@ use crate::position::Sequence;
 use crate::source::direct_put::DirectPut;
 use crate::source::{Accepted, Appending, Intake, PutBatch, Refused};
 use crate::telemetry::{
-    Failures, KnownFailure, Metrics, StatusSnapshot, StreamMetrics, StreamStatus,
+    Failures, FieldCount, Fields, KnownFailure, Metrics, StatusSnapshot, StreamMetrics,
+    StreamStatus,
 };
 
 /// An intake that keeps what it accepts in memory, in the order of acceptance.
@@ -44,6 +45,7 @@ pub(crate) struct Memory {
     pub(crate) gate: Semaphore,
     pub(crate) status: Mutex<StatusSnapshot>,
     pub(crate) failures: Failures,
+    pub(crate) fields: Fields,
 }
 
 impl Memory {
@@ -56,6 +58,7 @@ impl Memory {
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
             status: Mutex::default(),
             failures: Failures::default(),
+            fields: Fields::default(),
         })
     }
 
@@ -114,6 +117,10 @@ impl StreamStatus for Memory {
             records_in: self.count() as u64,
             ..self.status.lock().unwrap().clone()
         }
+    }
+
+    fn fields(&self) -> Vec<FieldCount> {
+        self.fields.known()
     }
 
     fn failures(&self) -> Vec<KnownFailure> {

@@ -18,6 +18,7 @@ use crate::format::{
 use crate::position::Position;
 use crate::record::Record;
 use crate::spool::Spool;
+use crate::telemetry::Fields;
 
 pub(super) const BLOCKS: u64 = 4;
 pub(super) const RECORDS: u64 = 3;
@@ -176,7 +177,15 @@ pub(super) fn runs(
             sources: vec![source(format, serial)],
             format: format.clone(),
         };
-        let done = encode::run(vec![work], 0, &EncoderPool::default(), spool, 0).unwrap();
+        let done = encode::run(
+            vec![work],
+            0,
+            &EncoderPool::default(),
+            spool,
+            &Fields::default(),
+            0,
+        )
+        .unwrap();
         let [
             Done::Run {
                 extents, footer, ..
@@ -219,7 +228,15 @@ pub(super) fn finish(
         sources,
         format: format.clone(),
     };
-    let done = encode::run(vec![work], 0, &EncoderPool::default(), spool, 0).unwrap();
+    let done = encode::run(
+        vec![work],
+        0,
+        &EncoderPool::default(),
+        spool,
+        &Fields::default(),
+        0,
+    )
+    .unwrap();
     let [
         Done::Object {
             extents, damaged, ..

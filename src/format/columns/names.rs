@@ -32,9 +32,13 @@ impl FieldNames {
             .clone()
             .map(|name| rules.json_key(name).into())
             .collect();
-        let found_as = |key: &str| match rules.case_sensitive {
-            true => key.as_bytes().into(),
-            false => key.to_ascii_lowercase().into_bytes().into_boxed_slice(),
+        let found_as = |key: &str| {
+            let found_as = if rules.case_sensitive {
+                key.to_owned()
+            } else {
+                key.to_ascii_lowercase()
+            };
+            found_as.into_bytes().into_boxed_slice()
         };
         Self {
             declared: names.map(Into::into).collect(),

@@ -30,8 +30,7 @@ fn of(counts: &[(FieldFate, &str, u64)]) -> BTreeMap<(FieldFate, String), u64> {
 fn records_count_once_for_a_path_however_often_it_is_in_them() {
     let columns = "id int, user struct<name:string>, lines array<struct<sku:string>>, \
                    tags map<string,struct<n:int>>, price int";
-    let schema = Schema::of(&ColumnSettings {
-        schema: columns.to_owned(),
+    let settings = ColumnSettings {
         rules: ColumnRules {
             misfits: Misfits {
                 default: Misfit::Fail,
@@ -39,8 +38,9 @@ fn records_count_once_for_a_path_however_often_it_is_in_them() {
             },
             ..ColumnRules::default()
         },
-    })
-    .unwrap();
+        ..ColumnSettings::of(columns)
+    };
+    let schema = Schema::of(&settings).unwrap();
     let mut decoder = schema.decoder();
     let (unknown, missing, nulled) = (FieldFate::Unknown, FieldFate::Missing, FieldFate::Nulled);
     for record in [

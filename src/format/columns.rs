@@ -273,10 +273,13 @@ impl Decoder {
                 cursor.skip(0)?;
                 return Err(Fault::mismatch(at, "a JSON object", ""));
             }
-            self.root
-                .read(self.rows, &mut cursor, &mut self.scratch, 0)?;
-            if let Some(column) = &mut self.unknown {
-                column.take_kept(&mut self.scratch.kept);
+            let (root, scratch) = (&mut self.root, &mut self.scratch);
+            match &mut self.unknown {
+                Some(column) => {
+                    root.read::<true>(self.rows, &mut cursor, scratch, 0)?;
+                    column.take_kept(&mut scratch.kept);
+                }
+                None => root.read::<false>(self.rows, &mut cursor, scratch, 0)?,
             }
             self.rows += 1;
         }

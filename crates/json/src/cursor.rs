@@ -82,6 +82,11 @@ impl<'a, D: Dialect> TextCursor<'a, D> {
         &self.text[start..self.at]
     }
 
+    /// Goes back to where it has been, to read what stands there once more.
+    pub fn back_to(&mut self, at: usize) {
+        self.at = self.at.min(at);
+    }
+
     /// What has not been read.
     pub fn rest(&self) -> &'a [u8] {
         &self.text[self.at..]

@@ -80,20 +80,24 @@ struct UnknownName {
 }
 
 impl UnknownNames {
-    /// The record that is read has a member of this name.
+    /// Whether the name is the one that is likely next; then the record that is read has a member of it.
     #[inline]
-    pub(super) fn note(&mut self, name: &[u8], census: &mut Census) {
+    pub(super) fn is_next(&mut self, name: &[u8], census: &Census) -> bool {
         let guess = self.known.get(self.last).map_or(0, |last| last.follower);
-        let is_it = self
-            .known
-            .get(guess)
-            .is_some_and(|known| *known.name == *name);
-        let found = if is_it {
-            Some(guess)
-        } else {
-            self.find(name, census)
+        let Some(known) = self.known.get_mut(guess) else {
+            return false;
         };
-        match found {
+        let is_it = *known.name == *name;
+        if is_it {
+            known.seen.note(census);
+            self.last = guess;
+        }
+        is_it
+    }
+
+    /// The record that is read has a member of this name, which was not the next one.
+    pub(super) fn note(&mut self, name: &[u8], census: &mut Census) {
+        match self.find(name, census) {
             Some(index) => {
                 self.known[index].seen.note(census);
                 self.last = index;

@@ -9,8 +9,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use firehose_json::RawString;
-
 use super::builder::{Cells, ColumnBuilder, Key, StructBuilder};
 use super::census::Census;
 use super::coerce::content;
@@ -38,20 +36,12 @@ pub(super) struct Scratch {
     /// Whether a value must be of its column's kind.
     is_strict: bool,
     pub(super) times: Times,
-    /// What becomes of undeclared members.
-    unknown: Unknown,
+    /// Whether an undeclared member fails its record.
+    is_closed: bool,
     /// Those that are kept, of this row.
     pub(super) kept: Kept,
     /// By the places of this record's maps in which entries are replaced by later ones: which.
     replaced: HashMap<usize, HashSet<usize>>,
-}
-
-/// What becomes of undeclared members.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Unknown {
-    Ignored,
-    Fail,
-    Kept,
 }
 
 impl Default for Scratch {
@@ -63,7 +53,7 @@ impl Default for Scratch {
             census: Census::default(),
             is_strict: false,
             times: Times::default(),
-            unknown: Unknown::Ignored,
+            is_closed: false,
             kept: Kept::default(),
             replaced: HashMap::new(),
         }
@@ -76,11 +66,7 @@ impl Scratch {
         Self {
             is_strict: rules.deserializer == Deserializer::Hive,
             times: Times::new(rules),
-            unknown: match rules.unknown {
-                UnknownFields::Ignore => Unknown::Ignored,
-                UnknownFields::Fail => Unknown::Fail,
-                UnknownFields::Keep(_) => Unknown::Kept,
-            },
+            is_closed: rules.unknown == UnknownFields::Fail,
             ..Self::default()
         }
     }
@@ -91,24 +77,6 @@ impl Scratch {
         self.empty = 0;
         self.kept.cut(0);
         self.replaced.clear();
-    }
-
-    /// An undeclared member.
-    fn pass<'a>(
-        &mut self,
-        name: RawString<'a>,
-        value: &[u8],
-        leftover: &mut Leftover<'a>,
-    ) -> Fit<()> {
-        match self.unknown {
-            Unknown::Ignored => Ok(()),
-            Unknown::Fail => Err(Fault::unknown(content(name, &mut self.text)?)),
-            Unknown::Kept => {
-                leftover.note(MemberName::of(name), self.kept.len());
-                self.kept.push(name, value);
-                Ok(())
-            }
-        }
     }
 
     fn spend(&mut self, cells: usize) -> Fit<()> {
@@ -127,8 +95,8 @@ impl Scratch {
 
 impl StructBuilder {
     /// Reads an object as row `row`; the cursor stands at its brace, `depth` containers are open
-    /// around it.
-    pub(super) fn read(
+    /// around it. `KEEPS` tells whether undeclared members are kept: most settings have nothing of it in their way.
+    pub(super) fn read<const KEEPS: bool>(
         &mut self,
         row: usize,
         cursor: &mut Cursor<'_>,
@@ -143,22 +111,35 @@ impl StructBuilder {
             cursor.step(1);
         } else {
             loop {
-                match self.member(cursor, scratch, previous)? {
-                    Member::Declared(index) => {
-                        previous = Some(index);
-                        let is_again = self.columns[index].len() > row;
-                        distinct += usize::from(!is_again);
-                        let mark = scratch.kept.len();
-                        self.value(index, row, cursor, scratch, depth + 1)?;
-                        if scratch.kept.len() > mark || is_again {
-                            leftover.note(MemberName::Declared(index), mark);
-                            scratch.kept.enclose_named(mark, self.names.key(index));
-                        }
+                let found = match self.guessed(cursor, previous) {
+                    None => {
+                        self.found::<KEEPS>(cursor, scratch, previous, depth + 1, &mut leftover)?
                     }
-                    Member::Unknown(name) => {
-                        let at = cursor.at();
+                    guessed => guessed,
+                };
+                if let Some(index) = found {
+                    previous = found;
+                    let column = &mut self.columns[index];
+                    let is_again = column.len() > row;
+                    if is_again {
+                        column.truncate(row);
+                    } else {
+                        distinct += 1;
+                    }
+                    let value = cursor.at();
+                    let mark = if KEEPS { scratch.kept.len() } else { 0 };
+                    if let Err(fault) = column.read::<KEEPS>(cursor, scratch, depth + 1) {
+                        cursor.back_to(value);
+                        scratch.kept.cut(mark);
+                        self.misfit(index, row, fault)?;
                         cursor.skip(depth + 1)?;
-                        scratch.pass(name, cursor.since(at), &mut leftover)?;
+                        let column = &mut self.columns[index];
+                        scratch.spend(column.leaves)?;
+                        column.nulled.note(&scratch.census);
+                        column.push_null();
+                    } else if KEEPS && (scratch.kept.len() > mark || is_again) {
+                        leftover.note(MemberName::Declared(index), mark);
+                        scratch.kept.enclose_named(mark, self.names.key(index));
                     }
                 }
                 match cursor.token() {
@@ -171,7 +152,9 @@ impl StructBuilder {
                 }
             }
         }
-        leftover.close(&mut scratch.kept);
+        if KEEPS {
+            leftover.close(&mut scratch.kept);
+        }
         if distinct < self.columns.len() {
             for column in self.columns.iter_mut().filter(|column| column.len() == row) {
                 scratch.spend(column.leaves)?;
@@ -182,71 +165,62 @@ impl StructBuilder {
         Ok(())
     }
 
-    /// Reads a member's key: which field it means.
+    /// Reads a member's key where it is the one that is likely next.
     #[inline]
-    fn member<'a>(
+    fn guessed(&self, cursor: &mut Cursor<'_>, previous: Option<usize>) -> Option<usize> {
+        let (guess, spelling) = self.names.guess(previous)?;
+        cursor.eat_key(spelling).then_some(guess)
+    }
+
+    /// Reads a member's key: which field it means. Of a member that means none the value is read, too.
+    fn found<'a, const KEEPS: bool>(
         &mut self,
         cursor: &mut Cursor<'a>,
         scratch: &mut Scratch,
         previous: Option<usize>,
-    ) -> Fit<Member<'a>> {
-        if let Some((guess, spelling)) = self.names.guess(previous)
-            && cursor.eat_key(spelling)
-        {
-            return Ok(Member::Declared(guess));
-        }
+        depth: usize,
+        leftover: &mut Leftover<'a>,
+    ) -> Fit<Option<usize>> {
         let key = cursor.key()?;
         let name = content(key, &mut scratch.text)?;
-        if let Some(index) = self.names.find(name, previous) {
-            return Ok(Member::Declared(index));
+        // What was unknown before is so again.
+        if !self.unknown.is_next(name, &scratch.census) {
+            let found = self.names.find(name, previous);
+            if found.is_some() {
+                return Ok(found);
+            }
+            self.unknown.note(name, &mut scratch.census);
         }
-        self.unknown.note(name, &mut scratch.census);
-        Ok(Member::Unknown(key))
+        let at = cursor.at();
+        cursor.skip(depth)?;
+        if KEEPS {
+            leftover.note(MemberName::of(key), scratch.kept.len());
+            scratch.kept.push(key, cursor.since(at));
+        } else if scratch.is_closed {
+            return Err(Fault::unknown(content(key, &mut scratch.text)?));
+        }
+        Ok(None)
     }
 
-    /// Reads the value of a field, for which there may be one from before.
-    #[inline]
-    fn value(
-        &mut self,
-        index: usize,
-        row: usize,
-        cursor: &mut Cursor<'_>,
-        scratch: &mut Scratch,
-        depth: usize,
-    ) -> Fit<()> {
-        let column = &mut self.columns[index];
-        if column.len() > row {
-            column.truncate(row);
-        }
-        let (value, mark) = (*cursor, scratch.kept.len());
-        let Err(fault) = column.read(cursor, scratch, depth) else {
-            return Ok(());
-        };
+    /// A value does not fit its column, which is cut back to be null, where it may be.
+    #[cold]
+    fn misfit(&mut self, index: usize, row: usize, fault: Fault) -> Fit<()> {
         if !fault.is_misfit() || !self.nulled.get(index).is_some_and(|nulled| *nulled) {
             return Err(fault.named(self.names.declared(index)));
         }
-        *cursor = value;
-        cursor.skip(depth)?;
-        column.truncate(row);
-        scratch.kept.cut(mark);
-        scratch.spend(column.leaves)?;
-        column.nulled.note(&scratch.census);
-        column.push_null();
+        self.columns[index].truncate(row);
         Ok(())
     }
 }
 
-/// What a member of an object is.
-enum Member<'a> {
-    /// That of the field.
-    Declared(usize),
-    /// That of none.
-    Unknown(RawString<'a>),
-}
-
 impl ColumnBuilder {
     /// Reads a value as the next row; the cursor stands at its first byte.
-    fn read(&mut self, cursor: &mut Cursor<'_>, scratch: &mut Scratch, depth: usize) -> Fit<()> {
+    fn read<const KEEPS: bool>(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        scratch: &mut Scratch,
+        depth: usize,
+    ) -> Fit<()> {
         let first = cursor.token();
         let at = cursor.at();
         if first == Some(b'n') {
@@ -257,7 +231,9 @@ impl ColumnBuilder {
         }
         let row = self.len();
         match (&mut self.cells, first) {
-            (Cells::Struct(group), Some(b'{')) => group.read(row, cursor, scratch, depth)?,
+            (Cells::Struct(group), Some(b'{')) => {
+                group.read::<KEEPS>(row, cursor, scratch, depth)?
+            }
             (
                 Cells::Map {
                     offsets,
@@ -267,11 +243,11 @@ impl ColumnBuilder {
                 },
                 Some(b'{'),
             ) => {
-                read_map(key, value, cursor, scratch, depth)?;
+                read_map::<KEEPS>(key, value, cursor, scratch, depth)?;
                 offsets.push(i32::try_from(key.len()).unwrap_or(i32::MAX));
             }
             (Cells::List { offsets, item, .. }, _) => {
-                read_list(item, cursor, scratch, depth)?;
+                read_list::<KEEPS>(item, cursor, scratch, depth)?;
                 offsets.push(i32::try_from(item.len()).unwrap_or(i32::MAX));
             }
             (Cells::Struct(_) | Cells::Map { .. }, Some(_)) => {
@@ -311,7 +287,7 @@ impl ColumnBuilder {
     }
 }
 
-fn read_list(
+fn read_list<const KEEPS: bool>(
     item: &mut ColumnBuilder,
     cursor: &mut Cursor<'_>,
     scratch: &mut Scratch,
@@ -324,7 +300,7 @@ fn read_list(
             cursor.skip(depth)?;
             return Err(Fault::mismatch(at, "array", ""));
         }
-        _ => return item.read(cursor, scratch, depth),
+        _ => return item.read::<KEEPS>(cursor, scratch, depth),
     }
     if cursor.token() == Some(b']') {
         cursor.step(1);
@@ -332,10 +308,11 @@ fn read_list(
     }
     let start = item.len();
     loop {
-        let (index, mark) = (item.len() - start, scratch.kept.len());
-        item.read(cursor, scratch, depth + 1)
-            .map_err(|fault| fault.item(index))?;
-        if scratch.kept.len() > mark {
+        let mark = scratch.kept.len();
+        item.read::<KEEPS>(cursor, scratch, depth + 1)
+            .map_err(|fault| fault.item(item.len() - start))?;
+        if KEEPS && scratch.kept.len() > mark {
+            let index = item.len() - start - 1;
             scratch.kept.enclose(mark, index.to_string().as_bytes());
         }
         match cursor.token() {
@@ -352,7 +329,7 @@ fn read_list(
 /// Reads the members of an object as entries. Of keys that become the same value the last counts:
 /// the object is then read a second time without the entries that a later one replaces. Which these are
 /// is remembered, or maps in maps would be read twice as often at each level.
-fn read_map(
+fn read_map<const KEEPS: bool>(
     key: &mut ColumnBuilder,
     value: &mut ColumnBuilder,
     cursor: &mut Cursor<'_>,
@@ -362,14 +339,14 @@ fn read_map(
     let start = key.len();
     let again = *cursor;
     if let Some(replaced) = scratch.replaced.remove(&again.at()) {
-        read_entries(key, value, cursor, scratch, depth, &|index| {
+        read_entries::<KEEPS>(key, value, cursor, scratch, depth, &|index| {
             !replaced.contains(&index)
         })?;
         scratch.replaced.insert(again.at(), replaced);
         return Ok(());
     }
     let mark = scratch.kept.len();
-    read_entries(key, value, cursor, scratch, depth, &|_| true)?;
+    read_entries::<KEEPS>(key, value, cursor, scratch, depth, &|_| true)?;
     let mut last: HashMap<Key<'_>, usize, foldhash::fast::RandomState> = HashMap::default();
     let mut replaced = HashSet::new();
     for row in start..key.len() {
@@ -381,13 +358,13 @@ fn read_map(
         scratch.kept.cut(mark);
         *cursor = again;
         scratch.replaced.insert(again.at(), replaced);
-        return read_map(key, value, cursor, scratch, depth);
+        return read_map::<KEEPS>(key, value, cursor, scratch, depth);
     }
     Ok(())
 }
 
 /// Reads entries, of which `wanted` decides by index.
-fn read_entries(
+fn read_entries<const KEEPS: bool>(
     key: &mut ColumnBuilder,
     value: &mut ColumnBuilder,
     cursor: &mut Cursor<'_>,
@@ -409,9 +386,11 @@ fn read_entries(
             key.validity.append_non_null();
             let mark = scratch.kept.len();
             value
-                .read(cursor, scratch, depth + 1)
+                .read::<KEEPS>(cursor, scratch, depth + 1)
                 .map_err(|fault| fault.key(name.text))?;
-            scratch.kept.enclose(mark, name.text);
+            if KEEPS {
+                scratch.kept.enclose(mark, name.text);
+            }
         } else {
             cursor.skip(depth + 1)?;
         }

@@ -12,6 +12,8 @@ pub(super) struct Times {
     /// Tried first, in this order.
     patterns: Vec<DateReader>,
     usual: Usual,
+    /// Whether all is read as it is where the settings say nothing.
+    is_usual: bool,
     /// `None`: a number is no time.
     unit: Option<timestamp::Unit>,
 }
@@ -53,6 +55,7 @@ impl Times {
                 .filter_map(|format| DateReader::parse(format).ok())
                 .collect(),
             usual,
+            is_usual: usual == Usual::All && times.formats.is_empty() && times.unit.is_none(),
             unit,
         }
     }
@@ -60,8 +63,8 @@ impl Times {
     /// Microseconds since 1970 of a text.
     #[inline]
     pub(super) fn text(&self, text: &[u8]) -> Option<i64> {
-        if let (Usual::All, [], Some(unit)) = (self.usual, &*self.patterns, self.unit) {
-            return timestamp::from_text_in(text, unit);
+        if self.is_usual {
+            return timestamp::from_text(text);
         }
         self.rare_text(text)
     }

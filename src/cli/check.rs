@@ -89,7 +89,9 @@ fn times(buffering: &BufferingSettings) -> String {
         times.push_str(" by the clock");
     }
     if let Some(close_after) = buffering.close_after {
-        times += &format!(" or {} of silence", display_duration(close_after));
+        times.push_str(" or ");
+        times.push_str(&display_duration(close_after));
+        times.push_str(" of silence");
     }
     times
 }

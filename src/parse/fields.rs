@@ -206,8 +206,7 @@ pub(super) fn push_text(text: &str, out: &mut Vec<u8>) {
 pub(super) fn push_number(text: &str, may_be_float: bool, out: &mut Vec<u8>) -> bool {
     let (sign, rest) = match text.as_bytes() {
         [b'-', rest @ ..] => (&b"-"[..], rest),
-        [b'+', rest @ ..] => (&b""[..], rest),
-        rest => (&b""[..], rest),
+        [b'+', rest @ ..] | rest => (&b""[..], rest),
     };
     let digits = |bytes: &[u8]| {
         bytes

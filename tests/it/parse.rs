@@ -192,7 +192,8 @@ destination = {{ type = "folder", path = "lake", prefix = "people/", error_prefi
     ));
     let mut daemon = site.start();
     daemon.ready().unwrap();
-    let rows: String = (0..1000).map(|id| format!("{id},Ada\n")).collect();
+    let rows = (0..1000).map(|id| format!("{id},Ada\n"));
+    let rows = rows.collect::<Vec<_>>().concat();
     let reply = put_record(site.address, "people", rows.as_bytes()).unwrap();
     assert_eq!(reply.status, 200, "{}", reply.text());
     daemon.drain();

@@ -109,7 +109,7 @@ fn check(table: &Table<'_>, settings: &BufferingSettings) {
         );
         let help = "write interval = \"1h\" for objects that end on the hour, or remove `align`";
         table.fault(table.place_of("interval"), message, Some(help));
-    } else if interval >= ALIGNED_MIN && DAY.as_millis() % interval.as_millis() != 0 {
+    } else if interval >= ALIGNED_MIN && !DAY.as_millis().is_multiple_of(interval.as_millis()) {
         let message =
             format!("{of_interval} does not divide a day: the last object of each day is shorter");
         let help = "intervals are counted from midnight, by `partitioning.time_zone`; such as \"15m\", \"1h\" or \

@@ -22,6 +22,11 @@ const PARTITIONING: [(StageField, &str); 3] = [
     (StageField::TimeZone, "time_zone"),
 ];
 
+fn spool_limit(table: &mut Table<'_>) -> u64 {
+    let limit = table.size("spool_limit", 64 * MIB..=64 * TIB);
+    limit.map_or(DEFAULT_SPOOL_LIMIT, |limit| limit.value)
+}
+
 /// Reads the stream. What cannot be had is made up.
 pub(super) fn read(
     name: &str,
@@ -29,8 +34,7 @@ pub(super) fn read(
     base: &Path,
     spans: &mut SpanMap,
 ) -> StreamSettings {
-    let spool_limit = table.size("spool_limit", 64 * MIB..=64 * TIB);
-    let spool_limit = spool_limit.map_or(DEFAULT_SPOOL_LIMIT, |limit| limit.value);
+    let spool_limit = spool_limit(&mut table);
     let kinds = &table.file.registry.sources;
     let source = required(&mut table, "source", &source::example(kinds, ""))
         .and_then(|table| source::read(name, table, base));

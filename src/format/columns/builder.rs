@@ -40,6 +40,10 @@ pub(super) struct ColumnBuilder {
 
 /// Values by type. At a null they hold a default.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one a column, and each is read for every row"
+)]
 pub(super) enum Cells {
     Boolean(BooleanBufferBuilder),
     TinyInt(Vec<i8>),

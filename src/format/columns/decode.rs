@@ -232,7 +232,7 @@ impl ColumnBuilder {
         let row = self.len();
         match (&mut self.cells, first) {
             (Cells::Struct(group), Some(b'{')) => {
-                group.read::<KEEPS>(row, cursor, scratch, depth)?
+                group.read::<KEEPS>(row, cursor, scratch, depth)?;
             }
             (
                 Cells::Map {

@@ -103,7 +103,7 @@ fn sql(text: &[u8]) -> Option<i64> {
     let mut parts = text.splitn(2, |byte| *byte == b' ');
     let (date, time) = (parts.next()?, parts.next()?);
     let is_time = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b':' | b'.');
-    let colons = time.iter().filter(|byte| **byte == b':').count();
+    let colons = memchr::memchr_iter(b':', time).count();
     (timestamp::date_from_text(date).is_some() && colons == 2 && time.iter().all(is_time))
         .then(|| timestamp::from_text(text))?
 }

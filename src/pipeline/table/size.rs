@@ -98,7 +98,7 @@ mod tests {
 
     fn append(batch: &mut Batch, bytes: usize) {
         batch.append(1, bytes as u64, |block| {
-            block.resize(block.len() + bytes, b'x')
+            block.resize(block.len() + bytes, b'x');
         });
     }
 

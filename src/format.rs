@@ -108,10 +108,11 @@ impl Format {
     }
 
     /// Compiles settings. The fault says which bytes of the schema are wrong and why.
-    /// One column stands in for those that are to be learned.
+    /// Two columns stand in for those that are to be learned.
     pub fn compile(settings: &FormatSettings) -> Result<Self, FormatFault> {
         let stand_in = settings.sample();
-        let stand_in = stand_in.and_then(|_| settings.with_learned("learned string"));
+        let stand_in =
+            stand_in.and_then(|_| settings.with_learned("learned string, columns string"));
         let settings = stand_in.as_ref().unwrap_or(settings);
         let mut compiled = FORMATS.iter().filter_map(|format| format.compile(settings));
         // Settings come from the reader of the config, which reads them by the same list.

@@ -139,6 +139,8 @@ pub struct Pipeline {
     table: BatchTable,
     /// What is held until the columns of data are known, where those are learned.
     learning: Option<Learning>,
+    /// Why no columns could be learned, where they could not.
+    unlearned: String,
     waiting: Waiting,
     moving: Moving,
     /// What is to be encoded, oldest first.
@@ -229,7 +231,7 @@ async fn run_with(
     let formats = &recovered.outputs.formats;
     let history = formats.history();
     let learning = formats.sample().filter(|_| history.is_empty());
-    let learning = learning.map(Learning::of);
+    let learning = learning.map(|sample| Learning::begin(sample, &settings, &context));
     context.status.set_schema(history);
     let mut pipeline = Pipeline {
         settings,
@@ -245,6 +247,7 @@ async fn run_with(
         backlog,
         table,
         learning,
+        unlearned: String::new(),
         waiting,
         moving: Moving::default(),
         encode_queue: VecDeque::new(),

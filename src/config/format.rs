@@ -91,6 +91,11 @@ pub trait FormatSpec: Any + Debug + Send + Sync {
         None
     }
 
+    /// Whether a column or a field may have the name.
+    fn takes_name(&self, _name: &str) -> bool {
+        true
+    }
+
     /// What the statement by which Hive and Athena declare a table says of its objects. The error says why there is none.
     fn storage(&self) -> Result<Storage, String> {
         Err(format!(

@@ -18,6 +18,7 @@ use crate::error::StreamError;
 use crate::failpoint;
 use crate::failure::{ErrorOutputType, Failure};
 use crate::position::SequenceNumber;
+use crate::record::Record;
 use crate::telemetry::Tally;
 
 /// Reading waits while so much is to be encoded beyond what the encoders are at: blocks that wait
@@ -172,19 +173,26 @@ impl Pipeline {
             "DynamicPartitioning.ActivePartitionsLimitExceeded",
             format!("{limit} partitions are open, which is the stream's max_open_partitions"),
         );
-        self.refuse(routed, group, &failure);
+        self.refuse(routed, group, failure.output_type, &|_| failure.clone());
     }
 
     /// Sends the records of a group to the error prefix.
-    pub(super) fn refuse(&mut self, routed: &Routed, group: &Group, failure: &Failure) {
+    pub(super) fn refuse(
+        &mut self,
+        routed: &Routed,
+        group: &Group,
+        output_type: ErrorOutputType,
+        why: &dyn Fn(&Record<'_>) -> Failure,
+    ) {
         let (mut lines, now_ms) = (Vec::new(), self.context.clock.now_ms());
         let mut tally = Tally::default();
         for record in routed.records_of(group) {
+            let failure = why(&record);
             failure.write_line(&record, 1, now_ms, &mut lines);
-            tally.add(failure, record.data);
+            tally.add(&failure, record.data);
         }
         let since = self.waits_since(routed, group);
-        let lane = Lane::Error(failure.output_type);
+        let lane = Lane::Error(output_type);
         let id = self.open_lane(lane, group.arrival_ms, since);
         self.note_failed(id, &tally);
         self.append(id, group.records, lines.len() as u64, |block| {

@@ -196,6 +196,9 @@ pub(super) struct FailedLines {
     pending: Vec<u8>,
 }
 
+/// Formats that encoders are kept of.
+const FORMATS_MAX: usize = 8;
+
 /// Encoders that no worker uses just now, by format.
 #[derive(Debug, Default)]
 pub struct EncoderPool(Mutex<HashMap<u64, Vec<EncodeBench>>>);
@@ -220,6 +223,10 @@ impl EncoderPool {
 
     fn give(&self, hash: u64, bench: EncodeBench) {
         let mut pool = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if pool.len() >= FORMATS_MAX && !pool.contains_key(&hash) {
+            // Columns that were learned are widened: what is no more in force comes back seldom.
+            pool.clear();
+        }
         pool.entry(hash).or_default().push(bench);
     }
 }

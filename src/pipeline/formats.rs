@@ -6,13 +6,14 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use crate::config::{FormatSettings, Sample};
 use crate::error::StreamError;
-use crate::format::{self, Columns, Format, Inference, Widening};
+use crate::format::{self, Columns, Format, FormatFault, Inference, Widening};
 use crate::schema::{SchemaChange, SchemaVersion};
 
 /// What a stream's batches may name. Versions of learned columns are added while it runs, by the pipeline alone.
 pub(super) struct Formats {
     /// What the config says of data.
     settings: FormatSettings,
+    extension: &'static str,
     known: RwLock<Known>,
 }
 
@@ -39,7 +40,7 @@ pub(super) struct Unsaved {
 }
 
 impl Formats {
-    /// Compiles those that batches from before still name, by their durable forms, and that of new data: with the newest of
+    /// Compiles those that batches name, by their durable forms, and that of new data: with the newest of
     /// the versions where its columns are learned.
     pub(super) fn compile(
         settings: &FormatSettings,
@@ -52,9 +53,15 @@ impl Formats {
             let format = Format::compile(&settings).map_err(|fault| to_be_mended(&fault))?;
             compiled.insert(hash, (form, format));
         }
-        let newest = history.pop().filter(|_| settings.sample().is_some());
+        if settings.sample().is_none() {
+            // What was learned before is no matter of a stream that declares its columns.
+            history.clear();
+        }
+        let newest = history.pop();
+        let stand_in = Format::compile(settings).map_err(|fault| to_be_mended(&fault))?;
         let formats = Self {
             settings: settings.clone(),
+            extension: stand_in.extension(),
             known: RwLock::new(Known {
                 compiled,
                 data: settings.hash(),
@@ -67,7 +74,8 @@ impl Formats {
             Some(version) => {
                 let columns = Columns::parse(&version.columns);
                 let columns = columns.map_err(|fault| to_be_mended(&fault))?;
-                formats.adopt(columns, version)?;
+                let adopted = formats.adopt(columns, version);
+                adopted.map_err(|fault| to_be_mended(&fault))?;
                 // The state has it, and gets the form with all others.
                 formats.take_unsaved();
             }
@@ -81,10 +89,19 @@ impl Formats {
 
     /// Adds a format that batches may name from now on; its hash.
     pub(super) fn add(&self, settings: &FormatSettings) -> Result<u64, StreamError> {
+        self.insert(settings).map_err(|fault| to_be_mended(&fault))
+    }
+
+    fn insert(&self, settings: &FormatSettings) -> Result<u64, FormatFault> {
         let (hash, form) = (settings.hash(), settings.row());
-        let format = Format::compile(settings).map_err(|fault| to_be_mended(&fault))?;
+        let format = Format::compile(settings)?;
         self.change(|known| known.compiled.insert(hash, (form, format)));
         Ok(hash)
+    }
+
+    /// The ending of names of data objects: it does not hang on the columns.
+    pub(super) const fn extension(&self) -> &'static str {
+        self.extension
     }
 
     /// A format by its hash. The checkpoint store keeps every format that a batch names, so one
@@ -127,41 +144,40 @@ impl Formats {
         }
         match &self.known().learned {
             None => Some(seen),
-            Some(columns) => columns.widened(&seen.columns()).is_some().then_some(seen),
+            Some(columns) => {
+                let news = self.named(seen.columns());
+                columns.widened(&news).is_some().then_some(seen)
+            }
         }
     }
 
-    /// The first columns. They are in force for all that is opened from now on.
-    pub(super) fn learn(
-        &self,
-        columns: Columns,
-        now_ms: i64,
-    ) -> Result<SchemaVersion, StreamError> {
+    /// The first columns. They are in force for all that is opened from now on. The error says why there are none.
+    pub(super) fn learn(&self, columns: Columns, now_ms: i64) -> Result<SchemaVersion, String> {
+        let columns = self.named(columns);
+        if columns.is_empty() {
+            let why = "No column could be learned: no record has a field with a value and a name that a column can have.";
+            return Err(why.to_owned());
+        }
         let version = SchemaVersion {
             version: 1,
             at_ms: now_ms,
             columns: columns.to_config(),
             changes: Vec::new(),
         };
-        self.adopt(columns, version.clone())?;
+        self.adopt(columns, version.clone())
+            .map_err(|fault| format!("No column could be learned: {fault}"))?;
         Ok(version)
     }
 
-    /// Makes the columns take what records have. `None`: they do already.
-    pub(super) fn widen(
-        &self,
-        seen: &Columns,
-        now_ms: i64,
-    ) -> Result<Option<SchemaVersion>, StreamError> {
-        let wider = {
+    /// Makes the columns take what records have. `None`: they do already, or the format takes no such columns.
+    pub(super) fn widen(&self, seen: Columns, now_ms: i64) -> Option<SchemaVersion> {
+        let seen = self.named(seen);
+        let (columns, changes, number) = {
             let known = self.known();
             let number = known.history.last().map_or(0, |newest| newest.version);
             let wider = known.learned.as_ref();
-            let wider = wider.and_then(|columns| columns.widened(seen));
-            wider.map(|(columns, changes)| (columns, changes, number + 1))
-        };
-        let Some((columns, changes, number)) = wider else {
-            return Ok(None);
+            let wider = wider.and_then(|columns| columns.widened(&seen));
+            wider.map(|(columns, changes)| (columns, changes, number + 1))?
         };
         let version = SchemaVersion {
             version: number,
@@ -169,8 +185,8 @@ impl Formats {
             columns: columns.to_config(),
             changes: changes.into_iter().map(row).collect(),
         };
-        self.adopt(columns, version.clone())?;
-        Ok(Some(version))
+        self.adopt(columns, version.clone()).ok()?;
+        Some(version)
     }
 
     /// What the next checkpoint has to take in: no batch of it names a format that the store does not have.
@@ -178,10 +194,19 @@ impl Formats {
         self.change(|known| std::mem::take(&mut known.unsaved))
     }
 
-    fn adopt(&self, columns: Columns, version: SchemaVersion) -> Result<(), StreamError> {
+    /// Those that the format can name.
+    fn named(&self, columns: Columns) -> Columns {
+        columns.with_names(&|name| self.settings.takes_name(name))
+    }
+
+    fn adopt(&self, columns: Columns, version: SchemaVersion) -> Result<(), FormatFault> {
         let settings = self.settings.with_learned(&version.columns);
-        let settings = settings.ok_or_else(|| to_be_mended(&"the format has no columns"))?;
-        let hash = self.add(&settings)?;
+        let settings = settings.ok_or_else(|| FormatFault {
+            at: None,
+            message: "the format has no columns".to_owned(),
+            help: None,
+        })?;
+        let hash = self.insert(&settings)?;
         self.change(|known| {
             known.data = hash;
             known.unsaved.formats.push((hash, settings.row()));

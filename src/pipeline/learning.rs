@@ -7,15 +7,18 @@
 
 use std::collections::VecDeque;
 
-use super::Pipeline;
 use super::route::{Group, Routed};
+use super::{Pipeline, StreamContext};
 use crate::checkpoint::Lane;
 use crate::clock::Moment;
-use crate::config::Sample;
+use crate::config::{Sample, StreamSettings};
 use crate::error::StreamError;
 use crate::failure::{ErrorOutputType, Failure};
 use crate::format::Inference;
 use crate::schema::SchemaVersion;
+
+/// Changes that a line of the log names; `schema history` has them all.
+const TOLD_MAX: usize = 20;
 
 /// The first records of a stream, until they say what columns it has.
 pub(super) struct Learning {
@@ -29,9 +32,26 @@ pub(super) struct Learning {
 }
 
 impl Learning {
-    pub(super) fn of(sample: Sample) -> Self {
+    /// What is held keeps its room of what the source reads into, and the source wants some to read on.
+    pub(super) fn begin(
+        sample: Sample,
+        settings: &StreamSettings,
+        context: &StreamContext,
+    ) -> Self {
+        let room = match settings.source.room_bytes() {
+            0 => u64::MAX,
+            reads => context.read_room.total().saturating_sub(reads),
+        };
+        Self::of(sample, room)
+    }
+
+    /// `room` is what of the memory for reading may be held, beside what the source wants to read on.
+    pub(super) fn of(sample: Sample, room: u64) -> Self {
         Self {
-            sample,
+            sample: Sample {
+                bytes: sample.bytes.min(room),
+                ..sample
+            },
             seen: Inference::default(),
             held: VecDeque::new(),
             records: 0,
@@ -40,12 +60,19 @@ impl Learning {
         }
     }
 
+    /// Whether it is to be held: what says something of the source alone waits only behind records of its shard, since what
+    /// it says decides what is read next, and from where.
+    fn wants(&self, routed: &Routed) -> bool {
+        let is_of_shard = |held: &Routed| held.shard() == routed.shard();
+        routed.records > 0 || self.held.iter().any(is_of_shard)
+    }
+
     fn hold(&mut self, mut routed: Routed, now: Moment) {
         if let Some(seen) = routed.seen.take() {
             self.seen.merge(seen);
         }
         self.records += routed.records;
-        self.bytes += routed.bytes();
+        self.bytes += routed.bytes_beside(self.held.back());
         self.since.get_or_insert(now);
         self.held.push_back(routed);
     }
@@ -68,7 +95,9 @@ impl Learning {
 impl Pipeline {
     /// Applies a stretch of a chunk, once it is known what columns its records have.
     pub(super) fn take_chunk(&mut self, mut routed: Routed) -> Result<(), StreamError> {
-        if let Some(learning) = &mut self.learning {
+        if let Some(learning) = &mut self.learning
+            && learning.wants(&routed)
+        {
             learning.hold(routed, self.context.clock.moment());
             return if learning.is_full() {
                 self.learn()
@@ -78,7 +107,7 @@ impl Pipeline {
         }
         if let Some(seen) = routed.seen.take() {
             let now_ms = self.context.clock.now_ms();
-            let widened = self.outputs.formats.widen(&seen.columns(), now_ms)?;
+            let widened = self.outputs.formats.widen(seen.columns(), now_ms);
             if let Some(version) = widened {
                 self.change_columns(&version);
             }
@@ -94,10 +123,7 @@ impl Pipeline {
         if learning.held.is_empty() {
             return Ok(());
         }
-        let is_old = learning.is_old(self.context.clock.moment());
-        // Records without any column may be followed by others.
-        let is_enough = is_old && !learning.seen.columns().is_empty();
-        if is_enough || self.ending || !self.has_room() {
+        if learning.is_old(self.context.clock.moment()) || self.ending || !self.has_room() {
             return self.learn();
         }
         Ok(())
@@ -108,18 +134,31 @@ impl Pipeline {
         let Some(mut learning) = self.learning.take() else {
             return Ok(());
         };
-        let (columns, now_ms) = (learning.seen.columns(), self.context.clock.now_ms());
         let held = std::mem::take(&mut learning.held);
-        if columns.is_empty() {
-            self.learning = Some(Learning::of(learning.sample));
-        } else {
-            let version = self.outputs.formats.learn(columns, now_ms)?;
-            self.tell_of_columns(&version);
+        let now_ms = self.context.clock.now_ms();
+        match self.outputs.formats.learn(learning.seen.columns(), now_ms) {
+            Ok(version) => self.tell_of_columns(&version),
+            Err(why) => {
+                let stream = &self.settings.name;
+                tracing::warn!(
+                    stream,
+                    why,
+                    "no columns could be learned: these records fail"
+                );
+                self.learning = Some(Learning::of(learning.sample, u64::MAX));
+                self.unlearned = why;
+            }
         }
         for routed in held {
             self.apply_chunk(routed)?;
         }
         Ok(())
+    }
+
+    /// Whether records are held that say what columns there are.
+    pub(super) fn is_learning(&self) -> bool {
+        let held = self.learning.as_ref();
+        held.is_some_and(|learning| !learning.held.is_empty())
     }
 
     /// Whether there are columns for data, where its format has some.
@@ -129,12 +168,14 @@ impl Pipeline {
 
     /// Records of which nothing is to be had in columns fail, as they would in any.
     pub(super) fn refuse_without_columns(&mut self, routed: &Routed, group: &Group) {
-        let failure = Failure::new(
-            ErrorOutputType::FormatConversionFailed,
-            "DataFormatConversion.NoColumns",
-            "No column could be learned: neither this record nor those beside it have a field with a value.",
-        );
-        self.refuse(routed, group, &failure);
+        let why = self.unlearned.clone();
+        let output_type = ErrorOutputType::FormatConversionFailed;
+        self.refuse(routed, group, output_type, &|record| {
+            let observed = Inference::default().observe(record.data);
+            observed.err().unwrap_or_else(|| {
+                Failure::new(output_type, "DataFormatConversion.NoColumns", why.clone())
+            })
+        });
     }
 
     fn change_columns(&mut self, version: &SchemaVersion) {
@@ -151,7 +192,6 @@ impl Pipeline {
     fn tell_of_columns(&self, version: &SchemaVersion) {
         let SchemaVersion {
             version: number,
-            columns,
             changes,
             ..
         } = version;
@@ -159,11 +199,22 @@ impl Pipeline {
         status.set_schema(self.outputs.formats.history());
         let stream = &self.settings.name;
         if changes.is_empty() {
+            let columns = version.hash();
             tracing::info!(stream, version = number, columns, "columns are learned");
             return;
         }
-        let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
-        let changes = changes.join(", ");
-        tracing::warn!(stream, version = number, changes, "columns are widened");
+        let told: Vec<String> = changes
+            .iter()
+            .take(TOLD_MAX)
+            .map(ToString::to_string)
+            .collect();
+        let (changes, more) = (told.join(", "), changes.len() - told.len());
+        tracing::warn!(
+            stream,
+            version = number,
+            changes,
+            more,
+            "columns are widened"
+        );
     }
 }

@@ -186,7 +186,8 @@ impl Outputs {
         };
         let extension = match lane {
             Lane::Error(_) => "",
-            _ => self.format(format).map_or("", |format| format.extension()),
+            Lane::Data => self.formats.extension(),
+            Lane::Backup => self.format(format).map_or("", |format| format.extension()),
         };
         let zone = self.partitioner.zone();
         let name = object_name(

@@ -129,7 +129,11 @@ fn open_state(
     }
     aside::settle(&**disk, &recovered.sealed)
         .map_err(|error| StreamError::of_disk("look after what was moved aside", &error))?;
-    let named = std::mem::take(&mut recovered.formats);
+    let mut named = std::mem::take(&mut recovered.formats);
+    let open = recovered.open.iter().map(|batch| batch.target.format);
+    let sealed = recovered.sealed.iter().map(|object| object.target.format);
+    let used: HashSet<u64> = open.chain(sealed).collect();
+    named.retain(|hash, _| used.contains(hash));
     let versions = std::mem::take(&mut recovered.schemas);
     let outputs = Outputs::compile(settings, named, versions)?;
     for store in settings.destination.stores() {

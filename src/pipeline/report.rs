@@ -127,6 +127,8 @@ impl Pipeline {
             Some(backlog) => backlog.waits_since().is_some(),
             None => !self.has_room(),
         };
+        // That ends by itself.
+        let waits = waits && !self.is_learning();
         let patience = self.context.status.patience();
         let writing = self.writing_since.map(|since| since.elapsed());
         let cause = if writing.is_some_and(|writing| writing >= patience) {

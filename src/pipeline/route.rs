@@ -119,14 +119,17 @@ impl Routed {
         self.source.shard()
     }
 
-    /// Bytes of its records, as they were read and as they are delivered.
-    pub(super) fn bytes(&self) -> usize {
+    /// Bytes that it takes beside what another has that stands before it.
+    pub(super) fn bytes_beside(&self, before: Option<&Self>) -> usize {
+        let is_counted = before.is_some_and(|before| Arc::ptr_eq(&before.source, &self.source));
+        let source = if is_counted { 0 } else { self.source.bytes() };
         let data = if Arc::ptr_eq(&self.data, &self.source) {
             0
         } else {
             self.data.bytes()
         };
-        self.source.bytes() + data
+        let own = self.lines.len() + self.identities.len() + size_of_val(&*self.order);
+        source + data + own
     }
 
     /// The partition of a group.

@@ -12,7 +12,10 @@ const UNIT: u64 = 1024;
 
 /// The room of one stream, however many shards it has. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Room(Arc<Semaphore>);
+pub struct Room {
+    free: Arc<Semaphore>,
+    total: u64,
+}
 
 /// Room that is taken; dropping the last share of it gives it back.
 #[derive(Debug)]
@@ -22,19 +25,28 @@ impl Room {
     /// Room of so many bytes.
     pub fn new(bytes: u64) -> Self {
         let units = usize::try_from(bytes / UNIT).unwrap_or(usize::MAX);
-        Self(Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS))))
+        let units = units.min(Semaphore::MAX_PERMITS);
+        Self {
+            free: Arc::new(Semaphore::new(units)),
+            total: units as u64 * UNIT,
+        }
     }
 
     /// Waits for room of so many bytes: at most what the source has asked for by
     /// [`crate::config::SourceSpec::room_bytes`], or it waits for ever.
     pub async fn take(&self, bytes: u64) -> RoomShare {
-        let taking = Arc::clone(&self.0).acquire_many_owned(units(bytes));
+        let taking = Arc::clone(&self.free).acquire_many_owned(units(bytes));
         RoomShare(taking.await.expect("nobody closes it"))
     }
 
     /// Bytes that nobody has taken.
     pub fn free(&self) -> u64 {
-        self.0.available_permits() as u64 * UNIT
+        self.free.available_permits() as u64 * UNIT
+    }
+
+    /// Bytes of it in all.
+    pub const fn total(&self) -> u64 {
+        self.total
     }
 }
 

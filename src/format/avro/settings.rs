@@ -119,6 +119,10 @@ impl FormatSpec for AvroSettings {
         Some(&self.columns)
     }
 
+    fn takes_name(&self, name: &str) -> bool {
+        refused(name).is_none()
+    }
+
     fn with_columns(&self, columns: ColumnSettings) -> Option<FormatSettings> {
         let settings = Self {
             columns,

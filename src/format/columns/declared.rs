@@ -65,6 +65,13 @@ impl Columns {
         self.fields.iter().map(text).collect()
     }
 
+    /// Those whose names `takes` takes, and inside them the fields of which that is so.
+    #[must_use]
+    pub fn with_names(mut self, takes: &dyn Fn(&str) -> bool) -> Self {
+        keep_named(&mut self.fields, takes);
+        self
+    }
+
     /// The columns that `keep` says, by name.
     #[must_use]
     pub fn only(mut self, keep: impl Fn(&str) -> bool) -> Self {
@@ -90,6 +97,22 @@ impl Columns {
             .map(|(name, kind)| format!("{name} {kind}"))
             .collect();
         lines.join(",\n")
+    }
+}
+
+fn keep_named(fields: &mut Vec<Field>, takes: &dyn Fn(&str) -> bool) {
+    fields.retain_mut(|field| takes(&field.name) && has_named(&mut field.kind, takes));
+}
+
+/// Takes fields out that have other names; whether anything is left.
+fn has_named(kind: &mut HiveType, takes: &dyn Fn(&str) -> bool) -> bool {
+    match kind {
+        HiveType::Struct(fields) => {
+            keep_named(fields, takes);
+            !fields.is_empty()
+        }
+        HiveType::Array(inner) | HiveType::Map(_, inner) => has_named(inner, takes),
+        _ => true,
     }
 }
 

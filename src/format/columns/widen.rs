@@ -29,6 +29,10 @@ impl Columns {
     /// These columns, so that they take what fits `seen`, too, and what has changed. `None`: they take it as they are, as
     /// far as they ever will.
     pub fn widened(&self, seen: &Self) -> Option<(Self, Vec<Widening>)> {
+        // Nearly always there is nothing new, and nothing to be copied.
+        if takes_all(self.fields(), seen.fields()) {
+            return None;
+        }
         let mut fields = self.fields().to_vec();
         let leaves: usize = fields.iter().map(|field| field.kind.leaves()).sum();
         let mut work = Work {
@@ -38,6 +42,35 @@ impl Columns {
         work.fields(&mut fields, seen.fields(), usize::MAX, "");
         let Work { changes, .. } = work;
         (!changes.is_empty()).then(|| (Self::of(fields), changes))
+    }
+}
+
+/// Whether there is a field for each of theirs that takes what theirs takes.
+fn takes_all(ours: &[Field], theirs: &[Field]) -> bool {
+    theirs.iter().enumerate().all(|(place, field)| {
+        let found = found(ours, place, &field.name);
+        found.is_some_and(|index| takes(&ours[index].kind, &field.kind))
+    })
+}
+
+fn takes(ours: &HiveType, theirs: &HiveType) -> bool {
+    match (ours, theirs) {
+        (HiveType::Struct(ours), HiveType::Struct(theirs)) => takes_all(ours, theirs),
+        (HiveType::Array(ours), HiveType::Array(theirs))
+        | (HiveType::Map(_, ours), HiveType::Map(_, theirs)) => takes(ours, theirs),
+        (HiveType::Map(_, ours), HiveType::Struct(theirs)) => {
+            theirs.iter().all(|field| takes(ours, &field.kind))
+        }
+        _ => joined(ours, theirs).is_none_or(|wider| wider == *ours),
+    }
+}
+
+/// Where a name is. Records of one kind have their fields in one order.
+fn found(ours: &[Field], place: usize, name: &str) -> Option<usize> {
+    let is_it = |field: &Field| field.name.eq_ignore_ascii_case(name);
+    match ours.get(place) {
+        Some(field) if is_it(field) => Some(place),
+        _ => ours.iter().position(is_it),
     }
 }
 
@@ -51,13 +84,7 @@ impl Work {
     /// Makes fields take what others take. There may be `names_max` of them.
     fn fields(&mut self, ours: &mut Vec<Field>, theirs: &[Field], names_max: usize, around: &str) {
         for (place, field) in theirs.iter().enumerate() {
-            // Records of one kind have their fields in one order.
-            let is_it = |ours: &Field| ours.name.eq_ignore_ascii_case(&field.name);
-            let found = match ours.get(place) {
-                Some(ours) if is_it(ours) => Some(place),
-                _ => ours.iter().position(is_it),
-            };
-            if let Some(index) = found {
+            if let Some(index) = found(ours, place, &field.name) {
                 let ours = &mut ours[index];
                 let path = Path {
                     around,
@@ -93,6 +120,17 @@ impl Work {
                     name: &inside,
                 };
                 self.kind(ours, theirs, &path);
+            }
+            // An object with few names shows as a struct, whatever was seen before.
+            (HiveType::Map(_, ours), HiveType::Struct(theirs)) => {
+                let inside = format!("{path}[]");
+                for field in theirs {
+                    let path = Path {
+                        around: "",
+                        name: &inside,
+                    };
+                    self.kind(ours, &field.kind, &path);
+                }
             }
             _ => {
                 let wider = joined(ours, theirs);
@@ -209,8 +247,8 @@ mod tests {
             ("a array<bigint>", r#"{"a":1}"#, None),
             (
                 "m map<string,struct<x:bigint>>",
-                r#"{"m":{"k":{"y":1}}}"#,
-                None,
+                r#"{"m":{"k":{"y":1},"l":{"x":0.5}}}"#,
+                Some("m map<string,struct<x:double,y:bigint>>"),
             ),
         ] {
             let widened = columns(before).widened(&seen(&[record]));

@@ -91,7 +91,8 @@ fn transform(
         failed: Vec::new(),
         dropped: 0,
     };
-    let (mut pieces, mut bytes, mut at) = (Vec::new(), 0, 0);
+    let (mut output_bytes, mut failed_bytes, mut is_too_much) = (0, 0, false);
+    let (mut pieces, mut at) = (Vec::new(), 0);
     let mut workshop: Option<Workshop> = None;
     while at < parsed.len() {
         let chain = transforms.current();
@@ -107,22 +108,29 @@ fn transform(
         let piece = own.work(parsed, at..parsed.len());
         // Without a record if the modules were replaced: there are new ones.
         at = piece.end;
-        bytes += piece.outputs.bytes();
+        output_bytes += piece.outputs.bytes();
+        failed_bytes += piece.failed.iter().map(weight).sum::<usize>();
         made.failed.extend(piece.failed);
         made.dropped += piece.dropped;
         pieces.push(piece.outputs);
-        if bytes > most {
+        is_too_much = output_bytes + failed_bytes > most;
+        if is_too_much {
             break;
         }
     }
     if let Some(workshop) = workshop {
         workshops.put(workshop);
     }
-    if bytes > most {
+    if is_too_much {
         return None;
     }
-    made.outputs = joined(pieces, bytes);
+    made.outputs = joined(pieces, output_bytes);
     Some(made)
+}
+
+/// Bytes that a record takes which has failed.
+fn weight(failed: &FailedRecord) -> usize {
+    size_of::<FailedRecord>() + failed.data().len() + failed.failure.message.len()
 }
 
 /// Pieces of one chunk as one.
@@ -211,5 +219,20 @@ mod tests {
         }
         let limit = Some("Parse.OutputLimit".to_owned());
         assert_eq!(told, [(0..1, 1, None), (1..2, 0, limit), (2..3, 1, None)]);
+
+        // What the modules fail counts as well.
+        let failing = record(&[&format!("f{}", "x".repeat(1000))]);
+        let mut builder = ChunkBuilder::with_room(0, 0);
+        builder.push(&failing, 5, Sequence(0));
+        let chunk = Arc::new(builder.finish());
+        for (most, is_too_much) in [(1000, true), (4000, false)] {
+            let chunk = Arc::clone(&chunk);
+            let piece = within(most, &parser, Some(&transforms), &workshops, chunk, 0..1);
+            let [failed] = &piece.failed[..] else {
+                panic!("{:?}", piece.failed);
+            };
+            let code = &failed.failure.code;
+            assert_eq!(code == "Parse.OutputLimit", is_too_much, "{code}");
+        }
     }
 }

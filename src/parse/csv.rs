@@ -150,6 +150,12 @@ impl Line for Rows {
         misfit.map(|()| Said::Record)
     }
 
+    /// A row of empty fields between tabs or spaces is a row.
+    fn is_blank(&self, line: &[u8]) -> bool {
+        let is_blank = |byte: &u8| byte.is_ascii_whitespace() && *byte != self.delimiter;
+        line.iter().all(is_blank)
+    }
+
     /// A line feed in quotes ends no row. Where quotes are never closed, lines are rows from there on, so that one of them
     /// alone fails.
     fn end(&self, rest: &[u8], is_torn: &mut bool) -> usize {

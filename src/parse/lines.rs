@@ -11,6 +11,9 @@ use crate::config::Table;
 /// The key by which a table says whether a record may hold several lines.
 pub(super) const KEY: &str = "lines";
 
+/// What some editors and exports begin a text with; it is none of the text.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// What parses one line.
 pub(super) trait Line: Debug + Send + Sync {
     /// Appends the JSON text of a line that has no line end.
@@ -19,6 +22,11 @@ pub(super) trait Line: Debug + Send + Sync {
     /// Where the first of some lines ends, its line feed not counted.
     fn end(&self, rest: &[u8], _is_torn: &mut bool) -> usize {
         line_end(rest)
+    }
+
+    /// Whether nothing stands in a line, so that it is passed over.
+    fn is_blank(&self, line: &[u8]) -> bool {
+        line.iter().all(u8::is_ascii_whitespace)
     }
 }
 
@@ -45,11 +53,12 @@ pub(super) fn parse(
     record: &[u8],
     parts: &mut Parts<'_>,
 ) -> Result<(), Fault> {
+    let record = record.strip_prefix(BYTE_ORDER_MARK).unwrap_or(record);
     let mut text = Vec::new();
     if !lines {
         return one(parser, without_end(record), &mut text, parts);
     }
-    let mut each = Lines::of(parser, record).filter(|(_, line)| !is_blank(line));
+    let mut each = Lines::of(parser, record).filter(|(_, line)| !parser.is_blank(line));
     let Some(first) = each.next() else {
         return Err(Fault::mismatch("the record is blank"));
     };
@@ -124,8 +133,4 @@ pub(super) fn line_end(rest: &[u8]) -> usize {
 fn without_end(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     line.strip_suffix(b"\r").unwrap_or(line)
-}
-
-fn is_blank(line: &[u8]) -> bool {
-    line.iter().all(u8::is_ascii_whitespace)
 }

@@ -1,5 +1,7 @@
 //! Lines of values between spaces, some in quotes or brackets: access logs of S3 and of load balancers.
 
+use memchr::memchr;
+
 use super::fields::{Field, Object, Type, push_text};
 use super::port::Fault;
 
@@ -29,11 +31,17 @@ impl<'l> Tokens<'l> {
                 None => return Err(Fault::mismatch("a quote is not closed")),
             },
             Some(b'[') => match self.rest.find(']') {
-                Some(end) => (1, end, end + 1),
+                Some(end) if matches!(bytes.get(end + 1), None | Some(b' ')) => (1, end, end + 1),
+                Some(_) => return Err(Fault::mismatch("something follows a closing bracket")),
                 None => return Err(Fault::mismatch("a bracket is not closed")),
             },
             Some(_) => {
                 let end = self.rest.find(' ').unwrap_or(bytes.len());
+                // The rest of a value in quotes that ended too early, at a quote of its own: what follows would come out
+                // one column too late.
+                if memchr(b'"', &bytes[..end]).is_some() {
+                    return Err(Fault::mismatch("a quote stands inside a value"));
+                }
                 (0, end, end)
             }
         };

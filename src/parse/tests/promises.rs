@@ -58,6 +58,21 @@ fn a_line_fails_alone_and_a_record_that_is_one_line_as_it_came() {
 }
 
 #[test]
+fn a_byte_order_mark_is_none_of_the_text_and_part_of_a_record_that_fails() {
+    let one = parse(&parser(LINES), b"\xef\xbb\xbf1");
+    assert_eq!(told(&one), "{\"n\":1}\n");
+    let whole = parse(
+        &parser(&format!("{LINES}\nlines = false")),
+        b"\xef\xbb\xbf1\n",
+    );
+    assert_eq!(told(&whole), "{\"n\":1}\n");
+    for record in [&b"\xef\xbb\xbf"[..], b"\xef\xbb\xbf\xef\xbb\xbf1"] {
+        let failed = parse(&parser(LINES), record);
+        assert_eq!(failures(&failed), [(record, None, "Parse.Mismatch")]);
+    }
+}
+
+#[test]
 fn a_record_that_comes_to_too_much_fails_whole_and_the_others_pass() {
     let bomb = packed(&vec![b'a'; BYTES_MAX + 1]);
     let many = b"1\n".repeat(PARTS_MAX + 1);

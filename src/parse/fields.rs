@@ -8,7 +8,7 @@ use crate::config::{Table, Text, choose};
 /// Fields that a line may have.
 pub(super) const FIELDS_MAX: usize = 1024;
 /// Bytes of a field's name.
-const NAME_MAX: usize = 256;
+pub(super) const NAME_MAX: usize = 256;
 
 /// What the text of a field is read as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,15 @@ pub(super) const TYPES: [(&str, Type); 4] = [
     ("float", Type::Float),
     ("bool", Type::Bool),
 ];
+
+impl Type {
+    /// The word for it.
+    pub(super) fn word(self) -> &'static str {
+        let mut types = TYPES.iter();
+        let word = types.find(|(_, kind)| *kind == self);
+        word.map_or("", |(word, _)| word)
+    }
+}
 
 /// A named field.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,9 +136,7 @@ impl Field {
         if fits {
             return Ok(());
         }
-        let mut types = TYPES.iter();
-        let word = types.find(|(_, kind)| *kind == self.kind);
-        let word = word.map_or("", |(word, _)| word);
+        let word = self.kind.word();
         let found = quoted(text);
         Err(Fault::mismatch(format!(
             "field `{}`: expected {word}, found {found}",

@@ -39,8 +39,8 @@ impl ParserKind for Kind {
     fn read(&self, table: &mut Table<'_>) -> Option<ParserSettings> {
         table.require("pattern", "name one: pattern = '%{COMBINEDAPACHELOG}'");
         let own = own(table);
-        let matcher = pattern(table, own.as_ref());
         let lines = lines::read(table);
+        let matcher = pattern(table, own.as_ref(), lines);
         let grok = Grok {
             matcher: matcher?,
             lines: lines?,
@@ -67,7 +67,11 @@ fn own(table: &mut Table<'_>) -> Option<BTreeMap<String, String>> {
     Some(pairs.collect())
 }
 
-fn pattern(table: &mut Table<'_>, own: Option<&BTreeMap<String, String>>) -> Option<Matcher> {
+fn pattern(
+    table: &mut Table<'_>,
+    own: Option<&BTreeMap<String, String>>,
+    lines: Option<bool>,
+) -> Option<Matcher> {
     let text = table.string("pattern")?;
     let expanded = match expand::expand(&text.value, own?) {
         Ok(expanded) => expanded,
@@ -78,7 +82,7 @@ fn pattern(table: &mut Table<'_>, own: Option<&BTreeMap<String, String>>) -> Opt
         }
     };
     let Expanded { regex, fields } = expanded;
-    let regex = match matcher::compile(&regex) {
+    let regex = match matcher::compile(&regex, lines?) {
         Ok(regex) => regex,
         Err(fault) => {
             // Its place is one in what the pattern was expanded to.

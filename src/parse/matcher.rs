@@ -38,8 +38,9 @@ pub(super) struct PatternFault {
     pub(super) message: String,
 }
 
-/// Compiles a pattern, within bounds.
-pub(super) fn compile(pattern: &str) -> Result<Regex, PatternFault> {
+/// Compiles a pattern, within bounds. Where `lines` are not records of their own, `.` matches a line feed too: a pattern
+/// that need not match to the end would lose what is behind the first one.
+pub(super) fn compile(pattern: &str, lines: bool) -> Result<Regex, PatternFault> {
     if pattern.len() > PATTERN_MAX {
         return Err(PatternFault {
             at: None,
@@ -58,6 +59,7 @@ pub(super) fn compile(pattern: &str) -> Result<Regex, PatternFault> {
     let compiled = RegexBuilder::new(pattern)
         .size_limit(COMPILED_MAX)
         .dfa_size_limit(FOUND_MAX)
+        .dot_matches_new_line(!lines)
         .build();
     compiled.map_err(|error| PatternFault {
         at: None,

@@ -1,6 +1,7 @@
-//! Logs whose fields the user chooses from a list that AWS has: read from `fields`, spelled as AWS does.
+//! Logs whose fields the user chooses from a list that AWS has: read from `fields`, spelled as AWS does. AWS adds fields:
+//! one that is not known here is a text.
 
-use super::fields::{FIELDS_MAX, Field, Type};
+use super::fields::{FIELDS_MAX, Field, NAME_MAX, Type};
 use crate::config::{Table, choose};
 
 /// The key.
@@ -35,14 +36,26 @@ impl Known {
         let mut fields: Vec<OwnField> = Vec::new();
         for text in &named {
             let (name, place) = (text.value.as_str(), text.origin.place(None));
-            let Some((name, kind)) = known().find(|(known, _)| *known == name) else {
-                let message = format!("\"{name}\" is no field of {} that is known here", self.logs);
-                let words: Vec<&str> = known().map(|(name, _)| *name).collect();
-                table.fault(place, message, Some(&choose(name, &words, '"')));
+            if !is_name(name) {
+                let message = format!("\"{name}\" cannot be the name of a field");
+                let help = "names have letters, digits, `-`, `_` and `()`: \"srcaddr\", \"cs(User-Agent)\"";
+                table.fault(place, message, Some(help));
                 return None;
-            };
-            let field = self.field(name, *kind);
-            if fields.iter().any(|(_, other)| *other == field.1) {
+            }
+            let kind = known().find(|(known, _)| *known == name);
+            if kind.is_none() {
+                let words: Vec<&str> = known().map(|(name, _)| *name).collect();
+                let message = format!(
+                    "\"{name}\" is no field of {} that is known here: it is taken as a text",
+                    self.logs
+                );
+                let help = choose(name, &words, '"');
+                // Without a word that is near it is no misspelling.
+                let help = help.starts_with("did").then_some(help.as_str());
+                table.doubt(place.clone(), message, help);
+            }
+            let field = self.field(name, kind.map_or(Type::Text, |(_, kind)| *kind));
+            if fields.iter().any(|(_, other)| other.name == field.1.name) {
                 let message = format!("`{KEY}` names \"{name}\" twice");
                 table.fault(place, message, None);
                 return None;
@@ -61,4 +74,10 @@ impl Known {
     fn field(&self, name: &str, kind: Type) -> OwnField {
         (name.to_owned(), Field::new((self.column)(name), kind))
     }
+}
+
+/// Whether AWS may name a field so some day.
+fn is_name(name: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_()".contains(&byte);
+    !name.is_empty() && name.len() <= NAME_MAX && name.bytes().all(is_allowed)
 }

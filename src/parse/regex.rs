@@ -32,8 +32,8 @@ impl ParserKind for Kind {
             "name the fields by groups: pattern = '^(?<level>\\w+) (?<message>.*)'",
         );
         let types = Field::read_all(table, "types");
-        let matcher = pattern(table, types.as_deref());
         let lines = lines::read(table);
+        let matcher = pattern(table, types.as_deref(), lines);
         let pattern = Pattern {
             matcher: matcher?,
             lines: lines?,
@@ -44,9 +44,9 @@ impl ParserKind for Kind {
 }
 
 /// Reads the pattern, whose named groups are texts where `types` says nothing else.
-fn pattern(table: &mut Table<'_>, types: Option<&[Field]>) -> Option<Matcher> {
+fn pattern(table: &mut Table<'_>, types: Option<&[Field]>, lines: Option<bool>) -> Option<Matcher> {
     let text = table.string("pattern")?;
-    let regex = match matcher::compile(&text.value) {
+    let regex = match matcher::compile(&text.value, lines?) {
         Ok(regex) => regex,
         Err(fault) => {
             let help = "the syntax is that of Rust's `regex`: no look-around, no back-references";

@@ -119,7 +119,14 @@ impl Expanded {
         let groups: usize = self.fields.iter().map(|(_, groups)| groups.len()).sum();
         let group = format!("_{groups}");
         let mut fields = self.fields.iter_mut();
-        if let Some((_, groups)) = fields.find(|(field, _)| field.name == name) {
+        if let Some((field, groups)) = fields.find(|(field, _)| field.name == name) {
+            if field.kind != kind {
+                let (one, other) = (field.kind.word(), kind.word());
+                let message = format!("the field \"{name}\" is of type {one} and of type {other}");
+                let mut fault = fault(0..0, message);
+                fault.help = Some("give all of one name the same type".to_owned());
+                return Err(fault);
+            }
             groups.push(group.clone());
         } else {
             let groups = vec![group.clone()];
@@ -159,8 +166,28 @@ mod tests {
     fn each_well_known_pattern_compiles() {
         for (name, _) in PATTERNS {
             let expanded = expand(&format!("%{{{name}}}"), &BTreeMap::new()).unwrap();
-            let compiled = compile(&expanded.regex);
+            let compiled = compile(&expanded.regex, true);
             assert!(compiled.is_ok(), "{name}: {compiled:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_found_whole_or_not_at_all() {
+        let expanded = expand("%{IP}", &BTreeMap::new()).unwrap();
+        let regex = compile(&expanded.regex, true).unwrap();
+        for (text, found) in [
+            ("from 10.0.0.1.", Some("10.0.0.1")),
+            ("[2001:db8::1]:443", Some("2001:db8::1")),
+            ("(::ffff:10.0.0.1)", Some("::ffff:10.0.0.1")),
+            ("at 10:00:00 from ::1", Some("::1")),
+            ("256.1.1.1", None),
+            ("1.1.1.1234", None),
+            ("at 10:00:00.123", None),
+            ("card 00:1b:44:11:3a:b7", None),
+            ("std::dead::beefy", None),
+        ] {
+            let found_there = regex.find(text).map(|found| found.as_str());
+            assert_eq!(found_there, found, "{text}");
         }
     }
 
@@ -171,8 +198,34 @@ mod tests {
             ("BASE16NUM", &["0xfF", "12"], &["0xg"]),
             (
                 "IP",
-                &["10.0.0.1", "::1", "2001:db8::8d6e:3477", "::ffff:10.0.0.1"],
-                &["10.0.0", "256.1.1.1", "a"],
+                &[
+                    "10.0.0.1",
+                    "::1",
+                    "::",
+                    "fe80::",
+                    "fe80::1%eth0",
+                    "2001:db8::8d6e:3477",
+                    "2001:DB8:1:2:3:4:5:6",
+                    "1:2:3:4:5:6:7::",
+                    "::2:3:4:5:6:7:8",
+                    "::ffff:10.0.0.1",
+                    "64:ff9b::10.0.0.1",
+                    "1:2:3:4:5:6:10.0.0.1",
+                ],
+                &[
+                    "10.0.0",
+                    "256.1.1.1",
+                    "a",
+                    "10:00:00",
+                    "00:1b:44:11:3a:b7",
+                    "1:2:3:4:5:6:7",
+                    "1:2:3:4:5:6:7:8:9",
+                    "1:2:3:4:5:6:7::8",
+                    "1::2::3",
+                    "1:2:3:4:5:6:7:10.0.0.1",
+                    "12345::",
+                    ":",
+                ],
             ),
             ("IPORHOST", &["a.example.com", "10.0.0.1"], &["a b", "-a"]),
             ("HOSTPORT", &["a:80", "10.0.0.1:8080"], &["a:0", "a"]),
@@ -224,7 +277,7 @@ mod tests {
             ),
         ] {
             let expanded = expand(&format!("%{{{name}}}"), &BTreeMap::new()).unwrap();
-            let regex = compile(&format!("^(?:{})$", expanded.regex)).unwrap();
+            let regex = compile(&format!("^(?:{})$", expanded.regex), true).unwrap();
             for text in takes {
                 assert!(regex.is_match(text), "{name}: {text}");
             }

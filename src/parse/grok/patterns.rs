@@ -43,13 +43,23 @@ pub(super) const PATTERNS: &[(&str, &str)] = &[
     ("WINDOWSMAC", r"(?:[A-Fa-f0-9]{2}-){5}[A-Fa-f0-9]{2}"),
     ("COMMONMAC", r"(?:[A-Fa-f0-9]{2}:){5}[A-Fa-f0-9]{2}"),
     ("MAC", r"%{CISCOMAC}|%{WINDOWSMAC}|%{COMMONMAC}"),
+    // Eight groups, or fewer around a `::`: what has neither is a time or the address of a card. The boundaries keep an
+    // address from being found within a longer word.
     (
         "IPV6",
-        r"(?:[0-9A-Fa-f]{0,4}:){2,7}(?:%{IPV4}|[0-9A-Fa-f]{0,4})(?:%[0-9A-Za-z]+)?",
+        r"\b{start-half}(?i:%{IPV6WITHIPV4}|%{IPV6GROUPS})\b{end-half}(?:%[0-9A-Za-z]+)?",
+    ),
+    (
+        "IPV6WITHIPV4",
+        r"(?:(?:[0-9a-f]{1,4}:){6}|::(?:[0-9a-f]{1,4}:){0,5}|[0-9a-f]{1,4}::(?:[0-9a-f]{1,4}:){0,4}|(?:[0-9a-f]{1,4}:){2}:(?:[0-9a-f]{1,4}:){0,3}|(?:[0-9a-f]{1,4}:){3}:(?:[0-9a-f]{1,4}:){0,2}|(?:[0-9a-f]{1,4}:){4}:(?:[0-9a-f]{1,4}:)?|(?:[0-9a-f]{1,4}:){5}:)%{IPV4}",
+    ),
+    (
+        "IPV6GROUPS",
+        r"(?:[0-9a-f]{1,4}:){7}(?:[0-9a-f]{1,4}|:)|(?:[0-9a-f]{1,4}:){6}:(?:[0-9a-f]{1,4})?|(?:[0-9a-f]{1,4}:){5}:(?:[0-9a-f]{1,4}(?::[0-9a-f]{1,4})?)?|(?:[0-9a-f]{1,4}:){4}:(?:[0-9a-f]{1,4}(?::[0-9a-f]{1,4}){0,2})?|(?:[0-9a-f]{1,4}:){3}:(?:[0-9a-f]{1,4}(?::[0-9a-f]{1,4}){0,3})?|(?:[0-9a-f]{1,4}:){2}:(?:[0-9a-f]{1,4}(?::[0-9a-f]{1,4}){0,4})?|[0-9a-f]{1,4}::(?:[0-9a-f]{1,4}(?::[0-9a-f]{1,4}){0,5})?|::(?:[0-9a-f]{1,4}(?::[0-9a-f]{1,4}){0,6})?",
     ),
     (
         "IPV4",
-        r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\.){3}(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])",
+        r"\b(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\.){3}(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\b",
     ),
     ("IP", r"%{IPV6}|%{IPV4}"),
     (
@@ -132,14 +142,16 @@ pub(super) const PATTERNS: &[(&str, &str)] = &[
         r"%{SYSLOGTIMESTAMP:timestamp} (?:%{SYSLOGFACILITY} )?%{SYSLOGHOST:logsource} %{SYSLOGPROG}:",
     ),
     ("SYSLOGLINE", r"%{SYSLOGBASE} %{GREEDYDATA:message}"),
+    // What Apache writes in quotes: a quote in it has a backslash before it.
+    ("HTTPDTEXT", r#"(?:[^"\\]|\\.)*"#),
     ("HTTPDUSER", r"%{EMAILADDRESS}|%{USER}"),
     (
         "COMMONAPACHELOG",
-        r#"%{IPORHOST:clientip} (?:-|%{HTTPDUSER:ident}) (?:-|%{HTTPDUSER:auth}) \[%{HTTPDATE:timestamp}\] "(?:%{WORD:verb} %{NOTSPACE:request}(?: HTTP/%{NUMBER:httpversion})?|%{DATA:rawrequest})" (?:-|%{INT:response:int}) (?:-|%{INT:bytes:int})"#,
+        r#"%{IPORHOST:clientip} (?:-|%{HTTPDUSER:ident}) (?:-|%{HTTPDUSER:auth}) \[%{HTTPDATE:timestamp}\] "(?:%{WORD:verb} %{NOTSPACE:request}(?: HTTP/%{NUMBER:httpversion})?|%{HTTPDTEXT:rawrequest})" (?:-|%{INT:response:int}) (?:-|%{INT:bytes:int})"#,
     ),
     (
         "COMBINEDAPACHELOG",
-        r#"%{COMMONAPACHELOG} "(?:-|%{DATA:referrer})" "(?:-|%{DATA:agent})""#,
+        r#"%{COMMONAPACHELOG} "(?:-|%{HTTPDTEXT:referrer})" "(?:-|%{HTTPDTEXT:agent})""#,
     ),
     ("HTTPD_COMMONLOG", r"%{COMMONAPACHELOG}"),
     ("HTTPD_COMBINEDLOG", r"%{COMBINEDAPACHELOG}"),

@@ -38,6 +38,9 @@ const COLUMNS: &[(&str, Type)] = &[
     ("aclrequired", Type::Text),
     ("sourceregion", Type::Text),
 ];
+/// The columns that stand in quotes. Where another one does, an agent or a referrer had quotes in it, and the columns
+/// behind it are not where they belong.
+const QUOTED: [&str; 3] = ["request_uri", "referrer", "useragent"];
 /// The column that is a time.
 const TIME: &str = "requestdatetime";
 /// What lines have had from the beginning; the rest came in the course of years, at their ends.
@@ -105,6 +108,10 @@ impl Line for AccessLog {
             let value = tokens.next()?;
             if value.is_none() && at < ALWAYS {
                 let message = format!("the line has {at} values, and a log at least {ALWAYS}");
+                return Err(Fault::mismatch(message));
+            }
+            if tokens.is_quoted && value.is_some() && !QUOTED.contains(&field.name.as_str()) {
+                let message = format!("`{}` stands in quotes", field.name);
                 return Err(Fault::mismatch(message));
             }
             match present(value) {

@@ -13,11 +13,16 @@ const UNKNOWN: &str = "unknown_fields";
 /// The values of a line.
 pub(super) struct Tokens<'l> {
     rest: &'l str,
+    /// Whether the last one stood in quotes.
+    pub(super) is_quoted: bool,
 }
 
 impl<'l> Tokens<'l> {
     pub(super) const fn of(line: &'l str) -> Self {
-        Self { rest: line }
+        Self {
+            rest: line,
+            is_quoted: false,
+        }
     }
 
     /// The next value, as it stands between its quotes or brackets. `None`: there is none.
@@ -45,6 +50,7 @@ impl<'l> Tokens<'l> {
                 (0, end, end)
             }
         };
+        self.is_quoted = bytes.first() == Some(&b'"');
         let value = &self.rest[start..end];
         self.rest = &self.rest[after..];
         Ok(Some(value))

@@ -109,7 +109,7 @@ pub(super) fn nearly_json() -> impl Strategy<Value = String> {
         "1",
         "-0",
         "2.50",
-        "1e3",
+        "1e-3",
         "01",
         "true",
         "false",

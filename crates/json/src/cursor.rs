@@ -242,10 +242,16 @@ impl<'a, D: Dialect> TextCursor<'a, D> {
     /// Steps over a value that stands inside `depth` arrays and objects.
     #[inline]
     pub fn skip(&mut self, depth: usize) -> Result<(), D::Error> {
+        self.skip_as::<D>(depth)
+    }
+
+    /// The same of a value that another dialect must take.
+    #[inline]
+    pub fn skip_as<E: Dialect>(&mut self, depth: usize) -> Result<(), E::Error> {
         let (at, first) = token(self.text, self.at);
         self.at = match first {
-            b'{' | b'[' => nested_end::<D>(self.text, at, depth)?,
-            _ => scalar_end::<D>(self.text, at, first)?,
+            b'{' | b'[' => nested_end::<E>(self.text, at, depth)?,
+            _ => scalar_end::<E>(self.text, at, first)?,
         };
         Ok(())
     }

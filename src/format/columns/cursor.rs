@@ -22,7 +22,8 @@ impl Dialect for Placed {
     }
 }
 
-/// The dialect of samples: half a pair of surrogates is a fault wherever it stands, since any part of a record may become text.
+/// The dialect of what is or may become JSON text: half a pair of surrogates is a fault wherever it stands, since strict
+/// readers refuse the text for it.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Paired {}
 

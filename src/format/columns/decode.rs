@@ -12,7 +12,7 @@ use std::collections::{HashMap, HashSet};
 use super::builder::{Cells, ColumnBuilder, Key, StructBuilder};
 use super::census::Census;
 use super::coerce::content;
-use super::cursor::Cursor;
+use super::cursor::{Cursor, Paired};
 use super::fault::{Fault, Fit};
 use super::kept::{Kept, Leftover, MemberName};
 use super::times::Times;
@@ -32,7 +32,7 @@ pub(super) struct Scratch {
     /// How many it may leave empty.
     pub(super) empty_max: usize,
     /// What counts fields and columns that do not find each other.
-    census: Census,
+    pub(super) census: Census,
     /// Whether a value must be of its column's kind.
     is_strict: bool,
     pub(super) times: Times,
@@ -137,6 +137,9 @@ impl StructBuilder {
                         scratch.spend(column.leaves)?;
                         column.nulled.note(&scratch.census);
                         column.push_null();
+                        if KEEPS && is_again {
+                            leftover.note(MemberName::Declared(index), mark);
+                        }
                     } else if KEEPS && (scratch.kept.len() > mark || is_again) {
                         leftover.note(MemberName::Declared(index), mark);
                         scratch.kept.enclose_named(mark, self.names.key(index));
@@ -192,11 +195,14 @@ impl StructBuilder {
             self.unknown.note(name, &mut scratch.census);
         }
         let at = cursor.at();
-        cursor.skip(depth)?;
         if KEEPS {
+            cursor.skip_as::<Paired>(depth)?;
             leftover.note(MemberName::of(key), scratch.kept.len());
             scratch.kept.push(key, cursor.since(at));
-        } else if scratch.is_closed {
+            return Ok(None);
+        }
+        cursor.skip(depth)?;
+        if scratch.is_closed {
             return Err(Fault::unknown(content(key, &mut scratch.text)?));
         }
         Ok(None)
@@ -274,8 +280,11 @@ impl ColumnBuilder {
                 cells.take_boolean(false, at)?;
             }
             (cells, Some(b'{' | b'[')) => {
-                cursor.skip(depth)?;
-                if scratch.is_strict {
+                let is_taken = !scratch.is_strict && matches!(cells, Cells::Text { .. });
+                if is_taken {
+                    cursor.skip_as::<Paired>(depth)?;
+                } else {
+                    cursor.skip(depth)?;
                     return Err(Fault::mismatch(at, cells.expected(), ""));
                 }
                 cells.take_json(cursor.since(at), at)?;

@@ -197,6 +197,62 @@ proptest! {
     }
 }
 
+/// JSON of which strings may hold an escaped half of a pair of surrogates, or a whole pair.
+fn with_halves() -> impl Strategy<Value = String> {
+    let piece = prop::sample::select(vec![
+        "a", "\\ud800", "\\udc00", "\\u00e9", "\\\\", "\\n", "\u{e9}",
+    ]);
+    let string = proptest::collection::vec(piece, 0..4)
+        .prop_map(|pieces| format!("\"{}\"", pieces.concat()));
+    let leaf = prop_oneof![string.clone(), Just("1".to_owned())];
+    leaf.prop_recursive(3, 12, 3, move |inner| {
+        let member =
+            (string.clone(), inner.clone()).prop_map(|(name, value)| format!("{name}: {value}"));
+        prop_oneof![
+            proptest::collection::vec(inner, 0..3)
+                .prop_map(|items| format!("[{}]", items.join(", "))),
+            proptest::collection::vec(member, 0..3)
+                .prop_map(|members| format!("{{{}}}", members.join(", "))),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    /// A record of which something would become a text that strict readers refuse fails, and no other one does.
+    #[test]
+    fn what_becomes_json_text_is_what_strict_readers_take(value in with_halves()) {
+        let record = format!("{{\"id\":1,\"x\":{value},\"s\":{{\"y\":{value}}}}}");
+        let is_strict = serde_json::from_str::<Value>(&record).is_ok();
+        for columns in ["id int, s struct<z:int>", "id int, x string, s struct<y:string>"] {
+            let (rows, failures) = convert(&keeping(columns), &[&record]);
+            prop_assert_eq!(rows.len(), usize::from(is_strict), "{} as {}: {:?}", record, columns, failures);
+            if let Some(kept) = rows.first().and_then(|row| row[KEPT].as_str()) {
+                prop_assert!(serde_json::from_str::<Value>(kept).is_ok(), "{}", kept);
+            }
+            for (_, failure) in failures {
+                prop_assert_eq!(failure.code.as_ref(), "DataFormatConversion.ParseError");
+            }
+        }
+    }
+}
+
+#[test]
+fn half_a_pair_of_surrogates_fails_its_record_where_it_would_become_text_and_its_place_is_told() {
+    let record = r#"{"id":1,"x":[{"k":"\ud800"}]}"#;
+    let place = "At byte 19: expected a surrogate to be followed by its partner.";
+    for schema in [keeping("id int"), super::compile("id int, x string")] {
+        let (rows, failures) = convert(&schema, &[record, r#"{"id":2}"#]);
+        assert_eq!((rows.len(), failures.len()), (1, 1));
+        let message = &failures[0].1.message;
+        assert!(message.ends_with(place), "{message}");
+    }
+    // Nothing becomes of it.
+    let (rows, _) = convert(&super::compile("id int"), &[record]);
+    assert_eq!(rows, [json!({"id":1})]);
+}
+
 #[test]
 fn a_value_that_does_not_fit_is_null_where_that_is_allowed_and_only_there() {
     let columns = "id int, price decimal(4,2), at timestamp, user struct<id:int,name:string>, \
@@ -244,6 +300,20 @@ fn of_a_nulled_column_nothing_is_kept() {
     let schema = compile("user struct<id:int>, n int", rules);
     let record = r#"{"z":1,"user":{"nick":"a","id":"x"},"n":2}"#;
     assert_eq!(kept(&schema, record), json!(r#"{"z":1}"#));
+    // Nor what was kept of an earlier one of its name: the last counts.
+    for (record, expected) in [
+        (r#"{"user":{"mail":"y"},"user":5}"#, json!(null)),
+        (
+            r#"{"z":1,"user":{"mail":"y"},"USER":{"id":"x","nick":1},"n":2}"#,
+            json!(r#"{"z":1}"#),
+        ),
+        (
+            r#"{"user":5,"user":{"mail":"y"},"z":1}"#,
+            json!(r#"{"user":{"mail":"y"},"z":1}"#),
+        ),
+    ] {
+        assert_eq!(kept(&schema, record), expected, "{record}");
+    }
 }
 
 #[test]

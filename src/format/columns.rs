@@ -238,6 +238,7 @@ impl Decoder {
     pub(super) fn take_fields(&mut self) -> FieldTally {
         let mut tally = FieldTally::default();
         self.root.tally(&mut String::new(), &mut tally);
+        self.scratch.census.forget();
         tally
     }
 

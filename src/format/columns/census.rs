@@ -31,6 +31,11 @@ impl Default for Census {
 }
 
 impl Census {
+    /// All names are forgotten, and as many may be told apart as before any.
+    pub(super) fn forget(&mut self) {
+        self.names_left = PATHS_MAX;
+    }
+
     /// Another record begins.
     pub(super) fn begin(&mut self) {
         self.record += 1;
@@ -130,20 +135,21 @@ impl UnknownNames {
 }
 
 impl StructBuilder {
-    /// Moves the counts into `tally`; `path` leads here, and is left as it was.
+    /// Moves the counts into `tally`, and forgets the names: odd ones would else keep out those that come later for good.
+    /// `path` leads here, and is left as it was.
     pub(super) fn tally(&mut self, path: &mut String, tally: &mut FieldTally) {
         let start = path.len();
         let point = if start == 0 { "" } else { "." };
-        for known in &mut self.unknown.known {
-            let records = known.seen.take();
-            if records > 0 {
-                path.push_str(point);
-                path.push_str(&String::from_utf8_lossy(&known.name));
-                tally.add(FieldFate::Unknown, Some(path), records);
-                path.truncate(start);
-            }
+        let UnknownNames {
+            known, mut others, ..
+        } = mem::take(&mut self.unknown);
+        for UnknownName { name, mut seen, .. } in known {
+            path.push_str(point);
+            path.push_str(&String::from_utf8_lossy(&name));
+            tally.add(FieldFate::Unknown, Some(path), seen.take());
+            path.truncate(start);
         }
-        tally.add(FieldFate::Unknown, None, self.unknown.others.take());
+        tally.add(FieldFate::Unknown, None, others.take());
         for (index, column) in self.columns.iter_mut().enumerate() {
             path.push_str(point);
             path.push_str(self.names.declared(index));

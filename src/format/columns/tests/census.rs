@@ -94,6 +94,28 @@ fn names_without_end_are_counted_together() {
     );
 }
 
+/// The stream, which adds them up, has a bound of its own.
+#[test]
+fn odd_names_keep_none_out_that_come_once_they_were_counted() {
+    let schema = compile("id int, user struct<name:string>");
+    let mut decoder = schema.decoder();
+    let push = |decoder: &mut Decoder, record: &str| decoder.push(record.as_bytes()).unwrap();
+    for number in 0..1000 {
+        let record = format!("{{\"user\":{{\"odd{number}\":1}}}}");
+        push(&mut decoder, &record);
+    }
+    counts(&mut decoder);
+    for _ in 0..3 {
+        push(
+            &mut decoder,
+            r#"{"id":1,"mail":1,"user":{"name":"x","nick":1}}"#,
+        );
+    }
+    let unknown = FieldFate::Unknown;
+    let expected = of(&[(unknown, "mail", 3), (unknown, "user.nick", 3)]);
+    assert_eq!(counts(&mut decoder), expected);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 

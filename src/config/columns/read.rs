@@ -147,11 +147,17 @@ impl FormatTable<'_, '_> {
             let misfit = self.misfit(&text);
             let column = match name.as_str() {
                 "default" => None,
-                _ => Some(self.declared(&name, place, columns)),
+                _ => Some(self.declared(&name, place.clone(), columns)),
             };
             match (column, misfit) {
                 (None, Some(misfit)) => default = misfit,
-                (Some(Some(column)), Some(misfit)) => _ = of_columns.insert(column, misfit),
+                (Some(Some(column)), Some(misfit)) if !of_columns.contains_key(&column) => {
+                    of_columns.insert(column, misfit);
+                }
+                (Some(Some(column)), Some(_)) => {
+                    self.twice(key, &column, place);
+                    is_sound = false;
+                }
                 _ => is_sound = false,
             }
         }
@@ -196,6 +202,13 @@ impl FormatTable<'_, '_> {
         found.cloned()
     }
 
+    /// A table of the user's has a column under two spellings, of which only one could count.
+    fn twice(&self, table: &str, column: &str, place: SourceSpan) {
+        let message = format!("`{table}` names the column `{column}` twice");
+        let help = "here names of columns are one whatever their case: keep one of the two";
+        self.fault(place, message, Some(help));
+    }
+
     fn names(&mut self, columns: Option<&[String]>) -> Option<NameRules> {
         let flag = |table: &mut Self, key, default| {
             let is_there = table.has(key);
@@ -220,10 +233,15 @@ impl FormatTable<'_, '_> {
         let mut places = BTreeMap::new();
         for (name, place, text) in keys?.entries_of_text() {
             let at = text.origin.place(None);
-            let column = self.declared(&name, place, columns);
+            let column = self.declared(&name, place.clone(), columns);
             if text.value.is_empty() || text.value.len() > NAME_MAX {
                 let message = format!("the name of a member has 1 to {NAME_MAX} bytes");
                 self.fault(at, message, None);
+                is_sound = false;
+            } else if let Some(column) = &column
+                && rules.json_keys.contains_key(column)
+            {
+                self.twice(key, column, place);
                 is_sound = false;
             } else if let Some(column) = column {
                 places.insert(column.clone(), at);

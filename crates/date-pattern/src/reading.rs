@@ -72,6 +72,16 @@ impl DateReader {
 
     /// Microseconds since 1970 of a text that is as the pattern says, in the years 1 to 9999.
     pub fn read(&self, text: &[u8]) -> Option<i64> {
+        self.found(text)?.micros()
+    }
+
+    /// Days since 1970 of the date that such a text says, whatever its offset: the day it was where it was written.
+    pub fn read_date(&self, text: &[u8]) -> Option<i32> {
+        let day = self.found(text)?.day()?;
+        (1..=9999).contains(&Date::of_day(day).year).then_some(day)
+    }
+
+    fn found(&self, text: &[u8]) -> Option<Found> {
         let mut found = Found::default();
         let mut rest = text;
         for (index, token) in self.tokens.iter().enumerate() {
@@ -84,7 +94,7 @@ impl DateReader {
                 }
             };
         }
-        rest.is_empty().then(|| found.micros())?
+        rest.is_empty().then_some(found)
     }
 }
 
@@ -180,7 +190,8 @@ impl Found {
         Some(rest)
     }
 
-    fn micros(&self) -> Option<i64> {
+    /// The day that is said, since 1970.
+    fn day(&self) -> Option<i32> {
         let year = self.year?;
         let month = self.month.unwrap_or(1);
         let mut day = Date::new(year, month, self.day.unwrap_or(1))?.day_since_epoch();
@@ -195,7 +206,11 @@ impl Found {
         let weekday = self
             .weekday
             .unwrap_or_else(|| calendar::weekday(day.into()));
-        (weekday == calendar::weekday(day.into())).then_some(())?;
+        (weekday == calendar::weekday(day.into())).then_some(day)
+    }
+
+    fn micros(&self) -> Option<i64> {
+        let day = self.day()?;
         let hour = match self.half {
             Some(half) => half + if self.is_afternoon { 12 } else { 0 },
             None => self.hour,
@@ -340,6 +355,33 @@ mod tests {
                 Some(expected),
                 "{pattern}: {text}"
             );
+        }
+    }
+
+    #[test]
+    fn a_date_is_the_one_that_is_written_whatever_the_offset() {
+        for (pattern, text, expected) in [
+            (
+                "yyyy-MM-dd'T'HH:mm:ssXXX",
+                "2026-03-01T00:30:00+02:00",
+                Some(20_513),
+            ),
+            (
+                "yyyy-MM-dd'T'HH:mm:ssXXX",
+                "2026-03-01T23:30:00-05:00",
+                Some(20_513),
+            ),
+            ("yyyy-DDD HH:mm Z", "2026-060 00:30 +0200", Some(20_513)),
+            ("yyyy-MM-dd'T'HHX", "0001-01-01T00+01", Some(-719_162)),
+            ("yyyy-MM-dd'T'HHX", "9999-12-31T23-01", Some(2_932_896)),
+            ("yyyy-MM-dd", "0000-12-31", None),
+            ("yyyy-MM-dd EEE", "2026-03-01 Mon", None),
+            ("yyyy-MM-dd HH", "2026-03-01 24", None),
+        ] {
+            let read = DateReader::parse(pattern)
+                .unwrap()
+                .read_date(text.as_bytes());
+            assert_eq!(read, expected, "{pattern}: {text}");
         }
     }
 

@@ -96,6 +96,8 @@ struct Reading {
     inside: NameRules,
     /// Whether what no column takes is in one of its own.
     keeps: bool,
+    /// What keys of maps are made with.
+    scratch: Scratch,
     /// Whether a text may be a time by a pattern, which says what its digits are.
     has_patterns: bool,
 }
@@ -163,6 +165,7 @@ impl Reading {
                 ..rules.names
             },
             keeps: matches!(rules.unknown, UnknownFields::Keep(_)),
+            scratch: Scratch::new(rules),
             has_patterns: !rules.times.formats.is_empty(),
         }
     }
@@ -299,7 +302,7 @@ impl Reading {
     ) -> Fit<()> {
         for member in members(cursor)?.into_iter().rev() {
             let place = self.place.inner(format_args!("{:?}", member.name));
-            let made = key_of(key, member.key);
+            let made = key_of(key, member.key, &mut self.scratch);
             let to = made.as_ref().map(|made| shown(made, 0));
             let of_key = to.as_ref().and_then(|to| held.get_mut(&to.to_string()));
             let Some(row) = of_key.and_then(Vec::pop) else {
@@ -391,9 +394,9 @@ fn is_changed(kind: &HiveType, is_string: bool, text: &str, column: &ArrayRef, r
 }
 
 /// What the decoder makes of a member's name as the key of a map.
-fn key_of(kind: &HiveType, name: RawString<'_>) -> Option<ArrayRef> {
+fn key_of(kind: &HiveType, name: RawString<'_>, scratch: &mut Scratch) -> Option<ArrayRef> {
     let mut column = ColumnBuilder::new(kind, &NameRules::default());
-    let taken = column.cells.take_string(name, &mut Scratch::default());
+    let taken = column.cells.take_string(name, scratch);
     column.validity.append_non_null();
     taken.ok().and_then(|()| column.finish().ok())
 }

@@ -1,6 +1,6 @@
 //! How columns read times, by the settings.
 
-use firehose_calendar::{DAY_SECONDS, timestamp};
+use firehose_calendar::timestamp;
 use firehose_date_pattern::DateReader;
 use firehose_json::decimal::WrittenNumber;
 
@@ -89,12 +89,14 @@ impl Times {
         timestamp::from_number_in(number, self.unit?)
     }
 
-    /// Days since 1970 of a text that is a date.
+    /// Days since 1970 of a text that is a date, or that says one by a pattern: the one that is written, before any offset.
     pub(super) fn date(&self, text: &[u8]) -> Option<i32> {
-        timestamp::date_from_text(text).or_else(|| {
-            let micros = self.by_pattern(text)?;
-            i32::try_from(micros.div_euclid(DAY_SECONDS * timestamp::MICROS)).ok()
-        })
+        let by_pattern = || {
+            self.patterns
+                .iter()
+                .find_map(|pattern| pattern.read_date(text))
+        };
+        timestamp::date_from_text(text).or_else(by_pattern)
     }
 }
 

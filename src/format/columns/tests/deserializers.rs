@@ -167,6 +167,18 @@ fn patterns_are_tried_in_their_order_before_what_is_usual_or_in_its_place() {
 }
 
 #[test]
+fn a_date_by_a_pattern_is_the_one_that_is_written_and_a_timestamp_the_moment() {
+    let rules = times(Deserializer::OpenX, &["yyyy-MM-dd'T'HH:mm:ssXXX"], None);
+    for (kind, expected) in [
+        ("date", json!(20_513)),
+        ("timestamp", json!(1_772_317_800_000_000_i64)),
+    ] {
+        let found = cell(&rules, kind, r#""2026-03-01T00:30:00+02:00""#);
+        assert_eq!(found, Ok(expected), "{kind}");
+    }
+}
+
+#[test]
 fn numbers_count_what_they_are_said_to() {
     let openx = Deserializer::OpenX;
     for (rules, json, expected) in [
@@ -233,6 +245,36 @@ fn numbers_count_what_they_are_said_to() {
             expected.map(Value::from),
             "{rules:?} {json}"
         );
+    }
+}
+
+#[test]
+fn keys_that_are_times_are_held_against_their_entries_by_the_same_rules() {
+    let formats = ["dd/MM/yyyy"];
+    for (rules, kind, name) in [
+        (
+            times(Deserializer::OpenX, &formats, None),
+            "date",
+            "28/02/2026",
+        ),
+        (
+            times(Deserializer::OpenX, &formats, None),
+            "timestamp",
+            "28/02/2026",
+        ),
+        (
+            times(Deserializer::Hive, &[], Some(NumberUnit::Micros)),
+            "timestamp",
+            "1788744123000001",
+        ),
+    ] {
+        let schema = compile(&format!("m map<{kind},struct<n:int>>"), rules);
+        let record = format!(r#"{{"m":{{"{name}":{{"n":1,"z":2}}}}}}"#);
+        let rows = schema.rows(&mut schema.decoder(), record.as_bytes());
+        let row = &rows.unwrap()[0];
+        assert_eq!((&row.repeated, &row.changed), (&vec![], &vec![]), "{kind}");
+        let unknown: Vec<_> = row.unknown.iter().map(|place| &place.path).collect();
+        assert_eq!(unknown, [&format!("m[{name:?}].z")]);
     }
 }
 

@@ -1,6 +1,7 @@
 //! `firehose.toml` after validation: types that cannot be wrong. Reading and diagnosing the file
 //! as typed is `config/written.rs` and its neighbours.
 
+mod bounded;
 mod columns;
 mod depth;
 mod diagnostic;
@@ -10,6 +11,7 @@ mod format;
 pub mod fuzz;
 mod load;
 mod parse;
+mod path;
 mod quantity;
 mod registry;
 mod source;
@@ -26,9 +28,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use columns::read::ColumnNames;
 pub use columns::{
-    ColumnNames, ColumnRules, ColumnSettings, Deserializer, MILLIS, Misfit, Misfits, NameRules,
-    NumberUnit, Sample, TimeRules, UnknownFields,
+    ColumnRules, ColumnSettings, Deserializer, MILLIS, Misfit, Misfits, NameRules, NumberUnit,
+    Sample, TimeRules, UnknownFields,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, SourceFile, SourceSpan};
 pub use format::{FormatKind, FormatSettings, FormatSpec, FormatTable, Storage};

@@ -16,6 +16,7 @@ mod avro;
 mod codec;
 mod columns;
 mod csv;
+mod delimiter;
 mod frame;
 #[cfg(feature = "failpoints")]
 pub mod fuzz;
@@ -33,11 +34,12 @@ pub use columns::{
     Changed, Columns, FieldPath, Finding, Inference, Remark, Row, Style, Trial, Widening,
 };
 pub use csv::CsvSettings;
+pub use delimiter::Delimiter;
 pub use json::JsonSettings;
 pub use parquet::{ParquetCompression, ParquetSettings};
 pub use port::{Compiler, Encode, Encoder, Footer, FormatFault, Head, RUN_BYTES, Shape};
 pub use raw::RawSettings;
-pub use text::{Compression, Delimiter};
+pub use text::Compression;
 
 /// The formats that there are, in the order in which messages name them; the first is that of a table without `type`.
 pub const FORMATS: &[&dyn Compiler] = &[

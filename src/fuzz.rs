@@ -26,7 +26,7 @@ const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 pub type Target = fn(&[u8]);
 
 /// The targets by name: that of the file in `fuzz/targets`, and of the folder of its seeds.
-pub const TARGETS: [(&str, Target); 20] = [
+pub const TARGETS: [(&str, Target); 21] = [
     ("api_body", http::fuzz::api_body),
     ("columns", format::fuzz::columns),
     ("config", |bytes| config::fuzz::config(bytes, &registry())),
@@ -36,6 +36,7 @@ pub const TARGETS: [(&str, Target); 20] = [
     ("jq_regex", partition::fuzz::jq_regex),
     ("json", json),
     ("kpl", kinesis::fuzz::kpl),
+    ("learned", format::fuzz::learned),
     ("lease", coordination::fuzz::lease),
     ("module", transform::fuzz::module),
     ("module_results", transform::fuzz::module_results),

@@ -23,7 +23,9 @@
 mod api;
 mod bodies;
 mod body;
+mod content;
 mod decoding;
+mod escaped;
 mod fields;
 #[cfg(feature = "failpoints")]
 pub mod fuzz;

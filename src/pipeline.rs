@@ -10,6 +10,8 @@
 mod again;
 mod apply;
 mod backlog;
+mod checkpointing;
+mod claim;
 mod commit;
 mod encode;
 mod event;
@@ -66,22 +68,23 @@ use crate::transform::Transforms;
 
 pub use again::{Tried, Wanted, is_there, try_again};
 use backlog::Backlog;
+pub use claim::Claim;
 pub use encode::EncoderPool;
 use encode::Piece;
 use event::Event;
 pub use footprint::Footprint;
 use learning::Learning;
+use log::names::Names;
 pub use log::{
     Body, LeaseLog, Listed, LocalLog, Log, SCRATCH, SharedLog, Taken, connect_shared, open_shared,
     scratch,
 };
-use log::{CheckpointLog, Due, Names, Outcome, Recovered, Standing};
+use log::{CheckpointLog, Due, Outcome, Recovered, Standing};
 use moving::Moving;
 pub use outputs::Outputs;
 pub use prefixes::{MadeUp, prefix_faults};
-pub use recovery::{
-    Claim, QUARANTINE_DIR, REWRITTEN, RecoveredState, SPOOL_DIR, open, reserve_bytes,
-};
+pub use recovery::state::RecoveredState;
+pub use recovery::{QUARANTINE_DIR, REWRITTEN, SPOOL_DIR, open, reserve_bytes};
 use route::Routed;
 use shortage::Step;
 pub use status::{Landed, Observation, Status};
@@ -199,7 +202,7 @@ async fn run_with(
         };
     let claiming = claim.map(|claim| {
         let named = recovered.sealed.iter().map(|object| object.id).collect();
-        recovery::claim_all(&settings, &claim, &named, &events, &stopping.at_once)
+        claim::claim_all(&settings, &claim, &named, &events, &stopping.at_once)
     });
     let routed = router::start(recovered.reader, Arc::clone(&recovered.outputs), &context);
     let triggers = Triggers::of(&settings, recovered.outputs.windows().clone(), log.names());
@@ -481,7 +484,7 @@ impl Pipeline {
     }
 
     fn claimed(&mut self, store: String, destination: Destination, conditional: Conditional) {
-        recovery::tell_of_overwriting(&self.settings.name, &destination, conditional);
+        claim::tell_of_overwriting(&self.settings.name, &destination, conditional);
         failpoint::hit("recovery-claimed");
         self.stopping.went_well(&store);
         self.protocol.claimed(&store);

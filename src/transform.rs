@@ -11,6 +11,7 @@
 
 mod abi;
 mod backoff;
+mod compiled;
 pub mod compiler;
 mod component;
 mod current;
@@ -27,6 +28,8 @@ mod patient;
 mod run;
 mod sandbox;
 mod shape;
+mod trial;
+mod turns;
 mod versions;
 
 use std::ops::Range;
@@ -38,14 +41,13 @@ use crate::failure::{FailedRecord, Failure};
 use crate::position::Position;
 use crate::record::{Chunk, ChunkBuilder, Record};
 
-pub use abi::{Level, Outcome, Output};
+pub use abi::{Level, Outcome, Output, Verdict};
 pub use component::{ComponentKind, WIT, World};
 pub use current::{Loaded, Reload, Transforms};
 pub use engine::{CompilerProcess, EndsCompiling, Engine};
 pub use fault::Cause;
 pub use module::{LoadError, Module, ModuleInfo};
 pub use observer::{LogSink, Observer};
-pub use run::Verdict;
 use run::{InstanceSlot, Replaced};
 
 /// A piece of a chunk ends when so many bytes have come out of it…
@@ -210,12 +212,12 @@ impl Workshop {
             let ahead: Vec<Record<'_>> = next.take(run::CALL_RECORDS).collect();
             let records = &ahead[..run::call_len(first, &ahead)];
             let (mark, numbers) = (out.mark(), self.numbers.clone());
-            if let Err(Replaced) = self.feed_or_single_out(&chain, records, &mut out) {
+            let Ok(done) = self.feed_or_single_out(&chain, records, &mut out) else {
                 out.back_to(mark);
                 self.numbers = numbers;
                 break;
-            }
-            end += records.len();
+            };
+            end += done;
         }
         TransformedPiece {
             outputs: out.builder.finish(),
@@ -241,26 +243,33 @@ impl Workshop {
         verdicts
     }
 
-    /// Feeds records to the chain; if more comes out of them than may, one by one, and then the
-    /// record of which too much comes fails.
+    /// Feeds records to the chain; if more comes out of them than may, one by one until the piece is large enough, and
+    /// then the record of which too much comes fails. Returns how many it has fed.
     fn feed_or_single_out(
         &mut self,
         chain: &Chain,
         records: &[Record<'_>],
         out: &mut Out<'_>,
-    ) -> Result<(), Replaced> {
+    ) -> Result<usize, Replaced> {
         let module = match self.feed_within(chain, records, out) {
-            Ok(()) => return Ok(()),
+            Ok(()) => return Ok(records.len()),
             Err(Halted::Replaced) => return Err(Replaced),
             Err(Halted::Expanded { module }) => module,
         };
         if let [record] = records {
             let failure = fault::expansion(chain.modules[module].name(), chain.expansion_max());
             out.fail(record, failure, 1);
-            return Ok(());
+            return Ok(1);
         }
-        let mut each = records.iter().map(std::slice::from_ref);
-        each.try_for_each(|record| self.feed_or_single_out(chain, record, out))
+        let mut done = 0;
+        for record in records.chunks(1) {
+            // Each may give as much as all of a call: without this, hundreds of them would stand in memory at once.
+            if done > 0 && out.bytes() >= PIECE_BYTES {
+                break;
+            }
+            done += self.feed_or_single_out(chain, record, out)?;
+        }
+        Ok(done)
     }
 
     /// Feeds records to the chain, or leaves `out` as it was.

@@ -6,12 +6,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 mod aws;
-mod read;
+pub(super) mod read;
 mod sample;
 mod times;
-
-pub use read::ColumnNames;
-pub(super) use read::KEYS;
 
 /// What stands in place of columns that are to be learned.
 const INFER: &str = "infer";

@@ -8,13 +8,13 @@ use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::columns::{self, ColumnSettings, Sample};
+use super::bounded::read_bounded;
+use super::columns::{ColumnSettings, Sample, read};
 use super::diagnostic::{Diagnostic, SourceFile, SourceSpan};
-use super::load::read_bounded;
+use super::path::path;
 use super::spans::{SpanMap, StageField};
 use super::table::Table;
 use super::text::{Text, TextOrigin};
-use super::written::path;
 
 /// Bytes of a schema file.
 const SCHEMA_MAX: u64 = 1 << 20;
@@ -206,7 +206,7 @@ impl FormatSpec for NoFormat {
 
 /// The keys of a kind's table.
 pub(super) fn keys(kind: &dyn FormatKind) -> impl Iterator<Item = &'static &'static str> {
-    let of_columns = kind.schema().map(|_| columns::KEYS).unwrap_or_default();
+    let of_columns = kind.schema().map(|_| read::KEYS).unwrap_or_default();
     kind.keys().iter().chain(of_columns)
 }
 

@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::AwsAccess;
+use super::path::located;
 use super::spans::{SpanMap, StageField};
 use super::table::Table;
 use super::text::TextOrigin;
-use super::written::{access, located};
+use super::written::access;
 
 /// A kind of store, as a config names it.
 pub trait StoreKind: Sync {

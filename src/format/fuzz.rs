@@ -3,10 +3,10 @@
 use bytes::Bytes;
 
 use super::{
-    AvroCompression, AvroSettings, Compression, CsvSettings, Format, FormatFault, Head,
-    ParquetCompression, ParquetSettings, columns, frame, of_row,
+    AvroCompression, AvroSettings, Columns, Compression, CsvSettings, Format, FormatFault, Head,
+    Inference, ParquetCompression, ParquetSettings, Trial, columns, frame, of_row,
 };
-use crate::config::{ColumnSettings, FormatSettings};
+use crate::config::{ColumnRules, ColumnSettings, FormatSettings};
 use crate::position::{Position, Sequence};
 use crate::record::Record;
 
@@ -23,21 +23,34 @@ pub fn schema(bytes: &[u8]) {
 }
 
 /// A schema, and after a zero records for it, one a line, in each format with columns: each is a row or more, or has failed
-/// by itself, and whoever asks for its rows is told the same.
+/// by itself, and whoever asks for its rows is told the same. What begins with a one has, up to a first zero, rules by which
+/// records become rows.
 pub fn columns(bytes: &[u8]) {
-    let mut parts = bytes.splitn(2, |byte| *byte == 0);
+    let mut rules = ColumnRules::default();
+    let is_ruled = bytes.first() == Some(&1);
+    let bytes = &bytes[usize::from(is_ruled)..];
+    let mut parts = bytes.splitn(2 + usize::from(is_ruled), |byte| *byte == 0);
+    if is_ruled {
+        match parts.next().map(serde_json::from_slice) {
+            Some(Ok(read)) => rules = read,
+            _ => return,
+        }
+    }
     let schema = parts.next().map(std::str::from_utf8);
     let (Some(Ok(schema)), Some(lines)) = (schema, parts.next()) else {
         return;
     };
-    let schema = schema.to_owned();
+    let columns = ColumnSettings {
+        rules,
+        ..ColumnSettings::of(schema)
+    };
     let parquet = ParquetSettings {
         compression: ParquetCompression::None,
-        columns: ColumnSettings::of(schema.clone()),
+        columns: columns.clone(),
     };
     let csv = CsvSettings {
         compression: Compression::None,
-        columns: ColumnSettings::of(schema.clone()),
+        columns: columns.clone(),
         header: false,
         delimiter: ',',
         quote: '"',
@@ -45,7 +58,7 @@ pub fn columns(bytes: &[u8]) {
     };
     let avro = AvroSettings {
         compression: AvroCompression::None,
-        columns: ColumnSettings::of(schema),
+        columns,
     };
     let formats: [(FormatSettings, &[u8]); 3] = [
         (parquet.into(), b"PAR1"),
@@ -85,6 +98,40 @@ fn rows(format: &Format, lines: &[u8], magic: &[u8]) {
     assert_eq!((encoded, encoded + failed), (fit, all), "records");
     if encoded > 0 {
         assert!(!object.is_empty() && object.starts_with(magic));
+    }
+}
+
+/// Records, one a line, and after a zero others that come later: the columns that are learned from the first take them all,
+/// still do so when the others have widened them, and are then as wide as those want them.
+pub fn learned(bytes: &[u8]) {
+    let mut parts = bytes.splitn(2, |byte| *byte == 0).map(|lines| {
+        let mut seen = Inference::default();
+        let lines = lines.split(|byte| *byte == b'\n');
+        let taken: Vec<&[u8]> = lines.filter(|line| seen.observe(line).is_ok()).collect();
+        (seen.columns(), taken)
+    });
+    let Some((columns, records)) = parts.next() else {
+        return;
+    };
+    takes_all(&columns, &records);
+    let widened = parts
+        .next()
+        .and_then(|(later, _)| Some((columns.widened(&later)?, later)));
+    if let Some(((wider, _), later)) = widened {
+        assert_eq!(wider.widened(&later).map(|(_, changes)| changes), None);
+        takes_all(&wider, &records);
+    }
+}
+
+fn takes_all(columns: &Columns, records: &[&[u8]]) {
+    if columns.is_empty() {
+        return;
+    }
+    let text = columns.to_config();
+    let mut trial = Trial::of(&text).expect("columns that were learned are a schema");
+    for record in records {
+        let record_text = String::from_utf8_lossy(record);
+        assert_eq!(trial.convert(record), Ok(()), "{record_text}\n{text}");
     }
 }
 

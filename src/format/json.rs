@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::delimiter::Delimiter;
 use super::lines::Layout;
-use super::text::{self, Compression, Delimiter};
+use super::text::{self, Compression};
 use super::{Compiler, Format, FormatFault};
 use crate::config::{FormatKind, FormatSettings, FormatSpec, FormatTable, Storage};
 

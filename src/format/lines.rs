@@ -3,7 +3,7 @@
 use firehose_json as json;
 use memchr::memchr2;
 
-use super::text::Delimiter;
+use super::delimiter::Delimiter;
 use crate::record::Record;
 
 /// How records follow each other.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value};
 
 use super::ApiState;
-use super::observe::Escaped;
+use super::escaped::Escaped;
 use crate::telemetry::{FieldCount, FieldFate};
 
 /// So many of each fate are shown on the page, those of the most records; the account has all.

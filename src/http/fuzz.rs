@@ -1,7 +1,8 @@
 //! Bodies of records as producers may send them.
 
 pub use super::api::fuzz::api_body;
-use super::decoding::{BODY_BYTES_MAX, BodyRecords, ContentError, ContentKind, Decoding};
+use super::content::{BODY_BYTES_MAX, ContentError};
+use super::decoding::{BodyRecords, ContentKind, Decoding};
 use crate::record::{RECORD_BYTES_MAX, REQUEST_RECORDS_MAX};
 use crate::source::PutBatch;
 

@@ -1,13 +1,9 @@
 //! Newline-delimited bodies: split into records, within bounds.
 
-use super::decoding::{BODY_BYTES_MAX, ContentError};
+use super::content::{BATCH_BYTES_MAX, BODY_BYTES_MAX, ContentError};
 use crate::buffer::Buffer;
 use crate::record::{RECORD_BYTES_MAX, REQUEST_RECORDS_MAX};
 use crate::source::PutBatch;
-
-/// Largest batch handed to the intake, in bytes of records and of their offsets: Firehose's own
-/// limit on a request.
-pub(super) const BATCH_BYTES_MAX: usize = 4 << 20;
 
 /// The lines of a body as batches of at most 4 MiB. Empty lines are skipped, and so is one
 /// carriage return at the end of a line.

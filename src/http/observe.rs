@@ -9,8 +9,8 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::json;
 
+use super::escaped::Escaped;
 use super::{ApiState, fields, json, stream};
-use crate::printable::steers;
 use crate::telemetry::{KnownFailure, Sample, StatusSnapshot};
 
 /// `GET /healthz`: the process is alive and answers.
@@ -203,28 +203,6 @@ fn failure(html: &mut String, name: &str, known: &KnownFailure, now_ms: i64) {
         duration(ago),
         Escaped(object),
     );
-}
-
-/// Text as HTML shows it. What steers a terminal or turns the direction of writing is shown as its number.
-pub(super) struct Escaped<'a>(pub(super) &'a str);
-
-impl std::fmt::Display for Escaped<'_> {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for character in self.0.chars() {
-            match character {
-                '&' => formatter.write_str("&amp;")?,
-                '<' => formatter.write_str("&lt;")?,
-                '>' => formatter.write_str("&gt;")?,
-                '"' => formatter.write_str("&quot;")?,
-                '\'' => formatter.write_str("&#39;")?,
-                hidden if steers(hidden) => {
-                    write!(formatter, "{}", hidden.escape_default())?;
-                }
-                other => formatter.write_char(other)?,
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Bytes for people: three digits and a unit.

@@ -12,7 +12,8 @@ use serde_json::json;
 
 use super::bodies::Hold;
 use super::body::{BodyError, BodyFrames};
-use super::decoding::{BODY_BYTES_MAX, BodyRecords, ContentError, ContentKind, Decoding};
+use super::content::{BODY_BYTES_MAX, ContentError};
+use super::decoding::{BodyRecords, ContentKind, Decoding};
 use super::{ApiState, StreamInfo, json};
 use crate::config::StreamSettings;
 use crate::source::{Intake, PutBatch, are_too_many_texts};

@@ -5,8 +5,7 @@ use std::ops::Range;
 use firehose_json::{self as json, Texts};
 use serde::de::IgnoredAny;
 
-use super::decoding::{BODY_BYTES_MAX, ContentError};
-use super::lines::BATCH_BYTES_MAX;
+use super::content::{BATCH_BYTES_MAX, BODY_BYTES_MAX, ContentError};
 use crate::buffer::Buffer;
 use crate::record::{RECORD_BYTES_MAX, REQUEST_RECORDS_MAX};
 use crate::source::PutBatch;

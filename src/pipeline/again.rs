@@ -12,10 +12,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use uuid::Uuid;
 
+use super::claim;
 use super::log::LocalLog;
 use super::outputs::Outputs;
-use super::publish::publication;
-use super::recovery::{self, RecoveredState};
+use super::publish::publication::publication;
+use super::recovery::state::RecoveredState;
 use crate::checkpoint::{Commit, NamedUpload, SealedObject};
 use crate::config::StreamSettings;
 use crate::destination::{Body, Conditional, Destination, Publication, PublishError, Whose};
@@ -67,9 +68,9 @@ pub async fn try_again(
     }
     let mut opened = BTreeMap::new();
     for store in stores {
-        let claimed = match recovery::try_claim(stream, store, &claim, &named).await {
+        let claimed = match claim::try_claim(stream, store, &claim, &named).await {
             Ok((destination, conditional)) => {
-                recovery::tell_of_overwriting(stream, &destination, conditional);
+                claim::tell_of_overwriting(stream, &destination, conditional);
                 Ok((destination, conditional))
             }
             Err(PublishError::Foreign { cause, advice, .. }) => {

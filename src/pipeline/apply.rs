@@ -6,11 +6,11 @@ use uuid::Uuid;
 
 use super::Pipeline;
 use super::backlog::Backlog;
-use super::filling::Pace;
 use super::learning::Learning;
-use super::recovery::count_lost;
+use super::recovery::state::count_lost;
 use super::route::{Group, Routed};
 use super::table::Entry;
+use super::table::pace::Pace;
 use crate::batch::Batch;
 use crate::checkpoint::Lane;
 use crate::clock::Moment;

@@ -2,26 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::sync::Arc;
 
-use bytes::Bytes;
-use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::Pipeline;
-use super::event::Event;
+use super::event::{CheckpointError, Committed, Written};
 use super::formats::Unsaved;
-use super::log::{DiskJob, Names, Work};
-use super::moving;
-use super::quarantine;
 use super::table::{BatchTable, Entry};
 use crate::batch::Unspooled;
 use crate::buffer::Buffer;
-use crate::checkpoint::{CheckpointStore, OpenBatch, SealedObject, SpooledBlock, StoreError};
-use crate::error::StreamError;
+use crate::checkpoint::{CheckpointStore, OpenBatch, SpooledBlock};
 use crate::extent::Extent;
 use crate::failpoint;
-use crate::protocol::{Draft, Durable};
+use crate::protocol::Draft;
 use crate::source::Handle;
 use crate::spool::Spool;
 
@@ -31,34 +23,6 @@ pub(super) struct DraftBatch {
     row: OpenBatch,
     /// Index of the block in the row, and what to write for it.
     writes: Vec<(usize, Unspooled)>,
-}
-
-/// What a job on the disk has done.
-#[derive(Debug, Default)]
-pub(super) struct Committed {
-    /// What was written: batch, block, extents kept before it, where it lies.
-    pub written: Vec<Written>,
-    /// A checkpoint that is durable.
-    pub durable: Option<Durable>,
-    /// Objects for a shared checkpoint.
-    pub spilled: Vec<SealedObject>,
-}
-
-/// A batch, one of its blocks, so many extents kept before it, and where it was written.
-pub(super) type Written = (Uuid, u32, usize, Extent);
-
-/// Why a checkpoint has no known outcome.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum CheckpointError {
-    /// Spool or source failed.
-    #[error("write a checkpoint: {0}")]
-    Io(#[from] io::Error),
-    /// The checkpoint store failed.
-    #[error("write a checkpoint: {0}")]
-    Store(#[from] StoreError),
-    /// It would break a rule, and was not made.
-    #[error("{0}")]
-    Rule(#[from] StreamError),
 }
 
 impl DraftBatch {
@@ -215,97 +179,4 @@ pub(super) fn settle(table: &mut BatchTable, written: &[Written]) -> Vec<Extent>
         }
     }
     stale
-}
-
-/// The spool's bytes of a sealed object, verified as they are read.
-#[derive(Debug)]
-pub(super) struct SpoolBody {
-    /// Where the bytes are.
-    pub spool: Arc<Spool>,
-    /// The object's bytes, in order.
-    pub extents: Vec<Extent>,
-}
-
-impl crate::destination::Body for SpoolBody {
-    fn read(&self, offset: u64, len: usize) -> io::Result<Bytes> {
-        let until = offset + len as u64;
-        let (mut start, mut skip) = (0, 0);
-        let mut wanted = Vec::new();
-        for extent in &self.extents {
-            let end = start + u64::from(extent.len);
-            if start < until && offset < end {
-                // The first extent may begin before what is asked for.
-                skip = skip.max(offset.saturating_sub(start));
-                wanted.push(*extent);
-            }
-            start = end;
-        }
-        let read: usize = wanted.iter().map(|extent| extent.len as usize).sum();
-        let mut bytes = Buffer::of_len(read);
-        quarantine::twice(|| self.spool.read_all(&wanted, &mut bytes))?.whole()?;
-        let from = usize::try_from(skip).unwrap_or(read).min(read);
-        Ok(Bytes::from_owner(bytes).slice(from..read.min(from + len)))
-    }
-}
-
-impl Pipeline {
-    /// Whether a checkpoint would hold anything new.
-    pub(super) fn has_changes(&self) -> bool {
-        // An open batch that no checkpoint can name is no change.
-        let is_dirty = self.table.is_dirty() && self.log.names() == Names::OpenBatches;
-        is_dirty || self.protocol.has_changes() || (self.protocol.frees() && self.is_spool_full())
-    }
-
-    /// Whether so much is in memory alone that it should go to the spool.
-    pub(super) fn is_unspooled_much(&self) -> bool {
-        self.table.unspooled() >= (self.context.memory.limit() / 8 * 3) as u64
-    }
-
-    /// Lets the log take its next step towards a checkpoint.
-    pub(super) fn begin_checkpoint(&mut self) -> Result<(), StreamError> {
-        let was_gathering = self.gathering;
-        let work = Work {
-            is_writing: self.writing_since.is_some(),
-            is_encoding: self.encoding > 0,
-            is_last: self.ending,
-            has_changes: self.has_changes(),
-            is_unspooled_much: self.is_unspooled_much(),
-            is_spool_full: self.is_spool_full(),
-            dead_max: if self.context.reserve.is_short() {
-                // What is moved takes room before it gives any.
-                moving::DEAD_MAX
-            } else {
-                moving::dead_max(self.is_spool_full())
-            },
-            protocol: &mut self.protocol,
-            table: &mut self.table,
-            waiting: &self.waiting,
-            spool: &self.spool,
-            source: &self.source,
-            outputs: &self.outputs,
-            events: &self.events,
-            at_once: &self.stopping.at_once,
-            gathering: &mut self.gathering,
-        };
-        let job = self.log.begin(work)?;
-        if was_gathering && !self.gathering {
-            self.all_sealed = false;
-        }
-        if let Some(job) = job {
-            self.write(job);
-        }
-        Ok(())
-    }
-
-    /// Runs a job on the disk, the only one at a time; what comes of it is an event.
-    fn write(&mut self, job: DiskJob) {
-        self.writing_since = Some(Instant::now());
-        let events = self.events.clone();
-        tokio::spawn(async move {
-            let result = tokio::task::spawn_blocking(job)
-                .await
-                .unwrap_or_else(|panic| Err(io::Error::other(panic).into()));
-            let _ = events.send(Event::Checkpointed(Box::new(result)));
-        });
-    }
 }

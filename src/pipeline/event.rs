@@ -1,23 +1,25 @@
-//! The closed list of things that happen to a pipeline from outside its own turn.
+//! The closed list of things that happen to a pipeline from outside its own turn, and what they bring.
+
+use std::io;
 
 use uuid::Uuid;
 
-use super::commit::{CheckpointError, Committed};
 use super::encode::Done;
-use super::log::SharedCheckpoint;
-use super::mend::Mended;
-use super::moving::Copied;
+use super::log::shared::body::SharedCheckpoint;
+use super::quarantine::Damaged;
+use crate::checkpoint::{SealedObject, StoreError};
 use crate::coordination::Lost;
 use crate::destination::{Conditional, Destination, PublishError};
 use crate::error::StreamError;
-use crate::protocol::Filled;
+use crate::extent::Extent;
+use crate::protocol::{Durable, Filled};
 
 /// Something that has happened. Each job sends one, and jobs are bounded in number, so that the
 /// queue of events is bounded too.
 #[derive(Debug)]
 pub(super) enum Event {
     /// Encoding work has ended.
-    Encoded(std::io::Result<Vec<Done>>),
+    Encoded(io::Result<Vec<Done>>),
     /// A checkpoint has ended.
     Checkpointed(Box<Result<Committed, CheckpointError>>),
     /// A store is open, and this epoch is ours there.
@@ -41,9 +43,9 @@ pub(super) enum Event {
         published: Vec<(Uuid, Result<(), PublishError>)>,
     },
     /// A damaged object was looked at: what it is without its damaged bytes.
-    Mended(Uuid, Box<std::io::Result<Mended>>),
+    Mended(Uuid, Box<io::Result<Mended>>),
     /// Objects whose bytes were copied elsewhere in the spool.
-    Moved(std::io::Result<Vec<Copied>>),
+    Moved(io::Result<Vec<Copied>>),
     /// A step of the upload of a batch that still fills has ended.
     Filled(Uuid, Result<Filled, PublishError>),
     /// A shared checkpoint is durable, or the lease is lost.
@@ -56,4 +58,52 @@ pub(super) enum Event {
     Room(u64),
     /// The stream cannot go on.
     Failed(StreamError),
+}
+
+/// What a job on the disk has done.
+#[derive(Debug, Default)]
+pub(super) struct Committed {
+    /// What was written: batch, block, extents kept before it, where it lies.
+    pub written: Vec<Written>,
+    /// A checkpoint that is durable.
+    pub durable: Option<Durable>,
+    /// Objects for a shared checkpoint.
+    pub spilled: Vec<SealedObject>,
+}
+
+/// A batch, one of its blocks, so many extents kept before it, and where it was written.
+pub(super) type Written = (Uuid, u32, usize, Extent);
+
+/// Why a checkpoint has no known outcome.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CheckpointError {
+    /// Spool or source failed.
+    #[error("write a checkpoint: {0}")]
+    Io(#[from] io::Error),
+    /// The checkpoint store failed.
+    #[error("write a checkpoint: {0}")]
+    Store(#[from] StoreError),
+    /// It would break a rule, and was not made.
+    #[error("{0}")]
+    Rule(#[from] StreamError),
+}
+
+/// What an object is without its damaged bytes.
+#[derive(Debug)]
+pub(super) struct Mended {
+    /// Its row; without extents where nothing of it is left.
+    pub(super) object: SealedObject,
+    /// It does not consist of what it did.
+    pub(super) is_other: bool,
+    /// What was set aside.
+    pub(super) damaged: Vec<Damaged>,
+}
+
+/// Where the bytes of an object lie: copies, in files that hold little else, of what they lay in.
+#[derive(Debug)]
+pub(super) struct Copied {
+    pub(super) id: Uuid,
+    pub(super) extents: Vec<Extent>,
+    /// Some of it is damaged, and stays where it is.
+    pub(super) is_damaged: bool,
 }

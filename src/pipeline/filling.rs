@@ -4,52 +4,21 @@
 
 use std::sync::Arc;
 
-use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::Pipeline;
 use super::event::Event;
-use super::publish::publication;
+use super::publish::publication::publication;
 use super::table::Entry;
 use crate::destination::PublishError;
 use crate::error::StreamError;
 use crate::failpoint;
 use crate::protocol::{Fill, Filled, Named};
-use crate::retry;
 
 /// An upload was not aborted.
 pub(super) const STAYS_BEHIND: &str = "an upload that is no longer needed stays behind";
 /// Batches with requests of their uploads under way at the same time.
 const IN_FLIGHT_MAX: usize = 4;
-
-/// When the next step of an upload is tried.
-#[derive(Debug, Default)]
-pub(super) struct Pace {
-    /// Failures in a row.
-    failures: u32,
-    /// Nothing is tried before, after a failure.
-    not_before: Option<Instant>,
-}
-
-impl Pace {
-    fn is_due(&self) -> bool {
-        self.not_before.is_none_or(|at| at <= Instant::now())
-    }
-
-    fn learn(&mut self, result: &Result<Filled, PublishError>) {
-        let Err(error) = result else {
-            *self = Self::default();
-            return;
-        };
-        let max = if error.may_pass() {
-            retry::TRANSIENT_MAX
-        } else {
-            retry::PERMANENT_MAX
-        };
-        self.failures += 1;
-        self.not_before = Some(Instant::now() + retry::delay(self.failures, max));
-    }
-}
 
 impl Pipeline {
     /// Takes the next step for an open batch as a durable checkpoint has it: begins its upload, or
@@ -156,20 +125,5 @@ impl Pipeline {
         }
         self.finish_if_encoded(id);
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_failure_waits_and_what_arrives_does_not() {
-        let mut pace = Pace::default();
-        assert!(pace.is_due());
-        pace.learn(&Err(PublishError::Transient("slow".into())));
-        assert!(!pace.is_due());
-        pace.learn(&Ok(Filled::Sent(3)));
-        assert!(pace.is_due());
     }
 }

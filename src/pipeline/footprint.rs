@@ -3,9 +3,9 @@
 
 use uuid::Uuid;
 
+use super::claim::{FIRST_EPOCH, claims};
 use super::outputs::refused;
 use super::prefixes::{self, MadeUp, STREAM_VERSION};
-use super::recovery::{FIRST_EPOCH, claims};
 use crate::config::StreamSettings;
 use crate::error::StreamError;
 use crate::partition::{Partitioner, before_object_name, has_expression};

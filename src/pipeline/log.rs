@@ -15,7 +15,8 @@
 //! The suite of promises that both must keep is in `log/tests.rs`.
 
 mod local;
-mod shared;
+pub(super) mod names;
+pub(super) mod shared;
 #[cfg(test)]
 mod tests;
 
@@ -26,14 +27,13 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::commit::{CheckpointError, Committed};
-use super::event::Event;
+use super::claim::Claim;
+use super::event::{CheckpointError, Committed, Event};
 use super::hurry::Hurry;
 use super::outputs::Outputs;
-use super::recovery::Claim;
-use super::report::LastingError;
 use super::table::BatchTable;
 use super::waiting::Waiting;
+use super::waiting::lasting::LastingError;
 use crate::checkpoint::SealedObject;
 use crate::clock::Moment;
 use crate::coordination::Lost;
@@ -44,10 +44,11 @@ use crate::shard::Pending;
 use crate::source::Handle;
 use crate::spool::Spool;
 pub use local::LocalLog;
+use names::Names;
+use shared::body::SharedCheckpoint;
 pub use shared::{
     Body, LeaseLog, Listed, SCRATCH, SharedLog, Taken, connect_shared, open_shared, scratch,
 };
-pub(super) use shared::{Range, SharedCheckpoint};
 
 /// Where a pipeline makes durable how far it is.
 pub(super) trait CheckpointLog: Send {
@@ -105,16 +106,6 @@ pub(super) trait CheckpointLog: Send {
 
 /// A log, whichever it is.
 pub struct Log(Box<dyn CheckpointLog>);
-
-/// What checkpoints of a log can name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Names {
-    /// Batches that still grow, by their bytes in this machine's spool.
-    OpenBatches,
-    /// Objects alone, all bytes of which are at the destination. A frontier is in a checkpoint only where nothing is
-    /// open (C9).
-    Objects,
-}
 
 /// What a pipeline begins with.
 pub(super) enum Recovered {
@@ -220,13 +211,6 @@ pub(super) struct Settled {
     pub(super) took: Option<Duration>,
     /// Copies of the log itself that were damaged, and are mended.
     pub(super) mended: u64,
-}
-
-impl Names {
-    /// Whether the spool holds what is nowhere else.
-    pub(super) const fn need_the_spool(self) -> bool {
-        matches!(self, Self::OpenBatches)
-    }
 }
 
 impl Log {

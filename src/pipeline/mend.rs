@@ -12,7 +12,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::Pipeline;
-use super::event::Event;
+use super::event::{Event, Mended};
 use super::filling::STAYS_BEHIND;
 use super::quarantine::{self, Damaged, ENCODED, ReadBack, set_aside};
 use crate::checkpoint::SealedObject;
@@ -24,17 +24,6 @@ use crate::format::{Footer, Format, Shape};
 use crate::protocol::without;
 use crate::raw_sum::RawSum;
 use crate::spool::Spool;
-
-/// What an object is without its damaged bytes.
-#[derive(Debug)]
-pub(super) struct Mended {
-    /// Its row; without extents where nothing of it is left.
-    object: SealedObject,
-    /// It does not consist of what it did.
-    is_other: bool,
-    /// What was set aside.
-    damaged: Vec<Damaged>,
-}
 
 /// Looks for what is damaged of an object, sets it aside, durably, and makes an object of the rest. What
 /// that adds to the spool is durable with the checkpoint that names it. Fails with `InvalidData` where it

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::Pipeline;
-use super::event::Event;
-use super::log::Names;
+use super::event::{Copied, Event};
+use super::log::names::Names;
 use super::quarantine::{self, ReadBack};
 use crate::checkpoint::SealedObject;
 use crate::error::StreamError;
@@ -38,15 +38,6 @@ pub(super) struct Moving {
     ticks: u32,
     /// Objects of which what is left where it was is damaged: it is looked at when they are sent.
     stay: HashSet<Uuid>,
-}
-
-/// Where the bytes of an object lie: copies, in files that hold little else, of what they lay in.
-#[derive(Debug)]
-pub(super) struct Copied {
-    id: Uuid,
-    extents: Vec<Extent>,
-    /// Some of it is damaged, and stays where it is.
-    is_damaged: bool,
 }
 
 impl Pipeline {

@@ -8,9 +8,8 @@ use uuid::Uuid;
 
 use super::formats::{Formats, to_be_mended};
 use super::prefixes::{self, MadeUp, Prefixes, STREAM_VERSION};
-use super::table::Entry;
 use super::windows::LaneWindows;
-use crate::checkpoint::{Lane, LaneStores, Target};
+use crate::checkpoint::{Lane, LaneStores, Target, Window};
 use crate::config::StreamSettings;
 use crate::error::StreamError;
 use crate::failure::{ErrorOutputType, Failure};
@@ -156,15 +155,19 @@ impl Outputs {
 
     /// Whether an open batch from before may take more records: one that opens now would have the
     /// same store, format, prefix and window (C7). Where the prefix of data has changed, no record finds it.
-    pub(super) fn is_current(&self, entry: &Entry) -> bool {
-        let (lane, target) = (entry.lane, &entry.target);
+    pub(super) fn is_current(
+        &self,
+        (lane, identity): (Lane, &str),
+        target: &Target,
+        (arrival_ms, window): (i64, Option<Window>),
+    ) -> bool {
         let same_prefix = match lane {
             Lane::Data => true,
-            Lane::Backup => *entry.identity == *self.backup_identity(),
-            Lane::Error(_) => *entry.identity == *self.error_identity,
+            Lane::Backup => *identity == *self.backup_identity(),
+            Lane::Error(_) => *identity == *self.error_identity,
         };
         let same_store = target.store == self.store(lane);
-        let same_window = entry.window == self.windows.find(lane, entry.arrival_ms);
+        let same_window = window == self.windows.find(lane, arrival_ms);
         same_prefix && same_store && same_window && target.format == self.lane_format(lane)
     }
 

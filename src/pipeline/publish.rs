@@ -1,49 +1,19 @@
 //! Objects that a durable checkpoint lists, on their way to the destination.
 
-use std::sync::Arc;
+pub(super) mod publication;
 
 use tokio::sync::mpsc::UnboundedSender;
 use uuid::Uuid;
 
 use super::Pipeline;
-use super::commit::SpoolBody;
 use super::event::Event;
-use super::outputs::Outputs;
 use super::refused::not_taken_back;
 use super::waiting::Setback;
-use crate::checkpoint::SealedObject;
 use crate::destination::{Destination, Publication, PublishError};
 use crate::error::StreamError;
 use crate::failpoint;
 use crate::protocol::Step;
-use crate::spool::Spool;
-
-/// A sealed object, or the final head of an open batch, as the destination takes it.
-pub(super) fn publication(
-    sealed: &SealedObject,
-    outputs: &Outputs,
-    spool: &Arc<Spool>,
-) -> Publication {
-    let format = outputs.format(sealed.target.format);
-    Publication {
-        object_id: sealed.id,
-        key: sealed.target.key.clone(),
-        size: sealed.size,
-        crc64nvme: sealed.crc64,
-        was: sealed.was.clone(),
-        content_type: format
-            .as_ref()
-            .map_or("application/octet-stream", |format| format.content_type()),
-        content_encoding: format.as_ref().and_then(|format| format.content_encoding()),
-        schema: format.as_ref().and_then(|format| format.schema().cloned()),
-        upload_id: sealed.upload_id.clone(),
-        parts: None,
-        body: Arc::new(SpoolBody {
-            spool: Arc::clone(spool),
-            extents: sealed.extents.clone(),
-        }),
-    }
-}
+use publication::publication;
 
 /// Begins uploads, and sends objects: one group.
 async fn send(

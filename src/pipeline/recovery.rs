@@ -1,63 +1,31 @@
-//! Recovery: opens what a stream has on disk, and claims its epoch at the destination.
+//! Recovery: opens what a stream has on disk. What it claims at the destination is in `claim`.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+pub(super) mod state;
+
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use tokio::sync::mpsc::UnboundedSender;
-use tokio::task::JoinSet;
-use tokio_util::task::AbortOnDropHandle;
-use uuid::Uuid;
-
 use super::StreamContext;
 use super::apply::SPOOL_RESERVE;
-use super::event::Event;
-use super::hurry::Hurry;
 use super::log::{LocalLog, Log};
 use super::outputs::Outputs;
-use crate::checkpoint::{
-    self, CheckpointStore, OpenBatch, SealedObject, StoreError, StoredState, aside,
-};
+use crate::checkpoint::{self, CheckpointStore, StoredState, aside};
 use crate::config::{StoreSettings, StreamSettings};
-use crate::destination::{Conditional, Destination, PublishError, Whose, caught};
 use crate::disk::{DISK_IS_FULL, Disk};
-use crate::error::{StreamError, put_back_export_or_discard, put_back_or_discard};
+use crate::error::StreamError;
 use crate::failpoint;
-use crate::position::{MissingRange, Sequence};
+use crate::position::Sequence;
 use crate::registry;
-use crate::retry;
-use crate::shard::{ShardId, ShardState};
-use crate::source::{Context, Handle, Known, Opened, Reader, UnreadRecords};
-use crate::spool::{Spool, SpoolError};
-use crate::telemetry::StreamMetrics;
+use crate::source::{Known, Opened};
+use crate::spool::Spool;
+use state::{RecoveredState, count_lost, source_context, spool_error, store_error};
 
 /// Where damaged blocks of records are set aside.
 pub const QUARANTINE_DIR: &str = "quarantine";
 
 /// Where the spool is.
 pub const SPOOL_DIR: &str = "spool";
-
-/// What a stream has on disk, opened.
-pub struct RecoveredState<L> {
-    /// The source: told how far it is durable.
-    pub source: Arc<dyn Handle>,
-    /// Reads on just after the frontiers.
-    pub reader: Box<dyn Reader>,
-    /// The spool, cut back to what the checkpoint names.
-    pub spool: Arc<Spool>,
-    /// Where checkpoints go.
-    pub log: L,
-    /// What the stream writes, with the formats that its batches still name.
-    pub outputs: Arc<Outputs>,
-    /// How far the last checkpoint has each shard.
-    pub shards: BTreeMap<ShardId, ShardState>,
-    /// Its open batches.
-    pub open: Vec<OpenBatch>,
-    /// Its objects to be published.
-    pub sealed: Vec<SealedObject>,
-    /// What the source has accepted before.
-    pub unread: Option<UnreadRecords>,
-}
 
 impl<L: Into<Log>> RecoveredState<L> {
     /// The same, whichever log it has.
@@ -185,30 +153,6 @@ fn rename(recovered: &mut StoredState, store: &StoreSettings) {
     }
 }
 
-/// Counts records that are lost in the source; of some it is not known whether there were any.
-pub(super) fn count_lost(metrics: &StreamMetrics, range: MissingRange) {
-    match range.records() {
-        0 => metrics.journal_doubtful.add(1),
-        records => metrics.journal_lost.add(records),
-    }
-}
-
-/// What a stream's source needs of the process. `disk` is the stream's own directory.
-pub(super) fn source_context(
-    stream: &str,
-    disk: &Arc<dyn Disk>,
-    context: &StreamContext,
-) -> Context {
-    Context {
-        stream: stream.to_owned(),
-        clock: context.clock.clone(),
-        disk: Arc::clone(disk),
-        metrics: Arc::clone(&context.metrics),
-        health: Arc::clone(context.status.source()),
-        room: context.read_room.clone(),
-    }
-}
-
 /// Opens the source, if the state is of it as far as its kind goes.
 fn open_source(
     settings: &StreamSettings,
@@ -249,188 +193,5 @@ fn other_source(stream: &str, of: &str) -> StreamError {
             "name that source again, or deliver what the state holds with `firehose state drain \
              {stream}` while it is named, and give it up with `firehose state discard {stream} --yes`"
         ),
-    }
-}
-
-/// Another daemon's store needs that daemon; a damaged row a person. The rest may pass.
-pub(super) fn store_error(stream: &str, action: &'static str, error: &StoreError) -> StreamError {
-    let cause = error.to_string();
-    match error {
-        StoreError::Version { .. } => StreamError::LoudStop {
-            cause,
-            advice: "run the version of the daemon that wrote it; stopped by SIGTERM it delivers what is \
-                     open, and a later version can go on from there"
-                .to_owned(),
-        },
-        StoreError::Row { .. } | StoreError::Damaged(_) => StreamError::LoudStop {
-            cause,
-            advice: put_back_export_or_discard(stream),
-        },
-        StoreError::Database(_) => StreamError::of_state(action, false, cause),
-        StoreError::Full(_) => StreamError::of_state(action, true, cause),
-    }
-}
-
-pub(super) fn spool_error(stream: &str, error: SpoolError) -> StreamError {
-    match error {
-        SpoolError::Io(error) => StreamError::of_disk("open the spool", &error),
-        missing @ SpoolError::Missing { .. } => StreamError::LoudStop {
-            cause: missing.to_string(),
-            advice: put_back_or_discard(stream),
-        },
-    }
-}
-
-/// What is claimed at the destination before anything is published: this epoch of this state.
-#[derive(Clone, Debug)]
-pub struct Claim {
-    /// Key of the marker object.
-    pub key: String,
-    /// Its body; holds a random number, so that only this claim can have written it.
-    pub body: Vec<u8>,
-    /// Key of the object that is put twice, to see whether the store refuses to overwrite.
-    pub probe_key: String,
-}
-
-impl Claim {
-    /// The claim of one recovery of the state `incarnation`, below `head` at the destination.
-    pub(super) fn new(
-        head: &str,
-        incarnation: Uuid,
-        epoch: u32,
-        stream: &str,
-        now_ms: i64,
-    ) -> Self {
-        let body = serde_json::json!({
-            "stream": stream, "epoch": epoch, "claimedAt": now_ms, "claim": Uuid::new_v4(),
-        });
-        let claims = claims(head, incarnation);
-        Self {
-            key: format!("{claims}{epoch}"),
-            body: body.to_string().into_bytes(),
-            probe_key: format!("{claims}probe"),
-        }
-    }
-}
-
-/// What the keys of an incarnation's claims begin with, before the number of the epoch: of the first, unless
-/// the destination was not there, [`FIRST_EPOCH`].
-pub(super) fn claims(marker_head: &str, incarnation: Uuid) -> String {
-    format!("{marker_head}.firehose/{incarnation}/")
-}
-
-/// The epoch in which a state begins.
-pub(super) const FIRST_EPOCH: u32 = 1;
-
-/// Claims the epoch at each store of the stream, until the handle is dropped: at data's first, so that of two copies of
-/// a state only one ever claims the others, which do not wait for each other.
-pub(super) fn claim_all(
-    settings: &StreamSettings,
-    epoch: &Claim,
-    named: &HashSet<Uuid>,
-    events: &UnboundedSender<Event>,
-    at_once: &Hurry,
-) -> AbortOnDropHandle<()> {
-    let claims = settings.destination.stores().into_iter().map(|store| {
-        let (stream, store, events) = (settings.name.clone(), store.clone(), events.clone());
-        let at_once = at_once.clone();
-        claim(stream, store, epoch.clone(), named.clone(), events, at_once)
-    });
-    let mut claims: VecDeque<_> = claims.collect();
-    AbortOnDropHandle::new(tokio::spawn(async move {
-        let Some(first) = claims.pop_front() else {
-            return;
-        };
-        if first.await {
-            claims
-                .into_iter()
-                .collect::<JoinSet<bool>>()
-                .join_all()
-                .await;
-        }
-    }))
-}
-
-/// Opens a store of the stream and claims the epoch there, for as long as it takes; `at_once` cuts a wait for the
-/// next attempt short. False: somebody else has claimed it.
-async fn claim(
-    stream: String,
-    store: StoreSettings,
-    claim: Claim,
-    named: HashSet<Uuid>,
-    events: UnboundedSender<Event>,
-    mut at_once: Hurry,
-) -> bool {
-    let mut attempt = 0;
-    loop {
-        let event = match caught(try_claim(&stream, &store, &claim, &named)).await {
-            Ok((destination, conditional)) => Event::Claimed {
-                store: store.name(),
-                destination,
-                conditional,
-            },
-            Err(PublishError::Foreign { cause, advice, .. }) => {
-                Event::Failed(StreamError::LoudStop { cause, advice })
-            }
-            Err(error) => {
-                attempt += 1;
-                if events
-                    .send(Event::ClaimStalled(store.name(), error))
-                    .is_err()
-                {
-                    return false;
-                }
-                let pause = retry::delay(attempt, retry::TRANSIENT_MAX);
-                at_once.pause(pause).await;
-                continue;
-            }
-        };
-        let is_ours = matches!(event, Event::Claimed { .. });
-        let _ = events.send(event);
-        return is_ours;
-    }
-}
-
-pub(super) async fn try_claim(
-    stream: &str,
-    store: &StoreSettings,
-    claim: &Claim,
-    named: &HashSet<Uuid>,
-) -> Result<(Destination, Conditional), PublishError> {
-    let destination = Destination::connect(store).await?;
-    if !destination.claim(&claim.key, &claim.body).await? {
-        return Err(PublishError::Foreign {
-            whose: Whose::Anothers,
-            cause: format!(
-                "{} of {} exists: another daemon has recovered from a copy of this state folder",
-                claim.key,
-                destination.describe()
-            ),
-            advice: format!(
-                "run one daemon a state folder; after restoring a backup of it, stop the daemon \
-                 and run `firehose state discard {stream} --yes`: its records may have been published by its \
-                 other copy"
-            ),
-        });
-    }
-    destination.recover(named).await?;
-    let conditional = destination.probe(&claim.probe_key).await?;
-    Ok((destination, conditional))
-}
-
-/// Warns where the destination would overwrite what others have written.
-pub(super) fn tell_of_overwriting(
-    stream: &str,
-    destination: &Destination,
-    conditional: Conditional,
-) {
-    if conditional == Conditional::No {
-        let store = destination.describe();
-        tracing::warn!(
-            stream,
-            store,
-            "the store ignores If-None-Match: a foreign object under one of our keys would be \
-             overwritten; our own keys still never repeat"
-        );
     }
 }

@@ -7,10 +7,10 @@ use super::Pipeline;
 use super::apply::ENCODE_BACKLOG;
 use super::backlog::Backlog;
 use super::status::Observation;
+use super::waiting::lasting::LastingError;
 use crate::checkpoint::Lane;
 use crate::clock::Moment;
 use crate::config::display_size;
-use crate::destination::PublishError;
 use crate::error::StreamError;
 use crate::spool::Flip;
 use crate::telemetry::StreamState;
@@ -224,29 +224,5 @@ impl Pipeline {
             let (stream, cause) = (&self.settings.name, stranded.to_string());
             tracing::error!(stream, cause, "objects are stranded");
         }
-    }
-}
-
-/// Why something was tried in vain, and since when it is.
-#[derive(Clone, Debug)]
-pub(super) struct LastingError {
-    /// The first attempt in vain.
-    pub since: Moment,
-    /// What the last one has met.
-    pub error: PublishError,
-}
-
-impl LastingError {
-    /// What another attempt has met, after these.
-    pub(super) fn again(before: Option<Self>, error: PublishError, now: Moment) -> Self {
-        Self {
-            since: before.map_or(now, |before| before.since),
-            error,
-        }
-    }
-
-    /// Whether it will not pass by itself.
-    pub(super) const fn needs_a_person(&self) -> bool {
-        matches!(self.error, PublishError::Permanent { .. })
     }
 }

@@ -1,7 +1,7 @@
 //! What gives room when memory or spool is short.
 
 use super::Pipeline;
-use super::log::Names;
+use super::log::names::Names;
 use super::table::Entry;
 use crate::batch::Batch;
 use crate::format::Shape;

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::Pipeline;
 use super::encode::{self, Done, JOB_BYTES, JOB_WORKS, Piece, Run, Source, Work};
 use super::event::Event;
-use super::log::Names;
+use super::log::names::Names;
 use super::quarantine::Damaged;
 use super::table::Entry;
 use crate::batch::{Batch, Block};
@@ -53,7 +53,11 @@ impl Pipeline {
     pub(super) fn resume_batches(&mut self) {
         let resumed: Vec<(Uuid, bool, bool)> = (self.table.entries())
             .map(|entry| {
-                let is_current = self.outputs.is_current(entry);
+                let is_current = self.outputs.is_current(
+                    (entry.lane, &entry.identity),
+                    &entry.target,
+                    (entry.arrival_ms, entry.window),
+                );
                 (entry.batch.id, entry.sealing, is_current)
             })
             .collect();

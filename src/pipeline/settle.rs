@@ -3,9 +3,10 @@
 use uuid::Uuid;
 
 use super::Pipeline;
-use super::commit::{self, CheckpointError, Committed};
+use super::commit;
+use super::event::{CheckpointError, Committed};
 use super::log::{Outcome, Settled};
-use super::recovery;
+use super::recovery::state;
 use crate::checkpoint::Lane;
 use crate::clock::Moment;
 use crate::destination::PublishError;
@@ -114,7 +115,7 @@ impl Pipeline {
         match error {
             CheckpointError::Io(error) => self.disk_error("write a checkpoint", &error),
             CheckpointError::Store(error) => {
-                recovery::store_error(&self.settings.name, "write a checkpoint", &error)
+                state::store_error(&self.settings.name, "write a checkpoint", &error)
             }
             CheckpointError::Rule(error) => error,
         }

@@ -1,6 +1,7 @@
 //! The open and sealing batches of one stream.
 
 mod due;
+pub(super) mod pace;
 mod size;
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -8,12 +9,12 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::filling::Pace;
 use crate::batch::{Batch, Block};
 use crate::checkpoint::{Lane, OpenBatch, Target, Window};
 use crate::clock::{Clock, Moment};
 use due::Dues;
 pub(super) use due::Triggers;
+use pace::Pace;
 use size::Yields;
 
 /// Bytes of memory that an entry takes beside its blocks, for the budget (measured: identity, key,

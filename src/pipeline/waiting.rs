@@ -1,5 +1,7 @@
 //! Sealed objects that wait until their publication is recorded: a queue for each store, and when each is tried.
 
+pub(super) mod lasting;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -7,14 +9,14 @@ use tokio::sync::mpsc::UnboundedSender;
 use uuid::Uuid;
 
 use super::event::Event;
-use super::log::{Listed, Range};
-use super::report::LastingError;
+use super::log::shared::body::{Listed, Range};
 use crate::checkpoint::SealedObject;
 use crate::clock::Moment;
 use crate::destination::{PublishError, SentPart};
 use crate::printable::shell_word;
 use crate::protocol::{Gone, Protocol};
 use crate::retry;
+use lasting::LastingError;
 
 /// Sealed objects whose publication is not recorded yet: when each is tried. What may be done for one is for the
 /// protocol to say, which has its row.

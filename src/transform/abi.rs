@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use wasmtime::component::{ComponentType, Lift, Lower};
 
+use crate::failure::Failure;
 use crate::record::Record;
 
 /// The interface with the types. It holds no functions, but a component imports it by name.
@@ -64,6 +65,10 @@ pub enum Outcome {
     #[component(name = "failed")]
     Failed(String),
 }
+
+/// What became of a record: anything but `Outcome::Failed`, or why it failed and after how many calls
+/// with it.
+pub type Verdict = Result<Outcome, (Failure, u32)>;
 
 /// `record inputs`
 #[derive(ComponentType, Lower)]

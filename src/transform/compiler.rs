@@ -6,12 +6,10 @@
 //! component as it was compiled, by which the parent finds it in the cache. Where the cache cannot keep it
 //! (there is none, or the disk is full) the child says why, and a daemon does without the module until it can.
 //!
-//! Reading order: this file (what is said between the two), `parent`, `child`, `unkept`; `turns` (who
-//! compiles when).
+//! Reading order: this file (what is said between the two), `parent`, `child`, `unkept`.
 
 mod child;
 mod parent;
-mod turns;
 mod unkept;
 
 use std::ffi::OsString;
@@ -25,7 +23,6 @@ use crate::config::{CompileLimits, display_size};
 
 pub use child::serve;
 pub(super) use parent::{ChildResult, compile};
-pub(super) use turns::Turns;
 
 /// The subcommand that is the child.
 pub const SUBCOMMAND: &str = "compile-module";

@@ -1,19 +1,18 @@
-//! The process's WebAssembly engine: has modules compiled, and keeps what was compiled.
+//! The process's WebAssembly engine, and the cache of what it has compiled.
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use firehose_wasm_meter::Loops;
 use wasmtime::component::Component;
 use wasmtime::{Cache, CacheConfig, Config, OptLevel};
 
-use super::compiler::{self, ChildResult, NotCompiled, Turns};
 use super::component::ComponentKind;
+use super::turns::Turns;
 use super::{component, shape};
 use crate::config::CompileLimits;
 
@@ -63,12 +62,12 @@ pub(super) enum Code {
 #[derive(Clone)]
 pub struct Engine {
     engine: wasmtime::Engine,
-    cache: Option<Cache>,
+    pub(super) cache: Option<Cache>,
     compiler: CompilerProcess,
-    turns: Arc<Turns>,
+    pub(super) turns: Arc<Turns>,
     /// One at a time, so that a cache hit can be told from another's.
     loading: Arc<Mutex<()>>,
-    stopping: Arc<AtomicBool>,
+    pub(super) stopping: Arc<AtomicBool>,
     /// Whether calls can be interrupted.
     interruptible: bool,
 }
@@ -96,17 +95,6 @@ pub(super) struct PreparedComponent {
     /// Core instances that it may have.
     pub(super) instances: usize,
     pub(super) component: Vec<u8>,
-}
-
-/// A compiled component and what it took.
-pub(super) struct Compiled {
-    pub(super) component: Component,
-    /// What the file holds.
-    pub(super) kind: ComponentKind,
-    /// Core instances that it may have.
-    pub(super) instances: usize,
-    pub(super) time: Duration,
-    pub(super) cached: bool,
 }
 
 impl Engine {
@@ -163,55 +151,6 @@ impl Engine {
     /// The process that compiles.
     pub(super) const fn compiler(&self) -> CompilerProcess {
         self.compiler
-    }
-
-    /// Compiles a file so that calls of its functions can be interrupted.
-    pub(super) fn compile(
-        &self,
-        file: &[u8],
-        loops: Loops,
-        limits: &CompileLimits,
-    ) -> Result<Compiled, NotCompiled> {
-        if self.compiler == CompilerProcess::Here {
-            let begun = Instant::now();
-            let prepared = self.prepare(file, loops, limits)?;
-            return Ok(self.loaded(&prepared, begun, None)?);
-        }
-        let _turn = self.turns.take(limits.memory, &self.stopping);
-        let begun = Instant::now();
-        let cache = self.cache.as_ref().map(|cache| cache.directory().as_path());
-        let done = compiler::compile(file, loops, limits, cache, &self.stopping)?;
-        let ChildResult {
-            prepared,
-            cached,
-            unkept,
-        } = done;
-        if let Some(cause) = unkept.filter(|_| self.compiler == CompilerProcess::Child) {
-            return Err(NotCompiled::passing(cause));
-        }
-        Ok(self.loaded(&prepared, begun, Some(cached))?)
-    }
-
-    fn loaded(
-        &self,
-        prepared: &PreparedComponent,
-        begun: Instant,
-        cached: Option<bool>,
-    ) -> anyhow::Result<Compiled> {
-        let (component, code) = self.load(&prepared.component)?;
-        if self.compiler == CompilerProcess::Child && code != Code::Cached {
-            // This happens only if somebody has removed the code in the meantime.
-            tracing::warn!(
-                "what the compiler had kept was gone: the module was compiled once more"
-            );
-        }
-        Ok(Compiled {
-            component,
-            kind: prepared.kind,
-            instances: prepared.instances,
-            time: begun.elapsed(),
-            cached: cached.unwrap_or(code == Code::Cached),
-        })
     }
 
     /// Makes of a file what is to be compiled.

@@ -1,4 +1,4 @@
-//! A module, loaded: compiled, linked, and tried out with its config.
+//! A module, loaded: compiled and linked.
 
 use std::fs;
 use std::io::{self, ErrorKind, Read as _};
@@ -13,9 +13,7 @@ use wasmtime::component::InstancePre;
 use super::compiler::NotCompiled;
 use super::component::{self, ComponentKind, World};
 use super::engine::{CompilerProcess, Engine};
-use super::fault::Broken;
 use super::host::{Host, ModuleLog};
-use super::instance::{Instance, UnconfiguredInstance};
 use super::observer::Observer;
 use super::patient::{Tries, Waited};
 use super::shape;
@@ -93,18 +91,6 @@ pub struct Module {
 }
 
 impl Module {
-    /// Reads, compiles and links the module, and starts one instance to see that it takes its config.
-    pub(super) fn load(
-        engine: &Engine,
-        stream: &str,
-        settings: &TransformSettings,
-        observer: &Observer,
-    ) -> Result<Self, LoadError> {
-        let module = Self::compile(engine, stream, settings, observer)?;
-        module.try_out()?;
-        Ok(module)
-    }
-
     /// Reads, compiles and links the module. Nothing of it runs: it may not be as the contract has
     /// it, and not take its config.
     pub fn compile(
@@ -160,34 +146,6 @@ impl Module {
         }
     }
 
-    /// Starts an instance to see that its exports are as the contract has them, whatever config it
-    /// wants.
-    pub fn check_exports(&self) -> Result<(), LoadError> {
-        self.started(UnconfiguredInstance::start).map(drop)
-    }
-
-    /// Starts an instance to see that it takes its config. Returns the memory that it then holds, in
-    /// bytes.
-    pub fn try_out(&self) -> Result<usize, LoadError> {
-        Ok(self.started(Instance::start)?.memory().0)
-    }
-
-    /// What starts, with patience if it takes some.
-    fn started<T>(&self, start: impl Fn(&Self) -> Result<T, Broken>) -> Result<T, LoadError> {
-        let fault = |cause, passes| LoadError {
-            module: self.name.to_string(),
-            cause,
-            passes,
-        };
-        let mut started = start(self);
-        if started.as_ref().is_err_and(|broken| broken.gave_up) {
-            self.patience(Tries::One)
-                .map_err(|not| fault(not.cause, not.passes))?;
-            started = start(self);
-        }
-        started.map_err(|broken| fault(broken.message, false))
-    }
-
     /// Its name in messages: the path as configured.
     pub fn name(&self) -> &Arc<str> {
         &self.name
@@ -234,7 +192,7 @@ impl Module {
         self.patience(tries)
     }
 
-    fn patience(&self, tries: Tries) -> Result<Waited, NotCompiled> {
+    pub(super) fn patience(&self, tries: Tries) -> Result<Waited, NotCompiled> {
         let module = self.clone();
         let patient = self.versions.patient();
         patient.wait(tries, move || module.make_patient())

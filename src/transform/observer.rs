@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use super::abi::{Level, Outcome};
+use super::abi::{Level, Outcome, Verdict};
 use super::fault::Cause;
-use super::run::Verdict;
 use crate::record::Record;
 use crate::telemetry::{Metrics, TransformMetrics};
 

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::abi::Outcome;
+use super::abi::{Outcome, Verdict};
 use super::fault::{Broken, refused_batch, refused_record};
 use super::instance::{CallError, Instance};
 use super::module::Module;
@@ -16,10 +16,6 @@ pub(super) const CALL_RECORDS: usize = 256;
 const CALL_BYTES: usize = 128 << 10;
 /// Calls with a batch that the module refuses as a whole: Firehose's three retries.
 const ATTEMPTS_MAX: u32 = 4;
-
-/// What became of a record: anything but `Outcome::Failed`, or why it failed and after how many calls
-/// with it.
-pub type Verdict = Result<Outcome, (Failure, u32)>;
 
 /// An instance for the next call, if there is one. Belongs to one thread at a time.
 #[derive(Default)]

@@ -328,6 +328,17 @@ fn a_chain_that_multiplies_without_bounds_fails_the_record() {
 }
 
 #[test]
+fn records_that_are_singled_out_are_not_all_held_at_once() {
+    let guest = Guest::new();
+    let mut workshop = guest.workshop(&vec![guest.settings(); 8]);
+    let record = format!("2{}", "x".repeat(40_000)); // 2 to the 8th times: 10 MB of 32 MiB, and six records are beyond
+    let pieces = work(&mut workshop, &chunk(&[record.as_str(); 6]));
+    assert_eq!(outputs(&pieces).len(), 6 * 256);
+    let largest = pieces.iter().map(|piece| piece.outputs.bytes()).max();
+    assert!(largest < Some(16 << 20), "{largest:?} bytes in one piece");
+}
+
+#[test]
 fn log_lines_beyond_the_limit_are_counted_only() {
     let guest = Guest::new();
     let workshop = &mut guest.workshop(&[TransformSettings {

@@ -7,9 +7,10 @@ use std::time::Duration;
 use firehose_wasm_meter::Loops;
 use wasmtime::component::{Component, InstancePre, Linker};
 
+use super::compiled::Compiled;
 use super::compiler::NotCompiled;
 use super::component::{self, ComponentKind, World};
-use super::engine::{Compiled, Engine};
+use super::engine::Engine;
 use super::host::{self, Host};
 use super::patient::Patient;
 use super::sandbox;

@@ -1,6 +1,7 @@
 //! The shape of the house, as `ARCHITECTURE.md` draws it: who may import whom, how long a file may
 //! be, what lies at the top level.
 
+mod circles;
 mod rooms;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -78,7 +78,7 @@ fn credentials(table: &mut Table<'_>, base: &Path) -> (Option<String>, Option<Se
     let file_place = table.place_of("secret_access_key_file");
     let id = table.name_text("access_key_id", NAME_MAX);
     let secret = table.name_text("secret_access_key", NAME_MAX);
-    let named = super::path(table, "secret_access_key_file");
+    let named = crate::config::path::path(table, "secret_access_key_file");
     let fault = |place, message: &str, help: &str| {
         table
             .file
@@ -104,7 +104,7 @@ fn credentials(table: &mut Table<'_>, base: &Path) -> (Option<String>, Option<Se
     }
     let from_file = named.and_then(|named| {
         let path = base.join(named);
-        match crate::config::load::read_bounded(&path, SECRET_MAX) {
+        match crate::config::bounded::read_bounded(&path, SECRET_MAX) {
             Ok(text) if !text.trim().is_empty() => Some(text.trim().to_owned()),
             Ok(_) => {
                 fault(

@@ -95,6 +95,6 @@ fn module(table: &mut Table<'_>, base: &Path) -> Option<(String, PathBuf)> {
             "name the WebAssembly file: module = \"csv-to-json.wasm\"",
         );
     }
-    let written = super::path(table, "module")?;
+    let written = crate::config::path::path(table, "module")?;
     Some((written.display().to_string(), base.join(&written)))
 }

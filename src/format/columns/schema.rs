@@ -18,7 +18,10 @@ use arrow_schema::{DataType, Field as ArrowField, Fields, TimeUnit};
 mod document;
 mod parse;
 
-pub(super) use parse::{DEPTH_MAX, LEAVES_MAX, is_name_char, parse};
+pub(super) use parse::{LEAVES_MAX, is_name_char, parse};
+
+/// Types nest at most so deep: decoding recurses along them.
+pub(super) const DEPTH_MAX: usize = 32;
 
 /// A column, or a field of a struct.
 #[derive(Clone, Debug, PartialEq, Eq)]

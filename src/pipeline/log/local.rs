@@ -7,11 +7,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::super::claim::Claim;
 use super::super::commit::{self, DraftBatch};
 use super::super::outputs::Outputs;
-use super::super::recovery::{Claim, store_error};
+use super::super::recovery::state::store_error;
 use super::super::table::BatchTable;
-use super::{CheckpointLog, DiskJob, Due, Names, Outcome, Recovered, Settled, Standing, Work};
+use super::names::Names;
+use super::{CheckpointLog, DiskJob, Due, Outcome, Recovered, Settled, Standing, Work};
 use crate::checkpoint::{CheckpointStore, Commit};
 use crate::error::StreamError;
 use crate::extent::Extent;

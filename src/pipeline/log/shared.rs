@@ -5,7 +5,7 @@
 //! body that lists them is written, and one conditional write to the lease makes it durable. Only then
 //! is anything published: what the list names. The spool is room to work in, and begins empty.
 
-mod body;
+pub(in crate::pipeline) mod body;
 mod make;
 mod open;
 #[cfg(test)]
@@ -23,9 +23,10 @@ use uuid::Uuid;
 
 use super::super::commit::{self, DraftBatch};
 use super::super::outputs::Outputs;
-use super::super::report::LastingError;
 use super::super::table::Entry;
-use super::{CheckpointLog, DiskJob, Due, Names, Outcome, Recovered, Settled, Standing, Work};
+use super::super::waiting::lasting::LastingError;
+use super::names::Names;
+use super::{CheckpointLog, DiskJob, Due, Outcome, Recovered, Settled, Standing, Work};
 use crate::checkpoint::SealedObject;
 use crate::clock::Moment;
 use crate::coordination::{BodyName, Lost};
@@ -33,11 +34,10 @@ use crate::destination::Destination;
 use crate::error::StreamError;
 use crate::protocol::Changes;
 use crate::shard::{Pending, ShardId, ShardState, SourceName};
-pub(in crate::pipeline) use body::Range;
 pub use body::{Body, Listed};
+use body::{Range, SharedCheckpoint};
 use make::CheckpointTask;
 pub use make::LeaseLog;
-pub(in crate::pipeline) use make::SharedCheckpoint;
 pub use open::{SCRATCH, Taken, connect_shared, open_shared, scratch};
 
 /// Objects that are published leave the list within this time, when nothing else makes a checkpoint.

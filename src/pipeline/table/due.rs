@@ -9,7 +9,7 @@ use super::Entry;
 use crate::checkpoint::{Lane, Window};
 use crate::clock::Moment;
 use crate::config::{BufferingSettings, StreamSettings};
-use crate::pipeline::log::Names;
+use crate::pipeline::log::names::Names;
 use crate::pipeline::windows::LaneWindows;
 
 /// When batches of each lane are full.

@@ -9,7 +9,7 @@ use proptest::sample::select;
 use super::*;
 use crate::config::{Align, BufferingSettings};
 use crate::partition::Zone;
-use crate::pipeline::log::Names;
+use crate::pipeline::log::names::Names;
 use crate::pipeline::windows::LaneWindows;
 
 const INTERVAL: Duration = Duration::from_secs(3);

@@ -13,11 +13,8 @@ use std::ops::Range;
 
 use firehose_nearest::nearest;
 
-use super::{Field, HiveType, document};
+use super::{DEPTH_MAX, Field, HiveType, document};
 use crate::format::FormatFault;
-
-/// Types nest at most so deep: decoding recurses along them.
-pub(in crate::format::columns) const DEPTH_MAX: usize = 32;
 
 /// Leaf columns at most: each costs buffers while an object is encoded.
 pub(in crate::format::columns) const LEAVES_MAX: usize = 4096;

@@ -5,9 +5,11 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::Known;
 use crate::checkpoint::SealedObject;
+use crate::coordination::BodyName;
 use crate::destination::SentPart;
 use crate::error::StreamError;
 use crate::position::Position;
@@ -51,6 +53,19 @@ pub struct Range {
     pub after: Option<Position>,
     /// The last of them.
     pub up_to: Option<Position>,
+}
+
+/// A shared checkpoint that is durable.
+#[derive(Debug)]
+pub(in crate::pipeline) struct SharedCheckpoint {
+    /// Its body, if it has one.
+    pub(super) name: Option<BodyName>,
+    /// What it says of the shard.
+    pub(super) known: Known,
+    /// What it has added to the list.
+    pub(super) listed: Vec<Listed>,
+    /// What it lists no more.
+    pub(super) unlisted: Vec<Uuid>,
 }
 
 impl Body {

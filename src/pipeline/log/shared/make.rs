@@ -14,7 +14,8 @@ use uuid::Uuid;
 use super::super::super::event::Event;
 use super::super::super::hurry::Hurry;
 use super::super::super::outputs::Outputs;
-use super::super::super::publish::publication;
+use super::super::super::publish::publication::publication;
+use super::body::SharedCheckpoint;
 use super::{Body, Known, Listed, Range};
 use crate::checkpoint::SealedObject;
 use crate::coordination::{BodyName, Lease, LeaseCheckpoint, Lost};
@@ -77,19 +78,6 @@ pub(super) struct CheckpointTask {
     pub(super) events: UnboundedSender<Event>,
     /// Cuts a wait for the next attempt short.
     pub(super) at_once: Hurry,
-}
-
-/// A shared checkpoint that is durable.
-#[derive(Debug)]
-pub(in crate::pipeline) struct SharedCheckpoint {
-    /// Its body, if it has one.
-    pub(super) name: Option<BodyName>,
-    /// What it says of the shard.
-    pub(super) known: Known,
-    /// What it has added to the list.
-    pub(super) listed: Vec<Listed>,
-    /// What it lists no more.
-    pub(super) unlisted: Vec<Uuid>,
 }
 
 impl CheckpointTask {

@@ -10,10 +10,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::super::super::StreamContext;
+use super::super::super::claim::tell_of_overwriting;
 use super::super::super::outputs::Outputs;
-use super::super::super::recovery::{
-    RecoveredState, source_context, spool_error, tell_of_overwriting,
-};
+use super::super::super::recovery::state::{RecoveredState, source_context, spool_error};
 use super::{Body, Known, LeaseLog, SharedLog};
 use crate::checkpoint::Lane;
 use crate::config::StreamSettings;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-use super::super::parse::DEPTH_MAX;
+use super::super::DEPTH_MAX;
 use super::{Column, fault};
 use crate::format::FormatFault;
 

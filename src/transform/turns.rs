@@ -14,7 +14,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Who compiles.
 #[derive(Debug, Default)]
-pub(in super::super) struct Turns {
+pub(super) struct Turns {
     running: Mutex<Vec<Running>>,
     ended: Condvar,
 }
@@ -28,14 +28,14 @@ struct Running {
 
 /// Somebody's turn; ends when it is dropped.
 #[derive(Debug)]
-pub(in super::super) struct CompileTurn<'t> {
+pub(super) struct CompileTurn<'t> {
     turns: &'t Turns,
     running: Running,
 }
 
 impl Turns {
     /// Waits for a turn to compile within `memory` bytes, or until `stopping`.
-    pub(in super::super) fn take(&self, memory: u64, stopping: &AtomicBool) -> CompileTurn<'_> {
+    pub(super) fn take(&self, memory: u64, stopping: &AtomicBool) -> CompileTurn<'_> {
         let mut running = self.lock();
         while !may_begin(&running, memory, Instant::now()) && !stopping.load(Ordering::Relaxed) {
             let waited = self.ended.wait_timeout(running, LOOK_EVERY);

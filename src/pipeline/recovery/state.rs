@@ -1,0 +1,94 @@
+//! What a recovery hands over, and how its errors are told.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::super::StreamContext;
+use super::super::outputs::Outputs;
+use crate::checkpoint::{OpenBatch, SealedObject, StoreError};
+use crate::disk::Disk;
+use crate::error::{StreamError, put_back_export_or_discard, put_back_or_discard};
+use crate::position::MissingRange;
+use crate::shard::{ShardId, ShardState};
+use crate::source::{Context, Handle, Reader, UnreadRecords};
+use crate::spool::{Spool, SpoolError};
+use crate::telemetry::StreamMetrics;
+
+/// What a stream has on disk, opened.
+pub struct RecoveredState<L> {
+    /// The source: told how far it is durable.
+    pub source: Arc<dyn Handle>,
+    /// Reads on just after the frontiers.
+    pub reader: Box<dyn Reader>,
+    /// The spool, cut back to what the checkpoint names.
+    pub spool: Arc<Spool>,
+    /// Where checkpoints go.
+    pub log: L,
+    /// What the stream writes, with the formats that its batches still name.
+    pub outputs: Arc<Outputs>,
+    /// How far the last checkpoint has each shard.
+    pub shards: BTreeMap<ShardId, ShardState>,
+    /// Its open batches.
+    pub open: Vec<OpenBatch>,
+    /// Its objects to be published.
+    pub sealed: Vec<SealedObject>,
+    /// What the source has accepted before.
+    pub unread: Option<UnreadRecords>,
+}
+
+/// Counts records that are lost in the source; of some it is not known whether there were any.
+pub(in crate::pipeline) fn count_lost(metrics: &StreamMetrics, range: MissingRange) {
+    match range.records() {
+        0 => metrics.journal_doubtful.add(1),
+        records => metrics.journal_lost.add(records),
+    }
+}
+
+/// What a stream's source needs of the process. `disk` is the stream's own directory.
+pub(in crate::pipeline) fn source_context(
+    stream: &str,
+    disk: &Arc<dyn Disk>,
+    context: &StreamContext,
+) -> Context {
+    Context {
+        stream: stream.to_owned(),
+        clock: context.clock.clone(),
+        disk: Arc::clone(disk),
+        metrics: Arc::clone(&context.metrics),
+        health: Arc::clone(context.status.source()),
+        room: context.read_room.clone(),
+    }
+}
+
+/// Another daemon's store needs that daemon; a damaged row a person. The rest may pass.
+pub(in crate::pipeline) fn store_error(
+    stream: &str,
+    action: &'static str,
+    error: &StoreError,
+) -> StreamError {
+    let cause = error.to_string();
+    match error {
+        StoreError::Version { .. } => StreamError::LoudStop {
+            cause,
+            advice: "run the version of the daemon that wrote it; stopped by SIGTERM it delivers what is \
+                     open, and a later version can go on from there"
+                .to_owned(),
+        },
+        StoreError::Row { .. } | StoreError::Damaged(_) => StreamError::LoudStop {
+            cause,
+            advice: put_back_export_or_discard(stream),
+        },
+        StoreError::Database(_) => StreamError::of_state(action, false, cause),
+        StoreError::Full(_) => StreamError::of_state(action, true, cause),
+    }
+}
+
+pub(in crate::pipeline) fn spool_error(stream: &str, error: SpoolError) -> StreamError {
+    match error {
+        SpoolError::Io(error) => StreamError::of_disk("open the spool", &error),
+        missing @ SpoolError::Missing { .. } => StreamError::LoudStop {
+            cause: missing.to_string(),
+            advice: put_back_or_discard(stream),
+        },
+    }
+}

@@ -330,12 +330,12 @@ fn a_chain_that_multiplies_without_bounds_fails_the_record() {
 #[test]
 fn records_that_are_singled_out_are_not_all_held_at_once() {
     let guest = Guest::new();
-    let mut workshop = guest.workshop(&vec![guest.settings(); 8]);
-    let record = format!("2{}", "x".repeat(40_000)); // 2 to the 8th times: 10 MB of 32 MiB, and six records are beyond
+    let mut workshop = guest.workshop(&vec![guest.settings(); 11]);
+    let record = format!("2{}", "x".repeat(4000)); // 2 to the 11th times: 8 MB of 32 MiB, and six records are beyond
     let pieces = work(&mut workshop, &chunk(&[record.as_str(); 6]));
-    assert_eq!(outputs(&pieces).len(), 6 * 256);
+    assert_eq!(outputs(&pieces).len(), 6 * 2048);
     let largest = pieces.iter().map(|piece| piece.outputs.bytes()).max();
-    assert!(largest < Some(16 << 20), "{largest:?} bytes in one piece");
+    assert!(largest < Some(super::PIECE_BYTES + super::EXPANSION_BYTES));
 }
 
 #[test]

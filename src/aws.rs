@@ -2,6 +2,7 @@
 //! them, how a client asks, and what a failed request tells.
 
 mod endpoint;
+pub mod json;
 
 use std::error::Error;
 use std::fmt::Write as _;

@@ -7,6 +7,18 @@ use aws_config::SdkConfig;
 use crate::config::AwsAccess;
 use crate::printable::without_password;
 
+/// How names of regions begin that are not of the commercial partition, the domain of hosts there, and that of hosts which
+/// have IPv6 too.
+const PARTITIONS: &[(&str, &str, &str)] = &[
+    ("cn-", "amazonaws.com.cn", "api.amazonwebservices.com.cn"),
+    ("us-iso-", "c2s.ic.gov", "api.aws.ic.gov"),
+    ("us-isob-", "sc2s.sgov.gov", "api.aws.scloud"),
+    ("us-isof-", "csp.hci.ic.gov", "api.aws.hci.ic.gov"),
+    ("eu-isoe-", "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk"),
+    ("eusc-", "amazonaws.eu", "api.amazonwebservices.eu"),
+];
+const COMMERCIAL: (&str, &str, &str) = ("", "amazonaws.com", "api.aws");
+
 /// A service's endpoint, and which setting names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
@@ -15,6 +27,8 @@ pub struct Endpoint {
     advice: String,
     /// What the SDK has to be told.
     url: Option<String>,
+    /// AWS itself is meant, wherever it has the service.
+    is_aws: bool,
 }
 
 impl Endpoint {
@@ -49,6 +63,7 @@ impl Endpoint {
                  your own"
             ),
             url: None,
+            is_aws: true,
         }
     }
 
@@ -63,6 +78,7 @@ impl Endpoint {
             name: url.to_owned(),
             advice: format!("is it running, and reachable from here? {by} says {url}"),
             url: without_user,
+            is_aws: false,
         }
     }
 
@@ -75,6 +91,24 @@ impl Endpoint {
     /// user's name and password.
     pub fn url(&self) -> Option<&str> {
         self.url.as_deref()
+    }
+
+    /// The URL for those who have no SDK crate that finds it; `host` is the service in AWS' names of hosts.
+    pub fn address(&self, host: &str, found: &SdkConfig) -> String {
+        if !self.is_aws {
+            return self.name.clone();
+        }
+        let region = found.region().map_or("us-east-1", AsRef::as_ref);
+        let has_begin = |(begin, ..): &&(&str, &str, &str)| region.starts_with(begin);
+        let (_, domain, dual) = PARTITIONS.iter().find(has_begin).unwrap_or(&COMMERCIAL);
+        let fips = match found.use_fips() {
+            Some(true) => "-fips",
+            _ => "",
+        };
+        match found.use_dual_stack() {
+            Some(true) => format!("https://{host}{fips}.{region}.{dual}"),
+            _ => format!("https://{host}{fips}.{region}.{domain}"),
+        }
     }
 
     /// What to do when no answer comes from there.
@@ -117,5 +151,36 @@ mod tests {
         assert_eq!(Endpoint::at("https://lake.example.com").url(), None);
         let aws = Endpoint::of("Nowhere", "`endpoint`", &AwsAccess::default(), &found);
         assert_eq!(aws.name(), "Nowhere of AWS in eu-central-1");
+    }
+
+    #[test]
+    fn the_address_is_what_is_told_or_where_aws_has_the_service() {
+        let found = |region: &'static str| SdkConfig::builder().region(Region::new(region));
+        let address = |found: SdkConfig| {
+            Endpoint::of("Nowhere", "`endpoint`", &AwsAccess::default(), &found)
+                .address("nowhere", &found)
+        };
+        for (region, url) in [
+            ("eu-central-1", "https://nowhere.eu-central-1.amazonaws.com"),
+            (
+                "us-gov-west-1",
+                "https://nowhere.us-gov-west-1.amazonaws.com",
+            ),
+            ("cn-north-1", "https://nowhere.cn-north-1.amazonaws.com.cn"),
+            (
+                "us-isob-east-1",
+                "https://nowhere.us-isob-east-1.sc2s.sgov.gov",
+            ),
+        ] {
+            assert_eq!(address(found(region).build()), url);
+        }
+        let both = found("eu-central-1").use_fips(true).use_dual_stack(true);
+        assert_eq!(
+            address(both.build()),
+            "https://nowhere-fips.eu-central-1.api.aws"
+        );
+        let told = Endpoint::at("http://user:hunter2@127.0.0.1:9");
+        let aws = found("eu-central-1").build();
+        assert_eq!(told.address("nowhere", &aws), "http://127.0.0.1:9");
     }
 }

@@ -2,6 +2,7 @@
 //! them, how a client asks, and what a failed request tells.
 
 mod endpoint;
+pub mod glue;
 pub mod json;
 
 use std::error::Error;
@@ -235,6 +236,11 @@ impl RequestFailure {
         }
         let known = CREDENTIALS.iter().find(|(code, _)| *code == self.code)?;
         Some(known.1.to_owned())
+    }
+
+    /// The service refuses the credentials: it does not know them, or they are not what signed the request.
+    pub fn refuses_credentials(&self) -> bool {
+        CREDENTIALS.iter().any(|(code, _)| *code == self.code)
     }
 
     /// Whoever answers does not know the operation.

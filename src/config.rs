@@ -28,6 +28,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use columns::glue::GlueTable;
 pub use columns::read::ColumnNames;
 pub use columns::{
     ColumnRules, ColumnSettings, Deserializer, MILLIS, Misfit, Misfits, NameRules, NumberUnit,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::config::FormatSettings;
+use crate::config::{ColumnSettings, FormatSettings};
 use crate::schema;
 
 mod archive;
@@ -91,7 +91,7 @@ fn row(row: &impl Serialize) -> String {
 #[derive(Clone, Debug)]
 pub struct Format {
     encode: Arc<dyn Encode>,
-    /// The name of its columns, where they were learned.
+    /// The name of its columns, where they were learned or read.
     schema: Option<Arc<str>>,
 }
 
@@ -104,17 +104,20 @@ impl Format {
         }
     }
 
-    /// The name of its columns in the metadata of objects, where they were learned.
+    /// The name of its columns in the metadata of objects, where they were learned or read.
     pub fn schema(&self) -> Option<&Arc<str>> {
         self.schema.as_ref()
     }
 
     /// Compiles settings. The fault says which bytes of the schema are wrong and why.
-    /// Two columns stand in for those that are to be learned.
+    /// Two columns stand in for those that are not known yet.
     pub fn compile(settings: &FormatSettings) -> Result<Self, FormatFault> {
-        let stand_in = settings.sample();
-        let stand_in =
-            stand_in.and_then(|_| settings.with_learned("learned string, columns string"));
+        // Rules may name columns that these are not.
+        let stand_in = ColumnSettings::of("not string, known string");
+        let stand_in = settings
+            .come_later()
+            .then(|| settings.with_columns(stand_in));
+        let stand_in = stand_in.flatten();
         let settings = stand_in.as_ref().unwrap_or(settings);
         let mut compiled = FORMATS.iter().filter_map(|format| format.compile(settings));
         // Settings come from the reader of the config, which reads them by the same list.

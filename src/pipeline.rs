@@ -19,6 +19,7 @@ mod failures;
 mod filling;
 mod footprint;
 mod formats;
+mod given;
 mod hurry;
 mod learning;
 mod log;
@@ -73,6 +74,7 @@ pub use encode::EncoderPool;
 use encode::Piece;
 use event::Event;
 pub use footprint::Footprint;
+use given::Given;
 use learning::Learning;
 use log::names::Names;
 pub use log::{
@@ -144,6 +146,8 @@ pub struct Pipeline {
     learning: Option<Learning>,
     /// Why no columns could be learned, where they could not.
     unlearned: String,
+    /// The table whose columns data has, where they are one's.
+    given: Option<Given>,
     waiting: Waiting,
     moving: Moving,
     /// What is to be encoded, oldest first.
@@ -232,10 +236,8 @@ async fn run_with(
     let next = recovered.source.next_sequence();
     let backlog = next.map(|next| Backlog::from(next, unread));
     let formats = &recovered.outputs.formats;
-    let history = formats.history();
-    let learning = formats.sample().filter(|_| history.is_empty());
-    let learning = learning.map(|sample| Learning::begin(sample, &settings, &context));
-    context.status.set_schema(history);
+    let learning = Learning::begin(formats, &settings, &context);
+    let given = Given::begin(&settings, &context, formats, &events, &stopping.at_once);
     let mut pipeline = Pipeline {
         settings,
         context,
@@ -251,6 +253,7 @@ async fn run_with(
         table,
         learning,
         unlearned: String::new(),
+        given,
         waiting,
         moving: Moving::default(),
         encode_queue: VecDeque::new(),
@@ -302,12 +305,13 @@ impl Pipeline {
         while !abandoned.is_cancelled() {
             self.restore_invariants()?;
             if self.is_done() {
-                return self.stranded().map_or(Ok(()), Err);
+                let left = self.stranded().or_else(|| self.left_without_columns());
+                return left.map_or(Ok(()), Err);
             }
             if let Some(left) = self.given_up() {
                 return Err(left);
             }
-            let may_read = !self.ending && self.has_room();
+            let may_read = self.may_read();
             tokio::select! {
                 biased;
                 () = abandoned.cancelled() => {}
@@ -398,12 +402,6 @@ impl Pipeline {
         }
     }
 
-    fn seal_all(&mut self) {
-        for id in self.table.open_ids() {
-            self.seal(id);
-        }
-    }
-
     /// Whether all that this process can do has been done.
     fn is_done(&self) -> bool {
         self.ending
@@ -464,6 +462,7 @@ impl Pipeline {
             Event::CheckpointDelayed(trouble) => self.checkpoint_delayed(trouble)?,
             Event::RetryDue(id) => self.waiting.retry_due(id),
             Event::Room(bytes) => self.look_at_the_room(bytes),
+            Event::Table(told) => self.hear_of_table(*told),
             Event::Failed(error) => return Err(error),
         }
         Ok(())

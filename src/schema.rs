@@ -1,4 +1,5 @@
-//! Columns that a stream has learned from its records, version by version: plain data, kept with the checkpoint.
+//! Columns that a stream has learned from its records, or read of a table, version by version: plain data, kept with the
+//! checkpoint.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,9 +15,22 @@ pub struct SchemaVersion {
     /// What is new in them; of the first ones nothing is said.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<SchemaChange>,
+    /// The table whose columns they are, where they are one's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<TableVersion>,
 }
 
-/// A column or a field that is new, or takes more than before.
+/// A version of a table of the Glue Data Catalog.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct TableVersion {
+    /// What tells the table from others: `web.hits`.
+    pub name: String,
+    /// The catalog's own number of the version, where it tells one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+}
+
+/// A column or a field that is new, or of another type than before. One that is gone has no type any more.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SchemaChange {
     /// `user.id`, `lines[].price` for items and for values of maps.
@@ -24,7 +38,7 @@ pub struct SchemaChange {
     /// The type that it had; none of one that is new.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
-    /// The type that it has.
+    /// The type that it has; empty of one that is gone.
     pub to: String,
 }
 
@@ -36,6 +50,11 @@ impl SchemaVersion {
     pub fn hash(&self) -> String {
         hash(&self.columns)
     }
+
+    /// Whether they were read of this table.
+    pub fn is_of_table(&self, name: &str) -> bool {
+        self.table.as_ref().is_some_and(|table| table.name == name)
+    }
 }
 
 /// The same of columns in Hive's syntax, in one line.
@@ -43,10 +62,20 @@ pub fn hash(columns: &str) -> String {
     format!("{:016x}", crc_fast::crc64_nvme(columns.as_bytes()))
 }
 
+impl std::fmt::Display for TableVersion {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.version {
+            Some(version) => write!(formatter, "{} version {version}", self.name),
+            None => formatter.write_str(&self.name),
+        }
+    }
+}
+
 impl std::fmt::Display for SchemaChange {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { path, from, to } = self;
         match from {
+            Some(from) if to.is_empty() => write!(formatter, "{path} {from} is gone"),
             Some(from) => write!(formatter, "{path} {from} → {to}"),
             None => write!(formatter, "{path} {to} is new"),
         }

@@ -20,4 +20,4 @@ pub use metrics::{
 pub use refusals::{Knock, Refusals};
 pub use repeats::Repeats;
 pub use source::SourceHealth;
-pub use status::{LastObject, StatusSnapshot, StreamState, StreamStatus};
+pub use status::{LastObject, StatusSnapshot, StreamState, StreamStatus, TableAccount};

@@ -242,6 +242,24 @@ impl ServiceError {
         }
     }
 
+    /// A refusal with that status and code.
+    #[cfg(test)]
+    pub(super) fn for_tests(operation: &'static str, status: u16, code: &str) -> Self {
+        let text = format!("{code}: no");
+        Self {
+            operation,
+            failure: RequestFailure {
+                status: Some(status),
+                code: code.to_owned(),
+                text,
+                unsent: false,
+                unreached: false,
+            },
+            unreached: None,
+            source: Arc::new(SdkError::timeout_error("no")),
+        }
+    }
+
     /// The service's code, such as `EntityNotFoundException`; empty when it sent none.
     pub fn code(&self) -> &str {
         &self.failure.code

@@ -115,13 +115,14 @@ fn key_names(prefix: &str) -> Vec<&str> {
 }
 
 fn format(format: &FormatSettings) -> String {
-    let learned = match format.sample() {
-        Some(_) => ", columns learned",
-        None => "",
+    let columns = match (format.sample(), format.table()) {
+        (Some(_), _) => ", columns learned".to_owned(),
+        (None, Some(table)) => format!(", columns of Glue table {}", table.identity()),
+        (None, None) => String::new(),
     };
     match format.compression() {
-        "none" => format!("{}{learned}", format.word()),
-        compression => format!("{} {compression}{learned}", format.word()),
+        "none" => format!("{}{columns}", format.word()),
+        compression => format!("{} {compression}{columns}", format.word()),
     }
 }
 

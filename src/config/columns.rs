@@ -6,12 +6,18 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 mod aws;
+pub(super) mod glue;
 pub(super) mod read;
 mod sample;
+mod table;
 mod times;
+
+use glue::GlueTable;
 
 /// What stands in place of columns that are to be learned.
 const INFER: &str = "infer";
+/// What stands in place of those that are a table's.
+const TABLE: &str = "glue_table";
 
 /// The column of what no other takes, where the config names none.
 const UNKNOWN_COLUMN: &str = "_unknown";
@@ -20,12 +26,15 @@ const UNKNOWN_COLUMN: &str = "_unknown";
 /// of that.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ColumnSettings {
-    /// Hive column syntax: `name type, name type …`; the word `infer` where they are to be learned.
+    /// Hive column syntax: `name type, name type …`; a word where the config does not say what they are.
     pub schema: String,
     /// What they are to be learned from. No batch is opened before they are.
     #[serde(skip)]
     pub sample: Option<Sample>,
-    /// They were learned: objects name them by their hash.
+    /// The table whose columns they are. No batch is opened before it was read once.
+    #[serde(skip)]
+    pub table: Option<GlueTable>,
+    /// They were learned, or read of a table: objects name them by their hash.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub learned: bool,
     /// How records become rows.
@@ -60,17 +69,24 @@ impl ColumnSettings {
         Self {
             schema: schema.into(),
             sample: None,
+            table: None,
             learned: false,
             rules: ColumnRules::default(),
         }
     }
 
-    /// The same with columns that were learned, in Hive's syntax.
+    /// Whether what they are is not known from the config: they are learned, or a table's.
+    pub const fn come_later(&self) -> bool {
+        self.sample.is_some() || self.table.is_some()
+    }
+
+    /// The same with columns that were learned or read, in Hive's syntax.
     #[must_use]
     pub fn with_learned(&self, schema: &str) -> Self {
         Self {
             schema: schema.to_owned(),
             sample: None,
+            table: None,
             learned: true,
             rules: self.rules.clone(),
         }

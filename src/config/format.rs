@@ -9,12 +9,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::bounded::read_bounded;
+use super::columns::glue::GlueTable;
 use super::columns::{ColumnSettings, Sample, read};
 use super::diagnostic::{Diagnostic, SourceFile, SourceSpan};
 use super::path::path;
 use super::spans::{SpanMap, StageField};
 use super::table::Table;
 use super::text::{Text, TextOrigin};
+
+/// The keys of which one says what the columns are.
+const SCHEMAS: [&str; 3] = ["schema", "schema_file", "glue_table"];
 
 /// Bytes of a schema file.
 const SCHEMA_MAX: u64 = 1 << 20;
@@ -147,7 +151,17 @@ impl FormatSettings {
         self.columns().and_then(|columns| columns.sample)
     }
 
-    /// The same with columns that were learned, in Hive's syntax. `None`: the format has no columns.
+    /// The table whose columns they are, where they are one's.
+    pub fn table(&self) -> Option<&GlueTable> {
+        self.columns().and_then(|columns| columns.table.as_ref())
+    }
+
+    /// Whether what the columns are is not known from the config: they are learned, or a table's.
+    pub fn come_later(&self) -> bool {
+        self.columns().is_some_and(ColumnSettings::come_later)
+    }
+
+    /// The same with columns that were learned or read, in Hive's syntax. `None`: the format has no columns.
     pub fn with_learned(&self, columns: &str) -> Option<Self> {
         self.with_columns(self.columns()?.with_learned(columns))
     }
@@ -245,7 +259,7 @@ impl FormatTable<'_, '_> {
         Some((value, origin.place(None)))
     }
 
-    /// `schema`, or the text of `schema_file`, exactly one of them.
+    /// `schema`, or the text of `schema_file`; `None` where it is neither, but `glue_table`. It is exactly one of them.
     pub(super) fn schema(&mut self) -> Option<String> {
         let Self {
             table,
@@ -253,22 +267,24 @@ impl FormatTable<'_, '_> {
             stream,
             spans,
         } = self;
-        let both = table.has("schema") && table.has("schema_file");
-        let neither = !table.has("schema") && !table.has("schema_file");
+        let given: Vec<&str> = SCHEMAS.into_iter().filter(|key| table.has(key)).collect();
         let inline = spans.keep(stream, StageField::Schema, table, "schema");
         let file_place = table.place_of("schema_file");
         let named = path(table, "schema_file");
-        if both {
-            let message = "`schema` and `schema_file` exclude each other";
-            let fault = Diagnostic::fault(file_place, message).help("remove one of them");
-            table.file.report(fault);
-            return None;
-        }
-        if neither {
-            let help = "write the columns in Hive syntax, such as \
-                        schema = \"event_id string, ts timestamp\", or name a schema_file";
-            table.missing("schema", help);
-            return None;
+        match *given {
+            [] => {
+                let help = "write the columns in Hive syntax, such as \
+                            schema = \"event_id string, ts timestamp\", or name a schema_file or a glue_table";
+                table.missing("schema", help);
+                return None;
+            }
+            [_] => {}
+            [one, other, ..] => {
+                let message = format!("`{one}` and `{other}` exclude each other");
+                let fault = Diagnostic::fault(table.place_of(other), message);
+                table.file.report(fault.help("remove one of them"));
+                return None;
+            }
         }
         let Some(named) = named else {
             return inline;

@@ -77,6 +77,11 @@ pub trait StoreSpec: Any + Debug + Send + Sync {
         None
     }
 
+    /// How it is reached, where it is a service of AWS', or speaks the protocol of one.
+    fn access(&self) -> Option<AwsAccess> {
+        None
+    }
+
     /// The ARN or alias of the key that objects are encrypted with in KMS, where they are.
     fn kms_key(&self) -> Option<&str> {
         None

@@ -163,6 +163,7 @@ fn every_key_of_the_full_sample_is_accepted_and_means_what_it_says() {
         columns: ColumnSettings {
             schema: schema.to_owned(),
             sample: None,
+            table: None,
             learned: false,
             rules: ColumnRules {
                 unknown: UnknownFields::Keep("rest".to_owned()),

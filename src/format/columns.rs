@@ -24,6 +24,7 @@ mod coerce;
 mod cursor;
 mod declared;
 mod decode;
+mod differ;
 mod fault;
 mod infer;
 mod kept;
@@ -92,6 +93,20 @@ impl Schema {
         refused: fn(&str) -> Option<String>,
     ) -> Result<Self, FormatFault> {
         let fields = schema::parse(&settings.schema, refused)?;
+        let unknown = unknown_column(&settings.rules);
+        let unknown = unknown.as_ref().map(|column| column.name.as_str());
+        let is_it =
+            |field: &&Field| unknown.is_some_and(|name| field.name.eq_ignore_ascii_case(name));
+        // The config says so at its place, where it knows the columns.
+        if let Some(column) = fields.iter().find(is_it) {
+            return Err(FormatFault {
+                at: None,
+                message: format!("`{}` is a column of the schema already", column.name),
+                help: Some(
+                    "name another one for what no column takes: `unknown_column`".to_owned(),
+                ),
+            });
+        }
         let all = with_unknown(fields.clone(), &settings.rules);
         let arrow = Arc::new(arrow_schema::Schema::new(schema::arrow_fields(&all)));
         Ok(Self {

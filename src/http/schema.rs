@@ -1,4 +1,4 @@
-//! `GET /streams/NAME/schema`: the columns that a stream has learned, version by version, as JSON.
+//! `GET /streams/NAME/schema`: the columns that a stream has learned, or read of a Glue table, version by version, as JSON.
 
 use std::sync::Arc;
 
@@ -18,8 +18,12 @@ pub(super) async fn show(State(state): State<Arc<ApiState>>, Path(name): Path<St
     let versions = status.schema().into_iter();
     let versions: Vec<Value> = versions
         .map(|version| {
-            json!({ "version": version.version, "at": stream::time(version.at_ms), "at_ms": version.at_ms,
-                    "hash": version.hash(), "columns": version.columns, "changes": version.changes })
+            let mut shown = json!({ "version": version.version, "at": stream::time(version.at_ms), "at_ms": version.at_ms,
+                    "hash": version.hash(), "columns": version.columns, "changes": version.changes });
+            if let Some(table) = &version.table {
+                shown["table"] = json!(table);
+            }
+            shown
         })
         .collect();
     json(

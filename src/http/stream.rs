@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::{ApiState, StreamInfo, fields, json};
 use crate::failure::ErrorOutputType;
 use crate::telemetry::{KnownFailure, Reasons, Sample, StatusSnapshot, StreamState as Health};
-use crate::telemetry::{StreamMetrics, StreamStatus};
+use crate::telemetry::{StreamMetrics, StreamStatus, TableAccount};
 
 /// The state of one stream; 404 for one that is not there.
 pub(super) async fn show(State(state): State<Arc<ApiState>>, Path(name): Path<String>) -> Response {
@@ -81,6 +81,15 @@ fn describe(
     }
     if snapshot.schema_version > 0 {
         shown.insert("schemaVersion".into(), snapshot.schema_version.into());
+    }
+    if let Some(TableAccount {
+        name,
+        read_ms,
+        trouble,
+    }) = &snapshot.table
+    {
+        let table = json!({ "name": name, "readAt": read_ms.map(time), "trouble": trouble });
+        shown.insert("glueTable".into(), table);
     }
     shown.insert("fields".into(), fields::account(&stream.fields()));
     let failures = stream.failures();

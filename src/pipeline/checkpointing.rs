@@ -16,7 +16,12 @@ impl Pipeline {
     pub(super) fn has_changes(&self) -> bool {
         // An open batch that no checkpoint can name is no change.
         let is_dirty = self.table.is_dirty() && self.log.names() == Names::OpenBatches;
-        is_dirty || self.protocol.has_changes() || (self.protocol.frees() && self.is_spool_full())
+        let has_columns =
+            self.log.names() == Names::OpenBatches && self.outputs.formats.is_unsaved();
+        is_dirty
+            || has_columns
+            || self.protocol.has_changes()
+            || (self.protocol.frees() && self.is_spool_full())
     }
 
     /// Whether so much is in memory alone that it should go to the spool.

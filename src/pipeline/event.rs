@@ -7,11 +7,13 @@ use uuid::Uuid;
 use super::encode::Done;
 use super::log::shared::body::SharedCheckpoint;
 use super::quarantine::Damaged;
+use crate::aws::glue::TableTrouble;
 use crate::checkpoint::{SealedObject, StoreError};
 use crate::coordination::Lost;
 use crate::destination::{Conditional, Destination, PublishError};
 use crate::error::StreamError;
 use crate::extent::Extent;
+use crate::format::Columns;
 use crate::protocol::{Durable, Filled};
 
 /// Something that has happened. Each job sends one, and jobs are bounded in number, so that the
@@ -56,8 +58,19 @@ pub(super) enum Event {
     RetryDue(Uuid),
     /// So many bytes are free on a disk that is short of room.
     Room(u64),
+    /// The catalog was asked for the table whose columns data has.
+    Table(Box<Result<Told, TableTrouble>>),
     /// The stream cannot go on.
     Failed(StreamError),
+}
+
+/// What a table says that was asked for.
+#[derive(Debug)]
+pub(super) struct Told {
+    /// Its columns, without partition keys.
+    pub columns: Columns,
+    /// The catalog's number of its version.
+    pub version: Option<String>,
 }
 
 /// What a job on the disk has done.

@@ -1,15 +1,16 @@
-//! The formats of one stream: those that its batches name, and that of new ones, whose columns may be learned.
+//! The formats of one stream: those that its batches name, and that of new ones, whose columns may be learned, or a table's.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use crate::config::{FormatSettings, Sample};
 use crate::error::StreamError;
 use crate::format::{self, Columns, Format, FormatFault, Inference, Widening};
-use crate::schema::{SchemaChange, SchemaVersion};
+use crate::schema::{SchemaChange, SchemaVersion, TableVersion};
 
-/// What a stream's batches may name. Versions of learned columns are added while it runs, by the pipeline alone.
+/// What a stream's batches may name. Versions of columns that the config does not say are added while it runs, by the
+/// pipeline alone.
 pub(super) struct Formats {
     /// What the config says of data.
     settings: FormatSettings,
@@ -20,9 +21,9 @@ pub(super) struct Formats {
 struct Known {
     /// By their hash, with their durable forms.
     compiled: HashMap<u64, (String, Format)>,
-    /// That of new data. While its columns are still to be learned it is the hash of the settings, which no batch names.
+    /// That of new data. While its columns are not known yet it is the hash of the settings, which no batch names.
     data: u64,
-    /// The columns in force, where they are learned.
+    /// The columns in force, where the config does not say them.
     learned: Option<Columns>,
     /// The versions that they have had, oldest first.
     history: Vec<SchemaVersion>,
@@ -53,11 +54,16 @@ impl Formats {
             let format = Format::compile(&settings).map_err(|fault| to_be_mended(&fault))?;
             compiled.insert(hash, (form, format));
         }
-        if settings.sample().is_none() {
+        if !settings.come_later() {
             // What was learned before is no matter of a stream that declares its columns.
             history.clear();
         }
-        let newest = history.pop();
+        // Columns of another table are none of this one's.
+        let is_ours = |version: &mut SchemaVersion| match settings.table() {
+            Some(table) => version.is_of_table(&table.identity()),
+            None => true,
+        };
+        let newest = history.pop_if(is_ours);
         let stand_in = Format::compile(settings).map_err(|fault| to_be_mended(&fault))?;
         let formats = Self {
             settings: settings.clone(),
@@ -79,7 +85,7 @@ impl Formats {
                 // The state has it, and gets the form with all others.
                 formats.take_unsaved();
             }
-            None if settings.sample().is_some() => {}
+            None if settings.come_later() => {}
             None => {
                 formats.add(settings)?;
             }
@@ -129,7 +135,7 @@ impl Formats {
         self.settings.sample()
     }
 
-    /// The versions that learned columns have had, oldest first: the last one is in force.
+    /// The versions that columns have had which the config does not say, oldest first: the last one is in force.
     pub(super) fn history(&self) -> Vec<SchemaVersion> {
         self.known().history.clone()
     }
@@ -163,6 +169,7 @@ impl Formats {
             at_ms: now_ms,
             columns: columns.to_config(),
             changes: Vec::new(),
+            table: None,
         };
         self.adopt(columns, version.clone())
             .map_err(|fault| format!("No column could be learned: {fault}"))?;
@@ -184,14 +191,69 @@ impl Formats {
             at_ms: now_ms,
             columns: columns.to_config(),
             changes: changes.into_iter().map(row).collect(),
+            table: None,
         };
         self.adopt(columns, version.clone()).ok()?;
         Some(version)
     }
 
+    /// Takes the columns of the table. `None`: they are in force already. The error says why they cannot be had, and those
+    /// before them stay in force.
+    pub(super) fn give(
+        &self,
+        columns: Columns,
+        table: TableVersion,
+        now_ms: i64,
+    ) -> Result<Option<SchemaVersion>, FormatFault> {
+        let (number, changes) = {
+            let known = self.known();
+            let before = known.learned.as_ref();
+            let newest = known.history.last();
+            let is_ours = newest.is_some_and(|newest| newest.is_of_table(&table.name));
+            if is_ours && before == Some(&columns) {
+                return Ok(None);
+            }
+            let changes = before.map_or_else(Vec::new, |before| before.changes_to(&columns));
+            (newest.map_or(1, |newest| newest.version + 1), changes)
+        };
+        let version = SchemaVersion {
+            version: number,
+            at_ms: now_ms,
+            columns: columns.to_config(),
+            changes: changes.into_iter().map(row).collect(),
+            table: Some(table),
+        };
+        self.adopt(columns, version.clone())?;
+        Ok(Some(version))
+    }
+
+    /// Whether there are columns for data, where the config does not say them.
+    pub(super) fn have_columns(&self) -> bool {
+        self.known().learned.is_some()
+    }
+
+    /// Columns that the config has rules for, and that there are not.
+    pub(super) fn strange_rules(&self) -> Vec<String> {
+        let known = self.known();
+        let rules = self.settings.columns().map(|columns| &columns.rules);
+        let Some((rules, columns)) = rules.zip(known.learned.as_ref()) else {
+            return Vec::new();
+        };
+        let named = rules.misfits.columns.keys();
+        let named = named.chain(rules.names.json_keys.keys());
+        let strange = named.filter(|name| columns.names().all(|column| column != **name));
+        let strange: BTreeSet<&String> = strange.collect();
+        strange.into_iter().cloned().collect()
+    }
+
     /// What the next checkpoint has to take in: no batch of it names a format that the store does not have.
     pub(super) fn take_unsaved(&self) -> Unsaved {
         self.change(|known| std::mem::take(&mut known.unsaved))
+    }
+
+    /// Whether there are columns that no checkpoint has taken in.
+    pub(super) fn is_unsaved(&self) -> bool {
+        !self.known().unsaved.versions.is_empty()
     }
 
     /// Those that the format can name.
@@ -248,3 +310,6 @@ pub(super) fn to_be_mended(cause: &dyn fmt::Display) -> StreamError {
         advice: "mend the stream's settings".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

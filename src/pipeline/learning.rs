@@ -7,9 +7,9 @@
 
 use std::collections::VecDeque;
 
+use super::formats::Formats;
 use super::route::{Group, Routed};
 use super::{Pipeline, StreamContext};
-use crate::checkpoint::Lane;
 use crate::clock::Moment;
 use crate::config::{Sample, StreamSettings};
 use crate::error::StreamError;
@@ -32,17 +32,21 @@ pub(super) struct Learning {
 }
 
 impl Learning {
-    /// What is held keeps its room of what the source reads into, and the source wants some to read on.
+    /// Begins where no columns are known that are to be learned. What is held keeps its room of what the source reads into,
+    /// and the source wants some to read on.
     pub(super) fn begin(
-        sample: Sample,
+        formats: &Formats,
         settings: &StreamSettings,
         context: &StreamContext,
-    ) -> Self {
+    ) -> Option<Self> {
+        let history = formats.history();
+        let sample = formats.sample().filter(|_| history.is_empty());
+        context.status.set_schema(history);
         let room = match settings.source.room_bytes() {
             0 => u64::MAX,
             reads => context.read_room.total().saturating_sub(reads),
         };
-        Self::of(sample, room)
+        sample.map(|sample| Self::of(sample, room))
     }
 
     /// `room` is what of the memory for reading may be held, beside what the source wants to read on.
@@ -180,13 +184,7 @@ impl Pipeline {
 
     fn change_columns(&mut self, version: &SchemaVersion) {
         self.tell_of_columns(version);
-        // They end with the columns that they have begun with (C7).
-        for id in self.table.open_ids() {
-            let lane = self.table.get(id).map(|entry| entry.lane);
-            if lane == Some(Lane::Data) {
-                self.seal(id);
-            }
-        }
+        self.seal_data();
     }
 
     fn tell_of_columns(&self, version: &SchemaVersion) {

@@ -30,6 +30,7 @@ impl Pipeline {
         }
         let publishing = self.publishing_trouble(now);
         let standstill = self.standstill(now);
+        let standstill = self.awaited_columns().or(standstill);
         let over = self.context.status.set_held_up(publishing, standstill);
         // Other pipelines of the stream may say the same.
         for (line, is_over) in [(IN_VAIN, over.0), (STANDSTILL, over.1)] {
@@ -151,7 +152,9 @@ impl Pipeline {
     }
 
     fn what_reading_waits_for(&self) -> String {
-        if self.is_spool_full() {
+        if let Some(columns) = self.awaited_columns() {
+            columns
+        } else if self.is_spool_full() {
             let full = if self.context.reserve.is_short() {
                 "the disk is full".to_owned()
             } else {

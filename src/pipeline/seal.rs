@@ -25,6 +25,23 @@ impl Pipeline {
         self.outputs.format(format).map(|format| format.shape())
     }
 
+    /// Fixes the record sets of all that is open.
+    pub(super) fn seal_all(&mut self) {
+        for id in self.table.open_ids() {
+            self.seal(id);
+        }
+    }
+
+    /// The same of data alone: it ends with the columns that it has begun with (C7).
+    pub(super) fn seal_data(&mut self) {
+        for id in self.table.open_ids() {
+            let lane = self.table.get(id).map(|entry| entry.lane);
+            if lane == Some(Lane::Data) {
+                self.seal(id);
+            }
+        }
+    }
+
     /// Fixes a batch's record set.
     pub(super) fn seal(&mut self, id: Uuid) {
         if self.table.seal(id) {

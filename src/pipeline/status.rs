@@ -10,7 +10,7 @@ use crate::clock::{Clock, Moment};
 use crate::schema::SchemaVersion;
 use crate::telemetry::{
     Failures, FieldCount, Fields, KnownFailure, LastObject, Notice, Refusals, Repeats,
-    SourceHealth, StatusSnapshot, StreamMetrics, StreamState, StreamStatus, Tally,
+    SourceHealth, StatusSnapshot, StreamMetrics, StreamState, StreamStatus, TableAccount, Tally,
 };
 
 /// The state of one stream, written by its pipeline and read by everybody.
@@ -168,6 +168,11 @@ impl Status {
         let version = versions.last().map_or(0, |newest| newest.version);
         *self.schema.lock().unwrap_or_else(PoisonError::into_inner) = versions;
         self.lock().snapshot.schema_version = version;
+    }
+
+    /// Tells how the table is read whose columns they are.
+    pub fn set_table(&self, table: TableAccount) {
+        self.lock().snapshot.table = Some(table);
     }
 
     /// Changes the stream's state.

@@ -26,6 +26,11 @@ pub(super) struct Stopping {
 }
 
 impl Stopping {
+    /// Whether the stop has begun.
+    pub(super) const fn has_begun(&self) -> bool {
+        self.begun
+    }
+
     /// A store could not be opened, or no shared checkpoint be made there.
     pub(super) fn failed(&mut self, store: &str, trouble: PublishError) {
         let (times, last) = self.unopened.entry(store.to_owned()).or_default();

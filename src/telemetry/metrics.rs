@@ -225,6 +225,8 @@ pub struct StreamMetrics {
     pub copies_mended: Total,
     /// Publications tried again.
     pub publish_retries: Total,
+    /// Attempts in vain to read the table of the columns, or to take what it says.
+    pub table_failures: Total,
     /// Time to make a checkpoint durable.
     pub checkpoint: Timing,
     failed_records: [Total; ErrorOutputType::ALL.len()],
@@ -241,6 +243,7 @@ struct Gauges {
     spool_bytes: Gauge,
     oldest_unpublished: Gauge,
     schema_version: Gauge,
+    table_read: Gauge,
 }
 
 impl StreamMetrics {
@@ -270,6 +273,7 @@ impl StreamMetrics {
             flipped_bits: total(name::FLIPPED_BITS),
             copies_mended: total(name::COPIES_MENDED),
             publish_retries: total(name::PUBLISH_RETRIES),
+            table_failures: total(name::TABLE_FAILURES),
             checkpoint: timing(name::CHECKPOINT),
             failed_records: ErrorOutputType::ALL.map(|kind| {
                 let kind = Label::from_static_parts("type", kind.as_str());
@@ -284,6 +288,7 @@ impl StreamMetrics {
                 spool_bytes: gauge(name::SPOOL_BYTES),
                 oldest_unpublished: gauge(name::OLDEST_UNPUBLISHED),
                 schema_version: gauge(name::SCHEMA_VERSION),
+                table_read: gauge(name::TABLE_READ),
             },
         }
     }
@@ -313,6 +318,8 @@ impl StreamMetrics {
         gauges.journal_bytes.set(status.journal_bytes as f64);
         gauges.spool_bytes.set(status.spool_bytes as f64);
         gauges.schema_version.set(f64::from(status.schema_version));
+        let read_ms = status.table.as_ref().and_then(|table| table.read_ms);
+        gauges.table_read.set(read_ms.unwrap_or(0) as f64 / 1000.0);
         let age_ms = status.oldest_unpublished_age_ms.unwrap_or(0);
         gauges.oldest_unpublished.set(age_ms as f64 / 1000.0);
     }

@@ -100,10 +100,23 @@ pub struct StatusSnapshot {
     pub records_delivered: u64,
     /// Records sent to the error prefix, by type, in the order of [`ErrorOutputType::ALL`].
     pub records_failed: [u64; ErrorOutputType::ALL.len()],
-    /// The version of the learned columns in force; 0 where there are none.
+    /// The version of the columns in force that were learned or read of a table; 0 where there are none.
     pub schema_version: u32,
+    /// The table whose columns they are, where they are one's.
+    pub table: Option<TableAccount>,
     /// The object published last.
     pub last_object: Option<LastObject>,
+}
+
+/// How a table of the Glue Data Catalog is read, whose columns the stream has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableAccount {
+    /// What tells it from others: `web.hits`.
+    pub name: String,
+    /// When it was last read since the process began, in milliseconds since the Unix epoch.
+    pub read_ms: Option<i64>,
+    /// Why it could not be read, or its columns not be taken, the last time; those before it are in force.
+    pub trouble: Option<String>,
 }
 
 /// A published object.

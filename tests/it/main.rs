@@ -33,6 +33,7 @@ mod fields;
 mod formats;
 mod former_state;
 mod fuzz;
+mod glue;
 mod guests;
 mod hostile;
 mod house;

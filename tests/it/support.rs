@@ -8,6 +8,7 @@ pub mod daemon;
 pub mod dynamodb;
 pub mod event;
 pub mod fetched;
+pub mod glue;
 pub mod http;
 pub mod kinesis;
 pub mod kinesis_local;

@@ -66,10 +66,9 @@ async fn a_call_is_a_signed_post_that_names_its_operation() {
 #[tokio::test]
 async fn an_empty_answer_is_an_empty_object() {
     let (access, _asked) = serve(answer("200 OK", "", "")).await;
-    let answer = client(&access)
-        .await
-        .call("CreateTable", &serde_json::json!({}));
-    assert_eq!(answer.await.unwrap(), serde_json::json!({}));
+    let client = client(&access).await;
+    let answer = client.call("CreateTable", &serde_json::json!({})).await;
+    assert_eq!(answer.unwrap(), serde_json::json!({}));
 }
 
 #[tokio::test]

@@ -42,6 +42,19 @@ fn tells(text: &str, expected: &[&str]) {
 }
 
 #[test]
+fn a_table_that_gives_the_columns_is_named_and_nobody_is_asked_for_it() {
+    let text = r#"[stream.a]
+source.type = "direct-put"
+format = { type = "parquet", glue_table = "web.hits", glue_version = 3, glue_endpoint = "http://127.0.0.1:1" }
+destination = { type = "folder", path = "out" }
+"#;
+    let (exit, out, err) = check(text);
+    assert_eq!(exit, Exit::Done, "{err}");
+    let columns = "parquet zstd, columns of Glue table web.hits@3";
+    assert!(out.contains(columns), "{out}");
+}
+
+#[test]
 fn faults_of_all_phases_are_told_at_once() {
     let text = r#"[stream.a]
 source.type = "direct-put"

@@ -181,7 +181,11 @@ impl<'s> Judge<'s> {
             .partition(&mut self.scratch, record, &mut identity)?;
         let keys = self.outputs.partitioner.keys(&mut self.scratch, record)?;
         self.outputs.admit(record)?;
-        let rows = if self.stream.format.sample().is_some() {
+        let rows = if self.stream.format.table().is_some() {
+            // Nobody is asked for its columns here: only what fits none is told.
+            Inference::default().observe(record.data)?;
+            Vec::new()
+        } else if self.stream.format.sample().is_some() {
             self.rows_alone(record)?
         } else {
             self.format.rows(&mut self.encoder, record)?

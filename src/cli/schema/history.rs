@@ -1,4 +1,4 @@
-//! `firehose schema history`: how the columns of a stream have changed that it has learned.
+//! `firehose schema history`: how the columns of a stream have changed that it has learned, or read of a Glue table.
 
 use std::io::Write;
 use std::path::Path;
@@ -29,10 +29,10 @@ pub(super) fn run(
 ) -> Result<(), CommandError> {
     let loaded = settings::load(config)?;
     let stream = settings::stream(&loaded.config, &args.stream)?;
-    if stream.format.sample().is_none() {
+    if !stream.format.come_later() {
         let name = &stream.name;
         return Err(CommandError::Usage(format!(
-            "stream \"{name}\" learns no columns: its format does not say schema = \"infer\"\n  \
+            "stream \"{name}\" learns no columns: its format says neither schema = \"infer\" nor glue_table\n  \
              help: the columns that it declares: firehose schema show {name}"
         )));
     }
@@ -47,20 +47,24 @@ pub(super) fn run(
         return Ok(());
     }
     if versions.is_empty() {
-        writeln!(out, "nothing is learned yet: no records have come")?;
+        let why = match stream.format.table() {
+            Some(_) => "nothing is kept yet: the Glue table was never read",
+            None => "nothing is learned yet: no records have come",
+        };
+        writeln!(out, "{why}")?;
     }
     for version in versions.iter().rev() {
         let SchemaVersion {
             version: number,
             changes,
+            table,
             ..
         } = version;
-        writeln!(
-            out,
-            "version {number}, {}, {}",
-            time(version),
-            version.hash()
-        )?;
+        let (time, hash) = (time(version), version.hash());
+        match table {
+            Some(table) => writeln!(out, "version {number}, {time}, {hash}, {table}")?,
+            None => writeln!(out, "version {number}, {time}, {hash}")?,
+        }
         for change in changes {
             writeln!(out, "  {change}")?;
         }
@@ -74,8 +78,12 @@ pub(super) fn run(
 }
 
 fn document(version: &SchemaVersion) -> serde_json::Value {
-    json!({ "version": version.version, "at": time(version), "hash": version.hash(),
-            "columns": version.columns, "changes": version.changes })
+    let mut document = json!({ "version": version.version, "at": time(version), "hash": version.hash(),
+            "columns": version.columns, "changes": version.changes });
+    if let Some(table) = &version.table {
+        document["table"] = json!(table);
+    }
+    document
 }
 
 fn time(version: &SchemaVersion) -> String {

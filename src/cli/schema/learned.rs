@@ -1,4 +1,4 @@
-//! Columns that a stream has learned: of the daemon where it runs, and of the state folder where it does not.
+//! Columns that a stream has learned, or read of a Glue table: of the daemon where it runs, and of the state folder where it does not.
 
 use std::path::Path;
 use std::time::Duration;

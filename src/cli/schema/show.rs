@@ -11,7 +11,7 @@ use super::super::lines::open;
 use super::super::{CommandError, settings};
 use super::athena::AthenaTable;
 use super::learned;
-use crate::config::StreamSettings;
+use crate::config::{GlueTable, StreamSettings};
 use crate::format::{Columns, FORMATS, Style};
 use crate::partition::{Partition, PartitionValue, PrefixLayout};
 use crate::schema::SchemaVersion;
@@ -49,7 +49,7 @@ enum Reader {
 pub(super) fn run(args: &ShowArgs, config: &Path, out: &mut dyn Write) -> Result<(), CommandError> {
     let loaded = settings::load(config)?;
     let stream = settings::stream(&loaded.config, &args.stream)?;
-    let columns = if stream.format.sample().is_some() && args.columns.is_none() {
+    let columns = if stream.format.come_later() && args.columns.is_none() {
         let versions = learned::versions(&loaded.config, config, stream)?;
         newest(stream, &versions)?
     } else {
@@ -71,20 +71,39 @@ pub(super) fn run(args: &ShowArgs, config: &Path, out: &mut dyn Write) -> Result
 /// The learned columns that are in force.
 fn newest(stream: &StreamSettings, versions: &[SchemaVersion]) -> Result<Columns, CommandError> {
     let name = &stream.name;
-    let Some(newest) = versions.last() else {
+    let kept = match stream.format.table().map(GlueTable::identity) {
+        Some(table) => versions
+            .iter()
+            .rev()
+            .find(|version| version.is_of_table(&table)),
+        None => versions.last(),
+    };
+    let Some(newest) = kept else {
+        if let Some(table) = stream.format.table() {
+            let (database, table) = (&table.database, &table.name);
+            return Err(CommandError::Usage(format!(
+                "stream \"{name}\" has no columns yet: it has never read its Glue table {database}.{table}\n  \
+                 help: what the catalog says: aws glue get-table --database-name {database} --name {table}"
+            )));
+        }
         return Err(CommandError::Usage(format!(
             "stream \"{name}\" has learned no columns yet: send it records first\n  \
              help: columns for a sample of them: firehose schema infer SAMPLE"
         )));
     };
     let columns = Columns::parse(&newest.columns);
-    columns.map_err(|fault| CommandError::Failed(anyhow!("the state of {name}: {fault}")))
+    let columns =
+        columns.map_err(|fault| CommandError::Failed(anyhow!("the state of {name}: {fault}")))?;
+    match stream.format.columns() {
+        Some(settings) => Ok(columns.with_unknown_of(&settings.rules)),
+        None => Ok(columns),
+    }
 }
 
 /// The columns that the format declares, or those of the file where it declares none.
 fn columns(stream: &StreamSettings, file: Option<&Path>) -> Result<Columns, CommandError> {
     let declared = stream.format.columns();
-    let declared = declared.filter(|columns| columns.sample.is_none());
+    let declared = declared.filter(|columns| !columns.come_later());
     let parsed = match (declared, file) {
         (Some(_), Some(_)) => {
             let message = format!(

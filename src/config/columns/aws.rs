@@ -1,7 +1,8 @@
-//! The rules in the words of `DescribeDeliveryStream`.
+//! Columns and their rules in the words of `DescribeDeliveryStream`.
 
 use serde_json::{Map, Value, json};
 
+use super::glue::GlueTable;
 use super::{ColumnRules, Deserializer};
 
 impl ColumnRules {
@@ -28,8 +29,27 @@ impl ColumnRules {
     }
 }
 
+impl GlueTable {
+    /// `SchemaConfiguration`, beside the role and the region of the stream.
+    pub fn configuration(&self, role: &str, region: &str) -> Value {
+        let version = self.version.map(|version| version.to_string());
+        let mut configuration = json!({
+            "RoleARN": role,
+            "DatabaseName": self.database,
+            "TableName": self.name,
+            "Region": self.region.as_deref().unwrap_or(region),
+            "VersionId": version.as_deref().unwrap_or("LATEST"),
+        });
+        if let Some(catalog) = &self.catalog_id {
+            configuration["CatalogId"] = catalog.as_str().into();
+        }
+        configuration
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::glue::tests::table;
     use super::super::{NameRules, TimeRules};
     use super::*;
 
@@ -62,5 +82,22 @@ mod tests {
         };
         let expected = json!({ "HiveJsonSerDe": { "TimestampFormats": ["dd/MM/yyyy", "millis"] } });
         assert_eq!(hive.deserializer(), expected);
+    }
+
+    #[test]
+    fn a_table_is_named_as_at_firehose() {
+        let usual = table().configuration("role", "us-east-1");
+        let expected = json!({ "RoleARN": "role", "DatabaseName": "web", "TableName": "hits",
+            "Region": "us-east-1", "VersionId": "LATEST" });
+        assert_eq!(usual, expected);
+        let other = GlueTable {
+            version: Some(3),
+            catalog_id: Some("123456789012".into()),
+            region: Some("eu-central-1".into()),
+            ..table()
+        };
+        let expected = json!({ "RoleARN": "role", "DatabaseName": "web", "TableName": "hits",
+            "Region": "eu-central-1", "VersionId": "3", "CatalogId": "123456789012" });
+        assert_eq!(other.configuration("role", "us-east-1"), expected);
     }
 }

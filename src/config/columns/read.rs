@@ -8,14 +8,21 @@ use super::super::format::FormatTable;
 use super::super::text::Text;
 use super::super::words;
 use super::{
-    ColumnRules, ColumnSettings, Deserializer, INFER, Misfit, Misfits, NameRules, UNKNOWN_COLUMN,
-    UnknownFields,
+    ColumnRules, ColumnSettings, Deserializer, INFER, Misfit, Misfits, NameRules, TABLE,
+    UNKNOWN_COLUMN, UnknownFields,
 };
 
 /// The keys that [`FormatTable::columns`] asks for: those of every format that has a schema.
 pub(in crate::config) const KEYS: &[&str] = &[
     "schema",
     "schema_file",
+    "glue_table",
+    "glue_version",
+    "glue_refresh",
+    "glue_catalog_id",
+    "glue_region",
+    "glue_endpoint",
+    "glue_profile",
     "infer_records",
     "infer_bytes",
     "infer_time",
@@ -31,7 +38,7 @@ pub(in crate::config) const KEYS: &[&str] = &[
 ];
 
 /// Those of them that say how records become rows.
-pub(super) const RULES: &[&str] = KEYS.split_at(5).1;
+pub(super) const RULES: &[&str] = KEYS.split_at(12).1;
 
 /// Those of them that are options of one of Firehose's deserializers.
 const OF_OPENX: &[&str] = &[
@@ -49,10 +56,11 @@ const MISFITS: [(&str, Misfit); 2] = [("fail", Misfit::Fail), ("null", Misfit::N
 pub type ColumnNames = fn(&str) -> Option<Vec<String>>;
 
 impl FormatTable<'_, '_> {
-    /// Declared columns: `schema`, or the text of `schema_file`, and how records become rows of them. What is in the text is
+    /// Declared columns: `schema`, or the text of `schema_file`, or a table's, and how records become rows of them. What is in the text is
     /// judged when the format is compiled; `names` reads it so far that the other keys can be.
     pub fn columns(&mut self, names: ColumnNames) -> Option<ColumnSettings> {
         let schema = self.schema();
+        let table = self.glue_table();
         let sample = self.sample(schema.as_deref());
         let columns = schema.as_deref().and_then(names);
         let columns = columns.as_deref();
@@ -74,8 +82,12 @@ impl FormatTable<'_, '_> {
             });
         }
         Some(ColumnSettings {
-            schema: schema?,
+            schema: match &table {
+                Some(_) => TABLE.to_owned(),
+                None => schema?,
+            },
             sample,
+            table,
             learned: false,
             rules: ColumnRules {
                 unknown: unknown?,

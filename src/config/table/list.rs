@@ -34,6 +34,12 @@ impl Table<'_> {
         matches!(value, Some(DeValue::Table(_)))
     }
 
+    /// The same where it is a string.
+    pub fn is_string(&self, key: &str) -> bool {
+        let value = self.entries.get(key).map(toml::Spanned::get_ref);
+        matches!(value, Some(DeValue::String(_)))
+    }
+
     /// All strings in this one, with their names and the places of these: its keys are the user's own.
     pub fn entries_of_text(self) -> Vec<(String, SourceSpan, Text)> {
         let text = |key: &str, value: &toml::Spanned<DeValue<'_>>| {

@@ -115,10 +115,7 @@ pub(super) fn read(
     }
     let (format, only_json) =
         format.unwrap_or_else(|| ((table_file.registry.stream_format)(), false));
-    if is_shared && format.sample().is_some() {
-        let message = "daemons that share a stream learn no columns: each would have its own";
-        let help =
-            "learn them from a sample with `firehose schema infer`, and name that as `schema_file`";
+    if is_shared && let Some((message, help)) = unshared_columns(&format) {
         table_file.report(Diagnostic::fault(format_place, message).help(help));
     }
     StreamSettings {
@@ -135,6 +132,22 @@ pub(super) fn read(
         backup,
         spool_limit,
     }
+}
+
+/// Why daemons cannot share a stream whose columns come later, and what to do.
+fn unshared_columns(format: &FormatSettings) -> Option<(&'static str, &'static str)> {
+    if format.table().is_some() {
+        return Some((
+            "daemons that share a stream read no Glue table: each would keep columns of its own",
+            "write what `aws glue get-table` prints into a file, and name that as `schema_file`",
+        ));
+    }
+    format.sample().map(|_| {
+        (
+            "daemons that share a stream learn no columns: each would have its own",
+            "learn them from a sample with `firehose schema infer`, and name that as `schema_file`",
+        )
+    })
 }
 
 /// What is wrong with a lane's own store beside those of the lanes before it: the fault, and what to do.

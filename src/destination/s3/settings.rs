@@ -247,6 +247,10 @@ impl StoreSpec for S3Settings {
         self.region.as_deref()
     }
 
+    fn access(&self) -> Option<AwsAccess> {
+        Some(Self::access(self))
+    }
+
     fn kms_key(&self) -> Option<&str> {
         match &self.encryption {
             Some(S3Encryption::Kms(key)) => Some(key.as_deref().unwrap_or("alias/aws/s3")),

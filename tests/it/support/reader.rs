@@ -8,7 +8,7 @@ use firehose::config;
 /// A key that no table has, nor one that is near to it.
 const STRANGE: &str = "zzzzzzzzzzzz";
 /// Files that have all tables and all kinds of them between them, the strange key in each.
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     r#"
 @
 [http]
@@ -70,6 +70,17 @@ type = "direct-put"
 type = "csv"
 schema = "id string, n int"
 on_unknown_field = "keep"
+@
+[stream.NAME.destination]
+type = "folder"
+path = "lake"
+"#,
+    r#"
+[stream.NAME.source]
+type = "direct-put"
+[stream.NAME.format]
+type = "avro"
+glue_table = "web.hits"
 @
 [stream.NAME.destination]
 type = "folder"

@@ -194,14 +194,14 @@ pub(super) fn type_text(kind: &HiveType) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
     use super::*;
 
     /// Any type that can be declared.
-    fn kind() -> impl Strategy<Value = HiveType> {
+    pub(in crate::format::columns) fn kind() -> impl Strategy<Value = HiveType> {
         let decimal = (1_u8..=38).prop_flat_map(|precision| {
             let scale = 0..=precision;
             scale.prop_map(move |scale| HiveType::Decimal { precision, scale })
@@ -236,7 +236,10 @@ mod tests {
         })
     }
 
-    fn fields(kind: impl Strategy<Value = HiveType>) -> impl Strategy<Value = Vec<Field>> {
+    /// Fields of such types, each with a name of its own.
+    pub(in crate::format::columns) fn fields(
+        kind: impl Strategy<Value = HiveType>,
+    ) -> impl Strategy<Value = Vec<Field>> {
         let name = prop_oneof![
             "[a-z]{1,3}",
             "comment|order|date",

@@ -60,7 +60,42 @@ fn of_kinds(before: &HiveType, after: &HiveType, path: String, changes: &mut Vec
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
+    use super::super::declared::tests::{fields, kind};
     use super::*;
+
+    /// The same fields in the order of their names, in structs, too.
+    fn sorted(mut fields: Vec<Field>) -> Vec<Field> {
+        for field in &mut fields {
+            sort(&mut field.kind);
+        }
+        fields.sort_by(|one, other| one.name.cmp(&other.name));
+        fields
+    }
+
+    fn sort(kind: &mut HiveType) {
+        match kind {
+            HiveType::Struct(fields) => *fields = sorted(std::mem::take(fields)),
+            HiveType::Array(inner) | HiveType::Map(_, inner) => sort(inner),
+            _ => {}
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn there_are_changes_exactly_where_more_than_the_order_is_another(
+            before in fields(kind()),
+            after in fields(kind()),
+        ) {
+            let are_same = sorted(before.clone()) == sorted(after.clone());
+            let (before, after) = (Columns::of(before), Columns::of(after));
+            prop_assert_eq!(before.changes_to(&after).is_empty(), are_same);
+            let moved = Columns::of(sorted(before.fields().to_vec()));
+            prop_assert!(before.changes_to(&moved).is_empty());
+            prop_assert_eq!(moved.changes_to(&after).len(), before.changes_to(&after).len());
+        }
+    }
 
     fn changes(before: &str, after: &str) -> Vec<String> {
         let columns = |text| Columns::parse(text).unwrap();

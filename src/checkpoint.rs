@@ -18,5 +18,8 @@ pub const STORE: &str = "checkpoint.redb";
 pub const MIRROR: &str = "checkpoint.mirror";
 
 pub use lane_stores::LaneStores;
-pub use rows::{Lane, NamedUpload, OpenBatch, SealedObject, SpooledBlock, Target, Window};
+pub use rows::{
+    Lane, NamedUpload, OpenBatch, PlaceChanges, SealedObject, SpooledBlock, Target, UntoldPlace,
+    Window,
+};
 pub use store::{CheckpointStore, Commit, StoreError, StoredState};

@@ -236,6 +236,31 @@ impl NamedUpload {
     }
 }
 
+/// A place in which objects were published and of which the stream's catalog is to be told.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct UntoldPlace {
+    /// Its URL, with a slash at its end.
+    pub url: String,
+    /// Since when it waits, in ms.
+    pub since_ms: i64,
+}
+
+/// What a checkpoint changes of what the catalog is to be told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PlaceChanges {
+    /// Places that are to be told.
+    pub untold: Vec<UntoldPlace>,
+    /// Those that were, by their URLs.
+    pub told: Vec<String>,
+}
+
+impl PlaceChanges {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.untold.is_empty() && self.told.is_empty()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,6 +5,7 @@ mod formats;
 mod marks;
 mod overlay;
 mod pair;
+mod places;
 mod shards;
 
 use std::collections::BTreeMap;
@@ -21,7 +22,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::{LaneStores, NamedUpload, OpenBatch, SealedObject};
+use super::{LaneStores, NamedUpload, OpenBatch, PlaceChanges, SealedObject, UntoldPlace};
 use crate::disk::{self, Disk};
 use crate::extent::Extent;
 use crate::failpoint;
@@ -31,6 +32,7 @@ use crate::shard::{ShardId, ShardState, SourceName};
 use copies::{Copies, Newest};
 use formats::{FORMATS, SCHEMAS};
 use pair::{Backend, Pair};
+use places::PLACES;
 use shards::{FRONTIERS, SHARDS};
 
 /// Facts about the store itself: JSON values by name.
@@ -154,6 +156,8 @@ pub struct StoredState {
     pub formats: BTreeMap<u64, String>,
     /// Versions of the columns that were learned, oldest first; the last one is in force.
     pub schemas: Vec<SchemaVersion>,
+    /// Places of which the catalog is to be told.
+    pub untold: Vec<UntoldPlace>,
     /// Ranges of the journal that were lost to damage, as (first, last).
     pub missing: Vec<(Sequence, Sequence)>,
     /// What was wrong with one copy, and is mended from the other when the store is opened.
@@ -240,6 +244,7 @@ impl CheckpointStore {
             copy_table(&read, write, FORMATS)?;
             copy_table(&read, write, SCHEMAS)?;
             copy_table(&read, write, MISSING)?;
+            copy_table(&read, write, PLACES)?;
             put_meta(write, "version", &VERSION)
         })
     }
@@ -276,6 +281,12 @@ impl CheckpointStore {
     /// Writes one checkpoint durably. After an error the outcome is unknown: the store must be
     /// opened anew.
     pub fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
+        self.commit_with(commit, &PlaceChanges::default())
+    }
+
+    /// The same with what changes of what the catalog is to be told: a place is durable with the publication that is the
+    /// first there.
+    pub fn commit_with(&self, commit: &Commit, places: &PlaceChanges) -> Result<(), StoreError> {
         self.write(|write| {
             if let Some(source) = &commit.source {
                 put_meta(write, "source", source)?;
@@ -301,6 +312,7 @@ impl CheckpointStore {
             }
             formats::write(write, &commit.formats)?;
             formats::write_versions(write, &commit.schemas)?;
+            places::write(write, places)?;
             failpoint::hit("checkpoint-before-commit");
             Ok(())
         })?;
@@ -413,6 +425,7 @@ impl CheckpointStore {
             sealed: Vec::new(),
             formats: formats::read(&read)?,
             schemas: formats::read_versions(&read)?,
+            untold: places::read(&read)?,
             missing: Vec::new(),
             damaged: Vec::new(),
         };

@@ -295,3 +295,43 @@ fn what_a_checkpoint_costs() {
         println!("a checkpoint of {rows} rows: {two:?} in two files, {one:?} in one");
     }
 }
+
+#[test]
+fn places_to_be_told_are_there_from_one_commit_to_another_however_often_it_is_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, first) = open(dir.path());
+    assert_eq!(first.untold, [], "a store without the table");
+    let place = |url: &str| UntoldPlace {
+        url: url.to_owned(),
+        since_ms: 5,
+    };
+    let commit_with = |store: &CheckpointStore, untold: &[&str], told: &[&str]| {
+        let places = PlaceChanges {
+            untold: untold.iter().map(|url| place(url)).collect(),
+            told: told.iter().map(|url| (*url).to_owned()).collect(),
+        };
+        store.commit_with(&Commit::default(), &places).unwrap();
+    };
+    commit_with(&store, &["s3://lake/b/", "s3://lake/a/"], &[]);
+    store.commit(&Commit::default()).unwrap();
+    drop(store);
+    let (store, read) = open(dir.path());
+    assert_eq!(read.untold, [place("s3://lake/a/"), place("s3://lake/b/")]);
+    commit_with(
+        &store,
+        &["s3://lake/c/"],
+        &["s3://lake/a/", "s3://lake/none/"],
+    );
+    drop(store);
+    let disk = HostDisk::new(dir.path()).unwrap();
+    let peeked = CheckpointStore::peek(&disk, Path::new(STORE)).unwrap();
+    assert_eq!(
+        peeked.untold,
+        [place("s3://lake/b/"), place("s3://lake/c/")]
+    );
+    // One that was told long ago, and is to be told again by the same commit.
+    let (store, _) = open(dir.path());
+    commit_with(&store, &["s3://lake/b/"], &["s3://lake/b/", "s3://lake/c/"]);
+    drop(store);
+    assert_eq!(open(dir.path()).1.untold, [place("s3://lake/b/")]);
+}

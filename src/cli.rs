@@ -8,6 +8,7 @@
     reason = "commands work for a person who waits, on that person's files"
 )]
 
+pub mod catalog;
 mod causes;
 pub mod check;
 mod compile_module;
@@ -114,6 +115,9 @@ enum Command {
     /// Show what would happen to records, line by line; write nothing.
     Explain(explain::ExplainArgs),
     Put(put::PutArgs),
+    /// Tell a stream's catalog of partitions.
+    #[command(subcommand)]
+    Catalog(catalog::CatalogCommand),
     /// Find columns for records, or show those of a stream to catalogues and engines.
     #[command(subcommand)]
     Schema(schema::SchemaCommand),
@@ -190,6 +194,7 @@ fn dispatch(
         Command::Put(args) => {
             Ok(runtime()?.block_on(put::run(&args, named.as_deref(), out, err))?)
         }
+        Command::Catalog(command) => catalog::run(&command, &config, out),
         Command::Schema(command) => schema::run(&command, &config, out, err),
         Command::State(command) => state::run(&command, &config, out),
         Command::Transform(command) => transform::run(&command, &config, out, err),

@@ -2,6 +2,7 @@
 //! as typed is `config/written.rs` and its neighbours.
 
 mod bounded;
+mod catalog;
 mod columns;
 mod depth;
 mod diagnostic;
@@ -28,6 +29,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use catalog::{CatalogKind, CatalogSettings, CatalogSpec, CatalogTable};
 pub use columns::glue::GlueTable;
 pub use columns::read::ColumnNames;
 pub use columns::{
@@ -35,7 +37,7 @@ pub use columns::{
     Sample, TimeRules, UnknownFields,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, SourceFile, SourceSpan};
-pub use format::{FormatKind, FormatSettings, FormatSpec, FormatTable, Storage};
+pub use format::{FormatKind, FormatSettings, FormatSpec, FormatTable, Storage, StorageClasses};
 pub use load::{ConfigDraft, LoadedConfig, draft, listen, parse, parse_object};
 pub use parse::{ParserKind, ParserSettings, ParserSpec};
 pub use quantity::{display_duration, display_size, parse_duration, parse_size};
@@ -131,6 +133,8 @@ pub struct StreamSettings {
     pub destination: DestinationSettings,
     /// The optional copy of every source record.
     pub backup: Option<BackupSettings>,
+    /// Which table is told of the partitions that the objects of data lie in, if any is.
+    pub catalog: Option<CatalogSettings>,
     /// Bound on the bytes of open and sealed batches on disk.
     pub spool_limit: u64,
 }

@@ -20,6 +20,7 @@ pub mod registry;
 
 // Stages: they never import each other.
 pub mod batch;
+pub mod catalog;
 pub mod checkpoint;
 pub mod coordination;
 pub mod destination;

@@ -12,7 +12,9 @@ mod apply;
 mod backlog;
 mod checkpointing;
 mod claim;
+mod claiming;
 mod commit;
+mod drafted;
 mod encode;
 mod event;
 mod failures;
@@ -41,6 +43,7 @@ mod shortage;
 mod status;
 mod stopping;
 mod table;
+mod telling;
 mod waiting;
 mod windows;
 mod workers;
@@ -57,10 +60,9 @@ use crate::budget::Share;
 use crate::checkpoint::Lane;
 use crate::clock::{Clock, Moment};
 use crate::config::StreamSettings;
-use crate::destination::{Conditional, Destination, PublishError};
+use crate::destination::{Destination, PublishError};
 use crate::disk::Reserve;
 use crate::error::StreamError;
-use crate::failpoint;
 use crate::protocol::Protocol;
 use crate::source::{Handle, Room};
 use crate::spool::Spool;
@@ -70,6 +72,7 @@ use crate::transform::Transforms;
 pub use again::{Tried, Wanted, is_there, try_again};
 use backlog::Backlog;
 pub use claim::Claim;
+pub use drafted::{draft_fault, table_draft};
 pub use encode::EncoderPool;
 use encode::Piece;
 use event::Event;
@@ -92,6 +95,7 @@ use shortage::Step;
 pub use status::{Landed, Observation, Status};
 use stopping::Stopping;
 use table::{BatchTable, Triggers};
+use telling::Telling;
 use waiting::Waiting;
 pub use workers::Workers;
 
@@ -149,6 +153,7 @@ pub struct Pipeline {
     /// The table whose columns data has, where they are one's.
     given: Option<Given>,
     waiting: Waiting,
+    telling: Telling,
     moving: Moving,
     /// What is to be encoded, oldest first.
     encode_queue: VecDeque<(Uuid, Piece)>,
@@ -238,6 +243,7 @@ async fn run_with(
     let formats = &recovered.outputs.formats;
     let learning = Learning::begin(formats, &settings, &context);
     let given = Given::begin(&settings, &context, formats, &events, &stopping.at_once);
+    let telling = Telling::resumed(&settings, recovered.untold, &context);
     let mut pipeline = Pipeline {
         settings,
         context,
@@ -255,6 +261,7 @@ async fn run_with(
         unlearned: String::new(),
         given,
         waiting,
+        telling,
         moving: Moving::default(),
         encode_queue: VecDeque::new(),
         put_off: VecDeque::new(),
@@ -379,6 +386,7 @@ impl Pipeline {
         self.dispatch_encoding();
         self.begin_checkpoint()?;
         self.dispatch();
+        self.tell_the_catalog();
         Ok(())
     }
 
@@ -411,6 +419,7 @@ impl Pipeline {
             && !self.has_changes()
             && !self.gathering
             && self.log.is_settled()
+            && self.telling.may_end(self.context.clock.moment())
     }
 
     fn apply_event(&mut self, event: Event) -> Result<(), StreamError> {
@@ -460,38 +469,13 @@ impl Pipeline {
                 self.settle(Outcome::Shared(*made))?;
             }
             Event::CheckpointDelayed(trouble) => self.checkpoint_delayed(trouble)?,
+            Event::Told(places, told) => self.apply_told(places, told),
             Event::RetryDue(id) => self.waiting.retry_due(id),
             Event::Room(bytes) => self.look_at_the_room(bytes),
             Event::Table(told) => self.hear_of_table(*told),
             Event::Failed(error) => return Err(error),
         }
         Ok(())
-    }
-
-    fn not_claimed(&mut self, store: &str, trouble: PublishError) {
-        let (stream, cause) = (&self.settings.name, trouble.to_string());
-        if let Some(unsaid) =
-            self.context
-                .status
-                .repeats()
-                .due_at_store("destination", store, &cause)
-        {
-            tracing::warn!(stream, cause, unsaid, "destination not ready");
-        }
-        self.stopping.failed(store, trouble);
-        self.tell_of_unclaimed();
-    }
-
-    fn claimed(&mut self, store: String, destination: Destination, conditional: Conditional) {
-        claim::tell_of_overwriting(&self.settings.name, &destination, conditional);
-        failpoint::hit("recovery-claimed");
-        self.stopping.went_well(&store);
-        self.protocol.claimed(&store);
-        self.waiting.opened(&store);
-        self.destinations.insert(store, destination);
-        self.tell_of_unclaimed();
-        self.give_up_uploads();
-        self.tell_of_stranded();
     }
 }
 

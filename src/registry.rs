@@ -1,8 +1,11 @@
 //! What a config of this build can name: the lists of what stands behind ports, for the reader of the config, which knows
-//! none of them. The sources are listed here, since their port is below them and names none; parsers, stores and
-//! formats where theirs is.
+//! none of them. The sources are listed here, since their port is below them and names none; parsers, stores,
+//! formats and catalogs where theirs is.
 
-use crate::config::{FormatKind, ParserKind, Registry, SourceKind, SourceSettings, StoreKind};
+use crate::catalog::CATALOGS;
+use crate::config::{
+    CatalogKind, FormatKind, ParserKind, Registry, SourceKind, SourceSettings, StoreKind,
+};
 use crate::destination::STORES;
 use crate::format::{self, FORMATS};
 use crate::parse::PARSERS;
@@ -22,11 +25,15 @@ pub fn registry() -> Registry {
     let formats = FORMATS
         .iter()
         .map(|format| *format as &'static dyn FormatKind);
+    let catalogs = CATALOGS
+        .iter()
+        .map(|catalog| *catalog as &'static dyn CatalogKind);
     Registry {
         sources: sources.collect(),
         parsers: parsers.collect(),
         stores: stores.collect(),
         formats: formats.collect(),
+        catalogs: catalogs.collect(),
         stream_format: format::of_streams,
         backup_format: format::of_backups,
     }

@@ -14,10 +14,12 @@ pub use failures::{
 };
 pub use fields::{FieldCount, FieldFate, FieldTally, Fields};
 pub use metrics::{
-    CoordinationMetrics, Counted, Lag, LevelGauge, MetricInfo, Metrics, StreamMetrics, Total,
-    TransformMetrics,
+    CatalogMetrics, CoordinationMetrics, Counted, Lag, LevelGauge, MetricInfo, Metrics,
+    StreamMetrics, Total, TransformMetrics,
 };
 pub use refusals::{Knock, Refusals};
 pub use repeats::Repeats;
 pub use source::SourceHealth;
-pub use status::{LastObject, StatusSnapshot, StreamState, StreamStatus, TableAccount};
+pub use status::{
+    CatalogStanding, LastObject, StatusSnapshot, StreamState, StreamStatus, TableAccount,
+};

@@ -69,6 +69,14 @@ pub(super) fn summary(stream: &StreamSettings, out: &mut dyn Write) -> io::Resul
         let place = own.map_or_else(|| prefix.clone(), |store| store.location(&prefix));
         writeln!(out, "  backup: {} under {place}", format(&backup.format))?;
     }
+    if let Some(catalog) = &stream.catalog {
+        let made = if catalog.creates() {
+            ", made where it is missing"
+        } else {
+            ""
+        };
+        writeln!(out, "  catalog: {}{made}", catalog.name())?;
+    }
     if let Some(store) = &stream.destination.errors {
         let destination = &stream.destination;
         let prefix = destination.error_prefix.as_ref();

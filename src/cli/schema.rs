@@ -14,6 +14,8 @@ use std::path::Path;
 use clap::Subcommand;
 
 use super::CommandError;
+use crate::config::{Config, StreamSettings};
+use crate::format::Columns;
 
 /// What is done with columns.
 #[derive(Debug, Subcommand)]
@@ -24,6 +26,15 @@ pub enum SchemaCommand {
     History(history::HistoryArgs),
     /// Print the columns of a stream, as the config, Athena or Spark takes them.
     Show(show::ShowArgs),
+}
+
+/// The columns of a stream's objects: those that the format declares, or the learned ones in force.
+pub(super) fn columns_in_force(
+    config: &Config,
+    file: &Path,
+    stream: &StreamSettings,
+) -> Result<Columns, CommandError> {
+    show::in_force(config, file, stream, None)
 }
 
 /// Runs `firehose schema …`.

@@ -68,6 +68,14 @@ pub(super) fn check_stages(config: &Config, spans: &SpanMap) -> Diagnostics {
                 help,
             ));
         }
+        let is_read = |field| !spans.is_unread(&stream.name, field);
+        let is_drafted = [StageField::Schema, StageField::Prefix, StageField::Store];
+        if is_drafted.into_iter().all(is_read)
+            && let Some((message, help)) = pipeline::draft_fault(stream)
+        {
+            let (field, help) = (StageField::Catalog, Some(help));
+            found.push(diagnostic(stream, spans, field, None, message, help));
+        }
         let is_schema_unread = spans.is_unread(&stream.name, StageField::Schema);
         if !is_schema_unread
             && let Err(FormatFault { at, message, help }) = Format::compile(&stream.format)

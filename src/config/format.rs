@@ -60,6 +60,19 @@ pub struct Storage {
     pub remark: Option<&'static str>,
 }
 
+/// By which classes of Hive, which Athena has too, a table's objects are read: what a catalog keeps of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StorageClasses {
+    /// What Glue calls the format.
+    pub classification: &'static str,
+    /// What cuts objects into rows.
+    pub input_format: &'static str,
+    /// What would write them.
+    pub output_format: &'static str,
+    /// What makes columns of a row.
+    pub serde: &'static str,
+}
+
 /// What the settings of a format tell of it.
 pub trait FormatSpec: Any + Debug + Send + Sync {
     /// The word of its kind.
@@ -106,6 +119,12 @@ pub trait FormatSpec: Any + Debug + Send + Sync {
             "no table can be declared over {} objects",
             self.word()
         ))
+    }
+
+    /// The classes by which a table's objects are read, for a catalog in which the table is made. The error says why it
+    /// is not to be made so.
+    fn classes(&self) -> Result<StorageClasses, String> {
+        Err(format!("no table is made for {} objects", self.word()))
     }
 
     /// `CompressionFormat` of `DescribeDeliveryStream`: Firehose's word, or one in the style of those.

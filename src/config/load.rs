@@ -25,12 +25,13 @@ const SYNTAX_MAX: usize = 3;
 /// The parser's words for a key or a table that was there before.
 const DUPLICATE: &str = "duplicate key";
 
-/// For a table in which no key names a source, a parser, a store or a format.
+/// For a table in which no key names a source, a parser, a store, a format or a catalog.
 const NOTHING: &Registry = &Registry {
     sources: Vec::new(),
     parsers: Vec::new(),
     stores: Vec::new(),
     formats: Vec::new(),
+    catalogs: Vec::new(),
     stream_format: FormatSettings::unread,
     backup_format: FormatSettings::unread,
 };

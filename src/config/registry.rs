@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Debug};
 
-use super::{FormatKind, FormatSettings, ParserKind, SourceKind, StoreKind};
+use super::{CatalogKind, FormatKind, FormatSettings, ParserKind, SourceKind, StoreKind};
 
 /// The kinds of everything that a word of the file chooses.
 pub struct Registry {
@@ -14,6 +14,8 @@ pub struct Registry {
     pub stores: Vec<&'static dyn StoreKind>,
     /// What `type` of a format can be, in the same order; the first is that of a table that names none.
     pub formats: Vec<&'static dyn FormatKind>,
+    /// What `type` of `[stream.X.catalog]` can be, in the same order.
+    pub catalogs: Vec<&'static dyn CatalogKind>,
     /// The format of a stream that says nothing about it.
     pub stream_format: fn() -> FormatSettings,
     /// The format of a backup that says nothing about it.
@@ -26,9 +28,16 @@ impl Debug for Registry {
         let parsers = self.parsers.iter().map(|parser| parser.word());
         let stores = self.stores.iter().map(|store| store.word());
         let formats = self.formats.iter().map(|format| format.word());
+        let catalogs = self.catalogs.iter().map(|catalog| catalog.word());
         formatter
             .debug_list()
-            .entries(sources.chain(parsers).chain(stores).chain(formats))
+            .entries(
+                sources
+                    .chain(parsers)
+                    .chain(stores)
+                    .chain(formats)
+                    .chain(catalogs),
+            )
             .finish()
     }
 }

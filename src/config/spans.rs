@@ -32,6 +32,8 @@ pub enum StageField {
     StateDir,
     /// The store of `[stream.X.destination]`: `path` or `bucket`.
     Store,
+    /// The table `[stream.X.catalog]`.
+    Catalog,
     /// The store of `[stream.X.errors.destination]`.
     ErrorStore,
     /// The store of `[stream.X.backup.destination]`.

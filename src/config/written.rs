@@ -3,6 +3,7 @@
 
 pub mod access;
 mod buffering;
+mod catalog;
 pub mod coordination;
 mod destination;
 mod format;

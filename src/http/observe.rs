@@ -81,6 +81,7 @@ pub(super) async fn page(State(state): State<Arc<ApiState>>) -> Response {
     html.push_str("</table>\n");
     failures(&mut html, &state, now_ms);
     fields::table(&mut html, &state);
+    catalogs(&mut html, &state);
     if state.streams.is_empty() {
         html.push_str("<p>No delivery stream is defined in firehose.toml.</p>\n");
     }
@@ -163,6 +164,43 @@ fn failures(html: &mut String, state: &ApiState, now_ms: i64) {
     );
     for (name, known) in shown {
         failure(html, name, &known, now_ms);
+    }
+    html.push_str("</table>\n");
+}
+
+/// What is told to catalogs, if any stream has one.
+fn catalogs(html: &mut String, state: &ApiState) {
+    let shown = state.shown();
+    let shown = shown.filter_map(|(name, stream, _)| Some((name, stream.snapshot().catalog?)));
+    let mut shown = shown.peekable();
+    if shown.peek().is_none() {
+        return;
+    }
+    html.push_str(
+        "<h2>Catalogs</h2>\n<table>\n<tr><th>delivery stream<th>table<th class=n>partitions told\
+         <th class=n>waiting<th class=n>left out<th>why</tr>\n",
+    );
+    for (name, catalog) in shown {
+        let _ = write!(
+            html,
+            "<tr><td><a href=\"/streams/{0}\">{0}</a><td>{1}<td class=n>{2}<td class=n>{3}<td class=n>{4}<td>",
+            Escaped(name),
+            Escaped(&catalog.name),
+            catalog.told,
+            catalog.waiting,
+            catalog.left_out,
+        );
+        if let Some(trouble) = &catalog.trouble {
+            let _ = write!(
+                html,
+                "<span class=stalled>not told now</span>: {}<br>",
+                Escaped(trouble)
+            );
+        }
+        if let Some(why) = &catalog.why_left_out {
+            let _ = write!(html, "left out: {}", Escaped(why));
+        }
+        html.push_str("</tr>\n");
     }
     html.push_str("</table>\n");
 }

@@ -12,7 +12,9 @@ use serde_json::{Map, Value, json};
 
 use super::{ApiState, StreamInfo, fields, json};
 use crate::failure::ErrorOutputType;
-use crate::telemetry::{KnownFailure, Reasons, Sample, StatusSnapshot, StreamState as Health};
+use crate::telemetry::{
+    CatalogStanding, KnownFailure, Reasons, Sample, StatusSnapshot, StreamState as Health,
+};
 use crate::telemetry::{StreamMetrics, StreamStatus, TableAccount};
 
 /// The state of one stream; 404 for one that is not there.
@@ -91,10 +93,26 @@ fn describe(
         let table = json!({ "name": name, "readAt": read_ms.map(time), "trouble": trouble });
         shown.insert("glueTable".into(), table);
     }
+    if let Some(catalog) = &snapshot.catalog {
+        shown.insert("catalog".into(), catalog_account(catalog));
+    }
     shown.insert("fields".into(), fields::account(&stream.fields()));
     let failures = stream.failures();
     shown.insert("failures".into(), failures.iter().map(failure).collect());
     shown.into()
+}
+
+/// What is told to the stream's catalog.
+fn catalog_account(catalog: &CatalogStanding) -> Value {
+    json!({
+        "table": catalog.name,
+        "waiting": catalog.waiting,
+        "waitingSince": catalog.waiting_since_ms.map(time),
+        "told": catalog.told,
+        "leftOut": catalog.left_out,
+        "whyLeftOut": catalog.why_left_out,
+        "trouble": catalog.trouble,
+    })
 }
 
 fn records(snapshot: &StatusSnapshot, metrics: &StreamMetrics) -> Value {

@@ -18,8 +18,10 @@ impl Pipeline {
         let is_dirty = self.table.is_dirty() && self.log.names() == Names::OpenBatches;
         let has_columns =
             self.log.names() == Names::OpenBatches && self.outputs.formats.is_unsaved();
+        let has_places = self.telling.has_changes();
         is_dirty
             || has_columns
+            || has_places
             || self.protocol.has_changes()
             || (self.protocol.frees() && self.is_spool_full())
     }
@@ -48,6 +50,7 @@ impl Pipeline {
             protocol: &mut self.protocol,
             table: &mut self.table,
             waiting: &self.waiting,
+            telling: &mut self.telling,
             spool: &self.spool,
             source: &self.source,
             outputs: &self.outputs,

@@ -10,7 +10,7 @@ use super::formats::Unsaved;
 use super::table::{BatchTable, Entry};
 use crate::batch::Unspooled;
 use crate::buffer::Buffer;
-use crate::checkpoint::{CheckpointStore, OpenBatch, SpooledBlock};
+use crate::checkpoint::{CheckpointStore, OpenBatch, PlaceChanges, SpooledBlock};
 use crate::extent::Extent;
 use crate::failpoint;
 use crate::protocol::Draft;
@@ -76,6 +76,7 @@ pub(super) fn commit(
     store: &CheckpointStore,
     source: &dyn Handle,
     unsaved: Unsaved,
+    places: &PlaceChanges,
 ) -> Result<Committed, CheckpointError> {
     failpoint::hit("spool-before-write");
     let written = write(&mut batches, spool)?;
@@ -85,7 +86,7 @@ pub(super) fn commit(
     let rows = batches.into_iter().map(|batch| batch.row).collect();
     let transaction = draft.transaction(rows)?;
     let transaction = transaction.with_formats(unsaved.formats, unsaved.versions);
-    store.commit(transaction.commit())?;
+    store.commit_with(transaction.commit(), places)?;
     let durable = transaction.durable();
     spool.free(durable.freed())?;
     source.release(durable.released())?;

@@ -8,6 +8,7 @@ use super::encode::Done;
 use super::log::shared::body::SharedCheckpoint;
 use super::quarantine::Damaged;
 use crate::aws::glue::TableTrouble;
+use crate::catalog::{CatalogError, Fate};
 use crate::checkpoint::{SealedObject, StoreError};
 use crate::coordination::Lost;
 use crate::destination::{Conditional, Destination, PublishError};
@@ -54,6 +55,8 @@ pub(super) enum Event {
     SharedCheckpoint(Box<Result<SharedCheckpoint, Lost>>),
     /// A shared checkpoint could not be made yet; it goes on.
     CheckpointDelayed(PublishError),
+    /// The catalog was told of a group of places.
+    Told(Vec<String>, Result<Vec<Fate>, CatalogError>),
     /// The back-off of an object is over.
     RetryDue(Uuid),
     /// So many bytes are free on a disk that is short of room.

@@ -32,6 +32,7 @@ use super::event::{CheckpointError, Committed, Event};
 use super::hurry::Hurry;
 use super::outputs::Outputs;
 use super::table::BatchTable;
+use super::telling::Telling;
 use super::waiting::Waiting;
 use super::waiting::lasting::LastingError;
 use crate::checkpoint::SealedObject;
@@ -155,6 +156,8 @@ pub(super) struct Work<'a> {
     pub(super) protocol: &'a mut Protocol,
     pub(super) table: &'a mut BatchTable,
     pub(super) waiting: &'a Waiting,
+    /// Whose changes are taken in with the publications that they come of.
+    pub(super) telling: &'a mut Telling,
     pub(super) spool: &'a Arc<Spool>,
     pub(super) source: &'a Arc<dyn Handle>,
     pub(super) outputs: &'a Arc<Outputs>,

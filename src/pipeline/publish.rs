@@ -103,6 +103,7 @@ impl Pipeline {
             Err(error) => return self.set_back(id, error),
         };
         failpoint::hit("published-before-record");
+        let place = self.telling.place(sealed);
         if let Some(since) = self.waiting.since(id) {
             self.context.status.delivered(sealed, refused, since);
         }
@@ -113,6 +114,9 @@ impl Pipeline {
             bytes = sealed.size,
             "published"
         );
+        if let Some(place) = place {
+            self.note_place(place);
+        }
         Ok(())
     }
 

@@ -39,6 +39,7 @@ impl<L: Into<Log>> RecoveredState<L> {
             shards: self.shards,
             open: self.open,
             sealed: self.sealed,
+            untold: self.untold,
             unread: self.unread,
         }
     }
@@ -136,6 +137,7 @@ fn open_state(
         shards: recovered.shards,
         open: recovered.open,
         sealed: recovered.sealed,
+        untold: recovered.untold,
         unread,
     })
 }

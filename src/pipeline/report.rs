@@ -53,6 +53,7 @@ impl Pipeline {
             spool_bytes: self.spool.bytes(),
             waits_since: oldest.into_iter().flatten().min(),
         });
+        self.report_catalog();
     }
 
     /// Tells of flipped bits in the spool: nothing is lost by them, but the disk is not to be trusted.

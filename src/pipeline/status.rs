@@ -9,8 +9,9 @@ use crate::checkpoint::{Lane, SealedObject};
 use crate::clock::{Clock, Moment};
 use crate::schema::SchemaVersion;
 use crate::telemetry::{
-    Failures, FieldCount, Fields, KnownFailure, LastObject, Notice, Refusals, Repeats,
-    SourceHealth, StatusSnapshot, StreamMetrics, StreamState, StreamStatus, TableAccount, Tally,
+    CatalogStanding, Failures, FieldCount, Fields, KnownFailure, LastObject, Notice, Refusals,
+    Repeats, SourceHealth, StatusSnapshot, StreamMetrics, StreamState, StreamStatus, TableAccount,
+    Tally,
 };
 
 /// The state of one stream, written by its pipeline and read by everybody.
@@ -173,6 +174,11 @@ impl Status {
     /// Tells how the table is read whose columns they are.
     pub fn set_table(&self, table: TableAccount) {
         self.lock().snapshot.table = Some(table);
+    }
+
+    /// Tells how what is told to the catalog stands.
+    pub fn set_catalog(&self, standing: CatalogStanding) {
+        self.lock().snapshot.catalog = Some(standing);
     }
 
     /// Changes the stream's state.

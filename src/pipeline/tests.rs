@@ -140,6 +140,7 @@ fn settings(lake: &Path, load: Load) -> StreamSettings {
             error_prefix: Some("errors/!{firehose:error-output-type}/".into()),
         },
         backup: None,
+        catalog: None,
         spool_limit: SPOOL_LIMIT,
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Bytes and records are counted in the size and number that the producer sent. Counters start at zero with the process.
 
+mod catalog;
 mod coordination;
 mod described;
 mod fields;
@@ -20,6 +21,7 @@ use metrics_exporter_prometheus::{
 
 use crate::failure::ErrorOutputType;
 use crate::telemetry::StatusSnapshot;
+pub use catalog::CatalogMetrics;
 pub use coordination::CoordinationMetrics;
 use described::{DESCRIPTIONS, MetricKind, name};
 pub use level::{Counted, Lag, LevelGauge};
@@ -335,6 +337,7 @@ mod tests {
         let metrics = Arc::new(Metrics::new().unwrap());
         let stream = StreamMetrics::new(&metrics, "clicks");
         CoordinationMetrics::new(&metrics, "clicks").held.set(1);
+        CatalogMetrics::new(&metrics, "clicks").failed("AccessDeniedException");
         stream.incoming_records.add(3);
         stream
             .failed_records(ErrorOutputType::FormatConversionFailed)

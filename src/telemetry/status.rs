@@ -106,6 +106,28 @@ pub struct StatusSnapshot {
     pub table: Option<TableAccount>,
     /// The object published last.
     pub last_object: Option<LastObject>,
+    /// How what it tells its catalog stands, where it has one.
+    pub catalog: Option<CatalogStanding>,
+}
+
+/// What a stream tells its catalog, at one moment. Counts start at zero with the process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CatalogStanding {
+    /// The table.
+    pub name: String,
+    /// Partitions that wait to be told.
+    pub waiting: u64,
+    /// Since when the oldest of them waits, in milliseconds since the Unix epoch.
+    pub waiting_since_ms: Option<i64>,
+    /// Partitions that it knows since it was told.
+    pub told: u64,
+    /// Partitions that it is not told of: places that are no partition of the table, partitions that it refuses, and
+    /// those that are not remembered since too many wait.
+    pub left_out: u64,
+    /// Why the last one of them was.
+    pub why_left_out: Option<String>,
+    /// Why it is not told now.
+    pub trouble: Option<String>,
 }
 
 /// How a table of the Glue Data Catalog is read, whose columns the stream has.

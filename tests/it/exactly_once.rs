@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use crate::catalog;
 use crate::coordination;
 use crate::support::campaign::{Campaign, Failpoints, say};
 use crate::support::daemon::Site;
@@ -81,9 +82,12 @@ const PARQUET_IN_PARTS: &[Failpoints] = &[ROW_GROUPS];
 /// Every failpoint that some campaign kills at.
 pub fn killed_at() -> impl Iterator<Item = &'static str> {
     let of_one_machine = [INTO_A_FOLDER, INTO_S3, LARGE_INTO_S3, PARQUET_IN_PARTS].concat();
-    let campaigns = [of_one_machine, vec![coordination::FAILPOINTS, MENDED]]
-        .concat()
-        .concat();
+    let campaigns = [
+        of_one_machine,
+        vec![coordination::FAILPOINTS, MENDED, catalog::FAILPOINTS],
+    ]
+    .concat()
+    .concat();
     campaigns.into_iter().map(|(name, _)| name)
 }
 

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 const STAGES: &[&str] = &[
     "batch",
+    "catalog",
     "checkpoint",
     "coordination",
     "destination",

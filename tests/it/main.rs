@@ -19,6 +19,7 @@ mod attack;
 mod book;
 mod buffering;
 mod bytes;
+mod catalog;
 mod changed_settings;
 mod clients;
 mod coordination;

@@ -14,6 +14,7 @@ pub mod kinesis;
 pub mod kinesis_local;
 pub mod lake;
 pub mod markdown;
+pub mod moto;
 pub mod needs;
 pub mod node;
 pub mod oracle;

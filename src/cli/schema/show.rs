@@ -11,7 +11,7 @@ use super::super::lines::open;
 use super::super::{CommandError, settings};
 use super::athena::AthenaTable;
 use super::learned;
-use crate::config::{GlueTable, StreamSettings};
+use crate::config::{Config, GlueTable, StreamSettings};
 use crate::format::{Columns, FORMATS, Style};
 use crate::partition::{Partition, PartitionValue, PrefixLayout};
 use crate::schema::SchemaVersion;
@@ -49,12 +49,7 @@ enum Reader {
 pub(super) fn run(args: &ShowArgs, config: &Path, out: &mut dyn Write) -> Result<(), CommandError> {
     let loaded = settings::load(config)?;
     let stream = settings::stream(&loaded.config, &args.stream)?;
-    let columns = if stream.format.come_later() && args.columns.is_none() {
-        let versions = learned::versions(&loaded.config, config, stream)?;
-        newest(stream, &versions)?
-    } else {
-        columns(stream, args.columns.as_deref())?
-    };
+    let columns = in_force(&loaded.config, config, stream, args.columns.as_deref())?;
     let layout = PrefixLayout::of(stream.destination.prefix.as_deref());
     match args.reader {
         Reader::Hive => writeln!(out, "{}", columns.lines(Style::Hive))?,
@@ -66,6 +61,21 @@ pub(super) fn run(args: &ShowArgs, config: &Path, out: &mut dyn Write) -> Result
         }
     }
     Ok(())
+}
+
+/// The columns that are in force, or those of a file of columns.
+pub(super) fn in_force(
+    config: &Config,
+    config_file: &Path,
+    stream: &StreamSettings,
+    file: Option<&Path>,
+) -> Result<Columns, CommandError> {
+    if stream.format.come_later() && file.is_none() {
+        let versions = learned::versions(config, config_file, stream)?;
+        newest(stream, &versions)
+    } else {
+        columns(stream, file)
+    }
 }
 
 /// The learned columns that are in force.

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::config::{
-    FormatKind, FormatTable, ParserKind, ParserSettings, Registry, StoreKind, StoreSettings,
-    StoreTable, Table,
+    CatalogKind, CatalogSettings, CatalogTable, FormatKind, FormatTable, ParserKind,
+    ParserSettings, Registry, StoreKind, StoreSettings, StoreTable, Table,
 };
 
 /// A value of each kind.
@@ -80,6 +80,21 @@ impl FormatKind for Probe {
     }
 }
 
+impl CatalogKind for Probe {
+    fn word(&self) -> &'static str {
+        "probe"
+    }
+
+    fn keys(&self) -> &'static [&'static str] {
+        KEYS
+    }
+
+    fn read(&self, table: &mut CatalogTable<'_, '_>) -> Option<CatalogSettings> {
+        ask(table);
+        None
+    }
+}
+
 impl ParserKind for Probe {
     fn word(&self) -> &'static str {
         "probe"
@@ -96,19 +111,20 @@ impl ParserKind for Probe {
 }
 
 #[test]
-fn a_store_a_format_and_a_parser_ask_for_all_that_a_source_can() {
+fn a_store_a_format_a_catalog_and_a_parser_ask_for_all_that_a_source_can() {
     let values = VALUES.replace("\\\n", "");
     let text = format!(
         "[stream.c]\nsource.type = \"direct-put\"\ndestination = {values}\nformat = {values}\n\
-         parse = {values}\n"
+         parse = {values}\ncatalog = {values}\n"
     );
     let registry = Registry {
         parsers: vec![&Probe],
         stores: vec![&Probe],
         formats: vec![&Probe],
+        catalogs: vec![&Probe],
         ..registry()
     };
     let read = crate::config::parse(text, Path::new("firehose.toml"), &env, &registry);
     assert!(read.is_ok(), "{:?}", read.err());
-    assert_eq!(ASKED.load(Ordering::Relaxed), 3);
+    assert_eq!(ASKED.load(Ordering::Relaxed), 4);
 }

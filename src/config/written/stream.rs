@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{GIB, MIB, TIB, buffering, destination, format, parse, source, transform};
+use super::{GIB, MIB, TIB, buffering, catalog, destination, format, parse, source, transform};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::spans::{SpanMap, StageField};
 use crate::config::table::Table;
@@ -104,10 +104,13 @@ pub(super) fn read(
         };
         *own = Some(store);
     }
+    let is_store_read = !spans.is_unread(name, StageField::Store);
+    let store = is_store_read.then_some(&destination.store);
+    let catalog = catalog::read(name, &mut table, base, spans, store, is_shared);
     let table_file = table.file;
     table.finish();
-    if source.as_ref().is_some_and(SourceSettings::is_shared)
-        && !spans.is_unread(name, StageField::Store)
+    if is_shared
+        && is_store_read
         && let Some(OneMachine { message, help }) = destination.store.of_one_machine()
     {
         let fault = Diagnostic::fault(destination_place, message).help(help);
@@ -130,6 +133,7 @@ pub(super) fn read(
         only_json,
         destination,
         backup,
+        catalog,
         spool_limit,
     }
 }

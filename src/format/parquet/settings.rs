@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Kind;
-use crate::config::{ColumnSettings, FormatKind, FormatSettings, FormatSpec, FormatTable, Storage};
+use crate::config::{
+    ColumnSettings, FormatKind, FormatSettings, FormatSpec, FormatTable, Storage, StorageClasses,
+};
 use crate::format::columns;
 
 /// What the config says of it. Checkpoints name the fields as they are named here: none is ever renamed.
@@ -126,6 +128,15 @@ impl FormatSpec for ParquetSettings {
         Ok(Storage {
             clauses: "STORED AS PARQUET",
             remark: None,
+        })
+    }
+
+    fn classes(&self) -> Result<StorageClasses, String> {
+        Ok(StorageClasses {
+            classification: "parquet",
+            input_format: "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
+            output_format: "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
+            serde: "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe",
         })
     }
 

@@ -156,6 +156,7 @@ pub(crate) fn settings(name: &str) -> StreamSettings {
             error_prefix: None,
         },
         backup: None,
+        catalog: None,
         spool_limit: 1 << 30,
     }
 }

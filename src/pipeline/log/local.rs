@@ -106,8 +106,9 @@ impl CheckpointLog for LocalLog {
         let (spool, source) = (Arc::clone(work.spool), Arc::clone(work.source));
         let store = Arc::clone(&self.store);
         let unsaved = work.outputs.formats.take_unsaved();
+        let places = work.telling.take_changes();
         Ok(Some(Box::new(move || {
-            commit::commit(draft, batches, &spool, &store, &*source, unsaved)
+            commit::commit(draft, batches, &spool, &store, &*source, unsaved, &places)
         })))
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::super::StreamContext;
 use super::super::outputs::Outputs;
-use crate::checkpoint::{OpenBatch, SealedObject, StoreError};
+use crate::checkpoint::{OpenBatch, SealedObject, StoreError, UntoldPlace};
 use crate::disk::Disk;
 use crate::error::{StreamError, put_back_export_or_discard, put_back_or_discard};
 use crate::position::MissingRange;
@@ -32,6 +32,8 @@ pub struct RecoveredState<L> {
     pub open: Vec<OpenBatch>,
     /// Its objects to be published.
     pub sealed: Vec<SealedObject>,
+    /// Places of published objects that the catalog is to be told of.
+    pub untold: Vec<UntoldPlace>,
     /// What the source has accepted before.
     pub unread: Option<UnreadRecords>,
 }

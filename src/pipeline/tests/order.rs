@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::super::commit::commit;
 use super::super::formats::Unsaved;
 use super::runtime;
-use crate::checkpoint::{CheckpointStore, Commit, STORE};
+use crate::checkpoint::{CheckpointStore, Commit, PlaceChanges, STORE};
 use crate::clock::Clock;
 use crate::disk::{Disk, TornDisk};
 use crate::extent::Extent;
@@ -101,6 +101,7 @@ fn a_checkpoint_frees_and_releases_nothing_before_it_is_durable() {
             &store,
             &journal,
             Unsaved::default(),
+            &PlaceChanges::default(),
         );
         for seed in 0..20 {
             if let Err(error) = parts(&disk.crash(seed)) {

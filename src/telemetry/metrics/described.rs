@@ -93,6 +93,16 @@ pub(super) mod name {
         "firehose_schema_table_read_timestamp_seconds";
     pub(in crate::telemetry::metrics) const TABLE_FAILURES: &str =
         "firehose_schema_table_failures_total";
+    pub(in crate::telemetry::metrics) const CATALOG_WAITING: &str =
+        "firehose_catalog_waiting_partitions";
+    pub(in crate::telemetry::metrics) const CATALOG_OLDEST: &str =
+        "firehose_catalog_oldest_waiting_seconds";
+    pub(in crate::telemetry::metrics) const CATALOG_TOLD: &str =
+        "firehose_catalog_told_partitions_total";
+    pub(in crate::telemetry::metrics) const CATALOG_LEFT_OUT: &str =
+        "firehose_catalog_left_out_partitions_total";
+    pub(in crate::telemetry::metrics) const CATALOG_FAILURES: &str =
+        "firehose_catalog_failures_total";
     pub(in crate::telemetry::metrics) const UNKNOWN_FIELDS: &str =
         "firehose_unknown_field_records_total";
     pub(in crate::telemetry::metrics) const MISSING_FIELDS: &str =
@@ -105,7 +115,7 @@ pub(super) mod name {
 
 /// Kind, unit and help text of every metric.
 #[rustfmt::skip]
-pub(super) const DESCRIPTIONS: [(&str, MetricKind, Unit, &str); 53] = [
+pub(super) const DESCRIPTIONS: [(&str, MetricKind, Unit, &str); 58] = [
     (name::INCOMING_REQUESTS, MetricKind::Counter, Unit::Count, "Put requests answered with success."),
     (name::INCOMING_RECORDS, MetricKind::Counter, Unit::Count, "Records accepted (durable in the journal) and answered."),
     (name::INCOMING_BYTES, MetricKind::Counter, Unit::Bytes, "Bytes of accepted records."),
@@ -154,6 +164,11 @@ pub(super) const DESCRIPTIONS: [(&str, MetricKind, Unit, &str); 53] = [
     (name::SCHEMA_VERSION, MetricKind::Gauge, Unit::Count, "Version of the columns that were learned from the records, or read of a Glue table; 0 where none are. It grows by one when they change."),
     (name::TABLE_READ, MetricKind::Gauge, Unit::Count, "When the Glue table of the columns was last read, in seconds since 1970; 0 where it was not since the process began, or there is none."),
     (name::TABLE_FAILURES, MetricKind::Counter, Unit::Count, "Attempts in vain to read the Glue table of the columns, or to take what it says."),
+    (name::CATALOG_WAITING, MetricKind::Gauge, Unit::Count, "Partitions with published objects that the catalog has not been told of yet."),
+    (name::CATALOG_OLDEST, MetricKind::Gauge, Unit::Seconds, "Since when the oldest of them waits; 0 if none does."),
+    (name::CATALOG_TOLD, MetricKind::Counter, Unit::Count, "Partitions that the catalog knows since it was told, or has known before."),
+    (name::CATALOG_LEFT_OUT, MetricKind::Counter, Unit::Count, "Partitions that the catalog is not told of, by reason."),
+    (name::CATALOG_FAILURES, MetricKind::Counter, Unit::Count, "Failures to tell the catalog, by its code; all that may succeed later is tried again."),
     (name::UNKNOWN_FIELDS, MetricKind::Counter, Unit::Count, "Records with a field that no column takes, by its path."),
     (name::MISSING_FIELDS, MetricKind::Counter, Unit::Count, "Records without the field of a column, by its path."),
     (name::NULLED_FIELDS, MetricKind::Counter, Unit::Count, "Records in which a column is null because a value does not fit."),

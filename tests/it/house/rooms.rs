@@ -1,4 +1,4 @@
-//! Who may name what stands behind a port: stores, formats and parsers, each by its own files and its list alone.
+//! Who may name what stands behind a port: stores, formats, parsers and catalogs, each by its own files and its list alone.
 
 use std::fs;
 
@@ -141,6 +141,50 @@ fn no_code_outside_its_file_names_a_parser() {
             names.push(format!("== \"{word}\""));
             for name in names.iter().filter(|name| code.contains(*name)) {
                 wrong.push(format!("{path}: {name}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// A catalog is a file in `src/catalog`, perhaps with a folder, and one entry in its registry.
+#[test]
+fn no_code_outside_its_file_names_a_catalog() {
+    let registry = root().join("src/catalog.rs");
+    let list = fs::read_to_string(&registry).unwrap();
+    let catalogs = listed(&list, "pub const CATALOGS");
+    assert!(!catalogs.is_empty());
+    let mut files = Vec::new();
+    collect(&root().join("src"), &mut files);
+    let mut wrong = Vec::new();
+    for file in files {
+        let path = file.strip_prefix(root()).unwrap().display().to_string();
+        let is_of = |catalog: &&str| {
+            let (file, folder) = (
+                format!("src/catalog/{catalog}.rs"),
+                format!("src/catalog/{catalog}/"),
+            );
+            path == file || path.starts_with(&folder)
+        };
+        if path.contains("tests") || catalogs.iter().any(is_of) {
+            continue;
+        }
+        let text = fs::read_to_string(&file).unwrap();
+        let code = without_comments(text.split(UNIT_TESTS).next().unwrap());
+        for line in code.lines() {
+            let is_entry = file == registry
+                && ["mod ", "pub const CATALOGS"]
+                    .iter()
+                    .any(|entry| line.starts_with(entry));
+            for catalog in catalogs.iter().filter(|_| !is_entry) {
+                let names = [
+                    format!("catalog::{catalog}"),
+                    format!("\"{catalog}\" =>"),
+                    format!("== \"{catalog}\""),
+                ];
+                if names.iter().any(|name| line.contains(name)) {
+                    wrong.push(format!("{path}: {}", line.trim()));
+                }
             }
         }
     }

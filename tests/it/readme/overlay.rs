@@ -7,6 +7,7 @@ use super::SHIPPED;
 use crate::support::daemon::free_port;
 use crate::support::dynamodb::Dynalite;
 use crate::support::kinesis::{Kinesalite, Stream};
+use crate::support::moto::Moto;
 use crate::support::servers::Bucket;
 
 /// The shipped file with the tables of `text` in place of its own.
@@ -24,6 +25,16 @@ pub fn on_shipped(text: &str) -> Table {
 pub fn into(bucket: &Bucket, config: &mut Table) {
     let there = bucket.table(&bucket.endpoint).parse().unwrap();
     clicks(config, "destination").extend::<Table>(there);
+    if config["stream"]["clicks"].get("catalog").is_some() {
+        let database = Moto::shared().database();
+        let location = format!("s3://{}/clicks/", bucket.name);
+        database.create("clicks", &location, &["event_type", "year", "month", "day"]);
+        let there = database
+            .lines("clicks", &database.endpoint)
+            .parse()
+            .unwrap();
+        clicks(config, "catalog").extend::<Table>(there);
+    }
     let state_dir = format!("data/state-of-{}", bucket.name);
     config.insert("state_dir".to_owned(), state_dir.into());
     let listen = format!("127.0.0.1:{}", free_port());

@@ -39,6 +39,10 @@ bucket = "lake"
 @
 [stream.NAME.errors]
 @
+[stream.NAME.catalog]
+type = "glue"
+table = "lake.clicks"
+@
 [stream.NAME.backup]
 @
 "#,

@@ -160,6 +160,7 @@ pub async fn open_shared(
         outputs: Arc::new(outputs),
         open: Vec::new(),
         sealed: Vec::new(),
+        untold: Vec::new(),
         unread: None,
     })
 }

@@ -72,6 +72,7 @@ impl World {
                 error_prefix: Some("errors/!{firehose:error-output-type}/".into()),
             },
             backup: None,
+            catalog: None,
             spool_limit: 64 << 20,
         }
     }

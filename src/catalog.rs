@@ -1,0 +1,21 @@
+//! Catalogs: who is told in which places a table has its partitions, so that readers find what was published. Each is a
+//! folder and a line, behind one port ([`Catalog`]). Nothing waits for a catalog: it is told after the objects are there.
+
+mod glue;
+mod places;
+mod port;
+
+use std::sync::Arc;
+
+use crate::config::CatalogSettings;
+
+pub use places::values;
+pub use port::{Catalog, CatalogError, Fate, Kind, Pending, Standing, StorageClasses, TableDraft};
+
+/// The catalogs that there are, in the order in which messages name them.
+pub const CATALOGS: &[&dyn Kind] = &[&glue::Kind];
+
+/// The catalog that has these settings; nothing is asked of it yet. `None`: they are of none that is registered.
+pub fn open(settings: &CatalogSettings) -> Option<Arc<dyn Catalog>> {
+    CATALOGS.iter().find_map(|kind| kind.open(settings))
+}

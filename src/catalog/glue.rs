@@ -1,0 +1,325 @@
+//! The AWS Glue Data Catalog, which Athena, Redshift Spectrum and EMR read.
+//!
+//! A partition is told by `BatchCreatePartition`. What the table says of its storage is the partition's too, with the
+//! partition's own place, as it is at that moment: so the table is asked for before each group.
+
+mod drafted;
+mod settings;
+mod table;
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+
+use super::places;
+use super::port::{Catalog, CatalogError, Fate, Pending, Standing, TableDraft};
+use crate::aws::json::{GLUE, JsonService, ServiceError};
+use drafted::table_input;
+use settings::GlueSettings;
+pub(super) use settings::Kind;
+use table::GlueTable;
+
+/// Partitions that `BatchCreatePartition` takes.
+const BATCH_MAX: usize = 100;
+/// What Glue says of a partition, or a table, that it knows.
+const EXISTS: &str = "AlreadyExistsException";
+/// What it says of a table, or a database, that it does not.
+const MISSING: &str = "EntityNotFoundException";
+/// Codes of single partitions that are of no use to be told again.
+const REFUSALS: &[&str] = &[
+    "InvalidInputException",
+    "ValidationException",
+    "EntityNotFoundException",
+];
+
+/// A table in Glue.
+#[derive(Debug)]
+struct Glue {
+    settings: GlueSettings,
+    service: OnceCell<JsonService>,
+}
+
+impl Glue {
+    fn of(settings: GlueSettings) -> Self {
+        Self {
+            settings,
+            service: OnceCell::new(),
+        }
+    }
+
+    async fn call(&self, operation: &'static str, mut body: Value) -> Result<Value, CallError> {
+        let connect = async {
+            let key = "`endpoint` of the catalog";
+            let service = JsonService::connect(&GLUE, key, &self.settings.access).await;
+            service.ok_or_else(|| {
+                CallError::Own(CatalogError {
+                    code: "NoRegion".to_owned(),
+                    cause: format!("no region is known for table {}", self.settings.table()),
+                    advice: "set the catalog's `region`, or AWS_REGION".to_owned(),
+                })
+            })
+        };
+        let service = self.service.get_or_try_init(|| connect).await?;
+        if let Some(id) = &self.settings.catalog_id {
+            body["CatalogId"] = id.as_str().into();
+        }
+        Ok(service.call(operation, &body).await?)
+    }
+
+    /// The table as it is; made as `draft` says where it is missing and there is one.
+    async fn table(&self, draft: Option<&TableDraft>) -> Result<GlueTable, CatalogError> {
+        match (self.get_table().await, draft) {
+            (Err(CallError::Service(error)), Some(draft)) if error.code() == MISSING => {
+                self.create(draft).await?;
+                self.get_table().await.map_err(|error| self.told(error))
+            }
+            (found, _) => found.map_err(|error| self.told(error)),
+        }
+    }
+
+    async fn get_table(&self) -> Result<GlueTable, CallError> {
+        let GlueSettings {
+            database, table, ..
+        } = &self.settings;
+        let body = json!({ "DatabaseName": database, "Name": table });
+        let answer = self.call("GetTable", body).await?;
+        GlueTable::of(&answer).map_err(|why| {
+            CallError::Own(CatalogError {
+                code: "NoPlace".to_owned(),
+                cause: format!("GetTable of {}: {why}", self.settings.table()),
+                advice: "name a table over the objects of the stream".to_owned(),
+            })
+        })
+    }
+
+    /// Makes the table. Somebody may have been faster.
+    async fn create(&self, draft: &TableDraft) -> Result<(), CatalogError> {
+        let GlueSettings {
+            database, table, ..
+        } = &self.settings;
+        let input = table_input(table, draft);
+        let body = json!({ "DatabaseName": database, "TableInput": input });
+        match self.call("CreateTable", body).await {
+            Ok(_) => {
+                let table = self.settings.table();
+                tracing::info!(table, location = draft.location, "a table is made in Glue");
+                Ok(())
+            }
+            Err(CallError::Service(error)) if error.code() == EXISTS => Ok(()),
+            Err(CallError::Service(error)) if error.code() == MISSING => Err(CatalogError {
+                code: MISSING.to_owned(),
+                cause: format!("table {}: {error}", self.settings.table()),
+                advice: format!(
+                    "create database {database} in Glue: a table is made where it is missing, a database is not"
+                ),
+            }),
+            Err(error) => Err(self.told(error)),
+        }
+    }
+
+    /// The bodies of `BatchCreatePartition` that tell of partitions, by their values.
+    fn creations(&self, table: &GlueTable, wanted: &BTreeMap<&Vec<String>, &String>) -> Vec<Value> {
+        let inputs = wanted.iter();
+        let inputs = inputs.map(|(values, place)| table.partition(values, place));
+        let inputs: Vec<Value> = inputs.collect();
+        let body = |batch: &[Value]| {
+            json!({
+                "DatabaseName": self.settings.database,
+                "TableName": self.settings.table,
+                "PartitionInputList": batch,
+            })
+        };
+        inputs.chunks(BATCH_MAX).map(body).collect()
+    }
+
+    /// Where every partition lies that the table has, by its values.
+    async fn partitions(&self) -> Result<HashMap<Vec<String>, String>, CatalogError> {
+        let mut known = HashMap::new();
+        let mut next = Value::Null;
+        loop {
+            let mut body = json!({
+                "DatabaseName": self.settings.database,
+                "TableName": self.settings.table,
+                "ExcludeColumnSchema": true,
+            });
+            if next.is_string() {
+                body["NextToken"] = next;
+            }
+            let answer = self.call("GetPartitions", body).await;
+            let mut answer = answer.map_err(|error| self.told(error))?;
+            for partition in answer["Partitions"].as_array().into_iter().flatten() {
+                let place = &partition["StorageDescriptor"]["Location"];
+                let place = place.as_str().unwrap_or_default().to_owned();
+                known.insert(strings(&partition["Values"]), place);
+            }
+            next = answer["NextToken"].take();
+            if next.as_str().is_none_or(str::is_empty) {
+                return Ok(known);
+            }
+        }
+    }
+
+    /// An error with what a person can do about it.
+    fn told(&self, error: CallError) -> CatalogError {
+        let error = match error {
+            CallError::Own(error) => return error,
+            CallError::Service(error) => error,
+        };
+        let code = match error.code() {
+            "" if error.failure.unsent => "NotSent".to_owned(),
+            "" => error
+                .failure
+                .status
+                .map_or_else(|| "NoAnswer".to_owned(), |status| format!("Status{status}")),
+            code => code.to_owned(),
+        };
+        let table = self.settings.table();
+        let advice = match code.as_str() {
+            _ if error.may_pass() => String::new(),
+            MISSING => format!(
+                "create {table}: `firehose schema show` with `--as athena` says how, and `create = true` of the catalog does \
+                 it where the database is there"
+            ),
+            "AccessDeniedException" => format!(
+                "allow the daemon glue:GetTable and glue:BatchCreatePartition for {table}, its database and the \
+                 catalog; with `create`, glue:CreateTable too; for `catalog sync`, glue:GetPartitions"
+            ),
+            _ => {
+                let of_source = error.failure.credentials_advice("endpoint");
+                of_source.map_or_else(
+                    || "see to it in Glue".to_owned(),
+                    |advice| advice.replace("the source", "the catalog"),
+                )
+            }
+        };
+        CatalogError {
+            code,
+            cause: format!("table {table}: {error}"),
+            advice,
+        }
+    }
+}
+
+impl Catalog for Glue {
+    fn group_max(&self) -> usize {
+        BATCH_MAX
+    }
+
+    fn tell<'a>(
+        &'a self,
+        places: &'a [String],
+        draft: Option<&'a TableDraft>,
+    ) -> Pending<'a, Result<Vec<Fate>, CatalogError>> {
+        Box::pin(async move {
+            let table = self.table(draft).await?;
+            let values: Vec<_> = places.iter().map(|place| table.values(place)).collect();
+            // One place of each partition: Glue takes no other, nor the whole call with both.
+            let mut wanted: BTreeMap<&Vec<String>, &String> = BTreeMap::new();
+            for (values, place) in values.iter().zip(places) {
+                if let Ok(values) = values
+                    && !values.is_empty()
+                {
+                    wanted.entry(values).or_insert(place);
+                }
+            }
+            // What Glue says of those that it does not take.
+            let mut not_taken = HashMap::new();
+            for body in self.creations(&table, &wanted) {
+                let answer = self.call("BatchCreatePartition", body).await;
+                let answer = answer.map_err(|error| self.told(error))?;
+                let errors = answer["Errors"].as_array().into_iter().flatten();
+                let errors = errors.map(|error| (strings(&error["PartitionValues"]), fate(error)));
+                not_taken.extend(errors);
+            }
+            let fates = values
+                .iter()
+                .zip(places)
+                .map(|(values, place)| match values {
+                    Err(why) => Fate::NoPartition(why.clone()),
+                    // A table without partitions has its objects where it is.
+                    Ok(values) if values.is_empty() => Fate::Known,
+                    Ok(values) => match wanted.get(values) {
+                        Some(other) if *other != place => {
+                            Fate::NoPartition(format!("it has the values of {other}"))
+                        }
+                        _ => not_taken.remove(values).unwrap_or(Fate::Told),
+                    },
+                });
+            Ok(fates.collect())
+        })
+    }
+
+    fn compare<'a>(
+        &'a self,
+        places: &'a [String],
+        draft: Option<&'a TableDraft>,
+    ) -> Pending<'a, Result<Vec<Standing>, CatalogError>> {
+        Box::pin(async move {
+            let (table, known) = match (self.get_table().await, draft) {
+                (Err(CallError::Service(error)), Some(draft)) if error.code() == MISSING => {
+                    (GlueTable::drafted(draft), HashMap::new())
+                }
+                (found, _) => {
+                    let table = found.map_err(|error| self.told(error))?;
+                    (table, self.partitions().await?)
+                }
+            };
+            let standing = |place: &String| match table.values(place) {
+                Err(why) => Standing::NoPartition(why),
+                Ok(values) if values.is_empty() => Standing::Known,
+                Ok(values) => match known.get(&values) {
+                    None => Standing::New,
+                    Some(other) if is_same_place(other, place) => Standing::Known,
+                    Some(other) => Standing::Elsewhere(other.clone()),
+                },
+            };
+            Ok(places.iter().map(standing).collect())
+        })
+    }
+}
+
+/// Whether two URLs are one place, with and without the last slash.
+fn is_same_place(one: &str, other: &str) -> bool {
+    let plain = |place: &str| place.trim_end_matches('/').to_owned();
+    plain(one) == plain(other)
+        || places::values(one, &[], other).is_ok_and(|values| values.is_empty())
+}
+
+/// What becomes of a partition with which Glue has found a fault.
+fn fate(error: &Value) -> Fate {
+    let text = |name: &str| {
+        let text = error["ErrorDetail"][name].as_str();
+        text.unwrap_or_default().to_owned()
+    };
+    let (code, cause) = (text("ErrorCode"), text("ErrorMessage"));
+    match code.as_str() {
+        EXISTS => Fate::Known,
+        refusal if REFUSALS.contains(&refusal) => Fate::Refused { code, cause },
+        _ => Fate::Later { code, cause },
+    }
+}
+
+fn strings(list: &Value) -> Vec<String> {
+    let items = list.as_array().into_iter().flatten();
+    items
+        .map(|item| item.as_str().unwrap_or_default().to_owned())
+        .collect()
+}
+
+/// Why a call did not succeed.
+enum CallError {
+    /// Glue, or the way to it.
+    Service(ServiceError),
+    /// What we found ourselves.
+    Own(CatalogError),
+}
+
+impl From<ServiceError> for CallError {
+    fn from(error: ServiceError) -> Self {
+        Self::Service(error)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,260 @@
+//! `firehose catalog`: what a stream's catalog is told beside what the daemon tells it.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::path::Path;
+
+use anyhow::anyhow;
+use clap::{Args, Subcommand};
+
+use super::{CommandError, runtime, schema, settings};
+use crate::catalog::{self, Catalog, CatalogError, Fate, Standing, TableDraft};
+use crate::config::{Config, StreamSettings};
+use crate::destination;
+use crate::failure::ErrorOutputType;
+use crate::partition::PrefixLayout;
+use crate::pipeline::table_draft;
+use crate::printable::printable;
+use crate::retry;
+
+/// Places that are held in memory. A catalog takes no such table.
+const PLACES_MAX: usize = 1_000_000;
+/// How often a group is told before it is given up.
+const ATTEMPTS_MAX: u32 = 8;
+/// Places of each kind that are named.
+const NAMED_MAX: usize = 20;
+
+/// What is done with a catalog.
+#[derive(Debug, Subcommand)]
+pub enum CatalogCommand {
+    /// Tell the catalog of all partitions that the objects of a stream lie in. The daemon may run.
+    Sync(SyncArgs),
+}
+
+/// Arguments of `catalog sync`.
+#[derive(Debug, Args)]
+pub struct SyncArgs {
+    /// The delivery stream.
+    stream: String,
+    /// Say what would be told, and tell nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Runs `firehose catalog …`.
+pub(super) fn run(
+    command: &CatalogCommand,
+    config: &Path,
+    out: &mut dyn Write,
+) -> Result<(), CommandError> {
+    let CatalogCommand::Sync(args) = command;
+    let loaded = settings::load(config)?;
+    let stream = settings::stream(&loaded.config, &args.stream)?;
+    let Some(told) = &stream.catalog else {
+        return Err(CommandError::Usage(format!(
+            "stream \"{0}\" has no catalog; write [stream.{0}.catalog] with type and table",
+            stream.name
+        )));
+    };
+    let catalog = catalog::open(told).ok_or_else(|| anyhow!("no catalog is behind {told:?}"))?;
+    let draft = if told.creates() {
+        Some(draft(&loaded.config, config, stream)?)
+    } else {
+        None
+    };
+    let syncing = Syncing {
+        stream,
+        catalog: &*catalog,
+        name: told.name(),
+        draft,
+        dry_run: args.dry_run,
+    };
+    runtime()?.block_on(syncing.run(out))
+}
+
+fn draft(
+    config: &Config,
+    file: &Path,
+    stream: &StreamSettings,
+) -> Result<TableDraft, CommandError> {
+    let columns = schema::columns_in_force(config, file, stream)?;
+    table_draft(stream, columns).map_err(CommandError::Usage)
+}
+
+/// One run.
+struct Syncing<'a> {
+    stream: &'a StreamSettings,
+    catalog: &'a dyn Catalog,
+    name: String,
+    draft: Option<TableDraft>,
+    dry_run: bool,
+}
+
+impl Syncing<'_> {
+    async fn run(&self, out: &mut dyn Write) -> Result<(), CommandError> {
+        let (head, places) = self.places().await?;
+        let store = &self.stream.destination.store;
+        let at = store.location(&head);
+        let draft = self.draft.as_ref();
+        let standings = self.catalog.compare(&places, draft).await;
+        let standings = standings.map_err(|error| failed(&error))?;
+        let (mut known, mut new) = (0, Vec::new());
+        let (mut elsewhere, mut strange) = (Vec::new(), Vec::new());
+        for (place, standing) in places.into_iter().zip(standings) {
+            match standing {
+                Standing::Known => known += 1,
+                Standing::New => new.push(place),
+                Standing::Elsewhere(other) => {
+                    elsewhere.push(format!("{place}: the catalog has it at {other}"));
+                }
+                Standing::NoPartition(why) => strange.push(format!("{place}: {why}")),
+            }
+        }
+        let name = &self.name;
+        writeln!(
+            out,
+            "under {at} there are objects in {} partitions that {name} knows, and in {} that it does not",
+            known,
+            new.len()
+        )?;
+        if self.dry_run {
+            list(out, "would be told", &new)?;
+        } else {
+            let (told, left_out) = self.tell(new).await?;
+            list(out, "told", &told)?;
+            strange.extend(left_out);
+        }
+        list(
+            out,
+            "not told, since their partitions lie elsewhere",
+            &elsewhere,
+        )?;
+        list(out, "left out", &strange)?;
+        Ok(())
+    }
+
+    /// All places below the head of the prefix in which objects of data lie, and the head.
+    async fn places(&self) -> Result<(String, Vec<String>), CommandError> {
+        let destination = &self.stream.destination;
+        let head = PrefixLayout::of(destination.prefix.as_deref()).head;
+        let others = self.others(&head);
+        let mut folders = BTreeSet::new();
+        let mut take = |object: destination::ListedObject| {
+            let (folder, name) = object.key.rsplit_once('/').unwrap_or(("", &object.key));
+            let is_other = others.iter().any(|other| object.key.starts_with(other));
+            // Readers pass over such names, and the stream's own markers lie in one.
+            let is_hidden = name.is_empty()
+                || name.starts_with(['.', '_'])
+                || folder.split('/').any(|part| part.starts_with('.'));
+            if is_other || is_hidden || folders.contains(folder) {
+                return Ok(());
+            }
+            if folders.len() >= PLACES_MAX {
+                let why = format!("there are objects in more than {PLACES_MAX} folders");
+                return Err(io::Error::other(why));
+            }
+            folders.insert(folder.to_owned());
+            Ok(())
+        };
+        let listed = destination::list(&destination.store, &head, &mut take).await;
+        listed.map_err(|error| anyhow!(error))?;
+        let place = |folder: String| match folder.as_str() {
+            "" => destination.store.location(""),
+            folder => destination.store.location(&format!("{folder}/")),
+        };
+        let places = folders.into_iter().map(place).collect();
+        Ok((head, places))
+    }
+
+    /// What the keys of error and backup objects begin with, where those lie below the head of data and can be told
+    /// apart.
+    fn others(&self, head: &str) -> Vec<String> {
+        let destination = &self.stream.destination;
+        let fixed = |prefix: &str| {
+            let fixed = prefix.split("!{").next().unwrap_or_default();
+            fixed[..fixed.rfind('/').map_or(0, |slash| slash + 1)].to_owned()
+        };
+        let errors = destination.error_prefix.as_deref().map(fixed);
+        let backup = self.stream.backup.as_ref();
+        let backup = backup
+            .and_then(|backup| backup.prefix.as_deref())
+            .map(fixed);
+        let mut others: Vec<String> = errors.into_iter().chain(backup).collect();
+        others.retain(|other| other != head && other.starts_with(head));
+        if destination.error_prefix.is_none() {
+            // The type stands where the prefix ends, which has no expressions then.
+            let prefix = destination.prefix.as_deref().unwrap_or_default();
+            let types = ErrorOutputType::ALL.iter();
+            others.extend(types.map(|kind| format!("{prefix}{}/", kind.as_str())));
+        }
+        others
+    }
+
+    /// Tells of places in groups; those that the catalog knows now, and those that it does not take, with the reason.
+    async fn tell(&self, new: Vec<String>) -> Result<(Vec<String>, Vec<String>), CommandError> {
+        let (mut told, mut left_out) = (Vec::new(), Vec::new());
+        let draft = self.draft.as_ref();
+        for group in new.chunks(self.catalog.group_max().max(1)) {
+            let (mut group, mut attempt) = (group.to_vec(), 0);
+            while !group.is_empty() {
+                let fates = self.catalog.tell(&group, draft).await;
+                let (fates, mut trouble) = match fates {
+                    Ok(fates) => (fates, None),
+                    Err(error) if error.advice.is_empty() => (Vec::new(), Some(error)),
+                    Err(error) => return Err(failed(&error)),
+                };
+                let mut later = Vec::new();
+                let none = std::iter::repeat_with(|| None);
+                let fates = fates.into_iter().map(Some).chain(none);
+                for (place, fate) in group.into_iter().zip(fates) {
+                    match fate {
+                        Some(Fate::Told | Fate::Known) => told.push(place),
+                        Some(Fate::NoPartition(why)) => left_out.push(format!("{place}: {why}")),
+                        Some(Fate::Refused { code, cause }) => {
+                            left_out.push(format!("{place}: {code}: {cause}"));
+                        }
+                        Some(Fate::Later { code, cause }) => {
+                            let cause = format!("{place}: {code}: {cause}");
+                            let advice = String::new();
+                            trouble = Some(CatalogError {
+                                code,
+                                cause,
+                                advice,
+                            });
+                            later.push(place);
+                        }
+                        None => later.push(place),
+                    }
+                }
+                group = later;
+                attempt += 1;
+                if let Some(trouble) = trouble {
+                    if attempt >= ATTEMPTS_MAX {
+                        return Err(failed(&trouble));
+                    }
+                    tokio::time::sleep(retry::delay(attempt, retry::TRANSIENT_MAX)).await;
+                }
+            }
+        }
+        Ok((told, left_out))
+    }
+}
+
+fn failed(error: &CatalogError) -> CommandError {
+    CommandError::Failed(anyhow!("{error}"))
+}
+
+/// So many of what there is by name, under a line that says how many there are.
+fn list(out: &mut dyn Write, what: &str, items: &[String]) -> io::Result<()> {
+    if items.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "{what}: {}", items.len())?;
+    for item in items.iter().take(NAMED_MAX) {
+        writeln!(out, "  {}", printable(item))?;
+    }
+    if items.len() > NAMED_MAX {
+        writeln!(out, "  and {} more", items.len() - NAMED_MAX)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,401 @@
+//! What is told to the stream's catalog: the places in which objects of data were published.
+//!
+//! A place is noted when an object becomes visible there, and the checkpoint that records the publication holds it until
+//! the catalog has said yes. Nothing waits for the catalog but a stop, and that for a moment. To tell of a place again
+//! changes nothing, so what is known of the past is only a matter of how often it is told.
+
+use std::collections::{BTreeMap, HashSet};
+use std::ops::Bound;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::drafted::table_draft;
+use super::event::Event;
+use super::outputs::Outputs;
+use super::{Pipeline, StreamContext};
+use crate::catalog::{self, Catalog, CatalogError, Fate};
+use crate::checkpoint::{Lane, PlaceChanges, SealedObject, UntoldPlace};
+use crate::clock::{Clock, Moment};
+use crate::config::StreamSettings;
+use crate::failpoint;
+use crate::format::Columns;
+use crate::retry;
+use crate::telemetry::{CatalogMetrics, CatalogStanding, Total};
+
+/// Places that wait to be told. Of more, none is remembered: `catalog sync` finds them.
+const WAITING_MAX: usize = 20_000;
+/// Places of which it is remembered that the catalog knows them: at least the last so many, at most twice as many.
+const KNOWN_MAX: usize = 10_000;
+/// How long a stop waits for the catalog, after the last object is there.
+const LAST_WAIT: Duration = Duration::from_secs(5);
+
+/// Lines of the log that are said while they are true.
+const NOT_TOLD: &str = "the catalog is not told of new partitions, and is tried again";
+const LEFT_OUT: &str = "a partition is left out of the catalog";
+
+/// What is told to a catalog, and what it was told.
+pub(super) struct Telling {
+    /// `None`: the stream has no catalog, and all of this stays empty.
+    told: Option<Told>,
+    waiting: BTreeMap<String, i64>,
+    known: Recent,
+    changes: Changes,
+    /// The last place of the group that was told last: the next one begins behind it, so that none is in the way.
+    last: Option<String>,
+    is_telling: bool,
+    attempts: u32,
+    rests_until: Option<Moment>,
+    /// When an object was published last.
+    published: Moment,
+}
+
+/// A catalog, and what is told of how it stands.
+struct Told {
+    catalog: Arc<dyn Catalog>,
+    metrics: CatalogMetrics,
+    standing: CatalogStanding,
+}
+
+/// What no checkpoint has taken in yet.
+#[derive(Debug, Default)]
+struct Changes {
+    untold: BTreeMap<String, i64>,
+    told: Vec<String>,
+}
+
+/// What was seen lately: a bounded number of places.
+#[derive(Debug, Default)]
+struct Recent {
+    young: HashSet<String>,
+    old: HashSet<String>,
+}
+
+impl Recent {
+    fn add(&mut self, place: String) {
+        if self.young.len() >= KNOWN_MAX {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(place);
+    }
+
+    /// Whether it is one; what is asked for stays for longer.
+    fn has(&mut self, place: &str) -> bool {
+        if self.young.contains(place) {
+            return true;
+        }
+        let found = self.old.take(place);
+        let is_old = found.is_some();
+        if let Some(place) = found {
+            self.add(place);
+        }
+        is_old
+    }
+}
+
+impl Telling {
+    /// Goes on with what the state says is still to be told.
+    pub(super) fn resumed(
+        settings: &StreamSettings,
+        untold: Vec<UntoldPlace>,
+        context: &StreamContext,
+    ) -> Self {
+        let told = settings.catalog.as_ref().and_then(|catalog| {
+            Some(Told {
+                catalog: catalog::open(catalog)?,
+                metrics: CatalogMetrics::new(&context.metrics, &settings.name),
+                standing: CatalogStanding {
+                    name: catalog.name(),
+                    ..CatalogStanding::default()
+                },
+            })
+        });
+        // Without a catalog they stay in the state, in case there is one again.
+        let untold = untold.into_iter().filter(|_| told.is_some());
+        let waiting = untold.map(|place| (place.url, place.since_ms)).collect();
+        Self {
+            told,
+            waiting,
+            known: Recent::default(),
+            changes: Changes::default(),
+            last: None,
+            is_telling: false,
+            attempts: 0,
+            rests_until: None,
+            published: context.clock.moment(),
+        }
+    }
+
+    /// Where an object lies, as far as that is to be told.
+    pub(super) fn place(&self, object: &SealedObject) -> Option<String> {
+        if self.told.is_none() || object.lane != Lane::Data {
+            return None;
+        }
+        let mut place = object.target.location();
+        place.truncate(place.rfind('/').map_or(0, |slash| slash + 1));
+        Some(place)
+    }
+
+    /// Notes a place where an object has become visible. It comes back where too many wait, and is not remembered.
+    fn note(&mut self, place: String, clock: &Clock) -> Result<(), String> {
+        self.published = clock.moment();
+        if self.waiting.contains_key(&place) || self.known.has(&place) {
+            return Ok(());
+        }
+        if self.waiting.len() >= WAITING_MAX {
+            return Err(place);
+        }
+        let now_ms = clock.now_ms();
+        self.waiting.insert(place.clone(), now_ms);
+        self.changes.untold.insert(place, now_ms);
+        Ok(())
+    }
+
+    /// Takes a place out that need not be told any more.
+    fn done(&mut self, place: String) {
+        if self.waiting.remove(&place).is_some() && self.changes.untold.remove(&place).is_none() {
+            self.changes.told.push(place.clone());
+        }
+        self.known.add(place);
+    }
+
+    /// Whether a checkpoint would change what is to be told.
+    pub(super) fn has_changes(&self) -> bool {
+        !self.changes.untold.is_empty() || !self.changes.told.is_empty()
+    }
+
+    /// What the next checkpoint has to take in: with each publication that it records the place of that.
+    pub(super) fn take_changes(&mut self) -> PlaceChanges {
+        let Changes { untold, told } = std::mem::take(&mut self.changes);
+        let untold = untold.into_iter();
+        PlaceChanges {
+            untold: untold
+                .map(|(url, since_ms)| UntoldPlace { url, since_ms })
+                .collect(),
+            told,
+        }
+    }
+
+    /// Whether a stop need not wait for the catalog: it knows all, does not answer, or has had its time.
+    pub(super) fn may_end(&self, now: Moment) -> bool {
+        let is_tried = |told: &Told| told.standing.trouble.is_none();
+        !self.told.as_ref().is_some_and(is_tried)
+            || self.waiting.is_empty()
+            || self.published.until(now) >= LAST_WAIT
+    }
+
+    /// The places to be told next, if it is time.
+    fn next(&mut self, now: Moment) -> Option<(Arc<dyn Catalog>, Vec<String>)> {
+        let catalog = Arc::clone(&self.told.as_ref()?.catalog);
+        let rests = self.rests_until.is_some_and(|until| now < until);
+        if self.waiting.is_empty() || self.is_telling || rests {
+            return None;
+        }
+        let behind = self.last.take();
+        let behind = behind.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let group = self.waiting.range::<str, _>((behind, Bound::Unbounded));
+        let group = group.take(catalog.group_max().max(1));
+        let mut group: Vec<String> = group.map(|(place, _)| place.clone()).collect();
+        if group.is_empty() {
+            let first = self.waiting.keys().take(catalog.group_max().max(1));
+            group = first.cloned().collect();
+        }
+        self.last = group.last().cloned();
+        self.is_telling = true;
+        Some((catalog, group))
+    }
+
+    /// Takes note of an attempt: of one in vain, how long to rest.
+    fn rest(&mut self, trouble: Option<&CatalogError>, now: Moment) {
+        let Some(trouble) = trouble else {
+            (self.attempts, self.rests_until) = (0, None);
+            return;
+        };
+        self.attempts = self.attempts.saturating_add(1);
+        let most = if trouble.advice.is_empty() {
+            retry::TRANSIENT_MAX
+        } else {
+            retry::PERMANENT_MAX
+        };
+        self.rests_until = Some(now.after(retry::delay(self.attempts, most)));
+    }
+}
+
+/// Tells of a group; what comes of it is an event.
+async fn tell(
+    catalog: Arc<dyn Catalog>,
+    places: Vec<String>,
+    draft: Option<catalog::TableDraft>,
+    events: UnboundedSender<Event>,
+) {
+    failpoint::hit("catalog-before-tell");
+    let group = places.clone();
+    let told = tokio::spawn(async move { catalog.tell(&group, draft.as_ref()).await }).await;
+    let told = told.unwrap_or_else(|panic| {
+        Err(CatalogError {
+            code: "Panic".to_owned(),
+            cause: panic.to_string(),
+            advice: "this is a defect of firehose: please report it".to_owned(),
+        })
+    });
+    failpoint::hit("catalog-after-tell");
+    let _ = events.send(Event::Told(places, told));
+}
+
+impl Pipeline {
+    /// Notes a place where an object of data has become visible.
+    pub(super) fn note_place(&mut self, place: String) {
+        let Err(place) = self.telling.note(place, &self.context.clock) else {
+            return;
+        };
+        let why = format!(
+            "{WAITING_MAX} partitions wait already: once the catalog can be told again, run `firehose catalog sync {}`",
+            self.settings.name
+        );
+        self.leave_out(&place, &why, |metrics| &metrics.forgotten);
+    }
+
+    /// Tells the catalog what it does not know, if it is time.
+    pub(super) fn tell_the_catalog(&mut self) {
+        let Some((catalog, places)) = self.telling.next(self.context.clock.moment()) else {
+            return;
+        };
+        let draft = self.draft();
+        tokio::spawn(tell(catalog, places, draft, self.events.clone()));
+    }
+
+    /// The table as it is made where it is missing and that is wanted. What keeps it from being made, the config says.
+    fn draft(&self) -> Option<catalog::TableDraft> {
+        let settings = self.settings.catalog.as_ref();
+        settings.filter(|catalog| catalog.creates())?;
+        table_draft(&self.settings, self.columns()?).ok()
+    }
+
+    /// The columns of the objects.
+    fn columns(&self) -> Option<Columns> {
+        let Outputs { formats, .. } = &*self.outputs;
+        match formats.history().last() {
+            Some(version) => Columns::parse(&version.columns).ok(),
+            None => Columns::of_settings(self.settings.format.columns()?).ok(),
+        }
+    }
+
+    /// Takes over what has come of a group.
+    pub(super) fn apply_told(
+        &mut self,
+        places: Vec<String>,
+        told: Result<Vec<Fate>, CatalogError>,
+    ) {
+        self.telling.is_telling = false;
+        let (mut trouble, mut taken) = (None, 0);
+        let fates = told.unwrap_or_else(|error| {
+            self.catalog_failed(&error.code);
+            trouble = Some(error);
+            Vec::new()
+        });
+        for (place, fate) in places.into_iter().zip(fates) {
+            match fate {
+                Fate::Told | Fate::Known => {
+                    taken += 1;
+                    self.telling.done(place);
+                }
+                Fate::NoPartition(why) => {
+                    self.leave_out(&place, &why, |metrics| &metrics.no_partition);
+                    self.telling.done(place);
+                }
+                Fate::Refused { code, cause } => {
+                    self.catalog_failed(&code);
+                    let why = format!("{code}: {cause}");
+                    self.leave_out(&place, &why, |metrics| &metrics.refused);
+                    self.telling.done(place);
+                }
+                Fate::Later { code, cause } => {
+                    self.catalog_failed(&code);
+                    trouble.get_or_insert(CatalogError {
+                        cause: format!("{place}: {code}: {cause}"),
+                        code,
+                        advice: String::new(),
+                    });
+                }
+            }
+        }
+        if let Some(told) = &mut self.telling.told {
+            told.metrics.told.add(taken);
+            told.standing.told += taken;
+        }
+        if taken > 0 {
+            let stream = &self.settings.name;
+            tracing::debug!(stream, partitions = taken, "the catalog knows");
+        }
+        let now = self.context.clock.moment();
+        self.telling.rest(trouble.as_ref(), now);
+        self.tell_of_the_catalog(trouble);
+    }
+
+    /// Says that the catalog begins to fail, and that it works again.
+    fn tell_of_the_catalog(&mut self, trouble: Option<CatalogError>) {
+        let Some(told) = &mut self.telling.told else {
+            return;
+        };
+        let (stream, repeats) = (&self.settings.name, self.context.status.repeats());
+        let trouble = trouble.map(|trouble| trouble.to_string());
+        match &trouble {
+            Some(cause) => {
+                if let Some(unsaid) = repeats.due_alike(NOT_TOLD, cause) {
+                    tracing::warn!(stream, cause, unsaid, "{NOT_TOLD}");
+                }
+            }
+            None if told.standing.trouble.is_some() => {
+                repeats.over(NOT_TOLD);
+                tracing::info!(stream, "the catalog is told of new partitions again");
+            }
+            None => {}
+        }
+        told.standing.trouble = trouble;
+    }
+
+    /// Says how what is told to the catalog stands.
+    pub(super) fn report_catalog(&mut self) {
+        let Telling { told, waiting, .. } = &mut self.telling;
+        let Some(Told {
+            metrics, standing, ..
+        }) = told
+        else {
+            return;
+        };
+        let since_ms = waiting.values().min().copied();
+        standing.waiting = waiting.len() as u64;
+        standing.waiting_since_ms = since_ms;
+        metrics.waiting.set(waiting.len());
+        let now_ms = self.context.clock.now_ms();
+        let age_ms = since_ms.map_or(0, |since_ms| now_ms.saturating_sub(since_ms));
+        metrics.oldest.set(age_ms);
+        self.context.status.set_catalog(standing.clone());
+    }
+
+    fn catalog_failed(&mut self, code: &str) {
+        if let Some(told) = &mut self.telling.told {
+            told.metrics.failed(code);
+        }
+    }
+
+    /// Counts a place that the catalog is not told of, and says why.
+    fn leave_out(&mut self, place: &str, why: &str, count: impl Fn(&CatalogMetrics) -> &Total) {
+        let Some(told) = &mut self.telling.told else {
+            return;
+        };
+        count(&told.metrics).add(1);
+        told.standing.left_out += 1;
+        let cause = format!("{place}: {why}");
+        let repeats = self.context.status.repeats();
+        if let Some(unsaid) = repeats.due_alike(LEFT_OUT, &cause) {
+            let (stream, table) = (&self.settings.name, &told.standing.name);
+            tracing::warn!(stream, table, cause, unsaid, "{LEFT_OUT}");
+        }
+        told.standing.why_left_out = Some(cause);
+    }
+}
+
+#[cfg(test)]
+mod tests;

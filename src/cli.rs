@@ -59,19 +59,31 @@ impl From<Exit> for ExitCode {
 pub enum CommandError {
     /// The config has faults.
     #[error("{0}\n")]
-    Config(#[from] Diagnostics),
+    Config(Diagnostics),
     /// The arguments do not fit the config or each other.
     #[error("{0}")]
     Usage(String),
     /// It was tried and failed.
     #[error("{}", with_causes(.0.as_ref()))]
-    Failed(#[from] anyhow::Error),
+    Failed(anyhow::Error),
     /// It was tried and failed, and the log says why.
     #[error("see the log")]
     Logged,
     /// Output or input broke off.
-    #[error("{0}")]
+    #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+impl From<Diagnostics> for CommandError {
+    fn from(faults: Diagnostics) -> Self {
+        Self::Config(faults)
+    }
+}
+
+impl From<anyhow::Error> for CommandError {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Failed(error)
+    }
 }
 
 impl From<put::PutError> for CommandError {

@@ -6,26 +6,32 @@ use std::io;
 
 use crate::disk;
 
-/// What ends a stream's run.
+/// What went wrong beneath: an error of its own, or a sentence.
+type BoxedError = Box<dyn Error + Send + Sync>;
+
+/// What ends a stream's run. [`with_causes`] tells all of it.
 #[derive(Debug, thiserror::Error)]
 pub enum StreamError {
     /// The state's outcome is unknown (a failed fsync or commit): recover from what is durable.
-    #[error("{action}: {cause}")]
+    #[error("{action}")]
     State {
         /// What was being done.
         action: &'static str,
         /// What went wrong.
-        cause: String,
+        #[source]
+        cause: BoxedError,
     },
-    /// The disk is full. As [`StreamError::State`], and the reserve is given up first (design C8).
-    #[error("{action}: {cause}")]
+    /// The disk is full. As [`StreamError::State`], and the reserve is given up first (C8).
+    #[error("{action}")]
     DiskFull {
         /// What was being done.
         action: &'static str,
         /// What the operating system said.
-        cause: String,
+        #[source]
+        cause: BoxedError,
     },
-    /// Going on could lose or double records: a person must decide (design C4, C6).
+    /// Going on could lose or double records: a person must decide (C4, C6). Texts, and no source: the two are shown
+    /// apart for as long as the stream stands still, in its status, to its producers and in the log.
     #[error("{cause} ({advice})")]
     LoudStop {
         /// What was found.
@@ -37,13 +43,14 @@ pub enum StreamError {
 
 impl StreamError {
     /// What a failing disk means to a stream: it recovers from what is durable.
-    pub fn of_disk(action: &'static str, error: &io::Error) -> Self {
-        Self::of_state(action, disk::is_full(error), error.to_string())
+    pub fn of_disk(action: &'static str, error: io::Error) -> Self {
+        Self::of_state(action, disk::is_full(&error), error)
     }
 
-    /// The same where the error itself is gone: whether the disk was full, and what was said.
-    pub fn of_state(action: &'static str, full: bool, cause: String) -> Self {
-        if full {
+    /// The same of an error of which it is known whether the disk was full.
+    pub fn of_state(action: &'static str, is_full: bool, cause: impl Into<BoxedError>) -> Self {
+        let cause = cause.into();
+        if is_full {
             Self::DiskFull { action, cause }
         } else {
             Self::State { action, cause }
@@ -51,15 +58,12 @@ impl StreamError {
     }
 }
 
-/// An error and its causes in one sentence. A cause that stands in the text of its error already is not repeated.
+/// An error and its causes in one sentence. What has the text of its cause in its own has no source.
 pub fn with_causes(error: &dyn Error) -> String {
     let mut told = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        let text = cause.to_string();
-        if !told.contains(&text) {
-            let _ = write!(told, ": {text}");
-        }
+        let _ = write!(told, ": {cause}");
         source = cause.source();
     }
     told
@@ -91,8 +95,20 @@ mod tests {
     use super::*;
 
     #[derive(Debug, thiserror::Error)]
-    #[error("open the journal: {0}")]
+    #[error("open the journal")]
     struct NotOpened(#[from] io::Error);
+
+    #[test]
+    fn the_end_of_a_run_keeps_its_cause() {
+        let denied = || io::Error::from(io::ErrorKind::PermissionDenied);
+        let ended = StreamError::of_disk("open the spool", denied());
+        assert_eq!(
+            with_causes(&ended),
+            format!("open the spool: {}", denied())
+        );
+        let cause = ended.source().and_then(|cause| cause.downcast_ref());
+        assert_eq!(cause.map(io::Error::kind), Some(denied().kind()));
+    }
 
     #[test]
     fn each_cause_is_told_once() {

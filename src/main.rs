@@ -4,6 +4,7 @@ use std::io::{IsTerminal as _, Write};
 use std::process::ExitCode;
 
 use firehose::cli::{self, Exit};
+use firehose::error::with_causes;
 use firehose::printable::Printable;
 use firehose::telemetry::logging;
 
@@ -21,7 +22,7 @@ fn main() -> ExitCode {
     let mut err = writer(err, told_person);
     if let Err(fault) = logging::init() {
         // Nobody is left to be told when this fails.
-        let _ = writeln!(err, "error: {fault}");
+        let _ = writeln!(err, "error: {}", with_causes(&fault));
         return Exit::Usage.into();
     }
     cli::run(std::env::args_os(), &mut *out, &mut *err).into()

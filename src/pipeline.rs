@@ -426,7 +426,7 @@ impl Pipeline {
         match event {
             Event::Encoded(done) => {
                 self.encoding -= 1;
-                for done in done.map_err(|error| self.disk_error("encode a batch", &error))? {
+                for done in done.map_err(|error| self.disk_error("encode a batch", error))? {
                     self.apply_encoded(done);
                 }
             }

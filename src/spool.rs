@@ -83,7 +83,7 @@ struct SpoolFile {
 #[derive(Debug, thiserror::Error)]
 pub enum SpoolError {
     /// The operating system failed.
-    #[error("open the spool: {0}")]
+    #[error("open the spool")]
     Io(#[from] io::Error),
     /// A file that the checkpoint names is missing or too short.
     #[error("spool file {file} is {found} bytes long, but the checkpoint names {named}")]

@@ -58,13 +58,13 @@ const CACHE_BYTES: usize = 8 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database failed; the outcome of what was asked is unknown.
-    #[error("checkpoint store: {0}")]
+    #[error("checkpoint store")]
     Database(#[source] Box<dyn Error + Send + Sync>),
     /// The disk is full; the outcome of what was asked is unknown.
-    #[error("checkpoint store: {0}")]
+    #[error("checkpoint store")]
     Full(#[source] io::Error),
     /// A row cannot be read.
-    #[error("checkpoint store: row {row} is damaged: {cause}")]
+    #[error("checkpoint store: row {row} is damaged")]
     Row {
         /// Table and key.
         row: String,
@@ -73,8 +73,8 @@ pub enum StoreError {
         cause: Box<dyn Error + Send + Sync>,
     },
     /// The database is damaged as a whole.
-    #[error("checkpoint store is damaged: {0}")]
-    Damaged(String),
+    #[error("checkpoint store is damaged")]
+    Damaged(#[source] Box<dyn Error + Send + Sync>),
     /// Another version of the daemon wrote it.
     #[error("checkpoint store has version {found}, this daemon writes {VERSION}")]
     Version {
@@ -89,7 +89,7 @@ macro_rules! database_error {
             fn from(error: redb::$error) -> Self {
                 match redb::Error::from(error) {
                     redb::Error::Io(error) => Self::from(error),
-                    redb::Error::Corrupted(cause) => Self::Damaged(cause),
+                    redb::Error::Corrupted(cause) => Self::Damaged(cause.into()),
                     error => Self::Database(error.into()),
                 }
             }
@@ -102,9 +102,7 @@ impl From<io::Error> for StoreError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             _ if disk::is_full(&error) => Self::Full(error),
-            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
-                Self::Damaged(error.to_string())
-            }
+            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => Self::Damaged(error.into()),
             _ => Self::Database(error.into()),
         }
     }
@@ -390,7 +388,7 @@ impl CheckpointStore {
     /// The version it was written by, and the number of the last transaction; 0 where there is none. A later version is
     /// an error, and version 1 with open batches.
     fn version(&self) -> Result<(u32, u64), StoreError> {
-        let empty = || StoreError::Damaged("it is empty".to_owned());
+        let empty = || StoreError::Damaged("it is empty".into());
         let read = self.database.begin_read()?;
         let meta = match read.open_table(META) {
             Err(redb::TableError::TableDoesNotExist(_)) => return Err(empty()),

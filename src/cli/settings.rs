@@ -12,6 +12,7 @@ use crate::config::{
     self, Config, ConfigDraft, Diagnostic, Diagnostics, LoadedConfig, SpanMap, StageField,
     StreamSettings, TRANSFORMS_MAX, choose, display_size,
 };
+use crate::error::with_causes;
 use crate::format::{Format, FormatFault};
 use crate::partition::{PartitionFault, PartitionSetting, UnreadSettings};
 use crate::pipeline::{self, MadeUp};
@@ -110,7 +111,7 @@ pub(super) fn check_modules(config: &Config, spans: &SpanMap) -> anyhow::Result<
         for (index, settings) in (0..).filter(is_read).zip(&stream.transforms) {
             let (one, silent) = (from_ref(settings), from_ref(&silent));
             if let Err(error) = Chain::load(&engine, &stream.name, one, silent) {
-                let (field, message) = (StageField::Module(index), error.to_string());
+                let (field, message) = (StageField::Module(index), with_causes(&error));
                 let help = (!settings.module.is_file())
                     .then(|| "a relative path starts at the folder of the config file".to_owned());
                 found.push(diagnostic(stream, spans, field, None, message, help));

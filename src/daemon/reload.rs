@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, timeout};
 
+use crate::error::with_causes;
 use crate::transform::{Loaded, Reload, Transforms};
 
 /// How often the files are looked at.
@@ -39,7 +40,7 @@ pub(super) async fn now(stream: &str, transforms: &Arc<Transforms>) -> anyhow::R
     reload(stream, Arc::clone(transforms), false).await;
     match &*transforms.loaded().borrow() {
         Loaded::Chain(_) => Ok(()),
-        Loaded::Refused(error) => anyhow::bail!("stream {stream}: {error}"),
+        Loaded::Refused(error) => anyhow::bail!("stream {stream}: {}", with_causes(&**error)),
         Loaded::NotYet => anyhow::bail!("stream {stream}: its modules could not be loaded"),
     }
 }
@@ -78,14 +79,14 @@ async fn reload(stream: &str, transforms: Arc<Transforms>, asked: bool) {
         // The supervisor tells whether its stream can begin.
         Ok(Reload::Unchanged | Reload::First) => {}
         Ok(Reload::Replaced) => tracing::info!(stream, "new transform modules are at work"),
-        Ok(Reload::Refused(error)) if error.passes => tracing::warn!(
+        Ok(Reload::Refused(error)) if error.passes() => tracing::warn!(
             stream,
-            %error,
+            error = %with_causes(&error),
             "the new transform module cannot be loaded now: the old one goes on, and it is tried again"
         ),
         Ok(Reload::Refused(error)) => tracing::error!(
             stream,
-            %error,
+            error = %with_causes(&error),
             "the new transform module cannot be used: the old one goes on"
         ),
         Err(panic) => tracing::error!(stream, %panic, "loading transform modules failed"),

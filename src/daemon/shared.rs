@@ -21,7 +21,7 @@ use crate::config::{CoordinationSettings, SourceSettings, StreamSettings};
 use crate::coordination::{self, Lease, LeaseContext, LeaseEvent};
 use crate::destination::Destination;
 use crate::disk::Disk;
-use crate::error::StreamError;
+use crate::error::{StreamError, with_causes};
 use crate::pipeline::{self, LeaseLog, SCRATCH, StreamContext, Taken};
 use crate::registry;
 use crate::shard::ShardId;
@@ -153,7 +153,7 @@ impl SharedStream {
                 }
             }
             Err(error) => {
-                let cause = error.to_string();
+                let cause = with_causes(&error);
                 if lease.lost().is_cancelled() || self.hurry.is_cancelled() {
                     tracing::debug!(stream, shard, cause, "the shard is held no more");
                 } else {
@@ -174,6 +174,7 @@ impl SharedStream {
         if !self.hurry.is_cancelled()
             && let Err(error) = self.clear(pipeline::scratch(shard)).await
         {
+            let error = with_causes(&error);
             tracing::debug!(stream, shard, %error, "spooled bytes stay behind");
         }
         if !lease.lost().is_cancelled() {
@@ -189,7 +190,7 @@ impl SharedStream {
         let cleared = clearing
             .await
             .unwrap_or_else(|panic| Err(io::Error::other(panic)));
-        cleared.map_err(|error| StreamError::of_disk("clear the spool", &error))
+        cleared.map_err(|error| StreamError::of_disk("clear the spool", error))
     }
 
     async fn run_pipeline(

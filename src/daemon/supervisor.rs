@@ -16,7 +16,7 @@ use super::holdings;
 use super::shared::SharedStream;
 use crate::config::StreamSettings;
 use crate::disk::Disk;
-use crate::error::StreamError;
+use crate::error::{StreamError, with_causes};
 use crate::pipeline::{self, LocalLog, RecoveredState, Status, StreamContext};
 use crate::retry;
 use crate::source::Intake;
@@ -124,10 +124,11 @@ impl Supervisor {
                 Loaded::Chain(_) => break,
                 Loaded::Refused(error) => {
                     has_stopped = true;
-                    self.stop_loudly(error.to_string(), error.advice());
-                    if error.passes {
+                    let cause = with_causes(&*error);
+                    self.stop_loudly(cause.clone(), error.advice());
+                    if error.passes() {
                         // No person need see to it.
-                        self.door.shut(error.to_string());
+                        self.door.shut(cause);
                     }
                     self.see_to_room(error.wants_room()).await;
                     self.show_what_waits().await;
@@ -268,7 +269,7 @@ impl Supervisor {
         opening.await.unwrap_or_else(|panic| {
             Err(StreamError::State {
                 action: "open the state",
-                cause: panic.to_string(),
+                cause: panic.into(),
             })
         })
     }
@@ -313,7 +314,7 @@ impl Supervisor {
     }
 
     fn recover(&self, error: &StreamError) {
-        let (stream, cause) = (&self.settings.name, error.to_string());
+        let (stream, cause) = (&self.settings.name, with_causes(error));
         if let Some(unsaid) = self.context.status.repeats().due("recovering", &cause) {
             tracing::error!(stream, cause, unsaid, "recovering from the last checkpoint");
         }

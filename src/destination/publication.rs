@@ -100,7 +100,8 @@ impl std::fmt::Debug for Publication {
     }
 }
 
-/// Why an object was not published.
+/// Why an object was not published. Texts, and no sources: an object keeps what was last said of it for as long as it
+/// waits, and what is said is shown whole beside what a person can do, in the status and in the log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PublishError {
     /// It may pass by itself: another attempt, with the ordinary back-off.

@@ -47,9 +47,9 @@ pub(super) enum BodyError {
         /// For all of it.
         total: Duration,
     },
-    /// The connection broke, or the transfer coding is wrong.
+    /// The connection broke, or the transfer coding is wrong. No source: the client is told this much, and nothing beneath.
     #[error("the body could not be read: {0}")]
-    Broken(#[source] axum::Error),
+    Broken(axum::Error),
     /// Too many bodies at once.
     #[error("too many requests at once: bodies use all the memory set aside for them")]
     Busy,

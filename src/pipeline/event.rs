@@ -94,13 +94,13 @@ pub(super) type Written = (Uuid, u32, usize, Extent);
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CheckpointError {
     /// Spool or source failed.
-    #[error("write a checkpoint: {0}")]
+    #[error("write a checkpoint")]
     Io(#[from] io::Error),
     /// The checkpoint store failed.
-    #[error("write a checkpoint: {0}")]
+    #[error("write a checkpoint")]
     Store(#[from] StoreError),
     /// It would break a rule, and was not made.
-    #[error("{0}")]
+    #[error(transparent)]
     Rule(#[from] StreamError),
 }
 

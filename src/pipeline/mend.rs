@@ -294,7 +294,7 @@ impl Pipeline {
             Err(cause) if cause.kind() == io::ErrorKind::InvalidData => {
                 return self.set_back(id, stuck(&cause));
             }
-            Err(error) => return Err(self.disk_error("mend an object", &error)),
+            Err(error) => return Err(self.disk_error("mend an object", error)),
         };
         let location = object.target.location();
         if damaged.is_empty() && is_other {

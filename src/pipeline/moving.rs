@@ -107,7 +107,7 @@ impl Pipeline {
         self.waiting.landed();
         let protocol = &self.protocol;
         self.moving.stay.retain(|id| protocol.object(*id).is_some());
-        let copied = copied.map_err(|error| self.disk_error("move a waiting object", &error))?;
+        let copied = copied.map_err(|error| self.disk_error("move a waiting object", error))?;
         for Copied {
             id,
             extents,

@@ -230,7 +230,7 @@ pub(super) fn refused(faults: &[PartitionFault]) -> StreamError {
     if own.is_empty() {
         return StreamError::State {
             action: "compile the stream's queries",
-            cause: messages(passing),
+            cause: messages(passing).into(),
         };
     }
     to_be_mended(&messages(own))

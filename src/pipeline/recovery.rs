@@ -87,7 +87,7 @@ fn open_state(
     let clock = &context.clock;
     let (store, mut recovered) =
         CheckpointStore::open(&**disk, Path::new(checkpoint::STORE), clock.now_ms())
-            .map_err(|error| store_error(&settings.name, "open the checkpoint store", &error))?;
+            .map_err(|error| store_error(&settings.name, "open the checkpoint store", error))?;
     for damage in &recovered.damaged {
         context.status.metrics().copies_mended.add(1);
         tracing::error!(
@@ -97,7 +97,7 @@ fn open_state(
         );
     }
     aside::settle(&**disk, &recovered.sealed)
-        .map_err(|error| StreamError::of_disk("look after what was moved aside", &error))?;
+        .map_err(|error| StreamError::of_disk("look after what was moved aside", error))?;
     let mut named = std::mem::take(&mut recovered.formats);
     let open = recovered.open.iter().map(|batch| batch.target.format);
     let sealed = recovered.sealed.iter().map(|object| object.target.format);
@@ -127,7 +127,7 @@ fn open_state(
     let lost: Vec<(Sequence, Sequence)> = lost.iter().map(|lost| (lost.first, lost.last)).collect();
     store
         .begin_epoch(epoch, &lost, &outputs.formats.rows())
-        .map_err(|error| store_error(&settings.name, "record the epoch", &error))?;
+        .map_err(|error| store_error(&settings.name, "record the epoch", error))?;
     Ok(RecoveredState {
         source,
         reader,

@@ -90,7 +90,7 @@ async fn read(
                 });
                 let handed = worked.map_err(|_| StreamError::State {
                     action: "transform and route records",
-                    cause: "the job panicked".to_owned(),
+                    cause: "the job panicked".into(),
                 });
                 let failed = handed.is_err();
                 if stretches.send(handed).await.is_err() || failed || start >= chunk.len() {

@@ -113,9 +113,9 @@ impl Pipeline {
 
     pub(super) fn checkpoint_error(&self, error: CheckpointError) -> StreamError {
         match error {
-            CheckpointError::Io(error) => self.disk_error("write a checkpoint", &error),
+            CheckpointError::Io(error) => self.disk_error("write a checkpoint", error),
             CheckpointError::Store(error) => {
-                state::store_error(&self.settings.name, "write a checkpoint", &error)
+                state::store_error(&self.settings.name, "write a checkpoint", error)
             }
             CheckpointError::Rule(error) => error,
         }
@@ -123,7 +123,7 @@ impl Pipeline {
 
     /// What a fault of the disk means. Where no checkpoint needs the spool, all that it holds can be read again from
     /// the source.
-    pub(super) fn disk_error(&self, action: &'static str, error: &std::io::Error) -> StreamError {
+    pub(super) fn disk_error(&self, action: &'static str, error: std::io::Error) -> StreamError {
         if self.log.names().need_the_spool() {
             state_error(action, error)
         } else {
@@ -133,7 +133,7 @@ impl Pipeline {
 }
 
 /// Damage needs a person; everything else is settled by recovering from what is durable.
-fn state_error(action: &'static str, error: &std::io::Error) -> StreamError {
+fn state_error(action: &'static str, error: std::io::Error) -> StreamError {
     if error.kind() == std::io::ErrorKind::InvalidData {
         return StreamError::LoudStop {
             cause: format!("{action}: {error}"),

@@ -121,8 +121,8 @@ impl From<JournalError> for StreamError {
         match error {
             JournalError::LoudStop { cause, advice } => Self::LoudStop { cause, advice },
             JournalError::Io { ref source, .. } => {
-                let full = disk::is_full(source);
-                Self::of_state("use the journal", full, error.to_string())
+                let is_full = disk::is_full(source);
+                Self::of_state("use the journal", is_full, error)
             }
         }
     }

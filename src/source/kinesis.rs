@@ -210,7 +210,7 @@ impl KinesisReader {
             }
             Some(None) if !self.is_over => Err(StreamError::State {
                 action: "read from Kinesis",
-                cause: "reading has ended by itself".to_owned(),
+                cause: "reading has ended by itself".into(),
             }),
             Some(None) | None => {
                 self.state = ConductorState::Ended;

@@ -26,12 +26,11 @@ pub enum LoggingError {
     Filter {
         /// The variable's value.
         value: String,
-        /// What is wrong with it.
-        #[source]
+        /// What is wrong with it. No source: it is told in the middle of the sentence.
         cause: tracing_subscriber::filter::ParseError,
     },
     /// A log is installed already.
-    #[error("the log is set up already: {0}")]
+    #[error("the log is set up already")]
     Installed(#[from] tracing_subscriber::util::TryInitError),
 }
 

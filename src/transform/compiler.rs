@@ -89,8 +89,10 @@ const fn outcome_max(limits: &CompileLimits) -> u64 {
     limits.memory / OUTCOME_PART
 }
 
-/// Why there is no compiled module.
-#[derive(Clone, Debug)]
+/// Why there is no compiled module. A text, and no source: most come over a pipe from the process that compiles, and all
+/// are kept for whoever asks again.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{cause}")]
 pub(super) struct NotCompiled {
     /// One sentence.
     pub(super) cause: String,
@@ -107,7 +109,8 @@ impl NotCompiled {
         }
     }
 
-    fn of_module(cause: impl Into<String>) -> Self {
+    /// For something that is wrong with the module.
+    pub(super) fn of_module(cause: impl Into<String>) -> Self {
         Self {
             cause: cause.into(),
             passes: false,

@@ -136,7 +136,7 @@ impl Transforms {
         let begun = Instant::now();
         let is_first = !self.is_ready();
         let loaded = Chain::load(&self.engine, &self.stream, &self.settings, &self.observers);
-        if loaded.as_ref().is_err_and(|error| error.passes) {
+        if loaded.as_ref().is_err_and(LoadError::passes) {
             let mut again = failed_before.unwrap_or_default();
             again.failed(begun.elapsed());
             seen.again = Some(again);

@@ -22,26 +22,34 @@ use crate::config::{CompileLimits, Isolation, TransformSettings, display_size};
 
 /// Why a module cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("transform module {module}: {cause}")]
+#[error("transform module {module}")]
 pub struct LoadError {
     /// The module, as the config names it.
     pub module: String,
-    /// What is wrong with it.
-    pub cause: String,
-    /// Nothing is wrong with the module: the same file may be loaded another time.
-    pub passes: bool,
+    #[source]
+    pub(super) cause: NotCompiled,
 }
 
 impl LoadError {
+    /// What is wrong with the module.
+    pub fn cause(&self) -> &str {
+        &self.cause.cause
+    }
+
+    /// Nothing is wrong with the module: the same file may be loaded another time.
+    pub const fn passes(&self) -> bool {
+        self.cause.passes
+    }
+
     /// Whether what was compiled has found no room on the disk.
     pub fn wants_room(&self) -> bool {
         let signs = ["No space left on device", "Disk quota exceeded"];
-        self.passes && signs.iter().any(|sign| self.cause.contains(sign))
+        self.passes() && signs.iter().any(|sign| self.cause().contains(sign))
     }
 
     /// What a person can do for a stream that stands still for it.
     pub fn advice(&self) -> String {
-        if self.passes {
+        if self.passes() {
             return format!(
                 "{} is not at fault: it is tried again by itself, once a minute at least, and the stream \
                  begins as soon as that goes well",
@@ -99,10 +107,9 @@ impl Module {
         settings: &TransformSettings,
         observer: &Observer,
     ) -> Result<Self, LoadError> {
-        let fault = |NotCompiled { cause, passes }| LoadError {
+        let fault = |cause| LoadError {
             module: settings.name.clone(),
             cause,
-            passes,
         };
         let limits = settings.compile;
         let bytes = read(&settings.module, &limits).map_err(&fault)?;

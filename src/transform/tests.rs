@@ -62,7 +62,9 @@ impl Guest {
     fn chain(&self, settings: &[TransformSettings]) -> Result<Arc<Chain>, String> {
         let observers = vec![self.observer(); settings.len()];
         let chain = Chain::load(engine(), "clicks", settings, &observers);
-        chain.map(Arc::new).map_err(|error| error.to_string())
+        chain
+            .map(Arc::new)
+            .map_err(|error| crate::error::with_causes(&error))
     }
 
     fn workshop(&self, settings: &[TransformSettings]) -> Workshop {
@@ -438,10 +440,8 @@ fn one_module_can_replace_another_and_a_bad_one_cannot() {
     let Reload::Refused(error) = transforms.reload(false) else {
         panic!("rubbish was loaded");
     };
-    assert!(
-        error.to_string().contains("not a WebAssembly file"),
-        "{error}"
-    );
+    let cause = error.cause();
+    assert!(cause.contains("not a WebAssembly file"), "{cause}");
     assert!(
         Arc::ptr_eq(&good, &transforms.current()),
         "the old one goes on"

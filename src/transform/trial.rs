@@ -1,5 +1,6 @@
 //! A module, tried out: an instance of it starts, and takes its config.
 
+use super::compiler::NotCompiled;
 use super::engine::Engine;
 use super::fault::Broken;
 use super::instance::{Instance, UnconfiguredInstance};
@@ -35,17 +36,15 @@ impl Module {
 
     /// What starts, with patience if it takes some.
     fn started<T>(&self, start: impl Fn(&Self) -> Result<T, Broken>) -> Result<T, LoadError> {
-        let fault = |cause, passes| LoadError {
+        let fault = |cause| LoadError {
             module: self.name().to_string(),
             cause,
-            passes,
         };
         let mut started = start(self);
         if started.as_ref().is_err_and(|broken| broken.gave_up) {
-            self.patience(Tries::One)
-                .map_err(|not| fault(not.cause, not.passes))?;
+            self.patience(Tries::One).map_err(fault)?;
             started = start(self);
         }
-        started.map_err(|broken| fault(broken.message, false))
+        started.map_err(|broken| fault(NotCompiled::of_module(broken.message)))
     }
 }

@@ -17,6 +17,7 @@ use super::overlay::Overlay;
 use super::{CACHE_BYTES, CheckpointStore, StoreError, VERSION_OF_COPIES, marks};
 use crate::checkpoint::MIRROR;
 use crate::disk::{Disk, DiskFile, OpenMode};
+use crate::error::with_causes;
 
 /// Where the two files are, and where they are written anew.
 #[derive(Debug)]
@@ -222,13 +223,13 @@ fn in_doubt(copies: [Option<Copy>; 2], damage: &[String]) -> StoreError {
              not known"
         )
     });
-    StoreError::Damaged(format!("both copies: {}{older}", damage.join("; ")))
+    StoreError::Damaged(format!("both copies: {}{older}", damage.join("; ")).into())
 }
 
 /// Why a file cannot be read, as a part of a sentence about the store.
 fn cause(error: &StoreError) -> String {
     match error {
-        StoreError::Damaged(cause) => cause.clone(),
-        error => error.to_string(),
+        StoreError::Damaged(cause) => with_causes(&**cause),
+        error => with_causes(error),
     }
 }

@@ -99,10 +99,8 @@ fn inspect(
         }
         // Most modules want a config; that it is missing here says nothing about them.
         Err(error) if !args.host.has_config() => {
-            let cause = error
-                .cause
-                .strip_prefix("configure: ")
-                .unwrap_or(&error.cause);
+            let cause = error.cause();
+            let cause = cause.strip_prefix("configure: ").unwrap_or(cause);
             let text = format!("does not take an empty config: {}", printable(cause));
             facts.say("configure", &text, json!({"error": cause}))?;
             Ok(())

@@ -13,6 +13,7 @@ use super::super::lines::{Length, next_line, open};
 use super::host::{CompiledModule, HostArgs};
 use super::pairs::{Line, parse_fate};
 use super::report::{Expected, Report};
+use crate::error::with_causes;
 use crate::position::Sequence;
 use crate::record::ChunkBuilder;
 use crate::transform::Workshop;
@@ -166,7 +167,7 @@ impl Run<'_> {
         self.report.log(&self.host)?;
         self.workshop = Some(workshop.map_err(|error| {
             let help = "a line {\"config\": {…}} before it gives another config";
-            anyhow!("{place}: {error}; {help}")
+            anyhow!("{place}: {}; {help}", with_causes(&error))
         })?);
         Ok(())
     }
@@ -180,7 +181,7 @@ impl Run<'_> {
         let tried = self.host.workshop(Some(config));
         self.report.log(&self.host)?;
         let why = tried.as_ref().err().map(|error| {
-            let cause = error.cause.as_str();
+            let cause = error.cause();
             cause.strip_prefix("configure: ").unwrap_or(cause)
         });
         self.report.config(line, why, refused)?;

@@ -73,7 +73,7 @@ impl LocalLog {
         commit: &Commit,
     ) -> Result<(), StreamError> {
         let committed = self.store.commit(commit);
-        committed.map_err(|error| store_error(stream, "change the state", &error))
+        committed.map_err(|error| store_error(stream, "change the state", error))
     }
 }
 

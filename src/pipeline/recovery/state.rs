@@ -7,7 +7,7 @@ use super::super::StreamContext;
 use super::super::outputs::Outputs;
 use crate::checkpoint::{OpenBatch, SealedObject, StoreError, UntoldPlace};
 use crate::disk::Disk;
-use crate::error::{StreamError, put_back_export_or_discard, put_back_or_discard};
+use crate::error::{StreamError, put_back_export_or_discard, put_back_or_discard, with_causes};
 use crate::position::MissingRange;
 use crate::shard::{ShardId, ShardState};
 use crate::source::{Context, Handle, Reader, UnreadRecords};
@@ -66,28 +66,27 @@ pub(in crate::pipeline) fn source_context(
 pub(in crate::pipeline) fn store_error(
     stream: &str,
     action: &'static str,
-    error: &StoreError,
+    error: StoreError,
 ) -> StreamError {
-    let cause = error.to_string();
     match error {
         StoreError::Version { .. } => StreamError::LoudStop {
-            cause,
+            cause: with_causes(&error),
             advice: "run the version of the daemon that wrote it; stopped by SIGTERM it delivers what is \
                      open, and a later version can go on from there"
                 .to_owned(),
         },
         StoreError::Row { .. } | StoreError::Damaged(_) => StreamError::LoudStop {
-            cause,
+            cause: with_causes(&error),
             advice: put_back_export_or_discard(stream),
         },
-        StoreError::Database(_) => StreamError::of_state(action, false, cause),
-        StoreError::Full(_) => StreamError::of_state(action, true, cause),
+        StoreError::Database(_) => StreamError::of_state(action, false, error),
+        StoreError::Full(_) => StreamError::of_state(action, true, error),
     }
 }
 
 pub(in crate::pipeline) fn spool_error(stream: &str, error: SpoolError) -> StreamError {
     match error {
-        SpoolError::Io(error) => StreamError::of_disk("open the spool", &error),
+        SpoolError::Io(error) => StreamError::of_disk("open the spool", error),
         missing @ SpoolError::Missing { .. } => StreamError::LoudStop {
             cause: missing.to_string(),
             advice: put_back_or_discard(stream),

@@ -99,7 +99,7 @@ pub struct OpenedJournal {
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// The disk said no.
-    #[error("{action} {path}: {source}")]
+    #[error("{action} {path}")]
     Io {
         /// What was being done.
         action: &'static str,

@@ -147,7 +147,7 @@ impl Conductor {
                         Ok(ReadOutcome::Halted) => return Err(Halt::Closed),
                         Err(panic) => return Err(Halt::Failed(StreamError::State {
                             action: "read a shard",
-                            cause: panic.to_string(),
+                            cause: panic.into(),
                         })),
                     }
                 }

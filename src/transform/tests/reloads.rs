@@ -45,7 +45,7 @@ fn what_passes_is_tried_again_by_itself_and_a_fault_of_the_module_is_not() {
         let Loaded::Refused(error) = transforms.loaded().borrow().clone() else {
             panic!("there is nothing to load");
         };
-        (error.passes, error.advice())
+        (error.passes(), error.advice())
     };
     for _ in 0..3 {
         let (passes, advice) = tries();
@@ -57,7 +57,7 @@ fn what_passes_is_tried_again_by_itself_and_a_fault_of_the_module_is_not() {
     let Loaded::Refused(error) = transforms.loaded().borrow().clone() else {
         panic!("there is nothing to load");
     };
-    assert!(!error.passes, "{error}");
+    assert!(!error.passes(), "{error:?}");
     assert!(matches!(transforms.reload(false), Reload::Unchanged));
     assert!(matches!(transforms.reload(true), Reload::First), "as asked");
 }

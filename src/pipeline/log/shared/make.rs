@@ -91,7 +91,7 @@ impl CheckpointTask {
             Ok(Err(CheckpointFailure::Failed(error))) => Event::Failed(error),
             Err(panic) => Event::Failed(StreamError::State {
                 action: "make a shared checkpoint",
-                cause: panic.to_string(),
+                cause: panic.into(),
             }),
         };
         let _ = events.send(event);
@@ -217,8 +217,11 @@ impl Watched {
 
 impl destination::Body for Watched {
     fn read(&self, offset: u64, len: usize) -> io::Result<Bytes> {
-        self.bytes.read(offset, len).inspect_err(|error| {
+        self.bytes.read(offset, len).map_err(|error| {
+            // Of what the store makes of it nothing is told.
+            let kind = error.kind();
             *self.fault() = Some(StreamError::of_disk("read the spool", error));
+            kind.into()
         })
     }
 }

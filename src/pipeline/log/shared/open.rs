@@ -96,7 +96,7 @@ pub async fn open_shared(
     let opened = opening.await.unwrap_or_else(|panic| {
         Err(StreamError::State {
             action: "open the spool",
-            cause: panic.to_string(),
+            cause: panic.into(),
         })
     });
     let (outputs, spool) = opened?;

@@ -4,6 +4,7 @@
 mod endpoint;
 pub mod glue;
 pub mod json;
+mod request;
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -26,6 +27,7 @@ use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use crate::config::{AwsAccess, Secret};
 
 pub use endpoint::Endpoint;
+pub use request::RequestError;
 
 /// What carries requests to AWS: TLS by rustls and ring, the system's certificates, and a pool of connections. It is of the
 /// runtime that it is first used on: whatever is found gets one of its own.
@@ -213,6 +215,20 @@ impl RequestFailure {
             unsent,
             unreached,
         }
+    }
+
+    /// Reads the error of a request to `endpoint`: where no answer came, it says which endpoint gave none, and where
+    /// nobody was reached, what to look at.
+    pub fn at<E>(error: &SdkError<E, HttpResponse>, endpoint: &Endpoint) -> Self
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        let mut failure = Self::of(error);
+        failure.text = failure.text_at(endpoint);
+        if failure.unreached {
+            failure.text = format!("{} ({})", failure.text, endpoint.advice());
+        }
+        failure
     }
 
     /// What was said, in one line; where no answer came, also which endpoint gave none.

@@ -5,28 +5,23 @@ use std::error::Error;
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
-use crate::aws::{Endpoint, RequestFailure};
+use crate::aws::{Endpoint, RequestError, RequestFailure};
 
 /// Why a request to the lease table failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LeaseError {
     /// The condition of the write does not hold, or the lease is not what it must be.
-    #[error("{0}")]
-    Refused(String),
+    #[error(transparent)]
+    Refused(RequestError),
     /// There is no such table.
-    #[error("{0}")]
-    NoTable(String),
+    #[error(transparent)]
+    NoTable(RequestError),
     /// It may pass by itself; whether the request was carried out is not known.
-    #[error("{0}")]
-    Transient(String),
+    #[error(transparent)]
+    Transient(RequestError),
     /// It needs a person; it is tried again.
-    #[error("{cause}: {advice}")]
-    Permanent {
-        /// What was asked, and what was said.
-        cause: String,
-        /// What a person can do.
-        advice: String,
-    },
+    #[error(transparent)]
+    Permanent(RequestError),
 }
 
 /// Codes that pass by themselves though their status blames the request.
@@ -40,6 +35,11 @@ const PASSING: &[&str] = &[
 ];
 
 impl LeaseError {
+    /// Nothing was said to what was asked.
+    pub(super) fn empty(asked: String) -> Self {
+        Self::Transient(RequestError::because(asked, "an empty answer".to_owned()))
+    }
+
     /// Reads the error of `operation`, an action of `DynamoDB`, on what `of` names.
     pub(super) fn of<E>(
         error: &SdkError<E, HttpResponse>,
@@ -50,20 +50,12 @@ impl LeaseError {
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        let mut failure = RequestFailure::of(error);
-        failure.text = failure.text_at(endpoint);
-        if failure.unreached {
-            failure.text = format!("{} ({})", failure.text, endpoint.advice());
-        }
-        Self::read(&failure, operation, of)
+        Self::read(&RequestFailure::at(error, endpoint), operation, of)
     }
 
     fn read(failure: &RequestFailure, operation: &str, of: &str) -> Self {
-        let cause = format!("{operation} of {of}: {}", failure.text);
-        let permanent = |advice: &str| Self::Permanent {
-            cause: cause.clone(),
-            advice: advice.to_owned(),
-        };
+        let cause = RequestError::of(format!("{operation} of {of}"), failure);
+        let permanent = |advice: &str| Self::Permanent(cause.clone().advised(advice));
         let code = failure.code.as_str();
         if let Some(advice) = failure.credentials_advice("dynamodb_endpoint") {
             return permanent(&advice);
@@ -91,6 +83,7 @@ impl LeaseError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::with_causes;
 
     fn read(code: &str, status: Option<u16>) -> LeaseError {
         let failure = RequestFailure {
@@ -117,7 +110,7 @@ mod tests {
             assert!(matches!(read(code, status), LeaseError::Transient(_)));
         }
         assert_eq!(
-            read("AccessDeniedException", Some(400)).to_string(),
+            with_causes(&read("AccessDeniedException", Some(400))),
             "UpdateItem of lease table firehose-clicks: AccessDeniedException: no: allow these \
              credentials dynamodb:UpdateItem on the table, or name another with `lease_table`"
         );

@@ -11,6 +11,7 @@ use super::item::{LeaseCheckpoint, LeaseItem};
 use super::rest::Fitness;
 use super::resumed::Resumed;
 use super::writes::Holder;
+use crate::error::with_causes;
 use crate::retry;
 use crate::shard::ShardId;
 use crate::telemetry::CoordinationMetrics;
@@ -239,7 +240,7 @@ impl Lease {
     }
 
     fn tell(&self, action: &'static str, trouble: &LeaseError) {
-        let (shard, cause) = (&*self.holder.shard, trouble.to_string());
+        let (shard, cause) = (&*self.holder.shard, with_causes(trouble));
         if let Some(unsaid) = self.holder.table.repeats.due_alike(action, &cause) {
             tracing::warn!(
                 shard,

@@ -22,8 +22,10 @@ use super::sync;
 use super::table::{LeaseTable, Scanned};
 use super::watch::{Age, LeaseWatch};
 use super::writes::Holder;
+use crate::aws::RequestError;
 use crate::clock::Clock;
 use crate::config::{CoordinationSettings, StartSettings};
+use crate::error::with_causes;
 use crate::retry;
 use crate::shard::{ShardId, ShardLister};
 use crate::telemetry::{CoordinationMetrics, SourceHealth};
@@ -151,9 +153,9 @@ impl LeaseTask {
                     }
                     Err(trouble) => {
                         attempt += 1;
-                        self.tell(TABLE, trouble.to_string());
+                        self.tell(TABLE, with_causes(&trouble));
                         let most = match trouble {
-                            LeaseError::Permanent { .. } => retry::PERMANENT_MAX,
+                            LeaseError::Permanent(_) => retry::PERMANENT_MAX,
                             _ => retry::TRANSIENT_MAX,
                         };
                         next = Instant::now() + retry::delay(attempt, most);
@@ -208,12 +210,10 @@ impl LeaseTask {
         }
         if let Err(LeaseError::NoTable(cause)) = scanned {
             // A new one would know nothing of what is delivered.
-            return Err(LeaseError::Permanent {
-                cause,
-                advice: "the lease table has gone while it was used: restore it, or restart all \
-                         daemons, and reading begins again at `start`"
-                    .to_owned(),
-            });
+            return Err(LeaseError::Permanent(cause.advised(
+                "the lease table has gone while it was used: restore it, or restart all daemons, and reading \
+                 begins again at `start`",
+            )));
         }
         let scanned = scanned?;
         match scanned.unreadable.first() {
@@ -244,13 +244,13 @@ impl LeaseTask {
             Ok(true) => {}
             Ok(false) => {
                 let cause = format!("{} is not ready yet", table.named());
-                return Err(LeaseError::Transient(cause));
+                return Err(LeaseError::Transient(cause.into()));
             }
             Err(LeaseError::NoTable(_)) => {
                 tracing::info!(table = table.name, "creating the lease table");
                 table.create().await?;
                 let cause = format!("{} is being created", table.named());
-                return Err(LeaseError::Transient(cause));
+                return Err(LeaseError::Transient(cause.into()));
             }
             Err(trouble) => return Err(trouble),
         }
@@ -273,18 +273,16 @@ impl LeaseTask {
         let mut streams = items.iter().filter_map(|item| item.stream.as_ref());
         if let Some((arn, created_ms)) = streams.find(|stream| **stream != source) {
             self.listed = None;
-            return Err(LeaseError::Permanent {
-                cause: format!(
-                    "{} is of stream {arn} created at {created_ms} ms, but the source is {} created \
-                     at {} ms: positions in one mean nothing in the other",
-                    table.named(),
-                    source.0,
-                    source.1
-                ),
-                advice: "name another table with `lease_table`, or delete this one if what it \
-                         holds is done"
-                    .to_owned(),
-            });
+            let cause = RequestError::from(format!(
+                "{} is of stream {arn} created at {created_ms} ms, but the source is {} created at {} ms: \
+                 positions in one mean nothing in the other",
+                table.named(),
+                source.0,
+                source.1
+            ));
+            return Err(LeaseError::Permanent(cause.advised(
+                "name another table with `lease_table`, or delete this one if what it holds is done",
+            )));
         }
         if items.is_empty() {
             let (stream, noun) = (&self.context.stream, self.context.noun);

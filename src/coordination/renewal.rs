@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::error::LeaseError;
 use super::lease::Signals;
 use super::writes::Holder;
+use crate::error::with_causes;
 
 /// What KCL takes off its intervals.
 pub(super) const EPSILON: Duration = Duration::from_millis(25);
@@ -39,7 +40,7 @@ pub(super) async fn renew(holder: Holder, signals: Signals, failover: Duration, 
                 next = asked + every;
             }
             Ok(Err(trouble @ (LeaseError::Refused(_) | LeaseError::NoTable(_)))) => {
-                let cause = trouble.to_string();
+                let cause = with_causes(&trouble);
                 tracing::warn!(
                     shard,
                     cause,
@@ -49,7 +50,7 @@ pub(super) async fn renew(holder: Holder, signals: Signals, failover: Duration, 
                 return;
             }
             Ok(Err(trouble)) if Instant::now() < deadline => {
-                let cause = trouble.to_string();
+                let cause = with_causes(&trouble);
                 if let Some(unsaid) = holder.table.repeats.due_alike("renewal", &cause) {
                     tracing::warn!(
                         shard,

@@ -36,10 +36,10 @@ pub async fn seize(
             }
         }
         let cause = format!("the lease of {shard} changes all the time: try again");
-        Err(LeaseError::Refused(cause))
+        Err(LeaseError::Refused(cause.into()))
     };
     let (table, taken) = taking.await?;
-    let refused = |what: &str| LeaseError::Refused(format!("the lease of {shard} {what}"));
+    let refused = |what: &str| LeaseError::Refused(format!("the lease of {shard} {what}").into());
     let taken = taken.ok_or_else(|| refused("is gone"))?;
     let fence = taken.fence;
     let fence = fence.ok_or_else(|| refused("has no fencing number"))?;

@@ -15,7 +15,7 @@ use aws_sdk_dynamodb::types::{
 
 use super::error::LeaseError;
 use super::item::{LeaseItem, name};
-use crate::aws::{self, Endpoint};
+use crate::aws::{self, Endpoint, RequestError};
 use crate::config::CoordinationSettings;
 use crate::telemetry::Repeats;
 
@@ -46,9 +46,10 @@ impl LeaseTable {
     /// A client that sends each request once.
     pub(super) async fn connect(settings: &CoordinationSettings) -> Result<Self, LeaseError> {
         let found = aws::find(&settings.access).await;
-        let found = found.ok_or_else(|| LeaseError::Permanent {
-            cause: format!("no region is known for lease table {}", settings.table),
-            advice: "set the source's `region`, or AWS_REGION".into(),
+        let found = found.ok_or_else(|| {
+            let cause = format!("no region is known for lease table {}", settings.table);
+            let cause = RequestError::from(cause);
+            LeaseError::Permanent(cause.advised("set the source's `region`, or AWS_REGION"))
         })?;
         let timeout = (settings.failover / 3).min(REQUEST_TIMEOUT_MAX);
         let timeouts = aws::timeouts(timeout, timeout);
@@ -97,13 +98,11 @@ impl LeaseTable {
             key.attribute_name == name::KEY && key.key_type == KeyType::Hash
         };
         if !matches!(table.key_schema(), [key] if is_key(key)) {
-            return Err(LeaseError::Permanent {
-                cause: format!("{} is a table of another kind", self.named()),
-                advice: format!(
-                    "a lease table has the one key {}; name another with `lease_table`",
-                    name::KEY
-                ),
-            });
+            let cause = RequestError::from(format!("{} is a table of another kind", self.named()));
+            return Err(LeaseError::Permanent(cause.advised(format!(
+                "a lease table has the one key {}; name another with `lease_table`",
+                name::KEY
+            ))));
         }
         let status = table.table_status;
         Ok(matches!(
@@ -114,9 +113,10 @@ impl LeaseTable {
 
     /// Makes the table, paid by request.
     pub(super) async fn create(&self) -> Result<(), LeaseError> {
-        let wrong = |error: aws_sdk_dynamodb::error::BuildError| LeaseError::Permanent {
-            cause: format!("CreateTable of {}: {error}", self.named()),
-            advice: "this should not be: report it".to_owned(),
+        let wrong = |error: aws_sdk_dynamodb::error::BuildError| {
+            let asked = format!("CreateTable of {}", self.named());
+            let cause = RequestError::because(asked, error.to_string());
+            LeaseError::Permanent(cause.advised("this should not be: report it"))
         };
         let attribute = AttributeDefinition::builder()
             .attribute_name(name::KEY)
@@ -173,10 +173,11 @@ impl LeaseTable {
         let answer = request.send().await;
         let answer = answer.map_err(|error| self.trouble(&error, "GetItem", &of()))?;
         let parsed = answer.item.as_ref().map(LeaseItem::parse);
-        let unreadable = |cause| LeaseError::Permanent {
-            cause: format!("{}: {cause}", self.named()),
-            advice: "mend or delete the item; deleting it means that the shard is read anew"
-                .to_owned(),
+        let unreadable = |fault| {
+            let cause = RequestError::because(self.named(), fault);
+            LeaseError::Permanent(cause.advised(
+                "mend or delete the item; deleting it means that the shard is read anew",
+            ))
         };
         let item = parsed.transpose().map_err(unreadable)?;
         Ok(item.flatten())

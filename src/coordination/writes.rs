@@ -127,10 +127,9 @@ impl ItemUpdate {
         let answer = request.send().await;
         let answer = answer.map_err(|error| table.trouble(&error, "UpdateItem", &of()))?;
         let item = answer.attributes.as_ref().map(LeaseItem::parse);
-        let item = item.transpose().map_err(LeaseError::Transient)?.flatten();
-        item.ok_or_else(|| {
-            LeaseError::Transient(format!("UpdateItem of {}: an empty answer", of()))
-        })
+        let unreadable = |fault: String| LeaseError::Transient(fault.into());
+        let item = item.transpose().map_err(unreadable)?.flatten();
+        item.ok_or_else(|| LeaseError::empty(format!("UpdateItem of {}", of())))
     }
 }
 

@@ -6,6 +6,7 @@ use std::io::Write;
 use super::{CommandError, runtime, shards};
 use crate::config::{Config, CoordinationSettings};
 use crate::coordination::{self, Scanned};
+use crate::error::with_causes;
 
 /// A stream that several daemons share, and how.
 fn shared(config: &Config) -> impl Iterator<Item = (&str, &CoordinationSettings)> {
@@ -20,8 +21,8 @@ pub(super) fn list(config: &Config, now_ms: i64, out: &mut dyn Write) -> Result<
         let Scanned { items, unreadable } = match runtime()?.block_on(coordination::list(settings))
         {
             Ok(scanned) => scanned,
-            Err(cause) => {
-                writeln!(out, "   cannot be read: {cause}")?;
+            Err(error) => {
+                writeln!(out, "   cannot be read: {}", with_causes(&error))?;
                 continue;
             }
         };

@@ -18,7 +18,7 @@ use super::KinesisSettings;
 use super::error::KinesisError;
 use super::hash::HashRange;
 use super::page::{KinesisRecord, Page};
-use crate::aws::{self, Endpoint};
+use crate::aws::{self, Endpoint, RequestError};
 use crate::position::SequenceNumber;
 use crate::shard::{ShardId, SourceName};
 
@@ -74,9 +74,10 @@ impl KinesisClient {
     /// A client that sends each request once.
     pub(super) async fn connect(settings: &KinesisSettings) -> Result<Self, KinesisError> {
         let found = aws::find(&settings.access).await;
-        let found = found.ok_or_else(|| KinesisError::Permanent {
-            cause: format!("no region is known for Kinesis stream {}", settings.stream),
-            advice: "set the source's `region`, or AWS_REGION".into(),
+        let found = found.ok_or_else(|| {
+            let cause = format!("no region is known for Kinesis stream {}", settings.stream);
+            let cause = RequestError::from(cause);
+            KinesisError::Permanent(cause.advised("set the source's `region`, or AWS_REGION"))
         })?;
         let timeouts = aws::timeouts(CONNECT_TIMEOUT, REQUEST_TIMEOUT);
         let endpoint = Endpoint::of(
@@ -122,8 +123,8 @@ impl KinesisClient {
         let answer =
             answer.map_err(|error| self.trouble(&error, "DescribeStreamSummary", &self.named()))?;
         let Some(summary) = answer.stream_description_summary else {
-            let cause = format!("DescribeStreamSummary of {}: an empty answer", self.named());
-            return Err(KinesisError::Transient(cause));
+            let asked = format!("DescribeStreamSummary of {}", self.named());
+            return Err(KinesisError::empty(asked));
         };
         Ok(Description {
             name: SourceName {
@@ -188,9 +189,8 @@ impl KinesisClient {
         let answer = request.send().await;
         let of = || format!("{shard} of {}", self.named());
         let answer = answer.map_err(|error| self.trouble(&error, "GetShardIterator", &of()))?;
-        answer.shard_iterator.ok_or_else(|| {
-            KinesisError::Transient(format!("GetShardIterator of {}: an empty answer", of()))
-        })
+        let iterator = answer.shard_iterator;
+        iterator.ok_or_else(|| KinesisError::empty(format!("GetShardIterator of {}", of())))
     }
 
     /// The consumer of that name, registered where it is not yet. It can subscribe once it is active.
@@ -221,10 +221,10 @@ impl KinesisClient {
         let active = registered.filter(|found| found.consumer_status == ConsumerStatus::Active);
         match active {
             Some(found) => Ok(found.consumer_arn),
-            None => Err(KinesisError::Transient(format!(
-                "{} is not active yet",
-                of()
-            ))),
+            None => {
+                let cause = format!("{} is not active yet", of());
+                Err(KinesisError::Transient(cause.into()))
+            }
         }
     }
 
@@ -250,9 +250,10 @@ impl KinesisClient {
                 .sequence_number(number.to_string()),
         };
         let of = format!("{shard} of {}", self.named());
-        let position = position.build().map_err(|error| KinesisError::Permanent {
-            cause: format!("SubscribeToShard of {of}: {error}"),
-            advice: "this should not be: report it".to_owned(),
+        let position = position.build().map_err(|error| {
+            let asked = format!("SubscribeToShard of {of}");
+            let cause = RequestError::because(asked, error.to_string());
+            KinesisError::Permanent(cause.advised("this should not be: report it"))
         })?;
         let request = self.sdk.subscribe_to_shard();
         let request = request
@@ -295,13 +296,14 @@ impl Subscription {
     /// has come, with records or without, is a fault.
     pub(super) async fn next(&mut self) -> Result<Option<Page>, KinesisError> {
         let event = tokio::time::timeout(SILENCE_MAX, self.events.recv()).await;
-        let event = event.map_err(|_| {
-            KinesisError::Transient(format!("SubscribeToShard of {}: nothing came", self.of))
-        })?;
+        let fault = |said: &str| {
+            let asked = format!("SubscribeToShard of {}", self.of);
+            KinesisError::Transient(RequestError::because(asked, said.to_owned()))
+        };
+        let event = event.map_err(|_| fault("nothing came"))?;
         let event = event.map_err(|error| KinesisError::of_event(&error, &self.of))?;
         if event.is_none() && !self.has_given {
-            let cause = format!("SubscribeToShard of {}: it ended at once", self.of);
-            return Err(KinesisError::Transient(cause));
+            return Err(fault("it ended at once"));
         }
         self.has_given = true;
         match event {

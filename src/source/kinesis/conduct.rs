@@ -15,7 +15,7 @@ use super::retention::{ASK_EVERY, Retention};
 use super::shard_reader::{self, ReadOutcome, ShardContext};
 use super::shards::{ListingChange, Ready, Shards};
 use super::{ConsumerSettings, Halt, KinesisSettings, ReaderContext, ShardRead};
-use crate::error::StreamError;
+use crate::error::{StreamError, with_causes};
 use crate::retry;
 use crate::shard::{ShardId, SourceName};
 use crate::source::{Known, Only, Read, SourceEvent};
@@ -205,10 +205,11 @@ impl Conductor {
             KinesisError::Missing(cause) => {
                 let advice = "create the stream, or check `stream`, `region` and `endpoint` of the \
                               source";
-                (format!("{cause}: {advice}"), retry::PERMANENT_MAX)
+                let told = format!("{}: {advice}", with_causes(cause));
+                (told, retry::PERMANENT_MAX)
             }
-            KinesisError::Permanent { .. } => (trouble.to_string(), retry::PERMANENT_MAX),
-            _ => (trouble.to_string(), retry::TRANSIENT_MAX),
+            KinesisError::Permanent(_) => (with_causes(trouble), retry::PERMANENT_MAX),
+            _ => (with_causes(trouble), retry::TRANSIENT_MAX),
         };
         if let Some(unsaid) = self.context.health.repeats().due("stream", &cause) {
             tracing::warn!(stream, cause, unsaid, "the Kinesis stream cannot be read");

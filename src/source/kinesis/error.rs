@@ -5,34 +5,29 @@ use std::error::Error;
 use aws_sdk_kinesis::config::http::HttpResponse;
 use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
 
-use crate::aws::{self, Endpoint, RequestFailure};
+use crate::aws::{self, Endpoint, RequestError, RequestFailure};
 
 /// Why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum KinesisError {
     /// Too many requests, or too large ones, for now.
-    #[error("{0}")]
-    Throttled(String),
+    #[error(transparent)]
+    Throttled(RequestError),
     /// The iterator is too old, or of another time of the server: it is made anew.
-    #[error("{0}")]
-    Iterator(String),
+    #[error(transparent)]
+    Iterator(RequestError),
     /// The stream does not know the place where an iterator is to begin.
-    #[error("{0}: check `start`")]
-    Place(String),
+    #[error(transparent)]
+    Place(RequestError),
     /// There is no such stream, or no such shard in it.
-    #[error("{0}")]
-    Missing(String),
+    #[error(transparent)]
+    Missing(RequestError),
     /// It may pass by itself.
-    #[error("{0}")]
-    Transient(String),
+    #[error(transparent)]
+    Transient(RequestError),
     /// It needs a person; it is tried again.
-    #[error("{cause}: {advice}")]
-    Permanent {
-        /// What was asked, and what was said.
-        cause: String,
-        /// What a person can do.
-        advice: String,
-    },
+    #[error(transparent)]
+    Permanent(RequestError),
 }
 
 /// Codes that say: slower.
@@ -47,6 +42,11 @@ const THROTTLED: &[&str] = &[
 ];
 
 impl KinesisError {
+    /// Nothing was said to what was asked.
+    pub(super) fn empty(asked: String) -> Self {
+        Self::Transient(RequestError::because(asked, "an empty answer".to_owned()))
+    }
+
     /// Reads the error of `operation`, an action of Kinesis, on what `of` names.
     pub(super) fn of<E>(
         error: &SdkError<E, HttpResponse>,
@@ -57,12 +57,7 @@ impl KinesisError {
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        let mut failure = RequestFailure::of(error);
-        failure.text = failure.text_at(endpoint);
-        if failure.unreached {
-            failure.text = format!("{} ({})", failure.text, endpoint.advice());
-        }
-        Self::read(&failure, operation, of)
+        Self::read(&RequestFailure::at(error, endpoint), operation, of)
     }
 
     /// Reads the error that ended a subscription.
@@ -85,11 +80,8 @@ impl KinesisError {
     }
 
     fn read(failure: &RequestFailure, operation: &str, of: &str) -> Self {
-        let cause = format!("{operation} of {of}: {}", failure.text);
-        let permanent = |advice: &str| Self::Permanent {
-            cause: cause.clone(),
-            advice: advice.to_owned(),
-        };
+        let cause = RequestError::of(format!("{operation} of {of}"), failure);
+        let permanent = |advice: &str| Self::Permanent(cause.clone().advised(advice));
         let code = failure.code.as_str();
         if let Some(advice) = failure.credentials_advice("endpoint") {
             return permanent(&advice);
@@ -109,7 +101,7 @@ impl KinesisError {
             ("InvalidArgumentException", _)
                 if matches!(operation, "GetShardIterator" | "SubscribeToShard") =>
             {
-                Self::Place(cause)
+                Self::Place(cause.advised("check `start`"))
             }
             _ if is_fan_out(operation) && failure.lacks_operation() => permanent(
                 "what answers there has no enhanced fan-out: set `consumer` of the source to \
@@ -140,6 +132,7 @@ fn is_fan_out(operation: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::with_causes;
 
     fn read(code: &str, status: u16, operation: &str) -> KinesisError {
         let failure = RequestFailure {
@@ -164,7 +157,7 @@ mod tests {
         assert!(matches!(failure, KinesisError::Transient(_)));
         let denied = read("AccessDeniedException", 400, "ListShards");
         assert_eq!(
-            denied.to_string(),
+            with_causes(&denied),
             "ListShards of stream clicks: AccessDeniedException: no: allow these credentials \
              kinesis:ListShards on the stream"
         );
@@ -176,11 +169,11 @@ mod tests {
             ("", 501),
         ] {
             for operation in ["RegisterStreamConsumer", "SubscribeToShard"] {
-                let told = read(code, status, operation).to_string();
+                let told = with_causes(&read(code, status, operation));
                 assert!(told.contains("has no enhanced fan-out"), "{told}");
                 assert!(told.contains("\"polling\""), "{told}");
             }
-            let told = read(code, status, "ListShards").to_string();
+            let told = with_causes(&read(code, status, "ListShards"));
             assert!(told.contains("is not Kinesis"), "{told}");
         }
         for code in [

@@ -5,6 +5,7 @@ use tokio::sync::OnceCell;
 use super::KinesisSettings;
 use super::client::{KinesisClient, ShardDescription};
 use super::error::KinesisError;
+use crate::error::with_causes;
 use crate::shard::{ListedShard, Listing, Pending, ShardLister};
 
 /// Lists the shards of one stream.
@@ -28,7 +29,7 @@ impl Lister {
         let asked = async { self.client().await?.describe().await };
         let description = asked
             .await
-            .map_err(|trouble: KinesisError| trouble.to_string())?;
+            .map_err(|error: KinesisError| with_causes(&error))?;
         Ok(description.retention_ms)
     }
 
@@ -48,12 +49,13 @@ impl Lister {
 impl ShardLister for Lister {
     fn list(&self) -> Pending<'_, Result<Listing, String>> {
         Box::pin(async {
-            self.ask().await.map_err(|trouble| match trouble {
+            self.ask().await.map_err(|error| match error {
                 KinesisError::Missing(cause) => format!(
-                    "{cause}: create the stream, or check `stream`, `region` and `endpoint` of the \
-                     source"
+                    "{}: create the stream, or check `stream`, `region` and `endpoint` of the \
+                     source",
+                    with_causes(&cause)
                 ),
-                trouble => trouble.to_string(),
+                error => with_causes(&error),
             })
         })
     }

@@ -8,6 +8,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::client::KinesisClient;
 use crate::clock::Clock;
+use crate::error::with_causes;
 
 /// How often it is asked for.
 pub(super) const ASK_EVERY: Duration = Duration::from_hours(1);
@@ -30,8 +31,9 @@ impl Retention {
                 tokio::time::sleep(every).await;
                 match client.describe().await {
                     Ok(description) => said.change(description.retention_ms, clock.now_ms()),
-                    Err(trouble) => {
-                        tracing::debug!(cause = %trouble, "the retention is asked for again later");
+                    Err(error) => {
+                        let cause = with_causes(&error);
+                        tracing::debug!(%cause, "the retention is asked for again later");
                     }
                 }
             }

@@ -14,6 +14,7 @@ use super::page::{Emitter, read_sequence};
 use super::retention::Retention;
 use super::shards::Ready;
 use super::{Halt, ReaderContext, ShardRead};
+use crate::error::with_causes;
 use crate::retry;
 use crate::shard::{ShardId, ShardStart};
 use crate::source::SourceEvent;
@@ -176,7 +177,7 @@ impl ShardReader {
         let mut ready = self.ready.clone();
         ready.state.position = self.emitter.given();
         ready.state.until_ms = self.watch.until_ms();
-        ReadOutcome::Missing(ready, trouble.to_string())
+        ReadOutcome::Missing(ready, with_causes(trouble))
     }
 
     /// Gives all of a page that was asked for at that time. True: it was the last.
@@ -238,7 +239,7 @@ impl ShardReader {
             health,
             ..
         } = &self.shared.context;
-        let (shard, cause) = (&*self.ready.id, trouble.to_string());
+        let (shard, cause) = (&*self.ready.id, with_causes(trouble));
         let (attempt, most, is_lasting) = match trouble {
             KinesisError::Throttled(_) => {
                 metrics.throttles.add(1);
@@ -249,7 +250,7 @@ impl ShardReader {
                 (self.attempt, retry::TRANSIENT_MAX, false)
             }
             KinesisError::Transient(_) => (self.attempt, retry::TRANSIENT_MAX, false),
-            KinesisError::Permanent { .. } | KinesisError::Missing(_) | KinesisError::Place(_) => {
+            KinesisError::Permanent(_) | KinesisError::Missing(_) | KinesisError::Place(_) => {
                 (self.attempt, retry::PERMANENT_MAX, true)
             }
         };

@@ -440,7 +440,7 @@ impl Pipeline {
                 destination,
                 conditional,
             } => self.claimed(store, destination, conditional),
-            Event::ClaimStalled(store, trouble) => self.not_claimed(&store, trouble),
+            Event::ClaimStalled(store, error) => self.not_claimed(&store, error),
             Event::Sent {
                 store,
                 begun,
@@ -468,7 +468,7 @@ impl Pipeline {
                 }
                 self.settle(Outcome::Shared(*made))?;
             }
-            Event::CheckpointDelayed(trouble) => self.checkpoint_delayed(trouble)?,
+            Event::CheckpointDelayed(error) => self.checkpoint_delayed(error)?,
             Event::Told(places, told) => self.apply_told(places, told),
             Event::RetryDue(id) => self.waiting.retry_due(id),
             Event::Room(bytes) => self.look_at_the_room(bytes),

@@ -28,14 +28,14 @@ pub struct TableAnswer {
 
 /// Why a table could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TableTrouble {
+pub struct TableError {
     /// What was asked, and what was said.
     pub cause: String,
     /// What a person can do, where something is to be done.
     pub advice: Option<String>,
 }
 
-impl fmt::Display for TableTrouble {
+impl fmt::Display for TableError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.advice {
             Some(advice) => write!(formatter, "{} ({advice})", self.cause),
@@ -46,9 +46,9 @@ impl fmt::Display for TableTrouble {
 
 impl TableReader {
     /// A client that asks once each time.
-    pub async fn connect(table: &GlueTable, access: &AwsAccess) -> Result<Self, TableTrouble> {
+    pub async fn connect(table: &GlueTable, access: &AwsAccess) -> Result<Self, TableError> {
         let service = JsonService::connect(&GLUE, "`glue_endpoint` of the format", access).await;
-        let service = service.ok_or_else(|| TableTrouble {
+        let service = service.ok_or_else(|| TableError {
             cause: "no region is known for the Glue Data Catalog".to_owned(),
             advice: Some("set `glue_region`, or AWS_REGION".to_owned()),
         })?;
@@ -75,18 +75,18 @@ impl TableReader {
     }
 
     /// Asks, once.
-    pub async fn ask(&self) -> Result<TableAnswer, TableTrouble> {
+    pub async fn ask(&self) -> Result<TableAnswer, TableError> {
         let answer = self.service.call(self.operation, &self.request).await;
-        let answer = answer.map_err(|error| self.trouble(&error))?;
-        read(&answer).ok_or_else(|| TableTrouble {
+        let answer = answer.map_err(|error| self.failed(&error))?;
+        read(&answer).ok_or_else(|| TableError {
             cause: format!("{} answers without a table", self.service.endpoint().name()),
             advice: Some(NOT_GLUE.to_owned()),
         })
     }
 
-    fn trouble(&self, error: &ServiceError) -> TableTrouble {
+    fn failed(&self, error: &ServiceError) -> TableError {
         let advice = advice(error, &self.table, self.operation);
-        TableTrouble {
+        TableError {
             cause: error.to_string(),
             advice,
         }
@@ -165,7 +165,7 @@ mod tests {
         let said = |status, code: &str| {
             let error = ServiceError::for_tests("GetTable", status, code);
             let advice = advice(&error, "web.hits", "GetTable");
-            TableTrouble {
+            TableError {
                 cause: error.to_string(),
                 advice,
             }

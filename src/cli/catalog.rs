@@ -198,7 +198,7 @@ impl Syncing<'_> {
             let (mut group, mut attempt) = (group.to_vec(), 0);
             while !group.is_empty() {
                 let fates = self.catalog.tell(&group, draft).await;
-                let (fates, mut trouble) = match fates {
+                let (fates, mut last_error) = match fates {
                     Ok(fates) => (fates, None),
                     Err(error) if error.advice.is_empty() => (Vec::new(), Some(error)),
                     Err(error) => return Err(failed(&error)),
@@ -216,7 +216,7 @@ impl Syncing<'_> {
                         Some(Fate::Later { code, cause }) => {
                             let cause = format!("{place}: {code}: {cause}");
                             let advice = String::new();
-                            trouble = Some(CatalogError {
+                            last_error = Some(CatalogError {
                                 code,
                                 cause,
                                 advice,
@@ -228,9 +228,9 @@ impl Syncing<'_> {
                 }
                 group = later;
                 attempt += 1;
-                if let Some(trouble) = trouble {
+                if let Some(last_error) = last_error {
                     if attempt >= ATTEMPTS_MAX {
-                        return Err(failed(&trouble));
+                        return Err(failed(&last_error));
                     }
                     tokio::time::sleep(retry::delay(attempt, retry::TRANSIENT_MAX)).await;
                 }

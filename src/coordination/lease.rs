@@ -170,18 +170,18 @@ impl Lease {
     }
 
     async fn try_commit(&self, last: &Last, written: &LeaseCheckpoint) -> WriteOutcome {
-        let Err(trouble) = self.holder.commit(last.number, written).await else {
+        let Err(error) = self.holder.commit(last.number, written).await else {
             return WriteOutcome::Durable;
         };
         // Also where the condition failed: an earlier copy of it may have landed.
-        if !matches!(trouble, LeaseError::Refused(_)) {
-            self.tell("write a checkpoint to", &trouble);
+        if !matches!(error, LeaseError::Refused(_)) {
+            self.tell("write a checkpoint to", &error);
         }
         match self.holder.table.get(self.shard()).await {
             Ok(Some(item)) => self.settle(&item, last, written),
             Ok(None) => WriteOutcome::Lost,
-            Err(trouble) => {
-                self.tell("read", &trouble);
+            Err(error) => {
+                self.tell("read", &error);
                 WriteOutcome::NotYet
             }
         }
@@ -219,8 +219,8 @@ impl Lease {
             };
             match released {
                 Ok(()) | Err(LeaseError::Refused(_) | LeaseError::NoTable(_)) => break,
-                Err(trouble) => {
-                    self.tell("release", &trouble);
+                Err(error) => {
+                    self.tell("release", &error);
                     let pause = retry::delay(attempt, retry::TRANSIENT_MAX);
                     tokio::time::sleep(pause).await;
                 }
@@ -239,8 +239,8 @@ impl Lease {
         }
     }
 
-    fn tell(&self, action: &'static str, trouble: &LeaseError) {
-        let (shard, cause) = (&*self.holder.shard, with_causes(trouble));
+    fn tell(&self, action: &'static str, error: &LeaseError) {
+        let (shard, cause) = (&*self.holder.shard, with_causes(error));
         if let Some(unsaid) = self.holder.table.repeats.due_alike(action, &cause) {
             tracing::warn!(
                 shard,

@@ -151,10 +151,10 @@ impl LeaseTask {
                         attempt = 0;
                         next = Instant::now() + every;
                     }
-                    Err(trouble) => {
+                    Err(error) => {
                         attempt += 1;
-                        self.tell(TABLE, with_causes(&trouble));
-                        let most = match trouble {
+                        self.tell(TABLE, with_causes(&error));
+                        let most = match error {
                             LeaseError::Permanent(_) => retry::PERMANENT_MAX,
                             _ => retry::TRANSIENT_MAX,
                         };
@@ -195,7 +195,7 @@ impl LeaseTask {
         if let Some(unsaid) = self.context.health.repeats().due("sharing", &cause) {
             tracing::warn!(stream, cause, unsaid, "the stream cannot be shared");
         }
-        self.context.health.trouble(part, cause);
+        self.context.health.failing(part, cause);
     }
 
     /// Looks at the whole table and takes what is this worker's to take.
@@ -252,7 +252,7 @@ impl LeaseTask {
                 let cause = format!("{} is being created", table.named());
                 return Err(LeaseError::Transient(cause.into()));
             }
-            Err(trouble) => return Err(trouble),
+            Err(error) => return Err(error),
         }
         self.table = Some(table.clone());
         Ok(table)

@@ -39,8 +39,8 @@ pub(super) async fn renew(holder: Holder, signals: Signals, failover: Duration, 
                 renewed = asked;
                 next = asked + every;
             }
-            Ok(Err(trouble @ (LeaseError::Refused(_) | LeaseError::NoTable(_)))) => {
-                let cause = with_causes(&trouble);
+            Ok(Err(error @ (LeaseError::Refused(_) | LeaseError::NoTable(_)))) => {
+                let cause = with_causes(&error);
                 tracing::warn!(
                     shard,
                     cause,
@@ -49,8 +49,8 @@ pub(super) async fn renew(holder: Holder, signals: Signals, failover: Duration, 
                 signals.lost.cancel();
                 return;
             }
-            Ok(Err(trouble)) if Instant::now() < deadline => {
-                let cause = with_causes(&trouble);
+            Ok(Err(error)) if Instant::now() < deadline => {
+                let cause = with_causes(&error);
                 if let Some(unsaid) = holder.table.repeats.due_alike("renewal", &cause) {
                     tracing::warn!(
                         shard,

@@ -34,7 +34,7 @@ impl Fitness {
     /// machine rests.
     pub(super) fn failed(&self, begun: Instant, cause: String) -> Duration {
         let rest = self.rest().failed(begun, self.failover, Instant::now());
-        self.health.trouble(MACHINE, cause);
+        self.health.failing(MACHINE, cause);
         rest
     }
 

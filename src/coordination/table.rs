@@ -72,7 +72,7 @@ impl LeaseTable {
         format!("lease table {}", self.name)
     }
 
-    pub(super) fn trouble<E>(
+    pub(super) fn failed<E>(
         &self,
         error: &SdkError<E, HttpResponse>,
         operation: &str,
@@ -89,7 +89,7 @@ impl LeaseTable {
         let request = self.client.describe_table().table_name(&self.name);
         let answer = match request.send().await {
             Ok(answer) => answer,
-            Err(error) => return Err(self.trouble(&error, "DescribeTable", &self.named())),
+            Err(error) => return Err(self.failed(&error, "DescribeTable", &self.named())),
         };
         let Some(table) = answer.table else {
             return Ok(false);
@@ -135,7 +135,7 @@ impl LeaseTable {
             .billing_mode(BillingMode::PayPerRequest);
         match request.send().await {
             Ok(_) => Ok(()),
-            Err(error) => Err(self.trouble(&error, "CreateTable", &self.named())),
+            Err(error) => Err(self.failed(&error, "CreateTable", &self.named())),
         }
     }
 
@@ -149,7 +149,7 @@ impl LeaseTable {
                 .consistent_read(true)
                 .set_exclusive_start_key(from.take());
             let answer = request.send().await;
-            let answer = answer.map_err(|error| self.trouble(&error, "Scan", &self.named()))?;
+            let answer = answer.map_err(|error| self.failed(&error, "Scan", &self.named()))?;
             for item in answer.items.unwrap_or_default() {
                 match LeaseItem::parse(&item) {
                     Ok(item) => scanned.items.extend(item),
@@ -171,7 +171,7 @@ impl LeaseTable {
             .consistent_read(true);
         let of = || format!("{shard} in {}", self.named());
         let answer = request.send().await;
-        let answer = answer.map_err(|error| self.trouble(&error, "GetItem", &of()))?;
+        let answer = answer.map_err(|error| self.failed(&error, "GetItem", &of()))?;
         let parsed = answer.item.as_ref().map(LeaseItem::parse);
         let unreadable = |fault| {
             let cause = RequestError::because(self.named(), fault);

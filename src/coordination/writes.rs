@@ -125,7 +125,7 @@ impl ItemUpdate {
             .set_expression_attribute_values(Some(self.values))
             .return_values(ReturnValue::AllNew);
         let answer = request.send().await;
-        let answer = answer.map_err(|error| table.trouble(&error, "UpdateItem", &of()))?;
+        let answer = answer.map_err(|error| table.failed(&error, "UpdateItem", &of()))?;
         let item = answer.attributes.as_ref().map(LeaseItem::parse);
         let unreadable = |fault: String| LeaseError::Transient(fault.into());
         let item = item.transpose().map_err(unreadable)?.flatten();
@@ -202,7 +202,7 @@ impl LeaseTable {
             .expression_attribute_names("#key", name::KEY);
         let of = || format!("{} in {}", lease.shard, self.named());
         let answer = request.send().await;
-        answer.map_err(|error| self.trouble(&error, "PutItem", &of()))?;
+        answer.map_err(|error| self.failed(&error, "PutItem", &of()))?;
         Ok(())
     }
 
@@ -220,7 +220,7 @@ impl LeaseTable {
             .set_expression_attribute_values(Some(change.values));
         let of = || format!("{} in {}", seen.shard, self.named());
         let answer = request.send().await;
-        answer.map_err(|error| self.trouble(&error, "DeleteItem", &of()))?;
+        answer.map_err(|error| self.failed(&error, "DeleteItem", &of()))?;
         Ok(())
     }
 }

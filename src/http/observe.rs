@@ -190,11 +190,11 @@ fn catalogs(html: &mut String, state: &ApiState) {
             catalog.waiting,
             catalog.left_out,
         );
-        if let Some(trouble) = &catalog.trouble {
+        if let Some(error) = &catalog.error {
             let _ = write!(
                 html,
                 "<span class=stalled>not told now</span>: {}<br>",
-                Escaped(trouble)
+                Escaped(error)
             );
         }
         if let Some(why) = &catalog.why_left_out {

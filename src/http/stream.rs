@@ -87,10 +87,10 @@ fn describe(
     if let Some(TableAccount {
         name,
         read_ms,
-        trouble,
+        error,
     }) = &snapshot.table
     {
-        let table = json!({ "name": name, "readAt": read_ms.map(time), "trouble": trouble });
+        let table = json!({ "name": name, "readAt": read_ms.map(time), "trouble": error });
         shown.insert("glueTable".into(), table);
     }
     if let Some(catalog) = &snapshot.catalog {
@@ -111,7 +111,7 @@ fn catalog_account(catalog: &CatalogStanding) -> Value {
         "told": catalog.told,
         "leftOut": catalog.left_out,
         "whyLeftOut": catalog.why_left_out,
-        "trouble": catalog.trouble,
+        "trouble": catalog.error,
     })
 }
 

@@ -5,8 +5,8 @@ use crate::destination::{Conditional, Destination, PublishError};
 use crate::failpoint;
 
 impl Pipeline {
-    pub(super) fn not_claimed(&mut self, store: &str, trouble: PublishError) {
-        let (stream, cause) = (&self.settings.name, trouble.to_string());
+    pub(super) fn not_claimed(&mut self, store: &str, error: PublishError) {
+        let (stream, cause) = (&self.settings.name, error.to_string());
         if let Some(unsaid) =
             self.context
                 .status
@@ -15,7 +15,7 @@ impl Pipeline {
         {
             tracing::warn!(stream, cause, unsaid, "destination not ready");
         }
-        self.stopping.failed(store, trouble);
+        self.stopping.failed(store, error);
         self.tell_of_unclaimed();
     }
 

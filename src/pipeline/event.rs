@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::encode::Done;
 use super::log::shared::body::SharedCheckpoint;
 use super::quarantine::Damaged;
-use crate::aws::glue::TableTrouble;
+use crate::aws::glue::TableError;
 use crate::catalog::{CatalogError, Fate};
 use crate::checkpoint::{SealedObject, StoreError};
 use crate::coordination::Lost;
@@ -62,7 +62,7 @@ pub(super) enum Event {
     /// So many bytes are free on a disk that is short of room.
     Room(u64),
     /// The catalog was asked for the table whose columns data has.
-    Table(Box<Result<Told, TableTrouble>>),
+    Table(Box<Result<Told, TableError>>),
     /// The stream cannot go on.
     Failed(StreamError),
 }

@@ -15,7 +15,7 @@ use super::event::{Event, Told};
 use super::formats::Formats;
 use super::hurry::Hurry;
 use super::{Pipeline, StreamContext};
-use crate::aws::glue::{TableReader, TableTrouble};
+use crate::aws::glue::{TableError, TableReader};
 use crate::config::{AwsAccess, GlueTable, StreamSettings};
 use crate::error::StreamError;
 use crate::format::Columns;
@@ -50,7 +50,7 @@ impl Given {
         let account = TableAccount {
             name: table.identity(),
             read_ms: None,
-            trouble: None,
+            error: None,
         };
         context.status.set_table(account.clone());
         // A version never changes: once it is kept there is nothing to ask for.
@@ -94,13 +94,13 @@ async fn try_to_ask(
     reader: &mut Option<TableReader>,
     table: &GlueTable,
     access: &AwsAccess,
-) -> Result<Told, TableTrouble> {
+) -> Result<Told, TableError> {
     let found = match reader.take() {
         Some(reader) => reader,
         None => TableReader::connect(table, access).await?,
     };
     let answer = reader.insert(found).ask().await?;
-    let columns = Columns::parse(&answer.document).map_err(|fault| TableTrouble {
+    let columns = Columns::parse(&answer.document).map_err(|fault| TableError {
         cause: format!("its columns cannot be taken: {fault}"),
         advice: fault.help,
     })?;
@@ -112,7 +112,7 @@ async fn try_to_ask(
 
 impl Pipeline {
     /// Takes what the catalog has said of the table.
-    pub(super) fn hear_of_table(&mut self, told: Result<Told, TableTrouble>) {
+    pub(super) fn hear_of_table(&mut self, told: Result<Told, TableError>) {
         let now_ms = self.context.clock.now_ms();
         let Some(given) = &mut self.given else {
             return;
@@ -123,7 +123,7 @@ impl Pipeline {
                 version: told.version,
             };
             let taken = self.outputs.formats.give(told.columns, table, now_ms);
-            taken.map_err(|fault| TableTrouble {
+            taken.map_err(|fault| TableError {
                 cause: format!("its columns cannot be taken: {fault}"),
                 advice: fault.help,
             })
@@ -131,18 +131,18 @@ impl Pipeline {
         match taken {
             Ok(news) => {
                 given.account.read_ms = Some(now_ms);
-                given.account.trouble = None;
+                given.account.error = None;
                 self.context.status.repeats().over(UNREAD);
                 if let Some(version) = news {
                     self.tell_of_table(&version);
                     self.seal_data();
                 }
             }
-            Err(trouble) => {
-                let cause = format!("Glue table {}: {trouble}", given.account.name);
+            Err(error) => {
+                let cause = format!("Glue table {}: {error}", given.account.name);
                 self.context.status.metrics().table_failures.add(1);
                 let due = self.context.status.repeats().due(UNREAD, &cause);
-                given.account.trouble = Some(cause);
+                given.account.error = Some(cause);
                 self.say_unread(due);
                 // Nothing that a stop could wait for will come.
                 self.ending |= self.stopping.has_begun() && !self.outputs.formats.have_columns();
@@ -159,7 +159,7 @@ impl Pipeline {
 
     fn say_unread(&self, due: Option<u64>) {
         let cause = self.given.as_ref();
-        let cause = cause.and_then(|given| given.account.trouble.as_deref());
+        let cause = cause.and_then(|given| given.account.error.as_deref());
         let (Some(unsaid), Some(cause)) = (due, cause) else {
             return;
         };
@@ -178,9 +178,9 @@ impl Pipeline {
         if self.outputs.formats.have_columns() {
             return None;
         }
-        let trouble = given.account.trouble.as_deref();
-        Some(match trouble {
-            Some(trouble) => format!("the columns of `glue_table` are not known: {trouble}"),
+        let error = given.account.error.as_deref();
+        Some(match error {
+            Some(error) => format!("the columns of `glue_table` are not known: {error}"),
             None => format!(
                 "the columns of `glue_table` are not known yet: Glue is being asked for {}",
                 given.account.name

@@ -83,7 +83,7 @@ pub(super) trait CheckpointLog: Send {
     }
 
     /// What keeps a checkpoint from being made, while it is tried again.
-    fn trouble(&self) -> Option<&LastingError> {
+    fn lasting_error(&self) -> Option<&LastingError> {
         None
     }
 

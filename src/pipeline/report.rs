@@ -28,7 +28,7 @@ impl Pipeline {
         if let (Some(backlog), Some(next)) = (&mut self.backlog, self.source.next_sequence()) {
             backlog.look(next, now);
         }
-        let publishing = self.publishing_trouble(now);
+        let publishing = self.publishing_error(now);
         let standstill = self.standstill(now);
         let standstill = self.awaited_columns().or(standstill);
         let over = self.context.status.set_held_up(publishing, standstill);
@@ -75,8 +75,8 @@ impl Pipeline {
     pub(super) fn tell_of_unclaimed(&self) {
         let stores = self.outputs.stores().each().into_iter();
         let unclaimed = stores.filter(|store| !self.destinations.contains_key(*store));
-        let causes = unclaimed.map(|store| match self.stopping.trouble(store) {
-            Some(trouble) => trouble.to_string(),
+        let causes = unclaimed.map(|store| match self.stopping.last_error(store) {
+            Some(error) => error.to_string(),
             None => format!("{store} is not claimed yet"),
         });
         let causes: Vec<String> = causes.collect();
@@ -91,28 +91,28 @@ impl Pipeline {
     }
 
     /// Why objects do not become visible: at once where that needs a person, else when it has lasted.
-    fn publishing_trouble(&self, now: Moment) -> Option<String> {
+    fn publishing_error(&self, now: Moment) -> Option<String> {
         let patience = self.context.status.patience();
         let stores = self.outputs.stores().each().into_iter();
         let sending = stores.filter_map(|store| {
-            let trouble = self.waiting.trouble(&self.protocol, store)?;
-            Some((store, trouble))
+            let error = self.waiting.lasting_error(&self.protocol, store)?;
+            Some((store, error))
         });
-        let is_lasting = |(_, trouble): &(&str, &LastingError)| {
-            trouble.needs_a_person() || trouble.since.until(now) >= patience
+        let is_lasting = |(_, error): &(&str, &LastingError)| {
+            error.needs_a_person() || error.since.until(now) >= patience
         };
         // One for each store.
         let mut lasting: Vec<(&str, &LastingError)> = sending.filter(is_lasting).collect();
         if lasting.is_empty() {
             let store = self.outputs.store(Lane::Data);
-            let making = self.log.trouble().map(|trouble| (store, trouble));
+            let making = self.log.lasting_error().map(|error| (store, error));
             lasting.extend(making.filter(is_lasting));
         }
         let mut causes = Vec::new();
-        for (store, trouble) in lasting {
-            let cause = trouble.error.to_string();
+        for (store, lasting) in lasting {
+            let cause = lasting.error.to_string();
             // What needs a person was said when it was met.
-            if !trouble.needs_a_person() {
+            if !lasting.needs_a_person() {
                 let repeats = self.context.status.repeats();
                 let due = repeats.due_at_store(IN_VAIN, store, &cause);
                 self.say(IN_VAIN, &cause, due);

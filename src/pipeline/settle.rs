@@ -16,16 +16,16 @@ use crate::protocol::Durable;
 
 impl Pipeline {
     /// Says what keeps a checkpoint from being made; it is tried again.
-    pub(super) fn checkpoint_delayed(&mut self, trouble: PublishError) -> Result<(), StreamError> {
+    pub(super) fn checkpoint_delayed(&mut self, error: PublishError) -> Result<(), StreamError> {
         let (stream, status) = (&self.settings.name, &self.context.status);
-        if let Some(unsaid) = status.repeats().due_alike("making", &trouble.to_string()) {
-            tracing::warn!(stream, cause = %trouble, unsaid, "a checkpoint is still being made");
+        if let Some(unsaid) = status.repeats().due_alike("making", &error.to_string()) {
+            tracing::warn!(stream, cause = %error, unsaid, "a checkpoint is still being made");
         }
         status.metrics().publish_retries.add(1);
         let store = self.outputs.store(Lane::Data);
-        self.stopping.failed(store, trouble.clone());
+        self.stopping.failed(store, error.clone());
         let now = self.context.clock.moment();
-        self.settle(Outcome::Delayed(trouble, now))
+        self.settle(Outcome::Delayed(error, now))
     }
 
     /// Takes over what a job on the disk has done.

@@ -32,14 +32,14 @@ impl Stopping {
     }
 
     /// A store could not be opened, or no shared checkpoint be made there.
-    pub(super) fn failed(&mut self, store: &str, trouble: PublishError) {
+    pub(super) fn failed(&mut self, store: &str, error: PublishError) {
         let (times, last) = self.unopened.entry(store.to_owned()).or_default();
         *times += 1;
-        *last = Some(trouble);
+        *last = Some(error);
     }
 
     /// Why a store could not be opened the last time.
-    pub(super) fn trouble(&self, store: &str) -> Option<&PublishError> {
+    pub(super) fn last_error(&self, store: &str) -> Option<&PublishError> {
         self.unopened.get(store)?.1.as_ref()
     }
 
@@ -50,10 +50,10 @@ impl Stopping {
 
     /// Why it is in vain to go on with a store.
     fn in_vain(&self, store: &str, is_reached: bool) -> Option<&PublishError> {
-        let (times, trouble) = self.unopened.get(store)?;
-        trouble.as_ref().filter(|trouble| match trouble {
+        let (times, error) = self.unopened.get(store)?;
+        error.as_ref().filter(|error| match error {
             PublishError::Unreachable { .. } => !is_reached && *times >= UNREACHED,
-            trouble => matches!(trouble, PublishError::Permanent { .. }),
+            error => matches!(error, PublishError::Permanent { .. }),
         })
     }
 }
@@ -63,7 +63,7 @@ impl Pipeline {
     pub(super) fn mind_the_stop(&mut self) {
         if self.source.is_stopping() && !std::mem::replace(&mut self.stopping.begun, true) {
             let unopened = self.stopping.unopened.values_mut();
-            unopened.for_each(|(_, trouble)| *trouble = None);
+            unopened.for_each(|(_, error)| *error = None);
             self.stopping.at_once.begin();
             self.waiting.retry_at_once();
         }
@@ -80,25 +80,25 @@ impl Pipeline {
         let first = first.and_then(|first| self.stopping.in_vain(first, false));
         let (mut left, mut idle) = (Vec::new(), None);
         for store in self.outputs.stores().each() {
-            let trouble = self.stopping.in_vain(store, is_reached(store));
-            let trouble = trouble.or(first);
+            let error = self.stopping.in_vain(store, is_reached(store));
+            let error = error.or(first);
             // What was never claimed was never sent.
-            let trouble = trouble.or_else(|| self.waiting.refused(&self.protocol, store));
+            let error = error.or_else(|| self.waiting.refused(&self.protocol, store));
             let (objects, records) = left_for(&self.protocol, store);
-            match trouble {
+            match error {
                 // What is left for this one may yet go there.
                 None if objects > 0 => return None,
-                Some(trouble) if objects > 0 => left.push(Left {
+                Some(error) if objects > 0 => left.push(Left {
                     what: format!("{objects} objects with {records} records"),
-                    trouble,
+                    error,
                 }),
-                trouble => idle = idle.or(trouble),
+                error => idle = idle.or(error),
             }
         }
         // One that nothing is left for is in the way only where no other is: of what is no object yet.
-        if let (true, Some(trouble)) = (left.is_empty(), idle) {
+        if let (true, Some(error)) = (left.is_empty(), idle) {
             let what = "what is in no object yet".to_owned();
-            left.push(Left { what, trouble });
+            left.push(Left { what, error });
         }
         // What no table names a store for goes nowhere, however long it is waited for.
         let stranded = self.stranded();
@@ -107,7 +107,7 @@ impl Pipeline {
         }
         if !left.is_empty() && self.log.leave() {
             let (stream, causes) = (&self.settings.name, left.iter());
-            let causes: Vec<String> = causes.map(|left| left.trouble.to_string()).collect();
+            let causes: Vec<String> = causes.map(|left| left.error.to_string()).collect();
             tracing::warn!(
                 stream,
                 cause = causes.join("; "),
@@ -138,14 +138,14 @@ impl Pipeline {
 #[derive(Debug)]
 struct Left<'a> {
     what: String,
-    trouble: &'a PublishError,
+    error: &'a PublishError,
 }
 
 /// Why a stop ends with all that is left; one of both there is.
 fn told(left: &[Left<'_>], stranded: Option<StreamError>) -> StreamError {
     let (mut causes, mut advices) = (Vec::new(), Vec::new());
-    for Left { what, trouble } in left {
-        let (cause, advice) = match trouble {
+    for Left { what, error } in left {
+        let (cause, advice) = match error {
             PublishError::Permanent { cause, advice }
             | PublishError::Unreachable { cause, advice } => (cause.clone(), &**advice),
             other => (other.to_string(), "see to the destination"),
@@ -220,9 +220,9 @@ mod tests {
 
     #[test]
     fn what_is_left_is_told_store_by_store_with_cause_and_advice() {
-        let of = |what: &str, trouble| Left {
+        let of = |what: &str, error| Left {
             what: what.to_owned(),
-            trouble,
+            error,
         };
         let (permanent, unreachable) = (permanent(), unreachable());
         let mut left = vec![of("2 objects with 5 records", &permanent)];

@@ -179,7 +179,7 @@ impl Telling {
 
     /// Whether a stop need not wait for the catalog: it knows all, does not answer, or has had its time.
     pub(super) fn may_end(&self, now: Moment) -> bool {
-        let is_tried = |told: &Told| told.standing.trouble.is_none();
+        let is_tried = |told: &Told| told.standing.error.is_none();
         !self.told.as_ref().is_some_and(is_tried)
             || self.waiting.is_empty()
             || self.published.until(now) >= LAST_WAIT
@@ -207,13 +207,13 @@ impl Telling {
     }
 
     /// Takes note of an attempt: of one in vain, how long to rest.
-    fn rest(&mut self, trouble: Option<&CatalogError>, now: Moment) {
-        let Some(trouble) = trouble else {
+    fn rest(&mut self, last_error: Option<&CatalogError>, now: Moment) {
+        let Some(last_error) = last_error else {
             (self.attempts, self.rests_until) = (0, None);
             return;
         };
         self.attempts = self.attempts.saturating_add(1);
-        let most = if trouble.advice.is_empty() {
+        let most = if last_error.advice.is_empty() {
             retry::TRANSIENT_MAX
         } else {
             retry::PERMANENT_MAX
@@ -288,10 +288,10 @@ impl Pipeline {
         told: Result<Vec<Fate>, CatalogError>,
     ) {
         self.telling.is_telling = false;
-        let (mut trouble, mut taken) = (None, 0);
+        let (mut last_error, mut taken) = (None, 0);
         let fates = told.unwrap_or_else(|error| {
             self.catalog_failed(&error.code);
-            trouble = Some(error);
+            last_error = Some(error);
             Vec::new()
         });
         for (place, fate) in places.into_iter().zip(fates) {
@@ -312,7 +312,7 @@ impl Pipeline {
                 }
                 Fate::Later { code, cause } => {
                     self.catalog_failed(&code);
-                    trouble.get_or_insert(CatalogError {
+                    last_error.get_or_insert(CatalogError {
                         cause: format!("{place}: {code}: {cause}"),
                         code,
                         advice: String::new(),
@@ -329,30 +329,30 @@ impl Pipeline {
             tracing::debug!(stream, partitions = taken, "the catalog knows");
         }
         let now = self.context.clock.moment();
-        self.telling.rest(trouble.as_ref(), now);
-        self.tell_of_the_catalog(trouble);
+        self.telling.rest(last_error.as_ref(), now);
+        self.tell_of_the_catalog(last_error);
     }
 
     /// Says that the catalog begins to fail, and that it works again.
-    fn tell_of_the_catalog(&mut self, trouble: Option<CatalogError>) {
+    fn tell_of_the_catalog(&mut self, last_error: Option<CatalogError>) {
         let Some(told) = &mut self.telling.told else {
             return;
         };
         let (stream, repeats) = (&self.settings.name, self.context.status.repeats());
-        let trouble = trouble.map(|trouble| trouble.to_string());
-        match &trouble {
+        let last_error = last_error.map(|last_error| last_error.to_string());
+        match &last_error {
             Some(cause) => {
                 if let Some(unsaid) = repeats.due_alike(NOT_TOLD, cause) {
                     tracing::warn!(stream, cause, unsaid, "{NOT_TOLD}");
                 }
             }
-            None if told.standing.trouble.is_some() => {
+            None if told.standing.error.is_some() => {
                 repeats.over(NOT_TOLD);
                 tracing::info!(stream, "the catalog is told of new partitions again");
             }
             None => {}
         }
-        told.standing.trouble = trouble;
+        told.standing.error = last_error;
     }
 
     /// Says how what is told to the catalog stands.

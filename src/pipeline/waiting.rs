@@ -60,7 +60,7 @@ struct Object {
     /// It waits for its next attempt.
     rests: bool,
     /// Why it was sent in vain, since it last was not.
-    trouble: Option<LastingError>,
+    lasting_error: Option<LastingError>,
 }
 
 /// An object of which all bytes are at the destination.
@@ -136,7 +136,7 @@ impl Waiting {
             attempts: 0,
             is_queued: queue.is_some(),
             rests: false,
-            trouble: None,
+            lasting_error: None,
         };
         self.objects.insert(sealed.id, object);
     }
@@ -293,8 +293,8 @@ impl Waiting {
         };
         object.attempts += 1;
         let attempts = object.attempts;
-        let before = object.trouble.take();
-        object.trouble = Some(LastingError::again(before, error.clone(), now));
+        let before = object.lasting_error.take();
+        object.lasting_error = Some(LastingError::again(before, error.clone(), now));
         let (setback, max) = match error {
             error @ (PublishError::Transient(_)
             | PublishError::Unreachable { .. }
@@ -349,16 +349,16 @@ impl Waiting {
         if self.is_busy() || is_queued || !is_refused(first) || left.any(is_other) {
             return None;
         }
-        first.trouble.as_ref().map(|trouble| &trouble.error)
+        first.lasting_error.as_ref().map(|lasting| &lasting.error)
     }
 
     /// What keeps an object from being published to a store: what needs a person before all else, then what has
     /// lasted for longest.
-    pub(super) fn trouble(&self, protocol: &Protocol, store: &str) -> Option<&LastingError> {
+    pub(super) fn lasting_error(&self, protocol: &Protocol, store: &str) -> Option<&LastingError> {
         let objects = unpublished(protocol, store);
         let objects = objects.filter_map(|object| self.objects.get(&object.id));
-        let troubles = objects.filter_map(|object| object.trouble.as_ref());
-        troubles.min_by_key(|trouble| (!trouble.needs_a_person(), trouble.since))
+        let lasting = objects.filter_map(|object| object.lasting_error.as_ref());
+        lasting.min_by_key(|error| (!error.needs_a_person(), error.since))
     }
 
     fn unpublished<'a>(&'a self, protocol: &Protocol) -> impl Iterator<Item = &'a Object> {
@@ -431,7 +431,7 @@ pub(super) fn left_for(protocol: &Protocol, store: &str) -> (u64, u64) {
 impl Object {
     /// Whether a person must do something before it can be published.
     fn is_refused(&self) -> bool {
-        self.trouble
+        self.lasting_error
             .as_ref()
             .is_some_and(LastingError::needs_a_person)
     }

@@ -34,7 +34,7 @@ impl SourceHealth {
     }
 
     /// A part cannot be read, for this reason; it is tried again.
-    pub fn trouble(&self, part: &str, cause: String) {
+    pub fn failing(&self, part: &str, cause: String) {
         let mut inner = self.lock();
         inner.parts.insert(part.to_owned(), cause);
         inner.since.get_or_insert_with(Instant::now);
@@ -82,9 +82,9 @@ mod tests {
     fn a_source_is_well_when_all_its_parts_are() {
         let health = SourceHealth::default();
         assert_eq!((health.stall(), health.stalled_for()), (None, None));
-        health.trouble("b", "b is gone".into());
+        health.failing("b", "b is gone".into());
         assert!(health.stalled_for().is_some());
-        health.trouble("a", "a is slow".into());
+        health.failing("a", "a is slow".into());
         assert_eq!(health.stall().unwrap(), "a is slow (and 1 more)");
         health.well("a");
         assert_eq!(health.stall().unwrap(), "b is gone");

@@ -127,7 +127,7 @@ pub struct CatalogStanding {
     /// Why the last one of them was.
     pub why_left_out: Option<String>,
     /// Why it is not told now.
-    pub trouble: Option<String>,
+    pub error: Option<String>,
 }
 
 /// How a table of the Glue Data Catalog is read, whose columns the stream has.
@@ -138,7 +138,7 @@ pub struct TableAccount {
     /// When it was last read since the process began, in milliseconds since the Unix epoch.
     pub read_ms: Option<i64>,
     /// Why it could not be read, or its columns not be taken, the last time; those before it are in force.
-    pub trouble: Option<String>,
+    pub error: Option<String>,
 }
 
 /// A published object.

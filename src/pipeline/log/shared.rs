@@ -65,7 +65,7 @@ pub struct SharedLog {
     gathered: Vec<(SealedObject, Moment)>,
     making: Option<Underway>,
     /// Why it was tried in vain, since one was last made.
-    trouble: Option<LastingError>,
+    lasting_error: Option<LastingError>,
     /// When the last one was begun.
     begun: Instant,
     /// Bodies that nothing names any more, on their way out.
@@ -133,9 +133,9 @@ impl CheckpointLog for SharedLog {
             Outcome::Written { objects, .. } => self.gathered.extend(objects),
             Outcome::Shared(Ok(made)) => return self.made(made),
             Outcome::Shared(Err(error)) => self.lost(&error),
-            Outcome::Delayed(trouble, now) => {
-                let before = self.trouble.take();
-                self.trouble = Some(LastingError::again(before, trouble, now));
+            Outcome::Delayed(error, now) => {
+                let before = self.lasting_error.take();
+                self.lasting_error = Some(LastingError::again(before, error, now));
             }
         }
         Settled::default()
@@ -153,8 +153,8 @@ impl CheckpointLog for SharedLog {
         (objects.clone().count() as u64, objects.min().copied())
     }
 
-    fn trouble(&self) -> Option<&LastingError> {
-        self.trouble.as_ref()
+    fn lasting_error(&self) -> Option<&LastingError> {
+        self.lasting_error.as_ref()
     }
 
     fn abandoned(&self) -> CancellationToken {
@@ -233,7 +233,7 @@ impl SharedLog {
     /// A checkpoint is durable. What it lists is published from now on.
     fn made(&mut self, made: SharedCheckpoint) -> Settled {
         let underway = self.making.take();
-        self.trouble = None;
+        self.lasting_error = None;
         let waits_since = underway.map_or_else(HashMap::new, |underway| underway.waits_since);
         if let Some(preceding) = std::mem::replace(&mut self.body, made.name) {
             let destination = self.destination.clone();
@@ -256,7 +256,7 @@ impl SharedLog {
 
     fn lost(&mut self, error: &Lost) {
         self.making = None;
-        self.trouble = None;
+        self.lasting_error = None;
         let (stream, shard) = (&self.stream, &*self.shard);
         tracing::warn!(stream, shard, %error, "the shard is left to others");
         self.abandoned.cancel();

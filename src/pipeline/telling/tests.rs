@@ -96,7 +96,7 @@ fn groups_go_round_so_that_what_is_not_taken_is_in_nobodys_way() {
         group.concat()
     };
     assert_eq!([next(), next(), next()], ["a/b/c/", "d/e/", "a/b/c/"]);
-    let trouble = |advice: &str| CatalogError {
+    let error = |advice: &str| CatalogError {
         code: "Busy".to_owned(),
         cause: "busy".to_owned(),
         advice: advice.to_owned(),
@@ -106,7 +106,7 @@ fn groups_go_round_so_that_what_is_not_taken_is_in_nobodys_way() {
         ("mend it", retry::PERMANENT_MAX),
     ] {
         for _ in 0..20 {
-            telling.rest(Some(&trouble(advice)), clock.moment());
+            telling.rest(Some(&error(advice)), clock.moment());
         }
         assert!(telling.next(clock.moment()).is_none());
         clock.advance(most);
@@ -152,7 +152,7 @@ fn a_stop_waits_for_a_catalog_that_answers_and_not_for_long() {
     assert!(telling.may_end(clock.moment()));
     telling.note("b/".to_owned(), &clock).unwrap();
     assert!(!telling.may_end(clock.moment()));
-    telling.told.as_mut().unwrap().standing.trouble = Some("busy".to_owned());
+    telling.told.as_mut().unwrap().standing.error = Some("busy".to_owned());
     assert!(telling.may_end(clock.moment()));
 }
 

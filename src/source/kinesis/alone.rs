@@ -37,7 +37,7 @@ impl Conductor {
                 ReadOutcome::Halted => return Err(Halt::Closed),
                 ReadOutcome::Missing(again, cause) => (again, cause),
             };
-            self.context.health.trouble(&again.id, cause);
+            self.context.health.failing(&again.id, cause);
             tokio::time::sleep(LIST_SOON).await;
             // The stream itself may be another one by now.
             let description = self.ask(|| shared.client.describe()).await;
@@ -58,9 +58,9 @@ impl Conductor {
                     self.context.health.well(self.part());
                     return answer;
                 }
-                Err(trouble) => {
+                Err(error) => {
                     attempt += 1;
-                    self.wait_out(&trouble, attempt).await;
+                    self.wait_out(&error, attempt).await;
                 }
             }
         }

@@ -101,7 +101,7 @@ impl KinesisClient {
         format!("Kinesis stream {}", self.stream)
     }
 
-    fn trouble<E>(
+    fn failed<E>(
         &self,
         error: &SdkError<E, HttpResponse>,
         operation: &str,
@@ -121,7 +121,7 @@ impl KinesisClient {
             .set_stream_arn(self.arn.clone());
         let answer = request.send().await;
         let answer =
-            answer.map_err(|error| self.trouble(&error, "DescribeStreamSummary", &self.named()))?;
+            answer.map_err(|error| self.failed(&error, "DescribeStreamSummary", &self.named()))?;
         let Some(summary) = answer.stream_description_summary else {
             let asked = format!("DescribeStreamSummary of {}", self.named());
             return Err(KinesisError::empty(asked));
@@ -151,7 +151,7 @@ impl KinesisClient {
             };
             let answer = request.send().await;
             let answer =
-                answer.map_err(|error| self.trouble(&error, "ListShards", &self.named()))?;
+                answer.map_err(|error| self.failed(&error, "ListShards", &self.named()))?;
             shards.extend(answer.shards.unwrap_or_default().into_iter().map(listed));
             token = answer.next_token;
             if token.is_none() {
@@ -188,7 +188,7 @@ impl KinesisClient {
         };
         let answer = request.send().await;
         let of = || format!("{shard} of {}", self.named());
-        let answer = answer.map_err(|error| self.trouble(&error, "GetShardIterator", &of()))?;
+        let answer = answer.map_err(|error| self.failed(&error, "GetShardIterator", &of()))?;
         let iterator = answer.shard_iterator;
         iterator.ok_or_else(|| KinesisError::empty(format!("GetShardIterator of {}", of())))
     }
@@ -206,17 +206,17 @@ impl KinesisClient {
             .consumer_name(name)
             .send()
             .await;
-        let answer = answer.map_err(|error| self.trouble(&error, "DescribeStreamConsumer", &of()));
+        let answer = answer.map_err(|error| self.failed(&error, "DescribeStreamConsumer", &of()));
         let registered = match answer {
             Ok(answer) => answer.consumer_description,
             Err(KinesisError::Missing(_)) => {
                 let request = self.sdk.register_stream_consumer();
                 let request = request.stream_arn(stream_arn).consumer_name(name);
                 let answer = request.send().await;
-                answer.map_err(|error| self.trouble(&error, "RegisterStreamConsumer", &of()))?;
+                answer.map_err(|error| self.failed(&error, "RegisterStreamConsumer", &of()))?;
                 None
             }
-            Err(trouble) => return Err(trouble),
+            Err(error) => return Err(error),
         };
         let active = registered.filter(|found| found.consumer_status == ConsumerStatus::Active);
         match active {
@@ -261,7 +261,7 @@ impl KinesisClient {
             .shard_id(shard)
             .starting_position(position);
         let answer = request.send().await;
-        let answer = answer.map_err(|error| self.trouble(&error, "SubscribeToShard", &of))?;
+        let answer = answer.map_err(|error| self.failed(&error, "SubscribeToShard", &of))?;
         Ok(Subscription {
             events: answer.event_stream,
             has_given: false,
@@ -274,7 +274,7 @@ impl KinesisClient {
         let request = self.sdk.get_records().shard_iterator(iterator);
         let answer = request.set_stream_arn(self.arn.clone()).send().await;
         let of = || format!("{shard} of {}", self.named());
-        let answer = answer.map_err(|error| self.trouble(&error, "GetRecords", &of()))?;
+        let answer = answer.map_err(|error| self.failed(&error, "GetRecords", &of()))?;
         Ok(Page {
             records: answer.records.into_iter().map(record).collect(),
             next: answer.next_shard_iterator,

@@ -75,7 +75,7 @@ impl Conductor {
     ) -> Result<ShardContext, Halt> {
         let stream = &self.settings.stream;
         let connecting = format!("Kinesis stream {stream} has not answered yet");
-        self.context.health.trouble(self.part(), connecting);
+        self.context.health.failing(self.part(), connecting);
         let (client, description) = self.connect().await;
         self.check_name(&description, reads).await?;
         Ok(ShardContext {
@@ -169,9 +169,9 @@ impl Conductor {
                     self.context.health.well(self.part());
                     return found;
                 }
-                Err(trouble) => {
+                Err(error) => {
                     attempt += 1;
-                    self.wait_out(&trouble, attempt).await;
+                    self.wait_out(&error, attempt).await;
                 }
             }
         }
@@ -190,31 +190,31 @@ impl Conductor {
                     self.context.health.well(self.part());
                     return Some(consumer.into());
                 }
-                Err(trouble) => {
+                Err(error) => {
                     attempt += 1;
-                    self.wait_out(&trouble, attempt).await;
+                    self.wait_out(&error, attempt).await;
                 }
             }
         }
     }
 
     /// Tells what is wrong with the stream as a whole, and waits.
-    pub(super) async fn wait_out(&self, trouble: &KinesisError, attempt: u32) {
+    pub(super) async fn wait_out(&self, error: &KinesisError, attempt: u32) {
         let stream = &self.context.stream;
-        let (cause, most) = match trouble {
+        let (cause, most) = match error {
             KinesisError::Missing(cause) => {
                 let advice = "create the stream, or check `stream`, `region` and `endpoint` of the \
                               source";
                 let told = format!("{}: {advice}", with_causes(cause));
                 (told, retry::PERMANENT_MAX)
             }
-            KinesisError::Permanent(_) => (with_causes(trouble), retry::PERMANENT_MAX),
-            _ => (with_causes(trouble), retry::TRANSIENT_MAX),
+            KinesisError::Permanent(_) => (with_causes(error), retry::PERMANENT_MAX),
+            _ => (with_causes(error), retry::TRANSIENT_MAX),
         };
         if let Some(unsaid) = self.context.health.repeats().due("stream", &cause) {
             tracing::warn!(stream, cause, unsaid, "the Kinesis stream cannot be read");
         }
-        self.context.health.trouble(self.part(), cause);
+        self.context.health.failing(self.part(), cause);
         tokio::time::sleep(retry::delay(attempt, most)).await;
     }
 
@@ -271,9 +271,9 @@ impl Conductor {
             };
             match asked.await {
                 Ok(listed) => break listed,
-                Err(trouble) => {
+                Err(error) => {
                     attempt += 1;
-                    self.wait_out(&trouble, attempt).await;
+                    self.wait_out(&error, attempt).await;
                 }
             }
         };
@@ -294,7 +294,7 @@ impl Conductor {
         let there: BTreeSet<&str> = listed.iter().map(|shard| &*shard.id).collect();
         for (ready, cause) in missing.drain(..) {
             if there.contains(&*ready.id) {
-                self.context.health.trouble(&ready.id, cause);
+                self.context.health.failing(&ready.id, cause);
                 *count += 1;
                 reading.spawn(shard_reader::read(shared.clone(), ready));
             } else {

@@ -133,10 +133,10 @@ impl Feed {
                         held.shrink_to(taken_by(&page));
                         Ok(Some(Fed { page, held }))
                     }
-                    Err(trouble) => {
+                    Err(error) => {
                         // An iterator outlives a request that failed for another reason.
-                        *iterator = (!matches!(trouble, KinesisError::Iterator(_))).then_some(at);
-                        Err(trouble)
+                        *iterator = (!matches!(error, KinesisError::Iterator(_))).then_some(at);
+                        Err(error)
                     }
                 }
             }

@@ -105,9 +105,9 @@ impl ShardReader {
             let fed = match self.next().await {
                 Ok(Some(fed)) => fed,
                 Ok(None) => continue,
-                Err(trouble) if self.is_lost(&trouble) => return Ok(self.missing(&trouble)),
-                Err(trouble) => {
-                    self.back_off(&trouble).await;
+                Err(error) if self.is_lost(&error) => return Ok(self.missing(&error)),
+                Err(error) => {
+                    self.back_off(&error).await;
                     continue;
                 }
             };
@@ -164,8 +164,8 @@ impl ShardReader {
     }
 
     /// Whether the shard is not there, or is not the one that our position is in.
-    fn is_lost(&self, trouble: &KinesisError) -> bool {
-        match trouble {
+    fn is_lost(&self, error: &KinesisError) -> bool {
+        match error {
             KinesisError::Missing(_) => true,
             KinesisError::Place(_) => self.emitter.given().is_some(),
             _ => false,
@@ -173,11 +173,11 @@ impl ShardReader {
     }
 
     /// The shard, to be read on after what was given if it is there after all.
-    fn missing(&self, trouble: &KinesisError) -> ReadOutcome {
+    fn missing(&self, error: &KinesisError) -> ReadOutcome {
         let mut ready = self.ready.clone();
         ready.state.position = self.emitter.given();
         ready.state.until_ms = self.watch.until_ms();
-        ReadOutcome::Missing(ready, with_causes(trouble))
+        ReadOutcome::Missing(ready, with_causes(error))
     }
 
     /// Gives all of a page that was asked for at that time. True: it was the last.
@@ -231,7 +231,7 @@ impl ShardReader {
     }
 
     /// Tells at once what needs a person, and what may pass when it has not for a while; waits.
-    async fn back_off(&mut self, trouble: &KinesisError) {
+    async fn back_off(&mut self, error: &KinesisError) {
         self.attempt += 1;
         let ReaderContext {
             stream,
@@ -239,8 +239,8 @@ impl ShardReader {
             health,
             ..
         } = &self.shared.context;
-        let (shard, cause) = (&*self.ready.id, with_causes(trouble));
-        let (attempt, most, is_lasting) = match trouble {
+        let (shard, cause) = (&*self.ready.id, with_causes(error));
+        let (attempt, most, is_lasting) = match error {
             KinesisError::Throttled(_) => {
                 metrics.throttles.add(1);
                 (self.attempt + THROTTLED_FROM, retry::TRANSIENT_MAX, false)
@@ -256,7 +256,7 @@ impl ShardReader {
         };
         // Now and then each of them is in the order of things.
         let is_usual = matches!(
-            trouble,
+            error,
             KinesisError::Throttled(_) | KinesisError::Iterator(_)
         );
         let is_told = is_lasting || self.attempt >= TOLD_AFTER;
@@ -270,7 +270,7 @@ impl ShardReader {
             tracing::warn!(stream, shard, cause, unsaid, "reading is tried again");
         }
         if is_told {
-            health.trouble(shard, cause);
+            health.failing(shard, cause);
             self.fall_behind();
         }
         tokio::time::sleep(retry::delay(attempt, most)).await;

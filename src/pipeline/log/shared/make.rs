@@ -149,8 +149,8 @@ impl CheckpointTask {
             crc64: crc_fast::crc64_nvme(&bytes),
         };
         let (mut attempt, mut at_once) = (0, self.at_once.clone());
-        while let Err(trouble) = self.destination.put_body(&name.key, bytes.clone()).await {
-            wait_out(trouble, &mut attempt, &self.events, &mut at_once).await;
+        while let Err(error) = self.destination.put_body(&name.key, bytes.clone()).await {
+            wait_out(error, &mut attempt, &self.events, &mut at_once).await;
         }
         failpoint::hit("shared-body-written");
         name
@@ -243,10 +243,10 @@ async fn prepare(
     loop {
         match destination.prepare(&mut object).await {
             Ok(parts) => return Ok((object.upload_id, parts)),
-            Err(trouble) => {
+            Err(error) => {
                 let fault = watched.fault().take();
                 fault.map_or(Ok(()), Err)?;
-                wait_out(trouble, &mut attempt, events, &mut at_once).await;
+                wait_out(error, &mut attempt, events, &mut at_once).await;
             }
         }
     }
@@ -254,17 +254,17 @@ async fn prepare(
 
 /// Tells of a failed attempt, and waits for the next; `at_once` cuts that short.
 async fn wait_out(
-    trouble: PublishError,
+    error: PublishError,
     attempt: &mut u32,
     events: &UnboundedSender<Event>,
     at_once: &mut Hurry,
 ) {
-    let most = if trouble.may_pass() {
+    let most = if error.may_pass() {
         retry::TRANSIENT_MAX
     } else {
         retry::PERMANENT_MAX
     };
-    let _ = events.send(Event::CheckpointDelayed(trouble));
+    let _ = events.send(Event::CheckpointDelayed(error));
     *attempt += 1;
     at_once.pause(retry::delay(*attempt, most)).await;
 }

@@ -66,9 +66,9 @@ pub async fn connect_shared(
                 context.status.set_state(StreamState::Running);
                 return Ok(destination);
             }
-            Err(trouble) => {
+            Err(error) => {
                 attempt += 1;
-                let (stream, cause) = (&settings.name, trouble.to_string());
+                let (stream, cause) = (&settings.name, error.to_string());
                 if let Some(unsaid) = context.status.repeats().due_alike("destination", &cause) {
                     tracing::warn!(stream, cause, unsaid, "destination not ready");
                 }
@@ -144,7 +144,7 @@ pub async fn open_shared(
         listed,
         gathered: Vec::new(),
         making: None,
-        trouble: None,
+        lasting_error: None,
         begun: Instant::now(),
         removing: JoinSet::new(),
         lease: taken.lease,
@@ -220,9 +220,9 @@ async fn read_body(
                 is_missing = true;
                 taken.failover
             }
-            Err(trouble) => {
+            Err(error) => {
                 attempt += 1;
-                let cause = trouble.to_string();
+                let cause = error.to_string();
                 if let Some(unsaid) = context.status.repeats().due_alike("body", &cause) {
                     tracing::warn!(
                         shard = &*taken.shard,

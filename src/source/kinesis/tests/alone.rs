@@ -44,7 +44,7 @@ async fn nothing_but_the_shard_is_read_and_reading_ends_with_it() {
         let mut reading = Reading::alone(&fake, only(shard, ShardState::default()));
         reading
             .health
-            .trouble("another", "of another reader".into());
+            .failing("another", "of another reader".into());
         reading.read_all(shard).await;
         assert_eq!(reading.texts(), wanted);
         assert_eq!(reading.named, Some(fake.world().name()));

@@ -184,7 +184,7 @@ pub struct Pipeline {
 }
 
 /// Runs a stream from what [`open`] found until its source has been stopped and everything is
-/// published, or until an error. After an error nothing durable is lost: open the home again.
+/// published, or until an error. After an error nothing durable is lost: open the state again.
 pub async fn run(
     recovered: RecoveredState<impl Into<Log>>,
     settings: Arc<StreamSettings>,

@@ -241,8 +241,8 @@ impl Spool {
         if flipped.known.len() >= FLIPPED_MAX {
             flipped.known.clear();
         }
-        let is_news = flipped.known.insert((extent.file, extent.offset));
-        if is_news && flipped.untold.len() < FLIPPED_MAX {
+        let is_new = flipped.known.insert((extent.file, extent.offset));
+        if is_new && flipped.untold.len() < FLIPPED_MAX {
             flipped.untold.push(Flip {
                 file: extent.file,
                 offset: extent.offset + bit / 8,

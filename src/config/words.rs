@@ -138,7 +138,7 @@ const TRANSLATIONS: &[(&str, &str)] = &[
 ];
 
 /// Keys and the table they belong to, for keys that stand in a wrong one.
-const HOMES: &[(&str, &str)] = &[
+const WHERE_KEYS_BELONG: &[(&str, &str)] = &[
     ("state_dir", "at the top level, before the first [header]"),
     (
         "memory_limit",
@@ -270,8 +270,8 @@ pub(super) fn key_help(table: &str, word: &str, allowed: &[&str]) -> String {
         if let Some((_, help)) = TRANSLATIONS.iter().find(|(theirs, _)| *theirs == folded) {
             return (*help).to_owned();
         }
-        if let Some((key, home)) = HOMES.iter().find(|(key, _)| fold(key) == folded) {
-            return format!("`{key}` belongs {home}");
+        if let Some((key, place)) = WHERE_KEYS_BELONG.iter().find(|(key, _)| fold(key) == folded) {
+            return format!("`{key}` belongs {place}");
         }
     }
     choose(word, allowed, '`')
@@ -301,7 +301,7 @@ pub fn choose(word: &str, allowed: &[&str], quote: char) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{HOMES, TRANSLATIONS, fold, key_help};
+    use super::{WHERE_KEYS_BELONG, TRANSLATIONS, fold, key_help};
 
     #[test]
     fn a_key_of_another_table_is_answered_with_its_table() {
@@ -373,6 +373,6 @@ mod tests {
     #[test]
     fn the_translations_are_folded_so_that_they_can_be_found() {
         assert!(TRANSLATIONS.iter().all(|(word, _)| fold(word) == *word));
-        assert!(HOMES.iter().all(|(word, _)| !fold(word).is_empty()));
+        assert!(WHERE_KEYS_BELONG.iter().all(|(word, _)| !fold(word).is_empty()));
     }
 }

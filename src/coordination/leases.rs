@@ -37,7 +37,7 @@ const TABLE: &str = "lease table";
 /// The part of the source's health that is the list of shards.
 const SHARDS: &str = "shards";
 
-/// What sharing a stream needs of its surroundings.
+/// What sharing a stream needs of the process.
 #[derive(Clone)]
 pub struct LeaseContext {
     /// The delivery stream, for messages.

@@ -61,7 +61,7 @@ impl SharedStream {
             destination.clone(),
         )));
         let (events, mut taken) = mpsc::channel(1);
-        let leases = coordination::run(self.coordination.clone(), self.means(), stop, events);
+        let leases = coordination::run(self.coordination.clone(), self.lease_context(), stop, events);
         let (mut holding, mut clean) = (JoinSet::new(), true);
         tokio::pin!(leases);
         loop {
@@ -85,7 +85,7 @@ impl SharedStream {
         shared.expect("only a source that is shared comes here")
     }
 
-    fn means(&self) -> LeaseContext {
+    fn lease_context(&self) -> LeaseContext {
         let source = self.source();
         let (context, stream) = (&self.context, &self.settings.name);
         LeaseContext {

@@ -141,7 +141,10 @@ impl Formats {
     }
 
     /// What records have that the columns do not take yet; of a stream that is still learning, all that they have.
-    pub(super) fn news<'r>(&self, records: impl Iterator<Item = &'r [u8]>) -> Option<Inference> {
+    pub(super) fn not_in_columns<'r>(
+        &self,
+        records: impl Iterator<Item = &'r [u8]>,
+    ) -> Option<Inference> {
         self.sample()?;
         let mut seen = Inference::default();
         for record in records {
@@ -151,8 +154,8 @@ impl Formats {
         match &self.known().learned {
             None => Some(seen),
             Some(columns) => {
-                let news = self.named(seen.columns());
-                columns.widened(&news).is_some().then_some(seen)
+                let wider = self.named(seen.columns());
+                columns.widened(&wider).is_some().then_some(seen)
             }
         }
     }

@@ -222,7 +222,9 @@ impl Routing {
         let mut router = self.router;
         let taken = router.assigned.iter().zip(data.iter_from(0));
         let taken = taken.filter(|(partition, _)| **partition != FAILED);
-        let seen = outputs.formats.news(taken.map(|(_, record)| record.data));
+        let seen = outputs
+            .formats
+            .not_in_columns(taken.map(|(_, record)| record.data));
         let order = router.order();
         router.group_data(outputs, &data, &order);
         router.group_errors();

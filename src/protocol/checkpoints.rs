@@ -53,15 +53,15 @@ pub struct Allowed {
 impl Protocol {
     /// Whether a checkpoint would hold anything new beside changed batches.
     pub fn has_changes(&self) -> bool {
-        self.frontiers.has_changes() || !self.closed.is_empty() || self.has_news_of_objects()
+        self.frontiers.has_changes() || !self.closed.is_empty() || self.has_changed_objects()
     }
 
     /// Whether something waits for the next checkpoint.
     pub fn is_urgent(&self) -> bool {
-        self.frontiers.is_urgent() || self.has_sealed() || self.has_news_of_objects()
+        self.frontiers.is_urgent() || self.has_sealed() || self.has_changed_objects()
     }
 
-    fn has_news_of_objects(&self) -> bool {
+    fn has_changed_objects(&self) -> bool {
         !self.changed.is_empty() || !self.published.is_empty()
     }
 

@@ -50,7 +50,7 @@ use conduct::Conductor;
 use metrics::KinesisMetrics;
 pub use settings::{ConsumerSettings, KIND, KinesisSettings};
 
-/// What reading needs of its surroundings.
+/// What reading needs of the process.
 #[derive(Clone, Debug)]
 struct ReaderContext {
     /// The delivery stream, for messages.

@@ -76,7 +76,7 @@ impl Reading {
         Self::of(fake, StartSettings::TrimHorizon, Known::default(), 4)
     }
 
-    /// Takes one thing, makes it durable, and gives the news of it.
+    /// Takes one thing, makes it durable, and gives the event that came with it.
     async fn step(&mut self) -> Result<Option<SourceEvent>, StreamError> {
         let next = tokio::time::timeout(PATIENCE, self.reader.next()).await;
         let Read { chunk, event, .. } = next.expect("something comes")?.expect("not stopped");

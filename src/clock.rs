@@ -104,6 +104,11 @@ impl Moment {
     }
 }
 
+/// A wall time in ms, in words for people: RFC 3339 in UTC, or the bare number of ms where no calendar reaches.
+pub fn utc(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |time| time.to_string())
+}
+
 fn ms(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }

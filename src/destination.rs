@@ -1,6 +1,6 @@
 //! Where sealed objects become visible: stores behind one port ([`Publisher`], [`Keeper`]), each in a folder of its own.
 //!
-//! Publishing is idempotent (design C4, C5): an object that is already there is told from
+//! Publishing is idempotent (C4, C5): an object that is already there is told from
 //! somebody else's by its object id, size and CRC-64/NVME, and nothing is ever overwritten.
 
 mod calls;

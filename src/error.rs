@@ -102,10 +102,7 @@ mod tests {
     fn the_end_of_a_run_keeps_its_cause() {
         let denied = || io::Error::from(io::ErrorKind::PermissionDenied);
         let ended = StreamError::of_disk("open the spool", denied());
-        assert_eq!(
-            with_causes(&ended),
-            format!("open the spool: {}", denied())
-        );
+        assert_eq!(with_causes(&ended), format!("open the spool: {}", denied()));
         let cause = ended.source().and_then(|cause| cause.downcast_ref());
         assert_eq!(cause.map(io::Error::kind), Some(denied().kind()));
     }

@@ -20,6 +20,7 @@ mod grok;
 mod gzip;
 mod lines;
 mod logfmt;
+mod logs;
 mod matcher;
 mod own_fields;
 mod port;
@@ -39,10 +40,10 @@ pub const PARSERS: &[&dyn Kind] = &[
     &logfmt::Kind,
     &regex::Kind,
     &grok::Kind,
-    &vpc_flow_log::Kind,
-    &alb::Kind,
-    &cloudfront::Kind,
-    &s3_access::Kind,
+    &vpc_flow_log::LOGS,
+    &alb::LOGS,
+    &cloudfront::LOGS,
+    &s3_access::LOGS,
     &cloudtrail::Kind,
     &cloudwatch_logs::Kind,
 ];

@@ -1,7 +1,7 @@
 //! Durable bytes of open and sealed batches: append-only files of extents.
 //!
 //! Bytes are written once, at the end of the newest file, and never overwritten: a file is removed
-//! whole when nothing durable names a byte of it any more (design C3). An extent carries the
+//! whole when nothing durable names a byte of it any more (C3). An extent carries the
 //! CRC-64/NVME of its bytes, checked at each reading, by which one flipped bit is put right; sums of extents
 //! combine into the checksum of an object.
 

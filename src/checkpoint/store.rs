@@ -102,7 +102,9 @@ impl From<io::Error> for StoreError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             _ if disk::is_full(&error) => Self::Full(error),
-            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => Self::Damaged(error.into()),
+            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
+                Self::Damaged(error.into())
+            }
             _ => Self::Database(error.into()),
         }
     }

@@ -270,7 +270,10 @@ pub(super) fn key_help(table: &str, word: &str, allowed: &[&str]) -> String {
         if let Some((_, help)) = TRANSLATIONS.iter().find(|(theirs, _)| *theirs == folded) {
             return (*help).to_owned();
         }
-        if let Some((key, place)) = WHERE_KEYS_BELONG.iter().find(|(key, _)| fold(key) == folded) {
+        if let Some((key, place)) = WHERE_KEYS_BELONG
+            .iter()
+            .find(|(key, _)| fold(key) == folded)
+        {
             return format!("`{key}` belongs {place}");
         }
     }
@@ -301,7 +304,7 @@ pub fn choose(word: &str, allowed: &[&str], quote: char) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{WHERE_KEYS_BELONG, TRANSLATIONS, fold, key_help};
+    use super::{TRANSLATIONS, WHERE_KEYS_BELONG, fold, key_help};
 
     #[test]
     fn a_key_of_another_table_is_answered_with_its_table() {
@@ -373,6 +376,10 @@ mod tests {
     #[test]
     fn the_translations_are_folded_so_that_they_can_be_found() {
         assert!(TRANSLATIONS.iter().all(|(word, _)| fold(word) == *word));
-        assert!(WHERE_KEYS_BELONG.iter().all(|(word, _)| !fold(word).is_empty()));
+        assert!(
+            WHERE_KEYS_BELONG
+                .iter()
+                .all(|(word, _)| !fold(word).is_empty())
+        );
     }
 }

@@ -173,12 +173,13 @@ impl LeaseTable {
         let answer = request.send().await;
         let answer = answer.map_err(|error| self.failed(&error, "GetItem", &of()))?;
         let parsed = answer.item.as_ref().map(LeaseItem::parse);
-        let unreadable = |fault| {
-            let cause = RequestError::because(self.named(), fault);
-            LeaseError::Permanent(cause.advised(
-                "mend or delete the item; deleting it means that the shard is read anew",
-            ))
-        };
+        let unreadable =
+            |fault| {
+                let cause = RequestError::because(self.named(), fault);
+                LeaseError::Permanent(cause.advised(
+                    "mend or delete the item; deleting it means that the shard is read anew",
+                ))
+            };
         let item = parsed.transpose().map_err(unreadable)?;
         Ok(item.flatten())
     }

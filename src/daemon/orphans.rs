@@ -1,5 +1,5 @@
 //! State of streams that the config no longer names: what it still holds is a loud stop of the
-//! stream that is missing (design C6).
+//! stream that is missing (C6).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

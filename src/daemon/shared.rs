@@ -61,7 +61,12 @@ impl SharedStream {
             destination.clone(),
         )));
         let (events, mut taken) = mpsc::channel(1);
-        let leases = coordination::run(self.coordination.clone(), self.lease_context(), stop, events);
+        let leases = coordination::run(
+            self.coordination.clone(),
+            self.lease_context(),
+            stop,
+            events,
+        );
         let (mut holding, mut clean) = (JoinSet::new(), true);
         tokio::pin!(leases);
         loop {

@@ -36,6 +36,7 @@ use self::answer::S3Failure;
 use self::key::check as check_key;
 use super::{Publication, PublishError, Whose};
 use crate::aws::{self, Endpoint};
+use crate::config::StoreSpec as _;
 use crate::failpoint;
 
 pub(super) use self::settings::Kind;
@@ -305,7 +306,7 @@ impl S3Bucket {
     }
 
     fn url(&self, key: &str) -> String {
-        format!("s3://{}/{key}", self.settings.bucket)
+        self.settings.location(key)
     }
 
     fn is_conditional(&self) -> bool {

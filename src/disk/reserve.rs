@@ -1,4 +1,4 @@
-//! Blocks kept back for the day when the disk is full (design C8).
+//! Blocks kept back for the day when the disk is full (C8).
 //!
 //! Each stream keeps a file whose blocks are really there. When the disk is full the stream gives
 //! them up, so that recovery, encoding, sealing and checkpoints go on, what waits is published,

@@ -4,8 +4,8 @@ use crate::record::{RECORD_BYTES_MAX, REQUEST_RECORDS_MAX};
 
 /// Largest body after decompression, in bytes.
 pub(super) const BODY_BYTES_MAX: usize = 16 << 20;
-/// Largest batch handed to the intake, in bytes of records and of their offsets: Firehose's own
-/// limit on a request.
+/// Largest batch handed to the intake, in bytes of records, before base64, and of their offsets: Firehose's own limit on a
+/// request.
 pub(super) const BATCH_BYTES_MAX: usize = 4 << 20;
 
 /// What is wrong with a body.

@@ -3,10 +3,11 @@
 use std::sync::LazyLock;
 
 use super::fields::{Field, Object, Type};
-use super::lines::{self, Line, Said};
-use super::port::{Fault, Parse, Parts};
+use super::lines::Said;
+use super::logs::LogKind;
+use super::own_fields::OwnField;
+use super::port::Fault;
 use super::tokens::{Tokens, present, push, push_unknown};
-use crate::config::{ParserKind, ParserSettings, ParserSpec, Table};
 
 /// What a value of a line becomes.
 #[derive(Clone, Copy, Debug)]
@@ -67,72 +68,29 @@ static FIELDS: LazyLock<Vec<(Value, Vec<Field>)>> = LazyLock::new(|| {
 });
 
 /// `type = "alb"`.
-#[derive(Debug)]
-pub(super) struct Kind;
+pub(super) const LOGS: LogKind = LogKind {
+    word: "alb",
+    choice: None,
+    line,
+};
 
-/// What the config says of it.
-#[derive(Debug, PartialEq, Eq)]
-struct AccessLog {
-    lines: bool,
-}
-
-impl ParserKind for Kind {
-    fn word(&self) -> &'static str {
-        "alb"
-    }
-
-    fn keys(&self) -> &'static [&'static str] {
-        &[lines::KEY]
-    }
-
-    fn read(&self, table: &mut Table<'_>) -> Option<ParserSettings> {
-        let lines = lines::read(table)?;
-        Some(AccessLog { lines }.into())
-    }
-}
-
-impl super::Kind for Kind {
-    fn parser<'s>(&self, settings: &'s ParserSettings) -> Option<&'s dyn Parse> {
-        settings.get::<AccessLog>().map(|log| log as &dyn Parse)
-    }
-}
-
-impl ParserSpec for AccessLog {
-    fn word(&self) -> &'static str {
-        Kind.word()
-    }
-}
-
-impl Parse for AccessLog {
-    fn parse(&self, record: &[u8], parts: &mut Parts<'_>) -> Result<(), Fault> {
-        lines::parse(self, self.lines, record, parts)
-    }
-}
-
-impl Line for AccessLog {
-    fn line(&self, line: &str, out: &mut Vec<u8>) -> Result<Said, Fault> {
-        let mut tokens = Tokens::of(line);
-        let mut object = Object::begin(out);
-        for (at, (value, fields)) in FIELDS.iter().enumerate() {
-            let token = tokens.next()?;
-            if token.is_none() && at < ALWAYS {
-                let message = format!("the line has {at} values, and a log at least {ALWAYS}");
-                return Err(Fault::mismatch(message));
-            }
-            let token = present(token);
-            let parts = match value {
-                Column(..) => [token, None, None],
-                Address(_) => address(token),
-                Request(_) => request(token),
-            };
-            for (field, part) in fields.iter().zip(parts) {
-                push(field, part, &mut object)?;
-            }
+fn line(_: &[OwnField], line: &str, out: &mut Vec<u8>) -> Result<Said, Fault> {
+    let mut tokens = Tokens::of(line);
+    let mut object = Object::begin(out);
+    for (at, (value, fields)) in FIELDS.iter().enumerate() {
+        let token = present(tokens.value(at, ALWAYS)?);
+        let parts = match value {
+            Column(..) => [token, None, None],
+            Address(_) => address(token),
+            Request(_) => request(token),
+        };
+        for (field, part) in fields.iter().zip(parts) {
+            push(field, part, &mut object)?;
         }
-        push_unknown(&mut tokens, &mut object)?;
-        object.end();
-        Ok(Said::Record)
     }
+    push_unknown(&mut tokens, &mut object)?;
+    object.end();
+    Ok(Said::Record)
 }
 
 /// An address, of IPv6 too, and a port.

@@ -1,10 +1,11 @@
 //! `cloudfront`: access logs of `CloudFront`, standard ones or, with `fields`, those that are sent in real time.
 
 use super::fields::{Object, Type};
-use super::lines::{self, Line, Said};
-use super::own_fields::{self, Known, OwnField};
-use super::port::{Fault, Parse, Parts};
-use crate::config::{ParserKind, ParserSettings, ParserSpec, Table};
+use super::lines::Said;
+use super::logs::LogKind;
+use super::own_fields::{Known, OwnField};
+use super::port::Fault;
+use super::tokens::push;
 
 const KNOWN: Known = Known {
     logs: "access logs of CloudFront",
@@ -93,8 +94,6 @@ const FURTHER: &[(&str, Type)] = &[
     ("cmcd-top-bitrate", Type::Text),
     ("cmcd-version", Type::Text),
 ];
-/// What stands where there is nothing.
-const NOTHING: &str = "-";
 
 /// A field as the documents' tables name it: a header by its name, and the one that HTTP misspells rightly.
 fn column(name: &str) -> String {
@@ -104,74 +103,26 @@ fn column(name: &str) -> String {
 }
 
 /// `type = "cloudfront"`.
-#[derive(Debug)]
-pub(super) struct Kind;
+pub(super) const LOGS: LogKind = LogKind {
+    word: "cloudfront",
+    choice: Some(&KNOWN),
+    line,
+};
 
-/// What the config says of it.
-#[derive(Debug, PartialEq, Eq)]
-struct AccessLog {
-    fields: Vec<OwnField>,
-    lines: bool,
-}
-
-impl ParserKind for Kind {
-    fn word(&self) -> &'static str {
-        "cloudfront"
+fn line(fields: &[OwnField], line: &str, out: &mut Vec<u8>) -> Result<Said, Fault> {
+    // Files begin with lines that tell their version and name the fields.
+    if line.starts_with('#') {
+        return Ok(Said::Nothing);
     }
-
-    fn keys(&self) -> &'static [&'static str] {
-        &[own_fields::KEY, lines::KEY]
+    let (count, expected) = (line.split('\t').count(), fields.len());
+    if count != expected {
+        let message = format!("the line has {count} fields between tabs, and the log {expected}");
+        return Err(Fault::mismatch(message));
     }
-
-    fn read(&self, table: &mut Table<'_>) -> Option<ParserSettings> {
-        let (fields, lines) = (KNOWN.read(table), lines::read(table));
-        let log = AccessLog {
-            fields: fields?,
-            lines: lines?,
-        };
-        Some(log.into())
+    let mut object = Object::begin(out);
+    for (value, (_, field)) in line.split('\t').zip(fields) {
+        push(field, Some(value), &mut object)?;
     }
-}
-
-impl super::Kind for Kind {
-    fn parser<'s>(&self, settings: &'s ParserSettings) -> Option<&'s dyn Parse> {
-        settings.get::<AccessLog>().map(|log| log as &dyn Parse)
-    }
-}
-
-impl ParserSpec for AccessLog {
-    fn word(&self) -> &'static str {
-        Kind.word()
-    }
-}
-
-impl Parse for AccessLog {
-    fn parse(&self, record: &[u8], parts: &mut Parts<'_>) -> Result<(), Fault> {
-        lines::parse(self, self.lines, record, parts)
-    }
-}
-
-impl Line for AccessLog {
-    fn line(&self, line: &str, out: &mut Vec<u8>) -> Result<Said, Fault> {
-        // Files begin with lines that tell their version and name the fields.
-        if line.starts_with('#') {
-            return Ok(Said::Nothing);
-        }
-        let (count, expected) = (line.split('\t').count(), self.fields.len());
-        if count != expected {
-            let message =
-                format!("the line has {count} fields between tabs, and the log {expected}");
-            return Err(Fault::mismatch(message));
-        }
-        let mut object = Object::begin(out);
-        for (value, (_, field)) in line.split('\t').zip(&self.fields) {
-            if value == NOTHING {
-                field.push_null(&mut object);
-            } else {
-                field.push(value, &mut object)?;
-            }
-        }
-        object.end();
-        Ok(Said::Record)
-    }
+    object.end();
+    Ok(Said::Record)
 }

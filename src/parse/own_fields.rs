@@ -8,6 +8,7 @@ use crate::config::{Table, choose};
 pub(super) const KEY: &str = "fields";
 
 /// What a kind of logs can have.
+#[derive(Debug)]
 pub(super) struct Known {
     /// What they are, for messages: `VPC flow logs`.
     pub(super) logs: &'static str,

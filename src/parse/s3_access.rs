@@ -2,11 +2,14 @@
 
 use std::sync::LazyLock;
 
+use firehose_calendar::MONTHS;
+
 use super::fields::{Field, Object, Type, push_text};
-use super::lines::{self, Line, Said};
-use super::port::{Fault, Parse, Parts, quoted};
+use super::lines::Said;
+use super::logs::LogKind;
+use super::own_fields::OwnField;
+use super::port::{Fault, quoted};
 use super::tokens::{Tokens, present, push, push_unknown};
-use crate::config::{ParserKind, ParserSettings, ParserSpec, Table};
 
 /// The columns of the table that the documents declare.
 const COLUMNS: &[(&str, Type)] = &[
@@ -46,10 +49,6 @@ const TIME: &str = "requestdatetime";
 /// What lines have had from the beginning; the rest came in the course of years, at their ends.
 const ALWAYS: usize = 18;
 
-const MONTHS: [&str; 12] = [
-    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-];
-
 static FIELDS: LazyLock<Vec<Field>> = LazyLock::new(|| {
     let columns = COLUMNS.iter();
     columns
@@ -58,78 +57,36 @@ static FIELDS: LazyLock<Vec<Field>> = LazyLock::new(|| {
 });
 
 /// `type = "s3-access"`.
-#[derive(Debug)]
-pub(super) struct Kind;
+pub(super) const LOGS: LogKind = LogKind {
+    word: "s3-access",
+    choice: None,
+    line,
+};
 
-/// What the config says of it.
-#[derive(Debug, PartialEq, Eq)]
-struct AccessLog {
-    lines: bool,
-}
-
-impl ParserKind for Kind {
-    fn word(&self) -> &'static str {
-        "s3-access"
-    }
-
-    fn keys(&self) -> &'static [&'static str] {
-        &[lines::KEY]
-    }
-
-    fn read(&self, table: &mut Table<'_>) -> Option<ParserSettings> {
-        let lines = lines::read(table)?;
-        Some(AccessLog { lines }.into())
-    }
-}
-
-impl super::Kind for Kind {
-    fn parser<'s>(&self, settings: &'s ParserSettings) -> Option<&'s dyn Parse> {
-        settings.get::<AccessLog>().map(|log| log as &dyn Parse)
-    }
-}
-
-impl ParserSpec for AccessLog {
-    fn word(&self) -> &'static str {
-        Kind.word()
-    }
-}
-
-impl Parse for AccessLog {
-    fn parse(&self, record: &[u8], parts: &mut Parts<'_>) -> Result<(), Fault> {
-        lines::parse(self, self.lines, record, parts)
-    }
-}
-
-impl Line for AccessLog {
-    fn line(&self, line: &str, out: &mut Vec<u8>) -> Result<Said, Fault> {
-        let mut tokens = Tokens::of(line);
-        let mut object = Object::begin(out);
-        for (at, field) in FIELDS.iter().enumerate() {
-            let value = tokens.next()?;
-            if value.is_none() && at < ALWAYS {
-                let message = format!("the line has {at} values, and a log at least {ALWAYS}");
-                return Err(Fault::mismatch(message));
-            }
-            if tokens.is_quoted && value.is_some() && !QUOTED.contains(&field.name.as_str()) {
-                let message = format!("`{}` stands in quotes", field.name);
-                return Err(Fault::mismatch(message));
-            }
-            match present(value) {
-                Some(value) if field.name == TIME => {
-                    let Some(time) = rfc_3339(value) else {
-                        let message = format!("{} is no time of an access log", quoted(value));
-                        return Err(Fault::mismatch(message));
-                    };
-                    object.member(&field.member);
-                    push_text(&time, object.text);
-                }
-                value => push(field, value, &mut object)?,
-            }
+fn line(_: &[OwnField], line: &str, out: &mut Vec<u8>) -> Result<Said, Fault> {
+    let mut tokens = Tokens::of(line);
+    let mut object = Object::begin(out);
+    for (at, field) in FIELDS.iter().enumerate() {
+        let value = tokens.value(at, ALWAYS)?;
+        if tokens.is_quoted && value.is_some() && !QUOTED.contains(&field.name.as_str()) {
+            let message = format!("`{}` stands in quotes", field.name);
+            return Err(Fault::mismatch(message));
         }
-        push_unknown(&mut tokens, &mut object)?;
-        object.end();
-        Ok(Said::Record)
+        match present(value) {
+            Some(value) if field.name == TIME => {
+                let Some(time) = rfc_3339(value) else {
+                    let message = format!("{} is no time of an access log", quoted(value));
+                    return Err(Fault::mismatch(message));
+                };
+                object.member(&field.member);
+                push_text(&time, object.text);
+            }
+            value => push(field, value, &mut object)?,
+        }
     }
+    push_unknown(&mut tokens, &mut object)?;
+    object.end();
+    Ok(Said::Record)
 }
 
 /// A time such as `06/Feb/2019:00:00:38 +0000` as event times and columns read it.
@@ -138,7 +95,8 @@ fn rfc_3339(time: &str) -> Option<String> {
     let (date, clock) = date.split_once(':')?;
     let mut parts = date.split('/');
     let (day, month, year) = (parts.next()?, parts.next()?, parts.next()?);
-    let month = 1 + MONTHS.iter().position(|name| *name == month)?;
+    let mut months = MONTHS.iter();
+    let month = 1 + months.position(|name| name.get(..3) == Some(month))?;
     let is_number = |text: &str, length: usize| {
         text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit())
     };

@@ -1,4 +1,4 @@
-//! Lines of values between spaces, some in quotes or brackets: access logs of S3 and of load balancers.
+//! Lines of values, between spaces some of them in quotes or brackets: access logs.
 
 use memchr::memchr;
 
@@ -23,6 +23,16 @@ impl<'l> Tokens<'l> {
             rest: line,
             is_quoted: false,
         }
+    }
+
+    /// The value at this place of a line, counted from 0; a line has the first `always` of them.
+    pub(super) fn value(&mut self, at: usize, always: usize) -> Result<Option<&'l str>, Fault> {
+        let value = self.next()?;
+        if value.is_none() && at < always {
+            let message = format!("the line has {at} values, and a log at least {always}");
+            return Err(Fault::mismatch(message));
+        }
+        Ok(value)
     }
 
     /// The next value, as it stands between its quotes or brackets. `None`: there is none.

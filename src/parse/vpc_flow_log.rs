@@ -1,10 +1,11 @@
 //! `vpc-flow-log`: flow logs of VPCs, in the default format (version 2) or one of the user's own.
 
 use super::fields::{Object, Type};
-use super::lines::{self, Line, Said};
-use super::own_fields::{self, Known, OwnField};
-use super::port::{Fault, Parse, Parts};
-use crate::config::{ParserKind, ParserSettings, ParserSpec, Table};
+use super::lines::Said;
+use super::logs::LogKind;
+use super::own_fields::{Known, OwnField};
+use super::port::Fault;
+use super::tokens::push;
 
 /// An account has leading zeros, and so is a text.
 const KNOWN: Known = Known {
@@ -60,79 +61,30 @@ const FURTHER: &[(&str, Type)] = &[
     ("resource-id", Type::Text),
     ("encryption-status", Type::Text),
 ];
-/// What stands where there is nothing.
-const NOTHING: &str = "-";
 
 /// `type = "vpc-flow-log"`.
-#[derive(Debug)]
-pub(super) struct Kind;
+pub(super) const LOGS: LogKind = LogKind {
+    word: "vpc-flow-log",
+    choice: Some(&KNOWN),
+    line,
+};
 
-/// What the config says of it.
-#[derive(Debug, PartialEq, Eq)]
-struct FlowLog {
-    fields: Vec<OwnField>,
-    lines: bool,
-}
-
-impl ParserKind for Kind {
-    fn word(&self) -> &'static str {
-        "vpc-flow-log"
+fn line(fields: &[OwnField], line: &str, out: &mut Vec<u8>) -> Result<Said, Fault> {
+    let expected = fields.len();
+    let count = line.split_ascii_whitespace().count();
+    if count != expected {
+        let message = format!("the line has {count} fields, and the format {expected}");
+        return Err(Fault::mismatch(message));
     }
-
-    fn keys(&self) -> &'static [&'static str] {
-        &[own_fields::KEY, lines::KEY]
+    let values = || line.split_ascii_whitespace().zip(fields);
+    // Files of flow logs begin with a line that names the fields.
+    if values().all(|(value, (name, _))| value == name) {
+        return Ok(Said::Nothing);
     }
-
-    fn read(&self, table: &mut Table<'_>) -> Option<ParserSettings> {
-        let (fields, lines) = (KNOWN.read(table), lines::read(table));
-        let log = FlowLog {
-            fields: fields?,
-            lines: lines?,
-        };
-        Some(log.into())
+    let mut object = Object::begin(out);
+    for (value, (_, field)) in values() {
+        push(field, Some(value), &mut object)?;
     }
-}
-
-impl super::Kind for Kind {
-    fn parser<'s>(&self, settings: &'s ParserSettings) -> Option<&'s dyn Parse> {
-        settings.get::<FlowLog>().map(|log| log as &dyn Parse)
-    }
-}
-
-impl ParserSpec for FlowLog {
-    fn word(&self) -> &'static str {
-        Kind.word()
-    }
-}
-
-impl Parse for FlowLog {
-    fn parse(&self, record: &[u8], parts: &mut Parts<'_>) -> Result<(), Fault> {
-        lines::parse(self, self.lines, record, parts)
-    }
-}
-
-impl Line for FlowLog {
-    fn line(&self, line: &str, out: &mut Vec<u8>) -> Result<Said, Fault> {
-        let expected = self.fields.len();
-        let count = line.split_ascii_whitespace().count();
-        if count != expected {
-            let message = format!("the line has {count} fields, and the format {expected}");
-            return Err(Fault::mismatch(message));
-        }
-        let values = || line.split_ascii_whitespace().zip(&self.fields);
-        // Files of flow logs begin with a line that names the fields.
-        if values().all(|(value, (name, _))| value == name) {
-            return Ok(Said::Nothing);
-        }
-        let mut object = Object::begin(out);
-        for (value, (_, field)) in values() {
-            if value == NOTHING {
-                field.push_null(&mut object);
-            } else {
-                field.push(value, &mut object)?;
-            }
-        }
-        object.end();
-        Ok(Said::Record)
-    }
+    object.end();
+    Ok(Said::Record)
 }

@@ -1,4 +1,4 @@
-//! What a stream does on a full disk (design C8).
+//! What a stream does on a full disk (C8).
 //!
 //! The reserve is all the room there is. Publishing goes first, since it gives room; reading and encoding take some,
 //! and go in steps of a part of the reserve. What waits for a store that takes nothing gives none back, and must

@@ -5,6 +5,8 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use firehose::checkpoint::STORE;
+
 use crate::support::daemon::Site;
 use crate::support::http::post_records;
 use crate::support::settings::CLICKS;
@@ -45,7 +47,7 @@ fn state_is_shut_to_others_under_a_umask_that_shuts_nothing() {
         .iter()
         .filter_map(|path| path.file_name()?.to_str())
         .collect();
-    for name in ["lock", "checkpoint.redb", "journal", "spool", "compiled~"] {
+    for name in ["lock", STORE, "journal", "spool", "compiled~"] {
         assert!(names.contains(&name), "{name} in {names:?}");
     }
     assert!(

@@ -199,7 +199,7 @@ fn state_is_discarded_only_when_asked_twice_and_is_set_aside() {
         refused.contains("records (") && refused.contains("--yes"),
         "{refused}"
     );
-    assert!(state.join("old/checkpoint.redb").exists());
+    assert!(state.join("old").join(STORE).exists());
     let done = site.command(&["state", "discard", "old", "--yes"]).done();
     assert!(done.contains("set aside as"), "{done}");
     assert!(!state.join("old").exists());

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
+use crate::clock::utc;
 use crate::config::{display_duration, display_size};
 use crate::daemon::holdings::Holdings;
 use crate::shard::{JOURNAL, ShardStart, ShardState};
@@ -24,7 +25,7 @@ pub(super) fn write(held: &Holdings, now_ms: i64, out: &mut dyn Write) -> io::Re
         out,
         "   {noun} {}, created {}: {} shards, {ended} of them read to their ends",
         source.arn,
-        time(source.created_ms),
+        utc(source.created_ms),
         held.shards.len(),
     )?;
     for (shard, state) in &held.shards {
@@ -48,7 +49,7 @@ pub(super) fn write_state(state: &ShardState, now_ms: i64, out: &mut dyn Write) 
         write!(
             out,
             ", all applied that had come by {} ({lag} ago)",
-            time(until_ms)
+            utc(until_ms)
         )?;
     }
     if !state.parents.is_empty() {
@@ -67,10 +68,6 @@ fn position(state: &ShardState) -> String {
         }
         (Some(position), _) => position.sequence.to_string(),
         (None, ShardStart::TrimHorizon) => "from the oldest record on".to_owned(),
-        (None, ShardStart::Latest(ms) | ShardStart::Time(ms)) => format!("from {} on", time(ms)),
+        (None, ShardStart::Latest(ms) | ShardStart::Time(ms)) => format!("from {} on", utc(ms)),
     }
-}
-
-fn time(ms: i64) -> String {
-    jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |time| time.to_string())
 }

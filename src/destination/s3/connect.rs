@@ -5,6 +5,7 @@ use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation}
 
 use super::timeouts;
 use crate::aws::{self, Endpoint};
+use crate::config::StoreSpec as _;
 use crate::destination::{PublishError, S3Settings};
 
 /// A client that sends each request once and adds no checksum of its own, and whom it asks.
@@ -12,7 +13,7 @@ pub(super) async fn client(settings: &S3Settings) -> Result<(Client, Endpoint), 
     let access = settings.access();
     let found = aws::find(&access).await;
     let found = found.ok_or_else(|| PublishError::Permanent {
-        cause: format!("no region is known for s3://{}", settings.bucket),
+        cause: format!("no region is known for {}", settings.name()),
         advice: "set the destination's `region`, or AWS_REGION".into(),
     })?;
     let endpoint = Endpoint::of("S3", "`endpoint` of the destination", &access, &found);

@@ -16,6 +16,7 @@ use serde::{Deserialize, Deserializer};
 use super::describe::aws_source;
 use super::{ApiError, BorrowedText, Operation, Violations, parse, stream};
 use crate::buffer::Buffer;
+use crate::http::content::BATCH_BYTES_MAX;
 use crate::http::{ApiState, StreamInfo};
 use crate::position::Sequence;
 use crate::record::{RECORD_BYTES_MAX, REQUEST_RECORDS_MAX};
@@ -23,8 +24,6 @@ use crate::source::{Accepted, PutBatch, are_too_many_texts};
 
 /// Most records in a batch.
 const BATCH_RECORDS_MAX: usize = 500;
-/// Most bytes of records in a batch, before base64.
-const BATCH_BYTES_MAX: usize = 4 << 20;
 /// One record never comes to more than a request may have, so that only those of a batch are counted.
 const _: () = assert!(TEXTS_MAX <= REQUEST_RECORDS_MAX);
 

@@ -15,6 +15,7 @@ use super::retention::{ASK_EVERY, Retention};
 use super::shard_reader::{self, ReadOutcome, ShardContext};
 use super::shards::{ListingChange, Ready, Shards};
 use super::{ConsumerSettings, Halt, KinesisSettings, ReaderContext, ShardRead};
+use crate::clock::utc;
 use crate::error::{StreamError, with_causes};
 use crate::retry;
 use crate::shard::{ShardId, SourceName};
@@ -232,9 +233,9 @@ impl Conductor {
                     "the state is of Kinesis stream {} created at {}, but the source is {} created \
                      at {}: positions in one mean nothing in the other",
                     known.arn,
-                    time(known.created_ms),
+                    utc(known.created_ms),
                     name.arn,
-                    time(name.created_ms),
+                    utc(name.created_ms),
                 ),
                 advice: format!(
                     "name the former stream again, or stop the daemon, deliver what the state holds \
@@ -322,8 +323,4 @@ async fn tell(reads: &mpsc::Sender<ShardRead>, event: SourceEvent) -> Result<(),
         ..Read::default()
     };
     reads.send(Ok(read)).await.map_err(|_| Halt::Closed)
-}
-
-fn time(ms: i64) -> String {
-    jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |time| time.to_string())
 }

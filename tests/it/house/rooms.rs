@@ -193,8 +193,8 @@ fn no_code_outside_its_file_names_a_catalog() {
 
 #[test]
 fn what_is_listed_is_found_however_its_files_lie() {
-    let text = "/// Kinds.\npub const KINDS: &[&dyn Kind] = &[\n    &folder::Kind,\n    &one_file::Kind,\n];\n\
-                const OTHERS: &[&dyn Kind] = &[&hidden::Kind];";
+    let text = "/// Kinds.\npub const KINDS: &[&dyn Kind] = &[\n    &folder::FolderKind,\n    &one_file::KIND,\n];\n\
+                const OTHERS: &[&dyn Kind] = &[&hidden::HiddenKind];";
     assert_eq!(listed(text, "pub const KINDS"), ["folder", "one_file"]);
     assert_eq!(type_name("one_file"), "OneFile");
 }
@@ -204,7 +204,7 @@ fn listed<'a>(registry: &'a str, list: &str) -> Vec<&'a str> {
     let list = registry.split_once(list).unwrap().1;
     let list = list.split_once(';').unwrap().0;
     let entries = list.split('&');
-    let modules = entries.filter_map(|entry| Some(entry.split_once("::Kind")?.0));
+    let modules = entries.filter_map(|entry| Some(entry.split_once("::")?.0));
     modules.collect()
 }
 

@@ -456,7 +456,7 @@ pub fn without(
         ..before.clone()
     };
     if (size, crc64) != was {
-        // An attempt of before may have published it whole, or be about to; parts of its upload are of other bytes.
+        // An earlier attempt may have published it whole, or be about to; parts of its upload are of other bytes.
         mended.upload_id = None;
         mended.was.push(was);
     }

@@ -26,8 +26,8 @@ pub struct Publication {
     pub size: u64,
     /// CRC-64/NVME of the whole object, as the checkpoint keeps it.
     pub crc64nvme: u64,
-    /// Size and CRC-64/NVME of what the object was before it lost damaged bytes: an attempt of then may
-    /// have published it, or be about to. What is so is the object, too.
+    /// Size and CRC-64/NVME of what the object was before it lost damaged bytes: an earlier attempt may
+    /// have published it so, or be about to. Whatever has one of these sums is the object, too.
     pub was: Vec<(u64, u64)>,
     /// The `Content-Type` of the object.
     pub content_type: &'static str,

@@ -3,7 +3,7 @@
 //!
 //! A new key is given only where what the old one holds was never the object, by the id that it has or by the
 //! word of a person: so nothing of ours is there, and a store that never overwrites lets nothing of ours come
-//! there later. Where a store does overwrite, an attempt of before may still arrive: no new key is given.
+//! there later. Where a store does overwrite, an earlier attempt may still arrive: no new key is given.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;

@@ -46,8 +46,8 @@ impl Claim {
     }
 }
 
-/// What the keys of an incarnation's claims begin with, before the number of the epoch: of the first, unless
-/// the destination was not there, [`FIRST_EPOCH`].
+/// What the keys of an incarnation's claims begin with; behind it stands the number of the epoch. The first claim is that
+/// of [`FIRST_EPOCH`], unless the destination could not be reached in that epoch.
 pub(super) fn claims(marker_head: &str, incarnation: Uuid) -> String {
     format!("{marker_head}.firehose/{incarnation}/")
 }
@@ -55,8 +55,8 @@ pub(super) fn claims(marker_head: &str, incarnation: Uuid) -> String {
 /// The epoch in which a state begins.
 pub(super) const FIRST_EPOCH: u32 = 1;
 
-/// Claims the epoch at each store of the stream, until the handle is dropped: at data's first, so that of two copies of
-/// a state only one ever claims the others, which do not wait for each other.
+/// Claims the epoch at each store of the stream, until the handle is dropped. The store of data comes first, so that of two
+/// daemons with copies of one state only one goes on to the other stores, which do not wait for each other.
 pub(super) fn claim_all(
     settings: &StreamSettings,
     epoch: &Claim,

@@ -1,7 +1,8 @@
 //! Columns that are learned from the records of the stream.
 //!
-//! What says what the first columns are is held in memory, read and not applied: no checkpoint has passed it, so a stream
-//! that dies meanwhile reads it again. From then on a record that the columns do not take widens them before it is applied.
+//! The records that tell what the first columns are have been read, are held in memory and are not applied: no checkpoint
+//! has passed them, so a stream that dies meanwhile reads them again. Once there are columns, a record that they do not
+//! take widens them before it is applied.
 //! Batches that are open then end with the columns that they have begun with, and the next checkpoint holds the new
 //! columns beside the first batch that has them.
 
@@ -32,8 +33,8 @@ pub(super) struct Learning {
 }
 
 impl Learning {
-    /// Begins where no columns are known that are to be learned. What is held keeps its room of what the source reads into,
-    /// and the source wants some to read on.
+    /// Begins where columns are to be learned and none are known yet. The records that are held take memory that the source
+    /// reads into, and it needs some of that to read on.
     pub(super) fn begin(
         formats: &Formats,
         settings: &StreamSettings,
@@ -49,7 +50,7 @@ impl Learning {
         sample.map(|sample| Self::of(sample, room))
     }
 
-    /// `room` is what of the memory for reading may be held, beside what the source wants to read on.
+    /// Holds at most `room` bytes: the source reads on in what is left of its memory.
     pub(super) fn of(sample: Sample, room: u64) -> Self {
         Self {
             sample: Sample {
@@ -64,8 +65,8 @@ impl Learning {
         }
     }
 
-    /// Whether it is to be held: what says something of the source alone waits only behind records of its shard, since what
-    /// it says decides what is read next, and from where.
+    /// Whether a stretch is to be held. One without records, which brings an event of the source, waits only behind records
+    /// of the same shard: the event decides what is read next, and from where.
     fn wants(&self, routed: &Routed) -> bool {
         let is_of_shard = |held: &Routed| held.shard() == routed.shard();
         routed.records > 0 || self.held.iter().any(is_of_shard)
@@ -90,7 +91,7 @@ impl Learning {
         since.is_some_and(|since| since.until(now) >= self.sample.time)
     }
 
-    /// What of it stands in memory, in bytes.
+    /// Bytes of memory that the held records take.
     pub(super) const fn memory(&self) -> usize {
         self.bytes
     }
@@ -133,7 +134,8 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Takes what was seen for what there is. Where that is no column at all, the records fail, and those that come say it.
+    /// Makes columns of what the held records have. Where no column comes of it, these records fail, and the next ones
+    /// tell what the columns are.
     fn learn(&mut self) -> Result<(), StreamError> {
         let Some(mut learning) = self.learning.take() else {
             return Ok(());
@@ -170,7 +172,7 @@ impl Pipeline {
         self.learning.is_none()
     }
 
-    /// Records of which nothing is to be had in columns fail, as they would in any.
+    /// Refuses records while there are no columns: what would fail in any columns fails for that reason.
     pub(super) fn refuse_without_columns(&mut self, routed: &Routed, group: &Group) {
         let why = self.unlearned.clone();
         let output_type = ErrorOutputType::FormatConversionFailed;

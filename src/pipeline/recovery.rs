@@ -142,7 +142,7 @@ fn open_state(
     })
 }
 
-/// Names of stores in a state from an earlier version: those that mean `store` get the name that it has now.
+/// Gives `store` the name that it has now, where a state from an earlier version names it otherwise.
 fn rename(recovered: &mut StoredState, store: &StoreSettings) {
     let now = store.name();
     let open = recovered.open.iter_mut().map(|batch| &mut batch.target);
@@ -155,7 +155,7 @@ fn rename(recovered: &mut StoredState, store: &StoreSettings) {
     }
 }
 
-/// Opens the source, if the state is of it as far as its kind goes.
+/// Opens the source, unless the state is of a source of another kind.
 fn open_source(
     settings: &StreamSettings,
     disk: &Arc<dyn Disk>,

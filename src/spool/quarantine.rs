@@ -8,18 +8,18 @@ use super::Spool;
 use crate::disk::{DiskFile, OpenMode, Reserve, read_around};
 use crate::extent::Extent;
 
-/// Damaged blocks that are set aside; more than that are a disk that should not be used.
+/// Files of damaged blocks: a disk that damages more should not be used.
 const FILES_MAX: usize = 1000;
-/// The file of what is not set aside whole yet.
+/// The file that damaged bytes are written to until they are whole.
 pub const UNFINISHED: &str = "unfinished";
 
 /// Where damaged bytes are set aside.
 #[derive(Debug)]
 pub(super) struct Quarantine {
     dir: PathBuf,
-    /// What must find room beside them.
+    /// Must find room beside the damaged bytes.
     reserve: Option<Arc<Reserve>>,
-    /// One at a time.
+    /// One block is set aside at a time.
     turn: Mutex<()>,
 }
 
@@ -28,7 +28,7 @@ impl Spool {
     /// the reserve.
     #[must_use]
     pub fn with_quarantine(mut self, dir: PathBuf, reserve: Option<Arc<Reserve>>) -> Self {
-        // A kill may have left it: it takes room, and nothing comes of it.
+        // A kill may have left one: it takes room, and nobody finishes it.
         let _ = self.disk.remove(&dir.join(UNFINISHED));
         self.quarantine = Some(Quarantine {
             dir,
@@ -39,9 +39,9 @@ impl Spool {
     }
 
     /// Writes what can be read of some extents, and `rest` behind it, to a file that nothing removes,
-    /// durably. Returns its path; `None`: there is no place for it, or so much has gone there that it is
-    /// the disk's fault. Fails with `StorageFull` where there is no room for it, and where all of it can be
-    /// read after all; leaves nothing behind then.
+    /// durably. Returns the file's path; `None`: the spool has no quarantine, or it holds as many files as it may.
+    /// Fails with `StorageFull` where the file finds no room, and also where all of the extents can be read after
+    /// all; in both cases no file is left behind.
     pub fn set_aside(
         &self,
         name: &str,
@@ -71,7 +71,7 @@ impl Spool {
         let unfinished = dir.join(UNFINISHED);
         let written = self.write_aside(&unfinished, extents, rest);
         if let Err(error) = written.and_then(|()| self.disk.rename(&unfinished, &path)) {
-            // What is left of it would take room for good.
+            // What was written of the file would take room for good.
             let _ = self.disk.remove(&unfinished);
             return Err(error);
         }
@@ -79,9 +79,9 @@ impl Spool {
         Ok(Some(path))
     }
 
-    /// Where these bytes go: the name, or the first one with a number behind it, that is free or has them already.
-    /// An attempt of before may have left them; other bytes of that name are of a number of a spool file that
-    /// has come back.
+    /// The path of the file for these bytes, and whether they are there: of `name`, and of `name` with 2, 3 and so on
+    /// behind it, the first that is free or has these bytes from an earlier attempt. One with other bytes is from an
+    /// earlier spool file of the same number: numbers may come back after a restart.
     fn place(
         &self,
         dir: &Path,

@@ -103,7 +103,7 @@ impl Transforms {
         matches!(*self.current.borrow(), Loaded::Chain(_))
     }
 
-    /// The modules of now.
+    /// The modules that are at work.
     pub fn current(&self) -> Arc<Chain> {
         match &*self.current.borrow() {
             Loaded::Chain(chain) => Arc::clone(chain),

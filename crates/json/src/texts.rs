@@ -1,8 +1,8 @@
 //! Where the JSON texts of some bytes begin and end, by the grammar alone.
 //!
 //! Producers put several events into one record: one after the other, or each on a line of its own.
-//! Two texts are two where both are objects or arrays, with or without white space between them, or
-//! where a line end stands between them. A row of numbers or words in quotes is one record of some
+//! Neighbours are taken apart where both are objects or arrays, with or without white space between
+//! them, or where a line end stands between them. A row of numbers or words in quotes is one record of some
 //! other format, whatever a lenient reader would make of it.
 
 use std::ops::Range;
@@ -11,8 +11,8 @@ use memchr::memchr2;
 
 use super::{Grammar, Malformed, is_text, is_white, nested_end, scalar_end, token};
 
-/// A record of more texts than this is left whole: what becomes of them, some hundred bytes of an error line
-/// each if they fail, has to be held in memory together.
+/// A record of more texts than this is left whole: all that comes of one record is held in memory together, and a text that
+/// fails comes to an error line of some hundred bytes.
 pub const TEXTS_MAX: usize = 1 << 16;
 
 /// The JSON texts of some bytes in order, without the white space around them. Yields `Malformed`

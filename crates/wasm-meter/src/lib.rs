@@ -33,27 +33,27 @@ use wasmparser::BinaryReader;
 
 /// Operators until the host is asked.
 const BUDGET: u32 = 1 << 28;
-/// What a run of a function with loops counts, beside its other operators.
+/// What a run of a function with loops counts, beside the operators outside of its loops.
 const LOOPING: u32 = 1 << 16;
 /// Operators in the loops of one run of a function, in the swift version.
 const LOOP_BUDGET: u32 = 1 << 23;
-/// The same in the patient version, until the host is asked.
+/// Operators in the loops of one run of a function until the host is asked, in the patient version.
 const PATIENT_LOOP_BUDGET: u32 = 1 << 19;
-/// A function that takes no more operators does not count, its callers do.
+/// A function of at most so many operators, its callees' included, counts nothing: its callers count them.
 const CHEAP: u32 = 1 << 10;
-/// What a call of an imported function is reckoned at: it may copy as much as there is memory.
+/// Operators that a call of an imported function counts as: it may copy all of the memory.
 const IMPORTED: u32 = 1 << 23;
-/// What an operator is reckoned at that may touch a whole table or segment, or make memory grow.
+/// Operators that one counts as which may touch a whole table or segment, or make memory grow.
 const HEAVY: u32 = 1 << 24;
 
 /// Bytes of a page of memory.
 const PAGE_BYTES: usize = 64 << 10;
-/// By how many pages a memory is to grow when the host is asked: whether the call may go on…
+/// By how many pages a memory is asked to grow to ask the host whether the call may go on…
 const ASK: i32 = -1;
-/// …and when a loop has had its budget.
+/// …and to tell it that a loop has had its budget.
 const GIVE_UP: i32 = -2;
 
-/// What a loop does that has had its budget.
+/// What a loop does when it has had its budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loops {
     /// It ends the call.
@@ -62,14 +62,14 @@ pub enum Loops {
     Ask,
 }
 
-/// What a memory that would grow is about.
+/// What is meant where a memory is asked to grow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Growth {
-    /// Memory.
+    /// The module wants memory.
     Real,
     /// The question whether the call may go on.
     Question,
-    /// A loop that has had its budget.
+    /// A loop has had its budget.
     GivenUp,
 }
 
@@ -90,7 +90,7 @@ const HEADER: usize = 8;
 /// Ids of sections of a component.
 const CORE_MODULE: u8 = 1;
 const COMPONENT: u8 = 4;
-/// Components may lie in each other so deep.
+/// How deep components may lie in each other.
 const DEPTH_MAX: usize = 32;
 
 /// Why a component is not rewritten.

@@ -208,7 +208,7 @@ impl Accountant {
 }
 
 impl Account {
-    /// By how many records reading is ahead of accepting: those of before the process began.
+    /// By how many records reading is ahead of accepting: these were accepted before the process began.
     fn ahead(&self) -> i64 {
         (self.records.read - self.records.accepted).max(0)
     }

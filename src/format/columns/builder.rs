@@ -33,8 +33,9 @@ pub(super) struct ColumnBuilder {
     pub(super) validity: NullBufferBuilder,
     /// Leaf columns in it: what a null costs.
     pub(super) leaves: usize,
-    /// Records that lack it, and those in which it is null because what they have does not fit.
+    /// Records without a value for it.
     pub(super) missing: Seen,
+    /// Records in which it is null because their value does not fit.
     pub(super) nulled: Seen,
 }
 
@@ -99,9 +100,9 @@ pub(super) struct Strings {
 pub(super) struct StructBuilder {
     pub(super) names: FieldNames,
     pub(super) columns: Vec<ColumnBuilder>,
-    /// Which of them are null where a value does not fit; of a struct inside, none.
+    /// Which columns are null where a value does not fit. In a struct inside a column there are none.
     pub(super) nulled: Box<[bool]>,
-    /// Members that are none of its fields.
+    /// Members that no field takes.
     pub(super) unknown: UnknownNames,
     fields: Fields,
 }
@@ -123,7 +124,7 @@ impl Cells {
             Self::SmallInt(values) => Key::Number(values[row].into()),
             Self::Int(values) | Self::Date(values) => Key::Number(values[row].into()),
             Self::BigInt(values) | Self::Timestamp(values) => Key::Number(values[row].into()),
-            // Zero is one key, whatever its sign; what is no number is in no column.
+            // 0.0 and -0.0 are one key; no column takes NaN.
             Self::Float(values) => Key::Float((f64::from(values[row]) + 0.0).to_bits()),
             Self::Double(values) => Key::Float((values[row] + 0.0).to_bits()),
             Self::Decimal { values, .. } => Key::Number(values[row]),
@@ -311,7 +312,7 @@ impl ColumnBuilder {
 }
 
 impl StructBuilder {
-    /// Members of other names are columns' alone: no rule for them goes on inside.
+    /// Only columns have JSON keys other than their names: that rule does not hold for the fields inside of them.
     pub(super) fn new(fields: &[Field], rules: &NameRules) -> Self {
         let inside = NameRules {
             json_keys: BTreeMap::new(),

@@ -38,7 +38,7 @@ pub struct RecoveredState<L> {
     pub unread: Option<UnreadRecords>,
 }
 
-/// Counts records that are lost in the source; of some it is not known whether there were any.
+/// Counts the records that a range of the source has lost, or the range itself where nobody knows whether it held any.
 pub(in crate::pipeline) fn count_lost(metrics: &StreamMetrics, range: MissingRange) {
     match range.records() {
         0 => metrics.journal_doubtful.add(1),
@@ -62,7 +62,7 @@ pub(in crate::pipeline) fn source_context(
     }
 }
 
-/// Another daemon's store needs that daemon; a damaged row a person. The rest may pass.
+/// A store that another version has written needs that version, and a damaged one needs a person; other faults may pass.
 pub(in crate::pipeline) fn store_error(
     stream: &str,
     action: &'static str,

@@ -1,5 +1,5 @@
-//! When a batch has its size. What its object will have is known for the bytes that are final; for those that are
-//! staged it is told by what has become of others.
+//! When a batch has its size. How large its object will be is known of the bytes that are final; of those that are staged
+//! it is estimated by what came of earlier ones.
 
 use std::collections::HashMap;
 
@@ -7,14 +7,14 @@ use crate::batch::Batch;
 use crate::checkpoint::Lane;
 use crate::config::{BufferingSettings, SizeOf};
 
-/// Where the object is to have the size, its records may have so many times as many bytes…
+/// Where `size` is that of the object, the batch is full with records of so many times as many bytes…
 const RAW_TIMES: u64 = 16;
-/// …and so many at most: beyond the largest size there is.
+/// …and with records of so many bytes in any case, unless `size` is more.
 const RAW_MAX: u64 = 5 << 30;
-/// Of what was encoded before the last so many bytes, half counts.
+/// Whenever so many bytes count, their part is halved: what was encoded lately counts most.
 const RECENT: u64 = 256 << 20;
 
-/// How many final bytes have come of how many staged ones.
+/// How many final bytes were made, and of how many staged ones.
 #[derive(Clone, Copy, Debug, Default)]
 struct Yield {
     made: u64,
@@ -30,20 +30,20 @@ impl Yield {
         self.of = self.of.saturating_add(of);
     }
 
-    /// What so many staged bytes become by it. Never more than they are: that is what small pieces do, of which there
-    /// will be larger ones.
+    /// How many final bytes will be made of `staged` ones, by this ratio. Never more than they are now: only small pieces
+    /// grow by encoding, and these bytes will be encoded in larger ones.
     fn of(self, staged: u64) -> Option<u64> {
         let made = u128::from(staged) * u128::from(self.made.min(self.of));
         u64::try_from(made.checked_div(u128::from(self.of))?).ok()
     }
 }
 
-/// What has become of the batches of a stream, by their lanes: each has one format, if maybe a newer schema.
+/// What encoding has made of the batches of each lane. All batches of a lane have one format, though schemas may differ.
 #[derive(Debug, Default)]
 pub(super) struct Yields(HashMap<Lane, Yield>);
 
 impl Yields {
-    /// So many staged bytes have become final ones.
+    /// `made` final bytes have come of `of` staged ones.
     pub(super) fn learn(&mut self, lane: Lane, made: u64, of: u64) {
         if of > 0 {
             self.0.entry(lane).or_default().learn(made, of);

@@ -32,14 +32,14 @@ pub use publication::{
 pub use s3::{S3Encryption, S3Settings};
 
 /// The stores that there are, in the order in which messages name them.
-pub const STORES: &[&dyn Store] = &[&folder::Kind, &s3::Kind];
+pub const STORES: &[&dyn Store] = &[&folder::FolderKind, &s3::S3Kind];
 
 /// All that can be opened: in our own tests there is one that no config names.
 fn kinds() -> impl Iterator<Item = &'static &'static dyn Store> {
     #[cfg(not(test))]
     const UNNAMED: &[&dyn Store] = &[];
     #[cfg(test)]
-    const UNNAMED: &[&dyn Store] = &[&picky::Kind];
+    const UNNAMED: &[&dyn Store] = &[&picky::PickyKind];
     STORES.iter().chain(UNNAMED)
 }
 

@@ -43,11 +43,11 @@ pub use text::Compression;
 
 /// The formats that there are, in the order in which messages name them; the first is that of a table without `type`.
 pub const FORMATS: &[&dyn Compiler] = &[
-    &json::Kind,
-    &raw::Kind,
-    &parquet::Kind,
-    &csv::Kind,
-    &avro::Kind,
+    &json::JsonKind,
+    &raw::RawKind,
+    &parquet::ParquetKind,
+    &csv::CsvFormatKind,
+    &avro::AvroKind,
 ];
 
 /// The format of a stream that says nothing about it: JSON lines without compression.

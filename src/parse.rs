@@ -1,6 +1,6 @@
 //! Parsing: source records that are no JSON become JSON records, before transforms and partitions see them.
 //!
-//! Parsers are behind one port ([`Kind`], [`Parse`]), each in a file of its own, and stand in one list ([`PARSERS`]). One
+//! Parsers are behind one port ([`ParserEntry`], [`Parse`]), each in a file of its own, and stand in one list ([`PARSERS`]). One
 //! source record may come to many records, or to none; what does not parse fails alone.
 
 use crate::config::ParserSettings;
@@ -32,20 +32,20 @@ mod vpc_flow_log;
 use std::ops::Range;
 
 use port::Collected;
-pub use port::{BYTES_MAX, Fault, Kind, PARTS_MAX, Parse, Parts};
+pub use port::{BYTES_MAX, Fault, PARTS_MAX, Parse, ParserEntry, Parts};
 
 /// The parsers that there are, in the order in which messages name them.
-pub const PARSERS: &[&dyn Kind] = &[
-    &csv::Kind,
-    &logfmt::Kind,
-    &regex::Kind,
-    &grok::Kind,
+pub const PARSERS: &[&dyn ParserEntry] = &[
+    &csv::CsvParserKind,
+    &logfmt::LogfmtKind,
+    &regex::RegexKind,
+    &grok::GrokKind,
     &vpc_flow_log::LOGS,
     &alb::LOGS,
     &cloudfront::LOGS,
     &s3_access::LOGS,
-    &cloudtrail::Kind,
-    &cloudwatch_logs::Kind,
+    &cloudtrail::CloudTrailKind,
+    &cloudwatch_logs::CloudWatchLogsKind,
 ];
 
 /// A piece of a chunk ends when so many bytes have come out of it…

@@ -30,8 +30,8 @@ use super::{Conditional, Keeper, Publication, PublishError, Publisher, Whose};
 use crate::failpoint;
 use crate::shard::Pending;
 
+pub(super) use self::settings::FolderKind;
 pub use self::settings::FolderSettings;
-pub(super) use self::settings::Kind;
 
 /// Where objects are kept that are being written.
 const STAGING_DIR: &str = ".firehose-tmp";

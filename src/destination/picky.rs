@@ -32,9 +32,9 @@ impl From<Picky> for StoreSettings {
 }
 
 #[derive(Debug)]
-pub(super) struct Kind;
+pub(super) struct PickyKind;
 
-impl StoreKind for Kind {
+impl StoreKind for PickyKind {
     fn word(&self) -> &'static str {
         "picky"
     }
@@ -78,7 +78,7 @@ impl StoreSpec for Picky {
     }
 }
 
-impl Store for Kind {
+impl Store for PickyKind {
     fn connect<'a>(
         &'a self,
         settings: &'a StoreSettings,

@@ -39,7 +39,7 @@ use crate::aws::{self, Endpoint};
 use crate::config::StoreSpec as _;
 use crate::failpoint;
 
-pub(super) use self::settings::Kind;
+pub(super) use self::settings::S3Kind;
 pub use self::settings::{S3Encryption, S3Settings};
 
 /// Calls of [`super::Publisher::publish`] at the same time.

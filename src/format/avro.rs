@@ -40,9 +40,9 @@ pub use settings::{AvroCompression, AvroSettings};
 
 /// `type = "avro"`.
 #[derive(Debug)]
-pub(super) struct Kind;
+pub(super) struct AvroKind;
 
-impl Compiler for Kind {
+impl Compiler for AvroKind {
     fn compile(&self, settings: &FormatSettings) -> Option<Result<Format, FormatFault>> {
         let settings = settings.get::<AvroSettings>()?;
         Some(AvroTable::compile(settings).map(Format::new))

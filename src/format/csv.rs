@@ -35,9 +35,9 @@ const NAMES_MAX: usize = 64 << 20;
 
 /// `type = "csv"`.
 #[derive(Debug)]
-pub(super) struct Kind;
+pub(super) struct CsvFormatKind;
 
-impl Compiler for Kind {
+impl Compiler for CsvFormatKind {
     fn compile(&self, settings: &FormatSettings) -> Option<Result<Format, FormatFault>> {
         let settings = settings.get::<CsvSettings>()?;
         Some(CsvTable::compile(settings).map(Format::new))

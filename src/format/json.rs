@@ -28,9 +28,9 @@ enum JsonSettingsRow {
 
 /// `type = "json"`.
 #[derive(Debug)]
-pub(super) struct Kind;
+pub(super) struct JsonKind;
 
-impl FormatKind for Kind {
+impl FormatKind for JsonKind {
     fn word(&self) -> &'static str {
         "json"
     }
@@ -67,7 +67,7 @@ impl FormatKind for Kind {
     }
 }
 
-impl Compiler for Kind {
+impl Compiler for JsonKind {
     fn compile(&self, settings: &FormatSettings) -> Option<Result<Format, FormatFault>> {
         let settings = settings.get::<JsonSettings>()?;
         let layout = Layout::json(&settings.delimiter);
@@ -77,7 +77,7 @@ impl Compiler for Kind {
 
 impl FormatSpec for JsonSettings {
     fn word(&self) -> &'static str {
-        Kind.word()
+        JsonKind.word()
     }
 
     fn compression(&self) -> &'static str {

@@ -32,9 +32,9 @@ use writer::RunWriter;
 
 /// `type = "parquet"`.
 #[derive(Debug)]
-pub(super) struct Kind;
+pub(super) struct ParquetKind;
 
-impl Compiler for Kind {
+impl Compiler for ParquetKind {
     fn compile(&self, settings: &FormatSettings) -> Option<Result<Format, FormatFault>> {
         let settings = settings.get::<ParquetSettings>()?;
         Some(ParquetFormat::compile(settings).map(Format::new))

@@ -29,9 +29,9 @@ enum RawSettingsRow {
 
 /// `type = "raw"`.
 #[derive(Debug)]
-pub(super) struct Kind;
+pub(super) struct RawKind;
 
-impl FormatKind for Kind {
+impl FormatKind for RawKind {
     fn word(&self) -> &'static str {
         "raw"
     }
@@ -64,7 +64,7 @@ impl FormatKind for Kind {
     }
 }
 
-impl Compiler for Kind {
+impl Compiler for RawKind {
     fn compile(&self, settings: &FormatSettings) -> Option<Result<Format, FormatFault>> {
         let settings = settings.get::<RawSettings>()?;
         let layout = Layout::raw(&settings.delimiter);
@@ -74,7 +74,7 @@ impl Compiler for Kind {
 
 impl FormatSpec for RawSettings {
     fn word(&self) -> &'static str {
-        Kind.word()
+        RawKind.word()
     }
 
     fn compression(&self) -> &'static str {

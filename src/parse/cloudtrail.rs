@@ -8,13 +8,13 @@ use crate::config::{ParserKind, ParserSettings, ParserSpec, Table};
 
 /// `type = "cloudtrail"`.
 #[derive(Debug)]
-pub(super) struct Kind;
+pub(super) struct CloudTrailKind;
 
 /// What the config says of it: nothing.
 #[derive(Debug, PartialEq, Eq)]
 struct LogFile;
 
-impl ParserKind for Kind {
+impl ParserKind for CloudTrailKind {
     fn word(&self) -> &'static str {
         "cloudtrail"
     }
@@ -28,7 +28,7 @@ impl ParserKind for Kind {
     }
 }
 
-impl super::Kind for Kind {
+impl super::ParserEntry for CloudTrailKind {
     fn parser<'s>(&self, settings: &'s ParserSettings) -> Option<&'s dyn Parse> {
         settings.get::<LogFile>().map(|file| file as &dyn Parse)
     }
@@ -36,7 +36,7 @@ impl super::Kind for Kind {
 
 impl ParserSpec for LogFile {
     fn word(&self) -> &'static str {
-        Kind.word()
+        CloudTrailKind.word()
     }
 }
 

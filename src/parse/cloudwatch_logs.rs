@@ -9,7 +9,7 @@ use crate::config::{ParserKind, ParserSettings, ParserSpec, Table};
 
 /// `type = "cloudwatch-logs"`.
 #[derive(Debug)]
-pub(super) struct Kind;
+pub(super) struct CloudWatchLogsKind;
 
 /// What the config says of it.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ enum Extract {
 /// What comes out of each event of its envelope.
 const OF_ENVELOPE: [&str; 4] = ["owner", "logGroup", "logStream", "subscriptionFilters"];
 
-impl ParserKind for Kind {
+impl ParserKind for CloudWatchLogsKind {
     fn word(&self) -> &'static str {
         "cloudwatch-logs"
     }
@@ -45,7 +45,7 @@ impl ParserKind for Kind {
     }
 }
 
-impl super::Kind for Kind {
+impl super::ParserEntry for CloudWatchLogsKind {
     fn parser<'s>(&self, settings: &'s ParserSettings) -> Option<&'s dyn Parse> {
         let own = settings.get::<Subscription>();
         own.map(|subscription| subscription as &dyn Parse)
@@ -54,7 +54,7 @@ impl super::Kind for Kind {
 
 impl ParserSpec for Subscription {
     fn word(&self) -> &'static str {
-        Kind.word()
+        CloudWatchLogsKind.word()
     }
 }
 

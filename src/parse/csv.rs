@@ -9,7 +9,7 @@ use crate::config::{ParserKind, ParserSettings, ParserSpec, Table};
 
 /// `type = "csv"`.
 #[derive(Debug)]
-pub(super) struct Kind;
+pub(super) struct CsvParserKind;
 
 /// What the config says of it.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ struct Rows {
     lines: bool,
 }
 
-impl ParserKind for Kind {
+impl ParserKind for CsvParserKind {
     fn word(&self) -> &'static str {
         "csv"
     }
@@ -101,7 +101,7 @@ fn character(table: &mut Table<'_>, key: &'static str, default: u8) -> Option<u8
     None
 }
 
-impl super::Kind for Kind {
+impl super::ParserEntry for CsvParserKind {
     fn parser<'s>(&self, settings: &'s ParserSettings) -> Option<&'s dyn Parse> {
         settings.get::<Rows>().map(|rows| rows as &dyn Parse)
     }
@@ -109,7 +109,7 @@ impl super::Kind for Kind {
 
 impl ParserSpec for Rows {
     fn word(&self) -> &'static str {
-        Kind.word()
+        CsvParserKind.word()
     }
 }
 

@@ -18,7 +18,7 @@ const OWN_MAX: usize = 256;
 
 /// `type = "grok"`.
 #[derive(Debug)]
-pub(super) struct Kind;
+pub(super) struct GrokKind;
 
 /// What the config says of it.
 #[derive(Debug, PartialEq)]
@@ -27,7 +27,7 @@ struct Grok {
     lines: bool,
 }
 
-impl ParserKind for Kind {
+impl ParserKind for GrokKind {
     fn word(&self) -> &'static str {
         "grok"
     }
@@ -120,7 +120,7 @@ fn pattern(
     Some(Matcher::of(regex, found))
 }
 
-impl super::Kind for Kind {
+impl super::ParserEntry for GrokKind {
     fn parser<'s>(&self, settings: &'s ParserSettings) -> Option<&'s dyn Parse> {
         settings.get::<Grok>().map(|grok| grok as &dyn Parse)
     }
@@ -128,7 +128,7 @@ impl super::Kind for Kind {
 
 impl ParserSpec for Grok {
     fn word(&self) -> &'static str {
-        Kind.word()
+        GrokKind.word()
     }
 }
 

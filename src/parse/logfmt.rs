@@ -12,7 +12,7 @@ use crate::config::{ParserKind, ParserSettings, ParserSpec, Table};
 
 /// `type = "logfmt"`.
 #[derive(Debug)]
-pub(super) struct Kind;
+pub(super) struct LogfmtKind;
 
 /// What the config says of it.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ struct Logfmt {
     lines: bool,
 }
 
-impl ParserKind for Kind {
+impl ParserKind for LogfmtKind {
     fn word(&self) -> &'static str {
         "logfmt"
     }
@@ -35,7 +35,7 @@ impl ParserKind for Kind {
     }
 }
 
-impl super::Kind for Kind {
+impl super::ParserEntry for LogfmtKind {
     fn parser<'s>(&self, settings: &'s ParserSettings) -> Option<&'s dyn Parse> {
         settings.get::<Logfmt>().map(|own| own as &dyn Parse)
     }
@@ -43,7 +43,7 @@ impl super::Kind for Kind {
 
 impl ParserSpec for Logfmt {
     fn word(&self) -> &'static str {
-        Kind.word()
+        LogfmtKind.word()
     }
 }
 

@@ -1,7 +1,7 @@
 //! What parsers of AWS' own logs share: a record of lines, in each of which stand the fields that AWS puts there, or those
 //! that the user chose.
 
-use super::Kind;
+use super::ParserEntry;
 use super::lines::{self, Line, Said};
 use super::own_fields::{self, Known, OwnField};
 use super::port::{Fault, Parse, Parts};
@@ -29,7 +29,7 @@ impl Eq for LogKind {}
 
 /// What the config says of a log.
 #[derive(Debug, PartialEq, Eq)]
-struct Log {
+struct AwsLog {
     kind: LogKind,
     fields: Vec<OwnField>,
     lines: bool,
@@ -54,7 +54,7 @@ impl ParserKind for LogKind {
             None => Some(Vec::new()),
         };
         let lines = lines::read(table);
-        let log = Log {
+        let log = AwsLog {
             kind: *self,
             fields: fields?,
             lines: lines?,
@@ -63,26 +63,26 @@ impl ParserKind for LogKind {
     }
 }
 
-impl Kind for LogKind {
+impl ParserEntry for LogKind {
     fn parser<'s>(&self, settings: &'s ParserSettings) -> Option<&'s dyn Parse> {
-        let log = settings.get::<Log>().filter(|log| log.kind == *self);
+        let log = settings.get::<AwsLog>().filter(|log| log.kind == *self);
         log.map(|log| log as &dyn Parse)
     }
 }
 
-impl ParserSpec for Log {
+impl ParserSpec for AwsLog {
     fn word(&self) -> &'static str {
         self.kind.word
     }
 }
 
-impl Parse for Log {
+impl Parse for AwsLog {
     fn parse(&self, record: &[u8], parts: &mut Parts<'_>) -> Result<(), Fault> {
         lines::parse(self, self.lines, record, parts)
     }
 }
 
-impl Line for Log {
+impl Line for AwsLog {
     fn line(&self, line: &str, out: &mut Vec<u8>) -> Result<Said, Fault> {
         (self.kind.line)(&self.fields, line, out)
     }

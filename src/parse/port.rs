@@ -19,7 +19,7 @@ const QUOTED_MAX: usize = 64;
 const FAILED_BYTES: usize = size_of::<FailedRecord>();
 
 /// A kind of parser that finds its own settings.
-pub trait Kind: ParserKind {
+pub trait ParserEntry: ParserKind {
     /// The parser that these settings are. `None`: they are of another kind.
     fn parser<'s>(&self, settings: &'s ParserSettings) -> Option<&'s dyn Parse>;
 }

@@ -8,7 +8,7 @@ use crate::config::{ParserKind, ParserSettings, ParserSpec, Table, choose};
 
 /// `type = "regex"`.
 #[derive(Debug)]
-pub(super) struct Kind;
+pub(super) struct RegexKind;
 
 /// What the config says of it.
 #[derive(Debug, PartialEq)]
@@ -17,7 +17,7 @@ struct Pattern {
     lines: bool,
 }
 
-impl ParserKind for Kind {
+impl ParserKind for RegexKind {
     fn word(&self) -> &'static str {
         "regex"
     }
@@ -86,7 +86,7 @@ fn pattern(table: &mut Table<'_>, types: Option<&[Field]>, lines: Option<bool>) 
     Some(Matcher::of(regex, fields))
 }
 
-impl super::Kind for Kind {
+impl super::ParserEntry for RegexKind {
     fn parser<'s>(&self, settings: &'s ParserSettings) -> Option<&'s dyn Parse> {
         settings
             .get::<Pattern>()
@@ -96,7 +96,7 @@ impl super::Kind for Kind {
 
 impl ParserSpec for Pattern {
     fn word(&self) -> &'static str {
-        Kind.word()
+        RegexKind.word()
     }
 }
 

@@ -111,14 +111,21 @@ impl Place {
             "[stream.c]\nsource.type = \"direct-put\"\ndestination = {{ type = \"memory\", name = \"{name}\" }}"
         );
         let mut registry = registry();
-        registry.stores.push(&memory::Kind);
+        registry.stores.push(&memory::MemoryKind);
         let read = config::parse(config, "firehose.toml".as_ref(), &|_| None, &registry).unwrap();
         let settings = read.config.streams["c"].destination.store.clone();
         assert_eq!(settings.name(), format!("memory:{name}"));
-        let again = memory::Kind.named(&settings.name(), None).unwrap().unwrap();
+        let again = memory::MemoryKind
+            .named(&settings.name(), None)
+            .unwrap()
+            .unwrap();
         assert_eq!(again, settings, "the way back from the name");
         Self {
-            to: memory::Kind.connect(&settings).unwrap().await.unwrap(),
+            to: memory::MemoryKind
+                .connect(&settings)
+                .unwrap()
+                .await
+                .unwrap(),
             settings,
             behind: Behind::Memory(memory::Memory::open(&name)),
         }

@@ -25,7 +25,7 @@ fn kinds() -> Vec<&'static dyn Compiler> {
     FORMATS
         .iter()
         .copied()
-        .chain([&counted::Kind as &dyn Compiler])
+        .chain([&counted::CountedKind as &dyn Compiler])
         .collect()
 }
 
@@ -103,7 +103,7 @@ fn counted() -> FormatSettings {
     let config = "[stream.c]\nsource.type = \"direct-put\"\nformat.type = \"counted\"\n\
                   backup.format.type = \"counted\"\ndestination = { type = \"folder\", path = \"out\" }";
     let mut registry = registry();
-    registry.formats.push(&counted::Kind);
+    registry.formats.push(&counted::CountedKind);
     let read = config::parse(config, "firehose.toml".as_ref(), &|_| None, &registry).unwrap();
     let stream = &read.config.streams["c"];
     assert_eq!(stream.backup.as_ref().unwrap().format, stream.format);

@@ -28,9 +28,9 @@ impl From<FolderSettings> for StoreSettings {
 
 /// `type = "folder"`.
 #[derive(Debug)]
-pub(in crate::destination) struct Kind;
+pub(in crate::destination) struct FolderKind;
 
-impl StoreKind for Kind {
+impl StoreKind for FolderKind {
     fn word(&self) -> &'static str {
         "folder"
     }
@@ -56,7 +56,7 @@ impl StoreKind for Kind {
     }
 }
 
-impl Store for Kind {
+impl Store for FolderKind {
     fn connect<'a>(
         &'a self,
         settings: &'a StoreSettings,

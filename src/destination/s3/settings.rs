@@ -76,9 +76,9 @@ impl From<S3Settings> for StoreSettings {
 
 /// `type = "s3"`.
 #[derive(Debug)]
-pub(in crate::destination) struct Kind;
+pub(in crate::destination) struct S3Kind;
 
-impl StoreKind for Kind {
+impl StoreKind for S3Kind {
     fn word(&self) -> &'static str {
         "s3"
     }
@@ -198,7 +198,7 @@ fn tags(table: &mut StoreTable<'_, '_>) -> BTreeMap<String, String> {
         .collect()
 }
 
-impl Store for Kind {
+impl Store for S3Kind {
     fn connect<'a>(
         &'a self,
         settings: &'a StoreSettings,

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::Kind;
+use super::AvroKind;
 use super::schema::refused;
 use crate::config::{ColumnSettings, FormatKind, FormatSettings, FormatSpec, FormatTable};
 use crate::format::columns;
@@ -71,7 +71,7 @@ enum AvroSettingsRow<'a> {
     Avro(Cow<'a, AvroSettings>),
 }
 
-impl FormatKind for Kind {
+impl FormatKind for AvroKind {
     fn word(&self) -> &'static str {
         "avro"
     }
@@ -104,7 +104,7 @@ impl FormatKind for Kind {
 
 impl FormatSpec for AvroSettings {
     fn word(&self) -> &'static str {
-        Kind.word()
+        AvroKind.word()
     }
 
     fn compression(&self) -> &'static str {

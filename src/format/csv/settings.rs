@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::Kind;
+use super::CsvFormatKind;
 use crate::config::{
     ColumnSettings, FormatKind, FormatSettings, FormatSpec, FormatTable, SourceSpan,
 };
@@ -39,7 +39,7 @@ enum CsvSettingsRow<'a> {
     Csv(Cow<'a, CsvSettings>),
 }
 
-impl FormatKind for Kind {
+impl FormatKind for CsvFormatKind {
     fn word(&self) -> &'static str {
         "csv"
     }
@@ -139,7 +139,7 @@ fn null(table: &mut FormatTable<'_, '_>, special: Option<(char, char)>) -> Optio
 
 impl FormatSpec for CsvSettings {
     fn word(&self) -> &'static str {
-        Kind.word()
+        CsvFormatKind.word()
     }
 
     fn compression(&self) -> &'static str {

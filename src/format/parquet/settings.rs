@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::Kind;
+use super::ParquetKind;
 use crate::config::{
     ColumnSettings, FormatKind, FormatSettings, FormatSpec, FormatTable, Storage, StorageClasses,
 };
@@ -68,7 +68,7 @@ enum ParquetSettingsRow<'a> {
     Parquet(Cow<'a, ParquetSettings>),
 }
 
-impl FormatKind for Kind {
+impl FormatKind for ParquetKind {
     fn word(&self) -> &'static str {
         "parquet"
     }
@@ -101,7 +101,7 @@ impl FormatKind for Kind {
 
 impl FormatSpec for ParquetSettings {
     fn word(&self) -> &'static str {
-        Kind.word()
+        ParquetKind.word()
     }
 
     fn compression(&self) -> &'static str {

@@ -20,9 +20,9 @@ struct Settings {
 
 /// `type = "memory"`: what stands in the list of stores.
 #[derive(Debug)]
-pub struct Kind;
+pub struct MemoryKind;
 
-impl StoreKind for Kind {
+impl StoreKind for MemoryKind {
     fn word(&self) -> &'static str {
         "memory"
     }
@@ -81,7 +81,7 @@ impl Keys for AnyKey {
     }
 }
 
-impl Store for Kind {
+impl Store for MemoryKind {
     fn connect<'a>(
         &'a self,
         settings: &'a StoreSettings,

@@ -13,9 +13,9 @@ struct Settings;
 
 /// `type = "counted"`: what stands in the list of formats.
 #[derive(Debug)]
-pub struct Kind;
+pub struct CountedKind;
 
-impl FormatKind for Kind {
+impl FormatKind for CountedKind {
     fn word(&self) -> &'static str {
         "counted"
     }
@@ -35,7 +35,7 @@ impl FormatKind for Kind {
 
 impl FormatSpec for Settings {
     fn word(&self) -> &'static str {
-        Kind.word()
+        CountedKind.word()
     }
 
     fn row(&self) -> String {
@@ -43,7 +43,7 @@ impl FormatSpec for Settings {
     }
 }
 
-impl Compiler for Kind {
+impl Compiler for CountedKind {
     fn compile(&self, settings: &FormatSettings) -> Option<Result<Format, FormatFault>> {
         settings.get::<Settings>()?;
         Some(Ok(Format::new(Counted)))

@@ -10,9 +10,9 @@ pub mod source;
 pub mod status;
 
 pub use failures::{
-    FailedRecords, FailureKind, Failures, KnownFailure, Notice, Reasons, Sample, Tally,
+    FailedRecords, FailureKind, FailureSample, Failures, KnownFailure, Notice, Reasons, Tally,
 };
-pub use fields::{FieldCount, FieldFate, FieldTally, Fields};
+pub use fields::{FieldCount, FieldCounts, FieldFate, FieldTally};
 pub use metrics::{
     CatalogMetrics, CoordinationMetrics, Counted, Lag, LevelGauge, MetricInfo, Metrics,
     StreamMetrics, Total, TransformMetrics,

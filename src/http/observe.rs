@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::escaped::Escaped;
 use super::{ApiState, fields, json, stream};
-use crate::telemetry::{KnownFailure, Sample, StatusSnapshot};
+use crate::telemetry::{FailureSample, KnownFailure, StatusSnapshot};
 
 /// `GET /healthz`: the process is alive and answers.
 pub(super) async fn healthz() -> Response {
@@ -231,7 +231,7 @@ fn failure(html: &mut String, name: &str, known: &KnownFailure, now_ms: i64) {
         let _ = write!(html, "{} × other reasons", failed.reasons.others);
     }
     html.push_str("<td><code>");
-    let Sample { bytes, length } = &failed.sample;
+    let FailureSample { bytes, length } = &failed.sample;
     let _ = write!(html, "{}", Escaped(&String::from_utf8_lossy(bytes)));
     let ago = u64::try_from(now_ms.saturating_sub(*last_ms)).unwrap_or(0);
     let _ = writeln!(

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::{ApiState, StreamInfo, fields, json};
 use crate::failure::ErrorOutputType;
 use crate::telemetry::{
-    CatalogStanding, KnownFailure, Reasons, Sample, StatusSnapshot, StreamState as Health,
+    CatalogStanding, FailureSample, KnownFailure, Reasons, StatusSnapshot, StreamState as Health,
 };
 use crate::telemetry::{StreamMetrics, StreamStatus, TableAccount};
 
@@ -160,7 +160,7 @@ fn failure(known: &KnownFailure) -> Value {
 }
 
 /// The beginning of a record: as text, or in base64 where it is none.
-fn sample(sample: &Sample) -> Value {
+fn sample(sample: &FailureSample) -> Value {
     let mut shown = json!({ "bytes": sample.length, "shortened": sample.is_cut() });
     match sample.text() {
         Some(text) => shown["text"] = text.into(),

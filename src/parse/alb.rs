@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use super::fields::{Field, Object, Type};
+use super::fields::{Field, ObjectWriter, Type};
 use super::lines::Said;
 use super::logs::LogKind;
 use super::own_fields::OwnField;
@@ -76,7 +76,7 @@ pub(super) const LOGS: LogKind = LogKind {
 
 fn line(_: &[OwnField], line: &str, out: &mut Vec<u8>) -> Result<Said, Fault> {
     let mut tokens = Tokens::of(line);
-    let mut object = Object::begin(out);
+    let mut object = ObjectWriter::begin(out);
     for (at, (value, fields)) in FIELDS.iter().enumerate() {
         let token = present(tokens.value(at, ALWAYS)?);
         let parts = match value {

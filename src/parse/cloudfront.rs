@@ -1,13 +1,13 @@
 //! `cloudfront`: access logs of `CloudFront`, standard ones or, with `fields`, those that are sent in real time.
 
-use super::fields::{Object, Type};
+use super::fields::{ObjectWriter, Type};
 use super::lines::Said;
 use super::logs::LogKind;
-use super::own_fields::{Known, OwnField};
+use super::own_fields::{KnownFields, OwnField};
 use super::port::Fault;
 use super::tokens::push;
 
-const KNOWN: Known = Known {
+const KNOWN: KnownFields = KnownFields {
     logs: "access logs of CloudFront",
     default: DEFAULT,
     further: FURTHER,
@@ -119,7 +119,7 @@ fn line(fields: &[OwnField], line: &str, out: &mut Vec<u8>) -> Result<Said, Faul
         let message = format!("the line has {count} fields between tabs, and the log {expected}");
         return Err(Fault::mismatch(message));
     }
-    let mut object = Object::begin(out);
+    let mut object = ObjectWriter::begin(out);
     for (value, (_, field)) in line.split('\t').zip(fields) {
         push(field, Some(value), &mut object)?;
     }

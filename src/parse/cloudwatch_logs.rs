@@ -3,7 +3,7 @@
 use firehose_json::{TextCursor, elements};
 
 use super::documents::{self, members};
-use super::fields::Object;
+use super::fields::ObjectWriter;
 use super::port::{Fault, Parse, Parts, quoted};
 use crate::config::{ParserKind, ParserSettings, ParserSpec, Table};
 
@@ -119,7 +119,7 @@ impl Subscription {
     ) -> Result<(), Fault> {
         let mut message = None;
         let mut object = Vec::new();
-        let mut written = Object::begin(&mut object);
+        let mut written = ObjectWriter::begin(&mut object);
         let whole = members(event, |name, value| {
             if name == b"message" {
                 message = Some(value);
@@ -155,7 +155,7 @@ impl Subscription {
 }
 
 /// Appends a member, as it is written in another object.
-fn push(name: &[u8], value: &[u8], object: &mut Object<'_>) {
+fn push(name: &[u8], value: &[u8], object: &mut ObjectWriter<'_>) {
     object.member(b"\"");
     object.text.extend_from_slice(name);
     object.text.extend_from_slice(b"\":");

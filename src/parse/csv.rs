@@ -2,7 +2,7 @@
 
 use memchr::memchr;
 
-use super::fields::{Field, Object};
+use super::fields::{Field, ObjectWriter};
 use super::lines::{self, Line, Said, line_end};
 use super::port::{Fault, Parse, Parts};
 use crate::config::{ParserKind, ParserSettings, ParserSpec, Table};
@@ -121,9 +121,9 @@ impl Parse for Rows {
 
 impl Line for Rows {
     fn line(&self, line: &str, out: &mut Vec<u8>) -> Result<Said, Fault> {
-        let mut fields = Fields::of(self, line);
+        let mut fields = CsvFields::of(self, line);
         let (mut cell, mut is_header, mut count) = (String::new(), self.header, 0);
-        let mut object = Object::begin(out);
+        let mut object = ObjectWriter::begin(out);
         // The names of a header need not fit the types of their columns.
         let mut misfit = Ok(());
         while let Some(is_quoted) = fields.next(&mut cell)? {
@@ -195,14 +195,14 @@ fn closing(text: &[u8], quote: u8) -> Option<usize> {
 }
 
 /// The fields of a row.
-struct Fields<'l> {
+struct CsvFields<'l> {
     rows: &'l Rows,
     line: &'l str,
     /// Where the next one begins; `None`: there is none.
     at: Option<usize>,
 }
 
-impl<'l> Fields<'l> {
+impl<'l> CsvFields<'l> {
     const fn of(rows: &'l Rows, line: &'l str) -> Self {
         Self {
             rows,

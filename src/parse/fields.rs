@@ -115,7 +115,7 @@ impl Field {
     }
 
     /// Appends the member of a text.
-    pub(super) fn push(&self, text: &str, out: &mut Object<'_>) -> Result<(), Fault> {
+    pub(super) fn push(&self, text: &str, out: &mut ObjectWriter<'_>) -> Result<(), Fault> {
         if self.or_null && text.is_empty() {
             self.push_null(out);
             return Ok(());
@@ -145,19 +145,19 @@ impl Field {
     }
 
     /// Appends the member of a null.
-    pub(super) fn push_null(&self, out: &mut Object<'_>) {
+    pub(super) fn push_null(&self, out: &mut ObjectWriter<'_>) {
         out.member(&self.member);
         out.text.extend_from_slice(b"null");
     }
 }
 
 /// A JSON object that is being written: whoever begins it ends it.
-pub(super) struct Object<'o> {
+pub(super) struct ObjectWriter<'o> {
     pub(super) text: &'o mut Vec<u8>,
     is_empty: bool,
 }
 
-impl<'o> Object<'o> {
+impl<'o> ObjectWriter<'o> {
     pub(super) fn begin(text: &'o mut Vec<u8>) -> Self {
         text.push(b'{');
         Self {

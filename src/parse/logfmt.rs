@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::ops::Range;
 
-use super::fields::{FIELDS_MAX, Object, push_text};
+use super::fields::{FIELDS_MAX, ObjectWriter, push_text};
 use super::lines::{self, Line, Said};
 use super::port::{Fault, Parse, Parts, quoted};
 use crate::config::{ParserKind, ParserSettings, ParserSpec, Table};
@@ -95,7 +95,7 @@ impl Line for Logfmt {
             let message = format!("no key=value in {}", quoted(line));
             return Err(Fault::mismatch(message));
         }
-        let (mut object, mut member) = (Object::begin(out), Vec::new());
+        let (mut object, mut member) = (ObjectWriter::begin(out), Vec::new());
         for (key, value) in pairs {
             member.clear();
             push_text(key, &mut member);

@@ -3,7 +3,7 @@
 
 use super::ParserEntry;
 use super::lines::{self, Line, Said};
-use super::own_fields::{self, Known, OwnField};
+use super::own_fields::{self, KnownFields, OwnField};
 use super::port::{Fault, Parse, Parts};
 use crate::config::{ParserKind, ParserSettings, ParserSpec, Table};
 
@@ -13,7 +13,7 @@ pub(super) struct LogKind {
     /// Its word.
     pub(super) word: &'static str,
     /// What the user chooses its fields from; `None`: all have the same.
-    pub(super) choice: Option<&'static Known>,
+    pub(super) choice: Option<&'static KnownFields>,
     /// Appends the JSON text of a line of these fields; there are none where the user chooses none.
     pub(super) line: fn(&[OwnField], &str, &mut Vec<u8>) -> Result<Said, Fault>,
 }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use ::regex::{Regex, RegexBuilder};
 use regex_syntax::ast::{self, Span};
 
-use super::fields::{Field, Object};
+use super::fields::{Field, ObjectWriter};
 use super::lines::Said;
 use super::port::{Fault, quoted};
 
@@ -90,7 +90,7 @@ impl Matcher {
             let message = format!("the pattern does not match {}", quoted(line));
             return Err(Fault::mismatch(message));
         }
-        let mut object = Object::begin(out);
+        let mut object = ObjectWriter::begin(out);
         for (field, groups) in &self.fields {
             let mut found = groups.iter().filter_map(|group| places.get(*group));
             match found.next() {

@@ -9,7 +9,7 @@ pub(super) const KEY: &str = "fields";
 
 /// What a kind of logs can have.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(super) struct KnownFields {
     /// What they are, for messages: `VPC flow logs`.
     pub(super) logs: &'static str,
     /// The fields of a log that names none, in order.
@@ -23,7 +23,7 @@ pub(super) struct Known {
 /// A field as AWS spells it, and as it comes out.
 pub(super) type OwnField = (String, Field);
 
-impl Known {
+impl KnownFields {
     /// Reads the fields of a log, or takes the default. `None`: one has a fault.
     pub(super) fn read(&self, table: &mut Table<'_>) -> Option<Vec<OwnField>> {
         let is_there = table.has(KEY);

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use firehose_calendar::MONTHS;
 
-use super::fields::{Field, Object, Type, push_text};
+use super::fields::{Field, ObjectWriter, Type, push_text};
 use super::lines::Said;
 use super::logs::LogKind;
 use super::own_fields::OwnField;
@@ -65,7 +65,7 @@ pub(super) const LOGS: LogKind = LogKind {
 
 fn line(_: &[OwnField], line: &str, out: &mut Vec<u8>) -> Result<Said, Fault> {
     let mut tokens = Tokens::of(line);
-    let mut object = Object::begin(out);
+    let mut object = ObjectWriter::begin(out);
     for (at, field) in FIELDS.iter().enumerate() {
         let value = tokens.value(at, ALWAYS)?;
         if tokens.is_quoted && value.is_some() && !QUOTED.contains(&field.name.as_str()) {

@@ -2,7 +2,7 @@
 
 use memchr::memchr;
 
-use super::fields::{Field, Object, Type, push_text};
+use super::fields::{Field, ObjectWriter, Type, push_text};
 use super::port::Fault;
 
 /// What stands where there is nothing, in quotes or not.
@@ -90,7 +90,7 @@ pub(super) fn present(value: Option<&str>) -> Option<&str> {
 pub(super) fn push(
     field: &Field,
     value: Option<&str>,
-    object: &mut Object<'_>,
+    object: &mut ObjectWriter<'_>,
 ) -> Result<(), Fault> {
     if let Some(value) = present(value) {
         return field.push(value, object);
@@ -100,7 +100,10 @@ pub(super) fn push(
 }
 
 /// Appends the values that AWS may add some day to the ends of lines.
-pub(super) fn push_unknown(tokens: &mut Tokens<'_>, object: &mut Object<'_>) -> Result<(), Fault> {
+pub(super) fn push_unknown(
+    tokens: &mut Tokens<'_>,
+    object: &mut ObjectWriter<'_>,
+) -> Result<(), Fault> {
     let mut is_first = true;
     while let Some(value) = tokens.next()? {
         if is_first {

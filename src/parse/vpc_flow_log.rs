@@ -1,14 +1,14 @@
 //! `vpc-flow-log`: flow logs of VPCs, in the default format (version 2) or one of the user's own.
 
-use super::fields::{Object, Type};
+use super::fields::{ObjectWriter, Type};
 use super::lines::Said;
 use super::logs::LogKind;
-use super::own_fields::{Known, OwnField};
+use super::own_fields::{KnownFields, OwnField};
 use super::port::Fault;
 use super::tokens::push;
 
 /// An account has leading zeros, and so is a text.
-const KNOWN: Known = Known {
+const KNOWN: KnownFields = KnownFields {
     logs: "VPC flow logs",
     default: DEFAULT,
     further: FURTHER,
@@ -81,7 +81,7 @@ fn line(fields: &[OwnField], line: &str, out: &mut Vec<u8>) -> Result<Said, Faul
     if values().all(|(value, (name, _))| value == name) {
         return Ok(Said::Nothing);
     }
-    let mut object = Object::begin(out);
+    let mut object = ObjectWriter::begin(out);
     for (value, (_, field)) in values() {
         push(field, Some(value), &mut object)?;
     }

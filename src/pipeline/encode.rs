@@ -15,7 +15,7 @@ use crate::failure::ErrorOutputType;
 use crate::format::{Encoder, Format, Head};
 use crate::raw_sum::RawSum;
 use crate::spool::Spool;
-use crate::telemetry::{Fields, Tally};
+use crate::telemetry::{FieldCounts, Tally};
 
 /// One job takes about so many raw bytes…
 pub(super) const JOB_BYTES: usize = 1 << 20;
@@ -238,7 +238,7 @@ pub(super) fn run(
     hash: u64,
     pool: &EncoderPool,
     spool: &Arc<Spool>,
-    fields: &Fields,
+    fields: &FieldCounts,
     now_ms: i64,
 ) -> io::Result<Vec<Done>> {
     let Some(Work::Block { format, .. } | Work::Run { format, .. } | Work::Object { format, .. }) =

@@ -189,7 +189,7 @@ mod tests {
     };
     use crate::position::Position;
     use crate::record::Record;
-    use crate::telemetry::Fields;
+    use crate::telemetry::FieldCounts;
 
     const SPOOL: &str = "spool/0000000000.spool";
 
@@ -254,8 +254,15 @@ mod tests {
                     format: format.clone(),
                 });
             let pool = EncoderPool::default();
-            let done =
-                encode::run(works.collect(), 0, &pool, &spool, &Fields::default(), 0).unwrap();
+            let done = encode::run(
+                works.collect(),
+                0,
+                &pool,
+                &spool,
+                &FieldCounts::default(),
+                0,
+            )
+            .unwrap();
             let (mut object, mut sums, mut gone) = (Vec::new(), Vec::new(), 0);
             for done in done {
                 let Done::Block {
@@ -312,7 +319,8 @@ mod tests {
         let pool = EncoderPool::default();
         // Done again after a crash it is the same file.
         for _ in 0..2 {
-            let done = encode::run(vec![work()], 0, &pool, &spool, &Fields::default(), 0).unwrap();
+            let done =
+                encode::run(vec![work()], 0, &pool, &spool, &FieldCounts::default(), 0).unwrap();
             let [
                 Done::Run {
                     damaged, extents, ..

@@ -9,7 +9,7 @@ use crate::checkpoint::{Lane, SealedObject};
 use crate::clock::{Clock, Moment};
 use crate::schema::SchemaVersion;
 use crate::telemetry::{
-    CatalogStanding, Failures, FieldCount, Fields, KnownFailure, LastObject, Notice, Refusals,
+    CatalogStanding, Failures, FieldCount, FieldCounts, KnownFailure, LastObject, Notice, Refusals,
     Repeats, SourceHealth, StatusSnapshot, StreamMetrics, StreamState, StreamStatus, TableAccount,
     Tally,
 };
@@ -25,7 +25,7 @@ pub struct Status {
     source: Arc<SourceHealth>,
     refusals: Arc<Refusals>,
     failures: Arc<Failures>,
-    fields: Arc<Fields>,
+    fields: Arc<FieldCounts>,
     landed: broadcast::Sender<Landed>,
     repeats: Arc<Repeats>,
     /// The versions of the columns that were learned, oldest first.
@@ -217,7 +217,7 @@ impl Status {
     }
 
     /// What counts fields and columns that do not find each other.
-    pub const fn counted_fields(&self) -> &Arc<Fields> {
+    pub const fn counted_fields(&self) -> &Arc<FieldCounts> {
         &self.fields
     }
 

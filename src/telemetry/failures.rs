@@ -43,7 +43,7 @@ pub struct Reasons {
 
 /// The beginning of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sample {
+pub struct FailureSample {
     /// Its first bytes.
     pub bytes: Vec<u8>,
     /// How many bytes the record has.
@@ -62,7 +62,7 @@ pub struct FailedRecords {
     /// The message of the last one.
     pub last_message: String,
     /// The first one.
-    pub sample: Sample,
+    pub sample: FailureSample,
 }
 
 /// Records that failed together, by kind. Made where they fail; costs nothing when none does, and
@@ -174,7 +174,7 @@ impl Reasons {
     }
 }
 
-impl Sample {
+impl FailureSample {
     fn of(record: &[u8]) -> Self {
         Self {
             bytes: record[..record.len().min(SAMPLE_BYTES_MAX)].to_vec(),
@@ -207,7 +207,7 @@ impl Tally {
         let known = self.0.iter().position(|failed| failed.kind.is_of(failure));
         let index = known.unwrap_or_else(|| {
             let kind = FailureKind::of(failure);
-            self.entry(kind, || Sample::of(record))
+            self.entry(kind, || FailureSample::of(record))
         });
         let failed = &mut self.0[index];
         failed.records += 1;
@@ -217,7 +217,7 @@ impl Tally {
     }
 
     /// Which entry counts failures of this kind.
-    fn entry(&mut self, kind: FailureKind, sample: impl FnOnce() -> Sample) -> usize {
+    fn entry(&mut self, kind: FailureKind, sample: impl FnOnce() -> FailureSample) -> usize {
         let kind = told_apart(kind, self.0.len());
         let known = self.0.iter().position(|failed| failed.kind == kind);
         known.unwrap_or_else(|| {
@@ -453,11 +453,15 @@ mod tests {
 
     #[test]
     fn a_sample_that_is_no_text_says_so() {
-        assert_eq!(Sample::of(b"\xff\xfe").text(), None);
+        assert_eq!(FailureSample::of(b"\xff\xfe").text(), None);
         let cut_inside = [&[b'x'; SAMPLE_BYTES_MAX - 1][..], "ä".as_bytes()].concat();
         let text = "x".repeat(SAMPLE_BYTES_MAX - 1);
-        assert_eq!(Sample::of(&cut_inside).text(), Some(&*text));
+        assert_eq!(FailureSample::of(&cut_inside).text(), Some(&*text));
         let broken = &cut_inside[..SAMPLE_BYTES_MAX];
-        assert_eq!(Sample::of(broken).text(), None, "not cut, but broken");
+        assert_eq!(
+            FailureSample::of(broken).text(),
+            None,
+            "not cut, but broken"
+        );
     }
 }

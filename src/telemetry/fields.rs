@@ -77,9 +77,9 @@ impl FieldTally {
 
 /// The fields of one delivery stream since the process began.
 #[derive(Debug, Default)]
-pub struct Fields(Mutex<BTreeMap<(FieldFate, String), u64>>);
+pub struct FieldCounts(Mutex<BTreeMap<(FieldFate, String), u64>>);
 
-impl Fields {
+impl FieldCounts {
     /// Adds what a piece of work has counted.
     pub fn add(&self, tally: FieldTally) {
         if tally.0.is_empty() {
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn records_add_up_by_fate_and_path() {
-        let fields = Fields::default();
+        let fields = FieldCounts::default();
         let (unknown, missing) = (FieldFate::Unknown, FieldFate::Missing);
         fields.add(tally(&[
             (unknown, "a", 2),
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn whatever_records_hold_what_is_kept_is_bounded_printable_and_adds_up() {
-        let fields = Fields::default();
+        let fields = FieldCounts::default();
         for number in 0..1000 {
             let long = format!("{number}\u{1b}[2J{}", "ä".repeat(10_000));
             fields.add(tally(&[(FieldFate::Unknown, &long, 2)]));

@@ -81,7 +81,7 @@ fn sound(rest: &[u8]) -> Option<Aggregate<'_>> {
         hash_keys: Vec::new(),
     };
     let (mut records, mut largest, mut largest_hash) = (0_u64, None, None);
-    let mut fields = Fields(message);
+    let mut fields = WireFields(message);
     while !fields.0.is_empty() {
         let start = u32::try_from(message.len() - fields.0.len()).ok()?;
         match fields.next()? {
@@ -107,7 +107,7 @@ fn sound(rest: &[u8]) -> Option<Aggregate<'_>> {
 impl<'a> Aggregate<'a> {
     /// The records in order: the index of each is its sub-sequence number.
     pub fn records(&self) -> impl Iterator<Item = SubRecord<'a>> {
-        let mut fields = Fields(self.message);
+        let mut fields = WireFields(self.message);
         std::iter::from_fn(move || {
             loop {
                 // All of it has been read once.
@@ -130,7 +130,7 @@ impl<'a> Aggregate<'a> {
     fn key(&self, table: &[u32], index: u64) -> Option<Key<'a>> {
         let index = usize::try_from(index).ok()?;
         let start = *table.get(index)?;
-        match Fields(self.message.get(start as usize..)?).next()? {
+        match WireFields(self.message.get(start as usize..)?).next()? {
             (_, FieldValue::Bytes(text)) => Some(Key { index, text }),
             _ => None,
         }
@@ -147,7 +147,7 @@ struct Indexed<'a> {
 impl<'a> Indexed<'a> {
     fn read(record: &'a [u8]) -> Option<Self> {
         let (mut key, mut hash_key, mut data) = (None, None, None);
-        let mut fields = Fields(record);
+        let mut fields = WireFields(record);
         while !fields.0.is_empty() {
             match fields.next()? {
                 (1, FieldValue::Number(index)) => key = Some(index),
@@ -166,7 +166,7 @@ impl<'a> Indexed<'a> {
 }
 
 /// The fields of a protobuf message.
-struct Fields<'a>(&'a [u8]);
+struct WireFields<'a>(&'a [u8]);
 
 enum FieldValue<'a> {
     Number(u64),
@@ -175,7 +175,7 @@ enum FieldValue<'a> {
     Fixed,
 }
 
-impl<'a> Fields<'a> {
+impl<'a> WireFields<'a> {
     /// The next field; `None`: there is none, or what is there is no field.
     fn next(&mut self) -> Option<(u64, FieldValue<'a>)> {
         let tag = self.number()?;

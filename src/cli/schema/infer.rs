@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::super::CommandError;
 use super::super::lines::open;
 use super::super::shown::shown;
-use super::sample::{Next, Sample, unpacked};
+use super::sample::{Next, SampleReader, unpacked};
 use crate::config::{display_size, parse_size};
 use crate::format::{Finding, Inference, Remark, Style, Trial};
 
@@ -67,7 +67,7 @@ pub(super) fn run(
         refusals: 0,
         bound: None,
     };
-    let mut sample = Sample::new(input, args.bytes);
+    let mut sample = SampleReader::new(input, args.bytes);
     let kept = report.read(&mut sample, args);
     let kept = kept.with_context(|| format!("{name} cannot be read"))?;
     let columns = report.inference.columns();
@@ -93,7 +93,7 @@ impl Report {
     /// Observes the sample; gives its records back, with their lines.
     fn read(
         &mut self,
-        sample: &mut Sample<impl io::BufRead>,
+        sample: &mut SampleReader<impl io::BufRead>,
         args: &InferArgs,
     ) -> io::Result<Vec<(u64, Vec<u8>)>> {
         let mut kept = Vec::new();

@@ -49,7 +49,7 @@ pub(super) enum Next {
 }
 
 /// The records of an input, read as they are asked for.
-pub(super) struct Sample<R> {
+pub(super) struct SampleReader<R> {
     input: R,
     /// Bytes that may still be read.
     left: u64,
@@ -79,7 +79,7 @@ pub(super) fn unpacked(mut input: Box<dyn BufRead>) -> io::Result<Box<dyn BufRea
     Ok(Box::new(without_mark(text)?))
 }
 
-impl<R: BufRead> Sample<R> {
+impl<R: BufRead> SampleReader<R> {
     /// Reads no more than `bytes_max` of the input.
     pub(super) fn new(input: R, bytes_max: u64) -> Self {
         Self {
@@ -210,7 +210,7 @@ mod tests {
     /// What a sample has, read in pieces of so many bytes: records as text, and `!LINE` where there is none.
     fn told(input: &[u8], piece: usize, bytes_max: u64) -> Vec<String> {
         let input = BufReader::with_capacity(piece, input);
-        let mut sample = Sample::new(input, bytes_max);
+        let mut sample = SampleReader::new(input, bytes_max);
         let mut told = Vec::new();
         while let Some(next) = sample.next().unwrap() {
             told.push(match next {
@@ -283,7 +283,7 @@ mod tests {
             assert!(told.iter().all(|record| !record.starts_with('!')));
         }
         // A record is taken when it is there, though the input does not end.
-        let mut sample = Sample::new(BufReader::new(Endless(true)), 1 << 20);
+        let mut sample = SampleReader::new(BufReader::new(Endless(true)), 1 << 20);
         assert_eq!(
             sample.next().unwrap(),
             Some(Next::Record(1, b"{}".to_vec()))

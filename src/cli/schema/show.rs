@@ -25,8 +25,8 @@ pub struct ShowArgs {
     /// The delivery stream.
     stream: String,
     /// For whom.
-    #[arg(long = "as", value_name = "READER", value_enum, default_value_t = Reader::Hive)]
-    reader: Reader,
+    #[arg(long = "as", value_name = "READER", value_enum, default_value_t = SchemaReader::Hive)]
+    reader: SchemaReader,
     /// Columns of a stream whose format declares none, as `schema infer` prints them; `-` reads standard input.
     #[arg(long, value_name = "FILE")]
     columns: Option<PathBuf>,
@@ -34,7 +34,7 @@ pub struct ShowArgs {
 
 /// Who is to read the columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Reader {
+enum SchemaReader {
     /// The columns, a line each; the config takes them, too.
     Hive,
     /// A statement that declares the table, with its partitions.
@@ -52,10 +52,10 @@ pub(super) fn run(args: &ShowArgs, config: &Path, out: &mut dyn Write) -> Result
     let columns = in_force(&loaded.config, config, stream, args.columns.as_deref())?;
     let layout = PrefixLayout::of(stream.destination.prefix.as_deref());
     match args.reader {
-        Reader::Hive => writeln!(out, "{}", columns.lines(Style::Hive))?,
-        Reader::Spark => writeln!(out, "{}", columns.lines(Style::Spark))?,
-        Reader::Json => writeln!(out, "{}", document(stream, &columns, &layout))?,
-        Reader::Athena => {
+        SchemaReader::Hive => writeln!(out, "{}", columns.lines(Style::Hive))?,
+        SchemaReader::Spark => writeln!(out, "{}", columns.lines(Style::Spark))?,
+        SchemaReader::Json => writeln!(out, "{}", document(stream, &columns, &layout))?,
+        SchemaReader::Athena => {
             let table = AthenaTable::of(stream, columns, &layout).map_err(CommandError::Usage)?;
             write!(out, "{table}")?;
         }

@@ -18,7 +18,7 @@ use arrow_buffer::{
 };
 use arrow_schema::{ArrowError, DataType, Field as ArrowField, Fields};
 
-use super::census::{Seen, UnknownNames};
+use super::census::{RecordCount, UnknownNames};
 use super::names::FieldNames;
 use super::schema::{self, Field, HiveType};
 use crate::config::{ColumnRules, Misfit, NameRules};
@@ -34,9 +34,9 @@ pub(super) struct ColumnBuilder {
     /// Leaf columns in it: what a null costs.
     pub(super) leaves: usize,
     /// Records without a value for it.
-    pub(super) missing: Seen,
+    pub(super) missing: RecordCount,
     /// Records in which it is null because their value does not fit.
-    pub(super) nulled: Seen,
+    pub(super) nulled: RecordCount,
 }
 
 /// Values by type. At a null they hold a default.
@@ -182,8 +182,8 @@ impl ColumnBuilder {
             cells,
             validity: NullBufferBuilder::new(ROWS),
             leaves: kind.leaves(),
-            missing: Seen::default(),
-            nulled: Seen::default(),
+            missing: RecordCount::default(),
+            nulled: RecordCount::default(),
         }
     }
 

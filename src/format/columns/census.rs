@@ -44,13 +44,13 @@ impl Census {
 
 /// Records of which something is so.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct RecordCount {
     records: u64,
     /// The last of them.
     last: u64,
 }
 
-impl Seen {
+impl RecordCount {
     /// It is so of the record that is read.
     #[inline]
     pub(super) fn note(&mut self, census: &Census) {
@@ -73,13 +73,13 @@ pub(super) struct UnknownNames {
     by_name: HashMap<Box<[u8]>, usize, foldhash::fast::RandomState>,
     /// The one that came last.
     last: usize,
-    others: Seen,
+    others: RecordCount,
 }
 
 #[derive(Debug)]
 struct UnknownName {
     name: Box<[u8]>,
-    seen: Seen,
+    seen: RecordCount,
     /// Which one came after it last time.
     follower: usize,
 }
@@ -122,7 +122,7 @@ impl UnknownNames {
                 self.by_name.insert(name.into(), index);
                 self.known.push(UnknownName {
                     name: name.into(),
-                    seen: Seen::default(),
+                    seen: RecordCount::default(),
                     follower: 0,
                 });
                 index

@@ -33,7 +33,7 @@ mod reading;
 mod seen;
 mod verdict;
 
-use seen::{Room, Seen};
+use seen::{Room, SeenValues};
 pub use verdict::{Finding, Remark};
 
 /// Places of records that a state keeps at most: as many as a schema may have leaves.
@@ -52,7 +52,7 @@ pub(super) const NAME_BYTES_MAX: usize = 255;
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Inference {
     /// The records, as objects without a place of their own.
-    root: Seen,
+    root: SeenValues,
 }
 
 impl Inference {

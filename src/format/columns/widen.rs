@@ -35,12 +35,12 @@ impl Columns {
         }
         let mut fields = self.fields().to_vec();
         let leaves: usize = fields.iter().map(|field| field.kind.leaves()).sum();
-        let mut work = Work {
+        let mut work = WideningWork {
             room: LEAVES_MAX.saturating_sub(leaves),
             changes: Vec::new(),
         };
         work.fields(&mut fields, seen.fields(), usize::MAX, "");
-        let Work { changes, .. } = work;
+        let WideningWork { changes, .. } = work;
         (!changes.is_empty()).then(|| (Self::of(fields), changes))
     }
 }
@@ -74,13 +74,13 @@ fn found(ours: &[Field], place: usize, name: &str) -> Option<usize> {
     }
 }
 
-struct Work {
+struct WideningWork {
     /// Leaves that may still be added.
     room: usize,
     changes: Vec<Widening>,
 }
 
-impl Work {
+impl WideningWork {
     /// Makes fields take what others take. There may be `names_max` of them.
     fn fields(&mut self, ours: &mut Vec<Field>, theirs: &[Field], names_max: usize, around: &str) {
         for (place, field) in theirs.iter().enumerate() {

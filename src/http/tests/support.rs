@@ -28,7 +28,7 @@ use crate::position::Sequence;
 use crate::source::direct_put::DirectPut;
 use crate::source::{Accepted, Appending, Intake, PutBatch, Refused};
 use crate::telemetry::{
-    Failures, FieldCount, Fields, KnownFailure, Metrics, StatusSnapshot, StreamMetrics,
+    Failures, FieldCount, FieldCounts, KnownFailure, Metrics, StatusSnapshot, StreamMetrics,
     StreamStatus,
 };
 
@@ -45,7 +45,7 @@ pub(crate) struct Memory {
     pub(crate) gate: Semaphore,
     pub(crate) status: Mutex<StatusSnapshot>,
     pub(crate) failures: Failures,
-    pub(crate) fields: Fields,
+    pub(crate) fields: FieldCounts,
 }
 
 impl Memory {
@@ -58,7 +58,7 @@ impl Memory {
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
             status: Mutex::default(),
             failures: Failures::default(),
-            fields: Fields::default(),
+            fields: FieldCounts::default(),
         })
     }
 

@@ -32,7 +32,7 @@ pub(super) struct Gap {
 
 /// What a page tells of its place in the shard.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Seen {
+pub(super) struct SeenPage {
     /// Its first record.
     pub(super) first: Option<SequenceNumber>,
     /// Nothing lies behind it, for now or for good.
@@ -110,7 +110,7 @@ impl Watch {
 
     /// A page has come. While it holds nothing, and there is more, the record that is awaited may still come, and
     /// nothing is known to be read.
-    pub(super) fn see(&mut self, page: Seen, kept_since_ms: i64) -> Option<Gap> {
+    pub(super) fn see(&mut self, page: SeenPage, kept_since_ms: i64) -> Option<Gap> {
         if self.is_awaited && page.first.is_none() && !page.is_last {
             return None;
         }
@@ -144,8 +144,8 @@ mod tests {
         Sequence(number).into()
     }
 
-    fn page(first: Option<u64>, is_last: bool, until_ms: i64) -> Seen {
-        Seen {
+    fn page(first: Option<u64>, is_last: bool, until_ms: i64) -> SeenPage {
+        SeenPage {
             first: first.map(number),
             is_last,
             until_ms: Some(until_ms),
@@ -237,7 +237,7 @@ mod tests {
     fn what_is_read_stays_so_and_what_is_told_is_told_once_though_a_page_knows_less() {
         let mut watch = read(Some(999));
         assert!(watch.begin(None, KEPT_SINCE_MS).is_some());
-        let unknown = Seen {
+        let unknown = SeenPage {
             until_ms: None,
             ..page(Some(8), false, 0)
         };

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::client::{IteratorStart, KinesisClient};
 use super::error::KinesisError;
 use super::feed::{Fed, Feed};
-use super::gap::{Gap, Seen, Watch};
+use super::gap::{Gap, SeenPage, Watch};
 use super::page::{Emitter, read_sequence};
 use super::retention::Retention;
 use super::shards::Ready;
@@ -192,7 +192,7 @@ impl ShardReader {
         }
         let first = page.records.first();
         let first = first.map(|first| read_sequence(&first.sequence, &self.ready.id));
-        let seen = Seen {
+        let seen = SeenPage {
             first: first.transpose()?,
             is_last: page.next.is_none() || page.behind_ms == Some(0),
             until_ms: page.until_ms(self.feed.asked_ms(asked_ms)),

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::seen::Seen;
+use super::seen::SeenValues;
 
 /// Names, and what was seen under each. Names that differ in ASCII case are one, as they are in columns.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(from = "Vec<Member>", into = "Vec<Member>")]
-pub(super) struct Fields {
+pub(super) struct Members {
     list: Vec<Member>,
     /// Where in the list a name is, in small letters.
     by_name: HashMap<Box<[u8]>, usize, foldhash::fast::RandomState>,
@@ -19,10 +19,10 @@ pub(super) struct Fields {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Member {
     pub(super) name: String,
-    pub(super) seen: Seen,
+    pub(super) seen: SeenValues,
 }
 
-impl Fields {
+impl Members {
     pub(super) const fn len(&self) -> usize {
         self.list.len()
     }
@@ -39,12 +39,12 @@ impl Fields {
     }
 
     /// What was seen under the name with that number.
-    pub(super) fn at(&mut self, index: usize) -> &mut Seen {
+    pub(super) fn at(&mut self, index: usize) -> &mut SeenValues {
         &mut self.list[index].seen
     }
 
     /// Appends a name that is not there yet; its number.
-    pub(super) fn push(&mut self, name: String, seen: Seen) -> usize {
+    pub(super) fn push(&mut self, name: String, seen: SeenValues) -> usize {
         let index = self.list.len();
         let lower = name.to_ascii_lowercase().into_bytes().into_boxed_slice();
         self.by_name.insert(lower, index);
@@ -53,7 +53,7 @@ impl Fields {
     }
 }
 
-impl IntoIterator for Fields {
+impl IntoIterator for Members {
     type Item = Member;
     type IntoIter = std::vec::IntoIter<Member>;
 
@@ -62,7 +62,7 @@ impl IntoIterator for Fields {
     }
 }
 
-impl From<Vec<Member>> for Fields {
+impl From<Vec<Member>> for Members {
     fn from(list: Vec<Member>) -> Self {
         let mut fields = Self::default();
         for Member { name, seen } in list {
@@ -75,8 +75,8 @@ impl From<Vec<Member>> for Fields {
     }
 }
 
-impl From<Fields> for Vec<Member> {
-    fn from(fields: Fields) -> Self {
+impl From<Members> for Vec<Member> {
+    fn from(fields: Members) -> Self {
         fields.list
     }
 }

@@ -4,7 +4,7 @@ use super::super::coerce::content;
 use super::super::cursor::Cursor;
 use super::super::fault::Fit;
 use super::super::schema::DEPTH_MAX;
-use super::seen::{Room, Seen};
+use super::seen::{Room, SeenValues};
 use super::{NAMES_MAX, RECORD_NAMES_MAX};
 
 /// What reading needs beside the places.
@@ -16,13 +16,13 @@ pub(super) struct Reading<'r> {
 
 impl Reading<'_> {
     /// Reads an object of a record; the cursor stands at its brace.
-    pub(super) fn record(&mut self, root: &mut Seen, cursor: &mut Cursor<'_>) -> Fit<()> {
+    pub(super) fn record(&mut self, root: &mut SeenValues, cursor: &mut Cursor<'_>) -> Fit<()> {
         root.objects += 1;
         self.members(root, RECORD_NAMES_MAX, cursor, 1)
     }
 
     /// Reads a value at a place whose type nests `depth` levels deep.
-    fn value(&mut self, seen: &mut Seen, cursor: &mut Cursor<'_>, depth: usize) -> Fit<()> {
+    fn value(&mut self, seen: &mut SeenValues, cursor: &mut Cursor<'_>, depth: usize) -> Fit<()> {
         match cursor.token() {
             Some(b'n') => {
                 cursor.word("null")?;
@@ -54,7 +54,7 @@ impl Reading<'_> {
         Ok(())
     }
 
-    fn items(&mut self, seen: &mut Seen, cursor: &mut Cursor<'_>, depth: usize) -> Fit<()> {
+    fn items(&mut self, seen: &mut SeenValues, cursor: &mut Cursor<'_>, depth: usize) -> Fit<()> {
         seen.opaque |= depth == DEPTH_MAX;
         if seen.opaque {
             return cursor.skip(0);
@@ -73,7 +73,7 @@ impl Reading<'_> {
     /// Reads the members of an object, which are at this depth; there may be `names_max` names.
     fn members(
         &mut self,
-        seen: &mut Seen,
+        seen: &mut SeenValues,
         names_max: usize,
         cursor: &mut Cursor<'_>,
         depth: usize,

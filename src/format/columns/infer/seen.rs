@@ -7,7 +7,7 @@ use firehose_json::decimal::WrittenNumber;
 
 use super::NAME_BYTES_MAX;
 use super::NAMES_MAX;
-use super::fields::{Fields, Member};
+use super::fields::{Member, Members};
 
 /// Integers beyond this one a double may round.
 const EXACT: u64 = 1 << 53;
@@ -15,7 +15,7 @@ const EXACT: u64 = 1 << 53;
 /// Counts, and what is inside of objects and arrays.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Seen {
+pub(super) struct SeenValues {
     /// Objects that have a member here; of items and values of maps, all.
     pub(super) present: u64,
     pub(super) nulls: u64,
@@ -41,7 +41,7 @@ pub(super) struct Seen {
     /// The values of objects that are taken for maps: they have no fields then.
     pub(super) values: Option<Box<Self>>,
     /// The members of objects.
-    pub(super) fields: Fields,
+    pub(super) fields: Members,
     /// Members whose names are not kept.
     pub(super) left_out: u64,
     /// The number of the object in which this member was counted last.
@@ -72,7 +72,7 @@ impl Room {
     }
 }
 
-impl Seen {
+impl SeenValues {
     /// Places inside this one.
     pub(super) fn places(&self) -> usize {
         let members = self.fields.iter().map(|member| &member.seen);
@@ -183,7 +183,7 @@ impl Seen {
     fn hide(&mut self, places: usize, room: &mut Room) {
         self.opaque = true;
         (self.items, self.values) = (None, None);
-        self.fields = Fields::default();
+        self.fields = Members::default();
         room.give_back(places);
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use super::super::declared::type_text;
 use super::super::schema::{Field, HiveType};
 use super::NAMES_MAX;
-use super::seen::Seen;
+use super::seen::SeenValues;
 
 /// What was seen at a place of the records.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,12 +85,12 @@ impl fmt::Display for Remark {
 }
 
 /// The columns of records.
-pub(super) fn columns(root: &Seen) -> Vec<Field> {
+pub(super) fn columns(root: &SeenValues) -> Vec<Field> {
     typed(root, is_column_name)
 }
 
 /// What was seen at each place below the records.
-pub(super) fn findings(root: &Seen) -> Vec<Finding> {
+pub(super) fn findings(root: &SeenValues) -> Vec<Finding> {
     let mut findings = Vec::new();
     members(root, "", is_column_name, &mut findings);
     findings
@@ -112,7 +112,7 @@ fn is_field_char(c: char) -> bool {
 }
 
 /// The members that have a type, and a name that can be declared.
-fn typed(seen: &Seen, can_name: fn(&str) -> bool) -> Vec<Field> {
+fn typed(seen: &SeenValues, can_name: fn(&str) -> bool) -> Vec<Field> {
     let named = seen.fields.iter().filter(|member| can_name(&member.name));
     let typed = named.filter_map(|member| {
         let (name, kind) = (member.name.clone(), kind(&member.seen).ok()?);
@@ -122,11 +122,11 @@ fn typed(seen: &Seen, can_name: fn(&str) -> bool) -> Vec<Field> {
 }
 
 /// The type of a place, or why it has none.
-fn kind(seen: &Seen) -> Result<HiveType, Remark> {
+fn kind(seen: &SeenValues) -> Result<HiveType, Remark> {
     if seen.opaque || has_conflict(seen) {
         return Ok(HiveType::String);
     }
-    let inner = |seen: &Seen| kind(seen).map(Box::new).map_err(|_| Remark::Hollow);
+    let inner = |seen: &SeenValues| kind(seen).map(Box::new).map_err(|_| Remark::Hollow);
     if seen.booleans > 0 {
         Ok(HiveType::Boolean)
     } else if seen.large > 0 || seen.texts > 0 {
@@ -157,14 +157,14 @@ fn kind(seen: &Seen) -> Result<HiveType, Remark> {
 }
 
 /// Whether values are of several kinds, between which nothing but a text lies.
-fn has_conflict(seen: &Seen) -> bool {
+fn has_conflict(seen: &SeenValues) -> bool {
     let numbers = seen.integers + seen.fractions + seen.large;
     let texts = seen.dates + seen.times + seen.texts;
     let kinds = [seen.booleans, numbers, texts, seen.arrays, seen.objects];
     kinds.into_iter().filter(|count| *count > 0).count() > 1
 }
 
-fn members(seen: &Seen, path: &str, can_name: fn(&str) -> bool, findings: &mut Vec<Finding>) {
+fn members(seen: &SeenValues, path: &str, can_name: fn(&str) -> bool, findings: &mut Vec<Finding>) {
     for member in seen.fields.iter() {
         let path = match path {
             "" => member.name.clone(),
@@ -176,7 +176,7 @@ fn members(seen: &Seen, path: &str, can_name: fn(&str) -> bool, findings: &mut V
 }
 
 /// Tells of a place that `of` objects could have, and of those in it.
-fn place(seen: &Seen, path: &str, of: u64, is_named: bool, findings: &mut Vec<Finding>) {
+fn place(seen: &SeenValues, path: &str, of: u64, is_named: bool, findings: &mut Vec<Finding>) {
     let kind = if is_named {
         kind(seen)
     } else {

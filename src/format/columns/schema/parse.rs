@@ -78,7 +78,7 @@ pub(super) fn parse_columns(
     text: &str,
     refused: fn(&str) -> Option<String>,
 ) -> Result<Vec<Field>, FormatFault> {
-    let mut parser = Parser {
+    let mut parser = SchemaParser {
         text,
         at: 0,
         refused,
@@ -101,13 +101,13 @@ pub(in crate::format::columns) fn is_name_char(character: char) -> bool {
     character.is_alphanumeric() || matches!(character, '_' | '-' | '.' | '$' | '@')
 }
 
-struct Parser<'a> {
+struct SchemaParser<'a> {
     text: &'a str,
     at: usize,
     refused: fn(&str) -> Option<String>,
 }
 
-impl Parser<'_> {
+impl SchemaParser<'_> {
     fn columns(&mut self) -> Result<Vec<Field>, FormatFault> {
         let mut columns = Vec::new();
         let mut names = HashSet::new();

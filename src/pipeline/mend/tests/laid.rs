@@ -18,7 +18,7 @@ use crate::format::{
 use crate::position::Position;
 use crate::record::Record;
 use crate::spool::Spool;
-use crate::telemetry::Fields;
+use crate::telemetry::FieldCounts;
 
 pub(super) const BLOCKS: u64 = 4;
 pub(super) const RECORDS: u64 = 3;
@@ -182,7 +182,7 @@ pub(super) fn runs(
             0,
             &EncoderPool::default(),
             spool,
-            &Fields::default(),
+            &FieldCounts::default(),
             0,
         )
         .unwrap();
@@ -233,7 +233,7 @@ pub(super) fn finish(
         0,
         &EncoderPool::default(),
         spool,
-        &Fields::default(),
+        &FieldCounts::default(),
         0,
     )
     .unwrap();

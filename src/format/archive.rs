@@ -69,7 +69,7 @@ fn encode(
     next: &mut dyn FnMut() -> io::Result<Option<Bytes>>,
     out: &mut dyn Write,
 ) -> io::Result<u64> {
-    let mut entry = Entry::open(out)?;
+    let mut entry = ZipEntry::open(out)?;
     let mut count = 0;
     let mut piece = Vec::with_capacity(PIECE);
     while let Some(block) = next()? {
@@ -88,7 +88,7 @@ fn encode(
 }
 
 /// The one entry of an archive, as it is written.
-pub(super) struct Entry<'a> {
+pub(super) struct ZipEntry<'a> {
     name: String,
     /// Bytes before its data.
     head: u64,
@@ -96,7 +96,7 @@ pub(super) struct Entry<'a> {
     sum: RawSum,
 }
 
-impl<'a> Entry<'a> {
+impl<'a> ZipEntry<'a> {
     /// Begins an archive.
     pub(super) fn open(out: &'a mut dyn Write) -> io::Result<Self> {
         let name = Uuid::new_v4().to_string();

@@ -13,7 +13,7 @@ pub(super) struct CloudWatchLogsKind;
 
 /// What the config says of it.
 #[derive(Debug, PartialEq, Eq)]
-struct Subscription {
+struct CloudWatchLogs {
     extract: Extract,
 }
 
@@ -41,31 +41,31 @@ impl ParserKind for CloudWatchLogsKind {
     fn read(&self, table: &mut Table<'_>) -> Option<ParserSettings> {
         let words = [("event", Extract::Event), ("message", Extract::Message)];
         let extract = table.word_or("extract", &words, Extract::Event)?;
-        Some(Subscription { extract }.into())
+        Some(CloudWatchLogs { extract }.into())
     }
 }
 
 impl super::ParserEntry for CloudWatchLogsKind {
     fn parser<'s>(&self, settings: &'s ParserSettings) -> Option<&'s dyn Parse> {
-        let own = settings.get::<Subscription>();
+        let own = settings.get::<CloudWatchLogs>();
         own.map(|subscription| subscription as &dyn Parse)
     }
 }
 
-impl ParserSpec for Subscription {
+impl ParserSpec for CloudWatchLogs {
     fn word(&self) -> &'static str {
         CloudWatchLogsKind.word()
     }
 }
 
-impl Parse for Subscription {
+impl Parse for CloudWatchLogs {
     fn parse(&self, record: &[u8], parts: &mut Parts<'_>) -> Result<(), Fault> {
         let take_apart = |envelope: &[u8], parts: &mut Parts<'_>| self.take_apart(envelope, parts);
         documents::parse(&take_apart, record, parts)
     }
 }
 
-impl Subscription {
+impl CloudWatchLogs {
     fn take_apart(&self, envelope: &[u8], parts: &mut Parts<'_>) -> Result<(), Fault> {
         let (mut message_type, mut events) = (None, None);
         let mut common: [Option<&[u8]>; OF_ENVELOPE.len()] = [None; _];

@@ -33,16 +33,16 @@ impl PartialEq for Matcher {
 
 /// What is wrong with a pattern, and at which of its bytes, where that is known.
 #[derive(Debug)]
-pub(super) struct PatternFault {
+pub(super) struct RegexFault {
     pub(super) at: Option<Range<usize>>,
     pub(super) message: String,
 }
 
 /// Compiles a pattern, within bounds. Where `lines` are not records of their own, `.` matches a line feed too: a pattern
 /// that need not match to the end would lose what is behind the first one.
-pub(super) fn compile(pattern: &str, lines: bool) -> Result<Regex, PatternFault> {
+pub(super) fn compile(pattern: &str, lines: bool) -> Result<Regex, RegexFault> {
     if pattern.len() > PATTERN_MAX {
-        return Err(PatternFault {
+        return Err(RegexFault {
             at: None,
             message: format!("the pattern is longer than {PATTERN_MAX} bytes"),
         });
@@ -51,7 +51,7 @@ pub(super) fn compile(pattern: &str, lines: bool) -> Result<Regex, PatternFault>
     let mut parser = ast::parse::ParserBuilder::new().build();
     if let Err(error) = parser.parse(pattern) {
         let Span { start, end } = error.span();
-        return Err(PatternFault {
+        return Err(RegexFault {
             at: Some(start.offset..end.offset),
             message: error.kind().to_string(),
         });
@@ -61,7 +61,7 @@ pub(super) fn compile(pattern: &str, lines: bool) -> Result<Regex, PatternFault>
         .dfa_size_limit(FOUND_MAX)
         .dot_matches_new_line(!lines)
         .build();
-    compiled.map_err(|error| PatternFault {
+    compiled.map_err(|error| RegexFault {
         at: None,
         message: match error {
             ::regex::Error::CompiledTooBig(_) => {

@@ -12,7 +12,7 @@ pub(super) struct RegexKind;
 
 /// What the config says of it.
 #[derive(Debug, PartialEq)]
-struct Pattern {
+struct RegexPattern {
     matcher: Matcher,
     lines: bool,
 }
@@ -34,7 +34,7 @@ impl ParserKind for RegexKind {
         let types = Field::read_all(table, "types");
         let lines = lines::read(table);
         let matcher = pattern(table, types.as_deref(), lines);
-        let pattern = Pattern {
+        let pattern = RegexPattern {
             matcher: matcher?,
             lines: lines?,
         };
@@ -89,24 +89,24 @@ fn pattern(table: &mut Table<'_>, types: Option<&[Field]>, lines: Option<bool>) 
 impl super::ParserEntry for RegexKind {
     fn parser<'s>(&self, settings: &'s ParserSettings) -> Option<&'s dyn Parse> {
         settings
-            .get::<Pattern>()
+            .get::<RegexPattern>()
             .map(|pattern| pattern as &dyn Parse)
     }
 }
 
-impl ParserSpec for Pattern {
+impl ParserSpec for RegexPattern {
     fn word(&self) -> &'static str {
         RegexKind.word()
     }
 }
 
-impl Parse for Pattern {
+impl Parse for RegexPattern {
     fn parse(&self, record: &[u8], parts: &mut Parts<'_>) -> Result<(), Fault> {
         lines::parse(self, self.lines, record, parts)
     }
 }
 
-impl Line for Pattern {
+impl Line for RegexPattern {
     fn line(&self, line: &str, out: &mut Vec<u8>) -> Result<Said, Fault> {
         self.matcher.line(line, out)
     }

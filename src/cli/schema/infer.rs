@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::super::CommandError;
 use super::super::lines::open;
 use super::super::shown::shown;
-use super::sample::{Next, SampleReader, unpacked};
+use super::sample::{SampleItem, SampleReader, unpacked};
 use crate::config::{display_size, parse_size};
 use crate::format::{Finding, Inference, Remark, Style, Trial};
 
@@ -39,7 +39,7 @@ pub struct InferArgs {
 }
 
 /// What was read, and what came of it.
-struct Report {
+struct InferReport {
     inference: Inference,
     /// Records that were observed.
     records: u64,
@@ -60,7 +60,7 @@ pub(super) fn run(
     let name = args.file.display();
     let input = unpacked(open(&args.file)?);
     let input = input.with_context(|| format!("{name} cannot be read"))?;
-    let mut report = Report {
+    let mut report = InferReport {
         inference: Inference::default(),
         records: 0,
         refused: Vec::new(),
@@ -89,7 +89,7 @@ pub(super) fn run(
     Ok(())
 }
 
-impl Report {
+impl InferReport {
     /// Observes the sample; gives its records back, with their lines.
     fn read(
         &mut self,
@@ -102,8 +102,8 @@ impl Report {
             && let Some(next) = sample.next()?
         {
             let (line, data) = match next {
-                Next::Record(line, data) => (line, data),
-                Next::Unreadable(line, why) => {
+                SampleItem::Record(line, data) => (line, data),
+                SampleItem::Unreadable(line, why) => {
                     self.refuse(line, why);
                     continue;
                 }

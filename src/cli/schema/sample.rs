@@ -21,9 +21,9 @@ const TOKEN: usize = 8;
 
 /// The grammar as columns have it, with the place of what is wrong.
 #[derive(Clone, Copy, Debug)]
-enum Placed {}
+enum SampleDialect {}
 
-impl Dialect for Placed {
+impl Dialect for SampleDialect {
     const PAIRS: bool = false;
     const IS_BOUNDED: bool = true;
     type Error = Wrong;
@@ -41,7 +41,7 @@ struct Wrong {
 
 /// What a sample has next.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Next {
+pub(super) enum SampleItem {
     /// A JSON text, and the line that it begins on.
     Record(u64, Vec<u8>),
     /// From that line on there is none, and why.
@@ -99,7 +99,7 @@ impl<R: BufRead> SampleReader<R> {
     }
 
     /// What is next; nothing at the end, or where no more bytes may be read. Fails where the input cannot be read.
-    pub(super) fn next(&mut self) -> io::Result<Option<Next>> {
+    pub(super) fn next(&mut self) -> io::Result<Option<SampleItem>> {
         // A text that is not whole yet is looked at again when there is twice as much of it.
         let mut enough = 1;
         loop {
@@ -112,13 +112,13 @@ impl<R: BufRead> SampleReader<R> {
             if text.is_empty() {
                 return Ok(None);
             }
-            let mut cursor = TextCursor::<Placed>::of(text);
+            let mut cursor = TextCursor::<SampleDialect>::of(text);
             let Err(wrong) = cursor.skip(0) else {
                 let (data, line) = (cursor.since(0).to_owned(), self.line);
                 self.go_to(self.at + data.len());
                 let is_small = data.len() <= RECORD_BYTES_MAX;
-                let large = || Next::Unreadable(line, refusal());
-                let record = is_small.then_some(Next::Record(line, data));
+                let large = || SampleItem::Unreadable(line, refusal());
+                let record = is_small.then_some(SampleItem::Record(line, data));
                 return Ok(Some(record.unwrap_or_else(large)));
             };
             let is_open = wrong.at + TOKEN >= text.len();
@@ -140,7 +140,7 @@ impl<R: BufRead> SampleReader<R> {
             };
             let line = self.line;
             self.resume()?;
-            return Ok(Some(Next::Unreadable(line, why)));
+            return Ok(Some(SampleItem::Unreadable(line, why)));
         }
     }
 
@@ -214,8 +214,10 @@ mod tests {
         let mut told = Vec::new();
         while let Some(next) = sample.next().unwrap() {
             told.push(match next {
-                Next::Record(line, data) => format!("{line}:{}", String::from_utf8(data).unwrap()),
-                Next::Unreadable(line, _) => format!("!{line}"),
+                SampleItem::Record(line, data) => {
+                    format!("{line}:{}", String::from_utf8(data).unwrap())
+                }
+                SampleItem::Unreadable(line, _) => format!("!{line}"),
             });
         }
         told
@@ -286,7 +288,7 @@ mod tests {
         let mut sample = SampleReader::new(BufReader::new(Endless(true)), 1 << 20);
         assert_eq!(
             sample.next().unwrap(),
-            Some(Next::Record(1, b"{}".to_vec()))
+            Some(SampleItem::Record(1, b"{}".to_vec()))
         );
     }
 

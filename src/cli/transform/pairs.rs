@@ -13,7 +13,7 @@ use super::fate::Fate;
 
 /// A line of a pairs file.
 #[derive(Debug)]
-pub(super) enum Line {
+pub(super) enum PairLine {
     /// The lines after it are for a module with this config, or it is refused for this reason.
     Config {
         config: String,
@@ -23,7 +23,7 @@ pub(super) enum Line {
     Pair { record: Vec<u8>, fate: Fate },
 }
 
-impl Line {
+impl PairLine {
     pub(super) fn parse(text: &str) -> anyhow::Result<Self> {
         Ok(match parse(text)? {
             WrittenLine::Config(WrittenConfig { config, error }) => Self::Config {

@@ -11,7 +11,7 @@ use clap::Args;
 use super::super::CommandError;
 use super::super::lines::{Length, next_line, open};
 use super::host::{CompiledModule, HostArgs};
-use super::pairs::{Line, parse_fate};
+use super::pairs::{PairLine, parse_fate};
 use super::report::{Expected, Report};
 use crate::error::with_causes;
 use crate::position::Sequence;
@@ -140,12 +140,12 @@ impl Run<'_> {
             if text.trim().is_empty() {
                 continue;
             }
-            match Line::parse(&text).with_context(place)? {
-                Line::Config { config, refused } => {
+            match PairLine::parse(&text).with_context(place)? {
+                PairLine::Config { config, refused } => {
                     self.flush()?;
                     self.configure(number, config, refused.as_deref())?;
                 }
-                Line::Pair { record, fate } => {
+                PairLine::Pair { record, fate } => {
                     if let Some(line) = self.refused {
                         let why =
                             "no record can go through the module, which has refused the config";

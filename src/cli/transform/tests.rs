@@ -397,7 +397,7 @@ fn new_writes_a_folder_for_each_language_and_says_how_it_goes_on() {
         assert!(!read("README.md").contains("my-transform"));
         read(source);
         read("pairs.jsonl").lines().for_each(|line| {
-            super::pairs::Line::parse(line).unwrap();
+            super::pairs::PairLine::parse(line).unwrap();
         });
     }
 }

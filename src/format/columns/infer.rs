@@ -33,7 +33,7 @@ mod reading;
 mod seen;
 mod verdict;
 
-use seen::{Room, SeenValues};
+use seen::{PlacesLeft, SeenValues};
 pub use verdict::{Finding, Remark};
 
 /// Places of records that a state keeps at most: as many as a schema may have leaves.
@@ -95,7 +95,7 @@ impl Inference {
         let mut cursor = Cursor::of(record);
         let mut scratch = Vec::new();
         while cursor.token().is_some() {
-            let mut reading = reading::Reading {
+            let mut reading = reading::InferenceReading {
                 room: &mut room,
                 scratch: &mut scratch,
             };
@@ -104,8 +104,8 @@ impl Inference {
         Ok(())
     }
 
-    fn room(&self) -> Room {
-        Room::of(PLACES_MAX - self.root.places().min(PLACES_MAX))
+    fn room(&self) -> PlacesLeft {
+        PlacesLeft::of(PLACES_MAX - self.root.places().min(PLACES_MAX))
     }
 }
 

@@ -2,14 +2,14 @@
 
 use std::io::{self, Write};
 
-use crate::format::archive::Entry;
+use crate::format::archive::ZipEntry;
 use crate::format::codec::{BlockCodec, Compressor};
 use crate::raw_sum::RawSum;
 
 /// An object of text, as it is written.
 pub(super) enum Packing<'a> {
     Pieces(Pieces<'a>),
-    Archive(Entry<'a>),
+    Archive(ZipEntry<'a>),
 }
 
 pub(super) struct Pieces<'a> {
@@ -30,7 +30,7 @@ impl<'a> Packing<'a> {
         out: &'a mut dyn Write,
     ) -> io::Result<Self> {
         let Some(codec) = codec else {
-            return Entry::open(out).map(Self::Archive);
+            return ZipEntry::open(out).map(Self::Archive);
         };
         Ok(Self::Pieces(Pieces {
             codec,

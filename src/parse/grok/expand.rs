@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::patterns::{self, PATTERNS};
 use crate::config::choose;
 use crate::parse::fields::{Field, TYPES, Type};
-use crate::parse::matcher::{PATTERN_MAX, PatternFault};
+use crate::parse::matcher::{PATTERN_MAX, RegexFault};
 
 /// So many patterns may stand inside each other.
 const DEPTH_MAX: usize = 32;
@@ -24,7 +24,7 @@ pub(super) struct Expanded {
 /// What is wrong with an expression, and what may help.
 #[derive(Debug)]
 pub(super) struct GrokFault {
-    pub(super) pattern: PatternFault,
+    pub(super) pattern: RegexFault,
     pub(super) help: Option<String>,
 }
 
@@ -149,7 +149,7 @@ fn type_of(word: &str) -> Result<Type, GrokFault> {
 
 fn fault(at: Range<usize>, message: String) -> GrokFault {
     GrokFault {
-        pattern: PatternFault {
+        pattern: RegexFault {
             at: Some(at),
             message,
         },

@@ -16,7 +16,7 @@ pub(super) const ASK_EVERY: Duration = Duration::from_hours(1);
 /// What the stream has said of it last. Cheap to clone; it is asked for again while a clone is left.
 #[derive(Clone, Debug)]
 pub(super) struct Retention {
-    kept: Arc<Kept>,
+    kept: Arc<KeptTime>,
     _asking: Arc<AbortOnDropHandle<()>>,
 }
 
@@ -24,7 +24,7 @@ impl Retention {
     /// What the stream has said just now, in ms, and what it says later: it is asked `every` so often. Where it does
     /// not answer, what it has said before holds.
     pub(super) fn of(client: KinesisClient, ms: i64, every: Duration, clock: Clock) -> Self {
-        let kept = Arc::new(Kept::of(ms));
+        let kept = Arc::new(KeptTime::of(ms));
         let said = Arc::clone(&kept);
         let asking = tokio::spawn(async move {
             loop {
@@ -52,14 +52,14 @@ impl Retention {
 
 /// What the stream keeps. One task changes it.
 #[derive(Debug)]
-struct Kept {
+struct KeptTime {
     /// What is no older than that, in ms.
     ms: AtomicI64,
     /// And arrived since then, in ms: raising the retention brings back nothing.
     floor_ms: AtomicI64,
 }
 
-impl Kept {
+impl KeptTime {
     const fn of(ms: i64) -> Self {
         Self {
             ms: AtomicI64::new(ms),
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_retention_that_is_raised_brings_back_nothing() {
-        let kept = Kept::of(24 * HOUR_MS);
+        let kept = KeptTime::of(24 * HOUR_MS);
         for (at, changed_to, since) in [
             (100, 168, 76),
             // Until what has come since is as old.

@@ -4,17 +4,17 @@ use super::super::coerce::content;
 use super::super::cursor::Cursor;
 use super::super::fault::Fit;
 use super::super::schema::DEPTH_MAX;
-use super::seen::{Room, SeenValues};
+use super::seen::{PlacesLeft, SeenValues};
 use super::{NAMES_MAX, RECORD_NAMES_MAX};
 
 /// What reading needs beside the places.
-pub(super) struct Reading<'r> {
-    pub(super) room: &'r mut Room,
+pub(super) struct InferenceReading<'r> {
+    pub(super) room: &'r mut PlacesLeft,
     /// The last text that had to be unescaped.
     pub(super) scratch: &'r mut Vec<u8>,
 }
 
-impl Reading<'_> {
+impl InferenceReading<'_> {
     /// Reads an object of a record; the cursor stands at its brace.
     pub(super) fn record(&mut self, root: &mut SeenValues, cursor: &mut Cursor<'_>) -> Fit<()> {
         root.objects += 1;

@@ -51,11 +51,11 @@ pub(super) struct SeenValues {
 
 /// Places that a state may take on.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(super) struct PlacesLeft {
     left: usize,
 }
 
-impl Room {
+impl PlacesLeft {
     pub(super) const fn of(left: usize) -> Self {
         Self { left }
     }
@@ -110,7 +110,7 @@ impl SeenValues {
     }
 
     /// Where an item of an array is seen; none where there is no place for it.
-    pub(super) fn item(&mut self, room: &mut Room) -> Option<&mut Self> {
+    pub(super) fn item(&mut self, room: &mut PlacesLeft) -> Option<&mut Self> {
         if self.items.is_none() && !room.take(1) {
             self.opaque = true;
             return None;
@@ -126,7 +126,7 @@ impl SeenValues {
         &mut self,
         name: &[u8],
         names_max: usize,
-        room: &mut Room,
+        room: &mut PlacesLeft,
     ) -> Option<&mut Self> {
         if self.opaque {
             return None;
@@ -162,7 +162,7 @@ impl SeenValues {
 
     /// Takes its objects for maps: what was seen under their names is what was seen of values. Where some of it was not
     /// kept nothing is sure of their type.
-    fn become_map(&mut self, room: &mut Room) {
+    fn become_map(&mut self, room: &mut PlacesLeft) {
         let places = self.places();
         let fields = std::mem::take(&mut self.fields);
         if self.left_out > 0 {
@@ -180,7 +180,7 @@ impl SeenValues {
     }
 
     /// Keeps nothing of what is inside, which has so many places.
-    fn hide(&mut self, places: usize, room: &mut Room) {
+    fn hide(&mut self, places: usize, room: &mut PlacesLeft) {
         self.opaque = true;
         (self.items, self.values) = (None, None);
         self.fields = Members::default();
@@ -188,7 +188,7 @@ impl SeenValues {
     }
 
     /// Adds what another has seen at the same place, as if it came afterwards.
-    pub(super) fn merge(&mut self, other: Self, names_max: usize, room: &mut Room) {
+    pub(super) fn merge(&mut self, other: Self, names_max: usize, room: &mut PlacesLeft) {
         self.present += other.present;
         self.nulls += other.nulls;
         self.booleans += other.booleans;
@@ -231,7 +231,7 @@ impl SeenValues {
         &mut self,
         theirs: Self,
         slot: impl Fn(&mut Self) -> &mut Option<Box<Self>>,
-        room: &mut Room,
+        room: &mut PlacesLeft,
     ) {
         if self.opaque {
             return;
@@ -244,7 +244,7 @@ impl SeenValues {
         ours.merge(theirs, NAMES_MAX, room);
     }
 
-    fn merge_member(&mut self, member: Member, names_max: usize, room: &mut Room) {
+    fn merge_member(&mut self, member: Member, names_max: usize, room: &mut PlacesLeft) {
         let Member { name, seen } = member;
         if self.opaque {
             return;

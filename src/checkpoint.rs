@@ -22,4 +22,4 @@ pub use rows::{
     Lane, NamedUpload, OpenBatch, PlaceChanges, SealedObject, SpooledBlock, Target, UntoldPlace,
     Window,
 };
-pub use store::{CheckpointStore, Commit, StoreError, StoredState};
+pub use store::{CheckpointStore, Commit, StoreError, StoreReceipt, StoredState};

@@ -34,7 +34,7 @@ mod writes;
 
 pub use error::LeaseError;
 pub use item::{BodyName, KclCheckpoint, LeaseCheckpoint, LeaseItem};
-pub use lease::{Lease, Lost};
+pub use lease::{Lease, LeaseReceipt, Lost};
 pub use leases::{LeaseContext, LeaseEvent, drawn_name, list, run};
 pub use resumed::Resumed;
 pub use seize::seize;

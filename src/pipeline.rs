@@ -221,7 +221,10 @@ async fn run_with(
         let since = context.clock.moment_of(sealed.arrival_ms);
         waiting.add(sealed, since);
     }
-    let mut protocol = Protocol::recovered(recovered.shards, &recovered.open, recovered.sealed);
+    let mut protocol = match &held {
+        None => Protocol::recovered(recovered.shards, &recovered.open, recovered.sealed),
+        Some((_, listed)) => Protocol::taken_over(recovered.shards, Listed::objects(listed)),
+    };
     table.reload(recovered.open, &context.clock);
     let mut destinations = BTreeMap::new();
     if let Some((destination, listed)) = held {
@@ -230,16 +233,13 @@ async fn run_with(
         for listed in listed {
             let since = context.clock.moment_of(listed.object.arrival_ms);
             waiting.add_listed(&listed, since);
-            protocol.list_prepared(listed.object);
         }
         waiting.opened(store);
         destinations.insert(store.to_owned(), destination);
         context.status.set_state(StreamState::Running);
     }
-    let unread = recovered.unread;
-    let unread = unread.map(|of| (of.next, context.clock.moment_of(of.oldest_ms)));
-    let next = recovered.source.next_sequence();
-    let backlog = next.map(|next| Backlog::from(next, unread));
+    let unread = (recovered.unread).map(|of| (of.next, context.clock.moment_of(of.oldest_ms)));
+    let backlog = (recovered.source.next_sequence()).map(|next| Backlog::from(next, unread));
     let formats = &recovered.outputs.formats;
     let learning = Learning::begin(formats, &settings, &context);
     let given = Given::begin(&settings, &context, formats, &events, &stopping.at_once);
@@ -312,8 +312,7 @@ impl Pipeline {
         while !abandoned.is_cancelled() {
             self.restore_invariants()?;
             if self.is_done() {
-                let left = self.stranded().or_else(|| self.left_without_columns());
-                return left.map_or(Ok(()), Err);
+                return self.ended();
             }
             if let Some(left) = self.given_up() {
                 return Err(left);

@@ -3,23 +3,28 @@
 //! A state machine without I/O, runtime or clock: nothing in it depends on time. It is told what has
 //! happened, and says what a checkpoint takes in and what may be done. The pipeline does it; the model
 //! (`src/protocol/model_tests.rs`) does it in every order, with crashes, losses and damage between. A rule
-//! stands here and nowhere else. What types can hold, types hold: [`Durable`] is made of a checkpoint that its
-//! store has taken, and bytes, records and rows come out of it alone. The rest are assertions that stay on:
-//! one that fails stops the stream loudly before the rule is broken (`must`).
+//! stands here and nowhere else. What types can hold, types hold: a [`Durable`] is made of one checkpoint and the
+//! receipt that its store or its lease gives for this very one, it can be neither copied nor made up, and what is to be
+//! released, sent, forgotten, and freed of a spool that checkpoints name, comes out of it alone. The rest are assertions
+//! that stay on: one that fails stops the stream loudly before the rule is broken (`must`). C8 says what must happen, not
+//! what must not, so an assertion holds only its end ([`ends`](Protocol::ends)), and the model the rest of it.
 //!
-//! Objects are in this file, checkpoints in `checkpoints`, uploads of batches that still fill in `uploads`, how far the
-//! source is applied in `frontiers`.
+//! Objects are in `objects`, checkpoints in `checkpoints`, those of a shared stream in `shared`, uploads of batches that
+//! still fill in `uploads`, how far the source is applied in `frontiers`, and which bytes of the spool are named in
+//! `spooled`.
 //!
 //! | step | told by | allowed from then on |
 //! |---|---|---|
+//! | a new epoch is recorded and claimed at a store, or the lease is taken | [`recovered`](Protocol::recovered) or [`taken_over`](Protocol::taken_over), then [`claimed`](Protocol::claimed) for each store | what the durable checkpoint lists for that store is sent, and uploads that it names go on |
 //! | records are applied to their batches | [`advance`](Protocol::advance) | nothing |
 //! | bytes were encoded, merged or moved | [`let_go`](Protocol::let_go) | nothing |
 //! | the last byte of a batch is final | [`seal`](Protocol::seal) | nothing |
-//! | a checkpoint is put together | [`draft`](Protocol::draft), [`Draft::transaction`] | nothing |
-//! | spool and then transaction are durable | [`Transaction::durable`] | bytes let go before the draft are freed; the source is released up to its frontier |
+//! | a checkpoint is put together | [`draft`](Protocol::draft), [`take_in`](Protocol::take_in), [`Draft::transaction`] | nothing |
+//! | spool and then transaction are durable | [`Transaction::stored`] | bytes let go before the draft are freed; the source is released up to its frontier |
 //! | the pipeline hears of it | [`durable`](Protocol::durable) | objects that it lists are sent; an upload of an open batch is begun, or full parts sent of what it names |
 //! | an upload was begun | [`begun`](Protocol::begun), [`filled`](Protocol::filled) | nothing; parts and object when a checkpoint names it |
 //! | an upload has vanished | [`upload_gone`](Protocol::upload_gone), `filled` | nothing; another is begun when a checkpoint has forgotten it |
+//! | the upload is gone, and our object is there | `published`: an attempt before has completed it | as where an object is visible |
 //! | an object is visible | [`published`](Protocol::published) | nothing; the next checkpoint forgets it |
 //! | it is visible but for records that its store refuses | [`partly`](Protocol::partly) | nothing; the checkpoint that forgets it names the batches of their error lines |
 //! | that one is durable | `durable` | its bytes are let go, and freed with the one after |
@@ -27,17 +32,43 @@
 //! | it is mended | [`mended`](Protocol::mended) | nothing; sent when a checkpoint names it so |
 //! | an object waits for long | [`hold`](Protocol::hold), [`moved`](Protocol::moved) | its bytes lie elsewhere in the spool; sent when a checkpoint names them there |
 //!
+//! Where daemons share the stream these steps take the place of the checkpoint's:
+//!
+//! | step | told by | allowed from then on |
+//! |---|---|---|
+//! | sealed batches go to the spool, and lie there as objects | [`spill`](Protocol::spill), [`Spilling::objects`], [`gather`](Protocol::gather) | nothing |
+//! | bytes that were let go are read by no job | [`free_unnamed`](Protocol::free_unnamed) | they are freed |
+//! | nothing is open: a checkpoint is put together | [`hand_over`](Protocol::hand_over) | what was gathered is brought to the destination as uploads, which show nothing |
+//! | all bytes of what it lists are there | [`HandOver::transaction`] | nothing |
+//! | the lease has taken it | [`SharedTransaction::leased`] | the spooled bytes of its objects are freed |
+//! | the pipeline hears of it | `durable` | uploads that it lists are completed |
+//! | what it lists is visible | `published`, then [`unlist`](Protocol::unlist) or `hand_over` | nothing; the next checkpoint leaves it out |
+//!
 //! **When may an object be sent?** When a durable checkpoint lists it just as it is, with the upload by which it
 //! goes, and the epoch is claimed where it goes (C1, C6): [`next`](Protocol::next).
 //!
-//! **When are bytes freed?** When a checkpoint is durable that was drafted after they were let go (C3).
+//! **When are bytes freed?** When a checkpoint is durable that was drafted after they were let go, and no row names them
+//! any more (C3). Of a shared stream no checkpoint names the spool, and a crash empties it: bytes that were let go are
+//! freed when no job reads them, and those of an object when a durable checkpoint lists its upload.
 //!
 //! **When is the source released?** Up to the frontier of a checkpoint that is durable (C2).
+//!
+//! **What does a new epoch do?** Every opening of a state raises it: it is one more than the largest that checkpoint store
+//! or journal name, and is recorded in the journal's new segment, where there is one, and then in the store
+//! (`src/pipeline/recovery.rs`). Only then is it claimed, at the store of data first and then at the others, by an object
+//! under the epoch's number that nobody overwrites. Whoever loses that claim runs on a copy of the state. Its stream
+//! stops loudly, and has sent nothing of this epoch, since nothing goes to a store that is not claimed. Until a claim is
+//! answered it is repeated, and a random number in it tells whose it is. What an epoch before has sent may arrive at any time
+//! after. It is an object that the durable checkpoint lists, with its id and key, as it is or as it was before it was
+//! mended, or a part of an upload that this checkpoint names, in the same bytes. So it makes what this epoch would make, and
+//! whichever comes second finds that it is there (C4). Of a shared stream the lease's fencing number stands for the epoch, and
+//! the write that takes the lease for its claim.
 //!
 //! **What is true after a crash between any two steps?** All of this state is lost, and what goes on is what the
 //! durable checkpoint says ([`recovered`](Protocol::recovered)): its bytes are in the spool, what it has not passed is in
 //! the source, what it lists is sent, perhaps again, and what is at the destination it lists, or a later step would
-//! have been needed to forget it. An upload that was begun and not named stays behind, empty. The same holds where the outcome
+//! have been needed to forget it. An upload that was begun and not named stays behind, empty; one that was made for a
+//! shared checkpoint stays behind as it is. The same holds where the outcome
 //! of a checkpoint is unknown (a failed fsync or commit): nobody tells of it here, the owner drops all and recovers.
 //!
 //! **What if a reply is lost?** The object is sent again, as it was: what is there with its id and sum is success,
@@ -45,19 +76,21 @@
 //!
 //! **What if a store takes an object and refuses some of its records for good?** It says so of each attempt, that of a
 //! dead process too. Their error lines are in open batches when that is told, and one checkpoint takes in both: the
-//! object is forgotten and its refused records are elsewhere, or it stands as it was and is sent again (C5).
+//! object is forgotten and its refused records are elsewhere, or it stands as it was and is sent again (C5). A shared
+//! checkpoint cannot name those batches, so there such an object waits for a person.
 //!
-//! **What if an upload vanishes?** A checkpoint forgets it, and what it held is sent anew from the spool.
+//! **What if an upload vanishes?** The store is asked for the object first: one that is there with its id and sum was
+//! completed by an attempt before, and is published. If there is none, a checkpoint forgets the upload, and what it held is
+//! sent anew from the spool. Of a shared stream nothing else holds those bytes: it is asked for again, since another holder
+//! may be completing it, and then the stream stops loudly.
 //!
 //! **How does a mended object differ?** Id and key stay. It has other bytes, says what it was, since an attempt of
 //! before may have published that or be about to, and has no upload, since parts of that are of other bytes:
 //! [`without`].
 //!
-//! **Where daemons share a stream** a checkpoint takes in a frontier only when nothing is open, and lists objects
-//! whose bytes are all at the destination ([`hand_over`](Protocol::hand_over),
-//! [`list_prepared`](Protocol::list_prepared)): an upload of those that vanishes is a loud stop. Who may write such a checkpoint is
-//! the lease's rule, and stands with its model in `src/coordination`: that one is about two workers and one item, which
-//! nothing here knows of. The spool is scratch that no checkpoint names: what is let go is freed when nothing reads it.
+//! **Where daemons share a stream** a checkpoint says how far the source is applied only when nothing is open, and lists
+//! objects whose bytes are all at the destination (C9). Who may write such a checkpoint is the lease's rule, and stands
+//! with its model in `src/coordination`: that one is about two workers and one item, which nothing here knows of.
 //!
 //! Not here: what an attempt finds at the destination and what is success there (`src/destination.rs`: two
 //! kinds of stores, one list of promises), which bytes are damaged (`src/pipeline/mend.rs`), when something is tried
@@ -68,29 +101,33 @@ mod checkpoints;
 mod frontiers;
 #[cfg(test)]
 mod model_tests;
+mod objects;
+mod shared;
+mod spooled;
 #[cfg(test)]
 mod tests;
 mod uploads;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
 pub use checkpoints::{Allowed, Draft, Durable, Transaction};
 pub use frontiers::{Changes, Frontiers};
+pub use objects::{Gone, Step, without};
+pub use shared::{HandOver, SharedTransaction, Spilling};
 pub use uploads::{Fill, Filled, Named};
 
 use crate::checkpoint::{OpenBatch, SealedObject};
 use crate::error::StreamError;
-use crate::extent::{Extent, sum};
+use crate::extent::Extent;
 use crate::position::{Position, Sequence};
 use crate::shard::{ShardId, ShardState};
 use crate::source::SourceEvent;
+use checkpoints::OpenedWith;
+use objects::Object;
+use spooled::Spooled;
 use uploads::Upload;
-
-/// An upload with all parts of an object that is found gone more often than that, with no object in its
-/// place, is lost.
-const GONE_MAX: u32 = 6;
 
 /// Where one stream stands in the protocol.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -114,54 +151,15 @@ pub struct Protocol {
     refused: BTreeSet<Uuid>,
     /// Bytes that nothing here names any more; the durable checkpoint may.
     dead: Vec<Extent>,
+    /// Those that it does name, and those of objects that are gathered.
+    spooled: Spooled,
+    /// What batches that it names were opened with.
+    opened: BTreeMap<Uuid, OpenedWith>,
     /// Batches that the checkpoint which is being made turns into objects.
     making: Option<BTreeSet<Uuid>>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Object {
-    row: SealedObject,
-    stands: Stands,
-    /// How many times its upload, with all parts, was gone and no object of ours in its place; `None`: its bytes are
-    /// here.
-    gone: Option<u32>,
-}
-
-/// Where an object stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Stands {
-    /// A durable checkpoint lists it just as it is.
-    Listed,
-    /// An attempt, or its mending, is under way.
-    Busy,
-    /// It is not as the durable checkpoint has it.
-    Changed,
-    /// The checkpoint that is being made has it as it is.
-    Naming,
-    /// It is visible.
-    Published,
-    /// The checkpoint that is being made, or is made next, forgets it.
-    Recording,
-}
-
-/// What is to be done for an object.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Step<'a> {
-    /// An upload is begun for it.
-    Begin(&'a SealedObject),
-    /// It is sent.
-    Send(&'a SealedObject),
-}
-
-/// What becomes of an object whose upload is gone, with no object in its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gone {
-    /// It is sent anew from here, when a checkpoint has forgotten the upload.
-    Forgotten,
-    /// Another may be completing it at this very moment: it is tried again.
-    Again,
-    /// Its bytes were nowhere else.
-    Lost,
+    /// Sealed batches of a shared stream on their way to the spool, and the objects that lie there.
+    spilling: BTreeSet<Uuid>,
+    gathered: BTreeMap<Uuid, SealedObject>,
 }
 
 impl Protocol {
@@ -172,11 +170,30 @@ impl Protocol {
         listed: Vec<SealedObject>,
     ) -> Self {
         let begun = open.iter().filter(|row| row.upload_id.is_some());
+        let mut recovered = Self {
+            frontiers: Frontiers::new(shards),
+            uploads: (begun.map(|row| (row.id, Upload::named(row.upload_id.clone())))).collect(),
+            ..Self::default()
+        };
+        open.iter().for_each(|row| recovered.named(row));
+        for row in listed {
+            recovered.spooled.set(row.id, &row.extents);
+            let object = Object::listed(row, None);
+            recovered.objects.insert(object.row.id, object);
+        }
+        recovered
+    }
+
+    /// What a shared checkpoint says to whoever takes the lease: of objects that it lists all bytes are at the
+    /// destination, and nothing is here.
+    pub fn taken_over(
+        shards: BTreeMap<ShardId, ShardState>,
+        listed: impl IntoIterator<Item = SealedObject>,
+    ) -> Self {
         let objects = listed.into_iter();
         Self {
             frontiers: Frontiers::new(shards),
-            uploads: (begun.map(|row| (row.id, Upload::named(row.upload_id.clone())))).collect(),
-            objects: (objects.map(|row| (row.id, Object::listed(row, None)))).collect(),
+            objects: (objects.map(|row| (row.id, Object::listed(row, Some(0))))).collect(),
             ..Self::default()
         }
     }
@@ -241,226 +258,18 @@ impl Protocol {
         may
     }
 
-    /// What is to be done for an object, if anything may. A large one without an upload gets one first.
-    pub fn next(&mut self, id: Uuid, needs_upload: impl FnOnce(u64) -> bool) -> Option<Step<'_>> {
-        let object = self.objects.get_mut(&id)?;
-        if !self.claimed.contains(&object.row.target.store) || object.stands != Stands::Listed {
-            return None;
-        }
-        object.stands = Stands::Busy;
-        let row = &object.row;
-        Some(if row.upload_id.is_none() && needs_upload(row.size) {
-            Step::Begin(row)
-        } else {
-            Step::Send(row)
-        })
-    }
-
-    /// An upload was begun for an object: it is sent by it when a checkpoint has named it.
-    pub fn begun(&mut self, id: Uuid, upload_id: String) -> Result<(), StreamError> {
-        self.stands(id, Stands::Busy)?.row.upload_id = Some(upload_id);
-        self.change(id, Stands::Changed)
-    }
-
-    /// An attempt was in vain, or what has become of it is unknown: it may be sent again, as it is.
-    pub fn not_sent(&mut self, id: Uuid) -> Result<(), StreamError> {
-        self.change(id, Stands::Listed)
-    }
-
-    /// An object is visible. It stays until a checkpoint has forgotten it.
-    pub fn published(&mut self, id: Uuid) -> Result<&SealedObject, StreamError> {
-        self.change(id, Stands::Published)?;
-        Ok(&self.stands(id, Stands::Published)?.row)
-    }
-
-    /// An object is visible but for records that its store has refused for good. Their error lines are in `batches`,
-    /// which changed with that: the checkpoint that forgets the object names them.
-    pub fn partly(
-        &mut self,
-        id: Uuid,
-        batches: impl IntoIterator<Item = Uuid>,
-    ) -> Result<&SealedObject, StreamError> {
-        self.refused.extend(batches);
-        self.published(id)
-    }
-
-    /// The upload of an object is gone, and there is no object of ours.
-    pub fn upload_gone(&mut self, id: Uuid) -> Result<Gone, StreamError> {
-        let object = self.stands(id, Stands::Busy)?;
-        let (stands, gone) = match &mut object.gone {
-            None => {
-                object.row.upload_id = None;
-                (Stands::Changed, Gone::Forgotten)
-            }
-            Some(GONE_MAX..) => (Stands::Listed, Gone::Lost),
-            Some(times) => {
-                *times += 1;
-                (Stands::Listed, Gone::Again)
-            }
-        };
-        self.change(id, stands)?;
-        Ok(gone)
-    }
-
-    /// The bytes of an object are damaged here: it is to be mended, and nobody else is at it until it is.
-    /// `None`: its bytes are elsewhere, so that it is only tried again.
-    pub fn damaged(&mut self, id: Uuid) -> Result<Option<SealedObject>, StreamError> {
-        let object = self.stands(id, Stands::Busy)?;
-        Ok(object.gone.is_none().then(|| object.row.clone()))
-    }
-
-    /// An object that nobody is at is kept from being sent while its bytes are copied, until [`Self::moved`] or
-    /// [`Self::not_sent`]. `None`: somebody is, or its bytes are elsewhere.
-    pub fn hold(&mut self, id: Uuid) -> Option<&SealedObject> {
-        let object = self.objects.get_mut(&id)?;
-        let may = object.stands == Stands::Listed && object.gone.is_none();
-        may.then(|| {
-            object.stands = Stands::Busy;
-            &object.row
-        })
-    }
-
-    /// The bytes of an object lie in `extents` now, too.
-    pub fn moved(&mut self, id: Uuid, extents: Vec<Extent>) -> Result<(), StreamError> {
-        let before = &self.stands(id, Stands::Busy)?.row;
-        let row = without(before, extents, before.counts.clone(), before.records);
+    /// The stream ends, and its config `names` stores. What waits for one that it does not name is for a person (C7);
+    /// for no other does anything wait any more, however long that took (C8).
+    pub fn ends(&self, names: impl Fn(&str) -> bool) -> Result<(), StreamError> {
+        let mut left = self.unpublished();
+        let left = left.find(|object| names(&object.target.store));
+        let unlisted = self.sealed.len() + self.spilling.len() + self.gathered.len();
         must(
-            "C4: a moved object is the same object",
-            (row.size, row.crc64) == (before.size, before.crc64),
-            || before.target.location(),
-        )?;
-        self.mended(row)
+            "C8: a stream ends when nothing waits for its stores",
+            left.is_none() && unlisted == 0,
+            || format!("{left:?} is not published, {unlisted} batches are not listed"),
+        )
     }
-
-    /// An object is made of what was not damaged. It is sent when a checkpoint names it so; where nothing was
-    /// left it is forgotten, as one that is published.
-    pub fn mended(&mut self, row: SealedObject) -> Result<(), StreamError> {
-        let (id, object) = (row.id, self.stands(row.id, Stands::Busy)?);
-        if row.extents.is_empty() {
-            return self.change(id, Stands::Published);
-        }
-        let expected = without(
-            &object.row,
-            row.extents.clone(),
-            row.counts.clone(),
-            row.records,
-        );
-        must(
-            "C4: a mended object is the same object, and says what it was",
-            row == expected,
-            || {
-                format!(
-                    "{} as {}",
-                    expected.target.location(),
-                    row.target.location()
-                )
-            },
-        )?;
-        let before = std::mem::replace(&mut object.row, row);
-        let kept: HashSet<&Extent> = object.row.extents.iter().collect();
-        let freed = before
-            .extents
-            .iter()
-            .filter(|extent| !kept.contains(extent));
-        let freed: Vec<Extent> = freed.copied().collect();
-        self.let_go(freed);
-        self.change(id, Stands::Changed)
-    }
-
-    /// An object that a durable checkpoint lists.
-    pub fn object(&self, id: Uuid) -> Option<&SealedObject> {
-        self.objects.get(&id).map(|object| &object.row)
-    }
-
-    /// Objects that are not known to be visible.
-    pub fn unpublished(&self) -> impl Iterator<Item = &SealedObject> {
-        let is_visible = |stands| matches!(stands, Stands::Published | Stands::Recording);
-        let objects = self.objects.values();
-        objects
-            .filter(move |object| !is_visible(object.stands))
-            .map(|object| &object.row)
-    }
-
-    /// Objects that are listed, whether they are visible or not.
-    pub fn listed(&self) -> usize {
-        self.objects.len()
-    }
-
-    /// Objects that are visible, for the next checkpoint.
-    pub const fn unrecorded(&self) -> usize {
-        self.published.len()
-    }
-
-    /// A durable checkpoint has forgotten an object; its bytes go with the one after it.
-    pub fn forget(&mut self, id: Uuid) -> Result<(), StreamError> {
-        self.stands(id, Stands::Recording)?;
-        let object = self.objects.remove(&id);
-        self.let_go(object.into_iter().flat_map(|object| object.row.extents));
-        Ok(())
-    }
-
-    /// A durable shared checkpoint lists an object, of which all bytes are at the destination.
-    pub fn list_prepared(&mut self, row: SealedObject) {
-        self.objects.insert(row.id, Object::listed(row, Some(0)));
-    }
-
-    /// The object that stands so; the caller goes wrong where there is none.
-    fn stands(&mut self, id: Uuid, wanted: Stands) -> Result<&mut Object, StreamError> {
-        match self.objects.get_mut(&id) {
-            Some(object) if object.stands == wanted => Ok(object),
-            found => {
-                let stands = found.map(|object| object.stands);
-                let found = format!("object {id} is to be {wanted:?}, and is {stands:?}");
-                Err(broken("C1: an object goes from step to step", &found))
-            }
-        }
-    }
-
-    /// What was being done for an object has come to an end.
-    fn change(&mut self, id: Uuid, stands: Stands) -> Result<(), StreamError> {
-        self.stands(id, Stands::Busy)?.stands = stands;
-        match stands {
-            Stands::Changed => self.changed.push(id),
-            Stands::Published => self.published.push(id),
-            _ => {}
-        }
-        Ok(())
-    }
-}
-
-impl Object {
-    const fn listed(row: SealedObject, gone: Option<u32>) -> Self {
-        Self {
-            row,
-            stands: Stands::Listed,
-            gone,
-        }
-    }
-}
-
-/// What an object is without its damaged bytes.
-#[must_use]
-pub fn without(
-    before: &SealedObject,
-    extents: Vec<Extent>,
-    counts: Vec<u64>,
-    records: u64,
-) -> SealedObject {
-    let ((size, crc64), was) = (sum(&extents), (before.size, before.crc64));
-    let mut mended = SealedObject {
-        records,
-        size,
-        crc64,
-        extents,
-        counts,
-        ..before.clone()
-    };
-    if (size, crc64) != was {
-        // An earlier attempt may have published it whole, or be about to; parts of its upload are of other bytes.
-        mended.upload_id = None;
-        mended.was.push(was);
-    }
-    mended
 }
 
 /// A rule that `is_kept`, or the stream stops.

@@ -6,6 +6,7 @@ mod marks;
 mod overlay;
 mod pair;
 mod places;
+mod receipt;
 mod shards;
 
 use std::collections::BTreeMap;
@@ -33,6 +34,7 @@ use copies::{Copies, Newest};
 use formats::{FORMATS, SCHEMAS};
 use pair::{Backend, Pair};
 use places::PLACES;
+pub use receipt::StoreReceipt;
 use shards::{FRONTIERS, SHARDS};
 
 /// Facts about the store itself: JSON values by name.
@@ -278,15 +280,13 @@ impl CheckpointStore {
         Ok(write.commit()?)
     }
 
-    /// Writes one checkpoint durably. After an error the outcome is unknown: the store must be
-    /// opened anew.
-    pub fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
-        self.commit_with(commit, &PlaceChanges::default())
-    }
-
-    /// The same with what changes of what the catalog is to be told: a place is durable with the publication that is the
-    /// first there.
-    pub fn commit_with(&self, commit: &Commit, places: &PlaceChanges) -> Result<(), StoreError> {
+    /// See [`commit`](Self::commit); with what changes of what the catalog is to be told: a place is durable with the
+    /// publication that is the first there.
+    pub fn commit_with<'a>(
+        &self,
+        commit: &'a Commit,
+        places: &PlaceChanges,
+    ) -> Result<StoreReceipt<'a>, StoreError> {
         self.write(|write| {
             if let Some(source) = &commit.source {
                 put_meta(write, "source", source)?;
@@ -317,7 +317,7 @@ impl CheckpointStore {
             Ok(())
         })?;
         failpoint::hit("checkpoint-after-commit");
-        Ok(())
+        Ok(StoreReceipt::of(commit))
     }
 
     /// Records the epoch of a recovery, the journal ranges that it found missing, and all format

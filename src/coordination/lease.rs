@@ -24,6 +24,26 @@ pub struct Lost {
     pub shard: ShardId,
 }
 
+/// The lease's item names this checkpoint: its conditional write has returned, or a consistent read has found it there.
+/// What a durable checkpoint allows is had for nothing else.
+#[derive(Debug)]
+pub struct LeaseReceipt<'a>(&'a LeaseCheckpoint);
+
+impl<'a> LeaseReceipt<'a> {
+    /// What is durable.
+    pub const fn written(self) -> &'a LeaseCheckpoint {
+        self.0
+    }
+}
+
+#[cfg(test)]
+impl<'a> LeaseReceipt<'a> {
+    /// The same of a lease that is a model.
+    pub const fn of_a_model(written: &'a LeaseCheckpoint) -> Self {
+        Self(written)
+    }
+}
+
 /// The lease of a shard. It is renewed until it is released, lost or dropped.
 #[derive(Debug)]
 pub struct Lease {
@@ -130,7 +150,7 @@ impl Lease {
     ///
     /// Whoever drops the future gives the lease up: what became of the checkpoint is then for the next
     /// holder to find, and nothing else is written.
-    pub async fn commit(&self, written: &LeaseCheckpoint) -> Result<(), Lost> {
+    pub async fn commit<'a>(&self, written: &'a LeaseCheckpoint) -> Result<LeaseReceipt<'a>, Lost> {
         let mut last = self.last.lock().await;
         if std::mem::replace(&mut last.is_in_doubt, true) {
             return Err(self.lose("a checkpoint before was given up"));
@@ -166,7 +186,7 @@ impl Lease {
             is_in_doubt: false,
         };
         self.metrics.checkpoints.add(1);
-        Ok(())
+        Ok(LeaseReceipt(written))
     }
 
     async fn try_commit(&self, last: &Last, written: &LeaseCheckpoint) -> WriteOutcome {

@@ -17,7 +17,7 @@ use super::log::LocalLog;
 use super::outputs::Outputs;
 use super::publish::publication::publication;
 use super::recovery::state::RecoveredState;
-use crate::checkpoint::{Commit, NamedUpload, SealedObject};
+use crate::checkpoint::{Commit, NamedUpload, SealedObject, StoreReceipt};
 use crate::config::StreamSettings;
 use crate::destination::{Body, Conditional, Destination, Publication, PublishError, Whose};
 use crate::error::StreamError;
@@ -216,13 +216,13 @@ impl Again {
     fn checkpoint(&self, protocol: &mut Protocol) -> Result<(), StreamError> {
         if let Some(draft) = protocol.draft() {
             let transaction = draft.transaction(Vec::new())?;
-            self.commit(transaction.commit())?;
-            protocol.durable(transaction.durable())?;
+            let durable = transaction.stored(|commit| self.commit(commit))?;
+            protocol.durable(durable)?;
         }
         Ok(())
     }
 
-    fn commit(&self, commit: &Commit) -> Result<(), StreamError> {
+    fn commit<'a>(&self, commit: &'a Commit) -> Result<StoreReceipt<'a>, StreamError> {
         self.log.change(&self.stream, commit)
     }
 }

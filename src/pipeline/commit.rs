@@ -1,9 +1,6 @@
 //! Checkpoints: what changed is spooled with one fsync and named by one transaction.
 
-use std::collections::BTreeSet;
 use std::io;
-
-use uuid::Uuid;
 
 use super::event::{CheckpointError, Committed, Written};
 use super::formats::Unsaved;
@@ -13,7 +10,7 @@ use crate::buffer::Buffer;
 use crate::checkpoint::{CheckpointStore, OpenBatch, PlaceChanges, SpooledBlock};
 use crate::extent::Extent;
 use crate::failpoint;
-use crate::protocol::Draft;
+use crate::protocol::{Draft, Spilling};
 use crate::source::Handle;
 use crate::spool::Spool;
 
@@ -86,8 +83,7 @@ pub(super) fn commit(
     let rows = batches.into_iter().map(|batch| batch.row).collect();
     let transaction = draft.transaction(rows)?;
     let transaction = transaction.with_formats(unsaved.formats, unsaved.versions);
-    store.commit_with(transaction.commit(), places)?;
-    let durable = transaction.durable();
+    let durable = transaction.stored(|commit| store.commit_with(commit, places))?;
     spool.free(durable.freed())?;
     source.release(durable.released())?;
     Ok(Committed {
@@ -101,17 +97,16 @@ pub(super) fn commit(
 /// that are sealed become objects.
 pub(super) fn spill(
     mut batches: Vec<DraftBatch>,
-    sealed: &BTreeSet<Uuid>,
+    sealed: Spilling,
     freed: &[Extent],
     spool: &Spool,
 ) -> Result<Committed, CheckpointError> {
     let written = write(&mut batches, spool)?;
     spool.free(freed)?;
     let rows = batches.into_iter().map(|batch| batch.row);
-    let sealed = rows.filter(|row| sealed.contains(&row.id));
     Ok(Committed {
         written,
-        spilled: sealed.map(OpenBatch::into_object).collect(),
+        spilled: sealed.objects(rows)?,
         ..Committed::default()
     })
 }

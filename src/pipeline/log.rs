@@ -20,6 +20,7 @@ pub(super) mod shared;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,7 +36,6 @@ use super::table::BatchTable;
 use super::telling::Telling;
 use super::waiting::Waiting;
 use super::waiting::lasting::LastingError;
-use crate::checkpoint::SealedObject;
 use crate::clock::Moment;
 use crate::coordination::Lost;
 use crate::destination::{Destination, PublishError};
@@ -192,7 +192,7 @@ pub(super) enum Outcome {
         /// The checkpoint that it has made durable, if it was for one.
         durable: Option<Durable>,
         /// Objects in their final bytes that no checkpoint lists yet, and since when their first records wait.
-        objects: Vec<(SealedObject, Moment)>,
+        gathered: Vec<(Uuid, Moment)>,
     },
     /// A checkpoint is durable that others may go on from, or somebody else does.
     Shared(Result<SharedCheckpoint, Lost>),
@@ -205,11 +205,9 @@ pub(super) enum Outcome {
 pub(super) struct Settled {
     /// The protocol's checkpoint is durable.
     pub(super) durable: Option<Durable>,
-    /// Objects that a durable checkpoint lists no more.
-    pub(super) unlisted: Vec<Uuid>,
-    /// Objects that it lists, all bytes of which are at the destination; since when their first records wait, where
-    /// that is known.
-    pub(super) listed: Vec<(Listed, Option<Moment>)>,
+    /// Objects that are new on its list, where all their bytes are at the destination; since when their first records
+    /// wait, where that is known.
+    pub(super) listed: HashMap<Uuid, (Listed, Option<Moment>)>,
     /// A checkpoint is durable, and took so long.
     pub(super) took: Option<Duration>,
     /// Copies of the log itself that were damaged, and are mended.

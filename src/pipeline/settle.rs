@@ -1,11 +1,13 @@
 //! What comes of a checkpoint: what its log tells is taken over, and what a durable one allows is done.
 
+use std::collections::HashMap;
+
 use uuid::Uuid;
 
 use super::Pipeline;
 use super::commit;
 use super::event::{CheckpointError, Committed};
-use super::log::{Outcome, Settled};
+use super::log::{Listed, Outcome, Settled};
 use super::recovery::state;
 use crate::checkpoint::Lane;
 use crate::clock::Moment;
@@ -32,14 +34,14 @@ impl Pipeline {
     pub(super) fn apply_written(&mut self, committed: Committed) -> Result<(), StreamError> {
         let stale = commit::settle(&mut self.table, &committed.written);
         self.protocol.let_go(stale);
-        let objects = committed.spilled.into_iter().map(|sealed| {
-            let since = self.take_out(sealed.id, sealed.arrival_ms);
-            (sealed, since)
-        });
-        let objects = objects.collect();
+        let mut gathered = Vec::new();
+        for object in committed.spilled {
+            gathered.push((object.id, self.take_out(object.id, object.arrival_ms)));
+            self.protocol.gather(object)?;
+        }
         self.settle(Outcome::Written {
             durable: committed.durable,
-            objects,
+            gathered,
         })?;
         self.give_up_memory();
         Ok(())
@@ -49,24 +51,12 @@ impl Pipeline {
     pub(super) fn settle(&mut self, outcome: Outcome) -> Result<(), StreamError> {
         let Settled {
             durable,
-            unlisted,
             listed,
             took,
             mended,
         } = self.log.settle(outcome);
         if let Some(durable) = durable {
-            self.apply_durable(durable)?;
-        }
-        for id in unlisted {
-            failpoint::hit("published-after-record");
-            self.protocol.forget(id)?;
-            self.waiting.remove(id);
-        }
-        for (listed, since) in listed {
-            let arrival_ms = listed.object.arrival_ms;
-            let since = since.unwrap_or_else(|| self.context.clock.moment_of(arrival_ms));
-            self.waiting.add_listed(&listed, since);
-            self.protocol.list_prepared(listed.object);
+            self.apply_durable(durable, listed)?;
         }
         self.context.status.metrics().copies_mended.add(mended);
         if let Some(took) = took {
@@ -75,11 +65,21 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Does what a durable checkpoint allows.
-    fn apply_durable(&mut self, durable: Durable) -> Result<(), StreamError> {
+    /// Does what a durable checkpoint allows. Where its new objects are at the destination already, `prepared` says how.
+    fn apply_durable(
+        &mut self,
+        durable: Durable,
+        mut prepared: HashMap<Uuid, (Listed, Option<Moment>)>,
+    ) -> Result<(), StreamError> {
         let allowed = self.protocol.durable(durable)?;
         let stranded = self.waiting.stranded();
         for id in allowed.listed {
+            if let Some((listed, since)) = prepared.remove(&id) {
+                let arrival_ms = listed.object.arrival_ms;
+                let since = since.unwrap_or_else(|| self.context.clock.moment_of(arrival_ms));
+                self.waiting.add_listed(&listed, since);
+                continue;
+            }
             let arrival_ms = self.protocol.object(id).map(|object| object.arrival_ms);
             let since = self.take_out(id, arrival_ms.unwrap_or_default());
             if let Some(object) = self.protocol.object(id) {
@@ -100,6 +100,14 @@ impl Pipeline {
             self.fill(named);
         }
         Ok(())
+    }
+
+    /// The stream ends: all that this process can do has been done.
+    pub(super) fn ended(&self) -> Result<(), StreamError> {
+        let stores = self.outputs.stores();
+        self.protocol.ends(|store| stores.names(store))?;
+        let left = self.stranded().or_else(|| self.left_without_columns());
+        left.map_or(Ok(()), Err)
     }
 
     /// Takes a batch out that is an object from now on; since when its first record waits.

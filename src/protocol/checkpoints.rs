@@ -1,12 +1,15 @@
-//! Checkpoints: what one takes in, and what is allowed when it is durable. What types can hold they hold: bytes to be
-//! freed, records to be released, objects and rows come out of a checkpoint that its store has taken, and of no other.
+//! Checkpoints: what one takes in, and what is allowed when it is durable. What types can hold they hold: what a
+//! checkpoint allows comes out of [`Durable`], and that is made of a [`Transaction`] and the receipt that its store gives
+//! for this very one.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use uuid::Uuid;
 
-use super::{Changes, Named, Object, Protocol, Stands, must};
-use crate::checkpoint::{Commit, OpenBatch, SealedObject};
+use super::objects::{Object, Stands};
+use super::{Changes, Named, Protocol, must};
+use crate::checkpoint::{Commit, OpenBatch, SealedObject, StoreReceipt};
 use crate::error::StreamError;
 use crate::extent::Extent;
 use crate::schema::SchemaVersion;
@@ -22,20 +25,30 @@ pub struct Draft {
     published: Vec<Uuid>,
     refused: BTreeSet<Uuid>,
     freed: Vec<Extent>,
+    /// Batches and objects of which the checkpoint before names bytes that this one frees.
+    had: BTreeSet<Uuid>,
+    /// Changed batches that go with it, and what each was opened with where a checkpoint has named it.
+    batches: BTreeMap<Uuid, Option<OpenedWith>>,
 }
 
 /// A checkpoint, for its store. Where that fails the outcome is unknown, and the stream recovers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Transaction(Durable);
-
-/// A checkpoint that is durable.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Durable {
+pub struct Transaction {
     commit: Commit,
     /// So many of its objects are new; the others have a new row.
     new: usize,
     freed: Vec<Extent>,
+    /// All bytes of its new objects are at the destination, and nowhere else when it is durable.
+    is_prepared: bool,
 }
+
+/// A checkpoint that is durable. There is one of each: it can be neither copied nor made up.
+#[derive(Debug)]
+pub struct Durable(Transaction);
+
+/// A sum of what is fixed when a batch opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct OpenedWith(u64);
 
 /// What a durable checkpoint allows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -84,26 +97,47 @@ impl Protocol {
             sealed,
             changes: self.frontiers.take(),
             closed: std::mem::take(&mut self.closed),
-            published: self.unlist(),
+            published: self.unlisted(),
             refused: std::mem::take(&mut self.refused),
+            had: (self.dead.iter())
+                .filter_map(|extent| self.spooled.owner(extent))
+                .collect(),
             freed: std::mem::take(&mut self.dead),
+            batches: BTreeMap::new(),
         })
     }
 
+    /// A changed batch goes with the checkpoint: by its upload, if it has one, which its row is to name.
+    pub fn take_in(&self, draft: &mut Draft, id: Uuid) -> Option<String> {
+        draft.batches.insert(id, self.opened.get(&id).copied());
+        self.upload(id)
+    }
+
     /// Takes over that a checkpoint is durable.
-    pub fn durable(&mut self, durable: Durable) -> Result<Allowed, StreamError> {
-        let Durable { commit, new, .. } = durable;
+    pub fn durable(&mut self, Durable(durable): Durable) -> Result<Allowed, StreamError> {
+        let Transaction {
+            commit,
+            new,
+            is_prepared,
+            ..
+        } = durable;
         let mut rows = commit.sealed.into_iter();
         let mut allowed = Allowed::default();
         let making = self.making.take().unwrap_or_default();
+        for id in &commit.closed {
+            self.spooled.forget(*id);
+            self.opened.remove(id);
+        }
         for row in rows.by_ref().take(new) {
             let is_ours = making.contains(&row.id) && !self.objects.contains_key(&row.id);
             must("C1: a batch becomes one object", is_ours, || {
                 row.target.location()
             })?;
             self.uploads.remove(&row.id);
+            self.spooled.set(row.id, &row.extents);
             allowed.listed.push(row.id);
-            self.objects.insert(row.id, Object::listed(row, None));
+            let gone = is_prepared.then_some(0);
+            self.objects.insert(row.id, Object::listed(row, gone));
         }
         for row in rows {
             let object = self.stands(row.id, Stands::Naming)?;
@@ -113,57 +147,43 @@ impl Protocol {
                 || row.target.location(),
             )?;
             object.stands = Stands::Listed;
+            self.spooled.set(row.id, &row.extents);
             allowed.updated.push(row.id);
         }
         for id in commit.published {
+            self.spooled.forget(id);
             self.forget(id)?;
             allowed.recorded.push(id);
+        }
+        for row in &commit.open {
+            self.named(row);
         }
         let open = commit.open.into_iter().filter(|row| row.final_len() > 0);
         allowed.named = open.map(Named::by_a_durable_checkpoint).collect();
         Ok(allowed)
     }
 
-    /// What a shared checkpoint learns, of `open` batches that it does not list: nothing may be open (C9).
-    pub fn hand_over(&mut self, open: usize) -> Result<Changes, StreamError> {
-        must(
-            "C9: what a shared checkpoint has passed is in its objects",
-            open == 0,
-            || format!("{open} batches are open"),
-        )?;
-        Ok(self.frontiers.take())
+    /// A durable checkpoint names an open batch as this row has it.
+    pub(super) fn named(&mut self, row: &OpenBatch) {
+        let extents = row.blocks.iter().flat_map(|block| &block.extents);
+        self.spooled.set(row.id, extents);
+        self.opened.insert(row.id, OpenedWith::of(row));
     }
+}
 
-    /// What the next checkpoint lists no more: what is visible.
-    pub fn unlist(&mut self) -> Vec<Uuid> {
-        let published = std::mem::take(&mut self.published);
-        for id in &published {
-            if let Some(object) = self.objects.get_mut(id) {
-                object.stands = Stands::Recording;
-            }
-        }
-        published
-    }
-
-    /// Batches whose bytes are all final; where no checkpoint names batches, nor the spool.
-    pub fn spill(&mut self) -> BTreeSet<Uuid> {
-        // What ended without an object was never named.
-        self.closed.clear();
-        std::mem::take(&mut self.sealed)
-    }
-
-    /// Bytes that may be freed at once, unless a job reads them; where no checkpoint names the spool.
-    pub fn free_unnamed(&mut self, is_read: bool) -> Vec<Extent> {
-        let freed = if is_read { 0..0 } else { 0..self.dead.len() };
-        self.dead.drain(freed).collect()
+impl OpenedWith {
+    fn of(row: &OpenBatch) -> Self {
+        let mut sum = DefaultHasher::new();
+        let fixed = (row.lane, row.opened_ms, row.window);
+        (fixed, &row.identity, &row.target).hash(&mut sum);
+        Self(sum.finish())
     }
 }
 
 impl Draft {
     /// The checkpoint with the rows of changed batches, whose bytes lie in the spool, synced. Those that are
     /// sealed become objects.
-    pub fn transaction(self, rows: Vec<OpenBatch>) -> Result<Transaction, StreamError> {
-        let mut refused = self.refused;
+    pub fn transaction(mut self, rows: Vec<OpenBatch>) -> Result<Transaction, StreamError> {
         let mut commit = Commit {
             shards: self.changes.shards,
             forgotten: self.changes.forgotten,
@@ -174,13 +194,15 @@ impl Draft {
             ..Commit::default()
         };
         for row in rows {
-            refused.remove(&row.id);
+            self.refused.remove(&row.id);
+            let before = self.batches.remove(&row.id);
+            must(
+                "C7: a batch ends with what it was opened with",
+                before.is_some_and(|before| before.is_none_or(|of| of == OpenedWith::of(&row))),
+                || row.target.location(),
+            )?;
             if self.sealed.contains(&row.id) {
-                must(
-                    "C1: an object is listed in its final bytes",
-                    row.is_final(),
-                    || row.target.location(),
-                )?;
+                must_be_final(&row)?;
                 commit.closed.push(row.id);
                 commit.sealed.push(row.into_object());
             } else {
@@ -189,30 +211,68 @@ impl Draft {
         }
         must(
             "C5: an object is forgotten when what its store has refused of it stands elsewhere",
-            refused.is_empty(),
-            || format!("batches {refused:?} are not named"),
+            self.refused.is_empty(),
+            || format!("batches {:?} are not named", self.refused),
         )?;
         let new = commit.sealed.len();
         commit.sealed.extend(self.objects);
-        let freed: HashSet<&Extent> = self.freed.iter().collect();
-        let open = commit.open.iter().flat_map(|row| &row.blocks);
-        let open = open.flat_map(|block| &block.extents);
-        let mut named = open.chain(commit.sealed.iter().flat_map(|row| &row.extents));
-        let both = named.find(|extent| freed.contains(extent));
-        must(
-            "C3: a checkpoint does not name what it frees",
-            both.is_none(),
-            || format!("{both:?}"),
-        )?;
-        Ok(Transaction(Durable {
+        must_not_name(&commit, &self.freed, self.had)?;
+        Ok(Transaction {
             commit,
             new,
             freed: self.freed,
-        }))
+            is_prepared: false,
+        })
     }
 }
 
+/// Nothing that `commit` frees is named when it is durable: neither by a row of its own, nor by one of before that it
+/// leaves as it is. Those `had` such bytes.
+fn must_not_name(
+    commit: &Commit,
+    freed: &[Extent],
+    mut had: BTreeSet<Uuid>,
+) -> Result<(), StreamError> {
+    let freed: HashSet<&Extent> = freed.iter().collect();
+    let open = commit.open.iter().flat_map(|row| &row.blocks);
+    let open = open.flat_map(|block| &block.extents);
+    let mut named = open.chain(commit.sealed.iter().flat_map(|row| &row.extents));
+    let both = named.find(|extent| freed.contains(extent));
+    let rule = "C3: a checkpoint does not name what it frees";
+    must(rule, both.is_none(), || format!("{both:?}"))?;
+    if !had.is_empty() {
+        let rows = commit.open.iter().map(|row| row.id);
+        let rows = rows.chain(commit.sealed.iter().map(|row| row.id));
+        let gone = commit.closed.iter().chain(&commit.published).copied();
+        for id in rows.chain(gone) {
+            had.remove(&id);
+        }
+    }
+    must(rule, had.is_empty(), || {
+        format!("the rows of {had:?} stay as they are")
+    })
+}
+
+/// An object is made of bytes that never change any more.
+pub(super) fn must_be_final(row: &OpenBatch) -> Result<(), StreamError> {
+    must(
+        "C1: an object is listed in its final bytes",
+        row.is_final(),
+        || row.target.location(),
+    )
+}
+
 impl Transaction {
+    /// Of a shared stream: its new objects are at the destination.
+    pub(super) fn of_prepared(commit: Commit, freed: Vec<Extent>) -> Self {
+        Self {
+            new: commit.sealed.len(),
+            commit,
+            freed,
+            is_prepared: true,
+        }
+    }
+
     /// The same with formats that its batches name, by hash, and versions of columns that were learned.
     #[must_use]
     pub fn with_formats(
@@ -220,30 +280,39 @@ impl Transaction {
         formats: Vec<(u64, String)>,
         schemas: Vec<SchemaVersion>,
     ) -> Self {
-        self.0.commit.formats = formats;
-        self.0.commit.schemas = schemas;
+        self.commit.formats = formats;
+        self.commit.schemas = schemas;
         self
     }
 
     /// What the store is to make durable.
     pub const fn commit(&self) -> &Commit {
-        &self.0.commit
+        &self.commit
     }
 
-    /// The store has made it durable.
-    pub fn durable(self) -> Durable {
-        self.0
+    /// Has the store make it durable, which gives a receipt for it.
+    pub fn stored<E>(
+        self,
+        commit: impl for<'a> FnOnce(&'a Commit) -> Result<StoreReceipt<'a>, E>,
+    ) -> Result<Durable, E> {
+        commit(&self.commit)?;
+        Ok(Durable(self))
+    }
+
+    /// Its lease has given a receipt for it.
+    pub(super) const fn of_lease(self) -> Durable {
+        Durable(self)
     }
 }
 
 impl Durable {
     /// Bytes that it does not name, and that nothing reads.
     pub fn freed(&self) -> &[Extent] {
-        &self.freed
+        &self.0.freed
     }
 
     /// Shards that have got on: what lies behind may go.
     pub fn released(&self) -> &[(ShardId, ShardState)] {
-        &self.commit.shards
+        &self.0.commit.shards
     }
 }

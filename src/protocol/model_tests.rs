@@ -1,6 +1,6 @@
 //! The protocol in every interleaving of a small world: parts of open batches, freed bytes, released records,
 //! late writes, lost replies, vanished uploads, damaged and moved objects, refused records, claims,
-//! crashes.
+//! hand-overs, crashes.
 //!
 //! What is explored is the state machine that production drives; the model is what is around it: a source, a
 //! store of checkpoints, a spool, a destination. Records go one after the other into one batch at a time, each as a
@@ -17,12 +17,16 @@ use std::hash::BuildHasher as _;
 use foldhash::quality::RandomState;
 use foldhash::{HashSet, HashSetExt as _};
 
+use super::objects::Stands;
 use super::*;
 use crate::checkpoint::{Commit, Lane, SpooledBlock, Target};
+use crate::extent::sum;
 use crate::shard::JOURNAL;
 
 mod attempts;
+mod committing;
 mod misfortune;
+mod sharing;
 mod world;
 
 use world::{Odds, World};
@@ -73,6 +77,24 @@ enum Broken {
     RefusedLater,
     /// C5: an object is forgotten when a checkpoint may have named what was refused of it.
     RefusedFirst,
+    /// C3: bytes are freed that the row of a batch names, which stays as it is.
+    LeaveRowOut,
+    /// C7: a batch that was opened under other settings ends under those of now.
+    EndUnderNewSettings,
+    /// C9: a shared checkpoint passes records of batches that are open.
+    HandOverOpen,
+    /// C9: it passes records of sealed batches whose objects are not gathered.
+    HandOverUngathered,
+    /// C9: it lists objects of which no byte is at the destination.
+    ListBeforeParts,
+    /// C9: objects are visible before a lease has taken the checkpoint that lists them.
+    ShowBeforeLease,
+    /// C3: bytes of objects are freed when a shared checkpoint of them is begun.
+    FreeAtHandOver,
+    /// C3: bytes that were let go are freed while they are read.
+    FreeWhileRead,
+    /// C5: an upload that is gone is taken for completed.
+    GoneIsPublished,
 }
 
 /// Every world that can be reached: how many, and how many of them have come to rest. A world is known by 64 bits
@@ -86,7 +108,8 @@ fn explore(broken: Broken, odds: Odds) -> Result<(usize, usize), String> {
     while let Some(world) = todo.pop_front() {
         let is_at_rest = world.judge()?;
         let steps = world.steps(broken)?;
-        if steps.is_empty() && !is_at_rest && !world.has_begun_all() {
+        let has_ended = is_at_rest || world.is_stopped;
+        if steps.is_empty() && !has_ended && !world.has_begun_all() {
             return Err(format!("STUCK: {world:?}"));
         }
         at_rest += usize::from(is_at_rest);
@@ -112,6 +135,7 @@ const FILLING: Odds = Odds {
     refusals: 0,
     moves: 0,
     fills: true,
+    shared: false,
 };
 
 /// One block is damaged, and one publication arrives late. How blocks were encoded matters no more.
@@ -165,6 +189,30 @@ const MOVING: Odds = Odds {
     moves: 1,
     fills: false,
     ..FILLING
+};
+
+/// Daemons share the stream, and a publication arrives late.
+const SHARED: Odds = Odds {
+    losses: 0,
+    delays: 1,
+    ways: 1,
+    fills: false,
+    shared: true,
+    ..FILLING
+};
+
+/// Bytes of the spool are written elsewhere while they are read.
+const REWRITING: Odds = Odds {
+    delays: 0,
+    moves: 1,
+    ..SHARED
+};
+
+/// An upload that a shared checkpoint lists vanishes.
+const VANISHING: Odds = Odds {
+    delays: 0,
+    losses: 1,
+    ..SHARED
 };
 
 fn keeps_the_promises(odds: Odds) {
@@ -227,8 +275,33 @@ fn mended_objects_keep_the_promises_in_every_interleaving() {
 }
 
 #[test]
+fn shared_checkpoints_keep_the_promises_in_every_interleaving() {
+    keeps_the_promises(SHARED);
+    keeps_the_promises(REWRITING);
+    keeps_the_promises(VANISHING);
+}
+
+#[test]
+fn breaking_a_rule_about_shared_checkpoints_is_found() {
+    for (broken, odds, promise) in [
+        (Broken::HandOverOpen, SHARED, "LOST OR DOUBLED"),
+        (Broken::HandOverUngathered, SHARED, "LOST OR DOUBLED"),
+        (Broken::ShowBeforeLease, SHARED, "LOST OR DOUBLED"),
+        (Broken::ListBeforeParts, SHARED, "TORN"),
+        (Broken::LostReplyIsSuccess, SHARED, "LOST OR DOUBLED"),
+        (Broken::FreeAtHandOver, SHARED, "LOST"),
+        (Broken::FreeWhileRead, REWRITING, "LOST"),
+        (Broken::GoneIsPublished, VANISHING, "LOST OR DOUBLED"),
+    ] {
+        finds(broken, odds, promise);
+    }
+}
+
+#[test]
 fn breaking_a_rule_about_checkpoints_is_found() {
     for (broken, promise) in [
+        (Broken::LeaveRowOut, "LOST"),
+        (Broken::EndUnderNewSettings, "ELSEWHERE"),
         (Broken::PublishBeforeCheckpoint, "TORN"),
         (Broken::ReleaseBeforeCheckpoint, "LOST"),
         (Broken::FreeBeforeCheckpoint, "LOST"),

@@ -204,6 +204,7 @@ fn only_its_own_folder_and_the_registry_name_a_source() {
 fn the_delivery_protocol_is_pure() {
     let may_import = [
         "checkpoint",
+        "coordination", // what a lease gives for a checkpoint that it has taken
         "error",
         "extent",
         "position",

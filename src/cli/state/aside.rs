@@ -178,7 +178,10 @@ fn record(disk: &dyn Disk, object: &SealedObject) -> anyhow::Result<()> {
         published: vec![object.id],
         ..Commit::default()
     };
-    store.commit(&commit).context("record that it is published")
+    store
+        .commit(&commit)
+        .context("record that it is published")?;
+    Ok(())
 }
 
 /// Opens the state, and settles what was broken off before.

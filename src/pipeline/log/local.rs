@@ -14,10 +14,10 @@ use super::super::recovery::state::store_error;
 use super::super::table::BatchTable;
 use super::names::Names;
 use super::{CheckpointLog, DiskJob, Due, Outcome, Recovered, Settled, Standing, Work};
-use crate::checkpoint::{CheckpointStore, Commit};
+use crate::checkpoint::{CheckpointStore, Commit, StoreReceipt};
 use crate::error::StreamError;
 use crate::extent::Extent;
-use crate::protocol::Protocol;
+use crate::protocol::{Draft, Protocol};
 use crate::spool::Spool;
 
 /// A checkpoint is taken at least this often while something changes.
@@ -67,11 +67,11 @@ impl LocalLog {
     }
 
     /// Makes a change durable that a person has asked for, of a stream that does not run.
-    pub(in crate::pipeline) fn change(
+    pub(in crate::pipeline) fn change<'a>(
         &self,
         stream: &str,
-        commit: &Commit,
-    ) -> Result<(), StreamError> {
+        commit: &'a Commit,
+    ) -> Result<StoreReceipt<'a>, StreamError> {
         let committed = self.store.commit(commit);
         committed.map_err(|error| store_error(stream, "change the state", error))
     }
@@ -98,11 +98,17 @@ impl CheckpointLog for LocalLog {
         if work.is_writing || !due || !work.has_changes {
             return Ok(None);
         }
-        let Some(draft) = work.protocol.draft() else {
+        let Some(mut draft) = work.protocol.draft() else {
             return Ok(None);
         };
         self.begun = Instant::now();
-        let batches = changed_batches(work.table, work.protocol, work.spool, work.dead_max);
+        let batches = changed_batches(
+            &mut draft,
+            work.table,
+            work.protocol,
+            work.spool,
+            work.dead_max,
+        );
         let (spool, source) = (Arc::clone(work.spool), Arc::clone(work.source));
         let store = Arc::clone(&self.store);
         let unsaved = work.outputs.formats.take_unsaved();
@@ -125,9 +131,10 @@ impl CheckpointLog for LocalLog {
     }
 }
 
-/// The rows of all batches that have changed since they were last asked for. With them go bytes in files of the
-/// spool that hold little else, when there is much that nothing names.
+/// The rows of all batches that have changed since they were last asked for; the draft takes them in. With them go bytes
+/// in files of the spool that hold little else, when there is much that nothing names.
 fn changed_batches(
+    draft: &mut Draft,
     table: &mut BatchTable,
     protocol: &Protocol,
     spool: &Spool,
@@ -144,7 +151,9 @@ fn changed_batches(
     }
     let dirty = table.take_dirty().into_iter();
     let entries = dirty.filter_map(|id| table.get(id));
-    entries
-        .map(|entry| DraftBatch::of(entry, protocol.upload(entry.batch.id), &moved))
-        .collect()
+    let rows = entries.map(|entry| {
+        let upload_id = protocol.take_in(draft, entry.batch.id);
+        DraftBatch::of(entry, upload_id, &moved)
+    });
+    rows.collect()
 }

@@ -27,12 +27,11 @@ use super::super::table::Entry;
 use super::super::waiting::lasting::LastingError;
 use super::names::Names;
 use super::{CheckpointLog, DiskJob, Due, Outcome, Recovered, Settled, Standing, Work};
-use crate::checkpoint::SealedObject;
 use crate::clock::Moment;
 use crate::coordination::{BodyName, Lost};
 use crate::destination::Destination;
 use crate::error::StreamError;
-use crate::protocol::Changes;
+use crate::protocol::{Changes, HandOver};
 use crate::shard::{Pending, ShardId, ShardState, SourceName};
 pub use body::{Body, Listed};
 use body::{Range, SharedCheckpoint};
@@ -61,8 +60,8 @@ pub struct SharedLog {
     shard: ShardId,
     /// What that checkpoint lists, until the pipeline takes it over.
     listed: Vec<Listed>,
-    /// Objects in their final bytes that no durable checkpoint lists.
-    gathered: Vec<(SealedObject, Moment)>,
+    /// Objects in their final bytes that no durable checkpoint lists: since when their first records wait.
+    gathered: HashMap<Uuid, Moment>,
     making: Option<Underway>,
     /// Why it was tried in vain, since one was last made.
     lasting_error: Option<LastingError>,
@@ -121,7 +120,7 @@ impl CheckpointLog for SharedLog {
         let job = if work.is_writing {
             None
         } else {
-            spill(&mut work)
+            spill(&mut work)?
         };
         work.is_writing |= job.is_some();
         self.make(&mut work)?;
@@ -130,7 +129,7 @@ impl CheckpointLog for SharedLog {
 
     fn settle(&mut self, outcome: Outcome) -> Settled {
         match outcome {
-            Outcome::Written { objects, .. } => self.gathered.extend(objects),
+            Outcome::Written { gathered, .. } => self.gathered.extend(gathered),
             Outcome::Shared(Ok(made)) => return self.made(made),
             Outcome::Shared(Err(error)) => self.lost(&error),
             Outcome::Delayed(error, now) => {
@@ -148,8 +147,7 @@ impl CheckpointLog for SharedLog {
     fn unlisted(&self) -> (u64, Option<Moment>) {
         let making = self.making.iter();
         let making = making.flat_map(|making| making.waits_since.values());
-        let gathered = self.gathered.iter().map(|(_, since)| since);
-        let objects = making.chain(gathered);
+        let objects = making.chain(self.gathered.values());
         (objects.clone().count() as u64, objects.min().copied())
     }
 
@@ -186,35 +184,42 @@ impl SharedLog {
             return Ok(());
         }
         let is_encoded = work.table.is_empty() && !work.is_writing;
+        let hands_over = *work.gathering && is_encoded;
         let is_published = work.protocol.unrecorded() == work.protocol.listed();
-        let mut next = self.known.clone();
-        let (mut sealed, mut waits_since) = (Vec::new(), HashMap::new());
-        if *work.gathering && is_encoded {
-            *work.gathering = false;
-            next.learn(work.protocol.hand_over(work.table.len())?);
-            (sealed, waits_since) = std::mem::take(&mut self.gathered)
-                .into_iter()
-                .map(|(object, since)| {
-                    let id = object.id;
-                    (object, (id, since))
-                })
-                .unzip();
-        }
         let is_time = self.begun.elapsed() >= UNLIST_AFTER || (work.is_last && is_published);
         let forgets = work.protocol.unrecorded() > 0 && is_time;
-        if next == self.known && sealed.is_empty() && !forgets {
+        let draft = if hands_over {
+            *work.gathering = false;
+            work.protocol.hand_over(work.table.len())?
+        } else if forgets {
+            work.protocol.unlist()?
+        } else {
+            None
+        };
+        let Some(draft) = draft else {
             return Ok(());
+        };
+        let mut next = self.known.clone();
+        next.learn(draft.changes());
+        if next == self.known && draft.objects().is_empty() && !forgets {
+            return work.protocol.withdraw(draft);
         }
+        self.begin_making(draft, next, work);
+        Ok(())
+    }
+
+    fn begin_making(&mut self, draft: HandOver, next: Known, work: &Work<'_>) {
         self.begun = Instant::now();
-        let unlisted = work.protocol.unlist();
+        let objects = draft.objects().iter();
+        let waits_since = objects.filter_map(|object| self.gathered.remove_entry(&object.id));
+        let waits_since = waits_since.collect();
         let making = CheckpointTask {
             range: Range {
                 after: self.known.state.position,
                 up_to: next.state.position,
             },
             body: Body::new(&self.shard, next, work.waiting.listed(work.protocol)),
-            sealed,
-            unlisted,
+            draft,
             bodies: self.bodies.clone(),
             lease: Arc::clone(&self.lease),
             destination: self.destination.clone(),
@@ -227,7 +232,6 @@ impl SharedLog {
             _task: AbortOnDropHandle::new(tokio::spawn(making.run())),
             waits_since,
         });
-        Ok(())
     }
 
     /// A checkpoint is durable. What it lists is published from now on.
@@ -243,12 +247,12 @@ impl SharedLog {
         }
         self.known = made.known;
         let listed = made.listed.into_iter().map(|listed| {
-            let since = waits_since.get(&listed.object.id).copied();
-            (listed, since)
+            let id = listed.object.id;
+            (id, (listed, waits_since.get(&id).copied()))
         });
         Settled {
+            durable: Some(made.durable),
             listed: listed.collect(),
-            unlisted: made.unlisted,
             took: Some(self.begun.elapsed()),
             ..Settled::default()
         }
@@ -265,12 +269,12 @@ impl SharedLog {
 
 /// Writes batches to the spool: those that are encoded for the next checkpoint, or all, when they
 /// take too much memory. Nothing durable names the spool, so nothing is synced.
-fn spill(work: &mut Work<'_>) -> Option<DiskJob> {
+fn spill(work: &mut Work<'_>) -> Result<Option<DiskJob>, StreamError> {
     let sealed = work.protocol.spill();
     let ids = if work.is_unspooled_much {
         work.table.take_dirty()
     } else {
-        sealed.iter().copied().collect()
+        sealed.batches().collect()
     };
     let stays = |_: &_| false;
     let row = |entry: &Entry| DraftBatch::of(entry, None, &stays);
@@ -280,20 +284,22 @@ fn spill(work: &mut Work<'_>) -> Option<DiskJob> {
     let is_read = work.is_encoding;
     let frees = !is_read && work.protocol.frees() && work.is_spool_full;
     if batches.is_empty() && !frees {
-        return None;
+        return Ok(None);
     }
-    let freed = work.protocol.free_unnamed(is_read);
+    let freed = work.protocol.free_unnamed(is_read)?;
     let spool = Arc::clone(work.spool);
-    Some(Box::new(move || {
-        commit::spill(batches, &sealed, &freed, &spool)
-    }))
+    Ok(Some(Box::new(move || {
+        commit::spill(batches, sealed, &freed, &spool)
+    })))
 }
 
 impl Known {
-    fn learn(&mut self, changes: Changes) {
-        if let Some((_, state)) = changes.shards.into_iter().next() {
-            self.state = state;
+    fn learn(&mut self, changes: &Changes) {
+        if let Some((_, state)) = changes.shards.first() {
+            self.state = state.clone();
         }
-        self.source = changes.source.or_else(|| self.source.take());
+        if let Some(source) = &changes.source {
+            self.source = Some(source.clone());
+        }
     }
 }

@@ -15,7 +15,7 @@ use super::shared::{LeaseLog, Taken, connect_shared, open_shared};
 use crate::checkpoint::{CheckpointStore, STORE};
 use crate::clock::Clock;
 use crate::config::{Align, StartSettings};
-use crate::coordination::{KclCheckpoint, LeaseCheckpoint, Lost, Resumed};
+use crate::coordination::{KclCheckpoint, LeaseCheckpoint, LeaseReceipt, Lost, Resumed};
 use crate::disk::{Disk, DiskOperation, TornDisk};
 use crate::error::StreamError;
 use crate::pipeline::{Log, RecoveredState, open, run};
@@ -143,12 +143,15 @@ struct Holder {
 }
 
 impl LeaseLog for Holder {
-    fn commit<'a>(&'a self, written: &'a LeaseCheckpoint) -> Pending<'a, Result<(), Lost>> {
+    fn commit<'a>(
+        &'a self,
+        written: &'a LeaseCheckpoint,
+    ) -> Pending<'a, Result<LeaseReceipt<'a>, Lost>> {
         let mut last = self.last.lock().unwrap();
         let shard = "one".into();
         let committed = if last.0 == self.fence {
             last.1 = written.clone();
-            Ok(())
+            Ok(LeaseReceipt::of_a_model(written))
         } else {
             Err(Lost { shard })
         };

@@ -1,10 +1,10 @@
 //! Attempts to publish: what the destination makes of them, and what the disk has left of their bytes.
 
-use super::world::{STORES, Steps, UPLOADS_MAX, World, is_of_errors, told};
+use super::world::{STORES, Steps, World, batch, is_of_errors, told};
 use super::*;
 
 /// What the files have more that moved bytes lie in.
-const ELSEWHERE: u32 = 1000;
+pub(super) const ELSEWHERE: u32 = 1000;
 
 impl World {
     /// What is on its way arrives, whoever sent it, or never does.
@@ -98,7 +98,7 @@ impl World {
             None => return Ok(()),
             Some(Step::Send(row)) => row.clone(),
             Some(Step::Begin(_)) => {
-                if self.begun < UPLOADS_MAX {
+                if !self.has_begun_all() {
                     let upload = world.begin();
                     world
                         .protocol
@@ -113,6 +113,10 @@ impl World {
                 return Ok(());
             }
         };
+        let is_elsewhere = row.target.key != batch(id).target.key;
+        if is_elsewhere {
+            return Err(format!("ELSEWHERE: {row:?} was opened otherwise"));
+        }
         let is_rotten = row
             .extents
             .iter()
@@ -140,16 +144,23 @@ impl World {
             .as_ref()
             .map(|upload| self.uploads.get(upload));
         if arrived == Some(None) {
-            world
-                .protocol
-                .upload_gone(id)
-                .map_err(|error| told(&error))?;
+            if broken == Broken::GoneIsPublished {
+                let published = world.protocol.published(id);
+                published.map_err(|error| told(&error))?;
+            } else {
+                let gone = world.protocol.upload_gone(id);
+                world.is_stopped = gone.map_err(|error| told(&error))? == Gone::Lost;
+            }
             next.push(world);
             return Ok(());
         }
         // The parts that have arrived are taken as they are; the others are sent.
         let arrived = arrived.flatten();
         let mut bytes = Vec::new();
+        if row.extents.is_empty() {
+            // A shared checkpoint lists it: nothing of it is here.
+            bytes.extend(arrived.into_iter().flat_map(BTreeMap::values));
+        }
         for (number, extent) in row.extents.iter().enumerate() {
             let part = arrived.and_then(|parts| parts.get(&number));
             bytes.push(part.map_or_else(|| self.read(extent), |part| Ok(*part))?);
@@ -252,6 +263,7 @@ impl World {
                 Broken::PublishBeforeMendIsDurable => {
                     object.stands = Stands::Listed;
                     self.protocol.changed.clear();
+                    self.protocol.spooled = Spooled::default();
                 }
                 Broken::MendUnderNewId => {
                     self.ids += 1;

@@ -1,10 +1,11 @@
 //! What may go wrong around the protocol, and what must be true all the same.
 
-use super::world::{RECORDS, UPLOADS_MAX, World};
+use super::Broken;
+use super::world::{RECORDS, World, told};
 
 impl World {
     /// The process dies, the disk loses a block, or the destination an upload.
-    pub(super) fn misfortune(&self, next: &mut Vec<Self>) {
+    pub(super) fn misfortune(&self, broken: Broken, next: &mut Vec<Self>) {
         let sealed = self.store.sealed.values().flat_map(|row| &row.extents);
         for extent in sealed.filter(|extent| !self.rotten.contains(extent)) {
             if self.odds.rots > 0 {
@@ -14,7 +15,7 @@ impl World {
                 next.push(world);
             }
         }
-        self.crash(next);
+        self.crash(broken, next);
         for upload in self.uploads.keys() {
             if self.odds.losses > 0 {
                 let mut world = self.clone();
@@ -25,16 +26,11 @@ impl World {
         }
     }
 
-    /// Whether no upload may be begun any more, for the model's sake.
-    pub(super) const fn has_begun_all(&self) -> bool {
-        self.begun == UPLOADS_MAX
-    }
-
-    pub(super) fn crash(&self, next: &mut Vec<Self>) {
+    pub(super) fn crash(&self, broken: Broken, next: &mut Vec<Self>) {
         if self.odds.crashes > 0 {
             let mut world = self.clone();
             world.odds.crashes -= 1;
-            world.recover();
+            world.recover(broken);
             next.push(world);
         }
     }
@@ -52,7 +48,10 @@ impl World {
             && self.batches.is_empty()
             && self.owed.is_empty()
             && others.is_empty()
-            && self.late.is_empty();
+            && self.late.is_empty()
+            && self.reading.is_none()
+            && self.handing.is_none()
+            && self.protocol.gathered.is_empty();
         let visible = self.visible.iter().flat_map(|(id, extents)| {
             let refused = self.refused.get(id);
             let records = extents.iter().map(|extent| extent.offset);
@@ -69,7 +68,13 @@ impl World {
         if at_rest && (doubled > 0 || !(1..=RECORDS).all(met)) {
             return Err(format!("LOST OR DOUBLED: {:?}", self.visible));
         }
-        if at_rest && self.uploads.values().any(|parts| !parts.is_empty()) {
+        if at_rest {
+            let ends = (self.protocol).ends(|store| Some(store) != self.odds.deaf);
+            ends.map_err(|error| told(&error))?;
+        }
+        // What was made for a shared checkpoint that was never written stays behind.
+        let leaks = !self.odds.shared && self.uploads.values().any(|parts| !parts.is_empty());
+        if at_rest && leaks {
             return Err(format!("LEAKED: {:?}", self.uploads));
         }
         Ok(at_rest)

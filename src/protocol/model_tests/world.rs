@@ -1,22 +1,19 @@
 //! The small world around the protocol, and the steps that it can take. What attempts meet at the destination is in
-//! `attempts`.
+//! `attempts`, how checkpoints are made in `committing`, and what is other where daemons share the stream in `sharing`.
 
+use super::committing::{Store, Writing};
+use super::sharing::Reading;
 use super::*;
 
 /// Records that the source has.
 pub(super) const RECORDS: u64 = 2;
+/// What the files have more that hold encoded bytes, of each way.
+const WAY: u32 = 10_000;
 /// What ids of error batches begin with.
 const ERRORS: u8 = 100;
-/// Uploads that may be begun.
-pub(super) const UPLOADS_MAX: u8 = 3;
-
-/// What the store of checkpoints holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Store {
-    shards: BTreeMap<ShardId, ShardState>,
-    open: BTreeMap<Uuid, OpenBatch>,
-    pub(super) sealed: BTreeMap<Uuid, SealedObject>,
-}
+/// Uploads that may be begun; where the stream is shared every object needs one.
+const UPLOADS_MAX: u8 = 3;
+const SHARED_UPLOADS_MAX: u8 = 5;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct World {
@@ -55,9 +52,17 @@ pub(super) struct World {
     /// What the last checkpoint allows to be filled.
     pub(super) named: Vec<Named>,
     /// A checkpoint on its way to the store.
-    pub(super) writing: Option<Transaction>,
+    pub(super) writing: Option<Writing>,
     /// One that the store has, and the process does not know of.
-    pub(super) written: Option<Durable>,
+    pub(super) written: Option<Writing>,
+    /// Of a shared stream: a block that is being read to be encoded.
+    pub(super) reading: Option<Reading>,
+    /// Objects that the spool has, and the process does not know of.
+    pub(super) spilled: Vec<SealedObject>,
+    /// A checkpoint whose objects are brought to the destination, and what it lists beside them.
+    pub(super) handing: Option<(HandOver, Vec<SealedObject>)>,
+    /// It has stopped loudly: an upload that its checkpoint lists has vanished.
+    pub(super) is_stopped: bool,
 }
 
 /// How many times each misfortune may happen.
@@ -81,39 +86,17 @@ pub(super) struct Odds {
     pub(super) moves: u8,
     /// Whether batches begin uploads while they fill.
     pub(super) fills: bool,
+    /// Whether daemons share the stream.
+    pub(super) shared: bool,
 }
 
 /// What steps add worlds to; `Err` says which promise is broken.
 pub(super) type Steps = Result<(), String>;
 
-impl Store {
-    fn commit(&mut self, commit: &Commit) {
-        self.shards.extend(commit.shards.iter().cloned());
-        for id in commit.closed.iter().chain(&commit.published) {
-            self.open.remove(id);
-            self.sealed.remove(id);
-        }
-        let open = commit.open.iter().map(|row| (row.id, row.clone()));
-        self.open.extend(open);
-        let sealed = commit.sealed.iter().map(|row| (row.id, row.clone()));
-        self.sealed.extend(sealed);
-    }
-
-    pub(super) fn frontier(&self) -> u64 {
-        frontier(self.shards.iter())
-    }
-}
-
-fn frontier<'a>(mut shards: impl Iterator<Item = (&'a ShardId, &'a ShardState)>) -> u64 {
-    let position = shards.next().and_then(|(_, state)| state.position);
-    let sequence = position.and_then(|position| position.sequence.narrow());
-    sequence.map_or(0, |sequence| sequence.0)
-}
-
 /// Bytes of a record in a batch: raw, or encoded in one of several ways. Written once, so that these name them.
-fn extent(id: Uuid, record: u64, way: Option<u8>) -> Extent {
+pub(super) fn extent(id: Uuid, record: u64, way: Option<u8>) -> Extent {
     Extent {
-        file: u32::try_from(id.as_u128()).unwrap(),
+        file: u32::try_from(id.as_u128()).unwrap() + WAY * way.map_or(0, |way| u32::from(way) + 1),
         offset: record,
         len: 1,
         crc64: (record << 8) | u64::from(way.map_or(0, |way| way + 1)),
@@ -123,7 +106,7 @@ fn extent(id: Uuid, record: u64, way: Option<u8>) -> Extent {
 /// Batches go to one store and the other in turn.
 pub(super) const STORES: [&str; 2] = ["even", "odd"];
 
-fn batch(id: Uuid) -> OpenBatch {
+pub(super) fn batch(id: Uuid) -> OpenBatch {
     OpenBatch {
         id,
         // It stands for every lane of errors.
@@ -184,16 +167,31 @@ impl World {
             named: Vec::new(),
             writing: None,
             written: None,
+            reading: None,
+            spilled: Vec::new(),
+            handing: None,
+            is_stopped: false,
         };
-        world.recover();
+        world.recover(Broken::Nothing);
         world
     }
 
     /// All is forgotten but what is durable.
-    pub(super) fn recover(&mut self) {
-        let open: Vec<OpenBatch> = self.store.open.values().cloned().collect();
-        let sealed = self.store.sealed.values().cloned().collect();
-        self.protocol = Protocol::recovered(self.store.shards.clone(), &open, sealed);
+    pub(super) fn recover(&mut self, broken: Broken) {
+        let mut open: Vec<OpenBatch> = self.store.open.values().cloned().collect();
+        let sealed: Vec<SealedObject> = self.store.sealed.values().cloned().collect();
+        let shards = self.store.shards.clone();
+        self.protocol = if self.odds.shared {
+            Protocol::taken_over(shards, sealed)
+        } else {
+            Protocol::recovered(shards, &open, sealed)
+        };
+        if broken == Broken::EndUnderNewSettings {
+            for row in &mut open {
+                row.target.key = "new".to_owned();
+            }
+            self.protocol.opened.clear();
+        }
         self.claimed.clear();
         if !self.odds.claims {
             for store in STORES {
@@ -204,6 +202,7 @@ impl World {
         self.batches = open;
         (self.owed, self.failed) = (BTreeMap::new(), BTreeSet::new());
         (self.named, self.writing, self.written) = (Vec::new(), None, None);
+        (self.reading, self.spilled, self.handing) = (None, Vec::new(), None);
     }
 
     fn claim(&mut self, store: &'static str, broken: Broken) {
@@ -218,14 +217,21 @@ impl World {
     /// Every world that one step makes of this one.
     pub(super) fn steps(&self, broken: Broken) -> Result<Vec<Self>, String> {
         let mut next = Vec::new();
+        if self.is_stopped {
+            return Ok(next);
+        }
         if self.written.is_some() {
             // What the process does now it might as well have done before the store had it.
             self.checkpoint(broken, &mut next)?;
-            self.crash(&mut next);
+            self.crash(broken, &mut next);
             return Ok(next);
         }
         self.apply(&mut next)?;
-        self.encode(broken, &mut next)?;
+        if self.odds.shared {
+            self.share(broken, &mut next)?;
+        } else {
+            self.encode(broken, &mut next)?;
+        }
         self.checkpoint(broken, &mut next)?;
         if self.odds.fills {
             self.fill(broken, &mut next)?;
@@ -250,7 +256,7 @@ impl World {
                 next.push(world);
             }
         }
-        self.misfortune(&mut next);
+        self.misfortune(broken, &mut next);
         Ok(next)
     }
 
@@ -352,6 +358,12 @@ impl World {
                 next.push(world);
             }
         }
+        self.seal(at, open, next);
+        Ok(())
+    }
+
+    /// Seals a batch when all its bytes are final.
+    pub(super) fn seal(&self, at: usize, open: &OpenBatch, next: &mut Vec<Self>) {
         if open.is_final() {
             let mut world = self.clone();
             world.batches[at].sealing = true;
@@ -359,67 +371,6 @@ impl World {
                 next.push(world);
             }
         }
-        Ok(())
-    }
-
-    /// A checkpoint is begun; its store has it; the process hears of it.
-    fn checkpoint(&self, broken: Broken, next: &mut Vec<Self>) -> Steps {
-        let mut world = self.clone();
-        if let Some(transaction) = world.writing.take() {
-            world.store.commit(transaction.commit());
-            world.written = Some(transaction.durable());
-        } else if let Some(durable) = world.written.take() {
-            world.free_and_release(&durable);
-            if broken != Broken::PublishBeforeCheckpoint {
-                world.hear(durable)?;
-            }
-        } else {
-            let rows = world.batches.iter().map(|batch| OpenBatch {
-                upload_id: world.protocol.upload(batch.id),
-                ..batch.clone()
-            });
-            let rows: Vec<OpenBatch> = rows.collect();
-            let is_news = world.protocol.has_changes()
-                || world.protocol.frees()
-                || !rows.iter().eq(self.store.open.values());
-            if !is_news {
-                return Ok(());
-            }
-            let draft = world.protocol.draft().ok_or("STOPPED: no draft")?;
-            let transaction = draft.transaction(rows).map_err(|error| told(&error))?;
-            let early = transaction.clone().durable();
-            match broken {
-                Broken::PublishBeforeCheckpoint => world.hear(early)?,
-                Broken::ReleaseBeforeCheckpoint => world.release(&early),
-                Broken::FreeBeforeCheckpoint => world.freed.extend(early.freed()),
-                _ => {}
-            }
-            world.writing = Some(transaction);
-        }
-        next.push(world);
-        Ok(())
-    }
-
-    fn free_and_release(&mut self, durable: &Durable) {
-        self.freed.extend(durable.freed());
-        self.release(durable);
-    }
-
-    fn release(&mut self, durable: &Durable) {
-        let shards = durable.released().iter();
-        let up_to = frontier(shards.map(|(shard, state)| (shard, state)));
-        self.released = self.released.max(up_to);
-    }
-
-    fn hear(&mut self, durable: Durable) -> Steps {
-        let allowed = self
-            .protocol
-            .durable(durable)
-            .map_err(|error| told(&error))?;
-        self.batches
-            .retain(|batch| !allowed.listed.contains(&batch.id));
-        self.named = allowed.named;
-        Ok(())
     }
 
     /// Begins the upload of the open batch, or sends its parts.
@@ -439,7 +390,7 @@ impl World {
             let full = u32::try_from(head.len()).unwrap();
             let filled = match world.protocol.fill(&named, full) {
                 None => continue,
-                Some(Fill::Begin) if self.begun == UPLOADS_MAX => continue,
+                Some(Fill::Begin) if self.has_begun_all() => continue,
                 Some(Fill::Begin) => Filled::Begun(world.begin()),
                 Some(Fill::Send(after)) => {
                     let upload = world.protocol.upload(id).unwrap();
@@ -463,6 +414,16 @@ impl World {
             next.push(world);
         }
         Ok(())
+    }
+
+    /// Whether no upload may be begun any more, for the model's sake.
+    pub(super) const fn has_begun_all(&self) -> bool {
+        let max = if self.odds.shared {
+            SHARED_UPLOADS_MAX
+        } else {
+            UPLOADS_MAX
+        };
+        self.begun >= max
     }
 
     pub(super) fn begin(&mut self) -> String {

@@ -5,7 +5,6 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use super::Known;
 use crate::checkpoint::SealedObject;
@@ -13,6 +12,7 @@ use crate::coordination::BodyName;
 use crate::destination::SentPart;
 use crate::error::StreamError;
 use crate::position::Position;
+use crate::protocol::Durable;
 use crate::shard::{ShardState, SourceName};
 
 /// The layout that this version writes. One with a greater number is refused.
@@ -46,6 +46,13 @@ pub struct Listed {
     pub range: Range,
 }
 
+impl Listed {
+    /// The objects of a list.
+    pub fn objects(list: &[Self]) -> impl Iterator<Item = SealedObject> {
+        list.iter().map(|listed| listed.object.clone())
+    }
+}
+
 /// The records that a checkpoint has sealed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Range {
@@ -64,8 +71,8 @@ pub(in crate::pipeline) struct SharedCheckpoint {
     pub(super) known: Known,
     /// What it has added to the list.
     pub(super) listed: Vec<Listed>,
-    /// What it lists no more.
-    pub(super) unlisted: Vec<Uuid>,
+    /// What it allows.
+    pub(super) durable: Durable,
 }
 
 impl Body {

@@ -18,11 +18,12 @@ use super::super::super::publish::publication::publication;
 use super::body::SharedCheckpoint;
 use super::{Body, Known, Listed, Range};
 use crate::checkpoint::SealedObject;
-use crate::coordination::{BodyName, Lease, LeaseCheckpoint, Lost};
+use crate::coordination::{BodyName, Lease, LeaseCheckpoint, LeaseReceipt, Lost};
 use crate::destination::{self, Destination, Publication, PublishError, SentPart};
 use crate::error::StreamError;
 use crate::extent::Extent;
 use crate::failpoint;
+use crate::protocol::HandOver;
 use crate::retry;
 use crate::shard::Pending;
 use crate::spool::Spool;
@@ -30,11 +31,17 @@ use crate::spool::Spool;
 /// A lease, as a pipeline knows it: the chain of checkpoints of one shard.
 pub trait LeaseLog: Debug + Send + Sync {
     /// Makes a checkpoint durable, the next after the one before; settles what a lost reply leaves open.
-    fn commit<'a>(&'a self, checkpoint: &'a LeaseCheckpoint) -> Pending<'a, Result<(), Lost>>;
+    fn commit<'a>(
+        &'a self,
+        checkpoint: &'a LeaseCheckpoint,
+    ) -> Pending<'a, Result<LeaseReceipt<'a>, Lost>>;
 }
 
 impl LeaseLog for Lease {
-    fn commit<'a>(&'a self, checkpoint: &'a LeaseCheckpoint) -> Pending<'a, Result<(), Lost>> {
+    fn commit<'a>(
+        &'a self,
+        checkpoint: &'a LeaseCheckpoint,
+    ) -> Pending<'a, Result<LeaseReceipt<'a>, Lost>> {
         Box::pin(Self::commit(self, checkpoint))
     }
 }
@@ -65,10 +72,8 @@ pub(super) struct CheckpointTask {
     pub(super) body: Body,
     /// The records of its objects.
     pub(super) range: Range,
-    /// What it adds to the list.
-    pub(super) sealed: Vec<SealedObject>,
-    /// What it lists no more.
-    pub(super) unlisted: Vec<Uuid>,
+    /// What it adds to the list, and takes from it.
+    pub(super) draft: HandOver,
     /// The keys of bodies up to their random names.
     pub(super) bodies: String,
     pub(super) lease: Arc<dyn LeaseLog>,
@@ -97,21 +102,17 @@ impl CheckpointTask {
         let _ = events.send(event);
     }
 
-    async fn make(mut self) -> Result<SharedCheckpoint, CheckpointFailure> {
-        let sealed = std::mem::take(&mut self.sealed);
-        let extents: Vec<Extent> = sealed
-            .iter()
-            .flat_map(|object| object.extents.clone())
-            .collect();
-        let listed = self.prepare(sealed).await?;
+    async fn make(self) -> Result<SharedCheckpoint, CheckpointFailure> {
+        let listed = self.prepare().await?;
         failpoint::hit("shared-prepared");
+        let spool = Arc::clone(&self.spool);
         let made = self.commit(listed).await?;
-        self.let_go(extents);
+        free(spool, made.durable.freed().to_vec());
         Ok(made)
     }
 
     /// Writes body and lease, when all bytes of what is added are at the destination.
-    async fn commit(&mut self, listed: Vec<Listed>) -> Result<SharedCheckpoint, Lost> {
+    async fn commit(mut self, listed: Vec<Listed>) -> Result<SharedCheckpoint, CheckpointFailure> {
         self.body.listed.extend(listed.iter().cloned());
         let state = &self.body.state;
         let (position, ended, until_ms) = (state.position, state.ended, state.until_ms);
@@ -129,16 +130,19 @@ impl CheckpointTask {
             waiting,
             until_ms,
         };
-        self.lease.commit(&written).await?;
+        let list = Listed::objects(&self.body.listed);
+        let transaction = self.draft.transaction(list)?;
+        let receipt = self.lease.commit(&written).await?;
         failpoint::hit("shared-committed");
+        let durable = transaction.leased(receipt)?;
         Ok(SharedCheckpoint {
             name: written.body,
             known: Known {
-                state: self.body.state.clone(),
-                source: self.body.source.clone(),
+                state: self.body.state,
+                source: self.body.source,
             },
             listed,
-            unlisted: std::mem::take(&mut self.unlisted),
+            durable,
         })
     }
 
@@ -157,8 +161,8 @@ impl CheckpointTask {
     }
 
     /// Brings all bytes of the objects to the destination, so many at a time as it takes.
-    async fn prepare(&self, sealed: Vec<SealedObject>) -> Result<Vec<Listed>, StreamError> {
-        let mut sealed = sealed.into_iter();
+    async fn prepare(&self) -> Result<Vec<Listed>, StreamError> {
+        let mut sealed = self.draft.objects().iter().cloned();
         let mut preparing: JoinSet<Result<Listed, StreamError>> = JoinSet::new();
         let mut listed = Vec::new();
         loop {
@@ -191,16 +195,15 @@ impl CheckpointTask {
             }
         }
     }
+}
 
-    /// The bytes that are at the destination need not be here.
-    fn let_go(&self, extents: Vec<Extent>) {
-        let spool = Arc::clone(&self.spool);
-        tokio::task::spawn_blocking(move || {
-            if let Err(error) = spool.free(&extents) {
-                tracing::debug!(%error, "spooled bytes stay behind");
-            }
-        });
-    }
+/// The bytes that are at the destination need not be here.
+fn free(spool: Arc<Spool>, extents: Vec<Extent>) {
+    tokio::task::spawn_blocking(move || {
+        if let Err(error) = spool.free(&extents) {
+            tracing::debug!(%error, "spooled bytes stay behind");
+        }
+    });
 }
 
 /// The spooled bytes of an object, and why they could not be read.

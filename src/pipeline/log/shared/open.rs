@@ -1,6 +1,6 @@
 //! What a taken lease goes on from: the body that its item names, and an empty spool.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -142,7 +142,7 @@ pub async fn open_shared(
         body: taken.resumed.body,
         shard: taken.shard,
         listed,
-        gathered: Vec::new(),
+        gathered: HashMap::new(),
         making: None,
         lasting_error: None,
         begun: Instant::now(),

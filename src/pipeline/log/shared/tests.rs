@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard};
 use super::*;
 use crate::clock::Clock;
 use crate::config::StartSettings;
-use crate::coordination::{KclCheckpoint, LeaseCheckpoint, Resumed};
+use crate::coordination::{KclCheckpoint, LeaseCheckpoint, LeaseReceipt, Resumed};
 use crate::disk::{Disk, DiskOperation, HostDisk, TornDisk};
 use crate::error::StreamError;
 use crate::pipeline::log::tests::bucket::Bucket;
@@ -91,7 +91,10 @@ impl FakeLease {
 }
 
 impl LeaseLog for FakeLease {
-    fn commit<'a>(&'a self, written: &'a LeaseCheckpoint) -> Pending<'a, Result<(), Lost>> {
+    fn commit<'a>(
+        &'a self,
+        written: &'a LeaseCheckpoint,
+    ) -> Pending<'a, Result<LeaseReceipt<'a>, Lost>> {
         Box::pin(async {
             if self.fate == Fate::Lost {
                 let shard = "one".into();
@@ -107,7 +110,7 @@ impl LeaseLog for FakeLease {
                 self.abandoned.cancel();
                 std::future::pending::<()>().await;
             }
-            Ok(())
+            Ok(LeaseReceipt::of_a_model(written))
         })
     }
 }

@@ -50,19 +50,22 @@ impl Holder {
     }
 
     /// The conditional write.
-    fn write(&self, written: &LeaseCheckpoint) -> Result<(), Lost> {
+    fn write<'a>(&self, written: &'a LeaseCheckpoint) -> Result<LeaseReceipt<'a>, Lost> {
         let mut item = self.item.lock().unwrap();
         if item.fence != self.fence {
             let shard = "one".into();
             return Err(Lost { shard });
         }
         item.last = written.clone();
-        Ok(())
+        Ok(LeaseReceipt::of_a_model(written))
     }
 }
 
 impl LeaseLog for Holder {
-    fn commit<'a>(&'a self, written: &'a LeaseCheckpoint) -> Pending<'a, Result<(), Lost>> {
+    fn commit<'a>(
+        &'a self,
+        written: &'a LeaseCheckpoint,
+    ) -> Pending<'a, Result<LeaseReceipt<'a>, Lost>> {
         Box::pin(async {
             for _ in 0..self.random(50) {
                 tokio::task::yield_now().await;

@@ -36,7 +36,10 @@ pub use columns::{
 pub use csv::CsvSettings;
 pub use delimiter::Delimiter;
 pub use json::JsonSettings;
-pub use parquet::{ParquetCompression, ParquetSettings};
+pub use parquet::{
+    BloomFilters, ParquetCompression, ParquetOptions, ParquetSettings, SortedBy, TimestampType,
+    WriterVersion,
+};
 pub use port::{Compiler, Encode, Encoder, Footer, FormatFault, Head, RUN_BYTES, Shape};
 pub use raw::RawSettings;
 pub use text::Compression;
@@ -49,6 +52,17 @@ pub const FORMATS: &[&dyn Compiler] = &[
     &csv::CsvFormatKind,
     &avro::AvroKind,
 ];
+
+/// Formats of Firehose's that are not built in: why, and what to write instead.
+pub const ABSENT: &[(&str, [&str; 2])] = &[(
+    "orc",
+    [
+        "no ORC is written: there is one writer of it for Rust (orc-rust 0.9), which knows no lists, maps, structs and \
+         decimals, and leaves out the statistics by which readers pass over what they do not need",
+        "write type = \"parquet\", which takes the same columns: whatever reads ORC in a lake reads that, too (Athena, Hive, \
+         Spark, Trino)",
+    ],
+)];
 
 /// The format of a stream that says nothing about it: JSON lines without compression.
 pub fn of_streams() -> FormatSettings {

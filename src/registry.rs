@@ -7,7 +7,7 @@ use crate::config::{
     CatalogKind, FormatKind, ParserKind, Registry, SourceKind, SourceSettings, StoreKind,
 };
 use crate::destination::STORES;
-use crate::format::{self, FORMATS};
+use crate::format::{self, ABSENT, FORMATS};
 use crate::parse::PARSERS;
 use crate::shard::SourceName;
 use crate::source::{self, Kind, LocalRecords, Source};
@@ -34,6 +34,7 @@ pub fn registry() -> Registry {
         stores: stores.collect(),
         formats: formats.collect(),
         catalogs: catalogs.collect(),
+        absent_formats: ABSENT,
         stream_format: format::of_streams,
         backup_format: format::of_backups,
     }

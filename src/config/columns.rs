@@ -147,6 +147,9 @@ pub struct TimeRules {
     /// What numbers count, where it does not follow from their magnitude.
     #[serde(skip_serializing_if = "is_default")]
     pub unit: Option<NumberUnit>,
+    /// Whether times are cut to milliseconds. It is the format that says so of itself, when it is compiled.
+    #[serde(skip)]
+    pub whole_millis: bool,
 }
 
 /// Firehose's word among patterns for numbers of milliseconds.

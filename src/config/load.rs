@@ -32,6 +32,7 @@ const NOTHING: &Registry = &Registry {
     stores: Vec::new(),
     formats: Vec::new(),
     catalogs: Vec::new(),
+    absent_formats: &[],
     stream_format: FormatSettings::unread,
     backup_format: FormatSettings::unread,
 };

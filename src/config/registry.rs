@@ -16,6 +16,8 @@ pub struct Registry {
     pub formats: Vec<&'static dyn FormatKind>,
     /// What `type` of `[stream.X.catalog]` can be, in the same order.
     pub catalogs: Vec<&'static dyn CatalogKind>,
+    /// Formats that people look for and that are not there: the word, and why, with what to write instead.
+    pub absent_formats: &'static [(&'static str, [&'static str; 2])],
     /// The format of a stream that says nothing about it.
     pub stream_format: fn() -> FormatSettings,
     /// The format of a backup that says nothing about it.

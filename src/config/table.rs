@@ -17,6 +17,7 @@ use super::registry::Registry;
 use super::text::{self, Text};
 use super::words;
 
+mod fraction;
 mod known;
 mod list;
 

@@ -12,7 +12,8 @@ use super::{
 };
 use crate::destination::{FolderSettings, S3Encryption, S3Settings};
 use crate::format::{
-    Compression, Delimiter, JsonSettings, ParquetCompression, ParquetSettings, RawSettings,
+    Compression, Delimiter, JsonSettings, ParquetCompression, ParquetOptions, ParquetSettings,
+    RawSettings,
 };
 use crate::registry::registry;
 use crate::source::direct_put::DirectPut;
@@ -160,6 +161,7 @@ fn every_key_of_the_full_sample_is_accepted_and_means_what_it_says() {
     let schema = "event_id string, ts timestamp, event_type string, geo struct<region:string>";
     let parquet = FormatSettings::new(ParquetSettings {
         compression: ParquetCompression::Zstd,
+        options: ParquetOptions::default(),
         columns: ColumnSettings {
             schema: schema.to_owned(),
             sample: None,
@@ -182,6 +184,7 @@ fn every_key_of_the_full_sample_is_accepted_and_means_what_it_says() {
                 times: TimeRules {
                     formats: vec!["dd/MM/yyyy".to_owned(), "millis".to_owned()],
                     unit: Some(NumberUnit::Millis),
+                    whole_millis: false,
                 },
             },
         },

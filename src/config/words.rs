@@ -58,6 +58,38 @@ const TRANSLATIONS: &[(&str, &str)] = &[
         "Firehose's ColumnToJsonKeyMappings is `column_to_json_key` in [stream.NAME.format]",
     ),
     (
+        "parquetserde",
+        "Firehose's ParquetSerDe is `type = \"parquet\"` in [stream.NAME.format], with its options beside it",
+    ),
+    (
+        "orcserde",
+        "Firehose's OrcSerDe has no counterpart: write `type = \"parquet\"` in [stream.NAME.format]",
+    ),
+    (
+        "blocksizebytes",
+        "Firehose's BlockSizeBytes is `block_size` in [stream.NAME.format], such as \"64MiB\"",
+    ),
+    (
+        "pagesizebytes",
+        "Firehose's PageSizeBytes is `page_size` in [stream.NAME.format], such as \"1MiB\"",
+    ),
+    (
+        "enabledictionarycompression",
+        "Firehose's EnableDictionaryCompression is `dictionary` in [stream.NAME.format]",
+    ),
+    (
+        "maxpaddingbytes",
+        "Firehose's MaxPaddingBytes is `max_padding` in [stream.NAME.format], where it does nothing",
+    ),
+    (
+        "bloomfiltercolumns",
+        "Firehose's BloomFilterColumns is `bloom_filter_columns` in [stream.NAME.format], of Parquet here",
+    ),
+    (
+        "bloomfilterfalsepositiveprobability",
+        "Firehose's BloomFilterFalsePositiveProbability is `bloom_filter_fpp` in [stream.NAME.format], of Parquet here",
+    ),
+    (
         "dynamicpartitioningconfiguration",
         "Firehose's DynamicPartitioningConfiguration is [stream.NAME.partitioning]",
     ),
@@ -256,7 +288,7 @@ fn lane_help(table: &str, word: &str) -> Option<&'static str> {
 }
 
 /// Allowed words that are listed in full.
-const LISTED_MAX: usize = 24;
+const LISTED_MAX: usize = 48;
 /// Allowed words that are listed even beside the one that was probably meant.
 const LISTED_BESIDE_MAX: usize = 8;
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{
     AvroCompression, AvroSettings, Columns, Compression, CsvSettings, Format, FormatFault, Head,
-    Inference, ParquetCompression, ParquetSettings, Trial, columns, frame, of_row,
+    Inference, ParquetCompression, ParquetOptions, ParquetSettings, Trial, columns, frame, of_row,
 };
 use crate::config::{ColumnRules, ColumnSettings, FormatSettings};
 use crate::position::{Position, Sequence};
@@ -46,6 +46,7 @@ pub fn columns(bytes: &[u8]) {
     };
     let parquet = ParquetSettings {
         compression: ParquetCompression::None,
+        options: ParquetOptions::default(),
         columns: columns.clone(),
     };
     let csv = CsvSettings {

@@ -7,7 +7,7 @@
 //! | Decimal128(p,s) | INT32 to 9 digits, INT64 to 18, above that fixed-length bytes; DECIMAL |
 //! | Utf8, Binary | BYTE_ARRAY, for text STRING |
 //! | Date32 | INT32, DATE |
-//! | Timestamp(µs, UTC) | INT64, TIMESTAMP(MICROS, adjusted to UTC): an instant in Athena, Spark and DuckDB |
+//! | Timestamp(µs, UTC) | INT64, TIMESTAMP(MICROS, adjusted to UTC): an instant in Athena, Spark and DuckDB; or, by a setting, of milliseconds, or INT96 |
 //! | List, Map, Struct | LIST (`list.element`), MAP (`key_value.key/value`), group |
 
 use std::io;
@@ -15,7 +15,7 @@ use std::io;
 use bytes::Bytes;
 
 use super::columns::{Decoder, Row, Schema};
-use super::{Compiler, Encode, Encoder, Footer, Format, FormatFault, Head, Shape};
+use super::{Compiler, Encode, Encoder, Footer, Format, FormatFault, Head, RUN_BYTES, Shape};
 use crate::config::FormatSettings;
 use crate::failure::Failure;
 use crate::record::Record;
@@ -23,10 +23,15 @@ use crate::telemetry::FieldTally;
 
 mod dictionary;
 mod footer;
+mod options;
+mod properties;
 mod settings;
 mod sink;
+mod sorted;
+mod times;
 mod writer;
 
+pub use options::{BloomFilters, ParquetOptions, SortedBy, TimestampType, WriterVersion};
 pub use settings::{ParquetCompression, ParquetSettings};
 use writer::RunWriter;
 
@@ -41,19 +46,46 @@ impl Compiler for ParquetKind {
     }
 }
 
-/// Declared columns and how their pages are compressed.
+/// Declared columns and how their pages are written.
 #[derive(Debug)]
 struct ParquetFormat {
     schema: Schema,
     compression: ParquetCompression,
+    options: ParquetOptions,
+    /// Bytes of records at which a row group is closed.
+    block_bytes: usize,
+    /// The paths of the columns with a Bloom filter.
+    filtered: Vec<Vec<String>>,
+    /// By what rows are sorted.
+    order: Vec<SortedBy>,
 }
 
 impl ParquetFormat {
     /// Reads the schema; the fault points into its text.
     fn compile(settings: &ParquetSettings) -> Result<Self, FormatFault> {
+        let options = settings.options.clone();
+        let mut columns = settings.columns.clone();
+        columns.rules.times.whole_millis = options.timestamps == TimestampType::Millis;
+        let schema = Schema::of(&columns)?;
+        // The config has held them against the schema; one that came later may lack them.
+        let fields = schema.arrow().fields();
+        let named = |name: &String| options::find(fields, name).map(|(path, _)| path);
+        let filtered = options.bloom_filters.columns.iter().filter_map(named);
+        let order = options.sorted_by.iter().filter_map(|key| {
+            let [column] = <[String; 1]>::try_from(named(&key.column)?).ok()?;
+            Some(SortedBy {
+                column,
+                ..key.clone()
+            })
+        });
+        let block_bytes = options.block_size.unwrap_or(RUN_BYTES).min(RUN_BYTES);
         Ok(Self {
-            schema: Schema::of(&settings.columns)?,
+            filtered: filtered.collect(),
+            order: order.collect(),
+            schema,
             compression: settings.compression,
+            block_bytes: usize::try_from(block_bytes).unwrap_or(usize::MAX),
+            options,
         })
     }
 

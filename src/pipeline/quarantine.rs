@@ -185,7 +185,8 @@ mod tests {
     use crate::config::{ColumnSettings, FormatSettings};
     use crate::disk::{Disk, TornDisk};
     use crate::format::{
-        Compression, Delimiter, Format, JsonSettings, ParquetCompression, ParquetSettings,
+        Compression, Delimiter, Format, JsonSettings, ParquetCompression, ParquetOptions,
+        ParquetSettings,
     };
     use crate::position::Position;
     use crate::record::Record;
@@ -294,6 +295,7 @@ mod tests {
     fn a_run_is_whole_without_a_block_and_what_is_set_aside_can_be_read() {
         let settings = FormatSettings::new(ParquetSettings {
             compression: ParquetCompression::Snappy,
+            options: ParquetOptions::default(),
             columns: ColumnSettings::of("id string"),
         });
         let format = Format::compile(&settings).unwrap();

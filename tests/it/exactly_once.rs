@@ -193,12 +193,16 @@ fn parquet_of_many_row_groups_sent_while_it_fills_holds_every_acknowledged_recor
     let site = Site::new("");
     let mut campaign = Campaign::new(&site, PARQUET_IN_PARTS, 10);
     let proxy = Proxy::start(Weed::shared().address(), campaign.seed, FAULTS);
-    // A batch becomes row groups when memory is short: here at some 24 MiB.
+    // A batch becomes row groups when memory is short: here at some 24 MiB. Their rows are sorted, and filters stand behind
+    // them.
     site.configure(&format!(
         "memory_limit = \"128MiB\"\n{}",
         settings(
             "size = \"44MiB\"\ninterval = \"900s\"",
-            &format!("type = \"parquet\"\nschema = \"{SCHEMA}\""),
+            &format!(
+                "type = \"parquet\"\nschema = \"{SCHEMA}\"\n\
+                 sorted_by = [\"value desc\", \"id\"]\nbloom_filter_columns = [\"id\"]"
+            ),
             &bucket.table(&proxy.endpoint()),
         )
     ));

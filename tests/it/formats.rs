@@ -11,8 +11,9 @@ use bytes::Bytes;
 use firehose::config::{self, ColumnSettings, FormatSettings};
 use firehose::failure::Failure;
 use firehose::format::{
-    AvroCompression, AvroSettings, Compiler, Compression, CsvSettings, Delimiter, Encoder, FORMATS,
-    Format, Head, JsonSettings, ParquetCompression, ParquetSettings, RawSettings, Shape,
+    AvroCompression, AvroSettings, BloomFilters, Compiler, Compression, CsvSettings, Delimiter,
+    Encoder, FORMATS, Format, Head, JsonSettings, ParquetCompression, ParquetOptions,
+    ParquetSettings, RawSettings, Shape, SortedBy, TimestampType, WriterVersion,
 };
 use firehose::position::{Position, Sequence};
 use firehose::record::Record;
@@ -60,10 +61,19 @@ fn formats() -> Vec<(FormatSettings, Read)> {
     ] {
         let parquet = ParquetSettings {
             compression,
+            options: ParquetOptions::default(),
             columns: ColumnSettings::of("id bigint, pad string"),
         };
         formats.push((parquet.into(), reading::columns));
     }
+    formats.extend(layouts().map(|options| {
+        let parquet = ParquetSettings {
+            compression: ParquetCompression::Zstd,
+            options,
+            columns: ColumnSettings::of("id bigint, pad string"),
+        };
+        (parquet.into(), reading::columns as Read)
+    }));
     for (compression, read) in [
         (Compression::None, reading::csv as Read),
         (Compression::Gzip, reading::csv_gzip),
@@ -96,6 +106,30 @@ fn formats() -> Vec<(FormatSettings, Read)> {
     }
     formats.push((counted(), reading::counted));
     formats
+}
+
+/// Layouts of Parquet whose objects have something beside their pages, or lack what others have.
+fn layouts() -> [ParquetOptions; 2] {
+    [
+        ParquetOptions {
+            bloom_filters: BloomFilters {
+                columns: vec!["id".to_owned(), "pad".to_owned()],
+                false_positives: None,
+            },
+            sorted_by: vec![SortedBy {
+                column: "id".to_owned(),
+                descending: false,
+            }],
+            ..ParquetOptions::default()
+        },
+        ParquetOptions {
+            writer_version: WriterVersion::V2,
+            without_dictionary: true,
+            without_page_index: true,
+            timestamps: TimestampType::Int96,
+            ..ParquetOptions::default()
+        },
+    ]
 }
 
 /// The smallest format, as the config reads it.

@@ -8,7 +8,8 @@ use arrow_array::types::TimestampMicrosecondType;
 use bytes::Bytes;
 use firehose::config::{ColumnSettings, FormatSettings, PartitioningSettings};
 use firehose::format::{
-    Compression, Delimiter, Format, Head, ParquetCompression, ParquetSettings, RawSettings,
+    Compression, Delimiter, Format, Head, ParquetCompression, ParquetOptions, ParquetSettings,
+    RawSettings,
 };
 use firehose::partition::{KeyRule, Partitioner, Plan, UnreadSettings};
 use firehose::position::Position;
@@ -53,6 +54,7 @@ fn a_zip_archive_reads_as_a_stream_in_java() {
 fn an_object_with_a_hole_for_a_row_group_reads_as_the_rest_of_it() {
     let format = Format::compile(&FormatSettings::new(ParquetSettings {
         compression: ParquetCompression::Snappy,
+        options: ParquetOptions::default(),
         columns: ColumnSettings::of("n bigint, pad string"),
     }))
     .unwrap();
@@ -280,6 +282,7 @@ fn read_by_both<R: AsRef<[u8]>>(schema: &str, records: &[R]) -> (Value, Value) {
 fn parquet(schema: &str) -> Format {
     Format::compile(&FormatSettings::new(ParquetSettings {
         compression: ParquetCompression::None,
+        options: ParquetOptions::default(),
         columns: ColumnSettings::of(schema),
     }))
     .unwrap()

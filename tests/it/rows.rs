@@ -6,7 +6,7 @@ use std::process::Command;
 use firehose::config::{ColumnSettings, FormatSettings};
 use firehose::format::{
     AvroCompression, AvroSettings, Compression, CsvSettings, Format, Head, ParquetCompression,
-    ParquetSettings, Shape,
+    ParquetOptions, ParquetSettings, Shape,
 };
 use firehose::position::Position;
 use firehose::record::Record;
@@ -221,6 +221,7 @@ fn rows_as_text_and_as_avro_read_as_they_do_from_parquet() {
     };
     let parquet = ParquetSettings {
         compression: ParquetCompression::Snappy,
+        options: ParquetOptions::default(),
         columns: ColumnSettings::of(schema.clone()),
     };
     put("object.parquet", parquet.into());

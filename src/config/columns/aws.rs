@@ -76,7 +76,7 @@ mod tests {
             deserializer: Deserializer::Hive,
             times: TimeRules {
                 formats: vec![text("dd/MM/yyyy"), text("millis")],
-                unit: None,
+                ..TimeRules::default()
             },
             ..ColumnRules::default()
         };

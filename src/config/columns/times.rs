@@ -33,6 +33,7 @@ impl FormatTable<'_, '_> {
         let rules = TimeRules {
             formats: formats?,
             unit: unit?,
+            whole_millis: false,
         };
         if self.has("timestamp_unit")
             && rules.has_millis()

@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+use toml::Spanned;
+use toml::de::DeValue;
+
 use super::super::diagnostic::Diagnostic;
 use super::super::words;
 use super::Table;
@@ -20,6 +23,24 @@ impl Table<'_> {
     /// Accepts keys that cannot be judged because the choice they depend on is wrong.
     pub(in crate::config) fn accept(&mut self, keys: &[&'static str]) {
         self.silent.extend(keys);
+    }
+
+    /// Whether a string is one of the words for what people look for and what is not there: each with why, and with what to
+    /// write instead. That is reported.
+    pub(in crate::config) fn is_absent(
+        &mut self,
+        key: &'static str,
+        absent: &[(&str, [&'static str; 2])],
+    ) -> bool {
+        let Some(DeValue::String(word)) = self.entries.get(key).map(Spanned::get_ref) else {
+            return false;
+        };
+        let Some((_, [why, instead])) = absent.iter().find(|(absent, _)| **word == **absent) else {
+            return false;
+        };
+        self.accept(&[key]);
+        self.report(Diagnostic::fault(self.place_of(key), *why).help(*instead));
+        true
     }
 
     /// Reports every key that was not asked for.

@@ -61,6 +61,9 @@ fn kind(
     kinds: &[&'static dyn FormatKind],
 ) -> Option<&'static dyn FormatKind> {
     let words: Vec<_> = kinds.iter().map(|kind| (kind.word(), *kind)).collect();
+    if table.is_absent("type", table.file.registry.absent_formats) {
+        return None;
+    }
     table.word_or("type", &words, *kinds.first()?)
 }
 

@@ -420,7 +420,9 @@ fn is_cut(text: &str, micros: i64) -> bool {
     }
     let fraction = text.split_once(['.', ',']).map_or("", |(_, rest)| rest);
     let digits = fraction.bytes().take_while(u8::is_ascii_digit);
-    digits.skip(6).any(|digit| digit != b'0')
+    // Where it reads back as whole milliseconds, there were none finer, or they were cut.
+    let kept = if micros % 1000 == 0 { 3 } else { 6 };
+    digits.skip(kept).any(|digit| digit != b'0')
 }
 
 /// A number by its value: `1.50`, `15e-1` and `+01.5` are one.

@@ -16,6 +16,8 @@ pub(super) struct Times {
     is_usual: bool,
     /// `None`: a number is no time.
     unit: Option<timestamp::Unit>,
+    /// Whether what is finer than a millisecond is cut.
+    whole_millis: bool,
 }
 
 /// Which texts are read that are like no pattern.
@@ -55,8 +57,12 @@ impl Times {
                 .filter_map(|format| DateReader::parse(format).ok())
                 .collect(),
             usual,
-            is_usual: usual == Usual::All && times.formats.is_empty() && times.unit.is_none(),
+            is_usual: usual == Usual::All
+                && times.formats.is_empty()
+                && times.unit.is_none()
+                && !times.whole_millis,
             unit,
+            whole_millis: times.whole_millis,
         }
     }
 
@@ -76,7 +82,17 @@ impl Times {
             Usual::Sql => sql(text).or_else(number),
             Usual::None => number(),
         };
-        self.by_pattern(text).or_else(usual)
+        let micros = self.by_pattern(text).or_else(usual);
+        micros.map(|micros| self.cut(micros))
+    }
+
+    /// The time as a column keeps it: cut, never rounded, also before 1970.
+    fn cut(&self, micros: i64) -> i64 {
+        if self.whole_millis {
+            micros - micros.rem_euclid(1000)
+        } else {
+            micros
+        }
     }
 
     fn by_pattern(&self, text: &[u8]) -> Option<i64> {
@@ -86,7 +102,8 @@ impl Times {
     /// The same of a number.
     #[inline]
     pub(super) fn number(&self, number: WrittenNumber<'_>) -> Option<i64> {
-        timestamp::from_number_in(number, self.unit?)
+        let micros = timestamp::from_number_in(number, self.unit?);
+        micros.map(|micros| self.cut(micros))
     }
 
     /// Days since 1970 of a text that is a date, or that says one by a pattern: the one that is written, before any offset.

@@ -95,11 +95,21 @@ impl Footer for FileFooter {
     }
 }
 
+/// Where a row group lies, with the Bloom filters behind it.
 fn bytes_of(group: &RowGroupMetaData) -> Range<u64> {
     let columns = group.columns().iter().map(ColumnChunkMetaData::byte_range);
     let columns = columns.map(|(start, len)| start..start + len);
-    let whole = columns.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end));
+    let filters = group.columns().iter().filter_map(filter_of);
+    let all = columns.chain(filters);
+    let whole = all.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end));
     whole.unwrap_or_default()
+}
+
+/// Where the Bloom filter of a column lies, if it has one.
+fn filter_of(column: &ColumnChunkMetaData) -> Option<Range<u64>> {
+    let start = u64::try_from(column.bloom_filter_offset()?).ok()?;
+    let len = u64::try_from(column.bloom_filter_length()?).ok()?;
+    Some(start..start.checked_add(len)?)
 }
 
 /// Writes metadata that stand at `offset`.

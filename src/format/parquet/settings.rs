@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::ParquetKind;
+use super::options::{self, ParquetOptions, is_default};
 use crate::config::{
     ColumnSettings, FormatKind, FormatSettings, FormatSpec, FormatTable, Storage, StorageClasses,
 };
@@ -16,6 +17,9 @@ use crate::format::columns;
 pub struct ParquetSettings {
     /// Codec of the pages.
     pub compression: ParquetCompression,
+    /// How objects are laid out.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub options: ParquetOptions,
     /// The columns, and how records become rows of them.
     #[serde(flatten)]
     pub columns: ColumnSettings,
@@ -30,7 +34,7 @@ pub enum ParquetCompression {
     Snappy,
     /// gzip.
     Gzip,
-    /// Zstandard, level 1.
+    /// Zstandard.
     Zstd,
     /// LZ4 raw blocks.
     Lz4,
@@ -74,7 +78,7 @@ impl FormatKind for ParquetKind {
     }
 
     fn keys(&self) -> &'static [&'static str] {
-        &["compression"]
+        options::KEYS
     }
 
     fn schema(&self) -> Option<&'static str> {
@@ -85,10 +89,11 @@ impl FormatKind for ParquetKind {
         let words = ParquetCompression::ALL.map(|compression| (compression.word(), compression));
         let compression = table.word_or("compression", &words, ParquetCompression::Zstd);
         let columns = table.columns(columns::names);
-        let (compression, columns) = compression.zip(columns)?;
+        let options = options::read(table, compression, columns.as_ref());
         let settings = ParquetSettings {
-            compression,
-            columns,
+            compression: compression?,
+            options: options?,
+            columns: columns?,
         };
         Some(settings.into())
     }
@@ -141,7 +146,10 @@ impl FormatSpec for ParquetSettings {
     }
 
     fn serializer(&self) -> Option<Value> {
+        let mut serializer = Map::new();
         let compression = self.compression.of_serializer();
-        Some(json!({ "ParquetSerDe": { "Compression": compression } }))
+        serializer.insert("Compression".into(), compression.into());
+        self.options.put_into(&mut serializer);
+        Some(json!({ "ParquetSerDe": serializer }))
     }
 }

@@ -11,15 +11,18 @@ use crate::config::{ColumnSettings, FormatSettings};
 use crate::failure::Failure;
 use crate::format::columns::tests::oracle::{table, typed};
 use crate::format::columns::tests::{first_row_shown, junk, rows_of};
-use crate::format::{Format, Head, ParquetCompression, ParquetSettings};
+use crate::format::{Format, Head, ParquetCompression, ParquetOptions, ParquetSettings};
 use crate::position::{Position, Sequence};
 use crate::record::Record;
 
+mod options;
+mod read;
 mod runs;
 
 pub(super) fn compile(schema: &str, compression: ParquetCompression) -> Format {
     Format::compile(&FormatSettings::new(ParquetSettings {
         compression,
+        options: ParquetOptions::default(),
         columns: ColumnSettings::of(schema),
     }))
     .unwrap()

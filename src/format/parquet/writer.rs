@@ -5,39 +5,26 @@ use std::mem;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
 use bytes::Bytes;
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::{
-    ArrowColumnWriter, ArrowRowGroupWriterFactory, ArrowWriterOptions, compute_leaves,
-};
-use parquet::basic::{Compression, GzipLevel, ZstdLevel};
+use parquet::arrow::ArrowSchemaConverter;
+use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::KeyValue;
-use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
 
-use crate::format::RUN_BYTES;
 use crate::format::columns::Decoded;
 
+use super::properties::ROW_GROUP_ROWS;
 use super::sink::Sink;
-use super::{ParquetCompression, ParquetFormat, dictionary, footer};
-
-/// A row group is closed at this many rows.
-const ROW_GROUP_ROWS: usize = 1_000_000;
+use super::sorted::Waiting;
+use super::{ParquetFormat, TimestampType, footer, properties, times};
 
 /// A row group is closed when its encoded pages and dictionaries hold this much memory.
 const ROW_GROUP_MEMORY: usize = 32 << 20;
 
-/// Says to Spark that dates are of the Gregorian calendar, however old: it takes that from the version of
-/// Spark that wrote a file, 3.0 or later (3.1 for all types). Where there is none, it refuses the whole
-/// object for one date before 1582-10-15 or timestamp before 1900, the zero time of Go and .NET for one.
-const SPARK_VERSION: (&str, &str) = ("org.apache.spark.version", "3.1.0");
-
-/// Level of Zstandard: higher ones measured slower without being smaller.
-const ZSTD_LEVEL: i32 = 1;
-
-/// Level of gzip: zlib's usual one, as readers' own writers take it.
-const GZIP_LEVEL: u32 = 6;
+/// Rows that wait to be sorted become a row group when they hold this much memory.
+const SORTED_MEMORY: usize = 64 << 20;
 
 /// The writer of one run of row groups. Nothing is written before the first batch.
 pub(super) struct RunWriter<'a> {
@@ -45,15 +32,23 @@ pub(super) struct RunWriter<'a> {
     /// Bytes of the object before the run.
     start: u64,
     out: &'a mut dyn Write,
+    /// Rows that are to be sorted.
+    waiting: Waiting,
     file: Option<ParquetFile>,
 }
 
 struct ParquetFile {
     writer: SerializedFileWriter<Sink>,
     factory: ArrowRowGroupWriterFactory,
+    /// The columns as they are written.
+    written: SchemaRef,
+    /// Leaf columns by their numbers that are called another type than their pages are written as.
+    relabelled: Vec<Option<ColumnDescPtr>>,
     sink: Sink,
     /// Writers of the leaf columns of the row group being filled.
     columns: Vec<ArrowColumnWriter>,
+    /// Memory that they held before the first row: room for Bloom filters.
+    empty: usize,
     /// Rows in the row group being filled.
     rows: usize,
     /// Bytes of records in the row group being filled.
@@ -66,26 +61,47 @@ impl<'a> RunWriter<'a> {
             table,
             start,
             out,
+            waiting: Waiting::default(),
             file: None,
         }
     }
 
     /// Appends rows.
     pub(super) fn write(&mut self, decoded: &Decoded) -> io::Result<()> {
+        if self.table.order.is_empty() {
+            return self.append(&decoded.rows, decoded.bytes);
+        }
+        let waiting = &mut self.waiting;
+        waiting.push(&decoded.rows, decoded.bytes);
+        if waiting.bytes() >= self.table.block_bytes
+            || waiting.rows() >= ROW_GROUP_ROWS
+            || waiting.held() >= SORTED_MEMORY
+        {
+            self.sort()?;
+        }
+        Ok(())
+    }
+
+    /// Makes a row group of all rows that wait for it; or more than one, if its pages hold too much.
+    fn sort(&mut self) -> io::Result<()> {
+        let (mut waiting, order) = (mem::take(&mut self.waiting), &self.table.order);
+        waiting.take(order, &mut |rows| self.append(rows, 0))?;
+        match &mut self.file {
+            Some(file) => file.close_row_group(self.out),
+            None => Ok(()),
+        }
+    }
+
+    fn append(&mut self, rows: &RecordBatch, bytes: usize) -> io::Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
-            empty => empty.insert(ParquetFile::open(self.table, &decoded.rows, self.start)?),
+            empty => empty.insert(ParquetFile::open(self.table, rows, self.start)?),
         };
-        file.write(&decoded.rows).map_err(error)?;
-        file.bytes += decoded.bytes;
-        let memory: usize = file
-            .columns
-            .iter()
-            .map(ArrowColumnWriter::memory_size)
-            .sum();
-        if file.bytes as u64 >= RUN_BYTES
+        file.write(rows).map_err(error)?;
+        file.bytes += bytes;
+        if file.bytes >= self.table.block_bytes
             || file.rows >= ROW_GROUP_ROWS
-            || memory >= ROW_GROUP_MEMORY
+            || file.memory().saturating_sub(file.empty) >= ROW_GROUP_MEMORY
         {
             file.close_row_group(self.out)?;
         }
@@ -93,7 +109,8 @@ impl<'a> RunWriter<'a> {
     }
 
     /// Writes the last row group and returns the footer, if anything was written at all.
-    pub(super) fn finish(self) -> io::Result<Option<Bytes>> {
+    pub(super) fn finish(mut self) -> io::Result<Option<Bytes>> {
+        self.sort()?;
         let Some(mut file) = self.file else {
             return Ok(None);
         };
@@ -108,44 +125,53 @@ impl<'a> RunWriter<'a> {
 impl ParquetFile {
     /// Starts a run; its first rows tell which columns a dictionary would not help.
     fn open(table: &ParquetFormat, first: &RecordBatch, start: u64) -> io::Result<Self> {
-        let mut properties = WriterProperties::builder()
-            .set_compression(codec(table.compression).map_err(error)?)
-            .set_created_by(concat!("firehose ", env!("CARGO_PKG_VERSION")).to_owned())
-            .set_key_value_metadata(Some(vec![KeyValue::new(
-                SPARK_VERSION.0.to_owned(),
-                SPARK_VERSION.1.to_owned(),
-            )]));
-        for column in dictionary::useless(first) {
-            properties = properties.set_column_dictionary_enabled(column, false);
-        }
+        let written = times::schema(table.schema.arrow(), table.options.timestamps);
+        let leaves = ArrowSchemaConverter::new().schema_root("schema");
+        let leaves = leaves.convert(&written).map_err(error)?;
+        let properties = properties::properties(table, first, &leaves).map_err(error)?;
         // The Arrow schema is left out: the Parquet types say it all.
-        let options = ArrowWriterOptions::new()
-            .with_properties(properties.build())
-            .with_skip_arrow_metadata(true)
-            .with_schema_root("schema".to_owned());
+        let pages = SerializedFileWriter::new(
+            io::sink(),
+            leaves.root_schema_ptr(),
+            Arc::clone(&properties),
+        );
+        let factory = ArrowRowGroupWriterFactory::new(&pages.map_err(error)?, Arc::clone(&written));
+        let root = match table.options.timestamps {
+            TimestampType::Int96 => times::with_int96(&leaves.root_schema_ptr()).map_err(error)?,
+            TimestampType::Micros | TimestampType::Millis => leaves.root_schema_ptr(),
+        };
         let sink = Sink::after(start);
-        let schema = Arc::clone(table.schema.arrow());
-        let (mut writer, factory) =
-            ArrowWriter::try_new_with_options(sink.clone(), schema, options)
-                .and_then(ArrowWriter::into_serialized_writer)
-                .map_err(error)?;
+        let mut writer =
+            SerializedFileWriter::new(sink.clone(), root, properties).map_err(error)?;
+        let relabelled = relabelled(&leaves, writer.schema_descr());
         let magic = writer.bytes_written() as u64;
         Sink::catch_up(magic, start, |zeros| writer.write_all(zeros))?;
         Ok(Self {
             writer,
             factory,
+            written,
+            relabelled,
             sink,
             columns: Vec::new(),
+            empty: 0,
             rows: 0,
             bytes: 0,
         })
+    }
+
+    /// Bytes that the writers of columns hold.
+    fn memory(&self) -> usize {
+        let columns = self.columns.iter();
+        columns.map(ArrowColumnWriter::memory_size).sum()
     }
 
     fn write(&mut self, batch: &RecordBatch) -> Result<(), ParquetError> {
         if self.columns.is_empty() {
             let group = self.writer.flushed_row_groups().len();
             self.columns = self.factory.create_column_writers(group)?;
+            self.empty = self.memory();
         }
+        let batch = &times::rows(batch, &self.written)?;
         let mut writers = self.columns.iter_mut();
         for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
             let leaves = compute_leaves(field, column)?;
@@ -164,11 +190,12 @@ impl ParquetFile {
             return Ok(());
         }
         let mut group = self.writer.next_row_group().map_err(error)?;
-        for column in columns {
-            column
-                .close()
-                .and_then(|chunk| chunk.append_to_row_group(&mut group))
-                .map_err(error)?;
+        for (column, relabelled) in columns.into_iter().zip(&self.relabelled) {
+            let mut chunk = column.close().map_err(error)?;
+            if let Some(int96) = relabelled {
+                times::relabel(chunk.close_mut(), int96).map_err(error)?;
+            }
+            chunk.append_to_row_group(&mut group).map_err(error)?;
             self.sink.drain(out)?;
         }
         group.close().map_err(error)?;
@@ -181,14 +208,12 @@ impl ParquetFile {
     }
 }
 
-fn codec(compression: ParquetCompression) -> Result<Compression, ParquetError> {
-    Ok(match compression {
-        ParquetCompression::None => Compression::UNCOMPRESSED,
-        ParquetCompression::Snappy => Compression::SNAPPY,
-        ParquetCompression::Gzip => Compression::GZIP(GzipLevel::try_new(GZIP_LEVEL)?),
-        ParquetCompression::Zstd => Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?),
-        ParquetCompression::Lz4 => Compression::LZ4_RAW,
-    })
+/// What the leaf columns are called in the file, where they are called something else than their pages say.
+fn relabelled(pages: &SchemaDescriptor, file: &SchemaDescriptor) -> Vec<Option<ColumnDescPtr>> {
+    let leaves = pages.columns().iter().zip(file.columns());
+    leaves
+        .map(|(pages, file)| (pages != file).then(|| Arc::clone(file)))
+        .collect()
 }
 
 fn error(error: ParquetError) -> io::Error {

@@ -5,8 +5,9 @@ use crate::config::{
     NumberUnit, TimeRules, UnknownFields,
 };
 use crate::format::{
-    AvroCompression, AvroSettings, Compression, CsvSettings, Delimiter, JsonSettings,
-    ParquetCompression, ParquetSettings, RawSettings, of_row,
+    AvroCompression, AvroSettings, BloomFilters, Compression, CsvSettings, Delimiter, JsonSettings,
+    ParquetCompression, ParquetOptions, ParquetSettings, RawSettings, SortedBy, TimestampType,
+    WriterVersion, of_row,
 };
 
 /// Each kind of settings, its durable form and its hash. Batches name their format by the hash, also in
@@ -28,6 +29,7 @@ fn durable_formats() -> Vec<(FormatSettings, &'static str, u64)> {
     let parquet = |compression| {
         FormatSettings::new(ParquetSettings {
             compression,
+            options: ParquetOptions::default(),
             columns: ColumnSettings::of("id string,\n\"ä\" int"),
         })
     };
@@ -214,6 +216,7 @@ fn rules_of_columns_have_a_durable_form_in_each_format() {
         times: TimeRules {
             formats: vec![text("dd/MM/yyyy")],
             unit: Some(NumberUnit::Nanos),
+            whole_millis: false,
         },
     };
     let written = r#""rules":{"unknown":{"Keep":"rest"},"misfits":{"default":"Null","columns":{"id":"Fail"}},"names":{"case_sensitive":true,"dots_to_underscores":true,"json_keys":{"id":"ID"}},"deserializer":"Hive","times":{"formats":["dd/MM/yyyy"],"unit":"Nanos"}}"#;
@@ -228,6 +231,7 @@ fn rules_of_columns_have_a_durable_form_in_each_format() {
         };
         let parquet = ParquetSettings {
             compression: ParquetCompression::None,
+            options: ParquetOptions::default(),
             columns: columns.clone(),
         };
         let avro = AvroSettings {
@@ -253,6 +257,58 @@ fn rules_of_columns_have_a_durable_form_in_each_format() {
             assert_eq!(settings.row(), form);
             assert_eq!(of_row(&form), Some(settings));
         }
+    }
+}
+
+/// The layout stands before the columns, and nothing where it says what was so before there was anything to say.
+#[test]
+fn the_layout_of_parquet_has_a_durable_form() {
+    let parquet = |options| {
+        FormatSettings::new(ParquetSettings {
+            compression: ParquetCompression::Zstd,
+            options,
+            columns: ColumnSettings::of("id string"),
+        })
+    };
+    let all = ParquetOptions {
+        block_size: Some(1 << 20),
+        page_size: Some(8192),
+        without_dictionary: true,
+        writer_version: WriterVersion::V2,
+        zstd_level: Some(3),
+        bloom_filters: BloomFilters {
+            columns: vec!["id".to_owned()],
+            false_positives: Some(1000),
+        },
+        sorted_by: vec![
+            SortedBy {
+                column: "id".to_owned(),
+                descending: true,
+            },
+            SortedBy {
+                column: "n".to_owned(),
+                descending: false,
+            },
+        ],
+        without_page_index: true,
+        statistics_length: Some(8),
+        timestamps: TimestampType::Int96,
+    };
+    let written = concat!(
+        r#"{"Parquet":{"compression":"Zstd","options":{"block_size":1048576,"page_size":8192,"without_dictionary":true,"#,
+        r#""writer_version":"V2","zstd_level":3,"bloom_filters":{"columns":["id"],"false_positives":1000},"#,
+        r#""sorted_by":[{"column":"id","descending":true},{"column":"n"}],"without_page_index":true,"#,
+        r#""statistics_length":8,"timestamps":"Int96"},"schema":"id string"}}"#,
+    );
+    let millis = ParquetOptions {
+        timestamps: TimestampType::Millis,
+        ..ParquetOptions::default()
+    };
+    let of_millis = r#"{"Parquet":{"compression":"Zstd","options":{"timestamps":"Millis"},"schema":"id string"}}"#;
+    for (options, form) in [(all, written), (millis, of_millis)] {
+        let settings = parquet(options);
+        assert_eq!(settings.row(), form);
+        assert_eq!(of_row(form), Some(settings));
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::{ColumnRules, ColumnSettings, GlueTable, UnknownFields};
-use crate::format::{ParquetCompression, ParquetSettings};
+use crate::format::{ParquetCompression, ParquetOptions, ParquetSettings};
 
 fn settings(table: &str, rules: ColumnRules) -> FormatSettings {
     let columns = ColumnSettings {
@@ -23,6 +23,7 @@ fn settings(table: &str, rules: ColumnRules) -> FormatSettings {
     };
     FormatSettings::new(ParquetSettings {
         compression: ParquetCompression::None,
+        options: ParquetOptions::default(),
         columns,
     })
 }

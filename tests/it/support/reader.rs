@@ -32,6 +32,7 @@ module = "a.wasm"
 [stream.NAME.format]
 type = "parquet"
 schema = "id string"
+bloom_filter_columns = ["id"]
 @
 [stream.NAME.destination]
 type = "s3"

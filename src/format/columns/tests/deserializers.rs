@@ -11,7 +11,11 @@ fn times(deserializer: Deserializer, formats: &[&str], unit: Option<NumberUnit>)
     let formats = formats.iter().map(|&format| format.to_owned()).collect();
     ColumnRules {
         deserializer,
-        times: TimeRules { formats, unit },
+        times: TimeRules {
+            formats,
+            unit,
+            whole_millis: false,
+        },
         ..ColumnRules::default()
     }
 }

@@ -13,7 +13,7 @@ use crate::position::Position;
 use crate::record::Record;
 
 /// The object of these records, cut into runs; the records that failed, by index.
-fn in_runs(format: &Format, runs: &[&[String]]) -> (Vec<u8>, Vec<u64>) {
+pub(super) fn in_runs(format: &Format, runs: &[&[String]]) -> (Vec<u8>, Vec<u64>) {
     let (mut out, mut failed, mut head) = (Vec::new(), Vec::new(), Head::default());
     let mut index = 0;
     for (number, run) in runs.iter().enumerate() {

@@ -13,7 +13,8 @@ use crate::config::{ColumnSettings, FormatSettings};
 use crate::disk::{Disk, TornDisk};
 use crate::extent::{Extent, sum};
 use crate::format::{
-    Compression, Delimiter, Format, JsonSettings, ParquetCompression, ParquetSettings, Shape,
+    Compression, Delimiter, Format, JsonSettings, ParquetCompression, ParquetOptions,
+    ParquetSettings, Shape,
 };
 use crate::position::Position;
 use crate::record::Record;
@@ -42,6 +43,7 @@ pub(super) fn json(compression: Compression) -> FormatSettings {
 pub(super) fn parquet() -> FormatSettings {
     FormatSettings::new(ParquetSettings {
         compression: ParquetCompression::Snappy,
+        options: ParquetOptions::default(),
         columns: ColumnSettings::of("id string, pad string"),
     })
 }

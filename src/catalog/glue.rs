@@ -60,6 +60,8 @@ impl Glue {
                 })
             })
         };
+        // It is large, and made once.
+        let connect = Box::pin(connect);
         let service = self.service.get_or_try_init(|| connect).await?;
         if let Some(id) = &self.settings.catalog_id {
             body["CatalogId"] = id.as_str().into();

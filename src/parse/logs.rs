@@ -7,6 +7,9 @@ use super::own_fields::{self, KnownFields, OwnField};
 use super::port::{Fault, Parse, Parts};
 use crate::config::{ParserKind, ParserSettings, ParserSpec, Table};
 
+/// Appends the JSON text of a line of these fields.
+type ReadLine = fn(&[OwnField], &str, &mut Vec<u8>) -> Result<Said, Fault>;
+
 /// A kind of logs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LogKind {
@@ -15,7 +18,7 @@ pub(super) struct LogKind {
     /// What the user chooses its fields from; `None`: all have the same.
     pub(super) choice: Option<&'static KnownFields>,
     /// Appends the JSON text of a line of these fields; there are none where the user chooses none.
-    pub(super) line: fn(&[OwnField], &str, &mut Vec<u8>) -> Result<Said, Fault>,
+    pub(super) line: ReadLine,
 }
 
 /// A word means one kind.

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use super::{GIB, MIB, TIB, buffering, catalog, destination, format, parse, source, transform};
-use crate::config::diagnostic::Diagnostic;
+use crate::config::diagnostic::{Diagnostic, SourceSpan};
 use crate::config::spans::{SpanMap, StageField};
-use crate::config::table::Table;
+use crate::config::table::{FileContext, Table};
 use crate::config::{
-    BackupSettings, BufferingSettings, FormatSettings, KeyValues, OneMachine, PartitioningSettings,
-    SourceSettings, StoreSettings, StreamSettings,
+    BackupSettings, BufferingSettings, DestinationSettings, FormatSettings, KeyValues, OneMachine,
+    PartitioningSettings, SourceSettings, StoreSettings, StreamSettings,
 };
 
 const DEFAULT_SPOOL_LIMIT: u64 = 16 * GIB;
@@ -25,6 +25,29 @@ const PARTITIONING: [(StageField, &str); 3] = [
 fn spool_limit(table: &mut Table<'_>) -> u64 {
     let limit = table.size("spool_limit", 64 * MIB..=64 * TIB);
     limit.map_or(DEFAULT_SPOOL_LIMIT, |limit| limit.value)
+}
+
+/// A destination of a lane's own, and its place in the file.
+type LaneStore = (StageField, SourceSpan, StoreSettings);
+
+/// Has lanes go to destinations of their own, where these can stand beside the others.
+fn take_lanes(
+    destination: &mut DestinationSettings,
+    lanes: Vec<LaneStore>,
+    is_shared: bool,
+    file: &FileContext<'_>,
+) {
+    for (field, place, store) in lanes {
+        if let Some((message, help)) = misfit(&store, &destination.stores(), is_shared) {
+            file.report(Diagnostic::fault(place, message).help(help));
+            continue;
+        }
+        let own = match field {
+            StageField::ErrorStore => &mut destination.errors,
+            _ => &mut destination.backup,
+        };
+        *own = Some(store);
+    }
 }
 
 /// Reads the stream. What cannot be had is made up.
@@ -88,22 +111,8 @@ pub(super) fn read(
         backup(name, table, base, buffering, spans)
     });
     let is_shared = source.as_ref().is_some_and(SourceSettings::is_shared);
-    for (field, place, store) in lanes {
-        if spans.is_unread(name, field) {
-            continue;
-        }
-        let others = destination.stores();
-        if let Some((message, help)) = misfit(&store, &others, is_shared) {
-            let fault = Diagnostic::fault(place, message).help(help);
-            table.file.report(fault);
-            continue;
-        }
-        let own = match field {
-            StageField::ErrorStore => &mut destination.errors,
-            _ => &mut destination.backup,
-        };
-        *own = Some(store);
-    }
+    lanes.retain(|(field, ..)| !spans.is_unread(name, *field));
+    take_lanes(&mut destination, lanes, is_shared, table.file);
     let is_store_read = !spans.is_unread(name, StageField::Store);
     let store = is_store_read.then_some(&destination.store);
     let catalog = catalog::read(name, &mut table, base, spans, store, is_shared);

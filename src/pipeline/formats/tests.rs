@@ -12,7 +12,7 @@ fn settings(table: &str, rules: ColumnRules) -> FormatSettings {
             database: "web".into(),
             name: table.into(),
             version: None,
-            refresh: Duration::from_secs(300),
+            refresh: Duration::from_mins(5),
             catalog_id: None,
             region: None,
             endpoint: None,

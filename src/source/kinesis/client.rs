@@ -219,13 +219,11 @@ impl KinesisClient {
             Err(error) => return Err(error),
         };
         let active = registered.filter(|found| found.consumer_status == ConsumerStatus::Active);
-        match active {
-            Some(found) => Ok(found.consumer_arn),
-            None => {
-                let cause = format!("{} is not active yet", of());
-                Err(KinesisError::Transient(cause.into()))
-            }
-        }
+        let Some(active) = active else {
+            let cause = format!("{} is not active yet", of());
+            return Err(KinesisError::Transient(cause.into()));
+        };
+        Ok(active.consumer_arn)
     }
 
     /// Subscribes a consumer to a shard, for five minutes at most.

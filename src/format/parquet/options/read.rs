@@ -99,7 +99,7 @@ pub(in crate::format::parquet) fn read(
 }
 
 /// A setting that says what is so anyhow says nothing.
-fn unless_usual<T: PartialEq>(found: T, usual: T) -> Option<T> {
+fn unless_usual<T: Copy + PartialEq>(found: T, usual: T) -> Option<T> {
     (found != usual).then_some(found)
 }
 

@@ -33,6 +33,9 @@ const REFUSALS: &[&str] = &[
     "EntityNotFoundException",
 ];
 
+/// A partition to be made: its values, and its place.
+type Wanted<'a> = (&'a Vec<String>, &'a String);
+
 /// A table in Glue.
 #[derive(Debug)]
 struct Glue {
@@ -120,19 +123,57 @@ impl Glue {
         }
     }
 
-    /// The bodies of `BatchCreatePartition` that tell of partitions, by their values.
-    fn creations(&self, table: &GlueTable, wanted: &BTreeMap<&Vec<String>, &String>) -> Vec<Value> {
-        let inputs = wanted.iter();
+    /// The body of `BatchCreatePartition` that tells of some partitions, by their values.
+    fn creation(&self, table: &GlueTable, some: &[Wanted<'_>]) -> Value {
+        let inputs = some.iter();
         let inputs = inputs.map(|(values, place)| table.partition(values, place));
-        let inputs: Vec<Value> = inputs.collect();
-        let body = |batch: &[Value]| {
-            json!({
-                "DatabaseName": self.settings.database,
-                "TableName": self.settings.table,
-                "PartitionInputList": batch,
-            })
-        };
-        inputs.chunks(BATCH_MAX).map(body).collect()
+        json!({
+            "DatabaseName": self.settings.database,
+            "TableName": self.settings.table,
+            "PartitionInputList": inputs.collect::<Vec<Value>>(),
+        })
+    }
+
+    /// Makes partitions; what Glue says of those that it does not take. A call that it refuses as a whole for what is in it
+    /// is made again by halves: one partition keeps no others from being told.
+    async fn make(
+        &self,
+        table: &GlueTable,
+        wanted: &[Wanted<'_>],
+    ) -> Result<HashMap<Vec<String>, Fate>, CatalogError> {
+        let mut not_taken = HashMap::new();
+        let (mut refused, mut refusal) = (0, None);
+        let mut left: Vec<&[Wanted<'_>]> = wanted.chunks(BATCH_MAX).rev().collect();
+        while let Some(some) = left.pop() {
+            match (
+                self.call("BatchCreatePartition", self.creation(table, some))
+                    .await,
+                some,
+            ) {
+                (Ok(answer), _) => not_taken.extend(faults(&answer, some)),
+                (Err(CallError::Service(error)), _)
+                    if error.code() != EXISTS && !REFUSALS.contains(&error.code()) =>
+                {
+                    return Err(self.told(CallError::Service(error)));
+                }
+                (Err(CallError::Service(error)), [(values, _)]) => {
+                    let fate = fate_of(error.code().to_owned(), error.to_string());
+                    refused += usize::from(fate != Fate::Known);
+                    not_taken.insert((*values).clone(), fate);
+                    refusal = Some(error);
+                }
+                (Err(CallError::Service(_)), some) => {
+                    let (first, second) = some.split_at(some.len() / 2);
+                    left.extend([second, first]);
+                }
+                (Err(error), _) => return Err(self.told(error)),
+            }
+        }
+        match refusal {
+            // That is not for what one of them is.
+            Some(error) if refused == wanted.len() => Err(self.told(CallError::Service(error))),
+            _ => Ok(not_taken),
+        }
     }
 
     /// Where every partition lies that the table has, by its values.
@@ -146,7 +187,7 @@ impl Glue {
                 "ExcludeColumnSchema": true,
             });
             if next.is_string() {
-                body["NextToken"] = next;
+                body["NextToken"] = next.clone();
             }
             let answer = self.call("GetPartitions", body).await;
             let mut answer = answer.map_err(|error| self.told(error))?;
@@ -155,8 +196,8 @@ impl Glue {
                 let place = place.as_str().unwrap_or_default().to_owned();
                 known.insert(strings(&partition["Values"]), place);
             }
-            next = answer["NextToken"].take();
-            if next.as_str().is_none_or(str::is_empty) {
+            let before = std::mem::replace(&mut next, answer["NextToken"].take());
+            if next.as_str().is_none_or(str::is_empty) || next == before {
                 return Ok(known);
             }
         }
@@ -225,15 +266,11 @@ impl Catalog for Glue {
                     wanted.entry(values).or_insert(place);
                 }
             }
-            // What Glue says of those that it does not take.
-            let mut not_taken = HashMap::new();
-            for body in self.creations(&table, &wanted) {
-                let answer = self.call("BatchCreatePartition", body).await;
-                let answer = answer.map_err(|error| self.told(error))?;
-                let errors = answer["Errors"].as_array().into_iter().flatten();
-                let errors = errors.map(|error| (strings(&error["PartitionValues"]), fate(error)));
-                not_taken.extend(errors);
-            }
+            let each: Vec<Wanted<'_>> = wanted
+                .iter()
+                .map(|(values, place)| (*values, *place))
+                .collect();
+            let mut not_taken = self.make(&table, &each).await?;
             let fates = values
                 .iter()
                 .zip(places)
@@ -288,13 +325,38 @@ fn is_same_place(one: &str, other: &str) -> bool {
         || places::values(one, &[], other).is_ok_and(|values| values.is_empty())
 }
 
+/// What becomes of the partitions of a call with which Glue has found faults. Where it is not clear which of them a fault is
+/// of, none that has no other is taken for told.
+fn faults(answer: &Value, some: &[Wanted<'_>]) -> HashMap<Vec<String>, Fate> {
+    let errors = answer["Errors"].as_array().into_iter().flatten();
+    let errors = errors.map(|error| (strings(&error["PartitionValues"]), fate(error)));
+    let mut faults: HashMap<_, _> = errors.collect();
+    let is_one = |values: &Vec<String>| some.iter().any(|(wanted, _)| *wanted == values);
+    let strange = faults.extract_if(|values, _| !is_one(values)).last();
+    if let Some((_, strange)) = strange {
+        for (values, _) in some {
+            let fate = || Fate::Later {
+                code: "UnclearAnswer".to_owned(),
+                cause: format!(
+                    "Glue has found a fault without saying with which partition: {strange:?}"
+                ),
+            };
+            faults.entry((*values).clone()).or_insert_with(fate);
+        }
+    }
+    faults
+}
+
 /// What becomes of a partition with which Glue has found a fault.
 fn fate(error: &Value) -> Fate {
     let text = |name: &str| {
         let text = error["ErrorDetail"][name].as_str();
         text.unwrap_or_default().to_owned()
     };
-    let (code, cause) = (text("ErrorCode"), text("ErrorMessage"));
+    fate_of(text("ErrorCode"), text("ErrorMessage"))
+}
+
+fn fate_of(code: String, cause: String) -> Fate {
     match code.as_str() {
         EXISTS => Fate::Known,
         refusal if REFUSALS.contains(&refusal) => Fate::Refused { code, cause },

@@ -81,6 +81,9 @@ fn draft(
     table_draft(stream, columns).map_err(CommandError::Usage)
 }
 
+/// Where the type of errors stands in a prefix of errors.
+const ERROR_TYPE: &str = "!{firehose:error-output-type}";
+
 /// One run.
 struct Syncing<'a> {
     stream: &'a StreamSettings,
@@ -137,7 +140,7 @@ impl Syncing<'_> {
     async fn places(&self) -> Result<(String, Vec<String>), CommandError> {
         let destination = &self.stream.destination;
         let head = PrefixLayout::of(destination.prefix.as_deref()).head;
-        let others = self.others(&head);
+        let others = self.others(&head)?;
         let mut folders = BTreeSet::new();
         let mut take = |object: destination::ListedObject| {
             let (folder, name) = object.key.rsplit_once('/').unwrap_or(("", &object.key));
@@ -166,28 +169,45 @@ impl Syncing<'_> {
         Ok((head, places))
     }
 
-    /// What the keys of error and backup objects begin with, where those lie below the head of data and can be told
-    /// apart.
-    fn others(&self, head: &str) -> Vec<String> {
+    /// What the keys of error and backup objects begin with, where those lie below the head of data. The error says which
+    /// cannot be told apart from it.
+    fn others(&self, head: &str) -> Result<Vec<String>, CommandError> {
         let destination = &self.stream.destination;
-        let fixed = |prefix: &str| {
-            let fixed = prefix.split("!{").next().unwrap_or_default();
-            fixed[..fixed.rfind('/').map_or(0, |slash| slash + 1)].to_owned()
+        // The type stands where the prefix of data ends, which has no expressions then.
+        let usual = || {
+            format!(
+                "{}{ERROR_TYPE}/",
+                destination.prefix.as_deref().unwrap_or_default()
+            )
         };
-        let errors = destination.error_prefix.as_deref().map(fixed);
-        let backup = self.stream.backup.as_ref();
-        let backup = backup
-            .and_then(|backup| backup.prefix.as_deref())
-            .map(fixed);
-        let mut others: Vec<String> = errors.into_iter().chain(backup).collect();
-        others.retain(|other| other != head && other.starts_with(head));
-        if destination.error_prefix.is_none() {
-            // The type stands where the prefix ends, which has no expressions then.
-            let prefix = destination.prefix.as_deref().unwrap_or_default();
-            let types = ErrorOutputType::ALL.iter();
-            others.extend(types.map(|kind| format!("{prefix}{}/", kind.as_str())));
+        let errors = destination.error_prefix.clone().unwrap_or_else(usual);
+        let of_type = |kind: &ErrorOutputType| ("error", errors.replace(ERROR_TYPE, kind.as_str()));
+        // What has a destination of its own lies elsewhere.
+        let are_here = destination.errors.is_none();
+        let errors = ErrorOutputType::ALL
+            .iter()
+            .filter(|_| are_here)
+            .map(of_type);
+        let backup = self
+            .stream
+            .backup
+            .as_ref()
+            .filter(|_| destination.backup.is_none());
+        let backup = backup.and_then(|backup| Some(("backup", backup.prefix.clone()?)));
+        let mut others = Vec::new();
+        for (whose, prefix) in errors.chain(backup) {
+            let fixed = prefix.split("!{").next().unwrap_or_default();
+            if fixed == head {
+                return Err(CommandError::Usage(format!(
+                    "{whose} objects of stream {} lie among those of data: nothing in the text of their prefix \
+                     \"{prefix}\" tells them apart before its first expression, so that they would be told as partitions",
+                    self.stream.name
+                )));
+            }
+            others.push(fixed.to_owned());
         }
-        others
+        others.retain(|other| other.starts_with(head));
+        Ok(others)
     }
 
     /// Tells of places in groups; those that the catalog knows now, and those that it does not take, with the reason.

@@ -12,6 +12,7 @@
 
 use std::io;
 
+use arrow_schema::DataType;
 use bytes::Bytes;
 
 use super::columns::{Decoder, Row, Schema};
@@ -67,12 +68,20 @@ impl ParquetFormat {
         let mut columns = settings.columns.clone();
         columns.rules.times.whole_millis = options.timestamps == TimestampType::Millis;
         let schema = Schema::of(&columns)?;
-        // The config has held them against the schema; one that came later may lack them.
+        // The config has held them against the schema; one that came later may lack them, or have other types there.
         let fields = schema.arrow().fields();
-        let named = |name: &String| options::find(fields, name).map(|(path, _)| path);
-        let filtered = options.bloom_filters.columns.iter().filter_map(named);
+        let is_int96 = options.timestamps == TimestampType::Int96;
+        let single = |name: &String| {
+            let (path, kind) = options::find(fields, name)?;
+            let is_odd = is_int96 && matches!(kind, DataType::Timestamp(..));
+            (!kind.is_nested() && !is_odd).then_some((path, kind))
+        };
+        let filtered = options.bloom_filters.columns.iter().filter_map(|name| {
+            let (path, kind) = single(name)?;
+            (*kind != DataType::Boolean).then_some(path)
+        });
         let order = options.sorted_by.iter().filter_map(|key| {
-            let [column] = <[String; 1]>::try_from(named(&key.column)?).ok()?;
+            let [column] = <[String; 1]>::try_from(single(&key.column)?.0).ok()?;
             Some(SortedBy {
                 column,
                 ..key.clone()

@@ -200,14 +200,18 @@ impl Formats {
         Some(version)
     }
 
-    /// Takes the columns of the table. `None`: they are in force already. The error says why they cannot be had, and those
-    /// before them stay in force.
+    /// Takes the columns of the table, but for that of what no other takes where it is the last. `None`: they are in force
+    /// already. The error says why they cannot be had, and those before them stay in force.
     pub(super) fn give(
         &self,
         columns: Columns,
         table: TableVersion,
         now_ms: i64,
     ) -> Result<Option<SchemaVersion>, FormatFault> {
+        let columns = match self.settings.columns() {
+            Some(settings) => columns.without_unknown_of(&settings.rules),
+            None => columns,
+        };
         let (number, changes) = {
             let known = self.known();
             let before = known.learned.as_ref();

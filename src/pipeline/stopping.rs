@@ -3,22 +3,29 @@
 //! for the next start.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::Pipeline;
 use super::hurry::Hurry;
 use super::waiting::left_for;
 use crate::checkpoint::Lane;
+use crate::clock::Moment;
 use crate::destination::PublishError;
 use crate::error::StreamError;
 
 /// A destination that did not answer so many times in a row, and never before, is not there.
 const UNREACHED: u32 = 3;
 
+/// How long a stop waits for columns that the stream has none of yet.
+const COLUMNS_WAIT: Duration = Duration::from_secs(5);
+
 /// What keeps a stop from coming to its end.
 #[derive(Debug, Default)]
 pub(super) struct Stopping {
     /// The stop has begun.
     begun: bool,
+    /// When it has.
+    since: Option<Moment>,
     /// Cuts short waits for the next attempt to open a store, or to make a checkpoint.
     pub(super) at_once: Hurry,
     /// Stores that could not be opened: how often, and why the last time.
@@ -66,7 +73,12 @@ impl Pipeline {
             unopened.for_each(|(_, error)| *error = None);
             self.stopping.at_once.begin();
             self.waiting.retry_at_once();
+            self.stopping.since = Some(self.context.clock.moment());
         }
+        // A catalog that says nothing is not waited for: what has come without columns stays where it is.
+        let now = self.context.clock.moment();
+        let is_long = (self.stopping.since).is_some_and(|since| since.until(now) >= COLUMNS_WAIT);
+        self.ending |= is_long && self.awaited_columns().is_some();
     }
 
     /// Why a stop ends here, with something left; `None` also where it is left to somebody else, who goes on at once.

@@ -276,7 +276,10 @@ impl Pipeline {
     fn columns(&self) -> Option<Columns> {
         let Outputs { formats, .. } = &*self.outputs;
         match formats.history().last() {
-            Some(version) => Columns::parse(&version.columns).ok(),
+            Some(version) => {
+                let columns = Columns::parse(&version.columns).ok()?;
+                Some(columns.with_unknown_of(&self.settings.format.columns()?.rules))
+            }
             None => Columns::of_settings(self.settings.format.columns()?).ok(),
         }
     }

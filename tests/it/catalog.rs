@@ -421,6 +421,41 @@ fn the_past_is_told_by_hand_whether_the_daemon_runs_or_not() {
 }
 
 #[test]
+fn errors_below_the_prefix_of_data_are_no_partitions() {
+    let (bucket, database) = (Weed::shared().bucket(), Moto::shared().database());
+    let location = format!("s3://{}/clicks/", bucket.name);
+    database.create("clicks", &location, &["k", "year"]);
+    bucket.put("clicks/k=a/year=2025/one.parquet", b"data");
+    bucket.put("clicks/format-conversion-failed/2026/two", b"errors");
+    let to_table = ToTable {
+        bucket: &bucket,
+        prefix: HIVE,
+        catalog: Some(database.lines("clicks", &database.endpoint)),
+    };
+    let with_errors_in = |prefix: &str| {
+        let usual = "clicks/errors/!{firehose:error-output-type}/";
+        to_table.settings().replace(usual, prefix)
+    };
+    let among = "clicks/!{timestamp:yyyy}/!{firehose:error-output-type}/";
+    let site = Site::new(&with_errors_in(among));
+    let refused = site.command(&["catalog", "sync", "clicks"]).refused(2);
+    assert!(
+        refused.contains("error objects of stream clicks lie among those of data"),
+        "{refused}"
+    );
+    site.configure(&with_errors_in(
+        "clicks/!{firehose:error-output-type}/!{timestamp:yyyy}/",
+    ));
+    let synced = site.command(&["catalog", "sync", "clicks"]).done();
+    assert!(
+        synced.contains("told: 1\n") && !synced.contains("left out"),
+        "{synced}"
+    );
+    let expected = format!("{location}k=a/year=2025/");
+    assert_eq!(told(&database).into_keys().collect::<Vec<_>>(), [expected]);
+}
+
+#[test]
 fn a_missing_table_is_made_where_that_is_wanted_and_a_missing_database_is_told() {
     let (bucket, database) = (Weed::shared().bucket(), Moto::shared().database());
     let lines = |database: &GlueDatabase| {

@@ -241,3 +241,25 @@ fn a_version_of_a_table_stays_what_it_is() {
         "`id` bigint,\n`_unknown` string\n"
     );
 }
+
+/// The version that is asked for never changes, and cannot be taken: nothing more is heard of it.
+#[test]
+fn a_stop_does_not_wait_for_columns_that_will_not_come() {
+    let database = Moto::shared().database();
+    database.put("hits", &[("_unknown", "int"), ("id", "bigint")]);
+    let lines = database.lines("hits", &database.endpoint);
+    let settings = settings(&format!(
+        "type = \"parquet\"\n{lines}\nglue_version = 1\non_unknown_field = \"keep\""
+    ));
+    let site = Site::new(&format!("shutdown_grace = \"1h\"\n{settings}"));
+    let mut daemon = start(&site);
+    let what = "is a column of the schema already";
+    daemon
+        .until(what, || readyz(&site).1.contains(what))
+        .unwrap();
+    send(&mut daemon, 0..3);
+    let status = daemon.terminate();
+    assert!(!status.success(), "{status}");
+    let log = fs::read_to_string(site.log()).unwrap();
+    assert!(log.contains("records cannot be delivered"), "{log}");
+}

@@ -36,8 +36,9 @@ fn a_call_has_at_most_a_hundred_partitions_each_with_the_storage_of_the_table_at
         .iter()
         .map(|place| table.values(place).unwrap())
         .collect();
-    let wanted = values.iter().zip(&places).collect();
-    let bodies = glue.creations(&table, &wanted);
+    let wanted: Vec<Wanted<'_>> = values.iter().zip(&places).collect();
+    let bodies = wanted.chunks(BATCH_MAX);
+    let bodies: Vec<Value> = bodies.map(|some| glue.creation(&table, some)).collect();
     let inputs = |body: &Value| body["PartitionInputList"].as_array().unwrap().clone();
     let counts: Vec<usize> = bodies.iter().map(|body| inputs(body).len()).collect();
     assert_eq!(counts, [100, 100, 50]);
@@ -55,7 +56,6 @@ fn a_call_has_at_most_a_hundred_partitions_each_with_the_storage_of_the_table_at
         });
         assert_eq!(input, &expected);
     }
-    assert!(glue.creations(&table, &BTreeMap::new()).is_empty());
 }
 
 #[test]
@@ -108,4 +108,21 @@ fn a_place_is_the_same_however_its_url_ends_and_begins() {
     assert!(is_same_place("s3://lake/a", "s3://lake/a/"));
     assert!(is_same_place("s3a://lake/a", "s3://lake/a/"));
     assert!(!is_same_place("s3://lake/a", "s3://lake/a/b/"));
+}
+
+#[test]
+fn a_fault_that_names_no_partition_of_the_call_leaves_none_told() {
+    let (one, other) = (vec!["a".to_owned()], vec!["b".to_owned()]);
+    let place = "s3://lake/clicks/".to_owned();
+    let some = [(&one, &place), (&other, &place)];
+    let error = |values: Value, code: &str| json!({ "PartitionValues": values, "ErrorDetail": { "ErrorCode": code } });
+    let answer = json!({ "Errors": [error(json!(["a"]), "AlreadyExistsException")] });
+    assert_eq!(
+        faults(&answer, &some),
+        HashMap::from([(one.clone(), Fate::Known)])
+    );
+    let answer = json!({ "Errors": [error(json!(["a"]), "AlreadyExistsException"), error(Value::Null, "InternalServiceException")] });
+    let found = faults(&answer, &some);
+    assert_eq!(found[&one], Fate::Known);
+    assert!(matches!(&found[&other], Fate::Later { code, .. } if code == "UnclearAnswer"));
 }

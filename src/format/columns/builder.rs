@@ -393,7 +393,8 @@ impl Strings {
         if i32::try_from(self.bytes.len()).is_err() {
             return Err(ArrowError::OffsetOverflowError(self.bytes.len()));
         }
-        let room = self.bytes.capacity();
+        // One large text does not reserve its room for all that come after.
+        let room = self.bytes.len().next_power_of_two();
         let bytes = mem::replace(&mut self.bytes, Vec::with_capacity(room));
         Ok((take_offsets(&mut self.offsets), Buffer::from_vec(bytes)))
     }

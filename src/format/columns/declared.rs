@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use super::schema::{self, Field, HiveType};
-use super::with_unknown;
+use super::{unknown_column, with_unknown};
 use crate::config::{ColumnRules, ColumnSettings};
 use crate::format::FormatFault;
 
@@ -46,6 +46,19 @@ impl Columns {
         Self {
             fields: with_unknown(self.fields, rules),
         }
+    }
+
+    /// These without the last one, where it is that of what no other takes.
+    #[must_use]
+    pub fn without_unknown_of(mut self, rules: &ColumnRules) -> Self {
+        let unknown = unknown_column(rules);
+        let is_it = |field: &Field| {
+            unknown.as_ref().is_some_and(|unknown| {
+                field.name.eq_ignore_ascii_case(&unknown.name) && field.kind == unknown.kind
+            })
+        };
+        self.fields.pop_if(|field| is_it(field));
+        self
     }
 
     pub(super) fn of(fields: Vec<Field>) -> Self {

@@ -41,7 +41,10 @@ impl Waiting {
         self.starts.push(self.rows);
         self.rows += batch.num_rows();
         self.bytes += bytes;
-        self.held += batch.get_array_memory_size();
+        // By what is in them, not by what they have room for: so equal rows make equal row groups.
+        let columns = batch.columns().iter();
+        let held = columns.map(|column| column.to_data().get_slice_memory_size().unwrap_or(0));
+        self.held += held.sum::<usize>();
         self.batches.push(batch.clone());
     }
 

@@ -49,6 +49,7 @@ struct ParquetFile {
     columns: Vec<ArrowColumnWriter>,
     /// Memory that they held before the first row: room for Bloom filters.
     empty: usize,
+    has_filters: bool,
     /// Rows in the row group being filled.
     rows: usize,
     /// Bytes of records in the row group being filled.
@@ -154,6 +155,7 @@ impl ParquetFile {
             sink,
             columns: Vec::new(),
             empty: 0,
+            has_filters: !table.filtered.is_empty(),
             rows: 0,
             bytes: 0,
         })
@@ -169,7 +171,10 @@ impl ParquetFile {
         if self.columns.is_empty() {
             let group = self.writer.flushed_row_groups().len();
             self.columns = self.factory.create_column_writers(group)?;
-            self.empty = self.memory();
+            // What an empty filter takes is no reason to close a row group.
+            if self.has_filters {
+                self.empty = self.memory();
+            }
         }
         let batch = &times::rows(batch, &self.written)?;
         let mut writers = self.columns.iter_mut();

@@ -103,8 +103,13 @@ fn columns_that_cannot_be_taken_leave_those_in_force_and_rules_for_none_are_told
     give(&formats, "id bigint").unwrap();
     assert_eq!(formats.strange_rules(), ["price"]);
     let before = formats.data();
-    let refused = give(&formats, "id bigint, REST string").unwrap_err();
-    assert_eq!(refused.message, "`REST` is a column of the schema already");
+    for odd in ["REST string, id bigint", "id bigint, REST int"] {
+        let refused = give(&formats, odd).unwrap_err();
+        assert_eq!(refused.message, "`REST` is a column of the schema already");
+        assert_eq!(formats.data(), before);
+    }
+    // A table that readers see it by has it as its last column.
+    assert_eq!(give(&formats, "id bigint, REST string").unwrap(), None);
     assert_eq!(formats.data(), before);
     give(&formats, "id bigint, price double").unwrap();
     assert_eq!(formats.strange_rules(), [""; 0]);

@@ -294,6 +294,42 @@ proptest! {
     }
 }
 
+/// Columns that came after the config was read, of a table, may have any type.
+#[test]
+fn what_has_no_order_or_no_filter_is_passed_over_whoever_names_it() {
+    let names = ["tags", "at", "ok", "gone", "id"].map(str::to_owned);
+    let options = ParquetOptions {
+        sorted_by: names.iter().map(|name| sorted_by(name, false)).collect(),
+        bloom_filters: BloomFilters {
+            columns: names.to_vec(),
+            ..BloomFilters::default()
+        },
+        timestamps: TimestampType::Int96,
+        ..ParquetOptions::default()
+    };
+    let format = compile(
+        "tags array<string>, at timestamp, ok boolean, id int",
+        options,
+    );
+    let records = [2, 1].map(|id| format!("{{\"id\":{id},\"tags\":[\"x\"],\"at\":1.5}}"));
+    let (object, failed) = convert(&format, &records);
+    assert!(failed.is_empty());
+    let metadata = metadata(&object);
+    let group = metadata.row_group(0);
+    let order: Vec<i32> = group
+        .sorting_columns()
+        .unwrap()
+        .iter()
+        .map(|key| key.column_idx)
+        .collect();
+    assert_eq!(order, [2, 3], "by `ok`, then by `id`");
+    let filtered = group
+        .columns()
+        .iter()
+        .map(|column| column.bloom_filter_offset().is_some());
+    assert_eq!(filtered.collect::<Vec<_>>(), [false, false, false, true]);
+}
+
 #[test]
 fn more_rows_than_are_held_together_become_row_groups_each_of_which_is_sorted() {
     let options = ParquetOptions {

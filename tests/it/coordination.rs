@@ -171,7 +171,13 @@ fn leases(site: &Site) -> f64 {
 fn owners(table: &LeaseTable) -> Vec<String> {
     let items = table.items();
     let items = items.as_object().unwrap().values();
-    let owners = items.filter_map(|item| item["leaseOwner"].as_str());
+    // Nobody takes what is done: its lease keeps its owner for as long as it is there.
+    let is_done = |item: &&Value| {
+        let waiting = item["firehoseWaiting"].as_u64().unwrap_or(0);
+        item["checkpoint"] == "SHARD_END" && waiting == 0
+    };
+    let owners = items.filter(|item| !is_done(item));
+    let owners = owners.filter_map(|item| item["leaseOwner"].as_str());
     owners.map(str::to_owned).collect()
 }
 

@@ -3,7 +3,7 @@
 use firehose_calendar::timestamp;
 use firehose_date_pattern::{DatePattern, Zone};
 
-/// An epoch number, seconds or milliseconds, as second of the epoch.
+/// A number that counts from the epoch, in a unit that its magnitude says, as second of the epoch.
 pub(super) fn from_number(number: f64) -> Option<i64> {
     timestamp::seconds_from_float(number)
 }

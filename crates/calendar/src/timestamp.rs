@@ -2,10 +2,10 @@
 //!
 //! A text is `yyyy-[M]M-[d]d`, then nothing, or `T` or a space and `[H]H:[m]m[:[s]s[.S…]]`, then nothing,
 //! `Z` or an offset from UTC, `±HH`, `±HHMM` or `±HH:MM`; letters may be small. It is UTC where nothing else is
-//! said. `:60` is what it is in POSIX time, the second before. A number, as such or as a text, is
-//! seconds since the epoch, or milliseconds from 10^12 on (either way by magnitude), as Firehose's
-//! `OpenX` deserializer has it. Digits below the microsecond are cut off, towards the past. Everything
-//! lies in the years 1 to 9999, UTC: readers' own types end there.
+//! said. `:60` is what it is in POSIX time, the second before. A number, as such or as a text, counts from the
+//! epoch: seconds, or milliseconds from 10^12 on, as Firehose's `OpenX` deserializer has it; microseconds from 10^15 on
+//! and nanoseconds from 10^18 on, which it does not read. The same holds below zero. Digits below the microsecond are
+//! cut off, towards the past. Everything lies in the years 1 to 9999, UTC: readers' own types end there.
 //!
 //! jiff's parser takes other forms, and for the usual one 43 ns; this one takes 13, for each value of a
 //! column and each record's event time.
@@ -21,18 +21,22 @@ pub const MICROS: i64 = 1_000_000;
 
 /// What is allowed, for messages.
 pub const FORMS: &str = "yyyy-MM-dd, yyyy-MM-ddTHH:mm:ss with or without an offset (or a space for the T), or \
-     seconds or milliseconds since 1970, of the years 1 to 9999";
+     seconds, milliseconds, microseconds or nanoseconds since 1970, of the years 1 to 9999";
 
 const RANGE: RangeInclusive<i64> =
     *SECONDS.start() * MICROS..=*SECONDS.end() * MICROS + (MICROS - 1);
 
-/// Numbers of at least this size are milliseconds, smaller ones seconds.
+/// Numbers of at least this size are milliseconds, smaller ones seconds…
 const MILLIS_FROM: i64 = 1_000_000_000_000;
+/// …and of this size microseconds, which begin in 2001: milliseconds are in the year 9999 long before…
+const MICROS_FROM: i64 = 1000 * MILLIS_FROM;
+/// …and of this size nanoseconds, also from 2001 on.
+const NANOS_FROM: i64 = 1000 * MICROS_FROM;
 
 /// What a number counts since the epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Unit {
-    /// Seconds or milliseconds, by its magnitude.
+    /// Seconds, milliseconds, microseconds or nanoseconds, by its magnitude.
     #[default]
     ByMagnitude,
     /// Seconds.
@@ -141,12 +145,19 @@ fn moment(days: i32, second: i32, rest: &[u8]) -> Option<i64> {
     in_range(value)
 }
 
-/// Microseconds since the epoch of a number of seconds or milliseconds.
+/// Microseconds since the epoch of a number that counts what its magnitude says.
 pub fn from_number(number: WrittenNumber<'_>) -> Option<i64> {
-    let mut micros = number.floor(6)?;
-    if micros.abs() >= i128::from(MILLIS_FROM * MICROS) {
-        micros = number.floor(3)?;
-    }
+    let seconds = number.floor(6)?;
+    let is_from = |least: i64| seconds.abs() >= i128::from(least) * i128::from(MICROS);
+    let micros = if !is_from(MILLIS_FROM) {
+        seconds
+    } else if !is_from(MICROS_FROM) {
+        number.floor(3)?
+    } else if !is_from(NANOS_FROM) {
+        number.floor(0)?
+    } else {
+        number.floor(-3)?
+    };
     in_range(i64::try_from(micros).ok()?)
 }
 
@@ -169,14 +180,22 @@ pub fn in_range(micros: i64) -> Option<i64> {
 
 /// The same of a float, which is what jq has: whole seconds.
 pub fn seconds_from_float(number: f64) -> Option<i64> {
-    #[expect(clippy::cast_precision_loss, reason = "a power of ten below 2^53")]
-    let is_millis = number.abs() >= MILLIS_FROM as f64;
-    // Whole ones before the division, which rounds.
-    whole_seconds(if is_millis {
-        (number.floor() / 1000.0).floor()
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a power of ten, which a float has exactly up to the 22nd"
+    )]
+    let is_from = |least: i64| number.abs() >= least as f64;
+    let of_second = if !is_from(MILLIS_FROM) {
+        return whole_seconds(number);
+    } else if !is_from(MICROS_FROM) {
+        1e3
+    } else if !is_from(NANOS_FROM) {
+        1e6
     } else {
-        number
-    })
+        1e9
+    };
+    // Whole ones before the division, which rounds.
+    whole_seconds((number.floor() / of_second).floor())
 }
 
 /// Seconds since the epoch without their fraction.

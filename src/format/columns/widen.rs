@@ -3,7 +3,8 @@
 //! A type only ever widens, and what is there stays in its place, so that a reader of the new columns reads the objects
 //! that were written with the old ones as well:
 //!
-//! - numbers: `bigint` → `double`; times: `date` → `timestamp`; of two kinds, any value without parts → `string`.
+//! - numbers: integers → `bigint` → `double`; times: `date` → `timestamp`; of two kinds, any value without parts →
+//!   `string`. A `decimal` takes all numbers, and a `binary` all texts, of which some fail alone.
 //! - A new column, or a new field of a struct, comes after those that are there.
 //! - A value with parts keeps its kind: what is no struct (array, map) where one is declared fits no column, and its record
 //!   fails alone. So does a struct stay one, however many names its objects have; it takes [`NAMES_MAX`] of them.
@@ -151,17 +152,22 @@ impl WideningWork {
     }
 }
 
-/// The type that takes the values of both, where the first may become it.
+/// The type that takes the values of both, where the first may become it. The first may be a table's, the second is one
+/// that records show.
 fn joined(ours: &HiveType, theirs: &HiveType) -> Option<HiveType> {
-    use HiveType::{BigInt, Date, Double, Timestamp};
+    use HiveType::{
+        BigInt, Binary, Date, Decimal, Double, Float, Int, SmallInt, String, Timestamp, TinyInt,
+    };
     if !ours.is_primitive() {
         return None;
     }
     Some(match (ours, theirs) {
         (ours, theirs) if ours == theirs => ours.clone(),
-        (BigInt | Double, BigInt | Double) => Double,
+        (TinyInt | SmallInt | Int, BigInt) => BigInt,
+        (TinyInt | SmallInt | Int | BigInt | Float | Double, BigInt | Double) => Double,
+        (Decimal { .. }, BigInt | Double) | (Binary, String) => ours.clone(),
         (Date | Timestamp, Date | Timestamp) => Timestamp,
-        _ => HiveType::String,
+        _ => String,
     })
 }
 
@@ -230,6 +236,14 @@ mod tests {
                 Some("a timestamp"),
             ),
             ("a timestamp", r#"{"a":"2026-11-30"}"#, None),
+            // Types that no record shows are a table's.
+            ("a int", r#"{"a":1}"#, Some("a bigint")),
+            ("a smallint", r#"{"a":1.5}"#, Some("a double")),
+            ("a float", r#"{"a":1}"#, Some("a double")),
+            ("a decimal(4,1)", r#"{"a":1.5}"#, None),
+            ("a decimal(4,1)", r#"{"a":"x"}"#, Some("a string")),
+            ("a binary", r#"{"a":"AA=="}"#, None),
+            ("a varchar(2)", r#"{"a":"abc"}"#, Some("a string")),
             ("a timestamp", r#"{"a":"soon"}"#, Some("a string")),
             ("a bigint", r#"{"a":{"b":1}}"#, Some("a string")),
             ("a bigint", r#"{"a":null}"#, None),

@@ -32,7 +32,7 @@ pub(super) fn table(html: &mut String, state: &ApiState) {
     }
     html.push_str(
         "<h2>Fields and columns</h2>\n<table>\n<tr><th>delivery stream<th>in no column<th>missing\
-         <th>null, for want of a value that fits</tr>\n",
+         <th>null, for want of a value that fits<th>taken, though of another kind</tr>\n",
     );
     for (name, counts) in shown {
         let _ = write!(

@@ -421,7 +421,8 @@ async fn the_account_of_a_stream_has_its_failures_whatever_their_records_hold() 
         "firstAt": "2023-11-14T22:13:20.123Z", "lastAt": "2023-11-14T22:13:20.123Z",
     }]);
     assert_eq!(account["failures"], expected);
-    let expected = json!({"unknown": {"a\"<b>": 3}, "missing": {}, "nulled": {"(other)": 1}});
+    let expected =
+        json!({"unknown": {"a\"<b>": 3}, "missing": {}, "nulled": {"(other)": 1}, "coerced": {}});
     assert_eq!(account["fields"], expected);
     let metrics = server.get("/metrics").await.text;
     let line = r#"firehose_unknown_field_records_total{stream="clicks",field="a\"<b>"} 3"#;

@@ -24,11 +24,13 @@ pub enum FieldFate {
     Missing,
     /// Its value does not fit, and its column is null for that.
     Nulled,
+    /// Its value is of another kind than its column, which takes it all the same.
+    Coerced,
 }
 
 impl FieldFate {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Unknown, Self::Missing, Self::Nulled];
+    pub const ALL: [Self; 4] = [Self::Unknown, Self::Missing, Self::Nulled, Self::Coerced];
 
     /// One word for it.
     pub const fn as_str(self) -> &'static str {
@@ -36,6 +38,7 @@ impl FieldFate {
             Self::Unknown => "unknown",
             Self::Missing => "missing",
             Self::Nulled => "nulled",
+            Self::Coerced => "coerced",
         }
     }
 }

@@ -89,6 +89,7 @@ fn what_fits_no_column_is_read_back_and_seen_while_the_stream_runs() {
         "unknown": {"cost": late, "user.mail": EVENTS, "lines[].qty": EVENTS},
         "missing": {"price": late},
         "nulled": {"price": words},
+        "coerced": {"http_status": EVENTS},
     });
     assert_eq!(account()["fields"], expected);
     for (name, field, count) in [
@@ -100,6 +101,11 @@ fn what_fits_no_column_is_read_back_and_seen_while_the_stream_runs() {
         ),
         ("firehose_missing_field_records_total", "price", late),
         ("firehose_nulled_field_records_total", "price", words),
+        (
+            "firehose_coerced_field_records_total",
+            "http_status",
+            EVENTS,
+        ),
     ] {
         let series = format!("{name}{{stream=\"events\",field=\"{field}\"}}");
         let found = metric(site.address, &series).to_string();

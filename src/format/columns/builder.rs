@@ -37,6 +37,8 @@ pub(super) struct ColumnBuilder {
     pub(super) missing: RecordCount,
     /// Records in which it is null because their value does not fit.
     pub(super) nulled: RecordCount,
+    /// Records with a value of another kind than its own, which it takes.
+    pub(super) coerced: RecordCount,
 }
 
 /// Values by type. At a null they hold a default.
@@ -184,6 +186,7 @@ impl ColumnBuilder {
             leaves: kind.leaves(),
             missing: RecordCount::default(),
             nulled: RecordCount::default(),
+            coerced: RecordCount::default(),
         }
     }
 

@@ -162,9 +162,10 @@ impl StructBuilder {
 }
 
 impl ColumnBuilder {
-    /// The same for what is inside of a column.
+    /// The same for values of a column, and what is inside of it.
     fn tally(&mut self, path: &mut String, tally: &mut FieldTally) {
         let start = path.len();
+        tally.add(FieldFate::Coerced, Some(path), self.coerced.take());
         match &mut self.cells {
             Cells::Struct(group) => group.tally(path, tally),
             Cells::List { item, .. } => {

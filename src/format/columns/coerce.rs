@@ -120,6 +120,11 @@ impl Cells {
         Ok(())
     }
 
+    /// Whether it takes texts, and values of all other kinds as such.
+    pub(super) const fn is_text(&self) -> bool {
+        matches!(self, Self::Text { .. })
+    }
+
     /// Whether a string can stand for a value though it is another kind of JSON: it holds a number, or a boolean.
     pub(super) const fn is_number(&self) -> bool {
         matches!(

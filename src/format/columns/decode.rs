@@ -255,6 +255,9 @@ impl ColumnBuilder {
             (Cells::List { offsets, item, .. }, _) => {
                 read_list::<KEEPS>(item, cursor, scratch, depth)?;
                 offsets.push(i32::try_from(item.len()).unwrap_or(i32::MAX));
+                if first != Some(b'[') {
+                    self.coerced.note(&scratch.census);
+                }
             }
             (Cells::Struct(_) | Cells::Map { .. }, Some(_)) => {
                 cursor.skip(depth)?; // no JSON is worse than a misfit
@@ -262,25 +265,31 @@ impl ColumnBuilder {
             }
             (cells, Some(b'"')) => {
                 let string = cursor.string()?;
-                if scratch.is_strict && cells.is_number() {
+                let is_other = cells.is_number();
+                if scratch.is_strict && is_other {
                     return Err(Fault::mismatch(at, cells.expected(), ""));
                 }
                 cells.take_string(string, scratch)?;
+                if is_other {
+                    self.coerced.note(&scratch.census);
+                }
             }
             (cells, Some(b'-' | b'0'..=b'9')) => {
                 let number = cursor.number()?;
                 cells.take_number(number, at, scratch)?;
+                if cells.is_text() {
+                    self.coerced.note(&scratch.census);
+                }
             }
-            (cells, Some(b't')) => {
-                cursor.word("true")?;
-                cells.take_boolean(true, at)?;
-            }
-            (cells, Some(b'f')) => {
-                cursor.word("false")?;
-                cells.take_boolean(false, at)?;
+            (cells, Some(first @ (b't' | b'f'))) => {
+                cursor.word(if first == b't' { "true" } else { "false" })?;
+                cells.take_boolean(first == b't', at)?;
+                if cells.is_text() {
+                    self.coerced.note(&scratch.census);
+                }
             }
             (cells, Some(b'{' | b'[')) => {
-                let is_taken = !scratch.is_strict && matches!(cells, Cells::Text { .. });
+                let is_taken = !scratch.is_strict && cells.is_text();
                 if is_taken {
                     cursor.skip_as::<Paired>(depth)?;
                 } else {
@@ -288,6 +297,7 @@ impl ColumnBuilder {
                     return Err(Fault::mismatch(at, cells.expected(), ""));
                 }
                 cells.take_json(cursor.since(at), at)?;
+                self.coerced.note(&scratch.census);
             }
             _ => return Err(cursor.expected("a value")),
         }

@@ -27,6 +27,7 @@ impl Metrics {
                 FieldFate::Unknown => name::UNKNOWN_FIELDS,
                 FieldFate::Missing => name::MISSING_FIELDS,
                 FieldFate::Nulled => name::NULLED_FIELDS,
+                FieldFate::Coerced => name::COERCED_FIELDS,
             };
             let labels = vec![
                 Label::new("stream", stream.to_owned()),

@@ -76,6 +76,37 @@ fn records_count_once_for_a_path_however_often_it_is_in_them() {
 }
 
 #[test]
+fn values_of_another_kind_than_their_column_are_counted() {
+    let schema = compile(
+        "n int, b boolean, s string, at timestamp, l array<int>, m map<string,string>, \
+         u struct<d:decimal(4,1)>, x binary",
+    );
+    let mut decoder = schema.decoder();
+    for record in [
+        // All of their own kind.
+        r#"{"n":1,"b":true,"s":"x","at":"2026-12-01","l":[1],"m":{"a":"x"},"u":{"d":1.5},"x":"AA=="}"#,
+        r#"{"n":null,"b":null,"s":null,"at":1764547200,"l":[],"m":{},"u":{"d":1},"x":null}"#,
+        // None is.
+        r#"{"n":"1","b":"true","s":1,"at":"1764547200","l":"7","m":{"a":1,"b":true},"u":{"d":"1.5"},"x":"AA=="}"#,
+        r#"{"n":1,"b":true,"s":{"a":[]},"at":null,"l":["1",2,"3"],"m":{"a":[]},"u":{"d":1},"x":null}"#,
+        r#"{"n":1,"b":true,"s":false,"at":null,"l":[],"m":{},"u":{"d":1},"x":null}"#,
+    ] {
+        decoder.push(record.as_bytes()).unwrap();
+    }
+    let coerced = FieldFate::Coerced;
+    let expected = of(&[
+        (coerced, "n", 1),
+        (coerced, "b", 1),
+        (coerced, "s", 3),
+        (coerced, "l", 1),
+        (coerced, "l[]", 2),
+        (coerced, "m[]", 2),
+        (coerced, "u.d", 1),
+    ]);
+    assert_eq!(counts(&mut decoder), expected);
+}
+
+#[test]
 fn names_without_end_are_counted_together() {
     let schema = compile("id int");
     let mut decoder = schema.decoder();

@@ -15,11 +15,6 @@
 //! verified. Bind to loopback or put a proxy in front. What pages of others make a browser send is refused
 //! (`http/strangers.rs`).
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "requests have time limits, and what they take is measured"
-)]
-
 mod api;
 mod bodies;
 mod body;

@@ -5,8 +5,6 @@
 //! Work that takes CPU or I/O is handed out and comes back as an event; nothing else touches the
 //! state.
 
-#![expect(clippy::disallowed_methods, reason = "checkpoints have their times")]
-
 mod again;
 mod apply;
 mod backlog;
@@ -273,6 +271,7 @@ async fn run_with(
         all_sealed: false,
         writing_since: None,
         tight: 0,
+        #[expect(clippy::disallowed_methods, reason = "it is tried again after a while")]
         reserve_tried: Instant::now(),
         step: Step::default(),
         standing: None,

@@ -4,11 +4,6 @@
 //! so that memory stays bounded whatever the modules return. A module can fail a record, and break a
 //! call; it cannot hang, crash or starve the daemon, nor touch anything but its records.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "modules are files, and what they take is bounded and measured"
-)]
-
 mod abi;
 mod backoff;
 mod compiled;
@@ -196,6 +191,7 @@ impl Workshop {
         range: Range<usize>,
     ) -> TransformedPiece {
         let chain = Arc::clone(&self.chain);
+        #[expect(clippy::disallowed_methods, reason = "a piece ends after a while")]
         let begun = Instant::now();
         let Range {
             start: mut end,

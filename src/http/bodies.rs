@@ -6,6 +6,11 @@
 //! not enough for it the youngest give way. Small bodies, which are over in seconds at any pace that is allowed, have a
 //! part of their own for when the rest is taken: large ones that come for minutes shut nobody else out.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "old bodies are looked for now and then"
+)]
+
 mod ledger;
 mod pressing;
 

@@ -1,5 +1,7 @@
 //! Request bodies: read at a pace that has a bound, counted against one memory, never buffered past a bound.
 
+#![expect(clippy::disallowed_methods, reason = "what a body takes is measured")]
+
 use std::time::Duration;
 
 use axum::body::Body;

@@ -4,6 +4,11 @@
 //! for a while, but only for a moment where nobody else can give way. One that was accepted a moment ago is taken for
 //! idle last of all: its first request may be here already, and not have been read yet.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "requests wait for a place for so long"
+)]
+
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::pin::Pin;

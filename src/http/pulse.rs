@@ -1,6 +1,11 @@
 //! What a connection's bytes tell of it: whether it has ever had a request, whether a head has begun and how large
 //! it is, how fast a body comes, and how fast answers are taken.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "what stands still is told by the time"
+)]
+
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};

@@ -1,5 +1,7 @@
 //! Connections: accepted up to a bound, served with time-outs, ended in order.
 
+#![expect(clippy::disallowed_methods, reason = "a listener that fails rests")]
+
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};

@@ -4,6 +4,11 @@
 //! name was made to point to this machine (DNS rebinding) is of our origin to the browser, and only `Host` tells: so a
 //! name that anybody could own has to be listed. Nothing but a right `Host` is asked of clients that are no browsers.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the name of this machine stands in a file"
+)]
+
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 

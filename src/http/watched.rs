@@ -1,6 +1,11 @@
 //! A connection's socket: it tells when bytes come, and holds the client to taking its answers. Nothing more is read of
 //! a client that does not, so that answers to requests in a row do not gather here.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a body that stands still has its time limit"
+)]
+
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! When the pipeline takes a step towards a checkpoint, and what it lends the log for it.
 
+#![expect(clippy::disallowed_methods, reason = "writes are measured")]
+
 use std::io;
 
 use tokio::time::Instant;

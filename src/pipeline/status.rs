@@ -1,5 +1,7 @@
 //! What the outside sees of a pipeline: its state, gauges and counters.
 
+#![expect(clippy::disallowed_methods, reason = "failures are told at a pace")]
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 

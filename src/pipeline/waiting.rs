@@ -1,5 +1,10 @@
 //! Sealed objects that wait until their publication is recorded: a queue for each store, and when each is tried.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "what is refused is sent again after a while"
+)]
+
 pub(super) mod lasting;
 
 use std::collections::{HashMap, VecDeque};

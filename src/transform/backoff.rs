@@ -1,5 +1,10 @@
 //! When to try again what failed for a reason that passes.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "what failed is tried again after a while"
+)]
+
 use std::time::{Duration, Instant};
 
 use crate::retry;

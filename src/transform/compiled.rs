@@ -1,5 +1,7 @@
 //! A component's machine code, compiled here or by a child, as the engine is set.
 
+#![expect(clippy::disallowed_methods, reason = "compiling is measured")]
+
 use std::time::{Duration, Instant};
 
 use firehose_wasm_meter::Loops;

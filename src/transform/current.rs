@@ -1,5 +1,10 @@
 //! The modules that a stream works with now, and their replacement while it runs.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "modules are files that may be replaced, and loading is measured"
+)]
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, TryLockError};
 use std::time::{Instant, SystemTime};

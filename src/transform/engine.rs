@@ -1,5 +1,10 @@
 //! The process's WebAssembly engine, and the cache of what it has compiled.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the cache of compiled modules is a folder"
+)]
+
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;

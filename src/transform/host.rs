@@ -1,5 +1,7 @@
 //! What an instance may touch: the log, the origin of the records of its call, and its own memory.
 
+#![expect(clippy::disallowed_methods, reason = "calls have time limits")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};

@@ -1,5 +1,7 @@
 //! A module, loaded: compiled and linked.
 
+#![expect(clippy::disallowed_methods, reason = "modules are files")]
+
 use std::fs;
 use std::io::{self, ErrorKind, Read as _};
 use std::path::Path;

@@ -1,6 +1,8 @@
 //! The version of a module for long loops: made when one takes long, on a thread of its own, so that calls
 //! go on meanwhile. Who needs it waits; a failure that passes is tried again.
 
+#![expect(clippy::disallowed_methods, reason = "what calls take is measured")]
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;

@@ -1,5 +1,7 @@
 //! Records through one module: calls, retries, and the search for the record that breaks a call.
 
+#![expect(clippy::disallowed_methods, reason = "what calls take is measured")]
+
 use std::time::Instant;
 
 use super::abi::{Outcome, Verdict};

@@ -1,6 +1,8 @@
 //! Whose turn it is to compile: what all children may take together is bounded, and nobody waits for long
 //! for somebody else's module.
 
+#![expect(clippy::disallowed_methods, reason = "compiling waits for its turn")]
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

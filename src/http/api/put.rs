@@ -4,6 +4,8 @@
 //! So `FailedPutCount` is 0 in every success, and a refusal fails the whole call with
 //! `ServiceUnavailableException`, which SDKs retry by themselves.
 
+#![expect(clippy::disallowed_methods, reason = "what requests take is measured")]
+
 use std::fmt::{self, Write as _};
 use std::time::Instant;
 

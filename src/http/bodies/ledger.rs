@@ -1,6 +1,8 @@
 //! Who holds how much and who waits for how much, in sums that are kept as they change: what an event costs does not
 //! grow with the number of bodies.
 
+#![expect(clippy::disallowed_methods, reason = "bodies are told apart by age")]
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::ops::Bound;

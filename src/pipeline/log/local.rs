@@ -1,6 +1,8 @@
 //! Checkpoints on this machine: one transaction of the checkpoint store each. What changed is spooled and synced
 //! before it.
 
+#![expect(clippy::disallowed_methods, reason = "checkpoints are measured")]
+
 use std::sync::Arc;
 use std::time::Duration;
 

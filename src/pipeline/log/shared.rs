@@ -5,6 +5,11 @@
 //! body that lists them is written, and one conditional write to the lease makes it durable. Only then
 //! is anything published: what the list names. The spool is room to work in, and begins empty.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "checkpoints are measured, and tidying up has its time"
+)]
+
 pub(in crate::pipeline) mod body;
 mod make;
 mod open;

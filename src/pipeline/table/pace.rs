@@ -1,5 +1,10 @@
 //! When the next step of an upload of a batch that fills is tried.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "what failed is tried again after a while"
+)]
+
 use tokio::time::Instant;
 
 use crate::destination::PublishError;

@@ -1,5 +1,10 @@
 //! Why the cache has not kept what was compiled.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the cache of compiled modules is a folder"
+)]
+
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::Path;

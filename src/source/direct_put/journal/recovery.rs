@@ -256,11 +256,13 @@ impl Recovery<'_> {
         if let Some((last, tail)) = tail.filter(|(_, tail)| !tail.is_empty()) {
             let last = self.current(&last);
             let mut window = Window::new(shared.open(&last)?, shared.seed(last.number));
+            let from = shared.path(last.kind(), last.number);
+            let unread = || JournalError::io("reading", &from);
             let mut block = Vec::new();
             for whole in tail {
-                let frame = window.frame(whole.offset, last.len).map_err(failed())?;
+                let frame = window.frame(whole.offset, last.len).map_err(unread())?;
                 let changed = || io::Error::other("the journal's tail changes while it is read");
-                let frame = frame.ok_or_else(changed).map_err(failed())?;
+                let frame = frame.ok_or_else(changed).map_err(unread())?;
                 let copy = Frame {
                     offset: live.end,
                     durable: HEADER_BYTES,
@@ -268,7 +270,7 @@ impl Recovery<'_> {
                 };
                 block.clear();
                 copy.encode(shared.seed(number), &mut block);
-                block.extend_from_slice(window.payload(&frame, last.len).map_err(failed())?);
+                block.extend_from_slice(window.payload(&frame, last.len).map_err(unread())?);
                 block.resize(
                     block
                         .len()

@@ -133,7 +133,13 @@ impl Window {
     pub(super) fn find(&mut self, from: u64, limit: u64) -> io::Result<Option<Frame>> {
         let mut at = from.next_multiple_of(ALIGN);
         while at + (FRAME_HEADER_BYTES as u64) <= limit {
-            let len = usize::try_from(limit - at)
+            // What is held comes first: to fill the window after each magic that begins no frame would move all of it
+            // each time, and a segment that was another before is full of those.
+            let ahead = match self.held_from(at).min(limit - at) / ALIGN * ALIGN {
+                0 => limit - at,
+                held => held,
+            };
+            let len = usize::try_from(ahead)
                 .unwrap_or(READ_BYTES)
                 .min(READ_BYTES);
             let found = memmem::find(self.bytes(at, len, limit)?, &FRAME_MAGIC);
@@ -151,6 +157,14 @@ impl Window {
             at = (magic + 1).next_multiple_of(ALIGN);
         }
         Ok(None)
+    }
+
+    /// Bytes from `offset` on that are held.
+    const fn held_from(&self, offset: u64) -> u64 {
+        if offset < self.start {
+            return 0;
+        }
+        (self.start + self.held as u64).saturating_sub(offset)
     }
 
     /// `len` bytes from `offset`; reads ahead, but never beyond `limit`.
@@ -176,5 +190,104 @@ impl Window {
             self.held = wanted;
         }
         Ok(&self.buffer[skip..skip + len])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::Range;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::position::Sequence;
+
+    /// A file in memory that counts the calls which read it.
+    #[derive(Debug)]
+    struct Counted {
+        bytes: Vec<u8>,
+        reads: AtomicUsize,
+    }
+
+    impl DiskFile for Counted {
+        fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+            self.reads.fetch_add(1, Ordering::Relaxed);
+            let start = usize::try_from(offset).unwrap();
+            let bytes = self.bytes.get(start..start + buffer.len());
+            buffer.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
+            Ok(())
+        }
+
+        fn len(&self) -> io::Result<u64> {
+            Ok(self.bytes.len() as u64)
+        }
+
+        fn write_all_at(&self, _: &[u8], _: u64) -> io::Result<()> {
+            unreachable!("it is only read")
+        }
+
+        fn sync_data(&self) -> io::Result<()> {
+            unreachable!("it is only read")
+        }
+
+        fn set_len(&self, _: u64) -> io::Result<()> {
+            unreachable!("it is only read")
+        }
+
+        fn allocate(&self, _: u64) -> io::Result<()> {
+            unreachable!("it is only read")
+        }
+
+        fn forget(&self, _: &Range<u64>) {}
+
+        fn neighbours(&self) -> io::Result<Vec<Arc<dyn DiskFile>>> {
+            Ok(Vec::new())
+        }
+    }
+
+    fn seed(number: u64) -> Seed {
+        Seed {
+            incarnation: Uuid::from_u128(7),
+            number,
+        }
+    }
+
+    /// Appends a frame of one record.
+    fn append(out: &mut Vec<u8>, number: u64, record: &[u8]) -> u64 {
+        let mut payload = u32::try_from(record.len()).unwrap().to_le_bytes().to_vec();
+        payload.extend_from_slice(record);
+        let frame = Frame {
+            offset: out.len() as u64,
+            first: Sequence(1),
+            arrival_ms: 0,
+            durable: 0,
+            count: 1,
+            data_bytes: u32::try_from(record.len()).unwrap(),
+            payload_sum: payload_sum(&[&payload]),
+        };
+        frame.encode(seed(number), out);
+        out.extend_from_slice(&payload);
+        out.resize(out.len().next_multiple_of(8), 0);
+        frame.offset
+    }
+
+    #[test]
+    fn frames_of_another_segment_are_passed_over_in_few_reads() {
+        let mut bytes = Vec::new();
+        while bytes.len() < 8 * READ_BYTES {
+            append(&mut bytes, 1, b"of the segment that this file was before");
+        }
+        let offset = append(&mut bytes, 2, b"of this one");
+        let file = Arc::new(Counted {
+            reads: AtomicUsize::new(0),
+            bytes,
+        });
+        let limit = file.bytes.len() as u64;
+        let mut window = Window::new(Arc::clone(&file) as Arc<dyn DiskFile>, seed(2));
+        let found = window.find(0, limit).unwrap();
+        assert_eq!(found.map(|frame| frame.offset), Some(offset));
+        let reads = file.reads.load(Ordering::Relaxed);
+        assert!(reads <= 20, "{reads} reads of {limit} bytes");
     }
 }

@@ -12,7 +12,7 @@ use crate::printable::printable;
 pub const PATHS_MAX: usize = 256;
 /// Characters of a path.
 const PATH_CHARS: usize = 200;
-/// The path of what is not told apart. No member has it: it would stand without the brackets.
+/// The path under which all further paths are counted together. A member of exactly this name is counted here, too.
 const OTHER: &str = "(other)";
 
 /// What became of a field.

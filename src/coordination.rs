@@ -15,6 +15,7 @@
 )]
 
 mod balance;
+mod decisions;
 mod error;
 #[cfg(feature = "failpoints")]
 pub mod fuzz;

@@ -46,7 +46,7 @@ pub fn lease(bytes: &[u8]) {
     };
     let state = lease.state();
     assert_eq!(state.ended, lease.has_ended());
-    let _ = (lease.is_done(), lease.is_untouched(), lease.written());
+    let _ = (lease.is_untouched(), lease.written().is_done());
     let (checkpoint, sub_sequence) = lease.checkpoint.written();
     item.insert(name::CHECKPOINT.into(), AttributeValue::S(checkpoint));
     let sub_sequence = AttributeValue::N(sub_sequence.to_string());

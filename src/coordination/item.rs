@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
+use super::decisions::{self, Checkpoint, Facts, Terms};
 use crate::position::{Position, SequenceNumber};
 use crate::shard::{ShardId, ShardStart, ShardState};
 
@@ -51,8 +52,19 @@ pub(super) mod name {
     pub(in super::super) const CREATED: &str = "firehoseStreamCreated";
 }
 
+/// What the items of the table are made of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct TableTerms;
+
+impl Terms for TableTerms {
+    type Worker = String;
+    type Draw = String;
+    type Number = u64;
+    type Checkpoint = LeaseCheckpoint;
+}
+
 /// The body of a checkpoint: an object at the destination.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BodyName {
     /// Its key.
     pub key: String,
@@ -62,7 +74,7 @@ pub struct BodyName {
 
 /// A checkpoint of a shard, whose body and parts are at the destination, as it is to be written into
 /// the lease.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LeaseCheckpoint {
     /// Its body. `None` is for the last checkpoint of an ended shard only, which lists nothing: what
     /// the item says is all that there is to know.
@@ -82,6 +94,27 @@ impl LeaseCheckpoint {
     pub(super) fn goes_beyond(&self, other: &Self) -> bool {
         let read = |of: &Self| (of.ended, of.position, of.until_ms);
         read(self) > read(other)
+    }
+
+    /// It lists nothing, and the shard has ended.
+    pub fn is_done(&self) -> bool {
+        Checkpoint::is_done(self)
+    }
+}
+
+impl Checkpoint for LeaseCheckpoint {
+    type Body = BodyName;
+
+    fn body(&self) -> Option<&Self::Body> {
+        self.body.as_ref()
+    }
+
+    fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    fn waiting(&self) -> usize {
+        self.waiting
     }
 }
 
@@ -193,11 +226,6 @@ impl LeaseItem {
         .unwrap_or_default()
     }
 
-    /// Nobody has anything left to do for it.
-    pub(super) fn is_done(&self) -> bool {
-        self.has_ended() && self.waiting == 0
-    }
-
     /// Nothing of the shard has been read, or is to be.
     pub(super) fn is_untouched(&self) -> bool {
         use KclCheckpoint::{AtTimestamp, Latest, TrimHorizon};
@@ -247,6 +275,19 @@ impl LeaseItem {
             start_ms: number(item, name::START),
             stream: stream.zip(number(item, name::CREATED)),
         }))
+    }
+}
+
+impl decisions::Item<TableTerms> for LeaseItem {
+    fn facts(&self) -> Facts<TableTerms> {
+        Facts {
+            owner: self.owner.clone(),
+            counter: self.counter,
+            fence: self.fence,
+            take: self.take.clone(),
+            number: self.number,
+            checkpoint: self.written(),
+        }
     }
 }
 

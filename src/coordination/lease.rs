@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use super::decisions::{Chain, Item as _, Reply, Taken, Write, WriteOutcome};
 use super::error::LeaseError;
-use super::item::{LeaseCheckpoint, LeaseItem};
+use super::item::{LeaseCheckpoint, LeaseItem, TableTerms};
 use super::rest::Fitness;
 use super::resumed::Resumed;
 use super::writes::Holder;
@@ -49,30 +50,13 @@ impl<'a> LeaseReceipt<'a> {
 pub struct Lease {
     holder: Holder,
     resumed: Resumed,
-    last: Mutex<Last>,
+    chain: Mutex<Chain<TableTerms>>,
     lost: CancellationToken,
     wanted_back: CancellationToken,
     over: CancellationToken,
     metrics: CoordinationMetrics,
     fitness: Arc<Fitness>,
     begun: Instant,
-}
-
-/// The last checkpoint.
-#[derive(Debug)]
-struct Last {
-    number: u64,
-    written: LeaseCheckpoint,
-    /// A checkpoint was sent after it, and nobody waited to learn what became of it.
-    is_in_doubt: bool,
-}
-
-/// What a look at the item says of a checkpoint that was sent.
-enum WriteOutcome {
-    Durable,
-    /// Not there; the very same may be sent again, and may still land.
-    NotYet,
-    Lost,
 }
 
 /// The tokens of a lease, for whoever renews it.
@@ -92,19 +76,15 @@ impl Lease {
     /// The lease that a take has returned.
     pub(super) fn new(
         holder: Holder,
-        taken: &LeaseItem,
+        taken: &Taken<LeaseItem>,
         resumed: Resumed,
         metrics: CoordinationMetrics,
         fitness: Arc<Fitness>,
     ) -> Self {
         Self {
+            chain: Mutex::new(Chain::of(holder.tenure.clone(), taken)),
             holder,
             resumed,
-            last: Mutex::new(Last {
-                number: taken.number.unwrap_or(0),
-                written: taken.written(),
-                is_in_doubt: false,
-            }),
             lost: CancellationToken::new(),
             wanted_back: CancellationToken::new(),
             over: CancellationToken::new(),
@@ -151,13 +131,14 @@ impl Lease {
     /// Whoever drops the future gives the lease up: what became of the checkpoint is then for the next
     /// holder to find, and nothing else is written.
     pub async fn commit<'a>(&self, written: &'a LeaseCheckpoint) -> Result<LeaseReceipt<'a>, Lost> {
-        let mut last = self.last.lock().await;
-        if std::mem::replace(&mut last.is_in_doubt, true) {
+        let mut chain = self.chain.lock().await;
+        let is_further = written.goes_beyond(chain.last());
+        let Some(write) = chain.begin(written.clone()) else {
             return Err(self.lose("a checkpoint before was given up"));
-        }
+        };
         let mut attempt = 0;
         loop {
-            let trying = self.try_commit(&last, written);
+            let trying = self.try_commit(&mut chain, &write);
             let settled = tokio::select! {
                 biased;
                 () = self.lost.cancelled() => WriteOutcome::Lost,
@@ -177,47 +158,33 @@ impl Lease {
             }
         }
         // A checkpoint that only forgets what is published says nothing of this machine.
-        if written.goes_beyond(&last.written) {
+        if is_further {
             self.fitness.went_well(self.begun);
         }
-        *last = Last {
-            number: last.number + 1,
-            written: written.clone(),
-            is_in_doubt: false,
-        };
         self.metrics.checkpoints.add(1);
         Ok(LeaseReceipt(written))
     }
 
-    async fn try_commit(&self, last: &Last, written: &LeaseCheckpoint) -> WriteOutcome {
-        let Err(error) = self.holder.commit(last.number, written).await else {
+    async fn try_commit(
+        &self,
+        chain: &mut Chain<TableTerms>,
+        write: &Write<TableTerms>,
+    ) -> WriteOutcome {
+        let answer = self.holder.write(write).await;
+        if let Err(error) = &answer
+            && !matches!(error, LeaseError::Refused(_))
+        {
+            self.tell("write a checkpoint to", error);
+        }
+        if chain.replied(&Reply::from(answer)) {
             return WriteOutcome::Durable;
-        };
-        // Also where the condition failed: an earlier copy of it may have landed.
-        if !matches!(error, LeaseError::Refused(_)) {
-            self.tell("write a checkpoint to", &error);
         }
         match self.holder.table.get(self.shard()).await {
-            Ok(Some(item)) => self.settle(&item, last, written),
-            Ok(None) => WriteOutcome::Lost,
+            Ok(item) => chain.found(item.map(|item| item.facts()).as_ref()),
             Err(error) => {
                 self.tell("read", &error);
                 WriteOutcome::NotYet
             }
-        }
-    }
-
-    fn settle(&self, item: &LeaseItem, last: &Last, written: &LeaseCheckpoint) -> WriteOutcome {
-        if !self.holder.holds(item) {
-            return WriteOutcome::Lost;
-        }
-        let number = item.number.unwrap_or(0);
-        if number == last.number + 1 && item.body == written.body {
-            WriteOutcome::Durable
-        } else if number == last.number && item.body == last.written.body {
-            WriteOutcome::NotYet
-        } else {
-            WriteOutcome::Lost
         }
     }
 
@@ -230,15 +197,15 @@ impl Lease {
     /// Lets go, so that another worker may take the lease at once. Nothing is to be done with it
     /// afterwards. Where the table does not answer, the lease expires instead.
     pub async fn release(&self) {
-        let last = self.last.lock().await;
+        let release = self.chain.lock().await.release();
         for attempt in 1.. {
             let released = tokio::select! {
                 biased;
                 () = self.lost.cancelled() => break,
-                released = self.holder.release(last.number) => released,
+                released = self.holder.write(&release) => released,
             };
             match released {
-                Ok(()) | Err(LeaseError::Refused(_) | LeaseError::NoTable(_)) => break,
+                Ok(_) | Err(LeaseError::Refused(_) | LeaseError::NoTable(_)) => break,
                 Err(error) => {
                     self.tell("release", &error);
                     let pause = retry::delay(attempt, retry::TRANSIENT_MAX);

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::balance::{self, Candidate};
+use super::decisions::{Taking, Took};
 use super::error::LeaseError;
 use super::item::LeaseItem;
 use super::lease::{Lease, Signals};
@@ -350,35 +351,36 @@ impl LeaseTask {
         seen: &LeaseItem,
     ) -> Result<Option<Lease>, LeaseError> {
         let asked = Instant::now();
-        let (drawn, now_ms) = (Uuid::new_v4().to_string(), self.context.clock.now_ms());
-        let taken = match table.take(seen, &self.worker, &drawn, now_ms).await {
-            Ok(taken) => taken,
-            Err(LeaseError::Refused(_)) => return Ok(None),
-            // It may have landed.
-            Err(_) => match table.get(&seen.shard).await? {
-                Some(item) if item.take.as_ref() == Some(&drawn) => item,
-                _ => return Ok(None),
-            },
+        let taking = Taking::new(self.worker.clone(), Uuid::new_v4().to_string());
+        let now_ms = self.context.clock.now_ms();
+        let answer = table.take(seen, &taking, now_ms).await;
+        let taken = match taking.replied(answer.into()) {
+            Took::Yes(taken) => Some(taken),
+            Took::No => None,
+            Took::Ask => taking.found(table.get(&seen.shard).await?),
         };
-        let Some(fence) = taken.fence else {
+        let Some(taken) = taken else {
             return Ok(None);
         };
-        let (stream, shard) = (&self.context.stream, &*taken.shard);
+        let Some(tenure) = taking.tenure(&taken) else {
+            return Ok(None);
+        };
+        let (stream, shard) = (&self.context.stream, &taken.item().shard);
+        let fence = tenure.fence();
         let before = seen.owner.as_deref().unwrap_or("nobody");
-        tracing::info!(stream, shard, fence, before, "took the lease");
+        tracing::info!(stream, shard = &**shard, fence, before, "took the lease");
         self.context.metrics.taken.add(1);
         let holder = Holder {
             table: table.clone(),
-            shard: ShardId::clone(&taken.shard),
-            worker: self.worker.clone(),
-            fence,
+            shard: ShardId::clone(shard),
+            tenure,
         };
         let metrics = self.context.metrics.clone();
         let resumed = Resumed::of(&taken, self.context.start);
         let fitness = Arc::clone(&self.fitness);
         let lease = Lease::new(holder.clone(), &taken, resumed, metrics, fitness);
         let (signals, failover) = (lease.signals(), self.settings.failover);
-        self.held.insert(taken.shard, signals.clone());
+        self.held.insert(ShardId::clone(shard), signals.clone());
         let lost = self.context.metrics.lost.clone();
         self.renewals.spawn(async move {
             let shard = ShardId::clone(&holder.shard);

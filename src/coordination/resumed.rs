@@ -1,5 +1,6 @@
 //! What a taken lease goes on from.
 
+use super::decisions::Taken;
 use super::item::{BodyName, KclCheckpoint, LeaseItem};
 use crate::config::StartSettings;
 use crate::shard::{ShardStart, ShardState};
@@ -19,7 +20,8 @@ pub struct Resumed {
 
 impl Resumed {
     /// What a lease goes on from, given the item as the take returned it.
-    pub(super) fn of(taken: &LeaseItem, settings: StartSettings) -> Self {
+    pub(super) fn of(taken: &Taken<LeaseItem>, settings: StartSettings) -> Self {
+        let taken = taken.item();
         let time_ms = match settings {
             StartSettings::Time(ms) => Some(ms),
             StartSettings::TrimHorizon | StartSettings::Latest => None,

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::decisions::{Taken, Taking};
 use super::error::LeaseError;
-use super::item::LeaseItem;
+use super::item::{LeaseItem, TableTerms};
 use super::lease::Lease;
 use super::rest::Fitness;
 use super::resumed::Resumed;
@@ -40,14 +41,12 @@ pub async fn seize(
     };
     let (table, taken) = taking.await?;
     let refused = |what: &str| LeaseError::Refused(format!("the lease of {shard} {what}").into());
-    let taken = taken.ok_or_else(|| refused("is gone"))?;
-    let fence = taken.fence;
-    let fence = fence.ok_or_else(|| refused("has no fencing number"))?;
+    let (taking, taken) = taken.ok_or_else(|| refused("is gone"))?;
+    let tenure = taking.tenure(&taken);
     let holder = Holder {
         table,
-        shard: ShardId::clone(&taken.shard),
-        worker,
-        fence,
+        shard: ShardId::clone(&taken.item().shard),
+        tenure: tenure.ok_or_else(|| refused("has no fencing number"))?,
     };
     let resumed = Resumed::of(&taken, StartSettings::TrimHorizon);
     let fitness = Arc::new(Fitness::new(settings.failover, Arc::default()));
@@ -60,10 +59,11 @@ async fn take(
     shard: &str,
     worker: &str,
     now_ms: i64,
-) -> Result<Option<LeaseItem>, LeaseError> {
+) -> Result<Option<(Taking<TableTerms>, Taken<LeaseItem>)>, LeaseError> {
     let Some(seen) = table.get(shard).await? else {
         return Ok(None);
     };
-    let drawn = Uuid::new_v4().to_string();
-    table.take(&seen, worker, &drawn, now_ms).await.map(Some)
+    let taking = Taking::new(worker.to_owned(), Uuid::new_v4().to_string());
+    let item = table.take(&seen, &taking, now_ms).await?;
+    Ok(taking.found(Some(item)).map(|taken| (taking, taken)))
 }

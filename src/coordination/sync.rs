@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::decisions::{self, Item as _};
 use super::item::{KclCheckpoint, LeaseItem};
 use super::watch::Age;
 use super::writes::NewLease;
@@ -56,9 +57,9 @@ pub(super) fn plan(
         });
     }
     let listed: BTreeSet<&str> = listing.shards.iter().map(|shard| &*shard.id).collect();
-    // Its last owner may have died before it let go.
     let is_over = |(item, age): &(&LeaseItem, &Age)| {
-        item.is_done() && **age > Age::Alive && !listed.contains(&*item.shard)
+        let is_listed = listed.contains(&*item.shard);
+        decisions::may_go(&item.facts(), **age == Age::Alive, is_listed)
     };
     if !listed.is_empty() {
         let over = items.iter().zip(ages).filter(is_over);

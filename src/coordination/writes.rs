@@ -5,8 +5,9 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 
+use super::decisions::{self, Change, Condition, Item as _, Reply, Taking, Tenure};
 use super::error::LeaseError;
-use super::item::{KclCheckpoint, LeaseCheckpoint, LeaseItem, name};
+use super::item::{KclCheckpoint, LeaseCheckpoint, LeaseItem, TableTerms, name};
 use super::table::LeaseTable;
 use crate::shard::{ShardId, SourceName};
 
@@ -26,9 +27,10 @@ pub(super) struct NewLease {
 pub(super) struct Holder {
     pub(super) table: LeaseTable,
     pub(super) shard: ShardId,
-    pub(super) worker: String,
-    pub(super) fence: u64,
+    pub(super) tenure: Tenure<TableTerms>,
 }
+
+type Write = decisions::Write<TableTerms>;
 
 /// A change of an item on conditions.
 #[derive(Debug, Default, PartialEq)]
@@ -49,6 +51,62 @@ fn number(number: impl ToString + Copy) -> AttributeValue {
 }
 
 impl ItemUpdate {
+    /// What was decided, in the words of `DynamoDB`.
+    fn of(write: &Write) -> Self {
+        let change = Self::default().when_all(&write.when);
+        write.set.iter().fold(change, Self::change)
+    }
+
+    fn when_all(self, conditions: &[Condition<TableTerms>]) -> Self {
+        let when = |change: Self, condition: &Condition<TableTerms>| match condition {
+            Condition::Owner(owner) => change.when(name::OWNER, owner.as_deref().map(text)),
+            Condition::Counter(counter) => change.when(name::COUNTER, counter.map(number)),
+            Condition::Fence(fence) => change.when(name::FENCE, fence.map(number)),
+            Condition::Number(after) => change.when(name::NUMBER, after.map(number)),
+        };
+        conditions.iter().fold(self, when)
+    }
+
+    fn change(self, change: &Change<TableTerms>) -> Self {
+        match change {
+            Change::Owner(Some(owner)) => self.set(name::OWNER, text(owner)),
+            Change::Owner(None) => self.remove(name::OWNER),
+            Change::Take(draw) => self.set(name::TAKE, text(draw)),
+            Change::Counter(counter) => self.set(name::COUNTER, number(*counter)),
+            Change::Beat => self.add_one(name::COUNTER),
+            Change::Fence(fence) => self.set(name::FENCE, number(*fence)),
+            Change::Number(next) => self.set(name::NUMBER, number(*next)),
+            Change::FirstNumber(first) => self.set_first(name::NUMBER, number(*first)),
+            Change::Checkpoint(written) => self.checkpoint(written),
+        }
+    }
+
+    /// What a checkpoint says, for us and for KCL.
+    fn checkpoint(self, written: &LeaseCheckpoint) -> Self {
+        let reached = if written.ended {
+            Some(KclCheckpoint::ShardEnd)
+        } else {
+            written.position.map(KclCheckpoint::At)
+        };
+        let reached = reached.map(|reached| reached.written());
+        let (sequence, sub_sequence) = reached.unzip();
+        let mut change = self
+            .set(name::WAITING, number(written.waiting))
+            .set(name::SWITCHES, number(0))
+            .set_if(name::UNTIL, written.until_ms.map(number))
+            .set_if(name::CHECKPOINT, sequence.as_deref().map(text))
+            .set_if(name::SUB_SEQUENCE, sub_sequence.map(number));
+        for pending in name::PENDING {
+            change = change.remove(pending);
+        }
+        match &written.body {
+            Some(body) => change
+                .set(name::BODY, text(&body.key))
+                .set(name::BODY_CRC, number(body.crc64)),
+            None => change.remove(name::BODY).remove(name::BODY_CRC),
+        }
+    }
+
     fn name(&mut self, name: &str) {
         self.names.insert(format!("#{name}"), name.to_owned());
     }
@@ -133,27 +191,27 @@ impl ItemUpdate {
     }
 }
 
-/// What a take writes: on condition that nothing has changed since `seen` was read, but for what the
-/// checkpoints of its holder say. `take` is drawn for it, and tells it from every other.
-fn take(seen: &LeaseItem, worker: &str, take: &str, now_ms: i64) -> ItemUpdate {
-    let change = ItemUpdate::default();
+/// What a take of `seen` writes, with what KCL counts and what `LATEST` means.
+fn take(seen: &LeaseItem, taking: &Taking<TableTerms>, now_ms: i64) -> ItemUpdate {
+    let change = ItemUpdate::of(&taking.write(&seen.facts()))
+        .add_one(name::SWITCHES)
+        .remove(name::CHECKPOINT_OWNER);
     // What `LATEST` means is fixed by whoever takes it first.
-    let change = if seen.checkpoint == KclCheckpoint::Latest {
+    if seen.checkpoint == KclCheckpoint::Latest {
         change.set_first(name::START, number(now_ms))
     } else {
         change
-    };
-    change
-        .set(name::OWNER, text(worker))
-        .set(name::TAKE, text(take))
-        .set(name::COUNTER, number(seen.counter + 1))
-        .set(name::FENCE, number(seen.fence.unwrap_or(0) + 1))
-        .add_one(name::SWITCHES)
-        .set_first(name::NUMBER, number(0))
-        .remove(name::CHECKPOINT_OWNER)
-        .when(name::COUNTER, Some(number(seen.counter)))
-        .when(name::OWNER, seen.owner.as_deref().map(text))
-        .when(name::FENCE, seen.fence.map(number))
+    }
+}
+
+impl From<Result<LeaseItem, LeaseError>> for Reply<LeaseItem> {
+    fn from(answer: Result<LeaseItem, LeaseError>) -> Self {
+        match answer {
+            Ok(item) => Self::Done(item),
+            Err(LeaseError::Refused(_)) => Self::Refused,
+            Err(_) => Self::Lost,
+        }
+    }
 }
 
 impl LeaseTable {
@@ -161,11 +219,10 @@ impl LeaseTable {
     pub(super) async fn take(
         &self,
         seen: &LeaseItem,
-        worker: &str,
-        drawn: &str,
+        taking: &Taking<TableTerms>,
         now_ms: i64,
     ) -> Result<LeaseItem, LeaseError> {
-        let change = take(seen, worker, drawn, now_ms);
+        let change = take(seen, taking, now_ms);
         change.make(self, &seen.shard).await
     }
 
@@ -208,10 +265,7 @@ impl LeaseTable {
 
     /// Deletes the item of a shard that is done, if nothing has changed since it was seen.
     pub(super) async fn delete(&self, seen: &LeaseItem) -> Result<(), LeaseError> {
-        let change = ItemUpdate::default()
-            .when(name::OWNER, seen.owner.as_deref().map(text))
-            .when(name::NUMBER, seen.number.map(number))
-            .when(name::COUNTER, Some(number(seen.counter)));
+        let change = ItemUpdate::default().when_all(&decisions::deletion(&seen.facts()));
         let request = self.client.delete_item().table_name(&self.name);
         let request = request
             .key(name::KEY, text(&seen.shard))
@@ -226,80 +280,27 @@ impl LeaseTable {
 }
 
 impl Holder {
-    fn held(&self) -> ItemUpdate {
-        ItemUpdate::default()
-            .when(name::OWNER, Some(text(&self.worker)))
-            .when(name::FENCE, Some(number(self.fence)))
-    }
-
-    /// Whether the item still says that this holder holds it.
-    pub(super) fn holds(&self, item: &LeaseItem) -> bool {
-        item.owner.as_ref() == Some(&self.worker) && item.fence == Some(self.fence)
-    }
-
     /// The heartbeat.
     pub(super) async fn renew(&self) -> Result<(), LeaseError> {
-        let change = self.held().add_one(name::COUNTER);
-        change.make(&self.table, &self.shard).await.map(|_| ())
+        self.write(&self.tenure.renewal()).await.map(|_| ())
     }
 
-    fn checkpoint(&self, after: u64, written: &LeaseCheckpoint) -> ItemUpdate {
-        let reached = if written.ended {
-            Some(KclCheckpoint::ShardEnd)
-        } else {
-            written.position.map(KclCheckpoint::At)
-        };
-        let reached = reached.map(|reached| reached.written());
-        let (sequence, sub_sequence) = reached.unzip();
-        let mut change = self
-            .held()
-            .when(name::NUMBER, Some(number(after)))
-            .set(name::NUMBER, number(after + 1))
-            .set(name::WAITING, number(written.waiting))
-            .set(name::SWITCHES, number(0))
-            .set_if(name::UNTIL, written.until_ms.map(number))
-            .set_if(name::CHECKPOINT, sequence.as_deref().map(text))
-            .set_if(name::SUB_SEQUENCE, sub_sequence.map(number));
-        for pending in name::PENDING {
-            change = change.remove(pending);
-        }
-        match &written.body {
-            Some(body) => change
-                .set(name::BODY, text(&body.key))
-                .set(name::BODY_CRC, number(body.crc64)),
-            None => change.remove(name::BODY).remove(name::BODY_CRC),
-        }
-    }
-
-    /// Writes the checkpoint that follows number `after`.
-    pub(super) async fn commit(
-        &self,
-        after: u64,
-        written: &LeaseCheckpoint,
-    ) -> Result<(), LeaseError> {
-        let change = self.checkpoint(after, written);
-        change.make(&self.table, &self.shard).await.map(|_| ())
-    }
-
-    /// Lets go of the lease, after checkpoint number `after`.
-    pub(super) async fn release(&self, after: u64) -> Result<(), LeaseError> {
-        let change = self
-            .held()
-            .when(name::NUMBER, Some(number(after)))
-            .add_one(name::COUNTER)
-            .remove(name::OWNER);
-        change.make(&self.table, &self.shard).await.map(|_| ())
+    /// Changes the item; gives it as this very write left it.
+    pub(super) async fn write(&self, write: &Write) -> Result<LeaseItem, LeaseError> {
+        ItemUpdate::of(write).make(&self.table, &self.shard).await
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::coordination::decisions::Chain;
     use crate::coordination::item::tests::lease;
 
     #[test]
     fn a_take_is_written_where_nothing_has_changed_since_it_was_looked_at() {
-        let taken = take(&lease("a"), "me", "drawn", 5);
+        let taking = Taking::new("me".to_owned(), "drawn".to_owned());
+        let taken = take(&lease("a"), &taking, 5);
         assert_eq!(
             taken.when,
             [
@@ -316,7 +317,7 @@ mod tests {
             checkpoint: KclCheckpoint::Latest,
             ..lease("a")
         };
-        let taken = take(&seen, "me", "drawn", 5);
+        let taken = take(&seen, &taking, 5);
         assert_eq!(taken.values[":was_leaseOwner"], text("other"));
         assert_eq!(taken.values[":was_leaseCounter"], number(8));
         assert_eq!(taken.values[":leaseCounter"], number(9));
@@ -326,5 +327,68 @@ mod tests {
         let expression = taken.expression();
         assert!(expression.contains("#firehoseStart = if_not_exists(#firehoseStart"));
         assert!(expression.ends_with(" REMOVE #checkpointOwner"));
+    }
+    /// The update and its condition, with values in place of their names.
+    fn told(update: &ItemUpdate) -> (String, String) {
+        let (mut expression, mut when) = (update.expression(), update.when.join(" AND "));
+        let mut values: Vec<_> = update.values.iter().collect();
+        // A name may begin another.
+        values.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
+        for (name, value) in values {
+            let value = match value {
+                AttributeValue::S(text) | AttributeValue::N(text) => text,
+                other => panic!("{other:?}"),
+            };
+            expression = expression.replace(name, value);
+            when = when.replace(name, value);
+        }
+        (expression, when)
+    }
+
+    #[test]
+    fn a_holder_writes_as_long_as_owner_and_fencing_number_are_its_own() {
+        let taking = Taking::new("me".to_owned(), "drawn".to_owned());
+        let item = LeaseItem {
+            owner: Some("me".into()),
+            take: Some("drawn".into()),
+            fence: Some(4),
+            number: Some(7),
+            ..lease("a")
+        };
+        let taken = taking.found(Some(item.clone())).unwrap();
+        let tenure = taking.tenure(&taken).unwrap();
+        let mut chain = Chain::of(tenure.clone(), &taken);
+        let held = "#leaseOwner = me AND #firehoseFence = 4";
+        let beat = "#leaseCounter = if_not_exists(#leaseCounter, 0) + 1";
+        let renewal = told(&ItemUpdate::of(&tenure.renewal()));
+        assert_eq!(renewal, (format!("SET {beat}"), held.to_owned()));
+        let after = format!("{held} AND #firehoseCheckpoint = 7");
+        let release = told(&ItemUpdate::of(&chain.release()));
+        let let_go = format!("SET {beat} REMOVE #leaseOwner");
+        assert_eq!(release, (let_go, after.clone()));
+        let written = LeaseCheckpoint {
+            ended: true,
+            ..LeaseCheckpoint::default()
+        };
+        let write = chain.begin(written.clone()).unwrap();
+        let (expression, when) = told(&ItemUpdate::of(&write));
+        assert_eq!(when, after);
+        assert_eq!(
+            expression,
+            "SET #firehoseCheckpoint = 8, #firehoseWaiting = 0, #ownerSwitchesSinceCheckpoint = 0, \
+             #checkpoint = SHARD_END, #checkpointSubSequenceNumber = 0 \
+             REMOVE #pendingCheckpoint, #pendingCheckpointSubSequenceNumber, #pendingCheckpointState, \
+             #firehoseBody, #firehoseBodyCrc64"
+        );
+        assert_eq!(chain.begin(written), None, "another may still land");
+        let deletion = ItemUpdate::default().when_all(&decisions::deletion(&item.facts()));
+        assert_eq!(
+            deletion.when,
+            [
+                "#leaseOwner = :was_leaseOwner",
+                "#firehoseCheckpoint = :was_firehoseCheckpoint",
+                "#leaseCounter = :was_leaseCounter"
+            ]
+        );
     }
 }

@@ -116,20 +116,17 @@ impl CheckpointTask {
         self.body.listed.extend(listed.iter().cloned());
         let state = &self.body.state;
         let (position, ended, until_ms) = (state.position, state.ended, state.until_ms);
-        let waiting = self.body.listed.len();
-        // What the lease says is all that there is to know of a shard that has ended.
-        let body = if ended && waiting == 0 {
-            None
-        } else {
-            Some(self.write_body().await)
-        };
-        let written = LeaseCheckpoint {
-            body,
+        let mut written = LeaseCheckpoint {
+            body: None,
             position,
             ended,
-            waiting,
+            waiting: self.body.listed.len(),
             until_ms,
         };
+        // What the lease says is all that there is to know of a shard that is done.
+        if !written.is_done() {
+            written.body = Some(self.write_body().await);
+        }
         let list = Listed::objects(&self.body.listed);
         let transaction = self.draft.transaction(list)?;
         let receipt = self.lease.commit(&written).await?;

@@ -4,9 +4,10 @@
 //! A lease says who reads a shard, and names the body of the shard's last checkpoint, an object at the
 //! destination. Who takes a lease raises its fencing number and goes on from the checkpoint that this
 //! very write returned; each further checkpoint is written on condition that owner, fencing number and
-//! the number of the checkpoint before are still its own. `model_tests` explores these rules whole.
+//! the number of the checkpoint before are still its own. What a worker decides is in `decisions`, which
+//! production drives, and which `model_tests` explores whole.
 //!
-//! Reading order: `item` (what the table holds), `resumed` and `lease` (what a holder does), `balance`, `watch`
+//! Reading order: `decisions`, `item` (what the table holds), `resumed` and `lease` (what a holder does), `balance`, `watch`
 //! and `rest` (who takes what, and when), `leases` (the task), `table` and `writes` (requests).
 
 #![expect(

@@ -2,8 +2,9 @@
 //! goes on, and when an item may go.
 //!
 //! Pure: it is told what the table has said, and nothing in it depends on time. Production asks and sends (`leases`,
-//! `lease`, `seize`, `sync`, and `writes`, which renders conditions as expressions of `DynamoDB`). Nothing here knows of
-//! text or of 64 bits: what items are made of are [`Terms`].
+//! `lease`, `seize`, `sync`, and `writes`, which renders conditions as expressions of `DynamoDB`); the model does so in
+//! every order (`model_tests`), against a table that judges the same conditions. So nothing here knows of text or
+//! of 64 bits: what items are made of are [`Terms`].
 
 use std::fmt::Debug;
 use std::hash::Hash;
@@ -341,5 +342,33 @@ impl<T: Terms> Chain<T> {
         let mut when = self.tenure.held();
         when.push(Condition::Number(Some(self.number)));
         when
+    }
+}
+
+/// What the model reaches for where it leaves a rule out, and where it judges.
+#[cfg(test)]
+mod left_out {
+    use super::{Chain, Taken, Tenure, Terms};
+
+    impl<I> Taken<I> {
+        /// Goes on from any item at all.
+        pub(in super::super) const fn of_a_model(item: I) -> Self {
+            Self(item)
+        }
+    }
+
+    impl<T: Terms> Chain<T> {
+        pub(in super::super) const fn number(&self) -> T::Number {
+            self.number
+        }
+
+        pub(in super::super) const fn tenure(&self) -> &Tenure<T> {
+            &self.tenure
+        }
+
+        /// Another may be written though one was sent.
+        pub(in super::super) fn forget_sent(&mut self) {
+            self.sent = None;
+        }
     }
 }

@@ -1,12 +1,21 @@
 //! Two workers and one shard's lease: every interleaving in a small world.
 //!
+//! What is explored is what production drives (`decisions`): on what condition a worker writes and what, how it
+//! learns whether it has taken a lease and what became of a checkpoint, from what it goes on, when an item may go.
+//! The model is what is around it: the table, which judges the conditions, the destination, the stream, and two
+//! workers that do what is decided, in any order.
+//!
 //! A lease item names the body of a checkpoint; the body lists objects that are prepared as uploads and
-//! are to be published. Each rule can be left out, and leaving one out must be found, or the model says
-//! nothing. A worker may stand still between any two steps while others go on; what it sent may land
+//! are to be published. A worker may stand still between any two steps while others go on; what it sent may land
 //! at any time after. Expiry is not modelled: any worker may take the lease at any time, which is the
 //! worst that clocks can do.
+//!
+//! Each rule can be left out: the model drops a condition from what it was told to send, shows an item that is not the
+//! table's, or reaches into the decisions for what they would not give (`left_out`). Leaving one out must be found,
+//! or the model says nothing.
 
 mod draft;
+mod item;
 mod store;
 mod worker;
 
@@ -29,6 +38,10 @@ enum Broken {
     HeartbeatAsFence,
     /// A take is written whatever happened since the item was read.
     TakeNotConditional,
+    /// A take without an answer is known by its worker alone.
+    TakeKnownByOwner,
+    /// A take without an answer is known by what was drawn for it alone.
+    TakeKnownByName,
     /// A worker takes up what the item says is its own, without raising the fencing number.
     ResumeWithoutRaising,
     /// A taker goes on from what it read before it took.
@@ -169,7 +182,7 @@ const ENDS: Luck = Luck {
     ..CALM
 };
 
-const WORLDS: [(&str, Luck); 13] = [
+const WORLDS: [(&str, Luck); 14] = [
     (
         "a zombie and a late write",
         Luck {
@@ -264,6 +277,14 @@ const WORLDS: [(&str, Luck); 13] = [
             ..ENDS
         },
     ),
+    (
+        "a KCL worker and a late write",
+        Luck {
+            foreigners: 1,
+            lates: 1,
+            ..ENDS
+        },
+    ),
 ];
 
 #[test]
@@ -319,6 +340,24 @@ fn leaving_a_rule_out_is_found() {
             "EVICTED",
         ),
         (Broken::TakeNotConditional, twice.clone(), "TRESPASS"),
+        (
+            Broken::TakeKnownByOwner,
+            Luck {
+                crashes: 1,
+                lates: 2,
+                ..CALM
+            },
+            "OVERTAKEN",
+        ),
+        (
+            Broken::TakeKnownByName,
+            Luck {
+                lates: 1,
+                foreigners: 1,
+                ..CALM
+            },
+            "EVICTED",
+        ),
         (Broken::ResumeWithoutRaising, crash.clone(), "OVERTAKEN"),
         (Broken::ResumeFromStaleRead, zombie.clone(), "OVERTAKEN"),
         (Broken::ForgetListAtTaking, crash.clone(), "LOST"),

@@ -1,8 +1,11 @@
 //! Checkpoints on their way: prepared, sent, and settled.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
-use super::store::{Answer, Body, Item, Name, Object, Request, Step, Worker, World};
+use super::super::decisions::{Checkpoint as _, Reply, WriteOutcome};
+use super::item::Said;
+use super::store::{Answer, Body, Name, Object, Request, Sent, Step, Worker, World, Write};
 use super::worker::{Holding, Process};
 use super::{Broken, Rules};
 
@@ -12,15 +15,24 @@ pub(super) struct Draft {
     /// Where its body lies.
     pub(super) at: Name,
     pub(super) body: Body,
-    /// Whether it was sent: it may land whenever it likes.
-    was_sent: bool,
+    /// What was sent of it: it may land whenever it likes.
+    sent: Option<Rc<Write>>,
     /// Whether the outcome is to be asked for.
     pub(super) is_unsettled: bool,
 }
 
 impl Draft {
-    pub(super) fn named(&self) -> (Name, Name) {
-        (self.at, self.body.checksum)
+    /// What the item is to say of it.
+    pub(super) fn said(&self) -> Said {
+        let mut said = Said {
+            body: None,
+            ended: self.body.ended,
+            waiting: self.body.listed.len(),
+        };
+        if !said.is_done() {
+            said.body = Some((self.at, self.body.checksum));
+        }
+        said
     }
 
     /// The object that it adds, if it does.
@@ -31,8 +43,8 @@ impl Draft {
 }
 
 impl Holding {
-    /// Takes over that the draft is durable.
-    fn settle(&mut self, world: &mut World, rules: Rules<'_>) {
+    /// Takes over that the draft is durable; `before` is what the item said before it.
+    fn settle(&mut self, before: &Said, world: &mut World, rules: Rules<'_>) {
         let Some(draft) = self.draft.take() else {
             return;
         };
@@ -45,10 +57,9 @@ impl Holding {
         if rules.lacks(Broken::BodyAfterCommit) {
             world.bodies.insert(draft.at, draft.body.clone());
         }
-        if let Some((at, _)) = self.body.filter(|body| *body != draft.named()) {
+        if let Some((at, _)) = before.body.filter(|_| before.body != draft.said().body) {
             world.bodies.remove(&at); // no item will name it again
         }
-        (self.number, self.body) = (self.number + 1, Some(draft.named()));
         self.base = draft.body;
         let listed: BTreeSet<Name> = self.base.listed.iter().map(|object| object.key).collect();
         self.published.retain(|key| listed.contains(key));
@@ -113,14 +124,14 @@ impl World {
         next: &mut Vec<Step>,
     ) {
         let at = if rules.lacks(Broken::BodyNamedByNumber) {
-            100 + holding.number
+            100 + holding.chain.number()
         } else {
             body.checksum
         };
         let draft = Draft {
             at,
             body,
-            was_sent: false,
+            sent: None,
             is_unsettled: false,
         };
         let mut world = self.clone();
@@ -137,11 +148,13 @@ impl World {
                 );
             }
         }
-        if !rules.lacks(Broken::BodyAfterCommit) {
+        if draft.said().body.is_some() && !rules.lacks(Broken::BodyAfterCommit) {
             world.bodies.insert(at, draft.body.clone());
             sent.push(Request::PutBody(at, draft.body.clone()));
         }
         if let Some((at, _)) = holding
+            .chain
+            .last()
             .body
             .filter(|_| rules.lacks(Broken::BodyFreedBeforeCommit))
         {
@@ -160,35 +173,48 @@ impl World {
     pub(super) fn commit_draft(
         &self,
         worker: Worker,
-        holding: &Holding,
         draft: &Draft,
         rules: Rules<'_>,
         next: &mut Vec<Step>,
     ) {
         let is_lost = |object: &Object| self.lost.contains(&object.key);
-        if !draft.was_sent && draft.object().is_some_and(is_lost) {
+        if draft.sent.is_none() && draft.object().is_some_and(is_lost) {
             let mut world = self.clone();
             world.change(worker, |holding| holding.draft = None);
             next.push(("drops a draft whose upload is gone", Ok(world)));
         }
-        let request = Request::Commit(holding.write(worker), draft.named());
+        let mut world = self.clone();
+        let Some((write, sent)) = world.begin(worker, rules) else {
+            let fault = "STOPPED: a checkpoint before is in doubt".to_owned();
+            next.push(("begins a checkpoint", Err(fault)));
+            return;
+        };
         let doubt = |world: &mut Self| {
             world.change(worker, |holding| {
                 let draft = holding.draft.iter_mut();
-                draft.for_each(|draft| (draft.was_sent, draft.is_unsettled) = (true, true));
+                draft.for_each(|draft| draft.is_unsettled = true);
             });
         };
         let answered = |world: &mut Self, answer: &Answer| {
-            match answer {
-                Answer::Done => world.settle(worker, rules),
-                // An earlier copy of it may have landed.
-                _ => doubt(world),
+            let reply = match answer {
+                Answer::Done => Reply::Done(()),
+                _ => Reply::Refused,
+            };
+            let Process::Holding(mut holding) = world.processes[worker].clone() else {
+                return Ok(());
+            };
+            let before = *holding.chain.last();
+            if holding.chain.replied(&reply) {
+                holding.settle(&before, world, rules);
+                world.processes[worker] = Process::Holding(holding);
+            } else {
+                doubt(world);
             }
             Ok(())
         };
-        self.send(
+        world.send(
             ("commits", "commits late"),
-            &request,
+            &Request::Commit(write, sent),
             rules,
             next,
             answered,
@@ -196,11 +222,22 @@ impl World {
         );
     }
 
-    fn settle(&mut self, worker: Worker, rules: Rules<'_>) {
-        if let Process::Holding(mut holding) = self.processes[worker].clone() {
-            holding.settle(self, rules);
-            self.processes[worker] = Process::Holding(holding);
+    /// What sends a draft, for the first time or again.
+    fn begin(&mut self, worker: Worker, rules: Rules<'_>) -> Option<(Write, Sent)> {
+        let Process::Holding(holding) = &mut self.processes[worker] else {
+            return None;
+        };
+        let draft = holding.draft.as_mut()?;
+        if draft.sent.is_none() {
+            draft.sent = Some(Rc::new(holding.chain.begin(draft.said())?));
         }
+        let mut write = Write::clone(draft.sent.as_ref()?);
+        holding.weaken(&mut write.when, rules);
+        let sent = Sent {
+            tenure: holding.tenure,
+            after: holding.chain.number(),
+        };
+        Some((write, sent))
     }
 
     /// Settles a checkpoint whose outcome is not known, by a consistent read.
@@ -211,37 +248,46 @@ impl World {
         draft: &Draft,
         rules: Rules<'_>,
     ) -> Self {
-        let mut world = self.clone();
-        let is_mine = |item: &&Item| {
-            item.owner == Some(worker)
-                && (item.fence == holding.fence || rules.lacks(Broken::FenceNotChecked))
-        };
-        let Some(item) = self.item.as_ref().filter(is_mine) else {
-            // Whether it has landed before the lease was taken is for the taker to know.
-            if let Some(object) = draft
-                .object()
-                .filter(|_| rules.lacks(Broken::AbortWhenFenced))
-            {
-                world.uploads.remove(&object.key);
+        let (mut world, mut holding) = (self.clone(), holding.clone());
+        let before = *holding.chain.last();
+        let found = self.item.as_ref().map(|item| {
+            let mut facts = item.facts.clone();
+            if rules.lacks(Broken::FenceNotChecked) {
+                facts.fence = Some(holding.chain.tenure().fence());
             }
-            world.processes[worker] = Process::Free;
-            return world;
-        };
-        let is_past = item.number > holding.number;
-        if item.body == Some(draft.named()) || (is_past && rules.lacks(Broken::SettledByNumber)) {
-            world.settle(worker, rules);
-        } else if is_past {
-            world.processes[worker] = Process::Free;
-        } else {
+            let is_past = facts.number > Some(holding.chain.number());
+            if is_past && rules.lacks(Broken::SettledByNumber) {
+                facts.checkpoint = draft.said();
+            }
+            facts
+        });
+        let process = match holding.chain.found(found.as_ref()) {
+            WriteOutcome::Durable => {
+                holding.settle(&before, &mut world, rules);
+                Process::Holding(holding)
+            }
             // It may still land, so nothing else may be written but the same again.
-            world.change(worker, |holding| {
-                if rules.lacks(Broken::UnsettledDraftedAnew) {
-                    holding.draft = None;
-                }
+            WriteOutcome::NotYet if rules.lacks(Broken::UnsettledDraftedAnew) => {
+                holding.chain.forget_sent();
+                holding.draft = None;
+                Process::Holding(holding)
+            }
+            WriteOutcome::NotYet => {
                 let draft = holding.draft.iter_mut();
                 draft.for_each(|draft| draft.is_unsettled = false);
-            });
-        }
+                Process::Holding(holding)
+            }
+            // Whether it has landed before the lease was taken is for the taker to know.
+            WriteOutcome::Lost => {
+                let aborted = draft.object();
+                let aborted = aborted.filter(|_| rules.lacks(Broken::AbortWhenFenced));
+                if let Some(object) = aborted {
+                    world.uploads.remove(&object.key);
+                }
+                Process::Free
+            }
+        };
+        world.processes[worker] = process;
         world
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::super::decisions::{self, Change, Condition};
+use super::item::{Item, NOBODYS, Small, draw_of};
 use super::worker::Process;
 use super::{Broken, Rules};
 
@@ -17,20 +19,6 @@ pub(super) type Worker = usize;
 pub(super) const WORKERS: usize = 2;
 /// A worker that follows KCL's rules and knows nothing of ours.
 const FOREIGNER: Worker = WORKERS;
-
-/// The lease item.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Item {
-    pub owner: Option<Worker>,
-    pub fence: u8,
-    pub heartbeat: u8,
-    /// Number of the checkpoint.
-    pub number: u8,
-    /// Its body: where it lies, and its checksum (the name it was drafted under).
-    pub body: Option<(Name, Name)>,
-    /// Not in the real item: counts changes of the owner, whoever made them.
-    pub tenure: u8,
-}
 
 /// A sealed object that is prepared at the destination as an upload of its key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -67,33 +55,26 @@ impl Body {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Request {
     Create,
-    Take {
-        by: Worker,
-        seen: Item,
-    },
-    Renew {
-        by: Worker,
-        fence: u8,
-    },
-    Commit(Write, (Name, Name)),
-    Release(Write),
-    /// Of the item that has the checkpoint of this number.
-    Delete(u8),
+    /// A take, a heartbeat, a release.
+    Write(Write),
+    /// A checkpoint, and what the judge knows of it.
+    Commit(Write, Sent),
+    Delete(Vec<Condition<Small>>),
     Part(Name, usize, Part),
     PutBody(Name, Body),
     Complete(Object),
 }
 
-/// On what condition a holder writes.
+/// A write to the item.
+pub(super) type Write = decisions::Write<Small>;
+
+/// Not in the real request: what it was sent after.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Write {
-    pub by: Worker,
-    pub fence: u8,
-    pub heartbeat: u8,
+pub(super) struct Sent {
+    /// The tenure it was made in.
+    pub tenure: u8,
     /// Number of the preceding checkpoint.
     pub after: u8,
-    /// Not in the real request: the tenure it was made in.
-    pub tenure: u8,
 }
 
 /// An answer.
@@ -184,6 +165,7 @@ impl World {
 
     /// Forgets what nobody can name any more, so that worlds which differ in nothing else are one.
     fn tidy(&mut self) {
+        self.forget_draws();
         let named = self.named();
         self.bodies.retain(|at, _| named.contains(at));
         self.uploads.retain(|key, _| named.contains(key));
@@ -196,17 +178,58 @@ impl World {
         self.settled.sort_unstable();
     }
 
+    /// What was drawn for a take is asked for by nobody but the worker that got no answer to it.
+    fn forget_draws(&mut self) {
+        let asked = |draw: u8| {
+            let mut processes = self.processes.iter().enumerate();
+            processes.any(|(worker, process)| {
+                draw == draw_of(worker) && matches!(process, Process::Unanswered(_))
+            })
+        };
+        if let Some(item) = &mut self.item {
+            item.facts.take = item.facts.take.filter(|draw| asked(*draw));
+        }
+        let is_forgotten = |change: &Change<Small>| match change {
+            Change::Take(draw) => *draw != NOBODYS && !asked(*draw),
+            _ => false,
+        };
+        let is_asked = |request: &Request| match request {
+            Request::Write(write) => !write.set.iter().any(is_forgotten),
+            _ => true,
+        };
+        let forgotten: Vec<Request> = self
+            .late
+            .extract_if(.., |request| !is_asked(request))
+            .collect();
+        self.late.extend(forgotten.into_iter().map(|mut request| {
+            if let Request::Write(write) = &mut request {
+                let takes = write.set.iter_mut();
+                takes
+                    .filter(|change| is_forgotten(change))
+                    .for_each(|change| *change = Change::Take(NOBODYS));
+            }
+            request
+        }));
+    }
+
     /// Every name that may still be used.
     fn named(&self) -> BTreeSet<Name> {
         let mut named = BTreeSet::new();
-        let item = self.item.iter().filter_map(|item| item.body);
-        named.extend(item.flat_map(|(at, checksum)| [at, checksum]));
+        if let Some(item) = &self.item {
+            item.facts.checkpoint.name(&mut named);
+        }
         for process in &self.processes {
             process.name(&mut named);
         }
         for request in &self.late {
             match request {
-                Request::Commit(_, (at, checksum)) => named.extend([at, checksum]),
+                Request::Commit(write, _) => {
+                    for change in &write.set {
+                        if let Change::Checkpoint(said) = change {
+                            said.name(&mut named);
+                        }
+                    }
+                }
                 Request::Complete(object) => object.name(&mut named),
                 Request::Part(upload, _, (_, checksum)) => named.extend([upload, checksum]),
                 Request::PutBody(at, body) => {
@@ -233,28 +256,11 @@ impl World {
     /// Carries a request out.
     pub(super) fn land(&mut self, request: &Request, rules: Rules<'_>) -> Result<Answer, String> {
         match request {
-            Request::Create if self.item.is_none() => self.item = Some(Item::default()),
-            Request::Take { by, seen } => return Ok(self.take(*by, seen, rules)),
-            Request::Renew { by, fence } => {
-                let mine = |item: &&mut Item| item.owner == Some(*by) && item.fence == *fence;
-                match self.item.as_mut().filter(mine) {
-                    Some(item) => item.heartbeat += 1,
-                    None => return Ok(Answer::Refused),
-                }
-            }
-            Request::Commit(write, body) => return self.commit(write, *body, rules),
-            Request::Release(write) if self.holds(write, Rules::ALL) => {
-                self.change_owner(None);
-            }
-            Request::Delete(number)
-                if self
-                    .item
-                    .as_ref()
-                    .is_some_and(|item| item.number == *number) =>
-            {
-                self.item = None;
-            }
-            Request::Create | Request::Release(_) | Request::Delete(_) => {
+            Request::Create if self.item.is_none() => self.item = Some(Item::NEW),
+            Request::Write(write) if self.meets(&write.when) => self.carry_out(write),
+            Request::Commit(write, sent) => return self.commit(write, sent, rules),
+            Request::Delete(when) if self.meets(when) => self.item = None,
+            Request::Create | Request::Write(_) | Request::Delete(_) => {
                 return Ok(Answer::Refused);
             }
             Request::Part(upload, number, bytes) => match self.uploads.get_mut(upload) {
@@ -267,57 +273,30 @@ impl World {
         Ok(Answer::Done)
     }
 
-    fn take(&mut self, by: Worker, seen: &Item, rules: Rules<'_>) -> Answer {
-        let unchanged = |item: &Item| {
-            (item.owner, item.fence, item.heartbeat) == (seen.owner, seen.fence, seen.heartbeat)
-        };
-        let anyway = rules.lacks(Broken::TakeNotConditional);
-        match &mut self.item {
-            Some(item) if anyway || unchanged(item) => item.fence = seen.fence + 1,
-            _ => return Answer::Refused,
-        }
-        self.change_owner(Some(by));
-        Answer::Done
+    fn meets(&self, when: &[Condition<Small>]) -> bool {
+        self.item.as_ref().is_some_and(|item| item.meets(when))
     }
 
-    fn change_owner(&mut self, owner: Option<Worker>) {
+    fn carry_out(&mut self, write: &Write) {
         if let Some(item) = &mut self.item {
-            (item.owner, item.tenure) = (owner, self.next_tenure);
-            self.next_tenure += 1;
-        }
-    }
-
-    /// Whether the condition of a holder's write is met.
-    fn holds(&self, write: &Write, rules: Rules<'_>) -> bool {
-        let is = |rule| rules.lacks(rule);
-        let fence = |item: &Item| {
-            if is(Broken::HeartbeatAsFence) {
-                item.heartbeat == write.heartbeat
-            } else {
-                item.fence == write.fence || is(Broken::FenceNotChecked)
+            item.change(&write.set);
+            let changes_owner = |change: &Change<Small>| matches!(change, Change::Owner(_));
+            if write.set.iter().any(changes_owner) {
+                item.tenure = self.next_tenure;
+                self.next_tenure += 1;
             }
-        };
-        self.item.as_ref().is_some_and(|item| {
-            (item.owner == Some(write.by) || is(Broken::OwnerNotChecked))
-                && fence(item)
-                && (item.number == write.after || is(Broken::NumberNotChecked))
-        })
+        }
     }
 
     /// Writes a checkpoint into the item: in the tenure it was made in, after the one it follows,
     /// and then always.
-    fn commit(
-        &mut self,
-        write: &Write,
-        body: (Name, Name),
-        rules: Rules<'_>,
-    ) -> Result<Answer, String> {
-        let holds = self.holds(write, rules);
-        let Some(item) = &mut self.item else {
+    fn commit(&mut self, write: &Write, sent: &Sent, rules: Rules<'_>) -> Result<Answer, String> {
+        let Some(item) = &self.item else {
             return Ok(Answer::Refused);
         };
-        let in_tenure = item.tenure == write.tenure;
-        if rules.judge_fencing && !holds && in_tenure && item.number == write.after {
+        let (holds, in_tenure) = (item.meets(&write.when), item.tenure == sent.tenure);
+        let is_next = item.facts.number == Some(sent.after);
+        if rules.judge_fencing && !holds && in_tenure && is_next {
             return Err(format!("EVICTED: {write:?} is refused by {item:?}"));
         }
         if !holds {
@@ -326,7 +305,7 @@ impl World {
         if rules.judge_fencing && !in_tenure {
             return Err(format!("TRESPASS: {write:?} is written to {item:?}"));
         }
-        (item.number, item.body) = (write.after + 1, Some(body));
+        self.carry_out(write);
         Ok(Answer::Done)
     }
 
@@ -350,8 +329,14 @@ impl World {
 
     /// The body that an item names.
     pub(super) fn read(&self, item: &Item) -> Result<Body, String> {
-        let Some((name, checksum)) = item.body else {
-            return Ok(Body::default());
+        let said = &item.facts.checkpoint;
+        let Some((name, checksum)) = said.body else {
+            // Of a shard that has ended, what the item says is all that there is to know.
+            return Ok(Body {
+                frontier: if said.ended { self.luck.records } else { 0 },
+                ended: said.ended,
+                ..Body::default()
+            });
         };
         match self.bodies.get(&name) {
             Some(body) if body.checksum == checksum => Ok(body.clone()),
@@ -371,8 +356,10 @@ impl World {
         if self.luck.foreigners > 0 && self.item.is_some() {
             let mut world = self.clone();
             world.luck.foreigners -= 1;
-            world.change_owner(Some(FOREIGNER));
-            world.item.iter_mut().for_each(|item| item.heartbeat += 1);
+            world.carry_out(&Write {
+                when: Vec::new(),
+                set: vec![Change::Owner(Some(FOREIGNER)), Change::Beat],
+            });
             next.push(("a foreign worker takes", Ok(world)));
         }
         // Records stay for a day at least, requests are valid for a quarter of an hour.
@@ -384,8 +371,9 @@ impl World {
     }
 
     pub(super) fn body(&self) -> Option<Body> {
-        self.item.as_ref()?.body?;
-        self.item.as_ref().and_then(|item| self.read(item).ok())
+        let item = self.item.as_ref()?;
+        item.facts.number.filter(|number| *number > 0)?;
+        self.read(item).ok()
     }
 
     /// Whether a durable checkpoint says that all has been read.

@@ -3,8 +3,10 @@
 
 use std::collections::BTreeSet;
 
+use super::super::decisions::{self, Chain, Condition, Reply, Taken, Taking, Tenure, Took};
 use super::draft::Draft;
-use super::store::{Answer, Body, Item, Name, Object, Request, Step, Worker, World, Write};
+use super::item::{Item, Said, Small, draw_of};
+use super::store::{Answer, Body, Name, Object, Request, Step, Worker, World};
 use super::{Broken, Rules};
 
 /// What a worker knows.
@@ -15,9 +17,9 @@ pub(super) enum Process {
     /// It has read the item and is about to take it.
     Looking(Item),
     /// It has tried to take it and got no answer.
-    Unanswered(Item),
+    Unanswered(Taking<Small>),
     /// It has taken the item, as it was returned; the body is not read yet.
-    Taken(Item),
+    Taken(Tenure<Small>, Taken<Item>),
     Holding(Holding),
     /// It has stopped loudly: an upload that its checkpoint lists has vanished.
     Stopped,
@@ -26,12 +28,12 @@ pub(super) enum Process {
 /// A lease that a worker believes to hold.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Holding {
-    pub(super) fence: u8,
-    pub(super) heartbeat: u8,
+    pub(super) chain: Chain<Small>,
+    /// What it believes the counter to be.
+    heartbeat: u8,
+    /// Not in the real holder.
     pub(super) tenure: u8,
-    /// Number of the last checkpoint, where its body lies, and what it says.
-    pub(super) number: u8,
-    pub(super) body: Option<(Name, Name)>,
+    /// What the body of its last checkpoint says.
     pub(super) base: Body,
     /// Objects of its list that are visible for sure.
     pub(super) published: BTreeSet<Name>,
@@ -44,17 +46,18 @@ impl Process {
         let Self::Holding(holding) = self else {
             return false;
         };
+        let said = item.facts.checkpoint;
         let draft = holding.draft.as_ref();
-        let is_draft = draft.is_some_and(|draft| item.body == Some(draft.named()));
-        holding.tenure == item.tenure && holding.body != item.body && !is_draft
+        let is_draft = draft.is_some_and(|draft| said == draft.said());
+        holding.tenure == item.tenure && *holding.chain.last() != said && !is_draft
     }
 
     /// Whether it has the lease as the item is now, known to itself or not yet.
     fn holds(&self, item: &Item) -> bool {
         match self {
             Self::Holding(holding) => holding.tenure == item.tenure,
-            Self::Taken(taken) => taken.tenure == item.tenure,
-            Self::Unanswered(seen) => seen.fence < item.fence,
+            Self::Taken(_, taken) => taken.item().tenure == item.tenure,
+            Self::Unanswered(taking) => taking.found(Some(item.clone())).is_some(),
             Self::Free | Self::Looking(_) | Self::Stopped => false,
         }
     }
@@ -64,16 +67,10 @@ impl Process {
     /// Adds the names that it may use.
     pub(super) fn name(&self, named: &mut BTreeSet<Name>) {
         match self {
-            Self::Looking(item) | Self::Unanswered(item) | Self::Taken(item) => {
-                named.extend(item.body.iter().flat_map(|(at, checksum)| [at, checksum]));
-            }
+            Self::Looking(item) => item.facts.checkpoint.name(named),
+            Self::Taken(_, taken) => taken.item().facts.checkpoint.name(named),
             Self::Holding(holding) => {
-                named.extend(
-                    holding
-                        .body
-                        .iter()
-                        .flat_map(|(at, checksum)| [at, checksum]),
-                );
+                holding.chain.last().name(named);
                 named.extend(&holding.published);
                 holding.base.name(named);
                 if let Some(draft) = &holding.draft {
@@ -81,20 +78,29 @@ impl Process {
                     draft.body.name(named);
                 }
             }
-            Self::Free | Self::Stopped => {}
+            Self::Free | Self::Unanswered(_) | Self::Stopped => {}
         }
     }
 }
 
 impl Holding {
-    pub(super) fn write(&self, by: Worker) -> Write {
-        Write {
-            by,
-            fence: self.fence,
-            heartbeat: self.heartbeat,
-            after: self.number,
-            tenure: self.tenure,
+    /// The conditions that a checkpoint is written on, but for those that are left out.
+    pub(super) fn weaken(&self, when: &mut Vec<Condition<Small>>, rules: Rules<'_>) {
+        if rules.lacks(Broken::HeartbeatAsFence) {
+            for condition in when.iter_mut() {
+                if matches!(condition, Condition::Fence(_)) {
+                    *condition = Condition::Counter(Some(self.heartbeat));
+                }
+            }
         }
+        when.retain(|condition| {
+            !rules.lacks(match condition {
+                Condition::Owner(_) => Broken::OwnerNotChecked,
+                Condition::Fence(_) => Broken::FenceNotChecked,
+                Condition::Number(_) => Broken::NumberNotChecked,
+                Condition::Counter(_) => return true,
+            })
+        });
     }
 }
 
@@ -103,14 +109,23 @@ impl World {
         match &self.processes[worker] {
             Process::Free => self.look(worker, rules, next),
             Process::Looking(seen) => self.try_to_take(worker, seen, rules, next),
-            Process::Unanswered(seen) => {
-                let took =
-                    |item: &&Item| item.owner == Some(worker) && item.fence == seen.fence + 1;
-                let taken = self.item.as_ref().filter(took).cloned();
-                let world = self.with(worker, taken.map_or(Process::Free, Process::Taken));
+            Process::Unanswered(taking) => {
+                let mut item = self.item.clone();
+                if let Some(facts) = item.as_mut().map(|item| &mut item.facts) {
+                    if rules.lacks(Broken::TakeKnownByOwner) {
+                        facts.take = Some(draw_of(worker));
+                    }
+                    if rules.lacks(Broken::TakeKnownByName) && facts.take.is_some() {
+                        facts.owner = Some(worker);
+                    }
+                }
+                let world = self.tenured(worker, taking, taking.found(item));
                 next.push(("asks whether it took the lease", Ok(world)));
             }
-            Process::Taken(item) => next.push(("reads the body", self.resume(worker, item, rules))),
+            Process::Taken(tenure, taken) => {
+                let resumed = self.resume(worker, tenure, taken, rules);
+                next.push(("reads the body", resumed));
+            }
             Process::Holding(holding) => self.hold(worker, holding, rules, next),
             Process::Stopped => {}
         }
@@ -159,12 +174,15 @@ impl World {
         if self.is_at_rest() || comes_later {
             return;
         }
-        if item.owner == Some(worker) && rules.lacks(Broken::ResumeWithoutRaising) {
-            next.push(("resumes its lease", self.resume(worker, item, rules)));
+        if item.facts.owner == Some(worker) && rules.lacks(Broken::ResumeWithoutRaising) {
+            let (taking, taken) = (Taking::new(worker, 0), Taken::of_a_model(item.clone()));
+            let world = self.tenured(worker, &taking, Some(taken));
+            next.push(("resumes its lease", Ok(world)));
         }
         let mut seen = item.clone();
+        seen.facts.take = None;
         if !rules.lacks(Broken::ResumeFromStaleRead) {
-            (seen.number, seen.body) = (0, None); // nobody needs it
+            (seen.facts.number, seen.facts.checkpoint) = (None, Said::default()); // nobody needs it
         }
         let mut world = self.with(worker, Process::Looking(seen));
         if self.processes.iter().any(|process| process.holds(item)) {
@@ -176,40 +194,52 @@ impl World {
         next.push(("looks at the item", Ok(world)));
     }
 
-    /// Deletes an item that nothing is left to do for. Anybody may: nobody writes to it any more.
+    /// Deletes an item that nothing is left to do for. Anybody may, and may take its holder for dead.
     fn delete(&self, item: &Item, rules: Rules<'_>, next: &mut Vec<Step>) {
-        let is_done = |body: &Body| {
-            body.ended && (body.listed.is_empty() || rules.lacks(Broken::DeletedBeforeListIsEmpty))
-        };
-        let has_expired = !self.in_stream || rules.lacks(Broken::DeletedBeforeRetention);
-        if has_expired && self.body().as_ref().is_some_and(is_done) {
+        let mut facts = item.facts.clone();
+        if rules.lacks(Broken::DeletedBeforeListIsEmpty) {
+            facts.checkpoint.waiting = 0;
+        }
+        let is_listed = self.in_stream && !rules.lacks(Broken::DeletedBeforeRetention);
+        if decisions::may_go(&facts, false, is_listed) {
             let steps = ("deletes the item", "deletes the item late");
-            let request = Request::Delete(item.number);
+            let request = Request::Delete(decisions::deletion(&item.facts));
             self.send(steps, &request, rules, next, |_, _| Ok(()), |_| ());
         }
     }
 
     fn try_to_take(&self, worker: Worker, seen: &Item, rules: Rules<'_>, next: &mut Vec<Step>) {
-        let request = Request::Take {
-            by: worker,
-            seen: seen.clone(),
-        };
+        let taking = Taking::new(worker, draw_of(worker));
+        let mut write = taking.write(&seen.facts);
+        if rules.lacks(Broken::TakeNotConditional) {
+            write.when.clear();
+        }
         let answered = |world: &mut Self, answer: &Answer| {
-            let mut taken = world.item.clone().filter(|_| *answer == Answer::Done);
-            if let Some(taken) = taken
+            let reply = match (answer, &world.item) {
+                (Answer::Done, Some(item)) => Reply::Done(item.clone()),
+                _ => Reply::Refused,
+            };
+            let mut taken = match taking.replied(reply) {
+                Took::Yes(taken) => Some(taken),
+                Took::No | Took::Ask => None,
+            };
+            if let Some(item) = taken
                 .as_mut()
                 .filter(|_| rules.lacks(Broken::ResumeFromStaleRead))
             {
-                (taken.number, taken.body) = (seen.number, seen.body);
+                let mut stale = item.item().clone();
+                stale.facts.number = seen.facts.number;
+                stale.facts.checkpoint = seen.facts.checkpoint;
+                *item = Taken::of_a_model(stale);
             }
-            world.processes[worker] = taken.map_or(Process::Free, Process::Taken);
+            *world = world.tenured(worker, &taking, taken);
             Ok(())
         };
         let unanswered =
-            |world: &mut Self| world.processes[worker] = Process::Unanswered(seen.clone());
+            |world: &mut Self| world.processes[worker] = Process::Unanswered(taking.clone());
         self.send(
             ("takes", "takes late"),
-            &request,
+            &Request::Write(write),
             rules,
             next,
             answered,
@@ -217,11 +247,27 @@ impl World {
         );
     }
 
+    /// Has a worker hold what it has taken, if it has.
+    fn tenured(&self, worker: Worker, taking: &Taking<Small>, taken: Option<Taken<Item>>) -> Self {
+        let tenure = |taken: Taken<Item>| Some((taking.clone().tenure(&taken)?, taken));
+        let process = match taken.and_then(tenure) {
+            Some((tenure, taken)) => Process::Taken(tenure, taken),
+            None => Process::Free,
+        };
+        self.with(worker, process)
+    }
+
     /// Goes on from the checkpoint that the take returned. If its body is missing, somebody else has
     /// taken the lease since and written another.
-    fn resume(&self, worker: Worker, item: &Item, rules: Rules<'_>) -> Result<Self, String> {
-        let is_mine = |now: &Item| (now.owner, now.fence) == (Some(worker), item.fence);
-        let mut base = match self.read(item) {
+    fn resume(
+        &self,
+        worker: Worker,
+        tenure: &Tenure<Small>,
+        taken: &Taken<Item>,
+        rules: Rules<'_>,
+    ) -> Result<Self, String> {
+        let is_mine = |now: &Item| tenure.holds(&now.facts);
+        let mut base = match self.read(taken.item()) {
             Err(_) if !self.item.as_ref().is_some_and(is_mine) => {
                 return Ok(self.with(worker, Process::Free));
             }
@@ -231,11 +277,9 @@ impl World {
             base.listed.clear();
         }
         let holding = Holding {
-            fence: item.fence,
-            heartbeat: item.heartbeat,
-            tenure: item.tenure,
-            number: item.number,
-            body: item.body,
+            chain: Chain::of(tenure.clone(), taken),
+            heartbeat: taken.item().facts.counter,
+            tenure: taken.item().tenure,
             base,
             published: BTreeSet::new(),
             draft: None,
@@ -259,8 +303,18 @@ impl World {
             Some(draft) if draft.is_unsettled => {
                 let settled = self.ask_about(worker, holding, draft, rules);
                 next.push(("asks for its checkpoint", Ok(settled)));
+                if self.luck.lates > 0 {
+                    let mut world = self.clone();
+                    world.change(worker, |holding| {
+                        let draft = holding.draft.iter_mut();
+                        draft.for_each(|draft| draft.is_unsettled = false);
+                    });
+                    next.push(("asks in vain", Ok(world)));
+                }
+                // It is given up, and with it the lease.
+                self.leave(worker, holding, rules, next);
             }
-            Some(draft) => self.commit_draft(worker, holding, draft, rules, next),
+            Some(draft) => self.commit_draft(worker, draft, rules, next),
         }
         for object in &holding.base.listed {
             self.publish(worker, holding, object, rules, next);
@@ -275,10 +329,7 @@ impl World {
         if self.luck.beats > 0 {
             let mut world = self.clone();
             world.luck.beats -= 1;
-            let request = Request::Renew {
-                by: worker,
-                fence: holding.fence,
-            };
+            let request = Request::Write(holding.chain.tenure().renewal());
             let answered = |world: &mut Self, answer: &Answer| {
                 if *answer == Answer::Refused {
                     world.processes[worker] = Process::Free;
@@ -346,7 +397,6 @@ impl World {
 
     /// Hands the lease over.
     fn leave(&self, worker: Worker, holding: &Holding, rules: Rules<'_>, next: &mut Vec<Step>) {
-        let write = holding.write(worker);
         let free = |world: &mut Self| world.processes[worker] = Process::Free;
         let freed = |world: &mut Self, _: &Answer| {
             free(world);
@@ -355,7 +405,7 @@ impl World {
         if self.luck.releases > 0 {
             let mut world = self.clone();
             world.luck.releases -= 1;
-            let request = Request::Release(write.clone());
+            let request = Request::Write(holding.chain.release());
             world.send(
                 ("hands over", "hands over late"),
                 &request,

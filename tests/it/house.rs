@@ -212,6 +212,21 @@ fn the_delivery_protocol_is_pure() {
         "shard",
         "source",
     ];
+    let files = files_of("protocol");
+    assert!(!files.is_empty());
+    let wrong = impure(files, &may_import);
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_decisions_about_a_lease_are_pure() {
+    let decisions = root().join("src/coordination/decisions.rs");
+    let wrong = impure(vec![decisions], &[]);
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// What these files import that they may not, and what of them acts or knows of time.
+fn impure(files: Vec<PathBuf>, may_import: &[&str]) -> Vec<String> {
     let does = [
         "tokio",
         "async",
@@ -226,8 +241,6 @@ fn the_delivery_protocol_is_pure() {
         "Clock",
         "Moment",
     ];
-    let files = files_of("protocol");
-    assert!(!files.is_empty());
     let mut wrong = Vec::new();
     for file in files {
         let text = fs::read_to_string(&file).unwrap();
@@ -239,7 +252,7 @@ fn the_delivery_protocol_is_pure() {
         let acts = words.filter(|word| does.contains(word));
         wrong.extend(acts.map(|word| format!("{}: {word}", file.display())));
     }
-    assert!(wrong.is_empty(), "{wrong:#?}");
+    wrong
 }
 
 #[test]

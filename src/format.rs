@@ -6,8 +6,6 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use serde::Serialize;
-
 use crate::config::{ColumnSettings, FormatSettings};
 use crate::schema;
 
@@ -17,6 +15,7 @@ mod codec;
 mod columns;
 mod csv;
 mod delimiter;
+mod durable;
 mod frame;
 #[cfg(feature = "failpoints")]
 pub mod fuzz;
@@ -94,11 +93,6 @@ pub fn of_errors() -> FormatSettings {
 /// The settings whose durable form this is. `None`: of no format that this version knows.
 pub fn of_row(row: &str) -> Option<FormatSettings> {
     FORMATS.iter().find_map(|format| format.of_row(row))
-}
-
-/// The text of a durable form.
-fn row(row: &impl Serialize) -> String {
-    serde_json::to_string(row).expect("rows are plain data")
 }
 
 /// A compiled format: immutable, shared by all workers of a stream.

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 mod aws;
 pub(super) mod glue;
 pub(super) mod read;
@@ -22,23 +20,18 @@ const TABLE: &str = "glue_table";
 /// The column of what no other takes, where the config names none.
 const UNKNOWN_COLUMN: &str = "_unknown";
 
-/// Declared columns, and how records become rows of them. As a part of a format's durable form it is flat among the keys
-/// of that.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Declared columns, and how records become rows of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ColumnSettings {
     /// Hive column syntax: `name type, name type …`; a word where the config does not say what they are.
     pub schema: String,
     /// What they are to be learned from. No batch is opened before they are.
-    #[serde(skip)]
     pub sample: Option<Sample>,
     /// The table whose columns they are. No batch is opened before it was read once.
-    #[serde(skip)]
     pub table: Option<GlueTable>,
     /// They were learned, or read of a table: objects name them by their hash.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub learned: bool,
     /// How records become rows.
-    #[serde(default, skip_serializing_if = "is_default")]
     pub rules: ColumnRules,
 }
 
@@ -93,30 +86,23 @@ impl ColumnSettings {
     }
 }
 
-/// How records become rows. Checkpoints name fields and variants as they are named here: none is ever renamed, and what
-/// says what was so before it is left out.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+/// How records become rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ColumnRules {
     /// What becomes of members that no column takes.
-    #[serde(skip_serializing_if = "is_default")]
     pub unknown: UnknownFields,
     /// What becomes of values that do not fit the type of their column.
-    #[serde(skip_serializing_if = "is_default")]
     pub misfits: Misfits,
     /// Which member is which column's.
-    #[serde(skip_serializing_if = "is_default")]
     pub names: NameRules,
     /// Which of Firehose's deserializers it is read as.
-    #[serde(skip_serializing_if = "is_default")]
     pub deserializer: Deserializer,
     /// How times are read.
-    #[serde(skip_serializing_if = "is_default")]
     pub times: TimeRules,
 }
 
 /// What becomes of members that no column takes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum UnknownFields {
     /// They are left out of the row.
     #[default]
@@ -128,7 +114,7 @@ pub enum UnknownFields {
 }
 
 /// Which of Firehose's deserializers records are read as.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Deserializer {
     /// That of `OpenX`, which makes a value fit where it can.
     #[default]
@@ -138,17 +124,13 @@ pub enum Deserializer {
 }
 
 /// How times are read.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TimeRules {
     /// Patterns of texts in their order; [`MILLIS`] says that numbers are milliseconds.
-    #[serde(skip_serializing_if = "is_default")]
     pub formats: Vec<String>,
     /// What numbers count, where it does not follow from their magnitude.
-    #[serde(skip_serializing_if = "is_default")]
     pub unit: Option<NumberUnit>,
     /// Whether times are cut to milliseconds. It is the format that says so of itself, when it is compiled.
-    #[serde(skip)]
     pub whole_millis: bool,
 }
 
@@ -169,7 +151,7 @@ impl TimeRules {
 }
 
 /// What a number counts since 1970.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NumberUnit {
     /// Seconds.
     Seconds,
@@ -182,7 +164,7 @@ pub enum NumberUnit {
 }
 
 /// What becomes of a value that does not fit the type of its column.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Misfit {
     /// The record fails.
     #[default]
@@ -192,14 +174,11 @@ pub enum Misfit {
 }
 
 /// The same by column.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Misfits {
     /// Of all columns that are not named.
-    #[serde(skip_serializing_if = "is_default")]
     pub default: Misfit,
     /// Of those that are, by their names as they are declared.
-    #[serde(skip_serializing_if = "is_default")]
     pub columns: BTreeMap<String, Misfit>,
 }
 
@@ -211,17 +190,13 @@ impl Misfits {
 }
 
 /// Which member of a record is which column's.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NameRules {
     /// Whether `Id` is another name than `id`.
-    #[serde(skip_serializing_if = "is_default")]
     pub case_sensitive: bool,
     /// Whether `a.b` in a record is the column or field `a_b`.
-    #[serde(skip_serializing_if = "is_default")]
     pub dots_to_underscores: bool,
     /// Columns whose members have other names than they, and those; columns are named as they are declared.
-    #[serde(skip_serializing_if = "is_default")]
     pub json_keys: BTreeMap<String, String>,
 }
 
@@ -235,9 +210,4 @@ impl NameRules {
     pub fn are_one(&self, one: &str, other: &str) -> bool {
         one == other || (!self.case_sensitive && one.eq_ignore_ascii_case(other))
     }
-}
-
-/// What is left out of a durable form, so that it stays what it was before there was more to say.
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
 }

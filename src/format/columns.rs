@@ -25,6 +25,7 @@ mod cursor;
 mod declared;
 mod decode;
 mod differ;
+mod durable;
 mod fault;
 mod infer;
 mod kept;
@@ -38,6 +39,9 @@ mod widen;
 use builder::{ColumnBuilder, StructBuilder};
 use cursor::Cursor;
 pub use declared::{Columns, Style};
+pub(super) use durable::ColumnsRow;
+#[cfg(feature = "failpoints")]
+pub(super) use durable::RulesRow;
 use fault::{Fault, Fit};
 pub use infer::{Finding, Inference, Remark};
 pub use rows::{Changed, FieldPath, Row};

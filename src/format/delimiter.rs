@@ -3,22 +3,33 @@
 use firehose_nearest::nearest;
 use serde::{Deserialize, Serialize};
 
+use super::durable::durable;
 use crate::config::FormatTable;
 
 /// Bytes of a delimiter of the user's.
 const DELIMITER_MAX: usize = 256;
 
-/// What follows each record. Checkpoints name variants as they are named here: none is ever renamed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What follows each record.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Delimiter {
     /// A line feed.
     Newline,
     /// Nothing, as Firehose does by default.
-    #[default]
     None,
     /// A text of the user's.
     Text(String),
 }
+
+/// Its durable form.
+#[derive(Default, PartialEq, Serialize, Deserialize)]
+pub(super) enum DelimiterRow {
+    Newline,
+    #[default]
+    None,
+    Text(String),
+}
+
+durable!(DelimiterRow of enum Delimiter { Newline, None, Text(text) });
 
 impl Delimiter {
     /// Whether records follow each other bare.

@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+use super::columns::RulesRow;
+use super::durable::Durable;
 use super::{
     AvroCompression, AvroSettings, Columns, Compression, CsvSettings, Format, FormatFault, Head,
     Inference, ParquetCompression, ParquetOptions, ParquetSettings, Trial, columns, frame, of_row,
@@ -31,8 +33,8 @@ pub fn columns(bytes: &[u8]) {
     let bytes = &bytes[usize::from(is_ruled)..];
     let mut parts = bytes.splitn(2 + usize::from(is_ruled), |byte| *byte == 0);
     if is_ruled {
-        match parts.next().map(serde_json::from_slice) {
-            Some(Ok(read)) => rules = read,
+        match parts.next().map(serde_json::from_slice::<RulesRow>) {
+            Some(Ok(row)) => rules = row.settings(),
             _ => return,
         }
     }

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::delimiter::Delimiter;
+use super::delimiter::{Delimiter, DelimiterRow};
+use super::durable::{self, durable};
 use super::lines::Layout;
-use super::text::{self, Compression};
+use super::text::{self, Compression, CompressionRow};
 use super::{Compiler, Format, FormatFault};
 use crate::config::{FormatKind, FormatSettings, FormatSpec, FormatTable, Storage};
 
@@ -19,12 +20,14 @@ pub struct JsonSettings {
 
 /// The durable form of the settings.
 #[derive(Serialize, Deserialize)]
-enum JsonSettingsRow {
+enum JsonRow {
     Json {
-        compression: Compression,
-        delimiter: Delimiter,
+        compression: CompressionRow,
+        delimiter: DelimiterRow,
     },
 }
+
+durable!(JsonRow::Json of JsonSettings { compression, delimiter });
 
 /// `type = "json"`.
 #[derive(Debug)]
@@ -55,15 +58,7 @@ impl FormatKind for JsonKind {
     }
 
     fn of_row(&self, row: &str) -> Option<FormatSettings> {
-        let JsonSettingsRow::Json {
-            compression,
-            delimiter,
-        } = serde_json::from_str(row).ok()?;
-        let settings = JsonSettings {
-            compression,
-            delimiter,
-        };
-        Some(settings.into())
+        durable::read::<JsonRow>(row)
     }
 }
 
@@ -85,11 +80,7 @@ impl FormatSpec for JsonSettings {
     }
 
     fn row(&self) -> String {
-        let row = JsonSettingsRow::Json {
-            compression: self.compression,
-            delimiter: self.delimiter.clone(),
-        };
-        super::row(&row)
+        durable::written::<JsonRow>(self)
     }
 
     fn separates(&self) -> bool {

@@ -23,6 +23,7 @@ use crate::record::Record;
 use crate::telemetry::FieldTally;
 
 mod dictionary;
+mod durable;
 mod footer;
 mod options;
 mod properties;

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::delimiter::Delimiter;
+use super::delimiter::{Delimiter, DelimiterRow};
+use super::durable::{self, durable, is_default};
 use super::lines::Layout;
-use super::text::{self, Compression};
+use super::text::{self, Compression, CompressionRow};
 use super::{Compiler, Format, FormatFault};
 use crate::config::{FormatKind, FormatSettings, FormatSpec, FormatTable};
 
@@ -19,13 +20,15 @@ pub struct RawSettings {
 
 /// The durable form of the settings.
 #[derive(Serialize, Deserialize)]
-enum RawSettingsRow {
+enum RawRow {
     Raw {
-        compression: Compression,
-        #[serde(default, skip_serializing_if = "Delimiter::is_none")]
-        delimiter: Delimiter,
+        compression: CompressionRow,
+        #[serde(default, skip_serializing_if = "is_default")]
+        delimiter: DelimiterRow,
     },
 }
+
+durable!(RawRow::Raw of RawSettings { compression, delimiter });
 
 /// `type = "raw"`.
 #[derive(Debug)]
@@ -52,15 +55,7 @@ impl FormatKind for RawKind {
     }
 
     fn of_row(&self, row: &str) -> Option<FormatSettings> {
-        let RawSettingsRow::Raw {
-            compression,
-            delimiter,
-        } = serde_json::from_str(row).ok()?;
-        let settings = RawSettings {
-            compression,
-            delimiter,
-        };
-        Some(settings.into())
+        durable::read::<RawRow>(row)
     }
 }
 
@@ -82,11 +77,7 @@ impl FormatSpec for RawSettings {
     }
 
     fn row(&self) -> String {
-        let row = RawSettingsRow::Raw {
-            compression: self.compression,
-            delimiter: self.delimiter.clone(),
-        };
-        super::row(&row)
+        durable::written::<RawRow>(self)
     }
 
     fn compression_format(&self) -> &'static str {

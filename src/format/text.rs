@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::archive::Archive;
 use super::codec::{BlockCodec, Compressor};
+use super::durable::durable;
 use super::lines::Layout;
 use super::{Encode, Encoder, Format, Shape};
 use crate::config::FormatTable;
@@ -15,8 +16,8 @@ use crate::record::Record;
 /// The keys of a table of either.
 pub(super) const KEYS: &[&str] = &["compression", "delimiter"];
 
-/// Codec of an object of text. Checkpoints name variants as they are named here: none is ever renamed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Codec of an object of text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compression {
     /// No compression.
     None,
@@ -31,6 +32,19 @@ pub enum Compression {
     /// A zip archive of one deflated entry.
     Zip,
 }
+
+/// Its durable form.
+#[derive(Serialize, Deserialize)]
+pub(super) enum CompressionRow {
+    None,
+    Gzip,
+    Zstd,
+    Snappy,
+    HadoopSnappy,
+    Zip,
+}
+
+durable!(CompressionRow of enum Compression { None, Gzip, Zstd, Snappy, HadoopSnappy, Zip });
 
 impl Compression {
     const ALL: [Self; 6] = [

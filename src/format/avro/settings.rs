@@ -1,27 +1,25 @@
 //! What the config, checkpoints and `DescribeDeliveryStream` say of the format.
 
-use std::borrow::Cow;
-
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::AvroKind;
 use super::schema::refused;
 use crate::config::{ColumnSettings, FormatKind, FormatSettings, FormatSpec, FormatTable};
-use crate::format::columns;
+use crate::format::columns::{self, ColumnsRow};
+use crate::format::durable::{self, durable};
 
-/// What the config says of it. Checkpoints name the fields as they are named here: none is ever renamed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What the config says of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AvroSettings {
     /// Codec of the blocks.
     pub compression: AvroCompression,
     /// The columns, and how records become rows of them.
-    #[serde(flatten)]
     pub columns: ColumnSettings,
 }
 
-/// Codec of Avro blocks. Checkpoints name variants as they are named here: none is ever renamed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Codec of Avro blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AvroCompression {
     /// No compression.
     None,
@@ -67,9 +65,25 @@ impl AvroCompression {
 
 /// The durable form of the settings.
 #[derive(Serialize, Deserialize)]
-enum AvroSettingsRow<'a> {
-    Avro(Cow<'a, AvroSettings>),
+enum AvroRow {
+    Avro {
+        compression: CompressionRow,
+        #[serde(flatten)]
+        columns: ColumnsRow,
+    },
 }
+
+durable!(AvroRow::Avro of AvroSettings { compression, columns });
+
+#[derive(Serialize, Deserialize)]
+enum CompressionRow {
+    None,
+    Deflate,
+    Snappy,
+    Zstandard,
+}
+
+durable!(CompressionRow of enum AvroCompression { None, Deflate, Snappy, Zstandard });
 
 impl FormatKind for AvroKind {
     fn word(&self) -> &'static str {
@@ -97,8 +111,7 @@ impl FormatKind for AvroKind {
     }
 
     fn of_row(&self, row: &str) -> Option<FormatSettings> {
-        let AvroSettingsRow::Avro(settings) = serde_json::from_str(row).ok()?;
-        Some(settings.into_owned().into())
+        durable::read::<AvroRow>(row)
     }
 }
 
@@ -112,7 +125,7 @@ impl FormatSpec for AvroSettings {
     }
 
     fn row(&self) -> String {
-        crate::format::row(&AvroSettingsRow::Avro(Cow::Borrowed(self)))
+        durable::written::<AvroRow>(self)
     }
 
     fn columns(&self) -> Option<&ColumnSettings> {

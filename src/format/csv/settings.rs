@@ -1,7 +1,5 @@
 //! What the config, checkpoints and `DescribeDeliveryStream` say of the format.
 
-use std::borrow::Cow;
-
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -10,18 +8,19 @@ use crate::config::{
     ColumnSettings, FormatKind, FormatSettings, FormatSpec, FormatTable, SourceSpan,
 };
 use crate::format::Compression;
-use crate::format::columns;
+use crate::format::columns::{self, ColumnsRow};
+use crate::format::durable::{self, durable};
+use crate::format::text::CompressionRow;
 
 /// Bytes of the text of a null.
 const NULL_MAX: usize = 64;
 
-/// What the config says of it. Checkpoints name the fields as they are named here: none is ever renamed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What the config says of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CsvSettings {
     /// Codec of the object.
     pub compression: Compression,
     /// The columns, and how records become rows of them.
-    #[serde(flatten)]
     pub columns: ColumnSettings,
     /// Whether the first line names the columns.
     pub header: bool,
@@ -35,9 +34,19 @@ pub struct CsvSettings {
 
 /// The durable form of the settings.
 #[derive(Serialize, Deserialize)]
-enum CsvSettingsRow<'a> {
-    Csv(Cow<'a, CsvSettings>),
+enum CsvRow {
+    Csv {
+        compression: CompressionRow,
+        #[serde(flatten)]
+        columns: ColumnsRow,
+        header: bool,
+        delimiter: char,
+        quote: char,
+        null: String,
+    },
 }
+
+durable!(CsvRow::Csv of CsvSettings { compression, columns, header, delimiter, quote, null });
 
 impl FormatKind for CsvFormatKind {
     fn word(&self) -> &'static str {
@@ -75,8 +84,7 @@ impl FormatKind for CsvFormatKind {
     }
 
     fn of_row(&self, row: &str) -> Option<FormatSettings> {
-        let CsvSettingsRow::Csv(settings) = serde_json::from_str(row).ok()?;
-        Some(settings.into_owned().into())
+        durable::read::<CsvRow>(row)
     }
 }
 
@@ -147,7 +155,7 @@ impl FormatSpec for CsvSettings {
     }
 
     fn row(&self) -> String {
-        crate::format::row(&CsvSettingsRow::Csv(Cow::Borrowed(self)))
+        durable::written::<CsvRow>(self)
     }
 
     fn compression_format(&self) -> &'static str {

@@ -2,7 +2,6 @@
 //! object has the bytes that it had before there was anything to say.
 
 use arrow_schema::{DataType, Fields};
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 mod read;
@@ -10,45 +9,33 @@ mod read;
 pub(super) use read::KEYS;
 pub(super) use read::read;
 
-/// The layout. Checkpoints name fields and variants as they are named here: none is ever renamed, and what says what was so
-/// before it is left out.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+/// The layout.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ParquetOptions {
     /// Bytes of records at which a row group is closed; as many as are encoded at once, where nothing is said.
-    #[serde(skip_serializing_if = "is_default")]
     pub block_size: Option<u64>,
     /// Bytes at which a page is closed; 1 MiB, where nothing is said.
-    #[serde(skip_serializing_if = "is_default")]
     pub page_size: Option<u64>,
     /// Whether no column has a dictionary, even where it would help.
-    #[serde(skip_serializing_if = "is_default")]
     pub without_dictionary: bool,
     /// Which pages and encodings are written.
-    #[serde(skip_serializing_if = "is_default")]
     pub writer_version: WriterVersion,
     /// Level of Zstandard; 1, where nothing is said.
-    #[serde(skip_serializing_if = "is_default")]
     pub zstd_level: Option<i32>,
     /// Columns with a Bloom filter a row group.
-    #[serde(skip_serializing_if = "is_default")]
     pub bloom_filters: BloomFilters,
     /// By what the rows of a row group are sorted, the first before the others.
-    #[serde(skip_serializing_if = "is_default")]
     pub sorted_by: Vec<SortedBy>,
     /// Whether nothing is written of single pages: neither where they are nor what lies in them.
-    #[serde(skip_serializing_if = "is_default")]
     pub without_page_index: bool,
     /// Bytes of a text to which the least and the greatest are cut; 64, where nothing is said.
-    #[serde(skip_serializing_if = "is_default")]
     pub statistics_length: Option<u32>,
     /// What a `timestamp` is written as.
-    #[serde(skip_serializing_if = "is_default")]
     pub timestamps: TimestampType,
 }
 
 /// Which pages and encodings are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WriterVersion {
     /// Those that every reader knows.
     #[default]
@@ -58,7 +45,7 @@ pub enum WriterVersion {
 }
 
 /// What a `timestamp` is written as.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TimestampType {
     /// Microseconds since 1970, in UTC.
     #[default]
@@ -70,29 +57,21 @@ pub enum TimestampType {
 }
 
 /// Columns with Bloom filters.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BloomFilters {
     /// Columns, or fields of structs as `column.field`, as they are declared.
     pub columns: Vec<String>,
     /// Of a million values that are not there, how many look as if they were; 50,000, where nothing is said.
-    #[serde(skip_serializing_if = "is_default")]
     pub false_positives: Option<u32>,
 }
 
 /// A column by which rows are sorted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SortedBy {
     /// As it is declared.
     pub column: String,
     /// Whether the greatest comes first.
-    #[serde(default, skip_serializing_if = "is_default")]
     pub descending: bool,
-}
-
-/// What is left out of the durable form.
-pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
 }
 
 impl ParquetOptions {

@@ -1,32 +1,28 @@
 //! What the config, checkpoints and `DescribeDeliveryStream` say of the format.
 
-use std::borrow::Cow;
-
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::ParquetKind;
-use super::options::{self, ParquetOptions, is_default};
+use super::durable::ParquetRow;
+use super::options::{self, ParquetOptions};
 use crate::config::{
     ColumnSettings, FormatKind, FormatSettings, FormatSpec, FormatTable, Storage, StorageClasses,
 };
-use crate::format::columns;
+use crate::format::{columns, durable};
 
-/// What the config says of it. Checkpoints name the fields as they are named here: none is ever renamed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What the config says of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParquetSettings {
     /// Codec of the pages.
     pub compression: ParquetCompression,
     /// How objects are laid out.
-    #[serde(default, skip_serializing_if = "is_default")]
     pub options: ParquetOptions,
     /// The columns, and how records become rows of them.
-    #[serde(flatten)]
     pub columns: ColumnSettings,
 }
 
-/// Codec of Parquet pages. Checkpoints name variants as they are named here: none is ever renamed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Codec of Parquet pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParquetCompression {
     /// No compression.
     None,
@@ -66,12 +62,6 @@ impl ParquetCompression {
     }
 }
 
-/// The durable form of the settings.
-#[derive(Serialize, Deserialize)]
-enum ParquetSettingsRow<'a> {
-    Parquet(Cow<'a, ParquetSettings>),
-}
-
 impl FormatKind for ParquetKind {
     fn word(&self) -> &'static str {
         "parquet"
@@ -99,8 +89,7 @@ impl FormatKind for ParquetKind {
     }
 
     fn of_row(&self, row: &str) -> Option<FormatSettings> {
-        let ParquetSettingsRow::Parquet(settings) = serde_json::from_str(row).ok()?;
-        Some(settings.into_owned().into())
+        durable::read::<ParquetRow>(row)
     }
 }
 
@@ -114,7 +103,7 @@ impl FormatSpec for ParquetSettings {
     }
 
     fn row(&self) -> String {
-        crate::format::row(&ParquetSettingsRow::Parquet(Cow::Borrowed(self)))
+        durable::written::<ParquetRow>(self)
     }
 
     fn columns(&self) -> Option<&ColumnSettings> {

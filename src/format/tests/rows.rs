@@ -2,13 +2,15 @@
 
 use crate::config::{
     ColumnRules, ColumnSettings, Deserializer, FormatSettings, Misfit, Misfits, NameRules,
-    NumberUnit, TimeRules, UnknownFields,
+    NumberUnit, Sample, TimeRules, UnknownFields,
 };
 use crate::format::{
     AvroCompression, AvroSettings, BloomFilters, Compression, CsvSettings, Delimiter, JsonSettings,
     ParquetCompression, ParquetOptions, ParquetSettings, RawSettings, SortedBy, TimestampType,
     WriterVersion, of_row,
 };
+
+mod read;
 
 /// Each kind of settings, its durable form and its hash. Batches name their format by the hash, also in
 /// states of versions to come: nothing here may change.
@@ -197,9 +199,8 @@ fn settings_keep_their_durable_form_and_their_hash() {
     }
 }
 
-/// What a config says beside the columns stands behind them, and nothing where it says what was so before.
-#[test]
-fn rules_of_columns_have_a_durable_form_in_each_format() {
+/// Settings of each format with columns that say all there is to say of these, and their durable forms.
+fn with_all_rules() -> [(FormatSettings, String); 3] {
     let text = |text: &str| text.to_owned();
     let rules = ColumnRules {
         unknown: UnknownFields::Keep(text("rest")),
@@ -219,57 +220,101 @@ fn rules_of_columns_have_a_durable_form_in_each_format() {
             whole_millis: false,
         },
     };
-    let written = r#""rules":{"unknown":{"Keep":"rest"},"misfits":{"default":"Null","columns":{"id":"Fail"}},"names":{"case_sensitive":true,"dots_to_underscores":true,"json_keys":{"id":"ID"}},"deserializer":"Hive","times":{"formats":["dd/MM/yyyy"],"unit":"Nanos"}}"#;
+    let columns = ColumnSettings {
+        learned: true,
+        rules,
+        ..ColumnSettings::of("id string")
+    };
+    let written = r#""learned":true,"rules":{"unknown":{"Keep":"rest"},"misfits":{"default":"Null","columns":{"id":"Fail"}},"names":{"case_sensitive":true,"dots_to_underscores":true,"json_keys":{"id":"ID"}},"deserializer":"Hive","times":{"formats":["dd/MM/yyyy"],"unit":"Nanos"}}"#;
+    with_columns(&columns, written)
+}
+
+/// Settings of each format with these columns, and their durable forms: `written` stands behind the schema.
+fn with_columns(columns: &ColumnSettings, written: &str) -> [(FormatSettings, String); 3] {
+    let parquet = ParquetSettings {
+        compression: ParquetCompression::None,
+        options: ParquetOptions::default(),
+        columns: columns.clone(),
+    };
+    let avro = AvroSettings {
+        compression: AvroCompression::None,
+        columns: columns.clone(),
+    };
+    let csv = CsvSettings {
+        compression: Compression::None,
+        columns: columns.clone(),
+        header: true,
+        delimiter: ',',
+        quote: '"',
+        null: "NULL".to_owned(),
+    };
+    let comma = if written.is_empty() { "" } else { "," };
+    let head = format!(r#""compression":"None","schema":"id string"{comma}{written}"#);
+    let tail = r#""header":true,"delimiter":",","quote":"\"","null":"NULL""#;
+    [
+        (parquet.into(), format!(r#"{{"Parquet":{{{head}}}}}"#)),
+        (avro.into(), format!(r#"{{"Avro":{{{head}}}}}"#)),
+        (csv.into(), format!(r#"{{"Csv":{{{head},{tail}}}}}"#)),
+    ]
+}
+
+/// What a config says beside the columns stands behind them, and nothing where it says what was so before.
+#[test]
+fn rules_of_columns_have_a_durable_form_in_each_format() {
     let failing = ColumnRules {
         unknown: UnknownFields::Fail,
         ..ColumnRules::default()
     };
-    for (rules, written) in [(rules, written), (failing, r#""rules":{"unknown":"Fail"}"#)] {
-        let columns = ColumnSettings {
-            rules,
-            ..ColumnSettings::of("id string")
-        };
-        let parquet = ParquetSettings {
-            compression: ParquetCompression::None,
-            options: ParquetOptions::default(),
-            columns: columns.clone(),
-        };
-        let avro = AvroSettings {
-            compression: AvroCompression::None,
-            columns: columns.clone(),
-        };
-        let csv = CsvSettings {
-            compression: Compression::None,
-            columns,
-            header: true,
-            delimiter: ',',
-            quote: '"',
-            null: text("NULL"),
-        };
-        let head = format!(r#""compression":"None","schema":"id string",{written}"#);
-        let tail = r#""header":true,"delimiter":",","quote":"\"","null":"NULL""#;
-        let forms: [(FormatSettings, String); 3] = [
-            (parquet.into(), format!(r#"{{"Parquet":{{{head}}}}}"#)),
-            (avro.into(), format!(r#"{{"Avro":{{{head}}}}}"#)),
-            (csv.into(), format!(r#"{{"Csv":{{{head},{tail}}}}}"#)),
-        ];
-        for (settings, form) in forms {
-            assert_eq!(settings.row(), form);
-            assert_eq!(of_row(&form), Some(settings));
-        }
+    let failing = ColumnSettings {
+        rules: failing,
+        ..ColumnSettings::of("id string")
+    };
+    let failing = with_columns(&failing, r#""rules":{"unknown":"Fail"}"#);
+    for (settings, form) in with_all_rules().into_iter().chain(failing) {
+        assert_eq!(settings.row(), form);
+        assert_eq!(of_row(&form), Some(settings));
+    }
+}
+
+/// A batch is opened when columns are known, so where they came from is not kept.
+#[test]
+fn what_columns_are_to_be_learned_from_has_no_durable_form() {
+    let columns = ColumnSettings::of("id string");
+    let sampled = ColumnSettings {
+        sample: Some(Sample::default()),
+        ..columns.clone()
+    };
+    let known = with_columns(&columns, "");
+    for ((settings, form), (known, _)) in with_columns(&sampled, "").into_iter().zip(known) {
+        assert_eq!(settings.row(), form);
+        assert_eq!(of_row(&form), Some(known));
     }
 }
 
 /// The layout stands before the columns, and nothing where it says what was so before there was anything to say.
 #[test]
 fn the_layout_of_parquet_has_a_durable_form() {
-    let parquet = |options| {
-        FormatSettings::new(ParquetSettings {
-            compression: ParquetCompression::Zstd,
-            options,
-            columns: ColumnSettings::of("id string"),
-        })
+    let millis = ParquetOptions {
+        timestamps: TimestampType::Millis,
+        ..ParquetOptions::default()
     };
+    let of_millis = r#"{"Parquet":{"compression":"Zstd","options":{"timestamps":"Millis"},"schema":"id string"}}"#;
+    for (settings, form) in [with_layout(), (parquet(millis), of_millis)] {
+        assert_eq!(settings.row(), form);
+        assert_eq!(of_row(form), Some(settings));
+    }
+}
+
+fn parquet(options: ParquetOptions) -> FormatSettings {
+    FormatSettings::new(ParquetSettings {
+        compression: ParquetCompression::Zstd,
+        options,
+        columns: ColumnSettings::of("id string"),
+    })
+}
+
+/// Settings that say all there is to say of the layout, and their durable form.
+fn with_layout() -> (FormatSettings, &'static str) {
     let all = ParquetOptions {
         block_size: Some(1 << 20),
         page_size: Some(8192),
@@ -300,16 +345,7 @@ fn the_layout_of_parquet_has_a_durable_form() {
         r#""sorted_by":[{"column":"id","descending":true},{"column":"n"}],"without_page_index":true,"#,
         r#""statistics_length":8,"timestamps":"Int96"},"schema":"id string"}}"#,
     );
-    let millis = ParquetOptions {
-        timestamps: TimestampType::Millis,
-        ..ParquetOptions::default()
-    };
-    let of_millis = r#"{"Parquet":{"compression":"Zstd","options":{"timestamps":"Millis"},"schema":"id string"}}"#;
-    for (options, form) in [(all, written), (millis, of_millis)] {
-        let settings = parquet(options);
-        assert_eq!(settings.row(), form);
-        assert_eq!(of_row(form), Some(settings));
-    }
+    (parquet(all), written)
 }
 
 #[test]

@@ -10,10 +10,12 @@ use std::sync::Arc;
 use crate::config::CatalogSettings;
 
 pub use places::values;
-pub use port::{Catalog, CatalogError, Fate, Kind, Pending, Standing, StorageClasses, TableDraft};
+pub use port::{
+    Catalog, CatalogEntry, CatalogError, Fate, Pending, Standing, StorageClasses, TableDraft,
+};
 
 /// The catalogs that there are, in the order in which messages name them.
-pub const CATALOGS: &[&dyn Kind] = &[&glue::Kind];
+pub const CATALOGS: &[&dyn CatalogEntry] = &[&glue::GlueKind];
 
 /// The catalog that has these settings; nothing is asked of it yet. `None`: they are of none that is registered.
 pub fn open(settings: &CatalogSettings) -> Option<Arc<dyn Catalog>> {

@@ -89,7 +89,7 @@ pub use prefixes::{MadeUp, prefix_faults};
 pub use recovery::state::RecoveredState;
 pub use recovery::{QUARANTINE_DIR, REWRITTEN, SPOOL_DIR, open, reserve_bytes};
 use route::Routed;
-use shortage::Step;
+use shortage::ReserveStep;
 pub use status::{Landed, Observation, Status};
 use stopping::Stopping;
 use table::{BatchTable, Triggers};
@@ -174,7 +174,7 @@ pub struct Pipeline {
     tight: u32,
     /// When the reserve was last tried to be made again, or the room of a full disk looked at.
     reserve_tried: Instant,
-    step: Step,
+    step: ReserveStep,
     /// Since when records wait and none are read.
     standing: Option<Moment>,
     /// Since when records may wait where they cannot be read.
@@ -273,7 +273,7 @@ async fn run_with(
         tight: 0,
         #[expect(clippy::disallowed_methods, reason = "it is tried again after a while")]
         reserve_tried: Instant::now(),
-        step: Step::default(),
+        step: ReserveStep::default(),
         standing: None,
         unread: None,
     };

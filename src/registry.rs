@@ -10,10 +10,10 @@ use crate::destination::STORES;
 use crate::format::{self, ABSENT, FORMATS};
 use crate::parse::PARSERS;
 use crate::shard::SourceName;
-use crate::source::{self, Kind, LocalRecords, Source};
+use crate::source::{self, LocalRecords, Source, SourceEntry};
 
 /// All kinds of sources, in the order in which messages name them: the one place where each is registered.
-pub const SOURCES: &[&dyn Kind] = &[&source::direct_put::KIND, &source::kinesis::KIND];
+pub const SOURCES: &[&dyn SourceEntry] = &[&source::direct_put::KIND, &source::kinesis::KIND];
 
 /// All of it.
 pub fn registry() -> Registry {
@@ -53,12 +53,13 @@ pub fn source(settings: &SourceSettings) -> &dyn Source {
 }
 
 /// The kind that owns a name in a state; `None`: this version knows none.
-pub fn source_kind_of(name: &SourceName) -> Option<&'static dyn Kind> {
+pub fn source_kind_of(name: &SourceName) -> Option<&'static dyn SourceEntry> {
     SOURCES.iter().copied().find(|kind| kind.owns(name))
 }
 
 /// All kinds that keep records under a stream's directory, each with what it keeps.
-pub fn local_records() -> impl Iterator<Item = (&'static dyn Kind, &'static dyn LocalRecords)> {
+pub fn local_records() -> impl Iterator<Item = (&'static dyn SourceEntry, &'static dyn LocalRecords)>
+{
     SOURCES
         .iter()
         .filter_map(|kind| Some((*kind, kind.local()?)))

@@ -5,7 +5,7 @@
 //!
 //! - a [`SourceKind`], the word of `type` in `[stream.X.source]`: reads the rest of that table into
 //! - a [`SourceSpec`], its settings: they describe it;
-//! - a [`Kind`], the same as the former, which takes settings of its own for
+//! - a [`SourceEntry`], the same as the former, which takes settings of its own for
 //! - a [`Source`], one configured source: opens into
 //! - a [`Reader`], which gives records, and a [`Handle`], which is told how far they are durable.
 //!
@@ -48,7 +48,7 @@ pub use room::{Room, RoomShare};
 pub use crate::config::SourceSettings;
 
 /// A kind of source, and the way in. Each is an entry of [`SOURCES`](crate::registry::SOURCES).
-pub trait Kind: SourceKind {
+pub trait SourceEntry: SourceKind {
     /// The source that has these settings; `None`: they are of another kind. [`SourceSettings::get`] with the settings'
     /// type does it.
     fn source<'a>(&self, settings: &'a SourceSettings) -> Option<&'a dyn Source>;

@@ -16,9 +16,9 @@ use super::places;
 use super::port::{Catalog, CatalogError, Fate, Pending, Standing, TableDraft};
 use crate::aws::json::{GLUE, JsonService, ServiceError};
 use drafted::table_input;
+pub(super) use settings::GlueKind;
 use settings::GlueSettings;
-pub(super) use settings::Kind;
-use table::GlueTable;
+use table::ToldTable;
 
 /// Partitions that `BatchCreatePartition` takes.
 const BATCH_MAX: usize = 100;
@@ -73,7 +73,7 @@ impl Glue {
     }
 
     /// The table as it is; made as `draft` says where it is missing and there is one.
-    async fn table(&self, draft: Option<&TableDraft>) -> Result<GlueTable, CatalogError> {
+    async fn table(&self, draft: Option<&TableDraft>) -> Result<ToldTable, CatalogError> {
         match (self.get_table().await, draft) {
             (Err(CallError::Service(error)), Some(draft)) if error.code() == MISSING => {
                 self.create(draft).await?;
@@ -83,13 +83,13 @@ impl Glue {
         }
     }
 
-    async fn get_table(&self) -> Result<GlueTable, CallError> {
+    async fn get_table(&self) -> Result<ToldTable, CallError> {
         let GlueSettings {
             database, table, ..
         } = &self.settings;
         let body = json!({ "DatabaseName": database, "Name": table });
         let answer = self.call("GetTable", body).await?;
-        GlueTable::of(&answer).map_err(|why| {
+        ToldTable::of(&answer).map_err(|why| {
             CallError::Own(CatalogError {
                 code: "NoPlace".to_owned(),
                 cause: format!("GetTable of {}: {why}", self.settings.table()),
@@ -124,7 +124,7 @@ impl Glue {
     }
 
     /// The body of `BatchCreatePartition` that tells of some partitions, by their values.
-    fn creation(&self, table: &GlueTable, some: &[Wanted<'_>]) -> Value {
+    fn creation(&self, table: &ToldTable, some: &[Wanted<'_>]) -> Value {
         let inputs = some.iter();
         let inputs = inputs.map(|(values, place)| table.partition(values, place));
         json!({
@@ -138,7 +138,7 @@ impl Glue {
     /// is made again by halves: one partition keeps no others from being told.
     async fn make(
         &self,
-        table: &GlueTable,
+        table: &ToldTable,
         wanted: &[Wanted<'_>],
     ) -> Result<HashMap<Vec<String>, Fate>, CatalogError> {
         let mut not_taken = HashMap::new();
@@ -297,7 +297,7 @@ impl Catalog for Glue {
         Box::pin(async move {
             let (table, known) = match (self.get_table().await, draft) {
                 (Err(CallError::Service(error)), Some(draft)) if error.code() == MISSING => {
-                    (GlueTable::drafted(draft), HashMap::new())
+                    (ToldTable::drafted(draft), HashMap::new())
                 }
                 (found, _) => {
                     let table = found.map_err(|error| self.told(error))?;

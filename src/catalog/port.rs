@@ -14,7 +14,7 @@ pub use crate::config::StorageClasses;
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A kind of catalog, with what opens it.
-pub trait Kind: CatalogKind {
+pub trait CatalogEntry: CatalogKind {
     /// The catalog that has these settings; nothing is asked of it yet. `None`: they are another kind's.
     fn open(&self, settings: &CatalogSettings) -> Option<Arc<dyn Catalog>>;
 }

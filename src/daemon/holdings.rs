@@ -22,7 +22,7 @@ use crate::pipeline::{Observation, QUARANTINE_DIR, Status};
 use crate::position::MissingRange;
 use crate::registry;
 use crate::shard::{ShardId, ShardState, SourceName};
-use crate::source::{Kind, Known, LocalBacklog};
+use crate::source::{Known, LocalBacklog, SourceEntry};
 use crate::spool::UNFINISHED;
 
 /// What stands in the name of a directory that was set aside, before the time.
@@ -50,7 +50,7 @@ pub(crate) struct Holdings {
     /// Multipart uploads that were begun for them.
     pub(crate) uploads: Vec<NamedUpload>,
     /// The kind of source that it is of, where anything tells.
-    pub(crate) kind: Option<&'static dyn Kind>,
+    pub(crate) kind: Option<&'static dyn SourceEntry>,
     /// What the source keeps there itself.
     pub(crate) local: LocalBacklog,
     /// What is wrong with one copy of the checkpoint store.

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::Pipeline;
 use super::event::Event;
 use super::log::names::Names;
-use super::log::{DiskJob, Work};
+use super::log::{DiskJob, PipelineState};
 use super::moving;
 use crate::error::StreamError;
 
@@ -36,7 +36,7 @@ impl Pipeline {
     /// Lets the log take its next step towards a checkpoint.
     pub(super) fn begin_checkpoint(&mut self) -> Result<(), StreamError> {
         let was_gathering = self.gathering;
-        let work = Work {
+        let now = PipelineState {
             is_writing: self.writing_since.is_some(),
             is_encoding: self.encoding > 0,
             is_last: self.ending,
@@ -60,7 +60,7 @@ impl Pipeline {
             at_once: &self.stopping.at_once,
             gathering: &mut self.gathering,
         };
-        let job = self.log.begin(work)?;
+        let job = self.log.begin(now)?;
         if was_gathering && !self.gathering {
             self.all_sealed = false;
         }

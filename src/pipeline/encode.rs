@@ -36,7 +36,7 @@ pub(super) enum Work {
         /// Whether it is the object's first.
         first: bool,
         /// Its bytes.
-        source: Source,
+        source: BlockBytes,
         /// How it is encoded.
         format: Format,
     },
@@ -49,7 +49,7 @@ pub(super) enum Work {
         /// Bytes of the object before them.
         start: u64,
         /// Their bytes.
-        sources: Vec<Source>,
+        sources: Vec<BlockBytes>,
         /// How they are encoded.
         format: Format,
     },
@@ -62,7 +62,7 @@ pub(super) enum Work {
         /// What those are, and leave for the object's end.
         runs: Vec<Run>,
         /// Its raw blocks.
-        sources: Vec<Source>,
+        sources: Vec<BlockBytes>,
         /// How they are encoded.
         format: Format,
     },
@@ -72,7 +72,7 @@ pub(super) enum Work {
 #[derive(Debug)]
 pub(super) struct Run {
     /// What it leaves for the object's end.
-    pub(super) footer: Source,
+    pub(super) footer: BlockBytes,
     /// Its bytes.
     pub(super) extents: Vec<Extent>,
     /// Records in it; 0 where that is not known.
@@ -92,14 +92,14 @@ pub(super) enum Piece {
 
 /// The bytes of one block: a head in the spool and a rest in memory.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(super) struct BlockBytes {
     pub(super) head: Vec<Extent>,
     pub(super) rest: Bytes,
     /// Its records.
     pub(super) records: u64,
 }
 
-impl Source {
+impl BlockBytes {
     /// The bytes of a frozen block.
     pub(super) fn of(block: &Block) -> Self {
         let (head, rest) = block.parts();
@@ -344,7 +344,7 @@ fn encode(work: Work, bench: &mut EncodeBench, spool: &Spool, now_ms: i64) -> io
 /// Reads one block after the other; those that are damaged are passed over.
 fn reading(
     id: Uuid,
-    sources: Vec<Source>,
+    sources: Vec<BlockBytes>,
     spool: &Spool,
     damaged: &mut Vec<Damaged>,
 ) -> impl FnMut() -> io::Result<Option<Bytes>> {

@@ -15,10 +15,10 @@ pub(super) struct Formats {
     /// What the config says of data.
     settings: FormatSettings,
     extension: &'static str,
-    known: RwLock<Known>,
+    known: RwLock<KnownFormats>,
 }
 
-struct Known {
+struct KnownFormats {
     /// By their hash, with their durable forms.
     compiled: HashMap<u64, (String, Format)>,
     /// That of new data. While its columns are not known yet it is the hash of the settings, which no batch names.
@@ -68,7 +68,7 @@ impl Formats {
         let formats = Self {
             settings: settings.clone(),
             extension: stand_in.extension(),
-            known: RwLock::new(Known {
+            known: RwLock::new(KnownFormats {
                 compiled,
                 data: settings.hash(),
                 learned: None,
@@ -289,11 +289,11 @@ impl Formats {
         Ok(())
     }
 
-    fn known(&self) -> RwLockReadGuard<'_, Known> {
+    fn known(&self) -> RwLockReadGuard<'_, KnownFormats> {
         self.known.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn change<T>(&self, change: impl FnOnce(&mut Known) -> T) -> T {
+    fn change<T>(&self, change: impl FnOnce(&mut KnownFormats) -> T) -> T {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         change(&mut known)
     }

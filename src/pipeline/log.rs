@@ -66,7 +66,7 @@ pub(super) trait CheckpointLog: Send {
     /// Takes the next step towards a checkpoint, if one is due: at most one is made at a time. What is to be done on
     /// the disk is returned, and its outcome comes back by [`settle`](Self::settle), as that of all else does that
     /// was begun.
-    fn begin(&mut self, work: Work<'_>) -> Result<Option<DiskJob>, StreamError>;
+    fn begin(&mut self, now: PipelineState<'_>) -> Result<Option<DiskJob>, StreamError>;
 
     /// Takes over what has come of what was begun.
     fn settle(&mut self, outcome: Outcome) -> Settled;
@@ -152,7 +152,7 @@ pub(super) enum Due {
     clippy::struct_excessive_bools,
     reason = "facts, none of which says another"
 )]
-pub(super) struct Work<'a> {
+pub(super) struct PipelineState<'a> {
     pub(super) protocol: &'a mut Protocol,
     pub(super) table: &'a mut BatchTable,
     pub(super) waiting: &'a Waiting,

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::Pipeline;
-use super::encode::{Run, Source};
+use super::encode::{BlockBytes, Run};
 use crate::disk;
 use crate::extent::Extent;
 use crate::spool::Spool;
@@ -29,7 +29,7 @@ pub(super) struct Damaged {
 /// checkpoint forgets it.
 pub(super) fn read(
     id: Uuid,
-    source: &Source,
+    source: &BlockBytes,
     spool: &Spool,
     damaged: &mut Vec<Damaged>,
 ) -> io::Result<Bytes> {
@@ -195,7 +195,7 @@ mod tests {
     const SPOOL: &str = "spool/0000000000.spool";
 
     /// Three blocks of two records each in the spool.
-    fn staged(format: &Format, disk: &TornDisk) -> (Arc<Spool>, Vec<Source>) {
+    fn staged(format: &Format, disk: &TornDisk) -> (Arc<Spool>, Vec<BlockBytes>) {
         let disk: Arc<dyn Disk> = Arc::new(disk.clone());
         let spool = Spool::open(disk, Path::new("spool"), std::iter::empty()).unwrap();
         let spool = spool.with_quarantine("quarantine".into(), None);
@@ -207,7 +207,7 @@ mod tests {
                 let record = Record::new(data.as_bytes(), 0, Position::default());
                 format.stage(&record, &mut raw);
             }
-            sources.push(Source {
+            sources.push(BlockBytes {
                 head: spool.append(&[&raw]).unwrap(),
                 rest: Bytes::new(),
                 records: 2,
@@ -216,13 +216,13 @@ mod tests {
         (Arc::new(spool), sources)
     }
 
-    fn rot(disk: &TornDisk, source: &Source) {
+    fn rot(disk: &TornDisk, source: &BlockBytes) {
         let offset = source.head[0].offset + 3;
         // One bit would be put right.
         disk.rot(Path::new(SPOOL), offset, 0b101).unwrap();
     }
 
-    fn spoil(disk: &TornDisk, source: &Source) {
+    fn spoil(disk: &TornDisk, source: &BlockBytes) {
         let offset = source.head[0].offset + 3;
         disk.spoil(Path::new(SPOOL), offset..offset + 1).unwrap();
     }
@@ -238,7 +238,7 @@ mod tests {
             delimiter: Delimiter::Newline,
         });
         let format = Format::compile(&settings).unwrap();
-        let ways: [fn(&TornDisk, &Source); 2] = [rot, spoil];
+        let ways: [fn(&TornDisk, &BlockBytes); 2] = [rot, spoil];
         for (damaged, damage) in (0..3).flat_map(|block| ways.map(|way| (block, way))) {
             let disk = TornDisk::new(0);
             let (spool, sources) = staged(&format, &disk);
@@ -310,7 +310,7 @@ mod tests {
             start: 0,
             sources: sources
                 .iter()
-                .map(|source| Source {
+                .map(|source| BlockBytes {
                     head: source.head.clone(),
                     rest: source.rest.clone(),
                     records: source.records,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::Pipeline;
-use super::encode::{self, Done, JOB_BYTES, JOB_WORKS, Piece, Run, Source, Work};
+use super::encode::{self, BlockBytes, Done, JOB_BYTES, JOB_WORKS, Piece, Run, Work};
 use super::event::Event;
 use super::log::names::Names;
 use super::quarantine::Damaged;
@@ -214,17 +214,17 @@ impl Pipeline {
         let entry = self.table.get(id)?;
         let blocks = &entry.batch.blocks;
         let format = self.outputs.format(entry.target.format)?;
-        let sources = |wanted: &dyn Fn(&Block) -> bool| -> Vec<Source> {
+        let sources = |wanted: &dyn Fn(&Block) -> bool| -> Vec<BlockBytes> {
             let wanted = blocks.iter().filter(|block| wanted(block));
-            wanted.map(Source::of).collect()
+            wanted.map(BlockBytes::of).collect()
         };
         let encoded = blocks.iter().filter(|block| block.encoded);
         let start = encoded.map(Block::len).sum();
-        let size = |sources: &[Source]| sources.iter().map(Source::len).sum();
+        let size = |sources: &[BlockBytes]| sources.iter().map(BlockBytes::len).sum();
         Some(match piece {
             Piece::Block(serial) => {
                 let index = blocks.iter().position(|block| block.serial == serial)?;
-                let source = Source::of(&blocks[index]);
+                let source = BlockBytes::of(&blocks[index]);
                 let (first, size) = (index == 0, source.len());
                 let work = Work::Block {
                     id,
@@ -365,7 +365,7 @@ fn runs(blocks: &[Block]) -> Vec<Run> {
     for block in blocks {
         if block.footer {
             runs.push(Run {
-                footer: Source::of(block),
+                footer: BlockBytes::of(block),
                 extents: std::mem::take(&mut extents),
                 records: std::mem::take(&mut records),
             });

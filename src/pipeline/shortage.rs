@@ -31,14 +31,14 @@ const STEPS_FREE: u64 = 3;
 
 /// What may be taken of a full disk, from one look at its room to the next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Step {
+pub(super) struct ReserveStep {
     /// Bytes of the spool that do not come back for now.
     pub(super) stuck: u64,
     /// Bytes up to which the spool may grow by what no store takes.
     spool_max: u64,
 }
 
-impl Step {
+impl ReserveStep {
     /// The next one: `room` bytes are free, and of the `spool`'s bytes so many are `stuck`.
     fn next(self, bytes: u64, room: u64, spool: u64, stuck: u64) -> Self {
         if room >= STEPS_FREE * bytes {
@@ -68,7 +68,7 @@ impl Pipeline {
             self.source.drop_spares();
             RESERVE_EVERY
         } else {
-            self.step = Step::default();
+            self.step = ReserveStep::default();
             RESERVE_GROWS_EVERY
         };
         if self.reserve_tried.elapsed() < every {
@@ -142,8 +142,8 @@ mod tests {
     #[test]
     fn what_no_store_takes_has_steps_while_the_better_part_of_the_reserve_is_free() {
         // A reserve of 400 bytes, and a spool of 1000, of which a store that takes nothing has 700.
-        let first = Step::default().next(100, 400, 1000, 700);
-        let expected = Step {
+        let first = ReserveStep::default().next(100, 400, 1000, 700);
+        let expected = ReserveStep {
             stuck: 700,
             spool_max: 1100,
         };
@@ -153,6 +153,6 @@ mod tests {
         let none = second.next(100, 299, 1200, 900);
         assert_eq!((none.stuck, none.spool_max), (800, 0), "half of it stays");
         let over = none.next(100, 250, 300, 0);
-        assert_eq!(over, Step::default(), "what was stuck has gone out");
+        assert_eq!(over, ReserveStep::default(), "what was stuck has gone out");
     }
 }

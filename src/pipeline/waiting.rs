@@ -27,7 +27,7 @@ use lasting::LastingError;
 /// protocol to say, which has its row.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    objects: HashMap<Uuid, Object, foldhash::fast::RandomState>,
+    objects: HashMap<Uuid, WaitingObject, foldhash::fast::RandomState>,
     /// One for each store that the config names: none waits for another.
     queues: Vec<Queue>,
     /// Objects of other stores than those.
@@ -52,7 +52,7 @@ struct Queue {
 }
 
 #[derive(Debug)]
-struct Object {
+struct WaitingObject {
     /// The queue of its store; none where it is stranded.
     queue: Option<usize>,
     /// Since when its first record waits.
@@ -134,7 +134,7 @@ impl Waiting {
             }
             None => self.stranded += 1,
         }
-        let object = Object {
+        let object = WaitingObject {
             queue,
             waits_since,
             prepared,
@@ -219,7 +219,7 @@ impl Waiting {
             .is_some_and(|object| self.is_stuck_now(object))
     }
 
-    fn is_stuck_now(&self, object: &Object) -> bool {
+    fn is_stuck_now(&self, object: &WaitingObject) -> bool {
         let takes = object.queue.is_some_and(|at| self.queues[at].takes);
         object.rests || !takes
     }
@@ -347,8 +347,8 @@ impl Waiting {
     pub(super) fn refused(&self, protocol: &Protocol, store: &str) -> Option<&PublishError> {
         let mut left = unpublished(protocol, store).map(|object| self.objects.get(&object.id));
         let first = left.next()??;
-        let is_refused = |object: &Object| object.rests && object.is_refused();
-        let is_other = |object: Option<&Object>| !object.is_some_and(is_refused);
+        let is_refused = |object: &WaitingObject| object.rests && object.is_refused();
+        let is_other = |object: Option<&WaitingObject>| !object.is_some_and(is_refused);
         let mut queues = self.queues.iter();
         let is_queued = queues.any(|queue| queue.store == store && !queue.next.is_empty());
         if self.is_busy() || is_queued || !is_refused(first) || left.any(is_other) {
@@ -366,7 +366,7 @@ impl Waiting {
         lasting.min_by_key(|error| (!error.needs_a_person(), error.since))
     }
 
-    fn unpublished<'a>(&'a self, protocol: &Protocol) -> impl Iterator<Item = &'a Object> {
+    fn unpublished<'a>(&'a self, protocol: &Protocol) -> impl Iterator<Item = &'a WaitingObject> {
         let unpublished = protocol.unpublished();
         unpublished.filter_map(|object| self.objects.get(&object.id))
     }
@@ -433,7 +433,7 @@ pub(super) fn left_for(protocol: &Protocol, store: &str) -> (u64, u64) {
     (unpublished(protocol, store).count() as u64, records.sum())
 }
 
-impl Object {
+impl WaitingObject {
     /// Whether a person must do something before it can be published.
     fn is_refused(&self) -> bool {
         self.lasting_error

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use self::queue::{KIND, Queue};
 use super::promises::{self, Life, World};
-use super::{Context, Kind as _, Known, Opened, SourceSettings};
+use super::{Context, Known, Opened, SourceEntry as _, SourceSettings};
 use crate::config;
 use crate::disk::{Disk, TornDisk};
 use crate::error::StreamError;

@@ -10,7 +10,7 @@ use crate::config::{
 
 /// What stands in the list of catalogs.
 #[derive(Debug)]
-pub(in crate::catalog) struct Kind;
+pub(in crate::catalog) struct GlueKind;
 
 /// The keys of the table; those of [`access::KEYS`](crate::config::access::KEYS) say how Glue is reached.
 const KEYS: &[&str] = &[
@@ -36,7 +36,7 @@ pub(super) struct GlueSettings {
     pub(super) access: AwsAccess,
 }
 
-impl CatalogKind for Kind {
+impl CatalogKind for GlueKind {
     fn word(&self) -> &'static str {
         "glue"
     }
@@ -82,7 +82,7 @@ impl CatalogKind for Kind {
     }
 }
 
-impl port::Kind for Kind {
+impl port::CatalogEntry for GlueKind {
     fn open(&self, settings: &CatalogSettings) -> Option<Arc<dyn Catalog>> {
         let settings = settings.get::<GlueSettings>()?;
         Some(Arc::new(Glue::of(settings.clone())))

@@ -7,14 +7,14 @@ use super::{TableDraft, places, strings};
 
 /// What of a table its partitions need.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct GlueTable {
+pub(super) struct ToldTable {
     location: String,
     keys: Vec<String>,
     /// Everything that Glue keeps of the storage: it is the partitions' too.
     storage: Value,
 }
 
-impl GlueTable {
+impl ToldTable {
     /// The table of an answer to `GetTable`. The error says why objects cannot be of it.
     pub(super) fn of(answer: &Value) -> Result<Self, String> {
         Self::of_table(&answer["Table"])

@@ -13,7 +13,7 @@ fn glue() -> Glue {
     })
 }
 
-fn table() -> GlueTable {
+fn table() -> ToldTable {
     let answer = json!({ "Table": {
         "Name": "clicks",
         "PartitionKeys": [{ "Name": "k", "Type": "string" }],
@@ -23,7 +23,7 @@ fn table() -> GlueTable {
             "SerdeInfo": { "SerializationLibrary": "a.SerDe", "Parameters": { "x": "1" } },
         },
     }});
-    GlueTable::of(&answer).unwrap()
+    ToldTable::of(&answer).unwrap()
 }
 
 #[test]
@@ -97,10 +97,10 @@ fn a_table_that_is_made_is_told_as_athena_would() {
         json!([{ "Name": "k", "Type": "string" }])
     );
     // What is made gives its partitions the same as what is drafted.
-    let made = GlueTable::of(&json!({ "Table": input })).unwrap();
-    assert_eq!(made, GlueTable::drafted(&draft));
+    let made = ToldTable::of(&json!({ "Table": input })).unwrap();
+    assert_eq!(made, ToldTable::drafted(&draft));
     let view = json!({ "Table": { "Name": "v", "TableType": "VIRTUAL_VIEW" } });
-    assert!(GlueTable::of(&view).is_err());
+    assert!(ToldTable::of(&view).is_err());
 }
 
 #[test]

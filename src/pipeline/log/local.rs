@@ -15,7 +15,7 @@ use super::super::outputs::Outputs;
 use super::super::recovery::state::store_error;
 use super::super::table::BatchTable;
 use super::names::Names;
-use super::{CheckpointLog, DiskJob, Due, Outcome, Recovered, Settled, Standing, Work};
+use super::{CheckpointLog, DiskJob, Due, Outcome, PipelineState, Recovered, Settled, Standing};
 use crate::checkpoint::{CheckpointStore, Commit, StoreReceipt};
 use crate::error::StreamError;
 use crate::extent::Extent;
@@ -94,27 +94,21 @@ impl CheckpointLog for LocalLog {
 
     /// Begins a checkpoint when one is due: at once when something waits for it, within a second
     /// otherwise.
-    fn begin(&mut self, work: Work<'_>) -> Result<Option<DiskJob>, StreamError> {
-        let urgent = work.protocol.is_urgent() || work.is_last || work.is_unspooled_much;
+    fn begin(&mut self, now: PipelineState<'_>) -> Result<Option<DiskJob>, StreamError> {
+        let urgent = now.protocol.is_urgent() || now.is_last || now.is_unspooled_much;
         let due = urgent || self.begun.elapsed() >= CHECKPOINT_EVERY;
-        if work.is_writing || !due || !work.has_changes {
+        if now.is_writing || !due || !now.has_changes {
             return Ok(None);
         }
-        let Some(mut draft) = work.protocol.draft() else {
+        let Some(mut draft) = now.protocol.draft() else {
             return Ok(None);
         };
         self.begun = Instant::now();
-        let batches = changed_batches(
-            &mut draft,
-            work.table,
-            work.protocol,
-            work.spool,
-            work.dead_max,
-        );
-        let (spool, source) = (Arc::clone(work.spool), Arc::clone(work.source));
+        let batches = changed_batches(&mut draft, now.table, now.protocol, now.spool, now.dead_max);
+        let (spool, source) = (Arc::clone(now.spool), Arc::clone(now.source));
         let store = Arc::clone(&self.store);
-        let unsaved = work.outputs.formats.take_unsaved();
-        let places = work.telling.take_changes();
+        let unsaved = now.outputs.formats.take_unsaved();
+        let places = now.telling.take_changes();
         Ok(Some(Box::new(move || {
             commit::commit(draft, batches, &spool, &store, &*source, unsaved, &places)
         })))

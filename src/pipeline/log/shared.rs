@@ -31,7 +31,7 @@ use super::super::outputs::Outputs;
 use super::super::table::Entry;
 use super::super::waiting::lasting::LastingError;
 use super::names::Names;
-use super::{CheckpointLog, DiskJob, Due, Outcome, Recovered, Settled, Standing, Work};
+use super::{CheckpointLog, DiskJob, Due, Outcome, PipelineState, Recovered, Settled, Standing};
 use crate::clock::Moment;
 use crate::coordination::{BodyName, Lost};
 use crate::destination::Destination;
@@ -59,7 +59,7 @@ pub struct SharedLog {
     /// Where bodies go: their keys up to the random name.
     bodies: String,
     /// As the last durable checkpoint has it.
-    known: Known,
+    known: KnownShard,
     /// The body of that checkpoint; there is none before the first.
     body: Option<BodyName>,
     shard: ShardId,
@@ -86,7 +86,7 @@ struct Underway {
 
 /// What is known of the shard.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Known {
+struct KnownShard {
     state: ShardState,
     source: Option<SourceName>,
 }
@@ -121,14 +121,14 @@ impl CheckpointLog for SharedLog {
     }
 
     /// Spools what is encoded, and makes a checkpoint when all is.
-    fn begin(&mut self, mut work: Work<'_>) -> Result<Option<DiskJob>, StreamError> {
-        let job = if work.is_writing {
+    fn begin(&mut self, mut now: PipelineState<'_>) -> Result<Option<DiskJob>, StreamError> {
+        let job = if now.is_writing {
             None
         } else {
-            spill(&mut work)?
+            spill(&mut now)?
         };
-        work.is_writing |= job.is_some();
-        self.make(&mut work)?;
+        now.is_writing |= job.is_some();
+        self.make(&mut now)?;
         Ok(job)
     }
 
@@ -184,20 +184,20 @@ impl CheckpointLog for SharedLog {
 
 impl SharedLog {
     /// Makes a checkpoint of all that was gathered, or one that only forgets what is published.
-    fn make(&mut self, work: &mut Work<'_>) -> Result<(), StreamError> {
+    fn make(&mut self, now: &mut PipelineState<'_>) -> Result<(), StreamError> {
         if self.making.is_some() {
             return Ok(());
         }
-        let is_encoded = work.table.is_empty() && !work.is_writing;
-        let hands_over = *work.gathering && is_encoded;
-        let is_published = work.protocol.unrecorded() == work.protocol.listed();
-        let is_time = self.begun.elapsed() >= UNLIST_AFTER || (work.is_last && is_published);
-        let forgets = work.protocol.unrecorded() > 0 && is_time;
+        let is_encoded = now.table.is_empty() && !now.is_writing;
+        let hands_over = *now.gathering && is_encoded;
+        let is_published = now.protocol.unrecorded() == now.protocol.listed();
+        let is_time = self.begun.elapsed() >= UNLIST_AFTER || (now.is_last && is_published);
+        let forgets = now.protocol.unrecorded() > 0 && is_time;
         let draft = if hands_over {
-            *work.gathering = false;
-            work.protocol.hand_over(work.table.len())?
+            *now.gathering = false;
+            now.protocol.hand_over(now.table.len())?
         } else if forgets {
-            work.protocol.unlist()?
+            now.protocol.unlist()?
         } else {
             None
         };
@@ -207,13 +207,13 @@ impl SharedLog {
         let mut next = self.known.clone();
         next.learn(draft.changes());
         if next == self.known && draft.objects().is_empty() && !forgets {
-            return work.protocol.withdraw(draft);
+            return now.protocol.withdraw(draft);
         }
-        self.begin_making(draft, next, work);
+        self.begin_making(draft, next, now);
         Ok(())
     }
 
-    fn begin_making(&mut self, draft: HandOver, next: Known, work: &Work<'_>) {
+    fn begin_making(&mut self, draft: HandOver, next: KnownShard, now: &PipelineState<'_>) {
         self.begun = Instant::now();
         let objects = draft.objects().iter();
         let waits_since = objects.filter_map(|object| self.gathered.remove_entry(&object.id));
@@ -223,15 +223,15 @@ impl SharedLog {
                 after: self.known.state.position,
                 up_to: next.state.position,
             },
-            body: Body::new(&self.shard, next, work.waiting.listed(work.protocol)),
+            body: Body::new(&self.shard, next, now.waiting.listed(now.protocol)),
             draft,
             bodies: self.bodies.clone(),
             lease: Arc::clone(&self.lease),
             destination: self.destination.clone(),
-            outputs: Arc::clone(work.outputs),
-            spool: Arc::clone(work.spool),
-            events: work.events.clone(),
-            at_once: work.at_once.clone(),
+            outputs: Arc::clone(now.outputs),
+            spool: Arc::clone(now.spool),
+            events: now.events.clone(),
+            at_once: now.at_once.clone(),
         };
         self.making = Some(Underway {
             _task: AbortOnDropHandle::new(tokio::spawn(making.run())),
@@ -274,31 +274,31 @@ impl SharedLog {
 
 /// Writes batches to the spool: those that are encoded for the next checkpoint, or all, when they
 /// take too much memory. Nothing durable names the spool, so nothing is synced.
-fn spill(work: &mut Work<'_>) -> Result<Option<DiskJob>, StreamError> {
-    let sealed = work.protocol.spill();
-    let ids = if work.is_unspooled_much {
-        work.table.take_dirty()
+fn spill(now: &mut PipelineState<'_>) -> Result<Option<DiskJob>, StreamError> {
+    let sealed = now.protocol.spill();
+    let ids = if now.is_unspooled_much {
+        now.table.take_dirty()
     } else {
         sealed.batches().collect()
     };
     let stays = |_: &_| false;
     let row = |entry: &Entry| DraftBatch::of(entry, None, &stays);
-    let entries = ids.into_iter().filter_map(|id| work.table.get(id));
+    let entries = ids.into_iter().filter_map(|id| now.table.get(id));
     let batches: Vec<DraftBatch> = entries.map(row).collect();
     // What was replaced may still be read by a job.
-    let is_read = work.is_encoding;
-    let frees = !is_read && work.protocol.frees() && work.is_spool_full;
+    let is_read = now.is_encoding;
+    let frees = !is_read && now.protocol.frees() && now.is_spool_full;
     if batches.is_empty() && !frees {
         return Ok(None);
     }
-    let freed = work.protocol.free_unnamed(is_read)?;
-    let spool = Arc::clone(work.spool);
+    let freed = now.protocol.free_unnamed(is_read)?;
+    let spool = Arc::clone(now.spool);
     Ok(Some(Box::new(move || {
         commit::spill(batches, sealed, &freed, &spool)
     })))
 }
 
-impl Known {
+impl KnownShard {
     fn learn(&mut self, changes: &Changes) {
         if let Some((_, state)) = changes.shards.first() {
             self.state = state.clone();

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::Path;
 
-use super::super::encode::{Run, Source};
+use super::super::encode::{BlockBytes, Run};
 use super::*;
 use crate::config::FormatSettings;
 use crate::disk::{Disk, OpenMode, Reserve, Shortage, TornDisk};
@@ -293,7 +293,7 @@ fn a_run_whose_footer_is_damaged_is_left_out_and_the_rest_is_whole() {
         damage(&disk, footers[at], false);
         let of_runs = || {
             let runs = blocks.iter().zip(&footers).map(|(block, footer)| Run {
-                footer: Source {
+                footer: BlockBytes {
                     head: vec![*footer],
                     rest: Bytes::new(),
                     records: 0,

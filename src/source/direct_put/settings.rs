@@ -9,7 +9,7 @@ use crate::config::{
 };
 use crate::error::StreamError;
 use crate::shard::SourceName;
-use crate::source::{Context, Kind, Known, LocalRecords, Opened, Source};
+use crate::source::{Context, Known, LocalRecords, Opened, Source, SourceEntry};
 
 const DEFAULT_JOURNAL_LIMIT: u64 = 4 * GIB;
 /// The least that a journal may have.
@@ -58,7 +58,7 @@ impl SourceKind for DirectPutKind {
     }
 }
 
-impl Kind for DirectPutKind {
+impl SourceEntry for DirectPutKind {
     fn source<'a>(&self, settings: &'a SourceSettings) -> Option<&'a dyn Source> {
         settings.get::<DirectPut>().map(|own| own as &dyn Source)
     }

@@ -15,7 +15,7 @@ use crate::config::{
 };
 use crate::error::StreamError;
 use crate::shard::{Pending, ShardLister, SourceName};
-use crate::source::{Context, Kind, Known, Only, Opened, Shareable, Source};
+use crate::source::{Context, Known, Only, Opened, Shareable, Source, SourceEntry};
 
 /// The keys that only this kind has, beside those of [`access::KEYS`].
 const KEYS: &[&str] = &[
@@ -105,7 +105,7 @@ impl SourceKind for KinesisKind {
     }
 }
 
-impl Kind for KinesisKind {
+impl SourceEntry for KinesisKind {
     fn source<'a>(&self, settings: &'a SourceSettings) -> Option<&'a dyn Source> {
         settings
             .get::<KinesisSettings>()

@@ -15,7 +15,7 @@ use crate::position::{MissingRange, Position, Sequence};
 use crate::record::ChunkBuilder;
 use crate::shard::{ShardId, ShardState, SourceName};
 use crate::source::{
-    Context, Handle, Kind, Known, Next, Opened, Read, Reader, Source, SourceEvent,
+    Context, Handle, Known, Next, Opened, Read, Reader, Source, SourceEntry, SourceEvent,
 };
 
 /// What the name of a queue in a state begins with.
@@ -68,7 +68,7 @@ impl SourceKind for QueueKind {
     }
 }
 
-impl Kind for QueueKind {
+impl SourceEntry for QueueKind {
     fn source<'a>(&self, settings: &'a SourceSettings) -> Option<&'a dyn Source> {
         settings.get::<Settings>().map(|own| own as &dyn Source)
     }

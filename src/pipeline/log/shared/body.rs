@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::Known;
+use super::KnownShard;
 use crate::checkpoint::SealedObject;
 use crate::coordination::BodyName;
 use crate::destination::SentPart;
@@ -68,7 +68,7 @@ pub(in crate::pipeline) struct SharedCheckpoint {
     /// Its body, if it has one.
     pub(super) name: Option<BodyName>,
     /// What it says of the shard.
-    pub(super) known: Known,
+    pub(super) known: KnownShard,
     /// What it has added to the list.
     pub(super) listed: Vec<Listed>,
     /// What it allows.
@@ -77,7 +77,7 @@ pub(in crate::pipeline) struct SharedCheckpoint {
 
 impl Body {
     /// What a checkpoint says.
-    pub(super) fn new(shard: &str, known: Known, listed: Vec<Listed>) -> Self {
+    pub(super) fn new(shard: &str, known: KnownShard, listed: Vec<Listed>) -> Self {
         Self {
             version: VERSION,
             shard: shard.to_owned(),
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn a_body_is_read_back_only_as_it_was_written() {
         let shard = "shardId-000000000000";
-        let body = Body::new(shard, Known::default(), Vec::new());
+        let body = Body::new(shard, KnownShard::default(), Vec::new());
         let bytes = body.to_bytes();
         let crc64 = crc_fast::crc64_nvme(&bytes);
         assert_eq!(Body::read(&bytes, crc64, shard, "k").unwrap(), body);
@@ -167,6 +167,6 @@ mod tests {
     fn what_a_later_version_adds_is_passed_over() {
         let text = br#"{"version":1,"shard":"s","state":{},"more":1}"#;
         let body = Body::read(text, crc_fast::crc64_nvme(text), "s", "k").unwrap();
-        assert_eq!(body, Body::new("s", Known::default(), Vec::new()));
+        assert_eq!(body, Body::new("s", KnownShard::default(), Vec::new()));
     }
 }

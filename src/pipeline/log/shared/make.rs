@@ -16,7 +16,7 @@ use super::super::super::hurry::Hurry;
 use super::super::super::outputs::Outputs;
 use super::super::super::publish::publication::publication;
 use super::body::SharedCheckpoint;
-use super::{Body, Known, Listed, Range};
+use super::{Body, KnownShard, Listed, Range};
 use crate::checkpoint::SealedObject;
 use crate::coordination::{BodyName, Lease, LeaseCheckpoint, LeaseReceipt, Lost};
 use crate::destination::{self, Destination, Publication, PublishError, SentPart};
@@ -134,7 +134,7 @@ impl CheckpointTask {
         let durable = transaction.leased(receipt)?;
         Ok(SharedCheckpoint {
             name: written.body,
-            known: Known {
+            known: KnownShard {
                 state: self.body.state,
                 source: self.body.source,
             },

@@ -18,7 +18,7 @@ use super::super::super::StreamContext;
 use super::super::super::claim::tell_of_overwriting;
 use super::super::super::outputs::Outputs;
 use super::super::super::recovery::state::{RecoveredState, source_context, spool_error};
-use super::{Body, Known, LeaseLog, SharedLog};
+use super::{Body, KnownShard, LeaseLog, SharedLog};
 use crate::checkpoint::Lane;
 use crate::config::StreamSettings;
 use crate::coordination::{BodyName, Resumed};
@@ -140,7 +140,7 @@ pub async fn open_shared(
     let log = SharedLog {
         stream: settings.name.clone(),
         bodies: format!("{head}.firehose/{table}/{shard}/"),
-        known: Known {
+        known: KnownShard {
             state: state.clone(),
             source,
         },

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::super::super::encode::{self, Done, EncoderPool, Run, Source, Work};
+use super::super::super::encode::{self, BlockBytes, Done, EncoderPool, Run, Work};
 use crate::checkpoint::{Lane, OpenBatch, SealedObject, SpooledBlock, Target};
 use crate::config::{ColumnSettings, FormatSettings};
 use crate::disk::{Disk, TornDisk};
@@ -133,8 +133,8 @@ pub(super) fn block(extents: Vec<Extent>, records: u64) -> SpooledBlock {
     }
 }
 
-pub(super) fn source(format: &Format, block: u64) -> Source {
-    Source {
+pub(super) fn source(format: &Format, block: u64) -> BlockBytes {
+    BlockBytes {
         head: Vec::new(),
         rest: raw(format, block).into(),
         records: RECORDS,
@@ -200,7 +200,7 @@ pub(super) fn runs(
         blocks.push(block(extents.clone(), 0));
         footers.extend(footer);
         runs.push(Run {
-            footer: Source {
+            footer: BlockBytes {
                 head: footer.clone(),
                 rest: Bytes::new(),
                 records: 0,
@@ -221,7 +221,7 @@ pub(super) fn finish(
     spool: &Arc<Spool>,
     start: u64,
     runs: Vec<Run>,
-    sources: Vec<Source>,
+    sources: Vec<BlockBytes>,
 ) -> (Vec<Extent>, u64) {
     let work = Work::Object {
         id,

@@ -37,7 +37,10 @@ pub use columns::{
     Sample, TimeRules, UnknownFields,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, SourceFile, SourceSpan};
-pub use format::{FormatKind, FormatSettings, FormatSpec, FormatTable, Storage, StorageClasses};
+pub use format::{
+    FormatKind, FormatSettings, FormatSpec, FormatTable, Storage, StorageClasses,
+    keys as format_keys,
+};
 pub use load::{ConfigDraft, LoadedConfig, draft, listen, parse, parse_object};
 pub use parse::{ParserKind, ParserSettings, ParserSpec};
 pub use quantity::{display_duration, display_size, parse_duration, parse_size};

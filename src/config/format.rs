@@ -32,6 +32,12 @@ pub trait FormatKind: Sync {
     /// Those of [`FormatTable::columns`] are not among them: every kind with a [`FormatKind::schema`] has them.
     fn keys(&self) -> &'static [&'static str];
 
+    /// Words of Firehose's that this kind has others for: each as it is written there, and what stands for it here, as the end
+    /// of a sentence that it begins. Whoever writes one is told.
+    fn translations(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
+
     /// What people call the schema that records have to fit, where there is one. It shows only when objects are made
     /// whether they do; and a backup, which carries all, cannot have the format.
     fn schema(&self) -> Option<&'static str> {
@@ -237,8 +243,8 @@ impl FormatSpec for NoFormat {
     }
 }
 
-/// The keys of a kind's table.
-pub(super) fn keys(kind: &dyn FormatKind) -> impl Iterator<Item = &'static &'static str> {
+/// The keys of a kind's table: its own, and those of columns, where it has any.
+pub fn keys(kind: &dyn FormatKind) -> impl Iterator<Item = &'static &'static str> {
     let of_columns = kind.schema().map(|_| read::KEYS).unwrap_or_default();
     kind.keys().iter().chain(of_columns)
 }

@@ -16,6 +16,12 @@ pub trait ParserKind: Debug + Sync {
     /// The keys that [`ParserKind::read`] asks for: in the table of a parser without them they are told to be this one's.
     fn keys(&self) -> &'static [&'static str];
 
+    /// Words of Firehose's that this kind has others for: each as it is written there, and what stands for it here, as the end
+    /// of a sentence that it begins. Whoever writes one is told.
+    fn translations(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
+
     /// Reads the parser's keys of its table. Every fault is reported to the table, and reading goes on, so that one hides
     /// no other; `None`: something that is needed has a fault.
     fn read(&self, table: &mut Table<'_>) -> Option<ParserSettings>;

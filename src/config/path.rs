@@ -32,7 +32,7 @@ pub(super) fn path(table: &mut Table<'_>, key: &'static str) -> Option<PathBuf> 
     let place = table.place_of(key);
     let text = table.name_text(key, PATH_MAX)?;
     let help = if text.contains("://") {
-        "write a path; a bucket is a destination of type = \"s3\" with its name as `bucket`"
+        "write a path; a bucket is a destination of another `type`, with its name as `bucket`"
     } else if text == "~" || text.starts_with("~/") {
         "`~` means nothing here: write \"${HOME}/…\""
     } else {

@@ -23,6 +23,12 @@ pub trait StoreKind: Sync {
     /// The keys that [`StoreKind::read`] asks for: in the table of another store they are told to be this one's.
     fn keys(&self) -> &'static [&'static str];
 
+    /// Words of Firehose's that this kind has others for: each as it is written there, and what stands for it here, as the end
+    /// of a sentence that it begins. Whoever writes one is told.
+    fn translations(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
+
     /// Reads the store's keys of a destination's table. `None`: they have a fault, which is reported.
     fn read(&self, table: &mut StoreTable<'_, '_>) -> Option<StoreSettings>;
 

@@ -1,6 +1,9 @@
-//! What is said to a wrong word, and where the words of Amazon Data Firehose went.
+//! What is said to a wrong word, and where the words of Amazon Data Firehose went. What stands behind a port says itself
+//! which keys it has, and which of those words it has others for.
 
 use firehose_nearest::{fold, nearest};
+
+use super::registry::Registry;
 
 /// Firehose's own words and common slips, folded (see [`fold`]), with what to write instead.
 const TRANSLATIONS: &[(&str, &str)] = &[
@@ -30,10 +33,6 @@ const TRANSLATIONS: &[(&str, &str)] = &[
         "Firehose's CompressionFormat is `compression` in [stream.NAME.format]",
     ),
     (
-        "dataformatconversionconfiguration",
-        "Firehose's DataFormatConversionConfiguration is [stream.NAME.format] with `type = \"parquet\"`",
-    ),
-    (
         "schemaconfiguration",
         "Firehose's SchemaConfiguration is `schema` or `schema_file` in [stream.NAME.format]",
     ),
@@ -58,38 +57,6 @@ const TRANSLATIONS: &[(&str, &str)] = &[
         "Firehose's ColumnToJsonKeyMappings is `column_to_json_key` in [stream.NAME.format]",
     ),
     (
-        "parquetserde",
-        "Firehose's ParquetSerDe is `type = \"parquet\"` in [stream.NAME.format], with its options beside it",
-    ),
-    (
-        "orcserde",
-        "Firehose's OrcSerDe has no counterpart: write `type = \"parquet\"` in [stream.NAME.format]",
-    ),
-    (
-        "blocksizebytes",
-        "Firehose's BlockSizeBytes is `block_size` in [stream.NAME.format], such as \"64MiB\"",
-    ),
-    (
-        "pagesizebytes",
-        "Firehose's PageSizeBytes is `page_size` in [stream.NAME.format], such as \"1MiB\"",
-    ),
-    (
-        "enabledictionarycompression",
-        "Firehose's EnableDictionaryCompression is `dictionary` in [stream.NAME.format]",
-    ),
-    (
-        "maxpaddingbytes",
-        "Firehose's MaxPaddingBytes is `max_padding` in [stream.NAME.format], where it does nothing",
-    ),
-    (
-        "bloomfiltercolumns",
-        "Firehose's BloomFilterColumns is `bloom_filter_columns` in [stream.NAME.format], of Parquet here",
-    ),
-    (
-        "bloomfilterfalsepositiveprobability",
-        "Firehose's BloomFilterFalsePositiveProbability is `bloom_filter_fpp` in [stream.NAME.format], of Parquet here",
-    ),
-    (
         "dynamicpartitioningconfiguration",
         "Firehose's DynamicPartitioningConfiguration is [stream.NAME.partitioning]",
     ),
@@ -110,32 +77,8 @@ const TRANSLATIONS: &[(&str, &str)] = &[
         "Firehose's S3BackupConfiguration is [stream.NAME.backup]",
     ),
     (
-        "extendeds3destinationconfiguration",
-        "Firehose's ExtendedS3DestinationConfiguration is [stream.NAME.destination] with `type = \"s3\"`",
-    ),
-    (
-        "s3destinationconfiguration",
-        "Firehose's S3DestinationConfiguration is [stream.NAME.destination] with `type = \"s3\"`",
-    ),
-    (
-        "bucketarn",
-        "Firehose's BucketARN is `bucket` in [stream.NAME.destination], the name alone",
-    ),
-    (
         "rolearn",
         "there is no role to name: credentials come from the environment, a profile or web identity as the AWS SDK finds them",
-    ),
-    (
-        "encryptionconfiguration",
-        "Firehose's EncryptionConfiguration is `encryption` and `kms_key_id` in [stream.NAME.destination]",
-    ),
-    (
-        "awskmskeyarn",
-        "Firehose's AWSKMSKeyARN is `kms_key_id` in [stream.NAME.destination]",
-    ),
-    (
-        "kmskeyarn",
-        "Firehose's KMSKeyArn is `kms_key_id` in [stream.NAME.destination]",
     ),
     (
         "appenddelimitertorecord",
@@ -151,15 +94,6 @@ const TRANSLATIONS: &[(&str, &str)] = &[
          the place of a Lambda function",
     ),
     (
-        "decompression",
-        "Firehose's Decompression is [stream.NAME.parse] with `type = \"cloudwatch-logs\"`",
-    ),
-    (
-        "cloudwatchlogprocessing",
-        "Firehose's CloudWatchLogProcessing is `extract = \"message\"` in [stream.NAME.parse] with \
-         `type = \"cloudwatch-logs\"`",
-    ),
-    (
         "transforms",
         "write [[stream.NAME.transform]] for each transform",
     ),
@@ -169,7 +103,7 @@ const TRANSLATIONS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Keys and the table they belong to, for keys that stand in a wrong one.
+/// Keys and the table they belong to, for keys that stand in a wrong one; those of what stands behind a port it says itself.
 const WHERE_KEYS_BELONG: &[(&str, &str)] = &[
     ("state_dir", "at the top level, before the first [header]"),
     (
@@ -188,9 +122,6 @@ const WHERE_KEYS_BELONG: &[(&str, &str)] = &[
     ("connections", "in [http]"),
     ("hosts", "in [http]"),
     ("spool_limit", "in [stream.NAME]"),
-    ("journal_limit", "in [stream.NAME.source]"),
-    ("pattern", "in [stream.NAME.parse]"),
-    ("extract", "in [stream.NAME.parse]"),
     ("module", "in [[stream.NAME.transform]]"),
     ("timeout", "in [[stream.NAME.transform]]"),
     ("log_lines", "in [[stream.NAME.transform]]"),
@@ -206,20 +137,8 @@ const WHERE_KEYS_BELONG: &[(&str, &str)] = &[
     ("size_of", "in [stream.NAME.buffering]"),
     ("align", "in [stream.NAME.buffering]"),
     ("close_after", "in [stream.NAME.buffering]"),
-    ("compression", "in [stream.NAME.format]"),
-    ("delimiter", "in [stream.NAME.format]"),
-    ("schema", "in [stream.NAME.format]"),
-    ("schema_file", "in [stream.NAME.format]"),
-    ("on_unknown_field", "in [stream.NAME.format]"),
-    ("on_conversion_error", "in [stream.NAME.format]"),
-    ("deserializer", "in [stream.NAME.format]"),
-    ("timestamp_formats", "in [stream.NAME.format]"),
     ("prefix", "in [stream.NAME.destination]"),
     ("error_prefix", "in [stream.NAME.destination]"),
-    ("bucket", "in [stream.NAME.destination]"),
-    ("region", "in [stream.NAME.destination]"),
-    ("endpoint", "in [stream.NAME.destination]"),
-    ("path", "in [stream.NAME.destination]"),
 ];
 
 /// Help for keys and tables by which errors or backup would have a destination of their own.
@@ -228,37 +147,14 @@ const OWN_DESTINATION: &str = "errors and backup can have a destination of their
                                they have none, `error_prefix` in [stream.NAME.destination] and `prefix` in \
                                [stream.NAME.backup] keep them apart from data";
 
-/// What a destination has, folded: in a backup it would be one of its own.
-const DESTINATION_KEYS: &[&str] = &[
-    "destination",
-    "bucket",
-    "bucketarn",
-    "region",
-    "endpoint",
-    "path",
-    "pathstyle",
-    "profile",
-    "accesskeyid",
-    "secretaccesskey",
-    "secretaccesskeyfile",
-    "storageclass",
-    "encryption",
-    "kmskeyid",
-    "acl",
-    "tags",
-    "s3",
-    "folder",
-    "store",
-];
-
 /// What begins the name of a destination for something other than data, folded.
 const OTHER_LANES: &[&str] = &["error", "backup", "failed", "failure", "deadletter", "dlq"];
 
 /// Help for a key that is right in a table like this one: the table's path is as in its header.
-fn lane_help(table: &str, word: &str) -> Option<&'static str> {
+fn lane_help(table: &str, word: &str, registry: &Registry) -> Option<&'static str> {
     let is_backup = table.ends_with(".backup");
     let is_errors = table.ends_with(".errors");
-    if (is_backup || is_errors) && DESTINATION_KEYS.contains(&word) {
+    if (is_backup || is_errors) && registry.is_of_destinations(word) {
         return Some(OWN_DESTINATION);
     }
     if is_errors && matches!(word, "prefix" | "errorprefix") {
@@ -282,7 +178,7 @@ fn lane_help(table: &str, word: &str) -> Option<&'static str> {
     });
     // Firehose's own word for the backup's settings is translated.
     let is_destination =
-        |of: &str| of.is_empty() || DESTINATION_KEYS.contains(&of) || of == "output";
+        |of: &str| of.is_empty() || registry.is_of_destinations(of) || of == "output";
     let is_other = is_stream && of_lane.is_some_and(is_destination);
     is_other.then_some(OWN_DESTINATION)
 }
@@ -293,17 +189,21 @@ const LISTED_MAX: usize = 48;
 const LISTED_BESIDE_MAX: usize = 8;
 
 /// Help for an unknown key of a table that knows `allowed`; the table's path is as in its header.
-pub(super) fn key_help(table: &str, word: &str, allowed: &[&str]) -> String {
+pub(super) fn key_help(table: &str, word: &str, allowed: &[&str], registry: &Registry) -> String {
     let folded = fold(word);
-    if let Some(help) = lane_help(table, &folded) {
+    if let Some(help) = lane_help(table, &folded, registry) {
         return help.to_owned();
     }
     if !allowed.iter().any(|right| fold(right) == folded) {
         if let Some((_, help)) = TRANSLATIONS.iter().find(|(theirs, _)| *theirs == folded) {
             return (*help).to_owned();
         }
-        if let Some((key, place)) = WHERE_KEYS_BELONG
-            .iter()
+        if let Some((theirs, ours)) = registry.translation(&folded) {
+            return format!("Firehose's {theirs} {ours}");
+        }
+        let known = WHERE_KEYS_BELONG.iter().copied();
+        if let Some((key, place)) = known
+            .chain(registry.where_keys_belong())
             .find(|(key, _)| fold(key) == folded)
         {
             return format!("`{key}` belongs {place}");
@@ -336,82 +236,10 @@ pub fn choose(word: &str, allowed: &[&str], quote: char) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{TRANSLATIONS, WHERE_KEYS_BELONG, fold, key_help};
-
-    #[test]
-    fn a_key_of_another_table_is_answered_with_its_table() {
-        let help = key_help("stream.c", "error_prefix", &["source", "destination"]);
-        assert_eq!(help, "`error_prefix` belongs in [stream.NAME.destination]");
-    }
-
-    #[test]
-    fn words_of_firehose_are_translated() {
-        let help = key_help("stream.c.buffering", "SizeInMBs", &["size", "interval"]);
-        assert!(help.contains("`size` in [stream.NAME.buffering]"), "{help}");
-        assert!(
-            key_help("stream.c.destination", "backup_prefix", &["prefix"])
-                .contains("`error_prefix`")
-        );
-        assert!(
-            key_help("stream.c.destination", "Prefix", &["prefix"])
-                .contains("did you mean `prefix`")
-        );
-    }
-
-    #[test]
-    fn where_errors_and_backup_have_their_own_destination_is_said() {
-        for (table, word) in [
-            ("stream.c.backup", "bucket"),
-            ("stream.c.backup", "region"),
-            ("stream.c.backup", "path"),
-            ("stream.c.errors", "bucket"),
-            ("stream.c", "error"),
-            ("stream.c", "error_destination"),
-            ("stream.c", "backup_bucket"),
-            ("stream.c", "dead_letter"),
-            ("stream.c.destination", "error_bucket"),
-            ("stream.c.destination", "errors"),
-            ("stream.c.destination", "backup"),
-            ("stream.c.destination", "ErrorBucketARN"),
-            ("stream.c.destination", "error_path"),
-        ] {
-            let help = key_help(table, word, &["prefix", "error_prefix", "backup", "type"]);
-            assert!(
-                help.contains("can have a destination of their own"),
-                "{table} {word}: {help}"
-            );
-        }
-        for (table, word, told) in [
-            (
-                "stream.c.destination",
-                "error_prefx",
-                "did you mean `error_prefix`",
-            ),
-            ("stream.c.destination", "backup_prefix", "`error_prefix`"),
-            (
-                "stream.c.backup",
-                "compression",
-                "[stream.NAME.backup.format]",
-            ),
-            (
-                "stream.c.backup",
-                "interval",
-                "[stream.NAME.backup.buffering]",
-            ),
-            ("stream.c", "bucket", "`bucket` belongs in"),
-        ] {
-            let help = key_help(table, word, &["prefix", "error_prefix", "backup", "type"]);
-            assert!(help.contains(told), "{table} {word}: {help}");
-        }
-    }
+    use super::{TRANSLATIONS, fold};
 
     #[test]
     fn the_translations_are_folded_so_that_they_can_be_found() {
         assert!(TRANSLATIONS.iter().all(|(word, _)| fold(word) == *word));
-        assert!(
-            WHERE_KEYS_BELONG
-                .iter()
-                .all(|(word, _)| !fold(word).is_empty())
-        );
     }
 }

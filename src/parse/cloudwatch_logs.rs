@@ -38,6 +38,19 @@ impl ParserKind for CloudWatchLogsKind {
         &["extract"]
     }
 
+    fn translations(&self) -> &'static [(&'static str, &'static str)] {
+        &[
+            (
+                "Decompression",
+                "is [stream.NAME.parse] with `type = \"cloudwatch-logs\"`",
+            ),
+            (
+                "CloudWatchLogProcessing",
+                "is `extract = \"message\"` in [stream.NAME.parse] with `type = \"cloudwatch-logs\"`",
+            ),
+        ]
+    }
+
     fn read(&self, table: &mut Table<'_>) -> Option<ParserSettings> {
         let words = [("event", Extract::Event), ("message", Extract::Message)];
         let extract = table.word_or("extract", &words, Extract::Event)?;

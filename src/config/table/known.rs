@@ -43,6 +43,26 @@ impl Table<'_> {
         true
     }
 
+    /// How many keys were asked for so far, for [`Self::has_asked_only`].
+    pub(in crate::config) fn asked_so_far(&self) -> usize {
+        self.asked.len()
+    }
+
+    /// Holds a kind to its word: what it has asked for since is among the keys that it says it has. The documents have a row
+    /// for each of those, and other tables send the reader here.
+    pub(in crate::config) fn has_asked_only(
+        &self,
+        before: usize,
+        kind: &str,
+        is_key: impl Fn(&str) -> bool,
+    ) {
+        let other = self.asked[before..].iter().find(|key| !is_key(key));
+        debug_assert!(
+            other.is_none(),
+            "{kind} reads a key that is not among its keys(): {other:?}"
+        );
+    }
+
     /// Reports every key that was not asked for.
     pub fn finish(self) {
         for (key, _) in self.entries {
@@ -64,7 +84,7 @@ impl Table<'_> {
 
     /// Help for an unknown key, with the stream's own name in it.
     fn help_for(&self, word: &str) -> String {
-        let help = words::key_help(&self.path, word, &self.asked);
+        let help = words::key_help(&self.path, word, &self.asked, self.file.registry);
         let stream = self
             .path
             .strip_prefix("stream.")

@@ -45,11 +45,14 @@ fn own(mut table: Table<'_>, base: &Path) -> Option<CatalogSettings> {
             None => table.accept(&[*key]),
         }
     }
+    let before = table.asked_so_far();
     let read = kind.and_then(|kind| {
-        kind.read(&mut CatalogTable {
+        let read = kind.read(&mut CatalogTable {
             table: &mut table,
             base,
-        })
+        });
+        table.has_asked_only(before, kind.word(), |key| kind.keys().contains(&key));
+        read
     });
     table.finish();
     read

@@ -85,14 +85,17 @@ fn store(
             None => table.accept(other.keys()),
         }
     }
+    let before = table.asked_so_far();
     let read = kind.and_then(|kind| {
-        kind.read(&mut StoreTable {
+        let read = kind.read(&mut StoreTable {
             table: &mut table,
             base,
             stream,
             field,
             spans,
-        })
+        });
+        table.has_asked_only(before, kind.word(), |key| kind.keys().contains(&key));
+        read
     });
     table.finish();
     read.unwrap_or_else(|| {

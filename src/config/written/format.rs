@@ -88,13 +88,16 @@ fn settings(
             None => table.accept(&[*key]),
         }
     }
+    let before = table.asked_so_far();
     let read = kind.and_then(|kind| {
-        kind.read(&mut FormatTable {
+        let read = kind.read(&mut FormatTable {
             table: &mut table,
             base,
             stream,
             spans,
-        })
+        });
+        table.has_asked_only(before, kind.word(), |key| has(kind, key));
+        read
     });
     table.finish();
     read

@@ -24,7 +24,12 @@ pub(super) fn read(mut table: Table<'_>) -> Option<ParserSettings> {
             None => table.accept(&[*key]),
         }
     }
-    let read = kind.and_then(|kind| kind.read(&mut table));
+    let before = table.asked_so_far();
+    let read = kind.and_then(|kind| {
+        let read = kind.read(&mut table);
+        table.has_asked_only(before, kind.word(), |key| kind.keys().contains(&key));
+        read
+    });
     table.finish();
     read
 }

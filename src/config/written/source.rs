@@ -33,7 +33,12 @@ pub(super) fn read(stream: &str, mut table: Table<'_>, base: &Path) -> Option<So
                 table.only_with(keys, format!("`type = \"{}\"`", other.word()));
             }
         }
-        kind.read(&mut table, stream, base)
+        let before = table.asked_so_far();
+        let read = kind.read(&mut table, stream, base);
+        table.has_asked_only(before, kind.word(), |key| {
+            kind.keys().iter().any(|keys| keys.contains(&key))
+        });
+        read
     } else {
         for keys in kinds.iter().flat_map(|kind| kind.keys()) {
             table.accept(keys);

@@ -116,7 +116,7 @@ impl StoreSpec for FolderSettings {
     fn of_one_machine(&self) -> Option<OneMachine> {
         Some(OneMachine {
             message: "a folder is of one machine: a stream with `coordination` needs a bucket",
-            help: "write type = \"s3\" in the destination, or remove `coordination` from the source",
+            help: "deliver to a bucket, or remove `coordination` from the source",
         })
     }
 

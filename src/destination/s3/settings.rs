@@ -14,6 +14,30 @@ use crate::shard::Pending;
 
 /// What the name of a bucket in checkpoints begins with.
 const SCHEME: &str = "s3://";
+/// What Firehose calls it.
+const TRANSLATIONS: &[(&str, &str)] = &[
+    (
+        "ExtendedS3DestinationConfiguration",
+        "is [stream.NAME.destination] with `type = \"s3\"`",
+    ),
+    (
+        "S3DestinationConfiguration",
+        "is [stream.NAME.destination] with `type = \"s3\"`",
+    ),
+    (
+        "BucketARN",
+        "is `bucket` in [stream.NAME.destination], the name alone",
+    ),
+    (
+        "EncryptionConfiguration",
+        "is `encryption` and `kms_key_id` in [stream.NAME.destination]",
+    ),
+    (
+        "AWSKMSKeyARN",
+        "is `kms_key_id` in [stream.NAME.destination]",
+    ),
+    ("KMSKeyArn", "is `kms_key_id` in [stream.NAME.destination]"),
+];
 /// S3's limit of tags on an object, and of the characters of their names and values.
 const TAGS_MAX: usize = 10;
 const TAG_KEY_MAX: usize = 128;
@@ -99,6 +123,10 @@ impl StoreKind for S3Kind {
             "secret_access_key",
             "secret_access_key_file",
         ]
+    }
+
+    fn translations(&self) -> &'static [(&'static str, &'static str)] {
+        TRANSLATIONS
     }
 
     fn read(&self, table: &mut StoreTable<'_, '_>) -> Option<StoreSettings> {

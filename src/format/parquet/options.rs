@@ -6,8 +6,7 @@ use serde_json::{Map, Value};
 
 mod read;
 
-pub(super) use read::KEYS;
-pub(super) use read::read;
+pub(super) use read::{KEYS, TRANSLATIONS, read};
 
 /// The layout.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -71,6 +71,10 @@ impl FormatKind for ParquetKind {
         options::KEYS
     }
 
+    fn translations(&self) -> &'static [(&'static str, &'static str)] {
+        options::TRANSLATIONS
+    }
+
     fn schema(&self) -> Option<&'static str> {
         Some("Parquet schema")
     }

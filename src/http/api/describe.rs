@@ -113,8 +113,8 @@ fn description(stream: &StreamInfo) -> Value {
         "CreateTimestamp": seconds(stream.created_at_ms),
         "Destinations": [{
             "DestinationId": "destinationId-000000000001",
-            "S3DestinationDescription": s3_description(settings, &settings.destination.store),
-            "ExtendedS3DestinationDescription": extended_s3_description(settings),
+            "S3DestinationDescription": store_description(settings, &settings.destination.store),
+            "ExtendedS3DestinationDescription": extended_description(settings),
         }],
         "HasMoreDestinations": false,
     });
@@ -154,8 +154,8 @@ fn region(settings: &StreamSettings) -> &str {
     region.unwrap_or(DEFAULT_REGION)
 }
 
-/// What both S3 descriptions hold.
-fn s3_description(settings: &StreamSettings, store: &StoreSettings) -> Value {
+/// What all descriptions of a destination hold.
+fn store_description(settings: &StreamSettings, store: &StoreSettings) -> Value {
     let destination = &settings.destination;
     let mut description = json!({
         "RoleARN": role(),
@@ -177,8 +177,8 @@ fn s3_description(settings: &StreamSettings, store: &StoreSettings) -> Value {
     description
 }
 
-fn extended_s3_description(settings: &StreamSettings) -> Value {
-    let mut description = s3_description(settings, &settings.destination.store);
+fn extended_description(settings: &StreamSettings) -> Value {
+    let mut description = store_description(settings, &settings.destination.store);
     let mut processors = Vec::new();
     if let Some(query) = &settings.partitioning.query {
         processors.push(json!({
@@ -194,7 +194,7 @@ fn extended_s3_description(settings: &StreamSettings) -> Value {
         json!({ "Enabled": !processors.is_empty(), "Processors": processors });
     description["S3BackupMode"] = "Disabled".into();
     if let Some(backup) = &settings.backup {
-        let mut copy = s3_description(settings, settings.destination.backup_store());
+        let mut copy = store_description(settings, settings.destination.backup_store());
         copy["BufferingHints"] = hints(backup.buffering);
         copy["CompressionFormat"] = backup.format.compression_format().into();
         let fields = copy.as_object_mut().expect("a description is an object");

@@ -28,6 +28,46 @@ pub(in crate::format::parquet) const KEYS: &[&str] = &[
     "timestamp_type",
 ];
 
+/// What Firehose calls the format and its keys.
+pub(in crate::format::parquet) const TRANSLATIONS: &[(&str, &str)] = &[
+    (
+        "DataFormatConversionConfiguration",
+        "is [stream.NAME.format] with `type = \"parquet\"`",
+    ),
+    (
+        "ParquetSerDe",
+        "is `type = \"parquet\"` in [stream.NAME.format], with its options beside it",
+    ),
+    (
+        "OrcSerDe",
+        "has no counterpart: write `type = \"parquet\"` in [stream.NAME.format]",
+    ),
+    (
+        "BlockSizeBytes",
+        "is `block_size` in [stream.NAME.format], such as \"64MiB\"",
+    ),
+    (
+        "PageSizeBytes",
+        "is `page_size` in [stream.NAME.format], such as \"1MiB\"",
+    ),
+    (
+        "EnableDictionaryCompression",
+        "is `dictionary` in [stream.NAME.format]",
+    ),
+    (
+        "MaxPaddingBytes",
+        "is `max_padding` in [stream.NAME.format], where it does nothing",
+    ),
+    (
+        "BloomFilterColumns",
+        "is `bloom_filter_columns` in [stream.NAME.format], of Parquet here",
+    ),
+    (
+        "BloomFilterFalsePositiveProbability",
+        "is `bloom_filter_fpp` in [stream.NAME.format], of Parquet here",
+    ),
+];
+
 const ZSTD: &str = "zstd_level";
 const FALSE_POSITIVES: &str = "bloom_filter_fpp";
 

@@ -1,16 +1,19 @@
 //! Schemas, records for their columns, and staged blocks, as they may be.
 
+use std::path::Path;
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 
 use super::columns::RulesRow;
 use super::durable::Durable;
 use super::{
-    AvroCompression, AvroSettings, Columns, Compression, CsvSettings, Format, FormatFault, Head,
-    Inference, ParquetCompression, ParquetOptions, ParquetSettings, Trial, columns, frame, of_row,
+    Columns, FORMATS, Format, FormatFault, Head, Inference, Trial, columns, frame, of_row,
 };
-use crate::config::{ColumnRules, ColumnSettings, FormatSettings};
+use crate::config::{self, ColumnRules, ColumnSettings, FormatSettings};
 use crate::position::{Position, Sequence};
 use crate::record::Record;
+use crate::registry::registry;
 
 /// A schema: it is taken, or the fault has a place in it.
 pub fn schema(bytes: &[u8]) {
@@ -46,36 +49,32 @@ pub fn columns(bytes: &[u8]) {
         rules,
         ..ColumnSettings::of(schema)
     };
-    let parquet = ParquetSettings {
-        compression: ParquetCompression::None,
-        options: ParquetOptions::default(),
-        columns: columns.clone(),
-    };
-    let csv = CsvSettings {
-        compression: Compression::None,
-        columns: columns.clone(),
-        header: false,
-        delimiter: ',',
-        quote: '"',
-        null: "NULL".to_owned(),
-    };
-    let avro = AvroSettings {
-        compression: AvroCompression::None,
-        columns,
-    };
-    let formats: [(FormatSettings, &[u8]); 3] = [
-        (parquet.into(), b"PAR1"),
-        (csv.into(), b""),
-        (avro.into(), b"Obj\x01"),
-    ];
-    for (settings, magic) in formats {
+    for settings in WITH_COLUMNS.iter() {
+        let settings = settings.with_columns(columns.clone());
+        let settings = settings.expect("a format with a schema has columns");
         if let Ok(format) = Format::compile(&settings) {
-            rows(&format, lines, magic);
+            rows(&format, lines);
         }
     }
 }
 
-fn rows(format: &Format, lines: &[u8], magic: &[u8]) {
+/// Every format with columns, as a table has it that says no more than it must.
+static WITH_COLUMNS: LazyLock<Vec<FormatSettings>> = LazyLock::new(|| {
+    let kinds = FORMATS.iter().filter(|kind| kind.schema().is_some());
+    let settings = kinds.map(|kind| {
+        let text = format!(
+            "[stream.c]\nsource.type = \"direct-put\"\ndestination = {{ type = \"folder\", path = \"out\" }}\n\
+             format = {{ type = \"{}\", schema = \"a string\" }}",
+            kind.word()
+        );
+        let read = config::parse(text, Path::new("firehose.toml"), &|_| None, &registry());
+        let read = read.unwrap_or_else(|faults| panic!("{}: {faults}", kind.word()));
+        read.config.streams["c"].format.clone()
+    });
+    settings.collect()
+});
+
+fn rows(format: &Format, lines: &[u8]) {
     let mut encoder = format.encoder();
     let (mut block, mut fit, mut all) = (Vec::new(), 0, 0);
     for line in lines.split(|byte| *byte == b'\n') {
@@ -100,7 +99,7 @@ fn rows(format: &Format, lines: &[u8], magic: &[u8]) {
     let encoded = encoded.expect("the block is whole, and memory takes what is written");
     assert_eq!((encoded, encoded + failed), (fit, all), "records");
     if encoded > 0 {
-        assert!(!object.is_empty() && object.starts_with(magic));
+        assert!(!object.is_empty() && object.starts_with(format.head()));
     }
 }
 

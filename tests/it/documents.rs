@@ -93,6 +93,39 @@ fn every_setting_has_a_row_and_every_row_is_a_setting() {
 }
 
 #[test]
+fn every_kind_is_named_where_its_type_is_described() {
+    let text = page("configuration.md");
+    for kind in reader::kinds() {
+        let of_table = section(&text, &format!("## `{}`", kind.table));
+        let row = of_table.lines().find(|line| line.starts_with("| `type` |"));
+        let row = row.unwrap_or_else(|| panic!("{}: no row for `type`", kind.table));
+        let is_named = [format!("`{}`", kind.word), format!("\"{}\"", kind.word)];
+        assert!(
+            is_named.iter().any(|word| row.contains(word)),
+            "{}: {row}: {} is missing",
+            kind.table,
+            kind.word
+        );
+    }
+}
+
+#[test]
+fn every_key_that_a_kind_says_it_has_is_read() {
+    let asked = reader::asked();
+    let kinds = reader::kinds();
+    let read: Vec<_> = kinds.iter().filter(|kind| reader::is_read(kind)).collect();
+    let tables: BTreeSet<_> = read.iter().map(|kind| kind.table).collect();
+    assert_eq!(tables.len(), 5, "{tables:?}");
+    for kind in read {
+        let unread = kind
+            .keys
+            .iter()
+            .find(|key| !asked[kind.table].contains(**key));
+        assert_eq!(unread, None, "{} in {}", kind.word, kind.table);
+    }
+}
+
+#[test]
 fn every_metric_has_a_row_and_every_row_is_a_metric() {
     let mut kept = BTreeSet::new();
     // Those of all streams, and those that a source keeps of itself.

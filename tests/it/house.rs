@@ -320,6 +320,7 @@ fn names_are_found_however_they_are_spelled() {
         );
     }
     assert_eq!(words("redirect_put"), ["redirect", "put"]);
+    assert_eq!(words("S3Settings"), ["s3", "settings"]);
 }
 
 #[test]
@@ -345,7 +346,8 @@ fn files_of(module: &str) -> Vec<PathBuf> {
     files
 }
 
-/// The words of a line, in lower case: `KinesisSettings`, `kinesis_settings` and `"Kinesis settings"` have the same.
+/// The words of a line, in lower case: `KinesisSettings`, `kinesis_settings` and `"Kinesis settings"` have the same. A digit
+/// belongs to the word before it.
 fn words(line: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut was_lower = false;
@@ -353,7 +355,7 @@ fn words(line: &str) -> Vec<String> {
         if !c.is_alphanumeric() || (c.is_uppercase() && was_lower) {
             words.push(String::new());
         }
-        was_lower = c.is_lowercase();
+        was_lower = c.is_lowercase() || c.is_numeric();
         if let Some(word) = words.last_mut().filter(|_| c.is_alphanumeric()) {
             word.extend(c.to_lowercase());
         }

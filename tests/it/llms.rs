@@ -22,7 +22,18 @@ fn its_settings_are_those_that_are_read() {
     let mut table = String::new();
     for line in block.text.lines().filter(|line| !line.is_empty()) {
         if let Some(key) = line.strip_prefix("  ") {
-            let key = key.split(' ').next().unwrap().to_owned();
+            let mut words = key.split(|c: char| !c.is_ascii_alphanumeric() && !"-_".contains(c));
+            let key = words.next().unwrap().to_owned();
+            if key == "type" {
+                let named: BTreeSet<_> = words.collect();
+                let mut kinds = reader::kinds().into_iter();
+                let missing = kinds.find(|kind| kind.table == table && !named.contains(kind.word));
+                assert!(
+                    missing.is_none(),
+                    "{line}: {:?}",
+                    missing.map(|kind| kind.word)
+                );
+            }
             let keys = listed.entry(table.clone()).or_default();
             assert!(keys.insert(key.clone()), "{table}: {key} stands twice");
         } else if line.starts_with('[') {

@@ -8,20 +8,16 @@ use std::fs;
 
 use super::{UNIT_TESTS, files_below, is_test, root, without_comments};
 
-type Path = Vec<String>;
+pub(super) type Path = Vec<String>;
 
 #[test]
 fn no_circle_of_imports_is_larger_than_two_files() {
     let files = files_below("src").into_iter().filter(|file| !is_test(file));
     let code: BTreeMap<Path, String> = files
         .map(|file| {
-            let path = file.strip_prefix(root().join("src")).unwrap();
-            let path = path.with_extension("");
-            let module = path
-                .iter()
-                .map(|part| part.to_str().unwrap().to_owned())
-                .collect();
-            (module, of_production(&fs::read_to_string(&file).unwrap()))
+            let short = file.strip_prefix(root()).unwrap().display().to_string();
+            let code = of_production(&fs::read_to_string(&file).unwrap());
+            (module_of(&short), code)
         })
         .collect();
     let modules: BTreeSet<&Path> = code.keys().collect();
@@ -110,8 +106,19 @@ fn of_production(text: &str) -> String {
     kept
 }
 
+/// The path of the module that a file of `src` is.
+pub(super) fn module_of(file: &str) -> Path {
+    let path = file.strip_prefix("src/").unwrap();
+    let parts = path.trim_end_matches(".rs").split('/');
+    parts.map(str::to_owned).collect()
+}
+
 /// The files whose items the code names, but for those of which this one is a part.
-fn imports<'a>(module: &Path, code: &str, modules: &BTreeSet<&'a Path>) -> BTreeSet<&'a Path> {
+pub(super) fn imports<'a>(
+    module: &Path,
+    code: &str,
+    modules: &BTreeSet<&'a Path>,
+) -> BTreeSet<&'a Path> {
     let mut found = BTreeSet::new();
     let mut rest = code;
     while let Some(start) = rest.find(is_of_name) {

@@ -1,194 +1,239 @@
 //! Who may name what stands behind a port: stores, formats, parsers and catalogs, each by its own files and its list alone.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use super::{UNIT_TESTS, collect, files_of, root, without_comments};
+use crate::support::reader;
+
+use super::circles::{self, module_of};
+use super::{UNIT_TESTS, files_below, is_test, root, without_comments, words};
+
+/// What stands behind a port: the file with its list, which is also the name of its folder, and how the list begins.
+const PORTS: [(&str, &str); 4] = [
+    ("src/destination", "pub const STORES"),
+    ("src/format", "pub const FORMATS"),
+    ("src/parse", "pub const PARSERS"),
+    ("src/catalog", "pub const CATALOGS"),
+];
+
+/// Names that are words for something else, too, and what that is. Everywhere else the name of a kind is a word that no
+/// other code has. One of these is named by its types, by an import of its files, and by its word in quotes.
+const EVERYDAY: &[(&str, &str, &str)] = &[
+    ("src/destination", "folder", "directories of this machine"),
+    ("src/format", "json", "the language, in which records are"),
+    ("src/format", "raw", "bytes that are not encoded yet"),
+    (
+        "src/parse",
+        "regex",
+        "the language of patterns, and its crate",
+    ),
+    (
+        "src/catalog",
+        "glue",
+        "the service, of which tables of columns are read",
+    ),
+];
+
+/// Where other code may name a kind: the file, the kind, how the line begins, and why.
+const NAMES_A_KIND: &[(&str, &str, &str, &str)] = &[
+    (
+        "src/aws.rs",
+        "s3",
+        "use aws_sdk_s3::",
+        "the SDK has there what all its clients share",
+    ),
+    (
+        "src/catalog/places.rs",
+        "s3",
+        "\"s3a\" | \"s3n\"",
+        "other names that Hadoop has for a URL's scheme",
+    ),
+    (
+        "src/config/words.rs",
+        "s3",
+        "\"Firehose's S3Backup",
+        "words of Firehose's for the backup, wherever it goes",
+    ),
+    (
+        "src/http/api/describe.rs",
+        "s3",
+        "\"S3DestinationDescription\"",
+        "the API's words for any destination",
+    ),
+    (
+        "src/http/api/describe.rs",
+        "s3",
+        "\"ExtendedS3DestinationDescription\"",
+        "the same",
+    ),
+    (
+        "src/http/api/describe.rs",
+        "s3",
+        "description[\"S3Backup",
+        "the same",
+    ),
+    (
+        "src/parse/s3_access.rs",
+        "s3",
+        "word: \"s3-access\"",
+        "its logs",
+    ),
+    (
+        "src/format.rs",
+        "json",
+        "let settings = JsonSettings",
+        "what a stream has that names no format",
+    ),
+    (
+        "src/format.rs",
+        "raw",
+        "let settings = RawSettings",
+        "what backups and errors have that name no format",
+    ),
+    (
+        "src/format.rs",
+        "parquet",
+        "\"write type = \\\"parquet\\\"",
+        "what to write for a format that is not there",
+    ),
+    (
+        "src/format/columns/schema/document.rs",
+        "avro",
+        "",
+        "schemas are written in its language",
+    ),
+    (
+        "src/format/columns/schema/document/avro.rs",
+        "avro",
+        "",
+        "the same",
+    ),
+    (
+        "src/checkpoint/aside.rs",
+        "json",
+        "const TOLD",
+        "the extension of a file that people read",
+    ),
+    (
+        "src/config/written/stream.rs",
+        "json",
+        ".word(\"deaggregate\"",
+        "what a record is taken apart by",
+    ),
+    ("src/http/api/put.rs", "json", "(deaggregate = ", "the same"),
+    (
+        "src/pipeline/quarantine.rs",
+        "raw",
+        "damaged.push(set_aside(",
+        "the extension of a file that is set aside",
+    ),
+    (
+        "src/config/written/transform.rs",
+        "csv",
+        "\"name the WebAssembly file",
+        "a module, as an example",
+    ),
+    (
+        "src/aws/json.rs",
+        "glue",
+        "host: ",
+        "the service's own name for itself",
+    ),
+];
 
 #[test]
-fn columns_know_no_format_that_they_are_written_as() {
+fn only_its_own_files_and_the_list_name_what_stands_behind_a_port() {
+    let mut seen = BTreeSet::new();
     let mut wrong = Vec::new();
-    for file in files_of("format/columns") {
-        // What a document of others is written in has its name.
-        if file.display().to_string().contains("/schema/document") {
-            continue;
-        }
-        let code = without_comments(&fs::read_to_string(&file).unwrap()).to_lowercase();
-        let formats = ["parquet", "avro", "iceberg", "csv", "orc"];
-        let words = code.split(|c: char| !c.is_alphanumeric());
-        let named = words.filter(|word| formats.iter().any(|format| word.starts_with(format)));
-        wrong.extend(named.map(|word| format!("{}: {word}", file.display())));
-    }
-    assert!(wrong.is_empty(), "{wrong:#?}");
-}
-
-/// A store is a file in `src/destination`, perhaps with a folder, and one entry in its registry.
-#[test]
-fn no_code_outside_its_file_names_a_store() {
-    let registry = root().join("src/destination.rs");
-    let list = fs::read_to_string(&registry).unwrap();
-    let stores = listed(&list, "pub const STORES");
-    assert!(stores.len() > 1, "{stores:?}");
-    let mut files = Vec::new();
-    collect(&root().join("src"), &mut files);
-    let mut wrong = Vec::new();
-    for file in files {
-        let path = file.strip_prefix(root()).unwrap().display().to_string();
-        let of_store = |store: &&str| {
-            let (file, folder) = (
-                format!("src/destination/{store}.rs"),
-                format!("src/destination/{store}/"),
-            );
-            path == file || path.starts_with(&folder)
-        };
-        if path.contains("tests") || stores.iter().any(of_store) {
-            continue;
-        }
-        let text = fs::read_to_string(&file).unwrap();
-        let code = text.split(UNIT_TESTS).next().unwrap();
-        for line in code.lines() {
-            let line = line.trim_start();
-            let is_entry = file == registry
-                && ["mod ", "pub use ", "pub const STORES"]
-                    .iter()
-                    .any(|entry| line.starts_with(entry));
-            if line.starts_with("//") || is_entry {
-                continue;
-            }
-            for store in &stores {
-                let names = [
-                    format!("{}Settings", type_name(store)),
-                    format!("\"{store}://"),
-                    format!("\"{store}:"),
-                    format!("destination::{store}"),
-                ];
-                if names.iter().any(|name| line.contains(name)) {
-                    wrong.push(format!("{path}: {line}"));
+    let kinds = kinds();
+    assert!(kinds.len() >= 18, "{kinds:?}");
+    let files: Vec<_> = files_below("src")
+        .into_iter()
+        .filter(|file| !is_test(file))
+        .collect();
+    let code: BTreeMap<String, String> = files
+        .iter()
+        .map(|file| {
+            let short = file.strip_prefix(root()).unwrap().display().to_string();
+            let text = fs::read_to_string(file).unwrap();
+            let code = without_comments(text.split(UNIT_TESTS).next().unwrap());
+            let code = without_entries(&short, code);
+            (short, code)
+        })
+        .collect();
+    let modules: BTreeSet<_> = code.keys().map(|file| module_of(file)).collect();
+    let modules = modules.iter().collect();
+    let types = types(&kinds, &code);
+    let lines: BTreeMap<&String, Vec<(&str, Vec<String>)>> = code
+        .iter()
+        .map(|(file, code)| {
+            let lines = code.lines().map(|line| (line.trim(), words(line)));
+            (file, lines.collect())
+        })
+        .collect();
+    for (file, code) in &code {
+        let imports = circles::imports(&module_of(file), code, &modules);
+        // Kinds behind two ports may have one name.
+        let strangers = kinds.iter().filter(|(_, name)| {
+            !kinds
+                .iter()
+                .any(|(port, other)| other == name && is_of(file, port, other))
+        });
+        for (port, name) in strangers {
+            let is_everyday = EVERYDAY
+                .iter()
+                .any(|(of, word, _)| of == port && word == name);
+            let own_types = &types[&(*port, name.clone())];
+            let names_it = |(line, words): &&(&str, Vec<String>)| {
+                if is_everyday {
+                    names_everyday(line, name, own_types)
+                } else {
+                    names(words, name)
+                }
+            };
+            for (line, _) in lines[file].iter().filter(names_it) {
+                let known = NAMES_A_KIND.iter().position(|(of, kind, begin, _)| {
+                    file == of && kind == name && line.starts_with(begin)
+                });
+                match known {
+                    Some(known) => seen.extend([known]),
+                    None => wrong.push(format!("{name}: {file}: {line}")),
                 }
             }
+            let own = module_of(&format!("{port}/{name}.rs"));
+            if imports.iter().any(|import| import.starts_with(&own)) {
+                wrong.push(format!("{name}: {file}: imports {}", own.join("::")));
+            }
         }
     }
-    assert!(wrong.is_empty(), "{wrong:#?}");
+    wrong.sort();
+    wrong.dedup();
+    assert!(
+        wrong.is_empty(),
+        "a question to the port stands for each, or the word is an everyday one (`EVERYDAY`): {wrong:#?}"
+    );
+    let gone: Vec<_> = (0..NAMES_A_KIND.len())
+        .filter(|known| !seen.contains(known))
+        .map(|known| NAMES_A_KIND[known])
+        .collect();
+    assert!(gone.is_empty(), "no code needs these any more: {gone:#?}");
+    for (port, word, _) in EVERYDAY {
+        let is_kind = kinds.iter().any(|(of, name)| of == port && name == word);
+        assert!(is_kind, "{port} has no {word} any more");
+        let mut others = lines.iter().filter(|(file, _)| !is_of(file, port, word));
+        let is_word = others.any(|(_, lines)| lines.iter().any(|(_, words)| names(words, word)));
+        assert!(is_word, "no other code has the word {word} any more");
+    }
 }
 
-/// A format is a file in `src/format`, perhaps with a folder, and one entry in its registry.
+/// So what is looked for is what configs call it, too.
 #[test]
-fn no_code_outside_its_file_names_a_format() {
-    let registry = fs::read_to_string(root().join("src/format.rs")).unwrap();
-    let formats = listed(&registry, "pub const FORMATS");
-    assert!(formats.len() > 2, "{formats:?}");
-    let mut files = Vec::new();
-    collect(&root().join("src"), &mut files);
-    let mut wrong = Vec::new();
-    for file in files {
-        let path = file.strip_prefix(root()).unwrap().display().to_string();
-        // What formats share is theirs (`tests/it/formats.rs` holds them apart); the list names them all.
-        if path.contains("tests") || path.starts_with("src/format") {
-            continue;
-        }
-        let text = fs::read_to_string(&file).unwrap();
-        let code = text.split(UNIT_TESTS).next().unwrap();
-        for line in without_comments(code).lines() {
-            for format in &formats {
-                let type_name = type_name(format);
-                let names = [
-                    format!("{type_name}Settings"),
-                    format!("{type_name}Compression"),
-                    format!("\"{type_name}SerDe"),
-                    format!("format::{format}"),
-                    format!("\"{format}\" =>"),
-                    format!("== \"{format}\""),
-                    format!("\".{format}\""),
-                ];
-                if names.iter().any(|name| line.contains(name)) {
-                    wrong.push(format!("{path}: {}", line.trim()));
-                }
-            }
-        }
-    }
-    assert!(wrong.is_empty(), "{wrong:#?}");
-}
-
-/// A parser is a file in `src/parse`, perhaps with a folder, and one entry in its registry: none names another.
-#[test]
-fn no_code_outside_its_file_names_a_parser() {
-    let registry = fs::read_to_string(root().join("src/parse.rs")).unwrap();
-    let parsers = listed(&registry, "pub const PARSERS");
-    assert!(parsers.len() > 2, "{parsers:?}");
-    let mut files = Vec::new();
-    collect(&root().join("src"), &mut files);
-    let mut wrong = Vec::new();
-    for file in files {
-        let path = file.strip_prefix(root()).unwrap().display().to_string();
-        if path == "src/parse.rs" || path.contains("tests") {
-            continue;
-        }
-        let is_of = |parser: &str| {
-            let (file, folder) = (
-                format!("src/parse/{parser}.rs"),
-                format!("src/parse/{parser}/"),
-            );
-            path == file || path.starts_with(&folder)
-        };
-        let text = fs::read_to_string(&file).unwrap();
-        let code = without_comments(text.split(UNIT_TESTS).next().unwrap());
-        for parser in parsers.iter().filter(|parser| !is_of(parser)) {
-            let mut names = vec![format!("parse::{parser}::")];
-            if path.starts_with("src/parse/") {
-                names.push(format!("super::{parser}::"));
-            }
-            let word = parser.replace('_', "-");
-            names.push(format!("\"{word}\" =>"));
-            names.push(format!("== \"{word}\""));
-            for name in names.iter().filter(|name| code.contains(*name)) {
-                wrong.push(format!("{path}: {name}"));
-            }
-        }
-    }
-    assert!(wrong.is_empty(), "{wrong:#?}");
-}
-
-/// A catalog is a file in `src/catalog`, perhaps with a folder, and one entry in its registry.
-#[test]
-fn no_code_outside_its_file_names_a_catalog() {
-    let registry = root().join("src/catalog.rs");
-    let list = fs::read_to_string(&registry).unwrap();
-    let catalogs = listed(&list, "pub const CATALOGS");
-    assert!(!catalogs.is_empty());
-    let mut files = Vec::new();
-    collect(&root().join("src"), &mut files);
-    let mut wrong = Vec::new();
-    for file in files {
-        let path = file.strip_prefix(root()).unwrap().display().to_string();
-        let is_of = |catalog: &&str| {
-            let (file, folder) = (
-                format!("src/catalog/{catalog}.rs"),
-                format!("src/catalog/{catalog}/"),
-            );
-            path == file || path.starts_with(&folder)
-        };
-        if path.contains("tests") || catalogs.iter().any(is_of) {
-            continue;
-        }
-        let text = fs::read_to_string(&file).unwrap();
-        let code = without_comments(text.split(UNIT_TESTS).next().unwrap());
-        for line in code.lines() {
-            let is_entry = file == registry
-                && ["mod ", "pub const CATALOGS"]
-                    .iter()
-                    .any(|entry| line.starts_with(entry));
-            for catalog in catalogs.iter().filter(|_| !is_entry) {
-                let names = [
-                    format!("catalog::{catalog}"),
-                    format!("\"{catalog}\" =>"),
-                    format!("== \"{catalog}\""),
-                ];
-                if names.iter().any(|name| line.contains(name)) {
-                    wrong.push(format!("{path}: {}", line.trim()));
-                }
-            }
-        }
-    }
-    assert!(wrong.is_empty(), "{wrong:#?}");
+fn a_kind_has_the_word_that_its_file_has() {
+    let words = reader::kinds().into_iter();
+    let words = words.filter(|kind| kind.table != "[stream.NAME.source]");
+    let words: BTreeSet<_> = words.map(|kind| kind.word.replace('-', "_")).collect();
+    let files: BTreeSet<_> = kinds().into_iter().map(|(_, name)| name).collect();
+    assert_eq!(words, files);
 }
 
 #[test]
@@ -197,6 +242,121 @@ fn what_is_listed_is_found_however_its_files_lie() {
                 const OTHERS: &[&dyn Kind] = &[&hidden::HiddenKind];";
     assert_eq!(listed(text, "pub const KINDS"), ["folder", "one_file"]);
     assert_eq!(type_name("one_file"), "OneFile");
+}
+
+#[test]
+fn a_kind_is_named_in_any_spelling_and_an_everyday_word_is_not() {
+    for line in [
+        "use crate::destination::S3Settings;",
+        "\"s3://bucket\"",
+        "is_s3()",
+        "type = \\\"s3\\\"",
+        "S3",
+    ] {
+        assert!(names(&words(line), "s3"), "{line}");
+    }
+    assert!(!names(&words("crc32, css3d"), "s3"));
+    assert!(
+        names(&words("s3_access::LOGS"), "s3_access")
+            && !names(&words("s3 has access"), "s3_access")
+    );
+    let types = ["FolderSettings".to_owned()];
+    for line in [
+        "x: FolderSettings,",
+        "== \"folder\"",
+        "type = \\\"folder\\\"",
+        "\"folder:/x\"",
+    ] {
+        assert!(names_everyday(line, "folder", &types), "{line}");
+    }
+    for line in [
+        "let folder = base.join(x);",
+        "fn folder(&self)",
+        "\"the folder of the file\"",
+        "OtherFolderSettings",
+    ] {
+        assert!(!names_everyday(line, "folder", &types), "{line}");
+    }
+}
+
+/// All kinds: their port, and the name of their module.
+fn kinds() -> Vec<(&'static str, String)> {
+    let mut kinds = Vec::new();
+    for (port, list) in PORTS {
+        let registry = fs::read_to_string(root().join(port).with_extension("rs")).unwrap();
+        let names = listed(&registry, list).into_iter().map(str::to_owned);
+        kinds.extend(names.map(|name| (port, name)));
+    }
+    kinds
+}
+
+/// Whether a file is one of a kind's own.
+fn is_of(file: &str, port: &str, name: &str) -> bool {
+    let rest = file
+        .strip_prefix(port)
+        .and_then(|rest| rest.strip_prefix('/'));
+    let rest = rest.and_then(|rest| rest.strip_prefix(name));
+    rest.is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
+}
+
+/// The code of a file without what makes kinds known, where it is the one with the list: `mod`, `pub use`, the list.
+fn without_entries(file: &str, mut code: String) -> String {
+    let port = PORTS.iter().find(|(port, _)| file == format!("{port}.rs"));
+    let Some((_, list)) = port else {
+        return code;
+    };
+    let names: Vec<String> = listed(&code, list).into_iter().map(str::to_owned).collect();
+    let heads = names
+        .iter()
+        .flat_map(|name| [format!("\nmod {name};"), format!("\npub use {name}::")]);
+    for head in heads.chain([format!("\n{list}")]) {
+        if let Some(start) = code.find(&head) {
+            let end = start + code[start..].find(';').unwrap();
+            code.replace_range(start..=end, "\n");
+        }
+    }
+    code
+}
+
+/// The types of each kind that have its name in theirs, as its own files define them.
+fn types<'k>(
+    kinds: &'k [(&'static str, String)],
+    code: &BTreeMap<String, String>,
+) -> BTreeMap<(&'k str, String), Vec<String>> {
+    let of_kind = |(port, name): &'k (&'static str, String)| {
+        let type_name = type_name(name);
+        let own = code.iter().filter(|(file, _)| is_of(file, port, name));
+        let words = own.flat_map(|(_, code)| {
+            let defines = ["struct ", "enum ", "trait ", "type "];
+            defines
+                .into_iter()
+                .flat_map(|define| code.split(define).skip(1))
+        });
+        let words = words.map(|rest| rest.split(|c: char| !c.is_alphanumeric()).next().unwrap());
+        let own = words.filter(|word| word.starts_with(&type_name) && word.len() > type_name.len());
+        ((*port, name.clone()), own.map(str::to_owned).collect())
+    };
+    kinds.iter().map(of_kind).collect()
+}
+
+/// Whether the words of a line have the name, in whatever spelling.
+fn names(words: &[String], name: &str) -> bool {
+    let parts: Vec<&str> = name.split('_').collect();
+    words.windows(parts.len()).any(|some| some == parts)
+}
+
+/// Whether a line means the kind by a name that is a word for something else, too.
+fn names_everyday(line: &str, name: &str, types: &[String]) -> bool {
+    let word = name.replace('_', "-");
+    let mut quoted = [
+        format!("\"{word}\""),
+        format!("\"{word}\\\""),
+        format!("\"{word}:"),
+    ]
+    .into_iter();
+    let mut identifiers = line.split(|c: char| !c.is_alphanumeric() && c != '_');
+    quoted.any(|quoted| line.contains(&quoted))
+        || identifiers.any(|one| types.iter().any(|own| own == one))
 }
 
 /// The modules that a list of kinds names.

@@ -62,7 +62,7 @@ fn store_rows(bytes: &[u8]) {
     format::fuzz::row(bytes);
 }
 
-/// Blocks, cut where the first byte says: what comes out is what went in, to somebody else's decoder.
+/// Data in runs, cut where the first byte says: what comes out is what went in, to somebody else's decoder.
 fn deflate(bytes: &[u8]) {
     let Some((cuts, data)) = bytes.split_first() else {
         return;
@@ -70,8 +70,8 @@ fn deflate(bytes: &[u8]) {
     let run = data.len() / (1 + usize::from(cuts & 3)) + 1;
     let mut deflater = Deflater::new();
     let mut stream = Vec::new();
-    for block in data.chunks(run) {
-        deflater.run(block, &mut stream);
+    for data in data.chunks(run) {
+        deflater.run(data, &mut stream);
     }
     stream.extend(LAST_BLOCK);
     let mut decoder = DeflateDecoder::new(&stream[..]);

@@ -25,7 +25,7 @@ impl<'a> Bits<'a> {
         }
     }
 
-    /// Makes room for so many bytes, those of a piece.
+    /// Makes room for so many bytes, those of a block.
     pub(super) fn make_room(&mut self, bytes: usize) {
         let wanted = self.at + bytes + 2 * WORD;
         if self.out.len() < wanted {
@@ -33,11 +33,13 @@ impl<'a> Bits<'a> {
         }
     }
 
-    /// Adds the lowest `count` bits; 64 may gather between two flushes.
+    /// Adds the lowest `count` bits. At most 63 may gather before a flush, which shifts the word by all its
+    /// whole bytes.
     #[inline]
     pub(super) fn put(&mut self, bits: u64, count: u32) {
         self.word |= bits << self.count;
         self.count += count;
+        debug_assert!(self.count < 64);
     }
 
     /// Writes whole bytes out; fewer than 8 bits stay.

@@ -1,4 +1,4 @@
-//! Huffman codes of a piece, and how they are told (RFC 1951, 3.2.2 to 3.2.7).
+//! Huffman codes of a block, and how its header describes them (RFC 1951, 3.2.2 to 3.2.7).
 
 use super::bits::Bits;
 use super::symbols::{self, DISTANCES, END, LENGTH_MAX, LITERALS, Symbols};
@@ -12,32 +12,32 @@ const DISTANCE_BITS: usize = 15;
 const LENGTH_BITS: usize = 7;
 /// Code lengths, and three ways to repeat them.
 const LENGTH_SYMBOLS: usize = 19;
-/// The order in which the lengths of their own codes are told.
+/// The order in which a header gives the lengths of their own codes.
 const LENGTH_ORDER: [usize; LENGTH_SYMBOLS] = [
     16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15,
 ];
 /// A table's entry: the code in the lower bits, its length above.
 const COUNT_AT: u32 = 24;
 
-/// The codes of a piece.
+/// The codes of a block.
 pub(super) struct Codes {
     /// Bits of each symbol's code; 0: it has none.
     literals: [u8; LITERALS],
     distances: [u8; DISTANCES],
-    /// `None`: everyone knows them.
-    told: Option<CodeDescription>,
+    /// `None`: the fixed codes (RFC 1951, 3.2.6).
+    header: Option<CodeDescription>,
 }
 
-/// How a block's head describes its codes.
+/// How a block's header describes its codes.
 struct CodeDescription {
-    /// Symbols whose codes are told.
+    /// Symbols whose codes are described.
     literals: usize,
     distances: usize,
     /// Lengths in short: symbol, extra bits and their number.
     lengths: Vec<(u8, u8, u8)>,
     /// Bits of the codes for those.
     codes: [u8; LENGTH_SYMBOLS],
-    /// How many of `codes` are told.
+    /// How many of `codes` are described.
     count: usize,
 }
 
@@ -46,15 +46,15 @@ impl Codes {
     pub(super) fn best(literals: &[u32; LITERALS], distances: &[u32; DISTANCES]) -> Self {
         let literals = lengths(literals, LITERAL_BITS);
         let distances = lengths(distances, DISTANCE_BITS);
-        let told = Some(CodeDescription::of(&literals, &distances));
+        let header = Some(CodeDescription::of(&literals, &distances));
         Self {
             literals,
             distances,
-            told,
+            header,
         }
     }
 
-    /// The codes that everyone knows.
+    /// The fixed codes (RFC 1951, 3.2.6).
     pub(super) fn fixed() -> Self {
         let mut literals = [8; LITERALS];
         literals[144..256].fill(9);
@@ -62,11 +62,11 @@ impl Codes {
         Self {
             literals,
             distances: [5; DISTANCES],
-            told: None,
+            header: None,
         }
     }
 
-    /// Bits of a piece whose symbols occur so often.
+    /// Bits of a block whose symbols occur so often.
     pub(super) fn cost(&self, literals: &[u32; LITERALS], distances: &[u32; DISTANCES]) -> u64 {
         let literals = literals.iter().zip(&self.literals).enumerate();
         let literals = literals.map(|(symbol, (count, bits))| {
@@ -76,52 +76,52 @@ impl Codes {
         let distances = distances.map(|(symbol, (count, bits))| {
             u64::from(*count) * u64::from(bits + symbols::of_distance(symbol).1)
         });
-        let header = self.told.as_ref().map_or(0, CodeDescription::cost);
+        let header = self.header.as_ref().map_or(0, CodeDescription::cost);
         3 + header + literals.chain(distances).sum::<u64>()
     }
 
-    /// Begins a piece.
+    /// Begins a block.
     pub(super) fn write_header(&self, bits: &mut Bits<'_>) {
-        let kind = if self.told.is_some() { 2 } else { 1 };
+        let kind = if self.header.is_some() { 2 } else { 1 };
         bits.put(kind << 1, 3);
-        if let Some(told) = &self.told {
-            told.write(bits);
+        if let Some(header) = &self.header {
+            header.write(bits);
         }
         bits.flush();
     }
 
-    /// Tables to write the piece by.
-    pub(super) fn words(&self, symbols: &Symbols) -> Words {
+    /// Tables to write the block by.
+    pub(super) fn tables(&self, symbols: &Symbols) -> CodeTables {
         let literals = codes(&self.literals);
         let distances = codes(&self.distances);
         let mut lengths = [0; LENGTH_MAX + 1];
-        for (length, word) in (0_u16..).zip(&mut lengths).skip(3) {
+        for (length, bits_of) in (0_u16..).zip(&mut lengths).skip(3) {
             let symbol = symbols.length(usize::from(length));
             let (base, extra) = symbols::of_length(symbol);
             let bits = u32::from(self.literals[symbol]);
             let code = literals[symbol] | u32::from(length - base) << bits;
-            *word = entry(code, bits + u32::from(extra));
+            *bits_of = entry(code, bits + u32::from(extra));
         }
-        let mut words = Words {
+        let mut tables = CodeTables {
             literals: [0; END],
             lengths,
-            distances: [Far::default(); DISTANCES],
+            distances: [DistanceCode::default(); DISTANCES],
             end: entry(literals[END], u32::from(self.literals[END])),
         };
         let known = literals.iter().zip(&self.literals);
-        for (word, (code, bits)) in words.literals.iter_mut().zip(known) {
-            *word = entry(*code, u32::from(*bits));
+        for (bits_of, (code, bits)) in tables.literals.iter_mut().zip(known) {
+            *bits_of = entry(*code, u32::from(*bits));
         }
-        for (symbol, far) in words.distances.iter_mut().enumerate() {
+        for (symbol, distance) in tables.distances.iter_mut().enumerate() {
             let (base, extra) = symbols::of_distance(symbol);
-            *far = Far {
+            *distance = DistanceCode {
                 code: distances[symbol],
                 bits: self.distances[symbol],
                 extra,
                 base,
             };
         }
-        words
+        tables
     }
 }
 
@@ -132,11 +132,11 @@ impl CodeDescription {
             last.map_or(min, |last| min.max(last + 1))
         };
         let (of_literals, of_distances) = (used(literals, END + 1), used(distances, 1));
-        let mut told = [0; LITERALS + DISTANCES];
-        told[..of_literals].copy_from_slice(&literals[..of_literals]);
+        let mut lengths = [0; LITERALS + DISTANCES];
+        lengths[..of_literals].copy_from_slice(&literals[..of_literals]);
         let all = of_literals + of_distances;
-        told[of_literals..all].copy_from_slice(&distances[..of_distances]);
-        let lengths = in_short(&told[..all]);
+        lengths[of_literals..all].copy_from_slice(&distances[..of_distances]);
+        let lengths = in_short(&lengths[..all]);
         let mut counts = [0; LENGTH_SYMBOLS];
         for (symbol, ..) in &lengths {
             counts[usize::from(*symbol)] += 1;
@@ -204,8 +204,8 @@ fn in_short(lengths: &[u8]) -> Vec<(u8, u8, u8)> {
     short
 }
 
-/// Bits of the best codes of at most `max` bits for symbols that occur so often; of two at
-/// least, as some readers want it.
+/// Lengths of the best codes, of at most `max` bits, for symbols with these counts. At least two symbols get a
+/// code, because some readers require it.
 fn lengths<const N: usize>(counts: &[u32; N], max: usize) -> [u8; N] {
     let mut lengths = [0; N];
     let used = (0..N).filter(|symbol| counts[*symbol] > 0);
@@ -292,24 +292,24 @@ const fn entry(code: u32, bits: u32) -> u32 {
 
 /// Code and extra bits of a distance's symbol.
 #[derive(Clone, Copy, Debug, Default)]
-struct Far {
+struct DistanceCode {
     code: u32,
     bits: u8,
     extra: u8,
     base: u16,
 }
 
-/// Everything that may stand in a piece, as bits.
-pub(super) struct Words {
+/// Everything that may stand in a block, as bits.
+pub(super) struct CodeTables {
     literals: [u32; END],
     /// By length.
     lengths: [u32; LENGTH_MAX + 1],
     /// By symbol.
-    distances: [Far; DISTANCES],
+    distances: [DistanceCode; DISTANCES],
     end: u32,
 }
 
-impl Words {
+impl CodeTables {
     #[inline]
     fn put(entry: u32, bits: &mut Bits<'_>) {
         bits.put(u64::from(entry & ((1 << COUNT_AT) - 1)), entry >> COUNT_AT);
@@ -341,13 +341,13 @@ impl Words {
         bits: &mut Bits<'_>,
     ) {
         Self::put(self.lengths[usize::from(length)], bits);
-        let far = self.distances[symbols.distance(usize::from(distance))];
-        let code = u64::from(far.code) | u64::from(distance - far.base) << far.bits;
-        bits.put(code, u32::from(far.bits + far.extra));
+        let code = self.distances[symbols.distance(usize::from(distance))];
+        let word = u64::from(code.code) | u64::from(distance - code.base) << code.bits;
+        bits.put(word, u32::from(code.bits + code.extra));
         bits.flush();
     }
 
-    /// Ends the piece.
+    /// Ends the block.
     pub(super) fn end(&self, bits: &mut Bits<'_>) {
         Self::put(self.end, bits);
         bits.flush();

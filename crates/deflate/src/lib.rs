@@ -1,5 +1,5 @@
-//! Compressed runs (RFC 1951) out of whole blocks, as fast as they can be made at a fair ratio. Runs of
-//! several blocks, one after the other, are one stream.
+//! Data compressed into runs of blocks (RFC 1951), as fast as they can be made at a fair ratio. Several runs,
+//! one after the other, are one stream.
 //!
 //! An encoder of our own, because this is where half the time of a gzip stream goes. It looks where
 //! the next six bytes stood last, takes what repeats from there, and writes the block with the best
@@ -15,8 +15,8 @@ use bits::Bits;
 use huffman::Codes;
 use symbols::{DISTANCE_MAX, LENGTH_MAX, Symbols};
 
-/// Bytes that get Huffman codes of their own, at most.
-const PIECE_BYTES: usize = 512 << 10;
+/// Bytes of a block, which has Huffman codes of its own, at most.
+const BLOCK_BYTES: usize = 512 << 10;
 /// The table of places has two to this many of them: 64 KiB, which fits a core's second cache
 /// beside the data.
 const TABLE_BITS: u32 = 15;
@@ -24,15 +24,15 @@ const TABLE_BITS: u32 = 15;
 const LOOKED_UP: u32 = 6;
 /// A match is at least so long.
 const LENGTH_MIN: usize = 4;
-/// No match begins in the last bytes of a piece, so that words can be read without a look at its end.
+/// No match begins in the last bytes of a block, so that words can be read without a look at its end.
 const TAIL: usize = 12;
 /// After so many places in vain, one more is left out at each step: what does not repeat is passed
 /// over quickly.
 const PATIENCE: usize = 64;
-/// Longest stored run (RFC 1951, 3.2.4).
+/// Longest stored block (RFC 1951, 3.2.4).
 const STORED_MAX: usize = u16::MAX as usize;
 
-/// An empty stored run, after the three bits of its kind: what follows begins with a byte.
+/// An empty stored block, after the three bits of its kind: what follows begins with a byte.
 const TO_A_BYTE: [u8; 4] = [0, 0, 0xff, 0xff];
 /// What ends a stream: a last block without a byte, in the fixed codes.
 pub const LAST_BLOCK: [u8; 2] = [3, 0];
@@ -45,14 +45,14 @@ struct BackReference {
     distance: u16,
 }
 
-/// A compressor, used again from block to block.
+/// A compressor, used again from run to run.
 #[derive(Debug)]
 pub struct Deflater {
     symbols: Symbols,
     /// Where the bytes of each hash stood last, modulo 64 Ki.
     places: Box<[u16; 1 << TABLE_BITS]>,
     matches: Vec<BackReference>,
-    /// How often each symbol occurs in the piece.
+    /// How often each symbol occurs in the block.
     literals: [u32; symbols::LITERALS],
     distances: [u32; symbols::DISTANCES],
 }
@@ -76,15 +76,15 @@ impl Deflater {
         }
     }
 
-    /// Appends `data` as a run of compressed blocks. It refers to nothing before it, ends with a whole
+    /// Appends `data` as a run of compressed blocks. The run refers to nothing before it, ends with a whole
     /// byte, and [`LAST_BLOCK`] is to follow the last run of a stream.
     pub fn run(&mut self, data: &[u8], out: &mut Vec<u8>) {
-        // What stood in the block before must not decide what becomes of this one.
+        // What stood in the data before must not decide what becomes of this one.
         self.places.fill(0);
         let mut bits = Bits::new(out);
-        for start in (0..data.len()).step_by(PIECE_BYTES) {
-            let end = data.len().min(start + PIECE_BYTES);
-            self.piece(data, start, end, &mut bits);
+        for start in (0..data.len()).step_by(BLOCK_BYTES) {
+            let end = data.len().min(start + BLOCK_BYTES);
+            self.block(data, start, end, &mut bits);
         }
         bits.make_room(0);
         bits.put(0, 3);
@@ -94,7 +94,7 @@ impl Deflater {
     }
 
     /// Writes `data[start..end]` in the shortest of the three ways.
-    fn piece(&mut self, data: &[u8], start: usize, end: usize, bits: &mut Bits<'_>) {
+    fn block(&mut self, data: &[u8], start: usize, end: usize, bits: &mut Bits<'_>) {
         self.find(data, start, end);
         self.literals[symbols::END] = 1;
         let best = Codes::best(&self.literals, &self.distances);
@@ -168,17 +168,17 @@ impl Deflater {
         }
     }
 
-    fn write(&self, piece: &[u8], codes: &Codes, bits: &mut Bits<'_>) {
-        let words = codes.words(&self.symbols);
-        let mut rest = piece;
+    fn write(&self, block: &[u8], codes: &Codes, bits: &mut Bits<'_>) {
+        let tables = codes.tables(&self.symbols);
+        let mut rest = block;
         for found in &self.matches {
             let (literals, after) = rest.split_at(found.literals as usize);
-            words.literals(literals, bits);
-            words.repeat(found.length, found.distance, &self.symbols, bits);
+            tables.literals(literals, bits);
+            tables.repeat(found.length, found.distance, &self.symbols, bits);
             rest = &after[usize::from(found.length)..];
         }
-        words.literals(rest, bits);
-        words.end(bits);
+        tables.literals(rest, bits);
+        tables.end(bits);
     }
 }
 
@@ -221,20 +221,20 @@ fn common(data: &[u8], at: usize, there: usize, end: usize, here: u64) -> usize 
 
 /// The most bits that so many bytes take when they are stored as they are.
 const fn stored_bits(bytes: usize) -> u64 {
-    let runs = bytes.div_ceil(STORED_MAX) as u64;
-    runs * (3 + 7 + 32) + bytes as u64 * 8
+    let blocks = bytes.div_ceil(STORED_MAX) as u64;
+    blocks * (3 + 7 + 32) + bytes as u64 * 8
 }
 
 fn store(data: &[u8], bits: &mut Bits<'_>) {
-    for run in data.chunks(STORED_MAX) {
+    for block in data.chunks(STORED_MAX) {
         bits.make_room(8);
         bits.put(0, 3);
         bits.flush();
         bits.align();
-        let length = u16::try_from(run.len()).unwrap_or(u16::MAX);
+        let length = u16::try_from(block.len()).unwrap_or(u16::MAX);
         bits.bytes(&length.to_le_bytes());
         bits.bytes(&(!length).to_le_bytes());
-        bits.bytes(run);
+        bits.bytes(block);
     }
 }
 

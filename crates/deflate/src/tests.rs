@@ -84,7 +84,7 @@ proptest! {
 }
 
 #[test]
-fn blocks_of_every_size_around_the_edges_come_back() {
+fn data_of_every_size_around_the_edges_comes_back() {
     let mut deflater = Deflater::new();
     let mut random = fastrand::Rng::with_seed(7);
     let noise: Vec<u8> = std::iter::repeat_with(|| random.u8(..))
@@ -92,14 +92,14 @@ fn blocks_of_every_size_around_the_edges_come_back() {
         .collect();
     let line = br#"{"event":"click","id":123456,"page":"/a/b"}"#;
     let lines: Vec<u8> = line.iter().copied().cycle().take(1_400_000).collect();
-    let piece = super::PIECE_BYTES;
+    let block = super::BLOCK_BYTES;
     let sizes = (0..40).chain([65_534, 65_535, 65_536, 131_071]);
     let sizes = sizes.chain([
-        piece - 1,
-        piece,
-        piece + 1,
-        piece + 13,
-        2 * piece,
+        block - 1,
+        block,
+        block + 1,
+        block + 13,
+        2 * block,
         1_400_000,
     ]);
     for size in sizes {
@@ -121,7 +121,7 @@ fn blocks_of_every_size_around_the_edges_come_back() {
 }
 
 #[test]
-fn equal_blocks_give_equal_bytes_whatever_came_before() {
+fn equal_data_gives_equal_bytes_whatever_came_before() {
     let data: Vec<u8> = (0..50_000_u32)
         .flat_map(|n| (n / 7 % 1000).to_le_bytes())
         .collect();

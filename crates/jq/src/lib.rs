@@ -17,6 +17,7 @@ mod fault;
 pub mod fuzz;
 mod guard;
 mod matcher;
+mod message;
 mod meter;
 mod natives;
 mod number;
@@ -25,7 +26,6 @@ mod read;
 mod rewrite;
 mod value;
 
-use std::fmt::{self, Write as _};
 use std::io;
 
 use jaq_core::data::HasLut;
@@ -50,8 +50,6 @@ const QUERY_BYTES_MAX: usize = 5120;
 const COMPILE_STACK_BYTES: usize = 256 << 20;
 /// The name that the query is loaded under.
 const MAIN: &str = "_query";
-/// The longest part of jaq's own message in a failure, in bytes.
-const MESSAGE_BYTES_MAX: usize = 200;
 
 /// A compiled query.
 pub struct Query {
@@ -95,7 +93,7 @@ impl Query {
             let ctx = Ctx::<JaqData>::new(MeteredLut(&self.filter.lut), Vars::new([]));
             let mut outputs = self.filter.id.run((ctx, input));
             let message = |error: jaq_core::Exn<'_, Value>| match error.get_err() {
-                Ok(error) => bounded_message(&error),
+                Ok(error) => failed(&error),
                 Err(_) => "the query failed: it breaks out of itself".into(),
             };
             let first = outputs
@@ -108,7 +106,7 @@ impl Query {
                 Some(Err(error)) => Err(message(error)),
             }
         });
-        done.unwrap_or_else(|stopped| Err(stopped.into()))
+        done.unwrap_or_else(|stopped| Err(stopped.into_owned()))
     }
 }
 
@@ -161,29 +159,9 @@ fn as_long_as_query<'q>(def: Def<&'static str>) -> Def<&'q str> {
     def
 }
 
-/// jaq's message, cut where it gets long (it may quote a whole record).
-fn bounded_message(error: &value::Error) -> String {
-    struct Bounded(String);
-    impl fmt::Write for Bounded {
-        fn write_str(&mut self, text: &str) -> fmt::Result {
-            let room = MESSAGE_BYTES_MAX.saturating_sub(self.0.len());
-            if text.len() <= room {
-                self.0.push_str(text);
-                return Ok(());
-            }
-            let cut = (0..=room)
-                .rev()
-                .find(|at| text.is_char_boundary(*at))
-                .unwrap_or(0);
-            self.0.push_str(&text[..cut]);
-            self.0.push('…');
-            Err(fmt::Error)
-        }
-    }
-    let mut message = Bounded(String::new());
-    // An error here means that the message was long enough.
-    let _ = write!(message, "{error}");
-    format!("the query failed: {}", message.0)
+/// jaq's message, cut where it gets long.
+fn failed(error: &value::Error) -> String {
+    format!("the query failed: {}", message::cut(error))
 }
 
 #[cfg(test)]

@@ -6,8 +6,12 @@
 //! fails no record that a fast one passes. jaq has no way out of an evaluation that `try`, `//` or
 //! `first` could not hold back, so running dry unwinds the stack, quietly and up to [`bounded`].
 
+use std::any::Any;
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use super::message;
 
 /// Fuel of one evaluation: a step, an element or 64 bytes looked at or 16 bytes made cost one, and
 /// so do 128 steps of a regular expression (`matcher`).
@@ -80,11 +84,12 @@ pub(super) fn stop(why: &'static str) -> ! {
     resume_unwind(Box::new(StoppedEvaluation(why)));
 }
 
-/// Runs an evaluation within the bounds; the error says which one it hit.
-pub(super) fn bounded<T>(evaluate: impl FnOnce() -> T) -> Result<T, &'static str> {
+/// Runs an evaluation within the bounds; the error says which one it hit, or why it panicked.
+pub(super) fn bounded<T>(evaluate: impl FnOnce() -> T) -> Result<T, Cow<'static, str>> {
     FUEL_LEFT.set(FUEL);
     STACK_BASE.set(stack_pointer());
-    // Nothing that the evaluation touches outlives it, so nothing can be seen half done.
+    // Only caches outlive an evaluation: compiled patterns, which are stored whole, and the memory of searches,
+    // which each search clears first.
     let done = catch_unwind(AssertUnwindSafe(evaluate));
     let left = FUEL_LEFT.replace(u64::MAX);
     let spent = if done.is_ok() { FUEL - left } else { FUEL };
@@ -92,9 +97,18 @@ pub(super) fn bounded<T>(evaluate: impl FnOnce() -> T) -> Result<T, &'static str
     STACK_BASE.set(0);
     IN_PATH.set(false);
     done.map_err(|payload| match payload.downcast::<StoppedEvaluation>() {
-        Ok(stopped) => stopped.0,
-        Err(_) => "the query failed inside",
+        Ok(stopped) => stopped.0.into(),
+        Err(payload) => panicked(&*payload).into(),
     })
+}
+
+/// Tells of a panic, with its message if it has one.
+fn panicked(payload: &(dyn Any + Send)) -> String {
+    let owned = || payload.downcast_ref::<String>().map(String::as_str);
+    match payload.downcast_ref::<&str>().copied().or_else(owned) {
+        Some(message) => format!("the query failed inside: {}", message::cut(&message)),
+        None => "the query failed inside".to_owned(),
+    }
 }
 
 /// About where the stack ends now (it grows downwards).
@@ -102,4 +116,33 @@ pub(super) fn bounded<T>(evaluate: impl FnOnce() -> T) -> Result<T, &'static str
 fn stack_pointer() -> usize {
     let here = 0_u8;
     std::ptr::from_ref(std::hint::black_box(&here)).addr()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::panic_any;
+
+    use super::{bounded, charge};
+
+    #[test]
+    fn a_panic_is_told_with_its_message_which_is_cut() {
+        let index = std::hint::black_box(7);
+        let told = bounded(|| panic!("no item {index}"));
+        assert_eq!(
+            told,
+            Err::<(), _>("the query failed inside: no item 7".into())
+        );
+        let told = bounded(|| panic!("no items"));
+        assert_eq!(
+            told,
+            Err::<(), _>("the query failed inside: no items".into())
+        );
+        let told = bounded(|| panic_any(7));
+        assert_eq!(told, Err::<(), _>("the query failed inside".into()));
+        let told = bounded(|| panic!("{}", "é".repeat(1000))).map(|()| "passed");
+        let expected = format!("the query failed inside: {}…", "é".repeat(100));
+        assert_eq!(told, Err(expected.into()));
+        // Nothing of it is left for the next evaluation.
+        assert_eq!(bounded(|| charge(1)), Ok(()));
+    }
 }

@@ -21,9 +21,9 @@ mod message;
 mod meter;
 mod natives;
 mod number;
-mod outcome;
 mod read;
 mod rewrite;
+mod static_check;
 mod value;
 
 use std::io;
@@ -39,8 +39,8 @@ pub use guard::{ResultKey, literal, parse};
 pub use meter::{FUEL, burned};
 pub use natives::{entries, get};
 pub use number::print_number;
-pub use outcome::{is_constant, never_keys, never_time};
 pub use read::{Unread, read};
+pub use static_check::{is_constant, never_keys, never_time};
 pub use value::Value;
 
 /// The longest query, in bytes (Firehose's limit on a processor parameter, which counts

@@ -82,9 +82,9 @@ impl Pattern {
 
     /// The first match from a byte on, which is where a character begins.
     pub(super) fn find(&self, text: &str, from: usize, searches: &Searches) -> Option<Match> {
-        let mut places = vec![0; 2 * self.program.names.len()];
-        let found = searches.search(&self.program, text, from, &mut places);
-        found.then_some(Match(places))
+        let mut slots = vec![0; 2 * self.program.names.len()];
+        let found = searches.search(&self.program, text, from, &mut slots);
+        found.then_some(Match(slots))
     }
 
     pub(super) fn is_match(&self, text: &str, searches: &Searches) -> bool {

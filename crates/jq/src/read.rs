@@ -26,11 +26,11 @@ impl From<Malformed> for Unread {
 /// Reads a text that is exactly one JSON value and nests at most as deep as records may; of a key
 /// that occurs twice the last value counts, as in jq.
 pub fn read(json: &[u8]) -> Result<Value, Unread> {
-    // The cursor's own bound on nesting guards the recursion below.
     if !is_text(json) {
         return Err(Unread::Malformed);
     }
     let mut cursor = TextCursor::new(json);
+    // `skip` bounds the nesting, so the recursion in `value` is safe.
     cursor.skip(0)?;
     cursor.end()?;
     let mut cursor = TextCursor::new(json);

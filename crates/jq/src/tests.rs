@@ -108,6 +108,19 @@ fn deep_and_long_records_stay_within_the_bounds() {
 }
 
 #[test]
+fn texts_that_are_parsed_may_hold_the_control_characters_that_jq_lets_pass() {
+    let input = |code: u8| format!("[34,{code},34]");
+    for code in [0, 0x1f] {
+        let parsed = run("implode | fromjson | explode", &input(code));
+        assert_eq!(parsed, Ok(format!("[{code}]")));
+    }
+    for code in [1, 0x1e] {
+        let parsed = run("implode | fromjson", &input(code));
+        assert!(parsed.is_err(), "{code}: {parsed:?}");
+    }
+}
+
+#[test]
 fn a_substitution_moves_on_where_nothing_is_matched() {
     for (query, expected) in [
         ("gsub(\"\"; \"-\")", "\"-a-b-\""),

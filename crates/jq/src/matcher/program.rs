@@ -8,8 +8,8 @@ use super::syntax::{Node, Options, Tree};
 /// How many steps and visits of nodes a pattern may become, its repetitions written out, and what
 /// its classes take.
 const EFFORT_MAX: usize = 1 << 18;
-/// Bound on steps times places that are kept for groups: what a search may have in memory.
-const PLACES_MAX: usize = 1 << 20;
+/// Bound on steps times slots of groups: what a search may have in memory.
+const SLOTS_MAX: usize = 1 << 20;
 
 /// The index of an instruction.
 pub(super) type At = u32;
@@ -22,7 +22,7 @@ pub(super) enum Instruction {
     /// Both ways, the first one rather.
     Split(At, At),
     Look(Look, At),
-    /// Keeps the place: even numbers are starts of groups, odd ones their ends.
+    /// Keeps the place in a slot: even numbers are starts of groups, odd ones their ends.
     Keep(usize, At),
     Match,
 }
@@ -53,7 +53,7 @@ impl Program {
         let whole = writer.group(0, &tree.root, Ends::both(0));
         pay(tree.effort, writer.effort);
         let start = whole.ok_or("the pattern is too large")?.moved;
-        if writer.steps.len() * 2 * tree.names.len() > PLACES_MAX {
+        if writer.steps.len() * 2 * tree.names.len() > SLOTS_MAX {
             return Err("the pattern has too many groups for its size".into());
         }
         let mut program = Self {

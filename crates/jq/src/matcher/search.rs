@@ -1,8 +1,6 @@
-//! A search that counts what it does.
-//!
-//! All ways through a program are followed at once, character by character, the preferred first
-//! (Thompson's simulation with Pike's places of groups), so a search takes steps in proportion to
-//! text and pattern; each burns fuel, whether or not its character is part of the match.
+//! A Pike VM: all threads of a program advance together, character by character, the preferred first, so the steps
+//! of a search are at most the product of text and program. Each burns fuel, whether or not its character is part of
+//! the match.
 
 use std::cell::{Cell, RefCell};
 
@@ -16,7 +14,7 @@ const PASSES: usize = 16;
 const MORE_BYTES: usize = 1024;
 /// Bytes that cost as much as a visit where a search looks for the first byte of a match only.
 const SKIPPED_BYTES: usize = 16;
-/// Places that are copied at the cost of a visit.
+/// Slots that are copied at the cost of a visit.
 const COPIED: usize = 8;
 /// A larger memory is not kept for the searches of other texts.
 const KEPT_STEPS: usize = 1 << 13;
@@ -25,7 +23,7 @@ const MADE_STEPS: usize = 8;
 /// What it costs to look up a character beyond ASCII among the runs of a class.
 const LOOKED_UP: usize = 4;
 
-/// A place that a group has not.
+/// The slot of a group that is not part of the match.
 const NOWHERE: usize = usize::MAX;
 
 thread_local! {
@@ -91,7 +89,7 @@ impl Searches {
             .index
             .as_ptr()
             .addr()
-            .min(self.memory.borrow().next.index.as_ptr().addr())
+            .min(self.memory.borrow().following.index.as_ptr().addr())
     }
 }
 
@@ -107,37 +105,37 @@ impl Drop for Searches {
 /// The memory of searches, for reuse.
 #[derive(Default)]
 struct SearchMemory {
-    now: Ways,
-    next: Ways,
+    now: Threads,
+    following: Threads,
     open: Vec<Backtrack>,
     visits: usize,
 }
 
-/// Ways through a program up to one character, the preferred first.
+/// Threads of a program that have come to one character, the preferred first.
 #[derive(Default)]
-struct Ways {
-    /// The steps seen, in a sparse set.
+struct Threads {
+    /// The steps that a thread has come to, in a sparse set.
     seen: Vec<At>,
     index: Vec<u32>,
-    /// Where each way goes on behind the character; none where it has matched, which is the last.
-    onward: Vec<Option<At>>,
-    /// The places that each has kept.
-    places: Vec<usize>,
+    /// Where each thread goes on behind the character; none where it has matched, which is the last.
+    next: Vec<Option<At>>,
+    /// The slots of each: where groups start and end.
+    slots: Vec<usize>,
     matched: bool,
 }
 
 enum Backtrack {
     Step(At),
-    /// A place as it was before.
+    /// A slot as it was before.
     Restore(usize, usize),
 }
 
 impl SearchMemory {
     /// Makes room for a program.
     fn grow(&mut self, steps: usize) {
-        for ways in [&mut self.now, &mut self.next] {
-            if ways.index.len() < steps {
-                ways.index.resize(steps, 0);
+        for threads in [&mut self.now, &mut self.following] {
+            if threads.index.len() < steps {
+                threads.index.resize(steps, 0);
             }
         }
     }
@@ -156,14 +154,14 @@ impl SearchMemory {
         found: &mut [usize],
     ) -> bool {
         self.now.clear();
-        self.next.clear();
+        self.following.clear();
         self.open.clear();
         self.visits = 0;
         let mut none = vec![NOWHERE; found.len()];
         let mut here = text[at..].chars().next();
         let mut matched = false;
         loop {
-            if self.now.onward.is_empty() {
+            if self.now.next.is_empty() {
                 if matched || program.anchored && at > 0 {
                     break;
                 }
@@ -183,7 +181,7 @@ impl SearchMemory {
                     text,
                     at,
                     here,
-                    barred: program.not_empty,
+                    must_not_match: program.not_empty,
                 };
                 self.visits += place.follow(
                     program,
@@ -202,26 +200,26 @@ impl SearchMemory {
                 text,
                 at: end,
                 here: text[end..].chars().next(),
-                barred: false,
+                must_not_match: false,
             };
             let size = found.len();
-            for (index, onward) in self.now.onward.iter().enumerate() {
-                let places = &mut self.now.places[index * size..][..size];
-                let Some(onward) = *onward else {
-                    found.copy_from_slice(places);
+            for (index, next) in self.now.next.iter().enumerate() {
+                let slots = &mut self.now.slots[index * size..][..size];
+                let Some(next) = *next else {
+                    found.copy_from_slice(slots);
                     matched = true;
                     break;
                 };
                 self.visits +=
-                    behind.follow(program, onward, places, &mut self.next, &mut self.open);
+                    behind.follow(program, next, slots, &mut self.following, &mut self.open);
             }
             self.visits += 1;
             self.burn(searches);
             if here.is_none() {
                 break;
             }
-            std::mem::swap(&mut self.now, &mut self.next);
-            self.next.clear();
+            std::mem::swap(&mut self.now, &mut self.following);
+            self.following.clear();
             (at, here) = (behind.at, behind.here);
         }
         self.burn(searches);
@@ -236,16 +234,16 @@ impl SearchMemory {
     }
 }
 
-impl Ways {
+impl Threads {
     fn clear(&mut self) {
         self.seen.clear();
-        self.onward.clear();
-        self.places.clear();
+        self.next.clear();
+        self.slots.clear();
         self.matched = false;
     }
 
     /// Adds a step to those seen, if it is not among them.
-    fn see(&mut self, step: At) -> bool {
+    fn insert(&mut self, step: At) -> bool {
         let index = &mut self.index[step as usize];
         if self.seen.get(*index as usize) == Some(&step) {
             return false;
@@ -256,9 +254,9 @@ impl Ways {
         true
     }
 
-    fn add(&mut self, onward: Option<At>, places: &[usize]) {
-        self.onward.push(onward);
-        self.places.extend_from_slice(places);
+    fn add(&mut self, next: Option<At>, slots: &[usize]) {
+        self.next.push(next);
+        self.slots.extend_from_slice(slots);
     }
 }
 
@@ -268,40 +266,40 @@ struct SearchPosition<'t> {
     at: usize,
     here: Option<char>,
     /// Whether a match may not end here.
-    barred: bool,
+    must_not_match: bool,
 }
 
 impl SearchPosition<'_> {
-    /// Follows a way from a step up to all characters that it may take here; says how many steps
+    /// Follows a thread from a step up to all characters that it may take here; says how many steps
     /// were visited. What would be less preferred than a match is left out.
     fn follow(
         &self,
         program: &Program,
         from: At,
-        places: &mut [usize],
-        ways: &mut Ways,
+        slots: &mut [usize],
+        threads: &mut Threads,
         open: &mut Vec<Backtrack>,
     ) -> usize {
         let mut visits = 0;
-        let dear = match self.here {
+        let lookup_cost = match self.here {
             Some(here) if !here.is_ascii() => LOOKED_UP,
             _ => 0,
         };
         open.push(Backtrack::Step(from));
-        while let Some(next) = open.pop() {
+        while let Some(back) = open.pop() {
             visits += 1;
-            let mut step = match next {
+            let mut step = match back {
                 Backtrack::Step(step) => step,
-                Backtrack::Restore(place, before) => {
-                    places[place] = before;
+                Backtrack::Restore(slot, before) => {
+                    slots[slot] = before;
                     continue;
                 }
             };
-            while !ways.matched && ways.see(step) {
+            while !threads.matched && threads.insert(step) {
                 visits += 1;
                 if let Instruction::Look(..) | Instruction::Class(..) = program.steps[step as usize]
                 {
-                    visits += dear;
+                    visits += lookup_cost;
                 }
                 step = match program.steps[step as usize] {
                     Instruction::Split(one, other) => {
@@ -309,16 +307,16 @@ impl SearchPosition<'_> {
                         one
                     }
                     Instruction::Look(look, then) if look.holds(self.text, self.at) => then,
-                    Instruction::Keep(place, then) => {
-                        if let Some(kept) = places.get_mut(place) {
+                    Instruction::Keep(slot, then) => {
+                        if let Some(kept) = slots.get_mut(slot) {
                             let before = std::mem::replace(kept, self.at);
-                            open.push(Backtrack::Restore(place, before));
+                            open.push(Backtrack::Restore(slot, before));
                         }
                         then
                     }
                     Instruction::Char(char, then) if self.here == Some(char) => {
-                        ways.add(Some(then), places);
-                        visits += places.len() / COPIED;
+                        threads.add(Some(then), slots);
+                        visits += slots.len() / COPIED;
                         break;
                     }
                     Instruction::Class(class, then)
@@ -326,14 +324,14 @@ impl SearchPosition<'_> {
                             .here
                             .is_some_and(|char| program.classes[class as usize].has(char)) =>
                     {
-                        ways.add(Some(then), places);
-                        visits += places.len() / COPIED;
+                        threads.add(Some(then), slots);
+                        visits += slots.len() / COPIED;
                         break;
                     }
-                    Instruction::Match if !self.barred => {
-                        ways.matched = true;
-                        ways.add(None, places);
-                        visits += places.len() / COPIED;
+                    Instruction::Match if !self.must_not_match => {
+                        threads.matched = true;
+                        threads.add(None, slots);
+                        visits += slots.len() / COPIED;
                         break;
                     }
                     Instruction::Look(..)

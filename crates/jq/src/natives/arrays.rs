@@ -51,7 +51,7 @@ pub(super) fn length(value: Value) -> Result<Value, Error> {
     })
 }
 
-/// Takes items from the end, as many as the length says, whatever it is the length of.
+/// Like jq 1.6, which defines `reverse` by `length`: whatever has length 0 becomes an empty array.
 pub(super) fn reverse(value: Value) -> Result<Value, Error> {
     match &value {
         Value::Array(array) => Ok(array.items.iter().rev().cloned().collect()),
@@ -150,7 +150,8 @@ pub(super) fn has(value: &Value, key: &Value) -> Result<Value, Error> {
     }
 }
 
-/// Where a value stands in a sorted array, or `-1 -` where it would; in others, where jq comes to.
+/// The index of a value in a sorted array, or -1 minus the index where it would be inserted; in an unsorted array,
+/// what jq's binary search comes to.
 pub(super) fn bsearch(value: Value, wanted: &Value) -> Result<Value, Error> {
     let Value::Array(array) = &value else {
         return if is_empty(&value)? {
@@ -179,7 +180,7 @@ pub(super) fn bsearch(value: Value, wanted: &Value) -> Result<Value, Error> {
     -Value::length(start + 1 + usize::from(before))
 }
 
-/// Whether a value's length, whatever it is the length of, is none.
+/// Whether `length` gives 0: for null, 0, "", [] and {}.
 fn is_empty(value: &Value) -> Result<bool, Error> {
     let length = length(value.clone())?;
     Ok(matches!(length, Value::Number(length) if length.float() == 0.0))

@@ -121,6 +121,7 @@ impl JsonReader<'_> {
         loop {
             let end = self.rest.find(['"', '\\'])?;
             let plain = &self.rest[..end];
+            // jq's own bounds: it refuses neither NUL nor U+001F, although its message says so.
             if plain.bytes().any(|byte| (1..0x1f).contains(&byte)) {
                 return None;
             }

@@ -164,8 +164,8 @@ pub(super) fn decode_base64(value: &Value) -> Result<Value, Error> {
     Ok(Value::text(readable(&decoded)))
 }
 
-/// The text that jq makes of bytes: one replacement for each start of a character that does not
-/// go on as it should, cut off with what is left at the end.
+/// Decodes UTF-8 as jq 1.6 does: an invalid sequence becomes one U+FFFD; one cut off at the end takes the rest of the
+/// text with it.
 fn readable(mut bytes: &[u8]) -> String {
     let mut out = String::new();
     while let [first, rest @ ..] = bytes {

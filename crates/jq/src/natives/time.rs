@@ -12,7 +12,7 @@ use super::math::{to_int, to_long};
 mod format;
 mod parse;
 
-/// Days after which the calendar comes again, which it does also in years that ours does not reach.
+/// Days of the calendar's cycle of 400 years. Years outside the range of `Date` are shifted into it by whole cycles.
 const CYCLE: i64 = CYCLE_DAYS as i64;
 
 /// C's `struct tm`, with the whole year and the month from 0.

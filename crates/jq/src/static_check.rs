@@ -1,4 +1,4 @@
-//! What can be said of a query's outputs before any record is there: only what is certain.
+//! What is certain about a query's outputs before any record has come.
 
 use jaq_core::load::lex::StrPart;
 use jaq_core::load::parse::{BinaryOp, Term};

@@ -42,6 +42,20 @@ pub const WEEKDAYS: [&str; 7] = [
     "Saturday",
 ];
 
+/// Which of some English names a text begins with, whole or by its first three letters, in any case: its index, and the
+/// length of what stands there.
+pub fn name_prefix(names: &[&str], text: &[u8]) -> Option<(i32, usize)> {
+    let begins = |name: &str| {
+        let head = text.get(..name.len())?;
+        head.eq_ignore_ascii_case(name.as_bytes())
+            .then_some(name.len())
+    };
+    (0..).zip(names).find_map(|(index, name)| {
+        let length = begins(name).or_else(|| begins(name.get(..3)?))?;
+        Some((index, length))
+    })
+}
+
 /// The day of the week, from 0, a Sunday, of a day since 1970-01-01, a Thursday.
 #[expect(clippy::cast_possible_truncation, reason = "below 7")]
 pub const fn weekday(day: i64) -> i32 {
@@ -156,6 +170,23 @@ mod tests {
         let next = Date::of_day(2_932_897);
         assert_eq!((next.year, next.month, next.day), (10_000, 1, 1));
         assert_eq!((next.day_since_epoch(), next.day_of_year()), (2_932_897, 1));
+    }
+
+    #[test]
+    fn a_text_begins_with_a_name_or_with_its_first_three_letters() {
+        for (text, expected) in [
+            ("January 1", Some((0, 7))),
+            ("jan 1", Some((0, 3))),
+            ("Janu", Some((0, 3))),
+            ("MAYBE", Some((4, 3))),
+            ("september", Some((8, 9))),
+            ("Ja", None),
+            ("1 January", None),
+            ("", None),
+        ] {
+            let found = super::name_prefix(&super::MONTHS, text.as_bytes());
+            assert_eq!(found, expected, "{text}");
+        }
     }
 
     #[test]

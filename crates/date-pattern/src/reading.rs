@@ -1,8 +1,9 @@
 //! Texts of times, read by a pattern.
 //!
-//! Numbers that stand by themselves may have fewer digits than letters, as Joda-Time has it, which reads them for Firehose:
-//! `MM` takes `9`. Beside another number they have as many digits as letters: `yyyyMMdd`. What the pattern does not say is
-//! the first of its kind: midnight, the first of January. Without an offset it is UTC.
+//! A number on its own may have fewer digits than letters, as in Joda-Time, which Firehose uses: `MM` takes `9`. A year
+//! is the exception: `yyyy` takes four digits, `yy` two. Where another number follows, it has exactly as many digits
+//! as letters: `yyyyMMdd`. What the pattern leaves out is the first of its kind: midnight, 1 January. Without an offset
+//! the time is UTC.
 
 use std::ops::RangeInclusive;
 
@@ -243,17 +244,10 @@ fn fraction(text: &[u8], most: usize) -> Option<(i32, &[u8])> {
     Some((micros, rest))
 }
 
-/// Which of the names a text begins with, whole or its first three letters, and what follows.
+/// Which of the names a text begins with, and what follows.
 fn name<'a>(names: &[&str], text: &'a [u8]) -> Option<(i32, &'a [u8])> {
-    let begins = |name: &str| {
-        let head = text.get(..name.len())?;
-        head.eq_ignore_ascii_case(name.as_bytes())
-            .then(|| &text[name.len()..])
-    };
-    (0..).zip(names).find_map(|(index, name)| {
-        let rest = begins(name).or_else(|| begins(name.get(..3)?))?;
-        Some((index, rest))
-    })
+    let (index, length) = calendar::name_prefix(names, text)?;
+    Some((index, &text[length..]))
 }
 
 /// Seconds east of UTC, and what follows: `Z`, `UTC`, `GMT`, `+02`, `+0200` or `+02:00`.

@@ -1,6 +1,6 @@
 //! `strptime` of the C locale, as glibc has it.
 
-use firehose_calendar::{MONTHS, WEEKDAYS};
+use firehose_calendar::{MONTHS, WEEKDAYS, name_prefix};
 
 use super::{Time, days_to, weekday};
 
@@ -94,20 +94,10 @@ impl TimeParser<'_> {
         (count > 0 && (from..=to).contains(&value)).then_some(value)
     }
 
-    /// Reads one of some names, whole or its first three letters, in any case.
     fn name(&mut self, names: &[&str]) -> Option<i64> {
-        let starts = |name: &str| {
-            let start = self.rest.get(..name.len());
-            start.is_some_and(|start| start.eq_ignore_ascii_case(name))
-        };
-        for (index, name) in (0..).zip(names) {
-            let length = [*name, &name[..3]].into_iter().find(|name| starts(name));
-            if let Some(found) = length {
-                self.rest = &self.rest[found.len()..];
-                return Some(index);
-            }
-        }
-        None
+        let (index, length) = name_prefix(names, self.rest.as_bytes())?;
+        self.rest = &self.rest[length..];
+        Some(index.into())
     }
 
     fn convert(&mut self, letter: char) -> Option<()> {

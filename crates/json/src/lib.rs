@@ -1,8 +1,7 @@
 //! Strict JSON (RFC 8259) by a scanner that never recurses: what it accepts is one valid text.
 //!
-//! One scanner, and dialects of it. Whoever reads values wants them readable: nesting is bounded, and escaped
-//! surrogates stand in pairs. Where texts are only told apart the grammar alone counts. And who has to tell
-//! a producer what is wrong gets the place, which costs others nothing.
+//! One scanner, in dialects. Readers of values need bounded nesting and paired surrogates; splitting a body into texts
+//! needs the grammar alone; a dialect that reports errors to producers also gets the place, at no cost to the others.
 
 use std::fmt;
 

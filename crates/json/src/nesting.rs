@@ -1,8 +1,8 @@
 //! How deep a JSON text nests, without parsing it.
 //!
 //! Recursive readers overflow the stack on deep nesting, which no handler catches, so those of records are
-//! bounded ([`crate::Dialect`]). This scan tells whether it was for its depth that one gave up, also
-//! where the text is no JSON behind that.
+//! bounded ([`crate::Dialect`]). This scan tells whether a reader gave up because of the depth, even if
+//! the text is invalid after that.
 
 /// The deepest nesting of arrays and objects that a record may have.
 pub const NESTING_MAX: usize = 128;

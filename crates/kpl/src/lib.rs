@@ -22,7 +22,7 @@ const MD5_BYTES: usize = 16;
 pub enum Content<'a> {
     /// A producer's record.
     Ordinary,
-    /// It begins like an aggregate, and is none: a producer's record for what we know.
+    /// It begins like an aggregate but is not a valid one: as far as we know, a producer's own record.
     Broken,
     /// Many records.
     Aggregate(Aggregate<'a>),
@@ -58,8 +58,8 @@ pub struct Key<'a> {
     pub text: &'a [u8],
 }
 
-/// Looks into a Kinesis record.
-pub fn look(data: &[u8]) -> Content<'_> {
+/// Parses a Kinesis record.
+pub fn parse(data: &[u8]) -> Content<'_> {
     let Some(rest) = data.strip_prefix(MAGIC) else {
         return Content::Ordinary;
     };

@@ -59,7 +59,7 @@ fn aggregate(records: &[Written], keys_last: bool) -> Vec<u8> {
 }
 
 fn broken(data: &[u8]) -> bool {
-    matches!(look(data), Content::Broken)
+    matches!(parse(data), Content::Broken)
 }
 
 #[test]
@@ -73,11 +73,11 @@ fn what_is_cut_forged_or_inconsistent_is_broken_and_nothing_else_is() {
         with(&body)
     };
     assert!(matches!(
-        look(&of(&record(0, None, b"data"))),
+        parse(&of(&record(0, None, b"data"))),
         Content::Aggregate(_)
     ));
-    assert!(matches!(look(b""), Content::Ordinary));
-    assert!(matches!(look(b"\xF3\x89\x9A\xC1..."), Content::Ordinary));
+    assert!(matches!(parse(b""), Content::Ordinary));
+    assert!(matches!(parse(b"\xF3\x89\x9A\xC1..."), Content::Ordinary));
     let mut forged = of(&record(0, None, b"data"));
     *forged.last_mut().unwrap() ^= 1;
     for (what, data) in [
@@ -117,7 +117,7 @@ fn ten_mebibytes_of_empty_keys_or_records_are_read_in_passing() {
     let mut message = b"\x0a\x00".to_vec();
     message.extend(b"\x1a\x04\x08\x00\x1a\x00".repeat(1 << 20));
     let records = sealed(&message);
-    let Content::Aggregate(aggregate) = look(&records) else {
+    let Content::Aggregate(aggregate) = parse(&records) else {
         panic!("it is sound");
     };
     assert_eq!(aggregate.records().count(), 1 << 20);
@@ -134,7 +134,7 @@ fn records_that_name_one_key_have_one_index_and_equal_keys_in_two_places_two() {
         field(3, &record(key, hash_key, b""), &mut message);
     }
     let data = sealed(&message);
-    let Content::Aggregate(aggregate) = look(&data) else {
+    let Content::Aggregate(aggregate) = parse(&data) else {
         panic!("it is sound");
     };
     let key = |index, text| Key { index, text };
@@ -162,7 +162,7 @@ proptest! {
         keys_last: bool,
     ) {
         let data = aggregate(&records, keys_last);
-        let Content::Aggregate(aggregate) = look(&data) else {
+        let Content::Aggregate(aggregate) = parse(&data) else {
             return Err(TestCaseError::fail("not sound"));
         };
         let found = aggregate.records().map(|record| {
@@ -174,7 +174,7 @@ proptest! {
 
     #[test]
     fn no_message_makes_it_stumble(message in prop::collection::vec(any::<u8>(), 0..300)) {
-        if let Content::Aggregate(aggregate) = look(&sealed(&message)) {
+        if let Content::Aggregate(aggregate) = parse(&sealed(&message)) {
             prop_assert!(aggregate.records().count() > 0);
         }
     }
@@ -191,7 +191,7 @@ proptest! {
         let at = at.index(message.len());
         message[at] = byte;
         message.truncate(cut.index(message.len()) + 1);
-        if let Content::Aggregate(aggregate) = look(&sealed(&message)) {
+        if let Content::Aggregate(aggregate) = parse(&sealed(&message)) {
             prop_assert!(aggregate.records().count() > 0);
         }
     }

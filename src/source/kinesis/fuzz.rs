@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use firehose_kpl::{Content, look};
+use firehose_kpl::{Content, parse};
 use md5::{Digest as _, Md5};
 use tokio::sync::mpsc;
 
@@ -53,7 +53,7 @@ fn judge(data: &[u8]) {
         assert!(record.data == data, "its data");
         records += 1;
     };
-    let content = look(data);
+    let content = parse(data);
     match &content {
         Content::Aggregate(aggregate) => {
             for sub in aggregate.records() {

@@ -133,7 +133,7 @@ impl Emitter {
             sequence,
             sub_sequence,
         };
-        match firehose_kpl::look(&record.data) {
+        match firehose_kpl::parse(&record.data) {
             Content::Aggregate(aggregate) => {
                 self.metrics.aggregates.add(1);
                 let mut keys = AggregateKeys::of(self.range);

@@ -292,10 +292,8 @@ async fn run_with(
     pipeline.tell_of_failures(!recovers);
     // A stream that does not run leaves its share to the others.
     pipeline.context.memory.hold(0);
-    let needs_room = matches!(&result, Err(StreamError::DiskFull { .. }));
-    if needs_room && pipeline.log.names().need_the_spool() {
-        let reserve = Arc::clone(&pipeline.context.reserve);
-        let _ = tokio::task::spawn_blocking(move || reserve.give_up()).await;
+    if matches!(&result, Err(StreamError::DiskFull { .. })) {
+        pipeline.give_up_reserve().await;
     }
     result
 }

@@ -56,6 +56,14 @@ impl ReserveStep {
 }
 
 impl Pipeline {
+    /// The disk is full: what the stream needs there to start again, it finds in the reserve.
+    pub(super) async fn give_up_reserve(&mut self) {
+        if self.log.names().need_the_spool() {
+            let reserve = Arc::clone(&self.context.reserve);
+            let _ = tokio::task::spawn_blocking(move || reserve.give_up()).await;
+        }
+    }
+
     /// On a full disk: gives back what can be spared, looks at the room, and makes the reserve again when there
     /// is enough.
     pub(super) fn mind_the_room(&mut self) {

@@ -139,9 +139,7 @@ impl Window {
                 0 => limit - at,
                 held => held,
             };
-            let len = usize::try_from(ahead)
-                .unwrap_or(READ_BYTES)
-                .min(READ_BYTES);
+            let len = usize::try_from(ahead).unwrap_or(READ_BYTES).min(READ_BYTES);
             let found = memmem::find(self.bytes(at, len, limit)?, &FRAME_MAGIC);
             let Some(index) = found else {
                 at += len as u64; // a multiple of ALIGN, so no magic straddles the edge

@@ -13,12 +13,14 @@
 //!
 //! Requests are neither authenticated nor encrypted here: any credentials pass, signatures are not
 //! verified. Bind to loopback or put a proxy in front. What pages of others make a browser send is refused
-//! (`http/strangers.rs`).
+//! (`http/cross_origin.rs`).
 
 mod api;
 mod bodies;
 mod body;
+mod connection_activity;
 mod content;
+mod cross_origin;
 mod decoding;
 mod escaped;
 mod fields;
@@ -27,11 +29,9 @@ pub mod fuzz;
 mod lines;
 mod observe;
 mod places;
-mod pulse;
 mod records;
 mod schema;
 mod server;
-mod strangers;
 mod stream;
 mod values;
 mod watched;
@@ -160,7 +160,7 @@ pub struct ApiState {
     bodies: Arc<bodies::BodyMemory>,
     /// Whether all streams have been told of somebody turned away since the last was let in.
     told_all: AtomicBool,
-    hosts: strangers::Hosts,
+    hosts: cross_origin::Hosts,
 }
 
 impl ApiState {
@@ -184,7 +184,7 @@ impl ApiState {
             limits,
             bodies,
             told_all: AtomicBool::new(false),
-            hosts: strangers::Hosts::new(Vec::new()),
+            hosts: cross_origin::Hosts::new(Vec::new()),
         }
     }
 
@@ -197,7 +197,7 @@ impl ApiState {
     /// The same, answering to these names too.
     #[must_use]
     pub fn with_hosts(self, listed: Vec<String>) -> Self {
-        let hosts = strangers::Hosts::new(listed);
+        let hosts = cross_origin::Hosts::new(listed);
         Self { hosts, ..self }
     }
 
@@ -267,7 +267,10 @@ fn router(state: Arc<ApiState>) -> Router {
         .route("/metrics", get(observe::metrics))
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_method)
-        .layer(from_fn_with_state(Arc::clone(&state), strangers::keep_out))
+        .layer(from_fn_with_state(
+            Arc::clone(&state),
+            cross_origin::keep_out,
+        ))
         .with_state(state)
 }
 

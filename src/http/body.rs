@@ -112,13 +112,13 @@ impl BodyFrames {
             return Err(BodyError::GaveWay);
         }
         let begun = Instant::now();
-        self.visitor.pulse.body_is_awaited(self.step_awaited);
+        self.visitor.activity.body_is_awaited(self.step_awaited);
         let pace = self.pace.saturating_sub(self.step_awaited);
         let until = begun + pace.min(self.total.saturating_sub(self.awaited));
         // Who is asked for its body sends it.
         self.expects = false;
         let piece = self.piece(until).await;
-        self.visitor.pulse.body_rests();
+        self.visitor.activity.body_done();
         self.awaited += begun.elapsed();
         self.step_awaited += begun.elapsed();
         if let Ok(Some(data)) = &piece {

@@ -1,4 +1,4 @@
-//! Fields that found no column, and columns that found no field, as the account of a stream and the status page show them.
+//! Fields that found no column, and columns that found no field, as a stream's status and the status page show them.
 
 use std::fmt::Write as _;
 
@@ -8,11 +8,11 @@ use super::ApiState;
 use super::escaped::Escaped;
 use crate::telemetry::{FieldCount, FieldFate};
 
-/// So many of each fate are shown on the page, those of the most records; the account has all.
+/// So many of each fate are shown on the page, those of the most records; the stream's status has all.
 const SHOWN: usize = 10;
 
 /// Records by path, for each fate.
-pub(super) fn account(counts: &[FieldCount]) -> Value {
+pub(super) fn status(counts: &[FieldCount]) -> Value {
     let of_fate = |fate: FieldFate| {
         let counts = counts.iter().filter(move |count| count.fate == fate);
         let counts = counts.map(|count| (count.path.clone(), count.records.into()));

@@ -20,7 +20,7 @@ use axum::body::{Body, Bytes, HttpBody};
 use hyper::body::{Frame, SizeHint};
 use tokio_util::sync::CancellationToken;
 
-use super::pulse::Pulse;
+use super::connection_activity::ConnectionActivity;
 
 /// Places of one kind.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ struct Occupancy {
 struct Guest {
     /// Where it stands among the idle; `None`: a request is under way.
     idle: Option<u64>,
-    pulse: Arc<Pulse>,
+    activity: Arc<ConnectionActivity>,
     gives_way: CancellationToken,
 }
 
@@ -59,7 +59,7 @@ struct Guest {
 pub(super) struct Place {
     places: Arc<Places>,
     number: u64,
-    pulse: Arc<Pulse>,
+    activity: Arc<ConnectionActivity>,
     gives_way: CancellationToken,
 }
 
@@ -80,27 +80,28 @@ impl Places {
     pub(super) fn take(self: &Arc<Self>) -> Option<Place> {
         let mut taken = self.lock();
         if taken.guests.len() >= self.limit
-            && !taken.dismiss(|pulse| self.is_idle(pulse, self.patience))
+            && !taken.dismiss(|activity| self.is_idle(activity, self.patience))
             && !taken.dismiss_slow(self.patience)
-            && !taken.dismiss(|pulse| self.is_idle(pulse, self.haste))
-            && !taken.dismiss(|pulse| !pulse.has_begun_within(self.haste))
+            && !taken.dismiss(|activity| self.is_idle(activity, self.haste))
+            && !taken.dismiss(|activity| !activity.has_begun_within(self.haste))
         {
             return None;
         }
-        let (pulse, gives_way) = (Arc::new(Pulse::accepted()), CancellationToken::new());
+        let activity = Arc::new(ConnectionActivity::accepted());
+        let gives_way = CancellationToken::new();
         let number = taken.next();
         let idle = taken.next();
         taken.idle.insert(idle, number);
         let guest = Guest {
             idle: Some(idle),
-            pulse: Arc::clone(&pulse),
+            activity: Arc::clone(&activity),
             gives_way: gives_way.clone(),
         };
         taken.guests.insert(number, guest);
         Some(Place {
             places: Arc::clone(self),
             number,
-            pulse,
+            activity,
             gives_way,
         })
     }
@@ -108,14 +109,14 @@ impl Places {
     /// Makes the connection go that has been idle for longest, if any is.
     pub(super) fn dismiss(&self) {
         let mut taken = self.lock();
-        let _ = taken.dismiss(|pulse| self.is_idle(pulse, self.patience))
-            || taken.dismiss(|pulse| !pulse.has_begun_within(self.patience));
+        let _ = taken.dismiss(|activity| self.is_idle(activity, self.patience))
+            || taken.dismiss(|activity| !activity.has_begun_within(self.patience));
     }
 
     /// Whether a connection without a request under way is idle: it is not new, and is at no head, or for longer than
     /// `patience`.
-    fn is_idle(&self, pulse: &Pulse, patience: Duration) -> bool {
-        !pulse.is_new(self.haste) && !pulse.has_begun_within(patience)
+    fn is_idle(&self, activity: &ConnectionActivity, patience: Duration) -> bool {
+        !activity.is_new(self.haste) && !activity.has_begun_within(patience)
     }
 
     fn lock(&self) -> MutexGuard<'_, Occupancy> {
@@ -130,12 +131,12 @@ impl Occupancy {
     }
 
     /// Makes the connection go that has been without a request for longest, of those that `may_go`.
-    fn dismiss(&mut self, may_go: impl Fn(&Pulse) -> bool) -> bool {
+    fn dismiss(&mut self, may_go: impl Fn(&ConnectionActivity) -> bool) -> bool {
         let guests = &self.guests;
         let mut idle = self.idle.iter();
         let longest = idle.find_map(|(idle, number)| {
             let guest = guests.get(number)?;
-            may_go(&guest.pulse).then_some((*idle, *number))
+            may_go(&guest.activity).then_some((*idle, *number))
         });
         let Some((idle, number)) = longest else {
             return false;
@@ -147,8 +148,8 @@ impl Occupancy {
 
     fn dismiss_slow(&mut self, patience: Duration) -> bool {
         let slow = self.guests.iter();
-        let slow =
-            slow.filter_map(|(number, guest)| Some((guest.pulse.is_slow(patience)?, *number)));
+        let slow = slow
+            .filter_map(|(number, guest)| Some((guest.activity.slow_since(patience)?, *number)));
         let Some((_, number)) = slow.min() else {
             return false;
         };
@@ -168,14 +169,14 @@ impl Place {
     pub(super) fn visitor(&self, address: IpAddr) -> Visitor {
         Visitor {
             address: Some(address),
-            pulse: Arc::clone(&self.pulse),
+            activity: Arc::clone(&self.activity),
             gives_way: self.gives_way.clone(),
         }
     }
 
     /// What the connection's bytes are told to.
-    pub(super) fn pulse(&self) -> Arc<Pulse> {
-        Arc::clone(&self.pulse)
+    pub(super) fn activity(&self) -> Arc<ConnectionActivity> {
+        Arc::clone(&self.activity)
     }
 
     /// A request begins: until the turn is over the connection keeps its place. `None`: it has lost it.
@@ -185,7 +186,7 @@ impl Place {
         if let Some(idle) = idle {
             taken.idle.remove(&idle);
         }
-        self.pulse.busy();
+        self.activity.busy();
         Some(Turn(Arc::clone(self)))
     }
 
@@ -198,7 +199,7 @@ impl Place {
     pub(super) async fn idle_for(&self, time: Duration) {
         loop {
             tokio::time::sleep(time).await;
-            if !self.pulse.is_busy() {
+            if !self.activity.is_busy() {
                 return;
             }
         }
@@ -206,7 +207,7 @@ impl Place {
 
     /// Whether a head has begun that is not whole.
     pub(super) fn has_begun(&self) -> bool {
-        self.pulse.has_begun()
+        self.activity.has_begun()
     }
 }
 
@@ -224,7 +225,7 @@ impl Drop for Place {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Visitor {
     pub(super) address: Option<IpAddr>,
-    pub(super) pulse: Arc<Pulse>,
+    pub(super) activity: Arc<ConnectionActivity>,
     /// Cancelled when the connection has to go.
     pub(super) gives_way: CancellationToken,
 }
@@ -241,7 +242,7 @@ impl Drop for Turn {
             guest.idle = Some(idle);
             taken.idle.insert(idle, self.0.number);
         }
-        self.0.pulse.quiet();
+        self.0.activity.quiet();
     }
 }
 
@@ -362,7 +363,7 @@ mod tests {
         let begun = |patience| {
             let places = Places::new(1, patience);
             let one = take(&places).unwrap();
-            one.pulse().beat(1);
+            one.activity().received(1);
             take(&places).is_some()
         };
         assert!(!begun(Duration::from_mins(1)));
@@ -383,7 +384,7 @@ mod tests {
         assert!(lost(&seasoned) && !lost(&new), "it has had a request");
         let _next = next.begin().unwrap();
         let slow = newer.begin().unwrap();
-        newer.pulse().body_is_awaited(Duration::ZERO);
+        newer.activity().body_is_awaited(Duration::ZERO);
         let last = take(&places).unwrap();
         assert!(lost(&newer) && !lost(&new), "its body comes slowly");
         drop(slow);
@@ -400,7 +401,7 @@ mod tests {
         let [one, two, busy] = [(); 3].map(|()| take(&places).unwrap());
         let _busy = busy.begin().unwrap();
         for place in [&two, &one] {
-            place.pulse().beat(1);
+            place.activity().received(1);
         }
         let lost = |place: &Place| place.gives_way.is_cancelled();
         let next = take(&places).unwrap();

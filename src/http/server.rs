@@ -24,14 +24,12 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use super::connection_activity::HEAD_BYTES_MAX;
 use super::places::{Answering, Place, Places};
 use super::watched::WatchedSocket;
 use super::{ApiState, api, json, router};
 use crate::telemetry::Repeats;
 
-/// Largest head of a request, in bytes. hyper's read buffer is also what a body frame is cut from: of each body so
-/// much may be here, and be read ahead, before it has its share of the memory for bodies.
-const BUFFER_MAX: usize = 64 << 10;
 /// Pause after a failure to accept that is not one connection's own, such as no free descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How often raw histogram samples are folded.
@@ -128,10 +126,12 @@ struct Acceptor {
 impl Acceptor {
     fn new(state: &Arc<ApiState>, shutdown: CancellationToken) -> Self {
         let mut staying = http1::Builder::new();
+        // hyper's read buffer is also what a body frame is cut from: of each body so much may be here, and be read
+        // ahead, before it has its share of the memory for bodies.
         staying
             .timer(TokioTimer::new())
             .header_read_timeout(state.limits.head)
-            .max_buf_size(BUFFER_MAX);
+            .max_buf_size(HEAD_BYTES_MAX);
         let mut passing = staying.clone();
         passing
             .header_read_timeout(state.limits.head.min(HEAD_PATIENCE))
@@ -180,7 +180,7 @@ impl Acceptor {
 
     fn client(&self, socket: TcpStream, from: IpAddr, place: Place) -> ClientConnection {
         ClientConnection {
-            socket: WatchedSocket::new(socket, place.pulse(), self.answer_pace),
+            socket: WatchedSocket::new(socket, place.activity(), self.answer_pace),
             from,
             place: Arc::new(place),
             router: self.router.clone(),

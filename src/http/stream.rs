@@ -94,16 +94,16 @@ fn describe(
         shown.insert("glueTable".into(), table);
     }
     if let Some(catalog) = &snapshot.catalog {
-        shown.insert("catalog".into(), catalog_account(catalog));
+        shown.insert("catalog".into(), catalog_status(catalog));
     }
-    shown.insert("fields".into(), fields::account(&stream.fields()));
+    shown.insert("fields".into(), fields::status(&stream.fields()));
     let failures = stream.failures();
     shown.insert("failures".into(), failures.iter().map(failure).collect());
     shown.into()
 }
 
 /// What is told to the stream's catalog.
-fn catalog_account(catalog: &CatalogStanding) -> Value {
+fn catalog_status(catalog: &CatalogStanding) -> Value {
     json!({
         "table": catalog.name,
         "waiting": catalog.waiting,

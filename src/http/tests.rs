@@ -384,7 +384,7 @@ async fn the_status_page_shows_hostile_keys_as_text() {
 }
 
 #[tokio::test]
-async fn the_account_of_a_stream_has_its_failures_whatever_their_records_hold() {
+async fn the_status_of_a_stream_has_its_failures_whatever_their_records_hold() {
     let server = Server::start().await;
     server.put("a\nb\n").await;
     let mut tally = Tally::default();
@@ -405,13 +405,13 @@ async fn the_account_of_a_stream_has_its_failures_whatever_their_records_hold() 
     assert_eq!(answer.status, 200);
     assert_eq!(answer.headers["content-type"], "application/json");
     assert_eq!(answer.headers["x-content-type-options"], "nosniff");
-    let account = answer.json();
+    let shown = answer.json();
     assert_eq!(
-        (&account["state"], &account["format"]),
+        (&shown["state"], &shown["format"]),
         (&"running".into(), &"json".into())
     );
-    assert_eq!(account["records"]["accepted"], 2);
-    assert_eq!(account["records"]["read"], 2);
+    assert_eq!(shown["records"]["accepted"], 2);
+    assert_eq!(shown["records"]["read"], 2);
     let expected = json!([{
         "type": "format-conversion-failed", "code": "Code", "count": 2,
         "firstMessage": "no <b>bold</b>", "lastMessage": "another",
@@ -420,10 +420,10 @@ async fn the_account_of_a_stream_has_its_failures_whatever_their_records_hold() 
         "sample": {"base64": "//4=", "bytes": 2, "shortened": false},
         "firstAt": "2023-11-14T22:13:20.123Z", "lastAt": "2023-11-14T22:13:20.123Z",
     }]);
-    assert_eq!(account["failures"], expected);
+    assert_eq!(shown["failures"], expected);
     let expected =
         json!({"unknown": {"a\"<b>": 3}, "missing": {}, "nulled": {"(other)": 1}, "coerced": {}});
-    assert_eq!(account["fields"], expected);
+    assert_eq!(shown["fields"], expected);
     let metrics = server.get("/metrics").await.text;
     let line = r#"firehose_unknown_field_records_total{stream="clicks",field="a\"<b>"} 3"#;
     assert!(metrics.contains(line), "{metrics}");

@@ -14,7 +14,7 @@ use crate::source::PutBatch;
 #[derive(Debug)]
 pub(super) struct Values {
     body: Buffer,
-    /// What it can come to.
+    /// The most bytes that the body can have.
     at_most: usize,
 }
 
@@ -47,8 +47,8 @@ impl Values {
         self.body.capacity()
     }
 
-    /// Looks at the whole body. The elements of an array that is all of it are records; of other
-    /// values each is one, as it stands there.
+    /// Checks the whole body. If it is a single array, its elements are the records; otherwise each value is one
+    /// record, byte for byte.
     pub(super) fn check(self) -> Result<CheckedBody, ContentError> {
         let (mut count, mut bytes) = (0, 0);
         let mut array = None;
@@ -90,7 +90,7 @@ impl Values {
 #[derive(Debug)]
 pub(super) struct CheckedBody {
     body: Buffer,
-    /// Where the array stands of which the elements are records.
+    /// The array whose elements are the records, if the body is one array.
     array: Option<Range<usize>>,
     memory: usize,
 }

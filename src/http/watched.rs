@@ -17,13 +17,13 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 use super::body::STEP;
-use super::pulse::Pulse;
+use super::connection_activity::ConnectionActivity;
 
 /// The socket, and whom it tells.
 #[derive(Debug)]
 pub(super) struct WatchedSocket {
     pub(super) socket: TcpStream,
-    pulse: Arc<Pulse>,
+    activity: Arc<ConnectionActivity>,
     /// How long the client may take for each [`STEP`] of its answers.
     pace: Duration,
     stalled: Option<Stalled>,
@@ -41,10 +41,14 @@ struct Stalled {
 
 impl WatchedSocket {
     /// Breaks where the client takes longer than `pace` for 32 KiB of its answers, or for what there is of them.
-    pub(super) const fn new(socket: TcpStream, pulse: Arc<Pulse>, pace: Duration) -> Self {
+    pub(super) const fn new(
+        socket: TcpStream,
+        activity: Arc<ConnectionActivity>,
+        pace: Duration,
+    ) -> Self {
         Self {
             socket,
-            pulse,
+            activity,
             pace,
             stalled: None,
         }
@@ -62,7 +66,7 @@ impl WatchedSocket {
                     if stalled.of_step >= STEP {
                         stalled.of_step = 0;
                         stalled.until.as_mut().reset(Instant::now() + self.pace);
-                        self.pulse.answer_is_awaited();
+                        self.activity.answer_is_awaited();
                     }
                 }
                 written
@@ -70,7 +74,7 @@ impl WatchedSocket {
             Poll::Ready(Err(_)) => written,
             Poll::Pending => {
                 let stalled = self.stalled.get_or_insert_with(|| {
-                    self.pulse.answer_is_awaited();
+                    self.activity.answer_is_awaited();
                     Stalled {
                         until: Box::pin(tokio::time::sleep(self.pace)),
                         of_step: 0,
@@ -95,7 +99,7 @@ impl AsyncRead for WatchedSocket {
             stalled.reader = Some(context.waker().clone());
             return Poll::Pending;
         }
-        if self.pulse.has_too_much_head() {
+        if self.activity.has_too_much_head() {
             let large = io::Error::new(io::ErrorKind::InvalidData, "the head is too large");
             return Poll::Ready(Err(large));
         }
@@ -103,7 +107,7 @@ impl AsyncRead for WatchedSocket {
         let read = Pin::new(&mut self.socket).poll_read(context, into);
         let bytes = into.filled().len() - before;
         if bytes > 0 {
-            self.pulse.beat(bytes);
+            self.activity.received(bytes);
         }
         read
     }
@@ -135,7 +139,7 @@ impl AsyncWrite for WatchedSocket {
     /// This is called when all there is has been written.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Some(stalled) = self.stalled.take() {
-            self.pulse.answer_rests();
+            self.activity.answer_done();
             if let Some(reader) = stalled.reader {
                 reader.wake();
             }

@@ -25,7 +25,7 @@ impl Ledger {
     fn press_the_slow(&mut self, coming: &mut usize) {
         let wanted = self.wanting().map(BodyEntry::wants).sum();
         let slow = self.bodies.iter().filter_map(|(number, body)| {
-            let since = body.visitor.pulse.is_slow(SLOW)?;
+            let since = body.visitor.activity.slow_since(SLOW)?;
             (matches!(body.stage, Stage::Arriving) && body.bytes > 0).then_some((since, *number))
         });
         let mut slow: Vec<_> = slow.collect();

@@ -129,7 +129,7 @@ async fn who_is_slow_gives_way_to_who_waits() {
     let bodies = large(8 * KIB, WAIT);
     let mut slow = bodies.expect(visitor(1), false);
     slow.grow_to(8 * KIB).await.unwrap();
-    slow.visitor.pulse.body_is_awaited(Duration::ZERO);
+    slow.visitor.activity.body_is_awaited(Duration::ZERO);
     let begun = Instant::now();
     let gone = tokio::spawn(async move {
         slow.visitor.gives_way.cancelled().await;

@@ -1,4 +1,4 @@
-//! Pages that a browser has from elsewhere are strangers: what they make it send here is refused.
+//! Refuses cross-origin requests from browsers, and DNS rebinding.
 //!
 //! A page of another origin is known by `Origin` and `Sec-Fetch-Site`, which pages cannot write themselves. One whose
 //! name was made to point to this machine (DNS rebinding) is of our origin to the browser, and only `Host` tells: so a
@@ -39,7 +39,7 @@ pub(super) struct Hosts {
 
 /// Why a request is refused.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-enum Stranger {
+enum CrossOriginError {
     #[error(
         "{0:?} is not known as a name of this daemon, and any page can have its own name point here; where it is \
          one of yours, say so in [http]: hosts = [{0:?}]. Addresses, localhost and names without a dot need no \
@@ -95,7 +95,7 @@ impl Hosts {
             || self.is_listed(name)
     }
 
-    fn check(&self, request: &Request) -> Result<(), Stranger> {
+    fn check(&self, request: &Request) -> Result<(), CrossOriginError> {
         let headers = request.headers();
         let asked = request
             .uri()
@@ -105,7 +105,7 @@ impl Hosts {
         let mut own = Vec::new();
         for host in hosts.chain(asked) {
             let known = Authority::of(host).filter(|known| self.is_known(&known.name));
-            own.push(known.ok_or_else(|| Stranger::Host(told(host)))?);
+            own.push(known.ok_or_else(|| CrossOriginError::Host(told(host)))?);
         }
         let mut has_origin = false;
         for origin in headers.get_all(ORIGIN) {
@@ -116,7 +116,7 @@ impl Hosts {
             });
             if !known {
                 let host = headers.get(HOST).map_or(&b""[..], HeaderValue::as_bytes);
-                return Err(Stranger::Origin {
+                return Err(CrossOriginError::Origin {
                     origin: told(origin.as_bytes()),
                     host: told(host),
                 });
@@ -128,7 +128,7 @@ impl Hosts {
             Some(_) if has_origin => Ok(()),
             // Somebody has followed a link to the status page: who has put it there does not see it.
             Some(_) if is_link(request) => Ok(()),
-            Some(site) => Err(Stranger::Site(told(site))),
+            Some(site) => Err(CrossOriginError::Site(told(site))),
         }
     }
 }
@@ -205,15 +205,15 @@ pub(super) async fn keep_out(
         "/healthz" => Ok(()),
         _ => state.hosts.check(&request),
     };
-    let Err(stranger) = checked else {
+    let Err(error) = checked else {
         return next.run(request).await;
     };
     let (head, body) = request.into_parts();
     BodyFrames::new(&head, body, &state).discard().await;
-    let cause = stranger.to_string();
-    let kind = match stranger {
-        Stranger::Host(_) => "host",
-        Stranger::Origin { .. } | Stranger::Site(_) => "origin",
+    let cause = error.to_string();
+    let kind = match error {
+        CrossOriginError::Host(_) => "host",
+        CrossOriginError::Origin { .. } | CrossOriginError::Site(_) => "origin",
     };
     if let Some(unsaid) = state.hosts.repeats.due("refused a stranger", kind) {
         tracing::warn!(cause, unsaid, "refused a stranger");

@@ -3,22 +3,22 @@
 
 #![expect(
     clippy::disallowed_methods,
-    reason = "what stands still is told by the time"
+    reason = "a stalled connection is recognised by elapsed time"
 )]
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// Largest head of a request, in bytes, that comes in more than one piece.
-const HEAD_MAX: usize = 64 << 10;
+/// Largest head of a request, in bytes.
+pub(super) const HEAD_BYTES_MAX: usize = 64 << 10;
 
 /// The state of one connection, as its socket and its requests tell it.
 #[derive(Debug, Default)]
-pub(super) struct Pulse {
+pub(super) struct ConnectionActivity {
     /// When the connection was accepted, in ms; 0: it has had a request.
     accepted: AtomicU64,
-    /// Whether bytes of a head have come: when the first did, in ms.
+    /// 0: no head has begun; 1: a request is under way; above: when the first byte of a head came, in ms.
     request: AtomicU64,
     /// Bytes of a head that is not whole.
     head: AtomicUsize,
@@ -28,7 +28,7 @@ pub(super) struct Pulse {
     answer: AtomicU64,
 }
 
-impl Pulse {
+impl ConnectionActivity {
     const QUIET: u64 = 0;
     const BUSY: u64 = 1;
 
@@ -41,7 +41,7 @@ impl Pulse {
     }
 
     /// Bytes have come.
-    pub(super) fn beat(&self, bytes: usize) {
+    pub(super) fn received(&self, bytes: usize) {
         match self.request.load(Ordering::Relaxed) {
             Self::BUSY => return,
             Self::QUIET => self.request.store(now_ms(), Ordering::Relaxed),
@@ -60,7 +60,7 @@ impl Pulse {
     pub(super) fn quiet(&self) {
         self.request.store(Self::QUIET, Ordering::Relaxed);
         self.head.store(0, Ordering::Relaxed);
-        self.body_rests();
+        self.body_done();
     }
 
     /// More of a body is waited for; for this step that long already.
@@ -71,7 +71,7 @@ impl Pulse {
     }
 
     /// No body is waited for.
-    pub(super) fn body_rests(&self) {
+    pub(super) fn body_done(&self) {
         self.body.store(0, Ordering::Relaxed);
     }
 
@@ -81,7 +81,7 @@ impl Pulse {
     }
 
     /// It has taken all there is.
-    pub(super) fn answer_rests(&self) {
+    pub(super) fn answer_done(&self) {
         self.answer.store(0, Ordering::Relaxed);
     }
 
@@ -95,7 +95,7 @@ impl Pulse {
         self.request.load(Ordering::Relaxed) > Self::BUSY
     }
 
-    /// Whether the connection was accepted so short a time ago, and has had no request yet.
+    /// Whether the connection was accepted less than `patience` ago and has had no request yet.
     pub(super) fn is_new(&self, patience: Duration) -> bool {
         let accepted = self.accepted.load(Ordering::Relaxed);
         accepted > 0 && age_ms(accepted) < patience.as_millis()
@@ -108,12 +108,12 @@ impl Pulse {
 
     /// Whether more of a head has come than any may have.
     pub(super) fn has_too_much_head(&self) -> bool {
-        self.has_begun() && self.head.load(Ordering::Relaxed) > HEAD_MAX
+        self.has_begun() && self.head.load(Ordering::Relaxed) > HEAD_BYTES_MAX
     }
 
     /// Since when a step of a body or of answers has been waited for, where that is longer than `patience`: the
     /// lower the longer.
-    pub(super) fn is_slow(&self, patience: Duration) -> Option<u64> {
+    pub(super) fn slow_since(&self, patience: Duration) -> Option<u64> {
         let steps = [&self.body, &self.answer].map(|since| since.load(Ordering::Relaxed));
         let since = steps.into_iter().filter(|since| *since > 0).min()?;
         (age_ms(since) >= patience.as_millis()).then_some(since)
@@ -127,5 +127,6 @@ fn age_ms(since: u64) -> u128 {
 /// Milliseconds that only go up, from above all that means something else.
 fn now_ms() -> u64 {
     static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
-    u64::try_from(BEGIN.elapsed().as_millis()).map_or(u64::MAX, |ms| ms + Pulse::BUSY + 1)
+    u64::try_from(BEGIN.elapsed().as_millis())
+        .map_or(u64::MAX, |ms| ms + ConnectionActivity::BUSY + 1)
 }

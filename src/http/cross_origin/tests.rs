@@ -18,11 +18,11 @@ fn hosts() -> Hosts {
     }
 }
 
-fn check(method: &str, headers: &[(&str, &str)]) -> Result<(), Stranger> {
+fn check(method: &str, headers: &[(&str, &str)]) -> Result<(), CrossOriginError> {
     check_at("/streams/clicks/records", method, headers)
 }
 
-fn check_at(path: &str, method: &str, headers: &[(&str, &str)]) -> Result<(), Stranger> {
+fn check_at(path: &str, method: &str, headers: &[(&str, &str)]) -> Result<(), CrossOriginError> {
     let mut request = Request::builder().method(method).uri(path);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -74,7 +74,7 @@ fn any_other_name_is_told_how_to_list_it() {
     ] {
         for method in ["GET", "POST"] {
             let refused = check(method, &[("host", host)]).unwrap_err();
-            assert_eq!(refused, Stranger::Host(host.to_owned()));
+            assert_eq!(refused, CrossOriginError::Host(host.to_owned()));
             assert!(refused.to_string().contains("hosts = ["), "{refused}");
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use super::fields::{Field, ObjectWriter, Type};
-use super::lines::Said;
+use super::lines::LineOutcome;
 use super::logs::LogKind;
 use super::own_fields::OwnField;
 use super::port::Fault;
@@ -74,7 +74,7 @@ pub(super) const LOGS: LogKind = LogKind {
     line,
 };
 
-fn line(_: &[OwnField], line: &str, out: &mut Vec<u8>) -> Result<Said, Fault> {
+fn line(_: &[OwnField], line: &str, out: &mut Vec<u8>) -> Result<LineOutcome, Fault> {
     let mut tokens = Tokens::of(line);
     let mut object = ObjectWriter::begin(out);
     for (at, (value, fields)) in FIELDS.iter().enumerate() {
@@ -90,7 +90,7 @@ fn line(_: &[OwnField], line: &str, out: &mut Vec<u8>) -> Result<Said, Fault> {
     }
     push_unknown(&mut tokens, &mut object)?;
     object.end();
-    Ok(Said::Record)
+    Ok(LineOutcome::Record)
 }
 
 /// An address, of IPv6 too, and a port.

@@ -1,7 +1,7 @@
 //! `cloudfront`: access logs of `CloudFront`, standard ones or, with `fields`, those that are sent in real time.
 
 use super::fields::{ObjectWriter, Type};
-use super::lines::Said;
+use super::lines::LineOutcome;
 use super::logs::LogKind;
 use super::own_fields::{KnownFields, OwnField};
 use super::port::Fault;
@@ -109,10 +109,10 @@ pub(super) const LOGS: LogKind = LogKind {
     line,
 };
 
-fn line(fields: &[OwnField], line: &str, out: &mut Vec<u8>) -> Result<Said, Fault> {
+fn line(fields: &[OwnField], line: &str, out: &mut Vec<u8>) -> Result<LineOutcome, Fault> {
     // Files begin with lines that tell their version and name the fields.
     if line.starts_with('#') {
-        return Ok(Said::Nothing);
+        return Ok(LineOutcome::Skipped);
     }
     let (count, expected) = (line.split('\t').count(), fields.len());
     if count != expected {
@@ -124,5 +124,5 @@ fn line(fields: &[OwnField], line: &str, out: &mut Vec<u8>) -> Result<Said, Faul
         push(field, Some(value), &mut object)?;
     }
     object.end();
-    Ok(Said::Record)
+    Ok(LineOutcome::Record)
 }

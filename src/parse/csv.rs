@@ -3,7 +3,7 @@
 use memchr::memchr;
 
 use super::fields::{Field, ObjectWriter};
-use super::lines::{self, Line, Said, line_end};
+use super::lines::{self, Line, LineOutcome, line_end};
 use super::port::{Fault, Parse, Parts};
 use crate::config::{ParserKind, ParserSettings, ParserSpec, Table};
 
@@ -120,7 +120,7 @@ impl Parse for Rows {
 }
 
 impl Line for Rows {
-    fn line(&self, line: &str, out: &mut Vec<u8>) -> Result<Said, Fault> {
+    fn line(&self, line: &str, out: &mut Vec<u8>) -> Result<LineOutcome, Fault> {
         let mut fields = CsvFields::of(self, line);
         let (mut cell, mut is_header, mut count) = (String::new(), self.header, 0);
         let mut object = ObjectWriter::begin(out);
@@ -145,9 +145,9 @@ impl Line for Rows {
             return Err(Fault::mismatch(message));
         }
         if is_header {
-            return Ok(Said::Nothing);
+            return Ok(LineOutcome::Skipped);
         }
-        misfit.map(|()| Said::Record)
+        misfit.map(|()| LineOutcome::Record)
     }
 
     /// A row of empty fields between tabs or spaces is a row.

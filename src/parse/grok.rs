@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::fields::{Field, Type};
-use super::lines::{self, Line, Said};
+use super::lines::{self, Line, LineOutcome};
 use super::matcher::{self, Matcher};
 use super::port::{Fault, Parse, Parts};
 use crate::config::{ParserKind, ParserSettings, ParserSpec, Table};
@@ -139,7 +139,7 @@ impl Parse for Grok {
 }
 
 impl Line for Grok {
-    fn line(&self, line: &str, out: &mut Vec<u8>) -> Result<Said, Fault> {
+    fn line(&self, line: &str, out: &mut Vec<u8>) -> Result<LineOutcome, Fault> {
         self.matcher.line(line, out)
     }
 }

@@ -3,6 +3,7 @@
 
 use std::fmt::Debug;
 
+use firehose_json::BOM;
 use memchr::memchr;
 
 use super::port::{Fault, Parts};
@@ -11,15 +12,13 @@ use crate::config::Table;
 /// The key by which a table says whether a record may hold several lines.
 pub(super) const KEY: &str = "lines";
 
-/// What some editors and exports begin a text with; it is none of the text.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-
 /// What parses one line.
 pub(super) trait Line: Debug + Send + Sync {
     /// Appends the JSON text of a line that has no line end.
-    fn line(&self, line: &str, out: &mut Vec<u8>) -> Result<Said, Fault>;
+    fn line(&self, line: &str, out: &mut Vec<u8>) -> Result<LineOutcome, Fault>;
 
-    /// Where the first of some lines ends, its line feed not counted.
+    /// Where the first line ends, without its line feed. `is_torn` is kept from line to line: set it where an open
+    /// quote is never closed, and lines end at line feeds from there on.
     fn end(&self, rest: &[u8], _is_torn: &mut bool) -> usize {
         line_end(rest)
     }
@@ -32,11 +31,11 @@ pub(super) trait Line: Debug + Send + Sync {
 
 /// What a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Said {
+pub(super) enum LineOutcome {
     /// A record.
     Record,
-    /// Nothing: it names fields, or is a remark.
-    Nothing,
+    /// None: it names fields, or is a remark.
+    Skipped,
 }
 
 /// Reads `lines`. `None`: it has a fault.
@@ -53,7 +52,7 @@ pub(super) fn parse(
     record: &[u8],
     parts: &mut Parts<'_>,
 ) -> Result<(), Fault> {
-    let record = record.strip_prefix(BYTE_ORDER_MARK).unwrap_or(record);
+    let record = record.strip_prefix(BOM).unwrap_or(record);
     let mut text = Vec::new();
     if !lines {
         return one(parser, without_end(record), &mut text, parts);
@@ -66,9 +65,9 @@ pub(super) fn parse(
         return one(parser, first.1, &mut text, parts);
     };
     for (index, line) in [first, second].into_iter().chain(each) {
-        match said(parser, line, &mut text) {
-            Ok(Said::Record) => parts.put(&text)?,
-            Ok(Said::Nothing) => parts.leave_out()?,
+        match parse_line(parser, line, &mut text) {
+            Ok(LineOutcome::Record) => parts.put(&text)?,
+            Ok(LineOutcome::Skipped) => parts.leave_out()?,
             Err(fault) => parts.fail(line, index, fault)?,
         }
     }
@@ -82,13 +81,13 @@ fn one(
     text: &mut Vec<u8>,
     parts: &mut Parts<'_>,
 ) -> Result<(), Fault> {
-    match said(parser, line, text)? {
-        Said::Record => parts.put(text),
-        Said::Nothing => parts.leave_out(),
+    match parse_line(parser, line, text)? {
+        LineOutcome::Record => parts.put(text),
+        LineOutcome::Skipped => parts.leave_out(),
     }
 }
 
-fn said(parser: &dyn Line, line: &[u8], text: &mut Vec<u8>) -> Result<Said, Fault> {
+fn parse_line(parser: &dyn Line, line: &[u8], text: &mut Vec<u8>) -> Result<LineOutcome, Fault> {
     text.clear();
     let line = std::str::from_utf8(line).map_err(|_| Fault::not_utf8())?;
     parser.line(line, text)

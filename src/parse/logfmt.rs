@@ -6,7 +6,7 @@ use std::collections::hash_map::Entry;
 use std::ops::Range;
 
 use super::fields::{FIELDS_MAX, ObjectWriter, push_text};
-use super::lines::{self, Line, Said};
+use super::lines::{self, Line, LineOutcome};
 use super::port::{Fault, Parse, Parts, quoted};
 use crate::config::{ParserKind, ParserSettings, ParserSpec, Table};
 
@@ -54,7 +54,7 @@ impl Parse for Logfmt {
 }
 
 impl Line for Logfmt {
-    fn line(&self, line: &str, out: &mut Vec<u8>) -> Result<Said, Fault> {
+    fn line(&self, line: &str, out: &mut Vec<u8>) -> Result<LineOutcome, Fault> {
         let (mut pairs, mut places) = (Vec::new(), HashMap::new());
         let (mut rest, mut has_value) = (line.trim(), false);
         while !rest.is_empty() {
@@ -107,7 +107,7 @@ impl Line for Logfmt {
             }
         }
         object.end();
-        Ok(Said::Record)
+        Ok(LineOutcome::Record)
     }
 }
 

@@ -2,13 +2,13 @@
 //! that the user chose.
 
 use super::ParserEntry;
-use super::lines::{self, Line, Said};
+use super::lines::{self, Line, LineOutcome};
 use super::own_fields::{self, KnownFields, OwnField};
 use super::port::{Fault, Parse, Parts};
 use crate::config::{ParserKind, ParserSettings, ParserSpec, Table};
 
 /// Appends the JSON text of a line of these fields.
-type ReadLine = fn(&[OwnField], &str, &mut Vec<u8>) -> Result<Said, Fault>;
+type ReadLine = fn(&[OwnField], &str, &mut Vec<u8>) -> Result<LineOutcome, Fault>;
 
 /// A kind of logs.
 #[derive(Clone, Copy, Debug)]
@@ -86,7 +86,7 @@ impl Parse for AwsLog {
 }
 
 impl Line for AwsLog {
-    fn line(&self, line: &str, out: &mut Vec<u8>) -> Result<Said, Fault> {
+    fn line(&self, line: &str, out: &mut Vec<u8>) -> Result<LineOutcome, Fault> {
         (self.kind.line)(&self.fields, line, out)
     }
 }

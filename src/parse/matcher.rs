@@ -7,7 +7,7 @@ use ::regex::{Regex, RegexBuilder};
 use regex_syntax::ast::{self, Span};
 
 use super::fields::{Field, ObjectWriter};
-use super::lines::Said;
+use super::lines::LineOutcome;
 use super::port::{Fault, quoted};
 
 /// Bytes of a pattern.
@@ -84,7 +84,7 @@ impl Matcher {
     }
 
     /// Appends what the pattern finds in a line.
-    pub(super) fn line(&self, line: &str, out: &mut Vec<u8>) -> Result<Said, Fault> {
+    pub(super) fn line(&self, line: &str, out: &mut Vec<u8>) -> Result<LineOutcome, Fault> {
         let mut places = self.regex.capture_locations();
         if self.regex.captures_read(&mut places, line).is_none() {
             let message = format!("the pattern does not match {}", quoted(line));
@@ -99,6 +99,6 @@ impl Matcher {
             }
         }
         object.end();
-        Ok(Said::Record)
+        Ok(LineOutcome::Record)
     }
 }

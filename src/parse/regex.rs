@@ -1,7 +1,7 @@
 //! `regex`: a pattern whose named groups are fields.
 
 use super::fields::{Field, Type};
-use super::lines::{self, Line, Said};
+use super::lines::{self, Line, LineOutcome};
 use super::matcher::{self, Matcher};
 use super::port::{Fault, Parse, Parts};
 use crate::config::{ParserKind, ParserSettings, ParserSpec, Table, choose};
@@ -107,7 +107,7 @@ impl Parse for RegexPattern {
 }
 
 impl Line for RegexPattern {
-    fn line(&self, line: &str, out: &mut Vec<u8>) -> Result<Said, Fault> {
+    fn line(&self, line: &str, out: &mut Vec<u8>) -> Result<LineOutcome, Fault> {
         self.matcher.line(line, out)
     }
 }

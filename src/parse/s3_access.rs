@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use firehose_calendar::MONTHS;
 
 use super::fields::{Field, ObjectWriter, Type, push_text};
-use super::lines::Said;
+use super::lines::LineOutcome;
 use super::logs::LogKind;
 use super::own_fields::OwnField;
 use super::port::{Fault, quoted};
@@ -63,7 +63,7 @@ pub(super) const LOGS: LogKind = LogKind {
     line,
 };
 
-fn line(_: &[OwnField], line: &str, out: &mut Vec<u8>) -> Result<Said, Fault> {
+fn line(_: &[OwnField], line: &str, out: &mut Vec<u8>) -> Result<LineOutcome, Fault> {
     let mut tokens = Tokens::of(line);
     let mut object = ObjectWriter::begin(out);
     for (at, field) in FIELDS.iter().enumerate() {
@@ -86,7 +86,7 @@ fn line(_: &[OwnField], line: &str, out: &mut Vec<u8>) -> Result<Said, Fault> {
     }
     push_unknown(&mut tokens, &mut object)?;
     object.end();
-    Ok(Said::Record)
+    Ok(LineOutcome::Record)
 }
 
 /// A time such as `06/Feb/2019:00:00:38 +0000` as event times and columns read it.

@@ -1,7 +1,7 @@
 //! `vpc-flow-log`: flow logs of VPCs, in the default format (version 2) or one of the user's own.
 
 use super::fields::{ObjectWriter, Type};
-use super::lines::Said;
+use super::lines::LineOutcome;
 use super::logs::LogKind;
 use super::own_fields::{KnownFields, OwnField};
 use super::port::Fault;
@@ -69,7 +69,7 @@ pub(super) const LOGS: LogKind = LogKind {
     line,
 };
 
-fn line(fields: &[OwnField], line: &str, out: &mut Vec<u8>) -> Result<Said, Fault> {
+fn line(fields: &[OwnField], line: &str, out: &mut Vec<u8>) -> Result<LineOutcome, Fault> {
     let expected = fields.len();
     let count = line.split_ascii_whitespace().count();
     if count != expected {
@@ -79,12 +79,12 @@ fn line(fields: &[OwnField], line: &str, out: &mut Vec<u8>) -> Result<Said, Faul
     let values = || line.split_ascii_whitespace().zip(fields);
     // Files of flow logs begin with a line that names the fields.
     if values().all(|(value, (name, _))| value == name) {
-        return Ok(Said::Nothing);
+        return Ok(LineOutcome::Skipped);
     }
     let mut object = ObjectWriter::begin(out);
     for (value, (_, field)) in values() {
         push(field, Some(value), &mut object)?;
     }
     object.end();
-    Ok(Said::Record)
+    Ok(LineOutcome::Record)
 }

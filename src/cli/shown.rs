@@ -1,4 +1,4 @@
-//! Text of others on a terminal.
+//! What stands on a terminal: text of others, and counts.
 
 use crate::printable::printable;
 
@@ -12,4 +12,10 @@ pub(super) fn shown(text: &str) -> String {
         cut.push('…');
     }
     printable(&cut).into_owned()
+}
+
+/// So many of a noun that takes an `s` where it is not one.
+pub(super) fn plural(count: u64, noun: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{ending}")
 }

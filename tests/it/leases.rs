@@ -487,7 +487,7 @@ bucket = "lake"
     ));
     let listed = site.command(&["state", "list"]).done();
     let expected = format!(
-        "clicks (shared by lease table {})\n   2 shards, 1 of them read to their ends; 2 objects wait \
+        "clicks (shared by lease table {})\n   2 shards, 1 read to the end; 2 objects wait \
          to be published\n   open partitions are in no table: the status page of each daemon counts its \
          own\n   shardId-0 of nobody: ended, after shardId-9, 2 \
          objects wait\n   shardId-1 of java: 4711, record 2 of the aggregate, after shardId-9\n   \

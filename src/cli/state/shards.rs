@@ -3,12 +3,13 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
+use super::super::shown::plural;
 use crate::clock::utc;
 use crate::config::{display_duration, display_size};
 use crate::daemon::holdings::Holdings;
 use crate::shard::{JOURNAL, ShardStart, ShardState};
 
-/// One line for a source of our own, or one for the source's stream and one for each of its shards.
+/// One line for Direct PUT; for Kinesis one for the stream and one for each shard.
 pub(super) fn write(held: &Holdings, now_ms: i64, out: &mut dyn Write) -> io::Result<()> {
     let Some(source) = &held.source else {
         let shard = held.shards.get(JOURNAL);
@@ -23,10 +24,10 @@ pub(super) fn write(held: &Holdings, now_ms: i64, out: &mut dyn Write) -> io::Re
     let ended = held.shards.values().filter(|state| state.ended).count();
     writeln!(
         out,
-        "   {noun} {}, created {}: {} shards, {ended} of them read to their ends",
+        "   {noun} {}, created {}: {}, {ended} read to the end",
         source.arn,
         utc(source.created_ms),
-        held.shards.len(),
+        plural(held.shards.len() as u64, "shard"),
     )?;
     for (shard, state) in &held.shards {
         write!(out, "   {shard}: ")?;

@@ -3,6 +3,7 @@
 
 use std::io::Write;
 
+use super::super::shown::plural;
 use super::{CommandError, runtime, shards};
 use crate::config::{Config, CoordinationSettings};
 use crate::coordination::{self, Scanned};
@@ -30,8 +31,8 @@ pub(super) fn list(config: &Config, now_ms: i64, out: &mut dyn Write) -> Result<
         let waiting: usize = items.iter().map(|item| item.waiting).sum();
         writeln!(
             out,
-            "   {} shards, {ended} of them read to their ends; {waiting} objects wait to be published",
-            items.len()
+            "   {}, {ended} read to the end; {waiting} objects wait to be published",
+            plural(items.len() as u64, "shard"),
         )?;
         writeln!(
             out,

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::super::CommandError;
 use super::super::lines::refusal;
-use super::super::shown::shown;
+use super::super::shown::{plural, shown};
 use super::fate::{Fate, code};
 use super::host::CompiledModule;
 use crate::printable::printable;
@@ -312,9 +312,4 @@ fn to_json(line: u64, fate: &Fate, verdict: &Verdict) -> Value {
         said["attempts"] = json!(attempts);
     }
     said
-}
-
-fn plural(count: u64, noun: &str) -> String {
-    let ending = if count == 1 { "" } else { "s" };
-    format!("{count} {noun}{ending}")
 }

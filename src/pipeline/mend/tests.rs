@@ -85,15 +85,17 @@ fn aside(disk: &TornDisk) -> usize {
     disk.list(Path::new("quarantine")).unwrap_or_default().len()
 }
 
+/// Compressions of which a part can be delivered.
+const COMPRESSIONS: [Compression; 4] = [
+    Compression::None,
+    Compression::Gzip,
+    Compression::Zstd,
+    Compression::Snappy,
+];
+
 /// All formats of which a part can be delivered.
 fn formats() -> Vec<FormatSettings> {
-    let compressions = [
-        Compression::None,
-        Compression::Gzip,
-        Compression::Zstd,
-        Compression::Snappy,
-    ];
-    compressions
+    COMPRESSIONS
         .map(json)
         .into_iter()
         .chain([parquet()])
@@ -196,13 +198,7 @@ fn an_object_may_be_damaged_again() {
 
 #[test]
 fn a_block_that_was_damaged_before_it_was_encoded_costs_no_other_later() {
-    let compressions = [
-        Compression::None,
-        Compression::Gzip,
-        Compression::Zstd,
-        Compression::Snappy,
-    ];
-    for settings in compressions.map(json) {
+    for settings in COMPRESSIONS.map(json) {
         for (gone, later) in (0..BLOCKS).flat_map(|gone| (0..BLOCKS).map(move |at| (gone, at))) {
             if gone == later {
                 continue;

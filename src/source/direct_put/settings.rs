@@ -15,7 +15,7 @@ const DEFAULT_JOURNAL_LIMIT: u64 = 4 * GIB;
 /// The least that a journal may have.
 const JOURNAL_LIMIT_MIN: u64 = MIB;
 
-/// The kind.
+/// What `SOURCES` registers.
 pub const KIND: DirectPutKind = DirectPutKind;
 
 /// The kind of sources that producers put records into by Firehose's API.

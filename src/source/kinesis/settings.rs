@@ -34,7 +34,7 @@ const KINESIS_NAME_MAX: usize = 128;
 /// The region in ARNs where the settings name none.
 const DEFAULT_REGION: &str = "us-east-1";
 
-/// The kind.
+/// What `SOURCES` registers.
 pub const KIND: KinesisKind = KinesisKind;
 
 /// The kind of sources that read a Kinesis data stream.

@@ -35,7 +35,7 @@ fn what_waits_for_a_module_that_was_replaced_is_given_back_whole() {
 fn what_passes_is_tried_again_by_itself_and_a_fault_of_the_module_is_not() {
     let guest = Guest::new();
     let metrics = Metrics::new().unwrap();
-    // Neither a module nor none: it cannot be told what is there.
+    // A path below a regular file: whether a module is there cannot be found out.
     let unreadable = guest.path().join("below-a-file.wasm");
     let transforms = Transforms::new(engine(), "clicks", &[settings(&unreadable)], &metrics);
     let tries = || {

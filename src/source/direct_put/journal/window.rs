@@ -37,7 +37,7 @@ pub(super) struct Window {
     /// Bytes of `buffer` that hold the file's.
     held: usize,
     buffer: Vec<u8>,
-    /// Blocks that the disk could not give were passed over, so often.
+    /// Reads that had to pass over blocks which the disk could not return.
     holes: u32,
 }
 
@@ -112,10 +112,11 @@ impl Window {
         if self.holes > holes {
             return Err(io::Error::other("a frame can be read no more"));
         }
+        // Asked for again: the first borrow would forbid the look at `holes`.
         self.bytes(start, frame.payload_bytes(), limit)
     }
 
-    /// Whether the end stands at `offset` that is written behind the last frame.
+    /// Whether the end marker, which follows the last frame, is at `offset`.
     pub(super) fn ends_at(&mut self, offset: u64, limit: u64) -> io::Result<bool> {
         if limit.saturating_sub(offset) < END_BYTES as u64 {
             return Ok(false);

@@ -128,6 +128,8 @@ pub struct StreamSettings {
     pub partitioning: PartitioningSettings,
     /// When a batch is full.
     pub buffering: BufferingSettings,
+    /// By how much an event may be late, where a partition is sealed when the time of events has passed it.
+    pub watermark: Option<Duration>,
     /// What the objects look like inside.
     pub format: FormatSettings,
     /// Whether a record that is no JSON text fails, in place of being carried as it came: for formats that expect some.
@@ -284,6 +286,8 @@ pub struct DestinationSettings {
     pub backup: Option<StoreSettings>,
     /// Prefix expression of data objects; `None` means Firehose's default.
     pub prefix: Option<String>,
+    /// Prefix expression of records whose partition was sealed by the watermark; `None`: that of their partition.
+    pub late_prefix: Option<String>,
     /// Prefix expression of error objects; `None` means Firehose's default.
     pub error_prefix: Option<String>,
 }

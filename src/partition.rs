@@ -10,6 +10,7 @@ mod fault;
 #[cfg(feature = "failpoints")]
 pub mod fuzz;
 mod key_rule;
+mod late;
 mod layout;
 mod paths;
 mod template;
@@ -19,6 +20,7 @@ pub use expression::has_expression;
 pub use fault::{PartitionFault, PartitionSetting};
 pub use firehose_date_pattern::Zone;
 pub use key_rule::KeyRule;
+pub use late::Event;
 pub use layout::{Partition, PartitionValue, PrefixLayout};
 
 use firehose_jq as jq;
@@ -27,8 +29,9 @@ use crate::config::{KeyValues, PartitioningSettings};
 use crate::failure::Failure;
 use crate::record::Record;
 use event_time::{EventTimeCache, EventTimePatterns};
-use expression::PrefixPart;
+use expression::{PrefixPart, SpannedPart};
 use extract::{Extracted, Extractor, failed, named};
+use late::LateTemplate;
 use template::{RecordValues, Template};
 
 /// What a query may burn for a record.
@@ -46,6 +49,10 @@ pub struct Partitioner {
     extractor: Extractor,
     times: EventTimePatterns,
     key_values: KeyValues,
+    /// Where what is late goes, where that is elsewhere.
+    late: Option<LateTemplate>,
+    /// Whether anybody asks when a partition's time is over.
+    minds_events: bool,
 }
 
 /// What a worker reuses from record to record.
@@ -63,6 +70,10 @@ pub struct Plan<'a> {
     pub has_transforms: bool,
     /// The prefix as it is written.
     pub prefix: Option<&'a str>,
+    /// Whether a partition is sealed when the time of events has passed it.
+    pub has_watermark: bool,
+    /// The prefix, as it is written, of records that come after that.
+    pub late_prefix: Option<&'a str>,
     /// What the destination says to keys.
     pub rule: &'a KeyRule,
     /// What could not be read.
@@ -70,6 +81,10 @@ pub struct Plan<'a> {
 }
 
 /// Values that the config has and that could not be read: nothing is said of what belongs to them.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts, none of which says another"
+)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UnreadSettings {
     /// `query`.
@@ -78,6 +93,8 @@ pub struct UnreadSettings {
     pub event_time: bool,
     /// `prefix`.
     pub prefix: bool,
+    /// `late_prefix`.
+    pub late_prefix: bool,
 }
 
 impl Partitioner {
@@ -100,6 +117,8 @@ impl Partitioner {
             settings: &settings,
             has_transforms: false,
             prefix,
+            has_watermark: false,
+            late_prefix: None,
             rule,
             unread: UnreadSettings::default(),
         };
@@ -114,28 +133,41 @@ impl Partitioner {
         let mut faults = Vec::new();
         let zone = template::zone(settings.time_zone.as_deref(), &mut faults);
         let text = plan.prefix.unwrap_or("");
-        let is_bare = !expression::has_expression(text);
-        let pieces = expression::parse(text, field, &mut faults);
+        let mut pieces = expression::parse(text, field, &mut faults);
+        let late = plan.late_prefix.map(|text| {
+            let pieces = expression::parse(text, PartitionSetting::LatePrefix, &mut faults);
+            (text, pieces)
+        });
+        if plan.has_watermark {
+            faults.extend(late::comes_again(&pieces));
+        }
+        let of_prefix = pieces.len();
+        pieces.extend(late.iter().flat_map(|(_, pieces)| pieces).cloned());
         let extractor = Extractor::compile(plan, &pieces, &mut faults);
-        let mut parts = expression::joined(pieces);
-        if faults.iter().all(|fault| fault.field != field) {
-            template::check(&parts, is_bare, &zone, field, rule, &mut faults);
-        }
-        if is_bare {
-            parts.push(expression::default_time());
-        }
+        pieces.truncate(of_prefix);
+        let parts = parts(text, pieces, &zone, (field, rule), &mut faults);
         let key = |part: &PrefixPart| extractor.key_index(part);
-        let (template, times) = Template::new(parts, &zone, rule, key);
+        let (template, times) = Template::new(parts, 0, &zone, rule, key);
+        let (late, late_times) = match late {
+            Some((text, pieces)) => {
+                let of = (PartitionSetting::LatePrefix, rule);
+                let parts = self::parts(text, pieces, &zone, of, &mut faults);
+                let (template, times) = Template::new(parts, times.len(), &zone, rule, key);
+                (Some(LateTemplate(template)), times)
+            }
+            None => (None, Vec::new()),
+        };
         if !faults.is_empty() {
             return Err(faults);
         }
-        let times = EventTimePatterns::new(times);
         Ok(Self {
             template,
             zone,
             extractor,
-            times,
+            times: EventTimePatterns::new(times, late_times),
             key_values: settings.key_values,
+            late,
+            minds_events: plan.has_watermark,
         })
     }
 
@@ -163,21 +195,9 @@ impl Partitioner {
         out: &mut Vec<u8>,
     ) -> Result<(), Failure> {
         let start = out.len();
-        let PartitionScratch { times, extracted } = scratch;
-        self.extractor.extract(record, extracted)?;
-        let times = extracted
-            .event_time
-            .map(|at| times.texts(&self.times, &self.zone, at));
-        let key = |index: usize| extracted.value(index);
-        let escaped = self.key_values == KeyValues::Escaped;
-        self.template.write(
-            &RecordValues {
-                key: &key,
-                times: times.as_ref(),
-            },
-            escaped,
-            out,
-        );
+        self.extractor.extract(record, &mut scratch.extracted)?;
+        self.write(&self.template, scratch, out);
+        let (extracted, escaped) = (&scratch.extracted, self.is_escaped());
         let identity = &out[start..];
         if self.template.is_static() {
             return Ok(()); // its length was checked when it was compiled
@@ -216,6 +236,24 @@ impl Partitioner {
         })
     }
 
+    /// Appends what becomes of a template with the values that were taken from a record.
+    fn write(&self, template: &Template, scratch: &mut PartitionScratch, out: &mut Vec<u8>) {
+        let PartitionScratch { times, extracted } = scratch;
+        let times = extracted
+            .event_time
+            .map(|at| times.texts(&self.times, &self.zone, at));
+        let key = |index: usize| extracted.value(index);
+        let values = RecordValues {
+            key: &key,
+            times: times.as_ref(),
+        };
+        template.write(&values, self.is_escaped(), out);
+    }
+
+    fn is_escaped(&self) -> bool {
+        self.key_values == KeyValues::Escaped
+    }
+
     /// Lets the scan of a record stop where all its values are found, unless a key may come again
     /// behind them (the last one counts): for formats that parse every record whole anyway, which
     /// then find what is malformed behind them.
@@ -228,7 +266,9 @@ impl Partitioner {
     /// Fills the holes when a batch opens: arrival time of its first record, random strings drawn
     /// now.
     pub fn open_prefix(&self, identity: &[u8], arrival_ms: i64) -> String {
-        self.template.open(identity, &self.zone, arrival_ms)
+        let late = self.late.as_ref().and_then(|late| late.own(identity));
+        let (template, identity) = late.unwrap_or((&self.template, identity));
+        template.open(identity, &self.zone, arrival_ms)
     }
 
     /// Names and values that sort the record, as they were before escaping: the keys that the prefix
@@ -273,6 +313,25 @@ impl Partitioner {
     pub fn zone(&self) -> &Zone {
         &self.zone
     }
+}
+
+/// The parts of a prefix as it is evaluated.
+fn parts(
+    text: &str,
+    pieces: Vec<SpannedPart>,
+    zone: &Zone,
+    (field, rule): (PartitionSetting, &KeyRule),
+    faults: &mut Vec<PartitionFault>,
+) -> Vec<PrefixPart> {
+    let is_bare = !expression::has_expression(text);
+    let mut parts = expression::joined(pieces);
+    if faults.iter().all(|fault| fault.field != field) {
+        template::check(&parts, is_bare, zone, field, rule, faults);
+    }
+    if is_bare {
+        parts.push(expression::default_time());
+    }
+    parts
 }
 
 #[cfg(test)]

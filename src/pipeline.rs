@@ -223,6 +223,7 @@ async fn run_with(
         None => Protocol::recovered(recovered.shards, &recovered.open, recovered.sealed),
         Some((_, listed)) => Protocol::taken_over(recovered.shards, Listed::objects(listed)),
     };
+    table.learn_event(recovered.newest_event);
     table.reload(recovered.open, &context.clock);
     let mut destinations = BTreeMap::new();
     if let Some((destination, listed)) = held {

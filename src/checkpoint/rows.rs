@@ -58,6 +58,10 @@ pub struct OpenBatch {
     /// When what it takes has arrived, where that matters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<Window>,
+    /// When its partition is over by the time of events, where it is sealed then: the first second that is
+    /// of another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition_ends: Option<i64>,
     /// Records so far.
     pub records: u64,
     /// Bytes of records so far, before encoding.
@@ -285,6 +289,7 @@ mod tests {
             opened_ms: 0,
             arrival_ms: 0,
             window: None,
+            partition_ends: None,
             encoded_from: 0,
             records,
             bytes: 0,

@@ -8,8 +8,8 @@ mod pair;
 mod places;
 mod receipt;
 mod shards;
+mod state;
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::io;
 use std::path::Path;
@@ -23,25 +23,23 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::{LaneStores, NamedUpload, OpenBatch, PlaceChanges, SealedObject, UntoldPlace};
+use super::{LaneStores, NamedUpload, PlaceChanges};
 use crate::disk::{self, Disk};
-use crate::extent::Extent;
 use crate::failpoint;
 use crate::position::Sequence;
-use crate::schema::SchemaVersion;
-use crate::shard::{ShardId, ShardState, SourceName};
 use copies::{Copies, Newest};
 use formats::{FORMATS, SCHEMAS};
 use pair::{Backend, Pair};
 use places::PLACES;
 pub use receipt::StoreReceipt;
 use shards::{FRONTIERS, SHARDS};
+pub use state::{Commit, StoredState};
 
 /// Facts about the store itself: JSON values by name.
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
-/// [`OpenBatch`] by object id.
+/// [`OpenBatch`](super::OpenBatch) by object id.
 const OPEN: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("open");
-/// [`SealedObject`] by object id.
+/// [`SealedObject`](super::SealedObject) by object id.
 const SEALED: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("sealed");
 /// Ranges of the journal that were lost to damage: first to last sequence number.
 const MISSING: TableDefinition<'_, u64, u64> = TableDefinition::new("missing");
@@ -51,6 +49,8 @@ const MISSING: TableDefinition<'_, u64, u64> = TableDefinition::new("missing");
 const VERSION: u32 = 3;
 /// The first version with two copies, and with numbers of transactions.
 const VERSION_OF_COPIES: u32 = 3;
+/// The name in [`META`] of the time of the newest event.
+const NEWEST_EVENT: &str = "newest_event";
 /// The name in [`META`] of the number of the transaction.
 const SEQUENCE: &str = "sequence";
 /// Page cache of the database, in bytes.
@@ -109,86 +109,6 @@ impl From<io::Error> for StoreError {
             }
             _ => Self::Database(error.into()),
         }
-    }
-}
-
-/// One checkpoint: what changed since the one before.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Commit {
-    /// Shards that have got on, as they are now.
-    pub shards: Vec<(ShardId, ShardState)>,
-    /// Shards that the source has forgotten.
-    pub forgotten: Vec<ShardId>,
-    /// The source's name, once it is known.
-    pub source: Option<SourceName>,
-    /// Open batches as they are now.
-    pub open: Vec<OpenBatch>,
-    /// Batches that are open no more.
-    pub closed: Vec<Uuid>,
-    /// Objects to be published, as they are now.
-    pub sealed: Vec<SealedObject>,
-    /// Objects that were published.
-    pub published: Vec<Uuid>,
-    /// Ranges of the journal that turned out to be lost to damage: first to last.
-    pub missing: Vec<(Sequence, Sequence)>,
-    /// Durable forms of format settings, by hash, that batches name from now on.
-    pub formats: Vec<(u64, String)>,
-    /// Versions of the columns that were learned, oldest first.
-    pub schemas: Vec<SchemaVersion>,
-}
-
-/// The durable state, as the last checkpoint left it.
-#[derive(Debug)]
-pub struct StoredState {
-    /// Names this state folder for good; journal and markers carry it.
-    pub incarnation: Uuid,
-    /// The largest epoch known to the store.
-    pub epoch: u32,
-    /// When the store was created, in ms.
-    pub created_ms: i64,
-    /// What the source is called; `None`: it has no name, or was never reached.
-    pub source: Option<SourceName>,
-    /// How far each shard has been applied.
-    pub shards: BTreeMap<ShardId, ShardState>,
-    /// Open batches, in no order.
-    pub open: Vec<OpenBatch>,
-    /// Objects to be published, in no order.
-    pub sealed: Vec<SealedObject>,
-    /// Durable forms of format settings by hash. What they say is for the pipeline to read.
-    pub formats: BTreeMap<u64, String>,
-    /// Versions of the columns that were learned, oldest first; the last one is in force.
-    pub schemas: Vec<SchemaVersion>,
-    /// Places of which the catalog is to be told.
-    pub untold: Vec<UntoldPlace>,
-    /// Ranges of the journal that were lost to damage, as (first, last).
-    pub missing: Vec<(Sequence, Sequence)>,
-    /// What was wrong with one copy, and is mended from the other when the store is opened.
-    pub damaged: Vec<String>,
-}
-
-impl StoredState {
-    /// All pieces of the spool that it names.
-    pub fn extents(&self) -> impl Iterator<Item = Extent> {
-        let open = self.open.iter().flat_map(|batch| &batch.blocks);
-        let open = open.flat_map(|block| &block.extents);
-        let sealed = self.sealed.iter().flat_map(|object| &object.extents);
-        open.chain(sealed).copied()
-    }
-
-    /// The multipart uploads of batches and objects.
-    pub fn uploads(&self) -> Vec<NamedUpload> {
-        let open = self.open.iter();
-        let open = open.map(|batch| (&batch.target, &batch.upload_id));
-        let sealed = self.sealed.iter();
-        let sealed = sealed.map(|object| (&object.target, &object.upload_id));
-        let uploads = open.chain(sealed).filter_map(|(target, upload_id)| {
-            Some(NamedUpload {
-                store: target.store.clone(),
-                key: target.key.clone(),
-                upload_id: upload_id.clone()?,
-            })
-        });
-        uploads.collect()
     }
 }
 
@@ -290,6 +210,9 @@ impl CheckpointStore {
         self.write(|write| {
             if let Some(source) = &commit.source {
                 put_meta(write, "source", source)?;
+            }
+            if let Some(newest) = &commit.newest_event {
+                put_meta(write, NEWEST_EVENT, newest)?;
             }
             shards::write(write, commit)?;
             let mut open = write.open_table(OPEN)?;
@@ -419,6 +342,9 @@ impl CheckpointStore {
             created_ms: decode("meta/created_ms", &get("created_ms")?.unwrap_or_default())?,
             source: get("source")?
                 .map(|value| decode("meta/source", &value))
+                .transpose()?,
+            newest_event: get(NEWEST_EVENT)?
+                .map(|value| decode("meta/newest_event", &value))
                 .transpose()?,
             shards: shards::read(&read)?,
             open: Vec::new(),

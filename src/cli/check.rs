@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use super::{CommandError, places, settings};
 use crate::config::{
@@ -61,8 +62,12 @@ pub(super) fn summary(stream: &StreamSettings, out: &mut dyn Write) -> io::Resul
         "{}: {}; {size} or {}",
         stream.name,
         steps.join(" → "),
-        times(buffering)
+        times(buffering, stream.watermark)
     )?;
+    if let Some(prefix) = &stream.destination.late_prefix {
+        let place = stream.destination.store.location(&head(prefix));
+        writeln!(out, "  late: under {place}")?;
+    }
     if let Some(backup) = &stream.backup {
         let prefix = head(backup.prefix.as_deref().unwrap_or_default());
         let own = stream.destination.backup.as_ref();
@@ -91,7 +96,7 @@ pub(super) fn summary(stream: &StreamSettings, out: &mut dyn Write) -> io::Resul
 }
 
 /// After which time a batch is full.
-fn times(buffering: &BufferingSettings) -> String {
+fn times(buffering: &BufferingSettings, watermark: Option<Duration>) -> String {
     let mut times = display_duration(buffering.interval);
     if buffering.align == Align::Clock {
         times.push_str(" by the clock");
@@ -100,6 +105,11 @@ fn times(buffering: &BufferingSettings) -> String {
         times.push_str(" or ");
         times.push_str(&display_duration(close_after));
         times.push_str(" of silence");
+    }
+    if let Some(lateness) = watermark {
+        times.push_str(" or when events are ");
+        times.push_str(&display_duration(lateness));
+        times.push_str(" past its partition");
     }
     times
 }

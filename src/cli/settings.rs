@@ -129,6 +129,7 @@ fn made_up(stream: &StreamSettings, spans: &SpanMap) -> MadeUp {
             query: is_unread(StageField::Query),
             event_time: is_unread(StageField::EventTime),
             prefix: is_unread(StageField::Prefix),
+            late_prefix: is_unread(StageField::LatePrefix),
         },
         error_prefix: is_unread(StageField::ErrorPrefix),
         store: [
@@ -147,6 +148,7 @@ const fn stage_field(field: PartitionSetting) -> StageField {
         PartitionSetting::Query => StageField::Query,
         PartitionSetting::EventTime => StageField::EventTime,
         PartitionSetting::Prefix => StageField::Prefix,
+        PartitionSetting::LatePrefix => StageField::LatePrefix,
         PartitionSetting::ErrorPrefix => StageField::ErrorPrefix,
         PartitionSetting::BackupPrefix => StageField::BackupPrefix,
         PartitionSetting::TimeZone => StageField::TimeZone,

@@ -20,6 +20,8 @@ pub enum StageField {
     TimeZone,
     /// `prefix` in `[stream.X.destination]`.
     Prefix,
+    /// `late_prefix` in `[stream.X.destination]`.
+    LatePrefix,
     /// `error_prefix` in `[stream.X.destination]`.
     ErrorPrefix,
     /// `prefix` in `[stream.X.backup]`.

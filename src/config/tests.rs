@@ -109,6 +109,10 @@ fn what_is_not_written_has_its_default() {
         (stream.destination.prefix, stream.destination.error_prefix),
         (None, None)
     );
+    assert_eq!(
+        (stream.watermark, stream.destination.late_prefix),
+        (None, None)
+    );
     assert_eq!(stream.backup, None);
 }
 
@@ -186,6 +190,9 @@ fn every_key_of_the_full_sample_is_accepted_and_means_what_it_says() {
         ..BufferingSettings::new(128 << 20, Duration::from_mins(15))
     };
     assert_eq!(stream.buffering, buffering);
+    assert_eq!(stream.watermark, Some(Duration::from_hours(1)));
+    let late_prefix = stream.destination.late_prefix.as_deref();
+    assert_eq!(late_prefix, Some("late/day=!{eventTime:dd}/"));
     let Some(s3) = stream.destination.store.get::<S3Settings>() else {
         panic!("not s3")
     };

@@ -137,7 +137,9 @@ const WHERE_KEYS_BELONG: &[(&str, &str)] = &[
     ("size_of", "in [stream.NAME.buffering]"),
     ("align", "in [stream.NAME.buffering]"),
     ("close_after", "in [stream.NAME.buffering]"),
+    ("watermark", "in [stream.NAME.buffering]"),
     ("prefix", "in [stream.NAME.destination]"),
+    ("late_prefix", "in [stream.NAME.destination]"),
     ("error_prefix", "in [stream.NAME.destination]"),
 ];
 

@@ -11,6 +11,7 @@ mod parse;
 mod source;
 mod stream;
 mod transform;
+mod watermark;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

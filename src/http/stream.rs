@@ -126,6 +126,7 @@ fn records(snapshot: &StatusSnapshot, metrics: &StreamMetrics) -> Value {
         "read": snapshot.records_in,
         "delivered": snapshot.records_delivered,
         "dropped": metrics.dropped_records.get(),
+        "late": metrics.late_records.get(),
         "failed": snapshot.records_failed.iter().sum::<u64>(),
         "failedByType": by_type,
     })

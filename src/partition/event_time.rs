@@ -13,15 +13,18 @@ pub(super) fn from_text(text: &[u8]) -> Option<i64> {
     timestamp::from_text(text).map(|micros| micros.div_euclid(timestamp::MICROS))
 }
 
-/// The patterns of a prefix's `!{eventTime:…}` expressions, in order.
+/// The patterns of `!{eventTime:…}` expressions, in order: those of the prefix, and behind them those of another one.
 #[derive(Clone, Debug)]
 pub(super) struct EventTimePatterns {
     pub(super) patterns: Vec<DatePattern>,
+    of_prefix: usize,
     granularity: i64,
 }
 
 impl EventTimePatterns {
-    pub(super) fn new(patterns: Vec<DatePattern>) -> Self {
+    pub(super) fn new(mut patterns: Vec<DatePattern>, others: Vec<DatePattern>) -> Self {
+        let of_prefix = patterns.len();
+        patterns.extend(others);
         let granularity = patterns
             .iter()
             .map(DatePattern::granularity)
@@ -29,6 +32,7 @@ impl EventTimePatterns {
             .unwrap_or(1);
         Self {
             patterns,
+            of_prefix,
             granularity,
         }
     }
@@ -47,6 +51,8 @@ struct TimeSlot {
     valid: std::ops::Range<i64>,
     text: String,
     ends: Vec<usize>,
+    /// The first second of another text of the prefix, once it was asked for.
+    passed_at: Option<i64>,
 }
 
 /// Slots of the cache, a power of two: an hour apart at the coarsest granularity is four slots.
@@ -66,13 +72,26 @@ impl EventTimeCache {
         zone: &Zone,
         at: i64,
     ) -> FormattedTimes<'_> {
+        FormattedTimes(self.slot(patterns, zone, at))
+    }
+
+    /// The first second behind an instant at which the prefix has another text; `i64::MAX` where there is none.
+    pub(super) fn passed_at(&mut self, patterns: &EventTimePatterns, zone: &Zone, at: i64) -> i64 {
+        let slot = self.slot(patterns, zone, at);
+        *slot.passed_at.get_or_insert_with(|| {
+            let of_prefix = &patterns.patterns[..patterns.of_prefix];
+            DatePattern::text_ends(of_prefix, zone, at).unwrap_or(i64::MAX)
+        })
+    }
+
+    fn slot(&mut self, patterns: &EventTimePatterns, zone: &Zone, at: i64) -> &mut TimeSlot {
         let stretch = at.div_euclid(patterns.granularity);
         let index = usize::try_from(stretch.rem_euclid(64)).unwrap_or(0);
         let slot = &mut self.slots[index];
         if !slot.valid.contains(&at) {
             slot.fill(patterns, zone, at);
         }
-        FormattedTimes(slot)
+        slot
     }
 }
 
@@ -108,6 +127,7 @@ impl TimeSlot {
         };
         self.text.clear();
         self.ends.clear();
+        self.passed_at = None;
         let local = zone.at(at);
         for pattern in &patterns.patterns {
             pattern.format(&local, zone, &mut self.text);

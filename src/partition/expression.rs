@@ -31,10 +31,11 @@ pub(super) enum PrefixPart {
     TransformKey(String),
 }
 
-/// A part and the bytes it was written in.
+/// A part, and the setting and the bytes it was written in.
 #[derive(Clone, Debug)]
 pub(super) struct SpannedPart {
     pub(super) part: PrefixPart,
+    pub(super) field: PartitionSetting,
     pub(super) at: Range<usize>,
 }
 
@@ -55,7 +56,7 @@ pub(super) fn parse(
     let mut at = 0;
     while let Some(found) = text[at..].find("!{") {
         let start = at + found;
-        push_literal(&mut pieces, text, at..start);
+        push_literal(&mut pieces, field, text, at..start);
         let end = text[start..].find('}').map(|length| start + length);
         let next = text[start + 2..]
             .find("!{")
@@ -77,33 +78,40 @@ pub(super) fn parse(
         match expression(&text[start + 2..at - 1], start + 2, field) {
             Ok(part) => pieces.push(SpannedPart {
                 part,
+                field,
                 at: start..at,
             }),
             Err(fault) => faults.push(*fault),
         }
     }
-    push_literal(&mut pieces, text, at..text.len());
-    faults.extend(pieces.iter().filter_map(|piece| control_byte(piece, field)));
-    faults.extend(pieces.iter().filter_map(|piece| unmarked(piece, field)));
+    push_literal(&mut pieces, field, text, at..text.len());
+    faults.extend(pieces.iter().filter_map(control_byte));
+    faults.extend(pieces.iter().filter_map(unmarked));
     pieces
 }
 
-fn push_literal(pieces: &mut Vec<SpannedPart>, text: &str, at: Range<usize>) {
+fn push_literal(
+    pieces: &mut Vec<SpannedPart>,
+    field: PartitionSetting,
+    text: &str,
+    at: Range<usize>,
+) {
     if !at.is_empty() {
         pieces.push(SpannedPart {
             part: PrefixPart::Literal(text[at.clone()].into()),
+            field,
             at,
         });
     }
 }
 
-fn control_byte(piece: &SpannedPart, field: PartitionSetting) -> Option<PartitionFault> {
+fn control_byte(piece: &SpannedPart) -> Option<PartitionFault> {
     let PrefixPart::Literal(text) = &piece.part else {
         return None;
     };
     let at = piece.at.start + text.bytes().position(|byte| byte.is_ascii_control())?;
     Some(PartitionFault::at(
-        field,
+        piece.field,
         at..at + 1,
         "a key cannot hold control characters",
     ))
@@ -111,7 +119,7 @@ fn control_byte(piece: &SpannedPart, field: PartitionSetting) -> Option<Partitio
 
 /// An expression without the mark that makes it one: Firehose would take it for the name of a folder,
 /// which nobody means.
-fn unmarked(piece: &SpannedPart, field: PartitionSetting) -> Option<PartitionFault> {
+fn unmarked(piece: &SpannedPart) -> Option<PartitionFault> {
     let PrefixPart::Literal(text) = &piece.part else {
         return None;
     };
@@ -130,7 +138,7 @@ fn unmarked(piece: &SpannedPart, field: PartitionSetting) -> Option<PartitionFau
     let at = piece.at.start + start..piece.at.start + end;
     let message = format!("\"{written}\" is plain text here");
     Some(
-        PartitionFault::at(field, at, message)
+        PartitionFault::at(piece.field, at, message)
             .help(format!("an expression begins with !: !{written}")),
     )
 }
@@ -219,7 +227,7 @@ const NAMESPACES: [&str; 6] = [
 
 fn allowed(field: PartitionSetting) -> &'static [&'static str] {
     match field {
-        PartitionSetting::Prefix => &[
+        PartitionSetting::Prefix | PartitionSetting::LatePrefix => &[
             "timestamp",
             "firehose",
             "partitionKeyFromQuery",
@@ -232,7 +240,7 @@ fn allowed(field: PartitionSetting) -> &'static [&'static str] {
 
 fn unknown(namespace: &str, field: PartitionSetting) -> String {
     let words = match field {
-        PartitionSetting::Prefix => &NAMESPACES,
+        PartitionSetting::Prefix | PartitionSetting::LatePrefix => &NAMESPACES,
         _ => allowed(field),
     };
     match nearest(namespace, words.iter().copied()) {
@@ -250,14 +258,20 @@ fn misplaced(
 ) -> Option<PartitionFault> {
     let error_type = namespace == "firehose" && value == "error-output-type";
     match field {
-        PartitionSetting::Prefix | PartitionSetting::BackupPrefix if error_type => Some(
-            PartitionFault::at(
-                field,
-                at,
-                "error-output-type has a value only in error_prefix",
+        PartitionSetting::Prefix
+        | PartitionSetting::LatePrefix
+        | PartitionSetting::BackupPrefix
+            if error_type =>
+        {
+            Some(
+                PartitionFault::at(
+                    field,
+                    at,
+                    "error-output-type has a value only in error_prefix",
+                )
+                .help("remove it here and use it in error_prefix"),
             )
-            .help("remove it here and use it in error_prefix"),
-        ),
+        }
         PartitionSetting::ErrorPrefix | PartitionSetting::BackupPrefix
             if !matches!(namespace, "timestamp" | "firehose") =>
         {

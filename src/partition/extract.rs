@@ -72,11 +72,11 @@ impl Extractor {
         faults: &mut Vec<PartitionFault>,
     ) -> Self {
         // Nobody knows what a prefix uses that cannot be read.
+        let of_prefix = [PartitionSetting::Prefix, PartitionSetting::LatePrefix];
         let unread = UnreadSettings {
             prefix: plan.unread.prefix
-                || faults
-                    .iter()
-                    .any(|fault| fault.field == PartitionSetting::Prefix),
+                || plan.unread.late_prefix
+                || faults.iter().any(|fault| of_prefix.contains(&fault.field)),
             ..plan.unread
         };
         let settings = plan.settings;
@@ -362,14 +362,14 @@ fn unmatched_keys(
     faults: &mut Vec<PartitionFault>,
 ) {
     let used = |piece: &SpannedPart| match &piece.part {
-        PrefixPart::QueryKey(name) => Some((name.clone(), piece.at.clone())),
+        PrefixPart::QueryKey(name) => Some((name.clone(), (piece.field, piece.at.clone()))),
         _ => None,
     };
     let used: Vec<_> = pieces.iter().filter_map(used).collect();
     let Some(text) = &settings.query else {
-        faults.extend(used.iter().map(|(name, at)| {
+        faults.extend(used.iter().map(|(name, (field, at))| {
             let message = "the prefix uses a partition key, but there is no partitioning.query";
-            PartitionFault::at(PartitionSetting::Prefix, at.clone(), message)
+            PartitionFault::at(*field, at.clone(), message)
                 .help(format!("query = '{{{name}: .path.to.it}}'"))
         }));
         return;
@@ -388,10 +388,10 @@ fn unmatched_keys(
         return;
     };
     let names: Vec<&str> = keys.iter().map(|key| key.name.as_str()).collect();
-    for (name, at) in &used {
+    for (name, (field, at)) in &used {
         if !names.contains(&name.as_str()) {
             let message = format!("the query returns no key \"{name}\"");
-            let fault = PartitionFault::at(PartitionSetting::Prefix, at.clone(), message);
+            let fault = PartitionFault::at(*field, at.clone(), message);
             faults.push(fault.help(match nearest(name, names.iter().copied()) {
                 Some(word) => format!("did you mean \"{word}\"?"),
                 None => format!("keys of the query: {}", names.join(", ")),
@@ -429,7 +429,7 @@ fn unmatched_transform_keys(
             continue;
         };
         let message = "the prefix takes a key from a transform, but the stream has none";
-        let fault = PartitionFault::at(PartitionSetting::Prefix, piece.at.clone(), message);
+        let fault = PartitionFault::at(piece.field, piece.at.clone(), message);
         faults.push(fault.help(format!(
             "add a [[stream.NAME.transform]], or take the key from a jq query: \
              !{{partitionKeyFromQuery:{name}}}"
@@ -467,22 +467,24 @@ fn unmatched_event_time(
     unread: UnreadSettings,
     faults: &mut Vec<PartitionFault>,
 ) {
-    let used = pieces
-        .iter()
-        .find(|piece| matches!(piece.part, PrefixPart::EventTime(_)));
-    match (used, &settings.event_time) {
+    let is_used = |piece: &&SpannedPart| matches!(piece.part, PrefixPart::EventTime(_));
+    let used = pieces.iter().filter(is_used);
+    // What is late is so because of the time that the prefix has.
+    let is_of_prefix = |piece: &&SpannedPart| piece.field == PartitionSetting::Prefix;
+    match (used.clone().next(), &settings.event_time) {
         (Some(piece), None) if !unread.event_time => {
             let message = "the prefix uses eventTime, but there is no partitioning.event_time";
-            let fault = PartitionFault::at(PartitionSetting::Prefix, piece.at.clone(), message);
+            let fault = PartitionFault::at(piece.field, piece.at.clone(), message);
             faults.push(fault.help("event_time = '.path.to.the.time'"));
         }
-        (None, Some(_)) if !unread.prefix => faults.push(
-            PartitionFault::whole(
-                PartitionSetting::EventTime,
-                "the prefix does not use the event time",
-            )
-            .help("put !{eventTime:yyyy} and the like into the prefix, or remove event_time"),
-        ),
+        (_, Some(_)) if !used.clone().any(|piece| is_of_prefix(&piece)) && !unread.prefix => faults
+            .push(
+                PartitionFault::whole(
+                    PartitionSetting::EventTime,
+                    "the prefix does not use the event time",
+                )
+                .help("put !{eventTime:yyyy} and the like into the prefix, or remove event_time"),
+            ),
         _ => {}
     }
 }

@@ -13,6 +13,8 @@ pub enum PartitionSetting {
     EventTime,
     /// `destination.prefix`.
     Prefix,
+    /// `destination.late_prefix`.
+    LatePrefix,
     /// `destination.error_prefix`.
     ErrorPrefix,
     /// `backup.prefix`.

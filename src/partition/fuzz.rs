@@ -70,6 +70,8 @@ pub fn prefix(bytes: &[u8]) {
         settings: &settings,
         has_transforms: false,
         prefix,
+        has_watermark: false,
+        late_prefix: None,
         rule: &rule,
         unread: UnreadSettings::default(),
     };
@@ -99,6 +101,7 @@ pub fn prefix(bytes: &[u8]) {
             is_key(&opened, partitioner.zone());
         }
     }
+    late(&plan, &record);
     let compiled = ErrorPrefix::compile(error_prefix, prefix, time_zone, &rule);
     match compiled {
         Err(faults) => {
@@ -115,6 +118,33 @@ pub fn prefix(bytes: &[u8]) {
             assert!(opened.starts_with(compiled.literal()), "{opened:?}");
             is_key(&opened, compiled.zone());
         }
+    }
+}
+
+/// With the same prefix for it, what is late has the same text behind its mark, and its partition ends later than it is.
+fn late(plan: &Plan<'_>, record: &Record<'_>) {
+    let plan = Plan {
+        has_watermark: true,
+        late_prefix: plan.prefix,
+        ..*plan
+    };
+    let partitioner = match Partitioner::compile(&plan) {
+        Err(faults) => {
+            for fault in &faults {
+                let text = written(fault, &plan, plan.prefix);
+                have_places(std::slice::from_ref(fault), text);
+            }
+            return;
+        }
+        Ok(partitioner) => partitioner,
+    };
+    let (mut identity, mut late) = (Vec::new(), Vec::new());
+    let mut scratch = partitioner.scratch();
+    if (partitioner.partition(&mut scratch, record, &mut identity)).is_ok() {
+        partitioner.write_late(&mut scratch, &mut late);
+        assert!(plan.prefix.is_none() || late[1..] == identity, "{late:?}");
+        let event = partitioner.event(&mut scratch).expect("the prefix has one");
+        assert!(event.at < event.partition_ends, "{event:?}");
     }
 }
 
@@ -139,6 +169,7 @@ fn is_key(prefix: &str, zone: &super::Zone) {
 fn written<'t>(fault: &PartitionFault, plan: &Plan<'t>, error_prefix: Option<&'t str>) -> &'t str {
     let text = match fault.field {
         PartitionSetting::Prefix | PartitionSetting::BackupPrefix => plan.prefix,
+        PartitionSetting::LatePrefix => plan.late_prefix,
         PartitionSetting::ErrorPrefix => error_prefix,
         PartitionSetting::TimeZone => plan.settings.time_zone.as_deref(),
         PartitionSetting::Query => plan.settings.query.as_deref(),

@@ -144,7 +144,7 @@ fn time(pattern: &str, of_event: bool) -> Token {
     Token::Value { called, value }
 }
 
-fn token(text: &str, SpannedPart { part, at }: SpannedPart) -> Vec<Token> {
+fn token(text: &str, SpannedPart { part, at, .. }: SpannedPart) -> Vec<Token> {
     // `!{namespace:pattern}`
     let written = text[at].split_once(':').map_or("", |(_, value)| value);
     let pattern = written.strip_suffix('}').unwrap_or(written);

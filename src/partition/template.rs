@@ -60,9 +60,10 @@ enum HoleFill {
 
 impl Template {
     /// Compiles parts; `key` gives the index of a part that is a key. Returns the patterns of the event
-    /// time in order.
+    /// time in order, which come behind `times_before` others.
     pub(super) fn new(
         parts: Vec<PrefixPart>,
+        times_before: usize,
         zone: &Zone,
         rule: &KeyRule,
         key: impl Fn(&PrefixPart) -> usize,
@@ -83,7 +84,7 @@ impl Template {
                 PrefixPart::RandomString => hole(HoleFill::RandomString),
                 PrefixPart::EventTime(pattern) => {
                     event_times.push(pattern);
-                    Segment::EventTime(event_times.len() - 1)
+                    Segment::EventTime(times_before + event_times.len() - 1)
                 }
                 PrefixPart::QueryKey(_) | PrefixPart::TransformKey(_) => Segment::Key(key(&part)),
                 PrefixPart::ErrorOutputType => Segment::Literal(String::new()), // refused when parsed

@@ -27,6 +27,8 @@ fn plan<'a>(
         settings,
         has_transforms,
         prefix,
+        has_watermark: false,
+        late_prefix: None,
         rule,
         unread: UnreadSettings::default(),
     }
@@ -53,6 +55,7 @@ fn prefix_of(partitioner: &Partitioner, data: &str) -> Result<String, String> {
 }
 
 mod faults;
+mod late;
 
 #[test]
 fn prefixes_without_expressions_get_the_arrival_hour_appended() {

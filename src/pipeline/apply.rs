@@ -41,6 +41,8 @@ impl Pipeline {
         for group in &routed.groups {
             self.apply_group(&routed, group);
         }
+        // What was read together is late by what was read before.
+        self.table.learn_event(routed.newest_event);
         if let Some(position) = routed.frontier {
             self.protocol.advance(routed.shard(), position)?;
             let applied = position.sequence.narrow();
@@ -65,7 +67,13 @@ impl Pipeline {
     }
 
     fn apply_group(&mut self, routed: &Routed, group: &Group) {
-        let identity = routed.identity(group);
+        let is_late = self.table.is_over(group.partition_ends);
+        let (identity, partition_ends) = if is_late {
+            // Nothing but its size and its age ends what takes late records.
+            (routed.late_identity(group), None)
+        } else {
+            (routed.identity(group), group.ends())
+        };
         let id = match self.table.find(group.lane, identity, group.window) {
             Some(id) => id,
             None if group.lane == Lane::Data && !self.has_columns() => {
@@ -76,9 +84,14 @@ impl Pipeline {
             }
             None => {
                 let since = self.waits_since(routed, group);
-                self.open(group.lane, identity, group.arrival_ms, since)
+                let of = (group.lane, identity, partition_ends);
+                self.open(of, group.arrival_ms, since)
             }
         };
+        if is_late {
+            let metrics = self.context.status.metrics();
+            metrics.late_records.add(group.records);
+        }
         if let Lane::Error(output_type) = group.lane
             && let Some(tally) = routed.tally(output_type, group.window)
         {
@@ -116,7 +129,7 @@ impl Pipeline {
         let window = self.outputs.windows().find(lane, arrival_ms);
         self.table
             .find(lane, "", window)
-            .unwrap_or_else(|| self.open(lane, "", arrival_ms, since))
+            .unwrap_or_else(|| self.open((lane, "", None), arrival_ms, since))
     }
 
     /// Since when the records of a group wait. What this process has accepted it knows by steady time; the
@@ -131,7 +144,13 @@ impl Pipeline {
             .unwrap_or_else(|| self.context.clock.moment_of(group.arrival_ms))
     }
 
-    fn open(&mut self, lane: Lane, identity: &str, arrival_ms: i64, since: Moment) -> Uuid {
+    /// Opens a batch of a partition, which is over then by the time of events.
+    fn open(
+        &mut self,
+        (lane, identity, partition_ends): (Lane, &str, Option<i64>),
+        arrival_ms: i64,
+        since: Moment,
+    ) -> Uuid {
         let id = Uuid::new_v4();
         let (opened_ms, now) = (self.context.clock.now_ms(), self.context.clock.moment());
         let window = self.outputs.windows().find(lane, arrival_ms);
@@ -143,6 +162,7 @@ impl Pipeline {
             target: self.outputs.target(lane, identity, arrival_ms, id),
             arrival_ms,
             window,
+            partition_ends,
             ends,
             touched: now,
             looked_at: ends,

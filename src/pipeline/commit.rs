@@ -54,6 +54,7 @@ impl DraftBatch {
             opened_ms: batch.opened_ms,
             arrival_ms: entry.arrival_ms,
             window: entry.window,
+            partition_ends: entry.partition_ends,
             records: batch.records,
             bytes: batch.bytes,
             encoded_from: batch.encoded_from,

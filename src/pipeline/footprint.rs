@@ -28,6 +28,7 @@ impl Footprint {
         let backup = compiled.backup.iter().map(Partitioner::literal);
         let mut heads: Vec<&str> = [compiled.data.literal(), compiled.errors.literal()]
             .into_iter()
+            .chain(compiled.data.late_literal())
             .chain(backup)
             .collect();
         heads.sort_unstable();
@@ -39,10 +40,14 @@ impl Footprint {
             .backup
             .as_ref()
             .and_then(|backup| backup.prefix.as_ref());
-        let mut written = [&destination.prefix, &destination.error_prefix]
-            .into_iter()
-            .flatten()
-            .chain(of_backup);
+        let mut written = [
+            &destination.prefix,
+            &destination.late_prefix,
+            &destination.error_prefix,
+        ]
+        .into_iter()
+        .flatten()
+        .chain(of_backup);
         // A prefix without expressions has a time behind it, which ends in a slash.
         let is_glued = written.any(|prefix| has_expression(prefix) && !prefix.ends_with('/'));
         Ok(Self {
@@ -109,6 +114,12 @@ mod tests {
                 "destination.prefix = \"a/!{timestamp:yyyy}/\"\ndestination.error_prefix = \
                  \"errors-!{firehose:error-output-type}/\"\nbackup.prefix = \"b\"",
                 &["a/", "b", "errors-"],
+            ),
+            (
+                "buffering.watermark = \"1m\"\npartitioning.event_time = \".t\"\ndestination.prefix = \
+                 \"a/!{eventTime:yyyy}/\"\ndestination.late_prefix = \"late/\"\n\
+                 destination.error_prefix = \"a/errors/\"",
+                &["a/", "late/"],
             ),
         ] {
             assert_eq!(footprint(lines).heads(), heads, "{lines}");

@@ -26,7 +26,7 @@ pub(super) struct Prefixes {
 /// What of a stream's settings is made up, because the config has it with faults that are known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MadeUp {
-    /// `query`, `event_time` and `prefix`.
+    /// `query`, `event_time`, `prefix` and `late_prefix`.
     pub values: UnreadSettings,
     /// `error_prefix`.
     pub error_prefix: bool,
@@ -63,6 +63,8 @@ pub(super) fn compile(
         settings: &stream.partitioning,
         has_transforms: !stream.transforms.is_empty() || made_up.transforms,
         prefix,
+        has_watermark: stream.watermark.is_some(),
+        late_prefix: destination.late_prefix.as_deref(),
         rule: &rule(&keys, Some(&stream.format)),
         unread: made_up.values,
     });

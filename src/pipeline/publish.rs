@@ -103,7 +103,9 @@ impl Pipeline {
             Err(error) => return self.set_back(id, error),
         };
         failpoint::hit("published-before-record");
-        let place = self.telling.place(sealed);
+        // What was late is in no partition of the table.
+        let is_late = self.outputs.partitioner.is_late_key(&sealed.target.key);
+        let place = (self.telling.place(sealed)).filter(|_| !is_late);
         if let Some(since) = self.waiting.since(id) {
             self.context.status.delivered(sealed, refused, since);
         }

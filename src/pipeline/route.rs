@@ -1,11 +1,13 @@
 //! CPU work on a stretch of a chunk: each record to its partition.
 
+mod group;
+
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::outputs::Outputs;
-use super::windows::Windows;
+use super::table::watermark::AHEAD_MAX;
 use crate::checkpoint::{Lane, Window};
 use crate::failure::{ErrorOutputType, FailedRecord, Failure};
 use crate::format::{Format, Inference};
@@ -15,9 +17,8 @@ use crate::position::Position;
 use crate::record::{Chunk, Record};
 use crate::source::SourceEvent;
 use crate::telemetry::Tally;
-
-/// A group is cut when its records have this many bytes, so that the size trigger can act in between.
-const GROUP_BYTES: u64 = 64 << 10;
+pub(super) use group::Group;
+use group::{GroupContent, NEVER, cut};
 
 /// Records of a chunk that are applied together, after parser and transforms.
 #[derive(Debug)]
@@ -71,6 +72,8 @@ pub(super) struct Routed {
     pub event: Option<SourceEvent>,
     /// What its records have that the columns do not take, where those are learned.
     pub seen: Option<Inference>,
+    /// Second of the newest of its events, where somebody minds events.
+    pub newest_event: Option<i64>,
     identities: String,
     /// Error lines.
     lines: Vec<u8>,
@@ -84,34 +87,6 @@ pub(super) struct Routed {
 
 /// Records that failed: how, and when they arrived, where that matters.
 type Failed = (ErrorOutputType, Option<Window>);
-
-/// Some records of one partition.
-#[derive(Clone, Debug)]
-pub(super) struct Group {
-    /// Which output it belongs to.
-    pub lane: Lane,
-    /// Arrival of the first record, in ms.
-    pub arrival_ms: i64,
-    /// When all of them arrived, where that matters.
-    pub window: Option<Window>,
-    /// Records in it.
-    pub records: u64,
-    /// Their bytes, before staging; of records that failed those of their lines.
-    pub bytes: u64,
-    identity: Range<usize>,
-    content: GroupContent,
-}
-
-/// What a group holds.
-#[derive(Clone, Debug)]
-enum GroupContent {
-    /// The records that these indexes in the order name.
-    Sorted(Range<usize>),
-    /// Records of the source's chunk, as they came.
-    AsTheyCame(Range<usize>),
-    /// Finished error lines.
-    Lines(Range<usize>),
-}
 
 impl Routed {
     /// The shard that the stretch came from.
@@ -135,6 +110,16 @@ impl Routed {
     /// The partition of a group.
     pub(super) fn identity(&self, group: &Group) -> &str {
         &self.identities[group.identity.clone()]
+    }
+
+    /// The partition of a group that is late.
+    pub(super) fn late_identity(&self, group: &Group) -> &str {
+        let of = if group.late.is_empty() {
+            &group.identity
+        } else {
+            &group.late
+        };
+        &self.identities[of.clone()]
     }
 
     /// Why records failed with this type that arrived then.
@@ -241,6 +226,7 @@ impl Routing {
             missing: Vec::new(),
             event: None,
             seen,
+            newest_event: router.newest_event,
             identities: router.identities,
             lines: router.lines,
             tallies: router.tallies,
@@ -260,8 +246,8 @@ struct Router {
     /// Partitions by their identity, and the identity at hand.
     known: HashMap<Vec<u8>, u32, foldhash::fast::RandomState>,
     identity: Vec<u8>,
-    /// Range of each partition in `identities`, and its number of records.
-    partitions: Vec<(Range<usize>, usize)>,
+    partitions: Vec<Partition>,
+    newest_event: Option<i64>,
     /// Partition of each record.
     assigned: Vec<u32>,
     now_ms: i64,
@@ -269,6 +255,18 @@ struct Router {
     lines: Vec<u8>,
     tallies: Vec<(Failed, Tally)>,
     groups: Vec<Group>,
+}
+
+/// A partition of which a stretch has records.
+struct Partition {
+    /// Its range in `identities`.
+    identity: Range<usize>,
+    /// The same of what it is when it is late.
+    late: Range<usize>,
+    /// When it is over.
+    ends: i64,
+    /// How many.
+    records: usize,
 }
 
 struct ErrorLines {
@@ -286,28 +284,65 @@ impl Router {
             .partitioner
             .partition(scratch, record, &mut self.identity);
         let partition = match sorted.and_then(|()| outputs.admit(record)) {
-            Ok(()) => match self.known.get(&self.identity) {
-                Some(partition) => *partition,
-                None => self.add_partition(),
-            },
+            Ok(()) => {
+                let (own, ends) = self.note_event(outputs, scratch, record);
+                match self.known.get(&self.identity) {
+                    Some(partition) => *partition,
+                    None => self.add_partition(own, ends),
+                }
+            }
             Err(failure) => {
                 self.fail(outputs, &failure, record, 1);
                 FAILED
             }
         };
-        if let Some((_, count)) = self.partitions.get_mut(partition as usize) {
-            *count += 1;
+        if let Some(partition) = self.partitions.get_mut(partition as usize) {
+            partition.records += 1;
         }
         self.assigned.push(partition);
     }
 
-    fn add_partition(&mut self) -> u32 {
-        let start = self.identities.len();
-        // Identities are put together from text; nothing is lost here.
-        self.identities
-            .push_str(&String::from_utf8_lossy(&self.identity));
+    /// How much of the identity at hand is the partition's own, and when that is over. Where somebody minds
+    /// events there stand behind it the identity that the record has when it is late, and that end.
+    fn note_event(
+        &mut self,
+        outputs: &Outputs,
+        scratch: &mut PartitionScratch,
+        record: &Record<'_>,
+    ) -> (usize, i64) {
+        let (partitioner, own) = (&outputs.partitioner, self.identity.len());
+        if !partitioner.minds_events() {
+            return (own, NEVER);
+        }
+        let Some(event) = partitioner.event(scratch) else {
+            return (own, NEVER);
+        };
+        if event.at <= record.arrival_ms.div_euclid(1000).saturating_add(AHEAD_MAX) {
+            self.newest_event = self.newest_event.max(Some(event.at));
+        }
+        partitioner.write_late(scratch, &mut self.identity);
+        let ends = event.partition_ends;
+        self.identity.extend_from_slice(&ends.to_be_bytes());
+        (own, ends)
+    }
+
+    fn add_partition(&mut self, own: usize, ends: i64) -> u32 {
+        let (identity, behind) = self.identity.split_at(own);
+        let late = &behind[..behind.len().saturating_sub(size_of::<i64>())];
+        let identities = &mut self.identities;
+        let mut add = |identity: &[u8]| {
+            let start = identities.len();
+            // Identities are put together from text; nothing is lost here.
+            identities.push_str(&String::from_utf8_lossy(identity));
+            start..identities.len()
+        };
         let partition = u32::try_from(self.partitions.len()).unwrap_or(FAILED);
-        self.partitions.push((start..self.identities.len(), 0));
+        self.partitions.push(Partition {
+            identity: add(identity),
+            late: add(late),
+            ends,
+            records: 0,
+        });
         self.known.insert(self.identity.clone(), partition);
         partition
     }
@@ -337,9 +372,9 @@ impl Router {
     fn order(&self) -> Vec<u32> {
         let mut next = Vec::with_capacity(self.partitions.len());
         let mut total = 0;
-        for (_, count) in &self.partitions {
+        for partition in &self.partitions {
             next.push(total);
-            total += count;
+            total += partition.records;
         }
         let mut order = vec![0; total];
         for (record, partition) in (0_u32..).zip(&self.assigned) {
@@ -354,13 +389,15 @@ impl Router {
     fn group_data(&mut self, outputs: &Outputs, chunk: &Chunk, order: &[u32]) {
         let windows = outputs.windows().lane(Lane::Data);
         let mut start = 0;
-        for (identity, count) in std::mem::take(&mut self.partitions) {
-            let end = start + count;
+        for partition in std::mem::take(&mut self.partitions) {
+            let end = start + partition.records;
             let records = (start..end).map(|at| (at, chunk.record(order[at] as usize)));
             cut(records, windows, |group, range| {
                 self.groups.push(Group {
                     lane: Lane::Data,
-                    identity: identity.clone(),
+                    partition_ends: partition.ends,
+                    identity: partition.identity.clone(),
+                    late: partition.late.clone(),
                     content: GroupContent::Sorted(range),
                     ..group
                 });
@@ -385,7 +422,9 @@ impl Router {
                 window,
                 records: errors.records,
                 bytes,
+                partition_ends: NEVER,
                 identity: 0..0,
+                late: 0..0,
                 content: GroupContent::Lines(start..self.lines.len()),
             });
         }
@@ -405,55 +444,5 @@ impl Router {
                 ..group
             });
         });
-    }
-}
-
-/// Cuts numbered records into groups of about [`GROUP_BYTES`], each of one window.
-fn cut<'a>(
-    records: impl Iterator<Item = (usize, Record<'a>)>,
-    windows: Option<&Windows>,
-    mut push: impl FnMut(Group, Range<usize>),
-) {
-    let mut open: Option<(Group, usize)> = None;
-    let mut next = 0;
-    for (at, record) in records {
-        let is_outside = |(group, _): &mut (Group, usize)| !group.takes(record.arrival_ms);
-        if let Some((group, start)) = open.take_if(is_outside) {
-            push(group, start..next);
-        }
-        let (group, _) = open.get_or_insert_with(|| {
-            let window = windows.map(|windows| windows.find(record.arrival_ms));
-            (Group::begin(record.arrival_ms, window), at)
-        });
-        group.records += 1;
-        group.bytes += record.data.len() as u64;
-        next = at + 1;
-        if group.bytes >= GROUP_BYTES
-            && let Some((group, start)) = open.take()
-        {
-            push(group, start..next);
-        }
-    }
-    if let Some((group, start)) = open {
-        push(group, start..next);
-    }
-}
-
-impl Group {
-    const fn begin(arrival_ms: i64, window: Option<Window>) -> Self {
-        Self {
-            lane: Lane::Data,
-            arrival_ms,
-            window,
-            records: 0,
-            bytes: 0,
-            identity: 0..0,
-            content: GroupContent::Lines(0..0),
-        }
-    }
-
-    /// Whether a record belongs to it that arrived then.
-    fn takes(&self, arrival_ms: i64) -> bool {
-        self.window.is_none_or(|window| window.holds(arrival_ms))
     }
 }

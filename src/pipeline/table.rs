@@ -3,6 +3,7 @@
 mod due;
 pub(super) mod pace;
 mod size;
+pub(super) mod watermark;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -16,6 +17,7 @@ use due::Dues;
 pub(super) use due::Triggers;
 use pace::Pace;
 use size::Yields;
+use watermark::Watermark;
 
 /// Bytes of memory that an entry takes beside its blocks, for the budget (measured: identity, key,
 /// two maps and two queues).
@@ -36,6 +38,8 @@ pub(super) struct Entry {
     pub arrival_ms: i64,
     /// When what it takes has arrived, where that matters.
     pub window: Option<Window>,
+    /// When its partition is over by the time of events, where it is sealed then.
+    pub partition_ends: Option<i64>,
     /// When it is to be sealed at the latest.
     pub ends: Moment,
     /// When something came to it for the last time.
@@ -102,6 +106,8 @@ pub(super) struct BatchTable {
     /// Ids in the order of opening. Sealed ones are passed over.
     opened: VecDeque<Uuid>,
     dues: Dues,
+    /// How far the time of events has come.
+    watermark: Watermark,
     /// Batches that take no more records.
     sealing: HashSet<Uuid>,
     dirty: Vec<Uuid>,
@@ -120,6 +126,7 @@ impl BatchTable {
             others: HashMap::new(),
             opened: VecDeque::new(),
             dues: Dues::default(),
+            watermark: Watermark::new(triggers.lateness),
             sealing: HashSet::new(),
             dirty: Vec::new(),
             triggers,
@@ -142,6 +149,21 @@ impl BatchTable {
     /// Whether a batch of data is open of this partition.
     pub(super) fn is_open(&self, identity: &str) -> bool {
         self.data.contains_key(identity)
+    }
+
+    /// Events up to this second have been applied; a later one that was told before is still the newest.
+    pub(super) fn learn_event(&mut self, newest: Option<i64>) {
+        self.watermark.learn(newest);
+    }
+
+    /// The second of the newest event, for a checkpoint.
+    pub(super) const fn newest_event(&self) -> Option<i64> {
+        self.watermark.newest()
+    }
+
+    /// Whether a partition that ends then is over.
+    pub(super) fn is_over(&self, partition_ends: i64) -> bool {
+        self.watermark.has_passed(partition_ends)
     }
 
     /// How long a batch may stay open that opens when the wall clock shows `opened_ms`.
@@ -204,6 +226,7 @@ impl BatchTable {
                 target: row.target,
                 arrival_ms: row.arrival_ms,
                 window: row.window,
+                partition_ends: row.partition_ends,
                 ends,
                 // Nobody knows by now: silence counts from here on.
                 touched: clock.moment(),
@@ -314,9 +337,13 @@ impl BatchTable {
         self.entries.get(&id)
     }
 
-    /// An open batch whose interval has passed, or to which nothing more has come for long enough. It is named again
-    /// until it is sealed.
+    /// An open batch whose partition or interval is over, or to which nothing more has come for long enough.
+    /// It is named again until it is sealed.
     pub(super) fn next_due(&mut self, now: Moment) -> Option<Uuid> {
+        let over = self.dues.next_over(&self.watermark);
+        if over.is_some() {
+            return over;
+        }
         while let Some(id) = self.dues.next(now) {
             let entry = self.entries.get_mut(&id)?;
             if self.dues.look(entry, &self.triggers, now) {

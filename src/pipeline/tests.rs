@@ -112,6 +112,7 @@ fn settings(lake: &Path, load: Load) -> StreamSettings {
             ..PartitioningSettings::default()
         },
         buffering: BufferingSettings::new(load.size, Duration::from_millis(50)),
+        watermark: None,
         format: if load.learns {
             learned::rows()
         } else {
@@ -137,6 +138,7 @@ fn settings(lake: &Path, load: Load) -> StreamSettings {
             }),
             backup: None,
             prefix: Some("data/k=!{partitionKeyFromQuery:k}/".into()),
+            late_prefix: None,
             error_prefix: Some("errors/!{firehose:error-output-type}/".into()),
         },
         backup: None,

@@ -27,6 +27,8 @@ pub struct Draft {
     freed: Vec<Extent>,
     /// Batches and objects of which the checkpoint before names bytes that this one frees.
     had: BTreeSet<Uuid>,
+    /// The time of the newest event, of which nothing here depends.
+    newest_event: Option<i64>,
     /// Changed batches that go with it, and what each was opened with where a checkpoint has named it.
     batches: BTreeMap<Uuid, Option<OpenedWith>>,
 }
@@ -103,6 +105,7 @@ impl Protocol {
                 .filter_map(|extent| self.spooled.owner(extent))
                 .collect(),
             freed: std::mem::take(&mut self.dead),
+            newest_event: None,
             batches: BTreeMap::new(),
         })
     }
@@ -181,6 +184,13 @@ impl OpenedWith {
 }
 
 impl Draft {
+    /// The same with the time of the newest event that is applied.
+    #[must_use]
+    pub const fn with_newest_event(mut self, newest_event: Option<i64>) -> Self {
+        self.newest_event = newest_event;
+        self
+    }
+
     /// The checkpoint with the rows of changed batches, whose bytes lie in the spool, synced. Those that are
     /// sealed become objects.
     pub fn transaction(mut self, rows: Vec<OpenBatch>) -> Result<Transaction, StreamError> {
@@ -191,6 +201,7 @@ impl Draft {
             missing: self.changes.missing,
             closed: self.closed,
             published: self.published,
+            newest_event: self.newest_event,
             ..Commit::default()
         };
         for row in rows {

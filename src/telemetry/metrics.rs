@@ -213,6 +213,8 @@ pub struct StreamMetrics {
     pub delivered_objects: Total,
     /// Records dropped on purpose.
     pub dropped_records: Total,
+    /// Records of partitions that the time of events had passed.
+    pub late_records: Total,
     /// Batches sealed early.
     pub sealed_early: Total,
     /// Accepted records that damage in the journal has cost.
@@ -268,6 +270,7 @@ impl StreamMetrics {
             delivered_bytes: total(name::DELIVERED_BYTES),
             delivered_objects: total(name::DELIVERED_OBJECTS),
             dropped_records: total(name::DROPPED_RECORDS),
+            late_records: total(name::LATE_RECORDS),
             sealed_early: total(name::SEALED_EARLY),
             journal_lost: total(name::JOURNAL_LOST),
             journal_doubtful: total(name::JOURNAL_DOUBTFUL),

@@ -60,3 +60,4 @@ mod streams;
 mod support;
 mod transforms;
 mod uploads;
+mod watermark;

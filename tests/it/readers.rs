@@ -350,6 +350,8 @@ proptest! {
                 settings: &settings,
                 has_transforms: false,
                 prefix,
+                has_watermark: false,
+                late_prefix: None,
                 rule: &KeyRule::unknown(),
                 unread: UnreadSettings::default(),
             })

@@ -11,6 +11,7 @@ use std::ops::Range;
 use firehose_calendar as calendar;
 
 mod reading;
+mod stretch;
 mod zone;
 
 pub use reading::DateReader;

@@ -95,6 +95,13 @@ impl Zone {
         self.at(epoch_second).offset.into()
     }
 
+    /// The first second behind this one at which the zone's offset or its name changes.
+    pub(super) fn next_change(&self, epoch_second: i64) -> Option<i64> {
+        let change = self.zone.following(timestamp(epoch_second)).next()?;
+        // At the end of the calendar others are asked for.
+        Some(change.timestamp().as_second()).filter(|change| *change > epoch_second)
+    }
+
     /// The short name at an instant, as Java has it; the IANA database's where Java has none.
     pub(super) fn write_short_name(&self, instant: i64, out: &mut String) {
         let at = timestamp(instant);

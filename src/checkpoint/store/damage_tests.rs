@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::tests::batch;
 use super::*;
-use crate::checkpoint::{MIRROR, STORE};
+use crate::checkpoint::{MIRROR, OpenBatch, STORE};
 use crate::disk::{OpenMode, TornDisk};
 
 const SECTOR: u64 = 512;

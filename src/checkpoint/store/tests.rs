@@ -7,13 +7,13 @@ use std::path::Path;
 use uuid::Uuid;
 
 use super::*;
-use crate::checkpoint::{Lane, STORE, SpooledBlock, Target};
+use crate::checkpoint::{Lane, OpenBatch, STORE, SealedObject, SpooledBlock, Target, UntoldPlace};
 use crate::disk::HostDisk;
 use crate::extent::Extent;
 use crate::failure::ErrorOutputType;
 use crate::position::Position;
 use crate::raw_sum::RawSum;
-use crate::shard::JOURNAL;
+use crate::shard::{JOURNAL, ShardId, ShardState, SourceName};
 
 fn open(dir: &Path) -> (CheckpointStore, StoredState) {
     let disk = HostDisk::new(dir).unwrap();
@@ -39,6 +39,7 @@ pub(super) fn batch(id: Uuid) -> OpenBatch {
         opened_ms: 5,
         arrival_ms: 4,
         window: None,
+        partition_ends: None,
         encoded_from: 0,
         records: 9,
         bytes: 99,
@@ -61,6 +62,29 @@ fn a_new_store_is_empty_and_keeps_its_incarnation() {
     assert!(first.open.is_empty() && first.sealed.is_empty() && first.shards.is_empty());
     drop(store);
     assert_eq!(open(dir.path()).1.incarnation, first.incarnation);
+}
+
+#[test]
+fn the_newest_event_stays_until_another_is_told_and_the_end_of_a_batchs_partition_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, first) = open(dir.path());
+    assert_eq!(first.newest_event, None);
+    let ends = OpenBatch {
+        partition_ends: Some(3600),
+        ..batch(Uuid::new_v4())
+    };
+    let commit = |newest_event, open| Commit {
+        newest_event,
+        open,
+        ..Commit::default()
+    };
+    store.commit(&commit(Some(-7), vec![ends.clone()])).unwrap();
+    store.commit(&commit(None, Vec::new())).unwrap();
+    drop(store);
+    let (_, found) = open(dir.path());
+    assert_eq!((found.newest_event, found.open), (Some(-7), vec![ends]));
+    let plain = serde_json::to_string(&batch(Uuid::nil())).unwrap();
+    assert!(!plain.contains("partition_ends"), "{plain}");
 }
 
 #[test]

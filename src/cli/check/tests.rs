@@ -272,3 +272,24 @@ bucket = "other"
     );
     assert!(err.contains("[stream.a.backup] keep them apart"), "{err}");
 }
+
+#[test]
+fn a_watermark_and_where_late_records_go_are_told_and_a_time_that_comes_again_is_a_fault() {
+    let text = |prefix: &str| {
+        format!(
+            "[stream.a]\nsource.type = \"direct-put\"\npartitioning.event_time = \".ts\"\n\
+             buffering.watermark = \"10m\"\n[stream.a.destination]\ntype = \"folder\"\npath = \"out\"\n\
+             prefix = \"{prefix}\"\nlate_prefix = \"late/!{{eventTime:HH}}/\"\n\
+             error_prefix = \"e/!{{firehose:error-output-type}}/\"\n"
+        )
+    };
+    let (exit, out, err) = check(&text("data/!{eventTime:yyyy/MM/dd}/"));
+    assert_eq!(exit, Exit::Done, "{err}");
+    let told = "128MiB or 5m or when events are 10m past its partition\n  late: under ";
+    assert!(out.contains(told), "{out}");
+    assert!(out.contains("/out/late/…\n"), "{out}");
+    tells(
+        &text("data/!{eventTime:yyyy}/!{eventTime:dd}/"),
+        &["8:34: with a `watermark` the prefix must say which time it is"],
+    );
+}

@@ -20,8 +20,14 @@ use crate::position::{Position, Sequence};
 use crate::record::{Chunk, ChunkBuilder, Record};
 use crate::transform::{Chain, Workshop};
 
-/// Keys, identity and rows of a record that is delivered.
-type Partitioned = (Vec<(String, String)>, String, Vec<Row>);
+/// A record that is delivered.
+struct Partitioned {
+    keys: Vec<(String, String)>,
+    identity: String,
+    /// Its identity when it is late, where that is another.
+    late: Option<String>,
+    rows: Vec<Row>,
+}
 
 /// A stream's modules and outputs with a worker's scratch.
 pub(super) struct Judge<'s> {
@@ -150,12 +156,13 @@ impl<'s> Judge<'s> {
 
     fn deliver(&mut self, record: &Record<'_>) -> Delivery {
         match self.partition(record) {
-            Ok((keys, identity, rows)) => Delivery::Delivered {
+            Ok(of) => Delivery::Delivered {
                 output: record.output,
                 text: record.text,
-                keys,
-                object: self.location(Lane::Data, &identity),
-                rows,
+                object: self.location(Lane::Data, &of.identity),
+                late: of.late.map(|late| self.location(Lane::Data, &late)),
+                keys: of.keys,
+                rows: of.rows,
             },
             Err(failure) => self.fail(record, failure, 1),
         }
@@ -175,11 +182,11 @@ impl<'s> Judge<'s> {
 
     /// Keys and identity of the record's partition, and its rows, if it has one and fits the format.
     fn partition(&mut self, record: &Record<'_>) -> Result<Partitioned, Failure> {
-        let mut identity = Vec::new();
-        self.outputs
-            .partitioner
-            .partition(&mut self.scratch, record, &mut identity)?;
-        let keys = self.outputs.partitioner.keys(&mut self.scratch, record)?;
+        let (mut identity, mut late) = (Vec::new(), Vec::new());
+        let (partitioner, scratch) = (&self.outputs.partitioner, &mut self.scratch);
+        partitioner.partition(scratch, record, &mut identity)?;
+        partitioner.write_late(scratch, &mut late);
+        let keys = partitioner.keys(scratch, record)?;
         self.outputs.admit(record)?;
         let rows = if self.stream.format.table().is_some() {
             // Nobody is asked for its columns here: only what fits none is told.
@@ -191,8 +198,13 @@ impl<'s> Judge<'s> {
             self.format.rows(&mut self.encoder, record)?
         };
         // Identities are put together from text; nothing is lost here.
-        let identity = String::from_utf8_lossy(&identity).into_owned();
-        Ok((keys, identity, rows))
+        let text = |identity: Vec<u8>| String::from_utf8_lossy(&identity).into_owned();
+        Ok(Partitioned {
+            keys,
+            identity: text(identity),
+            late: (!late.is_empty()).then(|| text(late)),
+            rows,
+        })
     }
 
     /// The record's rows in the columns that it would have if the stream learned them from it alone.

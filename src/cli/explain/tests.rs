@@ -58,6 +58,29 @@ fn explain_shows_the_row_and_what_of_the_record_is_not_in_it() {
 }
 
 #[test]
+fn explain_shows_where_a_record_goes_that_is_late() {
+    let config = config(
+        "[stream.c]\nsource.type = \"direct-put\"\npartitioning.event_time = \".ts\"\n\
+         buffering.watermark = \"1h\"\ndestination = { type = \"folder\", path = \"out\", \
+         prefix = \"data/!{eventTime:yyyy}/\", late_prefix = \"late/!{eventTime:MM}/\", \
+         error_prefix = \"e/!{firehose:error-output-type}/\" }",
+    );
+    let input = b"{\"ts\":\"2026-11-22T10:00:00Z\"}\n";
+    let text = explained(&config, input, false);
+    assert!(text.contains("   object  out/data/2026/c-1-"), "{text}");
+    assert!(text.contains("\n   late    "), "{text}");
+    let said: Value =
+        serde_json::from_str(explained(&config, input, true).lines().next().unwrap()).unwrap();
+    assert!(
+        said["late"]
+            .as_str()
+            .unwrap()
+            .starts_with("out/late/11/c-1-"),
+        "{said}"
+    );
+}
+
+#[test]
 fn explain_shows_what_the_parser_makes_of_a_record_and_where_that_goes() {
     let mut config = config(
         "[stream.c]\nsource.type = \"direct-put\"\npartitioning.query = \"{k: .k}\"\n\

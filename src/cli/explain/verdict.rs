@@ -64,6 +64,8 @@ pub(super) enum Delivery {
         text: Option<u32>,
         keys: Vec<(String, String)>,
         object: String,
+        /// The object it would go to if its partition were over.
+        late: Option<String>,
         /// For formats with columns.
         rows: Vec<Row>,
     },
@@ -269,11 +271,18 @@ impl Delivery {
     fn to_json(&self) -> Value {
         let mut said = match self {
             Self::Delivered {
-                keys, object, rows, ..
+                keys,
+                object,
+                late,
+                rows,
+                ..
             } => {
                 let pair = |(name, value): &(String, String)| (name.clone(), json!(value));
                 let keys: Map<String, Value> = keys.iter().map(pair).collect();
                 let mut said = json!({"outcome": "delivered", "keys": keys, "object": object});
+                if let Some(late) = late {
+                    said["late"] = json!(late);
+                }
                 if !rows.is_empty() {
                     said["rows"] = rows.iter().map(rows::to_json).collect();
                 }
@@ -300,7 +309,11 @@ impl Delivery {
     fn write_text(&self, indent: &str, out: &mut dyn Write) -> io::Result<()> {
         match self {
             Self::Delivered {
-                keys, object, rows, ..
+                keys,
+                object,
+                late,
+                rows,
+                ..
             } => {
                 if !keys.is_empty() {
                     let pair = |(name, value): &(String, String)| format!("{name}={value}");
@@ -308,6 +321,9 @@ impl Delivery {
                     writeln!(out, "{indent}   keys    {}", shown(&keys.join(", ")))?;
                 }
                 writeln!(out, "{indent}   object  {}", shown(object))?;
+                if let Some(late) = late {
+                    writeln!(out, "{indent}   late    {}", shown(late))?;
+                }
                 rows.iter()
                     .try_for_each(|row| rows::write_text(row, indent, out))
             }

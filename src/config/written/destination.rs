@@ -15,10 +15,22 @@ pub(super) fn read(
     stream: &str,
     mut table: Table<'_>,
     base: &Path,
+    has_watermark: bool,
     spans: &mut SpanMap,
 ) -> DestinationSettings {
     let kind = kind(&mut table);
     let prefix = spans.keep(stream, StageField::Prefix, &mut table, "prefix");
+    let late_prefix = spans.keep(stream, StageField::LatePrefix, &mut table, "late_prefix");
+    if table.has("late_prefix") && !has_watermark {
+        let help = format!(
+            "write watermark = \"10m\" into [stream.{stream}.buffering], or remove `late_prefix`"
+        );
+        table.fault(
+            table.place_of("late_prefix"),
+            "nothing is late without a `watermark`".to_owned(),
+            Some(&help),
+        );
+    }
     let error_prefix = spans.keep(stream, StageField::ErrorPrefix, &mut table, "error_prefix");
     let store = store(stream, kind, table, base, StageField::Store, spans);
     DestinationSettings {
@@ -26,6 +38,7 @@ pub(super) fn read(
         errors: None,
         backup: None,
         prefix,
+        late_prefix,
         error_prefix,
     }
 }
@@ -43,6 +56,8 @@ pub(super) fn of_lane(
     let kind = kind(&mut table);
     let prefixes = format!("[stream.{stream}.destination] and [stream.{stream}.backup]");
     table.only_with(&["prefix", "error_prefix"], prefixes);
+    let data = format!("[stream.{stream}.destination]");
+    table.only_with(&["late_prefix"], data);
     Some((place, store(stream, kind, table, base, field, spans)))
 }
 
@@ -109,6 +124,7 @@ pub(super) fn missing(stream: &str, spans: &mut SpanMap) -> DestinationSettings 
     for field in [
         StageField::Store,
         StageField::Prefix,
+        StageField::LatePrefix,
         StageField::ErrorPrefix,
     ] {
         spans.keep_unread(stream, field);
@@ -118,6 +134,7 @@ pub(super) fn missing(stream: &str, spans: &mut SpanMap) -> DestinationSettings 
         errors: None,
         backup: None,
         prefix: None,
+        late_prefix: None,
         error_prefix: None,
     }
 }

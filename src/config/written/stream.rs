@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use super::{GIB, MIB, TIB, buffering, catalog, destination, format, parse, source, transform};
+use super::{
+    GIB, MIB, TIB, buffering, catalog, destination, format, parse, source, transform, watermark,
+};
 use crate::config::diagnostic::{Diagnostic, SourceSpan};
 use crate::config::spans::{SpanMap, StageField};
 use crate::config::table::{FileContext, Table};
@@ -66,15 +68,9 @@ pub(super) fn read(
         .is_none_or(|found| found.value);
     let parser = table.table("parse").and_then(parse::read);
     let transforms = transform::read_all(name, &mut table, base, spans);
-    let partitioning = table
-        .table("partitioning")
-        .map(|partitioning| self::partitioning(name, partitioning, spans));
-    if partitioning.is_none() && table.has("partitioning") {
-        for (field, _) in PARTITIONING {
-            spans.keep_unread(name, field);
-        }
-    }
-    let buffering = table.table("buffering");
+    let partitioning = partitioning(name, &mut table, spans);
+    let mut buffering = table.table("buffering");
+    let watermark = watermark::read(buffering.as_mut());
     let buffering = buffering.map_or(buffering::DEFAULT, |table| {
         buffering::read(table, buffering::DEFAULT, spool_limit)
     });
@@ -89,9 +85,11 @@ pub(super) fn read(
     let types = destination::choices(table.file.registry, "");
     let destination = required(&mut table, "destination", &format!("type = {types}"));
     let mut destination = match destination {
-        Some(table) => destination::read(name, table, base, spans),
+        Some(table) => destination::read(name, table, base, watermark.is_written(), spans),
         None => destination::missing(name, spans),
     };
+    let prefix = destination.prefix.as_deref();
+    watermark.check(name, &partitioning, prefix, spans, table.file);
     let mut lanes = Vec::new();
     if let Some(mut errors) = table.table("errors") {
         if !errors.has("destination") {
@@ -136,8 +134,9 @@ pub(super) fn read(
         parser,
         transforms,
         deaggregate,
-        partitioning: partitioning.unwrap_or_default(),
+        partitioning,
         buffering,
+        watermark: watermark.lateness,
         format,
         only_json,
         destination,
@@ -194,7 +193,15 @@ fn required<'f>(table: &mut Table<'f>, key: &'static str, example: &str) -> Opti
     table.table(key)
 }
 
-fn partitioning(stream: &str, mut table: Table<'_>, spans: &mut SpanMap) -> PartitioningSettings {
+fn partitioning(stream: &str, of: &mut Table<'_>, spans: &mut SpanMap) -> PartitioningSettings {
+    let Some(mut table) = of.table("partitioning") else {
+        if of.has("partitioning") {
+            for (field, _) in PARTITIONING {
+                spans.keep_unread(stream, field);
+            }
+        }
+        return PartitioningSettings::default();
+    };
     let [query, event_time, time_zone] =
         PARTITIONING.map(|(field, key)| spans.keep(stream, field, &mut table, key));
     let key_values = table

@@ -140,6 +140,7 @@ pub(crate) fn settings(name: &str) -> StreamSettings {
         deaggregate: true,
         partitioning: PartitioningSettings::default(),
         buffering: BufferingSettings::new(5 << 20, Duration::from_mins(5)),
+        watermark: None,
         format: FormatSettings::new(JsonSettings {
             compression: Compression::Gzip,
             delimiter: Delimiter::Newline,
@@ -153,6 +154,7 @@ pub(crate) fn settings(name: &str) -> StreamSettings {
             errors: None,
             backup: None,
             prefix: None,
+            late_prefix: None,
             error_prefix: None,
         },
         backup: None,

@@ -12,7 +12,7 @@ proptest! {
         let names = ["UTC", "Asia/Kathmandu", "America/St_Johns", "Australia/Lord_Howe"];
         let zone = Zone::find(Some(names[zone])).unwrap();
         let pattern = ["yyyy-MM-dd", "yyyy/MM/dd/HH", "HH:mm Z", "dd HH:mm:ss XXXXX"][pattern];
-        let patterns = EventTimePatterns::new(vec![DatePattern::parse(pattern).unwrap()]);
+        let patterns = EventTimePatterns::new(vec![DatePattern::parse(pattern).unwrap()], Vec::new());
         let mut cache = EventTimeCache::new();
         for (base, step) in steps {
             for at in [base, base + step, base - step] {

@@ -4,7 +4,7 @@ use super::*;
 use crate::config::PartitioningSettings;
 use crate::partition::expression::{PrefixPart, SpannedPart};
 use crate::partition::extract::{Extracted, Extractor};
-use crate::partition::{KeyRule, Plan, UnreadSettings};
+use crate::partition::{KeyRule, PartitionSetting, Plan, UnreadSettings};
 use crate::position::Position;
 use crate::record::Record;
 use proptest::prelude::*;
@@ -20,6 +20,7 @@ fn extractor(query: &str, event_time: Option<&str>) -> Extractor {
         .into_iter()
         .map(|(name, _)| SpannedPart {
             part: PrefixPart::QueryKey(name),
+            field: PartitionSetting::Prefix,
             at: 0..0,
         })
         .collect();
@@ -27,6 +28,7 @@ fn extractor(query: &str, event_time: Option<&str>) -> Extractor {
         let pattern = firehose_date_pattern::DatePattern::parse("yyyy").unwrap();
         pieces.push(SpannedPart {
             part: PrefixPart::EventTime(pattern),
+            field: PartitionSetting::Prefix,
             at: 0..0,
         });
     }
@@ -35,6 +37,8 @@ fn extractor(query: &str, event_time: Option<&str>) -> Extractor {
         settings: &settings,
         has_transforms: false,
         prefix: None,
+        has_watermark: false,
+        late_prefix: None,
         rule: &KeyRule::unknown(),
         unread: UnreadSettings::default(),
     };

@@ -100,9 +100,10 @@ impl CheckpointLog for LocalLog {
         if now.is_writing || !due || !now.has_changes {
             return Ok(None);
         }
-        let Some(mut draft) = now.protocol.draft() else {
+        let Some(draft) = now.protocol.draft() else {
             return Ok(None);
         };
+        let mut draft = draft.with_newest_event(now.table.newest_event());
         self.begun = Instant::now();
         let batches = changed_batches(&mut draft, now.table, now.protocol, now.spool, now.dead_max);
         let (spool, source) = (Arc::clone(now.spool), Arc::clone(now.source));

@@ -89,6 +89,8 @@ struct Underway {
 struct KnownShard {
     state: ShardState,
     source: Option<SourceName>,
+    /// The time of the newest event up to there, where partitions end by events.
+    newest_event: Option<i64>,
 }
 
 impl CheckpointLog for SharedLog {
@@ -206,6 +208,10 @@ impl SharedLog {
         };
         let mut next = self.known.clone();
         next.learn(draft.changes());
+        // While anything is open, events count that no checkpoint has.
+        if hands_over {
+            next.newest_event = next.newest_event.max(work.table.newest_event());
+        }
         if next == self.known && draft.objects().is_empty() && !forgets {
             return now.protocol.withdraw(draft);
         }

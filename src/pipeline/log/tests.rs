@@ -329,6 +329,37 @@ async fn no_object_holds_what_arrived_in_two_intervals<K: Kept>() {
     assert_eq!(lines, [2, 2]);
 }
 
+/// An hour is delivered when events have passed it, and whoever goes on knows that it is over.
+async fn what_events_have_passed_is_visible_and_stays_over<K: Kept>() {
+    let mut empty = shard(&[]);
+    empty.is_closed = false;
+    let mut world = World::new(empty).await;
+    world.watermark = Some(Duration::from_mins(10));
+    let record = |second: u32| format!(r#"{{"k":"0","t":{second}}}"#);
+    let mut kept = K::default();
+    let life = kept.begin(&world, Duration::from_hours(1)).await.unwrap();
+    append(&world, &[record(36_000), record(40_199)]);
+    until(|| world.status.snapshot().records_in == 2).await;
+    assert_eq!(visible(&world), 0, "by a second it is not over");
+    append(&world, &[record(40_200)]);
+    let hour = || world.bucket.held().lines("data/0/t=197000110/");
+    until(|| !hour().is_empty()).await;
+    assert_eq!(hour(), [record(36_000)]);
+    let is_third = |position: Position| position.sequence.to_string() == "3";
+    until(|| kept.applied().is_some_and(is_third)).await;
+    kept.die(1);
+    life.running.abort();
+    append(&world, &[record(36_001)]);
+    let life = kept.begin(&world, Duration::from_hours(1)).await.unwrap();
+    until(|| world.status.metrics().late_records.get() == 1).await;
+    life.source.stop();
+    life.end().await.unwrap();
+    assert_eq!(world.bucket.held().lines("late/"), [record(36_001)]);
+    let others = world.bucket.held().lines("data/0/t=197000111/");
+    assert_eq!(others, [record(40_199), record(40_200)]);
+    assert_eq!(hour().len(), 1);
+}
+
 /// While the bucket takes nothing, nothing is visible, and it is tried again; then all is delivered.
 async fn a_bucket_that_takes_nothing_for_now_is_waited_for<K: Kept>() {
     let (records, mut kept) = (records(10), K::default());
@@ -411,6 +442,11 @@ macro_rules! promises {
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn no_object_holds_what_arrived_in_two_intervals() {
                 super::no_object_holds_what_arrived_in_two_intervals::<$kept>().await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn what_events_have_passed_is_visible_and_stays_over() {
+                super::what_events_have_passed_is_visible_and_stays_over::<$kept>().await;
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

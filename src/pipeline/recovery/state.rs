@@ -28,6 +28,8 @@ pub struct RecoveredState<L> {
     pub outputs: Arc<Outputs>,
     /// How far the last checkpoint has each shard.
     pub shards: BTreeMap<ShardId, ShardState>,
+    /// The time of the newest event that it has, where that was ever asked for.
+    pub newest_event: Option<i64>,
     /// Its open batches.
     pub open: Vec<OpenBatch>,
     /// Its objects to be published.

@@ -1,4 +1,5 @@
-//! When batches are due: at the end of their interval, or when nothing more has come to them for long enough.
+//! When batches are due: at the end of their interval, when nothing more has come to them for long enough, or when the
+//! time of events has passed their partition.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -6,6 +7,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::Entry;
+use super::watermark::Watermark;
 use crate::checkpoint::{Lane, Window};
 use crate::clock::Moment;
 use crate::config::{BufferingSettings, StreamSettings};
@@ -21,6 +23,8 @@ pub(in crate::pipeline) struct Triggers {
     pub backup: BufferingSettings,
     /// Where intervals begin and end that are counted by the clock.
     pub windows: LaneWindows,
+    /// By how much an event may be late, where partitions end by events.
+    pub lateness: Option<Duration>,
     /// What checkpoints can name: where that is objects alone, no batch is sealed without the others, and silence is
     /// that of all.
     pub names: Names,
@@ -38,6 +42,7 @@ impl Triggers {
             data: settings.buffering,
             backup: backup.map_or(settings.buffering, |backup| backup.buffering),
             windows,
+            lateness: settings.watermark,
             names,
         }
     }
@@ -81,6 +86,8 @@ impl Triggers {
 #[derive(Debug, Default)]
 pub(super) struct Dues {
     by_moment: BTreeSet<(Moment, Uuid)>,
+    /// Those of partitions that end by the time of events, in the order in which they do.
+    by_event: BTreeSet<(i64, Uuid)>,
     /// When something came to any batch for the last time.
     newest: Option<Moment>,
 }
@@ -100,11 +107,23 @@ impl Dues {
         self.newest = Some(newest);
         entry.looked_at = triggers.due(entry, newest);
         self.by_moment.insert((entry.looked_at, entry.batch.id));
+        if let Some(partition_ends) = entry.partition_ends {
+            self.by_event.insert((partition_ends, entry.batch.id));
+        }
     }
 
     /// A batch takes no more records.
     pub(super) fn remove(&mut self, entry: &Entry) {
         self.by_moment.remove(&(entry.looked_at, entry.batch.id));
+        if let Some(partition_ends) = entry.partition_ends {
+            self.by_event.remove(&(partition_ends, entry.batch.id));
+        }
+    }
+
+    /// A batch whose partition is over.
+    pub(super) fn next_over(&self, watermark: &Watermark) -> Option<Uuid> {
+        let (partition_ends, id) = self.by_event.first()?;
+        watermark.has_passed(*partition_ends).then_some(*id)
     }
 
     /// The batch that is to be looked at by now, if any is.
@@ -119,7 +138,7 @@ impl Dues {
         if due <= now {
             return true;
         }
-        self.remove(entry);
+        self.by_moment.remove(&(entry.looked_at, entry.batch.id));
         entry.looked_at = due;
         self.by_moment.insert((due, entry.batch.id));
         false

@@ -25,11 +25,25 @@ fn table() -> BatchTable {
 }
 
 fn table_of(buffering: BufferingSettings, names: Names) -> BatchTable {
-    BatchTable::new(Triggers {
+    BatchTable::new(triggers(buffering, names))
+}
+
+fn triggers(buffering: BufferingSettings, names: Names) -> Triggers {
+    Triggers {
         data: buffering,
         backup: buffering,
         windows: LaneWindows::of(buffering, Some(buffering), &Zone::utc()),
+        lateness: None,
         names,
+    }
+}
+
+/// A table of a stream whose events may be late by so much.
+fn table_with_watermark(lateness: Duration) -> BatchTable {
+    let buffering = BufferingSettings::new(1 << 20, INTERVAL);
+    BatchTable::new(Triggers {
+        lateness: Some(lateness),
+        ..triggers(buffering, Names::OpenBatches)
     })
 }
 
@@ -46,6 +60,7 @@ fn row(opened_ms: i64, sealing: bool) -> OpenBatch {
         opened_ms,
         arrival_ms: opened_ms,
         window: None,
+        partition_ends: None,
         encoded_from: 0,
         records: 1,
         bytes: 1,
@@ -236,6 +251,82 @@ fn partitions_of_two_windows_are_found_each_by_its_own_and_count_once() {
     }
     assert!(!table.is_open("a"));
     assert_eq!(table.open_partitions(), 0);
+}
+
+/// Opens a batch of a partition that ends then by the time of events.
+fn open_until(table: &mut BatchTable, clock: &Clock, partition_ends: Option<i64>) -> Uuid {
+    let row = OpenBatch {
+        partition_ends,
+        ..row(clock.now_ms(), false)
+    };
+    let id = row.id;
+    table.reload(vec![row], clock);
+    id
+}
+
+#[test]
+fn a_batch_is_due_when_events_are_by_their_lateness_past_the_end_of_its_partition() {
+    let (clock, mut table) = (
+        Clock::manual(NOW_MS),
+        table_with_watermark(Duration::from_secs(600)),
+    );
+    let hour = open_until(&mut table, &clock, Some(3600));
+    let day = open_until(&mut table, &clock, Some(86_400));
+    let late = open_until(&mut table, &clock, None);
+    let due = |table: &mut BatchTable, event| {
+        table.learn_event(Some(event));
+        seal_due(table, &clock)
+    };
+    assert!(due(&mut table, 4199).is_empty());
+    assert!(!table.is_over(3600));
+    assert_eq!(due(&mut table, 4200), BTreeSet::from([hour]));
+    assert!(table.is_over(3600) && !table.is_over(3601));
+    // It never falls.
+    assert!(due(&mut table, 0).is_empty());
+    assert!(table.is_over(3600));
+    assert_eq!(table.newest_event(), Some(4200));
+    assert_eq!(due(&mut table, 1_000_000), BTreeSet::from([day]));
+    assert!(!table.is_over(i64::MAX), "it has no end");
+    clock.advance(INTERVAL);
+    assert_eq!(seal_due(&mut table, &clock), BTreeSet::from([late]));
+}
+
+#[test]
+fn partitions_end_by_events_after_a_restart_and_where_the_newest_is_known_at_once() {
+    let clock = Clock::manual(NOW_MS);
+    for known in [None, Some(4200)] {
+        let mut table = table_with_watermark(Duration::from_secs(600));
+        table.learn_event(known);
+        let id = open_until(&mut table, &clock, Some(3600));
+        let over = BTreeSet::from([id]);
+        if known.is_none() {
+            assert!(seal_due(&mut table, &clock).is_empty());
+            table.learn_event(Some(5000));
+        }
+        assert_eq!(seal_due(&mut table, &clock), over);
+    }
+    // A stream that has no watermark any more.
+    let mut table = table();
+    table.learn_event(Some(5000));
+    open_until(&mut table, &clock, Some(3600));
+    assert!(seal_due(&mut table, &clock).is_empty());
+    assert_eq!(table.newest_event(), None);
+}
+
+#[test]
+fn a_part_of_a_second_of_lateness_counts_as_a_whole_one_and_silence_or_size_end_a_batch_before() {
+    let mut table = table_with_watermark(Duration::from_millis(1500));
+    table.learn_event(Some(101));
+    assert!(table.is_over(99) && !table.is_over(100));
+    let clock = Clock::manual(NOW_MS);
+    let id = open_until(&mut table, &clock, Some(200));
+    assert!(table.seal(id));
+    table.learn_event(Some(1000));
+    assert_eq!(table.next_due(clock.moment()), None, "it is sealed already");
+    let id = open_until(&mut table, &clock, Some(2000));
+    assert!(table.remove(id).is_some());
+    table.learn_event(Some(10_000));
+    assert_eq!(table.next_due(clock.moment()), None, "it is gone");
 }
 
 proptest! {

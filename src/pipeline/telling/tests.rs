@@ -166,6 +166,8 @@ fn place(prefix: &str, record: &serde_json::Value) -> Option<String> {
         settings: &settings,
         has_transforms: false,
         prefix: Some(prefix),
+        has_watermark: false,
+        late_prefix: None,
         rule: &KeyRule::unknown(),
         unread: UnreadSettings::default(),
     });

@@ -128,6 +128,7 @@ pub(super) fn batch(id: Uuid) -> OpenBatch {
         opened_ms: 0,
         arrival_ms: 0,
         window: None,
+        partition_ends: None,
         encoded_from: 0,
         records: 0,
         bytes: 0,

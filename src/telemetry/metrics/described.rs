@@ -32,6 +32,7 @@ pub(super) mod name {
     pub(in crate::telemetry::metrics) const FAILED_RECORDS: &str = "firehose_failed_records_total";
     pub(in crate::telemetry::metrics) const DROPPED_RECORDS: &str =
         "firehose_dropped_records_total";
+    pub(in crate::telemetry::metrics) const LATE_RECORDS: &str = "firehose_late_records_total";
     pub(in crate::telemetry::metrics) const SEALED_EARLY: &str = "firehose_sealed_early_total";
     pub(in crate::telemetry::metrics) const JOURNAL_LOST: &str =
         "firehose_journal_lost_records_total";
@@ -130,6 +131,7 @@ pub(super) const DESCRIPTIONS: [(&str, MetricKind, Unit, &str); 59] = [
     (name::DELIVERED_OBJECTS, MetricKind::Counter, Unit::Count, "Published objects: data, error and backup."),
     (name::FAILED_RECORDS, MetricKind::Counter, Unit::Count, "Records sent to the error prefix, by error output type."),
     (name::DROPPED_RECORDS, MetricKind::Counter, Unit::Count, "Records that a parser or a transform dropped on purpose."),
+    (name::LATE_RECORDS, MetricKind::Counter, Unit::Count, "Records of partitions that the watermark had passed."),
     (name::SEALED_EARLY, MetricKind::Counter, Unit::Count, "Batches sealed before size or interval because the spool was full."),
     (name::JOURNAL_LOST, MetricKind::Counter, Unit::Count, "Accepted, undelivered records that damage on disk has cost for sure, as far as the records around them tell."),
     (name::JOURNAL_DOUBTFUL, MetricKind::Counter, Unit::Count, "Places of the journal that are not whole, and nothing tells what stood there: writes broken off unacknowledged, or damage."),

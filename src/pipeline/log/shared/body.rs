@@ -29,6 +29,9 @@ pub struct Body {
     pub source: Option<SourceName>,
     /// How far it has been applied: all records up to there are in objects that were listed.
     pub state: ShardState,
+    /// The time of the newest event up to there, where partitions end by events: second since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest_event: Option<i64>,
     /// Objects that may not be visible yet.
     #[serde(default)]
     pub listed: Vec<Listed>,
@@ -83,6 +86,7 @@ impl Body {
             shard: shard.to_owned(),
             source: known.source,
             state: known.state,
+            newest_event: known.newest_event,
             listed,
         }
     }
@@ -147,7 +151,12 @@ mod tests {
     #[test]
     fn a_body_is_read_back_only_as_it_was_written() {
         let shard = "shardId-000000000000";
-        let body = Body::new(shard, KnownShard::default(), Vec::new());
+        let known = KnownShard {
+            newest_event: Some(7),
+            ..KnownShard::default()
+        };
+        let body = Body::new(shard, known, Vec::new());
+        assert_eq!(body.newest_event, Some(7));
         let bytes = body.to_bytes();
         let crc64 = crc_fast::crc64_nvme(&bytes);
         assert_eq!(Body::read(&bytes, crc64, shard, "k").unwrap(), body);

@@ -137,6 +137,7 @@ impl CheckpointTask {
             known: KnownShard {
                 state: self.body.state,
                 source: self.body.source,
+                newest_event: self.body.newest_event,
             },
             listed,
             durable,

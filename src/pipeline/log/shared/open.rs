@@ -113,6 +113,7 @@ pub async fn open_shared(
     if let Some(told) = told {
         tracing::error!(stream = settings.name, shard = &*taken.shard, "{told}");
     }
+    let newest_event = body.as_ref().and_then(|body| body.newest_event);
     let (source, listed) = body.map_or((None, Vec::new()), |body| (body.source, body.listed));
     let is_elsewhere =
         |listed: &&super::Listed| listed.object.target.store != outputs.store(Lane::Data);
@@ -143,6 +144,7 @@ pub async fn open_shared(
         known: KnownShard {
             state: state.clone(),
             source,
+            newest_event,
         },
         body: taken.resumed.body,
         shard: taken.shard,
@@ -161,6 +163,7 @@ pub async fn open_shared(
         reader,
         spool: Arc::new(spool),
         shards: [(ShardId::clone(&log.shard), state)].into(),
+        newest_event,
         log,
         outputs: Arc::new(outputs),
         open: Vec::new(),

@@ -27,6 +27,8 @@ pub(in crate::pipeline::log) struct World {
     pub(in crate::pipeline::log) status: Arc<Status>,
     /// What intervals are counted from.
     pub(in crate::pipeline::log) align: Align,
+    /// By how much an event may be late, where partitions are hours of `t`.
+    pub(in crate::pipeline::log) watermark: Option<Duration>,
 }
 
 impl World {
@@ -40,10 +42,16 @@ impl World {
                 Clock::system(),
             )),
             align: Align::Record,
+            watermark: None,
         }
     }
 
     pub(in crate::pipeline::log) fn settings(&self, interval: Duration) -> StreamSettings {
+        let events = self.watermark.map(|_| "t=!{eventTime:yyyyDDDHH}/");
+        let prefix = format!(
+            "data/!{{partitionKeyFromQuery:k}}/{}",
+            events.unwrap_or_default()
+        );
         StreamSettings {
             name: "clicks".into(),
             source: self.fake.settings(StartSettings::TrimHorizon).into(),
@@ -52,9 +60,11 @@ impl World {
             deaggregate: true,
             partitioning: PartitioningSettings {
                 query: Some("{k: .k}".into()),
+                event_time: events.map(|_| ".t".into()),
                 key_values: KeyValues::Escaped,
                 ..PartitioningSettings::default()
             },
+            watermark: self.watermark,
             buffering: BufferingSettings {
                 align: self.align,
                 ..BufferingSettings::new(1 << 20, interval)
@@ -68,7 +78,8 @@ impl World {
                 store: self.bucket.settings().into(),
                 errors: None,
                 backup: None,
-                prefix: Some("data/!{partitionKeyFromQuery:k}/".into()),
+                prefix: Some(prefix),
+                late_prefix: events.map(|_| "late/".into()),
                 error_prefix: Some("errors/!{firehose:error-output-type}/".into()),
             },
             backup: None,

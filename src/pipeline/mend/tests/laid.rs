@@ -99,6 +99,7 @@ pub(super) fn lay_without(settings: &FormatSettings, gone: Option<u64>) -> Laid 
         opened_ms: 0,
         arrival_ms: 0,
         window: None,
+        partition_ends: None,
         encoded_from: 0,
         records: (BLOCKS - u64::from(gone.is_some())) * RECORDS,
         bytes: 1000,

@@ -74,8 +74,8 @@ fn the_newest_event_stays_until_another_is_told_and_the_end_of_a_batchs_partitio
         ..batch(Uuid::new_v4())
     };
     let commit = |newest_event, open| Commit {
-        newest_event,
         open,
+        newest_event,
         ..Commit::default()
     };
     store.commit(&commit(Some(-7), vec![ends.clone()])).unwrap();

@@ -210,7 +210,7 @@ impl SharedLog {
         next.learn(draft.changes());
         // While anything is open, events count that no checkpoint has.
         if hands_over {
-            next.newest_event = next.newest_event.max(work.table.newest_event());
+            next.newest_event = next.newest_event.max(now.table.newest_event());
         }
         if next == self.known && draft.objects().is_empty() && !forgets {
             return now.protocol.withdraw(draft);

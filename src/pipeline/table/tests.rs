@@ -268,7 +268,7 @@ fn open_until(table: &mut BatchTable, clock: &Clock, partition_ends: Option<i64>
 fn a_batch_is_due_when_events_are_by_their_lateness_past_the_end_of_its_partition() {
     let (clock, mut table) = (
         Clock::manual(NOW_MS),
-        table_with_watermark(Duration::from_secs(600)),
+        table_with_watermark(Duration::from_mins(10)),
     );
     let hour = open_until(&mut table, &clock, Some(3600));
     let day = open_until(&mut table, &clock, Some(86_400));
@@ -295,7 +295,7 @@ fn a_batch_is_due_when_events_are_by_their_lateness_past_the_end_of_its_partitio
 fn partitions_end_by_events_after_a_restart_and_where_the_newest_is_known_at_once() {
     let clock = Clock::manual(NOW_MS);
     for known in [None, Some(4200)] {
-        let mut table = table_with_watermark(Duration::from_secs(600));
+        let mut table = table_with_watermark(Duration::from_mins(10));
         table.learn_event(known);
         let id = open_until(&mut table, &clock, Some(3600));
         let over = BTreeSet::from([id]);

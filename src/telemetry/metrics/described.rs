@@ -118,7 +118,7 @@ pub(super) mod name {
 
 /// Kind, unit and help text of every metric.
 #[rustfmt::skip]
-pub(super) const DESCRIPTIONS: [(&str, MetricKind, Unit, &str); 59] = [
+pub(super) const DESCRIPTIONS: [(&str, MetricKind, Unit, &str); 60] = [
     (name::INCOMING_REQUESTS, MetricKind::Counter, Unit::Count, "Put requests answered with success."),
     (name::INCOMING_RECORDS, MetricKind::Counter, Unit::Count, "Records accepted (durable in the journal) and answered."),
     (name::INCOMING_BYTES, MetricKind::Counter, Unit::Bytes, "Bytes of accepted records."),

@@ -57,7 +57,7 @@ pub(super) fn check_stages(config: &Config, spans: &SpanMap) -> Diagnostics {
             at,
             message,
             help,
-            is_of_system: _,
+            is_transient: _,
         } in pipeline::prefix_faults(stream, made_up(stream, spans))
         {
             found.push(diagnostic(

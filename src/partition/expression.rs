@@ -183,7 +183,7 @@ fn expression(
                 at: Some(at),
                 message: fault.message,
                 help: fault.help,
-                is_of_system: false,
+                is_transient: false,
             })
         })
     };

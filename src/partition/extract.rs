@@ -207,11 +207,13 @@ impl Extractor {
             return Ok(());
         }
         let input = jq::read(record).map_err(|unread| match unread {
-            jq::Unread::Malformed if nesting::exceeds(record, NESTING_MAX) => {
+            jq::ReadError::Malformed if nesting::exceeds(record, NESTING_MAX) => {
                 failed(format!("the record nests deeper than {NESTING_MAX} levels"))
             }
-            jq::Unread::Malformed => failed("Non JSON record provided"),
-            jq::Unread::TooMany => failed("the record has more values than a query may be given"),
+            jq::ReadError::Malformed => failed("Non JSON record provided"),
+            jq::ReadError::TooMany => {
+                failed("the record has more values than a query may be given")
+            }
         })?;
         if let Some(query) = &self.query {
             let output = query.run(input.clone()).map_err(failed)?;

@@ -34,8 +34,8 @@ pub struct PartitionFault {
     pub message: String,
     /// What to write instead.
     pub help: Option<String>,
-    /// It is the system's and not the setting's: another attempt may go well.
-    pub is_of_system: bool,
+    /// The system failed, not the setting: another attempt may succeed.
+    pub is_transient: bool,
 }
 
 impl PartitionFault {
@@ -45,14 +45,14 @@ impl PartitionFault {
             at,
             message,
             help,
-            is_of_system,
+            is_transient,
         } = fault;
         Self {
             field,
             at,
             message,
             help,
-            is_of_system,
+            is_transient,
         }
     }
 
@@ -66,7 +66,7 @@ impl PartitionFault {
             at: Some(at),
             message: message.into(),
             help: None,
-            is_of_system: false,
+            is_transient: false,
         }
     }
 
@@ -76,7 +76,7 @@ impl PartitionFault {
             at: None,
             message: message.into(),
             help: None,
-            is_of_system: false,
+            is_transient: false,
         }
     }
 

@@ -226,7 +226,7 @@ pub(super) fn refused(faults: &[PartitionFault]) -> StreamError {
         let messages: Vec<_> = faults.iter().map(|fault| &*fault.message).collect();
         messages.join("; ")
     };
-    let (passing, own): (Vec<_>, _) = faults.iter().partition(|fault| fault.is_of_system);
+    let (passing, own): (Vec<_>, _) = faults.iter().partition(|fault| fault.is_transient);
     if own.is_empty() {
         return StreamError::State {
             action: "compile the stream's queries",
@@ -317,12 +317,12 @@ mod tests {
 
     #[test]
     fn what_the_system_refuses_is_tried_again_and_what_the_settings_say_is_to_be_mended() {
-        let fault = |is_of_system| PartitionFault {
+        let fault = |is_transient| PartitionFault {
             field: crate::partition::PartitionSetting::Query,
             at: None,
-            message: format!("of system: {is_of_system}"),
+            message: format!("of system: {is_transient}"),
             help: None,
-            is_of_system,
+            is_transient,
         };
         let passing = refused(&[fault(true)]);
         assert!(matches!(passing, StreamError::State { .. }), "{passing}");

@@ -137,7 +137,7 @@ fn markers(
                  error prefix: {why}"
             ),
             help: Some("shorten the head".to_owned()),
-            is_of_system: false,
+            is_transient: false,
         }]
     })
 }

@@ -11,8 +11,8 @@ pub struct QueryFault {
     pub message: String,
     /// What to write instead.
     pub help: Option<String>,
-    /// It is the system's and not the query's: another attempt may go well.
-    pub is_of_system: bool,
+    /// The system failed, not the query: another attempt may succeed.
+    pub is_transient: bool,
 }
 
 impl QueryFault {
@@ -28,7 +28,7 @@ impl QueryFault {
             at: None,
             message: message.into(),
             help: None,
-            is_of_system: false,
+            is_transient: false,
         }
     }
 

@@ -39,7 +39,7 @@ pub use guard::{ResultKey, literal, parse};
 pub use meter::{FUEL, burned};
 pub use natives::{entries, get};
 pub use number::print_number;
-pub use read::{Unread, read};
+pub use read::{ReadError, read};
 pub use static_check::{is_constant, never_keys, never_time};
 pub use value::Value;
 
@@ -125,7 +125,7 @@ pub fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> 
 fn not_looked_at(error: &io::Error) -> QueryFault {
     let message = format!("the query was not looked at: no thread could compile it: {error}");
     QueryFault {
-        is_of_system: true,
+        is_transient: true,
         ..QueryFault::whole(message).help(
             "this is no fault of the query: see how much memory and how many threads this process may \
              have (ulimit -v, ulimit -u), and try again",

@@ -10,14 +10,14 @@ const VALUES_MAX: usize = 1 << 20;
 
 /// Why a text is not read.
 #[derive(Debug)]
-pub enum Unread {
+pub enum ReadError {
     /// It is not one JSON value, or nests too deep.
     Malformed,
     /// It has more than 2^20 values.
     TooMany,
 }
 
-impl From<Malformed> for Unread {
+impl From<Malformed> for ReadError {
     fn from(Malformed: Malformed) -> Self {
         Self::Malformed
     }
@@ -25,9 +25,9 @@ impl From<Malformed> for Unread {
 
 /// Reads a text that is exactly one JSON value and nests at most as deep as records may; of a key
 /// that occurs twice the last value counts, as in jq.
-pub fn read(json: &[u8]) -> Result<Value, Unread> {
+pub fn read(json: &[u8]) -> Result<Value, ReadError> {
     if !is_text(json) {
-        return Err(Unread::Malformed);
+        return Err(ReadError::Malformed);
     }
     let mut cursor = TextCursor::new(json);
     // `skip` bounds the nesting, so the recursion in `value` is safe.
@@ -38,8 +38,8 @@ pub fn read(json: &[u8]) -> Result<Value, Unread> {
     value(&mut cursor, &mut left)
 }
 
-fn value(cursor: &mut TextCursor<'_>, left: &mut usize) -> Result<Value, Unread> {
-    *left = left.checked_sub(1).ok_or(Unread::TooMany)?;
+fn value(cursor: &mut TextCursor<'_>, left: &mut usize) -> Result<Value, ReadError> {
+    *left = left.checked_sub(1).ok_or(ReadError::TooMany)?;
     Ok(match cursor.start()? {
         Start::Null => Value::Null,
         Start::Bool(value) => Value::Bool(value),

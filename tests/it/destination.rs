@@ -120,6 +120,8 @@ impl Place {
             .unwrap()
             .unwrap();
         assert_eq!(again, settings, "the way back from the name");
+        let nowhere = memory::MemoryKind.reopen(&settings).unwrap().await;
+        assert!(nowhere.is_err(), "opening it again has made it");
         Self {
             to: memory::MemoryKind
                 .connect(&settings)

@@ -153,6 +153,9 @@ pub struct Target {
     pub key: String,
     /// Hash of the format settings; the store keeps them by it.
     pub format: u64,
+    /// Whether it holds records that were late.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_late: bool,
 }
 
 impl Target {
@@ -285,6 +288,7 @@ mod tests {
                 store: "folder:/lake".to_owned(),
                 key: "key".to_owned(),
                 format: 0,
+                is_late: false,
             },
             opened_ms: 0,
             arrival_ms: 0,

@@ -194,8 +194,9 @@ impl Syncing<'_> {
             .as_ref()
             .filter(|_| destination.backup.is_none());
         let backup = backup.and_then(|backup| Some(("backup", backup.prefix.clone()?)));
+        let late = destination.late_prefix.clone().map(|late| ("late", late));
         let mut others = Vec::new();
-        for (whose, prefix) in errors.chain(backup) {
+        for (whose, prefix) in errors.chain(backup).chain(late) {
             let fixed = prefix.split("!{").next().unwrap_or_default();
             if fixed == head {
                 return Err(CommandError::Usage(format!(

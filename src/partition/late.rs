@@ -65,13 +65,9 @@ impl Partitioner {
         self.late.as_ref().map(|late| late.0.literal())
     }
 
-    /// Whether an object was late by its key: one below the late prefix that is of no partition by the other.
-    pub fn is_late_key(&self, key: &str) -> bool {
-        let (literal, late) = (self.literal(), self.late_literal());
-        late.is_some_and(|late| {
-            let is_told_apart = !literal.starts_with(late);
-            is_told_apart && key.starts_with(late)
-        })
+    /// Whether an identity is one of late records, by [`write_late`](Self::write_late).
+    pub fn is_late(identity: &str) -> bool {
+        identity.as_bytes().first() == Some(&LATE_MARK)
     }
 }
 

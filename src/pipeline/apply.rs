@@ -38,6 +38,8 @@ impl Pipeline {
         let lost = std::mem::take(&mut routed.missing).into_iter();
         self.protocol
             .lose(lost.map(|range| (range.first, range.last)));
+        let windows = self.outputs.windows().lane(Lane::Data);
+        routed.set_late_apart(windows, |ends| self.table.is_over(ends));
         for group in &routed.groups {
             self.apply_group(&routed, group);
         }
@@ -68,12 +70,13 @@ impl Pipeline {
 
     fn apply_group(&mut self, routed: &Routed, group: &Group) {
         let is_late = self.table.is_over(group.partition_ends);
-        let (identity, partition_ends) = if is_late {
-            // Nothing but its size and its age ends what takes late records.
-            (routed.late_identity(group), None)
-        } else {
-            (routed.identity(group), group.ends())
-        };
+        if is_late {
+            let metrics = self.context.status.metrics();
+            metrics.late_records.add(group.records);
+        }
+        let identity = routed.identity(group);
+        // Nothing but its size and its age ends what takes late records.
+        let partition_ends = group.ends().filter(|_| !is_late);
         let id = match self.table.find(group.lane, identity, group.window) {
             Some(id) => id,
             None if group.lane == Lane::Data && !self.has_columns() => {
@@ -88,10 +91,6 @@ impl Pipeline {
                 self.open(of, group.arrival_ms, since)
             }
         };
-        if is_late {
-            let metrics = self.context.status.metrics();
-            metrics.late_records.add(group.records);
-        }
         if let Lane::Error(output_type) = group.lane
             && let Some(tally) = routed.tally(output_type, group.window)
         {

@@ -205,6 +205,7 @@ impl Outputs {
             store: self.store(lane).to_owned(),
             key: prefix + &name,
             format,
+            is_late: lane == Lane::Data && Partitioner::is_late(identity),
         }
     }
 

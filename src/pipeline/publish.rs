@@ -104,8 +104,7 @@ impl Pipeline {
         };
         failpoint::hit("published-before-record");
         // What was late is in no partition of the table.
-        let is_late = self.outputs.partitioner.is_late_key(&sealed.target.key);
-        let place = (self.telling.place(sealed)).filter(|_| !is_late);
+        let place = (self.telling.place(sealed)).filter(|_| !sealed.target.is_late);
         if let Some(since) = self.waiting.since(id) {
             self.context.status.delivered(sealed, refused, since);
         }

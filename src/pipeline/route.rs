@@ -1,6 +1,7 @@
 //! CPU work on a stretch of a chunk: each record to its partition.
 
 mod group;
+mod late;
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -19,6 +20,7 @@ use crate::source::SourceEvent;
 use crate::telemetry::Tally;
 pub(super) use group::Group;
 use group::{GroupContent, NEVER, cut};
+use late::LateIdentities;
 
 /// Records of a chunk that are applied together, after parser and transforms.
 #[derive(Debug)]
@@ -75,6 +77,7 @@ pub(super) struct Routed {
     /// Second of the newest of its events, where somebody minds events.
     pub newest_event: Option<i64>,
     identities: String,
+    late: LateIdentities,
     /// Error lines.
     lines: Vec<u8>,
     /// Why the records of those lines failed.
@@ -110,16 +113,6 @@ impl Routed {
     /// The partition of a group.
     pub(super) fn identity(&self, group: &Group) -> &str {
         &self.identities[group.identity.clone()]
-    }
-
-    /// The partition of a group that is late.
-    pub(super) fn late_identity(&self, group: &Group) -> &str {
-        let of = if group.late.is_empty() {
-            &group.identity
-        } else {
-            &group.late
-        };
-        &self.identities[of.clone()]
     }
 
     /// Why records failed with this type that arrived then.
@@ -228,6 +221,7 @@ impl Routing {
             seen,
             newest_event: router.newest_event,
             identities: router.identities,
+            late: router.late,
             lines: router.lines,
             tallies: router.tallies,
             data,
@@ -243,7 +237,8 @@ const FAILED: u32 = u32::MAX;
 #[derive(Default)]
 struct Router {
     identities: String,
-    /// Partitions by their identity, and the identity at hand.
+    late: LateIdentities,
+    /// Partitions by their identity and its end, and those at hand.
     known: HashMap<Vec<u8>, u32, foldhash::fast::RandomState>,
     identity: Vec<u8>,
     partitions: Vec<Partition>,
@@ -261,8 +256,6 @@ struct Router {
 struct Partition {
     /// Its range in `identities`.
     identity: Range<usize>,
-    /// The same of what it is when it is late.
-    late: Range<usize>,
     /// When it is over.
     ends: i64,
     /// How many.
@@ -283,9 +276,12 @@ impl Router {
         let sorted = outputs
             .partitioner
             .partition(scratch, record, &mut self.identity);
+        let mut may_be_late = None;
         let partition = match sorted.and_then(|()| outputs.admit(record)) {
             Ok(()) => {
-                let (own, ends) = self.note_event(outputs, scratch, record);
+                let own = self.identity.len();
+                let ends = self.note_event(outputs, scratch, record);
+                may_be_late = (ends != NEVER).then_some(scratch);
                 match self.known.get(&self.identity) {
                     Some(partition) => *partition,
                     None => self.add_partition(own, ends),
@@ -296,50 +292,44 @@ impl Router {
                 FAILED
             }
         };
+        self.late
+            .assign(&outputs.partitioner, may_be_late, &mut self.identities);
         if let Some(partition) = self.partitions.get_mut(partition as usize) {
             partition.records += 1;
         }
         self.assigned.push(partition);
     }
 
-    /// How much of the identity at hand is the partition's own, and when that is over. Where somebody minds
-    /// events there stand behind it the identity that the record has when it is late, and that end.
+    /// When the partition at hand is over, which stands behind its identity from then on, where somebody minds events.
     fn note_event(
         &mut self,
         outputs: &Outputs,
         scratch: &mut PartitionScratch,
         record: &Record<'_>,
-    ) -> (usize, i64) {
-        let (partitioner, own) = (&outputs.partitioner, self.identity.len());
+    ) -> i64 {
+        let partitioner = &outputs.partitioner;
         if !partitioner.minds_events() {
-            return (own, NEVER);
+            return NEVER;
         }
         let Some(event) = partitioner.event(scratch) else {
-            return (own, NEVER);
+            return NEVER;
         };
         if event.at <= record.arrival_ms.div_euclid(1000).saturating_add(AHEAD_MAX) {
             self.newest_event = self.newest_event.max(Some(event.at));
         }
-        partitioner.write_late(scratch, &mut self.identity);
         let ends = event.partition_ends;
         self.identity.extend_from_slice(&ends.to_be_bytes());
-        (own, ends)
+        ends
     }
 
     fn add_partition(&mut self, own: usize, ends: i64) -> u32 {
-        let (identity, behind) = self.identity.split_at(own);
-        let late = &behind[..behind.len().saturating_sub(size_of::<i64>())];
-        let identities = &mut self.identities;
-        let mut add = |identity: &[u8]| {
-            let start = identities.len();
-            // Identities are put together from text; nothing is lost here.
-            identities.push_str(&String::from_utf8_lossy(identity));
-            start..identities.len()
-        };
+        let start = self.identities.len();
+        // Identities are put together from text; nothing is lost here.
+        let identity = String::from_utf8_lossy(&self.identity[..own]);
+        self.identities.push_str(&identity);
         let partition = u32::try_from(self.partitions.len()).unwrap_or(FAILED);
         self.partitions.push(Partition {
-            identity: add(identity),
-            late: add(late),
+            identity: start..self.identities.len(),
             ends,
             records: 0,
         });
@@ -397,7 +387,6 @@ impl Router {
                     lane: Lane::Data,
                     partition_ends: partition.ends,
                     identity: partition.identity.clone(),
-                    late: partition.late.clone(),
                     content: GroupContent::Sorted(range),
                     ..group
                 });
@@ -424,7 +413,6 @@ impl Router {
                 bytes,
                 partition_ends: NEVER,
                 identity: 0..0,
-                late: 0..0,
                 content: GroupContent::Lines(start..self.lines.len()),
             });
         }

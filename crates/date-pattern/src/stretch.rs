@@ -46,7 +46,7 @@ impl DatePattern {
         let all = Letters::of(patterns);
         let is_named = |pattern: &Self| {
             let mut fields = pattern.fields();
-            fields.all(|(letter, _)| all.names(letter))
+            all.has("yuY") && fields.all(|(letter, _)| all.names(letter))
         };
         patterns.iter().position(|pattern| !is_named(pattern))
     }
@@ -97,10 +97,12 @@ impl Letters {
         match letter {
             's' => self.has_hour() && self.has("m"),
             'm' | 'h' | 'K' => self.has_hour(),
-            'a' | 'H' | 'k' | 'd' | 'E' | 'e' => self.has_date(),
-            'M' | 'L' | 'Q' | 'D' => self.has_year(),
+            // A zone's clock is set back to what it was in each year, as days and hours come again.
+            'a' | 'H' | 'k' | 'd' | 'E' | 'e' | 'z' | 'Z' | 'X' | 'x' | 'O' => self.has_date(),
+            'M' | 'L' => self.has_year() && (self.has_telling("ML") || self.has_date()),
+            'Q' | 'D' => self.has_year(),
             'w' => self.has("Y"),
-            // Years, and what a zone has of its own.
+            // Years, and the zone's name.
             _ => true,
         }
     }
@@ -268,7 +270,8 @@ mod tests {
             &["YYYY-ww"],
             &["YYYY-ww-EEE HH:mm:ss.SSS"],
             &["yyyyDDD hh a"],
-            &["yy'Q'Q Z VV"],
+            &["yy'Q'Q VV"],
+            &["yyyy-MM-dd Z"],
         ] {
             assert_eq!(
                 DatePattern::comes_again(&patterns(texts)),
@@ -287,6 +290,10 @@ mod tests {
             (&["yyyy-ww"], 0),
             (&["YYYY-MM"], 0),
             (&["MM/dd"], 0),
+            (&["VV"], 0),
+            (&["'all'"], 0),
+            (&["yyyy/MMMMM"], 0),
+            (&["yyyy z"], 0),
             (&["yyyy/MM/EEE"], 0),
         ] {
             assert_eq!(

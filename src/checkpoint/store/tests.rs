@@ -35,6 +35,7 @@ pub(super) fn batch(id: Uuid) -> OpenBatch {
             store: "folder:out".into(),
             key: "a=1/x".into(),
             format: u64::MAX,
+            is_late: false,
         },
         opened_ms: 5,
         arrival_ms: 4,

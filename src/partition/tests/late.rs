@@ -85,21 +85,6 @@ fn what_has_no_key_under_the_late_prefix_stays_in_its_partition() {
 }
 
 #[test]
-fn a_key_is_late_where_the_late_prefix_tells_it_from_the_other() {
-    for (prefix, late, key, expected) in [
-        ("a/!{eventTime:yyyy}/", Some("late/"), "late/x", true),
-        ("a/!{eventTime:yyyy}/", Some("late/"), "a/2026/x", false),
-        ("a/!{eventTime:yyyy}/", Some("a/late/"), "a/late/x", true),
-        ("a/!{eventTime:yyyy}/", Some("a/late/"), "a/2026/x", false),
-        ("a/b/!{eventTime:yyyy}/", Some("a/"), "a/b/2026/x", false),
-        ("!{eventTime:yyyy}/", None, "2026/x", false),
-    ] {
-        let partitioner = compiled("", prefix, late).unwrap();
-        assert_eq!(partitioner.is_late_key(key), expected, "{prefix} {late:?}");
-    }
-}
-
-#[test]
 fn a_time_that_comes_again_and_faults_of_the_late_prefix_are_told_at_their_places() {
     use PartitionSetting::{EventTime, LatePrefix, Prefix};
     for (query, prefix, late, field, at, message) in [

@@ -28,8 +28,6 @@ pub(in crate::pipeline) struct Group {
     /// The first second that is of another partition, by the time of events; [`NEVER`] where nobody minds that.
     pub partition_ends: i64,
     pub(super) identity: Range<usize>,
-    /// The identity that it has where it is late; empty: the same.
-    pub(super) late: Range<usize>,
     pub(super) content: GroupContent,
 }
 
@@ -85,7 +83,6 @@ impl Group {
             bytes: 0,
             partition_ends: NEVER,
             identity: 0..0,
-            late: 0..0,
             content: GroupContent::Lines(0..0),
         }
     }

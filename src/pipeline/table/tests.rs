@@ -56,6 +56,7 @@ fn row(opened_ms: i64, sealing: bool) -> OpenBatch {
             store: "folder:lake".into(),
             key: "a".into(),
             format: 0,
+            is_late: false,
         },
         opened_ms,
         arrival_ms: opened_ms,

@@ -26,6 +26,7 @@ fn object(id: u64, store: &str) -> SealedObject {
             store: store.into(),
             key: format!("errors/{id}"),
             format: 1,
+            is_late: false,
         },
         arrival_ms: 0,
         records: 1,

@@ -124,6 +124,7 @@ pub(super) fn batch(id: Uuid) -> OpenBatch {
             store: STORES[usize::from(id.as_u128() % 2 == 1)].to_owned(),
             key: String::new(),
             format: 0,
+            is_late: false,
         },
         opened_ms: 0,
         arrival_ms: 0,

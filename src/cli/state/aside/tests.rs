@@ -25,6 +25,7 @@ fn laid() -> (TornDisk, SealedObject) {
             store: "folder:lake".into(),
             key: KEY.into(),
             format: 0,
+            is_late: false,
         },
         arrival_ms: 1,
         records: 1,

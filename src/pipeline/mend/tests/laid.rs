@@ -95,6 +95,7 @@ pub(super) fn lay_without(settings: &FormatSettings, gone: Option<u64>) -> Laid 
             store: "folder:lake".into(),
             key: "key".into(),
             format: 0,
+            is_late: false,
         },
         opened_ms: 0,
         arrival_ms: 0,

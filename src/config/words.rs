@@ -203,11 +203,11 @@ pub(super) fn key_help(table: &str, word: &str, allowed: &[&str], registry: &Reg
         if let Some((theirs, ours)) = registry.translation(&folded) {
             return format!("Firehose's {theirs} {ours}");
         }
-        let known = WHERE_KEYS_BELONG.iter().copied();
-        if let Some((key, place)) = known
-            .chain(registry.where_keys_belong())
-            .find(|(key, _)| fold(key) == folded)
-        {
+        // A slip of a key that is allowed here is likelier than a kind's key in the wrong table.
+        let is_slip = nearest(word, allowed.iter().copied()).is_some();
+        let of_kinds = registry.where_keys_belong().filter(|_| !is_slip);
+        let known = WHERE_KEYS_BELONG.iter().copied().chain(of_kinds);
+        if let Some((key, place)) = known.into_iter().find(|(key, _)| fold(key) == folded) {
             return format!("`{key}` belongs {place}");
         }
     }

@@ -36,8 +36,8 @@ pub(super) trait Checkpoint: Clone + Debug + Ord + Hash {
     /// How many objects it lists.
     fn waiting(&self) -> usize;
 
-    /// Nobody has anything left to do for the shard. What the item says is then all that there is to know: it names no
-    /// body.
+    /// Nobody has anything left to do for the shard. What the item says is then all that there is to know. Such a checkpoint
+    /// of ours names no body; where a KCL worker has ended the shard after one of ours, that one's body stays.
     fn is_done(&self) -> bool {
         self.has_ended() && self.waiting() == 0
     }

@@ -197,7 +197,9 @@ impl Lease {
     /// Lets go, so that another worker may take the lease at once. Nothing is to be done with it
     /// afterwards. Where the table does not answer, the lease expires instead.
     pub async fn release(&self) {
-        let release = self.chain.lock().await.release();
+        // Kept until it has ended: a checkpoint that lands meanwhile would have it refused.
+        let chain = self.chain.lock().await;
+        let release = chain.release();
         for attempt in 1.. {
             let released = tokio::select! {
                 biased;

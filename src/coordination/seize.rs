@@ -64,6 +64,11 @@ async fn take(
         return Ok(None);
     };
     let taking = Taking::new(worker.to_owned(), Uuid::new_v4().to_string());
-    let item = table.take(&seen, &taking, now_ms).await?;
-    Ok(taking.found(Some(item)).map(|taken| (taking, taken)))
+    let taken = match table.take(&seen, &taking, now_ms).await {
+        Ok(item) => taking.found(Some(item)),
+        Err(error @ LeaseError::Refused(_)) => return Err(error),
+        // It may have been carried out, and nobody else would let go of the lease then.
+        Err(error) => Some(taking.found(table.get(shard).await?).ok_or(error)?),
+    };
+    Ok(taken.map(|taken| (taking, taken)))
 }

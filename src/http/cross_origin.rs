@@ -215,8 +215,8 @@ pub(super) async fn keep_out(
         CrossOriginError::Host(_) => "host",
         CrossOriginError::Origin { .. } | CrossOriginError::Site(_) => "origin",
     };
-    if let Some(unsaid) = state.hosts.repeats.due("refused a stranger", kind) {
-        tracing::warn!(cause, unsaid, "refused a stranger");
+    if let Some(unsaid) = state.hosts.repeats.due("refused a foreign request", kind) {
+        tracing::warn!(cause, unsaid, "refused a foreign request");
     }
     if head.method == Method::POST && head.uri.path() == "/" {
         return api::denied(cause);

@@ -1,7 +1,7 @@
-//! Which members of records no field takes, which fields they lack, and which columns became null: counted as records, each
-//! of which counts once for a path, whether it becomes a row or fails further on.
+//! Which members of records no field takes, which fields they lack, which columns became null, and which took a value of
+//! another kind: counted as records, each of which counts once for a path, whether it becomes a row or fails further on.
 //!
-//! It costs a comparison or two where a member is unknown or a field missing, and nothing where neither is.
+//! It costs a comparison or two where one of these is so, and nothing where none is.
 
 use std::collections::HashMap;
 use std::mem;

@@ -191,17 +191,15 @@ impl<'a, D: Dialect> TextCursor<'a, D> {
         Ok(key)
     }
 
-    /// Steps over a key and the colon right after it, if the key is this one; else stays.
-    ///
-    /// `key` holds nothing that would be escaped, and no white space stands before it.
+    /// Steps over `text` if it is what stands here; else stays.
     #[inline]
-    pub fn eat_key(&mut self, key: &[u8]) -> bool {
-        let rest = self.rest();
-        let end = key.len() + 1;
-        let is_it =
-            rest.get(end..end + 2) == Some(b"\":") && rest[0] == b'"' && same(&rest[1..end], key);
+    pub fn eat_text(&mut self, text: &[u8]) -> bool {
+        let is_it = self
+            .rest()
+            .get(..text.len())
+            .is_some_and(|next| same(next, text));
         if is_it {
-            self.at += end + 2;
+            self.at += text.len();
         }
         is_it
     }
@@ -257,17 +255,16 @@ impl<'a, D: Dialect> TextCursor<'a, D> {
     }
 }
 
-/// Whether two slices of one length are equal: in place, as keys are too short for a call.
+/// Whether two slices of one length are equal: in place and by words, of which the last two may overlap, as what is
+/// compared is too short for a call.
 #[inline]
-fn same(mut left: &[u8], mut right: &[u8]) -> bool {
-    while let (Some((a, more_left)), Some((b, more_right))) = (
-        left.split_first_chunk::<8>(),
-        right.split_first_chunk::<8>(),
-    ) {
-        if a != b {
-            return false;
-        }
-        (left, right) = (more_left, more_right);
+fn same(left: &[u8], right: &[u8]) -> bool {
+    if let (Some(left_end), Some(right_end)) = (left.last_chunk::<8>(), right.last_chunk::<8>()) {
+        let words = left.as_chunks::<8>().0.iter().zip(right.as_chunks::<8>().0);
+        return left_end == right_end && words.fold(true, |same, (a, b)| same & (a == b));
+    }
+    if let (Some(left_end), Some(right_end)) = (left.last_chunk::<4>(), right.last_chunk::<4>()) {
+        return left_end == right_end && left.first_chunk::<4>() == right.first_chunk::<4>();
     }
     left.iter().eq(right)
 }

@@ -30,7 +30,7 @@ const ROWS: usize = 1024;
 #[derive(Debug)]
 pub(super) struct ColumnBuilder {
     pub(super) cells: Cells,
-    pub(super) validity: NullBufferBuilder,
+    pub(super) validity: Validity,
     /// Leaf columns in it: what a null costs.
     pub(super) leaves: usize,
     /// Records without a value for it.
@@ -39,6 +39,45 @@ pub(super) struct ColumnBuilder {
     pub(super) nulled: RecordCount,
     /// Records with a value of another kind than its own, which it takes.
     pub(super) coerced: RecordCount,
+}
+
+/// Which rows are null.
+#[derive(Debug)]
+pub(super) struct Validity {
+    /// Counted here as well: it is asked for at each member of each record, which must not cost a call.
+    rows: usize,
+    nulls: NullBufferBuilder,
+}
+
+impl Validity {
+    fn new() -> Self {
+        Self {
+            rows: 0,
+            nulls: NullBufferBuilder::new(ROWS),
+        }
+    }
+
+    /// Appends a row that has a value.
+    #[inline]
+    pub(super) fn append_non_null(&mut self) {
+        self.rows += 1;
+        self.nulls.append_non_null();
+    }
+
+    fn append_null(&mut self) {
+        self.rows += 1;
+        self.nulls.append_null();
+    }
+
+    fn truncate(&mut self, rows: usize) {
+        self.rows = self.rows.min(rows);
+        self.nulls.truncate(rows);
+    }
+
+    fn finish(&mut self) -> Option<NullBuffer> {
+        self.rows = 0;
+        self.nulls.finish()
+    }
 }
 
 /// Values by type. At a null they hold a default.
@@ -182,7 +221,7 @@ impl ColumnBuilder {
         };
         Self {
             cells,
-            validity: NullBufferBuilder::new(ROWS),
+            validity: Validity::new(),
             leaves: kind.leaves(),
             missing: RecordCount::default(),
             nulled: RecordCount::default(),
@@ -193,7 +232,7 @@ impl ColumnBuilder {
     /// Rows that are complete.
     #[inline]
     pub(super) fn len(&self) -> usize {
-        self.validity.len()
+        self.validity.rows
     }
 
     /// Appends a null.

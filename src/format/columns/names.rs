@@ -18,7 +18,8 @@ pub(super) struct FieldNames {
     case_sensitive: bool,
     dots_to_underscores: bool,
     by_name: HashMap<Box<[u8]>, usize, foldhash::fast::RandomState>,
-    /// How each field was spelled last, where that is the same inside and outside of quotes.
+    /// How each field was spelled last, in its quotes and with the colon right after it: where the name is the same
+    /// inside and outside of quotes.
     spellings: Vec<Option<Box<[u8]>>>,
     /// Which field came last time after each field (shifted by one: the first entry is the start).
     followers: Vec<usize>,
@@ -67,7 +68,8 @@ impl FieldNames {
         &self.keys[index]
     }
 
-    /// The field that is likely next after `previous` in the same object, and how it was spelled.
+    /// The field that is likely next after `previous` in the same object, and how it was spelled, with quotes and
+    /// colon.
     #[inline]
     pub(super) fn guess(&self, previous: Option<usize>) -> Option<(usize, &[u8])> {
         let guess = self.followers[previous.map_or(0, |index| index + 1)];
@@ -81,7 +83,8 @@ impl FieldNames {
             None => self.find_folded(key)?,
         };
         self.followers[previous.map_or(0, |index| index + 1)] = found;
-        if self.spellings[found].as_deref() != Some(key) {
+        let spelled = self.spellings[found].as_deref();
+        if spelled.and_then(|spelled| spelled.get(1..spelled.len() - 2)) != Some(key) {
             self.spellings[found] = spelling(key);
         }
         Some(found)
@@ -114,5 +117,5 @@ fn spelling(key: &[u8]) -> Option<Box<[u8]>> {
     let plain = key
         .iter()
         .all(|&byte| byte >= 0x20 && byte != b'"' && byte != b'\\');
-    plain.then(|| key.into())
+    plain.then(|| [b"\"", key, b"\":"].concat().into())
 }

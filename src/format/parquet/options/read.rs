@@ -71,8 +71,8 @@ pub(in crate::format::parquet) const TRANSLATIONS: &[(&str, &str)] = &[
 const ZSTD: &str = "zstd_level";
 const FALSE_POSITIVES: &str = "bloom_filter_fpp";
 
-/// A row group has no more than is encoded at once.
-const BLOCK_BOUNDS: RangeInclusive<u64> = (1 << 20)..=RUN_BYTES;
+/// What Firehose takes, its default of 256 MiB too. A row group has no more than is encoded at once all the same.
+const BLOCK_BOUNDS: RangeInclusive<u64> = (1 << 20)..=(1 << 30);
 const PAGE_BOUNDS: RangeInclusive<u64> = (8 << 10)..=(16 << 20);
 const PAGE_SIZE: u64 = 1 << 20;
 const PADDING_BOUNDS: RangeInclusive<u64> = 0..=(1 << 40);

@@ -56,4 +56,6 @@ fn what_is_said_is_read_and_what_is_so_anyhow_is_not_kept() {
         timestamps: TimestampType::Millis,
     };
     assert_eq!(options(all), expected);
+    let of_firehose = options("block_size = \"256MiB\"");
+    assert_eq!(of_firehose.block_size, Some(256 << 20));
 }

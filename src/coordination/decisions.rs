@@ -158,7 +158,7 @@ pub(super) enum WriteOutcome {
 }
 
 fn one_more<T: Terms>(number: T::Number) -> T::Number {
-    number + true.into()
+    number + T::Number::from(true)
 }
 
 /// What deletes an item: on condition that nothing has changed since it was `seen`.

@@ -27,6 +27,14 @@ pub(super) const ENCODE_BACKLOG: usize = 8;
 /// Spool room that reading leaves to encoding, sealing and checkpoints, in bytes.
 pub(super) const SPOOL_RESERVE: u64 = 32 << 20;
 
+/// The partition that a batch is opened for.
+struct OpenedFor<'a> {
+    lane: Lane,
+    identity: &'a str,
+    /// When it is over by the time of events, in seconds; none where it has no such end.
+    ends: Option<i64>,
+}
+
 impl Pipeline {
     /// Applies a stretch of a chunk wholly: after this, each output of each of its records is in a batch.
     pub(super) fn apply_chunk(&mut self, mut routed: Routed) -> Result<(), StreamError> {
@@ -87,8 +95,12 @@ impl Pipeline {
             }
             None => {
                 let since = self.waits_since(routed, group);
-                let of = (group.lane, identity, partition_ends);
-                self.open(of, group.arrival_ms, since)
+                let partition = OpenedFor {
+                    lane: group.lane,
+                    identity,
+                    ends: partition_ends,
+                };
+                self.open(&partition, group.arrival_ms, since)
             }
         };
         if let Lane::Error(output_type) = group.lane
@@ -126,9 +138,14 @@ impl Pipeline {
     /// The open batch of the lane's only partition that takes what arrived then.
     pub(super) fn open_lane(&mut self, lane: Lane, arrival_ms: i64, since: Moment) -> Uuid {
         let window = self.outputs.windows().find(lane, arrival_ms);
-        self.table
-            .find(lane, "", window)
-            .unwrap_or_else(|| self.open((lane, "", None), arrival_ms, since))
+        self.table.find(lane, "", window).unwrap_or_else(|| {
+            let partition = OpenedFor {
+                lane,
+                identity: "",
+                ends: None,
+            };
+            self.open(&partition, arrival_ms, since)
+        })
     }
 
     /// Since when the records of a group wait. What this process has accepted it knows by steady time; the
@@ -143,13 +160,9 @@ impl Pipeline {
             .unwrap_or_else(|| self.context.clock.moment_of(group.arrival_ms))
     }
 
-    /// Opens a batch of a partition, which is over then by the time of events.
-    fn open(
-        &mut self,
-        (lane, identity, partition_ends): (Lane, &str, Option<i64>),
-        arrival_ms: i64,
-        since: Moment,
-    ) -> Uuid {
+    /// Opens a batch of a partition.
+    fn open(&mut self, partition: &OpenedFor<'_>, arrival_ms: i64, since: Moment) -> Uuid {
+        let OpenedFor { lane, identity, .. } = *partition;
         let id = Uuid::new_v4();
         let (opened_ms, now) = (self.context.clock.now_ms(), self.context.clock.moment());
         let window = self.outputs.windows().find(lane, arrival_ms);
@@ -161,7 +174,7 @@ impl Pipeline {
             target: self.outputs.target(lane, identity, arrival_ms, id),
             arrival_ms,
             window,
-            partition_ends,
+            partition_ends: partition.ends,
             ends,
             touched: now,
             looked_at: ends,

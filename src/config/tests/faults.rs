@@ -32,21 +32,12 @@ const OF_FAULTS: [&str; 19] = [
 #[test]
 fn each_fault_is_told_in_these_words() {
     let mut registry = registry();
-    registry
-        .sources
-        .retain(|kind| OF_FAULTS.contains(&kind.word()));
-    registry
-        .parsers
-        .retain(|kind| OF_FAULTS.contains(&kind.word()));
-    registry
-        .stores
-        .retain(|kind| OF_FAULTS.contains(&kind.word()));
-    registry
-        .formats
-        .retain(|kind| OF_FAULTS.contains(&kind.word()));
-    registry
-        .catalogs
-        .retain(|kind| OF_FAULTS.contains(&kind.word()));
+    let is_of_faults = |word: &str| OF_FAULTS.contains(&word);
+    registry.sources.retain(|kind| is_of_faults(kind.word()));
+    registry.parsers.retain(|kind| is_of_faults(kind.word()));
+    registry.stores.retain(|kind| is_of_faults(kind.word()));
+    registry.formats.retain(|kind| is_of_faults(kind.word()));
+    registry.catalogs.retain(|kind| is_of_faults(kind.word()));
     let cases = include_str!("faults.txt").split("=== ").skip(1);
     let mut count = 0;
     for case in cases {

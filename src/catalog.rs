@@ -11,7 +11,8 @@ use crate::config::CatalogSettings;
 
 pub use places::values;
 pub use port::{
-    Catalog, CatalogEntry, CatalogError, Fate, Pending, Standing, StorageClasses, TableDraft,
+    Catalog, CatalogEntry, CatalogError, Comparison, Fate, Pending, Standing, StorageClasses,
+    TableColumns, TableDraft, TableWish, Told,
 };
 
 /// The catalogs that there are, in the order in which messages name them.

@@ -70,7 +70,7 @@ use crate::transform::Transforms;
 pub use again::{Tried, Wanted, is_there, try_again};
 use backlog::Backlog;
 pub use claim::Claim;
-pub use drafted::{draft_fault, table_draft};
+pub use drafted::{draft_fault, table_columns, table_draft, updates};
 pub use encode::EncoderPool;
 use encode::Piece;
 use event::Event;
@@ -416,7 +416,7 @@ impl Pipeline {
             && !self.has_changes()
             && !self.gathering
             && self.log.is_settled()
-            && self.telling.may_end(self.context.clock.moment())
+            && self.may_leave_the_catalog()
     }
 
     fn apply_event(&mut self, event: Event) -> Result<(), StreamError> {

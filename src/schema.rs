@@ -1,5 +1,5 @@
 //! Columns that a stream has learned from its records, or read of a table, version by version: plain data, kept with the
-//! checkpoint.
+//! checkpoint. And what becomes of the columns of a table that is to have those of a stream.
 
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +42,28 @@ pub struct SchemaChange {
     pub to: String,
 }
 
+/// What becomes of the columns of a table that somebody keeps, so that they take what objects have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TableJoin {
+    /// All of them, names and types: those that were there in their places, and the new ones behind.
+    pub columns: Vec<(String, String)>,
+    /// What has changed of them.
+    pub changes: Vec<SchemaChange>,
+    /// What stays as it is in the table, and is another in the objects.
+    pub conflicts: Vec<ColumnConflict>,
+}
+
+/// A column or a field that has one type in a table and another in the objects, which no rule brings together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnConflict {
+    /// `user.id`, `lines[].price` for items and for values of maps.
+    pub path: String,
+    /// Its type in the table.
+    pub table: String,
+    /// Its type in the objects.
+    pub objects: String,
+}
+
 impl SchemaVersion {
     /// So many versions are kept, the last ones.
     pub const KEPT: u32 = 100;
@@ -68,6 +90,20 @@ impl std::fmt::Display for TableVersion {
             Some(version) => write!(formatter, "{} version {version}", self.name),
             None => formatter.write_str(&self.name),
         }
+    }
+}
+
+impl std::fmt::Display for ColumnConflict {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            path,
+            table,
+            objects,
+        } = self;
+        write!(
+            formatter,
+            "{path}: {table} in the table, {objects} in objects"
+        )
     }
 }
 

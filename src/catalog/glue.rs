@@ -3,7 +3,9 @@
 //! A partition is told by `BatchCreatePartition`. What the table says of its storage is the partition's too, with the
 //! partition's own place, as it is at that moment: so the table is asked for before each group.
 
+mod columns;
 mod drafted;
+mod listed;
 mod settings;
 mod table;
 
@@ -13,8 +15,11 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use super::places;
-use super::port::{Catalog, CatalogError, Fate, Pending, Standing, TableDraft};
+use super::port::{
+    Catalog, CatalogError, Comparison, Fate, Pending, Standing, TableDraft, TableWish, Told,
+};
 use crate::aws::json::{GLUE, JsonService, ServiceError};
+use crate::schema::TableJoin;
 use drafted::table_input;
 pub(super) use settings::GlueKind;
 use settings::GlueSettings;
@@ -72,24 +77,42 @@ impl Glue {
         Ok(service.call(operation, &body).await?)
     }
 
-    /// The table as it is; made as `draft` says where it is missing and there is one.
-    async fn table(&self, draft: Option<&TableDraft>) -> Result<ToldTable, CatalogError> {
-        match (self.get_table().await, draft) {
+    /// The table as it is; made as is wished where it is missing and has places. `None`: it is missing, and nothing is to be
+    /// told but its columns.
+    async fn table(
+        &self,
+        places: &[String],
+        wish: &TableWish,
+    ) -> Result<Option<ToldTable>, CatalogError> {
+        let found = match (self.get_table().await, &wish.draft) {
+            (Err(CallError::Service(error)), _) if error.code() == MISSING && places.is_empty() => {
+                return Ok(None);
+            }
             (Err(CallError::Service(error)), Some(draft)) if error.code() == MISSING => {
                 self.create(draft).await?;
-                self.get_table().await.map_err(|error| self.told(error))
+                self.get_table().await
             }
-            (found, _) => found.map_err(|error| self.told(error)),
-        }
+            (found, _) => found,
+        };
+        found.map(Some).map_err(|error| self.told(error))
     }
 
     async fn get_table(&self) -> Result<ToldTable, CallError> {
+        let answer = self.call("GetTable", self.named()).await?;
+        self.read(&answer)
+    }
+
+    /// The body of `GetTable`.
+    fn named(&self) -> Value {
         let GlueSettings {
             database, table, ..
         } = &self.settings;
-        let body = json!({ "DatabaseName": database, "Name": table });
-        let answer = self.call("GetTable", body).await?;
-        ToldTable::of(&answer).map_err(|why| {
+        json!({ "DatabaseName": database, "Name": table })
+    }
+
+    /// The table of an answer.
+    fn read(&self, answer: &Value) -> Result<ToldTable, CallError> {
+        ToldTable::of(answer).map_err(|why| {
             CallError::Own(CatalogError {
                 code: "NoPlace".to_owned(),
                 cause: format!("GetTable of {}: {why}", self.settings.table()),
@@ -176,31 +199,42 @@ impl Glue {
         }
     }
 
-    /// Where every partition lies that the table has, by its values.
-    async fn partitions(&self) -> Result<HashMap<Vec<String>, String>, CatalogError> {
-        let mut known = HashMap::new();
-        let mut next = Value::Null;
-        loop {
-            let mut body = json!({
-                "DatabaseName": self.settings.database,
-                "TableName": self.settings.table,
-                "ExcludeColumnSchema": true,
-            });
-            if next.is_string() {
-                body["NextToken"] = next.clone();
-            }
-            let answer = self.call("GetPartitions", body).await;
-            let mut answer = answer.map_err(|error| self.told(error))?;
-            for partition in answer["Partitions"].as_array().into_iter().flatten() {
-                let place = &partition["StorageDescriptor"]["Location"];
-                let place = place.as_str().unwrap_or_default().to_owned();
-                known.insert(strings(&partition["Values"]), place);
-            }
-            let before = std::mem::replace(&mut next, answer["NextToken"].take());
-            if next.as_str().is_none_or(str::is_empty) || next == before {
-                return Ok(known);
+    /// Tells of places; what has become of each, in their order.
+    async fn tell_places(
+        &self,
+        table: &ToldTable,
+        places: &[String],
+    ) -> Result<Vec<Fate>, CatalogError> {
+        let values: Vec<_> = places.iter().map(|place| table.values(place)).collect();
+        // One place of each partition: Glue takes no other, nor the whole call with both.
+        let mut wanted: BTreeMap<&Vec<String>, &String> = BTreeMap::new();
+        for (values, place) in values.iter().zip(places) {
+            if let Ok(values) = values
+                && !values.is_empty()
+            {
+                wanted.entry(values).or_insert(place);
             }
         }
+        let each: Vec<Wanted<'_>> = wanted
+            .iter()
+            .map(|(values, place)| (*values, *place))
+            .collect();
+        let mut not_taken = self.make(table, &each).await?;
+        let fates = values
+            .iter()
+            .zip(places)
+            .map(|(values, place)| match values {
+                Err(why) => Fate::NoPartition(why.clone()),
+                // A table without partitions has its objects where it is.
+                Ok(values) if values.is_empty() => Fate::Known,
+                Ok(values) => match wanted.get(values) {
+                    Some(other) if *other != place => {
+                        Fate::NoPartition(format!("it has the values of {other}"))
+                    }
+                    _ => not_taken.remove(values).unwrap_or(Fate::Told),
+                },
+            });
+        Ok(fates.collect())
     }
 
     /// An error with what a person can do about it.
@@ -226,7 +260,8 @@ impl Glue {
             ),
             "AccessDeniedException" => format!(
                 "allow the daemon glue:GetTable and glue:BatchCreatePartition for {table}, its database and the \
-                 catalog; with `create`, glue:CreateTable too; for `catalog sync`, glue:GetPartitions"
+                 catalog; with `create`, glue:CreateTable too; to bring its columns up to the stream's, glue:UpdateTable; \
+                 for `catalog sync`, glue:GetPartitions"
             ),
             _ => {
                 let of_source = error.failure.credentials_advice("endpoint");
@@ -252,56 +287,38 @@ impl Catalog for Glue {
     fn tell<'a>(
         &'a self,
         places: &'a [String],
-        draft: Option<&'a TableDraft>,
-    ) -> Pending<'a, Result<Vec<Fate>, CatalogError>> {
+        wish: &'a TableWish,
+    ) -> Pending<'a, Result<Told, CatalogError>> {
         Box::pin(async move {
-            let table = self.table(draft).await?;
-            let values: Vec<_> = places.iter().map(|place| table.values(place)).collect();
-            // One place of each partition: Glue takes no other, nor the whole call with both.
-            let mut wanted: BTreeMap<&Vec<String>, &String> = BTreeMap::new();
-            for (values, place) in values.iter().zip(places) {
-                if let Ok(values) = values
-                    && !values.is_empty()
-                {
-                    wanted.entry(values).or_insert(place);
-                }
-            }
-            let each: Vec<Wanted<'_>> = wanted
-                .iter()
-                .map(|(values, place)| (*values, *place))
-                .collect();
-            let mut not_taken = self.make(&table, &each).await?;
-            let fates = values
-                .iter()
-                .zip(places)
-                .map(|(values, place)| match values {
-                    Err(why) => Fate::NoPartition(why.clone()),
-                    // A table without partitions has its objects where it is.
-                    Ok(values) if values.is_empty() => Fate::Known,
-                    Ok(values) => match wanted.get(values) {
-                        Some(other) if *other != place => {
-                            Fate::NoPartition(format!("it has the values of {other}"))
-                        }
-                        _ => not_taken.remove(values).unwrap_or(Fate::Told),
-                    },
+            let Some(mut table) = self.table(places, wish).await? else {
+                return Ok(Told {
+                    fates: Vec::new(),
+                    columns: Ok(TableJoin::default()),
                 });
-            Ok(fates.collect())
+            };
+            let columns = self.bring_up(&mut table, wish.columns.as_deref()).await;
+            let fates = self.tell_places(&table, places).await?;
+            Ok(Told { fates, columns })
         })
     }
 
     fn compare<'a>(
         &'a self,
         places: &'a [String],
-        draft: Option<&'a TableDraft>,
-    ) -> Pending<'a, Result<Vec<Standing>, CatalogError>> {
+        wish: &'a TableWish,
+    ) -> Pending<'a, Result<Comparison, CatalogError>> {
         Box::pin(async move {
-            let (table, known) = match (self.get_table().await, draft) {
+            let answer = self.patiently("GetTable", &self.named()).await;
+            let (table, known) = match (answer, &wish.draft) {
                 (Err(CallError::Service(error)), Some(draft)) if error.code() == MISSING => {
-                    (ToldTable::drafted(draft), HashMap::new())
+                    let table = ToldTable::drafted(&self.settings.table, draft);
+                    (table, HashMap::new())
                 }
-                (found, _) => {
-                    let table = found.map_err(|error| self.told(error))?;
-                    (table, self.partitions().await?)
+                (answer, _) => {
+                    let table = answer.and_then(|answer| self.read(&answer));
+                    let table = table.map_err(|error| self.told(error))?;
+                    let known = self.partitions().await;
+                    (table, known.map_err(|error| self.told(error))?)
                 }
             };
             let standing = |place: &String| match table.values(place) {
@@ -313,7 +330,11 @@ impl Catalog for Glue {
                     Some(other) => Standing::Elsewhere(other.clone()),
                 },
             };
-            Ok(places.iter().map(standing).collect())
+            let wanted = wish.columns.as_deref();
+            Ok(Comparison {
+                standings: places.iter().map(standing).collect(),
+                columns: wanted.map_or_else(TableJoin::default, |wanted| table.join(wanted)),
+            })
         })
     }
 }

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::config::{CatalogKind, CatalogSettings};
+use crate::schema::TableJoin;
 
 pub use crate::config::StorageClasses;
 
@@ -25,20 +26,55 @@ pub trait Catalog: Debug + Send + Sync {
     fn group_max(&self) -> usize;
 
     /// Tells of places, URLs that end with a slash, that objects of the table lie in. To tell of one again changes
-    /// nothing. Where the table is missing, it is made as `draft` says, if that is given. Answers for each place, in
-    /// their order; an error is that of them all.
+    /// nothing. Of the table becomes what is wanted: where there are no places a table that is missing is not made. An
+    /// error is that of all of it.
     fn tell<'a>(
         &'a self,
         places: &'a [String],
-        draft: Option<&'a TableDraft>,
-    ) -> Pending<'a, Result<Vec<Fate>, CatalogError>>;
+        wish: &'a TableWish,
+    ) -> Pending<'a, Result<Told, CatalogError>>;
 
-    /// Says for each place how it stands, and changes nothing. A table that is missing is taken to be as `draft` says.
+    /// Says for each place how it stands, and what would become of the table's columns, and changes nothing. A table that
+    /// is missing is taken to be as it would be made.
     fn compare<'a>(
         &'a self,
         places: &'a [String],
-        draft: Option<&'a TableDraft>,
-    ) -> Pending<'a, Result<Vec<Standing>, CatalogError>>;
+        wish: &'a TableWish,
+    ) -> Pending<'a, Result<Comparison, CatalogError>>;
+}
+
+/// What a table is to be, beside its partitions.
+#[derive(Clone, Debug, Default)]
+pub struct TableWish {
+    /// As what it is made where it is missing; it is not made without.
+    pub draft: Option<TableDraft>,
+    /// What its columns are to take; they stay as they are without.
+    pub columns: Option<Arc<dyn TableColumns>>,
+}
+
+/// The columns of a stream's objects, which those of a table are to take. A catalog knows no types.
+pub trait TableColumns: Debug + Send + Sync {
+    /// What becomes of a table's columns, names and types as Hive has them, where it has these partition keys.
+    fn joined_to(&self, columns: &[(String, String)], keys: &[String]) -> TableJoin;
+}
+
+/// What has become of what a catalog was told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Of each place, in their order.
+    pub fates: Vec<Fate>,
+    /// Of the table's columns; nothing where nothing is wanted of them, or the table is missing. After an error they are as
+    /// they were, and the places were told all the same.
+    pub columns: Result<TableJoin, CatalogError>,
+}
+
+/// How a stream stands in a catalog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Comparison {
+    /// Each place, in their order.
+    pub standings: Vec<Standing>,
+    /// What would become of the table's columns.
+    pub columns: TableJoin,
 }
 
 /// What has become of a place that a catalog was told of.

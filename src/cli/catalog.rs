@@ -8,14 +8,15 @@ use anyhow::anyhow;
 use clap::{Args, Subcommand};
 
 use super::{CommandError, runtime, schema, settings};
-use crate::catalog::{self, Catalog, CatalogError, Fate, Standing, TableDraft};
+use crate::catalog::{self, Catalog, CatalogError, Fate, Standing, TableWish};
 use crate::config::{Config, StreamSettings};
 use crate::destination;
 use crate::failure::ErrorOutputType;
 use crate::partition::PrefixLayout;
-use crate::pipeline::table_draft;
+use crate::pipeline;
 use crate::printable::printable;
 use crate::retry;
+use crate::schema::TableJoin;
 
 /// Places that are held in memory. A catalog takes no such table.
 const PLACES_MAX: usize = 1_000_000;
@@ -27,7 +28,7 @@ const NAMED_MAX: usize = 20;
 /// What is done with a catalog.
 #[derive(Debug, Subcommand)]
 pub enum CatalogCommand {
-    /// Tell the catalog of all partitions that the objects of a stream lie in. The daemon may run.
+    /// Tell the catalog of all partitions that the objects of a stream lie in, and of its columns. The daemon may run.
     Sync(SyncArgs),
 }
 
@@ -57,28 +58,34 @@ pub(super) fn run(
         )));
     };
     let catalog = catalog::open(told).ok_or_else(|| anyhow!("no catalog is behind {told:?}"))?;
-    let draft = if told.creates() {
-        Some(draft(&loaded.config, config, stream)?)
+    let wish = if told.creates() || pipeline::updates(stream) {
+        wish(&loaded.config, config, stream)?
     } else {
-        None
+        TableWish::default()
     };
     let syncing = Syncing {
         stream,
         catalog: &*catalog,
         name: told.name(),
-        draft,
+        wish,
         dry_run: args.dry_run,
     };
     runtime()?.block_on(syncing.run(out))
 }
 
-fn draft(
-    config: &Config,
-    file: &Path,
-    stream: &StreamSettings,
-) -> Result<TableDraft, CommandError> {
-    let columns = schema::columns_in_force(config, file, stream)?;
-    table_draft(stream, columns).map_err(CommandError::Usage)
+/// What the table is to be. A stream that has learned no columns yet has no objects with any.
+fn wish(config: &Config, file: &Path, stream: &StreamSettings) -> Result<TableWish, CommandError> {
+    let creates = stream.catalog.as_ref().is_some_and(|told| told.creates());
+    let columns = match schema::columns_in_force(config, file, stream) {
+        Err(CommandError::Usage(_)) if !creates => return Ok(TableWish::default()),
+        columns => columns?,
+    };
+    let draft = creates.then(|| pipeline::table_draft(stream, columns.clone()));
+    let columns = pipeline::updates(stream).then(|| pipeline::table_columns(columns));
+    Ok(TableWish {
+        draft: draft.transpose().map_err(CommandError::Usage)?,
+        columns,
+    })
 }
 
 /// Where the type of errors stands in a prefix of errors.
@@ -89,7 +96,7 @@ struct Syncing<'a> {
     stream: &'a StreamSettings,
     catalog: &'a dyn Catalog,
     name: String,
-    draft: Option<TableDraft>,
+    wish: TableWish,
     dry_run: bool,
 }
 
@@ -98,12 +105,11 @@ impl Syncing<'_> {
         let (head, places) = self.places().await?;
         let store = &self.stream.destination.store;
         let at = store.location(&head);
-        let draft = self.draft.as_ref();
-        let standings = self.catalog.compare(&places, draft).await;
-        let standings = standings.map_err(|error| failed(&error))?;
+        let compared = self.catalog.compare(&places, &self.wish).await;
+        let compared = compared.map_err(|error| failed(&error))?;
         let (mut known, mut new) = (0, Vec::new());
         let (mut elsewhere, mut strange) = (Vec::new(), Vec::new());
-        for (place, standing) in places.into_iter().zip(standings) {
+        for (place, standing) in places.into_iter().zip(compared.standings) {
             match standing {
                 Standing::Known => known += 1,
                 Standing::New => new.push(place),
@@ -120,6 +126,7 @@ impl Syncing<'_> {
             known,
             new.len()
         )?;
+        self.columns(&compared.columns, out).await?;
         if self.dry_run {
             list(out, "would be told", &new)?;
         } else {
@@ -134,6 +141,36 @@ impl Syncing<'_> {
         )?;
         list(out, "left out", &strange)?;
         Ok(())
+    }
+
+    /// Brings up the table's columns, and says what has become of them.
+    async fn columns(&self, join: &TableJoin, out: &mut dyn Write) -> Result<(), CommandError> {
+        let changes: Vec<String> = join.changes.iter().map(ToString::to_string).collect();
+        if self.dry_run {
+            list(out, "columns of the table that would change", &changes)?;
+        } else if !changes.is_empty() {
+            self.bring_up().await?;
+            list(out, "columns of the table that have changed", &changes)?;
+        }
+        let conflicts: Vec<String> = join.conflicts.iter().map(ToString::to_string).collect();
+        let what = "columns that have other types in the table than in objects, and that stay so";
+        list(out, what, &conflicts)?;
+        Ok(())
+    }
+
+    async fn bring_up(&self) -> Result<(), CommandError> {
+        let mut attempt = 0;
+        loop {
+            let told = self.catalog.tell(&[], &self.wish).await;
+            let Err(error) = told.and_then(|told| told.columns) else {
+                return Ok(());
+            };
+            attempt += 1;
+            if !error.advice.is_empty() || attempt >= ATTEMPTS_MAX {
+                return Err(failed(&error));
+            }
+            tokio::time::sleep(retry::delay(attempt, retry::TRANSIENT_MAX)).await;
+        }
     }
 
     /// All places below the head of the prefix in which objects of data lie, and the head.
@@ -214,13 +251,12 @@ impl Syncing<'_> {
     /// Tells of places in groups; those that the catalog knows now, and those that it does not take, with the reason.
     async fn tell(&self, new: Vec<String>) -> Result<(Vec<String>, Vec<String>), CommandError> {
         let (mut told, mut left_out) = (Vec::new(), Vec::new());
-        let draft = self.draft.as_ref();
         for group in new.chunks(self.catalog.group_max().max(1)) {
             let (mut group, mut attempt) = (group.to_vec(), 0);
             while !group.is_empty() {
-                let fates = self.catalog.tell(&group, draft).await;
-                let (fates, mut last_error) = match fates {
-                    Ok(fates) => (fates, None),
+                let answer = self.catalog.tell(&group, &self.wish).await;
+                let (fates, mut last_error) = match answer {
+                    Ok(answer) => (answer.fates, None),
                     Err(error) if error.advice.is_empty() => (Vec::new(), Some(error)),
                     Err(error) => return Err(failed(&error)),
                 };

@@ -34,6 +34,9 @@ pub trait CatalogSpec: Any + Debug + Send + Sync {
     /// Whether the table is made where it is missing.
     fn creates(&self) -> bool;
 
+    /// Whether its columns are brought up to those of the stream, where the config says so or not.
+    fn updates(&self) -> Option<bool>;
+
     /// Why the objects of a store have no place in the catalog, and what to do. `None`: they have one.
     fn refuses(&self, store: &dyn StoreSpec) -> Option<(String, &'static str)>;
 }

@@ -28,6 +28,7 @@ mod differ;
 mod durable;
 mod fault;
 mod infer;
+mod joining;
 mod kept;
 mod names;
 mod rows;

@@ -197,6 +197,16 @@ fn catalogs(html: &mut String, state: &ApiState) {
                 Escaped(error)
             );
         }
+        if let Some(error) = &catalog.columns_error {
+            let _ = write!(
+                html,
+                "<span class=stalled>columns not told now</span>: {}<br>",
+                Escaped(error)
+            );
+        }
+        for conflict in &catalog.conflicts {
+            let _ = write!(html, "other type: {}<br>", Escaped(conflict));
+        }
         if let Some(why) = &catalog.why_left_out {
             let _ = write!(html, "left out: {}", Escaped(why));
         }

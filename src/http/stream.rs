@@ -112,6 +112,8 @@ fn catalog_status(catalog: &CatalogStanding) -> Value {
         "leftOut": catalog.left_out,
         "whyLeftOut": catalog.why_left_out,
         "trouble": catalog.error,
+        "columnsTrouble": catalog.columns_error,
+        "conflicts": catalog.conflicts,
     })
 }
 

@@ -1,9 +1,48 @@
-//! The table over a stream's objects, as a catalog makes it where it is missing.
+//! The table over a stream's objects, as a catalog makes it where it is missing, and the columns that it is to have where
+//! it is there.
 
-use crate::catalog::TableDraft;
+use std::sync::Arc;
+
+use crate::catalog::{TableColumns, TableDraft};
 use crate::config::StreamSettings;
 use crate::format::{Columns, Style};
 use crate::partition::PrefixLayout;
+use crate::schema::TableJoin;
+
+/// The columns of a stream's objects.
+#[derive(Debug)]
+struct OfObjects(Columns);
+
+impl TableColumns for OfObjects {
+    fn joined_to(&self, columns: &[(String, String)], keys: &[String]) -> TableJoin {
+        self.0.joined_to(columns, keys)
+    }
+}
+
+/// Columns of objects, which a catalog's table is to have.
+pub fn table_columns(columns: Columns) -> Arc<dyn TableColumns> {
+    Arc::new(OfObjects(columns))
+}
+
+/// Whether the columns of the catalog's table are brought up to those of the stream's objects. Where the config does not
+/// say it, learned ones are: nobody else could do it in time. Whoever declares columns has made the table for them, and
+/// may have left some out of it on purpose.
+pub fn updates(settings: &StreamSettings) -> bool {
+    let Some(catalog) = &settings.catalog else {
+        return false;
+    };
+    let by_itself = || settings.format.sample().is_some() && no_columns(settings).is_none();
+    catalog.updates().unwrap_or_else(by_itself)
+}
+
+/// Why a catalog's table has no columns of this stream, where it has none.
+fn no_columns(settings: &StreamSettings) -> Option<String> {
+    match (settings.format.classes(), settings.format.columns()) {
+        (Err(why), _) => Some(why),
+        (Ok(_), None) => Some("the format has no columns".to_owned()),
+        (Ok(_), Some(_)) => None,
+    }
+}
 
 /// The table of a stream whose objects have these columns. The error says why there can be none.
 pub fn table_draft(settings: &StreamSettings, columns: Columns) -> Result<TableDraft, String> {
@@ -25,20 +64,20 @@ pub fn table_draft(settings: &StreamSettings, columns: Columns) -> Result<TableD
     })
 }
 
-/// Why a stream that is to make its table cannot, and what to do.
+/// Why a stream that is to make its table, or to bring up its columns, cannot, and what to do.
 pub fn draft_fault(settings: &StreamSettings) -> Option<(String, String)> {
-    settings
-        .catalog
-        .as_ref()
-        .filter(|catalog| catalog.creates())?;
-    let why = match (settings.format.classes(), settings.format.columns()) {
-        (Err(why), _) => why,
-        (Ok(_), None) => "the format has no columns".to_owned(),
-        (Ok(_), Some(_)) => place(settings).err()?,
-    };
-    let message = format!("`create` cannot make the table: {why}");
-    let help = "create the table by hand and leave `create` out; `firehose schema show` prints a statement where there \
-                can be one";
+    let catalog = settings.catalog.as_ref()?;
+    let no_columns = no_columns(settings);
+    let not_made = || no_columns.clone().or_else(|| place(settings).err());
+    if let Some(why) = not_made().filter(|_| catalog.creates()) {
+        let message = format!("`create` cannot make the table: {why}");
+        let help = "create the table by hand and leave `create` out; `firehose schema show` prints a statement where \
+                    there can be one";
+        return Some((message, help.to_owned()));
+    }
+    let why = no_columns.filter(|_| catalog.updates() == Some(true))?;
+    let message = format!("`update` cannot give the table columns: {why}");
+    let help = "see to the table's columns by hand, and leave `update` out";
     Some((message, help.to_owned()))
 }
 

@@ -8,7 +8,7 @@ use super::encode::Done;
 use super::log::shared::body::SharedCheckpoint;
 use super::quarantine::Damaged;
 use crate::aws::glue::TableError;
-use crate::catalog::{CatalogError, Fate};
+use crate::catalog::{self, CatalogError};
 use crate::checkpoint::{SealedObject, StoreError};
 use crate::coordination::Lost;
 use crate::destination::{Conditional, Destination, PublishError};
@@ -56,7 +56,7 @@ pub(super) enum Event {
     /// A shared checkpoint could not be made yet; it goes on.
     CheckpointDelayed(PublishError),
     /// The catalog was told of a group of places.
-    Told(Vec<String>, Result<Vec<Fate>, CatalogError>),
+    Told(Vec<String>, Result<catalog::Told, CatalogError>),
     /// The back-off of an object is over.
     RetryDue(Uuid),
     /// So many bytes are free on a disk that is short of room.

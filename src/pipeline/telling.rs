@@ -4,6 +4,8 @@
 //! the catalog has said yes. Nothing waits for the catalog but a stop, and that for a moment. To tell of a place again
 //! changes nothing, so what is known of the past is only a matter of how often it is told.
 
+mod columns;
+
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -11,18 +13,16 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::drafted::table_draft;
 use super::event::Event;
-use super::outputs::Outputs;
 use super::{Pipeline, StreamContext};
-use crate::catalog::{self, Catalog, CatalogError, Fate};
+use crate::catalog::{self, Catalog, CatalogError, Fate, TableWish};
 use crate::checkpoint::{Lane, PlaceChanges, SealedObject, UntoldPlace};
 use crate::clock::{Clock, Moment};
 use crate::config::StreamSettings;
 use crate::failpoint;
-use crate::format::Columns;
 use crate::retry;
 use crate::telemetry::{CatalogMetrics, CatalogStanding, Total};
+use columns::ToldColumns;
 
 /// Places that wait to be told. Of more, none is remembered: `catalog sync` finds them.
 const WAITING_MAX: usize = 20_000;
@@ -45,8 +45,8 @@ pub(super) struct Telling {
     /// The last place of the group that was told last: the next one begins behind it, so that none is in the way.
     last: Option<String>,
     is_telling: bool,
-    attempts: u32,
-    rests_until: Option<Moment>,
+    rest: Rest,
+    columns: ToldColumns,
     /// When an object was published last.
     published: Moment,
 }
@@ -63,6 +63,34 @@ struct Told {
 struct Changes {
     untold: BTreeMap<String, i64>,
     told: Vec<String>,
+}
+
+/// What is not tried for a while after it has failed.
+#[derive(Debug, Default)]
+struct Rest {
+    attempts: u32,
+    until: Option<Moment>,
+}
+
+impl Rest {
+    fn lasts(&self, now: Moment) -> bool {
+        self.until.is_some_and(|until| now < until)
+    }
+
+    /// Takes note of an attempt: of one in vain, how long to rest.
+    fn after(&mut self, last_error: Option<&CatalogError>, now: Moment) {
+        let Some(last_error) = last_error else {
+            *self = Self::default();
+            return;
+        };
+        self.attempts = self.attempts.saturating_add(1);
+        let most = if last_error.advice.is_empty() {
+            retry::TRANSIENT_MAX
+        } else {
+            retry::PERMANENT_MAX
+        };
+        self.until = Some(now.after(retry::delay(self.attempts, most)));
+    }
 }
 
 /// What was seen lately: a bounded number of places.
@@ -121,8 +149,8 @@ impl Telling {
             changes: Changes::default(),
             last: None,
             is_telling: false,
-            attempts: 0,
-            rests_until: None,
+            rest: Rest::default(),
+            columns: ToldColumns::of(settings),
             published: context.clock.moment(),
         }
     }
@@ -178,18 +206,22 @@ impl Telling {
     }
 
     /// Whether a stop need not wait for the catalog: it knows all, does not answer, or has had its time.
-    pub(super) fn may_end(&self, now: Moment) -> bool {
+    pub(super) fn may_end(&self, now: Moment, columns_are_due: bool) -> bool {
         let is_tried = |told: &Told| told.standing.error.is_none();
         !self.told.as_ref().is_some_and(is_tried)
-            || self.waiting.is_empty()
+            || (self.waiting.is_empty() && !columns_are_due)
             || self.published.until(now) >= LAST_WAIT
     }
 
-    /// The places to be told next, if it is time.
-    fn next(&mut self, now: Moment) -> Option<(Arc<dyn Catalog>, Vec<String>)> {
+    /// The places to be told next, if it is time: none where only columns are due.
+    fn next(
+        &mut self,
+        now: Moment,
+        columns_are_due: bool,
+    ) -> Option<(Arc<dyn Catalog>, Vec<String>)> {
         let catalog = Arc::clone(&self.told.as_ref()?.catalog);
-        let rests = self.rests_until.is_some_and(|until| now < until);
-        if self.waiting.is_empty() || self.is_telling || rests {
+        let is_due = columns_are_due || !self.waiting.is_empty();
+        if !is_due || self.is_telling || self.rest.lasts(now) {
             return None;
         }
         let behind = self.last.take();
@@ -205,33 +237,18 @@ impl Telling {
         self.is_telling = true;
         Some((catalog, group))
     }
-
-    /// Takes note of an attempt: of one in vain, how long to rest.
-    fn rest(&mut self, last_error: Option<&CatalogError>, now: Moment) {
-        let Some(last_error) = last_error else {
-            (self.attempts, self.rests_until) = (0, None);
-            return;
-        };
-        self.attempts = self.attempts.saturating_add(1);
-        let most = if last_error.advice.is_empty() {
-            retry::TRANSIENT_MAX
-        } else {
-            retry::PERMANENT_MAX
-        };
-        self.rests_until = Some(now.after(retry::delay(self.attempts, most)));
-    }
 }
 
 /// Tells of a group; what comes of it is an event.
 async fn tell(
     catalog: Arc<dyn Catalog>,
     places: Vec<String>,
-    draft: Option<catalog::TableDraft>,
+    wish: TableWish,
     events: UnboundedSender<Event>,
 ) {
     failpoint::hit("catalog-before-tell");
     let group = places.clone();
-    let told = tokio::spawn(async move { catalog.tell(&group, draft.as_ref()).await }).await;
+    let told = tokio::spawn(async move { catalog.tell(&group, &wish).await }).await;
     let told = told.unwrap_or_else(|panic| {
         Err(CatalogError {
             code: "Panic".to_owned(),
@@ -258,45 +275,37 @@ impl Pipeline {
 
     /// Tells the catalog what it does not know, if it is time.
     pub(super) fn tell_the_catalog(&mut self) {
-        let Some((catalog, places)) = self.telling.next(self.context.clock.moment()) else {
+        let (now, columns_are_due) = (self.context.clock.moment(), self.columns_are_due());
+        let Some((catalog, places)) = self.telling.next(now, columns_are_due) else {
             return;
         };
-        let draft = self.draft();
-        tokio::spawn(tell(catalog, places, draft, self.events.clone()));
+        let wish = self.wish();
+        tokio::spawn(tell(catalog, places, wish, self.events.clone()));
     }
 
-    /// The table as it is made where it is missing and that is wanted. What keeps it from being made, the config says.
-    fn draft(&self) -> Option<catalog::TableDraft> {
-        let settings = self.settings.catalog.as_ref();
-        settings.filter(|catalog| catalog.creates())?;
-        table_draft(&self.settings, self.columns()?).ok()
-    }
-
-    /// The columns of the objects.
-    fn columns(&self) -> Option<Columns> {
-        let Outputs { formats, .. } = &*self.outputs;
-        match formats.history().last() {
-            Some(version) => {
-                let columns = Columns::parse(&version.columns).ok()?;
-                Some(columns.with_unknown_of(&self.settings.format.columns()?.rules))
-            }
-            None => Columns::of_settings(self.settings.format.columns()?).ok(),
-        }
+    /// Whether a stop need not wait for the catalog any longer.
+    pub(super) fn may_leave_the_catalog(&self) -> bool {
+        let now = self.context.clock.moment();
+        self.telling.may_end(now, self.columns_are_due())
     }
 
     /// Takes over what has come of a group.
     pub(super) fn apply_told(
         &mut self,
         places: Vec<String>,
-        told: Result<Vec<Fate>, CatalogError>,
+        told: Result<catalog::Told, CatalogError>,
     ) {
         self.telling.is_telling = false;
         let (mut last_error, mut taken) = (None, 0);
-        let fates = told.unwrap_or_else(|error| {
-            self.catalog_failed(&error.code);
-            last_error = Some(error);
-            Vec::new()
-        });
+        let (fates, columns) = match told {
+            Ok(told) => (told.fates, Some(told.columns)),
+            Err(error) => {
+                self.catalog_failed(&error.code);
+                last_error = Some(error);
+                (Vec::new(), None)
+            }
+        };
+        self.apply_told_columns(columns);
         for (place, fate) in places.into_iter().zip(fates) {
             match fate {
                 Fate::Told | Fate::Known => {
@@ -332,7 +341,7 @@ impl Pipeline {
             tracing::debug!(stream, partitions = taken, "the catalog knows");
         }
         let now = self.context.clock.moment();
-        self.telling.rest(last_error.as_ref(), now);
+        self.telling.rest.after(last_error.as_ref(), now);
         self.tell_of_the_catalog(last_error);
     }
 

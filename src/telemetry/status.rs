@@ -128,6 +128,10 @@ pub struct CatalogStanding {
     pub why_left_out: Option<String>,
     /// Why it is not told now.
     pub error: Option<String>,
+    /// Why the columns of the table are not brought up to those of the stream now.
+    pub columns_error: Option<String>,
+    /// Columns that have other types in the table than in objects, some of them.
+    pub conflicts: Vec<String>,
 }
 
 /// How a table of the Glue Data Catalog is read, whose columns the stream has.

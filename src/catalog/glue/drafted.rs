@@ -1,8 +1,34 @@
-//! A table as Glue is told to make it: what Athena's own `CREATE EXTERNAL TABLE` leaves there.
+//! A table as Glue is told to make it: what Athena's own `CREATE EXTERNAL TABLE` leaves there. And one that is there as Glue
+//! is told to change it: as it is.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::TableDraft;
+
+/// What a `TableInput` has of all that a `Table` has, but for what tables over objects have not. What Glue says of its own
+/// accord, as of when the table was made and by whom, it refuses to be told.
+const INPUT: &[&str] = &[
+    "Name",
+    "Description",
+    "Owner",
+    "LastAccessTime",
+    "LastAnalyzedTime",
+    "Retention",
+    "StorageDescriptor",
+    "PartitionKeys",
+    "ViewOriginalText",
+    "ViewExpandedText",
+    "TableType",
+    "Parameters",
+];
+
+/// The `TableInput` that leaves a table as it is.
+pub(super) fn input_of(table: &Value) -> Value {
+    let of = |key: &&str| table.get(*key).filter(|value| !value.is_null());
+    let kept = INPUT.iter().filter_map(|key| Some((*key, of(key)?)));
+    let kept = kept.map(|(key, value)| (key.to_owned(), value.clone()));
+    Value::Object(kept.collect::<Map<String, Value>>())
+}
 
 /// A `TableInput`.
 pub(super) fn table_input(name: &str, draft: &TableDraft) -> Value {

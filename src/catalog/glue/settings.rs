@@ -17,6 +17,7 @@ const KEYS: &[&str] = &[
     "table",
     "catalog_id",
     "create",
+    "update",
     "region",
     "endpoint",
     "profile",
@@ -33,6 +34,8 @@ pub(super) struct GlueSettings {
     /// The account whose catalog it is, where it is not that of the credentials.
     pub(super) catalog_id: Option<String>,
     pub(super) create: bool,
+    /// Whether its columns are brought up to those of the stream, where the config says so or not.
+    pub(super) update: Option<bool>,
     pub(super) access: AwsAccess,
 }
 
@@ -66,9 +69,12 @@ impl CatalogKind for GlueKind {
         let catalog_id = table.text("catalog_id");
         let has_create = table.has("create");
         let create = table.boolean("create");
+        let has_update = table.has("update");
+        let update = table.boolean("update");
         let access = table.access();
         let (database, name) = named?;
-        if has_id && catalog_id.is_none() || has_create && create.is_none() {
+        let is_unread = has_create && create.is_none() || has_update && update.is_none();
+        if has_id && catalog_id.is_none() || is_unread {
             return None;
         }
         let settings = GlueSettings {
@@ -76,6 +82,7 @@ impl CatalogKind for GlueKind {
             table: name,
             catalog_id,
             create: create.unwrap_or(false),
+            update,
             access,
         };
         Some(settings.into())
@@ -103,6 +110,10 @@ impl CatalogSpec for GlueSettings {
 
     fn creates(&self) -> bool {
         self.create
+    }
+
+    fn updates(&self) -> Option<bool> {
+        self.update
     }
 
     fn refuses(&self, store: &dyn StoreSpec) -> Option<(String, &'static str)> {

@@ -1,17 +1,28 @@
-//! A table as Glue tells it, and its partitions as Glue is told them.
+//! A table as Glue tells it, and its partitions and its columns as Glue is told them.
 
 use serde_json::{Value, json};
 
-use super::drafted::table_input;
+use super::drafted::{input_of, table_input};
 use super::{TableDraft, places, strings};
+use crate::catalog::port::TableColumns;
+use crate::schema::TableJoin;
 
-/// What of a table its partitions need.
+/// Kinds of tables that keep their columns beside the objects: what Glue has of them is a copy.
+const OF_OTHERS: &[&str] = &["iceberg", "delta", "hudi"];
+
+/// A table over objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ToldTable {
     location: String,
     keys: Vec<String>,
     /// Everything that Glue keeps of the storage: it is the partitions' too.
     storage: Value,
+    /// All of it, as it would be told.
+    input: Value,
+    /// Glue's number of the version.
+    version: Option<String>,
+    /// Why its columns are not to be changed there.
+    fixed: Option<String>,
 }
 
 impl ToldTable {
@@ -21,12 +32,15 @@ impl ToldTable {
     }
 
     /// The table that would be made.
-    pub(super) fn drafted(draft: &TableDraft) -> Self {
-        let table = table_input("", draft);
+    pub(super) fn drafted(name: &str, draft: &TableDraft) -> Self {
+        let input = table_input(name, draft);
         Self {
             location: draft.location.clone(),
             keys: draft.keys.clone(),
-            storage: table["StorageDescriptor"].clone(),
+            storage: input["StorageDescriptor"].clone(),
+            input,
+            version: None,
+            fixed: None,
         }
     }
 
@@ -42,6 +56,9 @@ impl ToldTable {
             location: location.to_owned(),
             keys: strings(&names),
             storage: storage.clone(),
+            input: input_of(table),
+            version: table["VersionId"].as_str().map(str::to_owned),
+            fixed: fixed(table),
         })
     }
 
@@ -56,4 +73,62 @@ impl ToldTable {
         storage["Location"] = place.into();
         json!({ "Values": values, "StorageDescriptor": storage })
     }
+
+    /// What becomes of its columns where they are to take what objects have.
+    pub(super) fn join(&self, wanted: &dyn TableColumns) -> TableJoin {
+        let columns = self.storage["Columns"].as_array().into_iter().flatten();
+        let columns = columns.map(|column| {
+            let text = |key: &str| column[key].as_str().unwrap_or_default().to_owned();
+            (text("Name"), text("Type"))
+        });
+        wanted.joined_to(&columns.collect::<Vec<_>>(), &self.keys)
+    }
+
+    /// Why its columns are not to be changed.
+    pub(super) fn fixed(&self) -> Option<&str> {
+        self.fixed.as_deref()
+    }
+
+    /// The same table with these columns, of which the first are its own: what else is known of those stays.
+    pub(super) fn with_columns(&self, columns: &[(String, String)]) -> Self {
+        let before = self.storage["Columns"].as_array();
+        let before = before.map_or(&[][..], Vec::as_slice);
+        let columns = columns.iter().enumerate().map(|(place, (name, kind))| {
+            let mut column = before.get(place).cloned();
+            let column = column.get_or_insert_with(|| json!({ "Name": name }));
+            column["Type"] = kind.as_str().into();
+            column.take()
+        });
+        let mut table = self.clone();
+        table.storage["Columns"] = columns.collect();
+        table.input["StorageDescriptor"] = table.storage.clone();
+        table
+    }
+
+    /// The body of `UpdateTable`, but for the database: it changes nothing if somebody has changed the table meanwhile.
+    pub(super) fn update(&self) -> Value {
+        let mut body = json!({ "TableInput": self.input });
+        if let Some(version) = &self.version {
+            body["VersionId"] = version.as_str().into();
+        }
+        body
+    }
+}
+
+/// Why the columns of a table are not to be changed in Glue.
+fn fixed(table: &Value) -> Option<String> {
+    if table["TargetTable"].is_object() {
+        return Some("it is a link to another table".to_owned());
+    }
+    if table["StorageDescriptor"]["SchemaReference"].is_object() {
+        return Some("they are those of a schema in the Glue Schema Registry".to_owned());
+    }
+    let parameters = &table["Parameters"];
+    let kinds = ["table_type", "spark.sql.sources.provider"];
+    let kinds = kinds.into_iter().filter_map(|key| parameters[key].as_str());
+    let mut of_others = kinds.filter(|kind| OF_OTHERS.contains(&&*kind.to_lowercase()));
+    let kind = of_others.next()?;
+    Some(format!(
+        "it is a table of {kind}, which keeps them beside its objects"
+    ))
 }

@@ -1,5 +1,11 @@
 //! What Glue is sent, and what is made of its answers.
 
+mod columns;
+mod partitions;
+mod scripted;
+
+use std::sync::Arc;
+
 use super::*;
 use crate::config::{AwsAccess, StorageClasses};
 
@@ -9,6 +15,7 @@ fn glue() -> Glue {
         table: "clicks".to_owned(),
         catalog_id: None,
         create: false,
+        update: None,
         access: AwsAccess::default(),
     })
 }
@@ -74,9 +81,8 @@ fn what_is_known_already_is_success_and_what_may_pass_is_told_again() {
     }
 }
 
-#[test]
-fn a_table_that_is_made_is_told_as_athena_would() {
-    let draft = TableDraft {
+fn draft() -> TableDraft {
+    TableDraft {
         columns: vec![("Id".to_owned(), "bigint".to_owned())],
         keys: vec!["k".to_owned()],
         location: "s3://lake/clicks/".to_owned(),
@@ -86,7 +92,12 @@ fn a_table_that_is_made_is_told_as_athena_would() {
             output_format: "Out",
             serde: "SerDe",
         },
-    };
+    }
+}
+
+#[test]
+fn a_table_that_is_made_is_told_as_athena_would() {
+    let draft = draft();
     let input = table_input("clicks", &draft);
     assert_eq!(
         input["StorageDescriptor"]["Columns"],
@@ -98,7 +109,7 @@ fn a_table_that_is_made_is_told_as_athena_would() {
     );
     // What is made gives its partitions the same as what is drafted.
     let made = ToldTable::of(&json!({ "Table": input })).unwrap();
-    assert_eq!(made, ToldTable::drafted(&draft));
+    assert_eq!(made, ToldTable::drafted("clicks", &draft));
     let view = json!({ "Table": { "Name": "v", "TableType": "VIRTUAL_VIEW" } });
     assert!(ToldTable::of(&view).is_err());
 }

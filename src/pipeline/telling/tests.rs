@@ -3,33 +3,34 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::catalog::{Standing, TableDraft};
+use crate::catalog::{Comparison, Standing};
 use crate::config::PartitioningSettings;
 use crate::partition::{KeyRule, Partitioner, Plan, UnreadSettings};
 use crate::position::Position;
 use crate::record::Record;
+use crate::schema::TableJoin;
 use crate::telemetry::Metrics;
 
 #[derive(Debug)]
 struct Three;
 
-type Answer<'a, T> = catalog::Pending<'a, Result<Vec<T>, CatalogError>>;
+type Answer<'a, T> = catalog::Pending<'a, Result<T, CatalogError>>;
 
 impl Catalog for Three {
     fn group_max(&self) -> usize {
         3
     }
 
-    fn tell<'a>(&'a self, places: &'a [String], _: Option<&'a TableDraft>) -> Answer<'a, Fate> {
-        Box::pin(async move { Ok(vec![Fate::Told; places.len()]) })
+    fn tell<'a>(&'a self, places: &'a [String], _: &'a TableWish) -> Answer<'a, catalog::Told> {
+        let fates = vec![Fate::Told; places.len()];
+        let columns = Ok(TableJoin::default());
+        Box::pin(async move { Ok(catalog::Told { fates, columns }) })
     }
 
-    fn compare<'a>(
-        &'a self,
-        places: &'a [String],
-        _: Option<&'a TableDraft>,
-    ) -> Answer<'a, Standing> {
-        Box::pin(async move { Ok(vec![Standing::New; places.len()]) })
+    fn compare<'a>(&'a self, places: &'a [String], _: &'a TableWish) -> Answer<'a, Comparison> {
+        let standings = vec![Standing::New; places.len()];
+        let columns = TableJoin::default();
+        Box::pin(async move { Ok(Comparison { standings, columns }) })
     }
 }
 
@@ -46,8 +47,8 @@ fn telling(clock: &Clock) -> Telling {
         changes: Changes::default(),
         last: None,
         is_telling: false,
-        attempts: 0,
-        rests_until: None,
+        rest: Rest::default(),
+        columns: ToldColumns::default(),
         published: clock.moment(),
     }
 }
@@ -87,9 +88,9 @@ fn groups_go_round_so_that_what_is_not_taken_is_in_nobodys_way() {
         telling.note(place.to_owned(), &clock).unwrap();
     }
     let mut next = || {
-        let (_, group) = telling.next(clock.moment()).unwrap();
+        let (_, group) = telling.next(clock.moment(), false).unwrap();
         assert!(
-            telling.next(clock.moment()).is_none(),
+            telling.next(clock.moment(), true).is_none(),
             "one group at a time"
         );
         telling.is_telling = false;
@@ -106,15 +107,29 @@ fn groups_go_round_so_that_what_is_not_taken_is_in_nobodys_way() {
         ("mend it", retry::PERMANENT_MAX),
     ] {
         for _ in 0..20 {
-            telling.rest(Some(&error(advice)), clock.moment());
+            telling.rest.after(Some(&error(advice)), clock.moment());
         }
-        assert!(telling.next(clock.moment()).is_none());
+        assert!(telling.next(clock.moment(), true).is_none());
         clock.advance(most);
-        assert!(telling.next(clock.moment()).is_some());
+        assert!(telling.next(clock.moment(), false).is_some());
         telling.is_telling = false;
     }
-    telling.rest(None, clock.moment());
-    assert_eq!((telling.attempts, telling.rests_until), (0, None));
+    telling.rest.after(None, clock.moment());
+    assert!(!telling.rest.lasts(clock.moment()));
+    assert_eq!(telling.rest.attempts, 0);
+}
+
+#[test]
+fn columns_are_told_though_no_place_waits() {
+    let clock = Clock::manual(7);
+    let mut telling = telling(&clock);
+    assert!(telling.next(clock.moment(), false).is_none());
+    let (_, group) = telling.next(clock.moment(), true).unwrap();
+    assert_eq!(group, [""; 0]);
+    telling.is_telling = false;
+    assert!(!telling.may_end(clock.moment(), true));
+    clock.advance(LAST_WAIT);
+    assert!(telling.may_end(clock.moment(), true));
 }
 
 #[test]
@@ -145,15 +160,16 @@ fn what_waits_and_what_is_remembered_is_bounded() {
 fn a_stop_waits_for_a_catalog_that_answers_and_not_for_long() {
     let clock = Clock::manual(7);
     let mut telling = telling(&clock);
-    assert!(telling.may_end(clock.moment()));
+    let may_end = |telling: &Telling| telling.may_end(clock.moment(), false);
+    assert!(may_end(&telling));
     telling.note("a/".to_owned(), &clock).unwrap();
-    assert!(!telling.may_end(clock.moment()));
+    assert!(!may_end(&telling));
     clock.advance(LAST_WAIT);
-    assert!(telling.may_end(clock.moment()));
+    assert!(may_end(&telling));
     telling.note("b/".to_owned(), &clock).unwrap();
-    assert!(!telling.may_end(clock.moment()));
+    assert!(!may_end(&telling));
     telling.told.as_mut().unwrap().standing.error = Some("busy".to_owned());
-    assert!(telling.may_end(clock.moment()));
+    assert!(may_end(&telling));
 }
 
 /// The place of an object in which a record with these keys is.

@@ -30,6 +30,10 @@ pub struct CatalogMetrics {
     pub refused: Total,
     /// Partitions that are not remembered, since too many wait.
     pub forgotten: Total,
+    /// Changes of the table's columns, which were brought up to those of the stream.
+    pub widened: Total,
+    /// Columns that have other types in the table than in objects.
+    pub conflicts: LevelGauge,
     failures: HashMap<String, Counter>,
     metrics: Arc<Metrics>,
     stream: String,
@@ -57,6 +61,8 @@ impl CatalogMetrics {
             no_partition: left_out("no-partition"),
             refused: left_out("refused"),
             forgotten: left_out("too-many"),
+            widened: Total::new(metrics.counter(name::CATALOG_WIDENED, labels())),
+            conflicts: LevelGauge::new(metrics.gauge(name::CATALOG_CONFLICTS, labels())),
             failures: HashMap::new(),
             metrics: Arc::clone(metrics),
             stream: stream.to_owned(),

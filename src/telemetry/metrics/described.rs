@@ -104,6 +104,10 @@ pub(super) mod name {
         "firehose_catalog_left_out_partitions_total";
     pub(in crate::telemetry::metrics) const CATALOG_FAILURES: &str =
         "firehose_catalog_failures_total";
+    pub(in crate::telemetry::metrics) const CATALOG_WIDENED: &str =
+        "firehose_catalog_widened_columns_total";
+    pub(in crate::telemetry::metrics) const CATALOG_CONFLICTS: &str =
+        "firehose_catalog_column_conflicts";
     pub(in crate::telemetry::metrics) const UNKNOWN_FIELDS: &str =
         "firehose_unknown_field_records_total";
     pub(in crate::telemetry::metrics) const MISSING_FIELDS: &str =
@@ -118,7 +122,7 @@ pub(super) mod name {
 
 /// Kind, unit and help text of every metric.
 #[rustfmt::skip]
-pub(super) const DESCRIPTIONS: [(&str, MetricKind, Unit, &str); 60] = [
+pub(super) const DESCRIPTIONS: [(&str, MetricKind, Unit, &str); 62] = [
     (name::INCOMING_REQUESTS, MetricKind::Counter, Unit::Count, "Put requests answered with success."),
     (name::INCOMING_RECORDS, MetricKind::Counter, Unit::Count, "Records accepted (durable in the journal) and answered."),
     (name::INCOMING_BYTES, MetricKind::Counter, Unit::Bytes, "Bytes of accepted records."),
@@ -173,6 +177,8 @@ pub(super) const DESCRIPTIONS: [(&str, MetricKind, Unit, &str); 60] = [
     (name::CATALOG_TOLD, MetricKind::Counter, Unit::Count, "Partitions that the catalog knows since it was told, or has known before."),
     (name::CATALOG_LEFT_OUT, MetricKind::Counter, Unit::Count, "Partitions that the catalog is not told of, by reason."),
     (name::CATALOG_FAILURES, MetricKind::Counter, Unit::Count, "Failures to tell the catalog, by its code; all that may succeed later is tried again."),
+    (name::CATALOG_WIDENED, MetricKind::Counter, Unit::Count, "Columns and fields that the catalog's table was given, or whose type was made wider there."),
+    (name::CATALOG_CONFLICTS, MetricKind::Gauge, Unit::Count, "Columns and fields that have another type in the catalog's table than in objects, and that no rule brings together."),
     (name::UNKNOWN_FIELDS, MetricKind::Counter, Unit::Count, "Records with a field that no column takes, by its path."),
     (name::MISSING_FIELDS, MetricKind::Counter, Unit::Count, "Records without the field of a column, by its path."),
     (name::NULLED_FIELDS, MetricKind::Counter, Unit::Count, "Records in which a column is null because a value does not fit."),

@@ -58,6 +58,16 @@ def table(name):
     return glue.get_table(DatabaseName=database, Name=name)["Table"]
 
 
+def alter(name, columns):
+    """Gives the table these columns, and a parameter, as a person might."""
+    kept = ["Name", "TableType", "Parameters", "PartitionKeys", "StorageDescriptor"]
+    before = table(name)
+    altered = {key: before[key] for key in kept if key in before}
+    altered["StorageDescriptor"]["Columns"] = json.loads(columns)
+    altered.setdefault("Parameters", {})["theirs"] = "1"
+    glue.update_table(DatabaseName=database, TableInput=altered)
+
+
 def partitions(name):
     """Values, place and all else of the storage, of every partition."""
     found = []
@@ -82,6 +92,7 @@ actions = {
     "database": database_,
     "create": create,
     "table": table,
+    "alter": alter,
     "partitions": partitions,
     "forget": forget,
 }

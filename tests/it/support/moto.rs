@@ -84,6 +84,11 @@ impl GlueDatabase {
         self.ask("table", &[table]).unwrap()
     }
 
+    /// Somebody gives the table these columns, and the parameter `theirs`.
+    pub fn alter(&self, table: &str, columns: &Value) {
+        self.ask("alter", &[table, &columns.to_string()]).unwrap();
+    }
+
     /// Its partitions: `values`, `place` and all else of the `storage`.
     pub fn partitions(&self, table: &str) -> Vec<Value> {
         let found = self.ask("partitions", &[table]).unwrap();

@@ -1,0 +1,146 @@
+//! The columns of the catalog's table, brought up to those of the stream's objects where that is wanted.
+//!
+//! What they are is told with each group of places, since the catalog is asked for the table then anyway, and by itself
+//! where they are others than those that the table was last found to have: at the start, and after each change. That is
+//! when a checkpoint takes the change in, so that no table has columns that a restart could forget. What fails holds up
+//! neither objects nor partitions, and is tried again.
+
+use super::{Pipeline, Rest, Telling};
+use crate::catalog::{CatalogError, TableDraft, TableWish};
+use crate::config::StreamSettings;
+use crate::format::Columns;
+use crate::pipeline::drafted::{table_columns, table_draft, updates};
+use crate::pipeline::outputs::Outputs;
+use crate::schema::TableJoin;
+
+/// Lines of the log that are said while they are true.
+const NOT_BROUGHT_UP: &str =
+    "the columns of the catalog's table are not brought up to the stream's, and are tried again";
+const CONFLICT: &str = "a column of the catalog's table has another type than in objects";
+/// Columns that are named, of those that differ.
+const NAMED_MAX: usize = 20;
+
+/// How far the table's columns are told.
+#[derive(Debug, Default)]
+pub(super) struct ToldColumns {
+    is_wanted: bool,
+    /// Those of this format are the table's.
+    known: Option<u64>,
+    /// Those of this one it is being told.
+    asked: Option<u64>,
+    rest: Rest,
+}
+
+impl ToldColumns {
+    /// Begins: nothing is known of the table yet.
+    pub(super) fn of(settings: &StreamSettings) -> Self {
+        Self {
+            is_wanted: updates(settings),
+            ..Self::default()
+        }
+    }
+}
+
+impl Pipeline {
+    /// Whether the table's columns are to be told, though no place is.
+    pub(super) fn columns_are_due(&self) -> bool {
+        let of = self.columns_to_tell();
+        of.is_some() && of != self.telling.columns.known
+    }
+
+    /// The format whose columns the table is to have, if it is time to tell it.
+    fn columns_to_tell(&self) -> Option<u64> {
+        let Telling { told, columns, .. } = &self.telling;
+        if told.is_none() || !columns.is_wanted {
+            return None;
+        }
+        let formats = &self.outputs.formats;
+        let are_there = !self.settings.format.come_later() || formats.have_columns();
+        let is_time = !columns.rest.lasts(self.context.clock.moment());
+        (are_there && is_time && !formats.is_unsaved()).then(|| formats.data())
+    }
+
+    /// What the table is to be, beside its partitions.
+    pub(super) fn wish(&mut self) -> TableWish {
+        let of = self.columns_to_tell();
+        self.telling.columns.asked = of;
+        let columns = of.and_then(|_| self.columns());
+        TableWish {
+            draft: self.draft(),
+            columns: columns.map(table_columns),
+        }
+    }
+
+    /// The table as it is made where it is missing and that is wanted. What keeps it from being made, the config says.
+    fn draft(&self) -> Option<TableDraft> {
+        let settings = self.settings.catalog.as_ref();
+        settings.filter(|catalog| catalog.creates())?;
+        table_draft(&self.settings, self.columns()?).ok()
+    }
+
+    /// The columns of the objects.
+    fn columns(&self) -> Option<Columns> {
+        let Outputs { formats, .. } = &*self.outputs;
+        match formats.history().last() {
+            Some(version) => {
+                let columns = Columns::parse(&version.columns).ok()?;
+                Some(columns.with_unknown_of(&self.settings.format.columns()?.rules))
+            }
+            None => Columns::of_settings(self.settings.format.columns()?).ok(),
+        }
+    }
+
+    /// Takes over what has become of the table's columns. `None`: nothing was heard.
+    pub(super) fn apply_told_columns(&mut self, told: Option<Result<TableJoin, CatalogError>>) {
+        let now = self.context.clock.moment();
+        let (Some(asked), Some(told)) = (self.telling.columns.asked.take(), told) else {
+            return;
+        };
+        match told {
+            Ok(join) => {
+                self.telling.columns.known = Some(asked);
+                self.telling.columns.rest.after(None, now);
+                self.columns_are_told(&join);
+            }
+            Err(error) => {
+                self.telling.columns.rest.after(Some(&error), now);
+                self.columns_are_not_told(&error);
+            }
+        }
+    }
+
+    fn columns_are_told(&mut self, join: &TableJoin) {
+        let (stream, repeats) = (&self.settings.name, self.context.status.repeats());
+        let Some(told) = &mut self.telling.told else {
+            return;
+        };
+        let table = &told.standing.name;
+        told.metrics.widened.add(join.changes.len() as u64);
+        told.metrics.conflicts.set(join.conflicts.len());
+        let named = join.conflicts.iter().take(NAMED_MAX);
+        let named: Vec<String> = named.map(ToString::to_string).collect();
+        if named.is_empty() {
+            repeats.over(CONFLICT);
+        }
+        for cause in &named {
+            if let Some(unsaid) = repeats.due(CONFLICT, cause) {
+                tracing::warn!(stream, table, cause, unsaid, "{CONFLICT}");
+            }
+        }
+        repeats.over(NOT_BROUGHT_UP);
+        (told.standing.conflicts, told.standing.columns_error) = (named, None);
+    }
+
+    fn columns_are_not_told(&mut self, error: &CatalogError) {
+        self.catalog_failed(&error.code);
+        let (stream, repeats) = (&self.settings.name, self.context.status.repeats());
+        let Some(told) = &mut self.telling.told else {
+            return;
+        };
+        let cause = error.to_string();
+        if let Some(unsaid) = repeats.due(NOT_BROUGHT_UP, &cause) {
+            tracing::warn!(stream, cause, unsaid, "{NOT_BROUGHT_UP}");
+        }
+        told.standing.columns_error = Some(cause);
+    }
+}

@@ -222,9 +222,9 @@ fn a_version_of_a_table_stays_what_it_is() {
     let database = Moto::shared().database();
     database.put("hits", &[("id", "bigint")]);
     database.put("hits", &[("id", "bigint"), ("name", "string")]);
-    let lines = database.lines("hits", &database.endpoint);
+    let lines = database.version_lines("hits", 1);
     let site = Site::new(&settings(&format!(
-        "type = \"csv\"\nheader = true\n{lines}\nglue_version = 1\non_unknown_field = \"keep\""
+        "type = \"csv\"\nheader = true\n{lines}\non_unknown_field = \"keep\""
     )));
     let mut daemon = start(&site);
     daemon.ready().unwrap();
@@ -247,9 +247,9 @@ fn a_version_of_a_table_stays_what_it_is() {
 fn a_stop_does_not_wait_for_columns_that_will_not_come() {
     let database = Moto::shared().database();
     database.put("hits", &[("_unknown", "int"), ("id", "bigint")]);
-    let lines = database.lines("hits", &database.endpoint);
+    let lines = database.version_lines("hits", 1);
     let settings = settings(&format!(
-        "type = \"parquet\"\n{lines}\nglue_version = 1\non_unknown_field = \"keep\""
+        "type = \"parquet\"\n{lines}\non_unknown_field = \"keep\""
     ));
     let site = Site::new(&format!("shutdown_grace = \"1h\"\n{settings}"));
     let mut daemon = start(&site);

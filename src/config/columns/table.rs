@@ -39,9 +39,14 @@ impl FormatTable<'_, '_> {
             return None;
         }
         let version = self.version();
-        let has_refresh = self.has("glue_refresh");
-        let refresh = self.duration("glue_refresh", REFRESH_BOUNDS);
-        let is_refresh_sound = refresh.is_some() || !has_refresh;
+        let refresh = match &version {
+            Some(Version::Number(_)) => {
+                // A version never changes: it is read once.
+                self.only_with(&["glue_refresh"], "`glue_version = \"latest\"`");
+                Some(REFRESH)
+            }
+            _ => self.refresh(),
+        };
         let catalog_id = self.name_text("glue_catalog_id", NAME_MAX);
         let region = self.name_text("glue_region", NAME_MAX);
         let endpoint = access::endpoint(self, "glue_endpoint");
@@ -51,16 +56,25 @@ impl FormatTable<'_, '_> {
             Version::Latest => None,
             Version::Number(number) => Some(number),
         };
-        is_refresh_sound.then(|| GlueTable {
+        Some(GlueTable {
             database,
             name,
             version,
-            refresh: refresh.map_or(REFRESH, |refresh| refresh.value),
+            refresh: refresh?,
             catalog_id,
             region,
             endpoint,
             profile,
         })
+    }
+
+    fn refresh(&mut self) -> Option<Duration> {
+        let key = "glue_refresh";
+        let is_there = self.has(key);
+        let refresh = self.duration(key, REFRESH_BOUNDS);
+        refresh
+            .map(|refresh| refresh.value)
+            .or((!is_there).then_some(REFRESH))
     }
 
     fn version(&mut self) -> Option<Version> {

@@ -83,6 +83,13 @@ impl Database {
         )
     }
 
+    /// The same of one version of it, which is read once.
+    pub fn version_lines(&self, table: &str, version: u64) -> String {
+        let lines = self.lines(table, &self.endpoint);
+        let (lines, _) = lines.rsplit_once('\n').unwrap();
+        format!("{lines}\nglue_version = {version}")
+    }
+
     fn ask(&self, action: &str, arguments: &[&str]) -> Result<Value, String> {
         ask(script("support/glue.py")
             .args([&self.endpoint, action, &self.name])

@@ -13,6 +13,7 @@ use std::time::Duration;
 use aws_config::environment::region::EnvironmentVariableRegionProvider;
 use aws_config::imds::region::ImdsRegionProvider;
 use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::profile::region::ProfileFileRegionProvider;
 use aws_config::provider_config::ProviderConfig;
 use aws_config::timeout::TimeoutConfig;
@@ -43,11 +44,22 @@ const ANY_REGION: &str = "us-east-1";
 /// What clients are made from, all but the endpoint, which is not that of the service that gives out
 /// credentials; `None` when no region is known.
 pub async fn find(access: &AwsAccess) -> Option<SdkConfig> {
+    let region = region(access).await?;
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(http_client())
-        .region(region(access).await?);
+        .region(region.clone());
     if let Some(profile) = &access.profile {
-        loader = loader.profile_name(profile);
+        // The SDK's own search would prefer keys in the environment to the profile that somebody has named.
+        let provider = ProviderConfig::default()
+            .with_http_client(http_client())
+            .with_region(Some(region));
+        let of_profile = ProfileFileCredentialsProvider::builder()
+            .configure(&provider)
+            .profile_name(profile)
+            .build();
+        loader = loader
+            .profile_name(profile)
+            .credentials_provider(of_profile);
     }
     if let (Some(id), Some(Secret(secret))) = (&access.access_key_id, &access.secret_access_key) {
         let keys = Credentials::new(id, secret, None, None, "firehose.toml");

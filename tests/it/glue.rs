@@ -1,7 +1,10 @@
 //! Columns that are those of a Glue table: they follow it, and outlast it.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener};
 use std::process::Command;
+use std::sync::mpsc;
 
 use serde_json::{Value, json};
 
@@ -262,4 +265,68 @@ fn a_stop_does_not_wait_for_columns_that_will_not_come() {
     assert!(!status.success(), "{status}");
     let log = fs::read_to_string(site.log()).unwrap();
     assert!(log.contains("records cannot be delivered"), "{log}");
+}
+
+/// Answers every request with a table; what it was asked, heads and bodies, comes out.
+fn glue_of_one_table() -> (String, mpsc::Receiver<(String, Value)>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let (asked, asks) = mpsc::channel();
+    std::thread::spawn(move || {
+        while let Ok((stream, _)) = listener.accept() {
+            let mut stream = BufReader::new(stream);
+            let (mut head, mut length) = (String::new(), 0);
+            while !head.ends_with("\r\n\r\n") {
+                let begin = head.len();
+                stream.read_line(&mut head).unwrap();
+                let line = head[begin..].to_lowercase();
+                if let Some(value) = line.strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap();
+                }
+            }
+            let mut body = vec![0; length];
+            stream.read_exact(&mut body).unwrap();
+            let columns = json!([{ "Name": "id", "Type": "bigint" }]);
+            let table = json!({ "Table": { "StorageDescriptor": { "Columns": columns } } });
+            let (table, length) = (table.to_string(), table.to_string().len());
+            let head_of_it =
+                format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
+            let told = stream.get_mut().write_all((head_of_it + &table).as_bytes());
+            told.unwrap();
+            if asked
+                .send((head, serde_json::from_slice(&body).unwrap()))
+                .is_err()
+            {
+                return;
+            }
+        }
+    });
+    (endpoint, asks)
+}
+
+#[test]
+fn glue_is_asked_by_the_profile_for_the_catalog_and_in_the_region_that_the_config_names() {
+    let (endpoint, asks) = glue_of_one_table();
+    let lines = format!(
+        "type = \"parquet\"\nglue_table = \"web.hits\"\nglue_endpoint = \"{endpoint}\"\nglue_region = \"eu-north-1\"\n\
+         glue_profile = \"catalog\"\nglue_catalog_id = \"123456789012\""
+    );
+    let site = Site::new(&settings(&lines));
+    let keys = "[default]\naws_access_key_id = AKIADEFAULT\naws_secret_access_key = a\n\
+                [catalog]\naws_access_key_id = AKIACATALOG\naws_secret_access_key = b\n";
+    let file = site.path("credentials");
+    fs::write(&file, keys).unwrap();
+    let file = file.to_str().unwrap();
+    let mut daemon = site.spawn(&[
+        ("AWS_SHARED_CREDENTIALS_FILE", file),
+        ("AWS_ACCESS_KEY_ID", "AKIAENVIRONMENT"),
+        ("AWS_SECRET_ACCESS_KEY", "c"),
+    ]);
+    daemon.ready().unwrap();
+    let (head, body) = asks.recv().unwrap();
+    assert!(head.contains("Credential=AKIACATALOG/"), "{head}");
+    assert!(head.contains("/eu-north-1/glue/aws4_request"), "{head}");
+    let expected = json!({ "CatalogId": "123456789012", "DatabaseName": "web", "Name": "hits" });
+    assert_eq!(body, expected);
+    daemon.drain();
 }

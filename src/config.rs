@@ -38,8 +38,8 @@ pub use columns::{
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, SourceFile, SourceSpan};
 pub use format::{
-    FormatKind, FormatSettings, FormatSpec, FormatTable, Storage, StorageClasses,
-    keys as format_keys,
+    FormatKind, FormatSettings, FormatSpec, FormatTable, Parameters, Reading, Storage,
+    StorageClasses, keys as format_keys,
 };
 pub use load::{ConfigDraft, LoadedConfig, draft, listen, parse, parse_object};
 pub use parse::{ParserKind, ParserSettings, ParserSpec};

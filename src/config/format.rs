@@ -58,16 +58,36 @@ pub trait FormatKind: Sync {
 }
 
 /// What the declaration of a table says of a format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Storage {
-    /// `STORED AS …` or `ROW FORMAT …`.
-    pub clauses: &'static str,
+    /// The class that makes columns of a row, where what follows does not say it, and what it is told.
+    pub serde: Option<(&'static str, Parameters)>,
+    /// `STORED AS …`.
+    pub stored: &'static str,
+    /// Properties of the table.
+    pub properties: Parameters,
     /// What a person should know before using the table.
     pub remark: Option<&'static str>,
+    /// As what its readers find the columns.
+    pub reading: Reading,
+}
+
+/// Names and values.
+pub type Parameters = Vec<(&'static str, String)>;
+
+/// As what readers find the columns of a format's objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// By their names, each with its type.
+    ByName,
+    /// By their names in a schema that the table has beside its columns, with the types that there are in it.
+    BySchema,
+    /// By their places, as texts.
+    ByPlace,
 }
 
 /// By which classes of Hive, which Athena has too, a table's objects are read: what a catalog keeps of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StorageClasses {
     /// What Glue calls the format.
     pub classification: &'static str,
@@ -77,6 +97,12 @@ pub struct StorageClasses {
     pub output_format: &'static str,
     /// What makes columns of a row.
     pub serde: &'static str,
+    /// What that is told.
+    pub serde_parameters: Parameters,
+    /// Parameters of the table.
+    pub parameters: Parameters,
+    /// As what its readers find the columns.
+    pub reading: Reading,
 }
 
 /// What the settings of a format tell of it.
@@ -189,6 +215,12 @@ impl FormatSettings {
     /// The same with columns that were learned or read, in Hive's syntax. `None`: the format has no columns.
     pub fn with_learned(&self, columns: &str) -> Option<Self> {
         self.with_columns(self.columns()?.with_learned(columns))
+    }
+
+    /// The same with these columns, in Hive's syntax, where the format has any.
+    #[must_use]
+    pub fn of_columns(&self, columns: &str) -> Self {
+        self.with_learned(columns).unwrap_or_else(|| self.clone())
     }
 
     /// The number by which batches name them: the CRC-64/NVME of the durable form.

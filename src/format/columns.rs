@@ -27,6 +27,7 @@ mod decode;
 mod differ;
 mod durable;
 mod fault;
+mod found;
 mod infer;
 mod joining;
 mod kept;

@@ -7,7 +7,7 @@ use super::durable::{self, durable};
 use super::lines::Layout;
 use super::text::{self, Compression, CompressionRow};
 use super::{Compiler, Format, FormatFault};
-use crate::config::{FormatKind, FormatSettings, FormatSpec, FormatTable, Storage};
+use crate::config::{FormatKind, FormatSettings, FormatSpec, FormatTable, Reading, Storage};
 
 /// What the config says of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,11 +94,14 @@ impl FormatSpec for JsonSettings {
         }
         self.compression.in_hadoop()?;
         Ok(Storage {
-            clauses: "ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe'\nSTORED AS TEXTFILE",
+            serde: Some(("org.openx.data.jsonserde.JsonSerDe", Vec::new())),
+            stored: "STORED AS TEXTFILE",
+            properties: Vec::new(),
             remark: Some(
                 "values stay as they were sent: the reader may take times only as yyyy-MM-dd HH:mm:ss; \
                  declare others as string",
             ),
+            reading: Reading::ByName,
         })
     }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::catalog::{TableColumns, TableDraft};
-use crate::config::StreamSettings;
+use crate::config::{Reading, StreamSettings};
 use crate::format::{Columns, Style};
 use crate::partition::PrefixLayout;
 use crate::schema::TableJoin;
@@ -31,7 +31,7 @@ pub fn updates(settings: &StreamSettings) -> bool {
     let Some(catalog) = &settings.catalog else {
         return false;
     };
-    let by_itself = || settings.format.sample().is_some() && no_columns(settings).is_none();
+    let by_itself = || settings.format.sample().is_some() && not_updated(settings).is_none();
     catalog.updates().unwrap_or_else(by_itself)
 }
 
@@ -44,16 +44,48 @@ fn no_columns(settings: &StreamSettings) -> Option<String> {
     }
 }
 
+/// Why a catalog's table gets no columns that come later.
+fn not_updated(settings: &StreamSettings) -> Option<String> {
+    if let Some(why) = no_columns(settings) {
+        return Some(why);
+    }
+    let word = settings.format.word();
+    match settings.format.classes().ok()?.reading {
+        Reading::ByName => None,
+        Reading::BySchema => Some(format!(
+            "a table over {word} objects has a schema of its own beside its columns"
+        )),
+        Reading::ByPlace => Some(format!(
+            "columns of {word} objects are found by their place"
+        )),
+    }
+}
+
+/// Why a column cannot be a partition, too, where readers find columns by their place.
+pub fn out_of_place(column: &str) -> String {
+    format!(
+        "column {column} is called like a partition, and columns of such objects are found by their place, so that none \
+         can be left out of the table: call the column or the partition otherwise"
+    )
+}
+
 /// The table of a stream whose objects have these columns. The error says why there can be none.
 pub fn table_draft(settings: &StreamSettings, columns: Columns) -> Result<TableDraft, String> {
-    let classes = settings.format.classes()?;
+    let reading = settings.format.classes()?.reading;
     let (location, keys) = place(settings)?;
     // A partition key stands for the column of its name: a table has a name once.
     let is_key = |name: &str| keys.iter().any(|key| key.eq_ignore_ascii_case(name));
+    if reading == Reading::ByPlace
+        && let Some(name) = columns.names().find(|name| is_key(name))
+    {
+        return Err(out_of_place(name));
+    }
     let columns = columns.only(|name| !is_key(name));
     if columns.is_empty() {
         return Err("every column is a partition, so none is left for the table".to_owned());
     }
+    let classes = columns.of_format(&settings.format).classes()?;
+    let columns = columns.found(reading);
     let types = columns.texts(Style::Config).into_iter();
     let names = columns.names().map(str::to_owned);
     Ok(TableDraft {
@@ -67,18 +99,29 @@ pub fn table_draft(settings: &StreamSettings, columns: Columns) -> Result<TableD
 /// Why a stream that is to make its table, or to bring up its columns, cannot, and what to do.
 pub fn draft_fault(settings: &StreamSettings) -> Option<(String, String)> {
     let catalog = settings.catalog.as_ref()?;
-    let no_columns = no_columns(settings);
-    let not_made = || no_columns.clone().or_else(|| place(settings).err());
-    if let Some(why) = not_made().filter(|_| catalog.creates()) {
+    if let Some(why) = not_made(settings).filter(|_| catalog.creates()) {
         let message = format!("`create` cannot make the table: {why}");
         let help = "create the table by hand and leave `create` out; `firehose schema show` prints a statement where \
                     there can be one";
         return Some((message, help.to_owned()));
     }
-    let why = no_columns.filter(|_| catalog.updates() == Some(true))?;
+    let why = not_updated(settings).filter(|_| catalog.updates() == Some(true))?;
     let message = format!("`update` cannot give the table columns: {why}");
     let help = "see to the table's columns by hand, and leave `update` out";
     Some((message, help.to_owned()))
+}
+
+fn not_made(settings: &StreamSettings) -> Option<String> {
+    if let Some(why) = no_columns(settings) {
+        return Some(why);
+    }
+    let declared = settings.format.columns();
+    let declared = declared.filter(|columns| !columns.come_later());
+    match declared.and_then(|columns| Columns::of_settings(columns).ok()) {
+        Some(columns) => table_draft(settings, columns).err(),
+        // What they are shows later.
+        None => place(settings).err(),
+    }
 }
 
 /// Where the table is, and the names of its partition keys.

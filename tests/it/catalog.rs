@@ -1,6 +1,7 @@
 //! Partitions that the catalog is told of, read back from it by boto3 and from the objects by `DuckDB`.
 
 mod columns;
+mod made;
 mod sync;
 
 use std::collections::BTreeMap;

@@ -171,3 +171,100 @@ fn infer(sample: &[u8], arguments: &[&str]) -> String {
     command.stdin(Stdio::from(fs::File::open(&path).unwrap()));
     String::from_utf8(succeed(&mut command)).unwrap()
 }
+
+/// What somebody else's parser, in three dialects, finds in a statement: columns and partitions with their types, place
+/// and properties.
+const PARSE: &str = r#"
+import json, sys
+import sqlglot
+from sqlglot import exp
+found = []
+for dialect in ["athena", "hive", "spark"]:
+    (statement,) = sqlglot.parse(sys.argv[1], dialect=dialect)
+    assert isinstance(statement, exp.Create), (dialect, statement)
+    kind = lambda column: column.args["kind"].sql("hive").lower().replace(" ", "")
+    columns = lambda expressions: [[column.name, kind(column)] for column in expressions]
+    table = {"name": statement.this.this.name, "columns": columns(statement.this.expressions), "properties": {}}
+    for one in statement.args["properties"].expressions:
+        if isinstance(one, exp.PartitionedByProperty):
+            table["partitions"] = columns(one.this.expressions)
+        elif isinstance(one, exp.LocationProperty):
+            table["location"] = one.this.name
+        elif type(one) is exp.Property:
+            table["properties"][one.this.name] = one.args["value"].name
+    found.append(table)
+print(json.dumps(found))
+"#;
+
+#[test]
+fn statements_for_athena_say_the_same_to_a_parser_of_somebody_else() {
+    let columns = "id string, `order` bigint, `a``b` int, price decimal(10,2), v varchar(5), m map<string,array<int>>, \
+                   at timestamp, day date, user struct<`or``der`:array<struct<a:smallint>>>";
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("columns.sql");
+    fs::write(&file, columns.replace(", ", ",\n")).unwrap();
+    let file = file.to_str().unwrap();
+    let same = [
+        ["id", "string"],
+        ["order", "bigint"],
+        ["a`b", "int"],
+        ["price", "decimal(10,2)"],
+        ["v", "varchar(5)"],
+        ["m", "map<string,array<int>>"],
+        ["at", "timestamp"],
+        ["day", "date"],
+        ["user", "struct<`or``der`:array<struct<`a`:smallint>>>"],
+    ];
+    let named = [
+        ["id", "string"],
+        ["order", "bigint"],
+        ["at", "bigint"],
+        ["m", "map<string,int>"],
+    ];
+    let texts = same.map(|[name, _]| [name, "string"]);
+    let declared = format!("schema = '{columns}'");
+    let of_avro = "schema = 'id string, `order` bigint, at timestamp, m map<string,smallint>'";
+    for (format, more, expected) in [
+        (
+            format!("type = \"parquet\"\n{declared}"),
+            &[][..],
+            json!(same),
+        ),
+        (
+            "type = \"json\"".to_owned(),
+            &["--columns", file][..],
+            json!(same),
+        ),
+        (
+            format!("type = \"csv\"\nquote = \"'\"\n{declared}"),
+            &[][..],
+            json!(texts),
+        ),
+        (format!("type = \"avro\"\n{of_avro}"), &[][..], json!(named)),
+    ] {
+        let site = Site::new(&format!(
+            "[stream.events]\nsource.type = \"direct-put\"\n[stream.events.partitioning]\nquery = \"{{k: .id}}\"\n\
+             [stream.events.destination]\ntype = \"s3\"\nbucket = \"lake\"\nregion = \"eu-central-1\"\n\
+             prefix = \"it's/k=!{{partitionKeyFromQuery:k}}/dt=!{{timestamp:yyyy-MM-dd'T'HH}}/\"\n\
+             error_prefix = \"errors/!{{firehose:error-output-type}}/\"\n[stream.events.format]\n{format}\n"
+        ));
+        let command = [&["schema", "show", "events", "--as", "athena"][..], more].concat();
+        let shown = site.command(&command).done();
+        let parsed = succeed(Command::new(python()).args(["-c", PARSE, &shown]));
+        let parsed: Vec<Value> = serde_json::from_slice(&parsed).unwrap();
+        assert_eq!(parsed.len(), 3);
+        for table in parsed {
+            assert_eq!(table["name"], "events");
+            assert_eq!(table["columns"], expected, "{format}: {shown}");
+            assert_eq!(
+                table["partitions"],
+                json!([["k", "string"], ["dt", "string"]])
+            );
+            assert_eq!(table["location"], "s3://lake/it's/");
+            let properties = &table["properties"];
+            assert_eq!(properties["projection.dt.format"], "yyyy-MM-dd'T'HH");
+            let template = "s3://lake/it's/k=${k}/dt=${dt}/";
+            assert_eq!(properties["storage.location.template"], template);
+        }
+    }
+}

@@ -4,6 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::TableDraft;
+use crate::config::Parameters;
 
 /// What a `TableInput` has of all that a `Table` has, but for what tables over objects have not. What Glue says of its own
 /// accord, as of when the table was made and by whom, it refuses to be told.
@@ -38,10 +39,19 @@ pub(super) fn table_input(name: &str, draft: &TableDraft) -> Value {
     let keys = draft.keys.iter();
     let keys = keys.map(|key| json!({ "Name": key, "Type": "string" }));
     let classes = &draft.classes;
+    let parameters = |of: &Parameters| {
+        let each = of
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), json!(value)));
+        each.collect::<Map<String, Value>>()
+    };
+    let mut of_table = parameters(&classes.parameters);
+    of_table.insert("EXTERNAL".to_owned(), "TRUE".into());
+    of_table.insert("classification".to_owned(), classes.classification.into());
     json!({
         "Name": name,
         "TableType": "EXTERNAL_TABLE",
-        "Parameters": { "EXTERNAL": "TRUE", "classification": classes.classification },
+        "Parameters": of_table,
         "PartitionKeys": keys.collect::<Vec<_>>(),
         "StorageDescriptor": {
             "Columns": columns.collect::<Vec<_>>(),
@@ -52,7 +62,7 @@ pub(super) fn table_input(name: &str, draft: &TableDraft) -> Value {
             "NumberOfBuckets": -1,
             "SerdeInfo": {
                 "SerializationLibrary": classes.serde,
-                "Parameters": { "serialization.format": "1" },
+                "Parameters": parameters(&classes.serde_parameters),
             },
             "StoredAsSubDirectories": false,
         },

@@ -7,7 +7,7 @@ mod scripted;
 use std::sync::Arc;
 
 use super::*;
-use crate::config::{AwsAccess, StorageClasses};
+use crate::config::{AwsAccess, Reading, StorageClasses};
 
 fn glue() -> Glue {
     Glue::of(GlueSettings {
@@ -91,6 +91,9 @@ fn draft() -> TableDraft {
             input_format: "In",
             output_format: "Out",
             serde: "SerDe",
+            serde_parameters: vec![("x", "1".to_owned())],
+            parameters: vec![("y", "2".to_owned())],
+            reading: Reading::ByName,
         },
     }
 }
@@ -107,6 +110,10 @@ fn a_table_that_is_made_is_told_as_athena_would() {
         input["PartitionKeys"],
         json!([{ "Name": "k", "Type": "string" }])
     );
+    let expected = json!({ "y": "2", "EXTERNAL": "TRUE", "classification": "parquet" });
+    assert_eq!(input["Parameters"], expected);
+    let serde = &input["StorageDescriptor"]["SerdeInfo"];
+    assert_eq!(serde["Parameters"], json!({ "x": "1" }));
     // What is made gives its partitions the same as what is drafted.
     let made = ToldTable::of(&json!({ "Table": input })).unwrap();
     assert_eq!(made, ToldTable::drafted("clicks", &draft));

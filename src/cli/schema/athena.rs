@@ -3,16 +3,19 @@
 use std::fmt;
 
 use super::projection::{FIRST_YEAR, Projection};
-use crate::config::{Storage, StreamSettings};
+use crate::config::{Parameters, Reading, Storage, StreamSettings};
 use crate::format::{Columns, Style};
 use crate::partition::{PartitionValue, PrefixLayout};
+use crate::pipeline::out_of_place;
 
 /// The declaration of a stream's objects as a table.
 pub(super) struct AthenaTable {
     name: String,
     columns: Vec<(String, String)>,
     partitions: Vec<(String, &'static str)>,
-    clauses: &'static str,
+    /// The class that makes columns of a row, and what it is told.
+    serde: Option<(&'static str, Parameters)>,
+    stored: &'static str,
     location: String,
     properties: Vec<(String, String)>,
     /// What a person should know, before the statement.
@@ -26,19 +29,34 @@ impl AthenaTable {
         columns: Columns,
         layout: &PrefixLayout,
     ) -> Result<Self, String> {
-        let Storage { clauses, remark } = stream.format.storage()?;
+        let Storage {
+            stored,
+            remark,
+            reading,
+            ..
+        } = stream.format.storage()?;
         let mut table = Self {
             name: table_name(&stream.name),
             columns: Vec::new(),
             partitions: Vec::new(),
-            clauses,
+            serde: None,
+            stored,
             location: stream.destination.store.location(&layout.head),
             properties: Vec::new(),
             remarks: remark.map(str::to_owned).into_iter().collect(),
         };
         table.place();
         table.partition(stream, layout);
-        table.columns = table.without_partitions(columns)?;
+        let columns = table.without_partitions(columns, reading)?;
+        let settings = columns.of_format(&stream.format);
+        let Storage {
+            serde, properties, ..
+        } = settings.storage()?;
+        table.serde = serde;
+        for (name, value) in properties {
+            table.property(name, &value);
+        }
+        table.columns = columns.found(reading).texts(Style::Hive);
         Ok(table)
     }
 
@@ -126,7 +144,11 @@ impl AthenaTable {
     }
 
     /// The columns but for those that a partition is called like: a table has a name once.
-    fn without_partitions(&mut self, columns: Columns) -> Result<Vec<(String, String)>, String> {
+    fn without_partitions(
+        &mut self,
+        columns: Columns,
+        reading: Reading,
+    ) -> Result<Columns, String> {
         let partitions = self.partitions.iter().map(|(name, _)| name.clone());
         let partitions: Vec<String> = partitions.collect();
         let is_one = |name: &str| {
@@ -135,6 +157,9 @@ impl AthenaTable {
                 .any(|other| other.eq_ignore_ascii_case(name))
         };
         for name in columns.names().filter(|name| is_one(name)) {
+            if reading == Reading::ByPlace {
+                return Err(out_of_place(name));
+            }
             self.remarks.push(format!(
                 "column {name} is left out: the partition of that name stands for it"
             ));
@@ -143,7 +168,7 @@ impl AthenaTable {
         if columns.is_empty() {
             return Err("every column is a partition, so none is left for the table".to_owned());
         }
-        Ok(columns.texts(Style::Hive))
+        Ok(columns)
     }
 }
 
@@ -167,7 +192,17 @@ impl fmt::Display for AthenaTable {
                 partitions.map(|(name, kind)| format!("{} {kind}", quoted(name))),
             )?;
         }
-        writeln!(formatter, "{}", self.clauses)?;
+        if let Some((serde, parameters)) = &self.serde {
+            writeln!(formatter, "ROW FORMAT SERDE {}", literal(serde))?;
+            if !parameters.is_empty() {
+                writeln!(formatter, "WITH SERDEPROPERTIES (")?;
+                let parameters = parameters.iter();
+                let parameters = parameters
+                    .map(|(name, value)| format!("{} = {}", literal(name), literal(value)));
+                listed(formatter, parameters)?;
+            }
+        }
+        writeln!(formatter, "{}", self.stored)?;
         write!(formatter, "LOCATION {}", literal(&self.location))?;
         if !self.properties.is_empty() {
             writeln!(formatter, "\nTBLPROPERTIES (")?;

@@ -338,3 +338,65 @@ fn a_stream_without_columns_is_told_what_to_write() {
         "{err}"
     );
 }
+
+#[test]
+fn tables_over_other_formats_say_how_their_objects_are_read() {
+    let of = |format: &str, prefix: &str| {
+        let tables = format!("[stream.X.format]\n{format}\n{}", bucket(prefix));
+        shown(&tables, &["--as", "athena"])
+    };
+    let schema = "schema = \"id bigint, at timestamp, k map<int,string>\"";
+    let (exit, out, err) = of(
+        &format!("type = \"csv\"\ndelimiter = \";\"\n{schema}"),
+        "c/",
+    );
+    assert_eq!(exit, Exit::Done, "{err}");
+    let expected = r#"CREATE EXTERNAL TABLE `my_clicks` (
+  `id` string,
+  `at` string,
+  `k` string
+)
+PARTITIONED BY (
+  `dt` string
+)
+ROW FORMAT SERDE 'org.apache.hadoop.hive.serde2.OpenCSVSerde'
+WITH SERDEPROPERTIES (
+  'separatorChar' = ';',
+  'quoteChar' = '"',
+  'escapeChar' = '\\'
+)
+STORED AS TEXTFILE
+LOCATION 's3://lake/c/'
+TBLPROPERTIES (
+"#;
+    assert!(out.contains(expected), "{out}");
+    assert!(
+        out.contains("\n  'skip.header.line.count' = '1'\n);\n"),
+        "{out}"
+    );
+    assert!(out.contains("-- every column is a text there"), "{out}");
+
+    let (exit, out, err) = of(&format!("type = \"avro\"\n{schema}"), "c/");
+    assert_eq!(exit, Exit::Done, "{err}");
+    for part in [
+        "(\n  `id` bigint,\n  `at` bigint,\n  `k` array<struct<`key`:int,`value`:string>>\n)\n",
+        "\nROW FORMAT SERDE 'org.apache.hadoop.hive.serde2.avro.AvroSerDe'\nWITH SERDEPROPERTIES (\n  'avro.schema.literal' = '{",
+        "}'\n)\nSTORED AS AVRO\nLOCATION 's3://lake/c/'\n",
+        "-- times are microseconds since 1970 there",
+    ] {
+        assert!(out.contains(part), "{part}: {out}");
+    }
+
+    let format = "type = \"csv\"\nschema = \"id bigint, day string\"";
+    let (exit, _, err) = of(format, "c/day=!{timestamp:yyyy}/");
+    assert!(
+        exit == Exit::Usage && err.contains("column day is called like a partition"),
+        "{err}"
+    );
+    let format = "type = \"csv\"\ncompression = \"zip\"\nschema = \"id bigint, a int\"";
+    let (exit, _, err) = of(format, "c/");
+    assert!(
+        exit == Exit::Usage && err.contains("do not read compression = \"zip\""),
+        "{err}"
+    );
+}

@@ -3,10 +3,13 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::AvroKind;
-use super::schema::refused;
-use crate::config::{ColumnSettings, FormatKind, FormatSettings, FormatSpec, FormatTable};
-use crate::format::columns::{self, ColumnsRow};
+use super::schema::{self, refused};
+use super::{AvroKind, entries};
+use crate::config::{
+    ColumnSettings, FormatKind, FormatSettings, FormatSpec, FormatTable, Reading, Storage,
+    StorageClasses,
+};
+use crate::format::columns::{self, ColumnsRow, Schema};
 use crate::format::durable::{self, durable};
 
 /// What the config says of it.
@@ -142,6 +145,45 @@ impl FormatSpec for AvroSettings {
             ..self.clone()
         };
         Some(settings.into())
+    }
+
+    fn storage(&self) -> Result<Storage, String> {
+        let StorageClasses {
+            serde,
+            serde_parameters,
+            reading,
+            ..
+        } = self.classes()?;
+        Ok(Storage {
+            serde: Some((serde, serde_parameters)),
+            stored: "STORED AS AVRO",
+            properties: Vec::new(),
+            remark: Some(
+                "times are microseconds since 1970 there: from_unixtime(x / 1e6); columns that come later are to be added \
+                 to the schema, too",
+            ),
+            reading,
+        })
+    }
+
+    fn classes(&self) -> Result<StorageClasses, String> {
+        let literal = if self.columns.come_later() {
+            // They will be known when the table is made.
+            String::new()
+        } else {
+            let schema = Schema::with_names(&self.columns, refused);
+            let schema = schema.map_err(|fault| fault.to_string())?;
+            schema::written(entries::of_maps(schema.arrow()).fields())
+        };
+        Ok(StorageClasses {
+            classification: "avro",
+            input_format: "org.apache.hadoop.hive.ql.io.avro.AvroContainerInputFormat",
+            output_format: "org.apache.hadoop.hive.ql.io.avro.AvroContainerOutputFormat",
+            serde: "org.apache.hadoop.hive.serde2.avro.AvroSerDe",
+            serde_parameters: vec![("avro.schema.literal", literal)],
+            parameters: Vec::new(),
+            reading: Reading::BySchema,
+        })
     }
 
     /// Firehose has none for it: this is named in the style of those that it has.

@@ -5,12 +5,16 @@ use serde_json::{Value, json};
 
 use super::CsvFormatKind;
 use crate::config::{
-    ColumnSettings, FormatKind, FormatSettings, FormatSpec, FormatTable, SourceSpan,
+    ColumnSettings, FormatKind, FormatSettings, FormatSpec, FormatTable, Reading, SourceSpan,
+    Storage, StorageClasses,
 };
 use crate::format::Compression;
 use crate::format::columns::{self, ColumnsRow};
 use crate::format::durable::{self, durable};
 use crate::format::text::CompressionRow;
+
+/// What makes columns of a line, in Hive and in Athena.
+const SERDE: &str = "org.apache.hadoop.hive.serde2.OpenCSVSerde";
 
 /// Bytes of the text of a null.
 const NULL_MAX: usize = 64;
@@ -172,6 +176,45 @@ impl FormatSpec for CsvSettings {
             ..self.clone()
         };
         Some(settings.into())
+    }
+
+    fn storage(&self) -> Result<Storage, String> {
+        let StorageClasses {
+            serde_parameters,
+            parameters,
+            reading,
+            ..
+        } = self.classes()?;
+        Ok(Storage {
+            serde: Some((SERDE, serde_parameters)),
+            stored: "STORED AS TEXTFILE",
+            properties: parameters,
+            remark: Some(
+                "every column is a text there, and a null the text that the config says: CAST(NULLIF(x, '') AS bigint); \
+                 values with a backslash or a line end are read otherwise than they are",
+            ),
+            reading,
+        })
+    }
+
+    fn classes(&self) -> Result<StorageClasses, String> {
+        self.compression.in_hadoop()?;
+        let header = self
+            .header
+            .then(|| ("skip.header.line.count", "1".to_owned()));
+        Ok(StorageClasses {
+            classification: "csv",
+            input_format: "org.apache.hadoop.mapred.TextInputFormat",
+            output_format: "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat",
+            serde: SERDE,
+            serde_parameters: vec![
+                ("separatorChar", self.delimiter.to_string()),
+                ("quoteChar", self.quote.to_string()),
+                ("escapeChar", "\\".to_owned()),
+            ],
+            parameters: header.into_iter().collect(),
+            reading: Reading::ByPlace,
+        })
     }
 
     /// Firehose has none for it: this is named in the style of those that it has.

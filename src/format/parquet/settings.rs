@@ -6,7 +6,8 @@ use super::ParquetKind;
 use super::durable::ParquetRow;
 use super::options::{self, ParquetOptions};
 use crate::config::{
-    ColumnSettings, FormatKind, FormatSettings, FormatSpec, FormatTable, Storage, StorageClasses,
+    ColumnSettings, FormatKind, FormatSettings, FormatSpec, FormatTable, Reading, Storage,
+    StorageClasses,
 };
 use crate::format::{columns, durable};
 
@@ -124,8 +125,11 @@ impl FormatSpec for ParquetSettings {
 
     fn storage(&self) -> Result<Storage, String> {
         Ok(Storage {
-            clauses: "STORED AS PARQUET",
+            serde: None,
+            stored: "STORED AS PARQUET",
+            properties: Vec::new(),
             remark: None,
+            reading: Reading::ByName,
         })
     }
 
@@ -135,6 +139,9 @@ impl FormatSpec for ParquetSettings {
             input_format: "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
             output_format: "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
             serde: "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe",
+            serde_parameters: vec![("serialization.format", "1".to_owned())],
+            parameters: Vec::new(),
+            reading: Reading::ByName,
         })
     }
 

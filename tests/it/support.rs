@@ -24,6 +24,7 @@ pub mod proxy;
 pub mod python;
 pub mod reader;
 pub mod script;
+pub mod scripted;
 pub mod servers;
 pub mod settings;
 pub mod small_disk;

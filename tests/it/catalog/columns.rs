@@ -6,6 +6,7 @@ use super::{HIVE, ToTable, all_told, count, told};
 use crate::support::daemon::{Daemon, Site, was_killed};
 use crate::support::http::get;
 use crate::support::moto::{GlueDatabase, Moto};
+use crate::support::scripted::scripted;
 use crate::support::servers::Weed;
 
 fn send(daemon: &mut Daemon, records: &[Value]) {
@@ -172,4 +173,52 @@ fn declared_columns_are_told_only_where_the_config_says_so() {
         refused.contains("`update` cannot give the table columns"),
         "{refused}"
     );
+}
+
+#[test]
+fn columns_that_the_catalog_refuses_hold_up_neither_objects_nor_partitions() {
+    let bucket = Weed::shared().bucket();
+    let location = format!("s3://{}/clicks/", bucket.name);
+    let (endpoint, _asks) = scripted(move |operation| match operation {
+        "GetTable" => Ok(json!({ "Table": {
+            "Name": "clicks",
+            "VersionId": "1",
+            "PartitionKeys": [column("k", "string"), column("year", "string")],
+            "StorageDescriptor": { "Columns": [], "Location": location },
+        } })),
+        "UpdateTable" => Err("AccessDeniedException"),
+        _ => Ok(json!({})),
+    });
+    let database = GlueDatabase {
+        endpoint: endpoint.clone(),
+        name: "lake".to_owned(),
+    };
+    let lines = database.lines("clicks", &endpoint);
+    let to_table = ToTable {
+        bucket: &bucket,
+        prefix: HIVE,
+        catalog: Some(format!("{lines}\nupdate = true")),
+    };
+    let site = Site::new(&to_table.settings());
+    let mut daemon = site.start();
+    send(&mut daemon, &[json!({ "id": 1, "k": "a" })]);
+    all_told(&site, &mut daemon, "1", "1");
+    let mut catalog = Value::Null;
+    daemon
+        .until("it is told what to do", || {
+            let account = get(site.address, "/streams/clicks").unwrap().text();
+            let account: Value = serde_json::from_str(&account).unwrap();
+            catalog = account["catalog"].clone();
+            let trouble = catalog["columnsTrouble"].as_str().unwrap_or_default();
+            trouble.contains("glue:UpdateTable")
+        })
+        .unwrap();
+    assert_eq!(catalog["trouble"], Value::Null);
+    let page = get(site.address, "/metrics").unwrap().text();
+    let failures =
+        "firehose_catalog_failures_total{stream=\"clicks\",code=\"AccessDeniedException\"}";
+    assert!(page.contains(failures), "{page}");
+    daemon.drain();
+    let refused = site.command(&["catalog", "sync", "clicks"]).refused(1);
+    assert!(refused.contains("glue:UpdateTable"), "{refused}");
 }

@@ -13,6 +13,7 @@ mod claim;
 mod claiming;
 mod commit;
 mod drafted;
+mod drift;
 mod encode;
 mod event;
 mod failures;
@@ -72,6 +73,7 @@ use backlog::Backlog;
 pub use claim::Claim;
 pub use drafted::{draft_fault, out_of_place, table_columns, table_draft, updates};
 pub use encode::EncoderPool;
+use drift::Drift;
 use encode::Piece;
 use event::Event;
 pub use footprint::Footprint;
@@ -146,6 +148,8 @@ pub struct Pipeline {
     table: BatchTable,
     /// What is held until the columns of data are known, where those are learned.
     learning: Option<Learning>,
+    /// What looks for fields that lose their columns, where data has columns.
+    drift: Option<Drift>,
     /// Why no columns could be learned, where they could not.
     unlearned: String,
     /// The table whose columns data has, where they are one's.
@@ -216,8 +220,7 @@ async fn run_with(
     let mut table = BatchTable::new(triggers);
     let mut waiting = Waiting::for_stores(recovered.outputs.stores().each());
     for sealed in &recovered.sealed {
-        let since = context.clock.moment_of(sealed.arrival_ms);
-        waiting.add(sealed, since);
+        waiting.add(sealed, context.clock.moment_of(sealed.arrival_ms));
     }
     let mut protocol = match &held {
         None => Protocol::recovered(recovered.shards, &recovered.open, recovered.sealed),
@@ -244,6 +247,7 @@ async fn run_with(
     let given = Given::begin(&settings, &context, formats, &events, &stopping.at_once);
     let telling = Telling::resumed(&settings, recovered.untold, &context);
     let mut pipeline = Pipeline {
+        drift: Drift::begin(&settings, &context.status),
         settings,
         context,
         outputs: recovered.outputs,
@@ -329,6 +333,7 @@ impl Pipeline {
                     self.mind_the_room();
                     self.move_what_waits();
                     self.mind_the_stop();
+                    self.mind_the_drift();
                     self.report();
                 }
             }
@@ -362,7 +367,8 @@ impl Pipeline {
 
     fn restore_invariants(&mut self) -> Result<(), StreamError> {
         self.mind_the_sample()?;
-        let held = self.learning.as_ref().map_or(0, Learning::memory);
+        let held = self.learning.as_ref().map_or(0, Learning::memory)
+            + self.drift.as_ref().map_or(0, Drift::memory);
         self.context.memory.hold(self.table.memory() + held);
         let now = self.context.clock.moment();
         match self.log.names() {

@@ -1,5 +1,6 @@
 //! What an operator sees of the daemon: logs, metrics, the state of each delivery stream, its failures.
 
+pub mod drift;
 pub mod failures;
 pub mod fields;
 pub mod logging;
@@ -9,6 +10,7 @@ pub mod repeats;
 pub mod source;
 pub mod status;
 
+pub use drift::{DriftKind, FieldDrift, FieldDrifts};
 pub use failures::{
     FailedRecords, FailureKind, FailureSample, Failures, KnownFailure, Notice, Reasons, Tally,
 };

@@ -35,6 +35,7 @@ mod names;
 mod rows;
 mod schema;
 mod shown;
+mod survey;
 mod times;
 mod widen;
 
@@ -48,6 +49,7 @@ use fault::{Fault, Fit};
 pub use infer::{Finding, Inference, Remark};
 pub use rows::{Changed, FieldPath, Row};
 use schema::{Field, HiveType};
+pub use survey::{Survey, ValueCount};
 pub use widen::Widening;
 
 /// Rows that are decoded before they are written: more fall out of the cache (measured: 8192 cost

@@ -40,6 +40,7 @@ pub(super) async fn metrics(State(state): State<Arc<ApiState>>) -> Response {
     for (name, stream, metrics) in state.shown() {
         metrics.observe(&stream.snapshot());
         state.metrics.observe_fields(name, &stream.fields());
+        state.metrics.observe_drift(name, &stream.drift());
     }
     let text = state.metrics.render();
     (
@@ -81,6 +82,7 @@ pub(super) async fn page(State(state): State<Arc<ApiState>>) -> Response {
     html.push_str("</table>\n");
     failures(&mut html, &state, now_ms);
     fields::table(&mut html, &state);
+    fields::drift_table(&mut html, &state);
     catalogs(&mut html, &state);
     if state.streams.is_empty() {
         html.push_str("<p>No delivery stream is defined in firehose.toml.</p>\n");

@@ -97,6 +97,7 @@ fn describe(
         shown.insert("catalog".into(), catalog_status(catalog));
     }
     shown.insert("fields".into(), fields::status(&stream.fields()));
+    shown.insert("drift".into(), fields::drift(&stream.drift()));
     let failures = stream.failures();
     shown.insert("failures".into(), failures.iter().map(failure).collect());
     shown.into()

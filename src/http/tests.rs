@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::Limits;
 use crate::failure::{ErrorOutputType, Failure};
 use crate::record::RECORD_BYTES_MAX;
-use crate::telemetry::{FieldFate, FieldTally, LastObject, StreamState, Tally};
+use crate::telemetry::{DriftKind, FieldFate, FieldTally, LastObject, StreamState, Tally};
 
 pub(crate) use support::{Answer, Server, settings};
 
@@ -401,6 +401,9 @@ async fn the_status_of_a_stream_has_its_failures_whatever_their_records_hold() {
     fields.add(FieldFate::Unknown, Some("a\"<b>"), 3);
     fields.add(FieldFate::Nulled, None, 1);
     server.memory.fields.add(fields);
+    server.memory.drift.begin(DriftKind::Unknown, "a\"<b>");
+    server.memory.drift.begin(DriftKind::Missing, "over");
+    server.memory.drift.end(DriftKind::Missing, "over");
     let answer = server.get("/streams/clicks").await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.headers["content-type"], "application/json");
@@ -424,11 +427,23 @@ async fn the_status_of_a_stream_has_its_failures_whatever_their_records_hold() {
     let expected =
         json!({"unknown": {"a\"<b>": 3}, "missing": {}, "nulled": {"(other)": 1}, "coerced": {}});
     assert_eq!(shown["fields"], expected);
+    let expected = json!({"unknown": ["a\"<b>"], "missing": []});
+    assert_eq!(shown["drift"], expected);
     let metrics = server.get("/metrics").await.text;
     let line = r#"firehose_unknown_field_records_total{stream="clicks",field="a\"<b>"} 3"#;
     assert!(metrics.contains(line), "{metrics}");
+    for line in [
+        r#"firehose_schema_drift{stream="clicks",kind="unknown",field="a\"<b>"} 1"#,
+        r#"firehose_schema_drift{stream="clicks",kind="missing",field="over"} 0"#,
+    ] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
 
     let page = server.get("/").await.text;
+    assert!(
+        page.contains("<td><code>a&quot;&lt;b&gt;</code><br><td></tr>"),
+        "{page}"
+    );
     assert!(page.contains("3 × <code>a&quot;&lt;b&gt;</code>"), "{page}");
     assert!(
         page.contains("1 × no &lt;b&gt;bold&lt;/b&gt;<br>1 × another<br>"),

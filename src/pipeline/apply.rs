@@ -48,6 +48,9 @@ impl Pipeline {
             .lose(lost.map(|range| (range.first, range.last)));
         let windows = self.outputs.windows().lane(Lane::Data);
         routed.set_late_apart(windows, |ends| self.table.is_over(ends));
+        if let (true, Some(drift)) = (self.learning.is_none(), &mut self.drift) {
+            drift.gather(&routed, self.context.clock.moment());
+        }
         for group in &routed.groups {
             self.apply_group(&routed, group);
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
-use crate::config::{FormatSettings, Sample};
+use crate::config::{ColumnSettings, FormatSettings, Sample};
 use crate::error::StreamError;
 use crate::format::{self, Columns, Format, FormatFault, Inference, Widening};
 use crate::schema::{SchemaChange, SchemaVersion, TableVersion};
@@ -128,6 +128,17 @@ impl Formats {
         let rows = known.compiled.iter();
         rows.map(|(hash, (form, _))| (*hash, form.clone()))
             .collect()
+    }
+
+    /// The columns of new data, and how records become rows of them. `None`: there are none, or none yet.
+    pub(super) fn columns(&self) -> Option<ColumnSettings> {
+        let columns = self.settings.columns()?;
+        if !columns.come_later() {
+            return Some(columns.clone());
+        }
+        let known = self.known();
+        let learned = known.learned.as_ref()?;
+        Some(columns.with_learned(&learned.to_config()))
     }
 
     /// What the columns are learned from, where they are.

@@ -143,6 +143,18 @@ impl Routed {
         }
     }
 
+    /// Whether there are data groups.
+    pub(super) const fn has_data(&self) -> bool {
+        !self.order.is_empty()
+    }
+
+    /// So many records of all data groups at most, of each group its share.
+    pub(super) fn some_of_data(&self, most: usize) -> impl Iterator<Item = Record<'_>> {
+        let step = self.order.len().div_ceil(most.max(1)).max(1);
+        let some = self.order.iter().step_by(step).take(most);
+        some.map(|index| self.data.record(*index as usize))
+    }
+
     /// The records of a data group.
     pub(super) fn records_of(&self, group: &Group) -> impl Iterator<Item = Record<'_>> {
         let order = match &group.content {

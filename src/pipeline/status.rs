@@ -11,9 +11,9 @@ use crate::checkpoint::{Lane, SealedObject};
 use crate::clock::{Clock, Moment};
 use crate::schema::SchemaVersion;
 use crate::telemetry::{
-    CatalogStanding, Failures, FieldCount, FieldCounts, KnownFailure, LastObject, Notice, Refusals,
-    Repeats, SourceHealth, StatusSnapshot, StreamMetrics, StreamState, StreamStatus, TableAccount,
-    Tally,
+    CatalogStanding, Failures, FieldCount, FieldCounts, FieldDrift, FieldDrifts, KnownFailure,
+    LastObject, Notice, Refusals, Repeats, SourceHealth, StatusSnapshot, StreamMetrics,
+    StreamState, StreamStatus, TableAccount, Tally,
 };
 
 /// The state of one stream, written by its pipeline and read by everybody.
@@ -28,6 +28,7 @@ pub struct Status {
     refusals: Arc<Refusals>,
     failures: Arc<Failures>,
     fields: Arc<FieldCounts>,
+    drift: Arc<FieldDrifts>,
     landed: broadcast::Sender<Landed>,
     repeats: Arc<Repeats>,
     /// The versions of the columns that were learned, oldest first.
@@ -95,6 +96,7 @@ impl Status {
             clock,
             failures: Arc::default(),
             fields: Arc::default(),
+            drift: Arc::default(),
             landed,
             repeats: Arc::default(),
             schema: Mutex::default(),
@@ -125,6 +127,7 @@ impl Status {
             refusals: Arc::clone(&self.refusals),
             failures: Arc::clone(&self.failures),
             fields: Arc::clone(&self.fields),
+            drift: Arc::clone(&self.drift),
             landed: self.landed.clone(),
             repeats: Arc::clone(&self.repeats),
             schema: Mutex::default(),
@@ -221,6 +224,11 @@ impl Status {
     /// What counts fields and columns that do not find each other.
     pub const fn counted_fields(&self) -> &Arc<FieldCounts> {
         &self.fields
+    }
+
+    /// What tells of those that have lost each other.
+    pub const fn drifts(&self) -> &Arc<FieldDrifts> {
+        &self.drift
     }
 
     /// The failures that the log is to hear of now; at the end, all that it has not heard of.
@@ -367,6 +375,10 @@ impl StreamStatus for Status {
 
     fn fields(&self) -> Vec<FieldCount> {
         self.fields.known()
+    }
+
+    fn drift(&self) -> Vec<FieldDrift> {
+        self.drift.known()
     }
 }
 

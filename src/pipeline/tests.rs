@@ -90,6 +90,7 @@ const PICKY: Load = Load {
     ..SMALL
 };
 mod clock;
+mod drift;
 mod learned;
 mod order;
 mod parsed;

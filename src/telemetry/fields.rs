@@ -13,7 +13,7 @@ pub const PATHS_MAX: usize = 256;
 /// Characters of a path.
 const PATH_CHARS: usize = 200;
 /// The path under which all further paths are counted together. A member of exactly this name is counted here, too.
-const OTHER: &str = "(other)";
+pub(super) const OTHER: &str = "(other)";
 
 /// What became of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,8 +62,7 @@ impl FieldTally {
     /// Counts records; `None` stands for paths that are not told apart.
     pub fn add(&mut self, fate: FieldFate, path: Option<&str>, records: u64) {
         if records > 0 {
-            let path = path.map_or(OTHER.into(), printable);
-            let path = path.chars().take(PATH_CHARS).collect();
+            let path = path.map_or_else(|| OTHER.to_owned(), shown);
             self.0.push(FieldCount {
                 fate,
                 path,
@@ -76,6 +75,11 @@ impl FieldTally {
     pub fn iter(&self) -> impl Iterator<Item = &FieldCount> {
         self.0.iter()
     }
+}
+
+/// A path as it is told: printable, and not too long.
+pub(super) fn shown(path: &str) -> String {
+    printable(path).chars().take(PATH_CHARS).collect()
 }
 
 /// The fields of one delivery stream since the process began.

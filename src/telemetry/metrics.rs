@@ -333,7 +333,7 @@ impl StreamMetrics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::{FieldFate, FieldTally, StreamState};
+    use crate::telemetry::{DriftKind, FieldDrifts, FieldFate, FieldTally, StreamState};
 
     #[test]
     fn every_metric_appears_with_its_help_type_and_value() {
@@ -361,6 +361,9 @@ mod tests {
             fields.add(fate, Some("a"), 1);
         }
         metrics.observe_fields("clicks", &fields.iter().cloned().collect::<Vec<_>>());
+        let drifts = FieldDrifts::default();
+        drifts.begin(DriftKind::Missing, "a");
+        metrics.observe_drift("clicks", &drifts.known());
         let page = metrics.render();
         for (name, kind, _, help) in DESCRIPTIONS {
             assert!(
@@ -381,6 +384,7 @@ mod tests {
             "firehose_put_seconds_bucket{stream=\"clicks\",le=\"0.005\"} 1",
             "firehose_oldest_unpublished_seconds{stream=\"clicks\"} 1.5",
             "firehose_stream_ready{stream=\"clicks\"} 0",
+            "firehose_schema_drift{stream=\"clicks\",kind=\"missing\",field=\"a\"} 1",
         ] {
             assert!(page.contains(&format!("{line}\n")), "{line}: {page}");
         }

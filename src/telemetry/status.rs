@@ -1,5 +1,6 @@
 //! The state of one delivery stream as `/readyz`, `/metrics`, `/streams/NAME` and the status page show it.
 
+use super::drift::FieldDrift;
 use super::failures::KnownFailure;
 use super::fields::FieldCount;
 use crate::failure::ErrorOutputType;
@@ -20,6 +21,11 @@ pub trait StreamStatus: Send + Sync {
 
     /// Which fields and columns did not find each other since the process began.
     fn fields(&self) -> Vec<FieldCount>;
+
+    /// Which of them a sample of its records shows to have lost each other, now or before.
+    fn drift(&self) -> Vec<FieldDrift> {
+        Vec::new()
+    }
 }
 
 /// Whether a delivery stream does its work.

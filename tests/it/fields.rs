@@ -1,6 +1,7 @@
 //! Fields without a column, columns without a field, and values that do not fit: what others read of them, and who is told.
 
 use std::fmt::Write as _;
+use std::fs;
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -138,4 +139,54 @@ fn what_fits_no_column_is_read_back_and_seen_while_the_stream_runs() {
 
     let shown = site.command(&["schema", "show", "events"]).done();
     assert!(shown.ends_with("`_unknown` string\n"), "{shown}");
+}
+
+/// An object that is made after a quarter of an hour says nothing of its fields before.
+#[test]
+fn a_field_without_a_column_is_told_while_its_object_still_fills() {
+    let to_folder = ToFolder {
+        stream: "events",
+        query: "{k: \"k\"}",
+        prefix: "data/k=!{partitionKeyFromQuery:k}/",
+        interval: "900s",
+        format: FORMAT,
+    };
+    let site = Site::new(&to_folder.settings());
+    let mut daemon = site.start();
+    let lines = (300..400).map(|number| format!("{}\n", event(number)));
+    daemon.take("events", lines.collect::<String>().as_bytes());
+    let paths = ["cost", "lines[].qty", "user.mail"];
+    for path in paths {
+        let series =
+            format!("firehose_schema_drift{{stream=\"events\",kind=\"unknown\",field=\"{path}\"}}");
+        daemon
+            .until(path, || metric(site.address, &series) >= 1.0)
+            .unwrap();
+    }
+    let account = get(site.address, "/streams/events").unwrap().text();
+    let account: Value = serde_json::from_str(&account).unwrap();
+    assert_eq!(account["drift"], json!({"unknown": paths, "missing": []}));
+    assert_eq!(
+        account["fields"]["unknown"],
+        json!({}),
+        "nothing is encoded yet"
+    );
+    let page = get(site.address, "/").unwrap().text();
+    assert!(
+        page.contains("<code>user.mail</code><br><td></tr>"),
+        "{page}"
+    );
+    let told = || {
+        let log = fs::read_to_string(site.log()).unwrap();
+        let told = log.lines().map(str::to_owned);
+        let told = told.filter(|line| line.contains("somebody may have renamed a field"));
+        told.collect::<Vec<String>>()
+    };
+    daemon
+        .until("the log says it", || !told().is_empty())
+        .unwrap();
+    daemon.drain();
+    let told = told();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains(&paths.join(", ")), "{told:?}");
 }

@@ -19,6 +19,7 @@ mod deserializers;
 pub(in crate::format) mod oracle;
 mod rows;
 mod rules;
+mod survey;
 mod types;
 
 fn compile(schema: &str) -> Schema {

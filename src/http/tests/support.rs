@@ -28,8 +28,8 @@ use crate::position::Sequence;
 use crate::source::direct_put::DirectPut;
 use crate::source::{Accepted, Appending, Intake, PutBatch, Refused};
 use crate::telemetry::{
-    Failures, FieldCount, FieldCounts, KnownFailure, Metrics, StatusSnapshot, StreamMetrics,
-    StreamStatus,
+    Failures, FieldCount, FieldCounts, FieldDrift, FieldDrifts, KnownFailure, Metrics,
+    StatusSnapshot, StreamMetrics, StreamStatus,
 };
 
 /// An intake that keeps what it accepts in memory, in the order of acceptance.
@@ -46,6 +46,7 @@ pub(crate) struct Memory {
     pub(crate) status: Mutex<StatusSnapshot>,
     pub(crate) failures: Failures,
     pub(crate) fields: FieldCounts,
+    pub(crate) drift: FieldDrifts,
 }
 
 impl Memory {
@@ -59,6 +60,7 @@ impl Memory {
             status: Mutex::default(),
             failures: Failures::default(),
             fields: FieldCounts::default(),
+            drift: FieldDrifts::default(),
         })
     }
 
@@ -121,6 +123,10 @@ impl StreamStatus for Memory {
 
     fn fields(&self) -> Vec<FieldCount> {
         self.fields.known()
+    }
+
+    fn drift(&self) -> Vec<FieldDrift> {
+        self.drift.known()
     }
 
     fn failures(&self) -> Vec<KnownFailure> {

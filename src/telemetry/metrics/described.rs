@@ -116,13 +116,14 @@ pub(super) mod name {
         "firehose_nulled_field_records_total";
     pub(in crate::telemetry::metrics) const COERCED_FIELDS: &str =
         "firehose_coerced_field_records_total";
+    pub(in crate::telemetry::metrics) const SCHEMA_DRIFT: &str = "firehose_schema_drift";
     pub(in crate::telemetry::metrics) const CONNECTIONS: &str = "firehose_http_connections";
     pub(in crate::telemetry::metrics) const BUILD_INFO: &str = "firehose_build_info";
 }
 
 /// Kind, unit and help text of every metric.
 #[rustfmt::skip]
-pub(super) const DESCRIPTIONS: [(&str, MetricKind, Unit, &str); 62] = [
+pub(super) const DESCRIPTIONS: [(&str, MetricKind, Unit, &str); 63] = [
     (name::INCOMING_REQUESTS, MetricKind::Counter, Unit::Count, "Put requests answered with success."),
     (name::INCOMING_RECORDS, MetricKind::Counter, Unit::Count, "Records accepted (durable in the journal) and answered."),
     (name::INCOMING_BYTES, MetricKind::Counter, Unit::Bytes, "Bytes of accepted records."),
@@ -183,6 +184,7 @@ pub(super) const DESCRIPTIONS: [(&str, MetricKind, Unit, &str); 62] = [
     (name::MISSING_FIELDS, MetricKind::Counter, Unit::Count, "Records without the field of a column, by its path."),
     (name::NULLED_FIELDS, MetricKind::Counter, Unit::Count, "Records in which a column is null because a value does not fit."),
     (name::COERCED_FIELDS, MetricKind::Counter, Unit::Count, "Records with a value of another kind than its column, which takes it all the same, by the column's path."),
+    (name::SCHEMA_DRIFT, MetricKind::Gauge, Unit::Count, "1 while a sample of the records shows a field that no column takes, or a column that gets no values any more, by path and kind; 0 once that is over."),
     (name::CONNECTIONS, MetricKind::Gauge, Unit::Count, "Open HTTP connections."),
     (name::BUILD_INFO, MetricKind::Gauge, Unit::Count, "1; the label names the version."),
 ];

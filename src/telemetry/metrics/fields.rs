@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use metrics::Label;
 
 use super::{Metrics, name};
-use crate::telemetry::{FieldCount, FieldFate};
+use crate::telemetry::{DriftKind, FieldCount, FieldDrift, FieldFate};
 
 impl Metrics {
     /// Takes over the counts of a stream's fields; done for every scrape.
@@ -34,6 +34,24 @@ impl Metrics {
                 Label::new("field", path),
             ];
             self.counter(name, labels).absolute(records);
+        }
+    }
+
+    /// Takes over which fields and columns of a stream have lost each other; done for every scrape. Paths are those of
+    /// [`Metrics::observe_fields`].
+    pub fn observe_drift(&self, stream: &str, drifts: &[FieldDrift]) {
+        let mut shown: BTreeMap<(DriftKind, String), bool> = BTreeMap::new();
+        for FieldDrift { kind, path, lasts } in drifts {
+            *shown.entry((*kind, path.replace('\\', "/"))).or_default() |= lasts;
+        }
+        for ((kind, path), lasts) in shown {
+            let labels = vec![
+                Label::new("stream", stream.to_owned()),
+                Label::new("kind", kind.as_str()),
+                Label::new("field", path),
+            ];
+            self.gauge(name::SCHEMA_DRIFT, labels)
+                .set(f64::from(u8::from(lasts)));
         }
     }
 }

@@ -55,6 +55,7 @@ mod readme;
 mod rows;
 mod schema;
 mod secrets;
+mod shapes;
 mod shared_stream;
 mod streams;
 mod support;

@@ -121,12 +121,8 @@ impl Format {
     /// Compiles settings. The fault says which bytes of the schema are wrong and why.
     /// Two columns stand in for those that are not known yet.
     pub fn compile(settings: &FormatSettings) -> Result<Self, FormatFault> {
-        // Rules may name columns that these are not.
-        let stand_in = ColumnSettings::of("not string, known string");
-        let stand_in = settings
-            .come_later()
-            .then(|| settings.with_columns(stand_in));
-        let stand_in = stand_in.flatten();
+        let later = settings.columns().filter(|columns| columns.come_later());
+        let stand_in = later.and_then(|columns| settings.with_columns(stand_in(columns)));
         let settings = stand_in.as_ref().unwrap_or(settings);
         let mut compiled = FORMATS.iter().filter_map(|format| format.compile(settings));
         // Settings come from the reader of the config, which reads them by the same list.
@@ -140,6 +136,17 @@ impl Format {
         compiled.schema = learned.map(|columns| schema::hash(&columns.schema).into());
         Ok(compiled)
     }
+}
+
+/// What stands in for columns that are not known yet. Rules may name columns that these are not.
+fn stand_in(columns: &ColumnSettings) -> ColumnSettings {
+    let known = columns.known.as_deref();
+    let known = known.map(|known| known.trim_end().trim_end_matches(','));
+    // Places in what is known stay what they are.
+    ColumnSettings::of(format!(
+        "{}, stand_in_for_the_rest string",
+        known.unwrap_or("unknown string")
+    ))
 }
 
 impl Deref for Format {

@@ -27,6 +27,8 @@ pub struct ColumnSettings {
     pub schema: String,
     /// What they are to be learned from. No batch is opened before they are.
     pub sample: Option<Sample>,
+    /// Those of them that are known, where they are to be learned: in Hive's syntax.
+    pub known: Option<String>,
     /// The table whose columns they are. No batch is opened before it was read once.
     pub table: Option<GlueTable>,
     /// They were learned, or read of a table: objects name them by their hash.
@@ -62,6 +64,7 @@ impl ColumnSettings {
         Self {
             schema: schema.into(),
             sample: None,
+            known: None,
             table: None,
             learned: false,
             rules: ColumnRules::default(),
@@ -79,6 +82,7 @@ impl ColumnSettings {
         Self {
             schema: schema.to_owned(),
             sample: None,
+            known: None,
             table: None,
             learned: true,
             rules: self.rules.clone(),

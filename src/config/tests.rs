@@ -158,6 +158,7 @@ fn every_key_of_the_full_sample_is_accepted_and_means_what_it_says() {
         columns: ColumnSettings {
             schema: schema.to_owned(),
             sample: None,
+            known: None,
             table: None,
             learned: false,
             rules: ColumnRules {

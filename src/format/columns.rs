@@ -31,6 +31,7 @@ mod found;
 mod infer;
 mod joining;
 mod kept;
+mod known;
 mod names;
 mod rows;
 mod schema;

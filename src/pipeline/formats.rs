@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
-use crate::config::{ColumnSettings, FormatSettings, Sample};
+use crate::config::{ColumnSettings, FormatSettings, Sample, UnknownFields};
 use crate::error::StreamError;
 use crate::format::{self, Columns, Format, FormatFault, Inference, Widening};
 use crate::schema::{SchemaChange, SchemaVersion, TableVersion};
@@ -15,6 +15,8 @@ pub(super) struct Formats {
     /// What the config says of data.
     settings: FormatSettings,
     extension: &'static str,
+    /// What the config knows of columns that are learned.
+    said: Columns,
     known: RwLock<KnownFormats>,
 }
 
@@ -65,9 +67,13 @@ impl Formats {
         };
         let newest = history.pop_if(is_ours);
         let stand_in = Format::compile(settings).map_err(|fault| to_be_mended(&fault))?;
+        let said = settings.columns().map(Columns::known_of).transpose();
         let formats = Self {
             settings: settings.clone(),
             extension: stand_in.extension(),
+            said: said
+                .map_err(|fault| to_be_mended(&fault))?
+                .unwrap_or_default(),
             known: RwLock::new(KnownFormats {
                 compiled,
                 data: settings.hash(),
@@ -157,7 +163,7 @@ impl Formats {
         records: impl Iterator<Item = &'r [u8]>,
     ) -> Option<Inference> {
         self.sample()?;
-        let mut seen = Inference::default();
+        let mut seen = Inference::by(&self.settings.columns()?.rules.names);
         for record in records {
             // What is no JSON object fails when it is encoded, and says nothing of columns.
             let _ = seen.observe(record);
@@ -165,7 +171,7 @@ impl Formats {
         match &self.known().learned {
             None => Some(seen),
             Some(columns) => {
-                let wider = self.named(seen.columns());
+                let wider = self.shown(seen.columns(), Some(columns));
                 columns.widened(&wider).is_some().then_some(seen)
             }
         }
@@ -173,7 +179,7 @@ impl Formats {
 
     /// The first columns. They are in force for all that is opened from now on. The error says why there are none.
     pub(super) fn learn(&self, columns: Columns, now_ms: i64) -> Result<SchemaVersion, String> {
-        let columns = self.named(columns);
+        let columns = self.said.clone().with_shown(&self.shown(columns, None));
         if columns.is_empty() {
             let why = "No column could be learned: no record has a field with a value and a name that a column can have.";
             return Err(why.to_owned());
@@ -192,12 +198,11 @@ impl Formats {
 
     /// Makes the columns take what records have. `None`: they do already, or the format takes no such columns.
     pub(super) fn widen(&self, seen: Columns, now_ms: i64) -> Option<SchemaVersion> {
-        let seen = self.named(seen);
         let (columns, changes, number) = {
             let known = self.known();
             let number = known.history.last().map_or(0, |newest| newest.version);
             let wider = known.learned.as_ref();
-            let wider = wider.and_then(|columns| columns.widened(&seen));
+            let wider = wider.and_then(|columns| columns.widened(&self.shown(seen, Some(columns))));
             wider.map(|(columns, changes)| (columns, changes, number + 1))?
         };
         let version = SchemaVersion {
@@ -274,9 +279,32 @@ impl Formats {
         !self.known().unsaved.versions.is_empty()
     }
 
-    /// Those that the format can name.
-    fn named(&self, columns: Columns) -> Columns {
-        columns.with_names(&|name| self.settings.takes_name(name))
+    /// Columns that the config knows and that were learned as something else before it said so.
+    pub(super) fn otherwise_learned(&self) -> Vec<String> {
+        let known = self.known();
+        let changes = known.learned.as_ref().map(|learned| {
+            let said = learned.clone().with_known(&self.said, None);
+            learned.changes_to(&said)
+        });
+        let paths = changes.into_iter().flatten().map(|change| change.path);
+        paths.collect()
+    }
+
+    /// What records show, as far as the format can name it, with the types that the config knows.
+    fn shown(&self, seen: Columns, in_force: Option<&Columns>) -> Columns {
+        let named = seen.with_names(&|name| self.settings.takes_name(name));
+        let named = match self
+            .settings
+            .columns()
+            .map(|columns| &columns.rules.unknown)
+        {
+            // The name is that of the column of what no other takes.
+            Some(UnknownFields::Keep(unknown)) => {
+                named.only(|name| !name.eq_ignore_ascii_case(unknown))
+            }
+            _ => named,
+        };
+        named.with_known(&self.said, in_force)
     }
 
     fn adopt(&self, columns: Columns, version: SchemaVersion) -> Result<(), FormatFault> {

@@ -41,6 +41,15 @@ impl Learning {
         context: &StreamContext,
     ) -> Option<Self> {
         let history = formats.history();
+        let strange = formats.otherwise_learned();
+        if !strange.is_empty() {
+            let (stream, columns) = (&settings.name, strange.join(", "));
+            tracing::warn!(
+                stream,
+                columns,
+                "`infer_columns` says types of columns that have been learned as others: they stay what they are"
+            );
+        }
         let sample = formats.sample().filter(|_| history.is_empty());
         context.status.set_schema(history);
         let room = match settings.source.room_bytes() {
@@ -201,6 +210,15 @@ impl Pipeline {
         if changes.is_empty() {
             let columns = version.hash();
             tracing::info!(stream, version = number, columns, "columns are learned");
+            let strange = self.outputs.formats.strange_rules().join(", ");
+            if !strange.is_empty() {
+                let columns = strange;
+                tracing::warn!(
+                    stream,
+                    columns,
+                    "`on_conversion_error` names columns that no record has shown so far"
+                );
+            }
             return;
         }
         let told: Vec<String> = changes

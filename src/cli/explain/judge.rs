@@ -12,7 +12,7 @@ use super::verdict::{Delivery, Explanation, ModuleStep, ParseStep};
 use crate::checkpoint::Lane;
 use crate::config::StreamSettings;
 use crate::failure::Failure;
-use crate::format::{Encoder, Format, Inference, Row};
+use crate::format::{Columns, Encoder, Format, Inference, Row};
 use crate::parse::ParsedPiece;
 use crate::partition::PartitionScratch;
 use crate::pipeline::Outputs;
@@ -209,9 +209,16 @@ impl<'s> Judge<'s> {
 
     /// The record's rows in the columns that it would have if the stream learned them from it alone.
     fn rows_alone(&self, record: &Record<'_>) -> Result<Vec<Row>, Failure> {
-        let mut seen = Inference::default();
+        let Some(columns) = self.stream.format.columns() else {
+            return Ok(Vec::new());
+        };
+        let mut seen = Inference::by(&columns.rules.names);
         seen.observe(record.data)?;
-        let learned = self.stream.format.with_learned(&seen.columns().to_config());
+        // What is wrong in what is known was told when the config was read.
+        let known = Columns::known_of(columns).unwrap_or_default();
+        let shown = seen.columns().with_known(&known, None);
+        let learned = known.with_shown(&shown).to_config();
+        let learned = self.stream.format.with_learned(&learned);
         let format = learned.and_then(|settings| Format::compile(&settings).ok());
         // Where nothing in it has a type there is no column.
         format.map_or(Ok(Vec::new()), |format| {

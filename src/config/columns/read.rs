@@ -26,6 +26,7 @@ pub(in crate::config) const KEYS: &[&str] = &[
     "infer_records",
     "infer_bytes",
     "infer_time",
+    "infer_columns",
     "on_unknown_field",
     "unknown_column",
     "on_conversion_error",
@@ -36,9 +37,6 @@ pub(in crate::config) const KEYS: &[&str] = &[
     "timestamp_formats",
     "timestamp_unit",
 ];
-
-/// Those of them that say how records become rows.
-pub(super) const RULES: &[&str] = KEYS.split_at(12).1;
 
 /// Those of them that are options of one of Firehose's deserializers.
 const OF_OPENX: &[&str] = &[
@@ -62,9 +60,11 @@ impl FormatTable<'_, '_> {
         let schema = self.schema();
         let table = self.glue_table();
         let sample = self.sample(schema.as_deref());
+        let known = self.known_columns();
         let columns = schema.as_deref().and_then(names);
         let columns = columns.as_deref();
-        let unknown = self.unknown_fields(columns, names);
+        let known_names = known.as_deref().and_then(names);
+        let unknown = self.unknown_fields(columns.or(known_names.as_deref()), names);
         let misfits = self.misfits(columns);
         let deserializer = self.deserializer();
         let names = match deserializer {
@@ -75,18 +75,21 @@ impl FormatTable<'_, '_> {
             _ => self.names(columns),
         };
         let times = self.times();
-        if sample.is_some() {
-            return Some(ColumnSettings {
-                sample,
-                ..ColumnSettings::of(INFER)
-            });
+        if sample.is_some() && unknown == Some(UnknownFields::Fail) {
+            let key = "on_unknown_field";
+            let message = format!("`{key} = \"fail\"` is for a schema that is written down");
+            let help =
+                "a field that is null everywhere has no column yet: write \"keep\", or remove it";
+            self.fault(self.place_of(key), message, Some(help));
         }
         Some(ColumnSettings {
-            schema: match &table {
-                Some(_) => TABLE.to_owned(),
-                None => schema?,
+            schema: match (&sample, &table) {
+                (Some(_), _) => INFER.to_owned(),
+                (None, Some(_)) => TABLE.to_owned(),
+                (None, None) => schema?,
             },
             sample,
+            known,
             table,
             learned: false,
             rules: ColumnRules {

@@ -8,7 +8,7 @@ use crate::config::{ColumnRules, ColumnSettings};
 use crate::format::FormatFault;
 
 /// Declared columns, as somebody else is to read them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Columns {
     fields: Vec<Field>,
 }

@@ -23,7 +23,7 @@ pub(in crate::format) struct ColumnsRow {
 
 // No batch is opened before columns that are learned or a table's are known, and then what they came from does not
 // matter.
-durable!(ColumnsRow of ColumnSettings { schema, learned, rules } without { sample, table });
+durable!(ColumnsRow of ColumnSettings { schema, learned, rules } without { sample, known, table });
 
 /// How records become rows.
 #[derive(Default, PartialEq, Serialize, Deserialize)]

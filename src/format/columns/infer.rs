@@ -26,6 +26,7 @@ use super::cursor::{Cursor, Paired};
 use super::declared::Columns;
 use super::fault::{Fault, Fit};
 use super::schema;
+use crate::config::NameRules;
 use crate::failure::Failure;
 
 mod fields;
@@ -53,9 +54,20 @@ pub(super) const NAME_BYTES_MAX: usize = 255;
 pub struct Inference {
     /// The records, as objects without a place of their own.
     root: SeenValues,
+    /// Whether `a.b` in a record is the field `a_b`.
+    #[serde(default)]
+    dots_to_underscores: bool,
 }
 
 impl Inference {
+    /// Of records whose members are named by these rules.
+    pub fn by(rules: &NameRules) -> Self {
+        Self {
+            dots_to_underscores: rules.dots_to_underscores,
+            ..Self::default()
+        }
+    }
+
     /// Takes a record in: each of its objects counts. Fails as the record would fail in every column, and leaves no trace
     /// then: where it is no JSON, where a text of it is none, or where it is not objects.
     pub fn observe(&mut self, record: &[u8]) -> Result<(), Failure> {
@@ -98,6 +110,7 @@ impl Inference {
             let mut reading = reading::InferenceReading {
                 room: &mut room,
                 scratch: &mut scratch,
+                dots_to_underscores: self.dots_to_underscores,
             };
             reading.record(&mut self.root, &mut cursor)?;
         }

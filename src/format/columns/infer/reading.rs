@@ -12,6 +12,8 @@ pub(super) struct InferenceReading<'r> {
     pub(super) room: &'r mut PlacesLeft,
     /// The last text that had to be unescaped.
     pub(super) scratch: &'r mut Vec<u8>,
+    /// Whether `a.b` is the field `a_b`.
+    pub(super) dots_to_underscores: bool,
 }
 
 impl InferenceReading<'_> {
@@ -83,6 +85,9 @@ impl InferenceReading<'_> {
             cursor.token();
             let key = cursor.key()?;
             let name = content(key, self.scratch)?;
+            let renamed =
+                (self.dots_to_underscores && name.contains(&b'.')).then(|| without_dots(name));
+            let name = renamed.as_deref().unwrap_or(name);
             match seen.member(name, names_max, self.room) {
                 Some(member) => self.value(member, cursor, depth)?,
                 None => cursor.skip(0)?,
@@ -91,4 +96,11 @@ impl InferenceReading<'_> {
         }
         Ok(())
     }
+}
+
+fn without_dots(name: &[u8]) -> Vec<u8> {
+    let bytes = name
+        .iter()
+        .map(|byte| if *byte == b'.' { b'_' } else { *byte });
+    bytes.collect()
 }

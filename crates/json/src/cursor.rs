@@ -260,8 +260,8 @@ impl<'a, D: Dialect> TextCursor<'a, D> {
 #[inline]
 fn same(left: &[u8], right: &[u8]) -> bool {
     if let (Some(left_end), Some(right_end)) = (left.last_chunk::<8>(), right.last_chunk::<8>()) {
-        let words = left.as_chunks::<8>().0.iter().zip(right.as_chunks::<8>().0);
-        return left_end == right_end && words.fold(true, |same, (a, b)| same & (a == b));
+        let mut words = left.as_chunks::<8>().0.iter().zip(right.as_chunks::<8>().0);
+        return left_end == right_end && words.all(|(left, right)| left == right);
     }
     if let (Some(left_end), Some(right_end)) = (left.last_chunk::<4>(), right.last_chunk::<4>()) {
         return left_end == right_end && left.first_chunk::<4>() == right.first_chunk::<4>();

@@ -167,6 +167,16 @@ pub enum NumberUnit {
     Nanos,
 }
 
+/// What is said of a column by its name, whose case does not count: where columns are learned, or are a table's, the
+/// user cannot know how they will be spelled.
+fn named<'a, T>(of_columns: &'a BTreeMap<String, T>, column: &str) -> Option<&'a T> {
+    of_columns.get(column).or_else(|| {
+        let mut entries = of_columns.iter();
+        let found = entries.find(|(name, _)| name.eq_ignore_ascii_case(column));
+        found.map(|(_, said)| said)
+    })
+}
+
 /// What becomes of a value that does not fit the type of its column.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Misfit {
@@ -182,14 +192,16 @@ pub enum Misfit {
 pub struct Misfits {
     /// Of all columns that are not named.
     pub default: Misfit,
-    /// Of those that are, by their names as they are declared.
+    /// Of those that are, by their names as they are declared; as the user writes them where columns are not known yet.
     pub columns: BTreeMap<String, Misfit>,
 }
 
 impl Misfits {
     /// Those of a column.
     pub fn of(&self, column: &str) -> Misfit {
-        self.columns.get(column).copied().unwrap_or(self.default)
+        named(&self.columns, column)
+            .copied()
+            .unwrap_or(self.default)
     }
 }
 
@@ -200,14 +212,14 @@ pub struct NameRules {
     pub case_sensitive: bool,
     /// Whether `a.b` in a record is the column or field `a_b`.
     pub dots_to_underscores: bool,
-    /// Columns whose members have other names than they, and those; columns are named as they are declared.
+    /// Columns whose members have other names than they, and those; columns are named as in [`Misfits::columns`].
     pub json_keys: BTreeMap<String, String>,
 }
 
 impl NameRules {
     /// The name of a column's member.
     pub fn json_key<'a>(&'a self, column: &'a str) -> &'a str {
-        self.json_keys.get(column).map_or(column, String::as_str)
+        named(&self.json_keys, column).map_or(column, String::as_str)
     }
 
     /// Whether two names of members are one.

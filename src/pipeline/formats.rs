@@ -264,7 +264,12 @@ impl Formats {
         };
         let named = rules.misfits.columns.keys();
         let named = named.chain(rules.names.json_keys.keys());
-        let strange = named.filter(|name| columns.names().all(|column| column != **name));
+        let is_there = |name: &str| {
+            columns
+                .names()
+                .any(|column| column.eq_ignore_ascii_case(name))
+        };
+        let strange = named.filter(|name| !is_there(name));
         let strange: BTreeSet<&String> = strange.collect();
         strange.into_iter().cloned().collect()
     }

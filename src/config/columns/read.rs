@@ -9,7 +9,7 @@ use super::super::text::Text;
 use super::super::words;
 use super::{
     ColumnRules, ColumnSettings, Deserializer, INFER, Misfit, Misfits, NameRules, TABLE,
-    UNKNOWN_COLUMN, UnknownFields,
+    UNKNOWN_COLUMN, UnknownFields, named,
 };
 
 /// The keys that [`FormatTable::columns`] asks for: those of every format that has a schema.
@@ -166,7 +166,7 @@ impl FormatTable<'_, '_> {
             };
             match (column, misfit) {
                 (None, Some(misfit)) => default = misfit,
-                (Some(Some(column)), Some(misfit)) if !of_columns.contains_key(&column) => {
+                (Some(Some(column)), Some(misfit)) if named(&of_columns, &column).is_none() => {
                     of_columns.insert(column, misfit);
                 }
                 (Some(Some(column)), Some(_)) => {
@@ -254,7 +254,7 @@ impl FormatTable<'_, '_> {
                 self.fault(at, message, None);
                 is_sound = false;
             } else if let Some(column) = &column
-                && rules.json_keys.contains_key(column)
+                && named(&rules.json_keys, column).is_some()
             {
                 self.twice(key, column, place);
                 is_sound = false;

@@ -293,6 +293,20 @@ fn unknown_members_fail_also_where_values_are_nulled() {
     assert!(failures[0].1.message.ends_with("`user.nick`."));
 }
 
+/// Of columns that are learned, or are a table's, the settings hold the user's spelling.
+#[test]
+fn rules_find_their_column_whatever_the_case_of_its_name() {
+    let mut rules = nulling(&[("Price", Misfit::Null)], Misfit::Fail);
+    rules.names.json_keys = [("PRICE".to_owned(), "cost".to_owned())].into();
+    let schema = compile("price int, qty int", rules);
+    let (rows, failures) = convert(&schema, &[r#"{"cost":"free","qty":1}"#, r#"{"qty":"x"}"#]);
+    assert_eq!(rows, [json!({"price":null,"qty":1})]);
+    assert_eq!(failures.len(), 1, "{failures:?}");
+    let rules = nulling(&[("Price", Misfit::Fail)], Misfit::Null);
+    let schema = compile("price int", rules);
+    assert_eq!(convert(&schema, &[r#"{"price":"free"}"#]).1.len(), 1);
+}
+
 #[test]
 fn of_a_nulled_column_nothing_is_kept() {
     let mut rules = nulling(&[("user", Misfit::Null)], Misfit::Fail);

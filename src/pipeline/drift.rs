@@ -160,11 +160,21 @@ impl Drift {
     /// Takes in what a sample shows; what is so since then, where no other pipeline of the stream has told of it.
     fn learn(&mut self, survey: &Survey, now: Moment) -> Vec<(DriftKind, String)> {
         let DriftNews { mut begun, over } = self.watch.learn(survey, now);
-        for (kind, path) in &over {
-            self.account.end(*kind, path);
-        }
+        self.end(&over);
         begun.retain(|(kind, path)| self.account.begin(*kind, path));
         begun
+    }
+
+    /// Ends what no sample has shown for a while.
+    fn expire(&mut self, now: Moment) {
+        let over = self.watch.expire(now);
+        self.end(&over);
+    }
+
+    fn end(&self, over: &[(DriftKind, String)]) {
+        for (kind, path) in over {
+            self.account.end(*kind, path);
+        }
     }
 }
 
@@ -178,7 +188,8 @@ impl Drop for Drift {
 }
 
 impl Pipeline {
-    /// Has a worker read a sample when it is due, and tells what it shows.
+    /// Has a worker read a sample when it is due, and tells what it shows. It is called with each tick, also when
+    /// nothing comes in.
     pub(super) fn mind_the_drift(&mut self) {
         let now = self.context.clock.moment();
         let Some(drift) = &mut self.drift else {
@@ -194,6 +205,8 @@ impl Pipeline {
             let begun = drift.learn(&survey, now);
             say(&self.settings.name, &begun);
         }
+        // After what has been read: that may have seen them again.
+        drift.expire(now);
     }
 }
 

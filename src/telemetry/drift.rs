@@ -1,7 +1,8 @@
 //! Fields and columns of a stream that have lately lost each other, as a sample of its records shows while objects
 //! still fill. What is counted of them (`fields`) is exact, and comes when an object is made.
 //!
-//! It is bounded as the counts are: in paths, and in characters of a path.
+//! It is bounded as the counts are: in paths, and in characters of a path. A path stays when it is over, and no other
+//! one gets its place: each is a series of a metric, and a series lasts as long as the process.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -105,13 +105,20 @@ impl DriftWatch {
                 news.begun.push((DriftKind::Unknown, path.clone()));
             }
         }
+        news.over.extend(self.expire(now));
+    }
+
+    /// Forgets fields that were not seen for a while, which no sample says where nothing comes any more; says which.
+    pub(super) fn expire(&mut self, now: Moment) -> Vec<(DriftKind, String)> {
+        let mut over = Vec::new();
         self.unknown.retain(|path, seen| {
             let lasts = seen.until(now) < UNSEEN;
             if !lasts {
-                news.over.push((DriftKind::Unknown, path.clone()));
+                over.push((DriftKind::Unknown, path.clone()));
             }
             lasts
         });
+        over
     }
 
     fn learn_columns(&mut self, survey: &Survey, news: &mut DriftNews) {
@@ -196,6 +203,23 @@ mod tests {
         assert_eq!(quiet, news(&[], &[(unknown, "cost")]));
         let again = watch.learn(&survey(1000, 1000, &["cost"]), clock.moment());
         assert_eq!(again, news(&[(unknown, "cost")], &[]));
+    }
+
+    #[test]
+    fn a_field_is_over_after_a_while_also_where_no_sample_is_read_any_more() {
+        let (mut watch, clock) = (DriftWatch::new(true), Clock::manual(0));
+        watch.learn(&survey(1, 1, &["cost"]), clock.moment());
+        clock.advance(EVERY);
+        watch.learn(&survey(1, 1, &["note"]), clock.moment());
+        clock.advance(UNSEEN.saturating_sub(EVERY));
+        let over = [(DriftKind::Unknown, "cost".to_owned())];
+        assert_eq!(watch.expire(clock.moment()), over);
+        assert!(watch.expire(clock.moment()).is_empty(), "it is told once");
+        let lasting: Vec<_> = watch.lasting().collect();
+        assert_eq!(lasting, [(DriftKind::Unknown, "note")]);
+        clock.advance(EVERY);
+        assert_eq!(watch.expire(clock.moment()).len(), 1);
+        assert_eq!(watch.lasting().count(), 0);
     }
 
     /// How many empty rows it takes to tell of a column, after so many rows of which so many had a value.

@@ -52,7 +52,7 @@ fn values_are_counted_where_there_could_be_some() {
 #[test]
 fn many_records_count_as_few_do_and_where_none_fits_nothing_is_known() {
     let settings = ColumnSettings::of(COLUMNS);
-    let many = survey(&settings, &[r#"{"id":1}"#; 5000]);
+    let many = survey(&settings, &vec![r#"{"id":1}"#; 5000]);
     assert_eq!(values(&many, "id"), (5000, 5000));
     assert_eq!(values(&many, "user"), (0, 5000));
     assert_eq!(values(&many, "user.name"), (0, 0));

@@ -13,6 +13,7 @@ mod violations;
 mod tests;
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -173,16 +174,19 @@ impl From<BodyError> for ApiError {
 #[derive(Debug, Deserialize)]
 struct BorrowedText<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// Parses a request. `serde_json` bounds the nesting it follows, so no body overflows the stack.
+/// Parses a request. `serde_json` bounds the nesting it follows, so no body overflows the stack. It does not look at the
+/// bytes of strings that nobody asks for, so whether all of it is text is asked first.
 fn parse<'a, T: Deserialize<'a>>(operation: Operation, body: &'a [u8]) -> Result<T, ApiError> {
     let body = if body.is_empty() { b"{}" } else { body };
-    serde_json::from_slice(body).map_err(|error| {
+    let refused = |error: &dyn Display| {
         let name = operation.name();
         ApiError::client(
             "SerializationException",
             format!("not the JSON of {name}: {error}"),
         )
-    })
+    };
+    let text = std::str::from_utf8(body).map_err(|error| refused(&error))?;
+    serde_json::from_str(text).map_err(|error| refused(&error))
 }
 
 /// Answers a request to the API.

@@ -279,6 +279,11 @@ async fn nonsense_is_answered_and_never_accepted() {
     )
     .await;
     assert_eq!(answer.json()["__type"], "SerializationException");
+    // Where nobody asks for the string, either.
+    let unknown =
+        &b"{\"DeliveryStreamName\":\"clicks\",\"Record\":{\"Data\":\"YQ==\",\"x\":\"\xff\"}}"[..];
+    let answer = call(&server, "PutRecord", unknown).await;
+    assert_eq!(answer.json()["__type"], "SerializationException");
     assert_eq!(server.memory.count(), 0);
 }
 

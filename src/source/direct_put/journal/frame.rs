@@ -35,6 +35,9 @@ pub(super) const MAGIC_AT: usize = 8;
 pub(super) const FRAME_MAGIC: [u8; 8] = *b"\xF1recordS";
 /// Frames start at multiples of this.
 pub(super) const ALIGN: u64 = 8;
+/// More bytes of record ends and data no header is believed to have: four times those of the largest request. Memory is
+/// taken for them before the file is read.
+const PAYLOAD_BYTES_MAX: usize = 64 << 20;
 /// Bytes of an end.
 pub(super) const END_BYTES: usize = 8;
 /// Bytes of a mark.
@@ -79,7 +82,7 @@ impl Frame {
     }
 
     /// Reads the header that stands at `offset`; `None` where there is no whole one, or one whose records
-    /// would have numbers beyond the last. The payload is not looked at.
+    /// would have numbers beyond the last, or more bytes than any request. The payload is not looked at.
     pub(super) fn decode(seed: Seed, offset: u64, bytes: &[u8]) -> Option<Self> {
         let bytes = bytes.get(..FRAME_HEADER_BYTES)?;
         let whole = bytes[MAGIC_AT..MAGIC_AT + 8] == FRAME_MAGIC
@@ -93,7 +96,10 @@ impl Frame {
             data_bytes: u32_at(bytes, 48),
             count: u32_at(bytes, 52),
         });
-        frame.filter(|frame| frame.first.0.checked_add(frame.count.into()).is_some())
+        frame.filter(|frame| {
+            let has_numbers = frame.first.0.checked_add(frame.count.into()).is_some();
+            has_numbers && frame.payload_bytes() <= PAYLOAD_BYTES_MAX
+        })
     }
 
     /// Bytes of record ends and data.
@@ -158,15 +164,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_frame_of_records_beyond_the_last_number_is_none() {
+    fn a_frame_of_records_beyond_the_last_number_or_of_more_bytes_than_any_request_is_none() {
         let seed = Seed {
             incarnation: Uuid::from_u128(1),
             number: 4,
         };
-        for (first, is_one) in [
-            (u64::MAX - 2, true),
-            (u64::MAX - 1, false),
-            (u64::MAX, false),
+        let most = u32::try_from(PAYLOAD_BYTES_MAX).unwrap() - 2 * 4;
+        for (first, data_bytes, is_one) in [
+            (u64::MAX - 2, 0, true),
+            (u64::MAX - 1, 0, false),
+            (u64::MAX, 0, false),
+            (1, most, true),
+            (1, most + 1, false),
+            (1, u32::MAX, false),
         ] {
             let frame = Frame {
                 offset: 4096,
@@ -174,13 +184,13 @@ mod tests {
                 first: Sequence(first),
                 arrival_ms: 0,
                 durable: 4096,
-                data_bytes: 0,
+                data_bytes,
                 count: 2,
             };
             let mut bytes = Vec::new();
             frame.encode(seed, &mut bytes);
             let read = Frame::decode(seed, 4096, &bytes);
-            assert_eq!(read, is_one.then_some(frame), "{first}");
+            assert_eq!(read, is_one.then_some(frame), "{first}, {data_bytes}");
         }
     }
 

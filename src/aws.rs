@@ -10,8 +10,10 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::environment::region::EnvironmentVariableRegionProvider;
 use aws_config::imds::region::ImdsRegionProvider;
+use aws_config::meta::credentials::CredentialsProviderChain;
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::profile::region::ProfileFileRegionProvider;
@@ -57,9 +59,15 @@ pub async fn find(access: &AwsAccess) -> Option<SdkConfig> {
             .configure(&provider)
             .profile_name(profile)
             .build();
-        loader = loader
+        // One that has a region and no credentials leaves those to whatever else there is, such as the machine's role.
+        let others = DefaultCredentialsChain::builder()
+            .configure(provider)
             .profile_name(profile)
-            .credentials_provider(of_profile);
+            .build()
+            .await;
+        let chain =
+            CredentialsProviderChain::first_try("Profile", of_profile).or_else("Default", others);
+        loader = loader.profile_name(profile).credentials_provider(chain);
     }
     if let (Some(id), Some(Secret(secret))) = (&access.access_key_id, &access.secret_access_key) {
         let keys = Credentials::new(id, secret, None, None, "firehose.toml");

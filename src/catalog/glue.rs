@@ -292,12 +292,12 @@ impl Catalog for Glue {
         Box::pin(async move {
             let Some(mut table) = self.table(places, wish).await? else {
                 return Ok(Told {
-                    fates: Vec::new(),
+                    fates: Ok(Vec::new()),
                     columns: Ok(TableJoin::default()),
                 });
             };
             let columns = self.bring_up(&mut table, wish.columns.as_deref()).await;
-            let fates = self.tell_places(&table, places).await?;
+            let fates = self.tell_places(&table, places).await;
             Ok(Told { fates, columns })
         })
     }
@@ -333,7 +333,10 @@ impl Catalog for Glue {
             let wanted = wish.columns.as_deref();
             Ok(Comparison {
                 standings: places.iter().map(standing).collect(),
-                columns: wanted.map_or_else(TableJoin::default, |wanted| table.join(wanted)),
+                columns: wanted.map_or_else(
+                    || Ok(TableJoin::default()),
+                    |wanted| self.join(&table, wanted),
+                ),
             })
         })
     }

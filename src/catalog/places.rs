@@ -61,7 +61,7 @@ fn named(keys: &[String]) -> String {
 }
 
 /// What of a place is below a location, where it is there. How S3 is named makes no difference.
-fn below<'p>(location: &str, place: &'p str) -> Option<&'p str> {
+pub(super) fn below<'p>(location: &str, place: &'p str) -> Option<&'p str> {
     let (scheme, location) = location.split_once("://")?;
     let (of_place, place) = place.split_once("://")?;
     let plain = |scheme: &str| match scheme.to_ascii_lowercase().as_str() {

@@ -56,13 +56,19 @@ pub struct TableWish {
 pub trait TableColumns: Debug + Send + Sync {
     /// What becomes of a table's columns, names and types as Hive has them, where it has these partition keys.
     fn joined_to(&self, columns: &[(String, String)], keys: &[String]) -> TableJoin;
+
+    /// Where all of the objects lie: a URL that ends with a slash. The columns of a table that lies elsewhere are not theirs.
+    fn location(&self) -> &str;
+
+    /// The class that Hive reads such objects with. The columns of a table that is read with another are not theirs.
+    fn serde(&self) -> &str;
 }
 
 /// What has become of what a catalog was told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
-    /// Of each place, in their order.
-    pub fates: Vec<Fate>,
+    /// Of each place, in their order; or why none of them could be told.
+    pub fates: Result<Vec<Fate>, CatalogError>,
     /// Of the table's columns; nothing where nothing is wanted of them, or the table is missing. After an error they are as
     /// they were, and the places were told all the same.
     pub columns: Result<TableJoin, CatalogError>,
@@ -73,8 +79,8 @@ pub struct Told {
 pub struct Comparison {
     /// Each place, in their order.
     pub standings: Vec<Standing>,
-    /// What would become of the table's columns.
-    pub columns: TableJoin,
+    /// What would become of the table's columns, or why nothing can.
+    pub columns: Result<TableJoin, CatalogError>,
 }
 
 /// What has become of a place that a catalog was told of.

@@ -58,10 +58,10 @@ pub(super) fn run(
         )));
     };
     let catalog = catalog::open(told).ok_or_else(|| anyhow!("no catalog is behind {told:?}"))?;
-    let wish = if told.creates() || pipeline::updates(stream) {
+    let (wish, unread) = if told.creates() || pipeline::updates(stream) {
         wish(&loaded.config, config, stream)?
     } else {
-        TableWish::default()
+        (TableWish::default(), None)
     };
     let syncing = Syncing {
         stream,
@@ -70,22 +70,30 @@ pub(super) fn run(
         wish,
         dry_run: args.dry_run,
     };
-    runtime()?.block_on(syncing.run(out))
+    runtime()?.block_on(syncing.run(out))?;
+    unread.map_or(Ok(()), Err)
 }
 
-/// What the table is to be. A stream that has learned no columns yet has no objects with any.
-fn wish(config: &Config, file: &Path, stream: &StreamSettings) -> Result<TableWish, CommandError> {
+/// What the table is to be, and why nothing is known of its columns where that keeps no partition from being told. A stream
+/// that has learned no columns yet has no objects with any.
+fn wish(
+    config: &Config,
+    file: &Path,
+    stream: &StreamSettings,
+) -> Result<(TableWish, Option<CommandError>), CommandError> {
     let creates = stream.catalog.as_ref().is_some_and(|told| told.creates());
     let columns = match schema::columns_in_force(config, file, stream) {
-        Err(CommandError::Usage(_)) if !creates => return Ok(TableWish::default()),
+        Err(CommandError::Usage(_)) if !creates => return Ok((TableWish::default(), None)),
+        Err(unread) if !creates => return Ok((TableWish::default(), Some(unread))),
         columns => columns?,
     };
     let draft = creates.then(|| pipeline::table_draft(stream, columns.clone()));
-    let columns = pipeline::updates(stream).then(|| pipeline::table_columns(columns));
-    Ok(TableWish {
+    let updates = pipeline::updates(stream).then_some(columns);
+    let wish = TableWish {
         draft: draft.transpose().map_err(CommandError::Usage)?,
-        columns,
-    })
+        columns: updates.and_then(|columns| pipeline::table_columns(stream, columns)),
+    };
+    Ok((wish, None))
 }
 
 /// Where the type of errors stands in a prefix of errors.
@@ -127,7 +135,10 @@ impl Syncing<'_> {
             new.len()
         )?;
         // What is wrong with columns keeps no partition from being told.
-        let columns = self.columns(&compared.columns, out).await;
+        let columns = match &compared.columns {
+            Ok(join) => self.columns(join, out).await,
+            Err(error) => Err(failed(error)),
+        };
         if self.dry_run {
             list(out, "would be told", &new)?;
         } else {
@@ -256,8 +267,8 @@ impl Syncing<'_> {
             let (mut group, mut attempt) = (group.to_vec(), 0);
             while !group.is_empty() {
                 let answer = self.catalog.tell(&group, &self.wish).await;
-                let (fates, mut last_error) = match answer {
-                    Ok(answer) => (answer.fates, None),
+                let (fates, mut last_error) = match answer.and_then(|answer| answer.fates) {
+                    Ok(fates) => (fates, None),
                     Err(error) if error.advice.is_empty() => (Vec::new(), Some(error)),
                     Err(error) => return Err(failed(&error)),
                 };

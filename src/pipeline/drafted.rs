@@ -4,24 +4,41 @@
 use std::sync::Arc;
 
 use crate::catalog::{TableColumns, TableDraft};
-use crate::config::{Reading, StreamSettings};
+use crate::config::{Reading, StreamSettings, UnknownFields};
 use crate::format::{Columns, Style};
 use crate::partition::PrefixLayout;
 use crate::schema::TableJoin;
 
 /// The columns of a stream's objects.
 #[derive(Debug)]
-struct OfObjects(Columns);
+struct OfObjects {
+    columns: Columns,
+    location: String,
+    serde: &'static str,
+}
 
 impl TableColumns for OfObjects {
     fn joined_to(&self, columns: &[(String, String)], keys: &[String]) -> TableJoin {
-        self.0.joined_to(columns, keys)
+        self.columns.joined_to(columns, keys)
+    }
+
+    fn location(&self) -> &str {
+        &self.location
+    }
+
+    fn serde(&self) -> &str {
+        self.serde
     }
 }
 
-/// Columns of objects, which a catalog's table is to have.
-pub fn table_columns(columns: Columns) -> Arc<dyn TableColumns> {
-    Arc::new(OfObjects(columns))
+/// Columns of a stream's objects, which a catalog's table is to have. `None`: no table reads such objects.
+pub fn table_columns(settings: &StreamSettings, columns: Columns) -> Option<Arc<dyn TableColumns>> {
+    let layout = PrefixLayout::of(settings.destination.prefix.as_deref());
+    Some(Arc::new(OfObjects {
+        columns,
+        location: settings.destination.store.location(&layout.head),
+        serde: settings.format.classes().ok()?.serde,
+    }))
 }
 
 /// Whether the columns of the catalog's table are brought up to those of the stream's objects. Where the config does not
@@ -120,8 +137,22 @@ fn not_made(settings: &StreamSettings) -> Option<String> {
     match declared.and_then(|columns| Columns::of_settings(columns).ok()) {
         Some(columns) => table_draft(settings, columns).err(),
         // What they are shows later.
-        None => place(settings).err(),
+        None => moved_by_later_ones(settings).or_else(|| place(settings).err()),
     }
+}
+
+/// Why columns that come later would move one that the table has, where readers go by their places.
+fn moved_by_later_ones(settings: &StreamSettings) -> Option<String> {
+    let reading = settings.format.classes().ok()?.reading;
+    let UnknownFields::Keep(column) = &settings.format.columns()?.rules.unknown else {
+        return None;
+    };
+    (reading == Reading::ByPlace).then(|| {
+        format!(
+            "columns that are learned later come before {column}, and columns of {} objects are found by their place",
+            settings.format.word()
+        )
+    })
 }
 
 /// Where the table is, and the names of its partition keys.

@@ -299,13 +299,16 @@ impl Pipeline {
         let (mut last_error, mut taken) = (None, 0);
         let (fates, columns) = match told {
             Ok(told) => (told.fates, Some(told.columns)),
-            Err(error) => {
-                self.catalog_failed(&error.code);
-                last_error = Some(error);
-                (Vec::new(), None)
-            }
+            // Where nothing but columns was to be told, it is they that are not.
+            Err(error) if places.is_empty() => (Ok(Vec::new()), Some(Err(error))),
+            Err(error) => (Err(error), None),
         };
         self.apply_told_columns(columns);
+        let fates = fates.unwrap_or_else(|error| {
+            self.catalog_failed(&error.code);
+            last_error = Some(error);
+            Vec::new()
+        });
         for (place, fate) in places.into_iter().zip(fates) {
             match fate {
                 Fate::Told | Fate::Known => {

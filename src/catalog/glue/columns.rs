@@ -9,6 +9,24 @@ use crate::schema::TableJoin;
 const TOLD_MAX: usize = 20;
 
 impl Glue {
+    /// What becomes of the table's columns, where they may change.
+    pub(super) fn join(
+        &self,
+        table: &ToldTable,
+        wanted: &dyn TableColumns,
+    ) -> Result<TableJoin, CatalogError> {
+        table.join(wanted).map_err(|why| CatalogError {
+            code: "NotOurs".to_owned(),
+            cause: format!(
+                "the columns of table {} stay as they are: {why}",
+                self.settings.table()
+            ),
+            advice: "name the table of the stream's objects; where it is this one, add the columns there, and set \
+                     `update = false` of the catalog"
+                .to_owned(),
+        })
+    }
+
     /// Makes the table's columns take what is wanted, once; `table` is then as its partitions are told it. Somebody else's
     /// change that comes between is not undone: Glue refuses ours, and the next attempt sees theirs. The version before stays
     /// in Glue, where a person can have it back: columns change rarely.
@@ -20,18 +38,11 @@ impl Glue {
         let Some(wanted) = wanted else {
             return Ok(TableJoin::default());
         };
-        let join = table.join(wanted);
+        let join = self.join(table, wanted)?;
         if join.changes.is_empty() {
             return Ok(join);
         }
         let name = self.settings.table();
-        if let Some(why) = table.fixed() {
-            return Err(CatalogError {
-                code: "NotOurs".to_owned(),
-                cause: format!("the columns of table {name} stay as they are: {why}"),
-                advice: "add them there, and set `update = false` of the catalog".to_owned(),
-            });
-        }
         let wider = table.with_columns(&join.columns);
         let mut body = wider.update();
         body["DatabaseName"] = self.settings.database.as_str().into();

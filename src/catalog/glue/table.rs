@@ -10,6 +10,9 @@ use crate::schema::TableJoin;
 /// Kinds of tables that keep their columns beside the objects: what Glue has of them is a copy.
 const OF_OTHERS: &[&str] = &["iceberg", "delta", "hudi"];
 
+/// Parameters in which Spark keeps the columns of a table that it has made, and goes by them.
+const OF_SPARK: &str = "spark.sql.sources.schema";
+
 /// A table over objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ToldTable {
@@ -74,8 +77,16 @@ impl ToldTable {
         json!({ "Values": values, "StorageDescriptor": storage })
     }
 
-    /// What becomes of its columns where they are to take what objects have.
-    pub(super) fn join(&self, wanted: &dyn TableColumns) -> TableJoin {
+    /// What becomes of its columns where they are to take what objects have. The error says why they may not change.
+    pub(super) fn join(&self, wanted: &dyn TableColumns) -> Result<TableJoin, String> {
+        let join = self.joined(wanted);
+        match self.fixed(wanted) {
+            Some(why) if !join.changes.is_empty() => Err(why),
+            _ => Ok(join),
+        }
+    }
+
+    fn joined(&self, wanted: &dyn TableColumns) -> TableJoin {
         let columns = self.storage["Columns"].as_array().into_iter().flatten();
         let columns = columns.map(|column| {
             let text = |key: &str| column[key].as_str().unwrap_or_default().to_owned();
@@ -84,9 +95,23 @@ impl ToldTable {
         wanted.joined_to(&columns.collect::<Vec<_>>(), &self.keys)
     }
 
-    /// Why its columns are not to be changed.
-    pub(super) fn fixed(&self) -> Option<&str> {
-        self.fixed.as_deref()
+    /// Why its columns are not to be changed for such objects. Whoever names a wrong table finds it as it was.
+    fn fixed(&self, wanted: &dyn TableColumns) -> Option<String> {
+        if self.fixed.is_some() {
+            return self.fixed.clone();
+        }
+        let (location, objects) = (&self.location, wanted.location());
+        if places::below(location, objects).is_none() {
+            return Some(format!(
+                "the stream's objects lie at {objects}, outside of its location {location}"
+            ));
+        }
+        let serde = self.storage["SerdeInfo"]["SerializationLibrary"].as_str();
+        let other = serde.filter(|serde| !serde.is_empty() && *serde != wanted.serde())?;
+        Some(format!(
+            "it is read with {other}, and the stream's objects with {}",
+            wanted.serde()
+        ))
     }
 
     /// The same table with these columns, of which the first are its own: what else is known of those stays.
@@ -127,8 +152,13 @@ fn fixed(table: &Value) -> Option<String> {
     let kinds = ["table_type", "spark.sql.sources.provider"];
     let kinds = kinds.into_iter().filter_map(|key| parameters[key].as_str());
     let mut of_others = kinds.filter(|kind| OF_OTHERS.contains(&&*kind.to_lowercase()));
-    let kind = of_others.next()?;
-    Some(format!(
-        "it is a table of {kind}, which keeps them beside its objects"
-    ))
+    if let Some(kind) = of_others.next() {
+        return Some(format!(
+            "it is a table of {kind}, which keeps them beside its objects"
+        ));
+    }
+    let mut names = parameters.as_object()?.keys();
+    let is_of_spark = names.any(|name| name.starts_with(OF_SPARK));
+    is_of_spark
+        .then(|| "Spark has made it, and keeps them in the table's parameters, too".to_owned())
 }

@@ -5,8 +5,11 @@
 //! when a checkpoint takes the change in, so that no table has columns that a restart could forget. What fails holds up
 //! neither objects nor partitions, and is tried again.
 
+use std::time::Duration;
+
 use super::{Pipeline, Rest, Telling};
 use crate::catalog::{CatalogError, TableDraft, TableWish};
+use crate::clock::Moment;
 use crate::config::StreamSettings;
 use crate::format::Columns;
 use crate::pipeline::drafted::{table_columns, table_draft, updates};
@@ -16,7 +19,11 @@ use crate::schema::TableJoin;
 /// Lines of the log that are said while they are true.
 const NOT_BROUGHT_UP: &str =
     "the columns of the catalog's table are not brought up to the stream's, and are tried again";
+const NOT_MADE: &str =
+    "the catalog's table cannot be made of the columns that the stream has learned";
 const CONFLICT: &str = "a column of the catalog's table has another type than in objects";
+/// How long after columns were found to differ the table is looked at again: a person may have mended it.
+const LOOK_AGAIN: Duration = Duration::from_mins(10);
 /// Columns that are named, of those that differ.
 const NAMED_MAX: usize = 20;
 
@@ -28,6 +35,8 @@ pub(super) struct ToldColumns {
     known: Option<u64>,
     /// Those of this one it is being told.
     asked: Option<u64>,
+    /// When the table is looked at again, whose columns differ.
+    again: Option<Moment>,
     rest: Rest,
 }
 
@@ -45,7 +54,9 @@ impl Pipeline {
     /// Whether the table's columns are to be told, though no place is.
     pub(super) fn columns_are_due(&self) -> bool {
         let of = self.columns_to_tell();
-        of.is_some() && of != self.telling.columns.known
+        let (known, again) = (self.telling.columns.known, self.telling.columns.again);
+        let is_time = || again.is_some_and(|again| again <= self.context.clock.moment());
+        of.is_some() && (of != known || is_time())
     }
 
     /// The format whose columns the table is to have, if it is time to tell it.
@@ -67,15 +78,23 @@ impl Pipeline {
         let columns = of.and_then(|_| self.columns());
         TableWish {
             draft: self.draft(),
-            columns: columns.map(table_columns),
+            columns: columns.and_then(|columns| table_columns(&self.settings, columns)),
         }
     }
 
-    /// The table as it is made where it is missing and that is wanted. What keeps it from being made, the config says.
+    /// The table as it is made where it is missing and that is wanted. What keeps it from being made the config has said
+    /// at the start, but for columns that are learned.
     fn draft(&self) -> Option<TableDraft> {
         let settings = self.settings.catalog.as_ref();
         settings.filter(|catalog| catalog.creates())?;
-        table_draft(&self.settings, self.columns()?).ok()
+        let draft = table_draft(&self.settings, self.columns()?);
+        let (stream, repeats) = (&self.settings.name, self.context.status.repeats());
+        if let Err(cause) = &draft
+            && let Some(unsaid) = repeats.due(NOT_MADE, cause)
+        {
+            tracing::warn!(stream, cause, unsaid, "{NOT_MADE}");
+        }
+        draft.ok()
     }
 
     /// The columns of the objects.
@@ -99,6 +118,8 @@ impl Pipeline {
         match told {
             Ok(join) => {
                 self.telling.columns.known = Some(asked);
+                let differs = !join.conflicts.is_empty();
+                self.telling.columns.again = differs.then(|| now.after(LOOK_AGAIN));
                 self.telling.columns.rest.after(None, now);
                 self.columns_are_told(&join);
             }
@@ -138,7 +159,7 @@ impl Pipeline {
             return;
         };
         let cause = error.to_string();
-        if let Some(unsaid) = repeats.due(NOT_BROUGHT_UP, &cause) {
+        if let Some(unsaid) = repeats.due_alike(NOT_BROUGHT_UP, &cause) {
             tracing::warn!(stream, cause, unsaid, "{NOT_BROUGHT_UP}");
         }
         told.standing.columns_error = Some(cause);

@@ -24,13 +24,23 @@ impl Catalog for Three {
     fn tell<'a>(&'a self, places: &'a [String], _: &'a TableWish) -> Answer<'a, catalog::Told> {
         let fates = vec![Fate::Told; places.len()];
         let columns = Ok(TableJoin::default());
-        Box::pin(async move { Ok(catalog::Told { fates, columns }) })
+        Box::pin(async move {
+            Ok(catalog::Told {
+                fates: Ok(fates),
+                columns,
+            })
+        })
     }
 
     fn compare<'a>(&'a self, places: &'a [String], _: &'a TableWish) -> Answer<'a, Comparison> {
         let standings = vec![Standing::New; places.len()];
         let columns = TableJoin::default();
-        Box::pin(async move { Ok(Comparison { standings, columns }) })
+        Box::pin(async move {
+            Ok(Comparison {
+                standings,
+                columns: Ok(columns),
+            })
+        })
     }
 }
 

@@ -417,8 +417,11 @@ fn lines(events: &[Value]) -> String {
 
 /// Several events a file, each of which is a record.
 fn log_files(events: &[Value]) -> String {
-    let files = events.chunks(3).map(|events| json!({ "Records": events }));
-    files.map(|file| format!("{file}\n")).collect()
+    let files: Vec<Value> = events
+        .chunks(3)
+        .map(|events| json!({ "Records": events }))
+        .collect();
+    lines(&files)
 }
 
 /// The fields in the order in which the settings name them.

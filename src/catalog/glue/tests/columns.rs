@@ -30,6 +30,14 @@ impl TableColumns for Took {
         join.changes.push(SchemaChange { path, from, to });
         join
     }
+
+    fn location(&self) -> &'static str {
+        "s3://lake/clicks/"
+    }
+
+    fn serde(&self) -> &'static str {
+        "a.SerDe"
+    }
 }
 
 fn wish(kind: &'static str) -> TableWish {
@@ -111,7 +119,7 @@ async fn columns_come_behind_those_that_are_there_and_all_else_stays_as_it_is() 
     let scripted = keeping(table("7", &json!([id()])), Vec::new()).await;
     let places = [PLACE.to_owned()];
     let told = scripted.glue.tell(&places, &wish("bigint")).await.unwrap();
-    assert_eq!(told.fates, [Fate::Told]);
+    assert_eq!(told.fates.unwrap(), [Fate::Told]);
     let changes = told.columns.unwrap().changes;
     assert_eq!(changes[0].to_string(), "took bigint is new");
     let asked = scripted.asked();
@@ -145,7 +153,7 @@ async fn columns_come_behind_those_that_are_there_and_all_else_stays_as_it_is() 
     assert_eq!(scripted.operations(), ["GetTable"]);
     let compared = scripted.glue.compare(&[], &wish("double")).await.unwrap();
     assert_eq!(
-        compared.columns.changes[0].to_string(),
+        compared.columns.unwrap().changes[0].to_string(),
         "took bigint → double"
     );
     assert_eq!(scripted.operations(), ["GetTable", "GetPartitions"]);
@@ -168,7 +176,7 @@ async fn what_somebody_else_has_changed_meanwhile_is_kept() {
     assert_eq!(error.code, "ConcurrentModificationException");
     assert_eq!(error.advice, "", "it is tried again");
     // The partition waits for none of it, and has the columns of its objects.
-    assert_eq!(told.fates, [Fate::Told]);
+    assert_eq!(told.fates.unwrap(), [Fate::Told]);
     let asked = scripted.asked();
     assert_eq!(
         of_partition(&asked[2].1),
@@ -193,7 +201,7 @@ async fn partitions_are_told_though_the_columns_cannot_be() {
     let scripted = keeping(table("7", &json!([id()])), vec!["AccessDeniedException"]).await;
     let places = [PLACE.to_owned()];
     let told = scripted.glue.tell(&places, &wish("bigint")).await.unwrap();
-    assert_eq!(told.fates, [Fate::Told]);
+    assert_eq!(told.fates.unwrap(), [Fate::Told]);
     let error = told.columns.unwrap_err();
     assert!(error.advice.contains("glue:UpdateTable"), "{error}");
     // Nobody knows when the table will have more.
@@ -210,6 +218,8 @@ async fn tables_that_keep_their_columns_elsewhere_are_left_alone() {
     };
     let mut registered = usual.clone();
     registered["StorageDescriptor"]["SchemaReference"] = json!({ "SchemaVersionId": "1" });
+    let mut read_otherwise = usual.clone();
+    read_otherwise["StorageDescriptor"]["SerdeInfo"]["SerializationLibrary"] = "other.SerDe".into();
     for (table, why) in [
         (
             with("Parameters", json!({ "table_type": "ICEBERG" })),
@@ -226,16 +236,43 @@ async fn tables_that_keep_their_columns_elsewhere_are_left_alone() {
             with("TargetTable", json!({ "Name": "other" })),
             "a link to another table",
         ),
+        (
+            with(
+                "Parameters",
+                json!({ "spark.sql.sources.provider": "parquet", "spark.sql.sources.schema": "{}" }),
+            ),
+            "Spark has made it",
+        ),
         (registered, "Schema Registry"),
+        (read_otherwise, "read with other.SerDe"),
     ] {
         let scripted = keeping(table, Vec::new()).await;
         let places = [PLACE.to_owned()];
         let told = scripted.glue.tell(&places, &wish("bigint")).await.unwrap();
-        assert_eq!(told.fates, [Fate::Told]);
+        assert_eq!(told.fates.unwrap(), [Fate::Told]);
         let error = told.columns.unwrap_err();
         assert!(error.cause.contains(why), "{error}");
         assert!(error.advice.contains("update = false"), "{error}");
         assert_eq!(scripted.operations(), ["GetTable", "BatchCreatePartition"]);
+    }
+}
+
+#[tokio::test]
+async fn the_columns_of_a_table_that_lies_elsewhere_are_not_touched() {
+    for location in [
+        "s3://lake/orders/",
+        "s3://lake/clicks/k=1/",
+        "s3://other/clicks/",
+    ] {
+        let mut elsewhere = table("7", &json!([id()]));
+        elsewhere["StorageDescriptor"]["Location"] = location.into();
+        let scripted = keeping(elsewhere, Vec::new()).await;
+        let compared = scripted.glue.compare(&[], &wish("bigint")).await.unwrap();
+        let told = scripted.glue.tell(&[], &wish("bigint")).await.unwrap();
+        let error = told.columns.unwrap_err();
+        assert!(error.cause.contains("outside of its location"), "{error}");
+        assert_eq!(compared.columns.unwrap_err(), error, "as it is told before");
+        assert!(!scripted.operations().contains(&"UpdateTable".to_owned()));
     }
 }
 
@@ -249,7 +286,7 @@ async fn a_table_that_is_missing_is_not_made_for_its_columns_alone() {
     let told = scripted.glue.tell(&[], &wish).await.unwrap();
     assert_eq!(
         (told.fates, told.columns),
-        (vec![], Ok(TableJoin::default()))
+        (Ok(vec![]), Ok(TableJoin::default()))
     );
     assert_eq!(scripted.operations(), ["GetTable"]);
 }

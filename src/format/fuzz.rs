@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::columns::RulesRow;
 use super::durable::Durable;
 use super::{
-    Columns, FORMATS, Format, FormatFault, Head, Inference, Trial, columns, frame, of_row,
+    Columns, FORMATS, Format, FormatFault, Head, Inference, Remark, Trial, columns, frame, of_row,
 };
 use crate::config::{self, ColumnRules, ColumnSettings, FormatSettings};
 use crate::position::{Position, Sequence};
@@ -121,8 +121,24 @@ pub fn learned(bytes: &[u8]) {
         .and_then(|(later, _)| Some((columns.widened(&later)?, later)));
     if let Some(((wider, _), later)) = widened {
         assert_eq!(wider.widened(&later).map(|(_, changes)| changes), None);
-        takes_all(&wider, &records);
+        let typed: Vec<&[u8]> = records
+            .into_iter()
+            .filter(|record| is_typed(record))
+            .collect();
+        takes_all(&wider, &typed);
     }
+}
+
+/// Whether all that a record has makes a type, but for nulls. An empty object makes none, and fits none that comes later but
+/// an object's.
+fn is_typed(record: &[u8]) -> bool {
+    let mut seen = Inference::default();
+    let makes_none = |remark: &Remark| matches!(remark, Remark::OnlyEmpty | Remark::Hollow);
+    seen.observe(record).is_ok()
+        && !seen
+            .findings()
+            .iter()
+            .any(|finding| finding.remarks.iter().any(makes_none))
 }
 
 fn takes_all(columns: &Columns, records: &[&[u8]]) {

@@ -20,6 +20,7 @@ glue = boto3.client(
     config=Config(retries={"max_attempts": 0}),
 )
 PATIENCE = 90
+PARQUET_SERDE = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
 
 
 def database_():
@@ -48,7 +49,7 @@ def create(table, location, keys):
                 "Location": location,
                 "InputFormat": "an.InputFormat",
                 "OutputFormat": "an.OutputFormat",
-                "SerdeInfo": {"SerializationLibrary": "a.SerDe", "Parameters": {"own": "1"}},
+                "SerdeInfo": {"SerializationLibrary": PARQUET_SERDE, "Parameters": {"own": "1"}},
             },
         },
     )

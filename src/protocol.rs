@@ -7,7 +7,8 @@
 //! receipt that its store or its lease gives for this very one, it can be neither copied nor made up, and what is to be
 //! released, sent, forgotten, and freed of a spool that checkpoints name, comes out of it alone. The rest are assertions
 //! that stay on: one that fails stops the stream loudly before the rule is broken (`must`). C8 says what must happen, not
-//! what must not, so an assertion holds only its end ([`ends`](Protocol::ends)), and the model the rest of it.
+//! what must not, so an assertion holds only its end ([`ends`](Protocol::ends)), and the model the rest of it. The rules,
+//! C1 to C9, are listed in `docs/src/design/invariants.md`.
 //!
 //! Objects are in `objects`, checkpoints in `checkpoints`, those of a shared stream in `shared`, uploads of batches that
 //! still fill in `uploads`, how far the source is applied in `frontiers`, and which bytes of the spool are named in
@@ -91,6 +92,9 @@
 //! **Where daemons share a stream** a checkpoint says how far the source is applied only when nothing is open, and lists
 //! objects whose bytes are all at the destination (C9). Who may write such a checkpoint is the lease's rule, and stands
 //! with its model in `src/coordination`: that one is about two workers and one item, which nothing here knows of.
+//!
+//! **What if a batch is sealed twice?** Before its object is forgotten the second one is refused (C1). Afterwards nothing
+//! here knows its id any more; its store finds the object there, with the same sum or as a stranger's (C4).
 //!
 //! Not here: what an attempt finds at the destination and what is success there (`src/destination.rs`: two
 //! kinds of stores, one list of promises), which bytes are damaged (`src/pipeline/mend.rs`), when something is tried

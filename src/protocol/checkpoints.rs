@@ -20,6 +20,8 @@ use crate::shard::{ShardId, ShardState};
 pub struct Draft {
     changes: Changes,
     sealed: BTreeSet<Uuid>,
+    /// Those of them that are objects already.
+    again: Vec<Uuid>,
     closed: Vec<Uuid>,
     objects: Vec<SealedObject>,
     published: Vec<Uuid>,
@@ -88,6 +90,8 @@ impl Protocol {
         }
         let sealed = std::mem::take(&mut self.sealed);
         self.making = Some(sealed.clone());
+        let again = sealed.iter().copied();
+        let again = again.filter(|id| self.objects.contains_key(id)).collect();
         let changed = std::mem::take(&mut self.changed).into_iter();
         let objects = changed.filter_map(|id| {
             let object = self.objects.get_mut(&id)?;
@@ -97,6 +101,7 @@ impl Protocol {
         Some(Draft {
             objects: objects.collect(),
             sealed,
+            again,
             changes: self.frontiers.take(),
             closed: std::mem::take(&mut self.closed),
             published: self.unlisted(),
@@ -194,6 +199,11 @@ impl Draft {
     /// The checkpoint with the rows of changed batches, whose bytes lie in the spool, synced. Those that are
     /// sealed become objects.
     pub fn transaction(mut self, rows: Vec<OpenBatch>) -> Result<Transaction, StreamError> {
+        must(
+            "C1: a batch becomes one object",
+            self.again.is_empty(),
+            || format!("batches {:?} are objects already", self.again),
+        )?;
         let mut commit = Commit {
             shards: self.changes.shards,
             forgotten: self.changes.forgotten,
@@ -212,7 +222,7 @@ impl Draft {
                 before.is_some_and(|before| before.is_none_or(|of| of == OpenedWith::of(&row))),
                 || row.target.location(),
             )?;
-            if self.sealed.contains(&row.id) {
+            if self.sealed.remove(&row.id) {
                 must_be_final(&row)?;
                 commit.closed.push(row.id);
                 commit.sealed.push(row.into_object());
@@ -220,6 +230,16 @@ impl Draft {
                 commit.open.push(row);
             }
         }
+        must(
+            "C1: a batch whose bytes are final becomes an object",
+            self.sealed.is_empty(),
+            || format!("batches {:?} have no row", self.sealed),
+        )?;
+        must(
+            "C2: what a checkpoint has passed is in the batches that it names",
+            self.batches.is_empty(),
+            || format!("batches {:?} have no row", self.batches.keys()),
+        )?;
         must(
             "C5: an object is forgotten when what its store has refused of it stands elsewhere",
             self.refused.is_empty(),

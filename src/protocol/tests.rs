@@ -123,6 +123,21 @@ fn a_rule_that_would_be_broken_stops_the_stream() {
     protocol.durable(stored(sealed.clone())).unwrap();
     stops("one object", protocol.durable(stored(sealed)));
 
+    let mut protocol = listing();
+    assert!(protocol.seal(ID));
+    let again = drafted(&mut protocol, vec![batch(true, &[FINAL])]);
+    stops("one object", again);
+
+    let mut protocol = Protocol::default();
+    assert!(protocol.seal(ID));
+    stops("becomes an object", drafted(&mut protocol, Vec::new()));
+
+    let mut protocol = Protocol::default();
+    protocol.advance(JOURNAL, at(5)).unwrap();
+    let mut draft = protocol.draft().unwrap();
+    protocol.take_in(&mut draft, ID);
+    stops("in the batches", draft.transaction(Vec::new()));
+
     let mut protocol = sending();
     protocol.published(ID).unwrap();
     stops("from step to step", protocol.not_sent(ID));

@@ -283,6 +283,7 @@ pub(super) fn observation(held: Option<&Holdings>, clock: &Clock) -> Observation
         journal_bytes: held.local.disk_bytes,
         spool_bytes: held.spool_bytes,
         waits_since: oldest_ms.map(|ms| clock.moment_of(ms)),
+        watermark: None,
     }
 }
 

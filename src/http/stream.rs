@@ -81,6 +81,9 @@ fn describe(
     if let Value::Object(numbers) = numbers {
         shown.extend(numbers);
     }
+    if let Some(second) = snapshot.watermark {
+        shown.insert("watermark".into(), time(second.saturating_mul(1000)));
+    }
     if snapshot.schema_version > 0 {
         shown.insert("schemaVersion".into(), snapshot.schema_version.into());
     }

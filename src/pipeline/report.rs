@@ -52,6 +52,7 @@ impl Pipeline {
             journal_bytes: self.source.disk_bytes(),
             spool_bytes: self.spool.bytes(),
             waits_since: oldest.into_iter().flatten().min(),
+            watermark: self.table.watermark(),
         });
         self.report_catalog();
     }

@@ -81,6 +81,8 @@ pub struct Observation {
     pub spool_bytes: u64,
     /// Since when the oldest record waits that was accepted and is not published.
     pub waits_since: Option<Moment>,
+    /// The second since 1970 that the watermark has reached.
+    pub watermark: Option<i64>,
 }
 
 impl Status {
@@ -279,6 +281,7 @@ impl Status {
         inner.snapshot.sealed_waiting = observation.waiting;
         inner.snapshot.journal_bytes = observation.journal_bytes;
         inner.snapshot.spool_bytes = observation.spool_bytes;
+        inner.snapshot.watermark = observation.watermark;
         inner.waits_since = observation.waits_since;
     }
 
@@ -302,6 +305,8 @@ impl Inner {
         all.sealed_waiting += one.sealed_waiting;
         all.journal_bytes += one.journal_bytes;
         all.spool_bytes += one.spool_bytes;
+        let watermarks = [all.watermark, one.watermark];
+        all.watermark = watermarks.into_iter().flatten().min();
         all.last_checkpoint_ms = all.last_checkpoint_ms.max(one.last_checkpoint_ms);
         let published_ms = |object: &LastObject| object.published_ms;
         if one.last_object.as_ref().map(published_ms) > all.last_object.as_ref().map(published_ms) {
@@ -394,6 +399,7 @@ mod tests {
             journal_bytes: 0,
             spool_bytes: 10,
             waits_since,
+            watermark: Some(1_577_836_800 + i64::try_from(waiting).unwrap()),
         }
     }
 
@@ -410,6 +416,7 @@ mod tests {
         let snapshot = stream.snapshot();
         assert_eq!((snapshot.open_partitions, snapshot.sealed_waiting), (2, 5));
         assert_eq!(snapshot.spool_bytes, 20);
+        assert_eq!(snapshot.watermark, Some(1_577_836_802), "of the last shard");
         assert_eq!(snapshot.oldest_unpublished_age_ms, Some(700));
         clock.set(-86_400_000);
         clock.advance(Duration::from_secs(1));

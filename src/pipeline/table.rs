@@ -161,6 +161,11 @@ impl BatchTable {
         self.watermark.newest()
     }
 
+    /// The second of the watermark; `None`: there is none yet.
+    pub(super) fn watermark(&self) -> Option<i64> {
+        self.watermark.second()
+    }
+
     /// Whether a partition that ends then is over.
     pub(super) fn is_over(&self, partition_ends: i64) -> bool {
         self.watermark.has_passed(partition_ends)

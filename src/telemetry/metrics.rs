@@ -246,6 +246,7 @@ struct Gauges {
     journal_bytes: Gauge,
     spool_bytes: Gauge,
     oldest_unpublished: Gauge,
+    watermark: Gauge,
     schema_version: Gauge,
     table_read: Gauge,
 }
@@ -292,6 +293,7 @@ impl StreamMetrics {
                 journal_bytes: gauge(name::JOURNAL_BYTES),
                 spool_bytes: gauge(name::SPOOL_BYTES),
                 oldest_unpublished: gauge(name::OLDEST_UNPUBLISHED),
+                watermark: gauge(name::WATERMARK),
                 schema_version: gauge(name::SCHEMA_VERSION),
                 table_read: gauge(name::TABLE_READ),
             },
@@ -327,6 +329,7 @@ impl StreamMetrics {
         gauges.table_read.set(read_ms.unwrap_or(0) as f64 / 1000.0);
         let age_ms = status.oldest_unpublished_age_ms.unwrap_or(0);
         gauges.oldest_unpublished.set(age_ms as f64 / 1000.0);
+        gauges.watermark.set(status.watermark.unwrap_or(0) as f64);
     }
 }
 

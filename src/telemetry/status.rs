@@ -98,6 +98,9 @@ pub struct StatusSnapshot {
     pub spool_bytes: u64,
     /// Age of the oldest accepted record that is not yet in a published object; `None` if all are.
     pub oldest_unpublished_age_ms: Option<u64>,
+    /// What has ended by this second since 1970 is over; of several shards the one that is furthest behind. `None`: nothing
+    /// ends by the time of events, or no event was read.
+    pub watermark: Option<i64>,
     /// When the last checkpoint became durable, in milliseconds since the Unix epoch.
     pub last_checkpoint_ms: Option<i64>,
     /// Records read from the source.

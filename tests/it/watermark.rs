@@ -7,6 +7,7 @@ use crate::support::http::{metric, post_records};
 use crate::support::lake;
 
 const READ: &str = "firehose_read_records_total{stream=\"clicks\"}";
+const WATERMARK: &str = "firehose_watermark_timestamp_seconds{stream=\"clicks\"}";
 const LATE: &str = "firehose_late_records_total{stream=\"clicks\"}";
 
 fn settings(late_prefix: &str) -> String {
@@ -105,6 +106,9 @@ fn an_hour_is_sealed_when_events_have_passed_it_and_what_is_late_lies_elsewhere(
     puts.put(&mut daemon, &record(6, 670));
     let is_delivered = || numbers(&site, "data/2020-001T10") == [[1, 2, 5]];
     daemon.until("ten o'clock is sealed", is_delivered).unwrap();
+    // Eleven o'clock, by what came ten minutes later.
+    let is_told = || metric(site.address, WATERMARK) == 1_577_876_400.0;
+    daemon.until("how far it is, is said", is_told).unwrap();
     puts.put(&mut daemon, &record(7, 630));
     assert_eq!(late(&site), 1);
     until_durable(&site, &mut daemon);

@@ -41,11 +41,13 @@ impl Watermark {
         self.newest
     }
 
+    /// The second up to which all is over.
+    pub(super) fn second(&self) -> Option<i64> {
+        Some(self.newest?.saturating_sub(self.lateness?))
+    }
+
     /// Whether what ends then is over: no event that is still in time belongs to it.
     pub(super) fn has_passed(&self, end: i64) -> bool {
-        match (self.newest, self.lateness) {
-            (Some(newest), Some(lateness)) => end <= newest.saturating_sub(lateness),
-            _ => false,
-        }
+        self.second().is_some_and(|second| end <= second)
     }
 }

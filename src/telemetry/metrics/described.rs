@@ -96,6 +96,8 @@ pub(super) mod name {
         "firehose_schema_table_failures_total";
     pub(in crate::telemetry::metrics) const CATALOG_WAITING: &str =
         "firehose_catalog_waiting_partitions";
+    pub(in crate::telemetry::metrics) const WATERMARK: &str =
+        "firehose_watermark_timestamp_seconds";
     pub(in crate::telemetry::metrics) const CATALOG_OLDEST: &str =
         "firehose_catalog_oldest_waiting_seconds";
     pub(in crate::telemetry::metrics) const CATALOG_TOLD: &str =
@@ -123,7 +125,7 @@ pub(super) mod name {
 
 /// Kind, unit and help text of every metric.
 #[rustfmt::skip]
-pub(super) const DESCRIPTIONS: [(&str, MetricKind, Unit, &str); 63] = [
+pub(super) const DESCRIPTIONS: [(&str, MetricKind, Unit, &str); 64] = [
     (name::INCOMING_REQUESTS, MetricKind::Counter, Unit::Count, "Put requests answered with success."),
     (name::INCOMING_RECORDS, MetricKind::Counter, Unit::Count, "Records accepted (durable in the journal) and answered."),
     (name::INCOMING_BYTES, MetricKind::Counter, Unit::Bytes, "Bytes of accepted records."),
@@ -137,6 +139,7 @@ pub(super) const DESCRIPTIONS: [(&str, MetricKind, Unit, &str); 63] = [
     (name::FAILED_RECORDS, MetricKind::Counter, Unit::Count, "Records sent to the error prefix, by error output type."),
     (name::DROPPED_RECORDS, MetricKind::Counter, Unit::Count, "Records that a parser or a transform dropped on purpose."),
     (name::LATE_RECORDS, MetricKind::Counter, Unit::Count, "Records of partitions that the watermark had passed."),
+    (name::WATERMARK, MetricKind::Gauge, Unit::Count, "The time that the watermark has reached, in seconds since 1970, of the shard that is furthest behind; 0 where the stream has none, or no event was read."),
     (name::SEALED_EARLY, MetricKind::Counter, Unit::Count, "Batches sealed before size or interval because the spool was full."),
     (name::JOURNAL_LOST, MetricKind::Counter, Unit::Count, "Accepted, undelivered records that damage on disk has cost for sure, as far as the records around them tell."),
     (name::JOURNAL_DOUBTFUL, MetricKind::Counter, Unit::Count, "Places of the journal that are not whole, and nothing tells what stood there: writes broken off unacknowledged, or damage."),

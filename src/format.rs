@@ -30,8 +30,8 @@ mod text;
 
 pub use avro::{AvroCompression, AvroSettings};
 pub use columns::{
-    Changed, Columns, FieldPath, Finding, Inference, Remark, Row, Style, Survey, Trial, ValueCount,
-    Widening,
+    Changed, Columns, Familiar, FieldPath, Finding, Inference, Remark, Row, Style, Survey, Trial,
+    ValueCount, Widening,
 };
 pub use csv::CsvSettings;
 pub use delimiter::Delimiter;

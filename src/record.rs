@@ -368,7 +368,7 @@ impl Chunk {
     }
 
     /// The records from index `start` on, which is at most [`Chunk::len`], in order.
-    pub fn iter_from(&self, start: usize) -> impl ExactSizeIterator<Item = Record<'_>> {
+    pub fn iter_from(&self, start: usize) -> impl ExactSizeIterator<Item = Record<'_>> + Clone {
         self.spans[start..].iter().map(|span| self.at(span))
     }
 

@@ -26,6 +26,7 @@ mod declared;
 mod decode;
 mod differ;
 mod durable;
+mod familiar;
 mod fault;
 mod found;
 mod infer;
@@ -46,6 +47,7 @@ pub use declared::{Columns, Style};
 pub(super) use durable::ColumnsRow;
 #[cfg(feature = "failpoints")]
 pub(super) use durable::RulesRow;
+pub use familiar::Familiar;
 use fault::{Fault, Fit};
 pub use infer::{Finding, Inference, Remark};
 pub use rows::{Changed, FieldPath, Row};

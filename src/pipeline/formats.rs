@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use crate::config::{ColumnSettings, FormatSettings, Sample, UnknownFields};
 use crate::error::StreamError;
-use crate::format::{self, Columns, Format, FormatFault, Inference, Widening};
+use crate::format::{self, Columns, Familiar, Format, FormatFault, Inference, Widening};
 use crate::schema::{SchemaChange, SchemaVersion, TableVersion};
 
 /// What a stream's batches may name. Versions of columns that the config does not say are added while it runs, by the
@@ -18,6 +18,8 @@ pub(super) struct Formats {
     /// What the config knows of columns that are learned.
     said: Columns,
     known: RwLock<KnownFormats>,
+    /// What tells records of learned columns that have nothing new, and of which format. Whoever uses it takes it out.
+    familiar: Mutex<Option<(u64, Familiar)>>,
 }
 
 struct KnownFormats {
@@ -81,6 +83,7 @@ impl Formats {
                 history,
                 unsaved: Unsaved::default(),
             }),
+            familiar: Mutex::default(),
         };
         match newest {
             Some(version) => {
@@ -160,9 +163,12 @@ impl Formats {
     /// What records have that the columns do not take yet; of a stream that is still learning, all that they have.
     pub(super) fn not_in_columns<'r>(
         &self,
-        records: impl Iterator<Item = &'r [u8]>,
+        records: impl Iterator<Item = &'r [u8]> + Clone,
     ) -> Option<Inference> {
         self.sample()?;
+        if self.are_familiar(records.clone()) {
+            return None;
+        }
         let mut seen = Inference::by(&self.settings.columns()?.rules.names);
         for record in records {
             // What is no JSON object fails when it is encoded, and says nothing of columns.
@@ -175,6 +181,27 @@ impl Formats {
                 columns.widened(&wider).is_some().then_some(seen)
             }
         }
+    }
+
+    /// Whether none of the records has anything that the columns do not take, told at a glance.
+    fn are_familiar<'r>(&self, mut records: impl Iterator<Item = &'r [u8]>) -> bool {
+        let (data, learned) = {
+            let known = self.known();
+            (known.data, known.learned.clone())
+        };
+        let (Some(columns), Some(settings)) = (learned, self.settings.columns()) else {
+            return false;
+        };
+        let cached = || self.familiar.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = cached().take().filter(|(of, _)| *of == data);
+        let (_, mut familiar) = taken.unwrap_or_else(|| {
+            let names = &settings.rules.names;
+            (data, Familiar::with(&columns, &self.said, names))
+        });
+        let are_familiar =
+            records.all(|record| familiar.knows(record, &|name| self.settings.takes_name(name)));
+        *cached() = Some((data, familiar));
+        are_familiar
     }
 
     /// The first columns. They are in force for all that is opened from now on. The error says why there are none.

@@ -35,6 +35,7 @@ mod seen;
 mod verdict;
 
 use seen::{PlacesLeft, SeenValues};
+pub(super) use verdict::can_name;
 pub use verdict::{Finding, Remark};
 
 /// Places of records that a state keeps at most: as many as a schema may have leaves.

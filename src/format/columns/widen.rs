@@ -154,7 +154,7 @@ impl WideningWork {
 
 /// The type that takes the values of both, where the first may become it. The first may be a table's, the second is one
 /// that records show.
-fn joined(ours: &HiveType, theirs: &HiveType) -> Option<HiveType> {
+pub(super) fn joined(ours: &HiveType, theirs: &HiveType) -> Option<HiveType> {
     use HiveType::{
         BigInt, Binary, Date, Decimal, Double, Float, Int, SmallInt, String, Timestamp, TinyInt,
     };

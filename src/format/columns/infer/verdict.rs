@@ -96,6 +96,15 @@ pub(super) fn findings(root: &SeenValues) -> Vec<Finding> {
     findings
 }
 
+/// Whether a column, or a field, can have that name.
+pub(in crate::format::columns) fn can_name(name: &str, is_column: bool) -> bool {
+    if is_column {
+        is_column_name(name)
+    } else {
+        is_field_name(name)
+    }
+}
+
 /// What the name of a column may be, for catalogues and engines, not only for the parser of schemas.
 fn is_column_name(name: &str) -> bool {
     let is_allowed = |c: char| is_field_char(c) || matches!(c, '-' | '@');

@@ -58,7 +58,9 @@
 //! or journal name, and is recorded in the journal's new segment, where there is one, and then in the store
 //! (`src/pipeline/recovery.rs`). Only then is it claimed, at the store of data first and then at the others, by an object
 //! under the epoch's number that nobody overwrites. Whoever loses that claim runs on a copy of the state. Its stream
-//! stops loudly, and has sent nothing of this epoch, since nothing goes to a store that is not claimed. Until a claim is
+//! stops loudly, and has sent nothing of this epoch, since nothing goes to a store that is not claimed. What it does not
+//! find is a process that runs on with an epoch before: the state's lock keeps two from one folder, and nothing a copy from
+//! being started while the original runs. Until a claim is
 //! answered it is repeated, and a random number in it tells whose it is. What an epoch before has sent may arrive at any time
 //! after. It is an object that the durable checkpoint lists, with its id and key, as it is or as it was before it was
 //! mended, or a part of an upload that this checkpoint names, in the same bytes. So it makes what this epoch would make, and

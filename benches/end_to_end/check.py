@@ -1,4 +1,4 @@
-"""Reads everything that the sink was given and adds it up: rows, ids, two sums, bytes.
+"""Reads everything that the sink was given and adds it up: rows, ids, two sums, records that failed, bytes.
 
 Usage: check.py DIRECTORY. Prints one JSON object.
 """
@@ -11,8 +11,11 @@ import duckdb
 
 root = pathlib.Path(sys.argv[1])
 files = [path for path in root.rglob("*") if path.is_file() and ".firehose" not in path.parts]
+errors = [path for path in files if "errors" in path.parts]
+files = [path for path in files if "errors" not in path.parts]
 assert files, "nothing was delivered"
-assert not [path for path in files if "errors" in path.parts], "there are error objects"
+assert all("format-conversion-failed" in path.parts for path in errors), f"other error objects than bad records: {errors}"
+bad = sum(len(path.read_bytes().splitlines()) for path in errors)
 names = "[" + ", ".join(f"'{path}'" for path in files) + "]"
 if files[0].suffix == ".parquet":
     source = f"read_parquet({names}, hive_partitioning = false, filename = true)"
@@ -29,5 +32,5 @@ rows, ids, user_ids, latencies, outside = duckdb.execute(
 ).fetchone()
 assert ids == rows, f"{rows} rows have {ids} ids"
 assert outside == 0, f"{outside} rows lie outside of their partition"
-print(json.dumps({"rows": rows, "user_ids": user_ids, "latencies": latencies, "objects": len(files),
+print(json.dumps({"rows": rows, "bad": bad, "user_ids": user_ids, "latencies": latencies, "objects": len(files),
                   "bytes": sum(path.stat().st_size for path in files)}))

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 /// Changed whenever the records change, so that an old file is not taken for a new one.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 const EVENT_TYPES: [&str; 8] = [
     "page_view",
@@ -76,36 +76,49 @@ pub const SCHEMA: &str = "event_id string, ts timestamp, event_type string, regi
     items array<struct<sku:string,qty:int,price:double>>, tags array<string>, value double, \
     currency string, consent boolean, latency_ms int, referrer string";
 
+/// The same without `session` and `tags`.
+pub const SCHEMA_WITHOUT_TWO: &str = "event_id string, ts timestamp, event_type string, region string, \
+    user_id bigint, device struct<os:string,model:string,app:string>, \
+    geo struct<country:string,city:string,lat:double,lon:double>, page string, \
+    items array<struct<sku:string,qty:int,price:double>>, value double, \
+    currency string, consent boolean, latency_ms int, referrer string";
+
 /// What the output must add up to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Truth {
     pub bytes: u64,
+    /// Records that convert; the sums are theirs.
     pub rows: u64,
+    /// Records that do not.
+    pub bad: u64,
     pub user_ids: u64,
     pub latencies: u64,
 }
 
-/// The input file and its truth; made when it is not there yet.
-pub fn work_set(dir: &Path, bytes: u64) -> io::Result<(PathBuf, Truth)> {
-    let input = dir.join(format!("clicks-{VERSION}-{bytes}.ndjson"));
+/// The input file and its truth; made when it is not there yet. One record of `one_bad_in` says `null ms` where a
+/// number belongs.
+pub fn work_set(dir: &Path, bytes: u64, one_bad_in: Option<u64>) -> io::Result<(PathBuf, Truth)> {
+    let bad = one_bad_in.map_or(String::new(), |records| format!("-bad-{records}"));
+    let input = dir.join(format!("clicks-{VERSION}-{bytes}{bad}.ndjson"));
     let truth_path = input.with_extension("truth");
     if let Ok(text) = fs::read(&truth_path) {
         return Ok((input, serde_json::from_slice(&text)?));
     }
     let mut out = BufWriter::with_capacity(1 << 20, File::create(&input)?);
-    let truth = write_events(bytes, &mut out)?;
+    let truth = write_events(bytes, one_bad_in, &mut out)?;
     out.flush()?;
     fs::write(truth_path, serde_json::to_vec(&truth)?)?;
     Ok((input, truth))
 }
 
-fn write_events(bytes: u64, out: &mut impl Write) -> io::Result<Truth> {
+fn write_events(bytes: u64, one_bad_in: Option<u64>, out: &mut impl Write) -> io::Result<Truth> {
     let mut random = SplitMix(42);
     let event_types = Zipf::new(EVENT_TYPES.len(), 1.0);
     let regions = Zipf::new(REGIONS.len(), 0.6);
     let mut truth = Truth {
         bytes: 0,
         rows: 0,
+        bad: 0,
         user_ids: 0,
         latencies: 0,
     };
@@ -117,26 +130,37 @@ fn write_events(bytes: u64, out: &mut impl Write) -> io::Result<Truth> {
         let latency = 3 + random.below(40) * random.below(40);
         let event_type = EVENT_TYPES[event_types.draw(&mut random)];
         let region = REGIONS[regions.draw(&mut random)];
+        let bad =
+            one_bad_in.is_some_and(|records| (truth.rows + truth.bad + 1).is_multiple_of(records));
+        let latency_text = if bad {
+            "\"null ms\"".to_owned()
+        } else {
+            latency.to_string()
+        };
         line.clear();
         write_event(
             &mut random,
-            [event_type, region],
-            [millis, user_id, latency],
+            [event_type, region, &latency_text],
+            [millis, user_id],
             &mut line,
         )?;
         out.write_all(&line)?;
         truth.bytes += line.len() as u64;
-        truth.rows += 1;
-        truth.user_ids += user_id;
-        truth.latencies += latency;
+        if bad {
+            truth.bad += 1;
+        } else {
+            truth.rows += 1;
+            truth.user_ids += user_id;
+            truth.latencies += latency;
+        }
     }
     Ok(truth)
 }
 
 fn write_event(
     random: &mut SplitMix,
-    [event_type, region]: [&str; 2],
-    [millis, user_id, latency]: [u64; 3],
+    [event_type, region, latency]: [&str; 3],
+    [millis, user_id]: [u64; 2],
     out: &mut Vec<u8>,
 ) -> io::Result<()> {
     let seconds = millis / 1000 % 86_400;

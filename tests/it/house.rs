@@ -313,7 +313,9 @@ fn words(line: &str) -> Vec<String> {
 fn is_test(file: &Path) -> bool {
     let path = file.strip_prefix(root()).unwrap();
     let mut parts = path.iter().map(|part| part.to_str().unwrap());
-    parts.any(|part| part.contains("tests") || matches!(part, "fuzz.rs" | "promises.rs"))
+    parts.any(|part| {
+        part.contains("tests") || matches!(part, "fuzz.rs" | "promises" | "promises.rs")
+    })
 }
 
 /// Tests that read whole config files are given all that one can name, as the binary is.

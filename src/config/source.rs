@@ -25,7 +25,7 @@ pub trait SourceKind: Debug + Sync {
 
     /// Reads its table, `type` apart. Every fault is reported to the table, and reading goes on, so that one hides no
     /// other; `None`: something that is needed has a fault. `stream` is the delivery stream's name; paths start at
-    /// `base`.
+    /// `base`, which may be relative to the working directory.
     fn read(&self, table: &mut Table<'_>, stream: &str, base: &Path) -> Option<SourceSettings>;
 
     /// What a stream of it is called in messages: `Kinesis stream`; or, where records are put into it, how: `Direct

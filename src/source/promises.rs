@@ -267,7 +267,7 @@ pub(crate) async fn reads_its_shards_side_by_side<W: World>() {
     }
     let (after, mut epoch) = (life.after.clone(), life.end().await.epoch);
     let positions = life.known.shards.values().map(|state| state.position);
-    let shards = positions.filter(Option::is_some).count();
+    let shards = positions.flatten().count();
     assert_eq!(shards, 1 + usize::from(is_wide), "as the world says");
     drop(life);
     for (number, known) in after.into_iter().enumerate().filter(|_| is_wide) {

@@ -80,7 +80,8 @@ impl Life {
     }
 
     pub(super) async fn next(&mut self) -> Result<Option<Read>, StreamError> {
-        awaited("what it gives next", self.opened.reader.next(CHUNK_BYTES)).await
+        let what = format!("what it gives after {:?}", self.given);
+        awaited(&what, self.opened.reader.next(CHUNK_BYTES)).await
     }
 
     /// Applies what has come, as the pipeline does; the chunk, for who wants to keep it.

@@ -45,7 +45,7 @@ pub use load::{ConfigDraft, LoadedConfig, draft, listen, parse, parse_object};
 pub use parse::{ParserKind, ParserSettings, ParserSpec};
 pub use quantity::{display_duration, display_size, parse_duration, parse_size};
 pub use registry::Registry;
-pub use source::{Asked, AwsSource, Clash, SourceKind, SourceSettings, SourceSpec};
+pub use source::{Asked, AwsSource, Clash, SourceKind, SourceSettings, SourceSpec, StreamType};
 pub use spans::{SpanMap, StageField};
 pub use store::{Keys, OneMachine, StoreKind, StoreSettings, StoreSpec, StoreTable};
 pub use table::{Located, Table};

@@ -154,8 +154,8 @@ impl ChunkBuilder {
         self.push_at(data, arrival_ms, Position::of(sequence), &[]);
     }
 
-    /// Appends a record; `position` must be greater than that of the record before. A partition key
-    /// of more than 64 KiB is left out: no source has one.
+    /// Appends a record; `position` must be greater than that of the record before. `partition_key` is
+    /// empty where the source has none; one of more than 64 KiB is left out: no source has one.
     pub fn push_at(
         &mut self,
         data: &[u8],

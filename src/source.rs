@@ -1,7 +1,8 @@
 //! The port of sources: what a place that records come from must do, whichever it is. What it must say of itself before
 //! it is opened is asked by the config (`src/config/source.rs`).
 //!
-//! A source is a folder here and a line in [`SOURCES`](crate::registry::SOURCES). It is, from the config file on:
+//! A source is a folder here and two entries: its `pub mod` below, and its kind in
+//! [`SOURCES`](crate::registry::SOURCES). It is, from the config file on:
 //!
 //! - a [`SourceKind`], the word of `type` in `[stream.X.source]`: reads the rest of that table into
 //! - a [`SourceSpec`], its settings: they describe it;
@@ -124,7 +125,8 @@ pub struct Context {
     pub disk: Arc<dyn Disk>,
     /// Where it registers what it counts.
     pub metrics: Arc<Metrics>,
-    /// Told what keeps it from being read, by shard, for as long as that lasts.
+    /// Told what keeps it from being read, by shard, for as long as that lasts: [`SourceHealth::failing`], and
+    /// [`SourceHealth::well`] once it can be read.
     pub health: Arc<SourceHealth>,
     /// Memory for what is read, until it is in batches: [`SourceSpec::room_bytes`] or more.
     pub room: Room,
@@ -165,7 +167,8 @@ pub trait Reader: Send + Sync {
     /// What comes next, of about `max_bytes` where that is for the reader to choose; waits while there is nothing.
     /// `None`: it was stopped, and all that was accepted before has been given. Dropping the future loses nothing.
     ///
-    /// What passes is waited out here, and told to [`Context::health`]. An error ends the stream's run: it recovers
+    /// Its thread is shared: what blocks for long goes to one of its own. What passes is waited out here, and told to
+    /// [`Context::health`]. An error ends the stream's run: it recovers
     /// from its last checkpoint and opens the source anew, or stops loudly where the error says so.
     fn next(&mut self, max_bytes: usize) -> Next<'_>;
 }
@@ -212,7 +215,9 @@ pub trait Handle: Send + Sync {
 /// What a source gives next. It is applied wholly, and in the order in which it is given.
 #[derive(Debug, Default)]
 pub struct Read {
-    /// Ranges before the chunk that turned out to be lost: they are recorded with the chunk's checkpoint.
+    /// Ranges before the chunk that turned out to be lost: they are recorded with the chunk's checkpoint, by their
+    /// numbers and no shard. For a source of one shard with 64-bit numbers: one with several counts what it has lost in a
+    /// metric of its own.
     pub lost: Vec<MissingRange>,
     /// Records of one shard, in the order of their positions; none where there is only an event.
     pub chunk: Chunk,
@@ -225,7 +230,8 @@ pub struct Read {
 pub enum SourceEvent {
     /// What the source is called: told once, before anything else.
     Named(SourceName),
-    /// Shards that were not known: nothing of them has been given.
+    /// Shards that were not known: nothing of them has been given. Their parents are kept and shown; to hold children
+    /// back until their parents are released as `ended` is the source's.
     Found(Vec<(ShardId, ShardState)>),
     /// All of the shard that had arrived by then, in ms, has been given.
     Until(ShardId, i64),

@@ -38,8 +38,12 @@ pub trait FormatKind: Sync {
         &[]
     }
 
+    /// Whether every record is in the objects, whatever its bytes: none can fail. A format of which one can is none for
+    /// backups, which hold all that has come.
+    fn carries_all(&self) -> bool;
+
     /// What people call the schema that records have to fit, where there is one. It shows only when objects are made
-    /// whether they do; and a backup, which carries all, cannot have the format.
+    /// whether they do.
     fn schema(&self) -> Option<&'static str> {
         None
     }

@@ -25,7 +25,7 @@ pub trait SourceKind: Debug + Sync {
 
     /// Reads its table, `type` apart. Every fault is reported to the table, and reading goes on, so that one hides no
     /// other; `None`: something that is needed has a fault. `stream` is the delivery stream's name; paths start at
-    /// `base`.
+    /// `base`, which may be relative to the working directory.
     fn read(&self, table: &mut Table<'_>, stream: &str, base: &Path) -> Option<SourceSettings>;
 
     /// What a stream of it is called in messages: `Kinesis stream`; or, where records are put into it, how: `Direct
@@ -113,9 +113,38 @@ pub struct Asked<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct AwsSource {
     /// `DeliveryStreamType`.
-    pub stream_type: &'static str,
+    pub stream_type: StreamType,
     /// `Source`, if there is one.
     pub source: Option<Value>,
+}
+
+/// The types of streams that Firehose's API knows, by what comes closest to the source: clients ask for those of a
+/// type, and take no other word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamType {
+    /// Records are put into it by producers, or have no other home that the API has a word for.
+    Put,
+    /// A stream that keeps its records in shards.
+    Stream,
+    /// A topic of a broker.
+    Topic,
+    /// The tables of a database.
+    Database,
+}
+
+impl StreamType {
+    /// All of them, as the API lists them.
+    pub const ALL: [Self; 4] = [Self::Put, Self::Stream, Self::Topic, Self::Database];
+
+    /// The API's word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Put => "DirectPut",
+            Self::Stream => "KinesisStreamAsSource",
+            Self::Topic => "MSKAsSource",
+            Self::Database => "DatabaseAsSource",
+        }
+    }
 }
 
 /// How one stream would keep another one from its records.

@@ -45,7 +45,8 @@ pub trait StoreKind: Sync {
 /// What the settings of a store tell of it. Nothing of it asks the store.
 pub trait StoreSpec: Any + Debug + Send + Sync {
     /// The store's name in checkpoints: it tells one from another, and stays the same however the config is written.
-    /// Settings that may change while objects wait (region, credentials) are not in it. It is a URL, or a word, a colon and
+    /// Settings that may change while objects wait (region, credentials) are not in it, nor what depends on the working
+    /// directory. It is a URL, or a word, a colon and
     /// a path of this machine.
     fn name(&self) -> String;
 
@@ -105,7 +106,8 @@ pub struct OneMachine {
 
 /// Which keys a store takes, whoever asks: publishing, sorting of records, `check`.
 pub trait Keys: Debug + Send + Sync {
-    /// Bytes up to which every key is taken that begins with no dot and has no part that is empty, `.` or `..`.
+    /// Bytes up to which every key is taken that begins with no dot and has no part that is empty, `.` or `..`. It saves
+    /// asking, for each record with a prefix of its own: 0 is always right, and more than 512 saves no more.
     fn short(&self) -> usize;
 
     /// Whether an object may be given that key. The error says why not, as the end of a sentence.
@@ -198,7 +200,8 @@ impl StoreTable<'_, '_> {
         self.table.name_text(key, access::NAME_MAX)
     }
 
-    /// A path of this machine, which begins at the folder of the config file. It is the place that later faults of the
+    /// A path of this machine, which begins at the folder of the config file, and with it may be relative to the working
+    /// directory: a name in checkpoints has it absolute. It is the place that later faults of the
     /// store are shown at.
     pub fn path(&mut self, key: &'static str) -> Option<PathBuf> {
         let origin = TextOrigin::at(self.table.place_of(key));

@@ -33,7 +33,8 @@ pub trait Store: StoreKind {
         self.connect(settings)
     }
 
-    /// Gives `take` each object whose key begins with `head`, in no order, and changes nothing. It may block. `None`:
+    /// Gives `take` each object whose key begins with `head`, in no order, and changes nothing. It may block, since
+    /// commands alone call it. `None`:
     /// the settings are of another kind, or the store does not list what it holds.
     fn list<'a>(
         &'a self,
@@ -47,7 +48,8 @@ pub trait Store: StoreKind {
 ///
 /// Publishing is idempotent and replaces nothing (C4): an object that is there already, by its id and by one of its
 /// [sums](Publication::sums), is success; anything else under its key is [`PublishError::Foreign`], and stays as it is.
-/// The caller owns retries: each call tries once, and says what came of it as [`PublishError`].
+/// The caller owns retries: each call tries once, and says what came of it as [`PublishError`]. Its futures share their
+/// threads with all else, as those of all traits here do: what blocks is `tokio::task::spawn_blocking`'s.
 pub trait Publisher: Debug + Send + Sync {
     /// The store in a few words, for logs.
     fn describe(&self) -> String;

@@ -42,6 +42,10 @@ impl FormatKind for JsonKind {
         text::KEYS
     }
 
+    fn carries_all(&self) -> bool {
+        true
+    }
+
     fn expects_json(&self) -> bool {
         true
     }

@@ -43,6 +43,10 @@ impl FormatKind for RawKind {
         text::KEYS
     }
 
+    fn carries_all(&self) -> bool {
+        true
+    }
+
     fn read(&self, table: &mut FormatTable<'_, '_>) -> Option<FormatSettings> {
         let compression = Compression::read(table);
         let delimiter = Delimiter::read(table, Delimiter::None);

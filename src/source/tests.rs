@@ -9,7 +9,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use self::queue::{KIND, Queue};
-use super::promises::{self, Life, World};
+use super::promises::{self, Lane, Life, World};
 use super::{Context, Known, Opened, SourceEntry as _, SourceSettings};
 use crate::config;
 use crate::disk::{Disk, TornDisk};
@@ -22,6 +22,11 @@ struct Queued(String);
 impl World for Queued {
     async fn new() -> Self {
         Self(Uuid::new_v4().to_string())
+    }
+
+    /// A queue is one shard.
+    fn widen(&self) -> bool {
+        false
     }
 
     /// As its own config says.
@@ -46,13 +51,20 @@ impl World for Queued {
     }
 
     /// A record's own number begins it.
-    async fn put(&self, _: &Opened, records: &[Vec<u8>]) -> bool {
+    async fn put(&self, _: &Opened, _: Lane, records: &[Vec<u8>]) -> bool {
         for record in records {
             let number = record.first_chunk().copied().map(u64::from_le_bytes);
             Queue::open(&self.0).put(number.unwrap(), record.clone());
         }
         true
     }
+
+    /// Memory has no faults that pass.
+    fn fail(&self) -> bool {
+        false
+    }
+
+    fn mend(&self) {}
 
     fn lose(&self, records: Range<usize>, _: &mut Known) {
         for number in records {

@@ -2,6 +2,7 @@
 //! promises on top. Objects in S3 are read back with boto3.
 
 mod memory;
+mod places;
 mod prepared;
 mod s3;
 
@@ -9,14 +10,10 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use firehose::config::{self, StoreKind as _, StoreSettings};
-use firehose::destination::{
-    Body, Destination, FolderSettings, Publication, PublishError, Store as _,
-};
-use firehose::registry::registry;
+use firehose::destination::{Body, Destination, Publication, PublishError};
 use uuid::Uuid;
 
-use crate::support::servers::{Bucket, Weed};
+use places::Place;
 
 /// The bytes of a sealed object, in memory.
 #[derive(Debug)]
@@ -63,105 +60,6 @@ fn noise(len: usize) -> Bytes {
     let mut bytes = vec![0; len];
     random.fill(&mut bytes);
     bytes.into()
-}
-
-/// A destination and a way around it.
-#[derive(Debug)]
-struct Place {
-    settings: StoreSettings,
-    to: Destination,
-    behind: Behind,
-}
-
-#[derive(Debug)]
-enum Behind {
-    Folder(tempfile::TempDir),
-    S3(Bucket),
-    Memory(memory::Memory),
-}
-
-impl Place {
-    async fn folder() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("lake");
-        let settings = StoreSettings::from(FolderSettings { path });
-        let to = Destination::connect(&settings).await.unwrap();
-        Self {
-            settings,
-            to,
-            behind: Behind::Folder(dir),
-        }
-    }
-
-    async fn s3() -> Self {
-        let bucket = Weed::shared().bucket();
-        let settings = StoreSettings::from(bucket.settings());
-        let to = Destination::connect(&settings).await.unwrap();
-        Self {
-            settings,
-            to,
-            behind: Behind::S3(bucket),
-        }
-    }
-
-    /// As its own config says.
-    async fn memory() -> Self {
-        let name = Uuid::new_v4().to_string();
-        let config = format!(
-            "[stream.c]\nsource.type = \"direct-put\"\ndestination = {{ type = \"memory\", name = \"{name}\" }}"
-        );
-        let mut registry = registry();
-        registry.stores.push(&memory::MemoryKind);
-        let read = config::parse(config, "firehose.toml".as_ref(), &|_| None, &registry).unwrap();
-        let settings = read.config.streams["c"].destination.store.clone();
-        assert_eq!(settings.name(), format!("memory:{name}"));
-        let again = memory::MemoryKind
-            .named(&settings.name(), None)
-            .unwrap()
-            .unwrap();
-        assert_eq!(again, settings, "the way back from the name");
-        let nowhere = memory::MemoryKind.reopen(&settings).unwrap().await;
-        assert!(nowhere.is_err(), "opening it again has made it");
-        Self {
-            to: memory::MemoryKind
-                .connect(&settings)
-                .unwrap()
-                .await
-                .unwrap(),
-            settings,
-            behind: Behind::Memory(memory::Memory::open(&name)),
-        }
-    }
-
-    /// What somebody else finds under the key.
-    fn get(&self, key: &str) -> Option<Bytes> {
-        match &self.behind {
-            Behind::Folder(dir) => std::fs::read(dir.path().join("lake").join(key))
-                .ok()
-                .map(Bytes::from),
-            Behind::S3(bucket) => bucket.get(key).map(|object| object.bytes.into()),
-            Behind::Memory(memory) => memory.get(key),
-        }
-    }
-
-    /// Somebody else writes under the key.
-    fn plant(&self, key: &str, bytes: &[u8]) {
-        match &self.behind {
-            Behind::Folder(dir) => {
-                let path = dir.path().join("lake").join(key);
-                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-                std::fs::write(path, bytes).unwrap();
-            }
-            Behind::S3(bucket) => bucket.put(key, bytes),
-            Behind::Memory(memory) => {
-                memory.put(key, None, Bytes::copy_from_slice(bytes));
-            }
-        }
-    }
-
-    async fn publish(&self, one: &Publication) -> Result<(), PublishError> {
-        publish(&self.to, one).await
-    }
 }
 
 async fn publish(to: &Destination, one: &Publication) -> Result<(), PublishError> {
@@ -402,33 +300,38 @@ async fn what_one_machine_prepares_another_completes_where_it_can_be_shared(plac
     assert_eq!(place.to.read_body("bodies/1").await, Ok(None));
 }
 
-/// Runs each promise against each store.
-macro_rules! conformance {
-    ($($promise:ident)*) => {
-        mod folder {
-            $(#[tokio::test] async fn $promise() { super::$promise(super::Place::folder().await).await; })*
+/// Runs each promise against the store of a place.
+macro_rules! promises {
+    ($place:path) => {
+        promises! { $place =>
+            an_object_is_there_whole_once_published
+            publishing_again_changes_nothing
+            what_others_wrote_is_refused_and_untouched
+            our_id_with_other_content_is_refused_and_untouched
+            a_key_that_is_taken_amid_a_group_is_not_overwritten
+            bytes_that_are_not_the_checkpointed_ones_stay_invisible
+            an_object_that_lost_damaged_bytes_is_known_as_it_was
+            an_object_of_many_parts_is_there_whole
+            odd_keys_keep_their_spelling
+            of_many_claims_one_wins_and_may_be_repeated
+            what_it_holds_is_told_without_the_bytes
+            a_torn_upload_is_resumed_or_given_up
+            what_one_machine_prepares_another_completes_where_it_can_be_shared
         }
-        mod seaweed {
-            $(#[tokio::test] async fn $promise() { super::$promise(super::Place::s3().await).await; })*
-        }
-        mod in_memory {
-            $(#[tokio::test] async fn $promise() { super::$promise(super::Place::memory().await).await; })*
-        }
+    };
+    ($place:path => $($promise:ident)*) => {
+        $(#[tokio::test] async fn $promise() { super::$promise($place().await).await; })*
     };
 }
 
-conformance! {
-    an_object_is_there_whole_once_published
-    publishing_again_changes_nothing
-    what_others_wrote_is_refused_and_untouched
-    our_id_with_other_content_is_refused_and_untouched
-    a_key_that_is_taken_amid_a_group_is_not_overwritten
-    bytes_that_are_not_the_checkpointed_ones_stay_invisible
-    an_object_that_lost_damaged_bytes_is_known_as_it_was
-    an_object_of_many_parts_is_there_whole
-    odd_keys_keep_their_spelling
-    of_many_claims_one_wins_and_may_be_repeated
-    what_it_holds_is_told_without_the_bytes
-    a_torn_upload_is_resumed_or_given_up
-    what_one_machine_prepares_another_completes_where_it_can_be_shared
+mod folder {
+    promises!(crate::destination::places::folder);
+}
+
+mod seaweed {
+    promises!(crate::destination::places::s3);
+}
+
+mod in_memory {
+    promises!(crate::destination::places::memory);
 }

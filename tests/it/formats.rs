@@ -1,6 +1,7 @@
 //! What every format promises, held against all that there are and the smallest that there can be. Objects are read back
 //! by other implementations than those that wrote them.
 
+mod backups;
 mod counted;
 mod reading;
 

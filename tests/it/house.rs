@@ -3,10 +3,13 @@
 
 mod circles;
 mod rooms;
+mod sources;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use self::sources::{is_of_source, names_of_sources};
 
 const STAGES: &[&str] = &[
     "batch",
@@ -137,67 +140,6 @@ fn no_two_modules_of_the_ground_floor_import_each_other_by_any_way_round() {
         left.is_empty(),
         "circles, and what stands on them: {left:#?}"
     );
-}
-
-/// The port of sources, which has their folders.
-const SOURCE_PORT: &str = "src/source.rs";
-/// How the entries of a source begin, and where: one makes it known to the compiler, the other to the config.
-const SOURCE_ENTRIES: [(&str, &str); 2] = [
-    (SOURCE_PORT, "pub mod "),
-    ("src/registry.rs", "pub const SOURCES: "),
-];
-/// Where other code may name a source: file, how the line begins, and why.
-const NAMES_A_SOURCE: &[(&str, &str, &str)] = &[
-    (
-        "src/http/api/describe.rs",
-        "\"DirectPut\",",
-        "the API's own list of types, those too that are none of ours",
-    ),
-    (
-        "src/http/api/describe.rs",
-        "\"KinesisStreamAsSource\",",
-        "the same",
-    ),
-];
-
-#[test]
-fn only_its_own_folder_and_the_registry_name_a_source() {
-    let mut seen = BTreeSet::new();
-    let mut wrong = Vec::new();
-    let sources = names_of_sources();
-    assert!(sources.len() >= 2, "{sources:?}");
-    for file in files_below("src").into_iter().filter(|file| !is_test(file)) {
-        let text = fs::read_to_string(&file).unwrap();
-        let code = text.split(UNIT_TESTS).next().unwrap();
-        let short = file.strip_prefix(root()).unwrap().display().to_string();
-        for name in sources.iter().filter(|name| !is_of_source(&file, name)) {
-            let parts: Vec<&str> = name.split('_').collect();
-            let names_it = |line: &&str| words(line).windows(parts.len()).any(|some| some == parts);
-            for line in without_comments(code).lines().filter(names_it) {
-                let line = line.trim();
-                let mut entries = SOURCE_ENTRIES.iter();
-                if entries.any(|(file, begin)| short == *file && line.starts_with(begin)) {
-                    continue;
-                }
-                let known = NAMES_A_SOURCE
-                    .iter()
-                    .position(|(of, begin, _)| short == *of && line.starts_with(begin));
-                match known {
-                    Some(known) => seen.extend([known]),
-                    None => wrong.push(format!("{short}: {line}")),
-                }
-            }
-        }
-    }
-    assert!(
-        wrong.is_empty(),
-        "a question to the port stands for each: {wrong:#?}"
-    );
-    let gone: Vec<_> = (0..NAMES_A_SOURCE.len())
-        .filter(|known| !seen.contains(known))
-        .map(|known| NAMES_A_SOURCE[known])
-        .collect();
-    assert!(gone.is_empty(), "no code needs these any more: {gone:#?}");
 }
 
 #[test]
@@ -367,28 +309,13 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// The sources, by the names of their folders, as the port has them.
-fn names_of_sources() -> Vec<String> {
-    let port = fs::read_to_string(root().join(SOURCE_PORT)).unwrap();
-    let code = without_comments(&port);
-    let modules = code
-        .lines()
-        .filter_map(|line| line.strip_prefix("pub mod "));
-    modules
-        .map(|name| name.trim_end_matches(';').to_owned())
-        .collect()
-}
-
-fn is_of_source(file: &Path, name: &str) -> bool {
-    let own = root().join("src/source").join(name);
-    file.starts_with(&own) || file == own.with_extension("rs")
-}
-
 /// Whether a file holds nothing but tests, what they promise, or targets of the fuzzer.
 fn is_test(file: &Path) -> bool {
     let path = file.strip_prefix(root()).unwrap();
     let mut parts = path.iter().map(|part| part.to_str().unwrap());
-    parts.any(|part| part.contains("tests") || matches!(part, "fuzz.rs" | "promises.rs"))
+    parts.any(|part| {
+        part.contains("tests") || matches!(part, "fuzz.rs" | "promises" | "promises.rs")
+    })
 }
 
 /// Tests that read whole config files are given all that one can name, as the binary is.

@@ -70,6 +70,10 @@ impl FormatKind for Probe {
         KEYS
     }
 
+    fn carries_all(&self) -> bool {
+        true
+    }
+
     fn read(&self, table: &mut FormatTable<'_, '_>) -> Option<FormatSettings> {
         ask(table);
         None

@@ -38,7 +38,7 @@ pub(super) fn read(
     (format, only_json)
 }
 
-/// `[stream.X.backup.format]`: the source records as they came, so never columns.
+/// `[stream.X.backup.format]`: the source records as they came, all of them, so no format in which one can fail.
 pub(super) fn of_backup(
     stream: &str,
     mut table: Table<'_>,
@@ -46,7 +46,7 @@ pub(super) fn of_backup(
     spans: &mut SpanMap,
 ) -> Option<FormatSettings> {
     let kinds = table.file.registry.formats.iter().copied();
-    let kinds: Vec<_> = kinds.filter(|kind| kind.schema().is_none()).collect();
+    let kinds: Vec<_> = kinds.filter(|kind| kind.carries_all()).collect();
     let kind = kind(&mut table, &kinds);
     match kind {
         Some(_) => table.only_with(NOT_JSON, "the stream's own format: a backup takes all"),

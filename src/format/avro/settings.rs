@@ -97,6 +97,10 @@ impl FormatKind for AvroKind {
         &["compression"]
     }
 
+    fn carries_all(&self) -> bool {
+        false
+    }
+
     fn schema(&self) -> Option<&'static str> {
         Some("Avro schema")
     }

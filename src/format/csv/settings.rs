@@ -61,6 +61,10 @@ impl FormatKind for CsvFormatKind {
         &["compression", "header", "delimiter", "quote", "null"]
     }
 
+    fn carries_all(&self) -> bool {
+        false
+    }
+
     fn schema(&self) -> Option<&'static str> {
         Some("CSV schema")
     }

@@ -72,6 +72,10 @@ impl FormatKind for ParquetKind {
         options::KEYS
     }
 
+    fn carries_all(&self) -> bool {
+        false
+    }
+
     fn translations(&self) -> &'static [(&'static str, &'static str)] {
         options::TRANSLATIONS
     }

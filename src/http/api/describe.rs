@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{ACCOUNT, ApiError, BorrowedText, Operation, Violations, parse, stream};
 use crate::config::{
-    Asked, AwsSource, BufferingSettings, ColumnRules, StoreSettings, StreamSettings,
+    Asked, AwsSource, BufferingSettings, ColumnRules, StoreSettings, StreamSettings, StreamType,
 };
 use crate::http::{ApiState, StreamInfo};
 
@@ -49,12 +49,7 @@ pub(super) fn list(state: &ApiState, body: &[u8]) -> Result<String, ApiError> {
         violations.check_name("exclusiveStartDeliveryStreamName", start);
     }
     let wanted = request.delivery_stream_type.as_ref().map(|text| &*text.0);
-    let types = [
-        "DirectPut",
-        "KinesisStreamAsSource",
-        "MSKAsSource",
-        "DatabaseAsSource",
-    ];
+    let types = StreamType::ALL.map(StreamType::word);
     if wanted.is_some_and(|wanted| !types.contains(&wanted)) {
         violations.push(
             "deliveryStreamType",
@@ -71,7 +66,9 @@ pub(super) fn list(state: &ApiState, body: &[u8]) -> Result<String, ApiError> {
     let mut names = state
         .streams
         .range::<str, _>((after, Bound::Unbounded))
-        .filter(|(_, stream)| wanted.is_none_or(|wanted| wanted == aws_source(stream).stream_type))
+        .filter(|(_, stream)| {
+            wanted.is_none_or(|wanted| wanted == aws_source(stream).stream_type.word())
+        })
         .map(|(name, _)| name.as_str());
     let page: Vec<&str> = names.by_ref().take(limit).collect();
     let more = names.next().is_some();
@@ -108,7 +105,7 @@ fn description(stream: &StreamInfo) -> Value {
         "DeliveryStreamARN": format!("arn:aws:firehose:{region}:{ACCOUNT}:deliverystream/{name}"),
         "DeliveryStreamStatus": "ACTIVE",
         "DeliveryStreamEncryptionConfiguration": { "Status": "DISABLED" },
-        "DeliveryStreamType": stream_type,
+        "DeliveryStreamType": stream_type.word(),
         "VersionId": "1",
         "CreateTimestamp": seconds(stream.created_at_ms),
         "Destinations": [{

@@ -238,7 +238,7 @@ fn decode(
 
 async fn append(stream: &StreamInfo, batch: PutBatch) -> Result<Accepted, ApiError> {
     let intake = stream.intake.as_ref().ok_or_else(|| {
-        let stream_type = aws_source(stream).stream_type;
+        let stream_type = aws_source(stream).stream_type.word();
         ApiError::client(
             "InvalidArgumentException",
             format!("This operation is not permitted on {stream_type} delivery stream type."),

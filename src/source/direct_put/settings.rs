@@ -5,7 +5,7 @@ use std::path::Path;
 use super::local::LocalJournal;
 use super::segment_bytes;
 use crate::config::{
-    Asked, AwsSource, GIB, MIB, SourceKind, SourceSettings, SourceSpec, TIB, Table,
+    Asked, AwsSource, GIB, MIB, SourceKind, SourceSettings, SourceSpec, StreamType, TIB, Table,
 };
 use crate::error::StreamError;
 use crate::shard::SourceName;
@@ -83,7 +83,7 @@ impl SourceSpec for DirectPut {
 
     fn aws(&self, _: &Asked<'_>) -> AwsSource {
         AwsSource {
-            stream_type: "DirectPut",
+            stream_type: StreamType::Put,
             source: None,
         }
     }

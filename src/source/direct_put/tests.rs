@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{DIR, DirectPut};
 use crate::disk::{Disk, OpenMode, TornDisk};
-use crate::source::promises::{self, Life, World, record};
+use crate::source::promises::{self, Lane, Life, World, record};
 use crate::source::{Known, Opened, PutBatch, SourceSettings};
 
 /// Its journal's limit; segments are an eighth of it.
@@ -19,6 +19,11 @@ struct Torn(TornDisk);
 impl World for Torn {
     async fn new() -> Self {
         Self(TornDisk::new(0))
+    }
+
+    /// A journal is one shard.
+    fn widen(&self) -> bool {
+        false
     }
 
     fn source(&self) -> SourceSettings {
@@ -32,7 +37,7 @@ impl World for Torn {
         Arc::new(self.0.clone())
     }
 
-    async fn put(&self, opened: &Opened, records: &[Vec<u8>]) -> bool {
+    async fn put(&self, opened: &Opened, _: Lane, records: &[Vec<u8>]) -> bool {
         let intake = opened.handle.intake().unwrap();
         for record in records {
             let mut batch = PutBatch::default();
@@ -43,6 +48,13 @@ impl World for Torn {
         }
         true
     }
+
+    /// A fault of the disk ends the run, and its recovery waits.
+    fn fail(&self) -> bool {
+        false
+    }
+
+    fn mend(&self) {}
 
     /// Flips a bit of each.
     fn lose(&self, records: Range<usize>, _: &mut Known) {

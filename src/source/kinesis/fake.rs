@@ -45,6 +45,8 @@ pub(crate) struct World {
     pub(crate) generation: u64,
     /// Operations that fail next, with their codes.
     pub(crate) faults: VecDeque<(&'static str, &'static str)>,
+    /// Whatever is asked for fails, and subscriptions end.
+    pub(crate) is_down: bool,
     /// How many records the next answers or events hold at most, and up to how many the stream has forgotten by each.
     pub(crate) pages: VecDeque<(usize, usize)>,
     /// Requests for records beyond the limits.
@@ -200,6 +202,9 @@ impl World {
     }
 
     fn answer(&mut self, operation: &str, body: &Value) -> Result<Value, &'static str> {
+        if self.is_down {
+            return Err("InternalFailure");
+        }
         if let Some(at) = self.faults.iter().position(|(of, _)| *of == operation) {
             return Err(self.faults.remove(at).unwrap().1);
         }

@@ -11,7 +11,7 @@ use super::{KinesisMetrics, ReaderContext};
 use crate::config::access::{self, NAME_MAX};
 use crate::config::{
     Asked, AwsAccess, AwsSource, Clash, CoordinationSettings, Diagnostic, SourceKind,
-    SourceSettings, SourceSpec, StartSettings, Table, coordination,
+    SourceSettings, SourceSpec, StartSettings, StreamType, Table, coordination,
 };
 use crate::error::StreamError;
 use crate::shard::{Pending, ShardLister, SourceName};
@@ -136,7 +136,7 @@ impl SourceSpec for KinesisSettings {
             StartSettings::Time(ms) => ms,
         };
         AwsSource {
-            stream_type: "KinesisStreamAsSource",
+            stream_type: StreamType::Stream,
             source: Some(json!({ "KinesisStreamSourceDescription": {
                 "KinesisStreamARN": self.arn_in(asked.account),
                 "RoleARN": asked.role,

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::config::{Asked, AwsSource, SourceKind, SourceSettings, SourceSpec, Table};
+use crate::config::{Asked, AwsSource, SourceKind, SourceSettings, SourceSpec, StreamType, Table};
 use crate::error::StreamError;
 use crate::position::{MissingRange, Position, Sequence};
 use crate::record::ChunkBuilder;
@@ -89,7 +89,7 @@ impl SourceSpec for Settings {
 
     fn aws(&self, _asked: &Asked<'_>) -> AwsSource {
         AwsSource {
-            stream_type: "DirectPut",
+            stream_type: StreamType::Put,
             source: None,
         }
     }

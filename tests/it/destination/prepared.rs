@@ -8,7 +8,7 @@ use bytes::Bytes;
 use firehose::destination::{Body, Destination, Publication, PublishError};
 
 use super::s3::{connect, methods, through_proxy};
-use super::{Place, is_foreign, noise, object, publish};
+use super::{is_foreign, noise, object, places, publish};
 use crate::support::proxy::Fault;
 use crate::support::servers::Weed;
 
@@ -154,7 +154,7 @@ async fn bodies_are_written_read_and_removed() {
 
 #[tokio::test]
 async fn a_folder_cannot_be_shared() {
-    let Place { to, .. } = Place::folder().await;
+    let to = places::folder().await.to;
     let refused = to.prepare(&mut object("data/1", noise(10))).await;
     assert!(matches!(refused, Err(PublishError::Permanent { .. })));
     assert!(to.put_body("key", noise(10)).await.is_err());

@@ -24,6 +24,10 @@ impl FormatKind for CountedKind {
         &[]
     }
 
+    fn carries_all(&self) -> bool {
+        true
+    }
+
     fn read(&self, _table: &mut FormatTable<'_, '_>) -> Option<FormatSettings> {
         Some(Settings.into())
     }

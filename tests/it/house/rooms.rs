@@ -242,6 +242,26 @@ fn what_is_listed_is_found_however_its_files_lie() {
                 const OTHERS: &[&dyn Kind] = &[&hidden::HiddenKind];";
     assert_eq!(listed(text, "pub const KINDS"), ["folder", "one_file"]);
     assert_eq!(type_name("one_file"), "OneFile");
+    for (port, list) in PORTS {
+        let kinds = [
+            "    &one_kind::KIND,\n",
+            "    &other::OtherKind,\n",
+            "    &third::KIND,\n",
+        ];
+        let text = format!(
+            "//! Kinds.\nmod one_kind;\nmod other;\nmod third;\npub use third::Third;\n\
+             {list}: &[&dyn Kind] = &[\n{}];\nconst LEFT: u8 = 1;\n",
+            kinds.concat()
+        );
+        for text in [
+            text.clone(),
+            text.replace("\n    &", "&").replace(",\n]", "]"),
+        ] {
+            let left = without_entries(&format!("{port}.rs"), text);
+            let left: Vec<_> = left.lines().filter(|line| !line.is_empty()).collect();
+            assert_eq!(left, ["//! Kinds.", "const LEFT: u8 = 1;"], "{list}");
+        }
+    }
 }
 
 #[test]

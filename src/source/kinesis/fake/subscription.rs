@@ -76,7 +76,7 @@ impl Pushing {
         let mut shards = world.shards.iter();
         let at = shards.position(|shard| shard.id == self.shard)?;
         let is_over = self.begun.is_none_or(|begun| begun.elapsed() > LIFE);
-        if is_over || world.shards[at].subscribed_at != self.begun {
+        if is_over || world.is_down || world.shards[at].subscribed_at != self.begun {
             return None;
         }
         let (most, forgotten) = world.pages.pop_front().unwrap_or((RECORDS_OF_AN_EVENT, 0));

@@ -6,11 +6,13 @@ use std::ops::Range;
 use super::fan_out::consumer;
 use super::*;
 use crate::disk::{Disk, TornDisk};
-use crate::source::promises::{self, Ending, Life, World};
+use crate::source::promises::{self, Ending, Lane, Life, World};
 use crate::source::{Context, Opened, Shareable as _, Source as _, SourceSettings};
 
 /// The shard that is there at first.
 const FIRST: &str = "one";
+/// The one beside it.
+const SECOND: &str = "beside";
 
 struct Strict<W> {
     fake: Fake,
@@ -19,6 +21,9 @@ struct Strict<W> {
 
 /// How it is read.
 trait Way {
+    /// Whether all shards are read.
+    const IS_WIDE: bool = true;
+
     const CONSUMER: fn() -> ConsumerSettings = || ConsumerSettings::Polling;
 
     /// Which shards whoever opens it knows of.
@@ -64,6 +69,8 @@ impl Way for Pushed {
 struct Leased;
 
 impl Way for Leased {
+    const IS_WIDE: bool = false;
+
     fn found() -> BTreeMap<ShardId, ShardState> {
         [(FIRST.into(), ShardState::default())].into()
     }
@@ -102,6 +109,14 @@ impl<W: Way> World for Strict<W> {
         Self { fake, way }
     }
 
+    fn widen(&self) -> bool {
+        if W::IS_WIDE {
+            let mut world = self.fake.world();
+            world.shards.push(FakeShard::new(SECOND, &[]));
+        }
+        W::IS_WIDE
+    }
+
     fn source(&self) -> SourceSettings {
         self.settings().into()
     }
@@ -122,13 +137,24 @@ impl<W: Way> World for Strict<W> {
         Arc::new(TornDisk::new(0))
     }
 
-    /// To the shard that is open.
-    async fn put(&self, _: &Opened, records: &[Vec<u8>]) -> bool {
+    /// To the shard of the lane that is open.
+    async fn put(&self, _: &Opened, lane: Lane, records: &[Vec<u8>]) -> bool {
         let records: Vec<&[u8]> = records.iter().map(Vec::as_slice).collect();
         let mut world = self.fake.world();
-        let shard = world.shards.last_mut().unwrap();
+        let mut shards = world.shards.iter_mut().rev();
+        let shard = shards.find(|shard| (shard.id == SECOND) == (lane == Lane::Second));
+        let shard = shard.expect("it is there");
         *shard = shard.clone().with(now_ms(), &records);
         true
+    }
+
+    fn fail(&self) -> bool {
+        self.fake.world().is_down = true;
+        true
+    }
+
+    fn mend(&self) {
+        self.fake.world().is_down = false;
     }
 
     /// The stream forgets all up to them, which is longer ago than it keeps records.

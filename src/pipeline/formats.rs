@@ -185,23 +185,24 @@ impl Formats {
 
     /// Whether none of the records has anything that the columns do not take, told at a glance.
     fn are_familiar<'r>(&self, mut records: impl Iterator<Item = &'r [u8]>) -> bool {
-        let (data, learned) = {
-            let known = self.known();
-            (known.data, known.learned.clone())
-        };
-        let (Some(columns), Some(settings)) = (learned, self.settings.columns()) else {
+        let cached = || self.familiar.lock().unwrap_or_else(PoisonError::into_inner);
+        let data = self.known().data;
+        let taken = cached().take().filter(|(of, _)| *of == data);
+        let Some((data, mut familiar)) = taken.or_else(|| self.familiar_now()) else {
             return false;
         };
-        let cached = || self.familiar.lock().unwrap_or_else(PoisonError::into_inner);
-        let taken = cached().take().filter(|(of, _)| *of == data);
-        let (_, mut familiar) = taken.unwrap_or_else(|| {
-            let names = &settings.rules.names;
-            (data, Familiar::with(&columns, &self.said, names))
-        });
         let are_familiar =
             records.all(|record| familiar.knows(record, &|name| self.settings.takes_name(name)));
         *cached() = Some((data, familiar));
         are_familiar
+    }
+
+    /// What tells records that have nothing which the columns in force lack, and the hash of their format.
+    fn familiar_now(&self) -> Option<(u64, Familiar)> {
+        let known = self.known();
+        let names = &self.settings.columns()?.rules.names;
+        let familiar = Familiar::with(known.learned.as_ref()?, &self.said, names);
+        Some((known.data, familiar))
     }
 
     /// The first columns. They are in force for all that is opened from now on. The error says why there are none.

@@ -8,9 +8,10 @@ use bytes::Bytes;
 use super::columns::RulesRow;
 use super::durable::Durable;
 use super::{
-    Columns, FORMATS, Format, FormatFault, Head, Inference, Remark, Trial, columns, frame, of_row,
+    Columns, FORMATS, Familiar, Format, FormatFault, Head, Inference, Remark, Trial, columns,
+    frame, of_row,
 };
-use crate::config::{self, ColumnRules, ColumnSettings, FormatSettings};
+use crate::config::{self, ColumnRules, ColumnSettings, FormatSettings, NameRules};
 use crate::position::{Position, Sequence};
 use crate::record::Record;
 use crate::registry::registry;
@@ -116,9 +117,11 @@ pub fn learned(bytes: &[u8]) {
         return;
     };
     takes_all(&columns, &records);
-    let widened = parts
-        .next()
-        .and_then(|(later, _)| Some((columns.widened(&later)?, later)));
+    let later = parts.next();
+    if let Some((_, later)) = &later {
+        widen_nothing(&columns, records.iter().chain(later));
+    }
+    let widened = later.and_then(|(later, _)| Some((columns.widened(&later)?, later)));
     if let Some(((wider, _), later)) = widened {
         assert_eq!(wider.widened(&later).map(|(_, changes)| changes), None);
         let typed: Vec<&[u8]> = records
@@ -127,6 +130,22 @@ pub fn learned(bytes: &[u8]) {
             .collect();
         takes_all(&wider, &typed);
     }
+}
+
+/// Records that are familiar to columns widen them by nothing.
+fn widen_nothing<'r>(columns: &Columns, records: impl Iterator<Item = &'r &'r [u8]>) {
+    if columns.is_empty() {
+        return;
+    }
+    let mut familiar = Familiar::with(columns, &Columns::default(), &NameRules::default());
+    let mut seen = Inference::default();
+    for record in records.filter(|record| familiar.knows(record, &|_| true)) {
+        let _ = seen.observe(record);
+    }
+    assert_eq!(
+        columns.widened(&seen.columns()).map(|(_, changes)| changes),
+        None
+    );
 }
 
 /// Whether all that a record has makes a type, but for nulls. An empty object makes none, and fits none that comes later but

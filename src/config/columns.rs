@@ -101,6 +101,9 @@ pub struct ColumnRules {
     pub names: NameRules,
     /// Which of Firehose's deserializers it is read as.
     pub deserializer: Deserializer,
+    /// Whether a struct takes no array, whose items would be its fields by their places: where fields are learned, their
+    /// order is chance. With Hive's deserializer it never does.
+    pub structs_by_name: bool,
     /// How times are read.
     pub times: TimeRules,
 }

@@ -38,10 +38,12 @@ pub(in crate::format) struct RulesRow {
     #[serde(skip_serializing_if = "is_default")]
     deserializer: DeserializerRow,
     #[serde(skip_serializing_if = "is_default")]
+    structs_by_name: bool,
+    #[serde(skip_serializing_if = "is_default")]
     times: TimesRow,
 }
 
-durable!(RulesRow of ColumnRules { unknown, misfits, names, deserializer, times });
+durable!(RulesRow of ColumnRules { unknown, misfits, names, deserializer, structs_by_name, times });
 
 #[derive(Default, PartialEq, Serialize, Deserialize)]
 enum UnknownRow {

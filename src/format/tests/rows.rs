@@ -214,6 +214,7 @@ fn with_all_rules() -> [(FormatSettings, String); 3] {
             json_keys: [(text("id"), text("ID"))].into(),
         },
         deserializer: Deserializer::Hive,
+        structs_by_name: true,
         times: TimeRules {
             formats: vec![text("dd/MM/yyyy")],
             unit: Some(NumberUnit::Nanos),
@@ -225,7 +226,7 @@ fn with_all_rules() -> [(FormatSettings, String); 3] {
         rules,
         ..ColumnSettings::of("id string")
     };
-    let written = r#""learned":true,"rules":{"unknown":{"Keep":"rest"},"misfits":{"default":"Null","columns":{"id":"Fail"}},"names":{"case_sensitive":true,"dots_to_underscores":true,"json_keys":{"id":"ID"}},"deserializer":"Hive","times":{"formats":["dd/MM/yyyy"],"unit":"Nanos"}}"#;
+    let written = r#""learned":true,"rules":{"unknown":{"Keep":"rest"},"misfits":{"default":"Null","columns":{"id":"Fail"}},"names":{"case_sensitive":true,"dots_to_underscores":true,"json_keys":{"id":"ID"}},"deserializer":"Hive","structs_by_name":true,"times":{"formats":["dd/MM/yyyy"],"unit":"Nanos"}}"#;
     with_columns(&columns, written)
 }
 

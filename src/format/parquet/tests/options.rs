@@ -69,6 +69,27 @@ fn row_groups_and_pages_have_the_size_that_is_asked_for() {
     assert!(pages(&small, 1) > 10, "{}", pages(&small, 1));
 }
 
+/// A larger block is taken, and no row group is larger for it than what is encoded at once.
+#[test]
+fn a_block_of_more_than_64_mib_ends_at_64_mib() {
+    let pad = "x".repeat(1 << 20);
+    let records: Vec<String> = (0..70)
+        .map(|id| json!({ "id": id, "pad": pad }).to_string())
+        .collect();
+    let [large, usual] = [Some(256 << 20), None].map(|block_size| {
+        let options = ParquetOptions {
+            block_size,
+            ..ParquetOptions::default()
+        };
+        let (object, _) = convert(&compile("id int, pad string", options), &records);
+        let metadata = metadata(&object);
+        let groups = metadata.row_groups().iter();
+        groups.map(|group| group.num_rows()).collect::<Vec<_>>()
+    });
+    assert_eq!(large, [64, 6], "rows of a MiB each");
+    assert_eq!(usual, large);
+}
+
 #[test]
 fn a_dictionary_a_version_and_a_level_are_what_is_asked_for() {
     let records = records(5000);

@@ -277,6 +277,25 @@ async fn the_columns_of_a_table_that_lies_elsewhere_are_not_touched() {
 }
 
 #[tokio::test]
+async fn columns_are_told_where_partitions_are_refused() {
+    let told_of = table("7", &json!([id()]));
+    let scripted = Scripted::start(move |operation, _| match operation {
+        "GetTable" => Ok(json!({ "Table": told_of })),
+        "BatchCreatePartition" => Err("AccessDeniedException"),
+        _ => Ok(json!({})),
+    })
+    .await;
+    let places = [PLACE.to_owned()];
+    let told = scripted.glue.tell(&places, &wish("bigint")).await.unwrap();
+    let error = told.fates.unwrap_err();
+    assert_eq!(error.code, "AccessDeniedException");
+    let changes = told.columns.unwrap().changes;
+    assert_eq!(changes[0].to_string(), "took bigint is new");
+    let operations = ["GetTable", "UpdateTable", "BatchCreatePartition"];
+    assert_eq!(scripted.operations(), operations);
+}
+
+#[tokio::test]
 async fn a_table_that_is_missing_is_not_made_for_its_columns_alone() {
     let scripted = Scripted::start(|_, _| Err("EntityNotFoundException")).await;
     let wish = TableWish {

@@ -34,7 +34,24 @@ const TRANSLATIONS: &[(&str, &str)] = &[
     ),
     (
         "schemaconfiguration",
-        "Firehose's SchemaConfiguration is `schema` or `schema_file` in [stream.NAME.format]",
+        "Firehose's SchemaConfiguration is `glue_table` in [stream.NAME.format], or `schema` or `schema_file` for columns that \
+         are written down",
+    ),
+    (
+        "databasename",
+        "Firehose's DatabaseName and TableName are `glue_table` in [stream.NAME.format], such as \"web.hits\"",
+    ),
+    (
+        "tablename",
+        "Firehose's DatabaseName and TableName are `glue_table` in [stream.NAME.format], such as \"web.hits\"",
+    ),
+    (
+        "versionid",
+        "Firehose's VersionId is `glue_version` in [stream.NAME.format], a number or \"latest\"",
+    ),
+    (
+        "catalogid",
+        "Firehose's CatalogId is `glue_catalog_id` in [stream.NAME.format]",
     ),
     (
         "inputformatconfiguration",

@@ -45,7 +45,11 @@ impl<'a> Given<'a> {
             format!("schema = '{}'", self.schema),
             format!("deserializer = \"{deserializer}\""),
         ];
-        let key = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
+        // A table of Glue's takes the place of columns that are written down.
+        let key = |line: &str| {
+            let key = line.split(' ').next().unwrap_or_default();
+            key.replace("glue_table", "schema")
+        };
         let usual = usual.iter().filter(|line| key(line) != key(more));
         let mut table: Vec<&str> = usual.map(String::as_str).collect();
         table.extend(self.options.iter().copied().chain([more]));

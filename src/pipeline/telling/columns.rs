@@ -12,7 +12,7 @@ use crate::catalog::{CatalogError, TableDraft, TableWish};
 use crate::clock::Moment;
 use crate::config::StreamSettings;
 use crate::format::Columns;
-use crate::pipeline::drafted::{table_columns, table_draft, updates};
+use crate::pipeline::drafted::{table_draft, table_objects, updates};
 use crate::pipeline::outputs::Outputs;
 use crate::schema::TableJoin;
 
@@ -102,7 +102,7 @@ impl Pipeline {
         let columns = of.and_then(|_| self.columns());
         TableWish {
             draft: self.draft(),
-            columns: columns.and_then(|columns| table_columns(&self.settings, columns)),
+            objects: columns.and_then(|columns| table_objects(&self.settings, columns)),
         }
     }
 

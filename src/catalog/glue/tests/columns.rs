@@ -2,14 +2,14 @@
 
 use super::scripted::Scripted;
 use super::*;
-use crate::catalog::port::TableColumns;
+use crate::catalog::port::TableObjects;
 use crate::schema::SchemaChange;
 
 /// Objects with one column, of one type.
 #[derive(Debug)]
 struct Took(&'static str);
 
-impl TableColumns for Took {
+impl TableObjects for Took {
     fn joined_to(&self, columns: &[(String, String)], keys: &[String]) -> TableJoin {
         assert_eq!(keys, ["k"]);
         let mut join = TableJoin {
@@ -43,7 +43,7 @@ impl TableColumns for Took {
 fn wish(kind: &'static str) -> TableWish {
     TableWish {
         draft: None,
-        columns: Some(Arc::new(Took(kind))),
+        objects: Some(Arc::new(Took(kind))),
     }
 }
 

@@ -181,7 +181,7 @@ fn records_in_order(columns: &[Column]) -> Vec<String> {
         let mut record = Map::new();
         record.insert("row".into(), turn.into());
         for (at, (name, _, values)) in columns.iter().enumerate() {
-            if (turn + at) % 11 > 0 {
+            if !(turn + at).is_multiple_of(11) {
                 let value = values[turn * values.len() / (RUNS * RECORDS)].clone();
                 record.insert((*name).into(), value);
             }

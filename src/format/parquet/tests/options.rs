@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use parquet::basic::{Encoding, LogicalType, TimeUnit, Type};
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{
+    PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData,
+};
 use parquet::file::properties::ReaderProperties;
 use parquet::file::reader::FileReader;
 use parquet::file::serialized_reader::{ReadOptionsBuilder, SerializedFileReader};
@@ -84,7 +86,7 @@ fn a_block_of_more_than_64_mib_ends_at_64_mib() {
         let (object, _) = convert(&compile("id int, pad string", options), &records);
         let metadata = metadata(&object);
         let groups = metadata.row_groups().iter();
-        groups.map(|group| group.num_rows()).collect::<Vec<_>>()
+        groups.map(RowGroupMetaData::num_rows).collect::<Vec<_>>()
     });
     assert_eq!(large, [64, 6], "rows of a MiB each");
     assert_eq!(usual, large);

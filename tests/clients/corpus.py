@@ -98,7 +98,8 @@ def fixed(number, scale):
 
 def micros(value):
     if not isinstance(value, str):
-        return int(value * 1_000_000)
+        # By its digits: a product of floats may be a microsecond short.
+        return int(decimal.Decimal(str(value)) * 1_000_000)
     time = datetime.datetime.fromisoformat(value)
     if time.tzinfo is None:
         time = time.replace(tzinfo=datetime.timezone.utc)

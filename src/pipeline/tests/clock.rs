@@ -3,6 +3,7 @@
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::budget::Share;
 use crate::source::Handle;
 use crate::telemetry::StreamStatus as _;
 
@@ -25,6 +26,8 @@ pub(super) async fn until(status: &Status, what: &str, wanted: impl Fn(&Status) 
 pub(super) struct Running {
     pub(super) status: Arc<Status>,
     pub(super) intake: Arc<dyn Intake>,
+    /// What it says that it holds, at the end of each turn.
+    pub(super) memory: Arc<Share>,
     source: Arc<dyn Handle>,
     pipeline: JoinHandle<Result<(), StreamError>>,
 }
@@ -49,6 +52,7 @@ impl Running {
         let source = Arc::clone(&recovered.source);
         Self {
             status,
+            memory: Arc::clone(&context.memory),
             intake: source.intake().unwrap(),
             source,
             pipeline: tokio::spawn(run(recovered, settings, context)),

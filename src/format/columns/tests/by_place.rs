@@ -7,7 +7,7 @@ use super::super::schema::{HiveType, parse};
 use super::oracle::{table, typed};
 use super::rules::compile;
 use super::{convert, first_row_shown};
-use crate::config::{ColumnRules, Misfit, Misfits, UnknownFields};
+use crate::config::{ColumnRules, ColumnSettings, Misfit, Misfits, Sample, UnknownFields};
 use crate::telemetry::FieldFate;
 
 const COLUMNS: &str = "id int, s struct<a:int,t:struct<b:string,c:int>>";
@@ -142,11 +142,11 @@ fn many_empty_arrays_are_too_sparse_as_many_empty_objects_are() {
 /// Their order is chance.
 #[test]
 fn where_fields_are_learned_an_array_is_no_struct() {
-    let learned = ColumnRules {
-        structs_by_name: true,
-        ..ColumnRules::default()
+    let sampled = ColumnSettings {
+        sample: Some(Sample::default()),
+        ..ColumnSettings::of("infer")
     };
-    let schema = compile(COLUMNS, learned);
+    let schema = compile(COLUMNS, sampled.with_learned(COLUMNS).rules);
     let (rows, failures) = convert(&schema, &[r#"{"id":1,"s":[1]}"#, r#"{"id":2,"s":{"a":1}}"#]);
     assert_eq!(rows.len(), 1);
     let message = &failures[0].1.message;

@@ -101,6 +101,12 @@ impl Share {
         minimum.max(limit.saturating_sub(siblings))
     }
 
+    /// Bytes that the owner holds.
+    #[cfg(test)]
+    pub fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
+    }
+
     /// Says how many bytes the owner holds.
     pub fn hold(&self, bytes: usize) {
         let BudgetPool {

@@ -12,7 +12,7 @@ use crate::config::CatalogSettings;
 pub use places::values;
 pub use port::{
     Catalog, CatalogEntry, CatalogError, Comparison, Fate, Pending, Standing, StorageClasses,
-    TableColumns, TableDraft, TableWish, Told,
+    TableDraft, TableObjects, TableWish, Told,
 };
 
 /// The catalogs that there are, in the order in which messages name them.

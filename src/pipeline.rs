@@ -71,7 +71,7 @@ use crate::transform::Transforms;
 pub use again::{Tried, Wanted, is_there, try_again};
 use backlog::Backlog;
 pub use claim::Claim;
-pub use drafted::{draft_fault, out_of_place, table_columns, table_draft, updates};
+pub use drafted::{draft_fault, out_of_place, table_draft, table_objects, updates};
 use drift::Drift;
 pub use encode::EncoderPool;
 use encode::Piece;

@@ -296,7 +296,7 @@ impl Catalog for Glue {
                     columns: Ok(TableJoin::default()),
                 });
             };
-            let columns = self.bring_up(&mut table, wish.columns.as_deref()).await;
+            let columns = self.bring_up(&mut table, wish.objects.as_deref()).await;
             let fates = self.tell_places(&table, places).await;
             Ok(Told { fates, columns })
         })
@@ -330,12 +330,12 @@ impl Catalog for Glue {
                     Some(other) => Standing::Elsewhere(other.clone()),
                 },
             };
-            let wanted = wish.columns.as_deref();
+            let objects = wish.objects.as_deref();
             Ok(Comparison {
                 standings: places.iter().map(standing).collect(),
-                columns: wanted.map_or_else(
+                columns: objects.map_or_else(
                     || Ok(TableJoin::default()),
-                    |wanted| self.join(&table, wanted),
+                    |objects| self.join(&table, objects),
                 ),
             })
         })

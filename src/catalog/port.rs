@@ -48,12 +48,13 @@ pub trait Catalog: Debug + Send + Sync {
 pub struct TableWish {
     /// As what it is made where it is missing; it is not made without.
     pub draft: Option<TableDraft>,
-    /// What its columns are to take; they stay as they are without.
-    pub columns: Option<Arc<dyn TableColumns>>,
+    /// The objects whose columns its own are to take; they stay as they are without.
+    pub objects: Option<Arc<dyn TableObjects>>,
 }
 
-/// The columns of a stream's objects, which those of a table are to take. A catalog knows no types.
-pub trait TableColumns: Debug + Send + Sync {
+/// The stream's side of a table: its objects, whose columns those of the table are to take where it lies as they do, and is
+/// read as they are. A catalog knows no types.
+pub trait TableObjects: Debug + Send + Sync {
     /// What becomes of a table's columns, names and types as Hive has them, where it has these partition keys.
     fn joined_to(&self, columns: &[(String, String)], keys: &[String]) -> TableJoin;
 

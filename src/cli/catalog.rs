@@ -91,7 +91,7 @@ fn wish(
     let updates = pipeline::updates(stream).then_some(columns);
     let wish = TableWish {
         draft: draft.transpose().map_err(CommandError::Usage)?,
-        columns: updates.and_then(|columns| pipeline::table_columns(stream, columns)),
+        objects: updates.and_then(|columns| pipeline::table_objects(stream, columns)),
     };
     Ok((wish, None))
 }

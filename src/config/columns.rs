@@ -76,16 +76,21 @@ impl ColumnSettings {
         self.sample.is_some() || self.table.is_some()
     }
 
-    /// The same with columns that were learned or read, in Hive's syntax.
+    /// The same with columns that were learned or read, in Hive's syntax. Fields that come of a sample have no order that
+    /// means anything, those of a table have one.
     #[must_use]
     pub fn with_learned(&self, schema: &str) -> Self {
+        let is_chance = self.sample.is_some();
         Self {
             schema: schema.to_owned(),
             sample: None,
             known: None,
             table: None,
             learned: true,
-            rules: self.rules.clone(),
+            rules: ColumnRules {
+                structs_by_name: self.rules.structs_by_name || is_chance,
+                ..self.rules.clone()
+            },
         }
     }
 }
@@ -101,6 +106,9 @@ pub struct ColumnRules {
     pub names: NameRules,
     /// Which of Firehose's deserializers it is read as.
     pub deserializer: Deserializer,
+    /// Whether a struct takes no array, whose items would be its fields by their places: where fields are learned, their
+    /// order is chance ([`ColumnSettings::with_learned`]). With Hive's deserializer it never does.
+    pub structs_by_name: bool,
     /// How times are read.
     pub times: TimeRules,
 }

@@ -175,6 +175,7 @@ fn every_key_of_the_full_sample_is_accepted_and_means_what_it_says() {
                     json_keys: [("ts".to_owned(), "timestamp".to_owned())].into(),
                 },
                 deserializer: Deserializer::OpenX,
+                structs_by_name: false,
                 times: TimeRules {
                     formats: vec!["dd/MM/yyyy".to_owned(), "millis".to_owned()],
                     unit: Some(NumberUnit::Millis),

@@ -34,7 +34,8 @@ const TRANSLATIONS: &[(&str, &str)] = &[
     ),
     (
         "schemaconfiguration",
-        "Firehose's SchemaConfiguration is `schema` or `schema_file` in [stream.NAME.format]",
+        "Firehose's SchemaConfiguration is `glue_table` in [stream.NAME.format], or `schema` or `schema_file` for columns that \
+         are written down",
     ),
     (
         "inputformatconfiguration",
@@ -102,6 +103,44 @@ const TRANSLATIONS: &[(&str, &str)] = &[
         "a delivery stream is named by its table: [stream.NAME.source]",
     ),
 ];
+
+/// The same of words that other tables may mean otherwise: what they are in the table of a format that has a schema.
+const OF_SCHEMA: &[(&str, &str)] = &[
+    ("databasename", NAMED_TABLE),
+    ("tablename", NAMED_TABLE),
+    (
+        "versionid",
+        "Firehose's VersionId is `glue_version` in [stream.NAME.format], a number or \"latest\"",
+    ),
+    (
+        "catalogid",
+        "Firehose's CatalogId is `glue_catalog_id` in [stream.NAME.format]",
+    ),
+    (
+        "region",
+        "Firehose's Region of a schema is `glue_region` in [stream.NAME.format]",
+    ),
+];
+
+const NAMED_TABLE: &str = "Firehose's DatabaseName and TableName are `glue_table` in [stream.NAME.format], such as \"web.hits\"";
+
+/// Those of them that name the table of a catalog.
+const OF_CATALOG: [&str; 2] = ["databasename", "tablename"];
+
+/// Help for a word of Firehose's, folded, in a table that knows `allowed`.
+fn translation(table: &str, word: &str, allowed: &[&str]) -> Option<&'static str> {
+    if table.ends_with(".catalog") && OF_CATALOG.contains(&word) {
+        return Some(
+            "the database and the table are `table` in [stream.NAME.catalog], such as \"web.hits\"",
+        );
+    }
+    let has_schema = allowed.contains(&"glue_table");
+    let of_schema = OF_SCHEMA.iter().filter(|_| has_schema);
+    let mut known = TRANSLATIONS.iter().chain(of_schema);
+    known
+        .find(|(theirs, _)| *theirs == word)
+        .map(|(_, help)| *help)
+}
 
 /// Keys and the table they belong to, for keys that stand in a wrong one; those of what stands behind a port it says itself.
 const WHERE_KEYS_BELONG: &[(&str, &str)] = &[
@@ -197,8 +236,8 @@ pub(super) fn key_help(table: &str, word: &str, allowed: &[&str], registry: &Reg
         return help.to_owned();
     }
     if !allowed.iter().any(|right| fold(right) == folded) {
-        if let Some((_, help)) = TRANSLATIONS.iter().find(|(theirs, _)| *theirs == folded) {
-            return (*help).to_owned();
+        if let Some(help) = translation(table, &folded, allowed) {
+            return help.to_owned();
         }
         if let Some((theirs, ours)) = registry.translation(&folded) {
             return format!("Firehose's {theirs} {ours}");
@@ -238,10 +277,11 @@ pub fn choose(word: &str, allowed: &[&str], quote: char) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{TRANSLATIONS, fold};
+    use super::{OF_CATALOG, OF_SCHEMA, TRANSLATIONS, fold};
 
     #[test]
     fn the_translations_are_folded_so_that_they_can_be_found() {
-        assert!(TRANSLATIONS.iter().all(|(word, _)| fold(word) == *word));
+        let words = TRANSLATIONS.iter().chain(OF_SCHEMA).map(|(word, _)| *word);
+        assert!(words.chain(OF_CATALOG).all(|word| fold(word) == *word));
     }
 }

@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
-use crate::catalog::{TableColumns, TableDraft};
+use crate::catalog::{TableDraft, TableObjects};
 use crate::config::{Reading, StreamSettings, UnknownFields};
 use crate::format::{Columns, Style};
 use crate::partition::PrefixLayout;
 use crate::schema::TableJoin;
 
-/// The columns of a stream's objects.
+/// A stream's objects, as a table has to take them.
 #[derive(Debug)]
 struct OfObjects {
     columns: Columns,
@@ -17,7 +17,7 @@ struct OfObjects {
     serde: &'static str,
 }
 
-impl TableColumns for OfObjects {
+impl TableObjects for OfObjects {
     fn joined_to(&self, columns: &[(String, String)], keys: &[String]) -> TableJoin {
         self.columns.joined_to(columns, keys)
     }
@@ -31,8 +31,8 @@ impl TableColumns for OfObjects {
     }
 }
 
-/// Columns of a stream's objects, which a catalog's table is to have. `None`: no table reads such objects.
-pub fn table_columns(settings: &StreamSettings, columns: Columns) -> Option<Arc<dyn TableColumns>> {
+/// A stream's objects with these columns, which a catalog's table is to have. `None`: no table reads such objects.
+pub fn table_objects(settings: &StreamSettings, columns: Columns) -> Option<Arc<dyn TableObjects>> {
     let layout = PrefixLayout::of(settings.destination.prefix.as_deref());
     Some(Arc::new(OfObjects {
         columns,

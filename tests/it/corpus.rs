@@ -14,13 +14,15 @@ use firehose::format::{
 };
 use firehose::position::Position;
 use firehose::record::Record;
+use parquet::file::metadata::{ParquetMetaDataReader, ParquetMetaDataWriter};
+use parquet::file::statistics::Statistics;
 use serde_json::{Map, Value, json};
 
 use crate::support::command::succeed;
 use crate::support::python::python;
 
 const COLUMNS: &str = include_str!("corpus/columns.txt");
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/corpus.py");
+const CLIENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
 
 /// The object of times that every reader of INT96 knows.
 const NEAR: &str = "int96-near";
@@ -172,12 +174,27 @@ fn is_near(record: &str) -> bool {
     year.is_none_or(|year| ("1678".."2262").contains(&year))
 }
 
+/// Records in each of which every column has a value, or a null now and then; the first row groups have the first values,
+/// and the last the last.
+fn records_in_order(columns: &[Column]) -> Vec<String> {
+    let record = |turn: usize| {
+        let mut record = Map::new();
+        record.insert("row".into(), turn.into());
+        for (at, (name, _, values)) in columns.iter().enumerate() {
+            if !(turn + at).is_multiple_of(11) {
+                let value = values[turn * values.len() / (RUNS * RECORDS)].clone();
+                record.insert((*name).into(), value);
+            }
+        }
+        Value::Object(record).to_string()
+    };
+    (0..RUNS * RECORDS).map(record).collect()
+}
+
 /// Writes the corpus into a folder; returns how many cells each object has.
-fn write(dir: &Path) -> Value {
-    let columns = columns();
-    let records = records(&columns);
+fn write(dir: &Path, columns: &[Column], records: &[String]) -> Value {
     let mut schema = "row int".to_owned();
-    for (name, kind, _) in &columns {
+    for (name, kind, _) in columns {
         write!(schema, ", {name} {kind}").unwrap();
     }
     let mut counts = Map::new();
@@ -187,7 +204,7 @@ fn write(dir: &Path) -> Value {
             options,
             columns: ColumnSettings::of(schema.clone()),
         }));
-        let mut records = records.clone();
+        let mut records = records.to_vec();
         if name == NEAR {
             records.retain(|record| is_near(record));
             std::fs::write(dir.join(format!("{name}.jsonl")), records.join("\n")).unwrap();
@@ -204,10 +221,11 @@ fn write(dir: &Path) -> Value {
     Value::Object(counts)
 }
 
-/// Has one reader read all of it; the error is a table of what it reads differently.
-fn read(reader: &str, dir: &Path) -> Result<Value, String> {
+/// Has one reader read all of it, as a script says; the error is a table of what it reads differently.
+fn read(script: &str, reader: &str, dir: &Path) -> Result<Value, String> {
+    let script = Path::new(CLIENTS).join(script);
     let mut command = Command::new(python());
-    let output = command.arg(SCRIPT).arg(dir).arg(reader).output().unwrap();
+    let output = command.arg(script).arg(dir).arg(reader).output().unwrap();
     if output.status.success() {
         return Ok(serde_json::from_slice(&output.stdout).unwrap());
     }
@@ -220,10 +238,11 @@ fn every_reader_finds_in_every_cell_what_the_record_had() {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("corpus");
     drop(std::fs::remove_dir_all(&dir));
     std::fs::create_dir_all(&dir).unwrap();
-    let counts = write(&dir);
+    let columns = columns();
+    let counts = write(&dir, &columns, &records(&columns));
     let mut differences = String::new();
     for reader in ["duckdb", "pyarrow", "polars", "chdb"] {
-        match read(reader, &dir) {
+        match read("corpus.py", reader, &dir) {
             Ok(mut read) => {
                 if reader == "chdb" {
                     // One of the differences that the script knows and proves.
@@ -236,6 +255,70 @@ fn every_reader_finds_in_every_cell_what_the_record_had() {
         }
     }
     assert!(differences.is_empty(), "\n{differences}");
+}
+
+/// Where statistics, Bloom filters or what is sorted were wrong, rows would be passed over that have what is asked for.
+#[test]
+fn readers_that_pass_over_row_groups_find_the_rows_that_have_what_is_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let columns = columns();
+    let records = records_in_order(&columns);
+    let counts = write(dir.path(), &columns, &records);
+    let mut differences = String::new();
+    for reader in ["duckdb", "pyarrow"] {
+        match read("filtered.py", reader, dir.path()) {
+            Ok(asked) => {
+                for object in counts.as_object().unwrap().keys() {
+                    let questions = asked[object].as_u64().unwrap_or_default();
+                    assert!(questions > 300, "{reader}: {object}: {questions}");
+                }
+            }
+            Err(table) => differences.push_str(&table),
+        }
+    }
+    assert!(differences.is_empty(), "\n{differences}");
+
+    // They do look: where a row group lies about its numbers, its rows are not found.
+    let path = dir.path().join("usual.parquet");
+    let object = Bytes::from(std::fs::read(&path).unwrap());
+    for (name, _) in counts.as_object().unwrap() {
+        std::fs::remove_file(dir.path().join(name)).unwrap();
+    }
+    std::fs::write(&path, lying(&object)).unwrap();
+    for reader in ["duckdb", "pyarrow"] {
+        let table = read("filtered.py", reader, dir.path()).unwrap_err();
+        assert!(
+            table.contains("usual.parquet | row | "),
+            "{reader}: {table}"
+        );
+    }
+}
+
+/// The same object, whose first row group says of its first column that all its numbers are beyond those that there are.
+fn lying(object: &Bytes) -> Vec<u8> {
+    let metadata = ParquetMetaDataReader::new().parse_and_finish(object);
+    let metadata = metadata.unwrap();
+    let mut metadata = metadata.into_builder();
+    let mut groups = metadata.take_row_groups();
+    let mut group = groups.remove(0).into_builder();
+    let mut columns = group.take_columns();
+    let beyond = i32::try_from(RUNS * RECORDS).unwrap();
+    let statistics = Statistics::int32(Some(beyond), Some(beyond + 1), None, Some(0), false);
+    let column = columns.remove(0).into_builder();
+    let column = column.set_statistics(statistics).build().unwrap();
+    columns.insert(0, column);
+    let group = group.set_column_metadata(columns).build().unwrap();
+    groups.insert(0, group);
+    let metadata = metadata.set_row_groups(groups).build();
+    let footer = object.len() - 8;
+    let length = u32::from_le_bytes(object[footer..footer + 4].try_into().unwrap());
+    let mut out = object[..footer - length as usize].to_vec();
+    let mut end = Vec::new();
+    ParquetMetaDataWriter::new(&mut end, &metadata)
+        .finish()
+        .unwrap();
+    out.append(&mut end);
+    out
 }
 
 /// What `DuckDB` and `PyArrow` find beside the pages.

@@ -265,32 +265,52 @@ fn a_stop_does_not_wait_for_columns_that_will_not_come() {
     assert!(log.contains("records cannot be delivered"), "{log}");
 }
 
-#[test]
-fn glue_is_asked_by_the_profile_for_the_catalog_and_in_the_region_that_the_config_names() {
+/// The first request of a daemon whose columns are those of a table in a Glue of ours, by the profile `catalog`. Files of
+/// AWS have these profiles.
+fn first_request(more: &str, credentials: &str, config: &str) -> (String, Value) {
     let (endpoint, asks) = scripted(|_| {
         let columns = json!([{ "Name": "id", "Type": "bigint" }]);
         Ok(json!({ "Table": { "StorageDescriptor": { "Columns": columns } } }))
     });
     let lines = format!(
-        "type = \"parquet\"\nglue_table = \"web.hits\"\nglue_endpoint = \"{endpoint}\"\nglue_region = \"eu-north-1\"\n\
-         glue_profile = \"catalog\"\nglue_catalog_id = \"123456789012\""
+        "type = \"parquet\"\nglue_table = \"web.hits\"\nglue_endpoint = \"{endpoint}\"\nglue_profile = \"catalog\"\n{more}"
     );
     let site = Site::new(&settings(&lines));
-    let keys = "[default]\naws_access_key_id = AKIADEFAULT\naws_secret_access_key = a\n\
-                [catalog]\naws_access_key_id = AKIACATALOG\naws_secret_access_key = b\n";
-    let file = site.path("credentials");
-    fs::write(&file, keys).unwrap();
-    let file = file.to_str().unwrap();
+    let files = [("credentials", credentials), ("config", config)].map(|(name, text)| {
+        let file = site.path(name);
+        fs::write(&file, text).unwrap();
+        file.to_str().unwrap().to_owned()
+    });
     let mut daemon = site.spawn(&[
-        ("AWS_SHARED_CREDENTIALS_FILE", file),
+        ("AWS_SHARED_CREDENTIALS_FILE", &files[0]),
+        ("AWS_CONFIG_FILE", &files[1]),
         ("AWS_ACCESS_KEY_ID", "AKIAENVIRONMENT"),
         ("AWS_SECRET_ACCESS_KEY", "c"),
     ]);
     daemon.ready().unwrap();
-    let (head, body) = asks.recv().unwrap();
+    let asked = asks.recv().unwrap();
+    daemon.drain();
+    asked
+}
+
+#[test]
+fn glue_is_asked_by_the_profile_for_the_catalog_and_in_the_region_that_the_config_names() {
+    let keys = "[default]\naws_access_key_id = AKIADEFAULT\naws_secret_access_key = a\n\
+                [catalog]\naws_access_key_id = AKIACATALOG\naws_secret_access_key = b\n";
+    let more = "glue_region = \"eu-north-1\"\nglue_catalog_id = \"123456789012\"";
+    let (head, body) = first_request(more, keys, "");
     assert!(head.contains("Credential=AKIACATALOG/"), "{head}");
     assert!(head.contains("/eu-north-1/glue/aws4_request"), "{head}");
     let expected = json!({ "CatalogId": "123456789012", "DatabaseName": "web", "Name": "hits" });
     assert_eq!(body, expected);
-    daemon.drain();
+}
+
+/// A profile may say nothing but the region: the credentials are those that there are without it.
+#[test]
+fn a_profile_without_credentials_leaves_them_to_what_else_there_is() {
+    let others = "[default]\naws_access_key_id = AKIADEFAULT\naws_secret_access_key = a\n";
+    let config = "[profile catalog]\nregion = eu-north-1\n";
+    let (head, _) = first_request("", others, config);
+    assert!(head.contains("Credential=AKIAENVIRONMENT/"), "{head}");
+    assert!(head.contains("/eu-north-1/glue/aws4_request"), "{head}");
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
+use bytes::Bytes;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Value, json};
 
 use crate::support::command::succeed;
@@ -12,6 +14,7 @@ use crate::support::http::{get, metric};
 use crate::support::kinesis::Kinesalite;
 use crate::support::lake;
 use crate::support::python::python;
+use crate::support::servers::Weed;
 use crate::support::settings::ToFolder;
 
 const LEARNED: ToFolder<'_> = ToFolder {
@@ -138,6 +141,60 @@ fn columns_are_learned_and_widened_by_rule_and_kept_through_kills() {
     assert_eq!(found["rows"], json!(expected));
     assert_eq!(found["bots"], 200);
     assert_eq!(lake::failed_records(&site.path("lake"), "errors").len(), 0);
+}
+
+/// The names of the columns of an object, in order.
+fn columns(object: Vec<u8>) -> Vec<String> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(object)).unwrap();
+    let fields = reader.schema().fields().iter();
+    fields.map(|field| field.name().clone()).collect()
+}
+
+#[test]
+fn an_object_in_s3_names_its_columns_in_its_metadata_as_the_history_does() {
+    let bucket = Weed::shared().bucket();
+    let to_bucket = bucket.table(&bucket.endpoint);
+    let settings = LEARNED
+        .settings()
+        .replace("type = \"folder\"\npath = \"lake\"", &to_bucket);
+    let site = Site::new(&settings);
+    let mut daemon = site.start();
+    let version = || metric(site.address, "firehose_schema_version{stream=\"events\"}");
+    send(&mut daemon, 0..100);
+    daemon
+        .until("columns are learned", || version() >= 1.0)
+        .unwrap();
+    send(&mut daemon, 100..200);
+    daemon.take("events", b"{\"kind\":\"a\",\"user\":[\"odd\"]}\n");
+    daemon.drain();
+    let history = site
+        .command(&["schema", "history", "events", "--json"])
+        .done();
+    let history: Value = serde_json::from_str(&history).unwrap();
+    let versions = history["versions"].as_array().unwrap();
+    assert_eq!(versions.len(), 2, "{history}");
+    let (mut named, mut unnamed) = (BTreeSet::new(), 0);
+    for key in bucket.keys() {
+        let object = bucket.get(&key).unwrap();
+        let name = &object.told["metadata"]["firehose-schema"];
+        if !key.starts_with("data/") {
+            assert_eq!(*name, Value::Null, "{key} has no columns");
+            unnamed += u32::from(key.contains("format-conversion-failed"));
+            continue;
+        }
+        let is_it = |version: &&Value| version["hash"] == *name;
+        let version = versions.iter().find(is_it);
+        let version = version.unwrap_or_else(|| panic!("{key}: {name} is none of {history}"));
+        named.insert(version["version"].as_u64());
+        let told = version["columns"].as_str().unwrap();
+        let found = columns(object.bytes);
+        assert_eq!(found.len() == 4, told.contains("took"), "{key}: {found:?}");
+    }
+    assert_eq!(named, [Some(1), Some(2)].into());
+    assert_eq!(
+        unnamed, 1,
+        "an array is no struct whose fields were learned"
+    );
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod bytes;
 mod catalog;
 mod changed_settings;
 mod clients;
+mod contract;
 mod coordination;
 mod corpus;
 mod dependencies;

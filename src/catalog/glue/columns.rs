@@ -2,7 +2,7 @@
 
 use super::table::ToldTable;
 use super::{CatalogError, Glue};
-use crate::catalog::port::TableColumns;
+use crate::catalog::port::TableObjects;
 use crate::schema::TableJoin;
 
 /// Changes that a line of the log names.
@@ -13,9 +13,9 @@ impl Glue {
     pub(super) fn join(
         &self,
         table: &ToldTable,
-        wanted: &dyn TableColumns,
+        objects: &dyn TableObjects,
     ) -> Result<TableJoin, CatalogError> {
-        table.join(wanted).map_err(|why| CatalogError {
+        table.join(objects).map_err(|why| CatalogError {
             code: "NotOurs".to_owned(),
             cause: format!(
                 "the columns of table {} stay as they are: {why}",
@@ -33,12 +33,12 @@ impl Glue {
     pub(super) async fn bring_up(
         &self,
         table: &mut ToldTable,
-        wanted: Option<&dyn TableColumns>,
+        objects: Option<&dyn TableObjects>,
     ) -> Result<TableJoin, CatalogError> {
-        let Some(wanted) = wanted else {
+        let Some(objects) = objects else {
             return Ok(TableJoin::default());
         };
-        let join = self.join(table, wanted)?;
+        let join = self.join(table, objects)?;
         if join.changes.is_empty() {
             return Ok(join);
         }

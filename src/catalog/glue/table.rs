@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::drafted::{input_of, table_input};
 use super::{TableDraft, places, strings};
-use crate::catalog::port::TableColumns;
+use crate::catalog::port::TableObjects;
 use crate::schema::TableJoin;
 
 /// Kinds of tables that keep their columns beside the objects: what Glue has of them is a copy.
@@ -78,39 +78,39 @@ impl ToldTable {
     }
 
     /// What becomes of its columns where they are to take what objects have. The error says why they may not change.
-    pub(super) fn join(&self, wanted: &dyn TableColumns) -> Result<TableJoin, String> {
-        let join = self.joined(wanted);
-        match self.fixed(wanted) {
+    pub(super) fn join(&self, objects: &dyn TableObjects) -> Result<TableJoin, String> {
+        let join = self.joined(objects);
+        match self.fixed(objects) {
             Some(why) if !join.changes.is_empty() => Err(why),
             _ => Ok(join),
         }
     }
 
-    fn joined(&self, wanted: &dyn TableColumns) -> TableJoin {
+    fn joined(&self, objects: &dyn TableObjects) -> TableJoin {
         let columns = self.storage["Columns"].as_array().into_iter().flatten();
         let columns = columns.map(|column| {
             let text = |key: &str| column[key].as_str().unwrap_or_default().to_owned();
             (text("Name"), text("Type"))
         });
-        wanted.joined_to(&columns.collect::<Vec<_>>(), &self.keys)
+        objects.joined_to(&columns.collect::<Vec<_>>(), &self.keys)
     }
 
     /// Why its columns are not to be changed for such objects. Whoever names a wrong table finds it as it was.
-    fn fixed(&self, wanted: &dyn TableColumns) -> Option<String> {
+    fn fixed(&self, objects: &dyn TableObjects) -> Option<String> {
         if self.fixed.is_some() {
             return self.fixed.clone();
         }
-        let (location, objects) = (&self.location, wanted.location());
-        if places::below(location, objects).is_none() {
+        let (location, lie_at) = (&self.location, objects.location());
+        if places::below(location, lie_at).is_none() {
             return Some(format!(
-                "the stream's objects lie at {objects}, outside of its location {location}"
+                "the stream's objects lie at {lie_at}, outside of its location {location}"
             ));
         }
         let serde = self.storage["SerdeInfo"]["SerializationLibrary"].as_str();
-        let other = serde.filter(|serde| !serde.is_empty() && *serde != wanted.serde())?;
+        let other = serde.filter(|serde| !serde.is_empty() && *serde != objects.serde())?;
         Some(format!(
             "it is read with {other}, and the stream's objects with {}",
-            wanted.serde()
+            objects.serde()
         ))
     }
 

@@ -97,6 +97,7 @@ impl FormatTable<'_, '_> {
                 misfits: misfits?,
                 names: names?,
                 deserializer: deserializer?,
+                structs_by_name: false,
                 times: times?,
             },
         })

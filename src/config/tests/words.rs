@@ -55,6 +55,47 @@ fn words_of_firehose_are_translated() {
 }
 
 #[test]
+fn a_table_is_named_where_the_config_has_it() {
+    let format = ["type", "schema", "glue_table"];
+    let catalog = ["type", "table", "catalog_id", "region"];
+    for (table, word, allowed, told) in [
+        ("format", "DatabaseName", &format[..], "`glue_table` in"),
+        ("format", "table_name", &format, "`glue_table` in"),
+        ("format", "VersionId", &format, "`glue_version` in"),
+        ("format", "Region", &format, "`glue_region` in"),
+        (
+            "catalog",
+            "database_name",
+            &catalog,
+            "`table` in [stream.NAME.catalog]",
+        ),
+        (
+            "catalog",
+            "TableName",
+            &catalog,
+            "`table` in [stream.NAME.catalog]",
+        ),
+        (
+            "catalog",
+            "CatalogId",
+            &catalog,
+            "did you mean `catalog_id`",
+        ),
+        ("catalog", "version_id", &catalog, "allowed: `catalog_id`"),
+        ("destination", "Region", &catalog, "did you mean `region`"),
+        (
+            "destination",
+            "table_name",
+            &["table_names"],
+            "did you mean `table_names`",
+        ),
+    ] {
+        let help = help_for(&format!("stream.c.{table}"), word, allowed);
+        assert!(help.contains(told), "{table} {word}: {help}");
+    }
+}
+
+#[test]
 fn where_errors_and_backup_have_their_own_destination_is_said() {
     for (table, word) in [
         ("stream.c.backup", "bucket"),

@@ -145,6 +145,8 @@ pub(super) struct StructBuilder {
     pub(super) nulled: Box<[bool]>,
     /// Members that no field takes.
     pub(super) unknown: UnknownNames,
+    /// Records with an array for this struct that has more items than there are fields.
+    pub(super) surplus: RecordCount,
     fields: Fields,
 }
 
@@ -369,6 +371,7 @@ impl StructBuilder {
             fields: schema::arrow_fields(fields),
             nulled: Box::default(),
             unknown: UnknownNames::default(),
+            surplus: RecordCount::default(),
         }
     }
 

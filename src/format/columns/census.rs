@@ -150,6 +150,9 @@ impl StructBuilder {
             path.truncate(start);
         }
         tally.add(FieldFate::Unknown, None, others.take());
+        path.push_str("[]");
+        tally.add(FieldFate::Unknown, Some(path), self.surplus.take());
+        path.truncate(start);
         for (index, column) in self.columns.iter_mut().enumerate() {
             path.push_str(point);
             path.push_str(self.names.declared(index));

@@ -3,9 +3,9 @@
 //! `null` and a missing member are null everywhere; undeclared members are skipped, kept (`kept`) or fail the record, but
 //! must be JSON; of members with the same name (without regard to ASCII case), or the same key of a map once it has
 //! the key's type, the last counts, and all must fit. `array` takes an
-//! array, or a single string, number or boolean as its only item; `map` and `struct` take objects.
-//! Single values are told in `coerce`. Strict, as Hive's deserializer is, numbers and booleans take no strings, `array` no
-//! single values, and texts no JSON.
+//! array, or a single string, number or boolean as its only item; `map` takes objects, `struct` objects and arrays, whose
+//! items are its fields by their places. Single values are told in `coerce`. Strict, as Hive's deserializer is, numbers and
+//! booleans take no strings, `array` no single values, `struct` no arrays, and texts no JSON.
 
 use std::collections::{HashMap, HashSet};
 
@@ -35,6 +35,8 @@ pub(super) struct Scratch {
     pub(super) census: Census,
     /// Whether a value must be of its column's kind.
     is_strict: bool,
+    /// Whether an array fits a struct.
+    takes_places: bool,
     pub(super) times: Times,
     /// Whether an undeclared member fails its record.
     is_closed: bool,
@@ -52,6 +54,7 @@ impl Default for Scratch {
             empty_max: EMPTY_CELLS_MAX,
             census: Census::default(),
             is_strict: false,
+            takes_places: true,
             times: Times::default(),
             is_closed: false,
             kept: Kept::default(),
@@ -65,6 +68,7 @@ impl Scratch {
     pub(super) fn new(rules: &ColumnRules) -> Self {
         Self {
             is_strict: rules.deserializer == Deserializer::Hive,
+            takes_places: rules.deserializer == Deserializer::OpenX && !rules.structs_by_name,
             times: Times::new(rules),
             is_closed: rules.unknown == UnknownFields::Fail,
             ..Self::default()
@@ -159,13 +163,63 @@ impl StructBuilder {
             leftover.close(&mut scratch.kept);
         }
         if distinct < self.columns.len() {
-            for column in self.columns.iter_mut().filter(|column| column.len() == row) {
-                scratch.spend(column.leaves)?;
-                column.missing.note(&scratch.census);
-                column.push_null();
-            }
+            self.fill(row, scratch)?;
         }
         Ok(())
+    }
+
+    /// Makes null what row `row` lacks.
+    fn fill(&mut self, row: usize, scratch: &mut Scratch) -> Fit<()> {
+        for column in self.columns.iter_mut().filter(|column| column.len() == row) {
+            scratch.spend(column.leaves)?;
+            column.missing.note(&scratch.census);
+            column.push_null();
+        }
+        Ok(())
+    }
+
+    /// Reads an array as row `row`, its items as the fields in their order; the cursor stands at its bracket. Items beyond
+    /// the fields are members that no field takes.
+    fn read_items<const KEEPS: bool>(
+        &mut self,
+        row: usize,
+        cursor: &mut Cursor<'_>,
+        scratch: &mut Scratch,
+        depth: usize,
+    ) -> Fit<()> {
+        cursor.step(1);
+        let mut index = 0;
+        let mut is_over = cursor.eat(b']');
+        while !is_over {
+            cursor.token();
+            let (at, mark) = (cursor.at(), scratch.kept.len());
+            if let Some(column) = self.columns.get_mut(index) {
+                let read = column.read::<KEEPS>(cursor, scratch, depth + 1);
+                read.map_err(|fault| fault.named(self.names.declared(index)))?;
+                if KEEPS {
+                    scratch.kept.enclose_named(mark, self.names.key(index));
+                }
+            } else {
+                self.surplus.note(&scratch.census);
+                if KEEPS {
+                    cursor.skip_as::<Paired>(depth + 1)?;
+                    scratch.kept.push_item(index, cursor.since(at));
+                } else {
+                    cursor.skip(depth + 1)?;
+                    if scratch.is_closed {
+                        return Err(Fault::surplus(index));
+                    }
+                }
+            }
+            index += 1;
+            is_over = match cursor.token() {
+                Some(b',') => false,
+                Some(b']') => true,
+                _ => return Err(cursor.expected("`,` or `]`")),
+            };
+            cursor.step(1);
+        }
+        self.fill(row, scratch)
     }
 
     /// Reads a member's key where it is the one that is likely next.
@@ -262,6 +316,10 @@ impl ColumnBuilder {
                 if first != Some(b'[') {
                     self.coerced.note(&scratch.census);
                 }
+            }
+            (Cells::Struct(group), Some(b'[')) if scratch.takes_places => {
+                group.read_items::<KEEPS>(row, cursor, scratch, depth)?;
+                self.coerced.note(&scratch.census);
             }
             (Cells::Struct(_) | Cells::Map { .. }, Some(_)) => {
                 cursor.skip(depth)?; // no JSON is worse than a misfit

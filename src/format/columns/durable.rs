@@ -9,7 +9,7 @@ use crate::config::{
     ColumnRules, ColumnSettings, Deserializer, Misfit, Misfits, NameRules, NumberUnit, TimeRules,
     UnknownFields,
 };
-use crate::format::durable::{durable, is_default};
+use crate::format::durable::{Durable, durable, is_default};
 
 /// Flat among the keys of a format's row.
 #[derive(Serialize, Deserialize)]
@@ -17,13 +17,48 @@ pub(in crate::format) struct ColumnsRow {
     schema: String,
     #[serde(default, skip_serializing_if = "Not::not")]
     learned: bool,
+    /// [`ColumnRules::structs_by_name`], where it is not what `learned` is: rows from before it was written, whose structs took
+    /// no arrays, are read as what they were where their columns had been learned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    structs_by_name: Option<bool>,
     #[serde(default, skip_serializing_if = "is_default")]
     rules: RulesRow,
 }
 
 // No batch is opened before columns that are learned or a table's are known, and then what they came from does not
 // matter.
-durable!(ColumnsRow of ColumnSettings { schema, learned, rules } without { sample, known, table });
+impl Durable for ColumnsRow {
+    type Settings = ColumnSettings;
+
+    fn of(settings: &ColumnSettings) -> Self {
+        let ColumnSettings {
+            schema,
+            learned,
+            rules,
+            sample: _,
+            known: _,
+            table: _,
+        } = settings;
+        let by_name = rules.structs_by_name;
+        Self {
+            schema: schema.clone(),
+            learned: *learned,
+            structs_by_name: (by_name != *learned).then_some(by_name),
+            rules: RulesRow::of(rules),
+        }
+    }
+
+    fn settings(self) -> ColumnSettings {
+        ColumnSettings {
+            learned: self.learned,
+            rules: ColumnRules {
+                structs_by_name: self.structs_by_name.unwrap_or(self.learned),
+                ..self.rules.settings()
+            },
+            ..ColumnSettings::of(self.schema)
+        }
+    }
+}
 
 /// How records become rows.
 #[derive(Default, PartialEq, Serialize, Deserialize)]
@@ -41,7 +76,8 @@ pub(in crate::format) struct RulesRow {
     times: TimesRow,
 }
 
-durable!(RulesRow of ColumnRules { unknown, misfits, names, deserializer, times });
+// Whether structs go by name alone stands beside the rules: what is usual follows from where the columns come from.
+durable!(RulesRow of ColumnRules { unknown, misfits, names, deserializer, times } without { structs_by_name });
 
 #[derive(Default, PartialEq, Serialize, Deserialize)]
 enum UnknownRow {

@@ -77,6 +77,12 @@ impl Fault {
         Self::new(Reason::Unknown).named(&name)
     }
 
+    /// No field takes the item of this index of an array that stands for a struct.
+    #[cold]
+    pub(super) fn surplus(index: usize) -> Self {
+        Self::new(Reason::Unknown).item(index)
+    }
+
     /// Whether the record is JSON in which a value does not fit its column.
     pub(super) fn is_misfit(&self) -> bool {
         matches!(self.0.reason, Reason::Mismatch { .. })

@@ -33,8 +33,17 @@ impl Kept {
 
     /// Takes a member, whose value is valid JSON.
     pub(super) fn push(&mut self, name: RawString<'_>, value: &[u8]) {
+        self.push_named(name.text, value);
+    }
+
+    /// The same of an item, whose index is its name.
+    pub(super) fn push_item(&mut self, index: usize, value: &[u8]) {
+        self.push_named(index.to_string().as_bytes(), value);
+    }
+
+    fn push_named(&mut self, name: &[u8], value: &[u8]) {
         self.members.push(b'"');
-        self.members.extend_from_slice(name.text);
+        self.members.extend_from_slice(name);
         self.members.extend_from_slice(b"\":");
         cursor::compact(value, &mut self.members);
         self.members.push(b',');

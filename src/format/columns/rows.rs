@@ -8,11 +8,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{ArrayRef, RecordBatch};
 use serde_json::Value;
 
 use firehose_json::RawString;
+
+mod changed;
 
 use super::builder::ColumnBuilder;
 use super::coerce::content;
@@ -23,6 +24,7 @@ use super::names::FieldNames;
 use super::schema::{Field, HiveType};
 use super::shown::shown;
 use crate::config::{ColumnRules, NameRules, UnknownFields};
+use changed::is_changed;
 
 /// Characters that are shown of a value of the record.
 const EXCERPT: usize = 60;
@@ -243,6 +245,9 @@ impl Reading {
                 });
                 Ok(())
             }
+            (HiveType::Struct(fields), Some(b'[')) => {
+                self.places(fields, column.as_struct().columns(), row, cursor)
+            }
             (HiveType::Struct(fields), _) => {
                 let inside = self.inside.clone();
                 self.group(fields, &inside, column.as_struct().columns(), row, cursor)
@@ -270,6 +275,37 @@ impl Reading {
             }
             _ => self.single(kind, column, row, cursor),
         }
+    }
+
+    /// Holds an array against the columns of fields, which its items are by their places.
+    fn places(
+        &mut self,
+        fields: &[Field],
+        columns: &[ArrayRef],
+        row: usize,
+        cursor: &mut Cursor<'_>,
+    ) -> Fit<()> {
+        cursor.step(1);
+        let mut index = 0;
+        while cursor.token() != Some(b']') {
+            if let Some((field, column)) = fields.get(index).zip(columns.get(index)) {
+                let place = self.place.named(&field.name);
+                self.at(place, &field.kind, column, row, cursor)?;
+            } else {
+                if !self.keeps {
+                    let place = self.place.inner(format_args!("{index}"));
+                    self.row.unknown.push(place);
+                }
+                cursor.skip(0)?;
+            }
+            index += 1;
+            cursor.eat(b',');
+        }
+        cursor.step(1);
+        let lacking = fields.iter().skip(index);
+        let lacking = lacking.map(|field| self.place.named(&field.name));
+        self.row.missing.extend(lacking);
+        Ok(())
     }
 
     fn items(
@@ -365,104 +401,12 @@ impl Reading {
     }
 }
 
-const fn is_numeric(kind: &HiveType) -> bool {
-    matches!(
-        kind,
-        HiveType::TinyInt
-            | HiveType::SmallInt
-            | HiveType::Int
-            | HiveType::BigInt
-            | HiveType::Float
-            | HiveType::Double
-            | HiveType::Decimal { .. }
-    )
-}
-
-/// The same where no pattern reads it.
-fn is_changed(kind: &HiveType, is_string: bool, text: &str, column: &ArrayRef, row: usize) -> bool {
-    match kind {
-        HiveType::String | HiveType::Varchar(_) | HiveType::Char(_) => {
-            is_string && shown(column, row) != *text
-        }
-        HiveType::Timestamp => {
-            let micros = column.as_primitive::<TimestampMicrosecondType>();
-            is_cut(text, micros.value(row))
-        }
-        kind if is_numeric(kind) => !is_same_number(text, &shown(column, row)),
-        _ => false,
-    }
-}
-
 /// What the decoder makes of a member's name as the key of a map.
 fn key_of(kind: &HiveType, name: RawString<'_>, scratch: &mut Scratch) -> Option<ArrayRef> {
     let mut column = ColumnBuilder::new(kind, &NameRules::default());
     let taken = column.cells.take_string(name, scratch);
     column.validity.append_non_null();
     taken.ok().and_then(|()| column.finish().ok())
-}
-
-/// Whether a number of the record, or its text, is read back as the same number. What is no number is
-/// not judged.
-fn is_same_number(text: &str, shown: &Value) -> bool {
-    let (one, other) = (Decimal::read(text), Decimal::read(&plain(shown)));
-    one.is_none() || one == other
-}
-
-/// Whether a time in the record has digits that are not in what is read back.
-fn is_cut(text: &str, micros: i64) -> bool {
-    if let Some(written) = Decimal::read(text) {
-        let units = ["e-6", "e-3", "", "e3"].map(|unit| Decimal::read(&format!("{micros}{unit}")));
-        return !units.contains(&Some(written));
-    }
-    // A leap second has no place of its own.
-    if text.contains(":60") {
-        return true;
-    }
-    let fraction = text.split_once(['.', ',']).map_or("", |(_, rest)| rest);
-    let digits = fraction.bytes().take_while(u8::is_ascii_digit);
-    // Where it reads back as whole milliseconds, there were none finer, or they were cut.
-    let kept = if micros % 1000 == 0 { 3 } else { 6 };
-    digits.skip(kept).any(|digit| digit != b'0')
-}
-
-/// A number by its value: `1.50`, `15e-1` and `+01.5` are one.
-#[derive(Debug, PartialEq, Eq)]
-struct Decimal {
-    negative: bool,
-    /// Without zeros in front and behind; none is zero.
-    digits: String,
-    exponent: i64,
-}
-
-impl Decimal {
-    fn read(text: &str) -> Option<Self> {
-        let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-        let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
-        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-        let digits = format!("{whole}{fraction}");
-        if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-            return None;
-        }
-        let exponent: i64 = exponent.parse().ok()?;
-        let kept = digits.trim_end_matches('0');
-        let zeros = i64::try_from(digits.len() - kept.len()).ok()?;
-        let exponent = exponent.checked_sub(i64::try_from(fraction.len()).ok()?)?;
-        let exponent = exponent.checked_add(zeros)?;
-        let kept = kept.trim_start_matches('0').to_owned();
-        let is_zero = kept.is_empty();
-        Some(Self {
-            negative: text.starts_with('-') && !is_zero,
-            digits: kept,
-            exponent: if is_zero { 0 } else { exponent },
-        })
-    }
-}
-
-/// A value without the quotes of a string.
-fn plain(value: &Value) -> String {
-    value
-        .as_str()
-        .map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// The beginning of a text.

@@ -14,6 +14,7 @@ use super::Schema;
 use super::shown::shown;
 use crate::failure::Failure;
 
+mod by_place;
 mod census;
 mod deserializers;
 pub(in crate::format) mod oracle;

@@ -117,8 +117,9 @@ impl Times {
     }
 }
 
-/// A date, a space, and a time with its seconds: nothing else.
+/// A date, a space, and a time with its seconds: nothing else but space around them.
 fn sql(text: &[u8]) -> Option<i64> {
+    let text = text.trim_ascii();
     let mut parts = text.splitn(2, |byte| *byte == b' ');
     let (date, time) = (parts.next()?, parts.next()?);
     let is_time = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b':' | b'.');

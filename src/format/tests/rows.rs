@@ -214,6 +214,7 @@ fn with_all_rules() -> [(FormatSettings, String); 3] {
             json_keys: [(text("id"), text("ID"))].into(),
         },
         deserializer: Deserializer::Hive,
+        structs_by_name: false,
         times: TimeRules {
             formats: vec![text("dd/MM/yyyy")],
             unit: Some(NumberUnit::Nanos),
@@ -225,7 +226,7 @@ fn with_all_rules() -> [(FormatSettings, String); 3] {
         rules,
         ..ColumnSettings::of("id string")
     };
-    let written = r#""learned":true,"rules":{"unknown":{"Keep":"rest"},"misfits":{"default":"Null","columns":{"id":"Fail"}},"names":{"case_sensitive":true,"dots_to_underscores":true,"json_keys":{"id":"ID"}},"deserializer":"Hive","times":{"formats":["dd/MM/yyyy"],"unit":"Nanos"}}"#;
+    let written = r#""learned":true,"structs_by_name":false,"rules":{"unknown":{"Keep":"rest"},"misfits":{"default":"Null","columns":{"id":"Fail"}},"names":{"case_sensitive":true,"dots_to_underscores":true,"json_keys":{"id":"ID"}},"deserializer":"Hive","times":{"formats":["dd/MM/yyyy"],"unit":"Nanos"}}"#;
     with_columns(&columns, written)
 }
 
@@ -270,7 +271,15 @@ fn rules_of_columns_have_a_durable_form_in_each_format() {
         ..ColumnSettings::of("id string")
     };
     let failing = with_columns(&failing, r#""rules":{"unknown":"Fail"}"#);
-    for (settings, form) in with_all_rules().into_iter().chain(failing) {
+    let sampled = ColumnSettings {
+        sample: Some(Sample::default()),
+        ..ColumnSettings::of("infer")
+    };
+    let sampled = with_columns(&sampled.with_learned("id string"), r#""learned":true"#);
+    let of_table = ColumnSettings::of("glue_table").with_learned("id string");
+    let of_table = with_columns(&of_table, r#""learned":true,"structs_by_name":false"#);
+    let others = failing.into_iter().chain(sampled).chain(of_table);
+    for (settings, form) in with_all_rules().into_iter().chain(others) {
         assert_eq!(settings.row(), form);
         assert_eq!(of_row(&form), Some(settings));
     }

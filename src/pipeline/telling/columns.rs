@@ -12,7 +12,7 @@ use crate::catalog::{CatalogError, TableDraft, TableWish};
 use crate::clock::Moment;
 use crate::config::StreamSettings;
 use crate::format::Columns;
-use crate::pipeline::drafted::{table_columns, table_draft, updates};
+use crate::pipeline::drafted::{table_draft, table_objects, updates};
 use crate::pipeline::outputs::Outputs;
 use crate::schema::TableJoin;
 
@@ -48,15 +48,39 @@ impl ToldColumns {
             ..Self::default()
         }
     }
+
+    /// Whether the table is to be told the columns of this format, though no place is to be told.
+    pub(super) fn are_due(&self, of: Option<u64>, now: Moment) -> bool {
+        let is_time = || self.again.is_some_and(|again| again <= now);
+        of.is_some() && (of != self.known || is_time())
+    }
+
+    /// Whether they are left alone for a while, since telling them has failed.
+    pub(super) fn rests(&self, now: Moment) -> bool {
+        self.rest.lasts(now)
+    }
+
+    /// Takes note of what has become of those of a format.
+    pub(super) fn heard(
+        &mut self,
+        asked: u64,
+        told: &Result<TableJoin, CatalogError>,
+        now: Moment,
+    ) {
+        if let Ok(join) = told {
+            self.known = Some(asked);
+            let differs = !join.conflicts.is_empty();
+            self.again = differs.then(|| now.after(LOOK_AGAIN));
+        }
+        self.rest.after(told.as_ref().err(), now);
+    }
 }
 
 impl Pipeline {
     /// Whether the table's columns are to be told, though no place is.
     pub(super) fn columns_are_due(&self) -> bool {
-        let of = self.columns_to_tell();
-        let (known, again) = (self.telling.columns.known, self.telling.columns.again);
-        let is_time = || again.is_some_and(|again| again <= self.context.clock.moment());
-        of.is_some() && (of != known || is_time())
+        let now = self.context.clock.moment();
+        self.telling.columns.are_due(self.columns_to_tell(), now)
     }
 
     /// The format whose columns the table is to have, if it is time to tell it.
@@ -67,7 +91,7 @@ impl Pipeline {
         }
         let formats = &self.outputs.formats;
         let are_there = !self.settings.format.come_later() || formats.have_columns();
-        let is_time = !columns.rest.lasts(self.context.clock.moment());
+        let is_time = !columns.rests(self.context.clock.moment());
         (are_there && is_time && !formats.is_unsaved()).then(|| formats.data())
     }
 
@@ -78,7 +102,7 @@ impl Pipeline {
         let columns = of.and_then(|_| self.columns());
         TableWish {
             draft: self.draft(),
-            columns: columns.and_then(|columns| table_columns(&self.settings, columns)),
+            objects: columns.and_then(|columns| table_objects(&self.settings, columns)),
         }
     }
 
@@ -115,18 +139,10 @@ impl Pipeline {
         let (Some(asked), Some(told)) = (self.telling.columns.asked.take(), told) else {
             return;
         };
+        self.telling.columns.heard(asked, &told, now);
         match told {
-            Ok(join) => {
-                self.telling.columns.known = Some(asked);
-                let differs = !join.conflicts.is_empty();
-                self.telling.columns.again = differs.then(|| now.after(LOOK_AGAIN));
-                self.telling.columns.rest.after(None, now);
-                self.columns_are_told(&join);
-            }
-            Err(error) => {
-                self.telling.columns.rest.after(Some(&error), now);
-                self.columns_are_not_told(&error);
-            }
+            Ok(join) => self.columns_are_told(&join),
+            Err(error) => self.columns_are_not_told(&error),
         }
     }
 

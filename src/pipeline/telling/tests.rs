@@ -8,7 +8,7 @@ use crate::config::PartitioningSettings;
 use crate::partition::{KeyRule, Partitioner, Plan, UnreadSettings};
 use crate::position::Position;
 use crate::record::Record;
-use crate::schema::TableJoin;
+use crate::schema::{ColumnConflict, TableJoin};
 use crate::telemetry::Metrics;
 
 #[derive(Debug)]
@@ -140,6 +140,50 @@ fn columns_are_told_though_no_place_waits() {
     assert!(!telling.may_end(clock.moment(), true));
     clock.advance(LAST_WAIT);
     assert!(telling.may_end(clock.moment(), true));
+}
+
+#[test]
+fn a_table_whose_columns_differ_is_looked_at_again_after_ten_minutes_and_another_one_is_not() {
+    let clock = Clock::manual(7);
+    let mut columns = ToldColumns::default();
+    let (first, second) = (Some(1), Some(2));
+    assert!(!columns.are_due(None, clock.moment()), "none are wanted");
+    assert!(columns.are_due(first, clock.moment()));
+    let conflict = ColumnConflict {
+        path: "took".to_owned(),
+        table: "boolean".to_owned(),
+        objects: "bigint".to_owned(),
+    };
+    let differs = || {
+        Ok(TableJoin {
+            conflicts: vec![conflict.clone()],
+            ..TableJoin::default()
+        })
+    };
+    // As often as it is found so.
+    for _ in 0..3 {
+        columns.heard(1, &differs(), clock.moment());
+        assert!(!columns.are_due(first, clock.moment()));
+        clock.advance(Duration::from_secs(599));
+        assert!(!columns.are_due(first, clock.moment()));
+        assert!(columns.are_due(second, clock.moment()), "others are");
+        clock.advance(Duration::from_secs(1));
+        assert!(columns.are_due(first, clock.moment()));
+    }
+    // A look that fails is no look.
+    let error = CatalogError {
+        code: "Busy".to_owned(),
+        cause: "busy".to_owned(),
+        advice: String::new(),
+    };
+    columns.heard(1, &Err(error), clock.moment());
+    assert!(columns.are_due(first, clock.moment()));
+    assert!(columns.rests(clock.moment()));
+    // Somebody has mended it.
+    columns.heard(1, &Ok(TableJoin::default()), clock.moment());
+    clock.advance(Duration::from_hours(24));
+    assert!(!columns.are_due(first, clock.moment()));
+    assert!(!columns.rests(clock.moment()));
 }
 
 #[test]

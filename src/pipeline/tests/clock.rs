@@ -1,6 +1,10 @@
 //! A wall clock that is set while a stream runs: nothing waits longer for it, or shorter.
 
+use tokio::task::JoinHandle;
+
 use super::*;
+use crate::budget::Share;
+use crate::source::Handle;
 use crate::telemetry::StreamStatus as _;
 
 /// Some day of 2026.
@@ -18,6 +22,57 @@ pub(super) async fn until(status: &Status, what: &str, wanted: impl Fn(&Status) 
     waited.unwrap_or_else(|_| panic!("{what}: {:?}", status.snapshot()));
 }
 
+/// A stream that runs by a clock of its own.
+pub(super) struct Running {
+    pub(super) status: Arc<Status>,
+    pub(super) intake: Arc<dyn Intake>,
+    /// What it says that it holds, at the end of each turn.
+    pub(super) memory: Arc<Share>,
+    source: Arc<dyn Handle>,
+    pipeline: JoinHandle<Result<(), StreamError>>,
+}
+
+impl Running {
+    pub(super) async fn start(settings: StreamSettings, disk: &TornDisk, clock: &Clock) -> Self {
+        let settings = Arc::new(settings);
+        let context = context(&settings, disk);
+        let metrics = StreamMetrics::new(&context.metrics, "torn");
+        let status = Arc::new(Status::new(metrics, clock.clone()));
+        let context = StreamContext {
+            clock: clock.clone(),
+            status: Arc::clone(&status),
+            ..context
+        };
+        let dynamic: Arc<dyn Disk> = Arc::new(disk.clone());
+        let opening = {
+            let (settings, context) = (Arc::clone(&settings), context.clone());
+            tokio::task::spawn_blocking(move || open(&settings, &dynamic, &context))
+        };
+        let recovered = opening.await.unwrap().unwrap();
+        let source = Arc::clone(&recovered.source);
+        Self {
+            status,
+            memory: Arc::clone(&context.memory),
+            intake: source.intake().unwrap(),
+            source,
+            pipeline: tokio::spawn(run(recovered, settings, context)),
+        }
+    }
+
+    /// Waits until `wanted` is true of its status.
+    pub(super) async fn until(&self, what: &str, wanted: impl Fn(&Status) -> bool) {
+        until(&self.status, what, wanted).await;
+    }
+
+    /// Stops it, and waits until all is delivered.
+    pub(super) async fn end(self) -> Arc<Status> {
+        self.source.stop();
+        let ended = tokio::time::timeout(PATIENCE, self.pipeline).await;
+        ended.unwrap().unwrap().unwrap();
+        self.status
+    }
+}
+
 pub(super) async fn put(intake: &dyn Intake, record: &str) {
     let mut batch = PutBatch::default();
     batch.push(record.as_bytes());
@@ -33,56 +88,36 @@ async fn a_wall_clock_that_is_set_neither_stalls_nor_hurries_a_batch_and_its_age
             buffering: BufferingSettings::new(1 << 20, Duration::from_secs(3)),
             ..settings(lake.path(), SMALL)
         };
-        let settings = Arc::new(settings);
-        let context = context(&settings, &disk);
-        let metrics = StreamMetrics::new(&context.metrics, "torn");
-        let status = Arc::new(Status::new(metrics, clock.clone()));
-        let context = StreamContext {
-            clock: clock.clone(),
-            status: Arc::clone(&status),
-            ..context
-        };
-        let dynamic: Arc<dyn Disk> = Arc::new(disk.clone());
-        let opening = {
-            let (settings, context) = (Arc::clone(&settings), context.clone());
-            tokio::task::spawn_blocking(move || open(&settings, &dynamic, &context))
-        };
-        let recovered = opening.await.unwrap().unwrap();
-        let source = Arc::clone(&recovered.source);
-        let intake = source.intake().unwrap();
-        let running = tokio::spawn(run(recovered, settings, context));
+        let running = Running::start(settings, &disk, &clock).await;
 
-        put(&*intake, r#"{"k":"a","id":1}"#).await;
-        until(&status, "the batch opens", |status| {
-            status.snapshot().records_in == 1
-        })
-        .await;
+        put(&*running.intake, r#"{"k":"a","id":1}"#).await;
+        running
+            .until("the batch opens", |status| {
+                status.snapshot().records_in == 1
+            })
+            .await;
         clock.set(NOW_MS + step_ms);
         clock.advance(Duration::from_secs(2));
-        until(&status, "its age is what has passed", |status| {
-            status.snapshot().oldest_unpublished_age_ms == Some(2_000)
-        })
-        .await;
+        running
+            .until("its age is what has passed", |status| {
+                status.snapshot().oldest_unpublished_age_ms == Some(2_000)
+            })
+            .await;
         // The stream takes a turn: what were due would be sealed in it.
-        put(&*intake, r#"{"k":"b","id":2}"#).await;
-        until(&status, "a turn", |status| {
-            status.snapshot().records_in == 2
-        })
-        .await;
-        let snapshot = status.snapshot();
+        put(&*running.intake, r#"{"k":"b","id":2}"#).await;
+        running
+            .until("a turn", |status| status.snapshot().records_in == 2)
+            .await;
+        let snapshot = running.status.snapshot();
         assert_eq!(snapshot.last_object, None, "clock set by {step_ms} ms");
 
         clock.advance(Duration::from_secs(1));
-        until(&status, "the object lands", |status| {
-            status.snapshot().last_object.is_some()
-        })
-        .await;
-        source.stop();
-        tokio::time::timeout(PATIENCE, running)
-            .await
-            .unwrap()
-            .unwrap()
-            .unwrap();
+        running
+            .until("the object lands", |status| {
+                status.snapshot().last_object.is_some()
+            })
+            .await;
+        let status = running.end().await;
         let delivered = status.snapshot().records_delivered;
         assert_eq!(delivered, 2, "clock set by {step_ms} ms");
     }

@@ -1,6 +1,6 @@
 //! A field that is renamed while its batch is open: it is told long before an object is made.
 
-use super::clock::until;
+use super::clock::Running;
 use super::*;
 use crate::config::ColumnSettings;
 use crate::format::CsvSettings;
@@ -37,28 +37,12 @@ fn drift(status: &Status) -> Vec<(DriftKind, String)> {
 async fn a_renamed_field_is_told_under_both_names_while_its_batch_is_open() {
     let (lake, disk) = (tempfile::tempdir().unwrap(), TornDisk::new(1));
     let clock = Clock::manual(1_796_000_000_000);
-    let settings = Arc::new(StreamSettings {
+    let settings = StreamSettings {
         buffering: BufferingSettings::new(64 << 20, Duration::from_mins(15)),
         format: rows(),
         ..settings(lake.path(), SMALL)
-    });
-    let context = context(&settings, &disk);
-    let metrics = StreamMetrics::new(&context.metrics, "torn");
-    let status = Arc::new(Status::new(metrics, clock.clone()));
-    let context = StreamContext {
-        clock: clock.clone(),
-        status: Arc::clone(&status),
-        ..context
     };
-    let dynamic: Arc<dyn Disk> = Arc::new(disk.clone());
-    let opening = {
-        let (settings, context) = (Arc::clone(&settings), context.clone());
-        tokio::task::spawn_blocking(move || open(&settings, &dynamic, &context))
-    };
-    let recovered = opening.await.unwrap().unwrap();
-    let source = Arc::clone(&recovered.source);
-    let intake = source.intake().unwrap();
-    let running = tokio::spawn(run(recovered, settings, context));
+    let running = Running::start(settings, &disk, &clock).await;
 
     let of = |paths: &[(DriftKind, &str)]| -> Vec<(DriftKind, String)> {
         let paths = paths.iter();
@@ -78,16 +62,18 @@ async fn a_renamed_field_is_told_under_both_names_while_its_batch_is_open() {
         ("cost", 2000, &renamed[..]),
         ("price", 3000, &back[..]),
     ] {
-        put(&*intake, field).await;
-        until(&status, field, |status| {
-            status.snapshot().records_in == applied
-        })
-        .await;
+        put(&*running.intake, field).await;
+        running
+            .until(field, |status| status.snapshot().records_in == applied)
+            .await;
         // The sample is as old as it gets.
         clock.advance(Duration::from_secs(20));
         let expected = of(expected);
-        until(&status, field, |status| drift(status) == expected).await;
+        running
+            .until(field, |status| drift(status) == expected)
+            .await;
     }
+    let status = &running.status;
     assert_eq!(
         status.snapshot().last_object,
         None,
@@ -95,12 +81,7 @@ async fn a_renamed_field_is_told_under_both_names_while_its_batch_is_open() {
     );
     assert!(status.fields().is_empty(), "and so nothing is counted");
 
-    source.stop();
-    tokio::time::timeout(PATIENCE, running)
-        .await
-        .unwrap()
-        .unwrap()
-        .unwrap();
+    let status = running.end().await;
     assert!(drift(&status).is_empty(), "who does not run says nothing");
     assert_eq!(status.snapshot().records_delivered, 3000);
 }

@@ -1,15 +1,22 @@
 //! Rows of columns that are learned from records, some of which have fields that none had before.
 
-use crate::config::{ColumnSettings, FormatSettings, Sample};
-use crate::format::{Compression, CsvSettings};
+use super::clock::{Running, put};
+use super::*;
+use crate::config::{ColumnSettings, Sample};
+use crate::format::CsvSettings;
+use crate::telemetry::StreamStatus as _;
 
 /// Lines of text under a line with the names, learned from a few records.
 pub(super) fn rows() -> FormatSettings {
+    rows_of(Sample {
+        records: 50,
+        ..Sample::default()
+    })
+}
+
+fn rows_of(sample: Sample) -> FormatSettings {
     let columns = ColumnSettings {
-        sample: Some(Sample {
-            records: 50,
-            ..Sample::default()
-        }),
+        sample: Some(sample),
         ..ColumnSettings::of("infer")
     };
     FormatSettings::new(CsvSettings {
@@ -46,4 +53,80 @@ pub(super) fn ids_of_rows(text: &str) -> Vec<u64> {
         number
     };
     lines.map(id_of).collect()
+}
+
+/// Forty records, of which the first has a field that no other has.
+async fn put_many(intake: &dyn Intake, pad: usize, field: &str) {
+    let (mut batch, pad) = (PutBatch::default(), "x".repeat(pad));
+    batch.push(format!(r#"{{"k":"a","id":0,"pad":"{pad}","{field}":1}}"#).as_bytes());
+    for id in 1..40 {
+        batch.push(format!(r#"{{"k":"a","id":{id},"pad":"{pad}"}}"#).as_bytes());
+    }
+    intake.append(batch).await.unwrap();
+}
+
+/// Of each, the other two bounds are far beyond what is sent, and the clock stands still but for the two steps that make up
+/// the time.
+#[tokio::test(flavor = "multi_thread")]
+async fn records_bytes_and_time_each_end_the_wait_for_a_sample_by_themselves() {
+    let far = Sample {
+        records: 10_000_000,
+        bytes: 256 << 20,
+        time: Duration::from_hours(1),
+    };
+    let records = Sample { records: 80, ..far };
+    let bytes = Sample {
+        bytes: 1 << 20,
+        ..far
+    };
+    let time = Sample {
+        time: Duration::from_secs(10),
+        ..far
+    };
+    for (bound, sample, pad) in [
+        ("records", records, 0),
+        ("bytes", bytes, 20_000),
+        ("time", time, 0),
+    ] {
+        let (lake, disk) = (tempfile::tempdir().unwrap(), TornDisk::new(1));
+        let clock = Clock::manual(1_796_000_000_000);
+        let settings = StreamSettings {
+            format: rows_of(sample),
+            ..settings(lake.path(), SMALL)
+        };
+        let running = Running::start(settings, &disk, &clock).await;
+        // A turn ends with what it holds: then it has seen to the sample.
+        let turn = async |before| {
+            running
+                .until(bound, |_| running.memory.held() > before)
+                .await;
+            running.memory.held()
+        };
+        // Half of what is enough, and what is: the fields of both are in the first columns.
+        put_many(&*running.intake, pad, "one").await;
+        let held = turn(0).await;
+        if bound == "time" {
+            // A millisecond less than what is enough; the stream takes a turn then.
+            clock.advance(Duration::from_millis(9_999));
+            put(&*running.intake, r#"{"k":"a","id":40,"other":1}"#).await;
+            turn(held).await;
+        }
+        let version = running.status.snapshot().schema_version;
+        assert_eq!(version, 0, "{bound}: less than it ends the wait");
+        if bound == "time" {
+            clock.advance(Duration::from_millis(1));
+        } else {
+            put_many(&*running.intake, pad, "other").await;
+        }
+        running
+            .until(bound, |status| status.snapshot().schema_version > 0)
+            .await;
+        let versions = running.end().await.schema();
+        let [first] = &versions[..] else {
+            panic!("{bound}: {versions:?}")
+        };
+        for column in ["one bigint", "other bigint"] {
+            assert!(first.columns.contains(column), "{bound}: {first:?}");
+        }
+    }
 }

@@ -222,3 +222,80 @@ fn columns_that_the_catalog_refuses_hold_up_neither_objects_nor_partitions() {
     let refused = site.command(&["catalog", "sync", "clicks"]).refused(1);
     assert!(refused.contains("glue:UpdateTable"), "{refused}");
 }
+
+#[test]
+fn columns_are_told_where_partitions_are_refused() {
+    let bucket = Weed::shared().bucket();
+    let location = format!("s3://{}/clicks/", bucket.name);
+    let (endpoint, asks) = scripted(move |operation| match operation {
+        "GetTable" => Ok(json!({ "Table": {
+            "Name": "clicks",
+            "VersionId": "1",
+            "PartitionKeys": [column("k", "string"), column("year", "string")],
+            "StorageDescriptor": { "Columns": [], "Location": location },
+        } })),
+        "BatchCreatePartition" => Err("InternalServiceException"),
+        _ => Ok(json!({})),
+    });
+    let database = GlueDatabase {
+        endpoint: endpoint.clone(),
+        name: "lake".to_owned(),
+    };
+    let lines = database.lines("clicks", &endpoint);
+    let to_table = ToTable {
+        bucket: &bucket,
+        prefix: HIVE,
+        catalog: Some(format!("{lines}\nupdate = true")),
+    };
+    let site = Site::new(&to_table.settings());
+    let mut daemon = site.start();
+    // This Glue forgets what it is told: at the start two columns are new, and as many again beside each partition.
+    send(&mut daemon, &[json!({ "id": 1, "k": "a" })]);
+    let mut catalog = Value::Null;
+    daemon
+        .until("partitions are refused", || {
+            let account = get(site.address, "/streams/clicks").unwrap().text();
+            let account: Value = serde_json::from_str(&account).unwrap();
+            catalog = account["catalog"].clone();
+            let trouble = catalog["trouble"].as_str().unwrap_or_default();
+            let widened: f64 = count(&site, "widened_columns_total").parse().unwrap();
+            trouble.contains("InternalServiceException") && widened >= 4.0
+        })
+        .unwrap();
+    assert_eq!(catalog["columnsTrouble"], Value::Null);
+    assert_eq!(count(&site, "told_partitions_total"), "0");
+    daemon.drain();
+    let mut asked = asks.try_iter();
+    let wider = asked.find(|(head, _)| head.contains("UpdateTable"));
+    let (_, body) = wider.unwrap();
+    let columns = &body["TableInput"]["StorageDescriptor"]["Columns"];
+    let expected = json!([column("id", "bigint"), column("tags", "array<string>")]);
+    assert_eq!(*columns, expected);
+}
+
+#[test]
+fn a_table_that_cannot_be_made_of_what_is_learned_is_told_and_holds_up_no_object() {
+    let (bucket, database) = (Weed::shared().bucket(), Moto::shared().database());
+    let lines = database.lines("clicks", &database.endpoint);
+    let to_table = ToTable {
+        bucket: &bucket,
+        prefix: HIVE,
+        catalog: Some(format!("{lines}\ncreate = true")),
+    };
+    let declared = "type = \"parquet\"\nschema = \"id bigint, k string, tags array<string>\"";
+    let learned = "type = \"csv\"\nschema = \"infer\"\ninfer_records = 1";
+    let site = Site::new(&to_table.settings().replace(declared, learned));
+    let mut daemon = site.start();
+    send(&mut daemon, &[json!({ "id": 1, "k": "a" })]);
+    let said = "the catalog's table cannot be made of the columns that the stream has learned";
+    let why = "column k is called like a partition";
+    let is_told = || {
+        let log = std::fs::read_to_string(site.log()).unwrap();
+        log.lines()
+            .any(|line| line.contains(said) && line.contains(why))
+    };
+    daemon.until("it is told", is_told).unwrap();
+    daemon.drain();
+    let published = |key: &String| key.starts_with("clicks/k=a/");
+    assert!(bucket.keys().iter().any(published));
+}

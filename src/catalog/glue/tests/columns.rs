@@ -2,14 +2,14 @@
 
 use super::scripted::Scripted;
 use super::*;
-use crate::catalog::port::TableColumns;
+use crate::catalog::port::TableObjects;
 use crate::schema::SchemaChange;
 
 /// Objects with one column, of one type.
 #[derive(Debug)]
 struct Took(&'static str);
 
-impl TableColumns for Took {
+impl TableObjects for Took {
     fn joined_to(&self, columns: &[(String, String)], keys: &[String]) -> TableJoin {
         assert_eq!(keys, ["k"]);
         let mut join = TableJoin {
@@ -43,7 +43,7 @@ impl TableColumns for Took {
 fn wish(kind: &'static str) -> TableWish {
     TableWish {
         draft: None,
-        columns: Some(Arc::new(Took(kind))),
+        objects: Some(Arc::new(Took(kind))),
     }
 }
 
@@ -274,6 +274,25 @@ async fn the_columns_of_a_table_that_lies_elsewhere_are_not_touched() {
         assert_eq!(compared.columns.unwrap_err(), error, "as it is told before");
         assert!(!scripted.operations().contains(&"UpdateTable".to_owned()));
     }
+}
+
+#[tokio::test]
+async fn columns_are_told_where_partitions_are_refused() {
+    let told_of = table("7", &json!([id()]));
+    let scripted = Scripted::start(move |operation, _| match operation {
+        "GetTable" => Ok(json!({ "Table": told_of })),
+        "BatchCreatePartition" => Err("AccessDeniedException"),
+        _ => Ok(json!({})),
+    })
+    .await;
+    let places = [PLACE.to_owned()];
+    let told = scripted.glue.tell(&places, &wish("bigint")).await.unwrap();
+    let error = told.fates.unwrap_err();
+    assert_eq!(error.code, "AccessDeniedException");
+    let changes = told.columns.unwrap().changes;
+    assert_eq!(changes[0].to_string(), "took bigint is new");
+    let operations = ["GetTable", "UpdateTable", "BatchCreatePartition"];
+    assert_eq!(scripted.operations(), operations);
 }
 
 #[tokio::test]

@@ -201,7 +201,7 @@ async fn every_call_names_the_catalog_of_the_config_and_none_where_it_has_none()
         .await;
         let wish = TableWish {
             draft: Some(draft()),
-            columns: None,
+            objects: None,
         };
         let places = places(1);
         let told = scripted.glue.tell(&places, &wish).await.unwrap();

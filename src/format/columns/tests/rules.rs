@@ -261,7 +261,7 @@ fn a_value_that_does_not_fit_is_null_where_that_is_allowed_and_only_there() {
     let records = [
         r#"{"id":1,"price":"free","at":"soon","user":{"id":1,"name":"a"},"tags":{"1":[2]}}"#,
         r#"{"id":2,"price":99.99,"at":0,"user":{"name":"b","id":"x"},"tags":{"1":[1],"01":["y"]}}"#,
-        r#"{"id":3,"price":100,"user":[],"tags":{"one":[1]}}"#,
+        r#"{"id":3,"price":100,"user":5,"tags":{"one":[1]}}"#,
         r#"{"id":4,"price":1,"price":"x","at":"x","at":1}"#,
         r#"{"id":"five"}"#,
         r#"{"id":6,"price":}"#,

@@ -66,7 +66,15 @@ pub(in crate::format::parquet) const TRANSLATIONS: &[(&str, &str)] = &[
         "BloomFilterFalsePositiveProbability",
         "is `bloom_filter_fpp` in [stream.NAME.format], of Parquet here",
     ),
+    ("StripeSizeBytes", OF_ORC),
+    ("RowIndexStride", OF_ORC),
+    ("EnablePadding", OF_ORC),
+    ("PaddingTolerance", OF_ORC),
+    ("DictionaryKeyThreshold", OF_ORC),
+    ("FormatVersion", OF_ORC),
 ];
+
+const OF_ORC: &str = "is an option of OrcSerDe: there is no ORC here, write `type = \"parquet\"` in [stream.NAME.format]";
 
 const ZSTD: &str = "zstd_level";
 const FALSE_POSITIVES: &str = "bloom_filter_fpp";

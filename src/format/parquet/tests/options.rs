@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use parquet::basic::{Encoding, LogicalType, TimeUnit, Type};
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{
+    PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData,
+};
 use parquet::file::properties::ReaderProperties;
 use parquet::file::reader::FileReader;
 use parquet::file::serialized_reader::{ReadOptionsBuilder, SerializedFileReader};
@@ -67,6 +69,27 @@ fn row_groups_and_pages_have_the_size_that_is_asked_for() {
     assert!(small.num_row_groups() > 2 && small.num_row_groups() <= bytes.div_ceil(1 << 20));
     assert_eq!(pages(&usual, 1), 3, "20,000 rows each");
     assert!(pages(&small, 1) > 10, "{}", pages(&small, 1));
+}
+
+/// A larger block is taken, and no row group is larger for it than what is encoded at once.
+#[test]
+fn a_block_of_more_than_64_mib_ends_at_64_mib() {
+    let pad = "x".repeat(1 << 20);
+    let records: Vec<String> = (0..70)
+        .map(|id| json!({ "id": id, "pad": pad }).to_string())
+        .collect();
+    let [large, usual] = [Some(256 << 20), None].map(|block_size| {
+        let options = ParquetOptions {
+            block_size,
+            ..ParquetOptions::default()
+        };
+        let (object, _) = convert(&compile("id int, pad string", options), &records);
+        let metadata = metadata(&object);
+        let groups = metadata.row_groups().iter();
+        groups.map(RowGroupMetaData::num_rows).collect::<Vec<_>>()
+    });
+    assert_eq!(large, [64, 6], "rows of a MiB each");
+    assert_eq!(usual, large);
 }
 
 #[test]

@@ -267,6 +267,8 @@ impl S3Bucket {
     async fn put_marker(&self, key: &str, body: &[u8]) -> Result<(), S3Failure> {
         with_settings!(self.client.put_object(), self)
             .key(key)
+            // Classes of the archive cannot be read at once, and markers are.
+            .set_storage_class(None)
             .content_type("text/plain")
             .checksum_crc64_nvme(header(checksum(CrcAlgorithm::Crc64Nvme, body)))
             .set_if_none_match(self.if_none_match())

@@ -13,6 +13,7 @@
 pub(in crate::pipeline) mod body;
 mod make;
 mod open;
+mod place;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
+use super::super::agreement::SchemaAgreement;
 use super::super::commit::{self, DraftBatch};
 use super::super::outputs::Outputs;
 use super::super::table::Entry;
@@ -42,7 +44,8 @@ pub use body::{Body, Listed};
 use body::{Range, SharedCheckpoint};
 use make::CheckpointTask;
 pub use make::LeaseLog;
-pub use open::{SCRATCH, Taken, connect_shared, open_shared, scratch};
+pub use open::{SCRATCH, Taken, open_shared, scratch};
+pub use place::{SharedPlace, agreed_versions, connect_shared};
 
 /// Objects that are published leave the list within this time, when nothing else makes a checkpoint.
 const UNLIST_AFTER: Duration = Duration::from_secs(5);
@@ -56,6 +59,8 @@ pub struct SharedLog {
     stream: String,
     lease: Arc<dyn LeaseLog>,
     destination: Destination,
+    /// With whom columns are learned, where they are.
+    agreement: Option<Arc<SchemaAgreement>>,
     /// Where bodies go: their keys up to the random name.
     bodies: String,
     /// As the last durable checkpoint has it.
@@ -160,6 +165,10 @@ impl CheckpointLog for SharedLog {
 
     fn lasting_error(&self) -> Option<&LastingError> {
         self.lasting_error.as_ref()
+    }
+
+    fn agreement(&self) -> Option<Arc<SchemaAgreement>> {
+        self.agreement.clone()
     }
 
     fn abandoned(&self) -> CancellationToken {

@@ -4,7 +4,7 @@ use crate::config::{ColumnSettings, FormatSettings, Sample};
 use crate::format::{Compression, CsvSettings};
 
 /// Lines of text under a line with the names, learned from a few records.
-pub(super) fn rows() -> FormatSettings {
+pub(in crate::pipeline) fn rows() -> FormatSettings {
     let columns = ColumnSettings {
         sample: Some(Sample {
             records: 50,
@@ -23,12 +23,12 @@ pub(super) fn rows() -> FormatSettings {
 }
 
 /// A field that not all records have; another one every so often.
-pub(super) fn new_field(id: u64) -> Option<String> {
+pub(in crate::pipeline) fn new_field(id: u64) -> Option<String> {
     (id % 7 == 3).then(|| format!("new{}", id / 300))
 }
 
 /// The records of an object of rows, each with all that was in it.
-pub(super) fn ids_of_rows(text: &str) -> Vec<u64> {
+pub(in crate::pipeline) fn ids_of_rows(text: &str) -> Vec<u64> {
     let mut lines = text.lines().map(|line| line.split(',').collect::<Vec<_>>());
     let names = lines.next().unwrap();
     let id_of = |row: Vec<&str>| {

@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::failpoint;
 use crate::format::Columns;
 use crate::schema::SchemaVersion;
-pub(super) use chain::{Chain, ChainError};
+pub(super) use chain::{Chain, ChainError, Newest};
 use proposal::{Ended, Proposal, Step};
 
 /// Changes that a line of the log names; `schema history` has them all.
@@ -43,22 +43,22 @@ pub(super) struct Proposing {
 }
 
 impl SchemaAgreement {
-    /// Reads what there is.
-    pub(super) async fn open(
+    /// Begins with what was found.
+    pub(super) fn new(
         chain: Chain,
+        found: Newest,
         stream: &str,
         clock: Clock,
         status: Arc<Status>,
-    ) -> Result<Self, ChainError> {
-        let versions = chain.newest().await?;
-        status.set_schema(versions.clone());
-        Ok(Self {
+    ) -> Self {
+        status.set_schema(found.versions.clone());
+        Self {
             stream: stream.to_owned(),
             chain,
             clock,
             status,
-            versions: Mutex::new(versions),
-        })
+            versions: Mutex::new(found.versions),
+        }
     }
 
     /// The last versions, oldest first.

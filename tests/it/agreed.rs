@@ -19,9 +19,9 @@ use crate::support::servers::{Bucket, Weed};
 
 /// What network and bucket do to a hundred requests.
 const FAULTS: &[(Fault, usize)] = &[
-    (Fault::SlowDown, 3),
-    (Fault::ResetBefore, 2),
-    (Fault::ResetAfter, 4),
+    (Fault::SlowDown, 2),
+    (Fault::ResetBefore, 1),
+    (Fault::ResetAfter, 3),
 ];
 
 /// Rows of the life-of-a-record table that a daemon passes when it is the first to learn columns.

@@ -21,6 +21,25 @@ pub(in crate::pipeline) struct Chain {
     head: String,
 }
 
+/// The newest versions, as far as they are found.
+#[derive(Debug, Default)]
+pub(in crate::pipeline) struct Newest {
+    /// A version that is there; 0: none is known to be.
+    there: u32,
+    /// One that was not.
+    beyond: Option<u32>,
+    /// The last of them, oldest first: at most as many as are kept.
+    pub(in crate::pipeline) versions: Vec<SchemaVersion>,
+}
+
+impl Newest {
+    /// What tells one state of the search from another.
+    pub(in crate::pipeline) fn progress(&self) -> (u32, Option<u32>, u32) {
+        let last = self.versions.last().map_or(0, |last| last.version);
+        (self.there, self.beyond, last)
+    }
+}
+
 /// Why the chain does not answer.
 #[derive(Debug)]
 pub(in crate::pipeline) enum ChainError {
@@ -93,31 +112,33 @@ impl Chain {
         Ok(Some(version))
     }
 
-    /// The newest versions, oldest first: at most as many as are kept. Read in a few steps, however many there are.
-    pub(in crate::pipeline) async fn newest(&self) -> Result<Vec<SchemaVersion>, ChainError> {
-        // `there` is, or is 0; `beyond` is not.
-        let (mut there, mut beyond) = (0, 1);
-        while self.read(beyond).await?.is_some() {
-            (there, beyond) = (beyond, beyond.saturating_mul(2));
-        }
-        while beyond - there > 1 {
-            let middle = there + (beyond - there) / 2;
-            match self.read(middle).await? {
-                Some(_) => there = middle,
-                None => beyond = middle,
+    /// Looks for the newest versions, in a few steps, however many there are. After an error it may be called again, and goes
+    /// on where it was.
+    pub(in crate::pipeline) async fn find(&self, found: &mut Newest) -> Result<(), ChainError> {
+        let beyond = loop {
+            match found.beyond {
+                Some(beyond) if beyond - found.there <= 1 => break beyond,
+                beyond => {
+                    let doubled = found.there.saturating_mul(2).max(1);
+                    let next = beyond.map_or(doubled, |beyond| found.there.midpoint(beyond));
+                    match self.read(next).await? {
+                        Some(_) => found.there = next,
+                        None => found.beyond = Some(next),
+                    }
+                }
             }
-        }
-        let mut versions = Vec::new();
-        let first = (there + 1).saturating_sub(SchemaVersion::KEPT).max(1);
-        for number in first..=u32::MAX {
+        };
+        let first = beyond.saturating_sub(SchemaVersion::KEPT).max(1);
+        loop {
+            let last = found.versions.last();
+            let next = last.map_or(first, |last| last.version + 1);
             // Meanwhile others may have put more.
-            let Some(version) = self.read(number).await? else {
-                break;
+            let Some(version) = self.read(next).await? else {
+                return Ok(());
             };
-            self.check(versions.last(), &version)?;
-            keep(&mut versions, version);
+            self.check(last, &version)?;
+            keep(&mut found.versions, version);
         }
-        Ok(versions)
     }
 
     /// Versions only ever widen.

@@ -9,15 +9,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::super::super::StreamContext;
-use super::super::super::agreement::{Chain, ChainError, SchemaAgreement};
+use super::super::super::agreement::{Chain, ChainError, Newest, SchemaAgreement};
 use super::super::super::claim::tell_of_overwriting;
 use super::super::super::outputs::Outputs;
 use crate::config::StreamSettings;
-use crate::destination::{Conditional, Destination};
+use crate::destination::{Conditional, Destination, PublishError};
 use crate::error::StreamError;
 use crate::retry;
 use crate::schema::SchemaVersion;
 use crate::telemetry::StreamState;
+
+/// A command asks so often again.
+const ASKED_AGAIN: u32 = 4;
 
 /// The destination of a shared stream, once it can be used. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -43,49 +46,77 @@ pub async fn connect_shared(
 ) -> Result<SharedPlace, StreamError> {
     let outputs = Outputs::compile(settings, BTreeMap::new(), Vec::new())?;
     let (head, mut attempt) = (outputs.marker_head(), 0);
-    loop {
-        let error = match try_to_connect(settings, (head, table), context).await {
-            Ok(place) => {
-                context.status.set_state(StreamState::Running);
-                return Ok(place);
-            }
-            Err(ChainError::Stop(error)) => return Err(error),
-            Err(ChainError::Store(error)) => error,
-        };
-        attempt += 1;
-        let (stream, cause) = (&settings.name, error.to_string());
-        if let Some(unsaid) = context.status.repeats().due_alike("destination", &cause) {
-            tracing::warn!(stream, cause, unsaid, "destination not ready");
-        }
-        context.status.set_state(StreamState::Stalled { cause });
-        tokio::time::sleep(retry::delay(attempt, retry::TRANSIENT_MAX)).await;
-    }
-}
-
-async fn try_to_connect(
-    settings: &StreamSettings,
-    (head, table): (&str, &str),
-    context: &StreamContext,
-) -> Result<SharedPlace, ChainError> {
-    let destination = Destination::connect(&settings.destination.store).await?;
     let probe_key = format!("{head}.firehose/{table}/probe");
-    let conditional = destination.probe(&probe_key).await?;
+    let (destination, conditional) = loop {
+        match try_to_connect(settings, &probe_key).await {
+            Ok(connected) => break connected,
+            Err(error) => wait_out(&error, &mut attempt, settings, context).await,
+        }
+    };
     tell_of_overwriting(&settings.name, &destination, conditional);
     let agreement = if settings.format.sample().is_some() {
         if conditional == Conditional::No {
-            return Err(ChainError::Stop(cannot_agree(&destination)));
+            return Err(cannot_agree(&destination));
         }
         let chain = Chain::of(destination.clone(), head, table);
-        let (clock, status) = (context.clock.clone(), Arc::clone(&context.status));
-        let agreement = SchemaAgreement::open(chain, &settings.name, clock, status);
-        Some(Arc::new(agreement.await?))
+        Some(Arc::new(open_agreement(chain, settings, context).await?))
     } else {
         None
     };
+    context.status.set_state(StreamState::Running);
     Ok(SharedPlace {
         destination,
         agreement,
     })
+}
+
+async fn try_to_connect(
+    settings: &StreamSettings,
+    probe_key: &str,
+) -> Result<(Destination, Conditional), PublishError> {
+    let destination = Destination::connect(&settings.destination.store).await?;
+    let conditional = destination.probe(probe_key).await?;
+    Ok((destination, conditional))
+}
+
+/// Reads what was agreed on, for as long as it takes.
+async fn open_agreement(
+    chain: Chain,
+    settings: &StreamSettings,
+    context: &StreamContext,
+) -> Result<SchemaAgreement, StreamError> {
+    let (mut found, mut attempt) = (Newest::default(), 0);
+    loop {
+        let before = found.progress();
+        let error = match chain.find(&mut found).await {
+            Ok(()) => break,
+            Err(ChainError::Stop(error)) => return Err(error),
+            Err(ChainError::Store(error)) => error,
+        };
+        if found.progress() != before {
+            attempt = 0;
+        }
+        wait_out(&error, &mut attempt, settings, context).await;
+    }
+    let (clock, status) = (context.clock.clone(), Arc::clone(&context.status));
+    let stream = &settings.name;
+    Ok(SchemaAgreement::new(chain, found, stream, clock, status))
+}
+
+/// Tells of a failed attempt, and waits for the next.
+async fn wait_out(
+    error: &PublishError,
+    attempt: &mut u32,
+    settings: &StreamSettings,
+    context: &StreamContext,
+) {
+    *attempt += 1;
+    let (stream, cause) = (&settings.name, error.to_string());
+    if let Some(unsaid) = context.status.repeats().due_alike("destination", &cause) {
+        tracing::warn!(stream, cause, unsaid, "destination not ready");
+    }
+    context.status.set_state(StreamState::Stalled { cause });
+    tokio::time::sleep(retry::delay(*attempt, retry::TRANSIENT_MAX)).await;
 }
 
 /// Two daemons could each put a version under one number there.
@@ -100,22 +131,27 @@ fn cannot_agree(destination: &Destination) -> StreamError {
 }
 
 /// The columns that the daemons of a shared stream with the lease table `table` have agreed on: the last versions, oldest
-/// first. Asked once, of the destination alone.
+/// first. The destination alone is asked, and a few times again where it may answer then.
 pub async fn agreed_versions(
     settings: &StreamSettings,
     table: &str,
 ) -> Result<Vec<SchemaVersion>, StreamError> {
     let outputs = Outputs::compile(settings, BTreeMap::new(), Vec::new())?;
-    let read = async {
-        let destination = Destination::reopen(&settings.destination.store).await?;
-        let chain = Chain::of(destination, outputs.marker_head(), table);
-        chain.newest().await
+    let failed = |error: PublishError| StreamError::State {
+        action: "read the columns that the daemons have agreed on",
+        cause: Box::new(error),
     };
-    read.await.map_err(|error| match error {
-        ChainError::Stop(error) => error,
-        ChainError::Store(error) => StreamError::State {
-            action: "read the columns that the daemons have agreed on",
-            cause: Box::new(error),
-        },
-    })
+    let destination = Destination::reopen(&settings.destination.store).await;
+    let chain = Chain::of(destination.map_err(failed)?, outputs.marker_head(), table);
+    let (mut found, mut attempt) = (Newest::default(), 0);
+    loop {
+        match chain.find(&mut found).await {
+            Ok(()) => return Ok(found.versions),
+            Err(ChainError::Store(error)) if error.may_pass() && attempt < ASKED_AGAIN => {}
+            Err(ChainError::Store(error)) => return Err(failed(error)),
+            Err(ChainError::Stop(error)) => return Err(error),
+        }
+        attempt += 1;
+        tokio::time::sleep(retry::delay(attempt, retry::TRANSIENT_MAX)).await;
+    }
 }

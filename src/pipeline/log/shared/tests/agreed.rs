@@ -207,3 +207,28 @@ async fn a_store_that_overwrites_or_a_version_that_was_changed_is_a_loud_stop() 
     let told = stop(&world).await;
     assert!(told.contains("layout 2"), "{told}");
 }
+
+#[tokio::test]
+async fn of_many_versions_the_last_are_found() {
+    let world = learning(&numbered(0..1), None).await;
+    for count in [1_u32, 2, 3, 64, 127, 130] {
+        for number in 1..=count {
+            let columns: Vec<String> = (1..=number)
+                .map(|column| format!("c{column} int"))
+                .collect();
+            let columns = columns.join(", ");
+            let schema = serde_json::json!({"version": number, "at_ms": 7, "columns": columns});
+            let hash = crate::schema::hash(&columns);
+            let claim = uuid::Uuid::nil();
+            let link =
+                serde_json::json!({"version": 1, "claim": claim, "hash": hash, "schema": schema});
+            let object = (String::new(), link.to_string().into());
+            let key = format!("{SCHEMA}{number:010}");
+            world.bucket.held().objects.insert(key, object);
+        }
+        let versions = agreed(&world).await;
+        let numbers = versions.iter().map(|version| version.version);
+        let first = (count + 1).saturating_sub(SchemaVersion::KEPT).max(1);
+        assert!(numbers.eq(first..=count), "of {count}");
+    }
+}

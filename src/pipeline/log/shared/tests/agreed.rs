@@ -72,7 +72,21 @@ async fn holders_that_learn_at_once_agree_on_one_chain_and_each_object_has_a_ver
         .and_then(|(last, _)| last.body.clone());
     let (ended, _) = even.live(Fate::Durable, body, interval).await;
     ended.unwrap();
+    let first = agreed(&even).await.len();
+    assert!(first <= 2, "of the same fields: {first}");
+    // What comes later has more fields, for both of them at once.
+    for from in [1000, 2000] {
+        let one = learning(&numbered(from..from + 100), Some(&even)).await;
+        let other = learning(&numbered(from + 300..from + 400), Some(&even)).await;
+        let ((ended, _), (other_ended, _)) = tokio::join!(
+            one.live(Fate::Durable, None, interval),
+            other.live(Fate::Durable, None, interval)
+        );
+        ended.unwrap();
+        other_ended.unwrap();
+    }
     let versions = agreed(&even).await;
+    assert!(versions.len() >= first + 2, "{versions:#?}");
     assert_eq!(versions, agreed(&odd).await);
     let numbers: Vec<u32> = versions.iter().map(|version| version.version).collect();
     assert!(
@@ -83,7 +97,12 @@ async fn holders_that_learn_at_once_agree_on_one_chain_and_each_object_has_a_ver
         "{numbers:?}"
     );
     assert_eq!(even.bucket.held().keys(SCHEMA).len(), numbers.len());
-    assert!(delivered(&even, &versions).into_iter().eq(0..700));
+    let all = [0..700, 1000..1100, 1300..1400, 2000..2100, 2300..2400];
+    assert!(
+        delivered(&even, &versions)
+            .into_iter()
+            .eq(all.into_iter().flatten())
+    );
     // Who comes later begins with the newest, and what it needs is in it.
     let before = even.bucket.held().keys("data/");
     let late = learning(&numbered(700..701), Some(&even)).await;

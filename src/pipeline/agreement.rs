@@ -15,9 +15,10 @@ use uuid::Uuid;
 use super::formats::Learner;
 use super::status::Status;
 use crate::clock::Clock;
+use crate::error::StreamError;
 use crate::failpoint;
 use crate::format::Columns;
-use crate::schema::SchemaVersion;
+use crate::schema::{SchemaPin, SchemaVersion};
 pub(super) use chain::{Chain, ChainError, Newest};
 use proposal::{Ended, Proposal, Step};
 
@@ -71,17 +72,35 @@ impl SchemaAgreement {
         !self.known().is_empty()
     }
 
+    /// The newest version that is known here, for a checkpoint: nothing that it lists has columns of a later one.
+    pub(super) fn pin(&self) -> Option<SchemaPin> {
+        self.known().last().map(SchemaVersion::pin)
+    }
+
+    /// Looks whether the chain still has what a checkpoint was made with. It is caught up with. After an error of the store
+    /// it may be called again.
+    pub(super) async fn hold_to(&self, pin: &SchemaPin) -> Result<(), ChainError> {
+        let newest = self.known().last().map_or(0, |newest| newest.version);
+        if self.chain.holds(pin, newest).await? {
+            let (stream, SchemaPin { version, hash }) = (&self.stream, pin);
+            tracing::warn!(
+                stream,
+                version,
+                hash,
+                "a version of the columns is given up"
+            );
+        }
+        Ok(())
+    }
+
     /// Reads what others have put since. After an error it may be called again.
     pub(super) async fn catch_up(&self) -> Result<(), ChainError> {
-        loop {
-            let newest = self.known().last().cloned();
-            let number = newest.as_ref().map_or(0, |newest| newest.version) + 1;
-            let Some(version) = self.chain.read(number).await? else {
-                return Ok(());
-            };
-            self.chain.check(newest.as_ref(), &version)?;
-            self.learn(&version);
+        let mut found = Newest::after(self.versions());
+        let caught_up = self.chain.find(&mut found).await;
+        for version in &found.versions {
+            self.learn(version);
         }
+        caught_up
     }
 
     /// Begins to agree on columns that take what records have.
@@ -89,15 +108,20 @@ impl SchemaAgreement {
         let newest = self.known().last().cloned();
         Proposing {
             agreement: Arc::clone(self),
-            proposal: Proposal::new(learner, seen, newest),
+            proposal: Proposal::new(learner, seen, newest, self.chain.stream().to_owned()),
         }
     }
 
     /// Another pipeline here may have read it before.
     fn learn(&self, version: &SchemaVersion) {
         let mut known = self.known();
-        if known.last().map_or(0, |newest| newest.version) >= version.version {
+        let newest = known.last().map_or(0, |newest| newest.version);
+        if newest >= version.version {
             return;
+        }
+        // Far behind, only the last ones were read.
+        if newest + 1 < version.version {
+            known.clear();
         }
         chain::keep(&mut known, version.clone());
         self.status.set_schema(known.clone());
@@ -121,6 +145,7 @@ impl Proposing {
         loop {
             match proposal.step(Uuid::new_v4(), agreement.clock.now_ms()) {
                 Step::Put(number, body) => {
+                    chain.still_has(proposal.newest()).await?;
                     failpoint::hit("version-before-put");
                     proposal.put(chain.claim(number, &body).await?);
                     failpoint::hit("version-after-put");
@@ -131,11 +156,24 @@ impl Proposing {
                     broken.map_or(Ok(()), |cause| Err(chain.broken(number, &cause)))?;
                 }
                 Step::End(ended) => return Ok(ended),
+                Step::Refuse(why) => return Err(unfit(&why).into()),
             }
             if let Some(newest) = proposal.newest() {
                 agreement.learn(newest);
             }
         }
+    }
+}
+
+/// A version that no daemon could go on from is never put.
+fn unfit(why: &str) -> StreamError {
+    StreamError::LoudStop {
+        cause: format!(
+            "the columns cannot be widened to what records have: of the next version, {why}"
+        ),
+        advice:
+            "declare the columns in `infer_columns`, and report this: it is a fault of the daemon"
+                .into(),
     }
 }
 

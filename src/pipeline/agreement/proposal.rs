@@ -21,6 +21,8 @@ pub(super) struct Proposal {
     seen: Columns,
     /// The newest version that it knows.
     newest: Option<SchemaVersion>,
+    /// The stream's name, which versions say.
+    stream: String,
     stage: Stage,
 }
 
@@ -34,6 +36,8 @@ enum Stage {
     Reading(Option<String>),
     /// Nothing is to be done any more.
     Ended(Ended),
+    /// What was drafted is no version that others could go on from, for this reason.
+    Unfit(String),
 }
 
 /// What has come of it: the newest version takes what there is to be taken. The error says why there is no version at all.
@@ -49,6 +53,8 @@ pub(super) enum Step {
     Read(u32),
     /// Nothing.
     End(Ended),
+    /// Nothing, and a person must see why: a version of this daemon's own would stop all others.
+    Refuse(String),
 }
 
 impl Proposal {
@@ -57,11 +63,13 @@ impl Proposal {
         learner: Learner,
         seen: Columns,
         newest: Option<SchemaVersion>,
+        stream: String,
     ) -> Self {
         Self {
             learner,
             seen,
             newest,
+            stream,
             stage: Stage::Comparing,
         }
     }
@@ -78,8 +86,14 @@ impl Proposal {
         if let Stage::Comparing = self.stage {
             self.stage = match self.learner.next(newest, &self.seen, now_ms) {
                 Ok(Some(version)) => {
-                    let body = chain::body(&version, claim);
-                    Stage::Putting(version, body)
+                    let body = chain::body(&version, claim, &self.stream);
+                    // As whoever reads it will.
+                    match chain::read(&body, version.version, &self.stream)
+                        .and_then(|read| chain::follows(newest, &read))
+                    {
+                        Ok(()) => Stage::Putting(version, body),
+                        Err(why) => Stage::Unfit(why),
+                    }
                 }
                 Ok(None) => Stage::Ended(Ok(())),
                 // Records of others may have had columns.
@@ -91,6 +105,7 @@ impl Proposal {
             Stage::Putting(_, body) => Step::Put(number, body.clone()),
             Stage::Reading(_) | Stage::Comparing => Step::Read(number),
             Stage::Ended(ended) => Step::End(ended.clone()),
+            Stage::Unfit(why) => Step::Refuse(why.clone()),
         }
     }
 

@@ -233,12 +233,15 @@ impl SharedLog {
         let objects = draft.objects().iter();
         let waits_since = objects.filter_map(|object| self.gathered.remove_entry(&object.id));
         let waits_since = waits_since.collect();
+        let mut body = Body::new(&self.shard, next, now.waiting.listed(now.protocol));
+        body.schema = self.agreement.as_ref().and_then(|agreed| agreed.pin());
+        let position = body.state.position;
         let making = CheckpointTask {
             range: Range {
                 after: self.known.state.position,
-                up_to: next.state.position,
+                up_to: position,
             },
-            body: Body::new(&self.shard, next, now.waiting.listed(now.protocol)),
+            body,
             draft,
             bodies: self.bodies.clone(),
             lease: Arc::clone(&self.lease),

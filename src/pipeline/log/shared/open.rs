@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::super::super::StreamContext;
-use super::super::super::agreement::{ChainError, SchemaAgreement};
+use super::super::super::agreement::ChainError;
 use super::super::super::outputs::Outputs;
 use super::super::super::recovery::state::{RecoveredState, source_context, spool_error};
 use super::{Body, KnownShard, LeaseLog, SharedLog, SharedPlace};
@@ -64,7 +64,8 @@ pub async fn open_shared(
     } = place;
     let versions = match &agreement {
         Some(agreement) => {
-            catch_up(agreement, context, &taken).await?;
+            // Of a shard's objects none goes back to narrower columns when another machine takes it.
+            ask_the_chain(|| agreement.catch_up(), context, &taken).await?;
             agreement.versions()
         }
         None => Vec::new(),
@@ -85,6 +86,10 @@ pub async fn open_shared(
         Some(name) => Some(read_body(name, &destination, context, &taken).await?),
         None => None,
     };
+    let pin = body.as_ref().and_then(|body| body.schema.as_ref());
+    if let (Some(agreement), Some(pin)) = (&agreement, pin) {
+        ask_the_chain(|| agreement.hold_to(pin), context, &taken).await?;
+    }
     let (state, told) = taken.resumed.state(body.as_ref().map(|body| &body.state));
     if let Some(told) = told {
         tracing::error!(stream = settings.name, shard = &*taken.shard, "{told}");
@@ -208,54 +213,71 @@ async fn read_body(
             }
             Err(error) => {
                 attempt += 1;
-                say_unread(&error, context, taken);
-                retry::delay(attempt, retry::TRANSIENT_MAX)
+                say_unread("the last checkpoint", &error, context, taken);
+                pause_after(&error, attempt)
             }
         };
         wait(pause, taken).await?;
     }
 }
 
-/// Reads the columns that others have agreed on meanwhile, for as long as it takes: of a shard's objects none goes back to
-/// narrower ones when another machine takes it.
-async fn catch_up(
-    agreement: &SchemaAgreement,
+/// Asks for what others have agreed on, for as long as it takes and the lease is held.
+async fn ask_the_chain<F>(
+    ask: impl Fn() -> F,
     context: &StreamContext,
     taken: &Taken,
-) -> Result<(), StreamError> {
+) -> Result<(), StreamError>
+where
+    F: Future<Output = Result<(), ChainError>>,
+{
     let mut attempt = 0;
     loop {
-        match agreement.catch_up().await {
+        let answer = tokio::select! {
+            answer = ask() => answer,
+            () = taken.abandoned.cancelled() => return Err(held_no_more()),
+        };
+        let error = match answer {
             Ok(()) => return Ok(()),
             Err(ChainError::Stop(error)) => return Err(error),
-            Err(ChainError::Store(error)) => say_unread(&error, context, taken),
-        }
+            Err(ChainError::Store(error)) => error,
+        };
         attempt += 1;
-        wait(retry::delay(attempt, retry::TRANSIENT_MAX), taken).await?;
+        say_unread("what columns were agreed on", &error, context, taken);
+        wait(pause_after(&error, attempt), taken).await?;
     }
 }
 
-fn say_unread(error: &PublishError, context: &StreamContext, taken: &Taken) {
+/// So long nothing is asked again.
+pub(super) fn pause_after(error: &PublishError, attempt: u32) -> Duration {
+    let most = if error.may_pass() {
+        retry::TRANSIENT_MAX
+    } else {
+        retry::PERMANENT_MAX
+    };
+    retry::delay(attempt, most)
+}
+
+fn say_unread(what: &'static str, error: &PublishError, context: &StreamContext, taken: &Taken) {
     let cause = error.to_string();
-    if let Some(unsaid) = context.status.repeats().due_alike("body", &cause) {
-        tracing::warn!(
-            shard = &*taken.shard,
-            cause,
-            unsaid,
-            "the last checkpoint is not read yet"
-        );
+    if let Some(unsaid) = context.status.repeats().due_alike(what, &cause) {
+        let shard = &*taken.shard;
+        tracing::warn!(shard, cause, unsaid, "{what} is not read yet");
     }
     context.status.set_state(StreamState::Stalled { cause });
+}
+
+fn held_no_more() -> StreamError {
+    StreamError::State {
+        action: "read the last checkpoint of a shard",
+        cause: "the lease is held no more".into(),
+    }
 }
 
 /// Waits for the next attempt, while the lease is held.
 async fn wait(pause: Duration, taken: &Taken) -> Result<(), StreamError> {
     tokio::select! {
         () = tokio::time::sleep(pause) => Ok(()),
-        () = taken.abandoned.cancelled() => Err(StreamError::State {
-            action: "read the last checkpoint of a shard",
-            cause: "the lease is held no more".into(),
-        }),
+        () = taken.abandoned.cancelled() => Err(held_no_more()),
     }
 }
 

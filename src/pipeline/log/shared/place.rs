@@ -12,6 +12,7 @@ use super::super::super::StreamContext;
 use super::super::super::agreement::{Chain, ChainError, Newest, SchemaAgreement};
 use super::super::super::claim::tell_of_overwriting;
 use super::super::super::outputs::Outputs;
+use super::open::pause_after;
 use crate::config::StreamSettings;
 use crate::destination::{Conditional, Destination, PublishError};
 use crate::error::StreamError;
@@ -58,7 +59,7 @@ pub async fn connect_shared(
         if conditional == Conditional::No {
             return Err(cannot_agree(&destination));
         }
-        let chain = Chain::of(destination.clone(), head, table);
+        let chain = Chain::of(destination.clone(), head, table, stream_of(settings));
         Some(Arc::new(open_agreement(chain, settings, context).await?))
     } else {
         None
@@ -116,7 +117,12 @@ async fn wait_out(
         tracing::warn!(stream, cause, unsaid, "destination not ready");
     }
     context.status.set_state(StreamState::Stalled { cause });
-    tokio::time::sleep(retry::delay(*attempt, retry::TRANSIENT_MAX)).await;
+    tokio::time::sleep(pause_after(error, *attempt)).await;
+}
+
+/// The name of the stream that the daemons share.
+fn stream_of(settings: &StreamSettings) -> &str {
+    settings.source.stream().unwrap_or(&settings.name)
 }
 
 /// Two daemons could each put a version under one number there.
@@ -142,7 +148,8 @@ pub async fn agreed_versions(
         cause: Box::new(error),
     };
     let destination = Destination::reopen(&settings.destination.store).await;
-    let chain = Chain::of(destination.map_err(failed)?, outputs.marker_head(), table);
+    let (destination, stream) = (destination.map_err(failed)?, stream_of(settings));
+    let chain = Chain::of(destination, outputs.marker_head(), table, stream);
     let (mut found, mut attempt) = (Newest::default(), 0);
     loop {
         match chain.find(&mut found).await {

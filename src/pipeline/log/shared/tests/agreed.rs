@@ -228,6 +228,114 @@ async fn a_store_that_overwrites_or_a_version_that_was_changed_is_a_loud_stop() 
 }
 
 #[tokio::test]
+async fn a_lease_that_is_lost_while_versions_are_put_in_vain_leaves_all_to_the_next_holder() {
+    let world = learning(&numbered(0..40), None).await;
+    let refuse = |held: &mut Held| held.refused.extend(["PUT".into()]);
+    let (_, lease, running) = hindered(&world, refuse).await;
+    let lose = async {
+        until_in_vain(&world, 1).await;
+        lease.abandoned.cancel();
+    };
+    let both = async { tokio::join!(running, lose) };
+    let ended = tokio::time::timeout(PATIENCE, both).await;
+    ended.expect("it ends").0.unwrap();
+    assert!(lease.durable().is_empty(), "nothing was made durable");
+    world.bucket.held().refused.clear();
+    let (ended, _) = world.live(Fate::Durable, None, Duration::ZERO).await;
+    ended.unwrap();
+    let versions = agreed(&world).await;
+    assert_eq!(versions.len(), 1);
+    assert!(delivered(&world, &versions).into_iter().eq(0..40));
+}
+
+/// A shard with three versions behind it, and the body of the last checkpoint that was made with them.
+async fn with_three_versions() -> (World, BodyName) {
+    let mut open = shard(&[]);
+    open.is_closed = false;
+    let mut world = World::new(open).await;
+    world.learns = true;
+    let mut body = None;
+    for from in [0, 1000, 2000] {
+        let more = numbered(from..from + 100);
+        let more: Vec<&[u8]> = more.iter().map(String::as_bytes).collect();
+        let longer = world.fake.world().shards[0].clone();
+        world.fake.world().shards[0] = longer.with(Clock::system().now_ms(), &more);
+        // It dies when that is durable, before the shard's end.
+        let (ended, lease) = world.live(Fate::Dies, body.take(), Duration::ZERO).await;
+        ended.unwrap();
+        let durable = lease.durable();
+        let (last, written) = durable.last().unwrap();
+        body.clone_from(&last.body);
+        let pinned = written.as_ref().and_then(|body| body.schema.clone());
+        let newest = agreed(&world).await.last().map(SchemaVersion::pin);
+        assert_eq!(pinned, newest);
+    }
+    assert_eq!(agreed(&world).await.len(), 3);
+    (world, body.unwrap())
+}
+
+#[tokio::test]
+async fn a_version_that_is_gone_or_another_is_a_loud_stop_of_a_shard_with_a_checkpoint() {
+    let (world, body) = with_three_versions().await;
+    let open = async || {
+        let disk: Arc<dyn Disk> = Arc::new(TornDisk::new(1));
+        let settings = Arc::new(world.settings(Duration::ZERO));
+        let context = world.context(&disk);
+        let kinesis = world.fake.settings(StartSettings::TrimHorizon);
+        let place = connect_shared(&settings, "table", &context).await?;
+        let (lease, abandoned) = world.lease(Fate::Durable, Some(&body));
+        let taken = taken(lease as Arc<dyn LeaseLog>, Some(body.clone()), abandoned);
+        let opened = open_shared(&settings, &kinesis, disk, &context, place, taken);
+        opened.await.map(drop)
+    };
+    open().await.unwrap();
+    let all: Vec<(String, (String, axum::body::Bytes))> = {
+        let held = world.bucket.held();
+        let keys = held.keys(SCHEMA).into_iter();
+        keys.map(|key| (key.clone(), held.objects[&key].clone()))
+            .collect()
+    };
+    let stops = |ended: Result<(), StreamError>, key: &str| match ended {
+        Err(StreamError::LoudStop { cause, advice }) => {
+            assert!(cause.contains(key), "{key}: {cause}");
+            advice
+        }
+        other => panic!("{key}: {other:?}"),
+    };
+    for (key, object) in &all {
+        world.bucket.held().objects.remove(key);
+        let advice = stops(open().await, &format!("{key} is gone"));
+        assert!(advice.contains("expiration"), "{advice}");
+        world
+            .bucket
+            .held()
+            .objects
+            .insert(key.clone(), object.clone());
+        open().await.unwrap();
+    }
+    // The last one is another: of the same number, and as good.
+    let (key, (id, bytes)) = &all[2];
+    let text = String::from_utf8(bytes.to_vec()).unwrap();
+    let mut link: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let columns = link["schema"]["columns"].as_str().unwrap().to_owned() + ", other int";
+    link["hash"] = crate::schema::hash(&columns).into();
+    link["schema"]["columns"] = columns.into();
+    let other = (id.clone(), link.to_string().into());
+    world.bucket.held().objects.insert(key.clone(), other);
+    stops(open().await, &format!("{key} has the columns"));
+    // Somebody gives it up, and all the others.
+    for (key, _) in &all {
+        world.bucket.held().objects.remove(key);
+    }
+    let advice = stops(open().await, &format!("{} is gone", all[0].0));
+    let given_up = advice.rsplit(' ').next().unwrap().to_owned();
+    assert!(given_up.starts_with(key), "{advice}");
+    let empty = (String::new(), axum::body::Bytes::new());
+    world.bucket.held().objects.insert(given_up, empty);
+    open().await.unwrap();
+}
+
+#[tokio::test]
 async fn of_many_versions_the_last_are_found() {
     let world = learning(&numbered(0..1), None).await;
     for count in [1_u32, 2, 3, 64, 127, 130] {

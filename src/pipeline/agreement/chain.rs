@@ -239,7 +239,7 @@ impl Chain {
             Some(found) => {
                 let (key, found) = (self.key(pin.version), found.hash());
                 let cause = format!("{key} has the columns {found}, and had {}", pin.hash);
-                Err(self.lost(cause, is_pinned).into())
+                Err(self.lost(&cause, is_pinned).into())
             }
             None => Err(self.gone(pin.version, is_pinned).into()),
         }
@@ -247,10 +247,10 @@ impl Chain {
 
     /// A version was there, and is no more. `pin`: a checkpoint was made with that version, or with a later one.
     fn gone(&self, number: u32, pin: Option<&SchemaPin>) -> StreamError {
-        self.lost(format!("{} is gone", self.key(number)), pin)
+        self.lost(&format!("{} is gone", self.key(number)), pin)
     }
 
-    fn lost(&self, cause: String, pin: Option<&SchemaPin>) -> StreamError {
+    fn lost(&self, cause: &str, pin: Option<&SchemaPin>) -> StreamError {
         let store = self.destination.describe();
         let made = pin.map(|pin| {
             let SchemaPin { version, hash } = pin;

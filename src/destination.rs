@@ -178,7 +178,16 @@ impl Destination {
 
     /// See [`Bodies::read`].
     pub async fn read_body(&self, key: &str) -> Result<Option<Bytes>, PublishError> {
-        caught(async { self.bodies(key)?.read(key).await }).await
+        self.read_bounded_body(key, u64::MAX).await
+    }
+
+    /// See [`Bodies::read`].
+    pub async fn read_bounded_body(
+        &self,
+        key: &str,
+        most: u64,
+    ) -> Result<Option<Bytes>, PublishError> {
+        caught(async { self.bodies(key)?.read(key, most).await }).await
     }
 
     /// See [`Bodies::remove`].

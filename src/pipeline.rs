@@ -6,6 +6,8 @@
 //! state.
 
 mod again;
+mod agreeing;
+mod agreement;
 mod apply;
 mod backlog;
 mod checkpointing;
@@ -69,6 +71,7 @@ use crate::telemetry::{Metrics, StreamState};
 use crate::transform::Transforms;
 
 pub use again::{Tried, Wanted, is_there, try_again};
+use agreeing::Agreeing;
 use backlog::Backlog;
 pub use claim::Claim;
 pub use drafted::{draft_fault, out_of_place, table_draft, table_objects, updates};
@@ -81,8 +84,8 @@ use given::Given;
 use learning::Learning;
 use log::names::Names;
 pub use log::{
-    Body, LeaseLog, Listed, LocalLog, Log, SCRATCH, SharedLog, Taken, connect_shared, open_shared,
-    scratch,
+    Body, LeaseLog, Listed, LocalLog, Log, SCRATCH, SharedLog, SharedPlace, Taken, agreed_versions,
+    connect_shared, open_shared, scratch,
 };
 use log::{CheckpointLog, Due, Outcome, Recovered, Standing};
 use moving::Moving;
@@ -148,6 +151,8 @@ pub struct Pipeline {
     table: BatchTable,
     /// What is held until the columns of data are known, where those are learned.
     learning: Option<Learning>,
+    /// What waits until the daemons agree on columns, where several learn them.
+    agreeing: Option<Agreeing>,
     /// What looks for fields that lose their columns, where data has columns.
     drift: Option<Drift>,
     /// Why no columns could be learned, where they could not.
@@ -253,6 +258,7 @@ async fn run_with(
         outputs: recovered.outputs,
         source: recovered.source,
         spool: recovered.spool,
+        agreeing: log.agreement().map(Agreeing::new),
         log,
         destinations,
         events,
@@ -290,11 +296,8 @@ async fn run_with(
     pipeline.report();
     pipeline.context.status.set_held_up(None, None);
     // A stream that recovers goes on to tell.
-    let recovers = matches!(
-        &result,
-        Err(StreamError::State { .. } | StreamError::DiskFull { .. })
-    );
-    pipeline.tell_of_failures(!recovers);
+    let is_over = matches!(&result, Ok(()) | Err(StreamError::LoudStop { .. }));
+    pipeline.tell_of_failures(is_over);
     // A stream that does not run leaves its share to the others.
     pipeline.context.memory.hold(0);
     if matches!(&result, Err(StreamError::DiskFull { .. })) {
@@ -367,8 +370,8 @@ impl Pipeline {
 
     fn restore_invariants(&mut self) -> Result<(), StreamError> {
         self.mind_the_sample()?;
-        let held = self.learning.as_ref().map_or(0, Learning::memory)
-            + self.drift.as_ref().map_or(0, Drift::memory);
+        self.mind_the_agreement()?;
+        let held = self.held_memory() + self.drift.as_ref().map_or(0, Drift::memory);
         self.context.memory.hold(self.table.memory() + held);
         let now = self.context.clock.moment();
         match self.log.names() {
@@ -417,6 +420,7 @@ impl Pipeline {
     fn is_done(&self) -> bool {
         self.ending
             && self.table.is_empty()
+            && !self.is_agreeing()
             && self.waiting.len() == self.waiting.stranded()
             && self.writing_since.is_none()
             && !self.has_changes()
@@ -472,6 +476,8 @@ impl Pipeline {
                 self.settle(Outcome::Shared(*made))?;
             }
             Event::CheckpointDelayed(error) => self.checkpoint_delayed(error)?,
+            Event::Agreed(answer) => self.agreed(answer),
+            Event::AgreementDelayed(error) => self.agreement_delayed(error),
             Event::Told(places, told) => self.apply_told(places, told),
             Event::RetryDue(id) => self.waiting.retry_due(id),
             Event::Room(bytes) => self.look_at_the_room(bytes),

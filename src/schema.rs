@@ -20,6 +20,15 @@ pub struct SchemaVersion {
     pub table: Option<TableVersion>,
 }
 
+/// What tells a version from any other that its number may have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SchemaPin {
+    /// Its number.
+    pub version: u32,
+    /// The name of its columns.
+    pub hash: String,
+}
+
 /// A version of a table of the Glue Data Catalog.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TableVersion {
@@ -65,6 +74,14 @@ pub struct ColumnConflict {
 }
 
 impl SchemaVersion {
+    /// What tells it from others.
+    pub fn pin(&self) -> SchemaPin {
+        SchemaPin {
+            version: self.version,
+            hash: self.hash(),
+        }
+    }
+
     /// So many versions are kept, the last ones.
     pub const KEPT: u32 = 100;
 

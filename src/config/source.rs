@@ -87,6 +87,11 @@ pub trait SourceSpec: Any + Debug + Send + Sync + 'static {
         None
     }
 
+    /// The name of the stream that it reads, the same on every machine; `None`: records are put into it here.
+    fn stream(&self) -> Option<&str> {
+        None
+    }
+
     /// How several daemons share it, where the config says so.
     fn coordination(&self) -> Option<&CoordinationSettings> {
         None

@@ -22,7 +22,7 @@ use crate::coordination::{self, Lease, LeaseContext, LeaseEvent};
 use crate::destination::Destination;
 use crate::disk::Disk;
 use crate::error::{StreamError, with_causes};
-use crate::pipeline::{self, LeaseLog, SCRATCH, StreamContext, Taken};
+use crate::pipeline::{self, LeaseLog, SCRATCH, SharedPlace, StreamContext, Taken};
 use crate::registry;
 use crate::shard::ShardId;
 use crate::source::Shareable;
@@ -51,14 +51,14 @@ impl SharedStream {
         self.clear(SCRATCH.into()).await?;
         let table = &self.coordination.table;
         let connecting = pipeline::connect_shared(&self.settings, table, &self.context);
-        let destination = tokio::select! {
+        let place = tokio::select! {
             connected = connecting => connected?,
             () = stop.cancelled() => return Ok(true),
         };
         let _looking = AbortOnDropHandle::new(tokio::spawn(look_at_rules(
             self.settings.name.clone(),
             self.settings.source.clone(),
-            destination.clone(),
+            place.destination().clone(),
         )));
         let (events, mut taken) = mpsc::channel(1);
         let leases = coordination::run(
@@ -73,8 +73,8 @@ impl SharedStream {
             tokio::select! {
                 () = &mut leases => break,
                 Some(LeaseEvent::Taken(lease)) = taken.recv() => {
-                    let (stream, destination) = (Arc::clone(&self), destination.clone());
-                    holding.spawn(async move { stream.hold(lease, destination).await });
+                    let (stream, place) = (Arc::clone(&self), place.clone());
+                    holding.spawn(async move { stream.hold(lease, place).await });
                 }
                 Some(ended) = holding.join_next() => clean &= ended.unwrap_or(false),
             }
@@ -130,7 +130,7 @@ impl SharedStream {
     }
 
     /// Runs the pipeline of one shard, and gives the lease back. False: it has stopped loudly.
-    async fn hold(&self, lease: Arc<Lease>, destination: Destination) -> bool {
+    async fn hold(&self, lease: Arc<Lease>, place: SharedPlace) -> bool {
         let context = StreamContext {
             memory: Arc::new(self.context.memory.part()),
             status: self.context.status.part(),
@@ -139,7 +139,7 @@ impl SharedStream {
         let status = Arc::clone(&context.status);
         let (stream, shard) = (&self.settings.name, ShardId::clone(lease.shard()));
         let shard = &*shard;
-        let clean = match self.run_pipeline(&lease, destination, context).await {
+        let clean = match self.run_pipeline(&lease, place, context).await {
             Ok(()) => true,
             Err(StreamError::LoudStop { cause, advice }) => {
                 tracing::error!(
@@ -201,7 +201,7 @@ impl SharedStream {
     async fn run_pipeline(
         &self,
         lease: &Arc<Lease>,
-        destination: Destination,
+        place: SharedPlace,
         context: StreamContext,
     ) -> Result<(), StreamError> {
         let abandoned = CancellationToken::new();
@@ -225,8 +225,7 @@ impl SharedStream {
             abandoned,
         };
         let (settings, disk) = (&self.settings, Arc::clone(&self.disk));
-        let opening =
-            pipeline::open_shared(settings, self.source(), disk, &context, destination, taken);
+        let opening = pipeline::open_shared(settings, self.source(), disk, &context, place, taken);
         let recovered = tokio::select! {
             opened = opening => opened?,
             () = lease.wanted_back().cancelled() => return Ok(()),

@@ -147,8 +147,13 @@ pub trait Bodies: Send + Sync {
     /// Writes a body. It may be repeated.
     fn put<'a>(&'a self, key: &'a str, body: Bytes) -> Pending<'a, Result<(), PublishError>>;
 
-    /// Reads a body as it was written; `None` when there is none.
-    fn read<'a>(&'a self, key: &'a str) -> Pending<'a, Result<Option<Bytes>, PublishError>>;
+    /// Reads a body as it was written; `None` when there is none. Of one that has more than `most` bytes it gives the
+    /// beginning, which is longer than that by what came with it.
+    fn read<'a>(
+        &'a self,
+        key: &'a str,
+        most: u64,
+    ) -> Pending<'a, Result<Option<Bytes>, PublishError>>;
 
     /// Removes a body; one that is gone already is fine.
     fn remove<'a>(&'a self, key: &'a str) -> Pending<'a, Result<(), PublishError>>;

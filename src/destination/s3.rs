@@ -28,7 +28,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::ChecksumMode;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use crc_fast::{CrcAlgorithm, checksum};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -267,6 +267,8 @@ impl S3Bucket {
     async fn put_marker(&self, key: &str, body: &[u8]) -> Result<(), S3Failure> {
         with_settings!(self.client.put_object(), self)
             .key(key)
+            // Classes of the archive cannot be read at once, and markers are.
+            .set_storage_class(None)
             .content_type("text/plain")
             .checksum_crc64_nvme(header(checksum(CrcAlgorithm::Crc64Nvme, body)))
             .set_if_none_match(self.if_none_match())
@@ -277,8 +279,8 @@ impl S3Bucket {
             .map_err(|error| S3Failure::of(&error))
     }
 
-    /// The bytes of a small object; `None` when there is none.
-    async fn read_marker(&self, key: &str) -> Result<Option<Bytes>, PublishError> {
+    /// The bytes of a small object, no further than until there are more than `most`; `None` when there is none.
+    async fn read_marker(&self, key: &str, most: u64) -> Result<Option<Bytes>, PublishError> {
         let request = self
             .client
             .get_object()
@@ -294,10 +296,17 @@ impl S3Bucket {
                 return Err(self.error(&answer, "reading", key));
             }
         };
-        let body = found.body.collect().await.map_err(|error| {
-            PublishError::Transient(format!("reading {}: {error}", self.url(key)))
-        })?;
-        Ok(Some(body.into_bytes()))
+        let (mut body, mut bytes) = (found.body, BytesMut::new());
+        while let Some(more) = body.next().await {
+            let more = more.map_err(|error| {
+                PublishError::Transient(format!("reading {}: {error}", self.url(key)))
+            })?;
+            bytes.extend_from_slice(&more);
+            if bytes.len() as u64 > most {
+                break;
+            }
+        }
+        Ok(Some(bytes.freeze()))
     }
 
     /// What an answer means for the object at `key`.

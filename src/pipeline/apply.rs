@@ -6,7 +6,6 @@ use uuid::Uuid;
 
 use super::Pipeline;
 use super::backlog::Backlog;
-use super::learning::Learning;
 use super::recovery::state::count_lost;
 use super::route::{Group, Routed};
 use super::table::Entry;
@@ -239,7 +238,7 @@ impl Pipeline {
     pub(super) fn has_room(&self) -> bool {
         let limit = self.context.memory.limit();
         !self.gathering
-            && self.table.memory() + self.learning.as_ref().map_or(0, Learning::memory) < limit
+            && self.table.memory() + self.held_memory() < limit
             && self.table.unspooled() < (limit / 4 * 3) as u64
             && self.encode_queue.len() < ENCODE_BACKLOG
             && !self.is_spool_full()

@@ -55,6 +55,10 @@ pub(super) enum Event {
     SharedCheckpoint(Box<Result<SharedCheckpoint, Lost>>),
     /// A shared checkpoint could not be made yet; it goes on.
     CheckpointDelayed(PublishError),
+    /// Daemons have agreed on columns, and the newest are as wide as they need be. The error says why there are none.
+    Agreed(Result<(), String>),
+    /// They could not be agreed on yet; it goes on.
+    AgreementDelayed(PublishError),
     /// The catalog was told of a group of places.
     Told(Vec<String>, Result<catalog::Told, CatalogError>),
     /// The back-off of an object is over.

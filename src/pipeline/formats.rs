@@ -1,22 +1,24 @@
 //! The formats of one stream: those that its batches name, and that of new ones, whose columns may be learned, or a table's.
 
+mod learner;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 
-use crate::config::{ColumnSettings, FormatSettings, Sample, UnknownFields};
+use crate::config::{ColumnSettings, FormatSettings, Sample};
 use crate::error::StreamError;
-use crate::format::{self, Columns, Familiar, Format, FormatFault, Inference, Widening};
-use crate::schema::{SchemaChange, SchemaVersion, TableVersion};
+use crate::format::{self, Columns, Familiar, Format, FormatFault, Inference};
+use crate::schema::{SchemaVersion, TableVersion};
+pub(super) use learner::Learner;
+use learner::{Learned, row};
 
 /// What a stream's batches may name. Versions of columns that the config does not say are added while it runs, by the
 /// pipeline alone.
 pub(super) struct Formats {
-    /// What the config says of data.
-    settings: FormatSettings,
+    /// What the config says of data, and of columns that are learned.
+    learner: Learner,
     extension: &'static str,
-    /// What the config knows of columns that are learned.
-    said: Columns,
     known: RwLock<KnownFormats>,
     /// What tells records of learned columns that have nothing new, and of which format. Whoever uses it takes it out.
     familiar: Mutex<Option<(u64, Familiar)>>,
@@ -69,13 +71,9 @@ impl Formats {
         };
         let newest = history.pop_if(is_ours);
         let stand_in = Format::compile(settings).map_err(|fault| to_be_mended(&fault))?;
-        let said = settings.columns().map(Columns::known_of).transpose();
         let formats = Self {
-            settings: settings.clone(),
+            learner: Learner::of(settings).map_err(|fault| to_be_mended(&fault))?,
             extension: stand_in.extension(),
-            said: said
-                .map_err(|fault| to_be_mended(&fault))?
-                .unwrap_or_default(),
             known: RwLock::new(KnownFormats {
                 compiled,
                 data: settings.hash(),
@@ -141,7 +139,7 @@ impl Formats {
 
     /// The columns of new data, and how records become rows of them. `None`: there are none, or none yet.
     pub(super) fn columns(&self) -> Option<ColumnSettings> {
-        let columns = self.settings.columns()?;
+        let columns = self.learner.settings.columns()?;
         if !columns.come_later() {
             return Some(columns.clone());
         }
@@ -152,7 +150,7 @@ impl Formats {
 
     /// What the columns are learned from, where they are.
     pub(super) fn sample(&self) -> Option<Sample> {
-        self.settings.sample()
+        self.learner.settings.sample()
     }
 
     /// The versions that columns have had which the config does not say, oldest first: the last one is in force.
@@ -169,7 +167,7 @@ impl Formats {
         if self.are_familiar(records.clone()) {
             return None;
         }
-        let mut seen = Inference::by(&self.settings.columns()?.rules.names);
+        let mut seen = Inference::by(&self.learner.settings.columns()?.rules.names);
         for record in records {
             // What is no JSON object fails when it is encoded, and says nothing of columns.
             let _ = seen.observe(record);
@@ -177,7 +175,7 @@ impl Formats {
         match &self.known().learned {
             None => Some(seen),
             Some(columns) => {
-                let wider = self.shown(seen.columns(), Some(columns));
+                let wider = self.learner.shown(seen.columns(), Some(columns));
                 columns.widened(&wider).is_some().then_some(seen)
             }
         }
@@ -191,8 +189,8 @@ impl Formats {
         let Some((data, mut familiar)) = taken.or_else(|| self.familiar_now()) else {
             return false;
         };
-        let are_familiar =
-            records.all(|record| familiar.knows(record, &|name| self.settings.takes_name(name)));
+        let are_familiar = records
+            .all(|record| familiar.knows(record, &|name| self.learner.settings.takes_name(name)));
         *cached() = Some((data, familiar));
         are_familiar
     }
@@ -200,25 +198,14 @@ impl Formats {
     /// What tells records that have nothing which the columns in force lack, and the hash of their format.
     fn familiar_now(&self) -> Option<(u64, Familiar)> {
         let known = self.known();
-        let names = &self.settings.columns()?.rules.names;
-        let familiar = Familiar::with(known.learned.as_ref()?, &self.said, names);
+        let names = &self.learner.settings.columns()?.rules.names;
+        let familiar = Familiar::with(known.learned.as_ref()?, &self.learner.said, names);
         Some((known.data, familiar))
     }
 
     /// The first columns. They are in force for all that is opened from now on. The error says why there are none.
-    pub(super) fn learn(&self, columns: Columns, now_ms: i64) -> Result<SchemaVersion, String> {
-        let columns = self.said.clone().with_shown(&self.shown(columns, None));
-        if columns.is_empty() {
-            let why = "No column could be learned: no record has a field with a value and a name that a column can have.";
-            return Err(why.to_owned());
-        }
-        let version = SchemaVersion {
-            version: 1,
-            at_ms: now_ms,
-            columns: columns.to_config(),
-            changes: Vec::new(),
-            table: None,
-        };
+    pub(super) fn learn(&self, seen: Columns, now_ms: i64) -> Result<SchemaVersion, String> {
+        let (columns, version) = self.learner.first(seen, now_ms)?;
         self.adopt(columns, version.clone())
             .map_err(|fault| format!("No column could be learned: {fault}"))?;
         Ok(version)
@@ -226,22 +213,45 @@ impl Formats {
 
     /// Makes the columns take what records have. `None`: they do already, or the format takes no such columns.
     pub(super) fn widen(&self, seen: Columns, now_ms: i64) -> Option<SchemaVersion> {
-        let (columns, changes, number) = {
-            let known = self.known();
-            let number = known.history.last().map_or(0, |newest| newest.version);
-            let wider = known.learned.as_ref();
-            let wider = wider.and_then(|columns| columns.widened(&self.shown(seen, Some(columns))));
-            wider.map(|(columns, changes)| (columns, changes, number + 1))?
-        };
-        let version = SchemaVersion {
-            version: number,
-            at_ms: now_ms,
-            columns: columns.to_config(),
-            changes: changes.into_iter().map(row).collect(),
-            table: None,
-        };
+        let (columns, version) = self.wider(seen, now_ms)?;
         self.adopt(columns, version.clone()).ok()?;
         Some(version)
+    }
+
+    /// Whether there are no columns yet that take what records have.
+    pub(super) fn lack(&self, seen: &Inference) -> bool {
+        !self.have_columns() || self.wider(seen.columns(), 0).is_some()
+    }
+
+    fn wider(&self, seen: Columns, now_ms: i64) -> Option<Learned> {
+        let known = self.known();
+        let number = known.history.last().map_or(0, |newest| newest.version);
+        let columns = known.learned.as_ref()?;
+        self.learner.wider((columns, number), seen, now_ms)
+    }
+
+    /// Takes versions that others have agreed on, oldest first. The newest is in force from now on; `None`: it is already.
+    pub(super) fn adopt_agreed(
+        &self,
+        versions: Vec<SchemaVersion>,
+    ) -> Result<Option<SchemaVersion>, FormatFault> {
+        let Some(newest) = versions.last().cloned() else {
+            return Ok(None);
+        };
+        let known = self.known().history.last().map(|known| known.version);
+        if known.is_some_and(|known| known >= newest.version) {
+            return Ok(None);
+        }
+        self.adopt(Columns::parse(&newest.columns)?, newest.clone())?;
+        self.change(|known| known.history = versions);
+        // They are kept already, by those who have agreed.
+        self.take_unsaved();
+        Ok(Some(newest))
+    }
+
+    /// How columns come of records.
+    pub(super) const fn learner(&self) -> &Learner {
+        &self.learner
     }
 
     /// Takes the columns of the table, but for that of what no other takes where it is the last. `None`: they are in force
@@ -252,7 +262,7 @@ impl Formats {
         table: TableVersion,
         now_ms: i64,
     ) -> Result<Option<SchemaVersion>, FormatFault> {
-        let columns = match self.settings.columns() {
+        let columns = match self.learner.settings.columns() {
             Some(settings) => columns.without_unknown_of(&settings.rules),
             None => columns,
         };
@@ -286,7 +296,11 @@ impl Formats {
     /// Columns that the config has rules for, and that there are not.
     pub(super) fn strange_rules(&self) -> Vec<String> {
         let known = self.known();
-        let rules = self.settings.columns().map(|columns| &columns.rules);
+        let rules = self
+            .learner
+            .settings
+            .columns()
+            .map(|columns| &columns.rules);
         let Some((rules, columns)) = rules.zip(known.learned.as_ref()) else {
             return Vec::new();
         };
@@ -316,32 +330,15 @@ impl Formats {
     pub(super) fn otherwise_learned(&self) -> Vec<String> {
         let known = self.known();
         let changes = known.learned.as_ref().map(|learned| {
-            let said = learned.clone().with_known(&self.said, None);
+            let said = learned.clone().with_known(&self.learner.said, None);
             learned.changes_to(&said)
         });
         let paths = changes.into_iter().flatten().map(|change| change.path);
         paths.collect()
     }
 
-    /// What records show, as far as the format can name it, with the types that the config knows.
-    fn shown(&self, seen: Columns, in_force: Option<&Columns>) -> Columns {
-        let named = seen.with_names(&|name| self.settings.takes_name(name));
-        let named = match self
-            .settings
-            .columns()
-            .map(|columns| &columns.rules.unknown)
-        {
-            // The name is that of the column of what no other takes.
-            Some(UnknownFields::Keep(unknown)) => {
-                named.only(|name| !name.eq_ignore_ascii_case(unknown))
-            }
-            _ => named,
-        };
-        named.with_known(&self.said, in_force)
-    }
-
     fn adopt(&self, columns: Columns, version: SchemaVersion) -> Result<(), FormatFault> {
-        let settings = self.settings.with_learned(&version.columns);
+        let settings = self.learner.settings.with_learned(&version.columns);
         let settings = settings.ok_or_else(|| FormatFault {
             at: None,
             message: "the format has no columns".to_owned(),
@@ -369,10 +366,6 @@ impl Formats {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         change(&mut known)
     }
-}
-
-fn row(Widening { path, from, to }: Widening) -> SchemaChange {
-    SchemaChange { path, from, to }
 }
 
 /// The state is damaged, or of a version to come.

@@ -4,10 +4,13 @@
 //! has passed them, so a stream that dies meanwhile reads them again. Once there are columns, a record that they do not
 //! take widens them before it is applied.
 //! Batches that are open then end with the columns that they have begun with, and the next checkpoint holds the new
-//! columns beside the first batch that has them.
+//! columns beside the first batch that has them. Where daemons share the stream they agree on columns first: see
+//! [`super::agreeing`].
 
-use std::collections::VecDeque;
+use std::collections::{VecDeque, vec_deque};
 
+use super::agreeing::Agreeing;
+use super::agreement::tell;
 use super::formats::Formats;
 use super::route::{Group, Routed};
 use super::{Pipeline, StreamContext};
@@ -18,16 +21,72 @@ use crate::failure::{ErrorOutputType, Failure};
 use crate::format::Inference;
 use crate::schema::SchemaVersion;
 
-/// Changes that a line of the log names; `schema history` has them all.
-const TOLD_MAX: usize = 20;
+/// Stretches that are held, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    /// Each with the bytes that it takes beside those before it.
+    stretches: VecDeque<(Routed, usize)>,
+    bytes: usize,
+}
+
+impl Held {
+    pub(super) fn push(&mut self, routed: Routed) {
+        let before = self.stretches.back().map(|(before, _)| before);
+        let bytes = routed.bytes_beside(before);
+        self.bytes += bytes;
+        self.stretches.push_back((routed, bytes));
+    }
+
+    /// The oldest.
+    pub(super) fn pop(&mut self) -> Option<Routed> {
+        let (routed, bytes) = self.stretches.pop_front()?;
+        self.bytes -= bytes;
+        Some(routed)
+    }
+
+    pub(super) fn first(&self) -> Option<&Routed> {
+        self.stretches.front().map(|(routed, _)| routed)
+    }
+
+    pub(super) fn each(&mut self) -> impl Iterator<Item = &mut Routed> {
+        self.stretches.iter_mut().map(|(routed, _)| routed)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.stretches.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.stretches.is_empty()
+    }
+
+    /// Bytes of memory that they take.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn has_of(&self, shard: &str) -> bool {
+        let mut held = self.stretches.iter();
+        held.any(|(held, _)| held.shard() == shard)
+    }
+}
+
+impl IntoIterator for Held {
+    type Item = Routed;
+    type IntoIter =
+        std::iter::Map<vec_deque::IntoIter<(Routed, usize)>, fn((Routed, usize)) -> Routed>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.stretches.into_iter().map(|(routed, _)| routed)
+    }
+}
 
 /// The first records of a stream, until they say what columns it has.
 pub(super) struct Learning {
     sample: Sample,
     seen: Inference,
-    held: VecDeque<Routed>,
+    held: Held,
     records: u64,
-    bytes: usize,
     /// Since when the first of them is held.
     since: Option<Moment>,
 }
@@ -52,11 +111,15 @@ impl Learning {
         }
         let sample = formats.sample().filter(|_| history.is_empty());
         context.status.set_schema(history);
-        let room = match settings.source.room_bytes() {
+        sample.map(|sample| Self::of(sample, Self::room(settings, context)))
+    }
+
+    /// Bytes that the source leaves of its memory.
+    fn room(settings: &StreamSettings, context: &StreamContext) -> u64 {
+        match settings.source.room_bytes() {
             0 => u64::MAX,
             reads => context.read_room.total().saturating_sub(reads),
-        };
-        sample.map(|sample| Self::of(sample, room))
+        }
     }
 
     /// Holds at most `room` bytes: the source reads on in what is left of its memory.
@@ -67,9 +130,8 @@ impl Learning {
                 ..sample
             },
             seen: Inference::default(),
-            held: VecDeque::new(),
+            held: Held::default(),
             records: 0,
-            bytes: 0,
             since: None,
         }
     }
@@ -77,8 +139,7 @@ impl Learning {
     /// Whether a stretch is to be held. One without records, which brings an event of the source, waits only behind records
     /// of the same shard: the event decides what is read next, and from where.
     fn wants(&self, routed: &Routed) -> bool {
-        let is_of_shard = |held: &Routed| held.shard() == routed.shard();
-        routed.records > 0 || self.held.iter().any(is_of_shard)
+        routed.records > 0 || self.held.has_of(routed.shard())
     }
 
     fn hold(&mut self, mut routed: Routed, now: Moment) {
@@ -86,13 +147,12 @@ impl Learning {
             self.seen.merge(seen);
         }
         self.records += routed.records;
-        self.bytes += routed.bytes_beside(self.held.back());
         self.since.get_or_insert(now);
-        self.held.push_back(routed);
+        self.held.push(routed);
     }
 
     fn is_full(&self) -> bool {
-        self.records >= self.sample.records || self.bytes as u64 >= self.sample.bytes
+        self.records >= self.sample.records || self.held.bytes() as u64 >= self.sample.bytes
     }
 
     fn is_old(&self, now: Moment) -> bool {
@@ -102,13 +162,24 @@ impl Learning {
 
     /// Bytes of memory that the held records take.
     pub(super) const fn memory(&self) -> usize {
-        self.bytes
+        self.held.bytes()
+    }
+
+    /// What is held, and what it has.
+    pub(super) fn take(&mut self) -> (Held, Inference) {
+        (
+            std::mem::take(&mut self.held),
+            std::mem::take(&mut self.seen),
+        )
     }
 }
 
 impl Pipeline {
     /// Applies a stretch of a chunk, once it is known what columns its records have.
-    pub(super) fn take_chunk(&mut self, mut routed: Routed) -> Result<(), StreamError> {
+    pub(super) fn take_chunk(&mut self, routed: Routed) -> Result<(), StreamError> {
+        let Some(routed) = self.hold_behind_others(routed) else {
+            return Ok(());
+        };
         if let Some(learning) = &mut self.learning
             && learning.wants(&routed)
         {
@@ -119,7 +190,10 @@ impl Pipeline {
                 Ok(())
             };
         }
-        if let Some(seen) = routed.seen.take() {
+        let Some(mut routed) = self.hold_for_agreement(routed) else {
+            return Ok(());
+        };
+        if let (None, Some(seen)) = (&self.agreeing, routed.seen.take()) {
             let now_ms = self.context.clock.now_ms();
             let widened = self.outputs.formats.widen(seen.columns(), now_ms);
             if let Some(version) = widened {
@@ -137,7 +211,9 @@ impl Pipeline {
         if learning.held.is_empty() {
             return Ok(());
         }
-        if learning.is_old(self.context.clock.moment()) || self.ending || !self.has_room() {
+        let has_columns = self.agreeing.as_ref().is_some_and(Agreeing::has_columns);
+        let is_over = has_columns || learning.is_old(self.context.clock.moment());
+        if is_over || self.ending || !self.has_room() {
             return self.learn();
         }
         Ok(())
@@ -149,20 +225,14 @@ impl Pipeline {
         let Some(mut learning) = self.learning.take() else {
             return Ok(());
         };
-        let held = std::mem::take(&mut learning.held);
+        if self.agree_on_first(&mut learning) {
+            return Ok(());
+        }
+        let (held, seen) = learning.take();
         let now_ms = self.context.clock.now_ms();
-        match self.outputs.formats.learn(learning.seen.columns(), now_ms) {
+        match self.outputs.formats.learn(seen.columns(), now_ms) {
             Ok(version) => self.tell_of_columns(&version),
-            Err(why) => {
-                let stream = &self.settings.name;
-                tracing::warn!(
-                    stream,
-                    why,
-                    "no columns could be learned: these records fail"
-                );
-                self.learning = Some(Learning::of(learning.sample, u64::MAX));
-                self.unlearned = why;
-            }
+            Err(why) => self.learn_anew(why),
         }
         for routed in held {
             self.apply_chunk(routed)?;
@@ -170,10 +240,30 @@ impl Pipeline {
         Ok(())
     }
 
+    /// No columns came of what was held: it fails for that reason, and what comes next may say what columns there are.
+    pub(super) fn learn_anew(&mut self, why: String) {
+        let stream = &self.settings.name;
+        tracing::warn!(
+            stream,
+            why,
+            "no columns could be learned: these records fail"
+        );
+        let sample = self.outputs.formats.sample();
+        let room = Learning::room(&self.settings, &self.context);
+        self.learning = sample.map(|sample| Learning::of(sample, room));
+        self.unlearned = why;
+    }
+
     /// Whether records are held that say what columns there are.
     pub(super) fn is_learning(&self) -> bool {
         let held = self.learning.as_ref();
         held.is_some_and(|learning| !learning.held.is_empty())
+    }
+
+    /// Bytes of memory that records take which are held for columns.
+    pub(super) fn held_memory(&self) -> usize {
+        let agreeing = self.agreeing.as_ref().map_or(0, Agreeing::memory);
+        self.learning.as_ref().map_or(0, Learning::memory) + agreeing
     }
 
     /// Whether there are columns for data, where its format has some.
@@ -199,40 +289,24 @@ impl Pipeline {
     }
 
     fn tell_of_columns(&self, version: &SchemaVersion) {
-        let SchemaVersion {
-            version: number,
-            changes,
-            ..
-        } = version;
         let status = &self.context.status;
         status.set_schema(self.outputs.formats.history());
-        let stream = &self.settings.name;
-        if changes.is_empty() {
-            let columns = version.hash();
-            tracing::info!(stream, version = number, columns, "columns are learned");
-            let strange = self.outputs.formats.strange_rules().join(", ");
-            if !strange.is_empty() {
-                let columns = strange;
-                tracing::warn!(
-                    stream,
-                    columns,
-                    "`on_conversion_error` names columns that no record has shown so far"
-                );
-            }
-            return;
+        tell(&self.settings.name, version);
+        if version.changes.is_empty() {
+            self.tell_of_strange_rules();
         }
-        let told: Vec<String> = changes
-            .iter()
-            .take(TOLD_MAX)
-            .map(ToString::to_string)
-            .collect();
-        let (changes, more) = (told.join(", "), changes.len() - told.len());
-        tracing::warn!(
-            stream,
-            version = number,
-            changes,
-            more,
-            "columns are widened"
-        );
+    }
+
+    /// Warns of rules for columns that there are not.
+    pub(super) fn tell_of_strange_rules(&self) {
+        let columns = self.outputs.formats.strange_rules().join(", ");
+        if !columns.is_empty() {
+            let stream = &self.settings.name;
+            tracing::warn!(
+                stream,
+                columns,
+                "`on_conversion_error` names columns that no record has shown so far"
+            );
+        }
     }
 }

@@ -28,6 +28,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::agreement::SchemaAgreement;
 use super::claim::Claim;
 use super::event::{CheckpointError, Committed, Event};
 use super::hurry::Hurry;
@@ -48,7 +49,8 @@ pub use local::LocalLog;
 use names::Names;
 use shared::body::SharedCheckpoint;
 pub use shared::{
-    Body, LeaseLog, Listed, SCRATCH, SharedLog, Taken, connect_shared, open_shared, scratch,
+    Body, LeaseLog, Listed, SCRATCH, SharedLog, SharedPlace, Taken, agreed_versions,
+    connect_shared, open_shared, scratch,
 };
 
 /// Where a pipeline makes durable how far it is.
@@ -84,6 +86,11 @@ pub(super) trait CheckpointLog: Send {
 
     /// What keeps a checkpoint from being made, while it is tried again.
     fn lasting_error(&self) -> Option<&LastingError> {
+        None
+    }
+
+    /// What others have a say in who write elsewhere: the columns, where they are learned. `None`: nobody has.
+    fn agreement(&self) -> Option<Arc<SchemaAgreement>> {
         None
     }
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::Pipeline;
+use super::agreeing::Agreeing;
 use super::apply::ENCODE_BACKLOG;
 use super::backlog::Backlog;
 use super::status::Observation;
@@ -45,6 +46,7 @@ impl Pipeline {
             self.waiting.waits_since(&self.protocol),
             unlisted_since,
             self.unread_since(now),
+            self.held_since(),
         ];
         self.context.status.observe(Observation {
             open_partitions: self.table.open_partitions() as u64,
@@ -106,7 +108,9 @@ impl Pipeline {
         let mut lasting: Vec<(&str, &LastingError)> = sending.filter(is_lasting).collect();
         if lasting.is_empty() {
             let store = self.outputs.store(Lane::Data);
-            let making = self.log.lasting_error().map(|error| (store, error));
+            let agreeing = self.agreeing.as_ref().and_then(Agreeing::lasting_error);
+            let making = self.log.lasting_error().or(agreeing);
+            let making = making.map(|error| (store, error));
             lasting.extend(making.filter(is_lasting));
         }
         let mut causes = Vec::new();
@@ -170,6 +174,8 @@ impl Pipeline {
                 format!(": nothing arrives at {at}")
             };
             format!("{full}, and what is in the spool is not published{at}")
+        } else if self.is_agreeing() && !self.gathering {
+            "the daemons that share the stream have not agreed on columns yet".to_owned()
         } else if self.gathering {
             "a checkpoint of the shard is still being made".to_owned()
         } else if self.encode_queue.len() >= ENCODE_BACKLOG {

@@ -91,7 +91,7 @@ const PICKY: Load = Load {
 };
 mod clock;
 mod drift;
-mod learned;
+pub(super) mod learned;
 mod order;
 mod parsed;
 mod room;

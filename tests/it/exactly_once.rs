@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use crate::agreed;
 use crate::catalog;
 use crate::coordination;
 use crate::support::campaign::{Campaign, Failpoints, say};
@@ -84,7 +85,12 @@ pub fn killed_at() -> impl Iterator<Item = &'static str> {
     let of_one_machine = [INTO_A_FOLDER, INTO_S3, LARGE_INTO_S3, PARQUET_IN_PARTS].concat();
     let campaigns = [
         of_one_machine,
-        vec![coordination::FAILPOINTS, MENDED, catalog::FAILPOINTS],
+        vec![
+            coordination::FAILPOINTS,
+            MENDED,
+            catalog::FAILPOINTS,
+            agreed::FAILPOINTS,
+        ],
     ]
     .concat()
     .concat();

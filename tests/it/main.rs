@@ -15,6 +15,7 @@
     reason = "a helper of a test fails as the test does"
 )]
 
+mod agreed;
 mod attack;
 mod book;
 mod buffering;

@@ -1,4 +1,5 @@
-//! Columns that a stream has learned, or read of a Glue table: of the daemon where it runs, and of the state folder where it does not.
+//! Columns that a stream has learned, or read of a Glue table: of the daemon where it runs, and of the state folder where it
+//! does not. Where daemons share the stream they are in its bucket.
 
 use std::path::Path;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use super::super::{CommandError, runtime};
 use crate::checkpoint::{CheckpointStore, MIRROR, STORE};
 use crate::config::{Config, StreamSettings};
 use crate::disk::HostDisk;
+use crate::pipeline;
 use crate::schema::SchemaVersion;
 
 /// Bytes of an answer: all versions that are kept, of the largest schemas that there are in practice.
@@ -36,6 +38,12 @@ pub(super) fn versions(
     file: &Path,
     stream: &StreamSettings,
 ) -> Result<Vec<SchemaVersion>, CommandError> {
+    if let Some(shared) = stream.source.coordination() {
+        // What one daemon knows of them may be old.
+        let agreed = pipeline::agreed_versions(stream, &shared.table);
+        let agreed = runtime()?.block_on(agreed).map_err(anyhow::Error::from);
+        return Ok(agreed?);
+    }
     // What a daemon writes is not to be read beside it: it is asked first.
     let url = find_daemon(None, Some(file))?;
     if let Ok(told) = runtime()?.block_on(ask(&url, &stream.name)) {

@@ -146,18 +146,12 @@ pub(super) fn read(
     }
 }
 
-/// Why daemons cannot share a stream whose columns come later, and what to do.
+/// Why daemons cannot share a stream whose columns come of a table, and what to do.
 fn unshared_columns(format: &FormatSettings) -> Option<(&'static str, &'static str)> {
-    if format.table().is_some() {
-        return Some((
+    format.table().map(|_| {
+        (
             "daemons that share a stream read no Glue table: each would keep columns of its own",
             "write what `aws glue get-table` prints into a file, and name that as `schema_file`",
-        ));
-    }
-    format.sample().map(|_| {
-        (
-            "daemons that share a stream learn no columns: each would have its own",
-            "learn them from a sample with `firehose schema infer`, and name that as `schema_file`",
         )
     })
 }

@@ -213,7 +213,7 @@ fn permissions(doing: &str) -> &'static str {
     match doing.split(' ').next() {
         Some("asking" | "reading") => {
             "s3:GetObject on these keys and s3:ListBucket on the bucket (firehose asks whether an \
-             object is its own after a lost reply)"
+             object is its own after a lost reply, and without s3:ListBucket S3 tells nobody that there is none)"
         }
         Some("listing") => "s3:ListBucket on the bucket",
         Some("aborting") => "s3:AbortMultipartUpload",

@@ -33,8 +33,12 @@ impl Bodies for S3 {
         })
     }
 
-    fn read<'a>(&'a self, key: &'a str) -> Pending<'a, Result<Option<Bytes>, PublishError>> {
-        Box::pin(self.0.read_marker(key))
+    fn read<'a>(
+        &'a self,
+        key: &'a str,
+        most: u64,
+    ) -> Pending<'a, Result<Option<Bytes>, PublishError>> {
+        Box::pin(self.0.read_marker(key, most))
     }
 
     fn remove<'a>(&'a self, key: &'a str) -> Pending<'a, Result<(), PublishError>> {

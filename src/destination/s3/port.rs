@@ -47,7 +47,7 @@ impl Publisher for S3 {
                 return Ok(true);
             }
             // A HEAD does not tell a bucket that is missing from an object that is.
-            match self.0.read_marker(&object.key).await? {
+            match self.0.read_marker(&object.key, 0).await? {
                 Some(_) => Ok(self.0.ask(object).await? == KeyContent::Ours),
                 None => Ok(false),
             }
@@ -120,7 +120,7 @@ impl Keeper for S3 {
     ) -> Pending<'a, Result<bool, PublishError>> {
         Box::pin(async move {
             check(key)?;
-            match self.0.read_marker(key).await {
+            match self.0.read_marker(key, body.len() as u64).await {
                 Ok(Some(found)) => return Ok(found == body),
                 // Without s3:ListBucket, S3 denies reading what does not exist.
                 Ok(None) | Err(PublishError::Permanent { .. }) => {}
@@ -132,7 +132,7 @@ impl Keeper for S3 {
             if !answer.is_taken() && !answer.is_lost() {
                 return Err(self.0.error(&answer, "claiming", key));
             }
-            match self.0.read_marker(key).await? {
+            match self.0.read_marker(key, body.len() as u64).await? {
                 Some(found) => Ok(found == body),
                 None => Err(self.0.error(&answer, "claiming", key)),
             }

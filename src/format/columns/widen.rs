@@ -46,6 +46,52 @@ impl Columns {
     }
 }
 
+impl Columns {
+    /// The paths of those that may not become what they are in `later`, or are not in it: empty, where these may have been
+    /// widened to them, in however many steps. What was widened may not become what it was.
+    pub fn lost_in(&self, later: &Self) -> Vec<String> {
+        let mut lost = Vec::new();
+        note_lost(self.fields(), later.fields(), "", &mut lost);
+        lost
+    }
+}
+
+fn note_lost(before: &[Field], after: &[Field], around: &str, lost: &mut Vec<String>) {
+    for (place, field) in before.iter().enumerate() {
+        let name = &field.name;
+        let path = Path { around, name }.to_string();
+        match found(after, place, name) {
+            Some(index) => note_lost_kind(&field.kind, &after[index].kind, path, lost),
+            None => lost.push(path),
+        }
+    }
+}
+
+fn note_lost_kind(before: &HiveType, after: &HiveType, path: String, lost: &mut Vec<String>) {
+    match (before, after) {
+        (HiveType::Struct(before), HiveType::Struct(after)) => {
+            note_lost(before, after, &path, lost);
+        }
+        (HiveType::Array(before), HiveType::Array(after)) => {
+            note_lost_kind(before, after, format!("{path}[]"), lost);
+        }
+        (HiveType::Map(key, before), HiveType::Map(other, after)) if key == other => {
+            note_lost_kind(before, after, format!("{path}[]"), lost);
+        }
+        (before, after) if may_become(before, after) => {}
+        _ => lost.push(path),
+    }
+}
+
+/// Whether a value's type stays, or becomes another by what records show. Not whether `after` takes more: `joined` has a
+/// direction, and makes a text of some types that a table alone has.
+fn may_become(before: &HiveType, after: &HiveType) -> bool {
+    use HiveType::{BigInt, Boolean, Date, Double, String, Timestamp};
+    const SHOWN: [HiveType; 6] = [Boolean, BigInt, Double, Date, Timestamp, String];
+    let mut shown = SHOWN.iter();
+    before == after || shown.any(|shown| joined(before, shown).as_ref() == Some(after))
+}
+
 /// Whether there is a field for each of theirs that takes what theirs takes.
 fn takes_all(ours: &[Field], theirs: &[Field]) -> bool {
     theirs.iter().enumerate().all(|(place, field)| {
@@ -192,6 +238,7 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
+    use super::super::declared::tests::{fields, kind};
     use super::super::infer::tests::record;
     use super::super::{Inference, Remark, Trial};
     use super::*;
@@ -306,7 +353,64 @@ mod tests {
         assert!(Columns::parse(&wide.to_config()).is_ok());
     }
 
+    #[test]
+    fn what_columns_may_become_has_a_direction() {
+        for (before, after, lost) in [
+            ("a int", "a bigint", ""),
+            ("a int", "a double", ""),
+            ("a float", "a double", ""),
+            ("a binary", "a string", ""),
+            ("a decimal(4,1)", "a string", ""),
+            ("a varchar(2)", "a string", ""),
+            ("a date, b int", "B bigint, a timestamp, c int", ""),
+            ("a bigint", "a int", "a"),
+            ("a int", "a float", "a"),
+            ("a decimal(4,1)", "a decimal(5,1)", "a"),
+            ("a string", "a binary", "a"),
+            ("u struct<a:int,b:date>", "u struct<a:string>", "u.b"),
+            (
+                "l array<struct<a:bigint>>",
+                "l array<struct<a:date>>",
+                "l[].a",
+            ),
+            ("m map<string,int>", "m map<int,int>", "m"),
+            ("u struct<a:int>", "u string", "u"),
+        ] {
+            let told = columns(before).lost_in(&columns(after)).join(", ");
+            assert_eq!(told, lost, "{before} and {after}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn whatever_is_declared_may_become_what_records_make_of_it_and_never_goes_back(
+            declared in fields(kind()),
+            records in vec(record(), 1..6),
+            more in fields(kind()),
+        ) {
+            // Names of the records, so that they meet.
+            let records: Vec<&str> = records.iter().map(String::as_str).collect();
+            let shown = seen(&records);
+            let mut declared = declared;
+            for (field, name) in declared.iter_mut().zip(shown.names()) {
+                field.name = name.to_owned();
+            }
+            let before = Columns::of(declared);
+            prop_assume!(Columns::parse(&before.to_config()).is_ok());
+            let mut last = before.clone();
+            // What is known of new columns has any type.
+            for seen in [shown, Columns::of(more)] {
+                let Some((wider, _)) = last.widened(&seen) else {
+                    continue;
+                };
+                let wider = Columns::parse(&wider.to_config()).unwrap();
+                prop_assert_eq!(last.lost_in(&wider), Vec::<String>::new());
+                prop_assert_eq!(before.lost_in(&wider), Vec::<String>::new());
+                prop_assert!(!wider.lost_in(&last).is_empty());
+                last = wider;
+            }
+        }
+
         #[test]
         fn columns_only_grow_and_take_what_they_took_and_what_is_new(
             records in vec(record(), 1..12),

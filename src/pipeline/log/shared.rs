@@ -13,6 +13,7 @@
 pub(in crate::pipeline) mod body;
 mod make;
 mod open;
+mod place;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
+use super::super::agreement::SchemaAgreement;
 use super::super::commit::{self, DraftBatch};
 use super::super::outputs::Outputs;
 use super::super::table::Entry;
@@ -42,7 +44,8 @@ pub use body::{Body, Listed};
 use body::{Range, SharedCheckpoint};
 use make::CheckpointTask;
 pub use make::LeaseLog;
-pub use open::{SCRATCH, Taken, connect_shared, open_shared, scratch};
+pub use open::{SCRATCH, Taken, open_shared, scratch};
+pub use place::{SharedPlace, agreed_versions, connect_shared};
 
 /// Objects that are published leave the list within this time, when nothing else makes a checkpoint.
 const UNLIST_AFTER: Duration = Duration::from_secs(5);
@@ -56,6 +59,8 @@ pub struct SharedLog {
     stream: String,
     lease: Arc<dyn LeaseLog>,
     destination: Destination,
+    /// With whom columns are learned, where they are.
+    agreement: Option<Arc<SchemaAgreement>>,
     /// Where bodies go: their keys up to the random name.
     bodies: String,
     /// As the last durable checkpoint has it.
@@ -162,6 +167,10 @@ impl CheckpointLog for SharedLog {
         self.lasting_error.as_ref()
     }
 
+    fn agreement(&self) -> Option<Arc<SchemaAgreement>> {
+        self.agreement.clone()
+    }
+
     fn abandoned(&self) -> CancellationToken {
         self.abandoned.clone()
     }
@@ -224,12 +233,15 @@ impl SharedLog {
         let objects = draft.objects().iter();
         let waits_since = objects.filter_map(|object| self.gathered.remove_entry(&object.id));
         let waits_since = waits_since.collect();
+        let mut body = Body::new(&self.shard, next, now.waiting.listed(now.protocol));
+        body.schema = self.agreement.as_ref().and_then(|agreed| agreed.pin());
+        let position = body.state.position;
         let making = CheckpointTask {
             range: Range {
                 after: self.known.state.position,
-                up_to: next.state.position,
+                up_to: position,
             },
-            body: Body::new(&self.shard, next, now.waiting.listed(now.protocol)),
+            body,
             draft,
             bodies: self.bodies.clone(),
             lease: Arc::clone(&self.lease),

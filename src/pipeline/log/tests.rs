@@ -189,13 +189,13 @@ impl Kept for LeaseItem {
         let settings = Arc::new(world.settings(interval));
         let context = world.context(&disk);
         let kinesis = world.fake.settings(StartSettings::TrimHorizon);
-        let destination = connect_shared(&settings, "table", &context).await?;
+        let place = connect_shared(&settings, "table", &context).await?;
         let opened = open_shared(
             &settings,
             &kinesis,
             Arc::clone(&disk),
             &context,
-            destination,
+            place,
             taken,
         );
         Ok(Life::of(opened.await?, world, &disk, interval))

@@ -7,7 +7,7 @@ use crate::format::CsvSettings;
 use crate::telemetry::StreamStatus as _;
 
 /// Lines of text under a line with the names, learned from a few records.
-pub(super) fn rows() -> FormatSettings {
+pub(in crate::pipeline) fn rows() -> FormatSettings {
     rows_of(Sample {
         records: 50,
         ..Sample::default()
@@ -30,12 +30,12 @@ fn rows_of(sample: Sample) -> FormatSettings {
 }
 
 /// A field that not all records have; another one every so often.
-pub(super) fn new_field(id: u64) -> Option<String> {
+pub(in crate::pipeline) fn new_field(id: u64) -> Option<String> {
     (id % 7 == 3).then(|| format!("new{}", id / 300))
 }
 
 /// The records of an object of rows, each with all that was in it.
-pub(super) fn ids_of_rows(text: &str) -> Vec<u64> {
+pub(in crate::pipeline) fn ids_of_rows(text: &str) -> Vec<u64> {
     let mut lines = text.lines().map(|line| line.split(',').collect::<Vec<_>>());
     let names = lines.next().unwrap();
     let id_of = |row: Vec<&str>| {

@@ -145,6 +145,10 @@ impl SourceSpec for KinesisSettings {
         }
     }
 
+    fn stream(&self) -> Option<&str> {
+        Some(&self.stream)
+    }
+
     fn other_than(&self, name: &SourceName) -> Option<String> {
         let is_other = name.arn.rsplit('/').next() != Some(&*self.stream);
         is_other.then(|| self.stream.clone())

@@ -131,9 +131,15 @@ secret_access_key = "firehose-tests-secret""#,
 
     /// Puts one record.
     pub fn put(&self, data: &[u8]) -> Value {
+        self.put_under("key", data)
+    }
+
+    /// The same under a partition key, by which it comes to a shard.
+    pub fn put_under(&self, key: &str, data: &[u8]) -> Value {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), data).unwrap();
-        self.ask("put", &[file.path().to_str().unwrap()]).unwrap()
+        let path = file.path().to_str().unwrap();
+        self.ask("put", &[path, key]).unwrap()
     }
 
     /// Puts these lines as one aggregate.

@@ -13,6 +13,7 @@ use crate::destination::SentPart;
 use crate::error::StreamError;
 use crate::position::Position;
 use crate::protocol::Durable;
+use crate::schema::SchemaPin;
 use crate::shard::{ShardState, SourceName};
 
 /// The layout that this version writes. One with a greater number is refused.
@@ -32,6 +33,9 @@ pub struct Body {
     /// The time of the newest event up to there, where partitions end by events: second since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest_event: Option<i64>,
+    /// The newest version of the columns that its objects may have, where daemons agree on these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<SchemaPin>,
     /// Objects that may not be visible yet.
     #[serde(default)]
     pub listed: Vec<Listed>,
@@ -87,6 +91,7 @@ impl Body {
             source: known.source,
             state: known.state,
             newest_event: known.newest_event,
+            schema: None,
             listed,
         }
     }
@@ -174,6 +179,7 @@ mod tests {
 
     #[test]
     fn what_a_later_version_adds_is_passed_over() {
+        // And what an earlier one did not have is not there.
         let text = br#"{"version":1,"shard":"s","state":{},"more":1}"#;
         let body = Body::read(text, crc_fast::crc64_nvme(text), "s", "k").unwrap();
         assert_eq!(body, Body::new("s", KnownShard::default(), Vec::new()));

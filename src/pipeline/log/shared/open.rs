@@ -15,10 +15,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::super::super::StreamContext;
-use super::super::super::claim::tell_of_overwriting;
+use super::super::super::agreement::ChainError;
 use super::super::super::outputs::Outputs;
 use super::super::super::recovery::state::{RecoveredState, source_context, spool_error};
-use super::{Body, KnownShard, LeaseLog, SharedLog};
+use super::{Body, KnownShard, LeaseLog, SharedLog, SharedPlace};
 use crate::checkpoint::Lane;
 use crate::config::StreamSettings;
 use crate::coordination::{BodyName, Resumed};
@@ -26,6 +26,7 @@ use crate::destination::{Destination, PublishError};
 use crate::disk::Disk;
 use crate::error::StreamError;
 use crate::retry;
+use crate::schema::SchemaVersion;
 use crate::shard::ShardId;
 use crate::source::{Only, Opened, Shareable};
 use crate::spool::Spool;
@@ -48,55 +49,31 @@ pub struct Taken {
     pub abandoned: CancellationToken,
 }
 
-/// Connects to the destination of a shared stream, for as long as it takes.
-pub async fn connect_shared(
-    settings: &StreamSettings,
-    table: &str,
-    context: &StreamContext,
-) -> Result<Destination, StreamError> {
-    let probe_key = format!(
-        "{}.firehose/{table}/probe",
-        Outputs::compile(settings, BTreeMap::new(), Vec::new())?.marker_head()
-    );
-    let mut attempt = 0;
-    loop {
-        let connecting = async {
-            let destination = Destination::connect(&settings.destination.store).await?;
-            let conditional = destination.probe(&probe_key).await?;
-            Ok::<_, PublishError>((destination, conditional))
-        };
-        match connecting.await {
-            Ok((destination, conditional)) => {
-                tell_of_overwriting(&settings.name, &destination, conditional);
-                context.status.set_state(StreamState::Running);
-                return Ok(destination);
-            }
-            Err(error) => {
-                attempt += 1;
-                let (stream, cause) = (&settings.name, error.to_string());
-                if let Some(unsaid) = context.status.repeats().due_alike("destination", &cause) {
-                    tracing::warn!(stream, cause, unsaid, "destination not ready");
-                }
-                context.status.set_state(StreamState::Stalled { cause });
-                tokio::time::sleep(retry::delay(attempt, retry::TRANSIENT_MAX)).await;
-            }
-        }
-    }
-}
-
 /// Opens what the lease on a shard leads to. `disk` is the stream's directory.
 pub async fn open_shared(
     settings: &Arc<StreamSettings>,
     shared_source: &dyn Shareable,
     disk: Arc<dyn Disk>,
     context: &StreamContext,
-    destination: Destination,
+    place: SharedPlace,
     taken: Taken,
 ) -> Result<RecoveredState<SharedLog>, StreamError> {
+    let SharedPlace {
+        destination,
+        agreement,
+    } = place;
+    let versions = match &agreement {
+        Some(agreement) => {
+            // Of a shard's objects none goes back to narrower columns when another machine takes it.
+            ask_the_chain(|| agreement.catch_up(), context, &taken).await?;
+            agreement.versions()
+        }
+        None => Vec::new(),
+    };
     let source_context = source_context(&settings.name, &disk, context);
     let opening = tokio::task::spawn_blocking({
         let (settings, shard) = (Arc::clone(settings), ShardId::clone(&taken.shard));
-        move || open_scratch(&settings, disk, &shard)
+        move || open_scratch(&settings, disk, &shard, versions)
     });
     let opened = opening.await.unwrap_or_else(|panic| {
         Err(StreamError::State {
@@ -109,6 +86,10 @@ pub async fn open_shared(
         Some(name) => Some(read_body(name, &destination, context, &taken).await?),
         None => None,
     };
+    let pin = body.as_ref().and_then(|body| body.schema.as_ref());
+    if let (Some(agreement), Some(pin)) = (&agreement, pin) {
+        ask_the_chain(|| agreement.hold_to(pin), context, &taken).await?;
+    }
     let (state, told) = taken.resumed.state(body.as_ref().map(|body| &body.state));
     if let Some(told) = told {
         tracing::error!(stream = settings.name, shard = &*taken.shard, "{told}");
@@ -157,6 +138,7 @@ pub async fn open_shared(
         lease: taken.lease,
         abandoned: taken.abandoned,
         destination,
+        agreement,
     };
     Ok(RecoveredState {
         source: handle,
@@ -178,8 +160,9 @@ fn open_scratch(
     settings: &StreamSettings,
     disk: Arc<dyn Disk>,
     shard: &str,
+    versions: Vec<SchemaVersion>,
 ) -> Result<(Outputs, Spool), StreamError> {
-    let outputs = Outputs::compile(settings, BTreeMap::new(), Vec::new())?;
+    let outputs = Outputs::compile(settings, BTreeMap::new(), versions)?;
     let spool = Spool::open(disk, &scratch(shard), std::iter::empty());
     let spool = spool.map_err(|error| spool_error(&settings.name, error))?;
     Ok((outputs, spool))
@@ -230,28 +213,71 @@ async fn read_body(
             }
             Err(error) => {
                 attempt += 1;
-                let cause = error.to_string();
-                if let Some(unsaid) = context.status.repeats().due_alike("body", &cause) {
-                    tracing::warn!(
-                        shard = &*taken.shard,
-                        cause,
-                        unsaid,
-                        "the last checkpoint is not read yet"
-                    );
-                }
-                context.status.set_state(StreamState::Stalled { cause });
-                retry::delay(attempt, retry::TRANSIENT_MAX)
+                say_unread("the last checkpoint", &error, context, taken);
+                pause_after(&error, attempt)
             }
         };
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = taken.abandoned.cancelled() => {
-                return Err(StreamError::State {
-                    action: "read the last checkpoint of a shard",
-                    cause: "the lease is held no more".into(),
-                });
-            }
-        }
+        wait(pause, taken).await?;
+    }
+}
+
+/// Asks for what others have agreed on, for as long as it takes and the lease is held.
+async fn ask_the_chain<F>(
+    ask: impl Fn() -> F,
+    context: &StreamContext,
+    taken: &Taken,
+) -> Result<(), StreamError>
+where
+    F: Future<Output = Result<(), ChainError>>,
+{
+    let mut attempt = 0;
+    loop {
+        let answer = tokio::select! {
+            answer = ask() => answer,
+            () = taken.abandoned.cancelled() => return Err(held_no_more()),
+        };
+        let error = match answer {
+            Ok(()) => return Ok(()),
+            Err(ChainError::Stop(error)) => return Err(error),
+            Err(ChainError::Store(error)) => error,
+        };
+        attempt += 1;
+        say_unread("what columns were agreed on", &error, context, taken);
+        wait(pause_after(&error, attempt), taken).await?;
+    }
+}
+
+/// So long nothing is asked again.
+pub(super) fn pause_after(error: &PublishError, attempt: u32) -> Duration {
+    let most = if error.may_pass() {
+        retry::TRANSIENT_MAX
+    } else {
+        retry::PERMANENT_MAX
+    };
+    retry::delay(attempt, most)
+}
+
+fn say_unread(what: &'static str, error: &PublishError, context: &StreamContext, taken: &Taken) {
+    let cause = error.to_string();
+    if let Some(unsaid) = context.status.repeats().due_alike(what, &cause) {
+        let shard = &*taken.shard;
+        tracing::warn!(shard, cause, unsaid, "{what} is not read yet");
+    }
+    context.status.set_state(StreamState::Stalled { cause });
+}
+
+fn held_no_more() -> StreamError {
+    StreamError::State {
+        action: "read the last checkpoint of a shard",
+        cause: "the lease is held no more".into(),
+    }
+}
+
+/// Waits for the next attempt, while the lease is held.
+async fn wait(pause: Duration, taken: &Taken) -> Result<(), StreamError> {
+    tokio::select! {
+        () = tokio::time::sleep(pause) => Ok(()),
+        () = taken.abandoned.cancelled() => Err(held_no_more()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Shared checkpoints as a whole: a strict Kinesis, a bucket in memory, and a lease that looks at what
 //! it is told to make durable.
 
+mod agreed;
 mod lives;
 
 use std::collections::BTreeSet;
@@ -164,9 +165,8 @@ impl World {
         let settings = Arc::new(self.settings(interval));
         let context = self.context(&disk);
         let kinesis = self.fake.settings(StartSettings::TrimHorizon);
-        let destination = connect_shared(&settings, "table", &context).await?;
-        let recovered =
-            open_shared(&settings, &kinesis, disk, &context, destination, taken).await?;
+        let place = connect_shared(&settings, "table", &context).await?;
+        let recovered = open_shared(&settings, &kinesis, disk, &context, place, taken).await?;
         run(recovered, settings, context).await
     }
 }

@@ -38,6 +38,8 @@ pub(in crate::pipeline::log) struct Held {
     /// Requests of these methods fail: for now, or because the credentials may not.
     pub(in crate::pipeline::log) refused: BTreeSet<String>,
     pub(in crate::pipeline::log) denied: BTreeSet<String>,
+    /// A store without conditional writes.
+    pub(in crate::pipeline::log) overwrites: bool,
     next: u32,
 }
 
@@ -126,7 +128,7 @@ impl Held {
             let value = request.headers().get(name);
             value.map_or_else(String::new, |value| value.to_str().unwrap().to_owned())
         };
-        let is_conditional = !header("if-none-match").is_empty();
+        let is_conditional = !self.overwrites && !header("if-none-match").is_empty();
         let object_id = header("x-amz-meta-firehose-object-id");
         match (request.method(), query.get("uploadId").copied()) {
             (&Method::POST, None) => {

@@ -13,6 +13,7 @@ use crate::config::{
 };
 use crate::disk::{Disk, Reserve, Shortage};
 use crate::format::{Compression, Delimiter, JsonSettings};
+use crate::pipeline::tests::learned;
 use crate::pipeline::{Status, StreamContext, Workers};
 use crate::source::Room;
 use crate::source::kinesis::fake::{Fake, FakeShard};
@@ -27,6 +28,8 @@ pub(in crate::pipeline::log) struct World {
     pub(in crate::pipeline::log) status: Arc<Status>,
     /// What intervals are counted from.
     pub(in crate::pipeline::log) align: Align,
+    /// Data is rows of columns that are learned.
+    pub(in crate::pipeline::log) learns: bool,
     /// By how much an event may be late, where partitions are hours of `t`.
     pub(in crate::pipeline::log) watermark: Option<Duration>,
 }
@@ -42,6 +45,7 @@ impl World {
                 Clock::system(),
             )),
             align: Align::Record,
+            learns: false,
             watermark: None,
         }
     }
@@ -69,10 +73,14 @@ impl World {
                 align: self.align,
                 ..BufferingSettings::new(1 << 20, interval)
             },
-            format: FormatSettings::new(JsonSettings {
-                compression: Compression::None,
-                delimiter: Delimiter::Newline,
-            }),
+            format: if self.learns {
+                learned::rows()
+            } else {
+                FormatSettings::new(JsonSettings {
+                    compression: Compression::None,
+                    delimiter: Delimiter::Newline,
+                })
+            },
             only_json: false,
             destination: DestinationSettings {
                 store: self.bucket.settings().into(),

@@ -87,18 +87,27 @@ impl LeaseLog for Holder {
 async fn whoever_dies_or_goes_on_too_long_every_record_is_visible_once() {
     let mut worlds = tokio::task::JoinSet::new();
     for seed in 0..SEEDS {
-        worlds.spawn(pass_on(seed));
+        worlds.spawn(pass_on(seed, seed % 2 == 1));
     }
     worlds.join_all().await;
 }
 
-async fn pass_on(seed: u64) {
+/// Holders come and go. Where they learn columns, records ask for more of these under way.
+async fn pass_on(seed: u64, learns: bool) {
     let mut random = fastrand::Rng::with_seed(seed);
-    let records = records(MORE * (TAKES as usize + 1));
+    let count = MORE * (TAKES as usize + 1);
+    let numbers = || (0..count as u64).map(|place| place * 11);
+    let records = if learns {
+        agreed::numbered(numbers())
+    } else {
+        records(count)
+    };
     let mut coming = records.chunks(MORE);
     let mut open = shard(coming.next().unwrap());
     open.is_closed = false;
-    let world = Arc::new(World::new(open).await);
+    let mut world = World::new(open).await;
+    world.learns = learns;
+    let world = Arc::new(world);
     let item = Arc::default();
     let mut lives = tokio::task::JoinSet::new();
     let begin = |lives: &mut tokio::task::JoinSet<_>, dies_in, seed| {
@@ -135,8 +144,14 @@ async fn pass_on(seed: u64) {
     while let Some(ended) = lives.join_next().await {
         ended.unwrap();
     }
-    assert_delivered(&world.bucket, &records);
     assert!(item.lock().unwrap().last.ended);
+    if learns {
+        let versions = agreed::agreed(&world).await;
+        let delivered = agreed::delivered(&world, &versions);
+        assert!(delivered.into_iter().eq(numbers()), "seed {seed}");
+    } else {
+        assert_delivered(&world.bucket, &records);
+    }
 }
 
 #[tokio::test]
@@ -147,11 +162,11 @@ async fn a_stop_leaves_a_shard_as_it_is_where_the_bucket_wants_a_person() {
     let settings = Arc::new(world.settings(Duration::ZERO));
     let context = world.context(&disk);
     let kinesis = world.fake.settings(StartSettings::TrimHorizon);
-    let destination = connect_shared(&settings, "table", &context).await.unwrap();
+    let place = connect_shared(&settings, "table", &context).await.unwrap();
     world.bucket.held().denied.insert("PUT".into());
     let (lease, abandoned) = world.lease(Fate::Durable, None);
     let taken = taken(Arc::clone(&lease) as Arc<dyn LeaseLog>, None, abandoned);
-    let recovered = open_shared(&settings, &kinesis, disk, &context, destination, taken);
+    let recovered = open_shared(&settings, &kinesis, disk, &context, place, taken);
     let recovered = recovered.await.unwrap();
     let source = Arc::clone(&recovered.source);
     let stop = async {

@@ -1,0 +1,284 @@
+//! Records that wait until the daemons that share their stream have columns for them.
+//!
+//! A stretch with something that no version takes which is known here is held, and so is all that comes behind it: none of
+//! it is applied before a version is in the bucket that takes it. No checkpoint has passed what is held, so whoever takes
+//! the lease reads it again. The version ends what is open, as a checkpoint does.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc::UnboundedSender;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::Pipeline;
+use super::agreement::{ChainError, Proposing, SchemaAgreement};
+use super::event::Event;
+use super::hurry::Hurry;
+use super::learning::{Held, Learning};
+use super::outputs::Outputs;
+use super::route::Routed;
+use super::table::Entry;
+use super::waiting::lasting::LastingError;
+use crate::checkpoint::Lane;
+use crate::clock::Moment;
+use crate::destination::PublishError;
+use crate::error::StreamError;
+use crate::format::Inference;
+use crate::retry;
+
+/// A line of the log that is said while it is true.
+const UNAGREED: &str = "columns are still being agreed on";
+
+/// What is held of one shard, and how far its columns are.
+pub(super) struct Agreeing {
+    agreement: Arc<SchemaAgreement>,
+    held: Held,
+    /// So many of the first that are held are asked for, or have columns.
+    asked: usize,
+    asking: Option<AbortOnDropHandle<()>>,
+    /// What has come of it, until it is in force. The error says why there are no columns.
+    answer: Option<Result<(), String>>,
+    /// Why it is tried again.
+    lasting_error: Option<LastingError>,
+}
+
+impl Agreeing {
+    pub(super) fn new(agreement: Arc<SchemaAgreement>) -> Self {
+        Self {
+            agreement,
+            held: Held::default(),
+            asked: 0,
+            asking: None,
+            answer: None,
+            lasting_error: None,
+        }
+    }
+
+    /// Whether there are columns, here or elsewhere.
+    pub(super) fn has_columns(&self) -> bool {
+        self.agreement.has_columns()
+    }
+
+    /// Whether records wait.
+    pub(super) fn holds(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// Bytes of memory that they take.
+    pub(super) const fn memory(&self) -> usize {
+        self.held.bytes()
+    }
+
+    /// What keeps a version from being agreed on, while it is tried again.
+    pub(super) const fn lasting_error(&self) -> Option<&LastingError> {
+        self.lasting_error.as_ref()
+    }
+
+    /// Everything that is held and says what it has; from now on it is asked for.
+    fn ask_for_all(&mut self) -> Inference {
+        self.asked = self.held.len();
+        let mut all = Inference::default();
+        for routed in self.held.each() {
+            if let Some(seen) = routed.seen.take() {
+                all.merge(seen);
+            }
+        }
+        all
+    }
+}
+
+/// Asks until there is an answer, and tells the pipeline. `at_once` cuts a wait for the next attempt short.
+async fn ask(proposing: Proposing, events: UnboundedSender<Event>, at_once: Hurry) {
+    let telling = events.clone();
+    let asking = AbortOnDropHandle::new(tokio::spawn(try_to_ask(proposing, telling, at_once)));
+    let event = match asking.await {
+        Ok(Ok(answer)) => Event::Agreed(answer),
+        Ok(Err(error)) => Event::Failed(error),
+        Err(panic) => Event::Failed(StreamError::State {
+            action: "agree on columns",
+            cause: panic.into(),
+        }),
+    };
+    let _ = events.send(event);
+}
+
+async fn try_to_ask(
+    mut proposing: Proposing,
+    events: UnboundedSender<Event>,
+    mut at_once: Hurry,
+) -> Result<Result<(), String>, StreamError> {
+    let mut attempt = 0;
+    loop {
+        let error = match proposing.advance().await {
+            Ok(answer) => return Ok(answer),
+            Err(ChainError::Stop(error)) => return Err(error),
+            Err(ChainError::Store(error)) => error,
+        };
+        let most = if error.may_pass() {
+            retry::TRANSIENT_MAX
+        } else {
+            retry::PERMANENT_MAX
+        };
+        let _ = events.send(Event::AgreementDelayed(error));
+        attempt += 1;
+        at_once.pause(retry::delay(attempt, most)).await;
+    }
+}
+
+/// Whether a stretch has what the columns in force do not take.
+fn lacks(outputs: &Outputs, routed: &Routed) -> bool {
+    let seen = routed.seen.as_ref().filter(|_| routed.records > 0);
+    seen.is_some_and(|seen| outputs.formats.lack(seen))
+}
+
+impl Pipeline {
+    /// Whether records wait for columns that daemons agree on.
+    pub(super) fn is_agreeing(&self) -> bool {
+        self.agreeing.as_ref().is_some_and(Agreeing::holds)
+    }
+
+    /// Since when the first of them waits.
+    pub(super) fn held_since(&self) -> Option<Moment> {
+        let newest_ms = self.agreeing.as_ref()?.held.first()?.newest_ms?;
+        Some(self.context.clock.moment_of(newest_ms))
+    }
+
+    /// Holds a stretch behind those that wait. It is given back where none does.
+    pub(super) fn hold_behind_others(&mut self, routed: Routed) -> Option<Routed> {
+        match self.agreeing.as_mut().filter(|agreeing| agreeing.holds()) {
+            Some(agreeing) => agreeing.held.push(routed),
+            None => return Some(routed),
+        }
+        None
+    }
+
+    /// Holds a stretch that has what no version takes which is known here. It is given back where it need not wait.
+    pub(super) fn hold_for_agreement(&mut self, routed: Routed) -> Option<Routed> {
+        match &mut self.agreeing {
+            Some(agreeing) if lacks(&self.outputs, &routed) => agreeing.held.push(routed),
+            _ => return Some(routed),
+        }
+        None
+    }
+
+    /// Asks for first columns, by what was held to learn them. False: nobody else has a say in them.
+    pub(super) fn agree_on_first(&mut self, learning: &mut Learning) -> bool {
+        let Some(agreeing) = &mut self.agreeing else {
+            return false;
+        };
+        let (held, seen) = learning.take();
+        agreeing.held = held;
+        if let Some(first) = agreeing.held.each().next() {
+            first.seen = Some(seen);
+        }
+        true
+    }
+
+    /// Takes over what was agreed on, applies what has waited for it, and asks for what waits then.
+    pub(super) fn mind_the_agreement(&mut self) -> Result<(), StreamError> {
+        self.take_agreed()?;
+        self.apply_agreed()?;
+        let Some(agreeing) = &mut self.agreeing else {
+            return Ok(());
+        };
+        let is_under_way = agreeing.asking.is_some() || agreeing.answer.is_some();
+        if is_under_way || agreeing.asked > 0 || agreeing.held.is_empty() {
+            return Ok(());
+        }
+        let seen = agreeing.ask_for_all().columns();
+        let learner = self.outputs.formats.learner().clone();
+        let proposing = agreeing.agreement.propose(learner, seen);
+        let asking = ask(
+            proposing,
+            self.events.clone(),
+            self.stopping.at_once.clone(),
+        );
+        agreeing.asking = Some(AbortOnDropHandle::new(tokio::spawn(asking)));
+        Ok(())
+    }
+
+    /// What was agreed on is in force from now on.
+    fn take_agreed(&mut self) -> Result<(), StreamError> {
+        let Some(agreeing) = self.agreeing.as_mut().filter(|_| !self.gathering) else {
+            return Ok(());
+        };
+        let Some(answer) = agreeing.answer.take() else {
+            return Ok(());
+        };
+        let formats = &self.outputs.formats;
+        let versions = agreeing.agreement.versions();
+        match answer {
+            Ok(()) => {
+                let adopted = formats.adopt_agreed(versions);
+                let version = adopted.map_err(|fault| super::formats::to_be_mended(&fault))?;
+                if version.is_some() {
+                    // Of the objects of a shard none goes back to columns from before.
+                    self.context.status.set_schema(formats.history());
+                    self.tell_of_strange_rules();
+                    let is_data = |entry: &Entry| entry.lane == Lane::Data;
+                    self.gathering = self.table.entries().any(is_data);
+                }
+            }
+            Err(why) => self.learn_anew(why),
+        }
+        Ok(())
+    }
+
+    /// Applies what has columns, up to what has not. A batch that is full makes the rest wait for the checkpoint.
+    fn apply_agreed(&mut self) -> Result<(), StreamError> {
+        loop {
+            let Some(agreeing) = self.agreeing.as_mut().filter(|_| !self.gathering) else {
+                return Ok(());
+            };
+            if agreeing.asking.is_some() || agreeing.answer.is_some() {
+                return Ok(());
+            }
+            if agreeing.asked > 0 {
+                agreeing.asked -= 1;
+                if let Some(routed) = agreeing.held.pop() {
+                    self.apply_chunk(routed)?;
+                }
+                continue;
+            }
+            if self.learning.is_some() {
+                // Nothing came of what was asked for: what has come since says what columns there are.
+                for routed in std::mem::take(&mut agreeing.held) {
+                    self.take_chunk(routed)?;
+                }
+                return Ok(());
+            }
+            let takes = |first: &Routed| !lacks(&self.outputs, first);
+            let is_taken = agreeing.held.first().is_some_and(takes);
+            let Some(routed) = is_taken.then(|| agreeing.held.pop()).flatten() else {
+                return Ok(());
+            };
+            self.apply_chunk(routed)?;
+        }
+    }
+
+    /// The daemons have agreed, or found that there is nothing to agree on.
+    pub(super) fn agreed(&mut self, answer: Result<(), String>) {
+        self.stopping.went_well(self.outputs.store(Lane::Data));
+        self.context.status.repeats().over(UNAGREED);
+        if let Some(agreeing) = &mut self.agreeing {
+            agreeing.asking = None;
+            agreeing.lasting_error = None;
+            agreeing.answer = Some(answer);
+        }
+    }
+
+    /// Says what keeps them from agreeing; it is tried again.
+    pub(super) fn agreement_delayed(&mut self, error: PublishError) {
+        let (stream, status) = (&self.settings.name, &self.context.status);
+        if let Some(unsaid) = status.repeats().due_alike(UNAGREED, &error.to_string()) {
+            tracing::warn!(stream, cause = %error, unsaid, "{UNAGREED}");
+        }
+        status.metrics().publish_retries.add(1);
+        let store = self.outputs.store(Lane::Data);
+        self.stopping.failed(store, error.clone());
+        let now = self.context.clock.moment();
+        if let Some(agreeing) = &mut self.agreeing {
+            let before = agreeing.lasting_error.take();
+            agreeing.lasting_error = Some(LastingError::again(before, error, now));
+        }
+    }
+}

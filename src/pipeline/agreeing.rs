@@ -2,7 +2,7 @@
 //!
 //! A stretch with something that no version takes which is known here is held, and so is all that comes behind it: none of
 //! it is applied before a version is in the bucket that takes it. No checkpoint has passed what is held, so whoever takes
-//! the lease reads it again. The version ends what is open, as a checkpoint does.
+//! the lease reads it again, and a stop leaves it to him. The version ends what is open, as a checkpoint does.
 
 use std::sync::Arc;
 
@@ -19,7 +19,6 @@ use super::route::Routed;
 use super::table::Entry;
 use super::waiting::lasting::LastingError;
 use crate::checkpoint::Lane;
-use crate::clock::Moment;
 use crate::destination::PublishError;
 use crate::error::StreamError;
 use crate::format::Inference;
@@ -34,6 +33,8 @@ pub(super) struct Agreeing {
     held: Held,
     /// So many of the first that are held are asked for, or have columns.
     asked: usize,
+    /// What the others have that are held, as one: so many stretches take no more memory for it than one.
+    unasked: Option<Inference>,
     asking: Option<AbortOnDropHandle<()>>,
     /// What has come of it, until it is in force. The error says why there are no columns.
     answer: Option<Result<(), String>>,
@@ -47,6 +48,7 @@ impl Agreeing {
             agreement,
             held: Held::default(),
             asked: 0,
+            unasked: None,
             asking: None,
             answer: None,
             lasting_error: None,
@@ -63,6 +65,11 @@ impl Agreeing {
         !self.held.is_empty()
     }
 
+    /// The records that wait.
+    pub(super) const fn held(&self) -> &Held {
+        &self.held
+    }
+
     /// Bytes of memory that they take.
     pub(super) const fn memory(&self) -> usize {
         self.held.bytes()
@@ -73,16 +80,34 @@ impl Agreeing {
         self.lasting_error.as_ref()
     }
 
-    /// Everything that is held and says what it has; from now on it is asked for.
-    fn ask_for_all(&mut self) -> Inference {
-        self.asked = self.held.len();
-        let mut all = Inference::default();
-        for routed in self.held.each() {
-            if let Some(seen) = routed.seen.take() {
-                all.merge(seen);
+    /// Holds a stretch behind the others.
+    fn push(&mut self, mut routed: Routed) {
+        let seen = routed.seen.take().filter(|_| routed.records > 0);
+        if let Some(seen) = seen {
+            match &mut self.unasked {
+                Some(unasked) => unasked.merge(seen),
+                unasked => *unasked = Some(seen),
             }
         }
-        all
+        self.held.push(routed);
+    }
+
+    /// What all that is held has; from now on it is asked for, or has columns.
+    fn take_unasked(&mut self) -> Inference {
+        self.asked = self.held.len();
+        self.unasked.take().unwrap_or_default()
+    }
+
+    /// Gives up what is not asked for.
+    fn leave_unasked(&mut self) {
+        self.held.truncate(self.asked);
+        self.unasked = None;
+    }
+
+    /// Whether something is held for which the columns in force do not do.
+    fn lacks(&self, outputs: &Outputs) -> bool {
+        let unasked = self.unasked.as_ref();
+        unasked.is_some_and(|seen| outputs.formats.lack(seen))
     }
 }
 
@@ -136,16 +161,10 @@ impl Pipeline {
         self.agreeing.as_ref().is_some_and(Agreeing::holds)
     }
 
-    /// Since when the first of them waits.
-    pub(super) fn held_since(&self) -> Option<Moment> {
-        let newest_ms = self.agreeing.as_ref()?.held.first()?.newest_ms?;
-        Some(self.context.clock.moment_of(newest_ms))
-    }
-
     /// Holds a stretch behind those that wait. It is given back where none does.
     pub(super) fn hold_behind_others(&mut self, routed: Routed) -> Option<Routed> {
         match self.agreeing.as_mut().filter(|agreeing| agreeing.holds()) {
-            Some(agreeing) => agreeing.held.push(routed),
+            Some(agreeing) => agreeing.push(routed),
             None => return Some(routed),
         }
         None
@@ -154,7 +173,7 @@ impl Pipeline {
     /// Holds a stretch that has what no version takes which is known here. It is given back where it need not wait.
     pub(super) fn hold_for_agreement(&mut self, routed: Routed) -> Option<Routed> {
         match &mut self.agreeing {
-            Some(agreeing) if lacks(&self.outputs, &routed) => agreeing.held.push(routed),
+            Some(agreeing) if lacks(&self.outputs, &routed) => agreeing.push(routed),
             _ => return Some(routed),
         }
         None
@@ -166,25 +185,30 @@ impl Pipeline {
             return false;
         };
         let (held, seen) = learning.take();
-        agreeing.held = held;
-        if let Some(first) = agreeing.held.each().next() {
-            first.seen = Some(seen);
-        }
+        (agreeing.held, agreeing.unasked) = (held, Some(seen));
         true
     }
 
     /// Takes over what was agreed on, applies what has waited for it, and asks for what waits then.
     pub(super) fn mind_the_agreement(&mut self) -> Result<(), StreamError> {
+        if self.leaves_what_waits()
+            && let Some(agreeing) = &mut self.agreeing
+        {
+            agreeing.leave_unasked();
+        }
         self.take_agreed()?;
         self.apply_agreed()?;
-        let Some(agreeing) = &mut self.agreeing else {
+        // Behind a checkpoint it is seen what still waits. What is held where nothing came of what was asked for is no
+        // question yet: it says first what columns there are.
+        let may_ask = !self.gathering && self.learning.is_none();
+        let Some(agreeing) = self.agreeing.as_mut().filter(|_| may_ask) else {
             return Ok(());
         };
         let is_under_way = agreeing.asking.is_some() || agreeing.answer.is_some();
         if is_under_way || agreeing.asked > 0 || agreeing.held.is_empty() {
             return Ok(());
         }
-        let seen = agreeing.ask_for_all().columns();
+        let seen = agreeing.take_unasked().columns();
         let learner = self.outputs.formats.learner().clone();
         let proposing = agreeing.agreement.propose(learner, seen);
         let asking = ask(
@@ -208,12 +232,15 @@ impl Pipeline {
         let versions = agreeing.agreement.versions();
         match answer {
             Ok(()) => {
+                let is_first = formats.history().is_empty();
                 let adopted = formats.adopt_agreed(versions);
                 let version = adopted.map_err(|fault| super::formats::to_be_mended(&fault))?;
+                self.end_learning();
                 if version.is_some() {
+                    if is_first {
+                        self.tell_of_strange_rules();
+                    }
                     // Of the objects of a shard none goes back to columns from before.
-                    self.context.status.set_schema(formats.history());
-                    self.tell_of_strange_rules();
                     let is_data = |entry: &Entry| entry.lane == Lane::Data;
                     self.gathering = self.table.entries().any(is_data);
                 }
@@ -221,6 +248,20 @@ impl Pipeline {
             Err(why) => self.learn_anew(why),
         }
         Ok(())
+    }
+
+    /// Forgets columns from before that no batch and no object has any more, once everything is listed.
+    pub(super) fn forget_earlier_columns(&self) {
+        let formats = &self.outputs.formats;
+        if self.agreeing.is_none() || !self.log.is_settled() || !formats.has_earlier() {
+            return;
+        }
+        let open = self.table.entries().map(|entry| entry.target.format);
+        let objects = self
+            .protocol
+            .unpublished()
+            .map(|object| object.target.format);
+        formats.forget_earlier(&open.chain(objects).collect());
     }
 
     /// Applies what has columns, up to what has not. A batch that is full makes the rest wait for the checkpoint.
@@ -241,23 +282,26 @@ impl Pipeline {
             }
             if self.learning.is_some() {
                 // Nothing came of what was asked for: what has come since says what columns there are.
-                for routed in std::mem::take(&mut agreeing.held) {
+                let mut seen = agreeing.unasked.take();
+                for mut routed in std::mem::take(&mut agreeing.held) {
+                    if routed.records > 0 {
+                        routed.seen = seen.take();
+                    }
                     self.take_chunk(routed)?;
                 }
                 return Ok(());
             }
-            let takes = |first: &Routed| !lacks(&self.outputs, first);
-            let is_taken = agreeing.held.first().is_some_and(takes);
-            let Some(routed) = is_taken.then(|| agreeing.held.pop()).flatten() else {
+            if agreeing.held.is_empty() || agreeing.lacks(&self.outputs) {
                 return Ok(());
-            };
-            self.apply_chunk(routed)?;
+            }
+            // Where not all of it has columns, those are asked for together.
+            agreeing.take_unasked();
         }
     }
 
     /// The daemons have agreed, or found that there is nothing to agree on.
     pub(super) fn agreed(&mut self, answer: Result<(), String>) {
-        self.stopping.went_well(self.outputs.store(Lane::Data));
+        self.stopping.agreed();
         self.context.status.repeats().over(UNAGREED);
         if let Some(agreeing) = &mut self.agreeing {
             agreeing.asking = None;
@@ -273,8 +317,7 @@ impl Pipeline {
             tracing::warn!(stream, cause = %error, unsaid, "{UNAGREED}");
         }
         status.metrics().publish_retries.add(1);
-        let store = self.outputs.store(Lane::Data);
-        self.stopping.failed(store, error.clone());
+        self.stopping.not_agreed(error.clone());
         let now = self.context.clock.moment();
         if let Some(agreeing) = &mut self.agreeing {
             let before = agreeing.lasting_error.take();

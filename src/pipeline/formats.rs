@@ -2,7 +2,7 @@
 
 mod learner;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 
@@ -33,6 +33,8 @@ struct KnownFormats {
     learned: Option<Columns>,
     /// The versions that they have had, oldest first.
     history: Vec<SchemaVersion>,
+    /// Hashes that these had, but for those that are in `compiled` no more.
+    adopted: Vec<u64>,
     /// What no checkpoint has taken in yet.
     unsaved: Unsaved,
 }
@@ -79,6 +81,7 @@ impl Formats {
                 data: settings.hash(),
                 learned: None,
                 history,
+                adopted: Vec::new(),
                 unsaved: Unsaved::default(),
             }),
             familiar: Mutex::default(),
@@ -249,6 +252,30 @@ impl Formats {
         Ok(Some(newest))
     }
 
+    /// Whether columns from before are compiled still.
+    pub(super) fn has_earlier(&self) -> bool {
+        self.known().adopted.len() > 1
+    }
+
+    /// Drops columns from before which neither `named` names nor new data has: no batch is opened with them any more.
+    pub(super) fn forget_earlier(&self, named: &HashSet<u64>) {
+        self.change(|known| {
+            let KnownFormats {
+                compiled,
+                data,
+                adopted,
+                ..
+            } = known;
+            adopted.retain(|hash| {
+                let is_kept = hash == data || named.contains(hash);
+                if !is_kept {
+                    compiled.remove(hash);
+                }
+                is_kept
+            });
+        });
+    }
+
     /// How columns come of records.
     pub(super) const fn learner(&self) -> &Learner {
         &self.learner
@@ -347,6 +374,9 @@ impl Formats {
         let hash = self.insert(&settings)?;
         self.change(|known| {
             known.data = hash;
+            if !known.adopted.contains(&hash) {
+                known.adopted.push(hash);
+            }
             known.unsaved.formats.push((hash, settings.row()));
             known.unsaved.versions.push(version.clone());
             known.learned = Some(columns);

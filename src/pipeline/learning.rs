@@ -20,36 +20,60 @@ use crate::error::StreamError;
 use crate::failure::{ErrorOutputType, Failure};
 use crate::format::Inference;
 use crate::schema::SchemaVersion;
+use crate::source::SourceEvent;
 
 /// Stretches that are held, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Held {
-    /// Each with the bytes that it takes beside those before it.
-    stretches: VecDeque<(Routed, usize)>,
+    stretches: VecDeque<HeldStretch>,
     bytes: usize,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(super) struct HeldStretch {
+    routed: Routed,
+    /// Bytes that it takes beside those before it.
+    bytes: usize,
+    /// When the first of its records arrived, in ms.
+    oldest_ms: Option<i64>,
 }
 
 impl Held {
     pub(super) fn push(&mut self, routed: Routed) {
-        let before = self.stretches.back().map(|(before, _)| before);
+        let before = self.stretches.back().map(|before| &before.routed);
         let bytes = routed.bytes_beside(before);
         self.bytes += bytes;
-        self.stretches.push_back((routed, bytes));
+        self.stretches.push_back(HeldStretch {
+            bytes,
+            oldest_ms: routed.oldest_ms(),
+            routed,
+        });
     }
 
     /// The oldest.
     pub(super) fn pop(&mut self) -> Option<Routed> {
-        let (routed, bytes) = self.stretches.pop_front()?;
+        let HeldStretch { routed, bytes, .. } = self.stretches.pop_front()?;
         self.bytes -= bytes;
         Some(routed)
     }
 
-    pub(super) fn first(&self) -> Option<&Routed> {
-        self.stretches.front().map(|(routed, _)| routed)
+    /// Drops all but so many of the oldest.
+    pub(super) fn truncate(&mut self, kept: usize) {
+        let dropped = self.stretches.drain(kept.min(self.stretches.len())..);
+        self.bytes -= dropped.map(|dropped| dropped.bytes).sum::<usize>();
     }
 
-    pub(super) fn each(&mut self) -> impl Iterator<Item = &mut Routed> {
-        self.stretches.iter_mut().map(|(routed, _)| routed)
+    /// When the first of all these records arrived, in ms.
+    pub(super) fn oldest_ms(&self) -> Option<i64> {
+        let stretches = self.stretches.iter();
+        stretches.filter_map(|held| held.oldest_ms).min()
+    }
+
+    /// Whether the end of a shard is behind these records: they are the last of it.
+    pub(super) fn has_an_end(&self) -> bool {
+        let mut events = self.stretches.iter().map(|held| &held.routed.event);
+        events.any(|event| matches!(event, Some(SourceEvent::Ended(_))))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -66,18 +90,17 @@ impl Held {
     }
 
     fn has_of(&self, shard: &str) -> bool {
-        let mut held = self.stretches.iter();
-        held.any(|(held, _)| held.shard() == shard)
+        let mut stretches = self.stretches.iter();
+        stretches.any(|held| held.routed.shard() == shard)
     }
 }
 
 impl IntoIterator for Held {
     type Item = Routed;
-    type IntoIter =
-        std::iter::Map<vec_deque::IntoIter<(Routed, usize)>, fn((Routed, usize)) -> Routed>;
+    type IntoIter = std::iter::Map<vec_deque::IntoIter<HeldStretch>, fn(HeldStretch) -> Routed>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.stretches.into_iter().map(|(routed, _)| routed)
+        self.stretches.into_iter().map(|held| held.routed)
     }
 }
 
@@ -92,8 +115,7 @@ pub(super) struct Learning {
 }
 
 impl Learning {
-    /// Begins where columns are to be learned and none are known yet. The records that are held take memory that the source
-    /// reads into, and it needs some of that to read on.
+    /// Begins where columns are to be learned and none are known yet.
     pub(super) fn begin(
         formats: &Formats,
         settings: &StreamSettings,
@@ -111,24 +133,12 @@ impl Learning {
         }
         let sample = formats.sample().filter(|_| history.is_empty());
         context.status.set_schema(history);
-        sample.map(|sample| Self::of(sample, Self::room(settings, context)))
+        sample.map(Self::of)
     }
 
-    /// Bytes that the source leaves of its memory.
-    fn room(settings: &StreamSettings, context: &StreamContext) -> u64 {
-        match settings.source.room_bytes() {
-            0 => u64::MAX,
-            reads => context.read_room.total().saturating_sub(reads),
-        }
-    }
-
-    /// Holds at most `room` bytes: the source reads on in what is left of its memory.
-    pub(super) fn of(sample: Sample, room: u64) -> Self {
+    pub(super) fn of(sample: Sample) -> Self {
         Self {
-            sample: Sample {
-                bytes: sample.bytes.min(room),
-                ..sample
-            },
+            sample,
             seen: Inference::default(),
             held: Held::default(),
             records: 0,
@@ -174,6 +184,15 @@ impl Learning {
     }
 }
 
+/// So many bytes one pipeline may hold of the `total` of its source's memory, which `reads` at a time: the rest is for
+/// reading on. `parts` pipelines have that memory together.
+fn held_max((total, reads): (u64, u64), parts: u64) -> u64 {
+    match reads {
+        0 => u64::MAX,
+        reads => total.saturating_sub(reads) / parts.max(1),
+    }
+}
+
 impl Pipeline {
     /// Applies a stretch of a chunk, once it is known what columns its records have.
     pub(super) fn take_chunk(&mut self, routed: Routed) -> Result<(), StreamError> {
@@ -203,11 +222,17 @@ impl Pipeline {
         self.apply_chunk(routed)
     }
 
-    /// Ends the wait for more records when it has lasted, when no more will come, or when there is no room for them.
+    /// Ends the wait for more records when it has lasted, when no more will come, or when there is no room for them. Where
+    /// whoever takes the shard next reads them again, a stop leaves them to him.
     pub(super) fn mind_the_sample(&mut self) -> Result<(), StreamError> {
-        let Some(learning) = &self.learning else {
+        let leaves = self.leaves_what_waits();
+        let Some(learning) = &mut self.learning else {
             return Ok(());
         };
+        if leaves {
+            // So few records of one shard are no sample.
+            learning.held.truncate(0);
+        }
         if learning.held.is_empty() {
             return Ok(());
         }
@@ -248,9 +273,7 @@ impl Pipeline {
             why,
             "no columns could be learned: these records fail"
         );
-        let sample = self.outputs.formats.sample();
-        let room = Learning::room(&self.settings, &self.context);
-        self.learning = sample.map(|sample| Learning::of(sample, room));
+        self.learning = self.outputs.formats.sample().map(Learning::of);
         self.unlearned = why;
     }
 
@@ -258,6 +281,40 @@ impl Pipeline {
     pub(super) fn is_learning(&self) -> bool {
         let held = self.learning.as_ref();
         held.is_some_and(|learning| !learning.held.is_empty())
+    }
+
+    /// Forgets what was held to learn columns, which there are now. What it holds is learned from first.
+    pub(super) fn end_learning(&mut self) {
+        if !self.is_learning() {
+            self.learning = None;
+        }
+    }
+
+    /// Since when the first of the records waits that are held to learn columns, or for columns.
+    pub(super) fn held_since(&self) -> Option<Moment> {
+        let learning = self.learning.as_ref().map(|learning| &learning.held);
+        let agreeing = self.agreeing.as_ref().map(Agreeing::held);
+        let held = learning.into_iter().chain(agreeing);
+        let oldest_ms = held.filter_map(Held::oldest_ms).min()?;
+        Some(self.context.clock.moment_of(oldest_ms))
+    }
+
+    /// Whether so much is held that the source would lack memory to read on.
+    pub(super) fn holds_too_much(&self) -> bool {
+        let (held, context) = (self.held_memory() as u64, &self.context);
+        let room = (context.read_room.total(), self.settings.source.room_bytes());
+        held > 0 && held >= held_max(room, context.memory.parts() as u64)
+    }
+
+    /// Whether what is held is for whoever takes the shard next, because this process stops reading it. What is left of a
+    /// shard that has ended is all that there will ever be.
+    pub(super) fn leaves_what_waits(&self) -> bool {
+        let Some(agreeing) = self.agreeing.as_ref().filter(|_| self.ending) else {
+            return false;
+        };
+        let learning = self.learning.as_ref().map(|learning| &learning.held);
+        let mut held = learning.into_iter().chain([agreeing.held()]);
+        !held.any(Held::has_an_end)
     }
 
     /// Bytes of memory that records take which are held for columns.
@@ -308,5 +365,21 @@ impl Pipeline {
                 "`on_conversion_error` names columns that no record has shown so far"
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::held_max;
+
+    #[test]
+    fn pipelines_of_shards_leave_together_what_one_read_needs() {
+        let (total, reads) = (64 << 20, 10 << 20);
+        for parts in 1..200 {
+            let held = held_max((total, reads), parts) * parts;
+            assert!(held <= total - reads && held + parts > total - reads);
+        }
+        assert_eq!(held_max((5, 10), 3), 0, "one stretch is held all the same");
+        assert_eq!(held_max((0, 0), 1), u64::MAX, "it reads from a disk");
     }
 }

@@ -109,9 +109,9 @@ impl Pipeline {
         if lasting.is_empty() {
             let store = self.outputs.store(Lane::Data);
             let agreeing = self.agreeing.as_ref().and_then(Agreeing::lasting_error);
-            let making = self.log.lasting_error().or(agreeing);
-            let making = making.map(|error| (store, error));
-            lasting.extend(making.filter(is_lasting));
+            let making = [self.log.lasting_error(), agreeing].into_iter().flatten();
+            let mut making = making.map(|error| (store, error));
+            lasting.extend(making.find(is_lasting));
         }
         let mut causes = Vec::new();
         for (store, lasting) in lasting {

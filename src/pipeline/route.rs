@@ -97,6 +97,12 @@ impl Routed {
         self.source.shard()
     }
 
+    /// When the first of its records arrived, in ms, as far as the groups tell.
+    pub(super) fn oldest_ms(&self) -> Option<i64> {
+        let groups = self.groups.iter().map(|group| group.arrival_ms);
+        groups.min().or(self.newest_ms)
+    }
+
     /// Bytes that it takes beside what another has that stands before it.
     pub(super) fn bytes_beside(&self, before: Option<&Self>) -> usize {
         let is_counted = before.is_some_and(|before| Arc::ptr_eq(&before.source, &self.source));

@@ -58,6 +58,7 @@ impl Pipeline {
         if let Some(durable) = durable {
             self.apply_durable(durable, listed)?;
         }
+        self.forget_earlier_columns();
         self.context.status.metrics().copies_mended.add(mended);
         if let Some(took) = took {
             self.context.status.checkpointed(took);

@@ -29,7 +29,31 @@ pub(super) struct Stopping {
     /// Cuts short waits for the next attempt to open a store, or to make a checkpoint.
     pub(super) at_once: Hurry,
     /// Stores that could not be opened: how often, and why the last time.
-    unopened: BTreeMap<String, (u32, Option<PublishError>)>,
+    unopened: BTreeMap<String, Vain>,
+    /// The same of columns that daemons agree on, at the store of data.
+    unagreed: Vain,
+}
+
+/// Attempts in vain: how many, and why the last one was.
+#[derive(Debug, Default)]
+struct Vain {
+    times: u32,
+    error: Option<PublishError>,
+}
+
+impl Vain {
+    fn again(&mut self, error: PublishError) {
+        self.times += 1;
+        self.error = Some(error);
+    }
+
+    /// Why another attempt is in vain, too.
+    fn cause(&self, is_reached: bool) -> Option<&PublishError> {
+        self.error.as_ref().filter(|error| match error {
+            PublishError::Unreachable { .. } => !is_reached && self.times >= UNREACHED,
+            error => matches!(error, PublishError::Permanent { .. }),
+        })
+    }
 }
 
 impl Stopping {
@@ -40,14 +64,25 @@ impl Stopping {
 
     /// A store could not be opened, or no shared checkpoint be made there.
     pub(super) fn failed(&mut self, store: &str, error: PublishError) {
-        let (times, last) = self.unopened.entry(store.to_owned()).or_default();
-        *times += 1;
-        *last = Some(error);
+        self.unopened
+            .entry(store.to_owned())
+            .or_default()
+            .again(error);
+    }
+
+    /// Columns could not be agreed on.
+    pub(super) fn not_agreed(&mut self, error: PublishError) {
+        self.unagreed.again(error);
+    }
+
+    /// They could.
+    pub(super) fn agreed(&mut self) {
+        self.unagreed = Vain::default();
     }
 
     /// Why a store could not be opened the last time.
     pub(super) fn last_error(&self, store: &str) -> Option<&PublishError> {
-        self.unopened.get(store)?.1.as_ref()
+        self.unopened.get(store)?.error.as_ref()
     }
 
     /// It could.
@@ -57,11 +92,7 @@ impl Stopping {
 
     /// Why it is in vain to go on with a store.
     fn in_vain(&self, store: &str, is_reached: bool) -> Option<&PublishError> {
-        let (times, error) = self.unopened.get(store)?;
-        error.as_ref().filter(|error| match error {
-            PublishError::Unreachable { .. } => !is_reached && *times >= UNREACHED,
-            error => matches!(error, PublishError::Permanent { .. }),
-        })
+        self.unopened.get(store)?.cause(is_reached)
     }
 }
 
@@ -70,7 +101,8 @@ impl Pipeline {
     pub(super) fn mind_the_stop(&mut self) {
         if self.source.is_stopping() && !std::mem::replace(&mut self.stopping.begun, true) {
             let unopened = self.stopping.unopened.values_mut();
-            unopened.for_each(|(_, error)| *error = None);
+            let in_vain = unopened.chain([&mut self.stopping.unagreed]);
+            in_vain.for_each(|vain| vain.error = None);
             self.stopping.at_once.begin();
             self.waiting.retry_at_once();
             self.stopping.since = Some(self.context.clock.moment());
@@ -94,6 +126,10 @@ impl Pipeline {
         for store in self.outputs.stores().each() {
             let error = self.stopping.in_vain(store, is_reached(store));
             let error = error.or(first);
+            let is_of_data = store == self.outputs.store(Lane::Data);
+            let unagreed = Some(&self.stopping.unagreed).filter(|_| is_of_data);
+            let unagreed = unagreed.and_then(|unagreed| unagreed.cause(is_reached(store)));
+            let error = error.or(unagreed);
             // What was never claimed was never sent.
             let error = error.or_else(|| self.waiting.refused(&self.protocol, store));
             let (objects, records) = left_for(&self.protocol, store);
@@ -228,6 +264,20 @@ mod tests {
             [vain(), vain(), vain()],
             [(false, false), (false, false), (true, false)]
         );
+    }
+
+    #[test]
+    fn columns_that_are_agreed_on_say_nothing_of_a_checkpoint_and_the_other_way_round() {
+        let mut stopping = Stopping::default();
+        stopping.failed(STORE, permanent());
+        stopping.not_agreed(permanent());
+        stopping.agreed();
+        assert_eq!(stopping.in_vain(STORE, true), Some(&permanent()));
+        assert_eq!(stopping.unagreed.cause(true), None);
+        stopping.not_agreed(permanent());
+        stopping.went_well(STORE);
+        assert_eq!(stopping.in_vain(STORE, true), None);
+        assert_eq!(stopping.unagreed.cause(true), Some(&permanent()));
     }
 
     #[test]

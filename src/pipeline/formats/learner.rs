@@ -1,9 +1,14 @@
 //! How columns come of records: what the config says of columns that are learned, and the version that comes after
 //! another. It asks nobody, and who knows the same comes to the same.
 
+use std::collections::BTreeSet;
+
 use crate::config::{FormatSettings, UnknownFields};
 use crate::format::{Columns, Format, FormatFault, Widening};
 use crate::schema::{SchemaChange, SchemaVersion};
+
+/// So often it is tried which of the columns fit; what is not tried by then is left out.
+const TRIES_MAX: usize = 64;
 
 /// What the config says of the columns of data.
 #[derive(Clone)]
@@ -43,25 +48,43 @@ impl Learner {
 
     /// The first columns. The error says why there are none.
     pub(super) fn first(&self, seen: Columns, now_ms: i64) -> Result<Learned, String> {
-        let columns = self.said.clone().with_shown(&self.shown(seen, None));
-        if columns.is_empty() {
+        let first = |shown: &Columns| {
+            let columns = self.said.clone().with_shown(shown);
+            let version = version(1, now_ms, &columns, Vec::new());
+            (columns, version)
+        };
+        let shown = self.shown(seen, None);
+        let all = first(&shown);
+        if all.0.is_empty() {
             let why = "No column could be learned: no record has a field with a value and a name that a column can have.";
             return Err(why.to_owned());
         }
-        let version = version(1, now_ms, &columns, Vec::new());
-        Ok((columns, version))
+        let fitting = fitting(shown, &|shown| self.compile(&first(shown).1).is_ok());
+        // Where nothing fits, whoever compiles all of them says why.
+        Ok(Some(first(&fitting))
+            .filter(|(columns, _)| !columns.is_empty())
+            .unwrap_or(all))
     }
 
-    /// Columns that take what records have, after those of version `number`. `None`: they take it already.
+    /// Columns that take what records have, after those of version `number`. `None`: they take it already, as far as the
+    /// format can have columns for it.
     pub(super) fn wider(
         &self,
         (columns, number): (&Columns, u32),
         seen: Columns,
         now_ms: i64,
     ) -> Option<Learned> {
-        let (columns, changes) = columns.widened(&self.shown(seen, Some(columns)))?;
-        let version = version(number + 1, now_ms, &columns, changes);
-        Some((columns, version))
+        let wider = |shown: &Columns| {
+            let (columns, changes) = columns.widened(shown)?;
+            let version = version(number + 1, now_ms, &columns, changes);
+            Some((columns, version))
+        };
+        let shown = self.shown(seen, Some(columns));
+        wider(&shown)?;
+        let fits = |shown: &Columns| {
+            wider(shown).is_none_or(|(_, version)| self.compile(&version).is_ok())
+        };
+        wider(&fitting(shown, &fits))
     }
 
     /// The version that comes after `before` and takes what records have; the first, where there is none before. `None`:
@@ -82,8 +105,6 @@ impl Learner {
         };
         let columns = Columns::parse(&before.columns).map_err(|fault| fault.to_string())?;
         let wider = self.wider((&columns, before.version), seen.clone(), now_ms);
-        // What the format cannot have is left out, and its records keep to the columns that there are.
-        let wider = wider.filter(|(_, version)| self.compile(version).is_ok());
         Ok(wider.map(|(_, version)| version))
     }
 
@@ -92,6 +113,31 @@ impl Learner {
         let settings = self.settings.of_columns(&version.columns);
         Format::compile(&settings).map(drop)
     }
+}
+
+/// As many of the shown columns as fit together. One that the format cannot have is left out, and keeps no other from
+/// being learned; its records keep to the columns that there are.
+fn fitting(shown: Columns, fits: &dyn Fn(&Columns) -> bool) -> Columns {
+    if fits(&shown) {
+        return shown;
+    }
+    let mut taken = BTreeSet::new();
+    // Pieces of them that are to be tried, the last one next.
+    let mut pieces = vec![shown.names().map(str::to_owned).collect::<Vec<_>>()];
+    let mut tries = 0;
+    while let Some(mut piece) = pieces.pop()
+        && tries < TRIES_MAX
+    {
+        tries += 1;
+        let is_tried = |name: &str| taken.contains(name) || piece.iter().any(|of| of == name);
+        if fits(&shown.clone().only(is_tried)) {
+            taken.extend(piece);
+        } else if piece.len() > 1 {
+            let rest = piece.split_off(piece.len() / 2);
+            pieces.extend([rest, piece]);
+        }
+    }
+    shown.only(|name| taken.contains(name))
 }
 
 fn version(number: u32, at_ms: i64, columns: &Columns, changes: Vec<Widening>) -> SchemaVersion {
@@ -107,4 +153,27 @@ fn version(number: u32, at_ms: i64, columns: &Columns, changes: Vec<Widening>) -
 /// A change of columns, as it is kept.
 pub(super) fn row(Widening { path, from, to }: Widening) -> SchemaChange {
     SchemaChange { path, from, to }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_format_cannot_have_keeps_nothing_else_from_being_learned() {
+        let names: Vec<String> = (0..40).map(|id| format!("c{id}")).collect();
+        let shown = Columns::parse(&(names.join(" int, ") + " int")).unwrap();
+        for bad in [&[][..], &["c0"], &["c17"], &["c39"], &["c3", "c4", "c30"]] {
+            let fits = |of: &Columns| !of.names().any(|name| bad.contains(&name));
+            let expected = shown.clone().only(|name| !bad.contains(&name));
+            assert_eq!(fitting(shown.clone(), &fits), expected, "{bad:?}");
+        }
+        let tries = std::cell::Cell::new(0);
+        let none = |_: &Columns| {
+            tries.set(tries.get() + 1);
+            false
+        };
+        assert!(fitting(shown, &none).is_empty());
+        assert!(tries.get() <= TRIES_MAX + 1, "{tries:?}");
+    }
 }

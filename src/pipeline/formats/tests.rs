@@ -114,3 +114,26 @@ fn columns_that_cannot_be_taken_leave_those_in_force_and_rules_for_none_are_told
     give(&formats, "id bigint, price double").unwrap();
     assert_eq!(formats.strange_rules(), [""; 0]);
 }
+
+#[test]
+fn columns_from_before_are_dropped_when_nothing_names_them_and_other_formats_never() {
+    let formats = compile("hits", Vec::new());
+    let other = FormatSettings::new(crate::format::JsonSettings {
+        compression: crate::format::Compression::None,
+        delimiter: crate::format::Delimiter::Newline,
+    });
+    let other = formats.add(&other).unwrap();
+    let mut hashes = Vec::new();
+    for columns in ["id bigint", "id string", "id string, n int"] {
+        give(&formats, columns).unwrap();
+        hashes.push(formats.data());
+    }
+    assert!(formats.has_earlier());
+    formats.forget_earlier(&HashSet::from([hashes[1]]));
+    let is_there = |hash: &u64| formats.get(*hash).is_some();
+    let are_there: Vec<bool> = hashes.iter().map(is_there).collect();
+    assert_eq!(are_there, [false, true, true]);
+    formats.forget_earlier(&HashSet::new());
+    assert!(!formats.has_earlier() && !is_there(&hashes[1]));
+    assert!(is_there(&hashes[2]) && is_there(&other));
+}

@@ -2,6 +2,7 @@
 //! one of its versions.
 
 use super::*;
+use crate::config::{BufferingSettings, StreamSettings};
 use crate::format::Columns;
 use crate::pipeline::log::shared::agreed_versions;
 use crate::pipeline::log::tests::bucket::Held;
@@ -125,8 +126,21 @@ async fn hindered(
     Arc<FakeLease>,
     impl Future<Output = Result<(), StreamError>>,
 ) {
+    let settings = world.settings(Duration::ZERO);
+    hindered_with(world, settings, hinder).await
+}
+
+async fn hindered_with(
+    world: &World,
+    settings: StreamSettings,
+    hinder: impl Fn(&mut Held),
+) -> (
+    Arc<dyn Handle>,
+    Arc<FakeLease>,
+    impl Future<Output = Result<(), StreamError>>,
+) {
     let disk: Arc<dyn Disk> = Arc::new(TornDisk::new(1));
-    let settings = Arc::new(world.settings(Duration::ZERO));
+    let settings = Arc::new(settings);
     let context = world.context(&disk);
     let kinesis = world.fake.settings(StartSettings::TrimHorizon);
     let place = connect_shared(&settings, "table", &context).await.unwrap();
@@ -187,6 +201,72 @@ async fn a_stop_leaves_what_waits_for_columns_where_the_bucket_wants_a_person() 
     ended.unwrap();
     let versions = agreed(&world).await;
     assert!(delivered(&world, &versions).into_iter().eq(0..40));
+}
+
+/// Waits until Kinesis has answered so many requests for records, and then until so many more were put or read in vain.
+async fn until_held(world: &World, answered: usize) {
+    while world.fake.world().answered < answered {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let vain = world.status.metrics().publish_retries.get();
+    until_in_vain(world, vain + 2).await;
+}
+
+#[tokio::test]
+async fn what_comes_behind_a_sample_of_junk_has_the_columns_that_come_of_it() {
+    const JUNK: usize = 50;
+    // No partition, and no columns; the first of them fills a batch of errors.
+    let junk = std::iter::repeat_n(r#"{"k":null}"#.to_owned(), JUNK);
+    let records: Vec<String> = junk.chain(numbered(0..40)).collect();
+    let world = learning(&records, None).await;
+    world.fake.world().pages = [(JUNK, 0)].into();
+    let interval = Duration::from_hours(1);
+    let settings = StreamSettings {
+        buffering: BufferingSettings::new(1 << 10, interval),
+        ..world.settings(interval)
+    };
+    let (_, _, running) = hindered_with(&world, settings, |_| ()).await;
+    world.bucket.held().refused.insert("GET".into());
+    let allow = async {
+        until_held(&world, 2).await;
+        world.bucket.held().refused.clear();
+    };
+    let both = async { tokio::join!(running, allow) };
+    let ended = tokio::time::timeout(PATIENCE, both).await;
+    ended.expect("it ends").0.unwrap();
+    let versions = agreed(&world).await;
+    assert_eq!(versions.len(), 1);
+    assert!(delivered(&world, &versions).into_iter().eq(0..40));
+    let held = world.bucket.held();
+    let errors = held.keys("errors/").into_iter();
+    let errors = errors.filter(|key| !key.contains(".firehose"));
+    let lines: usize = errors.map(|key| held.lines(&key).len()).sum();
+    assert_eq!(lines, JUNK);
+}
+
+#[tokio::test]
+async fn a_stop_leaves_a_sample_that_is_not_full_to_whoever_takes_the_shard() {
+    let world = learning(&numbered(0..10), None).await;
+    world.fake.world().shards[0].is_closed = false;
+    let (source, lease, running) = hindered(&world, |_| ()).await;
+    let stop = async {
+        while world.fake.world().answered < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        source.stop();
+    };
+    let both = async { tokio::join!(running, stop) };
+    let ended = tokio::time::timeout(PATIENCE, both).await;
+    ended.expect("it ends").0.unwrap();
+    let is_passed = |(written, _): &(LeaseCheckpoint, _)| written.position.is_some();
+    assert!(!lease.durable().iter().any(is_passed), "they are applied");
+    assert_eq!(world.bucket.held().keys(SCHEMA), [""; 0]);
+    world.fake.world().shards[0].is_closed = true;
+    let (ended, _) = world.live(Fate::Durable, None, Duration::ZERO).await;
+    ended.unwrap();
+    let versions = agreed(&world).await;
+    assert_eq!(versions.len(), 1);
+    assert!(delivered(&world, &versions).into_iter().eq(0..10));
 }
 
 #[tokio::test]

@@ -343,10 +343,9 @@ async fn with_three_versions() -> (World, BodyName) {
         // It dies when that is durable, before the shard's end.
         let (ended, lease) = world.live(Fate::Dies, body.take(), Duration::ZERO).await;
         ended.unwrap();
-        let durable = lease.durable();
-        let (last, written) = durable.last().unwrap();
-        body.clone_from(&last.body);
-        let pinned = written.as_ref().and_then(|body| body.schema.clone());
+        let (last, written) = lease.durable().last().cloned().unwrap();
+        body = last.body;
+        let pinned = written.and_then(|body| body.schema);
         let newest = agreed(&world).await.last().map(SchemaVersion::pin);
         assert_eq!(pinned, newest);
     }

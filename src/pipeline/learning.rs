@@ -149,7 +149,13 @@ impl Learning {
     /// Whether a stretch is to be held. One without records, which brings an event of the source, waits only behind records
     /// of the same shard: the event decides what is read next, and from where.
     fn wants(&self, routed: &Routed) -> bool {
-        routed.records > 0 || self.held.has_of(routed.shard())
+        // The end of a shard may come without a chunk of it. A checkpoint with the end, and without the records that are
+        // held, would be the last word on them.
+        let shard = match &routed.event {
+            Some(SourceEvent::Ended(shard) | SourceEvent::Until(shard, _)) => shard,
+            _ => routed.shard(),
+        };
+        routed.records > 0 || self.held.has_of(shard)
     }
 
     fn hold(&mut self, mut routed: Routed, now: Moment) {

@@ -259,7 +259,8 @@ impl Chain {
         let forget = pin.map(|pin| {
             let given_up = self.given_up(pin);
             format!(
-                "; or, to give up the columns that were learned, put an empty object at {given_up}"
+                "; or, to give up the columns that were learned, stop all daemons, delete what is left of the folder, and \
+                 put an empty object at {given_up}"
             )
         });
         let (made, forget) = (made.unwrap_or_default(), forget.unwrap_or_default());

@@ -351,7 +351,8 @@ impl World {
             return Err("ExpiredIteratorException");
         }
         let now = Instant::now();
-        let shard = &mut self.shards[at];
+        let shard = self.shards.get_mut(at);
+        let shard = shard.ok_or("ResourceNotFoundException")?;
         let second = now.checked_sub(Duration::from_secs(1)).unwrap();
         shard.asked.retain(|asked| *asked > second);
         let is_busy = shard.free_at.is_some_and(|free_at| free_at > now);

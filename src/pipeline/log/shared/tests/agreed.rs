@@ -270,6 +270,30 @@ async fn a_stop_leaves_a_sample_that_is_not_full_to_whoever_takes_the_shard() {
 }
 
 #[tokio::test]
+async fn a_sample_of_a_shard_that_is_forgotten_under_way_is_learned_from_and_delivered() {
+    let world = learning(&numbered(0..10), None).await;
+    world.fake.world().shards[0].is_closed = false;
+    let (_, lease, running) = hindered(&world, |_| ()).await;
+    let forget = async {
+        while world.fake.world().answered < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        world.fake.world().shards.clear();
+    };
+    let both = async { tokio::join!(running, forget) };
+    let ended = tokio::time::timeout(PATIENCE, both).await;
+    ended.expect("it ends").0.unwrap();
+    let is_early =
+        |(written, _): &(LeaseCheckpoint, _)| written.ended && written.position.is_none();
+    assert!(
+        !lease.durable().iter().any(is_early),
+        "an end without its records"
+    );
+    let versions = agreed(&world).await;
+    assert!(delivered(&world, &versions).into_iter().eq(0..10));
+}
+
+#[tokio::test]
 async fn a_store_that_overwrites_or_a_version_that_was_changed_is_a_loud_stop() {
     let stop = async |world: &World| {
         let (ended, _) = world.live(Fate::Durable, None, Duration::ZERO).await;

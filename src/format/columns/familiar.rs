@@ -1,7 +1,7 @@
 //! Whether a record has nothing that columns do not take already, read along the columns in one pass.
 //!
 //! Nearly all records of a stream that has learned its columns are such. They are told from others here without counting
-//! what is in them, as [`Inference`](super::Inference) does, which takes several times as long. What is not sure at a glance
+//! what is in them, as [`Inference`](super::Inference) does, which takes twice as long and more. What is not sure at a glance
 //! is no matter: it counts as new, and is looked at by those who count. So no record is familiar by which the
 //! columns would be [`widened`](Columns::widened), alone or with other familiar ones; the other way round there is no promise.
 
@@ -9,12 +9,11 @@ use super::coerce::content;
 use super::cursor::Paired;
 use super::declared::Columns;
 use super::fault::Fit;
-use super::infer::{NAME_BYTES_MAX, can_name};
+use super::infer::{NAME_BYTES_MAX, NumberKind, TextKind, can_name};
 use super::names::FieldNames;
 use super::schema::{Field, HiveType};
 use super::widen::joined;
 use crate::config::NameRules;
-use firehose_calendar::timestamp;
 use firehose_json::TextCursor;
 use firehose_json::decimal::WrittenNumber;
 
@@ -162,14 +161,10 @@ impl Kinds {
         if self.integers && self.texts {
             return true;
         }
-        let is_whole = !number
-            .text
-            .iter()
-            .any(|byte| matches!(byte, b'.' | b'e' | b'E'));
-        if is_whole {
-            self.integers && number.to_i64().is_some()
-        } else {
-            self.fractions && number.to_f64().is_some()
+        match NumberKind::of(number) {
+            NumberKind::Integer(_) => self.integers,
+            NumberKind::Fraction => self.fractions,
+            NumberKind::Large => self.texts,
         }
     }
 
@@ -177,14 +172,10 @@ impl Kinds {
         if self.texts && self.dates && self.times {
             return true;
         }
-        let is_time =
-            timestamp::from_text(text).is_some() && WrittenNumber::from_string(text).is_none();
-        if !is_time {
-            self.texts
-        } else if timestamp::date_from_text(text).is_some() {
-            self.dates
-        } else {
-            self.times
+        match TextKind::of(text) {
+            TextKind::Date => self.dates,
+            TextKind::Time => self.times,
+            TextKind::Other => self.texts,
         }
     }
 }

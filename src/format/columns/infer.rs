@@ -34,6 +34,7 @@ mod reading;
 mod seen;
 mod verdict;
 
+pub(super) use seen::{NumberKind, TextKind};
 use seen::{PlacesLeft, SeenValues};
 pub(super) use verdict::can_name;
 pub use verdict::{Finding, Remark};

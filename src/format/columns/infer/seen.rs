@@ -49,6 +49,54 @@ pub(super) struct SeenValues {
     counted_in: u64,
 }
 
+/// What a number needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::format::columns) enum NumberKind {
+    /// 64 bits: this one.
+    Integer(i64),
+    /// A double: it has a fraction or an exponent.
+    Fraction,
+    /// A text: no type of numbers keeps it.
+    Large,
+}
+
+impl NumberKind {
+    pub(in crate::format::columns) fn of(number: WrittenNumber<'_>) -> Self {
+        let is_integer = !number
+            .text
+            .iter()
+            .any(|byte| matches!(byte, b'.' | b'e' | b'E'));
+        match number.to_i64().filter(|_| is_integer) {
+            Some(value) => Self::Integer(value),
+            None if !is_integer && number.to_f64().is_some() => Self::Fraction,
+            None => Self::Large,
+        }
+    }
+}
+
+/// What a text is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::format::columns) enum TextKind {
+    Date,
+    Time,
+    Other,
+}
+
+impl TextKind {
+    pub(in crate::format::columns) fn of(text: &[u8]) -> Self {
+        // A column of times takes numbers as texts, too; but most numbers are no times.
+        let is_time =
+            timestamp::from_text(text).is_some() && WrittenNumber::from_string(text).is_none();
+        if !is_time {
+            Self::Other
+        } else if timestamp::date_from_text(text).is_some() {
+            Self::Date
+        } else {
+            Self::Time
+        }
+    }
+}
+
 /// Places that a state may take on.
 #[derive(Debug)]
 pub(super) struct PlacesLeft {
@@ -82,30 +130,21 @@ impl SeenValues {
     }
 
     pub(super) fn number(&mut self, number: WrittenNumber<'_>) {
-        let is_integer = !number
-            .text
-            .iter()
-            .any(|byte| matches!(byte, b'.' | b'e' | b'E'));
-        match number.to_i64().filter(|_| is_integer) {
-            Some(value) => {
+        match NumberKind::of(number) {
+            NumberKind::Integer(value) => {
                 self.integers += 1;
                 self.long += u64::from(value.unsigned_abs() > EXACT);
             }
-            None if !is_integer && number.to_f64().is_some() => self.fractions += 1,
-            None => self.large += 1,
+            NumberKind::Fraction => self.fractions += 1,
+            NumberKind::Large => self.large += 1,
         }
     }
 
     pub(super) fn text(&mut self, text: &[u8]) {
-        // A column of times takes numbers as texts, too; but most numbers are no times.
-        let is_time =
-            timestamp::from_text(text).is_some() && WrittenNumber::from_string(text).is_none();
-        if !is_time {
-            self.texts += 1;
-        } else if timestamp::date_from_text(text).is_some() {
-            self.dates += 1;
-        } else {
-            self.times += 1;
+        match TextKind::of(text) {
+            TextKind::Other => self.texts += 1,
+            TextKind::Date => self.dates += 1,
+            TextKind::Time => self.times += 1,
         }
     }
 

@@ -199,15 +199,16 @@ fn parquet_of_many_row_groups_sent_while_it_fills_holds_every_acknowledged_recor
     let site = Site::new("");
     let mut campaign = Campaign::new(&site, PARQUET_IN_PARTS, 10);
     let proxy = Proxy::start(Weed::shared().address(), campaign.seed, FAULTS);
-    // A batch becomes row groups when memory is short: here at some 24 MiB. Their rows are sorted, and filters stand behind
-    // them.
+    // A batch becomes row groups when memory is short: here at some 24 MiB, if the machine is fast enough. The block size makes
+    // several of each batch on any machine. Their rows are sorted, and filters stand behind them.
     site.configure(&format!(
         "memory_limit = \"128MiB\"\n{}",
         settings(
             "size = \"44MiB\"\ninterval = \"900s\"",
             &format!(
                 "type = \"parquet\"\nschema = \"{SCHEMA}\"\n\
-                 sorted_by = [\"value desc\", \"id\"]\nbloom_filter_columns = [\"id\"]"
+                 block_size = \"8MiB\"\nsorted_by = [\"value desc\", \"id\"]\n\
+                 bloom_filter_columns = [\"id\"]"
             ),
             &bucket.table(&proxy.endpoint()),
         )

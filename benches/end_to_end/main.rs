@@ -79,6 +79,10 @@ enum Job {
     J2Bad,
     /// J2 with a schema that is learned.
     J2Infer,
+    /// J2 with the rows of each row group sorted by an integer.
+    J2Sorted,
+    /// J2 with a Bloom filter over a column whose values are all different.
+    J2Bloom,
 }
 
 impl Job {
@@ -267,14 +271,16 @@ fn settings(job: Job, address: SocketAddr, sink_port: &str) -> String {
         Job::J3 => ("", "data/"),
         _ => (partitioning, hive),
     };
-    let columns = |kind, compression, schema| {
-        format!("type = \"{kind}\"\ncompression = \"{compression}\"\nschema = \"{schema}\"")
+    let parquet = |schema, layout| {
+        format!("type = \"parquet\"\ncompression = \"zstd\"\nschema = \"{schema}\"\n{layout}")
     };
     let format = match job {
         Job::J1 | Job::J3 => "type = \"json\"\ncompression = \"gzip\"".to_owned(),
-        Job::J2 | Job::J2Bad => columns("parquet", "zstd", generator::SCHEMA),
-        Job::J2Unknown => columns("parquet", "zstd", generator::SCHEMA_WITHOUT_TWO),
-        Job::J2Infer => columns("parquet", "zstd", "infer"),
+        Job::J2 | Job::J2Bad => parquet(generator::SCHEMA, ""),
+        Job::J2Unknown => parquet(generator::SCHEMA_WITHOUT_TWO, ""),
+        Job::J2Infer => parquet("infer", ""),
+        Job::J2Sorted => parquet(generator::SCHEMA, "sorted_by = [\"latency_ms\"]"),
+        Job::J2Bloom => parquet(generator::SCHEMA, "bloom_filter_columns = [\"event_id\"]"),
     };
     format!(
         r#"state_dir = "state"

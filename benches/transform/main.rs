@@ -5,9 +5,11 @@
 //!
 //! All contestants take turns inside each round; figures are medians over the rounds, ratios are
 //! medians of the ratios of one round. The modules are those in the repository; the native code is
-//! theirs too (`transforms/native`).
+//! theirs too (`transforms/native`). A parser of the daemon's own is beside a module, too (`rows`).
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures")]
+
+mod rows;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -90,15 +92,17 @@ fn main() -> anyhow::Result<()> {
         let rounds: anyhow::Result<Vec<Round>> = (0..arguments.rounds).map(|_| round()).collect();
         report(&mut out, module, &rounds?)?;
     }
-    Ok(())
+    rows::compare(&mut out, &engine, root, arguments.rounds)
+}
+
+fn median<T>(rounds: &[T], figure: impl Fn(&T) -> f64) -> f64 {
+    let mut figures: Vec<f64> = rounds.iter().map(figure).collect();
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
 }
 
 fn report(out: &mut impl std::io::Write, module: &str, rounds: &[Round]) -> std::io::Result<()> {
-    let median = |figure: &dyn Fn(&Round) -> f64| {
-        let mut figures: Vec<f64> = rounds.iter().map(figure).collect();
-        figures.sort_by(f64::total_cmp);
-        figures[figures.len() / 2]
-    };
+    let median = |figure: &dyn Fn(&Round) -> f64| median(rounds, figure);
     // The guest's own work is what is left when nothing interrupts and nothing is carried over.
     let own = |r: &Round| r.json_free - r.identity_free;
     let lines: [(String, f64, &str); 10] = [

@@ -330,6 +330,7 @@ impl Common {
             routing,
             encoders: Arc::default(),
             read_room: Room::new(self.read_bytes.max(settings.source.room_bytes())),
+            known_places: pipeline::KnownPlaces::default(),
         };
         Ok(Supervisor::open(Arc::new(settings), disk, context, withheld).await)
     }

@@ -98,6 +98,7 @@ use shortage::ReserveStep;
 pub use status::{Landed, Observation, Status};
 use stopping::Stopping;
 use table::{BatchTable, Triggers};
+pub use telling::KnownPlaces;
 use telling::Telling;
 use waiting::Waiting;
 pub use workers::Workers;
@@ -129,6 +130,8 @@ pub struct StreamContext {
     pub encoders: Arc<EncoderPool>,
     /// Memory for what the stream's source reads ahead, until it is in batches.
     pub read_room: Room,
+    /// Where the stream's catalog is known to know of objects.
+    pub known_places: KnownPlaces,
 }
 
 /// The running pipeline of one delivery stream.
@@ -227,6 +230,8 @@ async fn run_with(
     for sealed in &recovered.sealed {
         waiting.add(sealed, context.clock.moment_of(sealed.arrival_ms));
     }
+    let mut shards = recovered.shards.values();
+    let has_ended = held.is_some() && shards.all(|state| state.ended);
     let mut protocol = match &held {
         None => Protocol::recovered(recovered.shards, &recovered.open, recovered.sealed),
         Some((_, listed)) => Protocol::taken_over(recovered.shards, Listed::objects(listed)),
@@ -250,7 +255,7 @@ async fn run_with(
     let formats = &recovered.outputs.formats;
     let learning = Learning::begin(formats, &settings, &context);
     let given = Given::begin(&settings, &context, formats, &events, &stopping.at_once);
-    let telling = Telling::resumed(&settings, recovered.untold, &context);
+    let telling = Telling::resumed(&settings, recovered.untold, has_ended, &context);
     let mut pipeline = Pipeline {
         drift: Drift::begin(&settings, &context.status),
         settings,

@@ -84,8 +84,8 @@ pub trait Shareable: Send + Sync {
     /// How long the source keeps records, in ms. The error is a sentence for a person.
     fn retention_ms(&self) -> Pending<'_, Result<i64, String>>;
 
-    /// Opens one shard; its reader ends when all of it has been given. Which shards there are, and which may be read,
-    /// is for the leases to say.
+    /// Opens one shard; its reader ends when all of it has been given, at once where its state says that. Which shards
+    /// there are, and which may be read, is for the leases to say.
     fn open_shard(&self, only: Only, context: Context) -> Opened;
 }
 

@@ -1,6 +1,8 @@
 //! What a checkpoint holds, and its durable form (JSON, so that an operator can read it; unknown
 //! members are ignored and new ones have defaults).
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -266,11 +268,44 @@ impl PlaceChanges {
     pub fn is_empty(&self) -> bool {
         self.untold.is_empty() && self.told.is_empty()
     }
+
+    /// Carries them out on a list of places, by their URLs.
+    pub fn carry_out(self, places: &mut Vec<UntoldPlace>) {
+        if self.is_empty() {
+            return;
+        }
+        let before = std::mem::take(places).into_iter();
+        let mut after: BTreeMap<String, UntoldPlace> =
+            before.map(|place| (place.url.clone(), place)).collect();
+        for url in &self.told {
+            after.remove(url);
+        }
+        let untold = self.untold.into_iter();
+        after.extend(untold.map(|place| (place.url.clone(), place)));
+        places.extend(after.into_values());
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn places_come_and_go_by_their_urls() {
+        let place = |url: &str, since_ms| UntoldPlace {
+            url: url.to_owned(),
+            since_ms,
+        };
+        let mut places = vec![place("c/", 1), place("a/", 2)];
+        let changes = PlaceChanges {
+            untold: vec![place("b/", 3), place("a/", 4)],
+            told: vec!["a/".to_owned(), "c/".to_owned(), "none/".to_owned()],
+        };
+        changes.carry_out(&mut places);
+        assert_eq!(places, [place("a/", 4), place("b/", 3)]);
+        PlaceChanges::default().carry_out(&mut places);
+        assert_eq!(places.len(), 2);
+    }
 
     #[test]
     fn counts_are_told_only_where_they_add_up() {

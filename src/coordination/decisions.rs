@@ -33,7 +33,7 @@ pub(super) trait Checkpoint: Clone + Debug + Ord + Hash {
     /// All of the shard is in what it lists, or was published before.
     fn has_ended(&self) -> bool;
 
-    /// How many objects it lists.
+    /// How much of it waits: objects that it lists, and places of objects that a catalog is to be told of.
     fn waiting(&self) -> usize;
 
     /// Nobody has anything left to do for the shard. What the item says is then all that there is to know. Such a checkpoint

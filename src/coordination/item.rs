@@ -41,7 +41,7 @@ pub(super) mod name {
     /// Where its body lies, and the body's CRC-64/NVME.
     pub(in super::super) const BODY: &str = "firehoseBody";
     pub(in super::super) const BODY_CRC: &str = "firehoseBodyCrc64";
-    /// How many objects it lists that are not known to be published.
+    /// How many objects it lists that are not known to be published, and places that a catalog is to be told of.
     pub(in super::super) const WAITING: &str = "firehoseWaiting";
     /// All that had arrived by then, in ms, has been applied.
     pub(in super::super) const UNTIL: &str = "firehoseUntil";
@@ -76,14 +76,14 @@ pub struct BodyName {
 /// the lease.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LeaseCheckpoint {
-    /// Its body. `None` is for the last checkpoint of an ended shard only, which lists nothing: what
+    /// Its body. `None` is for the last checkpoint of an ended shard only, after which nothing waits: what
     /// the item says is all that there is to know.
     pub body: Option<BodyName>,
     /// Every record up to it is in what the checkpoint lists, or was published before.
     pub position: Option<Position>,
     /// All of the shard is.
     pub ended: bool,
-    /// How many objects it lists.
+    /// How many objects it lists, and places of objects that a catalog is to be told of.
     pub waiting: usize,
     /// All that had arrived by then, in ms since the Unix epoch, has been applied.
     pub until_ms: Option<i64>,
@@ -96,7 +96,7 @@ impl LeaseCheckpoint {
         read(self) > read(other)
     }
 
-    /// It lists nothing, and the shard has ended.
+    /// Nothing waits, and the shard has ended.
     pub fn is_done(&self) -> bool {
         Checkpoint::is_done(self)
     }
@@ -170,7 +170,7 @@ pub struct LeaseItem {
     pub checkpoint: KclCheckpoint,
     /// The body of the last checkpoint.
     pub body: Option<BodyName>,
-    /// How many objects it lists that are not known to be published.
+    /// How many objects it lists that are not known to be published, and places that a catalog is to be told of.
     pub waiting: usize,
     /// All that had arrived by then, in ms since the Unix epoch, has been applied.
     pub until_ms: Option<i64>,

@@ -76,6 +76,14 @@ enum Broken {
     DeletedBeforeListIsEmpty,
     /// The item goes while the stream still has the shard.
     DeletedBeforeRetention,
+    /// An object leaves the list, and where it lies is not noted.
+    UnlistedWithoutPlace,
+    /// A place is forgotten when telling it was sent.
+    ToldAtSending,
+    /// A taker forgets what the one before it has left to tell.
+    ForgetPlacesAtTaking,
+    /// A shard that has ended is done before all its places are told.
+    DoneBeforeTold,
 }
 
 /// The rules that a world follows.
@@ -173,6 +181,7 @@ const CALM: Luck = Luck {
     losses: 0,
     beats: 0,
     foreigners: 0,
+    catalog: false,
 };
 
 /// One record, and the end of the shard behind it.
@@ -182,7 +191,13 @@ const ENDS: Luck = Luck {
     ..CALM
 };
 
-const WORLDS: [(&str, Luck); 14] = [
+/// The same, and a catalog is told of where objects lie.
+const TOLD: Luck = Luck {
+    catalog: true,
+    ..ENDS
+};
+
+const WORLDS: [(&str, Luck); 18] = [
     (
         "a zombie and a late write",
         Luck {
@@ -285,6 +300,38 @@ const WORLDS: [(&str, Luck); 14] = [
             ..ENDS
         },
     ),
+    (
+        "a catalog, a crash and a theft",
+        Luck {
+            crashes: 1,
+            thefts: 1,
+            ..TOLD
+        },
+    ),
+    (
+        "a catalog and late writes",
+        Luck {
+            crashes: 1,
+            lates: 1,
+            ..TOLD
+        },
+    ),
+    (
+        "a catalog and hand-overs",
+        Luck {
+            releases: 2,
+            foreigners: 1,
+            ..TOLD
+        },
+    ),
+    (
+        "a catalog and two places",
+        Luck {
+            records: 2,
+            crashes: 1,
+            ..TOLD
+        },
+    ),
 ];
 
 #[test]
@@ -378,6 +425,14 @@ fn leaving_a_rule_out_is_found() {
         (Broken::GoneTakenForVanished, zombie, "STOPPED"),
         (Broken::DeletedBeforeListIsEmpty, ENDS, "LOST"),
         (Broken::DeletedBeforeRetention, ENDS, "DOUBLED"),
+        (Broken::UnlistedWithoutPlace, TOLD, "UNTOLD"),
+        (Broken::ToldAtSending, Luck { lates: 1, ..TOLD }, "UNTOLD"),
+        (
+            Broken::ForgetPlacesAtTaking,
+            Luck { crashes: 1, ..TOLD },
+            "UNTOLD",
+        ),
+        (Broken::DoneBeforeTold, TOLD, "UNTOLD"),
     ] {
         let rules = Rules {
             broken: &[broken],

@@ -38,7 +38,13 @@ pub(super) async fn readyz(State(state): State<Arc<ApiState>>) -> Response {
 /// `GET /metrics`: Prometheus text.
 pub(super) async fn metrics(State(state): State<Arc<ApiState>>) -> Response {
     for (name, stream, metrics) in state.shown() {
-        metrics.observe(&stream.snapshot());
+        let snapshot = stream.snapshot();
+        metrics.observe(&snapshot);
+        if let Some(catalog) = &snapshot.catalog {
+            state
+                .metrics
+                .observe_catalog(name, catalog, state.clock.now_ms());
+        }
         state.metrics.observe_fields(name, &stream.fields());
         state.metrics.observe_drift(name, &stream.drift());
     }

@@ -67,6 +67,11 @@ impl SchemaAgreement {
         self.known().clone()
     }
 
+    /// The number of the newest version that is known here; 0: there is none yet.
+    pub(super) fn newest_number(&self) -> u32 {
+        self.known().last().map_or(0, |newest| newest.version)
+    }
+
     /// Whether there is a version.
     pub(super) fn has_columns(&self) -> bool {
         !self.known().is_empty()
@@ -80,7 +85,7 @@ impl SchemaAgreement {
     /// Looks whether the chain still has what a checkpoint was made with. It is caught up with. After an error of the store
     /// it may be called again.
     pub(super) async fn hold_to(&self, pin: &SchemaPin) -> Result<(), ChainError> {
-        let newest = self.known().last().map_or(0, |newest| newest.version);
+        let newest = self.newest_number();
         if self.chain.holds(pin, newest).await? {
             let (stream, SchemaPin { version, hash }) = (&self.stream, pin);
             tracing::warn!(

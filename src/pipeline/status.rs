@@ -31,6 +31,8 @@ pub struct Status {
     drift: Arc<FieldDrifts>,
     landed: broadcast::Sender<Landed>,
     repeats: Arc<Repeats>,
+    /// What has been told to the catalog, where there is one.
+    told: Arc<Mutex<Option<CatalogStanding>>>,
     /// The versions of the columns that were learned, oldest first.
     schema: Mutex<Vec<SchemaVersion>>,
     /// Those of the stream's pipelines, where it has several.
@@ -101,6 +103,7 @@ impl Status {
             drift: Arc::default(),
             landed,
             repeats: Arc::default(),
+            told: Arc::default(),
             schema: Mutex::default(),
             parts: Mutex::default(),
         };
@@ -132,6 +135,7 @@ impl Status {
             drift: Arc::clone(&self.drift),
             landed: self.landed.clone(),
             repeats: Arc::clone(&self.repeats),
+            told: Arc::clone(&self.told),
             schema: Mutex::default(),
             parts: Mutex::default(),
         });
@@ -183,9 +187,22 @@ impl Status {
         self.lock().snapshot.table = Some(table);
     }
 
-    /// Tells how what is told to the catalog stands.
+    /// Tells how what is told to the catalog stands; what is counted of it is told by
+    /// [`count_catalog`](Self::count_catalog).
     pub fn set_catalog(&self, standing: CatalogStanding) {
+        let name = &standing.name;
+        self.count_catalog(|counts| {
+            if counts.name != *name {
+                counts.name.clone_from(name);
+            }
+        });
         self.lock().snapshot.catalog = Some(standing);
+    }
+
+    /// Counts something of what is told to the catalog, for as long as the process lives.
+    pub fn count_catalog(&self, count: impl FnOnce(&mut CatalogStanding)) {
+        let mut counts = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        count(counts.get_or_insert_default());
     }
 
     /// Changes the stream's state.
@@ -308,6 +325,10 @@ impl Inner {
         let watermarks = [all.watermark, one.watermark];
         all.watermark = watermarks.into_iter().flatten().min();
         all.last_checkpoint_ms = all.last_checkpoint_ms.max(one.last_checkpoint_ms);
+        match (&mut all.catalog, &one.catalog) {
+            (Some(all), Some(one)) => all.add(one),
+            (all, one) => *all = all.take().or_else(|| one.clone()),
+        }
         let published_ms = |object: &LastObject| object.published_ms;
         if one.last_object.as_ref().map(published_ms) > all.last_object.as_ref().map(published_ms) {
             all.last_object.clone_from(&one.last_object);
@@ -364,8 +385,14 @@ impl StreamStatus for Status {
             }
             state => state.clone(),
         };
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut catalog = told.clone();
+        if let (Some(all), Some(now)) = (&mut catalog, inner.snapshot.catalog.take()) {
+            all.add(&now);
+        }
         StatusSnapshot {
             state,
+            catalog,
             oldest_unpublished_age_ms: oldest_ms,
             records_in: self.metrics.read_records.get(),
             records_delivered: self.metrics.delivered_records.get(),
@@ -413,7 +440,22 @@ mod tests {
         one.observe(observation(2, Some(clock.moment_of(400))));
         two.observe(observation(3, Some(clock.moment_of(300))));
         two.metrics().read_records.add(7);
+        for (part, waiting, since_ms) in [(&one, 2, Some(7)), (&two, 3, Some(5))] {
+            part.set_catalog(CatalogStanding {
+                name: "lake.clicks".to_owned(),
+                waiting,
+                waiting_since_ms: since_ms,
+                conflicts: vec!["size".to_owned()],
+                conflicting: 1,
+                ..CatalogStanding::default()
+            });
+            part.count_catalog(|counts| counts.told += 4);
+        }
         let snapshot = stream.snapshot();
+        let catalog = snapshot.catalog.unwrap();
+        assert_eq!((catalog.waiting, catalog.waiting_since_ms), (5, Some(5)));
+        assert_eq!((catalog.told, catalog.conflicting), (8, 1));
+        assert_eq!(catalog.conflicts, ["size"], "of one table");
         assert_eq!((snapshot.open_partitions, snapshot.sealed_waiting), (2, 5));
         assert_eq!(snapshot.spool_bytes, 20);
         assert_eq!(snapshot.watermark, Some(1_577_836_802), "of the last shard");

@@ -1,18 +1,21 @@
 //! What is told to the stream's catalog: the places in which objects of data were published.
 //!
 //! A place is noted when an object becomes visible there, and the checkpoint that records the publication holds it until
-//! the catalog has said yes. Nothing waits for the catalog but a stop, and that for a moment. To tell of a place again
-//! changes nothing, so what is known of the past is only a matter of how often it is told.
+//! the catalog has said yes. Nothing waits for the catalog but a stop, and that for a moment; and a shard that has ended,
+//! of which nobody would come to tell what is left. To tell of a place again changes nothing, so what is known of the past
+//! is only a matter of how often it is told.
 
 mod columns;
+mod known;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::agreement::SchemaAgreement;
 use super::event::Event;
 use super::{Pipeline, StreamContext};
 use crate::catalog::{self, Catalog, CatalogError, Fate, TableWish};
@@ -23,24 +26,25 @@ use crate::failpoint;
 use crate::retry;
 use crate::telemetry::{CatalogMetrics, CatalogStanding, Total};
 use columns::ToldColumns;
+pub use known::KnownPlaces;
 
 /// Places that wait to be told. Of more, none is remembered: `catalog sync` finds them.
 const WAITING_MAX: usize = 20_000;
-/// Places of which it is remembered that the catalog knows them: at least the last so many, at most twice as many.
-const KNOWN_MAX: usize = 10_000;
 /// How long a stop waits for the catalog, after the last object is there.
 const LAST_WAIT: Duration = Duration::from_secs(5);
 
 /// Lines of the log that are said while they are true.
 const NOT_TOLD: &str = "the catalog is not told of new partitions, and is tried again";
 const LEFT_OUT: &str = "a partition is left out of the catalog";
+const GIVEN_UP: &str = "partitions of a shard that has ended are told to no catalog, since the config names none: where \
+                        there is to be one, run `firehose catalog sync`";
 
 /// What is told to a catalog, and what it was told.
 pub(super) struct Telling {
     /// `None`: the stream has no catalog, and all of this stays empty.
     told: Option<Told>,
     waiting: BTreeMap<String, i64>,
-    known: Recent,
+    known: KnownPlaces,
     changes: Changes,
     /// The last place of the group that was told last: the next one begins behind it, so that none is in the way.
     last: Option<String>,
@@ -93,40 +97,13 @@ impl Rest {
     }
 }
 
-/// What was seen lately: a bounded number of places.
-#[derive(Debug, Default)]
-struct Recent {
-    young: HashSet<String>,
-    old: HashSet<String>,
-}
-
-impl Recent {
-    fn add(&mut self, place: String) {
-        if self.young.len() >= KNOWN_MAX {
-            self.old = std::mem::take(&mut self.young);
-        }
-        self.young.insert(place);
-    }
-
-    /// Whether it is one; what is asked for stays for longer.
-    fn has(&mut self, place: &str) -> bool {
-        if self.young.contains(place) {
-            return true;
-        }
-        let found = self.old.take(place);
-        let is_old = found.is_some();
-        if let Some(place) = found {
-            self.add(place);
-        }
-        is_old
-    }
-}
-
 impl Telling {
-    /// Goes on with what the state says is still to be told.
+    /// Goes on with what the state says is still to be told. `has_ended`: it is the state of a shard that has, which is
+    /// done when nothing waits any more.
     pub(super) fn resumed(
         settings: &StreamSettings,
         untold: Vec<UntoldPlace>,
+        has_ended: bool,
         context: &StreamContext,
     ) -> Self {
         let told = settings.catalog.as_ref().and_then(|catalog| {
@@ -139,14 +116,23 @@ impl Telling {
                 },
             })
         });
-        // Without a catalog they stay in the state, in case there is one again.
-        let untold = untold.into_iter().filter(|_| told.is_some());
-        let waiting = untold.map(|place| (place.url, place.since_ms)).collect();
+        let (mut waiting, mut changes) = (BTreeMap::new(), Changes::default());
+        if told.is_some() {
+            let untold = untold.into_iter();
+            waiting.extend(untold.map(|place| (place.url, place.since_ms)));
+        } else if has_ended && !untold.is_empty() {
+            let (stream, partitions) = (&settings.name, untold.len());
+            tracing::warn!(stream, partitions, "{GIVEN_UP}");
+            changes
+                .told
+                .extend(untold.into_iter().map(|place| place.url));
+        }
+        // Else, without a catalog, they stay in the state, in case there is one again.
         Self {
             told,
             waiting,
-            known: Recent::default(),
-            changes: Changes::default(),
+            known: context.known_places.clone(),
+            changes,
             last: None,
             is_telling: false,
             rest: Rest::default(),
@@ -234,6 +220,15 @@ impl Telling {
             group = first.cloned().collect();
         }
         self.last = group.last().cloned();
+        // Another pipeline of the stream may have told of them since.
+        let (known, group): (Vec<_>, Vec<_>) =
+            group.into_iter().partition(|place| self.known.has(place));
+        for place in known {
+            self.done(place);
+        }
+        if group.is_empty() && !columns_are_due {
+            return None;
+        }
         self.is_telling = true;
         Some((catalog, group))
     }
@@ -244,12 +239,16 @@ async fn tell(
     catalog: Arc<dyn Catalog>,
     places: Vec<String>,
     wish: TableWish,
+    agreement: Option<Arc<SchemaAgreement>>,
     events: UnboundedSender<Event>,
 ) {
     failpoint::hit("catalog-before-tell");
     let group = places.clone();
+    let known = agreement
+        .as_ref()
+        .map(|agreement| agreement.newest_number());
     let told = tokio::spawn(async move { catalog.tell(&group, &wish).await }).await;
-    let told = told.unwrap_or_else(|panic| {
+    let mut told = told.unwrap_or_else(|panic| {
         Err(CatalogError {
             code: "Panic".to_owned(),
             cause: panic.to_string(),
@@ -257,6 +256,18 @@ async fn tell(
         })
     });
     failpoint::hit("catalog-after-tell");
+    if let (Some(agreement), Ok(told)) = (agreement, &mut told)
+        && let Ok(join) = &mut told.columns
+        && !join.conflicts.is_empty()
+    {
+        // Another daemon may have given the table columns of a version that this one has not heard of. What it cannot
+        // hear now it hears another time.
+        let _ = agreement.catch_up().await;
+        if known < Some(agreement.newest_number()) {
+            // Those of that version are told next, and what differs then is said.
+            join.conflicts.clear();
+        }
+    }
     let _ = events.send(Event::Told(places, told));
 }
 
@@ -279,14 +290,17 @@ impl Pipeline {
         let Some((catalog, places)) = self.telling.next(now, columns_are_due) else {
             return;
         };
-        let wish = self.wish();
-        tokio::spawn(tell(catalog, places, wish, self.events.clone()));
+        let (wish, agreement) = (self.wish(), self.log.agreement());
+        let telling = tell(catalog, places, wish, agreement, self.events.clone());
+        tokio::spawn(telling);
     }
 
-    /// Whether a stop need not wait for the catalog any longer.
+    /// Whether the end need not wait for the catalog any longer. A stop leaves what waits to the next start, or to whoever
+    /// takes the lease. Where the source has ended by itself, there is no such one: it is told to the last.
     pub(super) fn may_leave_the_catalog(&self) -> bool {
         let now = self.context.clock.moment();
-        self.telling.may_end(now, self.columns_are_due())
+        let is_left = self.stopping.has_begun() || self.telling.waiting.is_empty();
+        is_left && self.telling.may_end(now, self.columns_are_due())
     }
 
     /// Takes over what has come of a group.
@@ -335,9 +349,8 @@ impl Pipeline {
                 }
             }
         }
-        if let Some(told) = &mut self.telling.told {
+        if let Some(told) = &self.telling.told {
             told.metrics.told.add(taken);
-            told.standing.told += taken;
         }
         if taken > 0 {
             let stream = &self.settings.name;
@@ -346,6 +359,10 @@ impl Pipeline {
         let now = self.context.clock.moment();
         self.telling.rest.after(last_error.as_ref(), now);
         self.tell_of_the_catalog(last_error);
+        // What counts as told waits no more, whoever looks.
+        self.report_catalog();
+        let counted = |counts: &mut CatalogStanding| counts.told += taken;
+        self.context.status.count_catalog(counted);
     }
 
     /// Says that the catalog begins to fail, and that it works again.
@@ -373,19 +390,11 @@ impl Pipeline {
     /// Says how what is told to the catalog stands.
     pub(super) fn report_catalog(&mut self) {
         let Telling { told, waiting, .. } = &mut self.telling;
-        let Some(Told {
-            metrics, standing, ..
-        }) = told
-        else {
+        let Some(Told { standing, .. }) = told else {
             return;
         };
-        let since_ms = waiting.values().min().copied();
         standing.waiting = waiting.len() as u64;
-        standing.waiting_since_ms = since_ms;
-        metrics.waiting.set(waiting.len());
-        let now_ms = self.context.clock.now_ms();
-        let age_ms = since_ms.map_or(0, |since_ms| now_ms.saturating_sub(since_ms));
-        metrics.oldest.set(age_ms);
+        standing.waiting_since_ms = waiting.values().min().copied();
         self.context.status.set_catalog(standing.clone());
     }
 
@@ -401,14 +410,16 @@ impl Pipeline {
             return;
         };
         count(&told.metrics).add(1);
-        told.standing.left_out += 1;
         let cause = format!("{place}: {why}");
+        self.context.status.count_catalog(|counts| {
+            counts.left_out += 1;
+            counts.why_left_out = Some(cause.clone());
+        });
         let repeats = self.context.status.repeats();
         if let Some(unsaid) = repeats.due_alike(LEFT_OUT, &cause) {
             let (stream, table) = (&self.settings.name, &told.standing.name);
             tracing::warn!(stream, table, cause, unsaid, "{LEFT_OUT}");
         }
-        told.standing.why_left_out = Some(cause);
     }
 }
 

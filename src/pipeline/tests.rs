@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{Status, StreamContext, Workers, open, reserve_bytes, run};
+use super::{KnownPlaces, Status, StreamContext, Workers, open, reserve_bytes, run};
 use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::config::{
@@ -169,6 +169,7 @@ fn context(settings: &StreamSettings, disk: &TornDisk) -> StreamContext {
         status: Arc::new(Status::new(StreamMetrics::new(&metrics, "torn"), clock)),
         metrics,
         read_room: Room::new(0),
+        known_places: KnownPlaces::default(),
     }
 }
 

@@ -29,13 +29,15 @@ pub struct HandOver {
     /// What it lists as the one before did.
     kept: BTreeSet<Uuid>,
     published: Vec<Uuid>,
+    /// So many places wait beside the list to be told to a catalog.
+    untold: usize,
 }
 
 /// A shared checkpoint, for its lease. Where that is lost the outcome is for whoever takes it to know.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SharedTransaction {
     transaction: Transaction,
-    /// So many objects are on its list.
+    /// So many objects are on its list, and places wait to be told.
     waiting: usize,
 }
 
@@ -102,6 +104,7 @@ impl Protocol {
             objects: objects.into_values().collect(),
             kept: self.unpublished().map(|object| object.id).collect(),
             published,
+            untold: 0,
         })
     }
 
@@ -169,12 +172,20 @@ impl HandOver {
         &self.objects
     }
 
+    /// The same with so many places of published objects that a catalog is still to be told of: its shard is not done
+    /// before they are.
+    #[must_use]
+    pub const fn with_untold(mut self, places: usize) -> Self {
+        self.untold = places;
+        self
+    }
+
     /// The checkpoint with its whole list. Of what is new on it all bytes are at the destination, in uploads.
     pub fn transaction(
         self,
         list: impl IntoIterator<Item = SealedObject>,
     ) -> Result<SharedTransaction, StreamError> {
-        let (mut kept, mut waiting) = (self.kept, 0);
+        let (mut kept, mut waiting) = (self.kept, self.untold);
         let objects = self.objects.into_iter();
         let mut gathered: BTreeMap<Uuid, SealedObject> =
             objects.map(|object| (object.id, object)).collect();

@@ -298,10 +298,8 @@ fn a_shared_checkpoint_lists_what_is_at_the_destination_and_keeps_what_is_not_vi
     let other = written(2);
     let other = transaction.clone().leased(LeaseReceipt::of_a_model(&other));
     stops("C9", other);
-    let written = written(1);
-    let durable = transaction
-        .leased(LeaseReceipt::of_a_model(&written))
-        .unwrap();
+    let one = written(1);
+    let durable = transaction.leased(LeaseReceipt::of_a_model(&one)).unwrap();
     assert_eq!(durable.freed(), [FINAL, REST]);
     assert_eq!(protocol.next(ID, |_| false), None, "nobody has told of it");
     let allowed = protocol.durable(durable).unwrap();
@@ -310,7 +308,14 @@ fn a_shared_checkpoint_lists_what_is_at_the_destination_and_keeps_what_is_not_vi
     protocol.not_sent(ID).unwrap();
     let draft = protocol.unlist().unwrap().unwrap();
     stops("C9", draft.clone().transaction([]));
-    draft.transaction([prepared()]).unwrap();
+    let transaction = draft.with_untold(2).transaction([prepared()]).unwrap();
+    let (few, all) = (written(1), written(3));
+    let leased = |written| {
+        let receipt = LeaseReceipt::of_a_model(written);
+        transaction.clone().leased(receipt)
+    };
+    stops("C9", leased(&few));
+    leased(&all).unwrap();
 }
 
 #[test]

@@ -138,9 +138,14 @@ fn opened(
     let stop = CancellationToken::new();
     let health = Arc::clone(&context.health);
     let shard = only.as_ref().map(|only| ShardId::clone(&only.shard));
+    let has_ended = only.as_ref().is_some_and(|only| only.state.ended);
     let conductor = Conductor::new(settings, known, only, context, durable);
     let reader = KinesisReader {
-        state: ConductorState::Idle(Box::new(conductor)),
+        state: if has_ended {
+            ConductorState::Ended
+        } else {
+            ConductorState::Idle(Box::new(conductor))
+        },
         health,
         stop: stop.clone(),
         only: shard,

@@ -336,7 +336,9 @@ impl StreamMetrics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::{DriftKind, FieldDrifts, FieldFate, FieldTally, StreamState};
+    use crate::telemetry::{
+        CatalogStanding, DriftKind, FieldDrifts, FieldFate, FieldTally, StreamState,
+    };
 
     #[test]
     fn every_metric_appears_with_its_help_type_and_value() {
@@ -344,6 +346,7 @@ mod tests {
         let stream = StreamMetrics::new(&metrics, "clicks");
         CoordinationMetrics::new(&metrics, "clicks").held.set(1);
         CatalogMetrics::new(&metrics, "clicks").failed("AccessDeniedException");
+        metrics.observe_catalog("clicks", &CatalogStanding::default(), 0);
         stream.incoming_records.add(3);
         stream
             .failed_records(ErrorOutputType::FormatConversionFailed)

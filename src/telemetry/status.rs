@@ -141,6 +141,33 @@ pub struct CatalogStanding {
     pub columns_error: Option<String>,
     /// Columns that have other types in the table than in objects, some of them.
     pub conflicts: Vec<String>,
+    /// How many those are.
+    pub conflicting: u64,
+}
+
+impl CatalogStanding {
+    /// Adds how it stands with another pipeline of the stream.
+    pub fn add(&mut self, other: &Self) {
+        self.waiting += other.waiting;
+        let since = [self.waiting_since_ms, other.waiting_since_ms];
+        self.waiting_since_ms = since.into_iter().flatten().min();
+        self.told += other.told;
+        self.left_out += other.left_out;
+        for (own, other) in [
+            (&mut self.why_left_out, &other.why_left_out),
+            (&mut self.error, &other.error),
+            (&mut self.columns_error, &other.columns_error),
+        ] {
+            *own = own.take().or_else(|| other.clone());
+        }
+        // They have one table.
+        for conflict in &other.conflicts {
+            if !self.conflicts.contains(conflict) {
+                self.conflicts.push(conflict.clone());
+            }
+        }
+        self.conflicting = self.conflicting.max(other.conflicting);
+    }
 }
 
 /// How a table of the Glue Data Catalog is read, whose columns the stream has.

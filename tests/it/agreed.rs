@@ -1,5 +1,5 @@
 //! Columns that three daemons learn which share a stream: one chain of versions in the bucket, through kills, as others read
-//! what was delivered.
+//! what was delivered, and a table in Glue that takes the newest of them and knows every partition.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -7,12 +7,14 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use crate::catalog::{places_of, told};
 use crate::support::campaign::Failpoints;
 use crate::support::command::succeed;
 use crate::support::daemon::{Daemon, PATIENCE, Site, was_killed};
-use crate::support::dynamodb::Dynalite;
-use crate::support::http::metric;
+use crate::support::dynamodb::{Dynalite, LeaseTable};
+use crate::support::http::{get, metric};
 use crate::support::kinesis::{Kinesalite, Stream};
+use crate::support::moto::{GlueDatabase, Moto};
 use crate::support::proxy::{Fault, Proxy};
 use crate::support::python::python;
 use crate::support::servers::{Bucket, Weed};
@@ -27,10 +29,13 @@ const FAULTS: &[(Fault, usize)] = &[
 /// Rows of the life-of-a-record table that a daemon passes when it is the first to learn columns.
 pub const FAILPOINTS: Failpoints = &[("version-before-put", 1), ("version-after-put", 1)];
 
+/// Where a daemon dies that has columns and partitions to tell.
+const WITH_THE_CATALOG: Failpoints = &[("catalog-before-tell", 1), ("catalog-after-tell", 2)];
+
 /// Keys of records, so many that there are some for each shard.
 const KEYS: u64 = 12;
 
-fn settings(source: &str, store: &str) -> String {
+fn settings(source: &str, store: &str, catalog: &str) -> String {
     format!(
         r#"
 state_dir = "state"
@@ -39,6 +44,9 @@ shutdown_grace = "100s"
 [stream.clicks.source]
 {source}
 failover = "2s"
+
+[stream.clicks.partitioning]
+query = "{{part: (.id / 60 | floor | tostring)}}"
 
 [stream.clicks.buffering]
 size = "1MiB"
@@ -52,8 +60,12 @@ infer_time = "1s"
 
 [stream.clicks.destination]
 {store}
-prefix = "data/"
+prefix = "data/part=!{{partitionKeyFromQuery:part}}/"
 error_prefix = "errors/"
+
+[stream.clicks.catalog]
+{catalog}
+create = true
 "#
     )
 }
@@ -91,7 +103,8 @@ def there(value):
 if not glob.glob(f"{sys.argv[1]}/data/**/*.parquet", recursive=True):
     print("[]")
 else:
-    found = duckdb.sql(f"from read_parquet('{sys.argv[1]}/data/**/*.parquet', union_by_name = true) order by id")
+    found = duckdb.sql(f"""from read_parquet('{sys.argv[1]}/data/**/*.parquet', union_by_name = true,
+        hive_partitioning = false) order by id""")
     print(json.dumps([there(dict(zip(found.columns, row))) for row in found.fetchall()]))
 "#;
 
@@ -113,10 +126,22 @@ fn expected(number: u64) -> Value {
     record
 }
 
+fn has_leases(page: &str) -> bool {
+    let held = "firehose_leases{stream=\"clicks\"} ";
+    let mut held = page.lines().filter_map(|line| line.strip_prefix(held));
+    held.any(|held| held != "0")
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap()
+}
+
 /// Machines that share a stream and its bucket.
 struct Fleet {
     stream: Stream,
+    table: LeaseTable,
     bucket: Bucket,
+    database: GlueDatabase,
     /// Keys of versions, up to the number.
     chain: String,
     proxy: Proxy,
@@ -132,15 +157,78 @@ impl Fleet {
         let (kinesis, leases) = (stream.table(&stream.endpoint), table.lines(&table.endpoint));
         let proxy = Proxy::start(Weed::shared().address(), fastrand::u64(..), FAULTS);
         let source = format!("{kinesis}\n{leases}");
-        let lay = |endpoint: &str| Site::new(&settings(&source, &bucket.table(endpoint)));
+        let database = Moto::shared().database();
+        let catalog = database.lines("clicks", &database.endpoint);
+        let lay = |store: &str| Site::new(&settings(&source, &bucket.table(store), &catalog));
         Self {
             chain: format!("errors/.firehose/{}/schema/", table.name),
             sites: (0..3).map(|_| lay(&proxy.endpoint())).collect(),
             reader: lay(&bucket.endpoint),
             stream,
+            table,
             bucket,
+            database,
             proxy,
         }
+    }
+
+    /// Starts a machine that dies there, and puts records from when it holds a lease until it does; how many there are then.
+    fn kill_at(&self, machine: usize, at: &str, mut records: u64) -> u64 {
+        let site = &self.sites[machine];
+        let mut dying = site.spawn(&[("FIREHOSE_KILL_AT", at)]);
+        let holds = || get(site.address, "/metrics").is_ok_and(|page| has_leases(&page.text()));
+        // It may die of what it has to do first.
+        if let Err(status) = dying.until("it has a shard", holds) {
+            assert!(was_killed(status), "{at}: {status}");
+            return records;
+        }
+        loop {
+            put(&self.stream, records..records + KEYS);
+            records += KEYS;
+            assert!(records < 4000, "it does not come to {at}");
+            if let Err(status) = dying.until("more has come", || true) {
+                assert!(was_killed(status), "{at}: {status}");
+                return records;
+            }
+        }
+    }
+
+    /// Where objects of data lie.
+    fn places(&self) -> Vec<String> {
+        places_of(&self.bucket, |key| key.starts_with("data/"))
+    }
+
+    fn told(&self) -> Vec<String> {
+        // The table is made when there is something to be told.
+        told(&self.database).into_keys().collect()
+    }
+
+    /// The catalog knows all partitions, and its table has the newest columns.
+    fn judge_catalog(&self) {
+        assert_eq!(self.told(), self.places());
+        let items = self.table.items();
+        for (shard, item) in items.as_object().unwrap() {
+            assert_eq!(item["firehoseWaiting"], "0", "{shard}: {items}");
+        }
+        let sync = ["catalog", "sync", "clicks", "--dry-run"];
+        let said = self.reader.command(&sync).done();
+        assert!(said.contains(", and in 0 that it does not\n"), "{said}");
+        assert!(!said.contains("columns of the table"), "{said}");
+        let storage = self.database.table("clicks")["StorageDescriptor"].clone();
+        let columns = storage["Columns"].as_array().unwrap().iter();
+        let columns: BTreeSet<String> = columns
+            .map(|column| format!("`{}` {}", text(&column["Name"]), text(&column["Type"])))
+            .collect();
+        let newest = self.reader.command(&["schema", "show", "clicks"]).done();
+        let newest = newest
+            .replace("<`", "<")
+            .replace("`:", ":")
+            .replace(",`", ",");
+        let newest: BTreeSet<String> = newest
+            .lines()
+            .map(|line| line.trim_end_matches(',').to_owned())
+            .collect();
+        assert_eq!(columns, newest);
     }
 
     fn keys(&self, below: &str) -> Vec<String> {
@@ -215,17 +303,10 @@ fn daemons_that_share_a_stream_agree_on_what_they_learn_whoever_is_killed() {
     let is_wider = || version(&sites[1]) > 1.0;
     daemons[1].until("its columns are wider", is_wider).unwrap();
     daemons.remove(1).kill();
-    let mut back = sites[1].spawn(&[("FIREHOSE_KILL_AT", "shared-committed:1")]);
-    let mut records = 240;
-    let status = loop {
-        put(stream, records..records + KEYS);
-        records += KEYS;
-        assert!(records < 2000, "it makes no checkpoint");
-        if let Err(status) = back.until("more has come", || true) {
-            break status;
-        }
-    };
-    assert!(was_killed(status), "{status}");
+    let mut records = fleet.kill_at(1, "shared-committed:1", 240);
+    for (name, times) in WITH_THE_CATALOG {
+        records = fleet.kill_at(1, &format!("{name}:{times}"), records);
+    }
     daemons.push(sites[1].start());
     put(stream, records..records + KEYS);
     records += KEYS;
@@ -234,7 +315,10 @@ fn daemons_that_share_a_stream_agree_on_what_they_learn_whoever_is_killed() {
         assert!(begun.elapsed() < PATIENCE, "records are missing");
         daemons.iter_mut().for_each(Daemon::alive);
     }
+    let is_told = || fleet.told() == fleet.places();
+    daemons[0].until("the catalog knows", is_told).unwrap();
     fleet.proxy.calm();
     daemons.into_iter().for_each(Daemon::drain);
     fleet.judge(records);
+    fleet.judge_catalog();
 }

@@ -97,7 +97,7 @@ fn all_told(site: &Site, daemon: &mut Daemon, objects: &str, partitions: &str) {
 }
 
 /// Place and values of each partition.
-fn told(database: &GlueDatabase) -> BTreeMap<String, Vec<String>> {
+pub fn told(database: &GlueDatabase) -> BTreeMap<String, Vec<String>> {
     let partitions = database.partitions("clicks").into_iter();
     let strings = |value: &Value| {
         let values = value.as_array().unwrap().iter();
@@ -115,9 +115,14 @@ fn told(database: &GlueDatabase) -> BTreeMap<String, Vec<String>> {
 
 /// Where objects of data lie in the bucket.
 fn places(bucket: &Bucket) -> Vec<String> {
+    places_of(bucket, |key| key.ends_with(".parquet"))
+}
+
+/// Where such objects lie in the bucket.
+pub fn places_of(bucket: &Bucket, is_data: impl Fn(&str) -> bool) -> Vec<String> {
     let keys = bucket.keys().into_iter();
-    let keys = keys.filter(|key| key.ends_with(".parquet"));
     let mut places: Vec<String> = keys
+        .filter(|key| is_data(key))
         .map(|key| {
             let (folder, _) = key.rsplit_once('/').unwrap();
             format!("s3://{}/{folder}/", bucket.name)

@@ -7,13 +7,16 @@ use std::fs;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::kinesis::{deliver_all, settings};
+use crate::catalog::{places_of, told};
+use crate::kinesis::{deliver_until, settings};
 use crate::support::campaign::{Failpoints, say};
 use crate::support::daemon::{Daemon, Site, wait_until, was_killed};
 use crate::support::dynamodb::{Dynalite, LeaseTable};
 use crate::support::http::{self, metric};
 use crate::support::kinesis::{Kinesalite, Stream};
 use crate::support::kinesis_local::KinesisLocal;
+use crate::support::moto::{GlueDatabase, Moto};
+use crate::support::oracle;
 use crate::support::proxy::{Fault, Proxy};
 use crate::support::servers::{Bucket, Weed};
 
@@ -48,14 +51,23 @@ const TABLE_FAULTS: &[(Fault, usize)] = &[
     (Fault::ResetAfter, 6),
 ];
 
+const CATALOG_FAULTS: &[(Fault, usize)] = &[
+    (Fault::InternalError, 10),
+    (Fault::ResetBefore, 5),
+    (Fault::ResetAfter, 10),
+];
+
 /// Machines that share a stream; each has a state folder of its own.
 struct Fleet {
+    settings: String,
     sites: Vec<Site>,
     running: Vec<Option<Daemon>>,
     stream: Stream,
     table: LeaseTable,
     bucket: Bucket,
-    /// To the bucket, to the table, and to the stream where it has one.
+    /// Where a catalog has its table, if one is told.
+    database: Option<GlueDatabase>,
+    /// To the bucket, to the table, and to stream and catalog where they have one.
     proxies: Vec<Proxy>,
 }
 
@@ -79,13 +91,56 @@ impl Fleet {
         let settings = settings(&source, &bucket.table(&to_store.endpoint()));
         let sites = (0..machines).map(|_| Site::new(&settings)).collect();
         Self {
+            settings,
             sites,
             running: (0..machines).map(|_| None).collect(),
             stream,
             table,
             bucket,
+            database: None,
             proxies: vec![to_store, to_table],
         }
+    }
+
+    /// The same with a catalog that is told where objects lie.
+    fn telling_a_catalog(mut self, seed: u64) -> Self {
+        let database = Moto::shared().database();
+        let location = format!("s3://{}/data/", self.bucket.name);
+        database.create("clicks", &location, &["event_type", "region"]);
+        let to_catalog = Proxy::start(Moto::shared().address(), seed, CATALOG_FAULTS);
+        let lines = database.lines("clicks", &to_catalog.endpoint());
+        let settings = format!("{}\n[stream.clicks.catalog]\n{lines}\n", self.settings);
+        for site in &self.sites {
+            site.configure(&settings);
+        }
+        self.proxies.push(to_catalog);
+        self.database = Some(database);
+        self
+    }
+
+    /// What the catalog is still to be told, if there is one. Of a daemon that runs it is asked, too.
+    fn untold(&self) -> Result<(), String> {
+        let Some(database) = &self.database else {
+            return Ok(());
+        };
+        let is_data = |key: &str| key.starts_with("data/");
+        let (places, told) = (places_of(&self.bucket, is_data), told(database));
+        let mut untold = places.iter().filter(|place| !told.contains_key(*place));
+        if let Some(place) = untold.next() {
+            return Err(format!("the catalog:\nuntold: {place}"));
+        }
+        assert_eq!(told.len(), places.len(), "{told:#?}");
+        let items = self.table.items();
+        let waits = |item: &Value| {
+            item["checkpoint"] == "SHARD_END" && item["firehoseWaiting"].as_u64() > Some(0)
+        };
+        let account = http::get(self.sites[0].address, "/streams/clicks").map(|reply| reply.text());
+        let account = account.map_or(Value::Null, |text| serde_json::from_str(&text).unwrap());
+        let waiting = account["catalog"]["waiting"].as_u64().unwrap_or(0);
+        if waiting > 0 || items.as_object().unwrap().values().any(waits) {
+            return Err(format!("the catalog:\nuntold: {waiting} here, {items}"));
+        }
+        Ok(())
     }
 
     /// From now on every request passes.
@@ -148,7 +203,13 @@ impl Fleet {
             self.running[machine].take().unwrap().drain();
         }
         let daemon = self.running[0].take().unwrap();
-        let summary = deliver_all(&self.sites[0], daemon, self.bucket.lake());
+        let ledger = self.sites[0].path("ledger");
+        let judge = || {
+            let summary = oracle::judge(&ledger, self.bucket.lake(), Some("raw/"))?;
+            self.untold().map(|()| summary)
+        };
+        let passing = ["lost: ", "backup differs: ", "untold: "];
+        let summary = deliver_until(daemon, &passing, judge);
         let items = self.table.items();
         for (shard, item) in items.as_object().unwrap() {
             assert_eq!(item["firehoseWaiting"], "0", "{shard}: {items}");
@@ -190,7 +251,7 @@ fn three_daemons_that_are_killed_in_turn_deliver_every_record_once() {
     let seed = number("FIREHOSE_SEED", fastrand::u64(..1_000_000));
     let rounds = number("FIREHOSE_KILLS", 6);
     let mut random = fastrand::Rng::with_seed(seed);
-    let mut fleet = Fleet::new(3, 4, seed, Kinesalite::shared());
+    let mut fleet = Fleet::new(3, 4, seed, Kinesalite::shared()).telling_a_catalog(seed);
     let ledger = fleet.sites[0].path("ledger");
     let producer = fleet.stream.produce(&ledger, seed, 2, "0.1");
     for machine in 0..3 {

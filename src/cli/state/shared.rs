@@ -5,20 +5,32 @@ use std::io::Write;
 
 use super::super::shown::plural;
 use super::{CommandError, runtime, shards};
-use crate::config::{Config, CoordinationSettings};
+use crate::config::{Config, CoordinationSettings, StreamSettings};
 use crate::coordination::{self, Scanned};
 use crate::error::with_causes;
 
 /// A stream that several daemons share, and how.
-fn shared(config: &Config) -> impl Iterator<Item = (&str, &CoordinationSettings)> {
-    let streams = config.streams.iter();
-    streams.filter_map(|(name, stream)| Some((name.as_str(), stream.source.coordination()?)))
+fn shared(config: &Config) -> impl Iterator<Item = (&StreamSettings, &CoordinationSettings)> {
+    let streams = config.streams.values();
+    streams.filter_map(|stream| Some((stream, stream.source.coordination()?)))
+}
+
+/// What the table counts that waits.
+fn what_waits(stream: &StreamSettings) -> (&'static str, &'static str) {
+    match &stream.catalog {
+        None => ("objects wait to be published", "objects wait"),
+        Some(_) => (
+            "objects or their partitions wait to be published, or told to the catalog",
+            "objects or partitions wait",
+        ),
+    }
 }
 
 /// One line for each stream, and one for each of its leases.
 pub(super) fn list(config: &Config, now_ms: i64, out: &mut dyn Write) -> Result<(), CommandError> {
     for (stream, settings) in shared(config) {
-        writeln!(out, "{stream} (shared by lease table {})", settings.table)?;
+        let (name, (waiting_all, waiting_one)) = (&stream.name, what_waits(stream));
+        writeln!(out, "{name} (shared by lease table {})", settings.table)?;
         let Scanned { items, unreadable } = match runtime()?.block_on(coordination::list(settings))
         {
             Ok(scanned) => scanned,
@@ -31,7 +43,7 @@ pub(super) fn list(config: &Config, now_ms: i64, out: &mut dyn Write) -> Result<
         let waiting: usize = items.iter().map(|item| item.waiting).sum();
         writeln!(
             out,
-            "   {}, {ended} read to the end; {waiting} objects wait to be published",
+            "   {}, {ended} read to the end; {waiting} {waiting_all}",
             plural(items.len() as u64, "shard"),
         )?;
         writeln!(
@@ -43,7 +55,7 @@ pub(super) fn list(config: &Config, now_ms: i64, out: &mut dyn Write) -> Result<
             write!(out, "   {} of {owner}: ", item.shard)?;
             shards::write_state(&item.state(), now_ms, out)?;
             if item.waiting > 0 {
-                write!(out, ", {} objects wait", item.waiting)?;
+                write!(out, ", {} {waiting_one}", item.waiting)?;
             }
             writeln!(out)?;
         }

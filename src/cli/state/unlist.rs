@@ -108,7 +108,7 @@ async fn write_without(destination: &Destination, lease: &Lease, key: &str) -> a
     body.listed.retain(|listed| listed.object.target.key != key);
     let bytes = Bytes::from(body.to_bytes());
     let folder = name.key.rsplit_once('/').map_or("", |(folder, _)| folder);
-    let is_last = body.state.ended && body.listed.is_empty();
+    let is_last = body.state.ended && body.waiting() == 0;
     let fresh = BodyName {
         key: format!("{folder}/{}", Uuid::new_v4()),
         crc64: crc_fast::crc64_nvme(&bytes),
@@ -117,7 +117,7 @@ async fn write_without(destination: &Destination, lease: &Lease, key: &str) -> a
         body: (!is_last).then_some(fresh),
         position: body.state.position,
         ended: body.state.ended,
-        waiting: body.listed.len(),
+        waiting: body.waiting(),
         until_ms: body.state.until_ms,
     };
     if let Some(name) = &written.body {

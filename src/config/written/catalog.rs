@@ -17,13 +17,12 @@ pub(super) fn read(
     base: &Path,
     spans: &mut SpanMap,
     store: Option<&StoreSettings>,
-    is_shared: bool,
 ) -> Option<CatalogSettings> {
     let (place, file) = (stream.place_of("catalog"), stream.file);
     let table = stream.table("catalog")?;
     spans.keep_table(name, StageField::Catalog, &table);
     let catalog = own(table, base)?;
-    check(&catalog, store, is_shared, &place, file);
+    check(&catalog, store, &place, file);
     Some(catalog)
 }
 
@@ -67,22 +66,14 @@ fn types(kinds: &[&dyn CatalogKind], key: &str) -> String {
     words.join(" and ")
 }
 
-/// Reports what keeps a stream from telling the catalog: objects that have no place there, or no state on this machine
-/// that remembers what is still to be told.
+/// Reports what keeps a stream from telling the catalog: objects that have no place there.
 fn check(
     catalog: &CatalogSettings,
     store: Option<&StoreSettings>,
-    is_shared: bool,
     place: &SourceSpan,
     file: &FileContext<'_>,
 ) {
     if let Some((message, help)) = store.and_then(|store| catalog.refuses(&**store)) {
-        file.report(Diagnostic::fault(place.clone(), message).help(help));
-    }
-    if is_shared {
-        let message = "daemons that share a stream tell no catalog: none of them keeps what is still to be told";
-        let help = "remove this table; the catalog can be told from time to time by `firehose catalog sync`, of a \
-                    config that names the same destination and prefix";
         file.report(Diagnostic::fault(place.clone(), message).help(help));
     }
 }

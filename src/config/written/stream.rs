@@ -113,7 +113,7 @@ pub(super) fn read(
     take_lanes(&mut destination, lanes, is_shared, table.file);
     let is_store_read = !spans.is_unread(name, StageField::Store);
     let store = is_store_read.then_some(&destination.store);
-    let catalog = catalog::read(name, &mut table, base, spans, store, is_shared);
+    let catalog = catalog::read(name, &mut table, base, spans, store);
     let table_file = table.file;
     table.finish();
     if is_shared

@@ -19,15 +19,18 @@ pub(super) struct Draft {
     sent: Option<Rc<Write>>,
     /// Whether the outcome is to be asked for.
     pub(super) is_unsettled: bool,
+    /// Whether places count as waiting.
+    counts_places: bool,
 }
 
 impl Draft {
     /// What the item is to say of it.
     pub(super) fn said(&self) -> Said {
+        let places = usize::from(self.counts_places) * self.body.untold.len();
         let mut said = Said {
             body: None,
             ended: self.body.ended,
-            waiting: self.body.listed.len(),
+            waiting: self.body.listed.len() + places,
         };
         if !said.is_done() {
             said.body = Some((self.at, self.body.checksum));
@@ -63,6 +66,19 @@ impl Holding {
         self.base = draft.body;
         let listed: BTreeSet<Name> = self.base.listed.iter().map(|object| object.key).collect();
         self.published.retain(|key| listed.contains(key));
+        let places: BTreeSet<u8> = self.base.listed.iter().flat_map(Object::places).collect();
+        let untold = &self.base.untold;
+        self.told
+            .retain(|place| untold.contains(place) || places.contains(place));
+    }
+
+    /// Places that the catalog is to be told of: those that its checkpoint says, and those of what is published since.
+    pub(super) fn untold(&self) -> BTreeSet<u8> {
+        let published = self.base.listed.iter();
+        let published = published.filter(|object| self.published.contains(&object.key));
+        let places = published.flat_map(Object::places);
+        let all = self.base.untold.iter().copied().chain(places);
+        all.filter(|place| !self.told.contains(place)).collect()
     }
 }
 
@@ -82,9 +98,15 @@ impl World {
         let (from, end, name) = (base.frontier, self.luck.records, self.fresh_name());
         let last = if self.in_stream { end } else { from };
         let all = (from..=last).flat_map(|to| [(to, false), (to, true)]);
+        let untold = match self.luck.catalog {
+            true if rules.lacks(Broken::UnlistedWithoutPlace) => base.untold.clone(),
+            true => holding.untold(),
+            false => BTreeSet::new(),
+        };
         for (to, ended) in all {
             let may_end = self.luck.ends && (to == end || !self.in_stream);
-            let is_new = to > from || ended != base.ended || !published.is_empty();
+            let has_news = !published.is_empty() || untold != base.untold;
+            let is_new = to > from || ended != base.ended || has_news;
             if (base.ended && !ended) || (ended && !may_end) || !is_new {
                 continue;
             }
@@ -100,6 +122,7 @@ impl World {
                     listed.extend(object);
                     listed
                 },
+                untold: untold.clone(),
             };
             if let Some(mut last) = listed.last().cloned()
                 && to > from
@@ -133,6 +156,7 @@ impl World {
             body,
             sent: None,
             is_unsettled: false,
+            counts_places: !rules.lacks(Broken::DoneBeforeTold),
         };
         let mut world = self.clone();
         let mut sent = Vec::new();

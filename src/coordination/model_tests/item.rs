@@ -30,7 +30,7 @@ pub(super) struct Said {
     /// Where its body lies, and its checksum (the name it was drafted under).
     pub body: Option<(Name, Name)>,
     pub ended: bool,
-    /// How many objects it lists.
+    /// How many objects it lists, and places that are to be told.
     pub waiting: usize,
 }
 

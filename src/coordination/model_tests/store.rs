@@ -34,12 +34,19 @@ pub(super) struct Body {
     pub frontier: u8,
     pub ended: bool,
     pub listed: Vec<Object>,
+    /// Places of published objects that no catalog is known to know. Each record has one of its own.
+    pub untold: BTreeSet<u8>,
 }
 
 impl Object {
     fn name(&self, named: &mut BTreeSet<Name>) {
         named.insert(self.key);
         named.extend(self.parts.iter().map(|(_, checksum)| checksum));
+    }
+
+    /// Where it lies.
+    pub(super) fn places(&self) -> impl Iterator<Item = u8> {
+        self.parts.iter().map(|(record, _)| *record)
     }
 }
 
@@ -63,6 +70,8 @@ pub(super) enum Request {
     Part(Name, usize, Part),
     PutBody(Name, Body),
     Complete(Object),
+    /// The catalog is told of a place.
+    Tell(u8),
 }
 
 /// A write to the item.
@@ -104,6 +113,8 @@ pub(super) struct Luck {
     pub beats: u8,
     /// Takes by a foreign worker.
     pub foreigners: u8,
+    /// Whether a catalog is told where objects lie.
+    pub catalog: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -114,6 +125,8 @@ pub(super) struct World {
     pub visible: BTreeMap<Name, Vec<Part>>,
     /// Records in visible objects that nobody talks about any more.
     pub settled: Vec<u8>,
+    /// Places that the catalog knows.
+    pub told: BTreeSet<u8>,
     /// Uploads that the destination has lost.
     pub lost: BTreeSet<Name>,
     /// Whether the stream has the shard still.
@@ -135,6 +148,7 @@ impl World {
             uploads: BTreeMap::new(),
             visible: BTreeMap::new(),
             settled: Vec::new(),
+            told: BTreeSet::new(),
             lost: BTreeSet::new(),
             in_stream: true,
             late: BTreeSet::new(),
@@ -269,6 +283,10 @@ impl World {
             },
             Request::PutBody(name, body) => drop(self.bodies.insert(*name, body.clone())),
             Request::Complete(object) => return self.complete(object, rules),
+            Request::Tell(place) if self.records().contains(place) => {
+                self.told.insert(*place);
+            }
+            Request::Tell(place) => return Err(format!("EARLY: nothing is at {place} yet")),
         }
         Ok(Answer::Done)
     }
@@ -394,7 +412,7 @@ impl World {
             }
         };
         self.body()
-            .is_some_and(|body| is_all(&body) && body.listed.is_empty())
+            .is_some_and(|body| is_all(&body) && body.listed.is_empty() && body.untold.is_empty())
     }
 
     /// Whether a worker has stopped loudly.
@@ -402,17 +420,31 @@ impl World {
         self.processes.contains(&Process::Stopped)
     }
 
-    /// No record is in two objects; at rest, each is in one. Who holds the lease knows what it says.
-    pub(super) fn judge(&self, rules: Rules<'_>) -> Result<bool, String> {
+    /// The records that are visible.
+    fn records(&self) -> Vec<u8> {
         let parts = self.visible.values().flatten();
         let mut records: Vec<u8> = parts.map(|(record, _)| *record).collect();
         records.extend(&self.settled);
         records.sort_unstable();
+        records
+    }
+
+    /// No record is in two objects; at rest, each is in one, and the catalog knows where. Who holds the lease knows what
+    /// it says.
+    pub(super) fn judge(&self, rules: Rules<'_>) -> Result<bool, String> {
+        let records = self.records();
         if records.windows(2).any(|pair| pair[0] == pair[1]) {
             return Err(format!("DOUBLED: {records:?}"));
         }
         if self.is_at_rest() && records.len() < usize::from(self.luck.records) {
             return Err(format!("LOST: {records:?} are visible"));
+        }
+        let is_told = |record: &u8| self.told.contains(record);
+        if self.luck.catalog && self.is_at_rest() && !records.iter().all(is_told) {
+            return Err(format!(
+                "UNTOLD: {records:?} are visible, {:?} told",
+                self.told
+            ));
         }
         if let Some(item) = self.item.as_ref().filter(|_| rules.judge_fencing) {
             let overtaken = self

@@ -37,6 +37,8 @@ pub(super) struct Holding {
     pub(super) base: Body,
     /// Objects of its list that are visible for sure.
     pub(super) published: BTreeSet<Name>,
+    /// Places that the catalog knows for sure.
+    pub(super) told: BTreeSet<u8>,
     pub(super) draft: Option<Draft>,
 }
 
@@ -276,12 +278,16 @@ impl World {
         if rules.lacks(Broken::ForgetListAtTaking) {
             base.listed.clear();
         }
+        if rules.lacks(Broken::ForgetPlacesAtTaking) {
+            base.untold.clear();
+        }
         let holding = Holding {
             chain: Chain::of(tenure.clone(), taken),
             heartbeat: taken.item().facts.counter,
             tenure: taken.item().tenure,
             base,
             published: BTreeSet::new(),
+            told: BTreeSet::new(),
             draft: None,
         };
         Ok(self.with(worker, Process::Holding(holding)))
@@ -319,6 +325,7 @@ impl World {
         for object in &holding.base.listed {
             self.publish(worker, holding, object, rules, next);
         }
+        self.tell(worker, holding, rules, next);
         let draft = holding
             .draft
             .as_ref()
@@ -393,6 +400,38 @@ impl World {
             answered,
             unanswered,
         );
+    }
+
+    /// Tells the catalog of places, whatever checkpoint is on its way.
+    fn tell(&self, worker: Worker, holding: &Holding, rules: Rules<'_>, next: &mut Vec<Step>) {
+        if !self.luck.catalog {
+            return;
+        }
+        for place in holding.untold() {
+            let told = |world: &mut Self| {
+                world.change(worker, |holding| {
+                    holding.told.insert(place);
+                });
+            };
+            let answered = |world: &mut Self, _: &Answer| {
+                told(world);
+                Ok(())
+            };
+            let unanswered = |world: &mut Self| {
+                if rules.lacks(Broken::ToldAtSending) {
+                    told(world);
+                }
+            };
+            let steps = ("tells the catalog", "tells the catalog late");
+            self.send(
+                steps,
+                &Request::Tell(place),
+                rules,
+                next,
+                answered,
+                unanswered,
+            );
+        }
     }
 
     /// Hands the lease over.

@@ -328,6 +328,10 @@ mod tests {
             prop_assert!(join.conflicts.is_empty(), "{:?}", join.conflicts);
             prop_assert_eq!(&join.columns, &table(&wider));
             prop_assert_eq!(join.changes.len(), changes.len());
+            // Whoever has not heard of the wider version takes nothing of it away.
+            let late = first.joined_to(&join.columns, &[]);
+            prop_assert_eq!(&late.columns, &join.columns);
+            prop_assert!(late.changes.is_empty(), "{:?}", late.changes);
         }
 
         #[test]

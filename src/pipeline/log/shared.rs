@@ -34,6 +34,7 @@ use super::super::table::Entry;
 use super::super::waiting::lasting::LastingError;
 use super::names::Names;
 use super::{CheckpointLog, DiskJob, Due, Outcome, PipelineState, Recovered, Settled, Standing};
+use crate::checkpoint::UntoldPlace;
 use crate::clock::Moment;
 use crate::coordination::{BodyName, Lost};
 use crate::destination::Destination;
@@ -96,6 +97,9 @@ struct KnownShard {
     source: Option<SourceName>,
     /// The time of the newest event up to there, where partitions end by events.
     newest_event: Option<i64>,
+    /// Places of published objects that the catalog has not been told of: an object leaves the list with the checkpoint
+    /// that takes its place in.
+    untold: Vec<UntoldPlace>,
 }
 
 impl CheckpointLog for SharedLog {
@@ -194,7 +198,7 @@ impl CheckpointLog for SharedLog {
 }
 
 impl SharedLog {
-    /// Makes a checkpoint of all that was gathered, or one that only forgets what is published.
+    /// Makes a checkpoint of all that was gathered, or one that only forgets what is published, or told.
     fn make(&mut self, now: &mut PipelineState<'_>) -> Result<(), StreamError> {
         if self.making.is_some() {
             return Ok(());
@@ -203,7 +207,8 @@ impl SharedLog {
         let hands_over = *now.gathering && is_encoded;
         let is_published = now.protocol.unrecorded() == now.protocol.listed();
         let is_time = self.begun.elapsed() >= UNLIST_AFTER || (now.is_last && is_published);
-        let forgets = now.protocol.unrecorded() > 0 && is_time;
+        let has_done = now.protocol.unrecorded() > 0 || now.telling.has_changes();
+        let forgets = has_done && is_time;
         let draft = if hands_over {
             *now.gathering = false;
             now.protocol.hand_over(now.table.len())?
@@ -217,6 +222,7 @@ impl SharedLog {
         };
         let mut next = self.known.clone();
         next.learn(draft.changes());
+        now.telling.take_changes().carry_out(&mut next.untold);
         // While anything is open, events count that no checkpoint has.
         if hands_over {
             next.newest_event = next.newest_event.max(now.table.newest_event());
@@ -268,7 +274,7 @@ impl SharedLog {
             self.removing
                 .spawn(make::remove_body(destination, preceding));
         }
-        self.known = made.known;
+        self.known = *made.known;
         let listed = made.listed.into_iter().map(|listed| {
             let id = listed.object.id;
             (id, (listed, waits_since.get(&id).copied()))

@@ -27,7 +27,8 @@ const LOOK_AGAIN: Duration = Duration::from_mins(10);
 /// Columns that are named, of those that differ.
 const NAMED_MAX: usize = 20;
 
-/// How far the table's columns are told.
+/// How far the table's columns are told. A format is one by its hash, or by the number of the version of its columns where
+/// daemons agree on these.
 #[derive(Debug, Default)]
 pub(super) struct ToldColumns {
     is_wanted: bool,
@@ -90,8 +91,13 @@ impl Pipeline {
             return None;
         }
         let formats = &self.outputs.formats;
-        let are_there = !self.settings.format.come_later() || formats.have_columns();
         let is_time = !columns.rests(self.context.clock.moment());
+        if let Some(agreement) = self.log.agreement() {
+            // A version is in the bucket before it is known here.
+            let newest = agreement.newest_number();
+            return (is_time && newest > 0).then(|| newest.into());
+        }
+        let are_there = !self.settings.format.come_later() || formats.have_columns();
         (are_there && is_time && !formats.is_unsaved()).then(|| formats.data())
     }
 
@@ -121,10 +127,15 @@ impl Pipeline {
         draft.ok()
     }
 
-    /// The columns of the objects.
+    /// The columns of the objects: where daemons agree on these the newest that are known here, though those of this
+    /// pipeline's objects may be earlier ones.
     fn columns(&self) -> Option<Columns> {
         let Outputs { formats, .. } = &*self.outputs;
-        match formats.history().last() {
+        let versions = match self.log.agreement() {
+            Some(agreement) => agreement.versions(),
+            None => formats.history(),
+        };
+        match versions.last() {
             Some(version) => {
                 let columns = Columns::parse(&version.columns).ok()?;
                 Some(columns.with_unknown_of(&self.settings.format.columns()?.rules))
@@ -152,8 +163,7 @@ impl Pipeline {
             return;
         };
         let table = &told.standing.name;
-        told.metrics.widened.add(join.changes.len() as u64);
-        told.metrics.conflicts.set(join.conflicts.len());
+        told.standing.conflicting = join.conflicts.len() as u64;
         let named = join.conflicts.iter().take(NAMED_MAX);
         let named: Vec<String> = named.map(ToString::to_string).collect();
         if named.is_empty() {
@@ -166,6 +176,11 @@ impl Pipeline {
         }
         repeats.over(NOT_BROUGHT_UP);
         (told.standing.conflicts, told.standing.columns_error) = (named, None);
+        // Whoever sees what was changed sees what was not.
+        self.report_catalog();
+        if let Some(told) = &self.telling.told {
+            told.metrics.widened.add(join.changes.len() as u64);
+        }
     }
 
     fn columns_are_not_told(&mut self, error: &CatalogError) {

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::known::{KNOWN_MAX, Recent};
 use super::*;
 use crate::catalog::{Comparison, Standing};
 use crate::config::PartitioningSettings;
@@ -53,7 +54,7 @@ fn telling(clock: &Clock) -> Telling {
             standing: CatalogStanding::default(),
         }),
         waiting: BTreeMap::new(),
-        known: Recent::default(),
+        known: KnownPlaces::default(),
         changes: Changes::default(),
         last: None,
         is_telling: false,
@@ -127,6 +128,29 @@ fn groups_go_round_so_that_what_is_not_taken_is_in_nobodys_way() {
     telling.rest.after(None, clock.moment());
     assert!(!telling.rest.lasts(clock.moment()));
     assert_eq!(telling.rest.attempts, 0);
+}
+
+#[test]
+fn what_another_pipeline_of_the_stream_has_told_is_not_told_again() {
+    let clock = Clock::manual(7);
+    let mut telling = telling(&clock);
+    let another = telling.known.clone();
+    for place in ["a/", "b/", "c/", "d/"] {
+        telling.note(place.to_owned(), &clock).unwrap();
+    }
+    assert_eq!(urls(&telling.take_changes()).len(), 4);
+    for place in ["a/", "c/", "d/", "e/"] {
+        another.add(place.to_owned());
+    }
+    telling.note("e/".to_owned(), &clock).unwrap();
+    let (_, group) = telling.next(clock.moment(), false).unwrap();
+    assert_eq!(group, ["b/"]);
+    telling.is_telling = false;
+    telling.done("b/".to_owned());
+    assert!(telling.next(clock.moment(), false).is_none());
+    let changes = telling.take_changes();
+    assert_eq!((urls(&changes).len(), changes.told.len()), (0, 4));
+    assert!(telling.waiting.is_empty());
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use metrics::{Counter, Label};
 
-use super::level::{Lag, LevelGauge};
 use super::{Metrics, Total, name};
+use crate::telemetry::CatalogStanding;
 
 /// Codes of failures that have a series each: they are the catalog's own words. What comes beyond them is counted as
 /// [`OTHER`].
@@ -18,10 +18,6 @@ const CODE_MAX: usize = 64;
 
 /// The metrics of what one stream tells its catalog.
 pub struct CatalogMetrics {
-    /// Partitions that wait to be told.
-    pub waiting: LevelGauge,
-    /// Since when the oldest of them waits.
-    pub oldest: Lag,
     /// Partitions that the catalog knows since it was told.
     pub told: Total,
     /// Places that are no partition of the table.
@@ -32,8 +28,6 @@ pub struct CatalogMetrics {
     pub forgotten: Total,
     /// Changes of the table's columns, which were brought up to those of the stream.
     pub widened: Total,
-    /// Columns that have other types in the table than in objects.
-    pub conflicts: LevelGauge,
     failures: HashMap<String, Counter>,
     metrics: Arc<Metrics>,
     stream: String,
@@ -42,6 +36,27 @@ pub struct CatalogMetrics {
 impl fmt::Debug for CatalogMetrics {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("CatalogMetrics")
+    }
+}
+
+impl Metrics {
+    /// Takes over how what a stream tells its catalog stands at `now_ms`; done for every scrape, since several pipelines
+    /// of one stream tell.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "gauges are floating-point by format"
+    )]
+    pub fn observe_catalog(&self, stream: &str, standing: &CatalogStanding, now_ms: i64) {
+        let since_ms = standing.waiting_since_ms.unwrap_or(now_ms);
+        let age_ms = now_ms.saturating_sub(since_ms).max(0);
+        for (name, value) in [
+            (name::CATALOG_WAITING, standing.waiting as f64),
+            (name::CATALOG_OLDEST, age_ms as f64 / 1000.0),
+            (name::CATALOG_CONFLICTS, standing.conflicting as f64),
+        ] {
+            let labels = vec![Label::new("stream", stream.to_owned())];
+            self.gauge(name, labels).set(value);
+        }
     }
 }
 
@@ -55,14 +70,11 @@ impl CatalogMetrics {
             Total::new(metrics.counter(name::CATALOG_LEFT_OUT, labels))
         };
         Self {
-            waiting: LevelGauge::new(metrics.gauge(name::CATALOG_WAITING, labels())),
-            oldest: Lag::new(metrics.gauge(name::CATALOG_OLDEST, labels())),
             told: Total::new(metrics.counter(name::CATALOG_TOLD, labels())),
             no_partition: left_out("no-partition"),
             refused: left_out("refused"),
             forgotten: left_out("too-many"),
             widened: Total::new(metrics.counter(name::CATALOG_WIDENED, labels())),
-            conflicts: LevelGauge::new(metrics.gauge(name::CATALOG_CONFLICTS, labels())),
             failures: HashMap::new(),
             metrics: Arc::clone(metrics),
             stream: stream.to_owned(),

@@ -7,7 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::KnownShard;
-use crate::checkpoint::SealedObject;
+use crate::checkpoint::{SealedObject, UntoldPlace};
 use crate::coordination::BodyName;
 use crate::destination::SentPart;
 use crate::error::StreamError;
@@ -39,6 +39,9 @@ pub struct Body {
     /// Objects that may not be visible yet.
     #[serde(default)]
     pub listed: Vec<Listed>,
+    /// Places of published objects that the stream's catalog has not been told of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub untold: Vec<UntoldPlace>,
 }
 
 /// An object of which all bytes are at the destination, in an upload that is to be completed.
@@ -75,7 +78,7 @@ pub(in crate::pipeline) struct SharedCheckpoint {
     /// Its body, if it has one.
     pub(super) name: Option<BodyName>,
     /// What it says of the shard.
-    pub(super) known: KnownShard,
+    pub(super) known: Box<KnownShard>,
     /// What it has added to the list.
     pub(super) listed: Vec<Listed>,
     /// What it allows.
@@ -93,7 +96,13 @@ impl Body {
             newest_event: known.newest_event,
             schema: None,
             listed,
+            untold: known.untold,
         }
+    }
+
+    /// How much waits: the shard is not done before it does not.
+    pub const fn waiting(&self) -> usize {
+        self.listed.len() + self.untold.len()
     }
 
     /// Its durable form.
@@ -156,12 +165,17 @@ mod tests {
     #[test]
     fn a_body_is_read_back_only_as_it_was_written() {
         let shard = "shardId-000000000000";
+        let place = UntoldPlace {
+            url: "s3://lake/data/k=1/".to_owned(),
+            since_ms: 5,
+        };
         let known = KnownShard {
             newest_event: Some(7),
+            untold: vec![place],
             ..KnownShard::default()
         };
         let body = Body::new(shard, known, Vec::new());
-        assert_eq!(body.newest_event, Some(7));
+        assert_eq!((body.newest_event, body.waiting()), (Some(7), 1));
         let bytes = body.to_bytes();
         let crc64 = crc_fast::crc64_nvme(&bytes);
         assert_eq!(Body::read(&bytes, crc64, shard, "k").unwrap(), body);

@@ -120,7 +120,7 @@ impl CheckpointTask {
             body: None,
             position,
             ended,
-            waiting: self.body.listed.len(),
+            waiting: self.body.waiting(),
             until_ms,
         };
         // What the lease says is all that there is to know of a shard that is done.
@@ -128,17 +128,19 @@ impl CheckpointTask {
             written.body = Some(self.write_body().await);
         }
         let list = Listed::objects(&self.body.listed);
-        let transaction = self.draft.transaction(list)?;
+        let draft = self.draft.with_untold(self.body.untold.len());
+        let transaction = draft.transaction(list)?;
         let receipt = self.lease.commit(&written).await?;
         failpoint::hit("shared-committed");
         let durable = transaction.leased(receipt)?;
         Ok(SharedCheckpoint {
             name: written.body,
-            known: KnownShard {
+            known: Box::new(KnownShard {
                 state: self.body.state,
                 source: self.body.source,
                 newest_event: self.body.newest_event,
-            },
+                untold: self.body.untold,
+            }),
             listed,
             durable,
         })

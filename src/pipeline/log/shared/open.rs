@@ -95,7 +95,9 @@ pub async fn open_shared(
         tracing::error!(stream = settings.name, shard = &*taken.shard, "{told}");
     }
     let newest_event = body.as_ref().and_then(|body| body.newest_event);
-    let (source, listed) = body.map_or((None, Vec::new()), |body| (body.source, body.listed));
+    let (source, listed, untold) = body.map_or((None, Vec::new(), Vec::new()), |body| {
+        (body.source, body.listed, body.untold)
+    });
     let is_elsewhere =
         |listed: &&super::Listed| listed.object.target.store != outputs.store(Lane::Data);
     if let Some(other) = listed.iter().find(is_elsewhere) {
@@ -113,11 +115,8 @@ pub async fn open_shared(
         state: state.clone(),
         source: source.clone(),
     };
+    // Of one that has ended there is nothing left but to publish, and to tell the catalog.
     let Opened { handle, reader, .. } = shared_source.open_shard(only, source_context);
-    if state.ended {
-        // There is nothing left but to publish.
-        handle.stop();
-    }
     let (head, table, shard) = (outputs.marker_head(), &taken.table, &taken.shard);
     let log = SharedLog {
         stream: settings.name.clone(),
@@ -126,6 +125,7 @@ pub async fn open_shared(
             state: state.clone(),
             source,
             newest_event,
+            untold: untold.clone(),
         },
         body: taken.resumed.body,
         shard: taken.shard,
@@ -150,7 +150,7 @@ pub async fn open_shared(
         outputs: Arc::new(outputs),
         open: Vec::new(),
         sealed: Vec::new(),
-        untold: Vec::new(),
+        untold,
         unread: None,
     })
 }

@@ -3,11 +3,14 @@
 
 mod agreed;
 mod lives;
+mod told;
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard};
 
 use super::*;
+use crate::catalog::fake::FakeCatalog;
+use crate::checkpoint::Lane;
 use crate::clock::Clock;
 use crate::config::StartSettings;
 use crate::coordination::{KclCheckpoint, LeaseCheckpoint, LeaseReceipt, Resumed};
@@ -39,6 +42,8 @@ struct FakeLease {
     bucket: Arc<Bucket>,
     fate: Fate,
     abandoned: CancellationToken,
+    /// What is told where objects lie.
+    catalog: Option<FakeCatalog>,
     /// What it was taken with: the body, and what that lists.
     before: (Option<BodyName>, Vec<Listed>),
     durable: Mutex<Vec<(LeaseCheckpoint, Option<Body>)>>,
@@ -50,12 +55,13 @@ impl FakeLease {
     }
 
     /// Everything that a checkpoint lists is there, whole and invisible, when it is written; what it
-    /// lists no more is visible.
+    /// lists no more is visible, and the catalog knows where, or will be told.
     fn judge(&self, written: &LeaseCheckpoint, body: Option<&Body>) {
         let held = self.bucket.held();
         let durable = self.durable();
         let listed = body.map_or(&[][..], |body| &body.listed);
-        assert_eq!(listed.len(), written.waiting);
+        let untold = body.map_or(&[][..], |body| &body.untold);
+        assert_eq!(listed.len() + untold.len(), written.waiting);
         let (preceding, kept) = match durable.last() {
             None => self.before.clone(),
             Some((written, body)) => {
@@ -87,6 +93,14 @@ impl FakeLease {
                 held.objects.contains_key(&object.target.key),
                 "unlisted too early"
             );
+            if let Some(catalog) = self.catalog.as_ref().filter(|_| object.lane == Lane::Data) {
+                let place = told::place(&object.target.location());
+                let is_kept = untold.iter().any(|untold| untold.url == place);
+                assert!(
+                    is_kept || catalog.known().places.contains(&place),
+                    "{place}"
+                );
+            }
         }
     }
 }
@@ -126,6 +140,7 @@ impl World {
         let abandoned = CancellationToken::new();
         let lease = FakeLease {
             bucket: Arc::clone(&self.bucket),
+            catalog: self.catalog.clone(),
             before: (body.cloned(), before.map_or(Vec::new(), |body| body.listed)),
             fate,
             abandoned: abandoned.clone(),

@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use super::bucket::Bucket;
 use crate::budget::Budget;
+use crate::catalog::fake::FakeCatalog;
 use crate::clock::Clock;
 use crate::config::{
-    Align, BufferingSettings, DestinationSettings, FormatSettings, KeyValues, PartitioningSettings,
-    StartSettings, StreamSettings,
+    Align, BufferingSettings, CatalogSettings, DestinationSettings, FormatSettings, KeyValues,
+    PartitioningSettings, StartSettings, StreamSettings,
 };
 use crate::disk::{Disk, Reserve, Shortage};
 use crate::format::{Compression, Delimiter, JsonSettings};
 use crate::pipeline::tests::learned;
-use crate::pipeline::{Status, StreamContext, Workers};
+use crate::pipeline::{KnownPlaces, Status, StreamContext, Workers};
 use crate::source::Room;
 use crate::source::kinesis::fake::{Fake, FakeShard};
 use crate::telemetry::{Metrics, StreamMetrics};
@@ -32,6 +33,8 @@ pub(in crate::pipeline::log) struct World {
     pub(in crate::pipeline::log) learns: bool,
     /// By how much an event may be late, where partitions are hours of `t`.
     pub(in crate::pipeline::log) watermark: Option<Duration>,
+    /// What is told where objects lie.
+    pub(in crate::pipeline::log) catalog: Option<FakeCatalog>,
 }
 
 impl World {
@@ -47,6 +50,7 @@ impl World {
             align: Align::Record,
             learns: false,
             watermark: None,
+            catalog: None,
         }
     }
 
@@ -91,7 +95,7 @@ impl World {
                 error_prefix: Some("errors/!{firehose:error-output-type}/".into()),
             },
             backup: None,
-            catalog: None,
+            catalog: self.catalog.clone().map(CatalogSettings::from),
             spool_limit: 64 << 20,
         }
     }
@@ -109,6 +113,7 @@ impl World {
             status: Arc::clone(&self.status),
             metrics: Arc::new(Metrics::new().unwrap()),
             read_room: Room::new(64 << 20),
+            known_places: KnownPlaces::default(),
         }
     }
 }

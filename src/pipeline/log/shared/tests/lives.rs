@@ -2,6 +2,7 @@
 //! is left to go on after another has taken the lease from it.
 
 use super::*;
+use crate::format::Columns;
 
 /// Seeds of one run.
 const SEEDS: u64 = 6;
@@ -107,6 +108,8 @@ async fn pass_on(seed: u64, learns: bool) {
     open.is_closed = false;
     let mut world = World::new(open).await;
     world.learns = learns;
+    let catalog = FakeCatalog::answering(2);
+    world.catalog = Some(catalog.clone());
     let world = Arc::new(world);
     let item = Arc::default();
     let mut lives = tokio::task::JoinSet::new();
@@ -144,11 +147,16 @@ async fn pass_on(seed: u64, learns: bool) {
     while let Some(ended) = lives.join_next().await {
         ended.unwrap();
     }
-    assert!(item.lock().unwrap().last.ended);
+    assert!(item.lock().unwrap().last.is_done());
+    assert_eq!(catalog.known().places, told::places(&world), "seed {seed}");
     if learns {
         let versions = agreed::agreed(&world).await;
         let delivered = agreed::delivered(&world, &versions);
         assert!(delivered.into_iter().eq(numbers()), "seed {seed}");
+        // Whichever versions the objects have, and whoever has told last, the table takes the newest.
+        let newest = Columns::parse(&versions.last().unwrap().columns).unwrap();
+        let join = newest.joined_to(&catalog.known().columns, &[]);
+        assert!(join.conflicts.is_empty(), "seed {seed}: {join:?}");
     } else {
         assert_delivered(&world.bucket, &records);
     }

@@ -30,13 +30,17 @@ pub struct SchemaPin {
 }
 
 /// A version of a table of the Glue Data Catalog.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TableVersion {
     /// What tells the table from others: `web.hits`.
     pub name: String,
     /// The catalog's own number of the version, where it tells one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// When the table was made, in milliseconds since the Unix epoch, where the catalog tells it: one that is made again
+    /// counts its versions anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_ms: Option<i64>,
 }
 
 /// A column or a field that is new, or of another type than before. One that is gone has no type any more.

@@ -1,8 +1,9 @@
-//! Records that wait until the daemons that share their stream have columns for them.
+//! Columns that the daemons which share a stream agree on, and the records that wait for them.
 //!
 //! A stretch with something that no version takes which is known here is held, and so is all that comes behind it: none of
 //! it is applied before a version is in the bucket that takes it. No checkpoint has passed what is held, so whoever takes
-//! the lease reads it again, and a stop leaves it to him. The version ends what is open, as a checkpoint does.
+//! the lease reads it again, and a stop leaves it to him. The version ends what is open, as a checkpoint does. What a Glue table
+//! says is agreed on, too, before it is in force; but for it nothing waits while there are columns.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Pipeline;
-use super::agreement::{ChainError, Proposing, SchemaAgreement};
+use super::agreement::{ChainError, Heard, Proposing, SchemaAgreement};
 use super::event::Event;
 use super::hurry::Hurry;
 use super::learning::{Held, Learning};
@@ -35,6 +36,8 @@ pub(super) struct Agreeing {
     asked: usize,
     /// What the others have that are held, as one: so many stretches take no more memory for it than one.
     unasked: Option<Inference>,
+    /// What the catalog has said of a table, until it is taken to the others.
+    heard: Option<Heard>,
     asking: Option<AbortOnDropHandle<()>>,
     /// What has come of it, until it is in force. The error says why there are no columns.
     answer: Option<Result<(), String>>,
@@ -49,6 +52,7 @@ impl Agreeing {
             held: Held::default(),
             asked: 0,
             unasked: None,
+            heard: None,
             asking: None,
             answer: None,
             lasting_error: None,
@@ -78,6 +82,24 @@ impl Agreeing {
     /// What keeps a version from being agreed on, while it is tried again.
     pub(super) const fn lasting_error(&self) -> Option<&LastingError> {
         self.lasting_error.as_ref()
+    }
+
+    /// What the catalog has said last. What it said before is no matter any more.
+    pub(super) fn hear(&mut self, heard: Heard) {
+        self.heard = Some(heard);
+    }
+
+    /// Begins to agree on what there is to agree on: what a table has, or what records have that wait. `None`: nothing.
+    fn propose(&mut self, outputs: &Outputs) -> Option<Proposing> {
+        if let Some(heard) = self.heard.take() {
+            return self.agreement.propose_heard(heard);
+        }
+        if self.asked > 0 || self.held.is_empty() {
+            return None;
+        }
+        let seen = self.take_unasked().columns();
+        let learner = outputs.formats.learner().clone();
+        Some(self.agreement.propose(learner, seen))
     }
 
     /// Holds a stretch behind the others.
@@ -205,12 +227,12 @@ impl Pipeline {
             return Ok(());
         };
         let is_under_way = agreeing.asking.is_some() || agreeing.answer.is_some();
-        if is_under_way || agreeing.asked > 0 || agreeing.held.is_empty() {
+        if is_under_way {
             return Ok(());
         }
-        let seen = agreeing.take_unasked().columns();
-        let learner = self.outputs.formats.learner().clone();
-        let proposing = agreeing.agreement.propose(learner, seen);
+        let Some(proposing) = agreeing.propose(&self.outputs) else {
+            return Ok(());
+        };
         let asking = ask(
             proposing,
             self.events.clone(),
@@ -229,7 +251,7 @@ impl Pipeline {
             return Ok(());
         };
         let formats = &self.outputs.formats;
-        let versions = agreeing.agreement.versions();
+        let versions = agreeing.agreement.in_force();
         match answer {
             Ok(()) => {
                 let is_first = formats.history().is_empty();
@@ -237,7 +259,7 @@ impl Pipeline {
                 let version = adopted.map_err(|fault| super::formats::to_be_mended(&fault))?;
                 self.end_learning();
                 if version.is_some() {
-                    if is_first {
+                    if is_first || self.given.is_some() {
                         self.tell_of_strange_rules();
                     }
                     // Of the objects of a shard none goes back to columns from before.
@@ -317,6 +339,10 @@ impl Pipeline {
             tracing::warn!(stream, cause = %error, unsaid, "{UNAGREED}");
         }
         status.metrics().publish_retries.add(1);
+        if !self.is_agreeing() && self.awaited_columns().is_none() {
+            // It holds nothing up.
+            return;
+        }
         self.stopping.not_agreed(error.clone());
         let now = self.context.clock.moment();
         if let Some(agreeing) = &mut self.agreeing {

@@ -363,14 +363,16 @@ impl Pipeline {
     /// Warns of rules for columns that there are not.
     pub(super) fn tell_of_strange_rules(&self) {
         let columns = self.outputs.formats.strange_rules().join(", ");
-        if !columns.is_empty() {
-            let stream = &self.settings.name;
-            tracing::warn!(
-                stream,
-                columns,
-                "`on_conversion_error` names columns that no record has shown so far"
-            );
+        if columns.is_empty() {
+            return;
         }
+        let stream = &self.settings.name;
+        let what = if self.given.is_some() {
+            "`on_conversion_error` or `column_to_json_key` names columns that the Glue table does not have"
+        } else {
+            "`on_conversion_error` names columns that no record has shown so far"
+        };
+        tracing::warn!(stream, columns, "{what}");
     }
 }
 

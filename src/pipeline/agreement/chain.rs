@@ -279,7 +279,7 @@ impl Chain {
         format!("{}.{}.given-up", self.key(pin.version), pin.hash)
     }
 
-    /// Versions only ever widen.
+    /// Versions only ever widen, but for those of a table.
     pub(super) fn check(
         &self,
         before: Option<&SchemaVersion>,
@@ -348,7 +348,8 @@ pub(super) fn read(bytes: &[u8], number: u32, stream: &str) -> Result<SchemaVers
     Ok(schema)
 }
 
-/// Whether a version may come after another: it takes whatever that one takes. The error says why not.
+/// Whether a version may come after another: it takes whatever that one takes, or has the columns of a table, which replace
+/// others. The error says why not.
 pub(super) fn follows(
     before: Option<&SchemaVersion>,
     version: &SchemaVersion,
@@ -358,7 +359,7 @@ pub(super) fn follows(
         columns.map_err(|fault| format!("its columns cannot be read: {fault}"))
     };
     let after = columns(version)?;
-    let Some(before) = before else {
+    let Some(before) = before.filter(|_| version.table.is_none()) else {
         return Ok(());
     };
     let lost = columns(before)?.lost_in(&after);
@@ -376,6 +377,7 @@ mod tests {
     use proptest::sample::Index;
 
     use super::*;
+    use crate::schema::TableVersion;
 
     fn version(number: u32, columns: &str) -> SchemaVersion {
         SchemaVersion {
@@ -434,6 +436,17 @@ mod tests {
         let declared = version(1, "n int, f float, d decimal(4,1), x binary, v varchar(2)");
         let shown = version(2, "n bigint, f double, d string, x string, v string");
         assert_eq!(follows(Some(&declared), &shown), Ok(()));
+        // Columns of a table replace others, and are widened like others.
+        let of_table = SchemaVersion {
+            table: Some(TableVersion {
+                name: "web.hits".into(),
+                ..TableVersion::default()
+            }),
+            ..version(3, "id int")
+        };
+        assert_eq!(follows(Some(&wider), &of_table), Ok(()));
+        assert_eq!(follows(Some(&of_table), &version(4, "id bigint")), Ok(()));
+        assert!(follows(Some(&of_table), &version(4, "n int")).is_err());
     }
 
     proptest! {

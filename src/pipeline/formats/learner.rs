@@ -11,7 +11,7 @@ use crate::schema::{SchemaChange, SchemaVersion};
 const TRIES_MAX: usize = 64;
 
 /// What the config says of the columns of data.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(in crate::pipeline) struct Learner {
     /// The format.
     pub(super) settings: FormatSettings,
@@ -108,6 +108,17 @@ impl Learner {
         Ok(wider.map(|(_, version)| version))
     }
 
+    /// The columns of a table as data has them: without that of what no other takes, where it is the last. The error says
+    /// why the format cannot have them.
+    pub(in crate::pipeline) fn of_table(&self, columns: Columns) -> Result<Columns, FormatFault> {
+        let columns = match self.settings.columns() {
+            Some(settings) => columns.without_unknown_of(&settings.rules),
+            None => columns,
+        };
+        Format::compile(&self.settings.of_columns(&columns.to_config()))?;
+        Ok(columns)
+    }
+
     /// Whether the format can have these columns.
     fn compile(&self, version: &SchemaVersion) -> Result<(), FormatFault> {
         let settings = self.settings.of_columns(&version.columns);
@@ -151,7 +162,7 @@ fn version(number: u32, at_ms: i64, columns: &Columns, changes: Vec<Widening>) -
 }
 
 /// A change of columns, as it is kept.
-pub(super) fn row(Widening { path, from, to }: Widening) -> SchemaChange {
+pub(in crate::pipeline) fn row(Widening { path, from, to }: Widening) -> SchemaChange {
     SchemaChange { path, from, to }
 }
 

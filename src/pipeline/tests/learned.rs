@@ -2,7 +2,7 @@
 
 use super::clock::{Running, put};
 use super::*;
-use crate::config::{ColumnSettings, Sample};
+use crate::config::{ColumnSettings, GlueTable, Sample};
 use crate::format::CsvSettings;
 use crate::telemetry::StreamStatus as _;
 
@@ -15,10 +15,21 @@ pub(in crate::pipeline) fn rows() -> FormatSettings {
 }
 
 fn rows_of(sample: Sample) -> FormatSettings {
-    let columns = ColumnSettings {
+    rows_with(ColumnSettings {
         sample: Some(sample),
         ..ColumnSettings::of("infer")
-    };
+    })
+}
+
+/// The same lines with the columns of a table.
+pub(in crate::pipeline) fn rows_of_table(table: GlueTable) -> FormatSettings {
+    rows_with(ColumnSettings {
+        table: Some(table),
+        ..ColumnSettings::of("glue_table")
+    })
+}
+
+fn rows_with(columns: ColumnSettings) -> FormatSettings {
     FormatSettings::new(CsvSettings {
         compression: Compression::None,
         delimiter: ',',

@@ -94,7 +94,7 @@ impl World {
             let mut seen: Vec<Columns> = texts.iter().rev().map(|text| columns(text)).collect();
             let first = seen.pop().unwrap();
             Daemon {
-                proposal: Proposal::new(learner.clone(), first, None, STREAM.into()),
+                proposal: Proposal::new(Wanted::Seen(learner.clone(), first), None, STREAM.into()),
                 learner,
                 seen,
                 life: 0,
@@ -209,8 +209,8 @@ impl World {
             while let Some(seen) = self.judge_one(index, &chain)? {
                 let daemon = &mut self.daemons[index];
                 let newest = daemon.proposal.newest.clone();
-                daemon.proposal =
-                    Proposal::new(daemon.learner.clone(), seen, newest, STREAM.into());
+                let wanted = Wanted::Seen(daemon.learner.clone(), seen);
+                daemon.proposal = Proposal::new(wanted, newest, STREAM.into());
             }
         }
         Ok(())
@@ -231,7 +231,10 @@ impl World {
         let Step::End(ended) = step else {
             return Ok(None);
         };
-        let left = daemon.learner.next(newest, &daemon.proposal.seen, 7);
+        let Wanted::Seen(learner, seen) = &daemon.proposal.wanted else {
+            return Err("nobody follows a table".to_owned());
+        };
+        let left = learner.next(newest, seen, 7);
         match (ended, left) {
             (Ok(()), Ok(None)) => {}
             (Err(_), Err(_)) if newest.is_none() => {}

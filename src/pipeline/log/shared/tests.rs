@@ -2,6 +2,7 @@
 //! it is told to make durable.
 
 mod agreed;
+mod followed;
 mod lives;
 
 use std::collections::BTreeSet;

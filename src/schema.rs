@@ -27,6 +27,9 @@ pub struct SchemaPin {
     pub version: u32,
     /// The name of its columns.
     pub hash: String,
+    /// Where it lies: keys up to the number. The first daemons did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain: Option<String>,
 }
 
 /// A version of a table of the Glue Data Catalog.
@@ -78,14 +81,6 @@ pub struct ColumnConflict {
 }
 
 impl SchemaVersion {
-    /// What tells it from others.
-    pub fn pin(&self) -> SchemaPin {
-        SchemaPin {
-            version: self.version,
-            hash: self.hash(),
-        }
-    }
-
     /// So many versions are kept, the last ones.
     pub const KEPT: u32 = 100;
 

@@ -21,6 +21,7 @@ use crate::error::StreamError;
 use crate::failpoint;
 use crate::format::Columns;
 use crate::schema::{SchemaPin, SchemaVersion};
+use chain::Misread;
 pub(super) use chain::{Chain, ChainError, Newest};
 use proposal::{Ended, Proposal, Step, Wanted};
 pub(super) use table::{FollowedTable, Heard};
@@ -122,7 +123,8 @@ impl SchemaAgreement {
 
     /// The newest version that is known here, for a checkpoint: nothing that it lists has columns of a later one.
     pub(super) fn pin(&self) -> Option<SchemaPin> {
-        self.known().versions.last().map(SchemaVersion::pin)
+        let known = self.known();
+        known.versions.last().map(|newest| self.chain.pin(newest))
     }
 
     /// Looks whether the chain still has what a checkpoint was made with. It is caught up with. After an error of the store
@@ -130,7 +132,7 @@ impl SchemaAgreement {
     pub(super) async fn hold_to(&self, pin: &SchemaPin) -> Result<(), ChainError> {
         let newest = self.known().newest();
         if self.chain.holds(pin, newest).await? {
-            let (stream, SchemaPin { version, hash }) = (&self.stream, pin);
+            let (stream, SchemaPin { version, hash, .. }) = (&self.stream, pin);
             tracing::warn!(
                 stream,
                 version,
@@ -238,8 +240,8 @@ impl Proposing {
                 }
                 Step::Read(number) => {
                     let found = chain.read(number).await?;
-                    let broken = proposal.read(found).err();
-                    broken.map_or(Ok(()), |cause| Err(chain.broken(number, &cause)))?;
+                    let broken = proposal.read(found).err().map(Misread::changed);
+                    broken.map_or(Ok(()), |misread| Err(chain.broken(number, &misread)))?;
                 }
                 Step::End(ended) => {
                     agreement.tell_of_older(proposal);

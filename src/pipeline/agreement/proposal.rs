@@ -111,6 +111,7 @@ impl Proposal {
                     let body = chain::body(&version, claim, &self.stream);
                     // As whoever reads it will.
                     match chain::read(&body, version.version, &self.stream)
+                        .map_err(|misread| misread.cause)
                         .and_then(|read| chain::follows(newest, &read))
                     {
                         Ok(()) => Stage::Putting(version, body),

@@ -86,6 +86,10 @@ fn columns(text: &str) -> Columns {
     columns.map_or_else(Columns::default, |text| Columns::parse(text).unwrap())
 }
 
+fn read(body: &[u8], number: u32) -> Result<SchemaVersion, String> {
+    chain::read(body, number, STREAM).map_err(|misread| misread.cause)
+}
+
 impl World {
     /// Daemons whose records have these columns.
     fn new(daemons: &[Spec<'_>], luck: u32) -> Self {
@@ -148,9 +152,7 @@ impl World {
                 }
                 Step::Read(number) => {
                     let found = self.bucket.get(&number);
-                    let found = found
-                        .map(|body| chain::read(body, number, STREAM))
-                        .transpose()?;
+                    let found = found.map(|body| read(body, number)).transpose()?;
                     self.daemons[daemon].proposal.read(found)?;
                 }
                 Step::End(_) => {}
@@ -193,7 +195,7 @@ impl World {
     fn chain(&self) -> Result<Vec<SchemaVersion>, String> {
         let mut versions: Vec<SchemaVersion> = Vec::new();
         for (number, (key, body)) in (1..).zip(&self.bucket) {
-            let version = chain::read(body, *key, STREAM)?;
+            let version = read(body, *key)?;
             if *key != number {
                 return Err(format!("version {number} is missing"));
             }

@@ -171,9 +171,7 @@ impl World {
                 }
                 Some(Step::Read(number)) => {
                     let found = self.bucket.get(&number);
-                    let found = found
-                        .map(|body| chain::read(body, number, STREAM))
-                        .transpose()?;
+                    let found = found.map(|body| read(body, number)).transpose()?;
                     self.proposal(daemon).read(found)?;
                 }
                 Some(Step::End(ended)) => {
@@ -232,7 +230,7 @@ impl World {
     fn chain(&self) -> Result<Vec<SchemaVersion>, String> {
         let mut versions: Vec<SchemaVersion> = Vec::new();
         for (number, (key, body)) in (1..).zip(&self.bucket) {
-            let version = chain::read(body, *key, STREAM)?;
+            let version = read(body, *key)?;
             if *key != number {
                 return Err(format!("version {number} is missing"));
             }
@@ -321,6 +319,10 @@ impl World {
 
 fn columns(text: &str) -> Columns {
     Columns::parse(text).unwrap()
+}
+
+fn read(body: &[u8], number: u32) -> Result<SchemaVersion, String> {
+    chain::read(body, number, STREAM).map_err(|misread| misread.cause)
 }
 
 /// Every order of what may happen; how many states there are. The error says what broke, and after which moves.

@@ -22,7 +22,7 @@ pub(super) fn numbered(numbers: impl Iterator<Item = u64>) -> Vec<String> {
 }
 
 /// A shard of its own, beside those that have the bucket already.
-async fn learning(records: &[String], beside: Option<&World>) -> World {
+pub(super) async fn learning(records: &[String], beside: Option<&World>) -> World {
     let mut world = World::new(shard(records)).await;
     world.learns = true;
     if let Some(other) = beside {
@@ -126,7 +126,7 @@ pub(super) struct Holding {
 
 impl Holding {
     /// Runs until it ends, which `drive` brings about.
-    async fn until_ended(self, drive: impl Future<Output = ()>) -> Arc<FakeLease> {
+    pub(super) async fn until_ended(self, drive: impl Future<Output = ()>) -> Arc<FakeLease> {
         let both = async { tokio::join!(self.running, drive) };
         let ended = tokio::time::timeout(PATIENCE, both).await;
         ended.expect("it ends").0.unwrap();
@@ -365,9 +365,13 @@ async fn with_three_versions() -> (World, BodyName) {
         ended.unwrap();
         let (last, written) = lease.durable().last().cloned().unwrap();
         body = last.body;
-        let pinned = written.and_then(|body| body.schema);
-        let newest = agreed(&world).await.last().map(SchemaVersion::pin);
-        assert_eq!(pinned, newest);
+        let pinned = written.and_then(|body| body.schema).unwrap();
+        let newest = agreed(&world).await.pop().unwrap();
+        assert_eq!(
+            (pinned.version, pinned.hash),
+            (newest.version, newest.hash())
+        );
+        assert_eq!(pinned.chain.as_deref(), Some(SCHEMA));
     }
     assert_eq!(agreed(&world).await.len(), 3);
     (world, body.unwrap())
@@ -376,9 +380,11 @@ async fn with_three_versions() -> (World, BodyName) {
 #[tokio::test]
 async fn a_version_that_is_gone_or_another_is_a_loud_stop_of_a_shard_with_a_checkpoint() {
     let (world, body) = with_three_versions().await;
-    let open = async || {
+    let open_below = async |error_prefix: &str| {
         let disk: Arc<dyn Disk> = Arc::new(TornDisk::new(1));
-        let settings = Arc::new(world.settings(Duration::ZERO));
+        let mut settings = world.settings(Duration::ZERO);
+        settings.destination.error_prefix = Some(error_prefix.into());
+        let settings = Arc::new(settings);
         let context = world.context(&disk);
         let kinesis = world.fake.settings(StartSettings::TrimHorizon);
         let place = connect_shared(&settings, "table", &context).await?;
@@ -387,6 +393,7 @@ async fn a_version_that_is_gone_or_another_is_a_loud_stop_of_a_shard_with_a_chec
         let opened = open_shared(&settings, &kinesis, disk, &context, place, taken);
         opened.await.map(drop)
     };
+    let open = async || open_below("errors/!{firehose:error-output-type}/").await;
     open().await.unwrap();
     let all: Vec<(String, (String, axum::body::Bytes))> = {
         let held = world.bucket.held();
@@ -412,6 +419,16 @@ async fn a_version_that_is_gone_or_another_is_a_loud_stop_of_a_shard_with_a_chec
             .insert(key.clone(), object.clone());
         open().await.unwrap();
     }
+    // They are looked for elsewhere.
+    let advice = stops(
+        open_below("failed/").await,
+        "failed/.firehose/table/schema/",
+    );
+    let told = format!("copy what is below {SCHEMA} to failed/.firehose/table/schema/");
+    assert!(
+        advice.contains(&told) && !advice.contains("expiration"),
+        "{advice}"
+    );
     // The last one is another: of the same number, and as good.
     let (key, (id, bytes)) = &all[2];
     let text = String::from_utf8(bytes.to_vec()).unwrap();

@@ -22,7 +22,7 @@ use super::waiting::lasting::LastingError;
 use crate::checkpoint::Lane;
 use crate::destination::PublishError;
 use crate::error::StreamError;
-use crate::format::Inference;
+use crate::format::{Columns, Inference};
 use crate::retry;
 
 /// A line of the log that is said while it is true.
@@ -34,8 +34,8 @@ pub(super) struct Agreeing {
     held: Held,
     /// So many of the first that are held are asked for, or have columns.
     asked: usize,
-    /// What the others have that are held, as one: so many stretches take no more memory for it than one.
-    unasked: Option<Inference>,
+    /// What the first have that are held, where they are a sample; the others say it themselves.
+    sample: Option<Inference>,
     /// What the catalog has said of a table, until it is taken to the others.
     heard: Option<Heard>,
     asking: Option<AbortOnDropHandle<()>>,
@@ -51,7 +51,7 @@ impl Agreeing {
             agreement,
             held: Held::default(),
             asked: 0,
-            unasked: None,
+            sample: None,
             heard: None,
             asking: None,
             answer: None,
@@ -97,39 +97,37 @@ impl Agreeing {
         if self.asked > 0 || self.held.is_empty() {
             return None;
         }
-        let seen = self.take_unasked().columns();
+        let seen = self.take_unasked();
         let learner = outputs.formats.learner().clone();
         Some(self.agreement.propose(learner, seen))
     }
 
-    /// Holds a stretch behind the others.
-    fn push(&mut self, mut routed: Routed) {
-        let seen = routed.seen.take().filter(|_| routed.records > 0);
-        if let Some(seen) = seen {
-            match &mut self.unasked {
-                Some(unasked) => unasked.merge(seen),
-                unasked => *unasked = Some(seen),
-            }
-        }
-        self.held.push(routed);
-    }
-
-    /// What all that is held has; from now on it is asked for, or has columns.
-    fn take_unasked(&mut self) -> Inference {
+    /// What all that is held has, one after the other; from now on it is asked for.
+    fn take_unasked(&mut self) -> Vec<Columns> {
+        let sample = self.sample.take();
+        let unasked = self.held.iter().skip(self.asked);
+        let unasked = unasked.filter_map(seen_of);
+        let mut columns: Vec<Columns> = sample
+            .iter()
+            .chain(unasked)
+            .map(Inference::columns)
+            .collect();
+        columns.dedup();
         self.asked = self.held.len();
-        self.unasked.take().unwrap_or_default()
+        columns
     }
 
     /// Gives up what is not asked for.
     fn leave_unasked(&mut self) {
         self.held.truncate(self.asked);
-        self.unasked = None;
+        self.sample = None;
     }
 
     /// Whether something is held for which the columns in force do not do.
     fn lacks(&self, outputs: &Outputs) -> bool {
-        let unasked = self.unasked.as_ref();
-        unasked.is_some_and(|seen| outputs.formats.lack(seen))
+        let unasked = self.held.iter().skip(self.asked);
+        let mut unasked = self.sample.iter().chain(unasked.filter_map(seen_of));
+        unasked.any(|seen| outputs.formats.lack(seen))
     }
 }
 
@@ -171,10 +169,14 @@ async fn try_to_ask(
     }
 }
 
+/// What the records of a stretch have that the columns in force when it was read did not take.
+fn seen_of(routed: &Routed) -> Option<&Inference> {
+    routed.seen.as_ref().filter(|_| routed.records > 0)
+}
+
 /// Whether a stretch has what the columns in force do not take.
 fn lacks(outputs: &Outputs, routed: &Routed) -> bool {
-    let seen = routed.seen.as_ref().filter(|_| routed.records > 0);
-    seen.is_some_and(|seen| outputs.formats.lack(seen))
+    seen_of(routed).is_some_and(|seen| outputs.formats.lack(seen))
 }
 
 impl Pipeline {
@@ -186,7 +188,7 @@ impl Pipeline {
     /// Holds a stretch behind those that wait. It is given back where none does.
     pub(super) fn hold_behind_others(&mut self, routed: Routed) -> Option<Routed> {
         match self.agreeing.as_mut().filter(|agreeing| agreeing.holds()) {
-            Some(agreeing) => agreeing.push(routed),
+            Some(agreeing) => agreeing.held.push(routed),
             None => return Some(routed),
         }
         None
@@ -195,7 +197,7 @@ impl Pipeline {
     /// Holds a stretch that has what no version takes which is known here. It is given back where it need not wait.
     pub(super) fn hold_for_agreement(&mut self, routed: Routed) -> Option<Routed> {
         match &mut self.agreeing {
-            Some(agreeing) if lacks(&self.outputs, &routed) => agreeing.push(routed),
+            Some(agreeing) if lacks(&self.outputs, &routed) => agreeing.held.push(routed),
             _ => return Some(routed),
         }
         None
@@ -207,7 +209,7 @@ impl Pipeline {
             return false;
         };
         let (held, seen) = learning.take();
-        (agreeing.held, agreeing.unasked) = (held, Some(seen));
+        (agreeing.held, agreeing.sample) = (held, Some(seen));
         true
     }
 
@@ -304,11 +306,7 @@ impl Pipeline {
             }
             if self.learning.is_some() {
                 // Nothing came of what was asked for: what has come since says what columns there are.
-                let mut seen = agreeing.unasked.take();
-                for mut routed in std::mem::take(&mut agreeing.held) {
-                    if routed.records > 0 {
-                        routed.seen = seen.take();
-                    }
+                for routed in std::mem::take(&mut agreeing.held) {
                     self.take_chunk(routed)?;
                 }
                 return Ok(());
@@ -317,7 +315,7 @@ impl Pipeline {
                 return Ok(());
             }
             // Where not all of it has columns, those are asked for together.
-            agreeing.take_unasked();
+            agreeing.asked = agreeing.held.len();
         }
     }
 

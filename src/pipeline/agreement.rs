@@ -153,8 +153,8 @@ impl SchemaAgreement {
         caught_up
     }
 
-    /// Begins to agree on columns that take what records have.
-    pub(super) fn propose(self: &Arc<Self>, learner: Learner, seen: Columns) -> Proposing {
+    /// Begins to agree on columns that take what records have, one after the other.
+    pub(super) fn propose(self: &Arc<Self>, learner: Learner, seen: Vec<Columns>) -> Proposing {
         self.begin(Wanted::Seen(learner, seen))
     }
 

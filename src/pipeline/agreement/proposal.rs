@@ -29,8 +29,8 @@ pub(super) struct Proposal {
 /// What the columns are to be.
 #[derive(Clone)]
 pub(super) enum Wanted {
-    /// So wide that they take what records have.
-    Seen(Learner, Columns),
+    /// So wide that they take what records have, one after the other.
+    Seen(Learner, Vec<Columns>),
     /// Those of a table.
     Table(TableWanted),
 }

@@ -98,7 +98,11 @@ impl World {
             let mut seen: Vec<Columns> = texts.iter().rev().map(|text| columns(text)).collect();
             let first = seen.pop().unwrap();
             Daemon {
-                proposal: Proposal::new(Wanted::Seen(learner.clone(), first), None, STREAM.into()),
+                proposal: Proposal::new(
+                    Wanted::Seen(learner.clone(), vec![first]),
+                    None,
+                    STREAM.into(),
+                ),
                 learner,
                 seen,
                 life: 0,
@@ -211,7 +215,7 @@ impl World {
             while let Some(seen) = self.judge_one(index, &chain)? {
                 let daemon = &mut self.daemons[index];
                 let newest = daemon.proposal.newest.clone();
-                let wanted = Wanted::Seen(daemon.learner.clone(), seen);
+                let wanted = Wanted::Seen(daemon.learner.clone(), vec![seen]);
                 daemon.proposal = Proposal::new(wanted, newest, STREAM.into());
             }
         }

@@ -4,6 +4,7 @@
 mod agreed;
 mod followed;
 mod lives;
+mod waiting;
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard};

@@ -261,7 +261,8 @@ impl Pipeline {
         }
         let has_columns = self.agreeing.as_ref().is_some_and(Agreeing::has_columns);
         let is_over = has_columns || learning.is_old(self.context.clock.moment());
-        if is_over || self.ending || !self.has_room() {
+        // A checkpoint that is being made is no want of room.
+        if is_over || self.ending || !self.has_space() {
             return self.learn();
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! What waits until columns are agreed on, and what it says of them.
 
-use super::agreed::{agreed, holding, learning};
+use super::agreed::{agreed, delivered, holding, learning, numbered};
 use super::*;
 use crate::pipeline::log::tests::bucket::Held;
 use crate::schema::SchemaVersion;
@@ -47,4 +47,40 @@ async fn an_odd_value_hides_no_new_fields_of_the_others_that_wait() {
         "id bigint, k string, o struct<a:bigint,b:bigint,c:bigint>, z bigint",
     ];
     assert_eq!(columns(&versions), expected);
+}
+
+#[tokio::test]
+async fn a_checkpoint_cuts_no_sample_short() {
+    const JUNK: usize = 50;
+    let junk = std::iter::repeat_n(r#"{"k":null}"#.to_owned(), JUNK);
+    let records: Vec<String> = junk.chain(numbered(0..10)).collect();
+    let world = learning(&records, None).await;
+    {
+        let mut kinesis = world.fake.world();
+        kinesis.shards[0].is_closed = false;
+        kinesis.pages = [(JUNK, 0)].into();
+    }
+    let interval = Duration::from_millis(300);
+    let holding = holding(&world, world.settings(interval), |_| ()).await;
+    let end = async {
+        // The junk is delivered, by a checkpoint that was made while the others were held.
+        until(|| {
+            let keys = world.bucket.held().keys("errors/");
+            keys.iter().any(|key| !key.contains(".firehose"))
+        })
+        .await;
+        let more = [r#"{"id":11,"k":"1","late":1}"#.as_bytes()];
+        let longer = world.fake.world().shards[0].clone();
+        let longer = longer.with(Clock::system().now_ms(), &more);
+        world.fake.world().shards[0] = longer.closed();
+    };
+    holding.until_ended(end).await;
+    let versions = agreed(&world).await;
+    assert_eq!(versions.len(), 1, "{versions:#?}");
+    assert!(versions[0].columns.contains("late bigint"), "{versions:#?}");
+    assert!(
+        delivered(&world, &versions)
+            .into_iter()
+            .eq((0..10).chain([11]))
+    );
 }
